@@ -1,0 +1,50 @@
+//! Fixtures: HAR 1.2 files with their payloads. A tolerant, lazy reader, a canonical writer, and the payload store
+//! (a folder beside the HAR, members of a `.zip`, or text inside the HAR).
+
+pub mod fixture;
+pub mod model;
+pub mod payload;
+pub mod write;
+
+pub use fixture::{EntryHead, Fixture, Warning};
+pub use model::{Entry, Timings};
+pub use payload::Payload;
+
+use std::path::PathBuf;
+
+/// What went wrong with a fixture: always the file, and the entry and line where there is one.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The operating system refused.
+    #[error("{doing} {}", path.display())]
+    Io {
+        /// What was being done: "reading", "creating" …
+        doing: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: std::io::Error,
+    },
+    /// The file is not a HAR that can be used.
+    #[error("{}{}: {reason}", path.display(), line.map(|l| format!(":{l}")).unwrap_or_default())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1, if one is to blame.
+        line: Option<usize>,
+        /// What is wrong, in words.
+        reason: String,
+    },
+    /// One entry is not usable; the others are.
+    #[error("{}#{entry}{}: {reason}", path.display(), line.map(|l| format!(" (line {l})")).unwrap_or_default())]
+    Entry {
+        /// The file.
+        path: PathBuf,
+        /// The entry, from 0.
+        entry: usize,
+        /// Its first line in the HAR, from 1.
+        line: Option<usize>,
+        /// What is wrong, in words.
+        reason: String,
+    },
+}

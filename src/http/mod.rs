@@ -1,0 +1,8 @@
+//! The vocabulary of the wire, shared by every other room. Pure and synchronous: no tokio, no hyper.
+
+pub mod headers;
+pub mod problem;
+pub mod url;
+
+pub use headers::{Header, Headers};
+pub use url::NormalUrl;

@@ -1,0 +1,1 @@
+//! Which entry answers a request, and why: scope, key, choice, turn, redirects, near misses.

@@ -1,0 +1,177 @@
+//! The seam between the engine and what is done with the traffic. Record and replay are two handlers.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use ::http::{Request, Response};
+use hyper::body::Incoming;
+
+use super::body::Body;
+use super::upstream::Dialled;
+use crate::tls::authority::Alpn;
+
+/// `http` or `https`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Scheme {
+    /// Without TLS.
+    Http,
+    /// With TLS.
+    Https,
+}
+
+impl Scheme {
+    /// As it stands in a URL.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        }
+    }
+
+    /// The port that a URL may leave out.
+    #[must_use]
+    pub fn default_port(self) -> u16 {
+        match self {
+            Scheme::Http => 80,
+            Scheme::Https => 443,
+        }
+    }
+}
+
+/// Scheme, host and port (RFC 6454). The host is in lower case and an IPv6 address has no brackets.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Origin {
+    /// `http` or `https`.
+    pub scheme: Scheme,
+    /// Name or address.
+    pub host: Arc<str>,
+    /// The port, the default one too.
+    pub port: u16,
+}
+
+/// `https://host:port`, the default port left out, IPv6 in brackets: as the URL Standard serialises it.
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (open, close) = if self.host.contains(':') { ("[", "]") } else { ("", "") };
+        write!(f, "{}://{open}{}{close}", self.scheme.as_str(), self.host)?;
+        if self.port != self.scheme.default_port() {
+            write!(f, ":{}", self.port)?;
+        }
+        Ok(())
+    }
+}
+
+/// One client's own count of turns, named by the user name in its proxy URL; `None` is the one everybody else shares.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Session(pub Option<Arc<str>>);
+
+/// The client side of one accepted connection.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// Counts accepted connections, from 1.
+    pub connection: u64,
+    /// Who connected.
+    pub peer: SocketAddr,
+}
+
+/// One request on its way, as the wire had it.
+#[derive(Debug)]
+pub struct Exchange {
+    /// Whose it is.
+    pub client: Arc<Client>,
+    /// Its session.
+    pub session: Session,
+    /// Where it is meant to go.
+    pub origin: Origin,
+    /// The request. Its URI is absolute (`origin` + path and query as sent); headers are as received, hop-by-hop ones
+    /// included; the HTTP version is the client's; extensions are hyper's (header case, upgrade).
+    pub request: Request<Incoming>,
+    /// When its head had been read, for dates.
+    pub started: SystemTime,
+    /// The same moment, for durations.
+    pub at: Instant,
+}
+
+/// What becomes of a CONNECT.
+pub enum Connect {
+    /// Answer 200 and look at the first bytes: TLS is intercepted, HTTP served as it is. With a dialled upstream, the side
+    /// that speaks first decides, and anything else than TLS or HTTP becomes a tunnel to it; without one it is refused.
+    Intercept(Option<Dialled>),
+    /// Answer 200 and copy both ways, untouched.
+    Tunnel(Dialled),
+    /// Don't answer 200; this instead.
+    Refuse(Response<Body>),
+}
+
+/// What the engine saw beside exchanges; the handler counts it or says it.
+#[derive(Debug)]
+pub enum Notice {
+    /// A tunnel ended.
+    Tunnelled {
+        /// To where.
+        to: Origin,
+        /// Bytes from the client.
+        sent: u64,
+        /// Bytes to the client.
+        received: u64,
+    },
+    /// What came inside a CONNECT was neither TLS nor HTTP, and there was no upstream to pass it to.
+    Unreadable {
+        /// To where it was meant to go.
+        to: Origin,
+    },
+    /// The client refused our certificate, or broke off the handshake.
+    TlsRefused {
+        /// The host it asked for.
+        to: Origin,
+        /// The alert or error, in rustls' words.
+        reason: String,
+    },
+}
+
+/// The client's connection is to be closed (over HTTP/2: its stream reset) without an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the connection is closed without an answer")]
+pub struct Close;
+
+/// What is done with the traffic.
+pub trait Handler: Send + Sync + 'static {
+    /// What the handler keeps for one client connection, for example the upstream connections that belong to it.
+    type Connection: Send + Sync + 'static;
+
+    /// A client has connected.
+    fn accept(&self, client: &Arc<Client>) -> Self::Connection;
+
+    /// A client sent CONNECT. The scheme of `to` is a guess (`https`).
+    fn connect(&self, own: &Self::Connection, session: &Session, to: &Origin) -> impl Future<Output = Connect> + Send;
+
+    /// The client began TLS towards `to` and offers these protocols by ALPN; `dialled` is what [`Handler::connect`] gave.
+    /// The answer is what we offer in turn. A recorder completes its own TLS with upstream here.
+    fn secure(
+        &self,
+        own: &Self::Connection,
+        session: &Session,
+        to: &Origin,
+        client_alpn: &[Vec<u8>],
+        dialled: Option<Dialled>,
+    ) -> impl Future<Output = Alpn> + Send;
+
+    /// Inside a CONNECT came plain HTTP: `dialled` may serve as its first upstream connection. `to` has the scheme `http`.
+    fn plain(&self, own: &Self::Connection, session: &Session, to: &Origin, dialled: Option<Dialled>);
+
+    /// Answers a request. Hop-by-hop headers of the response are removed by the engine; framing is hyper's.
+    ///
+    /// # Errors
+    /// [`Close`] closes the connection instead.
+    fn handle(
+        &self,
+        own: &Self::Connection,
+        exchange: Exchange,
+    ) -> impl Future<Output = Result<Response<Body>, Close>> + Send;
+
+    /// Something happened beside the exchanges.
+    fn notice(&self, notice: Notice);
+}

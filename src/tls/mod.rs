@@ -1,0 +1,4 @@
+//! The certificate authority, the leaf certificates it signs, trust bundles, and the roots that upstreams are checked with.
+
+pub mod authority;
+pub mod provider;

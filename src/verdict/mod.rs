@@ -1,0 +1,148 @@
+//! What a run concludes, as plain data: counts, findings, fixtures, and the outcome that follows. Nothing here does I/O;
+//! `report` renders the data as text or JSON.
+
+use serde::Serialize;
+
+/// Which of the two a run was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// `harproxy record`.
+    Record,
+    /// `harproxy replay`.
+    Replay,
+}
+
+/// The kinds of findings; the words of `--fail-on` among them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// An in-scope request with no candidate.
+    Miss,
+    /// A request outside the scope that was refused.
+    OutOfScope,
+    /// A truncated payload was served.
+    Truncated,
+    /// Served by guess among entries that differ only in redacted places.
+    Ambiguous,
+    /// No request in scope was seen.
+    NoTraffic,
+    /// An entry that nothing asked for.
+    Unused,
+    /// An entry older than `--max-age`.
+    Stale,
+    /// A request that `--passthrough` let through.
+    Passthrough,
+    /// A WebSocket that can't be replayed yet.
+    Websocket,
+    /// A recording in which nothing was recorded.
+    NothingRecorded,
+    /// An entry that answered was recorded as a failure.
+    FailedServed,
+    /// The client refused our certificate.
+    TlsRefused,
+    /// Inside a CONNECT came neither TLS nor HTTP.
+    Unreadable,
+    /// An exchange that could not be written to the journal or the fixture.
+    Lost,
+}
+
+/// Whether a finding fails the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// It does.
+    Error,
+    /// It is listed.
+    Warning,
+}
+
+/// One thing worth telling, with its place and its remedy.
+#[derive(Clone, Debug, Serialize)]
+pub struct Finding {
+    /// What kind of thing.
+    pub kind: Kind,
+    /// Whether it fails the run.
+    pub severity: Severity,
+    /// `METHOD URL` of the request, if one is to blame.
+    pub request: Option<String>,
+    /// The fixture, as it was given.
+    pub fixture: Option<String>,
+    /// The entry, from 0.
+    pub entry: Option<usize>,
+    /// The entry's line in the HAR, from 1.
+    pub line: Option<usize>,
+    /// What happened, one sentence or a few lines.
+    pub explanation: String,
+    /// The option, policy line or command that helps.
+    pub remedy: Option<String>,
+    /// How many times the same thing happened.
+    pub times: u64,
+}
+
+/// Counts of a run. Every request is in exactly one of the sources (`served`, `misses`, `local`, …).
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Counts {
+    /// Requests seen.
+    pub requests: u64,
+    /// Answered from an entry.
+    pub served: u64,
+    /// In scope without an entry.
+    pub misses: u64,
+    /// Dialled on loopback as out of scope.
+    pub local: u64,
+    /// Let through to the network (`--passthrough`), or passed unrecorded while recording.
+    pub passed: u64,
+    /// Noise that was refused (replay) or not stored (record).
+    pub noise: u64,
+    /// Refused as out of scope.
+    pub out_of_scope: u64,
+    /// Preflights that were made up.
+    pub preflights: u64,
+    /// Redirects followed inside the recording.
+    pub followed: u64,
+    /// Tunnels.
+    pub tunnels: u64,
+    /// Upstream connections opened.
+    pub upstream_connections: u64,
+    /// Exchanges recorded.
+    pub recorded: u64,
+    /// Payload bytes sent to clients.
+    pub bytes: u64,
+}
+
+/// How much of a fixture a run used.
+#[derive(Clone, Debug, Serialize)]
+pub struct FixtureUse {
+    /// The fixture, as it was given.
+    pub fixture: String,
+    /// Its entries.
+    pub entries: usize,
+    /// How many of them answered at least once.
+    pub used: usize,
+}
+
+/// What a run concludes.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Verdict {
+    /// Record or replay.
+    pub mode: Mode,
+    /// Counts.
+    pub counts: Counts,
+    /// Findings, in order of first appearance; equal ones counted together.
+    pub findings: Vec<Finding>,
+    /// Fixtures in order.
+    pub fixtures: Vec<FixtureUse>,
+    /// Wall time in milliseconds.
+    pub duration_ms: u64,
+}
+
+impl Verdict {
+    /// Whether no finding fails the run.
+    #[must_use]
+    pub fn passed(&self) -> bool {
+        self.findings.iter().all(|finding| finding.severity != Severity::Error)
+    }
+}

@@ -1,0 +1,98 @@
+//! Arrows between rooms go one way.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What each room may use, beside itself.
+const MAY_USE: &[(&str, &[&str])] = &[
+    ("http", &[]),
+    ("urlglob", &["http"]),
+    ("har", &["http", "urlglob"]),
+    ("matching", &["http", "urlglob", "har"]),
+    ("verdict", &["http", "urlglob", "har", "matching"]),
+    ("tls", &["http"]),
+    ("proxy", &["http", "urlglob", "tls"]),
+    ("record", &["http", "urlglob", "har", "matching", "verdict", "tls", "proxy"]),
+    ("replay", &["http", "urlglob", "har", "matching", "verdict", "tls", "proxy"]),
+    ("child", &["http", "tls"]),
+];
+
+/// Rooms of the core: no I/O crates.
+const CORE: &[&str] = &["http", "urlglob", "har", "matching", "verdict"];
+const FORBIDDEN_IN_CORE: &[&str] = &["tokio", "hyper", "rustls", "tracing_subscriber", "clap"];
+
+fn sources(room: &str) -> Vec<PathBuf> {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    let mut folders = vec![src.join(room)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                files.push(path);
+            }
+        }
+    }
+    let single = src.join(format!("{room}.rs"));
+    if single.exists() {
+        files.push(single);
+    }
+    assert!(!files.is_empty(), "room {room} is gone: mend this test");
+    files
+}
+
+/// The code lines of a file, comments left out.
+fn code(path: &Path) -> Vec<(usize, String)> {
+    let text = fs::read_to_string(path).unwrap();
+    text.lines().enumerate().map(|(n, line)| (n + 1, line.split("//").next().unwrap_or_default().to_owned())).collect()
+}
+
+#[test]
+fn rooms_use_only_what_stands_before_them() {
+    let mut wrong = Vec::new();
+    for (room, may_use) in MAY_USE {
+        for file in sources(room) {
+            for (line, text) in code(&file) {
+                for used in text.split("crate::").skip(1) {
+                    let used: String = used.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                    if used != *room && !used.is_empty() && !may_use.contains(&used.as_str()) {
+                        wrong.push(format!("{}:{line}: {room} uses {used}", file.display()));
+                    }
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_core_knows_no_sockets_and_no_command_line() {
+    let mut wrong = Vec::new();
+    for room in CORE {
+        for file in sources(room) {
+            for (line, text) in code(&file) {
+                for name in FORBIDDEN_IN_CORE {
+                    if text.contains(&format!("{name}::")) {
+                        wrong.push(format!("{}:{line}: {name}", file.display()));
+                    }
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn main_stays_thin_and_only_cli_sees_clap() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    assert!(fs::read_to_string(src.join("main.rs")).unwrap().lines().count() <= 40);
+    for (room, _) in MAY_USE {
+        for file in sources(room) {
+            for (line, text) in code(&file) {
+                assert!(!text.contains("clap::"), "{}:{line}", file.display());
+            }
+        }
+    }
+}
