@@ -1,9 +1,11 @@
 //! Replay: a proxy handler that answers from fixtures, lets local requests pass, refuses the rest, and keeps the ledger.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
+use crate::matching::Options;
 use crate::urlglob::Globs;
-use crate::verdict::Verdict;
+use crate::verdict::{Kind, Verdict};
 
 /// All that is settled before a replay starts.
 #[derive(Clone, Debug)]
@@ -14,6 +16,29 @@ pub struct ReplayPlan {
     pub scope: Option<Globs>,
     /// Whether CMD is run (then `no-traffic` fails).
     pub with_cmd: bool,
+    /// Matching options.
+    pub matching: Options,
+    /// `--no-local` is `false`: loopback that is out of scope is dialled.
+    pub local: bool,
+    /// `--miss-status`: what a miss gets.
+    pub miss: MissAnswer,
+    /// `--no-mark` is `false`: answers carry `x-harproxy`.
+    pub mark: bool,
+    /// `--fail-on`: the kinds that fail the run.
+    pub fail_on: Vec<Kind>,
+    /// `--connect-timeout`, for local requests.
+    pub connect_timeout: Duration,
+    /// `--idle-timeout`, for local connections.
+    pub idle_timeout: Duration,
+}
+
+/// What a client gets for a miss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MissAnswer {
+    /// This status and the explanation.
+    Status(u16),
+    /// A closed connection.
+    Abort,
 }
 
 /// Why a replay can't start.
@@ -28,6 +53,9 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
+    /// A matching option is malformed.
+    #[error(transparent)]
+    Matching(#[from] crate::matching::Error),
 }
 
 /// A replay under way: the proxy's handler.
