@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use ::http::{HeaderMap, Request, Response, StatusCode};
 use bytes::Bytes;
 use hyper::body::Incoming;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::body::BoxError;
 use super::handler::{Origin, Session};
@@ -60,9 +61,37 @@ pub struct Mapping {
     pub to_port: Option<u16>,
 }
 
+/// Bytes both ways: what a tunnel copies.
+pub trait Io: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Io for T {}
+
 /// An upstream connection before anything was sent on it.
 pub struct Dialled {
-    _private: (),
+    to: Origin,
+}
+
+impl Dialled {
+    /// Where it leads, as it was asked for.
+    #[must_use]
+    pub fn to(&self) -> &Origin {
+        &self.to
+    }
+
+    /// Waits until upstream speaks by itself (SMTP, MySQL), `true`, or closes without a byte, `false`. Nothing is lost:
+    /// what was read comes first out of [`Dialled::into_io`]. Cancel safe, so that it can stand in a `select!`.
+    ///
+    /// # Errors
+    /// When the connection breaks.
+    pub async fn first_bytes(&mut self) -> std::io::Result<bool> {
+        todo!("upstream")
+    }
+
+    /// The raw connection, for a tunnel.
+    #[must_use]
+    pub fn into_io(self) -> Box<dyn Io> {
+        todo!("upstream")
+    }
 }
 
 /// How long the phases of making a connection took; `None` where there was none (a literal address, no TLS).
