@@ -1,3 +1,5 @@
 //! The one integration binary: a file a topic. Tests drive the real binary with real clients, or the pure core with data.
 
 mod architecture;
+mod round_trip;
+mod support;

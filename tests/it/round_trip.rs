@@ -1,0 +1,149 @@
+//! What a client gets at replay is what it got live: status, reason, headers with duplicates, body bytes, trailers; over
+//! HTTP/1.1 and HTTP/2, in the clear and over TLS, from each form of a fixture, with the origin stopped.
+
+use crate::support::client::{Ask, Client, Got, Proto};
+use crate::support::origin::Origin;
+use crate::support::sandbox::Sandbox;
+
+/// One request for every form of answer that the origin has.
+fn visit(base: &str) -> Vec<Ask> {
+    let get = |path: &str| Ask::new("GET", &format!("{base}{path}"));
+    let post = |path: &str, media: &str, body: &[u8]| {
+        Ask::new("POST", &format!("{base}{path}")).header("content-type", media).body(body)
+    };
+    let mut asks: Vec<Ask> = [
+        "json",
+        "echo?a=1&b=2",
+        "echo?b=2&a=1",
+        "duplicates",
+        "latin1-header",
+        "reason",
+        "not-gzip",
+        "text",
+        "latin1",
+        "image",
+        "binary",
+        "empty",
+        "no-content",
+        "not-found",
+        "redirect",
+        "redirect/2",
+        "chunked",
+        "big?mib=2",
+    ]
+    .iter()
+    .map(|path| get(&format!("/api/{path}")))
+    .collect();
+    asks.push(get("/api/gzip").header("accept-encoding", "gzip, br"));
+    asks.push(get("/api/br").header("accept-encoding", "gzip, br"));
+    asks.push(get("/api/trailers").header("te", "trailers"));
+    asks.push(get("/api/not-modified").header("if-none-match", "\"v1\""));
+    asks.push(Ask::new("HEAD", &format!("{base}/api/json")));
+    asks.push(Ask::new("OPTIONS", &format!("{base}/api/json")));
+    asks.push(Ask::new("DELETE", &format!("{base}/api/items/9")));
+    asks.push(post("/api/items", "application/json", br#"{"name":"first","n":1}"#));
+    asks.push(post("/api/items", "application/json", br#"{"name":"second","n":2}"#));
+    asks.push(post("/api/echo", "application/x-www-form-urlencoded", b"a=1&b=%C3%BC"));
+    asks.push(post("/api/echo", "application/octet-stream", &[0, 159, 146, 150, 255]));
+    asks.push(post("/api/echo", "text/plain", &b"long ".repeat(4000)));
+    asks.push(Ask::new("PUT", &format!("{base}/api/echo")).body("put it"));
+    asks
+}
+
+fn record_and_replay(base: &str, proto: Proto, output: &str, options: &[&str]) {
+    let sandbox = Sandbox::new();
+    let origin = Origin::start();
+    let mut args = vec!["record", "-o", output, "--glob", "**/api/**"];
+    args.extend(options);
+    let args: Vec<String> = args.into_iter().map(String::from).chain(origin.args()).collect();
+
+    let recorder = sandbox.start(&args);
+    let client = Client::new(recorder.proxy(), recorder.ca(), proto);
+    let live: Vec<Got> = visit(base).into_iter().map(|ask| client.ask(ask)).collect();
+    recorder.stop().expect(0);
+    origin.stop();
+
+    let replay = sandbox.start(["replay", output]);
+    let client = Client::new(replay.proxy(), replay.ca(), proto);
+    for (ask, live) in visit(base).into_iter().zip(live) {
+        let what = format!("{} {}", ask.method, ask.url);
+        let got = client.ask(ask);
+        assert!(got.header("x-harproxy").is_some_and(|mark| mark.starts_with("replay; entry=")), "{what}: {got:?}");
+        assert_eq!(got.unmarked(), live.unmarked(), "{what}");
+    }
+    replay.stop().expect(0);
+}
+
+#[test]
+fn https_over_http1_attached() {
+    record_and_replay("https://api.test", Proto::H1, "hars/api.har", &[]);
+}
+
+#[test]
+fn https_over_http2_attached() {
+    record_and_replay("https://api.test", Proto::H2, "hars/api.har", &[]);
+}
+
+#[test]
+fn https_embedded() {
+    record_and_replay("https://api.test", Proto::H1, "hars/api.har", &["--content", "embed"]);
+}
+
+#[test]
+fn https_over_http2_in_a_zip() {
+    record_and_replay("https://api.test", Proto::H2, "hars/api.zip", &[]);
+}
+
+#[test]
+fn http_in_absolute_form() {
+    record_and_replay("http://api.test", Proto::H1, "hars/api.har", &[]);
+}
+
+#[test]
+fn http_inside_connect_with_prior_knowledge_of_h2() {
+    record_and_replay("http://api.test", Proto::H2, "hars/api.zip", &[]);
+}
+
+/// A fixture must serve a client that speaks another protocol than the one it was recorded with.
+#[test]
+fn recorded_over_http2_replayed_over_http1() {
+    let sandbox = Sandbox::new();
+    let origin = Origin::start();
+    let args: Vec<String> =
+        ["record", "-o", "hars/api.har"].into_iter().map(String::from).chain(origin.args()).collect();
+    let recorder = sandbox.start(&args);
+    let live = Client::new(recorder.proxy(), recorder.ca(), Proto::H2).get("https://api.test/api/duplicates");
+    recorder.stop().expect(0);
+    origin.stop();
+
+    let replay = sandbox.start(["replay", "hars/api.har"]);
+    let got = Client::new(replay.proxy(), replay.ca(), Proto::H1).get("https://api.test/api/duplicates");
+    assert_eq!(got.unmarked(), live.unmarked());
+    replay.stop().expect(0);
+}
+
+/// An encoded answer goes out as identity to a client that does not accept the coding.
+#[test]
+fn identity_for_a_client_without_gzip() {
+    let sandbox = Sandbox::new();
+    let origin = Origin::start();
+    let args: Vec<String> =
+        ["record", "-o", "hars/api.har"].into_iter().map(String::from).chain(origin.args()).collect();
+    let recorder = sandbox.start(&args);
+    let client = Client::new(recorder.proxy(), recorder.ca(), Proto::H1);
+    let ask = Ask::new("GET", "https://api.test/api/gzip");
+    client.ask(ask.clone().header("accept-encoding", "gzip"));
+    recorder.stop().expect(0);
+    origin.stop();
+
+    let replay = sandbox.start(["replay", "hars/api.har"]);
+    let client = Client::new(replay.proxy(), replay.ca(), Proto::H1);
+    let got = client.ask(ask.clone().header("accept-encoding", "identity"));
+    assert_eq!(got.header("content-encoding"), None);
+    assert_eq!(got.header("vary"), Some("accept-encoding"));
+    assert_eq!(got.text(), r#"{"packed":true,"list":[1,2,3,4,5,6,7,8,9]}"#);
+    let packed = client.ask(ask.header("accept-encoding", "gzip"));
+    assert_eq!(packed.header("content-encoding"), Some("gzip"));
+    assert_ne!(packed.body, got.body);
+    replay.stop().expect(0);
+}

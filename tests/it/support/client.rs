@@ -1,0 +1,239 @@
+//! A client that goes through the proxy and shows everything it got: version, reason, every header, trailers.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use base64::Engine;
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::block_on;
+
+/// Which protocol to speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proto {
+    H1,
+    H2,
+}
+
+/// A client of one proxy.
+#[derive(Clone, Debug)]
+pub struct Client {
+    pub proxy: SocketAddr,
+    /// PEM of the CA it trusts.
+    pub ca: String,
+    pub proto: Proto,
+    /// The user name in the proxy URL.
+    pub user: Option<String>,
+}
+
+/// An answer, as it was seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Got {
+    pub status: u16,
+    pub reason: String,
+    /// Lower case names, in order; hop-by-hop ones and framing left out, for they are each hop's own.
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+    pub trailers: Vec<(String, String)>,
+}
+
+impl Got {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e}: {}", self.text()))
+    }
+
+    /// Without harproxy's own mark and the dates that replay moves, for comparing with the live answer.
+    pub fn unmarked(mut self) -> Self {
+        self.headers.retain(|(name, _)| name != "x-harproxy" && name != "date");
+        self
+    }
+}
+
+/// A request to send.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    pub method: String,
+    pub url: String,
+    pub headers: Vec<(String, String)>,
+    pub body: Option<Vec<u8>>,
+}
+
+impl Ask {
+    pub fn new(method: &str, url: &str) -> Self {
+        Ask { method: method.into(), url: url.into(), headers: Vec::new(), body: None }
+    }
+
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = Some(body.into());
+        self
+    }
+}
+
+impl Client {
+    pub fn new(proxy: SocketAddr, ca: String, proto: Proto) -> Self {
+        Client { proxy, ca, proto, user: None }
+    }
+
+    pub fn get(&self, url: &str) -> Got {
+        self.ask(Ask::new("GET", url))
+    }
+
+    /// Sends one request on a connection of its own.
+    #[track_caller]
+    pub fn ask(&self, ask: Ask) -> Got {
+        self.try_ask(ask.clone()).unwrap_or_else(|e| panic!("{} {}: {e}", ask.method, ask.url))
+    }
+
+    /// The same, when it may fail.
+    pub fn try_ask(&self, ask: Ask) -> Result<Got, Box<dyn std::error::Error + Send + Sync>> {
+        block_on(self.send(ask))
+    }
+
+    async fn send(&self, ask: Ask) -> Result<Got, Box<dyn std::error::Error + Send + Sync>> {
+        let url: url::Url = ask.url.parse()?;
+        let tcp = TcpStream::connect(self.proxy).await?;
+        let request = self.request(&ask, &url)?;
+        let response = match (url.scheme(), self.proto) {
+            ("http", Proto::H1) => h1(tcp, request).await?,
+            ("http", Proto::H2) => h2(self.tunnel(tcp, &url).await?, request).await?,
+            (_, proto) => {
+                let tunnel = self.tunnel(tcp, &url).await?;
+                let tls = self.tls(tunnel, &url).await?;
+                match proto {
+                    Proto::H1 => h1(tls, request).await?,
+                    Proto::H2 => h2(tls, request).await?,
+                }
+            }
+        };
+        gather(response).await
+    }
+
+    fn request(&self, ask: &Ask, url: &url::Url) -> Result<Request<Full<Bytes>>, http::Error> {
+        let absolute = url.scheme() == "http" || self.proto == Proto::H2;
+        let target = if absolute { url.as_str() } else { &url[url::Position::BeforePath..url::Position::AfterQuery] };
+        let mut request = Request::builder().method(ask.method.as_str()).uri(target);
+        if self.proto == Proto::H1 {
+            request = request.header("host", &url[url::Position::BeforeHost..url::Position::AfterPort]);
+            if let (Some(user), "http") = (&self.user, url.scheme()) {
+                request = request.header("proxy-authorization", basic(user));
+            }
+        }
+        for (name, value) in &ask.headers {
+            request = request.header(name, value);
+        }
+        request.body(Full::new(Bytes::from(ask.body.clone().unwrap_or_default())))
+    }
+
+    /// A CONNECT tunnel.
+    pub async fn tunnel(&self, mut tcp: TcpStream, url: &url::Url) -> std::io::Result<TcpStream> {
+        let port = url.port_or_known_default().unwrap();
+        let host = url.host_str().unwrap();
+        let auth = self.user.as_ref().map(|u| format!("Proxy-Authorization: {}\r\n", basic(u))).unwrap_or_default();
+        tcp.write_all(format!("CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n{auth}\r\n").as_bytes())
+            .await?;
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(tcp.read_u8().await?);
+        }
+        if !head.starts_with(b"HTTP/1.1 200") {
+            let mut rest = Vec::new();
+            let _ = tcp.read_to_end(&mut rest).await;
+            head.extend(rest);
+            return Err(std::io::Error::other(String::from_utf8_lossy(&head).into_owned()));
+        }
+        Ok(tcp)
+    }
+
+    /// TLS that trusts this client's CA alone.
+    pub async fn tls<S>(&self, stream: S, url: &url::Url) -> std::io::Result<tokio_rustls::client::TlsStream<S>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let mut roots = rustls::RootCertStore::empty();
+        for cert in CertificateDer::pem_slice_iter(self.ca.as_bytes()) {
+            roots.add(cert.unwrap()).unwrap();
+        }
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = match self.proto {
+            Proto::H1 => vec![b"http/1.1".to_vec()],
+            Proto::H2 => vec![b"h2".to_vec()],
+        };
+        let host = url.host_str().unwrap().trim_matches(['[', ']']).to_owned();
+        let name = ServerName::try_from(host).map_err(std::io::Error::other)?;
+        tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await
+    }
+}
+
+fn basic(user: &str) -> String {
+    let user = if user.contains(':') { user.to_owned() } else { format!("{user}:x") };
+    format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(user))
+}
+
+async fn h1<S>(io: S, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, hyper::Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (mut send, connection) = hyper::client::conn::http1::handshake(TokioIo::new(io)).await?;
+    tokio::spawn(connection);
+    send.send_request(request).await
+}
+
+async fn h2<S>(io: S, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, hyper::Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (mut send, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(io)).await?;
+    tokio::spawn(connection);
+    send.send_request(request).await
+}
+
+async fn gather(response: Response<Incoming>) -> Result<Got, Box<dyn std::error::Error + Send + Sync>> {
+    let (parts, body) = response.into_parts();
+    let reason = parts.extensions.get::<hyper::ext::ReasonPhrase>().map_or_else(
+        || parts.status.canonical_reason().unwrap_or_default().to_owned(),
+        |reason| String::from_utf8_lossy(reason.as_bytes()).into_owned(),
+    );
+    let body = body.collect().await?;
+    let trailers = body.trailers().map(list).unwrap_or_default();
+    Ok(Got {
+        status: parts.status.as_u16(),
+        reason,
+        headers: list(&parts.headers),
+        body: body.to_bytes().to_vec(),
+        trailers,
+    })
+}
+
+/// Header bytes as characters, one each, as a HAR has them.
+fn list(map: &HeaderMap) -> Vec<(String, String)> {
+    const FRAMING: [&str; 4] = ["connection", "keep-alive", "transfer-encoding", "content-length"];
+    map.iter()
+        .filter(|(name, _)| !FRAMING.contains(&name.as_str()))
+        .map(|(name, value)| (name.to_string(), value.as_bytes().iter().map(|&b| char::from(b)).collect()))
+        .collect()
+}

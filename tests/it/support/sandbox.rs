@@ -1,0 +1,193 @@
+//! The real binary in a folder of its own, with an environment that holds nothing of the machine's.
+
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::JoinHandle;
+
+use serde_json::Value;
+
+/// A temporary folder: working directory, home and data folder of what runs in it.
+pub struct Sandbox {
+    dir: tempfile::TempDir,
+}
+
+/// What a finished command said.
+#[derive(Debug)]
+pub struct Output {
+    /// Its exit status; 128 + signal when it was killed.
+    pub status: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Output {
+    /// Fails the test with everything that was said unless the status is this.
+    #[track_caller]
+    pub fn expect(self, status: i32) -> Self {
+        assert_eq!(self.status, status, "\n--- stdout\n{}\n--- stderr\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    /// Fails the test unless standard error says this.
+    #[track_caller]
+    pub fn says(self, text: &str) -> Self {
+        assert!(self.stderr.contains(text), "`{text}` is not in\n--- stderr\n{}", self.stderr);
+        self
+    }
+}
+
+impl Sandbox {
+    pub fn new() -> Self {
+        Sandbox { dir: tempfile::tempdir().unwrap() }
+    }
+
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub fn join(&self, path: impl AsRef<Path>) -> PathBuf {
+        self.path().join(path)
+    }
+
+    pub fn write(&self, path: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let file = self.join(path);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, content).unwrap();
+        file
+    }
+
+    pub fn read(&self, path: &str) -> String {
+        std::fs::read_to_string(self.join(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
+    }
+
+    /// A fixture as JSON.
+    pub fn har(&self, path: &str) -> Value {
+        serde_json::from_str(&self.read(path)).unwrap()
+    }
+
+    /// The binary with these arguments.
+    pub fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_harproxy"));
+        command
+            .args(args)
+            .current_dir(self.path())
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", self.path())
+            .env("XDG_DATA_HOME", self.join("data"))
+            .env("NO_COLOR", "1")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs the binary to its end.
+    pub fn run<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Output {
+        finish(self.command(args).output().unwrap())
+    }
+
+    /// Starts the binary without CMD, on a free port, and waits for its ready line.
+    pub fn start<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Server {
+        let mut command = self.command(args);
+        command.args(["--listen", "127.0.0.1:0", "--log-format", "json"]);
+        Server::spawn(command)
+    }
+}
+
+/// A running `record` or `replay` without CMD.
+pub struct Server {
+    child: Child,
+    ready: Value,
+    stdout: BufReader<std::process::ChildStdout>,
+    stderr: Option<JoinHandle<String>>,
+}
+
+impl Server {
+    fn spawn(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut stderr = child.stderr.take().unwrap();
+        let stderr = std::thread::spawn(move || {
+            let mut text = String::new();
+            let _ = stderr.read_to_string(&mut text);
+            text
+        });
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        stdout.read_line(&mut line).unwrap();
+        let Ok(ready) = serde_json::from_str(&line) else {
+            let status = child.wait().unwrap();
+            panic!("not ready: {line:?}, {status}\n--- stderr\n{}", stderr.join().unwrap());
+        };
+        Server { child, ready, stdout, stderr: Some(stderr) }
+    }
+
+    /// The ready line.
+    pub fn ready(&self) -> &Value {
+        &self.ready
+    }
+
+    pub fn proxy(&self) -> SocketAddr {
+        self.ready["proxy"].as_str().unwrap().trim_start_matches("http://").trim_end_matches('/').parse().unwrap()
+    }
+
+    /// The CA's certificate, PEM.
+    pub fn ca(&self) -> String {
+        std::fs::read_to_string(self.ready["ca"].as_str().unwrap()).unwrap()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal by number.
+    #[cfg(unix)]
+    pub fn signal(&self, signal: nix::sys::signal::Signal) {
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).unwrap());
+        nix::sys::signal::kill(pid, signal).unwrap();
+    }
+
+    /// Ctrl-C, and what was said by the end.
+    pub fn stop(self) -> Output {
+        self.signal(nix::sys::signal::Signal::SIGINT);
+        self.wait()
+    }
+
+    /// Waits for the end.
+    pub fn wait(mut self) -> Output {
+        let status = self.child.wait().unwrap();
+        let mut stdout = String::new();
+        self.stdout.read_to_string(&mut stdout).unwrap();
+        let stderr = self.stderr.take().unwrap().join().unwrap();
+        Output { status: code(status), stdout, stderr }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if self.stderr.is_some() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+            if std::thread::panicking()
+                && let Some(stderr) = self.stderr.take()
+            {
+                let _ = writeln!(std::io::stderr(), "--- harproxy said\n{}", stderr.join().unwrap_or_default());
+            }
+        }
+    }
+}
+
+fn finish(output: std::process::Output) -> Output {
+    Output {
+        status: code(output.status),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+#[cfg(unix)]
+fn code(status: ExitStatus) -> i32 {
+    use std::os::unix::process::ExitStatusExt;
+    status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap()
+}
