@@ -1,0 +1,146 @@
+#!/usr/bin/env python3
+"""An API on loopback for scripts/clients and scripts/browser: in the clear and over TLS, with the test PKI.
+
+Prints `HTTP_PORT HTTPS_PORT` once it listens and serves until its standard input closes.
+"""
+import gzip
+import http.server
+import json
+import os
+import shutil
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
+import zipfile
+
+CERTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "certs")
+PNG = bytes.fromhex(
+    "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c6300010000050001"
+    "0d0a2db40000000049454e44ae426082"
+)
+
+
+class Api(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_):
+        pass
+
+    def answer(self, status, headers, body):
+        self.send_response(status)
+        for name, value in headers:
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def body(self):
+        if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
+            data = b""
+            while size := int(self.rfile.readline().split(b";")[0], 16):
+                data += self.rfile.read(size)
+                self.rfile.readline()
+            self.rfile.readline()
+            return data
+        return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+
+    def handle_any(self):
+        sent = self.body()
+        path = self.path.split("?")[0]
+        cors = [("Access-Control-Allow-Origin", self.headers.get("Origin", "*")), ("Vary", "Origin")]
+        as_json = [("Content-Type", "application/json")] + cors
+        if self.command == "OPTIONS":
+            allow = [("Access-Control-Allow-Headers", "content-type"), ("Access-Control-Allow-Methods", "*")]
+            self.answer(204, cors + allow, b"")
+        elif path == "/api/json":
+            self.answer(200, as_json, json.dumps({"path": self.path, "user": {"id": 7, "name": "Ada"}}).encode())
+        elif path == "/api/gzip":
+            body = json.dumps({"packed": list(range(50))}).encode()
+            if "gzip" in self.headers.get("Accept-Encoding", ""):
+                self.answer(200, as_json + [("Content-Encoding", "gzip")], gzip.compress(body, mtime=0))
+            else:
+                self.answer(200, as_json, body)
+        elif path == "/api/items" and self.command == "POST":
+            self.answer(201, as_json, json.dumps({"got": sent.decode("utf-8", "replace")}).encode())
+        elif path == "/api/redirect":
+            self.answer(302, cors + [("Location", "/api/json?from=redirect")], b"")
+        elif path.startswith(("/api/repo.git/", "/api/simple/", "/api/files/")):
+            self.file(path)
+        elif path == "/api/image.png":
+            self.answer(200, cors + [("Content-Type", "image/png")], PNG)
+        else:
+            self.answer(404, as_json, b'{"error":"no such path"}')
+
+    def file(self, path):
+        """A file of the folder with the git repository and the package index."""
+        file = os.path.normpath(os.path.join(FILES, path.removeprefix("/api/").lstrip("/")))
+        if os.path.isdir(file):
+            file = os.path.join(file, "index.html")
+        if not file.startswith(FILES) or not os.path.isfile(file):
+            return self.answer(404, [("Content-Type", "text/plain")], b"no such file")
+        kind = "text/html" if file.endswith(".html") else "application/octet-stream"
+        with open(file, "rb") as content:
+            self.answer(200, [("Content-Type", kind)], content.read())
+
+    do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_OPTIONS = handle_any
+
+
+def make_repository(folder):
+    """A bare git repository for the dumb protocol, with one commit that is the same on every run."""
+    work = os.path.join(folder, "work")
+    same = {"GIT_AUTHOR_DATE": "2026-01-01T00:00:00Z", "GIT_COMMITTER_DATE": "2026-01-01T00:00:00Z", "GIT_CONFIG_GLOBAL": os.devnull}
+    who = ["-c", "user.name=Ada", "-c", "user.email=ada@example.com", "-c", "init.defaultBranch=main"]
+
+    def git(*arguments):
+        subprocess.run(["git", *who, *arguments], env={**os.environ, **same}, check=True, stdout=subprocess.DEVNULL)
+
+    git("init", "-q", work)
+    with open(os.path.join(work, "README"), "w") as file:
+        file.write("a repository for tests\n")
+    git("-C", work, "add", "README")
+    git("-C", work, "commit", "-q", "-m", "First")
+    git("clone", "-q", "--bare", work, os.path.join(folder, "repo.git"))
+    git("-C", os.path.join(folder, "repo.git"), "update-server-info")
+
+
+def make_index(folder):
+    """A package index with one wheel."""
+    os.makedirs(os.path.join(folder, "simple", "harproxy-demo"))
+    os.makedirs(os.path.join(folder, "files"))
+    wheel = "harproxy_demo-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(os.path.join(folder, "files", wheel), "w") as archive:
+        info = "harproxy_demo-1.0.dist-info"
+        for name, text in {
+            "harproxy_demo.py": "ANSWER = 42\n",
+            f"{info}/METADATA": "Metadata-Version: 2.1\nName: harproxy-demo\nVersion: 1.0\n",
+            f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+            f"{info}/RECORD": "",
+        }.items():
+            archive.writestr(zipfile.ZipInfo(name, (2026, 1, 1, 0, 0, 0)), text)
+    with open(os.path.join(folder, "simple", "harproxy-demo", "index.html"), "w") as file:
+        file.write(f'<!doctype html><a href="/api/files/{wheel}">{wheel}</a>\n')
+
+
+def serve(tls):
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Api)
+    if tls:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(os.path.join(CERTS, "origin.pem"), os.path.join(CERTS, "origin-key.pem"))
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server.server_address[1]
+
+
+if __name__ == "__main__":
+    FILES = tempfile.mkdtemp()
+    try:
+        make_index(FILES)
+        if shutil.which("git"):
+            make_repository(FILES)
+        print(serve(False), serve(True), flush=True)
+        sys.stdin.read()
+    finally:
+        shutil.rmtree(FILES)
