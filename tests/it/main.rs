@@ -1,5 +1,7 @@
 //! The one integration binary: a file a topic. Tests drive the real binary with real clients, or the pure core with data.
 
 mod architecture;
+mod bad_input;
 mod round_trip;
 mod support;
+mod wire_truth;

@@ -1,0 +1,236 @@
+//! What goes wrong for a user: one clear message each, the right status, nothing lost, no panic.
+
+use std::io::Write;
+use std::net::TcpListener;
+
+use crate::support::client::{Ask, Client, Proto};
+use crate::support::origin::Origin;
+use crate::support::raw::RawOrigin;
+use crate::support::sandbox::{Output, Sandbox};
+
+/// The message is one error with a way out, and no trace of the code that wrote it.
+#[track_caller]
+fn plain(output: Output) -> Output {
+    for word in ["panicked", "RUST_BACKTRACE", "Custom {", "Os {", "src/"] {
+        assert!(!output.stderr.contains(word), "{word}: {}", output.stderr);
+    }
+    assert!(output.stderr.contains("error: "), "{}", output.stderr);
+    assert!(output.stderr.contains("hint: "), "{}", output.stderr);
+    output
+}
+
+fn replay_of(content: &[u8]) -> Output {
+    let sandbox = Sandbox::new();
+    sandbox.write("hars/api.har", content);
+    plain(sandbox.run(["replay", "hars/api.har", "--", "true"]).expect(2))
+}
+
+#[test]
+fn a_missing_fixture() {
+    let sandbox = Sandbox::new();
+    plain(sandbox.run(["replay", "hars/none.har", "--", "true"]).expect(2)).says("hars/none.har");
+    plain(sandbox.run(["replay", "--", "true"]).expect(2)).says("harproxy record");
+}
+
+#[test]
+fn an_empty_folder_of_fixtures() {
+    let sandbox = Sandbox::new();
+    std::fs::create_dir(sandbox.join("hars")).unwrap();
+    plain(sandbox.run(["replay", "--", "true"]).expect(2)).says("no fixture");
+}
+
+#[test]
+fn a_fixture_that_is_no_har() {
+    replay_of(b"").says("hars/api.har");
+    replay_of(b"hello").says("hars/api.har");
+    replay_of(b"{\"log\":{\"version\":\"1.2\"}}").says("entries");
+    replay_of(b"PK\x03\x04 not really").says("hars/api.har");
+    replay_of(&[0x1f, 0x8b, 8, 0, 1, 2, 3]).says("hars/api.har");
+}
+
+#[test]
+fn a_truncated_fixture_names_its_line() {
+    let sandbox = Sandbox::new();
+    let origin = Origin::start();
+    let args: Vec<String> =
+        ["record", "-o", "hars/api.har"].into_iter().map(String::from).chain(origin.args()).collect();
+    let recorder = sandbox.start(&args);
+    let client = Client::new(recorder.proxy(), recorder.ca(), Proto::H1);
+    client.get("https://api.test/api/json");
+    client.get("https://api.test/api/text");
+    recorder.stop().expect(0);
+    let whole = std::fs::read(sandbox.join("hars/api.har")).unwrap();
+    sandbox.write("hars/api.har", &whole[..whole.len() - 40]);
+    plain(sandbox.run(["replay", "hars/api.har", "--", "true"]).expect(2)).says("hars/api.har:");
+}
+
+#[test]
+fn a_port_in_use() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = taken.local_addr().unwrap().to_string();
+    let sandbox = Sandbox::new();
+    plain(sandbox.run(["record", "--listen", &addr, "--", "true"]).expect(3)).says(&addr);
+}
+
+#[test]
+fn wrong_usage() {
+    let sandbox = Sandbox::new();
+    for (args, word) in [
+        (vec!["record", "--glob", "https://api.test/{a,{b}}", "--", "true"], "glob"),
+        (vec!["record", "--reverse", "not a url", "--", "true"], "--reverse"),
+        (vec!["record", "--map", "nonsense", "--", "true"], "--map"),
+        (vec!["record", "--listen", "0.0.0.0:0", "--", "true"], "--allow-remote"),
+        (vec!["record", "--no-such-option"], "--no-such-option"),
+        (vec!["record", "--content", "sideways", "--", "true"], "attach"),
+        (vec!["nonsense"], "nonsense"),
+        (vec![], "Usage"),
+    ] {
+        let output = sandbox.run(&args).expect(2);
+        assert!(output.stderr.contains(word), "{args:?}: {}", output.stderr);
+    }
+}
+
+#[test]
+fn a_command_that_is_not_there_or_not_executable() {
+    let sandbox = Sandbox::new();
+    sandbox.write("script", "#!/bin/sh\n");
+    plain(sandbox.run(["record", "--", "no-such-command"]).expect(127)).says("no-such-command");
+    plain(sandbox.run(["record", "--", "./script"]).expect(126)).says("./script");
+}
+
+/// Asks an upstream that fails through a recorder, and gives what the client and the fixture say of it.
+fn record_failure(args: &[String], url: &str) -> (crate::support::client::Got, serde_json::Value) {
+    let sandbox = Sandbox::new();
+    let args: Vec<String> =
+        ["record", "-o", "hars/api.har"].iter().map(|s| (*s).to_owned()).chain(args.to_vec()).collect();
+    let recorder = sandbox.start(&args);
+    let got = Client::new(recorder.proxy(), recorder.ca(), Proto::H1).ask(Ask::new("GET", url));
+    recorder.stop().expect(0);
+    let har = sandbox.har("hars/api.har");
+    assert_eq!(har["log"]["entries"].as_array().unwrap().len(), 1);
+    (got, har["log"]["entries"][0].clone())
+}
+
+#[test]
+fn an_upstream_that_fails_is_a_problem_for_the_client_and_a_failed_entry() {
+    let refused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let dead = RawOrigin::saying("");
+    let map = |to: &str| {
+        vec!["--map".to_owned(), format!("api.test:443={to}"), "--map".to_owned(), format!("api.test:80={to}")]
+    };
+    for (args, url, kind) in [
+        (vec![], "https://no-such-host.invalid/api/x", "dns"),
+        (vec![], "http://no-such-host.invalid/api/x", "dns"),
+        (map(&refused.to_string()), "https://api.test/api/x", "refused"),
+        (map(&refused.to_string()), "http://api.test/api/x", "refused"),
+        (map(&dead.addr.to_string()), "http://api.test/api/x", "reset"),
+    ] {
+        let (got, entry) = record_failure(&args, url);
+        assert_eq!(got.status, 502, "{url}: {}", got.text());
+        assert_eq!(got.header("content-type"), Some("application/problem+json"));
+        assert!(
+            got.json()["detail"].as_str().unwrap().contains("api.test") || url.contains("no-such"),
+            "{}",
+            got.text()
+        );
+        assert_eq!(entry["response"]["status"], 0, "{entry}");
+        assert_eq!(entry["_harproxy"]["error"]["kind"], kind, "{entry}");
+        assert_eq!(entry["request"]["url"], url);
+    }
+}
+
+#[test]
+fn a_certificate_that_does_not_verify() {
+    for certificate in ["expired", "wrong-name", "self-signed"] {
+        let origin = Origin::with_certificate(certificate);
+        let (got, entry) = record_failure(&origin.args(), "https://api.test/api/json");
+        assert_eq!(got.status, 502, "{certificate}");
+        assert!(got.json()["detail"].as_str().unwrap().contains("--insecure"), "{}", got.text());
+        assert_eq!(entry["_harproxy"]["error"]["kind"], "tls");
+
+        let mut args = origin.args();
+        args.push("--insecure=https://api.test/**".into());
+        let (got, entry) = record_failure(&args, "https://api.test/api/json");
+        assert_eq!((got.status, entry["response"]["status"].as_i64()), (200, Some(200)), "{certificate}");
+    }
+}
+
+#[test]
+fn an_upstream_that_breaks_off_half_way_is_stored_truncated() {
+    let raw = RawOrigin::start(|_, stream| {
+        let _ =
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 100\r\n\r\nonly this");
+    });
+    let sandbox = Sandbox::new();
+    let recorder = sandbox.start([
+        "record",
+        "-o",
+        "hars/api.har",
+        "--content",
+        "embed",
+        "--map",
+        &format!("api.test:80={}", raw.addr),
+    ]);
+    let client = Client::new(recorder.proxy(), recorder.ca(), Proto::H1);
+    assert!(client.try_ask(Ask::new("GET", "http://api.test/api/cut")).is_err(), "the cut must reach the client");
+    recorder.stop().expect(0);
+    let entry = sandbox.har("hars/api.har")["log"]["entries"][0].clone();
+    assert_eq!(entry["response"]["content"]["text"], "only this");
+    assert_eq!(entry["response"]["content"]["_truncated"]["kept"], 9, "{entry}");
+    assert_eq!(entry["response"]["content"]["_truncated"]["total"], 100, "{entry}");
+
+    let replay = sandbox.start(["replay", "hars/api.har"]);
+    let client = Client::new(replay.proxy(), replay.ca(), Proto::H1);
+    assert!(client.try_ask(Ask::new("GET", "http://api.test/api/cut")).is_err(), "as live");
+    replay.stop().expect(1).says("truncated");
+}
+
+#[test]
+fn recording_nothing_leaves_the_old_file_and_fails() {
+    let sandbox = Sandbox::new();
+    let origin = Origin::start();
+    let args: Vec<String> =
+        ["record", "-o", "hars/api.har"].into_iter().map(String::from).chain(origin.args()).collect();
+    let recorder = sandbox.start(&args);
+    Client::new(recorder.proxy(), recorder.ca(), Proto::H1).get("https://api.test/api/json");
+    recorder.stop().expect(0).says("git add hars/api.har");
+    let before = std::fs::read(sandbox.join("hars/api.har")).unwrap();
+    sandbox.run(["record", "-o", "hars/api.har", "--", "true"]).expect(1);
+    assert_eq!(std::fs::read(sandbox.join("hars/api.har")).unwrap(), before);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_folder_that_cannot_be_written() {
+    let sandbox = Sandbox::new();
+    // A file where the folder should be stops root as well.
+    sandbox.write("hars", "not a folder");
+    plain(sandbox.run(["record", "-o", "hars/api.har", "--", "true"]).expect(2)).says("hars");
+}
+
+#[test]
+fn an_unmatched_request_explains_itself_and_fails_the_run() {
+    let sandbox = Sandbox::new();
+    let origin = Origin::start();
+    let args: Vec<String> = ["record", "-o", "hars/api.har", "--glob", "**/api/**"]
+        .into_iter()
+        .map(String::from)
+        .chain(origin.args())
+        .collect();
+    let recorder = sandbox.start(&args);
+    Client::new(recorder.proxy(), recorder.ca(), Proto::H1).get("https://api.test/api/items?page=2");
+    recorder.stop().expect(0);
+    origin.stop();
+
+    let replay = sandbox.start(["replay", "hars/api.har"]);
+    let client = Client::new(replay.proxy(), replay.ca(), Proto::H1);
+    let got = client.get("https://api.test/api/items?page=3");
+    assert_eq!(got.status, 501);
+    assert_eq!(got.header("x-harproxy"), Some("miss"));
+    assert_eq!(got.header("cache-control"), Some("no-store"));
+    assert_eq!(got.header("content-type"), Some("application/problem+json"));
+    assert!(got.text().contains("page") && got.text().contains("hars/api.har"), "{}", got.text());
+    let outside = client.get("https://elsewhere.test/page");
+    assert_eq!((outside.status, outside.header("x-harproxy")), (501, Some("out-of-scope")));
+    replay.stop().expect(1).says("page");
+}
