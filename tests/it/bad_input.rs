@@ -205,7 +205,7 @@ fn a_folder_that_cannot_be_written() {
     let sandbox = Sandbox::new();
     // A file where the folder should be stops root as well.
     sandbox.write("hars", "not a folder");
-    plain(sandbox.run(["record", "-o", "hars/api.har", "--", "true"]).expect(2)).says("hars");
+    plain(sandbox.run(["record", "-o", "hars/api.har", "--", "true"]).expect(3)).says("hars");
 }
 
 #[test]
