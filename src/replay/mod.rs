@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::matching::Options;
 use crate::urlglob::Globs;
-use crate::verdict::{Kind, Verdict};
+use crate::verdict::{FailOn, Verdict};
 
 /// All that is settled before a replay starts.
 #[derive(Clone, Debug)]
@@ -25,7 +25,9 @@ pub struct ReplayPlan {
     /// `--no-mark` is `false`: answers carry `x-harproxy`.
     pub mark: bool,
     /// `--fail-on`: the kinds that fail the run.
-    pub fail_on: Vec<Kind>,
+    pub fail_on: FailOn,
+    /// `--clock`: whether the dates of answers move with the clock.
+    pub clock: Clock,
     /// `--connect-timeout`, for local requests.
     pub connect_timeout: Duration,
     /// `--idle-timeout`, for local connections.
@@ -39,6 +41,16 @@ pub enum MissAnswer {
     Status(u16),
     /// A closed connection.
     Abort,
+}
+
+/// `--clock`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Clock {
+    /// Date, Expires and the cookies' Expires move by now minus the recorded Date: fixtures don't expire.
+    #[default]
+    Shift,
+    /// They are sent as recorded.
+    Recorded,
 }
 
 /// Why a replay can't start.

@@ -1,5 +1,12 @@
 //! What a run concludes, as plain data: counts, findings, fixtures, and the outcome that follows. Nothing here does I/O;
-//! `report` renders the data as text or JSON.
+//! [`report`] renders the data as text or JSON, [`exit`] turns it into a status, [`FailOn`] says which kinds fail a run.
+
+pub mod exit;
+pub mod fail_on;
+pub mod report;
+
+pub use exit::{Source, exit_status};
+pub use fail_on::{FailOn, FailOnError};
 
 use serde::Serialize;
 
@@ -47,6 +54,29 @@ pub enum Kind {
     Lost,
 }
 
+impl Kind {
+    /// The word for it in options, reports and messages.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Kind::Miss => "miss",
+            Kind::OutOfScope => "out-of-scope",
+            Kind::Truncated => "truncated",
+            Kind::Ambiguous => "ambiguous",
+            Kind::NoTraffic => "no-traffic",
+            Kind::Unused => "unused",
+            Kind::Stale => "stale",
+            Kind::Passthrough => "passthrough",
+            Kind::Websocket => "websocket",
+            Kind::NothingRecorded => "nothing-recorded",
+            Kind::FailedServed => "failed-served",
+            Kind::TlsRefused => "tls-refused",
+            Kind::Unreadable => "unreadable",
+            Kind::Lost => "lost",
+        }
+    }
+}
+
 /// Whether a finding fails the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -58,7 +88,7 @@ pub enum Severity {
 }
 
 /// One thing worth telling, with its place and its remedy.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// What kind of thing.
     pub kind: Kind,
@@ -80,8 +110,26 @@ pub struct Finding {
     pub times: u64,
 }
 
-/// Counts of a run. Every request is in exactly one of the sources (`served`, `misses`, `local`, …).
-#[derive(Clone, Debug, Default, Serialize)]
+impl Finding {
+    /// A finding that has happened once and is about no request and no entry in particular.
+    pub fn new(kind: Kind, severity: Severity, explanation: impl Into<String>) -> Self {
+        Finding {
+            kind,
+            severity,
+            request: None,
+            fixture: None,
+            entry: None,
+            line: None,
+            explanation: explanation.into(),
+            remedy: None,
+            times: 1,
+        }
+    }
+}
+
+/// Counts of a run. Every request is in exactly one of the sources: `served` (a fixture), `local`, `passed` (live),
+/// `preflights` (made up), and without an answer of any of these `misses`, `noise`, `outOfScope` or `refused`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Counts {
     /// Requests seen.
@@ -100,8 +148,14 @@ pub struct Counts {
     pub out_of_scope: u64,
     /// Preflights that were made up.
     pub preflights: u64,
+    /// Refused for what they are: a WebSocket that can't be replayed, a payload that broke off or is too long.
+    pub refused: u64,
     /// Redirects followed inside the recording.
     pub followed: u64,
+    /// Truncated payloads among what was served.
+    pub truncated: u64,
+    /// Recorded failures among what was served.
+    pub failures: u64,
     /// Tunnels.
     pub tunnels: u64,
     /// Upstream connections opened.
@@ -141,6 +195,18 @@ pub struct Verdict {
 
 impl Verdict {
     /// Whether no finding fails the run.
+    ///
+    /// ```
+    /// use harproxy::verdict::{Counts, Finding, Kind, Mode, Severity, Verdict};
+    /// let mut verdict = Verdict {
+    ///     mode: Mode::Replay, counts: Counts::default(), findings: vec![], fixtures: vec![], duration_ms: 0,
+    /// };
+    /// assert!(verdict.passed());
+    /// verdict.findings.push(Finding::new(Kind::Unused, Severity::Warning, "nothing asked for it"));
+    /// assert!(verdict.passed());
+    /// verdict.findings.push(Finding::new(Kind::Miss, Severity::Error, "no entry answers it"));
+    /// assert!(!verdict.passed());
+    /// ```
     #[must_use]
     pub fn passed(&self) -> bool {
         self.findings.iter().all(|finding| finding.severity != Severity::Error)
