@@ -89,6 +89,12 @@ pub enum End {
 
 /// What watches a body. Calls come in order; `end` is the last.
 pub trait Watch: Send + 'static {
+    /// Asked before more of the body is polled: pending holds the body back until the watcher has room again.
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let _ = cx;
+        Poll::Ready(())
+    }
+
     /// Bytes that passed.
     fn data(&mut self, data: &Bytes);
 
