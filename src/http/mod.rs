@@ -1,5 +1,6 @@
 //! The vocabulary of the wire, shared by every other room. Pure and synchronous: no tokio, no hyper.
 
+pub mod coding;
 pub mod headers;
 pub mod problem;
 pub mod url;
