@@ -7,7 +7,11 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::Full;
-use hyper::body::Incoming;
+
+pub use super::upstream::AnswerBody;
+pub use watched::{End, Watch, Watched};
+
+mod watched;
 
 /// The error of a body that breaks off; the connection is then closed (HTTP/2: the stream is reset).
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -21,7 +25,7 @@ pub enum Body {
     /// Held in memory.
     Full(Full<Bytes>),
     /// Straight from upstream.
-    Incoming(Incoming),
+    Incoming(AnswerBody),
     /// Anything else.
     Boxed(Pin<Box<dyn HttpBody<Data = Bytes, Error = BoxError> + Send>>),
 }
@@ -52,7 +56,7 @@ impl HttpBody for Body {
         match self.get_mut() {
             Body::Empty => Poll::Ready(None),
             Body::Full(full) => Pin::new(full).poll_frame(cx).map_err(|never: Infallible| match never {}),
-            Body::Incoming(incoming) => Pin::new(incoming).poll_frame(cx).map_err(Into::into),
+            Body::Incoming(incoming) => Pin::new(incoming).poll_frame(cx),
             Body::Boxed(boxed) => boxed.as_mut().poll_frame(cx),
         }
     }
@@ -74,31 +78,4 @@ impl HttpBody for Body {
             Body::Boxed(boxed) => boxed.size_hint(),
         }
     }
-}
-
-/// How a watched body ended. Exactly one of these is reported for each body, whatever hyper does with it.
-#[derive(Debug)]
-pub enum End {
-    /// All of it came, with these trailers.
-    Complete(Option<::http::HeaderMap>),
-    /// The sending side broke off.
-    Failed(BoxError),
-    /// The receiving side went away before the end.
-    Cancelled,
-}
-
-/// What watches a body. Calls come in order; `end` is the last.
-pub trait Watch: Send + 'static {
-    /// Asked before more of the body is polled: pending holds the body back until the watcher has room again.
-    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let _ = cx;
-        Poll::Ready(())
-    }
-
-    /// Bytes that passed.
-    fn data(&mut self, data: &Bytes);
-
-    /// The body ended. What tells the receiver so is held back until the future is done: the journal holds the exchange
-    /// before the client can know that it is complete. On [`End::Cancelled`] nobody waits; the future is spawned.
-    fn end(self: Box<Self>, end: End) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 }

@@ -95,6 +95,12 @@ pub struct Exchange {
     pub at: Instant,
 }
 
+/// An extension of a request that came in origin form inside a CONNECT: its Host is the client's own word about the
+/// resource and goes upstream as it is, whatever address the CONNECT named. Without it a Host that names another authority
+/// than the request's URI is replaced (absolute form, RFC 9112 section 3.2.2; `--reverse`).
+#[derive(Clone, Copy, Debug)]
+pub struct HostStays;
+
 /// What becomes of a CONNECT.
 pub enum Connect {
     /// Answer 200 and look at the first bytes: TLS is intercepted, HTTP served as it is. With a dialled upstream, the side

@@ -8,5 +8,5 @@ pub mod server;
 pub mod upstream;
 
 pub use body::Body;
-pub use handler::{Client, Connect, Exchange, Handler, Notice, Origin, Scheme, Session};
+pub use handler::{Client, Connect, Exchange, Handler, HostStays, Notice, Origin, Scheme, Session};
 pub use server::{Proxy, ProxyPlan, Running};

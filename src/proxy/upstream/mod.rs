@@ -9,13 +9,16 @@ use std::time::{Duration, Instant};
 
 use ::http::{HeaderMap, Request, Response, StatusCode};
 use bytes::Bytes;
-use hyper::body::Incoming;
 use tokio::io::{AsyncRead, AsyncWrite};
+
+pub use answer::AnswerBody;
 
 use super::body::BoxError;
 use super::handler::{Origin, Session};
 use crate::tls::authority::Alpn;
 use crate::urlglob::Globs;
+
+mod answer;
 
 /// Options of the way upstream, as settled by the command line.
 #[derive(Clone, Debug, Default)]
@@ -109,7 +112,7 @@ pub struct ConnectTimings {
 #[derive(Debug)]
 pub struct Answer {
     /// The response as received; extensions carry the reason phrase and header case.
-    pub response: Response<Incoming>,
+    pub response: Response<AnswerBody>,
     /// Which connection it came on: counts connections opened, from 1.
     pub connection: u64,
     /// Who answered.
@@ -290,6 +293,12 @@ impl Upstream {
         dialled: Option<Dialled>,
     ) -> Alpn {
         let _ = (own, session, to, client_alpn, dialled);
+        todo!("upstream")
+    }
+
+    /// Keeps the error of a dial for a CONNECT that is answered 200 all the same: it is what the first request gets.
+    pub fn keep_error(&self, own: &OwnConnections, to: &Origin, error: UpstreamError) {
+        let _ = (own, to, error);
         todo!("upstream")
     }
 

@@ -1,0 +1,228 @@
+//! The tee: a recorder sees every frame of a body, and exactly one end.
+//!
+//! hyper drops a body as soon as it needs no more of it: a body of known length is never polled to its `None`, one with
+//! trailers neither, and one whose receiver went away not at all. So the end is decided here, in `poll_frame` and in `Drop`,
+//! and what would tell the receiver about it is held back until the watcher has done its work.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use ::http::HeaderMap;
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http_body::{Body, Frame, SizeHint};
+
+use super::BoxError;
+
+/// How a watched body ended. Exactly one of these is reported for each body, whatever hyper does with it.
+#[derive(Debug)]
+pub enum End {
+    /// All of it came, with these trailers.
+    Complete(Option<HeaderMap>),
+    /// The sending side broke off.
+    Failed(BoxError),
+    /// The receiving side went away before the end.
+    Cancelled,
+}
+
+/// What watches a body. Calls come in order; `end` is the last.
+pub trait Watch: Send + 'static {
+    /// Bytes that passed. Cloning them only counts a reference.
+    fn data(&mut self, data: &Bytes);
+
+    /// The body ended. What tells the receiver so is held back until the future is done: the journal holds the exchange
+    /// before the client can know that it is complete. On [`End::Cancelled`] nobody waits; the future is spawned.
+    fn end(self: Box<Self>, end: End) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+}
+
+type Ending = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A body with a [`Watch`] on it. It passes frames on as they come, without copying, except for what completes the body:
+///
+/// - of a body of known length the last data frame (and its trailers, if it has any),
+/// - else the trailers, or the closing chunk, END_STREAM or close that stand for the `None` at the end
+///
+/// are held back until [`Watch::end`]'s future is done. A body that breaks off hands its error on, also after
+/// [`Watch::end`], so that the receiver's connection is cut (over HTTP/2: its stream reset) and it can't take what it has
+/// for the whole.
+pub struct Watched<B> {
+    inner: B,
+    watch: Option<Box<dyn Watch>>,
+    /// Declared bytes that have not come yet; `None` where no length is declared.
+    missing: Option<u64>,
+    /// The frame that may be the last one.
+    held: Option<Bytes>,
+    state: State,
+}
+
+enum State {
+    Streaming,
+    /// The end was reported; the watcher is at work.
+    Ending(Ending, Last),
+    /// The watcher is done: what was held goes out.
+    Releasing(Last),
+    Over,
+}
+
+/// What stands at the end of a body.
+enum Last {
+    Nothing,
+    Trailers(HeaderMap),
+    Error(BoxError),
+}
+
+/// Why a body that its sender ended is not complete.
+#[derive(Debug, thiserror::Error)]
+#[error("the body ended {missing} bytes short of its declared length")]
+struct Short {
+    missing: u64,
+}
+
+/// One error for two: the watcher and hyper.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("the body broke off")]
+struct Broken(#[source] Arc<dyn std::error::Error + Send + Sync>);
+
+impl<B> Watched<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<BoxError>,
+{
+    /// Puts `watch` on a body. The head of a message without a body is what completes it, so for a body that is empty from
+    /// the start this waits for [`Watch::end`] itself: send the head after it.
+    pub async fn new(inner: B, watch: Box<dyn Watch>) -> Self {
+        let missing = inner.size_hint().exact();
+        if inner.is_end_stream() || missing == Some(0) {
+            watch.end(End::Complete(None)).await;
+            return Watched { inner, watch: None, missing: Some(0), held: None, state: State::Over };
+        }
+        Watched { inner, watch: Some(watch), missing, held: None, state: State::Streaming }
+    }
+
+    /// Reports the end. `last` is what the receiver gets once the watcher is done.
+    fn finish(&mut self, end: End, last: Last) {
+        self.state = match self.watch.take() {
+            Some(watch) => State::Ending(watch.end(end), last),
+            None => State::Releasing(last),
+        };
+    }
+
+    fn complete(&mut self, trailers: Option<HeaderMap>) {
+        let last = trailers.clone().map_or(Last::Nothing, Last::Trailers);
+        self.finish(End::Complete(trailers), last);
+    }
+
+    fn fail(&mut self, error: BoxError) {
+        let broken = Broken(error.into());
+        self.finish(End::Failed(Box::new(broken.clone())), Last::Error(Box::new(broken)));
+    }
+
+    /// Takes in a data frame; returns the one to pass on, if it can't be the last.
+    fn data(&mut self, data: Bytes) -> Option<Bytes> {
+        if let Some(watch) = &mut self.watch {
+            watch.data(&data);
+        }
+        if let Some(missing) = &mut self.missing {
+            *missing = missing.saturating_sub(data.len() as u64);
+        }
+        if self.inner.is_end_stream() {
+            let earlier = self.held.replace(data);
+            self.complete(None);
+            earlier
+        } else if self.missing == Some(0) {
+            // All declared bytes are there, but trailers may follow (HTTP/2): what comes next decides.
+            self.held.replace(data)
+        } else {
+            Some(data)
+        }
+    }
+}
+
+impl<B> Body for Watched<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = &mut *self;
+        loop {
+            match &mut this.state {
+                State::Streaming => match ready!(Pin::new(&mut this.inner).poll_frame(cx)) {
+                    Some(Ok(frame)) => match frame.into_data() {
+                        Ok(data) => {
+                            if let Some(data) = this.data(data) {
+                                return Poll::Ready(Some(Ok(Frame::data(data))));
+                            }
+                        }
+                        Err(frame) => {
+                            if let Ok(trailers) = frame.into_trailers() {
+                                this.complete(Some(trailers));
+                            }
+                        }
+                    },
+                    Some(Err(error)) => this.fail(error.into()),
+                    None => match this.missing {
+                        Some(missing) if missing > 0 => this.fail(Box::new(Short { missing })),
+                        _ => this.complete(None),
+                    },
+                },
+                State::Ending(ending, last) => {
+                    ready!(ending.as_mut().poll(cx));
+                    this.state = State::Releasing(std::mem::replace(last, Last::Nothing));
+                }
+                State::Releasing(last) => {
+                    if let Some(held) = this.held.take() {
+                        if matches!(last, Last::Nothing) {
+                            this.state = State::Over;
+                        }
+                        return Poll::Ready(Some(Ok(Frame::data(held))));
+                    }
+                    let last = std::mem::replace(last, Last::Nothing);
+                    this.state = State::Over;
+                    return Poll::Ready(match last {
+                        Last::Nothing => None,
+                        Last::Trailers(trailers) => Some(Ok(Frame::trailers(trailers))),
+                        Last::Error(error) => Some(Err(error)),
+                    });
+                }
+                State::Over => return Poll::Ready(None),
+            }
+        }
+    }
+
+    /// Never true while something is held back: hyper would end the message early.
+    fn is_end_stream(&self) -> bool {
+        matches!(self.state, State::Over)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self.missing {
+            Some(missing) => SizeHint::with_exact(missing + self.held.as_ref().map_or(0, |held| held.len() as u64)),
+            None => self.inner.size_hint(),
+        }
+    }
+}
+
+/// A body that is dropped before its end was cancelled by its receiver; and a watcher that is still at work then is let
+/// finish.
+impl<B> Drop for Watched<B> {
+    fn drop(&mut self) {
+        let ending = match (self.watch.take(), std::mem::replace(&mut self.state, State::Over)) {
+            (Some(watch), _) => watch.end(End::Cancelled),
+            (None, State::Ending(ending, _)) => ending,
+            _ => return,
+        };
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn(ending)),
+            // Without a runtime nothing can wake the future; what it does at once is done.
+            Err(_) => drop(ending.now_or_never()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

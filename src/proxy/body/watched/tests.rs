@@ -1,0 +1,253 @@
+use std::collections::VecDeque;
+use std::sync::Mutex;
+use std::task::Waker;
+
+use http_body_util::{BodyExt, Full};
+use tokio::sync::oneshot;
+
+use super::*;
+
+type Step = Result<Frame<Bytes>, std::io::Error>;
+
+/// A body that does what it is told, as hyper's does: `is_end_stream` is true once nothing is left, if `knows_its_end`.
+struct Script {
+    steps: VecDeque<Step>,
+    length: Option<u64>,
+    knows_its_end: bool,
+}
+
+impl Body for Script {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Step>> {
+        Poll::Ready(self.steps.pop_front())
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.knows_its_end && self.steps.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.length.map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}
+
+fn data(text: &'static str) -> Step {
+    Ok(Frame::data(Bytes::from_static(text.as_bytes())))
+}
+
+fn trailers() -> HeaderMap {
+    HeaderMap::from_iter([("x-sum".parse().unwrap(), "9".parse().unwrap())])
+}
+
+fn script(length: Option<u64>, knows_its_end: bool, steps: impl IntoIterator<Item = Step>) -> Script {
+    Script { steps: steps.into_iter().collect(), length, knows_its_end }
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<String>>>);
+
+impl Log {
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+/// Writes down what it sees; its end waits for `gate`.
+struct Gated {
+    log: Log,
+    gate: Option<oneshot::Receiver<()>>,
+}
+
+impl Watch for Gated {
+    fn data(&mut self, data: &Bytes) {
+        self.log.0.lock().unwrap().push(String::from_utf8(data.to_vec()).unwrap());
+    }
+
+    fn end(self: Box<Self>, end: End) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        self.log.0.lock().unwrap().push(match end {
+            End::Complete(None) => "complete".to_owned(),
+            End::Complete(Some(trailers)) => format!("complete {trailers:?}"),
+            End::Failed(error) => format!("failed: {}", error.source().map_or(error.to_string(), |e| e.to_string())),
+            End::Cancelled => "cancelled".to_owned(),
+        });
+        let Gated { log, gate } = *self;
+        Box::pin(async move {
+            if let Some(gate) = gate {
+                let _ = gate.await;
+            }
+            log.0.lock().unwrap().push("written".to_owned());
+        })
+    }
+}
+
+async fn watched(body: Script) -> (Watched<Script>, Log, oneshot::Sender<()>) {
+    let (open, gate) = oneshot::channel();
+    let log = Log::default();
+    let body = Watched::new(body, Box::new(Gated { log: log.clone(), gate: Some(gate) })).await;
+    (body, log, open)
+}
+
+fn poll(body: &mut Watched<Script>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    Pin::new(body).poll_frame(&mut Context::from_waker(Waker::noop()))
+}
+
+#[track_caller]
+fn expect_data(body: &mut Watched<Script>, text: &str) {
+    match poll(body) {
+        Poll::Ready(Some(Ok(frame))) => assert_eq!(frame.into_data().unwrap(), text),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn the_last_bytes_of_a_known_length_wait_for_the_watcher() {
+    let (mut body, log, open) = watched(script(Some(6), true, [data("abc"), data("def")])).await;
+    assert_eq!(body.size_hint().exact(), Some(6));
+    expect_data(&mut body, "abc");
+    assert!(poll(&mut body).is_pending());
+    assert!(!body.is_end_stream());
+    assert_eq!(body.size_hint().exact(), Some(3));
+    assert_eq!(log.take(), ["abc", "def", "complete"]);
+    open.send(()).unwrap();
+    expect_data(&mut body, "def");
+    assert!(body.is_end_stream(), "hyper asks this, and polls no more");
+    assert_eq!(log.take(), ["written"]);
+    drop(body);
+    assert!(log.take().is_empty(), "one end is enough");
+}
+
+#[tokio::test]
+async fn the_close_of_an_unknown_length_waits_for_the_watcher() {
+    let (mut body, log, open) = watched(script(None, false, [data("abc"), data("def")])).await;
+    expect_data(&mut body, "abc");
+    expect_data(&mut body, "def");
+    assert!(poll(&mut body).is_pending());
+    assert!(!body.is_end_stream());
+    open.send(()).unwrap();
+    assert!(matches!(poll(&mut body), Poll::Ready(None)));
+    assert_eq!(log.take(), ["abc", "def", "complete", "written"]);
+}
+
+#[tokio::test]
+async fn the_frame_that_ends_a_stream_waits_for_the_watcher() {
+    let (mut body, log, open) = watched(script(None, true, [data("abc"), data("def")])).await;
+    expect_data(&mut body, "abc");
+    assert!(poll(&mut body).is_pending());
+    open.send(()).unwrap();
+    expect_data(&mut body, "def");
+    assert!(body.is_end_stream());
+    assert_eq!(log.take(), ["abc", "def", "complete", "written"]);
+}
+
+#[tokio::test]
+async fn trailers_wait_for_the_watcher() {
+    let (mut body, log, open) = watched(script(None, false, [data("abc"), Ok(Frame::trailers(trailers()))])).await;
+    expect_data(&mut body, "abc");
+    assert!(poll(&mut body).is_pending());
+    open.send(()).unwrap();
+    match poll(&mut body) {
+        Poll::Ready(Some(Ok(frame))) => assert_eq!(frame.into_trailers().unwrap(), trailers()),
+        other => panic!("{other:?}"),
+    }
+    assert!(body.is_end_stream());
+    assert_eq!(log.take(), ["abc", "complete {\"x-sum\": \"9\"}", "written"]);
+}
+
+#[tokio::test]
+async fn trailers_after_a_known_length_belong_to_the_end() {
+    let steps = [data("abc"), Ok(Frame::trailers(trailers()))];
+    let (mut body, log, open) = watched(script(Some(3), false, steps)).await;
+    assert!(poll(&mut body).is_pending());
+    assert_eq!(log.take(), ["abc", "complete {\"x-sum\": \"9\"}"]);
+    open.send(()).unwrap();
+    expect_data(&mut body, "abc");
+    assert!(!body.is_end_stream());
+    assert!(matches!(poll(&mut body), Poll::Ready(Some(Ok(frame))) if frame.is_trailers()));
+    assert!(body.is_end_stream());
+}
+
+#[tokio::test]
+async fn a_failure_is_written_down_and_handed_on() {
+    let broken = || Err(std::io::Error::other("reset by peer"));
+    let (mut body, log, open) = watched(script(Some(9), false, [data("abc"), broken()])).await;
+    expect_data(&mut body, "abc");
+    assert!(poll(&mut body).is_pending());
+    assert_eq!(log.take(), ["abc", "failed: reset by peer"]);
+    open.send(()).unwrap();
+    match poll(&mut body) {
+        Poll::Ready(Some(Err(error))) => assert_eq!(error.source().unwrap().to_string(), "reset by peer"),
+        other => panic!("{other:?}"),
+    }
+    assert!(matches!(poll(&mut body), Poll::Ready(None)));
+}
+
+#[tokio::test]
+async fn a_body_shorter_than_declared_has_failed() {
+    let (mut body, log, open) = watched(script(Some(9), false, [data("abc")])).await;
+    open.send(()).unwrap();
+    expect_data(&mut body, "abc");
+    assert!(matches!(poll(&mut body), Poll::Ready(Some(Err(_)))));
+    assert_eq!(log.take(), ["abc", "failed: the body ended 6 bytes short of its declared length", "written"]);
+}
+
+#[tokio::test]
+async fn a_dropped_body_was_cancelled_and_its_watcher_still_finishes() {
+    let (mut body, log, open) = watched(script(Some(6), true, [data("abc"), data("def")])).await;
+    expect_data(&mut body, "abc");
+    drop(body);
+    assert_eq!(log.take(), ["abc", "cancelled"]);
+    open.send(()).unwrap();
+    while log.0.lock().unwrap().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(log.take(), ["written"]);
+}
+
+#[tokio::test]
+async fn a_receiver_that_leaves_before_the_held_end_loses_nothing() {
+    let (mut body, log, open) = watched(script(Some(3), true, [data("abc")])).await;
+    assert!(poll(&mut body).is_pending());
+    drop(body);
+    assert_eq!(log.take(), ["abc", "complete"]);
+    open.send(()).unwrap();
+    while log.0.lock().unwrap().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(log.take(), ["written"]);
+}
+
+#[test]
+fn a_drop_without_a_runtime_still_reports() {
+    let log = Log::default();
+    let watch = Box::new(Gated { log: log.clone(), gate: None });
+    let body = Watched::new(script(None, false, [data("abc")]), watch).now_or_never().unwrap();
+    drop(body);
+    assert_eq!(log.take(), ["cancelled", "written"]);
+}
+
+#[tokio::test]
+async fn an_empty_body_ends_before_its_head_is_sent() {
+    for body in [script(None, true, []), script(Some(0), false, [])] {
+        let (open, gate) = oneshot::channel();
+        let log = Log::default();
+        let watch = Box::new(Gated { log: log.clone(), gate: Some(gate) });
+        let mut made = std::pin::pin!(Watched::new(body, watch));
+        assert!(made.as_mut().now_or_never().is_none());
+        assert_eq!(log.take(), ["complete"]);
+        open.send(()).unwrap();
+        assert!(made.await.is_end_stream());
+        assert_eq!(log.take(), ["written"]);
+    }
+}
+
+#[tokio::test]
+async fn the_bytes_pass_uncopied() {
+    let bytes = Bytes::from(vec![7; 64]);
+    let log = Log::default();
+    let watch = Box::new(Gated { log, gate: None });
+    let body = Watched::new(Full::new(bytes.clone()), watch).await;
+    let passed = body.collect().await.unwrap().to_bytes();
+    assert_eq!(passed.as_ptr(), bytes.as_ptr());
+}
