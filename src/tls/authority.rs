@@ -3,7 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use base64::Engine as _;
 use rustls::ServerConfig;
+use rustls::pki_types::{CertificateDer, pem::PemObject};
+use sha2::{Digest as _, Sha256};
+use time::OffsetDateTime;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+use super::ca_files::{CaFiles, Pair};
+use super::leaf::{self, Leaves};
 
 /// Why the authority can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +26,68 @@ pub enum AuthorityError {
         /// The reason.
         source: std::io::Error,
     },
+    /// Whoever reads the key can pose as any host towards every client that trusts the CA.
+    #[error("the key of the CA can be read by others (mode {mode:04o}): run `chmod 600 {}`", path.display())]
+    Exposed {
+        /// The key.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// One of the two files is not there.
+    #[error("the CA in {} has no {missing}: put the file back, or make a new CA with `harproxy ca new`", dir.display())]
+    Incomplete {
+        /// The authority's folder.
+        dir: PathBuf,
+        /// The file's name.
+        missing: &'static str,
+    },
+    /// A file is not what it should be.
+    #[error("{} is not usable: {reason}; make a new CA with `harproxy ca new`", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Certificate and key are not of one CA.
+    #[error("the certificate and the key in {} do not belong together: make a new CA with `harproxy ca new`", dir.display())]
+    Mismatch {
+        /// The authority's folder.
+        dir: PathBuf,
+    },
+    /// No client would accept what it signs.
+    #[error("the CA in {} expired on {expired}: make a new one with `harproxy ca new`", dir.display())]
+    Expired {
+        /// The authority's folder.
+        dir: PathBuf,
+        /// The day it did.
+        expired: time::Date,
+    },
+    /// Nobody can be called that.
+    #[error("no certificate can be made for `{host}`: {reason}")]
+    Host {
+        /// The name as it was asked for.
+        host: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The TLS library refused.
+    #[error("{doing}")]
+    Tls {
+        /// What was being done.
+        doing: &'static str,
+        /// The reason.
+        source: rustls::Error,
+    },
+    /// The certificate library refused.
+    #[error("{doing}")]
+    Certificate {
+        /// What was being done.
+        doing: &'static str,
+        /// The reason.
+        source: rcgen::Error,
+    },
 }
 
 /// Protocols offered by ALPN, in order of preference.
@@ -30,45 +100,185 @@ pub enum Alpn {
 }
 
 /// The CA and its cache of leaf certificates. Shared by all connections.
-#[derive(Debug)]
 pub struct Authority {
-    dir: PathBuf,
+    files: CaFiles,
+    cert_pem: String,
+    facts: Facts,
+    leaves: Leaves,
+}
+
+/// What the certificate says about itself.
+#[derive(Clone, Debug)]
+struct Facts {
+    subject: String,
+    expires: OffsetDateTime,
+    fingerprint: String,
+    spki_pin: String,
 }
 
 impl Authority {
     /// Loads the authority kept in `dir`, or makes it under a lock so that parallel first runs agree.
     ///
     /// # Errors
-    /// When the folder can't be used, or the key can be read by others.
+    /// When the folder can't be used, the key can be read by others, the two files are not a pair, or the CA has expired.
     pub fn load_or_create(dir: &Path) -> Result<Self, AuthorityError> {
-        let _ = dir;
-        todo!("tls")
+        let files = CaFiles::at(dir);
+        match Self::load(&files) {
+            Ok(Some(authority)) => return Ok(authority),
+            // Somebody may be between the two files: look again when nobody can be.
+            Ok(None) | Err(AuthorityError::Incomplete { .. } | AuthorityError::Mismatch { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        let _lock = files.lock()?;
+        match Self::load(&files)? {
+            Some(authority) => Ok(authority),
+            None => Self::create(files),
+        }
     }
 
-    /// The folder that is used without `--ca-dir`: `$XDG_DATA_HOME/harproxy` and its kin.
+    /// Makes a new authority in `dir`, in place of the one that may be there (`harproxy ca new`). Clients that trusted the old
+    /// one must be told about this one.
+    ///
+    /// # Errors
+    /// When the folder can't be written.
+    pub fn create_new(dir: &Path) -> Result<Self, AuthorityError> {
+        let files = CaFiles::at(dir);
+        let _lock = files.lock()?;
+        Self::create(files)
+    }
+
+    /// The folder that is used without `--ca-dir`: `$XDG_DATA_HOME/harproxy` or `~/.local/share/harproxy`; on macOS
+    /// `~/Library/Application Support/harproxy`, on Windows `%LOCALAPPDATA%\harproxy`. `None` when the environment names none.
     #[must_use]
     pub fn default_dir() -> Option<PathBuf> {
-        todo!("tls")
+        // The XDG specification: a relative path is to be ignored.
+        let folder = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let data = if cfg!(windows) {
+            folder("LOCALAPPDATA")
+        } else {
+            folder("XDG_DATA_HOME").or_else(|| {
+                let inside = if cfg!(target_os = "macos") { "Library/Application Support" } else { ".local/share" };
+                folder("HOME").map(|home| home.join(inside))
+            })
+        };
+        data.map(|data| data.join("harproxy"))
+    }
+
+    /// The folder it lives in.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        self.files.dir()
     }
 
     /// The CA certificate's file (PEM).
     #[must_use]
     pub fn cert_path(&self) -> PathBuf {
-        self.dir.join("ca.pem")
+        self.files.cert()
     }
 
     /// The CA certificate, PEM.
     #[must_use]
     pub fn cert_pem(&self) -> &str {
-        todo!("tls")
+        &self.cert_pem
     }
 
-    /// The configuration to answer a client with that asked for `host` (a name or an IP address).
+    /// The CA certificate, DER.
+    #[must_use]
+    pub fn cert_der(&self) -> &CertificateDer<'static> {
+        self.leaves.ca()
+    }
+
+    /// The certificate's subject, as `CN=…`.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        &self.facts.subject
+    }
+
+    /// When the certificate ceases to be valid.
+    #[must_use]
+    pub fn expires(&self) -> OffsetDateTime {
+        self.facts.expires
+    }
+
+    /// SHA-256 of the certificate, as trust stores show it: upper-case hexadecimal pairs with colons between.
+    #[must_use]
+    pub fn fingerprint(&self) -> &str {
+        &self.facts.fingerprint
+    }
+
+    /// SHA-256 of the certificate's public key in base64 (RFC 7469 section 2.4), for Chromium's
+    /// `--ignore-certificate-errors-spki-list`. The CA is sent with every leaf, so that the pin finds it.
+    #[must_use]
+    pub fn spki_pin(&self) -> &str {
+        &self.facts.spki_pin
+    }
+
+    /// The configuration to answer a client with that asked for `host`: a name, or an IP address with or without brackets.
+    /// The same host gets the same certificate again.
     ///
     /// # Errors
     /// When no certificate can be made for such a name.
     pub fn server_config(&self, host: &str, alpn: Alpn) -> Result<Arc<ServerConfig>, AuthorityError> {
-        let _ = (host, alpn);
-        todo!("tls")
+        self.leaves.server_config(host, alpn)
+    }
+
+    fn load(files: &CaFiles) -> Result<Option<Self>, AuthorityError> {
+        files.read()?.map(|pair| Self::open(files.clone(), pair)).transpose()
+    }
+
+    fn create(files: CaFiles) -> Result<Self, AuthorityError> {
+        let pair = leaf::new_ca()?;
+        files.write(&pair)?;
+        Self::open(files, pair)
+    }
+
+    fn open(files: CaFiles, pair: Pair) -> Result<Self, AuthorityError> {
+        let malformed = |path: PathBuf, reason: String| AuthorityError::Malformed { path, reason };
+        let cert = CertificateDer::from_pem_slice(pair.cert_pem.as_bytes())
+            .map_err(|error| malformed(files.cert(), error.to_string()))?;
+        let facts = Facts::of(&cert).map_err(|reason| malformed(files.cert(), reason))?;
+        let key = rcgen::KeyPair::from_pem(&pair.key_pem).map_err(|error| malformed(files.key(), error.to_string()))?;
+        if base64_sha256(&rcgen::PublicKeyData::subject_public_key_info(&key)) != facts.spki_pin {
+            return Err(AuthorityError::Mismatch { dir: files.dir().to_owned() });
+        }
+        if facts.expires <= OffsetDateTime::now_utc() {
+            return Err(AuthorityError::Expired { dir: files.dir().to_owned(), expired: facts.expires.date() });
+        }
+        let leaves = Leaves::new(cert, key, facts.expires)?;
+        Ok(Authority { files, cert_pem: pair.cert_pem, facts, leaves })
     }
 }
+
+/// Never shows the key.
+impl std::fmt::Debug for Authority {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Authority")
+            .field("dir", &self.files.dir())
+            .field("subject", &self.facts.subject)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Facts {
+    fn of(cert: &CertificateDer<'_>) -> Result<Self, String> {
+        let (_, parsed) = X509Certificate::from_der(cert).map_err(|error| error.to_string())?;
+        if !parsed.is_ca() {
+            return Err("it is not the certificate of a CA".to_owned());
+        }
+        let fingerprint: Vec<String> = Sha256::digest(cert).iter().map(|byte| format!("{byte:02X}")).collect();
+        Ok(Facts {
+            subject: parsed.subject().to_string(),
+            expires: parsed.validity().not_after.to_datetime(),
+            fingerprint: fingerprint.join(":"),
+            spki_pin: base64_sha256(parsed.public_key().raw),
+        })
+    }
+}
+
+fn base64_sha256(bytes: &[u8]) -> String {
+    base64::engine::general_purpose::STANDARD.encode(Sha256::digest(bytes))
+}
+
+#[cfg(test)]
+#[path = "authority_tests.rs"]
+mod tests;

@@ -1,0 +1,183 @@
+//! Leaf certificates: one for each host asked for, made on demand and kept, so that a client meets the same one again and can
+//! resume its session.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use indexmap::IndexMap;
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    SanType, SerialNumber,
+};
+use rustls::ServerConfig;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::server::{ResolvesServerCertUsingSni, ServerSessionMemoryCache};
+use rustls::sign::{CertifiedKey, SigningKey, SingleCertAndKey};
+use time::{Duration, OffsetDateTime};
+
+use super::authority::{Alpn, AuthorityError};
+use super::ca_files::Pair;
+use super::provider::provider;
+
+/// How long the CA is valid.
+const CA_VALIDITY: Duration = Duration::days(3650);
+/// Validity of a leaf in all. Clients refuse more than 200 days since the CA/Browser Forum's ballot SC-081.
+const LEAF_VALIDITY: Duration = Duration::days(197);
+/// How far certificates begin in the past: clocks differ, and machines that resume from a snapshot lag behind.
+const BACKDATED: Duration = Duration::days(2);
+/// Hosts whose leaf is kept; the oldest goes when there are more.
+const MAX_KEPT: usize = 4096;
+/// TLS 1.2 sessions that can be resumed by their id (tickets need no memory).
+const MAX_SESSIONS: usize = 4096;
+/// X.520's upper bound for a common name.
+const MAX_COMMON_NAME: usize = 64;
+
+/// What signs leaves, and those it has signed.
+pub(super) struct Leaves {
+    issuer: Issuer<'static, KeyPair>,
+    ca: CertificateDer<'static>,
+    ca_expires: OffsetDateTime,
+    key: KeyPair,
+    signing_key: Arc<dyn SigningKey>,
+    /// All that the configurations have in common, the session stores among it.
+    common: ServerConfig,
+    kept: Mutex<IndexMap<String, Leaf>>,
+}
+
+/// The configurations that present one leaf.
+struct Leaf {
+    http1: Arc<ServerConfig>,
+    http2: Arc<ServerConfig>,
+}
+
+impl Leaves {
+    pub(super) fn new(
+        ca: CertificateDer<'static>,
+        ca_key: KeyPair,
+        ca_expires: OffsetDateTime,
+    ) -> Result<Self, AuthorityError> {
+        let issuer = Issuer::from_ca_cert_der(&ca, ca_key).map_err(certificate("reading the CA's certificate"))?;
+        let key = KeyPair::generate().map_err(certificate("making a key"))?;
+        let der = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let signing_key = provider().key_provider.load_private_key(der).map_err(tls("loading a key"))?;
+        let mut common = ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .map_err(tls("choosing TLS versions"))?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(ResolvesServerCertUsingSni::new()));
+        common.session_storage = ServerSessionMemoryCache::new(MAX_SESSIONS);
+        common.ticketer = rustls::crypto::ring::Ticketer::new().map_err(tls("making a ticket key"))?;
+        Ok(Leaves { issuer, ca, ca_expires, key, signing_key, common, kept: Mutex::default() })
+    }
+
+    pub(super) fn ca(&self) -> &CertificateDer<'static> {
+        &self.ca
+    }
+
+    pub(super) fn server_config(&self, host: &str, alpn: Alpn) -> Result<Arc<ServerConfig>, AuthorityError> {
+        let pick = |leaf: &Leaf| match alpn {
+            Alpn::Http1 => leaf.http1.clone(),
+            Alpn::Http2 => leaf.http2.clone(),
+        };
+        // Signed under the lock: it takes microseconds, and two first connections must see one certificate.
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(leaf) = kept.get(host) {
+            return Ok(pick(leaf));
+        }
+        let leaf = self.sign(host)?;
+        let config = pick(&leaf);
+        if kept.len() >= MAX_KEPT {
+            kept.shift_remove_index(0);
+        }
+        kept.insert(host.to_owned(), leaf);
+        Ok(config)
+    }
+
+    fn sign(&self, host: &str) -> Result<Leaf, AuthorityError> {
+        let name = subject_name(host)?;
+        let mut params = CertificateParams::default();
+        params.not_before = OffsetDateTime::now_utc() - BACKDATED;
+        params.not_after = (params.not_before + LEAF_VALIDITY).min(self.ca_expires);
+        params.serial_number = Some(random_serial()?);
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        if host.len() <= MAX_COMMON_NAME {
+            params.distinguished_name.push(DnType::CommonName, host);
+        }
+        params.subject_alt_names = vec![name];
+        // Explicit, because rcgen writes the subject key identifier only then.
+        params.is_ca = IsCa::ExplicitNoCa;
+        params.use_authority_key_identifier_extension = true;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        let cert = params.signed_by(&self.key, &self.issuer).map_err(certificate("signing a certificate"))?;
+
+        let chain = vec![cert.der().clone(), self.ca.clone()];
+        let mut http1 = self.common.clone();
+        http1.cert_resolver = Arc::new(SingleCertAndKey::from(CertifiedKey::new(chain, self.signing_key.clone())));
+        let mut http2 = http1.clone();
+        http1.alpn_protocols = vec![b"http/1.1".to_vec()];
+        http2.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(Leaf { http1: Arc::new(http1), http2: Arc::new(http2) })
+    }
+}
+
+/// A new CA, of which only the suffix of the name is ours to choose: two machines' CAs must not collide in a trust store.
+pub(super) fn new_ca() -> Result<Pair, AuthorityError> {
+    let key = KeyPair::generate().map_err(certificate("making a key"))?;
+    let suffix: String = random::<4>()?.iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut params = CertificateParams::default();
+    params.not_before = OffsetDateTime::now_utc() - BACKDATED;
+    params.not_after = params.not_before + CA_VALIDITY;
+    params.serial_number = Some(random_serial()?);
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, format!("harproxy CA {suffix}"));
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    let cert = params.self_signed(&key).map_err(certificate("signing the CA's certificate"))?;
+    Ok(Pair { cert_pem: cert.pem(), key_pem: key.serialize_pem() })
+}
+
+/// The subject alternative name of the right kind (RFC 6125: an address is never a DNS name).
+fn subject_name(host: &str) -> Result<SanType, AuthorityError> {
+    let refuse = |reason| AuthorityError::Host { host: host.to_owned(), reason };
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    if let Ok(address) = bare.parse::<IpAddr>() {
+        return Ok(SanType::IpAddress(address));
+    }
+    // A final dot says that the name is absolute; it is no part of the name in a certificate.
+    let name = host.strip_suffix('.').unwrap_or(host);
+    match name {
+        "" => Err(refuse("it is empty")),
+        _ if name.len() > 253 => Err(refuse("it is too long")),
+        _ if name.contains('*') => Err(refuse("it is a wildcard")),
+        _ if !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b)) => {
+            Err(refuse("it is neither a host name nor an address"))
+        }
+        _ => rcgen::string::Ia5String::try_from(name)
+            .map(SanType::DnsName)
+            .map_err(certificate("writing the name of a host")),
+    }
+}
+
+/// 128 random bits: two certificates of one issuer must never share a serial number, across runs and machines.
+fn random_serial() -> Result<SerialNumber, AuthorityError> {
+    Ok(SerialNumber::from_slice(&random::<16>()?))
+}
+
+fn random<const N: usize>() -> Result<[u8; N], AuthorityError> {
+    let mut bytes = [0; N];
+    provider()
+        .secure_random
+        .fill(&mut bytes)
+        .map_err(|_| rustls::Error::FailedToGetRandomBytes)
+        .map_err(tls("asking for random numbers"))?;
+    Ok(bytes)
+}
+
+fn tls(doing: &'static str) -> impl FnOnce(rustls::Error) -> AuthorityError {
+    move |source| AuthorityError::Tls { doing, source }
+}
+
+fn certificate(doing: &'static str) -> impl FnOnce(rcgen::Error) -> AuthorityError {
+    move |source| AuthorityError::Certificate { doing, source }
+}
