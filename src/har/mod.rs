@@ -1,14 +1,28 @@
 //! Fixtures: HAR 1.2 files with their payloads. A tolerant, lazy reader, a canonical writer, and the payload store
 //! (a folder beside the HAR, members of a `.zip`, or text inside the HAR).
 
+mod canonical;
+mod deposit;
 pub mod fixture;
+mod foreign;
+mod index;
 pub mod model;
+mod parse;
 pub mod payload;
+mod read;
+mod sidecar;
+mod store;
+mod window;
 pub mod write;
 
-pub use fixture::{EntryHead, Fixture, Warning};
+pub use fixture::{Fixture, Warning};
+pub use index::{EntryHead, Heads};
 pub use model::{Entry, Timings};
-pub use payload::Payload;
+pub use payload::{Payload, PayloadFile};
+pub use write::{ContentMode, FixtureWriter, JsonLayout, PayloadSource, Written};
+
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 
@@ -22,6 +36,14 @@ pub enum Error {
         doing: &'static str,
         /// The file.
         path: PathBuf,
+        /// The reason.
+        source: std::io::Error,
+    },
+    /// The bytes of a payload could not be had from their source.
+    #[error("{doing}")]
+    Payload {
+        /// What was being done.
+        doing: &'static str,
         /// The reason.
         source: std::io::Error,
     },

@@ -49,7 +49,7 @@ pub struct Request {
     pub headers_size: i64,
     /// `bodySize` as sent (encoded), -1 when unknown.
     pub body_size: i64,
-    /// Everything else (`cookies` and `queryString` of another tool included, when they can't be derived).
+    /// Everything else (`cookies` and `queryString` of another tool included, when headers and URL say otherwise).
     pub extras: Extras,
 }
 
@@ -74,7 +74,7 @@ pub struct Response {
     pub body_size: i64,
     /// `_trailers`.
     pub trailers: Headers,
-    /// Everything else.
+    /// Everything else (`cookies` included, when the headers say otherwise).
     pub extras: Extras,
 }
 
@@ -83,9 +83,10 @@ pub struct Response {
 pub struct Body {
     /// `mimeType`.
     pub mime_type: String,
-    /// `size`, bytes after decoding; `None` when the member is missing (always so in `postData`).
+    /// `size`, bytes after decoding; `None` when the member is missing. `postData` has no such member: there it stands in
+    /// for `bodySize` when a payload was sent and not kept.
     pub size: Option<i64>,
-    /// `text`, with what its `encoding` says.
+    /// `text`, with what its `encoding` says, or `_file`.
     pub stored: Stored,
     /// `_compact`: compact JSON stored indented; it goes out compact again.
     pub compact: bool,

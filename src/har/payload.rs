@@ -1,11 +1,16 @@
 //! The bytes of a stored payload, wherever they are.
 
-use std::io::Read;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::PathBuf;
 
+use base64::Engine;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
 
 use super::Error;
+use crate::http::json::{self, CompactReader};
 
 /// A payload as it is to be compared or served: decoded, compact again when `_compact` said so.
 #[derive(Clone, Debug)]
@@ -27,15 +32,37 @@ pub struct PayloadFile {
     pub path: PathBuf,
     /// Its length in bytes, as it will be served.
     pub len: u64,
+    /// `_compact`: white space outside strings is left out while reading.
+    pub(super) compact: bool,
 }
 
+/// Payload files up to this size are read at once.
+const IN_MEMORY: u64 = 1 << 20;
+
 impl Payload {
+    /// The payload in a file that was found to be the fixture's own.
+    pub(super) fn of_file(path: PathBuf, compact: bool) -> Result<Self, Error> {
+        let mut file = PayloadFile { path, len: 0, compact };
+        let stored = std::fs::metadata(&file.path).map_err(|source| file.unreadable(source))?.len();
+        file.len = match stored {
+            0 => return Ok(Payload::Empty),
+            1..=IN_MEMORY => return file.bytes().map(Payload::Bytes),
+            _ if compact => io::copy(&mut file.reader()?, &mut io::sink()).map_err(|source| file.unreadable(source))?,
+            _ => stored,
+        };
+        Ok(Payload::File(file))
+    }
+
     /// All of it.
     ///
     /// # Errors
     /// When the file cannot be read any more.
     pub fn bytes(&self) -> Result<Bytes, Error> {
-        todo!("har")
+        match self {
+            Payload::Empty | Payload::NotRecorded => Ok(Bytes::new()),
+            Payload::Bytes(bytes) => Ok(bytes.clone()),
+            Payload::File(file) => file.bytes(),
+        }
     }
 
     /// As a stream.
@@ -43,6 +70,43 @@ impl Payload {
     /// # Errors
     /// When the file cannot be opened any more.
     pub fn reader(&self) -> Result<Box<dyn Read + Send>, Error> {
-        todo!("har")
+        match self {
+            Payload::Empty | Payload::NotRecorded => Ok(Box::new(io::empty())),
+            Payload::Bytes(bytes) => Ok(Box::new(io::Cursor::new(bytes.clone()))),
+            Payload::File(file) => file.reader(),
+        }
     }
+}
+
+impl PayloadFile {
+    fn bytes(&self) -> Result<Bytes, Error> {
+        let bytes = std::fs::read(&self.path).map_err(|source| self.unreadable(source))?;
+        Ok(if self.compact { json::compact(&bytes).into() } else { bytes.into() })
+    }
+
+    fn reader(&self) -> Result<Box<dyn Read + Send>, Error> {
+        let file = File::open(&self.path).map_err(|source| self.unreadable(source))?;
+        Ok(if self.compact { Box::new(CompactReader::new(file)) } else { Box::new(file) })
+    }
+
+    fn unreadable(&self, source: io::Error) -> Error {
+        Error::Io { doing: "reading", path: self.path.clone(), source }
+    }
+}
+
+/// Base64 as tools write it: standard or URL-safe alphabet, broken over lines, padded or not.
+pub(super) fn base64(text: &str) -> Option<Vec<u8>> {
+    const LENIENT: GeneralPurpose = GeneralPurpose::new(
+        &alphabet::STANDARD,
+        GeneralPurposeConfig::new()
+            .with_decode_allow_trailing_bits(true)
+            .with_decode_padding_mode(DecodePaddingMode::Indifferent),
+    );
+    let standard = |byte: u8| match byte {
+        b'-' => b'+',
+        b'_' => b'/',
+        byte => byte,
+    };
+    let plain: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).map(standard).collect();
+    LENIENT.decode(plain).ok()
 }

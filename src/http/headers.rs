@@ -104,6 +104,20 @@ impl From<&::http::HeaderMap> for Headers {
     }
 }
 
+/// Header bytes as text of one character a byte (U+0000 to U+00FF), as browsers and Node write them into a HAR.
+#[must_use]
+pub fn to_chars(value: &[u8]) -> String {
+    value.iter().map(|&byte| char::from(byte)).collect()
+}
+
+/// The bytes of a header value in a HAR: one for each character up to U+00FF; a value with any character above was read as
+/// UTF-8 by the tool that wrote it, and is sent as UTF-8.
+#[must_use]
+pub fn from_chars(text: &str) -> Vec<u8> {
+    let bytes: Option<Vec<u8>> = text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect();
+    bytes.unwrap_or_else(|| text.as_bytes().to_vec())
+}
+
 /// Fields that describe one hop and not the message (RFC 9110 section 7.6.1, RFC 9112, RFC 7540 section 8.1.2.2).
 /// `connection` may name more; see [`Headers::connection_options`].
 pub const HOP_BY_HOP: [&str; 9] = [

@@ -1,9 +1,13 @@
 //! The vocabulary of the wire, shared by every other room. Pure and synchronous: no tokio, no hyper.
 
 pub mod coding;
+pub mod cookies;
 pub mod headers;
+pub mod json;
+pub mod media;
 pub mod problem;
 pub mod url;
 
 pub use headers::{Header, Headers};
+pub use media::MediaType;
 pub use url::NormalUrl;

@@ -1,0 +1,331 @@
+//! Payloads on their way into a fixture: how they are stored, under which name, and where they wait until it is finished.
+//!
+//! Files wait in a staging folder beside the HAR. Their names come from their bytes, so equal payloads are one file and what
+//! the fixture already has is not written again.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+
+use base64::prelude::{BASE64_STANDARD, Engine};
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+
+use super::Error;
+use super::model::{Body, Stored};
+use super::write::{ContentMode, JsonLayout, PayloadSource};
+use crate::http::{MediaType, json};
+
+/// Payloads up to this size are handled in memory.
+const IN_MEMORY: u64 = 1 << 20;
+/// Request payloads up to this size stay inside the entry when they are text.
+const INLINE_REQUEST: usize = 4 << 10;
+
+/// Which message a payload belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    Request,
+    Response,
+}
+
+/// The payload files of a fixture being written.
+#[derive(Debug)]
+pub(super) struct Deposit {
+    /// Where the fixture goes; staging happens on the same file system.
+    parent: PathBuf,
+    /// The payload folder of a HAR (`api` beside `api.har`); `None` for an archive, whose payloads lie at its root.
+    folder: Option<String>,
+    staging: Option<TempDir>,
+    names: BTreeMap<String, Place>,
+}
+
+/// Where a payload file is before the fixture is finished.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// In the staging folder.
+    Staged,
+    /// Already in the payload folder.
+    Present,
+}
+
+impl Deposit {
+    pub(super) fn new(parent: &Path, folder: Option<String>) -> Self {
+        Deposit { parent: parent.to_owned(), folder, staging: None, names: BTreeMap::new() }
+    }
+
+    /// The payload folder, for a HAR.
+    pub(super) fn folder(&self) -> Option<PathBuf> {
+        self.folder.as_ref().map(|name| self.parent.join(name))
+    }
+
+    /// Every payload file of the fixture, by name.
+    pub(super) fn names(&self) -> &BTreeMap<String, Place> {
+        &self.names
+    }
+
+    /// Where a staged file waits.
+    pub(super) fn staged(&self, name: &str) -> Option<PathBuf> {
+        self.staging.as_ref().map(|staging| staging.path().join(name))
+    }
+
+    /// Stores a payload.
+    pub(super) fn store(
+        &mut self,
+        source: PayloadSource<'_>,
+        side: Side,
+        mode: ContentMode,
+        layout: JsonLayout,
+    ) -> Result<Body, Error> {
+        let PayloadSource { read, mime_type, encoded, truncated } = source;
+        let indent = layout == JsonLayout::Indent && side == Side::Response && !encoded && truncated.is_none();
+        let plan = Plan { media: MediaType::parse(mime_type), encoded, indent };
+        let mut body = Body { mime_type: mime_type.to_owned(), encoded, truncated, ..Body::default() };
+        let size = match mode {
+            ContentMode::Omit => io::copy(read, &mut io::sink()).map_err(reading)?,
+            ContentMode::Embed => {
+                let mut bytes = Vec::new();
+                read.read_to_end(&mut bytes).map_err(reading)?;
+                let size = bytes.len() as u64;
+                body.stored = inline(bytes);
+                size
+            }
+            ContentMode::Attach => {
+                let mut head = Vec::new();
+                read.take(IN_MEMORY + 1).read_to_end(&mut head).map_err(reading)?;
+                if head.len() as u64 > IN_MEMORY {
+                    self.attach_large(&head, read, &plan, &mut body)?
+                } else {
+                    let size = head.len() as u64;
+                    self.attach_small(head, side, &plan, &mut body)?;
+                    size
+                }
+            }
+        };
+        body.size = Some(i64::try_from(size).unwrap_or(i64::MAX));
+        Ok(body)
+    }
+
+    fn attach_small(&mut self, bytes: Vec<u8>, side: Side, plan: &Plan, body: &mut Body) -> Result<(), Error> {
+        let inline_request = side == Side::Request && bytes.len() <= INLINE_REQUEST && plan.may_be_inline(&bytes);
+        if bytes.is_empty() || inline_request {
+            body.stored = inline(bytes);
+            return Ok(());
+        }
+        let mut text = Charset::new(&plan.media);
+        text.push(&bytes, true);
+        let name_end = plan.ending(text.valid);
+        body.compact = plan.is_indented(|| json::is_compact(&bytes));
+        let bytes = if body.compact { json::indent(&bytes) } else { bytes };
+        let name = name_of(&Sha256::digest(&bytes), name_end);
+        if self.is_new(&name, &bytes[..], bytes.len() as u64)? {
+            let path = self.staging()?.join(&name);
+            fs::write(&path, &bytes).map_err(|source| writing(&path, source))?;
+        }
+        body.stored = self.file(name);
+        Ok(())
+    }
+
+    fn attach_large(&mut self, head: &[u8], rest: &mut dyn Read, plan: &Plan, body: &mut Body) -> Result<u64, Error> {
+        let part = self.staging()?.join(".part");
+        let mut out = Hashing::create(&part)?;
+        let mut layout = json::Layout::default();
+        let mut text = Charset::new(&plan.media);
+        let mut utf8 = Charset::utf8();
+        let mut chunk = vec![0; 64 * 1024];
+        let mut all = io::Cursor::new(head).chain(rest);
+        loop {
+            let n = all.read(&mut chunk).map_err(reading)?;
+            let last = n == 0;
+            text.push(&chunk[..n], last);
+            utf8.push(&chunk[..n], last);
+            layout.push(&chunk[..n]);
+            out.write_all(&chunk[..n]).map_err(|source| writing(&part, source))?;
+            if last {
+                break;
+            }
+        }
+        let (mut digest, mut stored_len) = out.finish()?;
+        let size = stored_len;
+        let compact = || layout.is_compact() && utf8.valid && File::open(&part).is_ok_and(json::is_valid);
+        body.compact = plan.is_indented(compact);
+        let mut stored = part.clone();
+        if body.compact {
+            stored = part.with_file_name(".indented");
+            let mut out = Hashing::create(&stored)?;
+            let read = File::open(&part).map_err(|source| writing(&part, source))?;
+            json::indent_stream(read, &mut out).map_err(|source| writing(&stored, source))?;
+            (digest, stored_len) = out.finish()?;
+        }
+        let name = name_of(&digest, plan.ending(text.valid));
+        let stored_again = File::open(&stored).map_err(|source| writing(&stored, source))?;
+        if self.is_new(&name, stored_again, stored_len)? {
+            let path = self.staging()?.join(&name);
+            fs::rename(&stored, &path).map_err(|source| writing(&path, source))?;
+        }
+        body.stored = self.file(name);
+        Ok(size)
+    }
+
+    /// Takes note of a name; true when its bytes have to be staged.
+    fn is_new(&mut self, name: &str, bytes: impl Read, len: u64) -> Result<bool, Error> {
+        if self.names.contains_key(name) {
+            return Ok(false);
+        }
+        let there = self.folder().is_some_and(|folder| holds(&folder.join(name), bytes, len));
+        self.names.insert(name.to_owned(), if there { Place::Present } else { Place::Staged });
+        Ok(!there)
+    }
+
+    fn file(&self, name: String) -> Stored {
+        Stored::File(match &self.folder {
+            Some(folder) => format!("{folder}/{name}"),
+            None => name,
+        })
+    }
+
+    fn staging(&mut self) -> Result<PathBuf, Error> {
+        if let Some(staging) = &self.staging {
+            return Ok(staging.path().to_owned());
+        }
+        let parent = self.parent.clone();
+        let failed = |source| Error::Io { doing: "creating a folder for payloads in", path: parent.clone(), source };
+        let staging = tempfile::Builder::new().prefix(".harproxy-").tempdir_in(&parent).map_err(failed)?;
+        let path = staging.path().to_owned();
+        self.staging = Some(staging);
+        Ok(path)
+    }
+}
+
+/// What is known of a payload before its bytes come.
+struct Plan {
+    media: MediaType,
+    encoded: bool,
+    indent: bool,
+}
+
+impl Plan {
+    fn is_indented(&self, is_compact: impl FnOnce() -> bool) -> bool {
+        self.indent && self.media.is_json() && is_compact()
+    }
+
+    /// Small request payloads stay inside when people can read them there.
+    fn may_be_inline(&self, bytes: &[u8]) -> bool {
+        let texty = self.media.is_text() || self.media.essence().is_empty() || self.media.is_multipart();
+        !self.encoded && texty && std::str::from_utf8(bytes).is_ok()
+    }
+
+    fn ending(&self, valid_text: bool) -> &'static str {
+        let bytes_only = self.encoded || (self.media.is_text() && !valid_text);
+        if bytes_only { "bin" } else { self.media.extension() }
+    }
+}
+
+fn inline(bytes: Vec<u8>) -> Stored {
+    if bytes.is_empty() {
+        return Stored::Nowhere;
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) => Stored::Text(text),
+        Err(error) => Stored::Base64(BASE64_STANDARD.encode(error.as_bytes())),
+    }
+}
+
+/// Follows whether bytes are valid in the charset that is declared, UTF-8 when none is.
+struct Charset {
+    decoder: encoding_rs::Decoder,
+    scratch: Vec<u8>,
+    valid: bool,
+}
+
+impl Charset {
+    fn new(media: &MediaType) -> Self {
+        Charset::of(media.charset().unwrap_or(encoding_rs::UTF_8))
+    }
+
+    fn utf8() -> Self {
+        Charset::of(encoding_rs::UTF_8)
+    }
+
+    fn of(encoding: &'static encoding_rs::Encoding) -> Self {
+        Charset { decoder: encoding.new_decoder_without_bom_handling(), scratch: vec![0; 4096], valid: true }
+    }
+
+    fn push(&mut self, mut bytes: &[u8], last: bool) {
+        while self.valid {
+            let (result, read, _) = self.decoder.decode_to_utf8_without_replacement(bytes, &mut self.scratch, last);
+            bytes = &bytes[read..];
+            match result {
+                encoding_rs::DecoderResult::InputEmpty => return,
+                encoding_rs::DecoderResult::OutputFull => {}
+                encoding_rs::DecoderResult::Malformed(..) => self.valid = false,
+            }
+        }
+    }
+}
+
+/// A file being written whose hash is known at its end.
+struct Hashing {
+    path: PathBuf,
+    out: BufWriter<File>,
+    hash: Sha256,
+    len: u64,
+}
+
+impl Hashing {
+    fn create(path: &Path) -> Result<Self, Error> {
+        let file = File::create(path).map_err(|source| writing(path, source))?;
+        Ok(Hashing { path: path.to_owned(), out: BufWriter::new(file), hash: Sha256::new(), len: 0 })
+    }
+
+    fn finish(mut self) -> Result<(sha2::digest::Output<Sha256>, u64), Error> {
+        self.out.flush().map_err(|source| writing(&self.path, source))?;
+        Ok((self.hash.finalize(), self.len))
+    }
+}
+
+impl Write for Hashing {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        let n = self.out.write(buf)?;
+        self.hash.update(&buf[..n]);
+        self.len += n as u64;
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// The first 16 hex digits of the hash of the bytes as stored, and the ending.
+fn name_of(digest: &[u8], ending: &str) -> String {
+    let hex: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    format!("{hex}.{ending}")
+}
+
+/// Whether a file has exactly these bytes.
+fn holds(path: &Path, bytes: impl Read, len: u64) -> bool {
+    let Ok(file) = File::open(path) else { return false };
+    let plain = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.len() == len);
+    plain && same(BufReader::new(file), BufReader::new(bytes)).unwrap_or(false)
+}
+
+pub(super) fn same(mut a: impl io::BufRead, mut b: impl io::BufRead) -> io::Result<bool> {
+    loop {
+        let (left, right) = (a.fill_buf()?, b.fill_buf()?);
+        let n = left.len().min(right.len());
+        if n == 0 || left[..n] != right[..n] {
+            return Ok(left.is_empty() && right.is_empty());
+        }
+        a.consume(n);
+        b.consume(n);
+    }
+}
+
+fn reading(source: io::Error) -> Error {
+    Error::Payload { doing: "reading a payload", source }
+}
+
+fn writing(path: &Path, source: io::Error) -> Error {
+    Error::Io { doing: "writing", path: path.to_owned(), source }
+}

@@ -1,0 +1,194 @@
+//! The pass over a whole HAR: `log` and its members in any order, its entries indexed, what is odd noted.
+
+use std::path::Path;
+
+use serde::de::IgnoredAny;
+
+use super::index::{Index, Scanned};
+use super::store::Store;
+use super::window::{Span, Stop, Window};
+use super::{Error, Warning};
+
+/// Warnings beyond this many are only counted: a HAR of a million bad entries must not fill memory.
+const MAX_WARNINGS: usize = 200;
+
+/// What the pass found.
+#[derive(Debug, Default)]
+pub(super) struct Contents {
+    pub(super) index: Index,
+    /// The members of `log` but `entries`, in order.
+    pub(super) members: Vec<(String, Span)>,
+    pub(super) warnings: Warnings,
+    has_entries: bool,
+    has_log: bool,
+}
+
+/// The first warnings, and how many more there were.
+#[derive(Debug, Default)]
+pub(super) struct Warnings {
+    pub(super) list: Vec<Warning>,
+    more: usize,
+}
+
+impl Warnings {
+    pub(super) fn add(&mut self, entry: Option<usize>, line: Option<usize>, text: impl Into<String>) {
+        if self.list.len() < MAX_WARNINGS {
+            self.list.push(Warning { entry, line, text: text.into() });
+        } else {
+            self.more += 1;
+        }
+    }
+
+    fn finish(&mut self) {
+        if self.more > 0 {
+            self.list.push(Warning { entry: None, line: None, text: format!("{} more warnings", self.more) });
+        }
+    }
+}
+
+/// Reads `store` from `start`, the first byte of the JSON text.
+pub(super) fn contents(path: &Path, store: &Store, start: u64) -> Result<Contents, Error> {
+    let mut window = Window::new(store, start);
+    let mut contents = Contents::default();
+    contents.read(&mut window).map_err(|stop| stopped(path, stop, &contents))?;
+    contents.warnings.finish();
+    Ok(contents)
+}
+
+fn stopped(path: &Path, stop: Stop, contents: &Contents) -> Error {
+    match stop {
+        Stop::Io(source) => Error::Io { doing: "reading", path: path.to_owned(), source },
+        Stop::Syntax { line, column, reason } => {
+            let after = match contents.index.len() {
+                0 => String::new(),
+                n => format!(", after {n} whole {}", if n == 1 { "entry" } else { "entries" }),
+            };
+            let reason = format!("column {column}: {reason}{after}");
+            Error::Malformed { path: path.to_owned(), line: Some(line), reason }
+        }
+    }
+}
+
+impl Contents {
+    fn read(&mut self, window: &mut Window<'_>) -> Result<(), Stop> {
+        match window.peek()? {
+            Some(b'{') => {}
+            None => return Err(window.syntax("the file is empty: not a HAR".to_owned())),
+            found => return Err(window.unexpected(found, "`{`: this is not a HAR")),
+        }
+        let mut elsewhere = Vec::new();
+        members(window, |window, name| match name {
+            "log" if window.peek()? == Some(b'{') => {
+                self.has_log = true;
+                members(window, |window, name| self.log_member(window, name))
+            }
+            "entries" if !self.has_entries && window.peek()? == Some(b'[') => {
+                self.warnings.add(None, Some(window.line()), "the HAR has no `log` around its `entries`");
+                self.entries(window)
+            }
+            _ => {
+                window.value::<IgnoredAny>()?;
+                elsewhere.push(name.to_owned());
+                Ok(())
+            }
+        })?;
+        if !self.has_entries {
+            return Err(window.syntax(no_entries(self.has_log, &elsewhere)));
+        }
+        if let Some(byte) = window.peek()? {
+            let text =
+                format!("text after the end of the HAR is left out, from `{}` on", char::from(byte).escape_default());
+            self.warnings.add(None, Some(window.line()), text);
+        }
+        if self.index.len() == 0 {
+            self.warnings.add(None, None, "the HAR has no entries");
+        }
+        Ok(())
+    }
+
+    fn log_member(&mut self, window: &mut Window<'_>, name: &str) -> Result<(), Stop> {
+        if name == "entries" && !self.has_entries && window.peek()? == Some(b'[') {
+            return self.entries(window);
+        }
+        let (_, span) = window.value::<IgnoredAny>()?;
+        self.members.push((name.to_owned(), span));
+        Ok(())
+    }
+
+    fn entries(&mut self, window: &mut Window<'_>) -> Result<(), Stop> {
+        self.has_entries = true;
+        window.expect(b'[')?;
+        if window.peek()? == Some(b']') {
+            window.take();
+            return Ok(());
+        }
+        loop {
+            let (scanned, span) = window.value::<Scanned>()?;
+            self.entry(&scanned, span);
+            match window.peek()? {
+                Some(b',') => window.take(),
+                Some(b']') => {
+                    window.take();
+                    return Ok(());
+                }
+                found => return Err(window.unexpected(found, "`,` or `]` after an entry")),
+            }
+        }
+    }
+
+    fn entry(&mut self, scanned: &Scanned, span: Span) {
+        let entry = self.index.len();
+        let unusable = if !scanned.is_object {
+            Some("it is not an object; left out")
+        } else if !scanned.request {
+            Some("it has no `request` object; left out")
+        } else if scanned.url.is_none() {
+            Some("its request has no `url`; left out")
+        } else {
+            None
+        };
+        self.index.push(span, unusable.is_none().then_some(scanned));
+        let oddity = unusable
+            .or_else(|| scanned.method.is_none().then_some("its request has no `method`; taken as GET"))
+            .or_else(|| (!scanned.response).then_some("it has no `response`; it can answer nothing"));
+        if let Some(text) = oddity {
+            self.warnings.add(Some(entry), Some(span.line), text);
+        }
+    }
+}
+
+/// Walks the members of an object: `each` takes the value of the member it is told.
+fn members<'a>(
+    window: &mut Window<'a>,
+    mut each: impl FnMut(&mut Window<'a>, &str) -> Result<(), Stop>,
+) -> Result<(), Stop> {
+    window.expect(b'{')?;
+    if window.peek()? == Some(b'}') {
+        window.take();
+        return Ok(());
+    }
+    loop {
+        let (name, _) = window.value::<String>()?;
+        window.expect(b':')?;
+        each(window, &name)?;
+        match window.peek()? {
+            Some(b',') => window.take(),
+            Some(b'}') => {
+                window.take();
+                return Ok(());
+            }
+            found => return Err(window.unexpected(found, "`,` or `}`")),
+        }
+    }
+}
+
+fn no_entries(has_log: bool, elsewhere: &[String]) -> String {
+    if has_log {
+        return "`log` has no `entries` list: this is not a HAR".to_owned();
+    }
+    let names: Vec<_> = elsewhere.iter().take(3).map(|name| format!("`{name}`")).collect();
+    match &names[..] {
+        [] => "the object is empty: not a HAR".to_owned(),
+        names => format!("there is no `log` object, only {}: this is not a HAR", names.join(", ")),
+    }
+}
