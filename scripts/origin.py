@@ -57,6 +57,10 @@ class Api(http.server.BaseHTTPRequestHandler):
             self.answer(204, cors + allow, b"")
         elif path == "/api/json":
             self.answer(200, as_json, json.dumps({"path": self.path, "user": {"id": 7, "name": "Ada"}}).encode())
+        elif path == "/v1/users/7":
+            self.answer(200, as_json, json.dumps({"id": 7, "name": "Ada"}, separators=(",", ":")).encode())
+        elif path == "/v1/orders" and self.command == "POST":
+            self.answer(201, as_json, json.dumps({"order": 1815, **json.loads(sent)}, separators=(",", ":")).encode())
         elif path == "/api/gzip":
             body = json.dumps({"packed": list(range(50))}).encode()
             if "gzip" in self.headers.get("Accept-Encoding", ""):
