@@ -13,6 +13,7 @@
 //! assert!(!globs.matches("http://localhost:3000/api/health"));
 //! ```
 
+mod domain;
 mod glob;
 mod origin;
 mod resolve;

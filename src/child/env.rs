@@ -1,0 +1,355 @@
+//! The environment that makes a client use the proxy and trust its CA, as a table: variable, value, who reads it.
+//!
+//! [`changes`] is a pure function of the facts of a run and of the user's own variables. `-- CMD` gets what it returns;
+//! `harproxy env` prints the same ([`super::shell`]).
+
+use std::ffi::OsString;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::files::RunFiles;
+use super::no_proxy;
+use crate::tls::bundle::{ADDING, OVERRULING, REPLACING};
+use crate::tls::jvm;
+
+pub use crate::tls::bundle::Environment;
+
+/// What harproxy does with the traffic of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// It is recorded.
+    Record,
+    /// It is answered from fixtures.
+    Replay,
+}
+
+impl Mode {
+    /// As `HARPROXY_RUN_MODE` has it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Mode::Record => "record",
+            Mode::Replay => "replay",
+        }
+    }
+}
+
+/// The proxy as a client reaches it. Displays as its URL, password and all; its `Debug` leaves that out.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ProxyAddress {
+    /// A name or an address (IPv6 without brackets).
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// User name and password.
+    pub credentials: Option<(String, String)>,
+}
+
+impl ProxyAddress {
+    /// The proxy listening on `addr`, for a client on this machine.
+    #[must_use]
+    pub fn local(addr: SocketAddr, credentials: Option<(String, String)>) -> Self {
+        let ip = match addr.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+            ip => ip,
+        };
+        ProxyAddress { host: ip.to_string(), port: addr.port(), credentials }
+    }
+}
+
+/// What RFC 3986 leaves unreserved.
+const USER_INFO: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// `http://user:password@host:port`, the port always: curl takes 1080 for a missing one.
+impl fmt::Display for ProxyAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("http://")?;
+        if let Some((user, password)) = &self.credentials {
+            let encode = |text| utf8_percent_encode(text, USER_INFO);
+            write!(f, "{}:{}@", encode(user), encode(password))?;
+        }
+        let (open, close) = if self.host.contains(':') { ("[", "]") } else { ("", "") };
+        write!(f, "{open}{}{close}:{}", self.host, self.port)
+    }
+}
+
+impl fmt::Debug for ProxyAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{} {}", self.host, self.port, if self.credentials.is_some() { "(redacted)" } else { "" })
+    }
+}
+
+/// All that the environment of CMD depends on, beside the user's own.
+pub struct Facts<'a> {
+    /// Where the proxy is.
+    pub proxy: &'a ProxyAddress,
+    /// The CA's certificate, PEM.
+    pub ca: &'a Path,
+    /// The files of the run.
+    pub files: &'a RunFiles,
+    /// `--bypass`: `HOST` or `HOST:PORT`.
+    pub bypass: &'a [String],
+    /// Whether some URL in scope could have this host, or one below it as a domain.
+    pub may_match: &'a dyn Fn(&str) -> bool,
+    /// The name and URL of each `--reverse`.
+    pub urls: &'a [(String, String)],
+    /// What the run does.
+    pub mode: Mode,
+    /// At replay, when the fixture was recorded (RFC 3339).
+    pub recorded_at: Option<&'a str>,
+}
+
+/// One variable to set.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Its name: ASCII letters, digits and `_`.
+    pub variable: String,
+    /// Its value. May hold the proxy's password.
+    pub value: OsString,
+    /// Who reads it, and what for.
+    pub purpose: &'static str,
+}
+
+impl fmt::Debug for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (redacted): {}", self.variable, self.purpose)
+    }
+}
+
+/// What has to be set so that a client uses the proxy and trusts its CA, in the order of the table.
+#[must_use]
+pub fn changes(facts: &Facts<'_>, user: &Environment) -> Vec<Change> {
+    let ground = Ground { facts, user, bypassed: no_proxy::entries(facts, user) };
+    let mut all: Vec<Change> = TABLE.iter().flat_map(|row| row.changes(&ground)).collect();
+    all.extend(facts.urls.iter().map(|(name, url)| Change {
+        variable: url_variable(name),
+        value: url.into(),
+        purpose: "stands in for this origin, for a client that can't use a proxy",
+    }));
+    all
+}
+
+/// The variable in which CMD finds the URL of a `--reverse` of this name.
+///
+/// ```
+/// assert_eq!(harproxy::child::env::url_variable("api.test"), "HARPROXY_URL_api_test");
+/// ```
+#[must_use]
+pub fn url_variable(name: &str) -> String {
+    let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+    format!("HARPROXY_URL_{name}")
+}
+
+/// The variables of this process. One whose name is not Unicode is no concern of ours; CMD inherits it.
+#[must_use]
+pub fn own() -> Environment {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect()
+}
+
+/// What a value is made from.
+struct Ground<'a> {
+    facts: &'a Facts<'a>,
+    user: &'a Environment,
+    bypassed: Vec<String>,
+}
+
+/// When a variable is set.
+#[derive(Clone, Copy, PartialEq)]
+enum When {
+    Always,
+    /// Only if the user has: it would overrule the others, and nobody needs it otherwise.
+    Inherited,
+}
+
+/// Some variables that get the same value for the same reason.
+struct Row {
+    names: &'static [&'static str],
+    when: When,
+    /// The value of this variable; none leaves it alone.
+    value: fn(&Ground<'_>, &str) -> Option<OsString>,
+    purpose: &'static str,
+}
+
+const TABLE: &[Row] = &[
+    Row {
+        names: &["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"],
+        when: When::Always,
+        value: proxy,
+        purpose: "most clients: the proxy",
+    },
+    Row {
+        names: &[
+            "npm_config_proxy",
+            "npm_config_http_proxy",
+            "npm_config_https_proxy",
+            "YARN_HTTP_PROXY",
+            "YARN_HTTPS_PROXY",
+            "PIP_PROXY",
+            "CARGO_HTTP_PROXY",
+            "GRPC_PROXY",
+            "GLOBAL_AGENT_HTTP_PROXY",
+            "GLOBAL_AGENT_HTTPS_PROXY",
+        ],
+        when: When::Inherited,
+        value: proxy,
+        purpose: "one client's own setting, which overrules the common one: the proxy",
+    },
+    Row {
+        names: &["NO_PROXY", "no_proxy"],
+        when: When::Always,
+        value: no_proxy,
+        purpose: "most clients: hosts reached without the proxy",
+    },
+    Row {
+        names: &["npm_config_noproxy", "NO_GRPC_PROXY", "GLOBAL_AGENT_NO_PROXY"],
+        when: When::Inherited,
+        value: no_proxy,
+        purpose: "one client's own setting, which overrules the common one: hosts reached without the proxy",
+    },
+    Row {
+        names: REPLACING,
+        when: When::Always,
+        value: |ground, _| Some(ground.facts.files.trust.bundle.clone().into()),
+        purpose: "the roots to trust: the system's, the user's and the CA",
+    },
+    Row {
+        names: OVERRULING,
+        when: When::Inherited,
+        value: |ground, _| Some(ground.facts.files.trust.bundle.clone().into()),
+        purpose: "one client's own setting, which overrules the common one: the roots to trust",
+    },
+    Row {
+        names: ADDING,
+        when: When::Always,
+        value: |ground, name| {
+            let (_, path) = ground.facts.files.trust.adding.iter().find(|(variable, _)| *variable == name)?;
+            Some(path.clone().into())
+        },
+        purpose: "the roots to trust beside built-in ones: the user's and the CA",
+    },
+    Row {
+        names: &["NODE_USE_ENV_PROXY"],
+        when: When::Always,
+        value: |_, _| Some("1".into()),
+        purpose: "Node.js 22.21 and 24 on: use the proxy variables",
+    },
+    Row {
+        names: &["NODE_OPTIONS"],
+        when: When::Always,
+        value: |ground, name| Some(ground.appended(name, &node_options(ground.facts))),
+        purpose: "Node.js 18 and 20: a hook that takes requests through the proxy",
+    },
+    Row {
+        names: &["JAVA_TOOL_OPTIONS"],
+        when: When::Always,
+        value: java,
+        purpose: "every JVM: the proxy and the roots",
+    },
+    Row {
+        names: &["JDK_JAVA_OPTIONS", "_JAVA_OPTIONS"],
+        when: When::Inherited,
+        value: java,
+        purpose: "the JVM: what overrules JAVA_TOOL_OPTIONS",
+    },
+    Row {
+        names: &["HARPROXY_RUN_PROXY"],
+        when: When::Always,
+        value: proxy,
+        purpose: "a program that wants to know: the proxy",
+    },
+    Row {
+        names: &["HARPROXY_RUN_CA"],
+        when: When::Always,
+        value: |ground, _| Some(ground.facts.ca.into()),
+        purpose: "a program that wants to know: the CA's certificate",
+    },
+    Row {
+        names: &["HARPROXY_RUN_MODE"],
+        when: When::Always,
+        value: |ground, _| Some(ground.facts.mode.as_str().into()),
+        purpose: "a program that wants to know: `record` or `replay`",
+    },
+    Row {
+        names: &["HARPROXY_RUN_RECORDED_AT"],
+        when: When::Always,
+        value: |ground, name| {
+            // An outer replay's date must not pass for this run's.
+            let none = ground.user.contains_key(name).then(OsString::new);
+            ground.facts.recorded_at.map(OsString::from).or(none)
+        },
+        purpose: "a program that wants to set its clock: when the fixture was recorded",
+    },
+];
+
+impl Row {
+    /// A variable that the user has in another case (`NPM_CONFIG_CAFILE`) is set too: who reads it takes either.
+    fn changes(&self, ground: &Ground<'_>) -> Vec<Change> {
+        let always = self.names.iter().filter(|_| self.when == When::Always).map(|name| (*name, *name));
+        let inherited = ground.user.keys().filter_map(|own| {
+            let known = self.names.iter().find(|name| name.eq_ignore_ascii_case(own))?;
+            let listed = self.when == When::Always && self.names.contains(&own.as_str());
+            (!listed).then_some((own.as_str(), *known))
+        });
+        let all = always.chain(inherited).filter_map(|(variable, known)| {
+            let value = (self.value)(ground, known)?;
+            Some(Change { variable: variable.to_owned(), value, purpose: self.purpose })
+        });
+        all.collect()
+    }
+}
+
+impl Ground<'_> {
+    /// The user's value, and these options behind it, where they count more.
+    fn appended(&self, name: &str, options: &str) -> OsString {
+        let mut value = self.user.get(name).cloned().unwrap_or_default();
+        if !value.is_empty() {
+            value.push(" ");
+        }
+        value.push(options);
+        value
+    }
+}
+
+fn proxy(ground: &Ground<'_>, _: &str) -> Option<OsString> {
+    Some(ground.facts.proxy.to_string().into())
+}
+
+fn no_proxy(ground: &Ground<'_>, _: &str) -> Option<OsString> {
+    Some(ground.bypassed.join(",").into())
+}
+
+/// Node.js splits at spaces; in double quotes `\` escapes.
+fn node_options(facts: &Facts<'_>) -> String {
+    let hook = facts.files.node_hook.to_string_lossy().replace('\\', "\\\\").replace('"', "\\\"");
+    format!("--require \"{hook}\"")
+}
+
+fn java(ground: &Ground<'_>, name: &str) -> Option<OsString> {
+    let facts = ground.facts;
+    let (host, port) = (&facts.proxy.host, facts.proxy.port);
+    let mut options = vec![
+        format!("-Djavax.net.ssl.trustStore={}", facts.files.trust.trust_store.display()),
+        "-Djavax.net.ssl.trustStoreType=PKCS12".to_owned(),
+        format!("-Djavax.net.ssl.trustStorePassword={}", jvm::PASSWORD),
+        format!("-Dhttp.proxyHost={host}"),
+        format!("-Dhttp.proxyPort={port}"),
+        format!("-Dhttps.proxyHost={host}"),
+        format!("-Dhttps.proxyPort={port}"),
+        format!("-Dhttp.nonProxyHosts={}", no_proxy::for_jvm(&ground.bypassed)),
+    ];
+    if facts.proxy.credentials.is_some() {
+        // Every JVM prints these options, so the password is not among them: a program has to give its own Authenticator,
+        // and Basic must be allowed for it.
+        options.push("-Djdk.http.auth.tunneling.disabledSchemes=".to_owned());
+    }
+    let quoted: Vec<String> = options.iter().map(|option| jvm::quote_option(option)).collect();
+    Some(ground.appended(name, &quoted.join(" ")))
+}
+
+#[cfg(test)]
+#[path = "env_tests.rs"]
+mod tests;

@@ -1,0 +1,194 @@
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Stdio;
+
+use tokio::sync::mpsc::unbounded_channel;
+
+use super::*;
+
+fn plan(program: impl Into<OsString>, args: &[&str]) -> CommandPlan {
+    let args = args.iter().map(OsString::from).collect();
+    CommandPlan { program: program.into(), args, env: Vec::new(), cwd: None }
+}
+
+fn sh(script: &str) -> CommandPlan {
+    plan("sh", &["-c", script])
+}
+
+/// Runs it without a signal.
+async fn ended(plan: &CommandPlan) -> Result<ChildStatus, SpawnError> {
+    let (_tell, events) = unbounded_channel();
+    run(plan, &mut Signals::from_events(events)).await.map(|ended| ended.status)
+}
+
+fn script(folder: &Path, name: &str, text: &str, mode: u32) -> OsString {
+    let path = folder.join(name);
+    std::fs::write(&path, text).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+    path.into()
+}
+
+/// A file that a reader waits at until a writer opens it.
+fn fifo(folder: &Path) -> PathBuf {
+    let path = folder.join("fifo");
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    path
+}
+
+/// Runs a script that says through `$1`, a fifo, that it is ready, and then signals harproxy.
+async fn signalled(script: &str, signals: &[Signal]) -> Ended {
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = fifo(folder.path());
+    let mut plan = sh(script);
+    plan.args.extend(["sh".into(), fifo.clone().into()]);
+    let (tell, events) = unbounded_channel();
+    let mut received = Signals::from_events(events);
+    let ready = async {
+        tokio::task::spawn_blocking(move || std::fs::read(fifo).unwrap()).await.unwrap();
+        signals.iter().for_each(|signal| tell.send(*signal).unwrap());
+        std::future::pending().await
+    };
+    tokio::select! {
+        ended = run(&plan, &mut received) => ended.unwrap(),
+        () = ready => unreachable!(),
+    }
+}
+
+const LINGER: &str = "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do sleep 0.5; done";
+
+#[tokio::test]
+async fn the_status_is_cmds() {
+    for code in [0, 1, 3, 255] {
+        let status = ended(&sh(&format!("exit {code}"))).await.unwrap();
+        assert_eq!((status, i32::from(status.exit_code())), (ChildStatus::Exited(code), code));
+        assert_eq!(status.success(), code == 0);
+    }
+    let status = ended(&sh("kill -TERM $$")).await.unwrap();
+    assert_eq!((status, status.exit_code()), (ChildStatus::Killed(15), 143));
+}
+
+#[tokio::test]
+async fn what_is_missing_is_127() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("missing").into_os_string();
+    for program in [OsString::from("harproxy-no-such-command"), missing, OsString::new()] {
+        let error = ended(&plan(program.clone(), &[])).await.unwrap_err();
+        assert!(matches!(error, SpawnError::NotFound { .. }), "{program:?}: {error}");
+        assert_eq!(error.exit_code(), 127);
+    }
+}
+
+#[tokio::test]
+async fn what_can_not_be_run_is_126() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = script(folder.path(), "text", "hello", 0o644);
+    let lost = script(folder.path(), "lost", "#!/no/such/interpreter\n", 0o755);
+    for program in [text, lost, folder.path().into()] {
+        let error = ended(&plan(program.clone(), &[])).await.unwrap_err();
+        assert!(matches!(error, SpawnError::NotExecutable { .. }), "{program:?}: {error}");
+        assert_eq!(error.exit_code(), 126);
+    }
+}
+
+#[tokio::test]
+async fn a_script_without_an_interpreter_is_for_sh() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = script(folder.path(), "script", "[ \"$1\" = 'a b' ] && exit 5\n", 0o755);
+    assert_eq!(ended(&plan(program, &["a b"])).await.unwrap(), ChildStatus::Exited(5));
+}
+
+#[tokio::test]
+async fn cmd_gets_its_variables_and_folder_and_our_process_group() {
+    let folder = tempfile::tempdir().unwrap();
+    let group = nix::unistd::getpgrp();
+    let mut plan =
+        sh(&format!("echo \"$HARPROXY_T $(ps -o pgid= -p $$ | tr -d ' ')\" >out; [ \"$PATH\" ] && exit {}", 9));
+    plan.env = vec![Change { variable: "HARPROXY_T".into(), value: "a b".into(), purpose: "" }];
+    plan.cwd = Some(folder.path().to_owned());
+    assert_eq!(ended(&plan).await.unwrap(), ChildStatus::Exited(9));
+    assert_eq!(std::fs::read_to_string(folder.path().join("out")).unwrap(), format!("a b {group}\n"));
+}
+
+#[tokio::test]
+async fn each_signal_is_passed_on_and_the_status_is_what_cmd_makes_of_it() {
+    for (signal, name) in [(Signal::Terminate, "TERM"), (Signal::Hangup, "HUP"), (Signal::Interrupt, "INT")] {
+        let ended = signalled(&format!("trap 'exit 7' {name}; : >$1; {LINGER}"), &[signal]).await;
+        assert_eq!(ended, Ended { status: ChildStatus::Exited(7), stopped_by: Some(signal), at_once: false });
+    }
+    let ended = signalled(": >$1; exec sleep 10", &[Signal::Terminate]).await;
+    assert_eq!(ended.status.exit_code(), 143);
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_at_once() {
+    let ended = signalled(&format!("trap '' INT TERM; : >$1; {LINGER}"), &[Signal::Interrupt, Signal::Terminate]).await;
+    assert_eq!(ended, Ended { status: ChildStatus::Killed(9), stopped_by: Some(Signal::Interrupt), at_once: true });
+}
+
+#[tokio::test]
+async fn what_cmd_leaves_behind_lives() {
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = fifo(folder.path());
+    let mut plan = sh("(read line <$1; echo \"$line\" >$1.out; : >$1) & exit 0");
+    plan.args.extend(["sh".into(), fifo.clone().into()]);
+    assert_eq!(ended(&plan).await.unwrap(), ChildStatus::Exited(0));
+    std::fs::write(&fifo, "still here\n").unwrap();
+    std::fs::read(&fifo).unwrap();
+    assert_eq!(std::fs::read_to_string(folder.path().join("fifo.out")).unwrap(), "still here\n");
+}
+
+/// Names the test that is started again in a terminal of its own.
+const IN_TERMINAL: &str = "HARPROXY_TEST_IN_TERMINAL";
+
+/// In a real terminal: Ctrl-C reaches CMD once and leaves harproxy waiting, a SIGTERM to harproxy alone is passed on.
+#[test]
+fn ctrl_c_reaches_cmd_once_and_by_itself() {
+    if std::env::var_os(IN_TERMINAL).is_some() {
+        return in_terminal();
+    }
+    let own = std::env::current_exe().unwrap();
+    let name = "child::run::tests::ctrl_c_reaches_cmd_once_and_by_itself";
+    let line = format!("'{}' --exact {name} --nocapture", own.display());
+    let script = std::process::Command::new("script")
+        .args(["-qec", &line, "/dev/null"])
+        .env(IN_TERMINAL, "1")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn();
+    let Ok(mut script) = script else { return eprintln!("not tried: script(1) is not here") };
+    let mut keyboard = script.stdin.take().unwrap();
+    let mut screen = BufReader::new(script.stdout.take().unwrap());
+    let mut shown = String::new();
+    let mut wait_for = |what: &str| {
+        let mut line = String::new();
+        while !line.contains(what) {
+            line.clear();
+            let length = screen.read_line(&mut line).unwrap();
+            shown += &line;
+            assert!(length > 0, "no `{what}` in\n{shown}");
+        }
+        line
+    };
+    let harproxy: i32 = wait_for("cmd of ").trim().rsplit(' ').next().unwrap().parse().unwrap();
+    for n in 1..=2 {
+        keyboard.write_all(b"\x03").unwrap();
+        wait_for(&format!("interrupt {n}"));
+    }
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(harproxy), nix::sys::signal::Signal::SIGTERM).unwrap();
+    wait_for("interrupts: 2");
+    wait_for("Exited(7), stopped_by: Some(Terminate), at_once: false");
+    let mut rest = String::new();
+    screen.read_to_string(&mut rest).unwrap();
+    script.wait().unwrap();
+}
+
+fn in_terminal() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let script = format!(
+        "n=0; trap 'n=$((n+1)); echo interrupt $n' INT; trap 'echo interrupts: $n; exit 7' TERM; \
+         echo cmd of $PPID; {LINGER}; {LINGER}"
+    );
+    let ended = runtime.block_on(async { run(&sh(&script), &mut Signals::listen().unwrap()).await.unwrap() });
+    println!("{ended:?}");
+}

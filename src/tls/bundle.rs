@@ -1,0 +1,322 @@
+//! The trust bundle of a run: what CMD trusts instead of the system's roots, because most clients take one file and no more.
+//!
+//! It holds the roots that the user's own variables named (a corporate root must survive), the system's, and the CA. It is
+//! made for each run, in memory, and then written where the run keeps its files. A bundle begins with a marker: an inner
+//! harproxy finds the outer one's bundle in `SSL_CERT_FILE`, takes its roots and with them the outer CA, and knows that
+//! the system's are among them.
+
+use std::collections::{BTreeMap, HashSet};
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::{self, PemObject};
+
+use super::jvm;
+use super::jvm::TrustStoreError;
+
+/// The variables of a process, by name.
+pub type Environment = BTreeMap<String, OsString>;
+
+/// Variables that name the file a client trusts *instead of* the system's roots.
+pub const REPLACING: &[&str] = &[
+    "SSL_CERT_FILE",
+    "CURL_CA_BUNDLE",
+    "REQUESTS_CA_BUNDLE",
+    "GIT_SSL_CAINFO",
+    "CARGO_HTTP_CAINFO",
+    "AWS_CA_BUNDLE",
+    "PIP_CERT",
+    "PERL_LWP_SSL_CA_FILE",
+    "npm_config_cafile",
+    "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
+];
+
+/// Like [`REPLACING`], for clients that need none of them unless the user has set it: it would then overrule the others.
+pub const OVERRULING: &[&str] =
+    &["NIX_SSL_CERT_FILE", "YARN_HTTPS_CA_FILE_PATH", "BUNDLE_SSL_CA_CERT", "COMPOSER_CAFILE", "HTTPLIB2_CA_CERTS"];
+
+/// Variables that name a file a client trusts *beside* the roots it has.
+pub const ADDING: &[&str] = &["NODE_EXTRA_CA_CERTS", "DENO_CERT"];
+
+/// Named by the user, left as it is: OpenSSL and Go read it beside `SSL_CERT_FILE`.
+const FOLDERS: &str = "SSL_CERT_DIR";
+
+/// How a bundle begins.
+const MARKER: &str = "# harproxy bundle: the user's roots, the system's and the CA of harproxy";
+
+/// Something that was meant to be trusted and can't be. The run goes on without it.
+#[derive(Debug, thiserror::Error)]
+pub enum BundleWarning {
+    /// A file or folder can't be read, or a block of it is malformed.
+    #[error("reading the roots in {}, which {variable} names", path.display())]
+    Unreadable {
+        /// The user's variable.
+        variable: String,
+        /// What it names.
+        path: PathBuf,
+        /// The reason.
+        source: pem::Error,
+    },
+    /// The file can be read, but there is nothing in it.
+    #[error("no PEM certificate in {}, which {variable} names", path.display())]
+    Empty {
+        /// The user's variable.
+        variable: String,
+        /// What it names.
+        path: PathBuf,
+    },
+    /// A JVM's trust store.
+    #[error("reading the trust store {}, which {variable} names", path.display())]
+    TrustStore {
+        /// The user's variable.
+        variable: String,
+        /// What it names.
+        path: PathBuf,
+        /// The reason.
+        source: TrustStoreError,
+    },
+}
+
+/// Why the bundle can't be made.
+#[derive(Debug, thiserror::Error)]
+pub enum BundleError {
+    /// The CA's own certificate is not one.
+    #[error("reading the CA certificate")]
+    Ca(#[source] pem::Error),
+    /// The JVM's store can't be put together.
+    #[error("making the trust store for the JVM")]
+    TrustStore(#[from] TrustStoreError),
+    /// The operating system refused.
+    #[error("writing {}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: io::Error,
+    },
+}
+
+/// All that CMD is to trust.
+#[derive(Debug)]
+pub struct Bundle {
+    ca: CertificateDer<'static>,
+    roots: Roots,
+    adding: Vec<(&'static str, Roots)>,
+    /// What the user named and could not be used.
+    pub warnings: Vec<BundleWarning>,
+}
+
+/// Where the files of a bundle are.
+#[derive(Clone, Debug)]
+pub struct BundleFiles {
+    /// Every root, PEM: for the [`REPLACING`] variables.
+    pub bundle: PathBuf,
+    /// For each of the [`ADDING`] variables: the CA, and what that variable named.
+    pub adding: Vec<(&'static str, PathBuf)>,
+    /// Every root as a PKCS #12 trust store, its password [`jvm::PASSWORD`].
+    pub trust_store: PathBuf,
+}
+
+impl Bundle {
+    /// Gathers the roots: those that `env` names, the system's, and the CA.
+    ///
+    /// # Errors
+    /// When `ca_pem` holds no certificate. What the user named and can't be read becomes a warning.
+    pub fn build(ca_pem: &str, env: &Environment) -> Result<Self, BundleError> {
+        let ca = CertificateDer::from_pem_slice(ca_pem.as_bytes()).map_err(BundleError::Ca)?;
+        let mut reader = Reader::default();
+        let mut roots = Roots::default();
+        for (name, value) in env {
+            if REPLACING.iter().chain(OVERRULING).chain(ADDING).any(|known| known.eq_ignore_ascii_case(name)) {
+                roots.extend(reader.named(name, Path::new(value)));
+            } else if name == FOLDERS {
+                for folder in std::env::split_paths(value) {
+                    roots.extend(reader.named(name, &folder));
+                }
+            } else if jvm::OPTION_VARIABLES.contains(&name.as_str()) {
+                roots.extend(reader.trust_store(name, &value.to_string_lossy()));
+            }
+        }
+        if !reader.nested {
+            roots.extend(system_roots());
+        }
+        roots.push(ca.clone());
+        let adding = ADDING.iter().map(|variable| {
+            let mut own = Roots::default();
+            own.extend(env.get(*variable).map(|value| reader.named(variable, Path::new(value))).unwrap_or_default());
+            own.push(ca.clone());
+            (*variable, own)
+        });
+        Ok(Bundle { adding: adding.collect(), ca, roots, warnings: reader.warnings })
+    }
+
+    /// The CA's certificate.
+    #[must_use]
+    pub fn ca(&self) -> &CertificateDer<'static> {
+        &self.ca
+    }
+
+    /// Every root, the CA last, none twice.
+    #[must_use]
+    pub fn roots(&self) -> &[CertificateDer<'static>] {
+        &self.roots.list
+    }
+
+    /// Every root in PEM, behind the marker.
+    #[must_use]
+    pub fn pem(&self) -> String {
+        format!("{MARKER}\n{}", self.roots.pem())
+    }
+
+    /// Writes the files into `folder`, each of them whole or not at all. Certificates are public: anybody may read them.
+    ///
+    /// # Errors
+    /// When a file can't be written.
+    pub fn write_to(&self, folder: &Path) -> Result<BundleFiles, BundleError> {
+        let write = |name: &str, content: &[u8]| {
+            let path = folder.join(name);
+            write_whole(&path, content).map_err(|source| BundleError::Write { path: path.clone(), source })?;
+            Ok::<_, BundleError>(path)
+        };
+        let adding = self.adding.iter().map(|(variable, roots)| {
+            let name = format!("{}.pem", variable.to_ascii_lowercase().replace('_', "-"));
+            Ok::<_, BundleError>((*variable, write(&name, roots.pem().as_bytes())?))
+        });
+        Ok(BundleFiles {
+            bundle: write("bundle.pem", self.pem().as_bytes())?,
+            adding: adding.collect::<Result<_, _>>()?,
+            trust_store: write("bundle.p12", &jvm::trust_store(&self.roots.list)?)?,
+        })
+    }
+}
+
+/// Certificates in the order they came, none twice.
+#[derive(Debug, Default)]
+struct Roots {
+    list: Vec<CertificateDer<'static>>,
+    seen: HashSet<CertificateDer<'static>>,
+}
+
+impl Roots {
+    fn push(&mut self, certificate: CertificateDer<'static>) {
+        if self.seen.insert(certificate.clone()) {
+            self.list.push(certificate);
+        }
+    }
+
+    fn extend(&mut self, certificates: Vec<CertificateDer<'static>>) {
+        certificates.into_iter().for_each(|certificate| self.push(certificate));
+    }
+
+    fn pem(&self) -> String {
+        let lf = ::pem::EncodeConfig::new().set_line_ending(::pem::LineEnding::LF);
+        let block =
+            |root: &CertificateDer<'_>| ::pem::encode_config(&::pem::Pem::new("CERTIFICATE", root.as_ref()), lf);
+        self.list.iter().map(block).collect()
+    }
+}
+
+/// Reads what the user's variables name. Several often name the same file: it is read and complained about once.
+#[derive(Default)]
+struct Reader {
+    read: BTreeMap<PathBuf, Vec<CertificateDer<'static>>>,
+    warnings: Vec<BundleWarning>,
+    /// A file had the marker.
+    nested: bool,
+}
+
+impl Reader {
+    /// The roots in the file or, with the clients that take one, the folder at `path`. An empty value names nothing.
+    fn named(&mut self, variable: &str, path: &Path) -> Vec<CertificateDer<'static>> {
+        if path.as_os_str().is_empty() {
+            return Vec::new();
+        }
+        if let Some(known) = self.read.get(path) {
+            return known.clone();
+        }
+        let roots = if path.is_dir() { folder_roots(path) } else { self.file(variable, path) };
+        self.read.insert(path.to_owned(), roots.clone());
+        roots
+    }
+
+    /// A block that is malformed costs itself only.
+    fn file(&mut self, variable: &str, path: &Path) -> Vec<CertificateDer<'static>> {
+        let (mut roots, mut wrong) = (Vec::new(), None);
+        match fs::read(path) {
+            Err(error) => wrong = Some(pem::Error::Io(error)),
+            Ok(text) => {
+                self.nested |= text.starts_with(MARKER.as_bytes());
+                for block in CertificateDer::pem_slice_iter(&text) {
+                    match block {
+                        Ok(root) => roots.push(root),
+                        Err(error) => wrong = Some(error),
+                    }
+                }
+            }
+        }
+        let (variable, path) = (variable.to_owned(), path.to_owned());
+        if let Some(source) = wrong {
+            self.warnings.push(BundleWarning::Unreadable { variable, path, source });
+        } else if roots.is_empty() {
+            self.warnings.push(BundleWarning::Empty { variable, path });
+        }
+        roots
+    }
+
+    fn trust_store(&mut self, variable: &str, options: &str) -> Vec<CertificateDer<'static>> {
+        let Some(named) = jvm::named_trust_store(options) else { return Vec::new() };
+        named.read().unwrap_or_else(|source| {
+            self.warnings.push(BundleWarning::TrustStore { variable: variable.to_owned(), path: named.path, source });
+            Vec::new()
+        })
+    }
+}
+
+/// A folder of certificates holds other files too: what is no PEM in it is passed over.
+fn folder_roots(folder: &Path) -> Vec<CertificateDer<'static>> {
+    rustls_native_certs::load_certs_from_paths(None, Some(folder)).certs
+}
+
+/// The system's own roots, whatever `SSL_CERT_FILE` and `SSL_CERT_DIR` say: they tell some programs where to look, but
+/// others (Python's requests, the JVM) go on trusting the rest of the world.
+fn system_roots() -> Vec<CertificateDer<'static>> {
+    let named = ["SSL_CERT_FILE", FOLDERS].iter().any(|name| std::env::var_os(name).is_some_and(|v| !v.is_empty()));
+    let found = match SYSTEM_FILES.iter().map(Path::new).find(|file| file.is_file()) {
+        // rustls-native-certs reads those variables first, and nothing else when they are set.
+        Some(file) if named => rustls_native_certs::load_certs_from_paths(Some(file), None),
+        _ => rustls_native_certs::load_native_certs(),
+    };
+    for error in &found.errors {
+        tracing::debug!(%error, "a root of the system is left out");
+    }
+    found.certs
+}
+
+/// Where Unix systems keep their roots in one file (<https://go.dev/src/crypto/x509/root_linux.go> and its kin).
+/// Elsewhere the user's `SSL_CERT_FILE` stands for all of them.
+const SYSTEM_FILES: &[&str] = &[
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+    "/usr/local/etc/ssl/cert.pem",
+];
+
+fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
+    use std::io::Write;
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
+    let mut file = builder.tempfile_in(path.parent().unwrap_or(Path::new(".")))?;
+    file.write_all(content)?;
+    file.persist(path)?;
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "bundle_tests.rs"]
+mod tests;
