@@ -2,6 +2,7 @@
 
 mod architecture;
 mod bad_input;
+mod node_hook;
 mod round_trip;
 mod support;
 mod wire_truth;
