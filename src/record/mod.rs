@@ -1,13 +1,29 @@
 //! Recording: a proxy handler that forwards everything, watches what is in scope into a journal, and finalises the journal
 //! into a fixture.
 
+mod capture;
+mod finalise;
+mod handler;
+mod heads;
+mod journal;
+mod outcome;
+mod problem;
+mod tally;
+
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
-use crate::har::write::ContentMode;
+use crate::har::write::{ContentMode, JsonLayout};
 use crate::proxy::upstream::{PlanError, Upstream};
 use crate::urlglob::Globs;
 use crate::verdict::Verdict;
+use heads::Meta;
+use journal::frame::MAGIC;
+use journal::{Claimed, Frame, Journal, Kind, Place};
+use tally::Tally;
 
 /// All that is settled before a recording starts.
 #[derive(Clone, Debug)]
@@ -22,6 +38,8 @@ pub struct RecordPlan {
     pub update: Update,
     /// `--max-body`, bytes.
     pub max_body: Option<u64>,
+    /// `--json-layout`.
+    pub json_layout: JsonLayout,
 }
 
 /// `--update`: what becomes of entries of an existing fixture.
@@ -56,11 +74,29 @@ pub enum Error {
         source: std::io::Error,
     },
     /// Another recorder writes this fixture.
-    #[error("{} is being recorded by another harproxy", output.display())]
+    #[error("{} is being recorded by another harproxy: wait for its end, or record into another file with `-o`", output.display())]
     Locked {
         /// The fixture.
         output: PathBuf,
     },
+    /// The output is a folder.
+    #[error("cannot record into the folder {}: name a file in it, such as {}", output.display(), output.join("api.har").display())]
+    IsFolder {
+        /// The folder.
+        output: PathBuf,
+    },
+    /// The output is a HAR of another tool, into which nothing is merged.
+    #[error("{} was not recorded by harproxy: replace it with `--update replace`, or record into another file with `-o`", output.display())]
+    Foreign {
+        /// The HAR.
+        output: PathBuf,
+    },
+}
+
+impl Error {
+    fn journal(doing: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
+        Error::Journal { doing, path: path.into(), source }
+    }
 }
 
 /// How CMD ended, as far as a recording cares.
@@ -104,21 +140,73 @@ pub struct Outcome {
     pub not_seen: usize,
     /// Where the recording is held when the fixture was left as it is.
     pub held: Option<PathBuf>,
+    /// A recording held earlier was dropped: this one takes its place.
+    pub replaced_held: bool,
+    /// Requests in scope whose client went away before the answer: not stored.
+    pub unanswered: u64,
+}
+
+/// What a recording that was killed had left, and became part of the fixture when the next one started.
+#[derive(Clone, Debug)]
+pub struct Recovered {
+    /// The fixture.
+    pub output: PathBuf,
+    /// Exchanges that it held.
+    pub exchanges: usize,
+    /// Those among them that were cut off, stored as truncated.
+    pub cut: usize,
+}
+
+impl std::fmt::Display for Recovered {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Recovered { output, exchanges, cut } = self;
+        let many = if *exchanges == 1 { "exchange" } else { "exchanges" };
+        write!(f, "recovered {exchanges} {many} into {} from a recording that was killed", output.display())?;
+        if *cut > 0 { write!(f, "; {cut} of them cut off") } else { Ok(()) }
+    }
 }
 
 /// A recording under way: the proxy's handler.
+#[derive(Debug)]
 pub struct Recorder {
-    _upstream: Arc<Upstream>,
+    plan: RecordPlan,
+    upstream: Upstream,
+    claimed: Claimed,
+    journal: Arc<Journal>,
+    tally: Arc<Tally>,
+    /// Exchanges begun.
+    exchanges: AtomicU64,
+    started: Instant,
+    recovered: Option<Recovered>,
 }
 
 impl Recorder {
-    /// Checks the output, takes its lock and opens the journal.
+    /// Checks the output, takes its lock, finalises what a killed recording left, and opens the journal.
     ///
     /// # Errors
     /// [`Error`]; nothing was run.
     pub fn start(plan: RecordPlan, upstream: Upstream) -> Result<Self, Error> {
-        let _ = (plan, upstream);
-        todo!("record")
+        let place = Place::beside(&plan.output)?;
+        finalise::check(&plan)?;
+        let claimed = place.claim()?;
+        let recovered = finalise::recover(&plan, &claimed)?;
+        let journal = begin(&plan, &claimed)?;
+        Ok(Recorder {
+            plan,
+            upstream,
+            claimed,
+            journal: Arc::new(journal),
+            tally: Arc::default(),
+            exchanges: AtomicU64::new(0),
+            started: Instant::now(),
+            recovered,
+        })
+    }
+
+    /// What a killed recording had left, if it did.
+    #[must_use]
+    pub fn recovered(&self) -> Option<&Recovered> {
+        self.recovered.as_ref()
     }
 
     /// Turns the journal into the fixture. Blocking; call it after the engine has drained.
@@ -126,7 +214,30 @@ impl Recorder {
     /// # Errors
     /// [`Error`]; the old fixture and the journal stay.
     pub fn finalise(&self, ending: Ending) -> Result<Outcome, Error> {
-        let _ = ending;
-        todo!("record")
+        finalise::finalise(self, ending)
+    }
+}
+
+/// Writes what a journal begins with, and opens it for exchanges.
+fn begin(plan: &RecordPlan, claimed: &Claimed) -> Result<Journal, Error> {
+    let meta = Meta { scope: plan.scope.sources().to_vec(), max_body: plan.max_body };
+    let start = || {
+        let payload = serde_json::to_vec(&meta)?.into();
+        let mut bytes = MAGIC.to_vec();
+        Frame { kind: Kind::Meta, exchange: 0, payload }.write(&mut bytes)?;
+        let mut file = claimed.file.try_clone()?;
+        file.write_all(&bytes)?;
+        Journal::start(file)
+    };
+    start().map_err(|source| Error::journal("writing the journal", &claimed.place.journal, source))
+}
+
+/// A recording that is given up before anything was recorded leaves no journal behind.
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        if self.exchanges.load(Ordering::Relaxed) == 0 {
+            self.journal.close();
+            let _ = self.claimed.remove();
+        }
     }
 }

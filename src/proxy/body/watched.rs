@@ -28,6 +28,12 @@ pub enum End {
 
 /// What watches a body. Calls come in order; `end` is the last.
 pub trait Watch: Send + 'static {
+    /// Asked before more of the body is polled: pending holds the body back until the watcher has room again.
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let _ = cx;
+        Poll::Ready(())
+    }
+
     /// Bytes that passed. Cloning them only counts a reference.
     fn data(&mut self, data: &Bytes);
 
@@ -100,6 +106,13 @@ where
         Watched { inner, watch: Some(watch), missing, held: None, state: State::Streaming }
     }
 
+    fn poll_inner(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        if let Some(watch) = &mut self.watch {
+            ready!(watch.poll_room(cx));
+        }
+        Pin::new(&mut self.inner).poll_frame(cx)
+    }
+
     /// Reports the end. `last` is what the receiver gets once the watcher is done.
     fn finish(&mut self, end: End, last: Last) {
         self.state = match self.watch.take() {
@@ -151,7 +164,7 @@ where
         let this = &mut *self;
         loop {
             match &mut this.state {
-                State::Streaming => match ready!(Pin::new(&mut this.inner).poll_frame(cx)) {
+                State::Streaming => match ready!(this.poll_inner(cx)) {
                     Some(Ok(frame)) => match frame.into_data() {
                         Ok(data) => {
                             if let Some(data) = this.data(data) {

@@ -1,0 +1,366 @@
+//! From the wire into the journal: what is said about an exchange, and the tees that watch its two bodies.
+//!
+//! [`Tape`] is the one way of an exchange into its journal: heads and pieces of bodies pass through it before they are
+//! written. What must not reach the disk is taken out there.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use ::http::{HeaderMap, HeaderValue, StatusCode, Version, header};
+use bytes::Bytes;
+use hyper::ext::ReasonPhrase;
+use serde::Serialize;
+
+use super::heads::{End, Fields, Hop, How, Informational, Phases, RequestEnd, RequestHead, ResponseHead, WireVersion};
+use super::journal::{Ack, Frame, Haste, Journal, Kind};
+use super::tally::Tally;
+use crate::http::NormalUrl;
+use crate::proxy::body::{End as BodyEnd, Watch};
+use crate::proxy::upstream::{Answer, UpstreamError};
+use crate::proxy::{Exchange, Origin};
+
+/// One exchange's way into the journal.
+#[derive(Debug)]
+pub struct Tape {
+    journal: Arc<Journal>,
+    tally: Arc<Tally>,
+    exchange: u64,
+    /// When the request's head had been read.
+    at: Instant,
+    /// Whose exchange, for the counts.
+    origin: Origin,
+    max_body: Option<u64>,
+    /// The end is in the journal's queue.
+    ended: AtomicBool,
+}
+
+impl Tape {
+    /// Begins an exchange: its request's head is journalled.
+    pub fn begin(
+        journal: &Arc<Journal>,
+        tally: &Arc<Tally>,
+        number: u64,
+        max_body: Option<u64>,
+        exchange: &Exchange,
+        url: &NormalUrl,
+    ) -> Arc<Self> {
+        let tape = Tape {
+            journal: journal.clone(),
+            tally: tally.clone(),
+            exchange: number,
+            at: exchange.at,
+            origin: exchange.origin.clone(),
+            max_body,
+            ended: AtomicBool::new(false),
+        };
+        tape.say(Kind::Request, &request_head(exchange, url), Haste::Later);
+        Arc::new(tape)
+    }
+
+    /// The head of the answer.
+    pub fn answered(&self, answer: &Answer) {
+        self.say(Kind::Response, &self.response_head(answer), Haste::Later);
+    }
+
+    /// There will be no answer, because of this.
+    pub fn failed(&self, error: &UpstreamError) -> Ack {
+        let how = How::Failed { kind: error.kind().to_owned(), message: super::problem::chain(error) };
+        self.end(how, 0, Fields::default())
+    }
+
+    /// The exchange is not one to store: the client can't have seen an answer.
+    pub fn dropped(&self) {
+        drop(self.end(How::Dropped, 0, Fields::default()));
+    }
+
+    /// The end of the exchange; the ack says that all of it is in the journal. Only the first end counts.
+    fn end(&self, how: How, seen: u64, trailers: Fields) -> Ack {
+        if !self.ended.swap(true, Ordering::AcqRel) {
+            self.tally.ended(&self.origin, &how);
+        }
+        let end = End { how, seen, at: self.since(Instant::now()), trailers };
+        self.journal.commit(self.frame(Kind::End, json(&end)))
+    }
+
+    fn say(&self, kind: Kind, what: &impl Serialize, haste: Haste) {
+        self.journal.push(self.frame(kind, json(what)), haste);
+    }
+
+    fn frame(&self, kind: Kind, payload: Bytes) -> Frame {
+        Frame { kind, exchange: self.exchange, payload }
+    }
+
+    fn since(&self, when: Instant) -> i64 {
+        micros(when.saturating_duration_since(self.at))
+    }
+
+    fn response_head(&self, answer: &Answer) -> ResponseHead {
+        let response = &answer.response;
+        let version = WireVersion::from(response.version());
+        let reason = reason(response.status(), response.extensions().get());
+        let upgraded = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        let hop = if upgraded { Hop::UpgradeKept } else { Hop::Dropped };
+        let head_size = match version {
+            WireVersion::Http2 => -1,
+            _ => size("HTTP/1.1 200 ".len() + reason.len(), response.headers()),
+        };
+        ResponseHead {
+            status: response.status().as_u16(),
+            reason,
+            version,
+            headers: Fields::of(response.headers(), hop),
+            head_size,
+            connection: answer.connection,
+            remote: answer.remote.map(|addr| addr.ip()),
+            connect: answer.connect.map(|phases| Phases {
+                dns: phases.dns.map(micros),
+                tcp: phases.tcp.map(micros),
+                tls: phases.tls.map(micros),
+            }),
+            blocked: micros(answer.blocked),
+            sent: self.since(answer.sent_at),
+            answered: self.since(answer.answered_at),
+            informational: answer
+                .informational
+                .iter()
+                .filter(|(status, _)| *status != StatusCode::CONTINUE)
+                .map(|(status, headers)| Informational {
+                    status: status.as_u16(),
+                    headers: Fields::of(headers, Hop::Dropped),
+                })
+                .collect(),
+        }
+    }
+}
+
+/// An exchange whose client goes away before the answer is not stored.
+#[derive(Debug)]
+pub struct Unanswered(pub Option<Arc<Tape>>);
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        if let Some(tape) = self.0.take() {
+            tape.dropped();
+        }
+    }
+}
+
+/// Counts the bytes of a body and hands on those within `--max-body`.
+#[derive(Debug)]
+struct Tee {
+    tape: Arc<Tape>,
+    kind: Kind,
+    haste: Haste,
+    seen: u64,
+}
+
+impl Tee {
+    fn data(&mut self, data: &Bytes) {
+        let room = self.tape.max_body.map_or(u64::MAX, |max| max.saturating_sub(self.seen));
+        self.seen += data.len() as u64;
+        let keep = usize::try_from(room).unwrap_or(usize::MAX).min(data.len());
+        if keep > 0 {
+            self.tape.journal.push(self.tape.frame(self.kind, data.slice(..keep)), self.haste);
+        }
+    }
+}
+
+/// Watches a request's payload on its way upstream.
+#[derive(Debug)]
+pub struct RequestTee(Tee);
+
+impl RequestTee {
+    /// For this exchange.
+    #[must_use]
+    pub fn new(tape: Arc<Tape>) -> Self {
+        RequestTee(Tee { tape, kind: Kind::RequestData, haste: Haste::Later, seen: 0 })
+    }
+}
+
+impl Watch for RequestTee {
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.tape.journal.poll_room(cx)
+    }
+
+    fn data(&mut self, data: &Bytes) {
+        self.0.data(data);
+    }
+
+    fn end(self: Box<Self>, end: BodyEnd) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let Tee { tape, seen, .. } = self.0;
+        let complete = matches!(end, BodyEnd::Complete(_));
+        tape.say(Kind::RequestEnd, &RequestEnd { seen, at: tape.since(Instant::now()), complete }, Haste::Later);
+        // Upstream need not wait for the journal: its answer will.
+        Box::pin(std::future::ready(()))
+    }
+}
+
+/// Watches a response's payload on its way to the client.
+#[derive(Debug)]
+pub struct ResponseTee(Tee);
+
+impl ResponseTee {
+    /// For this exchange. A payload without a known length may be a stream of events: each is journalled as it comes.
+    #[must_use]
+    pub fn new(tape: Arc<Tape>, length: Option<u64>) -> Self {
+        let haste = if length.is_some() { Haste::Later } else { Haste::Now };
+        ResponseTee(Tee { tape, kind: Kind::ResponseData, haste, seen: 0 })
+    }
+}
+
+impl Watch for ResponseTee {
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.tape.journal.poll_room(cx)
+    }
+
+    fn data(&mut self, data: &Bytes) {
+        self.0.tape.tally.bytes(data.len());
+        self.0.data(data);
+    }
+
+    fn end(self: Box<Self>, end: BodyEnd) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let Tee { tape, seen, .. } = self.0;
+        let (how, trailers) = match end {
+            BodyEnd::Complete(trailers) => (How::Complete, trailers.map(|map| Fields::of(&map, Hop::Dropped))),
+            BodyEnd::Failed(error) => {
+                tracing::debug!(%error, "upstream broke off");
+                (How::UpstreamDied, None)
+            }
+            BodyEnd::Cancelled => (How::ClientLeft, None),
+        };
+        Box::pin(tape.end(how, seen, trailers.unwrap_or_default()))
+    }
+}
+
+/// Counts what passes unrecorded.
+#[derive(Debug)]
+pub struct Passing(pub Arc<Tally>);
+
+impl Watch for Passing {
+    fn data(&mut self, data: &Bytes) {
+        self.0.bytes(data.len());
+    }
+
+    fn end(self: Box<Self>, _: BodyEnd) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+/// Whether a request asks for another protocol on this connection. A hint at HTTP/2 in the clear is none: it is dropped on
+/// the way.
+#[must_use]
+pub fn asks_upgrade(headers: &HeaderMap, version: Version) -> bool {
+    version == Version::HTTP_11
+        && headers.get(header::UPGRADE).is_some_and(|to| !to.as_bytes().to_ascii_lowercase().starts_with(b"h2c"))
+}
+
+fn request_head(exchange: &Exchange, url: &NormalUrl) -> RequestHead {
+    let request = &exchange.request;
+    let mut map = request.headers().clone();
+    map.remove(header::HOST);
+    if request.version() == Version::HTTP_2 {
+        join_cookies(&mut map);
+    }
+    let hop = if asks_upgrade(&map, request.version()) { Hop::UpgradeKept } else { Hop::Dropped };
+    let mut fields = Fields::of(&map, hop);
+    // Over HTTP/2 it is `:authority`, in absolute form the URL's: the same place for all.
+    let authority = exchange.origin.authority();
+    fields.0 = std::iter::once(crate::http::Header { name: "host".into(), value: authority.into() })
+        .chain(fields.0.iter().cloned())
+        .collect();
+    let line = request.method().as_str().len() + url.url()[url::Position::BeforePath..].len() + "  HTTP/1.1".len();
+    let head_size = match request.version() {
+        Version::HTTP_2 => -1,
+        _ => {
+            fields.0.iter().fold(to_i64(line + 4), |sum, field| sum + to_i64(field.name.len() + field.value.len() + 4))
+        }
+    };
+    RequestHead {
+        started: since_epoch(exchange.started),
+        method: request.method().as_str().to_owned(),
+        url: url.as_str().to_owned(),
+        version: request.version().into(),
+        headers: fields,
+        head_size,
+    }
+}
+
+/// HTTP/2 lets a client send a cookie a field, for compression; they are one header (RFC 9113 section 8.2.3).
+fn join_cookies(map: &mut HeaderMap) {
+    let crumbs: Vec<&[u8]> = map.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if crumbs.len() > 1
+        && let Ok(joined) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..]))
+    {
+        map.insert(header::COOKIE, joined);
+    }
+}
+
+/// HTTP/2 has no reason phrase: the code's own one stands for it, so that the fixture is the same.
+fn reason(status: StatusCode, given: Option<&ReasonPhrase>) -> String {
+    match given {
+        Some(given) => super::heads::characters(given.as_bytes()).into_owned(),
+        None => status.canonical_reason().unwrap_or_default().to_owned(),
+    }
+}
+
+/// Bytes of a head as HTTP/1.1 writes it.
+fn size(first_line: usize, headers: &HeaderMap) -> i64 {
+    let fields: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    to_i64(first_line + fields + 4)
+}
+
+fn json(what: &impl Serialize) -> Bytes {
+    // Serialising plain data into memory does not fail.
+    serde_json::to_vec(what).unwrap_or_default().into()
+}
+
+fn micros(duration: std::time::Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+fn since_epoch(time: SystemTime) -> i64 {
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(after) => micros(after),
+        Err(before) => -micros(before.duration()),
+    }
+}
+
+fn to_i64(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cookie_crumbs_are_one_header() {
+        let mut map = HeaderMap::new();
+        for crumb in ["a=1", "b=2"] {
+            map.append(header::COOKIE, HeaderValue::from_static(crumb));
+        }
+        join_cookies(&mut map);
+        assert_eq!(map.get_all(header::COOKIE).iter().collect::<Vec<_>>(), ["a=1; b=2"]);
+    }
+
+    #[test]
+    fn an_upgrade_is_asked_for_over_http1_and_not_for_h2c() {
+        let ask = |to: &'static str, version| {
+            asks_upgrade(&HeaderMap::from_iter([(header::UPGRADE, HeaderValue::from_static(to))]), version)
+        };
+        assert!(ask("websocket", Version::HTTP_11));
+        assert!(!ask("websocket", Version::HTTP_10));
+        assert!(!ask("h2c", Version::HTTP_11));
+        assert!(!asks_upgrade(&HeaderMap::new(), Version::HTTP_11));
+    }
+
+    #[test]
+    fn a_reason_phrase_is_upstreams_or_the_codes_own() {
+        assert_eq!(reason(StatusCode::OK, None), "OK");
+        assert_eq!(reason(StatusCode::OK, Some(&ReasonPhrase::from_static(b"Fine Indeed"))), "Fine Indeed");
+        assert_eq!(reason(StatusCode::from_u16(299).unwrap(), None), "");
+    }
+}

@@ -1,0 +1,282 @@
+//! Whether an exchange was answered as an entry says: status, headers and payload, what never is a change by itself aside.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::io::{self, Read};
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use super::super::Error;
+use super::super::heads::How;
+use super::super::journal::Reader;
+use super::index::{Heads, Index};
+use super::merge::Compare;
+use super::payload::{CLIENT_LEFT, INTERRUPTED, Payload};
+use crate::har::model::{Body, Response};
+use crate::har::{self, Entry, Fixture};
+use crate::http::Headers;
+
+/// Headers whose values differ from answer to answer though nothing changed. The length of a payload is compared by its
+/// bytes, and the validator of an equal payload says nothing more.
+const VOLATILE: [&str; 19] = [
+    "age",
+    "b3",
+    "cf-ray",
+    "content-length",
+    "date",
+    "etag",
+    "expires",
+    "server-timing",
+    "traceparent",
+    "tracestate",
+    "x-amz-cf-id",
+    "x-amz-id-2",
+    "x-amz-request-id",
+    "x-amzn-requestid",
+    "x-amzn-trace-id",
+    "x-cloud-trace-context",
+    "x-correlation-id",
+    "x-request-id",
+    "x-runtime",
+];
+
+type Sum = [u8; 32];
+
+/// The payload of a message, as far as comparing cares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Content {
+    /// None, or no bytes.
+    Empty,
+    /// There was one, and nobody kept it.
+    NotKept,
+    /// These bytes.
+    Bytes(Sum),
+}
+
+/// An answer, as far as comparing cares.
+#[derive(Clone, Debug)]
+struct Answer {
+    status: i32,
+    /// The reason phrase, where the protocol has one.
+    reason: Option<String>,
+    /// Of the headers and trailers that matter, and of a failure's kind.
+    head: Sum,
+    content: Content,
+    encoded: bool,
+    /// Why the payload was cut, if it was.
+    cut: Option<String>,
+}
+
+impl Answer {
+    /// Whether the entry that says `old` stands for this one as well.
+    fn is_as(&self, old: &Answer) -> bool {
+        let left = self.cut.as_deref().is_some_and(|reason| reason == CLIENT_LEFT || reason == INTERRUPTED);
+        if left && old.cut.is_none() {
+            // What was not waited for says nothing against what was.
+            return self.status == old.status;
+        }
+        let reasons = self.reason.as_ref().zip(old.reason.as_ref());
+        self.status == old.status
+            && self.head == old.head
+            && self.content == old.content
+            && self.encoded == old.encoded
+            && self.cut == old.cut
+            && reasons.is_none_or(|(ours, theirs)| ours == theirs)
+    }
+}
+
+/// Reads and keeps the answers that were compared.
+pub struct Answers<'a> {
+    /// The fixture that is recorded again.
+    pub fixture: &'a Fixture,
+    /// Which entry is the n-th usable one.
+    pub entries: &'a [usize],
+    /// The journal.
+    pub reader: &'a mut Reader,
+    /// What is in it.
+    pub index: &'a Index,
+    /// Payloads are not kept (`--content omit`).
+    pub omit: bool,
+    old: HashMap<usize, Answer>,
+    new: HashMap<usize, Answer>,
+}
+
+impl<'a> Answers<'a> {
+    /// Nothing read yet.
+    pub fn new(
+        fixture: &'a Fixture,
+        entries: &'a [usize],
+        reader: &'a mut Reader,
+        index: &'a Index,
+        omit: bool,
+    ) -> Self {
+        Answers { fixture, entries, reader, index, omit, old: HashMap::new(), new: HashMap::new() }
+    }
+
+    /// The payload of an old entry's request.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn asked_before(&self, old: usize) -> Result<Content, Error> {
+        let entry = self.fixture.entry(self.entries[old])?;
+        match &entry.request.post_data {
+            Some(body) => Ok(kept(self.fixture, self.entries[old], body)?),
+            None => Ok(Content::Empty),
+        }
+    }
+
+    /// The payload of a new exchange's request.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn asked(&mut self, new: usize, heads: &Heads) -> Result<Content, Error> {
+        let payload = Payload::of_request(&self.index.slots[new], heads, self.index.meta.max_body);
+        Ok(content(&payload, self.reader, false)?.0)
+    }
+
+    fn old(&mut self, old: usize) -> Result<&Answer, Error> {
+        if !self.old.contains_key(&old) {
+            let at = self.entries[old];
+            let entry: Arc<Entry> = self.fixture.entry(at)?;
+            let Response { status, status_text, http_version, headers, content, trailers, .. } = &entry.response;
+            let error = entry.harproxy.as_ref().and_then(|own| own.get("error")?.get("kind")?.as_str());
+            let answer = Answer {
+                status: *status,
+                reason: http_version.starts_with("HTTP/1").then(|| status_text.clone()),
+                head: head(&entry.request.method, headers, trailers, error),
+                content: kept(self.fixture, at, content)?,
+                encoded: content.encoded,
+                cut: content.truncated.as_ref().map(|cut| cut.reason.clone()),
+            };
+            self.old.insert(old, answer);
+        }
+        Ok(&self.old[&old])
+    }
+
+    fn new_one(&mut self, new: usize) -> Result<&Answer, Error> {
+        if !self.new.contains_key(&new) {
+            let answer = self.answer(new)?;
+            self.new.insert(new, answer);
+        }
+        Ok(&self.new[&new])
+    }
+
+    fn answer(&mut self, new: usize) -> Result<Answer, Error> {
+        let slot = &self.index.slots[new];
+        let heads = slot.heads(self.reader).map_err(har_error)?;
+        let payload = Payload::of_response(slot, &heads, self.index.meta.max_body);
+        let (content, encoded, cut) = content(&payload, self.reader, self.omit)?;
+        let error = match heads.end.as_ref().map(|end| &end.how) {
+            Some(How::Failed { kind, .. }) => Some(kind.as_str()),
+            _ => None,
+        };
+        let none = Headers::default();
+        let response = heads.response.as_ref();
+        Ok(Answer {
+            status: response.map_or(0, |head| head.status.into()),
+            reason: response.filter(|head| head.version.as_str().starts_with("HTTP/1")).map(|head| head.reason.clone()),
+            head: head(
+                &heads.request.method,
+                response.map_or(&none, |head| &head.headers.0),
+                heads.end.as_ref().map_or(&none, |end| &end.trailers.0),
+                error,
+            ),
+            content,
+            encoded,
+            cut,
+        })
+    }
+}
+
+impl Compare for Answers<'_> {
+    type Error = Error;
+
+    fn same_as_old(&mut self, new: usize, old: usize) -> Result<bool, Error> {
+        self.old(old)?;
+        self.new_one(new)?;
+        Ok(self.new[&new].is_as(&self.old[&old]))
+    }
+
+    fn same_as_new(&mut self, new: usize, other: usize) -> Result<bool, Error> {
+        self.new_one(other)?;
+        self.new_one(new)?;
+        Ok(self.new[&new].is_as(&self.new[&other]))
+    }
+}
+
+/// Of names in order of their spelling (servers that keep headers in a hash table send them in any), values in theirs.
+fn head(method: &str, headers: &Headers, trailers: &Headers, error: Option<&str>) -> Sum {
+    // An answer to HEAD has no payload whose length would be compared.
+    let volatile = |name: &str| VOLATILE.contains(&name) && !(name == "content-length" && method == "HEAD");
+    let mut sum = Sha256::new();
+    for (part, list) in [("headers", headers), ("trailers", trailers)] {
+        sum.update(part);
+        let mut list: Vec<(String, &[u8])> =
+            list.iter().map(|header| (header.name.to_ascii_lowercase(), &header.value[..])).collect();
+        list.retain(|(name, _)| !volatile(name));
+        list.sort_by(|a, b| a.0.cmp(&b.0));
+        for (name, value) in list {
+            sum.update(name);
+            sum.update([0]);
+            sum.update(value);
+            sum.update([0]);
+        }
+    }
+    sum.update(error.unwrap_or_default());
+    sum.finalize().into()
+}
+
+/// The payload of an exchange, whether it was left as received, and why it was cut.
+fn content(
+    payload: &Payload<'_>,
+    reader: &mut Reader,
+    omit: bool,
+) -> Result<(Content, bool, Option<String>), har::Error> {
+    let mut sum = Content::Empty;
+    let body = payload.store(reader, |source| {
+        let encoded = source.encoded;
+        sum = hash(source.read).map_err(|source| har::Error::Payload { doing: "reading the journal", source })?;
+        Ok(Body { encoded, ..Body::default() })
+    })?;
+    if omit && sum != Content::Empty {
+        sum = Content::NotKept;
+    }
+    Ok((sum, body.encoded, body.truncated.map(|cut| cut.reason)))
+}
+
+/// The payload of an entry.
+fn kept(fixture: &Fixture, entry: usize, body: &Body) -> Result<Content, har::Error> {
+    let payload = fixture.payload(entry, body)?;
+    if matches!(payload, har::Payload::NotRecorded) {
+        return Ok(Content::NotKept);
+    }
+    let mut read = payload.reader()?;
+    hash(&mut read).map_err(|source| har::Error::Io {
+        doing: "reading a payload of",
+        path: fixture.path().to_owned(),
+        source,
+    })
+}
+
+fn hash(read: &mut dyn Read) -> io::Result<Content> {
+    let mut sum = Sha256::new();
+    let mut buffer = vec![0; 64 << 10];
+    let mut any = false;
+    loop {
+        match read.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(read) => {
+                any = true;
+                sum.update(&buffer[..read]);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(if any { Content::Bytes(sum.finalize().into()) } else { Content::Empty })
+}
+
+fn har_error(source: io::Error) -> har::Error {
+    har::Error::Payload { doing: "reading the journal", source }
+}

@@ -1,0 +1,150 @@
+//! An exchange of the journal as an entry of a HAR.
+
+use serde_json::{Map, Value, json};
+use time::OffsetDateTime;
+
+use super::super::heads::{End, Fields, How, RequestHead, ResponseHead, characters};
+use super::super::journal::Reader;
+use super::index::{Heads, Slot};
+use super::payload::Payload;
+use crate::har::model::{Body, Request, Response, Timings};
+use crate::har::write::FixtureWriter;
+use crate::har::{self, Entry};
+
+/// Builds the entry of an exchange; its payloads go into the writer as they are decoded.
+///
+/// # Errors
+/// When a payload cannot be stored.
+pub fn build(
+    slot: &Slot,
+    heads: &Heads,
+    reader: &mut Reader,
+    writer: &mut FixtureWriter,
+    max_body: Option<u64>,
+) -> Result<Entry, har::Error> {
+    let request_payload = Payload::of_request(slot, heads, max_body);
+    let post_data = match request_payload.is_none() {
+        true => None,
+        false => Some(request_payload.store(reader, |source| writer.post_data(source))?),
+    };
+    let content = Payload::of_response(slot, heads, max_body).store(reader, |source| writer.content(source))?;
+    let timings = timings(heads);
+    Ok(Entry {
+        started: rfc3339(heads.request.started),
+        time: total(&timings),
+        request: request(heads, post_data),
+        response: response(heads, content),
+        timings,
+        server_ip: heads.response.as_ref().and_then(|head| head.remote).map(|ip| ip.to_string()),
+        connection: heads.response.as_ref().map(|head| head.connection.to_string()),
+        harproxy: said_by_harproxy(heads),
+        ..Entry::default()
+    })
+}
+
+fn request(heads: &Heads, post_data: Option<Body>) -> Request {
+    let RequestHead { method, url, version, headers, head_size, .. } = heads.request.clone();
+    // As sent upstream: what the answer's protocol was, not the client's.
+    let version = heads.response.as_ref().map_or(version, |head| head.version);
+    Request {
+        method,
+        url,
+        http_version: version.as_str().to_owned(),
+        headers: headers.0,
+        post_data,
+        headers_size: head_size,
+        body_size: heads.request_end.as_ref().map_or(0, |end| to_i64(end.seen)),
+        ..Request::default()
+    }
+}
+
+fn response(heads: &Heads, content: Body) -> Response {
+    let Some(ResponseHead { status, reason, version, headers, head_size, .. }) = heads.response.clone() else {
+        // A failure: HAR has no other word for it than status 0.
+        return Response { content, headers_size: -1, body_size: -1, ..Response::default() };
+    };
+    Response {
+        status: status.into(),
+        status_text: reason,
+        http_version: version.as_str().to_owned(),
+        redirect_url: headers.0.get("location").map(|to| characters(to).into_owned()).unwrap_or_default(),
+        headers: headers.0,
+        content,
+        headers_size: head_size,
+        body_size: heads.end.as_ref().map_or(-1, |end| to_i64(end.seen)),
+        trailers: heads.end.as_ref().map(|end| end.trailers.0.clone()).unwrap_or_default(),
+        ..Response::default()
+    }
+}
+
+fn said_by_harproxy(heads: &Heads) -> Option<Map<String, Value>> {
+    let mut said = Map::new();
+    if let Some(End { how: How::Failed { kind, message }, .. }) = &heads.end {
+        said.insert("error".into(), json!({ "kind": kind, "message": message }));
+    }
+    let informational = heads.response.iter().flat_map(|head| &head.informational);
+    let informational: Vec<Value> =
+        informational.map(|info| json!({ "status": info.status, "headers": list(&info.headers) })).collect();
+    if !informational.is_empty() {
+        said.insert("informational".into(), informational.into());
+    }
+    (!said.is_empty()).then_some(said)
+}
+
+fn list(fields: &Fields) -> Vec<Value> {
+    fields.0.iter().map(|header| json!({ "name": header.name, "value": characters(&header.value) })).collect()
+}
+
+/// HAR 1.2 timings in milliseconds; what did not happen for this exchange stays unknown.
+fn timings(heads: &Heads) -> Timings {
+    let ended = heads.end.as_ref().map(|end| end.at);
+    let Some(head) = &heads.response else {
+        // All that is known of a failure is when it was one.
+        return Timings { send: Some(0.0), wait: ended.map(millis), receive: Some(0.0), ..Timings::default() };
+    };
+    let uploaded =
+        heads.request_end.as_ref().map_or(head.sent, |end| end.at).clamp(head.sent, head.answered.max(head.sent));
+    let phases = head.connect;
+    let ssl = phases.and_then(|phases| phases.tls);
+    Timings {
+        blocked: Some(millis(head.blocked)),
+        dns: phases.and_then(|phases| phases.dns).map(millis),
+        connect: phases.and_then(|phases| phases.tcp).map(|tcp| millis(tcp + ssl.unwrap_or(0))),
+        ssl: ssl.map(millis),
+        send: Some(millis(uploaded - head.sent)),
+        wait: Some(millis(head.answered - uploaded)),
+        receive: Some(millis(ended.map_or(0, |ended| ended - head.answered))),
+    }
+}
+
+/// `time`: the sum of the phases, `ssl` being part of `connect`.
+fn total(timings: &Timings) -> f64 {
+    let Timings { blocked, dns, connect, ssl: _, send, wait, receive } = *timings;
+    let sum: f64 = [blocked, dns, connect, send, wait, receive].into_iter().flatten().sum();
+    (sum * 1000.0).round() / 1000.0
+}
+
+fn millis(micros: i64) -> f64 {
+    // Exact: a duration in microseconds is far below 2^53.
+    micros.max(0) as f64 / 1000.0
+}
+
+fn rfc3339(micros: i64) -> String {
+    let moment =
+        OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1000).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let (date, time) = (moment.date(), moment.time());
+    format!(
+        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",
+        date.year(),
+        u8::from(date.month()),
+        date.day(),
+        time.hour(),
+        time.minute(),
+        time.second(),
+        time.millisecond()
+    )
+}
+
+fn to_i64(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}

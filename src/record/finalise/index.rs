@@ -1,0 +1,159 @@
+//! The journal, indexed: where the parts of each exchange lie. Its size grows with the number of frames, not with their
+//! bytes.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::super::heads::{End, How, Meta, RequestEnd, RequestHead, ResponseHead};
+use super::super::journal::{Kind, Reader, Span};
+
+/// An exchange of the journal that is worth an entry: it was answered, or it failed.
+#[derive(Debug)]
+pub struct Slot {
+    /// Its number in the recording.
+    pub number: u64,
+    /// Microseconds since 1970.
+    started: i64,
+    request: Span,
+    request_end: Option<Span>,
+    response: Option<Span>,
+    end: Option<Span>,
+    /// Pieces of the request's payload.
+    pub sent: Vec<Span>,
+    /// Pieces of the response's payload.
+    pub received: Vec<Span>,
+}
+
+/// What the frames say about an exchange.
+#[derive(Clone, Debug)]
+pub struct Heads {
+    /// The request's head.
+    pub request: RequestHead,
+    /// The end of its payload, if it had one and it ended.
+    pub request_end: Option<RequestEnd>,
+    /// The response's head, if there was one.
+    pub response: Option<ResponseHead>,
+    /// How it ended; `None` when the recording ended before.
+    pub end: Option<End>,
+}
+
+/// A journal, indexed.
+#[derive(Debug)]
+pub struct Index {
+    /// How the recording was asked for.
+    pub meta: Meta,
+    /// Exchanges by start time.
+    pub slots: Vec<Slot>,
+    /// Exchanges that were under way when the recording ended and are stored as far as they came.
+    pub cut: usize,
+    /// Exchanges that ended, or were under way, before an answer.
+    pub unanswered: usize,
+}
+
+impl Index {
+    /// Reads a journal up to its last whole frame. `None` when it is no journal, or holds nothing.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn read(file: File) -> io::Result<Option<(Reader, Index)>> {
+        let Some(mut reader) = Reader::open(file)? else { return Ok(None) };
+        let mut meta = None;
+        let mut open: HashMap<u64, Slot> = HashMap::new();
+        let mut index =
+            Index { meta: Meta { scope: Vec::new(), max_body: None }, slots: Vec::new(), cut: 0, unanswered: 0 };
+        while let Some(frame) = reader.next()? {
+            if frame.kind == Kind::Meta {
+                meta = Some(parse(frame.payload)?);
+                continue;
+            }
+            if frame.kind == Kind::Request {
+                let Started { started } = parse(frame.payload)?;
+                open.insert(frame.exchange, Slot::new(frame.exchange, started, frame.span));
+                continue;
+            }
+            let Some(slot) = open.get_mut(&frame.exchange) else { continue };
+            match frame.kind {
+                Kind::RequestData => slot.sent.push(frame.span),
+                Kind::RequestEnd => slot.request_end = Some(frame.span),
+                Kind::Response => slot.response = Some(frame.span),
+                Kind::ResponseData => slot.received.push(frame.span),
+                // The first end counts. Pieces of the upload may still follow one.
+                Kind::End if slot.end.is_none() => {
+                    if parse::<Ended>(frame.payload)?.how == How::Dropped {
+                        open.remove(&frame.exchange);
+                        index.unanswered += 1;
+                    } else {
+                        slot.end = Some(frame.span);
+                    }
+                }
+                Kind::End | Kind::Meta | Kind::Request => {}
+            }
+        }
+        let Some(meta) = meta else { return Ok(None) };
+        index.meta = meta;
+        for slot in open.into_values() {
+            match (&slot.end, &slot.response) {
+                (None, None) => {
+                    index.unanswered += 1;
+                    continue;
+                }
+                (None, Some(_)) => index.cut += 1,
+                (Some(_), _) => {}
+            }
+            index.slots.push(slot);
+        }
+        index.slots.sort_unstable_by_key(|slot| (slot.started, slot.number));
+        Ok(Some((reader, index)))
+    }
+}
+
+impl Slot {
+    fn new(number: u64, started: i64, request: Span) -> Self {
+        Slot {
+            number,
+            started,
+            request,
+            request_end: None,
+            response: None,
+            end: None,
+            sent: Vec::new(),
+            received: Vec::new(),
+        }
+    }
+
+    /// What its frames say.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub fn heads(&self, reader: &mut Reader) -> io::Result<Heads> {
+        let request = parse(&reader.read(self.request)?)?;
+        Ok(Heads {
+            request,
+            response: read(reader, self.response)?,
+            end: read(reader, self.end)?,
+            request_end: read(reader, self.request_end)?,
+        })
+    }
+}
+
+#[derive(Deserialize)]
+struct Started {
+    started: i64,
+}
+
+#[derive(Deserialize)]
+struct Ended {
+    how: How,
+}
+
+fn read<T: DeserializeOwned>(reader: &mut Reader, span: Option<Span>) -> io::Result<Option<T>> {
+    span.map(|span| parse(&reader.read(span)?)).transpose()
+}
+
+fn parse<T: DeserializeOwned>(payload: &[u8]) -> io::Result<T> {
+    serde_json::from_slice(payload).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}

@@ -1,0 +1,343 @@
+//! Recording again: which entries of the old fixture stay, which are replaced, and where new ones go.
+//!
+//! Entries with the same key (method, URL, payload) are turns. New exchanges are paired first with the turns that they
+//! equal, the rest in order. Nothing but what was paired moves or changes.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::super::Update;
+
+/// What the fixture is made of, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The old entry, as it stands.
+    Keep(usize),
+    /// The entry of a new exchange.
+    Put(usize),
+}
+
+/// The result: the steps, and what they change.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Arrangement {
+    /// The new fixture.
+    pub steps: Vec<Step>,
+    /// Old entries that were seen again, with the same answer.
+    pub unchanged: usize,
+    /// Old entries that were replaced in place.
+    pub changed: usize,
+    /// New entries.
+    pub added: usize,
+    /// Old entries that were not seen, kept or not.
+    pub not_seen: usize,
+    /// Old entries that are gone.
+    pub removed: usize,
+}
+
+/// One key's turns: old entries in file order, new exchanges by start time.
+#[derive(Clone, Debug, Default)]
+pub struct Turns {
+    /// Indices of old entries.
+    pub old: Vec<usize>,
+    /// Indices of new exchanges.
+    pub new: Vec<usize>,
+}
+
+/// Tells whether answers are the same.
+pub trait Compare {
+    /// Why comparing failed.
+    type Error;
+
+    /// Whether the new exchange was answered as the old entry says.
+    ///
+    /// # Errors
+    /// When one of the two cannot be read.
+    fn same_as_old(&mut self, new: usize, old: usize) -> Result<bool, Self::Error>;
+
+    /// Whether two new exchanges were answered alike.
+    ///
+    /// # Errors
+    /// When one of the two cannot be read.
+    fn same_as_new(&mut self, new: usize, other: usize) -> Result<bool, Self::Error>;
+}
+
+/// What became of a new exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// Its answer is the old entry's.
+    Equal(usize),
+    /// It takes the old entry's place.
+    Replaces(usize),
+    /// It repeats the turn before it, which is this exchange.
+    Repeats(usize),
+    /// It is a turn that the fixture has not.
+    Added,
+}
+
+/// Arranges `new` exchanges (one connection number each, by start time) around `old` entries. `turns` holds the keys that
+/// both have.
+///
+/// # Errors
+/// What comparing gave.
+pub fn arrange<C: Compare>(
+    old: usize,
+    connections: &[Option<u64>],
+    turns: &[Turns],
+    update: Update,
+    compare: &mut C,
+) -> Result<Arrangement, C::Error> {
+    let mut fates = vec![Fate::Added; connections.len()];
+    let mut seen = vec![false; old];
+    let mut earlier_turn = vec![None; connections.len()];
+    for turns in turns {
+        pair(turns, &mut fates, compare)?;
+        for pair in turns.new.windows(2) {
+            earlier_turn[pair[1]] = Some(pair[0]);
+        }
+        mark_seen(turns, &fates, &mut seen, compare)?;
+    }
+    Ok(lay_out(old, connections, &earlier_turn, &fates, &seen, update))
+}
+
+fn pair<C: Compare>(turns: &Turns, fates: &mut [Fate], compare: &mut C) -> Result<(), C::Error> {
+    let mut free: VecDeque<usize> = turns.old.iter().copied().collect();
+    let mut rest = Vec::new();
+    for &new in &turns.new {
+        let mut equal = None;
+        for (at, &old) in free.iter().enumerate() {
+            if compare.same_as_old(new, old)? {
+                equal = Some(at);
+                break;
+            }
+        }
+        match equal.and_then(|at| free.remove(at)) {
+            Some(old) => fates[new] = Fate::Equal(old),
+            None => rest.push(new),
+        }
+    }
+    for new in rest {
+        if let Some(old) = free.pop_front() {
+            fates[new] = Fate::Replaces(old);
+            continue;
+        }
+        // A poll that was answered "pending" once more than last time says nothing new.
+        let before = turns.new.iter().copied().take_while(|turn| *turn != new).last();
+        if let Some(before) = before
+            && compare.same_as_new(new, before)?
+        {
+            fates[new] = Fate::Repeats(before);
+        }
+    }
+    Ok(())
+}
+
+/// Old entries that were paired, and those that only repeat the turn before them: a poll that was answered "pending" once
+/// less is no loss.
+fn mark_seen<C: Compare>(turns: &Turns, fates: &[Fate], seen: &mut [bool], compare: &mut C) -> Result<(), C::Error> {
+    for &new in &turns.new {
+        if let Fate::Equal(old) | Fate::Replaces(old) = fates[new] {
+            seen[old] = true;
+        }
+    }
+    for &old in &turns.old {
+        for &new in &turns.new {
+            if !seen[old] && matches!(fates[new], Fate::Equal(_)) && compare.same_as_old(new, old)? {
+                seen[old] = true;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn lay_out(
+    old: usize,
+    connections: &[Option<u64>],
+    earlier_turn: &[Option<usize>],
+    fates: &[Fate],
+    seen: &[bool],
+    update: Update,
+) -> Arrangement {
+    let mut replaced = vec![None; old];
+    // New entries behind the old one after which they came; the last list is for those that came after none.
+    let mut behind: Vec<Vec<usize>> = vec![Vec::new(); old + 1];
+    let mut place = vec![old; fates.len()];
+    let mut last_on: HashMap<u64, usize> = HashMap::new();
+    for (new, fate) in fates.iter().enumerate() {
+        let before = connections[new].and_then(|connection| last_on.insert(connection, new));
+        place[new] = match *fate {
+            Fate::Equal(at) => at,
+            Fate::Replaces(at) => {
+                replaced[at] = Some(new);
+                at
+            }
+            Fate::Repeats(turn) => place[turn],
+            Fate::Added => {
+                // Never before an earlier turn of its own key.
+                let at = before.map_or(old, |before| place[before]);
+                let at = earlier_turn[new].map_or(at, |turn| at.max(place[turn]));
+                behind[at].push(new);
+                at
+            }
+        };
+    }
+    let mut result = Arrangement::default();
+    for (at, added) in behind.iter().enumerate() {
+        if at < old {
+            let step = match replaced[at] {
+                Some(new) if update != Update::Missing => Step::Put(new),
+                _ => Step::Keep(at),
+            };
+            let dropped = !seen[at] && update == Update::Replace;
+            result.not_seen += usize::from(!seen[at]);
+            result.removed += usize::from(dropped);
+            result.changed += usize::from(matches!(step, Step::Put(_)));
+            result.unchanged += usize::from(seen[at] && step == Step::Keep(at));
+            if !dropped {
+                result.steps.push(step);
+            }
+        }
+        result.added += added.len();
+        result.steps.extend(added.iter().map(|new| Step::Put(*new)));
+    }
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Step::{Keep, Put};
+    use super::*;
+
+    /// Answers are words.
+    struct Words<'a> {
+        old: &'a [&'a str],
+        new: &'a [&'a str],
+    }
+
+    impl Compare for Words<'_> {
+        type Error = std::convert::Infallible;
+
+        fn same_as_old(&mut self, new: usize, old: usize) -> Result<bool, Self::Error> {
+            Ok(answer(self.new[new]) == answer(self.old[old]))
+        }
+
+        fn same_as_new(&mut self, new: usize, other: usize) -> Result<bool, Self::Error> {
+            Ok(answer(self.new[new]) == answer(self.new[other]))
+        }
+    }
+
+    fn key(word: &str) -> &str {
+        word.split('=').next().unwrap()
+    }
+
+    fn answer(word: &str) -> &str {
+        word.split('@').next().unwrap().split('=').nth(1).unwrap()
+    }
+
+    /// `key=answer@connection`; without a connection it is 1.
+    fn arranged(update: Update, old: &[&str], new: &[&str]) -> Arrangement {
+        let connections: Vec<_> =
+            new.iter().map(|word| Some(word.split_once('@').map_or(1, |(_, n)| n.parse().unwrap()))).collect();
+        let mut turns: Vec<(&str, Turns)> = Vec::new();
+        for (at, word) in old.iter().enumerate() {
+            match turns.iter_mut().find(|(k, _)| *k == key(word)) {
+                Some((_, turns)) => turns.old.push(at),
+                None => turns.push((key(word), Turns { old: vec![at], new: vec![] })),
+            }
+        }
+        for (at, word) in new.iter().enumerate() {
+            if let Some((_, turns)) = turns.iter_mut().find(|(k, _)| *k == key(word)) {
+                turns.new.push(at);
+            }
+        }
+        let turns: Vec<Turns> =
+            turns.into_iter().map(|(_, turns)| turns).filter(|turns| !turns.new.is_empty()).collect();
+        arrange(old.len(), &connections, &turns, update, &mut Words { old, new }).unwrap_or_else(|never| match never {})
+    }
+
+    /// The words of the new fixture.
+    fn merged<'a>(update: Update, old: &[&'a str], new: &[&'a str]) -> Vec<&'a str> {
+        let steps = arranged(update, old, new).steps;
+        steps
+            .into_iter()
+            .map(|step| match step {
+                Keep(at) => old[at],
+                Put(at) => new[at],
+            })
+            .collect()
+    }
+
+    const MERGE: Update = Update::Merge;
+
+    #[test]
+    fn the_same_again_changes_nothing() {
+        let words = ["a=1", "b=1", "a=2", "c=1", "a=2"];
+        let result = arranged(MERGE, &words, &words);
+        assert_eq!(result.steps, (0..5).map(Keep).collect::<Vec<_>>());
+        assert_eq!((result.unchanged, result.changed, result.added, result.not_seen), (5, 0, 0, 0));
+    }
+
+    #[test]
+    fn in_another_order_changes_nothing_either() {
+        let result = arranged(MERGE, &["a=1", "b=1", "c=1"], &["c=1", "a=1", "b=1"]);
+        assert_eq!(result.steps, [Keep(0), Keep(1), Keep(2)]);
+    }
+
+    #[test]
+    fn what_differs_is_replaced_in_place_and_the_rest_stays() {
+        let result = arranged(MERGE, &["a=1", "b=1", "c=1"], &["c=9"]);
+        assert_eq!(result.steps, [Keep(0), Keep(1), Put(0)]);
+        assert_eq!((result.unchanged, result.changed, result.added, result.not_seen), (0, 1, 0, 2));
+    }
+
+    #[test]
+    fn equal_answers_are_paired_before_turns() {
+        assert_eq!(merged(MERGE, &["a=1", "a=2", "a=3"], &["a=0", "a=3", "a=1"]), ["a=1", "a=0", "a=3"]);
+    }
+
+    #[test]
+    fn a_poll_that_took_longer_or_shorter_is_the_same_poll() {
+        let short = ["p=pending", "p=pending", "p=done"];
+        let long = ["p=pending", "p=pending", "p=pending", "p=pending", "p=done"];
+        for (old, new) in [(&short[..], &long[..]), (&long, &short)] {
+            for update in [Update::Merge, Update::Missing, Update::Replace] {
+                let result = arranged(update, old, new);
+                assert_eq!(result.steps, (0..old.len()).map(Keep).collect::<Vec<_>>());
+                assert_eq!((result.unchanged, result.not_seen), (old.len(), 0));
+            }
+        }
+    }
+
+    #[test]
+    fn a_state_that_comes_back_is_a_turn_of_its_own() {
+        assert_eq!(
+            merged(MERGE, &["list=empty"], &["list=empty", "list=one", "list=empty"]),
+            ["list=empty", "list=one", "list=empty"]
+        );
+    }
+
+    #[test]
+    fn new_ones_follow_what_preceded_them_on_their_connection() {
+        assert_eq!(
+            merged(MERGE, &["a=1", "b=1", "c=1"], &["b=1@1", "c=1@2", "x=1@1", "y=1@2", "z=1@1", "w=1@3"]),
+            ["a=1", "b=1", "x=1@1", "z=1@1", "c=1", "y=1@2", "w=1@3"]
+        );
+    }
+
+    #[test]
+    fn a_new_turn_never_comes_before_an_earlier_one() {
+        assert_eq!(merged(MERGE, &["x=1", "y=1", "k=1"], &["k=1@1", "x=1@2", "k=2@2"]), ["x=1", "y=1", "k=1", "k=2@2"]);
+    }
+
+    #[test]
+    fn missing_only_adds() {
+        assert_eq!(merged(Update::Missing, &["a=1", "b=1"], &["b=2", "c=1", "a=1"]), ["a=1", "b=1", "c=1"]);
+        let result = arranged(Update::Missing, &["a=1", "b=1"], &["b=2"]);
+        assert_eq!((result.changed, result.added), (0, 0));
+    }
+
+    #[test]
+    fn replace_keeps_what_was_seen_in_the_old_order() {
+        let result = arranged(Update::Replace, &["a=1", "b=1", "c=1"], &["c=1", "d=1", "a=2"]);
+        assert_eq!(result.steps, [Put(2), Keep(2), Put(1)]);
+        assert_eq!((result.unchanged, result.changed, result.added, result.not_seen, result.removed), (1, 1, 1, 1, 1));
+    }
+}

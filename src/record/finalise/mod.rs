@@ -1,0 +1,189 @@
+//! The journal becomes a fixture: indexed first, then written entry by entry, so that memory does not grow with payloads.
+
+mod compare;
+mod entry;
+mod index;
+mod merge;
+mod payload;
+mod scope;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+
+use compare::{Answers, Content};
+pub use index::Index;
+pub use merge::Arrangement;
+use merge::{Step, Turns};
+
+use super::journal::{Claimed, Reader};
+use super::{Ending, Error, Outcome, RecordPlan, Recorder, Recovered, Update, outcome};
+use crate::har::write::{ContentMode, FixtureWriter};
+use crate::har::{self, Fixture};
+use crate::http::NormalUrl;
+
+/// Whether there can be a fixture at the output: what is there can be read, and merged into.
+///
+/// # Errors
+/// [`Error::Foreign`], or why it cannot be read.
+pub fn check(plan: &RecordPlan) -> Result<(), Error> {
+    existing(plan).map(drop)
+}
+
+/// Finalises what a killed recording left in the journal, and empties it. A recording that did not see its end has not seen
+/// everything: it never takes entries away.
+///
+/// # Errors
+/// [`Error`]; the journal stays as it is.
+pub fn recover(plan: &RecordPlan, claimed: &Claimed) -> Result<Option<Recovered>, Error> {
+    let Some((mut reader, index)) = open(claimed)? else {
+        claimed.clear()?;
+        return Ok(None);
+    };
+    let left = Recovered { output: plan.output.clone(), exchanges: index.slots.len(), cut: index.cut };
+    if left.exchanges > 0 {
+        let update = if plan.update == Update::Replace { Update::Merge } else { plan.update };
+        write(plan, update, &index, &mut reader)?;
+    }
+    claimed.clear()?;
+    Ok((left.exchanges > 0).then_some(left))
+}
+
+/// Ends a recording: see [`Recorder::finalise`].
+///
+/// # Errors
+/// [`Error`]; the old fixture and the journal stay.
+pub fn finalise(recorder: &Recorder, ending: Ending) -> Result<Outcome, Error> {
+    let Recorder { plan, claimed, journal, .. } = recorder;
+    journal.close();
+    if let Some(reason) = journal.failure() {
+        return Ok(outcome::lost(recorder, &reason));
+    }
+    let Some((mut reader, index)) = open(claimed)?.filter(|(_, index)| !index.slots.is_empty()) else {
+        claimed.remove()?;
+        return Ok(outcome::nothing(recorder));
+    };
+    if ending == Ending::Failed && plan.output.exists() {
+        let replaced = claimed.place.held.exists();
+        claimed.hold()?;
+        return Ok(Outcome {
+            held: Some(claimed.place.held.clone()),
+            replaced_held: replaced,
+            ..outcome::of(recorder, &index, Arrangement::default())
+        });
+    }
+    let arrangement = write(plan, plan.update, &index, &mut reader)?;
+    claimed.remove()?;
+    let replaced_held = claimed.discard_held()?;
+    Ok(Outcome { written: true, replaced_held, ..outcome::of(recorder, &index, arrangement) })
+}
+
+/// The fixture that is recorded again. A foreign one is not: `--update replace` takes its place.
+fn existing(plan: &RecordPlan) -> Result<Option<Fixture>, Error> {
+    if !plan.output.exists() {
+        return Ok(None);
+    }
+    let fixture = Fixture::open(&plan.output)?;
+    match (fixture.is_own(), plan.update) {
+        (true, _) => Ok(Some(fixture)),
+        (false, Update::Replace) => Ok(None),
+        (false, _) => Err(Error::Foreign { output: plan.output.clone() }),
+    }
+}
+
+fn open(claimed: &Claimed) -> Result<Option<(Reader, Index)>, Error> {
+    let failed = |source| Error::journal("reading the journal", &claimed.place.journal, source);
+    let file = claimed.file.try_clone().map_err(failed)?;
+    Index::read(file).map_err(failed)
+}
+
+fn write(plan: &RecordPlan, update: Update, index: &Index, reader: &mut Reader) -> Result<Arrangement, Error> {
+    let old = existing(plan)?;
+    let recorded = scope::explicit(&index.meta.scope);
+    let Some(old) = old else {
+        let steps = (0..index.slots.len()).map(Step::Put).collect();
+        let arrangement = Arrangement { steps, added: index.slots.len(), ..Arrangement::default() };
+        return put(plan, &recorded, None, &arrangement, index, reader).map(|()| arrangement);
+    };
+    let entries: Vec<usize> = old.heads().iter().map(|head| head.entry).collect();
+    let arrangement = arrange(plan, update, &old, &entries, index, reader)?;
+    let before = old.scope().unwrap_or_default();
+    let scope = if update == Update::Replace { recorded } else { scope::union(before, &recorded) };
+    let Arrangement { changed, added, removed, .. } = arrangement;
+    if (changed, added, removed) != (0, 0, 0) || scope != before {
+        put(plan, &scope, Some((&old, &entries)), &arrangement, index, reader)?;
+    }
+    Ok(arrangement)
+}
+
+/// Finds the keys that the old fixture and the recording share, and arranges the two.
+fn arrange(
+    plan: &RecordPlan,
+    update: Update,
+    old: &Fixture,
+    entries: &[usize],
+    index: &Index,
+    reader: &mut Reader,
+) -> Result<Arrangement, Error> {
+    let mut named: HashMap<(String, String), Vec<usize>> = HashMap::new();
+    for (at, head) in old.heads().iter().enumerate() {
+        let url = NormalUrl::parse(head.url).map_or_else(|_| head.url.to_owned(), |url| url.to_string());
+        named.entry((head.method.to_owned(), url)).or_default().push(at);
+    }
+    let omit = plan.content == ContentMode::Omit;
+    let mut answers = Answers::new(old, entries, reader, index, omit);
+    let mut connections = Vec::with_capacity(index.slots.len());
+    let mut turns: HashMap<(usize, Content), Turns> = HashMap::new();
+    for (new, slot) in index.slots.iter().enumerate() {
+        let heads = slot.heads(answers.reader).map_err(har_error)?;
+        connections.push(heads.response.as_ref().map(|head| head.connection));
+        let Some(candidates) = named.get(&(heads.request.method.clone(), heads.request.url.clone())) else { continue };
+        // Keys that share method and URL are told apart by the first entry that has them.
+        let asked = answers.asked(new, &heads)?;
+        let same = turns.entry((candidates[0], asked)).or_default();
+        if same.new.is_empty() {
+            for &at in candidates {
+                if answers.asked_before(at)? == asked {
+                    same.old.push(at);
+                }
+            }
+        }
+        same.new.push(new);
+    }
+    let mut turns: Vec<Turns> = turns.into_values().filter(|turns| !turns.old.is_empty()).collect();
+    turns.sort_unstable_by_key(|turns| turns.new[0]);
+    merge::arrange(entries.len(), &connections, &turns, update, &mut answers)
+}
+
+fn put(
+    plan: &RecordPlan,
+    scope: &[String],
+    old: Option<(&Fixture, &[usize])>,
+    arrangement: &Arrangement,
+    index: &Index,
+    reader: &mut Reader,
+) -> Result<(), Error> {
+    let mut writer = FixtureWriter::create(&plan.output, plan.content, scope)?.json_layout(plan.json_layout);
+    for step in &arrangement.steps {
+        match *step {
+            Step::Keep(at) => {
+                if let Some((fixture, entries)) = old {
+                    writer.keep(fixture, entries[at])?;
+                }
+            }
+            Step::Put(new) => {
+                let slot = &index.slots[new];
+                let heads = slot.heads(reader).map_err(har_error)?;
+                let entry = entry::build(slot, &heads, reader, &mut writer, index.meta.max_body)?;
+                writer.entry(&entry)?;
+            }
+        }
+    }
+    writer.finish()?;
+    Ok(())
+}
+
+fn har_error(source: std::io::Error) -> har::Error {
+    har::Error::Payload { doing: "reading the journal", source }
+}

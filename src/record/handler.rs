@@ -1,0 +1,192 @@
+//! The recorder as the engine sees it: everything goes upstream; what is in scope is watched on its way.
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ::http::{Request, Response, StatusCode};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+
+use super::Recorder;
+use super::capture::{Passing, RequestTee, ResponseTee, Tape, Unanswered, asks_upgrade};
+use super::problem;
+use super::tally::Fate;
+use crate::http::NormalUrl;
+use crate::matching::noise;
+use crate::proxy::body::{Watch, Watched};
+use crate::proxy::handler::Close;
+use crate::proxy::upstream::{Dialled, OwnConnections, SendError, UpstreamError};
+use crate::proxy::{Body, Client, Connect, Exchange, Handler, Notice, Origin, Scheme, Session};
+use crate::tls::authority::Alpn;
+
+/// What belongs to one client connection.
+#[derive(Debug, Default)]
+pub struct Own {
+    connections: OwnConnections,
+    /// Why upstream could not be dialled at CONNECT: the answer to the first request inside, which says what was asked for.
+    failed: Mutex<HashMap<(Arc<str>, u16), UpstreamError>>,
+}
+
+impl Own {
+    fn fail(&self, to: &Origin, error: UpstreamError) {
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.insert((to.host.clone(), to.port), error);
+    }
+
+    fn has_failed(&self, to: &Origin) -> bool {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&(to.host.clone(), to.port))
+    }
+
+    fn take_failure(&self, to: &Origin) -> Option<UpstreamError> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).remove(&(to.host.clone(), to.port))
+    }
+}
+
+impl Handler for Recorder {
+    type Connection = Own;
+
+    fn accept(&self, _: &Arc<Client>) -> Own {
+        Own::default()
+    }
+
+    async fn connect(&self, own: &Own, session: &Session, to: &Origin) -> Connect {
+        let in_reach = self.may_record(to);
+        if in_reach && self.upstream.has_shared(session, to) {
+            return Connect::Intercept(None);
+        }
+        match (self.upstream.dial(to).await, in_reach) {
+            (Ok(dialled), true) => Connect::Intercept(Some(dialled)),
+            (Ok(dialled), false) => Connect::Tunnel(dialled),
+            (Err(error), true) => {
+                own.fail(to, error);
+                Connect::Intercept(None)
+            }
+            (Err(error), false) => {
+                self.tally.request(to, Fate::Passed);
+                Connect::Refuse(problem::answer(to, &error))
+            }
+        }
+    }
+
+    async fn secure(
+        &self,
+        own: &Own,
+        session: &Session,
+        to: &Origin,
+        client_alpn: &[Vec<u8>],
+        dialled: Option<Dialled>,
+    ) -> Alpn {
+        if own.has_failed(to) {
+            // Nobody upstream to agree with: what the client can.
+            let offers = |name: &[u8]| client_alpn.iter().any(|offered| offered == name);
+            return if offers(b"h2") && !offers(b"http/1.1") { Alpn::Http2 } else { Alpn::Http1 };
+        }
+        self.upstream.secure(&own.connections, session, to, client_alpn, dialled).await
+    }
+
+    fn plain(&self, own: &Own, _: &Session, to: &Origin, dialled: Option<Dialled>) {
+        if let Some(dialled) = dialled {
+            self.upstream.keep_plain(&own.connections, to, dialled);
+        }
+    }
+
+    async fn handle(&self, own: &Own, exchange: Exchange) -> Result<Response<Body>, Close> {
+        // What is no URL to the URL Standard can be in nobody's scope.
+        let url = NormalUrl::parse(&exchange.request.uri().to_string()).ok();
+        let fate = url.as_ref().map_or(Fate::Passed, |url| self.fate(url));
+        self.tally.request(&exchange.origin, fate);
+        let url = url.filter(|_| fate == Fate::Recorded);
+        let tape = url.map(|url| self.begin(&exchange, &url));
+        self.forward(own, exchange, tape).await
+    }
+
+    fn notice(&self, notice: Notice) {
+        self.tally.notice(notice);
+    }
+}
+
+impl Recorder {
+    /// Whether some URL of this host could be recorded; the scheme inside a CONNECT is not known yet.
+    fn may_record(&self, to: &Origin) -> bool {
+        [Scheme::Https, Scheme::Http]
+            .into_iter()
+            .any(|scheme| self.plan.scope.may_match_origin(&Origin { scheme, ..to.clone() }.to_string()))
+    }
+
+    fn fate(&self, url: &NormalUrl) -> Fate {
+        if !self.plan.scope.matches(url.as_str()) {
+            return Fate::Passed;
+        }
+        // Browsers ask for the icon by themselves; only a glob that names it wants it.
+        let icon = url.url().path() == "/favicon.ico"
+            && !self.plan.scope.sources().iter().any(|glob| glob.contains("favicon.ico"));
+        if icon || noise::is_noise(url) { Fate::Noise } else { Fate::Recorded }
+    }
+
+    fn begin(&self, exchange: &Exchange, url: &NormalUrl) -> Arc<Tape> {
+        let number = self.exchanges.fetch_add(1, Ordering::Relaxed) + 1;
+        Tape::begin(&self.journal, &self.tally, number, self.plan.max_body, exchange, url)
+    }
+
+    /// Sends a request upstream and its answer back; what is taped is watched both ways.
+    async fn forward(&self, own: &Own, exchange: Exchange, tape: Option<Arc<Tape>>) -> Result<Response<Body>, Close> {
+        let mut unanswered = Unanswered(tape.clone());
+        let Exchange { session, origin, mut request, .. } = exchange;
+        let client = asks_upgrade(request.headers(), request.version()).then(|| hyper::upgrade::on(&mut request));
+        let (head, body) = request.into_parts();
+        let request = Request::from_parts(head, watch_request(body, tape.as_ref()).await);
+        let sent = match own.take_failure(&origin) {
+            Some(error) => Err(error.into()),
+            None => self.upstream.send(&own.connections, &session, &origin, request).await,
+        };
+        let mut answer = match sent {
+            Ok(answer) => answer,
+            Err(SendError::Stale) => return Err(Close),
+            Err(SendError::Upstream(error)) => return Ok(self.fail(&origin, &error, unanswered).await),
+        };
+        unanswered.0 = None;
+        if let Some(tape) = &tape {
+            tape.answered(&answer);
+        }
+        if answer.response.status() == StatusCode::SWITCHING_PROTOCOLS
+            && let Some(client) = client
+        {
+            tokio::spawn(splice(client, hyper::upgrade::on(&mut answer.response)));
+        }
+        let (head, body) = answer.response.into_parts();
+        let watch: Box<dyn Watch> = match tape {
+            Some(tape) => Box::new(ResponseTee::new(tape, body.size_hint().exact())),
+            None => Box::new(Passing(self.tally.clone())),
+        };
+        // Without a payload, it is the head that tells the client that the response is complete: then this waits.
+        let body = Body::boxed(Watched::new(body, watch).await);
+        Ok(Response::from_parts(head, body))
+    }
+
+    async fn fail(&self, to: &Origin, error: &UpstreamError, mut unanswered: Unanswered) -> Response<Body> {
+        if let Some(tape) = unanswered.0.take() {
+            tape.failed(error).await;
+        }
+        problem::answer(to, error)
+    }
+}
+
+async fn watch_request(body: Incoming, tape: Option<&Arc<Tape>>) -> Body {
+    match tape {
+        _ if body.is_end_stream() => Body::Empty,
+        Some(tape) => Body::boxed(Watched::new(body, Box::new(RequestTee::new(tape.clone()))).await),
+        None => Body::boxed(body),
+    }
+}
+
+/// Both sides have left HTTP: bytes go both ways until one ends.
+async fn splice(client: OnUpgrade, upstream: OnUpgrade) {
+    let (Ok(client), Ok(upstream)) = (client.await, upstream.await) else {
+        return tracing::debug!("an upgrade was not completed");
+    };
+    let copied = tokio::io::copy_bidirectional(&mut TokioIo::new(client), &mut TokioIo::new(upstream)).await;
+    tracing::debug!(?copied, "an upgraded connection ended");
+}

@@ -1,0 +1,286 @@
+//! What the journal says about an exchange beside its bytes: heads, ends and times, as JSON frames.
+//!
+//! Times are microseconds since the request's head had been read ([`RequestHead::started`]).
+
+use std::net::IpAddr;
+
+use ::http::{HeaderMap, Version};
+use bytes::Bytes;
+use serde::de::{SeqAccess, Visitor};
+use serde::ser::SerializeSeq;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::http::Headers;
+use crate::http::headers::HOP_BY_HOP;
+
+/// The first frame: how the recording was asked for, for whoever finalises it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Meta {
+    /// The globs, as given.
+    pub scope: Vec<String>,
+    /// `--max-body`, bytes.
+    pub max_body: Option<u64>,
+}
+
+/// The head of a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestHead {
+    /// Microseconds since 1970.
+    pub started: i64,
+    /// As sent.
+    pub method: String,
+    /// In normal form.
+    pub url: String,
+    /// As sent by the client.
+    pub version: WireVersion,
+    /// Lower case, hop-by-hop ones left out, `host` first.
+    pub headers: Fields,
+    /// Bytes of the head as HTTP/1.1 writes it.
+    pub head_size: i64,
+}
+
+/// The end of a request's payload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestEnd {
+    /// Bytes that were sent, encoded, those beyond `--max-body` too.
+    pub seen: u64,
+    /// When.
+    pub at: i64,
+    /// Whether all of it was sent.
+    pub complete: bool,
+}
+
+/// The head of a response.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResponseHead {
+    /// 100 to 599.
+    pub status: u16,
+    /// The reason phrase: upstream's over HTTP/1.1, the status code's own over HTTP/2.
+    pub reason: String,
+    /// As received.
+    pub version: WireVersion,
+    /// Lower case, hop-by-hop ones left out.
+    pub headers: Fields,
+    /// Bytes of the head as HTTP/1.1 writes it; -1 over HTTP/2.
+    pub head_size: i64,
+    /// Counts upstream connections, from 1.
+    pub connection: u64,
+    /// Who answered.
+    pub remote: Option<IpAddr>,
+    /// The phases of the connection that this exchange opened.
+    pub connect: Option<Phases>,
+    /// Microseconds of waiting for a connection.
+    pub blocked: i64,
+    /// When the head of the request had been sent.
+    pub sent: i64,
+    /// When the head of the response had been read.
+    pub answered: i64,
+    /// 1xx answers before it, but for 100.
+    pub informational: Vec<Informational>,
+}
+
+/// How long the phases of making a connection took, in microseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Phases {
+    /// Name resolution.
+    pub dns: Option<i64>,
+    /// TCP.
+    pub tcp: Option<i64>,
+    /// TLS.
+    pub tls: Option<i64>,
+}
+
+/// A 1xx answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Informational {
+    /// 101 to 199.
+    pub status: u16,
+    /// Its headers.
+    pub headers: Fields,
+}
+
+/// The end of an exchange.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct End {
+    /// How it ended.
+    pub how: How,
+    /// Bytes of the response's payload that came, encoded, those beyond `--max-body` too.
+    pub seen: u64,
+    /// When.
+    pub at: i64,
+    /// The response's trailers.
+    pub trailers: Fields,
+}
+
+/// How an exchange ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum How {
+    /// The response came whole.
+    Complete,
+    /// The client went away before the end of the response.
+    ClientLeft,
+    /// Upstream broke off before the end of the response.
+    UpstreamDied,
+    /// There was no response.
+    Failed {
+        /// One word ([`crate::proxy::upstream::UpstreamError::kind`]).
+        kind: String,
+        /// The whole chain of reasons.
+        message: String,
+    },
+    /// The client went away before the response, or the exchange was not one: nothing to store.
+    Dropped,
+}
+
+/// The protocol of a message, as a HAR spells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WireVersion {
+    /// HTTP/1.0.
+    #[serde(rename = "1.0")]
+    Http10,
+    /// HTTP/1.1.
+    #[serde(rename = "1.1")]
+    Http11,
+    /// HTTP/2.
+    #[serde(rename = "2")]
+    Http2,
+}
+
+impl WireVersion {
+    /// `httpVersion`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            WireVersion::Http10 => "HTTP/1.0",
+            WireVersion::Http11 => "HTTP/1.1",
+            WireVersion::Http2 => "HTTP/2",
+        }
+    }
+}
+
+impl From<Version> for WireVersion {
+    fn from(version: Version) -> Self {
+        match version {
+            Version::HTTP_2 => WireVersion::Http2,
+            Version::HTTP_09 | Version::HTTP_10 => WireVersion::Http10,
+            _ => WireVersion::Http11,
+        }
+    }
+}
+
+/// Header fields as pairs of strings, each byte of a value one character, as a HAR has them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fields(pub Headers);
+
+/// Which fields of a head are recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hop {
+    /// All but those of the connection, so that the same API gives the same fixture over HTTP/1.1 and HTTP/2.
+    Dropped,
+    /// `Connection` and `Upgrade` too: they are what the exchange is about (RFC 9110 section 7.8).
+    UpgradeKept,
+}
+
+impl Fields {
+    /// What is recorded of a head.
+    #[must_use]
+    pub fn of(map: &HeaderMap, hop: Hop) -> Self {
+        let mut headers = Headers::from(map);
+        let named = headers.connection_options();
+        headers.retain(|header| {
+            let name = header.name.as_str();
+            // `Trailer` announces a part of the message, not of the hop.
+            let of_hop = name != "trailer" && (HOP_BY_HOP.contains(&name) || named.iter().any(|option| option == name));
+            !of_hop || (hop == Hop::UpgradeKept && matches!(name, "connection" | "upgrade"))
+        });
+        Fields(headers)
+    }
+}
+
+impl Serialize for Fields {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(Some(self.0.len()))?;
+        for header in &self.0 {
+            list.serialize_element(&(&header.name, characters(&header.value)))?;
+        }
+        list.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct List;
+        impl<'de> Visitor<'de> for List {
+            type Value = Fields;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("pairs of a name and a value")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Fields, A::Error> {
+                let mut headers = Headers::default();
+                while let Some((name, value)) = list.next_element::<(String, String)>()? {
+                    headers.push(name, bytes_of(value));
+                }
+                Ok(Fields(headers))
+            }
+        }
+        deserializer.deserialize_seq(List)
+    }
+}
+
+/// Each byte one character, U+0000 to U+00FF.
+#[must_use]
+pub fn characters(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) if bytes.is_ascii() => text.into(),
+        _ => bytes.iter().map(|byte| char::from(*byte)).collect::<String>().into(),
+    }
+}
+
+fn bytes_of(text: String) -> Bytes {
+    if text.is_ascii() {
+        return text.into();
+    }
+    text.chars().map(|c| u8::try_from(u32::from(c)).unwrap_or(b'?')).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use ::http::HeaderValue;
+
+    use super::*;
+
+    fn map(fields: &[(&'static str, &str)]) -> HeaderMap {
+        fields.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_str(value).unwrap())).collect()
+    }
+
+    fn names(fields: &Fields) -> Vec<&str> {
+        fields.0.iter().map(|header| header.name.as_str()).collect()
+    }
+
+    #[test]
+    fn fields_survive_the_journal_byte_for_byte() {
+        let mut map = map(&[("x-a", "plain"), ("x-a", "twice \"quoted\"")]);
+        map.append("x-b", HeaderValue::from_bytes(b"caf\xe9 \xc3\xa9 \xff").unwrap());
+        let fields = Fields::of(&map, Hop::Dropped);
+        let json = serde_json::to_string(&fields).unwrap();
+        assert_eq!(serde_json::from_str::<Fields>(&json).unwrap(), fields);
+    }
+
+    #[test]
+    fn what_belongs_to_the_connection_is_not_recorded() {
+        let map = map(&[
+            ("connection", "keep-alive, x-hop"),
+            ("keep-alive", "timeout=5"),
+            ("x-hop", "1"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "h2c"),
+            ("trailer", "x-sum"),
+            ("content-length", "3"),
+        ]);
+        assert_eq!(names(&Fields::of(&map, Hop::Dropped)), ["trailer", "content-length"]);
+        assert_eq!(names(&Fields::of(&map, Hop::UpgradeKept)), ["connection", "upgrade", "trailer", "content-length"]);
+    }
+}

@@ -1,0 +1,12 @@
+//! The journal: an append-only file beside the fixture, which a recording writes as it goes and which is turned into the
+//! fixture at the end, or by the next recording if this one was killed.
+
+pub mod frame;
+pub mod place;
+pub mod reader;
+pub mod writer;
+
+pub use frame::{Frame, Kind};
+pub use place::{Claimed, Place};
+pub use reader::{Reader, Span};
+pub use writer::{Ack, Haste, Journal};

@@ -1,0 +1,196 @@
+//! Where the journal of a fixture is, and who may write it: one recorder at a time.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::super::Error;
+
+/// The files of one fixture's recording.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The fixture.
+    pub output: PathBuf,
+    /// `.api.har.journal` beside `api.har`.
+    pub journal: PathBuf,
+    /// `.api.har.held`: a recording whose CMD failed over an existing fixture.
+    pub held: PathBuf,
+}
+
+/// The journal, open and locked for as long as this (or a clone of its file) lives.
+#[derive(Debug)]
+pub struct Claimed {
+    /// Where it is.
+    pub place: Place,
+    /// The journal, open to read and to append.
+    pub file: File,
+}
+
+impl Place {
+    /// The files beside `output`.
+    ///
+    /// # Errors
+    /// When `output` names no file.
+    pub fn beside(output: &Path) -> Result<Self, Error> {
+        let folder = || Error::IsFolder { output: output.to_owned() };
+        let name = output.file_name().filter(|_| !ends_with_separator(output)).ok_or_else(folder)?;
+        if output.is_dir() {
+            return Err(folder());
+        }
+        let sibling = |ending: &str| {
+            let mut hidden = std::ffi::OsString::from(".");
+            hidden.push(name);
+            hidden.push(ending);
+            output.with_file_name(hidden)
+        };
+        Ok(Place { output: output.to_owned(), journal: sibling(".journal"), held: sibling(".held") })
+    }
+
+    /// Makes the folder if need be, opens the journal and locks it. What a killed recording left is still in it.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] when another recorder has it; [`Error::Journal`] when the folder can't be written.
+    pub fn claim(self) -> Result<Claimed, Error> {
+        if let Some(folder) = self.output.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            fs::create_dir_all(folder).map_err(|source| Error::journal("creating the folder", folder, source))?;
+        }
+        loop {
+            let file = OpenOptions::new().read(true).append(true).create(true).open(&self.journal);
+            let file = file.map_err(|source| self.failed("creating the journal", source))?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Err(Error::Locked { output: self.output }),
+                // A file system without locks: nothing to hold on to.
+                Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
+                Err(TryLockError::Error(source)) => return Err(self.failed("locking the journal", source)),
+            }
+            // Between opening and locking, its owner may have finished and removed it: then this is a file without a name.
+            if is_at(&file, &self.journal).map_err(|source| self.failed("reading the journal", source))? {
+                return Ok(Claimed { place: self, file });
+            }
+        }
+    }
+
+    fn failed(&self, doing: &'static str, source: io::Error) -> Error {
+        Error::journal(doing, &self.journal, source)
+    }
+}
+
+impl Claimed {
+    /// Empties the journal.
+    ///
+    /// # Errors
+    /// [`Error::Journal`].
+    pub fn clear(&self) -> Result<(), Error> {
+        self.file.set_len(0).map_err(|source| Error::journal("emptying the journal", &self.place.journal, source))
+    }
+
+    /// Removes the journal, if it is still there: all that was in it is in the fixture.
+    ///
+    /// # Errors
+    /// [`Error::Journal`].
+    pub fn remove(&self) -> Result<(), Error> {
+        let journal = &self.place.journal;
+        match is_at(&self.file, journal) {
+            Ok(true) => remove(journal),
+            Ok(false) => Ok(()),
+            Err(source) => Err(Error::journal("removing the journal", journal, source)),
+        }
+    }
+
+    /// Sets the journal aside for `harproxy recover`; an older one that was held is replaced.
+    ///
+    /// # Errors
+    /// [`Error::Journal`].
+    pub fn hold(&self) -> Result<(), Error> {
+        fs::rename(&self.place.journal, &self.place.held)
+            .map_err(|source| Error::journal("setting aside the journal", &self.place.journal, source))
+    }
+
+    /// Removes a recording that was held; whether there was one.
+    ///
+    /// # Errors
+    /// [`Error::Journal`].
+    pub fn discard_held(&self) -> Result<bool, Error> {
+        let there = self.place.held.exists();
+        if there {
+            remove(&self.place.held)?;
+        }
+        Ok(there)
+    }
+}
+
+fn remove(path: &Path) -> Result<(), Error> {
+    fs::remove_file(path).map_err(|source| Error::journal("removing the journal", path, source))
+}
+
+fn ends_with_separator(path: &Path) -> bool {
+    path.as_os_str().to_string_lossy().ends_with(std::path::is_separator)
+}
+
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    let ours = file.metadata()?;
+    match fs::metadata(path) {
+        Ok(there) => Ok((there.dev(), there.ino()) == (ours.dev(), ours.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Where an open file cannot be replaced, it is where it was or gone.
+#[cfg(not(unix))]
+fn is_at(_: &File, path: &Path) -> io::Result<bool> {
+    path.try_exists()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_hidden_beside_the_fixture() {
+        let place = Place::beside(Path::new("hars/api.har")).unwrap();
+        assert_eq!(place.journal, Path::new("hars/.api.har.journal"));
+        assert_eq!(place.held, Path::new("hars/.api.har.held"));
+        assert_eq!(Place::beside(Path::new("api.zip")).unwrap().journal, Path::new(".api.zip.journal"));
+    }
+
+    #[test]
+    fn a_folder_is_no_fixture() {
+        let dir = tempfile::tempdir().unwrap();
+        for output in [dir.path().to_owned(), dir.path().join("new/"), PathBuf::from("/"), dir.path().join("..")] {
+            assert!(matches!(Place::beside(&output), Err(Error::IsFolder { .. })), "{}", output.display());
+        }
+    }
+
+    #[test]
+    fn one_recorder_per_fixture() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = Place::beside(&dir.path().join("deep/er/api.har")).unwrap();
+        let first = place.clone().claim().unwrap();
+        assert!(matches!(place.clone().claim(), Err(Error::Locked { .. })));
+        Place::beside(&dir.path().join("deep/er/other.har")).unwrap().claim().unwrap();
+        first.remove().unwrap();
+        let second = place.clone().claim().unwrap();
+        drop(first);
+        assert!(matches!(place.claim(), Err(Error::Locked { .. })), "the lock is on the new journal");
+        drop(second);
+    }
+
+    #[test]
+    fn a_held_recording_replaces_the_one_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = Place::beside(&dir.path().join("api.har")).unwrap();
+        for text in ["first", "second"] {
+            let claimed = place.clone().claim().unwrap();
+            fs::write(&place.journal, text).unwrap();
+            claimed.hold().unwrap();
+            assert_eq!(fs::read_to_string(&place.held).unwrap(), text);
+        }
+        let claimed = place.claim().unwrap();
+        assert!(claimed.discard_held().unwrap());
+        assert!(!claimed.discard_held().unwrap());
+    }
+}

@@ -1,0 +1,74 @@
+//! What a recording that has ended did, and whether that is a success.
+
+use std::io;
+
+use super::finalise::{Arrangement, Index};
+use super::{Outcome, Recorder};
+use crate::verdict::{Finding, Kind, Mode, Severity, Verdict};
+
+/// A recording whose exchanges were arranged so.
+pub fn of(recorder: &Recorder, index: &Index, arrangement: Arrangement) -> Outcome {
+    let Arrangement { unchanged, changed, added, not_seen, .. } = arrangement;
+    let unanswered = index.unanswered as u64;
+    Outcome { unchanged, changed, added, not_seen, unanswered, ..bare(recorder) }
+}
+
+/// Nothing was recorded: the fixture, if there is one, stays as it is.
+pub fn nothing(recorder: &Recorder) -> Outcome {
+    let mut outcome = bare(recorder);
+    let counts = &outcome.verdict.counts;
+    let output = recorder.plan.output.display();
+    let (explanation, remedy) = match counts.requests {
+        0 => (
+            "nothing was recorded: no request came through the proxy".to_owned(),
+            "`harproxy doctor -- CMD` tells why a program goes past it".to_owned(),
+        ),
+        requests => (
+            format!("nothing was recorded: of {requests} requests none was in scope and answered"),
+            format!("give a `--glob` that matches what {output} is to hold"),
+        ),
+    };
+    outcome.verdict.findings.push(Finding {
+        fixture: Some(output.to_string()),
+        remedy: Some(remedy),
+        ..Finding::new(Kind::NothingRecorded, Severity::Error, explanation)
+    });
+    outcome
+}
+
+/// The journal could not be written to its end.
+pub fn lost(recorder: &Recorder, reason: &io::Error) -> Outcome {
+    let mut outcome = bare(recorder);
+    let journal = recorder.claimed.place.journal.clone();
+    let explanation = format!("writing the journal {} failed: {reason}; the fixture stays as it is", journal.display());
+    outcome.verdict.findings.push(Finding {
+        fixture: Some(recorder.plan.output.display().to_string()),
+        remedy: Some("make room and record again: it begins with what the journal holds".to_owned()),
+        ..Finding::new(Kind::Lost, Severity::Error, explanation)
+    });
+    outcome.held = Some(journal);
+    outcome
+}
+
+fn bare(recorder: &Recorder) -> Outcome {
+    let mut counts = recorder.tally.counts();
+    counts.upstream_connections = recorder.upstream.opened();
+    Outcome {
+        verdict: Verdict {
+            mode: Mode::Record,
+            counts,
+            findings: recorder.tally.findings(),
+            fixtures: Vec::new(),
+            duration_ms: u64::try_from(recorder.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        },
+        hosts: recorder.tally.hosts(),
+        written: false,
+        unchanged: 0,
+        changed: 0,
+        added: 0,
+        not_seen: 0,
+        held: None,
+        replaced_held: false,
+        unanswered: recorder.tally.unanswered(),
+    }
+}

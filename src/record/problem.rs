@@ -1,0 +1,83 @@
+//! What the client is told when upstream could not be asked: the host, the reason, the next step.
+
+use std::error::Error as StdError;
+
+use ::http::Response;
+
+use crate::http::problem::Problem;
+use crate::proxy::upstream::UpstreamError;
+use crate::proxy::{Body, Origin, respond};
+
+/// The answer to a request to `to` that failed with `error`.
+#[must_use]
+pub fn answer(to: &Origin, error: &UpstreamError) -> Response<Body> {
+    let title = if error.status() == 504 { "upstream took too long" } else { "upstream could not be asked" };
+    let detail = format!("{}; {}", chain(error), advice(to, error));
+    let problem = Problem::new(error.status(), title, detail).with("kind", error.kind()).with("host", to.authority());
+    respond::problem(&problem, "live")
+}
+
+/// An error and all that caused it, on one line.
+#[must_use]
+pub fn chain(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let reason = error.to_string();
+        // Some errors repeat their cause in their own words.
+        if !text.ends_with(&reason) {
+            text = format!("{text}: {reason}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+fn advice(to: &Origin, error: &UpstreamError) -> String {
+    let host = to.authority();
+    match error {
+        UpstreamError::Resolve { .. } => {
+            format!("check the name, or say where {host} is with `--map {host}=ADDR:PORT`")
+        }
+        UpstreamError::Connect { .. } => {
+            format!("check that {host} is up, or say where it is with `--map {host}=ADDR:PORT`")
+        }
+        UpstreamError::Proxy { .. } => {
+            format!("check `--upstream-proxy`, or the proxy variables that harproxy was started with, for {host}")
+        }
+        UpstreamError::Tls { .. } => {
+            format!(
+                "trust the issuer of {host} with `--upstream-ca FILE`, or accept its certificate as it is with `--insecure={to}/**`"
+            )
+        }
+        UpstreamError::Broken { .. } => format!("the request may have reached {host}: it is not sent again"),
+        UpstreamError::Timeout { .. } => {
+            format!("give {host} more time with `--connect-timeout`, or check that it can be reached from here")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use http_body_util::BodyExt;
+
+    use super::*;
+    use crate::proxy::Scheme;
+
+    #[test]
+    fn a_bad_certificate_names_both_ways_out() {
+        let to = Origin { scheme: Scheme::Https, host: "api.test".into(), port: 8443 };
+        let source = io::Error::other("invalid peer certificate: Expired");
+        let response = answer(&to, &UpstreamError::Tls { to: to.clone(), source });
+        assert_eq!(response.status(), 502);
+        assert_eq!(response.headers()["x-harproxy"], "live");
+        let body = tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(response.collect()).unwrap();
+        let problem: serde_json::Value = serde_json::from_slice(&body.to_bytes()).unwrap();
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains("Expired") && detail.contains("--upstream-ca"), "{detail}");
+        assert!(detail.contains("--insecure=https://api.test:8443/**"), "{detail}");
+        assert_eq!(problem["kind"], "tls");
+    }
+}

@@ -1,0 +1,180 @@
+//! What a recording counts and finds while it runs.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use indexmap::IndexMap;
+
+use super::HostLine;
+use super::heads::How;
+use crate::proxy::{Notice, Origin};
+use crate::verdict::{Counts, Finding, Kind, Severity};
+
+/// Counts and findings so far.
+#[derive(Debug, Default)]
+pub struct Tally {
+    inner: Mutex<Inner>,
+    bytes: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    counts: Counts,
+    hosts: IndexMap<String, HostLine>,
+    findings: Vec<Finding>,
+    unanswered: u64,
+}
+
+/// What becomes of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// In scope.
+    Recorded,
+    /// In scope, but nobody's API.
+    Noise,
+    /// Out of scope.
+    Passed,
+}
+
+impl Tally {
+    /// A request came.
+    pub fn request(&self, origin: &Origin, fate: Fate) {
+        let mut inner = self.lock();
+        inner.counts.requests += 1;
+        inner.host(origin).requests += 1;
+        match fate {
+            Fate::Recorded => return,
+            Fate::Noise => inner.counts.noise += 1,
+            Fate::Passed => inner.counts.passed += 1,
+        }
+        inner.host(origin).passed += 1;
+    }
+
+    /// An exchange in scope ended.
+    pub fn ended(&self, origin: &Origin, how: &How) {
+        let mut inner = self.lock();
+        if *how == How::Dropped {
+            inner.unanswered += 1;
+        } else {
+            inner.counts.recorded += 1;
+            inner.host(origin).recorded += 1;
+        }
+    }
+
+    /// Payload bytes went to a client.
+    pub fn bytes(&self, bytes: usize) {
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// What the engine saw.
+    pub fn notice(&self, notice: Notice) {
+        match notice {
+            Notice::Tunnelled { to, received, .. } => {
+                self.request(&to, Fate::Passed);
+                self.bytes.fetch_add(received, Ordering::Relaxed);
+                self.lock().counts.tunnels += 1;
+            }
+            Notice::Unreadable { to } => {
+                let text =
+                    format!("what came for {} was neither TLS nor HTTP, and nobody to pass it to", to.authority());
+                self.lock().find(Finding::new(Kind::Unreadable, Severity::Warning, text));
+            }
+            Notice::TlsRefused { to, reason } => {
+                let host = to.authority();
+                let text = format!("a client refused the certificate that harproxy made for {host}: {reason}");
+                let remedy = format!(
+                    "let the client trust the CA (`harproxy ca trust`), or leave the host alone with `--glob '!https://{host}/**'`"
+                );
+                let finding = Finding::new(Kind::TlsRefused, Severity::Warning, text);
+                self.lock().find(Finding { remedy: Some(remedy), ..finding });
+            }
+        }
+    }
+
+    /// The counts.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        Counts { bytes: self.bytes.load(Ordering::Relaxed), ..self.lock().counts.clone() }
+    }
+
+    /// The table, by host in order of first appearance.
+    #[must_use]
+    pub fn hosts(&self) -> Vec<HostLine> {
+        self.lock().hosts.values().cloned().collect()
+    }
+
+    /// The findings, in order of first appearance.
+    #[must_use]
+    pub fn findings(&self) -> Vec<Finding> {
+        self.lock().findings.clone()
+    }
+
+    /// Requests in scope whose client went away before the answer.
+    #[must_use]
+    pub fn unanswered(&self) -> u64 {
+        self.lock().unanswered
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn host(&mut self, origin: &Origin) -> &mut HostLine {
+        let host = origin.authority();
+        self.hosts.entry(host.clone()).or_insert_with(|| HostLine { host, ..HostLine::default() })
+    }
+
+    /// Something worth telling; the same thing again is counted.
+    fn find(&mut self, finding: Finding) {
+        let same = self.findings.iter_mut().find(|known| {
+            (known.kind, &known.explanation, &known.request) == (finding.kind, &finding.explanation, &finding.request)
+        });
+        match same {
+            Some(known) => known.times += finding.times,
+            None => self.findings.push(finding),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proxy::Scheme;
+
+    fn origin(host: &str, port: u16) -> Origin {
+        Origin { scheme: Scheme::Https, host: host.into(), port }
+    }
+
+    #[test]
+    fn every_request_has_its_line() {
+        let tally = Tally::default();
+        let (api, other) = (origin("api.test", 443), origin("api.test", 8443));
+        tally.request(&api, Fate::Recorded);
+        tally.ended(&api, &How::Complete);
+        tally.request(&other, Fate::Passed);
+        tally.request(&api, Fate::Noise);
+        tally.request(&api, Fate::Recorded);
+        tally.ended(&api, &How::Dropped);
+        tally.notice(Notice::Tunnelled { to: other, sent: 1, received: 7 });
+        let lines: Vec<_> =
+            tally.hosts().into_iter().map(|line| (line.host, line.requests, line.recorded, line.passed)).collect();
+        assert_eq!(lines, [("api.test".into(), 3, 1, 1), ("api.test:8443".into(), 2, 0, 2)]);
+        let counts = tally.counts();
+        assert_eq!((counts.requests, counts.recorded, counts.passed, counts.noise), (5, 1, 2, 1));
+        assert_eq!((counts.tunnels, counts.bytes, tally.unanswered()), (1, 7, 1));
+    }
+
+    #[test]
+    fn a_client_that_distrusts_us_is_told_of_once_with_the_glob_that_helps() {
+        let tally = Tally::default();
+        for _ in 0..3 {
+            tally.notice(Notice::TlsRefused { to: origin("pinned.test", 443), reason: "unknown CA".into() });
+        }
+        let [finding] = &tally.findings()[..] else { panic!("one finding") };
+        assert_eq!(finding.times, 3);
+        assert!(finding.explanation.contains("pinned.test"));
+        assert!(finding.remedy.as_ref().unwrap().contains("!https://pinned.test/**"));
+    }
+}
