@@ -3,13 +3,11 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
-use tempfile::TempDir;
 
 use super::Error;
 use crate::http::json::{self, CompactReader};
@@ -35,34 +33,22 @@ pub struct PayloadFile {
     /// Its length in bytes, as it will be served.
     pub len: u64,
     /// `_compact`: white space outside strings is left out while reading.
-    compact: bool,
-    /// Keeps the temporary folder that an archive's member was unpacked into.
-    _folder: Option<Arc<TempDir>>,
+    pub(super) compact: bool,
 }
 
-/// Payloads up to this size are read at once.
-pub(super) const IN_MEMORY: u64 = 1 << 20;
+/// Payload files up to this size are read at once.
+const IN_MEMORY: u64 = 1 << 20;
 
 impl Payload {
-    /// A payload from its bytes as stored.
-    pub(super) fn of_bytes(stored: Vec<u8>, compact: bool) -> Self {
-        match stored.is_empty() {
-            true => Payload::Empty,
-            false if compact => Payload::Bytes(json::compact(&stored).into()),
-            false => Payload::Bytes(stored.into()),
-        }
-    }
-
-    /// The payload in a file that was found to be the fixture's own; `folder` is a temporary one that it needs.
-    pub(super) fn of_file(path: PathBuf, compact: bool, folder: Option<Arc<TempDir>>) -> Result<Self, Error> {
-        let mut file = PayloadFile { path, len: 0, compact, _folder: folder };
+    /// The payload in a file that was found to be the fixture's own.
+    pub(super) fn of_file(path: PathBuf, compact: bool) -> Result<Self, Error> {
+        let mut file = PayloadFile { path, len: 0, compact };
         let stored = std::fs::metadata(&file.path).map_err(|source| file.unreadable(source))?.len();
-        if stored <= IN_MEMORY {
-            return Ok(Payload::of_bytes(file.stored()?, compact));
-        }
-        file.len = match compact {
-            true => io::copy(&mut file.reader()?, &mut io::sink()).map_err(|source| file.unreadable(source))?,
-            false => stored,
+        file.len = match stored {
+            0 => return Ok(Payload::Empty),
+            1..=IN_MEMORY => return file.bytes().map(Payload::Bytes),
+            _ if compact => io::copy(&mut file.reader()?, &mut io::sink()).map_err(|source| file.unreadable(source))?,
+            _ => stored,
         };
         Ok(Payload::File(file))
     }
@@ -94,12 +80,8 @@ impl Payload {
 
 impl PayloadFile {
     fn bytes(&self) -> Result<Bytes, Error> {
-        let bytes = self.stored()?;
+        let bytes = std::fs::read(&self.path).map_err(|source| self.unreadable(source))?;
         Ok(if self.compact { json::compact(&bytes).into() } else { bytes.into() })
-    }
-
-    fn stored(&self) -> Result<Vec<u8>, Error> {
-        std::fs::read(&self.path).map_err(|source| self.unreadable(source))
     }
 
     fn reader(&self) -> Result<Box<dyn Read + Send>, Error> {

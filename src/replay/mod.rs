@@ -1,11 +1,38 @@
 //! Replay: a proxy handler that answers from fixtures, lets local requests pass, refuses the rest, and keeps the ledger.
+//!
+//! [`answer`] is the strict part: it holds the matcher and what was made ready to be sent, and no way to dial. [`local`]
+//! is the only file with a connector, one that ends on this machine; with `--no-local` there is none.
+
+mod answer;
+mod asked;
+mod clock;
+mod cors;
+mod fixtures;
+mod handler;
+mod intake;
+mod ledger;
+mod local;
+mod prepared;
+mod refusal;
+mod shelf;
+mod source;
+mod stream;
+
+pub use intake::LONGEST_REQUEST;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::matching::Options;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::har::Fixture;
+use crate::matching::{Matcher, Options};
 use crate::urlglob::Globs;
 use crate::verdict::{FailOn, Verdict};
+use answer::Strict;
+use local::Local;
 
 /// All that is settled before a replay starts.
 #[derive(Clone, Debug)]
@@ -72,7 +99,9 @@ pub enum Error {
 
 /// A replay under way: the proxy's handler.
 pub struct Replayer {
-    _private: (),
+    strict: Strict,
+    /// Absent with `--no-local`: then nothing here can dial at all.
+    local: Option<Local>,
 }
 
 impl Replayer {
@@ -81,13 +110,28 @@ impl Replayer {
     /// # Errors
     /// [`Error`]; nothing was run.
     pub fn open(plan: ReplayPlan) -> Result<Self, Error> {
-        let _ = plan;
-        todo!("replay")
+        let open = |path: PathBuf| Ok(Arc::new(Fixture::open(&path)?));
+        let fixtures: Vec<Arc<Fixture>> =
+            fixtures::find(&plan.fixtures)?.into_iter().map(open).collect::<Result<_, Error>>()?;
+        let matcher = Matcher::new(fixtures, plan.scope.clone(), plan.matching.clone())?;
+        let local = plan.local.then(|| Local::new(plan.connect_timeout, plan.idle_timeout));
+        Ok(Replayer { strict: Strict::new(matcher, &plan), local })
     }
 
     /// What the run concludes so far.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
-        todo!("replay")
+        self.strict.verdict(self.local.as_ref().map_or(0, Local::opened))
+    }
+
+    /// When the recording began: the earliest `startedDateTime` among the first entries of the fixtures, as written there.
+    #[must_use]
+    pub fn recorded_at(&self) -> Option<String> {
+        let first = |fixture: &Arc<Fixture>| {
+            let entry = fixture.entry(fixture.heads().iter().next()?.entry).ok()?;
+            Some((OffsetDateTime::parse(&entry.started, &Rfc3339).ok()?, entry.started.clone()))
+        };
+        let (_, started) = self.strict.fixtures().iter().filter_map(first).min()?;
+        Some(started)
     }
 }

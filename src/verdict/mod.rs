@@ -2,6 +2,7 @@
 //! [`report`] renders the data as text or JSON, [`exit`] turns it into a status, [`FailOn`] says which kinds fail a run.
 
 pub mod exit;
+pub mod explain;
 pub mod fail_on;
 pub mod report;
 

@@ -1,0 +1,323 @@
+//! The strict part of replay: a request in scope gets the answer of an entry or an explanation, and nothing here can dial.
+
+use std::sync::Arc;
+
+use ::http::{HeaderMap, Response};
+use bytes::Bytes;
+use hyper::body::{Body as _, Incoming};
+
+use super::asked::Asked;
+use super::intake::{self, IntakeError};
+use super::ledger::{Count, Ledger};
+use super::refusal::{FAVICON, Refusal};
+use super::shelf::{self, Shelf};
+use super::source::SourceError;
+use super::{MissAnswer, ReplayPlan, cors};
+use crate::har::Fixture;
+use crate::http::NormalUrl;
+use crate::matching::{Chosen, EntryRef, Matcher, Miss, MissKind, Outcome, Query, noise};
+use crate::proxy::handler::Close;
+use crate::proxy::respond::MARK;
+use crate::proxy::{Body, Notice, Origin, Session};
+use crate::verdict::explain::{Explanation, Place};
+use crate::verdict::{Finding, Kind, Severity, Verdict};
+
+/// What answers from fixtures, and keeps the ledger of a run.
+pub(super) struct Strict {
+    matcher: Matcher,
+    shelf: Shelf,
+    ledger: Ledger,
+    /// The globs that are in, in words.
+    scope: Vec<String>,
+    miss: MissAnswer,
+    mark: bool,
+}
+
+type Answered = Result<Response<Body>, Close>;
+
+impl Strict {
+    pub(super) fn new(matcher: Matcher, plan: &ReplayPlan) -> Self {
+        let fixtures = matcher.fixtures();
+        let shelf = Shelf::new(fixtures, plan.mark, plan.clock);
+        let entries = fixtures.iter().map(|fixture| shelf::numbered(fixture));
+        let ledger = Ledger::new(plan.fail_on.clone(), plan.with_cmd, entries);
+        let scope = match &plan.scope {
+            Some(globs) => globs.sources().to_vec(),
+            None => fixtures.iter().flat_map(|fixture| scope_of(fixture)).collect(),
+        };
+        Strict { shelf, ledger, scope, miss: plan.miss, mark: plan.mark, matcher }
+    }
+
+    pub(super) fn fixtures(&self) -> &[Arc<Fixture>] {
+        self.matcher.fixtures()
+    }
+
+    pub(super) fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Whether answers carry `x-harproxy`.
+    pub(super) fn marks(&self) -> bool {
+        self.mark
+    }
+
+    pub(super) fn verdict(&self, upstream_connections: u64) -> Verdict {
+        self.ledger.verdict(self.fixtures(), self.shelf.names(), upstream_connections)
+    }
+
+    pub(super) fn in_scope(&self, url: &NormalUrl) -> bool {
+        self.matcher.in_scope(url)
+    }
+
+    /// Whether a request over a connection to this host and port could be in scope, whatever it speaks.
+    pub(super) fn may_match(&self, to: &Origin) -> bool {
+        use crate::proxy::Scheme::{Http, Https};
+        [Https, Http].into_iter().any(|scheme| {
+            let origin = Origin { scheme, ..to.clone() };
+            self.matcher.may_match_origin(&origin.to_string())
+        })
+    }
+
+    /// Whether the entries of this origin came over HTTP/2.
+    pub(super) fn speaks_h2(&self, to: &Origin) -> bool {
+        self.matcher.speaks_h2(&to.to_string())
+    }
+
+    /// A request in scope.
+    pub(super) async fn answer(&self, asked: &Asked<'_>, session: &Session, body: Incoming) -> Answered {
+        let payload = match self.payload(asked, body).await {
+            Ok(payload) => payload,
+            Err(IntakeError::TooLong) => return self.missed(asked, Refusal::too_long(asked)),
+            Err(error @ IntakeError::Broken(_)) => {
+                tracing::debug!(error = &error as &dyn std::error::Error, request = asked.line(), "broken request");
+                self.ledger.count(Count::Refused);
+                return Ok(self.refuse(asked.headers, Refusal::broken(asked.line(), error.to_string())));
+            }
+        };
+        let query = Query {
+            method: asked.method.as_str(),
+            url: asked.url,
+            headers: asked.headers,
+            body: Some(&payload[..]).filter(|payload| !payload.is_empty()),
+        };
+        match self.matcher.answer(&query, session.0.as_deref()) {
+            Outcome::Serve(chosen) | Outcome::Redirect(chosen) => self.serve(asked, &chosen).await,
+            Outcome::Abort(chosen) => self.abort(asked, &chosen),
+            Outcome::Miss(miss) => self.without_entry(asked, &miss),
+        }
+    }
+
+    /// A request that is neither in scope nor local.
+    pub(super) fn outside(&self, asked: &Asked<'_>) -> Response<Body> {
+        if noise::is_noise(asked.url) || asked.url.url().path() == FAVICON {
+            return self.noise(asked);
+        }
+        self.ledger.count(Count::OutOfScope);
+        let refusal = Refusal::out_of_scope(asked, &self.scope);
+        // What a page pulls in by itself is the page's business; what its code asks for is the test's.
+        let listed = asked.is_subresource();
+        let severity = |kind| if listed { Severity::Warning } else { self.ledger.severity(kind) };
+        self.find(&refusal, severity);
+        self.refuse(asked.headers, refusal)
+    }
+
+    /// A CONNECT to a local server that nothing may dial.
+    pub(super) fn refuse_local(&self, to: &Origin) -> Response<Body> {
+        self.ledger.count(Count::OutOfScope);
+        let refusal = Refusal::no_local(to, &self.scope);
+        self.find(&refusal, |kind| self.ledger.severity(kind));
+        self.refuse(&HeaderMap::new(), refusal)
+    }
+
+    /// A request whose URL is none.
+    pub(super) fn malformed(&self, request: String, why: &dyn std::error::Error) -> Response<Body> {
+        self.ledger.count(Count::Refused);
+        self.refuse(&HeaderMap::new(), Refusal::broken(request, why.to_string()))
+    }
+
+    /// What the engine saw beside requests.
+    pub(super) fn notice(&self, notice: Notice) {
+        let (kind, explanation, remedy) = match notice {
+            Notice::Tunnelled { .. } => return,
+            Notice::Unreadable { to } => (
+                Kind::Unreadable,
+                format!("what came inside the CONNECT to {}:{} was neither TLS nor HTTP", to.host, to.port),
+                format!("`--bypass {}:{}` lets CMD reach it without the proxy", to.host, to.port),
+            ),
+            Notice::TlsRefused { to, .. } if self.is_noise(&to) => return self.ledger.count(Count::Noise),
+            Notice::TlsRefused { to, reason } => (
+                Kind::TlsRefused,
+                format!("the client does not trust our certificate for {} ({reason})", to.host),
+                format!(
+                    "point the client at the CA (`harproxy env` prints the variables that most read, `harproxy ca trust` \
+                     what the system needs), or leave the host alone with `-g '!https://{}/**'`",
+                    to.host
+                ),
+            ),
+        };
+        let severity = self.ledger.severity(kind);
+        tracing::warn!(kind = kind.word(), remedy, "{explanation}");
+        self.ledger.find(Finding { remedy: Some(remedy), ..Finding::new(kind, severity, explanation) });
+    }
+
+    /// The payload as far as matching needs it.
+    async fn payload(&self, asked: &Asked<'_>, body: Incoming) -> Result<Bytes, IntakeError> {
+        if body.is_end_stream() {
+            return Ok(Bytes::new());
+        }
+        if self.matcher.needs_body(asked.method.as_str(), asked.url) {
+            return intake::read(body).await;
+        }
+        intake::discard(body);
+        Ok(Bytes::new())
+    }
+
+    async fn serve(&self, asked: &Asked<'_>, chosen: &Chosen) -> Answered {
+        if chosen.status < 200 {
+            return self.websocket(asked, Some(chosen.at));
+        }
+        let sent = match self.shelf.take(chosen).await {
+            Ok(prepared) => prepared.send(chosen, asked, self.shelf.budget()).await,
+            Err(error) => Err(error),
+        };
+        let mut sent = match sent {
+            Ok(sent) => sent,
+            Err(error) => return self.unreadable(asked, chosen.at, &error),
+        };
+        self.ledger.count(Count::Served);
+        self.ledger.add(Count::Bytes, sent.bytes);
+        self.ledger.used(chosen.at);
+        if !chosen.followed.is_empty() {
+            chosen.followed.iter().for_each(|hop| self.ledger.used(*hop));
+            self.ledger.add(Count::Followed, chosen.followed.len() as u64);
+            let path: Vec<EntryRef> = chosen.followed.iter().copied().chain([chosen.at]).collect();
+            if let Some(mark) = self.shelf.mark(&path) {
+                sent.response.headers_mut().insert(MARK, mark);
+            }
+        }
+        if let Some(truncated) = sent.truncated {
+            self.ledger.count(Count::Truncated);
+            let total = truncated.total.map_or_else(String::new, |total| format!(" of {total}"));
+            let why = format!("its payload is truncated: {}{total} bytes kept ({})", truncated.kept, truncated.reason);
+            self.find_entry(Kind::Truncated, asked, chosen.at, why, "record it again, all of it");
+        }
+        Ok(sent.response)
+    }
+
+    fn abort(&self, asked: &Asked<'_>, chosen: &Chosen) -> Answered {
+        self.ledger.count(Count::Served);
+        self.ledger.count(Count::Failures);
+        self.ledger.used(chosen.at);
+        chosen.followed.iter().for_each(|hop| self.ledger.used(*hop));
+        let why = "it was recorded as a failure: the connection is closed".to_owned();
+        self.find_entry(Kind::FailedServed, asked, chosen.at, why, "record it again when the origin answers");
+        Err(Close)
+    }
+
+    /// In scope, and no entry answers.
+    fn without_entry(&self, asked: &Asked<'_>, miss: &Miss) -> Answered {
+        if asked.is_websocket() {
+            return self.websocket(asked, None);
+        }
+        if miss.kind == MissKind::NoEntry {
+            if cors::is_preflight(asked.method, asked.headers) {
+                self.ledger.count(Count::Preflights);
+                return Ok(cors::preflight(asked.headers, self.mark));
+            }
+            if noise::is_noise(asked.url) || asked.url.url().path() == FAVICON {
+                return Ok(self.noise(asked));
+            }
+        }
+        self.missed(asked, Refusal::miss(asked, Explanation::of(miss, |at| self.place(at))))
+    }
+
+    fn unreadable(&self, asked: &Asked<'_>, at: EntryRef, error: &SourceError) -> Answered {
+        let mut why = error.to_string();
+        let mut cause = std::error::Error::source(error);
+        while let Some(deeper) = cause {
+            why = format!("{why}: {deeper}");
+            cause = deeper.source();
+        }
+        let miss = Miss { kind: MissKind::Unreadable(at, why), near: vec![], same_path: 0, remedy: None };
+        self.missed(asked, Refusal::miss(asked, Explanation::of(&miss, |at| self.place(at))))
+    }
+
+    fn missed(&self, asked: &Asked<'_>, refusal: Refusal) -> Answered {
+        self.ledger.count(Count::Misses);
+        self.give_up(asked, refusal)
+    }
+
+    fn websocket(&self, asked: &Asked<'_>, recorded: Option<EntryRef>) -> Answered {
+        self.ledger.count(Count::Refused);
+        self.give_up(asked, Refusal::websocket(asked, recorded.map(|at| self.place(at))))
+    }
+
+    /// What `--miss-status` says.
+    fn give_up(&self, asked: &Asked<'_>, mut refusal: Refusal) -> Answered {
+        self.find(&refusal, |kind| self.ledger.severity(kind));
+        match self.miss {
+            MissAnswer::Abort => Err(Close),
+            MissAnswer::Status(status) => {
+                if refusal.status == 501 {
+                    refusal.status = status;
+                }
+                Ok(self.refuse(asked.headers, refusal))
+            }
+        }
+    }
+
+    fn noise(&self, asked: &Asked<'_>) -> Response<Body> {
+        self.ledger.count(Count::Noise);
+        self.refuse(asked.headers, Refusal::noise(asked))
+    }
+
+    fn refuse(&self, request: &HeaderMap, refusal: Refusal) -> Response<Body> {
+        refusal.response(request, self.mark)
+    }
+
+    fn find(&self, refusal: &Refusal, severity: impl FnOnce(Kind) -> Severity) {
+        if let Some(finding) = refusal.finding(severity) {
+            self.tell(finding);
+        }
+    }
+
+    fn find_entry(&self, kind: Kind, asked: &Asked<'_>, at: EntryRef, why: String, remedy: &str) {
+        let Place { fixture, entry, line } = self.place(at);
+        self.tell(Finding {
+            request: Some(asked.line()),
+            fixture: Some(fixture),
+            entry: Some(entry),
+            line,
+            remedy: Some(remedy.to_owned()),
+            ..Finding::new(kind, self.ledger.severity(kind), why)
+        });
+    }
+
+    fn tell(&self, finding: Finding) {
+        let (kind, request) = (finding.kind.word(), finding.request.as_deref().unwrap_or_default());
+        let (why, remedy) = (&finding.explanation, finding.remedy.as_deref().unwrap_or_default());
+        match finding.severity {
+            Severity::Error => tracing::warn!(kind, request, remedy, "{why}"),
+            Severity::Warning => tracing::info!(kind, request, remedy, "{why}"),
+        }
+        self.ledger.find(finding);
+    }
+
+    fn place(&self, at: EntryRef) -> Place {
+        let line = self.fixtures().get(at.fixture).and_then(|fixture| fixture.heads().get(at.entry)).map(|h| h.line);
+        Place { fixture: self.shelf.names().get(at.fixture).cloned().unwrap_or_default(), entry: at.entry, line }
+    }
+
+    fn is_noise(&self, to: &Origin) -> bool {
+        NormalUrl::parse(&format!("{to}/")).is_ok_and(|url| noise::is_noise(&url) && !self.matcher.in_scope(&url))
+    }
+}
+
+/// The scope of a fixture in words: its own globs, or the origins that a foreign one has.
+fn scope_of(fixture: &Fixture) -> Vec<String> {
+    match fixture.scope() {
+        Some([]) => vec!["**".to_owned()],
+        Some(globs) => globs.to_vec(),
+        None => vec![format!("the origins in {}", fixture.path().display())],
+    }
+}

@@ -1,0 +1,237 @@
+//! `--clock shift`: fixtures don't expire. `Date`, `Expires` and the cookies' `Expires` move by now minus the recorded
+//! `Date` (else `startedDateTime`), so that what was fresh for an hour then is fresh for an hour now.
+
+use std::cell::RefCell;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use ::http::HeaderMap;
+use ::http::header::{DATE, EXPIRES, Entry, HeaderValue, SET_COOKIE};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// Seconds since 1970. Dates in HTTP have no finer unit.
+type Seconds = i64;
+
+/// 9999-12-31T23:59:59Z: HTTP dates have four digits for the year.
+const LAST: Seconds = 253_402_300_799;
+
+/// The dates of an answer that move, found once for each entry.
+#[derive(Debug)]
+pub(super) struct Shift {
+    recorded: Seconds,
+    date: bool,
+    expires: Option<Seconds>,
+    /// For each `Set-Cookie`, in order.
+    cookies: Vec<Option<Expiry>>,
+}
+
+/// Where in a `Set-Cookie` the value of its `Expires` stands, and what it says.
+#[derive(Clone, Copy, Debug)]
+struct Expiry {
+    start: usize,
+    end: usize,
+    at: Seconds,
+}
+
+impl Shift {
+    /// What moves in these headers; `None` when nothing does or nobody knows from when. `started` is `startedDateTime`.
+    pub(super) fn of(headers: &HeaderMap, started: &str) -> Option<Self> {
+        let date = headers.get(DATE).and_then(|value| http_date(value.to_str().ok()?));
+        let started = || Some(OffsetDateTime::parse(started, &Rfc3339).ok()?.unix_timestamp());
+        let shift = Shift {
+            recorded: date.or_else(started)?,
+            date: date.is_some(),
+            expires: headers.get(EXPIRES).and_then(|value| http_date(value.to_str().ok()?)),
+            cookies: headers.get_all(SET_COOKIE).iter().map(|value| Expiry::of(value.as_bytes())).collect(),
+        };
+        let moves = shift.date || shift.expires.is_some() || shift.cookies.iter().any(Option::is_some);
+        moves.then_some(shift)
+    }
+
+    /// Moves the dates. The headers are those that [`Shift::of`] saw, in the same order.
+    pub(super) fn apply(&self, headers: &mut HeaderMap, now: SystemTime) {
+        let now = seconds(now);
+        let delta = now - self.recorded;
+        if self.date
+            && let Some(value) = present(now)
+        {
+            headers.insert(DATE, value);
+        }
+        if let Some(expires) = self.expires
+            && let Some(value) = header(expires.saturating_add(delta))
+        {
+            headers.insert(EXPIRES, value);
+        }
+        if self.cookies.iter().any(Option::is_some)
+            && let Entry::Occupied(mut cookies) = headers.entry(SET_COOKIE)
+        {
+            for (value, expiry) in cookies.iter_mut().zip(&self.cookies) {
+                if let Some(moved) = expiry.and_then(|expiry| expiry.moved(value.as_bytes(), delta)) {
+                    *value = moved;
+                }
+            }
+        }
+    }
+
+    /// The same for the cookie of another answer, a followed hop's.
+    pub(super) fn cookie(&self, value: &[u8], now: SystemTime) -> Option<HeaderValue> {
+        Expiry::of(value)?.moved(value, seconds(now) - self.recorded)
+    }
+}
+
+impl Expiry {
+    fn of(cookie: &[u8]) -> Option<Self> {
+        let cookie = std::str::from_utf8(cookie).ok()?;
+        let mut start = cookie.find(';')? + 1;
+        for attribute in cookie[start..].split(';') {
+            if let Some((name, value)) = attribute.split_once('=')
+                && name.trim().eq_ignore_ascii_case("expires")
+            {
+                let end = start + attribute.len();
+                let start = end - value.trim_start().len();
+                return Some(Expiry { start, end, at: cookie_date(value.trim())? });
+            }
+            start += attribute.len() + 1;
+        }
+        None
+    }
+
+    fn moved(self, cookie: &[u8], delta: Seconds) -> Option<HeaderValue> {
+        let date = header(self.at.saturating_add(delta))?;
+        let moved = [&cookie[..self.start], date.as_bytes(), &cookie[self.end..]].concat();
+        HeaderValue::from_bytes(&moved).ok()
+    }
+}
+
+/// The three forms of RFC 9110 section 5.6.7.
+fn http_date(value: &str) -> Option<Seconds> {
+    httpdate::parse_http_date(value).ok().map(seconds)
+}
+
+/// The forms that cookies come in, which are more (RFC 6265 section 5.1.1).
+fn cookie_date(value: &str) -> Option<Seconds> {
+    http_date(value).or_else(|| {
+        let cookie = cookie::Cookie::parse(format!("a=b; Expires={value}")).ok()?;
+        Some(cookie.expires_datetime()?.unix_timestamp())
+    })
+}
+
+fn seconds(at: SystemTime) -> Seconds {
+    let whole = |d: Duration| Seconds::try_from(d.as_secs()).unwrap_or(Seconds::MAX);
+    at.duration_since(UNIX_EPOCH).map_or_else(|before| -whole(before.duration()), whole)
+}
+
+/// `None` when an HTTP date cannot say it; the value then stays as recorded.
+fn header(at: Seconds) -> Option<HeaderValue> {
+    let at = u64::try_from(at).ok().filter(|_| at <= LAST)?;
+    HeaderValue::from_str(&httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(at))).ok()
+}
+
+/// The header of the present second: made once a second on each thread, since nearly every answer carries it.
+fn present(now: Seconds) -> Option<HeaderValue> {
+    thread_local! {
+        static PRESENT: RefCell<Option<(Seconds, HeaderValue)>> = const { RefCell::new(None) };
+    }
+    PRESENT.with_borrow_mut(|present| match present {
+        Some((at, value)) if *at == now => Some(value.clone()),
+        _ => {
+            let value = header(now)?;
+            *present = Some((now, value.clone()));
+            Some(value)
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RECORDED: &str = "Wed, 21 Oct 2015 07:28:00 GMT";
+    /// A day and an hour later.
+    const NOW: &str = "Thu, 22 Oct 2015 08:28:00 GMT";
+
+    fn now() -> SystemTime {
+        httpdate::parse_http_date(NOW).unwrap()
+    }
+
+    fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(*name, HeaderValue::from_str(value).unwrap());
+        }
+        headers
+    }
+
+    fn shifted(fields: &[(&'static str, &str)], started: &str) -> Vec<String> {
+        let mut headers = headers(fields);
+        if let Some(shift) = Shift::of(&headers, started) {
+            shift.apply(&mut headers, now());
+        }
+        headers.values().map(|value| value.to_str().unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn date_expires_and_cookies_move_by_now_minus_the_recorded_date() {
+        let fields = [
+            ("x-first", "1"),
+            ("date", RECORDED),
+            ("expires", "Wed, 21 Oct 2015 08:28:00 GMT"),
+            ("set-cookie", "a=1; Path=/; Expires=Thu, 22 Oct 2015 07:28:00 GMT; Secure"),
+            ("set-cookie", "b=2; HttpOnly"),
+            ("set-cookie", "c=3; expires= Wed, 21-Oct-2015 07:28:00 GMT"),
+        ];
+        assert_eq!(
+            shifted(&fields, "1999-01-01T00:00:00Z"),
+            [
+                "1",
+                NOW,
+                "Thu, 22 Oct 2015 09:28:00 GMT",
+                "a=1; Path=/; Expires=Fri, 23 Oct 2015 08:28:00 GMT; Secure",
+                "b=2; HttpOnly",
+                "c=3; expires= Thu, 22 Oct 2015 08:28:00 GMT",
+            ]
+        );
+    }
+
+    #[test]
+    fn without_a_date_the_start_of_the_entry_counts_and_no_date_is_added() {
+        let fields = [("expires", "Wed, 21 Oct 2015 07:28:00 GMT")];
+        assert_eq!(shifted(&fields, "2015-10-21T09:28:00+02:00"), [NOW]);
+        assert_eq!(shifted(&fields, "not a date"), [fields[0].1], "nobody knows from when");
+    }
+
+    #[test]
+    fn what_is_no_date_or_can_not_move_stays_as_recorded() {
+        let fields = [
+            ("date", RECORDED),
+            ("expires", "-1"),
+            ("set-cookie", "a=1; Expires=Fri, 31 Dec 9999 23:59:59 GMT"),
+            ("set-cookie", "expires=Wed, 21 Oct 2015 07:28:00 GMT"),
+        ];
+        assert_eq!(shifted(&fields, ""), [NOW, "-1", fields[2].1, fields[3].1]);
+    }
+
+    #[test]
+    fn a_cookie_that_deletes_still_deletes() {
+        let fields = [("date", RECORDED), ("set-cookie", "a=; Expires=Thu, 01 Jan 1970 00:00:00 GMT")];
+        assert_eq!(shifted(&fields, "")[1], "a=; Expires=Fri, 02 Jan 1970 01:00:00 GMT");
+    }
+
+    #[test]
+    fn every_form_of_a_cookies_date_is_read() {
+        for form in [
+            "Wed, 21 Oct 2015 07:28:00 GMT",
+            "Wednesday, 21-Oct-15 07:28:00 GMT",
+            "Wed, 21-Oct-2015 07:28:00 GMT",
+            "Wed, 21-Oct-15 07:28:00 GMT",
+            "Wed Oct 21 07:28:00 2015",
+        ] {
+            assert_eq!(cookie_date(form), http_date(RECORDED), "{form}");
+        }
+    }
+
+    #[test]
+    fn an_answer_without_dates_needs_no_work() {
+        assert!(Shift::of(&headers(&[("etag", "x"), ("set-cookie", "a=1")]), "2015-10-21T07:28:00Z").is_none());
+    }
+}

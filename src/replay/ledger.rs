@@ -1,0 +1,275 @@
+//! What a replay counts and finds. Counting is atomic, so that connections share no lock; only a finding takes one.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use indexmap::IndexMap;
+
+use crate::har::Fixture;
+use crate::matching::EntryRef;
+use crate::verdict::{Counts, FailOn, Finding, FixtureUse, Kind, Mode, Severity, Verdict};
+
+/// How many different findings are kept; of the rest only the number.
+pub(super) const KEPT: usize = 1000;
+
+/// What is counted, each by a place in the ledger.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Count {
+    Served,
+    Misses,
+    Local,
+    Noise,
+    OutOfScope,
+    Preflights,
+    Refused,
+    Followed,
+    Truncated,
+    Failures,
+    Tunnels,
+    Bytes,
+}
+
+/// The counts and findings of a run so far.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    started: Instant,
+    fail_on: FailOn,
+    with_cmd: bool,
+    counts: [AtomicU64; Count::Bytes as usize + 1],
+    /// By fixture and entry: whether it has answered.
+    used: Vec<Box<[AtomicBool]>>,
+    findings: Mutex<Findings>,
+}
+
+/// What makes two findings the same: kind, request and explanation.
+type Same = (Kind, Option<String>, String);
+
+#[derive(Debug, Default)]
+struct Findings {
+    kept: IndexMap<Same, Finding>,
+    more: BTreeMap<Kind, (Severity, u64)>,
+}
+
+impl Ledger {
+    /// An empty one. `entries` says for each fixture how far its entries are numbered.
+    pub(super) fn new(fail_on: FailOn, with_cmd: bool, entries: impl IntoIterator<Item = usize>) -> Self {
+        Ledger {
+            started: Instant::now(),
+            fail_on,
+            with_cmd,
+            counts: Default::default(),
+            used: entries.into_iter().map(|n| (0..n).map(|_| AtomicBool::new(false)).collect()).collect(),
+            findings: Mutex::default(),
+        }
+    }
+
+    pub(super) fn count(&self, what: Count) {
+        self.add(what, 1);
+    }
+
+    pub(super) fn add(&self, what: Count, number: u64) {
+        self.counts[what as usize].fetch_add(number, Ordering::Relaxed);
+    }
+
+    /// An entry answered, or was a hop on the way.
+    pub(super) fn used(&self, at: EntryRef) {
+        // Read first: writing the same flag from every connection would move its cache line about.
+        if let Some(flag) = self.used.get(at.fixture).and_then(|entries| entries.get(at.entry))
+            && !flag.load(Ordering::Relaxed)
+        {
+            flag.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether findings of this kind fail the run.
+    pub(super) fn severity(&self, kind: Kind) -> Severity {
+        self.fail_on.severity(kind)
+    }
+
+    /// Adds a finding, or counts it with its equal.
+    pub(super) fn find(&self, finding: Finding) {
+        let mut findings = self.findings.lock().unwrap_or_else(PoisonError::into_inner);
+        let Findings { kept, more } = &mut *findings;
+        let same = (finding.kind, finding.request.clone(), finding.explanation.clone());
+        let full = kept.len() >= KEPT;
+        match kept.entry(same) {
+            indexmap::map::Entry::Occupied(mut equal) => equal.get_mut().times += finding.times,
+            indexmap::map::Entry::Vacant(_) if full => {
+                let (severity, times) = more.entry(finding.kind).or_insert((Severity::Warning, 0));
+                if finding.severity == Severity::Error {
+                    *severity = Severity::Error;
+                }
+                *times += finding.times;
+            }
+            indexmap::map::Entry::Vacant(vacant) => {
+                vacant.insert(finding);
+            }
+        }
+    }
+
+    /// What the run concludes so far. `names` are the fixtures' paths as they were given.
+    pub(super) fn verdict(&self, fixtures: &[Arc<Fixture>], names: &[String], upstream_connections: u64) -> Verdict {
+        let counts = self.counts(upstream_connections);
+        let mut findings = self.findings();
+        if counts.served + counts.misses + counts.preflights == 0 && !findings.iter().any(|f| f.kind == Kind::Websocket)
+        {
+            findings.push(self.no_traffic(&counts));
+        }
+        let severity = self.severity(Kind::Unused);
+        let mut uses = Vec::with_capacity(fixtures.len());
+        for ((fixture, name), used) in fixtures.iter().zip(names).zip(&self.used) {
+            let answered = |entry: usize| used.get(entry).is_some_and(|flag| flag.load(Ordering::Relaxed));
+            let room = KEPT.saturating_sub(findings.len()).max(1);
+            let mut unused = 0;
+            for head in fixture.heads().iter().filter(|head| !answered(head.entry)) {
+                unused += 1;
+                if unused <= room {
+                    findings.push(Finding {
+                        request: Some(format!("{} {}", head.method, head.url)),
+                        fixture: Some(name.clone()),
+                        entry: Some(head.entry),
+                        line: Some(head.line),
+                        ..Finding::new(Kind::Unused, severity, "nothing asked for it")
+                    });
+                }
+            }
+            if unused > room {
+                findings.push(Finding {
+                    fixture: Some(name.clone()),
+                    times: (unused - room) as u64,
+                    ..Finding::new(Kind::Unused, severity, "more entries that nothing asked for")
+                });
+            }
+            let entries = fixture.heads().len();
+            uses.push(FixtureUse { fixture: name.clone(), entries, used: entries - unused });
+        }
+        let duration_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Verdict { mode: Mode::Replay, counts, findings, fixtures: uses, duration_ms }
+    }
+
+    fn counts(&self, upstream_connections: u64) -> Counts {
+        let get = |what: Count| self.counts[what as usize].load(Ordering::Relaxed);
+        let mut counts = Counts {
+            served: get(Count::Served),
+            misses: get(Count::Misses),
+            local: get(Count::Local),
+            noise: get(Count::Noise),
+            out_of_scope: get(Count::OutOfScope),
+            preflights: get(Count::Preflights),
+            refused: get(Count::Refused),
+            followed: get(Count::Followed),
+            truncated: get(Count::Truncated),
+            failures: get(Count::Failures),
+            tunnels: get(Count::Tunnels),
+            bytes: get(Count::Bytes),
+            upstream_connections,
+            ..Counts::default()
+        };
+        // The sum, not a count of its own: every request is in exactly one of them, at any moment.
+        counts.requests = counts.served
+            + counts.misses
+            + counts.local
+            + counts.noise
+            + counts.out_of_scope
+            + counts.preflights
+            + counts.refused;
+        counts
+    }
+
+    fn findings(&self) -> Vec<Finding> {
+        let findings = self.findings.lock().unwrap_or_else(PoisonError::into_inner);
+        let more = findings.more.iter().map(|(kind, (severity, times))| Finding {
+            times: *times,
+            ..Finding::new(*kind, *severity, format!("more of these; only the first {KEPT} findings are listed"))
+        });
+        findings.kept.values().cloned().chain(more).collect()
+    }
+
+    fn no_traffic(&self, counts: &Counts) -> Finding {
+        let explanation = match counts.requests {
+            0 => "nothing came through the proxy".to_owned(),
+            1 => "the one request that came was out of scope".to_owned(),
+            n => format!("none of the {n} requests that came was in scope"),
+        };
+        let remedy = if self.with_cmd {
+            "`harproxy doctor -- CMD` says which requests or runtimes went past the proxy"
+        } else {
+            "`harproxy env` prints what makes a client use the proxy"
+        };
+        Finding {
+            remedy: Some(remedy.to_owned()),
+            ..Finding::new(Kind::NoTraffic, self.severity(Kind::NoTraffic), explanation)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ledger() -> Ledger {
+        Ledger::new(FailOn::standard(true), true, [])
+    }
+
+    fn miss(url: &str) -> Finding {
+        Finding { request: Some(format!("GET {url}")), ..Finding::new(Kind::Miss, Severity::Error, "no entry") }
+    }
+
+    #[test]
+    fn every_request_is_in_exactly_one_source_and_they_add_up() {
+        let ledger = ledger();
+        for what in [Count::Served, Count::Served, Count::Misses, Count::Local, Count::Noise, Count::OutOfScope] {
+            ledger.count(what);
+        }
+        ledger.count(Count::Followed);
+        ledger.add(Count::Bytes, 70);
+        let counts = ledger.verdict(&[], &[], 1).counts;
+        assert_eq!((counts.requests, counts.served, counts.misses), (6, 2, 1));
+        assert_eq!((counts.bytes, counts.followed, counts.upstream_connections), (70, 1, 1));
+    }
+
+    #[test]
+    fn equal_findings_are_one_with_times_in_order_of_first_appearance() {
+        let ledger = ledger();
+        ledger.count(Count::Misses);
+        for url in ["http://h/b", "http://h/a", "http://h/b"] {
+            ledger.find(miss(url));
+        }
+        let found = ledger.verdict(&[], &[], 0).findings;
+        let found: Vec<_> = found.iter().map(|f| (f.request.as_deref().unwrap_or_default(), f.times)).collect();
+        assert_eq!(found, [("GET http://h/b", 2), ("GET http://h/a", 1)]);
+    }
+
+    #[test]
+    fn findings_are_bounded_and_what_is_not_kept_still_fails_the_run() {
+        let ledger = ledger();
+        for n in 0..KEPT {
+            ledger.find(Finding { severity: Severity::Warning, ..miss(&format!("http://h/{n}")) });
+        }
+        assert!(ledger.verdict(&[], &[], 0).findings.len() <= KEPT + 1);
+        ledger.find(miss("http://h/one-more"));
+        ledger.find(miss("http://h/two-more"));
+        let verdict = ledger.verdict(&[], &[], 0);
+        assert!(verdict.findings.iter().any(|f| f.kind == Kind::Miss && f.times == 2 && f.request.is_none()));
+        assert!(!verdict.passed());
+    }
+
+    #[test]
+    fn nothing_in_scope_is_a_finding_and_fails_with_cmd() {
+        let verdict = ledger().verdict(&[], &[], 0);
+        assert_eq!(verdict.findings[0].kind, Kind::NoTraffic);
+        assert!(!verdict.passed());
+        let local = ledger();
+        local.count(Count::Local);
+        assert!(!local.verdict(&[], &[], 1).passed(), "local requests are no traffic");
+        let without_cmd = Ledger::new(FailOn::standard(false), false, []);
+        assert!(without_cmd.verdict(&[], &[], 0).passed());
+        for what in [Count::Served, Count::Misses, Count::Preflights] {
+            let ledger = ledger();
+            ledger.count(what);
+            assert!(ledger.verdict(&[], &[], 0).findings.is_empty(), "{what:?}");
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Local requests: out of scope and on this machine, so dialled directly. It is the developer's own server under test.
+//!
+//! The only file of replay that holds a connector, and that connector can hold no address but loopback.
+
+use std::time::Duration;
+
+use ::http::header::HeaderValue;
+use ::http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
+use url::Host;
+
+use crate::http::NormalUrl;
+use crate::http::problem::Problem;
+use crate::proxy::handler::Close;
+use crate::proxy::respond::{self, MARK};
+use crate::proxy::upstream::{Dialled, OwnConnections, SendError, Upstream, UpstreamError};
+use crate::proxy::{Body, Origin, Session};
+
+/// What `x-harproxy` says.
+const LOCAL: &str = "local";
+
+/// The way to this machine's own servers.
+pub(super) struct Local {
+    upstream: Upstream,
+}
+
+impl Local {
+    pub(super) fn new(connect_timeout: Duration, idle_timeout: Duration) -> Self {
+        Local { upstream: Upstream::loopback(connect_timeout, idle_timeout) }
+    }
+
+    /// Connections opened so far.
+    pub(super) fn opened(&self) -> u64 {
+        self.upstream.opened()
+    }
+
+    /// For a CONNECT that becomes a tunnel.
+    pub(super) async fn dial(&self, to: &Origin) -> Result<Dialled, UpstreamError> {
+        self.upstream.dial(to).await
+    }
+
+    /// Passes a request on, an Upgrade included.
+    pub(super) async fn pass(
+        &self,
+        own: &OwnConnections,
+        session: &Session,
+        to: &Origin,
+        mut request: Request<Incoming>,
+        mark: bool,
+    ) -> Result<Response<Body>, Close> {
+        let client = hyper::upgrade::on(&mut request);
+        let mut response = match self.upstream.send(own, session, to, request).await {
+            Ok(answer) => answer.response,
+            Err(SendError::Stale) => return Err(Close),
+            Err(SendError::Upstream(error)) => return Ok(failed(to, &error, mark)),
+        };
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            let server = hyper::upgrade::on(&mut response);
+            tokio::spawn(async move {
+                let (client, server) = tokio::try_join!(client, server)?;
+                tokio::io::copy_bidirectional(&mut TokioIo::new(client), &mut TokioIo::new(server)).await?;
+                Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
+            });
+        }
+        if mark {
+            response.headers_mut().insert(MARK, HeaderValue::from_static(LOCAL));
+        }
+        Ok(response.map(Body::Incoming))
+    }
+}
+
+/// Why a local server could not be reached, for the client.
+pub(super) fn failed(to: &Origin, error: &UpstreamError, mark: bool) -> Response<Body> {
+    let cause = std::error::Error::source(error).map_or_else(String::new, |cause| format!(": {cause}"));
+    let detail = format!("{error}{cause}\n{to} is local and out of scope, so it is dialled; is the server running?");
+    let problem = Problem::new(error.status(), "a local server did not answer", detail).with("kind", error.kind());
+    respond::problem(&problem, if mark { LOCAL } else { "" })
+}
+
+/// Whether a URL leads to this machine: 127.0.0.0/8, ::1, `localhost` and `*.localhost` (RFC 6761 section 6.3). Names are
+/// never looked up.
+pub(super) fn is_local(url: &NormalUrl) -> bool {
+    match url.url().host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => {
+            let name = name.strip_suffix('.').unwrap_or(name);
+            name == "localhost" || name.ends_with(".localhost")
+        }
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn local_is_loopback_by_address_or_by_the_names_that_mean_it() {
+        for (url, local) in [
+            ("http://127.0.0.1:3000/", true),
+            ("http://127.9.8.7/", true),
+            ("http://2130706433/", true),
+            ("http://[::1]:8080/", true),
+            ("http://localhost/", true),
+            ("https://LOCALHOST.:8443/", true),
+            ("http://app.localhost/", true),
+            ("http://0.0.0.0/", false),
+            ("http://192.168.0.1/", false),
+            ("http://localhost.example.com/", false),
+            ("http://notlocalhost/", false),
+            ("http://127.0.0.1.nip.io/", false),
+        ] {
+            assert_eq!(is_local(&NormalUrl::parse(url).unwrap()), local, "{url}");
+        }
+    }
+}

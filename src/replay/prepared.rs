@@ -1,0 +1,295 @@
+//! Entries made ready to be sent. What does not depend on the request is worked out when an entry first answers and kept:
+//! from then on an answer is a clone of a header map and a reference to bytes.
+
+use std::sync::Arc;
+
+use ::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, HeaderName, HeaderValue, SET_COOKIE, TRAILER};
+use ::http::{HeaderMap, Response, StatusCode};
+use bytes::Bytes;
+use hyper::ext::ReasonPhrase;
+use tokio::sync::OnceCell;
+
+use super::Clock;
+use super::asked::Asked;
+use super::clock::Shift;
+use super::source::{Budget, Source, SourceError};
+use super::stream::{BreakOff, WithTrailers};
+use crate::har::model::Truncated;
+use crate::har::{Entry, Payload};
+use crate::http::coding::{self, Coding};
+use crate::http::headers::HOP_BY_HOP;
+use crate::http::{Header, Headers};
+use crate::matching::Chosen;
+use crate::proxy::Body;
+use crate::proxy::respond::MARK;
+
+/// Fields that describe the coded bytes as the origin made them. Ours decode to the same payload, but are others.
+const DIGESTS: [&str; 4] = ["content-md5", "content-digest", "digest", "repr-digest"];
+
+/// What is known of a fixture's entry beside the entry itself.
+#[derive(Clone, Debug)]
+pub(super) struct About {
+    /// Whether the fixture is one of harproxy's own.
+    pub own: bool,
+    /// What `x-harproxy` says; `None` with `--no-mark`.
+    pub mark: Option<HeaderValue>,
+    /// `--clock`.
+    pub clock: Clock,
+}
+
+/// An answer, ready.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    status: u16,
+    reason: Option<ReasonPhrase>,
+    headers: HeaderMap,
+    coding: Stored,
+    /// The recorded `Content-Length`, for answers whose head alone is sent.
+    length: Option<HeaderValue>,
+    trailers: HeaderMap,
+    truncated: Option<Truncated>,
+    shift: Option<Shift>,
+    body: Source,
+}
+
+/// How the payload is stored, seen from the wire.
+#[derive(Debug)]
+enum Stored {
+    /// As it goes out.
+    AsSent,
+    /// Decoded: it goes out coded again to clients that accept the codings.
+    Decoded(Box<Decoded>),
+}
+
+#[derive(Debug)]
+struct Decoded {
+    codings: Vec<Coding>,
+    /// The headers of the identity form: without Content-Encoding.
+    identity: HeaderMap,
+    /// The client that was recorded had not asked for a coding and got one all the same.
+    unasked: bool,
+    coded: OnceCell<Source>,
+}
+
+/// An answer as it goes out to one client.
+pub(super) struct Sent {
+    pub(super) response: Response<Body>,
+    /// Payload bytes in it.
+    pub(super) bytes: u64,
+    /// Set when the payload breaks off where the recording did, or was cut by `--max-body`.
+    pub(super) truncated: Option<Truncated>,
+}
+
+impl Prepared {
+    /// Makes an entry ready. Blocking: it may read a payload file.
+    pub(super) fn of(entry: &Entry, payload: Payload, about: &About) -> Result<Self, SourceError> {
+        let recorded = &entry.response;
+        let mut headers = end_to_end(&recorded.headers);
+        if let Some(mark) = &about.mark {
+            headers.insert(MARK, mark.clone());
+        }
+        let body = Source::of(payload)?;
+        let mut length = recorded.headers.get("content-length").and_then(length);
+        let coding = if recorded.content.encoded || !recorded.headers.contains("content-encoding") {
+            Stored::AsSent
+        } else {
+            for name in DIGESTS {
+                headers.remove(name);
+            }
+            let identity = without(&headers, &CONTENT_ENCODING);
+            match coding::codings(recorded.headers.get_all("content-encoding")) {
+                Some(codings) if codings.is_empty() => Stored::AsSent,
+                Some(codings) => Stored::Decoded(Box::new(Decoded {
+                    codings,
+                    identity,
+                    unasked: about.own && !entry.request.headers.contains("accept-encoding"),
+                    coded: OnceCell::new(),
+                })),
+                None => {
+                    // Stored decoded, and nobody here can code it again.
+                    headers = identity;
+                    length = None;
+                    Stored::AsSent
+                }
+            }
+        };
+        let shift = match about.clock {
+            Clock::Shift => Shift::of(&headers, &entry.started),
+            Clock::Recorded => None,
+        };
+        Ok(Prepared {
+            status: u16::try_from(recorded.status).unwrap_or_default(),
+            reason: reason(recorded.status, &recorded.status_text),
+            length,
+            trailers: end_to_end(&recorded.trailers),
+            truncated: recorded.content.truncated.clone(),
+            headers,
+            coding,
+            shift,
+            body,
+        })
+    }
+
+    /// What it holds in memory, bytes, roughly.
+    pub(super) fn weight(&self) -> u64 {
+        let fields = self.headers.iter().chain(&self.trailers);
+        let headers: usize = fields.map(|(name, value)| name.as_str().len() + value.len() + 64).sum();
+        let twice = if matches!(self.coding, Stored::Decoded(_)) { 2 } else { 1 };
+        self.body.held() + headers as u64 * twice + size_of::<Self>() as u64
+    }
+
+    /// The answer for this request. `budget` says whether coded bytes may be kept.
+    pub(super) async fn send(
+        self: &Arc<Self>,
+        chosen: &Chosen,
+        asked: &Asked<'_>,
+        budget: &Arc<Budget>,
+    ) -> Result<Sent, SourceError> {
+        let (headers, identity) = match &self.coding {
+            Stored::Decoded(decoded) if !decoded.goes_out_coded(asked.headers) => (&decoded.identity, true),
+            Stored::Decoded(_) => (&self.headers, false),
+            Stored::AsSent => (&self.headers, false),
+        };
+        let mut sent = Sent { response: Response::new(Body::Empty), bytes: 0, truncated: None };
+        let mut headers = headers.clone();
+        self.adapt(&mut headers, chosen, asked);
+        if !asked.is_head() && !matches!(chosen.status, 204 | 304) {
+            let source = if identity { self.body.clone() } else { self.as_stated(budget).await? };
+            sent.bytes = source.len();
+            *sent.response.body_mut() = self.ending(&source, &mut headers, asked);
+            sent.truncated.clone_from(&self.truncated);
+        } else if chosen.status != 204
+            && !identity
+            && let Some(length) = &self.length
+        {
+            // RFC 9110 section 8.6: what a GET would have got; the recorded one is true of the recorded coding alone.
+            headers.insert(CONTENT_LENGTH, length.clone());
+        }
+        *sent.response.status_mut() = StatusCode::from_u16(chosen.status).unwrap_or(StatusCode::NOT_IMPLEMENTED);
+        *sent.response.headers_mut() = headers;
+        if let Some(reason) = self.reason.as_ref().filter(|_| chosen.status == self.status) {
+            sent.response.extensions_mut().insert(reason.clone());
+        }
+        Ok(sent)
+    }
+
+    /// What depends on the moment and on followed hops: dates, cookies, the mark.
+    fn adapt(&self, headers: &mut HeaderMap, chosen: &Chosen, asked: &Asked<'_>) {
+        if let Some(shift) = &self.shift {
+            shift.apply(headers, asked.now);
+        }
+        if !chosen.cookies.is_empty() {
+            let cookie = |value: &Bytes| {
+                let moved = self.shift.as_ref().and_then(|shift| shift.cookie(value, asked.now));
+                moved.or_else(|| HeaderValue::from_maybe_shared(value.clone()).ok())
+            };
+            let own: Vec<HeaderValue> = headers.get_all(SET_COOKIE).iter().cloned().collect();
+            // The hops' come first: where both set a cookie, the later answer wins.
+            for (n, value) in chosen.cookies.iter().filter_map(cookie).chain(own).enumerate() {
+                match n {
+                    0 => drop(headers.insert(SET_COOKIE, value)),
+                    _ => drop(headers.append(SET_COOKIE, value)),
+                }
+            }
+        }
+    }
+
+    /// The body with what comes after it.
+    fn ending(&self, source: &Source, headers: &mut HeaderMap, asked: &Asked<'_>) -> Body {
+        let body = source.body();
+        match &self.truncated {
+            Some(truncated) if truncated.reason != "max-body" => {
+                let announced = match self.coding {
+                    Stored::AsSent => self.length.as_ref().and_then(|length| length.to_str().ok()?.parse().ok()),
+                    Stored::Decoded(_) => None,
+                };
+                return Body::boxed(BreakOff::new(body, announced.filter(|announced| *announced > source.len())));
+            }
+            _ => {}
+        }
+        if self.trailers.is_empty() || !asked.takes_trailers() {
+            return body;
+        }
+        let names: Vec<&str> = self.trailers.keys().map(HeaderName::as_str).collect();
+        if let Ok(names) = HeaderValue::from_str(&names.join(", ")) {
+            headers.insert(TRAILER, names);
+        }
+        Body::boxed(WithTrailers::new(body, self.trailers.clone()))
+    }
+
+    /// The bytes as the headers state them, coded if need be: that is done once, and kept while there is room.
+    async fn as_stated(self: &Arc<Self>, budget: &Arc<Budget>) -> Result<Source, SourceError> {
+        enum Not {
+            Kept(Source),
+            Made(SourceError),
+        }
+        let Stored::Decoded(decoded) = &self.coding else { return Ok(self.body.clone()) };
+        let make = async || {
+            let (this, codings, budget) = (self.clone(), decoded.codings.clone(), budget.clone());
+            let made = tokio::task::spawn_blocking(move || {
+                let source = this.body.encode(&codings).map_err(Not::Made)?;
+                if budget.take(source.held()) { Ok(source) } else { Err(Not::Kept(source)) }
+            });
+            made.await.unwrap_or_else(|panic| Err(Not::Made(SourceError::Task(panic))))
+        };
+        match decoded.coded.get_or_try_init(make).await {
+            Ok(source) => Ok(source.clone()),
+            Err(Not::Kept(source)) => Ok(source),
+            Err(Not::Made(error)) => Err(error),
+        }
+    }
+}
+
+impl Decoded {
+    /// Whether the client gets the coded form: it accepts every coding, or it does not say and neither did the one that
+    /// was recorded.
+    fn goes_out_coded(&self, request: &HeaderMap) -> bool {
+        let values = || request.get_all(ACCEPT_ENCODING).iter().map(HeaderValue::as_bytes);
+        if values().next().is_none() {
+            return self.unasked;
+        }
+        self.codings.iter().all(|coding| coding::accepts(values(), *coding))
+    }
+}
+
+/// The fields that describe the message and not a hop or its framing; those that can't be sent are left out.
+fn end_to_end(recorded: &Headers) -> HeaderMap {
+    let options = recorded.connection_options();
+    let ours = |name: &str| {
+        name.eq_ignore_ascii_case("content-length")
+            || HOP_BY_HOP.iter().any(|hop| name.eq_ignore_ascii_case(hop))
+            || options.iter().any(|option| name.eq_ignore_ascii_case(option))
+    };
+    let mut headers = HeaderMap::with_capacity(recorded.len());
+    for Header { name, value } in recorded {
+        if ours(name) {
+            continue;
+        }
+        match (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_maybe_shared(value.clone())) {
+            (Ok(name), Ok(value)) => {
+                headers.append(name, value);
+            }
+            _ => tracing::warn!(name, "a recorded header is not a valid one: it is left out"),
+        }
+    }
+    headers
+}
+
+/// The same fields in the same order without one. (`HeaderMap::remove` would move the last one into its place.)
+fn without(headers: &HeaderMap, name: &HeaderName) -> HeaderMap {
+    headers.iter().filter(|(n, _)| *n != name).map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+fn length(value: &[u8]) -> Option<HeaderValue> {
+    let digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
+    digits.then(|| HeaderValue::from_bytes(value).ok()).flatten()
+}
+
+/// The reason phrase, when it is not the one that the status has anyway.
+fn reason(status: i32, text: &str) -> Option<ReasonPhrase> {
+    let canonical = u16::try_from(status).ok().and_then(|status| StatusCode::from_u16(status).ok()?.canonical_reason());
+    if text.is_empty() || canonical == Some(text) {
+        return None;
+    }
+    ReasonPhrase::try_from(text.as_bytes()).ok()
+}

@@ -1,0 +1,90 @@
+//! Prepared answers by entry. Each has a place of its own that is filled once, so that connections share no lock.
+
+use std::sync::{Arc, OnceLock};
+
+use ::http::HeaderValue;
+use tokio::task::spawn_blocking;
+
+use super::Clock;
+use super::prepared::{About, Prepared};
+use super::source::{Budget, SourceError};
+use crate::har::Fixture;
+use crate::matching::{Chosen, EntryRef};
+
+/// How much memory prepared answers may take, bytes; what is served beyond it is read and made anew each time.
+const KEPT: u64 = 256 * 1024 * 1024;
+
+type Slot = OnceLock<Arc<Prepared>>;
+
+/// The prepared answers of all fixtures.
+#[derive(Debug)]
+pub(super) struct Shelf {
+    fixtures: Vec<Arc<Fixture>>,
+    names: Vec<String>,
+    slots: Vec<Box<[Slot]>>,
+    budget: Arc<Budget>,
+    mark: bool,
+    clock: Clock,
+}
+
+impl Shelf {
+    pub(super) fn new(fixtures: &[Arc<Fixture>], mark: bool, clock: Clock) -> Self {
+        Shelf {
+            fixtures: fixtures.to_vec(),
+            names: fixtures.iter().map(|fixture| fixture.path().display().to_string()).collect(),
+            slots: fixtures.iter().map(|fixture| (0..numbered(fixture)).map(|_| Slot::new()).collect()).collect(),
+            budget: Arc::new(Budget::new(KEPT)),
+            mark,
+            clock,
+        }
+    }
+
+    /// The fixtures as they were named.
+    pub(super) fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// What coded bytes are kept from.
+    pub(super) fn budget(&self) -> &Arc<Budget> {
+        &self.budget
+    }
+
+    /// The prepared answer of an entry, made now if it answers for the first time.
+    pub(super) async fn take(&self, chosen: &Chosen) -> Result<Arc<Prepared>, SourceError> {
+        let slot = self.slots.get(chosen.at.fixture).and_then(|slots| slots.get(chosen.at.entry));
+        if let Some(prepared) = slot.and_then(Slot::get) {
+            return Ok(prepared.clone());
+        }
+        let fixture = self.fixtures[chosen.at.fixture].clone();
+        let about = About { own: fixture.is_own(), mark: self.mark(&[chosen.at]), clock: self.clock };
+        let (at, entry) = (chosen.at, chosen.entry.clone());
+        let make = move || Prepared::of(&entry, fixture.payload(at.entry, &entry.response.content)?, &about);
+        let prepared = Arc::new(spawn_blocking(make).await??);
+        match slot {
+            // Two that made it at the same time: the first stays.
+            Some(slot) if slot.get().is_none() && self.budget.take(prepared.weight()) => {
+                Ok(slot.get_or_init(|| prepared).clone())
+            }
+            _ => Ok(prepared),
+        }
+    }
+
+    /// What `x-harproxy` says of an answer that took these entries, the one that was matched first; `None` when answers
+    /// are not marked.
+    pub(super) fn mark(&self, path: &[EntryRef]) -> Option<HeaderValue> {
+        let (first, followed) = path.split_first().filter(|_| self.mark)?;
+        let mut mark = format!("replay; entry={}#{}", self.names[first.fixture], first.entry);
+        for (n, at) in followed.iter().enumerate() {
+            mark.push_str(if n == 0 { "; followed=" } else { "," });
+            mark.push_str(&format!("#{}", at.entry));
+        }
+        // A path may have control characters, a header may not.
+        let bytes: Vec<u8> = mark.bytes().map(|byte| if byte < b' ' || byte == 0x7f { b'?' } else { byte }).collect();
+        HeaderValue::from_bytes(&bytes).ok()
+    }
+}
+
+/// How far the entries of a fixture are numbered; unusable ones have numbers too.
+pub(super) fn numbered(fixture: &Fixture) -> usize {
+    fixture.heads().iter().map(|head| head.entry + 1).max().unwrap_or_default()
+}

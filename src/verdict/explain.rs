@@ -1,0 +1,222 @@
+//! A miss in words: the same ones for the client, the log, the report and `harproxy explain`.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use crate::matching::{Difference, EntryRef, Miss, MissKind, What};
+
+/// Values longer than this many characters are cut in sentences; the data keeps them whole.
+const LONGEST_VALUE: usize = 120;
+/// How many differences of an entry a sentence tells.
+const TOLD: usize = 5;
+
+/// Where an entry stands, for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Place {
+    /// The fixture, as it was given.
+    pub fixture: String,
+    /// The entry, from 0.
+    pub entry: usize,
+    /// The entry's line in the HAR, from 1.
+    pub line: Option<usize>,
+}
+
+/// `hars/api.har#12 (line 345)`.
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}#{}", self.fixture, self.entry)?;
+        self.line.map_or(Ok(()), |line| write!(f, " (line {line})"))
+    }
+}
+
+/// A near entry and what keeps it from matching.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NearEntry {
+    /// Where it is.
+    #[serde(flatten)]
+    pub place: Place,
+    /// The differences, the weightiest first.
+    pub differences: Vec<Difference>,
+}
+
+/// A miss with all that helps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explanation {
+    /// The kind of miss, one word.
+    pub kind: &'static str,
+    /// What happened, one sentence.
+    pub summary: String,
+    /// Whether any entry has the URL.
+    pub url_recorded: bool,
+    /// The nearest entries, nearest first.
+    pub near: Vec<NearEntry>,
+    /// How many entries share host and path.
+    pub same_path: usize,
+    /// The option or policy line that would make the nearest one match.
+    pub remedy: Option<String>,
+}
+
+impl Explanation {
+    /// Explains a miss; `place` says where an entry stands.
+    #[must_use]
+    pub fn of(miss: &Miss, place: impl Fn(EntryRef) -> Place) -> Self {
+        let near = miss.near.iter();
+        let near: Vec<NearEntry> =
+            near.map(|near| NearEntry { place: place(near.at), differences: near.differences.clone() }).collect();
+        let about_url = |d: &Difference| matches!(d.what, What::Host | What::Path | What::Query);
+        let url_recorded =
+            miss.kind != MissKind::NoEntry || near.iter().any(|near| !near.differences.iter().any(about_url));
+        let hops = |hops: &[EntryRef]| hops.iter().map(|at| place(*at).to_string()).collect::<Vec<_>>().join(" → ");
+        let (kind, summary) = match &miss.kind {
+            MissKind::NoEntry if url_recorded => ("no-entry", "the URL is recorded, but not this request".to_owned()),
+            MissKind::NoEntry => ("no-entry", "no entry has this URL".to_owned()),
+            MissKind::UsedUp => ("used-up", "every entry for it has answered already".to_owned()),
+            MissKind::BodyNotRecorded(at) => {
+                ("body-not-recorded", format!("{} answers it, but its body was not recorded", place(*at)))
+            }
+            MissKind::RedirectLoop(loops) => ("redirect-loop", format!("the redirects lead back: {}", hops(loops))),
+            MissKind::TooManyHops => ("too-many-hops", "more than 20 redirects in a row".to_owned()),
+            MissKind::Unreadable(at, why) => {
+                ("unreadable", format!("{} answers it, but can't be read: {why}", place(*at)))
+            }
+        };
+        Explanation { kind, summary, url_recorded, near, same_path: miss.same_path, remedy: miss.remedy.clone() }
+    }
+
+    /// The whole of it but the remedy: the summary, how many entries share host and path, and a line for each near entry.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = self.summary.clone();
+        match self.same_path {
+            0 => {}
+            1 => text.push_str("; 1 entry shares its host and path"),
+            n => {
+                let _ = write!(text, "; {n} entries share its host and path");
+            }
+        }
+        for (n, near) in self.near.iter().enumerate() {
+            let lead = if n == 0 { "nearest" } else { "then" };
+            let mut told: Vec<String> = near.differences.iter().take(TOLD).map(difference).collect();
+            if near.differences.len() > TOLD {
+                told.push(format!("and {} more differences", near.differences.len() - TOLD));
+            }
+            let _ = write!(text, "\n{lead}: {}: {}", near.place, told.join("; "));
+        }
+        text
+    }
+}
+
+/// One difference as a phrase: "query parameter `page` is `3`, recorded `2`".
+#[must_use]
+pub fn difference(difference: &Difference) -> String {
+    let Difference { what, name, request, recorded } = difference;
+    if let (What::Method, Some(recorded)) = (what, recorded) {
+        return format!("only recorded as {recorded}");
+    }
+    let subject = match (what, name.as_str()) {
+        (What::Query, "") => "the query".to_owned(),
+        (What::Query, name) => format!("query parameter `{name}`"),
+        (What::Header, name) => format!("header `{name}`"),
+        (What::Body, "") => "the body".to_owned(),
+        (What::Body, name) => format!("body `{name}`"),
+        (What::Path, "") => "the path".to_owned(),
+        (What::Path, name) => format!("path segment {name}"),
+        (What::Host, _) => "the origin".to_owned(),
+        (What::Method, _) => "the method".to_owned(),
+    };
+    match (request, recorded) {
+        (Some(request), Some(recorded)) => format!("{subject} is `{}`, recorded `{}`", cut(request), cut(recorded)),
+        (Some(request), None) => format!("{subject} is `{}`, recorded without it", cut(request)),
+        (None, Some(recorded)) => format!("{subject} is missing, recorded `{}`", cut(recorded)),
+        (None, None) => format!("{subject} differs"),
+    }
+}
+
+fn cut(value: &str) -> String {
+    let mut chars = value.chars();
+    let start: String = chars.by_ref().take(LONGEST_VALUE).collect();
+    if chars.next().is_some() { start + "…" } else { start }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matching::Near;
+
+    fn at(entry: usize) -> EntryRef {
+        EntryRef { fixture: 0, entry }
+    }
+
+    fn place(at: EntryRef) -> Place {
+        Place { fixture: "hars/api.har".into(), entry: at.entry, line: Some(at.entry * 10) }
+    }
+
+    fn differs(what: What, name: &str, request: Option<&str>, recorded: Option<&str>) -> Difference {
+        Difference { what, name: name.into(), request: request.map(Into::into), recorded: recorded.map(Into::into) }
+    }
+
+    fn miss(kind: MissKind, near: Vec<Near>) -> Miss {
+        Miss { kind, near, same_path: 2, remedy: None }
+    }
+
+    #[test]
+    fn each_difference_says_what_the_request_has_and_what_was_recorded() {
+        for (given, expected) in [
+            (differs(What::Query, "page", Some("3"), Some("2")), "query parameter `page` is `3`, recorded `2`"),
+            (differs(What::Body, "$.user.id", Some("7"), Some("5")), "body `$.user.id` is `7`, recorded `5`"),
+            (differs(What::Method, "", Some("POST"), Some("GET")), "only recorded as GET"),
+            (differs(What::Header, "x-tenant", None, Some("a")), "header `x-tenant` is missing, recorded `a`"),
+            (differs(What::Query, "v", Some("1"), None), "query parameter `v` is `1`, recorded without it"),
+            (differs(What::Body, "", Some("a"), Some("b")), "the body is `a`, recorded `b`"),
+            (differs(What::Path, "", Some("/a"), Some("/b")), "the path is `/a`, recorded `/b`"),
+            (
+                differs(What::Host, "", Some("https://a"), Some("https://b")),
+                "the origin is `https://a`, recorded `https://b`",
+            ),
+        ] {
+            assert_eq!(difference(&given), expected);
+        }
+        let long = difference(&differs(What::Body, "", Some(&"ä".repeat(500)), Some("b")));
+        assert!(long.chars().count() < 200 && long.contains('…'), "{long}");
+    }
+
+    #[test]
+    fn a_miss_says_whether_the_url_is_recorded_the_nearest_entries_and_how_many_share_the_path() {
+        let query = Near { at: at(4), differences: vec![differs(What::Query, "page", Some("3"), Some("2"))] };
+        let told = Explanation::of(&miss(MissKind::NoEntry, vec![query]), place);
+        assert!(!told.url_recorded);
+        assert_eq!(
+            told.text(),
+            "no entry has this URL; 2 entries share its host and path\n\
+             nearest: hars/api.har#4 (line 40): query parameter `page` is `3`, recorded `2`"
+        );
+        let method = Near { at: at(1), differences: vec![differs(What::Method, "", Some("PUT"), Some("GET"))] };
+        let told = Explanation::of(&miss(MissKind::NoEntry, vec![method]), place);
+        assert!(told.url_recorded);
+        assert!(told.text().contains("only recorded as GET"));
+    }
+
+    #[test]
+    fn every_other_kind_of_miss_has_its_sentence() {
+        for (kind, word, told) in [
+            (MissKind::UsedUp, "used-up", "answered already"),
+            (MissKind::BodyNotRecorded(at(3)), "body-not-recorded", "hars/api.har#3 (line 30)"),
+            (MissKind::RedirectLoop(vec![at(1), at(2), at(1)]), "redirect-loop", "#1 (line 10) → hars/api.har#2"),
+            (MissKind::TooManyHops, "too-many-hops", "20"),
+            (MissKind::Unreadable(at(3), "the file is gone".into()), "unreadable", "the file is gone"),
+        ] {
+            let explained = Explanation::of(&miss(kind, vec![]), place);
+            assert_eq!(explained.kind, word);
+            assert!(explained.text().contains(told), "{}", explained.text());
+            assert!(explained.url_recorded);
+        }
+    }
+
+    #[test]
+    fn a_flood_of_differences_stays_a_sentence() {
+        let differences = (0..50).map(|n| differs(What::Body, &format!("$.a{n}"), Some("1"), Some("2"))).collect();
+        let told = Explanation::of(&miss(MissKind::NoEntry, vec![Near { at: at(0), differences }]), place);
+        assert!(told.text().ends_with("; and 45 more differences"), "{}", told.text());
+    }
+}
