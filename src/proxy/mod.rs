@@ -3,6 +3,7 @@
 
 pub mod body;
 pub mod handler;
+pub mod limits;
 pub mod respond;
 pub mod server;
 pub mod upstream;

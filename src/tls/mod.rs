@@ -6,3 +6,4 @@ mod ca_files;
 pub mod jvm;
 mod leaf;
 pub mod provider;
+pub mod upstream;

@@ -1,0 +1,15 @@
+//! How much is taken in: towards clients and towards upstream the same, so that what one side accepts the other can be
+//! given.
+
+/// Bytes of a message's head (HTTP/1.1: of the read buffer too; HTTP/2: SETTINGS_MAX_HEADER_LIST_SIZE).
+pub const MAX_HEAD: usize = 512 * 1024;
+
+/// Field lines of a head.
+pub const MAX_HEADERS: usize = 4096;
+
+/// Bytes that one HTTP/2 stream may have under way: what a slow reader can make us hold (SETTINGS_INITIAL_WINDOW_SIZE).
+pub const H2_STREAM_WINDOW: u32 = 1024 * 1024;
+
+/// The same for a connection. Streams whose readers stall keep their share of it, so it holds several: one client that
+/// does not read must not stop the others that share the connection.
+pub const H2_CONNECTION_WINDOW: u32 = 8 * 1024 * 1024;

@@ -1,0 +1,266 @@
+//! Finding the connection for a request, or making one.
+
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use ::http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+use super::answer::ConnectTimings;
+use super::connection::{Dialled, Http1, Http2, InUse};
+use super::error::UpstreamError;
+use super::pool::{Kept, OwnConnections};
+use super::route::Purpose;
+use super::upload::Upload;
+use super::wire::Wire;
+use super::{Upstream, server_name};
+use crate::proxy::handler::{Origin, Scheme, Session};
+
+/// `h2`, as ALPN has it (RFC 9113 section 3.2).
+pub(super) const H2: &[u8] = b"h2";
+/// `http/1.1`, as ALPN has it (RFC 7301 section 6).
+pub(super) const HTTP1: &[u8] = b"http/1.1";
+
+/// What a request needs of its connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Want {
+    /// HTTP/2, if upstream speaks it: the client does.
+    pub(super) http2: bool,
+    /// A connection to the origin itself, because it is going to speak another protocol on it.
+    pub(super) bytes: bool,
+}
+
+/// A connection for one request.
+pub(super) enum Lane {
+    Http1(Http1),
+    Http2(Http2),
+}
+
+impl Lane {
+    pub(super) fn take_fresh(&mut self) -> Option<ConnectTimings> {
+        match self {
+            Lane::Http1(connection) => connection.fresh.take(),
+            Lane::Http2(connection) => connection.take_fresh(),
+        }
+    }
+
+    /// Its number, and who is at the other end.
+    pub(super) fn whose(&self) -> (u64, Option<SocketAddr>) {
+        match self {
+            Lane::Http1(connection) => (connection.id, connection.remote),
+            Lane::Http2(connection) => (connection.id, connection.remote),
+        }
+    }
+
+    /// Bytes heard so far, where they can only be for this request.
+    pub(super) fn heard(&self) -> u64 {
+        match self {
+            Lane::Http1(connection) => connection.heard.load(Ordering::Relaxed),
+            Lane::Http2(_) => 0,
+        }
+    }
+
+    pub(super) fn begin(&self) -> InUse {
+        match self {
+            Lane::Http1(connection) => connection.usage.begin(),
+            Lane::Http2(connection) => connection.usage.begin(),
+        }
+    }
+
+    /// Hands the request over, and waits for the answer. Also: when it was handed over.
+    pub(super) async fn send(
+        &mut self,
+        request: Request<Upload>,
+    ) -> (Instant, Result<Response<Incoming>, TrySendError<Request<Upload>>>) {
+        match self {
+            Lane::Http1(connection) => {
+                let answer = connection.send.try_send_request(request);
+                (Instant::now(), answer.await)
+            }
+            Lane::Http2(connection) => {
+                let answer = connection.send.try_send_request(request);
+                (Instant::now(), answer.await)
+            }
+        }
+    }
+}
+
+impl Upstream {
+    /// The connection for a request, and how long it had to be waited for, making it not counted.
+    pub(super) async fn lane(
+        &self,
+        own: &OwnConnections,
+        session: &Session,
+        to: &Origin,
+        want: Want,
+    ) -> Result<(Lane, Duration), UpstreamError> {
+        let asked = Instant::now();
+        if want.http2 {
+            return self.shared_lane(own, session, to, asked).await;
+        }
+        let dialled = match self.own_lane(own, to, want.bytes).await? {
+            Found::Lane(lane) => return Ok((lane, asked.elapsed())),
+            Found::Dialled(dialled) => Some(dialled),
+            Found::Nothing => None,
+        };
+        let blocked = asked.elapsed();
+        let dialled = match dialled {
+            Some(dialled) => dialled,
+            None => {
+                let bytes = want.bytes || to.scheme == Scheme::Https;
+                let dialled = self.open(to, if bytes { Purpose::Bytes } else { Purpose::Requests }).await?;
+                let offered = own.offered(to).unwrap_or_else(|| vec![HTTP1.to_vec()]);
+                let offer: Vec<_> = offered.into_iter().filter(|protocol| protocol == HTTP1).collect();
+                self.tls_if_https(to, dialled, &offer).await?.0
+            }
+        };
+        Ok((Lane::Http1(self.start_http1(own, to, dialled).await?), blocked))
+    }
+
+    /// An idle HTTP/1.1 connection of the client's own, the last used first.
+    async fn own_lane(&self, own: &OwnConnections, to: &Origin, bytes: bool) -> Result<Found, UpstreamError> {
+        while let Some(kept) = own.take(to, bytes) {
+            match kept {
+                Kept::Dialled(dialled) => return Ok(Found::Dialled(dialled)),
+                Kept::Http1(mut connection) => {
+                    if connection.ready().await {
+                        return Ok(Found::Lane(Lane::Http1(connection)));
+                    }
+                }
+            }
+        }
+        Ok(Found::Nothing)
+    }
+
+    /// The shared HTTP/2 connection. Where upstream turns out not to speak it, one of the client's own.
+    async fn shared_lane(
+        &self,
+        own: &OwnConnections,
+        session: &Session,
+        to: &Origin,
+        asked: Instant,
+    ) -> Result<(Lane, Duration), UpstreamError> {
+        let slot = self.shared.slot(session, to);
+        if let Some(connection) = slot.live() {
+            return Ok((Lane::Http2(connection), asked.elapsed()));
+        }
+        let _making =
+            timeout(self.connect_timeout, slot.making.lock()).await.map_err(|_| self.timed_out("connecting to", to))?;
+        if let Some(connection) = slot.live() {
+            return Ok((Lane::Http2(connection), asked.elapsed()));
+        }
+        let dialled = match self.own_lane(own, to, true).await? {
+            Found::Lane(lane) => return Ok((lane, asked.elapsed())),
+            Found::Dialled(dialled) => Some(dialled),
+            Found::Nothing => None,
+        };
+        let blocked = asked.elapsed();
+        let dialled = match dialled {
+            Some(dialled) => dialled,
+            None => self.open(to, Purpose::Bytes).await?,
+        };
+        let offer = own.offered(to).unwrap_or_else(|| vec![H2.to_vec(), HTTP1.to_vec()]);
+        let (dialled, http2) = self.tls_if_https(to, dialled, &offer).await?;
+        // Without TLS there is nothing to agree by: the client knew before it asked (RFC 9113 section 3.3).
+        let lane = if http2 || to.scheme == Scheme::Http {
+            Lane::Http2(self.start_http2(session, to, dialled).await?)
+        } else {
+            Lane::Http1(self.start_http1(own, to, dialled).await?)
+        };
+        Ok((lane, blocked))
+    }
+
+    /// Opens a connection within the time limit.
+    pub(super) async fn open(&self, to: &Origin, purpose: Purpose) -> Result<Dialled, UpstreamError> {
+        let began = Instant::now();
+        let opened = timeout(self.connect_timeout, self.route.open(to, purpose))
+            .await
+            .map_err(|_| self.timed_out("connecting to", to))??;
+        let tcp = began.elapsed().saturating_sub(opened.dns.unwrap_or_default());
+        let id = self.opened.fetch_add(1, Ordering::Relaxed) + 1;
+        tracing::debug!(connection = id, %to, remote = ?opened.remote, ?tcp, "upstream connection opened");
+        Ok(Dialled {
+            to: to.clone(),
+            wire: Wire::new(opened.io, opened.back),
+            id,
+            remote: opened.remote,
+            timings: ConnectTimings { dns: opened.dns, tcp: Some(tcp), tls: None },
+            form: opened.form,
+        })
+    }
+
+    /// Does TLS where the origin asks for it; also whether HTTP/2 was agreed on.
+    pub(super) async fn tls_if_https(
+        &self,
+        to: &Origin,
+        dialled: Dialled,
+        offer: &[Vec<u8>],
+    ) -> Result<(Dialled, bool), UpstreamError> {
+        if to.scheme == Scheme::Http {
+            return Ok((dialled, false));
+        }
+        let failed = |source| UpstreamError::Tls { to: to.clone(), source };
+        let name = server_name(&to.host).map_err(failed)?;
+        let began = Instant::now();
+        let connecting = TlsConnector::from(self.route.tls(to, offer)).connect(name, dialled.wire);
+        let stream = timeout(self.connect_timeout, connecting)
+            .await
+            .map_err(|_| self.timed_out("TLS with", to))?
+            .map_err(failed)?;
+        let http2 = stream.get_ref().1.alpn_protocol() == Some(H2);
+        let timings = ConnectTimings { tls: Some(began.elapsed()), ..dialled.timings };
+        let wire = Wire::new(stream, bytes::Bytes::new());
+        Ok((Dialled { wire, timings, to: to.clone(), ..dialled }, http2))
+    }
+
+    pub(super) async fn start_http1(
+        &self,
+        own: &OwnConnections,
+        to: &Origin,
+        dialled: Dialled,
+    ) -> Result<Http1, UpstreamError> {
+        let (id, own, origin) = (dialled.id, own.weak(), to.clone());
+        let forget = move || {
+            if let Some(own) = own.upgrade() {
+                own.forget(&origin, id);
+            }
+        };
+        let started = Http1::start(dialled, self.idle_timeout, forget).await;
+        started.map_err(|error| UpstreamError::Broken { to: to.clone(), source: error.into() })
+    }
+
+    pub(super) async fn start_http2(
+        &self,
+        session: &Session,
+        to: &Origin,
+        dialled: Dialled,
+    ) -> Result<Http2, UpstreamError> {
+        let slot = self.shared.slot(session, to);
+        let (id, weak) = (dialled.id, std::sync::Arc::downgrade(&slot));
+        let forget = move || {
+            if let Some(slot) = weak.upgrade() {
+                slot.forget(id);
+            }
+        };
+        let connection = Http2::start(dialled, self.idle_timeout, forget)
+            .await
+            .map_err(|error| UpstreamError::Broken { to: to.clone(), source: error.into() })?;
+        slot.put(connection.clone());
+        Ok(connection)
+    }
+
+    fn timed_out(&self, doing: &'static str, to: &Origin) -> UpstreamError {
+        UpstreamError::Timeout { doing, to: to.clone(), limit: self.connect_timeout }
+    }
+}
+
+/// What a client's own connections had to offer.
+enum Found {
+    Lane(Lane),
+    Dialled(Dialled),
+    Nothing,
+}

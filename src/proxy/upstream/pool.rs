@@ -1,0 +1,165 @@
+//! Which connections are kept, and whose they are.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use super::connection::{Dialled, Http1, Http2};
+use super::error::UpstreamError;
+use super::route::Form;
+use crate::proxy::handler::{Origin, Session};
+
+/// The HTTP/1.1 connections that belong to one client connection, and are closed with it.
+#[derive(Default)]
+pub struct OwnConnections(Arc<Mutex<Own>>);
+
+/// For what may outlive the client connection, and must not keep its connections open.
+pub(super) struct WeakConnections(Weak<Mutex<Own>>);
+
+impl WeakConnections {
+    pub(super) fn upgrade(&self) -> Option<OwnConnections> {
+        self.0.upgrade().map(OwnConnections)
+    }
+}
+
+#[derive(Default)]
+struct Own {
+    kept: HashMap<Origin, Vec<Kept>>,
+    /// What dialling for a CONNECT came to, by host and port: the scheme is not known then.
+    failed: HashMap<(Arc<str>, u16), UpstreamError>,
+    /// What the client offered by ALPN, for connections that are made later.
+    offered: HashMap<Origin, Vec<Vec<u8>>>,
+}
+
+/// A connection that waits for a request.
+pub(super) enum Kept {
+    /// For plain HTTP; the first request decides on the version.
+    Dialled(Dialled),
+    /// Idle.
+    Http1(Http1),
+}
+
+impl OwnConnections {
+    fn lock(&self) -> MutexGuard<'_, Own> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn weak(&self) -> WeakConnections {
+        WeakConnections(Arc::downgrade(&self.0))
+    }
+
+    pub(super) fn put(&self, to: &Origin, kept: Kept) {
+        self.lock().kept.entry(to.clone()).or_default().push(kept);
+    }
+
+    /// The connection that was used last, of those that can pass bytes if `bytes` is asked for.
+    pub(super) fn take(&self, to: &Origin, bytes: bool) -> Option<Kept> {
+        let mut own = self.lock();
+        let kept = own.kept.get_mut(to)?;
+        let fits = |kept: &Kept| match kept {
+            Kept::Dialled(_) => true,
+            Kept::Http1(connection) => !bytes || matches!(connection.form, Form::Origin),
+        };
+        let at = kept.iter().rposition(fits)?;
+        Some(kept.remove(at))
+    }
+
+    pub(super) fn forget(&self, to: &Origin, id: u64) {
+        if let Some(kept) = self.lock().kept.get_mut(to) {
+            kept.retain(|kept| !matches!(kept, Kept::Http1(connection) if connection.id == id));
+        }
+    }
+
+    pub(super) fn fail(&self, to: &Origin, error: UpstreamError) {
+        self.lock().failed.insert((to.host.clone(), to.port), error);
+    }
+
+    pub(super) fn has_failed(&self, to: &Origin) -> bool {
+        self.lock().failed.contains_key(&(to.host.clone(), to.port))
+    }
+
+    pub(super) fn take_failure(&self, to: &Origin) -> Option<UpstreamError> {
+        let mut own = self.lock();
+        if own.failed.is_empty() { None } else { own.failed.remove(&(to.host.clone(), to.port)) }
+    }
+
+    pub(super) fn remember_offer(&self, to: &Origin, alpn: Vec<Vec<u8>>) {
+        self.lock().offered.insert(to.clone(), alpn);
+    }
+
+    pub(super) fn offered(&self, to: &Origin) -> Option<Vec<Vec<u8>>> {
+        self.lock().offered.get(to).cloned()
+    }
+}
+
+impl std::fmt::Debug for OwnConnections {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let kept: usize = self.lock().kept.values().map(Vec::len).sum();
+        f.debug_struct("OwnConnections").field("kept", &kept).finish_non_exhaustive()
+    }
+}
+
+/// The HTTP/2 connections, one for each session and origin.
+#[derive(Default)]
+pub(super) struct SharedPool(Mutex<HashMap<(Session, Origin), Arc<Slot>>>);
+
+impl std::fmt::Debug for SharedPool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SharedPool").field("slots", &self.lock().len()).finish()
+    }
+}
+
+impl SharedPool {
+    fn lock(&self) -> MutexGuard<'_, HashMap<(Session, Origin), Arc<Slot>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The place of the connection, which may be empty.
+    pub(super) fn slot(&self, session: &Session, to: &Origin) -> Arc<Slot> {
+        let mut slots = self.lock();
+        if let Some(slot) = slots.get(&(session.clone(), to.clone())) {
+            return slot.clone();
+        }
+        slots.retain(|_, slot| Arc::strong_count(slot) > 1 || slot.live().is_some());
+        slots.entry((session.clone(), to.clone())).or_default().clone()
+    }
+
+    pub(super) fn live(&self, session: &Session, to: &Origin) -> Option<Http2> {
+        let slot = self.lock().get(&(session.clone(), to.clone()))?.clone();
+        slot.live()
+    }
+}
+
+/// The place of one HTTP/2 connection.
+#[derive(Default)]
+pub(super) struct Slot {
+    live: Mutex<Option<Http2>>,
+    /// Held by whoever makes the connection, so that others wait for it instead of making theirs.
+    pub(super) making: tokio::sync::Mutex<()>,
+}
+
+impl Slot {
+    fn lock(&self) -> MutexGuard<'_, Option<Http2>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The connection, if it takes requests (after a GOAWAY it does not).
+    pub(super) fn live(&self) -> Option<Http2> {
+        let mut live = self.lock();
+        if live.as_ref().is_some_and(|connection| connection.send.is_closed()) {
+            *live = None;
+        }
+        live.clone()
+    }
+
+    pub(super) fn put(&self, connection: Http2) {
+        *self.lock() = Some(connection);
+    }
+
+    /// Lets go of a connection: it ends with its last stream.
+    pub(super) fn forget(&self, id: u64) {
+        let mut live = self.lock();
+        if live.as_ref().is_some_and(|connection| connection.id == id) {
+            *live = None;
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! Through an upstream proxy: which one, if any, and how to get it to connect us.
+
+use std::io;
+use std::task::{Context, Poll};
+
+use ::http::header::{HOST, PROXY_AUTHORIZATION};
+use ::http::{HeaderValue, Request, StatusCode, Uri};
+use bytes::Bytes;
+use http_body_util::Empty;
+use hyper_util::client::legacy::connect::proxy::SocksV5;
+use hyper_util::client::proxy::matcher::{Intercept, Matcher};
+use hyper_util::rt::TokioIo;
+use tokio_rustls::TlsConnector;
+use tower_service::Service;
+
+use super::error::{PlanError, UpstreamError};
+use super::tcp;
+use super::wire::{Io, Sip};
+use super::{UpstreamProxy, server_name};
+use crate::proxy::body::BoxError;
+use crate::proxy::handler::Origin;
+use crate::tls::upstream::Trust;
+
+/// Which origins are reached through which proxy.
+#[derive(Debug)]
+pub(super) struct Proxies(Option<Matcher>);
+
+impl Proxies {
+    pub(super) fn new(plan: &UpstreamProxy) -> Result<Self, PlanError> {
+        Ok(Proxies(match plan {
+            UpstreamProxy::Direct => None,
+            UpstreamProxy::Environment => Some(Matcher::from_env()),
+            UpstreamProxy::Url(url) => {
+                // NO_PROXY counts for a proxy named by an option too, as it does for curl.
+                let no_proxy = ["NO_PROXY", "no_proxy"].iter().find_map(|name| std::env::var(name).ok());
+                let matcher = |no: String| Matcher::builder().all(url.as_str()).no(no).build();
+                let usable = matcher(String::new())
+                    .intercept(&Uri::from_static("http://example.com/"))
+                    .is_some_and(|proxy| Kind::of(&proxy).is_some());
+                if !usable {
+                    return Err(PlanError {
+                        what: "--upstream-proxy".to_owned(),
+                        reason: "not an http://, https:// or socks5:// URL".to_owned(),
+                    });
+                }
+                Some(matcher(no_proxy.unwrap_or_default()))
+            }
+        }))
+    }
+
+    /// The proxy that `to` is reached through.
+    pub(super) fn find(&self, to: &Origin) -> Option<Via> {
+        let intercept = self.0.as_ref()?.intercept(&format!("{to}/").parse().ok()?)?;
+        let kind = Kind::of(&intercept)?;
+        let uri = intercept.uri();
+        let host = uri.host()?.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
+        let port = uri.port_u16().unwrap_or(kind.default_port());
+        Some(Via { kind, host, port, intercept })
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Http,
+    Https,
+    Socks5,
+}
+
+impl Kind {
+    fn of(proxy: &Intercept) -> Option<Self> {
+        match proxy.uri().scheme_str()? {
+            "http" => Some(Kind::Http),
+            "https" => Some(Kind::Https),
+            "socks5" | "socks5h" => Some(Kind::Socks5),
+            _ => None,
+        }
+    }
+
+    fn default_port(self) -> u16 {
+        match self {
+            Kind::Http => 80,
+            Kind::Https => 443,
+            Kind::Socks5 => 1080,
+        }
+    }
+}
+
+/// One upstream proxy.
+#[derive(Debug)]
+pub(super) struct Via {
+    kind: Kind,
+    host: String,
+    port: u16,
+    intercept: Intercept,
+}
+
+/// Why an upstream proxy gave no tunnel.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error("it answered {0}")]
+    Status(StatusCode),
+    #[error("it broke off")]
+    Broken(#[source] hyper::Error),
+    #[error("it does not speak SOCKS as it should, or would not connect")]
+    Socks(#[source] BoxError),
+    #[error("it can't be asked for {0}")]
+    Target(String),
+}
+
+impl Via {
+    /// Whether it takes plain requests in absolute form, so that no tunnel is needed.
+    pub(super) fn forwards(&self) -> bool {
+        self.kind != Kind::Socks5
+    }
+
+    /// What to show it with each request in absolute form.
+    pub(super) fn authorization(&self) -> Option<HeaderValue> {
+        self.intercept.basic_auth().cloned()
+    }
+
+    /// Its URL, without path and credentials.
+    pub(super) fn url(&self) -> String {
+        format!("{}://{}", self.intercept.uri().scheme_str().unwrap_or_default(), with_port(&self.host, self.port))
+    }
+
+    /// Connects to the proxy itself.
+    pub(super) async fn connect(&self, to: &Origin, trust: &Trust, verify: bool) -> Result<Box<dyn Io>, UpstreamError> {
+        let addrs = match tcp::resolve(&self.host, self.port).await {
+            Ok((addrs, _)) => addrs,
+            Err(error) => return Err(self.failed(to, error)),
+        };
+        let stream = tcp::connect(addrs).await.map_err(|error| self.failed(to, error))?;
+        if self.kind != Kind::Https {
+            return Ok(Box::new(stream));
+        }
+        let config = trust.config(&self.host, verify, &[]);
+        let name = server_name(&self.host).map_err(|error| self.failed(to, error))?;
+        let stream = TlsConnector::from(config).connect(name, stream).await;
+        Ok(Box::new(stream.map_err(|error| self.failed(to, error))?))
+    }
+
+    /// Gets a tunnel to `to` out of the proxy: what comes back is the origin's, and what of it was read already.
+    pub(super) async fn tunnel(&self, to: &Origin, io: Box<dyn Io>) -> Result<(Box<dyn Io>, Bytes), UpstreamError> {
+        let tunnel = match self.kind {
+            Kind::Http | Kind::Https => self.http_tunnel(to, io).await,
+            Kind::Socks5 => self.socks_tunnel(to, io).await.map(|io| (io, Bytes::new())),
+        };
+        tunnel.map_err(|refusal| self.failed(to, refusal))
+    }
+
+    /// CONNECT by hyper, which hands over what came behind the answer's head: hyper-util's `Tunnel` drops it, and with it
+    /// the greeting of a server that speaks first.
+    async fn http_tunnel(&self, to: &Origin, io: Box<dyn Io>) -> Result<(Box<dyn Io>, Bytes), Refusal> {
+        let authority = with_port(&to.host, to.port);
+        let target = || Refusal::Target(authority.clone());
+        let mut request = Request::connect(authority.as_str()).body(Empty::<Bytes>::new()).map_err(|_| target())?;
+        request.headers_mut().insert(HOST, authority.parse().map_err(|_| target())?);
+        if let Some(authorization) = self.authorization() {
+            request.headers_mut().insert(PROXY_AUTHORIZATION, authorization);
+        }
+        let (mut send, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(io)).await.map_err(Refusal::Broken)?;
+        tokio::spawn(connection.with_upgrades());
+        let answer = send.send_request(request).await.map_err(Refusal::Broken)?;
+        if !answer.status().is_success() {
+            return Err(Refusal::Status(answer.status()));
+        }
+        let upgraded = hyper::upgrade::on(answer).await.map_err(Refusal::Broken)?;
+        Ok(match upgraded.downcast::<TokioIo<Box<dyn Io>>>() {
+            Ok(parts) => (parts.io.into_inner(), parts.read_buf),
+            Err(upgraded) => (Box::new(TokioIo::new(upgraded)), Bytes::new()),
+        })
+    }
+
+    /// SOCKS5 by hyper-util. The proxy resolves the name: behind one, names often mean something only there.
+    async fn socks_tunnel(&self, to: &Origin, io: Box<dyn Io>) -> Result<Box<dyn Io>, Refusal> {
+        let target =
+            Uri::builder().scheme(to.scheme.as_str()).authority(with_port(&to.host, to.port)).path_and_query("/");
+        let target = target.build().map_err(|_| Refusal::Target(to.to_string()))?;
+        let mut socks = SocksV5::new(self.intercept.uri().clone(), Connected(Some(io)));
+        if let Some((user, password)) = self.intercept.raw_auth() {
+            socks = socks.with_auth(user.to_owned(), password.to_owned());
+        }
+        let tunnel = socks.call(target).await.map_err(|error| Refusal::Socks(error.into()))?;
+        Ok(tunnel.into_inner().0)
+    }
+
+    fn failed(&self, to: &Origin, source: impl Into<BoxError>) -> UpstreamError {
+        UpstreamError::Proxy { to: to.clone(), proxy: self.url(), source: source.into() }
+    }
+}
+
+/// `host:port`, an IPv6 address in brackets.
+pub(super) fn with_port(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
+/// Gives hyper-util's handshakes the connection that was made already. They read more than they need, hence the [`Sip`].
+struct Connected(Option<Box<dyn Io>>);
+
+impl Service<Uri> for Connected {
+    type Response = TokioIo<Sip<Box<dyn Io>>>;
+    type Error = io::Error;
+    type Future = std::future::Ready<io::Result<Self::Response>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Uri) -> Self::Future {
+        let io = self.0.take().ok_or_else(|| io::ErrorKind::NotConnected.into());
+        std::future::ready(io.map(|io| TokioIo::new(Sip(io))))
+    }
+}

@@ -1,0 +1,120 @@
+//! Byte streams: what all ways upstream end in.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+
+use bytes::{Buf, Bytes};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+
+/// Bytes both ways: what a tunnel copies.
+pub trait Io: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Io for T {}
+
+/// How many bytes a peek takes in: the greeting of a server that speaks first.
+const PEEK: usize = 4096;
+
+/// A connection that counts what it hears and into which bytes can be put back.
+pub(super) struct Wire {
+    io: Box<dyn Io>,
+    /// Read already, to be read again first.
+    back: Bytes,
+    heard: Arc<AtomicU64>,
+}
+
+impl Wire {
+    /// `back` is what was read from `io` already.
+    pub(super) fn new(io: impl Io, back: Bytes) -> Self {
+        Wire { io: Box::new(io), back, heard: Arc::default() }
+    }
+
+    /// Counts the bytes that came.
+    pub(super) fn heard(&self) -> Arc<AtomicU64> {
+        self.heard.clone()
+    }
+
+    /// Waits for bytes and keeps them for the next read; `false` at the end of the stream. Cancel safe.
+    pub(super) async fn peek(&mut self) -> io::Result<bool> {
+        if self.back.is_empty() {
+            let mut buffer = [0; PEEK];
+            let read = self.io.read(&mut buffer).await?;
+            self.back = Bytes::copy_from_slice(&buffer[..read]);
+        }
+        Ok(!self.back.is_empty())
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let polled = if self.back.is_empty() {
+            Pin::new(&mut self.io).poll_read(cx, buf)
+        } else {
+            let taken = self.back.len().min(buf.remaining());
+            buf.put_slice(&self.back[..taken]);
+            self.back.advance(taken);
+            Poll::Ready(Ok(()))
+        };
+        let heard = buf.filled().len() - before;
+        if heard > 0 {
+            self.heard.fetch_add(heard as u64, Ordering::Relaxed);
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+}
+
+/// Reads a byte at a time, so that whoever reads a handshake through it can't swallow what follows.
+pub(super) struct Sip<T>(pub(super) T);
+
+impl<T: AsyncRead + Unpin> AsyncRead for Sip<T> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let mut byte = [0];
+        let mut sip = ReadBuf::new(&mut byte);
+        std::task::ready!(Pin::new(&mut self.0).poll_read(cx, &mut sip))?;
+        buf.put_slice(sip.filled());
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Sip<T> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
