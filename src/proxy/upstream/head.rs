@@ -48,7 +48,7 @@ pub(super) fn http1(parts: &Parts, to: &Origin, form: &Form, length: Length) -> 
                 }
             }
             TE if wants_trailers(&parts.headers) => fields.put_once(name, || HeaderValue::from_static("trailers")),
-            UPGRADE if passes_as_upgrade(value) => fields.put(UPGRADE, value.clone()),
+            UPGRADE if upgrades(&parts.headers) && passes_as_upgrade(value) => fields.put(UPGRADE, value.clone()),
             TRANSFER_ENCODING if length == Length::Unknown => {
                 fields.put_once(name, || HeaderValue::from_static("chunked"));
             }

@@ -205,3 +205,6 @@ fn server_name(host: &str) -> std::io::Result<ServerName<'static>> {
     ServerName::try_from(host.strip_suffix('.').unwrap_or(host).to_owned())
         .map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidInput, error))
 }
+
+#[cfg(test)]
+mod tests;
