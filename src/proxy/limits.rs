@@ -1,8 +1,11 @@
 //! How much is taken in: towards clients and towards upstream the same, so that what one side accepts the other can be
 //! given.
 
-/// Bytes of a message's head (HTTP/1.1: of the read buffer too; HTTP/2: SETTINGS_MAX_HEADER_LIST_SIZE).
+/// Bytes of an HTTP/1.1 message's head; the read buffer may grow to it too.
 pub const MAX_HEAD: usize = 512 * 1024;
+
+/// The same for HTTP/2 (SETTINGS_MAX_HEADER_LIST_SIZE).
+pub const H2_MAX_HEAD: u32 = 512 * 1024;
 
 /// Field lines of a head.
 pub const MAX_HEADERS: usize = 4096;

@@ -54,6 +54,8 @@ fn advice(to: &Origin, error: &UpstreamError) -> String {
         UpstreamError::Timeout { .. } => {
             format!("give {host} more time with `--connect-timeout`, or check that it can be reached from here")
         }
+        UpstreamError::Elsewhere { .. } => format!("only this machine may be reached, and {host} is not on it"),
+        UpstreamError::Request { .. } => format!("check the URL and the Host of the request for {host}"),
     }
 }
 

@@ -54,12 +54,12 @@ pub struct Answer {
 #[derive(Debug)]
 pub struct AnswerBody {
     inner: Incoming,
-    lease: Option<Lease>,
+    lease: Option<Box<Lease>>,
 }
 
 impl AnswerBody {
     pub(super) fn new(inner: Incoming, lease: Lease) -> Self {
-        let mut body = AnswerBody { inner, lease: Some(lease) };
+        let mut body = AnswerBody { inner, lease: Some(Box::new(lease)) };
         if body.inner.is_end_stream() {
             body.ended();
         }

@@ -122,7 +122,7 @@ impl Http2 {
         let (send, connection) = http2::Builder::new(TokioExecutor::new())
             .initial_stream_window_size(limits::H2_STREAM_WINDOW)
             .initial_connection_window_size(limits::H2_CONNECTION_WINDOW)
-            .max_header_list_size(limits::MAX_HEAD as u32)
+            .max_header_list_size(limits::H2_MAX_HEAD)
             .handshake(TokioIo::new(wire))
             .await?;
         let usage = Arc::new(Usage::new());

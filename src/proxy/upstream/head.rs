@@ -28,7 +28,7 @@ pub(super) fn http1(parts: &Parts, to: &Origin, form: &Form, length: Length) -> 
     let path = parts.uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
     let (uri, proxy_authorization) = match form {
         Form::Origin => (Uri::from(path), None),
-        Form::Absolute(authorization) => (absolute(to, &authority(to), path)?, authorization.clone()),
+        Form::Absolute(authorization) => (absolute(to, &to.authority(), path)?, authorization.clone()),
     };
     let mut request = Request::builder().method(parts.method.clone()).uri(uri).version(Version::HTTP_11).body(())?;
     *request.extensions_mut() = parts.extensions.clone();
@@ -101,12 +101,6 @@ pub(super) fn upgrades(headers: &HeaderMap) -> bool {
         && headers.get_all(UPGRADE).iter().any(passes_as_upgrade)
 }
 
-/// `host` or `host:port`, as a URL of this origin has it.
-pub(super) fn authority(to: &Origin) -> String {
-    let url = to.to_string();
-    url.split_once("://").map(|(_, authority)| authority.to_owned()).unwrap_or_default()
-}
-
 /// The fields on their way from the client's map into a new one: `HeaderMap::remove` would change their order.
 struct Fields {
     /// The client's, named in Connection.
@@ -149,7 +143,7 @@ fn host(parts: &Parts, to: &Origin) -> Result<HeaderValue, Error> {
     let stays = parts.extensions.get::<HostStays>().is_some();
     match parts.headers.get(HOST) {
         Some(host) if parts.version != Version::HTTP_2 && (stays || names(host, to)) => Ok(host.clone()),
-        _ => Ok(HeaderValue::try_from(authority(to))?),
+        _ => Ok(HeaderValue::try_from(to.authority())?),
     }
 }
 
