@@ -1,11 +1,68 @@
 //! Arguments, configuration, advice on errors, one file a command. The only room that prints or decides an exit status.
+//!
+//! [`args`] is what was typed, [`plan`] what follows from it, [`cmd`] carries it out, [`advice`] knows what to say when it
+//! can't, and [`ui`] says it.
+
+pub mod advice;
+pub mod args;
+pub mod cmd;
+pub mod files;
+pub mod logging;
+pub mod plan;
+mod process;
+mod quote;
+pub mod ready;
+pub mod run;
+pub mod summary;
+pub mod ui;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use advice::Failure;
+use args::{Cli, Command};
+use ui::Ui;
+
 /// Runs harproxy with these arguments (the program's name first).
 #[must_use]
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let _ = args.into_iter().count();
-    ExitCode::from(2)
+    let args: Vec<OsString> = args.into_iter().collect();
+    ExitCode::from(process::guarded(|| obey(args)))
+}
+
+fn obey(args: Vec<OsString>) -> u8 {
+    let Cli { talk, command } = match Cli::parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => return advice::tell_usage(&error, &Ui::default()),
+    };
+    let ui = Ui::new(talk.quiet, talk.log_format, talk.color);
+    let done = logging::start(talk.quiet, talk.verbose, talk.log_format)
+        .map_err(Failure::from)
+        .and_then(|()| run(command, &ui));
+    done.unwrap_or_else(|failure| {
+        failure.tell(&ui);
+        failure.status()
+    })
+}
+
+fn run(command: Command, ui: &Ui) -> Result<u8, Failure> {
+    match command {
+        Command::Record(args) => block_on(cmd::record::run(*args, ui)),
+        Command::Replay(args) => block_on(cmd::replay::run(*args, ui)),
+        Command::Demo => block_on(cmd::demo::run(ui)),
+        Command::Glob(args) => cmd::glob::run(&args, ui),
+        Command::Env(args) => cmd::env::run(&args, ui),
+        Command::Ca(args) => cmd::ca::run(&args, ui),
+    }
+}
+
+fn block_on(work: impl Future<Output = Result<u8, Failure>>) -> Result<u8, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| Failure::System { doing: "starting the runtime", source })?;
+    let done = runtime.block_on(work);
+    // What still runs in the background was told to stop; nobody waits for it a second time.
+    runtime.shutdown_background();
+    done
 }

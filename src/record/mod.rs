@@ -74,19 +74,19 @@ pub enum Error {
         source: std::io::Error,
     },
     /// Another recorder writes this fixture.
-    #[error("{} is being recorded by another harproxy: wait for its end, or record into another file with `-o`", output.display())]
+    #[error("{} is being recorded by another harproxy", output.display())]
     Locked {
         /// The fixture.
         output: PathBuf,
     },
     /// The output is a folder.
-    #[error("cannot record into the folder {}: name a file in it, such as {}", output.display(), output.join("api.har").display())]
+    #[error("recording into {}, which is a folder", output.display())]
     IsFolder {
         /// The folder.
         output: PathBuf,
     },
     /// The output is a HAR of another tool, into which nothing is merged.
-    #[error("{} was not recorded by harproxy: replace it with `--update replace`, or record into another file with `-o`", output.display())]
+    #[error("{} was not recorded by harproxy: nothing is merged into it", output.display())]
     Foreign {
         /// The HAR.
         output: PathBuf,

@@ -21,11 +21,16 @@ pub fn nothing(recorder: &Recorder) -> Outcome {
     let (explanation, remedy) = match counts.requests {
         0 => (
             "nothing was recorded: no request came through the proxy".to_owned(),
-            "`harproxy doctor -- CMD` tells why a program goes past it".to_owned(),
+            "check that the program uses the proxy that HTTP_PROXY and HTTPS_PROXY name (`harproxy env` shows all that it \
+             can go by), or point it at a `--reverse` port"
+                .to_owned(),
         ),
         requests => (
             format!("nothing was recorded: of {requests} requests none was in scope and answered"),
-            format!("give a `--glob` that matches what {output} is to hold"),
+            match recorder.plan.scope.sources() {
+                [] => "what was seen is noise, or broke off before it was answered: see the log with `-v`".to_owned(),
+                globs => format!("check the globs: `{}` match none of the URLs that were seen", globs.join("` `")),
+            },
         ),
     };
     outcome.verdict.findings.push(Finding {

@@ -27,7 +27,7 @@ pub enum AuthorityError {
         source: std::io::Error,
     },
     /// Whoever reads the key can pose as any host towards every client that trusts the CA.
-    #[error("the key of the CA can be read by others (mode {mode:04o}): run `chmod 600 {}`", path.display())]
+    #[error("the key of the CA can be read by others (mode {mode:04o}): {}", path.display())]
     Exposed {
         /// The key.
         path: PathBuf,
@@ -35,7 +35,7 @@ pub enum AuthorityError {
         mode: u32,
     },
     /// One of the two files is not there.
-    #[error("the CA in {} has no {missing}: put the file back, or make a new CA with `harproxy ca new`", dir.display())]
+    #[error("the CA in {} has no {missing}", dir.display())]
     Incomplete {
         /// The authority's folder.
         dir: PathBuf,
@@ -43,7 +43,7 @@ pub enum AuthorityError {
         missing: &'static str,
     },
     /// A file is not what it should be.
-    #[error("{} is not usable: {reason}; make a new CA with `harproxy ca new`", path.display())]
+    #[error("{} is not usable: {reason}", path.display())]
     Malformed {
         /// The file.
         path: PathBuf,
@@ -51,13 +51,13 @@ pub enum AuthorityError {
         reason: String,
     },
     /// Certificate and key are not of one CA.
-    #[error("the certificate and the key in {} do not belong together: make a new CA with `harproxy ca new`", dir.display())]
+    #[error("the certificate and the key in {} do not belong together", dir.display())]
     Mismatch {
         /// The authority's folder.
         dir: PathBuf,
     },
     /// No client would accept what it signs.
-    #[error("the CA in {} expired on {expired}: make a new one with `harproxy ca new`", dir.display())]
+    #[error("the CA in {} expired on {expired}", dir.display())]
     Expired {
         /// The authority's folder.
         dir: PathBuf,

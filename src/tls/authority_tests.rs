@@ -139,7 +139,7 @@ fn a_new_ca_takes_the_place_of_the_old_one() {
 }
 
 #[test]
-fn half_a_pair_and_a_mixed_one_say_what_to_do() {
+fn half_a_pair_and_a_mixed_one_are_told_apart() {
     let dir = tempfile::tempdir().unwrap();
     let other = tempfile::tempdir().unwrap();
     Authority::load_or_create(dir.path()).unwrap();
@@ -147,11 +147,11 @@ fn half_a_pair_and_a_mixed_one_say_what_to_do() {
 
     fs::copy(other.path().join("ca.pem"), dir.path().join("ca.pem")).unwrap();
     let mixed = Authority::load_or_create(dir.path()).unwrap_err();
-    assert!(matches!(mixed, AuthorityError::Mismatch { .. }) && mixed.to_string().contains("harproxy ca new"));
+    assert!(matches!(mixed, AuthorityError::Mismatch { .. }));
 
     fs::write(dir.path().join("ca.pem"), "-----BEGIN CERTIFICATE-----\nMIIB").unwrap();
     let torn = Authority::load_or_create(dir.path()).unwrap_err();
-    assert!(matches!(torn, AuthorityError::Malformed { .. }) && torn.to_string().contains("harproxy ca new"));
+    assert!(matches!(torn, AuthorityError::Malformed { .. }));
 
     fs::remove_file(dir.path().join("ca.pem")).unwrap();
     let half = Authority::load_or_create(dir.path()).unwrap_err();
@@ -174,10 +174,7 @@ fn an_expired_ca_is_not_remade_behind_the_users_back() {
     let cert_pem = params.self_signed(&key).unwrap().pem();
     CaFiles::at(dir.path()).write(&Pair { cert_pem, key_pem: key.serialize_pem() }).unwrap();
     let error = Authority::load_or_create(dir.path()).unwrap_err();
-    assert!(
-        matches!(error, AuthorityError::Expired { .. }) && error.to_string().contains("harproxy ca new"),
-        "{error}"
-    );
+    assert!(matches!(error, AuthorityError::Expired { .. }) && error.to_string().contains("expired on"), "{error}");
 }
 
 #[cfg(unix)]
@@ -192,5 +189,5 @@ fn only_the_user_can_read_the_key() {
 
     fs::set_permissions(dir.join("ca-key.pem"), fs::Permissions::from_mode(0o644)).unwrap();
     let error = Authority::load_or_create(&dir).unwrap_err().to_string();
-    assert!(error.contains("0644") && error.contains("chmod 600"), "{error}");
+    assert!(error.contains("0644") && error.contains("can be read by others"), "{error}");
 }

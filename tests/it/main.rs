@@ -2,6 +2,7 @@
 
 mod architecture;
 mod bad_input;
+mod cli;
 mod node_hook;
 mod round_trip;
 mod support;

@@ -178,7 +178,8 @@ impl Drop for Server {
     }
 }
 
-fn finish(output: std::process::Output) -> Output {
+/// What a command said that a test has run by itself.
+pub fn finish(output: std::process::Output) -> Output {
     Output {
         status: code(output.status),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

@@ -1,0 +1,56 @@
+use super::*;
+
+fn io(kind: io::ErrorKind) -> io::Error {
+    io::Error::from(kind)
+}
+
+#[test]
+fn the_chain_says_each_thing_once_and_without_numbers() {
+    let source = io::Error::from_raw_os_error(2);
+    let error = har::Error::Io { doing: "reading", path: "a.har".into(), source };
+    let failure = Failure::from(record::Error::from(error));
+    assert_eq!(failure.to_string(), "reading a.har");
+    assert_eq!(causes(&failure), ["no such file or directory"]);
+}
+
+#[test]
+fn every_status_of_the_table() {
+    let addr = ([127, 0, 0, 1], 1).into();
+    let malformed = || har::Error::Malformed { path: "a".into(), line: None, reason: String::new() };
+    let read = || har::Error::Io { doing: "reading", path: "a".into(), source: io(io::ErrorKind::PermissionDenied) };
+    for (failure, status) in [
+        (Failure::from(plan::Error::Remote(addr)), 2),
+        (replay::Error::NoFixture { path: "a".into() }.into(), 2),
+        (replay::Error::Fixture(read()).into(), 2),
+        (record::Error::Fixture(malformed()).into(), 2),
+        (record::Error::Fixture(read()).into(), 3),
+        (record::Error::Locked { output: "a".into() }.into(), 3),
+        (PlanError { what: String::new(), reason: String::new() }.into(), 2),
+        (BindError::Listen { addr, source: io(io::ErrorKind::AddrInUse) }.into(), 3),
+        (Failure::Write { path: "a".into(), source: io(io::ErrorKind::StorageFull) }, 3),
+        (SpawnError::NotFound { program: "a".into() }.into(), 127),
+        (SpawnError::NotExecutable { program: "a".into(), source: io(io::ErrorKind::PermissionDenied) }.into(), 126),
+        (Failure::Cut(130), 130),
+    ] {
+        assert_eq!(failure.status(), status, "{failure}");
+        assert!(!failure.hint().is_empty());
+    }
+}
+
+#[test]
+fn a_hint_names_what_to_type() {
+    let missing = |path: &str| {
+        let source = io(io::ErrorKind::NotFound);
+        Failure::from(replay::Error::Fixture(har::Error::Io { doing: "reading", path: path.into(), source })).hint()
+    };
+    assert!(missing("hars").contains("`harproxy record -- CMD`"), "{}", missing("hars"));
+    assert!(missing("my hars/a.har").contains("-o 'my hars/a.har'"), "{}", missing("my hars/a.har"));
+    let bind = |kind| {
+        let addr = ([127, 0, 0, 1], 8899).into();
+        Failure::from(BindError::Listen { addr, source: io(kind) }).hint()
+    };
+    assert!(bind(io::ErrorKind::AddrInUse).contains("`-p 0`"));
+    assert!(bind(io::ErrorKind::PermissionDenied).contains("1024"));
+    let exposed = AuthorityError::Exposed { path: "/d/ca key.pem".into(), mode: 0o644 };
+    assert!(Failure::from(exposed).hint().contains("`chmod 600 '/d/ca key.pem'`"));
+}

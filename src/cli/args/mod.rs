@@ -1,0 +1,176 @@
+//! What was typed: the options of each command, parsed into types. Nothing here does I/O or looks further than one option;
+//! [`super::plan`] turns it into finished plans. Doc comments are the help.
+
+pub mod common;
+pub mod record;
+pub mod replay;
+pub mod values;
+mod variables;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, FromArgMatches, Parser, Subcommand};
+
+use super::ui::{Color, LogFormat};
+use crate::child::shell::Shell;
+use common::{AuthorityArgs, ListenArgs};
+use record::RecordArgs;
+use replay::ReplayArgs;
+use values::{choices, parse_glob};
+
+const EXAMPLES: &str = "\
+Every option of record and replay can also be given as a variable: --miss-status as HARPROXY_MISS_STATUS.
+
+Start here:
+  harproxy demo
+";
+
+/// Record the HTTP and HTTPS traffic of any program into HAR files, and replay it strictly.
+#[derive(Debug, Parser)]
+#[command(name = "harproxy", version, after_help = EXAMPLES, arg_required_else_help = true, max_term_width = 110)]
+#[command(disable_help_subcommand = true, subcommand_required = true, infer_long_args = false)]
+pub struct Cli {
+    /// How to talk.
+    #[command(flatten)]
+    pub talk: TalkArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// How harproxy talks; the same for every command.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub struct TalkArgs {
+    /// Print nothing but errors and what failed
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Log each request (-v), then everything (-vv); HARPROXY_LOG takes a finer filter
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet")]
+    pub verbose: u8,
+    /// When to use colour; `auto` is on a terminal, and honours NO_COLOR
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", value_parser = choices(Color::WORDS))]
+    pub color: Color,
+    /// The form of what goes to standard error, and of the line that says harproxy is ready
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text", value_parser = choices(LogFormat::WORDS))]
+    pub log_format: LogFormat,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Record what goes through the proxy into a fixture
+    Record(Box<RecordArgs>),
+    /// Serve fixtures back, strictly: what was not recorded fails the run
+    Replay(Box<ReplayArgs>),
+    /// Record and replay against an embedded HTTPS API, offline
+    Demo,
+    /// Print the variables that make a program use the proxy, as `-- CMD` would set them
+    Env(EnvArgs),
+    /// Say which of the URLs on standard input the globs match
+    Glob(GlobArgs),
+    /// The certificate authority: where it is, what it is, and what trusts it
+    Ca(CaArgs),
+}
+
+/// `harproxy glob`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  echo https://api.example.com/users | harproxy glob 'https://api.example.com/**'
+  echo https://api.example.com/health | harproxy glob --json '**' '!**/health'
+")]
+pub struct GlobArgs {
+    /// The globs, as `--glob` takes them; `!GLOB` excludes
+    #[arg(value_name = "GLOB", required = true, value_parser = parse_glob)]
+    pub globs: Vec<String>,
+    /// An object a line: `{"url":…,"match":true}` instead of `match` or `-`, a tab, and the URL
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `harproxy env`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  harproxy env
+  harproxy env --shell json
+  eval \"$(harproxy env)\"
+")]
+pub struct EnvArgs {
+    /// The language to print
+    #[arg(long, value_name = "SHELL", default_value = "sh", value_parser = choices(SHELLS))]
+    pub shell: Shell,
+    /// Where the proxy listens.
+    #[command(flatten)]
+    pub listen: ListenArgs,
+    /// Where the authority lives.
+    #[command(flatten)]
+    pub authority: AuthorityArgs,
+}
+
+/// The words of `--shell`.
+const SHELLS: &[(&str, &str, Shell)] = &[
+    ("sh", "bash, zsh, dash and their kin", Shell::Sh),
+    ("fish", "", Shell::Fish),
+    ("powershell", "", Shell::PowerShell),
+    ("dotenv", "a .env file", Shell::Dotenv),
+    ("json", "an object of names and values", Shell::Json),
+];
+
+/// `harproxy ca`.
+#[derive(Debug, Args)]
+#[command(arg_required_else_help = true, disable_help_subcommand = true)]
+#[command(after_help = "\
+Examples:
+  harproxy ca path
+  harproxy ca show
+  harproxy ca bundle > all-roots.pem
+")]
+pub struct CaArgs {
+    /// Where the authority lives.
+    #[command(flatten)]
+    pub authority: AuthorityArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: CaCommand,
+}
+
+/// The commands of `harproxy ca`.
+#[derive(Debug, Subcommand)]
+pub enum CaCommand {
+    /// Print the path of the CA certificate (PEM), which is made at first use
+    Path,
+    /// Print subject, validity, fingerprint and SPKI pin
+    Show,
+    /// Print the system's roots and the CA as one PEM file
+    Bundle {
+        /// Write it here instead of to standard output
+        #[arg(short, long, value_name = "FILE", id = "bundle_output")]
+        output: Option<PathBuf>,
+    },
+    /// Make a new authority; certificates of the old one are no longer trusted
+    New,
+}
+
+impl Cli {
+    /// Parses arguments (the program's name first) and the `HARPROXY_<OPTION>` variables.
+    ///
+    /// # Errors
+    /// clap's own, `--help` and `--version` among them.
+    pub fn parse_from(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+        let mut command = Cli::command();
+        let matches = command.try_get_matches_from_mut(args)?;
+        Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+    }
+
+    /// The whole grammar, variables included.
+    #[must_use]
+    pub fn command() -> clap::Command {
+        variables::attach(<Cli as clap::CommandFactory>::command())
+    }
+}
+
+#[cfg(test)]
+mod tests;

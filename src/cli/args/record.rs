@@ -1,0 +1,76 @@
+//! The options of `harproxy record`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::common::{AuthorityArgs, ProxyArgs, RunArgs, UpstreamArgs};
+use super::values::{Size, choices, parse_glob, parse_size};
+use crate::har::write::{ContentMode, JsonLayout};
+use crate::record::Update;
+
+/// Where a recording goes without `-o`.
+pub const DEFAULT_OUTPUT: &str = "hars/recorded.har";
+
+/// `harproxy record`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+Examples:
+  harproxy record -- curl -s http://localhost:8000/api/users
+  harproxy record --glob '**/api/**' -o hars/api.har -- ./run-the-tests.sh
+  harproxy record --glob 'https://api.example.com/**' --glob '!**/health' -- npm test
+  harproxy record --reverse API=http://localhost:8000 -- sh -c 'curl -s \"$HARPROXY_URL_API/users\"'
+")]
+pub struct RecordArgs {
+    /// The program to run through the proxy; without one, harproxy serves until it is interrupted
+    #[arg(last = true, value_name = "CMD")]
+    pub cmd: Vec<OsString>,
+    /// The fixture: `.har` has its payloads in a folder beside it, `.zip` is one archive
+    #[arg(short, long, value_name = "FILE", default_value = DEFAULT_OUTPUT)]
+    pub output: PathBuf,
+    /// Record URLs that match; `!GLOB` excludes; repeatable. Others pass through unrecorded [default: all but noise]
+    #[arg(short, long, value_name = "GLOB", value_parser = parse_glob, value_delimiter = '\n')]
+    pub glob: Vec<String>,
+    /// What becomes of payloads
+    #[arg(long, value_name = "WHERE", default_value = "attach", value_parser = choices(CONTENT))]
+    pub content: ContentMode,
+    /// What becomes of the entries of an existing fixture
+    #[arg(long, value_name = "HOW", default_value = "merge", value_parser = choices(UPDATE))]
+    pub update: Update,
+    /// How compact JSON payloads are stored
+    #[arg(long, value_name = "HOW", default_value = "indent", value_parser = choices(JSON_LAYOUT))]
+    pub json_layout: JsonLayout,
+    /// Store longer payloads truncated (10MB, 512KiB)
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub max_body: Option<Size>,
+    /// Options of both.
+    #[command(flatten)]
+    pub proxy: ProxyArgs,
+    /// Options of both.
+    #[command(flatten)]
+    pub upstream: UpstreamArgs,
+    /// Options of both.
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// Options of both.
+    #[command(flatten)]
+    pub authority: AuthorityArgs,
+}
+
+const CONTENT: &[(&str, &str, ContentMode)] = &[
+    ("attach", "files in a folder beside the HAR, or members of the archive", ContentMode::Attach),
+    ("embed", "inside the HAR", ContentMode::Embed),
+    ("omit", "dropped", ContentMode::Omit),
+];
+
+const UPDATE: &[(&str, &str, Update)] = &[
+    ("merge", "refresh what was seen and keep the rest", Update::Merge),
+    ("missing", "add only what is missing", Update::Missing),
+    ("replace", "keep only what was seen", Update::Replace),
+];
+
+const JSON_LAYOUT: &[(&str, &str, JsonLayout)] = &[
+    ("indent", "a member a line, for small diffs; replay sends them compact again", JsonLayout::Indent),
+    ("wire", "as they came", JsonLayout::Wire),
+];

@@ -1,0 +1,255 @@
+//! The small grammars of option values. Each error gives an example of what would do.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+
+use crate::http::NormalUrl;
+use crate::proxy::handler::{Origin, Scheme};
+use crate::proxy::server::{Credentials, Reverse};
+use crate::proxy::upstream::{Mapping, UpstreamProxy};
+use crate::replay::MissAnswer;
+use crate::urlglob::Globs;
+
+/// A parser for one of a few words: `(word, help, value)`.
+pub fn choices<T: Copy + Send + Sync + 'static>(
+    words: &'static [(&'static str, &'static str, T)],
+) -> impl TypedValueParser<Value = T> {
+    let possible = words.iter().map(|(word, help, _)| match help.is_empty() {
+        true => PossibleValue::new(*word),
+        false => PossibleValue::new(*word).help(*help),
+    });
+    PossibleValuesParser::new(possible).try_map(move |given| {
+        words.iter().find(|(word, ..)| *word == given).map(|(.., value)| *value).ok_or("not one of the words")
+    })
+}
+
+/// `--listen`: a port, or address and port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listen(pub SocketAddr);
+
+/// `8899`, `127.0.0.1:8899`, `[::1]:8899`, `localhost:0`.
+pub fn parse_listen(text: &str) -> Result<Listen, String> {
+    let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    if let Ok(port) = text.parse() {
+        return Ok(Listen(SocketAddr::new(loopback, port)));
+    }
+    if let Ok(addr) = text.parse() {
+        return Ok(Listen(addr));
+    }
+    match text.strip_prefix("localhost:").map(str::parse) {
+        Some(Ok(port)) => Ok(Listen(SocketAddr::new(loopback, port))),
+        _ => Err("expected an address and a port, such as `127.0.0.1:8899`, or a port alone, such as `8899`".into()),
+    }
+}
+
+/// `USER:PASS`.
+pub fn parse_auth(text: &str) -> Result<Credentials, String> {
+    match text.split_once(':') {
+        Some((user, password)) if !user.is_empty() && !user.contains('+') => {
+            Ok(Credentials { user: user.to_owned(), password: password.to_owned() })
+        }
+        Some((user, _)) if user.contains('+') => {
+            Err("the user name has no `+`: that is how clients name a session, as in `me+worker-1`".into())
+        }
+        _ => Err("expected a user name and a password, such as `me:secret`".into()),
+    }
+}
+
+/// `5s`, `200ms`, `1.5s`, `2m`, `1h`.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    const UNITS: &[(&str, f64)] =
+        &[("ms", 0.001), ("s", 1.0), ("m", 60.0), ("min", 60.0), ("h", 3600.0), ("d", 86400.0)];
+    let bad = || "expected a number with its unit, such as `5s`, `200ms` or `2m`".to_owned();
+    let seconds = quantity(text, UNITS).ok_or_else(bad)?;
+    Duration::try_from_secs_f64(seconds).map_err(|_| bad())
+}
+
+/// A number of bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size(pub u64);
+
+/// `4096`, `10MB` (10 000 000), `512KiB` (524 288).
+pub fn parse_size(text: &str) -> Result<Size, String> {
+    const KI: f64 = 1024.0;
+    const UNITS: &[(&str, f64)] = &[
+        ("", 1.0),
+        ("b", 1.0),
+        ("k", 1e3),
+        ("kb", 1e3),
+        ("kib", KI),
+        ("m", 1e6),
+        ("mb", 1e6),
+        ("mib", KI * KI),
+        ("g", 1e9),
+        ("gb", 1e9),
+        ("gib", KI * KI * KI),
+    ];
+    let bytes = quantity(text, UNITS).filter(|bytes| *bytes < 2f64.powi(63));
+    bytes.map(|bytes| Size(bytes as u64)).ok_or_else(|| "expected a size, such as `10MB`, `512KiB` or `4096`".into())
+}
+
+/// A decimal number times what its unit stands for; zero needs no unit.
+fn quantity(text: &str, units: &[(&str, f64)]) -> Option<f64> {
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let number: f64 = text.get(..end)?.parse().ok()?;
+    let unit = text.get(end..)?.trim_start().to_ascii_lowercase();
+    match units.iter().find(|(name, _)| *name == unit) {
+        Some((_, factor)) => Some(number * factor),
+        None if number == 0.0 && unit.is_empty() => Some(0.0),
+        None => None,
+    }
+}
+
+/// `501`, `abort`.
+pub fn parse_miss_status(text: &str) -> Result<MissAnswer, String> {
+    if text == "abort" {
+        return Ok(MissAnswer::Abort);
+    }
+    match text.parse() {
+        Ok(status @ 200..=599) => Ok(MissAnswer::Status(status)),
+        _ => Err("expected a status from 200 to 599, such as `404`, or `abort`".into()),
+    }
+}
+
+/// A glob that compiles; the text is kept, the list is compiled as a whole later.
+pub fn parse_glob(text: &str) -> Result<String, String> {
+    match Globs::new([text]) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(error.reason),
+    }
+}
+
+/// A header name, in lower case.
+pub fn parse_header_name(text: &str) -> Result<String, String> {
+    match ::http::HeaderName::from_str(text.trim()) {
+        Ok(name) => Ok(name.as_str().to_owned()),
+        Err(_) => Err("expected header names, such as `x-tenant,accept-language`".into()),
+    }
+}
+
+/// `A=B`.
+pub fn parse_same_host(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((a, b)) if !a.is_empty() && !b.is_empty() => Ok((a.to_owned(), b.to_owned())),
+        _ => Err("expected two origins, such as `https://staging.example.com=https://api.example.com`".into()),
+    }
+}
+
+/// `[NAME=][/PREFIX=]URL`.
+pub fn parse_reverse(text: &str) -> Result<Reverse, String> {
+    let (name, rest) = match text.split_once('=') {
+        Some((name, rest)) if is_name(name) => (Some(name.to_owned()), rest),
+        _ => (None, text),
+    };
+    let (prefix, url) = match rest.split_once('=') {
+        Some((prefix, url)) if prefix.starts_with('/') => (Some(prefix.trim_end_matches('/')), url),
+        _ => (None, rest),
+    };
+    let url = NormalUrl::parse(url).map_err(|_| {
+        "expected a URL, such as `https://api.example.com`, `billing=https://api.example.com/v2` or `/pay=https://pay.test`"
+            .to_owned()
+    })?;
+    if url.url().query().is_some() {
+        return Err("the URL of an origin has no `?`: requests bring their own query".into());
+    }
+    let origin = origin(&url).ok_or("the URL has no host")?;
+    Ok(Reverse {
+        name: name.unwrap_or_else(|| name_of_host(&origin.host)),
+        prefix: prefix.filter(|prefix| !prefix.is_empty()).map(str::to_owned),
+        base_path: url.url().path().trim_end_matches('/').to_owned(),
+        origin,
+    })
+}
+
+/// Whether this can stand in the name of a variable.
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+fn name_of_host(host: &str) -> String {
+    host.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect()
+}
+
+fn origin(url: &NormalUrl) -> Option<Origin> {
+    let scheme = if url.url().scheme() == "https" { Scheme::Https } else { Scheme::Http };
+    let host = url.url().host_str()?.trim_start_matches('[').trim_end_matches(']');
+    let port = url.url().port_or_known_default().unwrap_or(scheme.default_port());
+    Some(Origin { scheme, host: Arc::from(host), port })
+}
+
+/// `http://…`, `https://…`, `socks5://…`, `none`.
+pub fn parse_upstream_proxy(text: &str) -> Result<UpstreamProxy, String> {
+    if text == "none" {
+        return Ok(UpstreamProxy::Direct);
+    }
+    let known = ["http://", "https://", "socks5://", "socks5h://"].iter().any(|scheme| text.starts_with(scheme));
+    match ::url::Url::parse(text) {
+        Ok(url) if known && url.host_str().is_some_and(|host| !host.is_empty()) => {
+            Ok(UpstreamProxy::Url(text.to_owned()))
+        }
+        _ => Err("expected the URL of a proxy, such as `http://proxy.example.com:3128` or `socks5://127.0.0.1:1080`, or `none`"
+            .into()),
+    }
+}
+
+/// `HOST=FILE`.
+pub fn parse_client_cert(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((host, file)) if !host.is_empty() && !file.is_empty() => {
+            Ok((host.to_ascii_lowercase(), PathBuf::from(file)))
+        }
+        _ => Err("expected a host and a PEM file, such as `api.example.com=client.pem`".into()),
+    }
+}
+
+/// `HOST[:PORT]=ADDR[:PORT]`.
+pub fn parse_map(text: &str) -> Result<Mapping, String> {
+    let mapping = text.split_once('=').and_then(|(from, to)| {
+        let (host, port) = host_and_port(from)?;
+        let (to_host, to_port) = host_and_port(to)?;
+        Some(Mapping { host: host.to_ascii_lowercase(), port, to_host: to_host.to_owned(), to_port })
+    });
+    mapping.ok_or_else(|| "expected who to reach where, such as `api.example.com=127.0.0.1:8443`".into())
+}
+
+/// `HOST[:PORT]`, kept as typed.
+pub fn parse_bypass(text: &str) -> Result<String, String> {
+    match host_and_port(text) {
+        Some(_) => Ok(text.to_owned()),
+        None => Err("expected a host, such as `db.internal` or `localhost:5432`".into()),
+    }
+}
+
+/// A name or address (IPv6 in brackets, or bare without a port), and a port.
+fn host_and_port(text: &str) -> Option<(&str, Option<u16>)> {
+    if let Some(rest) = text.strip_prefix('[') {
+        let (host, rest) = rest.split_once(']')?;
+        let port = match rest.strip_prefix(':') {
+            Some(port) => Some(port.parse().ok()?),
+            None if rest.is_empty() => None,
+            None => return None,
+        };
+        return Some((host, port));
+    }
+    let (host, port) = match text.split_once(':') {
+        Some((_, rest)) if rest.contains(':') => (text.parse::<std::net::Ipv6Addr>().ok().map(|_| text)?, None),
+        Some((host, port)) => (host, Some(port.parse().ok()?)),
+        None => (text, None),
+    };
+    let well_formed = !host.is_empty() && !host.contains(['/', '=', '@', ' ', '?', '#']);
+    well_formed.then_some((host, port))
+}
+
+/// A report's file, whose ending says the format.
+pub fn parse_report(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    match path.extension() {
+        Some(ending) if ending == "json" => Ok(path),
+        _ => Err("expected a file that ends in `.json`, such as `report.json`".into()),
+    }
+}

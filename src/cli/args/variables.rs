@@ -1,0 +1,36 @@
+//! `HARPROXY_<OPTION>`: each option of `record` and `replay` by its long name, so that no option can be forgotten.
+
+use std::collections::BTreeSet;
+
+use clap::builder::FalseyValueParser;
+use clap::{Arg, ArgAction, Command};
+
+/// Gives every option that `record` or `replay` know its variable, wherever it appears. An empty variable is an unset one.
+pub(super) fn attach(command: Command) -> Command {
+    let known: BTreeSet<String> = ["record", "replay"]
+        .iter()
+        .filter_map(|name| command.find_subcommand(name))
+        .flat_map(|sub| sub.get_arguments().chain(command.get_arguments()))
+        .filter(|arg| arg.get_long().is_some())
+        .map(|arg| arg.get_id().to_string())
+        .collect();
+    attach_known(command, &known)
+}
+
+fn attach_known(command: Command, known: &BTreeSet<String>) -> Command {
+    command
+        .mut_args(|arg| if known.contains(arg.get_id().as_str()) { with_variable(arg) } else { arg })
+        .mut_subcommands(|sub| attach_known(sub, known))
+}
+
+fn with_variable(arg: Arg) -> Arg {
+    let Some(long) = arg.get_long() else { return arg };
+    let name = format!("HARPROXY_{}", long.replace('-', "_").to_uppercase());
+    if std::env::var_os(&name).is_none_or(|value| value.is_empty()) {
+        return arg;
+    }
+    let arg =
+        if matches!(arg.get_action(), ArgAction::SetTrue) { arg.value_parser(FalseyValueParser::new()) } else { arg };
+    // The values may be secrets (--auth), and the rule is told once, in the general help.
+    arg.env(name).hide_env(true)
+}

@@ -1,0 +1,189 @@
+//! The embedded API of `harproxy demo`: HTTPS on a free loopback port, with a certificate of its own authority that lives as
+//! long as the process. It has one of each thing worth recording, and answers the same whenever it is asked.
+
+use std::convert::Infallible;
+use std::io::{self, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use ::http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_rustls::TlsAcceptor;
+
+use crate::tls::provider::provider;
+
+/// The name that the API's certificate is for. It resolves nowhere: the demo maps it.
+pub const HOST: &str = "api.demo.test";
+
+/// Why the API can't be had.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No certificate.
+    #[error("making a certificate for {HOST}")]
+    Certificate(#[from] rcgen::Error),
+    /// A certificate that rustls refuses.
+    #[error("setting up TLS for {HOST}")]
+    Tls(#[from] rustls::Error),
+    /// No port.
+    #[error("opening a port for {HOST}")]
+    Listen(#[from] io::Error),
+}
+
+/// A running API; stopping it closes every connection.
+pub struct Api {
+    addr: SocketAddr,
+    root: String,
+    task: JoinHandle<()>,
+}
+
+impl Api {
+    /// Starts it on a free port.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn start() -> Result<Api, Error> {
+        let (root, config) = certify()?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let addr = listener.local_addr()?;
+        let task = tokio::spawn(accept(listener, TlsAcceptor::from(Arc::new(config))));
+        Ok(Api { addr, root, task })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// The root to trust, PEM.
+    #[must_use]
+    pub fn root(&self) -> &str {
+        &self.root
+    }
+
+    /// Stops it; the port is closed when this returns.
+    pub async fn stop(self) {
+        self.task.abort();
+        let _ = self.task.await;
+    }
+}
+
+/// A root of its own and a server configuration with a leaf that it signed.
+fn certify() -> Result<(String, rustls::ServerConfig), Error> {
+    let mut root = CertificateParams::new(Vec::new())?;
+    root.distinguished_name.push(DnType::CommonName, "harproxy demo root");
+    root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    root.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    let root_key = KeyPair::generate()?;
+    let root_pem = root.self_signed(&root_key)?.pem();
+
+    let key = KeyPair::generate()?;
+    let leaf = CertificateParams::new(vec![HOST.to_owned()])?.signed_by(&key, &Issuer::new(root, root_key))?;
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let mut config = rustls::ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(vec![leaf.der().clone()], key)?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok((root_pem, config))
+}
+
+async fn accept(listener: TcpListener, tls: TlsAcceptor) {
+    // Dropped with this task, which ends the connections too.
+    let mut connections = JoinSet::new();
+    while let Ok((tcp, _)) = listener.accept().await {
+        connections.spawn(serve(tcp, tls.clone()));
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+async fn serve(tcp: TcpStream, tls: TlsAcceptor) {
+    if let Ok(tls) = tls.accept(tcp).await {
+        let mut server = auto::Builder::new(TokioExecutor::new());
+        server.http1().auto_date_header(false);
+        server.http2().auto_date_header(false);
+        // A client that breaks off is its own affair.
+        let _ = server.serve_connection(TokioIo::new(tls), service_fn(respond)).await;
+    }
+}
+
+async fn respond(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    Ok(answer(&head.method, head.uri.path(), head.uri.query(), &head.headers, &body))
+}
+
+fn answer(method: &Method, path: &str, query: Option<&str>, headers: &HeaderMap, body: &[u8]) -> Response<Full<Bytes>> {
+    match (method.as_str(), path, query) {
+        ("GET", "/health", _) => json_answer(StatusCode::OK, &json!({"ok": true})),
+        ("GET", "/api/users", page) => json_answer(StatusCode::OK, &users(page.unwrap_or("page=1"))),
+        ("POST", "/api/orders", _) => order(body),
+        ("GET", "/api/orders/latest", _) => moved("/api/orders/2"),
+        ("GET", "/api/orders/2", _) => json_answer(StatusCode::OK, &json!({"id": 2, "item": "cake", "state": "sent"})),
+        ("GET", "/api/report", _) => report(headers),
+        ("GET", "/api/logo.png", _) => typed(StatusCode::OK, "image/png", LOGO),
+        _ => json_answer(StatusCode::NOT_FOUND, &json!({"error": "there is no such thing here"})),
+    }
+}
+
+fn users(page: &str) -> Value {
+    let names = if page == "page=1" { ["Ada", "Grace"] } else { ["Barbara", "Frances"] };
+    json!({"users": names, "next": if page == "page=1" { json!("/api/users?page=2") } else { Value::Null }})
+}
+
+fn order(body: &[u8]) -> Response<Full<Bytes>> {
+    let order: Value = serde_json::from_slice(body).unwrap_or_default();
+    let id = if order["item"] == "tea" { 1 } else { 2 };
+    json_answer(StatusCode::CREATED, &json!({"id": id, "item": order["item"], "state": "new"}))
+}
+
+fn moved(to: &'static str) -> Response<Full<Bytes>> {
+    let mut response = typed(StatusCode::FOUND, "text/plain", b"over there\n");
+    response.headers_mut().insert(header::LOCATION, ::http::HeaderValue::from_static(to));
+    response
+}
+
+/// Rows that compress well, as gzip when the client takes it.
+fn report(headers: &HeaderMap) -> Response<Full<Bytes>> {
+    let rows: Vec<Value> =
+        (1..=200).map(|day| json!({"day": day, "visits": day * 37 % 101, "region": "north"})).collect();
+    let plain = json!({"rows": rows}).to_string();
+    let gzip = headers.get(header::ACCEPT_ENCODING).is_some_and(|v| v.to_str().is_ok_and(|v| v.contains("gzip")));
+    let packed = gzip.then(|| {
+        let mut coder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        coder.write_all(plain.as_bytes()).and_then(|()| coder.finish())
+    });
+    let Some(Ok(packed)) = packed else { return typed(StatusCode::OK, "application/json", plain.as_bytes()) };
+    let mut response = typed(StatusCode::OK, "application/json", &packed);
+    response.headers_mut().insert(header::CONTENT_ENCODING, ::http::HeaderValue::from_static("gzip"));
+    response.headers_mut().insert(header::VARY, ::http::HeaderValue::from_static("accept-encoding"));
+    response
+}
+
+fn json_answer(status: StatusCode, value: &Value) -> Response<Full<Bytes>> {
+    typed(status, "application/json", format!("{value}\n").as_bytes())
+}
+
+fn typed(status: StatusCode, media_type: &'static str, body: &[u8]) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::copy_from_slice(body)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, ::http::HeaderValue::from_static(media_type));
+    response
+}
+
+/// One grey pixel.
+const LOGO: &[u8] = &[
+    0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a, 0, 0, 0, 13, 0x49, 0x48, 0x44, 0x52, 0, 0, 0, 1, 0, 0, 0, 1, 8, 0,
+    0, 0, 0, 0x3a, 0x7e, 0x9b, 0x55, 0, 0, 0, 10, 0x49, 0x44, 0x41, 0x54, 0x78, 0x9c, 0x63, 0x68, 0, 0, 0, 0x82, 0,
+    0x81, 0x77, 0xcd, 0x72, 0xb6, 0, 0, 0, 0, 0x49, 0x45, 0x4e, 0x44, 0xae, 0x42, 0x60, 0x82,
+];

@@ -1,0 +1,35 @@
+//! `harproxy glob`: which of the URLs on standard input the globs match.
+
+use std::io::BufRead;
+
+use serde_json::json;
+
+use crate::cli::advice::Failure;
+use crate::cli::args::GlobArgs;
+use crate::cli::plan;
+use crate::cli::ui::Ui;
+use crate::urlglob::Globs;
+use crate::verdict::exit;
+
+/// Runs the command: a line out for each line in, with nothing taken from it but its end.
+///
+/// # Errors
+/// [`Failure`].
+pub fn run(args: &GlobArgs, ui: &Ui) -> Result<u8, Failure> {
+    let globs = Globs::new(&args.globs).map_err(plan::Error::Glob)?;
+    let mut input = std::io::stdin().lock();
+    let mut line = Vec::new();
+    while input.read_until(b'\n', &mut line).map_err(Failure::Input)? > 0 {
+        let url = String::from_utf8_lossy(line.strip_suffix(b"\n").unwrap_or(&line));
+        let url = url.strip_suffix('\r').unwrap_or(&url);
+        let matches = globs.matches(url);
+        let answer = match (args.json, matches) {
+            (true, _) => json!({"url": url, "match": matches}).to_string(),
+            (false, true) => format!("match\t{url}"),
+            (false, false) => format!("-\t{url}"),
+        };
+        ui.data(&format!("{answer}\n")).map_err(Failure::Output)?;
+        line.clear();
+    }
+    Ok(exit::HELD)
+}

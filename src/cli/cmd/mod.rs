@@ -1,0 +1,8 @@
+//! One file a command.
+
+pub mod ca;
+pub mod demo;
+pub mod env;
+pub mod glob;
+pub mod record;
+pub mod replay;

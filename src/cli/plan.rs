@@ -1,0 +1,273 @@
+//! From what was typed to finished plans: everything that can be wrong with a command line is found here, before a port is
+//! opened or a file is touched.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::args::common::{AuthorityArgs, ListenArgs, ProxyArgs, RunArgs, UpstreamArgs};
+use super::args::record::RecordArgs;
+use super::args::replay::{DEFAULT_FIXTURES, MatchingArgs, ReplayArgs};
+use crate::matching::Options;
+use crate::proxy::ProxyPlan;
+use crate::proxy::server::{Credentials, Reverse};
+use crate::proxy::upstream::UpstreamPlan;
+use crate::record::RecordPlan;
+use crate::replay::ReplayPlan;
+use crate::tls::authority::Authority;
+use crate::urlglob::{GlobError, Globs};
+use crate::verdict::{FailOn, FailOnError};
+
+/// The port without `--listen` and without CMD.
+pub const DEFAULT_PORT: u16 = 8899;
+
+/// What is wrong with a command line beyond the form of one value.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A glob that is not one.
+    #[error(transparent)]
+    Glob(#[from] GlobError),
+    /// Others could use the proxy.
+    #[error("listening on {0} would let others use the proxy")]
+    Remote(SocketAddr),
+    /// Two reverse origins under one name or prefix.
+    #[error("two --reverse origins are {what}")]
+    Twice {
+        /// "named `API`", "under `/pay`".
+        what: String,
+    },
+    /// `--tls` alone.
+    #[error("--tls is about --reverse, which is not there")]
+    TlsWithoutReverse,
+    /// Nowhere to keep the authority.
+    #[error(
+        "looking for the user's data folder, where the certificate authority lives: neither HOME nor XDG_DATA_HOME is set"
+    )]
+    NoDataFolder,
+    /// `--fail-on` has a word that is no kind.
+    #[error("reading --fail-on `{list}`")]
+    FailOn {
+        /// The list as typed.
+        list: String,
+        /// What is wrong with it.
+        source: FailOnError,
+    },
+}
+
+/// The run around a recording or a replay.
+#[derive(Clone, Debug)]
+pub struct RunPlan {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Who may use the proxy.
+    pub auth: Option<Credentials>,
+    /// Origins to listen as.
+    pub reverse: Vec<Reverse>,
+    /// Whether those speak TLS.
+    pub reverse_tls: bool,
+    /// `--head-timeout`.
+    pub head_timeout: Duration,
+    /// `--idle-timeout`.
+    pub idle_timeout: Duration,
+    /// Where the authority lives.
+    pub ca_dir: PathBuf,
+    /// `--ready-file`.
+    pub ready_file: Option<PathBuf>,
+    /// `--report`.
+    pub reports: Vec<PathBuf>,
+    /// `--grace`.
+    pub grace: Duration,
+    /// Hosts that CMD reaches without the proxy.
+    pub bypass: Vec<String>,
+    /// The program and its arguments; empty without CMD.
+    pub cmd: Vec<OsString>,
+}
+
+/// Everything about one `harproxy record`.
+#[derive(Clone, Debug)]
+pub struct Recording {
+    /// What to record.
+    pub record: RecordPlan,
+    /// The way out.
+    pub upstream: UpstreamPlan,
+    /// The run around it.
+    pub run: RunPlan,
+}
+
+/// Everything about one `harproxy replay`.
+#[derive(Clone, Debug)]
+pub struct Replaying {
+    /// What to replay.
+    pub replay: ReplayPlan,
+    /// The run around it.
+    pub run: RunPlan,
+}
+
+impl Recording {
+    /// Settles a recording.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn new(args: RecordArgs) -> Result<Self, Error> {
+        let record = RecordPlan {
+            output: args.output,
+            scope: Globs::new(&args.glob)?,
+            content: args.content,
+            update: args.update,
+            max_body: args.max_body.map(|size| size.0),
+            json_layout: args.json_layout,
+        };
+        let upstream = upstream(&args.upstream)?;
+        let run = RunPlan::new(args.proxy, &args.upstream, args.run, &args.authority, args.cmd)?;
+        Ok(Recording { record, upstream, run })
+    }
+}
+
+impl Replaying {
+    /// Settles a replay.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn new(args: ReplayArgs) -> Result<Self, Error> {
+        let with_cmd = !args.cmd.is_empty();
+        let fixtures = if args.fixtures.is_empty() { vec![DEFAULT_FIXTURES.into()] } else { args.fixtures };
+        let replay = ReplayPlan {
+            fixtures,
+            scope: if args.glob.is_empty() { None } else { Some(Globs::new(&args.glob)?) },
+            with_cmd,
+            matching: matching(args.matching),
+            local: !args.no_local,
+            miss: args.miss_status,
+            mark: !args.no_mark,
+            clock: args.clock,
+            fail_on: fail_on(args.fail_on.as_deref(), with_cmd)?,
+            connect_timeout: args.upstream.connect_timeout,
+            idle_timeout: args.upstream.idle_timeout,
+        };
+        let run = RunPlan::new(args.proxy, &args.upstream, args.run, &args.authority, args.cmd)?;
+        Ok(Replaying { replay, run })
+    }
+}
+
+impl RunPlan {
+    fn new(
+        proxy: ProxyArgs,
+        upstream: &UpstreamArgs,
+        run: RunArgs,
+        authority: &AuthorityArgs,
+        cmd: Vec<OsString>,
+    ) -> Result<Self, Error> {
+        let listen = listen(&proxy.listen, !cmd.is_empty());
+        if !listen.ip().is_loopback() && proxy.listen.auth.is_none() && !proxy.allow_remote {
+            return Err(Error::Remote(listen));
+        }
+        if proxy.tls && proxy.reverse.is_empty() {
+            return Err(Error::TlsWithoutReverse);
+        }
+        each_once(&proxy.reverse)?;
+        Ok(RunPlan {
+            listen,
+            auth: proxy.listen.auth,
+            reverse: proxy.reverse,
+            reverse_tls: proxy.tls,
+            head_timeout: proxy.head_timeout,
+            idle_timeout: upstream.idle_timeout,
+            ca_dir: ca_dir(authority)?,
+            ready_file: run.ready_file,
+            reports: run.report,
+            grace: run.grace,
+            bypass: proxy.listen.bypass,
+            cmd,
+        })
+    }
+
+    /// The plan of the engine.
+    #[must_use]
+    pub fn proxy(&self, authority: Arc<Authority>) -> ProxyPlan {
+        ProxyPlan {
+            listen: self.listen,
+            reverse: self.reverse.clone(),
+            reverse_tls: self.reverse_tls,
+            auth: self.auth.clone(),
+            authority,
+            head_timeout: self.head_timeout,
+            idle_timeout: self.idle_timeout,
+        }
+    }
+}
+
+/// Where to listen: as typed, else the well-known port, else (CMD is told) any.
+#[must_use]
+pub fn listen(args: &ListenArgs, with_cmd: bool) -> SocketAddr {
+    let port = if with_cmd { 0 } else { DEFAULT_PORT };
+    args.listen.map_or(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port), |listen| listen.0)
+}
+
+/// `--ca-dir`, else the user's data folder; absolute, since CMD and `--ready-file` are told files in it.
+///
+/// # Errors
+/// [`Error::NoDataFolder`].
+pub fn ca_dir(args: &AuthorityArgs) -> Result<PathBuf, Error> {
+    let dir = args.ca_dir.clone().or_else(Authority::default_dir).ok_or(Error::NoDataFolder)?;
+    Ok(absolute(&dir))
+}
+
+/// The path from the root; as given when the working directory is gone.
+#[must_use]
+pub fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+fn upstream(args: &UpstreamArgs) -> Result<UpstreamPlan, Error> {
+    Ok(UpstreamPlan {
+        proxy: args.upstream_proxy.clone().unwrap_or_default(),
+        extra_roots: args.upstream_ca.clone(),
+        client_certs: args.client_cert.clone(),
+        insecure: if args.insecure.is_empty() { None } else { Some(Globs::new(&args.insecure)?) },
+        map: args.map.clone(),
+        connect_timeout: args.connect_timeout,
+        idle_timeout: args.idle_timeout,
+    })
+}
+
+fn matching(args: MatchingArgs) -> Options {
+    Options {
+        repeat: args.repeat,
+        redirects: args.redirects,
+        match_body: args.match_body,
+        match_headers: args.match_header,
+        ignore_query: args.ignore_query,
+        ignore_body: args.ignore_body,
+        same_host: args.same_host,
+        score_all_headers: args.score_all_headers,
+        missing_body: args.missing_body,
+    }
+}
+
+fn fail_on(list: Option<&str>, with_cmd: bool) -> Result<FailOn, Error> {
+    match list {
+        None => Ok(FailOn::standard(with_cmd)),
+        Some(list) => FailOn::parse(list, with_cmd).map_err(|source| Error::FailOn { list: list.to_owned(), source }),
+    }
+}
+
+fn each_once(reverse: &[Reverse]) -> Result<(), Error> {
+    let (mut names, mut prefixes) = (BTreeSet::new(), BTreeSet::new());
+    for origin in reverse {
+        if !names.insert(&origin.name) {
+            return Err(Error::Twice { what: format!("named `{}`", origin.name) });
+        }
+        if let Some(prefix) = &origin.prefix
+            && !prefixes.insert(prefix)
+        {
+            return Err(Error::Twice { what: format!("under `{prefix}`") });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

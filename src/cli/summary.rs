@@ -1,0 +1,165 @@
+//! The end of a recording, for a person: who was asked what, what became of the fixture, and the next two lines to type.
+
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+
+use super::args::replay::DEFAULT_FIXTURES;
+use super::{quote, ui};
+use crate::har::write::ContentMode;
+use crate::record::{HostLine, Outcome};
+
+/// More hosts than this are summed up in one line.
+const SHOWN: usize = 20;
+/// Without a terminal there is no width to fit.
+const WIDTH: u16 = 100;
+
+/// The table of hosts, fitted to the terminal; empty without hosts.
+#[must_use]
+pub fn table(hosts: &[HostLine]) -> String {
+    if hosts.is_empty() {
+        return String::new();
+    }
+    let width = terminal_size::terminal_size_of(std::io::stderr()).map_or(WIDTH, |(width, _)| width.0);
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+    table.set_header(["host", "requests", "recorded", "passed"]);
+    for line in shown(hosts) {
+        table.add_row([line.host, line.requests.to_string(), line.recorded.to_string(), line.passed.to_string()]);
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    let mut text = String::new();
+    for line in table.lines() {
+        let _ = writeln!(text, " {}", line.trim_end());
+    }
+    text
+}
+
+fn shown(hosts: &[HostLine]) -> Vec<HostLine> {
+    if hosts.len() <= SHOWN {
+        return hosts.to_vec();
+    }
+    let (first, rest) = hosts.split_at(SHOWN - 1);
+    let sum = |count: fn(&HostLine) -> u64| rest.iter().map(count).sum();
+    let others = HostLine {
+        host: format!("and {} more", rest.len()),
+        requests: sum(|line| line.requests),
+        recorded: sum(|line| line.recorded),
+        passed: sum(|line| line.passed),
+    };
+    first.iter().cloned().chain([others]).collect()
+}
+
+/// One sentence on what became of the fixture.
+#[must_use]
+pub fn change(outcome: &Outcome, output: &Path) -> String {
+    let path = output.display();
+    if !outcome.written {
+        let held = match &outcome.held {
+            Some(journal) => format!("; what was recorded is kept in {}", journal.display()),
+            None => String::new(),
+        };
+        return match output.exists() {
+            true => format!("{path} stays as it is{held}"),
+            false => format!("{path} was not written{held}"),
+        };
+    }
+    let parts = [
+        (outcome.added, "added"),
+        (outcome.changed, "changed"),
+        (outcome.unchanged, "unchanged"),
+        (outcome.not_seen, "not seen"),
+    ];
+    let parts: Vec<String> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+    let mut text = format!("{path}: {}", parts.join(", "));
+    if outcome.unanswered > 0 {
+        let _ = write!(text, "; {} left out, whose client went away before the answer", outcome.unanswered);
+    }
+    if outcome.replaced_held {
+        text.push_str("; it takes the place of a recording that was held");
+    }
+    text
+}
+
+/// The next two lines to type: put the fixture under version control, and replay it with the same CMD.
+#[must_use]
+pub fn next(output: &Path, content: ContentMode, cmd: &[OsString]) -> String {
+    let mut add = format!("git add {}", quote::path(output));
+    let payloads = output.with_extension("");
+    if content == ContentMode::Attach && payloads != *output && payloads.is_dir() {
+        let _ = write!(add, " {}", quote::path(&payloads));
+    }
+    let mut replay = "harproxy replay".to_owned();
+    if !found_by_default(output) {
+        let _ = write!(replay, " {}", quote::path(output));
+    }
+    if !cmd.is_empty() {
+        let _ = write!(replay, " -- {}", quote::words(cmd));
+    }
+    format!("  {}\n  {}\n", ui::help(add), ui::help(replay))
+}
+
+/// Whether `harproxy replay` alone looks there.
+fn found_by_default(output: &Path) -> bool {
+    output.strip_prefix(".").unwrap_or(output).starts_with(DEFAULT_FIXTURES)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plain(text: &str) -> String {
+        anstream::adapter::strip_str(text).to_string()
+    }
+
+    fn line(host: &str) -> HostLine {
+        HostLine { host: host.into(), requests: 3, recorded: 2, passed: 1 }
+    }
+
+    #[test]
+    fn numbers_stand_under_their_headings() {
+        let table = table(&[line("api.test"), line("cdn.test:8443")]);
+        let lines: Vec<&str> = table.lines().collect();
+        assert_eq!(lines.len(), 3, "{table}");
+        for (heading, number) in [("requests", "3"), ("recorded", "2"), ("passed", "1")] {
+            let end = lines[0].find(heading).unwrap() + heading.len();
+            assert_eq!(lines[1].get(end - 1..end), Some(number), "{table}");
+        }
+        assert!(lines[2].contains("cdn.test:8443"));
+    }
+
+    #[test]
+    fn many_hosts_are_summed_up() {
+        let hosts: Vec<HostLine> = (0..50).map(|n| line(&format!("h{n}.test"))).collect();
+        let shown = shown(&hosts);
+        assert_eq!(shown.len(), SHOWN);
+        assert_eq!(shown.iter().map(|line| line.requests).sum::<u64>(), 150);
+        assert_eq!(shown[SHOWN - 1].host, "and 31 more");
+    }
+
+    #[test]
+    fn the_next_lines_can_be_pasted() {
+        let cmd = ["npm".into(), "run".into(), "it's".into()];
+        let next = |output: &str, cmd: &[OsString]| plain(&super::next(Path::new(output), ContentMode::Attach, cmd));
+        assert_eq!(next("hars/api.har", &cmd), "  git add hars/api.har\n  harproxy replay -- npm run 'it'\\''s'\n");
+        assert_eq!(next("./hars/a/b.zip", &[]), "  git add ./hars/a/b.zip\n  harproxy replay\n");
+        assert_eq!(
+            next("my fixtures/a.har", &cmd[..1]),
+            "  git add 'my fixtures/a.har'\n  harproxy replay 'my fixtures/a.har' -- npm\n"
+        );
+    }
+
+    #[test]
+    fn the_payload_folder_is_added_when_it_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("a")).unwrap();
+        let output = dir.path().join("a.har");
+        let (with, without) = (next(&output, ContentMode::Attach, &[]), next(&output, ContentMode::Embed, &[]));
+        assert!(plain(&with).contains(&format!("git add {0}/a.har {0}/a\n", dir.path().display())), "{with}");
+        assert!(plain(&without).contains(&format!("git add {0}/a.har\n", dir.path().display())), "{without}");
+    }
+}

@@ -1,0 +1,162 @@
+//! The one place that writes to the terminal. Data goes to standard output, everything else to standard error, as text or,
+//! with `--log-format json`, as one JSON object a line. A reader that goes away is no error.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+
+use anstyle::{AnsiColor, Style};
+use serde_json::{Map, Value};
+
+/// `--color`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Color {
+    /// On a terminal, unless NO_COLOR says otherwise.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl Color {
+    /// The words of the option.
+    pub const WORDS: &[(&str, &str, Color)] =
+        &[("auto", "", Color::Auto), ("always", "", Color::Always), ("never", "", Color::Never)];
+}
+
+/// `--log-format`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One object a line.
+    Json,
+}
+
+impl LogFormat {
+    /// The words of the option.
+    pub const WORDS: &[(&str, &str, LogFormat)] =
+        &[("text", "for people", LogFormat::Text), ("json", "one object a line", LogFormat::Json)];
+}
+
+/// How to talk to whoever started us.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ui {
+    /// Only errors, and what failed.
+    pub quiet: bool,
+    /// The form of messages.
+    pub format: LogFormat,
+}
+
+impl Ui {
+    /// Sets the colours of the process and how to talk.
+    #[must_use]
+    pub fn new(quiet: bool, format: LogFormat, color: Color) -> Ui {
+        match color {
+            Color::Auto => anstream::ColorChoice::Auto,
+            Color::Always => anstream::ColorChoice::Always,
+            Color::Never => anstream::ColorChoice::Never,
+        }
+        .write_global();
+        Ui { quiet, format }
+    }
+
+    /// Data, on standard output, exactly as given.
+    ///
+    /// # Errors
+    /// When it can't be written; a reader that went away is none.
+    pub fn data(&self, text: &str) -> io::Result<()> {
+        let mut out = anstream::stdout().lock();
+        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            result => result,
+        }
+    }
+
+    /// Something good to know; `--quiet` leaves it out.
+    pub fn note(&self, event: &str, text: &str) {
+        if !self.quiet {
+            self.say(event, text, Map::new());
+        }
+    }
+
+    /// Something that must be seen.
+    pub fn alert(&self, event: &str, text: &str) {
+        self.say(event, text, Map::new());
+    }
+
+    /// A message with machine-readable members, which stand in JSON alone.
+    pub fn say(&self, event: &str, text: &str, members: Map<String, Value>) {
+        let mut err = anstream::stderr().lock();
+        let text = text.trim_end_matches('\n');
+        // Whoever closed our standard error does not want to hear from us.
+        let _ = match self.format {
+            LogFormat::Text => writeln!(err, "{text}"),
+            LogFormat::Json => writeln!(err, "{}", json_line(event, text, members)),
+        };
+    }
+}
+
+fn json_line(event: &str, text: &str, members: Map<String, Value>) -> Value {
+    let mut line = Map::new();
+    line.insert("event".into(), event.into());
+    line.insert("message".into(), anstream::adapter::strip_str(text).to_string().into());
+    line.extend(members);
+    Value::Object(line)
+}
+
+/// `text` in a style; the streams take the codes out again where they are not wanted.
+fn paint(style: Style, text: impl Display) -> String {
+    format!("{style}{text}{style:#}")
+}
+
+/// A headline, or a word that matters.
+#[must_use]
+pub fn strong(text: impl Display) -> String {
+    paint(Style::new().bold(), text)
+}
+
+/// Something beside the point.
+#[must_use]
+pub fn faint(text: impl Display) -> String {
+    paint(Style::new().dimmed(), text)
+}
+
+/// What went well.
+#[must_use]
+pub fn good(text: impl Display) -> String {
+    paint(AnsiColor::Green.on_default().bold(), text)
+}
+
+/// What failed.
+#[must_use]
+pub fn bad(text: impl Display) -> String {
+    paint(AnsiColor::Red.on_default().bold(), text)
+}
+
+/// What may matter.
+#[must_use]
+pub fn caution(text: impl Display) -> String {
+    paint(AnsiColor::Yellow.on_default().bold(), text)
+}
+
+/// What helps: a hint, or a command to type.
+#[must_use]
+pub fn help(text: impl Display) -> String {
+    paint(AnsiColor::Cyan.on_default(), text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_json_line_holds_the_text_without_colours_and_the_members() {
+        let mut members = Map::new();
+        members.insert("status".into(), 2.into());
+        let line = json_line("error", &format!("{}: no", bad("error")), members).to_string();
+        assert_eq!(line, r#"{"event":"error","message":"error: no","status":2}"#);
+    }
+}

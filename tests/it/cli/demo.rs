@@ -1,0 +1,49 @@
+//! `harproxy demo`: the README's first command.
+
+use crate::support::sandbox::Sandbox;
+
+#[test]
+fn the_demo_runs_twice_in_a_row_and_shows_its_one_miss() {
+    let sandbox = Sandbox::new();
+    let mut fixtures = Vec::new();
+    for _ in 0..2 {
+        let output = sandbox.run(["demo"]).expect(0);
+        for text in [
+            "https://api.demo.test",
+            "hars/demo.har",
+            "8 of 8 answers",
+            "/api/users?page=3",
+            "501",
+            "`page`",
+            "passed, not recorded",
+        ] {
+            assert!(output.stdout.contains(text), "{text}\n{}", output.stdout);
+        }
+        assert!(output.stdout.lines().count() <= 45, "{}", output.stdout);
+        fixtures.push(sandbox.read("hars/demo.har"));
+    }
+    assert_eq!(fixtures[0], fixtures[1], "recording the same behaviour twice changes no byte");
+    let har = sandbox.har("hars/demo.har");
+    let entries = har["log"]["entries"].as_array().unwrap();
+    assert_eq!(entries.len(), 8);
+    for entry in entries {
+        assert!(entry["request"]["url"].as_str().unwrap().starts_with("https://api.demo.test/api/"), "{entry}");
+    }
+    assert!(!sandbox.join("data").exists(), "the user's authority is not touched");
+}
+
+#[test]
+fn the_demo_finds_a_place_when_the_folder_can_not_be_written() {
+    let sandbox = Sandbox::new();
+    sandbox.write("hars", "a file stands in the way");
+    let output = sandbox.run(["demo"]).expect(0);
+    assert!(output.stdout.contains("demo.har") && !output.stdout.contains(" hars/demo.har"), "{}", output.stdout);
+}
+
+#[test]
+fn the_demo_goes_past_the_users_own_proxy() {
+    let sandbox = Sandbox::new();
+    let mut command = sandbox.command(["demo"]);
+    command.env("HTTPS_PROXY", "http://127.0.0.1:9").env("ALL_PROXY", "http://127.0.0.1:9");
+    crate::support::sandbox::finish(command.output().unwrap()).expect(0);
+}

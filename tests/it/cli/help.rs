@@ -1,0 +1,97 @@
+//! The help: it names what is there, and its examples run.
+
+use std::os::unix::fs::PermissionsExt;
+
+use super::Stage;
+use crate::support::sandbox::{Sandbox, finish};
+
+/// The commands in the help, by name.
+fn commands(sandbox: &Sandbox) -> Vec<String> {
+    let help = sandbox.run(["--help"]).expect(0).stdout;
+    let list = help.split_once("Commands:\n").unwrap().1.split_once("\n\n").unwrap().0;
+    list.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_command_in_the_help_is_there_and_no_other() {
+    let sandbox = Sandbox::new();
+    let commands = commands(&sandbox);
+    assert_eq!(commands, ["record", "replay", "demo", "env", "glob", "ca"]);
+    for command in &commands {
+        let help = sandbox.run([command.as_str(), "--help"]).expect(0);
+        assert!(help.stdout.contains("Usage: harproxy"), "{}", help.stdout);
+        assert_eq!(help.stderr, "");
+        assert_eq!(sandbox.run([command.as_str(), "-h"]).expect(0).stderr, "");
+    }
+    sandbox.run(["doctor"]).expect(2).says("doctor");
+    assert!(sandbox.run(["--version"]).expect(0).stdout.starts_with("harproxy 0."));
+}
+
+/// The examples of a command, a line each.
+fn examples(sandbox: &Sandbox, command: &str) -> Vec<String> {
+    let help = sandbox.run([command, "--help"]).expect(0).stdout;
+    let Some((_, examples)) = help.split_once("Examples:\n") else { panic!("{command} has no examples") };
+    examples.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect()
+}
+
+/// Runs a line as a person would: in a shell, with harproxy and a project's tests at hand, and the hosts of the examples
+/// answered by the origin.
+fn type_in(stage: &Stage, line: &str) -> crate::support::sandbox::Output {
+    let origin = &stage.origin;
+    let tests = "#!/bin/sh\nexec curl -sSk http://localhost:8000/api/users https://api.example.com/users\n";
+    for script in ["bin/npm", "run-the-tests.sh"] {
+        let file = stage.sandbox.write(script, tests);
+        std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let harproxy = std::path::Path::new(env!("CARGO_BIN_EXE_harproxy")).parent().unwrap();
+    let own = [harproxy.to_owned(), stage.sandbox.join("bin")];
+    let path = std::env::var_os("PATH").unwrap();
+    let path = std::env::join_paths(own.into_iter().chain(std::env::split_paths(&path))).unwrap();
+    let scrubbed = stage.sandbox.command([""; 0]);
+    let mut shell = std::process::Command::new("sh");
+    shell
+        .args(["-c", line])
+        .current_dir(stage.sandbox.path())
+        .env_clear()
+        .envs(scrubbed.get_envs().filter_map(|(name, value)| Some((name, value?))))
+        .env("PATH", path)
+        .env("HARPROXY_MAP", format!("localhost:8000={},api.example.com:443={}", origin.http, origin.https))
+        .env("HARPROXY_INSECURE", "**");
+    finish(shell.output().unwrap())
+}
+
+#[test]
+fn the_examples_of_record_work() {
+    let sandbox = Sandbox::new();
+    for example in examples(&sandbox, "record") {
+        let output = type_in(&Stage::new(), &example);
+        assert_eq!(output.status, 0, "{example}: {output:?}");
+    }
+}
+
+#[test]
+fn the_examples_of_replay_work_on_what_record_wrote() {
+    let sandbox = Sandbox::new();
+    for example in examples(&sandbox, "replay") {
+        let stage = Stage::new();
+        let (options, cmd) = example.split_once(" -- ").unwrap();
+        let output = options.split(' ').find(|word| word.ends_with(".har")).unwrap_or("hars/recorded.har");
+        let recorded = type_in(&stage, &format!("harproxy record -o {output} -- {cmd}"));
+        assert_eq!(recorded.status, 0, "{example}: {recorded:?}");
+        let replayed = type_in(&stage, &example);
+        assert_eq!(replayed.status, 0, "{example}: {replayed:?}");
+    }
+}
+
+#[test]
+fn the_examples_of_the_other_commands_work() {
+    let sandbox = Sandbox::new();
+    for command in ["ca", "env", "glob"] {
+        for example in examples(&sandbox, command) {
+            let output = type_in(&Stage::new(), &example);
+            assert_eq!((output.status, output.stderr.as_str()), (0, ""), "{example}: {output:?}");
+        }
+    }
+    let output = type_in(&Stage::new(), "harproxy demo");
+    assert_eq!(output.status, 0, "{output:?}");
+}

@@ -1,0 +1,182 @@
+//! Every line of the table of exit statuses.
+
+use nix::sys::signal::Signal;
+
+use super::{CURL, Stage};
+use crate::support::client::{Client, Proto};
+use crate::support::sandbox::Sandbox;
+
+#[test]
+fn zero_when_all_held() {
+    let stage = Stage::new();
+    let recorded = stage.record(&[], CURL).expect(0);
+    assert!(recorded.stdout.contains("Ada"), "{recorded:?}");
+    assert!(stage.sandbox.join("hars/recorded.har").exists());
+    let replayed = stage.replay(&[], CURL).expect(0);
+    assert_eq!(replayed.stdout, recorded.stdout);
+    stage.replay(&["hars/recorded.har"], CURL).expect(0).says("replay passed");
+}
+
+#[test]
+fn one_when_nothing_was_recorded_and_the_message_says_what_to_check() {
+    let stage = Stage::new();
+    let output = stage.record(&[], &["true"]).expect(1).says("nothing was recorded");
+    assert!(!stage.sandbox.join("hars/recorded.har").exists());
+    assert!(output.stderr.contains("proxy"), "{}", output.stderr);
+    let globbed = stage.record(&["--glob", "**/nowhere/**"], CURL).expect(1);
+    assert!(globbed.stderr.contains("**/nowhere/**"), "the globs are to blame: {}", globbed.stderr);
+}
+
+#[test]
+fn one_when_the_verdict_fails_while_cmd_exits_0() {
+    let stage = Stage::new();
+    stage.record(&[], CURL).expect(0);
+    stage.replay(&[], &["curl", "-sS", "https://api.test/api/other"]).expect(1).says("api/other");
+    stage.replay(&[], &["true"]).expect(1).says("no-traffic");
+    stage.replay(&["--fail-on", "none"], &["true"]).expect(0);
+}
+
+#[test]
+fn two_when_nothing_can_be_run() {
+    let sandbox = Sandbox::new();
+    for (args, words) in [
+        (&["replay", "hars/none.har", "--", "sh", "-c", "echo ran"][..], "hars/none.har"),
+        (&["record", "--listen", "0.0.0.0:0", "--", "sh", "-c", "echo ran"], "--auth USER:PASS"),
+        (&["record", "--tls", "--", "sh", "-c", "echo ran"], "--reverse"),
+        (&["record", "--reverse", "A=http://a", "--reverse", "A=http://b", "--", "echo", "ran"], "named `A`"),
+        (&["record", "--upstream-ca", "none.pem", "--", "sh", "-c", "echo ran"], "none.pem"),
+        (&["replay", "--fail-on", "mis", "--", "sh", "-c", "echo ran"], "`mis`"),
+        (&["record", "echo", "ran"], "`-- echo …`"),
+    ] {
+        let output = sandbox.run(args).expect(2);
+        assert!(output.stderr.contains(words), "{args:?}: {}", output.stderr);
+        assert_eq!(output.stdout, "", "{args:?}");
+    }
+    let output = crate::support::sandbox::finish(
+        sandbox.command(["record", "--", "true"]).env("HARPROXY_LOG", "nonsense=").output().unwrap(),
+    );
+    output.expect(2).says("HARPROXY_LOG");
+}
+
+#[test]
+fn two_for_a_program_without_its_dashes_and_it_says_where_they_go() {
+    Sandbox::new().run(["replay", "true"]).expect(2).says("harproxy replay -- true");
+}
+
+#[test]
+fn three_when_the_port_is_taken() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = taken.local_addr().unwrap().to_string();
+    let output = Sandbox::new().run(["record", "-p", &addr, "--", "true"]).expect(3).says(&addr);
+    assert!(output.stderr.contains("-p 0"), "{}", output.stderr);
+}
+
+#[test]
+fn three_when_a_report_or_the_ready_file_can_not_be_written() {
+    let stage = Stage::new();
+    stage.sandbox.write("file", "");
+    stage.record(&["--ready-file", "file/ready.json"], CURL).expect(3).says("file/ready.json");
+    stage.record(&["--report", "file/report.json"], CURL).expect(3).says("file/report.json");
+    stage.record(&["--report", "file/report.json"], &["sh", "-c", "exit 5"]).expect(5);
+}
+
+#[test]
+fn three_when_the_key_of_the_ca_can_be_read_by_others() {
+    use std::os::unix::fs::PermissionsExt;
+    let sandbox = Sandbox::new();
+    sandbox.run(["ca", "path"]).expect(0);
+    let key = std::fs::read_dir(sandbox.join("data/harproxy"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.to_string_lossy().contains("key"))
+        .unwrap();
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
+    sandbox.run(["record", "--", "true"]).expect(3).says("chmod 600");
+}
+
+#[test]
+fn the_status_of_cmd_when_that_is_not_0() {
+    let stage = Stage::new();
+    stage.record(&[], CURL).expect(0);
+    stage.replay(&[], &["sh", "-c", "exit 42"]).expect(42).says("no-traffic");
+    stage.record(&["-o", "hars/b.har"], &["sh", "-c", "exit 43"]).expect(43);
+    stage.replay(&[], &["sh", "-c", "kill -TERM $$"]).expect(143);
+    stage.replay(&[], &["sh", "-c", "kill -KILL $$"]).expect(137);
+}
+
+#[test]
+fn a_failing_cmd_leaves_an_existing_fixture_and_writes_a_first_one() {
+    let stage = Stage::new();
+    let failing = &["sh", "-c", "curl -sS https://api.test/api/text; exit 9"];
+    stage.record(&["-o", "hars/a.har"], failing).expect(9).says("git add hars/a.har");
+    let before = stage.sandbox.read("hars/a.har");
+    stage.record(&["-o", "hars/a.har"], failing).expect(9).says("hars/a.har stays as it is");
+    assert_eq!(stage.sandbox.read("hars/a.har"), before);
+}
+
+#[test]
+fn a_cmd_that_is_missing_or_can_not_be_executed() {
+    let sandbox = Sandbox::new();
+    sandbox.write("hars/a.har", r#"{"log":{"version":"1.2","creator":{"name":"x","version":"1"},"entries":[]}}"#);
+    sandbox.write("script", "#!/bin/sh\n");
+    for (args, status, hint) in [
+        (["replay", "--report", "r.json", "--", "no-such-command"], 127, "PATH"),
+        (["replay", "--report", "r.json", "--", "./script"], 126, "chmod +x ./script"),
+    ] {
+        sandbox.run(args).expect(status).says(hint);
+        let report = sandbox.har("r.json");
+        assert_eq!((&report["status"], &report["source"]), (&status.into(), &"harproxy".into()));
+    }
+}
+
+#[test]
+fn the_report_says_whose_the_status_is() {
+    let stage = Stage::new();
+    for (options, cmd, status, source) in [
+        (&["--report", "r.json"][..], CURL, 0, "verdict"),
+        (&["--report", "r.json", "-o", "hars/b.har"], &["true"][..], 1, "verdict"),
+        (&["--report", "r.json"], &["sh", "-c", "exit 7"], 7, "cmd"),
+    ] {
+        stage.record(options, cmd).expect(status);
+        let report = stage.sandbox.har("r.json");
+        assert_eq!((&report["status"], &report["source"]), (&status.into(), &source.into()), "{cmd:?}");
+        assert_eq!(report["mode"], "record");
+    }
+    stage.replay(&["--report", "a.json", "--report", "b/c.json"], &["true"]).expect(1);
+    assert_eq!(stage.sandbox.har("a.json"), stage.sandbox.har("b/c.json"));
+}
+
+#[test]
+fn without_cmd_a_signal_is_the_normal_end_and_the_verdict_decides() {
+    let stage = Stage::new();
+    for (signal, output) in [(Signal::SIGINT, "hars/int.har"), (Signal::SIGTERM, "hars/term.har")] {
+        let recorder = stage.sandbox.start(stage.args("record", &["-o", output], &[]));
+        Client::new(recorder.proxy(), recorder.ca(), Proto::H1).get("https://api.test/api/json");
+        recorder.signal(signal);
+        recorder.wait().expect(0);
+        assert!(stage.sandbox.join(output).exists());
+    }
+    let idle = stage.sandbox.start(stage.args("replay", &["hars/int.har"], &[]));
+    idle.stop().expect(0);
+    let missing = stage.sandbox.start(stage.args("replay", &["hars/int.har"], &[]));
+    Client::new(missing.proxy(), missing.ca(), Proto::H1).get("https://api.test/api/other");
+    missing.signal(Signal::SIGTERM);
+    missing.wait().expect(1);
+}
+
+#[test]
+fn a_terminated_harproxy_terminates_cmd_and_still_writes() {
+    let stage = Stage::new();
+    let script =
+        "curl -sS https://api.test/api/json > /dev/null; echo up; trap 'exit 3' TERM; while :; do sleep 0.05; done";
+    let mut command = stage.sandbox.command(stage.args("record", &["-o", "hars/a.har"], &["sh", "-c", script]));
+    let mut child = command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    let mut stdout = std::io::BufReader::new(child.stdout.take().unwrap());
+    std::io::BufRead::read_line(&mut stdout, &mut line).unwrap();
+    assert_eq!(line, "up\n");
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+    nix::sys::signal::kill(pid, Signal::SIGTERM).unwrap();
+    crate::support::sandbox::finish(child.wait_with_output().unwrap()).expect(3);
+    assert_eq!(stage.sandbox.har("hars/a.har")["log"]["entries"].as_array().unwrap().len(), 1);
+}
