@@ -93,10 +93,8 @@ impl Prepared {
         let coding = if recorded.content.encoded || !recorded.headers.contains("content-encoding") {
             Stored::AsSent
         } else {
-            for name in DIGESTS {
-                headers.remove(name);
-            }
-            let identity = without(&headers, &CONTENT_ENCODING);
+            headers = without(&headers, &DIGESTS);
+            let identity = without(&headers, &[CONTENT_ENCODING.as_str()]);
             match coding::codings(recorded.headers.get_all("content-encoding")) {
                 Some(codings) if codings.is_empty() => Stored::AsSent,
                 Some(codings) => Stored::Decoded(Box::new(Decoded {
@@ -275,9 +273,10 @@ fn end_to_end(recorded: &Headers) -> HeaderMap {
     headers
 }
 
-/// The same fields in the same order without one. (`HeaderMap::remove` would move the last one into its place.)
-fn without(headers: &HeaderMap, name: &HeaderName) -> HeaderMap {
-    headers.iter().filter(|(n, _)| *n != name).map(|(name, value)| (name.clone(), value.clone())).collect()
+/// The same fields in the same order without some. (`HeaderMap::remove` would move the last one into their place.)
+fn without(headers: &HeaderMap, names: &[&str]) -> HeaderMap {
+    let kept = headers.iter().filter(|(name, _)| !names.contains(&name.as_str()));
+    kept.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 fn length(value: &[u8]) -> Option<HeaderValue> {
@@ -293,3 +292,6 @@ fn reason(status: i32, text: &str) -> Option<ReasonPhrase> {
     }
     ReasonPhrase::try_from(text.as_bytes()).ok()
 }
+
+#[cfg(test)]
+mod tests;

@@ -120,13 +120,13 @@ impl HttpBody for BreakOff {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.get_mut();
-        if this.linger.is_none() {
-            if let Some(frame) = ready!(Pin::new(&mut this.kept).poll_frame(cx)) {
-                if let (Ok(frame), Some(announced)) = (&frame, &mut this.announced) {
-                    *announced = announced.saturating_sub(frame.data_ref().map_or(0, Bytes::len) as u64);
-                }
-                return Poll::Ready(Some(frame));
+        if this.linger.is_none()
+            && let Some(frame) = ready!(Pin::new(&mut this.kept).poll_frame(cx))
+        {
+            if let (Ok(frame), Some(announced)) = (&frame, &mut this.announced) {
+                *announced = announced.saturating_sub(frame.data_ref().map_or(0, Bytes::len) as u64);
             }
+            return Poll::Ready(Some(frame));
         }
         let linger = this.linger.get_or_insert_with(|| Box::pin(tokio::time::sleep(LINGER)));
         ready!(linger.as_mut().poll(cx));
