@@ -8,24 +8,118 @@ use crate::http::{Headers, cookies, headers::to_chars};
 
 type Object = Map<String, Value>;
 
+/// Members in this order, then any other as it came.
+const ENTRY: &[&str] = &[
+    "pageref",
+    "startedDateTime",
+    "time",
+    "request",
+    "response",
+    "cache",
+    "timings",
+    "serverIPAddress",
+    "connection",
+    "comment",
+    "_harproxy",
+];
+const REQUEST: &[&str] = &[
+    "method",
+    "url",
+    "httpVersion",
+    "cookies",
+    "headers",
+    "queryString",
+    "postData",
+    "headersSize",
+    "bodySize",
+    "comment",
+];
+const RESPONSE: &[&str] = &[
+    "status",
+    "statusText",
+    "httpVersion",
+    "cookies",
+    "headers",
+    "content",
+    "redirectURL",
+    "headersSize",
+    "bodySize",
+    "comment",
+    "_trailers",
+];
+const BODY: &[&str] = &[
+    "size",
+    "compression",
+    "mimeType",
+    "params",
+    "text",
+    "encoding",
+    "_file",
+    "comment",
+    "_compact",
+    "_encoded",
+    "_truncated",
+];
+const TIMINGS: &[&str] = &["blocked", "dns", "connect", "ssl", "send", "wait", "receive", "comment"];
+const HEADER: &[&str] = &["name", "value", "comment"];
+
 /// The JSON of an entry as it stands in `log.entries`, without the indentation of its surroundings.
 pub(super) fn entry(entry: &Entry) -> Value {
-    let mut extras = entry.extras.clone();
     let mut out = Object::new();
-    move_to(&mut out, &mut extras, "pageref");
     put(&mut out, "startedDateTime", &*entry.started);
     put(&mut out, "time", millis(entry.time));
     put(&mut out, "request", request(&entry.request));
     put(&mut out, "response", response(&entry.response));
-    let cache = extras.shift_remove("cache").filter(Value::is_object);
-    put(&mut out, "cache", cache.unwrap_or_else(|| json!({})));
+    put(&mut out, "cache", json!({}));
     put(&mut out, "timings", timings(&entry.timings));
     put_some(&mut out, "serverIPAddress", entry.server_ip.as_deref());
     put_some(&mut out, "connection", entry.connection.as_deref());
-    move_to(&mut out, &mut extras, "comment");
     put_some(&mut out, "_harproxy", entry.harproxy.clone());
-    out.extend(extras);
+    add_extras(&mut out, &entry.extras);
+    arrange(&mut out);
     Value::Object(out)
+}
+
+/// Puts the members of an entry, whoever wrote it, in their order, and its headers in canonical form.
+pub(super) fn arrange(entry: &mut Object) {
+    reorder(entry, ENTRY);
+    for (name, order) in [("request", REQUEST), ("response", RESPONSE), ("timings", TIMINGS)] {
+        let Some(Value::Object(part)) = entry.get_mut(name) else { continue };
+        reorder(part, order);
+        for name in ["headers", "_trailers"] {
+            if let Some(Value::Array(list)) = part.get_mut(name) {
+                group(list);
+            }
+        }
+        for name in ["content", "postData"] {
+            if let Some(Value::Object(body)) = part.get_mut(name) {
+                reorder(body, BODY);
+            }
+        }
+    }
+}
+
+fn reorder(object: &mut Object, order: &[&str]) {
+    let known = order.iter().filter_map(|name| object.shift_remove_entry(*name)).collect::<Vec<_>>();
+    let rest = std::mem::take(object);
+    object.extend(known);
+    object.extend(rest);
+}
+
+/// Header names in lower case in order of first appearance, every value of a repeated name behind its first.
+fn group(list: &mut Vec<Value>) {
+    let mut groups: indexmap::IndexMap<String, Vec<Value>> = indexmap::IndexMap::new();
+    for mut item in std::mem::take(list) {
+        let name = item.get("name").and_then(Value::as_str).unwrap_or_default().to_ascii_lowercase();
+        if let Value::Object(field) = &mut item {
+            reorder(field, HEADER);
+            if let Some(spelt) = field.get_mut("name") {
+                *spelt = name.clone().into();
+            }
+        }
+        groups.entry(name).or_default().push(item);
+    }
+    list.extend(groups.into_values().flatten());
 }
 
 /// Pretty-printed with two spaces a level.
@@ -42,70 +136,58 @@ pub(super) fn query_string(url: &str) -> Vec<Value> {
 }
 
 fn request(request: &Request) -> Value {
-    let mut extras = request.extras.clone();
     let mut out = Object::new();
     put(&mut out, "method", &*request.method);
     put(&mut out, "url", &*request.url);
     put(&mut out, "httpVersion", &*request.http_version);
-    let cookies = extras.shift_remove("cookies");
-    put(&mut out, "cookies", cookies.unwrap_or_else(|| cookies::sent(&request.headers).into()));
+    put(&mut out, "cookies", cookies::sent(&request.headers));
     put(&mut out, "headers", headers(&request.headers));
-    let query = extras.shift_remove("queryString");
-    put(&mut out, "queryString", query.unwrap_or_else(|| query_string(&request.url).into()));
+    put(&mut out, "queryString", query_string(&request.url));
     put_some(&mut out, "postData", request.post_data.as_ref().map(post_data));
     put(&mut out, "headersSize", request.headers_size);
     put(&mut out, "bodySize", request.body_size);
-    move_to(&mut out, &mut extras, "comment");
-    out.extend(extras);
+    add_extras(&mut out, &request.extras);
     Value::Object(out)
 }
 
 fn response(response: &Response) -> Value {
-    let mut extras = response.extras.clone();
     let mut out = Object::new();
     put(&mut out, "status", response.status);
     put(&mut out, "statusText", &*response.status_text);
     put(&mut out, "httpVersion", &*response.http_version);
-    let cookies = extras.shift_remove("cookies");
-    put(&mut out, "cookies", cookies.unwrap_or_else(|| cookies::set(&response.headers).into()));
+    put(&mut out, "cookies", cookies::set(&response.headers));
     put(&mut out, "headers", headers(&response.headers));
     put(&mut out, "content", content(&response.content));
     put(&mut out, "redirectURL", &*response.redirect_url);
     put(&mut out, "headersSize", response.headers_size);
     put(&mut out, "bodySize", response.body_size);
-    move_to(&mut out, &mut extras, "comment");
     if !response.trailers.is_empty() {
         put(&mut out, "_trailers", headers(&response.trailers));
     }
-    out.extend(extras);
+    add_extras(&mut out, &response.extras);
     Value::Object(out)
 }
 
 fn content(body: &Body) -> Value {
-    let mut extras = body.extras.clone();
     let mut out = Object::new();
     let unknown = if body.stored == Stored::Nowhere { 0 } else { -1 };
     put(&mut out, "size", body.size.unwrap_or(unknown));
-    move_to(&mut out, &mut extras, "compression");
-    put(&mut out, "mimeType", &*body.mime_type);
-    stored(&mut out, body, extras);
+    stored(&mut out, body);
     Value::Object(out)
 }
 
 fn post_data(body: &Body) -> Value {
-    let mut extras = body.extras.clone();
     let mut out = Object::new();
-    put(&mut out, "mimeType", &*body.mime_type);
-    move_to(&mut out, &mut extras, "params");
     if matches!(body.stored, Stored::Nowhere | Stored::File(_)) {
         put(&mut out, "text", "");
     }
-    stored(&mut out, body, extras);
+    stored(&mut out, body);
     Value::Object(out)
 }
 
-/// Where the bytes are, and what is to be known of them.
-fn stored(out: &mut Object, body: &Body, mut extras: Object) {
+/// What the bytes are, where they are, and what is to be known of them.
+fn stored(out: &mut Object, body: &Body) {
+    put(out, "mimeType", &*body.mime_type);
     match &body.stored {
         Stored::Nowhere => {}
         Stored::Text(text) => put(out, "text", &**text),
@@ -115,14 +197,13 @@ fn stored(out: &mut Object, body: &Body, mut extras: Object) {
         }
         Stored::File(file) => put(out, "_file", &**file),
     }
-    move_to(out, &mut extras, "comment");
     for (name, set) in [("_compact", body.compact), ("_encoded", body.encoded)] {
         if set {
             put(out, name, true);
         }
     }
     put_some(out, "_truncated", body.truncated.as_ref().map(truncated));
-    out.extend(extras);
+    add_extras(out, &body.extras);
 }
 
 fn truncated(truncated: &Truncated) -> Value {
@@ -133,16 +214,8 @@ fn truncated(truncated: &Truncated) -> Value {
     Value::Object(out)
 }
 
-/// Names in lower case in order of first appearance, every value of a repeated name behind its first.
 fn headers(headers: &Headers) -> Value {
-    let mut grouped: indexmap::IndexMap<String, Vec<&[u8]>> = indexmap::IndexMap::new();
-    for header in headers {
-        grouped.entry(header.name.to_ascii_lowercase()).or_default().push(&header.value);
-    }
-    let fields = grouped
-        .iter()
-        .flat_map(|(name, values)| values.iter().map(move |value| json!({ "name": name, "value": to_chars(value) })));
-    fields.collect()
+    headers.iter().map(|field| json!({ "name": field.name, "value": to_chars(&field.value) })).collect()
 }
 
 /// `send`, `wait` and `receive` are not optional in HAR 1.2, so unknown is 0 there and -1 elsewhere.
@@ -180,6 +253,7 @@ fn put_some(out: &mut Object, name: &str, value: Option<impl Into<Value>>) {
     }
 }
 
-fn move_to(out: &mut Object, extras: &mut Object, name: &str) {
-    put_some(out, name, extras.shift_remove(name));
+/// What other tools wrote; where a list could not be derived, theirs stands instead of ours.
+fn add_extras(out: &mut Object, extras: &Object) {
+    out.extend(extras.iter().map(|(name, value)| (name.clone(), value.clone())));
 }

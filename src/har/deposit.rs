@@ -8,13 +8,12 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
-use base64::prelude::{BASE64_STANDARD, Engine};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
-use super::Error;
 use super::model::{Body, Stored};
 use super::write::{ContentMode, JsonLayout, PayloadSource};
+use super::{Error, payload};
 use crate::http::{MediaType, json};
 
 /// Payloads up to this size are handled in memory.
@@ -43,10 +42,12 @@ pub(super) struct Deposit {
 /// Where a payload file is before the fixture is finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
-    /// In the staging folder.
+    /// In the staging folder; its name is that of its bytes.
     Staged,
-    /// Already in the payload folder.
+    /// Already in the payload folder, with these bytes.
     Present,
+    /// A kept entry's, as it stands: someone may have edited it, so its name says nothing about its bytes.
+    Kept,
 }
 
 impl Deposit {
@@ -67,6 +68,11 @@ impl Deposit {
     /// Where a staged file waits.
     pub(super) fn staged(&self, name: &str) -> Option<PathBuf> {
         self.staging.as_ref().map(|staging| staging.path().join(name))
+    }
+
+    /// The staging folder itself, to become the payload folder; it is no longer removed when this is dropped.
+    pub(super) fn take_staging(&mut self) -> Option<PathBuf> {
+        self.staging.take().map(TempDir::keep)
     }
 
     /// Stores a payload.
@@ -117,8 +123,8 @@ impl Deposit {
         let name_end = plan.ending(text.valid);
         body.compact = plan.is_indented(|| json::is_compact(&bytes));
         let bytes = if body.compact { json::indent(&bytes) } else { bytes };
-        let name = name_of(&Sha256::digest(&bytes), name_end);
-        if self.is_new(&name, &bytes[..], bytes.len() as u64)? {
+        let (name, new) = self.claim(&Sha256::digest(&bytes), name_end, bytes.len() as u64, || Ok(&bytes[..]))?;
+        if new {
             let path = self.staging()?.join(&name);
             fs::write(&path, &bytes).map_err(|source| writing(&path, source))?;
         }
@@ -157,24 +163,90 @@ impl Deposit {
             json::indent_stream(read, &mut out).map_err(|source| writing(&stored, source))?;
             (digest, stored_len) = out.finish()?;
         }
-        let name = name_of(&digest, plan.ending(text.valid));
-        let stored_again = File::open(&stored).map_err(|source| writing(&stored, source))?;
-        if self.is_new(&name, stored_again, stored_len)? {
-            let path = self.staging()?.join(&name);
-            fs::rename(&stored, &path).map_err(|source| writing(&path, source))?;
-        }
+        let name = self.stage(&stored, &digest, plan.ending(text.valid), stored_len)?;
         body.stored = self.file(name);
         Ok(size)
     }
 
-    /// Takes note of a name; true when its bytes have to be staged.
-    fn is_new(&mut self, name: &str, bytes: impl Read, len: u64) -> Result<bool, Error> {
-        if self.names.contains_key(name) {
-            return Ok(false);
+    /// Stores bytes that already are in stored form, under the name that they deserve.
+    pub(super) fn adopt(&mut self, read: &mut dyn Read, ending: &str) -> Result<Stored, Error> {
+        let part = self.staging()?.join(".part");
+        let mut out = Hashing::create(&part)?;
+        io::copy(read, &mut out).map_err(|source| writing(&part, source))?;
+        let (digest, len) = out.finish()?;
+        let name = self.stage(&part, &digest, ending, len)?;
+        Ok(self.file(name))
+    }
+
+    /// Keeps a payload of an entry that is kept as it stands. False when that can't be, since other bytes go by its name.
+    pub(super) fn keep(
+        &mut self,
+        file: &str,
+        open: impl FnOnce() -> Result<Box<dyn Read>, Error>,
+    ) -> Result<bool, Error> {
+        let name = match &self.folder {
+            // A file elsewhere beside the HAR is not ours to move.
+            Some(folder) => match file.strip_prefix(&**folder).and_then(|rest| rest.strip_prefix('/')) {
+                Some(name) => name,
+                None => return Ok(true),
+            },
+            None => file,
+        };
+        if name.contains('/') {
+            return Ok(self.folder.is_some());
         }
-        let there = self.folder().is_some_and(|folder| holds(&folder.join(name), bytes, len));
-        self.names.insert(name.to_owned(), if there { Place::Present } else { Place::Staged });
-        Ok(!there)
+        match self.names.get(name) {
+            Some(Place::Kept | Place::Present) => return Ok(true),
+            Some(Place::Staged) => return Ok(false),
+            None => {}
+        }
+        if self.folder.is_none() {
+            let path = self.staging()?.join(name);
+            let mut out = File::create(&path).map_err(|source| writing(&path, source))?;
+            io::copy(&mut open()?, &mut out).map_err(|source| writing(&path, source))?;
+        }
+        self.names.insert(name.to_owned(), Place::Kept);
+        Ok(true)
+    }
+
+    /// Moves a finished part to its name in the staging folder, unless the fixture has it.
+    fn stage(&mut self, part: &Path, digest: &[u8], ending: &str, len: u64) -> Result<String, Error> {
+        let (name, new) = self.claim(digest, ending, len, || File::open(part))?;
+        if new {
+            let path = self.staging()?.join(&name);
+            fs::rename(part, &path).map_err(|source| writing(&path, source))?;
+        }
+        Ok(name)
+    }
+
+    /// Finds the name for bytes, and whether they have to be staged under it. The name is as long as usual unless a kept
+    /// file with other bytes has that.
+    fn claim<R: Read>(
+        &mut self,
+        digest: &[u8],
+        ending: &str,
+        len: u64,
+        bytes: impl Fn() -> io::Result<R>,
+    ) -> Result<(String, bool), Error> {
+        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let home = self.folder().or_else(|| self.staged(""));
+        for digits in [16, 24, 32, 64] {
+            let name = format!("{}.{ending}", &hex[..digits.min(hex.len())]);
+            let there = home.as_ref().map(|home| home.join(&name)).filter(|path| path.exists());
+            let holds = |path: &PathBuf| bytes().is_ok_and(|bytes| holds(path, bytes, len));
+            let place = match self.names.get(&name) {
+                Some(Place::Staged | Place::Present) => return Ok((name, false)),
+                Some(Place::Kept) if there.is_none() => Place::Staged,
+                Some(Place::Kept) if there.as_ref().is_some_and(holds) => return Ok((name, false)),
+                Some(Place::Kept) => continue,
+                None if self.folder.is_some() && there.as_ref().is_some_and(holds) => Place::Present,
+                None => Place::Staged,
+            };
+            self.names.insert(name.clone(), place);
+            return Ok((name, place == Place::Staged));
+        }
+        let taken = io::Error::new(io::ErrorKind::AlreadyExists, "files with other bytes have every name for these");
+        Err(writing(&self.parent.join(hex), taken))
     }
 
     fn file(&self, name: String) -> Stored {
@@ -190,7 +262,11 @@ impl Deposit {
         }
         let parent = self.parent.clone();
         let failed = |source| Error::Io { doing: "creating a folder for payloads in", path: parent.clone(), source };
-        let staging = tempfile::Builder::new().prefix(".harproxy-").tempdir_in(&parent).map_err(failed)?;
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".harproxy-");
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
+        let staging = builder.tempdir_in(&parent).map_err(failed)?;
         let path = staging.path().to_owned();
         self.staging = Some(staging);
         Ok(path)
@@ -227,7 +303,7 @@ fn inline(bytes: Vec<u8>) -> Stored {
     }
     match String::from_utf8(bytes) {
         Ok(text) => Stored::Text(text),
-        Err(error) => Stored::Base64(BASE64_STANDARD.encode(error.as_bytes())),
+        Err(error) => Stored::Base64(payload::to_base64(error.as_bytes())),
     }
 }
 
@@ -295,12 +371,6 @@ impl Write for Hashing {
     fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
     }
-}
-
-/// The first 16 hex digits of the hash of the bytes as stored, and the ending.
-fn name_of(digest: &[u8], ending: &str) -> String {
-    let hex: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    format!("{hex}.{ending}")
 }
 
 /// Whether a file has exactly these bytes.

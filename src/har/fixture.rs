@@ -2,19 +2,20 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use bytes::Bytes;
 use serde_json::{Map, Value};
 
+use super::archive::{Archive, Member};
 use super::index::Heads;
 use super::model::Stored;
 use super::parse::{self, Dialect};
 use super::read::Contents;
 use super::store::Store;
-use super::{Entry, Error, Payload, model, payload, sidecar};
-use crate::http::json;
+use super::window::Span;
+use super::{Entry, Error, Payload, model, open, payload, sidecar};
 
 /// Something odd that was read around: shown by `check`, and under `-v`.
 #[derive(Clone, Debug)]
@@ -32,6 +33,7 @@ pub struct Warning {
 pub struct Fixture {
     path: PathBuf,
     store: Store,
+    archive: Option<Archive>,
     contents: Contents,
     dialect: Dialect,
     own: bool,
@@ -45,15 +47,12 @@ impl Fixture {
     /// # Errors
     /// When it cannot be read or is not a HAR; a single bad entry is a [`Warning`] instead.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let io = |source| Error::Io { doing: "opening", path: path.to_owned(), source };
-        let store = Store::File(File::open(path).map_err(io)?);
-        let mut bom = [0; 3];
-        store.read_at(0, &mut bom).map_err(io)?;
-        let start = if bom == *b"\xef\xbb\xbf" { 3 } else { 0 };
-        let contents = super::read::contents(path, &store, start)?;
+        let opened = open::open(path)?;
+        let contents = super::read::contents(path, &opened)?;
         let mut fixture = Fixture {
             path: path.to_owned(),
-            store,
+            store: opened.store,
+            archive: opened.archive,
             contents,
             dialect: Dialect::Foreign,
             own: false,
@@ -109,6 +108,18 @@ impl Fixture {
         Ok(parsed)
     }
 
+    /// What had to be guessed about an entry, or was lost when another tool recorded it. Read from the file each time.
+    ///
+    /// # Errors
+    /// When the file changed under us or the entry is malformed.
+    pub fn examine(&self, entry: usize) -> Result<Vec<Warning>, Error> {
+        let mut notes = Vec::new();
+        let parsed = parse::entry(&self.entry_json(entry)?, self.dialect, &mut notes);
+        parsed.map_err(|reason| self.bad_entry(entry, reason))?;
+        let line = self.contents.index.span(entry).map(|span| span.line);
+        Ok(notes.into_iter().map(|text| Warning { entry: Some(entry), line, text }).collect())
+    }
+
     /// The payload behind a `content` or `postData` of this fixture.
     ///
     /// # Errors
@@ -116,32 +127,31 @@ impl Fixture {
     pub fn payload(&self, entry: usize, body: &model::Body) -> Result<Payload, Error> {
         let bytes = match &body.stored {
             Stored::File(name) => return self.payload_file(entry, name, body.compact),
-            Stored::Text(text) => Bytes::copy_from_slice(text.as_bytes()),
+            Stored::Text(text) => text.clone().into_bytes(),
             Stored::Base64(text) => {
                 let bad = || self.bad_entry(entry, "a payload says it is base64 and is not".to_owned());
-                payload::base64(text).ok_or_else(bad)?.into()
+                payload::base64(text).ok_or_else(bad)?
             }
-            Stored::Nowhere => Bytes::new(),
+            Stored::Nowhere => Vec::new(),
         };
-        Ok(match bytes.is_empty() {
-            false if body.compact => Payload::Bytes(json::compact(&bytes).into()),
-            false => Payload::Bytes(bytes),
-            true if body.size.unwrap_or_default() > 0 && self.may_have_content(entry) => Payload::NotRecorded,
-            true => Payload::Empty,
-        })
-    }
-
-    /// Answers to HEAD, and 1xx, 204 and 304, have no content, whatever size was noted.
-    fn may_have_content(&self, entry: usize) -> bool {
-        self.heads()
-            .get(entry)
-            .is_some_and(|head| head.method != "HEAD" && !matches!(head.status, 100..200 | 204 | 304))
+        if bytes.is_empty() && body.size.unwrap_or_default() > 0 {
+            return Ok(Payload::NotRecorded);
+        }
+        Ok(Payload::of_bytes(bytes, body.compact))
     }
 
     fn payload_file(&self, entry: usize, name: &str, compact: bool) -> Result<Payload, Error> {
-        let folder = self.path.parent().unwrap_or(Path::new(""));
-        let path = sidecar::resolve(folder, name).map_err(|reason| self.bad_entry(entry, reason))?;
-        Payload::of_file(path, compact)
+        let bad = |reason| self.bad_entry(entry, reason);
+        match self.located(name).map_err(bad)? {
+            Located::Path(path) => Payload::of_file(path, compact, None),
+            Located::Member(archive, index) => {
+                let failed = |error| bad(format!("archive member `{name}` can't be unpacked: {error}"));
+                match archive.member(index, payload::IN_MEMORY).map_err(failed)? {
+                    Member::Bytes(bytes) => Ok(Payload::of_bytes(bytes, compact)),
+                    Member::File(path, folder) => Payload::of_file(path, compact, Some(folder)),
+                }
+            }
+        }
     }
 
     /// The text of an entry as it stands in the file.
@@ -164,11 +174,57 @@ impl Fixture {
         Error::Io { doing: "reading", path: self.path.clone(), source }
     }
 
+    /// The bytes of a payload file or archive member as they are stored.
+    pub(super) fn stored(&self, entry: usize, name: &str) -> Result<Box<dyn Read>, Error> {
+        let bad = |reason| self.bad_entry(entry, reason);
+        let failed = |error: io::Error| bad(format!("`_file` `{name}` can't be read: {error}"));
+        let path = match self.located(name).map_err(bad)? {
+            Located::Path(path) => path,
+            Located::Member(archive, index) => match archive.member(index, payload::IN_MEMORY).map_err(failed)? {
+                Member::Bytes(bytes) => return Ok(Box::new(io::Cursor::new(bytes))),
+                Member::File(path, _) => path,
+            },
+        };
+        Ok(Box::new(File::open(path).map_err(failed)?))
+    }
+
+    fn located(&self, name: &str) -> Result<Located<'_>, String> {
+        match &self.archive {
+            Some(archive) => Ok(Located::Member(archive, archive.find(name)?)),
+            None => sidecar::resolve(self.path.parent().unwrap_or(Path::new("")), name).map(Located::Path),
+        }
+    }
+
+    /// The members of `log` but `entries`.
+    pub(super) fn log(&self) -> Result<Map<String, Value>, Error> {
+        self.values(&self.contents.members)
+    }
+
+    /// The members beside `log`.
+    pub(super) fn beside_log(&self) -> Result<Map<String, Value>, Error> {
+        self.values(&self.contents.beside)
+    }
+
+    fn values(&self, members: &[(String, Span)]) -> Result<Map<String, Value>, Error> {
+        let value = |(name, span): &(String, Span)| Ok((name.clone(), self.value(*span)?));
+        members.iter().map(value).collect()
+    }
+
+    fn value(&self, span: Span) -> Result<Value, Error> {
+        let json = self.store.range(span.offset, span.len).map_err(|source| self.unreadable(source))?;
+        let text = String::from_utf8_lossy(&json);
+        let value = serde_json::from_str(&text).or_else(|_| serde_json::from_str(&parse::mend_surrogates(&text)));
+        value.map_err(|error| Error::Malformed {
+            path: self.path.clone(),
+            line: Some(span.line),
+            reason: error.to_string(),
+        })
+    }
+
     /// A member of `log` but `entries`.
     fn log_member(&self, name: &str) -> Result<Option<Value>, Error> {
-        let Some((_, span)) = self.contents.members.iter().rfind(|(n, _)| n == name) else { return Ok(None) };
-        let json = self.store.range(span.offset, span.len).map_err(|source| self.unreadable(source))?;
-        Ok(serde_json::from_slice(&json).ok())
+        let found = self.contents.members.iter().rfind(|(n, _)| n == name);
+        found.map(|(_, span)| self.value(*span)).transpose()
     }
 
     fn know_the_writer(&mut self) -> Result<(), Error> {
@@ -176,13 +232,20 @@ impl Fixture {
             self.own = true;
             self.dialect = Dialect::Own;
             self.scope = Some(scope_of(&own));
-        } else if let Some(creator) = self.log_member("creator")? {
+        } else {
+            let creator = self.log_member("creator")?.unwrap_or_default();
             if creator.get("name").and_then(Value::as_str) == Some("Polly.JS") {
                 self.dialect = Dialect::Polly;
             }
         }
         Ok(())
     }
+}
+
+/// Where a `_file` is.
+enum Located<'a> {
+    Path(PathBuf),
+    Member(&'a Archive, usize),
 }
 
 fn scope_of(own: &Map<String, Value>) -> Vec<String> {

@@ -1,14 +1,18 @@
 //! Fixtures: HAR 1.2 files with their payloads. A tolerant, lazy reader, a canonical writer, and the payload store
 //! (a folder beside the HAR, members of a `.zip`, or text inside the HAR).
 
+mod archive;
 mod canonical;
 mod deposit;
 pub mod fixture;
 mod foreign;
+mod forms;
 mod index;
 pub mod model;
+mod open;
 mod parse;
 pub mod payload;
+mod place;
 mod read;
 mod sidecar;
 mod store;

@@ -25,11 +25,7 @@ pub(super) enum Dialect {
 
 /// Parses an entry; `Err` says in words what makes it unusable, `notes` what was read around.
 pub(super) fn entry(json: &[u8], dialect: Dialect, notes: &mut Vec<String>) -> Result<Entry, String> {
-    let text = String::from_utf8_lossy(json);
-    let value = serde_json::from_str(&text)
-        .or_else(|_| serde_json::from_str(&mend_surrogates(&text)))
-        .map_err(|error| format!("it is not JSON: {error}"))?;
-    let Value::Object(mut map) = value else { return Err("it is not an object".to_owned()) };
+    let mut map = object_of(json)?;
     let request = object(&mut map, "request").ok_or("it has no `request` object")?;
     let mut entry = Entry {
         started: text_of(map.shift_remove("startedDateTime")),
@@ -44,6 +40,17 @@ pub(super) fn entry(json: &[u8], dialect: Dialect, notes: &mut Vec<String>) -> R
     };
     foreign::translate(&mut entry, dialect, notes);
     Ok(entry)
+}
+
+/// The members of an entry.
+pub(super) fn object_of(json: &[u8]) -> Result<Map<String, Value>, String> {
+    let text = String::from_utf8_lossy(json);
+    let value = serde_json::from_str(&text).or_else(|_| serde_json::from_str(&mend_surrogates(&text)));
+    match value {
+        Ok(Value::Object(map)) => Ok(map),
+        Ok(_) => Err("it is not an object".to_owned()),
+        Err(error) => Err(format!("it is not JSON: {error}")),
+    }
 }
 
 /// A lone surrogate escape (`\ud83d`) is no character and strict parsers refuse it; it becomes U+FFFD, as JavaScript

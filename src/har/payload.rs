@@ -3,11 +3,14 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
+use tempfile::TempDir;
 
 use super::Error;
 use crate::http::json::{self, CompactReader};
@@ -33,22 +36,34 @@ pub struct PayloadFile {
     /// Its length in bytes, as it will be served.
     pub len: u64,
     /// `_compact`: white space outside strings is left out while reading.
-    pub(super) compact: bool,
+    compact: bool,
+    /// Keeps the temporary folder that an archive's member was unpacked into.
+    _folder: Option<Arc<TempDir>>,
 }
 
-/// Payload files up to this size are read at once.
-const IN_MEMORY: u64 = 1 << 20;
+/// Payloads up to this size are read at once.
+pub(super) const IN_MEMORY: u64 = 1 << 20;
 
 impl Payload {
-    /// The payload in a file that was found to be the fixture's own.
-    pub(super) fn of_file(path: PathBuf, compact: bool) -> Result<Self, Error> {
-        let mut file = PayloadFile { path, len: 0, compact };
+    /// A payload from its bytes as stored.
+    pub(super) fn of_bytes(stored: Vec<u8>, compact: bool) -> Self {
+        match stored.is_empty() {
+            true => Payload::Empty,
+            false if compact => Payload::Bytes(json::compact(&stored).into()),
+            false => Payload::Bytes(stored.into()),
+        }
+    }
+
+    /// The payload in a file that was found to be the fixture's own; `folder` is a temporary one that it needs.
+    pub(super) fn of_file(path: PathBuf, compact: bool, folder: Option<Arc<TempDir>>) -> Result<Self, Error> {
+        let mut file = PayloadFile { path, len: 0, compact, _folder: folder };
         let stored = std::fs::metadata(&file.path).map_err(|source| file.unreadable(source))?.len();
-        file.len = match stored {
-            0 => return Ok(Payload::Empty),
-            1..=IN_MEMORY => return file.bytes().map(Payload::Bytes),
-            _ if compact => io::copy(&mut file.reader()?, &mut io::sink()).map_err(|source| file.unreadable(source))?,
-            _ => stored,
+        if stored <= IN_MEMORY {
+            return Ok(Payload::of_bytes(file.stored()?, compact));
+        }
+        file.len = match compact {
+            true => io::copy(&mut file.reader()?, &mut io::sink()).map_err(|source| file.unreadable(source))?,
+            false => stored,
         };
         Ok(Payload::File(file))
     }
@@ -80,8 +95,12 @@ impl Payload {
 
 impl PayloadFile {
     fn bytes(&self) -> Result<Bytes, Error> {
-        let bytes = std::fs::read(&self.path).map_err(|source| self.unreadable(source))?;
+        let bytes = self.stored()?;
         Ok(if self.compact { json::compact(&bytes).into() } else { bytes.into() })
+    }
+
+    fn stored(&self) -> Result<Vec<u8>, Error> {
+        std::fs::read(&self.path).map_err(|source| self.unreadable(source))
     }
 
     fn reader(&self) -> Result<Box<dyn Read + Send>, Error> {
@@ -109,4 +128,9 @@ pub(super) fn base64(text: &str) -> Option<Vec<u8>> {
     };
     let plain: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).map(standard).collect();
     LENIENT.decode(plain).ok()
+}
+
+/// Base64 as harproxy writes it.
+pub(super) fn to_base64(bytes: &[u8]) -> String {
+    BASE64_STANDARD.encode(bytes)
 }

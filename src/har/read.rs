@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::de::IgnoredAny;
 
 use super::index::{Index, Scanned};
-use super::store::Store;
+use super::open::Opened;
 use super::window::{Span, Stop, Window};
 use super::{Error, Warning};
 
@@ -18,6 +18,8 @@ pub(super) struct Contents {
     pub(super) index: Index,
     /// The members of `log` but `entries`, in order.
     pub(super) members: Vec<(String, Span)>,
+    /// The members beside `log`, in order.
+    pub(super) beside: Vec<(String, Span)>,
     pub(super) warnings: Warnings,
     has_entries: bool,
     has_log: bool,
@@ -46,11 +48,12 @@ impl Warnings {
     }
 }
 
-/// Reads `store` from `start`, the first byte of the JSON text.
-pub(super) fn contents(path: &Path, store: &Store, start: u64) -> Result<Contents, Error> {
-    let mut window = Window::new(store, start);
+/// Reads a HAR's text from its first byte of JSON on.
+pub(super) fn contents(path: &Path, opened: &Opened) -> Result<Contents, Error> {
+    let mut window = Window::new(&opened.store);
     let mut contents = Contents::default();
-    contents.read(&mut window).map_err(|stop| stopped(path, stop, &contents))?;
+    let read = window.skip(opened.start).and_then(|()| contents.read(&mut window, opened.wrapped));
+    read.map_err(|stop| stopped(path, stop, &contents))?;
     contents.warnings.finish();
     Ok(contents)
 }
@@ -70,13 +73,12 @@ fn stopped(path: &Path, stop: Stop, contents: &Contents) -> Error {
 }
 
 impl Contents {
-    fn read(&mut self, window: &mut Window<'_>) -> Result<(), Stop> {
+    fn read(&mut self, window: &mut Window<'_>, wrapped: bool) -> Result<(), Stop> {
         match window.peek()? {
             Some(b'{') => {}
             None => return Err(window.syntax("the file is empty: not a HAR".to_owned())),
             found => return Err(window.unexpected(found, "`{`: this is not a HAR")),
         }
-        let mut elsewhere = Vec::new();
         members(window, |window, name| match name {
             "log" if window.peek()? == Some(b'{') => {
                 self.has_log = true;
@@ -87,18 +89,20 @@ impl Contents {
                 self.entries(window)
             }
             _ => {
-                window.value::<IgnoredAny>()?;
-                elsewhere.push(name.to_owned());
+                let (_, span) = window.value::<IgnoredAny>()?;
+                self.beside.push((name.to_owned(), span));
                 Ok(())
             }
         })?;
         if !self.has_entries {
-            return Err(window.syntax(no_entries(self.has_log, &elsewhere)));
+            return Err(window.syntax(no_entries(self.has_log, &self.beside)));
         }
-        if let Some(byte) = window.peek()? {
-            let text =
-                format!("text after the end of the HAR is left out, from `{}` on", char::from(byte).escape_default());
-            self.warnings.add(None, Some(window.line()), text);
+        match window.peek()? {
+            None => {}
+            Some(b')' | b';') if wrapped => {
+                self.warnings.add(None, None, "the HAR is wrapped in a function call (JSONP)");
+            }
+            found => return Err(window.unexpected(found, "the end of the file after the HAR")),
         }
         if self.index.len() == 0 {
             self.warnings.add(None, None, "the HAR has no entries");
@@ -182,11 +186,11 @@ fn members<'a>(
     }
 }
 
-fn no_entries(has_log: bool, elsewhere: &[String]) -> String {
+fn no_entries(has_log: bool, beside: &[(String, Span)]) -> String {
     if has_log {
         return "`log` has no `entries` list: this is not a HAR".to_owned();
     }
-    let names: Vec<_> = elsewhere.iter().take(3).map(|name| format!("`{name}`")).collect();
+    let names: Vec<_> = beside.iter().take(3).map(|(name, _)| format!("`{name}`")).collect();
     match &names[..] {
         [] => "the object is empty: not a HAR".to_owned(),
         names => format!("there is no `log` object, only {}: this is not a HAR", names.join(", ")),

@@ -63,6 +63,13 @@ pub(super) fn is_ours(name: &str) -> bool {
         && ending.bytes().all(|b| b.is_ascii_alphanumeric())
 }
 
+/// The ending of a payload file's name, for a file that gets another name.
+pub(super) fn ending(name: &str) -> &str {
+    let ending = name.rsplit('/').next().and_then(|name| name.rsplit_once('.')).map_or("", |(_, ending)| ending);
+    let plain = (1..=8).contains(&ending.len()) && ending.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if plain { ending } else { "bin" }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

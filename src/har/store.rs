@@ -1,7 +1,7 @@
 //! The bytes of a HAR wherever they are, read by offset: the file itself, or what came out of a compressed one.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 
 /// Random access to a HAR's text.
 #[derive(Debug)]
@@ -37,6 +37,19 @@ impl Store {
         Ok(bytes)
     }
 
+    /// How many bytes there are.
+    pub(super) fn len(&self) -> io::Result<u64> {
+        match self {
+            Store::File(file) => Ok(file.metadata()?.len()),
+            Store::Memory(bytes) => Ok(bytes.len() as u64),
+        }
+    }
+
+    /// All of it from the beginning.
+    pub(super) fn reader(&self) -> impl Read + '_ {
+        Reader { store: self, at: 0 }
+    }
+
     fn read_some(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
         match self {
             Store::File(file) => read_file_at(file, offset, buf),
@@ -50,12 +63,25 @@ impl Store {
     }
 }
 
+struct Reader<'a> {
+    store: &'a Store,
+    at: u64,
+}
+
+impl Read for Reader<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.store.read_some(self.at, buf)?;
+        self.at += n as u64;
+        Ok(n)
+    }
+}
+
 #[cfg(unix)]
-fn read_file_at(file: &File, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+pub(super) fn read_file_at(file: &File, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
     std::os::unix::fs::FileExt::read_at(file, buf, offset)
 }
 
 #[cfg(windows)]
-fn read_file_at(file: &File, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+pub(super) fn read_file_at(file: &File, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
     std::os::windows::fs::FileExt::seek_read(file, buf, offset)
 }

@@ -1,5 +1,6 @@
 //! Writing and reading back, in every form.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -93,4 +94,127 @@ fn embedded_and_omitted() {
     let (fixture, _) = written(&path, ContentMode::Omit, "text/plain", b"abc");
     let content = &fixture.entry(0).unwrap().response.content;
     assert!(matches!(fixture.payload(0, content).unwrap(), Payload::NotRecorded));
+}
+
+/// Every file below a folder, by relative path.
+fn tree(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(at) = folders.pop() {
+        for entry in fs::read_dir(&at).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let name = path.strip_prefix(folder).unwrap().to_string_lossy().into_owned();
+                files.insert(name, fs::read(&path).unwrap());
+            }
+        }
+    }
+    files
+}
+
+/// Writes these JSON payloads as entries `https://a.test/0` …
+fn write_all(path: &Path, payloads: &[&'static [u8]]) -> Written {
+    let mut writer = FixtureWriter::create(path, ContentMode::Attach, &["**".to_owned()]).unwrap();
+    for (n, bytes) in payloads.iter().enumerate() {
+        let content = writer.content(source(&mut &**bytes, "application/json")).unwrap();
+        writer.entry(&entry(&format!("https://a.test/{n}"), content)).unwrap();
+    }
+    writer.finish().unwrap()
+}
+
+#[test]
+fn keeping_every_entry_changes_no_byte() {
+    for name in ["api.har", "api.zip"] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(name);
+        write_all(&path, &[br#"{"a":1}"#, br#"{"b":[2]}"#, br#"{"a":1}"#, b"3"]);
+        let before = tree(dir.path());
+        let old = Fixture::open(&path).unwrap();
+        let mut writer = FixtureWriter::create(&path, ContentMode::Attach, old.scope().unwrap()).unwrap();
+        writer = writer.based_on(&old).unwrap();
+        for head in old.heads() {
+            writer.keep(&old, head.entry).unwrap();
+        }
+        let written = writer.finish().unwrap();
+        assert_eq!(written.payloads, 3);
+        assert_eq!(tree(dir.path()), before, "{name}");
+    }
+}
+
+#[test]
+fn payloads_that_nothing_refers_to_any_more_go() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("api.har");
+    write_all(&path, &[br#"{"a":1}"#, br#"{"b":2}"#]);
+    fs::write(dir.path().join("api/notes.txt"), "mine").unwrap();
+    fs::write(dir.path().join("api/0123456789abcdef.txt"), "not referenced: not ours to remove").unwrap();
+    let old = Fixture::open(&path).unwrap();
+    let mut writer = FixtureWriter::create(&path, ContentMode::Attach, &[]).unwrap();
+    writer.keep(&old, 1).unwrap();
+    writer.finish().unwrap();
+    let left = tree(&dir.path().join("api"));
+    assert_eq!(left.len(), 3, "{:?}", left.keys());
+    assert_eq!(served(&Fixture::open(&path).unwrap(), 0), br#"{"b":2}"#);
+}
+
+#[test]
+fn a_writer_that_is_dropped_leaves_nothing_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("api.har");
+    write_all(&path, &[br#"{"a":1}"#]);
+    let before = tree(dir.path());
+    let mut writer = FixtureWriter::create(&path, ContentMode::Attach, &[]).unwrap();
+    let content = writer.content(source(&mut &br#"{"c":1}"#[..], "application/json")).unwrap();
+    writer.entry(&entry("https://a.test/", content)).unwrap();
+    drop(writer);
+    assert_eq!(tree(dir.path()), before);
+}
+
+#[test]
+fn an_edited_payload_is_served_as_edited_and_never_mixed_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("api.har");
+    write_all(&path, &[br#"{"a":1}"#]);
+    let name = tree(dir.path()).into_keys().find(|name| name.starts_with("api/")).unwrap();
+    fs::write(dir.path().join(&name), "{ \"a\": 2 }").unwrap();
+    let old = Fixture::open(&path).unwrap();
+    assert_eq!(served(&old, 0), br#"{"a":2}"#);
+    for keep_first in [true, false] {
+        let mut writer = FixtureWriter::create(&path, ContentMode::Attach, &[]).unwrap();
+        if keep_first {
+            writer.keep(&old, 0).unwrap();
+        }
+        let content = writer.content(source(&mut &br#"{"a":1}"#[..], "application/json")).unwrap();
+        writer.entry(&entry("https://a.test/new", content)).unwrap();
+        if !keep_first {
+            writer.keep(&old, 0).unwrap();
+        }
+        writer.finish().unwrap();
+        let new = Fixture::open(&path).unwrap();
+        let served: Vec<_> = [0, 1].map(|n| served(&new, n)).into();
+        let expected: [&[u8]; 2] =
+            if keep_first { [br#"{"a":2}"#, br#"{"a":1}"#] } else { [br#"{"a":1}"#, br#"{"a":2}"#] };
+        assert_eq!(served, expected, "{keep_first}");
+        if keep_first {
+            // As it was, for the other order.
+            write_all(&path, &[br#"{"a":1}"#]);
+            fs::write(dir.path().join(&name), "{ \"a\": 2 }").unwrap();
+        }
+    }
+}
+
+#[test]
+fn an_archive_is_the_same_bytes_whatever_the_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("api.zip");
+    let (fixture, content) = written(&path, ContentMode::Attach, "image/png", b"\x89PNG\r\n\x1a\n");
+    let Stored::File(name) = &content.stored else { panic!("{content:?}") };
+    assert!(name.ends_with(".png") && !name.contains('/'), "{name}");
+    assert_eq!(served(&fixture, 0), b"\x89PNG\r\n\x1a\n");
+    let first = fs::read(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    written(&path, ContentMode::Attach, "image/png", b"\x89PNG\r\n\x1a\n");
+    assert_eq!(fs::read(&path).unwrap(), first);
 }

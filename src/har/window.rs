@@ -60,9 +60,15 @@ pub(super) struct Window<'a> {
 }
 
 impl<'a> Window<'a> {
-    pub(super) fn new(store: &'a Store, offset: u64) -> Self {
-        let buf = vec![0; CHUNK];
-        Window { store, buf, filled: 0, at: 0, base: offset, line: 1, line_start: offset, ended: false }
+    pub(super) fn new(store: &'a Store) -> Self {
+        Window { store, buf: vec![0; CHUNK], filled: 0, at: 0, base: 0, line: 1, line_start: 0, ended: false }
+    }
+
+    /// Passes over the first `n` bytes, a small prefix.
+    pub(super) fn skip(&mut self, n: u64) -> Result<(), Stop> {
+        self.fill()?;
+        self.advance(usize::try_from(n).unwrap_or(usize::MAX).min(self.filled));
+        Ok(())
     }
 
     /// The next byte that is not white space, without taking it; `None` at the end.

@@ -1,14 +1,16 @@
 //! Writing a fixture in canonical form: payloads first, then the HAR (or the archive) by atomic rename.
 
-use std::fs::{self, File};
-use std::io::{BufReader, BufWriter, Read, Write};
+use std::fs;
+use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 use tempfile::NamedTempFile;
 
-use super::deposit::{self, Deposit, Place, Side};
-use super::{Entry, Error, canonical, model};
+use super::deposit::{Deposit, Side};
+use super::{Entry, Error, Fixture, canonical, model, parse, place, sidecar};
+
+type Object = Map<String, Value>;
 
 /// Where payloads go (`--content`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,7 +54,10 @@ pub struct FixtureWriter {
     parent: PathBuf,
     content: ContentMode,
     layout: JsonLayout,
-    log: Map<String, Value>,
+    /// The members of `log` before `entries`.
+    log: Object,
+    /// Members beside `log` that some tool wrote.
+    beside: Object,
     har: BufWriter<NamedTempFile>,
     entries: usize,
     deposit: Deposit,
@@ -85,7 +90,7 @@ impl FixtureWriter {
         };
         fs::create_dir_all(&parent).map_err(io("creating"))?;
         let folder = if is_zip(path) { None } else { Some(payload_folder(path)?) };
-        let har = temp_file(&parent).map_err(io("creating a file in"))?;
+        let har = place::temp_file(&parent).map_err(io("creating a file in"))?;
         Ok(FixtureWriter {
             path: path.to_owned(),
             deposit: Deposit::new(&parent, folder),
@@ -93,9 +98,35 @@ impl FixtureWriter {
             content,
             layout: JsonLayout::default(),
             log: log_members(scope),
+            beside: Object::new(),
             har: BufWriter::with_capacity(256 * 1024, har),
             entries: 0,
         })
+    }
+
+    /// Carries over what a fixture says beside its entries: its creator, pages, comments, members of other tools.
+    ///
+    /// # Errors
+    /// When the fixture changed under us.
+    pub fn based_on(mut self, fixture: &Fixture) -> Result<Self, Error> {
+        let mut old = fixture.log()?;
+        for name in ["creator", "browser", "pages", "comment"] {
+            if let Some(value) = old.shift_remove(name) {
+                self.log.insert(name.to_owned(), value);
+            }
+        }
+        if let (Some(Value::Object(ours)), Some(Value::Object(theirs))) =
+            (self.log.get_mut("_harproxy"), old.shift_remove("_harproxy"))
+        {
+            let unknown = theirs.into_iter().filter(|(name, _)| !["format", "scope"].contains(&&**name));
+            ours.extend(unknown);
+        }
+        old.shift_remove("version");
+        let own = self.log.shift_remove_entry("_harproxy");
+        self.log.extend(own);
+        self.log.extend(old);
+        self.beside = fixture.beside_log()?;
+        Ok(self)
     }
 
     /// How compact JSON is stored from here on.
@@ -130,14 +161,29 @@ impl FixtureWriter {
         self.put(&text)
     }
 
-    /// Adds an entry of an existing fixture (the one at this path, when it is recorded again) as it stands, byte for byte,
-    /// and its payloads with it. How a recording that changed nothing changes no byte.
+    /// Adds an entry of an existing fixture, its payloads with it. An entry of the fixture of harproxy's own that is being
+    /// replaced stays byte for byte: how a recording that changed nothing changes no byte. Others are put in canonical
+    /// form; members that harproxy does not know survive.
     ///
     /// # Errors
-    /// When the fixture changed under us, or reading or writing fails.
-    pub fn keep(&mut self, fixture: &super::Fixture, entry: usize) -> Result<(), Error> {
-        let _ = (fixture, entry);
-        todo!("har")
+    /// When the fixture changed under us, a payload is missing, or reading or writing fails.
+    pub fn keep(&mut self, fixture: &Fixture, entry: usize) -> Result<(), Error> {
+        let mut json = fixture.entry_json(entry)?;
+        if fixture.is_own() && is_same_file(fixture.path(), &self.path) {
+            let mut stays = true;
+            for file in place::files_of(&json) {
+                stays &= self.deposit.keep(&file, || fixture.stored(entry, &file))?;
+            }
+            if stays {
+                // Outside strings, where it is escaped, a CR is only git's line end on Windows.
+                json.retain(|&byte| byte != b'\r');
+                return self.put(&String::from_utf8_lossy(&json));
+            }
+        }
+        let mut value = parse::object_of(&json).map_err(|reason| fixture.bad_entry(entry, reason))?;
+        self.adopt_payloads(&mut value, fixture, entry)?;
+        canonical::arrange(&mut value);
+        self.put(&indented(&canonical::print(&Value::Object(value)), 6))
     }
 
     /// Puts payloads, then the HAR, in place: synced, renamed atomically; payload files that the old fixture referenced
@@ -150,45 +196,35 @@ impl FixtureWriter {
             let head = self.head();
             self.write(&head)?;
         }
-        let end = if self.entries == 0 { "]\n  }\n}\n" } else { "\n    ]\n  }\n}\n" };
-        self.write(end)?;
-        self.place_payloads()?;
-        let written = self.entries;
-        let payloads = self.deposit.names().len();
-        let (path, parent) = (self.path.clone(), self.parent.clone());
-        let io = |doing| {
-            let path = path.clone();
-            move |source| Error::Io { doing, path, source }
+        let end = self.end();
+        self.write(&end)?;
+        let writing = |source| Error::Io { doing: "writing", path: self.path.clone(), source };
+        let har = self.har.into_inner().map_err(|error| writing(error.into_error()))?;
+        let bytes = match self.deposit.folder() {
+            Some(folder) => {
+                let old = place::referenced(&self.path, &folder);
+                place::into_folder(&mut self.deposit)?;
+                let bytes = place::rename_into(har, &self.path)?;
+                place::remove_unused(old, &self.deposit);
+                bytes
+            }
+            None => place::rename_into(place::into_archive(&har, &self.deposit, &self.parent)?, &self.path)?,
         };
-        let har = self.har.into_inner().map_err(|error| io("writing")(error.into_error()))?;
-        har.as_file().sync_all().map_err(io("syncing"))?;
-        let bytes = har.as_file().metadata().map_err(io("writing"))?.len();
-        if !is_same(har.path(), &path) {
-            har.persist(&path).map_err(|error| io("renaming into")(error.error))?;
-            sync_folder(&parent).map_err(io("syncing the folder of"))?;
-        }
-        Ok(Written { entries: written, payloads, bytes })
+        Ok(Written { entries: self.entries, payloads: self.deposit.names().len(), bytes })
     }
 
-    fn place_payloads(&self) -> Result<(), Error> {
-        let Some(folder) = self.deposit.folder() else { return Ok(()) };
-        let staged = self.deposit.names().iter().filter(|(_, place)| **place == Place::Staged);
-        let staged: Vec<_> = staged.map(|(name, _)| name).collect();
-        if staged.is_empty() {
-            return Ok(());
+    /// Brings the payload files of an entry from elsewhere under names of this fixture.
+    fn adopt_payloads(&mut self, value: &mut Object, fixture: &Fixture, entry: usize) -> Result<(), Error> {
+        for (part, body) in [("request", "postData"), ("response", "content")] {
+            let body = value.get_mut(part).and_then(|part| part.get_mut(body));
+            let Some(file) = body.and_then(|body| body.get_mut("_file")) else { continue };
+            let Some(name) = file.as_str().map(str::to_owned) else { continue };
+            let stored = self.deposit.adopt(&mut fixture.stored(entry, &name)?, sidecar::ending(&name))?;
+            if let model::Stored::File(name) = stored {
+                *file = name.into();
+            }
         }
-        let io = |path: &Path, doing| {
-            let path = path.to_owned();
-            move |source| Error::Io { doing, path, source }
-        };
-        fs::create_dir_all(&folder).map_err(io(&folder, "creating"))?;
-        for name in staged {
-            let Some(from) = self.deposit.staged(name) else { continue };
-            let to = folder.join(name);
-            File::open(&from).and_then(|file| file.sync_all()).map_err(io(&to, "syncing"))?;
-            fs::rename(&from, &to).map_err(io(&to, "renaming into"))?;
-        }
-        sync_folder(&folder).map_err(io(&folder, "syncing"))
+        Ok(())
     }
 
     /// Adds the text of an entry, indented as it stands in the list.
@@ -217,13 +253,22 @@ impl FixtureWriter {
         }
         head + "    \"entries\": ["
     }
+
+    /// All that stands behind the last one.
+    fn end(&self) -> String {
+        let mut end = if self.entries == 0 { "]\n  }" } else { "\n    ]\n  }" }.to_owned();
+        for (name, value) in &self.beside {
+            end += &format!(",\n  {}: {}", Value::from(&**name), indented(&canonical::print(value), 2));
+        }
+        end + "\n}\n"
+    }
 }
 
 /// The version of the fixture format that `log._harproxy.format` carries.
 const FORMAT: u32 = 1;
 
-fn log_members(scope: &[String]) -> Map<String, Value> {
-    let mut log = Map::new();
+fn log_members(scope: &[String]) -> Object {
+    let mut log = Object::new();
     log.insert("version".to_owned(), "1.2".into());
     log.insert("creator".to_owned(), json!({ "name": "harproxy", "version": env!("CARGO_PKG_VERSION") }));
     log.insert("_harproxy".to_owned(), json!({ "format": FORMAT, "scope": scope }));
@@ -248,29 +293,6 @@ fn payload_folder(path: &Path) -> Result<String, Error> {
     Ok(if path.extension().is_some() { stem.to_owned() } else { format!("{stem}-payloads") })
 }
 
-/// A file that is renamed into place later: readable like any other the user makes.
-fn temp_file(folder: &Path) -> std::io::Result<NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".harproxy-").suffix(".part");
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    builder.tempfile_in(folder)
-}
-
-fn is_same(new: &Path, old: &Path) -> bool {
-    let open = |path| File::open(path).map(BufReader::new);
-    let same_len = fs::metadata(new).ok().map(|m| m.len()) == fs::metadata(old).ok().map(|m| m.len());
-    let same_bytes = || deposit::same(open(new)?, open(old)?);
-    same_len && same_bytes().unwrap_or(false)
-}
-
-#[cfg(unix)]
-fn sync_folder(folder: &Path) -> std::io::Result<()> {
-    File::open(folder)?.sync_all()
-}
-
-/// Folders can't be opened for syncing here; the rename itself is journalled by the file system.
-#[cfg(not(unix))]
-fn sync_folder(_: &Path) -> std::io::Result<()> {
-    Ok(())
+fn is_same_file(a: &Path, b: &Path) -> bool {
+    a == b || matches!((fs::canonicalize(a), fs::canonicalize(b)), (Ok(a), Ok(b)) if a == b)
 }
