@@ -14,7 +14,8 @@ use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error as TlsError, RootCertStore, SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, Error as TlsError, OtherError, RootCertStore,
+    SignatureScheme,
 };
 
 use super::provider::provider;
@@ -186,10 +187,11 @@ impl ServerCertVerifier for Verifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, TlsError> {
         match self.webpki.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
-            // This is WebPKI's verdict on a certificate whose dates are right.
-            Err(TlsError::InvalidCertificate(CertificateError::Other(_)))
-                if self.named.iter().any(|named| named == end_entity) =>
-            {
+            Err(TlsError::InvalidCertificate(CertificateError::Other(other))) if is_an_authority(&other) => {
+                if !self.named.iter().any(|named| named == end_entity) {
+                    return Err(CertificateError::UnknownIssuer.into());
+                }
+                // Its dates are right: WebPKI looks at them first.
                 rustls::client::verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
                 Ok(ServerCertVerified::assertion())
             }
@@ -218,6 +220,11 @@ impl ServerCertVerifier for Verifier {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.webpki.supported_verify_schemes()
     }
+}
+
+/// Whether WebPKI's only trouble is that a server shows an authority's certificate. rustls has no variant for it.
+fn is_an_authority(error: &OtherError) -> bool {
+    error.0.to_string() == "CaUsedAsEndEntity"
 }
 
 /// Accepts any certificate whose key signed the handshake.

@@ -31,19 +31,17 @@ impl Proxies {
             UpstreamProxy::Direct => None,
             UpstreamProxy::Environment => Some(Matcher::from_env()),
             UpstreamProxy::Url(url) => {
-                // NO_PROXY counts for a proxy named by an option too, as it does for curl.
-                let no_proxy = ["NO_PROXY", "no_proxy"].iter().find_map(|name| std::env::var(name).ok());
-                let matcher = |no: String| Matcher::builder().all(url.as_str()).no(no).build();
-                let usable = matcher(String::new())
-                    .intercept(&Uri::from_static("http://example.com/"))
-                    .is_some_and(|proxy| Kind::of(&proxy).is_some());
+                let usable =
+                    ::url::Url::parse(url).is_ok_and(|url| url.has_host() && Kind::named(url.scheme()).is_some());
                 if !usable {
                     return Err(PlanError {
                         what: "--upstream-proxy".to_owned(),
                         reason: "not an http://, https:// or socks5:// URL".to_owned(),
                     });
                 }
-                Some(matcher(no_proxy.unwrap_or_default()))
+                // NO_PROXY counts for a proxy named by an option too, as it does for curl.
+                let no_proxy = ["NO_PROXY", "no_proxy"].iter().find_map(|name| std::env::var(name).ok());
+                Some(Matcher::builder().all(url.as_str()).no(no_proxy.unwrap_or_default()).build())
             }
         }))
     }
@@ -51,8 +49,8 @@ impl Proxies {
     /// The proxy that `to` is reached through.
     pub(super) fn find(&self, to: &Origin) -> Option<Via> {
         let intercept = self.0.as_ref()?.intercept(&format!("{to}/").parse().ok()?)?;
-        let kind = Kind::of(&intercept)?;
         let uri = intercept.uri();
+        let kind = Kind::named(uri.scheme_str()?)?;
         let host = uri.host()?.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
         let port = uri.port_u16().unwrap_or(kind.default_port());
         Some(Via { kind, host, port, intercept })
@@ -67,8 +65,8 @@ enum Kind {
 }
 
 impl Kind {
-    fn of(proxy: &Intercept) -> Option<Self> {
-        match proxy.uri().scheme_str()? {
+    fn named(scheme: &str) -> Option<Self> {
+        match scheme {
             "http" => Some(Kind::Http),
             "https" => Some(Kind::Https),
             "socks5" | "socks5h" => Some(Kind::Socks5),
