@@ -115,6 +115,7 @@ impl Failure {
             Failure::Record(error) => of_record(error),
             Failure::Replay(error) => of_replay(error),
             Failure::Bind(BindError::Listen { source, .. }) => of_bind(source),
+            Failure::Bind(BindError::Reverse { .. }) => "`--reverse` takes [NAME=][/PREFIX=]URL".into(),
             Failure::Write { source, .. } | Failure::System { source, .. } => of_io(source),
             Failure::Spawn(error) => of_spawn(error),
             Failure::Bundle(_) | Failure::Files(_) => {

@@ -88,7 +88,11 @@ impl<H: Handler> Seat<H> {
             Err(Refused::Trouble(trouble)) => trouble.response(),
             Err(Refused::Close(close)) => return Err(close),
         };
-        Ok(respond::tidy(response, &method, version).map(|body| Served { body, _busy: busy }))
+        let mut response = respond::tidy(response, &method, version);
+        if method == Method::CONNECT {
+            respond::end_refused_connect(&mut response);
+        }
+        Ok(response.map(|body| Served::new(body, busy)))
     }
 
     async fn as_proxy(&self, mut request: Request<Incoming>, came: Came) -> Answered {

@@ -13,7 +13,7 @@ mod pulse;
 pub mod respond;
 mod reverse;
 mod secure;
-pub mod serve;
+mod serve;
 pub mod server;
 mod sniff;
 mod status;

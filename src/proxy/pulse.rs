@@ -5,9 +5,10 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll};
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -46,6 +47,10 @@ pub(super) struct Pulse {
     /// The first byte of a head that is not complete; 0 is none.
     head_since: AtomicU64,
     refused: OnceLock<String>,
+    flushes: AtomicU64,
+    /// Who waits for a flush.
+    breaking: Mutex<Vec<Waker>>,
+    any_breaking: AtomicBool,
 }
 
 impl Pulse {
@@ -57,6 +62,9 @@ impl Pulse {
             quiet_since: AtomicU64::new(0),
             head_since: AtomicU64::new(0),
             refused: OnceLock::new(),
+            flushes: AtomicU64::new(0),
+            breaking: Mutex::default(),
+            any_breaking: AtomicBool::new(false),
         }
     }
 
@@ -103,6 +111,27 @@ impl Pulse {
         }
     }
 
+    /// All that was written has been handed to the client's side.
+    fn flushed(&self) {
+        // Counted before the flag is looked at, as the other side sets the flag before it looks at the count: one sees the other.
+        self.flushes.fetch_add(1, SeqCst);
+        if self.any_breaking.swap(false, SeqCst) {
+            let waiting = std::mem::take(&mut *self.breaking.lock().unwrap_or_else(PoisonError::into_inner));
+            waiting.into_iter().for_each(Waker::wake);
+        }
+    }
+
+    /// Whether there was a flush after that many; if not, wakes when there is one.
+    fn poll_flushed(&self, after: u64, cx: &mut Context<'_>) -> Poll<()> {
+        let mut waiting = self.breaking.lock().unwrap_or_else(PoisonError::into_inner);
+        if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+            waiting.push(cx.waker().clone());
+        }
+        drop(waiting);
+        self.any_breaking.store(true, SeqCst);
+        if self.flushes.load(SeqCst) > after { Poll::Ready(()) } else { Poll::Pending }
+    }
+
     fn now(&self) -> u64 {
         u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
@@ -124,9 +153,19 @@ impl Drop for Busy {
 }
 
 /// The body of an answer, whose end is the end of the request.
+///
+/// When it breaks off, hyper forgets what it has not written yet. So the error waits for a flush: a client gets as much as
+/// there was before its connection is cut.
 pub(super) struct Served {
-    pub(super) body: Body,
-    pub(super) _busy: Busy,
+    body: Body,
+    busy: Busy,
+    broken: Option<(BoxError, u64)>,
+}
+
+impl Served {
+    pub(super) fn new(body: Body, busy: Busy) -> Self {
+        Served { body, busy, broken: None }
+    }
 }
 
 impl http_body::Body for Served {
@@ -134,7 +173,17 @@ impl http_body::Body for Served {
     type Error = BoxError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        let this = &mut *self;
+        if this.broken.is_none() {
+            match ready!(Pin::new(&mut this.body).poll_frame(cx)) {
+                Some(Err(error)) => this.broken = Some((error, this.busy.0.flushes.load(SeqCst))),
+                frame => return Poll::Ready(frame),
+            }
+        }
+        if let Some((_, after)) = &this.broken {
+            ready!(this.busy.0.poll_flushed(*after, cx));
+        }
+        Poll::Ready(this.broken.take().map(|(error, _)| Err(error)))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -183,7 +232,9 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Noticed<I> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        ready!(Pin::new(&mut self.io).poll_flush(cx))?;
+        self.pulse.flushed();
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

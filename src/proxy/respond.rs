@@ -137,11 +137,19 @@ pub(super) fn tidy(mut response: Response<Body>, method: &Method, client: Versio
         return without_body(response, method, client);
     }
     if let Some(length) = response.body().size_hint().exact()
-        && response.headers().get(CONTENT_LENGTH).is_some_and(|declared| declared != &HeaderValue::from(length))
+        && response.headers().get(CONTENT_LENGTH).is_some_and(|declared| *declared != HeaderValue::from(length))
     {
         response.headers_mut().remove(CONTENT_LENGTH);
     }
     response
+}
+
+/// A client whose CONNECT was refused has no use for the connection, and some read the explanation up to its end. Only the
+/// demand for credentials is met on the same connection.
+pub(super) fn end_refused_connect(response: &mut Response<Body>) {
+    if !response.status().is_success() && response.status() != StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
 }
 
 fn remove_hop_by_hop(headers: &mut HeaderMap) {

@@ -16,21 +16,11 @@ use super::answer::Seat;
 use super::connect::Granted;
 use super::engine::Stop;
 use super::handler::Handler;
+use super::limits;
 use super::pulse::{Limits, Noticed, Pulse, Waiting};
 use super::upstream::Io;
 use super::wire::{IntoWire, Wire};
 
-/// The longest head of a request, in bytes; 431 beyond it. URIs end at 64 KiB (414).
-pub const MAX_HEAD: usize = 512 * 1024;
-/// The most header fields of a request over HTTP/1; 431 beyond it.
-pub const MAX_FIELDS: usize = 1024;
-/// Requests that may be under way on one HTTP/2 connection.
-pub const MAX_STREAMS: u32 = 256;
-/// Unread bytes of one HTTP/2 request's body.
-pub const STREAM_WINDOW: u32 = 1024 * 1024;
-/// Unread bytes of all bodies of an HTTP/2 connection: more than one stream's, so that one that is not read leaves room for
-/// others.
-pub const CONNECTION_WINDOW: u32 = 8 * 1024 * 1024;
 /// How long a connection that we have closed is still read from. Closing it with unread bytes resets it, and the client would
 /// lose the answer: one to an upload that was refused, say.
 const LINGER: Duration = Duration::from_secs(3);
@@ -49,8 +39,8 @@ where
     let mut connection = http1::Builder::new()
         .preserve_header_case(true)
         .auto_date_header(false)
-        .max_buf_size(MAX_HEAD)
-        .max_headers(MAX_FIELDS)
+        .max_buf_size(limits::MAX_HEAD)
+        .max_headers(limits::MAX_HEADERS)
         // Ours does not count the time between requests; see `pulse`.
         .header_read_timeout(None)
         .serve_connection(io, service)
@@ -84,10 +74,10 @@ where
     let io = TokioIo::new(Noticed { io, pulse: seat.pulse.clone() });
     let mut connection = http2::Builder::new(Streams(seat.visit.engine.tasks.clone()))
         .auto_date_header(false)
-        .max_header_list_size(u32::try_from(MAX_HEAD).unwrap_or(u32::MAX))
-        .max_concurrent_streams(MAX_STREAMS)
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_header_list_size(limits::H2_MAX_HEAD)
+        .max_concurrent_streams(limits::H2_MAX_STREAMS)
+        .initial_stream_window_size(limits::H2_STREAM_WINDOW)
+        .initial_connection_window_size(limits::H2_CONNECTION_WINDOW)
         .serve_connection(io, service);
     drive(&mut connection, &seat.pulse, seat.visit.engine.limits, &seat.visit.stop).await;
 }

@@ -38,11 +38,9 @@ impl TryFrom<Origin> for Site {
     type Error = Trouble;
 
     fn try_from(origin: Origin) -> Result<Self, Trouble> {
-        let text = origin.to_string();
-        let authority = text.split_once("://").map_or("", |(_, authority)| authority);
-        match Authority::try_from(authority) {
+        match Authority::try_from(origin.authority()) {
             Ok(authority) => Ok(Site { origin, authority }),
-            Err(error) => Err(Trouble::Target(format!("`{text}`: {error}"))),
+            Err(error) => Err(Trouble::Target(format!("`{origin}`: {error}"))),
         }
     }
 }

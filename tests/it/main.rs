@@ -3,6 +3,7 @@
 mod architecture;
 mod bad_input;
 mod cli;
+mod engine;
 mod foreign_hars;
 mod node_hook;
 mod round_trip;
