@@ -7,9 +7,9 @@ pub const MAX_HEAD: usize = 512 * 1024;
 /// The same for HTTP/2 (SETTINGS_MAX_HEADER_LIST_SIZE).
 pub const H2_MAX_HEAD: u32 = 512 * 1024;
 
-/// Field lines of a head. hyper allocates its tables for all of them with each message: beyond 128 KiB of table (2048 lines)
-/// the allocator asks the kernel each time, which takes longer than answering a request.
-pub const MAX_HEADERS: usize = 1024;
+/// Field lines of a head. hyper allocates two tables of 32 bytes for each line with every message. For twice as many lines an
+/// allocator maps them anew each time, which takes longer than answering a request.
+pub const MAX_HEADERS: usize = 2048;
 
 /// Requests that a client may have under way on one HTTP/2 connection (SETTINGS_MAX_CONCURRENT_STREAMS).
 pub const H2_MAX_STREAMS: u32 = 256;

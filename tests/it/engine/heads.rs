@@ -177,7 +177,7 @@ fn heads_may_be_long_but_not_without_end() {
     assert_eq!(raw.echo()["headers"].as_array().unwrap().len(), 1000);
 
     let mut raw = stage.raw();
-    raw.send(format!("GET http://a.test/ HTTP/1.1\r\n{many}{}\r\n", many.replace("X-", "Y-")));
+    raw.send(format!("GET http://a.test/ HTTP/1.1\r\n{many}{many}{many}\r\n"));
     assert!(raw.rest_text().starts_with("HTTP/1.1 431 "));
     let mut raw = stage.raw();
     raw.send(format!("GET http://a.test/ HTTP/1.1\r\nX-Long: {}\r\n\r\n", "x".repeat(600 * 1024)));
