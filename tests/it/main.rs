@@ -6,6 +6,7 @@ mod cli;
 mod engine;
 mod foreign_hars;
 mod node_hook;
+mod record_handler;
 mod round_trip;
 mod support;
 mod wire_truth;
