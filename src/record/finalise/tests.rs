@@ -427,6 +427,23 @@ fn payloads_tell_keys_apart() {
 }
 
 #[test]
+fn an_entry_that_cannot_be_used_stays_and_one_that_lost_its_payload_is_mended() {
+    let mut desk = Desk::new("api.har");
+    desk.plan.content = ContentMode::Attach;
+    desk.record(&[Talk::get("/a", "1"), Talk::get("/b", "2")]);
+    let text = fs::read_to_string(&desk.plan.output).unwrap();
+    fs::write(&desk.plan.output, text.replacen("\"entries\": [\n", "\"entries\": [\n      {\"odd\": 1},\n", 1))
+        .unwrap();
+    fs::remove_dir_all(desk.dir.path().join("api")).unwrap();
+    let result = desk.record(&[Talk::get("/a", "1")]);
+    assert_eq!((result.changed, result.not_seen), (1, 2));
+    assert_eq!(desk.entries()[0], serde_json::json!({ "odd": 1 }));
+    let fixture = Fixture::open(&desk.plan.output).unwrap();
+    let body = fixture.entry(1).unwrap().response.content.clone();
+    assert_eq!(fixture.payload(1, &body).unwrap().bytes().unwrap(), "1");
+}
+
+#[test]
 fn what_is_no_change_by_itself() {
     let quiet: [(&str, &str); 6] = [
         ("age", "7"),
