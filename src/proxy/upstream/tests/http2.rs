@@ -123,6 +123,14 @@ async fn heads_are_made_for_http2() {
 }
 
 #[tokio::test]
+async fn a_host_that_stays_is_the_authority() {
+    let way = origin().await;
+    let request = way.request("GET", "/").version(Version::HTTP_2).header("host", "Front.test").extension(HostStays);
+    let got = Got::read(way.send(request.body(empty()).unwrap()).await.unwrap()).await;
+    assert_eq!(text(&got), "0 - HTTP/2.0 GET https://Front.test/\n");
+}
+
+#[tokio::test]
 async fn no_length_is_added_or_lost() {
     let way = origin().await;
     for (method, length, body, told) in [
