@@ -106,10 +106,10 @@ impl Archive {
         self.zip.by_index_data(index).map_or((0, 0), |member| (member.compressed_size(), member.size()))
     }
 
-    /// The place of the member that a `_file` names.
+    /// The place of the member that a `_file` names: members have names, not paths, so `./a` is not `a`.
     pub(super) fn find(&self, name: &str) -> Result<usize, String> {
-        let name = sidecar::parts(name)?.join("/");
-        self.zip.index_for_name(&name).ok_or_else(|| format!("`_file` `{name}` is not in the archive"))
+        sidecar::parts(name)?;
+        self.zip.index_for_name(name).ok_or_else(|| format!("`_file` `{name}` is not in the archive"))
     }
 
     /// A member, up to `in_memory` bytes whole, else unpacked into a temporary file.

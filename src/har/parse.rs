@@ -124,7 +124,7 @@ fn response_of(mut map: Map<String, Value>) -> Response {
 }
 
 fn body_of(mut map: Map<String, Value>) -> Body {
-    let file = optional(map.shift_remove("_file"));
+    let file = optional(map.shift_remove("_file")).filter(|file| !file.is_empty());
     let text = map.shift_remove("text");
     let base64 = map.get("encoding").and_then(Value::as_str).is_some_and(|e| e.eq_ignore_ascii_case("base64"));
     let stored = match (file, text) {

@@ -6,8 +6,8 @@ use std::path::{Component, Path, PathBuf};
 
 /// The file that `_file` names in `folder`, the HAR's own.
 ///
-/// A fixture may come from a stranger: absolute names, `..`, links and anything that is not a plain file are refused, in
-/// words that follow "`_file` …".
+/// A fixture may come from a stranger: absolute names, a `..` that leads out, links and anything that is not a plain file
+/// are refused, in words that follow "`_file` …".
 pub(super) fn resolve(folder: &Path, name: &str) -> Result<PathBuf, String> {
     let mut path = folder.to_owned();
     for part in parts(name)? {
@@ -30,17 +30,16 @@ pub(super) fn parts(name: &str) -> Result<Vec<&str>, String> {
     if name.is_empty() || name.contains(['\\', '\0']) || drive {
         return Err(format!("`_file` `{}` is not a relative path with `/` between its parts", name.escape_debug()));
     }
-    let part = |component| match component {
-        Component::Normal(part) => part.to_str().map(Some),
-        Component::CurDir => Some(None),
-        _ => None,
-    };
-    let parts: Option<Vec<_>> = Path::new(name).components().map(part).collect();
-    let parts: Vec<_> = parts
-        .ok_or_else(|| format!("`_file` `{name}` leaves the folder of the HAR; payloads must lie beside it"))?
-        .into_iter()
-        .flatten()
-        .collect();
+    let mut parts = Vec::new();
+    for component in Path::new(name).components() {
+        let inside = match component {
+            Component::Normal(part) => part.to_str().map(|part| parts.push(part)),
+            Component::CurDir => Some(()),
+            Component::ParentDir => parts.pop().map(drop),
+            Component::Prefix(_) | Component::RootDir => None,
+        };
+        inside.ok_or_else(|| format!("`_file` `{name}` leaves the folder of the HAR; payloads must lie beside it"))?;
+    }
     if parts.is_empty() { Err(format!("`_file` `{name}` names no file")) } else { Ok(parts) }
 }
 
@@ -80,7 +79,7 @@ mod tests {
             assert!(parts(name).is_err(), "{name}");
         }
         assert_eq!(parts("api/0a.txt").unwrap(), ["api", "0a.txt"]);
-        assert_eq!(parts("./a//b").unwrap(), ["a", "b"]);
+        assert_eq!(parts("./a//b/../c").unwrap(), ["a", "c"]);
     }
 
     #[test]

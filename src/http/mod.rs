@@ -5,6 +5,7 @@ pub mod cookies;
 pub mod headers;
 pub mod json;
 pub mod media;
+pub mod multipart;
 pub mod problem;
 pub mod url;
 

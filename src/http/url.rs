@@ -51,6 +51,34 @@ impl NormalUrl {
         Ok(NormalUrl(parsed))
     }
 
+    /// Parses and normalises a URL of any scheme, which none goes through a proxy with but which a recording may hold:
+    /// `data:`, `blob:`, and `ws:` kept apart from `http:`.
+    ///
+    /// # Errors
+    /// When `url` is no absolute URL.
+    pub fn parse_any(url: &str) -> Result<Self, UrlError> {
+        let mut parsed = ::url::Url::parse(url).map_err(|source| UrlError::Invalid { url: url.to_owned(), source })?;
+        parsed.set_fragment(None);
+        Ok(NormalUrl(parsed))
+    }
+
+    /// The URL that a reference (a `Location`) leads to from here, its fragment set aside (RFC 9110 section 10.2.2).
+    ///
+    /// ```
+    /// use harproxy::http::NormalUrl;
+    /// let from = NormalUrl::parse("https://a.test/x/y?q").unwrap();
+    /// assert_eq!(from.join("../z#top").unwrap().as_str(), "https://a.test/z");
+    /// ```
+    ///
+    /// # Errors
+    /// When the reference cannot be resolved.
+    pub fn join(&self, reference: &str) -> Result<Self, UrlError> {
+        let mut joined =
+            self.0.join(reference).map_err(|source| UrlError::Invalid { url: reference.to_owned(), source })?;
+        joined.set_fragment(None);
+        Ok(NormalUrl(joined))
+    }
+
     /// The whole URL.
     #[must_use]
     pub fn as_str(&self) -> &str {

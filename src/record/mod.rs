@@ -10,9 +10,6 @@ mod outcome;
 mod problem;
 mod tally;
 
-#[cfg(test)]
-mod tests;
-
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;

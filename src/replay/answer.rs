@@ -238,7 +238,8 @@ impl Strict {
             why = format!("{why}: {deeper}");
             cause = deeper.source();
         }
-        let miss = Miss { kind: MissKind::Unreadable(at, why), near: vec![], same_path: 0, remedy: None };
+        let kind = MissKind::Unreadable(at, why);
+        let miss = Miss { kind, near: vec![], same_path: 0, remedy: None, operation: None };
         self.missed(asked, Refusal::miss(asked, Explanation::of(&miss, |at| self.place(at))))
     }
 

@@ -203,9 +203,9 @@ mod tests {
             request: Some("3".into()),
             recorded: Some("2".into()),
         }];
-        let near = vec![Near { at: EntryRef { fixture: 0, entry: 4 }, differences }];
+        let near = vec![Near { at: EntryRef { fixture: 0, entry: 4 }, differences, operation: None }];
         let remedy = Some("`--ignore-query page`".to_owned());
-        let miss = Miss { kind: MissKind::NoEntry, near, same_path: 3, remedy };
+        let miss = Miss { kind: MissKind::NoEntry, near, same_path: 3, remedy, operation: None };
         Explanation::of(&miss, |at| Place { fixture: "hars/api.har".into(), entry: at.entry, line: Some(120) })
     }
 

@@ -157,7 +157,7 @@ mod tests {
     }
 
     fn miss(kind: MissKind, near: Vec<Near>) -> Miss {
-        Miss { kind, near, same_path: 2, remedy: None }
+        Miss { kind, near, same_path: 2, remedy: None, operation: None }
     }
 
     #[test]
@@ -183,7 +183,8 @@ mod tests {
 
     #[test]
     fn a_miss_says_whether_the_url_is_recorded_the_nearest_entries_and_how_many_share_the_path() {
-        let query = Near { at: at(4), differences: vec![differs(What::Query, "page", Some("3"), Some("2"))] };
+        let query =
+            Near { at: at(4), differences: vec![differs(What::Query, "page", Some("3"), Some("2"))], operation: None };
         let told = Explanation::of(&miss(MissKind::NoEntry, vec![query]), place);
         assert!(!told.url_recorded);
         assert_eq!(
@@ -191,7 +192,8 @@ mod tests {
             "no entry has this URL; 2 entries share its host and path\n\
              nearest: hars/api.har#4 (line 40): query parameter `page` is `3`, recorded `2`"
         );
-        let method = Near { at: at(1), differences: vec![differs(What::Method, "", Some("PUT"), Some("GET"))] };
+        let method =
+            Near { at: at(1), differences: vec![differs(What::Method, "", Some("PUT"), Some("GET"))], operation: None };
         let told = Explanation::of(&miss(MissKind::NoEntry, vec![method]), place);
         assert!(told.url_recorded);
         assert!(told.text().contains("only recorded as GET"));
@@ -216,7 +218,8 @@ mod tests {
     #[test]
     fn a_flood_of_differences_stays_a_sentence() {
         let differences = (0..50).map(|n| differs(What::Body, &format!("$.a{n}"), Some("1"), Some("2"))).collect();
-        let told = Explanation::of(&miss(MissKind::NoEntry, vec![Near { at: at(0), differences }]), place);
+        let told =
+            Explanation::of(&miss(MissKind::NoEntry, vec![Near { at: at(0), differences, operation: None }]), place);
         assert!(told.text().ends_with("; and 45 more differences"), "{}", told.text());
     }
 }

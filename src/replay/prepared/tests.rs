@@ -51,7 +51,8 @@ fn case_of(method: &str, request_headers: Value, response: Value, clock: Clock) 
     let prepared = Prepared::of(&entry, payload, &About { own: fixture.is_own(), mark, clock }).unwrap();
     let status = u16::try_from(entry.response.status).unwrap();
     let at = EntryRef { fixture: 0, entry: 0 };
-    let chosen = Chosen { at, entry, score: 0, followed: vec![], cookies: vec![], status };
+    let chosen =
+        Chosen { at, entry, score: 0, followed: vec![], cookies: vec![], status, location: None, same_host: None };
     Case { _folder: folder, chosen, prepared: Arc::new(prepared), budget: Arc::new(Budget::new(1 << 20)) }
 }
 

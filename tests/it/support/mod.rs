@@ -3,7 +3,6 @@
 pub mod client;
 pub mod origin;
 pub mod raw;
-pub mod rig;
 pub mod sandbox;
 
 use std::path::PathBuf;

@@ -1,0 +1,213 @@
+//! One entry beside a request: every difference that keeps it from matching, and how near that makes it.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use url::form_urlencoded;
+
+use super::super::conditional::Condition;
+use super::super::index::Ordinal;
+use super::super::matcher::Matcher;
+use super::super::url::{KeyForm, Parts, normal};
+use super::super::{Difference, EntryRef, Near, Query, What, choice, payload};
+use super::{body, remedy};
+use crate::har::{Entry, EntryHead, Payload};
+
+/// An entry, what keeps it from matching, and what would let it.
+#[derive(Debug)]
+pub(super) struct Compared {
+    pub(super) rank: Rank,
+    pub(super) near: Near,
+    pub(super) remedy: Option<String>,
+}
+
+/// How near an entry is: compared field by field, the nearest first.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Rank {
+    place: Place,
+    method: bool,
+    query: usize,
+    headers: usize,
+    body: usize,
+    ordinal: Ordinal,
+}
+
+/// Where an entry is, seen from the request.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    /// On the same host, with the same path.
+    Same,
+    /// One segment of the path is another.
+    NextDoor,
+    /// On another host, with the same path.
+    OtherHost,
+    /// Elsewhere on the same host: so many segments are others.
+    Away(usize),
+    /// Neither host nor path.
+    Strange,
+}
+
+impl Matcher {
+    /// Compares a request with an entry; `None` when the entry can't be read.
+    pub(super) fn compare(&self, query: &Query<'_>, payload: &payload::Sent<'_>, ordinal: Ordinal) -> Option<Compared> {
+        let at = self.index.at(ordinal);
+        let fixture = &self.fixtures[at.fixture];
+        let entry = fixture.entry(at.entry).ok()?;
+        let recorded_url = normal(&entry.request.url)?;
+        let (asked, recorded) = (Parts::of(query.url.as_str()), Parts::of(&recorded_url));
+
+        let mut differences = Vec::new();
+        if query.method != entry.request.method {
+            differences.push(difference(What::Method, "", Some(query.method), Some(&entry.request.method)));
+        }
+        let host = self.form.origin(&asked.host()) != self.form.origin(&recorded.host());
+        if host {
+            differences.push(difference(What::Host, "", Some(&*asked.host()), Some(&*recorded.host())));
+        }
+        let segments = path_differences(&asked, &recorded, &mut differences);
+        query_differences(asked.query, recorded.query, &self.form, &mut differences);
+        self.header_differences(query, &entry, &mut differences);
+        let body = self.body_differences(payload, at, &entry);
+        let count = |what| differences.iter().filter(|difference| difference.what == what).count();
+        let place = match (host, segments) {
+            (false, 0) => Place::Same,
+            (false, 1) => Place::NextDoor,
+            (true, 0) => Place::OtherHost,
+            (false, away) => Place::Away(away),
+            (true, _) => Place::Strange,
+        };
+        let rank = Rank {
+            place,
+            method: count(What::Method) > 0,
+            query: count(What::Query),
+            headers: count(What::Header),
+            body: body.differences.len(),
+            ordinal,
+        };
+        let remedy = remedy::remedy(&differences, &body, &asked, &recorded, &self.rules.comparison);
+        differences.extend(body.differences);
+        Some(Compared { rank, near: Near { at, differences, operation: body.operation }, remedy })
+    }
+
+    /// What the index knows of an entry.
+    pub(super) fn head(&self, ordinal: Ordinal) -> Option<EntryHead<'_>> {
+        let at = self.index.at(ordinal);
+        self.fixtures[at.fixture].heads().get(at.entry)
+    }
+
+    /// The URL of an entry in normal form.
+    pub(super) fn url_of(&self, ordinal: Ordinal) -> Option<Cow<'_, str>> {
+        normal(self.head(ordinal)?.url)
+    }
+
+    fn header_differences(&self, query: &Query<'_>, entry: &Entry, differences: &mut Vec<Difference>) {
+        let joined = |values: Vec<String>| (!values.is_empty()).then(|| values.join(", "));
+        for name in &self.rules.match_headers {
+            let recorded: Vec<_> = entry.request.headers.get_all(name).map(bytes::Bytes::copy_from_slice).collect();
+            if !choice::same_values(query.headers, name, &recorded) {
+                let sent = query.headers.get_all(name).iter().map(|value| text(value.as_bytes())).collect();
+                let recorded = recorded.iter().map(|value| text(value)).collect();
+                let (sent, recorded): (Option<String>, Option<String>) = (joined(sent), joined(recorded));
+                differences.push(difference(What::Header, name, sent.as_deref(), recorded.as_deref()));
+            }
+        }
+        let condition = Condition::of(entry);
+        if condition.admits(query.headers).is_none() {
+            for (name, sent, recorded) in condition.differences(query.headers) {
+                let (sent, recorded) = (sent.map(|value| text(&value)), recorded.map(|value| text(&value)));
+                differences.push(difference(What::Header, name, sent.as_deref(), recorded.as_deref()));
+            }
+        }
+    }
+
+    fn body_differences(&self, sent: &payload::Sent<'_>, at: EntryRef, entry: &Entry) -> body::Compared {
+        let fixture = &self.fixtures[at.fixture];
+        let comparison = &self.rules.comparison;
+        let equal = sent.equals(&payload::Recorded::of(fixture, at.entry, entry, comparison), comparison);
+        let stored = entry.request.post_data.as_ref().map(|body| fixture.payload(at.entry, body));
+        let recorded = match stored {
+            Some(Ok(payload @ (Payload::Bytes(_) | Payload::File(_)))) => payload.bytes().ok(),
+            _ => None,
+        };
+        let content_type = entry.request.headers.get("content-type").map(text).unwrap_or_default();
+        body::compare(sent, recorded.as_deref(), &content_type, comparison, equal)
+    }
+}
+
+/// Values longer than this are cut.
+const LONGEST: usize = 400;
+
+/// A difference, its values cut to what one can read.
+pub(super) fn difference(what: What, name: &str, request: Option<&str>, recorded: Option<&str>) -> Difference {
+    Difference { what, name: name.to_owned(), request: request.map(cut), recorded: recorded.map(cut) }
+}
+
+/// A value that is not too long to be read, whole; the beginning of any other.
+pub(super) fn cut(value: &str) -> String {
+    match value.char_indices().nth(LONGEST) {
+        None => value.to_owned(),
+        Some((end, _)) => format!("{}… ({} bytes)", &value[..end], value.len()),
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Says which segment differs, or the paths when more than one does; returns how many do.
+fn path_differences(asked: &Parts<'_>, recorded: &Parts<'_>, differences: &mut Vec<Difference>) -> usize {
+    let (a, b): (Vec<_>, Vec<_>) = (asked.segments().collect(), recorded.segments().collect());
+    let differing: Vec<usize> = (0..a.len().max(b.len())).filter(|&n| a.get(n) != b.get(n)).collect();
+    match &differing[..] {
+        [] => {}
+        [n] if a.len() == b.len() => {
+            let name = (n + 1).to_string();
+            differences.push(difference(What::Path, &name, a.get(*n).copied(), b.get(*n).copied()));
+        }
+        _ => differences.push(difference(What::Path, "", Some(asked.path), Some(recorded.path))),
+    }
+    // A path that is longer is no neighbour, though only its end differs.
+    if differing.len() == 1 && a.len() != b.len() { 2 } else { differing.len() }
+}
+
+/// The parameters that count, decoded, in order.
+fn parameters<'a>(query: Option<&'a str>, form: &'a KeyForm) -> impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> {
+    let raw = query.unwrap_or_default().split('&').filter(|raw| !raw.is_empty() && !form.ignores(raw));
+    raw.flat_map(|raw| form_urlencoded::parse(raw.as_bytes()))
+}
+
+/// In how many parameters two queries differ.
+pub(super) fn query_distance(asked: Option<&str>, recorded: Option<&str>, form: &KeyForm) -> usize {
+    let mut differences = Vec::new();
+    query_differences(asked, recorded, form, &mut differences);
+    differences.len()
+}
+
+/// Says which parameters differ: by name, the values of a repeated one in order.
+fn query_differences(asked: Option<&str>, recorded: Option<&str>, form: &KeyForm, differences: &mut Vec<Difference>) {
+    if form.query_of(asked) == form.query_of(recorded) {
+        return;
+    }
+    let before = differences.len();
+    let mut names = Vec::new();
+    let mut values: HashMap<Cow<'_, str>, [Vec<Cow<'_, str>>; 2]> = HashMap::new();
+    for (side, query) in [asked, recorded].into_iter().enumerate() {
+        for (name, value) in parameters(query, form) {
+            if !values.contains_key(&name) {
+                names.push(name.clone());
+            }
+            values.entry(name).or_default()[side].push(value);
+        }
+    }
+    for name in names {
+        let [sent, recorded] = &values[&name];
+        if sent != recorded {
+            let joined = |values: &[Cow<'_, str>]| (!values.is_empty()).then(|| values.join(", "));
+            differences.push(difference(What::Query, &name, joined(sent).as_deref(), joined(recorded).as_deref()));
+        }
+    }
+    if differences.len() == before {
+        // The same parameters in another order, or spelt in another way.
+        differences.push(difference(What::Query, "", asked, recorded));
+    }
+}

@@ -1,0 +1,47 @@
+//! Why nothing answers: the entries that come nearest, what keeps each from matching, and what would let it.
+//!
+//! The work is bounded whatever the size of the fixtures: nearest entries are looked up, not searched for, and of those
+//! that share a place only so many are looked at.
+
+mod body;
+mod compare;
+mod near;
+mod remedy;
+
+use std::sync::OnceLock;
+
+use self::compare::Compared;
+use super::matcher::Matcher;
+use super::url::Parts;
+use super::{Miss, MissKind, Near, Query, graphql, payload};
+
+/// Entries that are shown.
+const SHOWN: usize = 3;
+
+/// What explanations need beyond the index; made for the first miss that asks for it.
+#[derive(Debug, Default)]
+pub(super) struct Explainer {
+    neighbours: OnceLock<near::Neighbours>,
+}
+
+impl Matcher {
+    /// Explains a miss.
+    pub(super) fn explain(&self, query: &Query<'_>, payload: &payload::Sent<'_>, kind: MissKind) -> Miss {
+        let parts = Parts::of(query.url.as_str());
+        let same_path = self.index.at_place(&self.form.origin(&parts.host()), parts.path).len();
+        let mut compared: Vec<Compared> =
+            self.nearest(query.method, &parts).into_iter().filter_map(|at| self.compare(query, payload, at)).collect();
+        compared.sort_by(|a, b| a.rank.cmp(&b.rank));
+        compared.truncate(SHOWN);
+        let remedy = match kind {
+            MissKind::NoEntry => compared.first().and_then(|nearest| nearest.remedy.clone()),
+            MissKind::BodyNotRecorded(_) => Some("--missing-body empty".to_owned()),
+            MissKind::UsedUp => Some("--repeat sequence".to_owned()),
+            MissKind::RedirectLoop(_) | MissKind::TooManyHops => Some("--redirects serve".to_owned()),
+            MissKind::Unreadable(..) => None,
+        };
+        let operation = serde_json::from_slice(payload.decoded()).ok().and_then(|value| graphql::operation(&value));
+        let near = compared.into_iter().map(|Compared { near, .. }| near).collect::<Vec<Near>>();
+        Miss { kind, near, same_path, remedy, operation }
+    }
+}

@@ -1,0 +1,182 @@
+//! Where the entries of a key are: two sorted arrays over all fixtures, a dozen bytes an entry and no pointer.
+//!
+//! An entry's ordinal is its place among all usable entries, fixtures in their order and entries in file order. Everything
+//! that chooses among entries goes by it, so nothing depends on how a hash falls.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hasher};
+use std::sync::Arc;
+
+use super::EntryRef;
+use super::url::{KeyForm, Parts, normal};
+use crate::har::{EntryHead, Fixture};
+
+/// An entry's place among all usable entries of all fixtures.
+pub(super) type Ordinal = u32;
+
+/// Entries by key and by place, and what is known of each origin.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    entries: Vec<EntryRef>,
+    by_key: Groups<u128>,
+    by_place: Groups<u64>,
+    origins: HashMap<Box<str>, Origin>,
+}
+
+/// What the index knows of an origin.
+#[derive(Debug, Default)]
+pub(super) struct Origin {
+    /// An entry of it came over HTTP/2.
+    pub(super) http2: bool,
+    /// Its first entries.
+    pub(super) first: Vec<Ordinal>,
+}
+
+/// Enough entries of an origin to show what there is when nothing else is near.
+const FIRST: usize = 512;
+
+impl Index {
+    /// Indexes the usable entries of all fixtures.
+    pub(super) fn new(fixtures: &[Arc<Fixture>], form: &KeyForm) -> Self {
+        let mut index = Index::default();
+        let (mut keys, mut places) = (Vec::new(), Vec::new());
+        for (fixture, opened) in fixtures.iter().enumerate() {
+            for head in opened.heads().iter() {
+                let Some(url) = answerable(&head) else { continue };
+                let ordinal = Ordinal::try_from(index.entries.len()).unwrap_or(Ordinal::MAX);
+                let parts = Parts::of(&url);
+                keys.push((key(head.method, &form.of(&url)), ordinal));
+                places.push((place(&form.origin(&parts.host()), parts.path), ordinal));
+                index.note_origin(&parts.host(), head.http2, ordinal);
+                index.entries.push(EntryRef { fixture, entry: head.entry });
+            }
+        }
+        index.by_key = Groups::new(keys);
+        index.by_place = Groups::new(places);
+        index
+    }
+
+    /// The group of entries with this method and URL (in the form of [`KeyForm::of`]), if there is one.
+    pub(super) fn group(&self, method: &str, url: &str) -> Option<usize> {
+        self.by_key.find(key(method, url))
+    }
+
+    /// The entries of a group, in order.
+    pub(super) fn members(&self, group: usize) -> &[Ordinal] {
+        self.by_key.members(group)
+    }
+
+    /// How many groups there are.
+    pub(super) fn groups(&self) -> usize {
+        self.by_key.hashes.len()
+    }
+
+    /// Entries with this origin (in the form of [`KeyForm::origin`]) and path, whatever their method and query.
+    pub(super) fn at_place(&self, origin: &str, path: &str) -> &[Ordinal] {
+        self.by_place.find(place(origin, path)).map_or(&[], |group| self.by_place.members(group))
+    }
+
+    /// One entry of each origin and path.
+    pub(super) fn one_of_each_place(&self) -> impl Iterator<Item = Ordinal> + '_ {
+        (0..self.by_place.hashes.len()).filter_map(|group| self.by_place.members(group).first().copied())
+    }
+
+    /// What is known of an origin.
+    pub(super) fn origin(&self, origin: &str) -> Option<&Origin> {
+        self.origins.get(origin)
+    }
+
+    /// The origins that have entries.
+    pub(super) fn origins(&self) -> impl Iterator<Item = (&str, &Origin)> {
+        self.origins.iter().map(|(name, origin)| (&**name, origin))
+    }
+
+    /// Where an entry is.
+    pub(super) fn at(&self, ordinal: Ordinal) -> EntryRef {
+        self.entries[ordinal as usize]
+    }
+
+    /// The entries in order.
+    pub(super) fn entries(&self) -> &[EntryRef] {
+        &self.entries
+    }
+
+    fn note_origin(&mut self, origin: &str, http2: bool, ordinal: Ordinal) {
+        if !self.origins.contains_key(origin) {
+            self.origins.insert(origin.into(), Origin::default());
+        }
+        if let Some(known) = self.origins.get_mut(origin) {
+            known.http2 |= http2;
+            if known.first.len() < FIRST {
+                known.first.push(ordinal);
+            }
+        }
+    }
+}
+
+/// The URL of an entry in normal form, when it is one that can answer requests. The frames of a WebSocket are no answer.
+fn answerable<'a>(head: &EntryHead<'a>) -> Option<std::borrow::Cow<'a, str>> {
+    normal(head.url).filter(|_| !head.websocket)
+}
+
+/// 128 bits stand for method and URL: the texts themselves need not be compared again.
+fn key(method: &str, url: &str) -> u128 {
+    let half = |salt: u8| {
+        let mut hasher = DefaultHasher::new();
+        hasher.write_u8(salt);
+        hasher.write(method.as_bytes());
+        hasher.write_u8(b' ');
+        hasher.write(url.as_bytes());
+        u128::from(hasher.finish())
+    };
+    half(0) << 64 | half(1)
+}
+
+fn place(origin: &str, path: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(origin.as_bytes());
+    hasher.write_u8(b' ');
+    hasher.write(path.as_bytes());
+    hasher.finish()
+}
+
+/// Ordinals by hash: the distinct hashes in order, where the members of each begin, and the members.
+#[derive(Debug)]
+struct Groups<H> {
+    hashes: Vec<H>,
+    starts: Vec<u32>,
+    members: Vec<Ordinal>,
+}
+
+impl<H> Default for Groups<H> {
+    fn default() -> Self {
+        Groups { hashes: Vec::new(), starts: Vec::new(), members: Vec::new() }
+    }
+}
+
+impl<H: Ord + Copy> Groups<H> {
+    fn new(mut pairs: Vec<(H, Ordinal)>) -> Self {
+        pairs.sort_unstable();
+        let mut groups = Groups { members: Vec::with_capacity(pairs.len()), ..Groups::default() };
+        for (hash, ordinal) in pairs {
+            if groups.hashes.last() != Some(&hash) {
+                groups.hashes.push(hash);
+                groups.starts.push(groups.members.len() as u32);
+            }
+            groups.members.push(ordinal);
+        }
+        groups.hashes.shrink_to_fit();
+        groups.starts.shrink_to_fit();
+        groups
+    }
+
+    fn find(&self, hash: H) -> Option<usize> {
+        self.hashes.binary_search(&hash).ok()
+    }
+
+    fn members(&self, group: usize) -> &[Ordinal] {
+        let start = self.starts[group] as usize;
+        let end = self.starts.get(group + 1).map_or(self.members.len(), |&end| end as usize);
+        &self.members[start..end]
+    }
+}

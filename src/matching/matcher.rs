@@ -1,0 +1,322 @@
+//! The matcher: fixtures, their index, and the way of a request through them.
+
+use std::borrow::Cow;
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+
+use super::candidate::{Content, Group, Rules};
+use super::choice::{self, Asked, Choice, NoChoice};
+use super::conditional::Condition;
+use super::explain::Explainer;
+use super::index::{Index, Ordinal};
+use super::payload::Comparison;
+use super::scope::Scope;
+use super::turns::{Marks, Sessions, Turns};
+use super::url::{KeyForm, Parts, normal};
+use super::{
+    Chosen, EntryRef, Error, MissKind, Options, Outcome, Query, Redirects, Repeat, SameHost, payload, redirects, score,
+};
+use crate::har::{Entry, Fixture};
+use crate::http::NormalUrl;
+use crate::urlglob::Globs;
+
+/// The fixtures of a run, indexed, and the turns of each session.
+///
+/// Many requests can ask at once; they wait for each other only while a key that nobody has asked for yet is looked into.
+#[derive(Debug)]
+pub struct Matcher {
+    pub(super) fixtures: Vec<Arc<Fixture>>,
+    pub(super) index: Index,
+    /// How URLs are compared; of all URLs alike, until the policy says it per URL.
+    pub(super) form: KeyForm,
+    /// How the rest of the key is compared.
+    pub(super) rules: Rules,
+    scope: Scope,
+    repeat: Repeat,
+    redirects: Redirects,
+    groups: Box<[OnceLock<Group>]>,
+    sessions: Sessions,
+    used: Marks,
+    pub(super) explainer: Explainer,
+}
+
+impl Matcher {
+    /// Indexes the fixtures. `scope` (`-g`) replaces the scope of all of them.
+    ///
+    /// # Errors
+    /// When an option, or the scope that a fixture holds, is malformed.
+    pub fn new(fixtures: Vec<Arc<Fixture>>, scope: Option<Globs>, options: Options) -> Result<Self, Error> {
+        let form = KeyForm::new(&options.ignore_query, &options.same_host)?;
+        let rules = Rules {
+            comparison: Comparison::new(options.match_body, &options.ignore_body)?,
+            match_headers: options.match_headers,
+            score_all_headers: options.score_all_headers,
+            missing_body: options.missing_body,
+        };
+        let scope = Scope::new(scope, &fixtures, &form)?;
+        let index = Index::new(&fixtures, &form);
+        Ok(Matcher {
+            groups: (0..index.groups()).map(|_| OnceLock::new()).collect(),
+            sessions: Sessions::new(index.entries().len()),
+            used: Marks::new(index.entries().len()),
+            explainer: Explainer::default(),
+            repeat: options.repeat,
+            redirects: options.redirects,
+            fixtures,
+            index,
+            form,
+            rules,
+            scope,
+        })
+    }
+
+    /// The fixtures, in order.
+    #[must_use]
+    pub fn fixtures(&self) -> &[Arc<Fixture>] {
+        &self.fixtures
+    }
+
+    /// Whether the scope of any fixture accepts this URL.
+    #[must_use]
+    pub fn in_scope(&self, url: &NormalUrl) -> bool {
+        self.scope.accepts(url.as_str(), &self.form)
+    }
+
+    /// Whether a URL of this origin (`https://host:port`) could be in scope.
+    #[must_use]
+    pub fn may_match_origin(&self, origin: &str) -> bool {
+        self.scope.may_accept_origin(origin, &self.form)
+    }
+
+    /// Whether entries of this origin came over HTTP/2.
+    #[must_use]
+    pub fn speaks_h2(&self, origin: &str) -> bool {
+        let wanted = self.form.origin(origin);
+        match *wanted == *origin {
+            true => self.index.origin(origin).is_some_and(|known| known.http2),
+            false => self.index.origins().any(|(name, known)| known.http2 && self.form.origin(name) == wanted),
+        }
+    }
+
+    /// Whether an entry for this method and URL could need the request's payload to be told apart. When not, replay need
+    /// not wait for the payload.
+    #[must_use]
+    pub fn needs_body(&self, method: &str, url: &NormalUrl) -> bool {
+        let Some(group) = self.group(method, url) else { return false };
+        group.candidates.iter().any(|candidate| !matches!(candidate.payload, payload::Recorded::Unknown))
+            // A redirect that keeps the payload takes it to another key.
+            || group.candidates.iter().any(|candidate| candidate.redirects)
+    }
+
+    /// Finds the answer and takes its turn for `session`.
+    pub fn answer(&self, query: &Query<'_>, session: Option<&str>) -> Outcome {
+        self.resolve(query, &Turns::new(self.sessions.of(session)))
+    }
+
+    /// What [`Matcher::answer`] would say now. No turn is taken and nothing counts as used.
+    #[must_use]
+    pub fn would_answer(&self, query: &Query<'_>, session: Option<&str>) -> Outcome {
+        self.resolve(query, &Turns::new(self.sessions.of(session)).on_trial())
+    }
+
+    /// How many entries of each fixture have answered, hops included, by fixture.
+    #[must_use]
+    pub fn used(&self) -> Vec<usize> {
+        let mut counts = vec![0; self.fixtures.len()];
+        for (ordinal, at) in (0..).zip(self.index.entries()) {
+            counts[at.fixture] += usize::from(self.used.is_set(ordinal));
+        }
+        counts
+    }
+
+    /// The entries that have not answered, fixture by fixture in file order.
+    pub fn unused(&self) -> impl Iterator<Item = EntryRef> + '_ {
+        let entries = (0..).zip(self.index.entries());
+        entries.filter(|(ordinal, _)| !self.used.is_set(*ordinal)).map(|(_, at)| *at)
+    }
+
+    /// The group of entries with this method and URL, looked into when it is first asked for.
+    fn group(&self, method: &str, url: &NormalUrl) -> Option<&Group> {
+        let group = self.index.group(method, &self.form.of(url.as_str()))?;
+        Some(self.groups[group].get_or_init(|| {
+            let members = self.index.members(group).iter().map(|&ordinal| (ordinal, self.index.at(ordinal)));
+            Group::new(members, &self.fixtures, &self.rules)
+        }))
+    }
+
+    fn resolve<'q>(&'q self, query: &Query<'q>, turns: &Turns) -> Outcome {
+        let sent = score::Sent::new(query.headers);
+        let payload = payload::Sent::new(query.headers, query.body);
+        let no_payload = payload::Sent::new(query.headers, None);
+        let asked = Asked { headers: query.headers, sent: &sent, payload: &payload, no_payload: &no_payload };
+        let step = Step { method: query.method.into(), url: Cow::Borrowed(query.url) };
+        let outcome = self.choose(&step, &asked, turns, &[]).map_err(MissKind::from).and_then(|choice| {
+            let navigation = query.headers.get("sec-fetch-mode").is_some_and(|mode| mode == "navigate");
+            self.walk(step, choice, &asked, turns, navigation)
+        });
+        outcome.unwrap_or_else(|kind| Outcome::Miss(Box::new(self.explain(query, &payload, kind))))
+    }
+
+    fn choose(
+        &self,
+        step: &Step<'_>,
+        asked: &Asked<'_, '_>,
+        turns: &Turns,
+        passed: &[Ordinal],
+    ) -> Result<Choice<'_>, NoChoice> {
+        let group = self.group(&step.method, &step.url).ok_or(NoChoice::NoEntry)?;
+        choice::choose(group, asked, &self.rules, self.repeat, turns, passed)
+    }
+
+    /// Goes from the first choice along the redirects that are followed, to what the client gets.
+    fn walk<'s>(
+        &'s self,
+        mut step: Step<'s>,
+        mut choice: Choice<'s>,
+        asked: &Asked<'_, '_>,
+        turns: &Turns,
+        navigation: bool,
+    ) -> Result<Outcome, MissKind> {
+        let mut asked = *asked;
+        let mut way = Way { client: step.url.clone(), passed: Vec::new(), hops: Vec::new(), cookies: Vec::new() };
+        loop {
+            let at = choice.candidate.at;
+            let entry = self.fixtures[at.fixture].entry(at.entry);
+            let entry = entry.map_err(|error| MissKind::Unreadable(at, payload::in_words(&error)))?;
+            if !turns.is_on_trial() {
+                self.used.set(choice.candidate.ordinal);
+            }
+            let Some(location) = redirects::location(&entry) else {
+                return self.serve(&step, &choice, entry, way);
+            };
+            let next = redirects::next(entry.response.status, &step.method, &step.url, &location);
+            let leads_to = next.as_ref().map_or(location, |next| next.url.as_str().to_owned());
+            let chosen = |entry, way| Outcome::Redirect(self.chosen(&step, &choice, entry, way, Some(leads_to)));
+            let Some(next) = next.filter(|_| self.follows(at.fixture)) else { return Ok(chosen(entry, way)) };
+            if navigation {
+                // The browser goes the way itself, but not round in circles.
+                let trial = self.walk(step.clone(), choice, &asked, &turns.on_trial(), false);
+                return match trial {
+                    Err(looped @ MissKind::RedirectLoop(_)) => Err(looped),
+                    _ => Ok(chosen(entry, way)),
+                };
+            }
+            if way.passed.len() == redirects::MAX_HOPS {
+                return Err(MissKind::TooManyHops);
+            }
+            way.passed.push(choice.candidate.ordinal);
+            if !next.payload {
+                asked.payload = asked.no_payload;
+            }
+            let target = Step { method: Cow::Owned(next.method), url: Cow::Owned(next.url) };
+            match self.choose(&target, &asked, turns, &way.passed) {
+                Ok(found) => {
+                    way.leave(at, &entry, &step.url);
+                    (step, choice) = (target, found);
+                }
+                Err(NoChoice::NoEntry) => return Ok(chosen(entry, way)),
+                Err(NoChoice::Passed) => {
+                    way.hops.push(at);
+                    return Err(MissKind::RedirectLoop(way.hops));
+                }
+                Err(no) => return Err(no.into()),
+            }
+        }
+    }
+
+    /// Whether redirects of this fixture are followed inside the recording.
+    fn follows(&self, fixture: usize) -> bool {
+        match self.redirects {
+            Redirects::Follow => true,
+            Redirects::Serve => false,
+            Redirects::Auto => !self.fixtures[fixture].is_own(),
+        }
+    }
+
+    /// The end of the way: an answer that leads nowhere else.
+    fn serve(
+        &self,
+        step: &Step<'_>,
+        choice: &Choice<'_>,
+        entry: Arc<Entry>,
+        way: Way<'_>,
+    ) -> Result<Outcome, MissKind> {
+        let at = choice.candidate.at;
+        if choice.candidate.condition == Condition::Failure {
+            return Ok(Outcome::Abort(self.chosen(step, choice, entry, way, None)));
+        }
+        match choice.candidate.content(&self.fixtures[at.fixture], &entry, &self.rules) {
+            Content::There => Ok(Outcome::Serve(self.chosen(step, choice, entry, way, None))),
+            Content::NotRecorded => Err(MissKind::BodyNotRecorded(at)),
+            Content::Unreadable(why) => Err(MissKind::Unreadable(at, why.clone())),
+        }
+    }
+
+    fn chosen(
+        &self,
+        step: &Step<'_>,
+        choice: &Choice<'_>,
+        entry: Arc<Entry>,
+        way: Way<'_>,
+        location: Option<String>,
+    ) -> Chosen {
+        let recorded_status = u16::try_from(entry.response.status).ok().filter(|status| (100..=599).contains(status));
+        let same_host = normal(&entry.request.url).and_then(|recorded| {
+            let (recorded, asked) = (Parts::of(&recorded).host(), Parts::of(step.url.as_str()).host());
+            (recorded != asked).then(|| SameHost { recorded: recorded.into_owned(), asked: asked.into_owned() })
+        });
+        Chosen {
+            at: choice.candidate.at,
+            score: choice.score,
+            followed: way.hops,
+            cookies: way.cookies,
+            status: choice.status.or(recorded_status).unwrap_or_default(),
+            location,
+            same_host,
+            entry,
+        }
+    }
+}
+
+/// What is asked for: by the client, or by a redirect on its behalf.
+#[derive(Clone, Debug)]
+struct Step<'a> {
+    method: Cow<'a, str>,
+    url: Cow<'a, NormalUrl>,
+}
+
+/// The way from what the client asked to where the redirects lead.
+#[derive(Debug)]
+struct Way<'a> {
+    /// What the client asked.
+    client: Cow<'a, NormalUrl>,
+    /// Entries that were passed: none answers twice.
+    passed: Vec<Ordinal>,
+    /// The hops that were followed.
+    hops: Vec<EntryRef>,
+    /// What they set.
+    cookies: Vec<Bytes>,
+}
+
+impl Way<'_> {
+    /// Leaves a hop behind. Its cookies go along if they are the client's host's: the final answer would set the others
+    /// for a host that never sent them.
+    fn leave(&mut self, at: EntryRef, entry: &Entry, url: &NormalUrl) {
+        self.hops.push(at);
+        if url.url().host_str() == self.client.url().host_str() {
+            self.cookies.extend(entry.response.headers.get_all("set-cookie").map(Bytes::copy_from_slice));
+        }
+    }
+}
+
+impl From<NoChoice> for MissKind {
+    fn from(no: NoChoice) -> Self {
+        match no {
+            NoChoice::NoEntry => MissKind::NoEntry,
+            NoChoice::UsedUp => MissKind::UsedUp,
+            NoChoice::Passed => MissKind::RedirectLoop(Vec::new()),
+            NoChoice::Unreadable(at, why) => MissKind::Unreadable(at, why),
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! The matching options of a run, as the command line and the configuration give them.
+
+/// `--repeat`: how equal candidates are used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Repeat {
+    /// The first not served yet; when all have been, the last again.
+    #[default]
+    Sequence,
+    /// Always the first.
+    First,
+    /// Each at most once, then a miss.
+    Once,
+}
+
+/// `--redirects`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Redirects {
+    /// Served in fixtures of harproxy's own, followed in foreign ones.
+    #[default]
+    Auto,
+    /// Followed inside the recording.
+    Follow,
+    /// Served as recorded.
+    Serve,
+}
+
+/// `--match-body`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MatchBody {
+    /// Byte for byte.
+    #[default]
+    Exact,
+    /// Equal JSON values.
+    Json,
+    /// Equal form fields in order.
+    Form,
+    /// Not compared.
+    Ignore,
+}
+
+/// `--missing-body`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MissingBody {
+    /// A miss of the kind "body not recorded".
+    #[default]
+    Fail,
+    /// Served empty.
+    Empty,
+}
+
+/// The matching options of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// `--repeat`.
+    pub repeat: Repeat,
+    /// `--redirects`.
+    pub redirects: Redirects,
+    /// `--match-body`.
+    pub match_body: MatchBody,
+    /// `--match-header`, names in lower case.
+    pub match_headers: Vec<String>,
+    /// `--ignore-query`, names.
+    pub ignore_query: Vec<String>,
+    /// `--ignore-body`, JSON paths (RFC 9535).
+    pub ignore_body: Vec<String>,
+    /// `--same-host A=B`: origins that count as one.
+    pub same_host: Vec<(String, String)>,
+    /// `--score-all-headers`.
+    pub score_all_headers: bool,
+    /// `--missing-body`.
+    pub missing_body: MissingBody,
+}

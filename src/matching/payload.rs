@@ -1,0 +1,328 @@
+//! Payloads as a part of the key: what is compared under each `--match-body`, reduced to digests.
+//!
+//! A digest stands for the payload, so an entry's payload is read once, whatever number of requests comes. Equal bytes are
+//! always equal; what is said to mean the same (a multipart payload under another boundary, JSON in another order) is
+//! equal when its meaning has the same digest.
+
+use std::borrow::Cow;
+use std::cell::OnceCell;
+use std::io::Read;
+
+use ::http::HeaderMap;
+use serde_json::Value;
+use serde_json_path::JsonPath;
+use sha2::{Digest as _, Sha256};
+use url::form_urlencoded;
+
+use super::{Error, MatchBody, graphql};
+use crate::har::model::Truncated;
+use crate::har::{Entry, Fixture, Payload};
+use crate::http::{MediaType, coding, multipart};
+
+/// SHA-256 of bytes, or of what they mean.
+pub(super) type Digest = [u8; 32];
+
+/// A decoded request body larger than this is compared as it was received.
+const MAX_DECODED: u64 = 256 << 20;
+
+/// How payloads are compared.
+#[derive(Debug, Default)]
+pub(super) struct Comparison {
+    pub(super) mode: MatchBody,
+    /// What is taken out of JSON before it is compared.
+    pub(super) ignored: Vec<JsonPath>,
+}
+
+impl Comparison {
+    pub(super) fn new(mode: MatchBody, ignore: &[String]) -> Result<Self, Error> {
+        let parse = |path: &String| {
+            JsonPath::parse(path)
+                .map_err(|error| Error::JsonPath { path: path.clone(), reason: error.message().to_owned() })
+        };
+        Ok(Comparison { mode, ignored: ignore.iter().map(parse).collect::<Result<_, _>>()? })
+    }
+
+    /// Whether a JSON payload is compared by its value.
+    fn by_value(&self) -> bool {
+        self.mode == MatchBody::Json || !self.ignored.is_empty()
+    }
+
+    /// The value without what is ignored.
+    pub(super) fn strip(&self, value: &mut Value) {
+        for path in &self.ignored {
+            let mut found: Vec<_> = path.query_located(value).locations().map(|at| at.to_json_pointer()).collect();
+            // The last first: taking an element out of a list moves those after it.
+            found.reverse();
+            for pointer in found {
+                remove(value, &pointer);
+            }
+        }
+    }
+
+    /// The digest of what a payload means, where it means more than its bytes.
+    fn meaning(&self, content_type: &str, bytes: &[u8]) -> Option<Digest> {
+        let media_type = MediaType::parse(content_type);
+        if media_type.is_multipart() {
+            return multipart_digest(content_type, media_type.parameter("boundary")?, bytes);
+        }
+        if self.mode == MatchBody::Form && media_type.is_form() {
+            let mut digest = Sha256::new_with_prefix("form");
+            for (name, value) in form_urlencoded::parse(bytes) {
+                sized(&mut digest, name.as_bytes());
+                sized(&mut digest, value.as_bytes());
+            }
+            return Some(digest.finalize().into());
+        }
+        if self.by_value() {
+            let mut value: Value = serde_json::from_slice(bytes).ok()?;
+            self.strip(&mut value);
+            if self.mode == MatchBody::Json {
+                fold_queries(&mut value);
+            }
+            let mut digest = Sha256::new_with_prefix("json");
+            json_digest(&value, &mut digest);
+            return Some(digest.finalize().into());
+        }
+        None
+    }
+}
+
+/// An entry's payload, as far as the key is concerned.
+#[derive(Debug)]
+pub(super) enum Recorded {
+    /// It was recorded without one.
+    None,
+    /// Nobody kept it: it matches any.
+    Unknown,
+    /// It has one.
+    Kept { bytes: Digest, meaning: Option<Digest> },
+    /// It was cut after `kept` bytes: the request's must begin so, and be as long as this one was.
+    Cut { kept: usize, bytes: Digest, total: Option<u64> },
+    /// It can't be read; in words.
+    Unreadable(String),
+}
+
+impl Recorded {
+    /// Reads the payload of an entry.
+    pub(super) fn of(fixture: &Fixture, at: usize, entry: &Entry, comparison: &Comparison) -> Self {
+        let without = if fixture.is_own() { Recorded::None } else { Recorded::Unknown };
+        if comparison.mode == MatchBody::Ignore {
+            return Recorded::Unknown;
+        }
+        let Some(body) = &entry.request.post_data else { return without };
+        let payload = match fixture.payload(at, body) {
+            Ok(Payload::Empty) => return without,
+            Ok(Payload::NotRecorded) => return Recorded::Unknown,
+            Ok(payload) => payload,
+            Err(error) => return Recorded::Unreadable(in_words(&error)),
+        };
+        let content_type = entry.request.headers.get("content-type").map(String::from_utf8_lossy).unwrap_or_default();
+        let wants_meaning = comparison.by_value() || comparison.mode == MatchBody::Form;
+        let whole = wants_meaning || MediaType::parse(&content_type).is_multipart();
+        let digested = if whole {
+            payload.bytes().map(|bytes| (sha256(&bytes), comparison.meaning(&content_type, &bytes)))
+        } else {
+            payload.reader().and_then(|reader| {
+                let io = |source| crate::har::Error::Io { doing: "reading", path: fixture.path().to_owned(), source };
+                sha256_of(reader).map(|digest| (digest, None)).map_err(io)
+            })
+        };
+        match (digested, &body.truncated) {
+            (Err(error), _) => Recorded::Unreadable(in_words(&error)),
+            (Ok((bytes, _)), Some(Truncated { kept, total, .. })) => {
+                Recorded::Cut { kept: usize::try_from(*kept).unwrap_or(usize::MAX), bytes, total: *total }
+            }
+            (Ok((bytes, meaning)), None) => Recorded::Kept { bytes, meaning },
+        }
+    }
+}
+
+/// A request's payload. What is needed of it is worked out when it is first asked for.
+#[derive(Debug)]
+pub(super) struct Sent<'a> {
+    /// The bytes as received; empty when there were none.
+    pub(super) raw: &'a [u8],
+    headers: &'a HeaderMap,
+    decoded: OnceCell<Cow<'a, [u8]>>,
+    bytes: OnceCell<[Digest; 2]>,
+    meaning: OnceCell<Option<Digest>>,
+}
+
+impl<'a> Sent<'a> {
+    pub(super) fn new(headers: &'a HeaderMap, body: Option<&'a [u8]>) -> Self {
+        Sent {
+            raw: body.unwrap_or_default(),
+            headers,
+            decoded: OnceCell::new(),
+            bytes: OnceCell::new(),
+            meaning: OnceCell::new(),
+        }
+    }
+
+    /// Without its Content-Encoding; as it came when it does not decode.
+    pub(super) fn decoded(&self) -> &[u8] {
+        self.decoded.get_or_init(|| decode(self.headers, self.raw).map_or(Cow::Borrowed(self.raw), Cow::Owned))
+    }
+
+    /// Its `Content-Type`, the first if there are several.
+    pub(super) fn content_type(&self) -> Cow<'a, str> {
+        self.headers.get("content-type").map(|value| String::from_utf8_lossy(value.as_bytes())).unwrap_or_default()
+    }
+
+    /// Whether an entry's payload is this one's equal.
+    pub(super) fn equals(&self, recorded: &Recorded, comparison: &Comparison) -> bool {
+        match recorded {
+            Recorded::Unknown => true,
+            Recorded::None => self.raw.is_empty() || comparison.mode == MatchBody::Ignore,
+            Recorded::Unreadable(_) => false,
+            _ if self.raw.is_empty() => false,
+            // A payload that did not decode was stored as received: both forms are looked for.
+            Recorded::Kept { bytes, meaning } => {
+                self.digests().contains(bytes) || (meaning.is_some() && *meaning == self.meaning(comparison))
+            }
+            Recorded::Cut { kept, bytes, total } => {
+                let fits = |body: &[u8]| {
+                    total.is_none_or(|total| body.len() as u64 == total)
+                        && body.get(..*kept).is_some_and(|start| sha256(start) == *bytes)
+                };
+                fits(self.decoded()) || fits(self.raw)
+            }
+        }
+    }
+
+    /// As received, and without its Content-Encoding.
+    pub(super) fn digests(&self) -> &[Digest; 2] {
+        self.bytes.get_or_init(|| {
+            let raw = sha256(self.raw);
+            let decoded = self.decoded();
+            [raw, if decoded == self.raw { raw } else { sha256(decoded) }]
+        })
+    }
+
+    /// What it means, where that is more than its bytes.
+    pub(super) fn meaning(&self, comparison: &Comparison) -> Option<Digest> {
+        *self.meaning.get_or_init(|| comparison.meaning(&self.content_type(), self.decoded()))
+    }
+}
+
+fn decode(headers: &HeaderMap, raw: &[u8]) -> Option<Vec<u8>> {
+    let codings = coding::codings(headers.get_all("content-encoding").iter().map(::http::HeaderValue::as_bytes))?;
+    if codings.is_empty() || raw.is_empty() {
+        return None;
+    }
+    let mut decoded = Vec::new();
+    coding::decoder(&codings, Box::new(raw)).take(MAX_DECODED + 1).read_to_end(&mut decoded).ok()?;
+    (decoded.len() as u64 <= MAX_DECODED).then_some(decoded)
+}
+
+/// The parts, each with its header lines; the media type counts, the boundary does not.
+fn multipart_digest(content_type: &str, boundary: &str, bytes: &[u8]) -> Option<Digest> {
+    let parts = multipart::parts(bytes, boundary)?;
+    let mut digest = Sha256::new_with_prefix("multipart");
+    sized(&mut digest, content_type.split(';').next().unwrap_or_default().trim().as_bytes());
+    for part in parts {
+        sized(&mut digest, part.headers);
+        sized(&mut digest, part.body);
+    }
+    Some(digest.finalize().into())
+}
+
+/// Equal for equal values: the order of members is set aside, `1` is `1.0`.
+fn json_digest(value: &Value, digest: &mut Sha256) {
+    match value {
+        Value::Null => digest.update("n"),
+        Value::Bool(bool) => digest.update(if *bool { "t" } else { "f" }),
+        Value::Number(number) => {
+            digest.update("#");
+            sized(digest, plain_number(number).as_bytes());
+        }
+        Value::String(text) => {
+            digest.update("s");
+            sized(digest, text.as_bytes());
+        }
+        Value::Array(items) => {
+            digest.update("[");
+            items.iter().for_each(|item| json_digest(item, digest));
+            digest.update("]");
+        }
+        Value::Object(members) => {
+            let mut members: Vec<_> = members.iter().collect();
+            members.sort_unstable_by_key(|(name, _)| *name);
+            digest.update("{");
+            for (name, value) in members {
+                sized(digest, name.as_bytes());
+                json_digest(value, digest);
+            }
+            digest.update("}");
+        }
+    }
+}
+
+/// `1.0` and `1e0` as `1`.
+#[expect(clippy::cast_possible_truncation, reason = "only whole numbers that a f64 holds exactly get there")]
+pub(super) fn plain_number(number: &serde_json::Number) -> String {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    match number.as_f64() {
+        Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() < EXACT => (float as i64).to_string(),
+        _ => number.to_string(),
+    }
+}
+
+fn fold_queries(value: &mut Value) {
+    match value {
+        Value::Array(batch) => batch.iter_mut().for_each(fold_queries),
+        _ => {
+            if let Some(folded) = graphql::query(value).map(graphql::folded) {
+                value["query"] = Value::String(folded);
+            }
+        }
+    }
+}
+
+/// Takes out what a JSON pointer (RFC 6901) names.
+fn remove(value: &mut Value, pointer: &str) {
+    let Some((parent, last)) = pointer.rsplit_once('/') else { return };
+    match value.pointer_mut(parent) {
+        Some(Value::Object(members)) => {
+            members.shift_remove(&last.replace("~1", "/").replace("~0", "~"));
+        }
+        Some(Value::Array(items)) => {
+            if let Some(index) = last.parse().ok().filter(|&index: &usize| index < items.len()) {
+                items.remove(index);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// A field of a digest that cannot run into the next.
+fn sized(digest: &mut Sha256, bytes: &[u8]) {
+    digest.update((bytes.len() as u64).to_le_bytes());
+    digest.update(bytes);
+}
+
+fn sha256(bytes: &[u8]) -> Digest {
+    Sha256::digest(bytes).into()
+}
+
+fn sha256_of(mut reader: impl Read) -> std::io::Result<Digest> {
+    let mut digest = Sha256::new();
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        match reader.read(&mut buffer)? {
+            0 => return Ok(digest.finalize().into()),
+            n => digest.update(&buffer[..n]),
+        }
+    }
+}
+
+/// An error with its causes, in one line.
+pub(super) fn in_words(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
