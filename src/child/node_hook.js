@@ -25,6 +25,7 @@ if (proxy && !globalThis[LOADED]) {
   const secure = https.Agent.prototype.createConnection;
   patchAgent(https.Agent, builtIn, (agent, options, socket) => secure.call(agent, { ...options, socket }));
   if (!builtIn) patchFetch();
+  else if (process.versions.node.startsWith('22.')) hush();
 }
 
 function parsed(url) {
@@ -113,6 +114,17 @@ function patchFetch() {
   const DISPATCHER = Symbol.for('undici.globalDispatcher.1');
   const Dispatcher = globalThis[DISPATCHER] && globalThis[DISPATCHER].constructor;
   if (Dispatcher) globalThis[DISPATCHER] = new Dispatcher({ connect });
+}
+
+// 22 says in every process that its own support is experimental. That is not what the program, or a test that looks at its
+// standard error, asked for. The warning is on its way when this file is loaded; a worker's can't be caught.
+function hush() {
+  const { emit } = process;
+  process.emit = function quiet(name, warning) {
+    if (name !== 'warning' || warning.code !== 'UNDICI-EHPA') return emit.apply(this, arguments);
+    if (process.emit === quiet) delete process.emit;
+    return true;
+  };
 }
 
 // undici's connector: a connected socket for an origin.

@@ -88,6 +88,7 @@ impl Failure {
     pub fn status(&self) -> u8 {
         match self {
             Failure::Plan(_) | Failure::Filter(_) | Failure::Upstream(_) | Failure::Replay(_) => exit::USAGE,
+            Failure::Bind(BindError::Reverse { .. }) => exit::USAGE,
             Failure::Record(
                 record::Error::Plan(_)
                 | record::Error::IsFolder { .. }
@@ -114,7 +115,7 @@ impl Failure {
             }
             Failure::Record(error) => of_record(error),
             Failure::Replay(error) => of_replay(error),
-            Failure::Bind(BindError::Listen { source, .. }) => of_bind(source),
+            Failure::Bind(error) => of_bind(error),
             Failure::Write { source, .. } | Failure::System { source, .. } => of_io(source),
             Failure::Spawn(error) => of_spawn(error),
             Failure::Bundle(_) | Failure::Files(_) => {
@@ -316,7 +317,11 @@ fn of_spawn(error: &SpawnError) -> String {
     }
 }
 
-fn of_bind(source: &io::Error) -> String {
+fn of_bind(error: &BindError) -> String {
+    let source = match error {
+        BindError::Listen { source, .. } => source,
+        BindError::Reverse { .. } => return "an origin is one such as `billing=https://api.example.com`".into(),
+    };
     match source.kind() {
         io::ErrorKind::AddrInUse => {
             "another program (another harproxy?) listens there: take any free port with `-p 0`, or choose one with `-p PORT`".into()

@@ -17,14 +17,15 @@ pub struct FilterError {
     source: tracing_subscriber::filter::ParseError,
 }
 
-/// Starts the log. A second start in one process changes nothing.
+/// Starts the log. `alone` is a harproxy without CMD, whose user watches it: what happens is worth a line at once, while
+/// with CMD the verdict tells it in the end. A second start in one process changes nothing.
 ///
 /// # Errors
 /// When `HARPROXY_LOG` is not a filter.
-pub fn start(quiet: bool, verbose: u8, format: LogFormat) -> Result<(), FilterError> {
+pub fn start(quiet: bool, verbose: u8, format: LogFormat, alone: bool) -> Result<(), FilterError> {
     let filter = match std::env::var(VARIABLE) {
         Ok(filter) if !filter.is_empty() => EnvFilter::try_new(filter)?,
-        _ => EnvFilter::try_new(level(quiet, verbose))?,
+        _ => EnvFilter::try_new(level(quiet, verbose, alone))?,
     };
     let colour = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(colour);
@@ -35,10 +36,11 @@ pub fn start(quiet: bool, verbose: u8, format: LogFormat) -> Result<(), FilterEr
     Ok(())
 }
 
-fn level(quiet: bool, verbose: u8) -> &'static str {
+fn level(quiet: bool, verbose: u8, alone: bool) -> &'static str {
     match (quiet, verbose) {
         (true, _) => "off",
-        (false, 0) => "warn",
+        (false, 0) if alone => "warn",
+        (false, 0) => "error",
         (false, 1) => "warn,harproxy=info",
         (false, 2) => "info,harproxy=debug",
         (false, _) => "trace",

@@ -36,7 +36,7 @@ fn obey(args: Vec<OsString>) -> u8 {
         Err(error) => return advice::tell_usage(&error, &Ui::default()),
     };
     let ui = Ui::new(talk.quiet, talk.log_format, talk.color);
-    let done = logging::start(talk.quiet, talk.verbose, talk.log_format)
+    let done = logging::start(talk.quiet, talk.verbose, talk.log_format, command.serves_alone())
         .map_err(Failure::from)
         .and_then(|()| run(command, &ui));
     done.unwrap_or_else(|failure| {

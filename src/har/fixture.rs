@@ -87,6 +87,12 @@ impl Fixture {
         self.contents.index.heads()
     }
 
+    /// How many entries there are, those that can't be used included.
+    #[must_use]
+    pub fn entries(&self) -> usize {
+        self.contents.index.len()
+    }
+
     /// What was odd.
     #[must_use]
     pub fn warnings(&self) -> &[Warning] {

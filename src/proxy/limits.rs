@@ -7,8 +7,12 @@ pub const MAX_HEAD: usize = 512 * 1024;
 /// The same for HTTP/2 (SETTINGS_MAX_HEADER_LIST_SIZE).
 pub const H2_MAX_HEAD: u32 = 512 * 1024;
 
-/// Field lines of a head.
-pub const MAX_HEADERS: usize = 4096;
+/// Field lines of a head. hyper allocates two tables of 32 bytes for each line with every message. For twice as many lines an
+/// allocator maps them anew each time, which takes longer than answering a request.
+pub const MAX_HEADERS: usize = 2048;
+
+/// Requests that a client may have under way on one HTTP/2 connection (SETTINGS_MAX_CONCURRENT_STREAMS).
+pub const H2_MAX_STREAMS: u32 = 256;
 
 /// Bytes that one HTTP/2 stream may have under way: what a slow reader can make us hold (SETTINGS_INITIAL_WINDOW_SIZE).
 pub const H2_STREAM_WINDOW: u32 = 1024 * 1024;

@@ -1,12 +1,26 @@
 //! The engine: one port for absolute-form HTTP/1.1 and CONNECT (and origin-form ports for `--reverse`), TLS interception,
 //! forwarding and tunnels. It knows no HAR: it hands an [`Exchange`] to a [`Handler`] and sends what comes back.
 
+mod answer;
+mod auth;
 pub mod body;
+mod connect;
+mod endings;
+mod engine;
 pub mod handler;
 pub mod limits;
+mod pulse;
 pub mod respond;
+mod reverse;
+mod secure;
+mod serve;
 pub mod server;
+mod sniff;
+mod status;
+mod target;
+mod tunnel;
 pub mod upstream;
+mod wire;
 
 pub use body::Body;
 pub use handler::{Client, Connect, Exchange, Handler, HostStays, Notice, Origin, Scheme, Session};

@@ -1,12 +1,26 @@
 //! Listening, and the life of the whole engine: plan → bind → serve → drain.
 
-use std::net::SocketAddr;
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use super::handler::{Handler, Origin};
+use tokio::net::TcpListener;
+use tokio_util::task::TaskTracker;
+
+use super::answer::Role;
+use super::engine::{Engine, Stop, Visit};
+use super::handler::{Handler, Origin, Session};
+use super::pulse::Limits;
+use super::reverse::Routes;
+use super::wire::Wire;
+use super::{connect, endings};
 use crate::tls::authority::Authority;
+
+/// How long no connection is accepted after accepting one failed, for want of file descriptors mostly.
+const BACK_OFF: Duration = Duration::from_millis(50);
 
 /// `--reverse [NAME=][/PREFIX=]URL`: also listen as that origin would.
 #[derive(Clone, Debug)]
@@ -66,46 +80,89 @@ pub enum BindError {
         /// The reason.
         source: std::io::Error,
     },
+    /// An origin to listen as that can't stand in a URL.
+    #[error("--reverse: {reason}")]
+    Reverse {
+        /// What is wrong with it.
+        reason: String,
+    },
 }
 
 /// Ports opened, nothing served yet.
 #[derive(Debug)]
 pub struct Proxy {
-    _private: (),
+    plan: ProxyPlan,
+    listener: TcpListener,
+    addr: SocketAddr,
+    reverse: Vec<ReversePort>,
+}
+
+#[derive(Debug)]
+struct ReversePort {
+    listener: TcpListener,
+    addr: SocketAddr,
+    routes: Arc<Routes>,
 }
 
 /// A running engine.
 pub struct Running<H> {
-    _handler: Arc<H>,
+    engine: Arc<Engine<H>>,
 }
 
 impl Proxy {
-    /// Opens the ports.
+    /// Opens the ports. Those of `--reverse` are on the proxy port's address; with `auth` on loopback, because their clients
+    /// can't give credentials.
     ///
     /// # Errors
     /// When an address is in use or not ours.
     pub async fn bind(plan: ProxyPlan) -> Result<Proxy, BindError> {
-        let _ = plan;
-        todo!("proxy")
+        let (listener, addr) = listen(plan.listen).await?;
+        let ip = match (addr.ip(), &plan.auth) {
+            (IpAddr::V4(ip), Some(_)) if !ip.is_loopback() => Ipv4Addr::LOCALHOST.into(),
+            (IpAddr::V6(ip), Some(_)) if !ip.is_loopback() => Ipv6Addr::LOCALHOST.into(),
+            (ip, _) => ip,
+        };
+        let mut reverse = Vec::new();
+        let ports = Routes::by_port(&plan.reverse)
+            .map_err(|trouble| BindError::Reverse { reason: trouble.problem().detail })?;
+        for routes in ports {
+            let (listener, addr) = listen(SocketAddr::new(ip, 0)).await?;
+            reverse.push(ReversePort { listener, addr, routes: Arc::new(routes) });
+        }
+        Ok(Proxy { plan, listener, addr, reverse })
     }
 
     /// The address of the proxy port.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
-        todo!("proxy")
+        self.addr
     }
 
     /// The URL of each reverse origin, as a client on this machine reaches it: name → `http://127.0.0.1:port/prefix`.
     #[must_use]
     pub fn urls(&self) -> Vec<(String, String)> {
-        todo!("proxy")
+        self.reverse.iter().flat_map(|port| port.routes.urls(port.addr, self.plan.reverse_tls)).collect()
     }
 
     /// Serves in the background until drained.
     #[must_use]
     pub fn serve<H: Handler>(self, handler: Arc<H>) -> Running<H> {
-        let _ = handler;
-        todo!("proxy")
+        let engine = Arc::new(Engine {
+            handler,
+            authority: self.plan.authority,
+            auth: self.plan.auth,
+            limits: Limits { head: self.plan.head_timeout, idle: self.plan.idle_timeout },
+            proxy: self.addr,
+            reverse: self.reverse.iter().map(|port| (port.addr, port.routes.clone())).collect(),
+            accepted: AtomicU64::new(0),
+            tasks: TaskTracker::new(),
+            stop: Stop::new(),
+        });
+        engine.tasks.spawn(accept(engine.clone(), self.listener, Role::Proxy));
+        for port in self.reverse {
+            engine.tasks.spawn(accept(engine.clone(), port.listener, Role::Reverse(port.routes)));
+        }
+        Running { engine }
     }
 }
 
@@ -113,8 +170,51 @@ impl<H: Handler> Running<H> {
     /// Stops accepting, gives requests in flight `grace` to end, then closes what is left. When it returns, every watched
     /// body has reported its end.
     pub async fn drain(self, grace: Duration) {
-        let _ = grace;
-        todo!("proxy")
+        let Engine { tasks, stop, .. } = &*self.engine;
+        stop.drain.cancel();
+        tasks.close();
+        if tokio::time::timeout(grace, tasks.wait()).await.is_err() {
+            tracing::debug!("{} tasks outlast the grace", tasks.len());
+            stop.abort.cancel();
+            tasks.wait().await;
+        }
+        endings::done().await;
+    }
+}
+
+async fn listen(addr: SocketAddr) -> Result<(TcpListener, SocketAddr), BindError> {
+    let failed = |source| BindError::Listen { addr, source };
+    let listener = TcpListener::bind(addr).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
+}
+
+/// Accepts until drained. The number of connections is bounded by the file descriptors that the process may have: when there
+/// are none left, new clients wait until others have gone.
+async fn accept<H: Handler>(engine: Arc<Engine<H>>, listener: TcpListener, role: Role) {
+    let drain = engine.stop.drain.child_token();
+    while let Some(accepted) = drain.run_until_cancelled(listener.accept()).await {
+        let (tcp, peer) = match accepted {
+            Ok(accepted) => accepted,
+            // The client's own doing.
+            Err(error) if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset) => continue,
+            Err(error) => {
+                tracing::warn!("accepting a connection: {error}");
+                drain.run_until_cancelled(tokio::time::sleep(BACK_OFF)).await;
+                continue;
+            }
+        };
+        let visit = {
+            let (engine, role) = (engine.clone(), role.clone());
+            async move {
+                // Answers are small and whole: waiting for more to send only delays them.
+                let _ = tcp.set_nodelay(true);
+                let Ok(local) = tcp.local_addr() else { return };
+                let visit = Arc::new(Visit::new(engine, peer, local));
+                connect::converse(visit, role, Session::default(), Wire::from(tcp)).await;
+            }
+        };
+        engine.tasks.spawn(visit);
     }
 }
 

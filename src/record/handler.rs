@@ -1,8 +1,7 @@
 //! The recorder as the engine sees it: everything goes upstream; what is in scope is watched on its way.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use ::http::{Request, Response, StatusCode};
 use http_body::Body as _;
@@ -22,37 +21,14 @@ use crate::proxy::upstream::{Dialled, OwnConnections, SendError, UpstreamError};
 use crate::proxy::{Body, Client, Connect, Exchange, Handler, Notice, Origin, Scheme, Session};
 use crate::tls::authority::Alpn;
 
-/// What belongs to one client connection.
-#[derive(Debug, Default)]
-pub struct Own {
-    connections: OwnConnections,
-    /// Why upstream could not be dialled at CONNECT: the answer to the first request inside, which says what was asked for.
-    failed: Mutex<HashMap<(Arc<str>, u16), UpstreamError>>,
-}
-
-impl Own {
-    fn fail(&self, to: &Origin, error: UpstreamError) {
-        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-        failed.insert((to.host.clone(), to.port), error);
-    }
-
-    fn has_failed(&self, to: &Origin) -> bool {
-        self.failed.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&(to.host.clone(), to.port))
-    }
-
-    fn take_failure(&self, to: &Origin) -> Option<UpstreamError> {
-        self.failed.lock().unwrap_or_else(PoisonError::into_inner).remove(&(to.host.clone(), to.port))
-    }
-}
-
 impl Handler for Recorder {
-    type Connection = Own;
+    type Connection = OwnConnections;
 
-    fn accept(&self, _: &Arc<Client>) -> Own {
-        Own::default()
+    fn accept(&self, _: &Arc<Client>) -> OwnConnections {
+        OwnConnections::default()
     }
 
-    async fn connect(&self, own: &Own, session: &Session, to: &Origin) -> Connect {
+    async fn connect(&self, own: &OwnConnections, session: &Session, to: &Origin) -> Connect {
         let in_reach = self.may_record(to);
         if in_reach && self.upstream.has_shared(session, to) {
             return Connect::Intercept(None);
@@ -61,7 +37,8 @@ impl Handler for Recorder {
             (Ok(dialled), true) => Connect::Intercept(Some(dialled)),
             (Ok(dialled), false) => Connect::Tunnel(dialled),
             (Err(error), true) => {
-                own.fail(to, error);
+                // The first request inside gets it, when it is known what was asked for.
+                self.upstream.keep_error(own, to, error);
                 Connect::Intercept(None)
             }
             (Err(error), false) => {
@@ -73,27 +50,22 @@ impl Handler for Recorder {
 
     async fn secure(
         &self,
-        own: &Own,
+        own: &OwnConnections,
         session: &Session,
         to: &Origin,
         client_alpn: &[Vec<u8>],
         dialled: Option<Dialled>,
     ) -> Alpn {
-        if own.has_failed(to) {
-            // Nobody upstream to agree with: what the client can.
-            let offers = |name: &[u8]| client_alpn.iter().any(|offered| offered == name);
-            return if offers(b"h2") && !offers(b"http/1.1") { Alpn::Http2 } else { Alpn::Http1 };
-        }
-        self.upstream.secure(&own.connections, session, to, client_alpn, dialled).await
+        self.upstream.secure(own, session, to, client_alpn, dialled).await
     }
 
-    fn plain(&self, own: &Own, _: &Session, to: &Origin, dialled: Option<Dialled>) {
+    fn plain(&self, own: &OwnConnections, _: &Session, to: &Origin, dialled: Option<Dialled>) {
         if let Some(dialled) = dialled {
-            self.upstream.keep_plain(&own.connections, to, dialled);
+            self.upstream.keep_plain(own, to, dialled);
         }
     }
 
-    async fn handle(&self, own: &Own, exchange: Exchange) -> Result<Response<Body>, Close> {
+    async fn handle(&self, own: &OwnConnections, exchange: Exchange) -> Result<Response<Body>, Close> {
         // What is no URL to the URL Standard can be in nobody's scope.
         let url = NormalUrl::parse(&exchange.request.uri().to_string()).ok();
         let fate = url.as_ref().map_or(Fate::Passed, |url| self.fate(url));
@@ -132,17 +104,18 @@ impl Recorder {
     }
 
     /// Sends a request upstream and its answer back; what is taped is watched both ways.
-    async fn forward(&self, own: &Own, exchange: Exchange, tape: Option<Arc<Tape>>) -> Result<Response<Body>, Close> {
+    async fn forward(
+        &self,
+        own: &OwnConnections,
+        exchange: Exchange,
+        tape: Option<Arc<Tape>>,
+    ) -> Result<Response<Body>, Close> {
         let mut unanswered = Unanswered(tape.clone());
         let Exchange { session, origin, mut request, .. } = exchange;
         let client = asks_upgrade(request.headers(), request.version()).then(|| hyper::upgrade::on(&mut request));
         let (head, body) = request.into_parts();
         let request = Request::from_parts(head, watch_request(body, tape.as_ref()).await);
-        let sent = match own.take_failure(&origin) {
-            Some(error) => Err(error.into()),
-            None => self.upstream.send(&own.connections, &session, &origin, request).await,
-        };
-        let mut answer = match sent {
+        let mut answer = match self.upstream.send(own, &session, &origin, request).await {
             Ok(answer) => answer,
             Err(SendError::Stale) => return Err(Close),
             Err(SendError::Upstream(error)) => return Ok(self.fail(&origin, &error, unanswered).await),

@@ -10,6 +10,9 @@ mod outcome;
 mod problem;
 mod tally;
 
+#[cfg(test)]
+mod tests;
+
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -14,7 +14,8 @@ use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error as TlsError, RootCertStore, SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, Error as TlsError, OtherError, RootCertStore,
+    SignatureScheme,
 };
 
 use super::provider::provider;
@@ -146,12 +147,16 @@ impl Trust {
 }
 
 fn system_roots() -> RootCertStore {
-    let mut roots = RootCertStore::empty();
     let native = rustls_native_certs::load_native_certs();
     for error in &native.errors {
         tracing::debug!(%error, "loading the system's root certificates");
     }
-    let (added, _) = roots.add_parsable_certificates(native.certs);
+    roots_of(native.certs)
+}
+
+fn roots_of(certificates: Vec<CertificateDer<'static>>) -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    let (added, _) = roots.add_parsable_certificates(certificates);
     if added == 0 {
         tracing::warn!("this system has no root certificates; Mozilla's, as built in, are used instead");
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
@@ -186,10 +191,11 @@ impl ServerCertVerifier for Verifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, TlsError> {
         match self.webpki.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
-            // This is WebPKI's verdict on a certificate whose dates are right.
-            Err(TlsError::InvalidCertificate(CertificateError::Other(_)))
-                if self.named.iter().any(|named| named == end_entity) =>
-            {
+            Err(TlsError::InvalidCertificate(CertificateError::Other(other))) if is_an_authority(&other) => {
+                if !self.named.iter().any(|named| named == end_entity) {
+                    return Err(CertificateError::UnknownIssuer.into());
+                }
+                // Its dates are right: WebPKI looks at them first.
                 rustls::client::verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
                 Ok(ServerCertVerified::assertion())
             }
@@ -218,6 +224,11 @@ impl ServerCertVerifier for Verifier {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.webpki.supported_verify_schemes()
     }
+}
+
+/// Whether WebPKI's only trouble is that a server shows an authority's certificate. rustls has no variant for it.
+fn is_an_authority(error: &OtherError) -> bool {
+    error.0.to_string() == "CaUsedAsEndEntity"
 }
 
 /// Accepts any certificate whose key signed the handshake.
@@ -256,5 +267,45 @@ impl ServerCertVerifier for AcceptAny {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pki(file: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("certs").join(file)
+    }
+
+    #[test]
+    fn a_system_without_roots_gets_the_built_in_ones() {
+        assert_eq!(roots_of(Vec::new()).len(), webpki_roots::TLS_SERVER_ROOTS.len());
+        let broken = CertificateDer::from(vec![1, 2, 3]);
+        assert_eq!(roots_of(vec![broken.clone()]).len(), webpki_roots::TLS_SERVER_ROOTS.len());
+        let ours = certificates(&pki("ca.pem")).unwrap().remove(0);
+        assert_eq!(roots_of(vec![broken, ours]).len(), 1);
+    }
+
+    #[test]
+    fn one_configuration_for_equal_connections() {
+        let trust = Trust::new(&[], &[("API.test".to_owned(), pki("client-pair.pem"))]).unwrap();
+        let h2 = &[b"h2".to_vec()][..];
+        assert!(Arc::ptr_eq(&trust.config("a.test", true, h2), &trust.config("b.test", true, h2)));
+        for (host, verify, alpn) in [("api.test", true, h2), ("a.test", false, h2), ("a.test", true, &[])] {
+            assert!(!Arc::ptr_eq(&trust.config("a.test", true, h2), &trust.config(host, verify, alpn)), "{host}");
+        }
+        assert!(trust.config("api.test", true, h2).client_auth_cert_resolver.has_certs());
+        assert!(!format!("{trust:?}").contains("PRIVATE"));
+    }
+
+    #[test]
+    fn a_key_that_belongs_to_another_certificate_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("mixed.pem");
+        let [chain, key] = ["client.pem", "ca-key.pem"].map(|file| std::fs::read_to_string(pki(file)).unwrap());
+        std::fs::write(&path, chain + &key).unwrap();
+        let error = Trust::new(&[], &[("a".to_owned(), path.clone())]).unwrap_err();
+        assert_eq!(error.to_string(), format!("using the certificate in {}", path.display()));
     }
 }

@@ -3,9 +3,11 @@
 mod architecture;
 mod bad_input;
 mod cli;
+mod engine;
 mod foreign_hars;
 mod lookup_corpus;
 mod node_hook;
+mod record_handler;
 mod round_trip;
 mod support;
 mod wire_truth;

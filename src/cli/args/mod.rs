@@ -74,6 +74,18 @@ pub enum Command {
     Ca(CaArgs),
 }
 
+impl Command {
+    /// Whether it is a proxy without CMD.
+    #[must_use]
+    pub fn serves_alone(&self) -> bool {
+        match self {
+            Command::Record(args) => args.cmd.is_empty(),
+            Command::Replay(args) => args.cmd.is_empty(),
+            _ => false,
+        }
+    }
+}
+
 /// `harproxy glob`.
 #[derive(Debug, Args)]
 #[command(after_help = "\

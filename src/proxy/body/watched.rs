@@ -230,7 +230,7 @@ impl<B> Drop for Watched<B> {
             _ => return,
         };
         match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn(ending)),
+            Ok(runtime) => crate::proxy::endings::spawn_on(&runtime, ending),
             // Without a runtime nothing can wake the future; what it does at once is done.
             Err(_) => drop(ending.now_or_never()),
         }

@@ -43,8 +43,8 @@ pub enum UpstreamError {
         /// The reason.
         source: io::Error,
     },
-    /// The connection broke before an answer.
-    #[error("{to} broke off before it answered")]
+    /// The connection broke before an answer, or what came is none.
+    #[error("no answer from {to}")]
     Broken {
         /// The origin.
         to: Origin,

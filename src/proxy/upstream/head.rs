@@ -142,7 +142,7 @@ fn absolute(to: &Origin, authority: &str, path: PathAndQuery) -> Result<Uri, Err
 fn host(parts: &Parts, to: &Origin) -> Result<HeaderValue, Error> {
     let stays = parts.extensions.get::<HostStays>().is_some();
     match parts.headers.get(HOST) {
-        Some(host) if parts.version != Version::HTTP_2 && (stays || names(host, to)) => Ok(host.clone()),
+        Some(host) if stays || (parts.version != Version::HTTP_2 && names(host, to)) => Ok(host.clone()),
         _ => Ok(HeaderValue::try_from(to.authority())?),
     }
 }

@@ -110,14 +110,12 @@ impl Upstream {
         let blocked = asked.elapsed();
         let dialled = match dialled {
             Some(dialled) => dialled,
-            None => {
-                let bytes = want.bytes || to.scheme == Scheme::Https;
-                let dialled = self.open(to, if bytes { Purpose::Bytes } else { Purpose::Requests }).await?;
-                let offered = own.offered(to).unwrap_or_else(|| vec![HTTP1.to_vec()]);
-                let offer: Vec<_> = offered.into_iter().filter(|protocol| protocol == HTTP1).collect();
-                self.tls_if_https(to, dialled, &offer).await?.0
-            }
+            None if want.bytes || to.scheme == Scheme::Https => self.open(to, Purpose::Bytes).await?,
+            None => self.open(to, Purpose::Requests).await?,
         };
+        let mut offer = own.offered(to).unwrap_or_else(|| vec![HTTP1.to_vec()]);
+        offer.retain(|protocol| protocol == HTTP1);
+        let (dialled, _) = self.tls_if_https(to, dialled, &offer).await?;
         Ok((Lane::Http1(self.start_http1(own, to, dialled).await?), blocked))
     }
 

@@ -60,16 +60,26 @@ pub struct UpstreamPlan {
     pub idle_timeout: Duration,
 }
 
-/// Which proxy to go through.
-#[derive(Clone, Debug, Default)]
+/// Which proxy to go through. Prints without the URL, which may hold credentials.
+#[derive(Clone, Default)]
 pub enum UpstreamProxy {
     /// What `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` of harproxy itself say.
     #[default]
     Environment,
-    /// This one for everything (`http://`, `https://` or `socks5://`).
+    /// This one (`http://`, `https://` or `socks5://`) for everything but what `NO_PROXY` says.
     Url(String),
     /// None.
     Direct,
+}
+
+impl std::fmt::Debug for UpstreamProxy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            UpstreamProxy::Environment => "Environment",
+            UpstreamProxy::Url(_) => "Url((redacted))",
+            UpstreamProxy::Direct => "Direct",
+        })
+    }
 }
 
 /// `--map HOST[:PORT]=ADDR[:PORT]`: dial elsewhere; the Host header and SNI stay.

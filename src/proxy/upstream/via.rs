@@ -27,32 +27,34 @@ pub(super) struct Proxies(Option<Matcher>);
 
 impl Proxies {
     pub(super) fn new(plan: &UpstreamProxy) -> Result<Self, PlanError> {
-        Ok(Proxies(match plan {
-            UpstreamProxy::Direct => None,
-            UpstreamProxy::Environment => Some(Matcher::from_env()),
+        match plan {
+            UpstreamProxy::Direct => Ok(Proxies(None)),
+            UpstreamProxy::Environment => Ok(Proxies(Some(Matcher::from_env()))),
             UpstreamProxy::Url(url) => {
-                // NO_PROXY counts for a proxy named by an option too, as it does for curl.
+                // It counts for a proxy named by an option too, as it does for curl.
                 let no_proxy = ["NO_PROXY", "no_proxy"].iter().find_map(|name| std::env::var(name).ok());
-                let matcher = |no: String| Matcher::builder().all(url.as_str()).no(no).build();
-                let usable = matcher(String::new())
-                    .intercept(&Uri::from_static("http://example.com/"))
-                    .is_some_and(|proxy| Kind::of(&proxy).is_some());
-                if !usable {
-                    return Err(PlanError {
-                        what: "--upstream-proxy".to_owned(),
-                        reason: "not an http://, https:// or socks5:// URL".to_owned(),
-                    });
-                }
-                Some(matcher(no_proxy.unwrap_or_default()))
+                Proxies::all(url, no_proxy.unwrap_or_default())
             }
-        }))
+        }
+    }
+
+    fn all(url: &str, no_proxy: String) -> Result<Self, PlanError> {
+        // The matcher takes what it does not understand for no proxy at all.
+        if ::url::Url::parse(url).is_ok_and(|url| url.has_host() && Kind::named(url.scheme()).is_some()) {
+            Ok(Proxies(Some(Matcher::builder().all(url).no(no_proxy).build())))
+        } else {
+            Err(PlanError {
+                what: "--upstream-proxy".to_owned(),
+                reason: "not an http://, https:// or socks5:// URL".to_owned(),
+            })
+        }
     }
 
     /// The proxy that `to` is reached through.
     pub(super) fn find(&self, to: &Origin) -> Option<Via> {
         let intercept = self.0.as_ref()?.intercept(&format!("{to}/").parse().ok()?)?;
-        let kind = Kind::of(&intercept)?;
         let uri = intercept.uri();
+        let kind = Kind::named(uri.scheme_str()?)?;
         let host = uri.host()?.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
         let port = uri.port_u16().unwrap_or(kind.default_port());
         Some(Via { kind, host, port, intercept })
@@ -67,8 +69,8 @@ enum Kind {
 }
 
 impl Kind {
-    fn of(proxy: &Intercept) -> Option<Self> {
-        match proxy.uri().scheme_str()? {
+    fn named(scheme: &str) -> Option<Self> {
+        match scheme {
             "http" => Some(Kind::Http),
             "https" => Some(Kind::Https),
             "socks5" | "socks5h" => Some(Kind::Socks5),
@@ -210,5 +212,30 @@ impl Service<Uri> for Connected {
     fn call(&mut self, _: Uri) -> Self::Future {
         let io = self.0.take().ok_or_else(|| io::ErrorKind::NotConnected.into());
         std::future::ready(io.map(|io| TokioIo::new(Sip(io))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proxy::handler::Scheme;
+
+    #[test]
+    fn no_proxy_decides_what_goes_direct() {
+        let proxies = Proxies::all("http://u:p@proxy.test", "127.0.0.0/8, ::1, .internal".to_owned()).unwrap();
+        for (host, through) in [
+            ("api.test", true),
+            ("128.0.0.1", true),
+            ("notinternal", true),
+            ("127.0.0.1", false),
+            ("::1", false),
+            ("a.internal", false),
+            ("internal", false),
+        ] {
+            for (scheme, port) in [(Scheme::Http, 80), (Scheme::Https, 8443)] {
+                let via = proxies.find(&Origin { scheme, host: host.into(), port });
+                assert_eq!(via.map(|via| via.url()).as_deref(), through.then_some("http://proxy.test:80"), "{host}");
+            }
+        }
     }
 }

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::io::{self, Read};
-use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
@@ -14,7 +13,7 @@ use super::index::{Heads, Index};
 use super::merge::Compare;
 use super::payload::{CLIENT_LEFT, INTERRUPTED, Payload};
 use crate::har::model::{Body, Response};
-use crate::har::{self, Entry, Fixture};
+use crate::har::{self, Fixture};
 use crate::http::Headers;
 
 /// Headers whose values differ from answer to answer though nothing changed. The length of a payload is compared by its
@@ -89,40 +88,31 @@ impl Answer {
 /// Reads and keeps the answers that were compared.
 pub struct Answers<'a> {
     /// The fixture that is recorded again.
-    pub fixture: &'a Fixture,
-    /// Which entry is the n-th usable one.
-    pub entries: &'a [usize],
+    fixture: &'a Fixture,
     /// The journal.
     pub reader: &'a mut Reader,
     /// What is in it.
-    pub index: &'a Index,
+    index: &'a Index,
     /// Payloads are not kept (`--content omit`).
-    pub omit: bool,
-    old: HashMap<usize, Answer>,
+    omit: bool,
+    /// `None` for an entry that cannot be read (its payload is gone, say): recording again mends it.
+    old: HashMap<usize, Option<Answer>>,
     new: HashMap<usize, Answer>,
 }
 
 impl<'a> Answers<'a> {
     /// Nothing read yet.
-    pub fn new(
-        fixture: &'a Fixture,
-        entries: &'a [usize],
-        reader: &'a mut Reader,
-        index: &'a Index,
-        omit: bool,
-    ) -> Self {
-        Answers { fixture, entries, reader, index, omit, old: HashMap::new(), new: HashMap::new() }
+    pub fn new(fixture: &'a Fixture, reader: &'a mut Reader, index: &'a Index, omit: bool) -> Self {
+        Answers { fixture, reader, index, omit, old: HashMap::new(), new: HashMap::new() }
     }
 
-    /// The payload of an old entry's request.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub fn asked_before(&self, old: usize) -> Result<Content, Error> {
-        let entry = self.fixture.entry(self.entries[old])?;
+    /// The payload of an old entry's request; `None` when it cannot be read.
+    #[must_use]
+    pub fn asked_before(&self, old: usize) -> Option<Content> {
+        let entry = self.fixture.entry(old).ok()?;
         match &entry.request.post_data {
-            Some(body) => Ok(kept(self.fixture, self.entries[old], body)?),
-            None => Ok(Content::Empty),
+            Some(body) => kept(self.fixture, old, body).ok(),
+            None => Some(Content::Empty),
         }
     }
 
@@ -135,34 +125,37 @@ impl<'a> Answers<'a> {
         Ok(content(&payload, self.reader, false)?.0)
     }
 
-    fn old(&mut self, old: usize) -> Result<&Answer, Error> {
+    fn answered_before(&self, old: usize) -> Result<Answer, har::Error> {
+        let entry = self.fixture.entry(old)?;
+        let Response { status, status_text, http_version, headers, content, trailers, .. } = &entry.response;
+        let error = entry.harproxy.as_ref().and_then(|own| own.get("error")?.get("kind")?.as_str());
+        Ok(Answer {
+            status: *status,
+            reason: http_version.starts_with("HTTP/1").then(|| status_text.clone()),
+            head: head(&entry.request.method, headers, trailers, error),
+            content: kept(self.fixture, old, content)?,
+            encoded: content.encoded,
+            cut: content.truncated.as_ref().map(|cut| cut.reason.clone()),
+        })
+    }
+
+    fn read_old(&mut self, old: usize) {
         if !self.old.contains_key(&old) {
-            let at = self.entries[old];
-            let entry: Arc<Entry> = self.fixture.entry(at)?;
-            let Response { status, status_text, http_version, headers, content, trailers, .. } = &entry.response;
-            let error = entry.harproxy.as_ref().and_then(|own| own.get("error")?.get("kind")?.as_str());
-            let answer = Answer {
-                status: *status,
-                reason: http_version.starts_with("HTTP/1").then(|| status_text.clone()),
-                head: head(&entry.request.method, headers, trailers, error),
-                content: kept(self.fixture, at, content)?,
-                encoded: content.encoded,
-                cut: content.truncated.as_ref().map(|cut| cut.reason.clone()),
-            };
+            let answer = self.answered_before(old);
+            let answer = answer.inspect_err(|error| tracing::debug!(%error, "an entry that can't be compared")).ok();
             self.old.insert(old, answer);
         }
-        Ok(&self.old[&old])
     }
 
-    fn new_one(&mut self, new: usize) -> Result<&Answer, Error> {
+    fn read_new(&mut self, new: usize) -> Result<(), Error> {
         if !self.new.contains_key(&new) {
-            let answer = self.answer(new)?;
+            let answer = self.answered(new)?;
             self.new.insert(new, answer);
         }
-        Ok(&self.new[&new])
+        Ok(())
     }
 
-    fn answer(&mut self, new: usize) -> Result<Answer, Error> {
+    fn answered(&mut self, new: usize) -> Result<Answer, Error> {
         let slot = &self.index.slots[new];
         let heads = slot.heads(self.reader).map_err(har_error)?;
         let payload = Payload::of_response(slot, &heads, self.index.meta.max_body);
@@ -193,14 +186,14 @@ impl Compare for Answers<'_> {
     type Error = Error;
 
     fn same_as_old(&mut self, new: usize, old: usize) -> Result<bool, Error> {
-        self.old(old)?;
-        self.new_one(new)?;
-        Ok(self.new[&new].is_as(&self.old[&old]))
+        self.read_old(old);
+        self.read_new(new)?;
+        Ok(self.old[&old].as_ref().is_some_and(|old| self.new[&new].is_as(old)))
     }
 
     fn same_as_new(&mut self, new: usize, other: usize) -> Result<bool, Error> {
-        self.new_one(other)?;
-        self.new_one(new)?;
+        self.read_new(new)?;
+        self.read_new(other)?;
         Ok(self.new[&new].is_as(&self.new[&other]))
     }
 }

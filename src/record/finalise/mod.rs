@@ -106,13 +106,12 @@ fn write(plan: &RecordPlan, update: Update, index: &Index, reader: &mut Reader) 
         let arrangement = Arrangement { steps, added: index.slots.len(), ..Arrangement::default() };
         return put(plan, &recorded, None, &arrangement, index, reader).map(|()| arrangement);
     };
-    let entries: Vec<usize> = old.heads().iter().map(|head| head.entry).collect();
-    let arrangement = arrange(plan, update, &old, &entries, index, reader)?;
+    let arrangement = arrange(plan, update, &old, index, reader)?;
     let before = old.scope().unwrap_or_default();
     let scope = if update == Update::Replace { recorded } else { scope::union(before, &recorded) };
     let Arrangement { changed, added, removed, .. } = arrangement;
     if (changed, added, removed) != (0, 0, 0) || scope != before {
-        put(plan, &scope, Some((&old, &entries)), &arrangement, index, reader)?;
+        put(plan, &scope, Some(&old), &arrangement, index, reader)?;
     }
     Ok(arrangement)
 }
@@ -122,17 +121,16 @@ fn arrange(
     plan: &RecordPlan,
     update: Update,
     old: &Fixture,
-    entries: &[usize],
     index: &Index,
     reader: &mut Reader,
 ) -> Result<Arrangement, Error> {
     let mut named: HashMap<(String, String), Vec<usize>> = HashMap::new();
-    for (at, head) in old.heads().iter().enumerate() {
+    for head in old.heads().iter() {
         let url = NormalUrl::parse(head.url).map_or_else(|_| head.url.to_owned(), |url| url.to_string());
-        named.entry((head.method.to_owned(), url)).or_default().push(at);
+        named.entry((head.method.to_owned(), url)).or_default().push(head.entry);
     }
     let omit = plan.content == ContentMode::Omit;
-    let mut answers = Answers::new(old, entries, reader, index, omit);
+    let mut answers = Answers::new(old, reader, index, omit);
     let mut connections = Vec::with_capacity(index.slots.len());
     let mut turns: HashMap<(usize, Content), Turns> = HashMap::new();
     for (new, slot) in index.slots.iter().enumerate() {
@@ -144,7 +142,7 @@ fn arrange(
         let same = turns.entry((candidates[0], asked)).or_default();
         if same.new.is_empty() {
             for &at in candidates {
-                if answers.asked_before(at)? == asked {
+                if answers.asked_before(at) == Some(asked) {
                     same.old.push(at);
                 }
             }
@@ -153,23 +151,26 @@ fn arrange(
     }
     let mut turns: Vec<Turns> = turns.into_values().filter(|turns| !turns.old.is_empty()).collect();
     turns.sort_unstable_by_key(|turns| turns.new[0]);
-    merge::arrange(entries.len(), &connections, &turns, update, &mut answers)
+    merge::arrange(old.entries(), &connections, &turns, update, &mut answers)
 }
 
 fn put(
     plan: &RecordPlan,
     scope: &[String],
-    old: Option<(&Fixture, &[usize])>,
+    old: Option<&Fixture>,
     arrangement: &Arrangement,
     index: &Index,
     reader: &mut Reader,
 ) -> Result<(), Error> {
     let mut writer = FixtureWriter::create(&plan.output, plan.content, scope)?.json_layout(plan.json_layout);
+    if let Some(fixture) = old {
+        writer = writer.based_on(fixture)?;
+    }
     for step in &arrangement.steps {
         match *step {
             Step::Keep(at) => {
-                if let Some((fixture, entries)) = old {
-                    writer.keep(fixture, entries[at])?;
+                if let Some(fixture) = old {
+                    writer.keep(fixture, at)?;
                 }
             }
             Step::Put(new) => {

@@ -55,7 +55,9 @@ impl Place {
             fs::create_dir_all(folder).map_err(|source| Error::journal("creating the folder", folder, source))?;
         }
         loop {
-            let file = OpenOptions::new().read(true).append(true).create(true).open(&self.journal);
+            let mut options = OpenOptions::new();
+            private(options.read(true).append(true).create(true));
+            let file = options.open(&self.journal);
             let file = file.map_err(|source| self.failed("creating the journal", source))?;
             match file.try_lock() {
                 Ok(()) => {}
@@ -127,6 +129,17 @@ fn remove(path: &Path) -> Result<(), Error> {
 fn ends_with_separator(path: &Path) -> bool {
     path.as_os_str().to_string_lossy().ends_with(std::path::is_separator)
 }
+
+/// What passes through a recording is its user's alone.
+#[cfg(unix)]
+fn private(options: &mut OpenOptions) {
+    use std::os::unix::fs::OpenOptionsExt;
+    options.mode(0o600);
+}
+
+/// The folder's own protection has to do.
+#[cfg(not(unix))]
+fn private(_: &mut OpenOptions) {}
 
 #[cfg(unix)]
 fn is_at(file: &File, path: &Path) -> io::Result<bool> {

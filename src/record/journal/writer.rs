@@ -83,7 +83,10 @@ impl Journal {
         let shared = Arc::new(Shared::default());
         let thread = std::thread::Builder::new().name("journal".into()).spawn({
             let shared = shared.clone();
-            move || shared.write_all_to(out)
+            move || {
+                let _end = ThreadEnd(&shared);
+                shared.write_all_to(out);
+            }
         })?;
         Ok(Journal { shared, thread: Mutex::new(Some(thread)) })
     }
@@ -126,11 +129,9 @@ impl Journal {
             self.shared.work.notify_one();
             self.thread.lock().unwrap_or_else(PoisonError::into_inner).take()
         };
-        if let Some(thread) = thread
-            && thread.join().is_err()
-        {
-            let mut queue = self.shared.lock();
-            queue.failure.get_or_insert_with(|| Arc::new(io::Error::other("the journal's thread died")));
+        if let Some(thread) = thread {
+            // A panic is a failure like any other: it is kept.
+            let _ = thread.join();
         }
     }
 }
@@ -138,6 +139,17 @@ impl Journal {
 impl Drop for Journal {
     fn drop(&mut self) {
         self.close();
+    }
+}
+
+/// However the thread ends, nobody waits for it any more.
+struct ThreadEnd<'a>(&'a Shared);
+
+impl Drop for ThreadEnd<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.fail(io::Error::other("the journal's thread panicked"));
+        }
     }
 }
 

@@ -38,7 +38,7 @@ fn examples(sandbox: &Sandbox, command: &str) -> Vec<String> {
 /// answered by the origin.
 fn type_in(stage: &Stage, line: &str) -> crate::support::sandbox::Output {
     let origin = &stage.origin;
-    let tests = "#!/bin/sh\nexec curl -sSk http://localhost:8000/api/users https://api.example.com/users\n";
+    let tests = "#!/bin/sh\nexec curl -sSk http://localhost:8000/api/users https://api.example.com/api/users\n";
     for script in ["bin/npm", "run-the-tests.sh"] {
         let file = stage.sandbox.write(script, tests);
         std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o755)).unwrap();

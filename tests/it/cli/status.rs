@@ -53,7 +53,7 @@ fn two_when_nothing_can_be_run() {
         assert_eq!(output.stdout, "", "{args:?}");
     }
     let output = crate::support::sandbox::finish(
-        sandbox.command(["record", "--", "true"]).env("HARPROXY_LOG", "nonsense=").output().unwrap(),
+        sandbox.command(["record", "--", "true"]).env("HARPROXY_LOG", "harproxy=loud").output().unwrap(),
     );
     output.expect(2).says("HARPROXY_LOG");
 }

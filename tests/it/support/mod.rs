@@ -3,6 +3,7 @@
 pub mod client;
 pub mod origin;
 pub mod raw;
+pub mod rig;
 pub mod sandbox;
 
 use std::path::PathBuf;

@@ -67,8 +67,7 @@ pub async fn run(ui: &Ui) -> Result<u8, Failure> {
     story.step(2, &format!("harproxy records {GLOB} into {}", output.display()))?;
     let live = record(&story, &api, &authority, &output, scratch.path()).await?;
     api.stop().await;
-    story.step(3, "The API is stopped")?;
-    story.step(4, &format!("harproxy replays {}", output.display()))?;
+    story.step(3, &format!("The API is stopped; harproxy replays {}", output.display()))?;
     let (differing, verdict) = replay(&story, &live, &authority, &output).await?;
 
     story.tell(&format!("\n{}", text::render(&verdict, &text::Palette::colour())))?;
@@ -117,7 +116,7 @@ async fn record(
         live.push(got);
     }
     let outside = visitor.ask(OUTSIDE).await.map_err(Error::Visit)?;
-    story.answer(OUTSIDE, &outside, "passed, not recorded")?;
+    story.answer(OUTSIDE, &outside, &ui::faint("passed, not recorded"))?;
     drop(visitor);
     running.drain(PATIENCE).await;
     let finaliser = recorder.clone();
@@ -161,7 +160,7 @@ async fn replay(
     let same = VISIT.len() - differing;
     story
         .tell(&format!("   {same} of {} answers are what the API said: status, headers, {bytes} bytes", VISIT.len()))?;
-    story.step(5, "The client asks for something that was not recorded")?;
+    story.step(4, "The client asks for something that was not recorded")?;
     let missed = visitor.ask(UNRECORDED).await.map_err(Error::Visit)?;
     story.answer(UNRECORDED, &missed, "")?;
     drop(visitor);
@@ -237,7 +236,10 @@ impl Story<'_> {
             ("", coding) => format!("{}, {coding}", got.header("content-type")),
             (location, _) => format!("to {location}"),
         };
-        let line = format!("   {:<4} {:<20} {}  {what}  {}", ask.method, ask.path, got.status, ui::faint(remark));
-        self.tell(line.trim_end())
+        let mut line = format!("   {:<4} {:<20} {}  {what}", ask.method, ask.path, got.status);
+        if !remark.is_empty() {
+            line = format!("{line}  {remark}");
+        }
+        self.tell(&line)
     }
 }

@@ -49,7 +49,7 @@ const fn get(path: &'static str) -> Ask {
 
 /// What every visit asks for; all of it is in scope.
 pub const VISIT: &[Ask] = &[
-    get("/api/users"),
+    get("/api/users?page=1"),
     get("/api/users?page=2"),
     Ask { method: "POST", path: "/api/orders", body: r#"{"item":"tea","count":2}"# },
     Ask { method: "POST", path: "/api/orders", body: r#"{"item":"cake","count":1}"# },

@@ -1,0 +1,195 @@
+//! From a request as it came off the wire to an [`Exchange`] for the handler, and back: the one way that every request takes,
+//! whatever port and protocol it came by.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Instant, SystemTime};
+
+use ::http::header::{HOST, PROXY_AUTHORIZATION, TRANSFER_ENCODING};
+use ::http::uri::{Authority, PathAndQuery, Scheme as UriScheme};
+use ::http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
+use hyper::body::Incoming;
+
+use super::auth;
+use super::body::Body;
+use super::connect::{self, Granted};
+use super::engine::{Ours, Visit};
+use super::handler::{Close, Exchange, Handler, HostStays, Session};
+use super::pulse::{Pulse, Served};
+use super::respond::{self, Trouble};
+use super::reverse::Routes;
+use super::status;
+use super::target::{self, Memo, Site};
+
+/// What a connection is to its client.
+#[derive(Clone, Debug)]
+pub(super) enum Role {
+    /// A proxy: absolute form and CONNECT.
+    Proxy,
+    /// The origin that a CONNECT named.
+    Inside(Site),
+    /// The origins of a `--reverse` port.
+    Reverse(Arc<Routes>),
+}
+
+/// One HTTP connection: the client's own, or one inside a CONNECT.
+pub(super) struct Seat<H: Handler> {
+    pub(super) visit: Arc<Visit<H>>,
+    pub(super) role: Role,
+    /// What a CONNECT said; on the proxy port itself each request says its own.
+    pub(super) session: Session,
+    pub(super) pulse: Arc<Pulse>,
+    /// The CONNECT that this connection ends in.
+    pub(super) granted: Mutex<Option<Granted>>,
+    sites: Memo<(UriScheme, Authority), Site>,
+    sessions: Memo<Option<HeaderValue>, Session>,
+}
+
+/// A response, or why there is none.
+type Answered = Result<Response<Body>, Refused>;
+
+/// Why a request is not answered by the handler.
+enum Refused {
+    Trouble(Trouble),
+    Close(Close),
+}
+
+impl From<Trouble> for Refused {
+    fn from(trouble: Trouble) -> Self {
+        Refused::Trouble(trouble)
+    }
+}
+
+/// When the head of a request had been read.
+#[derive(Clone, Copy)]
+struct Came {
+    started: SystemTime,
+    at: Instant,
+}
+
+impl<H: Handler> Seat<H> {
+    pub(super) fn new(visit: Arc<Visit<H>>, role: Role, session: Session) -> Arc<Self> {
+        let pulse = Arc::new(Pulse::new());
+        let (granted, sites, sessions) = Default::default();
+        Arc::new(Seat { visit, role, session, pulse, granted, sites, sessions })
+    }
+
+    /// Answers a request. Without [`Close`] there is always something to send.
+    pub(super) async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Served>, Close> {
+        let busy = self.pulse.clone().begin();
+        let came = Came { started: SystemTime::now(), at: Instant::now() };
+        let (method, version) = (request.method().clone(), request.version());
+        let answered = match &self.role {
+            Role::Proxy => self.as_proxy(request, came).await,
+            Role::Inside(site) => self.as_origin(site, request, came).await,
+            Role::Reverse(routes) => self.as_reverse(routes, request, self.session.clone(), came).await,
+        };
+        let response = match answered {
+            Ok(response) => response,
+            Err(Refused::Trouble(trouble)) => trouble.response(),
+            Err(Refused::Close(close)) => return Err(close),
+        };
+        let mut response = respond::tidy(response, &method, version);
+        if method == Method::CONNECT {
+            respond::end_refused_connect(&mut response);
+        }
+        Ok(response.map(|body| Served::new(body, busy)))
+    }
+
+    async fn as_proxy(&self, mut request: Request<Incoming>, came: Came) -> Answered {
+        if request.method() == Method::CONNECT {
+            return Ok(connect::grant(self, request).await?);
+        }
+        let Some(authority) = request.uri().authority().cloned() else {
+            return Ok(self.own_page(&request));
+        };
+        let session = self.session(request.headers())?;
+        let scheme = request.uri().scheme().cloned().unwrap_or(UriScheme::HTTP);
+        let site = self.sites.get(&(scheme, authority), |_| target::site_of(request.uri()))?;
+        match self.visit.engine.ours(self.visit.local, &site.origin.host, site.origin.port) {
+            None => self.forward(&site, path(request.uri()), request, session, came).await,
+            Some(Ours::Reverse(routes)) => self.as_reverse(routes, request, session, came).await,
+            Some(Ours::Proxy) if matches!(*request.method(), Method::GET | Method::HEAD) => {
+                // In absolute form the Host header is ignored (RFC 9112 section 3.2.2): the URI has the host.
+                if let Ok(host) = HeaderValue::from_str(site.authority.as_str()) {
+                    request.headers_mut().insert(HOST, host);
+                }
+                Ok(self.own_page(&request))
+            }
+            Some(Ours::Proxy) => Err(Trouble::Loop(self.visit.engine.proxy).into()),
+        }
+    }
+
+    async fn as_origin(&self, site: &Site, mut request: Request<Incoming>, came: Came) -> Answered {
+        refuse_connect(&request)?;
+        // HTTP/2 has the client's own word about the host in `:authority` alone.
+        if let Some(authority) = request.uri().authority()
+            && *authority != site.authority
+            && !request.headers().contains_key(HOST)
+            && let Ok(host) = HeaderValue::from_str(authority.as_str())
+        {
+            request.headers_mut().insert(HOST, host);
+        }
+        request.extensions_mut().insert(HostStays);
+        let path = path(request.uri());
+        self.forward(site, path, request, self.session.clone(), came).await
+    }
+
+    async fn as_reverse(&self, routes: &Routes, request: Request<Incoming>, session: Session, came: Came) -> Answered {
+        refuse_connect(&request)?;
+        let (site, path) = routes.find(&path(request.uri()))?;
+        self.forward(site, path, request, session, came).await
+    }
+
+    async fn forward(
+        &self,
+        site: &Site,
+        path: PathAndQuery,
+        mut request: Request<Incoming>,
+        session: Session,
+        came: Came,
+    ) -> Answered {
+        if request
+            .headers()
+            .get(TRANSFER_ENCODING)
+            .is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+        {
+            return Err(Trouble::TransferCoding.into());
+        }
+        *request.uri_mut() = site.uri(path)?;
+        request.headers_mut().remove(PROXY_AUTHORIZATION);
+        let exchange = Exchange {
+            client: self.visit.client.clone(),
+            session,
+            origin: site.origin.clone(),
+            request,
+            started: came.started,
+            at: came.at,
+        };
+        self.visit.handler().handle(&self.visit.own, exchange).await.map_err(Refused::Close)
+    }
+
+    fn own_page(&self, request: &Request<Incoming>) -> Response<Body> {
+        let Visit { engine, local, .. } = &*self.visit;
+        status::page(request, engine.proxy, engine.authority.cert_pem(), |authority| {
+            let host = authority.host().trim_matches(['[', ']']).to_ascii_lowercase();
+            matches!(engine.ours(*local, &host, authority.port_u16().unwrap_or(80)), Some(Ours::Proxy))
+        })
+    }
+
+    /// Whose request it is.
+    pub(super) fn session(&self, headers: &HeaderMap) -> Result<Session, Trouble> {
+        let header = headers.get(PROXY_AUTHORIZATION).cloned();
+        self.sessions.get(&header, |header| auth::session(self.visit.engine.auth.as_ref(), header.as_ref()))
+    }
+}
+
+fn refuse_connect<B>(request: &Request<B>) -> Result<(), Trouble> {
+    match *request.method() {
+        Method::CONNECT => Err(Trouble::NoTunnel("CONNECT is for the proxy port, once a connection.")),
+        _ => Ok(()),
+    }
+}
+
+fn path(uri: &Uri) -> PathAndQuery {
+    uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"))
+}

@@ -1,0 +1,34 @@
+//! Work that nobody waits for while the engine runs, and that a drain must not cut off: what watchers still write after their
+//! body was cancelled.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio_util::task::TaskTracker;
+
+/// How long a drain waits for them. They write a few bytes to a file; what takes longer hangs.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// One for the process: bodies are dropped in tasks of both hops, and none of them knows whose it is. Closed from the start,
+/// which for a tracker means only that waiting ends when it is empty.
+static ENDINGS: LazyLock<TaskTracker> = LazyLock::new(|| {
+    let tracker = TaskTracker::new();
+    tracker.close();
+    tracker
+});
+
+/// Lets `ending` run to its end on `runtime`.
+pub(super) fn spawn_on<F>(runtime: &Handle, ending: F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    ENDINGS.spawn_on(ending, runtime);
+}
+
+/// Waits until none is left.
+pub(super) async fn done() {
+    if tokio::time::timeout(LIMIT, ENDINGS.wait()).await.is_err() {
+        tracing::warn!("gave up waiting for what was still to be written after {LIMIT:?}");
+    }
+}

@@ -1,0 +1,279 @@
+//! Whether a client's connection is busy, and since when it is not: what the time limits of the client side go by.
+//!
+//! hyper's own limit on heads runs while a connection is idle, too. Here an idle connection may wait long for its next request,
+//! and the head of one that has begun must come soon.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
+
+use super::body::{Body, BoxError};
+
+/// How long the client may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// For a request's head, from its first byte; for a TLS handshake, from its first byte.
+    pub(super) head: Duration,
+    /// Between requests, and for the first byte.
+    pub(super) idle: Duration,
+}
+
+/// What a connection on which nothing happens waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Waiting {
+    /// The first byte of a request.
+    Request,
+    /// The rest of a head.
+    Head,
+}
+
+/// The state of one connection, told by its reads and its requests. Moments are milliseconds since `born`; one connection's
+/// reads and requests happen in one task, or in HTTP/2 in a few, so that nothing more than `Relaxed` is needed.
+#[derive(Debug)]
+pub(super) struct Pulse {
+    born: Instant,
+    begun: AtomicU64,
+    ended: AtomicU64,
+    quiet_since: AtomicU64,
+    /// The first byte of a head that is not complete; 0 is none.
+    head_since: AtomicU64,
+    refused: OnceLock<String>,
+    flushes: AtomicU64,
+    /// Who waits for a flush.
+    breaking: Mutex<Vec<Waker>>,
+    any_breaking: AtomicBool,
+}
+
+impl Pulse {
+    pub(super) fn new() -> Self {
+        Pulse {
+            born: Instant::now(),
+            begun: AtomicU64::new(0),
+            ended: AtomicU64::new(0),
+            quiet_since: AtomicU64::new(0),
+            head_since: AtomicU64::new(0),
+            refused: OnceLock::new(),
+            flushes: AtomicU64::new(0),
+            breaking: Mutex::default(),
+            any_breaking: AtomicBool::new(false),
+        }
+    }
+
+    /// A request has begun; it lasts until the answer is dropped.
+    pub(super) fn begin(self: Arc<Self>) -> Busy {
+        self.begun.fetch_add(1, Relaxed);
+        self.head_since.store(0, Relaxed);
+        Busy(self)
+    }
+
+    /// Whether there was a request at all.
+    pub(super) fn ever_asked(&self) -> bool {
+        self.begun.load(Relaxed) > 0
+    }
+
+    /// What the client's TLS said when it broke off before the first request.
+    pub(super) fn refused(&self) -> Option<&str> {
+        self.refused.get().map(String::as_str)
+    }
+
+    /// What is being waited for, and until when; `None` while a request is being answered.
+    pub(super) fn waiting(&self, limits: Limits) -> Option<(Waiting, Instant)> {
+        if self.begun.load(Relaxed) != self.ended.load(Relaxed) {
+            return None;
+        }
+        Some(match self.head_since.load(Relaxed) {
+            0 => (Waiting::Request, self.at(&self.quiet_since) + limits.idle),
+            _ => (Waiting::Head, self.at(&self.head_since) + limits.head),
+        })
+    }
+
+    fn heard(&self) {
+        if self.head_since.load(Relaxed) == 0 && self.begun.load(Relaxed) == self.ended.load(Relaxed) {
+            self.head_since.store(self.now().max(1), Relaxed);
+        }
+    }
+
+    fn failed(&self, error: &io::Error) {
+        let alert = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        if let Some(alert @ rustls::Error::AlertReceived(_)) = alert
+            && !self.ever_asked()
+        {
+            let _ = self.refused.set(alert.to_string());
+        }
+    }
+
+    /// All that was written has been handed to the client's side.
+    fn flushed(&self) {
+        // Counted before the flag is looked at, as the other side sets the flag before it looks at the count: one sees the other.
+        self.flushes.fetch_add(1, SeqCst);
+        if self.any_breaking.swap(false, SeqCst) {
+            let waiting = std::mem::take(&mut *self.breaking.lock().unwrap_or_else(PoisonError::into_inner));
+            waiting.into_iter().for_each(Waker::wake);
+        }
+    }
+
+    /// Whether there was a flush after that many; if not, wakes when there is one.
+    fn poll_flushed(&self, after: u64, cx: &mut Context<'_>) -> Poll<()> {
+        let mut waiting = self.breaking.lock().unwrap_or_else(PoisonError::into_inner);
+        if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+            waiting.push(cx.waker().clone());
+        }
+        drop(waiting);
+        self.any_breaking.store(true, SeqCst);
+        if self.flushes.load(SeqCst) > after { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn at(&self, moment: &AtomicU64) -> Instant {
+        self.born + Duration::from_millis(moment.load(Relaxed))
+    }
+}
+
+/// A request that is being answered.
+#[derive(Debug)]
+pub(super) struct Busy(Arc<Pulse>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.quiet_since.store(self.0.now(), Relaxed);
+        self.0.ended.fetch_add(1, Relaxed);
+    }
+}
+
+/// The body of an answer, whose end is the end of the request.
+///
+/// When it breaks off, hyper forgets what it has not written yet. So the error waits for a flush: a client gets as much as
+/// there was before its connection is cut.
+pub(super) struct Served {
+    body: Body,
+    busy: Busy,
+    broken: Option<(BoxError, u64)>,
+}
+
+impl Served {
+    pub(super) fn new(body: Body, busy: Busy) -> Self {
+        Served { body, busy, broken: None }
+    }
+}
+
+impl http_body::Body for Served {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = &mut *self;
+        if this.broken.is_none() {
+            match ready!(Pin::new(&mut this.body).poll_frame(cx)) {
+                Some(Err(error)) => this.broken = Some((error, this.busy.0.flushes.load(SeqCst))),
+                frame => return Poll::Ready(frame),
+            }
+        }
+        if let Some((_, after)) = &this.broken {
+            ready!(this.busy.0.poll_flushed(*after, cx));
+        }
+        Poll::Ready(this.broken.take().map(|(error, _)| Err(error)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A connection whose reads are noticed.
+pub(super) struct Noticed<I> {
+    pub(super) io: I,
+    pub(super) pulse: Arc<Pulse>,
+}
+
+impl<I: AsyncRead + Unpin> AsyncRead for Noticed<I> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.io).poll_read(cx, buf);
+        match &read {
+            Poll::Ready(Ok(())) if buf.filled().len() > before => self.pulse.heard(),
+            Poll::Ready(Err(error)) => self.pulse.failed(error),
+            _ => {}
+        }
+        read
+    }
+}
+
+impl<I: AsyncWrite + Unpin> AsyncWrite for Noticed<I> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(Pin::new(&mut self.io).poll_flush(cx))?;
+        self.pulse.flushed();
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits { head: Duration::from_secs(15), idle: Duration::from_secs(60) };
+
+    fn kind(pulse: &Pulse) -> Option<Waiting> {
+        pulse.waiting(LIMITS).map(|(waiting, _)| waiting)
+    }
+
+    #[test]
+    fn an_idle_connection_waits_long_and_a_begun_head_short() {
+        let pulse = Arc::new(Pulse::new());
+        assert_eq!(pulse.waiting(LIMITS), Some((Waiting::Request, pulse.born + LIMITS.idle)));
+        pulse.heard();
+        let first = pulse.waiting(LIMITS).unwrap();
+        assert_eq!(first.0, Waiting::Head);
+        assert!(first.1 < pulse.born + LIMITS.idle);
+        pulse.heard();
+        assert_eq!(pulse.waiting(LIMITS).unwrap(), first, "later bytes buy no time");
+    }
+
+    #[test]
+    fn nothing_is_waited_for_while_a_request_is_being_answered() {
+        let pulse = Arc::new(Pulse::new());
+        pulse.heard();
+        let first = pulse.clone().begin();
+        let second = pulse.clone().begin();
+        pulse.heard();
+        drop(first);
+        assert_eq!(kind(&pulse), None, "one of two is still being answered");
+        drop(second);
+        assert_eq!(kind(&pulse), Some(Waiting::Request), "what came meanwhile is no begun head");
+    }
+}

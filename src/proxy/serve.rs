@@ -1,0 +1,203 @@
+//! One HTTP connection from its first request to its end: hyper's settings, time limits, shutdown.
+
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+
+use super::answer::Seat;
+use super::connect::Granted;
+use super::engine::Stop;
+use super::handler::Handler;
+use super::limits;
+use super::pulse::{Limits, Noticed, Pulse, Waiting};
+use super::upstream::Io;
+use super::wire::{IntoWire, Wire};
+
+/// How long a connection that we have closed is still read from. Closing it with unread bytes resets it, and the client would
+/// lose the answer: one to an upload that was refused, say.
+const LINGER: Duration = Duration::from_secs(3);
+
+/// Serves HTTP/1. When the connection ends in a CONNECT that was granted, it comes back for what follows.
+pub(super) async fn http1<I, H>(io: I, seat: &Arc<Seat<H>>) -> Option<(Granted, Wire)>
+where
+    I: IntoWire,
+    H: Handler,
+{
+    let service = {
+        let seat = seat.clone();
+        service_fn(move |request| seat.clone().answer(request))
+    };
+    let io = TokioIo::new(Noticed { io, pulse: seat.pulse.clone() });
+    let mut connection = http1::Builder::new()
+        .preserve_header_case(true)
+        .auto_date_header(false)
+        .max_buf_size(limits::MAX_HEAD)
+        .max_headers(limits::MAX_HEADERS)
+        // Ours does not count the time between requests; see `pulse`.
+        .header_read_timeout(None)
+        .serve_connection(io, service)
+        .with_upgrades();
+    let end = drive(&mut connection, &seat.pulse, seat.visit.engine.limits, &seat.visit.stop).await;
+    if let Some(parts) = connection.into_parts() {
+        if end.is_polite() {
+            linger(parts.io.into_inner().io, &seat.visit.stop).await;
+        }
+        return None;
+    }
+    // Upgraded. If not by a CONNECT, the handler has taken the connection over.
+    let granted = seat.granted.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+    let mut granted = granted?;
+    let upgraded = granted.upgrade().await.ok()?;
+    let parts = upgraded.downcast::<TokioIo<Noticed<I>>>().ok()?;
+    let wire = parts.io.into_inner().io.into_wire(&parts.read_buf);
+    Some((granted, wire))
+}
+
+/// Serves HTTP/2.
+pub(super) async fn http2<I, H>(io: I, seat: &Arc<Seat<H>>)
+where
+    I: Io,
+    H: Handler,
+{
+    let service = {
+        let seat = seat.clone();
+        service_fn(move |request| seat.clone().answer(request))
+    };
+    let io = TokioIo::new(Noticed { io, pulse: seat.pulse.clone() });
+    let mut connection = http2::Builder::new(Streams(seat.visit.engine.tasks.clone()))
+        .auto_date_header(false)
+        .max_header_list_size(limits::H2_MAX_HEAD)
+        .max_concurrent_streams(limits::H2_MAX_STREAMS)
+        .initial_stream_window_size(limits::H2_STREAM_WINDOW)
+        .initial_connection_window_size(limits::H2_CONNECTION_WINDOW)
+        .serve_connection(io, service);
+    drive(&mut connection, &seat.pulse, seat.visit.engine.limits, &seat.visit.stop).await;
+}
+
+/// Runs the streams of HTTP/2 connections where a drain waits for them. They end by themselves when their connection is
+/// dropped.
+#[derive(Clone)]
+struct Streams(TaskTracker);
+
+impl<F> hyper::rt::Executor<F> for Streams
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, stream: F) {
+        self.0.spawn(stream);
+    }
+}
+
+/// hyper's two kinds of connections, as far as ending them goes.
+trait Connection: Future<Output = hyper::Result<()>> + Unpin {
+    fn wind_down(&mut self);
+}
+
+impl<I, S, B> Connection for http1::UpgradeableConnection<I, S>
+where
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+    S: hyper::service::HttpService<hyper::body::Incoming, ResBody = B>,
+    S::Error: Into<super::body::BoxError>,
+    B: http_body::Body + 'static,
+    B::Error: Into<super::body::BoxError>,
+    Self: Future<Output = hyper::Result<()>> + Unpin,
+{
+    fn wind_down(&mut self) {
+        Pin::new(self).graceful_shutdown();
+    }
+}
+
+impl<I, S, B> Connection for http2::Connection<I, S, Streams>
+where
+    I: hyper::rt::Read + hyper::rt::Write + Unpin,
+    S: hyper::service::HttpService<hyper::body::Incoming, ResBody = B>,
+    S::Error: Into<super::body::BoxError>,
+    B: http_body::Body + 'static,
+    B::Error: Into<super::body::BoxError>,
+    Streams: hyper::rt::bounds::Http2ServerConnExec<S::Future, B>,
+    Self: Future<Output = hyper::Result<()>> + Unpin,
+{
+    fn wind_down(&mut self) {
+        Pin::new(self).graceful_shutdown();
+    }
+}
+
+/// How a connection ended.
+enum End {
+    /// As HTTP says.
+    Done(hyper::Result<()>),
+    /// The client took too long, or the engine is gone.
+    Cut,
+}
+
+impl End {
+    /// Whether what was sent last should reach the client.
+    fn is_polite(&self) -> bool {
+        match self {
+            End::Done(Ok(())) => true,
+            // A head that hyper has refused with a 4xx. Not so when the handler wants the connection closed.
+            End::Done(Err(error)) => error.is_parse(),
+            End::Cut => false,
+        }
+    }
+}
+
+/// Drives a connection to its end. An idle one is asked to end when its time is up or the engine drains; one that does not, or
+/// that keeps us waiting within a head, is dropped.
+async fn drive<C: Connection>(connection: &mut C, pulse: &Pulse, limits: Limits, stop: &Stop) -> End {
+    let mut drained = pin!(stop.drain.cancelled());
+    let mut aborted = pin!(stop.abort.cancelled());
+    // Armed late and moved only when it has gone off or must go off earlier: a busy connection never touches the timer.
+    let mut alarm = pin!(tokio::time::sleep(limits.idle));
+    let mut winding_down = false;
+    let mut last_chance = None;
+    std::future::poll_fn(|cx| {
+        loop {
+            if let Poll::Ready(result) = Pin::new(&mut *connection).poll(cx) {
+                return Poll::Ready(End::Done(result));
+            }
+            if !winding_down {
+                if drained.as_mut().poll(cx).is_ready() {
+                    winding_down = true;
+                    connection.wind_down();
+                    continue;
+                }
+            } else if aborted.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(End::Cut);
+            }
+            let Some((waiting, until)) = pulse.waiting(limits) else { return Poll::Pending };
+            let until = last_chance.unwrap_or(until);
+            if alarm.is_elapsed() || until < alarm.deadline() {
+                alarm.as_mut().reset(until);
+            }
+            if alarm.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            if until > Instant::now() {
+                continue;
+            }
+            if waiting == Waiting::Head || last_chance.is_some() {
+                return Poll::Ready(End::Cut);
+            }
+            last_chance = Some(Instant::now() + limits.head);
+            winding_down = true;
+            connection.wind_down();
+        }
+    })
+    .await
+}
+
+/// Reads what the client still sends, until it closes, too.
+async fn linger<I: AsyncRead + Unpin>(mut io: I, stop: &Stop) {
+    let mut unread = vec![0; 8 * 1024];
+    let read = async { while matches!(io.read(&mut unread).await, Ok(1..)) {} };
+    let _ = tokio::time::timeout(LINGER, stop.drain.run_until_cancelled(read)).await;
+}

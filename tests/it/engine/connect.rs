@@ -1,0 +1,176 @@
+//! CONNECT: what is found inside, and what becomes of it.
+
+use harproxy::proxy::Notice;
+use harproxy::tls::authority::Alpn;
+
+use super::stage::{Setting, Stage};
+use crate::support::client::{Ask, Proto};
+
+#[test]
+fn tls_inside_is_served_over_both_protocols() {
+    for (alpn, proto, version) in [(Alpn::Http1, Proto::H1, "HTTP/1.1"), (Alpn::Http2, Proto::H2, "HTTP/2.0")] {
+        let stage = Stage::with(Setting { alpn, ..Setting::default() });
+        let client = stage.client(proto);
+        let echo = client.ask(Ask::new("POST", "https://api.test/v1?a=b").body("hello")).json();
+        assert_eq!(echo["uri"], "https://api.test/v1?a=b");
+        assert_eq!(echo["version"], version);
+        assert_eq!(echo["body"], "hello");
+        assert_eq!(echo["hostStays"], true);
+        // Checked by rustls: the certificate must name the address.
+        assert_eq!(client.get("https://127.0.0.1:8443/").json()["origin"], "https://127.0.0.1:8443");
+        assert_eq!(client.get("https://[::1]/").json()["uri"], "https://[::1]/");
+    }
+}
+
+#[test]
+fn plain_http_inside_is_served_over_both_protocols() {
+    let stage = Stage::start();
+    let echo = stage.client(Proto::H2).get("http://api.test:8080/x").json();
+    assert_eq!((&echo["uri"], &echo["version"]), (&"http://api.test:8080/x".into(), &"HTTP/2.0".into()));
+
+    let mut raw = stage.tunnel("api.test:80");
+    raw.send("GET /x HTTP/1.1\r\nHost: front.test\r\n\r\n");
+    let echo = raw.echo();
+    assert_eq!(echo["uri"], "http://api.test/x", "the CONNECT says where, whatever Host says");
+    assert_eq!(echo["headers"][0][1], "front.test");
+    raw.send("GET http://elsewhere.test/y HTTP/1.1\r\n\r\n");
+    assert_eq!(raw.echo()["uri"], "http://api.test/y");
+    raw.send("CONNECT other.test:443 HTTP/1.1\r\n\r\n");
+    assert!(raw.answer().0.starts_with("HTTP/1.1 400 "));
+}
+
+#[test]
+fn what_the_client_sends_with_its_connect_is_not_lost() {
+    let stage = Stage::start();
+    let mut raw = stage.raw();
+    raw.send("CONNECT api.test:80 HTTP/1.1\r\n\r\nGET /early HTTP/1.1\r\n\r\n");
+    assert!(raw.head().starts_with("HTTP/1.1 200 "));
+    assert_eq!(raw.echo()["uri"], "http://api.test/early");
+}
+
+#[test]
+fn odd_targets_are_refused() {
+    let stage = Stage::start();
+    for target in ["api.test", "api.test:0", "api.test:99999", "/x", "http://api.test:443/", "u@api.test:443", ":443"] {
+        let mut raw = stage.raw();
+        raw.send(format!("CONNECT {target} HTTP/1.1\r\n\r\n"));
+        let answer = raw.rest_text();
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{target}: {answer}");
+    }
+}
+
+#[test]
+fn a_refused_connect_gets_the_handlers_answer_and_then_the_end() {
+    let stage = Stage::start();
+    let mut raw = stage.raw();
+    raw.send("CONNECT refused.test:443 HTTP/1.1\r\n\r\n");
+    let (head, body) = raw.answer();
+    assert!(head.starts_with("HTTP/1.1 403 ") && head.contains("x-harproxy: out-of-scope"), "{head}");
+    assert!(body.contains("Refused"));
+    assert_eq!(raw.rest(), b"");
+}
+
+#[test]
+fn the_certificate_is_for_the_name_that_the_client_checks() {
+    let stage = Stage::start();
+    let client = stage.client(Proto::H1);
+    let seen = crate::support::block_on(async {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let tcp = tokio::net::TcpStream::connect(stage.addr).await.unwrap();
+        let tunnel = client.tunnel(tcp, &"https://10.0.0.1/".parse().unwrap()).await.unwrap();
+        let mut tls = client.tls(tunnel, &"https://named.test/".parse().unwrap()).await.unwrap();
+        tls.write_all(b"GET / HTTP/1.1\r\nHost: named.test\r\nConnection: close\r\n\r\n").await.unwrap();
+        let mut seen = String::new();
+        tls.read_to_string(&mut seen).await.unwrap();
+        seen
+    });
+    assert!(seen.contains("\"uri\":\"https://10.0.0.1/\""), "{seen}");
+}
+
+#[test]
+fn a_client_of_tls_12_is_served_and_can_resume() {
+    use rustls::HandshakeKind;
+    let stage = Stage::start();
+    let client = stage.client(Proto::H1);
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let config = std::sync::Arc::new(tls_config(&stage.ca, &[version]));
+        let kinds: Vec<_> = (0..2)
+            .map(|_| {
+                crate::support::block_on(async {
+                    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+                    let tcp = tokio::net::TcpStream::connect(stage.addr).await.unwrap();
+                    let tunnel = client.tunnel(tcp, &"https://old.test/".parse().unwrap()).await.unwrap();
+                    let connector = tokio_rustls::TlsConnector::from(config.clone());
+                    let mut tls = connector.connect("old.test".try_into().unwrap(), tunnel).await.unwrap();
+                    tls.write_all(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n").await.unwrap();
+                    let mut seen = Vec::new();
+                    tls.read_to_end(&mut seen).await.expect("close_notify before the end");
+                    assert!(seen.starts_with(b"HTTP/1.1 200 "));
+                    tls.get_ref().1.handshake_kind().unwrap()
+                })
+            })
+            .collect();
+        assert_eq!(kinds, [HandshakeKind::Full, HandshakeKind::Resumed], "{version:?}");
+    }
+}
+
+fn tls_config(ca: &str, versions: &[&'static rustls::SupportedProtocolVersion]) -> rustls::ClientConfig {
+    use rustls::pki_types::{CertificateDer, pem::PemObject};
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(ca.as_bytes()).unwrap()).unwrap();
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    rustls::ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(versions)
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth()
+}
+
+#[test]
+fn a_client_that_refuses_the_certificate_is_noticed() {
+    let stage = Stage::start();
+    let mut client = stage.client(Proto::H1);
+    client.ca = rcgen_ca();
+    client.try_ask(Ask::new("GET", "https://pinned.test/")).unwrap_err();
+    match stage.notice() {
+        Notice::TlsRefused { to, reason } => {
+            assert_eq!(to.to_string(), "https://pinned.test");
+            assert!(reason.contains("UnknownCA") && reason.contains("does not trust"), "{reason}");
+        }
+        other => panic!("{other:?}"),
+    }
+    // A connection that is closed before it said anything is nobody's business, and the next one tells that it was none.
+    drop(stage.tunnel("quiet.test:443"));
+    stage.tunnel("garbage.test:443").send("\x01\x02\x03");
+    assert!(matches!(stage.notice(), Notice::Unreadable { to } if &*to.host == "garbage.test"));
+}
+
+/// A CA that is not ours.
+fn rcgen_ca() -> String {
+    let dir = tempfile::tempdir().unwrap();
+    harproxy::tls::authority::Authority::load_or_create(dir.path()).unwrap().cert_pem().to_owned()
+}
+
+#[test]
+fn without_an_upstream_what_is_neither_tls_nor_http_is_refused() {
+    let stage = Stage::start();
+    let mut raw = stage.tunnel("irc.test:6667");
+    raw.send("NICK someone\r\n");
+    assert_eq!(raw.rest(), b"");
+    assert!(matches!(stage.notice(), Notice::Unreadable { to } if &*to.host == "irc.test" && to.port == 6667));
+}
+
+#[test]
+fn an_upgrade_reaches_the_handler_on_both_hops() {
+    let stage = Stage::start();
+    let ask = "GET http://a.test/upgrade HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: twice\r\n\r\nabcd";
+    let inside = "GET /upgrade HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: twice\r\n\r\nabcd";
+    for (mut raw, request) in [(stage.raw(), ask), (stage.tunnel("a.test:80"), inside)] {
+        raw.send(request);
+        let head = raw.head();
+        assert!(head.starts_with("HTTP/1.1 101 ") && head.contains("upgrade: twice\r\n"), "{head}");
+        assert_eq!(raw.exactly(8), b"abcdabcd");
+        raw.send("wxyz");
+        assert_eq!(raw.exactly(8), b"wxyzwxyz");
+    }
+}

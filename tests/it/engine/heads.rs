@@ -1,0 +1,280 @@
+//! Messages on the wire: framing, keep-alive, what the parser accepts and refuses.
+
+use std::io::Read;
+use std::time::Duration;
+
+use super::stage::{Setting, Stage};
+use crate::support::client::{Ask, Proto};
+use harproxy::tls::authority::Alpn;
+
+#[test]
+fn a_connection_is_kept_and_pipelined_requests_are_answered_in_order() {
+    let stage = Stage::start();
+    let mut raw = stage.raw();
+    let requests: String = (0..3).map(|n| format!("GET http://a.test/{n} HTTP/1.1\r\n\r\n")).collect();
+    raw.send(requests);
+    for n in 0..3 {
+        let echo = raw.echo();
+        assert_eq!((&echo["uri"], &echo["connection"]), (&format!("http://a.test/{n}").into(), &1.into()));
+    }
+    raw.send("GET http://a.test/last HTTP/1.1\r\nConnection: close\r\n\r\n");
+    raw.echo();
+    assert_eq!(raw.rest(), b"");
+}
+
+#[test]
+fn an_upload_waits_for_the_hundred() {
+    let stage = Stage::start();
+    let mut raw = stage.raw();
+    raw.send("POST http://a.test/ HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n");
+    assert_eq!(raw.head(), "HTTP/1.1 100 Continue\r\n\r\n");
+    raw.send("body");
+    assert_eq!(raw.echo()["body"], "body");
+
+    raw.send("POST http://a.test/unread HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n");
+    assert!(raw.answer().0.starts_with("HTTP/1.1 501 "), "an answer without a look at the body spares the upload");
+}
+
+#[test]
+fn chunks_and_trailers_of_a_request_arrive() {
+    let stage = Stage::start();
+    let mut raw = stage.raw();
+    raw.send("POST http://a.test/ HTTP/1.1\r\nTransfer-Encoding: Chunked\r\n\r\n3\r\nabc\r\n0\r\nX-Sum: 1\r\n\r\n");
+    let echo = raw.echo();
+    assert_eq!(echo["body"], "abc");
+    assert!(echo["trailers"].to_string().contains("x-sum"), "{echo}");
+}
+
+#[test]
+fn trailers_go_to_those_who_ask_for_them() {
+    let stage = Stage::with(Setting { alpn: Alpn::Http2, ..Setting::default() });
+    let mut raw = stage.raw();
+    raw.send("GET http://a.test/trailers HTTP/1.1\r\nTE: trailers\r\nConnection: TE, close\r\n\r\n");
+    let answer = raw.rest_text();
+    assert!(answer.contains("trailer: x-sum\r\n"), "{answer}");
+    assert!(answer.ends_with("4\r\nbody\r\n0\r\nx-sum: 42\r\n\r\n"), "{answer}");
+
+    let mut raw = stage.raw();
+    raw.send("GET http://a.test/trailers HTTP/1.1\r\nConnection: close\r\n\r\n");
+    assert!(raw.rest_text().ends_with("4\r\nbody\r\n0\r\n\r\n"));
+
+    let got = stage.client(Proto::H2).get("https://a.test/trailers");
+    assert_eq!(got.trailers, [("x-sum".to_owned(), "42".to_owned())]);
+}
+
+#[test]
+fn answers_without_a_body_have_none() {
+    let stage = Stage::start();
+    let mut raw = stage.raw();
+    raw.send("HEAD http://a.test/some/length HTTP/1.1\r\n\r\n");
+    let head = raw.head();
+    assert!(head.starts_with("HTTP/1.1 200 ") && head.contains("content-length: "), "{head}");
+    raw.send("GET http://a.test/204 HTTP/1.1\r\n\r\n");
+    let head = raw.head();
+    assert!(head.starts_with("HTTP/1.1 204 ") && !head.contains("content-length"), "{head}");
+    raw.send("GET http://a.test/304 HTTP/1.1\r\n\r\n");
+    let head = raw.head();
+    assert!(head.starts_with("HTTP/1.1 304 ") && head.contains("content-length: 1234\r\n"), "{head}");
+    raw.send("GET http://a.test/next HTTP/1.1\r\n\r\n");
+    raw.echo();
+
+    let stage = Stage::with(Setting { alpn: Alpn::Http2, ..Setting::default() });
+    let client = stage.client(Proto::H2);
+    for (method, path, status) in [("HEAD", "x", 200), ("GET", "204", 204), ("GET", "304", 304)] {
+        let got = client.ask(Ask::new(method, &format!("https://a.test/{path}")));
+        assert_eq!((got.status, got.body.len()), (status, 0), "{path}");
+    }
+}
+
+#[test]
+fn clients_of_http_10_are_served() {
+    let stage = Stage::start();
+    let mut raw = stage.raw();
+    raw.send("GET http://a.test/trailers HTTP/1.0\r\n\r\n");
+    let answer = raw.rest_text();
+    assert!(answer.starts_with("HTTP/1.0 200 ") && answer.ends_with("\r\n\r\nbody"), "{answer}");
+
+    let mut raw = stage.raw();
+    raw.send("GET http://a.test/ HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    assert_eq!(raw.echo()["version"], "HTTP/1.0");
+    raw.send("GET http://a.test/ HTTP/1.0\r\n\r\n");
+    raw.echo();
+    assert_eq!(raw.rest(), b"");
+}
+
+#[test]
+fn nothing_is_added_that_the_handler_did_not_say() {
+    let stage = Stage::start();
+    let mut raw = stage.raw();
+    raw.send("GET http://a.test/ HTTP/1.1\r\n\r\n");
+    let (head, _) = raw.answer();
+    let names: Vec<&str> = head.lines().skip(1).filter_map(|line| Some(line.split_once(':')?.0)).collect();
+    assert_eq!(names, ["content-type", "content-length"], "{head}");
+}
+
+#[test]
+fn a_head_has_one_meaning_or_none() {
+    let stage = Stage::start();
+    let refused = [
+        ("two lengths", "POST http://a.test/ HTTP/1.1\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\nbody!"),
+        ("no length at all", "POST http://a.test/ HTTP/1.1\r\nContent-Length: x\r\n\r\n"),
+        ("a signed length", "POST http://a.test/ HTTP/1.1\r\nContent-Length: +4\r\n\r\nbody"),
+        ("an unknown last coding", "POST http://a.test/ HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n"),
+        ("codings in HTTP/1.0", "POST http://a.test/ HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+        ("a folded line", "GET http://a.test/ HTTP/1.1\r\nX-A: 1\r\n  folded\r\n\r\n"),
+        ("a space before the colon", "GET http://a.test/ HTTP/1.1\r\nX-A : 1\r\n\r\n"),
+        ("no version", "GET http://a.test/\r\n\r\n"),
+        ("no method", " http://a.test/ HTTP/1.1\r\n\r\n"),
+        ("a NUL", "GET http://a.test/ HTTP/1.1\r\nX-A: \0\r\n\r\n"),
+        ("a port that is none", "GET http://a.test:x/ HTTP/1.1\r\nConnection: close\r\n\r\n"),
+        ("another scheme", "GET ftp://a.test/ HTTP/1.1\r\nConnection: close\r\n\r\n"),
+        ("neither TLS nor HTTP", "\x00\x01\x02\x03\r\n\r\n"),
+    ];
+    for (what, bytes) in refused {
+        let mut raw = stage.raw();
+        raw.send(bytes);
+        let answer = raw.rest_text();
+        assert!(answer.starts_with("HTTP/1.1 400 ") || answer.starts_with("HTTP/1.0 400 "), "{what}: {answer}");
+    }
+
+    // A chunked body wins over a length, and the connection does not outlive the doubt.
+    let mut raw = stage.raw();
+    raw.send("POST http://a.test/ HTTP/1.1\r\nContent-Length: 30\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\nGET");
+    let echo = raw.echo();
+    assert_eq!(echo["body"], "x");
+    assert!(!echo["headers"].to_string().contains("content-length"), "{echo}");
+    assert_eq!(raw.rest(), b"");
+
+    let mut raw = stage.raw();
+    raw.send("POST http://a.test/ HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\nConnection: close\r\n\r\n0\r\n\r\n");
+    assert!(raw.rest_text().starts_with("HTTP/1.1 501 "));
+
+    // Line ends without CR are read as RFC 9112 section 2.2 allows, and are gone behind the parser.
+    let mut raw = stage.raw();
+    raw.send("GET http://a.test/lf HTTP/1.1\nX-A: 1\n\n");
+    let echo = raw.echo();
+    assert_eq!(echo["headers"], serde_json::json!([["x-a", "1"]]));
+}
+
+#[test]
+fn a_broken_body_is_an_error_and_not_an_end() {
+    let stage = Stage::start();
+    let mut raw = stage.raw();
+    raw.send("POST http://a.test/ HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n0\r\n\r\n");
+    let (_, body) = raw.answer();
+    assert!(body.contains("error"), "{body}");
+}
+
+#[test]
+fn heads_may_be_long_but_not_without_end() {
+    let stage = Stage::start();
+    let mut raw = stage.raw();
+    let long = "x".repeat(200 * 1024);
+    raw.send(format!("GET http://a.test/ HTTP/1.1\r\nX-Long: {long}\r\nX-Longer: {long}\r\n\r\n"));
+    assert_eq!(raw.echo()["headers"][1][1].as_str().unwrap().len(), long.len());
+    let many: String = (0..1000).map(|n| format!("X-{n}: {n}\r\n")).collect();
+    raw.send(format!("GET http://a.test/ HTTP/1.1\r\n{many}\r\n"));
+    assert_eq!(raw.echo()["headers"].as_array().unwrap().len(), 1000);
+
+    let mut raw = stage.raw();
+    raw.send(format!("GET http://a.test/ HTTP/1.1\r\n{many}{many}{many}\r\n"));
+    assert!(raw.rest_text().starts_with("HTTP/1.1 431 "));
+    let mut raw = stage.raw();
+    raw.send(format!("GET http://a.test/ HTTP/1.1\r\nX-Long: {}\r\n\r\n", "x".repeat(600 * 1024)));
+    assert!(raw.rest_text().starts_with("HTTP/1.1 431 "));
+    let mut raw = stage.raw();
+    raw.send(format!("GET http://a.test/{} HTTP/1.1\r\n\r\n", "x".repeat(70 * 1024)));
+    assert!(raw.rest_text().starts_with("HTTP/1.1 414 "));
+
+    let stage = Stage::with(Setting { alpn: Alpn::Http2, ..Setting::default() });
+    let got = stage.client(Proto::H2).ask(Ask::new("GET", "https://a.test/").header("x-long", &long));
+    assert!(got.text().contains(&long));
+}
+
+#[test]
+fn a_slow_head_is_cut_and_an_idle_connection_closed() {
+    let short = Duration::from_millis(50);
+    let stage = Stage::with(Setting { head_timeout: short, ..Setting::default() });
+    for begun in ["G", "GET http://a.test/ HTTP/1.1\r\nX-A"] {
+        let mut raw = stage.raw();
+        raw.send(begun);
+        raw.rest_text();
+    }
+    let mut raw = stage.raw();
+    raw.send("GET http://a.test/ HTTP/1.1\r\n\r\n");
+    raw.echo();
+    raw.send("GET http://a.test/ HTTP/1.1\r\n");
+    assert_eq!(raw.rest(), b"", "the second head came too slowly");
+
+    let stage = Stage::with(Setting { idle_timeout: short, ..Setting::default() });
+    assert_eq!(stage.raw().rest(), b"");
+    let mut raw = stage.raw();
+    raw.send("GET http://a.test/ HTTP/1.1\r\n\r\n");
+    raw.echo();
+    assert_eq!(raw.rest(), b"");
+    assert_eq!(stage.tunnel("a.test:443").rest(), b"");
+}
+
+#[test]
+fn an_answer_survives_an_upload_that_nobody_reads() {
+    let stage = Stage::start();
+    let mut raw = stage.raw();
+    let upload = vec![b'x'; 8 * 1024 * 1024];
+    raw.send(format!("POST http://a.test/unread HTTP/1.1\r\nContent-Length: {}\r\n\r\n", upload.len()));
+    // Like a client that reads only when it has sent all.
+    raw.send(&upload);
+    let (head, body) = raw.answer();
+    assert!(head.starts_with("HTTP/1.1 501 ") && body == "not read", "{head}{body}");
+}
+
+#[test]
+fn a_close_is_an_end_without_a_byte() {
+    let stage = Stage::with(Setting { alpn: Alpn::Http2, ..Setting::default() });
+    let mut raw = stage.raw();
+    raw.send("GET http://a.test/close HTTP/1.1\r\n\r\n");
+    let mut byte = [0];
+    assert_eq!(raw.0.read(&mut byte).unwrap(), 0);
+
+    // Over HTTP/2 only the stream ends.
+    let (closed, after) = crate::support::block_on(async {
+        let tcp = tokio::net::TcpStream::connect(stage.addr).await.unwrap();
+        let client = stage.client(Proto::H2);
+        let url: url::Url = "https://a.test/".parse().unwrap();
+        let tls = client.tls(client.tunnel(tcp, &url).await.unwrap(), &url).await.unwrap();
+        let executor = hyper_util::rt::TokioExecutor::new();
+        let io = hyper_util::rt::TokioIo::new(tls);
+        let (mut send, connection) = hyper::client::conn::http2::handshake(executor, io).await.unwrap();
+        tokio::spawn(connection);
+        let ask = |path: &str| http::Request::get(format!("https://a.test{path}")).body(String::new()).unwrap();
+        let closed = send.send_request(ask("/close")).await.map(drop);
+        (closed, send.send_request(ask("/after")).await.map(|response| response.status()))
+    });
+    assert!(closed.is_err());
+    assert_eq!(after.unwrap(), 200);
+}
+
+#[test]
+fn a_body_that_breaks_off_cuts_the_connection_behind_what_there_was() {
+    let stage = Stage::with(Setting { alpn: Alpn::Http2, ..Setting::default() });
+    let mut raw = stage.raw();
+    raw.send("GET http://a.test/broken HTTP/1.1\r\n\r\n");
+    let answer = raw.rest_text();
+    assert!(answer.ends_with("\r\n\r\n4\r\nhalf\r\n"), "{answer}");
+
+    let (data, error) = crate::support::block_on(async {
+        let tcp = tokio::net::TcpStream::connect(stage.addr).await.unwrap();
+        let client = stage.client(Proto::H2);
+        let url: url::Url = "https://a.test/".parse().unwrap();
+        let tls = client.tls(client.tunnel(tcp, &url).await.unwrap(), &url).await.unwrap();
+        let executor = hyper_util::rt::TokioExecutor::new();
+        let io = hyper_util::rt::TokioIo::new(tls);
+        let (mut send, connection) = hyper::client::conn::http2::handshake(executor, io).await.unwrap();
+        tokio::spawn(connection);
+        let request = http::Request::get("https://a.test/broken").body(String::new()).unwrap();
+        let mut body = send.send_request(request).await.unwrap().into_body();
+        let data = http_body_util::BodyExt::frame(&mut body).await.unwrap().unwrap().into_data().unwrap();
+        (data, http_body_util::BodyExt::frame(&mut body).await.unwrap().map(drop))
+    });
+    assert_eq!(data, "half");
+    assert!(error.is_err(), "the stream was reset");
+}

@@ -1,0 +1,129 @@
+//! How the engine ends, and what it survives.
+
+use std::net::TcpStream;
+use std::time::Duration;
+
+use harproxy::tls::authority::{Alpn, Authority};
+
+use super::stage::{Setting, Stage};
+use crate::support::client::Proto;
+
+/// No test waits for it: what is tested ends before, or is ended by a shorter one.
+const LONG: Duration = Duration::from_secs(600);
+
+#[test]
+fn a_drain_lets_requests_in_flight_finish_and_ends_idle_connections() {
+    let mut stage = Stage::start();
+    let mut busy = stage.raw();
+    busy.send("GET http://a.test/gate HTTP/1.1\r\n\r\n");
+    stage.entered.recv().unwrap();
+    let mut idle = stage.raw();
+    idle.send("GET http://a.test/ HTTP/1.1\r\n\r\n");
+    idle.echo();
+    let mut silent = stage.tunnel("a.test:443");
+
+    let done = stage.start_drain(LONG);
+    assert_eq!(idle.rest(), b"");
+    assert_eq!(silent.rest(), b"");
+    stage.echo.gate.notify_one();
+    let answer = busy.rest_text();
+    assert!(answer.contains("connection: close\r\n") && answer.ends_with("through the gate"), "{answer}");
+    done.recv().unwrap();
+    assert!(TcpStream::connect(stage.addr).is_err(), "the port is closed");
+}
+
+#[test]
+fn a_drain_over_http2_lets_streams_finish() {
+    let mut stage = Stage::with(Setting { alpn: Alpn::Http2, ..Setting::default() });
+    let client = stage.client(Proto::H2);
+    let asking = std::thread::spawn(move || client.get("https://a.test/gate"));
+    stage.entered.recv().unwrap();
+    let done = stage.start_drain(LONG);
+    stage.echo.gate.notify_one();
+    assert_eq!(asking.join().unwrap().text(), "through the gate");
+    done.recv().unwrap();
+}
+
+#[test]
+fn after_the_grace_every_watched_body_has_reported_its_end() {
+    for (alpn, proto) in [(Alpn::Http1, Proto::H1), (Alpn::Http2, Proto::H2)] {
+        let mut stage = Stage::with(Setting { alpn, ..Setting::default() });
+        let mut raw = stage.raw();
+        raw.send("GET http://a.test/endless HTTP/1.1\r\n\r\n");
+        assert!(raw.head().starts_with("HTTP/1.1 200 "));
+        let client = stage.client(proto);
+        let asking = std::thread::spawn(move || {
+            client.try_ask(crate::support::client::Ask::new("GET", "https://a.test/endless")).is_err()
+        });
+        let mut gate = stage.raw();
+        gate.send("GET http://a.test/gate HTTP/1.1\r\n\r\n");
+        stage.entered.recv().unwrap();
+        // The endless one over TLS has begun when its body is being watched; nothing tells but its end.
+        raw.exactly(10);
+        stage.drain(Duration::from_millis(300));
+        let ends: Vec<String> = stage.ends.try_iter().collect();
+        assert!(!ends.is_empty() && ends.iter().all(|end| end == "Cancelled"), "{ends:?}");
+        assert!(asking.join().unwrap(), "the endless body was cut");
+        assert_eq!(gate.rest(), b"");
+    }
+}
+
+#[test]
+fn a_client_that_leaves_cancels_its_body() {
+    let stage = Stage::start();
+    let mut raw = stage.raw();
+    raw.send("GET http://a.test/endless HTTP/1.1\r\n\r\n");
+    raw.head();
+    raw.exactly(10);
+    drop(raw);
+    assert_eq!(stage.ends.recv().unwrap(), "Cancelled");
+}
+
+#[test]
+fn a_panic_takes_only_its_connection_along() {
+    let stage = Stage::start();
+    let mut raw = stage.raw();
+    raw.send("GET http://a.test/panic HTTP/1.1\r\n\r\n");
+    assert_eq!(raw.rest(), b"");
+    let mut raw = stage.raw();
+    raw.send("GET http://a.test/ HTTP/1.1\r\n\r\n");
+    raw.echo();
+}
+
+#[test]
+fn a_thousand_idle_connections_do_not_keep_others_out() {
+    let stage = Stage::start();
+    let idle: Vec<_> = (0..300).map(|_| stage.raw()).collect();
+    assert_eq!(stage.client(Proto::H1).get("https://a.test/").status, 200);
+    drop(idle);
+}
+
+const CA_DIR: &str = "HARPROXY_IT_CA_DIR";
+
+/// Not a test of its own: what the processes of the next one run.
+#[test]
+fn make_a_ca_where_told() {
+    if let Some(dir) = std::env::var_os(CA_DIR) {
+        Authority::load_or_create(dir.as_ref()).unwrap();
+    }
+}
+
+#[test]
+fn processes_that_start_together_share_one_ca() {
+    let dir = tempfile::tempdir().unwrap();
+    let ca = dir.path().join("data");
+    let mut runs: Vec<_> = (0..6)
+        .map(|_| {
+            std::process::Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", "engine::life::make_a_ca_where_told", "--quiet"])
+                .env(CA_DIR, &ca)
+                .stdout(std::process::Stdio::null())
+                .spawn()
+                .unwrap()
+        })
+        .collect();
+    assert!(runs.iter_mut().all(|run| run.wait().unwrap().success()));
+    Authority::load_or_create(&ca).unwrap();
+    let files = std::fs::read_dir(&ca).unwrap().count();
+    assert_eq!(files, 3, "the pair and the lock, and nothing half-written");
+}

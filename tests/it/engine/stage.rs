@@ -1,0 +1,372 @@
+//! An engine on a runtime of its own, with a handler whose answers show the request, and raw connections to it.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use base64::Engine as _;
+use bytes::Bytes;
+use futures_util::stream;
+use harproxy::http::problem::Problem;
+use harproxy::proxy::body::{Body, End, Watch, Watched};
+use harproxy::proxy::handler::{Close, HostStays};
+use harproxy::proxy::server::{Credentials, Reverse};
+use harproxy::proxy::upstream::{Dialled, Upstream};
+use harproxy::proxy::{
+    Client, Connect, Exchange, Handler, Notice, Origin, Proxy, ProxyPlan, Running, Scheme, Session, respond,
+};
+use harproxy::tls::authority::{Alpn, Authority};
+use http::Response;
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+
+use crate::support::client::{self, Proto};
+use crate::support::raw::read_head;
+
+/// Long enough for any machine; nothing waits for it unless a test fails.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Answers by the path of the request; see [`Echo::answer`].
+pub struct Echo {
+    notices: Mutex<Sender<Notice>>,
+    ends: Mutex<Sender<String>>,
+    pub gate: Notify,
+    pub entered: Mutex<Sender<()>>,
+    alpn: Alpn,
+    upstream: Option<Upstream>,
+}
+
+impl Handler for Echo {
+    type Connection = u64;
+
+    fn accept(&self, client: &Arc<Client>) -> u64 {
+        client.connection
+    }
+
+    async fn connect(&self, _: &u64, session: &Session, to: &Origin) -> Connect {
+        match (&*to.host, &self.upstream) {
+            ("refused.test", _) => {
+                let detail = format!("session {:?}", session.0);
+                Connect::Refuse(respond::problem(&Problem::new(403, "Refused", detail), "out-of-scope"))
+            }
+            ("tunnel.localhost", Some(upstream)) => Connect::Tunnel(upstream.dial(to).await.unwrap()),
+            (_, Some(upstream)) => Connect::Intercept(upstream.dial(to).await.ok()),
+            (_, None) => Connect::Intercept(None),
+        }
+    }
+
+    async fn secure(&self, _: &u64, _: &Session, _: &Origin, _: &[Vec<u8>], _: Option<Dialled>) -> Alpn {
+        self.alpn
+    }
+
+    fn plain(&self, _: &u64, _: &Session, to: &Origin, _: Option<Dialled>) {
+        assert_eq!(to.scheme, Scheme::Http);
+    }
+
+    async fn handle(&self, own: &u64, exchange: Exchange) -> Result<Response<Body>, Close> {
+        assert_eq!(*own, exchange.client.connection);
+        self.answer(exchange).await
+    }
+
+    fn notice(&self, notice: Notice) {
+        let _ = self.notices.lock().unwrap().send(notice);
+    }
+}
+
+impl Echo {
+    async fn answer(&self, exchange: Exchange) -> Result<Response<Body>, Close> {
+        let plain = |status: u16, body: Body| Response::builder().status(status).body(body).unwrap();
+        match exchange.request.uri().path() {
+            "/close" => Err(Close),
+            "/panic" => panic!("a handler's mistake"),
+            "/unread" => Ok(plain(501, Body::full("not read"))),
+            "/204" => Ok(plain(204, Body::Empty)),
+            "/304" => {
+                let mut response = plain(304, Body::Empty);
+                response.headers_mut().insert("content-length", "1234".parse().unwrap());
+                Ok(response)
+            }
+            "/trailers" => {
+                let sum =
+                    [("x-sum", "42")].into_iter().map(|(n, v)| (n.parse().unwrap(), v.parse().unwrap())).collect();
+                let frames = [Ok::<_, Close>(Frame::data(Bytes::from("body"))), Ok(Frame::trailers(sum))];
+                let mut response = plain(200, Body::boxed(StreamBody::new(stream::iter(frames))));
+                response.headers_mut().insert("trailer", "x-sum".parse().unwrap());
+                Ok(response)
+            }
+            "/broken" => {
+                let frames = [Ok(Frame::data(Bytes::from("half"))), Err(Close)];
+                Ok(plain(200, Body::boxed(StreamBody::new(stream::iter(frames)))))
+            }
+            // Sends a piece, then nothing until the gate opens.
+            "/gate" => {
+                let _ = self.entered.lock().unwrap().send(());
+                self.gate.notified().await;
+                Ok(plain(200, Body::full("through the gate")))
+            }
+            "/endless" => {
+                let pieces = stream::unfold(0, |n| async move {
+                    if n > 0 {
+                        std::future::pending::<()>().await;
+                    }
+                    Some((Ok::<_, Close>(Frame::data(Bytes::from("first"))), n + 1))
+                });
+                let watch = Box::new(Ends(self.ends.lock().unwrap().clone()));
+                let body = Watched::new(Body::boxed(StreamBody::new(pieces)), watch).await;
+                Ok(plain(200, Body::boxed(body)))
+            }
+            "/upgrade" => Ok(upgrade(exchange)),
+            _ => Ok(echo(exchange).await),
+        }
+    }
+}
+
+/// Everything that the handler was given, as JSON.
+async fn echo(exchange: Exchange) -> Response<Body> {
+    let (parts, body) = exchange.request.into_parts();
+    let body = match body.collect().await {
+        Ok(body) => body,
+        Err(error) => return Response::new(Body::full(format!("{{\"error\":\"{error}\"}}"))),
+    };
+    let trailers = body.trailers().map(|t| format!("{t:?}"));
+    let headers: Vec<(String, String)> = parts
+        .headers
+        .iter()
+        .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+        .collect();
+    let text = json!({
+        "method": parts.method.as_str(),
+        "uri": parts.uri.to_string(),
+        "version": format!("{:?}", parts.version),
+        "origin": exchange.origin.to_string(),
+        "session": exchange.session.0.as_deref(),
+        "connection": exchange.client.connection,
+        "hostStays": parts.extensions.get::<HostStays>().is_some(),
+        "headers": headers,
+        "body": String::from_utf8_lossy(&body.to_bytes()),
+        "trailers": trailers,
+    });
+    Response::builder().header("content-type", "application/json").body(Body::full(text.to_string())).unwrap()
+}
+
+/// Switches to a protocol that says everything twice.
+fn upgrade(mut exchange: Exchange) -> Response<Body> {
+    let upgrade = hyper::upgrade::on(&mut exchange.request);
+    tokio::spawn(async move {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let mut io = hyper_util::rt::TokioIo::new(upgrade.await.unwrap());
+        let mut word = [0; 4];
+        while io.read_exact(&mut word).await.is_ok() {
+            io.write_all(&[word, word].concat()).await.unwrap();
+        }
+    });
+    Response::builder()
+        .status(101)
+        .header("connection", "upgrade")
+        .header("upgrade", "twice")
+        .body(Body::Empty)
+        .unwrap()
+}
+
+struct Ends(Sender<String>);
+
+impl Watch for Ends {
+    fn data(&mut self, _: &Bytes) {}
+
+    fn end(self: Box<Self>, end: End) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(async move {
+            // Not done at the first poll: a drain has to wait for it.
+            tokio::task::yield_now().await;
+            let _ = self.0.send(format!("{end:?}"));
+        })
+    }
+}
+
+/// What to set otherwise than usual.
+pub struct Setting {
+    pub auth: Option<&'static str>,
+    pub alpn: Alpn,
+    pub head_timeout: Duration,
+    pub idle_timeout: Duration,
+    pub reverse: Vec<Reverse>,
+    pub reverse_tls: bool,
+    pub upstream: Option<Upstream>,
+}
+
+impl Default for Setting {
+    fn default() -> Self {
+        Setting {
+            auth: None,
+            alpn: Alpn::Http1,
+            head_timeout: PATIENCE,
+            idle_timeout: PATIENCE,
+            reverse: Vec::new(),
+            reverse_tls: false,
+            upstream: None,
+        }
+    }
+}
+
+/// The running engine and what it reports.
+pub struct Stage {
+    pub addr: SocketAddr,
+    pub urls: Vec<(String, String)>,
+    pub ca: String,
+    pub echo: Arc<Echo>,
+    pub notices: Receiver<Notice>,
+    pub ends: Receiver<String>,
+    pub entered: Receiver<()>,
+    running: Option<Running<Echo>>,
+    runtime: tokio::runtime::Runtime,
+    _dir: tempfile::TempDir,
+}
+
+impl Stage {
+    pub fn start() -> Self {
+        Self::with(Setting::default())
+    }
+
+    pub fn with(setting: Setting) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let authority = Arc::new(Authority::load_or_create(dir.path()).unwrap());
+        let ca = authority.cert_pem().to_owned();
+        let plan = ProxyPlan {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            reverse: setting.reverse,
+            reverse_tls: setting.reverse_tls,
+            auth: setting.auth.map(|auth| {
+                let (user, password) = auth.split_once(':').unwrap();
+                Credentials { user: user.into(), password: password.into() }
+            }),
+            authority,
+            head_timeout: setting.head_timeout,
+            idle_timeout: setting.idle_timeout,
+        };
+        let (notice, notices) = channel();
+        let (end, ends) = channel();
+        let (enter, entered) = channel();
+        let echo = Arc::new(Echo {
+            notices: Mutex::new(notice),
+            ends: Mutex::new(end),
+            gate: Notify::new(),
+            entered: Mutex::new(enter),
+            alpn: setting.alpn,
+            upstream: setting.upstream,
+        });
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let handler = echo.clone();
+        let (addr, urls, running) = runtime.block_on(async move {
+            let proxy = Proxy::bind(plan).await.unwrap();
+            (proxy.addr(), proxy.urls(), proxy.serve(handler))
+        });
+        Stage { addr, urls, ca, echo, notices, ends, entered, running: Some(running), runtime, _dir: dir }
+    }
+
+    pub fn drain(&mut self, grace: Duration) {
+        let running = self.running.take().unwrap();
+        self.runtime.block_on(running.drain(grace));
+    }
+
+    /// Drains in the background; the answer says when it is done.
+    pub fn start_drain(&mut self, grace: Duration) -> Receiver<()> {
+        let running = self.running.take().unwrap();
+        let (tell, done) = channel();
+        self.runtime.spawn(async move {
+            running.drain(grace).await;
+            let _ = tell.send(());
+        });
+        done
+    }
+
+    pub fn client(&self, proto: Proto) -> client::Client {
+        client::Client::new(self.addr, self.ca.clone(), proto)
+    }
+
+    pub fn raw(&self) -> Raw {
+        Raw::to(self.addr)
+    }
+
+    /// A raw connection inside a CONNECT.
+    pub fn tunnel(&self, to: &str) -> Raw {
+        let mut raw = self.raw();
+        raw.send(format!("CONNECT {to} HTTP/1.1\r\nHost: {to}\r\n\r\n"));
+        let head = raw.head();
+        assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+        raw
+    }
+
+    pub fn notice(&self) -> Notice {
+        self.notices.recv_timeout(PATIENCE).expect("a notice")
+    }
+}
+
+/// A connection on which everything is written by hand.
+pub struct Raw(pub TcpStream);
+
+impl Raw {
+    pub fn to(addr: SocketAddr) -> Self {
+        let stream = TcpStream::connect(addr).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Raw(stream)
+    }
+
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.0.write_all(bytes.as_ref()).unwrap();
+    }
+
+    /// A head, up to its empty line.
+    pub fn head(&mut self) -> String {
+        String::from_utf8(read_head(&mut self.0)).unwrap()
+    }
+
+    pub fn exactly(&mut self, n: usize) -> Vec<u8> {
+        let mut bytes = vec![0; n];
+        self.0.read_exact(&mut bytes).unwrap();
+        bytes
+    }
+
+    /// Everything up to the end of the connection, or to what broke it.
+    pub fn rest(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut piece = [0; 4096];
+        loop {
+            match self.0.read(&mut piece) {
+                Ok(0) => return bytes,
+                Ok(n) => bytes.extend_from_slice(&piece[..n]),
+                Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return bytes,
+                Err(error) => panic!("{error} after {:?}", String::from_utf8_lossy(&bytes)),
+            }
+        }
+    }
+
+    pub fn rest_text(&mut self) -> String {
+        String::from_utf8_lossy(&self.rest()).into_owned()
+    }
+
+    /// An answer with a length, and its body.
+    pub fn answer(&mut self) -> (String, String) {
+        let head = self.head();
+        let length = head
+            .lines()
+            .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok())
+            .unwrap_or_else(|| panic!("no length in {head}"));
+        (head, String::from_utf8(self.exactly(length)).unwrap())
+    }
+
+    /// The echo of a request.
+    #[track_caller]
+    pub fn echo(&mut self) -> Value {
+        let (head, body) = self.answer();
+        assert!(head.starts_with("HTTP/1.1 200 ") || head.starts_with("HTTP/1.0 200 "), "{head}{body}");
+        serde_json::from_str(&body).unwrap()
+    }
+}
+
+/// `Proxy-Authorization` for these credentials, as a header line.
+pub fn authorization(credentials: &str) -> String {
+    format!("Proxy-Authorization: Basic {}\r\n", base64::engine::general_purpose::STANDARD.encode(credentials))
+}

@@ -1,0 +1,132 @@
+//! A recorder and its proxy in this process, in front of an origin.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use harproxy::har::Fixture;
+use harproxy::har::write::{ContentMode, JsonLayout};
+use harproxy::proxy::upstream::{Mapping, Upstream, UpstreamPlan, UpstreamProxy};
+use harproxy::proxy::{Proxy, ProxyPlan, Running};
+use harproxy::record::{Ending, Error, Outcome, RecordPlan, Recorder, Update};
+use harproxy::tls::authority::Authority;
+use harproxy::urlglob::Globs;
+
+use super::client::{Client, Proto};
+use super::origin::Origin;
+use super::repo;
+use super::sandbox::Sandbox;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A recording under way.
+pub struct Rig {
+    runtime: tokio::runtime::Runtime,
+    running: Running<Recorder>,
+    pub recorder: Arc<Recorder>,
+    pub proxy: SocketAddr,
+    pub ca: String,
+}
+
+/// What is recorded, and from where.
+pub struct Setup {
+    pub record: RecordPlan,
+    pub upstream: UpstreamPlan,
+}
+
+/// Records `api.test` into `hars/api.har` of this folder; `api.test` and `app.test` are nowhere yet.
+pub fn setup(sandbox: &Sandbox) -> Setup {
+    Setup {
+        record: RecordPlan {
+            output: sandbox.join("hars/api.har"),
+            scope: Globs::new(["**/api/**"]).unwrap(),
+            content: ContentMode::Embed,
+            update: Update::Merge,
+            max_body: None,
+            json_layout: JsonLayout::Indent,
+        },
+        upstream: UpstreamPlan {
+            proxy: UpstreamProxy::Direct,
+            extra_roots: vec![repo("certs/ca.pem")],
+            connect_timeout: PATIENCE,
+            idle_timeout: PATIENCE,
+            ..UpstreamPlan::default()
+        },
+    }
+}
+
+impl Setup {
+    /// Leads `api.test` and `app.test` to this origin.
+    pub fn to(self, origin: &Origin) -> Self {
+        self.map("api.test", origin.http, origin.https).map("app.test", origin.http, origin.https)
+    }
+
+    /// Leads a host to these addresses.
+    pub fn map(mut self, host: &str, http: SocketAddr, https: SocketAddr) -> Self {
+        for (port, addr) in [(80, http), (443, https)] {
+            self.upstream.map.push(Mapping {
+                host: host.into(),
+                port: Some(port),
+                to_host: addr.ip().to_string(),
+                to_port: Some(addr.port()),
+            });
+        }
+        self
+    }
+
+    pub fn globs<const N: usize>(mut self, globs: [&str; N]) -> Self {
+        self.record.scope = Globs::new(globs).unwrap();
+        self
+    }
+
+    /// Starts recording.
+    pub fn start(self, sandbox: &Sandbox) -> Result<Rig, Error> {
+        let recorder = Arc::new(Recorder::start(self.record, Upstream::anywhere(self.upstream)?)?);
+        let authority = Arc::new(Authority::load_or_create(&sandbox.join("ca")).unwrap());
+        let ca = authority.cert_pem().to_owned();
+        let plan = ProxyPlan {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            reverse: Vec::new(),
+            reverse_tls: false,
+            auth: None,
+            authority,
+            head_timeout: PATIENCE,
+            idle_timeout: PATIENCE,
+        };
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let (proxy, running) = runtime.block_on(async {
+            let proxy = Proxy::bind(plan).await.unwrap();
+            (proxy.addr(), proxy.serve(recorder.clone()))
+        });
+        Ok(Rig { runtime, running, recorder, proxy, ca })
+    }
+}
+
+impl Rig {
+    pub fn client(&self, proto: Proto) -> Client {
+        Client::new(self.proxy, self.ca.clone(), proto)
+    }
+
+    /// Ends the recording.
+    pub fn finish(self, ending: Ending) -> Outcome {
+        self.runtime.block_on(self.running.drain(Duration::from_millis(200)));
+        self.recorder.finalise(ending).unwrap()
+    }
+
+    /// Ends it as a kill would: nothing is finalised.
+    pub fn kill(self) {
+        self.runtime.block_on(self.running.drain(Duration::ZERO));
+    }
+}
+
+/// The answers of a fixture: method, URL, status, payload.
+pub fn answers(path: &PathBuf) -> Vec<(String, String, i32, Vec<u8>)> {
+    let fixture = Fixture::open(path).unwrap();
+    let answer = |at: usize| {
+        let entry = fixture.entry(at).unwrap();
+        let payload = fixture.payload(at, &entry.response.content).unwrap().bytes().unwrap();
+        (entry.request.method.clone(), entry.request.url.clone(), entry.response.status, payload.to_vec())
+    };
+    (0..fixture.heads().len()).map(answer).collect()
+}
