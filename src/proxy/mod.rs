@@ -14,6 +14,7 @@ pub mod respond;
 mod reverse;
 mod secure;
 mod serve;
+mod served;
 pub mod server;
 mod sniff;
 mod status;
