@@ -89,6 +89,12 @@ impl Matcher {
         self.scope.may_accept_origin(origin, &self.form)
     }
 
+    /// Whether a URL of this host, or of one below it as a domain, could be in scope; `false` is certain.
+    #[must_use]
+    pub fn may_match_domain(&self, domain: &str) -> bool {
+        self.scope.may_accept_domain(domain)
+    }
+
     /// Whether entries of this origin came over HTTP/2.
     #[must_use]
     pub fn speaks_h2(&self, origin: &str) -> bool {

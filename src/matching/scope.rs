@@ -61,4 +61,51 @@ impl Scope {
             }
         }
     }
+
+    /// Whether some URL of this host, or of one below it as a domain, could be; `false` is certain.
+    pub(super) fn may_accept_domain(&self, domain: &str) -> bool {
+        match self {
+            Scope::Given(globs) => globs.may_match_domain(domain),
+            Scope::Recorded { globs, origins } => {
+                origins.iter().any(|origin| is_below(origin, domain))
+                    || globs.iter().any(|globs| globs.may_match_domain(domain))
+            }
+        }
+    }
+}
+
+/// Whether an origin lies in a domain. What stands for several origins that count as one may.
+fn is_below(origin: &str, domain: &str) -> bool {
+    let Some((_, authority)) = origin.split_once("://") else { return true };
+    let host = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((host, _)) => host,
+        None => authority.split_once(':').map_or(authority, |(host, _)| host),
+    };
+    host.strip_suffix(domain).is_some_and(|above| above.is_empty() || above.ends_with('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_domain_reaches_its_hosts_at_any_port() {
+        for (origin, domain, below) in [
+            ("https://api.test", "api.test", true),
+            ("https://api.test:8443", "api.test", true),
+            ("https://api.test", "test", true),
+            ("https://my-api.test", "api.test", false),
+            ("https://test", "api.test", false),
+            ("http://[::1]:80", "::1", true),
+            ("same-host:0", "api.test", true),
+        ] {
+            assert_eq!(is_below(origin, domain), below, "{origin} {domain}");
+        }
+    }
+
+    #[test]
+    fn globs_that_are_given_replace_what_was_recorded() {
+        let scope = Scope::new(Some(Globs::new(["https://api.test/**"]).unwrap()), &[], &KeyForm::default()).unwrap();
+        assert!(scope.may_accept_domain("api.test") && !scope.may_accept_domain("db.test"));
+    }
 }

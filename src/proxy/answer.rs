@@ -6,7 +6,7 @@ use std::time::{Instant, SystemTime};
 
 use ::http::header::{HOST, PROXY_AUTHORIZATION, TRANSFER_ENCODING};
 use ::http::uri::{Authority, PathAndQuery, Scheme as UriScheme};
-use ::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use ::http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
 use hyper::body::Incoming;
 
 use super::auth;
@@ -14,10 +14,9 @@ use super::body::Body;
 use super::connect::{self, Granted};
 use super::engine::{Ours, Visit};
 use super::handler::{Close, Exchange, Handler, HostStays, Session};
-use super::pulse::Pulse;
+use super::pulse::{Pulse, Served};
 use super::respond::{self, Trouble};
 use super::reverse::Routes;
-use super::served::Served;
 use super::status;
 use super::target::{self, Memo, Site};
 
@@ -92,8 +91,6 @@ impl<H: Handler> Seat<H> {
         let mut response = respond::tidy(response, &method, version);
         if method == Method::CONNECT {
             respond::end_refused_connect(&mut response);
-        } else if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            self.pulse.lend(self.visit.stop.drain.clone(), self.visit.engine.tasks.token());
         }
         Ok(response.map(|body| Served::new(body, busy)))
     }

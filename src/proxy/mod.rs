@@ -14,7 +14,6 @@ pub mod respond;
 mod reverse;
 mod secure;
 mod serve;
-mod served;
 pub mod server;
 mod sniff;
 mod status;

@@ -176,7 +176,7 @@ impl<H: Handler> Running<H> {
         if tokio::time::timeout(grace, tasks.wait()).await.is_err() {
             tracing::debug!("{} tasks outlast the grace", tasks.len());
             stop.abort.cancel();
-            endings::within_limit(tasks.wait()).await;
+            tasks.wait().await;
         }
         endings::done().await;
     }

@@ -78,6 +78,11 @@ impl Strict {
         })
     }
 
+    /// Whether a request to this host, or one below it, could be in scope.
+    pub(super) fn may_match_domain(&self, domain: &str) -> bool {
+        self.matcher.may_match_domain(domain)
+    }
+
     /// Whether the entries of this origin came over HTTP/2.
     pub(super) fn speaks_h2(&self, to: &Origin) -> bool {
         self.matcher.speaks_h2(&to.to_string())

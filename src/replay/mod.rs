@@ -124,6 +124,12 @@ impl Replayer {
         self.strict.verdict(self.local.as_ref().map_or(0, Local::opened))
     }
 
+    /// Whether a request to this host, or to one below it as a domain, could be in scope: then it may not go past the proxy.
+    #[must_use]
+    pub fn may_match_domain(&self, domain: &str) -> bool {
+        self.strict.may_match_domain(domain)
+    }
+
     /// When the recording began: the earliest `startedDateTime` among the first entries of the fixtures, as written there.
     #[must_use]
     pub fn recorded_at(&self) -> Option<String> {

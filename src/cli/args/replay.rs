@@ -86,7 +86,7 @@ pub struct MatchingArgs {
     /// A JSON path (RFC 9535) in payloads that is not compared; repeatable
     #[arg(long, value_name = "JSONPATH", value_delimiter = '\n')]
     pub ignore_body: Vec<String>,
-    /// Origins that count as one (https://staging.example.com=https://api.example.com); repeatable
+    /// Origins that count as one, as in `https://staging.example.com=https://api.example.com`; repeatable
     #[arg(long, value_name = "A=B", value_delimiter = '\n', value_parser = parse_same_host)]
     pub same_host: Vec<(String, String)>,
     /// Let every header rank entries, also those that clients vary by themselves

@@ -20,7 +20,8 @@ pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
     let replayer = Arc::new(Replayer::open(replay)?);
     let authority = Arc::new(Authority::load_or_create(&plan.ca_dir)?);
 
-    let about = About { mode: Mode::Replay, may_match: &|_| true, recorded_at: replayer.recorded_at() };
+    let may_match = |host: &str| replayer.may_match_domain(host);
+    let about = About { mode: Mode::Replay, may_match: &may_match, recorded_at: replayer.recorded_at() };
     let end = Run::new(&plan, ui)?.serve(replayer.clone(), authority, &about).await?;
     Ok(run::conclude(&plan, &end, &replayer.verdict(), ui))
 }
