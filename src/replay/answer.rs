@@ -10,7 +10,7 @@ use super::asked::Asked;
 use super::intake::{self, IntakeError};
 use super::ledger::{Count, Ledger};
 use super::refusal::{FAVICON, Refusal};
-use super::shelf::{self, Shelf};
+use super::shelf::Shelf;
 use super::source::SourceError;
 use super::{MissAnswer, ReplayPlan, cors};
 use crate::har::Fixture;
@@ -39,8 +39,7 @@ impl Strict {
     pub(super) fn new(matcher: Matcher, plan: &ReplayPlan) -> Self {
         let fixtures = matcher.fixtures();
         let shelf = Shelf::new(fixtures, plan.mark, plan.clock);
-        let entries = fixtures.iter().map(|fixture| shelf::numbered(fixture));
-        let ledger = Ledger::new(plan.fail_on.clone(), plan.with_cmd, entries);
+        let ledger = Ledger::new(plan.fail_on.clone(), plan.with_cmd);
         let scope = match &plan.scope {
             Some(globs) => globs.sources().to_vec(),
             None => fixtures.iter().flat_map(|fixture| scope_of(fixture)).collect(),
@@ -62,7 +61,7 @@ impl Strict {
     }
 
     pub(super) fn verdict(&self, upstream_connections: u64) -> Verdict {
-        self.ledger.verdict(self.fixtures(), self.shelf.names(), upstream_connections)
+        self.ledger.verdict(self.fixtures(), self.shelf.names(), self.matcher.unused(), upstream_connections)
     }
 
     pub(super) fn in_scope(&self, url: &NormalUrl) -> bool {
@@ -191,9 +190,7 @@ impl Strict {
         };
         self.ledger.count(Count::Served);
         self.ledger.add(Count::Bytes, sent.bytes);
-        self.ledger.used(chosen.at);
         if !chosen.followed.is_empty() {
-            chosen.followed.iter().for_each(|hop| self.ledger.used(*hop));
             self.ledger.add(Count::Followed, chosen.followed.len() as u64);
             let path: Vec<EntryRef> = chosen.followed.iter().copied().chain([chosen.at]).collect();
             if let Some(mark) = self.shelf.mark(&path) {
@@ -212,8 +209,6 @@ impl Strict {
     fn abort(&self, asked: &Asked<'_>, chosen: &Chosen) -> Answered {
         self.ledger.count(Count::Served);
         self.ledger.count(Count::Failures);
-        self.ledger.used(chosen.at);
-        chosen.followed.iter().for_each(|hop| self.ledger.used(*hop));
         let why = "it was recorded as a failure: the connection is closed".to_owned();
         self.find_entry(Kind::FailedServed, asked, chosen.at, why, "record it again when the origin answers");
         Err(Close)

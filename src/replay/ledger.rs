@@ -1,7 +1,7 @@
 //! What a replay counts and finds. Counting is atomic, so that connections share no lock; only a finding takes one.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -38,8 +38,6 @@ pub(super) struct Ledger {
     fail_on: FailOn,
     with_cmd: bool,
     counts: [AtomicU64; Count::Bytes as usize + 1],
-    /// By fixture and entry: whether it has answered.
-    used: Vec<Box<[AtomicBool]>>,
     findings: Mutex<Findings>,
 }
 
@@ -53,16 +51,9 @@ struct Findings {
 }
 
 impl Ledger {
-    /// An empty one. `entries` says for each fixture how far its entries are numbered.
-    pub(super) fn new(fail_on: FailOn, with_cmd: bool, entries: impl IntoIterator<Item = usize>) -> Self {
-        Ledger {
-            started: Instant::now(),
-            fail_on,
-            with_cmd,
-            counts: Default::default(),
-            used: entries.into_iter().map(|n| (0..n).map(|_| AtomicBool::new(false)).collect()).collect(),
-            findings: Mutex::default(),
-        }
+    /// An empty one.
+    pub(super) fn new(fail_on: FailOn, with_cmd: bool) -> Self {
+        Ledger { started: Instant::now(), fail_on, with_cmd, counts: Default::default(), findings: Mutex::default() }
     }
 
     pub(super) fn count(&self, what: Count) {
@@ -71,16 +62,6 @@ impl Ledger {
 
     pub(super) fn add(&self, what: Count, number: u64) {
         self.counts[what as usize].fetch_add(number, Ordering::Relaxed);
-    }
-
-    /// An entry answered, or was a hop on the way.
-    pub(super) fn used(&self, at: EntryRef) {
-        // Read first: writing the same flag from every connection would move its cache line about.
-        if let Some(flag) = self.used.get(at.fixture).and_then(|entries| entries.get(at.entry))
-            && !flag.load(Ordering::Relaxed)
-        {
-            flag.store(true, Ordering::Relaxed);
-        }
     }
 
     /// Whether findings of this kind fail the run.
@@ -109,41 +90,48 @@ impl Ledger {
         }
     }
 
-    /// What the run concludes so far. `names` are the fixtures' paths as they were given.
-    pub(super) fn verdict(&self, fixtures: &[Arc<Fixture>], names: &[String], upstream_connections: u64) -> Verdict {
+    /// What the run concludes so far. `names` are the fixtures' paths as they were given, `unused` the entries that have
+    /// not answered, fixture by fixture.
+    pub(super) fn verdict(
+        &self,
+        fixtures: &[Arc<Fixture>],
+        names: &[String],
+        unused: impl IntoIterator<Item = EntryRef>,
+        upstream_connections: u64,
+    ) -> Verdict {
         let counts = self.counts(upstream_connections);
         let mut findings = self.findings();
         if counts.served + counts.misses + counts.preflights == 0 && !findings.iter().any(|f| f.kind == Kind::Websocket)
         {
             findings.push(self.no_traffic(&counts));
         }
+        let whole = |(fixture, name): (&Arc<Fixture>, &String)| {
+            let entries = fixture.heads().len();
+            FixtureUse { fixture: name.clone(), entries, used: entries }
+        };
+        let mut uses: Vec<FixtureUse> = fixtures.iter().zip(names).map(whole).collect();
         let severity = self.severity(Kind::Unused);
-        let mut uses = Vec::with_capacity(fixtures.len());
-        for ((fixture, name), used) in fixtures.iter().zip(names).zip(&self.used) {
-            let answered = |entry: usize| used.get(entry).is_some_and(|flag| flag.load(Ordering::Relaxed));
-            let room = KEPT.saturating_sub(findings.len()).max(1);
-            let mut unused = 0;
-            for head in fixture.heads().iter().filter(|head| !answered(head.entry)) {
-                unused += 1;
-                if unused <= room {
-                    findings.push(Finding {
-                        request: Some(format!("{} {}", head.method, head.url)),
-                        fixture: Some(name.clone()),
-                        entry: Some(head.entry),
-                        line: Some(head.line),
-                        ..Finding::new(Kind::Unused, severity, "nothing asked for it")
-                    });
-                }
-            }
-            if unused > room {
+        let room = KEPT.saturating_sub(findings.len()).max(1);
+        let mut listed = 0;
+        for at in unused {
+            let Some(of) = uses.get_mut(at.fixture) else { continue };
+            of.used = of.used.saturating_sub(1);
+            listed += 1;
+            if listed <= room
+                && let Some(head) = fixtures[at.fixture].heads().get(at.entry)
+            {
                 findings.push(Finding {
-                    fixture: Some(name.clone()),
-                    times: (unused - room) as u64,
-                    ..Finding::new(Kind::Unused, severity, "more entries that nothing asked for")
+                    request: Some(format!("{} {}", head.method, head.url)),
+                    fixture: Some(of.fixture.clone()),
+                    entry: Some(at.entry),
+                    line: Some(head.line),
+                    ..Finding::new(Kind::Unused, severity, "nothing asked for it")
                 });
             }
-            let entries = fixture.heads().len();
-            uses.push(FixtureUse { fixture: name.clone(), entries, used: entries - unused });
+        }
+        if listed > room {
+            let times = (listed - room) as u64;
+            findings.push(Finding { times, ..Finding::new(Kind::Unused, severity, "more that nothing asked for") });
         }
         let duration_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         Verdict { mode: Mode::Replay, counts, findings, fixtures: uses, duration_ms }
@@ -210,7 +198,7 @@ mod tests {
     use super::*;
 
     fn ledger() -> Ledger {
-        Ledger::new(FailOn::standard(true), true, [])
+        Ledger::new(FailOn::standard(true), true)
     }
 
     fn miss(url: &str) -> Finding {
@@ -225,7 +213,7 @@ mod tests {
         }
         ledger.count(Count::Followed);
         ledger.add(Count::Bytes, 70);
-        let counts = ledger.verdict(&[], &[], 1).counts;
+        let counts = ledger.verdict(&[], &[], [], 1).counts;
         assert_eq!((counts.requests, counts.served, counts.misses), (6, 2, 1));
         assert_eq!((counts.bytes, counts.followed, counts.upstream_connections), (70, 1, 1));
     }
@@ -237,7 +225,7 @@ mod tests {
         for url in ["http://h/b", "http://h/a", "http://h/b"] {
             ledger.find(miss(url));
         }
-        let found = ledger.verdict(&[], &[], 0).findings;
+        let found = ledger.verdict(&[], &[], [], 0).findings;
         let found: Vec<_> = found.iter().map(|f| (f.request.as_deref().unwrap_or_default(), f.times)).collect();
         assert_eq!(found, [("GET http://h/b", 2), ("GET http://h/a", 1)]);
     }
@@ -248,28 +236,28 @@ mod tests {
         for n in 0..KEPT {
             ledger.find(Finding { severity: Severity::Warning, ..miss(&format!("http://h/{n}")) });
         }
-        assert!(ledger.verdict(&[], &[], 0).findings.len() <= KEPT + 1);
+        assert!(ledger.verdict(&[], &[], [], 0).findings.len() <= KEPT + 1);
         ledger.find(miss("http://h/one-more"));
         ledger.find(miss("http://h/two-more"));
-        let verdict = ledger.verdict(&[], &[], 0);
+        let verdict = ledger.verdict(&[], &[], [], 0);
         assert!(verdict.findings.iter().any(|f| f.kind == Kind::Miss && f.times == 2 && f.request.is_none()));
         assert!(!verdict.passed());
     }
 
     #[test]
     fn nothing_in_scope_is_a_finding_and_fails_with_cmd() {
-        let verdict = ledger().verdict(&[], &[], 0);
+        let verdict = ledger().verdict(&[], &[], [], 0);
         assert_eq!(verdict.findings[0].kind, Kind::NoTraffic);
         assert!(!verdict.passed());
         let local = ledger();
         local.count(Count::Local);
-        assert!(!local.verdict(&[], &[], 1).passed(), "local requests are no traffic");
-        let without_cmd = Ledger::new(FailOn::standard(false), false, []);
-        assert!(without_cmd.verdict(&[], &[], 0).passed());
+        assert!(!local.verdict(&[], &[], [], 1).passed(), "local requests are no traffic");
+        let without_cmd = Ledger::new(FailOn::standard(false), false);
+        assert!(without_cmd.verdict(&[], &[], [], 0).passed());
         for what in [Count::Served, Count::Misses, Count::Preflights] {
             let ledger = ledger();
             ledger.count(what);
-            assert!(ledger.verdict(&[], &[], 0).findings.is_empty(), "{what:?}");
+            assert!(ledger.verdict(&[], &[], [], 0).findings.is_empty(), "{what:?}");
         }
     }
 }

@@ -14,6 +14,7 @@ mod ledger;
 mod local;
 mod prepared;
 mod refusal;
+mod rewrite;
 mod shelf;
 mod source;
 mod stream;

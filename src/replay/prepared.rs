@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use ::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, HeaderName, HeaderValue, SET_COOKIE, TRAILER};
+use ::http::header::{
+    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, HeaderName, HeaderValue, LOCATION, ORIGIN, SET_COOKIE, TRAILER,
+};
 use ::http::{HeaderMap, Response, StatusCode};
 use bytes::Bytes;
 use hyper::ext::ReasonPhrase;
@@ -12,6 +14,7 @@ use tokio::sync::OnceCell;
 use super::Clock;
 use super::asked::Asked;
 use super::clock::Shift;
+use super::rewrite::Origins;
 use super::source::{Budget, Source, SourceError};
 use super::stream::{BreakOff, WithTrailers};
 use crate::har::model::Truncated;
@@ -19,7 +22,7 @@ use crate::har::{Entry, Payload};
 use crate::http::coding::{self, Coding};
 use crate::http::headers::HOP_BY_HOP;
 use crate::http::{Header, Headers};
-use crate::matching::Chosen;
+use crate::matching::{Chosen, SameHost};
 use crate::proxy::Body;
 use crate::proxy::respond::MARK;
 
@@ -171,7 +174,7 @@ impl Prepared {
         Ok(sent)
     }
 
-    /// What depends on the moment and on followed hops: dates, cookies, the mark.
+    /// What depends on the moment, on followed hops and on the origin that was asked: dates, cookies, Location, CORS.
     fn adapt(&self, headers: &mut HeaderMap, chosen: &Chosen, asked: &Asked<'_>) {
         if let Some(shift) = &self.shift {
             shift.apply(headers, asked.now);
@@ -189,6 +192,16 @@ impl Prepared {
                     _ => drop(headers.append(SET_COOKIE, value)),
                 }
             }
+        }
+        if let Some(location) = chosen.location.as_deref().filter(|_| !chosen.followed.is_empty())
+            && let Ok(location) = HeaderValue::from_str(location)
+        {
+            // The recorded one may be relative to a hop that the client never saw.
+            headers.insert(LOCATION, location);
+        }
+        if let Some(SameHost { recorded, asked: known }) = &chosen.same_host {
+            let page = chosen.entry.request.headers.get(ORIGIN.as_str());
+            Origins { recorded, asked: known }.rewrite(headers, asked.headers, page);
         }
     }
 
@@ -208,10 +221,7 @@ impl Prepared {
         if self.trailers.is_empty() || !asked.takes_trailers() {
             return body;
         }
-        let names: Vec<&str> = self.trailers.keys().map(HeaderName::as_str).collect();
-        if let Ok(names) = HeaderValue::from_str(&names.join(", ")) {
-            headers.insert(TRAILER, names);
-        }
+        announce(headers, &self.trailers);
         Body::boxed(WithTrailers::new(body, self.trailers.clone()))
     }
 
@@ -250,12 +260,30 @@ impl Decoded {
     }
 }
 
-/// The fields that describe the message and not a hop or its framing; those that can't be sent are left out.
+/// `Trailer` names all of them: HTTP/1.1 sends no others.
+fn announce(headers: &mut HeaderMap, trailers: &HeaderMap) {
+    let announced: Vec<&str> = headers
+        .get_all(TRAILER)
+        .iter()
+        .filter_map(|v| v.to_str().ok())
+        .flat_map(|v| v.split(','))
+        .map(str::trim)
+        .collect();
+    if trailers.keys().all(|name| announced.iter().any(|a| a.eq_ignore_ascii_case(name.as_str()))) {
+        return;
+    }
+    let names: Vec<&str> = trailers.keys().map(HeaderName::as_str).collect();
+    if let Ok(names) = HeaderValue::from_str(&names.join(", ")) {
+        headers.insert(TRAILER, names);
+    }
+}
+
+/// The fields that describe the message and not a hop or its framing (`Trailer` is of the message); those that can't be sent are left out.
 fn end_to_end(recorded: &Headers) -> HeaderMap {
     let options = recorded.connection_options();
     let ours = |name: &str| {
         name.eq_ignore_ascii_case("content-length")
-            || HOP_BY_HOP.iter().any(|hop| name.eq_ignore_ascii_case(hop))
+            || HOP_BY_HOP.iter().any(|hop| name.eq_ignore_ascii_case(hop) && *hop != TRAILER)
             || options.iter().any(|option| name.eq_ignore_ascii_case(option))
     };
     let mut headers = HeaderMap::with_capacity(recorded.len());

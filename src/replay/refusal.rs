@@ -59,6 +59,7 @@ impl Refusal {
         let mut refusal =
             Refusal::new(Kind::Miss, "miss", "no entry answers this request", asked.line(), explained.text());
         refusal.member("kind", explained.kind);
+        refusal.member("operation", explained.operation.clone());
         refusal.member("urlRecorded", explained.url_recorded);
         refusal.member("samePath", explained.same_path);
         refusal.member("near", serde_json::to_value(&explained.near).unwrap_or_default());

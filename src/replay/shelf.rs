@@ -85,6 +85,6 @@ impl Shelf {
 }
 
 /// How far the entries of a fixture are numbered; unusable ones have numbers too.
-pub(super) fn numbered(fixture: &Fixture) -> usize {
+fn numbered(fixture: &Fixture) -> usize {
     fixture.heads().iter().map(|head| head.entry + 1).max().unwrap_or_default()
 }

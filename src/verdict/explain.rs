@@ -36,6 +36,9 @@ pub struct NearEntry {
     /// Where it is.
     #[serde(flatten)]
     pub place: Place,
+    /// The GraphQL operation that it names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operation: Option<String>,
     /// The differences, the weightiest first.
     pub differences: Vec<Difference>,
 }
@@ -49,6 +52,8 @@ pub struct Explanation {
     pub summary: String,
     /// Whether any entry has the URL.
     pub url_recorded: bool,
+    /// The GraphQL operation that the request names.
+    pub operation: Option<String>,
     /// The nearest entries, nearest first.
     pub near: Vec<NearEntry>,
     /// How many entries share host and path.
@@ -62,8 +67,12 @@ impl Explanation {
     #[must_use]
     pub fn of(miss: &Miss, place: impl Fn(EntryRef) -> Place) -> Self {
         let near = miss.near.iter();
-        let near: Vec<NearEntry> =
-            near.map(|near| NearEntry { place: place(near.at), differences: near.differences.clone() }).collect();
+        let near = near.map(|near| NearEntry {
+            place: place(near.at),
+            operation: near.operation.clone(),
+            differences: near.differences.clone(),
+        });
+        let near: Vec<NearEntry> = near.collect();
         let about_url = |d: &Difference| matches!(d.what, What::Host | What::Path | What::Query);
         let url_recorded =
             miss.kind != MissKind::NoEntry || near.iter().any(|near| !near.differences.iter().any(about_url));
@@ -81,13 +90,24 @@ impl Explanation {
                 ("unreadable", format!("{} answers it, but can't be read: {why}", place(*at)))
             }
         };
-        Explanation { kind, summary, url_recorded, near, same_path: miss.same_path, remedy: miss.remedy.clone() }
+        Explanation {
+            kind,
+            summary,
+            url_recorded,
+            operation: miss.operation.clone(),
+            near,
+            same_path: miss.same_path,
+            remedy: miss.remedy.clone(),
+        }
     }
 
     /// The whole of it but the remedy: the summary, how many entries share host and path, and a line for each near entry.
     #[must_use]
     pub fn text(&self) -> String {
-        let mut text = self.summary.clone();
+        let mut text = match &self.operation {
+            Some(operation) => format!("GraphQL operation `{operation}`: {}", self.summary),
+            None => self.summary.clone(),
+        };
         match self.same_path {
             0 => {}
             1 => text.push_str("; 1 entry shares its host and path"),
@@ -101,7 +121,8 @@ impl Explanation {
             if near.differences.len() > TOLD {
                 told.push(format!("and {} more differences", near.differences.len() - TOLD));
             }
-            let _ = write!(text, "\n{lead}: {}: {}", near.place, told.join("; "));
+            let operation = near.operation.as_ref().map_or_else(String::new, |name| format!(" `{name}`"));
+            let _ = write!(text, "\n{lead}: {}{operation}: {}", near.place, told.join("; "));
         }
         text
     }
@@ -160,6 +181,10 @@ mod tests {
         Miss { kind, near, same_path: 2, remedy: None, operation: None }
     }
 
+    fn near(entry: usize, difference: Difference) -> Near {
+        Near { at: at(entry), differences: vec![difference], operation: None }
+    }
+
     #[test]
     fn each_difference_says_what_the_request_has_and_what_was_recorded() {
         for (given, expected) in [
@@ -183,8 +208,7 @@ mod tests {
 
     #[test]
     fn a_miss_says_whether_the_url_is_recorded_the_nearest_entries_and_how_many_share_the_path() {
-        let query =
-            Near { at: at(4), differences: vec![differs(What::Query, "page", Some("3"), Some("2"))], operation: None };
+        let query = near(4, differs(What::Query, "page", Some("3"), Some("2")));
         let told = Explanation::of(&miss(MissKind::NoEntry, vec![query]), place);
         assert!(!told.url_recorded);
         assert_eq!(
@@ -192,8 +216,7 @@ mod tests {
             "no entry has this URL; 2 entries share its host and path\n\
              nearest: hars/api.har#4 (line 40): query parameter `page` is `3`, recorded `2`"
         );
-        let method =
-            Near { at: at(1), differences: vec![differs(What::Method, "", Some("PUT"), Some("GET"))], operation: None };
+        let method = near(1, differs(What::Method, "", Some("PUT"), Some("GET")));
         let told = Explanation::of(&miss(MissKind::NoEntry, vec![method]), place);
         assert!(told.url_recorded);
         assert!(told.text().contains("only recorded as GET"));
@@ -216,10 +239,20 @@ mod tests {
     }
 
     #[test]
+    fn graphql_operations_are_named() {
+        let mut near = near(4, differs(What::Body, "$.variables.id", Some("7"), Some("5")));
+        near.operation = Some("GetUser".into());
+        let miss = Miss { operation: Some("GetUsers".into()), ..miss(MissKind::NoEntry, vec![near]) };
+        let told = Explanation::of(&miss, place).text();
+        assert!(told.starts_with("GraphQL operation `GetUsers`: "), "{told}");
+        assert!(told.contains("nearest: hars/api.har#4 (line 40) `GetUser`: body"), "{told}");
+    }
+
+    #[test]
     fn a_flood_of_differences_stays_a_sentence() {
         let differences = (0..50).map(|n| differs(What::Body, &format!("$.a{n}"), Some("1"), Some("2"))).collect();
-        let told =
-            Explanation::of(&miss(MissKind::NoEntry, vec![Near { at: at(0), differences, operation: None }]), place);
+        let near = Near { at: at(0), differences, operation: None };
+        let told = Explanation::of(&miss(MissKind::NoEntry, vec![near]), place);
         assert!(told.text().ends_with("; and 45 more differences"), "{}", told.text());
     }
 }

@@ -11,6 +11,7 @@ mod foreign_hars;
 mod lookup_corpus;
 mod node_hook;
 mod record_handler;
+mod replay;
 mod round_trip;
 mod support;
 mod wire_truth;

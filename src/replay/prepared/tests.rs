@@ -51,8 +51,8 @@ fn case_of(method: &str, request_headers: Value, response: Value, clock: Clock) 
     let prepared = Prepared::of(&entry, payload, &About { own: fixture.is_own(), mark, clock }).unwrap();
     let status = u16::try_from(entry.response.status).unwrap();
     let at = EntryRef { fixture: 0, entry: 0 };
-    let chosen =
-        Chosen { at, entry, score: 0, followed: vec![], cookies: vec![], status, location: None, same_host: None };
+    let (followed, cookies, location, same_host) = Default::default();
+    let chosen = Chosen { at, entry, score: 0, followed, cookies, status, location, same_host };
     Case { _folder: folder, chosen, prepared: Arc::new(prepared), budget: Arc::new(Budget::new(1 << 20)) }
 }
 
@@ -155,7 +155,7 @@ async fn framing_and_hop_by_hop_fields_are_made_anew_and_invalid_ones_left_out()
             {"name": "Transfer-Encoding", "value": "chunked"},
             {"name": "Content-Length", "value": "9999"},
             {"name": "Keep-Alive", "value": "timeout=5"},
-            {"name": "Trailer", "value": "x-sum"},
+            {"name": "Proxy-Connection", "value": "keep-alive"},
             {"name": "not a name", "value": "1"},
             {"name": "x-bad", "value": "a\u{0}b"},
             {"name": "x-good", "value": "1"},
@@ -315,6 +315,18 @@ async fn trailers_come_back_to_those_who_take_them() {
     }
 }
 
+#[tokio::test]
+async fn a_recorded_announcement_of_trailers_stays_as_it_stands_unless_it_lacks_one() {
+    for (recorded, sent) in [("X-Sum, Grpc-Status", "X-Sum, Grpc-Status"), ("X-Sum", "x-sum, grpc-status")] {
+        let case = case(json!({
+            "headers": [{"name": "trailer", "value": recorded}, {"name": "x-last", "value": "1"}],
+            "_trailers": [{"name": "X-Sum", "value": "7"}, {"name": "grpc-status", "value": "0"}],
+        }));
+        let headers = case.send(&get(&[("te", "trailers")])).await.response.headers().clone();
+        assert_eq!(fields(&headers)[..2], [("trailer", sent), ("x-last", "1")]);
+    }
+}
+
 fn truncated(reason: &str) -> Case {
     case(json!({
         "headers": [{"name": "content-length", "value": "10"}],
@@ -354,6 +366,31 @@ async fn cookies_of_followed_hops_come_before_the_answers_own() {
         fields(sent.response.headers())[..4],
         [("set-cookie", "a=hop"), ("set-cookie", "b=hop"), ("set-cookie", "a=final"), ("x-last", "1")]
     );
+}
+
+#[tokio::test]
+async fn a_redirect_at_the_end_of_followed_hops_leads_on_from_where_they_led() {
+    let mut case = case(json!({
+        "status": 302, "statusText": "Found",
+        "headers": [{"name": "location", "value": "next"}],
+    }));
+    case.chosen.location = Some("https://h/deep/next".into());
+    let itself = case.send(&get(&[])).await;
+    assert_eq!(itself.response.headers()["location"], "next", "as recorded");
+    case.chosen.followed = vec![EntryRef { fixture: 0, entry: 7 }];
+    let after = case.send(&get(&[])).await;
+    assert_eq!(after.response.headers()["location"], "https://h/deep/next");
+}
+
+#[tokio::test]
+async fn an_answer_from_another_origin_that_counts_as_the_same_speaks_of_the_one_asked() {
+    let mut case = case(json!({
+        "status": 302, "statusText": "Found",
+        "headers": [{"name": "location", "value": "https://h/next"}],
+    }));
+    case.chosen.same_host = Some(SameHost { recorded: "https://h".into(), asked: "http://localhost:3000".into() });
+    let sent = case.send(&get(&[])).await;
+    assert_eq!(sent.response.headers()["location"], "http://localhost:3000/next");
 }
 
 #[tokio::test]

@@ -1,0 +1,136 @@
+//! `--same-host`: the answer speaks of the origin that was recorded, the client knows another. Where an answer says its own
+//! origin to the client's machinery (Location, a cookie's Domain, CORS), it says the one that was asked.
+
+use ::http::HeaderMap;
+use ::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, Entry, HeaderValue, LOCATION, ORIGIN, SET_COOKIE};
+
+/// Two origins that count as one, as `https://host:port`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Origins<'a> {
+    pub(super) recorded: &'a str,
+    pub(super) asked: &'a str,
+}
+
+impl Origins<'_> {
+    /// Rewrites the answer to a request with these headers. `page` is the `Origin` of the request that was recorded.
+    pub(super) fn rewrite(&self, answer: &mut HeaderMap, request: &HeaderMap, page: Option<&[u8]>) {
+        if let Some(moved) = answer.get(LOCATION).and_then(|location| self.location(location.to_str().ok()?)) {
+            answer.insert(LOCATION, moved);
+        }
+        if let Entry::Occupied(mut cookies) = answer.entry(SET_COOKIE) {
+            for cookie in cookies.iter_mut() {
+                if let Some(moved) = cookie.to_str().ok().and_then(|cookie| self.cookie(cookie)) {
+                    *cookie = moved;
+                }
+            }
+        }
+        let Some(allowed) = answer.get(ACCESS_CONTROL_ALLOW_ORIGIN) else { return };
+        let moved = if allowed == self.recorded {
+            HeaderValue::from_str(self.asked).ok()
+        } else if page == Some(allowed.as_bytes()) {
+            // The page that was recorded was let in by name: so is this one.
+            request.get(ORIGIN).cloned()
+        } else {
+            None
+        };
+        if let Some(moved) = moved {
+            answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, moved);
+        }
+    }
+
+    fn location(&self, location: &str) -> Option<HeaderValue> {
+        let rest = location.strip_prefix(self.recorded)?;
+        let whole = rest.is_empty() || rest.starts_with(['/', '?', '#']);
+        whole.then(|| HeaderValue::from_str(&format!("{}{rest}", self.asked)).ok()).flatten()
+    }
+
+    /// A Domain that the host asked is not in would make the client refuse the cookie (RFC 6265 section 5.3).
+    fn cookie(&self, cookie: &str) -> Option<HeaderValue> {
+        let (recorded, asked) = (host(self.recorded), host(self.asked));
+        let mut changed = false;
+        let attributes = cookie.split(';').enumerate().map(|(n, attribute)| {
+            let domain =
+                attribute.split_once('=').filter(|(name, _)| n > 0 && name.trim().eq_ignore_ascii_case("domain"));
+            match domain {
+                Some((name, value)) if covers(value, recorded) && !covers(value, asked) => {
+                    changed = true;
+                    format!("{name}={asked}")
+                }
+                _ => attribute.to_owned(),
+            }
+        });
+        let moved = attributes.collect::<Vec<_>>().join(";");
+        changed.then(|| HeaderValue::from_str(&moved).ok()).flatten()
+    }
+}
+
+fn host(origin: &str) -> &str {
+    let authority = origin.split_once("://").map_or(origin, |(_, authority)| authority);
+    match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => authority,
+    }
+}
+
+/// Whether a cookie's Domain covers a host (RFC 6265 section 5.1.3).
+fn covers(domain: &str, host: &str) -> bool {
+    let domain = domain.trim().trim_start_matches('.').to_ascii_lowercase();
+    host.strip_suffix(&domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ORIGINS: Origins<'_> = Origins { recorded: "https://api.example.com", asked: "http://localhost:3000" };
+
+    fn rewritten(answer: &[(&'static str, &'static str)], request: &[(&'static str, &'static str)]) -> Vec<String> {
+        let map = |fields: &[(&'static str, &'static str)]| -> HeaderMap {
+            fields.iter().map(|(n, v)| (n.parse().unwrap(), v.parse().unwrap())).collect()
+        };
+        let mut answer = map(answer);
+        ORIGINS.rewrite(&mut answer, &map(request), Some(b"https://app.example.com"));
+        answer.values().map(|value| value.to_str().unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn location_leads_to_the_origin_that_was_asked() {
+        for (recorded, sent) in [
+            ("https://api.example.com/next?a=1", "http://localhost:3000/next?a=1"),
+            ("https://api.example.com", "http://localhost:3000"),
+            ("https://api.example.com.evil.test/", "https://api.example.com.evil.test/"),
+            ("https://other.example.com/", "https://other.example.com/"),
+            ("/next", "/next"),
+        ] {
+            assert_eq!(rewritten(&[("location", recorded)], &[]), [sent]);
+        }
+    }
+
+    #[test]
+    fn a_cookies_domain_becomes_the_host_that_was_asked() {
+        for (recorded, sent) in [
+            ("a=1; Domain=api.example.com; Path=/", "a=1; Domain=localhost; Path=/"),
+            ("a=1; domain=.Example.COM", "a=1; domain=localhost"),
+            ("a=1; Domain=other.test", "a=1; Domain=other.test"),
+            ("a=1; Path=/", "a=1; Path=/"),
+            ("domain=api.example.com", "domain=api.example.com"),
+        ] {
+            assert_eq!(rewritten(&[("set-cookie", recorded)], &[]), [sent]);
+        }
+        let siblings = Origins { recorded: "https://api.example.com", asked: "https://staging.example.com" };
+        assert!(siblings.cookie("a=1; Domain=example.com").is_none(), "it covers both");
+    }
+
+    #[test]
+    fn the_page_that_asks_is_let_in_as_the_recorded_one_was() {
+        let page = [("origin", "http://localhost:5173")];
+        for (recorded, sent) in [
+            ("https://app.example.com", "http://localhost:5173"),
+            ("https://api.example.com", "http://localhost:3000"),
+            ("https://partner.test", "https://partner.test"),
+            ("*", "*"),
+        ] {
+            assert_eq!(rewritten(&[("access-control-allow-origin", recorded)], &page), [sent]);
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! What is not answered from an entry: misses, made-up preflights, WebSockets, broken requests.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use harproxy::matching::Repeat;
+use harproxy::replay::MissAnswer;
+use harproxy::verdict::{Kind, Severity};
+use serde_json::json;
+
+use super::stage::{Stage, entry, found, own, posted, text};
+use crate::support::client::{Ask, Proto};
+
+const PAGE: &str = "https://app.test";
+
+#[test]
+fn a_miss_explains_itself_to_the_client_and_in_the_verdict() {
+    let stage = Stage::of(&own(&["**"], &[text("GET https://api.test/users?page=2", "two")]));
+    let got = stage.h1().ask(Ask::new("GET", "https://api.test/users?page=3").header("origin", PAGE));
+    assert_eq!((got.status, got.header("x-harproxy")), (501, Some("miss")));
+    assert_eq!(got.header("cache-control"), Some("no-store"));
+    assert_eq!(got.header("content-type"), Some("application/problem+json"));
+    assert_eq!(got.header("access-control-allow-origin"), Some(PAGE));
+    assert_eq!(got.header("access-control-allow-credentials"), Some("true"));
+    let problem = got.json();
+    assert_eq!(problem["request"], "GET https://api.test/users?page=3");
+    assert_eq!(problem["urlRecorded"], false);
+    assert_eq!(problem["samePath"], 1);
+    assert_eq!(problem["near"][0]["entry"], 0);
+    assert_eq!(
+        problem["near"][0]["differences"],
+        json!([{"what": "query", "name": "page", "request": "3", "recorded": "2"}])
+    );
+    assert_eq!(problem["remedy"], "--ignore-query page");
+    let verdict = stage.verdict();
+    let miss = found(&verdict, Kind::Miss)[0];
+    assert_eq!((miss.severity, miss.entry), (Severity::Error, Some(0)));
+    assert!(miss.line.is_some());
+    assert!(miss.explanation.contains("query parameter `page` is `3`, recorded `2`"), "{miss:?}");
+    assert_eq!(miss.remedy.as_deref(), Some("--ignore-query page"));
+    assert!(!verdict.passed());
+}
+
+#[test]
+fn a_miss_says_when_the_url_is_there_with_another_method_or_payload() {
+    let stage = Stage::of(&own(&["**"], &[posted(text("POST https://api.test/a", "a"), r#"{"user":{"id":5}}"#)]));
+    let problem = stage.h1().get("https://api.test/a").json();
+    assert_eq!(problem["urlRecorded"], true);
+    assert!(problem["detail"].as_str().unwrap().contains("only recorded as POST"), "{problem}");
+    let problem = stage.h1().ask(Ask::new("POST", "https://api.test/a").body(r#"{"user":{"id":7}}"#)).json();
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("`$.user.id` is `7`, recorded `5`"), "{detail}");
+}
+
+#[test]
+fn the_status_of_a_miss_can_be_chosen_or_be_none() {
+    let har = own(&["**"], &[text("GET https://api.test/a", "a")]);
+    let stage = Stage::with(&har, |plan| plan.miss = MissAnswer::Status(404));
+    let got = stage.h1().get("https://api.test/b");
+    assert_eq!((got.status, got.json()["status"].as_u64(), got.header("x-harproxy")), (404, Some(404), Some("miss")));
+    let stage = Stage::with(&har, |plan| plan.miss = MissAnswer::Abort);
+    assert!(stage.h1().try_ask(Ask::new("GET", "https://api.test/b")).is_err());
+    let verdict = stage.verdict();
+    assert_eq!(verdict.counts.misses, 1, "counted all the same");
+    assert!(!verdict.passed());
+}
+
+#[test]
+fn the_same_miss_is_one_finding_however_often_it_happens() {
+    let stage = Stage::of(&own(&["**"], &[text("GET https://api.test/a", "a")]));
+    for url in ["https://api.test/b", "https://api.test/c", "https://api.test/b"] {
+        stage.h1().get(url);
+    }
+    let verdict = stage.verdict();
+    let misses: Vec<_> = found(&verdict, Kind::Miss).iter().map(|f| (f.request.clone().unwrap(), f.times)).collect();
+    assert_eq!(misses, [("GET https://api.test/b".into(), 2), ("GET https://api.test/c".into(), 1)]);
+    assert_eq!(verdict.counts.misses, 3);
+}
+
+#[test]
+fn an_entry_whose_body_was_not_kept_or_whose_file_is_gone_is_a_miss_never_an_empty_answer() {
+    let stage = Stage::of(&own(
+        &["**"],
+        &[
+            entry("GET https://api.test/evicted", json!({"content": {"size": 10, "mimeType": "text/plain"}})),
+            entry("GET https://api.test/gone", json!({"content": {"size": 1, "mimeType": "", "_file": "api/0.bin"}})),
+        ],
+    ));
+    let problem = stage.h1().get("https://api.test/evicted").json();
+    assert_eq!((&problem["kind"], &problem["status"]), (&json!("body-not-recorded"), &json!(501)));
+    let problem = stage.h1().get("https://api.test/gone").json();
+    assert_eq!((&problem["kind"], &problem["status"]), (&json!("unreadable"), &json!(501)));
+    assert!(problem["detail"].as_str().unwrap().contains("0.bin"), "{problem}");
+}
+
+fn preflight(url: &str) -> Ask {
+    Ask::new("OPTIONS", url)
+        .header("origin", PAGE)
+        .header("access-control-request-method", "PUT")
+        .header("access-control-request-headers", "content-type")
+}
+
+#[test]
+fn a_preflight_without_an_entry_is_made_up_and_takes_no_turn() {
+    let entries = [text("PUT https://api.test/a", "put")];
+    let stage = Stage::with(&own(&["**"], &entries), |plan| plan.matching.repeat = Repeat::Once);
+    let got = stage.h1().ask(preflight("https://api.test/a"));
+    assert_eq!((got.status, got.header("x-harproxy")), (204, Some("preflight")));
+    assert_eq!(got.header("access-control-allow-origin"), Some(PAGE));
+    assert_eq!(got.header("access-control-allow-methods"), Some("PUT"));
+    assert_eq!(got.header("access-control-allow-headers"), Some("content-type"));
+    assert_eq!(got.header("access-control-allow-credentials"), Some("true"));
+    assert_eq!(stage.h1().ask(Ask::new("PUT", "https://api.test/a")).text(), "put");
+    let verdict = stage.verdict();
+    assert_eq!((verdict.counts.preflights, verdict.counts.served, verdict.counts.misses), (1, 1, 0));
+    assert!(verdict.passed());
+}
+
+#[test]
+fn a_preflight_with_an_entry_of_its_own_is_served_from_it() {
+    let recorded = entry(
+        "OPTIONS https://api.test/a",
+        json!({"status": 200, "headers": [{"name": "access-control-allow-origin", "value": "*"}]}),
+    );
+    let got = Stage::of(&own(&["**"], &[recorded])).h1().ask(preflight("https://api.test/a"));
+    assert_eq!((got.status, got.header("access-control-allow-origin")), (200, Some("*")));
+    assert!(got.header("x-harproxy").unwrap().starts_with("replay"));
+}
+
+#[test]
+fn a_plain_options_request_and_one_out_of_scope_are_no_preflights() {
+    let stage = Stage::of(&own(&["https://api.test/**"], &[text("GET https://api.test/a", "a")]));
+    assert_eq!(stage.h1().ask(Ask::new("OPTIONS", "https://api.test/a")).header("x-harproxy"), Some("miss"));
+    let outside = stage.h1().ask(preflight("https://other.test/a"));
+    assert_eq!((outside.status, outside.header("x-harproxy")), (501, Some("out-of-scope")));
+    assert_eq!(outside.header("access-control-allow-methods"), Some("PUT"));
+}
+
+#[test]
+fn a_websocket_in_scope_is_refused_as_a_warning() {
+    let stage = Stage::of(&own(&["**"], &[text("GET https://api.test/a", "a")]));
+    stage.h1().get("https://api.test/a");
+    let ask = |url: &str| {
+        Ask::new("GET", url)
+            .header("connection", "Upgrade")
+            .header("upgrade", "websocket")
+            .header("sec-websocket-version", "13")
+            .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
+    };
+    let got = stage.h1().ask(ask("https://api.test/live"));
+    assert_eq!((got.status, got.header("x-harproxy")), (501, Some("miss")));
+    assert_eq!(got.json()["kind"], "websocket");
+    let verdict = stage.verdict();
+    assert_eq!(found(&verdict, Kind::Websocket)[0].severity, Severity::Warning);
+    assert_eq!((verdict.counts.refused, verdict.counts.misses), (1, 0));
+    assert!(verdict.passed(), "{:?}", verdict.findings);
+}
+
+#[test]
+fn an_offer_of_http2_on_a_plain_request_does_not_change_the_answer() {
+    let stage = Stage::of(&own(&["**"], &[text("GET http://api.test/a", "a")]));
+    let ask =
+        Ask::new("GET", "http://api.test/a").header("connection", "Upgrade, HTTP2-Settings").header("upgrade", "h2c");
+    assert_eq!(stage.h1().ask(ask).text(), "a");
+}
+
+#[test]
+fn an_upload_that_nobody_compares_does_not_break_the_connection() {
+    let stage = Stage::of(&own(&["**"], &[text("GET https://api.test/a", "a")]));
+    for proto in [Proto::H1, Proto::H2] {
+        let url = if proto == Proto::H1 { "https://api.test/upload" } else { "http://api.test/upload" };
+        let got = stage.client(proto).ask(Ask::new("POST", url).body(vec![b'x'; 4 << 20]));
+        assert_eq!((got.status, got.header("x-harproxy")), (501, Some("miss")), "{proto:?}");
+    }
+}
+
+#[test]
+fn a_payload_that_breaks_off_is_the_clients_error_and_no_miss() {
+    let stage = Stage::of(&own(&["**"], &[posted(text("POST http://api.test/a", "a"), "{}")]));
+    let mut tcp = TcpStream::connect(stage.addr()).unwrap();
+    tcp.write_all(
+        b"POST http://api.test/a HTTP/1.1\r\nHost: api.test\r\nTransfer-Encoding: chunked\r\n\r\nnot a chunk\r\n",
+    )
+    .unwrap();
+    let mut got = String::new();
+    let _ = tcp.read_to_string(&mut got);
+    assert!(got.starts_with("HTTP/1.1 400"), "{got}");
+    let verdict = stage.verdict();
+    assert_eq!((verdict.counts.refused, verdict.counts.misses), (1, 0));
+    assert!(found(&verdict, Kind::Miss).is_empty());
+}
+
+#[test]
+fn entries_that_nothing_asked_for_are_listed_with_their_line() {
+    let stage = Stage::of(&own(&["**"], &[text("GET https://api.test/a", "a"), text("GET https://api.test/b", "b")]));
+    stage.h1().get("https://api.test/a");
+    let verdict = stage.verdict();
+    let unused = found(&verdict, Kind::Unused);
+    assert_eq!(unused.len(), 1);
+    assert_eq!((unused[0].request.as_deref(), unused[0].entry), (Some("GET https://api.test/b"), Some(1)));
+    assert!(unused[0].line.is_some());
+    assert_eq!((verdict.fixtures[0].entries, verdict.fixtures[0].used), (2, 1));
+    assert!(verdict.passed());
+}

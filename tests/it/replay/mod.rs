@@ -1,0 +1,7 @@
+//! The replayer behind the engine, in this process: what a request gets, in the order that decides it, and what the verdict
+//! says of it.
+
+mod answers;
+mod misses;
+mod scope;
+mod stage;

@@ -1,0 +1,166 @@
+//! A replay in this process: the engine and the replayer over HAR text, and the verdict at the end.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use harproxy::matching::Options;
+use harproxy::proxy::{Proxy, ProxyPlan, Running};
+use harproxy::replay::{Clock, MissAnswer, ReplayPlan, Replayer};
+use harproxy::tls::authority::Authority;
+use harproxy::urlglob::Globs;
+use harproxy::verdict::{FailOn, Finding, Kind, Verdict};
+use serde_json::{Value, json};
+
+use crate::support::client::{Client, Proto};
+
+/// An entry: `METHOD URL` and the members of its response that matter.
+pub fn entry(request: &str, response: Value) -> Value {
+    let (method, url) = request.split_once(' ').unwrap();
+    let mut entry = json!({
+        "startedDateTime": "2015-10-21T07:28:00.000Z",
+        "time": 1,
+        "request": {"method": method, "url": url, "httpVersion": "HTTP/1.1", "headers": [], "cookies": [],
+            "queryString": [], "headersSize": -1, "bodySize": 0},
+        "response": {"status": 200, "statusText": "OK", "httpVersion": "HTTP/1.1", "headers": [], "cookies": [],
+            "content": {"size": 0, "mimeType": ""}, "redirectURL": "", "headersSize": -1, "bodySize": -1},
+        "cache": {},
+        "timings": {"send": 0, "wait": 0, "receive": 0},
+    });
+    for (name, value) in response.as_object().unwrap() {
+        entry["response"][name] = value.clone();
+    }
+    entry
+}
+
+/// The same with a text as its body.
+pub fn text(request: &str, body: &str) -> Value {
+    entry(request, json!({"content": {"size": body.len(), "mimeType": "text/plain", "text": body}}))
+}
+
+/// The same with a payload that was sent.
+pub fn posted(mut entry: Value, body: &str) -> Value {
+    entry["request"]["postData"] = json!({"mimeType": "application/json", "text": body});
+    entry["request"]["bodySize"] = json!(body.len());
+    entry
+}
+
+/// A HAR of harproxy's own with this scope.
+pub fn own(scope: &[&str], entries: &[Value]) -> Value {
+    let mut har = foreign(entries);
+    har["log"]["_harproxy"] = json!({"version": 1, "scope": scope});
+    har
+}
+
+/// A HAR of another tool.
+pub fn foreign(entries: &[Value]) -> Value {
+    json!({"log": {"version": "1.2", "creator": {"name": "test", "version": "1"}, "entries": entries}})
+}
+
+/// A running replay.
+pub struct Stage {
+    _folder: tempfile::TempDir,
+    runtime: tokio::runtime::Runtime,
+    replayer: Arc<Replayer>,
+    running: Option<Running<Replayer>>,
+    addr: std::net::SocketAddr,
+    ca: String,
+}
+
+impl Stage {
+    /// Replays this HAR as `api.har`, with CMD's defaults.
+    pub fn of(har: &Value) -> Self {
+        Stage::with(har, |_| {})
+    }
+
+    /// The same with other options.
+    pub fn with(har: &Value, change: impl FnOnce(&mut ReplayPlan)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("api.har");
+        std::fs::write(&path, har.to_string()).unwrap();
+        Stage::in_folder(folder, |plan| {
+            plan.fixtures = vec![path];
+            change(plan);
+        })
+    }
+
+    /// Replays what the plan says; `folder` lives as long as the stage.
+    pub fn in_folder(folder: tempfile::TempDir, change: impl FnOnce(&mut ReplayPlan)) -> Self {
+        let mut plan = plan(folder.path());
+        change(&mut plan);
+        let replayer = Arc::new(Replayer::open(plan).unwrap());
+        let authority = Arc::new(Authority::load_or_create(&folder.path().join("ca")).unwrap());
+        let ca = authority.cert_pem().to_owned();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let (addr, running) = runtime.block_on(async {
+            let plan = ProxyPlan {
+                listen: "127.0.0.1:0".parse().unwrap(),
+                reverse: vec![],
+                reverse_tls: false,
+                auth: None,
+                authority,
+                head_timeout: Duration::from_secs(15),
+                idle_timeout: Duration::from_secs(60),
+            };
+            let proxy = Proxy::bind(plan).await.unwrap();
+            (proxy.addr(), proxy.serve(replayer.clone()))
+        });
+        Stage { _folder: folder, runtime, replayer, running: Some(running), addr, ca }
+    }
+
+    pub fn addr(&self) -> std::net::SocketAddr {
+        self.addr
+    }
+
+    /// A client that trusts the CA.
+    pub fn client(&self, proto: Proto) -> Client {
+        Client::new(self.addr, self.ca.clone(), proto)
+    }
+
+    pub fn h1(&self) -> Client {
+        self.client(Proto::H1)
+    }
+
+    /// Waits until the verdict says something that no answer tells of.
+    #[track_caller]
+    pub fn wait_for(&self, what: impl Fn(&Verdict) -> bool) {
+        let patience = std::time::Instant::now() + Duration::from_secs(20);
+        while !what(&self.replayer.verdict()) {
+            assert!(std::time::Instant::now() < patience, "it never came: {:?}", self.replayer.verdict());
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// The verdict once everything has ended.
+    pub fn verdict(mut self) -> Verdict {
+        if let Some(running) = self.running.take() {
+            self.runtime.block_on(running.drain(Duration::from_secs(5)));
+        }
+        self.replayer.verdict()
+    }
+}
+
+fn plan(folder: &Path) -> ReplayPlan {
+    ReplayPlan {
+        fixtures: vec![folder.to_owned()],
+        scope: None,
+        with_cmd: true,
+        matching: Options::default(),
+        local: true,
+        miss: MissAnswer::Status(501),
+        mark: true,
+        fail_on: FailOn::standard(true),
+        clock: Clock::Shift,
+        connect_timeout: Duration::from_secs(5),
+        idle_timeout: Duration::from_secs(60),
+    }
+}
+
+pub fn globs(globs: &[&str]) -> Option<Globs> {
+    Some(Globs::new(globs).unwrap())
+}
+
+/// The findings of a kind.
+pub fn found(verdict: &Verdict, kind: Kind) -> Vec<&Finding> {
+    verdict.findings.iter().filter(|finding| finding.kind == kind).collect()
+}
