@@ -161,17 +161,16 @@ async fn drive<C: Connection>(connection: &mut C, pulse: &Pulse, limits: Limits,
     let mut last_chance = None;
     std::future::poll_fn(|cx| {
         loop {
+            // Before the connection, so that an answer that is due now says that it is the last.
+            if !winding_down && drained.as_mut().poll(cx).is_ready() {
+                winding_down = true;
+                connection.wind_down();
+            }
+            if winding_down && aborted.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(End::Cut);
+            }
             if let Poll::Ready(result) = Pin::new(&mut *connection).poll(cx) {
                 return Poll::Ready(End::Done(result));
-            }
-            if !winding_down {
-                if drained.as_mut().poll(cx).is_ready() {
-                    winding_down = true;
-                    connection.wind_down();
-                    continue;
-                }
-            } else if aborted.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(End::Cut);
             }
             let Some((waiting, until)) = pulse.waiting(limits) else { return Poll::Pending };
             let until = last_chance.unwrap_or(until);
