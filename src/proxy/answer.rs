@@ -9,6 +9,7 @@ use ::http::uri::{Authority, PathAndQuery, Scheme as UriScheme};
 use ::http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
 use hyper::body::Incoming;
 
+use super::access::Access;
 use super::auth;
 use super::body::Body;
 use super::connect::{self, Granted};
@@ -165,7 +166,12 @@ impl<H: Handler> Seat<H> {
             started: came.started,
             at: came.at,
         };
-        self.visit.handler().handle(&self.visit.own, exchange).await.map_err(Refused::Close)
+        let access = Access::of(&exchange);
+        let answered = self.visit.handler().handle(&self.visit.own, exchange).await;
+        if let Some(access) = access {
+            access.log(&answered);
+        }
+        answered.map_err(Refused::Close)
     }
 
     fn own_page(&self, request: &Request<Incoming>) -> Response<Body> {

@@ -1,6 +1,7 @@
 //! The engine: one port for absolute-form HTTP/1.1 and CONNECT (and origin-form ports for `--reverse`), TLS interception,
 //! forwarding and tunnels. It knows no HAR: it hands an [`Exchange`] to a [`Handler`] and sends what comes back.
 
+mod access;
 mod answer;
 mod auth;
 pub mod body;

@@ -21,8 +21,8 @@ pub fn nothing(recorder: &Recorder) -> Outcome {
     let (explanation, remedy) = match counts.requests {
         0 => (
             "nothing was recorded: no request came through the proxy".to_owned(),
-            "check that the program uses the proxy that HTTP_PROXY and HTTPS_PROXY name (`harproxy env` shows all that it \
-             can go by), or point it at a `--reverse` port"
+            "check that the program uses the proxy (HTTP_PROXY, HTTPS_PROXY) and trusts its CA (SSL_CERT_FILE and the like); \
+             `harproxy env` shows all that CMD was told. One that can't use a proxy can be pointed at a `--reverse` port"
                 .to_owned(),
         ),
         requests => (

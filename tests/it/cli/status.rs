@@ -168,7 +168,7 @@ fn without_cmd_a_signal_is_the_normal_end_and_the_verdict_decides() {
 fn a_terminated_harproxy_terminates_cmd_and_still_writes() {
     let stage = Stage::new();
     let script =
-        "curl -sS https://api.test/api/json > /dev/null; echo up; trap 'exit 3' TERM; while :; do sleep 0.05; done";
+        "curl -sS https://api.test/api/json > /dev/null; trap 'exit 3' TERM; echo up; while :; do sleep 0.05; done";
     let mut command = stage.sandbox.command(stage.args("record", &["-o", "hars/a.har"], &["sh", "-c", script]));
     let mut child = command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
     let mut line = String::new();

@@ -168,3 +168,17 @@ fn a_variable_stands_for_an_option_and_the_option_wins() {
     assert!(stage.sandbox.join("by/option.har").exists() && !stage.sandbox.join("by/other.har").exists());
     run(&[], &[("HARPROXY_GRACE", "soon")]).expect(2).says("--grace");
 }
+
+#[test]
+fn verbose_logs_each_request_without_what_may_be_secret() {
+    let stage = Stage::new();
+    let curl = &["curl", "-sS", "https://api.test/api/echo?access_token=hush", "-H", "authorization: Bearer hush"];
+    for command in [stage.record(&["-vv"], curl), stage.replay(&["-vv"], curl)] {
+        let said = command.expect(0).stderr;
+        assert!(said.contains("GET https://api.test/api/echo 200"), "{said}");
+        // The last two lines of a recording repeat CMD as it was typed.
+        let log: Vec<&str> = said.lines().filter(|line| line.contains("Z ")).collect();
+        assert!(!log.is_empty() && log.iter().all(|line| !line.contains("hush")), "{log:#?}");
+    }
+    assert!(!stage.replay(&[], curl).expect(0).stderr.contains("api/echo"), "not without -v");
+}
