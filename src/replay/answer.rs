@@ -61,7 +61,7 @@ impl Strict {
     }
 
     pub(super) fn verdict(&self, upstream_connections: u64) -> Verdict {
-        self.ledger.verdict(self.fixtures(), self.shelf.names(), self.matcher.unused(), upstream_connections)
+        self.ledger.verdict(&self.matcher, self.shelf.names(), upstream_connections)
     }
 
     pub(super) fn in_scope(&self, url: &NormalUrl) -> bool {

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use indexmap::IndexMap;
 
-use crate::har::Fixture;
-use crate::matching::EntryRef;
+use crate::matching::Matcher;
 use crate::verdict::{Counts, FailOn, Finding, FixtureUse, Kind, Mode, Severity, Verdict};
 
 /// How many different findings are kept; of the rest only the number.
@@ -76,12 +75,14 @@ impl Ledger {
         let same = (finding.kind, finding.request.clone(), finding.explanation.clone());
         let full = kept.len() >= KEPT;
         match kept.entry(same) {
-            indexmap::map::Entry::Occupied(mut equal) => equal.get_mut().times += finding.times,
+            indexmap::map::Entry::Occupied(mut equal) => {
+                let equal = equal.get_mut();
+                equal.times += finding.times;
+                equal.severity = graver(equal.severity, finding.severity);
+            }
             indexmap::map::Entry::Vacant(_) if full => {
                 let (severity, times) = more.entry(finding.kind).or_insert((Severity::Warning, 0));
-                if finding.severity == Severity::Error {
-                    *severity = Severity::Error;
-                }
+                *severity = graver(*severity, finding.severity);
                 *times += finding.times;
             }
             indexmap::map::Entry::Vacant(vacant) => {
@@ -90,51 +91,48 @@ impl Ledger {
         }
     }
 
-    /// What the run concludes so far. `names` are the fixtures' paths as they were given, `unused` the entries that have
-    /// not answered, fixture by fixture.
-    pub(super) fn verdict(
-        &self,
-        fixtures: &[Arc<Fixture>],
-        names: &[String],
-        unused: impl IntoIterator<Item = EntryRef>,
-        upstream_connections: u64,
-    ) -> Verdict {
+    /// What the run concludes so far. `names` are the fixtures' paths as they were given.
+    pub(super) fn verdict(&self, matcher: &Matcher, names: &[String], upstream_connections: u64) -> Verdict {
         let counts = self.counts(upstream_connections);
         let mut findings = self.findings();
-        if counts.served + counts.misses + counts.preflights == 0 && !findings.iter().any(|f| f.kind == Kind::Websocket)
-        {
-            findings.push(self.no_traffic(&counts));
-        }
-        let whole = |(fixture, name): (&Arc<Fixture>, &String)| {
-            let entries = fixture.heads().len();
-            FixtureUse { fixture: name.clone(), entries, used: entries }
-        };
-        let mut uses: Vec<FixtureUse> = fixtures.iter().zip(names).map(whole).collect();
-        let severity = self.severity(Kind::Unused);
+        findings.extend(self.no_traffic(&counts, &findings));
         let room = KEPT.saturating_sub(findings.len()).max(1);
-        let mut listed = 0;
-        for at in unused {
-            let Some(of) = uses.get_mut(at.fixture) else { continue };
-            of.used = of.used.saturating_sub(1);
-            listed += 1;
-            if listed <= room
-                && let Some(head) = fixtures[at.fixture].heads().get(at.entry)
-            {
-                findings.push(Finding {
+        findings.extend(self.unused(matcher, names, room));
+        let fixtures = matcher.fixtures().iter().zip(names).zip(matcher.used());
+        let fixtures = fixtures.map(|((fixture, name), used)| FixtureUse {
+            fixture: name.clone(),
+            entries: fixture.heads().len(),
+            used,
+        });
+        let fixtures = fixtures.collect();
+        let duration_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Verdict { mode: Mode::Replay, counts, findings, fixtures, duration_ms }
+    }
+
+    /// The entries that have not answered, as many as there is `room` for.
+    fn unused(&self, matcher: &Matcher, names: &[String], room: usize) -> Vec<Finding> {
+        let severity = self.severity(Kind::Unused);
+        let mut unused = matcher.unused();
+        let mut findings: Vec<Finding> = unused
+            .by_ref()
+            .take(room)
+            .filter_map(|at| {
+                let head = matcher.fixtures()[at.fixture].heads().get(at.entry)?;
+                Some(Finding {
                     request: Some(format!("{} {}", head.method, head.url)),
-                    fixture: Some(of.fixture.clone()),
+                    fixture: Some(names[at.fixture].clone()),
                     entry: Some(at.entry),
                     line: Some(head.line),
                     ..Finding::new(Kind::Unused, severity, "nothing asked for it")
-                });
-            }
+                })
+            })
+            .collect();
+        let more = unused.count() as u64;
+        if more > 0 {
+            let sum = Finding::new(Kind::Unused, severity, "more entries that nothing asked for");
+            findings.push(Finding { times: more, ..sum });
         }
-        if listed > room {
-            let times = (listed - room) as u64;
-            findings.push(Finding { times, ..Finding::new(Kind::Unused, severity, "more that nothing asked for") });
-        }
-        let duration_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        Verdict { mode: Mode::Replay, counts, findings, fixtures: uses, duration_ms }
+        findings
     }
 
     fn counts(&self, upstream_connections: u64) -> Counts {
@@ -175,7 +173,12 @@ impl Ledger {
         findings.kept.values().cloned().chain(more).collect()
     }
 
-    fn no_traffic(&self, counts: &Counts) -> Finding {
+    /// Nothing in scope was seen: then nothing was tried either. A WebSocket that was refused was in scope.
+    fn no_traffic(&self, counts: &Counts, findings: &[Finding]) -> Option<Finding> {
+        let seen = counts.served + counts.misses + counts.preflights > 0;
+        if seen || findings.iter().any(|finding| finding.kind == Kind::Websocket) {
+            return None;
+        }
         let explanation = match counts.requests {
             0 => "nothing came through the proxy".to_owned(),
             1 => "the one request that came was out of scope".to_owned(),
@@ -186,11 +189,14 @@ impl Ledger {
         } else {
             "`harproxy env` prints what makes a client use the proxy"
         };
-        Finding {
-            remedy: Some(remedy.to_owned()),
-            ..Finding::new(Kind::NoTraffic, self.severity(Kind::NoTraffic), explanation)
-        }
+        let finding = Finding::new(Kind::NoTraffic, self.severity(Kind::NoTraffic), explanation);
+        Some(Finding { remedy: Some(remedy.to_owned()), ..finding })
     }
+}
+
+/// A finding fails the run if one of those that were counted together does.
+fn graver(one: Severity, other: Severity) -> Severity {
+    if other == Severity::Error { other } else { one }
 }
 
 #[cfg(test)]
@@ -199,6 +205,11 @@ mod tests {
 
     fn ledger() -> Ledger {
         Ledger::new(FailOn::standard(true), true)
+    }
+
+    /// No fixture at all.
+    fn none() -> Matcher {
+        Matcher::new(vec![], None, crate::matching::Options::default()).unwrap()
     }
 
     fn miss(url: &str) -> Finding {
@@ -213,7 +224,7 @@ mod tests {
         }
         ledger.count(Count::Followed);
         ledger.add(Count::Bytes, 70);
-        let counts = ledger.verdict(&[], &[], [], 1).counts;
+        let counts = ledger.verdict(&none(), &[], 1).counts;
         assert_eq!((counts.requests, counts.served, counts.misses), (6, 2, 1));
         assert_eq!((counts.bytes, counts.followed, counts.upstream_connections), (70, 1, 1));
     }
@@ -225,9 +236,20 @@ mod tests {
         for url in ["http://h/b", "http://h/a", "http://h/b"] {
             ledger.find(miss(url));
         }
-        let found = ledger.verdict(&[], &[], [], 0).findings;
+        let found = ledger.verdict(&none(), &[], 0).findings;
         let found: Vec<_> = found.iter().map(|f| (f.request.as_deref().unwrap_or_default(), f.times)).collect();
         assert_eq!(found, [("GET http://h/b", 2), ("GET http://h/a", 1)]);
+    }
+
+    #[test]
+    fn a_finding_that_fails_the_run_is_not_hidden_by_its_equal_that_was_only_listed() {
+        let ledger = ledger();
+        ledger.count(Count::OutOfScope);
+        for severity in [Severity::Warning, Severity::Error, Severity::Warning] {
+            ledger.find(Finding { severity, ..miss("http://h/") });
+        }
+        let finding = &ledger.verdict(&none(), &[], 0).findings[0];
+        assert_eq!((finding.times, finding.severity), (3, Severity::Error));
     }
 
     #[test]
@@ -236,28 +258,28 @@ mod tests {
         for n in 0..KEPT {
             ledger.find(Finding { severity: Severity::Warning, ..miss(&format!("http://h/{n}")) });
         }
-        assert!(ledger.verdict(&[], &[], [], 0).findings.len() <= KEPT + 1);
+        assert!(ledger.verdict(&none(), &[], 0).findings.len() <= KEPT + 1);
         ledger.find(miss("http://h/one-more"));
         ledger.find(miss("http://h/two-more"));
-        let verdict = ledger.verdict(&[], &[], [], 0);
+        let verdict = ledger.verdict(&none(), &[], 0);
         assert!(verdict.findings.iter().any(|f| f.kind == Kind::Miss && f.times == 2 && f.request.is_none()));
         assert!(!verdict.passed());
     }
 
     #[test]
     fn nothing_in_scope_is_a_finding_and_fails_with_cmd() {
-        let verdict = ledger().verdict(&[], &[], [], 0);
+        let verdict = ledger().verdict(&none(), &[], 0);
         assert_eq!(verdict.findings[0].kind, Kind::NoTraffic);
         assert!(!verdict.passed());
         let local = ledger();
         local.count(Count::Local);
-        assert!(!local.verdict(&[], &[], [], 1).passed(), "local requests are no traffic");
+        assert!(!local.verdict(&none(), &[], 1).passed(), "local requests are no traffic");
         let without_cmd = Ledger::new(FailOn::standard(false), false);
-        assert!(without_cmd.verdict(&[], &[], [], 0).passed());
+        assert!(without_cmd.verdict(&none(), &[], 0).passed());
         for what in [Count::Served, Count::Misses, Count::Preflights] {
             let ledger = ledger();
             ledger.count(what);
-            assert!(ledger.verdict(&[], &[], [], 0).findings.is_empty(), "{what:?}");
+            assert!(ledger.verdict(&none(), &[], 0).findings.is_empty(), "{what:?}");
         }
     }
 }

@@ -96,3 +96,29 @@ fn main_stays_thin_and_only_cli_sees_clap() {
         }
     }
 }
+
+#[test]
+fn only_one_file_of_replay_can_dial_and_that_one_no_farther_than_this_machine() {
+    const WAYS_OUT: &[&str] = &[
+        "Upstream::",
+        "TcpStream",
+        "TcpSocket",
+        "UnixStream",
+        "UdpSocket",
+        "ToSocketAddrs",
+        "lookup_host",
+        "http1::handshake",
+    ];
+    let mut wrong = Vec::new();
+    for file in sources("replay") {
+        let local = file.ends_with("local.rs");
+        for (line, text) in code(&file) {
+            for way in WAYS_OUT {
+                if text.contains(way) && !(local && text.contains("Upstream::loopback(")) {
+                    wrong.push(format!("{}:{line}: {way}", file.display()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
