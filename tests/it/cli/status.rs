@@ -1,9 +1,12 @@
 //! Every line of the table of exit statuses.
 
+use std::io::Read;
+
 use nix::sys::signal::Signal;
 
 use super::{CURL, Stage};
-use crate::support::client::{Client, Proto};
+use crate::support::client::{Ask, Client, Proto};
+use crate::support::raw::RawOrigin;
 use crate::support::sandbox::Sandbox;
 
 #[test]
@@ -179,4 +182,31 @@ fn a_terminated_harproxy_terminates_cmd_and_still_writes() {
     nix::sys::signal::kill(pid, Signal::SIGTERM).unwrap();
     crate::support::sandbox::finish(child.wait_with_output().unwrap()).expect(3);
     assert_eq!(stage.sandbox.har("hars/a.har")["log"]["entries"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_second_signal_ends_at_once_and_the_journal_holds_what_was_complete() {
+    let stage = Stage::new();
+    let (asked, is_asked) = std::sync::mpsc::channel();
+    let silent = RawOrigin::start(move |_, stream| {
+        let _ = asked.send(());
+        // Until the other side goes away.
+        let _ = stream.read(&mut [0]);
+    });
+    let map = format!("silent.test:80={}", silent.addr);
+    let options = ["-o", "hars/a.har", "--grace", "1h", "--map", &map];
+    let recorder = stage.sandbox.start(stage.args("record", &options, &[]));
+    let client = Client::new(recorder.proxy(), recorder.ca(), Proto::H1);
+    client.get("https://api.test/api/json");
+    let waiting = std::thread::spawn(move || client.try_ask(Ask::new("GET", "http://silent.test/")));
+    is_asked.recv().unwrap();
+    recorder.signal(Signal::SIGINT);
+    recorder.signal(Signal::SIGTERM);
+    let output = recorder.wait();
+    assert!([130, 143].contains(&output.status), "{output:?}");
+    assert!(waiting.join().unwrap().is_err());
+    assert!(!stage.sandbox.join("hars/a.har").exists());
+    let text = &["curl", "-sS", "https://api.test/api/text"];
+    stage.record(&["-o", "hars/a.har"], text).expect(0).says("recovered 1 exchange");
+    assert_eq!(stage.sandbox.har("hars/a.har")["log"]["entries"].as_array().unwrap().len(), 2);
 }
