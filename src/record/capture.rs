@@ -65,6 +65,11 @@ impl Tape {
         self.say(Kind::Response, &self.response_head(answer), Haste::Later);
     }
 
+    /// The answer was complete with its head.
+    pub fn complete(&self) -> Ack {
+        self.end(How::Complete, 0, Fields::default())
+    }
+
     /// There will be no answer, because of this.
     pub fn failed(&self, error: &UpstreamError) -> Ack {
         let how = How::Failed { kind: error.kind().to_owned(), message: super::problem::chain(error) };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use ::http::{Request, Response, StatusCode};
+use ::http::{Method, Request, Response, StatusCode};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
@@ -112,6 +112,7 @@ impl Recorder {
     ) -> Result<Response<Body>, Close> {
         let mut unanswered = Unanswered(tape.clone());
         let Exchange { session, origin, mut request, .. } = exchange;
+        let asks_head = request.method() == Method::HEAD;
         let client = asks_upgrade(request.headers(), request.version()).then(|| hyper::upgrade::on(&mut request));
         let (head, body) = request.into_parts();
         let request = Request::from_parts(head, watch_request(body, tape.as_ref()).await);
@@ -130,11 +131,18 @@ impl Recorder {
             tokio::spawn(splice(client, hyper::upgrade::on(&mut answer.response)));
         }
         let (head, body) = answer.response.into_parts();
+        if asks_head || has_no_content(head.status) {
+            // Whatever its headers say of a length, its head is all of it.
+            if let Some(tape) = tape {
+                tape.complete().await;
+            }
+            return Ok(Response::from_parts(head, Body::Incoming(body)));
+        }
         let watch: Box<dyn Watch> = match tape {
             Some(tape) => Box::new(ResponseTee::new(tape, body.size_hint().exact())),
             None => Box::new(Passing(self.tally.clone())),
         };
-        // Without a payload, it is the head that tells the client that the response is complete: then this waits.
+        // Of an empty payload this waits for the end as well.
         let body = Body::boxed(Watched::new(body, watch).await);
         Ok(Response::from_parts(head, body))
     }
@@ -153,6 +161,11 @@ async fn watch_request(body: Incoming, tape: Option<&Arc<Tape>>) -> Body {
         Some(tape) => Body::boxed(Watched::new(body, Box::new(RequestTee::new(tape.clone()))).await),
         None => Body::boxed(body),
     }
+}
+
+/// Statuses whose responses end with their head (RFC 9110 section 6.4.1).
+fn has_no_content(status: StatusCode) -> bool {
+    status.is_informational() || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED
 }
 
 /// Both sides have left HTTP: bytes go both ways until one ends.

@@ -87,9 +87,16 @@ fn every_form_of_answer_is_an_entry_that_says_the_same_over_http1_and_http2() {
         let url = &one["request"]["url"];
         assert_eq!(one["response"]["httpVersion"], "HTTP/1.1", "{url}");
         assert_eq!(two["response"]["httpVersion"], "HTTP/2", "{url}");
-        for part in ["method", "url", "headers", "queryString", "cookies", "postData", "bodySize"] {
+        for part in ["method", "url", "queryString", "cookies", "postData", "bodySize"] {
             assert_eq!(one["request"][part], two["request"][part], "{url} {part}");
         }
+        // The client itself puts its length first over the one and last over the other.
+        let sorted = |entry: &Value| {
+            let mut headers = pairs(&entry["request"]["headers"]);
+            headers.sort();
+            headers
+        };
+        assert_eq!(sorted(one), sorted(two), "{url}");
         for part in ["status", "statusText", "content", "redirectURL", "_trailers", "bodySize", "cookies"] {
             assert_eq!(one["response"][part], two["response"][part], "{url} {part}");
         }
@@ -390,9 +397,8 @@ fn recording_again_changes_nothing_when_nothing_changed() {
     let record = |proto| {
         let rig = setup(&sandbox).to(&origin).start(&sandbox).unwrap();
         let client = rig.client(proto);
-        // Not the echo: it tells of the protocol.
         for path in ["json", "gzip", "duplicates", "chunked", "trailers", "no-content", "json"] {
-            client.get(&format!("https://api.test/api/{path}"));
+            client.ask(Ask::new("GET", &format!("https://api.test/api/{path}")).header("te", "trailers"));
         }
         rig.finish(Ending::Clean)
     };
