@@ -43,7 +43,8 @@ pub(super) enum NoChoice {
 }
 
 /// A candidate that admits the request. The order is that of preference: the best standing, the first fixture that has
-/// one of it, the highest score; the turn decides among equals.
+/// one of it, the highest score; the turn decides among equals. (Redacted places that the client sent back as they stand
+/// will rank before the score.)
 #[derive(Debug)]
 struct Admitted<'a> {
     rank: (Standing, usize, Reverse<usize>),

@@ -105,11 +105,11 @@ impl Matcher {
         }
     }
 
-    /// Whether an entry for this method and URL could need the request's payload to be told apart. When not, replay need
-    /// not wait for the payload.
+    /// Whether the request's payload has a say: in which entry of this method and URL answers, or in what is told when none
+    /// is there. When not, replay need not wait for the payload.
     #[must_use]
     pub fn needs_body(&self, method: &str, url: &NormalUrl) -> bool {
-        let Some(group) = self.group(method, url) else { return false };
+        let Some(group) = self.group(method, url) else { return true };
         group.candidates.iter().any(|candidate| !matches!(candidate.payload, payload::Recorded::Unknown))
             // A redirect that keeps the payload takes it to another key.
             || group.candidates.iter().any(|candidate| candidate.redirects)
@@ -268,7 +268,7 @@ impl Matcher {
         location: Option<String>,
     ) -> Chosen {
         let recorded_status = u16::try_from(entry.response.status).ok().filter(|status| (100..=599).contains(status));
-        let same_host = normal(&entry.request.url).and_then(|recorded| {
+        let same_host = self.form.joins_hosts().then(|| normal(&entry.request.url)).flatten().and_then(|recorded| {
             let (recorded, asked) = (Parts::of(&recorded).host(), Parts::of(step.url.as_str()).host());
             (recorded != asked).then(|| SameHost { recorded: recorded.into_owned(), asked: asked.into_owned() })
         });

@@ -107,6 +107,11 @@ impl KeyForm {
         Ok(KeyForm { ignore_query: ignore_query.to_vec(), same_host: classes })
     }
 
+    /// Whether any origins count as one.
+    pub(super) fn joins_hosts(&self) -> bool {
+        !self.same_host.is_empty()
+    }
+
     /// What two URLs must have equal; `url` is in normal form.
     pub(super) fn of<'a>(&self, url: &'a str) -> Cow<'a, str> {
         if self.ignore_query.is_empty() && self.same_host.is_empty() {

@@ -204,7 +204,7 @@ fn theirs(expect: &Expect) -> Answer {
 }
 
 /// Why harproxy may answer otherwise, in the order in which they are looked for. docs/matching.md lists them.
-const DIFFERENCES: &[(&str, fn(&Difference<'_>) -> bool)] = &[
+const DIFFERENCES: &[(&str, Explains)] = &[
     ("pw-bug: the corpus says that Playwright's answer is a defect", |d| d.case.bug.is_some()),
     ("URLs are compared in normal form, as browsers send them", |d| {
         d.url.as_str() != d.request.url || d.reaches(|entry| entry.request.url != d.url.as_str() && is_of(entry, d.url))
@@ -238,6 +238,9 @@ const DIFFERENCES: &[(&str, fn(&Difference<'_>) -> bool)] = &[
     ("reading: what says it is base64 and is not is no empty body", |d| d.har_says(r#""text":"====""#)),
     ("reading: a `text` that is a number is the text of that number", |d| d.har_says(r#""text":0"#)),
 ];
+
+/// Whether a difference is of one kind.
+type Explains = fn(&Difference<'_>) -> bool;
 
 /// An answer that differs.
 struct Difference<'a> {

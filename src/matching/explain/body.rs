@@ -5,7 +5,7 @@ use url::form_urlencoded;
 
 use super::super::payload::{Comparison, Sent, plain_number};
 use super::super::{Difference, What, graphql};
-use super::compare::{cut, difference};
+use super::compare::{beginning, difference};
 use crate::http::MediaType;
 use crate::http::multipart::{self, Part};
 
@@ -105,12 +105,13 @@ fn spelling(a: &[u8], b: &[u8], nature: Nature) -> (Vec<Difference>, Nature) {
 /// A few words of a payload, from a little before `at` on.
 fn preview(bytes: &[u8], at: usize) -> String {
     const BEFORE: usize = 20;
+    const SHOWN: usize = 300;
     let Ok(text) = std::str::from_utf8(bytes) else { return format!("{} bytes that are not text", bytes.len()) };
     let mut start = at.saturating_sub(BEFORE).min(text.len());
     while !text.is_char_boundary(start) {
         start -= 1;
     }
-    format!("{}{}", if start > 0 { "…" } else { "" }, cut(&text[start..]))
+    format!("{}{}", if start > 0 { "…" } else { "" }, beginning(&text[start..], SHOWN))
 }
 
 /// Where two JSON values differ; `None` when they don't.

@@ -142,9 +142,13 @@ pub(super) fn difference(what: What, name: &str, request: Option<&str>, recorded
     Difference { what, name: name.to_owned(), request: request.map(cut), recorded: recorded.map(cut) }
 }
 
-/// A value that is not too long to be read, whole; the beginning of any other.
-pub(super) fn cut(value: &str) -> String {
-    match value.char_indices().nth(LONGEST) {
+fn cut(value: &str) -> String {
+    beginning(value, LONGEST)
+}
+
+/// A value of up to `longest` characters, whole; the beginning of any other, and how long it is.
+pub(super) fn beginning(value: &str, longest: usize) -> String {
+    match value.char_indices().nth(longest) {
         None => value.to_owned(),
         Some((end, _)) => format!("{}… ({} bytes)", &value[..end], value.len()),
     }

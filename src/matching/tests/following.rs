@@ -1,0 +1,123 @@
+//! Redirects: followed inside the recording, or handed on.
+
+use super::*;
+
+fn with(redirects: Redirects) -> Options {
+    Options { redirects, ..Options::default() }
+}
+
+fn chain() -> [Recorded; 3] {
+    [
+        get("https://a.test/1").to(302, "/2").sets("one=1"),
+        get("https://a.test/2").to(301, "https://b.test/3").sets("two=2"),
+        get("https://b.test/3").sets("three=3"),
+    ]
+}
+
+#[test]
+fn own_fixtures_serve_each_hop_and_foreign_ones_are_followed() {
+    let told = |whose, options| brief(&shelf(whose, chain(), options).answer(&ask("GET", "https://a.test/1")));
+    assert_eq!(told(Own, Options::default()), "redirect 0.0 302");
+    assert_eq!(told(Foreign, Options::default()), "serve 0.2 200 via 0 via 1");
+    assert_eq!(told(Own, with(Redirects::Follow)), "serve 0.2 200 via 0 via 1");
+    assert_eq!(told(Foreign, with(Redirects::Serve)), "redirect 0.0 302");
+}
+
+#[test]
+fn cookies_of_hops_on_the_clients_host_come_along() {
+    let shelf = shelf(Foreign, chain(), Options::default());
+    let outcome = shelf.answer(&ask("GET", "https://a.test/1"));
+    let cookies: Vec<_> = chosen(&outcome).unwrap().cookies.iter().map(|c| String::from_utf8_lossy(c)).collect();
+    assert_eq!(cookies, ["one=1", "two=2"]);
+    let mut elsewhere = chain();
+    elsewhere[1] = get("https://b.test/2").to(302, "/3").sets("two=2");
+    elsewhere[0] = get("https://a.test/1").to(302, "https://b.test/2").sets("one=1");
+    let shelf = super::shelf(Foreign, elsewhere, Options::default());
+    let outcome = shelf.answer(&ask("GET", "https://a.test/1"));
+    assert_eq!(chosen(&outcome).unwrap().cookies, ["one=1"]);
+}
+
+#[test]
+fn hops_count_as_used() {
+    let shelf = shelf(Foreign, chain(), Options::default());
+    shelf.answer(&ask("GET", "https://a.test/1"));
+    assert_eq!(shelf.matcher.used(), [3]);
+}
+
+#[test]
+fn a_navigation_is_handed_the_redirect() {
+    let shelf = shelf(Foreign, chain(), Options::default());
+    let outcome = shelf.answer(&ask("GET", "https://a.test/1").with("sec-fetch-mode", "navigate"));
+    assert_eq!(brief(&outcome), "redirect 0.0 302");
+    assert_eq!(chosen(&outcome).unwrap().location.as_deref(), Some("https://a.test/2"));
+    assert_eq!(shelf.matcher.used(), [1]);
+}
+
+#[test]
+fn a_redirect_whose_target_is_missing_is_served() {
+    let [one, two, _] = chain();
+    let shelf = shelf(Foreign, [one, two], Options::default());
+    let outcome = shelf.answer(&ask("GET", "https://a.test/1"));
+    assert_eq!(brief(&outcome), "redirect 0.1 301 via 0");
+    assert_eq!(chosen(&outcome).unwrap().location.as_deref(), Some("https://b.test/3"));
+}
+
+#[test]
+fn methods_and_payloads_go_as_browsers_send_them() {
+    let shelf = shelf(
+        Foreign,
+        [
+            post("https://a.test/1", "1").to(302, "/2"),
+            get("https://a.test/2"),
+            post("https://a.test/3", "1").to(307, "/4"),
+            post("https://a.test/4", "2"),
+            post("https://a.test/4", "1"),
+        ],
+        Options::default(),
+    );
+    assert_eq!(brief(&shelf.answer(&ask("POST", "https://a.test/1").json("1"))), "serve 0.1 200 via 0");
+    assert_eq!(brief(&shelf.answer(&ask("POST", "https://a.test/3").json("1"))), "serve 0.4 200 via 2");
+}
+
+#[test]
+fn a_circle_is_a_miss_that_shows_it() {
+    let entries = || [get("https://a.test/1").to(302, "/2#x"), get("https://a.test/2").to(302, "/1")];
+    let shelf = shelf(Foreign, entries(), Options::default());
+    let hops = [0, 1].map(|entry| EntryRef { fixture: 0, entry }).to_vec();
+    for ask in [ask("GET", "https://a.test/1"), ask("GET", "https://a.test/1").with("sec-fetch-mode", "navigate")] {
+        let miss = shelf.miss(&ask);
+        assert_eq!(
+            (miss.kind, miss.remedy.as_deref()),
+            (MissKind::RedirectLoop(hops.clone()), Some("--redirects serve"))
+        );
+    }
+}
+
+#[test]
+fn a_way_that_comes_back_to_another_answer_is_no_circle() {
+    let wall = || [get("https://a.test/1").to(302, "/1").sets("s=1"), get("https://a.test/1")];
+    for options in [Options::default(), Options { repeat: Repeat::First, ..Options::default() }] {
+        let shelf = shelf(Foreign, wall(), options);
+        assert_eq!(brief(&shelf.answer(&ask("GET", "https://a.test/1"))), "serve 0.1 200 via 0");
+    }
+}
+
+#[test]
+fn twenty_hops_and_no_more() {
+    let entries = |hops: usize| {
+        let hop = |n| get(&format!("https://a.test/{n}")).to(302, &format!("/{}", n + 1));
+        (0..hops).map(hop).chain([get(&format!("https://a.test/{hops}"))]).collect::<Vec<_>>()
+    };
+    let twenty = shelf(Foreign, entries(20), Options::default());
+    assert_eq!(twenty.entry(&ask("GET", "https://a.test/0")), Some(20));
+    let more = shelf(Foreign, entries(21), Options::default());
+    assert_eq!(more.miss(&ask("GET", "https://a.test/0")).kind, MissKind::TooManyHops);
+}
+
+#[test]
+fn a_3xx_without_location_is_an_answer() {
+    let shelf =
+        shelf(Own, [get("https://a.test/1").status(302), get("https://a.test/2").to(304, "/1")], Options::default());
+    assert_eq!(brief(&shelf.answer(&ask("GET", "https://a.test/1"))), "serve 0.0 302");
+    assert_eq!(brief(&shelf.answer(&ask("GET", "https://a.test/2"))), "serve 0.1 200");
+}

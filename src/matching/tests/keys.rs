@@ -1,0 +1,235 @@
+//! What must be equal: method, URL, payload, required headers.
+
+use super::*;
+
+const URL: &str = "https://a.test/x";
+
+fn under(mode: MatchBody) -> Options {
+    Options { match_body: mode, ..Options::default() }
+}
+
+#[test]
+fn method_and_url_are_exact() {
+    let shelf = shelf(Own, [get("https://a.test/x?a=1&b=2"), asked("get", URL)], Options::default());
+    assert_eq!(shelf.entry(&ask("GET", "https://A.test:443/y/../x?a=1&b=2#top")), Some(0));
+    assert_eq!(shelf.entry(&ask("GET", "https://a.test/x?b=2&a=1")), None);
+    assert_eq!(shelf.entry(&ask("GET", URL)), None);
+    assert_eq!(shelf.entry(&ask("get", URL)), Some(1));
+}
+
+#[test]
+fn ignored_query_names_count_on_neither_side() {
+    let options = Options { ignore_query: strings(&["ts", "_"]), ..Options::default() };
+    let shelf = shelf(Own, [get("https://a.test/x?ts=1&a=1"), get("https://a.test/y")], options);
+    for url in ["https://a.test/x?a=1", "https://a.test/x?_=9&a=1&ts=2&ts=3"] {
+        assert_eq!(shelf.entry(&ask("GET", url)), Some(0), "{url}");
+    }
+    assert_eq!(shelf.entry(&ask("GET", "https://a.test/y?ts=5")), Some(1));
+    assert_eq!(shelf.entry(&ask("GET", "https://a.test/x?a=2&ts=1")), None);
+}
+
+#[test]
+fn same_hosts_answer_for_each_other_and_say_so() {
+    let pair = ("https://staging.test".to_owned(), "http://localhost:*".to_owned());
+    let options = Options { same_host: vec![pair], ..Options::default() };
+    let shelf = shelf(Foreign, [get("https://staging.test/x")], options);
+    let outcome = shelf.answer(&ask("GET", "http://localhost:3000/x"));
+    let hosts = chosen(&outcome).unwrap().same_host.clone().unwrap();
+    assert_eq!((&*hosts.recorded, &*hosts.asked), ("https://staging.test", "http://localhost:3000"));
+    let outcome = shelf.answer(&ask("GET", "https://staging.test/x"));
+    assert_eq!(chosen(&outcome).unwrap().same_host, None);
+    assert_eq!(shelf.entry(&ask("GET", "http://other:3000/x")), None);
+    assert!(shelf.matcher.in_scope(&NormalUrl::parse("http://localhost:1/y").unwrap()));
+    assert!(!shelf.matcher.in_scope(&NormalUrl::parse("http://other/y").unwrap()));
+}
+
+#[test]
+fn a_payload_is_compared_for_every_method() {
+    let shelf = shelf(
+        Own,
+        [asked("PUT", URL).sent("text/plain", "one"), asked("PUT", URL).sent("text/plain", "two"), asked("PUT", URL)],
+        Options::default(),
+    );
+    assert_eq!(shelf.entry(&ask("PUT", URL).body("text/plain", "two")), Some(1));
+    assert_eq!(shelf.entry(&ask("PUT", URL).body("application/json", "one")), Some(0));
+    assert_eq!(shelf.entry(&ask("PUT", URL).body("text/plain", "")), Some(2), "zero bytes are none");
+    assert_eq!(shelf.entry(&ask("PUT", URL).body("text/plain", "three")), None);
+}
+
+#[test]
+fn an_entry_without_a_payload_was_recorded_without_or_may_have_lost_it() {
+    let own = shelf(Own, [asked("POST", URL)], Options::default());
+    assert_eq!(own.entry(&ask("POST", URL).json("{}")), None);
+    assert_eq!(own.entry(&ask("POST", URL)), Some(0));
+    let foreign = shelf(Foreign, [asked("POST", URL)], Options::default());
+    assert_eq!(foreign.entry(&ask("POST", URL).json("{}")), Some(0));
+    assert_eq!(foreign.entry(&ask("POST", URL)), Some(0));
+}
+
+#[test]
+fn content_encoding_is_taken_off_before() {
+    use std::io::Write;
+    let body = r#"{"a":1}"#;
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gzip.write_all(body.as_bytes()).unwrap();
+    let gzip = gzip.finish().unwrap();
+    let shelf = shelf(Own, [post(URL, body)], Options::default());
+    assert_eq!(shelf.entry(&ask("POST", URL).json(body)), Some(0));
+    assert_eq!(
+        shelf.entry(&ask("POST", URL).body("application/json", gzip.clone()).with("content-encoding", "gzip")),
+        Some(0)
+    );
+    assert_eq!(shelf.entry(&ask("POST", URL).body("application/json", gzip)), None, "nothing says that it is gzip");
+    assert_eq!(
+        shelf.entry(&ask("POST", URL).json(body).with("content-encoding", "gzip")),
+        Some(0),
+        "what does not decode"
+    );
+}
+
+#[test]
+fn how_a_payload_was_framed_never_counts() {
+    let recorded = post(URL, "{}").with("content-length", "2").with("expect", "100-continue");
+    let shelf = shelf(Own, [recorded], Options::default());
+    let framed = ask("POST", URL).json("{}").with("transfer-encoding", "chunked");
+    assert_eq!(shelf.entry(&framed), Some(0));
+}
+
+#[test]
+fn json_is_equal_by_value() {
+    let shelf = shelf(Own, [post(URL, r#"{"a":1,"b":[1,{"c":"é"}]}"#)], under(MatchBody::Json));
+    for equal in [r#"{ "b": [ 1, {"c": "\u00e9"} ], "a": 1.0 }"#, r#"{"a":1,"b":[1,{"c":"é"}]}"#] {
+        assert_eq!(shelf.entry(&ask("POST", URL).json(equal)), Some(0), "{equal}");
+    }
+    for other in [r#"{"a":1,"b":[{"c":"é"},1]}"#, r#"{"a":"1","b":[1,{"c":"é"}]}"#, r#"{"a":1}"#, "a", "[]"] {
+        assert_eq!(shelf.entry(&ask("POST", URL).json(other)), None, "{other}");
+    }
+}
+
+#[test]
+fn under_exact_json_is_bytes() {
+    let shelf = shelf(Own, [post(URL, r#"{"a":1}"#)], Options::default());
+    assert_eq!(shelf.entry(&ask("POST", URL).json(r#"{"a": 1}"#)), None);
+}
+
+#[test]
+fn graphql_folds_white_space_under_json_only() {
+    let recorded = r#"{"query":"query Q($id: ID!) {\n  user(id: $id) {\n    name\n  }\n}","variables":{"id":"1"}}"#;
+    let folded = r#"{"variables":{"id":"1"},"query":"query Q($id: ID!) { user(id: $id) { name } }"}"#;
+    let other = r#"{"variables":{"id":"2"},"query":"query Q($id: ID!) { user(id: $id) { name } }"}"#;
+    let json = shelf(Own, [post(URL, recorded)], under(MatchBody::Json));
+    assert_eq!(json.entry(&ask("POST", URL).json(folded)), Some(0));
+    assert_eq!(json.entry(&ask("POST", URL).json(&format!("[{folded}]"))), None);
+    assert_eq!(json.entry(&ask("POST", URL).json(other)), None);
+    let exact = shelf(Own, [post(URL, recorded)], Options::default());
+    assert_eq!(exact.entry(&ask("POST", URL).json(folded)), None);
+}
+
+#[test]
+fn form_fields_are_equal_in_order() {
+    let form = "application/x-www-form-urlencoded";
+    let shelf = shelf(Own, [asked("POST", URL).sent(form, "a=b+c&d=%C3%A9")], under(MatchBody::Form));
+    let with = |body: &str| shelf.entry(&ask("POST", URL).body(form, body));
+    assert_eq!(with("a=b%20c&d=%c3%a9"), Some(0));
+    assert_eq!(with("d=%C3%A9&a=b+c"), None);
+    assert_eq!(with("a=b+c&d=%C3%A9&e"), None);
+}
+
+#[test]
+fn ignored_json_paths_count_on_neither_side() {
+    let options = || Options { ignore_body: strings(&["$.ts", "$..id", "$.list[1]"]), ..Options::default() };
+    let shelf = shelf(Own, [post(URL, r#"{"ts":1,"a":{"id":1,"b":2},"list":[1,2,3]}"#)], options());
+    for equal in [r#"{"a":{"b":2,"id":7},"list":[1,9,3]}"#, r#"{"ts":9,"a":{"b":2},"list":[1,2,3],"id":0}"#] {
+        assert_eq!(shelf.entry(&ask("POST", URL).json(equal)), Some(0), "{equal}");
+    }
+    assert_eq!(shelf.entry(&ask("POST", URL).json(r#"{"ts":1,"a":{"id":1,"b":3},"list":[1,2,3]}"#)), None);
+    let bad = Options { ignore_body: strings(&["$.[", "x"]), ..Options::default() };
+    assert!(matches!(shelf_of(vec![], bad), Err(Error::JsonPath { .. })));
+}
+
+#[test]
+fn ignored_payloads_are_not_compared() {
+    let shelf = shelf(Own, [post(URL, "1"), asked("PUT", URL)], under(MatchBody::Ignore));
+    assert_eq!(shelf.entry(&ask("POST", URL).json("2")), Some(0));
+    assert_eq!(shelf.entry(&ask("POST", URL)), Some(0));
+    assert_eq!(shelf.entry(&ask("PUT", URL).json("2")), Some(1));
+    assert!(!shelf.matcher.needs_body("POST", &NormalUrl::parse(URL).unwrap()));
+}
+
+fn multipart(boundary: &str, value: &str) -> String {
+    format!(
+        "--{boundary}\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n{value}\r\n--{boundary}\r\n\
+         Content-Disposition: form-data; name=\"f\"; filename=\"x\"\r\nContent-Type: text/plain\r\n\r\n--\r\n--{boundary}--\r\n"
+    )
+}
+
+#[test]
+fn multipart_is_compared_part_by_part() {
+    let recorded = asked("POST", URL).sent("multipart/form-data; boundary=AAA", &multipart("AAA", "1"));
+    let shelf = shelf(Own, [recorded], Options::default());
+    let with = |content_type: &str, body: String| shelf.entry(&ask("POST", URL).body(content_type, body));
+    assert_eq!(with("multipart/form-data; boundary=\"B-B\"", multipart("B-B", "1")), Some(0));
+    assert_eq!(with("multipart/form-data; boundary=BBB", multipart("BBB", "2")), None);
+    assert_eq!(with("multipart/form-data; boundary=BBB", multipart("AAA", "2")), None);
+    assert_eq!(with("multipart/mixed; boundary=BBB", multipart("BBB", "1")), None);
+    assert_eq!(with("text/plain", multipart("AAA", "1")), Some(0), "equal bytes are equal");
+}
+
+#[test]
+fn required_headers_are_there_on_both_sides_or_neither() {
+    let options = Options { match_headers: strings(&["x-tenant"]), ..Options::default() };
+    let shelf = shelf(Own, [get(URL).with("X-Tenant", "Acme"), get("https://a.test/y")], options);
+    assert_eq!(shelf.entry(&ask("GET", URL).with("x-tenant", "aCME")), Some(0));
+    assert_eq!(shelf.entry(&ask("GET", URL).with("x-tenant", "other")), None);
+    assert_eq!(shelf.entry(&ask("GET", URL)), None);
+    assert_eq!(shelf.entry(&ask("GET", URL).with("x-tenant", "acme").with("x-tenant", "acme")), None);
+    assert_eq!(shelf.entry(&ask("GET", "https://a.test/y")), Some(1));
+    assert_eq!(shelf.entry(&ask("GET", "https://a.test/y").with("x-tenant", "acme")), None);
+}
+
+#[test]
+fn a_payload_that_was_cut_matches_what_begins_so() {
+    let mut cut = asked("POST", URL).sent("text/plain", "0123");
+    cut.0["request"]["postData"]["_truncated"] = json!({"reason": "max-body", "kept": 4, "total": 10});
+    let shelf = shelf(Own, [cut], Options::default());
+    assert_eq!(shelf.entry(&ask("POST", URL).body("text/plain", "0123456789")), Some(0));
+    assert_eq!(shelf.entry(&ask("POST", URL).body("text/plain", "0123456")), None);
+    assert_eq!(shelf.entry(&ask("POST", URL).body("text/plain", "9123456789")), None);
+}
+
+#[test]
+fn a_key_with_many_payloads_finds_the_one() {
+    let entries = (0..60).map(|n| post(URL, &format!(r#"{{"n":{n}}}"#)));
+    let shelf = shelf(Own, entries, under(MatchBody::Json));
+    for n in [0, 31, 59] {
+        assert_eq!(shelf.entry(&ask("POST", URL).json(&format!(r#"{{ "n": {n} }}"#))), Some(n));
+    }
+    assert_eq!(shelf.entry(&ask("POST", URL).json(r#"{"n":60}"#)), None);
+    assert_eq!(shelf.entry(&ask("POST", URL)), None);
+}
+
+#[test]
+fn the_payload_is_waited_for_where_it_tells_entries_apart() {
+    let foreign = shelf(
+        Foreign,
+        [get(URL), post("https://a.test/p", "1"), asked("POST", "https://a.test/r").to(307, "/p")],
+        Options::default(),
+    );
+    let needs = |method, url| foreign.matcher.needs_body(method, &NormalUrl::parse(url).unwrap());
+    assert!(!needs("GET", URL));
+    assert!(needs("POST", "https://a.test/p"));
+    assert!(needs("POST", "https://a.test/r"));
+    assert!(needs("POST", "https://a.test/none"), "the explanation tells it");
+    let own = shelf(Own, [asked("POST", URL)], Options::default());
+    assert!(own.matcher.needs_body("POST", &NormalUrl::parse(URL).unwrap()));
+}
+
+#[test]
+fn one_bad_entry_harms_no_other() {
+    let mut bad = asked("POST", URL);
+    bad.0["request"]["postData"] = json!({"mimeType": "text/plain", "_file": "gone.txt"});
+    let shelf = shelf(Own, [bad, post(URL, "1")], Options::default());
+    assert_eq!(shelf.entry(&ask("POST", URL).json("1")), Some(1));
+    let miss = shelf.miss(&ask("POST", URL).json("2"));
+    assert!(matches!(miss.kind, MissKind::Unreadable(EntryRef { fixture: 0, entry: 0 }, _)), "{:?}", miss.kind);
+}
