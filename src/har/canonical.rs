@@ -1,6 +1,8 @@
 //! The canonical form of an entry: members in a fixed order, header names in lower case and together, numbers that are
 //! stable, what can be derived derived.
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Number, Value, json};
 
 use super::model::{Body, Entry, Request, Response, Stored, Timings, Truncated};
@@ -100,31 +102,40 @@ pub(super) fn arrange(entry: &mut Object) {
 }
 
 fn reorder(object: &mut Object, order: &[&str]) {
-    let known = order.iter().filter_map(|name| object.shift_remove_entry(*name)).collect::<Vec<_>>();
-    let rest = std::mem::take(object);
-    object.extend(known);
-    object.extend(rest);
+    let rank = |name: &String| order.iter().position(|known| *known == name).unwrap_or(order.len());
+    if object.keys().is_sorted_by_key(rank) {
+        return;
+    }
+    let mut members: Vec<_> = std::mem::take(object).into_iter().collect();
+    members.sort_by_key(|(name, _)| rank(name));
+    object.extend(members);
 }
 
 /// Header names in lower case in order of first appearance, every value of a repeated name behind its first.
 fn group(list: &mut Vec<Value>) {
-    let mut groups: indexmap::IndexMap<String, Vec<Value>> = indexmap::IndexMap::new();
-    for mut item in std::mem::take(list) {
-        let name = item.get("name").and_then(Value::as_str).unwrap_or_default().to_ascii_lowercase();
-        if let Value::Object(field) = &mut item {
-            reorder(field, HEADER);
-            if let Some(spelt) = field.get_mut("name") {
-                *spelt = name.clone().into();
-            }
+    for item in &mut *list {
+        let Value::Object(field) = item else { continue };
+        reorder(field, HEADER);
+        if let Some(Value::String(name)) = field.get_mut("name") {
+            name.make_ascii_lowercase();
         }
-        groups.entry(name).or_default().push(item);
     }
-    list.extend(groups.into_values().flatten());
+    let mut firsts: HashMap<&str, usize> = HashMap::new();
+    let names = list.iter().map(|item| item.get("name").and_then(Value::as_str).unwrap_or_default());
+    let places: Vec<_> = names.enumerate().map(|(at, name)| *firsts.entry(name).or_insert(at)).collect();
+    if !places.is_sorted() {
+        let mut placed: Vec<_> = places.into_iter().zip(std::mem::take(list)).collect();
+        placed.sort_by_key(|(place, _)| *place);
+        list.extend(placed.into_iter().map(|(_, item)| item));
+    }
 }
 
-/// Pretty-printed with two spaces a level.
-pub(super) fn print(value: &Value) -> String {
-    format!("{value:#}")
+/// Pretty-printed with two spaces a level, `depth` spaces before every line but the first.
+pub(super) fn print(value: &Value, depth: usize) -> String {
+    let text = serde_json::to_string_pretty(value).unwrap_or_default();
+    let margin = format!("\n{:depth$}", "");
+    // Strings hold no line breaks: they are escaped.
+    text.replace('\n', &margin)
 }
 
 /// `request.queryString`: names and values of the URL's query, decoded.

@@ -267,7 +267,7 @@ struct Cache {
     bytes: usize,
 }
 
-const CACHE_BYTES: usize = 8 << 20;
+const CACHE_BYTES: usize = 4 << 20;
 
 impl Cache {
     fn get(&self, entry: usize) -> Option<Arc<Entry>> {

@@ -126,7 +126,8 @@ impl Index {
             record.method = self.method_id(scanned.method.as_deref().unwrap_or("GET"));
             record.url = self.urls.push(scanned.url.as_deref().unwrap_or_default());
             record.status = scanned.status.unwrap_or_default();
-            let flags = [(scanned.http2, HTTP2), (scanned.post_data, POST_DATA), (scanned.websocket, WEBSOCKET)];
+            let websocket = scanned.websocket || scanned.status == Some(101) || is_websocket(scanned.url.as_deref());
+            let flags = [(scanned.http2, HTTP2), (scanned.post_data, POST_DATA), (websocket, WEBSOCKET)];
             record.flags = flags.iter().filter(|(set, _)| *set).fold(USABLE, |flags, (_, flag)| flags | flag);
             self.usable += 1;
         }
@@ -220,7 +221,7 @@ impl<'de> serde::Deserialize<'de> for Scanned {
     }
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
     Entry,
     Request,
@@ -254,21 +255,18 @@ impl<'de> Visitor<'de> for Part<'_> {
             Place::Request => scanned.request = true,
             Place::Response => {}
         }
-        while let Some(name) = map.next_key::<std::borrow::Cow<'de, str>>()? {
-            match (place, &*name) {
+        while let Some(Name(name)) = map.next_key()? {
+            scanned.response |= place == Place::Response;
+            match (place, name) {
                 (Place::Entry, "request") => map.next_value_seed(Part { scanned, place: Place::Request })?,
                 (Place::Entry, "response") => map.next_value_seed(Part { scanned, place: Place::Response })?,
-                (Place::Entry, "_webSocketMessages") => {
-                    scanned.websocket |= map.next_value::<&RawValue>()?.get() != "null";
-                }
+                (Place::Entry, "_webSocketMessages") => scanned.websocket |= is_there(map.next_value()?),
                 (Place::Entry, "_resourceType") => {
                     scanned.websocket |= text(map.next_value()?).as_deref() == Some("websocket");
                 }
                 (Place::Request, "method") => scanned.method = text(map.next_value()?).filter(|m| !m.is_empty()),
                 (Place::Request, "url") => scanned.url = text(map.next_value()?).filter(|url| !url.is_empty()),
-                (Place::Request, "postData") => {
-                    scanned.post_data = map.next_value::<&RawValue>()?.get() != "null";
-                }
+                (Place::Request, "postData") => scanned.post_data = is_there(map.next_value()?),
                 (Place::Response, "status") => scanned.status = number(map.next_value()?),
                 (Place::Response, "httpVersion") => {
                     let version = text(map.next_value()?).unwrap_or_default().to_ascii_lowercase();
@@ -278,7 +276,6 @@ impl<'de> Visitor<'de> for Part<'_> {
                     map.next_value::<IgnoredAny>()?;
                 }
             }
-            scanned.response |= matches!(place, Place::Response);
         }
         Ok(())
     }
@@ -308,8 +305,52 @@ impl<'de> Visitor<'de> for Part<'_> {
     }
 }
 
+/// The name of a member of interest; any other is empty. Nothing is allocated for it.
+struct Name(&'static str);
+
+const NAMES: [&str; 9] = [
+    "request",
+    "response",
+    "_webSocketMessages",
+    "_resourceType",
+    "method",
+    "url",
+    "postData",
+    "status",
+    "httpVersion",
+];
+
+impl<'de> serde::Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Known;
+        impl Visitor<'_> for Known {
+            type Value = Name;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of a member")
+            }
+            fn visit_str<E>(self, name: &str) -> Result<Name, E> {
+                Ok(Name(NAMES.into_iter().find(|known| *known == name).unwrap_or_default()))
+            }
+        }
+        deserializer.deserialize_str(Known)
+    }
+}
+
+fn is_there(raw: &RawValue) -> bool {
+    raw.get() != "null"
+}
+
 fn text(raw: &RawValue) -> Option<String> {
-    serde_json::from_str(&super::parse::mend_surrogates(raw.get())).ok()
+    let plain = raw.get().strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    match plain {
+        Some(plain) if !plain.contains('\\') => Some(plain.to_owned()),
+        _ => serde_json::from_str(&super::parse::mend_surrogates(raw.get())).ok(),
+    }
+}
+
+fn is_websocket(url: Option<&str>) -> bool {
+    let scheme = url.and_then(|url| url.split_once(':')).map_or("", |(scheme, _)| scheme);
+    scheme.eq_ignore_ascii_case("ws") || scheme.eq_ignore_ascii_case("wss")
 }
 
 /// An integer, however it is written: `200`, `200.0`, `"200"`.

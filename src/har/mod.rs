@@ -25,9 +25,6 @@ pub use model::{Entry, Timings};
 pub use payload::{Payload, PayloadFile};
 pub use write::{ContentMode, FixtureWriter, JsonLayout, PayloadSource, Written};
 
-#[cfg(test)]
-mod tests;
-
 use std::path::PathBuf;
 
 /// What went wrong with a fixture: always the file, and the entry and line where there is one.
@@ -74,3 +71,6 @@ pub enum Error {
         reason: String,
     },
 }
+
+#[cfg(test)]
+mod tests;

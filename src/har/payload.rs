@@ -119,13 +119,14 @@ pub(super) fn base64(text: &str) -> Option<Vec<u8>> {
         &alphabet::STANDARD,
         GeneralPurposeConfig::new()
             .with_decode_allow_trailing_bits(true)
-            .with_decode_padding_mode(DecodePaddingMode::Indifferent),
+            .with_decode_padding_mode(DecodePaddingMode::RequireNone),
     );
     let standard = |byte: u8| match byte {
         b'-' => b'+',
         b'_' => b'/',
         byte => byte,
     };
+    let text = text.trim_end_matches(|c: char| c == '=' || c.is_ascii_whitespace());
     let plain: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).map(standard).collect();
     LENIENT.decode(plain).ok()
 }

@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use tempfile::NamedTempFile;
-use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipWriter};
 
 use super::deposit::{self, Deposit, Place};
-use super::{Error, Fixture, sidecar};
+use super::{Error, Fixture, archive, sidecar};
 
 /// More new files than this are synced by syncing their file system once, where that can be done.
 const SYNC_ONE_BY_ONE: usize = 128;
@@ -74,13 +74,27 @@ pub(super) fn into_archive(har: &NamedTempFile, deposit: &Deposit, parent: &Path
 fn add<W: Write + Seek>(zip: &mut ZipWriter<W>, name: &str, file: &mut File) -> io::Result<()> {
     let len = file.metadata()?.len();
     let options = SimpleFileOptions::default()
-        .compression_method(zip::CompressionMethod::Deflated)
-        .compression_level(Some(6))
+        .compression_method(if may_be_deflated(file, len)? {
+            CompressionMethod::Deflated
+        } else {
+            CompressionMethod::Stored
+        })
         .last_modified_time(zip::DateTime::default())
         .unix_permissions(0o644)
         .large_file(len >= u64::from(u32::MAX));
     zip.start_file(name, options).map_err(io::Error::other)?;
     io::copy(file, zip).map(drop)
+}
+
+/// Whether our own reader would unpack it: a long run of one byte shrinks so far that it looks like an attack.
+fn may_be_deflated(file: &mut File, len: u64) -> io::Result<bool> {
+    if len <= archive::FREE_EXPANDED {
+        return Ok(true);
+    }
+    let mut deflated = flate2::read::DeflateEncoder::new(&*file, flate2::Compression::new(6));
+    let packed = io::copy(&mut deflated, &mut io::sink())?;
+    file.rewind()?;
+    Ok(archive::may_expand(packed, len + len / 4).is_ok())
 }
 
 /// Puts a finished file in its place; one that is there with the same bytes stays as it is.

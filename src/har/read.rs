@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use serde::de::IgnoredAny;
+use serde_json::Value;
 
 use super::index::{Index, Scanned};
 use super::open::Opened;
@@ -95,7 +96,7 @@ impl Contents {
             }
         })?;
         if !self.has_entries {
-            return Err(window.syntax(no_entries(self.has_log, &self.beside)));
+            return Err(window.syntax(self.no_entries(window)));
         }
         match window.peek()? {
             None => {}
@@ -108,6 +109,22 @@ impl Contents {
             self.warnings.add(None, None, "the HAR has no entries");
         }
         Ok(())
+    }
+
+    /// Says what stands there instead, and where a log hides, if one does.
+    fn no_entries(&self, window: &Window<'_>) -> String {
+        if self.has_log {
+            return "`log` has no `entries` list: this is not a HAR".to_owned();
+        }
+        let hides = |(name, span): &(String, Span)| Some(format!("{name}.{}", path_of_log(&window.again(*span)?, 0)?));
+        if let Some(path) = self.beside.iter().find_map(hides) {
+            return format!("there is no `log` object at the top, but one at `{path}`: save that object as the HAR");
+        }
+        let names: Vec<_> = self.beside.iter().take(3).map(|(name, _)| format!("`{name}`")).collect();
+        match &names[..] {
+            [] => "the object is empty: not a HAR".to_owned(),
+            names => format!("there is no `log` object, only {}: this is not a HAR", names.join(", ")),
+        }
     }
 
     fn log_member(&mut self, window: &mut Window<'_>, name: &str) -> Result<(), Stop> {
@@ -127,7 +144,13 @@ impl Contents {
             return Ok(());
         }
         loop {
-            let (scanned, span) = window.value::<Scanned>()?;
+            let (scanned, span) = match window.value::<Scanned>() {
+                Ok(found) => found,
+                // JSON that can be passed over is one bad entry; what can't be is the end of the pass.
+                Err(stop) => {
+                    window.value::<IgnoredAny>().map(|(_, span)| (Scanned::default(), span)).map_err(|_| stop)?
+                }
+            };
             self.entry(&scanned, span);
             match window.peek()? {
                 Some(b',') => window.take(),
@@ -143,7 +166,7 @@ impl Contents {
     fn entry(&mut self, scanned: &Scanned, span: Span) {
         let entry = self.index.len();
         let unusable = if !scanned.is_object {
-            Some("it is not an object; left out")
+            Some("it is not an object that can be read; left out")
         } else if !scanned.request {
             Some("it has no `request` object; left out")
         } else if scanned.url.is_none() {
@@ -186,13 +209,11 @@ fn members<'a>(
     }
 }
 
-fn no_entries(has_log: bool, beside: &[(String, Span)]) -> String {
-    if has_log {
-        return "`log` has no `entries` list: this is not a HAR".to_owned();
+/// The members that lead to the object which holds a `log` with `entries`.
+fn path_of_log(value: &Value, depth: usize) -> Option<String> {
+    let object = value.as_object().filter(|_| depth < 4)?;
+    if object.get("log").is_some_and(|log| log.get("entries").is_some_and(Value::is_array)) {
+        return Some("log".to_owned());
     }
-    let names: Vec<_> = beside.iter().take(3).map(|(name, _)| format!("`{name}`")).collect();
-    match &names[..] {
-        [] => "the object is empty: not a HAR".to_owned(),
-        names => format!("there is no `log` object, only {}: this is not a HAR", names.join(", ")),
-    }
+    object.iter().find_map(|(name, inner)| Some(format!("{name}.{}", path_of_log(inner, depth + 1)?)))
 }

@@ -147,6 +147,12 @@ impl<'a> Window<'a> {
         }
     }
 
+    /// A value that was passed over, unless it is very large.
+    pub(super) fn again(&self, span: Span) -> Option<serde_json::Value> {
+        let json = (span.len <= 16 << 20).then(|| self.store.range(span.offset, span.len))?;
+        serde_json::from_slice(&json.ok()?).ok()
+    }
+
     fn at_error(&self, error: &serde_json::Error) -> Stop {
         let (line, column) = match error.line() {
             0 | 1 => (self.line, self.column() + error.column().saturating_sub(1)),
@@ -163,10 +169,10 @@ impl<'a> Window<'a> {
 
     fn advance(&mut self, n: usize) {
         let passed = &self.buf[self.at..self.at + n];
-        let breaks = passed.iter().filter(|&&byte| byte == b'\n').count();
+        let breaks = memchr::memchr_iter(b'\n', passed).count();
         if breaks > 0 {
             self.line += breaks;
-            let last = passed.iter().rposition(|&byte| byte == b'\n').unwrap_or_default();
+            let last = memchr::memrchr(b'\n', passed).unwrap_or_default();
             self.line_start = self.base + (self.at + last) as u64 + 1;
         }
         self.at += n;

@@ -157,7 +157,7 @@ impl FixtureWriter {
     /// # Errors
     /// When writing fails.
     pub fn entry(&mut self, entry: &Entry) -> Result<(), Error> {
-        let text = indented(&canonical::print(&canonical::entry(entry)), 6);
+        let text = canonical::print(&canonical::entry(entry), 6);
         self.put(&text)
     }
 
@@ -183,7 +183,7 @@ impl FixtureWriter {
         let mut value = parse::object_of(&json).map_err(|reason| fixture.bad_entry(entry, reason))?;
         self.adopt_payloads(&mut value, fixture, entry)?;
         canonical::arrange(&mut value);
-        self.put(&indented(&canonical::print(&Value::Object(value)), 6))
+        self.put(&canonical::print(&Value::Object(value), 6))
     }
 
     /// Puts payloads, then the HAR, in place: synced, renamed atomically; payload files that the old fixture referenced
@@ -249,7 +249,7 @@ impl FixtureWriter {
     fn head(&self) -> String {
         let mut head = "{\n  \"log\": {\n".to_owned();
         for (name, value) in &self.log {
-            head += &format!("    {}: {},\n", Value::from(&**name), indented(&canonical::print(value), 4));
+            head += &format!("    {}: {},\n", Value::from(&**name), canonical::print(value, 4));
         }
         head + "    \"entries\": ["
     }
@@ -258,7 +258,7 @@ impl FixtureWriter {
     fn end(&self) -> String {
         let mut end = if self.entries == 0 { "]\n  }" } else { "\n    ]\n  }" }.to_owned();
         for (name, value) in &self.beside {
-            end += &format!(",\n  {}: {}", Value::from(&**name), indented(&canonical::print(value), 2));
+            end += &format!(",\n  {}: {}", Value::from(&**name), canonical::print(value, 2));
         }
         end + "\n}\n"
     }
@@ -273,11 +273,6 @@ fn log_members(scope: &[String]) -> Object {
     log.insert("creator".to_owned(), json!({ "name": "harproxy", "version": env!("CARGO_PKG_VERSION") }));
     log.insert("_harproxy".to_owned(), json!({ "format": FORMAT, "scope": scope }));
     log
-}
-
-/// Puts `depth` spaces behind every line break; strings have none.
-fn indented(text: &str, depth: usize) -> String {
-    text.replace('\n', &format!("\n{:depth$}", ""))
 }
 
 /// Whether a path is that of an archive.

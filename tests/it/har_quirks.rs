@@ -1,0 +1,308 @@
+//! What real tools write otherwise than HAR 1.2 says, and what harproxy reads.
+
+use std::fs;
+
+use harproxy::har::{Entry, Fixture, Payload};
+use harproxy::http::Headers;
+use serde_json::{Value, json};
+
+/// An entry of another tool, with its payloads.
+struct Read {
+    entry: Entry,
+    content: Payload,
+    post_data: Option<Payload>,
+    notes: Vec<String>,
+}
+
+/// Reads an entry whose request and response have these members beside those that every one has.
+#[track_caller]
+fn read_by(creator: &str, own: bool, request: Value, response: Value) -> Read {
+    let with = |mut object: Value, members: Value| {
+        object.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+        object
+    };
+    let entry = json!({
+        "request": with(json!({ "method": "POST", "url": "http://a.test/" }), request),
+        "response": with(json!({ "status": 200, "statusText": "OK", "httpVersion": "HTTP/1.1" }), response),
+    });
+    let mut log = json!({ "creator": { "name": creator }, "entries": [entry] });
+    if own {
+        log["_harproxy"] = json!({ "format": 1, "scope": ["**"] });
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.har");
+    fs::write(&path, json!({ "log": log }).to_string()).unwrap();
+    let fixture = Fixture::open(&path).unwrap();
+    let entry = Entry::clone(&fixture.entry(0).unwrap());
+    let payload = |body| fixture.payload(0, body).unwrap();
+    Read {
+        content: payload(&entry.response.content),
+        post_data: entry.request.post_data.as_ref().map(payload),
+        notes: fixture.examine(0).unwrap().into_iter().map(|warning| warning.text).collect(),
+        entry,
+    }
+}
+
+#[track_caller]
+fn response(members: Value) -> Read {
+    read_by("some tool", false, json!({}), members)
+}
+
+#[track_caller]
+fn request(members: Value) -> Read {
+    read_by("some tool", false, members, json!({}))
+}
+
+fn bytes(payload: &Payload) -> Vec<u8> {
+    assert!(matches!(payload, Payload::Bytes(_)), "{payload:?}");
+    payload.bytes().unwrap().to_vec()
+}
+
+fn fields(headers: &Headers) -> Vec<(String, Vec<u8>)> {
+    headers.iter().map(|field| (field.name.clone(), field.value.to_vec())).collect()
+}
+
+fn field(name: &str, value: &[u8]) -> (String, Vec<u8>) {
+    (name.to_owned(), value.to_vec())
+}
+
+#[test]
+fn headers_as_they_went_over_the_wire() {
+    let read = response(json!({
+        "status": 200,
+        "httpVersion": "h2",
+        "headers": [
+            { "name": ":status", "value": "200" },
+            { "name": "status", "value": "200 OK" },
+            { "name": "Set-Cookie", "value": "a=1; expires=Thu, 01 Jan 1970 00:00:00 GMT\nb=2\r\n" },
+            { "name": "vary", "value": ["accept", "origin"], "comment": "as Polly.JS writes it" },
+            { "name": "x-null", "value": null },
+            { "name": "x-none" },
+            { "name": "x-number", "value": 5 },
+            { "name": "x-latin", "value": "café\u{0}" },
+            { "name": "x-above", "value": "é漢" },
+            { "name": "", "value": "nameless" },
+            "not an object",
+        ],
+    }));
+    assert_eq!(
+        fields(&read.entry.response.headers),
+        [
+            field("Set-Cookie", b"a=1; expires=Thu, 01 Jan 1970 00:00:00 GMT"),
+            field("Set-Cookie", b"b=2"),
+            field("Set-Cookie", b""),
+            field("vary", b"accept"),
+            field("vary", b"origin"),
+            field("x-null", b""),
+            field("x-none", b""),
+            field("x-number", b"5"),
+            field("x-latin", b"caf\xe9\0"),
+            field("x-above", "é漢".as_bytes()),
+        ]
+    );
+}
+
+#[test]
+fn a_status_field_of_our_own_recording_stays() {
+    let headers = json!({ "headers": [{ "name": "status", "value": "200 OK" }] });
+    assert_eq!(read_by("harproxy", true, json!({}), headers).entry.response.headers.len(), 1);
+    let other = json!({ "headers": [{ "name": "status", "value": "degraded" }] });
+    assert_eq!(response(other).entry.response.headers.len(), 1);
+}
+
+#[test]
+fn everything_may_be_missing() {
+    let read = response(json!({ "statusText": null, "redirectURL": null, "cookies": { "a": 1 }, "content": null }));
+    assert_eq!(read.entry.response.status_text, "OK");
+    assert_eq!((read.entry.time, read.entry.started.as_str()), (0.0, ""));
+    assert_eq!((read.entry.request.body_size, read.entry.response.headers_size), (-1, -1));
+    assert!(matches!(read.content, Payload::Empty));
+    let h2 = response(json!({ "statusText": "", "httpVersion": "HTTP/2" }));
+    assert_eq!(h2.entry.response.status_text, "", "HTTP/2 has no reason phrase");
+}
+
+#[test]
+fn a_content_type_where_no_header_was_kept() {
+    let read = response(json!({ "headers": [], "content": { "mimeType": "text/css", "text": "a" } }));
+    assert_eq!(fields(&read.entry.response.headers), [field("content-type", b"text/css")]);
+    for content in [json!({ "mimeType": "x-unknown" }), json!({ "mimeType": "" })] {
+        assert!(response(json!({ "headers": [], "content": content })).entry.response.headers.is_empty());
+    }
+}
+
+#[test]
+fn bodies_that_were_not_kept_are_never_empty_ones() {
+    for content in [json!({ "size": 5 }), json!({ "size": 5, "text": "" }), json!({ "size": 5, "text": null })] {
+        let read = response(json!({ "content": content }));
+        assert!(matches!(read.content, Payload::NotRecorded), "{content}");
+    }
+    for content in [json!({}), json!({ "size": 0, "text": "" }), json!({ "size": -1 }), json!({ "size": null })] {
+        let read = response(json!({ "content": content }));
+        assert!(matches!(read.content, Payload::Empty), "{content}");
+    }
+    for status in [204, 304, 101] {
+        let read = response(json!({ "status": status, "content": { "size": 5 } }));
+        assert!(matches!(read.content, Payload::Empty), "{status}");
+    }
+    let head = read_by("t", false, json!({ "method": "HEAD" }), json!({ "content": { "size": 5 } }));
+    assert!(matches!(head.content, Payload::Empty));
+    let cached = response(json!({ "status": 304, "content": { "size": 1, "text": "x" } }));
+    assert_eq!(bytes(&cached.content), b"x", "the cached body that a browser kept");
+}
+
+#[test]
+fn base64_as_tools_write_it() {
+    let with = |text: &str, mime: &str, flag: bool| {
+        let mut content = json!({ "size": 6, "mimeType": mime, "text": text });
+        if flag {
+            content["encoding"] = "BASE64".into();
+        }
+        response(json!({ "content": content }))
+    };
+    for text in ["/+8A", "_-8A", " /+\n8A\r\n", "_-8A=="] {
+        assert_eq!(bytes(&with(text, "image/png", true).content), b"\xff\xef\0", "{text}");
+    }
+    let png = with("iVBORw0KGgo=", "image/png", false);
+    assert_eq!(bytes(&png.content), b"\x89PNG\r\n\x1a\n");
+    assert_eq!(png.notes.len(), 1);
+    assert_eq!(bytes(&with("iVBORw0KGgo=", "text/plain", false).content), b"iVBORw0KGgo=");
+    assert_eq!(bytes(&with("abcd", "image/png", false).content), b"abcd");
+}
+
+#[test]
+fn text_goes_back_to_the_bytes_of_its_charset() {
+    let with = |charset: &str, text: &str| {
+        let content_type = format!("text/html; charset={charset}");
+        response(json!({
+            "headers": [{ "name": "Content-Type", "value": content_type }],
+            "content": { "size": 4, "mimeType": "text/html; charset=utf-8", "text": text },
+        }))
+    };
+    for (charset, text, expected) in [
+        ("ISO-8859-1", "café", &b"caf\xe9"[..]),
+        ("windows-1252", "5 €", b"5 \x80"),
+        ("shift_jis", "テ", b"\x83\x65"),
+        ("utf-16le", "aé", b"a\0\xe9\0"),
+        ("utf-16be", "aé", b"\0a\0\xe9"),
+        ("utf-8", "é", "é".as_bytes()),
+        ("latin1", "plain", b"plain"),
+        ("nonsense", "é", "é".as_bytes()),
+        ("latin1", "漢", "漢".as_bytes()),
+    ] {
+        let read = with(charset, text);
+        assert_eq!(bytes(&read.content), expected, "{charset}");
+        assert_eq!(read.notes.len(), usize::from(text == "漢"), "{charset}");
+    }
+    let lossy = with("latin1", "a\u{fffd}");
+    assert_eq!(lossy.notes, ["the response body holds U+FFFD: bytes of it were lost when it was recorded"]);
+    let own = json!({
+        "headers": [{ "name": "content-type", "value": "text/html; charset=latin1" }],
+        "content": { "size": 2, "mimeType": "text/html; charset=latin1", "text": "é" },
+    });
+    assert_eq!(bytes(&read_by("harproxy", true, json!({}), own).content), "é".as_bytes(), "ours is the bytes");
+}
+
+const GZIP_HI: &[u8] = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\xcb\xc8\x04\x00\xac\x2a\x93\xd8\x02\x00\x00\x00";
+
+fn coded(content: Value) -> Value {
+    json!({ "headers": [{ "name": "content-encoding", "value": "gzip" }], "content": content })
+}
+
+#[test]
+fn bodies_whose_coding_is_off_already_or_still_on() {
+    let off = response(coded(json!({ "size": 2, "mimeType": "text/plain", "text": "hi" })));
+    assert_eq!(bytes(&off.content), b"hi");
+    let base64 = "H4sIAAAAAAAAA8vIBACsKpPYAgAAAA==";
+    let on = response(coded(json!({ "size": 2, "mimeType": "text/plain", "text": base64, "encoding": "base64" })));
+    assert_eq!((bytes(&on.content), on.entry.response.content.encoded), (b"hi".to_vec(), false));
+    let corrupt = "H4sIAAAAAAAAA8vIBACsKpPYAgAAAB==".replace("8vI", "8vX");
+    let kept = response(coded(json!({ "size": 2, "mimeType": "text/plain", "text": corrupt, "encoding": "base64" })));
+    assert!(kept.entry.response.content.encoded && bytes(&kept.content).starts_with(b"\x1f\x8b"));
+    let file =
+        response(coded(json!({ "size": 2, "mimeType": "application/gzip", "text": base64, "encoding": "base64" })));
+    assert_eq!(bytes(&file.content), GZIP_HI, "a file that is gzip itself");
+}
+
+#[test]
+fn polly_keeps_lists_of_chunks() {
+    let hex: String = GZIP_HI.iter().map(|byte| format!("{byte:02x}")).collect();
+    let (first, second) = hex.split_at(20);
+    let polly = |content| read_by("Polly.JS", false, json!({}), coded(content));
+    let chunks = polly(json!({ "size": 22, "mimeType": "text/plain", "text": json!([first, second]).to_string() }));
+    assert_eq!(bytes(&chunks.content), b"hi");
+    let base64 = json!(["H4sIAAAAAAAAA8vIBACsKpPYAgAAAA=="]).to_string();
+    let chunks = polly(json!({ "size": 22, "mimeType": "text/plain", "text": base64, "encoding": "base64" }));
+    assert_eq!(bytes(&chunks.content), b"hi");
+    let list = response(coded(json!({ "size": 22, "mimeType": "application/json", "text": "[\"1f8b\"]" })));
+    assert_eq!(bytes(&list.content), b"[\"1f8b\"]", "a list is a list when another tool wrote it");
+}
+
+#[test]
+fn bodies_cut_by_the_tool() {
+    let with = |mime: &str| response(json!({ "content": { "size": 1000, "mimeType": mime, "text": "[1,2" } }));
+    let json = with("application/json");
+    assert!(matches!(json.content, Payload::NotRecorded));
+    assert_eq!(json.notes, ["the response body was cut at 4 of 1000 bytes and is no JSON any more; taken as not kept"]);
+    let text = with("text/plain");
+    assert_eq!(bytes(&text.content), b"[1,2");
+    assert_eq!(text.notes, ["the response body was probably cut at 4 of 1000 bytes"]);
+}
+
+#[test]
+fn request_payloads() {
+    let post = |data: Value| request(json!({ "postData": data, "bodySize": 0 }));
+    for none in [json!(null), json!({}), json!({ "mimeType": "", "text": "" }), json!({ "params": [] })] {
+        assert!(post(none.clone()).post_data.is_none(), "{none}");
+    }
+    let text = post(json!({ "text": "a=1", "params": [{ "name": "b", "value": "2" }] }));
+    assert_eq!(bytes(&text.post_data.unwrap()), b"a=1", "text wins");
+    let form =
+        post(json!({ "mimeType": "application/x-www-form-urlencoded", "params": [{ "name": "b", "value": "2 3" }] }));
+    assert_eq!(bytes(&form.post_data.unwrap()), b"b=2+3");
+    let coded = post(json!({ "mimeType": "x/y", "text": "/+8A", "encoding": "base64" }));
+    assert_eq!(bytes(&coded.post_data.unwrap()), b"\xff\xef\0");
+    let typed = request(json!({
+        "headers": [{ "name": "content-type", "value": "text/plain; charset=latin1" }],
+        "postData": { "text": "é" },
+    }));
+    assert_eq!(typed.entry.request.post_data.unwrap().mime_type, "text/plain; charset=latin1");
+    assert_eq!(bytes(&typed.post_data.unwrap()), b"\xe9");
+    let files = post(json!({ "mimeType": "multipart/form-data", "params": [{ "name": "f", "fileName": "a.png" }] }));
+    assert!(matches!(files.post_data.unwrap(), Payload::NotRecorded));
+    let dropped = request(json!({ "postData": { "mimeType": "a/b", "text": "" }, "bodySize": 7 }));
+    assert!(matches!(dropped.post_data.unwrap(), Payload::NotRecorded));
+}
+
+#[test]
+fn numbers_and_texts_of_other_types() {
+    let read = response(json!({ "status": "404", "bodySize": null, "headersSize": 1.5e2, "httpVersion": 1.1 }));
+    assert_eq!(read.entry.response.status, 404);
+    assert_eq!((read.entry.response.body_size, read.entry.response.headers_size), (-1, 150));
+    assert_eq!(read.entry.response.http_version, "1.1");
+}
+
+#[test]
+fn websockets_and_http2_are_known_from_the_index() {
+    let entry = |url: &str, extra: Value| {
+        let mut entry = json!({ "request": { "method": "GET", "url": url }, "response": { "status": 200 } });
+        entry.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        entry
+    };
+    let entries = json!([
+        entry("http://a.test/", json!({})),
+        entry("wss://a.test/", json!({})),
+        entry("http://a.test/", json!({ "_webSocketMessages": [] })),
+        entry("http://a.test/", json!({ "_resourceType": "websocket" })),
+        entry("http://a.test/", json!({ "response": { "status": 101 } })),
+        entry("http://a.test/", json!({ "response": { "status": 200, "httpVersion": "HTTP/2.0" } })),
+        entry("http://a.test/", json!({ "response": { "status": 200, "httpVersion": "h2" } })),
+    ]);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.har");
+    fs::write(&path, json!({ "log": { "entries": entries } }).to_string()).unwrap();
+    let fixture = Fixture::open(&path).unwrap();
+    let websockets: Vec<_> = fixture.heads().iter().filter(|head| head.websocket).map(|head| head.entry).collect();
+    assert_eq!(websockets, [1, 2, 3, 4]);
+    let http2: Vec<_> = fixture.heads().iter().filter(|head| head.http2).map(|head| head.entry).collect();
+    assert_eq!(http2, [5, 6]);
+}
