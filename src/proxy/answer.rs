@@ -89,7 +89,7 @@ impl<H: Handler> Seat<H> {
             Err(Refused::Trouble(trouble)) => trouble.response(),
             Err(Refused::Close(close)) => return Err(close),
         };
-        let mut response = respond::tidy(response, &method, version);
+        let mut response = respond::tidy(response, &method, version).await;
         if method == Method::CONNECT {
             respond::end_refused_connect(&mut response);
         }

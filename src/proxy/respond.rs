@@ -12,6 +12,7 @@ use ::http::header::{
 use ::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version};
 use bytes::Bytes;
 use http_body::Body as _;
+use http_body_util::BodyExt as _;
 
 use super::body::Body;
 use crate::http::problem::Problem;
@@ -126,7 +127,7 @@ const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
 /// Makes a handler's answer fit to be sent: hop-by-hop fields go and lengths agree with the body, so that hyper frames it
 /// anew for whatever version the client speaks.
-pub(super) fn tidy(mut response: Response<Body>, method: &Method, client: Version) -> Response<Body> {
+pub(super) async fn tidy(mut response: Response<Body>, method: &Method, client: Version) -> Response<Body> {
     // hyper writes the client's version whatever stands here, and panics at some.
     *response.version_mut() = Version::HTTP_11;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -134,7 +135,7 @@ pub(super) fn tidy(mut response: Response<Body>, method: &Method, client: Versio
     }
     remove_hop_by_hop(response.headers_mut());
     if has_no_body(&response, method) {
-        return without_body(response, method, client);
+        return without_body(response, method, client).await;
     }
     if let Some(length) = response.body().size_hint().exact()
         && response.headers().get(CONTENT_LENGTH).is_some_and(|declared| *declared != HeaderValue::from(length))
@@ -177,7 +178,7 @@ fn has_no_body(response: &Response<Body>, method: &Method) -> bool {
 }
 
 /// An answer that by its status or method has no body may still say how long it would be (RFC 9110 section 8.6), but for 204.
-fn without_body(mut response: Response<Body>, method: &Method, client: Version) -> Response<Body> {
+async fn without_body(mut response: Response<Body>, method: &Method, client: Version) -> Response<Body> {
     if response.status() == StatusCode::NO_CONTENT {
         response.headers_mut().remove(CONTENT_LENGTH);
     } else if method == Method::HEAD
@@ -186,9 +187,9 @@ fn without_body(mut response: Response<Body>, method: &Method, client: Version) 
     {
         response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
-    if !response.body().is_end_stream() {
-        *response.body_mut() = Body::Empty;
-    }
+    // To its end, and not dropped: whoever watches it must see that nothing is missing.
+    let mut body = std::mem::take(response.body_mut());
+    while let Some(Ok(_)) = body.frame().await {}
     // Of an empty body hyper's HTTP/1 takes every length but HEAD's for a mistake and leaves it out.
     if response.status() == StatusCode::NOT_MODIFIED
         && method != Method::HEAD
@@ -221,6 +222,8 @@ impl http_body::Body for Unsent {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
 
     fn tidied(method: &Method, status: u16, headers: &[(&str, &str)], body: Body) -> Response<Body> {
@@ -228,7 +231,7 @@ mod tests {
         for (name, value) in headers {
             response = response.header(*name, *value);
         }
-        tidy(response.body(body).unwrap(), method, Version::HTTP_11)
+        tidy(response.body(body).unwrap(), method, Version::HTTP_11).now_or_never().unwrap()
     }
 
     fn names(response: &Response<Body>) -> Vec<&str> {
