@@ -2,12 +2,11 @@
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
 
 use super::answer::Role;
@@ -193,30 +192,31 @@ async fn listen(addr: SocketAddr) -> Result<(TcpListener, SocketAddr), BindError
 /// are none left, new clients wait until others have gone.
 async fn accept<H: Handler>(engine: Arc<Engine<H>>, listener: TcpListener, role: Role) {
     let drain = engine.stop.drain.child_token();
+    let mut failing = false;
     while let Some(accepted) = drain.run_until_cancelled(listener.accept()).await {
         let (tcp, peer) = match accepted {
             Ok(accepted) => accepted,
             // The client's own doing.
             Err(error) if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset) => continue,
             Err(error) => {
-                tracing::warn!("accepting a connection: {error}");
+                if !failing {
+                    tracing::warn!("accepting a connection: {error}; clients wait until it can be done again");
+                }
+                failing = true;
                 drain.run_until_cancelled(tokio::time::sleep(BACK_OFF)).await;
                 continue;
             }
         };
-        let visit = {
-            let (engine, role) = (engine.clone(), role.clone());
-            async move {
-                // Answers are small and whole: waiting for more to send only delays them.
-                let _ = tcp.set_nodelay(true);
-                let Ok(local) = tcp.local_addr() else { return };
-                let visit = Arc::new(Visit::new(engine, peer, local));
-                connect::converse(visit, role, Session::default(), Wire::from(tcp)).await;
-            }
-        };
-        engine.tasks.spawn(visit);
+        failing = false;
+        engine.tasks.spawn(visit(engine.clone(), role.clone(), tcp, peer));
     }
 }
 
-/// Where the file of `--ready-file` and other small files of a run go; kept here so that the plan has one type for it.
-pub type RunFolder = PathBuf;
+/// One client, from its first byte to its last. A panic in here is this client's alone.
+async fn visit<H: Handler>(engine: Arc<Engine<H>>, role: Role, tcp: TcpStream, peer: SocketAddr) {
+    // Answers are small and whole: waiting for more to send only delays them.
+    let _ = tcp.set_nodelay(true);
+    let Ok(local) = tcp.local_addr() else { return };
+    let visit = Arc::new(Visit::new(engine, peer, local));
+    connect::converse(visit, role, Session::default(), Wire::from(tcp)).await;
+}

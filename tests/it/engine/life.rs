@@ -98,6 +98,38 @@ fn a_thousand_idle_connections_do_not_keep_others_out() {
     drop(idle);
 }
 
+const FEW_FILES: &str = "HARPROXY_IT_FEW_FILES";
+
+/// Not a test of its own: what the process of the next one runs.
+#[test]
+fn survive_with_few_files() {
+    if std::env::var_os(FEW_FILES).is_none() {
+        return;
+    }
+    let stage = Stage::start();
+    let mut clients = Vec::new();
+    while let Ok(client) = TcpStream::connect(stage.addr) {
+        clients.push(client);
+    }
+    assert!(clients.len() > 10);
+    drop(clients);
+    let mut raw = stage.raw();
+    raw.send("GET http://a.test/ HTTP/1.1\r\n\r\n");
+    raw.echo();
+}
+
+#[cfg(unix)]
+#[test]
+fn without_file_descriptors_left_clients_wait() {
+    let status = std::process::Command::new("sh")
+        .args(["-c", "ulimit -n 100 && exec \"$0\" --exact engine::life::survive_with_few_files --quiet"])
+        .arg(std::env::current_exe().unwrap())
+        .env(FEW_FILES, "1")
+        .stdout(std::process::Stdio::null())
+        .status();
+    assert!(status.unwrap().success());
+}
+
 const CA_DIR: &str = "HARPROXY_IT_CA_DIR";
 
 /// Not a test of its own: what the processes of the next one run.
