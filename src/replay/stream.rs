@@ -4,13 +4,11 @@
 use std::io::{self, Read};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use ::http::HeaderMap;
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::task::{JoinHandle, spawn_blocking};
-use tokio::time::Sleep;
 
 use super::source::Source;
 use crate::proxy::Body;
@@ -18,10 +16,6 @@ use crate::proxy::body::BoxError;
 
 /// Bytes read from disk at a time; two pieces are in memory for each body, one on its way and one read ahead.
 const PIECE: usize = 256 * 1024;
-
-/// What was kept of a truncated payload is given this long to leave: an error drops what the connection still buffers,
-/// and nothing tells a body when that is flushed.
-const LINGER: Duration = Duration::from_millis(100);
 
 /// A payload on disk, read piece by piece. No thread is held while the client is slow.
 pub(super) struct Chunks {
@@ -95,12 +89,12 @@ impl HttpBody for Chunks {
     }
 }
 
-/// A payload that was cut when it was recorded: what was kept, then the connection breaks off, as live.
+/// A payload that was cut when it was recorded: what was kept, then the connection breaks off, as live. (The engine sees to
+/// it that what was kept is on its way before it does.)
 pub(super) struct BreakOff {
     kept: Body,
     /// The whole length that the recorded answer announced; without it the body has no length.
     announced: Option<u64>,
-    linger: Option<Pin<Box<Sleep>>>,
 }
 
 /// How a truncated payload ends.
@@ -110,7 +104,7 @@ struct TruncatedHere;
 
 impl BreakOff {
     pub(super) fn new(kept: Body, announced: Option<u64>) -> Self {
-        BreakOff { kept, announced, linger: None }
+        BreakOff { kept, announced }
     }
 }
 
@@ -120,17 +114,13 @@ impl HttpBody for BreakOff {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.get_mut();
-        if this.linger.is_none()
-            && let Some(frame) = ready!(Pin::new(&mut this.kept).poll_frame(cx))
-        {
-            if let (Ok(frame), Some(announced)) = (&frame, &mut this.announced) {
-                *announced = announced.saturating_sub(frame.data_ref().map_or(0, Bytes::len) as u64);
-            }
-            return Poll::Ready(Some(frame));
+        let Some(frame) = ready!(Pin::new(&mut this.kept).poll_frame(cx)) else {
+            return Poll::Ready(Some(Err(TruncatedHere.into())));
+        };
+        if let (Ok(frame), Some(announced)) = (&frame, &mut this.announced) {
+            *announced = announced.saturating_sub(frame.data_ref().map_or(0, Bytes::len) as u64);
         }
-        let linger = this.linger.get_or_insert_with(|| Box::pin(tokio::time::sleep(LINGER)));
-        ready!(linger.as_mut().poll(cx));
-        Poll::Ready(Some(Err(TruncatedHere.into())))
+        Poll::Ready(Some(frame))
     }
 
     fn size_hint(&self) -> SizeHint {

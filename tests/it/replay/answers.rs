@@ -144,6 +144,13 @@ fn a_truncated_answer_breaks_off_after_what_was_kept_and_fails_the_run() {
     assert!(got.contains("transfer-encoding: chunked\r\n"), "{got}");
     assert!(got.contains("\r\n4\r\nkept\r\n") && !got.ends_with("0\r\n\r\n"), "{got}");
 
+    let mut over_h2 = truncated("upstream-died", json!([]));
+    over_h2["request"]["url"] = json!("https://api.test/a");
+    over_h2["response"]["httpVersion"] = json!("HTTP/2");
+    let stage = Stage::of(&own(&["**"], &[over_h2]));
+    let broken = stage.client(Proto::H2).try_ask(Ask::new("GET", "https://api.test/a"));
+    assert!(broken.unwrap_err().to_string().contains("body"), "the head came, then the stream is reset");
+
     let stage = Stage::of(&own(&["**"], &[truncated("max-body", json!([]))]));
     let got = stage.h1().get("http://api.test/a");
     assert_eq!(got.text(), "kept", "a complete short body");
@@ -153,7 +160,7 @@ fn a_truncated_answer_breaks_off_after_what_was_kept_and_fails_the_run() {
 #[test]
 fn a_large_payload_file_comes_from_disk_whole() {
     let folder = tempfile::tempdir().unwrap();
-    let payload: Vec<u8> = (0..12 * 1024 * 1024_u32).map(|n| (n % 251) as u8).collect();
+    let payload: Vec<u8> = (0..9 * 1024 * 1024_u32).map(|n| (n % 251) as u8).collect();
     std::fs::create_dir(folder.path().join("api")).unwrap();
     std::fs::write(folder.path().join("api/big.bin"), &payload).unwrap();
     let attached = |coding: Option<&str>| {
