@@ -240,7 +240,7 @@ const TABLE: &[Row] = &[
     Row {
         names: &["NODE_OPTIONS"],
         when: When::Always,
-        value: |ground, name| Some(ground.appended(name, &node_options(ground.facts))),
+        value: |ground, name| Some(ground.appended(name, " ", &node_options(ground.facts))),
         purpose: "Node.js 18 and 20: a hook that takes requests through the proxy",
     },
     Row {
@@ -254,6 +254,24 @@ const TABLE: &[Row] = &[
         when: When::Inherited,
         value: java,
         purpose: "the JVM: what overrules JAVA_TOOL_OPTIONS",
+    },
+    Row {
+        names: &["PERL_LWP_ENV_PROXY"],
+        when: When::Always,
+        value: |_, _| Some("1".into()),
+        purpose: "Perl's LWP: use the proxy variables",
+    },
+    Row {
+        names: &["PHP_INI_SCAN_DIR"],
+        when: When::Always,
+        value: php_folders,
+        purpose: "PHP: the roots for curl and streams, and the proxy for streams",
+    },
+    Row {
+        names: &["WGETRC"],
+        when: When::Always,
+        value: |ground, _| Some(ground.facts.files.wgetrc.clone().into()),
+        purpose: "wget: the user's settings and the roots",
     },
     Row {
         names: &["HARPROXY_RUN_PROXY"],
@@ -303,11 +321,14 @@ impl Row {
 }
 
 impl Ground<'_> {
-    /// The user's value, and these options behind it, where they count more.
-    fn appended(&self, name: &str, options: &str) -> OsString {
+    /// The user's value, and these options behind it, where they count more; once, if `harproxy env` is evaluated twice.
+    fn appended(&self, name: &str, separator: &str, options: &str) -> OsString {
         let mut value = self.user.get(name).cloned().unwrap_or_default();
+        if value.as_encoded_bytes().ends_with(options.as_bytes()) {
+            return value;
+        }
         if !value.is_empty() {
-            value.push(" ");
+            value.push(separator);
         }
         value.push(options);
         value
@@ -326,6 +347,16 @@ fn no_proxy(ground: &Ground<'_>, _: &str) -> Option<OsString> {
 fn node_options(facts: &Facts<'_>) -> String {
     let hook = facts.files.node_hook.to_string_lossy().replace('\\', "\\\\").replace('"', "\\\"");
     format!("--require \"{hook}\"")
+}
+
+/// An empty element stands for the folder that PHP was built with.
+fn php_folders(ground: &Ground<'_>, name: &str) -> Option<OsString> {
+    let separator = if cfg!(windows) { ";" } else { ":" };
+    let own = ground.facts.files.php.to_string_lossy();
+    Some(match ground.user.get(name) {
+        Some(users) if !users.is_empty() => ground.appended(name, separator, &own),
+        _ => format!("{separator}{own}").into(),
+    })
 }
 
 fn java(ground: &Ground<'_>, name: &str) -> Option<OsString> {
@@ -347,7 +378,7 @@ fn java(ground: &Ground<'_>, name: &str) -> Option<OsString> {
         options.push("-Djdk.http.auth.tunneling.disabledSchemes=".to_owned());
     }
     let quoted: Vec<String> = options.iter().map(|option| jvm::quote_option(option)).collect();
-    Some(ground.appended(name, &quoted.join(" ")))
+    Some(ground.appended(name, " ", &quoted.join(" ")))
 }
 
 #[cfg(test)]

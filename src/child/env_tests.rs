@@ -15,6 +15,8 @@ fn files() -> RunFiles {
             trust_store: folder.join("bundle.p12"),
         },
         node_hook: folder.join("hook.cjs"),
+        php: folder.join("php"),
+        wgetrc: folder.join("wgetrc"),
     }
 }
 
@@ -83,6 +85,8 @@ fn every_variable_of_the_contract_is_set() {
         assert_eq!(run.value(&none, variable).unwrap(), format!("{FOLDER}/{variable}.pem"));
     }
     assert_eq!(run.value(&none, "NODE_USE_ENV_PROXY").unwrap(), "1");
+    assert_eq!(run.value(&none, "PERL_LWP_ENV_PROXY").unwrap(), "1");
+    assert_eq!(run.value(&none, "WGETRC").unwrap(), format!("{FOLDER}/wgetrc"));
     assert_eq!(run.value(&none, "HARPROXY_RUN_CA").unwrap(), "/data/ca.pem");
     assert_eq!(run.value(&none, "HARPROXY_RUN_MODE").unwrap(), "replay");
     assert_eq!(run.value(&none, "NO_PROXY").unwrap(), "");
@@ -174,6 +178,32 @@ fn options_for_the_jvm_come_behind_the_users_and_survive_spaces() {
     assert_eq!(run.value(&own, "JDK_JAVA_OPTIONS"), None);
     run.bypass.clear();
     assert!(run.value(&own, "JAVA_TOOL_OPTIONS").unwrap().ends_with(" -Dhttp.nonProxyHosts="));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_folder_for_php_comes_behind_those_it_reads_anyway() {
+    let run = Run::new();
+    for (own, value) in [("", ":"), ("/etc/mine", "/etc/mine:"), (":/a:/b", ":/a:/b:")] {
+        let set = run.value(&user(&[("PHP_INI_SCAN_DIR", own)]), "PHP_INI_SCAN_DIR").unwrap();
+        assert_eq!(set, format!("{value}{FOLDER}/php"));
+    }
+}
+
+#[test]
+fn a_second_time_changes_nothing() {
+    let run = Run::new();
+    let own = user(&[
+        ("NODE_OPTIONS", "--a"),
+        ("JAVA_TOOL_OPTIONS", "-Xmx1g"),
+        ("_JAVA_OPTIONS", "-b"),
+        ("NO_PROXY", "x.test"),
+    ]);
+    let once = run.changes(&own);
+    let mut again = own.clone();
+    again.extend(once.iter().map(|change| (change.variable.clone(), change.value.clone())));
+    let twice = run.changes(&again);
+    assert!(once == twice);
 }
 
 #[test]

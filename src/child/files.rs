@@ -1,4 +1,5 @@
-//! The small files that a run's environment points at.
+//! The small files that a run's environment points at: the trust bundle, and what some clients read because they take the
+//! proxy or the bundle from no variable.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,6 +10,9 @@ use crate::tls::bundle::{Bundle, BundleError, BundleFiles};
 
 /// What `--require` loads into Node.js.
 const NODE_HOOK: &str = include_str!("node_hook.js");
+
+/// What PHP reads before each script.
+const PHP_PREPEND: &str = include_str!("php_prepend.php");
 
 /// Why the files of a run can't be made.
 #[derive(Debug, thiserror::Error)]
@@ -25,9 +29,9 @@ pub enum FilesError {
     /// The trust bundle.
     #[error("making the trust bundle")]
     Bundle(#[from] BundleError),
-    /// The hook for Node.js.
+    /// One of the others.
     #[error("writing {}", path.display())]
-    Hook {
+    Write {
         /// The file.
         path: PathBuf,
         /// The reason.
@@ -42,6 +46,10 @@ pub struct RunFiles {
     pub trust: BundleFiles,
     /// The hook for Node.js.
     pub node_hook: PathBuf,
+    /// A folder of settings for PHP.
+    pub php: PathBuf,
+    /// The user's settings for wget, and the bundle: wget with GnuTLS, as Debian has it, reads no variable for that.
+    pub wgetrc: PathBuf,
 }
 
 impl RunFiles {
@@ -53,10 +61,58 @@ impl RunFiles {
         if folder.to_str().is_none() {
             return Err(FilesError::NotUnicode { path: folder.to_owned() });
         }
-        let node_hook = folder.join("node-hook.cjs");
-        std::fs::write(&node_hook, NODE_HOOK).map_err(|source| FilesError::Hook { path: node_hook.clone(), source })?;
-        Ok(RunFiles { trust: bundle.write_to(folder)?, node_hook })
+        let trust = bundle.write_to(folder)?;
+        let php = folder.join("php");
+        std::fs::create_dir_all(&php).map_err(|source| FilesError::Write { path: php.clone(), source })?;
+        let write = |path: PathBuf, content: &[u8]| match write_private(&path, content) {
+            Ok(()) => Ok(path),
+            Err(source) => Err(FilesError::Write { path, source }),
+        };
+        let prepend = write(php.join("harproxy-prepend.php"), PHP_PREPEND.as_bytes())?;
+        write(php.join("harproxy.ini"), php_ini(&trust.bundle, &prepend).as_bytes())?;
+        Ok(RunFiles {
+            node_hook: write(folder.join("node-hook.cjs"), NODE_HOOK.as_bytes())?,
+            php,
+            wgetrc: write(folder.join("wgetrc"), &wgetrc(&users_wgetrc(), &trust.bundle))?,
+            trust,
+        })
     }
+}
+
+/// For this user only: a `.wgetrc` may hold passwords. Whole or not at all: another client may be reading.
+fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
+    use std::io::Write;
+    let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
+    file.write_all(content)?;
+    file.persist(path)?;
+    Ok(())
+}
+
+/// Single quotes take everything literally.
+fn php_ini(bundle: &Path, prepend: &Path) -> String {
+    let (bundle, prepend) = (bundle.display(), prepend.display());
+    format!("curl.cainfo = '{bundle}'\nopenssl.cafile = '{bundle}'\nauto_prepend_file = '{prepend}'\n")
+}
+
+/// What wget would read without us: `$WGETRC`, else `~/.wgetrc`.
+fn users_wgetrc() -> Vec<u8> {
+    let path = std::env::var_os("WGETRC").filter(|path| !path.is_empty()).map(PathBuf::from);
+    let path = path.or_else(|| Some(std::env::home_dir()?.join(".wgetrc")));
+    path.and_then(|path| std::fs::read(path).ok()).unwrap_or_default()
+}
+
+/// The last setting of a name counts. A line of ours that is there already is not doubled.
+fn wgetrc(users: &[u8], bundle: &Path) -> Vec<u8> {
+    let ours = format!("ca_certificate = {}\n", bundle.display());
+    let mut text: Vec<u8> = Vec::new();
+    for line in users.split_inclusive(|byte| *byte == b'\n').filter(|line| *line != ours.as_bytes()) {
+        text.extend(line);
+    }
+    if !text.is_empty() && !text.ends_with(b"\n") {
+        text.push(b'\n');
+    }
+    text.extend(ours.as_bytes());
+    text
 }
 
 /// The files of one run, in a folder that only this user may enter and that goes when this is dropped.
@@ -101,5 +157,15 @@ mod tests {
         }
         drop(run);
         assert!(!folder.exists());
+    }
+
+    #[test]
+    fn the_users_wget_settings_survive() {
+        let bundle = Path::new("/x y/bundle.pem");
+        let once = wgetrc(b"tries = 3\nca_certificate = /corp.pem", bundle);
+        let text = "tries = 3\nca_certificate = /corp.pem\nca_certificate = /x y/bundle.pem\n";
+        assert_eq!(String::from_utf8_lossy(&once), text);
+        assert_eq!(wgetrc(&once, bundle), once);
+        assert_eq!(wgetrc(b"", bundle), b"ca_certificate = /x y/bundle.pem\n");
     }
 }

@@ -47,8 +47,9 @@ function entry(text) {
   return (asked, at) => (!port || Number(port) === at) && (host === '*' || asked === host || asked.endsWith(`.${host}`));
 }
 
+// The proxy itself too: some clients (axios) know the variables and talk to it on their own.
 function bypasses(host, port) {
-  return direct.some((covers) => covers(host.toLowerCase(), port));
+  return (host === proxy.host && port === proxy.port) || direct.some((covers) => covers(host.toLowerCase(), port));
 }
 
 function unbracketed(host) {

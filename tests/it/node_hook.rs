@@ -196,6 +196,16 @@ fn what_is_bypassed_does_not_go_through_the_proxy() {
 }
 
 #[test]
+fn a_client_that_knows_the_proxy_talks_to_it_itself() {
+    let Some(stage) = Stage::set() else { return };
+    let body = "const { hostname, port } = new URL(process.env.http_proxy);
+        console.log(await get('http://x/', { hostname, port, path: 'http://api.test/api/poll' }));";
+    assert_eq!(stage.node(&["-e", &script(body)], &[]), "200 /api/poll");
+    let heads = stage.tunnels.heads.lock().unwrap();
+    assert!(heads.len() == 1 && heads[0].starts_with("GET http://api.test/api/poll "), "{heads:#?}");
+}
+
+#[test]
 fn a_refusal_is_an_error_that_says_so() {
     let Some(stage) = Stage::set() else { return };
     let body = "console.log(await get('https://other.test/'));
