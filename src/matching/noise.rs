@@ -176,6 +176,18 @@ mod tests {
     }
 
     #[test]
+    fn the_reference_has_the_whole_list() {
+        let reference = include_str!("../../docs/matching.md");
+        for host in HOSTS {
+            let star = if host.starts_with('.') { "*" } else { "" };
+            assert!(reference.contains(&format!("`{star}{host}`")), "{host}");
+        }
+        for (host, path) in PATHS {
+            assert!(reference.contains(&format!("`{host}{path}`")), "{host}{path}");
+        }
+    }
+
+    #[test]
     fn each_host_stands_once_and_in_lower_case() {
         let mut seen = std::collections::HashSet::new();
         for host in HOSTS.iter().chain(PATHS.iter().map(|(host, _)| host)) {

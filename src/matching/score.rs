@@ -122,6 +122,14 @@ mod tests {
     }
 
     #[test]
+    fn the_reference_has_the_whole_list() {
+        let reference = include_str!("../../docs/matching.md");
+        for name in NEVER_SCORED.iter().chain(&FAMILIES) {
+            assert!(reference.contains(&format!("`{name}`")), "{name}");
+        }
+    }
+
+    #[test]
     fn the_list_never_scores_in_either_direction() {
         let families = ["sec-ch-ua", "sec-fetch-mode", "sec-websocket-key", "x-b3-traceid", "x-forwarded-for"];
         for name in NEVER_SCORED.into_iter().chain(families) {

@@ -1,6 +1,6 @@
 //! What Playwright's own HAR replay answers, case by case, beside what harproxy does: equal but for the named differences.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -352,4 +352,15 @@ fn answers_as_playwright_does() {
         unused.iter().map(|(r, _)| r).collect::<Vec<_>>()
     );
     assert!(agreed > 2_500, "the corpus is gone");
+}
+
+#[test]
+fn the_reference_lists_each_difference() {
+    let reference = include_str!("../../docs/matching.md");
+    let quirks: BTreeSet<String> =
+        cases().into_iter().flat_map(|case| case.requests).flat_map(|request| request.quirks).collect();
+    // An entry without a payload in a HAR of another tool matches any: there the two agree.
+    for quirk in quirks.iter().filter(|quirk| *quirk != "bodyless-entry-matched-body") {
+        assert!(reference.contains(&format!("`{quirk}`")), "{quirk}");
+    }
 }
