@@ -6,7 +6,7 @@ use std::time::{Instant, SystemTime};
 
 use ::http::header::{HOST, PROXY_AUTHORIZATION, TRANSFER_ENCODING};
 use ::http::uri::{Authority, PathAndQuery, Scheme as UriScheme};
-use ::http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
+use ::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 
 use super::access::Access;
@@ -15,9 +15,10 @@ use super::body::Body;
 use super::connect::{self, Granted};
 use super::engine::{Ours, Visit};
 use super::handler::{Close, Exchange, Handler, HostStays, Session};
-use super::pulse::{Pulse, Served};
+use super::pulse::Pulse;
 use super::respond::{self, Trouble};
 use super::reverse::Routes;
+use super::served::Served;
 use super::status;
 use super::target::{self, Memo, Site};
 
@@ -92,6 +93,8 @@ impl<H: Handler> Seat<H> {
         let mut response = respond::tidy(response, &method, version).await;
         if method == Method::CONNECT {
             respond::end_refused_connect(&mut response);
+        } else if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            self.pulse.lend(self.visit.stop.drain.clone(), self.visit.engine.tasks.token());
         }
         Ok(response.map(|body| Served::new(body, busy)))
     }

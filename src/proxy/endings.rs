@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
-/// How long a drain waits for them. They write a few bytes to a file; what takes longer hangs.
+/// How long the end of a run waits for what should end at once: a few bytes written to a file, a task that was told to stop.
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// One for the process: bodies are dropped in tasks of both hops, and none of them knows whose it is. Closed from the start,
@@ -28,7 +28,12 @@ where
 
 /// Waits until none is left.
 pub(super) async fn done() {
-    if tokio::time::timeout(LIMIT, ENDINGS.wait()).await.is_err() {
-        tracing::warn!("gave up waiting for what was still to be written after {LIMIT:?}");
+    within_limit(ENDINGS.wait()).await;
+}
+
+/// Waits for `ending`, but not for ever.
+pub(super) async fn within_limit(ending: impl Future<Output = ()>) {
+    if tokio::time::timeout(LIMIT, ending).await.is_err() {
+        tracing::warn!("gave up waiting for the last tasks after {LIMIT:?}");
     }
 }

@@ -15,6 +15,7 @@ pub mod respond;
 mod reverse;
 mod secure;
 mod serve;
+mod served;
 pub mod server;
 mod sniff;
 mod status;

@@ -5,18 +5,18 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::Ordering::{Relaxed, SeqCst};
-use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::task::{Context, Poll, Waker, ready};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body::{Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use super::body::{Body, BoxError};
+use super::served::Flushes;
 
 /// How long the client may take.
 #[derive(Clone, Copy, Debug)]
@@ -47,10 +47,9 @@ pub(super) struct Pulse {
     /// The first byte of a head that is not complete; 0 is none.
     head_since: AtomicU64,
     refused: OnceLock<String>,
-    flushes: AtomicU64,
-    /// Who waits for a flush.
-    breaking: Mutex<Vec<Waker>>,
-    any_breaking: AtomicBool,
+    pub(super) flushes: Flushes,
+    /// Set when the handler has taken the connection over by an Upgrade: when to take it back, and what the drain waits for.
+    lent: OnceLock<(CancellationToken, TaskTrackerToken)>,
 }
 
 impl Pulse {
@@ -62,9 +61,8 @@ impl Pulse {
             quiet_since: AtomicU64::new(0),
             head_since: AtomicU64::new(0),
             refused: OnceLock::new(),
-            flushes: AtomicU64::new(0),
-            breaking: Mutex::default(),
-            any_breaking: AtomicBool::new(false),
+            flushes: Flushes::default(),
+            lent: OnceLock::new(),
         }
     }
 
@@ -96,6 +94,11 @@ impl Pulse {
         })
     }
 
+    /// The handler takes the connection over. It ends when `end` says so and nothing can be read or written.
+    pub(super) fn lend(&self, end: CancellationToken, tracked: TaskTrackerToken) {
+        let _ = self.lent.set((end, tracked));
+    }
+
     fn heard(&self) {
         if self.head_since.load(Relaxed) == 0 && self.begun.load(Relaxed) == self.ended.load(Relaxed) {
             self.head_since.store(self.now().max(1), Relaxed);
@@ -111,27 +114,6 @@ impl Pulse {
         }
     }
 
-    /// All that was written has been handed to the client's side.
-    fn flushed(&self) {
-        // Counted before the flag is looked at, as the other side sets the flag before it looks at the count: one sees the other.
-        self.flushes.fetch_add(1, SeqCst);
-        if self.any_breaking.swap(false, SeqCst) {
-            let waiting = std::mem::take(&mut *self.breaking.lock().unwrap_or_else(PoisonError::into_inner));
-            waiting.into_iter().for_each(Waker::wake);
-        }
-    }
-
-    /// Whether there was a flush after that many; if not, wakes when there is one.
-    fn poll_flushed(&self, after: u64, cx: &mut Context<'_>) -> Poll<()> {
-        let mut waiting = self.breaking.lock().unwrap_or_else(PoisonError::into_inner);
-        if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
-            waiting.push(cx.waker().clone());
-        }
-        drop(waiting);
-        self.any_breaking.store(true, SeqCst);
-        if self.flushes.load(SeqCst) > after { Poll::Ready(()) } else { Poll::Pending }
-    }
-
     fn now(&self) -> u64 {
         u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
@@ -143,7 +125,7 @@ impl Pulse {
 
 /// A request that is being answered.
 #[derive(Debug)]
-pub(super) struct Busy(Arc<Pulse>);
+pub(super) struct Busy(pub(super) Arc<Pulse>);
 
 impl Drop for Busy {
     fn drop(&mut self) {
@@ -152,53 +134,35 @@ impl Drop for Busy {
     }
 }
 
-/// The body of an answer, whose end is the end of the request.
-///
-/// When it breaks off, hyper forgets what it has not written yet. So the error waits for a flush: a client gets as much as
-/// there was before its connection is cut.
-pub(super) struct Served {
-    body: Body,
-    busy: Busy,
-    broken: Option<(BoxError, u64)>,
-}
-
-impl Served {
-    pub(super) fn new(body: Body, busy: Busy) -> Self {
-        Served { body, busy, broken: None }
-    }
-}
-
-impl http_body::Body for Served {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let this = &mut *self;
-        if this.broken.is_none() {
-            match ready!(Pin::new(&mut this.body).poll_frame(cx)) {
-                Some(Err(error)) => this.broken = Some((error, this.busy.0.flushes.load(SeqCst))),
-                frame => return Poll::Ready(frame),
-            }
-        }
-        if let Some((_, after)) = &this.broken {
-            ready!(this.busy.0.poll_flushed(*after, cx));
-        }
-        Poll::Ready(this.broken.take().map(|(error, _)| Err(error)))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
 /// A connection whose reads are noticed.
 pub(super) struct Noticed<I> {
-    pub(super) io: I,
-    pub(super) pulse: Arc<Pulse>,
+    io: I,
+    pulse: Arc<Pulse>,
+    /// Whether bytes between two requests begin a head. In HTTP/2 they may be anything.
+    heads: bool,
+    /// Fires when a connection that was lent is to end.
+    end: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+}
+
+impl<I> Noticed<I> {
+    pub(super) fn http1(io: I, pulse: Arc<Pulse>) -> Self {
+        Noticed { io, pulse, heads: true, end: None }
+    }
+
+    pub(super) fn http2(io: I, pulse: Arc<Pulse>) -> Self {
+        Noticed { io, pulse, heads: false, end: None }
+    }
+
+    pub(super) fn into_inner(self) -> I {
+        self.io
+    }
+
+    /// What a read or write that must wait is answered: a lent connection may have come to its end.
+    fn or_end<T>(&mut self, done: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        let Some((end, _)) = self.pulse.lent.get().filter(|_| done.is_pending()) else { return done };
+        let end = self.end.get_or_insert_with(|| Box::pin(end.clone().cancelled_owned()));
+        end.as_mut().poll(cx).map(|()| Err(io::ErrorKind::ConnectionAborted.into()))
+    }
 }
 
 impl<I: AsyncRead + Unpin> AsyncRead for Noticed<I> {
@@ -206,17 +170,19 @@ impl<I: AsyncRead + Unpin> AsyncRead for Noticed<I> {
         let before = buf.filled().len();
         let read = Pin::new(&mut self.io).poll_read(cx, buf);
         match &read {
-            Poll::Ready(Ok(())) if buf.filled().len() > before => self.pulse.heard(),
+            Poll::Ready(Ok(())) if self.heads && buf.filled().len() > before => self.pulse.heard(),
+            Poll::Ready(Ok(())) => {}
             Poll::Ready(Err(error)) => self.pulse.failed(error),
-            _ => {}
+            Poll::Pending => {}
         }
-        read
+        self.or_end(read, cx)
     }
 }
 
 impl<I: AsyncWrite + Unpin> AsyncWrite for Noticed<I> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
+        let written = Pin::new(&mut self.io).poll_write(cx, buf);
+        self.or_end(written, cx)
     }
 
     fn poll_write_vectored(
@@ -233,7 +199,7 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Noticed<I> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.io).poll_flush(cx))?;
-        self.pulse.flushed();
+        self.pulse.flushes.flushed();
         Poll::Ready(Ok(()))
     }
 

@@ -35,7 +35,7 @@ where
         let seat = seat.clone();
         service_fn(move |request| seat.clone().answer(request))
     };
-    let io = TokioIo::new(Noticed { io, pulse: seat.pulse.clone() });
+    let io = TokioIo::new(Noticed::http1(io, seat.pulse.clone()));
     let mut connection = http1::Builder::new()
         .preserve_header_case(true)
         .auto_date_header(false)
@@ -48,16 +48,16 @@ where
     let end = drive(&mut connection, &seat.pulse, seat.visit.engine.limits, &seat.visit.stop).await;
     if let Some(parts) = connection.into_parts() {
         if end.is_polite() {
-            linger(parts.io.into_inner().io, &seat.visit.stop).await;
+            linger(parts.io.into_inner().into_inner(), &seat.visit.stop).await;
         }
         return None;
     }
-    // Upgraded. If not by a CONNECT, the handler has taken the connection over.
     let granted = seat.granted.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+    // Without a CONNECT the handler has taken the connection over.
     let mut granted = granted?;
     let upgraded = granted.upgrade().await.ok()?;
     let parts = upgraded.downcast::<TokioIo<Noticed<I>>>().ok()?;
-    let wire = parts.io.into_inner().io.into_wire(&parts.read_buf);
+    let wire = parts.io.into_inner().into_inner().into_wire(&parts.read_buf);
     Some((granted, wire))
 }
 
@@ -71,7 +71,7 @@ where
         let seat = seat.clone();
         service_fn(move |request| seat.clone().answer(request))
     };
-    let io = TokioIo::new(Noticed { io, pulse: seat.pulse.clone() });
+    let io = TokioIo::new(Noticed::http2(io, seat.pulse.clone()));
     let mut connection = http2::Builder::new(Streams(seat.visit.engine.tasks.clone()))
         .auto_date_header(false)
         .max_header_list_size(limits::H2_MAX_HEAD)

@@ -175,7 +175,7 @@ impl<H: Handler> Running<H> {
         if tokio::time::timeout(grace, tasks.wait()).await.is_err() {
             tracing::debug!("{} tasks outlast the grace", tasks.len());
             stop.abort.cancel();
-            tasks.wait().await;
+            endings::within_limit(tasks.wait()).await;
         }
         endings::done().await;
     }

@@ -139,6 +139,15 @@ fn a_client_that_refuses_the_certificate_is_noticed() {
         }
         other => panic!("{other:?}"),
     }
+    // So is one that goes away when it has seen the certificate.
+    let name = "leaving.test".try_into().unwrap();
+    let config = tls_config(&stage.ca, rustls::ALL_VERSIONS);
+    let mut tls = rustls::ClientConnection::new(std::sync::Arc::new(config), name).unwrap();
+    let mut raw = stage.tunnel("leaving.test:443");
+    tls.write_tls(&mut raw.0).unwrap();
+    raw.exactly(1000);
+    drop(raw);
+    assert!(matches!(stage.notice(), Notice::TlsRefused { to, .. } if &*to.host == "leaving.test"));
     // A connection that is closed before it said anything is nobody's business, and the next one tells that it was none.
     drop(stage.tunnel("quiet.test:443"));
     stage.tunnel("garbage.test:443").send("\x01\x02\x03");

@@ -205,14 +205,22 @@ fn a_slow_head_is_cut_and_an_idle_connection_closed() {
     raw.echo();
     raw.send("GET http://a.test/ HTTP/1.1\r\n");
     assert_eq!(raw.rest(), b"", "the second head came too slowly");
+    let mut raw = stage.tunnel("a.test:443");
+    raw.send([0x16, 3, 1, 2, 0, 1]);
+    assert_eq!(raw.rest(), b"", "the rest of the ClientHello did not come");
 
-    let stage = Stage::with(Setting { idle_timeout: short, ..Setting::default() });
+    let stage = Stage::with(Setting { idle_timeout: short, head_timeout: short, ..Setting::default() });
     assert_eq!(stage.raw().rest(), b"");
     let mut raw = stage.raw();
     raw.send("GET http://a.test/ HTTP/1.1\r\n\r\n");
     raw.echo();
     assert_eq!(raw.rest(), b"");
     assert_eq!(stage.tunnel("a.test:443").rest(), b"");
+    let mut raw = stage.tunnel("a.test:80");
+    // The preface and empty SETTINGS (RFC 9113 section 3.4): ours come back, and in the end GOAWAY.
+    raw.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0");
+    let frames = raw.rest();
+    assert!(frames.windows(5).any(|frame| frame == [8, 7, 0, 0, 0]), "{frames:?}");
 }
 
 #[test]

@@ -33,6 +33,26 @@ fn a_drain_lets_requests_in_flight_finish_and_ends_idle_connections() {
 }
 
 #[test]
+fn a_drain_ends_what_was_upgraded_and_tunnels() {
+    let upstream = harproxy::proxy::upstream::Upstream::loopback(LONG, LONG);
+    let mut stage = Stage::with(Setting { upstream: Some(upstream), ..Setting::default() });
+    let mut upgraded = stage.raw();
+    upgraded.send("GET http://a.test/upgrade HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: twice\r\n\r\nabcd");
+    upgraded.head();
+    assert_eq!(upgraded.exactly(8), b"abcdabcd");
+
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut tunnel = stage.tunnel(&format!("tunnel.localhost:{}", listener.local_addr().unwrap().port()));
+    let (mut upstream, _) = listener.accept().unwrap();
+    std::io::Write::write_all(&mut upstream, b"hello").unwrap();
+    assert_eq!(tunnel.exactly(5), b"hello");
+
+    stage.drain(LONG);
+    assert_eq!((upgraded.rest(), tunnel.rest()), (vec![], vec![]));
+    assert!(matches!(stage.notice(), harproxy::proxy::Notice::Tunnelled { sent: 0, received: 5, .. }));
+}
+
+#[test]
 fn a_drain_over_http2_lets_streams_finish() {
     let mut stage = Stage::with(Setting { alpn: Alpn::Http2, ..Setting::default() });
     let client = stage.client(Proto::H2);
@@ -91,7 +111,7 @@ fn a_panic_takes_only_its_connection_along() {
 }
 
 #[test]
-fn a_thousand_idle_connections_do_not_keep_others_out() {
+fn idle_connections_do_not_keep_others_out() {
     let stage = Stage::start();
     let idle: Vec<_> = (0..300).map(|_| stage.raw()).collect();
     assert_eq!(stage.client(Proto::H1).get("https://a.test/").status, 200);
