@@ -1,10 +1,12 @@
 //! A client that goes through the proxy and shows everything it got: version, reason, every header, trailers.
 
+use std::io::Read;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use base64::Engine;
 use bytes::Bytes;
+use harproxy::http::coding;
 use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -49,6 +51,17 @@ impl Got {
         self.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
     }
 
+    /// The body without its content codings; as it is when it does not decode as they say.
+    pub fn decoded(&self) -> Vec<u8> {
+        let values = self.header("content-encoding").map(str::as_bytes);
+        let Some(codings) = coding::codings(values) else { return self.body.clone() };
+        let mut plain = Vec::new();
+        match coding::decoder(&codings, Box::new(&self.body[..])).read_to_end(&mut plain) {
+            Ok(_) => plain,
+            Err(_) => self.body.clone(),
+        }
+    }
+
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
@@ -57,8 +70,9 @@ impl Got {
         serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e}: {}", self.text()))
     }
 
-    /// Without harproxy's own mark and the dates that replay moves, for comparing with the live answer.
+    /// Decoded, without harproxy's own mark and the dates that replay moves, for comparing with the live answer.
     pub fn unmarked(mut self) -> Self {
+        self.body = self.decoded();
         self.headers.retain(|(name, _)| name != "x-harproxy" && name != "date");
         self
     }
