@@ -144,7 +144,7 @@ if __name__ == "__main__":
         make_index(FILES)
         if shutil.which("git"):
             make_repository(FILES)
-        print(serve(False), serve(True), flush=True)
+        print(f"{serve(False)} {serve(True)}", flush=True)
         sys.stdin.read()
     finally:
         shutil.rmtree(FILES)

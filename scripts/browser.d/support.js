@@ -3,6 +3,7 @@ const { spawn } = require('child_process');
 const { mkdtempSync, rmSync, writeFileSync } = require('fs');
 const { tmpdir } = require('os');
 const path = require('path');
+const { createInterface } = require('readline');
 const { chromium } = require('playwright-core');
 
 const ROOT = path.join(__dirname, '..', '..');
@@ -12,8 +13,8 @@ function startOrigin() {
   const child = spawn('python3', [path.join(ROOT, 'scripts', 'origin.py')], { stdio: ['pipe', 'pipe', 'inherit'] });
   return new Promise((resolve, reject) => {
     child.once('error', reject);
-    child.stdout.once('data', (line) => {
-      const [http, https] = String(line).trim().split(' ');
+    createInterface(child.stdout).once('line', (line) => {
+      const [http, https] = line.split(' ');
       const stop = () => new Promise((done) => { child.once('exit', done); child.stdin.end(); });
       const map = ['--map', `api.test:80=127.0.0.1:${http}`, '--map', `api.test:443=127.0.0.1:${https}`,
         '--upstream-ca', path.join(ROOT, 'certs', 'ca.pem')];
