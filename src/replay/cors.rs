@@ -8,6 +8,7 @@ use ::http::header::{
 };
 use ::http::{HeaderMap, Method, Response, StatusCode};
 
+use crate::har::Entry;
 use crate::proxy::Body;
 use crate::proxy::respond::MARK;
 
@@ -55,6 +56,13 @@ pub(super) fn allow(request: &HeaderMap, response: &mut HeaderMap) {
     }
 }
 
+/// Whether the recorded answer allowed the page that asked by name. Development servers and test runners pick a port anew
+/// each time, so the page of another run has another origin; the real API would have named that one.
+pub(super) fn allows_asker(entry: &Entry) -> bool {
+    let origin = entry.request.headers.get(ORIGIN.as_str());
+    origin.is_some() && entry.response.headers.get(ACCESS_CONTROL_ALLOW_ORIGIN.as_str()) == origin
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,6 +97,22 @@ mod tests {
         assert_eq!(get("access-control-max-age"), Some("600"));
         assert_eq!(get("x-harproxy"), Some("preflight"));
         assert!(!preflight(&asked(&FULL), false).headers().contains_key("x-harproxy"));
+    }
+
+    #[test]
+    fn an_answer_that_named_the_asker_names_the_next_one_too() {
+        let entry = |asked: Option<&'static str>, allowed: &'static str| {
+            let mut entry = Entry::default();
+            if let Some(asked) = asked {
+                entry.request.headers.push("origin", asked);
+            }
+            entry.response.headers.push("access-control-allow-origin", allowed);
+            entry
+        };
+        assert!(allows_asker(&entry(Some("http://localhost:1234"), "http://localhost:1234")));
+        assert!(!allows_asker(&entry(Some("http://localhost:1234"), "*")));
+        assert!(!allows_asker(&entry(Some("http://localhost:1234"), "https://elsewhere.example")));
+        assert!(!allows_asker(&entry(None, "https://elsewhere.example")));
     }
 
     #[test]

@@ -4,19 +4,20 @@
 use std::sync::Arc;
 
 use ::http::header::{
-    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, HeaderName, HeaderValue, LOCATION, ORIGIN, SET_COOKIE, TRAILER,
+    ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_ENCODING, CONTENT_LENGTH, HeaderName, HeaderValue, LOCATION,
+    ORIGIN, SET_COOKIE, TRAILER,
 };
 use ::http::{HeaderMap, Response, StatusCode};
 use bytes::Bytes;
 use hyper::ext::ReasonPhrase;
 use tokio::sync::OnceCell;
 
-use super::Clock;
 use super::asked::Asked;
 use super::clock::Shift;
 use super::rewrite::Origins;
 use super::source::{Budget, Source, SourceError};
 use super::stream::{BreakOff, WithTrailers};
+use super::{Clock, cors};
 use crate::har::model::Truncated;
 use crate::har::{Entry, Payload};
 use crate::http::coding::{self, Coding};
@@ -52,6 +53,8 @@ pub(super) struct Prepared {
     trailers: HeaderMap,
     truncated: Option<Truncated>,
     shift: Option<Shift>,
+    /// The origin allowed the page that asked by its own name, not by `*`: so does the answer to another page.
+    allows_asker: bool,
     body: Source,
 }
 
@@ -127,6 +130,7 @@ impl Prepared {
             headers,
             coding,
             shift,
+            allows_asker: cors::allows_asker(entry),
             body,
         })
     }
@@ -174,8 +178,14 @@ impl Prepared {
         Ok(sent)
     }
 
-    /// What depends on the moment, on followed hops and on the origin that was asked: dates, cookies, Location, CORS.
+    /// What depends on the moment, on followed hops, on the page and the origin that was asked: dates, cookies, Location,
+    /// CORS.
     fn adapt(&self, headers: &mut HeaderMap, chosen: &Chosen, asked: &Asked<'_>) {
+        if self.allows_asker
+            && let Some(page) = asked.headers.get(ORIGIN)
+        {
+            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, page.clone());
+        }
         if let Some(shift) = &self.shift {
             shift.apply(headers, asked.now);
         }
@@ -200,8 +210,7 @@ impl Prepared {
             headers.insert(LOCATION, location);
         }
         if let Some(SameHost { recorded, asked: known }) = &chosen.same_host {
-            let page = chosen.entry.request.headers.get(ORIGIN.as_str());
-            Origins { recorded, asked: known }.rewrite(headers, asked.headers, page);
+            Origins { recorded, asked: known }.rewrite(headers);
         }
     }
 
