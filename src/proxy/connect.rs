@@ -197,7 +197,7 @@ async fn terminate<H: Handler>(
         })
     };
     let refused = |reason| visit.handler().notice(Notice::TlsRefused { to: to.clone(), reason });
-    let stream = match visit.stop.drain.run_until_cancelled(handshake).await {
+    let stream = match visit.stop.run_through(handshake).await {
         Some(Some(Ok(stream))) => stream,
         Some(Some(Err(reason))) => return refused(reason),
         Some(None) | None => return,

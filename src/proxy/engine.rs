@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -28,6 +29,9 @@ pub(super) struct Engine<H> {
     pub(super) stop: Stop,
 }
 
+/// How long a handshake may go on when the engine drains.
+const MOMENT: Duration = Duration::from_millis(250);
+
 /// The two steps of the end. Each connection has its own pair under the engine's: polling a shared one would have all
 /// connections wait for one lock.
 #[derive(Debug)]
@@ -45,6 +49,21 @@ impl Stop {
 
     fn child(&self) -> Self {
         Stop { drain: self.drain.child_token(), abort: self.abort.child_token() }
+    }
+
+    /// Runs what takes but a moment, and gets that moment when a drain comes meanwhile: a program that does not trust us ends
+    /// when it has said so, and that has yet to be read.
+    pub(super) async fn run_through<F: Future>(&self, work: F) -> Option<F::Output> {
+        let late = async {
+            self.drain.cancelled().await;
+            tokio::time::sleep(MOMENT).await;
+        };
+        tokio::select! {
+            biased;
+            output = work => Some(output),
+            () = late => None,
+            () = self.abort.cancelled() => None,
+        }
     }
 }
 

@@ -270,6 +270,22 @@ fn an_upstream_that_breaks_off_is_a_cut_entry_and_a_cut_answer() {
 }
 
 #[test]
+fn what_is_longer_than_allowed_reaches_the_client_whole_and_the_fixture_in_part() {
+    let (sandbox, origin) = (Sandbox::new(), Origin::start());
+    let mut setup = setup(&sandbox).to(&origin);
+    setup.record.max_body = Some(10);
+    let rig = setup.start(&sandbox).unwrap();
+    let ask = Ask::new("POST", "https://api.test/api/json").header("content-type", "text/plain").body("x".repeat(30));
+    assert_eq!(rig.client(Proto::H2).ask(ask).body.len(), 60);
+    rig.finish(Ending::Clean);
+    let entry = &entries(&sandbox)[0];
+    let cut = |total: u64| serde_json::json!({ "reason": "max-body", "kept": 10, "total": total });
+    assert_eq!(entry["response"]["content"]["_truncated"], cut(60));
+    assert_eq!(entry["request"]["postData"]["_truncated"], cut(30));
+    assert_eq!((&entry["request"]["bodySize"], &entry["response"]["bodySize"]), (&30.into(), &60.into()));
+}
+
+#[test]
 fn a_client_that_leaves_half_way_is_a_cut_entry() {
     let sandbox = Sandbox::new();
     let (go, wait) = mpsc::channel::<()>();

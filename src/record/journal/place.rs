@@ -178,6 +178,15 @@ mod tests {
         }
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn nobody_else_may_read_a_journal() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let claimed = Place::beside(&dir.path().join("api.har")).unwrap().claim().unwrap();
+        assert_eq!(claimed.file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
     #[test]
     fn one_recorder_per_fixture() {
         let dir = tempfile::tempdir().unwrap();
