@@ -103,11 +103,10 @@ fn inline(bytes: &[u8]) -> Stored {
 
 /// What says it is base64 and is not, is text.
 fn check_base64(body: &mut Body, side: &str, notes: &mut Vec<String>) {
-    if let Stored::Base64(text) = &mut body.stored {
-        if payload::base64(text).is_none() {
-            notes.push(format!("the {side} body says it is base64 and is not; taken as text"));
-            body.stored = Stored::Text(std::mem::take(text));
-        }
+    let Stored::Base64(text) = &mut body.stored else { return };
+    if payload::base64(text).is_none() {
+        notes.push(format!("the {side} body says it is base64 and is not; taken as text"));
+        body.stored = Stored::Text(std::mem::take(text));
     }
 }
 
@@ -175,10 +174,11 @@ fn polly(content: &mut Body, codings: &[Coding]) {
         if let Some(bytes) = bytes {
             decode(content, &bytes.concat(), codings);
         }
-    } else if binary && matches!(content.stored, Stored::Text(_)) {
-        if let Some(bytes) = from_hex(text) {
-            content.stored = inline(&bytes);
-        }
+    } else if binary
+        && matches!(content.stored, Stored::Text(_))
+        && let Some(bytes) = from_hex(text)
+    {
+        content.stored = inline(&bytes);
     }
 }
 

@@ -9,6 +9,7 @@ mod foreign;
 mod forms;
 mod index;
 pub mod model;
+mod observe;
 mod open;
 mod parse;
 pub mod payload;

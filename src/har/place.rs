@@ -11,8 +11,8 @@ use tempfile::NamedTempFile;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-use super::deposit::{self, Deposit, Place};
-use super::{Error, Fixture, archive, sidecar};
+use super::deposit::{Deposit, Place};
+use super::{Error, Fixture, archive, observe, sidecar};
 
 /// More new files than this are synced by syncing their file system once, where that can be done.
 const SYNC_ONE_BY_ONE: usize = 128;
@@ -165,7 +165,7 @@ pub(super) fn temp_file(folder: &Path) -> io::Result<NamedTempFile> {
 fn is_same(new: &Path, old: &Path) -> bool {
     let open = |path| File::open(path).map(BufReader::new);
     let same_len = fs::metadata(new).ok().map(|m| m.len()) == fs::metadata(old).ok().map(|m| m.len());
-    let same_bytes = || deposit::same(open(new)?, open(old)?);
+    let same_bytes = || observe::same(open(new)?, open(old)?);
     same_len && same_bytes().unwrap_or(false)
 }
 

@@ -218,3 +218,269 @@ fn an_archive_is_the_same_bytes_whatever_the_order() {
     written(&path, ContentMode::Attach, "image/png", b"\x89PNG\r\n\x1a\n");
     assert_eq!(fs::read(&path).unwrap(), first);
 }
+
+/// The stored form of a payload and what its file is named.
+fn stored(mime_type: &str, bytes: &'static [u8]) -> (Body, Vec<u8>) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("api.har");
+    let (fixture, body) = written(&path, ContentMode::Attach, mime_type, bytes);
+    assert_eq!(served(&fixture, 0), bytes, "{mime_type}");
+    let Stored::File(name) = &body.stored else { panic!("{body:?}") };
+    let file = fs::read(dir.path().join(name)).unwrap();
+    (body, file)
+}
+
+#[test]
+fn payload_files_end_as_they_can_be_read() {
+    for (mime_type, bytes, ending) in [
+        ("text/plain", &b"plain"[..], "txt"),
+        ("text/html; charset=utf-8", "\u{feff}é".as_bytes(), "txt"),
+        ("text/html; charset=iso-8859-1", b"caf\xe9", "txt"),
+        ("text/plain; charset=utf-16le", b"a\0\xe9\0", "txt"),
+        ("text/plain; charset=utf-16le", b"a\0\xd8\xd8", "bin"),
+        ("text/plain", b"caf\xe9", "bin"),
+        ("text/plain; charset=shift_jis", b"\xff\xff", "bin"),
+        ("application/x-www-form-urlencoded", b"a=b", "txt"),
+        ("image/svg+xml", b"<svg/>", "txt"),
+        ("image/png", b"text", "png"),
+        ("font/woff2", b"wOF2", "woff2"),
+        ("application/pdf", b"%PDF", "pdf"),
+        ("application/octet-stream", b"text", "bin"),
+        ("nonsense", b"text", "bin"),
+        ("", b"text", "bin"),
+    ] {
+        let (body, file) = stored(mime_type, bytes);
+        let Stored::File(name) = &body.stored else { panic!() };
+        assert_eq!(name.rsplit_once('.').unwrap().1, ending, "{mime_type}");
+        assert_eq!((file, body.compact), (bytes.to_vec(), false));
+    }
+}
+
+#[test]
+fn only_compact_json_is_indented() {
+    for (mime_type, bytes, compact) in [
+        ("application/json", &br#"{"a":1.0e5,"a":"\u00e9","b":[]}"#[..], true),
+        ("application/problem+json; charset=utf-8", br#"[{"a":[1,2]}]"#, true),
+        ("application/json", b"{\"a\":1}\n", false),
+        ("application/json", br#"{"a": 1}"#, false),
+        ("application/json", b"{}", false),
+        ("application/json", b"7", false),
+        ("application/json", br#"{"a":1"#, false),
+        ("application/json", b"{\"a\":\"\xff\"}", false),
+        ("text/plain", br#"{"a":1}"#, false),
+    ] {
+        let (body, file) = stored(mime_type, bytes);
+        assert_eq!(body.compact, compact, "{}", String::from_utf8_lossy(bytes));
+        assert_eq!(file != bytes, compact);
+    }
+}
+
+#[test]
+fn the_layout_of_the_wire_on_request() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("api.har");
+    let writer = FixtureWriter::create(&path, ContentMode::Attach, &[]).unwrap();
+    let mut writer = writer.json_layout(JsonLayout::Wire);
+    let content = writer.content(source(&mut &br#"{"a":1}"#[..], "application/json")).unwrap();
+    assert!(!content.compact);
+}
+
+#[test]
+fn requests_keep_small_text_inside() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = FixtureWriter::create(&dir.path().join("api.har"), ContentMode::Attach, &[]).unwrap();
+    let large = &*vec![b'x'; 5000].leak();
+    let mut post = |bytes: &'static [u8], mime_type| writer.post_data(source(&mut &*bytes, mime_type)).unwrap();
+    let json = post(br#"{"a":1}"#, "application/json");
+    assert_eq!((json.stored, json.compact), (Stored::Text(r#"{"a":1}"#.to_owned()), false));
+    assert_eq!(post(b"a=1", "").stored, Stored::Text("a=1".to_owned()));
+    for (bytes, mime_type) in [(large, "text/plain"), (b"\xff", "text/plain"), (b"x", "image/png")] {
+        let body = post(bytes, mime_type);
+        assert!(matches!(body.stored, Stored::File(_)), "{mime_type} {body:?}");
+    }
+    assert_eq!(post(b"", "text/plain").stored, Stored::Nowhere);
+}
+
+#[test]
+fn what_was_said_of_a_payload_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("api.har");
+    let mut writer = FixtureWriter::create(&path, ContentMode::Attach, &[]).unwrap();
+    let truncated = model::Truncated { reason: "client-left".to_owned(), kept: 3, total: None };
+    let mut read = &b"{} "[..];
+    let cut =
+        PayloadSource { read: &mut read, mime_type: "text/plain", encoded: true, truncated: Some(truncated.clone()) };
+    let content = writer.content(cut).unwrap();
+    writer.entry(&entry("https://a.test/", content)).unwrap();
+    writer.finish().unwrap();
+    let read = Fixture::open(&path).unwrap().entry(0).unwrap();
+    assert_eq!(read.response.content.truncated, Some(truncated));
+    assert!(read.response.content.encoded);
+    let Stored::File(name) = &read.response.content.stored else { panic!() };
+    assert!(name.ends_with(".bin"), "{name}");
+}
+
+#[test]
+fn what_other_tools_wrote_survives() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("other.har");
+    fs::write(dir.path().join("abc.JSON"), "{}").unwrap();
+    let text = r#"{"_top":{"a":[]},"log":{"comment":"c","_x":1,"creator":{"name":"tool","version":"2"},"pages":[{"id":"p"}],
+        "version":"1.1","entries":[{"_e":{"b":1e3,"a":null},"response":{"_r":"\u00e9","content":{"_file":"abc.JSON","mimeType":"",
+        "size":2},"headers":[{"value":"1","_h":true,"name":"B"},{"name":":status","value":"200"},{"name":"A","value":"2"},
+        {"name":"b","value":"3"}],"status":200},"pageref":"p","request":{"url":"http://a.test/","method":"get"}}]}}"#;
+    fs::write(&path, text).unwrap();
+    let other = Fixture::open(&path).unwrap();
+    let ours = dir.path().join("ours.har");
+    let writer = FixtureWriter::create(&ours, ContentMode::Attach, &["**".to_owned()]).unwrap();
+    let mut writer = writer.based_on(&other).unwrap();
+    writer.keep(&other, 0).unwrap();
+    writer.finish().unwrap();
+    let written = fs::read_to_string(&ours).unwrap();
+    let name = tree(&dir.path().join("ours")).into_keys().next().unwrap();
+    let expected = r#"{
+  "log": {
+    "version": "1.2",
+    "creator": {
+      "name": "tool",
+      "version": "2"
+    },
+    "pages": [
+      {
+        "id": "p"
+      }
+    ],
+    "comment": "c",
+    "_harproxy": {
+      "format": 1,
+      "scope": [
+        "**"
+      ]
+    },
+    "_x": 1,
+    "entries": [
+      {
+        "pageref": "p",
+        "request": {
+          "method": "get",
+          "url": "http://a.test/"
+        },
+        "response": {
+          "status": 200,
+          "headers": [
+            {
+              "name": "b",
+              "value": "1",
+              "_h": true
+            },
+            {
+              "name": "b",
+              "value": "3"
+            },
+            {
+              "name": ":status",
+              "value": "200"
+            },
+            {
+              "name": "a",
+              "value": "2"
+            }
+          ],
+          "content": {
+            "size": 2,
+            "mimeType": "",
+            "_file": "ours/NAME"
+          },
+          "_r": "é"
+        },
+        "_e": {
+          "b": 1000.0,
+          "a": null
+        }
+      }
+    ]
+  },
+  "_top": {
+    "a": []
+  }
+}
+"#;
+    assert_eq!(written, expected.replace("NAME", &name));
+    assert!(name.ends_with(".JSON"), "{name}");
+}
+
+#[test]
+fn a_folder_becomes_an_archive_and_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let (folder, archive) = (dir.path().join("api.har"), dir.path().join("api.zip"));
+    write_all(&folder, &[br#"{"a":1}"#, b"2"]);
+    let before = fs::read(&folder).unwrap();
+    let copy = |from: &Path, to: &Path| {
+        let from = Fixture::open(from).unwrap();
+        let writer = FixtureWriter::create(to, ContentMode::Attach, from.scope().unwrap()).unwrap();
+        let mut writer = writer.based_on(&from).unwrap();
+        from.heads().iter().for_each(|head| writer.keep(&from, head.entry).unwrap());
+        writer.finish().unwrap();
+    };
+    copy(&folder, &archive);
+    fs::remove_dir_all(dir.path().join("api")).unwrap();
+    fs::remove_file(&folder).unwrap();
+    assert_eq!(served(&Fixture::open(&archive).unwrap(), 0), br#"{"a":1}"#);
+    copy(&archive, &folder);
+    assert_eq!(fs::read(&folder).unwrap(), before);
+    assert_eq!(served(&Fixture::open(&folder).unwrap(), 1), b"2");
+}
+
+#[cfg(unix)]
+#[test]
+fn files_are_readable_like_any_other_that_the_user_makes() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let like = dir.path().join("like");
+    fs::write(&like, "").unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    for name in ["api.har", "api.zip"] {
+        let path = dir.path().join(name);
+        write_all(&path, &[br#"{"a":1}"#]);
+        assert_eq!(mode(&path), mode(&like), "{name}");
+    }
+    let folder = dir.path().join("api");
+    let like_folder = dir.path().join("like-folder");
+    fs::create_dir(&like_folder).unwrap();
+    assert_eq!(mode(&folder), mode(&like_folder));
+    for name in tree(&folder).keys() {
+        assert_eq!(mode(&folder.join(name)), mode(&like));
+    }
+}
+
+#[test]
+fn a_fixture_that_can_t_be_put_in_place_leaves_the_old_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("api.har");
+    write_all(&path, &[br#"{"a":1}"#]);
+    let before = tree(dir.path());
+    // A folder where a payload file should go.
+    let mut writer = FixtureWriter::create(&path, ContentMode::Attach, &[]).unwrap();
+    let content = writer.content(source(&mut &br#"{"c":1}"#[..], "application/json")).unwrap();
+    let Stored::File(name) = &content.stored else { panic!() };
+    fs::create_dir(dir.path().join(name)).unwrap();
+    writer.entry(&entry("https://a.test/", content.clone())).unwrap();
+    let error = writer.finish().unwrap_err().to_string();
+    assert!(error.starts_with("renaming into ") && error.ends_with(name), "{error}");
+    assert_eq!(tree(dir.path()), before);
+}
+
+#[test]
+fn windows_line_ends_do_not_survive_a_kept_entry() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("api.har");
+    write_all(&path, &[b"1", b"2"]);
+    let before = fs::read_to_string(&path).unwrap();
+    fs::write(&path, before.replace('\n', "\r\n")).unwrap();
+    let old = Fixture::open(&path).unwrap();
+    let writer = FixtureWriter::create(&path, ContentMode::Attach, old.scope().unwrap()).unwrap();
+    let mut writer = writer.based_on(&old).unwrap();
+    old.heads().iter().for_each(|head| writer.keep(&old, head.entry).unwrap());
+    writer.finish().unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), before);
+}
