@@ -113,4 +113,21 @@ mod tests {
             assert_eq!(opening(first), *expected, "{}", String::from_utf8_lossy(first));
         }
     }
+
+    proptest::proptest! {
+        /// What is decided stays decided, however the bytes come in pieces.
+        #[test]
+        fn more_bytes_never_change_the_answer(
+            start in proptest::sample::select(vec!["", "\x16\x03", "GET ", "PRI * HTTP/2.0\r\n\r\nS", "OPTIONS * HTTP/1", "x HtTp"]),
+            rest in proptest::collection::vec(proptest::num::u8::ANY, 0..60),
+        ) {
+            let bytes = [start.as_bytes(), &rest].concat();
+            let mut decided = None;
+            for n in 0..=bytes.len() {
+                let now = opening(&bytes[..n]);
+                proptest::prop_assert!(decided.is_none() || now == decided, "{:?}", &bytes[..n]);
+                decided = now;
+            }
+        }
+    }
 }
