@@ -17,4 +17,5 @@ mod record_handler;
 mod replay;
 mod round_trip;
 mod support;
+mod trust;
 mod wire_truth;

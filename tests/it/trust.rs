@@ -1,0 +1,41 @@
+//! What CMD trusts, end to end: the CA, what the user trusted before, and a harproxy around harproxy.
+
+use super::support::origin::Origin;
+use super::support::repo;
+use super::support::sandbox::{Sandbox, finish};
+
+/// The inner one reaches the network through the outer one and trusts its CA, which is another than its own.
+#[test]
+fn a_recording_within_a_recording_sees_the_same() {
+    let (origin, sandbox) = (Origin::start(), Sandbox::new());
+    let inner = ["record", "-o", "inner.har", "--ca-dir", "inner-ca", "--", "curl", "-sS", "https://api.test/api/json"];
+    let mut outer = sandbox.command(["record", "-o", "outer.har"]);
+    outer.args(origin.args()).args(["--", env!("CARGO_BIN_EXE_harproxy")]).args(inner);
+    let said = finish(outer.output().unwrap()).expect(0);
+    assert!(said.stdout.contains("Ada"), "{}", said.stdout);
+    for fixture in ["outer.har", "inner.har"] {
+        let har = sandbox.har(fixture);
+        let entries = har["log"]["entries"].as_array().unwrap();
+        assert_eq!(entries.len(), 1, "{fixture}");
+        assert_eq!(entries[0]["request"]["url"], "https://api.test/api/json");
+    }
+}
+
+/// A host out of scope is tunnelled, so the client sees the origin's own certificate; its root is one that only a variable
+/// of the user names, and it has to be among those that CMD is given in its place.
+#[test]
+fn a_root_that_the_user_named_is_still_trusted() {
+    let (origin, sandbox) = (Origin::start(), Sandbox::new());
+    let root = repo("certs/ca.pem");
+    let run = |variables: &[&str]| {
+        let mut command = sandbox.command(["record", "-o", "a.har", "--glob", "https://other.test/**"]);
+        command.args(origin.args()).envs(variables.iter().map(|name| (name, &root)));
+        command.args(["--", "curl", "-sS", "https://api.test/api/json"]);
+        finish(command.output().unwrap())
+    };
+    assert_eq!(run(&[]).status, 60, "curl should not know this root");
+    for variable in ["CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"] {
+        let said = run(&[variable]);
+        assert!(said.stdout.contains("Ada"), "{variable}: {}", said.stderr);
+    }
+}
