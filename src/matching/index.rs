@@ -73,7 +73,7 @@ impl Index {
 
     /// Entries with this origin (in the form of [`KeyForm::origin`]) and path, whatever their method and query.
     pub(super) fn at_place(&self, origin: &str, path: &str) -> &[Ordinal] {
-        self.by_place.find(place(origin, path)).map_or(&[], |group| self.by_place.members(group))
+        self.by_place.get(place(origin, path))
     }
 
     /// One entry of each origin and path.
@@ -142,7 +142,7 @@ fn place(origin: &str, path: &str) -> u64 {
 
 /// Ordinals by hash: the distinct hashes in order, where the members of each begin, and the members.
 #[derive(Debug)]
-struct Groups<H> {
+pub(super) struct Groups<H> {
     hashes: Vec<H>,
     starts: Vec<u32>,
     members: Vec<Ordinal>,
@@ -155,7 +155,7 @@ impl<H> Default for Groups<H> {
 }
 
 impl<H: Ord + Copy> Groups<H> {
-    fn new(mut pairs: Vec<(H, Ordinal)>) -> Self {
+    pub(super) fn new(mut pairs: Vec<(H, Ordinal)>) -> Self {
         pairs.sort_unstable();
         let mut groups = Groups { members: Vec::with_capacity(pairs.len()), ..Groups::default() };
         for (hash, ordinal) in pairs {
@@ -168,6 +168,11 @@ impl<H: Ord + Copy> Groups<H> {
         groups.hashes.shrink_to_fit();
         groups.starts.shrink_to_fit();
         groups
+    }
+
+    /// The members of a hash, in order.
+    pub(super) fn get(&self, hash: H) -> &[Ordinal] {
+        self.find(hash).map_or(&[], |group| self.members(group))
     }
 
     fn find(&self, hash: H) -> Option<usize> {

@@ -154,6 +154,9 @@ impl KeyForm {
 
     /// Whether the name of this `name=value` is left out.
     pub(super) fn ignores(&self, parameter: &str) -> bool {
+        if self.ignore_query.is_empty() {
+            return false;
+        }
         let name = form_urlencoded::parse(parameter.as_bytes()).next().map(|(name, _)| name);
         name.is_some_and(|name| self.ignore_query.iter().any(|ignored| *ignored == *name))
     }

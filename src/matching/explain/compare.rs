@@ -180,11 +180,17 @@ fn parameters<'a>(query: Option<&'a str>, form: &'a KeyForm) -> impl Iterator<It
     raw.flat_map(|raw| form_urlencoded::parse(raw.as_bytes()))
 }
 
-/// In how many parameters two queries differ.
+/// In how many parameters two queries differ, roughly and cheaply: as they are written, in no order.
 pub(super) fn query_distance(asked: Option<&str>, recorded: Option<&str>, form: &KeyForm) -> usize {
-    let mut differences = Vec::new();
-    query_differences(asked, recorded, form, &mut differences);
-    differences.len()
+    if asked == recorded {
+        return 0;
+    }
+    let [a, b] = [asked, recorded].map(|query| {
+        let raw = query.unwrap_or_default().split('&').filter(|raw| !form.ignores(raw));
+        raw.collect::<Vec<&str>>()
+    });
+    let lacking = |these: &[&str], others: &[&str]| these.iter().filter(|raw| !others.contains(raw)).count();
+    lacking(&a, &b).max(lacking(&b, &a))
 }
 
 /// Says which parameters differ: by name, the values of a repeated one in order.

@@ -1,10 +1,9 @@
 //! Which entries may come nearest: those of the same place; else those one path segment or the host away; else what the
 //! host has.
 
-use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hasher};
 
-use super::super::index::Ordinal;
+use super::super::index::{Groups, Ordinal};
 use super::super::matcher::Matcher;
 use super::super::url::{Parts, normal};
 use super::compare::query_distance;
@@ -16,24 +15,19 @@ const COMPARED: usize = 24;
 /// Origins that are asked for the same path.
 const ORIGINS: usize = 64;
 
-/// Entries by their path with one segment left open, a few for each.
+/// One entry of each place, by its path with one segment left open.
 #[derive(Debug, Default)]
-pub(super) struct Neighbours(HashMap<u64, Vec<Ordinal>>);
+pub(super) struct Neighbours(Groups<u64>);
 
 impl Neighbours {
     fn new(matcher: &Matcher) -> Self {
-        let mut neighbours: HashMap<u64, Vec<Ordinal>> = HashMap::new();
+        let mut open = Vec::new();
         for ordinal in matcher.index.one_of_each_place() {
-            let Some(url) = matcher.url_of(ordinal) else { continue };
-            for open in open_segments(matcher, &Parts::of(&url)) {
-                let known = neighbours.entry(open).or_default();
-                if known.len() < super::SHOWN {
-                    known.push(ordinal);
-                }
+            if let Some(url) = matcher.url_of(ordinal) {
+                open.extend(open_segments(matcher, &Parts::of(&url)).into_iter().map(|open| (open, ordinal)));
             }
         }
-        neighbours.values_mut().for_each(|known| known.sort_unstable());
-        Neighbours(neighbours)
+        Neighbours(Groups::new(open))
     }
 }
 
@@ -65,21 +59,36 @@ impl Matcher {
     pub(super) fn nearest(&self, method: &str, parts: &Parts<'_>) -> Vec<Ordinal> {
         let host = parts.host();
         let origin = self.form.origin(&host);
-        let mut places = vec![self.index.at_place(&origin, parts.path)];
-        if places[0].is_empty() {
-            let neighbours = self.explainer.neighbours.get_or_init(|| Neighbours::new(self));
-            let near = open_segments(self, parts).into_iter().filter_map(|open| neighbours.0.get(&open)).flatten();
-            places.extend(near.filter_map(|&ordinal| self.place_of(ordinal)));
-            places.extend(self.elsewhere(parts.path));
+        let here = self.index.at_place(&origin, parts.path);
+        if !here.is_empty() {
+            return self.best_of(here, method, parts);
         }
-        if places.iter().all(|place| place.is_empty()) {
-            places.extend(self.index.origin(&host).map(|known| &known.first[..]));
+        let mut near = self.best_of(&self.next_door(parts), method, parts);
+        for place in self.elsewhere(parts.path) {
+            near.extend(self.best_of(place, method, parts));
         }
-        // Each place gives its best; a place can hold a whole recording.
-        let mut best: Vec<Ordinal> = places.into_iter().flat_map(|place| self.best_of(place, method, parts)).collect();
-        best.sort_unstable();
-        best.dedup();
-        best
+        if near.is_empty()
+            && let Some(known) = self.index.origin(&host)
+        {
+            near = self.best_of(&known.first, method, parts);
+        }
+        near
+    }
+
+    /// The entries whose path differs in one segment, as many as are looked at.
+    fn next_door(&self, parts: &Parts<'_>) -> Vec<Ordinal> {
+        let neighbours = self.explainer.neighbours.get_or_init(|| Neighbours::new(self));
+        let doors = open_segments(self, parts).into_iter().flat_map(|open| neighbours.0.get(open));
+        let mut found = Vec::new();
+        for place in doors.filter_map(|&ordinal| self.place_of(ordinal)) {
+            found.extend_from_slice(place);
+            if found.len() >= LOOKED_AT {
+                break;
+            }
+        }
+        found.sort_unstable();
+        found.dedup();
+        found
     }
 
     /// The same path on other hosts, in the order of their first entries.

@@ -219,3 +219,12 @@ fn a_place_with_thousands_of_entries_shows_the_nearest() {
     assert_eq!(told(&miss, 0), [(What::Query, "k", Some("9"), Some("1"))]);
     assert_eq!(miss.near[0].at.entry, 1500);
 }
+
+#[test]
+fn among_neighbours_the_one_with_the_same_query_is_nearest() {
+    let entries = (0..300).map(|n| get(&format!("https://a.test/items/{n}?page={n}")));
+    let shelf = shelf(Own, entries, Options::default());
+    let miss = shelf.miss(&ask("GET", "https://a.test/items/new?page=200"));
+    assert_eq!(told(&miss, 0), [(What::Path, "2", Some("new"), Some("200"))]);
+    assert_eq!(miss.remedy.as_deref(), Some(r#"path = "/items/{id}""#));
+}
