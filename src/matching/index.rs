@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::EntryRef;
 use super::url::{KeyForm, Parts, normal};
-use crate::har::{EntryHead, Fixture};
+use crate::har::Fixture;
 
 /// An entry's place among all usable entries of all fixtures.
 pub(super) type Ordinal = u32;
@@ -42,7 +42,7 @@ impl Index {
         let (mut keys, mut places) = (Vec::new(), Vec::new());
         for (fixture, opened) in fixtures.iter().enumerate() {
             for head in opened.heads().iter() {
-                let Some(url) = answerable(&head) else { continue };
+                let Some(url) = normal(head.url) else { continue };
                 let ordinal = Ordinal::try_from(index.entries.len()).unwrap_or(Ordinal::MAX);
                 let parts = Parts::of(&url);
                 keys.push((key(head.method, &form.of(&url)), ordinal));
@@ -112,11 +112,6 @@ impl Index {
             }
         }
     }
-}
-
-/// The URL of an entry in normal form, when it is one that can answer requests. The frames of a WebSocket are no answer.
-fn answerable<'a>(head: &EntryHead<'a>) -> Option<std::borrow::Cow<'a, str>> {
-    normal(head.url).filter(|_| !head.websocket)
 }
 
 /// 128 bits stand for method and URL: the texts themselves need not be compared again.

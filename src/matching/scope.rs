@@ -31,7 +31,10 @@ impl Scope {
                 }
                 None => {
                     for url in fixture.heads().iter().filter_map(|head| normal(head.url)) {
-                        let origin = form.origin(&Parts::of(&url).host()).into_owned();
+                        // A WebSocket is asked for over HTTP: it is in scope, and refused as what it is.
+                        let http = url.strip_prefix("ws").map(|rest| format!("http{rest}"));
+                        let url = http.as_deref().unwrap_or(&url);
+                        let origin = form.origin(&Parts::of(url).host()).into_owned();
                         if !origin.is_empty() && !origins.contains(origin.as_str()) {
                             origins.insert(origin.into());
                         }

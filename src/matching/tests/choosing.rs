@@ -146,7 +146,10 @@ fn a_body_that_was_not_kept_is_a_miss_of_its_own_kind() {
 #[test]
 fn the_scope_is_the_globs_recorded_with_or_the_origins_of_a_foreign_har() {
     let shelf = shelf_of(
-        vec![(Own, vec![get(URL)]), (Foreign, vec![get("http://b.example:81/x").http2()])],
+        vec![
+            (Own, vec![get(URL)]),
+            (Foreign, vec![get("http://b.example:81/x").http2(), get("wss://c.example/s").status(101)]),
+        ],
         Options::default(),
     )
     .unwrap();
@@ -156,6 +159,7 @@ fn the_scope_is_the_globs_recorded_with_or_the_origins_of_a_foreign_har() {
         ("http://c.test/any", false),
         ("http://b.example:81/never/recorded", true),
         ("http://b.example/x", false),
+        ("https://c.example/s", true),
     ] {
         assert_eq!(shelf.matcher.in_scope(&NormalUrl::parse(url).unwrap()), inside, "{url}");
     }
