@@ -82,7 +82,7 @@ impl Stage {
     /// None, and a word on it, where there is no Node.js.
     fn set() -> Option<Self> {
         if Command::new("node").arg("--version").output().is_err() {
-            eprintln!("not tried: node is not here");
+            let _ = writeln!(std::io::stderr(), "not tried: node is not here");
             return None;
         }
         let origin = Origin::start();
