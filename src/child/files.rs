@@ -115,27 +115,42 @@ fn wgetrc(users: &[u8], bundle: &Path) -> Vec<u8> {
     text
 }
 
-/// The files of one run, in a folder that only this user may enter and that goes when this is dropped.
+/// A folder for the files of one run, which only this user may enter and which goes when this is dropped. At first it has the
+/// bundle alone, for whoever is told of it: the other files take longer to make than a replay takes to start.
 #[derive(Debug)]
 pub struct RunFolder {
-    _dir: TempDir,
-    /// What is in it.
-    pub files: RunFiles,
+    dir: TempDir,
+    bundle: Bundle,
+    bundle_file: PathBuf,
 }
 
 impl RunFolder {
-    /// Makes the folder and writes the files.
+    /// Makes the folder and writes the bundle into it.
     ///
     /// # Errors
-    /// As [`RunFiles::write`], or when there is no place for a temporary folder.
-    pub fn create(bundle: &Bundle) -> Result<Self, FilesError> {
+    /// When there is no place for a temporary folder, or the file can't be written.
+    pub fn create(bundle: Bundle) -> Result<Self, FilesError> {
         let mut builder = tempfile::Builder::new();
         builder.prefix("harproxy-");
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
         let dir = builder.tempdir().map_err(FilesError::Folder)?;
-        let files = RunFiles::write(dir.path(), bundle)?;
-        Ok(RunFolder { _dir: dir, files })
+        let bundle_file = bundle.write_pem_to(dir.path())?;
+        Ok(RunFolder { dir, bundle, bundle_file })
+    }
+
+    /// The trust bundle, PEM.
+    #[must_use]
+    pub fn bundle(&self) -> &Path {
+        &self.bundle_file
+    }
+
+    /// Writes all that CMD needs.
+    ///
+    /// # Errors
+    /// As [`RunFiles::write`].
+    pub fn for_cmd(&self) -> Result<RunFiles, FilesError> {
+        RunFiles::write(self.dir.path(), &self.bundle)
     }
 }
 
@@ -147,9 +162,15 @@ mod tests {
     #[test]
     fn the_folder_is_private_and_goes_with_the_run() {
         let bundle = Bundle::build(include_str!("../../certs/ca.pem"), &Environment::new()).unwrap();
-        let run = RunFolder::create(&bundle).unwrap();
-        let folder = run.files.node_hook.parent().unwrap().to_owned();
-        assert!(run.files.trust.bundle.is_absolute());
+        let run = RunFolder::create(bundle).unwrap();
+        let folder = run.bundle().parent().unwrap().to_owned();
+        assert!(run.bundle().is_absolute());
+        assert_eq!(folder.read_dir().unwrap().count(), 1);
+        let files = run.for_cmd().unwrap();
+        assert_eq!(files.trust.bundle, run.bundle());
+        for file in [&files.trust.trust_store, &files.node_hook, &files.php, &files.wgetrc] {
+            assert!(file.exists() && file.starts_with(&folder), "{}", file.display());
+        }
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;

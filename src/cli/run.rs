@@ -78,14 +78,14 @@ impl<'a> Run<'a> {
             process::raise_open_files();
         }
         let proxy = Proxy::bind(self.plan.proxy(authority.clone())).await?;
-        let folder = RunFolder::create(&bundle(&authority, self.ui)?)?;
+        let folder = RunFolder::create(bundle(&authority, self.ui)?)?;
         let credentials = self.plan.auth.as_ref().map(|auth| (auth.user.clone(), auth.password.clone()));
         let address = ProxyAddress::local(proxy.addr(), credentials);
         let urls = proxy.urls();
         let ready = Ready {
             proxy: ProxyAddress { credentials: None, ..address.clone() }.to_string(),
             ca: authority.cert_path(),
-            bundle: folder.files.trust.bundle.clone(),
+            bundle: folder.bundle().to_owned(),
             pid: std::process::id(),
             urls: urls.iter().map(|(name, url)| (name.clone(), Value::from(url.clone()))).collect(),
         };
@@ -97,7 +97,7 @@ impl<'a> Run<'a> {
             let facts = Facts {
                 proxy: &address,
                 ca: &authority.cert_path(),
-                files: &folder.files,
+                files: &folder.for_cmd()?,
                 bypass: &self.plan.bypass,
                 may_match: about.may_match,
                 urls: &urls,

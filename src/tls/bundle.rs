@@ -171,24 +171,27 @@ impl Bundle {
         format!("{MARKER}\n{}", self.roots.pem())
     }
 
-    /// Writes the files into `folder`, each of them whole or not at all. Certificates are public: anybody may read them.
+    /// Writes [`Bundle::pem`] into `folder`, whole or not at all, and says where.
+    ///
+    /// # Errors
+    /// When the file can't be written.
+    pub fn write_pem_to(&self, folder: &Path) -> Result<PathBuf, BundleError> {
+        write(folder.join("bundle.pem"), self.pem().as_bytes())
+    }
+
+    /// Writes every form into `folder`, each file whole or not at all. Certificates are public: anybody may read them.
     ///
     /// # Errors
     /// When a file can't be written.
     pub fn write_to(&self, folder: &Path) -> Result<BundleFiles, BundleError> {
-        let write = |name: &str, content: &[u8]| {
-            let path = folder.join(name);
-            write_whole(&path, content).map_err(|source| BundleError::Write { path: path.clone(), source })?;
-            Ok::<_, BundleError>(path)
-        };
         let adding = self.adding.iter().map(|(variable, roots)| {
             let name = format!("{}.pem", variable.to_ascii_lowercase().replace('_', "-"));
-            Ok::<_, BundleError>((*variable, write(&name, roots.pem().as_bytes())?))
+            Ok::<_, BundleError>((*variable, write(folder.join(name), roots.pem().as_bytes())?))
         });
         Ok(BundleFiles {
-            bundle: write("bundle.pem", self.pem().as_bytes())?,
+            bundle: self.write_pem_to(folder)?,
             adding: adding.collect::<Result<_, _>>()?,
-            trust_store: write("bundle.p12", &jvm::trust_store(&self.roots.list)?)?,
+            trust_store: write(folder.join("bundle.p12"), &jvm::trust_store(&self.roots.list)?)?,
         })
     }
 }
@@ -305,6 +308,13 @@ const SYSTEM_FILES: &[&str] = &[
     "/etc/ssl/cert.pem",
     "/usr/local/etc/ssl/cert.pem",
 ];
+
+fn write(path: PathBuf, content: &[u8]) -> Result<PathBuf, BundleError> {
+    match write_whole(&path, content) {
+        Ok(()) => Ok(path),
+        Err(source) => Err(BundleError::Write { path, source }),
+    }
+}
 
 fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
     use std::io::Write;

@@ -267,6 +267,6 @@ fn built_in() -> bool {
 #[test]
 fn the_folder_of_a_run_has_the_hook() {
     let bundle = Bundle::build(&std::fs::read_to_string(repo("certs/ca.pem")).unwrap(), &Environment::new()).unwrap();
-    let run = RunFolder::create(&bundle).unwrap();
-    assert!(std::fs::read_to_string(&run.files.node_hook).unwrap().contains("globalDispatcher"));
+    let run = RunFolder::create(bundle).unwrap();
+    assert!(std::fs::read_to_string(run.for_cmd().unwrap().node_hook).unwrap().contains("globalDispatcher"));
 }
