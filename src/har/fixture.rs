@@ -132,7 +132,13 @@ impl Fixture {
     /// When a payload file is missing, unreadable or outside the fixture.
     pub fn payload(&self, entry: usize, body: &model::Body) -> Result<Payload, Error> {
         let bytes = match &body.stored {
-            Stored::File(name) => return self.payload_file(entry, name, body.compact),
+            Stored::File(name) => {
+                let payload = self.payload_file(entry, name, body.compact)?;
+                return match body.kept_as_utf8 {
+                    Some(charset) => payload.in_charset(charset),
+                    None => Ok(payload),
+                };
+            }
             Stored::Text(text) => text.clone().into_bytes(),
             Stored::Base64(text) => {
                 let bad = || self.bad_entry(entry, "a payload says it is base64 and is not".to_owned());
@@ -240,9 +246,11 @@ impl Fixture {
             self.scope = Some(scope_of(&own));
         } else {
             let creator = self.log_member("creator")?.unwrap_or_default();
-            if creator.get("name").and_then(Value::as_str) == Some("Polly.JS") {
-                self.dialect = Dialect::Polly;
-            }
+            self.dialect = match creator.get("name").and_then(Value::as_str) {
+                Some("Playwright") => Dialect::Playwright,
+                Some("Polly.JS") => Dialect::Polly,
+                _ => Dialect::Foreign,
+            };
         }
         Ok(())
     }

@@ -6,9 +6,10 @@ use std::io::Read;
 
 use serde_json::Value;
 
+use super::charset::Encoded;
 use super::model::{Body, Entry, Request, Response, Stored};
 use super::parse::Dialect;
-use super::{forms, payload};
+use super::{charset, forms, payload};
 use crate::http::coding::{self, Coding};
 use crate::http::{Headers, MediaType};
 
@@ -77,6 +78,9 @@ fn response(response: &mut Response, dialect: Dialect, notes: &mut Vec<String>) 
     unflagged_base64(content, &media, notes);
     still_encoded(content, &media, &codings);
     to_declared_charset(content, &media, "response", notes);
+    if dialect == Dialect::Playwright && matches!(content.stored, Stored::File(_)) {
+        content.kept_as_utf8 = media.charset().filter(|charset| *charset != encoding_rs::UTF_8);
+    }
     cut_short(content, &media, &response.headers, notes);
 }
 
@@ -205,25 +209,15 @@ fn to_declared_charset(body: &mut Body, media: &MediaType, side: &str, notes: &m
         notes.push(format!("the {side} body holds U+FFFD: bytes of it were lost when it was recorded"));
         return;
     }
-    let Some(encoding) = media.charset().filter(|encoding| *encoding != encoding_rs::UTF_8) else { return };
-    let bytes = if encoding == encoding_rs::UTF_16LE {
-        text.encode_utf16().flat_map(u16::to_le_bytes).collect()
-    } else if encoding == encoding_rs::UTF_16BE {
-        text.encode_utf16().flat_map(u16::to_be_bytes).collect()
-    } else if text.is_ascii() && encoding.is_ascii_compatible() {
-        return;
-    } else {
-        let (bytes, _, lossy) = encoding.encode(text);
-        if lossy {
-            notes.push(format!(
-                "the {side} body declares {} and holds other characters; sent as UTF-8",
-                encoding.name()
-            ));
-            return;
+    let Some(charset) = media.charset().filter(|charset| *charset != encoding_rs::UTF_8) else { return };
+    match charset::encoded(text, charset) {
+        Encoded::Same => {}
+        Encoded::Bytes(bytes) => body.stored = inline(&bytes),
+        Encoded::Lossy => {
+            notes
+                .push(format!("the {side} body declares {} and holds other characters; sent as UTF-8", charset.name()));
         }
-        bytes.into_owned()
-    };
-    body.stored = inline(&bytes);
+    }
 }
 
 /// A text far shorter than its size was cut by the tool; JSON that no longer parses for that is as good as not kept.

@@ -3,6 +3,7 @@
 
 mod archive;
 mod canonical;
+mod charset;
 mod deposit;
 pub mod fixture;
 mod foreign;

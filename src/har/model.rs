@@ -94,6 +94,9 @@ pub struct Body {
     pub encoded: bool,
     /// `_truncated`: it was cut.
     pub truncated: Option<Truncated>,
+    /// The charset that the message declares, where its tool may have written the payload file as UTF-8 all the same; never
+    /// in harproxy's own fixtures.
+    pub kept_as_utf8: Option<&'static encoding_rs::Encoding>,
     /// Everything else (`compression`, `params`, `comment` …).
     pub extras: Extras,
 }

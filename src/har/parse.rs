@@ -19,6 +19,8 @@ pub(super) enum Dialect {
     Own,
     /// Any other tool's.
     Foreign,
+    /// Playwright: text in payload files is UTF-8, as Chromium hands it over, whatever charset the message declares.
+    Playwright,
     /// Polly.JS: compressed bodies as a JSON list of hex or base64 chunks.
     Polly,
 }
@@ -143,6 +145,7 @@ fn body_of(mut map: Map<String, Value>) -> Body {
         compact: flag(&mut map, "_compact"),
         encoded: flag(&mut map, "_encoded"),
         truncated: object(&mut map, "_truncated").map(truncated_of),
+        kept_as_utf8: None,
         extras: map,
     }
 }

@@ -12,7 +12,7 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use tempfile::TempDir;
 
-use super::Error;
+use super::{Error, charset};
 use crate::http::json::{self, CompactReader};
 
 /// A payload as it is to be compared or served: decoded, compact again when `_compact` said so.
@@ -43,6 +43,8 @@ pub struct PayloadFile {
 
 /// Payloads up to this size are read at once.
 pub(super) const IN_MEMORY: u64 = 1 << 20;
+/// Longer ones stay in the charset that their tool wrote them in.
+const MAX_RECODED: u64 = 64 << 20;
 
 impl Payload {
     /// A payload from its bytes as stored.
@@ -66,6 +68,15 @@ impl Payload {
             false => stored,
         };
         Ok(Payload::File(file))
+    }
+
+    /// The payload as it went over the wire, where a tool may have written its text as UTF-8 instead of this charset.
+    pub(super) fn in_charset(self, charset: &'static encoding_rs::Encoding) -> Result<Self, Error> {
+        if matches!(&self, Payload::File(file) if file.len > MAX_RECODED) {
+            return Ok(self);
+        }
+        let recoded = charset::of_file(&self.bytes()?, charset);
+        Ok(recoded.map_or(self, |bytes| Payload::Bytes(bytes.into())))
     }
 
     /// All of it.

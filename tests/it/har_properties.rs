@@ -74,6 +74,7 @@ fn body() -> impl Strategy<Value = Body> {
             compact,
             encoded,
             truncated,
+            kept_as_utf8: None,
             extras,
         },
     )

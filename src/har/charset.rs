@@ -1,0 +1,66 @@
+//! Text that another tool kept as UTF-8, back in the charset that its message declares: the bytes that went over the wire.
+
+use encoding_rs::{Encoding, UTF_16BE, UTF_16LE};
+
+/// What a text is in a charset.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Encoded {
+    /// The bytes that it has already.
+    Same,
+    /// Others.
+    Bytes(Vec<u8>),
+    /// It holds characters that the charset has not: it was never in it.
+    Lossy,
+}
+
+/// The text in a charset.
+pub(super) fn encoded(text: &str, charset: &'static Encoding) -> Encoded {
+    // encoding_rs only reads UTF-16.
+    if charset == UTF_16LE {
+        return Encoded::Bytes(text.encode_utf16().flat_map(u16::to_le_bytes).collect());
+    }
+    if charset == UTF_16BE {
+        return Encoded::Bytes(text.encode_utf16().flat_map(u16::to_be_bytes).collect());
+    }
+    if text.is_ascii() && charset.is_ascii_compatible() {
+        return Encoded::Same;
+    }
+    match charset.encode(text) {
+        (_, _, true) => Encoded::Lossy,
+        (bytes, _, false) => Encoded::Bytes(bytes.into_owned()),
+    }
+}
+
+/// The bytes of a payload file that a tool may have written as UTF-8 whatever the charset; `None` when they are the wire's as
+/// they are, for all that can be told.
+pub(super) fn of_file(stored: &[u8], charset: &'static Encoding) -> Option<Vec<u8>> {
+    let text = std::str::from_utf8(stored).ok()?;
+    // UTF-16 as it went over the wire is full of NULs wherever it is ASCII, and so is valid UTF-8 by accident.
+    let wire = text.contains('\0') || text.contains('\u{fffd}');
+    match encoded(text, charset) {
+        Encoded::Bytes(bytes) if !wire => Some(bytes),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use encoding_rs::{SHIFT_JIS, WINDOWS_1252};
+
+    #[test]
+    fn a_file_of_utf8_becomes_the_declared_charset_when_nothing_is_lost() {
+        assert_eq!(of_file("Grüße".as_bytes(), WINDOWS_1252).as_deref(), Some(&b"Gr\xfc\xdfe"[..]));
+        assert_eq!(of_file("日本".as_bytes(), SHIFT_JIS).as_deref(), Some(&b"\x93\xfa\x96\x7b"[..]));
+        assert_eq!(of_file("aé".as_bytes(), UTF_16LE).as_deref(), Some(&b"a\0\xe9\0"[..]));
+        assert_eq!(of_file("aé".as_bytes(), UTF_16BE).as_deref(), Some(&b"\0a\0\xe9"[..]));
+    }
+
+    #[test]
+    fn what_is_the_wires_already_stays() {
+        assert_eq!(of_file(b"Gr\xfc\xdfe", WINDOWS_1252), None, "not UTF-8");
+        assert_eq!(of_file(b"plain", WINDOWS_1252), None, "the same in both");
+        assert_eq!(of_file("日本".as_bytes(), WINDOWS_1252), None, "never latin-1");
+        assert_eq!(of_file(b"a\0b\0", UTF_16LE), None, "UTF-16 as it is");
+    }
+}
