@@ -108,7 +108,10 @@ pub fn dotenv(value: &str) -> String {
 
 /// Whether no shell sees anything special in it.
 fn is_plain(value: &str) -> bool {
-    !value.is_empty() && value.chars().all(|c| c.is_ascii_alphanumeric() || "-_./:@%+,".contains(c))
+    // zsh expands a word that begins with `=`.
+    !value.is_empty()
+        && !value.starts_with('=')
+        && value.chars().all(|c| c.is_ascii_alphanumeric() || "-_./:@%+,=".contains(c))
 }
 
 fn json(changes: &[Change]) -> String {

@@ -25,6 +25,7 @@ mod tests {
     #[test]
     fn words_are_quoted_only_where_they_need_it() {
         assert_eq!(words(["npm", "run", "test:api", "--", "-k", "a b", ""]), "npm run test:api -- -k 'a b' ''");
+        assert_eq!(words(["go", "test", "-count=1", "=x"]), "go test -count=1 '=x'");
         assert_eq!(path(Path::new("-x.har")), "./-x.har");
         assert_eq!(path(Path::new("my hars/a.har")), "'my hars/a.har'");
     }

@@ -9,7 +9,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::Full;
 
 pub use super::upstream::AnswerBody;
-pub use watched::{End, Watch, Watched};
+pub use watched::{Allowance, End, Watch, Watched};
 
 mod watched;
 

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ::http::{HeaderMap, HeaderValue, StatusCode, Version, header};
 use bytes::Bytes;
@@ -18,7 +18,7 @@ use super::heads::{End, Fields, Hop, How, Informational, Phases, RequestEnd, Req
 use super::journal::{Ack, Frame, Haste, Journal, Kind};
 use super::tally::Tally;
 use crate::http::NormalUrl;
-use crate::proxy::body::{End as BodyEnd, Watch};
+use crate::proxy::body::{Allowance, End as BodyEnd, Watch};
 use crate::proxy::upstream::{Answer, UpstreamError};
 use crate::proxy::{Exchange, Origin};
 
@@ -203,6 +203,9 @@ impl Watch for RequestTee {
     }
 }
 
+/// A client that looks at the status and leaves did not mean to record half an answer. A stream without an end it may leave.
+const UNRECEIVED: Allowance = Allowance { bytes: 1024 * 1024, time: Duration::from_secs(1) };
+
 /// Watches a response's payload on its way to the client.
 #[derive(Debug)]
 pub struct ResponseTee(Tee);
@@ -224,6 +227,10 @@ impl Watch for ResponseTee {
     fn data(&mut self, data: &Bytes) {
         self.0.tape.tally.bytes(data.len());
         self.0.data(data);
+    }
+
+    fn allowance(&self) -> Option<Allowance> {
+        Some(UNRECEIVED)
     }
 
     fn end(self: Box<Self>, end: BodyEnd) -> Pin<Box<dyn Future<Output = ()> + Send>> {

@@ -7,11 +7,13 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use ::http::HeaderMap;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
 
 use super::BoxError;
 
@@ -37,9 +39,24 @@ pub trait Watch: Send + 'static {
     /// Bytes that passed. Cloning them only counts a reference.
     fn data(&mut self, data: &Bytes);
 
+    /// How much of the rest is worth reading when the receiver is gone before the end: many a client looks at the head of an
+    /// answer and leaves. Without one the body was cancelled.
+    fn allowance(&self) -> Option<Allowance> {
+        None
+    }
+
     /// The body ended. What tells the receiver so is held back until the future is done: the journal holds the exchange
     /// before the client can know that it is complete. On [`End::Cancelled`] nobody waits; the future is spawned.
     fn end(self: Box<Self>, end: End) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+}
+
+/// What may still be read of a body that nobody receives.
+#[derive(Clone, Copy, Debug)]
+pub struct Allowance {
+    /// At most so many bytes.
+    pub bytes: u64,
+    /// At most so long.
+    pub time: Duration,
 }
 
 type Ending = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -52,8 +69,13 @@ type Ending = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// are held back until [`Watch::end`]'s future is done. A body that breaks off hands its error on, also after
 /// [`Watch::end`], so that the receiver's connection is cut (over HTTP/2: its stream reset) and it can't take what it has
 /// for the whole.
-pub struct Watched<B> {
-    inner: B,
+pub struct Watched<B>
+where
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BoxError>,
+{
+    /// Taken out when the receiver is gone and the rest is read without it.
+    inner: Option<B>,
     watch: Option<Box<dyn Watch>>,
     /// Declared bytes that have not come yet; `None` where no length is declared.
     missing: Option<u64>,
@@ -92,7 +114,7 @@ struct Broken(#[source] Arc<dyn std::error::Error + Send + Sync>);
 
 impl<B> Watched<B>
 where
-    B: Body<Data = Bytes> + Unpin,
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
     /// Puts `watch` on a body. The head of a message without a body is what completes it, so for a body that is empty from
@@ -101,16 +123,16 @@ where
         let missing = inner.size_hint().exact();
         if inner.is_end_stream() || missing == Some(0) {
             watch.end(End::Complete(None)).await;
-            return Watched { inner, watch: None, missing: Some(0), held: None, state: State::Over };
+            return Watched { inner: Some(inner), watch: None, missing: Some(0), held: None, state: State::Over };
         }
-        Watched { inner, watch: Some(watch), missing, held: None, state: State::Streaming }
+        Watched { inner: Some(inner), watch: Some(watch), missing, held: None, state: State::Streaming }
     }
 
     fn poll_inner(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         if let Some(watch) = &mut self.watch {
             ready!(watch.poll_room(cx));
         }
-        Pin::new(&mut self.inner).poll_frame(cx)
+        self.inner.as_mut().map_or(Poll::Ready(None), |inner| Pin::new(inner).poll_frame(cx))
     }
 
     /// Reports the end. `last` is what the receiver gets once the watcher is done.
@@ -139,7 +161,7 @@ where
         if let Some(missing) = &mut self.missing {
             *missing = missing.saturating_sub(data.len() as u64);
         }
-        if self.inner.is_end_stream() {
+        if self.inner.as_ref().is_none_or(Body::is_end_stream) {
             let earlier = self.held.replace(data);
             self.complete(None);
             earlier
@@ -154,7 +176,7 @@ where
 
 impl<B> Body for Watched<B>
 where
-    B: Body<Data = Bytes> + Unpin,
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
     type Data = Bytes;
@@ -215,25 +237,80 @@ where
     fn size_hint(&self) -> SizeHint {
         match self.missing {
             Some(missing) => SizeHint::with_exact(missing + self.held.as_ref().map_or(0, |held| held.len() as u64)),
-            None => self.inner.size_hint(),
+            None => self.inner.as_ref().map(Body::size_hint).unwrap_or_default(),
         }
     }
 }
 
-/// A body that is dropped before its end was cancelled by its receiver; and a watcher that is still at work then is let
-/// finish.
-impl<B> Drop for Watched<B> {
+/// A body that is dropped before its end was cancelled by its receiver, unless the watcher has an allowance to read the rest;
+/// and a watcher that is still at work then is let finish.
+impl<B> Drop for Watched<B>
+where
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BoxError>,
+{
     fn drop(&mut self) {
+        let runtime = tokio::runtime::Handle::try_current();
         let ending = match (self.watch.take(), std::mem::replace(&mut self.state, State::Over)) {
-            (Some(watch), _) => watch.end(End::Cancelled),
+            (Some(watch), _) => match (watch.allowance(), self.inner.take(), &runtime) {
+                (Some(allowance), Some(inner), Ok(_)) => {
+                    let watch: Option<Box<dyn Watch>> = Some(Box::new(Unreceived(watch)));
+                    let rest = Watched {
+                        inner: Some(inner),
+                        watch,
+                        missing: self.missing,
+                        held: None,
+                        state: State::Streaming,
+                    };
+                    Box::pin(rest.read_on(allowance))
+                }
+                _ => watch.end(End::Cancelled),
+            },
             (None, State::Ending(ending, _)) => ending,
             _ => return,
         };
-        match tokio::runtime::Handle::try_current() {
+        match runtime {
             Ok(runtime) => crate::proxy::endings::spawn_on(&runtime, ending),
             // Without a runtime nothing can wake the future; what it does at once is done.
             Err(_) => drop(ending.now_or_never()),
         }
+    }
+}
+
+/// The watcher of a body that nobody receives any more: what it does not get to see within its allowance, nobody will.
+struct Unreceived(Box<dyn Watch>);
+
+impl Watch for Unreceived {
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.poll_room(cx)
+    }
+
+    fn data(&mut self, data: &Bytes) {
+        self.0.data(data);
+    }
+
+    fn end(self: Box<Self>, end: End) -> Ending {
+        self.0.end(end)
+    }
+}
+
+impl<B> Watched<B>
+where
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BoxError>,
+{
+    /// Reads the rest in place of the receiver. Beyond the allowance it is dropped, and so cancelled.
+    async fn read_on(mut self, allowance: Allowance) {
+        let mut left = allowance.bytes;
+        let rest = async {
+            while let Some(Ok(frame)) = self.frame().await {
+                left = left.saturating_sub(frame.data_ref().map_or(0, |data| data.len() as u64));
+                if left == 0 {
+                    return;
+                }
+            }
+        };
+        let _ = tokio::time::timeout(allowance.time, rest).await;
     }
 }
 

@@ -192,6 +192,41 @@ async fn a_body_shorter_than_declared_has_failed() {
     assert_eq!(log.take(), ["abc", "failed: the body ended 6 bytes short of its declared length", "written"]);
 }
 
+/// Sees the rest of a body whose receiver is gone, up to so many bytes.
+struct Curious(Gated, u64);
+
+impl Watch for Curious {
+    fn data(&mut self, data: &Bytes) {
+        self.0.data(data);
+    }
+
+    fn allowance(&self) -> Option<Allowance> {
+        Some(Allowance { bytes: self.1, time: Duration::from_secs(60) })
+    }
+
+    fn end(self: Box<Self>, end: End) -> Ending {
+        Box::new(self.0).end(end)
+    }
+}
+
+#[tokio::test]
+async fn what_a_receiver_leaves_is_read_for_the_watcher_within_its_allowance() {
+    for (allowed, seen) in [
+        (100, vec!["abc", "def", "ghi", "complete", "written"]),
+        (4, vec!["abc", "def", "ghi", "cancelled", "written"]),
+        (3, vec!["abc", "def", "cancelled", "written"]),
+    ] {
+        let log = Log::default();
+        let watch = Curious(Gated { log: log.clone(), gate: None }, allowed);
+        let steps = [data("abc"), data("def"), data("ghi")];
+        let mut body = Watched::new(script(None, false, steps), Box::new(watch)).await;
+        expect_data(&mut body, "abc");
+        drop(body);
+        crate::proxy::endings::done().await;
+        assert_eq!(log.take(), seen, "{allowed}");
+    }
+}
+
 #[tokio::test]
 async fn a_dropped_body_was_cancelled_and_its_watcher_still_finishes() {
     let (mut body, log, open) = watched(script(Some(6), true, [data("abc"), data("def")])).await;
