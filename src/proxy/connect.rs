@@ -207,7 +207,9 @@ async fn terminate<H: Handler>(
     let pulse = seat.pulse.clone();
     serve(seat, stream, http2).await;
     // Some clients finish the handshake of TLS 1.3 first and look at the certificate then.
-    if let Some(reason) = pulse.refused() {
-        refused(reason.to_owned());
+    match pulse.refused() {
+        Some(reason) => refused(reason.to_owned()),
+        None if pulse.ever_asked() => visit.handler().notice(Notice::TlsTrusted { to }),
+        None => {}
     }
 }

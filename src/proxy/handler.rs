@@ -141,6 +141,11 @@ pub enum Notice {
         /// The alert or error, in rustls' words.
         reason: String,
     },
+    /// A connection ended over which the client, having taken our certificate, had asked for something.
+    TlsTrusted {
+        /// The host it asked.
+        to: Origin,
+    },
 }
 
 /// The client's connection is to be closed (over HTTP/2: its stream reset) without an answer.

@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 use super::HostLine;
 use super::heads::How;
 use crate::proxy::{Notice, Origin};
-use crate::verdict::{Counts, Finding, Kind, Severity};
+use crate::verdict::{Counts, Finding, Kind, Severity, Trust};
 
 /// Counts and findings so far.
 #[derive(Debug, Default)]
@@ -22,6 +22,7 @@ struct Inner {
     counts: Counts,
     hosts: IndexMap<String, HostLine>,
     findings: Vec<Finding>,
+    trust: Trust,
     unanswered: u64,
 }
 
@@ -83,11 +84,12 @@ impl Tally {
                 let host = to.authority();
                 let text = format!("a client refused the certificate that harproxy made for {host}: {reason}");
                 let remedy = format!(
-                    "let the client trust the CA (`harproxy ca trust`), or leave the host alone with `--glob '!https://{host}/**'`"
+                    "let the client trust the CA (`harproxy ca path`), or leave the host alone with `--glob '!https://{host}/**'`"
                 );
                 let finding = Finding::new(Kind::TlsRefused, Severity::Warning, text);
-                self.lock().find(Finding { remedy: Some(remedy), ..finding });
+                self.lock().trust.refused(host, Finding { remedy: Some(remedy), ..finding });
             }
+            Notice::TlsTrusted { to } => self.lock().trust.trusted(to.authority()),
         }
     }
 
@@ -106,7 +108,8 @@ impl Tally {
     /// The findings, in order of first appearance.
     #[must_use]
     pub fn findings(&self) -> Vec<Finding> {
-        self.lock().findings.clone()
+        let inner = self.lock();
+        inner.findings.iter().chain(inner.trust.findings()).cloned().collect()
     }
 
     /// Requests in scope whose client went away before the answer.

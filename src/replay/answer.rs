@@ -141,27 +141,35 @@ impl Strict {
 
     /// What the engine saw beside requests.
     pub(super) fn notice(&self, notice: Notice) {
-        let (kind, explanation, remedy) = match notice {
-            Notice::Tunnelled { .. } => return,
-            Notice::Unreadable { to } => (
-                Kind::Unreadable,
-                format!("what came inside the CONNECT to {}:{} was neither TLS nor HTTP", to.host, to.port),
-                format!("`--bypass {}:{}` lets CMD reach it without the proxy", to.host, to.port),
-            ),
-            Notice::TlsRefused { to, .. } if self.is_noise(&to) => return self.ledger.count(Count::Noise),
-            Notice::TlsRefused { to, reason } => (
-                Kind::TlsRefused,
-                format!("the client does not trust our certificate for {} ({reason})", to.host),
-                format!(
-                    "point the client at the CA (`harproxy env` prints the variables that most read, `harproxy ca trust` \
-                     what the system needs), or leave the host alone with `-g '!https://{}/**'`",
-                    to.host
-                ),
-            ),
-        };
-        let severity = self.ledger.severity(kind);
+        match notice {
+            Notice::Tunnelled { .. } => {}
+            Notice::Unreadable { to } => {
+                let (explanation, remedy) = (
+                    format!("what came inside the CONNECT to {}:{} was neither TLS nor HTTP", to.host, to.port),
+                    format!("`--bypass {}:{}` lets CMD reach it without the proxy", to.host, to.port),
+                );
+                self.ledger.find(self.beside(Kind::Unreadable, explanation, remedy));
+            }
+            Notice::TlsRefused { to, .. } if self.is_noise(&to) => self.ledger.count(Count::Noise),
+            Notice::TlsRefused { to, reason } => {
+                let (explanation, remedy) = (
+                    format!("the client does not trust our certificate for {} ({reason})", to.host),
+                    format!(
+                        "point the client at the CA (`harproxy env` prints the variables that most read, `harproxy ca path` \
+                         its file), or leave the host alone with `-g '!https://{}/**'`",
+                        to.host
+                    ),
+                );
+                self.ledger.refused(to.authority(), self.beside(Kind::TlsRefused, explanation, remedy));
+            }
+            Notice::TlsTrusted { to } => self.ledger.trusted(to.authority()),
+        }
+    }
+
+    /// A finding that is about no request.
+    fn beside(&self, kind: Kind, explanation: String, remedy: String) -> Finding {
         tracing::warn!(kind = kind.word(), remedy, "{explanation}");
-        self.ledger.find(Finding { remedy: Some(remedy), ..Finding::new(kind, severity, explanation) });
+        Finding { remedy: Some(remedy), ..Finding::new(kind, self.ledger.severity(kind), explanation) }
     }
 
     /// The payload as far as matching needs it.

@@ -8,7 +8,7 @@ use std::time::Instant;
 use indexmap::IndexMap;
 
 use crate::matching::Matcher;
-use crate::verdict::{Counts, FailOn, Finding, FixtureUse, Kind, Mode, Severity, Verdict};
+use crate::verdict::{Counts, FailOn, Finding, FixtureUse, Kind, Mode, Severity, Trust, Verdict};
 
 /// How many different findings are kept; of the rest only the number.
 pub(super) const KEPT: usize = 1000;
@@ -38,6 +38,7 @@ pub(super) struct Ledger {
     with_cmd: bool,
     counts: [AtomicU64; Count::Bytes as usize + 1],
     findings: Mutex<Findings>,
+    trust: Mutex<Trust>,
 }
 
 /// What makes two findings the same: kind, request and explanation.
@@ -52,7 +53,14 @@ struct Findings {
 impl Ledger {
     /// An empty one.
     pub(super) fn new(fail_on: FailOn, with_cmd: bool) -> Self {
-        Ledger { started: Instant::now(), fail_on, with_cmd, counts: Default::default(), findings: Mutex::default() }
+        Ledger {
+            started: Instant::now(),
+            fail_on,
+            with_cmd,
+            counts: Default::default(),
+            findings: Mutex::default(),
+            trust: Mutex::default(),
+        }
     }
 
     pub(super) fn count(&self, what: Count) {
@@ -61,6 +69,16 @@ impl Ledger {
 
     pub(super) fn add(&self, what: Count, number: u64) {
         self.counts[what as usize].fetch_add(number, Ordering::Relaxed);
+    }
+
+    /// A client refused our certificate for `host`.
+    pub(super) fn refused(&self, host: String, finding: Finding) {
+        self.trust.lock().unwrap_or_else(PoisonError::into_inner).refused(host, finding);
+    }
+
+    /// A client took our certificate for `host`.
+    pub(super) fn trusted(&self, host: String) {
+        self.trust.lock().unwrap_or_else(PoisonError::into_inner).trusted(host);
     }
 
     /// Whether findings of this kind fail the run.
@@ -170,7 +188,8 @@ impl Ledger {
             times: *times,
             ..Finding::new(*kind, *severity, format!("more of these; only the first {KEPT} findings are listed"))
         });
-        findings.kept.values().cloned().chain(more).collect()
+        let trust = self.trust.lock().unwrap_or_else(PoisonError::into_inner);
+        findings.kept.values().cloned().chain(more).chain(trust.findings().cloned()).collect()
     }
 
     /// Nothing in scope was seen: then nothing was tried either. A WebSocket that was refused was in scope.

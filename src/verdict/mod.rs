@@ -5,9 +5,11 @@ pub mod exit;
 pub mod explain;
 pub mod fail_on;
 pub mod report;
+mod trust;
 
 pub use exit::{Source, exit_status};
 pub use fail_on::{FailOn, FailOnError};
+pub use trust::Trust;
 
 use serde::Serialize;
 
