@@ -126,8 +126,12 @@ fn replay(name: &str, fixture: &str) -> (usize, usize) {
             Some(difference) => wrong.push(format!("{} {}: {difference}", wire.text("method"), wire.text("url"))),
         }
     }
-    println!("{name}: {agreed} agree; lost by Playwright: {groups:?}");
-    assert!(wrong.is_empty(), "{name}: {} differ:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{name}: {agreed} agree, lost are {groups:?}, {} differ:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
     (agreed, groups.values().sum())
 }
 

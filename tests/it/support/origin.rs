@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::io::Write;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,20 +24,17 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 type Reply = Response<BoxBody<Bytes, Error>>;
 
 /// A request that reached the origin.
-#[derive(Clone, Debug)]
-pub struct Seen {
-    pub method: String,
-    pub path: String,
-    pub version: http::Version,
-    pub headers: HeaderMap,
-    pub body: Vec<u8>,
+struct Asked {
+    method: String,
+    path: String,
+    headers: HeaderMap,
+    body: Vec<u8>,
 }
 
 /// A running origin; dropping it stops it.
 pub struct Origin {
     pub http: SocketAddr,
     pub https: SocketAddr,
-    seen: Arc<Mutex<Vec<Seen>>>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
@@ -51,24 +48,22 @@ impl Origin {
     /// With one of the certificates under certs/.
     pub fn with_certificate(name: &str) -> Self {
         let tls = Arc::new(server_config(name));
-        let seen = Arc::new(Mutex::new(Vec::new()));
         let (tell, told) = std::sync::mpsc::channel();
         let (stop, stopped) = oneshot::channel();
-        let log = seen.clone();
         let thread = std::thread::spawn(move || {
             super::block_on(async move {
                 let http = TcpListener::bind("127.0.0.1:0").await.unwrap();
                 let https = TcpListener::bind("127.0.0.1:0").await.unwrap();
                 tell.send((http.local_addr().unwrap(), https.local_addr().unwrap())).unwrap();
                 tokio::select! {
-                    () = serve(http, None, log.clone()) => {}
-                    () = serve(https, Some(tls), log) => {}
+                    () = serve(http, None) => {}
+                    () = serve(https, Some(tls)) => {}
                     _ = stopped => {}
                 }
             });
         });
         let (http, https) = told.recv().unwrap();
-        Origin { http, https, seen, stop: Some(stop), thread: Some(thread) }
+        Origin { http, https, stop: Some(stop), thread: Some(thread) }
     }
 
     /// Arguments that lead `api.test` here and trust its certificate.
@@ -81,11 +76,6 @@ impl Origin {
             "--upstream-ca".into(),
             repo("certs/ca.pem").display().to_string(),
         ]
-    }
-
-    /// What reached it so far.
-    pub fn seen(&self) -> Vec<Seen> {
-        self.seen.lock().unwrap().clone()
     }
 
     /// Stops listening and drops every connection.
@@ -123,12 +113,12 @@ fn server_config(name: &str) -> rustls::ServerConfig {
     config
 }
 
-async fn serve(listener: TcpListener, tls: Option<Arc<rustls::ServerConfig>>, seen: Arc<Mutex<Vec<Seen>>>) {
+async fn serve(listener: TcpListener, tls: Option<Arc<rustls::ServerConfig>>) {
     loop {
         let Ok((tcp, _)) = listener.accept().await else { return };
-        let (tls, seen) = (tls.clone(), seen.clone());
+        let tls = tls.clone();
         tokio::spawn(async move {
-            let service = service_fn(move |request| answer(request, seen.clone()));
+            let service = service_fn(answer);
             let server = auto::Builder::new(TokioExecutor::new());
             match tls {
                 None => drop(server.serve_connection_with_upgrades(TokioIo::new(tcp), service).await),
@@ -141,7 +131,7 @@ async fn serve(listener: TcpListener, tls: Option<Arc<rustls::ServerConfig>>, se
     }
 }
 
-async fn answer(mut request: Request<Incoming>, seen: Arc<Mutex<Vec<Seen>>>) -> Result<Reply, Error> {
+async fn answer(mut request: Request<Incoming>) -> Result<Reply, Error> {
     if request.headers().contains_key("upgrade") {
         return Ok(upgrade(request));
     }
@@ -151,19 +141,12 @@ async fn answer(mut request: Request<Incoming>, seen: Arc<Mutex<Vec<Seen>>>) -> 
         _ => request.body_mut().collect().await?.to_bytes().to_vec(),
     };
     let path = request.uri().path_and_query().map_or("/", |p| p.as_str()).to_owned();
-    let request = Seen {
-        method: request.method().to_string(),
-        path,
-        version: request.version(),
-        headers: request.headers().clone(),
-        body,
-    };
-    seen.lock().unwrap().push(request.clone());
-    route(&request).await
+    let (method, headers) = (request.method().to_string(), request.headers().clone());
+    route(&Asked { method, path, headers, body }).await
 }
 
 /// Every path that a test can ask for; anything else is a 404.
-async fn route(request: &Seen) -> Result<Reply, Error> {
+async fn route(request: &Asked) -> Result<Reply, Error> {
     let path = request.path.split('?').next().unwrap_or_default();
     let query = request.path.split_once('?').map_or("", |(_, query)| query);
     let json = |text: &str| reply(200, &[("content-type", "application/json")], text.as_bytes().to_vec());
@@ -232,7 +215,7 @@ async fn route(request: &Seen) -> Result<Reply, Error> {
 }
 
 /// What the origin saw, as JSON.
-fn echo(request: &Seen) -> String {
+fn echo(request: &Asked) -> String {
     let headers: Vec<_> = request
         .headers
         .iter()

@@ -2,12 +2,10 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::mpsc::{Receiver, channel};
 
 /// A listener that answers each connection with a closure over the raw stream, one after the other.
 pub struct RawOrigin {
     pub addr: SocketAddr,
-    heads: Receiver<Vec<u8>>,
 }
 
 impl RawOrigin {
@@ -15,21 +13,16 @@ impl RawOrigin {
     pub fn start(answer: impl Fn(&[u8], &mut TcpStream) + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
-        let (tell, heads) = channel();
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let Ok(mut stream) = stream else { return };
                 let head = read_head(&mut stream);
-                if head.is_empty() {
-                    continue;
-                }
-                answer(&head, &mut stream);
-                if tell.send(head).is_err() {
-                    return;
+                if !head.is_empty() {
+                    answer(&head, &mut stream);
                 }
             }
         });
-        RawOrigin { addr, heads }
+        RawOrigin { addr }
     }
 
     /// Answers every request with these bytes and closes.
@@ -38,11 +31,6 @@ impl RawOrigin {
         RawOrigin::start(move |_, stream| {
             let _ = stream.write_all(&bytes);
         })
-    }
-
-    /// The head of the next request, as it stood on the wire.
-    pub fn head(&self) -> String {
-        String::from_utf8(self.heads.recv().unwrap()).unwrap()
     }
 }
 

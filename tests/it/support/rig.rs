@@ -1,7 +1,7 @@
 //! A recorder and its proxy in this process, in front of an origin.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -121,7 +121,7 @@ impl Rig {
 }
 
 /// The answers of a fixture: method, URL, status, payload.
-pub fn answers(path: &PathBuf) -> Vec<(String, String, i32, Vec<u8>)> {
+pub fn answers(path: &Path) -> Vec<(String, String, i32, Vec<u8>)> {
     let fixture = Fixture::open(path).unwrap();
     let answer = |at: usize| {
         let entry = fixture.entry(at).unwrap();
