@@ -15,6 +15,7 @@ use super::parse::{self, Dialect};
 use super::read::Contents;
 use super::store::Store;
 use super::window::Span;
+use super::write::FORMAT;
 use super::{Entry, Error, Payload, model, open, payload, sidecar};
 
 /// Something odd that was read around: shown by `check`, and under `-v`.
@@ -241,6 +242,11 @@ impl Fixture {
 
     fn know_the_writer(&mut self) -> Result<(), Error> {
         if let Some(Value::Object(own)) = self.log_member("_harproxy")? {
+            let format = own.get("format").and_then(Value::as_u64).unwrap_or(FORMAT);
+            if format > FORMAT {
+                let reason = format!("it is of format {format}, this harproxy reads up to {FORMAT}: use a newer one");
+                return Err(Error::Malformed { path: self.path.clone(), line: None, reason });
+            }
             self.own = true;
             self.dialect = Dialect::Own;
             self.scope = Some(scope_of(&own));

@@ -46,8 +46,9 @@ pub(super) fn entry(json: &[u8], dialect: Dialect, notes: &mut Vec<String>) -> R
 
 /// The members of an entry.
 pub(super) fn object_of(json: &[u8]) -> Result<Map<String, Value>, String> {
-    let text = String::from_utf8_lossy(json);
-    let value = serde_json::from_str(&text).or_else(|_| serde_json::from_str(&mend_surrogates(&text)));
+    let text = std::str::from_utf8(json)
+        .map_err(|error| format!("its byte {} is not UTF-8; convert the file to UTF-8", error.valid_up_to()))?;
+    let value = serde_json::from_str(text).or_else(|_| serde_json::from_str(&mend_surrogates(text)));
     match value {
         Ok(Value::Object(map)) => Ok(map),
         Ok(_) => Err("it is not an object".to_owned()),

@@ -157,8 +157,7 @@ impl FixtureWriter {
     /// # Errors
     /// When writing fails.
     pub fn entry(&mut self, entry: &Entry) -> Result<(), Error> {
-        let text = canonical::print(&canonical::entry(entry), 6);
-        self.put(&text)
+        self.put(canonical::print(&canonical::entry(entry), 6).as_bytes())
     }
 
     /// Adds an entry of an existing fixture, its payloads with it. An entry of the fixture of harproxy's own that is being
@@ -177,13 +176,23 @@ impl FixtureWriter {
             if stays {
                 // Outside strings, where it is escaped, a CR is only git's line end on Windows.
                 json.retain(|&byte| byte != b'\r');
-                return self.put(&String::from_utf8_lossy(&json));
+                return self.put(&json);
             }
         }
+        self.format(fixture, entry)
+    }
+
+    /// Adds an entry of an existing fixture in canonical form, its payload files under the names that their bytes deserve;
+    /// members that harproxy does not know survive.
+    ///
+    /// # Errors
+    /// As for [`FixtureWriter::keep`].
+    pub fn format(&mut self, fixture: &Fixture, entry: usize) -> Result<(), Error> {
+        let json = fixture.entry_json(entry)?;
         let mut value = parse::object_of(&json).map_err(|reason| fixture.bad_entry(entry, reason))?;
         self.adopt_payloads(&mut value, fixture, entry)?;
         canonical::arrange(&mut value);
-        self.put(&canonical::print(&Value::Object(value), 6))
+        self.put(canonical::print(&Value::Object(value), 6).as_bytes())
     }
 
     /// Puts payloads, then the HAR, in place: synced, renamed atomically; payload files that the old fixture referenced
@@ -194,10 +203,10 @@ impl FixtureWriter {
     pub fn finish(mut self) -> Result<Written, Error> {
         if self.entries == 0 {
             let head = self.head();
-            self.write(&head)?;
+            self.write(head.as_bytes())?;
         }
         let end = self.end();
-        self.write(&end)?;
+        self.write(end.as_bytes())?;
         let writing = |source| Error::Io { doing: "writing", path: self.path.clone(), source };
         let har = self.har.into_inner().map_err(|error| writing(error.into_error()))?;
         let bytes = match self.deposit.folder() {
@@ -228,21 +237,17 @@ impl FixtureWriter {
     }
 
     /// Adds the text of an entry, indented as it stands in the list.
-    fn put(&mut self, text: &str) -> Result<(), Error> {
+    fn put(&mut self, text: &[u8]) -> Result<(), Error> {
         let before = if self.entries == 0 { self.head() } else { ",".to_owned() };
-        self.write(&before)?;
-        self.write("\n      ")?;
+        self.write(before.as_bytes())?;
+        self.write(b"\n      ")?;
         self.write(text)?;
         self.entries += 1;
         Ok(())
     }
 
-    fn write(&mut self, text: &str) -> Result<(), Error> {
-        self.har.write_all(text.as_bytes()).map_err(|source| Error::Io {
-            doing: "writing",
-            path: self.path.clone(),
-            source,
-        })
+    fn write(&mut self, text: &[u8]) -> Result<(), Error> {
+        self.har.write_all(text).map_err(|source| Error::Io { doing: "writing", path: self.path.clone(), source })
     }
 
     /// All that stands before the first entry.
@@ -265,7 +270,7 @@ impl FixtureWriter {
 }
 
 /// The version of the fixture format that `log._harproxy.format` carries.
-const FORMAT: u32 = 1;
+pub(super) const FORMAT: u64 = 1;
 
 fn log_members(scope: &[String]) -> Object {
     let mut log = Object::new();

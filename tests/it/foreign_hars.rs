@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use harproxy::har::{Fixture, Payload, model};
+use harproxy::har::{ContentMode, Fixture, FixtureWriter, Payload, model};
 
 fn corpus() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/hars-foreign")
@@ -103,5 +103,29 @@ fn every_file_loads_or_is_refused_in_one_sentence() {
         fs::write(&kept, &found).unwrap();
         let differing: Vec<_> = found.lines().filter(|line| !expected.lines().any(|old| old == *line)).collect();
         panic!("not as in EXPECTED.tsv ({} has it all):\n{}", kept.display(), differing.join("\n"));
+    }
+}
+
+/// A fixture at `path` with every entry of `from` in canonical form.
+fn formatted(path: &Path, from: &Fixture) -> (Vec<u8>, Fixture) {
+    let writer = FixtureWriter::create(path, ContentMode::Attach, &["**".to_owned()]).unwrap();
+    let mut writer = writer.based_on(from).unwrap();
+    from.heads().iter().for_each(|head| writer.format(from, head.entry).unwrap());
+    writer.finish().unwrap();
+    (fs::read(path).unwrap(), Fixture::open(path).unwrap())
+}
+
+#[test]
+fn the_canonical_form_of_a_canonical_form_is_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, _) in index() {
+        let Ok(foreign) = Fixture::open(&path_of(&name)) else { continue };
+        let (first, once) = formatted(&dir.path().join("a.har"), &foreign);
+        let (second, twice) = formatted(&dir.path().join("a.har"), &once);
+        assert!(first == second, "{name}");
+        assert_eq!(foreign.heads().len(), twice.heads().len(), "{name}");
+        for (before, after) in foreign.heads().iter().zip(twice.heads().iter()) {
+            assert_eq!((before.method, before.url, before.status), (after.method, after.url, after.status), "{name}");
+        }
     }
 }

@@ -183,6 +183,7 @@ fn what_is_not_a_har_is_refused_in_one_sentence() {
         (br#"{"log":[]}"#, "only `log`"),
         (br#"{"log":{}}"#, "`log` has no `entries` list"),
         (br#"{"log":{"entries":{}}}"#, "`log` has no `entries` list"),
+        (br#"{"log":{"_harproxy":{"format":2},"entries":[]}}"#, "it is of format 2, this harproxy reads up to 1"),
         (br#"{"log":{"entries":[]}} {"#, "column 24: expected the end of the file after the HAR, found `{`"),
         (b"{\"log\":{\n\"entries\":[{},]}}", "2: column 15: expected value, after 1 whole entry"),
         (b"{\"log\":{\"entries\":[{\"a\":\n\n nil}]}}", "3: column 3: expected ident"),
@@ -237,6 +238,17 @@ fn one_bad_entry_poisons_no_other() {
     );
     assert!(fixture.entry(1).unwrap_err().to_string().ends_with("a.har#1 (line 2): it is not an object"));
     assert!(fixture.entry(9).is_err());
+}
+
+#[test]
+fn bytes_that_are_no_utf8_are_not_guessed() {
+    let dir = Dir::new();
+    let text = har(&[entry("http://a.test/", CONTENT), entry("http://b.test/", "{\"text\":\"caf#\"}")]);
+    let latin: Vec<u8> = text.bytes().map(|byte| if byte == b'#' { 0xe9 } else { byte }).collect();
+    let fixture = Fixture::open(&dir.file("a.har", latin)).unwrap();
+    assert_eq!(text_of(&fixture, 0), b"hi");
+    let error = fixture.entry(1).unwrap_err().to_string();
+    assert!(error.contains("#1 (line 2): its byte 124 is not UTF-8; convert the file"), "{error}");
 }
 
 #[test]
