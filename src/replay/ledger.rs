@@ -203,10 +203,13 @@ impl Ledger {
             1 => "the one request that came was out of scope".to_owned(),
             n => format!("none of the {n} requests that came was in scope"),
         };
-        let remedy = if self.with_cmd {
-            "`harproxy doctor -- CMD` says which requests or runtimes went past the proxy"
-        } else {
-            "`harproxy env` prints what makes a client use the proxy"
+        let remedy = match (counts.requests, self.with_cmd) {
+            (1.., _) => "say what is in scope with `-g GLOB`, or record what is asked for with `harproxy record`",
+            (0, true) => {
+                "`harproxy env` prints what CMD was told: see that it heeds the proxy variables, also for hosts on this \
+                 machine, or point it at a `--reverse` port"
+            }
+            (0, false) => "`harproxy env` prints what makes a client use the proxy",
         };
         let finding = Finding::new(Kind::NoTraffic, self.severity(Kind::NoTraffic), explanation);
         Some(Finding { remedy: Some(remedy.to_owned()), ..finding })

@@ -96,23 +96,24 @@ impl Refusal {
 
     /// Out of scope. `scope` says what is in.
     pub(super) fn out_of_scope(asked: &Asked<'_>, scope: &[String]) -> Self {
-        Refusal::outside(asked.line(), &origin_glob(asked.url), scope, "it is out of scope")
+        let host = &asked.url.url()[url::Position::BeforeHost..url::Position::AfterPort];
+        Refusal::outside(asked.line(), &origin_glob(asked.url), host, scope, "it is out of scope")
     }
 
     /// A CONNECT to a local server with `--no-local`.
     pub(super) fn no_local(to: &Origin, scope: &[String]) -> Self {
         let why = "it is local and out of scope, and `--no-local` refuses that";
-        Refusal::outside(format!("CONNECT {to}"), &format!("{to}/**"), scope, why)
+        Refusal::outside(format!("CONNECT {to}"), &format!("{to}/**"), &to.authority(), scope, why)
     }
 
-    fn outside(request: String, glob: &str, scope: &[String], why: &str) -> Self {
+    fn outside(request: String, glob: &str, host: &str, scope: &[String], why: &str) -> Self {
         let globs: Vec<String> = scope.iter().map(|glob| format!("`{glob}`")).collect();
         let explanation = format!("{why}: in are {}", globs.join(", "));
         let mut refusal =
             Refusal::new(Kind::OutOfScope, "out-of-scope", "this request is out of scope", request, explanation);
         refusal.member("scope", scope.to_vec());
         refusal.remedy = Some(format!(
-            "record it too, with `harproxy record` and {}, or let it through with `--passthrough '{glob}'`",
+            "record it too, with `harproxy record` and {}, or let CMD reach it without the proxy with `--bypass {host}`",
             quoted(' ', glob),
         ));
         refusal
@@ -249,7 +250,7 @@ mod tests {
         assert_eq!(problem["scope"], json!(["https://api.example.com/**"]));
         let remedy = problem["remedy"].as_str().unwrap();
         assert!(remedy.contains("`-g 'https://other.example:8443/**'`"), "{remedy}");
-        assert!(remedy.contains("`--passthrough 'https://other.example:8443/**'`"), "{remedy}");
+        assert!(remedy.contains("`--bypass other.example:8443`"), "{remedy}");
     }
 
     #[tokio::test]

@@ -100,7 +100,7 @@ impl Claimed {
         }
     }
 
-    /// Sets the journal aside for `harproxy recover`; an older one that was held is replaced.
+    /// Sets the journal aside, for its user to decide on; an older one that was held is replaced.
     ///
     /// # Errors
     /// [`Error::Journal`].

@@ -43,7 +43,7 @@ fn failed() -> Verdict {
     };
     let out_of_scope = Finding {
         request: Some("POST https://telemetry.example/v1".into()),
-        remedy: Some("`--passthrough 'https://telemetry.example/**'`".into()),
+        remedy: Some("`--bypass telemetry.example`".into()),
         ..Finding::new(Kind::OutOfScope, Severity::Error, "the scope is `https://api.example.com/**`")
     };
     let unused: Vec<Finding> = (5..9).map(|entry| unused(entry, &format!("https://api.example.com/{entry}"))).collect();
