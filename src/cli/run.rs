@@ -89,10 +89,11 @@ impl<'a> Run<'a> {
             pid: std::process::id(),
             urls: urls.iter().map(|(name, url)| (name.clone(), Value::from(url.clone()))).collect(),
         };
-        let running = proxy.serve(handler);
+        // Listening already, and nothing has passed yet if this fails.
         if let Some(path) = &self.plan.ready_file {
             files::write(path, format!("{:#}\n", ready.json()).as_bytes())?;
         }
+        let running = proxy.serve(handler);
         let end = if let [program, args @ ..] = &self.plan.cmd[..] {
             let facts = Facts {
                 proxy: &address,

@@ -65,7 +65,9 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     const UNITS: &[(&str, f64)] =
         &[("ms", 0.001), ("s", 1.0), ("m", 60.0), ("min", 60.0), ("h", 3600.0), ("d", 86400.0)];
     let bad = || "expected a number with its unit, such as `5s`, `200ms` or `2m`".to_owned();
-    let seconds = quantity(text, UNITS).ok_or_else(bad)?;
+    // A century: moments further away than a clock can tell are nobody's wish.
+    const LONGEST: f64 = 100.0 * 365.25 * 86400.0;
+    let seconds = quantity(text, UNITS).filter(|seconds| *seconds <= LONGEST).ok_or_else(bad)?;
     Duration::try_from_secs_f64(seconds).map_err(|_| bad())
 }
 

@@ -154,8 +154,13 @@ impl Upstream {
         dialled: Option<Dialled>,
     ) -> Alpn {
         let offers = |protocol: &[u8]| client_alpn.iter().any(|offered| offered == protocol);
-        let offer: Vec<_> =
-            client_alpn.iter().filter(|offered| **offered == H2 || **offered == HTTP1).cloned().collect();
+        let mut offer: Vec<Vec<u8>> = Vec::new();
+        for offered in client_alpn.iter().filter(|offered| **offered == H2 || **offered == HTTP1) {
+            // Each once: for every offer a TLS configuration is kept.
+            if !offer.contains(offered) {
+                offer.push(offered.clone());
+            }
+        }
         own.remember_offer(to, offer.clone());
         if offers(H2) && self.has_shared(session, to) {
             return Alpn::Http2;

@@ -106,9 +106,19 @@ impl<'a> Answers<'a> {
         Answers { fixture, reader, index, omit, old: HashMap::new(), new: HashMap::new() }
     }
 
-    /// The payload of an old entry's request; `None` when it cannot be read.
+    /// These old entries by the payloads of their requests, in order; those that cannot be read are left out.
     #[must_use]
-    pub fn asked_before(&self, old: usize) -> Option<Content> {
+    pub fn by_payload(&self, entries: &[usize]) -> HashMap<Content, Vec<usize>> {
+        let mut by_payload: HashMap<Content, Vec<usize>> = HashMap::new();
+        for &old in entries {
+            if let Some(asked) = self.asked_before(old) {
+                by_payload.entry(asked).or_default().push(old);
+            }
+        }
+        by_payload
+    }
+
+    fn asked_before(&self, old: usize) -> Option<Content> {
         let entry = self.fixture.entry(old).ok()?;
         match &entry.request.post_data {
             Some(body) => kept(self.fixture, old, body).ok(),

@@ -101,7 +101,7 @@ pub fn arrange<C: Compare>(
 fn pair<C: Compare>(turns: &Turns, fates: &mut [Fate], compare: &mut C) -> Result<(), C::Error> {
     let mut free: VecDeque<usize> = turns.old.iter().copied().collect();
     let mut rest = Vec::new();
-    for &new in &turns.new {
+    for (turn, &new) in turns.new.iter().enumerate() {
         let mut equal = None;
         for (at, &old) in free.iter().enumerate() {
             if compare.same_as_old(new, old)? {
@@ -111,17 +111,16 @@ fn pair<C: Compare>(turns: &Turns, fates: &mut [Fate], compare: &mut C) -> Resul
         }
         match equal.and_then(|at| free.remove(at)) {
             Some(old) => fates[new] = Fate::Equal(old),
-            None => rest.push(new),
+            None => rest.push((turn, new)),
         }
     }
-    for new in rest {
+    for (turn, new) in rest {
         if let Some(old) = free.pop_front() {
             fates[new] = Fate::Replaces(old);
             continue;
         }
         // A poll that was answered "pending" once more than last time says nothing new.
-        let before = turns.new.iter().copied().take_while(|turn| *turn != new).last();
-        if let Some(before) = before
+        if let Some(before) = turn.checked_sub(1).map(|before| turns.new[before])
             && compare.same_as_new(new, before)?
         {
             fates[new] = Fate::Repeats(before);
@@ -138,11 +137,13 @@ fn mark_seen<C: Compare>(turns: &Turns, fates: &[Fate], seen: &mut [bool], compa
             seen[old] = true;
         }
     }
+    let equal: Vec<usize> = turns.new.iter().copied().filter(|new| matches!(fates[*new], Fate::Equal(_))).collect();
     for &old in &turns.old {
-        for &new in &turns.new {
-            if !seen[old] && matches!(fates[new], Fate::Equal(_)) && compare.same_as_old(new, old)? {
-                seen[old] = true;
+        for &new in &equal {
+            if seen[old] {
+                break;
             }
+            seen[old] = compare.same_as_old(new, old)?;
         }
     }
     Ok(())

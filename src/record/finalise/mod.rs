@@ -133,21 +133,17 @@ fn arrange(
     let mut answers = Answers::new(old, reader, index, omit);
     let mut connections = Vec::with_capacity(index.slots.len());
     let mut turns: HashMap<(usize, Content), Turns> = HashMap::new();
+    // By the first entry with that method and URL: one GraphQL endpoint may be all of a recording.
+    let mut asked_before: HashMap<usize, HashMap<Content, Vec<usize>>> = HashMap::new();
     for (new, slot) in index.slots.iter().enumerate() {
         let heads = slot.heads(answers.reader).map_err(har_error)?;
         connections.push(heads.response.as_ref().map(|head| head.connection));
         let Some(candidates) = named.get(&(heads.request.method.clone(), heads.request.url.clone())) else { continue };
         // Keys that share method and URL are told apart by the first entry that has them.
         let asked = answers.asked(new, &heads)?;
-        let same = turns.entry((candidates[0], asked)).or_default();
-        if same.new.is_empty() {
-            for &at in candidates {
-                if answers.asked_before(at) == Some(asked) {
-                    same.old.push(at);
-                }
-            }
-        }
-        same.new.push(new);
+        let by_payload = asked_before.entry(candidates[0]).or_insert_with(|| answers.by_payload(candidates));
+        let old = || Turns { old: by_payload.remove(&asked).unwrap_or_default(), new: Vec::new() };
+        turns.entry((candidates[0], asked)).or_insert_with(old).new.push(new);
     }
     let mut turns: Vec<Turns> = turns.into_values().filter(|turns| !turns.old.is_empty()).collect();
     turns.sort_unstable_by_key(|turns| turns.new[0]);
