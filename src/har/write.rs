@@ -227,7 +227,7 @@ impl FixtureWriter {
         for (part, body) in [("request", "postData"), ("response", "content")] {
             let body = value.get_mut(part).and_then(|part| part.get_mut(body));
             let Some(file) = body.and_then(|body| body.get_mut("_file")) else { continue };
-            let Some(name) = file.as_str().map(str::to_owned) else { continue };
+            let Some(name) = file.as_str().filter(|name| !name.is_empty()).map(str::to_owned) else { continue };
             let stored = self.deposit.adopt(&mut fixture.stored(entry, &name)?, sidecar::ending(&name))?;
             if let model::Stored::File(name) = stored {
                 *file = name.into();
