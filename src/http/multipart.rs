@@ -33,8 +33,8 @@ impl<'a> Part<'a> {
 /// ```
 /// use harproxy::http::multipart::parts;
 /// let body = b"--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n--x--\r\n";
-/// let parts = parts(body, "x").unwrap();
-/// assert_eq!((parts[0].name().as_deref(), parts[0].body), (Some("a"), &b"1"[..]));
+/// let found = parts(body, "x").unwrap();
+/// assert_eq!((found[0].name().as_deref(), found[0].body), (Some("a"), &b"1"[..]));
 /// assert!(parts(body, "y").is_none());
 /// ```
 #[must_use]
