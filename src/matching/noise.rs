@@ -118,9 +118,6 @@ const PATHS: &[(&str, &str)] = &[
     ("www.googleapis.com", "/chromewebstore/"),
     // Apple's probe.
     ("www.apple.com", "/library/test/success.html"),
-    // Yarn 1 looking for a newer Yarn. npm and pip ask their registry the same way as for any package: those questions
-    // can't be told from what the command wants, so they are not here.
-    ("yarnpkg.com", "/latest-version"),
 ];
 
 /// Whether the URL is on the built-in list (`/favicon.ico` is judged by its caller).
@@ -135,16 +132,29 @@ const PATHS: &[(&str, &str)] = &[
 /// ```
 #[must_use]
 pub fn is_noise(url: &NormalUrl) -> bool {
-    let Some(host) = url.url().host_str() else { return false };
-    let host = host.strip_suffix('.').unwrap_or(host);
-    let on_noisy_host = HOSTS.iter().any(|noisy| match noisy.starts_with('.') {
+    let Some(host) = url.url().host_str().map(bare) else { return false };
+    let target = &url.url()[url::Position::BeforePath..];
+    is_noisy(host) || PATHS.iter().any(|(noisy, start)| host == *noisy && target.starts_with(start))
+}
+
+/// Whether a host has something to do with noise: what a client wanted of it, but never asked because it did not trust us,
+/// is no loss.
+#[must_use]
+pub fn knows(host: &str) -> bool {
+    let host = bare(host);
+    is_noisy(host) || PATHS.iter().any(|(noisy, _)| host == *noisy)
+}
+
+fn is_noisy(host: &str) -> bool {
+    HOSTS.iter().any(|noisy| match noisy.starts_with('.') {
         true => host.ends_with(noisy),
         false => host == *noisy,
-    });
-    on_noisy_host || {
-        let target = &url.url()[url::Position::BeforePath..];
-        PATHS.iter().any(|(noisy, start)| host == *noisy && target.starts_with(start))
-    }
+    })
+}
+
+/// A host without the dot that may stand at the end of a fully qualified name.
+fn bare(host: &str) -> &str {
+    host.strip_suffix('.').unwrap_or(host)
 }
 
 #[cfg(test)]
@@ -165,8 +175,7 @@ mod tests {
             ("https://accounts.google.com/o/oauth2/v2/auth", false),
             ("https://gvt1.com.evil.test/", false),
             ("https://notgvt1.com/", false),
-            ("https://registry.npmjs.org/-/npm/v1/security/advisories/bulk", false),
-            ("https://registry.npmjs.org/left-pad", false),
+            ("https://registry.test/-/npm/v1/security/advisories/bulk", false),
             ("https://www.google-analytics.com/g/collect", false),
             ("https://api.test/favicon.ico", false),
             ("http://127.0.0.1/generate_204", false),

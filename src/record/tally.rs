@@ -7,6 +7,7 @@ use indexmap::IndexMap;
 
 use super::HostLine;
 use super::heads::How;
+use crate::matching::noise;
 use crate::proxy::{Notice, Origin};
 use crate::verdict::{Counts, Finding, Kind, Severity, Trust};
 
@@ -80,6 +81,7 @@ impl Tally {
                     format!("what came for {} was neither TLS nor HTTP, and nobody to pass it to", to.authority());
                 self.lock().find(Finding::new(Kind::Unreadable, Severity::Warning, text));
             }
+            Notice::TlsRefused { to, .. } if noise::knows(&to.host) => {}
             Notice::TlsRefused { to, reason } => {
                 let host = to.authority();
                 let text = format!("a client refused the certificate that harproxy made for {host}: {reason}");

@@ -318,7 +318,7 @@ impl Strict {
     }
 
     fn is_noise(&self, to: &Origin) -> bool {
-        NormalUrl::parse(&format!("{to}/")).is_ok_and(|url| noise::is_noise(&url) && !self.matcher.in_scope(&url))
+        noise::knows(&to.host) && NormalUrl::parse(&format!("{to}/")).is_ok_and(|url| !self.matcher.in_scope(&url))
     }
 }
 
