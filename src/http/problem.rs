@@ -1,5 +1,7 @@
 //! `application/problem+json` (RFC 9457): how harproxy explains itself to the client that asked.
 
+use std::error::Error;
+
 use serde_json::{Map, Value};
 
 /// A problem document; members beyond RFC 9457's own go into `extra`.
@@ -13,6 +15,28 @@ pub struct Problem {
     pub detail: String,
     /// Further members, in order.
     pub extra: Map<String, Value>,
+}
+
+/// An error and all that caused it, on one line.
+///
+/// ```
+/// use harproxy::http::problem::in_words;
+/// let error = harproxy::http::NormalUrl::parse("nowhere").unwrap_err();
+/// assert_eq!(in_words(&error), "`nowhere` is not a URL: relative URL without a base");
+/// ```
+#[must_use]
+pub fn in_words(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let reason = error.to_string();
+        // Some errors repeat their cause in their own words.
+        if !text.ends_with(&reason) {
+            text = format!("{text}: {reason}");
+        }
+        cause = error.source();
+    }
+    text
 }
 
 impl Problem {

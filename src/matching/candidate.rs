@@ -10,6 +10,7 @@ use super::index::Ordinal;
 use super::payload::{self, Comparison};
 use super::{EntryRef, MissingBody, redirects, score};
 use crate::har::{Entry, Fixture, Payload};
+use crate::http::problem::in_words;
 
 /// An entry, reduced to what the choice looks at.
 #[derive(Debug)]
@@ -69,7 +70,7 @@ impl Candidate {
                 Content::NotRecorded
             }
             Ok(_) => Content::There,
-            Err(error) => Content::Unreadable(payload::in_words(&error)),
+            Err(error) => Content::Unreadable(in_words(&error)),
         })
     }
 }
@@ -110,7 +111,7 @@ impl Group {
             let fixture = &fixtures[at.fixture];
             match fixture.entry(at.entry) {
                 Ok(entry) => group.candidates.push(Candidate::new(ordinal, at, fixture, &entry, rules)),
-                Err(error) => group.unreadable.push((at, payload::in_words(&error))),
+                Err(error) => group.unreadable.push((at, in_words(&error))),
             }
         }
         for candidate in &group.candidates {

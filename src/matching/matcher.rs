@@ -19,6 +19,7 @@ use super::{
 };
 use crate::har::{Entry, Fixture};
 use crate::http::NormalUrl;
+use crate::http::problem::in_words;
 use crate::urlglob::Globs;
 
 /// The fixtures of a run, indexed, and the turns of each session.
@@ -105,6 +106,14 @@ impl Matcher {
         }
     }
 
+    /// Whether this method and URL were asked for before: only the first time, and to explain a miss, is much of a fixture
+    /// read.
+    #[must_use]
+    pub fn knows(&self, method: &str, url: &NormalUrl) -> bool {
+        let group = self.index.group(method, &self.form.of(url.as_str()));
+        group.is_some_and(|group| self.groups[group].get().is_some())
+    }
+
     /// Whether the request's payload has a say: in which entry of this method and URL answers, or in what is told when none
     /// is there. When not, replay need not wait for the payload.
     #[must_use]
@@ -189,7 +198,7 @@ impl Matcher {
         loop {
             let at = choice.candidate.at;
             let entry = self.fixtures[at.fixture].entry(at.entry);
-            let entry = entry.map_err(|error| MissKind::Unreadable(at, payload::in_words(&error)))?;
+            let entry = entry.map_err(|error| MissKind::Unreadable(at, in_words(&error)))?;
             if !turns.is_on_trial() {
                 self.used.set(choice.candidate.ordinal);
             }

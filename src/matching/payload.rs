@@ -17,6 +17,7 @@ use url::form_urlencoded;
 use super::{Error, MatchBody, graphql};
 use crate::har::model::Truncated;
 use crate::har::{Entry, Fixture, Payload};
+use crate::http::problem::in_words;
 use crate::http::{MediaType, coding, multipart};
 
 /// SHA-256 of bytes, or of what they mean.
@@ -314,15 +315,4 @@ fn sha256_of(mut reader: impl Read) -> std::io::Result<Digest> {
             n => digest.update(&buffer[..n]),
         }
     }
-}
-
-/// An error with its causes, in one line.
-pub(super) fn in_words(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

@@ -18,6 +18,7 @@ use super::heads::{End, Fields, Hop, How, Informational, Phases, RequestEnd, Req
 use super::journal::{Ack, Frame, Haste, Journal, Kind};
 use super::tally::Tally;
 use crate::http::NormalUrl;
+use crate::http::problem::in_words;
 use crate::proxy::body::{Allowance, End as BodyEnd, Watch};
 use crate::proxy::upstream::{Answer, UpstreamError};
 use crate::proxy::{Exchange, Origin};
@@ -72,7 +73,7 @@ impl Tape {
 
     /// There will be no answer, because of this.
     pub fn failed(&self, error: &UpstreamError) -> Ack {
-        let how = How::Failed { kind: error.kind().to_owned(), message: super::problem::chain(error) };
+        let how = How::Failed { kind: error.kind().to_owned(), message: in_words(error) };
         self.end(how, 0, Fields::default())
     }
 

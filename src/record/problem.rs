@@ -1,10 +1,8 @@
 //! What the client is told when upstream could not be asked: the host, the reason, the next step.
 
-use std::error::Error as StdError;
-
 use ::http::Response;
 
-use crate::http::problem::Problem;
+use crate::http::problem::{Problem, in_words};
 use crate::proxy::upstream::UpstreamError;
 use crate::proxy::{Body, Origin, respond};
 
@@ -12,25 +10,9 @@ use crate::proxy::{Body, Origin, respond};
 #[must_use]
 pub fn answer(to: &Origin, error: &UpstreamError) -> Response<Body> {
     let title = if error.status() == 504 { "upstream took too long" } else { "upstream could not be asked" };
-    let detail = format!("{}; {}", chain(error), advice(to, error));
+    let detail = format!("{}; {}", in_words(error), advice(to, error));
     let problem = Problem::new(error.status(), title, detail).with("kind", error.kind()).with("host", to.authority());
     respond::problem(&problem, "live")
-}
-
-/// An error and all that caused it, on one line.
-#[must_use]
-pub fn chain(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let reason = error.to_string();
-        // Some errors repeat their cause in their own words.
-        if !text.ends_with(&reason) {
-            text = format!("{text}: {reason}");
-        }
-        cause = error.source();
-    }
-    text
 }
 
 fn advice(to: &Origin, error: &UpstreamError) -> String {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ::http::{HeaderMap, Response};
 use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
+use tokio::runtime::RuntimeFlavor;
 
 use super::asked::Asked;
 use super::intake::{self, IntakeError};
@@ -15,6 +16,7 @@ use super::source::SourceError;
 use super::{MissAnswer, ReplayPlan, cors};
 use crate::har::Fixture;
 use crate::http::NormalUrl;
+use crate::http::problem::in_words;
 use crate::matching::{Chosen, EntryRef, Matcher, Miss, MissKind, Outcome, Query, noise};
 use crate::proxy::handler::Close;
 use crate::proxy::respond::MARK;
@@ -89,7 +91,8 @@ impl Strict {
 
     /// A request in scope.
     pub(super) async fn answer(&self, asked: &Asked<'_>, session: &Session, body: Incoming) -> Answered {
-        let payload = match self.payload(asked, body).await {
+        let known = self.matcher.knows(asked.method.as_str(), asked.url);
+        let payload = match self.payload(asked, body, known).await {
             Ok(payload) => payload,
             Err(IntakeError::TooLong) => return self.missed(asked, Refusal::too_long(asked)),
             Err(error @ IntakeError::Broken(_)) => {
@@ -104,7 +107,7 @@ impl Strict {
             headers: asked.headers,
             body: Some(&payload[..]).filter(|payload| !payload.is_empty()),
         };
-        match self.matcher.answer(&query, session.0.as_deref()) {
+        match beside_others(known, || self.matcher.answer(&query, session.0.as_deref())) {
             Outcome::Serve(chosen) | Outcome::Redirect(chosen) => self.serve(asked, &chosen).await,
             Outcome::Abort(chosen) => self.abort(asked, &chosen),
             Outcome::Miss(miss) => self.without_entry(asked, &miss),
@@ -173,11 +176,11 @@ impl Strict {
     }
 
     /// The payload as far as matching needs it.
-    async fn payload(&self, asked: &Asked<'_>, body: Incoming) -> Result<Bytes, IntakeError> {
+    async fn payload(&self, asked: &Asked<'_>, body: Incoming, known: bool) -> Result<Bytes, IntakeError> {
         if body.is_end_stream() {
             return Ok(Bytes::new());
         }
-        if self.matcher.needs_body(asked.method.as_str(), asked.url) {
+        if beside_others(known, || self.matcher.needs_body(asked.method.as_str(), asked.url)) {
             return intake::read(body).await;
         }
         intake::discard(body);
@@ -240,13 +243,7 @@ impl Strict {
     }
 
     fn unreadable(&self, asked: &Asked<'_>, at: EntryRef, error: &SourceError) -> Answered {
-        let mut why = error.to_string();
-        let mut cause = std::error::Error::source(error);
-        while let Some(deeper) = cause {
-            why = format!("{why}: {deeper}");
-            cause = deeper.source();
-        }
-        let kind = MissKind::Unreadable(at, why);
+        let kind = MissKind::Unreadable(at, in_words(error));
         let miss = Miss { kind, near: vec![], same_path: 0, remedy: None, operation: None };
         self.missed(asked, Refusal::miss(asked, Explanation::of(&miss, |at| self.place(at))))
     }
@@ -320,6 +317,13 @@ impl Strict {
     fn is_noise(&self, to: &Origin) -> bool {
         noise::knows(&to.host) && NormalUrl::parse(&format!("{to}/")).is_ok_and(|url| !self.matcher.in_scope(&url))
     }
+}
+
+/// Does work that may read from a fixture, and lets other connections go on meanwhile. What is `known` has been read, and
+/// stepping aside would cost more than the work.
+fn beside_others<T>(known: bool, work: impl FnOnce() -> T) -> T {
+    let many_threads = || tokio::runtime::Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread;
+    if !known && many_threads() { tokio::task::block_in_place(work) } else { work() }
 }
 
 /// The scope of a fixture in words: its own globs, or the origins that a foreign one has.

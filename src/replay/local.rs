@@ -11,7 +11,7 @@ use hyper_util::rt::TokioIo;
 use url::Host;
 
 use crate::http::NormalUrl;
-use crate::http::problem::Problem;
+use crate::http::problem::{Problem, in_words};
 use crate::proxy::handler::Close;
 use crate::proxy::respond::{self, MARK};
 use crate::proxy::upstream::{Dialled, OwnConnections, SendError, Upstream, UpstreamError};
@@ -72,8 +72,8 @@ impl Local {
 
 /// Why a local server could not be reached, for the client.
 pub(super) fn failed(to: &Origin, error: &UpstreamError, mark: bool) -> Response<Body> {
-    let cause = std::error::Error::source(error).map_or_else(String::new, |cause| format!(": {cause}"));
-    let detail = format!("{error}{cause}\n{to} is local and out of scope, so it is dialled; is the server running?");
+    let detail =
+        format!("{}\n{to} is local and out of scope, so it is dialled; is the server running?", in_words(error));
     let problem = Problem::new(error.status(), "a local server did not answer", detail).with("kind", error.kind());
     respond::problem(&problem, if mark { LOCAL } else { "" })
 }

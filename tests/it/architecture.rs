@@ -49,15 +49,33 @@ fn code(path: &Path) -> Vec<(usize, String)> {
     text.lines().enumerate().map(|(n, line)| (n + 1, line.split("//").next().unwrap_or_default().to_owned())).collect()
 }
 
+/// The rooms that are named behind `crate::`: one, or several in braces.
+fn names(path: &str) -> Vec<String> {
+    let name = |path: &str| path.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+    let Some(several) = path.strip_prefix('{') else { return vec![name(path)] };
+    let mut depth = 0;
+    let outermost = several.split_inclusive([',', '{', '}']).filter(|part| {
+        let here = depth;
+        depth += i32::from(part.ends_with('{')) - i32::from(part.ends_with('}'));
+        here == 0
+    });
+    outermost.map(|part| name(part.trim_start())).filter(|name| !name.is_empty()).collect()
+}
+
+#[test]
+fn names_in_braces_are_found() {
+    assert_eq!(names("har::Fixture;"), ["har"]);
+    assert_eq!(names("{har, record::{self, Error}, tls};"), ["har", "record", "tls"]);
+}
+
 #[test]
 fn rooms_use_only_what_stands_before_them() {
     let mut wrong = Vec::new();
     for (room, may_use) in MAY_USE {
         for file in sources(room) {
             for (line, text) in code(&file) {
-                for used in text.split("crate::").skip(1) {
-                    let used: String = used.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-                    if used != *room && !used.is_empty() && !may_use.contains(&used.as_str()) {
+                for used in text.split("crate::").skip(1).flat_map(names) {
+                    if used != *room && !may_use.contains(&used.as_str()) {
                         wrong.push(format!("{}:{line}: {room} uses {used}", file.display()));
                     }
                 }

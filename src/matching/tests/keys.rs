@@ -220,8 +220,10 @@ fn the_payload_is_waited_for_where_it_tells_entries_apart() {
     assert!(needs("POST", "https://a.test/p"));
     assert!(needs("POST", "https://a.test/r"));
     assert!(needs("POST", "https://a.test/none"), "the explanation tells it");
-    let own = shelf(Own, [asked("POST", URL)], Options::default());
-    assert!(own.matcher.needs_body("POST", &NormalUrl::parse(URL).unwrap()));
+    let (own, url) = (shelf(Own, [asked("POST", URL)], Options::default()), NormalUrl::parse(URL).unwrap());
+    assert!(!own.matcher.knows("POST", &url));
+    assert!(own.matcher.needs_body("POST", &url));
+    assert!(own.matcher.knows("POST", &url) && !own.matcher.knows("GET", &url));
 }
 
 #[test]
