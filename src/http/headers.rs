@@ -2,6 +2,8 @@
 //!
 //! Names compare without case and keep the spelling they came with; repeated names keep every value in order.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 /// One header field line (RFC 9110 section 5).
@@ -106,8 +108,11 @@ impl From<&::http::HeaderMap> for Headers {
 
 /// Header bytes as text of one character a byte (U+0000 to U+00FF), as browsers and Node write them into a HAR.
 #[must_use]
-pub fn to_chars(value: &[u8]) -> String {
-    value.iter().map(|&byte| char::from(byte)).collect()
+pub fn to_chars(value: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(value) {
+        Ok(text) if text.is_ascii() => text.into(),
+        _ => value.iter().map(|&byte| char::from(byte)).collect::<String>().into(),
+    }
 }
 
 /// The bytes of a header value in a HAR: one for each character up to U+00FF; a value with any character above was read as

@@ -18,6 +18,7 @@ use super::heads::{End, Fields, Hop, How, Informational, Phases, RequestEnd, Req
 use super::journal::{Ack, Frame, Haste, Journal, Kind};
 use super::tally::Tally;
 use crate::http::NormalUrl;
+use crate::http::headers::to_chars;
 use crate::http::problem::in_words;
 use crate::proxy::body::{Allowance, End as BodyEnd, Watch};
 use crate::proxy::upstream::{Answer, UpstreamError};
@@ -314,7 +315,7 @@ fn join_cookies(map: &mut HeaderMap) {
 /// HTTP/2 has no reason phrase: the code's own one stands for it, so that the fixture is the same.
 fn reason(status: StatusCode, given: Option<&ReasonPhrase>) -> String {
     match given {
-        Some(given) => super::heads::characters(given.as_bytes()).into_owned(),
+        Some(given) => to_chars(given.as_bytes()).into_owned(),
         None => status.canonical_reason().unwrap_or_default().to_owned(),
     }
 }

@@ -5,13 +5,12 @@
 use std::net::IpAddr;
 
 use ::http::{HeaderMap, Version};
-use bytes::Bytes;
 use serde::de::{SeqAccess, Visitor};
 use serde::ser::SerializeSeq;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::http::Headers;
-use crate::http::headers::HOP_BY_HOP;
+use crate::http::headers::{HOP_BY_HOP, from_chars, to_chars};
 
 /// The first frame: how the recording was asked for, for whoever finalises it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -202,7 +201,7 @@ impl Serialize for Fields {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut list = serializer.serialize_seq(Some(self.0.len()))?;
         for header in &self.0 {
-            list.serialize_element(&(&header.name, characters(&header.value)))?;
+            list.serialize_element(&(&header.name, to_chars(&header.value)))?;
         }
         list.end()
     }
@@ -221,29 +220,13 @@ impl<'de> Deserialize<'de> for Fields {
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Fields, A::Error> {
                 let mut headers = Headers::default();
                 while let Some((name, value)) = list.next_element::<(String, String)>()? {
-                    headers.push(name, bytes_of(value));
+                    headers.push(name, from_chars(&value));
                 }
                 Ok(Fields(headers))
             }
         }
         deserializer.deserialize_seq(List)
     }
-}
-
-/// Each byte one character, U+0000 to U+00FF.
-#[must_use]
-pub fn characters(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
-    match std::str::from_utf8(bytes) {
-        Ok(text) if bytes.is_ascii() => text.into(),
-        _ => bytes.iter().map(|byte| char::from(*byte)).collect::<String>().into(),
-    }
-}
-
-fn bytes_of(text: String) -> Bytes {
-    if text.is_ascii() {
-        return text.into();
-    }
-    text.chars().map(|c| u8::try_from(u32::from(c)).unwrap_or(b'?')).collect()
 }
 
 #[cfg(test)]

@@ -3,13 +3,14 @@
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 
-use super::super::heads::{End, Fields, How, RequestHead, ResponseHead, characters};
+use super::super::heads::{End, Fields, How, RequestHead, ResponseHead};
 use super::super::journal::Reader;
 use super::index::{Heads, Slot};
 use super::payload::Payload;
 use crate::har::model::{Body, Request, Response, Timings};
 use crate::har::write::FixtureWriter;
 use crate::har::{self, Entry};
+use crate::http::headers::to_chars;
 
 /// Builds the entry of an exchange; its payloads go into the writer as they are decoded.
 ///
@@ -67,7 +68,7 @@ fn response(heads: &Heads, content: Body) -> Response {
         status: status.into(),
         status_text: reason,
         http_version: version.as_str().to_owned(),
-        redirect_url: headers.0.get("location").map(|to| characters(to).into_owned()).unwrap_or_default(),
+        redirect_url: headers.0.get("location").map(|to| to_chars(to).into_owned()).unwrap_or_default(),
         headers: headers.0,
         content,
         headers_size: head_size,
@@ -92,7 +93,7 @@ fn said_by_harproxy(heads: &Heads) -> Option<Map<String, Value>> {
 }
 
 fn list(fields: &Fields) -> Vec<Value> {
-    fields.0.iter().map(|header| json!({ "name": header.name, "value": characters(&header.value) })).collect()
+    fields.0.iter().map(|header| json!({ "name": header.name, "value": to_chars(&header.value) })).collect()
 }
 
 /// HAR 1.2 timings in milliseconds; what did not happen for this exchange stays unknown.

@@ -3,7 +3,7 @@
 
 use std::io::{self, Read};
 
-use super::super::heads::{How, characters};
+use super::super::heads::How;
 use super::super::journal::{Reader, Span};
 use super::index::{Heads, Slot};
 use crate::har;
@@ -11,6 +11,7 @@ use crate::har::model::{Body, Truncated};
 use crate::har::write::PayloadSource;
 use crate::http::Headers;
 use crate::http::coding::{self, Coding};
+use crate::http::headers::to_chars;
 
 /// The client went away.
 pub const CLIENT_LEFT: &str = "client-left";
@@ -73,7 +74,7 @@ impl<'a> Payload<'a> {
         let announced = || headers.get_str("content-length").and_then(|length| length.trim().parse().ok());
         Payload {
             pieces,
-            mime_type: headers.get("content-type").map(|mime| characters(mime).into_owned()).unwrap_or_default(),
+            mime_type: headers.get("content-type").map(|mime| to_chars(mime).into_owned()).unwrap_or_default(),
             codings: coding::codings(headers.get_all("content-encoding")),
             cut,
             total: if cut.is_some() { announced() } else { seen },
