@@ -5,6 +5,7 @@
 use std::net::IpAddr;
 
 use super::env::Facts;
+use crate::http::url::is_localhost;
 use crate::tls::bundle::Environment;
 
 /// The entries in force, none twice.
@@ -47,12 +48,12 @@ fn keeps(entry: &str, facts: &Facts<'_>) -> bool {
 fn is_loopback(host: &str) -> bool {
     match host.parse::<IpAddr>() {
         Ok(address) => address.to_canonical().is_loopback() || address.is_unspecified(),
-        Err(_) => LOOPBACK.contains(&host) || host.ends_with(".localhost"),
+        Err(_) => is_localhost(host) || LOOPBACK.contains(&host),
     }
 }
 
 /// What `/etc/hosts` calls it, here and there.
-const LOOPBACK: &[&str] = &["localhost", "localhost.localdomain", "localdomain", "ip6-localhost", "ip6-loopback"];
+const LOOPBACK: &[&str] = &["localhost.localdomain", "localdomain", "ip6-localhost", "ip6-loopback"];
 
 /// `host`, `host:port`, `[v6]`, `[v6]:port`, and `v6` as it is.
 fn host_and_port(entry: &str) -> (&str, Option<&str>) {

@@ -97,3 +97,18 @@ impl std::fmt::Display for NormalUrl {
         f.write_str(self.0.as_str())
     }
 }
+
+/// Whether a name stands for this machine, without asking anybody: `localhost` and the names below it (RFC 6761 section
+/// 6.3), in any case, the final dot of an absolute name aside.
+///
+/// ```
+/// use harproxy::http::url::is_localhost;
+/// assert!(is_localhost("app.LOCALHOST.") && is_localhost("localhost"));
+/// assert!(!is_localhost("mylocalhost") && !is_localhost("localhost.example"));
+/// ```
+#[must_use]
+pub fn is_localhost(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let last = name.rsplit('.').next().unwrap_or_default();
+    last.eq_ignore_ascii_case("localhost")
+}

@@ -12,6 +12,7 @@ use super::handler::{Client, Handler};
 use super::pulse::Limits;
 use super::reverse::Routes;
 use super::server::Credentials;
+use crate::http::url::is_localhost;
 use crate::tls::authority::Authority;
 
 /// The engine while it serves.
@@ -92,10 +93,7 @@ fn names(host: &str, bound: IpAddr, local: IpAddr) -> bool {
     let everywhere = bound.is_unspecified();
     match host.parse::<IpAddr>() {
         Ok(ip) => ip == bound || everywhere && (ip.is_loopback() || ip.is_unspecified() || ip == local),
-        Err(_) => {
-            let name = host.strip_suffix('.').unwrap_or(host);
-            (everywhere || bound.is_loopback()) && (name == "localhost" || name.ends_with(".localhost"))
-        }
+        Err(_) => (everywhere || bound.is_loopback()) && is_localhost(host),
     }
 }
 

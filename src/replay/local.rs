@@ -12,6 +12,7 @@ use url::Host;
 
 use crate::http::NormalUrl;
 use crate::http::problem::{Problem, in_words};
+use crate::http::url::is_localhost;
 use crate::proxy::handler::Close;
 use crate::proxy::respond::{self, MARK};
 use crate::proxy::upstream::{Dialled, OwnConnections, SendError, Upstream, UpstreamError};
@@ -84,10 +85,7 @@ pub(super) fn is_local(url: &NormalUrl) -> bool {
     match url.url().host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => {
-            let name = name.strip_suffix('.').unwrap_or(name);
-            name == "localhost" || name.ends_with(".localhost")
-        }
+        Some(Host::Domain(name)) => is_localhost(name),
         None => false,
     }
 }

@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::error::UpstreamError;
+use crate::http::url::is_localhost;
 
 /// How long an address is tried before the next one is tried beside it (RFC 8305 section 5).
 const STAGGER: Duration = Duration::from_millis(250);
@@ -68,8 +69,7 @@ impl LoopbackAddr {
         if let Ok(ip) = host.parse::<IpAddr>() {
             return LoopbackAddr::new(SocketAddr::new(ip, port)).map(|addr| vec![addr]);
         }
-        let name = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
-        (name == "localhost" || name.ends_with(".localhost")).then(|| {
+        is_localhost(host).then(|| {
             vec![
                 LoopbackAddr(SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
                 LoopbackAddr(SocketAddr::from((Ipv6Addr::LOCALHOST, port))),
