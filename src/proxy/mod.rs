@@ -27,3 +27,4 @@ mod wire;
 pub use body::Body;
 pub use handler::{Client, Connect, Exchange, Handler, HostStays, Notice, Origin, Scheme, Session};
 pub use server::{Proxy, ProxyPlan, Running};
+pub use tunnel::splice;

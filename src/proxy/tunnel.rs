@@ -4,6 +4,8 @@ use std::io;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio_util::sync::CancellationToken;
 
@@ -60,6 +62,17 @@ pub(super) async fn run<C: Io, U: Io>(
             }
         } => {}
     }
+}
+
+/// Both sides of an exchange have left HTTP by an Upgrade: bytes go both ways until one ends. The client's connection ends
+/// with the engine, and this with it.
+pub async fn splice(client: OnUpgrade, upstream: OnUpgrade) {
+    let (client, upstream) = match tokio::try_join!(client, upstream) {
+        Ok(both) => both,
+        Err(error) => return tracing::debug!("an upgrade was not completed: {error}"),
+    };
+    let copied = tokio::io::copy_bidirectional(&mut TokioIo::new(client), &mut TokioIo::new(upstream)).await;
+    tracing::debug!(?copied, "an upgraded connection ended");
 }
 
 /// Waits until nothing has passed for `limit` or, looking only so often, up to twice that.

@@ -6,8 +6,6 @@ use std::sync::atomic::Ordering;
 use ::http::{Method, Request, Response, StatusCode};
 use http_body::Body as _;
 use hyper::body::Incoming;
-use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
 
 use super::Recorder;
 use super::capture::{Passing, RequestTee, ResponseTee, Tape, Unanswered, asks_upgrade};
@@ -18,7 +16,7 @@ use crate::matching::noise;
 use crate::proxy::body::{Watch, Watched};
 use crate::proxy::handler::Close;
 use crate::proxy::upstream::{Dialled, OwnConnections, SendError, UpstreamError};
-use crate::proxy::{Body, Client, Connect, Exchange, Handler, Notice, Origin, Scheme, Session};
+use crate::proxy::{self, Body, Client, Connect, Exchange, Handler, Notice, Origin, Scheme, Session};
 use crate::tls::authority::Alpn;
 
 impl Handler for Recorder {
@@ -128,7 +126,7 @@ impl Recorder {
         if answer.response.status() == StatusCode::SWITCHING_PROTOCOLS
             && let Some(client) = client
         {
-            tokio::spawn(splice(client, hyper::upgrade::on(&mut answer.response)));
+            tokio::spawn(proxy::splice(client, hyper::upgrade::on(&mut answer.response)));
         }
         let (head, body) = answer.response.into_parts();
         if asks_head || has_no_content(head.status) {
@@ -166,13 +164,4 @@ async fn watch_request(body: Incoming, tape: Option<&Arc<Tape>>) -> Body {
 /// Statuses whose responses end with their head (RFC 9110 section 6.4.1).
 fn has_no_content(status: StatusCode) -> bool {
     status.is_informational() || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED
-}
-
-/// Both sides have left HTTP: bytes go both ways until one ends.
-async fn splice(client: OnUpgrade, upstream: OnUpgrade) {
-    let (Ok(client), Ok(upstream)) = (client.await, upstream.await) else {
-        return tracing::debug!("an upgrade was not completed");
-    };
-    let copied = tokio::io::copy_bidirectional(&mut TokioIo::new(client), &mut TokioIo::new(upstream)).await;
-    tracing::debug!(?copied, "an upgraded connection ended");
 }

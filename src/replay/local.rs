@@ -7,7 +7,6 @@ use std::time::Duration;
 use ::http::header::HeaderValue;
 use ::http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
-use hyper_util::rt::TokioIo;
 use url::Host;
 
 use crate::http::NormalUrl;
@@ -16,7 +15,7 @@ use crate::http::url::is_localhost;
 use crate::proxy::handler::Close;
 use crate::proxy::respond::{self, MARK};
 use crate::proxy::upstream::{Dialled, OwnConnections, SendError, Upstream, UpstreamError};
-use crate::proxy::{Body, Origin, Session};
+use crate::proxy::{self, Body, Origin, Session};
 
 /// What `x-harproxy` says.
 const LOCAL: &str = "local";
@@ -57,12 +56,7 @@ impl Local {
             Err(SendError::Upstream(error)) => return Ok(failed(to, &error, mark)),
         };
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            let server = hyper::upgrade::on(&mut response);
-            tokio::spawn(async move {
-                let (client, server) = tokio::try_join!(client, server)?;
-                tokio::io::copy_bidirectional(&mut TokioIo::new(client), &mut TokioIo::new(server)).await?;
-                Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
-            });
+            tokio::spawn(proxy::splice(client, hyper::upgrade::on(&mut response)));
         }
         if mark {
             response.headers_mut().insert(MARK, HeaderValue::from_static(LOCAL));
