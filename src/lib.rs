@@ -9,6 +9,7 @@
 //!
 //! | room | what it is for |
 //! | --- | --- |
+//! | [`whole`] | small files that are there whole or not at all, for every room that writes one |
 //! | [`http`] | the vocabulary of the wire: header lists, URL normal form, codings, media types |
 //! | [`urlglob`] | Playwright's URL glob dialect |
 //! | [`har`] | reading and writing fixtures: the HAR and its payloads |
@@ -33,3 +34,4 @@ pub mod replay;
 pub mod tls;
 pub mod urlglob;
 pub mod verdict;
+pub mod whole;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use crate::tls::bundle::{Bundle, BundleError, BundleFiles};
+use crate::whole::{self, Readers};
 
 /// What `--require` loads into Node.js.
 const NODE_HOOK: &str = include_str!("node_hook.js");
@@ -64,7 +65,8 @@ impl RunFiles {
         let trust = bundle.write_to(folder)?;
         let php = folder.join("php");
         std::fs::create_dir_all(&php).map_err(|source| FilesError::Write { path: php.clone(), source })?;
-        let write = |path: PathBuf, content: &[u8]| match write_private(&path, content) {
+        // For this user only: a `.wgetrc` may hold passwords. Whole, because another client may be reading.
+        let write = |path: PathBuf, content: &[u8]| match whole::write(&path, content, Readers::Owner) {
             Ok(()) => Ok(path),
             Err(source) => Err(FilesError::Write { path, source }),
         };
@@ -77,15 +79,6 @@ impl RunFiles {
             trust,
         })
     }
-}
-
-/// For this user only: a `.wgetrc` may hold passwords. Whole or not at all: another client may be reading.
-fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
-    use std::io::Write;
-    let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
-    file.write_all(content)?;
-    file.persist(path)?;
-    Ok(())
 }
 
 /// Single quotes take everything literally.

@@ -1,9 +1,9 @@
 //! The small files that a run leaves for others to read.
 
-use std::io::{self, Write};
 use std::path::Path;
 
 use super::advice::Failure;
+use crate::whole::{self, Readers};
 
 /// Writes a file, which is there whole or not at all, and its folder where that is missing. What stood there before is as it
 /// was if this fails.
@@ -11,19 +11,10 @@ use super::advice::Failure;
 /// # Errors
 /// [`Failure::Write`].
 pub fn write(path: &Path, content: &[u8]) -> Result<(), Failure> {
-    write_whole(path, content).map_err(|source| Failure::Write { path: path.to_owned(), source })
-}
-
-fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder)?;
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
-    let mut file = builder.tempfile_in(folder)?;
-    file.write_all(content)?;
-    file.persist(path)?;
-    Ok(())
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let written =
+        folder.map_or(Ok(()), std::fs::create_dir_all).and_then(|()| whole::write(path, content, Readers::All));
+    written.map_err(|source| Failure::Write { path: path.to_owned(), source })
 }
 
 #[cfg(test)]

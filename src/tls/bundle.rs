@@ -16,6 +16,7 @@ use rustls::pki_types::pem::{self, PemObject};
 
 use super::jvm;
 use super::jvm::TrustStoreError;
+use crate::whole::{self, Readers};
 
 /// The variables of a process, by name.
 pub type Environment = BTreeMap<String, OsString>;
@@ -310,21 +311,10 @@ const SYSTEM_FILES: &[&str] = &[
 ];
 
 fn write(path: PathBuf, content: &[u8]) -> Result<PathBuf, BundleError> {
-    match write_whole(&path, content) {
+    match whole::write(&path, content, Readers::All) {
         Ok(()) => Ok(path),
         Err(source) => Err(BundleError::Write { path, source }),
     }
-}
-
-fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
-    use std::io::Write;
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
-    let mut file = builder.tempfile_in(path.parent().unwrap_or(Path::new(".")))?;
-    file.write_all(content)?;
-    file.persist(path)?;
-    Ok(())
 }
 
 #[cfg(test)]

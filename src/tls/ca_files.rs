@@ -1,10 +1,11 @@
 //! The two files of the authority on disk: who may read them, and how they appear together.
 
 use std::fs::{self, File};
-use std::io::{ErrorKind, Write as _};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::authority::AuthorityError;
+use crate::whole::{self, Readers};
 
 const CERT: &str = "ca.pem";
 const KEY: &str = "ca-key.pem";
@@ -79,16 +80,11 @@ impl CaFiles {
     /// Puts the pair in place, each file whole or not at all; the key first, so that whoever sees the certificate of a first
     /// pair finds its key. Call it under the lock.
     pub(super) fn write(&self, pair: &Pair) -> Result<(), AuthorityError> {
-        self.put(&self.key(), &pair.key_pem, 0o600)?;
-        self.put(&self.cert(), &pair.cert_pem, 0o644)
-    }
-
-    fn put(&self, path: &Path, text: &str, mode: u32) -> Result<(), AuthorityError> {
-        let mut file = with_mode(mode).tempfile_in(&self.dir).map_err(io("writing", path))?;
-        file.write_all(text.as_bytes()).map_err(io("writing", path))?;
-        file.as_file().sync_all().map_err(io("writing", path))?;
-        file.persist(path).map_err(|error| io("writing", path)(error.error))?;
-        Ok(())
+        let put = |path: PathBuf, text: &str, readers| {
+            whole::write_durably(&path, text.as_bytes(), readers).map_err(io("writing", &path))
+        };
+        put(self.key(), &pair.key_pem, Readers::Owner)?;
+        put(self.cert(), &pair.cert_pem, Readers::All)
     }
 
     #[cfg(unix)]
@@ -114,19 +110,6 @@ fn create_private(dir: &Path) -> std::io::Result<()> {
 #[cfg(not(unix))]
 fn create_private(dir: &Path) -> std::io::Result<()> {
     fs::create_dir_all(dir)
-}
-
-#[cfg(unix)]
-fn with_mode(mode: u32) -> tempfile::Builder<'static, 'static> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let mut builder = tempfile::Builder::new();
-    builder.permissions(fs::Permissions::from_mode(mode));
-    builder
-}
-
-#[cfg(not(unix))]
-fn with_mode(_mode: u32) -> tempfile::Builder<'static, 'static> {
-    tempfile::Builder::new()
 }
 
 fn io(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> AuthorityError {

@@ -5,16 +5,17 @@ use std::path::{Path, PathBuf};
 
 /// What each room may use, beside itself.
 const MAY_USE: &[(&str, &[&str])] = &[
+    ("whole", &[]),
     ("http", &[]),
     ("urlglob", &["http"]),
     ("har", &["http", "urlglob"]),
     ("matching", &["http", "urlglob", "har"]),
     ("verdict", &["http", "urlglob", "har", "matching"]),
-    ("tls", &["http"]),
+    ("tls", &["http", "whole"]),
     ("proxy", &["http", "urlglob", "tls"]),
     ("record", &["http", "urlglob", "har", "matching", "verdict", "tls", "proxy"]),
     ("replay", &["http", "urlglob", "har", "matching", "verdict", "tls", "proxy"]),
-    ("child", &["http", "tls"]),
+    ("child", &["http", "tls", "whole"]),
 ];
 
 /// Rooms of the core: no I/O crates.
