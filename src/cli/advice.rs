@@ -198,6 +198,7 @@ fn of_plan(error: &plan::Error) -> String {
             "the proxy port itself needs none; name an origin: `--reverse https://api.example.com`".into()
         }
         plan::Error::NoDataFolder => "say where it is to live with `--ca-dir DIR`".into(),
+        plan::Error::TestNow { .. } => "a moment is written like `2026-11-20T09:30:00Z`".into(),
         plan::Error::FailOn { .. } => {
             "a list such as `miss,unused`, or a change of the default such as `+unused,-ambiguous`".into()
         }

@@ -6,7 +6,10 @@ use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::args::common::{AuthorityArgs, ListenArgs, ProxyArgs, RunArgs, UpstreamArgs};
 use super::args::record::RecordArgs;
@@ -23,6 +26,10 @@ use crate::verdict::{FailOn, FailOnError};
 
 /// The port without `--listen` and without CMD.
 pub const DEFAULT_PORT: u16 = 8899;
+
+/// What replay takes for the present (RFC 3339), so that a test can say how a fixture ages. Not an option: nobody's run
+/// should depend on it.
+const TEST_NOW: &str = "HARPROXY_TEST_NOW";
 
 /// What is wrong with a command line beyond the form of one value.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +54,14 @@ pub enum Error {
         "looking for the user's data folder, where the certificate authority lives: neither HOME nor XDG_DATA_HOME is set"
     )]
     NoDataFolder,
+    /// `HARPROXY_TEST_NOW` is no moment.
+    #[error("reading {TEST_NOW}, `{value}`")]
+    TestNow {
+        /// The value.
+        value: String,
+        /// What is wrong with it.
+        source: time::error::Parse,
+    },
     /// `--fail-on` has a word that is no kind.
     #[error("reading --fail-on `{list}`")]
     FailOn {
@@ -143,6 +158,7 @@ impl Replaying {
             miss: args.miss_status,
             mark: !args.no_mark,
             clock: args.clock,
+            now: test_now()?,
             fail_on: fail_on(args.fail_on.as_deref(), with_cmd)?,
             connect_timeout: args.upstream.connect_timeout,
             idle_timeout: args.upstream.idle_timeout,
@@ -245,6 +261,12 @@ fn matching(args: MatchingArgs) -> Options {
         score_all_headers: args.score_all_headers,
         missing_body: args.missing_body,
     }
+}
+
+fn test_now() -> Result<Option<SystemTime>, Error> {
+    let Some(value) = std::env::var(TEST_NOW).ok().filter(|value| !value.is_empty()) else { return Ok(None) };
+    let at = OffsetDateTime::parse(&value, &Rfc3339).map_err(|source| Error::TestNow { value, source })?;
+    Ok(Some(at.into()))
 }
 
 fn fail_on(list: Option<&str>, with_cmd: bool) -> Result<FailOn, Error> {

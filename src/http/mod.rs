@@ -4,6 +4,7 @@ pub mod coding;
 pub mod cookies;
 pub mod headers;
 pub mod json;
+pub mod jwt;
 pub mod media;
 pub mod multipart;
 pub mod problem;

@@ -4,7 +4,7 @@ use std::hash::{DefaultHasher, Hasher};
 
 use ::http::HeaderMap;
 
-use crate::http::Headers;
+use crate::http::{Headers, jwt};
 
 /// Headers that say nothing about which answer is wanted: they belong to a hop, a body's framing, a client's make, a
 /// trace or a condition. The policy will be able to change the list.
@@ -54,12 +54,13 @@ fn is_scored(name: &str) -> bool {
     !NEVER_SCORED.contains(&name) && !FAMILIES.iter().any(|family| name.starts_with(family))
 }
 
-/// A header field as a number: equal for equal names, case aside, and equal values.
+/// A header field as a number: equal for equal names, case aside, and equal values. A redacted token counts by its
+/// placeholder: what the client was sent, and sends back, has moved with the clock.
 fn field(name: &str, value: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
     hasher.write(name.as_bytes());
     hasher.write_u8(0);
-    hasher.write(value);
+    hasher.write(&jwt::timeless(value));
     hasher.finish()
 }
 
@@ -119,6 +120,16 @@ mod tests {
         assert_eq!(score(&[("accept", "A")], &[("accept", "a")], false), 0);
         assert_eq!(score(&[("x", "1"), ("X", "1")], &[("x", "1"), ("x", "1")], false), 1);
         assert_eq!(score(&[("x", "1"), ("x", "2")], &[("x", "2"), ("x", "1")], false), 2);
+    }
+
+    #[test]
+    fn a_redacted_token_scores_though_the_clock_has_moved_it() {
+        // {"exp":1000}, {"exp":1500}
+        let then = "Bearer eyJhbGciOiJub25lIn0.eyJleHAiOjEwMDB9.REDACTED-token-1";
+        let now = "Bearer eyJhbGciOiJub25lIn0.eyJleHAiOjE1MDB9.REDACTED-token-1";
+        let another = "Bearer eyJhbGciOiJub25lIn0.eyJleHAiOjE1MDB9.REDACTED-token-2";
+        assert_eq!(score(&[("authorization", then)], &[("authorization", now)], false), 1);
+        assert_eq!(score(&[("authorization", then)], &[("authorization", another)], false), 0);
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub(super) struct Asked<'a> {
     pub(super) url: &'a NormalUrl,
     pub(super) headers: &'a HeaderMap,
     pub(super) version: Version,
-    /// When it came.
+    /// When it came, or is taken to have come.
     pub(super) now: SystemTime,
 }
 

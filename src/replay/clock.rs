@@ -1,5 +1,5 @@
-//! `--clock shift`: fixtures don't expire. `Date`, `Expires` and the cookies' `Expires` move by now minus the recorded
-//! `Date` (else `startedDateTime`), so that what was fresh for an hour then is fresh for an hour now.
+//! `--clock shift`: fixtures don't expire. `Date`, `Expires`, the cookies' `Expires` and the times of redacted JWTs move by
+//! now minus the recorded `Date` (else `startedDateTime`), so that what was fresh for an hour then is fresh for an hour now.
 
 use std::cell::RefCell;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -8,6 +8,8 @@ use ::http::HeaderMap;
 use ::http::header::{DATE, EXPIRES, Entry, HeaderValue, SET_COOKIE};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+
+use crate::http::jwt;
 
 /// Seconds since 1970. Dates in HTTP have no finer unit.
 type Seconds = i64;
@@ -23,6 +25,10 @@ pub(super) struct Shift {
     expires: Option<Seconds>,
     /// For each `Set-Cookie`, in order.
     cookies: Vec<Option<Expiry>>,
+    /// Redacted JWTs, whose times move, are in a header.
+    tokens: bool,
+    /// And in the body.
+    body: bool,
 }
 
 /// Where in a `Set-Cookie` the value of its `Expires` stands, and what it says.
@@ -34,8 +40,9 @@ struct Expiry {
 }
 
 impl Shift {
-    /// What moves in these headers; `None` when nothing does or nobody knows from when. `started` is `startedDateTime`.
-    pub(super) fn of(headers: &HeaderMap, started: &str) -> Option<Self> {
+    /// What moves in these headers and, where it is text at hand, in the body; `None` when nothing does or nobody knows from
+    /// when. `started` is `startedDateTime`.
+    pub(super) fn of(headers: &HeaderMap, body: Option<&[u8]>, started: &str) -> Option<Self> {
         let date = headers.get(DATE).and_then(|value| http_date(value.to_str().ok()?));
         let started = || Some(OffsetDateTime::parse(started, &Rfc3339).ok()?.unix_timestamp());
         let shift = Shift {
@@ -43,8 +50,11 @@ impl Shift {
             date: date.is_some(),
             expires: headers.get(EXPIRES).and_then(|value| http_date(value.to_str().ok()?)),
             cookies: headers.get_all(SET_COOKIE).iter().map(|value| Expiry::of(value.as_bytes())).collect(),
+            tokens: headers.values().any(|value| jwt::moved(value.as_bytes(), 0).is_some()),
+            body: body.is_some_and(|body| jwt::moved(body, 0).is_some()),
         };
-        let moves = shift.date || shift.expires.is_some() || shift.cookies.iter().any(Option::is_some);
+        let dates = shift.date || shift.expires.is_some() || shift.cookies.iter().any(Option::is_some);
+        let moves = dates || shift.tokens || shift.body;
         moves.then_some(shift)
     }
 
@@ -71,11 +81,25 @@ impl Shift {
                 }
             }
         }
+        if self.tokens {
+            for value in headers.values_mut() {
+                if let Some(moved) = tokens(value.as_bytes(), delta) {
+                    *value = moved;
+                }
+            }
+        }
     }
 
     /// The same for the cookie of another answer, a followed hop's.
     pub(super) fn cookie(&self, value: &[u8], now: SystemTime) -> Option<HeaderValue> {
-        Expiry::of(value)?.moved(value, seconds(now) - self.recorded)
+        let delta = seconds(now) - self.recorded;
+        let expires = Expiry::of(value).and_then(|expiry| expiry.moved(value, delta));
+        tokens(expires.as_ref().map_or(value, HeaderValue::as_bytes), delta).or(expires)
+    }
+
+    /// The same for the body; `None` when nothing moves in it.
+    pub(super) fn body(&self, body: &[u8], now: SystemTime) -> Option<Vec<u8>> {
+        self.body.then(|| jwt::moved(body, seconds(now) - self.recorded)).flatten()
     }
 }
 
@@ -101,6 +125,11 @@ impl Expiry {
         let moved = [&cookie[..self.start], date.as_bytes(), &cookie[self.end..]].concat();
         HeaderValue::from_bytes(&moved).ok()
     }
+}
+
+/// A field's value with the times of its redacted JWTs moved.
+fn tokens(value: &[u8], delta: Seconds) -> Option<HeaderValue> {
+    HeaderValue::from_bytes(&jwt::moved(value, delta)?).ok()
 }
 
 /// The three forms of RFC 9110 section 5.6.7.
@@ -164,7 +193,7 @@ mod tests {
 
     fn shifted(fields: &[(&'static str, &str)], started: &str) -> Vec<String> {
         let mut headers = headers(fields);
-        if let Some(shift) = Shift::of(&headers, started) {
+        if let Some(shift) = Shift::of(&headers, None, started) {
             shift.apply(&mut headers, now());
         }
         headers.values().map(|value| value.to_str().unwrap().to_owned()).collect()
@@ -230,8 +259,33 @@ mod tests {
         }
     }
 
+    /// {"exp":1445416080}, which is [`RECORDED`] and an hour, and a day and an hour later.
+    const TOKENS: [&str; 2] = [
+        "eyJhbGciOiJub25lIn0.eyJleHAiOjE0NDU0MTYwODB9.REDACTED-token-1",
+        "eyJhbGciOiJub25lIn0.eyJleHAiOjE0NDU1MDYwODB9.REDACTED-token-1",
+    ];
+
+    #[test]
+    fn redacted_tokens_move_in_headers_and_body() {
+        let [then, now_valid] = TOKENS;
+        let fields = |token: &str| {
+            let cookie = |date| format!("jwt={token}; Expires={date}; Path=/");
+            (format!("Bearer {token}"), [cookie(RECORDED), cookie(NOW)])
+        };
+        let ((authorization, [cookie, _]), (moved, [_, moved_cookie])) = (fields(then), fields(now_valid));
+        let sent = [("date", RECORDED), ("authorization", &*authorization), ("set-cookie", &*cookie)];
+        assert_eq!(shifted(&sent, ""), [NOW, &moved, &moved_cookie]);
+
+        let started = "2015-10-21T07:28:00Z";
+        let shift = Shift::of(&HeaderMap::new(), Some(then.as_bytes()), started).unwrap();
+        assert_eq!(shift.body(then.as_bytes(), now()).unwrap(), now_valid.as_bytes());
+        assert_eq!(shift.cookie(cookie.as_bytes(), now()).unwrap(), moved_cookie);
+    }
+
     #[test]
     fn an_answer_without_dates_needs_no_work() {
-        assert!(Shift::of(&headers(&[("etag", "x"), ("set-cookie", "a=1")]), "2015-10-21T07:28:00Z").is_none());
+        assert!(
+            Shift::of(&headers(&[("etag", "x"), ("set-cookie", "a=1")]), Some(b"{}"), "2015-10-21T07:28:00Z").is_none()
+        );
     }
 }

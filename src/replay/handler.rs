@@ -84,8 +84,8 @@ impl Handler for Replayer {
             return local.pass(own, &session, &origin, request, self.strict.marks()).await;
         }
         let (head, body) = request.into_parts();
-        let asked =
-            Asked { method: &head.method, url: &url, headers: &head.headers, version: head.version, now: started };
+        let now = self.now.unwrap_or(started);
+        let asked = Asked { method: &head.method, url: &url, headers: &head.headers, version: head.version, now };
         if way == Way::Strict {
             return self.strict.answer(&asked, &session, body).await;
         }

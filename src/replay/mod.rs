@@ -23,7 +23,7 @@ pub use intake::LONGEST_REQUEST;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -56,6 +56,8 @@ pub struct ReplayPlan {
     pub fail_on: FailOn,
     /// `--clock`: whether the dates of answers move with the clock.
     pub clock: Clock,
+    /// What to take for the present; `None` is the machine's clock.
+    pub now: Option<SystemTime>,
     /// `--connect-timeout`, for local requests.
     pub connect_timeout: Duration,
     /// `--idle-timeout`, for local connections.
@@ -103,6 +105,8 @@ pub struct Replayer {
     strict: Strict,
     /// Absent with `--no-local`: then nothing here can dial at all.
     local: Option<Local>,
+    /// What is taken for the present; `None`: the moment at which a request came.
+    now: Option<SystemTime>,
 }
 
 impl Replayer {
@@ -116,7 +120,7 @@ impl Replayer {
             fixtures::find(&plan.fixtures)?.into_iter().map(open).collect::<Result<_, Error>>()?;
         let matcher = Matcher::new(fixtures, plan.scope.clone(), plan.matching.clone())?;
         let local = plan.local.then(|| Local::new(plan.connect_timeout, plan.idle_timeout));
-        Ok(Replayer { strict: Strict::new(matcher, &plan), local })
+        Ok(Replayer { strict: Strict::new(matcher, &plan), local, now: plan.now })
     }
 
     /// What the run concludes so far.

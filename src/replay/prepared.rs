@@ -2,6 +2,7 @@
 //! from then on an answer is a clone of a header map and a reference to bytes.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use ::http::header::{
     ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_ENCODING, CONTENT_LENGTH, HeaderName, HeaderValue, LOCATION,
@@ -18,11 +19,11 @@ use super::rewrite::Origins;
 use super::source::{Budget, Source, SourceError};
 use super::stream::{BreakOff, WithTrailers};
 use super::{Clock, cors};
-use crate::har::model::Truncated;
+use crate::har::model::{self, Truncated};
 use crate::har::{Entry, Payload};
 use crate::http::coding::{self, Coding};
 use crate::http::headers::HOP_BY_HOP;
-use crate::http::{Header, Headers};
+use crate::http::{Header, Headers, MediaType};
 use crate::matching::{Chosen, SameHost};
 use crate::proxy::Body;
 use crate::proxy::respond::MARK;
@@ -118,7 +119,7 @@ impl Prepared {
             }
         };
         let shift = match about.clock {
-            Clock::Shift => Shift::of(&headers, &entry.started),
+            Clock::Shift => Shift::of(&headers, text(recorded, &body), &entry.started),
             Clock::Recorded => None,
         };
         Ok(Prepared {
@@ -159,7 +160,12 @@ impl Prepared {
         let mut headers = headers.clone();
         self.adapt(&mut headers, chosen, asked);
         if !asked.is_head() && !matches!(chosen.status, 204 | 304) {
-            let source = if identity { self.body.clone() } else { self.as_stated(budget).await? };
+            let source = match (self.moved(asked.now), identity) {
+                (Some(moved), true) => moved,
+                (Some(moved), false) => self.code_anew(moved).await?,
+                (None, true) => self.body.clone(),
+                (None, false) => self.as_stated(budget).await?,
+            };
             sent.bytes = source.len();
             *sent.response.body_mut() = self.ending(&source, &mut headers, asked);
             sent.truncated.clone_from(&self.truncated);
@@ -232,6 +238,19 @@ impl Prepared {
         }
         announce(headers, &self.trailers);
         Body::boxed(WithTrailers::new(body, self.trailers.clone()))
+    }
+
+    /// The payload as it is at this moment, when it holds something that moves with the clock.
+    fn moved(&self, now: SystemTime) -> Option<Source> {
+        let (Some(shift), Source::Memory(body)) = (&self.shift, &self.body) else { return None };
+        Some(Source::Memory(shift.body(body, now)?.into()))
+    }
+
+    /// The bytes as the headers state them, of a payload that is another each time.
+    async fn code_anew(&self, payload: Source) -> Result<Source, SourceError> {
+        let Stored::Decoded(decoded) = &self.coding else { return Ok(payload) };
+        let codings = decoded.codings.clone();
+        tokio::task::spawn_blocking(move || payload.encode(&codings)).await?
     }
 
     /// The bytes as the headers state them, coded if need be: that is done once, and kept while there is room.
@@ -314,6 +333,14 @@ fn end_to_end(recorded: &Headers) -> HeaderMap {
 fn without(headers: &HeaderMap, names: &[&str]) -> HeaderMap {
     let kept = headers.iter().filter(|(name, _)| !names.contains(&name.as_str()));
     kept.map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+/// The payload, when it is text in memory.
+fn text<'a>(recorded: &model::Response, payload: &'a Source) -> Option<&'a [u8]> {
+    let Source::Memory(bytes) = payload else { return None };
+    let declared = recorded.headers.get("content-type").map(String::from_utf8_lossy);
+    let media = MediaType::parse(declared.as_deref().unwrap_or(&recorded.content.mime_type));
+    media.is_text().then_some(bytes)
 }
 
 fn length(value: &[u8]) -> Option<HeaderValue> {

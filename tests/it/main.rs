@@ -3,6 +3,7 @@
 // A helper that can't go on fails its test, and that is what an unwrap says.
 #![allow(clippy::unwrap_used)]
 
+mod ageing;
 mod architecture;
 mod bad_input;
 mod cli;
@@ -19,3 +20,4 @@ mod round_trip;
 mod support;
 mod trust;
 mod wire_truth;
+mod workers;

@@ -1,5 +1,6 @@
 //! Recordings of the real Playwright, replayed through the proxy against the origin's own log: each exchange of the wire is
-//! asked for as the wire had it, and the answer must be the wire's.
+//! asked for as the wire had it, and the answer must be the wire's: status, every end-to-end header with its duplicates, and
+//! the body, in its content coding and without.
 //!
 //! What Playwright itself lost or changed cannot come back: each such case belongs to a named group with its reason, and the
 //! groups are counted exactly, so that neither a new loss nor a healed one goes unseen.
@@ -43,6 +44,15 @@ impl Wire {
     fn request_header(&self, name: &str) -> Option<&str> {
         let headers = self.row["requestHeaders"].as_array()?;
         headers.iter().find(|h| h["name"].as_str().is_some_and(|n| n.eq_ignore_ascii_case(name)))?["value"].as_str()
+    }
+
+    /// What came with the answer, end to end: names in lower case, each duplicate by itself.
+    fn response_headers(&self) -> Vec<(String, String)> {
+        const HOP: [&str; 4] = ["connection", "keep-alive", "transfer-encoding", "content-length"];
+        let fields = self.row["responseHeaders"].as_array().into_iter().flatten();
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let fields = fields.map(|field| (text(&field["name"]).to_ascii_lowercase(), text(&field["value"])));
+        fields.filter(|(name, _)| !HOP.contains(&name.as_str())).collect()
     }
 
     /// SHA-256 of the body after its content coding is removed.
@@ -106,21 +116,51 @@ fn lost_by_playwright(wire: &Wire, recording: &str) -> Option<&'static str> {
     })
 }
 
+/// How a recording is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// As the wire had it.
+    AsRecorded,
+    /// The same by a client that takes no content coding.
+    Identity,
+}
+
 /// Replays one recording; returns how many agreed and how many Playwright had lost.
 fn replay(name: &str, fixture: &str) -> (usize, usize) {
-    let folder = repo("tests/corpus/recorded").join(name);
+    replay_over(Proto::H1, name, &repo("tests/corpus/recorded").join(name).join(fixture))
+}
+
+fn replay_over(proto: Proto, name: &str, fixture: &Path) -> (usize, usize) {
     let sandbox = Sandbox::new();
-    let server = sandbox.start(["replay", &folder.join(fixture).display().to_string(), "--redirects", "serve"]);
-    let client = Client::new(server.proxy(), server.ca(), Proto::H1);
+    // The clock stays where it was: so `Date`, `Expires` and the cookies can be compared too.
+    let options = ["--redirects", "serve", "--clock", "recorded"];
+    let server = sandbox.start(["replay", &fixture.display().to_string()].into_iter().chain(options));
+    let exchanges = wire(&repo("tests/corpus/recorded").join(name));
+    let ask = |way| {
+        let session = (way == Way::Identity).then(|| "identity".to_owned());
+        let client = Client { user: session, ..Client::new(server.proxy(), server.ca(), proto) };
+        ask_all(&client, name, &exchanges, way)
+    };
+    let counts = ask(Way::AsRecorded);
+    assert_eq!(ask(Way::Identity), counts, "{name}: the same for a client that takes no content coding");
+    counts
+}
+
+fn ask_all(client: &Client, name: &str, exchanges: &[Wire], way: Way) -> (usize, usize) {
     let (mut agreed, mut groups, mut wrong) = (0, BTreeMap::new(), Vec::new());
-    for wire in wire(&folder) {
-        let answer = client.try_ask(wire.ask());
+    for wire in exchanges {
+        let mut ask = wire.ask();
+        if way == Way::Identity {
+            ask.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("accept-encoding"));
+            ask = ask.header("accept-encoding", "identity");
+        }
+        let answer = client.try_ask(ask);
         // Asked for all the same: a lost exchange takes its turn like any other.
-        if let Some(group) = lost_by_playwright(&wire, name) {
+        if let Some(group) = lost_by_playwright(wire, name) {
             *groups.entry(group).or_insert(0) += 1;
             continue;
         }
-        let difference = answer.map_or_else(|error| Some(error.to_string()), |got| difference(&wire, &got));
+        let difference = answer.map_or_else(|error| Some(error.to_string()), |got| difference(wire, &got, way));
         match difference {
             None => agreed += 1,
             Some(difference) => wrong.push(format!("{} {}: {difference}", wire.text("method"), wire.text("url"))),
@@ -128,19 +168,34 @@ fn replay(name: &str, fixture: &str) -> (usize, usize) {
     }
     assert!(
         wrong.is_empty(),
-        "{name}: {agreed} agree, lost are {groups:?}, {} differ:\n{}",
+        "{name} ({way:?}): {agreed} agree, lost are {groups:?}, {} differ:\n{}",
         wrong.len(),
         wrong.join("\n")
     );
     (agreed, groups.values().sum())
 }
 
-fn difference(wire: &Wire, got: &Got) -> Option<String> {
+fn difference(wire: &Wire, got: &Got, way: Way) -> Option<String> {
     if u64::from(got.status) != wire.row["status"].as_u64().unwrap() {
         let text: String = got.text().chars().take(600).collect();
         return Some(format!("status {} instead of {}: {text}", got.status, wire.row["status"]));
     }
-    (sha256(&got.decoded()) != wire.decoded_sha256()).then(|| format!("another body: {:?}", got.text()))
+    let sent = sorted(&got.headers, |name| name != "x-harproxy");
+    let recorded = wire.response_headers();
+    let expected = sorted(&recorded, |name| way == Way::AsRecorded || name != "content-encoding");
+    if sent != expected {
+        return Some(format!("headers {sent:?}\n  instead of {expected:?}"));
+    }
+    let body = if way == Way::Identity { got.body.clone() } else { got.decoded() };
+    (sha256(&body) != wire.decoded_sha256()).then(|| format!("another body: {:?}", got.text()))
+}
+
+/// The headers that count, in no order: Playwright sorts Chromium's by name.
+fn sorted(headers: &[(String, String)], counts: impl Fn(&str) -> bool) -> Vec<(&str, &str)> {
+    let counted = headers.iter().filter(|(name, _)| counts(name));
+    let mut sorted: Vec<_> = counted.map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    sorted.sort_unstable();
+    sorted
 }
 
 #[test]
@@ -151,6 +206,17 @@ fn embedded_over_http() {
 #[test]
 fn embedded_over_https() {
     assert_eq!(replay("embed-full-https", "rec.har.gz"), (128, 38));
+}
+
+/// The same answers as an origin of HTTP/2 gives them: only what the HAR says of the version is another.
+#[test]
+fn embedded_over_http2() {
+    let mut har = String::new();
+    let recorded = repo("tests/corpus/recorded/embed-full-https/rec.har.gz");
+    flate2::read::GzDecoder::new(std::fs::File::open(recorded).unwrap()).read_to_string(&mut har).unwrap();
+    let sandbox = Sandbox::new();
+    let fixture = sandbox.write("rec.har", har.replace("\"HTTP/1.1\"", "\"HTTP/2.0\""));
+    assert_eq!(replay_over(Proto::H2, "embed-full-https", &fixture), (128, 38));
 }
 
 #[test]

@@ -151,6 +151,7 @@ fn plan(folder: &Path) -> ReplayPlan {
         mark: true,
         fail_on: FailOn::standard(true),
         clock: Clock::Shift,
+        now: None,
         connect_timeout: Duration::from_secs(5),
         idle_timeout: Duration::from_secs(60),
     }

@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::Frame;
@@ -194,6 +196,7 @@ async fn route(request: &Asked) -> Result<Reply, Error> {
         "/api/binary" => reply(200, &[("content-type", "application/octet-stream")], (0..=255).collect()),
         "/api/empty" => reply(200, &[("content-type", "text/plain")], Vec::new()),
         "/api/no-content" => reply(204, &[("x-kept", "yes")], Vec::new()),
+        "/api/login" => login(),
         "/api/not-modified" => reply(304, &[("etag", "\"v1\"")], Vec::new()),
         "/api/not-found" => reply(404, &[("content-type", "application/json")], b"{\"error\":\"none\"}".to_vec()),
         "/api/redirect" => reply(302, &[("location", "/api/redirect/2")], Vec::new()),
@@ -212,6 +215,18 @@ async fn route(request: &Asked) -> Result<Reply, Error> {
         "/page" => reply(200, &[("content-type", "text/html")], b"<!doctype html><title>page</title>".to_vec()),
         _ => reply(404, &[("content-type", "text/plain")], b"no such path".to_vec()),
     })
+}
+
+/// A session that ends in an hour: a cookie, and a token as a fixture has it, with a placeholder for its signature.
+fn login() -> Reply {
+    let now = std::time::SystemTime::now();
+    let expires = now + Duration::from_secs(3600);
+    let seconds = now.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let claims = format!(r#"{{"iss":"api.test","iat":{seconds},"nbf":{seconds},"exp":{}}}"#, seconds + 3600);
+    let [header, claims] = [r#"{"alg":"HS256","typ":"JWT"}"#, &claims].map(|part| URL_SAFE_NO_PAD.encode(part));
+    let cookie = format!("sid=s3cr3t; Expires={}; Max-Age=3600; Path=/; HttpOnly", httpdate::fmt_http_date(expires));
+    let body = format!(r#"{{"access_token":"{header}.{claims}.REDACTED-access_token-1","expires_in":3600}}"#);
+    reply(200, &[("content-type", "application/json"), ("set-cookie", &cookie)], body.into())
 }
 
 /// What the origin saw, as JSON.

@@ -90,7 +90,13 @@ impl Sandbox {
 
     /// Starts the binary without CMD, on a free port, and waits for its ready line.
     pub fn start<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Server {
+        self.start_with(args, &[])
+    }
+
+    /// The same with variables.
+    pub fn start_with<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>, variables: &[(&str, &str)]) -> Server {
         let mut command = self.command(args);
+        command.envs(variables.iter().copied());
         command.args(["--listen", "127.0.0.1:0", "--log-format", "json"]);
         Server::spawn(command)
     }

@@ -143,6 +143,7 @@ async fn replay(
         miss: MissAnswer::Status(501),
         mark: true,
         clock: Clock::Shift,
+        now: None,
         fail_on: FailOn::standard(true),
         connect_timeout: PATIENCE,
         idle_timeout: PATIENCE,
