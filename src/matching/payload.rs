@@ -269,7 +269,8 @@ pub(super) fn plain_number(number: &serde_json::Number) -> String {
     }
 }
 
-fn fold_queries(value: &mut Value) {
+/// White space in the `query` of GraphQL payloads, folded.
+pub(super) fn fold_queries(value: &mut Value) {
     match value {
         Value::Array(batch) => batch.iter_mut().for_each(fold_queries),
         _ => {

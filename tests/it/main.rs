@@ -6,6 +6,7 @@
 mod ageing;
 mod architecture;
 mod bad_input;
+mod bodies;
 mod cli;
 mod engine;
 mod foreign_hars;

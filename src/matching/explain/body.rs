@@ -3,7 +3,7 @@
 use serde_json::Value;
 use url::form_urlencoded;
 
-use super::super::payload::{Comparison, Sent, plain_number};
+use super::super::payload::{Comparison, Sent, fold_queries, plain_number};
 use super::super::{Difference, What, graphql};
 use super::compare::{beginning, difference};
 use crate::http::MediaType;
@@ -82,6 +82,8 @@ fn differ(
         if let (Some(mut a), Some(mut b)) = (parse(bytes), parsed) {
             comparison.strip(&mut a);
             comparison.strip(&mut b);
+            // White space in a GraphQL query is a difference only where nothing else would be left of it.
+            [&mut a, &mut b].into_iter().for_each(fold_queries);
             return json_differences(&a, &b).unwrap_or_else(|| spelling(bytes, recorded, Nature::JsonSpelling));
         }
         if types.iter().all(MediaType::is_form) {
@@ -97,7 +99,7 @@ fn differ(
 
 /// The place where two texts begin to differ.
 fn spelling(a: &[u8], b: &[u8], nature: Nature) -> (Vec<Difference>, Nature) {
-    let same = a.iter().zip(b).take_while(|(a, b)| a == b).count();
+    let same = common(a, b);
     let (a, b) = (preview(a, same), preview(b, same));
     (vec![difference(What::Body, "", Some(&a), Some(&b))], nature)
 }
@@ -106,7 +108,11 @@ fn spelling(a: &[u8], b: &[u8], nature: Nature) -> (Vec<Difference>, Nature) {
 fn preview(bytes: &[u8], at: usize) -> String {
     const BEFORE: usize = 20;
     const SHOWN: usize = 300;
-    let Ok(text) = std::str::from_utf8(bytes) else { return format!("{} bytes that are not text", bytes.len()) };
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        const BYTES: usize = 8;
+        let some = bytes.iter().skip(at).take(BYTES).map(|byte| format!(" {byte:02x}")).collect::<String>();
+        return format!("{} bytes that are not text, from {at} on{some}", bytes.len());
+    };
     let mut start = at.saturating_sub(BEFORE).min(text.len());
     while !text.is_char_boundary(start) {
         start -= 1;
@@ -187,7 +193,7 @@ fn shown(value: &Value, bare: bool) -> String {
 /// Which form fields differ, by place; `None` when none does.
 fn form_differences(a: &[u8], b: &[u8]) -> Option<(Vec<Difference>, Nature)> {
     let [a, b] = [a, b].map(|bytes| form_urlencoded::parse(bytes).into_owned().collect::<Vec<_>>());
-    let found = by_place(&a, &b, |(name, _)| name.clone(), |(_, value)| value.clone());
+    let found = by_place(&a, &b, |(name, _)| name.clone(), |(_, value)| value.as_bytes());
     (!found.is_empty()).then_some((found, Nature::Other))
 }
 
@@ -197,34 +203,37 @@ fn multipart_differences(a: &[u8], b: &[u8], types: &[MediaType; 2]) -> Option<V
         multipart::parts(bytes, media_type.parameter("boundary").filter(|_| media_type.is_multipart())?)
     };
     let (a, b) = (parts(a, &types[0])?, parts(b, &types[1])?);
-    let name = |part: &Part<'_>| part.name().unwrap_or_default();
-    let value = |part: &Part<'_>| preview(part.body, 0);
-    let mut found = by_place(&a, &b, name, value);
+    let (a, b) = (named(a), named(b));
+    let name = |(name, _): &(String, Part<'_>)| name.clone();
+    let mut found = by_place(&a, &b, name, |(_, part)| part.body);
     if found.is_empty() {
-        let headers = |part: &Part<'_>| preview(part.headers, 0);
-        found = by_place(&a, &b, name, headers);
+        found = by_place(&a, &b, name, |(_, part)| part.headers);
     }
     Some(found).filter(|found| !found.is_empty())
 }
 
-/// Compares two lists place by place.
-fn by_place<T: PartialEq>(
-    a: &[T],
-    b: &[T],
-    name: impl Fn(&T) -> String,
-    value: impl Fn(&T) -> String,
-) -> Vec<Difference> {
+/// The parts with their names; those of what is no form have none and are counted.
+fn named(parts: Vec<Part<'_>>) -> Vec<(String, Part<'_>)> {
+    let name = |(n, part): (usize, &Part<'_>)| part.name().unwrap_or_else(|| format!("part {n}"));
+    let names: Vec<String> = (1..).zip(&parts).map(name).collect();
+    names.into_iter().zip(parts).collect()
+}
+
+/// Compares two lists place by place, and shows where their items begin to differ.
+fn by_place<T>(a: &[T], b: &[T], name: impl Fn(&T) -> String, bytes: impl Fn(&T) -> &[u8]) -> Vec<Difference> {
     let mut found = Vec::new();
     for n in 0..a.len().max(b.len()) {
         match (a.get(n), b.get(n)) {
             (Some(a), Some(b)) if name(a) != name(b) => {
-                found.push(difference(What::Body, &name(a), Some(&value(a)), None));
-                found.push(difference(What::Body, &name(b), None, Some(&value(b))));
+                found.push(difference(What::Body, &name(a), Some(&preview(bytes(a), 0)), None));
+                found.push(difference(What::Body, &name(b), None, Some(&preview(bytes(b), 0))));
             }
-            (Some(a), Some(b)) if value(a) == value(b) => {}
+            (Some(a), Some(b)) if bytes(a) == bytes(b) => {}
             (a, b) => {
                 let named = a.or(b).map(&name).unwrap_or_default();
-                let [a, b] = [a, b].map(|item| item.map(&value));
+                let [a, b] = [a, b].map(|item| item.map(&bytes));
+                let same = a.zip(b).map_or(0, |(a, b)| common(a, b));
+                let [a, b] = [a, b].map(|item| item.map(|bytes| preview(bytes, same)));
                 found.push(difference(What::Body, &named, a.as_deref(), b.as_deref()));
             }
         }
@@ -233,4 +242,9 @@ fn by_place<T: PartialEq>(
         }
     }
     found
+}
+
+/// How many bytes two payloads begin with alike.
+fn common(a: &[u8], b: &[u8]) -> usize {
+    a.iter().zip(b).take_while(|(a, b)| a == b).count()
 }

@@ -26,12 +26,24 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 type Reply = Response<BoxBody<Bytes, Error>>;
 
 /// A request that reached the origin.
-struct Asked {
-    method: String,
-    path: String,
-    headers: HeaderMap,
-    body: Vec<u8>,
+pub struct Asked {
+    pub method: String,
+    /// With its query.
+    pub path: String,
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
 }
+
+/// An answer that a test makes up.
+#[derive(Clone, Debug, Default)]
+pub struct Page {
+    pub status: u16,
+    pub headers: Vec<(&'static str, String)>,
+    pub body: Vec<u8>,
+    pub trailers: Vec<(&'static str, &'static str)>,
+}
+
+type Extra = Arc<dyn Fn(&Asked) -> Option<Page> + Send + Sync>;
 
 /// A running origin; dropping it stops it.
 pub struct Origin {
@@ -49,6 +61,15 @@ impl Origin {
 
     /// With one of the certificates under certs/.
     pub fn with_certificate(name: &str) -> Self {
+        Origin::begin(name, Arc::new(|_| None))
+    }
+
+    /// With answers of the test's own before those of the API.
+    pub fn answering(extra: impl Fn(&Asked) -> Option<Page> + Send + Sync + 'static) -> Self {
+        Origin::begin("origin", Arc::new(extra))
+    }
+
+    fn begin(name: &str, extra: Extra) -> Self {
         let tls = Arc::new(server_config(name));
         let (tell, told) = std::sync::mpsc::channel();
         let (stop, stopped) = oneshot::channel();
@@ -58,8 +79,8 @@ impl Origin {
                 let https = TcpListener::bind("127.0.0.1:0").await.unwrap();
                 tell.send((http.local_addr().unwrap(), https.local_addr().unwrap())).unwrap();
                 tokio::select! {
-                    () = serve(http, None) => {}
-                    () = serve(https, Some(tls)) => {}
+                    () = serve(http, None, extra.clone()) => {}
+                    () = serve(https, Some(tls), extra.clone()) => {}
                     _ = stopped => {}
                 }
             });
@@ -115,12 +136,12 @@ fn server_config(name: &str) -> rustls::ServerConfig {
     config
 }
 
-async fn serve(listener: TcpListener, tls: Option<Arc<rustls::ServerConfig>>) {
+async fn serve(listener: TcpListener, tls: Option<Arc<rustls::ServerConfig>>, extra: Extra) {
     loop {
         let Ok((tcp, _)) = listener.accept().await else { return };
-        let tls = tls.clone();
+        let (tls, extra) = (tls.clone(), extra.clone());
         tokio::spawn(async move {
-            let service = service_fn(answer);
+            let service = service_fn(|request| answer(request, extra.clone()));
             let server = auto::Builder::new(TokioExecutor::new());
             match tls {
                 None => drop(server.serve_connection_with_upgrades(TokioIo::new(tcp), service).await),
@@ -133,7 +154,7 @@ async fn serve(listener: TcpListener, tls: Option<Arc<rustls::ServerConfig>>) {
     }
 }
 
-async fn answer(mut request: Request<Incoming>) -> Result<Reply, Error> {
+async fn answer(mut request: Request<Incoming>, extra: Extra) -> Result<Reply, Error> {
     if request.headers().contains_key("upgrade") {
         return Ok(upgrade(request));
     }
@@ -144,7 +165,29 @@ async fn answer(mut request: Request<Incoming>) -> Result<Reply, Error> {
     };
     let path = request.uri().path_and_query().map_or("/", |p| p.as_str()).to_owned();
     let (method, headers) = (request.method().to_string(), request.headers().clone());
-    route(&Asked { method, path, headers, body }).await
+    let asked = Asked { method, path, headers, body };
+    match extra(&asked) {
+        Some(page) => Ok(page.reply()),
+        None => route(&asked).await,
+    }
+}
+
+impl Page {
+    fn reply(self) -> Reply {
+        let mut response = reply(self.status, &[], Vec::new());
+        *response.body_mut() = match self.trailers[..] {
+            [] => Full::new(Bytes::from(self.body)).map_err(|e: Infallible| match e {}).boxed(),
+            _ => {
+                let trailers =
+                    self.trailers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+                streamed(&[], vec![self.body], Some(trailers.collect())).into_body()
+            }
+        };
+        for (name, value) in &self.headers {
+            response.headers_mut().append(*name, HeaderValue::from_str(value).unwrap());
+        }
+        response
+    }
 }
 
 /// Every path that a test can ask for; anything else is a 404.

@@ -1,0 +1,62 @@
+//! How an upload is framed says nothing about what it is.
+
+use super::{missed, post, raw, record, replay, served};
+use crate::support::client::{Ask, Proto};
+use crate::support::origin::Origin;
+use crate::support::sandbox::Sandbox;
+
+const HEAD: &str =
+    "POST http://api.test/api/echo HTTP/1.1\r\nHost: api.test\r\nContent-Type: text/plain\r\nConnection: close\r\n";
+
+fn entry_of(answer: &[u8]) -> String {
+    let text = String::from_utf8_lossy(answer).into_owned();
+    let mark = text.lines().find_map(|line| line.strip_prefix("x-harproxy: "));
+    mark.unwrap_or_else(|| panic!("{text}")).to_owned()
+}
+
+#[test]
+fn chunks_a_length_an_expectation_and_frames_match_alike() {
+    let framed = [
+        format!("{HEAD}Content-Length: 11\r\n\r\nhello there"),
+        format!("{HEAD}Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6;a=b\r\n there\r\n0\r\n\r\n"),
+        format!("{HEAD}Transfer-Encoding: chunked\r\nTrailer: x-sum\r\n\r\nB\r\nhello there\r\n0\r\nx-sum: 7\r\n\r\n"),
+        format!("{HEAD}Expect: 100-continue\r\nContent-Length: 11\r\n\r\nhello there"),
+    ];
+    for recorded in &framed {
+        let sandbox = Sandbox::new();
+        let origin = Origin::start();
+        let args: Vec<String> =
+            ["record", "-o", "hars/api.har"].into_iter().map(String::from).chain(origin.args()).collect();
+        let recorder = sandbox.start(&args);
+        let live = String::from_utf8_lossy(&raw(recorder.proxy(), recorded.as_bytes())).into_owned();
+        assert!(live.contains("hello there"), "{recorded}: {live}");
+        recorder.stop().expect(0);
+        origin.stop();
+
+        let (server, client) = replay(&sandbox, &["hars/api.har"], Proto::H2);
+        for framed in &framed {
+            assert_eq!(entry_of(&raw(server.proxy(), framed.as_bytes())), "replay; entry=hars/api.har#0", "{framed}");
+        }
+        let plain = Ask::new("POST", "http://api.test/api/echo").header("content-type", "text/plain");
+        served(&client.ask(plain.clone().body("hello there")));
+        missed(&client.ask(plain.body("hello here")));
+        server.stop().expect(1);
+    }
+}
+
+#[test]
+fn no_payload_and_one_of_no_bytes_are_the_same_and_another_is_not() {
+    let sandbox = Sandbox::new();
+    let asks =
+        [Ask::new("POST", "https://api.test/api/echo"), Ask::new("DELETE", "https://api.test/api/items/9").body("why")];
+    record(&sandbox, Origin::start(), "hars/api.har", &[], Proto::H1, &asks);
+    let (server, client) = replay(&sandbox, &["hars/api.har"], Proto::H1);
+    served(&client.ask(asks[0].clone()));
+    served(&client.ask(asks[0].clone().body("")));
+    served(&client.ask(asks[1].clone()));
+    missed(&client.ask(Ask::new("DELETE", "https://api.test/api/items/9")));
+    missed(&client.ask(post("/api/echo", "text/plain", "x")));
+    let empty = b"POST http://api.test/api/echo HTTP/1.1\r\nHost: api.test\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
+    assert!(String::from_utf8_lossy(&raw(server.proxy(), empty)).contains("501"), "that one was recorded over https");
+    server.stop().expect(1);
+}
