@@ -8,7 +8,7 @@ use ::http::header::{
     ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_ENCODING, CONTENT_LENGTH, HeaderName, HeaderValue, LOCATION,
     ORIGIN, SET_COOKIE, TRAILER,
 };
-use ::http::{HeaderMap, Response, StatusCode};
+use ::http::{HeaderMap, Response, StatusCode, Version};
 use bytes::Bytes;
 use hyper::ext::ReasonPhrase;
 use tokio::sync::OnceCell;
@@ -236,7 +236,9 @@ impl Prepared {
         if self.trailers.is_empty() || !asked.takes_trailers() {
             return body;
         }
-        announce(headers, &self.trailers);
+        if asked.version != Version::HTTP_2 {
+            announce(headers, &self.trailers);
+        }
         Body::boxed(WithTrailers::new(body, self.trailers.clone()))
     }
 
@@ -288,7 +290,8 @@ impl Decoded {
     }
 }
 
-/// `Trailer` names all of them: HTTP/1.1 sends no others.
+/// `Trailer` names all of them: hyper sends no others over HTTP/1.1. HTTP/2 needs no announcement, and a gRPC client would
+/// take it for metadata.
 fn announce(headers: &mut HeaderMap, trailers: &HeaderMap) {
     let announced: Vec<&str> = headers
         .get_all(TRAILER)
