@@ -1,6 +1,6 @@
 //! Replay: a proxy handler that answers from fixtures, lets local requests pass, refuses the rest, and keeps the ledger.
 //!
-//! [`answer`] is the strict part: it holds the matcher and what was made ready to be sent, and no way to dial. [`local`]
+//! `answer` is the strict part: it holds the matcher and what was made ready to be sent, and no way to dial. `local`
 //! is the only file with a connector, one that ends on this machine; with `--no-local` there is none.
 
 mod answer;
