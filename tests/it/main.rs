@@ -13,6 +13,7 @@ mod foreign_hars;
 mod har_properties;
 mod har_quirks;
 mod har_reading;
+mod killed;
 mod lookup_corpus;
 mod node_hook;
 mod record_handler;
