@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use super::heads::{End, Fields, Hop, How, Informational, Phases, RequestEnd, RequestHead, ResponseHead, WireVersion};
 use super::journal::{Ack, Frame, Haste, Journal, Kind};
+use super::problem;
 use super::tally::Tally;
 use crate::http::NormalUrl;
 use crate::http::headers::to_chars;
@@ -23,6 +24,7 @@ use crate::http::problem::in_words;
 use crate::proxy::body::{Allowance, End as BodyEnd, Watch};
 use crate::proxy::upstream::{Answer, UpstreamError};
 use crate::proxy::{Exchange, Origin};
+use crate::verdict::{Finding, Severity};
 
 /// One exchange's way into the journal.
 #[derive(Debug)]
@@ -34,6 +36,8 @@ pub struct Tape {
     at: Instant,
     /// Whose exchange, for the counts.
     origin: Origin,
+    /// `METHOD URL`, for the findings.
+    asked: String,
     max_body: Option<u64>,
     /// The end is in the journal's queue.
     ended: AtomicBool,
@@ -55,6 +59,7 @@ impl Tape {
             exchange: number,
             at: exchange.at,
             origin: exchange.origin.clone(),
+            asked: format!("{} {url}", exchange.request.method()),
             max_body,
             ended: AtomicBool::new(false),
         };
@@ -74,6 +79,7 @@ impl Tape {
 
     /// There will be no answer, because of this.
     pub fn failed(&self, error: &UpstreamError) -> Ack {
+        self.tally.find(problem::finding(&self.origin, error));
         let how = How::Failed { kind: error.kind().to_owned(), message: in_words(error) };
         self.end(how, 0, Fields::default())
     }
@@ -87,9 +93,23 @@ impl Tape {
     fn end(&self, how: How, seen: u64, trailers: Fields) -> Ack {
         if !self.ended.swap(true, Ordering::AcqRel) {
             self.tally.ended(&self.origin, &how);
+            if let How::UpstreamDied | How::ClientLeft = how {
+                self.tally.find(self.cut(&how, seen));
+            }
         }
         let end = End { how, seen, at: self.since(Instant::now()), trailers };
         self.journal.commit(self.frame(Kind::End, json(&end)))
+    }
+
+    /// Whoever replays this gets half an answer: better told now.
+    fn cut(&self, how: &How, seen: u64) -> Finding {
+        let who = if *how == How::ClientLeft { "the client left" } else { "upstream broke off" };
+        let explanation = format!("{who} after {seen} bytes of the answer; it is recorded as far as it came");
+        Finding {
+            request: Some(self.asked.clone()),
+            remedy: Some("record it again, all of it: at replay a truncated answer fails the run".to_owned()),
+            ..Finding::new(crate::verdict::Kind::Truncated, Severity::Warning, explanation)
+        }
     }
 
     fn say(&self, kind: Kind, what: &impl Serialize, haste: Haste) {

@@ -5,6 +5,7 @@ use ::http::Response;
 use crate::http::problem::{Problem, in_words};
 use crate::proxy::upstream::UpstreamError;
 use crate::proxy::{Body, Origin, respond};
+use crate::verdict::{Finding, Kind, Severity};
 
 /// The answer to a request to `to` that failed with `error`.
 #[must_use]
@@ -13,6 +14,14 @@ pub fn answer(to: &Origin, error: &UpstreamError) -> Response<Body> {
     let detail = format!("{}; {}", in_words(error), advice(to, error));
     let problem = Problem::new(error.status(), title, detail).with("kind", error.kind()).with("host", to.authority());
     respond::problem(&problem, "live")
+}
+
+/// What the run says of it at its end. One upstream that is down is one finding, however often it was asked.
+#[must_use]
+pub fn finding(to: &Origin, error: &UpstreamError) -> Finding {
+    let explanation =
+        format!("{}\nit is recorded as a failure, and replayed as one: the connection is closed", in_words(error));
+    Finding { remedy: Some(advice(to, error)), ..Finding::new(Kind::UpstreamFailed, Severity::Warning, explanation) }
 }
 
 fn advice(to: &Origin, error: &UpstreamError) -> String {

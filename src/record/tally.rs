@@ -9,7 +9,7 @@ use super::HostLine;
 use super::heads::How;
 use crate::matching::noise;
 use crate::proxy::{Notice, Origin};
-use crate::verdict::{Counts, Finding, Kind, Severity, Trust};
+use crate::verdict::{Counts, Finding, Findings, Kind, Severity, Trust};
 
 /// Counts and findings so far.
 #[derive(Debug, Default)]
@@ -22,7 +22,7 @@ pub struct Tally {
 struct Inner {
     counts: Counts,
     hosts: IndexMap<String, HostLine>,
-    findings: Vec<Finding>,
+    findings: Findings,
     trust: Trust,
     unanswered: u64,
 }
@@ -68,6 +68,11 @@ impl Tally {
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
+    /// Something worth telling; the same thing again is counted.
+    pub fn find(&self, finding: Finding) {
+        self.lock().findings.add(finding);
+    }
+
     /// What the engine saw.
     pub fn notice(&self, notice: Notice) {
         match notice {
@@ -79,7 +84,7 @@ impl Tally {
             Notice::Unreadable { to } => {
                 let text =
                     format!("what came for {} was neither TLS nor HTTP, and nobody to pass it to", to.authority());
-                self.lock().find(Finding::new(Kind::Unreadable, Severity::Warning, text));
+                self.find(Finding::new(Kind::Unreadable, Severity::Warning, text));
             }
             Notice::TlsRefused { to, .. } if noise::knows(&to.host) => {}
             Notice::TlsRefused { to, reason } => {
@@ -111,7 +116,7 @@ impl Tally {
     #[must_use]
     pub fn findings(&self) -> Vec<Finding> {
         let inner = self.lock();
-        inner.findings.iter().chain(inner.trust.findings()).cloned().collect()
+        inner.findings.list().chain(inner.trust.findings().cloned()).collect()
     }
 
     /// Requests in scope whose client went away before the answer.
@@ -129,17 +134,6 @@ impl Inner {
     fn host(&mut self, origin: &Origin) -> &mut HostLine {
         let host = origin.authority();
         self.hosts.entry(host.clone()).or_insert_with(|| HostLine { host, ..HostLine::default() })
-    }
-
-    /// Something worth telling; the same thing again is counted.
-    fn find(&mut self, finding: Finding) {
-        let same = self.findings.iter_mut().find(|known| {
-            (known.kind, &known.explanation, &known.request) == (finding.kind, &finding.explanation, &finding.request)
-        });
-        match same {
-            Some(known) => known.times += finding.times,
-            None => self.findings.push(finding),
-        }
     }
 }
 

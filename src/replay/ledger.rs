@@ -1,17 +1,12 @@
 //! What a replay counts and finds. Counting is atomic, so that connections share no lock; only a finding takes one.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use indexmap::IndexMap;
-
 use crate::matching::Matcher;
-use crate::verdict::{Counts, FailOn, Finding, FixtureUse, Kind, Mode, Severity, Trust, Verdict};
-
-/// How many different findings are kept; of the rest only the number.
-pub(super) const KEPT: usize = 1000;
+use crate::verdict::findings::KEPT;
+use crate::verdict::{Counts, FailOn, Finding, Findings, FixtureUse, Kind, Mode, Severity, Trust, Verdict};
 
 /// What is counted, each by a place in the ledger.
 #[derive(Clone, Copy, Debug)]
@@ -39,15 +34,6 @@ pub(super) struct Ledger {
     counts: [AtomicU64; Count::Bytes as usize + 1],
     findings: Mutex<Findings>,
     trust: Mutex<Trust>,
-}
-
-/// What makes two findings the same: kind, request and explanation.
-type Same = (Kind, Option<String>, String);
-
-#[derive(Debug, Default)]
-struct Findings {
-    kept: IndexMap<Same, Finding>,
-    more: BTreeMap<Kind, (Severity, u64)>,
 }
 
 impl Ledger {
@@ -88,25 +74,7 @@ impl Ledger {
 
     /// Adds a finding, or counts it with its equal.
     pub(super) fn find(&self, finding: Finding) {
-        let mut findings = self.findings.lock().unwrap_or_else(PoisonError::into_inner);
-        let Findings { kept, more } = &mut *findings;
-        let same = (finding.kind, finding.request.clone(), finding.explanation.clone());
-        let full = kept.len() >= KEPT;
-        match kept.entry(same) {
-            indexmap::map::Entry::Occupied(mut equal) => {
-                let equal = equal.get_mut();
-                equal.times += finding.times;
-                equal.severity = graver(equal.severity, finding.severity);
-            }
-            indexmap::map::Entry::Vacant(_) if full => {
-                let (severity, times) = more.entry(finding.kind).or_insert((Severity::Warning, 0));
-                *severity = graver(*severity, finding.severity);
-                *times += finding.times;
-            }
-            indexmap::map::Entry::Vacant(vacant) => {
-                vacant.insert(finding);
-            }
-        }
+        self.findings.lock().unwrap_or_else(PoisonError::into_inner).add(finding);
     }
 
     /// What the run concludes so far. `names` are the fixtures' paths as they were given.
@@ -184,12 +152,8 @@ impl Ledger {
 
     fn findings(&self) -> Vec<Finding> {
         let findings = self.findings.lock().unwrap_or_else(PoisonError::into_inner);
-        let more = findings.more.iter().map(|(kind, (severity, times))| Finding {
-            times: *times,
-            ..Finding::new(*kind, *severity, format!("more of these; only the first {KEPT} findings are listed"))
-        });
         let trust = self.trust.lock().unwrap_or_else(PoisonError::into_inner);
-        findings.kept.values().cloned().chain(more).chain(trust.findings().cloned()).collect()
+        findings.list().chain(trust.findings().cloned()).collect()
     }
 
     /// Nothing in scope was seen: then nothing was tried either. A WebSocket that was refused was in scope.
@@ -214,11 +178,6 @@ impl Ledger {
         let finding = Finding::new(Kind::NoTraffic, self.severity(Kind::NoTraffic), explanation);
         Some(Finding { remedy: Some(remedy.to_owned()), ..finding })
     }
-}
-
-/// A finding fails the run if one of those that were counted together does.
-fn graver(one: Severity, other: Severity) -> Severity {
-    if other == Severity::Error { other } else { one }
 }
 
 #[cfg(test)]

@@ -166,7 +166,12 @@ mod tests {
 
     #[test]
     fn a_kind_is_spelt_alike_in_options_and_in_json() {
-        for kind in WORDS.into_iter().chain(ALWAYS).chain([Kind::FailedServed, Kind::TlsRefused, Kind::Unreadable]) {
+        for kind in WORDS.into_iter().chain(ALWAYS).chain([
+            Kind::FailedServed,
+            Kind::TlsRefused,
+            Kind::Unreadable,
+            Kind::UpstreamFailed,
+        ]) {
             assert_eq!(serde_json::to_value(kind).unwrap(), kind.word());
         }
     }

@@ -4,11 +4,13 @@
 pub mod exit;
 pub mod explain;
 pub mod fail_on;
+pub mod findings;
 pub mod report;
 mod trust;
 
 pub use exit::{Source, exit_status};
 pub use fail_on::{FailOn, FailOnError};
+pub use findings::Findings;
 pub use trust::Trust;
 
 use serde::Serialize;
@@ -55,6 +57,8 @@ pub enum Kind {
     Unreadable,
     /// An exchange that could not be written to the journal or the fixture.
     Lost,
+    /// Upstream gave no answer while recording: the exchange is a failure in the fixture.
+    UpstreamFailed,
 }
 
 impl Kind {
@@ -76,6 +80,7 @@ impl Kind {
             Kind::TlsRefused => "tls-refused",
             Kind::Unreadable => "unreadable",
             Kind::Lost => "lost",
+            Kind::UpstreamFailed => "upstream-failed",
         }
     }
 }

@@ -122,7 +122,8 @@ fn counted(kind: Kind, times: u64) -> String {
         Kind::FailedServed => ("recorded failure served", "recorded failures served"),
         Kind::TlsRefused => ("TLS handshake refused by the client", "TLS handshakes refused by the client"),
         Kind::Unreadable => ("unreadable connection", "unreadable connections"),
-        Kind::Lost => ("exchange lost", "exchanges lost"),
+        Kind::Lost => return "what was recorded could not be written".to_owned(),
+        Kind::UpstreamFailed => ("failure of upstream", "failures of upstream"),
     };
     many(times, one, more)
 }
