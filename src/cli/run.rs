@@ -152,15 +152,13 @@ fn killed_by(signal: Signal) -> u8 {
 #[must_use]
 pub fn conclude(plan: &RunPlan, end: &End, verdict: &Verdict, ui: &Ui) -> u8 {
     let (status, source) = match end {
-        End::NotStarted(failure) => {
-            failure.tell(ui);
-            (failure.status(), Source::Harproxy)
-        }
+        End::NotStarted(failure) => (failure.status(), Source::Harproxy),
         End::NoCmd => exit_status(verdict, None),
         End::Cmd(status) => exit_status(verdict, Some(*status)),
     };
-    if source != Source::Harproxy {
-        tell(verdict, status, source, ui);
+    match end {
+        End::NotStarted(failure) => failure.tell(ui),
+        End::NoCmd | End::Cmd(_) => tell(verdict, status, source, ui),
     }
     let unwritten = plan.reports.iter().filter(|path| {
         let report = json::render(verdict, status, source);

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::Verdict;
+use super::{Kind, Verdict};
 
 /// All held, and CMD, if any, exited 0.
 pub const HELD: u8 = 0;
@@ -30,7 +30,8 @@ pub enum Source {
 }
 
 /// The status of a finished run. `cmd` is CMD's own (128+signal when killed), `None` when there was no CMD: a status
-/// other than 0 wins, so that a red test run keeps its number; else the verdict decides.
+/// other than 0 wins, so that a red test run keeps its number; else the verdict decides, unless harproxy could not write
+/// what it was to record.
 ///
 /// ```
 /// # use harproxy::verdict::{Counts, Mode, Source, Verdict, exit_status};
@@ -42,6 +43,7 @@ pub enum Source {
 pub fn exit_status(verdict: &Verdict, cmd: Option<u8>) -> (u8, Source) {
     match cmd {
         Some(status) if status != HELD => (status, Source::Cmd),
+        _ if verdict.findings.iter().any(|finding| finding.kind == Kind::Lost) => (BROKEN, Source::Harproxy),
         _ if verdict.passed() => (HELD, Source::Verdict),
         _ => (FAILED, Source::Verdict),
     }
@@ -50,7 +52,7 @@ pub fn exit_status(verdict: &Verdict, cmd: Option<u8>) -> (u8, Source) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verdict::{Counts, Finding, Kind, Mode, Severity};
+    use crate::verdict::{Counts, Finding, Mode, Severity};
 
     fn verdict(severity: Option<Severity>) -> Verdict {
         let findings = severity.map(|severity| Finding::new(Kind::Miss, severity, "")).into_iter().collect();
@@ -72,5 +74,14 @@ mod tests {
         ] {
             assert_eq!(exit_status(&verdict(severity), cmd), expected, "{severity:?} {cmd:?}");
         }
+    }
+
+    #[test]
+    fn what_could_not_be_written_is_harproxys_own_failure() {
+        let mut verdict = verdict(None);
+        verdict.findings.push(Finding::new(Kind::Lost, Severity::Error, "no space left on device"));
+        assert_eq!(exit_status(&verdict, Some(0)), (3, Source::Harproxy));
+        assert_eq!(exit_status(&verdict, None), (3, Source::Harproxy));
+        assert_eq!(exit_status(&verdict, Some(7)), (7, Source::Cmd));
     }
 }
