@@ -114,26 +114,18 @@ impl Strict {
         }
     }
 
-    /// A request that is neither in scope nor local.
-    pub(super) fn outside(&self, asked: &Asked<'_>) -> Response<Body> {
+    /// A request that is not in scope and not let through; a `local` one is here because of `--no-local`.
+    pub(super) fn outside(&self, asked: &Asked<'_>, local: bool) -> Response<Body> {
         if noise::is_noise(asked.url) || asked.url.url().path() == FAVICON {
             return self.noise(asked);
         }
         self.ledger.count(Count::OutOfScope);
-        let refusal = Refusal::out_of_scope(asked, &self.scope);
+        let refusal = Refusal::out_of_scope(asked, &self.scope, local);
         // What a page pulls in by itself is the page's business; what its code asks for is the test's.
         let listed = asked.is_subresource();
         let severity = |kind| if listed { Severity::Warning } else { self.ledger.severity(kind) };
         self.find(&refusal, severity);
         self.refuse(asked.headers, refusal)
-    }
-
-    /// A CONNECT to a local server that nothing may dial.
-    pub(super) fn refuse_local(&self, to: &Origin) -> Response<Body> {
-        self.ledger.count(Count::OutOfScope);
-        let refusal = Refusal::no_local(to, &self.scope);
-        self.find(&refusal, |kind| self.ledger.severity(kind));
-        self.refuse(&HeaderMap::new(), refusal)
     }
 
     /// A request whose URL is none.

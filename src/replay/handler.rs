@@ -51,7 +51,8 @@ impl Handler for Replayer {
         if !is_local || self.strict.may_match(to) {
             return Connect::Intercept(None);
         }
-        let Some(local) = &self.local else { return Connect::Refuse(self.strict.refuse_local(to)) };
+        // With `--no-local` the client is told inside its TLS, where it can read why.
+        let Some(local) = &self.local else { return Connect::Intercept(None) };
         let ledger = self.strict.ledger();
         ledger.count(Count::Local);
         match local.dial(to).await {
@@ -90,7 +91,7 @@ impl Handler for Replayer {
             return self.strict.answer(&asked, &session, body).await;
         }
         intake::discard(body);
-        Ok(self.strict.outside(&asked))
+        Ok(self.strict.outside(&asked, local::is_local(&url)))
     }
 
     fn notice(&self, notice: Notice) {

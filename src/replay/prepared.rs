@@ -124,7 +124,7 @@ impl Prepared {
         };
         Ok(Prepared {
             status: u16::try_from(recorded.status).unwrap_or_default(),
-            reason: reason(recorded.status, &recorded.status_text),
+            reason: reason(recorded.status, &recorded.status_text, about.own),
             length,
             trailers: end_to_end(&recorded.trailers),
             truncated: recorded.content.truncated.clone(),
@@ -351,13 +351,16 @@ fn length(value: &[u8]) -> Option<HeaderValue> {
     digits.then(|| HeaderValue::from_bytes(value).ok()).flatten()
 }
 
-/// The reason phrase, when it is not the one that the status has anyway.
-fn reason(status: i32, text: &str) -> Option<ReasonPhrase> {
+/// The reason phrase, when it is not the one that the status has anyway. None at all is one too: of a recording of our own,
+/// and where a status has none.
+fn reason(status: i32, text: &str, own: bool) -> Option<ReasonPhrase> {
     let canonical = u16::try_from(status).ok().and_then(|status| StatusCode::from_u16(status).ok()?.canonical_reason());
-    if text.is_empty() || canonical == Some(text) {
-        return None;
+    match (text, canonical) {
+        // Other tools leave it empty for HTTP/2, where none is sent.
+        ("", Some(_)) if !own => None,
+        (text, Some(canonical)) if text == canonical => None,
+        (text, _) => ReasonPhrase::try_from(text.as_bytes()).ok(),
     }
-    ReasonPhrase::try_from(text.as_bytes()).ok()
 }
 
 #[cfg(test)]

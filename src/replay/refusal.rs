@@ -8,8 +8,8 @@ use super::cors;
 use super::intake::LONGEST_REQUEST;
 use crate::http::NormalUrl;
 use crate::http::problem::Problem;
+use crate::proxy::Body;
 use crate::proxy::respond;
-use crate::proxy::{Body, Origin};
 use crate::verdict::explain::{Explanation, Place};
 use crate::verdict::{Finding, Kind, Severity};
 
@@ -94,27 +94,22 @@ impl Refusal {
         refusal
     }
 
-    /// Out of scope. `scope` says what is in.
-    pub(super) fn out_of_scope(asked: &Asked<'_>, scope: &[String]) -> Self {
+    /// Out of scope. `scope` says what is in; a `local` request is refused only by `--no-local`.
+    pub(super) fn out_of_scope(asked: &Asked<'_>, scope: &[String], local: bool) -> Self {
         let host = &asked.url.url()[url::Position::BeforeHost..url::Position::AfterPort];
-        Refusal::outside(asked.line(), &origin_glob(asked.url), host, scope, "it is out of scope")
-    }
-
-    /// A CONNECT to a local server with `--no-local`.
-    pub(super) fn no_local(to: &Origin, scope: &[String]) -> Self {
-        let why = "it is local and out of scope, and `--no-local` refuses that";
-        Refusal::outside(format!("CONNECT {to}"), &format!("{to}/**"), &to.authority(), scope, why)
-    }
-
-    fn outside(request: String, glob: &str, host: &str, scope: &[String], why: &str) -> Self {
+        let glob = origin_glob(asked.url);
+        let why = match local {
+            true => "it is local and out of scope, and `--no-local` refuses that",
+            false => "it is out of scope",
+        };
         let globs: Vec<String> = scope.iter().map(|glob| format!("`{glob}`")).collect();
         let explanation = format!("{why}: in are {}", globs.join(", "));
         let mut refusal =
-            Refusal::new(Kind::OutOfScope, "out-of-scope", "this request is out of scope", request, explanation);
+            Refusal::new(Kind::OutOfScope, "out-of-scope", "this request is out of scope", asked.line(), explanation);
         refusal.member("scope", scope.to_vec());
         refusal.remedy = Some(format!(
             "record it too, with `harproxy record` and {}, or let CMD reach it without the proxy with `--bypass {host}`",
-            quoted(' ', glob),
+            quoted(' ', &glob),
         ));
         refusal
     }
@@ -244,7 +239,7 @@ mod tests {
     #[tokio::test]
     async fn out_of_scope_tells_what_is_in_and_two_ways_out() {
         let (url, headers) = (NormalUrl::parse("https://other.example:8443/x").unwrap(), HeaderMap::new());
-        let refusal = Refusal::out_of_scope(&asked(&url, &headers), &["https://api.example.com/**".into()]);
+        let refusal = Refusal::out_of_scope(&asked(&url, &headers), &["https://api.example.com/**".into()], false);
         let (status, head, problem) = read(refusal.response(&headers, true)).await;
         assert_eq!((status, &head["x-harproxy"]), (501, &"out-of-scope".parse().unwrap()));
         assert_eq!(problem["scope"], json!(["https://api.example.com/**"]));
