@@ -290,6 +290,10 @@ fn output_option(path: &Path) -> String {
     if path == Path::new(super::args::replay::DEFAULT_FIXTURES) {
         return String::new();
     }
+    // `hars/api/` is meant as a folder, which nothing can be recorded into.
+    if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
+        return folder_option(path);
+    }
     format!(" -o {}", quote::path(path))
 }
 

@@ -54,18 +54,20 @@ fn shown(hosts: &[HostLine]) -> Vec<HostLine> {
     first.iter().cloned().chain([others]).collect()
 }
 
-/// One sentence on what became of the fixture.
+/// One sentence on what became of the fixture. `failed` is CMD's status when that is not 0.
 #[must_use]
-pub fn change(outcome: &Outcome, output: &Path) -> String {
+pub fn change(outcome: &Outcome, output: &Path, failed: Option<u8>) -> String {
     let path = output.display();
+    let cmd = failed.map(|status| format!("CMD ended with status {status}"));
     if !outcome.written {
+        let cmd = cmd.map_or_else(String::new, |cmd| format!("{cmd}: "));
         let held = match &outcome.held {
             Some(journal) => format!("; what was recorded is kept in {}", journal.display()),
             None => String::new(),
         };
         return match output.exists() {
-            true => format!("{path} stays as it is{held}"),
-            false => format!("{path} was not written{held}"),
+            true => format!("{cmd}{path} stays as it is{held}"),
+            false => format!("{cmd}{path} was not written{held}"),
         };
     }
     let parts = [
@@ -82,6 +84,9 @@ pub fn change(outcome: &Outcome, output: &Path) -> String {
     if outcome.replaced_held {
         text.push_str("; it takes the place of a recording that was held");
     }
+    if let Some(cmd) = cmd {
+        let _ = write!(text, "; {cmd}");
+    }
     text
 }
 
@@ -90,7 +95,8 @@ pub fn change(outcome: &Outcome, output: &Path) -> String {
 pub fn next(output: &Path, content: ContentMode, cmd: &[OsString]) -> String {
     let mut add = format!("git add {}", quote::path(output));
     let payloads = output.with_extension("");
-    if content == ContentMode::Attach && payloads != *output && payloads.is_dir() {
+    let is_archive = output.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("zip"));
+    if content == ContentMode::Attach && !is_archive && payloads != *output && payloads.is_dir() {
         let _ = write!(add, " {}", quote::path(&payloads));
     }
     let mut replay = "harproxy replay".to_owned();
@@ -161,5 +167,7 @@ mod tests {
         let (with, without) = (next(&output, ContentMode::Attach, &[]), next(&output, ContentMode::Embed, &[]));
         assert!(plain(&with).contains(&format!("git add {0}/a.har {0}/a\n", dir.path().display())), "{with}");
         assert!(plain(&without).contains(&format!("git add {0}/a.har\n", dir.path().display())), "{without}");
+        let archive = next(&dir.path().join("a.zip"), ContentMode::Attach, &[]);
+        assert!(plain(&archive).contains(&format!("git add {0}/a.zip\n", dir.path().display())), "{archive}");
     }
 }

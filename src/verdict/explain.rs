@@ -122,7 +122,8 @@ impl Explanation {
                 told.push(format!("and {} more differences", near.differences.len() - TOLD));
             }
             let operation = near.operation.as_ref().map_or_else(String::new, |name| format!(" `{name}`"));
-            let _ = write!(text, "\n{lead}: {}{operation}: {}", near.place, told.join("; "));
+            let told = if told.is_empty() { String::new() } else { format!(": {}", told.join("; ")) };
+            let _ = write!(text, "\n{lead}: {}{operation}{told}", near.place);
         }
         text
     }

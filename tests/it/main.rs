@@ -17,6 +17,7 @@ mod killed;
 mod lookup_corpus;
 mod node_hook;
 mod record_handler;
+mod regression;
 mod replay;
 mod round_trip;
 mod support;

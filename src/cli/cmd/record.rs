@@ -45,7 +45,7 @@ pub async fn run(args: RecordArgs, ui: &Ui) -> Result<u8, Failure> {
         Ok(outcome) => {
             let status = run::conclude(&plan, &end, &outcome.verdict, ui);
             if !matches!(end, End::NotStarted(_)) {
-                ui.note("summary", &fixture.summary(&outcome, &plan.cmd));
+                ui.note("summary", &fixture.summary(&outcome, &end, &plan.cmd));
             }
             Ok(status)
         }
@@ -61,9 +61,13 @@ struct Fixture {
 
 impl Fixture {
     /// The table, what changed, and what to type next.
-    fn summary(&self, outcome: &Outcome, cmd: &[std::ffi::OsString]) -> String {
+    fn summary(&self, outcome: &Outcome, end: &End, cmd: &[std::ffi::OsString]) -> String {
         let mut text = summary::table(&outcome.hosts);
-        text.push_str(&format!("\n{}\n", summary::change(outcome, &self.output)));
+        let failed = match end {
+            End::Cmd(status) => Some(*status).filter(|_| !end.is_clean()),
+            End::NoCmd | End::NotStarted(_) => None,
+        };
+        text.push_str(&format!("\n{}\n", summary::change(outcome, &self.output, failed)));
         if outcome.written {
             text.push_str(&format!("\n{}\n", ui::strong("Next:")));
             text.push_str(&summary::next(&self.output, self.content, cmd));

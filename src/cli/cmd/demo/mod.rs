@@ -123,7 +123,7 @@ async fn record(
     let outcome = tokio::task::spawn_blocking(move || finaliser.finalise(Ending::Clean))
         .await
         .map_err(|error| Failure::System { doing: "finalising the recording", source: error.into() })??;
-    story.tell(&format!("   {}", crate::cli::summary::change(&outcome, output)))?;
+    story.tell(&format!("   {}", crate::cli::summary::change(&outcome, output, None)))?;
     Ok(live)
 }
 

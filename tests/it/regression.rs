@@ -1,0 +1,122 @@
+//! What once went wrong, a test each.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+
+use crate::cli::{CURL, Stage};
+use crate::support::client::{Client, Proto};
+use crate::support::raw::RawOrigin;
+use crate::support::sandbox::{Sandbox, finish};
+
+/// The status line that a proxy answers a GET with.
+fn status_line(proxy: SocketAddr, url: &str) -> String {
+    let mut stream = TcpStream::connect(proxy).unwrap();
+    write!(stream, "GET {url} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").unwrap();
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line).unwrap();
+    line
+}
+
+#[test]
+fn a_recording_says_which_upstream_gave_no_answer_and_what_helps() {
+    let sandbox = Sandbox::new();
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let map = format!("api.test:80={nobody}");
+    let urls = ["curl", "-s", "http://api.test/api/a", "http://api.test/api/b"];
+    let args = ["record", "-o", "hars/api.har", "--map", &map, "--report", "report.json", "--"];
+    let output = sandbox.run(args.iter().chain(&urls)).expect(0);
+    let output = output.says("upstream-failed").says("(2 times)").says("recorded as a failure");
+    assert!(output.stderr.contains("hint: check that api.test is up"), "{}", output.stderr);
+    let report = sandbox.har("report.json");
+    assert_eq!(report["findings"][0]["kind"], "upstream-failed", "{report}");
+}
+
+#[test]
+fn a_recording_says_which_answers_broke_off() {
+    let sandbox = Sandbox::new();
+    let origin = RawOrigin::saying("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this");
+    let recorder = sandbox.start(["record", "-o", "hars/api.har", "--map", &format!("api.test:80={}", origin.addr)]);
+    let client = Client::new(recorder.proxy(), recorder.ca(), Proto::H1);
+    let _ = client.try_ask(crate::support::client::Ask::new("GET", "http://api.test/api/cut"));
+    recorder.stop().expect(0).says("truncated").says("GET http://api.test/api/cut").says("after 9 bytes");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_disk_that_fills_up_while_recording_is_harproxys_own_failure() {
+    let sandbox = Sandbox::new();
+    let long = vec![b'x'; 2 << 20];
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", long.len());
+    let origin = RawOrigin::saying([head.as_bytes(), &long].concat());
+    let map = format!("api.test:80={}", origin.addr);
+    let harproxy = sandbox.command(["--version"]).get_program().to_owned();
+    // No file may grow beyond a MiB: the journal cannot be written to its end.
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", r#"trap "" XFSZ; ulimit -f 2048; exec "$0" "$@""#]).arg(harproxy);
+    command.args(["record", "-o", "hars/api.har", "--map", &map, "--report", "report.json", "--"]);
+    command.args(["curl", "-s", "-o", "/dev/null", "-w", "%{size_download}", "http://api.test/api/long"]);
+    command.current_dir(sandbox.path()).env("HOME", sandbox.path()).env("XDG_DATA_HOME", sandbox.join("data"));
+    let output = finish(command.output().unwrap()).expect(3).says("lost").says(".api.har.journal");
+    assert_eq!(output.stdout, long.len().to_string(), "the client's traffic goes on");
+    assert!(!sandbox.join("hars/api.har").exists());
+    let report = sandbox.har("report.json");
+    assert_eq!((&report["status"], &report["source"]), (&3.into(), &"harproxy".into()), "{report}");
+}
+
+#[test]
+fn a_cmd_that_failed_is_told_with_its_status() {
+    let stage = Stage::new();
+    let failing = ["sh", "-c", "curl -sS https://api.test/api/json; exit 7"];
+    stage.record(&[], &failing).expect(7).says("hars/recorded.har: 1 added; CMD ended with status 7");
+    let again = stage.record(&[], &failing).expect(7);
+    again.says("CMD ended with status 7: hars/recorded.har stays as it is; what was recorded is kept in ");
+}
+
+#[test]
+fn an_archive_is_committed_without_the_folder_that_happens_to_have_its_name() {
+    let stage = Stage::new();
+    stage.sandbox.write("hars/api/unrelated.txt", "not a payload");
+    let output = stage.record(&["-o", "hars/api.zip"], CURL).expect(0).says("git add hars/api.zip\n");
+    assert!(!output.stderr.contains("git add hars/api.zip hars/api"), "{}", output.stderr);
+}
+
+#[test]
+fn an_answer_without_a_reason_phrase_comes_back_without_one() {
+    let sandbox = Sandbox::new();
+    for line in ["HTTP/1.1 200 \r\n", "HTTP/1.1 599 \r\n", "HTTP/1.1 404 Nope\r\n"] {
+        let origin = RawOrigin::saying(format!("{line}Content-Length: 2\r\nConnection: close\r\n\r\nok"));
+        let map = format!("api.test:80={}", origin.addr);
+        let recorder =
+            sandbox.start(["record", "-o", "hars/api.har", "--update", "replace", "--map", &map, "-g", "**/api/**"]);
+        assert_eq!(status_line(recorder.proxy(), "http://api.test/api/x"), line);
+        recorder.stop().expect(0);
+        let replay = sandbox.start(["replay", "hars/api.har"]);
+        assert_eq!(status_line(replay.proxy(), "http://api.test/api/x"), line);
+        replay.stop().expect(0);
+    }
+}
+
+#[test]
+fn with_no_local_a_client_reads_inside_its_tls_why_it_was_refused() {
+    let stage = Stage::new();
+    stage.record(&["-g", "https://api.test/**"], CURL).expect(0);
+    let page = format!("https://localhost:{}/page", stage.origin.https.port());
+    let output = stage.replay(&["--no-local"], &["curl", "-sS", &page]).expect(1);
+    assert!(output.stdout.contains("--no-local"), "{output:?}");
+    output.says(&format!("out-of-scope: GET {page}"));
+}
+
+#[test]
+fn a_near_entry_that_differs_in_nothing_is_named_without_a_colon_that_leads_nowhere() {
+    let stage = Stage::new();
+    stage.record(&[], CURL).expect(0);
+    let twice = [CURL, &CURL[2..]].concat();
+    let output = stage.replay(&["--repeat", "once"], &twice).expect(1).says("nearest: hars/recorded.har#0");
+    assert!(output.stderr.lines().all(|line| !line.trim_end().ends_with("(line 15):")), "{}", output.stderr);
+}
+
+#[test]
+fn a_missing_folder_of_fixtures_is_answered_with_a_command_that_can_be_run() {
+    let sandbox = Sandbox::new();
+    sandbox.run(["replay", "fixtures/", "--", "true"]).expect(2).says("-o fixtures/recorded.har -- CMD");
+}
