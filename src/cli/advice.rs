@@ -339,7 +339,7 @@ fn of_bind(error: &BindError) -> String {
 
 fn of_io(source: &io::Error) -> String {
     match source.kind() {
-        io::ErrorKind::PermissionDenied => "check who may write there, or choose another place".into(),
+        io::ErrorKind::PermissionDenied => "check its permissions and its folder's, or choose another place".into(),
         io::ErrorKind::ReadOnlyFilesystem => "the file system is read only: choose another place".into(),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room on the disk, then run it again".into(),
         io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {

@@ -95,6 +95,11 @@ impl Tape {
             self.tally.ended(&self.origin, &how);
             if let How::UpstreamDied | How::ClientLeft = how {
                 self.tally.find(self.cut(&how, seen));
+            } else if let Some(max) = self.max_body.filter(|max| seen > *max) {
+                let what = format!("an answer longer than --max-body ({max} bytes) is recorded as far as that");
+                let remedy = "at replay a truncated answer fails the run, but with `--fail-on -truncated`".to_owned();
+                let finding = Finding::new(crate::verdict::Kind::Truncated, Severity::Warning, what);
+                self.tally.find(Finding { remedy: Some(remedy), ..finding });
             }
         }
         let end = End { how, seen, at: self.since(Instant::now()), trailers };

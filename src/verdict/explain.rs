@@ -87,7 +87,10 @@ impl Explanation {
             MissKind::RedirectLoop(loops) => ("redirect-loop", format!("the redirects lead back: {}", hops(loops))),
             MissKind::TooManyHops => ("too-many-hops", "more than 20 redirects in a row".to_owned()),
             MissKind::Unreadable(at, why) => {
-                ("unreadable", format!("{} answers it, but can't be read: {why}", place(*at)))
+                // What can't be read is named by its own error too.
+                let at = place(*at).to_string();
+                let why = why.strip_prefix(&at).map_or(why.as_str(), |why| why.trim_start_matches([':', ' ']));
+                ("unreadable", format!("{at} answers it, but can't be read: {why}"))
             }
         };
         Explanation {

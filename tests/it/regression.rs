@@ -120,3 +120,20 @@ fn a_missing_folder_of_fixtures_is_answered_with_a_command_that_can_be_run() {
     let sandbox = Sandbox::new();
     sandbox.run(["replay", "fixtures/", "--", "true"]).expect(2).says("-o fixtures/recorded.har -- CMD");
 }
+
+#[test]
+fn a_recording_says_what_max_body_cut() {
+    let stage = Stage::new();
+    let output = stage.record(&["--max-body", "5"], CURL).expect(0).says("! truncated: ");
+    assert!(output.stderr.contains("--max-body (5 bytes)"), "{}", output.stderr);
+}
+
+#[test]
+fn a_payload_file_that_is_gone_is_named_once() {
+    let stage = Stage::new();
+    stage.record(&[], CURL).expect(0);
+    std::fs::remove_dir_all(stage.sandbox.join("hars/recorded")).unwrap();
+    let output = stage.replay(&[], CURL).expect(1).says("was it committed?");
+    let line = output.stderr.lines().find(|line| line.contains("can't be read")).unwrap();
+    assert_eq!(line.matches("hars/recorded.har#0").count(), 1, "{line}");
+}

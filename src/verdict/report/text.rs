@@ -202,8 +202,8 @@ fn unused(out: &mut String, verdict: &Verdict, palette: &Palette) {
         }
         let sep = if named.is_empty() { "" } else { ": " };
         let named = named.join(", ");
-        let (entries, name) = (fixture.entries, &fixture.fixture);
-        line(out, format_args!("{style}{mark} unused{style:#}: {number} of {entries} entries of {name}{sep}{named}"));
+        let (entries, name) = (many(fixture.entries as u64, "entry", "entries"), &fixture.fixture);
+        line(out, format_args!("{style}{mark} unused{style:#}: {number} of {entries} of {name}{sep}{named}"));
     }
 }
 
