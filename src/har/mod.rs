@@ -24,6 +24,7 @@ pub mod write;
 pub use fixture::{Fixture, Warning};
 pub use index::{EntryHead, Heads};
 pub use model::{Entry, Timings};
+pub(crate) use parse::mend_surrogates;
 pub use payload::{Payload, PayloadFile};
 pub use write::{ContentMode, FixtureWriter, JsonLayout, PayloadSource, Written};
 

@@ -58,7 +58,7 @@ pub(super) fn object_of(json: &[u8]) -> Result<Map<String, Value>, String> {
 
 /// A lone surrogate escape (`\ud83d`) is no character and strict parsers refuse it; it becomes U+FFFD, as JavaScript
 /// encodes it.
-pub(super) fn mend_surrogates(json: &str) -> Cow<'_, str> {
+pub(crate) fn mend_surrogates(json: &str) -> Cow<'_, str> {
     if !json.contains("\\u") {
         return Cow::Borrowed(json);
     }

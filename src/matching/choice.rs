@@ -46,8 +46,8 @@ pub(super) enum NoChoice {
 /// one of it, the highest score; the turn decides among equals. (Redacted places that the client sent back as they stand
 /// will rank before the score.)
 #[derive(Debug)]
-struct Admitted<'a> {
-    rank: (Standing, usize, Reverse<usize>),
+pub(super) struct Admitted<'a> {
+    pub(super) rank: (Standing, usize, Reverse<usize>),
     candidate: &'a Candidate,
     status: Option<u16>,
 }
@@ -85,7 +85,7 @@ pub(super) fn choose<'a>(
 }
 
 /// Whether the candidate's payload, required headers and condition are the request's, and how it ranks.
-fn admit<'a>(candidate: &'a Candidate, asked: &Asked<'_, '_>, rules: &Rules) -> Option<Admitted<'a>> {
+pub(super) fn admit<'a>(candidate: &'a Candidate, asked: &Asked<'_, '_>, rules: &Rules) -> Option<Admitted<'a>> {
     let (standing, status) = candidate.condition.admits(asked.headers)?;
     let required = rules.match_headers.iter().zip(&candidate.required);
     let equal = required.into_iter().all(|(name, recorded)| same_values(asked.headers, name, recorded));

@@ -34,7 +34,7 @@ pub struct Matcher {
     /// How the rest of the key is compared.
     pub(super) rules: Rules,
     scope: Scope,
-    repeat: Repeat,
+    pub(super) repeat: Repeat,
     redirects: Redirects,
     groups: Box<[OnceLock<Group>]>,
     sessions: Sessions,
@@ -126,13 +126,13 @@ impl Matcher {
 
     /// Finds the answer and takes its turn for `session`.
     pub fn answer(&self, query: &Query<'_>, session: Option<&str>) -> Outcome {
-        self.resolve(query, &Turns::new(self.sessions.of(session)))
+        self.resolve(query, &self.turns(session))
     }
 
     /// What [`Matcher::answer`] would say now. No turn is taken and nothing counts as used.
     #[must_use]
     pub fn would_answer(&self, query: &Query<'_>, session: Option<&str>) -> Outcome {
-        self.resolve(query, &Turns::new(self.sessions.of(session)).on_trial())
+        self.resolve(query, &self.turns(session).on_trial())
     }
 
     /// How many entries of each fixture have answered, hops included, by fixture.
@@ -152,12 +152,17 @@ impl Matcher {
     }
 
     /// The group of entries with this method and URL, looked into when it is first asked for.
-    fn group(&self, method: &str, url: &NormalUrl) -> Option<&Group> {
+    pub(super) fn group(&self, method: &str, url: &NormalUrl) -> Option<&Group> {
         let group = self.index.group(method, &self.form.of(url.as_str()))?;
         Some(self.groups[group].get_or_init(|| {
             let members = self.index.members(group).iter().map(|&ordinal| (ordinal, self.index.at(ordinal)));
             Group::new(members, &self.fixtures, &self.rules)
         }))
+    }
+
+    /// The turns of a session.
+    pub(super) fn turns(&self, session: Option<&str>) -> Turns {
+        Turns::new(self.sessions.of(session))
     }
 
     fn resolve<'q>(&'q self, query: &Query<'q>, turns: &Turns) -> Outcome {

@@ -6,11 +6,12 @@
 //! The way of a request: its method and URL find the *group* of entries that share them (`index`, `url`); among these the
 //! payload, the required headers and the conditions say which are *candidates* (`payload`, `candidate`, `conditional`);
 //! standing, fixture, score and turn choose one (`choice`, `score`, `turns`); where that is a redirect, it is followed or
-//! handed on (`redirects`). When nothing is found, `explain` says what came nearest.
+//! handed on (`redirects`). `contest` tells how each candidate fared. When nothing is found, `explain` says what came nearest.
 
 mod candidate;
 mod choice;
 mod conditional;
+mod contest;
 mod explain;
 mod graphql;
 mod index;
@@ -30,6 +31,7 @@ mod tests;
 
 use ::http::HeaderMap;
 
+pub use contest::{Contender, Fate};
 pub use matcher::Matcher;
 pub use options::{MatchBody, MissingBody, Options, Redirects, Repeat};
 pub use outcome::{Chosen, Difference, EntryRef, Miss, MissKind, Near, Outcome, SameHost, What};

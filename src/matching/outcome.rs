@@ -45,6 +45,22 @@ pub struct SameHost {
     pub asked: String,
 }
 
+impl SameHost {
+    /// A URL of the recorded origin as one of the origin that was asked; `None` for one of another origin.
+    ///
+    /// ```
+    /// let same = harproxy::matching::SameHost { recorded: "https://a.test".into(), asked: "http://localhost:81".into() };
+    /// assert_eq!(same.moved("https://a.test/x?y").as_deref(), Some("http://localhost:81/x?y"));
+    /// assert_eq!(same.moved("https://a.test.example/x"), None);
+    /// ```
+    #[must_use]
+    pub fn moved(&self, url: &str) -> Option<String> {
+        let rest = url.strip_prefix(&*self.recorded)?;
+        let whole = rest.is_empty() || rest.starts_with(['/', '?', '#']);
+        whole.then(|| format!("{}{rest}", self.asked))
+    }
+}
+
 /// What a request gets.
 #[derive(Clone, Debug)]
 pub enum Outcome {
@@ -71,6 +87,15 @@ pub struct Miss {
     pub remedy: Option<String>,
     /// The GraphQL operation that the request names.
     pub operation: Option<String>,
+}
+
+impl Miss {
+    /// The entry was found, and its payload failed to be read when it was to be served.
+    #[must_use]
+    pub fn unreadable(at: EntryRef, error: &dyn std::error::Error) -> Self {
+        let kind = MissKind::Unreadable(at, crate::http::problem::in_words(error));
+        Miss { kind, near: Vec::new(), same_path: 0, remedy: None, operation: None }
+    }
 }
 
 /// The kinds of misses.

@@ -94,6 +94,22 @@ impl Sent {
         Sent(fields)
     }
 
+    /// The names of an entry's fields that score and of those that would, each once, in their order.
+    pub(super) fn names(&self, headers: &Headers, all: bool) -> (Vec<String>, Vec<String>) {
+        let mut seen = Vec::new();
+        let (mut repeated, mut lacking) = (Vec::new(), Vec::new());
+        for header in headers {
+            let name = header.name.to_lowercase();
+            let field = field(&name, &header.value);
+            if (all || is_scored(&name)) && !seen.contains(&field) {
+                seen.push(field);
+                let list = if self.0.binary_search(&field).is_ok() { &mut repeated } else { &mut lacking };
+                list.push(name);
+            }
+        }
+        (repeated, lacking)
+    }
+
     /// How many of the entry's fields the request repeats.
     pub(super) fn score(&self, recorded: &Recorded) -> usize {
         recorded.0.iter().filter(|field| self.0.binary_search(field).is_ok()).count()

@@ -16,7 +16,6 @@ use super::source::SourceError;
 use super::{MissAnswer, ReplayPlan, cors};
 use crate::har::Fixture;
 use crate::http::NormalUrl;
-use crate::http::problem::in_words;
 use crate::matching::{Chosen, EntryRef, Matcher, Miss, MissKind, Outcome, Query, noise};
 use crate::proxy::handler::Close;
 use crate::proxy::respond::MARK;
@@ -235,8 +234,7 @@ impl Strict {
     }
 
     fn unreadable(&self, asked: &Asked<'_>, at: EntryRef, error: &SourceError) -> Answered {
-        let kind = MissKind::Unreadable(at, in_words(error));
-        let miss = Miss { kind, near: vec![], same_path: 0, remedy: None, operation: None };
+        let miss = Miss::unreadable(at, error);
         self.missed(asked, Refusal::miss(asked, Explanation::of(&miss, |at| self.place(at))))
     }
 

@@ -100,6 +100,17 @@ pub enum Error {
     Matching(#[from] crate::matching::Error),
 }
 
+/// Opens the fixtures that these files and folders name, in order, and indexes them: what a replay answers from, without
+/// the replay.
+///
+/// # Errors
+/// [`Error`].
+pub fn open(arguments: &[PathBuf], scope: Option<Globs>, matching: Options) -> Result<Matcher, Error> {
+    let open = |path: PathBuf| Ok(Arc::new(Fixture::open(&path)?));
+    let fixtures = fixtures::find(arguments)?.into_iter().map(open).collect::<Result<_, Error>>()?;
+    Ok(Matcher::new(fixtures, scope, matching)?)
+}
+
 /// A replay under way: the proxy's handler.
 pub struct Replayer {
     strict: Strict,
@@ -115,10 +126,7 @@ impl Replayer {
     /// # Errors
     /// [`Error`]; nothing was run.
     pub fn open(plan: ReplayPlan) -> Result<Self, Error> {
-        let open = |path: PathBuf| Ok(Arc::new(Fixture::open(&path)?));
-        let fixtures: Vec<Arc<Fixture>> =
-            fixtures::find(&plan.fixtures)?.into_iter().map(open).collect::<Result<_, Error>>()?;
-        let matcher = Matcher::new(fixtures, plan.scope.clone(), plan.matching.clone())?;
+        let matcher = open(&plan.fixtures, plan.scope.clone(), plan.matching.clone())?;
         let local = plan.local.then(|| Local::new(plan.connect_timeout, plan.idle_timeout));
         Ok(Replayer { strict: Strict::new(matcher, &plan), local, now: plan.now })
     }

@@ -24,7 +24,7 @@ use crate::har::{Entry, Payload};
 use crate::http::coding::{self, Coding};
 use crate::http::headers::HOP_BY_HOP;
 use crate::http::{Header, Headers, MediaType};
-use crate::matching::{Chosen, SameHost};
+use crate::matching::Chosen;
 use crate::proxy::Body;
 use crate::proxy::respond::MARK;
 
@@ -215,8 +215,8 @@ impl Prepared {
             // The recorded one may be relative to a hop that the client never saw.
             headers.insert(LOCATION, location);
         }
-        if let Some(SameHost { recorded, asked: known }) = &chosen.same_host {
-            Origins { recorded, asked: known }.rewrite(headers);
+        if let Some(same) = &chosen.same_host {
+            Origins(same).rewrite(headers);
         }
     }
 

@@ -4,12 +4,11 @@
 use ::http::HeaderMap;
 use ::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, Entry, HeaderValue, LOCATION, SET_COOKIE};
 
-/// Two origins that count as one, as `https://host:port`.
+use crate::matching::SameHost;
+
+/// Two origins that count as one.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Origins<'a> {
-    pub(super) recorded: &'a str,
-    pub(super) asked: &'a str,
-}
+pub(super) struct Origins<'a>(pub(super) &'a SameHost);
 
 impl Origins<'_> {
     /// Rewrites the answer.
@@ -24,22 +23,20 @@ impl Origins<'_> {
                 }
             }
         }
-        if answer.get(ACCESS_CONTROL_ALLOW_ORIGIN).is_some_and(|allowed| allowed == self.recorded)
-            && let Ok(asked) = HeaderValue::from_str(self.asked)
+        if answer.get(ACCESS_CONTROL_ALLOW_ORIGIN).is_some_and(|allowed| allowed == self.0.recorded.as_str())
+            && let Ok(asked) = HeaderValue::from_str(&self.0.asked)
         {
             answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, asked);
         }
     }
 
     fn location(&self, location: &str) -> Option<HeaderValue> {
-        let rest = location.strip_prefix(self.recorded)?;
-        let whole = rest.is_empty() || rest.starts_with(['/', '?', '#']);
-        whole.then(|| HeaderValue::from_str(&format!("{}{rest}", self.asked)).ok()).flatten()
+        HeaderValue::from_str(&self.0.moved(location)?).ok()
     }
 
     /// A Domain that the host asked is not in would make the client refuse the cookie (RFC 6265 section 5.3).
     fn cookie(&self, cookie: &str) -> Option<HeaderValue> {
-        let (recorded, asked) = (host(self.recorded), host(self.asked));
+        let (recorded, asked) = (host(&self.0.recorded), host(&self.0.asked));
         let mut changed = false;
         let attributes = cookie.split(';').enumerate().map(|(n, attribute)| {
             let domain =
@@ -75,11 +72,13 @@ fn covers(domain: &str, host: &str) -> bool {
 mod tests {
     use super::*;
 
-    const ORIGINS: Origins<'_> = Origins { recorded: "https://api.example.com", asked: "http://localhost:3000" };
+    fn same(recorded: &str, asked: &str) -> SameHost {
+        SameHost { recorded: recorded.to_owned(), asked: asked.to_owned() }
+    }
 
     fn rewritten(answer: &[(&'static str, &'static str)]) -> Vec<String> {
         let mut answer: HeaderMap = answer.iter().map(|(n, v)| (n.parse().unwrap(), v.parse().unwrap())).collect();
-        ORIGINS.rewrite(&mut answer);
+        Origins(&same("https://api.example.com", "http://localhost:3000")).rewrite(&mut answer);
         answer.values().map(|value| value.to_str().unwrap().to_owned()).collect()
     }
 
@@ -107,8 +106,8 @@ mod tests {
         ] {
             assert_eq!(rewritten(&[("set-cookie", recorded)]), [sent]);
         }
-        let siblings = Origins { recorded: "https://api.example.com", asked: "https://staging.example.com" };
-        assert!(siblings.cookie("a=1; Domain=example.com").is_none(), "it covers both");
+        let siblings = same("https://api.example.com", "https://staging.example.com");
+        assert!(Origins(&siblings).cookie("a=1; Domain=example.com").is_none(), "it covers both");
     }
 
     #[test]

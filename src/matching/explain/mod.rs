@@ -11,9 +11,10 @@ mod remedy;
 use std::sync::OnceLock;
 
 use self::compare::Compared;
+use super::index::Ordinal;
 use super::matcher::Matcher;
 use super::url::Parts;
-use super::{Miss, MissKind, Near, Query, graphql, payload};
+use super::{Difference, Miss, MissKind, Near, Query, graphql, payload};
 
 /// Entries that are shown.
 const SHOWN: usize = 3;
@@ -43,5 +44,15 @@ impl Matcher {
         let operation = serde_json::from_slice(payload.decoded()).ok().and_then(|value| graphql::operation(&value));
         let near = compared.into_iter().map(|Compared { near, .. }| near).collect::<Vec<Near>>();
         Miss { kind, near, same_path, remedy, operation }
+    }
+
+    /// Everything that keeps an entry from matching; nothing when it can't be read.
+    pub(super) fn differences(
+        &self,
+        query: &Query<'_>,
+        payload: &payload::Sent<'_>,
+        ordinal: Ordinal,
+    ) -> Vec<Difference> {
+        self.compare(query, payload, ordinal).map(|compared| compared.near.differences).unwrap_or_default()
     }
 }

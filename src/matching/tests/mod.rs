@@ -1,6 +1,7 @@
 //! The rules of matching that Playwright's corpus lacks, through fixtures that are read from disk as any is.
 
 mod choosing;
+mod contesting;
 mod explaining;
 mod following;
 mod keys;

@@ -11,6 +11,7 @@ use super::*;
 use crate::har::Fixture;
 use crate::http::NormalUrl;
 use crate::matching::EntryRef;
+use crate::matching::SameHost;
 
 /// A fixture of harproxy's own with one entry.
 struct Case {
