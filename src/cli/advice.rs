@@ -77,6 +77,9 @@ pub enum Failure {
     /// A second signal: what was left to do is left. Holds the exit status.
     #[error("ended at once, as a second signal asked for")]
     Cut(u8),
+    /// The requests to explain can't be read.
+    #[error(transparent)]
+    Explain(#[from] cmd::explain::requests::Error),
     /// The demo went wrong.
     #[error(transparent)]
     Demo(#[from] cmd::demo::Error),
@@ -87,7 +90,9 @@ impl Failure {
     #[must_use]
     pub fn status(&self) -> u8 {
         match self {
-            Failure::Plan(_) | Failure::Filter(_) | Failure::Upstream(_) | Failure::Replay(_) => exit::USAGE,
+            Failure::Plan(_) | Failure::Filter(_) | Failure::Upstream(_) | Failure::Replay(_) | Failure::Explain(_) => {
+                exit::USAGE
+            }
             Failure::Bind(BindError::Reverse { .. }) => exit::USAGE,
             Failure::Record(
                 record::Error::Plan(_)
@@ -126,6 +131,7 @@ impl Failure {
             }
             Failure::Input(_) => "give the lines by a pipe or a file".into(),
             Failure::Output(_) => "send the output to a file or a program that can take it".into(),
+            Failure::Explain(error) => of_requests(error),
             Failure::Demo(_) => "the demo needs loopback and a folder that it can write to".into(),
         }
     }
@@ -302,6 +308,16 @@ fn folder_option(path: &Path) -> String {
         return String::new();
     }
     format!(" -o {}", quote::path(&path.join("recorded.har")))
+}
+
+fn of_requests(error: &cmd::explain::requests::Error) -> String {
+    match error {
+        cmd::explain::requests::Error::Read { source, .. } => of_io(source),
+        cmd::explain::requests::Error::Line { .. } => {
+            r#"a line is one such as `{"url":"https://api.example.com/users","method":"GET","headers":[],"bodyBase64":null}`"#
+                .into()
+        }
+    }
 }
 
 fn of_spawn(error: &SpawnError) -> String {

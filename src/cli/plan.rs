@@ -148,10 +148,9 @@ impl Replaying {
     /// [`Error`].
     pub fn new(args: ReplayArgs) -> Result<Self, Error> {
         let with_cmd = !args.cmd.is_empty();
-        let fixtures = if args.fixtures.is_empty() { vec![DEFAULT_FIXTURES.into()] } else { args.fixtures };
         let replay = ReplayPlan {
-            fixtures,
-            scope: if args.glob.is_empty() { None } else { Some(Globs::new(&args.glob)?) },
+            fixtures: fixtures_or_default(args.fixtures),
+            scope: scope(&args.glob)?,
             with_cmd,
             matching: matching(args.matching),
             local: !args.no_local,
@@ -165,6 +164,31 @@ impl Replaying {
         };
         let run = RunPlan::new(args.proxy, &args.upstream, args.run, &args.authority, args.cmd)?;
         Ok(Replaying { replay, run })
+    }
+}
+
+/// Everything about one `harproxy explain` but the requests: what a replay would look into, and how.
+#[derive(Clone, Debug)]
+pub struct Explaining {
+    /// Fixtures and folders, in order.
+    pub fixtures: Vec<PathBuf>,
+    /// `-g`.
+    pub scope: Option<Globs>,
+    /// Matching options.
+    pub matching: Options,
+}
+
+impl Explaining {
+    /// Settles it.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn new(fixtures: Vec<PathBuf>, glob: &[String], matching: MatchingArgs) -> Result<Self, Error> {
+        Ok(Explaining {
+            fixtures: fixtures_or_default(fixtures),
+            scope: scope(glob)?,
+            matching: self::matching(matching),
+        })
     }
 }
 
@@ -247,6 +271,14 @@ fn upstream(args: &UpstreamArgs) -> Result<UpstreamPlan, Error> {
         connect_timeout: args.connect_timeout,
         idle_timeout: args.idle_timeout,
     })
+}
+
+fn fixtures_or_default(given: Vec<PathBuf>) -> Vec<PathBuf> {
+    if given.is_empty() { vec![DEFAULT_FIXTURES.into()] } else { given }
+}
+
+fn scope(globs: &[String]) -> Result<Option<Globs>, Error> {
+    Ok(if globs.is_empty() { None } else { Some(Globs::new(globs)?) })
 }
 
 fn matching(args: MatchingArgs) -> Options {

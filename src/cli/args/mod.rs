@@ -2,6 +2,7 @@
 //! [`super::plan`] turns it into finished plans. Doc comments are the help.
 
 pub mod common;
+pub mod explain;
 pub mod record;
 pub mod replay;
 pub mod values;
@@ -15,6 +16,7 @@ use clap::{Args, FromArgMatches, Parser, Subcommand};
 use super::ui::{Color, LogFormat};
 use crate::child::shell::Shell;
 use common::{AuthorityArgs, ListenArgs};
+use explain::ExplainArgs;
 use record::RecordArgs;
 use replay::ReplayArgs;
 use values::{choices, parse_glob};
@@ -68,6 +70,8 @@ pub enum Command {
     Demo,
     /// Print the variables that make a program use the proxy, as `-- CMD` would set them
     Env(EnvArgs),
+    /// Say which entry would answer a request and why, or what keeps every entry from it
+    Explain(Box<ExplainArgs>),
     /// Say which of the URLs on standard input the globs match
     Glob(GlobArgs),
     /// The certificate authority: where it is, what it is, and what trusts it

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::http::{HeaderName, HeaderValue};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
 use crate::http::NormalUrl;
@@ -126,9 +127,50 @@ pub fn parse_glob(text: &str) -> Result<String, String> {
     }
 }
 
+/// A URL of any scheme: a recording may hold more than a proxy is asked for.
+pub fn parse_any_url(text: &str) -> Result<NormalUrl, String> {
+    NormalUrl::parse_any(text)
+        .map_err(|_| "expected a whole URL, such as `https://api.example.com/users?page=1`".into())
+}
+
+/// A method (RFC 9110 section 9.1), whose case counts.
+pub fn parse_method(text: &str) -> Result<String, String> {
+    match ::http::Method::from_str(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) => Err("expected a method, such as `POST`".into()),
+    }
+}
+
+/// `NAME: VALUE`.
+pub fn parse_header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let parsed = text.split_once(':').and_then(|(name, value)| {
+        let value = HeaderValue::from_bytes(value.trim().as_bytes()).ok()?;
+        Some((HeaderName::from_str(name.trim()).ok()?, value))
+    });
+    parsed.ok_or_else(|| "expected a name and a value, such as `accept: application/json`".into())
+}
+
+/// A payload: as given, or where it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Data {
+    /// As given.
+    Text(String),
+    /// In this file.
+    File(PathBuf),
+}
+
+/// `DATA`, `@FILE`.
+pub fn parse_data(text: &str) -> Result<Data, String> {
+    match text.strip_prefix('@') {
+        Some("") => Err("expected the name of a file after the `@`, such as `@order.json`".into()),
+        Some(file) => Ok(Data::File(file.into())),
+        None => Ok(Data::Text(text.to_owned())),
+    }
+}
+
 /// A header name, in lower case.
 pub fn parse_header_name(text: &str) -> Result<String, String> {
-    match ::http::HeaderName::from_str(text.trim()) {
+    match HeaderName::from_str(text.trim()) {
         Ok(name) => Ok(name.as_str().to_owned()),
         Err(_) => Err("expected header names, such as `x-tenant,accept-language`".into()),
     }

@@ -3,6 +3,7 @@
 pub mod ca;
 pub mod demo;
 pub mod env;
+pub mod explain;
 pub mod glob;
 pub mod record;
 pub mod replay;

@@ -16,7 +16,7 @@ fn commands(sandbox: &Sandbox) -> Vec<String> {
 fn every_command_in_the_help_is_there_and_no_other() {
     let sandbox = Sandbox::new();
     let commands = commands(&sandbox);
-    assert_eq!(commands, ["record", "replay", "demo", "env", "glob", "ca"]);
+    assert_eq!(commands, ["record", "replay", "demo", "env", "explain", "glob", "ca"]);
     for command in &commands {
         let help = sandbox.run([command.as_str(), "--help"]).expect(0);
         assert!(help.stdout.contains("Usage: harproxy"), "{}", help.stdout);
@@ -80,6 +80,18 @@ fn the_examples_of_replay_work_on_what_record_wrote() {
         assert_eq!(recorded.status, 0, "{example}: {recorded:?}");
         let replayed = type_in(&stage, &example);
         assert_eq!(replayed.status, 0, "{example}: {replayed:?}");
+    }
+}
+
+#[test]
+fn the_examples_of_explain_work_on_what_record_wrote() {
+    let stage = Stage::new();
+    type_in(&stage, "harproxy record -- ./run-the-tests.sh").expect(0);
+    stage.sandbox.write("requests.jsonl", r#"{"url":"https://api.example.com/api/users","method":"GET"}"#);
+    for example in examples(&stage.sandbox, "explain") {
+        let output = type_in(&stage, &example);
+        assert_eq!((output.status, output.stderr.as_str()), (0, ""), "{example}: {output:?}");
+        assert!(output.stdout.contains("hars/recorded.har"), "{example}: {output:?}");
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod commands;
 mod demo;
+mod explain;
 mod help;
 mod status;
 mod streams;

@@ -1,0 +1,138 @@
+//! What `explain --json` says of a request. The names and their meaning are a contract.
+
+use std::io::Read;
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::har::{self, Payload};
+use crate::matching::{Chosen, Difference, EntryRef, Matcher, Miss, Outcome, Query};
+
+/// The answer of a request.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Answer {
+    action: Action,
+    fixture: Option<String>,
+    entry: Option<usize>,
+    status: Option<u16>,
+    location: Option<String>,
+    body_sha256: Option<String>,
+    followed: Vec<usize>,
+    score: Option<usize>,
+    near: Vec<Near>,
+    remedy: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Action {
+    Serve,
+    Redirect,
+    Abort,
+    Miss,
+}
+
+#[derive(Debug, Serialize)]
+struct Near {
+    fixture: String,
+    entry: usize,
+    differences: Vec<Difference>,
+}
+
+/// A payload as it would be served, decoded.
+#[derive(Clone, Debug)]
+pub struct Body {
+    /// How many bytes.
+    pub len: u64,
+    sha256: String,
+}
+
+/// Finds the answer, takes its turn, and reads the payload that would be served. One that can't be read is the miss that it
+/// would be for a client.
+pub fn answer(matcher: &Matcher, query: &Query<'_>) -> (Outcome, Option<Body>) {
+    let outcome = matcher.answer(query, None);
+    let (Outcome::Serve(chosen) | Outcome::Redirect(chosen)) = &outcome else { return (outcome, None) };
+    match body(matcher, chosen) {
+        Ok(body) => (outcome, Some(body)),
+        Err(error) => (Outcome::Miss(Box::new(Miss::unreadable(chosen.at, &error))), None),
+    }
+}
+
+fn body(matcher: &Matcher, chosen: &Chosen) -> Result<Body, har::Error> {
+    let fixture = &matcher.fixtures()[chosen.at.fixture];
+    let payload: Payload = fixture.payload(chosen.at.entry, &chosen.entry.response.content)?;
+    let reading = |source| har::Error::Io { doing: "reading", path: fixture.path().to_owned(), source };
+    let (mut reader, mut digest, mut len) = (payload.reader()?, Sha256::new(), 0);
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        match reader.read(&mut buffer).map_err(reading)? {
+            0 => break,
+            n => {
+                digest.update(&buffer[..n]);
+                len += n as u64;
+            }
+        }
+    }
+    Ok(Body { len, sha256: digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect() })
+}
+
+impl Answer {
+    /// The answer as data.
+    #[must_use]
+    pub fn of(matcher: &Matcher, outcome: &Outcome, body: Option<Body>) -> Self {
+        let (action, chosen) = match outcome {
+            Outcome::Serve(chosen) => (Action::Serve, chosen),
+            Outcome::Redirect(chosen) => (Action::Redirect, chosen),
+            Outcome::Abort(chosen) => (Action::Abort, chosen),
+            Outcome::Miss(miss) => return Answer::miss(matcher, miss),
+        };
+        Answer {
+            action,
+            fixture: Some(fixture(matcher, chosen.at)),
+            entry: Some(chosen.at.entry),
+            // A failure has none.
+            status: Some(chosen.status).filter(|status| *status > 0),
+            location: location(chosen),
+            body_sha256: body.map(|body| body.sha256),
+            followed: chosen.followed.iter().map(|hop| hop.entry).collect(),
+            score: Some(chosen.score),
+            near: Vec::new(),
+            remedy: None,
+        }
+    }
+
+    fn miss(matcher: &Matcher, miss: &Miss) -> Self {
+        let near = miss.near.iter().map(|near| Near {
+            fixture: fixture(matcher, near.at),
+            entry: near.at.entry,
+            differences: near.differences.clone(),
+        });
+        Answer {
+            action: Action::Miss,
+            fixture: None,
+            entry: None,
+            status: None,
+            location: None,
+            body_sha256: None,
+            followed: Vec::new(),
+            score: None,
+            near: near.collect(),
+            remedy: miss.remedy.clone(),
+        }
+    }
+}
+
+/// Where the client is sent, as it will read it.
+#[must_use]
+pub fn location(chosen: &Chosen) -> Option<String> {
+    let location = chosen.location.as_ref()?;
+    let moved = chosen.same_host.as_ref().and_then(|same| same.moved(location));
+    Some(moved.unwrap_or_else(|| location.clone()))
+}
+
+/// A fixture as it was named.
+#[must_use]
+pub fn fixture(matcher: &Matcher, at: EntryRef) -> String {
+    matcher.fixtures()[at.fixture].path().display().to_string()
+}

@@ -1,0 +1,250 @@
+//! `explain`: what would answer, and why.
+
+use std::io::Write;
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+
+use crate::support::sandbox::{Output, Sandbox, finish};
+
+fn entry(method: &str, url: &str, headers: &Value, post: Option<&str>, response: &Value) -> Value {
+    let mut entry = json!({
+        "startedDateTime": "2026-01-01T00:00:00.000Z", "time": 1, "cache": {}, "timings": {"send": 0, "wait": 1, "receive": 0},
+        "request": {"method": method, "url": url, "httpVersion": "HTTP/1.1", "cookies": [], "headers": headers,
+            "queryString": [], "headersSize": -1, "bodySize": -1},
+        "response": {"status": 200, "statusText": "OK", "httpVersion": "HTTP/1.1", "cookies": [], "headers": [],
+            "content": {"size": 1, "mimeType": "text/plain", "text": "x"}, "redirectURL": "", "headersSize": -1, "bodySize": -1},
+    });
+    if let Some(text) = post {
+        entry["request"]["postData"] = json!({"mimeType": "application/json", "text": text});
+    }
+    for (name, value) in response.as_object().unwrap() {
+        entry["response"][name] = value.clone();
+    }
+    entry
+}
+
+fn text(text: &str) -> Value {
+    json!({"content": {"size": text.len(), "mimeType": "text/plain", "text": text}})
+}
+
+fn to(status: u16, location: &str) -> Value {
+    json!({"status": status, "statusText": "Found", "headers": [{"name": "Location", "value": location}],
+        "content": {"size": 0, "mimeType": "x-unknown"}})
+}
+
+/// A folder with a HAR of another tool under `hars/`.
+fn stage() -> Sandbox {
+    let (none, en) =
+        (json!([]), json!([{"name": "Accept-Language", "value": "en"}, {"name": "X-Tenant", "value": "a"}]));
+    let entries = [
+        entry("GET", "https://api.test/job", &none, None, &text("pending")),
+        entry("GET", "https://api.test/job", &none, None, &text("done")),
+        entry("GET", "https://api.test/users?page=1", &en, None, &text("one")),
+        entry("GET", "https://api.test/old", &none, None, &to(302, "/job#top")),
+        entry("GET", "https://api.test/out", &none, None, &to(307, "https://api.test/elsewhere")),
+        entry("POST", "https://api.test/users", &none, Some(r#"{"name":"Ada"}"#), &text("made")),
+        entry("GET", "https://api.test/down", &none, None, &json!({"status": 0, "statusText": ""})),
+        entry("GET", "https://api.test/users?page=1", &none, None, &text("uno")),
+    ];
+    let sandbox = Sandbox::new();
+    let har = json!({"log": {"version": "1.2", "creator": {"name": "tool", "version": "1"}, "entries": entries}});
+    sandbox.write("hars/api.har", serde_json::to_string_pretty(&har).unwrap());
+    sandbox
+}
+
+fn feed(sandbox: &Sandbox, args: &[&str], input: &[u8]) -> Output {
+    let mut command = sandbox.command(args);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let _ = child.stdin.take().unwrap().write_all(input);
+    finish(child.wait_with_output().unwrap())
+}
+
+/// The answers of these requests, asked in one go.
+fn answers(sandbox: &Sandbox, options: &[&str], requests: &[Value]) -> Vec<Value> {
+    let lines: Vec<String> = requests.iter().map(ToString::to_string).collect();
+    let args = [&["explain", "--json", "--requests", "-"], options].concat();
+    let said = feed(sandbox, &args, lines.join("\n").as_bytes()).expect(0);
+    assert_eq!(said.stderr, "");
+    said.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn get(url: &str) -> Value {
+    json!({"url": url, "method": "GET", "headers": [], "bodyBase64": null})
+}
+
+#[test]
+fn each_answer_has_exactly_the_members_of_the_contract() {
+    let sandbox = stage();
+    let said = answers(
+        &sandbox,
+        &[],
+        &[
+            get("https://api.test/job"),
+            get("https://api.test/out"),
+            get("https://api.test/down"),
+            get("https://api.test/users?page=3"),
+        ],
+    );
+    let sha256 = |text: &str| -> String {
+        use sha2::Digest;
+        sha2::Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+    };
+    let expected = [
+        json!({"action": "serve", "fixture": "hars/api.har", "entry": 0, "status": 200, "location": null,
+            "bodySha256": sha256("pending"), "followed": [], "score": 0, "near": [], "remedy": null}),
+        json!({"action": "redirect", "fixture": "hars/api.har", "entry": 4, "status": 307,
+            "location": "https://api.test/elsewhere", "bodySha256": sha256(""), "followed": [], "score": 0, "near": [],
+            "remedy": null}),
+        json!({"action": "abort", "fixture": "hars/api.har", "entry": 6, "status": null, "location": null,
+            "bodySha256": null, "followed": [], "score": 0, "near": [], "remedy": null}),
+        json!({"action": "miss", "fixture": null, "entry": null, "status": null, "location": null, "bodySha256": null,
+            "followed": [], "score": null, "near": [
+                {"fixture": "hars/api.har", "entry": 2,
+                    "differences": [{"what": "query", "name": "page", "request": "3", "recorded": "1"}]},
+                {"fixture": "hars/api.har", "entry": 7,
+                    "differences": [{"what": "query", "name": "page", "request": "3", "recorded": "1"}]},
+                {"fixture": "hars/api.har", "entry": 5, "differences": said[3]["near"][2]["differences"]},
+            ], "remedy": "--ignore-query page"}),
+    ];
+    assert_eq!(said, expected);
+    let names: Vec<&String> = said[0].as_object().unwrap().keys().collect();
+    let order =
+        ["action", "fixture", "entry", "status", "location", "bodySha256", "followed", "score", "near", "remedy"];
+    assert_eq!(names, order);
+}
+
+#[test]
+fn requests_take_turns_in_the_order_of_their_lines() {
+    let sandbox = stage();
+    let jobs = [get("https://api.test/job"), get("https://api.test/job"), get("https://api.test/job")];
+    let entries = |options: &[&str]| -> Vec<Value> {
+        answers(&sandbox, options, &jobs).iter().map(|answer| answer["entry"].clone()).collect()
+    };
+    assert_eq!(entries(&[]), [0, 1, 1]);
+    assert_eq!(entries(&["--repeat", "first"]), [0, 0, 0]);
+    assert_eq!(entries(&["--repeat", "once"]), [json!(0), json!(1), Value::Null]);
+}
+
+#[test]
+fn redirects_are_followed_as_replay_follows_them() {
+    let sandbox = stage();
+    let mut navigation = get("https://api.test/old");
+    navigation["headers"] = json!([{"name": "Sec-Fetch-Mode", "value": "navigate"}]);
+    let asked = [get("https://api.test/old"), navigation];
+    let said = answers(&sandbox, &["--repeat", "first"], &asked);
+    assert_eq!(
+        (&said[0]["action"], &said[0]["entry"], &said[0]["followed"]),
+        (&json!("serve"), &json!(0), &json!([3]))
+    );
+    assert_eq!(
+        (&said[1]["action"], &said[1]["entry"], &said[1]["status"]),
+        (&json!("redirect"), &json!(3), &json!(302))
+    );
+    assert_eq!(said[1]["location"], "https://api.test/job");
+    let served = answers(&sandbox, &["--redirects", "serve"], &asked[..1]);
+    assert_eq!((&served[0]["action"], &served[0]["followed"]), (&json!("redirect"), &json!([])));
+    let moved = answers(
+        &sandbox,
+        &["--redirects", "serve", "--same-host", "http://localhost:3000=https://api.test"],
+        &[get("http://localhost:3000/out")],
+    );
+    assert_eq!(moved[0]["location"], "http://localhost:3000/elsewhere", "as the client gets it");
+}
+
+#[test]
+fn a_request_is_put_together_from_options() {
+    let sandbox = stage();
+    let ask = |more: &[&str], input: &[u8]| -> Value {
+        let args = [&["explain", "--json", "hars", "--url"], more].concat();
+        serde_json::from_str(&feed(&sandbox, &args, input).expect(0).stdout).unwrap()
+    };
+    sandbox.write("ada.json", r#"{"name":"Ada"}"#);
+    let users = "https://api.test/users";
+    for (more, input) in [
+        (&[users, "-d", r#"{"name":"Ada"}"#][..], &b""[..]),
+        (&[users, "-X", "POST", "-d", "@ada.json"], b""),
+        (&[users, "-d", "@-"], br#"{"name":"Ada"}"#),
+        (&[users, "-d", r#"{ "name": "Ada" }"#, "--match-body", "json"], b""),
+    ] {
+        assert_eq!(ask(more, input)["entry"], 5, "{more:?}");
+    }
+    assert_eq!(ask(&[users, "-d", "{}"], b"")["action"], "miss");
+    assert_eq!(ask(&[users, "-X", "PUT"], b"")["action"], "miss");
+    let page = "https://api.test/users?page=1";
+    let scored = ask(&[page, "-H", "accept-language: en", "-H", "X-Tenant:a", "-g", "https://other.test/**"], b"");
+    assert_eq!((&scored["entry"], &scored["score"]), (&json!(2), &json!(2)), "the scope is set aside");
+    assert_eq!(ask(&["https://api.test/users?page=9", "--ignore-query", "page"], b"")["entry"], 2);
+}
+
+#[test]
+fn the_text_says_why() {
+    let sandbox = stage();
+    let ask = |more: &[&str]| sandbox.run([&["explain", "--url"], more].concat()).expect(0).stdout;
+    let line = |entry: usize| {
+        let har = sandbox.read("hars/api.har");
+        let mut starts = har.lines().enumerate().filter(|(_, line)| *line == "      {").map(|(n, _)| n + 1);
+        starts.nth(entry).unwrap()
+    };
+    assert_eq!(
+        ask(&["https://api.test/users?page=1", "-H", "accept-language: en", "-H", "x-tenant: b"]),
+        format!(
+            "serve: GET https://api.test/users?page=1\n  \
+               hars/api.har#2 (line {}): 200 OK, 3 bytes\n  \
+               score 1: repeats accept-language; recorded, not repeated: x-tenant\n  \
+               not hars/api.har#7 (line {}): score 0\n",
+            line(2),
+            line(7)
+        )
+    );
+    let job = ask(&["https://api.test/job"]);
+    assert!(job.contains(&format!("not hars/api.har#1 (line {}): as good; its turn comes later\n", line(1))), "{job}");
+    let miss = ask(&["https://api.test/users?page=3"]);
+    assert!(miss.starts_with("miss: GET https://api.test/users?page=3\n  no entry has this URL; 3 entries"), "{miss}");
+    assert!(miss.contains("query parameter `page` is `3`, recorded `1`"), "{miss}");
+    assert!(miss.ends_with("  remedy: --ignore-query page\n"), "{miss}");
+    let body = ask(&["https://api.test/users", "-d", r#"{"name":"Bob"}"#]);
+    assert!(body.contains("body `$.name` is `Bob`, recorded `Ada`"), "{body}");
+    let followed = ask(&["https://api.test/old"]);
+    assert!(followed.contains(&format!("redirects followed: hars/api.har#3 (line {})", line(3))), "{followed}");
+    let away = ask(&["https://api.test/out"]);
+    assert!(away.starts_with("redirect: ") && away.contains("307 to https://api.test/elsewhere"), "{away}");
+    assert!(ask(&["https://api.test/down"]).contains("the connection is closed"));
+    let outside = ask(&["https://api.test/job", "-g", "!**/job"]);
+    assert!(outside.contains("out of scope: "), "{outside}");
+    let coloured = sandbox.run(["explain", "--color", "always", "--url", "https://api.test/x"]).expect(0).stdout;
+    assert!(coloured.starts_with("\u{1b}["), "{coloured:?}");
+}
+
+#[test]
+fn the_text_tells_of_turns_that_are_over() {
+    let sandbox = stage();
+    let lines = format!("{0}\n\n{0}\r\n{0}\n", get("https://api.test/job"));
+    sandbox.write("requests.jsonl", &lines);
+    let said = sandbox.run(["explain", "--requests", "requests.jsonl"]).expect(0).stdout;
+    let told: Vec<&str> = said.split("\n\n").collect();
+    assert_eq!(told.len(), 3, "{said}");
+    assert!(told[1].contains("api.har#1 ") && told[1].contains("has had its turn"), "{said}");
+    assert!(told[2].contains("it has answered before, and no other is left that is as good"), "{said}");
+}
+
+#[test]
+fn what_can_not_be_asked_is_an_error_that_says_where() {
+    let sandbox = stage();
+    let lines = format!("{}\n\n{{\"url\":7}}\n", get("https://api.test/job"));
+    let said = feed(&sandbox, &["explain", "--json", "--requests", "-"], lines.as_bytes()).expect(2);
+    assert_eq!(said.stdout.lines().count(), 1, "what came before it is answered");
+    said.says("line 3 of standard input: ").says("hint: ");
+    sandbox.write("bad.jsonl", "{\"url\":\"/relative\"}");
+    sandbox.run(["explain", "--requests", "bad.jsonl"]).expect(2).says("line 1 of bad.jsonl: `/relative` is not a URL");
+    sandbox.run(["explain", "--requests", "gone.jsonl"]).expect(2).says("gone.jsonl");
+    sandbox.run(["explain", "gone.har", "--url", "http://a.test/"]).expect(2).says("gone.har");
+    sandbox.write("bad.har", "{");
+    sandbox.run(["explain", "bad.har", "--url", "http://a.test/"]).expect(2).says("bad.har");
+    sandbox.run(["explain", "--url", "users"]).expect(2).says("https://api.example.com/users");
+    sandbox.run(["explain", "--url", "http://a.test/", "-H", "x"]).expect(2).says("accept: application/json");
+    sandbox.run(["explain", "--url", "http://a.test/", "-d", "@"]).expect(2).says("@order.json");
+    sandbox.run(["explain", "--url", "http://a.test/", "--requests", "x"]).expect(2).says("cannot be used with");
+    sandbox.run(["explain", "--requests", "x", "-d", "y"]).expect(2).says("cannot be used with");
+    sandbox.run(["explain"]).expect(2).says("--url");
+}
