@@ -1,0 +1,170 @@
+//! Recording again: what stays, what is replaced, what is recovered.
+
+use super::*;
+
+#[test]
+fn recording_the_same_again_touches_no_byte() {
+    for (file, content) in
+        [("a.har", ContentMode::Attach), ("b.har", ContentMode::Embed), ("c.zip", ContentMode::Attach)]
+    {
+        let mut desk = Desk::new(file);
+        desk.plan.content = content;
+        let talks =
+            [Talk::get("/a", "1"), Talk::post("/b", "one", "2"), Talk::post("/b", "two", "3"), Talk::get("/a", "4")];
+        desk.record(&talks);
+        let before = desk.bytes();
+        let again = talks.clone().map(|talk| Talk {
+            connection: 9,
+            started: 86_400_000_000,
+            version: WireVersion::Http2,
+            ..talk.with("date", "Sat, 21 Nov 2026 10:00:00 GMT").with("x-request-id", "other")
+        });
+        let result = desk.record(&again);
+        assert_eq!((result.unchanged, result.changed, result.added, result.not_seen), (4, 0, 0, 0), "{file}");
+        assert_eq!(desk.bytes(), before, "{file}");
+    }
+}
+
+#[test]
+fn a_change_is_replaced_in_place_and_the_rest_keeps_its_bytes() {
+    for (file, content) in
+        [("a.har", ContentMode::Attach), ("b.har", ContentMode::Embed), ("c.zip", ContentMode::Attach)]
+    {
+        let mut desk = Desk::new(file);
+        desk.plan.content = content;
+        desk.record(&[Talk::get("/a", "1"), Talk::get("/b", "2"), Talk::get("/c", "3")]);
+        let before = Fixture::open(&desk.plan.output).unwrap().entry(0).unwrap().started.clone();
+        let result = desk.record(&[Talk::get("/b", "changed"), Talk::get("/new", "4")]);
+        assert_eq!((result.unchanged, result.changed, result.added, result.not_seen), (0, 1, 1, 2), "{file}");
+        let fixture = Fixture::open(&desk.plan.output).unwrap();
+        let answers: Vec<String> = (0..4)
+            .map(|at| {
+                let entry = fixture.entry(at).unwrap();
+                let payload = fixture.payload(at, &entry.response.content).unwrap().bytes().unwrap();
+                let path = entry.request.url.replace("https://api.test", "");
+                format!("{path} {}", String::from_utf8_lossy(&payload))
+            })
+            .collect();
+        assert_eq!(answers, ["/a 1", "/b changed", "/new 4", "/c 3"], "{file}");
+        assert_eq!(fixture.entry(0).unwrap().started, before);
+    }
+}
+
+#[test]
+fn payloads_tell_keys_apart() {
+    let desk = Desk::new("api.har");
+    desk.record(&[Talk::post("/q", "one", "1"), Talk::post("/q", "two", "2")]);
+    let result = desk.record(&[Talk::post("/q", "two", "2b"), Talk::post("/q", "three", "3")]);
+    assert_eq!((result.changed, result.added, result.not_seen), (1, 1, 1));
+    assert_eq!(desk.story(), ["/q 1", "/q 2b", "/q 3"]);
+}
+
+#[test]
+fn an_entry_that_cannot_be_used_stays_and_one_that_lost_its_payload_is_mended() {
+    let mut desk = Desk::new("api.har");
+    desk.plan.content = ContentMode::Attach;
+    desk.record(&[Talk::get("/a", "1"), Talk::get("/b", "2")]);
+    let text = fs::read_to_string(&desk.plan.output).unwrap();
+    fs::write(&desk.plan.output, text.replacen("\"entries\": [\n", "\"entries\": [\n      {\"odd\": 1},\n", 1))
+        .unwrap();
+    fs::remove_dir_all(desk.dir.path().join("api")).unwrap();
+    let result = desk.record(&[Talk::get("/a", "1")]);
+    assert_eq!((result.changed, result.not_seen), (1, 2));
+    assert_eq!(desk.entries()[0], serde_json::json!({ "odd": 1 }));
+    let fixture = Fixture::open(&desk.plan.output).unwrap();
+    let body = fixture.entry(1).unwrap().response.content.clone();
+    assert_eq!(fixture.payload(1, &body).unwrap().bytes().unwrap(), "1");
+}
+
+#[test]
+fn what_is_no_change_by_itself() {
+    let quiet: [(&str, &str); 6] = [
+        ("age", "7"),
+        ("etag", "\"other\""),
+        ("expires", "never"),
+        ("traceparent", "00-x"),
+        ("x-request-id", "b"),
+        ("content-length", "1"),
+    ];
+    let desk = Desk::new("api.har");
+    desk.record(&[Talk::get("/a", "1")]);
+    for (name, value) in quiet {
+        let result = desk.record(&[Talk::get("/a", "1").with(name, value)]);
+        assert_eq!(result.unchanged, 1, "{name}");
+    }
+    for changed in [
+        Talk::get("/a", "1").with("x-version", "2"),
+        Talk { status: Some(201), ..Talk::get("/a", "1") },
+        Talk { trailers: vec![("x-sum", "1".into())], ..Talk::get("/a", "1") },
+        Talk { how: Some(How::UpstreamDied), ..Talk::get("/a", "1") },
+    ] {
+        assert_eq!(desk.record(&[changed]).changed, 1);
+        desk.record(&[Talk::get("/a", "1")]);
+    }
+}
+
+#[test]
+fn an_answer_that_was_not_waited_for_replaces_no_whole_one() {
+    let desk = Desk::new("api.har");
+    desk.record(&[Talk::get("/events", "one two three")]);
+    let result = desk.record(&[Talk { how: Some(How::ClientLeft), ..Talk::get("/events", "one") }]);
+    assert_eq!((result.unchanged, result.changed), (1, 0));
+    assert_eq!(desk.story(), ["/events one two three"]);
+}
+
+#[test]
+fn scopes_add_up_unless_replaced() {
+    let mut desk = Desk::new("api.har");
+    desk.record(&[Talk::get("/a", "1")]);
+    desk.plan.scope = Globs::new(["https://other.test/**"]).unwrap();
+    desk.record(&[Talk::get("/a", "1")]);
+    let scope = |desk: &Desk| desk.har()["log"]["_harproxy"]["scope"].clone();
+    assert_eq!(scope(&desk), serde_json::json!(["https://api.test/**", "https://other.test/**"]));
+    desk.plan.update = Update::Replace;
+    desk.record(&[Talk::get("/a", "1")]);
+    assert_eq!(scope(&desk), serde_json::json!(["https://other.test/**"]));
+}
+
+#[test]
+fn a_foreign_har_is_not_merged_into_but_can_be_replaced() {
+    let mut desk = Desk::new("api.har");
+    let foreign = r#"{"log":{"version":"1.2","creator":{"name":"x","version":"1"},"entries":[]}}"#;
+    fs::write(&desk.plan.output, foreign).unwrap();
+    for update in [Update::Merge, Update::Missing] {
+        desk.plan.update = update;
+        assert!(matches!(check(&desk.plan), Err(Error::Foreign { .. })));
+    }
+    desk.plan.update = Update::Replace;
+    check(&desk.plan).unwrap();
+    desk.record(&[Talk::get("/a", "1")]);
+    assert_eq!(desk.story(), ["/a 1"]);
+}
+
+#[test]
+fn a_killed_recording_is_recovered_and_takes_nothing_away() {
+    let mut desk = Desk::new("api.har");
+    desk.record(&[Talk::get("/a", "1"), Talk::get("/b", "2")]);
+    desk.plan.update = Update::Replace;
+    let frames = [Talk::get("/b", "2b").frames(1, 0), Talk { how: None, ..Talk::get("/c", "3") }.frames(2, 1)].concat();
+    let claimed = desk.journal(&frames);
+    // Torn in the middle of a frame.
+    (&claimed.file).write_all(&[9, 0, 0]).unwrap();
+    let recovered = recover(&desk.plan, &claimed).unwrap().unwrap();
+    assert_eq!((recovered.exchanges, recovered.cut), (2, 1));
+    assert_eq!(desk.story(), ["/a 1", "/b 2b", "/c 3"]);
+    assert_eq!(claimed.file.metadata().unwrap().len(), 0);
+    assert!(recover(&desk.plan, &claimed).unwrap().is_none());
+}
+
+#[test]
+fn a_journal_that_was_torn_before_its_first_exchange_is_nothing() {
+    let desk = Desk::new("api.har");
+    let claimed = Place::beside(&desk.plan.output).unwrap().claim().unwrap();
+    for rest in [&b""[..], b"harprox", b"harproxy journal 1\n", b"harproxy journal 1\n\x05\0\0"] {
+        claimed.clear().unwrap();
+        (&claimed.file).write_all(rest).unwrap();
+        assert!(recover(&desk.plan, &claimed).unwrap().is_none());
+    }
+    assert!(!desk.plan.output.exists());
+    assert!(Path::new(&claimed.place.journal).exists());
+}
