@@ -93,7 +93,7 @@ fn token_at(text: &[u8], start: usize) -> Option<Redacted> {
     let signature = part(after_dot(text, claims.end)?);
     // Five parts are an encrypted token (RFC 7516); a dot that ends a sentence is none of it.
     let more = after_dot(text, signature.end).and_then(|next| text.get(next)).is_some_and(|b| is_base64url(*b));
-    (!more && text[signature.clone()].starts_with(PLACEHOLDER)).then(|| Redacted {
+    (!more && text[signature.clone()].starts_with(PLACEHOLDER)).then_some(Redacted {
         whole: start..signature.end,
         claims,
         signature,
