@@ -9,7 +9,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use serde_json::{Map, Value};
 
 use super::ui::{self, Ui};
-use super::{cmd, logging, plan, quote};
+use super::{cmd, config, logging, plan, quote};
 use crate::child::SpawnError;
 use crate::child::files::FilesError;
 use crate::proxy::server::BindError;
@@ -22,6 +22,9 @@ use crate::{har, record, replay};
 /// Why a command could not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] config::Error),
     /// The command line is wrong beyond the form of its values.
     #[error(transparent)]
     Plan(#[from] plan::Error),
@@ -90,9 +93,12 @@ impl Failure {
     #[must_use]
     pub fn status(&self) -> u8 {
         match self {
-            Failure::Plan(_) | Failure::Filter(_) | Failure::Upstream(_) | Failure::Replay(_) | Failure::Explain(_) => {
-                exit::USAGE
-            }
+            Failure::Config(_)
+            | Failure::Plan(_)
+            | Failure::Filter(_)
+            | Failure::Upstream(_)
+            | Failure::Replay(_)
+            | Failure::Explain(_) => exit::USAGE,
             Failure::Bind(BindError::Reverse { .. }) => exit::USAGE,
             Failure::Record(
                 record::Error::Plan(_)
@@ -110,6 +116,7 @@ impl Failure {
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
+            Failure::Config(error) => of_config(error),
             Failure::Plan(error) => of_plan(error),
             Failure::Filter(_) => {
                 "a filter is a level, such as `debug`, or a list, such as `harproxy::proxy=trace,warn`".into()
@@ -185,6 +192,22 @@ fn plain(error: &(dyn StdError + 'static)) -> String {
             first.to_lowercase().chain(letters).collect()
         }
         _ => text,
+    }
+}
+
+fn of_config(error: &config::Error) -> String {
+    match error {
+        config::Error::Read { .. } if error.is_not_found() => "check the path that `--config` names".into(),
+        config::Error::Read { source, .. } => of_io(source),
+        config::Error::Syntax { .. } => {
+            "a text stands between quotes, a list between brackets: `globs = [\"**/api/**\", \"!**/health\"]`".into()
+        }
+        config::Error::Unknown { .. } => {
+            "options have the names they have on the command line, without dashes: `harproxy record --help` and `harproxy \
+             replay --help` list them"
+                .into()
+        }
+        config::Error::Value { .. } => "the same values do as on the command line; lists stand between brackets".into(),
     }
 }
 

@@ -1,11 +1,12 @@
 //! Arguments, configuration, advice on errors, one file a command. The only room that prints or decides an exit status.
 //!
-//! [`args`] is what was typed, [`plan`] what follows from it, [`cmd`] carries it out, [`advice`] knows what to say when it
+//! [`args`] is what was typed, [`config`] what the files say, [`plan`] what follows from it, [`cmd`] carries it out, [`advice`] knows what to say when it
 //! can't, and [`ui`] says it.
 
 pub mod advice;
 pub mod args;
 pub mod cmd;
+pub mod config;
 pub mod files;
 pub mod logging;
 pub mod plan;
@@ -20,7 +21,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use advice::Failure;
-use args::{Cli, Command};
+use args::{Cli, Command, UsageError};
 use ui::Ui;
 
 /// Runs harproxy with these arguments (the program's name first).
@@ -31,9 +32,14 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn obey(args: Vec<OsString>) -> u8 {
-    let Cli { talk, command } = match Cli::parse_from(args) {
+    let Cli { talk, command } = match Cli::parse_configured(&args) {
         Ok(cli) => cli,
-        Err(error) => return advice::tell_usage(&error, &Ui::default()),
+        Err(UsageError::Typed(error)) => return advice::tell_usage(&error, &Ui::default()),
+        Err(UsageError::Config(error)) => {
+            let failure = Failure::from(error);
+            failure.tell(&Ui::default());
+            return failure.status();
+        }
     };
     let ui = Ui::new(talk.quiet, talk.log_format, talk.color);
     let done = logging::start(talk.quiet, talk.verbose, talk.log_format, command.serves_alone())

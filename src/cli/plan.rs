@@ -130,6 +130,7 @@ impl Recording {
         let record = RecordPlan {
             output: args.output,
             scope: Globs::new(&args.glob)?,
+            noise: args.noise,
             content: args.content,
             update: args.update,
             max_body: args.max_body.map(|size| size.0),
@@ -153,6 +154,7 @@ impl Replaying {
             scope: scope(&args.glob)?,
             with_cmd,
             matching: matching(args.matching),
+            noise: args.noise,
             local: !args.no_local,
             miss: args.miss_status,
             mark: !args.no_mark,
@@ -292,6 +294,7 @@ fn matching(args: MatchingArgs) -> Options {
         same_host: args.same_host,
         score_all_headers: args.score_all_headers,
         missing_body: args.missing_body,
+        rules: args.rules,
     }
 }
 

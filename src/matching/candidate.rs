@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::conditional::Condition;
 use super::index::Ordinal;
 use super::payload::{self, Comparison};
-use super::{EntryRef, MissingBody, redirects, score};
+use super::{EntryRef, MissingBody, Redirects, redirects, score};
 use crate::har::{Entry, Fixture, Payload};
 use crate::http::problem::in_words;
 
@@ -40,12 +40,13 @@ pub(super) enum Content {
 }
 
 /// The options a candidate depends on.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Rules {
     pub(super) comparison: Comparison,
     pub(super) match_headers: Vec<String>,
     pub(super) score_all_headers: bool,
     pub(super) missing_body: MissingBody,
+    pub(super) redirects: Redirects,
 }
 
 impl Candidate {
@@ -84,6 +85,8 @@ fn has_content(entry: &Entry) -> bool {
 /// The candidates of a key, in order. Entries that can't be read are told apart from those that aren't there.
 #[derive(Debug)]
 pub(super) struct Group {
+    /// What holds for all of it.
+    pub(super) rules: Arc<Rules>,
     pub(super) candidates: Vec<Candidate>,
     pub(super) unreadable: Vec<(EntryRef, String)>,
     by_payload: Option<ByPayload>,
@@ -104,13 +107,13 @@ impl Group {
     pub(super) fn new(
         members: impl Iterator<Item = (Ordinal, EntryRef)>,
         fixtures: &[Arc<Fixture>],
-        rules: &Rules,
+        rules: Arc<Rules>,
     ) -> Self {
-        let mut group = Group { candidates: Vec::new(), unreadable: Vec::new(), by_payload: None };
+        let mut group = Group { rules, candidates: Vec::new(), unreadable: Vec::new(), by_payload: None };
         for (ordinal, at) in members {
             let fixture = &fixtures[at.fixture];
             match fixture.entry(at.entry) {
-                Ok(entry) => group.candidates.push(Candidate::new(ordinal, at, fixture, &entry, rules)),
+                Ok(entry) => group.candidates.push(Candidate::new(ordinal, at, fixture, &entry, &group.rules)),
                 Err(error) => group.unreadable.push((at, in_words(&error))),
             }
         }

@@ -24,6 +24,8 @@ pub(super) struct Asked<'a, 'p> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Choice<'a> {
     pub(super) candidate: &'a Candidate,
+    /// What holds where it is.
+    pub(super) rules: &'a Rules,
     pub(super) score: usize,
     /// What its status becomes, if that is not the recorded one.
     pub(super) status: Option<u16>,
@@ -56,11 +58,11 @@ pub(super) struct Admitted<'a> {
 pub(super) fn choose<'a>(
     group: &'a Group,
     asked: &Asked<'_, '_>,
-    rules: &Rules,
     repeat: Repeat,
     turns: &Turns,
     passed: &[Ordinal],
 ) -> Result<Choice<'a>, NoChoice> {
+    let rules = &*group.rules;
     let candidates = group.with_payload(asked.payload, &rules.comparison);
     let mut admitted: Vec<_> = candidates.filter_map(|candidate| admit(candidate, asked, rules)).collect();
     admitted.sort_by_key(|a| (a.rank, a.candidate.ordinal));
@@ -81,7 +83,7 @@ pub(super) fn choose<'a>(
     };
     turns.take(admitted[chosen].candidate.ordinal);
     let Admitted { rank: (_, _, Reverse(score)), candidate, status } = admitted.swap_remove(chosen);
-    Ok(Choice { candidate, score, status })
+    Ok(Choice { candidate, rules, score, status })
 }
 
 /// Whether the candidate's payload, required headers and condition are the request's, and how it ranks.

@@ -50,12 +50,12 @@ impl Matcher {
         let asked = Asked { headers: query.headers, sent: &sent, payload: &payload, no_payload: &payload };
         let turns = self.turns(session).on_trial();
         let taken: Vec<bool> = group.candidates.iter().map(|candidate| turns.taken(candidate.ordinal)).collect();
-        let winner = choice::choose(group, &asked, &self.rules, self.repeat, &turns, &[]);
+        let winner = choice::choose(group, &asked, self.repeat, &turns, &[]);
         let winner = winner.map(|choice| choice.candidate);
-        let best = winner.as_ref().ok().and_then(|winner| choice::admit(winner, &asked, &self.rules)).map(|a| a.rank);
+        let best = winner.as_ref().ok().and_then(|winner| choice::admit(winner, &asked, &group.rules)).map(|a| a.rank);
 
         let candidates = group.candidates.iter().zip(taken).map(|(candidate, taken)| {
-            let admitted = choice::admit(candidate, &asked, &self.rules);
+            let admitted = choice::admit(candidate, &asked, &group.rules);
             let fate = match (admitted.map(|a| a.rank), best) {
                 _ if winner.as_ref().is_ok_and(|winner| winner.ordinal == candidate.ordinal) => {
                     Fate::Chosen { again: taken }
@@ -71,7 +71,7 @@ impl Matcher {
                 (Some(_), _) => Fate::Waits,
             };
             let entry = self.fixtures[candidate.at.fixture].entry(candidate.at.entry);
-            let names = entry.map(|entry| sent.names(&entry.request.headers, self.rules.score_all_headers));
+            let names = entry.map(|entry| sent.names(&entry.request.headers, group.rules.score_all_headers));
             let (repeated, lacking) = names.unwrap_or_default();
             Contender { at: candidate.at, repeated, lacking, fate }
         });

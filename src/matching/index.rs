@@ -8,7 +8,8 @@ use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
 
 use super::EntryRef;
-use super::url::{KeyForm, Parts, normal};
+use super::key::KeyForm;
+use super::url::normal;
 use crate::har::Fixture;
 
 /// An entry's place among all usable entries of all fixtures.
@@ -44,10 +45,10 @@ impl Index {
             for head in opened.heads().iter() {
                 let Some(url) = normal(head.url) else { continue };
                 let ordinal = Ordinal::try_from(index.entries.len()).unwrap_or(Ordinal::MAX);
-                let parts = Parts::of(&url);
+                let seen = form.view(&url);
                 keys.push((key(head.method, &form.of(&url)), ordinal));
-                places.push((place(&form.origin(&parts.host()), parts.path), ordinal));
-                index.note_origin(&parts.host(), head.http2, ordinal);
+                places.push((place(&seen.host(), &seen.path()), ordinal));
+                index.note_origin(&seen.parts.host(), head.http2, ordinal);
                 index.entries.push(EntryRef { fixture, entry: head.entry });
             }
         }
@@ -71,7 +72,7 @@ impl Index {
         self.by_key.hashes.len()
     }
 
-    /// Entries with this origin (in the form of [`KeyForm::origin`]) and path, whatever their method and query.
+    /// Entries with this origin (as [`KeyForm::view`] sees it) and path, whatever their method and query.
     pub(super) fn at_place(&self, origin: &str, path: &str) -> &[Ordinal] {
         self.by_place.get(place(origin, path))
     }

@@ -10,14 +10,15 @@ use super::choice::{self, Asked, Choice, NoChoice};
 use super::conditional::Condition;
 use super::explain::Explainer;
 use super::index::{Index, Ordinal};
-use super::payload::Comparison;
+use super::key::KeyForm;
+use super::policy::Policy;
 use super::scope::Scope;
 use super::turns::{Marks, Sessions, Turns};
-use super::url::{KeyForm, Parts, normal};
+use super::url::{Parts, normal};
 use super::{
     Chosen, EntryRef, Error, MissKind, Options, Outcome, Query, Redirects, Repeat, SameHost, payload, redirects, score,
 };
-use crate::har::{Entry, Fixture};
+use crate::har::{Entry, EntryHead, Fixture};
 use crate::http::NormalUrl;
 use crate::http::problem::in_words;
 use crate::urlglob::Globs;
@@ -29,13 +30,12 @@ use crate::urlglob::Globs;
 pub struct Matcher {
     pub(super) fixtures: Vec<Arc<Fixture>>,
     pub(super) index: Index,
-    /// How URLs are compared; of all URLs alike, until the policy says it per URL.
+    /// How URLs are compared.
     pub(super) form: KeyForm,
-    /// How the rest of the key is compared.
-    pub(super) rules: Rules,
+    /// How the rest of the key is.
+    policy: Policy,
     scope: Scope,
     pub(super) repeat: Repeat,
-    redirects: Redirects,
     groups: Box<[OnceLock<Group>]>,
     sessions: Sessions,
     used: Marks,
@@ -48,13 +48,8 @@ impl Matcher {
     /// # Errors
     /// When an option, or the scope that a fixture holds, is malformed.
     pub fn new(fixtures: Vec<Arc<Fixture>>, scope: Option<Globs>, options: Options) -> Result<Self, Error> {
-        let form = KeyForm::new(&options.ignore_query, &options.same_host)?;
-        let rules = Rules {
-            comparison: Comparison::new(options.match_body, &options.ignore_body)?,
-            match_headers: options.match_headers,
-            score_all_headers: options.score_all_headers,
-            missing_body: options.missing_body,
-        };
+        let form = KeyForm::new(&options.ignore_query, &options.same_host, &options.rules)?;
+        let policy = Policy::new(&options)?;
         let scope = Scope::new(scope, &fixtures, &form)?;
         let index = Index::new(&fixtures, &form);
         Ok(Matcher {
@@ -63,11 +58,10 @@ impl Matcher {
             used: Marks::new(index.entries().len()),
             explainer: Explainer::default(),
             repeat: options.repeat,
-            redirects: options.redirects,
             fixtures,
             index,
             form,
-            rules,
+            policy,
             scope,
         })
     }
@@ -93,17 +87,16 @@ impl Matcher {
     /// Whether a URL of this host, or of one below it as a domain, could be in scope; `false` is certain.
     #[must_use]
     pub fn may_match_domain(&self, domain: &str) -> bool {
-        self.scope.may_accept_domain(domain)
+        self.scope.may_accept_domain(domain, &self.form)
     }
 
     /// Whether entries of this origin came over HTTP/2.
     #[must_use]
     pub fn speaks_h2(&self, origin: &str) -> bool {
-        let wanted = self.form.origin(origin);
-        match *wanted == *origin {
-            true => self.index.origin(origin).is_some_and(|known| known.http2),
-            false => self.index.origins().any(|(name, known)| known.http2 && self.form.origin(name) == wanted),
-        }
+        let hosts = self.form.hosts();
+        self.index.origin(origin).is_some_and(|known| known.http2)
+            || (!hosts.is_empty()
+                && self.index.origins().any(|(name, known)| known.http2 && hosts.may_be_one(name, origin)))
     }
 
     /// Whether this method and URL were asked for before: only the first time, and to explain a miss, is much of a fixture
@@ -156,13 +149,35 @@ impl Matcher {
         let group = self.index.group(method, &self.form.of(url.as_str()))?;
         Some(self.groups[group].get_or_init(|| {
             let members = self.index.members(group).iter().map(|&ordinal| (ordinal, self.index.at(ordinal)));
-            Group::new(members, &self.fixtures, &self.rules)
+            // Where a path makes entries one to which different rules apply, the first of them decides.
+            let first = self.index.members(group).first().and_then(|&ordinal| self.url_of(ordinal));
+            let rules = self.rules_for(first.as_deref().unwrap_or(url.as_str()));
+            Group::new(members, &self.fixtures, rules)
         }))
     }
 
     /// The turns of a session.
     pub(super) fn turns(&self, session: Option<&str>) -> Turns {
         Turns::new(self.sessions.of(session))
+    }
+
+    /// What the index knows of an entry.
+    pub(super) fn head(&self, ordinal: Ordinal) -> Option<EntryHead<'_>> {
+        let at = self.index.at(ordinal);
+        self.fixtures[at.fixture].heads().get(at.entry)
+    }
+
+    /// The URL of an entry in normal form.
+    pub(super) fn url_of(&self, ordinal: Ordinal) -> Option<Cow<'_, str>> {
+        normal(self.head(ordinal)?.url)
+    }
+
+    /// How an entry of this URL (in normal form) is compared.
+    pub(super) fn rules_for(&self, url: &str) -> Arc<Rules> {
+        match self.form.rules() {
+            [] => self.policy.under(&[], &[]),
+            rules => self.policy.under(rules, &self.form.view(url).active),
+        }
     }
 
     fn resolve<'q>(&'q self, query: &Query<'q>, turns: &Turns) -> Outcome {
@@ -186,7 +201,7 @@ impl Matcher {
         passed: &[Ordinal],
     ) -> Result<Choice<'_>, NoChoice> {
         let group = self.group(&step.method, &step.url).ok_or(NoChoice::NoEntry)?;
-        choice::choose(group, asked, &self.rules, self.repeat, turns, passed)
+        choice::choose(group, asked, self.repeat, turns, passed)
     }
 
     /// Goes from the first choice along the redirects that are followed, to what the client gets.
@@ -213,7 +228,7 @@ impl Matcher {
             let next = redirects::next(entry.response.status, &step.method, &step.url, &location);
             let leads_to = next.as_ref().map_or(location, |next| next.url.as_str().to_owned());
             let chosen = |entry, way| Outcome::Redirect(self.chosen(&step, &choice, entry, way, Some(leads_to)));
-            let Some(next) = next.filter(|_| self.follows(at.fixture)) else { return Ok(chosen(entry, way)) };
+            let Some(next) = next.filter(|_| self.follows(&choice)) else { return Ok(chosen(entry, way)) };
             if navigation {
                 // The browser goes the way itself, but not round in circles.
                 let trial = self.walk(step.clone(), choice, &asked, &turns.on_trial(), false);
@@ -245,12 +260,12 @@ impl Matcher {
         }
     }
 
-    /// Whether redirects of this fixture are followed inside the recording.
-    fn follows(&self, fixture: usize) -> bool {
-        match self.redirects {
+    /// Whether the redirect is followed inside the recording.
+    fn follows(&self, choice: &Choice<'_>) -> bool {
+        match choice.rules.redirects {
             Redirects::Follow => true,
             Redirects::Serve => false,
-            Redirects::Auto => !self.fixtures[fixture].is_own(),
+            Redirects::Auto => !self.fixtures[choice.candidate.at.fixture].is_own(),
         }
     }
 
@@ -266,7 +281,7 @@ impl Matcher {
         if choice.candidate.condition == Condition::Failure {
             return Ok(Outcome::Abort(self.chosen(step, choice, entry, way, None)));
         }
-        match choice.candidate.content(&self.fixtures[at.fixture], &entry, &self.rules) {
+        match choice.candidate.content(&self.fixtures[at.fixture], &entry, choice.rules) {
             Content::There => Ok(Outcome::Serve(self.chosen(step, choice, entry, way, None))),
             Content::NotRecorded => Err(MissKind::BodyNotRecorded(at)),
             Content::Unreadable(why) => Err(MissKind::Unreadable(at, why.clone())),
@@ -282,10 +297,11 @@ impl Matcher {
         location: Option<String>,
     ) -> Chosen {
         let recorded_status = u16::try_from(entry.response.status).ok().filter(|status| (100..=599).contains(status));
-        let same_host = self.form.joins_hosts().then(|| normal(&entry.request.url)).flatten().and_then(|recorded| {
-            let (recorded, asked) = (Parts::of(&recorded).host(), Parts::of(step.url.as_str()).host());
-            (recorded != asked).then(|| SameHost { recorded: recorded.into_owned(), asked: asked.into_owned() })
-        });
+        let same_host =
+            (!self.form.hosts().is_empty()).then(|| normal(&entry.request.url)).flatten().and_then(|recorded| {
+                let (recorded, asked) = (Parts::of(&recorded).host(), Parts::of(step.url.as_str()).host());
+                (recorded != asked).then(|| SameHost { recorded: recorded.into_owned(), asked: asked.into_owned() })
+            });
         Chosen {
             at: choice.candidate.at,
             score: choice.score,

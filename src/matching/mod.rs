@@ -3,7 +3,8 @@
 //! [`Matcher`] is all that replay, `explain` and later rooms need: it holds the opened fixtures and their index, and the turns
 //! of each session. It does no I/O but reading entries and payloads of the fixtures.
 //!
-//! The way of a request: its method and URL find the *group* of entries that share them (`index`, `url`); among these the
+//! The way of a request: its method and URL find the *group* of entries that share them (`index`, `key`, with `path` and
+//! `same_host`); among these the
 //! payload, the required headers and the conditions say which are *candidates* (`payload`, `candidate`, `conditional`);
 //! standing, fixture, score and turn choose one (`choice`, `score`, `turns`); where that is a redirect, it is followed or
 //! handed on (`redirects`). `contest` tells how each candidate fared. When nothing is found, `explain` says what came nearest.
@@ -15,12 +16,16 @@ mod contest;
 mod explain;
 mod graphql;
 mod index;
+mod key;
 mod matcher;
 pub mod noise;
 mod options;
 mod outcome;
+mod path;
 mod payload;
+mod policy;
 mod redirects;
+mod same_host;
 mod scope;
 mod score;
 mod turns;
@@ -33,8 +38,11 @@ use ::http::HeaderMap;
 
 pub use contest::{Contender, Fate};
 pub use matcher::Matcher;
-pub use options::{MatchBody, MissingBody, Options, Redirects, Repeat};
+pub use options::{MatchBody, MatchRule, MissingBody, Options, Redirects, Repeat};
 pub use outcome::{Chosen, Difference, EntryRef, Miss, MissKind, Near, Outcome, SameHost, What};
+pub use path::PathPattern;
+pub use payload::json_path;
+pub use same_host::OriginPattern;
 
 use crate::http::NormalUrl;
 use crate::urlglob::GlobError;

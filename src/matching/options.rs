@@ -1,5 +1,10 @@
 //! The matching options of a run, as the command line and the configuration give them.
 
+use serde_json_path::JsonPath;
+
+use super::{OriginPattern, PathPattern};
+use crate::urlglob::Globs;
+
 /// `--repeat`: how equal candidates are used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Repeat {
@@ -69,4 +74,28 @@ pub struct Options {
     pub score_all_headers: bool,
     /// `--missing-body`.
     pub missing_body: MissingBody,
+    /// `[[match]]`, in order.
+    pub rules: Vec<MatchRule>,
+}
+
+/// `[[match]]`: what holds for some URLs. All rules that apply to a URL hold: their lists add up, of single values the last
+/// one counts; what none of them says is as the options of the run have it.
+#[derive(Clone, Debug, Default)]
+pub struct MatchRule {
+    /// `glob`: the URLs; the empty list is all.
+    pub glob: Globs,
+    /// `path`: segments that vary.
+    pub paths: Vec<PathPattern>,
+    /// `same-host`: origins that count as one with each other and with the one that the glob names.
+    pub same_host: Vec<OriginPattern>,
+    /// `ignore-query`, names.
+    pub ignore_query: Vec<String>,
+    /// `ignore-body`.
+    pub ignore_body: Vec<JsonPath>,
+    /// `match-header`, names in lower case.
+    pub match_headers: Vec<String>,
+    /// `body`.
+    pub body: Option<MatchBody>,
+    /// `redirects`.
+    pub redirects: Option<Redirects>,
 }

@@ -5,7 +5,7 @@
 //! equal when its meaning has the same digest.
 
 use std::borrow::Cow;
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::io::Read;
 
 use ::http::HeaderMap;
@@ -26,8 +26,16 @@ pub(super) type Digest = [u8; 32];
 /// A decoded request body larger than this is compared as it was received.
 const MAX_DECODED: u64 = 256 << 20;
 
+/// Reads a JSON path (RFC 9535).
+///
+/// # Errors
+/// [`Error::JsonPath`].
+pub fn json_path(path: &str) -> Result<JsonPath, Error> {
+    JsonPath::parse(path).map_err(|error| Error::JsonPath { path: path.to_owned(), reason: error.message().to_owned() })
+}
+
 /// How payloads are compared.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Comparison {
     pub(super) mode: MatchBody,
     /// What is taken out of JSON before it is compared.
@@ -36,11 +44,7 @@ pub(super) struct Comparison {
 
 impl Comparison {
     pub(super) fn new(mode: MatchBody, ignore: &[String]) -> Result<Self, Error> {
-        let parse = |path: &String| {
-            JsonPath::parse(path)
-                .map_err(|error| Error::JsonPath { path: path.clone(), reason: error.message().to_owned() })
-        };
-        Ok(Comparison { mode, ignored: ignore.iter().map(parse).collect::<Result<_, _>>()? })
+        Ok(Comparison { mode, ignored: ignore.iter().map(|path| json_path(path)).collect::<Result<_, _>>()? })
     }
 
     /// Whether a JSON payload is compared by its value.
@@ -146,7 +150,8 @@ pub(super) struct Sent<'a> {
     headers: &'a HeaderMap,
     decoded: OnceCell<Cow<'a, [u8]>>,
     bytes: OnceCell<[Digest; 2]>,
-    meaning: OnceCell<Option<Digest>>,
+    /// Of the last comparison that asked; a redirect may lead to where another holds.
+    meaning: Cell<Option<(*const Comparison, Option<Digest>)>>,
 }
 
 impl<'a> Sent<'a> {
@@ -156,7 +161,7 @@ impl<'a> Sent<'a> {
             headers,
             decoded: OnceCell::new(),
             bytes: OnceCell::new(),
-            meaning: OnceCell::new(),
+            meaning: Cell::new(None),
         }
     }
 
@@ -202,7 +207,14 @@ impl<'a> Sent<'a> {
 
     /// What it means, where that is more than its bytes.
     pub(super) fn meaning(&self, comparison: &Comparison) -> Option<Digest> {
-        *self.meaning.get_or_init(|| comparison.meaning(&self.content_type(), self.decoded()))
+        match self.meaning.get() {
+            Some((known, meaning)) if std::ptr::eq(known, comparison) => meaning,
+            _ => {
+                let meaning = comparison.meaning(&self.content_type(), self.decoded());
+                self.meaning.set(Some((comparison, meaning)));
+                meaning
+            }
+        }
     }
 }
 

@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::Error;
-use super::url::{KeyForm, Parts, normal};
+use super::key::KeyForm;
+use super::url::{Parts, normal};
 use crate::har::Fixture;
 use crate::urlglob::Globs;
 
@@ -34,9 +35,11 @@ impl Scope {
                         // A WebSocket is asked for over HTTP: it is in scope, and refused as what it is.
                         let http = url.strip_prefix("ws").map(|rest| format!("http{rest}"));
                         let url = http.as_deref().unwrap_or(&url);
-                        let origin = form.origin(&Parts::of(url).host()).into_owned();
-                        if !origin.is_empty() && !origins.contains(origin.as_str()) {
-                            origins.insert(origin.into());
+                        let seen = form.view(url);
+                        for origin in [seen.parts.host(), seen.host()] {
+                            if !origin.is_empty() && !origins.contains(&*origin) {
+                                origins.insert(origin.into());
+                            }
                         }
                     }
                 }
@@ -45,35 +48,51 @@ impl Scope {
         Ok(Scope::Recorded { globs, origins })
     }
 
-    /// Whether a URL is in scope.
+    /// Whether a URL is in scope, at its own origin or at one that counts as it.
     pub(super) fn accepts(&self, url: &str, form: &KeyForm) -> bool {
+        let hosts = form.hosts();
+        if self.accepts_itself(url) || hosts.is_empty() {
+            return self.accepts_itself(url);
+        }
+        let parts = Parts::of(url);
+        hosts.of(url, &parts).is_some_and(|class| {
+            hosts.is_open(class) || hosts.aliases(class, &parts).iter().any(|alias| self.accepts_itself(alias))
+        }) || matches!(self, Scope::Recorded { origins, .. } if origins.contains(&*form.view(url).host()))
+    }
+
+    fn accepts_itself(&self, url: &str) -> bool {
         match self {
             Scope::Given(globs) => globs.matches(url),
             Scope::Recorded { globs, origins } => {
-                origins.contains(&*form.origin(&Parts::of(url).host())) || globs.iter().any(|globs| globs.matches(url))
+                origins.contains(&*Parts::of(url).host()) || globs.iter().any(|globs| globs.matches(url))
             }
         }
     }
 
     /// Whether some URL of an origin could be.
     pub(super) fn may_accept_origin(&self, origin: &str, form: &KeyForm) -> bool {
-        match self {
+        let hosts = form.hosts();
+        let accepts = |origin: &str| match self {
             Scope::Given(globs) => globs.may_match_origin(origin),
             Scope::Recorded { globs, origins } => {
-                origins.contains(&*form.origin(origin)) || globs.iter().any(|globs| globs.may_match_origin(origin))
+                origins.contains(origin)
+                    || origins.iter().any(|known| hosts.may_be_one(known, origin))
+                    || globs.iter().any(|globs| globs.may_match_origin(origin))
             }
-        }
+        };
+        accepts(origin) || hosts.may_open(origin) || hosts.may_stand_for(origin).iter().any(|other| accepts(other))
     }
 
     /// Whether some URL of this host, or of one below it as a domain, could be; `false` is certain.
-    pub(super) fn may_accept_domain(&self, domain: &str) -> bool {
-        match self {
-            Scope::Given(globs) => globs.may_match_domain(domain),
-            Scope::Recorded { globs, origins } => {
-                origins.iter().any(|origin| is_below(origin, domain))
-                    || globs.iter().any(|globs| globs.may_match_domain(domain))
+    pub(super) fn may_accept_domain(&self, domain: &str, form: &KeyForm) -> bool {
+        form.hosts().named().any(|origin| is_below(origin, domain))
+            || match self {
+                Scope::Given(globs) => globs.may_match_domain(domain),
+                Scope::Recorded { globs, origins } => {
+                    origins.iter().any(|origin| is_below(origin, domain))
+                        || globs.iter().any(|globs| globs.may_match_domain(domain))
+                }
             }
-        }
     }
 }
 
@@ -108,7 +127,8 @@ mod tests {
 
     #[test]
     fn globs_that_are_given_replace_what_was_recorded() {
-        let scope = Scope::new(Some(Globs::new(["https://api.test/**"]).unwrap()), &[], &KeyForm::default()).unwrap();
-        assert!(scope.may_accept_domain("api.test") && !scope.may_accept_domain("db.test"));
+        let form = KeyForm::default();
+        let scope = Scope::new(Some(Globs::new(["https://api.test/**"]).unwrap()), &[], &form).unwrap();
+        assert!(scope.may_accept_domain("api.test", &form) && !scope.may_accept_domain("db.test", &form));
     }
 }

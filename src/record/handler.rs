@@ -90,6 +90,9 @@ impl Recorder {
         if !self.plan.scope.matches(url.as_str()) {
             return Fate::Passed;
         }
+        if !self.plan.noise {
+            return Fate::Recorded;
+        }
         // Browsers ask for the icon by themselves; only a glob that names it wants it.
         let icon = url.url().path() == "/favicon.ico"
             && !self.plan.scope.sources().iter().any(|glob| glob.contains("favicon.ico"));

@@ -35,6 +35,8 @@ pub struct RecordPlan {
     pub output: PathBuf,
     /// What to record (`-g`); the empty list is everything but noise.
     pub scope: Globs,
+    /// `[scope] noise`: whether there is a list of noise.
+    pub noise: bool,
     /// `--content`.
     pub content: ContentMode,
     /// `--update`.

@@ -24,6 +24,7 @@ fn plan(dir: &tempfile::TempDir) -> RecordPlan {
         output: dir.path().join("api.har"),
         scope: Globs::default(),
         content: ContentMode::Attach,
+        noise: true,
         update: Update::Merge,
         max_body: None,
         json_layout: JsonLayout::Indent,

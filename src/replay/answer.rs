@@ -32,6 +32,8 @@ pub(super) struct Strict {
     scope: Vec<String>,
     miss: MissAnswer,
     mark: bool,
+    /// Whether there is a list of noise.
+    noise: bool,
 }
 
 type Answered = Result<Response<Body>, Close>;
@@ -45,7 +47,7 @@ impl Strict {
             Some(globs) => globs.sources().to_vec(),
             None => fixtures.iter().flat_map(|fixture| scope_of(fixture)).collect(),
         };
-        Strict { shelf, ledger, scope, miss: plan.miss, mark: plan.mark, matcher }
+        Strict { shelf, ledger, scope, miss: plan.miss, mark: plan.mark, noise: plan.noise, matcher }
     }
 
     pub(super) fn fixtures(&self) -> &[Arc<Fixture>] {
@@ -115,7 +117,7 @@ impl Strict {
 
     /// A request that is not in scope and not let through; a `local` one is here because of `--no-local`.
     pub(super) fn outside(&self, asked: &Asked<'_>, local: bool) -> Response<Body> {
-        if noise::is_noise(asked.url) || asked.url.url().path() == FAVICON {
+        if self.is_noise(asked.url) || (self.noise && asked.url.url().path() == FAVICON) {
             return self.noise(asked);
         }
         self.ledger.count(Count::OutOfScope);
@@ -144,7 +146,7 @@ impl Strict {
                 );
                 self.ledger.find(self.beside(Kind::Unreadable, explanation, remedy));
             }
-            Notice::TlsRefused { to, .. } if self.is_noise(&to) => self.ledger.count(Count::Noise),
+            Notice::TlsRefused { to, .. } if self.is_noise_alone(&to) => self.ledger.count(Count::Noise),
             Notice::TlsRefused { to, reason } => {
                 let (explanation, remedy) = (
                     format!("the client does not trust our certificate for {} ({reason})", to.host),
@@ -226,7 +228,7 @@ impl Strict {
                 self.ledger.count(Count::Preflights);
                 return Ok(cors::preflight(asked.headers, self.mark));
             }
-            if noise::is_noise(asked.url) || asked.url.url().path() == FAVICON {
+            if self.is_noise(asked.url) || (self.noise && asked.url.url().path() == FAVICON) {
                 return Ok(self.noise(asked));
             }
         }
@@ -304,8 +306,13 @@ impl Strict {
         Place { fixture: self.shelf.names().get(at.fixture).cloned().unwrap_or_default(), entry: at.entry, line }
     }
 
-    fn is_noise(&self, to: &Origin) -> bool {
-        noise::knows(&to.host) && NormalUrl::parse(&format!("{to}/")).is_ok_and(|url| !self.matcher.in_scope(&url))
+    fn is_noise(&self, url: &NormalUrl) -> bool {
+        self.noise && noise::is_noise(url)
+    }
+
+    fn is_noise_alone(&self, to: &Origin) -> bool {
+        let in_scope = || NormalUrl::parse(&format!("{to}/")).is_ok_and(|url| self.matcher.in_scope(&url));
+        self.noise && noise::knows(&to.host) && !in_scope()
     }
 }
 

@@ -46,6 +46,8 @@ pub struct ReplayPlan {
     pub with_cmd: bool,
     /// Matching options.
     pub matching: Options,
+    /// `[scope] noise`: whether there is a list of noise.
+    pub noise: bool,
     /// `--no-local` is `false`: loopback that is out of scope is dialled.
     pub local: bool,
     /// `--miss-status`: what a miss gets.

@@ -16,6 +16,7 @@ mod har_reading;
 mod killed;
 mod lookup_corpus;
 mod node_hook;
+mod policy;
 mod record_handler;
 mod regression;
 mod replay;

@@ -91,6 +91,15 @@ pub struct RunArgs {
     pub grace: Duration,
 }
 
+/// Where options are read from beside the command line.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Run")]
+pub struct ConfigArgs {
+    /// The configuration file [default: harproxy.toml, searched upward from here]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
 /// Where the certificate authority lives.
 #[derive(Clone, Debug, Args)]
 pub struct AuthorityArgs {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use ::http::{HeaderName, HeaderValue};
 use clap::{ArgGroup, Args};
 
+use super::common::ConfigArgs;
 use super::replay::MatchingArgs;
 use super::values::{Data, parse_any_url, parse_data, parse_glob, parse_header, parse_method};
 use crate::http::NormalUrl;
@@ -48,4 +49,7 @@ pub struct ExplainArgs {
     /// Which entry answers.
     #[command(flatten)]
     pub matching: MatchingArgs,
+    /// As for `replay`, whose section it reads.
+    #[command(flatten)]
+    pub config: ConfigArgs,
 }

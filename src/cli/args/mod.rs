@@ -9,10 +9,11 @@ pub mod values;
 mod variables;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, FromArgMatches, Parser, Subcommand};
 
+use super::config::{self, Config};
 use super::ui::{Color, LogFormat};
 use crate::child::shell::Shell;
 use common::{AuthorityArgs, ListenArgs};
@@ -79,6 +80,29 @@ pub enum Command {
 }
 
 impl Command {
+    /// The section of the configuration that holds its options, and the file that `--config` names.
+    fn configured_by(&self) -> Option<(&'static str, Option<&Path>)> {
+        match self {
+            Command::Record(args) => Some(("record", args.config.config.as_deref())),
+            Command::Replay(args) => Some(("replay", args.config.config.as_deref())),
+            Command::Explain(args) => Some(("replay", args.config.config.as_deref())),
+            _ => None,
+        }
+    }
+
+    /// Takes from the configuration what no option can say.
+    fn take(&mut self, config: &Config) {
+        match self {
+            Command::Record(args) => args.noise = config.noise(),
+            Command::Replay(args) => {
+                args.noise = config.noise();
+                args.matching.rules = config.rules().to_vec();
+            }
+            Command::Explain(args) => args.matching.rules = config.rules().to_vec(),
+            _ => {}
+        }
+    }
+
     /// Whether it is a proxy without CMD.
     #[must_use]
     pub fn serves_alone(&self) -> bool {
@@ -176,7 +200,23 @@ impl Cli {
     /// # Errors
     /// clap's own, `--help` and `--version` among them.
     pub fn parse_from(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
-        let mut command = Cli::command();
+        Cli::parse_by(Cli::command(), args)
+    }
+
+    /// The same over what the configuration says, if the command has one.
+    ///
+    /// # Errors
+    /// clap's own, or the configuration's.
+    pub fn parse_configured(args: &[OsString]) -> Result<Cli, UsageError> {
+        let bare = Cli::parse_from(args.iter().cloned())?;
+        let Some((section, named)) = bare.command.configured_by() else { return Ok(bare) };
+        let config = Config::load(named, &Cli::command())?;
+        let mut cli = Cli::parse_by(config.defaults(section, Cli::command()), args.iter().cloned())?;
+        cli.command.take(&config);
+        Ok(cli)
+    }
+
+    fn parse_by(mut command: clap::Command, args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
         let matches = command.try_get_matches_from_mut(args)?;
         Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
     }
@@ -186,6 +226,17 @@ impl Cli {
     pub fn command() -> clap::Command {
         variables::attach(<Cli as clap::CommandFactory>::command())
     }
+}
+
+/// What is wrong with what was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum UsageError {
+    /// The command line.
+    #[error(transparent)]
+    Typed(#[from] clap::Error),
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] config::Error),
 }
 
 #[cfg(test)]

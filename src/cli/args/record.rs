@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::common::{AuthorityArgs, ProxyArgs, RunArgs, UpstreamArgs};
+use super::common::{AuthorityArgs, ConfigArgs, ProxyArgs, RunArgs, UpstreamArgs};
 use super::values::{Size, choices, parse_glob, parse_size};
 use crate::har::write::{ContentMode, JsonLayout};
 use crate::record::Update;
@@ -56,6 +56,12 @@ pub struct RecordArgs {
     /// Options of both.
     #[command(flatten)]
     pub authority: AuthorityArgs,
+    /// Options of both.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// `[scope] noise` of the configuration.
+    #[arg(skip = true)]
+    pub noise: bool,
 }
 
 const CONTENT: &[(&str, &str, ContentMode)] = &[

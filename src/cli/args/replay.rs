@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::common::{AuthorityArgs, ProxyArgs, RunArgs, UpstreamArgs};
-use super::values::{choices, parse_glob, parse_header_name, parse_miss_status, parse_same_host};
-use crate::matching::{MatchBody, MissingBody, Redirects, Repeat};
+use super::common::{AuthorityArgs, ConfigArgs, ProxyArgs, RunArgs, UpstreamArgs};
+use super::values::{Words, choices, parse_glob, parse_header_name, parse_miss_status, parse_same_host};
+use crate::matching::{MatchBody, MatchRule, MissingBody, Redirects, Repeat};
 use crate::replay::{Clock, MissAnswer};
 
 /// Where fixtures are looked for when none is named.
@@ -62,6 +62,12 @@ pub struct ReplayArgs {
     /// Options of both.
     #[command(flatten)]
     pub authority: AuthorityArgs,
+    /// Options of both.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// `[scope] noise` of the configuration.
+    #[arg(skip = true)]
+    pub noise: bool,
 }
 
 /// Which entry answers a request.
@@ -95,6 +101,9 @@ pub struct MatchingArgs {
     /// What an entry answers whose payload was not recorded
     #[arg(long, value_name = "HOW", default_value = "fail", value_parser = choices(MISSING_BODY))]
     pub missing_body: MissingBody,
+    /// `[[match]]` of the configuration.
+    #[arg(skip)]
+    pub rules: Vec<MatchRule>,
 }
 
 const CLOCK: &[(&str, &str, Clock)] = &[
@@ -108,13 +117,15 @@ const REPEAT: &[(&str, &str, Repeat)] = &[
     ("once", "each at most once, then a miss", Repeat::Once),
 ];
 
-const REDIRECTS: &[(&str, &str, Redirects)] = &[
+/// The words of `--redirects`.
+pub const REDIRECTS: Words<Redirects> = &[
     ("auto", "served from harproxy's own fixtures, followed in foreign ones", Redirects::Auto),
     ("follow", "followed", Redirects::Follow),
     ("serve", "served as recorded", Redirects::Serve),
 ];
 
-const MATCH_BODY: &[(&str, &str, MatchBody)] = &[
+/// The words of `--match-body`.
+pub const MATCH_BODY: Words<MatchBody> = &[
     ("exact", "byte for byte", MatchBody::Exact),
     ("json", "equal JSON values", MatchBody::Json),
     ("form", "equal form fields in order", MatchBody::Form),

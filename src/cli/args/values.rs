@@ -16,10 +16,11 @@ use crate::proxy::upstream::{Mapping, UpstreamProxy};
 use crate::replay::MissAnswer;
 use crate::urlglob::Globs;
 
-/// A parser for one of a few words: `(word, help, value)`.
-pub fn choices<T: Copy + Send + Sync + 'static>(
-    words: &'static [(&'static str, &'static str, T)],
-) -> impl TypedValueParser<Value = T> {
+/// The words of an option: `(word, help, value)`.
+pub type Words<T> = &'static [(&'static str, &'static str, T)];
+
+/// A parser for one of a few words.
+pub fn choices<T: Copy + Send + Sync + 'static>(words: Words<T>) -> impl TypedValueParser<Value = T> {
     let possible = words.iter().map(|(word, help, _)| match help.is_empty() {
         true => PossibleValue::new(*word),
         false => PossibleValue::new(*word).help(*help),

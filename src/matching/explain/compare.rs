@@ -5,13 +5,15 @@ use std::collections::HashMap;
 
 use url::form_urlencoded;
 
+use super::super::candidate::Rules;
 use super::super::conditional::Condition;
 use super::super::index::Ordinal;
+use super::super::key::View;
 use super::super::matcher::Matcher;
-use super::super::url::{KeyForm, Parts, normal};
+use super::super::url::normal;
 use super::super::{Difference, EntryRef, Near, Query, What, choice, payload};
 use super::{body, remedy};
-use crate::har::{Entry, EntryHead, Payload};
+use crate::har::{Entry, Payload};
 
 /// An entry, what keeps it from matching, and what would let it.
 #[derive(Debug)]
@@ -54,20 +56,22 @@ impl Matcher {
         let fixture = &self.fixtures[at.fixture];
         let entry = fixture.entry(at.entry).ok()?;
         let recorded_url = normal(&entry.request.url)?;
-        let (asked, recorded) = (Parts::of(query.url.as_str()), Parts::of(&recorded_url));
+        let (asked, recorded) = (self.form.view(query.url.as_str()), self.form.view(&recorded_url));
+        let rules = self.rules_for(&recorded_url);
 
         let mut differences = Vec::new();
         if query.method != entry.request.method {
             differences.push(difference(What::Method, "", Some(query.method), Some(&entry.request.method)));
         }
-        let host = self.form.origin(&asked.host()) != self.form.origin(&recorded.host());
+        let host = asked.host() != recorded.host();
         if host {
-            differences.push(difference(What::Host, "", Some(&*asked.host()), Some(&*recorded.host())));
+            let (asked, recorded) = (asked.parts.host(), recorded.parts.host());
+            differences.push(difference(What::Host, "", Some(&*asked), Some(&*recorded)));
         }
         let segments = path_differences(&asked, &recorded, &mut differences);
-        query_differences(asked.query, recorded.query, &self.form, &mut differences);
-        self.header_differences(query, &entry, &mut differences);
-        let body = self.body_differences(payload, at, &entry);
+        query_differences(&asked, &recorded, &mut differences);
+        header_differences(query, &entry, &rules, &mut differences);
+        let body = self.body_differences(payload, at, &entry, &rules);
         let count = |what| differences.iter().filter(|difference| difference.what == what).count();
         let place = match (host, segments) {
             (false, 0) => Place::Same,
@@ -84,45 +88,14 @@ impl Matcher {
             body: body.differences.len(),
             ordinal,
         };
-        let remedy = remedy::remedy(&differences, &body, &asked, &recorded, &self.rules.comparison);
+        let remedy = remedy::remedy(&differences, &body, &asked.parts, &recorded.parts, &rules.comparison);
         differences.extend(body.differences);
         Some(Compared { rank, near: Near { at, differences, operation: body.operation }, remedy })
     }
 
-    /// What the index knows of an entry.
-    pub(super) fn head(&self, ordinal: Ordinal) -> Option<EntryHead<'_>> {
-        let at = self.index.at(ordinal);
-        self.fixtures[at.fixture].heads().get(at.entry)
-    }
-
-    /// The URL of an entry in normal form.
-    pub(super) fn url_of(&self, ordinal: Ordinal) -> Option<Cow<'_, str>> {
-        normal(self.head(ordinal)?.url)
-    }
-
-    fn header_differences(&self, query: &Query<'_>, entry: &Entry, differences: &mut Vec<Difference>) {
-        let joined = |values: Vec<String>| (!values.is_empty()).then(|| values.join(", "));
-        for name in &self.rules.match_headers {
-            let recorded: Vec<_> = entry.request.headers.get_all(name).map(bytes::Bytes::copy_from_slice).collect();
-            if !choice::same_values(query.headers, name, &recorded) {
-                let sent = query.headers.get_all(name).iter().map(|value| text(value.as_bytes())).collect();
-                let recorded = recorded.iter().map(|value| text(value)).collect();
-                let (sent, recorded): (Option<String>, Option<String>) = (joined(sent), joined(recorded));
-                differences.push(difference(What::Header, name, sent.as_deref(), recorded.as_deref()));
-            }
-        }
-        let condition = Condition::of(entry);
-        if condition.admits(query.headers).is_none() {
-            for (name, sent, recorded) in condition.differences(query.headers) {
-                let (sent, recorded) = (sent.map(|value| text(&value)), recorded.map(|value| text(&value)));
-                differences.push(difference(What::Header, name, sent.as_deref(), recorded.as_deref()));
-            }
-        }
-    }
-
-    fn body_differences(&self, sent: &payload::Sent<'_>, at: EntryRef, entry: &Entry) -> body::Compared {
+    fn body_differences(&self, sent: &payload::Sent<'_>, at: EntryRef, entry: &Entry, rules: &Rules) -> body::Compared {
         let fixture = &self.fixtures[at.fixture];
-        let comparison = &self.rules.comparison;
+        let comparison = &rules.comparison;
         let equal = sent.equals(&payload::Recorded::of(fixture, at.entry, entry, comparison), comparison);
         let stored = entry.request.post_data.as_ref().map(|body| fixture.payload(at.entry, body));
         let recorded = match stored {
@@ -131,6 +104,27 @@ impl Matcher {
         };
         let content_type = entry.request.headers.get("content-type").map(text).unwrap_or_default();
         body::compare(sent, recorded.as_deref(), &content_type, comparison, equal)
+    }
+}
+
+/// Says which headers that must be equal are not.
+fn header_differences(query: &Query<'_>, entry: &Entry, rules: &Rules, differences: &mut Vec<Difference>) {
+    let joined = |values: Vec<String>| (!values.is_empty()).then(|| values.join(", "));
+    for name in &rules.match_headers {
+        let recorded: Vec<_> = entry.request.headers.get_all(name).map(bytes::Bytes::copy_from_slice).collect();
+        if !choice::same_values(query.headers, name, &recorded) {
+            let sent = query.headers.get_all(name).iter().map(|value| text(value.as_bytes())).collect();
+            let recorded = recorded.iter().map(|value| text(value)).collect();
+            let (sent, recorded): (Option<String>, Option<String>) = (joined(sent), joined(recorded));
+            differences.push(difference(What::Header, name, sent.as_deref(), recorded.as_deref()));
+        }
+    }
+    let condition = Condition::of(entry);
+    if condition.admits(query.headers).is_none() {
+        for (name, sent, recorded) in condition.differences(query.headers) {
+            let (sent, recorded) = (sent.map(|value| text(&value)), recorded.map(|value| text(&value)));
+            differences.push(difference(What::Header, name, sent.as_deref(), recorded.as_deref()));
+        }
     }
 }
 
@@ -159,9 +153,13 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// Says which segment differs, or the paths when more than one does; returns how many do.
-fn path_differences(asked: &Parts<'_>, recorded: &Parts<'_>, differences: &mut Vec<Difference>) -> usize {
+fn path_differences(asked: &View<'_, '_>, recorded: &View<'_, '_>, differences: &mut Vec<Difference>) -> usize {
+    let (asked_path, recorded_path) = (asked.path(), recorded.path());
+    let (asked, recorded) = (&asked.parts, &recorded.parts);
+    let (open_a, open_b): (Vec<_>, Vec<_>) =
+        (asked_path.split('/').skip(1).collect(), recorded_path.split('/').skip(1).collect());
     let (a, b): (Vec<_>, Vec<_>) = (asked.segments().collect(), recorded.segments().collect());
-    let differing: Vec<usize> = (0..a.len().max(b.len())).filter(|&n| a.get(n) != b.get(n)).collect();
+    let differing: Vec<usize> = (0..a.len().max(b.len())).filter(|&n| open_a.get(n) != open_b.get(n)).collect();
     match &differing[..] {
         [] => {}
         [n] if a.len() == b.len() => {
@@ -175,18 +173,18 @@ fn path_differences(asked: &Parts<'_>, recorded: &Parts<'_>, differences: &mut V
 }
 
 /// The parameters that count, decoded, in order.
-fn parameters<'a>(query: Option<&'a str>, form: &'a KeyForm) -> impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> {
-    let raw = query.unwrap_or_default().split('&').filter(|raw| !raw.is_empty() && !form.ignores(raw));
+fn parameters<'a>(seen: &'a View<'_, 'a>) -> impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> {
+    let raw = seen.parts.query.unwrap_or_default().split('&').filter(|raw| !raw.is_empty() && !seen.ignores(raw));
     raw.flat_map(|raw| form_urlencoded::parse(raw.as_bytes()))
 }
 
 /// In how many parameters two queries differ, roughly and cheaply: as they are written, in no order.
-pub(super) fn query_distance(asked: Option<&str>, recorded: Option<&str>, form: &KeyForm) -> usize {
-    if asked == recorded {
+pub(super) fn query_distance(asked: &View<'_, '_>, recorded: Option<&str>) -> usize {
+    if asked.parts.query == recorded {
         return 0;
     }
-    let [a, b] = [asked, recorded].map(|query| {
-        let raw = query.unwrap_or_default().split('&').filter(|raw| !form.ignores(raw));
+    let [a, b] = [asked.parts.query, recorded].map(|query| {
+        let raw = query.unwrap_or_default().split('&').filter(|raw| !asked.ignores(raw));
         raw.collect::<Vec<&str>>()
     });
     let lacking = |these: &[&str], others: &[&str]| these.iter().filter(|raw| !others.contains(raw)).count();
@@ -194,15 +192,15 @@ pub(super) fn query_distance(asked: Option<&str>, recorded: Option<&str>, form: 
 }
 
 /// Says which parameters differ: by name, the values of a repeated one in order.
-fn query_differences(asked: Option<&str>, recorded: Option<&str>, form: &KeyForm, differences: &mut Vec<Difference>) {
-    if form.query_of(asked) == form.query_of(recorded) {
+fn query_differences(asked: &View<'_, '_>, recorded: &View<'_, '_>, differences: &mut Vec<Difference>) {
+    if asked.query() == recorded.query() {
         return;
     }
     let before = differences.len();
     let mut names = Vec::new();
     let mut values: HashMap<Cow<'_, str>, [Vec<Cow<'_, str>>; 2]> = HashMap::new();
-    for (side, query) in [asked, recorded].into_iter().enumerate() {
-        for (name, value) in parameters(query, form) {
+    for (side, seen) in [asked, recorded].into_iter().enumerate() {
+        for (name, value) in parameters(seen) {
             if !values.contains_key(&name) {
                 names.push(name.clone());
             }
@@ -218,6 +216,6 @@ fn query_differences(asked: Option<&str>, recorded: Option<&str>, form: &KeyForm
     }
     if differences.len() == before {
         // The same parameters in another order, or spelt in another way.
-        differences.push(difference(What::Query, "", asked, recorded));
+        differences.push(difference(What::Query, "", asked.parts.query, recorded.parts.query));
     }
 }

@@ -13,7 +13,6 @@ use std::sync::OnceLock;
 use self::compare::Compared;
 use super::index::Ordinal;
 use super::matcher::Matcher;
-use super::url::Parts;
 use super::{Difference, Miss, MissKind, Near, Query, graphql, payload};
 
 /// Entries that are shown.
@@ -28,10 +27,10 @@ pub(super) struct Explainer {
 impl Matcher {
     /// Explains a miss.
     pub(super) fn explain(&self, query: &Query<'_>, payload: &payload::Sent<'_>, kind: MissKind) -> Miss {
-        let parts = Parts::of(query.url.as_str());
-        let same_path = self.index.at_place(&self.form.origin(&parts.host()), parts.path).len();
+        let asked = self.form.view(query.url.as_str());
+        let same_path = self.index.at_place(&asked.host(), &asked.path()).len();
         let mut compared: Vec<Compared> =
-            self.nearest(query.method, &parts).into_iter().filter_map(|at| self.compare(query, payload, at)).collect();
+            self.nearest(query.method, &asked).into_iter().filter_map(|at| self.compare(query, payload, at)).collect();
         compared.sort_by(|a, b| a.rank.cmp(&b.rank));
         compared.truncate(SHOWN);
         let remedy = match kind {

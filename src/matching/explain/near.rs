@@ -4,6 +4,7 @@
 use std::hash::{DefaultHasher, Hasher};
 
 use super::super::index::{Groups, Ordinal};
+use super::super::key::View;
 use super::super::matcher::Matcher;
 use super::super::url::{Parts, normal};
 use super::compare::query_distance;
@@ -24,7 +25,7 @@ impl Neighbours {
         let mut open = Vec::new();
         for ordinal in matcher.index.one_of_each_place() {
             if let Some(url) = matcher.url_of(ordinal) {
-                open.extend(open_segments(matcher, &Parts::of(&url)).into_iter().map(|open| (open, ordinal)));
+                open.extend(open_segments(&matcher.form.view(&url)).into_iter().map(|open| (open, ordinal)));
             }
         }
         Neighbours(Groups::new(open))
@@ -32,11 +33,11 @@ impl Neighbours {
 }
 
 /// The path with each of its segments left open in turn, as hashes.
-fn open_segments(matcher: &Matcher, parts: &Parts<'_>) -> Vec<u64> {
+fn open_segments(seen: &View<'_, '_>) -> Vec<u64> {
     /// Paths with more segments are not templates of anything.
     const DEEPEST: usize = 16;
-    let host = parts.host();
-    let origin = matcher.form.origin(&host);
+    let (origin, path) = (seen.host(), seen.path());
+    let parts = Parts { path: &path, ..seen.parts };
     let segments: Vec<_> = parts.segments().take(DEEPEST + 1).collect();
     if segments.len() > DEEPEST {
         return Vec::new();
@@ -56,29 +57,27 @@ fn open_segments(matcher: &Matcher, parts: &Parts<'_>) -> Vec<u64> {
 
 impl Matcher {
     /// The entries to compare a request with, none twice.
-    pub(super) fn nearest(&self, method: &str, parts: &Parts<'_>) -> Vec<Ordinal> {
-        let host = parts.host();
-        let origin = self.form.origin(&host);
-        let here = self.index.at_place(&origin, parts.path);
+    pub(super) fn nearest(&self, method: &str, asked: &View<'_, '_>) -> Vec<Ordinal> {
+        let here = self.index.at_place(&asked.host(), &asked.path());
         if !here.is_empty() {
-            return self.best_of(here, method, parts);
+            return self.best_of(here, method, asked);
         }
-        let mut near = self.best_of(&self.next_door(parts), method, parts);
-        for place in self.elsewhere(parts.path) {
-            near.extend(self.best_of(place, method, parts));
+        let mut near = self.best_of(&self.next_door(asked), method, asked);
+        for place in self.elsewhere(asked.parts.path) {
+            near.extend(self.best_of(place, method, asked));
         }
         if near.is_empty()
-            && let Some(known) = self.index.origin(&host)
+            && let Some(known) = self.index.origin(&asked.parts.host())
         {
-            near = self.best_of(&known.first, method, parts);
+            near = self.best_of(&known.first, method, asked);
         }
         near
     }
 
     /// The entries whose path differs in one segment, as many as are looked at.
-    fn next_door(&self, parts: &Parts<'_>) -> Vec<Ordinal> {
+    fn next_door(&self, asked: &View<'_, '_>) -> Vec<Ordinal> {
         let neighbours = self.explainer.neighbours.get_or_init(|| Neighbours::new(self));
-        let doors = open_segments(self, parts).into_iter().flat_map(|open| neighbours.0.get(open));
+        let doors = open_segments(asked).into_iter().flat_map(|open| neighbours.0.get(open));
         let mut found = Vec::new();
         for place in doors.filter_map(|&ordinal| self.place_of(ordinal)) {
             found.extend_from_slice(place);
@@ -95,19 +94,22 @@ impl Matcher {
     fn elsewhere(&self, path: &str) -> Vec<&[Ordinal]> {
         let mut origins: Vec<_> = self.index.origins().collect();
         origins.sort_unstable_by_key(|(_, known)| known.first.first().copied());
-        let places =
-            origins.into_iter().take(ORIGINS).map(|(origin, _)| self.index.at_place(&self.form.origin(origin), path));
+        let places = origins.into_iter().take(ORIGINS).map(|(origin, _)| {
+            let url = format!("{origin}{path}");
+            let there = self.form.view(&url);
+            self.index.at_place(&there.host(), &there.path())
+        });
         places.filter(|place| !place.is_empty()).take(super::SHOWN).collect()
     }
 
     fn place_of(&self, ordinal: Ordinal) -> Option<&[Ordinal]> {
         let url = self.url_of(ordinal)?;
-        let parts = Parts::of(&url);
-        Some(self.index.at_place(&self.form.origin(&parts.host()), parts.path))
+        let seen = self.form.view(&url);
+        Some(self.index.at_place(&seen.host(), &seen.path()))
     }
 
     /// The entries of a place whose method and query are the nearest.
-    fn best_of(&self, place: &[Ordinal], method: &str, parts: &Parts<'_>) -> Vec<Ordinal> {
+    fn best_of(&self, place: &[Ordinal], method: &str, asked: &View<'_, '_>) -> Vec<Ordinal> {
         if place.len() <= COMPARED {
             return place.to_vec();
         }
@@ -117,7 +119,7 @@ impl Matcher {
             .filter_map(|&ordinal| {
                 let head = self.head(ordinal)?;
                 let url = normal(head.url)?;
-                let distance = query_distance(parts.query, Parts::of(&url).query, &self.form);
+                let distance = query_distance(asked, Parts::of(&url).query);
                 Some((head.method != method, distance, ordinal))
             })
             .collect();

@@ -32,7 +32,7 @@ pub(super) fn remedy(
     options.extend(body_option(&body.nature, comparison));
     match differences.iter().find(|difference| difference.what == What::Path) {
         None => (!options.is_empty()).then(|| options.join(" ")),
-        Some(path) if options.is_empty() => template(asked, path).map(|path| format!("path = {path:?}")),
+        Some(path) if options.is_empty() => template(asked, path).map(|path| rule(asked, &path)),
         Some(_) => None,
     }
 }
@@ -47,6 +47,11 @@ fn body_option(nature: &Nature, comparison: &Comparison) -> Option<String> {
         }
         _ => Some("--match-body ignore".to_owned()),
     }
+}
+
+/// The lines of `harproxy.toml` that let a path vary.
+fn rule(asked: &Parts<'_>, path: &str) -> String {
+    format!("in harproxy.toml:\n[[match]]\nglob = \"{}/**\"\npath = \"{path}\"", asked.host())
 }
 
 /// The path with the segment that differs left open, when it is one.

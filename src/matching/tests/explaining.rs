@@ -106,7 +106,10 @@ fn a_path_segment() {
     let miss = shelf.miss(&ask("GET", "https://a.test/users/7/orders"));
     assert_eq!(told(&miss, 0), [(What::Path, "2", Some("7"), Some("5"))]);
     assert_eq!(told(&miss, 1), [(What::Host, "", Some("https://a.test"), Some("https://b.test"))]);
-    assert_eq!((miss.same_path, miss.remedy.as_deref()), (0, Some(r#"path = "/users/{id}/orders""#)));
+    assert_eq!(
+        (miss.same_path, miss.remedy.as_deref()),
+        (0, Some("in harproxy.toml:\n[[match]]\nglob = \"https://a.test/**\"\npath = \"/users/{id}/orders\""))
+    );
 }
 
 #[test]
@@ -226,5 +229,8 @@ fn among_neighbours_the_one_with_the_same_query_is_nearest() {
     let shelf = shelf(Own, entries, Options::default());
     let miss = shelf.miss(&ask("GET", "https://a.test/items/new?page=200"));
     assert_eq!(told(&miss, 0), [(What::Path, "2", Some("new"), Some("200"))]);
-    assert_eq!(miss.remedy.as_deref(), Some(r#"path = "/items/{id}""#));
+    assert_eq!(
+        miss.remedy.as_deref(),
+        Some("in harproxy.toml:\n[[match]]\nglob = \"https://a.test/**\"\npath = \"/items/{id}\"")
+    );
 }

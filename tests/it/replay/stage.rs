@@ -146,6 +146,7 @@ fn plan(folder: &Path) -> ReplayPlan {
         scope: None,
         with_cmd: true,
         matching: Options::default(),
+        noise: true,
         local: true,
         miss: MissAnswer::Status(501),
         mark: true,

@@ -42,6 +42,7 @@ pub fn setup(sandbox: &Sandbox) -> Setup {
             output: sandbox.join("hars/api.har"),
             scope: Globs::new(["**/api/**"]).unwrap(),
             content: ContentMode::Embed,
+            noise: true,
             update: Update::Merge,
             max_body: None,
             json_layout: JsonLayout::Indent,

@@ -111,7 +111,8 @@ pub struct Server {
 }
 
 impl Server {
-    fn spawn(mut command: Command) -> Self {
+    /// Starts a command that says when it is ready as JSON, and waits for that.
+    pub fn spawn(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut stderr = child.stderr.take().unwrap();
         let stderr = std::thread::spawn(move || {

@@ -150,6 +150,7 @@ impl Desk {
             output: dir.path().join(file),
             scope: Globs::new(["https://api.test/**"]).unwrap(),
             content: ContentMode::Embed,
+            noise: true,
             update: Update::Merge,
             max_body: None,
             json_layout: crate::har::write::JsonLayout::Indent,

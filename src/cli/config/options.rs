@@ -1,0 +1,127 @@
+//! `[record]` and `[replay]`: each option by its long name, as its parser on the command line takes it.
+
+use std::error::Error as _;
+
+use clap::error::{ContextKind, ContextValue};
+use clap::{Arg, ArgAction, Command};
+use toml::de::DeValue;
+
+use super::document::{Document, Error, Item, Table, Value, kind};
+use super::{COMMANDS, Values};
+
+/// What has no place in a file: the file itself, and what is not an option.
+const NOT_IN_FILES: [&str; 4] = ["config", "help", "version", "cmd"];
+
+/// Reads the section of a command.
+pub(super) fn section(
+    document: &Document<'_>,
+    table: Table<'_>,
+    command: &'static str,
+    grammar: &Command,
+) -> Result<Values, Error> {
+    let mut values = Values::new();
+    for Item { name, at, value } in document.items(table) {
+        let Some(arg) = known(grammar, command).find(|arg| key(arg) == name) else {
+            let elsewhere = COMMANDS.into_iter().find(|other| known(grammar, other).any(|arg| key(arg) == name));
+            let elsewhere = elsewhere.map(|other| format!("to write it under [{other}]"));
+            let what = format!("option of [{command}]");
+            return Err(document.unknown(what, &name, at, known(grammar, command).map(key), elsewhere));
+        };
+        let typed = typed(document, &name, arg, &value)?;
+        try_out(arg, &typed).map_err(|reason| document.wrong(&name, &value.span(), reason))?;
+        values.insert(arg.get_id().to_string(), typed);
+    }
+    Ok(values)
+}
+
+/// The grammar with these defaults wherever the options appear.
+pub(super) fn defaults(grammar: Command, values: &Values) -> Command {
+    grammar
+        .mut_args(|arg| match values.get(arg.get_id().as_str()) {
+            Some(values) => arg.default_values(values.clone()),
+            None => arg,
+        })
+        .mut_subcommands(|sub| defaults(sub, values))
+}
+
+/// The options of a command, those of all commands among them.
+fn known<'g>(grammar: &'g Command, command: &str) -> impl Iterator<Item = &'g Arg> + use<'g> {
+    let own = grammar.find_subcommand(command).into_iter().flat_map(Command::get_arguments);
+    own.chain(grammar.get_arguments()).filter(|arg| !NOT_IN_FILES.contains(&arg.get_id().as_str()))
+}
+
+/// The name of an option in a file: lists that have no option name, or whose option is given once for each item, are plural.
+fn key(arg: &Arg) -> String {
+    match arg.get_long() {
+        Some("glob") => "globs".to_owned(),
+        Some(long) => long.to_owned(),
+        None => arg.get_id().to_string(),
+    }
+}
+
+/// A value as it would be typed.
+fn typed(document: &Document<'_>, name: &str, arg: &Arg, value: &Value<'_>) -> Result<Vec<String>, Error> {
+    match arg.get_action() {
+        ArgAction::SetTrue => return Ok(vec![document.boolean(name, value)?.to_string()]),
+        ArgAction::Append => {}
+        _ if is_list_in_one_word(arg) => {
+            let words: Result<Vec<_>, _> =
+                document.list(value).into_iter().map(|item| word(document, name, arg, item)).collect();
+            return Ok(vec![words?.join(",")]);
+        }
+        _ => return Ok(vec![word(document, name, arg, value)?]),
+    }
+    if let (DeValue::Boolean(on), true) = (value.get_ref(), may_stand_alone(arg)) {
+        return Ok(if *on { vec!["**".to_owned()] } else { Vec::new() });
+    }
+    document.list(value).into_iter().map(|item| word(document, name, arg, item)).collect()
+}
+
+/// Whether several words with commas between them are one value: `--fail-on`.
+fn is_list_in_one_word(arg: &Arg) -> bool {
+    arg.get_value_names().is_some_and(|names| names.iter().any(|name| name.as_str() == "LIST"))
+}
+
+/// Whether the option needs no value: `--insecure`.
+fn may_stand_alone(arg: &Arg) -> bool {
+    arg.get_num_args().is_some_and(|number| number.min_values() == 0)
+}
+
+/// One word of the command line. Files are relative to the configuration; that a value names one, its own name in the help
+/// says.
+fn word(document: &Document<'_>, name: &str, arg: &Arg, value: &Value<'_>) -> Result<String, Error> {
+    let word = match value.get_ref() {
+        DeValue::String(text) => text.as_ref().to_owned(),
+        DeValue::Integer(number) => number.to_string(),
+        DeValue::Float(number) => number.to_string(),
+        other => {
+            let example = arg.get_value_names().and_then(|names| names.first()).map(|name| name.to_string());
+            let of = example.map_or_else(String::new, |example| format!(" ({example})"));
+            return Err(document.wrong(name, &value.span(), format!("expected a string{of}, not {}", kind(other))));
+        }
+    };
+    let names = arg.get_value_names().unwrap_or_default();
+    let is_path = names.iter().any(|name| name.ends_with("FILE") || name.ends_with("DIR"));
+    let has_key = names.iter().any(|name| name.contains('='));
+    Ok(match (is_path, has_key.then(|| word.split_once('=')).flatten()) {
+        (true, Some((key, path))) => format!("{key}={}", document.path(path)),
+        (true, None) if !has_key => document.path(&word),
+        _ => word,
+    })
+}
+
+/// Lets the option's own parser look at the words; what it says against them is the error.
+fn try_out(arg: &Arg, words: &[String]) -> Result<(), String> {
+    let Some(long) = arg.get_long().filter(|_| arg.get_action().takes_values()) else { return Ok(()) };
+    let typed = words.iter().map(|word| format!("--{long}={word}"));
+    let alone = Command::new("harproxy").no_binary_name(true).disable_help_flag(true).arg(arg.clone());
+    alone.try_get_matches_from(typed).map(drop).map_err(|error| {
+        match (error.source(), error.get(ContextKind::ValidValue)) {
+            (Some(source), _) => source.to_string(),
+            (None, Some(ContextValue::Strings(words))) if !words.is_empty() => {
+                format!("expected one of {}", words.join(", "))
+            }
+            _ => error.kind().to_string(),
+        }
+    })
+}

@@ -1,0 +1,267 @@
+//! `harproxy.toml` and the replay options of its own: the real binary, in a folder with a file.
+
+use crate::support::client::{Ask, Client, Proto};
+use crate::support::sandbox::{Sandbox, Server};
+use serde_json::{Value, json};
+
+/// An entry of a recording.
+fn entry(method: &str, url: &str, body: Option<&str>, answer: &str) -> Value {
+    let mut entry = json!({
+        "startedDateTime": "2024-01-01T00:00:00.000Z", "time": 1, "cache": {}, "timings": {"send": 0, "wait": 1, "receive": 0},
+        "request": {"method": method, "url": url, "httpVersion": "HTTP/1.1", "cookies": [], "headers": [], "queryString": [],
+            "headersSize": -1, "bodySize": -1},
+        "response": {"status": 200, "statusText": "OK", "httpVersion": "HTTP/1.1", "cookies": [], "headers": [],
+            "content": {"size": answer.len(), "mimeType": "text/plain", "text": answer}, "redirectURL": "",
+            "headersSize": -1, "bodySize": -1},
+    });
+    if let Some(body) = body {
+        entry["request"]["postData"] = json!({"mimeType": "application/json", "text": body});
+    }
+    entry
+}
+
+fn get(url: &str, answer: &str) -> Value {
+    entry("GET", url, None, answer)
+}
+
+/// A folder with a recording of harproxy's own, and a configuration.
+fn sandbox(entries: &[Value], config: &str) -> Sandbox {
+    let sandbox = Sandbox::new();
+    let har = json!({"log": {"version": "1.2", "creator": {"name": "t", "version": "1"},
+        "_harproxy": {"version": 1, "scope": ["http://api.test/**", "http://other.test/**"]}, "entries": entries}});
+    sandbox.write("hars/api.har", har.to_string());
+    sandbox.write("harproxy.toml", config);
+    sandbox
+}
+
+fn client(server: &Server) -> Client {
+    Client::new(server.proxy(), server.ca(), Proto::H1)
+}
+
+/// What each request is answered with under a configuration: the payload of the entry, or the status of a refusal.
+fn answers(entries: &[Value], config: &str, asks: impl IntoIterator<Item = Ask>) -> Vec<String> {
+    let sandbox = sandbox(entries, config);
+    let server = sandbox.start(["replay"]);
+    let client = client(&server);
+    asks.into_iter()
+        .map(|ask| {
+            let got = client.ask(ask);
+            if got.status == 200 { got.text() } else { got.status.to_string() }
+        })
+        .collect()
+}
+
+fn ask(url: &str) -> Ask {
+    Ask::new("GET", url)
+}
+
+fn post(url: &str, body: &str) -> Ask {
+    Ask::new("POST", url).header("content-type", "application/json").body(body)
+}
+
+#[test]
+fn a_path_with_a_uuid_in_it_matches_by_one_policy_line() {
+    let entries = [get("http://api.test/users/0d9c3c1e-2f43-4d0c-8a3e-30a1d3f4b5c6/orders", "orders")];
+    let rule = "[[match]]\nglob = 'http://api.test/**'\npath = '/users/{id}/orders'\n";
+    let asks = || [ask("http://api.test/users/7/orders"), ask("http://api.test/users/7/orders/1")];
+    assert_eq!(answers(&entries, rule, asks()), ["orders", "501"]);
+    assert_eq!(answers(&entries, "", asks()), ["501", "501"]);
+}
+
+#[test]
+fn a_recording_of_one_host_and_port_replays_against_another_by_one_line() {
+    let mut moved = get("http://api.test/moved", "");
+    moved["response"]["status"] = 302.into();
+    moved["response"]["headers"] = json!([
+        {"name": "Location", "value": "http://api.test/there"},
+        {"name": "Set-Cookie", "value": "a=1; Domain=api.test"},
+    ]);
+    let rule = "[[match]]\nglob = 'http://api.test/**'\nsame-host = ['http://staging.test:*']\n";
+    let sandbox = sandbox(&[get("http://api.test/x", "x"), moved], rule);
+    let server = sandbox.start(["replay"]);
+    let client = client(&server);
+    assert_eq!(client.get("http://staging.test:8443/x").text(), "x");
+    let moved = client.get("http://staging.test:8443/moved");
+    assert_eq!(moved.header("location"), Some("http://staging.test:8443/there"));
+    assert_eq!(moved.header("set-cookie"), Some("a=1; Domain=staging.test"));
+    assert_eq!(client.get("http://elsewhere.test/x").header("x-harproxy"), Some("out-of-scope"));
+    server.stop().expect(1);
+}
+
+#[test]
+fn parameters_and_payload_members_are_left_out_where_a_rule_says_so() {
+    let entries = [
+        get("http://api.test/search?q=a&ts=1", "search"),
+        get("http://api.test/list?ts=1", "list"),
+        entry("POST", "http://api.test/events", Some(r#"{"a":1,"at":5}"#), "event"),
+    ];
+    let rules = "[[match]]\nglob = '**/search*'\nignore-query = ['ts', '_']\n[[match]]\nglob = '**/events'\nignore-body = ['$.at']\n";
+    let asks = [
+        ask("http://api.test/search?q=a&ts=2&_=3"),
+        ask("http://api.test/list?ts=2"),
+        post("http://api.test/events", r#"{"a":1,"at":6}"#),
+        post("http://api.test/events", r#"{"a":2,"at":6}"#),
+    ];
+    assert_eq!(answers(&entries, rules, asks), ["search", "501", "event", "501"]);
+}
+
+#[test]
+fn payloads_are_compared_as_the_rule_of_their_url_says() {
+    let entries = ["json", "form", "ignore", "exact"].map(|how| {
+        let body = if how == "form" { "a=1&b=%32" } else { r#"{"a":1,"b":2}"# };
+        let mut entry = entry("POST", &format!("http://api.test/{how}"), Some(body), how);
+        let media = if how == "form" { "application/x-www-form-urlencoded" } else { "application/json" };
+        entry["request"]["headers"] = json!([{"name": "content-type", "value": media}]);
+        entry
+    });
+    let rules: String = ["json", "form", "ignore"]
+        .iter()
+        .map(|how| format!("[[match]]\nglob = '**/{how}'\nbody = '{how}'\n"))
+        .collect();
+    let form = Ask::new("POST", "http://api.test/form").header("content-type", "application/x-www-form-urlencoded");
+    let asks = [
+        post("http://api.test/json", r#"{ "b": 2, "a": 1 }"#),
+        form.body("a=%31&b=2"),
+        post("http://api.test/ignore", "x"),
+        post("http://api.test/exact", r#"{ "b": 2, "a": 1 }"#),
+    ];
+    assert_eq!(answers(&entries, &rules, asks), ["json", "form", "ignore", "501"]);
+}
+
+#[test]
+fn the_last_rule_that_says_how_wins_and_a_rule_wins_over_the_general_option() {
+    let entries = [entry("POST", "http://api.test/x", Some(r#"{"a":1}"#), "x")];
+    let config =
+        "[replay]\nmatch-body = 'ignore'\n[[match]]\nbody = 'exact'\n[[match]]\nglob = '**/x'\nbody = 'json'\n";
+    let asks = [post("http://api.test/x", r#"{"a": 1}"#), post("http://api.test/x", "y")];
+    assert_eq!(answers(&entries, config, asks), ["x", "501"]);
+}
+
+#[test]
+fn headers_that_a_rule_names_must_be_equal() {
+    let mut a = get("http://api.test/graphql", "a");
+    a["request"]["headers"] = json!([{"name": "X-Tenant", "value": "a"}]);
+    let rule = "[[match]]\nglob = '**/graphql'\nmatch-header = ['X-Tenant']\n";
+    let asks = || ["a", "b"].map(|tenant| ask("http://api.test/graphql").header("x-tenant", tenant));
+    assert_eq!(answers(std::slice::from_ref(&a), rule, asks()), ["a", "501"]);
+    assert_eq!(answers(&[a], "", asks()), ["a", "a"]);
+}
+
+#[test]
+fn redirects_are_followed_or_served_by_the_rule_of_their_url() {
+    let moved = |url: &str| {
+        let mut entry = get(url, "");
+        entry["response"]["status"] = 302.into();
+        entry["response"]["headers"] = json!([{"name": "Location", "value": "/there"}]);
+        entry
+    };
+    let entries = [moved("http://api.test/a"), moved("http://api.test/b"), get("http://api.test/there", "there")];
+    let asks = || ["a", "b"].map(|path| ask(&format!("http://api.test/{path}")));
+    let rule = "[[match]]\nglob = '**/a'\nredirects = 'follow'\n";
+    assert_eq!(answers(&entries, rule, asks()), ["there", "302"]);
+    let rule = "[replay]\nredirects = 'follow'\n[[match]]\nglob = '**/a'\nredirects = 'serve'\n";
+    assert_eq!(answers(&entries, rule, asks()), ["302", "there"]);
+}
+
+#[test]
+fn noise_is_a_miss_where_the_list_is_turned_off() {
+    let entries = [get("http://api.test/x", "x")];
+    let told = |config: &str| {
+        let sandbox = sandbox(&entries, config);
+        let server = sandbox.start(["replay"]);
+        let client = client(&server);
+        ["http://detectportal.firefox.com/success.txt", "http://api.test/favicon.ico"]
+            .map(|url| client.get(url).header("x-harproxy").unwrap().to_owned())
+    };
+    assert_eq!(told(""), ["noise", "noise"]);
+    assert_eq!(told("[scope]\nnoise = false"), ["out-of-scope", "miss"]);
+}
+
+#[test]
+fn a_flag_wins_over_a_variable_over_the_projects_file_over_the_users() {
+    let entries = [get("http://api.test/x", "x")];
+    let sandbox = sandbox(&entries, "");
+    let user = |text: &str| sandbox.write(".config/harproxy/config.toml", text);
+    let status = |variable: Option<&str>, flags: &[&str]| {
+        let mut command = sandbox.command(["replay", "--listen", "127.0.0.1:0", "--log-format", "json"]);
+        command.args(flags);
+        if let Some(value) = variable {
+            command.env("HARPROXY_MISS_STATUS", value);
+        }
+        let server = Server::spawn(command);
+        client(&server).get("http://api.test/none").status
+    };
+    user("[replay]\nmiss-status = 401\nno-mark = true\n");
+    assert_eq!(status(None, &[]), 401);
+    sandbox.write("harproxy.toml", "[replay]\nmiss-status = 402\n");
+    assert_eq!(status(None, &[]), 402);
+    assert_eq!(status(Some("403"), &[]), 403);
+    assert_eq!(status(Some("403"), &["--miss-status", "404"]), 404);
+}
+
+#[test]
+fn the_file_is_searched_upward_and_paths_in_it_are_relative_to_it() {
+    let entries = [get("http://api.test/x", "x")];
+    let sandbox = sandbox(&entries, "[replay]\nfixtures = ['recorded/api.har']\nmiss-status = 404\n");
+    sandbox.write("recorded/api.har", sandbox.read("hars/api.har"));
+    std::fs::remove_dir_all(sandbox.join("hars")).unwrap();
+    sandbox.write("deep/er/other.toml", "[replay]\nfixtures = ['../../recorded']\nmiss-status = 405\n");
+    let status = |folder: &str, flags: &[&str]| {
+        let mut command = sandbox.command(["replay", "--listen", "127.0.0.1:0", "--log-format", "json"]);
+        command.args(flags).current_dir(sandbox.join(folder));
+        let server = Server::spawn(command);
+        let client = client(&server);
+        assert_eq!(client.get("http://api.test/x").text(), "x");
+        client.get("http://api.test/none").status
+    };
+    assert_eq!(status("", &[]), 404);
+    assert_eq!(status("deep/er", &[]), 404);
+    assert_eq!(status("deep", &["--config", "er/other.toml"]), 405);
+}
+
+#[test]
+fn a_recording_takes_its_options_from_the_file() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "harproxy.toml",
+        "[record]\noutput = 'out/api.har'\ncontent = 'embed'\nglobs = ['**/api/**', '!**/health']\n",
+    );
+    let origin = crate::support::origin::Origin::start();
+    let server = sandbox.start(["record".to_owned()].into_iter().chain(origin.args()));
+    let client = client(&server);
+    client.get("http://api.test/api/json");
+    client.get("http://api.test/api/health");
+    server.stop().expect(0);
+    let har = sandbox.har("out/api.har");
+    assert_eq!(har["log"]["_harproxy"]["scope"], json!(["**/api/**", "!**/health"]));
+    assert_eq!(har["log"]["entries"].as_array().unwrap().len(), 1);
+    assert!(har["log"]["entries"][0]["response"]["content"]["text"].is_string());
+}
+
+#[test]
+fn what_nobody_understands_is_pointed_at_and_nothing_is_run() {
+    let sandbox = sandbox(&[get("http://api.test/x", "x")], "[replay]\nmiss-status = 404\nignore-qurey = ['ts']\n");
+    let out = sandbox.run(["replay", "--", "sh", "-c", "echo ran"]).expect(2);
+    assert_eq!(out.stdout, "");
+    out.says("harproxy.toml:3:1: unknown option of [replay] `ignore-qurey`; did you mean `ignore-query`?");
+    sandbox.run(["record", "--", "true"]).expect(2);
+    sandbox.run(["replay", "--config", "gone.toml"]).expect(2).says("gone.toml");
+    sandbox.run(["replay", "--help"]).expect(0);
+    sandbox.run(["ca", "path"]).expect(0);
+    sandbox.write("harproxy.toml", "[replay]\nmiss-status = 'never'\n");
+    sandbox.run(["replay", "--", "true"]).expect(2).says("harproxy.toml:2:15: `miss-status`: expected a status");
+}
+
+#[test]
+fn the_remedy_of_a_near_miss_works_when_it_is_pasted() {
+    let sandbox = sandbox(&[get("http://api.test/users/7/orders", "orders")], "");
+    let remedy = {
+        let server = sandbox.start(["replay"]);
+        client(&server).get("http://api.test/users/8/orders").json()["remedy"].as_str().unwrap().to_owned()
+    };
+    let (place, rule) = remedy.split_once('\n').unwrap();
+    assert_eq!(place, "in harproxy.toml:");
+    sandbox.write("harproxy.toml", rule);
+    let server = sandbox.start(["replay"]);
+    assert_eq!(client(&server).get("http://api.test/users/8/orders").text(), "orders");
+}
