@@ -10,6 +10,7 @@ mod bodies;
 mod cli;
 mod engine;
 mod foreign_hars;
+mod glob_corpus;
 mod har_properties;
 mod har_quirks;
 mod har_reading;
