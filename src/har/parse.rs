@@ -129,7 +129,8 @@ fn response_of(mut map: Map<String, Value>) -> Response {
 fn body_of(mut map: Map<String, Value>) -> Body {
     let file = optional(map.shift_remove("_file")).filter(|file| !file.is_empty());
     let text = map.shift_remove("text");
-    let base64 = map.get("encoding").and_then(Value::as_str).is_some_and(|e| e.eq_ignore_ascii_case("base64"));
+    // In lower case, as every known tool writes it; Playwright takes any other spelling for no flag.
+    let base64 = map.get("encoding").and_then(Value::as_str) == Some("base64");
     let stored = match (file, text) {
         (Some(file), _) => Stored::File(file),
         (None, Some(text @ (Value::String(_) | Value::Number(_) | Value::Bool(_)))) if base64 => {

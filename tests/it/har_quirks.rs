@@ -155,7 +155,7 @@ fn base64_as_tools_write_it() {
     let with = |text: &str, mime: &str, flag: bool| {
         let mut content = json!({ "size": 6, "mimeType": mime, "text": text });
         if flag {
-            content["encoding"] = "BASE64".into();
+            content["encoding"] = "base64".into();
         }
         response(json!({ "content": content }))
     };
