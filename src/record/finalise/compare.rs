@@ -68,6 +68,11 @@ struct Answer {
 }
 
 impl Answer {
+    /// Whether there was an answer at all, and not a failure to get one.
+    fn was_given(&self) -> bool {
+        (100..=599).contains(&self.status)
+    }
+
     /// Whether the entry that says `old` stands for this one as well.
     fn is_as(&self, old: &Answer) -> bool {
         let left = self.cut.as_deref().is_some_and(|reason| reason == CLIENT_LEFT || reason == INTERRUPTED);
@@ -199,6 +204,13 @@ impl Compare for Answers<'_> {
         self.read_old(old);
         self.read_new(new)?;
         Ok(self.old[&old].as_ref().is_some_and(|old| self.new[&new].is_as(old)))
+    }
+
+    fn says_less(&mut self, new: usize, old: usize) -> Result<bool, Error> {
+        self.read_old(old);
+        self.read_new(new)?;
+        let (new, old) = (self.new.get(&new), self.old.get(&old).and_then(Option::as_ref));
+        Ok(new.zip(old).is_some_and(|(new, old)| !new.was_given() && old.was_given()))
     }
 
     fn same_as_new(&mut self, new: usize, other: usize) -> Result<bool, Error> {

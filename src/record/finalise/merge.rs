@@ -53,6 +53,9 @@ pub trait Compare {
     /// When one of the two cannot be read.
     fn same_as_old(&mut self, new: usize, old: usize) -> Result<bool, Self::Error>;
 
+    /// Whether the new one got no answer where the old one did.
+    fn says_less(&mut self, new: usize, old: usize) -> Result<bool, Self::Error>;
+
     /// Whether two new exchanges were answered alike.
     ///
     /// # Errors
@@ -116,7 +119,8 @@ fn pair<C: Compare>(turns: &Turns, fates: &mut [Fate], compare: &mut C) -> Resul
     }
     for (turn, new) in rest {
         if let Some(old) = free.pop_front() {
-            fates[new] = Fate::Replaces(old);
+            // An API that was down this time has not changed its answer.
+            fates[new] = if compare.says_less(new, old)? { Fate::Equal(old) } else { Fate::Replaces(old) };
             continue;
         }
         // A poll that was answered "pending" once more than last time says nothing new.
@@ -220,6 +224,10 @@ mod tests {
             Ok(answer(self.new[new]) == answer(self.old[old]))
         }
 
+        fn says_less(&mut self, new: usize, old: usize) -> Result<bool, Self::Error> {
+            Ok(answer(self.new[new]) == "down" && answer(self.old[old]) != "down")
+        }
+
         fn same_as_new(&mut self, new: usize, other: usize) -> Result<bool, Self::Error> {
             Ok(answer(self.new[new]) == answer(self.new[other]))
         }
@@ -267,6 +275,16 @@ mod tests {
     }
 
     const MERGE: Update = Update::Merge;
+
+    #[test]
+    fn an_api_that_was_down_keeps_the_answer_it_gave() {
+        for update in [Update::Merge, Update::Missing, Update::Replace] {
+            assert_eq!(merged(update, &["a=1", "b=1"], &["a=down", "b=2"])[0], "a=1");
+        }
+        assert_eq!(merged(Update::Merge, &["a=down"], &["a=1"]), ["a=1"]);
+        assert_eq!(merged(Update::Merge, &["a=1", "a=2"], &["a=down", "a=1"]), ["a=1", "a=2"]);
+        assert_eq!(merged(Update::Merge, &[], &["a=down"]), ["a=down"]);
+    }
 
     #[test]
     fn the_same_again_changes_nothing() {
