@@ -1,8 +1,11 @@
 //! Workers side by side, each with a session of its own: the user name in its proxy URL.
 
+use std::io::Write;
+
 use serde_json::{Value, json};
 
 use crate::support::client::{Client, Proto};
+use crate::support::repo;
 use crate::support::sandbox::Sandbox;
 
 const POLLED: [&str; 5] = ["queued", "running", "running", "running", "done"];
@@ -19,16 +22,21 @@ fn polled(url: &str, state: &str) -> Value {
     })
 }
 
+/// A fixture in which this URL goes through all states.
+fn fixture(url: &str) -> String {
+    let entries: Vec<Value> = POLLED.iter().map(|state| polled(url, state)).collect();
+    let own = json!({"version": 1, "scope": ["**"]});
+    json!({"log": {"version": "1.2", "creator": {"name": "harproxy", "version": "1"}, "_harproxy": own,
+        "entries": entries}})
+    .to_string()
+}
+
 #[test]
 fn four_workers_at_once_each_see_the_whole_of_a_poll() {
     let sandbox = Sandbox::new();
     for scheme in ["http", "https"] {
         let url = format!("{scheme}://api.test/jobs/1");
-        let entries: Vec<Value> = POLLED.iter().map(|state| polled(&url, state)).collect();
-        let own = json!({"version": 1, "scope": ["**"]});
-        let har = json!({"log": {"version": "1.2", "creator": {"name": "harproxy", "version": "1"}, "_harproxy": own,
-            "entries": entries}});
-        sandbox.write("api.har", har.to_string());
+        sandbox.write("api.har", fixture(&url));
         let replay = sandbox.start(["replay", "api.har", "--fail-on", "all"]);
         let (proxy, ca) = (replay.proxy(), replay.ca());
         // No one is ahead of the others: all go on to the next answer together.
@@ -50,5 +58,53 @@ fn four_workers_at_once_each_see_the_whole_of_a_poll() {
         });
         assert_eq!(seen, [POLLED; 4], "{scheme}");
         replay.stop().expect(0);
+    }
+}
+
+/// Runs a worker's command four times under one replay, as worker 1 to 4; each prints what it saw.
+fn four_times(worker: &str) {
+    let sandbox = Sandbox::new();
+    sandbox.write("api.har", fixture("https://api.test/jobs/1"));
+    let script = format!("for n in 1 2 3 4; do {worker} || exit 1; done");
+    let output = sandbox.run(["replay", "api.har", "--fail-on", "all", "--", "sh", "-c", &script]).expect(0);
+    let seen: Vec<&str> = output.stdout.lines().collect();
+    assert_eq!(seen, vec![POLLED.join(" "); 4]);
+}
+
+fn is_here(program: &str) -> bool {
+    let found = std::process::Command::new(program).arg("--version").output().is_ok();
+    if !found {
+        let _ = writeln!(std::io::stderr(), "not tried: {program} is not here");
+    }
+    found
+}
+
+#[cfg(unix)]
+#[test]
+fn the_example_for_jest_gives_each_worker_a_session() {
+    let session = repo("examples/workers-jest/worker-session.js").display().to_string();
+    let poll = "(async () => {
+        const seen = [];
+        while (seen.at(-1) !== 'done') seen.push(await (await fetch('https://api.test/jobs/1')).text());
+        console.log(seen.join(' '));
+    })()";
+    if is_here("node") {
+        let required = format!(r#"NODE_OPTIONS="--require \"{session}\" $NODE_OPTIONS" NODE_USE_ENV_PROXY="#);
+        four_times(&format!("{required} JEST_WORKER_ID=$n node -e \"{poll}\""));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn the_example_for_pytest_gives_each_worker_a_session() {
+    let example = repo("examples/workers-pytest").display().to_string();
+    let poll = "import conftest, urllib.request
+conftest.pytest_configure()
+seen = ['']
+while seen[-1] != 'done': seen.append(urllib.request.urlopen('https://api.test/jobs/1').read().decode())
+print(*seen[1:])";
+    if is_here("python3") {
+        let found = format!("PYTHONPATH='{example}' PYTHONDONTWRITEBYTECODE=1");
+        four_times(&format!("{found} PYTEST_XDIST_WORKER=gw$n python3 -c \"{poll}\""));
     }
 }
