@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use indexmap::IndexMap;
 
 use super::conditional::Condition;
 use super::index::Ordinal;
@@ -82,20 +83,52 @@ fn has_content(entry: &Entry) -> bool {
     entry.request.method != "HEAD" && !matches!(status, 100..=199 | 204 | 304)
 }
 
-/// The candidates of a key, in order. Entries that can't be read are told apart from those that aren't there.
+/// The candidates of a key. Entries that can't be read are told apart from those that aren't there.
 #[derive(Debug)]
 pub(super) struct Group {
     /// What holds for all of it.
     pub(super) rules: Arc<Rules>,
+    /// In order.
     pub(super) candidates: Vec<Candidate>,
+    /// Places of candidates that no request tells apart, in order: what a poll leaves behind, thousands of times perhaps.
+    alike: Vec<Vec<u32>>,
     pub(super) unreadable: Vec<(EntryRef, String)>,
+    /// Whether the request's payload has a say.
+    pub(super) needs_body: bool,
     by_payload: Option<ByPayload>,
 }
 
-/// More candidates than this are looked up by their payload: one GraphQL endpoint may be all of a recording.
+/// Candidates that are alike in all that the choice looks at, in order; never none.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Alike<'a> {
+    candidates: &'a [Candidate],
+    places: &'a [u32],
+}
+
+impl<'a> Alike<'a> {
+    /// What is true of the first is true of all.
+    pub(super) fn first(self) -> &'a Candidate {
+        &self.candidates[self.places[0] as usize]
+    }
+
+    pub(super) fn iter(self) -> impl DoubleEndedIterator<Item = &'a Candidate> {
+        self.places.iter().map(move |&place| &self.candidates[place as usize])
+    }
+}
+
+/// What makes candidates alike.
+type Likeness<'a> = (usize, &'a payload::Recorded, &'a score::Recorded, &'a Condition, &'a [Vec<Bytes>]);
+
+impl Candidate {
+    fn likeness(&self) -> Likeness<'_> {
+        (self.at.fixture, &self.payload, &self.headers, &self.condition, &self.required)
+    }
+}
+
+/// More kinds of candidates than this are looked up by their payload: one GraphQL endpoint may be all of a recording.
 const MANY: usize = 16;
 
-/// Places in a group's list of candidates.
+/// Places in a group's list of those that are alike.
 #[derive(Debug, Default)]
 struct ByPayload {
     digests: HashMap<payload::Digest, Vec<usize>>,
@@ -109,42 +142,53 @@ impl Group {
         fixtures: &[Arc<Fixture>],
         rules: Arc<Rules>,
     ) -> Self {
-        let mut group = Group { rules, candidates: Vec::new(), unreadable: Vec::new(), by_payload: None };
+        let (mut candidates, mut unreadable) = (Vec::new(), Vec::new());
         for (ordinal, at) in members {
             let fixture = &fixtures[at.fixture];
             match fixture.entry(at.entry) {
-                Ok(entry) => group.candidates.push(Candidate::new(ordinal, at, fixture, &entry, &group.rules)),
-                Err(error) => group.unreadable.push((at, in_words(&error))),
+                Ok(entry) => candidates.push(Candidate::new(ordinal, at, fixture, &entry, &rules)),
+                Err(error) => unreadable.push((at, in_words(&error))),
             }
         }
-        for candidate in &group.candidates {
+        for candidate in &candidates {
             if let payload::Recorded::Unreadable(why) = &candidate.payload {
-                group.unreadable.push((candidate.at, why.clone()));
+                unreadable.push((candidate.at, why.clone()));
             }
         }
-        group.by_payload = (group.candidates.len() > MANY).then(|| ByPayload::new(&group.candidates));
-        group
+        let alike = alike(&candidates);
+        // A redirect that keeps the payload takes it to another key.
+        let needs_body =
+            candidates.iter().any(|one| one.redirects || !matches!(one.payload, payload::Recorded::Unknown));
+        let by_payload = (alike.len() > MANY).then(|| ByPayload::new(&candidates, &alike));
+        Group { rules, candidates, alike, unreadable, needs_body, by_payload }
     }
 
-    /// The candidates that may have this payload, in order.
-    pub(super) fn with_payload(
-        &self,
-        sent: &payload::Sent<'_>,
-        comparison: &Comparison,
-    ) -> impl Iterator<Item = &Candidate> {
-        let places = match &self.by_payload {
-            None => (0..self.candidates.len()).collect(),
-            Some(by_payload) => by_payload.places(sent, comparison),
-        };
-        places.into_iter().map(|place| &self.candidates[place])
+    /// The candidates that may have this payload.
+    pub(super) fn with_payload(&self, sent: &payload::Sent<'_>, comparison: &Comparison) -> Vec<Alike<'_>> {
+        let alike = |places| Alike { candidates: &self.candidates, places };
+        match &self.by_payload {
+            None => self.alike.iter().map(|places| alike(places)).collect(),
+            Some(by_payload) => {
+                let found = by_payload.places(sent, comparison);
+                found.into_iter().map(|place| alike(&self.alike[place])).collect()
+            }
+        }
     }
 }
 
+fn alike(candidates: &[Candidate]) -> Vec<Vec<u32>> {
+    let mut kinds: IndexMap<Likeness<'_>, Vec<u32>> = IndexMap::new();
+    for (place, candidate) in (0..).zip(candidates) {
+        kinds.entry(candidate.likeness()).or_default().push(place);
+    }
+    kinds.into_values().collect()
+}
+
 impl ByPayload {
-    fn new(candidates: &[Candidate]) -> Self {
+    fn new(candidates: &[Candidate], alike: &[Vec<u32>]) -> Self {
         let mut by_payload = ByPayload::default();
-        for (place, candidate) in candidates.iter().enumerate() {
-            match &candidate.payload {
+        for (place, members) in alike.iter().enumerate() {
+            match &candidates[members[0] as usize].payload {
                 payload::Recorded::Kept { bytes, meaning } => {
                     for digest in std::iter::once(bytes).chain(meaning) {
                         by_payload.digests.entry(*digest).or_default().push(place);

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use ::http::HeaderMap;
 
-use super::candidate::{Candidate, Group, Rules};
+use super::candidate::{Alike, Candidate, Group, Rules};
 use super::conditional::Standing;
 use super::index::Ordinal;
 use super::turns::Turns;
@@ -44,13 +44,16 @@ pub(super) enum NoChoice {
     Unreadable(EntryRef, String),
 }
 
-/// A candidate that admits the request. The order is that of preference: the best standing, the first fixture that has
-/// one of it, the highest score; the turn decides among equals. (Redacted places that the client sent back as they stand
-/// will rank before the score.)
-#[derive(Debug)]
-pub(super) struct Admitted<'a> {
-    pub(super) rank: (Standing, usize, Reverse<usize>),
-    candidate: &'a Candidate,
+/// How well a candidate fits, the best first: its standing, then the first fixture that has one of it, then the highest
+/// score. (Redacted places that the client sent back as they stand will rank before the score.)
+pub(super) type Rank = (Standing, usize, Reverse<usize>);
+
+/// Candidates that admit the request, alike in everything: the turn decides among them.
+#[derive(Clone, Copy, Debug)]
+struct Admitted<'a> {
+    rank: Rank,
+    alike: Alike<'a>,
+    rules: &'a Rules,
     status: Option<u16>,
 }
 
@@ -63,39 +66,80 @@ pub(super) fn choose<'a>(
     passed: &[Ordinal],
 ) -> Result<Choice<'a>, NoChoice> {
     let rules = &*group.rules;
-    let candidates = group.with_payload(asked.payload, &rules.comparison);
-    let mut admitted: Vec<_> = candidates.filter_map(|candidate| admit(candidate, asked, rules)).collect();
-    admitted.sort_by_key(|a| (a.rank, a.candidate.ordinal));
+    let alike = group.with_payload(asked.payload, &rules.comparison);
+    let mut admitted: Vec<_> = alike.into_iter().filter_map(|alike| admit(alike, asked, rules)).collect();
+    admitted.sort_by_key(|a| a.rank);
     let Some((standing, fixture, _)) = admitted.first().map(|best| best.rank) else {
         let unreadable = group.unreadable.first().cloned();
         return Err(unreadable.map_or(NoChoice::NoEntry, |(at, why)| NoChoice::Unreadable(at, why)));
     };
     // What has been passed or used up opens the door neither to a lesser standing nor to another fixture.
-    admitted.retain(|a| (a.rank.0, a.rank.1) == (standing, fixture));
-    admitted.retain(|a| !passed.contains(&a.candidate.ordinal));
-    if admitted.is_empty() {
-        return Err(NoChoice::Passed);
+    admitted.retain(|a| (a.rank.0, a.rank.1) == (standing, fixture) && a.left(passed).next().is_some());
+    let mut equals = admitted.chunk_by(|a, b| a.rank == b.rank);
+    let best = equals.next().ok_or(NoChoice::Passed)?;
+    match repeat {
+        Repeat::First => {
+            let first = earliest(best, |candidate| !passed.contains(&candidate.ordinal));
+            let chosen = first.ok_or(NoChoice::Passed)?;
+            turns.take(chosen.candidate.ordinal);
+            Ok(chosen)
+        }
+        Repeat::Sequence => next(best, turns, passed).or_else(|| last(best, passed)).ok_or(NoChoice::Passed),
+        Repeat::Once => {
+            next(best, turns, passed).or_else(|| equals.find_map(|e| next(e, turns, passed))).ok_or(NoChoice::UsedUp)
+        }
     }
-    let chosen = match repeat {
-        Repeat::First => 0,
-        Repeat::Sequence => in_sequence(&admitted, turns),
-        Repeat::Once => once(&admitted, turns)?,
-    };
-    turns.take(admitted[chosen].candidate.ordinal);
-    let Admitted { rank: (_, _, Reverse(score)), candidate, status } = admitted.swap_remove(chosen);
-    Ok(Choice { candidate, rules, score, status })
 }
 
-/// Whether the candidate's payload, required headers and condition are the request's, and how it ranks.
-pub(super) fn admit<'a>(candidate: &'a Candidate, asked: &Asked<'_, '_>, rules: &Rules) -> Option<Admitted<'a>> {
+impl<'a> Admitted<'a> {
+    /// Those that have not been passed, in order.
+    fn left(&self, passed: &[Ordinal]) -> impl DoubleEndedIterator<Item = &'a Candidate> {
+        self.alike.iter().filter(move |candidate| !passed.contains(&candidate.ordinal))
+    }
+
+    fn choice(&self, candidate: &'a Candidate) -> Choice<'a> {
+        Choice { candidate, rules: self.rules, score: self.rank.2.0, status: self.status }
+    }
+}
+
+/// The first in file order of which this is true.
+fn earliest<'a>(equals: &[Admitted<'a>], is: impl Fn(&Candidate) -> bool) -> Option<Choice<'a>> {
+    let firsts = equals.iter().filter_map(|a| Some(a.choice(a.alike.iter().find(|candidate| is(candidate))?)));
+    firsts.min_by_key(|choice| choice.candidate.ordinal)
+}
+
+/// The first not served yet; its turn is taken.
+fn next<'a>(equals: &[Admitted<'a>], turns: &Turns, passed: &[Ordinal]) -> Option<Choice<'a>> {
+    loop {
+        let next = earliest(equals, |c| !turns.taken(c.ordinal) && !passed.contains(&c.ordinal))?;
+        // Another request may have been faster.
+        if turns.take(next.candidate.ordinal) {
+            return Some(next);
+        }
+    }
+}
+
+/// The last, which answers again when all have been served.
+fn last<'a>(equals: &[Admitted<'a>], passed: &[Ordinal]) -> Option<Choice<'a>> {
+    let lasts = equals.iter().filter_map(|a| Some(a.choice(a.left(passed).next_back()?)));
+    lasts.max_by_key(|choice| choice.candidate.ordinal)
+}
+
+/// What admits the first of them admits all.
+fn admit<'a>(alike: Alike<'a>, asked: &Asked<'_, '_>, rules: &'a Rules) -> Option<Admitted<'a>> {
+    let (rank, status) = rank(alike.first(), asked, rules)?;
+    Some(Admitted { rank, alike, rules, status })
+}
+
+/// Whether the candidate's payload, required headers and condition are the request's; how it ranks, and what its status
+/// becomes if that is not the recorded one.
+pub(super) fn rank(candidate: &Candidate, asked: &Asked<'_, '_>, rules: &Rules) -> Option<(Rank, Option<u16>)> {
     let (standing, status) = candidate.condition.admits(asked.headers)?;
     let required = rules.match_headers.iter().zip(&candidate.required);
     let equal = required.into_iter().all(|(name, recorded)| same_values(asked.headers, name, recorded));
-    (equal && asked.payload.equals(&candidate.payload, &rules.comparison)).then(|| Admitted {
-        rank: (standing, candidate.at.fixture, Reverse(asked.sent.score(&candidate.headers))),
-        candidate,
-        status,
-    })
+    let score = || Reverse(asked.sent.score(&candidate.headers));
+    (equal && asked.payload.equals(&candidate.payload, &rules.comparison))
+        .then(|| ((standing, candidate.at.fixture, score()), status))
 }
 
 /// `--match-header`: values are compared without case; a header that one side lacks is a mismatch.
@@ -103,15 +147,4 @@ pub(super) fn same_values(headers: &HeaderMap, name: &str, recorded: &[bytes::By
     let mut sent = headers.get_all(name).iter();
     recorded.iter().all(|value| sent.next().is_some_and(|sent| sent.as_bytes().eq_ignore_ascii_case(value)))
         && sent.next().is_none()
-}
-
-/// Among the best: the first not served yet; when all have been, the last again.
-fn in_sequence(admitted: &[Admitted<'_>], turns: &Turns) -> usize {
-    let equals = admitted.iter().take_while(|a| a.rank == admitted[0].rank).count();
-    (0..equals).find(|&n| turns.take(admitted[n].candidate.ordinal)).unwrap_or(equals - 1)
-}
-
-/// The best that has not been served.
-fn once(admitted: &[Admitted<'_>], turns: &Turns) -> Result<usize, NoChoice> {
-    (0..admitted.len()).find(|&n| turns.take(admitted[n].candidate.ordinal)).ok_or(NoChoice::UsedUp)
 }

@@ -18,7 +18,7 @@ pub(super) enum Standing {
 }
 
 /// What an entry's answer asks of a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Condition {
     /// Nothing.
     None,

@@ -52,11 +52,12 @@ impl Matcher {
         let taken: Vec<bool> = group.candidates.iter().map(|candidate| turns.taken(candidate.ordinal)).collect();
         let winner = choice::choose(group, &asked, self.repeat, &turns, &[]);
         let winner = winner.map(|choice| choice.candidate);
-        let best = winner.as_ref().ok().and_then(|winner| choice::admit(winner, &asked, &group.rules)).map(|a| a.rank);
+        let best =
+            winner.as_ref().ok().and_then(|winner| choice::rank(winner, &asked, &group.rules)).map(|(rank, _)| rank);
 
         let candidates = group.candidates.iter().zip(taken).map(|(candidate, taken)| {
-            let admitted = choice::admit(candidate, &asked, &group.rules);
-            let fate = match (admitted.map(|a| a.rank), best) {
+            let admitted = choice::rank(candidate, &asked, &group.rules);
+            let fate = match (admitted.map(|(rank, _)| rank), best) {
                 _ if winner.as_ref().is_ok_and(|winner| winner.ordinal == candidate.ordinal) => {
                     Fate::Chosen { again: taken }
                 }

@@ -111,10 +111,7 @@ impl Matcher {
     /// is there. When not, replay need not wait for the payload.
     #[must_use]
     pub fn needs_body(&self, method: &str, url: &NormalUrl) -> bool {
-        let Some(group) = self.group(method, url) else { return true };
-        group.candidates.iter().any(|candidate| !matches!(candidate.payload, payload::Recorded::Unknown))
-            // A redirect that keeps the payload takes it to another key.
-            || group.candidates.iter().any(|candidate| candidate.redirects)
+        self.group(method, url).is_none_or(|group| group.needs_body)
     }
 
     /// Finds the answer and takes its turn for `session`.

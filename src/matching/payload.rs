@@ -93,7 +93,7 @@ impl Comparison {
 }
 
 /// An entry's payload, as far as the key is concerned.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) enum Recorded {
     /// It was recorded without one.
     None,

@@ -65,7 +65,7 @@ fn field(name: &str, value: &[u8]) -> u64 {
 }
 
 /// The fields of an entry that can score, each once.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Recorded(Box<[u64]>);
 
 impl Recorded {
