@@ -148,7 +148,21 @@ const MISSES: [&str; 3] = [
 #[divan::bench(args = MISSES, sample_count = 20)]
 fn first_miss(bencher: Bencher<'_, '_>, url: &str) {
     let url = normal(url);
-    bencher.with_inputs(|| shelf(100_000).matcher()).bench_local_values(|matcher| (ask(&matcher, &url), matcher));
+    let looked_around = || {
+        let matcher = shelf(100_000).matcher();
+        matcher.look_around();
+        matcher
+    };
+    bencher.with_inputs(looked_around).bench_local_values(|matcher| (ask(&matcher, &url), matcher));
+}
+
+/// What a replay makes in the background, so that the first miss is like the later ones.
+#[divan::bench(sample_count = 20)]
+fn look_around(bencher: Bencher<'_, '_>) {
+    bencher.with_inputs(|| shelf(100_000).matcher()).bench_local_values(|matcher| {
+        matcher.look_around();
+        matcher
+    });
 }
 
 /// Each later one.

@@ -67,6 +67,10 @@ impl Strict {
         self.ledger.verdict(&self.matcher, self.shelf.names(), upstream_connections)
     }
 
+    pub(super) fn look_around(&self) {
+        self.matcher.look_around();
+    }
+
     pub(super) fn in_scope(&self, url: &NormalUrl) -> bool {
         self.matcher.in_scope(url)
     }

@@ -133,6 +133,11 @@ impl Replayer {
         Ok(Replayer { strict: Strict::new(matcher, &plan), local, now: plan.now })
     }
 
+    /// Gets ready to explain misses, which can be done while requests are already answered. Blocking.
+    pub fn look_around(&self) {
+        self.strict.look_around();
+    }
+
     /// What the run concludes so far.
     #[must_use]
     pub fn verdict(&self) -> Verdict {

@@ -18,6 +18,8 @@ use crate::tls::authority::Authority;
 pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
     let Replaying { replay, run: plan } = Replaying::new(args)?;
     let replayer = Arc::new(Replayer::open(replay)?);
+    let explains = replayer.clone();
+    drop(tokio::task::spawn_blocking(move || explains.look_around()));
     let authority = Arc::new(Authority::load_or_create(&plan.ca_dir)?);
 
     let may_match = |host: &str| replayer.may_match_domain(host);

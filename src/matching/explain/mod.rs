@@ -18,13 +18,25 @@ use super::{Difference, Miss, MissKind, Near, Query, graphql, payload};
 /// Entries that are shown.
 const SHOWN: usize = 3;
 
-/// What explanations need beyond the index; made for the first miss that asks for it.
+/// What explanations need beyond the index; made in the background, or for the first miss that asks for it.
 #[derive(Debug, Default)]
 pub(super) struct Explainer {
     neighbours: OnceLock<near::Neighbours>,
 }
 
+/// Fixtures with more entries are looked around in for the first miss that asks: what that takes in memory is too much for a
+/// run that misses nothing.
+const LARGE: usize = 250_000;
+
 impl Matcher {
+    /// Makes now what the first explanation of a miss would else take its time for: some 50 ms among 100,000 entries, which
+    /// are better spent in the background. Blocking.
+    pub fn look_around(&self) {
+        if self.index.entries().len() <= LARGE {
+            self.neighbours();
+        }
+    }
+
     /// Explains a miss.
     pub(super) fn explain(&self, query: &Query<'_>, payload: &payload::Sent<'_>, kind: MissKind) -> Miss {
         let asked = self.form.view(query.url.as_str());

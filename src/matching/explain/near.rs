@@ -56,6 +56,11 @@ fn open_segments(seen: &View<'_, '_>) -> Vec<u64> {
 }
 
 impl Matcher {
+    /// Who lives next door to whom.
+    pub(super) fn neighbours(&self) -> &Neighbours {
+        self.explainer.neighbours.get_or_init(|| Neighbours::new(self))
+    }
+
     /// The entries to compare a request with, none twice.
     pub(super) fn nearest(&self, method: &str, asked: &View<'_, '_>) -> Vec<Ordinal> {
         let here = self.index.at_place(&asked.host(), &asked.path());
@@ -76,7 +81,7 @@ impl Matcher {
 
     /// The entries whose path differs in one segment, as many as are looked at.
     fn next_door(&self, asked: &View<'_, '_>) -> Vec<Ordinal> {
-        let neighbours = self.explainer.neighbours.get_or_init(|| Neighbours::new(self));
+        let neighbours = self.neighbours();
         let doors = open_segments(asked).into_iter().flat_map(|open| neighbours.0.get(open));
         let mut found = Vec::new();
         for place in doors.filter_map(|&ordinal| self.place_of(ordinal)) {
