@@ -304,6 +304,9 @@ fn of_replay(error: &replay::Error) -> String {
                 .into()
         }
         replay::Error::NoFixture { path } => format!("record one first: `harproxy record{} -- CMD`", folder_option(path)),
+        replay::Error::Upstream(_) => {
+            "`--upstream-ca`, `--client-cert` and `--upstream-proxy` are the options about this".into()
+        }
         replay::Error::Matching(_) => "a JSON path is one such as `$.meta.time`, an origin one such as `https://api.example.com`".into(),
     }
 }

@@ -13,13 +13,13 @@ use time::format_description::well_known::Rfc3339;
 
 use super::args::common::{AuthorityArgs, ListenArgs, ProxyArgs, RunArgs, UpstreamArgs};
 use super::args::record::RecordArgs;
-use super::args::replay::{DEFAULT_FIXTURES, MatchingArgs, ReplayArgs};
+use super::args::replay::{DEFAULT_FIXTURES, MatchingArgs, OnMiss, ReplayArgs};
 use crate::matching::Options;
 use crate::proxy::ProxyPlan;
 use crate::proxy::server::{Credentials, Reverse};
 use crate::proxy::upstream::UpstreamPlan;
 use crate::record::RecordPlan;
-use crate::replay::ReplayPlan;
+use crate::replay::{NetworkPlan, ReplayPlan};
 use crate::tls::authority::Authority;
 use crate::urlglob::{GlobError, Globs};
 use crate::verdict::{FailOn, FailOnError};
@@ -149,6 +149,7 @@ impl Replaying {
     /// [`Error`].
     pub fn new(args: ReplayArgs) -> Result<Self, Error> {
         let with_cmd = !args.cmd.is_empty();
+        let network = network(&args)?;
         let replay = ReplayPlan {
             fixtures: fixtures_or_default(args.fixtures),
             scope: scope(&args.glob)?,
@@ -156,6 +157,9 @@ impl Replaying {
             matching: matching(args.matching),
             noise: args.noise,
             local: !args.no_local,
+            network,
+            latency: args.latency,
+            max_age: args.max_age,
             miss: args.miss_status,
             mark: !args.no_mark,
             clock: args.clock,
@@ -261,6 +265,16 @@ pub fn ca_dir(args: &AuthorityArgs) -> Result<PathBuf, Error> {
 #[must_use]
 pub fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// What may go to the network; `None` unless an option says so.
+fn network(args: &ReplayArgs) -> Result<Option<NetworkPlan>, Error> {
+    let misses = args.on_miss == OnMiss::Passthrough;
+    if args.passthrough.is_empty() && !misses {
+        return Ok(None);
+    }
+    let named = if args.passthrough.is_empty() { None } else { Some(Globs::new(&args.passthrough)?) };
+    Ok(Some(NetworkPlan { named, misses, upstream: upstream(&args.upstream)? }))
 }
 
 fn upstream(args: &UpstreamArgs) -> Result<UpstreamPlan, Error> {

@@ -1,10 +1,13 @@
 //! The strict part of replay: a request in scope gets the answer of an entry or an explanation, and nothing here can dial.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ::http::{HeaderMap, Response};
 use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use tokio::runtime::RuntimeFlavor;
 
 use super::asked::Asked;
@@ -13,7 +16,7 @@ use super::ledger::{Count, Ledger};
 use super::refusal::{FAVICON, Refusal};
 use super::shelf::Shelf;
 use super::source::SourceError;
-use super::{MissAnswer, ReplayPlan, cors};
+use super::{Latency, MissAnswer, ReplayPlan, cors};
 use crate::har::Fixture;
 use crate::http::NormalUrl;
 use crate::matching::{Chosen, EntryRef, Matcher, Miss, MissKind, Outcome, Query, noise};
@@ -34,20 +37,42 @@ pub(super) struct Strict {
     mark: bool,
     /// Whether there is a list of noise.
     noise: bool,
+    latency: Latency,
+    /// Whether misses go to the network.
+    forwards: bool,
 }
 
 type Answered = Result<Response<Body>, Close>;
+
+/// What becomes of a request in scope.
+pub(super) enum Given {
+    /// This answer.
+    Answer(Response<Body>),
+    /// No entry answers, and misses go to the network: what it takes to ask there.
+    Missing(Bytes),
+}
 
 impl Strict {
     pub(super) fn new(matcher: Matcher, plan: &ReplayPlan) -> Self {
         let fixtures = matcher.fixtures();
         let shelf = Shelf::new(fixtures, plan.mark, plan.clock);
         let ledger = Ledger::new(plan.fail_on.clone(), plan.with_cmd);
+        let forwards = plan.network.as_ref().is_some_and(|network| network.misses);
         let scope = match &plan.scope {
             Some(globs) => globs.sources().to_vec(),
             None => fixtures.iter().flat_map(|fixture| scope_of(fixture)).collect(),
         };
-        Strict { shelf, ledger, scope, miss: plan.miss, mark: plan.mark, noise: plan.noise, matcher }
+        Strict {
+            shelf,
+            ledger,
+            scope,
+            miss: plan.miss,
+            mark: plan.mark,
+            noise: plan.noise,
+            latency: plan.latency,
+            forwards,
+            matcher,
+        }
     }
 
     pub(super) fn fixtures(&self) -> &[Arc<Fixture>] {
@@ -95,15 +120,15 @@ impl Strict {
     }
 
     /// A request in scope.
-    pub(super) async fn answer(&self, asked: &Asked<'_>, session: &Session, body: Incoming) -> Answered {
+    pub(super) async fn answer(&self, asked: &Asked<'_>, session: &Session, body: Incoming) -> Result<Given, Close> {
         let known = self.matcher.knows(asked.method.as_str(), asked.url);
         let payload = match self.payload(asked, body, known).await {
             Ok(payload) => payload,
-            Err(IntakeError::TooLong) => return self.missed(asked, Refusal::too_long(asked)),
+            Err(IntakeError::TooLong) => return self.missed(asked, Refusal::too_long(asked)).map(Given::Answer),
             Err(error @ IntakeError::Broken(_)) => {
                 tracing::debug!(error = &error as &dyn std::error::Error, request = asked.line(), "broken request");
                 self.ledger.count(Count::Refused);
-                return Ok(self.refuse(asked.headers, Refusal::broken(asked.line(), error.to_string())));
+                return Ok(Given::Answer(self.refuse(asked.headers, Refusal::broken(asked.line(), error.to_string()))));
             }
         };
         let query = Query {
@@ -113,15 +138,64 @@ impl Strict {
             body: Some(&payload[..]).filter(|payload| !payload.is_empty()),
         };
         match beside_others(known, || self.matcher.answer(&query, session.0.as_deref())) {
-            Outcome::Serve(chosen) | Outcome::Redirect(chosen) => self.serve(asked, &chosen).await,
-            Outcome::Abort(chosen) => self.abort(asked, &chosen),
-            Outcome::Miss(miss) => self.without_entry(asked, &miss),
+            Outcome::Serve(chosen) | Outcome::Redirect(chosen) => self.serve(asked, &chosen).await.map(Given::Answer),
+            Outcome::Abort(chosen) => self.abort(asked, &chosen).map(Given::Answer),
+            Outcome::Miss(miss) if self.forwards && !self.is_answered_here(asked, &miss) => {
+                let explained = Explanation::of(&miss, |at| self.place(at)).text();
+                self.pass(
+                    asked,
+                    Count::Forwarded,
+                    &format!("{explained}\nit went to the network (`--on-miss passthrough`)"),
+                );
+                Ok(Given::Missing(payload))
+            }
+            Outcome::Miss(miss) => self.without_entry(asked, &miss).map(Given::Answer),
+        }
+    }
+
+    /// Counts and tells a request that goes to the network.
+    pub(super) fn pass(&self, asked: &Asked<'_>, what: Count, why: &str) {
+        self.ledger.count(what);
+        let kind = Kind::Passthrough;
+        self.tell(Finding {
+            request: Some(asked.line()),
+            remedy: Some("record it to have the same answer every time".to_owned()),
+            ..Finding::new(kind, self.ledger.severity(kind), why)
+        });
+    }
+
+    /// Tells the entries that are older than this.
+    pub(super) fn find_stale(&self, max_age: Duration, now: OffsetDateTime) {
+        for (n, fixture) in self.fixtures().iter().enumerate() {
+            for head in fixture.heads().iter() {
+                let at = EntryRef { fixture: n, entry: head.entry };
+                let started = fixture.entry(head.entry).ok().map(|entry| entry.started.clone());
+                let Some(age) = started.and_then(|text| OffsetDateTime::parse(&text, &Rfc3339).ok()).map(|at| now - at)
+                else {
+                    continue;
+                };
+                if age > max_age {
+                    let Place { fixture, entry, line } = self.place(at);
+                    self.tell(Finding {
+                        request: Some(format!("{} {}", head.method, head.url)),
+                        fixture: Some(fixture),
+                        entry: Some(entry),
+                        line,
+                        remedy: Some("record it again".to_owned()),
+                        ..Finding::new(
+                            Kind::Stale,
+                            self.ledger.severity(Kind::Stale),
+                            format!("it was recorded {} days ago, before `--max-age`", age.whole_days()),
+                        )
+                    });
+                }
+            }
         }
     }
 
     /// A request that is not in scope and not let through; a `local` one is here because of `--no-local`.
     pub(super) fn outside(&self, asked: &Asked<'_>, local: bool) -> Response<Body> {
-        if self.is_noise(asked.url) || (self.noise && asked.url.url().path() == FAVICON) {
+        if self.is_noise(asked.url) {
             return self.noise(asked);
         }
         self.ledger.count(Count::OutOfScope);
@@ -177,7 +251,7 @@ impl Strict {
         if body.is_end_stream() {
             return Ok(Bytes::new());
         }
-        if beside_others(known, || self.matcher.needs_body(asked.method.as_str(), asked.url)) {
+        if self.forwards || beside_others(known, || self.matcher.needs_body(asked.method.as_str(), asked.url)) {
             return intake::read(body).await;
         }
         intake::discard(body);
@@ -196,6 +270,10 @@ impl Strict {
             Ok(sent) => sent,
             Err(error) => return self.unreadable(asked, chosen.at, &error),
         };
+        let wait = self.latency.of(&chosen.entry);
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
         self.ledger.count(Count::Served);
         self.ledger.add(Count::Bytes, sent.bytes);
         if !chosen.followed.is_empty() {
@@ -227,14 +305,12 @@ impl Strict {
         if asked.is_websocket() {
             return self.websocket(asked, None);
         }
-        if miss.kind == MissKind::NoEntry {
+        if self.is_answered_here(asked, miss) {
             if cors::is_preflight(asked.method, asked.headers) {
                 self.ledger.count(Count::Preflights);
                 return Ok(cors::preflight(asked.headers, self.mark));
             }
-            if self.is_noise(asked.url) || (self.noise && asked.url.url().path() == FAVICON) {
-                return Ok(self.noise(asked));
-            }
+            return Ok(self.noise(asked));
         }
         self.missed(asked, Refusal::miss(asked, Explanation::of(miss, |at| self.place(at))))
     }
@@ -310,8 +386,15 @@ impl Strict {
         Place { fixture: self.shelf.names().get(at.fixture).cloned().unwrap_or_default(), entry: at.entry, line }
     }
 
+    /// Whether what no entry answers is a preflight or noise: no miss.
+    fn is_answered_here(&self, asked: &Asked<'_>, miss: &Miss) -> bool {
+        miss.kind == MissKind::NoEntry
+            && !asked.is_websocket()
+            && (cors::is_preflight(asked.method, asked.headers) || self.is_noise(asked.url))
+    }
+
     fn is_noise(&self, url: &NormalUrl) -> bool {
-        self.noise && noise::is_noise(url)
+        self.noise && (noise::is_noise(url) || url.url().path() == FAVICON)
     }
 
     fn is_noise_alone(&self, to: &Origin) -> bool {

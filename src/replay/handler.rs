@@ -3,20 +3,24 @@
 use std::sync::Arc;
 
 use super::Replayer;
+use super::answer::Given;
 use super::asked::Asked;
 use super::intake;
 use super::ledger::Count;
 use super::local;
+use super::passthrough::Passthrough;
 use crate::http::NormalUrl;
 use crate::proxy::handler::Close;
 use crate::proxy::upstream::{Dialled, OwnConnections};
 use crate::proxy::{Body, Client, Connect, Exchange, Handler, Notice, Origin, Session};
 use crate::tls::authority::Alpn;
-use ::http::Response;
+use ::http::{Request, Response};
 
-/// Where a request goes. What comes first wins; URLs named by `--passthrough` will come before all of these.
+/// Where a request goes. What comes first wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
+    /// Named by `--passthrough`: to the network.
+    Live,
     /// In scope: an entry, or an explanation.
     Strict,
     /// Out of scope and on this machine: dialled.
@@ -27,13 +31,21 @@ enum Way {
 
 impl Replayer {
     fn way(&self, url: &NormalUrl) -> Way {
-        if self.strict.in_scope(url) {
+        if self.live.as_ref().is_some_and(|live| live.names(url)) {
+            Way::Live
+        } else if self.strict.in_scope(url) {
             Way::Strict
         } else if self.local.is_some() && local::is_local(url) {
             Way::Local
         } else {
             Way::Refused
         }
+    }
+
+    /// The way to the network, when nothing else than what `--passthrough` names may be asked for there. Where an entry could
+    /// answer as well, nothing is dialled before a request asks for it.
+    fn live_alone(&self, to: &Origin) -> Option<&Passthrough> {
+        self.live.as_ref().filter(|live| live.may_name(to) && !self.strict.may_match(to))
     }
 }
 
@@ -44,9 +56,12 @@ impl Handler for Replayer {
         OwnConnections::default()
     }
 
-    /// Nothing is dialled, but for a local server that no request in scope could be meant for: its own TLS goes through
-    /// untouched.
-    async fn connect(&self, _: &OwnConnections, _: &Session, to: &Origin) -> Connect {
+    /// Nothing is dialled, but for what `--passthrough` names, and for a local server that no request in scope could be meant
+    /// for: its own TLS goes through untouched.
+    async fn connect(&self, own: &OwnConnections, session: &Session, to: &Origin) -> Connect {
+        if let Some(live) = self.live_alone(to) {
+            return live.connect(own, session, to).await;
+        }
         let is_local = NormalUrl::parse(&format!("{to}/")).is_ok_and(|url| local::is_local(&url));
         if !is_local || self.strict.may_match(to) {
             return Connect::Intercept(None);
@@ -64,14 +79,28 @@ impl Handler for Replayer {
         }
     }
 
-    async fn secure(&self, _: &OwnConnections, _: &Session, to: &Origin, _: &[Vec<u8>], _: Option<Dialled>) -> Alpn {
+    async fn secure(
+        &self,
+        own: &OwnConnections,
+        session: &Session,
+        to: &Origin,
+        client_alpn: &[Vec<u8>],
+        dialled: Option<Dialled>,
+    ) -> Alpn {
+        if let Some(live) = self.live_alone(to) {
+            return live.secure(own, session, to, client_alpn, dialled).await;
+        }
         if self.strict.speaks_h2(to) { Alpn::Http2 } else { Alpn::Http1 }
     }
 
-    fn plain(&self, _: &OwnConnections, _: &Session, _: &Origin, _: Option<Dialled>) {}
+    fn plain(&self, own: &OwnConnections, _: &Session, to: &Origin, dialled: Option<Dialled>) {
+        if let (Some(live), Some(dialled)) = (&self.live, dialled) {
+            live.plain(own, to, dialled);
+        }
+    }
 
     async fn handle(&self, own: &OwnConnections, exchange: Exchange) -> Result<Response<Body>, Close> {
-        let Exchange { session, origin, request, started, .. } = exchange;
+        let Exchange { session, origin, mut request, started, .. } = exchange;
         let url = match NormalUrl::parse(&request.uri().to_string()) {
             Ok(url) => url,
             Err(error) => {
@@ -84,11 +113,24 @@ impl Handler for Replayer {
             self.strict.ledger().count(Count::Local);
             return local.pass(own, &session, &origin, request, self.strict.marks()).await;
         }
+        let client = hyper::upgrade::on(&mut request);
         let (head, body) = request.into_parts();
         let now = self.now.unwrap_or(started);
         let asked = Asked { method: &head.method, url: &url, headers: &head.headers, version: head.version, now };
+        if let (Way::Live, Some(live)) = (way, &self.live) {
+            self.strict.pass(&asked, Count::Passed, "it went to the network, as `--passthrough` says");
+            let request = Request::from_parts(head, body);
+            return live.pass(own, &session, &origin, request, client, self.strict.marks()).await;
+        }
         if way == Way::Strict {
-            return self.strict.answer(&asked, &session, body).await;
+            return match (self.strict.answer(&asked, &session, body).await?, &self.live) {
+                (Given::Missing(payload), Some(live)) => {
+                    let request = Request::from_parts(head, Body::full(payload));
+                    live.pass(own, &session, &origin, request, client, self.strict.marks()).await
+                }
+                (Given::Missing(_), None) => Err(Close),
+                (Given::Answer(answer), _) => Ok(answer),
+            };
         }
         intake::discard(body);
         Ok(self.strict.outside(&asked, local::is_local(&url)))

@@ -21,6 +21,8 @@ pub(super) enum Count {
     Followed,
     Truncated,
     Failures,
+    Passed,
+    Forwarded,
     Tunnels,
     Bytes,
 }
@@ -127,6 +129,7 @@ impl Ledger {
             served: get(Count::Served),
             misses: get(Count::Misses),
             local: get(Count::Local),
+            passed: get(Count::Passed) + get(Count::Forwarded),
             noise: get(Count::Noise),
             out_of_scope: get(Count::OutOfScope),
             preflights: get(Count::Preflights),
@@ -143,6 +146,7 @@ impl Ledger {
         counts.requests = counts.served
             + counts.misses
             + counts.local
+            + counts.passed
             + counts.noise
             + counts.out_of_scope
             + counts.preflights
@@ -158,7 +162,8 @@ impl Ledger {
 
     /// Nothing in scope was seen: then nothing was tried either. A WebSocket that was refused was in scope.
     fn no_traffic(&self, counts: &Counts, findings: &[Finding]) -> Option<Finding> {
-        let seen = counts.served + counts.misses + counts.preflights > 0;
+        let forwarded = self.counts[Count::Forwarded as usize].load(Ordering::Relaxed);
+        let seen = counts.served + counts.misses + counts.preflights + forwarded > 0;
         if seen || findings.iter().any(|finding| finding.kind == Kind::Websocket) {
             return None;
         }

@@ -1,7 +1,8 @@
 //! Replay: a proxy handler that answers from fixtures, lets local requests pass, refuses the rest, and keeps the ledger.
 //!
 //! `answer` is the strict part: it holds the matcher and what was made ready to be sent, and no way to dial. `local`
-//! is the only file with a connector, one that ends on this machine; with `--no-local` there is none.
+//! has a connector that ends on this machine, and none with `--no-local`; `passthrough` has one that leads anywhere, and only
+//! when an option asks for it.
 
 mod answer;
 mod asked;
@@ -10,8 +11,10 @@ mod cors;
 mod fixtures;
 mod handler;
 mod intake;
+mod latency;
 mod ledger;
 mod local;
+mod passthrough;
 mod prepared;
 mod refusal;
 mod rewrite;
@@ -20,6 +23,8 @@ mod source;
 mod stream;
 
 pub use intake::LONGEST_REQUEST;
+pub use latency::Latency;
+pub use passthrough::NetworkPlan;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -34,6 +39,7 @@ use crate::urlglob::Globs;
 use crate::verdict::{FailOn, Verdict};
 use answer::Strict;
 use local::Local;
+use passthrough::Passthrough;
 
 /// All that is settled before a replay starts.
 #[derive(Clone, Debug)]
@@ -50,6 +56,12 @@ pub struct ReplayPlan {
     pub noise: bool,
     /// `--no-local` is `false`: loopback that is out of scope is dialled.
     pub local: bool,
+    /// `--passthrough` and `--on-miss passthrough`; `None` when nothing goes to the network.
+    pub network: Option<NetworkPlan>,
+    /// `--latency`.
+    pub latency: Latency,
+    /// `--max-age`: entries older than this are told of.
+    pub max_age: Option<Duration>,
     /// `--miss-status`: what a miss gets.
     pub miss: MissAnswer,
     /// `--no-mark` is `false`: answers carry `x-harproxy`.
@@ -97,6 +109,9 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
+    /// The options of the way to the network can't be carried out.
+    #[error(transparent)]
+    Upstream(#[from] crate::proxy::upstream::PlanError),
     /// A matching option is malformed.
     #[error(transparent)]
     Matching(#[from] crate::matching::Error),
@@ -118,6 +133,8 @@ pub struct Replayer {
     strict: Strict,
     /// Absent with `--no-local`: then nothing here can dial at all.
     local: Option<Local>,
+    /// Absent unless an option lets something go to the network.
+    live: Option<Passthrough>,
     /// What is taken for the present; `None`: the moment at which a request came.
     now: Option<SystemTime>,
 }
@@ -130,7 +147,12 @@ impl Replayer {
     pub fn open(plan: ReplayPlan) -> Result<Self, Error> {
         let matcher = open(&plan.fixtures, plan.scope.clone(), plan.matching.clone())?;
         let local = plan.local.then(|| Local::new(plan.connect_timeout, plan.idle_timeout));
-        Ok(Replayer { strict: Strict::new(matcher, &plan), local, now: plan.now })
+        let strict = Strict::new(matcher, &plan);
+        if let Some(max_age) = plan.max_age {
+            strict.find_stale(max_age, plan.now.unwrap_or_else(SystemTime::now).into());
+        }
+        let live = plan.network.map(Passthrough::new).transpose()?;
+        Ok(Replayer { strict, local, live, now: plan.now })
     }
 
     /// Gets ready to explain misses, which can be done while requests are already answered. Blocking.
@@ -141,13 +163,14 @@ impl Replayer {
     /// What the run concludes so far.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
-        self.strict.verdict(self.local.as_ref().map_or(0, Local::opened))
+        let opened = self.local.as_ref().map_or(0, Local::opened) + self.live.as_ref().map_or(0, Passthrough::opened);
+        self.strict.verdict(opened)
     }
 
-    /// Whether a request to this host, or to one below it as a domain, could be in scope: then it may not go past the proxy.
+    /// Whether a request to this host, or to one below it as a domain, could be in scope or named by `--passthrough`: then it may not go past the proxy.
     #[must_use]
     pub fn may_match_domain(&self, domain: &str) -> bool {
-        self.strict.may_match_domain(domain)
+        self.strict.may_match_domain(domain) || self.live.as_ref().is_some_and(|live| live.may_name_domain(domain))
     }
 
     /// When the recording began: the earliest `startedDateTime` among the first entries of the fixtures, as written there.

@@ -1,6 +1,10 @@
 //! `harproxy.toml` and the replay options of its own: the real binary, in a folder with a file.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
 use crate::support::client::{Ask, Client, Proto};
+use crate::support::origin::Origin;
 use crate::support::sandbox::{Sandbox, Server};
 use serde_json::{Value, json};
 
@@ -226,7 +230,7 @@ fn a_recording_takes_its_options_from_the_file() {
         "harproxy.toml",
         "[record]\noutput = 'out/api.har'\ncontent = 'embed'\nglobs = ['**/api/**', '!**/health']\n",
     );
-    let origin = crate::support::origin::Origin::start();
+    let origin = Origin::start();
     let server = sandbox.start(["record".to_owned()].into_iter().chain(origin.args()));
     let client = client(&server);
     client.get("http://api.test/api/json");
@@ -264,4 +268,129 @@ fn the_remedy_of_a_near_miss_works_when_it_is_pasted() {
     sandbox.write("harproxy.toml", rule);
     let server = sandbox.start(["replay"]);
     assert_eq!(client(&server).get("http://api.test/users/8/orders").text(), "orders");
+}
+
+/// The report of a run that has ended.
+fn report(sandbox: &Sandbox) -> Value {
+    serde_json::from_str(&sandbox.read("report.json")).unwrap()
+}
+
+fn findings(report: &Value, kind: &str) -> Vec<Value> {
+    let findings = report["findings"].as_array().unwrap();
+    findings.iter().filter(|finding| finding["kind"] == kind).cloned().collect()
+}
+
+#[test]
+fn only_the_urls_that_passthrough_names_go_to_the_network() {
+    let origin = Origin::start();
+    for proto in [Proto::H1, Proto::H2] {
+        let config = "[replay]\nreport = ['report.json']\npassthrough = ['https://api.test/api/**', 'http://api.test/api/echo']\n";
+        let sandbox = sandbox(&[get("http://api.test/api/json", "recorded")], config);
+        let server = sandbox.start(["replay".to_owned()].into_iter().chain(origin.args()));
+        let client = Client::new(server.proxy(), server.ca(), proto);
+        let live = client.ask(Ask::new("POST", "https://api.test/api/echo?x").body("sent"));
+        assert_eq!((live.status, live.header("x-harproxy")), (200, Some("live")), "{proto:?}");
+        assert_eq!((&live.json()["body"], &live.json()["path"]), (&json!("sent"), &json!("/api/echo?x")));
+        assert_eq!(client.get("https://api.test/page").header("x-harproxy"), Some("out-of-scope"));
+        let other = Client { proto: Proto::H1, ..client.clone() };
+        assert_eq!(other.get("https://elsewhere.test/api/x").header("x-harproxy"), Some("out-of-scope"));
+        assert_eq!(client.get("http://api.test/api/json").text(), "recorded");
+        assert_eq!(client.get("http://api.test/api/text").header("x-harproxy"), Some("miss"));
+        assert_eq!(client.get("http://api.test/api/echo").header("x-harproxy"), Some("live"));
+        server.stop().expect(1);
+        let report = report(&sandbox);
+        assert_eq!((&report["counts"]["passed"], &report["counts"]["served"]), (&json!(2), &json!(1)));
+        assert_eq!(report["counts"]["requests"], 6);
+        let passed = findings(&report, "passthrough");
+        assert_eq!(passed.len(), 2);
+        assert_eq!(
+            (&passed[0]["severity"], &passed[0]["request"]),
+            (&json!("warning"), &json!("POST https://api.test/api/echo?x"))
+        );
+    }
+}
+
+#[test]
+fn an_upgrade_passes_where_passthrough_names_it_and_an_upstream_that_is_down_is_told() {
+    let origin = Origin::start();
+    let sandbox =
+        sandbox(&[get("http://api.test/x", "x")], "[replay]\npassthrough = ['http://{api,gone}.test/live*']\n");
+    let map = ["--map".to_owned(), "gone.test=127.0.0.1:1".to_owned()];
+    let server = sandbox.start(["replay".to_owned()].into_iter().chain(origin.args()).chain(map));
+    let mut stream = TcpStream::connect(server.proxy()).unwrap();
+    stream
+        .write_all(
+            b"GET http://api.test/live HTTP/1.1\r\nHost: api.test\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n",
+        )
+        .unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        head.push(byte[0]);
+    }
+    assert!(head.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&head));
+    stream.write_all(b"hello").unwrap();
+    let mut back = [0; 5];
+    stream.read_exact(&mut back).unwrap();
+    assert_eq!(&back, b"hello");
+    drop(stream);
+    let down = client(&server).get("http://gone.test/live");
+    assert_eq!((down.status, down.header("x-harproxy")), (502, Some("live")));
+}
+
+#[test]
+fn a_miss_goes_to_the_network_only_when_it_may_and_with_its_payload() {
+    let origin = Origin::start();
+    let entries =
+        [get("http://api.test/api/json", "recorded"), entry("POST", "http://api.test/api/echo", Some("a"), "recorded")];
+    let sandbox = sandbox(&entries, "[replay]\non-miss = 'passthrough'\n");
+    let args = ["replay", "--report", "report.json", "--fail-on", "+passthrough"].map(str::to_owned);
+    let server = sandbox.start(args.into_iter().chain(origin.args()));
+    let client = client(&server);
+    assert_eq!(client.get("http://api.test/api/json").text(), "recorded");
+    let live = client.ask(post("http://api.test/api/echo", "b"));
+    assert_eq!((live.header("x-harproxy"), &live.json()["body"]), (Some("live"), &json!("b")));
+    assert_eq!(client.get("http://elsewhere.test/x").header("x-harproxy"), Some("out-of-scope"));
+    server.stop().expect(1);
+    let report = report(&sandbox);
+    assert_eq!((&report["counts"]["misses"], &report["counts"]["passed"]), (&json!(0), &json!(1)));
+    let passed = findings(&report, "passthrough");
+    assert_eq!(passed[0]["severity"], "error");
+    assert!(passed[0]["explanation"].as_str().unwrap().contains("body is `b`, recorded `a`"), "{passed:?}");
+}
+
+#[test]
+fn entries_older_than_may_be_are_told_of() {
+    let mut fresh = get("http://api.test/new", "new");
+    fresh["startedDateTime"] = "2099-01-01T00:00:00.000Z".into();
+    let sandbox = sandbox(&[get("http://api.test/old", "old"), fresh], "[replay]\nmax-age = '180d'\n");
+    let run = |flags: &[&str], status: i32| {
+        let args = ["replay", "--report", "report.json", "--fail-on"];
+        sandbox.run(args.iter().chain(flags).chain(&["--", "true"])).expect(status);
+        findings(&report(&sandbox), "stale")
+    };
+    let stale = run(&["none"], 0);
+    assert_eq!((stale.len(), &stale[0]["entry"], &stale[0]["severity"]), (1, &json!(0), &json!("warning")));
+    assert_eq!(stale[0]["request"], "GET http://api.test/old");
+    run(&["stale"], 1);
+    assert!(run(&["none", "--max-age", "36500d"], 0).is_empty());
+}
+
+#[test]
+fn an_answer_that_waits_lets_the_others_by() {
+    let mut slow = get("http://api.test/slow", "slow");
+    slow["time"] = 2000.into();
+    let sandbox = sandbox(&[slow, get("http://api.test/quick", "quick")], "[replay]\nlatency = 'recorded'\n");
+    let server = sandbox.start(["replay"]);
+    let client = client(&server);
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        for path in ["slow", "quick"] {
+            let (tell, client) = (tell.clone(), client.clone());
+            let ask = move || tell.send(client.get(&format!("http://api.test/{path}")).text()).unwrap();
+            scope.spawn(ask);
+        }
+    });
+    assert_eq!([told.recv().unwrap(), told.recv().unwrap()], ["quick", "slow"]);
 }

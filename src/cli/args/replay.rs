@@ -2,13 +2,16 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 
 use super::common::{AuthorityArgs, ConfigArgs, ProxyArgs, RunArgs, UpstreamArgs};
-use super::values::{Words, choices, parse_glob, parse_header_name, parse_miss_status, parse_same_host};
+use super::values::{
+    Words, choices, parse_duration, parse_glob, parse_header_name, parse_latency, parse_miss_status, parse_same_host,
+};
 use crate::matching::{MatchBody, MatchRule, MissingBody, Redirects, Repeat};
-use crate::replay::{Clock, MissAnswer};
+use crate::replay::{Clock, Latency, MissAnswer};
 
 /// Where fixtures are looked for when none is named.
 pub const DEFAULT_FIXTURES: &str = "hars";
@@ -35,6 +38,18 @@ pub struct ReplayArgs {
     /// What a client gets for a request that was not recorded
     #[arg(long, value_name = "CODE|abort", default_value = "501", value_parser = parse_miss_status)]
     pub miss_status: MissAnswer,
+    /// Let URLs that match go to the network, and only these; repeatable
+    #[arg(long, value_name = "GLOB", value_parser = parse_glob, value_delimiter = '\n')]
+    pub passthrough: Vec<String>,
+    /// What becomes of a request in scope that was not recorded
+    #[arg(long, value_name = "HOW", default_value = "fail", value_parser = choices(ON_MISS))]
+    pub on_miss: OnMiss,
+    /// How long answers take: at once, as long as recorded, some milliseconds (`200`), or times the recorded (`0.5x`)
+    #[arg(long, value_name = "none|recorded|MS|Nx", default_value = "none", value_parser = parse_latency)]
+    pub latency: Latency,
+    /// Tell of entries that are older (`180d`)
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub max_age: Option<Duration>,
     /// Refuse requests to this machine that are out of scope [default: they pass]
     #[arg(long)]
     pub no_local: bool,
@@ -69,6 +84,20 @@ pub struct ReplayArgs {
     #[arg(skip = true)]
     pub noise: bool,
 }
+
+/// `--on-miss`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnMiss {
+    /// It is refused, and fails the run.
+    Fail,
+    /// It goes to the network.
+    Passthrough,
+}
+
+const ON_MISS: Words<OnMiss> = &[
+    ("fail", "it is refused, and fails the run", OnMiss::Fail),
+    ("passthrough", "it goes to the network", OnMiss::Passthrough),
+];
 
 /// Which entry answers a request.
 #[derive(Clone, Debug, Args)]

@@ -13,7 +13,7 @@ use crate::http::NormalUrl;
 use crate::proxy::handler::{Origin, Scheme};
 use crate::proxy::server::{Credentials, Reverse};
 use crate::proxy::upstream::{Mapping, UpstreamProxy};
-use crate::replay::MissAnswer;
+use crate::replay::{Latency, MissAnswer};
 use crate::urlglob::Globs;
 
 /// The words of an option: `(word, help, value)`.
@@ -71,6 +71,23 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     const LONGEST: f64 = 100.0 * 365.25 * 86400.0;
     let seconds = quantity(text, UNITS).filter(|seconds| *seconds <= LONGEST).ok_or_else(bad)?;
     Duration::try_from_secs_f64(seconds).map_err(|_| bad())
+}
+
+/// `none`, `recorded`, `200` (milliseconds), `1.5s`, `0.5x`.
+pub fn parse_latency(text: &str) -> Result<Latency, String> {
+    let bad = || "expected none, recorded, milliseconds, such as `200`, or a factor, such as `0.5x`".to_owned();
+    match (text, text.strip_suffix('x')) {
+        ("none", _) => Ok(Latency::None),
+        ("recorded", _) => Ok(Latency::Recorded(1.0)),
+        (_, Some(factor)) => match factor.parse::<f64>() {
+            Ok(factor) if factor.is_finite() && factor >= 0.0 => Ok(Latency::Recorded(factor)),
+            _ => Err(bad()),
+        },
+        _ => match text.parse() {
+            Ok(millis) => Ok(Latency::Fixed(Duration::from_millis(u64::from(u32::min(millis, 3_600_000))))),
+            Err(_) => parse_duration(text).map(Latency::Fixed).map_err(|_| bad()),
+        },
+    }
 }
 
 /// A number of bytes.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use harproxy::matching::Options;
 use harproxy::proxy::{Proxy, ProxyPlan, Running};
-use harproxy::replay::{Clock, MissAnswer, ReplayPlan, Replayer};
+use harproxy::replay::{Clock, Latency, MissAnswer, ReplayPlan, Replayer};
 use harproxy::tls::authority::Authority;
 use harproxy::urlglob::Globs;
 use harproxy::verdict::{FailOn, Finding, Kind, Verdict};
@@ -148,6 +148,9 @@ fn plan(folder: &Path) -> ReplayPlan {
         matching: Options::default(),
         noise: true,
         local: true,
+        network: None,
+        latency: Latency::None,
+        max_age: None,
         miss: MissAnswer::Status(501),
         mark: true,
         fail_on: FailOn::standard(true),

@@ -16,7 +16,7 @@ use crate::matching::Options;
 use crate::proxy::upstream::{Mapping, Upstream, UpstreamPlan, UpstreamProxy};
 use crate::proxy::{Handler, Proxy, ProxyPlan, Running};
 use crate::record::{Ending, RecordPlan, Recorder, Update};
-use crate::replay::{Clock, MissAnswer, ReplayPlan, Replayer};
+use crate::replay::{Clock, Latency, MissAnswer, ReplayPlan, Replayer};
 use crate::tls::authority::Authority;
 use crate::urlglob::Globs;
 use crate::verdict::report::text;
@@ -142,6 +142,9 @@ async fn replay(
         matching: Options::default(),
         noise: true,
         local: false,
+        network: None,
+        latency: Latency::None,
+        max_age: None,
         miss: MissAnswer::Status(501),
         mark: true,
         clock: Clock::Shift,

@@ -1,0 +1,132 @@
+//! Requests that go to the network because somebody said so: the URLs that `--passthrough` names, and misses under
+//! `--on-miss passthrough`.
+//!
+//! The only file of replay with a connector that leads beyond this machine, and there is one only when an option asks for
+//! it.
+
+use ::http::header::HeaderValue;
+use ::http::{Request, Response, StatusCode};
+use bytes::Bytes;
+use hyper::upgrade::OnUpgrade;
+
+use crate::http::NormalUrl;
+use crate::http::problem::{Problem, in_words};
+use crate::proxy::body::BoxError;
+use crate::proxy::handler::Close;
+use crate::proxy::respond::{self, MARK};
+use crate::proxy::upstream::{Dialled, OwnConnections, PlanError, SendError, Upstream, UpstreamError, UpstreamPlan};
+use crate::proxy::{self, Body, Connect, Origin, Scheme, Session};
+use crate::tls::authority::Alpn;
+use crate::urlglob::Globs;
+
+/// What `x-harproxy` says.
+const LIVE: &str = "live";
+
+/// What may go to the network, and how.
+#[derive(Clone, Debug)]
+pub struct NetworkPlan {
+    /// `--passthrough`: the URLs that do.
+    pub named: Option<Globs>,
+    /// `--on-miss passthrough`: whether misses do.
+    pub misses: bool,
+    /// The way there.
+    pub upstream: UpstreamPlan,
+}
+
+/// The way to the network.
+pub(super) struct Passthrough {
+    named: Option<Globs>,
+    upstream: Upstream,
+}
+
+impl Passthrough {
+    pub(super) fn new(plan: NetworkPlan) -> Result<Self, PlanError> {
+        Ok(Passthrough { named: plan.named, upstream: Upstream::anywhere(plan.upstream)? })
+    }
+
+    /// Connections opened so far.
+    pub(super) fn opened(&self) -> u64 {
+        self.upstream.opened()
+    }
+
+    /// Whether `--passthrough` names this URL.
+    pub(super) fn names(&self, url: &NormalUrl) -> bool {
+        self.named.as_ref().is_some_and(|named| named.matches(url.as_str()))
+    }
+
+    /// Whether it may name a URL at this host and port, whatever is spoken there.
+    pub(super) fn may_name(&self, to: &Origin) -> bool {
+        let at = |scheme| Origin { scheme, ..to.clone() }.to_string();
+        let schemes = [Scheme::Https, Scheme::Http];
+        self.named.as_ref().is_some_and(|named| schemes.into_iter().any(|scheme| named.may_match_origin(&at(scheme))))
+    }
+
+    /// Whether it may name a URL of this host, or of one below it as a domain.
+    pub(super) fn may_name_domain(&self, domain: &str) -> bool {
+        self.named.as_ref().is_some_and(|named| named.may_match_domain(domain))
+    }
+
+    /// For a CONNECT: dialled now, so that the client is offered what upstream speaks.
+    pub(super) async fn connect(&self, own: &OwnConnections, session: &Session, to: &Origin) -> Connect {
+        if self.upstream.has_shared(session, to) {
+            return Connect::Intercept(None);
+        }
+        match self.upstream.dial(to).await {
+            Ok(dialled) => Connect::Intercept(Some(dialled)),
+            Err(error) => {
+                self.upstream.keep_error(own, to, error);
+                Connect::Intercept(None)
+            }
+        }
+    }
+
+    pub(super) async fn secure(
+        &self,
+        own: &OwnConnections,
+        session: &Session,
+        to: &Origin,
+        client_alpn: &[Vec<u8>],
+        dialled: Option<Dialled>,
+    ) -> Alpn {
+        self.upstream.secure(own, session, to, client_alpn, dialled).await
+    }
+
+    pub(super) fn plain(&self, own: &OwnConnections, to: &Origin, dialled: Dialled) {
+        self.upstream.keep_plain(own, to, dialled);
+    }
+
+    /// Passes a request on, an Upgrade included: `client` is its side of one.
+    pub(super) async fn pass<B>(
+        &self,
+        own: &OwnConnections,
+        session: &Session,
+        to: &Origin,
+        request: Request<B>,
+        client: OnUpgrade,
+        mark: bool,
+    ) -> Result<Response<Body>, Close>
+    where
+        B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let mut response = match self.upstream.send(own, session, to, request).await {
+            Ok(answer) => answer.response,
+            Err(SendError::Stale) => return Err(Close),
+            Err(SendError::Upstream(error)) => return Ok(failed(to, &error, mark)),
+        };
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            tokio::spawn(proxy::splice(client, hyper::upgrade::on(&mut response)));
+        }
+        if mark {
+            response.headers_mut().insert(MARK, HeaderValue::from_static(LIVE));
+        }
+        Ok(response.map(Body::Incoming))
+    }
+}
+
+/// Why upstream could not be asked, for the client.
+fn failed(to: &Origin, error: &UpstreamError, mark: bool) -> Response<Body> {
+    let detail = format!("{}\nthe request was to go to the network; can {to} be reached from here?", in_words(error));
+    let problem = Problem::new(error.status(), "upstream could not be asked", detail).with("kind", error.kind());
+    respond::problem(&problem, if mark { LIVE } else { "" })
+}
