@@ -79,6 +79,22 @@ impl Payload {
         Ok(recoded.map_or(self, |bytes| Payload::Bytes(bytes.into())))
     }
 
+    /// How many bytes there are.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        match self {
+            Payload::Empty | Payload::NotRecorded => 0,
+            Payload::Bytes(bytes) => bytes.len() as u64,
+            Payload::File(file) => file.len,
+        }
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// All of it.
     ///
     /// # Errors

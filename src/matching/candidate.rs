@@ -202,7 +202,7 @@ impl ByPayload {
 
     fn places(&self, sent: &payload::Sent<'_>, comparison: &Comparison) -> Vec<usize> {
         let mut places = self.others.clone();
-        if !sent.raw.is_empty() {
+        if !sent.is_empty() {
             let digests = sent.digests().iter().copied().chain(sent.meaning(comparison));
             places.extend(digests.filter_map(|digest| self.digests.get(&digest)).flatten());
         }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
+use ::http::HeaderMap;
 use bytes::Bytes;
 
 use super::candidate::{Content, Group, Rules};
@@ -16,7 +17,8 @@ use super::scope::Scope;
 use super::turns::{Marks, Sessions, Turns};
 use super::url::{Parts, normal};
 use super::{
-    Chosen, EntryRef, Error, MissKind, Options, Outcome, Query, Redirects, Repeat, SameHost, payload, redirects, score,
+    Chosen, Digested, Digesting, EntryRef, Error, MissKind, Options, Outcome, Query, Redirects, Repeat, SameHost,
+    payload, redirects, score,
 };
 use crate::har::{Entry, EntryHead, Fixture};
 use crate::http::NormalUrl;
@@ -114,6 +116,29 @@ impl Matcher {
         self.group(method, url).is_none_or(|group| group.needs_body)
     }
 
+    /// How to digest a payload of this request that is too long to be held; `None` when its bytes alone don't say what it
+    /// is equal to.
+    #[must_use]
+    pub fn digesting(&self, method: &str, url: &NormalUrl, headers: &HeaderMap) -> Option<Digesting> {
+        let content_type = headers.get("content-type").map(|value| String::from_utf8_lossy(value.as_bytes()));
+        // Nothing has the key: whatever is kept of the payload says so.
+        let Some(group) = self.group(method, url) else { return Some(Digesting::new(headers, Vec::new())) };
+        if !group.rules.comparison.is_of_bytes(&content_type.unwrap_or_default()) {
+            return None;
+        }
+        let cuts = group.candidates.iter().filter_map(|candidate| match candidate.payload {
+            payload::Recorded::Cut { kept, .. } => Some(kept as u64),
+            _ => None,
+        });
+        Some(Digesting::new(headers, cuts.collect()))
+    }
+
+    /// [`Matcher::answer`] for a request of whose payload only digests are left.
+    pub fn answer_digested(&self, query: &Query<'_>, payload: &Digested, session: Option<&str>) -> Outcome {
+        let payload = payload::Sent::digested(query.headers, payload);
+        self.resolve_with(query, &payload, &self.turns(session))
+    }
+
     /// Finds the answer and takes its turn for `session`.
     pub fn answer(&self, query: &Query<'_>, session: Option<&str>) -> Outcome {
         self.resolve(query, &self.turns(session))
@@ -178,16 +203,19 @@ impl Matcher {
     }
 
     fn resolve<'q>(&'q self, query: &Query<'q>, turns: &Turns) -> Outcome {
+        self.resolve_with(query, &payload::Sent::new(query.headers, query.body), turns)
+    }
+
+    fn resolve_with<'q>(&'q self, query: &Query<'q>, payload: &payload::Sent<'q>, turns: &Turns) -> Outcome {
         let sent = score::Sent::new(query.headers);
-        let payload = payload::Sent::new(query.headers, query.body);
         let no_payload = payload::Sent::new(query.headers, None);
-        let asked = Asked { headers: query.headers, sent: &sent, payload: &payload, no_payload: &no_payload };
+        let asked = Asked { headers: query.headers, sent: &sent, payload, no_payload: &no_payload };
         let step = Step { method: query.method.into(), url: Cow::Borrowed(query.url) };
         let outcome = self.choose(&step, &asked, turns, &[]).map_err(MissKind::from).and_then(|choice| {
             let navigation = query.headers.get("sec-fetch-mode").is_some_and(|mode| mode == "navigate");
             self.walk(step, choice, &asked, turns, navigation)
         });
-        outcome.unwrap_or_else(|kind| Outcome::Miss(Box::new(self.explain(query, &payload, kind))))
+        outcome.unwrap_or_else(|kind| Outcome::Miss(Box::new(self.explain(query, payload, kind))))
     }
 
     fn choose(

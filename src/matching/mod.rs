@@ -13,6 +13,7 @@ mod candidate;
 mod choice;
 mod conditional;
 mod contest;
+mod digested;
 mod explain;
 mod graphql;
 mod index;
@@ -37,6 +38,7 @@ mod tests;
 use ::http::HeaderMap;
 
 pub use contest::{Contender, Fate};
+pub use digested::{Digested, Digesting};
 pub use matcher::Matcher;
 pub use options::{MatchBody, MatchRule, MissingBody, Options, Redirects, Repeat};
 pub use outcome::{Chosen, Difference, EntryRef, Miss, MissKind, Near, Outcome, SameHost, What};

@@ -14,6 +14,7 @@ use serde_json_path::JsonPath;
 use sha2::{Digest as _, Sha256};
 use url::form_urlencoded;
 
+use super::digested::Digested;
 use super::{Error, MatchBody, graphql};
 use crate::har::model::Truncated;
 use crate::har::{Entry, Fixture, Payload};
@@ -50,6 +51,12 @@ impl Comparison {
     /// Whether a JSON payload is compared by its value.
     fn by_value(&self) -> bool {
         self.mode == MatchBody::Json || !self.ignored.is_empty()
+    }
+
+    /// Whether payloads of this media type are equal only when their bytes are, as far as can be known without them.
+    pub(super) fn is_of_bytes(&self, content_type: &str) -> bool {
+        let media_type = MediaType::parse(content_type);
+        !self.by_value() && !media_type.is_multipart() && !(self.mode == MatchBody::Form && media_type.is_form())
     }
 
     /// The value without what is ignored.
@@ -122,8 +129,7 @@ impl Recorded {
             Err(error) => return Recorded::Unreadable(in_words(&error)),
         };
         let content_type = entry.request.headers.get("content-type").map(String::from_utf8_lossy).unwrap_or_default();
-        let wants_meaning = comparison.by_value() || comparison.mode == MatchBody::Form;
-        let whole = wants_meaning || MediaType::parse(&content_type).is_multipart();
+        let whole = payload.len() <= MAX_DECODED && !comparison.is_of_bytes(&content_type);
         let digested = if whole {
             payload.bytes().map(|bytes| (sha256(&bytes), comparison.meaning(&content_type, &bytes)))
         } else {
@@ -146,7 +152,9 @@ impl Recorded {
 #[derive(Debug)]
 pub(super) struct Sent<'a> {
     /// The bytes as received; empty when there were none.
-    pub(super) raw: &'a [u8],
+    raw: &'a [u8],
+    /// What there is of them when they were too many.
+    digested: Option<&'a Digested>,
     headers: &'a HeaderMap,
     decoded: OnceCell<Cow<'a, [u8]>>,
     bytes: OnceCell<[Digest; 2]>,
@@ -158,6 +166,7 @@ impl<'a> Sent<'a> {
     pub(super) fn new(headers: &'a HeaderMap, body: Option<&'a [u8]>) -> Self {
         Sent {
             raw: body.unwrap_or_default(),
+            digested: None,
             headers,
             decoded: OnceCell::new(),
             bytes: OnceCell::new(),
@@ -165,7 +174,22 @@ impl<'a> Sent<'a> {
         }
     }
 
-    /// Without its Content-Encoding; as it came when it does not decode.
+    /// A payload of which nothing but digests was kept.
+    pub(super) fn digested(headers: &'a HeaderMap, digested: &'a Digested) -> Self {
+        Sent { digested: Some(digested), ..Sent::new(headers, None) }
+    }
+
+    /// What there is of a payload that was too long to be held.
+    pub(super) fn as_digested(&self) -> Option<&'a Digested> {
+        self.digested
+    }
+
+    /// Whether there was none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.raw.is_empty() && self.digested.is_none()
+    }
+
+    /// Without its Content-Encoding; as it came when it does not decode. Empty when nothing of it was kept.
     pub(super) fn decoded(&self) -> &[u8] {
         self.decoded.get_or_init(|| decode(self.headers, self.raw).map_or(Cow::Borrowed(self.raw), Cow::Owned))
     }
@@ -179,12 +203,15 @@ impl<'a> Sent<'a> {
     pub(super) fn equals(&self, recorded: &Recorded, comparison: &Comparison) -> bool {
         match recorded {
             Recorded::Unknown => true,
-            Recorded::None => self.raw.is_empty() || comparison.mode == MatchBody::Ignore,
+            Recorded::None => self.is_empty() || comparison.mode == MatchBody::Ignore,
             Recorded::Unreadable(_) => false,
-            _ if self.raw.is_empty() => false,
+            _ if self.is_empty() => false,
             // A payload that did not decode was stored as received: both forms are looked for.
             Recorded::Kept { bytes, meaning } => {
                 self.digests().contains(bytes) || (meaning.is_some() && *meaning == self.meaning(comparison))
+            }
+            Recorded::Cut { kept, bytes, total } if self.digested.is_some() => {
+                self.digested.is_some_and(|digested| digested.begins(*kept as u64, bytes, *total))
             }
             Recorded::Cut { kept, bytes, total } => {
                 let fits = |body: &[u8]| {
@@ -199,6 +226,9 @@ impl<'a> Sent<'a> {
     /// As received, and without its Content-Encoding.
     pub(super) fn digests(&self) -> &[Digest; 2] {
         self.bytes.get_or_init(|| {
+            if let Some(digested) = self.digested {
+                return digested.wholes();
+            }
             let raw = sha256(self.raw);
             let decoded = self.decoded();
             [raw, if decoded == self.raw { raw } else { sha256(decoded) }]
@@ -208,6 +238,7 @@ impl<'a> Sent<'a> {
     /// What it means, where that is more than its bytes.
     pub(super) fn meaning(&self, comparison: &Comparison) -> Option<Digest> {
         match self.meaning.get() {
+            _ if self.digested.is_some() => None,
             Some((known, meaning)) if std::ptr::eq(known, comparison) => meaning,
             _ => {
                 let meaning = comparison.meaning(&self.content_type(), self.decoded());

@@ -11,7 +11,7 @@ use time::format_description::well_known::Rfc3339;
 use tokio::runtime::RuntimeFlavor;
 
 use super::asked::Asked;
-use super::intake::{self, IntakeError};
+use super::intake::{self, IntakeError, Received};
 use super::ledger::{Count, Ledger};
 use super::refusal::{FAVICON, Refusal};
 use super::shelf::Shelf;
@@ -125,22 +125,25 @@ impl Strict {
         let payload = match self.payload(asked, body, known).await {
             Ok(payload) => payload,
             Err(IntakeError::TooLong) => return self.missed(asked, Refusal::too_long(asked)).map(Given::Answer),
-            Err(error @ IntakeError::Broken(_)) => {
+            Err(error) => {
                 tracing::debug!(error = &error as &dyn std::error::Error, request = asked.line(), "broken request");
                 self.ledger.count(Count::Refused);
                 return Ok(Given::Answer(self.refuse(asked.headers, Refusal::broken(asked.line(), error.to_string()))));
             }
         };
-        let query = Query {
-            method: asked.method.as_str(),
-            url: asked.url,
-            headers: asked.headers,
-            body: Some(&payload[..]).filter(|payload| !payload.is_empty()),
-        };
-        match beside_others(known, || self.matcher.answer(&query, session.0.as_deref())) {
-            Outcome::Serve(chosen) | Outcome::Redirect(chosen) => self.serve(asked, &chosen).await.map(Given::Answer),
-            Outcome::Abort(chosen) => self.abort(asked, &chosen).map(Given::Answer),
-            Outcome::Miss(miss) if self.forwards && !self.is_answered_here(asked, &miss) => {
+        let (method, session) = (asked.method.as_str(), session.0.as_deref());
+        let query = Query { method, url: asked.url, headers: asked.headers, body: None };
+        let found = beside_others(known, || match &payload {
+            Received::Held(bytes) => self.matcher.answer(&Query { body: Some(bytes), ..query }, session),
+            Received::Digested(digested) => self.matcher.answer_digested(&query, digested, session),
+        });
+        match (found, payload) {
+            (Outcome::Serve(chosen) | Outcome::Redirect(chosen), _) => {
+                self.serve(asked, &chosen).await.map(Given::Answer)
+            }
+            (Outcome::Abort(chosen), _) => self.abort(asked, &chosen).map(Given::Answer),
+            // Of a payload that was only digested there is nothing to pass on: that stays a miss.
+            (Outcome::Miss(miss), Received::Held(payload)) if self.forwards && !self.is_answered_here(asked, &miss) => {
                 let explained = Explanation::of(&miss, |at| self.place(at)).text();
                 self.pass(
                     asked,
@@ -149,7 +152,7 @@ impl Strict {
                 );
                 Ok(Given::Missing(payload))
             }
-            Outcome::Miss(miss) => self.without_entry(asked, &miss).map(Given::Answer),
+            (Outcome::Miss(miss), _) => self.without_entry(asked, &miss).map(Given::Answer),
         }
     }
 
@@ -247,15 +250,16 @@ impl Strict {
     }
 
     /// The payload as far as matching needs it.
-    async fn payload(&self, asked: &Asked<'_>, body: Incoming, known: bool) -> Result<Bytes, IntakeError> {
+    async fn payload(&self, asked: &Asked<'_>, body: Incoming, known: bool) -> Result<Received, IntakeError> {
         if body.is_end_stream() {
-            return Ok(Bytes::new());
+            return Ok(Received::Held(Bytes::new()));
         }
-        if self.forwards || beside_others(known, || self.matcher.needs_body(asked.method.as_str(), asked.url)) {
-            return intake::read(body).await;
+        let method = asked.method.as_str();
+        if self.forwards || beside_others(known, || self.matcher.needs_body(method, asked.url)) {
+            return intake::read(body, || self.matcher.digesting(method, asked.url, asked.headers)).await;
         }
         intake::discard(body);
-        Ok(Bytes::new())
+        Ok(Received::Held(Bytes::new()))
     }
 
     async fn serve(&self, asked: &Asked<'_>, chosen: &Chosen) -> Answered {

@@ -1,33 +1,122 @@
-//! Request payloads: read when matching needs them, with a limit, else left to flow by.
+//! Request payloads: read when matching needs them and held up to a limit, digested beyond it, else left to flow by.
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use std::io::{self, Read};
+
+use bytes::{Buf, Bytes};
+use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
+use tokio::sync::mpsc;
+use tokio::task::{JoinError, spawn_blocking};
 
-/// The longest payload that is compared with recorded ones, bytes.
+use crate::matching::{Digested, Digesting};
+
+/// The longest payload that is held, bytes. A longer one is compared by its digest, where its bytes are what is compared.
 pub const LONGEST_REQUEST: usize = 64 * 1024 * 1024;
+/// Pieces that may wait to be digested.
+const WAITING: usize = 4;
+
+/// What there is of a payload when all of it has come.
+pub(super) enum Received {
+    /// All of it.
+    Held(Bytes),
+    /// It was longer than [`LONGEST_REQUEST`].
+    Digested(Digested),
+}
 
 /// Why there is no payload to match with.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum IntakeError {
-    /// Longer than [`LONGEST_REQUEST`].
+    /// Longer than [`LONGEST_REQUEST`], and its bytes alone would not do.
     #[error("the request's payload is longer than {LONGEST_REQUEST} bytes")]
     TooLong,
     /// The client broke off, or sent what is no body.
     #[error("the request's payload broke off")]
-    Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Broken(#[source] hyper::Error),
+    /// What came could not be read again.
+    #[error("digesting the request's payload")]
+    Digest(#[source] io::Error),
+    /// Nobody was there to do it.
+    #[error("digesting the request's payload")]
+    Task(#[from] JoinError),
 }
 
-/// All of a payload.
-pub(super) async fn read(body: Incoming) -> Result<Bytes, IntakeError> {
-    if body.size_hint().lower() > LONGEST_REQUEST as u64 {
-        discard(body);
-        return Err(IntakeError::TooLong);
+/// Takes in all of a payload. `digesting` says how when it is too long to be held.
+pub(super) async fn read(
+    mut body: Incoming,
+    digesting: impl FnOnce() -> Option<Digesting>,
+) -> Result<Received, IntakeError> {
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    let (mut held, mut len) = (Vec::new(), 0);
+    while announced.max(len) <= LONGEST_REQUEST {
+        match next(&mut body).await? {
+            None => return Ok(Received::Held(joined(held))),
+            Some(piece) => {
+                len += piece.len();
+                held.push(piece);
+            }
+        }
     }
-    match Limited::new(body, LONGEST_REQUEST).collect().await {
-        Ok(all) => Ok(all.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(IntakeError::TooLong),
-        Err(error) => Err(IntakeError::Broken(error)),
+    match digesting() {
+        Some(digesting) => digest(held, body, digesting).await.map(Received::Digested),
+        None => {
+            discard(body);
+            Err(IntakeError::TooLong)
+        }
+    }
+}
+
+fn joined(mut pieces: Vec<Bytes>) -> Bytes {
+    match pieces.len() {
+        0 | 1 => pieces.pop().unwrap_or_default(),
+        _ => pieces.concat().into(),
+    }
+}
+
+/// Digests what has come and what is still to come, at the pace of whichever is slower.
+async fn digest(held: Vec<Bytes>, mut body: Incoming, digesting: Digesting) -> Result<Digested, IntakeError> {
+    let (send, pieces) = mpsc::channel(WAITING);
+    let digested =
+        spawn_blocking(move || digesting.digest(&mut Pieces { now: Bytes::new(), held: held.into_iter(), pieces }));
+    while let Some(piece) = next(&mut body).await? {
+        if send.send(piece).await.is_err() {
+            break;
+        }
+    }
+    drop(send);
+    digested.await?.map_err(IntakeError::Digest)
+}
+
+/// The next bytes; trailers are no payload.
+async fn next(body: &mut Incoming) -> Result<Option<Bytes>, IntakeError> {
+    loop {
+        match body.frame().await.transpose().map_err(IntakeError::Broken)? {
+            None => return Ok(None),
+            Some(frame) => match frame.into_data() {
+                Ok(data) => return Ok(Some(data)),
+                Err(_trailers) => {}
+            },
+        }
+    }
+}
+
+/// Pieces that arrive, as a reader for a thread that may wait.
+struct Pieces {
+    now: Bytes,
+    held: std::vec::IntoIter<Bytes>,
+    pieces: mpsc::Receiver<Bytes>,
+}
+
+impl Read for Pieces {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        while self.now.is_empty() {
+            match self.held.next().or_else(|| self.pieces.blocking_recv()) {
+                Some(piece) => self.now = piece,
+                None => return Ok(0),
+            }
+        }
+        let n = self.now.len().min(buf.len());
+        self.now.copy_to_slice(&mut buf[..n]);
+        Ok(n)
     }
 }
 

@@ -3,9 +3,10 @@
 use serde_json::Value;
 use url::form_urlencoded;
 
-use super::super::payload::{Comparison, Sent, fold_queries, plain_number};
-use super::super::{Difference, What, graphql};
+use super::super::payload::{Comparison, Recorded, Sent, fold_queries, plain_number};
+use super::super::{Difference, What, digested, graphql};
 use super::compare::{beginning, difference};
+use crate::har::Payload;
 use crate::http::MediaType;
 use crate::http::multipart::{self, Part};
 
@@ -53,7 +54,7 @@ pub(super) fn compare(
     if equal {
         return Compared { operation, ..Compared::default() };
     }
-    let (differences, nature) = match (sent.raw.is_empty(), recorded) {
+    let (differences, nature) = match (sent.is_empty(), recorded) {
         (false, Some(recorded)) => differ(sent, recorded, parsed, recorded_type, comparison),
         (no_body, recorded) => {
             let (sent, recorded) =
@@ -62,6 +63,21 @@ pub(super) fn compare(
         }
     };
     Compared { differences, nature, operation }
+}
+
+/// The same for payloads of which one is too long to be looked into.
+pub(super) fn compare_long(sent: &Sent<'_>, stored: Option<&Payload>, recorded: &Recorded) -> Compared {
+    let shown = match sent.as_digested() {
+        _ if sent.is_empty() => None,
+        Some(digested) => Some(digested.shown()),
+        None => Some(digested::in_words(sent.decoded().len() as u64, &sent.digests()[1])),
+    };
+    let kept = stored.map(|stored| match recorded {
+        Recorded::Kept { bytes, .. } | Recorded::Cut { bytes, .. } => digested::in_words(stored.len(), bytes),
+        _ => format!("{} bytes", stored.len()),
+    });
+    let differences = vec![difference(What::Body, "", shown.as_deref(), kept.as_deref())];
+    Compared { differences, nature: Nature::Other, operation: None }
 }
 
 fn parse(bytes: &[u8]) -> Option<Value> {

@@ -96,12 +96,15 @@ impl Matcher {
     fn body_differences(&self, sent: &payload::Sent<'_>, at: EntryRef, entry: &Entry, rules: &Rules) -> body::Compared {
         let fixture = &self.fixtures[at.fixture];
         let comparison = &rules.comparison;
-        let equal = sent.equals(&payload::Recorded::of(fixture, at.entry, entry, comparison), comparison);
-        let stored = entry.request.post_data.as_ref().map(|body| fixture.payload(at.entry, body));
-        let recorded = match stored {
-            Some(Ok(payload @ (Payload::Bytes(_) | Payload::File(_)))) => payload.bytes().ok(),
-            _ => None,
-        };
+        let recorded = payload::Recorded::of(fixture, at.entry, entry, comparison);
+        let equal = sent.equals(&recorded, comparison);
+        let stored = entry.request.post_data.as_ref().and_then(|body| fixture.payload(at.entry, body).ok());
+        let stored = stored.filter(|payload| matches!(payload, Payload::Bytes(_) | Payload::File(_)));
+        if !equal && (sent.as_digested().is_some() || stored.as_ref().is_some_and(|stored| stored.len() > LONGEST_HELD))
+        {
+            return body::compare_long(sent, stored.as_ref(), &recorded);
+        }
+        let recorded = stored.filter(|stored| stored.len() <= LONGEST_HELD).and_then(|payload| payload.bytes().ok());
         let content_type = entry.request.headers.get("content-type").map(text).unwrap_or_default();
         body::compare(sent, recorded.as_deref(), &content_type, comparison, equal)
     }
@@ -128,6 +131,8 @@ fn header_differences(query: &Query<'_>, entry: &Entry, rules: &Rules, differenc
     }
 }
 
+/// Longer payloads are told by their length and digest.
+const LONGEST_HELD: u64 = 64 << 20;
 /// Values longer than this are cut.
 const LONGEST: usize = 400;
 

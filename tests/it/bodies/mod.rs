@@ -5,6 +5,7 @@ mod answers;
 mod charsets;
 mod codings;
 mod forms;
+mod large;
 mod uploads;
 
 use std::io::{Read, Write};

@@ -1,0 +1,95 @@
+//! Payloads that are too long to be held in memory.
+
+use super::{missed, record, replay, served};
+use crate::support::client::{Ask, Client, Proto};
+use crate::support::origin::Origin;
+use crate::support::sandbox::{Sandbox, Server};
+
+const MIB: usize = 1 << 20;
+/// The longest upload that replay holds.
+const HELD: usize = harproxy::replay::LONGEST_REQUEST;
+
+/// The most memory that a process has held, MiB.
+#[cfg(target_os = "linux")]
+fn peak(server: &Server) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() / 1024
+}
+
+fn upload(body: Vec<u8>) -> Ask {
+    Ask::new("POST", "http://api.test/api/items").header("content-type", "application/octet-stream").body(body)
+}
+
+fn bytes(len: usize) -> Vec<u8> {
+    (0..len).map(|n| (n % 251) as u8).collect()
+}
+
+fn origin() -> Origin {
+    Origin::answering(|asked| (asked.path == "/api/items").then(|| super::page("text/plain", "taken")))
+}
+
+/// Recorded and replayed, and neither process holds it. (`scripts/big` does the same with 2 GiB.)
+#[cfg(target_os = "linux")]
+#[test]
+fn a_long_download_is_streamed_both_ways() {
+    const LEN: usize = 80;
+    let sandbox = Sandbox::new();
+    let origin = Origin::start();
+    let args: Vec<String> =
+        ["record", "-o", "hars/api.har"].into_iter().map(String::from).chain(origin.args()).collect();
+    let recorder = sandbox.start(&args);
+    let ask = Ask::new("GET", &format!("http://api.test/api/big?mib={LEN}"));
+    let live = Client::new(recorder.proxy(), recorder.ca(), Proto::H1).ask(ask.clone());
+    let recording = peak(&recorder);
+    recorder.stop().expect(0);
+    origin.stop();
+    let (server, client) = replay(&sandbox, &["hars/api.har"], Proto::H1);
+    let got = client.ask(ask);
+    let replaying = peak(&server);
+    server.stop().expect(0);
+    served(&got);
+    assert!(got.body.len() == LEN * MIB && got.body == live.body);
+    assert!(recording < 60 && replaying < 60, "recording {recording} MiB, replaying {replaying} MiB");
+}
+
+#[test]
+fn a_long_upload_is_compared_by_its_digest() {
+    let sandbox = Sandbox::new();
+    let long = bytes(HELD + 5);
+    let asks = [upload(long.clone()), upload(b"short".to_vec())];
+    record(&sandbox, origin(), "hars/api.har", &[], Proto::H1, &asks);
+
+    let (server, client) = replay(&sandbox, &["hars/api.har"], Proto::H1);
+    let got = client.ask(upload(long.clone()));
+    assert_eq!(got.header("x-harproxy"), Some("replay; entry=hars/api.har#0"));
+    let mut other = long.clone();
+    other[HELD] ^= 1;
+    let explained = missed(&client.ask(upload(other)));
+    assert!(explained.contains(&format!("{} bytes (SHA-256 ", long.len())), "{explained}");
+    assert_eq!(client.ask(upload(b"short".to_vec())).header("x-harproxy"), Some("replay; entry=hars/api.har#1"));
+    let explained = missed(&client.ask(upload(b"shorter".to_vec())));
+    assert!(explained.contains("shorter"), "{explained}");
+    server.stop().expect(1);
+
+    // What a payload means can't be told from its digest.
+    let (server, client) = replay(&sandbox, &["hars/api.har", "--match-body", "json"], Proto::H1);
+    let got = client.ask(upload(long));
+    assert_eq!((got.status, got.header("x-harproxy")), (413, Some("miss")), "{}", got.text());
+    assert_eq!(got.json()["kind"], "payload-too-long", "{}", got.text());
+    server.stop().expect(1).says("--match-body ignore");
+}
+
+#[test]
+fn an_upload_that_max_body_cut_matches_by_what_was_kept_and_its_length() {
+    let sandbox = Sandbox::new();
+    let long = bytes(HELD + 5);
+    record(&sandbox, origin(), "hars/api.har", &["--max-body", "1MiB"], Proto::H1, &[upload(long.clone())]);
+    let (server, client) = replay(&sandbox, &["hars/api.har"], Proto::H1);
+    let mut other = long;
+    other[HELD] ^= 1;
+    served(&client.ask(upload(other.clone())));
+    other[MIB - 1] ^= 1;
+    missed(&client.ask(upload(other)));
+    server.stop().expect(1);
+}
