@@ -88,8 +88,11 @@ fn a_login_recorded_today_holds_in_two_years() {
     as_it_was.stop().expect(0);
 }
 
+/// Path, status, response headers and body.
+type Line<'a> = (&'a str, u16, &'a [(&'a str, &'a str)], &'a str);
+
 /// A HAR of harproxy's own, recorded on the day that it says.
-fn fixture(entries: &[(&str, u16, &[(&str, &str)], &str)]) -> String {
+fn fixture(entries: &[Line<'_>]) -> String {
     let entry = |&(url, status, headers, body): &(&str, u16, &[(&str, &str)], &str)| {
         let headers: Vec<Value> = headers.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
         json!({

@@ -99,7 +99,6 @@ impl Tally {
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "how many rows may differ, and why, is what one wants to read")]
 fn the_command_matches_as_playwright_does() {
     let (sandbox, next, tally) = (Sandbox::new(), AtomicUsize::new(0), Mutex::new(Tally::default()));
     let globs: Vec<(String, Vec<Row>)> = corpus().into_iter().collect();

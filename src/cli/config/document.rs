@@ -39,7 +39,7 @@ pub enum Error {
         /// The known name that it is most like, or where it belongs.
         nearest: Option<String>,
         /// All known ones, when they are few.
-        known: Vec<String>,
+        known: Box<[String]>,
     },
     /// A value that is not one for its name.
     #[error("{at}: `{name}`: {reason}")]
@@ -56,7 +56,7 @@ pub enum Error {
 /// `harproxy.toml:3:1`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct At {
-    path: PathBuf,
+    path: Box<Path>,
     line: usize,
     column: usize,
 }
@@ -178,7 +178,7 @@ impl<'t> Document<'t> {
         if known.len() > FEW {
             known.clear();
         }
-        Error::Unknown { at: self.at(&span), what: what.into(), name: name.to_owned(), nearest, known }
+        Error::Unknown { at: self.at(&span), what: what.into(), name: name.to_owned(), nearest, known: known.into() }
     }
 
     /// A path as the file means it: relative to the file.
@@ -191,7 +191,7 @@ impl<'t> Document<'t> {
         let before = self.text.get(..span.start).unwrap_or(self.text);
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-        At { path: self.path.to_owned(), line, column }
+        At { path: self.path.into(), line, column }
     }
 }
 

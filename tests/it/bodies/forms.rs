@@ -92,7 +92,7 @@ fn graphql_folds_white_space_in_the_query_under_json_and_names_the_operation() {
     let recorded = ask(
         r#"{"operationName":"User","query":"query User($id: ID!) {\n  user(id: $id) { name }\n}","variables":{"id":7}}"#,
     );
-    record(&sandbox, Origin::start(), "hars/api.har", &[], Proto::H2, &[recorded.clone()]);
+    record(&sandbox, Origin::start(), "hars/api.har", &[], Proto::H2, std::slice::from_ref(&recorded));
     let spelt =
         ask(r#"{"query":"query User($id:ID!){user(id:$id){name}}","variables":{"id":7.0},"operationName":"User"}"#);
     let other = ask(
