@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::Error;
-use crate::har;
+use crate::har::{self, Fixture, Warning};
 
 /// How deep folders are looked into; deeper ones are hardly meant, and a loop of links ends here.
 const DEEPEST: usize = 32;
@@ -78,6 +78,22 @@ fn stem(name: &str) -> Option<(&str, bool)> {
 
 fn reading(path: &Path, source: io::Error) -> Error {
     Error::Fixture(har::Error::Io { doing: "reading", path: path.to_owned(), source })
+}
+
+/// Warnings of one fixture that are told.
+const TOLD: usize = 10;
+
+/// Tells what was odd in a fixture: entries that were left out above all, which nothing would be heard of until they miss.
+pub(super) fn warn(fixture: &Fixture) {
+    let (path, warnings) = (fixture.path().display(), fixture.warnings());
+    for Warning { entry, line, text } in warnings.iter().take(TOLD) {
+        let entry = entry.map_or_else(String::new, |entry| format!("#{entry}"));
+        let line = line.map_or_else(String::new, |line| format!(" (line {line})"));
+        tracing::warn!("{path}{entry}{line}: {text}");
+    }
+    if warnings.len() > TOLD {
+        tracing::warn!("{path}: {} more warnings", warnings.len() - TOLD);
+    }
 }
 
 #[cfg(test)]

@@ -146,6 +146,7 @@ impl Replayer {
     /// [`Error`]; nothing was run.
     pub fn open(plan: ReplayPlan) -> Result<Self, Error> {
         let matcher = open(&plan.fixtures, plan.scope.clone(), plan.matching.clone())?;
+        matcher.fixtures().iter().for_each(|fixture| fixtures::warn(fixture));
         let local = plan.local.then(|| Local::new(plan.connect_timeout, plan.idle_timeout));
         let strict = Strict::new(matcher, &plan);
         if let Some(max_age) = plan.max_age {

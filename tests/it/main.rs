@@ -5,6 +5,7 @@
 
 mod ageing;
 mod architecture;
+mod bad_fixtures;
 mod bad_input;
 mod bodies;
 mod cli;

@@ -6,6 +6,7 @@ mod charsets;
 mod codings;
 mod forms;
 mod large;
+mod properties;
 mod uploads;
 
 use std::io::{Read, Write};

@@ -4,4 +4,4 @@
 mod answers;
 mod misses;
 mod scope;
-mod stage;
+pub mod stage;

@@ -1,0 +1,284 @@
+//! Fixtures and requests that are wrong in a way that someone's editor, tool or malice makes them: each is told in words, and
+//! everything else is served. (What the reader makes of each oddity is in `har_reading`; here the binary serves them.)
+
+use std::io::{Cursor, Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
+
+use crate::replay::stage::{entry, foreign, own, posted, text};
+use crate::support::client::{Ask, Client, Got, Proto};
+use crate::support::sandbox::{Sandbox, Server};
+
+const HOST: &str = "http://api.test";
+
+fn url(path: &str) -> String {
+    format!("{HOST}{path}")
+}
+
+fn with_content(path: &str, content: Value) -> Value {
+    entry(&format!("GET {HOST}{path}"), json!({"content": content}))
+}
+
+fn good(path: &str) -> Value {
+    text(&format!("GET {HOST}{path}"), "good")
+}
+
+/// Replays `hars/api.har` of this folder.
+fn replay(sandbox: &Sandbox) -> (Server, Client) {
+    let server = sandbox.start(["replay", "hars/api.har"]);
+    let client = Client::new(server.proxy(), server.ca(), Proto::H1);
+    (server, client)
+}
+
+#[track_caller]
+fn is_good(client: &Client, path: &str) {
+    let got = client.get(&url(path));
+    assert_eq!((got.status, got.text().as_str()), (200, "good"), "{path}");
+}
+
+/// A miss that says all of this.
+#[track_caller]
+fn says(got: &Got, words: &[&str]) {
+    assert_eq!((got.status, got.header("x-harproxy")), (501, Some("miss")), "{}", got.text());
+    for word in words {
+        assert!(got.text().contains(word), "`{word}`: {}", got.text());
+    }
+}
+
+/// Sends these bytes and reads what comes until the end.
+fn raw(server: &Server, request: &[u8]) -> String {
+    let mut stream = TcpStream::connect(server.proxy()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    // It may be refused before all of it is sent.
+    let _ = stream.write_all(request);
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[test]
+fn malformed_entries_are_warned_of_and_the_others_served() {
+    let sandbox = Sandbox::new();
+    let mut entries = vec![good("/api/0"), json!(null), json!({"request": 7}), json!({"response": {}}), json!([])];
+    entries.push(json!({"request": {"method": "GET", "url": "not a url"}, "response": {"status": 200}}));
+    entries.push(good("/api/6"));
+    sandbox.write("hars/api.har", serde_json::to_string_pretty(&own(&["**/api/**"], &entries)).unwrap());
+    let (server, client) = replay(&sandbox);
+    is_good(&client, "/api/0");
+    is_good(&client, "/api/6");
+    let output = server.stop().expect(0);
+    for entry in ["hars/api.har#1", "hars/api.har#2", "hars/api.har#3", "hars/api.har#4"] {
+        assert!(output.stderr.contains(entry), "{entry}: {}", output.stderr);
+    }
+}
+
+#[test]
+fn payload_files_that_are_none_of_the_fixtures_are_never_read() {
+    let sandbox = Sandbox::new();
+    sandbox.write("secret.txt", "secret");
+    sandbox.write("hars/api/good.txt", "good");
+    let absolute = sandbox.join("secret.txt").display().to_string();
+    let file = |path: &str, file: &str| with_content(path, json!({"size": 6, "mimeType": "text/plain", "_file": file}));
+    let mut entries = vec![
+        file("/api/good", "api/good.txt"),
+        file("/api/outside", "../secret.txt"),
+        file("/api/roundabout", "api/../../secret.txt"),
+        file("/api/absolute", &absolute),
+        file("/api/missing", "api/none.txt"),
+        file("/api/folder", "api"),
+        file("/api/nul", "api/\0.txt"),
+        file("/api/windows", "..\\secret.txt"),
+    ];
+    let mut links = vec![];
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink(sandbox.join("secret.txt"), sandbox.join("hars/api/link.txt")).unwrap();
+        std::os::unix::fs::symlink(sandbox.path(), sandbox.join("hars/linked")).unwrap();
+        entries.extend([file("/api/link", "api/link.txt"), file("/api/linked", "linked/secret.txt")]);
+        links.extend([("/api/link", "link"), ("/api/linked", "link")]);
+    }
+    let upload = json!({"mimeType": "text/plain", "_file": "../secret.txt"});
+    let mut posted = text(&format!("POST {HOST}/api/upload"), "taken");
+    posted["request"]["postData"] = upload;
+    entries.push(posted);
+    sandbox.write("hars/api.har", own(&["**"], &entries).to_string());
+    let (server, client) = replay(&sandbox);
+    for (path, word) in [
+        ("/api/outside", "leaves the folder"),
+        ("/api/roundabout", "leaves the folder"),
+        ("/api/absolute", "absolute"),
+        ("/api/missing", "none.txt"),
+        ("/api/folder", "api"),
+        ("/api/nul", "hars/api.har#6"),
+        ("/api/windows", "secret.txt"),
+    ]
+    .into_iter()
+    .chain(links)
+    {
+        let got = client.get(&url(path));
+        says(&got, &[word, "hars/api.har#"]);
+        assert_eq!(got.json()["kind"], "unreadable", "{path}: {}", got.text());
+    }
+    says(&client.ask(Ask::new("POST", &url("/api/upload")).body("secret")), &["leaves the folder"]);
+    is_good(&client, "/api/good");
+    server.stop().expect(1).says("leaves the folder");
+}
+
+#[test]
+fn bodies_that_lie_about_what_they_are() {
+    let sandbox = Sandbox::new();
+    let coded = |path: &str, content: Value| {
+        let mut entry = with_content(path, content);
+        entry["response"]["headers"] = json!([
+            {"name": "content-encoding", "value": "gzip"}, {"name": "content-length", "value": "99999"}]);
+        entry
+    };
+    let plain = |body: &str| json!({"size": body.len(), "mimeType": "text/plain", "text": body});
+    let entries = [
+        good("/api/good"),
+        with_content(
+            "/api/base64",
+            json!({"size": 6, "mimeType": "image/png", "text": "no base64!", "encoding": "base64"}),
+        ),
+        coded("/api/decoded", plain("decoded already")),
+        coded("/api/lie", json!({"size": 9, "mimeType": "text/plain", "text": "not coded", "_encoded": true})),
+        with_content("/api/size", json!({"size": -5, "mimeType": 7, "text": "good"})),
+    ];
+    sandbox.write("hars/api.har", own(&["**"], &entries).to_string());
+    let (server, client) = replay(&sandbox);
+    says(&client.get(&url("/api/base64")), &["base64", "hars/api.har#1"]);
+    let ask = |path: &str| client.ask(Ask::new("GET", &url(path)).header("accept-encoding", "gzip"));
+    let got = ask("/api/decoded");
+    assert_eq!((got.header("content-encoding"), got.decoded()), (Some("gzip"), b"decoded already".to_vec()));
+    let got = ask("/api/lie");
+    assert_eq!(
+        (got.header("content-encoding"), got.text().as_str()),
+        (Some("gzip"), "not coded"),
+        "as it was received"
+    );
+    is_good(&client, "/api/size");
+    is_good(&client, "/api/good");
+    server.stop().expect(1).says("base64");
+}
+
+fn zip(members: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, bytes) in members {
+        zip.start_file(*name, SimpleFileOptions::default()).unwrap();
+        zip.write_all(bytes).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+#[test]
+fn archives_that_mean_harm_are_refused_before_anything_is_served() {
+    let har = own(&["**"], &[good("/api/x")]).to_string();
+    let har = ("har.har", har.as_bytes());
+    let zeros = vec![b' '; 30 << 20];
+    let mut twice = zip(&[har, ("aa.txt", b"1"), ("ab.txt", b"2")]);
+    while let Some(at) = twice.windows(6).position(|name| name == b"ab.txt") {
+        twice[at..at + 6].copy_from_slice(b"aa.txt");
+    }
+    for (bytes, word) in [
+        (zip(&[har, ("bomb.bin", &zeros)]), "no recording does that"),
+        (zip(&[("har.har", &[har.1, &zeros].concat())]), "no recording does that"),
+        (twice, "two members of the same name"),
+        (zip(&[har, ("../x.txt", b"1")]), "leaves the archive's root"),
+    ] {
+        let sandbox = Sandbox::new();
+        sandbox.write("hars/api.zip", bytes);
+        let output = sandbox.run(["replay", "hars/api.zip", "--", "true"]).expect(2).says("hars/api.zip").says(word);
+        assert!(output.stderr.contains("hint: ") && !output.stderr.contains("panicked"), "{}", output.stderr);
+    }
+}
+
+#[test]
+fn redirects_that_lead_nowhere_are_shown() {
+    let hop = |from: &str, to: &str| {
+        let headers = json!([{"name": "location", "value": to}]);
+        entry(&format!("GET {HOST}{from}"), json!({"status": 302, "statusText": "Found", "headers": headers}))
+    };
+    let mut entries =
+        vec![good("/api/good"), hop("/api/self", "/api/self"), hop("/api/a", "/api/b"), hop("/api/b", "/api/a#x")];
+    entries.extend((0..21).map(|n| hop(&format!("/api/hop/{n}"), &(n + 1).to_string())));
+    entries.push(good("/api/hop/21"));
+    entries.push(hop("/api/odd", "http://[broken"));
+    let sandbox = Sandbox::new();
+    sandbox.write("hars/api.har", foreign(&entries).to_string());
+    let (server, client) = replay(&sandbox);
+    for path in ["/api/self", "/api/a"] {
+        let got = client.get(&url(path));
+        says(&got, &["loop", "--redirects serve"]);
+    }
+    says(&client.get(&url("/api/hop/0")), &["20"]);
+    is_good(&client, "/api/hop/1");
+    let got = client.get(&url("/api/odd"));
+    assert_eq!((got.status, got.header("location")), (302, Some("http://[broken")));
+    is_good(&client, "/api/good");
+    server.stop().expect(1).says("the redirects lead back");
+}
+
+/// A header of 10 MB, recorded and sent: neither takes the server down.
+#[test]
+fn headers_of_ten_megabytes() {
+    let long = "x".repeat(10 << 20);
+    let mut huge = good("/api/huge");
+    huge["response"]["headers"] = json!([{"name": "x-huge", "value": long}, {"name": "x-small", "value": "1"}]);
+    let mut wide = good("/api/wide");
+    wide["request"]["headers"] = json!([{"name": "x-huge", "value": long}]);
+    let odd = json!([{"name": "x bad", "value": "1"}, {"name": "x-line", "value": "a\r\nset-cookie: b"}, {"name": "", "value": ""},
+        {"name": "x-nul", "value": "\0"}, {"name": "x-good", "value": "yes"}]);
+    let mut split = good("/api/split");
+    split["response"]["headers"] = odd;
+    let sandbox = Sandbox::new();
+    sandbox.write("hars/api.har", own(&["**"], &[huge, wide, split, good("/api/good")]).to_string());
+    let (server, client) = replay(&sandbox);
+    let answer =
+        raw(&server, format!("GET {HOST}/api/huge HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes());
+    assert!(answer.starts_with("HTTP/1.1 200"), "{}", &answer[..answer.len().min(500)]);
+    assert!(answer.len() > long.len() && answer.ends_with("good"), "{} bytes", answer.len());
+    is_good(&client, "/api/wide");
+    let got = client.get(&url("/api/split"));
+    assert_eq!((got.text().as_str(), got.header("x-good"), got.header("set-cookie")), ("good", Some("yes"), None));
+
+    let answer = raw(&server, format!("GET {HOST}/api/good HTTP/1.1\r\nHost: x\r\nX-Huge: {long}\r\n\r\n").as_bytes());
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431"), "{answer}");
+    is_good(&client, "/api/good");
+    server.stop().expect(0);
+}
+
+#[test]
+fn requests_that_are_broken_are_told_so_and_fail_no_run() {
+    let sandbox = Sandbox::new();
+    let post = posted(text(&format!("POST {HOST}/api/upload"), "taken"), "hello");
+    sandbox.write("hars/api.har", own(&["**"], &[good("/api/good"), post]).to_string());
+    let (server, client) = replay(&sandbox);
+    let chunked = |body: &str| {
+        format!("POST {HOST}/api/upload HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n{body}").into_bytes()
+    };
+    for body in [
+        "zz\r\nhello\r\n0\r\n\r\n",
+        "5\r\nhelloxx0\r\n\r\n",
+        "-1\r\n\r\n",
+        "ffffffffffffffffff\r\nx",
+        "5 5\r\nhello\r\n0\r\n\r\n",
+    ] {
+        let answer = raw(&server, &chunked(body));
+        assert!(answer.starts_with("HTTP/1.1 400"), "{body:?}: {answer}");
+    }
+    for line in [
+        &b"GET http://api.test/api/\xff\xfe HTTP/1.1"[..],
+        b"GET http://api.test/a b HTTP/1.1",
+        b"G\xc3\xa9T http://api.test/ HTTP/1.1",
+    ] {
+        let answer = raw(&server, &[line, b"\r\nHost: x\r\n\r\n"].concat());
+        assert!(answer.starts_with("HTTP/1.1 400"), "{}: {answer}", String::from_utf8_lossy(line));
+    }
+    is_good(&client, "/api/good");
+    assert_eq!(client.ask(Ask::new("POST", &url("/api/upload")).body("hello")).text(), "taken");
+    server.stop().expect(0);
+}

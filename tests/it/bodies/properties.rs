@@ -1,0 +1,82 @@
+//! What holds for any payload: codings come off as they went on, and a boundary says nothing.
+
+use std::io::Read;
+
+use harproxy::http::coding::{self, Coding};
+use harproxy::http::multipart::{self, Part};
+use proptest::prelude::*;
+
+fn codings() -> impl Strategy<Value = Vec<Coding>> {
+    let any = prop::sample::select(vec![Coding::Gzip, Coding::Deflate, Coding::Brotli, Coding::Zstd]);
+    prop::collection::vec(any, 0..4)
+}
+
+/// Bytes of any kind, and those that compress.
+fn payload() -> impl Strategy<Value = Vec<u8>> {
+    let bytes = prop::collection::vec(any::<u8>(), 0..3000);
+    let repeated =
+        (prop::collection::vec(any::<u8>(), 1..40), 1_usize..2000).prop_map(|(some, times)| some.repeat(times));
+    prop_oneof![bytes, repeated]
+}
+
+fn decoded(codings: &[Coding], bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut plain = Vec::new();
+    coding::decoder(codings, Box::new(bytes)).take(1 << 20).read_to_end(&mut plain).map(|_| plain)
+}
+
+/// The payload of these parts: header line, content.
+fn multipart_of(parts: &[(String, Vec<u8>)], boundary: &str) -> Vec<u8> {
+    let mut payload = Vec::new();
+    for (header, content) in parts {
+        payload.extend(format!("--{boundary}\r\n{header}\r\n\r\n").into_bytes());
+        payload.extend(content);
+        payload.extend(b"\r\n");
+    }
+    payload.extend(format!("--{boundary}--\r\n").into_bytes());
+    payload
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_was_encoded_decodes_to_itself_through_every_stack(codings in codings(), plain in payload()) {
+        let mut coded = Vec::new();
+        coding::encode(&codings, &mut &plain[..], &mut coded).unwrap();
+        prop_assert!(decoded(&codings, &coded).unwrap() == plain, "{codings:?}");
+    }
+
+    /// An error or some bytes, never a panic and never without end.
+    #[test]
+    fn anything_may_be_said_to_be_coded(codings in codings(), bytes in payload(), cut in 0_usize..3000) {
+        let _ = decoded(&codings, &bytes);
+        let mut coded = Vec::new();
+        coding::encode(&codings, &mut &bytes[..], &mut coded).unwrap();
+        coded.truncate(cut);
+        let _ = decoded(&codings, &coded);
+    }
+
+    #[test]
+    fn parts_are_the_same_under_any_boundary(
+        parts in prop::collection::vec(("[a-z]{1,8}: [a-z;=\" ]{0,20}", prop::collection::vec(any::<u8>(), 0..200)), 0..5),
+        boundaries in prop::array::uniform2("[A-Za-z0-9'()+_,./:=?-]{10,70}"),
+    ) {
+        let payloads = boundaries.each_ref().map(|boundary| multipart_of(&parts, boundary));
+        for (payload, boundary) in payloads.iter().zip(&boundaries) {
+            let found = multipart::parts(payload, boundary).unwrap();
+            let wanted: Vec<Part<'_>> =
+                parts.iter().map(|(header, content)| Part { headers: header.as_bytes(), body: content }).collect();
+            prop_assert_eq!(found, wanted);
+        }
+    }
+
+    #[test]
+    fn anything_may_be_said_to_be_multipart(bytes in payload(), boundary in "[\\PC]{0,4}", at in 0_usize..3000) {
+        let _ = multipart::parts(&bytes, &boundary);
+        let mut cut = multipart_of(&[("a: b".to_owned(), bytes)], &boundary);
+        cut.truncate(at);
+        if let Some(parts) = multipart::parts(&cut, &boundary) {
+            parts.iter().for_each(|part| drop(part.name()));
+        }
+    }
+}
