@@ -56,7 +56,8 @@ impl Comparison {
     /// Whether payloads of this media type are equal only when their bytes are, as far as can be known without them.
     pub(super) fn is_of_bytes(&self, content_type: &str) -> bool {
         let media_type = MediaType::parse(content_type);
-        !self.by_value() && !media_type.is_multipart() && !(self.mode == MatchBody::Form && media_type.is_form())
+        let by_fields = self.mode == MatchBody::Form && media_type.is_form();
+        !(self.by_value() || by_fields || media_type.is_multipart())
     }
 
     /// The value without what is ignored.
