@@ -170,8 +170,10 @@ impl Client {
             head.push(tcp.read_u8().await?);
         }
         if !head.starts_with(b"HTTP/1.1 200") {
-            let mut rest = Vec::new();
-            let _ = tcp.read_to_end(&mut rest).await;
+            let said = String::from_utf8_lossy(&head).to_lowercase();
+            let length = said.split("content-length:").nth(1).and_then(|rest| rest.lines().next()?.trim().parse().ok());
+            let mut rest = vec![0; length.unwrap_or(0)];
+            tcp.read_exact(&mut rest).await?;
             head.extend(rest);
             return Err(std::io::Error::other(String::from_utf8_lossy(&head).into_owned()));
         }

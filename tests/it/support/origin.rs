@@ -17,6 +17,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use rustls::server::WebPkiClientVerifier;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
@@ -61,16 +62,21 @@ impl Origin {
 
     /// With one of the certificates under certs/.
     pub fn with_certificate(name: &str) -> Self {
-        Origin::begin(name, Arc::new(|_| None))
+        Origin::begin(server_config(name, false), Arc::new(|_| None))
+    }
+
+    /// One that answers only clients with a certificate of the test CA.
+    pub fn for_known_clients() -> Self {
+        Origin::begin(server_config("origin", true), Arc::new(|_| None))
     }
 
     /// With answers of the test's own before those of the API.
     pub fn answering(extra: impl Fn(&Asked) -> Option<Page> + Send + Sync + 'static) -> Self {
-        Origin::begin("origin", Arc::new(extra))
+        Origin::begin(server_config("origin", false), Arc::new(extra))
     }
 
-    fn begin(name: &str, extra: Extra) -> Self {
-        let tls = Arc::new(server_config(name));
+    fn begin(tls: rustls::ServerConfig, extra: Extra) -> Self {
+        let tls = Arc::new(tls);
         let (tell, told) = std::sync::mpsc::channel();
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::spawn(move || {
@@ -122,14 +128,21 @@ impl Drop for Origin {
     }
 }
 
-fn server_config(name: &str) -> rustls::ServerConfig {
+fn server_config(name: &str, known_clients: bool) -> rustls::ServerConfig {
     let certs = CertificateDer::pem_file_iter(repo(&format!("certs/{name}.pem"))).unwrap();
     let key = PrivateKeyDer::from_pem_file(repo(&format!("certs/{name}-key.pem"))).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let clients = if known_clients {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(repo("certs/ca.pem")).unwrap()).unwrap();
+        WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone()).build().unwrap()
+    } else {
+        WebPkiClientVerifier::no_client_auth()
+    };
     let mut config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
-        .with_no_client_auth()
+        .with_client_cert_verifier(clients)
         .with_single_cert(certs.map(Result::unwrap).collect(), key)
         .unwrap();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];

@@ -1,0 +1,89 @@
+//! Options of the way upstream and of who may use the proxy, through the real binary.
+
+use crate::support::client::{Ask, Client, Proto};
+use crate::support::origin::Origin;
+use crate::support::repo;
+use crate::support::sandbox::{Sandbox, Server};
+
+const URL: &str = "https://api.test/api/json";
+
+fn record(sandbox: &Sandbox, args: impl IntoIterator<Item = String>) -> Server {
+    let begin = ["record", "-o", "hars/api.har"].map(String::from);
+    sandbox.start(begin.into_iter().chain(args))
+}
+
+fn client(server: &Server) -> Client {
+    Client::new(server.proxy(), server.ca(), Proto::H1)
+}
+
+#[test]
+fn a_client_certificate_is_shown_to_the_host_that_it_is_for() {
+    let origin = Origin::for_known_clients();
+    let sandbox = Sandbox::new();
+    let without = record(&sandbox, origin.args());
+    assert_eq!(client(&without).get(URL).status, 502);
+    without.stop();
+
+    let pair = repo("certs/client-pair.pem").display().to_string();
+    let sandbox = Sandbox::new();
+    let with = record(&sandbox, origin.args().into_iter().chain(["--client-cert".into(), format!("api.test={pair}")]));
+    assert_eq!(client(&with).get(URL).status, 200);
+    with.stop().expect(0);
+
+    let sandbox = Sandbox::new();
+    let other =
+        record(&sandbox, origin.args().into_iter().chain(["--client-cert".into(), format!("other.test={pair}")]));
+    assert_eq!(client(&other).get(URL).status, 502);
+    other.stop();
+}
+
+#[test]
+fn everything_goes_through_the_upstream_proxy() {
+    let origin = Origin::start();
+    let (far, near) = (Sandbox::new(), Sandbox::new());
+    let upstream = record(&far, origin.args());
+    let ca = far.write("upstream-ca.pem", upstream.ca());
+    let args =
+        ["--upstream-proxy", &format!("http://{}", upstream.proxy()), "--upstream-ca", &ca.display().to_string()]
+            .map(String::from);
+    let recorder = record(&near, args);
+    for url in [URL, "http://api.test/api/text"] {
+        assert_eq!(client(&recorder).get(url).status, 200, "{url}");
+    }
+    recorder.stop().expect(0);
+    upstream.stop().expect(0);
+    for sandbox in [far, near] {
+        assert_eq!(sandbox.har("hars/api.har")["log"]["entries"].as_array().unwrap().len(), 2);
+    }
+}
+
+#[test]
+fn with_auth_only_those_who_know_it_get_in_and_a_session_stands_behind_a_plus() {
+    let origin = Origin::start();
+    let sandbox = Sandbox::new();
+    let auth = ["--auth", "ada:secret"].map(String::from);
+    let recorder = record(&sandbox, origin.args().into_iter().chain(auth.clone()));
+    for (user, status) in [(None, 407), (Some("ada:wrong"), 407), (Some("eve:secret"), 407), (Some("ada:secret"), 200)]
+    {
+        let client = Client { user: user.map(str::to_owned), ..client(&recorder) };
+        assert_eq!(client.get("http://api.test/api/json").status, status, "{user:?}");
+    }
+    let stranger = client(&recorder).try_ask(Ask::new("GET", URL)).unwrap_err().to_string();
+    assert!(stranger.contains("407") && stranger.to_lowercase().contains("proxy-authenticate: basic"), "{stranger}");
+    let known = Client { user: Some("ada:secret".into()), ..client(&recorder) };
+    for page in ["1", "2"] {
+        known.get(&format!("https://api.test/api/poll?{page}"));
+    }
+    recorder.stop().expect(0);
+    assert!(!sandbox.read("hars/api.har").contains("secret"), "the proxy's password is nobody's business");
+
+    let fixture = sandbox.read("hars/api.har").replace("poll?2", "poll?1");
+    sandbox.write("hars/api.har", fixture);
+    let replay = sandbox.start(["replay".to_owned(), "hars/api.har".to_owned()].into_iter().chain(auth));
+    for session in ["one", "two"] {
+        let worker = Client { user: Some(format!("ada+{session}:secret")), ..client(&replay) };
+        let turns: Vec<_> = (0..2).map(|_| worker.get("https://api.test/api/poll?1").text()).collect();
+        assert!(turns[0].contains("poll?1") && turns[1].contains("poll?2"), "{session}: {turns:?}");
+    }
+    replay.stop().expect(0);
+}
