@@ -4,18 +4,18 @@
 
 use std::time::Duration;
 
-use ::http::header::HeaderValue;
-use ::http::{Request, Response, StatusCode};
+use ::http::{Request, Response};
 use hyper::body::Incoming;
 use url::Host;
 
+use super::forward::forward;
 use crate::http::NormalUrl;
 use crate::http::problem::{Problem, in_words};
 use crate::http::url::is_localhost;
 use crate::proxy::handler::Close;
-use crate::proxy::respond::{self, MARK};
-use crate::proxy::upstream::{Dialled, OwnConnections, SendError, Upstream, UpstreamError};
-use crate::proxy::{self, Body, Origin, Session};
+use crate::proxy::respond;
+use crate::proxy::upstream::{Dialled, OwnConnections, Upstream, UpstreamError};
+use crate::proxy::{Body, Origin, Session};
 
 /// What `x-harproxy` says.
 const LOCAL: &str = "local";
@@ -50,18 +50,9 @@ impl Local {
         mark: bool,
     ) -> Result<Response<Body>, Close> {
         let client = hyper::upgrade::on(&mut request);
-        let mut response = match self.upstream.send(own, session, to, request).await {
-            Ok(answer) => answer.response,
-            Err(SendError::Stale) => return Err(Close),
-            Err(SendError::Upstream(error)) => return Ok(failed(to, &error, mark)),
-        };
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            tokio::spawn(proxy::splice(client, hyper::upgrade::on(&mut response)));
-        }
-        if mark {
-            response.headers_mut().insert(MARK, HeaderValue::from_static(LOCAL));
-        }
-        Ok(response.map(Body::Incoming))
+        let mark_as = mark.then_some(LOCAL);
+        let answer = forward(&self.upstream, own, session, to, request, client, mark_as).await?;
+        Ok(answer.unwrap_or_else(|error| failed(to, &error, mark)))
     }
 }
 

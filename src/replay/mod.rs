@@ -9,6 +9,7 @@ mod asked;
 mod clock;
 mod cors;
 mod fixtures;
+mod forward;
 mod handler;
 mod intake;
 mod latency;

@@ -4,18 +4,18 @@
 //! The only file of replay with a connector that leads beyond this machine, and there is one only when an option asks for
 //! it.
 
-use ::http::header::HeaderValue;
-use ::http::{Request, Response, StatusCode};
+use ::http::{Request, Response};
 use bytes::Bytes;
 use hyper::upgrade::OnUpgrade;
 
+use super::forward::forward;
 use crate::http::NormalUrl;
 use crate::http::problem::{Problem, in_words};
 use crate::proxy::body::BoxError;
 use crate::proxy::handler::Close;
-use crate::proxy::respond::{self, MARK};
-use crate::proxy::upstream::{Dialled, OwnConnections, PlanError, SendError, Upstream, UpstreamError, UpstreamPlan};
-use crate::proxy::{self, Body, Connect, Origin, Scheme, Session};
+use crate::proxy::respond;
+use crate::proxy::upstream::{Dialled, OwnConnections, PlanError, Upstream, UpstreamError, UpstreamPlan};
+use crate::proxy::{Body, Connect, Origin, Scheme, Session};
 use crate::tls::authority::Alpn;
 use crate::urlglob::Globs;
 
@@ -109,18 +109,9 @@ impl Passthrough {
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<BoxError>,
     {
-        let mut response = match self.upstream.send(own, session, to, request).await {
-            Ok(answer) => answer.response,
-            Err(SendError::Stale) => return Err(Close),
-            Err(SendError::Upstream(error)) => return Ok(failed(to, &error, mark)),
-        };
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            tokio::spawn(proxy::splice(client, hyper::upgrade::on(&mut response)));
-        }
-        if mark {
-            response.headers_mut().insert(MARK, HeaderValue::from_static(LIVE));
-        }
-        Ok(response.map(Body::Incoming))
+        let mark_as = mark.then_some(LIVE);
+        let answer = forward(&self.upstream, own, session, to, request, client, mark_as).await?;
+        Ok(answer.unwrap_or_else(|error| failed(to, &error, mark)))
     }
 }
 

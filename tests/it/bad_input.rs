@@ -52,9 +52,7 @@ fn a_fixture_that_is_no_har() {
 fn a_truncated_fixture_names_its_line() {
     let sandbox = Sandbox::new();
     let origin = Origin::start();
-    let args: Vec<String> =
-        ["record", "-o", "hars/api.har"].into_iter().map(String::from).chain(origin.args()).collect();
-    let recorder = sandbox.start(&args);
+    let recorder = sandbox.record(&origin);
     let client = Client::new(recorder.proxy(), recorder.ca(), Proto::H1);
     client.get("https://api.test/api/json");
     client.get("https://api.test/api/text");
@@ -189,9 +187,7 @@ fn an_upstream_that_breaks_off_half_way_is_stored_truncated() {
 fn recording_nothing_leaves_the_old_file_and_fails() {
     let sandbox = Sandbox::new();
     let origin = Origin::start();
-    let args: Vec<String> =
-        ["record", "-o", "hars/api.har"].into_iter().map(String::from).chain(origin.args()).collect();
-    let recorder = sandbox.start(&args);
+    let recorder = sandbox.record(&origin);
     Client::new(recorder.proxy(), recorder.ca(), Proto::H1).get("https://api.test/api/json");
     recorder.stop().expect(0).says("git add hars/api.har");
     let before = std::fs::read(sandbox.join("hars/api.har")).unwrap();

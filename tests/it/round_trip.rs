@@ -109,9 +109,7 @@ fn http_inside_connect_with_prior_knowledge_of_h2() {
 fn recorded_over_http2_replayed_over_http1() {
     let sandbox = Sandbox::new();
     let origin = Origin::start();
-    let args: Vec<String> =
-        ["record", "-o", "hars/api.har"].into_iter().map(String::from).chain(origin.args()).collect();
-    let recorder = sandbox.start(&args);
+    let recorder = sandbox.record(&origin);
     let live = Client::new(recorder.proxy(), recorder.ca(), Proto::H2).get("https://api.test/api/duplicates");
     recorder.stop().expect(0);
     origin.stop();
@@ -127,9 +125,7 @@ fn recorded_over_http2_replayed_over_http1() {
 fn identity_for_a_client_without_gzip() {
     let sandbox = Sandbox::new();
     let origin = Origin::start();
-    let args: Vec<String> =
-        ["record", "-o", "hars/api.har"].into_iter().map(String::from).chain(origin.args()).collect();
-    let recorder = sandbox.start(&args);
+    let recorder = sandbox.record(&origin);
     let client = Client::new(recorder.proxy(), recorder.ca(), Proto::H1);
     let ask = Ask::new("GET", "https://api.test/api/gzip");
     client.ask(ask.clone().header("accept-encoding", "gzip"));

@@ -36,9 +36,7 @@ fn a_long_download_is_streamed_both_ways() {
     const LEN: usize = 80;
     let sandbox = Sandbox::new();
     let origin = Origin::start();
-    let args: Vec<String> =
-        ["record", "-o", "hars/api.har"].into_iter().map(String::from).chain(origin.args()).collect();
-    let recorder = sandbox.start(&args);
+    let recorder = sandbox.record(&origin);
     let ask = Ask::new("GET", &format!("http://api.test/api/big?mib={LEN}"));
     let live = Client::new(recorder.proxy(), recorder.ca(), Proto::H1).ask(ask.clone());
     let recording = peak(&recorder);

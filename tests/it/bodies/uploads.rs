@@ -25,9 +25,7 @@ fn chunks_a_length_an_expectation_and_frames_match_alike() {
     for recorded in &framed {
         let sandbox = Sandbox::new();
         let origin = Origin::start();
-        let args: Vec<String> =
-            ["record", "-o", "hars/api.har"].into_iter().map(String::from).chain(origin.args()).collect();
-        let recorder = sandbox.start(&args);
+        let recorder = sandbox.record(&origin);
         let live = String::from_utf8_lossy(&raw(recorder.proxy(), recorded.as_bytes())).into_owned();
         assert!(live.contains("hello there"), "{recorded}: {live}");
         recorder.stop().expect(0);

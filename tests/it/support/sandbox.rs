@@ -9,6 +9,8 @@ use std::thread::JoinHandle;
 
 use serde_json::Value;
 
+use super::origin::Origin;
+
 /// A temporary folder: working directory, home and data folder of what runs in it.
 pub struct Sandbox {
     dir: tempfile::TempDir,
@@ -86,6 +88,12 @@ impl Sandbox {
     /// Runs the binary to its end.
     pub fn run<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Output {
         finish(self.command(args).output().unwrap())
+    }
+
+    /// Starts recording everything into `hars/api.har`, with `api.test` led to the origin.
+    pub fn record(&self, origin: &Origin) -> Server {
+        let begin = ["record", "-o", "hars/api.har"].map(String::from);
+        self.start(begin.into_iter().chain(origin.args()))
     }
 
     /// Starts the binary without CMD, on a free port, and waits for its ready line.
