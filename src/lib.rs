@@ -30,6 +30,7 @@ pub mod http;
 pub mod matching;
 pub mod proxy;
 pub mod record;
+pub mod redact;
 pub mod replay;
 pub mod tls;
 pub mod urlglob;

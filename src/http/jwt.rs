@@ -72,6 +72,15 @@ pub fn timeless(text: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(bytes)
 }
 
+/// The redacted token whose placeholder begins here, all of it; `None` when what begins here is no token's signature.
+#[must_use]
+pub fn redacted_around(text: &[u8], placeholder: usize) -> Option<Range<usize>> {
+    let before = text.get(..placeholder)?;
+    let is_part = |byte: &u8| is_base64url(*byte) || *byte == b'.';
+    let start = before.iter().rposition(|byte| !is_part(byte)).map_or(0, |at| at + 1);
+    token_at(text, start).filter(|token| token.signature.start == placeholder).map(|token| token.whole)
+}
+
 /// The redacted tokens in a text, each standing as a whole.
 fn redacted(text: &[u8]) -> impl Iterator<Item = Redacted> + '_ {
     let mut end = 0;
@@ -84,6 +93,9 @@ fn redacted(text: &[u8]) -> impl Iterator<Item = Redacted> + '_ {
 }
 
 fn token_at(text: &[u8], start: usize) -> Option<Redacted> {
+    if !text[start..].starts_with(BEGINS) {
+        return None;
+    }
     if start > 0 && (is_base64url(text[start - 1]) || text[start - 1] == b'.') {
         return None;
     }

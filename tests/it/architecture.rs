@@ -9,17 +9,18 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("http", &[]),
     ("urlglob", &["http"]),
     ("har", &["http", "urlglob"]),
-    ("matching", &["http", "urlglob", "har"]),
-    ("verdict", &["http", "urlglob", "har", "matching"]),
+    ("redact", &["http", "urlglob", "har"]),
+    ("matching", &["http", "urlglob", "har", "redact"]),
+    ("verdict", &["http", "urlglob", "har", "redact", "matching"]),
     ("tls", &["http", "whole"]),
     ("proxy", &["http", "urlglob", "tls"]),
-    ("record", &["http", "urlglob", "har", "matching", "verdict", "tls", "proxy"]),
-    ("replay", &["http", "urlglob", "har", "matching", "verdict", "tls", "proxy"]),
+    ("record", &["http", "urlglob", "har", "redact", "matching", "verdict", "tls", "proxy"]),
+    ("replay", &["http", "urlglob", "har", "redact", "matching", "verdict", "tls", "proxy"]),
     ("child", &["http", "tls", "whole"]),
 ];
 
 /// Rooms of the core: no I/O crates.
-const CORE: &[&str] = &["http", "urlglob", "har", "matching", "verdict"];
+const CORE: &[&str] = &["http", "urlglob", "har", "redact", "matching", "verdict"];
 const FORBIDDEN_IN_CORE: &[&str] = &["tokio", "hyper", "rustls", "tracing_subscriber", "clap"];
 
 fn sources(room: &str) -> Vec<PathBuf> {
