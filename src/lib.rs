@@ -3,8 +3,8 @@
 //! The crate is a functional core with an I/O shell. Arrows go one way:
 //!
 //! ```text
-//! http, urlglob → har → matching → verdict → record, replay → cli
-//! tls → proxy → record, replay                   child → cli
+//! http, urlglob → har → redact → matching → verdict → record, replay → cli
+//! har, redact, matching → upkeep → cli           tls → proxy → record, replay           child → cli
 //! ```
 //!
 //! | room | what it is for |
@@ -14,6 +14,7 @@
 //! | [`urlglob`] | Playwright's URL glob dialect |
 //! | [`har`] | reading and writing fixtures: the HAR and its payloads |
 //! | [`matching`] | which entry answers a request, and why |
+//! | [`upkeep`] | tools on fixtures: their canonical form, packing, showing |
 //! | [`verdict`] | what a run concludes, as plain data, and its reports |
 //! | [`tls`] | the certificate authority, leaf certificates, trust bundles, upstream roots |
 //! | [`proxy`] | the engine: listen, intercept, forward, tunnel. It knows no HAR |
@@ -33,6 +34,7 @@ pub mod record;
 pub mod redact;
 pub mod replay;
 pub mod tls;
+pub mod upkeep;
 pub mod urlglob;
 pub mod verdict;
 pub mod whole;

@@ -43,6 +43,9 @@ pub enum Failure {
     /// The replay can't start.
     #[error(transparent)]
     Replay(#[from] replay::Error),
+    /// A fixture can't be read, or not be written.
+    #[error(transparent)]
+    Fixture(#[from] har::Error),
     /// The ports can't be opened.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -100,6 +103,7 @@ impl Failure {
             | Failure::Replay(_)
             | Failure::Explain(_) => exit::USAGE,
             Failure::Bind(BindError::Reverse { .. }) => exit::USAGE,
+            Failure::Fixture(error) if !error.is_about_writing() => exit::USAGE,
             Failure::Record(
                 record::Error::Plan(_)
                 | record::Error::IsFolder { .. }
@@ -127,6 +131,7 @@ impl Failure {
             }
             Failure::Record(error) => of_record(error),
             Failure::Replay(error) => of_replay(error),
+            Failure::Fixture(error) => of_fixture(error),
             Failure::Bind(error) => of_bind(error),
             Failure::Write { source, .. } | Failure::System { source, .. } => of_io(source),
             Failure::Spawn(error) => of_spawn(error),
@@ -282,9 +287,24 @@ fn of_record(error: &record::Error) -> String {
 
 fn of_written(error: &har::Error) -> String {
     match error {
-        har::Error::Io { source, .. } | har::Error::Payload { source, .. } => of_io(source),
         har::Error::Malformed { .. } | har::Error::Entry { .. } => {
             "mend the file, bring it back with `git checkout`, or record it anew with `--update replace`".into()
+        }
+        error => of_fixture(error),
+    }
+}
+
+fn of_fixture(error: &har::Error) -> String {
+    match error {
+        har::Error::Io { path, source, .. } if !error.is_about_writing() && source.kind() == io::ErrorKind::NotFound => {
+            format!("record it first: `harproxy record{} -- CMD`", output_option(path))
+        }
+        har::Error::Io { source, .. } | har::Error::Payload { source, .. } => of_io(source),
+        har::Error::NoFixture { path } => format!("record one first: `harproxy record{} -- CMD`", folder_option(path)),
+        har::Error::Malformed { .. } | har::Error::Entry { .. } => {
+            "a fixture is a HAR 1.2 file, or a .zip with one in it; bring it back with `git checkout`, or record it anew with \
+             `harproxy record`"
+                .into()
         }
     }
 }
@@ -297,17 +317,13 @@ fn of_replay(error: &replay::Error) -> String {
                 None => format!("record it first: `harproxy record{} -- CMD`", output_option(path)),
             }
         }
-        replay::Error::Fixture(har::Error::Io { source, .. }) => of_io(source),
-        replay::Error::Fixture(_) => {
-            "a fixture is a HAR 1.2 file, or a .zip with one in it; bring it back with `git checkout`, or record it anew with \
-             `harproxy record`"
-                .into()
-        }
-        replay::Error::NoFixture { path } => format!("record one first: `harproxy record{} -- CMD`", folder_option(path)),
+        replay::Error::Fixture(error) => of_fixture(error),
         replay::Error::Upstream(_) => {
             "`--upstream-ca`, `--client-cert` and `--upstream-proxy` are the options about this".into()
         }
-        replay::Error::Matching(_) => "a JSON path is one such as `$.meta.time`, an origin one such as `https://api.example.com`".into(),
+        replay::Error::Matching(_) => {
+            "a JSON path is one such as `$.meta.time`, an origin one such as `https://api.example.com`".into()
+        }
     }
 }
 

@@ -8,6 +8,7 @@ pub mod args;
 pub mod cmd;
 pub mod config;
 pub mod files;
+pub mod fixtures;
 pub mod logging;
 pub mod plan;
 mod process;

@@ -289,7 +289,9 @@ fn upstream(args: &UpstreamArgs) -> Result<UpstreamPlan, Error> {
     })
 }
 
-fn fixtures_or_default(given: Vec<PathBuf>) -> Vec<PathBuf> {
+/// The fixtures and folders that were named, else the usual folder.
+#[must_use]
+pub fn fixtures_or_default(given: Vec<PathBuf>) -> Vec<PathBuf> {
     if given.is_empty() { vec![DEFAULT_FIXTURES.into()] } else { given }
 }
 

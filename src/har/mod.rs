@@ -5,6 +5,7 @@ mod archive;
 mod canonical;
 mod charset;
 mod deposit;
+mod find;
 pub mod fixture;
 mod foreign;
 mod forms;
@@ -21,6 +22,7 @@ mod store;
 mod window;
 pub mod write;
 
+pub use find::find;
 pub use fixture::{Fixture, Warning};
 pub use index::{EntryHead, Heads};
 pub use model::{Entry, Timings};
@@ -51,6 +53,12 @@ pub enum Error {
         /// The reason.
         source: std::io::Error,
     },
+    /// A folder without any fixture in it.
+    #[error("no fixture in {}", path.display())]
+    NoFixture {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The file is not a HAR that can be used.
     #[error("{}{}: {reason}", path.display(), line.map(|l| format!(":{l}")).unwrap_or_default())]
     Malformed {
@@ -73,6 +81,14 @@ pub enum Error {
         /// What is wrong, in words.
         reason: String,
     },
+}
+
+impl Error {
+    /// Whether something was to be written: then it is no fault of what was read.
+    #[must_use]
+    pub fn is_about_writing(&self) -> bool {
+        matches!(self, Error::Io { doing, .. } if !matches!(*doing, "opening" | "reading"))
+    }
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ use std::time::{Duration, SystemTime};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::har::Fixture;
+use crate::har::{self, Fixture};
 use crate::matching::{Matcher, Options};
 use crate::urlglob::Globs;
 use crate::verdict::{FailOn, Verdict};
@@ -103,13 +103,7 @@ pub enum Clock {
 pub enum Error {
     /// A fixture can't be read.
     #[error(transparent)]
-    Fixture(#[from] crate::har::Error),
-    /// Nothing to replay.
-    #[error("no fixture in {}", path.display())]
-    NoFixture {
-        /// The folder.
-        path: PathBuf,
-    },
+    Fixture(#[from] har::Error),
     /// The options of the way to the network can't be carried out.
     #[error(transparent)]
     Upstream(#[from] crate::proxy::upstream::PlanError),
@@ -124,8 +118,8 @@ pub enum Error {
 /// # Errors
 /// [`Error`].
 pub fn open(arguments: &[PathBuf], scope: Option<Globs>, matching: Options) -> Result<Matcher, Error> {
-    let open = |path: PathBuf| Ok(Arc::new(Fixture::open(&path)?));
-    let fixtures = fixtures::find(arguments)?.into_iter().map(open).collect::<Result<_, Error>>()?;
+    let open = |path: Result<PathBuf, har::Error>| Ok(Arc::new(Fixture::open(&path?)?));
+    let fixtures = har::find(arguments).into_iter().map(open).collect::<Result<_, har::Error>>()?;
     Ok(Matcher::new(fixtures, scope, matching)?)
 }
 

@@ -11,6 +11,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("har", &["http", "urlglob"]),
     ("redact", &["http", "urlglob", "har"]),
     ("matching", &["http", "urlglob", "har", "redact"]),
+    ("upkeep", &["http", "urlglob", "har", "redact", "matching"]),
     ("verdict", &["http", "urlglob", "har", "redact", "matching"]),
     ("tls", &["http", "whole"]),
     ("proxy", &["http", "urlglob", "tls"]),
@@ -20,7 +21,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 ];
 
 /// Rooms of the core: no I/O crates.
-const CORE: &[&str] = &["http", "urlglob", "har", "redact", "matching", "verdict"];
+const CORE: &[&str] = &["http", "urlglob", "har", "redact", "matching", "upkeep", "verdict"];
 const FORBIDDEN_IN_CORE: &[&str] = &["tokio", "hyper", "rustls", "tracing_subscriber", "clap"];
 
 fn sources(room: &str) -> Vec<PathBuf> {

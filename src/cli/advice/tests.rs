@@ -20,7 +20,10 @@ fn every_status_of_the_table() {
     let read = || har::Error::Io { doing: "reading", path: "a".into(), source: io(io::ErrorKind::PermissionDenied) };
     for (failure, status) in [
         (Failure::from(plan::Error::Remote(addr)), 2),
-        (replay::Error::NoFixture { path: "a".into() }.into(), 2),
+        (har::Error::NoFixture { path: "a".into() }.into(), 2),
+        (malformed().into(), 2),
+        (read().into(), 2),
+        (har::Error::Io { doing: "renaming into", path: "a".into(), source: io(io::ErrorKind::StorageFull) }.into(), 3),
         (replay::Error::Fixture(read()).into(), 2),
         (record::Error::Fixture(malformed()).into(), 2),
         (record::Error::Fixture(read()).into(), 3),

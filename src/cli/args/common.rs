@@ -91,6 +91,14 @@ pub struct RunArgs {
     pub grace: Duration,
 }
 
+/// The fixtures of a command that looks after several.
+#[derive(Clone, Debug, Args)]
+pub struct FixtureArgs {
+    /// Fixtures, or folders of them [default: hars/]
+    #[arg(value_name = "FILE|DIR")]
+    pub fixtures: Vec<PathBuf>,
+}
+
 /// Where options are read from beside the command line.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Run")]

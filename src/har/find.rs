@@ -1,0 +1,161 @@
+//! Which fixtures are meant: files as they are named, folders in byte order of the paths in them.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::Error;
+
+/// How deep folders are looked into; deeper ones are hardly meant, and a loop of links ends here.
+const DEEPEST: usize = 32;
+
+/// The fixtures that the arguments name, in order, each once; an argument that names none stands as an error in its place.
+///
+/// An error is an [`Error::Io`] when the path is not there or can't be read, an [`Error::NoFixture`] for a folder without any.
+#[must_use]
+pub fn find(arguments: &[PathBuf]) -> Vec<Result<PathBuf, Error>> {
+    let mut seen = HashSet::new();
+    let mut is_new = |path: &PathBuf| fs::canonicalize(path).map_or(true, |real| seen.insert(real));
+    let mut found = Vec::new();
+    for path in arguments {
+        match named_by(path) {
+            Ok(paths) => found.extend(paths.into_iter().filter(&mut is_new).map(Ok)),
+            Err(error) => found.push(Err(error)),
+        }
+    }
+    found
+}
+
+/// A file as it is, whatever its name; a folder's fixtures in byte order.
+fn named_by(path: &Path) -> Result<Vec<PathBuf>, Error> {
+    if !fs::metadata(path).map_err(|source| reading(path, source))?.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut inside = Vec::new();
+    search(path, DEEPEST, &mut inside)?;
+    if inside.is_empty() {
+        return Err(Error::NoFixture { path: path.to_owned() });
+    }
+    inside.sort_by(|a, b| a.as_os_str().as_encoded_bytes().cmp(b.as_os_str().as_encoded_bytes()));
+    Ok(inside)
+}
+
+fn search(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), Error> {
+    let (mut folders, mut payload_folders) = (Vec::new(), HashSet::new());
+    for item in fs::read_dir(folder).map_err(|source| reading(folder, source))? {
+        let item = item.map_err(|source| reading(folder, source))?;
+        let name = item.file_name();
+        let Some(name) = name.to_str().filter(|name| !name.starts_with('.')) else {
+            if name.as_encoded_bytes().starts_with(b".") {
+                continue;
+            }
+            // Not UTF-8: no name that a fixture of ours has, but a folder may well hold some.
+            folders.push(item.path());
+            continue;
+        };
+        // A dangling link is nothing to load.
+        let Ok(kind) = fs::metadata(item.path()) else { continue };
+        if kind.is_dir() {
+            folders.push(item.path());
+        } else if let Some((stem, archive)) = stem(name) {
+            if !archive {
+                payload_folders.insert(folder.join(stem));
+            }
+            found.push(item.path());
+        }
+    }
+    for inner in folders {
+        if depth > 0 && inner.is_dir() && !payload_folders.contains(&inner) {
+            search(&inner, depth - 1, found)?;
+        }
+    }
+    Ok(())
+}
+
+/// The name without the ending that makes it a fixture, and whether it is an archive, which has its payloads inside.
+fn stem(name: &str) -> Option<(&str, bool)> {
+    [(".har.gz", false), (".har", false), (".zip", true)].into_iter().find_map(|(ending, archive)| {
+        let (stem, tail) = name.split_at_checked(name.len().checked_sub(ending.len())?)?;
+        tail.eq_ignore_ascii_case(ending).then_some((stem, archive))
+    })
+}
+
+fn reading(path: &Path, source: io::Error) -> Error {
+    Error::Io { doing: "reading", path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(files: &[&str]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for file in files {
+            let path = folder.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+        folder
+    }
+
+    fn names(folder: &tempfile::TempDir, found: &[Result<PathBuf, Error>]) -> Vec<String> {
+        let name = |path: &Result<PathBuf, Error>| {
+            path.as_ref().unwrap().strip_prefix(folder.path()).unwrap().to_str().unwrap().to_owned()
+        };
+        found.iter().map(name).collect()
+    }
+
+    #[test]
+    fn a_folder_is_searched_recursively_in_byte_order_without_payload_folders_and_hidden_files() {
+        let folder = folder(&[
+            "b.har",
+            "a/z.har",
+            "a.har",
+            "a/not-of-a.har.txt",
+            "b/0123.har",
+            "B.zip",
+            "c/deep/er/x.HAR.GZ",
+            "c.txt",
+            ".hidden.har",
+            ".git/x.har",
+            "api.har.journal",
+            "pack/y.har",
+            "pack.zip",
+        ]);
+        let found = find(&[folder.path().to_owned()]);
+        assert_eq!(
+            names(&folder, &found),
+            ["B.zip", "a.har", "b.har", "c/deep/er/x.HAR.GZ", "pack.zip", "pack/y.har"],
+            "`a/` and `b/` hold the payloads of the fixture of that name; an archive has its own inside"
+        );
+    }
+
+    #[test]
+    fn arguments_keep_their_order_and_a_fixture_is_loaded_once() {
+        let folder = folder(&["b.har", "a.har", "in/c.har"]);
+        let path = |name: &str| folder.path().join(name);
+        let found = find(&[path("in"), path("b.har"), folder.path().to_owned(), path("in/../a.har")]);
+        assert_eq!(names(&folder, &found), ["in/c.har", "b.har", "a.har"]);
+    }
+
+    #[test]
+    fn a_file_is_taken_whatever_its_name() {
+        let folder = folder(&["recorded.json"]);
+        assert_eq!(find(&[folder.path().join("recorded.json")]).len(), 1);
+    }
+
+    #[test]
+    fn what_is_not_there_is_named_and_the_rest_found() {
+        let folder = folder(&["x.txt", "in/c.har"]);
+        let path = |name: &str| folder.path().join(name);
+        let empty = path("empty");
+        fs::create_dir(&empty).unwrap();
+        let found = find(&[path("gone.har"), path("in"), empty.clone()]);
+        let [Err(error @ Error::Io { .. }), Ok(there), Err(Error::NoFixture { path: none })] = &found[..] else {
+            panic!("{found:?}")
+        };
+        assert!(error.to_string().ends_with("gone.har"), "{error}");
+        assert_eq!((there, none), (&path("in/c.har"), &empty));
+    }
+}
