@@ -28,6 +28,7 @@ pub mod child;
 pub mod cli;
 pub mod har;
 pub mod http;
+pub mod learn;
 pub mod matching;
 pub mod proxy;
 pub mod record;

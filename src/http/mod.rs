@@ -9,6 +9,7 @@ pub mod media;
 pub mod multipart;
 pub mod problem;
 pub mod url;
+pub mod volatile;
 
 pub use headers::{Header, Headers};
 pub use media::MediaType;

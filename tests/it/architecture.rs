@@ -12,6 +12,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("redact", &["http", "urlglob", "har"]),
     ("matching", &["http", "urlglob", "har", "redact"]),
     ("upkeep", &["http", "urlglob", "har", "redact", "matching"]),
+    ("learn", &["http", "urlglob", "har", "redact", "matching"]),
     ("verdict", &["http", "urlglob", "har", "redact", "matching"]),
     ("tls", &["http", "whole"]),
     ("proxy", &["http", "urlglob", "tls"]),
@@ -21,7 +22,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 ];
 
 /// Rooms of the core: no I/O crates.
-const CORE: &[&str] = &["http", "urlglob", "har", "redact", "matching", "upkeep", "verdict"];
+const CORE: &[&str] = &["http", "urlglob", "har", "redact", "matching", "upkeep", "learn", "verdict"];
 const FORBIDDEN_IN_CORE: &[&str] = &["tokio", "hyper", "rustls", "tracing_subscriber", "clap"];
 
 fn sources(room: &str) -> Vec<PathBuf> {

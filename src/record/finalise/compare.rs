@@ -15,30 +15,7 @@ use super::payload::{CLIENT_LEFT, INTERRUPTED, Payload};
 use crate::har::model::{Body, Response};
 use crate::har::{self, Fixture};
 use crate::http::Headers;
-
-/// Headers whose values differ from answer to answer though nothing changed. The length of a payload is compared by its
-/// bytes, and the validator of an equal payload says nothing more.
-const VOLATILE: [&str; 19] = [
-    "age",
-    "b3",
-    "cf-ray",
-    "content-length",
-    "date",
-    "etag",
-    "expires",
-    "server-timing",
-    "traceparent",
-    "tracestate",
-    "x-amz-cf-id",
-    "x-amz-id-2",
-    "x-amz-request-id",
-    "x-amzn-requestid",
-    "x-amzn-trace-id",
-    "x-cloud-trace-context",
-    "x-correlation-id",
-    "x-request-id",
-    "x-runtime",
-];
+use crate::http::volatile::is_volatile;
 
 type Sum = [u8; 32];
 
@@ -223,7 +200,7 @@ impl Compare for Answers<'_> {
 /// Of names in order of their spelling (servers that keep headers in a hash table send them in any), values in theirs.
 fn head(method: &str, headers: &Headers, trailers: &Headers, error: Option<&str>) -> Sum {
     // An answer to HEAD has no payload whose length would be compared.
-    let volatile = |name: &str| VOLATILE.contains(&name) && !(name == "content-length" && method == "HEAD");
+    let volatile = |name: &str| is_volatile(name) && !(name == "content-length" && method == "HEAD");
     let mut sum = Sha256::new();
     for (part, list) in [("headers", headers), ("trailers", trailers)] {
         sum.update(part);

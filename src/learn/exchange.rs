@@ -1,0 +1,133 @@
+//! An entry as learning looks at it: its URL taken apart, its payloads read.
+
+use std::borrow::Cow;
+
+use serde_json::Value;
+use url::{Url, form_urlencoded};
+
+use crate::har::{self, Fixture, model};
+use crate::http::{Headers, MediaType};
+use crate::redact::placeholder;
+
+/// Longer payloads are compared as a whole.
+const READ: u64 = 16 << 20;
+
+/// An exchange, taken apart.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    pub(super) method: String,
+    pub(super) url: String,
+    /// `https://api.example.com`.
+    pub(super) origin: String,
+    /// Whether that is this machine: its port may be another one each time.
+    pub(super) loopback: bool,
+    /// Without the `/` before the first.
+    pub(super) segments: Vec<String>,
+    /// Decoded, in order.
+    pub(super) query: Vec<(String, String)>,
+    pub(super) request: Headers,
+    pub(super) sent: Payload,
+    pub(super) status: i32,
+    pub(super) response: Headers,
+    pub(super) received: Payload,
+}
+
+/// A payload, as far as differences in it can be named. Placeholders are set aside in all of them.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Payload {
+    /// None, or nobody kept it.
+    None,
+    /// A JSON value.
+    Json(Value),
+    /// Fields of a form.
+    Form(Vec<(String, String)>),
+    /// Anything else.
+    Bytes(Vec<u8>),
+    /// Too long to be looked into: its length.
+    Long(u64),
+}
+
+impl Exchange {
+    /// Every entry of a fixture that was answered.
+    pub(super) fn all(fixture: &Fixture) -> Result<Vec<Exchange>, har::Error> {
+        let heads = fixture.heads();
+        heads.iter().filter(|head| head.status > 0).map(|head| Exchange::of(fixture, head.entry)).collect()
+    }
+
+    fn of(fixture: &Fixture, at: usize) -> Result<Exchange, har::Error> {
+        let entry = fixture.entry(at)?;
+        let (request, response) = (&entry.request, &entry.response);
+        let url = Url::parse(&request.url).ok();
+        let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
+        let content_type = |headers: &Headers| headers.get_str("content-type").unwrap_or_default().to_owned();
+        let payload = |body: Option<&model::Body>, headers| match body {
+            Some(body) => Payload::of(&fixture.payload(at, body)?, &content_type(headers)),
+            None => Ok(Payload::None),
+        };
+        let segments = url.as_ref().and_then(Url::path_segments).into_iter().flatten().map(aside).collect();
+        let query = url.as_ref().map(Url::query_pairs).into_iter().flatten();
+        Ok(Exchange {
+            method: request.method.clone(),
+            url: request.url.clone(),
+            origin: url.as_ref().map(|url| url.origin().ascii_serialization()).unwrap_or_default(),
+            loopback: host == "localhost"
+                || host.ends_with(".localhost")
+                || host.starts_with("127.")
+                || host == "[::1]",
+            segments,
+            query: query.map(|(name, value)| (name.into_owned(), aside(&value))).collect(),
+            request: request.headers.clone(),
+            sent: payload(request.post_data.as_ref(), &request.headers)?,
+            status: response.status,
+            response: response.headers.clone(),
+            received: payload(Some(&response.content), &response.headers)?,
+        })
+    }
+
+    /// `GET https://api.example.com/x`, for people.
+    pub(super) fn line(&self) -> String {
+        format!("{} {}", self.method, self.url)
+    }
+}
+
+impl Payload {
+    fn of(payload: &har::Payload, content_type: &str) -> Result<Payload, har::Error> {
+        if payload.len() > READ {
+            return Ok(Payload::Long(payload.len()));
+        }
+        let bytes = payload.bytes()?;
+        if bytes.is_empty() {
+            return Ok(Payload::None);
+        }
+        if let Ok(value) = serde_json::from_slice(&bytes) {
+            let mut value: Value = value;
+            values_aside(&mut value);
+            return Ok(Payload::Json(value));
+        }
+        if MediaType::parse(content_type).is_form() {
+            let fields = form_urlencoded::parse(&bytes).map(|(name, value)| (name.into_owned(), aside(&value)));
+            return Ok(Payload::Form(fields.collect()));
+        }
+        Ok(Payload::Bytes(placeholder::set_aside(&bytes).into_owned()))
+    }
+}
+
+/// A text without what stands for secrets in it: that is no noise.
+pub(super) fn aside(text: &str) -> String {
+    match placeholder::set_aside(text.as_bytes()) {
+        Cow::Borrowed(_) => text.to_owned(),
+        Cow::Owned(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+    }
+}
+
+fn values_aside(value: &mut Value) {
+    let mut open = vec![value];
+    while let Some(value) = open.pop() {
+        match value {
+            Value::String(text) => *text = aside(text),
+            Value::Array(items) => open.extend(items),
+            Value::Object(members) => open.extend(members.values_mut()),
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+}

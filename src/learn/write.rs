@@ -1,0 +1,109 @@
+//! Lessons as lines of a `harproxy.toml`, and into one that is there: what stands in it stays as it stands.
+
+use std::collections::BTreeSet;
+
+use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, Value, value};
+
+use super::{Lessons, Rule, Where};
+
+/// Why lessons can't be written into a file.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The file is no TOML.
+    #[error("reading it")]
+    Syntax(#[from] toml_edit::TomlError),
+    /// A name stands for something else in it.
+    #[error("`{name}` in it is not {expected}")]
+    Other {
+        /// Which.
+        name: &'static str,
+        /// What it would have to be.
+        expected: &'static str,
+    },
+}
+
+/// The lines, as they would be added to an empty file; each with the two values that were seen.
+#[must_use]
+pub fn rendered(lessons: &Lessons) -> String {
+    added_to("", lessons).unwrap_or_default()
+}
+
+/// The text of a file with the lessons in it: lists grow by what they lack, rules for the same URLs are one.
+///
+/// # Errors
+/// [`WriteError`].
+pub fn added_to(text: &str, lessons: &Lessons) -> Result<String, WriteError> {
+    let mut document: DocumentMut = text.parse()?;
+    volatile(&mut document, lessons)?;
+    for (at, rule) in &lessons.rules {
+        add_rule(&mut document, at, rule)?;
+    }
+    Ok(document.to_string())
+}
+
+fn volatile(document: &mut DocumentMut, lessons: &Lessons) -> Result<(), WriteError> {
+    let lists = [("headers", &lessons.volatile_headers), ("json", &lessons.volatile_json)];
+    if lists.iter().all(|(_, values)| values.is_empty()) {
+        return Ok(());
+    }
+    let other = || WriteError::Other { name: "volatile", expected: "a section" };
+    let table = document.entry("volatile").or_insert_with(|| Item::Table(Table::new()));
+    let table = table.as_table_mut().ok_or_else(other)?;
+    for (name, values) in lists {
+        extend(table, name, values.keys())?;
+    }
+    Ok(())
+}
+
+fn add_rule(document: &mut DocumentMut, at: &Where, rule: &Rule) -> Result<(), WriteError> {
+    let other = || WriteError::Other { name: "match", expected: "a list of rules, each under `[[match]]`" };
+    let rules = document.entry("match").or_insert_with(|| Item::ArrayOfTables(ArrayOfTables::new()));
+    let rules = rules.as_array_of_tables_mut().ok_or_else(other)?;
+    let text = |table: &Table, name: &str| table.get(name).and_then(Item::as_str).map(str::to_owned);
+    let is_at = |table: &Table| text(table, "glob").as_ref() == Some(&at.glob) && text(table, "path") == at.path;
+    let known = rules.iter().position(is_at);
+    let place = match known {
+        Some(place) => place,
+        None => {
+            let mut table = Table::new();
+            table["glob"] = value(&at.glob);
+            if let Some(path) = &at.path {
+                table["path"] = value(path);
+            }
+            rules.push(table);
+            rules.len() - 1
+        }
+    };
+    let Some(table) = rules.get_mut(place) else { return Ok(()) };
+    extend(table, "same-host", &rule.same_host)?;
+    extend(table, "ignore-query", &rule.ignore_query)?;
+    extend(table, "ignore-body", &rule.ignore_body)?;
+    extend(table, "echo", &rule.echo)?;
+    if rule.ignore_payload {
+        table["body"] = value("ignore");
+    }
+    Ok(())
+}
+
+/// Adds what a list lacks; one value alone becomes a list with it.
+fn extend<'v>(
+    table: &mut Table,
+    name: &'static str,
+    values: impl IntoIterator<Item = &'v String>,
+) -> Result<(), WriteError> {
+    let values: BTreeSet<&String> = values.into_iter().collect();
+    if values.is_empty() {
+        return Ok(());
+    }
+    let item = table.entry(name).or_insert_with(|| value(Array::new()));
+    if let Some(single) = item.as_str().map(str::to_owned) {
+        *item = value(Array::from_iter([single]));
+    }
+    let list = item.as_array_mut().ok_or(WriteError::Other { name, expected: "a list" })?;
+    for text in values {
+        if !list.iter().any(|known| known.as_str() == Some(text)) {
+            list.push(Value::from(text.as_str()));
+        }
+    }
+    Ok(())
+}
