@@ -18,6 +18,7 @@ mod explain;
 mod graphql;
 mod index;
 mod key;
+mod likeness;
 mod matcher;
 pub mod noise;
 mod options;
@@ -39,6 +40,7 @@ use ::http::HeaderMap;
 
 pub use contest::{Contender, Fate};
 pub use digested::{Digested, Digesting};
+pub use likeness::{Likeness, Sameness};
 pub use matcher::Matcher;
 pub use options::{MatchBody, MatchRule, MissingBody, Options, Redirects, Repeat};
 pub use outcome::{Chosen, Difference, EntryRef, Miss, MissKind, Near, Outcome, SameHost, What};

@@ -22,7 +22,7 @@ use crate::http::problem::in_words;
 use crate::http::{MediaType, coding, multipart};
 
 /// SHA-256 of bytes, or of what they mean.
-pub(super) type Digest = [u8; 32];
+pub type Digest = [u8; 32];
 
 /// A decoded request body larger than this is compared as it was received.
 const MAX_DECODED: u64 = 256 << 20;
@@ -73,7 +73,7 @@ impl Comparison {
     }
 
     /// The digest of what a payload means, where it means more than its bytes.
-    fn meaning(&self, content_type: &str, bytes: &[u8]) -> Option<Digest> {
+    pub(super) fn meaning(&self, content_type: &str, bytes: &[u8]) -> Option<Digest> {
         let media_type = MediaType::parse(content_type);
         if media_type.is_multipart() {
             return multipart_digest(content_type, media_type.parameter("boundary")?, bytes);
