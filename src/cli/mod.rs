@@ -36,9 +36,9 @@ fn obey(args: Vec<OsString>) -> u8 {
     let Cli { talk, command } = match Cli::parse_configured(&args) {
         Ok(cli) => cli,
         Err(UsageError::Typed(error)) => return advice::tell_usage(&error, &Ui::default()),
-        Err(UsageError::Config(error)) => {
+        Err(UsageError::Config(error, talk)) => {
             let failure = Failure::from(error);
-            failure.tell(&Ui::default());
+            failure.tell(&Ui::new(talk.quiet, talk.log_format, talk.color));
             return failure.status();
         }
     };

@@ -12,8 +12,10 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::args::common::{AuthorityArgs, ListenArgs, ProxyArgs, RunArgs, UpstreamArgs};
+use super::args::explain::ExplainArgs;
 use super::args::record::RecordArgs;
 use super::args::replay::{DEFAULT_FIXTURES, MatchingArgs, OnMiss, ReplayArgs};
+use super::config::Config;
 use crate::matching::Options;
 use crate::proxy::ProxyPlan;
 use crate::proxy::server::{Credentials, Reverse};
@@ -130,7 +132,7 @@ impl Recording {
         let record = RecordPlan {
             output: args.output,
             scope: Globs::new(&args.glob)?,
-            noise: args.noise,
+            noise: args.config.said.noise(),
             content: args.content,
             update: args.update,
             max_body: args.max_body.map(|size| size.0),
@@ -154,8 +156,8 @@ impl Replaying {
             fixtures: fixtures_or_default(args.fixtures),
             scope: scope(&args.glob)?,
             with_cmd,
-            matching: matching(args.matching),
-            noise: args.noise,
+            matching: matching(args.matching, &args.config.said),
+            noise: args.config.said.noise(),
             local: !args.no_local,
             network,
             latency: args.latency,
@@ -189,11 +191,11 @@ impl Explaining {
     ///
     /// # Errors
     /// [`Error`].
-    pub fn new(fixtures: Vec<PathBuf>, glob: &[String], matching: MatchingArgs) -> Result<Self, Error> {
+    pub fn new(args: ExplainArgs) -> Result<Self, Error> {
         Ok(Explaining {
-            fixtures: fixtures_or_default(fixtures),
-            scope: scope(glob)?,
-            matching: self::matching(matching),
+            fixtures: fixtures_or_default(args.fixtures),
+            scope: scope(&args.glob)?,
+            matching: matching(args.matching, &args.config.said),
         })
     }
 }
@@ -299,7 +301,7 @@ fn scope(globs: &[String]) -> Result<Option<Globs>, Error> {
     Ok(if globs.is_empty() { None } else { Some(Globs::new(globs)?) })
 }
 
-fn matching(args: MatchingArgs) -> Options {
+fn matching(args: MatchingArgs, config: &Config) -> Options {
     Options {
         repeat: args.repeat,
         redirects: args.redirects,
@@ -310,7 +312,7 @@ fn matching(args: MatchingArgs) -> Options {
         same_host: args.same_host,
         score_all_headers: args.score_all_headers,
         missing_body: args.missing_body,
-        rules: args.rules,
+        rules: config.rules().to_vec(),
     }
 }
 

@@ -9,6 +9,7 @@ mod journal;
 mod outcome;
 mod problem;
 mod tally;
+mod volatile;
 
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ use heads::Meta;
 use journal::frame::MAGIC;
 use journal::{Claimed, Frame, Journal, Kind, Place};
 use tally::Tally;
+pub use volatile::Volatile;
 
 /// All that is settled before a recording starts.
 #[derive(Clone, Debug)]

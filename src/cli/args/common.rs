@@ -1,6 +1,7 @@
 //! The options that `record` and `replay` share.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -9,6 +10,7 @@ use super::values::{
     Listen, parse_auth, parse_bypass, parse_client_cert, parse_duration, parse_listen, parse_map, parse_report,
     parse_reverse, parse_upstream_proxy,
 };
+use crate::cli::config::Config;
 use crate::proxy::server::{Credentials, Reverse};
 use crate::proxy::upstream::{Mapping, UpstreamProxy};
 
@@ -106,6 +108,9 @@ pub struct ConfigArgs {
     /// The configuration file [default: harproxy.toml, searched upward from here]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// What the files say.
+    #[arg(skip)]
+    pub said: Arc<Config>,
 }
 
 /// Where the certificate authority lives.

@@ -9,14 +9,15 @@ pub mod values;
 mod variables;
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::{Args, FromArgMatches, Parser, Subcommand};
 
 use super::config::{self, Config};
 use super::ui::{Color, LogFormat};
 use crate::child::shell::Shell;
-use common::{AuthorityArgs, ListenArgs};
+use common::{AuthorityArgs, ConfigArgs, ListenArgs};
 use explain::ExplainArgs;
 use record::RecordArgs;
 use replay::ReplayArgs;
@@ -80,26 +81,13 @@ pub enum Command {
 }
 
 impl Command {
-    /// The section of the configuration that holds its options, and the file that `--config` names.
-    fn configured_by(&self) -> Option<(&'static str, Option<&Path>)> {
+    /// What it takes from the configuration: the section of its options, if it has any, and where the rest goes.
+    fn configured(&mut self) -> Option<(Option<&'static str>, &mut ConfigArgs)> {
         match self {
-            Command::Record(args) => Some(("record", args.config.config.as_deref())),
-            Command::Replay(args) => Some(("replay", args.config.config.as_deref())),
-            Command::Explain(args) => Some(("replay", args.config.config.as_deref())),
+            Command::Record(args) => Some((Some("record"), &mut args.config)),
+            Command::Replay(args) => Some((Some("replay"), &mut args.config)),
+            Command::Explain(args) => Some((Some("replay"), &mut args.config)),
             _ => None,
-        }
-    }
-
-    /// Takes from the configuration what no option can say.
-    fn take(&mut self, config: &Config) {
-        match self {
-            Command::Record(args) => args.noise = config.noise(),
-            Command::Replay(args) => {
-                args.noise = config.noise();
-                args.matching.rules = config.rules().to_vec();
-            }
-            Command::Explain(args) => args.matching.rules = config.rules().to_vec(),
-            _ => {}
         }
     }
 
@@ -208,11 +196,16 @@ impl Cli {
     /// # Errors
     /// clap's own, or the configuration's.
     pub fn parse_configured(args: &[OsString]) -> Result<Cli, UsageError> {
-        let bare = Cli::parse_from(args.iter().cloned())?;
-        let Some((section, named)) = bare.command.configured_by() else { return Ok(bare) };
-        let config = Config::load(named, &Cli::command())?;
-        let mut cli = Cli::parse_by(config.defaults(section, Cli::command()), args.iter().cloned())?;
-        cli.command.take(&config);
+        let mut cli = Cli::parse_from(args.iter().cloned())?;
+        let Some((section, named)) = cli.command.configured() else { return Ok(cli) };
+        let config = Config::load(named.config.as_deref(), &Cli::command());
+        let config = config.map_err(|error| UsageError::Config(error, cli.talk.clone()))?;
+        if let Some(section) = section {
+            cli = Cli::parse_by(config.defaults(section, Cli::command()), args.iter().cloned())?;
+        }
+        if let Some((_, args)) = cli.command.configured() {
+            args.said = Arc::new(config);
+        }
         Ok(cli)
     }
 
@@ -234,9 +227,9 @@ pub enum UsageError {
     /// The command line.
     #[error(transparent)]
     Typed(#[from] clap::Error),
-    /// The configuration.
-    #[error(transparent)]
-    Config(#[from] config::Error),
+    /// The configuration. How to talk was said rightly.
+    #[error("reading the configuration")]
+    Config(#[source] config::Error, TalkArgs),
 }
 
 #[cfg(test)]

@@ -59,9 +59,6 @@ pub struct RecordArgs {
     /// Options of both.
     #[command(flatten)]
     pub config: ConfigArgs,
-    /// `[scope] noise` of the configuration.
-    #[arg(skip = true)]
-    pub noise: bool,
 }
 
 const CONTENT: &[(&str, &str, ContentMode)] = &[

@@ -10,7 +10,7 @@ use super::common::{AuthorityArgs, ConfigArgs, ProxyArgs, RunArgs, UpstreamArgs}
 use super::values::{
     Words, choices, parse_duration, parse_glob, parse_header_name, parse_latency, parse_miss_status, parse_same_host,
 };
-use crate::matching::{MatchBody, MatchRule, MissingBody, Redirects, Repeat};
+use crate::matching::{MatchBody, MissingBody, Redirects, Repeat};
 use crate::replay::{Clock, Latency, MissAnswer};
 
 /// Where fixtures are looked for when none is named.
@@ -80,9 +80,6 @@ pub struct ReplayArgs {
     /// Options of both.
     #[command(flatten)]
     pub config: ConfigArgs,
-    /// `[scope] noise` of the configuration.
-    #[arg(skip = true)]
-    pub noise: bool,
 }
 
 /// `--on-miss`.
@@ -130,9 +127,6 @@ pub struct MatchingArgs {
     /// What an entry answers whose payload was not recorded
     #[arg(long, value_name = "HOW", default_value = "fail", value_parser = choices(MISSING_BODY))]
     pub missing_body: MissingBody,
-    /// `[[match]]` of the configuration.
-    #[arg(skip)]
-    pub rules: Vec<MatchRule>,
 }
 
 const CLOCK: &[(&str, &str, Clock)] = &[

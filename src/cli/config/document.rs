@@ -5,6 +5,7 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value as Json;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -54,11 +55,31 @@ pub enum Error {
 }
 
 /// `harproxy.toml:3:1`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct At {
-    path: Box<Path>,
+    path: PathBuf,
     line: usize,
     column: usize,
+}
+
+impl At {
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The line, from 1.
+    #[must_use]
+    pub fn line(&self) -> usize {
+        self.line
+    }
+
+    /// The character in the line, from 1.
+    #[must_use]
+    pub fn column(&self) -> usize {
+        self.column
+    }
 }
 
 impl fmt::Display for At {
@@ -159,6 +180,38 @@ impl<'t> Document<'t> {
         }
     }
 
+    /// A list of texts, each read by `read`, whose reason against one is told where that stands.
+    pub(super) fn each<T, R: ToString>(
+        &self,
+        name: &str,
+        value: &Value<'t>,
+        read: impl Fn(&str) -> Result<T, R>,
+    ) -> Result<Vec<T>, Error> {
+        let items = self.list(value).into_iter();
+        items
+            .map(|item| {
+                let text = self.text(name, item)?;
+                read(&text).map_err(|reason| self.wrong(name, &item.span(), reason.to_string()))
+            })
+            .collect()
+    }
+
+    /// The value as data.
+    pub(super) fn json(&self, value: &DeValue<'t>) -> Json {
+        match value {
+            DeValue::String(text) => Json::from(text.as_ref()),
+            DeValue::Integer(number) => number.to_string().parse::<i64>().map_or(Json::Null, Json::from),
+            DeValue::Float(number) => number.to_string().parse::<f64>().map_or(Json::Null, Json::from),
+            DeValue::Boolean(value) => Json::from(*value),
+            DeValue::Datetime(date) => Json::from(date.to_string()),
+            DeValue::Array(items) => items.iter().map(|item| self.json(item.get_ref())).collect(),
+            DeValue::Table(table) => {
+                let items = self.items(table.clone()).into_iter();
+                Json::Object(items.map(|item| (item.name, self.json(item.value.get_ref()))).collect())
+            }
+        }
+    }
+
     /// A value that will not do.
     pub(super) fn wrong(&self, name: &str, span: &Range<usize>, reason: impl Into<String>) -> Error {
         Error::Value { at: self.at(span), name: name.to_owned(), reason: reason.into() }
@@ -187,11 +240,12 @@ impl<'t> Document<'t> {
         folder.join(path).to_str().map_or_else(|| path.to_owned(), str::to_owned)
     }
 
-    fn at(&self, span: &Range<usize>) -> At {
+    /// Where a span begins.
+    pub(super) fn at(&self, span: &Range<usize>) -> At {
         let before = self.text.get(..span.start).unwrap_or(self.text);
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-        At { path: self.path.into(), line, column }
+        At { path: self.path.to_owned(), line, column }
     }
 }
 

@@ -7,6 +7,9 @@
 mod document;
 mod options;
 mod rules;
+mod said;
+mod secrets;
+mod sections;
 #[cfg(test)]
 mod tests;
 
@@ -17,14 +20,26 @@ use std::path::{Path, PathBuf};
 use clap::Command;
 
 use crate::matching::MatchRule;
-pub use document::Error;
-use document::{Document, Item, Table};
+use crate::record::Volatile;
+use crate::redact::{Placeholder, Policy};
+pub use document::{At, Error};
+use document::{Document, Item};
+pub use said::Said;
+use secrets::Secrets;
 
 /// The project's file, searched from the working directory upward.
 pub const NAME: &str = "harproxy.toml";
 
-/// Values as they would be typed, by the id of the option.
-type Values = BTreeMap<String, Vec<String>>;
+/// What an option is given.
+#[derive(Clone, Debug)]
+struct Given {
+    /// As it would be typed.
+    words: Vec<String>,
+    at: At,
+}
+
+/// Options by their id.
+type Values = BTreeMap<String, Given>;
 
 /// What the files say.
 #[derive(Debug, Default)]
@@ -33,12 +48,17 @@ pub struct Config {
     options: BTreeMap<&'static str, Values>,
     rules: Vec<MatchRule>,
     noise: Option<bool>,
+    secrets: Secrets,
+    policy: Policy,
+    volatile: Volatile,
+    allow: Vec<String>,
+    said: Vec<Said>,
 }
 
 /// The sections that hold the options of a command.
 const COMMANDS: [&str; 2] = ["record", "replay"];
 /// All that a file may begin a table with.
-const SECTIONS: [&str; 4] = ["record", "replay", "scope", "match"];
+pub const SECTIONS: [&str; 7] = ["record", "replay", "redact", "volatile", "scope", "match", "check"];
 
 impl Config {
     /// Reads the user's file and the project's: `named` by `--config`, else the nearest one. `grammar` knows the options.
@@ -53,7 +73,13 @@ impl Config {
         if let Some(path) = named.map(Path::to_owned).or_else(projects_file) {
             config.read(&path, grammar)?;
         }
-        Ok(config)
+        config.settled()
+    }
+
+    /// When every file has been read.
+    fn settled(mut self) -> Result<Self, Error> {
+        self.policy = self.secrets.policy()?;
+        Ok(self)
     }
 
     /// The grammar with the defaults of `command` (`record`, `replay`) as the files have them, in every subcommand.
@@ -77,31 +103,62 @@ impl Config {
         self.noise.unwrap_or(true)
     }
 
+    /// `[redact]` over the built-in table.
+    #[must_use]
+    pub fn redact_policy(&self) -> Policy {
+        self.policy.clone()
+    }
+
+    /// `[redact.values]`: those that are known here. Reads the environment.
+    #[must_use]
+    pub fn redact_values(&self) -> Vec<(Placeholder, String)> {
+        self.secrets.values()
+    }
+
+    /// `[volatile]`.
+    #[must_use]
+    pub fn volatile(&self) -> &Volatile {
+        &self.volatile
+    }
+
+    /// `[check] allow`: the SHA-256 of values that are no secrets, 64 hex digits each, lower case.
+    #[must_use]
+    pub fn allow(&self) -> &[String] {
+        &self.allow
+    }
+
+    /// What the files say beside options, as written, in order.
+    #[must_use]
+    pub fn said(&self) -> &[Said] {
+        &self.said
+    }
+
+    /// Where a file gives an option of a command.
+    #[must_use]
+    pub fn given(&self, command: &str, id: &str) -> Option<&At> {
+        Some(&self.options.get(command)?.get(id)?.at)
+    }
+
     /// Lays a file over what is there.
     fn read(&mut self, path: &Path, grammar: &Command) -> Result<(), Error> {
         let text = std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
         let document = Document::new(path, &text);
         for Item { name, at, value } in document.root()? {
+            if !COMMANDS.contains(&&*name) {
+                said::over(&mut self.said, said::of(&document, &name, &value));
+            }
             match name.as_str() {
                 "record" | "replay" => {
                     let command = COMMANDS[usize::from(name == "replay")];
-                    let table = document.table(&name, value)?;
-                    let values = options::section(&document, table, command, grammar)?;
+                    let values = options::section(&document, document.table(&name, value)?, command, grammar)?;
                     self.options.entry(command).or_default().extend(values);
                 }
-                "scope" => self.scope(&document, document.table(&name, value)?)?,
+                "redact" => self.secrets.read(&document, document.table(&name, value)?)?,
+                "volatile" => sections::volatile(&mut self.volatile, &document, document.table(&name, value)?)?,
+                "scope" => sections::scope(&mut self.noise, &document, document.table(&name, value)?)?,
+                "check" => sections::check(&mut self.allow, &document, document.table(&name, value)?)?,
                 "match" => self.rules.extend(rules::rules(&document, value)?),
                 _ => return Err(document.unknown("section", &name, at, SECTIONS, None)),
-            }
-        }
-        Ok(())
-    }
-
-    fn scope(&mut self, document: &Document<'_>, table: Table<'_>) -> Result<(), Error> {
-        for Item { name, at, value } in document.items(table) {
-            match name.as_str() {
-                "noise" => self.noise = Some(document.boolean(&name, &value)?),
-                _ => return Err(document.unknown("option of [scope]", &name, at, ["noise"], None)),
             }
         }
         Ok(())

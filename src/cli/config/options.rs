@@ -7,7 +7,7 @@ use clap::{Arg, ArgAction, Command};
 use toml::de::DeValue;
 
 use super::document::{Document, Error, Item, Table, Value, kind};
-use super::{COMMANDS, Values};
+use super::{COMMANDS, Given, Values};
 
 /// What has no place in a file: the file itself, and what is not an option.
 const NOT_IN_FILES: [&str; 4] = ["config", "help", "version", "cmd"];
@@ -21,15 +21,18 @@ pub(super) fn section(
 ) -> Result<Values, Error> {
     let mut values = Values::new();
     for Item { name, at, value } in document.items(table) {
-        let Some(arg) = known(grammar, command).find(|arg| key(arg) == name) else {
-            let elsewhere = COMMANDS.into_iter().find(|other| known(grammar, other).any(|arg| key(arg) == name));
+        let Some(arg) = known(grammar, command).find(|arg| is_called(arg, &name)) else {
+            let elsewhere = COMMANDS.into_iter().find(|other| known(grammar, other).any(|arg| is_called(arg, &name)));
             let elsewhere = elsewhere.map(|other| format!("to write it under [{other}]"));
             let what = format!("option of [{command}]");
             return Err(document.unknown(what, &name, at, known(grammar, command).map(key), elsewhere));
         };
         let typed = typed(document, &name, arg, &value)?;
         try_out(arg, &typed).map_err(|reason| document.wrong(&name, &value.span(), reason))?;
-        values.insert(arg.get_id().to_string(), typed);
+        let given = Given { words: typed, at: document.at(&at) };
+        if let Some(before) = values.insert(arg.get_id().to_string(), given) {
+            return Err(document.wrong(&name, &at, format!("it is given in line {} already", before.at.line())));
+        }
     }
     Ok(values)
 }
@@ -38,25 +41,31 @@ pub(super) fn section(
 pub(super) fn defaults(grammar: Command, values: &Values) -> Command {
     grammar
         .mut_args(|arg| match values.get(arg.get_id().as_str()) {
-            Some(values) => arg.default_values(values.clone()),
+            Some(given) => arg.default_values(given.words.clone()),
             None => arg,
         })
         .mut_subcommands(|sub| defaults(sub, values))
 }
 
 /// The options of a command, those of all commands among them.
-fn known<'g>(grammar: &'g Command, command: &str) -> impl Iterator<Item = &'g Arg> + use<'g> {
+pub(super) fn known<'g>(grammar: &'g Command, command: &str) -> impl Iterator<Item = &'g Arg> + use<'g> {
     let own = grammar.find_subcommand(command).into_iter().flat_map(Command::get_arguments);
     own.chain(grammar.get_arguments()).filter(|arg| !NOT_IN_FILES.contains(&arg.get_id().as_str()))
 }
 
 /// The name of an option in a file: lists that have no option name, or whose option is given once for each item, are plural.
-fn key(arg: &Arg) -> String {
+pub(super) fn key(arg: &Arg) -> String {
     match arg.get_long() {
         Some("glob") => "globs".to_owned(),
         Some(long) => long.to_owned(),
         None => arg.get_id().to_string(),
     }
+}
+
+/// Whether an option has this name in a file: its key, or a name that it has on the command line.
+fn is_called(arg: &Arg, name: &str) -> bool {
+    let aliases = arg.get_all_aliases().unwrap_or_default();
+    key(arg) == name || arg.get_long() == Some(name) || aliases.contains(&name)
 }
 
 /// A value as it would be typed.

@@ -10,7 +10,7 @@ fn read(texts: &[&str]) -> Result<Config, Error> {
         std::fs::write(&path, text).unwrap();
         config.read(&path, &Cli::command())?;
     }
-    Ok(config)
+    config.settled()
 }
 
 /// What a text is refused with, without the folder.
@@ -40,14 +40,18 @@ fn every_option_of_record_and_replay_has_its_place() {
 fn an_unknown_name_is_pointed_at_and_the_nearest_known_one_suggested() {
     for (text, told) in [
         ("[replay]\n\nmiss-stauts = 404", "3:1: unknown option of [replay] `miss-stauts`; did you mean `miss-status`?"),
-        ("[record]\n  glob = []", "2:3: unknown option of [record] `glob`; did you mean `globs`?"),
+        ("[record]\n  glbs = []", "2:3: unknown option of [record] `glbs`; did you mean `globs`?"),
         ("[replay]\nignore_query = []", "2:1: unknown option of [replay] `ignore_query`; did you mean `ignore-query`?"),
         (
             "[replay]\noutput = 'x'",
             "2:1: unknown option of [replay] `output`; did you mean to write it under [record]?",
         ),
         ("[repaly]", "1:2: unknown section `repaly`; did you mean `replay`?"),
-        ("[redact]\nheaders = []", "1:2: unknown section `redact`; known are `record`, `replay`, `scope`, `match`"),
+        ("[redakt]\nheaders = []", "1:2: unknown section `redakt`; did you mean `redact`?"),
+        ("headers = []", "1:1: unknown section `headers`; known are `record`, `replay`, `redact`, `volatile`, "),
+        ("[redact]\nheader = []", "2:1: unknown option of [redact] `header`; did you mean `headers`?"),
+        ("[volatile]\njsno = []", "2:1: unknown option of [volatile] `jsno`; did you mean `json`?"),
+        ("[check]\nalow = []", "2:1: unknown option of [check] `alow`; did you mean `allow`?"),
         ("[scope]\nnoice = true", "2:1: unknown option of [scope] `noice`; did you mean `noise`?"),
         (
             "[[match]]\nglob = '**'\nignore-qery = ['x']",
@@ -80,6 +84,32 @@ fn a_value_that_will_not_do_says_what_would() {
         ("[[match]]\nmatch-header = ['a b']", "2:17: `match-header`: expected header names"),
         ("[[match]]\nglob = '{{'", "2:8: `glob`: "),
         ("[replay]\nglobs = [", "2:"),
+        ("[record]\nglobs = []\nglob = ['a']", "3:1: `glob`: it is given in line 2 already"),
+        ("[redact]\nheaders = ['x-a', 'x b']", "2:19: `headers`: expected header names"),
+        ("[redact]\nquery = ['']", "2:10: `query`: expected names of parameters"),
+        (
+            "[redact]\njson = ['$.card', '.ssn']",
+            "2:19: `json`: `.ssn` is no JSON path: parser error; did you mean `$.ssn`?",
+        ),
+        ("[redact]\ntext = ['sk_(']", "2:9: `text`: `sk_(` is no regular expression: unclosed group"),
+        ("[redact]\npersonal = 1", "2:12: `personal`: expected true or false, not a number"),
+        ("[redact]\nvalues = 1", "2:10: `redact.values`: expected a section, `[redact.values]`"),
+        ("[redact.values]\npassword = 'x'", "2:1: `password`: expected what stands in a fixture behind `REDACTED-`"),
+        ("[redact.values]\npassword-0 = 'x'", "2:1: `password-0`: expected what stands in a fixture"),
+        (
+            "[redact.values]\nPassWord-02 = 'x'",
+            "2:1: `PassWord-02`: expected what stands in a fixture behind `REDACTED-`, such as `password-2`; did you mean `password-2`?",
+        ),
+        ("[redact.values]\na-1 = 'env:'", "2:7: `a-1`: expected the name of a variable"),
+        ("[redact.values]\na-1 = ''", "2:7: `a-1`: expected a value, or the variable"),
+        ("[redact.values]\na-1 = 7", "2:7: `a-1`: expected a string, not a number"),
+        ("[redact.values]\na-1 = 'x'\nREDACTED-a-1 = 'y'", "3:1: `REDACTED-a-1`: `a-1` is the same placeholder"),
+        ("[volatile]\nheaders = ['x b']", "2:12: `headers`: expected header names"),
+        (
+            "[volatile]\njson = ['generatedAt']",
+            "2:9: `json`: `generatedAt` is no JSON path: parser error; did you mean `$.generatedAt`?",
+        ),
+        ("[check]\nallow = ['sha256:12']", "2:10: `allow`: expected a hash"),
     ] {
         let error = refused(text);
         assert!(error.starts_with(told), "{text}: {error}");
@@ -93,9 +123,9 @@ fn the_later_file_wins_for_each_option_and_rules_add_up() {
         "[replay]\nglobs = ['c']\nfail-on = ['miss', 'unused']\n[[match]]\nbody = 'form'",
     ])
     .unwrap();
-    let values = &config.options["replay"];
-    assert_eq!((&*values["glob"], &*values["miss_status"]), (&["c".to_owned()][..], &["404".to_owned()][..]));
-    assert_eq!(values["fail_on"], ["miss,unused"]);
+    let words = |id: &str| config.options["replay"][id].words.clone();
+    assert_eq!((words("glob"), words("miss_status")), (vec!["c".to_owned()], vec!["404".to_owned()]));
+    assert_eq!(words("fail_on"), ["miss,unused"]);
     assert!(!config.noise());
     let bodies: Vec<_> = config.rules().iter().filter_map(|rule| rule.body).collect();
     assert_eq!(bodies, [crate::matching::MatchBody::Json, crate::matching::MatchBody::Form]);
@@ -111,8 +141,106 @@ fn files_are_relative_to_the_configuration_and_nothing_else_is() {
     let values =
         options::section(&document, document.table("record", item.value).unwrap(), "record", &grammar).unwrap();
     let in_conf = |path: &str| Path::new("conf").join(path).display().to_string();
-    assert_eq!(values["output"], [in_conf("hars/x.har")]);
-    assert_eq!(values["upstream_ca"], ["/abs.pem".to_owned(), in_conf("rel.pem")]);
-    assert_eq!(values["client_cert"], [format!("h={}", in_conf("c.pem"))]);
-    assert_eq!(values["glob"], ["x"]);
+    assert_eq!(values["output"].words, [in_conf("hars/x.har")]);
+    assert_eq!(values["upstream_ca"].words, ["/abs.pem".to_owned(), in_conf("rel.pem")]);
+    assert_eq!(values["client_cert"].words, [format!("h={}", in_conf("c.pem"))]);
+    assert_eq!(values["glob"].words, ["x"]);
+}
+
+/// The example of the reference, as it stands there.
+const EXAMPLE: &str = r#"
+[record]
+output = "hars/api.har"
+globs  = ["https://api.example.com/**", "!**/health"]
+[replay]
+passthrough = ["https://telemetry.example.com/**"]
+max-age = "180d"
+
+[redact]                       # added to the built-in table; `except` takes away
+headers = ["x-internal-token"]
+query   = ["sig2"]
+json    = ["$.card.number", "$..ssn"]
+text    = ["sk_live_[0-9A-Za-z]+"]
+personal = false               # true: e-mail, phone, IBAN, card numbers too, format kept
+[redact.values]                # tells equal-looking secrets apart at replay
+password-2 = "env:HARPROXY_TEST_NOBODY_SETS_THIS"
+REDACTED-token-1 = "t0k3n"
+
+[volatile]
+headers = ["x-build"]
+json    = ["$.generatedAt"]
+
+[[match]]
+glob         = "**/search*"
+ignore-query = ["ts", "_"]
+[[match]]
+glob         = "**/graphql"
+body         = "json"
+match-header = ["x-tenant"]
+[[match]]
+glob  = "https://api.example.com/**"
+path  = "/users/{id}/orders"
+same-host = ["https://staging.example.com"]
+redirects = "serve"
+
+[check]
+allow = ["sha256:BA7816BF8F01CFEA414140DE5DAE2223B00361A396177A9CB410FF61F20015AD"]
+"#;
+
+#[test]
+fn what_is_said_beside_options_is_there_in_types() {
+    let config = read(&[EXAMPLE]).unwrap();
+    let rules = config.secrets.rules();
+    assert_eq!((&*rules.headers, &*rules.query), (&["x-internal-token".to_owned()][..], &["sig2".to_owned()][..]));
+    assert_eq!(
+        (&*rules.json, &*rules.text),
+        (&["$.card.number", "$..ssn"].map(String::from)[..], &["sk_live_[0-9A-Za-z]+".to_owned()][..])
+    );
+    assert_eq!(config.volatile().headers, ["x-build"]);
+    assert_eq!(config.volatile().json, ["$.generatedAt"]);
+    assert_eq!(config.allow(), ["ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"]);
+    assert_eq!(config.rules().len(), 3);
+    let token = Placeholder { name: crate::redact::Name::new("token"), number: 1 };
+    assert_eq!(config.redact_values(), [(token, "t0k3n".to_owned())], "what is not set gives no value");
+    assert!(!format!("{config:?}").contains("t0k3n"), "and no value is shown");
+    assert!(!config.redact_policy().is_off());
+}
+
+#[test]
+fn a_variable_gives_its_value() {
+    let config = read(&["[redact.values]\npassword-2 = 'env:PATH'"]).unwrap();
+    assert_eq!(config.redact_values()[0].1, std::env::var("PATH").unwrap());
+}
+
+#[test]
+fn of_secrets_too_the_later_file_wins_list_by_list() {
+    let config = read(&[
+        "[redact]\nheaders = ['x-a']\nquery = ['a']\n[redact.values]\na-1 = 'one'\nb-1 = 'two'\n[volatile]\njson = ['$.a']",
+        "[redact]\nheaders = ['x-b']\npersonal = true\n[redact.values]\na-1 = 'three'\n[volatile]\nheaders = ['x-c']",
+    ])
+    .unwrap();
+    let rules = config.secrets.rules();
+    assert_eq!(
+        (&*rules.headers, &*rules.query, rules.personal),
+        (&["x-b".to_owned()][..], &["a".to_owned()][..], true)
+    );
+    let values: Vec<_> = config.redact_values().into_iter().map(|(_, value)| value).collect();
+    assert_eq!(values, ["three", "two"]);
+    assert_eq!(
+        (&*config.volatile().headers, &*config.volatile().json),
+        (&["x-c".to_owned()][..], &["$.a".to_owned()][..])
+    );
+}
+
+#[test]
+fn what_is_said_is_kept_with_its_place_but_never_a_secret() {
+    let config = read(&[EXAMPLE, "[redact]\nheaders = ['x-b']\n[[match]]\nbody = 'form'"]).unwrap();
+    let said: Vec<_> = config.said().iter().map(|said| (&*said.name, said.value.to_string(), said.at.line())).collect();
+    let of = |name: &str| said.iter().filter(|(known, ..)| *known == name).collect::<Vec<_>>();
+    assert_eq!(of("redact.headers"), [&("redact.headers", r#"["x-b"]"#.to_owned(), 2)]);
+    assert_eq!(of("redact.query"), [&("redact.query", r#"["sig2"]"#.to_owned(), 11)]);
+    assert_eq!(of("match").len(), 4, "rules add up");
+    assert_eq!(of("redact.values.REDACTED-token-1")[0].1, r#""(redacted)""#);
+    assert!(of("redact.values.password-2")[0].1.contains("is not set"));
+    assert!(said.iter().all(|(_, value, _)| !value.contains("t0k3n")));
 }

@@ -19,12 +19,13 @@ use answer::Answer;
 /// [`Failure`]. Whatever the answers, they are none.
 pub fn run(mut args: ExplainArgs, ui: &Ui) -> Result<u8, Failure> {
     let requests = requests::read(&mut args)?;
-    let Explaining { fixtures, scope, matching } = Explaining::new(args.fixtures, &args.glob, args.matching)?;
+    let json = args.json;
+    let Explaining { fixtures, scope, matching } = Explaining::new(args)?;
     let matcher = replay::open(&fixtures, scope, matching)?;
     for (n, request) in requests.enumerate() {
         let request = request?;
         let query = request.query();
-        let text = if args.json {
+        let text = if json {
             let (outcome, body) = answer::answer(&matcher, &query);
             serde_json::json!(Answer::of(&matcher, &outcome, body)).to_string()
         } else {

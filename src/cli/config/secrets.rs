@@ -1,0 +1,155 @@
+//! `[redact]`: what is secret beside the built-in table, and which values have a placeholder of their own.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::document::{At, Document, Error, Item, Table};
+use super::sections::json_path;
+use crate::cli::args::values::parse_header_name;
+use crate::redact::{self, Name, Placeholder, Policy, Rules};
+
+/// The keys of the section.
+const KEYS: [&str; 7] = ["headers", "query", "json", "text", "except", "personal", "values"];
+/// Before the name of the variable that holds a value.
+pub(super) const VARIABLE: &str = "env:";
+
+/// What the files say of secrets.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Secrets {
+    rules: Rules,
+    /// Where each of `rules.except` stands.
+    excepted: Vec<At>,
+    values: BTreeMap<Placeholder, Given>,
+}
+
+/// A value that a placeholder stands for.
+#[derive(Clone, PartialEq, Eq)]
+enum Given {
+    Literal(String),
+    Variable(String),
+}
+
+/// Never the value.
+impl fmt::Debug for Given {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Given::Literal(_) => f.write_str("(redacted)"),
+            Given::Variable(name) => write!(f, "{VARIABLE}{name}"),
+        }
+    }
+}
+
+impl Secrets {
+    /// Lays a file's section over what is there, list by list.
+    pub(super) fn read<'t>(&mut self, document: &Document<'t>, table: Table<'t>) -> Result<(), Error> {
+        for Item { name, at, value } in document.items(table) {
+            match name.as_str() {
+                "headers" => self.rules.headers = document.each(&name, &value, parse_header_name)?,
+                "query" => self.rules.query = document.each(&name, &value, parameter)?,
+                "json" => self.rules.json = document.each(&name, &value, json_path)?,
+                "text" => {
+                    self.rules.text = document.each(&name, &value, pattern)?;
+                }
+                "except" => {
+                    self.rules.except = document.each(&name, &value, |name| Ok::<_, String>(name.to_owned()))?;
+                    self.excepted = document.list(&value).into_iter().map(|item| document.at(&item.span())).collect();
+                }
+                "personal" => self.rules.personal = document.boolean(&name, &value)?,
+                "values" => self.read_values(document, document.table("redact.values", value)?)?,
+                _ => return Err(document.unknown("option of [redact]", &name, at, KEYS, None)),
+            }
+        }
+        Ok(())
+    }
+
+    fn read_values<'t>(&mut self, document: &Document<'t>, table: Table<'t>) -> Result<(), Error> {
+        let mut seen: BTreeMap<Placeholder, String> = BTreeMap::new();
+        for Item { name, at, value } in document.items(table) {
+            let placeholder = placeholder(&name).map_err(|reason| document.wrong(&name, &at, reason))?;
+            if let Some(before) = seen.insert(placeholder.clone(), name.clone()) {
+                return Err(document.wrong(&name, &at, format!("`{before}` is the same placeholder")));
+            }
+            let given = given(&document.text(&name, &value)?);
+            self.values.insert(placeholder, given.map_err(|reason| document.wrong(&name, &value.span(), reason))?);
+        }
+        Ok(())
+    }
+
+    /// What is beside the built-in table.
+    #[cfg(test)]
+    pub(super) fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// What follows once every file has been read.
+    pub(super) fn policy(&self) -> Result<Policy, Error> {
+        let alone = |name: &String| Rules { except: vec![name.clone()], ..self.rules.clone() };
+        for (name, at) in self.rules.except.iter().zip(&self.excepted) {
+            Policy::new(&alone(name)).map_err(|error| wrong(at, "except", &error))?;
+        }
+        // Whatever else there is was looked at where it stands.
+        Policy::new(&self.rules).map_err(|error| wrong(&At::default(), "redact", &error))
+    }
+
+    /// The values with their placeholders. A variable that is not set gives none, which is told under `-v`: the secret may be
+    /// one that only some machines know.
+    pub(super) fn values(&self) -> Vec<(Placeholder, String)> {
+        let each = self.values.iter().filter_map(|(placeholder, given)| Some((placeholder.clone(), given.value()?)));
+        each.collect()
+    }
+}
+
+impl Given {
+    fn value(&self) -> Option<String> {
+        match self {
+            Given::Literal(value) => Some(value.clone()),
+            Given::Variable(name) => match std::env::var(name) {
+                Ok(value) if !value.is_empty() => Some(value),
+                _ => {
+                    tracing::info!(variable = name, "[redact.values]: not set, so nothing is known by it");
+                    None
+                }
+            },
+        }
+    }
+}
+
+fn wrong(at: &At, name: &str, error: &redact::Error) -> Error {
+    Error::Value { at: at.clone(), name: name.to_owned(), reason: error.to_string() }
+}
+
+/// A regular expression, as written. They are refused in several lines, of which the last says why.
+fn pattern(text: &str) -> Result<String, String> {
+    redact::text_pattern(text).map(|_| text.to_owned()).map_err(|error| {
+        match error.to_string().lines().last().and_then(|line| line.strip_prefix("error: ")) {
+            Some(reason) => format!("`{text}` is no regular expression: {reason}"),
+            None => error.to_string(),
+        }
+    })
+}
+
+fn parameter(name: &str) -> Result<String, &'static str> {
+    let name = name.trim();
+    if name.is_empty() { Err("expected names of parameters, such as `[\"sig2\"]`") } else { Ok(name.to_owned()) }
+}
+
+/// `password-2`, `REDACTED-password-2`.
+fn placeholder(text: &str) -> Result<Placeholder, String> {
+    const EXPECTED: &str = "expected what stands in a fixture behind `REDACTED-`, such as `password-2`";
+    let short = text.strip_prefix(redact::placeholder::BEGINS).unwrap_or(text);
+    let parts = short.rsplit_once('-').and_then(|(name, number)| Some((Name::new(name), number.parse().ok()?)));
+    let (name, number) = parts.filter(|(_, number)| *number > 0).ok_or(EXPECTED)?;
+    let meant = format!("{name}-{number}");
+    if meant == short { Ok(Placeholder { name, number }) } else { Err(format!("{EXPECTED}; did you mean `{meant}`?")) }
+}
+
+fn given(text: &str) -> Result<Given, &'static str> {
+    match text.strip_prefix(VARIABLE) {
+        Some(name) if name.is_empty() || name.contains(['=', '\0']) => {
+            Err("expected the name of a variable behind `env:`, such as `env:BAD_PW`")
+        }
+        Some(name) => Ok(Given::Variable(name.to_owned())),
+        None if text.is_empty() => Err("expected a value, or the variable that holds it, such as `env:BAD_PW`"),
+        None => Ok(Given::Literal(text.to_owned())),
+    }
+}
