@@ -57,7 +57,7 @@ pub enum Error {
 /// `harproxy.toml:3:1`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct At {
-    path: PathBuf,
+    file: Box<str>,
     line: usize,
     column: usize,
 }
@@ -65,8 +65,8 @@ pub struct At {
 impl At {
     /// The file.
     #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
+    pub fn file(&self) -> &str {
+        &self.file
     }
 
     /// The line, from 1.
@@ -84,7 +84,7 @@ impl At {
 
 impl fmt::Display for At {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}", self.path.display(), self.line, self.column)
+        write!(f, "{}:{}:{}", self.file, self.line, self.column)
     }
 }
 
@@ -245,7 +245,7 @@ impl<'t> Document<'t> {
         let before = self.text.get(..span.start).unwrap_or(self.text);
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-        At { path: self.path.to_owned(), line, column }
+        At { file: self.path.to_string_lossy().into(), line, column }
     }
 }
 
