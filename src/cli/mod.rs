@@ -37,7 +37,7 @@ fn obey(args: Vec<OsString>) -> u8 {
         Ok(cli) => cli,
         Err(UsageError::Typed(error)) => return advice::tell_usage(&error, &Ui::default()),
         Err(UsageError::Config(error, talk)) => {
-            let failure = Failure::from(error);
+            let failure = Failure::from(*error);
             failure.tell(&Ui::new(talk.quiet, talk.log_format, talk.color));
             return failure.status();
         }

@@ -199,7 +199,7 @@ impl Cli {
         let mut cli = Cli::parse_from(args.iter().cloned())?;
         let Some((section, named)) = cli.command.configured() else { return Ok(cli) };
         let config = Config::load(named.config.as_deref(), &Cli::command());
-        let config = config.map_err(|error| UsageError::Config(error, cli.talk.clone().into()))?;
+        let config = config.map_err(|error| UsageError::Config(error.into(), cli.talk.clone()))?;
         if let Some(section) = section {
             cli = Cli::parse_by(config.defaults(section, Cli::command()), args.iter().cloned())?;
         }
@@ -229,7 +229,7 @@ pub enum UsageError {
     Typed(#[from] clap::Error),
     /// The configuration. How to talk was said rightly.
     #[error("reading the configuration")]
-    Config(#[source] config::Error, Box<TalkArgs>),
+    Config(#[source] Box<config::Error>, TalkArgs),
 }
 
 #[cfg(test)]
