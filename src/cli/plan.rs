@@ -21,6 +21,7 @@ use crate::proxy::ProxyPlan;
 use crate::proxy::server::{Credentials, Reverse};
 use crate::proxy::upstream::UpstreamPlan;
 use crate::record::RecordPlan;
+use crate::redact::Policy;
 use crate::replay::{NetworkPlan, ReplayPlan};
 use crate::tls::authority::Authority;
 use crate::urlglob::{GlobError, Globs};
@@ -129,14 +130,18 @@ impl Recording {
     /// # Errors
     /// [`Error`].
     pub fn new(args: RecordArgs) -> Result<Self, Error> {
+        let said = &args.config.said;
+        let policy = if args.no_redact { Policy::off() } else { said.redact_policy() };
         let record = RecordPlan {
             output: args.output,
             scope: Globs::new(&args.glob)?,
-            noise: args.config.said.noise(),
+            noise: said.noise(),
             content: args.content,
             update: args.update,
             max_body: args.max_body.map(|size| size.0),
             json_layout: args.json_layout,
+            policy: Arc::new(policy),
+            values: if args.no_redact { Vec::new() } else { said.redact_values() },
         };
         let upstream = upstream(&args.upstream)?;
         let run = RunPlan::new(args.proxy, &args.upstream, args.run, &args.authority, args.cmd)?;

@@ -22,6 +22,7 @@ use std::time::Instant;
 
 use crate::har::write::{ContentMode, JsonLayout};
 use crate::proxy::upstream::{PlanError, Upstream};
+use crate::redact::{Placeholder, Policy};
 use crate::urlglob::Globs;
 use crate::verdict::Verdict;
 use heads::Meta;
@@ -47,6 +48,10 @@ pub struct RecordPlan {
     pub max_body: Option<u64>,
     /// `--json-layout`.
     pub json_layout: JsonLayout,
+    /// What is secret ([`Policy::off`]: nothing, `--no-redact`).
+    pub policy: Arc<Policy>,
+    /// `[redact.values]`: the placeholders of values that are known.
+    pub values: Vec<(Placeholder, String)>,
 }
 
 /// `--update`: what becomes of entries of an existing fixture.

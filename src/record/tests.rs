@@ -28,6 +28,8 @@ fn plan(dir: &tempfile::TempDir) -> RecordPlan {
         update: Update::Merge,
         max_body: None,
         json_layout: JsonLayout::Indent,
+        policy: Arc::default(),
+        values: Vec::new(),
     }
 }
 

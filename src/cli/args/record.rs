@@ -44,6 +44,9 @@ pub struct RecordArgs {
     /// Store longer payloads truncated (10MB, 512KiB)
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub max_body: Option<Size>,
+    /// Store secrets as they are: tokens, passwords, cookies
+    #[arg(long)]
+    pub no_redact: bool,
     /// Options of both.
     #[command(flatten)]
     pub proxy: ProxyArgs,

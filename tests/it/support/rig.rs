@@ -46,6 +46,8 @@ pub fn setup(sandbox: &Sandbox) -> Setup {
             update: Update::Merge,
             max_body: None,
             json_layout: JsonLayout::Indent,
+            policy: Arc::default(),
+            values: Vec::new(),
         },
         upstream: UpstreamPlan {
             proxy: UpstreamProxy::Direct,

@@ -107,6 +107,8 @@ async fn record(
         update: Update::Replace,
         max_body: None,
         json_layout: JsonLayout::Indent,
+        policy: Arc::default(),
+        values: Vec::new(),
     };
     let recorder = Arc::new(Recorder::start(plan, upstream)?);
     let (visitor, running) = serve(recorder.clone(), authority).await?;

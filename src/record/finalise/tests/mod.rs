@@ -154,6 +154,8 @@ impl Desk {
             update: Update::Merge,
             max_body: None,
             json_layout: crate::har::write::JsonLayout::Indent,
+            policy: std::sync::Arc::default(),
+            values: Vec::new(),
         };
         Desk { dir, plan }
     }
