@@ -127,6 +127,19 @@ impl Fixture {
         Ok(notes.into_iter().map(|text| Warning { entry: Some(entry), line, text }).collect())
     }
 
+    /// That this is a HAR: it has a list of entries, were it an empty one. What has none is read, as Playwright opens it, and
+    /// answers nothing.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] when it has none.
+    pub fn expect_entries(&self) -> Result<(), Error> {
+        if self.contents.has_entries {
+            return Ok(());
+        }
+        let why = self.warnings().last().map_or("there are no `entries`", |warning| &warning.text);
+        Err(Error::Malformed { path: self.path.clone(), line: None, reason: why.to_owned() })
+    }
+
     /// The payload behind a `content` or `postData` of this fixture.
     ///
     /// # Errors
@@ -254,6 +267,7 @@ impl Fixture {
             let creator = self.log_member("creator")?.unwrap_or_default();
             self.dialect = match creator.get("name").and_then(Value::as_str) {
                 Some("Playwright") => Dialect::Playwright,
+                Some("mitmproxy") => Dialect::Mitmproxy,
                 Some("Polly.JS") => Dialect::Polly,
                 _ => Dialect::Foreign,
             };

@@ -19,7 +19,7 @@ const MAX_DECODED: u64 = 64 << 20;
 /// Translates an entry; `notes` says what had to be guessed or was lost.
 pub(super) fn translate(entry: &mut Entry, dialect: Dialect, notes: &mut Vec<String>) {
     if dialect != Dialect::Own {
-        request(&mut entry.request, notes);
+        request(&mut entry.request, dialect, notes);
         response(&mut entry.response, dialect, notes);
         let bodiless = entry.request.method == "HEAD" || matches!(entry.response.status, 100..200 | 204 | 304);
         let content = &mut entry.response.content;
@@ -41,7 +41,8 @@ pub(super) fn translate(entry: &mut Entry, dialect: Dialect, notes: &mut Vec<Str
     }
 }
 
-fn request(request: &mut Request, notes: &mut Vec<String>) {
+fn request(request: &mut Request, dialect: Dialect, notes: &mut Vec<String>) {
+    let sent = request.body_size;
     let Some(body) = &mut request.post_data else { return };
     if body.mime_type.is_empty() {
         request.headers.get_str("content-type").unwrap_or_default().clone_into(&mut body.mime_type);
@@ -51,6 +52,9 @@ fn request(request: &mut Request, notes: &mut Vec<String>) {
     }
     let media = MediaType::parse(request.headers.get_str("content-type").unwrap_or(&body.mime_type));
     check_base64(body, "request", notes);
+    if dialect == Dialect::Mitmproxy {
+        read_as_latin1(body, &media, sent);
+    }
     to_declared_charset(body, &media, "request", notes);
 }
 
@@ -77,9 +81,18 @@ fn response(response: &mut Response, dialect: Dialect, notes: &mut Vec<String>) 
     check_base64(content, "response", notes);
     unflagged_base64(content, &media, notes);
     still_encoded(content, &media, &codings);
+    if dialect == Dialect::Mitmproxy {
+        let compression = content.extras.get("compression").and_then(Value::as_i64).unwrap_or_default();
+        let decoded = content.size.unwrap_or(-1).saturating_add(compression);
+        read_as_latin1(content, &media, decoded);
+    }
+    misread(content, &media, notes);
     to_declared_charset(content, &media, "response", notes);
     if dialect == Dialect::Playwright && matches!(content.stored, Stored::File(_)) {
-        content.kept_as_utf8 = media.charset().filter(|charset| *charset != encoding_rs::UTF_8);
+        content.kept_as_utf8 = match media.charset() {
+            None => is_read_blindly(&media).then_some(encoding_rs::UTF_8),
+            declared => declared.filter(|charset| *charset != encoding_rs::UTF_8),
+        };
     }
     cut_short(content, &media, &response.headers, notes);
 }
@@ -200,6 +213,39 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
         return None;
     }
     (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok()).collect()
+}
+
+/// Whether Chromium, and who asks it for a body, reads a payload of this type as windows-1252 whatever it is: text that says
+/// nothing of its charset, neither here nor inside. (The page itself reads an event stream as UTF-8, as the HTML Standard has
+/// it, and what it fetches as text too.)
+fn is_read_blindly(media: &MediaType) -> bool {
+    let says_inside = ["html", "xml", "css", "javascript", "ecmascript"];
+    media.charset().is_none()
+        && media.essence().starts_with("text/")
+        && !media.is_json()
+        && !says_inside.iter().any(|kind| media.essence().ends_with(kind))
+}
+
+/// UTF-8 that was read so, by its looks.
+fn misread(content: &mut Body, media: &MediaType, notes: &mut Vec<String>) {
+    let Stored::Text(text) = &content.stored else { return };
+    if is_read_blindly(media)
+        && let Some(bytes) = charset::misread(text)
+    {
+        notes.push("the response body is UTF-8 that was read as windows-1252; sent as UTF-8".to_owned());
+        content.stored = inline(&bytes);
+    }
+}
+
+/// mitmproxy reads text that declares no charset as latin-1. The size it notes, of the decoded bytes, tells.
+fn read_as_latin1(body: &mut Body, media: &MediaType, decoded: i64) {
+    let Stored::Text(text) = &body.stored else { return };
+    if media.charset().is_none()
+        && !text.is_ascii()
+        && let Some(bytes) = charset::latin1(text).filter(|bytes| i64::try_from(bytes.len()) == Ok(decoded))
+    {
+        body.stored = inline(&bytes);
+    }
 }
 
 /// Text of a declared charset goes back to the bytes of that charset, when none of it is lost.

@@ -94,8 +94,8 @@ pub struct Body {
     pub encoded: bool,
     /// `_truncated`: it was cut.
     pub truncated: Option<Truncated>,
-    /// The charset that the message declares, where its tool may have written the payload file as UTF-8 all the same; never
-    /// in harproxy's own fixtures.
+    /// The charset that the payload had on the wire, where its tool may have written the file as UTF-8 all the same (UTF-8
+    /// itself: it may have been misread before it was written); never in harproxy's own fixtures.
     pub kept_as_utf8: Option<&'static encoding_rs::Encoding>,
     /// Everything else (`compression`, `params`, `comment` …).
     pub extras: Extras,

@@ -21,6 +21,8 @@ pub(super) enum Dialect {
     Foreign,
     /// Playwright: text in payload files is UTF-8, as Chromium hands it over, whatever charset the message declares.
     Playwright,
+    /// mitmproxy: text that declares no charset is read as latin-1.
+    Mitmproxy,
     /// Polly.JS: compressed bodies as a JSON list of hex or base64 chunks.
     Polly,
 }

@@ -22,7 +22,8 @@ pub(super) struct Contents {
     /// The members beside `log`, in order.
     pub(super) beside: Vec<(String, Span)>,
     pub(super) warnings: Warnings,
-    has_entries: bool,
+    /// There is a list of entries.
+    pub(super) has_entries: bool,
     has_log: bool,
 }
 
@@ -78,6 +79,11 @@ impl Contents {
         match window.peek()? {
             Some(b'{') => {}
             None => return Err(window.syntax("the file is empty: not a HAR".to_owned())),
+            // Playwright opens it, and finds nothing in it.
+            Some(b'n' | b'[') if window.take_if_nothing()? => {
+                self.warnings.add(None, None, "this is not a HAR: it holds nothing, and answers nothing");
+                return Ok(());
+            }
             found => return Err(window.unexpected(found, "`{`: this is not a HAR")),
         }
         members(window, |window, name| match name {
@@ -95,8 +101,8 @@ impl Contents {
                 Ok(())
             }
         })?;
-        if !self.has_entries {
-            return Err(window.syntax(self.no_entries(window)));
+        if !self.has_entries && !self.has_log && !self.beside.is_empty() {
+            return Err(window.syntax(self.no_log(window)));
         }
         match window.peek()? {
             None => {}
@@ -106,25 +112,24 @@ impl Contents {
             found => return Err(window.unexpected(found, "the end of the file after the HAR")),
         }
         if self.index.len() == 0 {
-            self.warnings.add(None, None, "the HAR has no entries");
+            let why = match (self.has_entries, self.has_log) {
+                (true, _) => "the HAR has no entries",
+                (false, true) => "`log` has no `entries` list: it answers nothing",
+                (false, false) => "this is not a HAR: it holds nothing, and answers nothing",
+            };
+            self.warnings.add(None, None, why);
         }
         Ok(())
     }
 
     /// Says what stands there instead, and where a log hides, if one does.
-    fn no_entries(&self, window: &Window<'_>) -> String {
-        if self.has_log {
-            return "`log` has no `entries` list: this is not a HAR".to_owned();
-        }
+    fn no_log(&self, window: &Window<'_>) -> String {
         let hides = |(name, span): &(String, Span)| Some(format!("{name}.{}", path_of_log(&window.again(*span)?, 0)?));
         if let Some(path) = self.beside.iter().find_map(hides) {
             return format!("there is no `log` object at the top, but one at `{path}`: save that object as the HAR");
         }
         let names: Vec<_> = self.beside.iter().take(3).map(|(name, _)| format!("`{name}`")).collect();
-        match &names[..] {
-            [] => "the object is empty: not a HAR".to_owned(),
-            names => format!("there is no `log` object, only {}: this is not a HAR", names.join(", ")),
-        }
+        format!("there is no `log` object, only {}: this is not a HAR", names.join(", "))
     }
 
     fn log_member(&mut self, window: &mut Window<'_>, name: &str) -> Result<(), Stop> {
@@ -132,7 +137,10 @@ impl Contents {
             return self.entries(window);
         }
         let (_, span) = window.value::<IgnoredAny>()?;
-        self.members.push((name.to_owned(), span));
+        // What is no list of entries does not stand beside the one that is written in its place.
+        if name != "entries" {
+            self.members.push((name.to_owned(), span));
+        }
         Ok(())
     }
 

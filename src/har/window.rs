@@ -147,6 +147,19 @@ impl<'a> Window<'a> {
         }
     }
 
+    /// Takes what is all of the text if that is `null` or an empty list.
+    pub(super) fn take_if_nothing(&mut self) -> Result<bool, Stop> {
+        let nothing = match serde_json::from_slice(&self.buf[self.at..self.filled]) {
+            Ok(serde_json::Value::Null) => true,
+            Ok(serde_json::Value::Array(items)) => items.is_empty(),
+            _ => false,
+        };
+        if nothing {
+            self.advance(self.filled - self.at);
+        }
+        Ok(nothing && self.peek()?.is_none())
+    }
+
     /// A value that was passed over, unless it is very large.
     pub(super) fn again(&self, span: Span) -> Option<serde_json::Value> {
         let json = (span.len <= 16 << 20).then(|| self.store.range(span.offset, span.len))?;

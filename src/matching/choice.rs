@@ -45,8 +45,11 @@ pub(super) enum NoChoice {
 }
 
 /// How well a candidate fits, the best first: its standing, then the first fixture that has one of it, then the highest
-/// score. (Redacted places that the client sent back as they stand will rank before the score.)
-pub(super) type Rank = (Standing, usize, Reverse<usize>);
+/// likeness. (Redacted places that the client sent back as they stand will rank before it.)
+pub(super) type Rank = (Standing, usize, Reverse<Likeness>);
+
+/// How like the request that was recorded is: on the same condition (what is validated, which part is asked for), then the score.
+type Likeness = (bool, usize);
 
 /// Candidates that admit the request, alike in everything: the turn decides among them.
 #[derive(Clone, Copy, Debug)]
@@ -98,7 +101,7 @@ impl<'a> Admitted<'a> {
     }
 
     fn choice(&self, candidate: &'a Candidate) -> Choice<'a> {
-        Choice { candidate, rules: self.rules, score: self.rank.2.0, status: self.status }
+        Choice { candidate, rules: self.rules, score: self.rank.2.0.1, status: self.status }
     }
 }
 
@@ -134,12 +137,12 @@ fn admit<'a>(alike: Alike<'a>, asked: &Asked<'_, '_>, rules: &'a Rules) -> Optio
 /// Whether the candidate's payload, required headers and condition are the request's; how it ranks, and what its status
 /// becomes if that is not the recorded one.
 pub(super) fn rank(candidate: &Candidate, asked: &Asked<'_, '_>, rules: &Rules) -> Option<(Rank, Option<u16>)> {
-    let (standing, status) = candidate.condition.admits(asked.headers)?;
+    let admission = candidate.condition.admits(asked.headers)?;
     let required = rules.match_headers.iter().zip(&candidate.required);
     let equal = required.into_iter().all(|(name, recorded)| same_values(asked.headers, name, recorded));
-    let score = || Reverse(asked.sent.score(&candidate.headers));
+    let likeness = || Reverse((admission.same_condition, asked.sent.score(&candidate.headers)));
     (equal && asked.payload.equals(&candidate.payload, &rules.comparison))
-        .then(|| ((standing, candidate.at.fixture, score()), status))
+        .then(|| ((admission.standing, candidate.at.fixture, likeness()), admission.status))
 }
 
 /// `--match-header`: values are compared without case; a header that one side lacks is a mismatch.

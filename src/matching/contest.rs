@@ -27,6 +27,8 @@ pub enum Fate {
     Waits,
     /// As good or better, and it has had its turn.
     Answered,
+    /// It may answer; one that was recorded on the request's own condition (the same validator, the same range) is preferred.
+    OtherCondition,
     /// It may answer; one that repeats more headers is preferred.
     LowerScore,
     /// It may answer; an earlier fixture is preferred.
@@ -68,6 +70,7 @@ impl Matcher {
                 (Some(rank), Some(best)) if rank.0 > best.0 => Fate::LastResort,
                 (Some(rank), Some(best)) if rank.1 > best.1 => Fate::LaterFixture,
                 (Some(_), _) if taken => Fate::Answered,
+                (Some(rank), Some(best)) if !rank.2.0.0 && best.2.0.0 => Fate::OtherCondition,
                 (Some(rank), Some(best)) if rank.2 > best.2 => Fate::LowerScore,
                 (Some(_), _) => Fate::Waits,
             };

@@ -38,6 +38,7 @@ mod tests;
 
 use ::http::HeaderMap;
 
+pub use conditional::asks_for_websocket;
 pub use contest::{Contender, Fate};
 pub use digested::{Digested, Digesting};
 pub use likeness::{Likeness, Sameness};

@@ -93,7 +93,17 @@ impl Miss {
     /// The entry was found, and its payload failed to be read when it was to be served.
     #[must_use]
     pub fn unreadable(at: EntryRef, error: &dyn std::error::Error) -> Self {
-        let kind = MissKind::Unreadable(at, crate::http::problem::in_words(error));
+        Miss::of(MissKind::Unreadable(at, crate::http::problem::in_words(error)))
+    }
+
+    /// The entry was found, and is a change of protocol that the client did not ask for.
+    #[must_use]
+    pub fn other_protocol(at: EntryRef) -> Self {
+        Miss::of(MissKind::OtherProtocol(at))
+    }
+
+    /// One of which the entry says it all.
+    fn of(kind: MissKind) -> Self {
         Miss { kind, near: Vec::new(), same_path: 0, remedy: None, operation: None }
     }
 }
@@ -111,6 +121,8 @@ pub enum MissKind {
     RedirectLoop(Vec<EntryRef>),
     /// More than 20 hops.
     TooManyHops,
+    /// The entry is a change of protocol (a WebSocket), and the request a plain one.
+    OtherProtocol(EntryRef),
     /// The entry is there, but reading it failed; in words.
     Unreadable(EntryRef, String),
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::http::header::UPGRADE;
 use ::http::{HeaderMap, Response};
 use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
@@ -264,7 +265,10 @@ impl Strict {
 
     async fn serve(&self, asked: &Asked<'_>, chosen: &Chosen) -> Answered {
         if chosen.status < 200 {
-            return self.websocket(asked, Some(chosen.at));
+            return match asked.headers.contains_key(UPGRADE) {
+                true => self.websocket(asked, Some(chosen.at)),
+                false => self.not_served(asked, &Miss::other_protocol(chosen.at)),
+            };
         }
         let sent = match self.shelf.take(chosen).await {
             Ok(prepared) => prepared.send(chosen, asked, self.shelf.budget()).await,
@@ -316,12 +320,15 @@ impl Strict {
             }
             return Ok(self.noise(asked));
         }
-        self.missed(asked, Refusal::miss(asked, Explanation::of(miss, |at| self.place(at))))
+        self.not_served(asked, miss)
     }
 
     fn unreadable(&self, asked: &Asked<'_>, at: EntryRef, error: &SourceError) -> Answered {
-        let miss = Miss::unreadable(at, error);
-        self.missed(asked, Refusal::miss(asked, Explanation::of(&miss, |at| self.place(at))))
+        self.not_served(asked, &Miss::unreadable(at, error))
+    }
+
+    fn not_served(&self, asked: &Asked<'_>, miss: &Miss) -> Answered {
+        self.missed(asked, Refusal::miss(asked, Explanation::of(miss, |at| self.place(at))))
     }
 
     fn missed(&self, asked: &Asked<'_>, refusal: Refusal) -> Answered {

@@ -2,10 +2,10 @@
 
 use std::time::SystemTime;
 
-use ::http::header::{CONNECTION, UPGRADE};
 use ::http::{HeaderMap, Method, Version};
 
 use crate::http::NormalUrl;
+use crate::matching::asks_for_websocket;
 
 /// A request's head, in the terms of replay.
 #[derive(Clone, Copy, Debug)]
@@ -37,10 +37,9 @@ impl Asked<'_> {
         }
     }
 
-    /// Whether a WebSocket is asked for (RFC 6455 section 4.1). Other protocols (`h2c` above all, which some clients
-    /// offer on every request) are an offer that a server need not take.
+    /// Whether a WebSocket is asked for.
     pub(super) fn is_websocket(&self) -> bool {
-        self.lists(UPGRADE.as_str(), "websocket") && self.lists(CONNECTION.as_str(), "upgrade")
+        asks_for_websocket(self.headers)
     }
 
     /// Whether a browser asks for a part of a page (or a page), and no page's code: `Sec-Fetch-Dest` is there and not

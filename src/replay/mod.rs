@@ -141,6 +141,8 @@ impl Replayer {
     /// [`Error`]; nothing was run.
     pub fn open(plan: ReplayPlan) -> Result<Self, Error> {
         let matcher = open(&plan.fixtures, plan.scope.clone(), plan.matching.clone())?;
+        // Asking what a file that is no HAR would answer is one thing, relying on it another.
+        matcher.fixtures().iter().try_for_each(|fixture| fixture.expect_entries())?;
         matcher.fixtures().iter().for_each(|fixture| fixtures::warn(fixture));
         let local = plan.local.then(|| Local::new(plan.connect_timeout, plan.idle_timeout));
         let strict = Strict::new(matcher, &plan);

@@ -84,6 +84,10 @@ impl Explanation {
             MissKind::BodyNotRecorded(at) => {
                 ("body-not-recorded", format!("{} answers it, but its body was not recorded", place(*at)))
             }
+            MissKind::OtherProtocol(at) => (
+                "other-protocol",
+                format!("{} is a change of protocol, a WebSocket perhaps, and this a plain request", place(*at)),
+            ),
             MissKind::RedirectLoop(loops) => ("redirect-loop", format!("the redirects lead back: {}", hops(loops))),
             MissKind::TooManyHops => ("too-many-hops", "more than 20 redirects in a row".to_owned()),
             MissKind::Unreadable(at, why) => {
@@ -231,6 +235,7 @@ mod tests {
         for (kind, word, told) in [
             (MissKind::UsedUp, "used-up", "answered already"),
             (MissKind::BodyNotRecorded(at(3)), "body-not-recorded", "hars/api.har#3 (line 30)"),
+            (MissKind::OtherProtocol(at(3)), "other-protocol", "hars/api.har#3 (line 30) is a change of protocol"),
             (MissKind::RedirectLoop(vec![at(1), at(2), at(1)]), "redirect-loop", "#1 (line 10) → hars/api.har#2"),
             (MissKind::TooManyHops, "too-many-hops", "20"),
             (MissKind::Unreadable(at(3), "the file is gone".into()), "unreadable", "the file is gone"),

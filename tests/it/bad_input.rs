@@ -44,6 +44,9 @@ fn a_fixture_that_is_no_har() {
     replay_of(b"").says("hars/api.har");
     replay_of(b"hello").says("hars/api.har");
     replay_of(b"{\"log\":{\"version\":\"1.2\"}}").says("entries");
+    for nothing in ["{}", "[]", "null", r#"{"log":{}}"#, r#"{"log":{"entries":"x"}}"#, "[1]", r#"{"name":"x"}"#] {
+        replay_of(nothing.as_bytes()).says("hars/api.har");
+    }
     replay_of(b"PK\x03\x04 not really").says("hars/api.har");
     replay_of(&[0x1f, 0x8b, 8, 0, 1, 2, 3]).says("hars/api.har");
 }

@@ -306,3 +306,41 @@ fn websockets_and_http2_are_known_from_the_index() {
     let http2: Vec<_> = fixture.heads().iter().filter(|head| head.http2).map(|head| head.entry).collect();
     assert_eq!(http2, [5, 6]);
 }
+
+#[test]
+fn text_that_mitmproxy_read_byte_by_byte_goes_out_as_it_came() {
+    let xml = json!({ "content": { "mimeType": "application/xml", "text": "<a>gr\u{c3}\u{b6}\u{c3}\u{9f}er</a>", "size": 40, "compression": -25 } });
+    assert_eq!(bytes(&read_by("mitmproxy", false, json!({}), xml.clone()).content), "<a>größer</a>".as_bytes());
+    assert_eq!(
+        bytes(&response(xml).content),
+        "<a>gr\u{c3}\u{b6}\u{c3}\u{9f}er</a>".as_bytes(),
+        "no other tool does so"
+    );
+    let latin1 = json!({ "content": { "mimeType": "text/plain", "text": "größer", "size": 6 } });
+    assert_eq!(bytes(&read_by("mitmproxy", false, json!({}), latin1).content), b"gr\xf6\xdfer");
+    // The size says that these were UTF-8 and read so.
+    let utf8 = json!({ "content": { "mimeType": "text/html", "text": "größer", "size": 8 } });
+    assert_eq!(bytes(&read_by("mitmproxy", false, json!({}), utf8).content), "größer".as_bytes());
+    let sent =
+        json!({ "bodySize": 8, "postData": { "mimeType": "text/plain", "text": "gr\u{c3}\u{b6}\u{c3}\u{9f}er" } });
+    assert_eq!(bytes(&read_by("mitmproxy", false, sent, json!({})).post_data.unwrap()), "größer".as_bytes());
+}
+
+#[test]
+fn text_without_a_charset_that_was_read_as_windows_1252_goes_out_as_utf8() {
+    let of_type =
+        |media_type: &str, text: &str| response(json!({ "content": { "mimeType": media_type, "text": text } }));
+    for media_type in ["text/plain", "text/event-stream", "text/csv"] {
+        let read = of_type(media_type, "gr\u{c3}\u{b6}\u{c3}\u{178}er 3 \u{e2}\u{201a}\u{ac}");
+        assert_eq!(bytes(&read.content), "größer 3 €".as_bytes(), "{media_type}");
+        assert!(read.notes[0].contains("windows-1252"), "{:?}", read.notes);
+        let plain = of_type(media_type, "größer 3 €");
+        assert_eq!((bytes(&plain.content), plain.notes.len()), ("größer 3 €".as_bytes().to_vec(), 0));
+    }
+    // These say what they are, or are read as UTF-8 by everybody.
+    for media_type in
+        ["text/plain; charset=utf-8", "text/html", "text/css", "text/xml", "text/javascript", "application/json"]
+    {
+        assert_eq!(bytes(&of_type(media_type, "\u{c3}\u{b6}").content), "\u{c3}\u{b6}".as_bytes(), "{media_type}");
+    }
+}

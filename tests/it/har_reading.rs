@@ -174,15 +174,14 @@ fn what_is_not_a_har_is_refused_in_one_sentence() {
         (b"  \n ", "2: column 2: the file is empty: not a HAR"),
         (b"\xef\xbb\xbf", "the file is empty"),
         (b"hello", "1: column 1: expected `{`: this is not a HAR, found `h`"),
-        (b"[]", "found `[`"),
+        (b"[1]", "found `[`"),
+        (b"nil", "found `n`"),
+        (b"null {", "found `n`"),
         (b"<html>{}", "found `<`"),
         (b"\x00\x01", "found byte 0x00"),
-        (b"{}", "the object is empty: not a HAR"),
         (br#"{"a":1,"b":{}}"#, "there is no `log` object, only `a`, `b`"),
         (br#"{"a":{"b":{"log":{"entries":[]}}}}"#, "but one at `a.b.log`: save that object as the HAR"),
         (br#"{"log":[]}"#, "only `log`"),
-        (br#"{"log":{}}"#, "`log` has no `entries` list"),
-        (br#"{"log":{"entries":{}}}"#, "`log` has no `entries` list"),
         (br#"{"log":{"_harproxy":{"format":2},"entries":[]}}"#, "it is of format 2, this harproxy reads up to 1"),
         (br#"{"log":{"entries":[]}} {"#, "column 24: expected the end of the file after the HAR, found `{`"),
         (b"{\"log\":{\n\"entries\":[{},]}}", "2: column 15: expected value, after 1 whole entry"),
@@ -197,6 +196,35 @@ fn what_is_not_a_har_is_refused_in_one_sentence() {
     }
     assert!(refused(dir.0.path()).contains("it is a folder; name the HAR in it"));
     assert!(refused(&dir.0.path().join("none.har")).starts_with("opening "));
+}
+
+/// As Playwright opens it. A replay refuses it, but for an empty list: it would answer nothing.
+#[test]
+fn what_has_no_entries_is_read_with_a_warning() {
+    let dir = Dir::new();
+    for (text, says) in [
+        ("null", "this is not a HAR: it holds nothing"),
+        (" [ ]\n", "this is not a HAR: it holds nothing"),
+        ("{}", "this is not a HAR: it holds nothing"),
+        (r#"{"log":{}}"#, "`log` has no `entries` list"),
+        (r#"{"log":{"entries":null}}"#, "`log` has no `entries` list"),
+        (r#"{"log":{"entries":{}}}"#, "`log` has no `entries` list"),
+        (r#"{"log":{"version":"1.2","entries":"x"}}"#, "`log` has no `entries` list"),
+        (r#"{"log":{"entries":[]}}"#, "the HAR has no entries"),
+    ] {
+        let fixture = Fixture::open(&dir.file("a.har", text.as_bytes())).unwrap();
+        assert!(fixture.heads().is_empty() && !fixture.is_own(), "{text}");
+        let warnings = fixture.warnings();
+        assert!(warnings.len() == 1 && warnings[0].text.contains(says), "{text}: {warnings:?}");
+        let refused = fixture.expect_entries();
+        assert_eq!(refused.is_ok(), text.contains("[]") && text.contains("log"), "{text}: {refused:?}");
+        // Written again it is a HAR, with one list of entries.
+        let written = dir.0.path().join("b.har");
+        let writer = FixtureWriter::create(&written, ContentMode::Attach, &["**".to_owned()]).unwrap();
+        writer.based_on(&fixture).unwrap().finish().unwrap();
+        let har: serde_json::Value = serde_json::from_slice(&fs::read(&written).unwrap()).unwrap();
+        assert_eq!(har["log"]["entries"], serde_json::json!([]), "{text}");
+    }
 }
 
 #[test]

@@ -24,6 +24,7 @@ mod record_handler;
 mod regression;
 mod replay;
 mod round_trip;
+mod streams;
 mod support;
 mod trust;
 mod wire_truth;

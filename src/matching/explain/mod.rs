@@ -50,7 +50,7 @@ impl Matcher {
             MissKind::BodyNotRecorded(_) => Some("--missing-body empty".to_owned()),
             MissKind::UsedUp => Some("--repeat sequence".to_owned()),
             MissKind::RedirectLoop(_) | MissKind::TooManyHops => Some("--redirects serve".to_owned()),
-            MissKind::Unreadable(..) => None,
+            MissKind::OtherProtocol(_) | MissKind::Unreadable(..) => None,
         };
         let operation = serde_json::from_slice(payload.decoded()).ok().and_then(|value| graphql::operation(&value));
         let near = compared.into_iter().map(|Compared { near, .. }| near).collect::<Vec<Near>>();

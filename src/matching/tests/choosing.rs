@@ -132,6 +132,64 @@ fn a_cached_body_is_served_when_nothing_better_is() {
     assert_eq!(miss.near[0].differences[0].to_tuple(), (What::Header, "if-none-match", None, Some("\"a\"")));
 }
 
+/// What a client with a cache lives: the answer, that it still holds, and the next answer.
+#[test]
+fn who_validates_gets_what_validating_got_wherever_it_stands_in_the_file() {
+    let plain = || get(URL).content(json!({"size": 5, "mimeType": "text/plain", "text": "first"}));
+    let validated = || get(URL).with("If-None-Match", "\"a\"");
+    let unchanged = || validated().status(304).content(json!({"size": 0, "mimeType": ""}));
+    let (ask_plain, ask_validated) = (ask("GET", URL), ask("GET", URL).with("if-none-match", "\"a\""));
+    let orders: [Vec<Recorded>; 2] = [vec![plain(), unchanged()], vec![unchanged(), plain()]];
+    for (place, order) in [1, 0].into_iter().zip(orders) {
+        let shelf = shelf(Own, order, Options::default());
+        assert_eq!(entries(&shelf, &ask_validated, 2), [Some(place); 2], "the 304, again and again");
+        assert_eq!(entries(&shelf, &ask_plain, 2), [Some(1 - place); 2], "the 200");
+        assert_eq!(shelf.entry(&ask("GET", URL).with("if-none-match", "\"b\"")), Some(1 - place), "another validator");
+    }
+    // A poll: it holds, it holds, it has changed.
+    let poll = shelf(Own, [plain(), unchanged(), unchanged(), validated()], Options::default());
+    assert_eq!(poll.entry(&ask_plain), Some(0));
+    assert_eq!(entries(&poll, &ask_validated, 4), [1, 2, 3, 3].map(Some));
+    // Each at most once: what validates falls back to the plain answer, as it would have got one had it not been recorded.
+    let once = shelf(Own, [plain(), unchanged()], Options { repeat: Repeat::Once, ..Options::default() });
+    assert_eq!(entries(&once, &ask_validated, 3), [Some(1), Some(0), None]);
+}
+
+#[test]
+fn who_asks_for_a_part_gets_the_part_wherever_it_stands_in_the_file() {
+    let part = || get(URL).status(206).with("Range", "bytes=0-1");
+    let ask_part = ask("GET", URL).with("range", "bytes=0-1");
+    let orders: [Vec<Recorded>; 2] = [vec![get(URL), part()], vec![part(), get(URL)]];
+    for (place, order) in [1, 0].into_iter().zip(orders) {
+        let shelf = shelf(Own, order, Options::default());
+        assert_eq!(entries(&shelf, &ask_part, 2), [Some(place); 2]);
+        assert_eq!(entries(&shelf, &ask("GET", URL), 2), [Some(1 - place); 2]);
+        assert_eq!(
+            shelf.entry(&ask("GET", URL).with("range", "bytes=5-9")),
+            Some(1 - place),
+            "an origin may ignore it"
+        );
+    }
+}
+
+#[test]
+fn a_websocket_and_a_plain_answer_of_one_url_are_not_taken_for_each_other() {
+    let websocket = || get(URL).status(101).with("Upgrade", "websocket");
+    let upgrade = ask("GET", URL).with("connection", "Upgrade").with("upgrade", "websocket");
+    let orders: [Vec<Recorded>; 2] = [vec![get(URL).status(426), websocket()], vec![websocket(), get(URL).status(426)]];
+    for (place, order) in [0, 1].into_iter().zip(orders) {
+        let shelf = shelf(Foreign, order, Options::default());
+        assert_eq!(entries(&shelf, &ask("GET", URL), 3), [Some(place); 3]);
+        assert_eq!(shelf.entry(&upgrade), Some(1 - place));
+    }
+    let alone = shelf(Foreign, [websocket()], Options::default());
+    assert_eq!(brief(&alone.answer(&ask("GET", URL))), "serve 0.0 101", "which replay does not send");
+    let plain = shelf(Foreign, [get(URL)], Options::default());
+    let miss = plain.miss(&upgrade);
+    assert_eq!(miss.kind, MissKind::NoEntry);
+    assert_eq!(miss.near[0].differences[0].to_tuple(), (What::Header, "upgrade", Some("websocket"), None));
+}
+
 #[test]
 fn a_body_that_was_not_kept_is_a_miss_of_its_own_kind() {
     let lost = || get(URL).content(json!({"size": 5120, "mimeType": "text/html"}));

@@ -48,6 +48,14 @@ fn what_is_worse_says_in_what() {
 }
 
 #[test]
+fn who_validates_is_told_of_the_plain_answer_too() {
+    let unchanged = get(URL).with("If-None-Match", "\"a\"").status(304);
+    let shelf = shelf(Own, [get(URL).with("accept", "a"), unchanged], Options::default());
+    let ask = ask("GET", URL).with("accept", "a").with("if-none-match", "\"a\"");
+    assert_eq!(fates(&shelf, &ask), [Fate::OtherCondition, CHOSEN]);
+}
+
+#[test]
 fn what_may_not_answer_says_every_difference() {
     let bob = post(URL, r#"{"n":"Bob"}"#);
     let part = post(URL, r#"{"n":"Ada"}"#).with("range", "bytes=0-1").status(206);

@@ -157,6 +157,30 @@ fn a_websocket_in_scope_is_refused_as_a_warning() {
 }
 
 #[test]
+fn a_plain_request_where_a_websocket_was_recorded_is_a_miss() {
+    let stage = Stage::of(&own(&["**"], &[entry("GET https://api.test/live", json!({"status": 101}))]));
+    let got = stage.h1().get("https://api.test/live");
+    assert_eq!((got.status, got.header("x-harproxy")), (501, Some("miss")));
+    assert_eq!(got.json()["kind"], "other-protocol");
+    let verdict = stage.verdict();
+    assert_eq!(found(&verdict, Kind::Miss)[0].severity, Severity::Error);
+    assert_eq!((verdict.counts.refused, verdict.counts.misses), (0, 1));
+}
+
+#[test]
+fn what_came_instead_of_a_websocket_goes_to_who_asks_for_one() {
+    let mut forbidden = text("GET https://api.test/live", "no");
+    forbidden["response"]["status"] = json!(403);
+    forbidden["request"]["headers"] = json!([{"name": "upgrade", "value": "websocket"}]);
+    let stage = Stage::of(&own(&["**"], &[text("GET https://api.test/live", "plain"), forbidden]));
+    assert_eq!(stage.h1().get("https://api.test/live").text(), "plain");
+    let upgrade =
+        || Ask::new("GET", "https://api.test/live").header("connection", "Upgrade").header("upgrade", "websocket");
+    assert_eq!(stage.h1().ask(upgrade()).status, 403);
+    assert_eq!(stage.h1().get("https://api.test/live").text(), "plain");
+}
+
+#[test]
 fn an_offer_of_http2_on_a_plain_request_does_not_change_the_answer() {
     let stage = Stage::of(&own(&["**"], &[text("GET http://api.test/a", "a")]));
     let ask =

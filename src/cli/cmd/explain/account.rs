@@ -102,6 +102,9 @@ impl Account<'_> {
                         .trim_end_matches("; not repeated: ")
                         .to_owned()
                 }
+                Fate::OtherCondition => {
+                    "asked for on another condition; one was recorded on the request's own".to_owned()
+                }
                 Fate::LaterFixture => "an earlier fixture answers".to_owned(),
                 Fate::LastResort => "answers only when nothing better is there".to_owned(),
                 Fate::Differs(differences) => {

@@ -1,0 +1,98 @@
+//! What Playwright and mitmproxy wrote of one page that opens a WebSocket, listens to event streams and fetches JSON
+//! (`tests/corpus/streams`): everything but the WebSocket is served with its own bytes, and the WebSocket is nobody's plain answer.
+
+use harproxy::har::Fixture;
+
+use crate::support::client::{Ask, Client, Got, Proto};
+use crate::support::repo;
+use crate::support::sandbox::{Sandbox, Server};
+
+const EVENTS: &str = "retry: 10\nid: 1\nevent: price\ndata: {\"item\":1,\"price\":10}\n\n: a comment\nid: 2\nevent: price\n\
+                      data: {\"item\":2,\ndata: \"price\":20}\n\nid: 3\ndata: größer\n\n";
+
+fn client(server: &Server) -> Client {
+    Client::new(server.proxy(), server.ca(), Proto::H1)
+}
+
+fn get(path: &str) -> Ask {
+    Ask::new("GET", &format!("http://app.test{path}"))
+}
+
+fn upgrade() -> Ask {
+    get("/socket")
+        .header("connection", "Upgrade")
+        .header("upgrade", "websocket")
+        .header("sec-websocket-version", "13")
+        .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
+}
+
+#[track_caller]
+fn is(got: &Got, status: u16, media_type: &str, body: &str) {
+    assert!(got.header("x-harproxy").is_some_and(|mark| mark.starts_with("replay; entry=")), "{got:?}");
+    assert_eq!((got.status, got.header("content-type").unwrap_or_default(), &*got.text()), (status, media_type, body));
+}
+
+/// Visits as the page did, and asks for the socket in every way.
+fn visit(name: &str, file: &str) {
+    let path = repo("tests/corpus/streams").join(name).join(file);
+    let fixture = Fixture::open(&path).unwrap();
+    assert_eq!(fixture.warnings().len(), 0, "{:?}", fixture.warnings());
+    assert_eq!(fixture.heads().iter().filter(|head| head.websocket).count(), 1);
+
+    let sandbox = Sandbox::new();
+    let server = sandbox.start(["replay".as_ref(), path.as_os_str()]);
+    let client = client(&server);
+    let page = client.ask(get("/"));
+    assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")));
+    assert!(page.text().contains("new EventSource('/api/events')"));
+    is(&client.ask(get("/api/items?page=1")), 200, "application/json", r#"{"items":[{"id":1},{"id":2}]}"#);
+    let post = |body: &str| {
+        Ask::new("POST", "http://app.test/api/items").header("content-type", "application/json").body(body)
+    };
+    is(&client.ask(post(r#"{"name":"third"}"#)), 201, "application/json", r#"{"id":3,"name":"third"}"#);
+    assert_eq!(client.ask(post(r#"{"name":"fourth"}"#)).header("x-harproxy"), Some("miss"));
+    // Text that declares no charset: the browser and mitmproxy read it byte by byte, and it goes out as it came.
+    is(&client.ask(get("/api/note")), 200, "text/plain", "größer als 3 €\n");
+
+    // Whole streams, the first once and then what a listener that comes again was told.
+    for _ in 0..2 {
+        is(&client.ask(get("/api/ticks")), 200, "text/event-stream", "data: tick\n\ndata: tock\n\n");
+    }
+    is(&client.ask(get("/api/events").header("accept", "text/event-stream")), 200, "text/event-stream", EVENTS);
+    let again = client.ask(get("/api/events").header("accept", "text/event-stream").header("last-event-id", "3"));
+    is(&again, 204, "", "");
+
+    // A plain request gets the plain answer, however often it asks; a WebSocket never does.
+    for _ in 0..3 {
+        is(&client.ask(get("/socket")), 426, "text/plain", "this is a socket\n");
+        let refused = client.ask(upgrade());
+        assert_eq!((refused.status, refused.header("x-harproxy")), (501, Some("miss")));
+        assert_eq!(refused.json()["kind"], "websocket");
+    }
+    let said = server.stop().expect(1);
+    assert!(
+        said.stderr.contains("websocket") && said.stderr.contains("POST http://app.test/api/items"),
+        "{}",
+        said.stderr
+    );
+}
+
+#[test]
+fn playwright_with_payloads_attached() {
+    visit("playwright-attach", "rec.har");
+}
+
+#[test]
+fn playwright_with_payloads_embedded() {
+    visit("playwright-embed", "rec.har");
+}
+
+#[test]
+fn playwright_in_a_zip() {
+    visit("playwright-zip", "rec.zip");
+}
+
+#[test]
+fn mitmproxy() {
+    visit("mitmproxy", "rec.har");
+}
