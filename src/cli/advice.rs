@@ -108,6 +108,7 @@ impl Failure {
                 record::Error::Plan(_)
                 | record::Error::IsFolder { .. }
                 | record::Error::Foreign { .. }
+                | record::Error::NothingLeft { .. }
                 | record::Error::Fixture(har::Error::Malformed { .. } | har::Error::Entry { .. }),
             ) => exit::USAGE,
             Failure::Spawn(error) => error.exit_code(),
@@ -139,7 +140,9 @@ impl Failure {
                 "check that the folder for temporary files (TMPDIR) can be written".into()
             }
             Failure::Cut(_) => {
-                "nothing is lost: the next `harproxy record` into the same fixture takes over what was recorded".into()
+                "nothing is lost: `harproxy recover FILE`, or the next `harproxy record` into the same fixture, takes over what was \
+                 recorded"
+                    .into()
             }
             Failure::Input(_) => "give the lines by a pipe or a file".into(),
             Failure::Output(_) => "send the output to a file or a program that can take it".into(),
@@ -274,7 +277,11 @@ fn of_record(error: &record::Error) -> String {
         record::Error::Plan(_) => {
             "`--upstream-ca`, `--client-cert` and `--upstream-proxy` are the options about this".into()
         }
+        record::Error::Journal { path, source, .. } if source.kind() == io::ErrorKind::InvalidData => {
+            format!("use the harproxy that recorded it, or drop what it recorded by removing {}", quote::path(path))
+        }
         record::Error::Journal { source, .. } => of_io(source),
+        record::Error::NothingLeft { output } => of_nothing_left(output),
         record::Error::IsFolder { output } => {
             format!("name a file in it: `-o {}`", quote::path(&output.join("recorded.har")))
         }
@@ -282,6 +289,18 @@ fn of_record(error: &record::Error) -> String {
             "take its place with `--update replace`, or record into another file with `-o FILE`".into()
         }
         record::Error::Locked { .. } => "wait for it to end, or record into another file with `-o FILE`".into(),
+    }
+}
+
+/// The fixtures in the same folder for which something was left, else how to make this one.
+fn of_nothing_left(output: &Path) -> String {
+    let left = record::left_in(output.parent().unwrap_or(Path::new("")));
+    match &left[..] {
+        [] => format!("record it first: `harproxy record{} -- CMD`", output_option(output)),
+        left => {
+            let each: Vec<_> = left.iter().map(|path| format!("`harproxy recover {}`", quote::path(path))).collect();
+            format!("something was left for others: {}", each.join(", "))
+        }
     }
 }
 

@@ -13,14 +13,14 @@ use time::format_description::well_known::Rfc3339;
 
 use super::args::common::{AuthorityArgs, ListenArgs, ProxyArgs, RunArgs, UpstreamArgs};
 use super::args::explain::ExplainArgs;
-use super::args::record::RecordArgs;
+use super::args::record::{RecordArgs, RecoverArgs};
 use super::args::replay::{DEFAULT_FIXTURES, MatchingArgs, OnMiss, ReplayArgs};
 use super::config::Config;
 use crate::matching::Options;
 use crate::proxy::ProxyPlan;
 use crate::proxy::server::{Credentials, Reverse};
 use crate::proxy::upstream::UpstreamPlan;
-use crate::record::RecordPlan;
+use crate::record::{OnFailure, RecordPlan};
 use crate::redact::Policy;
 use crate::replay::{NetworkPlan, ReplayPlan};
 use crate::tls::authority::Authority;
@@ -142,10 +142,28 @@ impl Recording {
             json_layout: args.json_layout,
             policy: Arc::new(policy),
             values: if args.no_redact { Vec::new() } else { said.redact_values() },
+            on_failure: args.on_failure,
         };
         let upstream = upstream(&args.upstream)?;
         let run = RunPlan::new(args.proxy, &args.upstream, args.run, &args.authority, args.cmd)?;
         Ok(Recording { record, upstream, run })
+    }
+}
+
+/// Settles `harproxy recover`: what was recorded says itself what its scope was.
+#[must_use]
+pub fn recovering(args: RecoverArgs) -> RecordPlan {
+    RecordPlan {
+        output: args.output,
+        scope: Globs::default(),
+        noise: args.config.said.noise(),
+        content: args.content,
+        update: args.update,
+        max_body: None,
+        json_layout: args.json_layout,
+        policy: Arc::new(args.config.said.redact_policy()),
+        values: args.config.said.redact_values(),
+        on_failure: OnFailure::default(),
     }
 }
 

@@ -65,19 +65,13 @@ pub fn change(outcome: &Outcome, output: &Path, failed: Option<u8>) -> String {
             Some(journal) => format!("; what was recorded is kept in {}", journal.display()),
             None => String::new(),
         };
+        let replaced = if outcome.replaced_held { ", in place of what was held before" } else { "" };
         return match output.exists() {
-            true => format!("{cmd}{path} stays as it is{held}"),
-            false => format!("{cmd}{path} was not written{held}"),
+            true => format!("{cmd}{path} stays as it is{held}{replaced}"),
+            false => format!("{cmd}{path} was not written{held}{replaced}"),
         };
     }
-    let parts = [
-        (outcome.added, "added"),
-        (outcome.changed, "changed"),
-        (outcome.unchanged, "unchanged"),
-        (outcome.not_seen, "not seen"),
-    ];
-    let parts: Vec<String> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
-    let mut text = format!("{path}: {}", parts.join(", "));
+    let mut text = format!("{path}: {}", counts(outcome.added, outcome.changed, outcome.unchanged, outcome.not_seen));
     if outcome.unanswered > 0 {
         let _ = write!(text, "; {} left out, whose client went away before the answer", outcome.unanswered);
     }
@@ -88,6 +82,23 @@ pub fn change(outcome: &Outcome, output: &Path, failed: Option<u8>) -> String {
         let _ = write!(text, "; {cmd}");
     }
     text
+}
+
+/// What became of the entries of a fixture.
+#[must_use]
+pub fn counts(added: usize, changed: usize, unchanged: usize, not_seen: usize) -> String {
+    let parts = [(added, "added"), (changed, "changed"), (unchanged, "unchanged"), (not_seen, "not seen")];
+    let parts: Vec<String> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+    parts.join(", ")
+}
+
+/// The lines to choose from when a recording was held: it becomes part of the fixture, or it is dropped.
+#[must_use]
+pub fn choice(output: &Path) -> String {
+    let recover = format!("harproxy recover {}", quote::path(output));
+    let discard = format!("{recover} --discard");
+    let accept = format!("{recover:width$}", width = discard.len());
+    format!("  {}  puts it into the fixture\n  {}  drops it\n", ui::help(accept), ui::help(discard))
 }
 
 /// The next two lines to type: put the fixture under version control, and replay it with the same CMD.

@@ -4,15 +4,16 @@
 //! the fixture already has is not written again.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
-use tempfile::TempDir;
 
 use super::model::{Body, Stored};
 use super::observe::{Charset, Hashing, holds, writing};
+use super::staging::Staging;
 use super::write::{ContentMode, JsonLayout, PayloadSource};
 use super::{Error, payload};
 use crate::http::{MediaType, json};
@@ -34,9 +35,11 @@ pub(super) enum Side {
 pub(super) struct Deposit {
     /// Where the fixture goes; staging happens on the same file system.
     parent: PathBuf,
+    /// The name of the fixture, after which what waits beside it is called.
+    fixture: OsString,
     /// The payload folder of a HAR (`api` beside `api.har`); `None` for an archive, whose payloads lie at its root.
     folder: Option<String>,
-    staging: Option<TempDir>,
+    staging: Option<Staging>,
     names: BTreeMap<String, Place>,
 }
 
@@ -52,8 +55,9 @@ pub(super) enum Place {
 }
 
 impl Deposit {
-    pub(super) fn new(parent: &Path, folder: Option<String>) -> Self {
-        Deposit { parent: parent.to_owned(), folder, staging: None, names: BTreeMap::new() }
+    pub(super) fn new(parent: &Path, fixture: &Path, folder: Option<String>) -> Self {
+        let fixture = fixture.file_name().unwrap_or_default().to_owned();
+        Deposit { parent: parent.to_owned(), fixture, folder, staging: None, names: BTreeMap::new() }
     }
 
     /// The payload folder, for a HAR.
@@ -73,7 +77,7 @@ impl Deposit {
 
     /// The staging folder itself, to become the payload folder; it is no longer removed when this is dropped.
     pub(super) fn take_staging(&mut self) -> Option<PathBuf> {
-        self.staging.take().map(TempDir::keep)
+        self.staging.take().map(Staging::keep)
     }
 
     /// Stores a payload.
@@ -263,11 +267,7 @@ impl Deposit {
         }
         let parent = self.parent.clone();
         let failed = |source| Error::Io { doing: "creating a folder for payloads in", path: parent.clone(), source };
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".harproxy-");
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
-        let staging = builder.tempdir_in(&parent).map_err(failed)?;
+        let staging = Staging::create(&parent, &self.fixture).map_err(failed)?;
         let path = staging.path().to_owned();
         self.staging = Some(staging);
         Ok(path)

@@ -18,6 +18,7 @@ pub mod payload;
 mod place;
 mod read;
 mod sidecar;
+mod staging;
 mod store;
 mod window;
 pub mod write;

@@ -12,7 +12,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
 use super::deposit::{Deposit, Place};
-use super::{Error, Fixture, archive, observe, sidecar};
+use super::{Error, Fixture, archive, observe, sidecar, staging};
 
 /// More new files than this are synced by syncing their file system once, where that can be done.
 const SYNC_ONE_BY_ONE: usize = 128;
@@ -56,10 +56,10 @@ fn move_all(from: &Path, to: &Path, names: &[String]) -> Result<(), Error> {
 }
 
 /// Makes the archive: the HAR first, payloads by name, nothing in it that depends on when or where it is made.
-pub(super) fn into_archive(har: &NamedTempFile, deposit: &Deposit, parent: &Path) -> Result<NamedTempFile, Error> {
-    let failed = at(parent, "writing an archive in");
+pub(super) fn into_archive(har: &NamedTempFile, deposit: &Deposit, path: &Path) -> Result<NamedTempFile, Error> {
+    let failed = at(path, "writing");
     let build = || -> io::Result<NamedTempFile> {
-        let out = temp_file(parent)?;
+        let out = staging::file(path)?;
         let mut zip = ZipWriter::new(BufWriter::with_capacity(256 * 1024, out));
         add(&mut zip, "har.har", &mut har.reopen()?)?;
         for name in deposit.names().keys() {
@@ -151,15 +151,6 @@ pub(super) fn files_of(json: &[u8]) -> Vec<String> {
     let mut found = Vec::new();
     collect(serde_json::from_slice(json).unwrap_or_default(), &mut found);
     found
-}
-
-/// A file that is renamed into place later: readable like any other that the user makes.
-pub(super) fn temp_file(folder: &Path) -> io::Result<NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".harproxy-").suffix(".part");
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    builder.tempfile_in(folder)
 }
 
 fn is_same(new: &Path, old: &Path) -> bool {

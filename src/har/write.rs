@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use tempfile::NamedTempFile;
 
 use super::deposit::{Deposit, Side};
-use super::{Entry, Error, Fixture, canonical, model, parse, place, sidecar};
+use super::{Entry, Error, Fixture, canonical, model, parse, place, sidecar, staging};
 
 type Object = Map<String, Value>;
 
@@ -51,7 +51,6 @@ pub struct PayloadSource<'a> {
 #[derive(Debug)]
 pub struct FixtureWriter {
     path: PathBuf,
-    parent: PathBuf,
     content: ContentMode,
     layout: JsonLayout,
     /// The members of `log` before `entries`.
@@ -90,11 +89,10 @@ impl FixtureWriter {
         };
         fs::create_dir_all(&parent).map_err(io("creating"))?;
         let folder = if is_zip(path) { None } else { Some(payload_folder(path)?) };
-        let har = place::temp_file(&parent).map_err(io("creating a file in"))?;
+        let har = staging::file(path).map_err(io("creating a file in"))?;
         Ok(FixtureWriter {
             path: path.to_owned(),
-            deposit: Deposit::new(&parent, folder),
-            parent,
+            deposit: Deposit::new(&parent, path, folder),
             content,
             layout: JsonLayout::default(),
             log: log_members(scope),
@@ -217,7 +215,7 @@ impl FixtureWriter {
                 place::remove_unused(old, &self.deposit);
                 bytes
             }
-            None => place::rename_into(place::into_archive(&har, &self.deposit, &self.parent)?, &self.path)?,
+            None => place::rename_into(place::into_archive(&har, &self.deposit, &self.path)?, &self.path)?,
         };
         Ok(Written { entries: self.entries, payloads: self.deposit.names().len(), bytes })
     }
@@ -267,6 +265,11 @@ impl FixtureWriter {
         }
         end + "\n}\n"
     }
+}
+
+/// Removes what writers of the fixture at `path` left beside it when they were killed. What one is at work on stays.
+pub fn sweep(path: &Path) {
+    staging::sweep(path);
 }
 
 /// The version of the fixture format that `log._harproxy.format` carries.

@@ -8,6 +8,7 @@ mod heads;
 mod journal;
 mod outcome;
 mod problem;
+mod recover;
 mod tally;
 mod volatile;
 
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use crate::har;
 use crate::har::write::{ContentMode, JsonLayout};
 use crate::proxy::upstream::{PlanError, Upstream};
 use crate::redact::{Placeholder, Policy};
@@ -28,6 +30,7 @@ use crate::verdict::Verdict;
 use heads::Meta;
 use journal::frame::MAGIC;
 use journal::{Claimed, Frame, Journal, Kind, Place};
+pub use recover::{Left, Recovered, Why, discard, left_in, recover};
 use tally::Tally;
 pub use volatile::Volatile;
 
@@ -52,6 +55,8 @@ pub struct RecordPlan {
     pub policy: Arc<Policy>,
     /// `[redact.values]`: the placeholders of values that are known.
     pub values: Vec<(Placeholder, String)>,
+    /// `--on-failure`.
+    pub on_failure: OnFailure,
 }
 
 /// `--update`: what becomes of entries of an existing fixture.
@@ -64,6 +69,16 @@ pub enum Update {
     Missing,
     /// Keep only what was seen.
     Replace,
+}
+
+/// `--on-failure`: what becomes of an existing fixture when CMD fails. A first recording is written all the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnFailure {
+    /// It stays as it is, and the recording is held for `harproxy recover`.
+    #[default]
+    Hold,
+    /// It is updated as if CMD had not failed.
+    Write,
 }
 
 /// Why a recording can't start or can't be finished.
@@ -95,6 +110,12 @@ pub enum Error {
     #[error("recording into {}, which is a folder", output.display())]
     IsFolder {
         /// The folder.
+        output: PathBuf,
+    },
+    /// There is nothing to recover, nor a fixture that it could be in by now.
+    #[error("neither {} is there nor anything that a recording into it left", output.display())]
+    NothingLeft {
+        /// The fixture that was named.
         output: PathBuf,
     },
     /// The output is a HAR of another tool, into which nothing is merged.
@@ -158,26 +179,6 @@ pub struct Outcome {
     pub unanswered: u64,
 }
 
-/// What a recording that was killed had left, and became part of the fixture when the next one started.
-#[derive(Clone, Debug)]
-pub struct Recovered {
-    /// The fixture.
-    pub output: PathBuf,
-    /// Exchanges that it held.
-    pub exchanges: usize,
-    /// Those among them that were cut off, stored as truncated.
-    pub cut: usize,
-}
-
-impl std::fmt::Display for Recovered {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Recovered { output, exchanges, cut } = self;
-        let many = if *exchanges == 1 { "exchange" } else { "exchanges" };
-        write!(f, "recovered {exchanges} {many} into {} from a recording that was killed", output.display())?;
-        if *cut > 0 { write!(f, "; {cut} of them cut off") } else { Ok(()) }
-    }
-}
-
 /// A recording under way: the proxy's handler.
 #[derive(Debug)]
 pub struct Recorder {
@@ -201,7 +202,8 @@ impl Recorder {
         let place = Place::beside(&plan.output)?;
         finalise::check(&plan)?;
         let claimed = place.claim()?;
-        let recovered = finalise::recover(&plan, &claimed)?;
+        har::write::sweep(&plan.output);
+        let recovered = recover::killed(&plan, &claimed)?;
         let journal = begin(&plan, &claimed)?;
         Ok(Recorder {
             plan,

@@ -19,7 +19,7 @@ use super::ui::{Color, LogFormat};
 use crate::child::shell::Shell;
 use common::{AuthorityArgs, ConfigArgs, ListenArgs};
 use explain::ExplainArgs;
-use record::RecordArgs;
+use record::{RecordArgs, RecoverArgs};
 use replay::ReplayArgs;
 use values::{choices, parse_glob};
 
@@ -68,6 +68,8 @@ pub enum Command {
     Record(Box<RecordArgs>),
     /// Serve fixtures back, strictly: what was not recorded fails the run
     Replay(Box<ReplayArgs>),
+    /// Accept what a killed or failed recording left, or drop it
+    Recover(Box<RecoverArgs>),
     /// Record and replay against an embedded HTTPS API, offline
     Demo,
     /// Print the variables that make a program use the proxy, as `-- CMD` would set them
@@ -85,6 +87,7 @@ impl Command {
     fn configured(&mut self) -> Option<(Option<&'static str>, &mut ConfigArgs)> {
         match self {
             Command::Record(args) => Some((Some("record"), &mut args.config)),
+            Command::Recover(args) => Some((Some("record"), &mut args.config)),
             Command::Replay(args) => Some((Some("replay"), &mut args.config)),
             Command::Explain(args) => Some((Some("replay"), &mut args.config)),
             _ => None,

@@ -8,7 +8,7 @@ use clap::Args;
 use super::common::{AuthorityArgs, ConfigArgs, ProxyArgs, RunArgs, UpstreamArgs};
 use super::values::{Size, choices, parse_glob, parse_size};
 use crate::har::write::{ContentMode, JsonLayout};
-use crate::record::Update;
+use crate::record::{OnFailure, Update};
 
 /// Where a recording goes without `-o`.
 pub const DEFAULT_OUTPUT: &str = "hars/recorded.har";
@@ -38,6 +38,9 @@ pub struct RecordArgs {
     /// What becomes of the entries of an existing fixture
     #[arg(long, value_name = "HOW", default_value = "merge", value_parser = choices(UPDATE))]
     pub update: Update,
+    /// What becomes of an existing fixture when CMD fails; a first recording is written all the same
+    #[arg(long, value_name = "HOW", default_value = "hold", value_parser = choices(ON_FAILURE))]
+    pub on_failure: OnFailure,
     /// How compact JSON payloads are stored
     #[arg(long, value_name = "HOW", default_value = "indent", value_parser = choices(JSON_LAYOUT))]
     pub json_layout: JsonLayout,
@@ -64,6 +67,35 @@ pub struct RecordArgs {
     pub config: ConfigArgs,
 }
 
+/// `harproxy recover`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+Examples:
+  harproxy recover hars/api.har
+  harproxy recover hars/api.har --discard
+")]
+pub struct RecoverArgs {
+    /// The fixture that was recorded into
+    // An option of `[record]` by its name: the configuration may say where that is.
+    #[arg(value_name = "FILE", default_value = DEFAULT_OUTPUT)]
+    pub output: PathBuf,
+    /// Drop what was left; the fixture stays as it is
+    #[arg(long)]
+    pub discard: bool,
+    /// As for `record`, whose section of the configuration it reads
+    #[arg(long, value_name = "WHERE", default_value = "attach", value_parser = choices(CONTENT))]
+    pub content: ContentMode,
+    /// As for `record`; `replace` takes nothing away either, as a recording that ended badly has not seen everything
+    #[arg(long, value_name = "HOW", default_value = "merge", value_parser = choices(UPDATE))]
+    pub update: Update,
+    /// As for `record`
+    #[arg(long, value_name = "HOW", default_value = "indent", value_parser = choices(JSON_LAYOUT))]
+    pub json_layout: JsonLayout,
+    /// Options of `record`.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
 const CONTENT: &[(&str, &str, ContentMode)] = &[
     ("attach", "files in a folder beside the HAR, or members of the archive", ContentMode::Attach),
     ("embed", "inside the HAR", ContentMode::Embed),
@@ -74,6 +106,11 @@ const UPDATE: &[(&str, &str, Update)] = &[
     ("merge", "refresh what was seen and keep the rest", Update::Merge),
     ("missing", "add only what is missing", Update::Missing),
     ("replace", "keep only what was seen", Update::Replace),
+];
+
+const ON_FAILURE: &[(&str, &str, OnFailure)] = &[
+    ("hold", "it stays, and the recording is held for `harproxy recover`", OnFailure::Hold),
+    ("write", "it is updated", OnFailure::Write),
 ];
 
 const JSON_LAYOUT: &[(&str, &str, JsonLayout)] = &[

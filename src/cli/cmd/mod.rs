@@ -6,4 +6,5 @@ pub mod env;
 pub mod explain;
 pub mod glob;
 pub mod record;
+pub mod recover;
 pub mod replay;

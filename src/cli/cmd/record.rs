@@ -44,8 +44,12 @@ pub async fn run(args: RecordArgs, ui: &Ui) -> Result<u8, Failure> {
     match outcome {
         Ok(outcome) => {
             let status = run::conclude(&plan, &end, &outcome.verdict, ui);
-            if !matches!(end, End::NotStarted(_)) {
-                ui.note("summary", &fixture.summary(&outcome, &end, &plan.cmd));
+            let summary = fixture.summary(&outcome, &end, &plan.cmd);
+            match end {
+                End::NotStarted(_) => {}
+                // Somebody has to decide on it.
+                _ if outcome.held.is_some() => ui.alert("summary", &summary),
+                _ => ui.note("summary", &summary),
             }
             Ok(status)
         }
@@ -71,6 +75,8 @@ impl Fixture {
         if outcome.written {
             text.push_str(&format!("\n{}\n", ui::strong("Next:")));
             text.push_str(&summary::next(&self.output, self.content, cmd));
+        } else if outcome.held.is_some() {
+            text.push_str(&summary::choice(&self.output));
         }
         text
     }

@@ -11,6 +11,8 @@ mod scope;
 mod tests;
 
 use std::collections::HashMap;
+use std::fs::File;
+use std::path::Path;
 
 use compare::{Answers, Content};
 pub use index::Index;
@@ -18,7 +20,7 @@ pub use merge::Arrangement;
 use merge::{Step, Turns};
 
 use super::journal::{Claimed, Reader};
-use super::{Ending, Error, Outcome, RecordPlan, Recorder, Recovered, Update, outcome};
+use super::{Ending, Error, OnFailure, Outcome, RecordPlan, Recorder, Update, outcome};
 use crate::har::write::{ContentMode, FixtureWriter};
 use crate::har::{self, Fixture};
 use crate::http::NormalUrl;
@@ -29,25 +31,6 @@ use crate::http::NormalUrl;
 /// [`Error::Foreign`], or why it cannot be read.
 pub fn check(plan: &RecordPlan) -> Result<(), Error> {
     existing(plan).map(drop)
-}
-
-/// Finalises what a killed recording left in the journal, and empties it. A recording that did not see its end has not seen
-/// everything: it never takes entries away.
-///
-/// # Errors
-/// [`Error`]; the journal stays as it is.
-pub fn recover(plan: &RecordPlan, claimed: &Claimed) -> Result<Option<Recovered>, Error> {
-    let Some((mut reader, index)) = open(claimed)? else {
-        claimed.clear()?;
-        return Ok(None);
-    };
-    let left = Recovered { output: plan.output.clone(), exchanges: index.slots.len(), cut: index.cut };
-    if left.exchanges > 0 {
-        let update = if plan.update == Update::Replace { Update::Merge } else { plan.update };
-        write(plan, update, &index, &mut reader)?;
-    }
-    claimed.clear()?;
-    Ok((left.exchanges > 0).then_some(left))
 }
 
 /// Ends a recording: see [`Recorder::finalise`].
@@ -64,7 +47,7 @@ pub fn finalise(recorder: &Recorder, ending: Ending) -> Result<Outcome, Error> {
         claimed.remove()?;
         return Ok(outcome::nothing(recorder));
     };
-    if ending == Ending::Failed && plan.output.exists() {
+    if ending == Ending::Failed && plan.on_failure == OnFailure::Hold && plan.output.exists() {
         let replaced = claimed.place.held.exists();
         claimed.hold()?;
         return Ok(Outcome {
@@ -92,13 +75,28 @@ fn existing(plan: &RecordPlan) -> Result<Option<Fixture>, Error> {
     }
 }
 
-fn open(claimed: &Claimed) -> Result<Option<(Reader, Index)>, Error> {
-    let failed = |source| Error::journal("reading the journal", &claimed.place.journal, source);
-    let file = claimed.file.try_clone().map_err(failed)?;
-    Index::read(file).map_err(failed)
+/// Indexes the journal; `None` when there is nothing in it.
+///
+/// # Errors
+/// When it can't be read.
+pub fn open(claimed: &Claimed) -> Result<Option<(Reader, Index)>, Error> {
+    open_file(&claimed.file, &claimed.place.journal)
 }
 
-fn write(plan: &RecordPlan, update: Update, index: &Index, reader: &mut Reader) -> Result<Arrangement, Error> {
+/// The same with a journal that was set aside.
+///
+/// # Errors
+/// When it can't be read.
+pub fn open_file(journal: &File, path: &Path) -> Result<Option<(Reader, Index)>, Error> {
+    let failed = |source| Error::journal("reading the journal", path, source);
+    Index::read(journal.try_clone().map_err(failed)?).map_err(failed)
+}
+
+/// Brings what a journal holds into the fixture.
+///
+/// # Errors
+/// [`Error`]; the old fixture stays.
+pub fn write(plan: &RecordPlan, update: Update, index: &Index, reader: &mut Reader) -> Result<Arrangement, Error> {
     let old = existing(plan)?;
     let recorded = scope::explicit(&index.meta.scope);
     let Some(old) = old else {

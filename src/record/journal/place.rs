@@ -1,10 +1,16 @@
 //! Where the journal of a fixture is, and who may write it: one recorder at a time.
 
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::super::Error;
+
+/// How the name of a journal ends.
+const JOURNAL: &str = ".journal";
+/// How it ends when it was set aside.
+const HELD: &str = ".held";
 
 /// The files of one fixture's recording.
 #[derive(Clone, Debug)]
@@ -24,6 +30,8 @@ pub struct Claimed {
     pub place: Place,
     /// The journal, open to read and to append.
     pub file: File,
+    /// Folders that were not there before, innermost first.
+    made: Vec<PathBuf>,
 }
 
 impl Place {
@@ -43,7 +51,14 @@ impl Place {
             hidden.push(ending);
             output.with_file_name(hidden)
         };
-        Ok(Place { output: output.to_owned(), journal: sibling(".journal"), held: sibling(".held") })
+        Ok(Place { output: output.to_owned(), journal: sibling(JOURNAL), held: sibling(HELD) })
+    }
+
+    /// The name of the fixture whose journal has this name, held or not.
+    #[must_use]
+    pub fn fixture_of(journal: &OsStr) -> Option<&str> {
+        let name = journal.to_str()?.strip_prefix('.')?;
+        name.strip_suffix(JOURNAL).or_else(|| name.strip_suffix(HELD)).filter(|name| !name.is_empty())
     }
 
     /// Makes the folder if need be, opens the journal and locks it. What a killed recording left is still in it.
@@ -51,7 +66,10 @@ impl Place {
     /// # Errors
     /// [`Error::Locked`] when another recorder has it; [`Error::Journal`] when the folder can't be written.
     pub fn claim(self) -> Result<Claimed, Error> {
-        if let Some(folder) = self.output.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        let folder = self.output.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let missing = folder.into_iter().flat_map(Path::ancestors);
+        let made: Vec<PathBuf> = missing.take_while(|folder| !folder.exists()).map(Path::to_owned).collect();
+        if let Some(folder) = folder {
             fs::create_dir_all(folder).map_err(|source| Error::journal("creating the folder", folder, source))?;
         }
         loop {
@@ -68,9 +86,15 @@ impl Place {
             }
             // Between opening and locking, its owner may have finished and removed it: then this is a file without a name.
             if is_at(&file, &self.journal).map_err(|source| self.failed("reading the journal", source))? {
-                return Ok(Claimed { place: self, file });
+                return Ok(Claimed { place: self, file, made });
             }
         }
+    }
+
+    /// Whether a recording that ended badly may have left something.
+    #[must_use]
+    pub fn has_leftovers(&self) -> bool {
+        self.journal.exists() || self.held.exists()
     }
 
     fn failed(&self, doing: &'static str, source: io::Error) -> Error {
@@ -87,17 +111,23 @@ impl Claimed {
         self.file.set_len(0).map_err(|source| Error::journal("emptying the journal", &self.place.journal, source))
     }
 
-    /// Removes the journal, if it is still there: all that was in it is in the fixture.
+    /// Removes the journal, if it is still there: all that was in it is in the fixture. Folders that were made for it go too,
+    /// unless they are of use by now.
     ///
     /// # Errors
     /// [`Error::Journal`].
     pub fn remove(&self) -> Result<(), Error> {
         let journal = &self.place.journal;
         match is_at(&self.file, journal) {
-            Ok(true) => remove(journal),
-            Ok(false) => Ok(()),
-            Err(source) => Err(Error::journal("removing the journal", journal, source)),
+            Ok(true) => remove(journal)?,
+            Ok(false) => {}
+            Err(source) => return Err(Error::journal("removing the journal", journal, source)),
         }
+        for folder in &self.made {
+            // Fails where something is in it.
+            let _ = fs::remove_dir(folder);
+        }
+        Ok(())
     }
 
     /// Sets the journal aside, for its user to decide on; an older one that was held is replaced.
@@ -168,6 +198,15 @@ mod tests {
         assert_eq!(place.journal, Path::new("hars/.api.har.journal"));
         assert_eq!(place.held, Path::new("hars/.api.har.held"));
         assert_eq!(Place::beside(Path::new("api.zip")).unwrap().journal, Path::new(".api.zip.journal"));
+        for (name, fixture) in [
+            (".api.har.held", Some("api.har")),
+            (".a.zip.journal", Some("a.zip")),
+            ("api.har.held", None),
+            (".held", None),
+            ("api.har", None),
+        ] {
+            assert_eq!(Place::fixture_of(name.as_ref()), fixture, "{name}");
+        }
     }
 
     #[test]
@@ -195,10 +234,24 @@ mod tests {
         assert!(matches!(place.clone().claim(), Err(Error::Locked { .. })));
         Place::beside(&dir.path().join("deep/er/other.har")).unwrap().claim().unwrap();
         first.remove().unwrap();
+        assert!(dir.path().join("deep/er").exists(), "another journal is in it");
         let second = place.clone().claim().unwrap();
         drop(first);
         assert!(matches!(place.claim(), Err(Error::Locked { .. })), "the lock is on the new journal");
         drop(second);
+    }
+
+    #[test]
+    fn folders_that_were_made_for_nothing_go_again() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("there")).unwrap();
+        let claim = |path: &str| Place::beside(&dir.path().join(path)).unwrap().claim().unwrap();
+        claim("there/new/er/api.har").remove().unwrap();
+        assert!(dir.path().join("there").exists() && !dir.path().join("there/new").exists());
+        let claimed = claim("there/new/api.har");
+        fs::write(dir.path().join("there/new/api.har"), "").unwrap();
+        claimed.remove().unwrap();
+        assert!(dir.path().join("there/new/api.har").exists());
     }
 
     #[test]

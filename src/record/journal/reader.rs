@@ -37,17 +37,20 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Starts at the first frame. `None` when the file does not begin as a journal of this version: an empty one, or one
-    /// torn within its first line.
+    /// Starts at the first frame. `None` when there is none: an empty file, or one torn within its first line.
     ///
     /// # Errors
-    /// When the file cannot be read.
+    /// When the file cannot be read; [`io::ErrorKind::InvalidData`] when it is no journal of this version.
     pub fn open(mut file: File) -> io::Result<Option<Self>> {
         file.seek(SeekFrom::Start(0))?;
         let mut file = BufReader::with_capacity(128 << 10, file);
         let mut magic = [0; MAGIC.len()];
-        if !fill(&mut file, &mut magic)? || magic != MAGIC {
+        if !fill(&mut file, &mut magic)? {
             return Ok(None);
+        }
+        if magic != MAGIC {
+            let reason = "it is no journal that this version of harproxy understands";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
         }
         Ok(Some(Reader { file, at: MAGIC.len() as u64, payload: Vec::new() }))
     }
@@ -261,6 +264,7 @@ mod tests {
     #[test]
     fn what_is_no_journal_is_not_read() {
         assert!(read(b"").is_none());
-        assert!(read(b"harproxy journal 2\n....................").is_none());
+        let other = Reader::open(file(b"harproxy journal 0\n....................")).unwrap_err();
+        assert_eq!(other.kind(), io::ErrorKind::InvalidData);
     }
 }

@@ -16,7 +16,7 @@ fn commands(sandbox: &Sandbox) -> Vec<String> {
 fn every_command_in_the_help_is_there_and_no_other() {
     let sandbox = Sandbox::new();
     let commands = commands(&sandbox);
-    assert_eq!(commands, ["record", "replay", "demo", "env", "explain", "glob", "ca"]);
+    assert_eq!(commands, ["record", "replay", "recover", "demo", "env", "explain", "glob", "ca"]);
     for command in &commands {
         let help = sandbox.run([command.as_str(), "--help"]).expect(0);
         assert!(help.stdout.contains("Usage: harproxy"), "{}", help.stdout);
@@ -92,6 +92,20 @@ fn the_examples_of_explain_work_on_what_record_wrote() {
         let output = type_in(&stage, &example);
         assert_eq!((output.status, output.stderr.as_str()), (0, ""), "{example}: {output:?}");
         assert!(output.stdout.contains("hars/recorded.har"), "{example}: {output:?}");
+    }
+}
+
+#[test]
+fn the_examples_of_recover_work_on_what_a_failed_record_left() {
+    for example in examples(&Sandbox::new(), "recover") {
+        let stage = Stage::new();
+        type_in(&stage, "harproxy record -o hars/api.har -- ./run-the-tests.sh").expect(0);
+        type_in(&stage, "harproxy record -o hars/api.har -- sh -c './run-the-tests.sh; exit 1'").expect(1);
+        let output = type_in(&stage, &example).expect(0);
+        assert!(
+            output.stderr.contains("from a recording that was held") || output.stderr.contains("dropped 2"),
+            "{output:?}"
+        );
     }
 }
 

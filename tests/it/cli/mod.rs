@@ -4,6 +4,7 @@ mod commands;
 mod demo;
 mod explain;
 mod help;
+mod recover;
 mod status;
 mod streams;
 

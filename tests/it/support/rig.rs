@@ -9,7 +9,7 @@ use harproxy::har::Fixture;
 use harproxy::har::write::{ContentMode, JsonLayout};
 use harproxy::proxy::upstream::{Mapping, Upstream, UpstreamPlan, UpstreamProxy};
 use harproxy::proxy::{Proxy, ProxyPlan, Running};
-use harproxy::record::{Ending, Error, Outcome, RecordPlan, Recorder, Update};
+use harproxy::record::{Ending, Error, OnFailure, Outcome, RecordPlan, Recorder, Update};
 use harproxy::tls::authority::Authority;
 use harproxy::urlglob::Globs;
 
@@ -48,6 +48,7 @@ pub fn setup(sandbox: &Sandbox) -> Setup {
             json_layout: JsonLayout::Indent,
             policy: Arc::default(),
             values: Vec::new(),
+            on_failure: OnFailure::Hold,
         },
         upstream: UpstreamPlan {
             proxy: UpstreamProxy::Direct,

@@ -15,7 +15,7 @@ use crate::har::write::{ContentMode, JsonLayout};
 use crate::matching::Options;
 use crate::proxy::upstream::{Mapping, Upstream, UpstreamPlan, UpstreamProxy};
 use crate::proxy::{Handler, Proxy, ProxyPlan, Running};
-use crate::record::{Ending, RecordPlan, Recorder, Update};
+use crate::record::{Ending, OnFailure, RecordPlan, Recorder, Update};
 use crate::replay::{Clock, Latency, MissAnswer, ReplayPlan, Replayer};
 use crate::tls::authority::Authority;
 use crate::urlglob::Globs;
@@ -109,6 +109,7 @@ async fn record(
         json_layout: JsonLayout::Indent,
         policy: Arc::default(),
         values: Vec::new(),
+        on_failure: OnFailure::Hold,
     };
     let recorder = Arc::new(Recorder::start(plan, upstream)?);
     let (visitor, running) = serve(recorder.clone(), authority).await?;

@@ -1,6 +1,7 @@
 //! Recording again: what stays, what is replaced, what is recovered.
 
 use super::*;
+use crate::record::recover::killed;
 
 #[test]
 fn recording_the_same_again_touches_no_byte() {
@@ -149,11 +150,11 @@ fn a_killed_recording_is_recovered_and_takes_nothing_away() {
     let claimed = desk.journal(&frames);
     // Torn in the middle of a frame.
     (&claimed.file).write_all(&[9, 0, 0]).unwrap();
-    let recovered = recover(&desk.plan, &claimed).unwrap().unwrap();
+    let recovered = killed(&desk.plan, &claimed).unwrap().unwrap();
     assert_eq!((recovered.exchanges, recovered.cut), (2, 1));
     assert_eq!(desk.story(), ["/a 1", "/b 2b", "/c 3"]);
     assert_eq!(claimed.file.metadata().unwrap().len(), 0);
-    assert!(recover(&desk.plan, &claimed).unwrap().is_none());
+    assert!(killed(&desk.plan, &claimed).unwrap().is_none());
 }
 
 #[test]
@@ -163,7 +164,7 @@ fn a_journal_that_was_torn_before_its_first_exchange_is_nothing() {
     for rest in [&b""[..], b"harprox", b"harproxy journal 1\n", b"harproxy journal 1\n\x05\0\0"] {
         claimed.clear().unwrap();
         (&claimed.file).write_all(rest).unwrap();
-        assert!(recover(&desk.plan, &claimed).unwrap().is_none());
+        assert!(killed(&desk.plan, &claimed).unwrap().is_none());
     }
     assert!(!desk.plan.output.exists());
     assert!(Path::new(&claimed.place.journal).exists());

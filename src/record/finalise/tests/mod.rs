@@ -156,6 +156,7 @@ impl Desk {
             json_layout: crate::har::write::JsonLayout::Indent,
             policy: std::sync::Arc::default(),
             values: Vec::new(),
+            on_failure: OnFailure::Hold,
         };
         Desk { dir, plan }
     }

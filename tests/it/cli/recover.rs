@@ -1,0 +1,164 @@
+//! `harproxy recover`, and what a recording leaves behind that did not end well.
+
+use std::path::Path;
+
+use nix::sys::signal::Signal;
+
+use super::{CURL, Stage};
+use crate::support::client::{Client, Proto};
+use crate::support::sandbox::{Output, Sandbox};
+
+const FILE: &str = "hars/a.har";
+
+fn failing(path: &str) -> Vec<String> {
+    ["sh".into(), "-c".into(), format!("curl -sS https://api.test/api/{path}; exit 9")].into()
+}
+
+fn record(stage: &Stage, options: &[&str], cmd: &[String]) -> Output {
+    let options = [&["-o", FILE], options].concat();
+    stage.record(&options, &cmd.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+/// A fixture of one entry, and a recording of another that was held.
+fn held() -> Stage {
+    let stage = Stage::new();
+    stage.record(&["-o", FILE], CURL).expect(0);
+    record(&stage, &[], &failing("text")).expect(9);
+    stage
+}
+
+fn killed(stage: &Stage, url: &str) {
+    let recorder = stage.sandbox.start(stage.args("record", &["-o", FILE], &[]));
+    Client::new(recorder.proxy(), recorder.ca(), Proto::H1).get(url);
+    recorder.signal(Signal::SIGKILL);
+    recorder.wait();
+}
+
+fn entries(sandbox: &Sandbox) -> usize {
+    sandbox.har(FILE)["log"]["entries"].as_array().unwrap().len()
+}
+
+fn hidden(folder: &Path) -> Vec<String> {
+    let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.starts_with('.')).collect()
+}
+
+#[test]
+fn a_held_recording_names_both_ways_on_and_recover_accepts_it() {
+    let stage = held();
+    let before = stage.sandbox.read(FILE);
+    let output = record(&stage, &["-q"], &failing("text")).expect(9);
+    let output = output.says("harproxy recover hars/a.har ").says("harproxy recover hars/a.har --discard");
+    output.says("in place of what was held before");
+    assert_eq!(stage.sandbox.read(FILE), before);
+    let recovered = stage.sandbox.run(["recover", FILE]).expect(0);
+    recovered
+        .says("recovered 1 exchange into hars/a.har from a recording that was held: 1 added, 1 not seen")
+        .says("git add");
+    assert_eq!(entries(&stage.sandbox), 2);
+    assert_eq!(hidden(&stage.sandbox.join("hars")), [""; 0]);
+    stage.replay(&[FILE], &["curl", "-sS", "https://api.test/api/text"]).expect(0);
+}
+
+#[test]
+fn discard_drops_it_and_says_what() {
+    let stage = held();
+    let before = stage.sandbox.read(FILE);
+    stage
+        .sandbox
+        .run(["recover", "--discard", FILE])
+        .expect(0)
+        .says("dropped 1 exchange of a recording into hars/a.har that was held");
+    assert_eq!(stage.sandbox.read(FILE), before);
+    assert_eq!(hidden(&stage.sandbox.join("hars")), [""; 0]);
+    stage.sandbox.run(["recover", "--discard", FILE]).expect(0).says("nothing was left");
+}
+
+#[test]
+fn what_was_killed_is_recovered_after_what_was_held() {
+    let stage = held();
+    killed(&stage, "https://api.test/api/empty");
+    let said = stage.sandbox.run(["recover", FILE]).expect(0).stderr;
+    let (held, killed) = (said.find("that was held"), said.find("that was killed"));
+    assert!(held.is_some() && held < killed, "{said}");
+    assert_eq!(entries(&stage.sandbox), 3);
+
+    killed_and_dropped(&stage);
+}
+
+fn killed_and_dropped(stage: &Stage) {
+    killed(stage, "https://api.test/api/trailers");
+    stage.sandbox.run(["recover", FILE, "--discard"]).expect(0).says("that was killed");
+    assert_eq!((entries(&stage.sandbox), hidden(&stage.sandbox.join("hars"))), (3, Vec::new()));
+}
+
+#[test]
+fn where_nothing_was_left_it_says_so_and_what_to_do() {
+    let stage = held();
+    stage.sandbox.run(["recover", "hars/other.har"]).expect(2).says("`harproxy recover hars/a.har`");
+    stage.sandbox.run(["recover", FILE]).expect(0);
+    stage.sandbox.run(["recover", FILE]).expect(0).says("nothing was left of a recording into hars/a.har");
+    let none = stage.sandbox.run(["recover", "elsewhere/other.har"]).expect(2);
+    none.says("elsewhere/other.har").says("`harproxy record -o elsewhere/other.har -- CMD`");
+    assert!(!stage.sandbox.join("elsewhere").exists());
+}
+
+#[test]
+fn a_live_recorder_is_not_recovered() {
+    let stage = Stage::new();
+    let recorder = stage.sandbox.start(stage.args("record", &["-o", FILE], &[]));
+    for args in [&["recover", FILE][..], &["recover", FILE, "--discard"]] {
+        stage.sandbox.run(args).expect(3).says("hars/a.har is being recorded by another harproxy");
+    }
+    recorder.stop().expect(1);
+}
+
+#[test]
+fn recover_goes_by_the_section_of_record() {
+    let stage = held();
+    stage.sandbox.write("harproxy.toml", "[record]\noutput = 'hars/a.har'\ncontent = 'embed'\nupdate = 'replace'\n");
+    stage.sandbox.run(["recover"]).expect(0).says("1 added, 1 not seen");
+    let har = stage.sandbox.har(FILE);
+    let added =
+        har["log"]["entries"].as_array().unwrap().iter().find(|e| e["request"]["url"] == "https://api.test/api/text");
+    assert_eq!(added.unwrap()["response"]["content"]["text"], "Grüße\n");
+}
+
+#[test]
+fn on_failure_write_updates_the_fixture_all_the_same() {
+    let stage = Stage::new();
+    stage.record(&["-o", FILE], CURL).expect(0);
+    record(&stage, &["--on-failure", "write"], &failing("text"))
+        .expect(9)
+        .says("1 added, 1 not seen; CMD ended with status 9");
+    assert_eq!((entries(&stage.sandbox), hidden(&stage.sandbox.join("hars"))), (2, Vec::new()));
+}
+
+#[test]
+fn a_journal_of_another_version_is_not_thrown_away() {
+    let stage = Stage::new();
+    let journal = stage.sandbox.write("hars/.a.har.journal", "harproxy journal 0\nwhatever there is in it");
+    for output in [stage.record(&["-o", FILE], CURL), stage.sandbox.run(["recover", FILE])] {
+        output.expect(3).says("hars/.a.har.journal").says("use the harproxy that recorded it");
+    }
+    assert!(journal.exists());
+    stage.sandbox.run(["recover", FILE, "--discard"]).expect(0).says("dropped what can't be read");
+    assert!(!journal.exists());
+}
+
+#[test]
+fn what_a_writer_left_that_was_killed_is_swept_by_the_next_recording() {
+    let stage = Stage::new();
+    stage.sandbox.write("hars/.a.har.Xy12Zz.part/payload.json", "{}");
+    stage.sandbox.write("hars/.a.har.Ab34Cd.part", "{");
+    stage.record(&["-o", FILE], CURL).expect(0);
+    assert_eq!(hidden(&stage.sandbox.join("hars")), [""; 0]);
+}
+
+#[test]
+fn a_recording_of_nothing_leaves_nothing() {
+    let stage = Stage::new();
+    stage.record(&[], &["no-such-command"]).expect(127);
+    stage.record(&["-o", "deep/er/a.har"], &["true"]).expect(1);
+    assert!(!stage.sandbox.join("hars").exists() && !stage.sandbox.join("deep").exists());
+}
