@@ -113,7 +113,8 @@ fn permit(builder: &mut Builder<'_, '_>, mode: u32) {
 #[cfg(not(unix))]
 fn permit(_: &mut Builder<'_, '_>, _: u32) {}
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use super::*;
 
