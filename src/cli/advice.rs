@@ -288,6 +288,7 @@ fn of_record(error: &record::Error) -> String {
         record::Error::Foreign { .. } => {
             "take its place with `--update replace`, or record into another file with `-o FILE`".into()
         }
+        record::Error::Volatile(_) => "mend it under `[volatile]` in harproxy.toml".into(),
         record::Error::Locked { .. } => "wait for it to end, or record into another file with `-o FILE`".into(),
     }
 }

@@ -143,6 +143,7 @@ impl Recording {
             policy: Arc::new(policy),
             values: if args.no_redact { Vec::new() } else { said.redact_values() },
             on_failure: args.on_failure,
+            volatile: said.volatile().clone(),
         };
         let upstream = upstream(&args.upstream)?;
         let run = RunPlan::new(args.proxy, &args.upstream, args.run, &args.authority, args.cmd)?;
@@ -164,6 +165,7 @@ pub fn recovering(args: RecoverArgs) -> RecordPlan {
         policy: Arc::new(args.config.said.redact_policy()),
         values: args.config.said.redact_values(),
         on_failure: OnFailure::default(),
+        volatile: args.config.said.volatile().clone(),
     }
 }
 

@@ -87,10 +87,11 @@ impl Deposit {
         side: Side,
         mode: ContentMode,
         layout: JsonLayout,
+        laid_out: Option<&[u8]>,
     ) -> Result<Body, Error> {
         let PayloadSource { read, mime_type, encoded, truncated } = source;
         let indent = layout == JsonLayout::Indent && side == Side::Response && !encoded && truncated.is_none();
-        let plan = Plan { media: MediaType::parse(mime_type), encoded, indent };
+        let plan = Plan { media: MediaType::parse(mime_type), encoded, indent, laid_out };
         let mut body = Body { mime_type: mime_type.to_owned(), encoded, truncated, ..Body::default() };
         let size = match mode {
             ContentMode::Omit => io::copy(read, &mut io::sink()).map_err(reading)?,
@@ -117,7 +118,7 @@ impl Deposit {
         Ok(body)
     }
 
-    fn attach_small(&mut self, bytes: Vec<u8>, side: Side, plan: &Plan, body: &mut Body) -> Result<(), Error> {
+    fn attach_small(&mut self, bytes: Vec<u8>, side: Side, plan: &Plan<'_>, body: &mut Body) -> Result<(), Error> {
         let inline_request = side == Side::Request && bytes.len() <= INLINE_REQUEST && plan.may_be_inline(&bytes);
         if bytes.is_empty() || inline_request {
             body.stored = inline(bytes);
@@ -127,7 +128,11 @@ impl Deposit {
         text.push(&bytes, true);
         let name_end = plan.ending(text.valid);
         body.compact = plan.is_indented(|| json::is_compact(&bytes));
-        let bytes = if body.compact { json::indent(&bytes) } else { bytes };
+        let bytes = match plan.laid_out {
+            _ if !body.compact => bytes,
+            Some(laid_out) => laid_out.to_owned(),
+            None => json::indent(&bytes),
+        };
         let (name, new) = self.claim(&Sha256::digest(&bytes), name_end, bytes.len() as u64, || Ok(&bytes[..]))?;
         if new {
             let path = self.staging()?.join(&name);
@@ -137,7 +142,13 @@ impl Deposit {
         Ok(())
     }
 
-    fn attach_large(&mut self, head: &[u8], rest: &mut dyn Read, plan: &Plan, body: &mut Body) -> Result<u64, Error> {
+    fn attach_large(
+        &mut self,
+        head: &[u8],
+        rest: &mut dyn Read,
+        plan: &Plan<'_>,
+        body: &mut Body,
+    ) -> Result<u64, Error> {
         let part = self.staging()?.join(".part");
         let mut out = Hashing::create(&part)?;
         let mut layout = json::Layout::default();
@@ -164,8 +175,11 @@ impl Deposit {
         if body.compact {
             stored = part.with_file_name(".indented");
             let mut out = Hashing::create(&stored)?;
-            let read = File::open(&part).map_err(|source| writing(&part, source))?;
-            json::indent_stream(read, &mut out).map_err(|source| writing(&stored, source))?;
+            let indented = match plan.laid_out {
+                Some(laid_out) => out.write_all(laid_out),
+                None => File::open(&part).and_then(|read| json::indent_stream(read, &mut out)),
+            };
+            indented.map_err(|source| writing(&stored, source))?;
             (digest, stored_len) = out.finish()?;
         }
         let name = self.stage(&stored, &digest, plan.ending(text.valid), stored_len)?;
@@ -275,13 +289,15 @@ impl Deposit {
 }
 
 /// What is known of a payload before its bytes come.
-struct Plan {
+struct Plan<'a> {
     media: MediaType,
     encoded: bool,
     indent: bool,
+    /// Compact JSON goes as this.
+    laid_out: Option<&'a [u8]>,
 }
 
-impl Plan {
+impl Plan<'_> {
     fn is_indented(&self, is_compact: impl FnOnce() -> bool) -> bool {
         self.indent && self.media.is_json() && is_compact()
     }

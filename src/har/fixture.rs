@@ -166,6 +166,23 @@ impl Fixture {
         Ok(Payload::of_bytes(bytes, body.compact))
     }
 
+    /// The bytes of a payload as they are stored, in whatever layout; `None` when they are more than `longest`, or there are
+    /// none.
+    ///
+    /// # Errors
+    /// As for [`Fixture::payload`].
+    pub fn as_stored(&self, entry: usize, body: &model::Body, longest: u64) -> Result<Option<Vec<u8>>, Error> {
+        let mut bytes = Vec::new();
+        match &body.stored {
+            Stored::File(name) => {
+                let read = self.stored(entry, name)?.take(longest + 1).read_to_end(&mut bytes);
+                read.map_err(|source| self.unreadable(source))?;
+            }
+            _ => bytes = self.payload(entry, body)?.bytes()?.to_vec(),
+        }
+        Ok(Some(bytes).filter(|bytes| !bytes.is_empty() && bytes.len() as u64 <= longest))
+    }
+
     fn payload_file(&self, entry: usize, name: &str, compact: bool) -> Result<Payload, Error> {
         let bad = |reason| self.bad_entry(entry, reason);
         match self.located(name).map_err(bad)? {

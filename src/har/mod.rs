@@ -14,6 +14,7 @@ pub mod model;
 mod observe;
 mod open;
 mod parse;
+pub mod patch;
 pub mod payload;
 mod place;
 mod read;

@@ -8,7 +8,9 @@ use serde_json::{Map, Value, json};
 use tempfile::NamedTempFile;
 
 use super::deposit::{Deposit, Side};
+use super::patch::patch;
 use super::{Entry, Error, Fixture, canonical, model, parse, place, sidecar, staging};
+use crate::http::tree::{Node, Plain};
 
 type Object = Map<String, Value>;
 
@@ -139,7 +141,16 @@ impl FixtureWriter {
     /// # Errors
     /// When reading or writing fails.
     pub fn content(&mut self, source: PayloadSource<'_>) -> Result<model::Body, Error> {
-        self.deposit.store(source, Side::Response, self.content, self.layout)
+        self.deposit.store(source, Side::Response, self.content, self.layout, None)
+    }
+
+    /// The same; `laid_out` is the payload in a layout of someone's own, as which compact JSON is attached instead of being
+    /// indented.
+    ///
+    /// # Errors
+    /// When reading or writing fails.
+    pub fn content_laid_out(&mut self, source: PayloadSource<'_>, laid_out: &[u8]) -> Result<model::Body, Error> {
+        self.deposit.store(source, Side::Response, self.content, self.layout, Some(laid_out))
     }
 
     /// Stores a request payload: small text inside the entry, large or binary ones attached.
@@ -147,7 +158,7 @@ impl FixtureWriter {
     /// # Errors
     /// When reading or writing fails.
     pub fn post_data(&mut self, source: PayloadSource<'_>) -> Result<model::Body, Error> {
-        self.deposit.store(source, Side::Request, self.content, self.layout)
+        self.deposit.store(source, Side::Request, self.content, self.layout, None)
     }
 
     /// Adds an entry at the end.
@@ -156,6 +167,36 @@ impl FixtureWriter {
     /// When writing fails.
     pub fn entry(&mut self, entry: &Entry) -> Result<(), Error> {
         self.put(canonical::print(&canonical::entry(entry), 6).as_bytes())
+    }
+
+    /// Adds what an entry of the fixture that is being replaced has become: its text with only that changed which differs
+    /// between what it said and `new`. The request is the old one's, and so is the response's payload where `keeps_content`
+    /// says so: their files stay under their names.
+    ///
+    /// # Errors
+    /// As for [`FixtureWriter::keep`].
+    pub fn replace(&mut self, fixture: &Fixture, entry: usize, new: &Entry, keeps_content: bool) -> Result<(), Error> {
+        let old = fixture.entry(entry)?;
+        let mut new = new.clone();
+        let content = keeps_content.then_some(&mut new.response.content);
+        for body in new.request.post_data.as_mut().into_iter().chain(content) {
+            if let model::Stored::File(name) = &body.stored
+                && !self.deposit.keep(name, || fixture.stored(entry, name))?
+            {
+                body.stored = self.deposit.adopt(&mut fixture.stored(entry, name)?, sidecar::ending(name))?;
+            }
+        }
+        let json = fixture.entry_json(entry)?;
+        let text = String::from_utf8_lossy(&json).replace('\r', "");
+        let print = |entry: &Entry| canonical::print(&canonical::entry(entry), 6);
+        let (base, new) = (print(&old), print(&new));
+        let node = |text| Node::parse(text, &Plain);
+        match (node(&text), node(&base), node(&new)) {
+            (Some(ours), Some(before), Some(theirs)) => {
+                self.put(patch(&text, &ours, &before, &new, &theirs).as_bytes())
+            }
+            _ => self.put(new.as_bytes()),
+        }
     }
 
     /// Adds an entry of an existing fixture, its payloads with it. An entry of the fixture of harproxy's own that is being

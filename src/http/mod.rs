@@ -8,6 +8,7 @@ pub mod jwt;
 pub mod media;
 pub mod multipart;
 pub mod problem;
+pub mod tree;
 pub mod url;
 pub mod volatile;
 

@@ -57,6 +57,8 @@ pub struct RecordPlan {
     pub values: Vec<(Placeholder, String)>,
     /// `--on-failure`.
     pub on_failure: OnFailure,
+    /// `[volatile]`.
+    pub volatile: Volatile,
 }
 
 /// `--update`: what becomes of entries of an existing fixture.
@@ -100,6 +102,9 @@ pub enum Error {
         /// The reason.
         source: std::io::Error,
     },
+    /// `[volatile]` has a path that is none.
+    #[error(transparent)]
+    Volatile(#[from] crate::redact::Error),
     /// Another recorder writes this fixture.
     #[error("{} is being recorded by another harproxy", output.display())]
     Locked {

@@ -31,6 +31,7 @@ fn plan(dir: &tempfile::TempDir) -> RecordPlan {
         policy: Arc::default(),
         values: Vec::new(),
         on_failure: OnFailure::Hold,
+        volatile: Volatile::default(),
     }
 }
 

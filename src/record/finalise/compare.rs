@@ -9,15 +9,19 @@ use sha2::{Digest, Sha256};
 use super::super::Error;
 use super::super::heads::How;
 use super::super::journal::Reader;
+use super::super::volatile::{self, Quiet};
 use super::index::{Heads, Index};
 use super::merge::Compare;
 use super::payload::{CLIENT_LEFT, INTERRUPTED, Payload};
 use crate::har::model::{Body, Response};
 use crate::har::{self, Fixture};
-use crate::http::Headers;
-use crate::http::volatile::is_volatile;
+use crate::http::{Headers, json};
+use crate::redact::placeholder;
 
 type Sum = [u8; 32];
+
+/// Longer payloads are compared by their bytes.
+pub const LOOKED_INTO: u64 = 16 << 20;
 
 /// The payload of a message, as far as comparing cares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -26,8 +30,10 @@ pub enum Content {
     Empty,
     /// There was one, and nobody kept it.
     NotKept,
-    /// These bytes.
+    /// These bytes, placeholders aside.
     Bytes(Sum),
+    /// JSON with these values, what is volatile and placeholders aside; compact or laid out by the server.
+    Json(Sum, bool),
 }
 
 /// An answer, as far as comparing cares.
@@ -70,11 +76,13 @@ impl Answer {
 /// Reads and keeps the answers that were compared.
 pub struct Answers<'a> {
     /// The fixture that is recorded again.
-    fixture: &'a Fixture,
+    pub fixture: &'a Fixture,
     /// The journal.
     pub reader: &'a mut Reader,
     /// What is in it.
-    index: &'a Index,
+    pub index: &'a Index,
+    /// What is no change.
+    pub quiet: &'a Quiet,
     /// Payloads are not kept (`--content omit`).
     omit: bool,
     /// `None` for an entry that cannot be read (its payload is gone, say): recording again mends it.
@@ -84,8 +92,19 @@ pub struct Answers<'a> {
 
 impl<'a> Answers<'a> {
     /// Nothing read yet.
-    pub fn new(fixture: &'a Fixture, reader: &'a mut Reader, index: &'a Index, omit: bool) -> Self {
-        Answers { fixture, reader, index, omit, old: HashMap::new(), new: HashMap::new() }
+    pub fn new(fixture: &'a Fixture, reader: &'a mut Reader, index: &'a Index, quiet: &'a Quiet, omit: bool) -> Self {
+        Answers { fixture, reader, index, quiet, omit, old: HashMap::new(), new: HashMap::new() }
+    }
+
+    /// Whether the payload of an answer is that of an old entry, wherever else they differ.
+    ///
+    /// # Errors
+    /// When the new one cannot be read.
+    pub fn same_payload(&mut self, new: usize, old: usize) -> Result<bool, Error> {
+        self.read_old(old);
+        self.read_new(new)?;
+        let (new, old) = (&self.new[&new], &self.old[&old]);
+        Ok(old.as_ref().is_some_and(|old| (new.content, new.encoded, &new.cut) == (old.content, old.encoded, &old.cut)))
     }
 
     /// These old entries by the payloads of their requests, in order; those that cannot be read are left out.
@@ -103,7 +122,7 @@ impl<'a> Answers<'a> {
     fn asked_before(&self, old: usize) -> Option<Content> {
         let entry = self.fixture.entry(old).ok()?;
         match &entry.request.post_data {
-            Some(body) => kept(self.fixture, old, body).ok(),
+            Some(body) => kept(self.fixture, old, body, None).ok(),
             None => Some(Content::Empty),
         }
     }
@@ -114,7 +133,7 @@ impl<'a> Answers<'a> {
     /// When it cannot be read.
     pub fn asked(&mut self, new: usize, heads: &Heads) -> Result<Content, Error> {
         let payload = Payload::of_request(&self.index.slots[new], heads, self.index.meta.max_body);
-        Ok(content(&payload, self.reader, false)?.0)
+        Ok(content(&payload, self.reader, None, false)?.0)
     }
 
     fn answered_before(&self, old: usize) -> Result<Answer, har::Error> {
@@ -124,8 +143,8 @@ impl<'a> Answers<'a> {
         Ok(Answer {
             status: *status,
             reason: http_version.starts_with("HTTP/1").then(|| status_text.clone()),
-            head: head(&entry.request.method, headers, trailers, error),
-            content: kept(self.fixture, old, content)?,
+            head: head(self.quiet, &entry.request.method, headers, trailers, error),
+            content: kept(self.fixture, old, content, Some(self.quiet))?,
             encoded: content.encoded,
             cut: content.truncated.as_ref().map(|cut| cut.reason.clone()),
         })
@@ -151,7 +170,7 @@ impl<'a> Answers<'a> {
         let slot = &self.index.slots[new];
         let heads = slot.heads(self.reader).map_err(har_error)?;
         let payload = Payload::of_response(slot, &heads, self.index.meta.max_body);
-        let (content, encoded, cut) = content(&payload, self.reader, self.omit)?;
+        let (content, encoded, cut) = content(&payload, self.reader, Some(self.quiet), self.omit)?;
         let error = match heads.end.as_ref().map(|end| &end.how) {
             Some(How::Failed { kind, .. }) => Some(kind.as_str()),
             _ => None,
@@ -162,6 +181,7 @@ impl<'a> Answers<'a> {
             status: response.map_or(0, |head| head.status.into()),
             reason: response.filter(|head| head.version.as_str().starts_with("HTTP/1")).map(|head| head.reason.clone()),
             head: head(
+                self.quiet,
                 &heads.request.method,
                 response.map_or(&none, |head| &head.headers.0),
                 heads.end.as_ref().map_or(&none, |end| &end.trailers.0),
@@ -198,20 +218,19 @@ impl Compare for Answers<'_> {
 }
 
 /// Of names in order of their spelling (servers that keep headers in a hash table send them in any), values in theirs.
-fn head(method: &str, headers: &Headers, trailers: &Headers, error: Option<&str>) -> Sum {
-    // An answer to HEAD has no payload whose length would be compared.
-    let volatile = |name: &str| is_volatile(name) && !(name == "content-length" && method == "HEAD");
+fn head(quiet: &Quiet, method: &str, headers: &Headers, trailers: &Headers, error: Option<&str>) -> Sum {
+    let date = volatile::date(headers);
     let mut sum = Sha256::new();
     for (part, list) in [("headers", headers), ("trailers", trailers)] {
         sum.update(part);
         let mut list: Vec<(String, &[u8])> =
             list.iter().map(|header| (header.name.to_ascii_lowercase(), &header.value[..])).collect();
-        list.retain(|(name, _)| !volatile(name));
+        list.retain(|(name, _)| !quiet.is_header_of(method, name));
         list.sort_by(|a, b| a.0.cmp(&b.0));
         for (name, value) in list {
-            sum.update(name);
+            sum.update(&name);
             sum.update([0]);
-            sum.update(value);
+            sum.update(quiet.value(&name, value, date));
             sum.update([0]);
         }
     }
@@ -223,12 +242,15 @@ fn head(method: &str, headers: &Headers, trailers: &Headers, error: Option<&str>
 fn content(
     payload: &Payload<'_>,
     reader: &mut Reader,
+    quiet: Option<&Quiet>,
     omit: bool,
 ) -> Result<(Content, bool, Option<String>), har::Error> {
     let mut sum = Content::Empty;
     let body = payload.store(reader, |source| {
         let encoded = source.encoded;
-        sum = hash(source.read).map_err(|source| har::Error::Payload { doing: "reading the journal", source })?;
+        let quiet = quiet.filter(|_| !encoded).map(|quiet| (quiet, source.mime_type));
+        let read = counted(source.read, quiet);
+        sum = read.map_err(|source| har::Error::Payload { doing: "reading the journal", source })?;
         Ok(Body { encoded, ..Body::default() })
     })?;
     if omit && sum != Content::Empty {
@@ -238,35 +260,47 @@ fn content(
 }
 
 /// The payload of an entry.
-fn kept(fixture: &Fixture, entry: usize, body: &Body) -> Result<Content, har::Error> {
+fn kept(fixture: &Fixture, entry: usize, body: &Body, quiet: Option<&Quiet>) -> Result<Content, har::Error> {
     let payload = fixture.payload(entry, body)?;
     if matches!(payload, har::Payload::NotRecorded) {
         return Ok(Content::NotKept);
     }
     let mut read = payload.reader()?;
-    hash(&mut read).map_err(|source| har::Error::Io {
+    let quiet = quiet.filter(|_| !body.encoded).map(|quiet| (quiet, &*body.mime_type));
+    counted(&mut read, quiet).map_err(|source| har::Error::Io {
         doing: "reading a payload of",
         path: fixture.path().to_owned(),
         source,
     })
 }
 
-fn hash(read: &mut dyn Read) -> io::Result<Content> {
-    let mut sum = Sha256::new();
-    let mut buffer = vec![0; 64 << 10];
-    let mut any = false;
-    loop {
-        match read.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(read) => {
-                any = true;
-                sum.update(&buffer[..read]);
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
+/// What counts of a payload: of JSON that a media type announces its values, of other text its bytes without placeholders, of
+/// what is too long to be looked into all of it.
+fn counted(read: &mut dyn Read, quiet: Option<(&Quiet, &str)>) -> io::Result<Content> {
+    let mut bytes = Vec::new();
+    read.take(LOOKED_INTO + 1).read_to_end(&mut bytes)?;
+    if bytes.is_empty() {
+        return Ok(Content::Empty);
     }
-    Ok(if any { Content::Bytes(sum.finalize().into()) } else { Content::Empty })
+    if bytes.len() as u64 > LOOKED_INTO {
+        return hash(bytes, read).map(Content::Bytes);
+    }
+    let values = quiet.and_then(|(quiet, mime_type)| quiet.payload(mime_type, &bytes));
+    Ok(match values {
+        Some(values) => Content::Json(values, json::is_compact(&bytes)),
+        None => Content::Bytes(Sha256::digest(placeholder::set_aside(&bytes)).into()),
+    })
+}
+
+/// Of what was read, and of the rest.
+fn hash(mut bytes: Vec<u8>, rest: &mut dyn Read) -> io::Result<Sum> {
+    let mut sum = Sha256::new();
+    while !bytes.is_empty() {
+        sum.update(&bytes);
+        bytes.clear();
+        rest.take(1 << 20).read_to_end(&mut bytes)?;
+    }
+    Ok(sum.finalize().into())
 }
 
 fn har_error(source: io::Error) -> har::Error {

@@ -29,8 +29,14 @@ pub fn build(
         false => Some(request_payload.store(reader, |source| writer.post_data(source))?),
     };
     let content = Payload::of_response(slot, heads, max_body).store(reader, |source| writer.content(source))?;
+    Ok(with(heads, post_data, content))
+}
+
+/// The entry of an exchange whose payloads are stored so.
+#[must_use]
+pub fn with(heads: &Heads, post_data: Option<Body>, content: Body) -> Entry {
     let timings = timings(heads);
-    Ok(Entry {
+    Entry {
         started: rfc3339(heads.request.started),
         time: total(&timings),
         request: request(heads, post_data),
@@ -40,7 +46,7 @@ pub fn build(
         connection: heads.response.as_ref().map(|head| head.connection.to_string()),
         harproxy: said_by_harproxy(heads),
         ..Entry::default()
-    })
+    }
 }
 
 fn request(heads: &Heads, post_data: Option<Body>) -> Request {

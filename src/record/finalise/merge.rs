@@ -12,6 +12,13 @@ use super::super::Update;
 pub enum Step {
     /// The old entry, as it stands.
     Keep(usize),
+    /// The old entry, with what the new exchange changed of it.
+    Replace {
+        /// The old entry.
+        old: usize,
+        /// The new exchange.
+        new: usize,
+    },
     /// The entry of a new exchange.
     Put(usize),
 }
@@ -102,8 +109,9 @@ pub fn arrange<C: Compare>(
 }
 
 fn pair<C: Compare>(turns: &Turns, fates: &mut [Fate], compare: &mut C) -> Result<(), C::Error> {
-    let mut free: VecDeque<usize> = turns.old.iter().copied().collect();
+    let mut free: Vec<usize> = turns.old.clone();
     let mut rest = Vec::new();
+    let mut equals = Vec::new();
     for (turn, &new) in turns.new.iter().enumerate() {
         let mut equal = None;
         for (at, &old) in free.iter().enumerate() {
@@ -112,22 +120,36 @@ fn pair<C: Compare>(turns: &Turns, fates: &mut [Fate], compare: &mut C) -> Resul
                 break;
             }
         }
-        match equal.and_then(|at| free.remove(at)) {
-            Some(old) => fates[new] = Fate::Equal(old),
+        match equal.map(|at| free.remove(at)) {
+            Some(old) => {
+                fates[new] = Fate::Equal(old);
+                equals.push(new);
+            }
             None => rest.push((turn, new)),
         }
     }
-    for (turn, new) in rest {
-        if let Some(old) = free.pop_front() {
-            // An API that was down this time has not changed its answer.
-            fates[new] = if compare.says_less(new, old)? { Fate::Equal(old) } else { Fate::Replaces(old) };
-            continue;
+    // A poll that was shorter this time: what is left of its "pending" says nothing of the answer that changed.
+    let mut surplus = free.len().saturating_sub(rest.len());
+    let mut kept = VecDeque::with_capacity(free.len());
+    for old in free {
+        if surplus > 0 && repeats(old, &equals, compare)? {
+            surplus -= 1;
+        } else {
+            kept.push_back(old);
         }
-        // A poll that was answered "pending" once more than last time says nothing new.
-        if let Some(before) = turn.checked_sub(1).map(|before| turns.new[before])
+    }
+    // And one that was longer: "pending" once more than last time says nothing new.
+    let mut surplus = rest.len().saturating_sub(kept.len());
+    for (turn, new) in rest {
+        let before = turn.checked_sub(1).filter(|_| surplus > 0).map(|before| turns.new[before]);
+        if let Some(before) = before
             && compare.same_as_new(new, before)?
         {
+            surplus -= 1;
             fates[new] = Fate::Repeats(before);
+        } else if let Some(old) = kept.pop_front() {
+            // An API that was down this time has not changed its answer.
+            fates[new] = if compare.says_less(new, old)? { Fate::Equal(old) } else { Fate::Replaces(old) };
         }
     }
     Ok(())
@@ -143,14 +165,19 @@ fn mark_seen<C: Compare>(turns: &Turns, fates: &[Fate], seen: &mut [bool], compa
     }
     let equal: Vec<usize> = turns.new.iter().copied().filter(|new| matches!(fates[*new], Fate::Equal(_))).collect();
     for &old in &turns.old {
-        for &new in &equal {
-            if seen[old] {
-                break;
-            }
-            seen[old] = compare.same_as_old(new, old)?;
-        }
+        seen[old] = seen[old] || repeats(old, &equal, compare)?;
     }
     Ok(())
+}
+
+/// Whether an old entry says what one of these new exchanges was answered.
+fn repeats<C: Compare>(old: usize, equal: &[usize], compare: &mut C) -> Result<bool, C::Error> {
+    for &new in equal {
+        if compare.same_as_old(new, old)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn lay_out(
@@ -188,13 +215,13 @@ fn lay_out(
     for (at, added) in behind.iter().enumerate() {
         if at < old {
             let step = match replaced[at] {
-                Some(new) if update != Update::Missing => Step::Put(new),
+                Some(new) if update != Update::Missing => Step::Replace { old: at, new },
                 _ => Step::Keep(at),
             };
             let dropped = !seen[at] && update == Update::Replace;
             result.not_seen += usize::from(!seen[at]);
             result.removed += usize::from(dropped);
-            result.changed += usize::from(matches!(step, Step::Put(_)));
+            result.changed += usize::from(matches!(step, Step::Replace { .. }));
             result.unchanged += usize::from(seen[at] && step == Step::Keep(at));
             if !dropped {
                 result.steps.push(step);
@@ -208,7 +235,7 @@ fn lay_out(
 
 #[cfg(test)]
 mod tests {
-    use super::Step::{Keep, Put};
+    use super::Step::{Keep, Put, Replace};
     use super::*;
 
     /// Answers are words.
@@ -269,7 +296,7 @@ mod tests {
             .into_iter()
             .map(|step| match step {
                 Keep(at) => old[at],
-                Put(at) => new[at],
+                Replace { new: at, .. } | Put(at) => new[at],
             })
             .collect()
     }
@@ -303,7 +330,7 @@ mod tests {
     #[test]
     fn what_differs_is_replaced_in_place_and_the_rest_stays() {
         let result = arranged(MERGE, &["a=1", "b=1", "c=1"], &["c=9"]);
-        assert_eq!(result.steps, [Keep(0), Keep(1), Put(0)]);
+        assert_eq!(result.steps, [Keep(0), Keep(1), Replace { old: 2, new: 0 }]);
         assert_eq!((result.unchanged, result.changed, result.added, result.not_seen), (0, 1, 0, 2));
     }
 
@@ -323,6 +350,18 @@ mod tests {
                 assert_eq!((result.unchanged, result.not_seen), (old.len(), 0));
             }
         }
+    }
+
+    #[test]
+    fn the_end_of_a_poll_that_changed_is_changed_however_long_it_took() {
+        let old = ["p=pending", "p=pending", "p=pending", "p=done"];
+        assert_eq!(merged(MERGE, &old, &["p=pending", "p=failed"])[3], "p=failed");
+        assert_eq!(
+            merged(MERGE, &old, &["p=pending", "p=pending", "p=pending", "p=pending", "p=failed"])[3],
+            "p=failed"
+        );
+        assert_eq!(merged(MERGE, &["a=1", "a=1"], &["a=1", "a=2"]), ["a=1", "a=2"]);
+        assert_eq!(merged(MERGE, &["a=1", "a=1", "a=3"], &["a=1", "a=2", "a=4"]), ["a=1", "a=2", "a=4"]);
     }
 
     #[test]
@@ -356,7 +395,7 @@ mod tests {
     #[test]
     fn replace_keeps_what_was_seen_in_the_old_order() {
         let result = arranged(Update::Replace, &["a=1", "b=1", "c=1"], &["c=1", "d=1", "a=2"]);
-        assert_eq!(result.steps, [Put(2), Keep(2), Put(1)]);
+        assert_eq!(result.steps, [Replace { old: 0, new: 2 }, Keep(2), Put(1)]);
         assert_eq!((result.unchanged, result.changed, result.added, result.not_seen, result.removed), (1, 1, 1, 1, 1));
     }
 }

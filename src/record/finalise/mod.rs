@@ -2,6 +2,7 @@
 
 mod compare;
 mod entry;
+mod graft;
 mod index;
 mod merge;
 mod payload;
@@ -16,10 +17,13 @@ use std::path::Path;
 
 use compare::{Answers, Content};
 pub use index::Index;
+use index::Slot;
 pub use merge::Arrangement;
 use merge::{Step, Turns};
+use payload::Payload;
 
 use super::journal::{Claimed, Reader};
+use super::volatile::Quiet;
 use super::{Ending, Error, OnFailure, Outcome, RecordPlan, Recorder, Update, outcome};
 use crate::har::write::{ContentMode, FixtureWriter};
 use crate::har::{self, Fixture};
@@ -30,6 +34,7 @@ use crate::http::NormalUrl;
 /// # Errors
 /// [`Error::Foreign`], or why it cannot be read.
 pub fn check(plan: &RecordPlan) -> Result<(), Error> {
+    Quiet::new(&plan.volatile)?;
     existing(plan).map(drop)
 }
 
@@ -102,33 +107,40 @@ pub fn write(plan: &RecordPlan, update: Update, index: &Index, reader: &mut Read
     let Some(old) = old else {
         let steps = (0..index.slots.len()).map(Step::Put).collect();
         let arrangement = Arrangement { steps, added: index.slots.len(), ..Arrangement::default() };
-        return put(plan, &recorded, None, &arrangement, index, reader).map(|()| arrangement);
+        let mut writer = writer(plan, &recorded)?;
+        for slot in &index.slots {
+            add(slot, index, reader, &mut writer)?;
+        }
+        writer.finish()?;
+        return Ok(arrangement);
     };
-    let arrangement = arrange(plan, update, &old, index, reader)?;
+    let quiet = Quiet::new(&plan.volatile)?;
+    let mut answers = Answers::new(&old, reader, index, &quiet, plan.content == ContentMode::Omit);
+    let arrangement = arrange(update, &old, index, &mut answers)?;
     let before = old.scope().unwrap_or_default();
     let scope = if update == Update::Replace { recorded } else { scope::union(before, &recorded) };
     let Arrangement { changed, added, removed, .. } = arrangement;
     if (changed, added, removed) != (0, 0, 0) || scope != before {
-        put(plan, &scope, Some(&old), &arrangement, index, reader)?;
+        let mut writer = writer(plan, &scope)?.based_on(&old)?;
+        for step in &arrangement.steps {
+            match *step {
+                Step::Keep(at) => writer.keep(&old, at)?,
+                Step::Replace { old, new } => replace(&mut answers, old, new, &mut writer)?,
+                Step::Put(new) => add(&index.slots[new], index, answers.reader, &mut writer)?,
+            }
+        }
+        writer.finish()?;
     }
     Ok(arrangement)
 }
 
 /// Finds the keys that the old fixture and the recording share, and arranges the two.
-fn arrange(
-    plan: &RecordPlan,
-    update: Update,
-    old: &Fixture,
-    index: &Index,
-    reader: &mut Reader,
-) -> Result<Arrangement, Error> {
+fn arrange(update: Update, old: &Fixture, index: &Index, answers: &mut Answers<'_>) -> Result<Arrangement, Error> {
     let mut named: HashMap<(String, String), Vec<usize>> = HashMap::new();
     for head in old.heads().iter() {
         let url = NormalUrl::parse(head.url).map_or_else(|_| head.url.to_owned(), |url| url.to_string());
         named.entry((head.method.to_owned(), url)).or_default().push(head.entry);
     }
-    let omit = plan.content == ContentMode::Omit;
-    let mut answers = Answers::new(old, reader, index, omit);
     let mut connections = Vec::with_capacity(index.slots.len());
     let mut turns: HashMap<(usize, Content), Turns> = HashMap::new();
     // By the first entry with that method and URL: one GraphQL endpoint may be all of a recording.
@@ -145,37 +157,36 @@ fn arrange(
     }
     let mut turns: Vec<Turns> = turns.into_values().filter(|turns| !turns.old.is_empty()).collect();
     turns.sort_unstable_by_key(|turns| turns.new[0]);
-    merge::arrange(old.entries(), &connections, &turns, update, &mut answers)
+    merge::arrange(old.entries(), &connections, &turns, update, answers)
 }
 
-fn put(
-    plan: &RecordPlan,
-    scope: &[String],
-    old: Option<&Fixture>,
-    arrangement: &Arrangement,
-    index: &Index,
-    reader: &mut Reader,
-) -> Result<(), Error> {
-    let mut writer = FixtureWriter::create(&plan.output, plan.content, scope)?.json_layout(plan.json_layout);
-    if let Some(fixture) = old {
-        writer = writer.based_on(fixture)?;
-    }
-    for step in &arrangement.steps {
-        match *step {
-            Step::Keep(at) => {
-                if let Some(fixture) = old {
-                    writer.keep(fixture, at)?;
-                }
-            }
-            Step::Put(new) => {
-                let slot = &index.slots[new];
-                let heads = slot.heads(reader).map_err(har_error)?;
-                let entry = entry::build(slot, &heads, reader, &mut writer, index.meta.max_body)?;
-                writer.entry(&entry)?;
-            }
+fn writer(plan: &RecordPlan, scope: &[String]) -> Result<FixtureWriter, Error> {
+    Ok(FixtureWriter::create(&plan.output, plan.content, scope)?.json_layout(plan.json_layout))
+}
+
+/// Adds the entry of a new exchange.
+fn add(slot: &Slot, index: &Index, reader: &mut Reader, writer: &mut FixtureWriter) -> Result<(), Error> {
+    let heads = slot.heads(reader).map_err(har_error)?;
+    let entry = entry::build(slot, &heads, reader, writer, index.meta.max_body)?;
+    Ok(writer.entry(&entry)?)
+}
+
+/// Adds what an exchange made of an old entry.
+fn replace(answers: &mut Answers<'_>, old: usize, new: usize, writer: &mut FixtureWriter) -> Result<(), Error> {
+    let keeps = answers.same_payload(new, old)?;
+    let Answers { fixture, reader, index, quiet, .. } = answers;
+    let slot = &index.slots[new];
+    let heads = slot.heads(reader).map_err(har_error)?;
+    let content = match keeps {
+        true => None,
+        false => {
+            let payload = Payload::of_response(slot, &heads, index.meta.max_body);
+            Some(payload.store(reader, |source| graft::content(quiet, fixture, old, source, writer))?)
         }
-    }
-    writer.finish()?;
+    };
+    let entry = entry::with(&heads, None, content.clone().unwrap_or_default());
+    let before = fixture.entry(old)?;
+    writer.replace(fixture, old, &graft::entry(quiet, &before, entry, content), keeps)?;
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use harproxy::har::Fixture;
 use harproxy::har::write::{ContentMode, JsonLayout};
 use harproxy::proxy::upstream::{Mapping, Upstream, UpstreamPlan, UpstreamProxy};
 use harproxy::proxy::{Proxy, ProxyPlan, Running};
-use harproxy::record::{Ending, Error, OnFailure, Outcome, RecordPlan, Recorder, Update};
+use harproxy::record::{Ending, Error, OnFailure, Outcome, RecordPlan, Recorder, Update, Volatile};
 use harproxy::tls::authority::Authority;
 use harproxy::urlglob::Globs;
 
@@ -49,6 +49,7 @@ pub fn setup(sandbox: &Sandbox) -> Setup {
             policy: Arc::default(),
             values: Vec::new(),
             on_failure: OnFailure::Hold,
+            volatile: Volatile::default(),
         },
         upstream: UpstreamPlan {
             proxy: UpstreamProxy::Direct,

@@ -15,7 +15,7 @@ use crate::har::write::{ContentMode, JsonLayout};
 use crate::matching::Options;
 use crate::proxy::upstream::{Mapping, Upstream, UpstreamPlan, UpstreamProxy};
 use crate::proxy::{Handler, Proxy, ProxyPlan, Running};
-use crate::record::{Ending, OnFailure, RecordPlan, Recorder, Update};
+use crate::record::{Ending, OnFailure, RecordPlan, Recorder, Update, Volatile};
 use crate::replay::{Clock, Latency, MissAnswer, ReplayPlan, Replayer};
 use crate::tls::authority::Authority;
 use crate::urlglob::Globs;
@@ -110,6 +110,7 @@ async fn record(
         policy: Arc::default(),
         values: Vec::new(),
         on_failure: OnFailure::Hold,
+        volatile: Volatile::default(),
     };
     let recorder = Arc::new(Recorder::start(plan, upstream)?);
     let (visitor, running) = serve(recorder.clone(), authority).await?;

@@ -157,6 +157,7 @@ impl Desk {
             policy: std::sync::Arc::default(),
             values: Vec::new(),
             on_failure: OnFailure::Hold,
+            volatile: super::super::Volatile::default(),
         };
         Desk { dir, plan }
     }
