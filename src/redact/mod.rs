@@ -4,16 +4,35 @@
 //! value, and [`placeholder`] knows such stand-ins wherever they are met again. Nothing here does I/O, and nothing can be
 //! computed back from what stands for a value.
 
+mod form;
+mod headers;
+mod inert;
+mod json;
+mod jwt;
 pub mod marker;
+mod names;
 pub mod naming;
+mod paths;
+mod payload;
+mod personal;
 pub mod placeholder;
 mod policy;
 mod redactor;
+mod shapes;
+mod stream;
+mod table;
+mod url;
 pub mod vault;
+mod view;
 mod windows;
 
 pub use naming::Naming;
-pub use placeholder::{Form, Name, Placeholder};
+pub use payload::{Outcome, is_lines, is_opaque};
+pub use placeholder::{Form, Grouping, Name, Placeholder};
 pub use policy::{Error, Policy, Rules, json_path, text_pattern};
-pub use redactor::{Namer, Outcome, Redactor, Stream, is_lines, is_opaque};
+pub use redactor::{Namer, Redactor};
+pub use stream::Stream;
 pub use vault::Vault;
+
+#[cfg(test)]
+mod tests;

@@ -21,6 +21,8 @@ const BASE64_BEGINS: &str = "UkVEQUNURUQt";
 /// What an e-mail address's number stands between.
 const EMAIL_BEGINS: &str = "redacted-";
 const EMAIL_ENDS: &str = "@example.invalid";
+/// The longest IBAN has 34 characters, in groups of four.
+const LONGEST_GROUPING: usize = 42;
 /// Longer names are cut.
 const LONGEST_NAME: usize = 40;
 
@@ -83,6 +85,8 @@ pub enum Form {
     Base64,
     /// An e-mail address.
     Email,
+    /// Digits in groups: a telephone, account or card number.
+    Digits(Grouping),
 }
 
 impl Form {
@@ -91,7 +95,7 @@ impl Form {
     pub fn shared_name(self) -> Option<Name> {
         match self {
             Form::Uuid => Some(Name::new("uuid")),
-            Form::Number => Some(Name::new("number")),
+            Form::Number | Form::Digits(_) => Some(Name::new("number")),
             Form::Email => Some(Name::new("email")),
             Form::Text | Form::Base64 => None,
         }
@@ -112,10 +116,72 @@ impl Form {
             Form::Text => placeholder.to_string(),
             Form::Uuid => format!("{UUID_BEGINS}{number:012}"),
             Form::Number => format!("{NUMBER_BEGINS}{number:03}"),
+            Form::Digits(grouping) => grouping.write(number),
             Form::Base64 => BASE64_STANDARD.encode(placeholder.to_string()),
             Form::Email => format!("{EMAIL_BEGINS}{number}{EMAIL_ENDS}"),
         }
     }
+}
+
+/// How digits are grouped: `0` for a digit, anything else for itself, as in `+00 (000) 0000000` and `DE00 0000 0000`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Grouping {
+    text: [u8; LONGEST_GROUPING],
+    len: u8,
+}
+
+impl Grouping {
+    /// That of a number as it is written; of an IBAN its first two letters stand for themselves and all others for digits.
+    /// `None` when it is too long, too short to be known again, or holds what nobody writes in numbers.
+    #[must_use]
+    pub fn of(written: &[u8], is_iban: bool) -> Option<Self> {
+        let mut text = [0; LONGEST_GROUPING];
+        for (at, &byte) in written.iter().enumerate() {
+            *text.get_mut(at)? = match byte {
+                b'0'..=b'9' => b'0',
+                b'A'..=b'Z' if is_iban && at >= 2 => b'0',
+                b'A'..=b'Z' if is_iban => byte,
+                byte if is_separator(byte) => byte,
+                _ => return None,
+            };
+        }
+        // A first group that has room for the number is all of it.
+        let first = text.iter().position(|&byte| byte == b'0')?;
+        let group = run(&text[first..], |byte| byte == b'0');
+        let len = if group > NUMBER_BEGINS.len() { first + group } else { written.len() };
+        let digits = text[..len].iter().filter(|&&byte| byte == b'0').count();
+        text[len..].fill(0);
+        (digits > NUMBER_BEGINS.len()).then_some(Grouping { text, len: u8::try_from(len).ok()? })
+    }
+
+    /// As it is written, with `0` for each digit.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.text[..usize::from(self.len)]).unwrap_or_default()
+    }
+
+    /// The digits that say that it is redacted and then the number, which makes it longer when it has no room.
+    fn write(self, number: u64) -> String {
+        let template = self.as_str();
+        let width = template.matches('0').count() - NUMBER_BEGINS.len();
+        let digits = format!("{NUMBER_BEGINS}{number:0width$}");
+        let mut digits = digits.chars();
+        let mut written: String =
+            template.chars().filter_map(|c| if c == '0' { digits.next() } else { Some(c) }).collect();
+        written.extend(digits);
+        written
+    }
+}
+
+impl fmt::Debug for Grouping {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What stands between the digits of a number.
+fn is_separator(byte: u8) -> bool {
+    matches!(byte, b' ' | b'+' | b'-' | b'.' | b'/' | b'(' | b')')
 }
 
 impl fmt::Display for Placeholder {
@@ -195,12 +261,56 @@ fn uuids(text: &[u8]) -> impl Iterator<Item = Found> + '_ {
 }
 
 fn numbers(text: &[u8]) -> impl Iterator<Item = Found> + '_ {
-    memmem::find_iter(text, NUMBER_BEGINS).filter_map(|start| {
-        let digits = start + NUMBER_BEGINS.len();
-        let end = digits + run(&text[digits..], |byte| byte.is_ascii_digit());
-        let alone = start == 0 || !text[start - 1].is_ascii_alphanumeric();
-        shared(text, Form::Number, start..end, digits..end).filter(|_| alone && end - digits >= 3)
+    memchr::memchr_iter(b'7', text).filter_map(|first| {
+        let run = run(&text[first..], |byte| byte.is_ascii_digit());
+        let is_one = run > NUMBER_BEGINS.len();
+        let start = before_digits(text, first, is_one)?;
+        let (len, digits) = digits(&text[first..], if is_one { run } else { 2 * LONGEST_GROUPING })?;
+        let number = digits.strip_prefix(NUMBER_BEGINS).filter(|number| !number.is_empty())?;
+        let range = start..first + len;
+        let form = if text[range.clone()].iter().all(u8::is_ascii_digit) {
+            Some(Form::Number).filter(|_| number.len() >= 3)?
+        } else {
+            Form::Digits(Grouping::of(&text[range.clone()], true)?)
+        };
+        let placeholder = Placeholder { name: form.shared_name()?, number: number.parse().ok()? };
+        Some(Found { range, placeholder, form })
     })
+}
+
+/// Where a number begins whose first digit stands here: with a `+`, the two letters of a country, the `(` of a first group.
+fn before_digits(text: &[u8], first: usize, is_one: bool) -> Option<usize> {
+    let start = match text[..first] {
+        [.., b'+', b'('] if !is_one => first - 2,
+        [.., b'('] if !is_one => first - 1,
+        [.., b'+'] => first - 1,
+        [.., a, b] if a.is_ascii_uppercase() && b.is_ascii_uppercase() => first - 2,
+        _ => first,
+    };
+    (start == 0 || !text[start - 1].is_ascii_alphanumeric()).then_some(start)
+}
+
+/// The digits that a text begins with, at most two separators between them and not longer than this, and where they end.
+/// `None` as soon as they are others than those of a placeholder.
+fn digits(text: &[u8], longest: usize) -> Option<(usize, String)> {
+    let mut digits = String::new();
+    let mut end = 0;
+    for (at, &byte) in text.iter().enumerate().take(longest) {
+        match byte {
+            b'0'..=b'9' => {
+                digits.push(char::from(byte));
+                end = at + 1;
+                let expected = NUMBER_BEGINS.as_bytes().get(digits.len() - 1);
+                if expected.is_some_and(|&expected| expected != byte) {
+                    return None;
+                }
+            }
+            byte if is_separator(byte) && at < end + 2 => {}
+            _ => break,
+        }
+    }
+    let goes_on = text.get(end).is_some_and(u8::is_ascii_alphanumeric);
+    (!goes_on).then_some((end, digits))
 }
 
 fn base64(text: &[u8]) -> impl Iterator<Item = Found> + '_ {
@@ -259,6 +369,35 @@ mod tests {
                 assert_eq!((&one.placeholder, one.form, &text[one.range.clone()]), (&placeholder, form, &*written));
             }
         }
+    }
+
+    #[test]
+    fn numbers_in_groups_are_known_again() {
+        for (written, is_iban, one, many) in [
+            ("+49 170 1234567", false, "+73 322 8330001", "+73 322 833123456"),
+            ("(555) 123-4567", false, "(733) 228-3301", "(733) 228-33123456"),
+            ("4111 1111 1111 1111", false, "7332 2833 0000 0001", "7332 2833 0012 3456"),
+            ("4111111111111111", false, "7332283300000001", "7332283300123456"),
+            ("DE89 3704 0044 0532 0130 00", true, "DE73 3228 3300 0000 0000 01", "DE73 3228 3300 0000 1234 56"),
+            ("GB29NWBK60161331926819", true, "GB73322833000000000001", "GB73322833000000123456"),
+            ("+491701234567", false, "+733228330001", "+73322833123456"),
+            ("+491701234 567", false, "+733228331", "+73322833123456"),
+        ] {
+            let form = Form::Digits(Grouping::of(written.as_bytes(), is_iban).unwrap());
+            for (number, expected) in [(1, one), (123_456, many)] {
+                let placeholder = Placeholder { name: Name::new("number"), number };
+                assert_eq!(form.write(&placeholder), expected);
+                for text in [expected.to_owned(), format!("a {expected}, 5"), format!("\"{expected}\"")] {
+                    assert_eq!(found(&text), [("number".to_owned(), number, expected)], "{text}");
+                }
+            }
+        }
+        assert_eq!(Grouping::of(b"12345678", false), None);
+        assert_eq!(Grouping::of(b"1234 5678 a", false), None);
+        assert_eq!(
+            found("x 73322833001 200 (73322833002)").iter().map(|f| f.2).collect::<Vec<_>>(),
+            ["73322833001", "73322833002"]
+        );
     }
 
     #[test]

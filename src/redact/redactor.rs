@@ -1,14 +1,18 @@
-//! Taking secrets out of heads and payloads.
+//! A policy at work: what is done with a value at a named place, and with text in which secrets may stand.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::ops::Range;
 
-use super::{Form, Name, Policy};
-use crate::http::Headers;
+use super::inert::{self, is_token};
+use super::shapes::Hit;
+use super::view::{Splice, apply};
+use super::{Form, Name, Policy, jwt};
 
 /// Decides what stands for a value. One for a run: equal values get equal stand-ins.
 pub trait Namer {
-    /// What stands for a secret that was found at a place of this name; it keeps the form.
+    /// What stands for a secret that was found at a place of this name; it keeps the form. Of a JWT it is given all, and what
+    /// it answers becomes the signature of what is left.
     fn stand_in(&mut self, secret: &[u8], name: &Name, form: Form) -> String;
 
     /// Where in a text values stand, as whole tokens, that were found at named places elsewhere, and what stands for each: in
@@ -16,22 +20,24 @@ pub trait Namer {
     fn known(&mut self, text: &[u8]) -> Vec<(Range<usize>, String)>;
 }
 
-/// What became of a payload.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// There was nothing to take out.
-    Clean,
-    /// This is left of it.
-    Redacted(Vec<u8>),
-    /// It could not be looked into: an image, an unknown coding.
-    Opaque,
-}
+/// Texts within texts (a URL in a parameter of a URL in a JSON string …) are looked into so deep; further inside only shapes
+/// are looked for.
+pub(super) const DEEPEST: u8 = 4;
+
+/// What stands for a known value that goes on with more of a token is named so.
+const REST_OF_TOKEN: &str = "value";
 
 /// A policy at work.
-#[derive(Debug)]
 pub struct Redactor<'a, N> {
-    policy: &'a Policy,
-    namer: N,
+    pub(super) policy: &'a Policy,
+    pub(super) namer: N,
+}
+
+/// The namer may hold secrets.
+impl<N> fmt::Debug for Redactor<'_, N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Redactor").field("policy", self.policy).field("namer", &"(redacted)").finish()
+    }
 }
 
 impl<'a, N: Namer> Redactor<'a, N> {
@@ -40,67 +46,122 @@ impl<'a, N: Namer> Redactor<'a, N> {
         Redactor { policy, namer }
     }
 
-    /// A URL: values of its query, userinfo, shapes anywhere. `None` when nothing was taken out.
-    pub fn url(&mut self, url: &str) -> Option<String> {
-        let _ = (url, self.policy, &mut self.namer);
-        None
-    }
-
-    /// Header fields or trailers of either direction, in place.
-    pub fn headers(&mut self, headers: &mut Headers) {
-        let _ = headers;
-    }
-
-    /// A decoded payload with its `Content-Type` (empty when there was none).
-    pub fn payload(&mut self, content_type: &str, payload: &[u8]) -> Outcome {
-        let _ = (content_type, payload);
-        Outcome::Clean
-    }
-
-    /// A text of no particular kind: shapes and known values.
+    /// A text of no particular kind: shapes, patterns of the policy and known values.
     pub fn text<'t>(&mut self, text: &'t [u8]) -> Cow<'t, [u8]> {
-        Cow::Borrowed(text)
+        if self.policy.is_off() {
+            return Cow::Borrowed(text);
+        }
+        let splices = self.unnamed(text, false);
+        apply(text, &splices).map_or(Cow::Borrowed(text), Cow::Owned)
+    }
+
+    /// What stands for the whole of a value that is secret by its place; `None` when there is nothing to take out.
+    pub(super) fn named(&mut self, value: &[u8], name: &Name, form: Form) -> Option<String> {
+        (!value.is_empty() && !inert::is_whole(value)).then(|| self.stand_in(value, name, form))
+    }
+
+    /// What stands for a secret. A JWT stays one.
+    pub(super) fn stand_in(&mut self, secret: &[u8], name: &Name, form: Form) -> String {
+        let form = if jwt::is_token(secret) { Form::Text } else { form };
+        let stand_in = self.namer.stand_in(secret, name, form);
+        if jwt::is_token(secret) { jwt::redacted(secret, &stand_in).unwrap_or(stand_in) } else { stand_in }
+    }
+
+    /// What is taken out of a text that is no secret by its place: shapes, patterns, known values. `encoded` when the text
+    /// was percent-encoded.
+    pub(super) fn unnamed(&mut self, text: &[u8], encoded: bool) -> Vec<Splice> {
+        self.settled(text, encoded, None).0
+    }
+
+    /// The same for a text that goes on: only what surely belongs to the part before the limit is taken out. Also says up to
+    /// where the text is settled.
+    pub(super) fn settled(&mut self, text: &[u8], encoded: bool, limit: Option<usize>) -> (Vec<Splice>, usize) {
+        let mut hits = self.hits(text, encoded);
+        let known = if text.len() < SHORTEST_KNOWN { Vec::new() } else { self.namer.known(text) };
+        if hits.is_empty() && known.is_empty() && limit.is_none() {
+            return (Vec::new(), text.len());
+        }
+        let inert = inert::find(text);
+        hits.retain(|hit| !overlaps(&inert, &hit.range));
+        hits.sort_by_key(|hit| hit.range.start);
+        let known = known.into_iter().filter(|(range, _)| !overlaps(&inert, range)).collect::<Vec<_>>();
+        let taken = inert.iter().chain(hits.iter().map(|hit| &hit.range)).chain(known.iter().map(|(range, _)| range));
+        let end = limit.map_or(text.len(), |limit| cut(text, limit, taken));
+        (self.splices(text, end, hits, known), end)
+    }
+
+    /// What the shapes and patterns of the policy find, in no order.
+    fn hits(&self, text: &[u8], encoded: bool) -> Vec<Hit> {
+        let mut hits = Vec::new();
+        if text.len() >= SHORTEST_SHAPE || self.policy.shapes.has_personal() {
+            self.policy.shapes.find(text, encoded, &mut hits);
+        }
+        for pattern in &self.policy.text {
+            let found = pattern.find_iter(text).filter(|found| !found.is_empty());
+            hits.extend(found.map(|found| {
+                // What stands behind a placeholder must not be taken for a part of it.
+                let more = text[found.end()..].iter().take_while(|&&byte| is_token(byte)).count();
+                Hit { range: found.start()..found.end() + more, name: "text", form: Form::Text }
+            }));
+        }
+        hits
+    }
+
+    /// What is put in the place of what was found before `end`. What overlaps is one secret; shapes go before known values.
+    fn splices(&mut self, text: &[u8], end: usize, hits: Vec<Hit>, known: Vec<(Range<usize>, String)>) -> Vec<Splice> {
+        let mut merged: Vec<Hit> = Vec::new();
+        for hit in hits.into_iter().filter(|hit| hit.range.end <= end) {
+            match merged.last_mut().filter(|last| hit.range.start < last.range.end) {
+                Some(last) => last.range.end = last.range.end.max(hit.range.end),
+                None => merged.push(hit),
+            }
+        }
+        let taken: Vec<Range<usize>> = merged.iter().map(|hit| hit.range.clone()).collect();
+        let stands = |hit: Hit| {
+            let with = self.stand_in(&text[hit.range.clone()], &Name::new(hit.name), hit.form);
+            Splice { range: hit.range, with }
+        };
+        let mut splices: Vec<Splice> = merged.into_iter().map(stands).collect();
+        let mut free_from = 0;
+        for (mut range, mut with) in known {
+            let more = text[range.end..].iter().take_while(|&&byte| is_token(byte)).count();
+            range.end += more;
+            if range.start < free_from || range.end > end || overlaps(&taken, &range) {
+                continue;
+            }
+            if more > 0 {
+                with = self.stand_in(&text[range.clone()], &Name::new(REST_OF_TOKEN), Form::Text);
+            }
+            free_from = range.end;
+            splices.push(Splice { range, with });
+        }
+        splices.sort_by_key(|splice| splice.range.start);
+        splices
     }
 }
 
-/// A payload that is too long to be held, or whose lines have to go on as they come: shapes, known values and named members
-/// are found within a window of 64 KiB.
-#[derive(Debug, Default)]
-pub struct Stream {
-    window: Vec<u8>,
+/// Shorter texts can't be what a shape looks like.
+const SHORTEST_SHAPE: usize = 8;
+/// Shorter values are not known.
+const SHORTEST_KNOWN: usize = 8;
+
+fn overlaps(ranges: &[Range<usize>], range: &Range<usize>) -> bool {
+    let after = ranges.partition_point(|other| other.end <= range.start);
+    ranges.get(after).is_some_and(|other| other.start < range.end)
 }
 
-impl Stream {
-    /// For a payload of this `Content-Type`.
-    #[must_use]
-    pub fn new(content_type: &str) -> Self {
-        let _ = content_type;
-        Stream::default()
+/// Where a text that goes on can be cut: behind the last byte before the limit that no token has, and not within anything that
+/// was taken. What is taken and may go on behind the end of the text is left for later.
+fn cut<'r>(text: &[u8], limit: usize, taken: impl Iterator<Item = &'r Range<usize>>) -> usize {
+    let limit = limit.min(text.len());
+    let ends_token = |byte: &u8| byte.is_ascii_whitespace() || b"\"'<>,;{}()".contains(byte);
+    let mut end = text[..limit].iter().rposition(ends_token).map_or(limit, |at| at + 1);
+    let mut taken: Vec<_> = taken.filter(|range| range.end > end).collect();
+    taken.sort_by_key(|range| range.start);
+    for range in taken.into_iter().filter(|range| range.start < limit) {
+        if range.start < end {
+            end = if range.end < text.len() { range.end } else { range.start };
+        }
     }
-
-    /// Takes the next piece and gives what is settled of what came so far.
-    pub fn push<N: Namer>(&mut self, redactor: &mut Redactor<'_, N>, piece: &[u8], out: &mut Vec<u8>) {
-        let _ = (redactor, &self.window);
-        out.extend_from_slice(piece);
-    }
-
-    /// Gives the rest.
-    pub fn finish<N: Namer>(self, redactor: &mut Redactor<'_, N>, out: &mut Vec<u8>) {
-        let _ = (redactor, out);
-    }
-}
-
-/// Whether payloads of this `Content-Type` are read line by line as they come: events, lines of JSON.
-#[must_use]
-pub fn is_lines(content_type: &str) -> bool {
-    let media = crate::http::MediaType::parse(content_type);
-    ["text/event-stream", "application/x-ndjson", "application/ndjson", "application/jsonl", "application/json-seq"]
-        .contains(&media.essence())
-}
-
-/// Whether payloads of this `Content-Type` can't be looked into: images, protobuf, archives.
-#[must_use]
-pub fn is_opaque(content_type: &str) -> bool {
-    let media = crate::http::MediaType::parse(content_type);
-    !(media.is_text() || media.is_multipart() || media.essence().is_empty())
+    end
 }
