@@ -2,14 +2,16 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use ::http::{Request, Response};
+use bytes::Bytes;
 use hyper::body::Incoming;
 
 use super::body::Body;
-use super::upstream::Dialled;
+use super::upstream::{Dialled, OwnConnections};
 use crate::tls::authority::Alpn;
 
 /// `http` or `https`.
@@ -82,9 +84,9 @@ pub struct Client {
     pub peer: SocketAddr,
 }
 
-/// One request on its way, as the wire had it.
+/// One request on its way, as the wire had it; its payload still to come, or read already.
 #[derive(Debug)]
-pub struct Exchange {
+pub struct Exchange<B = Incoming> {
     /// Whose it is.
     pub client: Arc<Client>,
     /// Its session.
@@ -93,7 +95,7 @@ pub struct Exchange {
     pub origin: Origin,
     /// The request. Its URI is absolute (`origin` + path and query as sent); headers are as received, hop-by-hop ones
     /// included; the HTTP version is the client's; extensions are hyper's (header case, upgrade).
-    pub request: Request<Incoming>,
+    pub request: Request<B>,
     /// When its head had been read, for dates.
     pub started: SystemTime,
     /// The same moment, for durations.
@@ -105,6 +107,16 @@ pub struct Exchange {
 /// than the request's URI is replaced (absolute form, RFC 9112 section 3.2.2; `--reverse`).
 #[derive(Clone, Copy, Debug)]
 pub struct HostStays;
+
+/// What asks the network in the place of a handler that can't answer, once the payload has been read.
+pub trait Ask: Send + Sync {
+    /// Asks, and gives the answer on.
+    fn ask<'a>(
+        &'a self,
+        own: &'a OwnConnections,
+        exchange: Exchange<Bytes>,
+    ) -> Pin<Box<dyn Future<Output = Result<Response<Body>, Close>> + Send + 'a>>;
+}
 
 /// What becomes of a CONNECT.
 pub enum Connect {

@@ -25,6 +25,6 @@ pub mod upstream;
 mod wire;
 
 pub use body::Body;
-pub use handler::{Client, Connect, Exchange, Handler, HostStays, Notice, Origin, Scheme, Session};
+pub use handler::{Ask, Client, Connect, Exchange, Handler, HostStays, Notice, Origin, Scheme, Session};
 pub use server::{Proxy, ProxyPlan, Running};
 pub use tunnel::splice;

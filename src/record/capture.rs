@@ -45,12 +45,12 @@ pub struct Tape {
 
 impl Tape {
     /// Begins an exchange: its request's head is journalled.
-    pub fn begin(
+    pub fn begin<B>(
         journal: &Arc<Journal>,
         tally: &Arc<Tally>,
         number: u64,
         max_body: Option<u64>,
-        exchange: &Exchange,
+        exchange: &Exchange<B>,
         url: &NormalUrl,
     ) -> Arc<Self> {
         let tape = Tape {
@@ -296,7 +296,7 @@ pub fn asks_upgrade(headers: &HeaderMap, version: Version) -> bool {
         && headers.get(header::UPGRADE).is_some_and(|to| !to.as_bytes().to_ascii_lowercase().starts_with(b"h2c"))
 }
 
-fn request_head(exchange: &Exchange, url: &NormalUrl) -> RequestHead {
+fn request_head<B>(exchange: &Exchange<B>, url: &NormalUrl) -> RequestHead {
     let request = &exchange.request;
     let mut map = request.headers().clone();
     map.remove(header::HOST);

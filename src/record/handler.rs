@@ -1,11 +1,13 @@
 //! The recorder as the engine sees it: everything goes upstream; what is in scope is watched on its way.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use ::http::{Method, Request, Response, StatusCode};
+use bytes::Bytes;
 use http_body::Body as _;
-use hyper::body::Incoming;
+use http_body_util::Full;
 
 use super::Recorder;
 use super::capture::{Passing, RequestTee, ResponseTee, Tape, Unanswered, asks_upgrade};
@@ -13,10 +15,10 @@ use super::problem;
 use super::tally::Fate;
 use crate::http::NormalUrl;
 use crate::matching::noise;
-use crate::proxy::body::{Watch, Watched};
+use crate::proxy::body::{BoxError, Watch, Watched};
 use crate::proxy::handler::Close;
 use crate::proxy::upstream::{Dialled, OwnConnections, SendError, UpstreamError};
-use crate::proxy::{self, Body, Client, Connect, Exchange, Handler, Notice, Origin, Scheme, Session};
+use crate::proxy::{self, Ask, Body, Client, Connect, Exchange, Handler, Notice, Origin, Scheme, Session};
 use crate::tls::authority::Alpn;
 
 impl Handler for Recorder {
@@ -64,6 +66,34 @@ impl Handler for Recorder {
     }
 
     async fn handle(&self, own: &OwnConnections, exchange: Exchange) -> Result<Response<Body>, Close> {
+        self.take(own, exchange).await
+    }
+
+    fn notice(&self, notice: Notice) {
+        self.tally.notice(notice);
+    }
+}
+
+/// As the recorder of what a replay misses.
+impl Ask for Recorder {
+    fn ask<'a>(
+        &'a self,
+        own: &'a OwnConnections,
+        exchange: Exchange<Bytes>,
+    ) -> Pin<Box<dyn Future<Output = Result<Response<Body>, Close>> + Send + 'a>> {
+        let Exchange { client, session, origin, request, started, at } = exchange;
+        let request = request.map(Full::new);
+        Box::pin(self.take(own, Exchange { client, session, origin, request, started, at }))
+    }
+}
+
+impl Recorder {
+    /// Passes a request on; what is in scope is recorded.
+    async fn take<B>(&self, own: &OwnConnections, exchange: Exchange<B>) -> Result<Response<Body>, Close>
+    where
+        B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<BoxError>,
+    {
         // What is no URL to the URL Standard can be in nobody's scope.
         let url = NormalUrl::parse(&exchange.request.uri().to_string()).ok();
         let fate = url.as_ref().map_or(Fate::Passed, |url| self.fate(url));
@@ -73,12 +103,6 @@ impl Handler for Recorder {
         self.forward(own, exchange, tape).await
     }
 
-    fn notice(&self, notice: Notice) {
-        self.tally.notice(notice);
-    }
-}
-
-impl Recorder {
     /// Whether some URL of this host could be recorded; the scheme inside a CONNECT is not known yet.
     fn may_record(&self, to: &Origin) -> bool {
         [Scheme::Https, Scheme::Http]
@@ -99,18 +123,22 @@ impl Recorder {
         if icon || noise::is_noise(url) { Fate::Noise } else { Fate::Recorded }
     }
 
-    fn begin(&self, exchange: &Exchange, url: &NormalUrl) -> Arc<Tape> {
+    fn begin<B>(&self, exchange: &Exchange<B>, url: &NormalUrl) -> Arc<Tape> {
         let number = self.exchanges.fetch_add(1, Ordering::Relaxed) + 1;
         Tape::begin(&self.journal, &self.tally, number, self.plan.max_body, exchange, url)
     }
 
     /// Sends a request upstream and its answer back; what is taped is watched both ways.
-    async fn forward(
+    async fn forward<B>(
         &self,
         own: &OwnConnections,
-        exchange: Exchange,
+        exchange: Exchange<B>,
         tape: Option<Arc<Tape>>,
-    ) -> Result<Response<Body>, Close> {
+    ) -> Result<Response<Body>, Close>
+    where
+        B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<BoxError>,
+    {
         let mut unanswered = Unanswered(tape.clone());
         let Exchange { session, origin, mut request, .. } = exchange;
         let asks_head = request.method() == Method::HEAD;
@@ -156,7 +184,11 @@ impl Recorder {
     }
 }
 
-async fn watch_request(body: Incoming, tape: Option<&Arc<Tape>>) -> Body {
+async fn watch_request<B>(body: B, tape: Option<&Arc<Tape>>) -> Body
+where
+    B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BoxError>,
+{
     match tape {
         _ if body.is_end_stream() => Body::Empty,
         Some(tape) => Body::boxed(Watched::new(body, Box::new(RequestTee::new(tape.clone()))).await),
