@@ -235,6 +235,10 @@ fn of_plan(error: &plan::Error) -> String {
             "the proxy port itself needs none; name an origin: `--reverse https://api.example.com`".into()
         }
         plan::Error::NoDataFolder => "say where it is to live with `--ca-dir DIR`".into(),
+        plan::Error::NoOneFixture => "name it: `harproxy replay --on-miss record hars/api.har -- CMD`".into(),
+        plan::Error::RecordsInCi => {
+            "record where you develop and commit the fixture; `--allow-ci-record` lets it happen here".into()
+        }
         plan::Error::TestNow { .. } => "a moment is written like `2026-11-20T09:30:00Z`".into(),
         plan::Error::FailOn { .. } => {
             "a list such as `miss,unused`, or a change of the default such as `+unused,-ambiguous`".into()

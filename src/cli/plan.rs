@@ -14,15 +14,16 @@ use time::format_description::well_known::Rfc3339;
 use super::args::common::{AuthorityArgs, ListenArgs, ProxyArgs, RunArgs, UpstreamArgs};
 use super::args::explain::ExplainArgs;
 use super::args::record::{RecordArgs, RecoverArgs};
-use super::args::replay::{DEFAULT_FIXTURES, MatchingArgs, OnMiss, ReplayArgs};
+use super::args::replay::{DEFAULT_FIXTURES, MatchingArgs, ReplayArgs};
 use super::config::Config;
+use crate::har::{ContentMode, Fixture, JsonLayout};
 use crate::matching::Options;
 use crate::proxy::ProxyPlan;
 use crate::proxy::server::{Credentials, Reverse};
 use crate::proxy::upstream::UpstreamPlan;
-use crate::record::{OnFailure, RecordPlan};
+use crate::record::{OnFailure, RecordPlan, Update};
 use crate::redact::Policy;
-use crate::replay::{NetworkPlan, ReplayPlan};
+use crate::replay::{NetworkPlan, OnMiss, ReplayPlan};
 use crate::tls::authority::Authority;
 use crate::urlglob::{GlobError, Globs};
 use crate::verdict::{FailOn, FailOnError};
@@ -57,6 +58,12 @@ pub enum Error {
         "looking for the user's data folder, where the certificate authority lives: neither HOME nor XDG_DATA_HOME is set"
     )]
     NoDataFolder,
+    /// `--on-miss record` without one fixture to record into.
+    #[error("--on-miss record needs the one fixture that it is to add to")]
+    NoOneFixture,
+    /// `--on-miss record` where CI=true.
+    #[error("--on-miss record would change fixtures in CI")]
+    RecordsInCi,
     /// `HARPROXY_TEST_NOW` is no moment.
     #[error("reading {TEST_NOW}, `{value}`")]
     TestNow {
@@ -120,6 +127,8 @@ pub struct Recording {
 pub struct Replaying {
     /// What to replay.
     pub replay: ReplayPlan,
+    /// What becomes of misses, with `--on-miss record`.
+    pub record: Option<(RecordPlan, UpstreamPlan)>,
     /// The run around it.
     pub run: RunPlan,
 }
@@ -177,13 +186,20 @@ impl Replaying {
     pub fn new(args: ReplayArgs) -> Result<Self, Error> {
         let with_cmd = !args.cmd.is_empty();
         let network = network(&args)?;
+        let record = if args.on_miss == OnMiss::Record { Some(misses(&args)?) } else { None };
+        let (fixtures, everything) = match &record {
+            // Everything is missing yet.
+            Some((record, _)) if !record.output.exists() => (Vec::new(), Some(Globs::new(["**"])?)),
+            _ => (fixtures_or_default(args.fixtures), None),
+        };
         let replay = ReplayPlan {
-            fixtures: fixtures_or_default(args.fixtures),
-            scope: scope(&args.glob)?,
+            fixtures,
+            scope: scope(&args.glob)?.or(everything),
             with_cmd,
             matching: matching(args.matching, &args.config.said),
             noise: args.config.said.noise(),
             local: !args.no_local,
+            on_miss: args.on_miss,
             network,
             latency: args.latency,
             max_age: args.max_age,
@@ -196,7 +212,7 @@ impl Replaying {
             idle_timeout: args.upstream.idle_timeout,
         };
         let run = RunPlan::new(args.proxy, &args.upstream, args.run, &args.authority, args.cmd)?;
-        Ok(Replaying { replay, run })
+        Ok(Replaying { replay, record, run })
     }
 }
 
@@ -294,14 +310,46 @@ pub fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
-/// What may go to the network; `None` unless an option says so.
+/// How misses are recorded: into the one fixture that is replayed, of which nothing is changed.
+fn misses(args: &ReplayArgs) -> Result<(RecordPlan, UpstreamPlan), Error> {
+    let [output] = &args.fixtures[..] else { return Err(Error::NoOneFixture) };
+    if output.is_dir() {
+        return Err(Error::NoOneFixture);
+    }
+    let in_ci = std::env::var("CI").is_ok_and(|ci| ["1", "true"].contains(&&*ci.to_ascii_lowercase()));
+    if in_ci && !args.allow_ci_record {
+        return Err(Error::RecordsInCi);
+    }
+    let said = &args.config.said;
+    let record = RecordPlan {
+        output: output.clone(),
+        scope: if args.glob.is_empty() { Globs::new(recorded_scope(output))? } else { Globs::new(&args.glob)? },
+        noise: said.noise(),
+        content: ContentMode::default(),
+        update: Update::Missing,
+        max_body: None,
+        json_layout: JsonLayout::default(),
+        policy: Arc::new(said.redact_policy()),
+        values: said.redact_values(),
+        on_failure: OnFailure::Hold,
+        volatile: said.volatile().clone(),
+    };
+    Ok((record, upstream(&args.upstream)?))
+}
+
+/// The globs that a fixture says it was recorded with. One that can't be read is told of when it is opened.
+fn recorded_scope(fixture: &Path) -> Vec<String> {
+    let opened = if fixture.exists() { Fixture::open(fixture).ok() } else { None };
+    opened.and_then(|fixture| fixture.scope().map(<[String]>::to_vec)).unwrap_or_default()
+}
+
+/// What may go to the network by itself; `None` unless an option says so.
 fn network(args: &ReplayArgs) -> Result<Option<NetworkPlan>, Error> {
-    let misses = args.on_miss == OnMiss::Passthrough;
-    if args.passthrough.is_empty() && !misses {
+    if args.passthrough.is_empty() && args.on_miss != OnMiss::Passthrough {
         return Ok(None);
     }
     let named = if args.passthrough.is_empty() { None } else { Some(Globs::new(&args.passthrough)?) };
-    Ok(Some(NetworkPlan { named, misses, upstream: upstream(&args.upstream)? }))
+    Ok(Some(NetworkPlan { named, upstream: upstream(&args.upstream)? }))
 }
 
 fn upstream(args: &UpstreamArgs) -> Result<UpstreamPlan, Error> {

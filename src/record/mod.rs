@@ -228,6 +228,12 @@ impl Recorder {
         self.recovered.as_ref()
     }
 
+    /// Whether nothing was recorded, nor begun to be.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.exchanges.load(Ordering::Relaxed) == 0
+    }
+
     /// Turns the journal into the fixture. Blocking; call it after the engine has drained.
     ///
     /// # Errors
@@ -254,7 +260,7 @@ fn begin(plan: &RecordPlan, claimed: &Claimed) -> Result<Journal, Error> {
 /// A recording that is given up before anything was recorded leaves no journal behind.
 impl Drop for Recorder {
     fn drop(&mut self) {
-        if self.exchanges.load(Ordering::Relaxed) == 0 {
+        if self.is_idle() {
             self.journal.close();
             let _ = self.claimed.remove();
         }

@@ -17,7 +17,7 @@ use super::ledger::{Count, Ledger};
 use super::refusal::{FAVICON, Refusal};
 use super::shelf::Shelf;
 use super::source::SourceError;
-use super::{Latency, MissAnswer, ReplayPlan, cors};
+use super::{Latency, MissAnswer, OnMiss, ReplayPlan, cors};
 use crate::har::Fixture;
 use crate::http::NormalUrl;
 use crate::matching::{Chosen, EntryRef, Matcher, Miss, MissKind, Outcome, Query, noise};
@@ -39,8 +39,7 @@ pub(super) struct Strict {
     /// Whether there is a list of noise.
     noise: bool,
     latency: Latency,
-    /// Whether misses go to the network.
-    forwards: bool,
+    on_miss: OnMiss,
 }
 
 type Answered = Result<Response<Body>, Close>;
@@ -49,7 +48,7 @@ type Answered = Result<Response<Body>, Close>;
 pub(super) enum Given {
     /// This answer.
     Answer(Response<Body>),
-    /// No entry answers, and misses go to the network: what it takes to ask there.
+    /// No entry answers, and `--on-miss` lets it go to the network: what it takes to ask there.
     Missing(Bytes),
 }
 
@@ -58,7 +57,6 @@ impl Strict {
         let fixtures = matcher.fixtures();
         let shelf = Shelf::new(fixtures, plan.mark, plan.clock);
         let ledger = Ledger::new(plan.fail_on.clone(), plan.with_cmd);
-        let forwards = plan.network.as_ref().is_some_and(|network| network.misses);
         let scope = match &plan.scope {
             Some(globs) => globs.sources().to_vec(),
             None => fixtures.iter().flat_map(|fixture| scope_of(fixture)).collect(),
@@ -71,7 +69,7 @@ impl Strict {
             mark: plan.mark,
             noise: plan.noise,
             latency: plan.latency,
-            forwards,
+            on_miss: plan.on_miss,
             matcher,
         }
     }
@@ -144,17 +142,25 @@ impl Strict {
             }
             (Outcome::Abort(chosen), _) => self.abort(asked, &chosen).map(Given::Answer),
             // Of a payload that was only digested there is nothing to pass on: that stays a miss.
-            (Outcome::Miss(miss), Received::Held(payload)) if self.forwards && !self.is_answered_here(asked, &miss) => {
-                let explained = Explanation::of(&miss, |at| self.place(at)).text();
-                self.pass(
-                    asked,
-                    Count::Forwarded,
-                    &format!("{explained}\nit went to the network (`--on-miss passthrough`)"),
-                );
+            (Outcome::Miss(miss), Received::Held(payload))
+                if self.on_miss != OnMiss::Fail && !self.is_answered_here(asked, &miss) =>
+            {
+                self.ask(asked, &miss);
                 Ok(Given::Missing(payload))
             }
             (Outcome::Miss(miss), _) => self.without_entry(asked, &miss).map(Given::Answer),
         }
+    }
+
+    /// Counts and tells a miss that goes to the network.
+    fn ask(&self, asked: &Asked<'_>, miss: &Miss) {
+        if self.on_miss == OnMiss::Record {
+            // What the fixture gets is told at the end; it is what was asked for.
+            tracing::info!(request = asked.line(), "not in the fixture: asked for and recorded");
+            return self.ledger.count(Count::Forwarded);
+        }
+        let explained = Explanation::of(miss, |at| self.place(at)).text();
+        self.pass(asked, Count::Forwarded, &format!("{explained}\nit went to the network (`--on-miss passthrough`)"));
     }
 
     /// Counts and tells a request that goes to the network.
@@ -256,7 +262,7 @@ impl Strict {
             return Ok(Received::Held(Bytes::new()));
         }
         let method = asked.method.as_str();
-        if self.forwards || beside_others(known, || self.matcher.needs_body(method, asked.url)) {
+        if self.on_miss != OnMiss::Fail || beside_others(known, || self.matcher.needs_body(method, asked.url)) {
             return intake::read(body, || self.matcher.digesting(method, asked.url, asked.headers)).await;
         }
         intake::discard(body);

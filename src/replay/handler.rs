@@ -8,12 +8,14 @@ use super::asked::Asked;
 use super::intake;
 use super::ledger::Count;
 use super::local;
-use super::passthrough::Passthrough;
+use super::passthrough::{self, Passthrough};
 use crate::http::NormalUrl;
 use crate::proxy::handler::Close;
+use crate::proxy::respond::MARK;
 use crate::proxy::upstream::{Dialled, OwnConnections};
 use crate::proxy::{Body, Client, Connect, Exchange, Handler, Notice, Origin, Session};
 use crate::tls::authority::Alpn;
+use ::http::header::HeaderValue;
 use ::http::{Request, Response};
 
 /// Where a request goes. What comes first wins.
@@ -100,7 +102,7 @@ impl Handler for Replayer {
     }
 
     async fn handle(&self, own: &OwnConnections, exchange: Exchange) -> Result<Response<Body>, Close> {
-        let Exchange { session, origin, mut request, started, .. } = exchange;
+        let Exchange { client: asker, session, origin, mut request, started, at } = exchange;
         let url = match NormalUrl::parse(&request.uri().to_string()) {
             Ok(url) => url,
             Err(error) => {
@@ -123,13 +125,25 @@ impl Handler for Replayer {
             return live.pass(own, &session, &origin, request, client, self.strict.marks()).await;
         }
         if way == Way::Strict {
-            return match (self.strict.answer(&asked, &session, body).await?, &self.live) {
-                (Given::Missing(payload), Some(live)) => {
+            let payload = match self.strict.answer(&asked, &session, body).await? {
+                Given::Answer(answer) => return Ok(answer),
+                Given::Missing(payload) => payload,
+            };
+            return match (&self.recorder, &self.live) {
+                (Some(recorder), _) => {
+                    let request = Request::from_parts(head, payload);
+                    let exchange = Exchange { client: asker, session, origin, request, started, at };
+                    let mut answer = recorder.ask(own, exchange).await?;
+                    if self.strict.marks() {
+                        answer.headers_mut().insert(MARK, HeaderValue::from_static(passthrough::LIVE));
+                    }
+                    Ok(answer)
+                }
+                (None, Some(live)) => {
                     let request = Request::from_parts(head, Body::full(payload));
                     live.pass(own, &session, &origin, request, client, self.strict.marks()).await
                 }
-                (Given::Missing(_), None) => Err(Close),
-                (Given::Answer(answer), _) => Ok(answer),
+                (None, None) => Err(Close),
             };
         }
         intake::discard(body);

@@ -36,6 +36,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::har::{self, Fixture};
 use crate::matching::{Matcher, Options};
+use crate::proxy::Ask;
 use crate::urlglob::Globs;
 use crate::verdict::{FailOn, Verdict};
 use answer::Strict;
@@ -57,7 +58,9 @@ pub struct ReplayPlan {
     pub noise: bool,
     /// `--no-local` is `false`: loopback that is out of scope is dialled.
     pub local: bool,
-    /// `--passthrough` and `--on-miss passthrough`; `None` when nothing goes to the network.
+    /// `--on-miss`.
+    pub on_miss: OnMiss,
+    /// `--passthrough` and `--on-miss passthrough`; `None` when nothing goes to the network by itself.
     pub network: Option<NetworkPlan>,
     /// `--latency`.
     pub latency: Latency,
@@ -77,6 +80,18 @@ pub struct ReplayPlan {
     pub connect_timeout: Duration,
     /// `--idle-timeout`, for local connections.
     pub idle_timeout: Duration,
+}
+
+/// `--on-miss`: what becomes of a request in scope that no entry answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnMiss {
+    /// It is refused, and fails the run.
+    #[default]
+    Fail,
+    /// It goes to the network.
+    Passthrough,
+    /// It goes to the network, and what comes back into the fixture.
+    Record,
 }
 
 /// What a client gets for a miss.
@@ -130,16 +145,18 @@ pub struct Replayer {
     local: Option<Local>,
     /// Absent unless an option lets something go to the network.
     live: Option<Passthrough>,
+    /// Who asks for what is missing and records it (`--on-miss record`).
+    recorder: Option<Arc<dyn Ask>>,
     /// What is taken for the present; `None`: the moment at which a request came.
     now: Option<SystemTime>,
 }
 
 impl Replayer {
-    /// Opens the fixtures and builds the index.
+    /// Opens the fixtures and builds the index. `recorder` is who asks for what is missing, with [`OnMiss::Record`].
     ///
     /// # Errors
     /// [`Error`]; nothing was run.
-    pub fn open(plan: ReplayPlan) -> Result<Self, Error> {
+    pub fn open(plan: ReplayPlan, recorder: Option<Arc<dyn Ask>>) -> Result<Self, Error> {
         let matcher = open(&plan.fixtures, plan.scope.clone(), plan.matching.clone())?;
         // Asking what a file that is no HAR would answer is one thing, relying on it another.
         matcher.fixtures().iter().try_for_each(|fixture| fixture.expect_entries())?;
@@ -150,7 +167,7 @@ impl Replayer {
             strict.find_stale(max_age, plan.now.unwrap_or_else(SystemTime::now).into());
         }
         let live = plan.network.map(Passthrough::new).transpose()?;
-        Ok(Replayer { strict, local, live, now: plan.now })
+        Ok(Replayer { strict, local, live, recorder, now: plan.now })
     }
 
     /// Gets ready to explain misses, which can be done while requests are already answered. Blocking.

@@ -20,15 +20,13 @@ use crate::tls::authority::Alpn;
 use crate::urlglob::Globs;
 
 /// What `x-harproxy` says.
-const LIVE: &str = "live";
+pub(super) const LIVE: &str = "live";
 
 /// What may go to the network, and how.
 #[derive(Clone, Debug)]
 pub struct NetworkPlan {
     /// `--passthrough`: the URLs that do.
     pub named: Option<Globs>,
-    /// `--on-miss passthrough`: whether misses do.
-    pub misses: bool,
     /// The way there.
     pub upstream: UpstreamPlan,
 }

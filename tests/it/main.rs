@@ -18,6 +18,7 @@ mod har_reading;
 mod killed;
 mod lookup_corpus;
 mod node_hook;
+mod on_miss;
 mod options;
 mod policy;
 mod record_handler;

@@ -11,7 +11,7 @@ use super::values::{
     Words, choices, parse_duration, parse_glob, parse_header_name, parse_latency, parse_miss_status, parse_same_host,
 };
 use crate::matching::{MatchBody, MissingBody, Redirects, Repeat};
-use crate::replay::{Clock, Latency, MissAnswer};
+use crate::replay::{Clock, Latency, MissAnswer, OnMiss};
 
 /// Where fixtures are looked for when none is named.
 pub const DEFAULT_FIXTURES: &str = "hars";
@@ -44,6 +44,9 @@ pub struct ReplayArgs {
     /// What becomes of a request in scope that was not recorded
     #[arg(long, value_name = "HOW", default_value = "fail", value_parser = choices(ON_MISS))]
     pub on_miss: OnMiss,
+    /// Let `--on-miss record` change fixtures where CI=true
+    #[arg(long)]
+    pub allow_ci_record: bool,
     /// How long answers take: at once, as long as recorded, some milliseconds (`200`), or times the recorded (`0.5x`)
     #[arg(long, value_name = "none|recorded|MS|Nx", default_value = "none", value_parser = parse_latency)]
     pub latency: Latency,
@@ -82,18 +85,10 @@ pub struct ReplayArgs {
     pub config: ConfigArgs,
 }
 
-/// `--on-miss`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnMiss {
-    /// It is refused, and fails the run.
-    Fail,
-    /// It goes to the network.
-    Passthrough,
-}
-
 const ON_MISS: Words<OnMiss> = &[
     ("fail", "it is refused, and fails the run", OnMiss::Fail),
     ("passthrough", "it goes to the network", OnMiss::Passthrough),
+    ("record", "it goes to the network, and what comes back into the one FILE given", OnMiss::Record),
 ];
 
 /// Which entry answers a request.

@@ -6,24 +6,69 @@ use crate::child::env::Mode;
 use crate::cli::advice::Failure;
 use crate::cli::args::replay::ReplayArgs;
 use crate::cli::plan::Replaying;
-use crate::cli::run::{self, About, Run};
+use crate::cli::run::{self, About, End, Run};
+use crate::cli::summary;
 use crate::cli::ui::Ui;
+use crate::proxy::Ask;
+use crate::proxy::upstream::Upstream;
+use crate::record::{Ending, Recorder};
 use crate::replay::Replayer;
 use crate::tls::authority::Authority;
+use crate::verdict::Verdict;
 
 /// Runs the command.
 ///
 /// # Errors
 /// [`Failure`], when there is no verdict.
 pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
-    let Replaying { replay, run: plan } = Replaying::new(args)?;
-    let replayer = Arc::new(Replayer::open(replay)?);
+    let Replaying { replay, record, run: plan } = Replaying::new(args)?;
+    let output = record.as_ref().map(|(record, _)| record.output.clone());
+    let recorder = match record {
+        Some((record, upstream)) => {
+            let recorder = Recorder::start(record, Upstream::anywhere(upstream)?)?;
+            if let Some(recovered) = recorder.recovered() {
+                ui.alert("recovered", &recovered.to_string());
+            }
+            Some(Arc::new(recorder))
+        }
+        None => None,
+    };
+    let asks = recorder.clone().map(|recorder| recorder as Arc<dyn Ask>);
+    let replayer = Arc::new(Replayer::open(replay, asks)?);
     let explains = replayer.clone();
     drop(tokio::task::spawn_blocking(move || explains.look_around()));
     let authority = Arc::new(Authority::load_or_create(&plan.ca_dir)?);
 
     let may_match = |host: &str| replayer.may_match_domain(host);
     let about = About { mode: Mode::Replay, may_match: &may_match, recorded_at: replayer.recorded_at() };
-    let end = Run::new(&plan, ui)?.serve(replayer.clone(), authority, &about).await?;
-    Ok(run::conclude(&plan, &end, &replayer.verdict(), ui))
+    let mut run = Run::new(&plan, ui)?;
+    let end = run.serve(replayer.clone(), authority, &about).await?;
+
+    let verdict = replayer.verdict();
+    let (Some(recorder), Some(output)) = (recorder.filter(|recorder| !recorder.is_idle()), output) else {
+        return Ok(run::conclude(&plan, &end, &verdict, ui));
+    };
+    let ending = if end.is_clean() { Ending::Clean } else { Ending::Failed };
+    let finalise = tokio::task::spawn_blocking(move || recorder.finalise(ending));
+    let outcome = match run.unless_interrupted(finalise).await? {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(error)) => return Ok(run::unfinished(&end, &error.into(), ui)),
+        Err(panic) => return Err(Failure::System { doing: "finalising the recording", source: panic.into() }),
+    };
+    let verdict = with_recorded(verdict, &outcome.verdict);
+    let status = run::conclude(&plan, &end, &verdict, ui);
+    let failed = match end {
+        End::Cmd(status) => Some(status).filter(|_| !end.is_clean()),
+        End::NoCmd | End::NotStarted(_) => None,
+    };
+    ui.note("summary", &format!("{}\n", summary::change(&outcome, &output, failed)));
+    Ok(status)
+}
+
+/// What a replay concludes that recorded what it missed.
+fn with_recorded(mut replayed: Verdict, recorded: &Verdict) -> Verdict {
+    replayed.counts.recorded = recorded.counts.recorded;
+    replayed.counts.upstream_connections += recorded.counts.upstream_connections;
+    replayed.findings.extend(recorded.findings.iter().cloned());
+    replayed
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use harproxy::matching::Options;
 use harproxy::proxy::{Proxy, ProxyPlan, Running};
-use harproxy::replay::{Clock, Latency, MissAnswer, ReplayPlan, Replayer};
+use harproxy::replay::{Clock, Latency, MissAnswer, OnMiss, ReplayPlan, Replayer};
 use harproxy::tls::authority::Authority;
 use harproxy::urlglob::Globs;
 use harproxy::verdict::{FailOn, Finding, Kind, Verdict};
@@ -88,7 +88,7 @@ impl Stage {
     pub fn in_folder(folder: tempfile::TempDir, change: impl FnOnce(&mut ReplayPlan)) -> Self {
         let mut plan = plan(folder.path());
         change(&mut plan);
-        let replayer = Arc::new(Replayer::open(plan).unwrap());
+        let replayer = Arc::new(Replayer::open(plan, None).unwrap());
         let authority = Arc::new(Authority::load_or_create(&folder.path().join("ca")).unwrap());
         let ca = authority.cert_pem().to_owned();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
@@ -148,6 +148,7 @@ fn plan(folder: &Path) -> ReplayPlan {
         matching: Options::default(),
         noise: true,
         local: true,
+        on_miss: OnMiss::Fail,
         network: None,
         latency: Latency::None,
         max_age: None,

@@ -16,7 +16,7 @@ use crate::matching::Options;
 use crate::proxy::upstream::{Mapping, Upstream, UpstreamPlan, UpstreamProxy};
 use crate::proxy::{Handler, Proxy, ProxyPlan, Running};
 use crate::record::{Ending, OnFailure, RecordPlan, Recorder, Update, Volatile};
-use crate::replay::{Clock, Latency, MissAnswer, ReplayPlan, Replayer};
+use crate::replay::{Clock, Latency, MissAnswer, OnMiss, ReplayPlan, Replayer};
 use crate::tls::authority::Authority;
 use crate::urlglob::Globs;
 use crate::verdict::report::text;
@@ -139,24 +139,28 @@ async fn replay(
     authority: &Arc<Authority>,
     output: &Path,
 ) -> Result<(usize, Verdict), Failure> {
-    let replayer = Arc::new(Replayer::open(ReplayPlan {
-        fixtures: vec![output.to_owned()],
-        scope: None,
-        with_cmd: true,
-        matching: Options::default(),
-        noise: true,
-        local: false,
-        network: None,
-        latency: Latency::None,
-        max_age: None,
-        miss: MissAnswer::Status(501),
-        mark: true,
-        clock: Clock::Shift,
-        now: None,
-        fail_on: FailOn::standard(true),
-        connect_timeout: PATIENCE,
-        idle_timeout: PATIENCE,
-    })?);
+    let replayer = Arc::new(Replayer::open(
+        ReplayPlan {
+            fixtures: vec![output.to_owned()],
+            scope: None,
+            with_cmd: true,
+            matching: Options::default(),
+            noise: true,
+            local: false,
+            on_miss: OnMiss::Fail,
+            network: None,
+            latency: Latency::None,
+            max_age: None,
+            miss: MissAnswer::Status(501),
+            mark: true,
+            clock: Clock::Shift,
+            now: None,
+            fail_on: FailOn::standard(true),
+            connect_timeout: PATIENCE,
+            idle_timeout: PATIENCE,
+        },
+        None,
+    )?);
     let (visitor, running) = serve(replayer.clone(), authority).await?;
     let mut differing = 0;
     for (ask, live) in VISIT.iter().zip(live) {

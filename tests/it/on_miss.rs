@@ -1,0 +1,97 @@
+//! `--on-miss record`: what the fixture lacks is asked for and added to it; what it has stays byte for byte.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::support::client::{Client, Proto};
+use crate::support::origin::Origin;
+use crate::support::sandbox::{Sandbox, finish};
+
+const API: &str = "https://api.test/api";
+
+/// A replay of `hars/api.har` that records what it misses; gives its answers' marks.
+fn ask(sandbox: &Sandbox, origin: &Origin, options: &[&str], paths: &[&str]) -> Vec<String> {
+    let args = ["replay", "hars/api.har", "--on-miss", "record", "--report", "report.json"].iter().chain(options);
+    let server = sandbox.start(args.map(|arg| (*arg).to_owned()).chain(origin.args()));
+    let client = Client::new(server.proxy(), server.ca(), Proto::H1);
+    let mark = |path: &&str| client.get(&format!("{API}{path}")).header("x-harproxy").unwrap_or_default().to_owned();
+    let marks = paths.iter().map(mark).collect();
+    server.stop().expect(0);
+    marks
+}
+
+fn har(sandbox: &Sandbox) -> String {
+    sandbox.read("hars/api.har")
+}
+
+fn urls(har: &str) -> Vec<String> {
+    let har: Value = serde_json::from_str(har).unwrap();
+    let entries = har["log"]["entries"].as_array().unwrap();
+    entries.iter().map(|entry| entry["request"]["url"].as_str().unwrap().replace(API, "")).collect()
+}
+
+#[test]
+fn what_is_missing_is_added_and_the_rest_stays_byte_for_byte() {
+    let (sandbox, origin) = (Sandbox::new(), Origin::start());
+    let marks = ask(&sandbox, &origin, &["-g", "https://api.test/**"], &["/json", "/text"]);
+    assert_eq!(marks, ["live", "live"], "there is no fixture yet");
+    let first = har(&sandbox);
+    assert_eq!(urls(&first), ["/json", "/text"]);
+
+    let marks = ask(&sandbox, &origin, &[], &["/text", "/latin1", "/json"]);
+    assert_eq!(marks, ["replay; entry=hars/api.har#1", "live", "replay; entry=hars/api.har#0"]);
+    let second = har(&sandbox);
+    assert_eq!(urls(&second), ["/json", "/text", "/latin1"]);
+    let entries = first.split_once("\"entries\": [").unwrap();
+    assert!(second.starts_with(entries.0), "the scope stays: {second}");
+    assert!(second.contains(entries.1.trim_end().strip_suffix("\n    ]\n  }\n}").unwrap()), "{second}");
+    let report: Value = sandbox.har("report.json");
+    assert_eq!((&report["counts"]["recorded"], &report["counts"]["misses"]), (&1.into(), &0.into()));
+
+    drop(origin);
+    let server = sandbox.start(["replay", "hars/api.har"]);
+    let client = Client::new(server.proxy(), server.ca(), Proto::H1);
+    assert_eq!(client.get(&format!("{API}/latin1")).header("x-harproxy"), Some("replay; entry=hars/api.har#2"));
+    server.stop().expect(0);
+}
+
+#[test]
+fn with_nothing_missing_nothing_is_written() {
+    let (sandbox, origin) = (Sandbox::new(), Origin::start());
+    ask(&sandbox, &origin, &["-g", "https://api.test/**"], &["/json"]);
+    let before = (har(&sandbox), fs::metadata(sandbox.join("hars/api.har")).unwrap().modified().unwrap());
+    ask(&sandbox, &origin, &[], &["/json"]);
+    assert_eq!(before, (har(&sandbox), fs::metadata(sandbox.join("hars/api.har")).unwrap().modified().unwrap()));
+    let left: Vec<_> = fs::read_dir(sandbox.join("hars")).unwrap().map(|item| item.unwrap().file_name()).collect();
+    assert!(left.iter().all(|name| !name.to_string_lossy().starts_with('.')), "{left:?}");
+}
+
+#[test]
+fn a_failing_cmd_changes_no_fixture() {
+    let (sandbox, origin) = (Sandbox::new(), Origin::start());
+    ask(&sandbox, &origin, &["-g", "https://api.test/**"], &["/json"]);
+    let before = har(&sandbox);
+    let cmd = format!("curl -s {API}/text >/dev/null; exit 7");
+    let args = ["replay", "hars/api.har", "--on-miss", "record"].map(str::to_owned).into_iter().chain(origin.args());
+    let run = sandbox.run(args.chain(["--", "sh", "-c", &cmd].map(str::to_owned)));
+    let told = run.expect(7).stderr;
+    assert!(told.contains("hars/api.har stays as it is"), "{told}");
+    assert_eq!(har(&sandbox), before);
+}
+
+#[test]
+fn it_takes_one_fixture_of_our_own_and_no_ci() {
+    let sandbox = Sandbox::new();
+    sandbox.write("hars/theirs.har", r#"{"log":{"version":"1.2","creator":{"name":"x","version":"1"},"entries":[]}}"#);
+    let refused = |args: &[&str], ci: &str| {
+        let mut command = sandbox.command(["replay", "--on-miss", "record"].iter().chain(args));
+        finish(command.env("CI", ci).output().unwrap()).expect(2).stderr
+    };
+    assert!(refused(&["--", "true"], "").contains("needs the one fixture"));
+    assert!(refused(&["hars", "--", "true"], "").contains("needs the one fixture"));
+    assert!(refused(&["a.har", "b.har", "--", "true"], "").contains("needs the one fixture"));
+    assert!(refused(&["hars/theirs.har", "--", "true"], "").contains("was not recorded by harproxy"));
+    let told = refused(&["hars/api.har", "--", "true"], "true");
+    assert!(told.contains("in CI") && told.contains("--allow-ci-record"), "{told}");
+}
