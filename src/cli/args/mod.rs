@@ -1,12 +1,13 @@
 //! What was typed: the options of each command, parsed into types. Nothing here does I/O or looks further than one option;
 //! [`super::plan`] turns it into finished plans. Doc comments are the help.
 
+pub mod about;
 pub mod common;
 pub mod explain;
 pub mod record;
 pub mod replay;
 pub mod values;
-mod variables;
+pub mod variables;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use clap::{Args, FromArgMatches, Parser, Subcommand};
 use super::config::{self, Config};
 use super::ui::{Color, LogFormat};
 use crate::child::shell::Shell;
+use about::{CompletionsArgs, ManArgs, SettingsArgs};
 use common::{AuthorityArgs, ConfigArgs, ListenArgs};
 use explain::ExplainArgs;
 use record::{RecordArgs, RecoverArgs};
@@ -80,6 +82,12 @@ pub enum Command {
     Glob(GlobArgs),
     /// The certificate authority: where it is, what it is, and what trusts it
     Ca(CaArgs),
+    /// The effective settings, and where each comes from
+    Config(SettingsArgs),
+    /// Print what a shell is to know of the command line
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write all of them into a folder
+    Man(ManArgs),
 }
 
 impl Command {
@@ -220,7 +228,13 @@ impl Cli {
     /// The whole grammar, variables included.
     #[must_use]
     pub fn command() -> clap::Command {
-        variables::attach(<Cli as clap::CommandFactory>::command())
+        variables::attach(Cli::grammar())
+    }
+
+    /// The grammar as it is everywhere.
+    #[must_use]
+    pub fn grammar() -> clap::Command {
+        <Cli as clap::CommandFactory>::command()
     }
 }
 

@@ -57,6 +57,7 @@ pub struct ReplayArgs {
     #[arg(long)]
     pub no_local: bool,
     /// What fails the run: a list of kinds, `all` or `none`; `+x` and `-x` change the default
+    /// [default: miss,out-of-scope,truncated,ambiguous; with CMD no-traffic too]
     #[arg(long, value_name = "LIST", allow_hyphen_values = true)]
     pub fail_on: Option<String>,
     /// No `x-harproxy` header on answers

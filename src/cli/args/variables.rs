@@ -23,9 +23,15 @@ fn attach_known(command: Command, known: &BTreeSet<String>) -> Command {
         .mut_subcommands(|sub| attach_known(sub, known))
 }
 
+/// The variable of an option.
+#[must_use]
+pub fn name(long: &str) -> String {
+    format!("HARPROXY_{}", long.replace('-', "_").to_uppercase())
+}
+
 fn with_variable(arg: Arg) -> Arg {
     let Some(long) = arg.get_long() else { return arg };
-    let name = format!("HARPROXY_{}", long.replace('-', "_").to_uppercase());
+    let name = name(long);
     if std::env::var_os(&name).is_none_or(|value| value.is_empty()) {
         return arg;
     }

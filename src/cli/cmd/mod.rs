@@ -1,10 +1,13 @@
 //! One file a command.
 
 pub mod ca;
+pub mod completions;
+pub mod config;
 pub mod demo;
 pub mod env;
 pub mod explain;
 pub mod glob;
+pub mod man;
 pub mod record;
 pub mod recover;
 pub mod replay;

@@ -10,6 +10,7 @@ mod rules;
 mod said;
 mod secrets;
 mod sections;
+mod settings;
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +27,7 @@ pub use document::{At, Error};
 use document::{Document, Item};
 pub use said::Said;
 use secrets::Secrets;
+pub use settings::{Setting, Source};
 
 /// The project's file, searched from the working directory upward.
 pub const NAME: &str = "harproxy.toml";
@@ -58,7 +60,7 @@ pub struct Config {
 /// The sections that hold the options of a command.
 const COMMANDS: [&str; 2] = ["record", "replay"];
 /// All that a file may begin a table with.
-pub const SECTIONS: [&str; 7] = ["record", "replay", "redact", "volatile", "scope", "match", "check"];
+const SECTIONS: [&str; 7] = ["record", "replay", "scope", "match", "redact", "volatile", "check"];
 
 impl Config {
     /// Reads the user's file and the project's: `named` by `--config`, else the nearest one. `grammar` knows the options.
@@ -125,18 +127,6 @@ impl Config {
     #[must_use]
     pub fn allow(&self) -> &[String] {
         &self.allow
-    }
-
-    /// What the files say beside options, as written, in order.
-    #[must_use]
-    pub fn said(&self) -> &[Said] {
-        &self.said
-    }
-
-    /// Where a file gives an option of a command.
-    #[must_use]
-    pub fn given(&self, command: &str, id: &str) -> Option<&At> {
-        Some(&self.options.get(command)?.get(id)?.at)
     }
 
     /// Lays a file over what is there.

@@ -48,7 +48,7 @@ fn an_unknown_name_is_pointed_at_and_the_nearest_known_one_suggested() {
         ),
         ("[repaly]", "1:2: unknown section `repaly`; did you mean `replay`?"),
         ("[redakt]\nheaders = []", "1:2: unknown section `redakt`; did you mean `redact`?"),
-        ("headers = []", "1:1: unknown section `headers`; known are `record`, `replay`, `redact`, `volatile`, "),
+        ("headers = []", "1:1: unknown section `headers`; known are `record`, `replay`, `scope`, `match`, `redact`, "),
         ("[redact]\nheader = []", "2:1: unknown option of [redact] `header`; did you mean `headers`?"),
         ("[volatile]\njsno = []", "2:1: unknown option of [volatile] `jsno`; did you mean `json`?"),
         ("[check]\nalow = []", "2:1: unknown option of [check] `alow`; did you mean `allow`?"),
@@ -235,7 +235,7 @@ fn of_secrets_too_the_later_file_wins_list_by_list() {
 #[test]
 fn what_is_said_is_kept_with_its_place_but_never_a_secret() {
     let config = read(&[EXAMPLE, "[redact]\nheaders = ['x-b']\n[[match]]\nbody = 'form'"]).unwrap();
-    let said: Vec<_> = config.said().iter().map(|said| (&*said.name, said.value.to_string(), said.at.line())).collect();
+    let said: Vec<_> = config.said.iter().map(|said| (&*said.name, said.value.to_string(), said.at.line())).collect();
     let of = |name: &str| said.iter().filter(|(known, ..)| *known == name).collect::<Vec<_>>();
     assert_eq!(of("redact.headers"), [&("redact.headers", r#"["x-b"]"#.to_owned(), 2)]);
     assert_eq!(of("redact.query"), [&("redact.query", r#"["sig2"]"#.to_owned(), 11)]);

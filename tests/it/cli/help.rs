@@ -16,7 +16,10 @@ fn commands(sandbox: &Sandbox) -> Vec<String> {
 fn every_command_in_the_help_is_there_and_no_other() {
     let sandbox = Sandbox::new();
     let commands = commands(&sandbox);
-    assert_eq!(commands, ["record", "replay", "recover", "demo", "env", "explain", "glob", "ca"]);
+    assert_eq!(
+        commands,
+        ["record", "replay", "recover", "demo", "env", "explain", "glob", "ca", "config", "completions", "man"]
+    );
     for command in &commands {
         let help = sandbox.run([command.as_str(), "--help"]).expect(0);
         assert!(help.stdout.contains("Usage: harproxy"), "{}", help.stdout);
@@ -112,7 +115,7 @@ fn the_examples_of_recover_work_on_what_a_failed_record_left() {
 #[test]
 fn the_examples_of_the_other_commands_work() {
     let sandbox = Sandbox::new();
-    for command in ["ca", "env", "glob"] {
+    for command in ["ca", "env", "glob", "config", "completions", "man"] {
         for example in examples(&sandbox, command) {
             let output = type_in(&Stage::new(), &example);
             assert_eq!((output.status, output.stderr.as_str()), (0, ""), "{example}: {output:?}");

@@ -1,9 +1,11 @@
 //! The command line as a contract: exit statuses, streams, what is printed, and what others read.
 
 mod commands;
+mod config;
 mod demo;
 mod explain;
 mod help;
+mod manual;
 mod recover;
 mod status;
 mod streams;

@@ -1,0 +1,146 @@
+//! `harproxy config`: the effective settings, and where each comes from.
+
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use clap::ArgMatches;
+use serde_json::{Value as Json, json};
+
+use crate::cli::advice::{self, Failure};
+use crate::cli::args::Cli;
+use crate::cli::args::about::SettingsArgs;
+use crate::cli::config::{Config, Setting};
+use crate::cli::ui::{self, Ui};
+use crate::verdict::exit;
+
+/// Longer values push only their own source to the right.
+const WIDEST: usize = 40;
+
+/// Runs the command.
+///
+/// # Errors
+/// [`Failure`].
+pub fn run(mut args: SettingsArgs, ui: &Ui) -> Result<u8, Failure> {
+    // Behind the options of the other command it would be taken for one of them.
+    let own = args.line.iter().take_while(|word| *word != "--").position(|word| word == "--json");
+    if let Some(at) = own {
+        args.line.remove(at);
+        args.json = true;
+    }
+    let both = ["record", "replay"];
+    let sections = args.section.map_or(both.to_vec(), |section| vec![section]);
+    let mut settings = Vec::new();
+    let mut others = Vec::new();
+    for section in sections {
+        match effective(section, &args) {
+            Ok((config, options)) => {
+                settings.extend(options);
+                others = config.others();
+            }
+            Err(Wrong::Typed(error)) => return Ok(advice::tell_usage(&error, ui)),
+            Err(Wrong::Config(failure)) => return Err(*failure),
+        }
+    }
+    settings.extend(others);
+    let text = if args.json { lines(&settings) } else { tables(&settings) };
+    ui.data(&text).map_err(Failure::Output)?;
+    Ok(exit::HELD)
+}
+
+/// What keeps settings from being known.
+enum Wrong {
+    Typed(clap::Error),
+    Config(Box<Failure>),
+}
+
+impl From<clap::Error> for Wrong {
+    fn from(error: clap::Error) -> Self {
+        Wrong::Typed(error)
+    }
+}
+
+/// The configuration, and the options of a command under it.
+fn effective(section: &'static str, args: &SettingsArgs) -> Result<(Config, Vec<Setting>), Wrong> {
+    let line = || ["harproxy", section].map(OsString::from).into_iter().chain(args.line.iter().cloned());
+    let bare = Cli::command().try_get_matches_from(line())?;
+    let named = of(&bare).and_then(|matches| matches.get_one::<PathBuf>("config")).or(args.config.as_ref());
+    let config = Config::load(named.map(PathBuf::as_path), &Cli::command())
+        .map_err(|error| Wrong::Config(Box::new(error.into())))?;
+    let grammar = config.defaults(section, Cli::command());
+    let matches = grammar.clone().try_get_matches_from(line())?;
+    let options = of(&matches).map(|matches| config.options(section, &grammar, matches)).unwrap_or_default();
+    Ok((config, options))
+}
+
+fn of(matches: &ArgMatches) -> Option<&ArgMatches> {
+    matches.subcommand().map(|(_, matches)| matches)
+}
+
+fn lines(settings: &[Setting]) -> String {
+    let line = |setting: &Setting| {
+        let Setting { name, value, source, .. } = setting;
+        format!("{}\n", json!({"name": name, "value": value, "source": source.json()}))
+    };
+    settings.iter().map(line).collect()
+}
+
+/// A row of a table.
+struct Row {
+    heading: String,
+    key: String,
+    value: String,
+    source: String,
+    is_default: bool,
+}
+
+fn tables(settings: &[Setting]) -> String {
+    let rows: Vec<Row> = settings.iter().flat_map(rows).collect();
+    let width = |of: fn(&Row) -> &str| rows.iter().map(|row| of(row).chars().count()).max().unwrap_or(0);
+    let (key, value) = (width(|row| &row.key), width(|row| &row.value).min(WIDEST));
+    let mut text = String::new();
+    let mut heading = "";
+    for row in &rows {
+        if row.heading != heading {
+            let gap = if heading.is_empty() { "" } else { "\n" };
+            let title = row.heading.split(' ').next().unwrap_or_default();
+            let _ = writeln!(text, "{gap}{}", ui::strong(title));
+            heading = &row.heading;
+        }
+        let line = format!("  {:key$}  {:value$}  {}", row.key, row.value, row.source);
+        let _ = writeln!(text, "{}", if row.is_default { ui::faint(line) } else { line });
+    }
+    text
+}
+
+/// A rule of `[[match]]` is a table of its own, everything else a row of its section's.
+fn rows(setting: &Setting) -> Vec<Row> {
+    let row = |heading: String, key: &str, value: String| Row {
+        heading,
+        key: key.to_owned(),
+        value,
+        source: setting.source.to_string(),
+        is_default: setting.source == crate::cli::config::Source::Default,
+    };
+    match &setting.value {
+        Json::Object(rule) => {
+            let heading = format!("[[{}]] {}", setting.section(), setting.source);
+            rule.iter().map(|(key, value)| row(heading.clone(), key, plain(value))).collect()
+        }
+        value => {
+            let meant = setting.meaning.as_ref().map(|meaning| format!("({meaning})"));
+            let value = meant.unwrap_or_else(|| plain(value));
+            vec![row(format!("[{}]", setting.section()), setting.key(), value)]
+        }
+    }
+}
+
+fn plain(value: &Json) -> String {
+    match value {
+        Json::Null => "-".to_owned(),
+        Json::String(text) => text.clone(),
+        Json::Array(items) if items.is_empty() => "-".to_owned(),
+        Json::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(", "),
+        other => other.to_string(),
+    }
+}
