@@ -21,6 +21,7 @@ mod node_hook;
 mod on_miss;
 mod options;
 mod policy;
+mod quiet;
 mod record_handler;
 mod regression;
 mod replay;

@@ -12,6 +12,7 @@ use crate::har::model::{Body, Extras, Response};
 use crate::har::patch::patch;
 use crate::har::write::{FixtureWriter, PayloadSource};
 use crate::har::{self, Entry, Fixture};
+use crate::http::headers::to_chars;
 use crate::http::{Header, Headers, MediaType, json};
 
 /// What follows from a payload: it changes with it, and by itself never. `Last-Modified` stays with the `Date` that it must
@@ -22,8 +23,8 @@ const FOLLOWS: [&str; 2] = ["content-length", "etag"];
 #[must_use]
 pub fn entry(quiet: &Quiet, old: &Entry, new: Entry, content: Option<Body>) -> Entry {
     if !was_given(old) || !was_given(&new) {
-        let mime_type = new.response.content.mime_type.clone();
-        let content = content.unwrap_or_else(|| Body { mime_type, ..old.response.content.clone() });
+        let kept = || Body { mime_type: mime_type(&new.response.headers), ..old.response.content.clone() };
+        let content = content.unwrap_or_else(kept);
         let response = Response { content, extras: old.response.extras.clone(), ..new.response };
         return Entry { request: old.request.clone(), extras: old.extras.clone(), response, ..new };
     }
@@ -33,6 +34,7 @@ pub fn entry(quiet: &Quiet, old: &Entry, new: Entry, content: Option<Body>) -> E
     let fields = Fields { quiet, method: &old.request.method, follows };
     let headers = fields.merged(&before.headers, &after.headers);
     let same_place = headers.get("location") == before.headers.get("location");
+    let same_type = headers.get("content-type") == before.headers.get("content-type");
     let same_cookies = headers.get_all("set-cookie").eq(before.headers.get_all("set-cookie"));
     Entry {
         response: Response {
@@ -45,7 +47,8 @@ pub fn entry(quiet: &Quiet, old: &Entry, new: Entry, content: Option<Body>) -> E
             http_version: before.http_version.clone(),
             content: match content {
                 Some(content) => Body { extras: before.content.extras.clone(), ..content },
-                None => Body { mime_type: after.content.mime_type, ..before.content.clone() },
+                None if same_type => before.content.clone(),
+                None => Body { mime_type: mime_type(&headers), ..before.content.clone() },
             },
             redirect_url: if same_place { before.redirect_url.clone() } else { after.redirect_url },
             headers_size: match before.headers_size {
@@ -133,6 +136,10 @@ fn text(quiet: &Quiet, old: &str, spread: bool, new: &str) -> Option<Text> {
 
 fn was_given(entry: &Entry) -> bool {
     (100..=599).contains(&entry.response.status)
+}
+
+fn mime_type(headers: &Headers) -> String {
+    headers.get("content-type").map(|mime| to_chars(mime).into_owned()).unwrap_or_default()
 }
 
 /// How header fields and trailers of an answer are merged.
