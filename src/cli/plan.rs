@@ -386,6 +386,7 @@ fn matching(args: MatchingArgs, config: &Config) -> Options {
         score_all_headers: args.score_all_headers,
         missing_body: args.missing_body,
         rules: config.rules().to_vec(),
+        values: config.redact_values(),
     }
 }
 

@@ -7,11 +7,17 @@ use bytes::Bytes;
 use indexmap::IndexMap;
 
 use super::conditional::Condition;
+use super::guess::Said;
 use super::index::Ordinal;
+use super::key::KeyForm;
 use super::payload::{self, Comparison};
-use super::{EntryRef, MissingBody, Redirects, redirects, score};
+use super::redacted::{HeaderPlaces, UrlPlaces};
+use super::template::{Spelling, Template, Values};
+use super::url::normal;
+use super::{Echo, EntryRef, MissingBody, Redirects, redirects, score};
 use crate::har::{Entry, Fixture, Payload};
 use crate::http::problem::in_words;
+use crate::redact::placeholder;
 
 /// An entry, reduced to what the choice looks at.
 #[derive(Debug)]
@@ -24,9 +30,36 @@ pub(super) struct Candidate {
     /// Whether it leads to another key.
     pub(super) redirects: bool,
     /// The values of the `--match-header` names, in their order.
-    pub(super) required: Box<[Vec<Bytes>]>,
+    pub(super) required: Box<[Vec<Required>]>,
+    /// Where its URL has placeholders, and where its headers have.
+    pub(super) places: Option<Box<(UrlPlaces, HeaderPlaces)>>,
     /// What there is to serve; looked up when it is first chosen.
     content: OnceLock<Content>,
+    /// What its answer says; looked up when it is first compared with another.
+    answer: OnceLock<Said>,
+}
+
+/// The value of a header that has to be equal.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(super) struct Required {
+    pub(super) value: Bytes,
+    /// Where placeholders stand in it.
+    open: Option<Template>,
+}
+
+impl Required {
+    pub(super) fn new(value: &[u8]) -> Self {
+        let open = Template::of(value, Spelling::Plain).map(Template::lower);
+        Required { value: Bytes::copy_from_slice(value), open }
+    }
+
+    /// Whether a request's value is this one, case and placeholders aside.
+    pub(super) fn fits(&self, sent: &[u8]) -> bool {
+        match &self.open {
+            None => sent.eq_ignore_ascii_case(&self.value),
+            Some(template) => template.fits(&sent.to_ascii_lowercase(), &Values::default()).is_some(),
+        }
+    }
 }
 
 /// Whether an entry's own payload is there to be served.
@@ -48,12 +81,29 @@ pub(super) struct Rules {
     pub(super) score_all_headers: bool,
     pub(super) missing_body: MissingBody,
     pub(super) redirects: Redirects,
+    /// The values that are given for placeholders.
+    pub(super) values: Arc<Values>,
+    /// What answers repeat of requests.
+    pub(super) echo: Vec<Echo>,
 }
 
 impl Candidate {
-    pub(super) fn new(ordinal: Ordinal, at: EntryRef, fixture: &Fixture, entry: &Entry, rules: &Rules) -> Self {
-        let values = |name: &String| entry.request.headers.get_all(name).map(Bytes::copy_from_slice).collect();
+    pub(super) fn new(
+        ordinal: Ordinal,
+        at: EntryRef,
+        fixture: &Fixture,
+        entry: &Entry,
+        rules: &Rules,
+        form: &KeyForm,
+    ) -> Self {
+        let values = |name: &String| entry.request.headers.get_all(name).map(Required::new).collect();
+        let url = normal(&entry.request.url).filter(|url| placeholder::may_be_in(url.as_bytes()));
+        let places = (
+            url.map(|url| UrlPlaces::of(&form.view(&url))).unwrap_or_default(),
+            HeaderPlaces::of(&entry.request.headers),
+        );
         Candidate {
+            places: (!(places.0.is_empty() && places.1.is_empty())).then(|| Box::new(places)),
             ordinal,
             at,
             payload: payload::Recorded::of(fixture, at.entry, entry, &rules.comparison),
@@ -62,7 +112,13 @@ impl Candidate {
             redirects: redirects::location(entry).is_some(),
             required: rules.match_headers.iter().map(values).collect(),
             content: OnceLock::new(),
+            answer: OnceLock::new(),
         }
+    }
+
+    /// What its answer says.
+    pub(super) fn said(&self, fixture: &Fixture) -> &Said {
+        self.answer.get_or_init(|| Said::of(fixture, self.at.entry))
     }
 
     /// Whether its answer's payload can be served.
@@ -95,6 +151,8 @@ pub(super) struct Group {
     pub(super) unreadable: Vec<(EntryRef, String)>,
     /// Whether the request's payload has a say.
     pub(super) needs_body: bool,
+    /// Whether some of their URLs have placeholders.
+    pub(super) open_urls: bool,
     by_payload: Option<ByPayload>,
 }
 
@@ -111,17 +169,26 @@ impl<'a> Alike<'a> {
         &self.candidates[self.places[0] as usize]
     }
 
+    /// Whether this is one of them.
+    pub(super) fn has(self, candidate: &Candidate) -> bool {
+        self.places.binary_search_by_key(&candidate.ordinal, |&place| self.candidates[place as usize].ordinal).is_ok()
+    }
+
     pub(super) fn iter(self) -> impl DoubleEndedIterator<Item = &'a Candidate> {
         self.places.iter().map(move |&place| &self.candidates[place as usize])
     }
 }
 
 /// What makes candidates alike.
-type Likeness<'a> = (usize, &'a payload::Recorded, &'a score::Recorded, &'a Condition, &'a [Vec<Bytes>]);
+type Likeness<'a> = (
+    (usize, &'a payload::Recorded, &'a score::Recorded, &'a Condition, &'a [Vec<Required>]),
+    Option<&'a (UrlPlaces, HeaderPlaces)>,
+);
 
 impl Candidate {
     fn likeness(&self) -> Likeness<'_> {
-        (self.at.fixture, &self.payload, &self.headers, &self.condition, &self.required)
+        let key = (self.at.fixture, &self.payload, &self.headers, &self.condition, &*self.required);
+        (key, self.places.as_deref())
     }
 }
 
@@ -141,12 +208,13 @@ impl Group {
         members: impl Iterator<Item = (Ordinal, EntryRef)>,
         fixtures: &[Arc<Fixture>],
         rules: Arc<Rules>,
+        form: &KeyForm,
     ) -> Self {
         let (mut candidates, mut unreadable) = (Vec::new(), Vec::new());
         for (ordinal, at) in members {
             let fixture = &fixtures[at.fixture];
             match fixture.entry(at.entry) {
-                Ok(entry) => candidates.push(Candidate::new(ordinal, at, fixture, &entry, &rules)),
+                Ok(entry) => candidates.push(Candidate::new(ordinal, at, fixture, &entry, &rules, form)),
                 Err(error) => unreadable.push((at, in_words(&error))),
             }
         }
@@ -160,7 +228,8 @@ impl Group {
         let needs_body =
             candidates.iter().any(|one| one.redirects || !matches!(one.payload, payload::Recorded::Unknown));
         let by_payload = (alike.len() > MANY).then(|| ByPayload::new(&candidates, &alike));
-        Group { rules, candidates, alike, unreadable, needs_body, by_payload }
+        let open_urls = candidates.iter().any(|one| one.places.as_ref().is_some_and(|places| !places.0.is_empty()));
+        Group { rules, candidates, alike, unreadable, needs_body, open_urls, by_payload }
     }
 
     /// The candidates that may have this payload.

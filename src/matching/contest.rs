@@ -14,8 +14,19 @@ pub struct Contender {
     pub repeated: Vec<String>,
     /// Names of its headers that would score if the request repeated them.
     pub lacking: Vec<String>,
+    /// What the request has in the places of its placeholders.
+    pub placeholders: Placeholders,
     /// How it fares.
     pub fate: Fate,
+}
+
+/// The placeholders of an entry's request that told it from others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Placeholders {
+    /// Those that were sent back, or whose given value was sent.
+    pub back: usize,
+    /// How many there are, where URL and payload fit.
+    pub of: usize,
 }
 
 /// How an entry fares against the others.
@@ -29,6 +40,10 @@ pub enum Fate {
     Answered,
     /// It may answer; one that was recorded on the request's own condition (the same validator, the same range) is preferred.
     OtherCondition,
+    /// It may answer; the client's secrets are more another's.
+    OtherSecrets,
+    /// It may answer anything in a redacted place; another says what was sent.
+    LessExact,
     /// It may answer; one that repeats more headers is preferred.
     LowerScore,
     /// It may answer; an earlier fixture is preferred.
@@ -46,18 +61,21 @@ impl Matcher {
     /// taken.
     #[must_use]
     pub fn contenders(&self, query: &Query<'_>, session: Option<&str>) -> Vec<Contender> {
-        let Some(group) = self.group(query.method, query.url) else { return Vec::new() };
+        let groups = self.groups(query.method, query.url);
+        let seen = self.seen(query.url, &groups);
         let sent = score::Sent::new(query.headers);
         let payload = payload::Sent::new(query.headers, query.body);
-        let asked = Asked { headers: query.headers, sent: &sent, payload: &payload, no_payload: &payload };
+        let (url, headers) = (seen.as_ref(), query.headers);
+        let asked = Asked { url, headers, sent: &sent, payload: &payload, no_payload: &payload };
         let turns = self.turns(session).on_trial();
-        let taken: Vec<bool> = group.candidates.iter().map(|candidate| turns.taken(candidate.ordinal)).collect();
-        let winner = choice::choose(group, &asked, self.repeat, &turns, &[]);
+        let candidates = || groups.all().iter().flat_map(|group| group.candidates.iter().map(move |one| (one, *group)));
+        let taken: Vec<bool> = candidates().map(|(candidate, _)| turns.taken(candidate.ordinal)).collect();
+        let winner = choice::choose(groups.all(), &asked, self.repeat, &turns, &[], &self.fixtures);
+        let best = winner.as_ref().ok().and_then(|winner| choice::rank(winner.candidate, &asked, winner.rules));
+        let best = best.map(|(rank, _)| rank);
         let winner = winner.map(|choice| choice.candidate);
-        let best =
-            winner.as_ref().ok().and_then(|winner| choice::rank(winner, &asked, &group.rules)).map(|(rank, _)| rank);
 
-        let candidates = group.candidates.iter().zip(taken).map(|(candidate, taken)| {
+        let told = candidates().zip(taken).map(|((candidate, group), taken)| {
             let admitted = choice::rank(candidate, &asked, &group.rules);
             let fate = match (admitted.map(|(rank, _)| rank), best) {
                 _ if winner.as_ref().is_ok_and(|winner| winner.ordinal == candidate.ordinal) => {
@@ -67,24 +85,34 @@ impl Matcher {
                     payload::Recorded::Unreadable(why) => Fate::Unreadable(why.clone()),
                     _ => Fate::Differs(self.differences(query, &payload, candidate.ordinal)),
                 },
-                (Some(rank), Some(best)) if rank.0 > best.0 => Fate::LastResort,
-                (Some(rank), Some(best)) if rank.1 > best.1 => Fate::LaterFixture,
+                (Some(rank), Some(best)) if rank.standing > best.standing => Fate::LastResort,
+                (Some(rank), Some(best)) if rank.fixture > best.fixture => Fate::LaterFixture,
                 (Some(_), _) if taken => Fate::Answered,
-                (Some(rank), Some(best)) if !rank.2.0.0 && best.2.0.0 => Fate::OtherCondition,
-                (Some(rank), Some(best)) if rank.2 > best.2 => Fate::LowerScore,
+                (Some(rank), Some(best)) if (rank.back, rank.other) > (best.back, best.other) => Fate::OtherSecrets,
+                (Some(rank), Some(best)) if rank.open > best.open => Fate::LessExact,
+                (Some(rank), Some(best)) if rank.condition > best.condition => Fate::OtherCondition,
+                (Some(rank), Some(best)) if rank.score > best.score => Fate::LowerScore,
                 (Some(_), _) => Fate::Waits,
             };
             let entry = self.fixtures[candidate.at.fixture].entry(candidate.at.entry);
             let names = entry.map(|entry| sent.names(&entry.request.headers, group.rules.score_all_headers));
             let (repeated, lacking) = names.unwrap_or_default();
-            Contender { at: candidate.at, repeated, lacking, fate }
+            let told = choice::told(candidate, &asked, &group.rules).map(|(told, _)| told).unwrap_or_default();
+            let placeholders = Placeholders { back: told.back, of: told.places() };
+            Contender { at: candidate.at, repeated, lacking, placeholders, fate }
         });
-        let mut contenders: Vec<Contender> = candidates.collect();
-        for (at, why) in &group.unreadable {
+        let mut contenders: Vec<Contender> = told.collect();
+        for (at, why) in groups.all().iter().flat_map(|group| &group.unreadable) {
             // An entry that can be read but for its payload is among the candidates.
-            if !group.candidates.iter().any(|candidate| candidate.at == *at) {
-                let fate = Fate::Unreadable(why.clone());
-                contenders.push(Contender { at: *at, repeated: Vec::new(), lacking: Vec::new(), fate });
+            if !contenders.iter().any(|contender| contender.at == *at) {
+                let (repeated, lacking, placeholders) = Default::default();
+                contenders.push(Contender {
+                    at: *at,
+                    repeated,
+                    lacking,
+                    placeholders,
+                    fate: Fate::Unreadable(why.clone()),
+                });
             }
         }
         contenders.sort_by_key(|contender| contender.at);

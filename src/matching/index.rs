@@ -3,14 +3,17 @@
 //! An entry's ordinal is its place among all usable entries, fixtures in their order and entries in file order. Everything
 //! that chooses among entries goes by it, so nothing depends on how a hash falls.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
 
 use super::EntryRef;
-use super::key::KeyForm;
+use super::key::{KeyForm, View};
+use super::redacted::{Shape, UrlPlaces, size};
 use super::url::normal;
 use crate::har::Fixture;
+use crate::redact::placeholder;
 
 /// An entry's place among all usable entries of all fixtures.
 pub(super) type Ordinal = u32;
@@ -22,7 +25,13 @@ pub(super) struct Index {
     by_key: Groups<u128>,
     by_place: Groups<u64>,
     origins: HashMap<Box<str>, Origin>,
+    shapes: Shapes,
 }
+
+/// The shapes of URLs in which placeholders stand, by how long such URLs are. They are as many as there are kinds of such
+/// URLs, not as there are entries. Those of one length are in order of first appearance.
+#[derive(Debug, Default)]
+struct Shapes(HashMap<(usize, usize), Vec<Shape>>);
 
 /// What the index knows of an origin.
 #[derive(Debug, Default)]
@@ -46,8 +55,16 @@ impl Index {
                 let Some(url) = normal(head.url) else { continue };
                 let ordinal = Ordinal::try_from(index.entries.len()).unwrap_or(Ordinal::MAX);
                 let seen = form.view(&url);
-                keys.push((key(head.method, &form.of(&url)), ordinal));
-                places.push((place(&seen.host(), &seen.path()), ordinal));
+                match index.shapes.note(&url, &seen) {
+                    None => {
+                        keys.push((key(head.method, &form.of(&url)), ordinal));
+                        places.push((place(&seen.host(), &seen.path()), ordinal));
+                    }
+                    Some(shape) => {
+                        keys.push((key(head.method, &shape.of_url(&seen)), ordinal));
+                        places.push((place(&seen.host(), &shape.of_path(&seen.path())), ordinal));
+                    }
+                }
                 index.note_origin(&seen.parts.host(), head.http2, ordinal);
                 index.entries.push(EntryRef { fixture, entry: head.entry });
             }
@@ -62,6 +79,21 @@ impl Index {
         self.by_key.find(key(method, url))
     }
 
+    /// The groups of entries with this method that have placeholders in their URLs, and may fit this one.
+    pub(super) fn open_groups<'i>(
+        &'i self,
+        method: &'i str,
+        asked: &'i View<'_, '_>,
+    ) -> impl Iterator<Item = usize> + 'i {
+        let shapes = self.shapes.that_may_fit(asked);
+        shapes.iter().filter_map(move |shape| self.by_key.find(key(method, &shape.of_url(asked))))
+    }
+
+    /// Whether some entry has a placeholder in its URL.
+    pub(super) fn has_open_urls(&self) -> bool {
+        !self.shapes.0.is_empty()
+    }
+
     /// The entries of a group, in order.
     pub(super) fn members(&self, group: usize) -> &[Ordinal] {
         self.by_key.members(group)
@@ -72,9 +104,21 @@ impl Index {
         self.by_key.hashes.len()
     }
 
-    /// Entries with this origin (as [`KeyForm::view`] sees it) and path, whatever their method and query.
-    pub(super) fn at_place(&self, origin: &str, path: &str) -> &[Ordinal] {
-        self.by_place.get(place(origin, path))
+    /// Entries with the origin and path of this URL, whatever their method and query, in order.
+    pub(super) fn at_place(&self, asked: &View<'_, '_>) -> Cow<'_, [Ordinal]> {
+        let (origin, path) = (asked.host(), asked.path());
+        let plain = self.by_place.get(place(&origin, &path));
+        let mut open = Vec::new();
+        for shape in self.shapes.that_open_the_path(asked) {
+            open.extend_from_slice(self.by_place.get(place(&origin, &shape.of_path(&path))));
+        }
+        if open.is_empty() {
+            return Cow::Borrowed(plain);
+        }
+        open.extend_from_slice(plain);
+        open.sort_unstable();
+        open.dedup();
+        Cow::Owned(open)
     }
 
     /// One entry of each origin and path.
@@ -112,6 +156,34 @@ impl Index {
                 known.first.push(ordinal);
             }
         }
+    }
+}
+
+impl Shapes {
+    /// The shape of an entry's URL; `None` when there is no placeholder in it.
+    fn note(&mut self, url: &str, seen: &View<'_, '_>) -> Option<Shape> {
+        if !placeholder::may_be_in(url.as_bytes()) {
+            return None;
+        }
+        let shape = Shape::of(&UrlPlaces::of(seen))?;
+        let known = self.0.entry(size(seen)).or_default();
+        if !known.contains(&shape) {
+            known.push(shape.clone());
+        }
+        Some(shape)
+    }
+
+    fn that_may_fit(&self, asked: &View<'_, '_>) -> &[Shape] {
+        if self.0.is_empty() {
+            return &[];
+        }
+        self.0.get(&size(asked)).map_or(&[], Vec::as_slice)
+    }
+
+    fn that_open_the_path(&self, asked: &View<'_, '_>) -> impl Iterator<Item = &Shape> {
+        let segments = if self.0.is_empty() { 0 } else { size(asked).0 };
+        let lengths = self.0.iter().filter(move |((length, _), _)| *length == segments);
+        lengths.flat_map(|(_, shapes)| shapes).filter(|shape| shape.opens_path())
     }
 }
 

@@ -8,7 +8,7 @@ use url::form_urlencoded;
 use super::path::PathPattern;
 use super::same_host::Hosts;
 use super::url::Parts;
-use super::{Error, MatchRule, OriginPattern};
+use super::{Echo, Error, MatchRule, OriginPattern};
 
 /// How URLs are compared.
 #[derive(Debug, Default)]
@@ -121,8 +121,10 @@ impl<'u> View<'_, 'u> {
 
     /// Whether the name of this `name=value` is left out.
     pub(super) fn ignores(&self, parameter: &str) -> bool {
-        let mut ignored =
-            self.form.ignore_query.iter().chain(self.rules().flat_map(|rule| &rule.ignore_query)).peekable();
+        let by_rules = self.rules().flat_map(|rule| {
+            rule.ignore_query.iter().map(String::as_str).chain(rule.echo.iter().filter_map(Echo::query))
+        });
+        let mut ignored = self.form.ignore_query.iter().map(String::as_str).chain(by_rules).peekable();
         if ignored.peek().is_none() {
             return false;
         }

@@ -11,14 +11,14 @@ use super::choice::{self, Asked, Choice, NoChoice};
 use super::conditional::Condition;
 use super::explain::Explainer;
 use super::index::{Index, Ordinal};
-use super::key::KeyForm;
+use super::key::{KeyForm, View};
 use super::policy::Policy;
 use super::scope::Scope;
 use super::turns::{Marks, Sessions, Turns};
 use super::url::{Parts, normal};
 use super::{
-    Chosen, Digested, Digesting, EntryRef, Error, MissKind, Options, Outcome, Query, Redirects, Repeat, SameHost,
-    payload, redirects, score,
+    Chosen, Digested, Digesting, EntryRef, Error, Guess, MissKind, Options, Outcome, Query, Redirects, Repeat,
+    SameHost, payload, redirects, score,
 };
 use crate::har::{Entry, EntryHead, Fixture};
 use crate::http::NormalUrl;
@@ -105,15 +105,20 @@ impl Matcher {
     /// read.
     #[must_use]
     pub fn knows(&self, method: &str, url: &NormalUrl) -> bool {
-        let group = self.index.group(method, &self.form.of(url.as_str()));
-        group.is_some_and(|group| self.groups[group].get().is_some())
+        let (mut groups, mut known) = (0, 0);
+        self.each_group(method, url, |group| {
+            groups += 1;
+            known += usize::from(self.groups[group].get().is_some());
+        });
+        groups > 0 && known == groups
     }
 
     /// Whether the request's payload has a say: in which entry of this method and URL answers, or in what is told when none
     /// is there. When not, replay need not wait for the payload.
     #[must_use]
     pub fn needs_body(&self, method: &str, url: &NormalUrl) -> bool {
-        self.group(method, url).is_none_or(|group| group.needs_body)
+        let groups = self.groups(method, url);
+        groups.all().is_empty() || groups.all().iter().any(|group| group.needs_body)
     }
 
     /// How to digest a payload of this request that is too long to be held; `None` when its bytes alone don't say what it
@@ -121,15 +126,15 @@ impl Matcher {
     #[must_use]
     pub fn digesting(&self, method: &str, url: &NormalUrl, headers: &HeaderMap) -> Option<Digesting> {
         let content_type = headers.get("content-type").map(|value| String::from_utf8_lossy(value.as_bytes()));
-        // Nothing has the key: whatever is kept of the payload says so.
-        let Some(group) = self.group(method, url) else { return Some(Digesting::new(headers, Vec::new())) };
-        if !group.rules.comparison.is_of_bytes(&content_type.unwrap_or_default()) {
+        let (groups, content_type) = (self.groups(method, url), content_type.unwrap_or_default());
+        if !groups.all().iter().all(|group| group.rules.comparison.is_of_bytes(&content_type)) {
             return None;
         }
-        let cuts = group.candidates.iter().filter_map(|candidate| match candidate.payload {
-            payload::Recorded::Cut { kept, .. } => Some(kept as u64),
-            _ => None,
-        });
+        let cuts =
+            groups.all().iter().flat_map(|group| &group.candidates).filter_map(|candidate| match candidate.payload {
+                payload::Recorded::Cut { kept, .. } => Some(kept as u64),
+                _ => None,
+            });
         Some(Digesting::new(headers, cuts.collect()))
     }
 
@@ -166,16 +171,37 @@ impl Matcher {
         entries.filter(|(ordinal, _)| !self.used.is_set(*ordinal)).map(|(_, at)| *at)
     }
 
-    /// The group of entries with this method and URL, looked into when it is first asked for.
-    pub(super) fn group(&self, method: &str, url: &NormalUrl) -> Option<&Group> {
-        let group = self.index.group(method, &self.form.of(url.as_str()))?;
-        Some(self.groups[group].get_or_init(|| {
+    /// The groups of entries that a request of this method and URL may be answered from.
+    pub(super) fn groups(&self, method: &str, url: &NormalUrl) -> Groups<'_> {
+        let mut groups = Groups::default();
+        self.each_group(method, url, |n| groups.add(self.group(n, url)));
+        groups
+    }
+
+    /// Those with the same URL, and those whose placeholders leave room for it.
+    fn each_group(&self, method: &str, url: &NormalUrl, mut each: impl FnMut(usize)) {
+        if let Some(group) = self.index.group(method, &self.form.of(url.as_str())) {
+            each(group);
+        }
+        if self.index.has_open_urls() {
+            self.index.open_groups(method, &self.form.view(url.as_str())).for_each(each);
+        }
+    }
+
+    /// A group, looked into when it is first asked for.
+    fn group(&self, group: usize, url: &NormalUrl) -> &Group {
+        self.groups[group].get_or_init(|| {
             let members = self.index.members(group).iter().map(|&ordinal| (ordinal, self.index.at(ordinal)));
             // Where a path makes entries one to which different rules apply, the first of them decides.
             let first = self.index.members(group).first().and_then(|&ordinal| self.url_of(ordinal));
             let rules = self.rules_for(first.as_deref().unwrap_or(url.as_str()));
-            Group::new(members, &self.fixtures, rules)
-        }))
+            Group::new(members, &self.fixtures, rules, &self.form)
+        })
+    }
+
+    /// The URL as those of the entries see it that have placeholders in theirs.
+    pub(super) fn seen<'s>(&'s self, url: &'s NormalUrl, groups: &Groups<'_>) -> Option<View<'s, 's>> {
+        groups.all().iter().any(|group| group.open_urls).then(|| self.form.view(url.as_str()))
     }
 
     /// The turns of a session.
@@ -209,7 +235,7 @@ impl Matcher {
     fn resolve_with<'q>(&'q self, query: &Query<'q>, payload: &payload::Sent<'q>, turns: &Turns) -> Outcome {
         let sent = score::Sent::new(query.headers);
         let no_payload = payload::Sent::new(query.headers, None);
-        let asked = Asked { headers: query.headers, sent: &sent, payload, no_payload: &no_payload };
+        let asked = Asked { url: None, headers: query.headers, sent: &sent, payload, no_payload: &no_payload };
         let step = Step { method: query.method.into(), url: Cow::Borrowed(query.url) };
         let outcome = self.choose(&step, &asked, turns, &[]).map_err(MissKind::from).and_then(|choice| {
             let navigation = query.headers.get("sec-fetch-mode").is_some_and(|mode| mode == "navigate");
@@ -225,8 +251,10 @@ impl Matcher {
         turns: &Turns,
         passed: &[Ordinal],
     ) -> Result<Choice<'_>, NoChoice> {
-        let group = self.group(&step.method, &step.url).ok_or(NoChoice::NoEntry)?;
-        choice::choose(group, asked, self.repeat, turns, passed)
+        let groups = self.groups(&step.method, &step.url);
+        let seen = self.seen(&step.url, &groups);
+        let asked = Asked { url: seen.as_ref(), ..*asked };
+        choice::choose(groups.all(), &asked, self.repeat, turns, passed, &self.fixtures)
     }
 
     /// Goes from the first choice along the redirects that are followed, to what the client gets.
@@ -239,11 +267,13 @@ impl Matcher {
         navigation: bool,
     ) -> Result<Outcome, MissKind> {
         let mut asked = *asked;
-        let mut way = Way { client: step.url.clone(), passed: Vec::new(), hops: Vec::new(), cookies: Vec::new() };
+        let mut way =
+            Way { client: step.url.clone(), passed: Vec::new(), hops: Vec::new(), cookies: Vec::new(), guess: None };
         loop {
             let at = choice.candidate.at;
             let entry = self.fixtures[at.fixture].entry(at.entry);
             let entry = entry.map_err(|error| MissKind::Unreadable(at, in_words(&error)))?;
+            way.guess = way.guess.or_else(|| choice.guess.take());
             if !turns.is_on_trial() {
                 self.used.set(choice.candidate.ordinal);
             }
@@ -256,7 +286,7 @@ impl Matcher {
             let Some(next) = next.filter(|_| self.follows(&choice)) else { return Ok(chosen(entry, way)) };
             if navigation {
                 // The browser goes the way itself, but not round in circles.
-                let trial = self.walk(step.clone(), choice, &asked, &turns.on_trial(), false);
+                let trial = self.walk(step.clone(), choice.clone(), &asked, &turns.on_trial(), false);
                 return match trial {
                     Err(looped @ MissKind::RedirectLoop(_)) => Err(looped),
                     _ => Ok(chosen(entry, way)),
@@ -336,7 +366,31 @@ impl Matcher {
             location,
             same_host,
             entry,
+            guess: way.guess,
+            echoed: Vec::new(),
         }
+    }
+}
+
+/// Groups of entries; most often it is one.
+#[derive(Debug, Default)]
+pub(super) struct Groups<'a> {
+    one: Option<&'a Group>,
+    /// All of them, when they are more.
+    more: Vec<&'a Group>,
+}
+
+impl<'a> Groups<'a> {
+    fn add(&mut self, group: &'a Group) {
+        match self.one {
+            None => self.one = Some(group),
+            Some(one) if self.more.is_empty() => self.more = vec![one, group],
+            Some(_) => self.more.push(group),
+        }
+    }
+
+    pub(super) fn all(&self) -> &[&'a Group] {
+        if self.more.is_empty() { self.one.as_slice() } else { &self.more }
     }
 }
 
@@ -358,6 +412,8 @@ struct Way<'a> {
     hops: Vec<EntryRef>,
     /// What they set.
     cookies: Vec<Bytes>,
+    /// The first choice that might have been another.
+    guess: Option<Box<Guess>>,
 }
 
 impl Way<'_> {

@@ -2,7 +2,8 @@
 
 use serde_json_path::JsonPath;
 
-use super::{OriginPattern, PathPattern};
+use super::{Echo, OriginPattern, PathPattern};
+use crate::redact::Placeholder;
 use crate::urlglob::Globs;
 
 /// `--repeat`: how equal candidates are used.
@@ -76,6 +77,8 @@ pub struct Options {
     pub missing_body: MissingBody,
     /// `[[match]]`, in order.
     pub rules: Vec<MatchRule>,
+    /// `[redact.values]`: the live values of placeholders, which tell entries apart.
+    pub values: Vec<(Placeholder, String)>,
 }
 
 /// `[[match]]`: what holds for some URLs. All rules that apply to a URL hold: their lists add up, of single values the last
@@ -98,4 +101,6 @@ pub struct MatchRule {
     pub body: Option<MatchBody>,
     /// `redirects`.
     pub redirects: Option<Redirects>,
+    /// `echo`: what answers repeat of requests.
+    pub echo: Vec<Echo>,
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::{Echoed, Guess};
 use crate::har::Entry;
 
 /// An entry of one of the loaded fixtures.
@@ -34,6 +35,10 @@ pub struct Chosen {
     /// The origins of entry and request, when `--same-host` made them one: the answer speaks of the first and the client
     /// knows the second.
     pub same_host: Option<SameHost>,
+    /// Set when entries that differ in placeholders might as well have answered, and say something else.
+    pub guess: Option<Box<Guess>>,
+    /// What the answer repeats of the request, by `echo`.
+    pub echoed: Vec<Echoed>,
 }
 
 /// An origin that stands for another.

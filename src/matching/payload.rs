@@ -5,8 +5,9 @@
 //! equal when its meaning has the same digest.
 
 use std::borrow::Cow;
-use std::cell::{Cell, OnceCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::io::Read;
+use std::rc::Rc;
 
 use ::http::HeaderMap;
 use serde_json::Value;
@@ -15,6 +16,8 @@ use sha2::{Digest as _, Sha256};
 use url::form_urlencoded;
 
 use super::digested::Digested;
+use super::open::Open;
+use super::template::{Told, Values};
 use super::{Error, MatchBody, graphql};
 use crate::har::model::Truncated;
 use crate::har::{Entry, Fixture, Payload};
@@ -26,6 +29,8 @@ pub type Digest = [u8; 32];
 
 /// A decoded request body larger than this is compared as it was received.
 const MAX_DECODED: u64 = 256 << 20;
+/// Longer recorded payloads are not held, and no placeholders are looked for in them.
+const MAX_OPEN: u64 = 64 << 20;
 
 /// Reads a JSON path (RFC 9535).
 ///
@@ -86,17 +91,22 @@ impl Comparison {
             }
             return Some(digest.finalize().into());
         }
-        if self.by_value() {
-            let mut value: Value = serde_json::from_slice(bytes).ok()?;
-            self.strip(&mut value);
-            if self.mode == MatchBody::Json {
-                fold_queries(&mut value);
-            }
-            let mut digest = Sha256::new_with_prefix("json");
-            json_digest(&value, &mut digest);
-            return Some(digest.finalize().into());
+        let mut digest = Sha256::new_with_prefix("json");
+        json_digest(&self.value(bytes)?, &mut digest);
+        Some(digest.finalize().into())
+    }
+
+    /// What of a JSON payload is compared; `None` when it is none, or is compared by its bytes.
+    pub(super) fn value(&self, bytes: &[u8]) -> Option<Value> {
+        if !self.by_value() {
+            return None;
         }
-        None
+        let mut value: Value = serde_json::from_slice(bytes).ok()?;
+        self.strip(&mut value);
+        if self.mode == MatchBody::Json {
+            fold_queries(&mut value);
+        }
+        Some(value)
     }
 }
 
@@ -109,6 +119,8 @@ pub(super) enum Recorded {
     Unknown,
     /// It has one.
     Kept { bytes: Digest, meaning: Option<Digest> },
+    /// It has one with placeholders in it.
+    Open(Box<Open>),
     /// It was cut after `kept` bytes: the request's must begin so, and be as long as this one was.
     Cut { kept: usize, bytes: Digest, total: Option<u64> },
     /// It can't be read; in words.
@@ -130,9 +142,20 @@ impl Recorded {
             Err(error) => return Recorded::Unreadable(in_words(&error)),
         };
         let content_type = entry.request.headers.get("content-type").map(String::from_utf8_lossy).unwrap_or_default();
-        let whole = payload.len() <= MAX_DECODED && !comparison.is_of_bytes(&content_type);
-        let digested = if whole {
-            payload.bytes().map(|bytes| (sha256(&bytes), comparison.meaning(&content_type, &bytes)))
+        let meant = payload.len() <= MAX_DECODED && !comparison.is_of_bytes(&content_type);
+        let digested = if meant || payload.len() <= MAX_OPEN {
+            let bytes = match payload.bytes() {
+                Ok(bytes) => bytes,
+                Err(error) => return Recorded::Unreadable(in_words(&error)),
+            };
+            let open = match &body.truncated {
+                None => Open::of(comparison, &content_type, &bytes),
+                Some(_) => Open::beginning(&content_type, &bytes),
+            };
+            if let Some(open) = open {
+                return Recorded::Open(Box::new(open));
+            }
+            Ok((sha256(&bytes), meant.then(|| comparison.meaning(&content_type, &bytes)).flatten()))
         } else {
             payload.reader().and_then(|reader| {
                 let io = |source| crate::har::Error::Io { doing: "reading", path: fixture.path().to_owned(), source };
@@ -160,8 +183,12 @@ pub(super) struct Sent<'a> {
     decoded: OnceCell<Cow<'a, [u8]>>,
     bytes: OnceCell<[Digest; 2]>,
     /// Of the last comparison that asked; a redirect may lead to where another holds.
-    meaning: Cell<Option<(*const Comparison, Option<Digest>)>>,
+    meaning: Cell<Of<Digest>>,
+    value: RefCell<Of<Rc<Value>>>,
 }
+
+/// What there is by a comparison, if one has asked.
+type Of<T> = Option<(*const Comparison, Option<T>)>;
 
 impl<'a> Sent<'a> {
     pub(super) fn new(headers: &'a HeaderMap, body: Option<&'a [u8]>) -> Self {
@@ -172,6 +199,7 @@ impl<'a> Sent<'a> {
             decoded: OnceCell::new(),
             bytes: OnceCell::new(),
             meaning: Cell::new(None),
+            value: RefCell::default(),
         }
     }
 
@@ -195,17 +223,31 @@ impl<'a> Sent<'a> {
         self.decoded.get_or_init(|| decode(self.headers, self.raw).map_or(Cow::Borrowed(self.raw), Cow::Owned))
     }
 
+    /// As it was received.
+    pub(super) fn raw(&self) -> &'a [u8] {
+        self.raw
+    }
+
     /// Its `Content-Type`, the first if there are several.
     pub(super) fn content_type(&self) -> Cow<'a, str> {
         self.headers.get("content-type").map(|value| String::from_utf8_lossy(value.as_bytes())).unwrap_or_default()
     }
 
-    /// Whether an entry's payload is this one's equal.
-    pub(super) fn equals(&self, recorded: &Recorded, comparison: &Comparison) -> bool {
+    /// Whether an entry's payload is this one's equal, placeholders aside; what the client put in their places tells
+    /// something of the entry.
+    pub(super) fn fits(&self, recorded: &Recorded, comparison: &Comparison, values: &Values) -> Option<Told> {
+        match recorded {
+            Recorded::Open(open) if !self.is_empty() => open.fits(self, comparison, values),
+            recorded => self.equals(recorded, comparison).then(Told::default),
+        }
+    }
+
+    /// Whether an entry's payload, which has no placeholders, is this one's equal.
+    fn equals(&self, recorded: &Recorded, comparison: &Comparison) -> bool {
         match recorded {
             Recorded::Unknown => true,
             Recorded::None => self.is_empty() || comparison.mode == MatchBody::Ignore,
-            Recorded::Unreadable(_) => false,
+            Recorded::Unreadable(_) | Recorded::Open(_) => false,
             _ if self.is_empty() => false,
             // A payload that did not decode was stored as received: both forms are looked for.
             Recorded::Kept { bytes, meaning } => {
@@ -245,6 +287,19 @@ impl<'a> Sent<'a> {
                 let meaning = comparison.meaning(&self.content_type(), self.decoded());
                 self.meaning.set(Some((comparison, meaning)));
                 meaning
+            }
+        }
+    }
+
+    /// What of it is compared, where that is a JSON value.
+    pub(super) fn value(&self, comparison: &Comparison) -> Option<Rc<Value>> {
+        let mut known = self.value.borrow_mut();
+        match &*known {
+            Some((of, value)) if std::ptr::eq(*of, comparison) => value.clone(),
+            _ => {
+                let value = comparison.value(self.decoded()).map(Rc::new);
+                *known = Some((comparison, value.clone()));
+                value
             }
         }
     }
@@ -300,6 +355,18 @@ fn json_digest(value: &Value, digest: &mut Sha256) {
             }
             digest.update("}");
         }
+    }
+}
+
+/// Whether two values have the same digest.
+pub(super) fn json_equal(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Number(a), Value::Number(b)) => plain_number(a) == plain_number(b),
+        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| json_equal(a, b)),
+        (Value::Object(a), Value::Object(b)) => {
+            a.len() == b.len() && a.iter().all(|(name, a)| b.get(name).is_some_and(|b| json_equal(a, b)))
+        }
+        (a, b) => a == b,
     }
 }
 

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::candidate::Rules;
 use super::payload::Comparison;
-use super::{Error, MatchRule, Options};
+use super::template::Values;
+use super::{Echo, Error, MatchRule, Options};
 
 /// The options of the run, and of each set of rules that applies somewhere.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ impl Policy {
             score_all_headers: options.score_all_headers,
             missing_body: options.missing_body,
             redirects: options.redirects,
+            values: Arc::new(Values::new(&options.values)),
+            echo: Vec::new(),
         };
         Ok(Policy { everywhere: Arc::new(everywhere), combined: Mutex::default() })
     }
@@ -52,11 +55,23 @@ impl Rules {
         if let Some(redirects) = rule.redirects {
             self.redirects = redirects;
         }
+        for echo in &rule.echo {
+            if let Echo::Json(path) = echo {
+                self.comparison.ignored.push((**path).clone());
+            }
+            if !self.echo.contains(echo) {
+                self.echo.push(echo.clone());
+            }
+        }
         for name in &rule.match_headers {
             if !self.match_headers.contains(name) {
                 self.match_headers.push(name.clone());
             }
         }
+        // What the answer repeats need not be what was recorded.
+        let echo = &self.echo;
+        self.match_headers
+            .retain(|name| !echo.iter().any(|echo| matches!(echo, Echo::Header(echoed) if echoed == name)));
         self
     }
 }

@@ -20,10 +20,11 @@ use super::source::SourceError;
 use super::{Latency, MissAnswer, OnMiss, ReplayPlan, cors};
 use crate::har::Fixture;
 use crate::http::NormalUrl;
-use crate::matching::{Chosen, EntryRef, Matcher, Miss, MissKind, Outcome, Query, noise};
+use crate::matching::{Chosen, EntryRef, Guess, Matcher, Miss, MissKind, Outcome, Query, noise};
 use crate::proxy::handler::Close;
 use crate::proxy::respond::MARK;
 use crate::proxy::{Body, Notice, Origin, Session};
+use crate::verdict::ambiguity;
 use crate::verdict::explain::{Explanation, Place};
 use crate::verdict::{Finding, Kind, Severity, Verdict};
 
@@ -136,6 +137,11 @@ impl Strict {
             Received::Held(bytes) => self.matcher.answer(&Query { body: Some(bytes), ..query }, session),
             Received::Digested(digested) => self.matcher.answer_digested(&query, digested, session),
         });
+        if let Outcome::Serve(chosen) | Outcome::Redirect(chosen) | Outcome::Abort(chosen) = &found
+            && let Some(guess) = &chosen.guess
+        {
+            self.find_guess(asked, guess);
+        }
         match (found, payload) {
             (Outcome::Serve(chosen) | Outcome::Redirect(chosen), _) => {
                 self.serve(asked, &chosen).await.map(Given::Answer)
@@ -161,6 +167,22 @@ impl Strict {
         }
         let explained = Explanation::of(miss, |at| self.place(at)).text();
         self.pass(asked, Count::Forwarded, &format!("{explained}\nit went to the network (`--on-miss passthrough`)"));
+    }
+
+    /// Tells that another entry might as well have answered. Where nothing but what was given out differs, the run goes on
+    /// alike most likely: that is listed, and fails nothing.
+    fn find_guess(&self, asked: &Asked<'_>, guess: &Guess) {
+        let told = ambiguity::told(guess, |at| self.place(at));
+        let severity = if guess.tokens_alone { Severity::Warning } else { self.ledger.severity(Kind::Ambiguous) };
+        let Some(Place { fixture, entry, line }) = guess.among.first().map(|at| self.place(*at)) else { return };
+        self.tell(Finding {
+            request: Some(asked.line()),
+            fixture: Some(fixture),
+            entry: Some(entry),
+            line,
+            remedy: Some(told.remedy),
+            ..Finding::new(Kind::Ambiguous, severity, told.explanation)
+        });
     }
 
     /// Counts and tells a request that goes to the network.

@@ -1,6 +1,7 @@
 //! What a run concludes, as plain data: counts, findings, fixtures, and the outcome that follows. Nothing here does I/O;
 //! [`report`] renders the data as text or JSON, [`exit`] turns it into a status, [`FailOn`] says which kinds fail a run.
 
+pub mod ambiguity;
 pub mod exit;
 pub mod explain;
 pub mod fail_on;

@@ -3,7 +3,10 @@
 use serde_json::Value;
 use url::form_urlencoded;
 
+use super::super::open::Tree;
+use super::super::pattern::Pattern;
 use super::super::payload::{Comparison, Recorded, Sent, fold_queries, plain_number};
+use super::super::template::Values;
 use super::super::{Difference, What, digested, graphql};
 use super::compare::{beginning, difference};
 use crate::har::Payload;
@@ -173,7 +176,7 @@ fn walk(a: &Value, b: &Value, path: &mut String, found: &mut Vec<Difference>) {
             }
         }
         (Value::Number(a_number), Value::Number(b_number)) if plain_number(a_number) == plain_number(b_number) => {}
-        (a, b) if a == b => {}
+        (a, b) if a == b || Tree::new(b.clone()).fits(a, &Values::default()).is_some() => {}
         (a, b) => {
             // Quotes only where they tell a text from a number.
             let same_kind = std::mem::discriminant(a) == std::mem::discriminant(b);
@@ -209,7 +212,7 @@ fn shown(value: &Value, bare: bool) -> String {
 /// Which form fields differ, by place; `None` when none does.
 fn form_differences(a: &[u8], b: &[u8]) -> Option<(Vec<Difference>, Nature)> {
     let [a, b] = [a, b].map(|bytes| form_urlencoded::parse(bytes).into_owned().collect::<Vec<_>>());
-    let found = by_place(&a, &b, |(name, _)| name.clone(), |(_, value)| value.as_bytes());
+    let found = by_place(&a, &b, |(name, _)| name.clone(), |(_, value)| value.as_bytes(), |_| "");
     (!found.is_empty()).then_some((found, Nature::Other))
 }
 
@@ -221,9 +224,10 @@ fn multipart_differences(a: &[u8], b: &[u8], types: &[MediaType; 2]) -> Option<V
     let (a, b) = (parts(a, &types[0])?, parts(b, &types[1])?);
     let (a, b) = (named(a), named(b));
     let name = |(name, _): &(String, Part<'_>)| name.clone();
-    let mut found = by_place(&a, &b, name, |(_, part)| part.body);
+    let content_type = |(_, part): &(String, Part<'_>)| part.header("content-type").unwrap_or_default().to_owned();
+    let mut found = by_place(&a, &b, name, |(_, part)| part.body, content_type);
     if found.is_empty() {
-        found = by_place(&a, &b, name, |(_, part)| part.headers);
+        found = by_place(&a, &b, name, |(_, part)| part.headers, |_| "");
     }
     Some(found).filter(|found| !found.is_empty())
 }
@@ -236,7 +240,17 @@ fn named(parts: Vec<Part<'_>>) -> Vec<(String, Part<'_>)> {
 }
 
 /// Compares two lists place by place, and shows where their items begin to differ.
-fn by_place<T>(a: &[T], b: &[T], name: impl Fn(&T) -> String, bytes: impl Fn(&T) -> &[u8]) -> Vec<Difference> {
+fn by_place<T, M: AsRef<str>>(
+    a: &[T],
+    b: &[T],
+    name: impl Fn(&T) -> String,
+    bytes: impl Fn(&T) -> &[u8],
+    content_type: impl Fn(&T) -> M,
+) -> Vec<Difference> {
+    let fits = |a: &T, b: &T| {
+        let pattern = Pattern::of(content_type(b).as_ref(), bytes(b));
+        pattern.is_some_and(|pattern| pattern.fits(bytes(a), &Values::default()).is_some())
+    };
     let mut found = Vec::new();
     for n in 0..a.len().max(b.len()) {
         match (a.get(n), b.get(n)) {
@@ -244,7 +258,7 @@ fn by_place<T>(a: &[T], b: &[T], name: impl Fn(&T) -> String, bytes: impl Fn(&T)
                 found.push(difference(What::Body, &name(a), Some(&preview(bytes(a), 0)), None));
                 found.push(difference(What::Body, &name(b), None, Some(&preview(bytes(b), 0))));
             }
-            (Some(a), Some(b)) if bytes(a) == bytes(b) => {}
+            (Some(a), Some(b)) if bytes(a) == bytes(b) || fits(a, b) => {}
             (a, b) => {
                 let named = a.or(b).map(&name).unwrap_or_default();
                 let [a, b] = [a, b].map(|item| item.map(&bytes));

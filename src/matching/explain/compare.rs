@@ -5,11 +5,13 @@ use std::collections::HashMap;
 
 use url::form_urlencoded;
 
-use super::super::candidate::Rules;
+use super::super::candidate::{Required, Rules};
 use super::super::conditional::Condition;
 use super::super::index::Ordinal;
 use super::super::key::View;
 use super::super::matcher::Matcher;
+use super::super::redacted;
+use super::super::template::Spelling;
 use super::super::url::normal;
 use super::super::{Difference, EntryRef, Near, Query, What, choice, payload};
 use super::{body, remedy};
@@ -97,7 +99,7 @@ impl Matcher {
         let fixture = &self.fixtures[at.fixture];
         let comparison = &rules.comparison;
         let recorded = payload::Recorded::of(fixture, at.entry, entry, comparison);
-        let equal = sent.equals(&recorded, comparison);
+        let equal = sent.fits(&recorded, comparison, &rules.values).is_some();
         let stored = entry.request.post_data.as_ref().and_then(|body| fixture.payload(at.entry, body).ok());
         let stored = stored.filter(|payload| matches!(payload, Payload::Bytes(_) | Payload::File(_)));
         if !equal && (sent.as_digested().is_some() || stored.as_ref().is_some_and(|stored| stored.len() > LONGEST_HELD))
@@ -114,10 +116,10 @@ impl Matcher {
 fn header_differences(query: &Query<'_>, entry: &Entry, rules: &Rules, differences: &mut Vec<Difference>) {
     let joined = |values: Vec<String>| (!values.is_empty()).then(|| values.join(", "));
     for name in &rules.match_headers {
-        let recorded: Vec<_> = entry.request.headers.get_all(name).map(bytes::Bytes::copy_from_slice).collect();
+        let recorded: Vec<_> = entry.request.headers.get_all(name).map(Required::new).collect();
         if !choice::same_values(query.headers, name, &recorded) {
             let sent = query.headers.get_all(name).iter().map(|value| text(value.as_bytes())).collect();
-            let recorded = recorded.iter().map(|value| text(value)).collect();
+            let recorded = recorded.iter().map(|recorded| text(&recorded.value)).collect();
             let (sent, recorded): (Option<String>, Option<String>) = (joined(sent), joined(recorded));
             differences.push(difference(What::Header, name, sent.as_deref(), recorded.as_deref()));
         }
@@ -164,7 +166,9 @@ fn path_differences(asked: &View<'_, '_>, recorded: &View<'_, '_>, differences: 
     let (open_a, open_b): (Vec<_>, Vec<_>) =
         (asked_path.split('/').skip(1).collect(), recorded_path.split('/').skip(1).collect());
     let (a, b): (Vec<_>, Vec<_>) = (asked.segments().collect(), recorded.segments().collect());
-    let differing: Vec<usize> = (0..a.len().max(b.len())).filter(|&n| open_a.get(n) != open_b.get(n)).collect();
+    let fits = |n: usize| a.get(n).zip(b.get(n)).is_some_and(|(a, b)| redacted::fits(b, a, Spelling::Percent));
+    let differs = |n: &usize| open_a.get(*n) != open_b.get(*n) && !fits(*n);
+    let differing: Vec<usize> = (0..a.len().max(b.len())).filter(differs).collect();
     match &differing[..] {
         [] => {}
         [n] if a.len() == b.len() => {
@@ -177,10 +181,28 @@ fn path_differences(asked: &View<'_, '_>, recorded: &View<'_, '_>, differences: 
     if differing.len() == 1 && a.len() != b.len() { 2 } else { differing.len() }
 }
 
-/// The parameters that count, decoded, in order.
-fn parameters<'a>(seen: &'a View<'_, 'a>) -> impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> {
-    let raw = seen.parts.query.unwrap_or_default().split('&').filter(|raw| !raw.is_empty() && !seen.ignores(raw));
-    raw.flat_map(|raw| form_urlencoded::parse(raw.as_bytes()))
+/// The parameters that count, as they are written, in order.
+fn parameters<'a>(seen: &'a View<'_, 'a>) -> Vec<&'a str> {
+    let raw = seen.parts.query.unwrap_or_default().split('&');
+    raw.filter(|raw| !raw.is_empty() && !seen.ignores(raw)).collect()
+}
+
+/// One of them, decoded.
+fn decoded(raw: &str) -> (Cow<'_, str>, Cow<'_, str>) {
+    form_urlencoded::parse(raw.as_bytes()).next().unwrap_or_default()
+}
+
+/// What was recorded, with what the request has wherever that fits a placeholder.
+fn filled<'a>(asked: &[&'a str], recorded: &[&'a str]) -> Vec<&'a str> {
+    let mut left: Vec<&str> = asked.to_vec();
+    let fill = |raw: &&'a str| {
+        let name = decoded(raw).0;
+        // By name, the first that is left of it.
+        let Some(at) = left.iter().position(|sent| decoded(sent).0 == name) else { return *raw };
+        let sent = left.remove(at);
+        if redacted::fits(raw, sent, Spelling::Form) { sent } else { *raw }
+    };
+    recorded.iter().map(fill).collect()
 }
 
 /// In how many parameters two queries differ, roughly and cheaply: as they are written, in no order.
@@ -201,11 +223,16 @@ fn query_differences(asked: &View<'_, '_>, recorded: &View<'_, '_>, differences:
     if asked.query() == recorded.query() {
         return;
     }
+    let sent = parameters(asked);
+    let filled = filled(&sent, &parameters(recorded));
+    if sent == filled && asked.query().is_some() == recorded.query().is_some() {
+        return;
+    }
     let before = differences.len();
     let mut names = Vec::new();
     let mut values: HashMap<Cow<'_, str>, [Vec<Cow<'_, str>>; 2]> = HashMap::new();
-    for (side, seen) in [asked, recorded].into_iter().enumerate() {
-        for (name, value) in parameters(seen) {
+    for (side, raw) in [sent, filled].into_iter().enumerate() {
+        for (name, value) in raw.into_iter().map(decoded) {
             if !values.contains_key(&name) {
                 names.push(name.clone());
             }

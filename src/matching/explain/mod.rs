@@ -40,7 +40,7 @@ impl Matcher {
     /// Explains a miss.
     pub(super) fn explain(&self, query: &Query<'_>, payload: &payload::Sent<'_>, kind: MissKind) -> Miss {
         let asked = self.form.view(query.url.as_str());
-        let same_path = self.index.at_place(&asked.host(), &asked.path()).len();
+        let same_path = self.index.at_place(&asked).len();
         let mut compared: Vec<Compared> =
             self.nearest(query.method, &asked).into_iter().filter_map(|at| self.compare(query, payload, at)).collect();
         compared.sort_by(|a, b| a.rank.cmp(&b.rank));

@@ -1,6 +1,7 @@
 //! Which entries may come nearest: those of the same place; else those one path segment or the host away; else what the
 //! host has.
 
+use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hasher};
 
 use super::super::index::{Groups, Ordinal};
@@ -63,13 +64,13 @@ impl Matcher {
 
     /// The entries to compare a request with, none twice.
     pub(super) fn nearest(&self, method: &str, asked: &View<'_, '_>) -> Vec<Ordinal> {
-        let here = self.index.at_place(&asked.host(), &asked.path());
+        let here = self.index.at_place(asked);
         if !here.is_empty() {
-            return self.best_of(here, method, asked);
+            return self.best_of(&here, method, asked);
         }
         let mut near = self.best_of(&self.next_door(asked), method, asked);
         for place in self.elsewhere(asked.parts.path) {
-            near.extend(self.best_of(place, method, asked));
+            near.extend(self.best_of(&place, method, asked));
         }
         if near.is_empty()
             && let Some(known) = self.index.origin(&asked.parts.host())
@@ -85,7 +86,7 @@ impl Matcher {
         let doors = open_segments(asked).into_iter().flat_map(|open| neighbours.0.get(open));
         let mut found = Vec::new();
         for place in doors.filter_map(|&ordinal| self.place_of(ordinal)) {
-            found.extend_from_slice(place);
+            found.extend_from_slice(&place);
             if found.len() >= LOOKED_AT {
                 break;
             }
@@ -96,21 +97,19 @@ impl Matcher {
     }
 
     /// The same path on other hosts, in the order of their first entries.
-    fn elsewhere(&self, path: &str) -> Vec<&[Ordinal]> {
+    fn elsewhere(&self, path: &str) -> Vec<Cow<'_, [Ordinal]>> {
         let mut origins: Vec<_> = self.index.origins().collect();
         origins.sort_unstable_by_key(|(_, known)| known.first.first().copied());
         let places = origins.into_iter().take(ORIGINS).map(|(origin, _)| {
             let url = format!("{origin}{path}");
-            let there = self.form.view(&url);
-            self.index.at_place(&there.host(), &there.path())
+            self.index.at_place(&self.form.view(&url))
         });
         places.filter(|place| !place.is_empty()).take(super::SHOWN).collect()
     }
 
-    fn place_of(&self, ordinal: Ordinal) -> Option<&[Ordinal]> {
+    fn place_of(&self, ordinal: Ordinal) -> Option<Cow<'_, [Ordinal]>> {
         let url = self.url_of(ordinal)?;
-        let seen = self.form.view(&url);
-        Some(self.index.at_place(&seen.host(), &seen.path()))
+        Some(self.index.at_place(&self.form.view(&url)))
     }
 
     /// The entries of a place whose method and query are the nearest.

@@ -6,6 +6,7 @@ mod explaining;
 mod following;
 mod keys;
 mod properties;
+mod redacted;
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! The answer of a request in words: what it is, why it is that, and what became of the other entries.
 
 use crate::cli::ui;
-use crate::matching::{Chosen, Contender, EntryRef, Fate, Matcher, Miss, MissKind, Outcome, Query};
+use crate::matching::{Chosen, Contender, EntryRef, Fate, Matcher, Miss, MissKind, Outcome, Placeholders, Query};
 use crate::verdict::explain::{Explanation, Place, difference};
 
 use super::answer::{self, Body};
@@ -71,6 +71,9 @@ impl Account<'_> {
             lines.push(format!("redirects followed: {}", hops.join(", ")));
         }
         let winner = self.contenders.iter().find(|contender| contender.at == chosen.at);
+        if let Some(winner) = winner.filter(|winner| winner.placeholders.of > 0) {
+            lines.push(format!("redacted: {}; any value matches there", placeholders(winner)));
+        }
         lines.push(match winner {
             Some(winner) => {
                 let lacking = match winner.lacking.is_empty() {
@@ -105,6 +108,8 @@ impl Account<'_> {
                 Fate::OtherCondition => {
                     "asked for on another condition; one was recorded on the request's own".to_owned()
                 }
+                Fate::OtherSecrets => format!("{}; it is about other secrets", placeholders(contender)),
+                Fate::LessExact => "it answers any value in a redacted place; another says what was sent".to_owned(),
                 Fate::LaterFixture => "an earlier fixture answers".to_owned(),
                 Fate::LastResort => "answers only when nothing better is there".to_owned(),
                 Fate::Differs(differences) => {
@@ -139,4 +144,10 @@ impl Account<'_> {
         let line = self.matcher.fixtures()[at.fixture].heads().get(at.entry).map(|head| head.line);
         Place { fixture: answer::fixture(self.matcher, at), entry: at.entry, line }
     }
+}
+
+/// "2 of 3 placeholders sent back".
+fn placeholders(contender: &Contender) -> String {
+    let Placeholders { back, of } = contender.placeholders;
+    format!("{back} of {of} placeholders sent back")
 }
