@@ -109,7 +109,9 @@ impl Failure {
                 | record::Error::IsFolder { .. }
                 | record::Error::Foreign { .. }
                 | record::Error::NothingLeft { .. }
-                | record::Error::Fixture(har::Error::Malformed { .. } | har::Error::Entry { .. }),
+                | record::Error::Fixture(
+                    har::Error::Malformed { .. } | har::Error::Entry { .. } | har::Error::Conflict { .. },
+                ),
             ) => exit::USAGE,
             Failure::Spawn(error) => error.exit_code(),
             Failure::Cut(status) => *status,
@@ -325,6 +327,10 @@ fn of_fixture(error: &har::Error) -> String {
         }
         har::Error::Io { source, .. } | har::Error::Payload { source, .. } => of_io(source),
         har::Error::NoFixture { path } => format!("record one first: `harproxy record{} -- CMD`", folder_option(path)),
+        har::Error::Conflict { path, .. } => {
+            let path = quote::path(path);
+            format!("keep one side, with `git checkout --ours {path}` or `--theirs`, and record again what the other had")
+        }
         har::Error::Malformed { .. } | har::Error::Entry { .. } => {
             "a fixture is a HAR 1.2 file, or a .zip with one in it; bring it back with `git checkout`, or record it anew with \
              `harproxy record`"

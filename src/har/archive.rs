@@ -102,6 +102,14 @@ impl Archive {
         }
     }
 
+    /// The names of all members but the HAR and folders.
+    pub(super) fn payloads(&self) -> Vec<String> {
+        let har = self.har().ok();
+        let names = self.zip.file_names_raw().enumerate().filter(|(index, _)| Some(*index) != har);
+        let names = names.map(|(_, name)| String::from_utf8_lossy(name).into_owned());
+        names.filter(|name| !name.ends_with('/')).collect()
+    }
+
     /// Compressed and expanded size of a member, as the directory says.
     pub(super) fn sizes(&self, index: usize) -> (u64, u64) {
         self.zip.by_index_data(index).map_or((0, 0), |member| (member.compressed_size(), member.size()))

@@ -1,16 +1,20 @@
 //! The canonical form of an entry: members in a fixed order, header names in lower case and together, numbers that are
 //! stable, what can be derived derived.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use serde_json::{Map, Number, Value, json};
 
 use super::model::{Body, Entry, Request, Response, Stored, Timings, Truncated};
+use super::raw::{Member, Node, is_named, unquoted};
 use crate::http::{Headers, cookies, headers::to_chars};
 
 type Object = Map<String, Value>;
 
-/// Members in this order, then any other as it came.
+/// The members of `log` that stand before `entries`: in this order, then any other as it came.
+const LOG: &[&str] = &["version", "creator", "browser", "pages", "comment", "_harproxy"];
+/// Members of an entry and its parts in this order, then any other as it came.
 const ENTRY: &[&str] = &[
     "pageref",
     "startedDateTime",
@@ -65,8 +69,8 @@ const BODY: &[&str] = &[
 const TIMINGS: &[&str] = &["blocked", "dns", "connect", "ssl", "send", "wait", "receive", "comment"];
 const HEADER: &[&str] = &["name", "value", "comment"];
 
-/// The JSON of an entry as it stands in `log.entries`, without the indentation of its surroundings.
-pub(super) fn entry(entry: &Entry) -> Value {
+/// The JSON of an entry as it stands in `log.entries`.
+pub(super) fn entry(entry: &Entry) -> Node<'static> {
     let mut out = Object::new();
     put(&mut out, "startedDateTime", &*entry.started);
     put(&mut out, "time", millis(entry.time));
@@ -78,64 +82,84 @@ pub(super) fn entry(entry: &Entry) -> Value {
     put_some(&mut out, "connection", entry.connection.as_deref());
     put_some(&mut out, "_harproxy", entry.harproxy.clone());
     add_extras(&mut out, &entry.extras);
-    arrange(&mut out);
-    Value::Object(out)
+    let mut node = Node::from(Value::Object(out));
+    arrange(&mut node);
+    node
 }
 
-/// Puts the members of an entry, whoever wrote it, in their order, and its headers in canonical form.
-pub(super) fn arrange(entry: &mut Object) {
+/// Puts the members of an entry, whoever wrote it, in their order, and its headers in canonical form. No value changes but
+/// the case of header names.
+pub(super) fn arrange(entry: &mut Node<'_>) {
     reorder(entry, ENTRY);
     for (name, order) in [("request", REQUEST), ("response", RESPONSE), ("timings", TIMINGS)] {
-        let Some(Value::Object(part)) = entry.get_mut(name) else { continue };
-        reorder(part, order);
-        for name in ["headers", "_trailers"] {
-            if let Some(Value::Array(list)) = part.get_mut(name) {
-                group(list);
+        for part in entry.all_mut(name) {
+            reorder(part, order);
+            for name in ["headers", "_trailers"] {
+                part.all_mut(name).for_each(group);
             }
-        }
-        for name in ["content", "postData"] {
-            if let Some(Value::Object(body)) = part.get_mut(name) {
-                reorder(body, BODY);
+            for name in ["content", "postData"] {
+                part.all_mut(name).for_each(|body| reorder(body, BODY));
             }
         }
     }
 }
 
-fn reorder(object: &mut Object, order: &[&str]) {
-    let rank = |name: &String| order.iter().position(|known| *known == name).unwrap_or(order.len());
-    if object.keys().is_sorted_by_key(rank) {
-        return;
+/// The `_file` members of an entry's payloads.
+pub(super) fn files_mut<'n, 'a>(entry: &'n mut Node<'a>) -> Vec<&'n mut Node<'a>> {
+    bodies_mut(entry).into_iter().flat_map(|body| body.all_mut("_file")).collect()
+}
+
+/// `postData` and `content` of an entry.
+pub(super) fn bodies_mut<'n, 'a>(entry: &'n mut Node<'a>) -> Vec<&'n mut Node<'a>> {
+    let Node::Object(members) = entry else { return Vec::new() };
+    let parts = members.iter_mut().filter_map(|(name, part)| {
+        let body =
+            [("request", "postData"), ("response", "content")].into_iter().find(|(part, _)| is_named(name, part));
+        body.map(|(_, body)| (part, body))
+    });
+    parts.flat_map(|(part, body)| part.all_mut(body)).collect()
+}
+
+/// Puts the members of `log` but `entries` in their order.
+pub(super) fn arrange_log(members: &mut [Member<'_>]) {
+    sort(members, LOG);
+}
+
+fn reorder(node: &mut Node<'_>, order: &[&str]) {
+    if let Node::Object(members) = node {
+        sort(members, order);
     }
-    let mut members: Vec<_> = std::mem::take(object).into_iter().collect();
-    members.sort_by_key(|(name, _)| rank(name));
-    object.extend(members);
+}
+
+fn sort(members: &mut [Member<'_>], order: &[&str]) {
+    let rank = |name: &str| order.iter().position(|known| is_named(name, known)).unwrap_or(order.len());
+    if !members.is_sorted_by_key(|(name, _)| rank(name)) {
+        members.sort_by_key(|(name, _)| rank(name));
+    }
 }
 
 /// Header names in lower case in order of first appearance, every value of a repeated name behind its first.
-fn group(list: &mut Vec<Value>) {
-    for item in &mut *list {
-        let Value::Object(field) = item else { continue };
+fn group(list: &mut Node<'_>) {
+    let Node::Array(list) = list else { return };
+    for field in &mut *list {
         reorder(field, HEADER);
-        if let Some(Value::String(name)) = field.get_mut("name") {
-            name.make_ascii_lowercase();
+        for name in field.all_mut("name") {
+            if let Node::Leaf(text) = name
+                && text.bytes().any(|byte| byte.is_ascii_uppercase())
+                && let Some(name) = unquoted(text).map(|name| name.to_ascii_lowercase())
+            {
+                *text = super::raw::quoted(&name).into();
+            }
         }
     }
-    let mut firsts: HashMap<&str, usize> = HashMap::new();
-    let names = list.iter().map(|item| item.get("name").and_then(Value::as_str).unwrap_or_default());
-    let places: Vec<_> = names.enumerate().map(|(at, name)| *firsts.entry(name).or_insert(at)).collect();
+    let mut firsts: HashMap<Cow<'_, str>, usize> = HashMap::new();
+    let names = list.iter().map(|field| field.get("name").and_then(Node::as_text).unwrap_or_default());
+    let places: Vec<usize> = names.enumerate().map(|(at, name)| *firsts.entry(name).or_insert(at)).collect();
     if !places.is_sorted() {
         let mut placed: Vec<_> = places.into_iter().zip(std::mem::take(list)).collect();
         placed.sort_by_key(|(place, _)| *place);
-        list.extend(placed.into_iter().map(|(_, item)| item));
+        list.extend(placed.into_iter().map(|(_, field)| field));
     }
-}
-
-/// Pretty-printed with two spaces a level, `depth` spaces before every line but the first.
-pub(super) fn print(value: &Value, depth: usize) -> String {
-    let text = serde_json::to_string_pretty(value).unwrap_or_default();
-    let margin = format!("\n{:depth$}", "");
-    // Strings hold no line breaks: they are escaped.
-    text.replace('\n', &margin)
 }
 
 /// `request.queryString`: names and values of the URL's query, decoded.

@@ -12,6 +12,7 @@ use super::archive::{Archive, Member};
 use super::index::Heads;
 use super::model::Stored;
 use super::parse::{self, Dialect};
+use super::raw::{self, Node};
 use super::read::Contents;
 use super::store::Store;
 use super::window::Span;
@@ -36,6 +37,7 @@ pub struct Fixture {
     store: Store,
     archive: Option<Archive>,
     contents: Contents,
+    compressed: bool,
     dialect: Dialect,
     own: bool,
     scope: Option<Vec<String>>,
@@ -55,6 +57,7 @@ impl Fixture {
             store: opened.store,
             archive: opened.archive,
             contents,
+            compressed: opened.compressed,
             dialect: Dialect::Foreign,
             own: false,
             scope: None,
@@ -199,12 +202,16 @@ impl Fixture {
 
     /// The text of an entry as it stands in the file.
     pub(super) fn entry_json(&self, entry: usize) -> Result<Vec<u8>, Error> {
-        let span = self
-            .contents
-            .index
-            .span(entry)
-            .ok_or_else(|| self.bad_entry(entry, "there is no such entry".to_owned()))?;
+        let span = self.contents.index.span(entry).ok_or_else(|| self.bad_entry(entry, self.no_such_entry()))?;
         self.store.range(span.offset, span.len).map_err(|source| self.unreadable(source))
+    }
+
+    fn no_such_entry(&self) -> String {
+        match self.entries() {
+            0 => "there is no such entry: the fixture has none".to_owned(),
+            1 => "there is no such entry: the only one is #0".to_owned(),
+            n => format!("there is no such entry: there are {n}, from #0 to #{}", n - 1),
+        }
     }
 
     /// An error about one entry.
@@ -238,30 +245,87 @@ impl Fixture {
         }
     }
 
-    /// The members of `log` but `entries`.
-    pub(super) fn log(&self) -> Result<Map<String, Value>, Error> {
-        self.values(&self.contents.members)
+    /// Whether it is compressed as a whole (`.har.gz`).
+    #[must_use]
+    pub fn is_compressed(&self) -> bool {
+        self.compressed
     }
 
-    /// The members beside `log`.
-    pub(super) fn beside_log(&self) -> Result<Map<String, Value>, Error> {
-        self.values(&self.contents.beside)
+    /// Whether it is an archive (`.zip`).
+    #[must_use]
+    pub fn is_archive(&self) -> bool {
+        self.archive.is_some()
     }
 
-    fn values(&self, members: &[(String, Span)]) -> Result<Map<String, Value>, Error> {
-        let value = |(name, span): &(String, Span)| Ok((name.clone(), self.value(*span)?));
-        members.iter().map(value).collect()
+    /// Makes sure that the HAR can be written anew and say the same: there is no entry that was not understood, and nothing
+    /// around them that was only put up with.
+    pub(super) fn can_be_rewritten(&self) -> Result<(), Error> {
+        if let Some(entry) = (0..self.entries()).find(|entry| self.heads().get(*entry).is_none()) {
+            let why = self.warnings().iter().find(|warning| warning.entry == Some(entry));
+            let why = why.map_or("it can't be used", |warning| warning.text.trim_end_matches("; left out"));
+            return Err(self.bad_entry(entry, why.to_owned()));
+        }
+        self.expect_entries()?;
+        self.contents.odd_frame.map_or(Ok(()), |reason| {
+            Err(Error::Malformed { path: self.path.clone(), line: None, reason: reason.to_owned() })
+        })
+    }
+
+    pub(super) fn archive(&self) -> Option<&Archive> {
+        self.archive.as_ref()
+    }
+
+    /// The text of the HAR from its first byte.
+    pub(super) fn text(&self) -> impl Read + '_ {
+        self.store.reader()
+    }
+
+    /// An archive's member, to be read any number of times.
+    pub(super) fn member(&self, name: &str) -> Result<Box<dyn ReadSeek>, Error> {
+        let bad = |reason| Error::Malformed { path: self.path.clone(), line: None, reason };
+        let Some(archive) = &self.archive else { return Err(bad("it is no archive".to_owned())) };
+        let index = archive.find(name).map_err(bad)?;
+        let failed = |error: io::Error| bad(format!("archive member `{name}` can't be unpacked: {error}"));
+        match archive.member(index, payload::IN_MEMORY).map_err(failed)? {
+            Member::Bytes(bytes) => Ok(Box::new(io::Cursor::new(bytes))),
+            Member::File(path, _) => Ok(Box::new(File::open(path).map_err(failed)?)),
+        }
+    }
+
+    /// An entry's text, taken apart.
+    pub(super) fn node<'a>(&self, entry: usize, json: &'a [u8]) -> Result<Node<'a>, Error> {
+        let node = parse::utf8(json).and_then(Node::parse);
+        node.map_err(|reason| self.bad_entry(entry, reason))
+    }
+
+    /// The members of `log` but `entries`, as they are spelled.
+    pub(super) fn log(&self) -> Result<Vec<raw::Member<'static>>, Error> {
+        self.members(&self.contents.members)
+    }
+
+    /// The members beside `log`, as they are spelled.
+    pub(super) fn beside_log(&self) -> Result<Vec<raw::Member<'static>>, Error> {
+        self.members(&self.contents.beside)
+    }
+
+    fn members(&self, members: &[(String, Span)]) -> Result<Vec<raw::Member<'static>>, Error> {
+        let member = |(name, span): &(String, Span)| {
+            let json = self.store.range(span.offset, span.len).map_err(|source| self.unreadable(source))?;
+            let node = parse::utf8(&json).and_then(Node::parse).map_err(|reason| self.malformed(*span, reason))?;
+            Ok((raw::quoted(name).into(), node.into_owned()))
+        };
+        members.iter().map(member).collect()
     }
 
     fn value(&self, span: Span) -> Result<Value, Error> {
         let json = self.store.range(span.offset, span.len).map_err(|source| self.unreadable(source))?;
         let text = String::from_utf8_lossy(&json);
         let value = serde_json::from_str(&text).or_else(|_| serde_json::from_str(&parse::mend_surrogates(&text)));
-        value.map_err(|error| Error::Malformed {
-            path: self.path.clone(),
-            line: Some(span.line),
-            reason: error.to_string(),
-        })
+        value.map_err(|error| self.malformed(span, error.to_string()))
+    }
+
+    fn malformed(&self, span: Span, reason: String) -> Error {
+        Error::Malformed { path: self.path.clone(), line: Some(span.line), reason }
     }
 
     /// A member of `log` but `entries`.
@@ -292,6 +356,11 @@ impl Fixture {
         Ok(())
     }
 }
+
+/// What can be read again from its beginning.
+pub(super) trait ReadSeek: Read + io::Seek {}
+
+impl<T: Read + io::Seek> ReadSeek for T {}
 
 /// Where a `_file` is.
 enum Located<'a> {

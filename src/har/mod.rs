@@ -8,6 +8,7 @@ mod deposit;
 mod find;
 pub mod fixture;
 mod foreign;
+pub mod format;
 mod forms;
 mod index;
 pub mod model;
@@ -17,10 +18,12 @@ mod parse;
 pub mod patch;
 pub mod payload;
 mod place;
+mod raw;
 mod read;
 mod sidecar;
 mod staging;
 mod store;
+mod text;
 mod window;
 pub mod write;
 
@@ -70,6 +73,14 @@ pub enum Error {
         line: Option<usize>,
         /// What is wrong, in words.
         reason: String,
+    },
+    /// A merge left its conflict in the file.
+    #[error("{}:{line}: a conflict of git stands here", path.display())]
+    Conflict {
+        /// The file.
+        path: PathBuf,
+        /// The line of the first marker, from 1.
+        line: usize,
     },
     /// One entry is not usable; the others are.
     #[error("{}#{entry}{}: {reason}", path.display(), line.map(|l| format!(" (line {l})")).unwrap_or_default())]

@@ -17,6 +17,8 @@ pub(super) struct Opened {
     pub(super) start: u64,
     /// JSON in a function call: what follows the HAR is the call's end.
     pub(super) wrapped: bool,
+    /// It was gzip'd as a whole.
+    pub(super) compressed: bool,
     /// Where payloads lie when it came in an archive.
     pub(super) archive: Option<Archive>,
 }
@@ -33,10 +35,14 @@ pub(super) fn open(path: &Path) -> Result<Opened, Error> {
         return Err(unreadable(path, "it is a folder; name the HAR in it".to_owned()));
     }
     let mut archive = None;
+    let mut compressed = false;
     // What is no plain file (a pipe) can be read only once.
     let mut store = if metadata.is_file() { Store::File(file) } else { unpack(file, None).map_err(io)? };
     match magic(&store).map_err(io)? {
-        [0x1f, 0x8b, ..] => store = gunzip(path, &store)?,
+        [0x1f, 0x8b, ..] => {
+            store = gunzip(path, &store)?;
+            compressed = true;
+        }
         [b'P', b'K', 3 | 5, 4 | 6] => {
             let opened = Archive::open(File::open(path).map_err(io)?).map_err(|why| unreadable(path, why))?;
             store = har_of(path, &opened)?;
@@ -57,7 +63,7 @@ pub(super) fn open(path: &Path) -> Result<Opened, Error> {
         _ => 0,
     };
     let call = call_before(&store, start).map_err(io)?;
-    Ok(Opened { start: start + call.unwrap_or_default(), wrapped: call.is_some(), store, archive })
+    Ok(Opened { start: start + call.unwrap_or_default(), wrapped: call.is_some(), compressed, store, archive })
 }
 
 fn magic(store: &Store) -> io::Result<[u8; 4]> {

@@ -47,15 +47,22 @@ pub(super) fn entry(json: &[u8], dialect: Dialect, notes: &mut Vec<String>) -> R
 }
 
 /// The members of an entry.
-pub(super) fn object_of(json: &[u8]) -> Result<Map<String, Value>, String> {
-    let text = std::str::from_utf8(json)
-        .map_err(|error| format!("its byte {} is not UTF-8; convert the file to UTF-8", error.valid_up_to()))?;
+fn object_of(json: &[u8]) -> Result<Map<String, Value>, String> {
+    let text = utf8(json)?;
     let value = serde_json::from_str(text).or_else(|_| serde_json::from_str(&mend_surrogates(text)));
     match value {
         Ok(Value::Object(map)) => Ok(map),
         Ok(_) => Err("it is not an object".to_owned()),
         Err(error) => Err(format!("it is not JSON: {error}")),
     }
+}
+
+/// The text of an entry.
+pub(super) fn utf8(json: &[u8]) -> Result<&str, String> {
+    let not_utf8 = |error: std::str::Utf8Error| {
+        format!("its byte {} is not UTF-8; convert the file to UTF-8", error.valid_up_to())
+    };
+    std::str::from_utf8(json).map_err(not_utf8)
 }
 
 /// A lone surrogate escape (`\ud83d`) is no character and strict parsers refuse it; it becomes U+FFFD, as JavaScript

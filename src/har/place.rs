@@ -12,6 +12,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
 use super::deposit::{Deposit, Place};
+use super::fixture::ReadSeek;
 use super::{Error, Fixture, archive, observe, sidecar, staging};
 
 /// More new files than this are synced by syncing their file system once, where that can be done.
@@ -55,26 +56,42 @@ fn move_all(from: &Path, to: &Path, names: &[String]) -> Result<(), Error> {
     })
 }
 
-/// Makes the archive: the HAR first, payloads by name, nothing in it that depends on when or where it is made.
+/// Makes the archive of a fixture being written.
 pub(super) fn into_archive(har: &NamedTempFile, deposit: &Deposit, path: &Path) -> Result<NamedTempFile, Error> {
     let failed = at(path, "writing");
-    let build = || -> io::Result<NamedTempFile> {
-        let out = staging::file(path)?;
-        let mut zip = ZipWriter::new(BufWriter::with_capacity(256 * 1024, out));
-        add(&mut zip, "har.har", &mut har.reopen()?)?;
-        for name in deposit.names().keys() {
-            let path = deposit.staged(name).ok_or(io::ErrorKind::NotFound)?;
-            add(&mut zip, name, &mut File::open(path)?)?;
-        }
-        zip.finish().map_err(io::Error::other)?.into_inner().map_err(io::IntoInnerError::into_error)
-    };
-    build().map_err(failed)
+    let mut har = har.reopen().map_err(&failed)?;
+    let staged = deposit.names().keys().map(|name| {
+        let path = deposit.staged(name).unwrap_or_default();
+        let file = File::open(&path).map_err(at(&path, "reading"))?;
+        Ok((name.clone(), Box::new(file) as Box<dyn ReadSeek>))
+    });
+    archive(path, staging::file(path).map_err(&failed)?, &mut har, staged)
 }
 
-fn add<W: Write + Seek>(zip: &mut ZipWriter<W>, name: &str, file: &mut File) -> io::Result<()> {
-    let len = file.metadata()?.len();
+/// Fills `out`, which becomes the archive at `path`: the HAR first, payloads in the order in which they come (by name), nothing
+/// in it that depends on when or where it is made.
+pub(super) fn archive(
+    path: &Path,
+    out: NamedTempFile,
+    har: &mut dyn ReadSeek,
+    payloads: impl Iterator<Item = Result<(String, Box<dyn ReadSeek>), Error>>,
+) -> Result<NamedTempFile, Error> {
+    let failed = at(path, "writing");
+    let mut zip = ZipWriter::new(BufWriter::with_capacity(256 * 1024, out));
+    add(&mut zip, "har.har", har).map_err(&failed)?;
+    for payload in payloads {
+        let (name, mut bytes) = payload?;
+        add(&mut zip, &name, &mut bytes).map_err(&failed)?;
+    }
+    let out = zip.finish().map_err(|error| failed(io::Error::other(error)))?;
+    out.into_inner().map_err(|error| failed(error.into_error()))
+}
+
+fn add<W: Write + Seek>(zip: &mut ZipWriter<W>, name: &str, mut bytes: &mut dyn ReadSeek) -> io::Result<()> {
+    let len = bytes.seek(io::SeekFrom::End(0))?;
+    bytes.rewind()?;
     let options = SimpleFileOptions::default()
-        .compression_method(if may_be_deflated(file, len)? {
+        .compression_method(if may_be_deflated(bytes, len)? {
             CompressionMethod::Deflated
         } else {
             CompressionMethod::Stored
@@ -83,17 +100,17 @@ fn add<W: Write + Seek>(zip: &mut ZipWriter<W>, name: &str, file: &mut File) -> 
         .unix_permissions(0o644)
         .large_file(len >= u64::from(u32::MAX));
     zip.start_file(name, options).map_err(io::Error::other)?;
-    io::copy(file, zip).map(drop)
+    io::copy(&mut bytes, zip).map(drop)
 }
 
 /// Whether our own reader would unpack it: a long run of one byte shrinks so far that it looks like an attack.
-fn may_be_deflated(file: &mut File, len: u64) -> io::Result<bool> {
+fn may_be_deflated(mut bytes: &mut dyn ReadSeek, len: u64) -> io::Result<bool> {
     if len <= archive::FREE_EXPANDED {
         return Ok(true);
     }
-    let mut deflated = flate2::read::DeflateEncoder::new(&*file, flate2::Compression::new(6));
+    let mut deflated = flate2::read::DeflateEncoder::new(&mut bytes, flate2::Compression::new(6));
     let packed = io::copy(&mut deflated, &mut io::sink())?;
-    file.rewind()?;
+    bytes.rewind()?;
     Ok(archive::may_expand(packed, len + len / 4).is_ok())
 }
 
@@ -153,7 +170,8 @@ pub(super) fn files_of(json: &[u8]) -> Vec<String> {
     found
 }
 
-fn is_same(new: &Path, old: &Path) -> bool {
+/// Whether two files have the same bytes.
+pub(super) fn is_same(new: &Path, old: &Path) -> bool {
     let open = |path| File::open(path).map(BufReader::new);
     let same_len = fs::metadata(new).ok().map(|m| m.len()) == fs::metadata(old).ok().map(|m| m.len());
     let same_bytes = || observe::same(open(new)?, open(old)?);

@@ -1,5 +1,6 @@
 //! The pass over a whole HAR: `log` and its members in any order, its entries indexed, what is odd noted.
 
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 use serde::de::IgnoredAny;
@@ -22,6 +23,8 @@ pub(super) struct Contents {
     /// The members beside `log`, in order.
     pub(super) beside: Vec<(String, Span)>,
     pub(super) warnings: Warnings,
+    /// What is unusual about all that surrounds the entries, if something is.
+    pub(super) odd_frame: Option<&'static str>,
     /// There is a list of entries.
     pub(super) has_entries: bool,
     has_log: bool,
@@ -55,13 +58,14 @@ pub(super) fn contents(path: &Path, opened: &Opened) -> Result<Contents, Error> 
     let mut window = Window::new(&opened.store);
     let mut contents = Contents::default();
     let read = window.skip(opened.start).and_then(|()| contents.read(&mut window, opened.wrapped));
-    read.map_err(|stop| stopped(path, stop, &contents))?;
+    read.map_err(|stop| stopped(path, stop, &contents, opened))?;
     contents.warnings.finish();
     Ok(contents)
 }
 
-fn stopped(path: &Path, stop: Stop, contents: &Contents) -> Error {
+fn stopped(path: &Path, stop: Stop, contents: &Contents, opened: &Opened) -> Error {
     match stop {
+        Stop::Syntax { line, .. } if conflict_at(opened, line) => Error::Conflict { path: path.to_owned(), line },
         Stop::Io(source) => Error::Io { doing: "reading", path: path.to_owned(), source },
         Stop::Syntax { line, column, reason } => {
             let after = match contents.index.len() {
@@ -72,6 +76,19 @@ fn stopped(path: &Path, stop: Stop, contents: &Contents) -> Error {
             Error::Malformed { path: path.to_owned(), line: Some(line), reason }
         }
     }
+}
+
+/// Whether the line is one that git leaves where a merge found no answer.
+fn conflict_at(opened: &Opened, line: usize) -> bool {
+    let mut lines = BufReader::new(opened.store.reader());
+    for _ in 1..line {
+        if lines.skip_until(b'\n').is_err() {
+            return false;
+        }
+    }
+    let mut start = [0; 7];
+    let markers = [b"<<<<<<<", b"|||||||", b"=======", b">>>>>>>"];
+    lines.read_exact(&mut start).is_ok() && markers.contains(&&start)
 }
 
 impl Contents {
@@ -88,14 +105,22 @@ impl Contents {
         }
         members(window, |window, name| match name {
             "log" if window.peek()? == Some(b'{') => {
+                if self.has_log {
+                    self.odd_frame = Some("`log` stands there twice");
+                }
                 self.has_log = true;
                 members(window, |window, name| self.log_member(window, name))
             }
             "entries" if !self.has_entries && window.peek()? == Some(b'[') => {
-                self.warnings.add(None, Some(window.line()), "the HAR has no `log` around its `entries`");
+                let oddity = "the HAR has no `log` around its `entries`";
+                self.warnings.add(None, Some(window.line()), oddity);
+                self.odd_frame = Some(oddity);
                 self.entries(window)
             }
             _ => {
+                if name == "log" {
+                    self.odd_frame = Some("`log` is no object");
+                }
                 let (_, span) = window.value::<IgnoredAny>()?;
                 self.beside.push((name.to_owned(), span));
                 Ok(())
@@ -107,7 +132,9 @@ impl Contents {
         match window.peek()? {
             None => {}
             Some(b')' | b';') if wrapped => {
-                self.warnings.add(None, None, "the HAR is wrapped in a function call (JSONP)");
+                let oddity = "the HAR is wrapped in a function call (JSONP)";
+                self.warnings.add(None, None, oddity);
+                self.odd_frame = Some(oddity);
             }
             found => return Err(window.unexpected(found, "the end of the file after the HAR")),
         }
@@ -138,8 +165,9 @@ impl Contents {
         }
         let (_, span) = window.value::<IgnoredAny>()?;
         // What is no list of entries does not stand beside the one that is written in its place.
-        if name != "entries" {
-            self.members.push((name.to_owned(), span));
+        match name {
+            "entries" => self.odd_frame = Some("`entries` stands there twice, or is no list"),
+            _ => self.members.push((name.to_owned(), span)),
         }
         Ok(())
     }

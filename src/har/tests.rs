@@ -394,7 +394,7 @@ fn what_other_tools_wrote_survives() {
           "_r": "é"
         },
         "_e": {
-          "b": 1000.0,
+          "b": 1e3,
           "a": null
         }
       }

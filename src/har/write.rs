@@ -1,18 +1,18 @@
 //! Writing a fixture in canonical form: payloads first, then the HAR (or the archive) by atomic rename.
 
 use std::fs;
-use std::io::{BufWriter, Read, Write};
+use std::io::{self, BufWriter, Read};
 use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use tempfile::NamedTempFile;
 
 use super::deposit::{Deposit, Side};
 use super::patch::patch;
-use super::{Entry, Error, Fixture, canonical, model, parse, place, sidecar, staging};
-use crate::http::tree::{Node, Plain};
-
-type Object = Map<String, Value>;
+use super::raw::{Member, Node, is_named, quoted};
+use super::text::HarText;
+use super::{Entry, Error, Fixture, canonical, model, place, sidecar, staging};
+use crate::http::tree;
 
 /// Where payloads go (`--content`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,12 +55,7 @@ pub struct FixtureWriter {
     path: PathBuf,
     content: ContentMode,
     layout: JsonLayout,
-    /// The members of `log` before `entries`.
-    log: Object,
-    /// Members beside `log` that some tool wrote.
-    beside: Object,
-    har: BufWriter<NamedTempFile>,
-    entries: usize,
+    har: HarText<BufWriter<NamedTempFile>>,
     deposit: Deposit,
 }
 
@@ -97,10 +92,7 @@ impl FixtureWriter {
             deposit: Deposit::new(&parent, path, folder),
             content,
             layout: JsonLayout::default(),
-            log: log_members(scope),
-            beside: Object::new(),
-            har: BufWriter::with_capacity(256 * 1024, har),
-            entries: 0,
+            har: HarText::new(BufWriter::with_capacity(256 * 1024, har), log_members(scope)),
         })
     }
 
@@ -109,23 +101,17 @@ impl FixtureWriter {
     /// # Errors
     /// When the fixture changed under us.
     pub fn based_on(mut self, fixture: &Fixture) -> Result<Self, Error> {
-        let mut old = fixture.log()?;
-        for name in ["creator", "browser", "pages", "comment"] {
-            if let Some(value) = old.shift_remove(name) {
-                self.log.insert(name.to_owned(), value);
+        let mut log = self.har.log().to_vec();
+        for (name, value) in fixture.log()? {
+            let ours = log.iter_mut().find(|(ours, _)| *ours == name).map(|(_, ours)| ours);
+            match ours {
+                _ if is_named(&name, "version") => {}
+                Some(ours) if is_named(&name, "_harproxy") => add_unknown(ours, value),
+                Some(ours) => *ours = value,
+                None => log.push((name, value)),
             }
         }
-        if let (Some(Value::Object(ours)), Some(Value::Object(theirs))) =
-            (self.log.get_mut("_harproxy"), old.shift_remove("_harproxy"))
-        {
-            let unknown = theirs.into_iter().filter(|(name, _)| !["format", "scope"].contains(&&**name));
-            ours.extend(unknown);
-        }
-        old.shift_remove("version");
-        let own = self.log.shift_remove_entry("_harproxy");
-        self.log.extend(own);
-        self.log.extend(old);
-        self.beside = fixture.beside_log()?;
+        self.har.surround(log, fixture.beside_log()?);
         Ok(self)
     }
 
@@ -166,7 +152,8 @@ impl FixtureWriter {
     /// # Errors
     /// When writing fails.
     pub fn entry(&mut self, entry: &Entry) -> Result<(), Error> {
-        self.put(canonical::print(&canonical::entry(entry), 6).as_bytes())
+        let node = canonical::entry(entry);
+        self.har.entry(&node).map_err(|source| self.unwritable(source))
     }
 
     /// Adds what an entry of the fixture that is being replaced has become: its text with only that changed which differs
@@ -188,15 +175,14 @@ impl FixtureWriter {
         }
         let json = fixture.entry_json(entry)?;
         let text = String::from_utf8_lossy(&json).replace('\r', "");
-        let print = |entry: &Entry| canonical::print(&canonical::entry(entry), 6);
+        let print = |entry: &Entry| canonical::entry(entry).pretty(6);
         let (base, new) = (print(&old), print(&new));
-        let node = |text| Node::parse(text, &Plain);
-        match (node(&text), node(&base), node(&new)) {
-            (Some(ours), Some(before), Some(theirs)) => {
-                self.put(patch(&text, &ours, &before, &new, &theirs).as_bytes())
-            }
-            _ => self.put(new.as_bytes()),
-        }
+        let node = |text| tree::Node::parse(text, &tree::Plain);
+        let text = match (node(&text), node(&base), node(&new)) {
+            (Some(ours), Some(before), Some(theirs)) => patch(&text, &ours, &before, &new, &theirs),
+            _ => new,
+        };
+        self.har.entry_text(text.as_bytes()).map_err(|source| self.unwritable(source))
     }
 
     /// Adds an entry of an existing fixture, its payloads with it. An entry of the fixture of harproxy's own that is being
@@ -215,7 +201,7 @@ impl FixtureWriter {
             if stays {
                 // Outside strings, where it is escaped, a CR is only git's line end on Windows.
                 json.retain(|&byte| byte != b'\r');
-                return self.put(&json);
+                return self.har.entry_text(&json).map_err(|source| self.unwritable(source));
             }
         }
         self.format(fixture, entry)
@@ -228,10 +214,10 @@ impl FixtureWriter {
     /// As for [`FixtureWriter::keep`].
     pub fn format(&mut self, fixture: &Fixture, entry: usize) -> Result<(), Error> {
         let json = fixture.entry_json(entry)?;
-        let mut value = parse::object_of(&json).map_err(|reason| fixture.bad_entry(entry, reason))?;
-        self.adopt_payloads(&mut value, fixture, entry)?;
-        canonical::arrange(&mut value);
-        self.put(canonical::print(&Value::Object(value), 6).as_bytes())
+        let mut node = fixture.node(entry, &json)?;
+        self.adopt_payloads(&mut node, fixture, entry)?;
+        canonical::arrange(&mut node);
+        self.har.entry(&node).map_err(|source| self.unwritable(source))
     }
 
     /// Puts payloads, then the HAR, in place: synced, renamed atomically; payload files that the old fixture referenced
@@ -240,14 +226,11 @@ impl FixtureWriter {
     /// # Errors
     /// When a write, sync or rename fails; the old fixture is then still whole.
     pub fn finish(mut self) -> Result<Written, Error> {
-        if self.entries == 0 {
-            let head = self.head();
-            self.write(head.as_bytes())?;
-        }
-        let end = self.end();
-        self.write(end.as_bytes())?;
-        let writing = |source| Error::Io { doing: "writing", path: self.path.clone(), source };
-        let har = self.har.into_inner().map_err(|error| writing(error.into_error()))?;
+        let entries = self.har.entries();
+        let path = self.path.clone();
+        let writing = |source| Error::Io { doing: "writing", path: path.clone(), source };
+        let har = self.har.finish().map_err(writing)?;
+        let har = har.into_inner().map_err(|error| writing(error.into_error()))?;
         let bytes = match self.deposit.folder() {
             Some(folder) => {
                 let old = place::referenced(&self.path, &folder);
@@ -258,53 +241,23 @@ impl FixtureWriter {
             }
             None => place::rename_into(place::into_archive(&har, &self.deposit, &self.path)?, &self.path)?,
         };
-        Ok(Written { entries: self.entries, payloads: self.deposit.names().len(), bytes })
+        Ok(Written { entries, payloads: self.deposit.names().len(), bytes })
     }
 
     /// Brings the payload files of an entry from elsewhere under names of this fixture.
-    fn adopt_payloads(&mut self, value: &mut Object, fixture: &Fixture, entry: usize) -> Result<(), Error> {
-        for (part, body) in [("request", "postData"), ("response", "content")] {
-            let body = value.get_mut(part).and_then(|part| part.get_mut(body));
-            let Some(file) = body.and_then(|body| body.get_mut("_file")) else { continue };
-            let Some(name) = file.as_str().filter(|name| !name.is_empty()).map(str::to_owned) else { continue };
+    fn adopt_payloads(&mut self, node: &mut Node<'_>, fixture: &Fixture, entry: usize) -> Result<(), Error> {
+        for file in canonical::files_mut(node) {
+            let Some(name) = file.as_text().filter(|name| !name.is_empty()) else { continue };
             let stored = self.deposit.adopt(&mut fixture.stored(entry, &name)?, sidecar::ending(&name))?;
             if let model::Stored::File(name) = stored {
-                *file = name.into();
+                *file = Node::text(&name);
             }
         }
         Ok(())
     }
 
-    /// Adds the text of an entry, indented as it stands in the list.
-    fn put(&mut self, text: &[u8]) -> Result<(), Error> {
-        let before = if self.entries == 0 { self.head() } else { ",".to_owned() };
-        self.write(before.as_bytes())?;
-        self.write(b"\n      ")?;
-        self.write(text)?;
-        self.entries += 1;
-        Ok(())
-    }
-
-    fn write(&mut self, text: &[u8]) -> Result<(), Error> {
-        self.har.write_all(text).map_err(|source| Error::Io { doing: "writing", path: self.path.clone(), source })
-    }
-
-    /// All that stands before the first entry.
-    fn head(&self) -> String {
-        let mut head = "{\n  \"log\": {\n".to_owned();
-        for (name, value) in &self.log {
-            head += &format!("    {}: {},\n", Value::from(&**name), canonical::print(value, 4));
-        }
-        head + "    \"entries\": ["
-    }
-
-    /// All that stands behind the last one.
-    fn end(&self) -> String {
-        let mut end = if self.entries == 0 { "]\n  }" } else { "\n    ]\n  }" }.to_owned();
-        for (name, value) in &self.beside {
-            end += &format!(",\n  {}: {}", Value::from(&**name), canonical::print(value, 2));
-        }
-        end + "\n}\n"
+    fn unwritable(&self, source: io::Error) -> Error {
+        Error::Io { doing: "writing", path: self.path.clone(), source }
     }
 }
 
@@ -316,12 +269,22 @@ pub fn sweep(path: &Path) {
 /// The version of the fixture format that `log._harproxy.format` carries.
 pub(super) const FORMAT: u64 = 1;
 
-fn log_members(scope: &[String]) -> Object {
-    let mut log = Object::new();
-    log.insert("version".to_owned(), "1.2".into());
-    log.insert("creator".to_owned(), json!({ "name": "harproxy", "version": env!("CARGO_PKG_VERSION") }));
-    log.insert("_harproxy".to_owned(), json!({ "format": FORMAT, "scope": scope }));
-    log
+fn log_members(scope: &[String]) -> Vec<Member<'static>> {
+    let member = |name, value| (quoted(name).into(), Node::from(value));
+    vec![
+        member("version", "1.2".into()),
+        member("creator", json!({ "name": "harproxy", "version": env!("CARGO_PKG_VERSION") })),
+        member("_harproxy", json!({ "format": FORMAT, "scope": scope })),
+    ]
+}
+
+/// Carries over what another version of harproxy said of a fixture.
+fn add_unknown(ours: &mut Node<'static>, theirs: Node<'static>) {
+    if let (Node::Object(ours), Node::Object(theirs)) = (ours, theirs) {
+        ours.extend(
+            theirs.into_iter().filter(|(name, _)| !["format", "scope"].iter().any(|known| is_named(name, known))),
+        );
+    }
 }
 
 /// Whether a path is that of an archive.
@@ -330,7 +293,7 @@ pub(super) fn is_zip(path: &Path) -> bool {
 }
 
 /// The name of the payload folder beside a HAR: `api` for `api.har`.
-fn payload_folder(path: &Path) -> Result<String, Error> {
+pub(super) fn payload_folder(path: &Path) -> Result<String, Error> {
     let unusable = |reason: &str| Error::Malformed { path: path.to_owned(), line: None, reason: reason.to_owned() };
     let stem = path.file_stem().ok_or_else(|| unusable("it names no file"))?;
     let stem = stem.to_str().ok_or_else(|| unusable("its name is not UTF-8, which `_file` members need"))?;

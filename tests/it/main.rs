@@ -29,5 +29,6 @@ mod round_trip;
 mod streams;
 mod support;
 mod trust;
+mod upkeep;
 mod wire_truth;
 mod workers;

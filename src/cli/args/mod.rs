@@ -6,6 +6,7 @@ pub mod common;
 pub mod explain;
 pub mod record;
 pub mod replay;
+pub mod upkeep;
 pub mod values;
 pub mod variables;
 
@@ -23,6 +24,7 @@ use common::{AuthorityArgs, ConfigArgs, ListenArgs};
 use explain::ExplainArgs;
 use record::{RecordArgs, RecoverArgs};
 use replay::ReplayArgs;
+use upkeep::FmtArgs;
 use values::{choices, parse_glob};
 
 const EXAMPLES: &str = "\
@@ -80,6 +82,8 @@ pub enum Command {
     Explain(Box<ExplainArgs>),
     /// Say which of the URLs on standard input the globs match
     Glob(GlobArgs),
+    /// Put fixtures in canonical form: the same content is the same bytes
+    Fmt(FmtArgs),
     /// The certificate authority: where it is, what it is, and what trusts it
     Ca(CaArgs),
     /// The effective settings, and where each comes from

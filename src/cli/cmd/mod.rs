@@ -6,6 +6,7 @@ pub mod config;
 pub mod demo;
 pub mod env;
 pub mod explain;
+pub mod fmt;
 pub mod glob;
 pub mod man;
 pub mod record;
