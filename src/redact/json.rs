@@ -9,12 +9,12 @@ use std::sync::LazyLock;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use regex::bytes::Regex;
+use regex::bytes::{Captures, Regex};
 
 use super::headers::after_scheme;
 use super::paths::{Located, after_space, located, scalar_end, string_end};
 use super::redactor::DEEPEST;
-use super::shapes::compiled;
+use super::shapes::{Hit, compiled};
 use super::view::{Coding, Splice, View, moved};
 use super::{Form, Name, Namer, Redactor, form::is_url, inert};
 
@@ -84,7 +84,7 @@ impl<N: Namer> Redactor<'_, N> {
         }
         // No JSON, and no string that would say where it can be parted.
         let at = walk.seen;
-        let (splices, settled) = self.settled(rest, false, Some(walk.until.limit.saturating_sub(at)));
+        let (splices, settled) = self.settled(rest, false, Some(walk.until.limit.saturating_sub(at)), Vec::new());
         walk.splices.extend(moved(splices, at));
         walk.stop(at + settled);
     }
@@ -202,19 +202,28 @@ impl<N: Namer> Redactor<'_, N> {
     /// In a broken document quotes may pair up wrongly: its members are looked for once more, each by itself.
     fn broken(&mut self, text: &[u8], mut splices: Vec<Splice>) -> Vec<Splice> {
         let mut more = Vec::new();
-        for found in MEMBER.captures_iter(text) {
-            let (Some(name), Some(value)) = (found.get(1), found.get(2)) else { continue };
-            let after = splices.partition_point(|splice| splice.range.end <= value.start());
-            let free = splices.get(after).is_none_or(|splice| value.end() <= splice.range.start);
-            if free && self.policy.json.contains(name.as_bytes()) {
-                let view = View::new(value.as_bytes(), Coding::Json);
-                let with = self.named(&view.text, &Name::new(&String::from_utf8_lossy(name.as_bytes())), Form::Text);
-                more.extend(with.map(|with| Splice { range: value.range(), with }));
+        for hit in self.members(text) {
+            let after = splices.partition_point(|splice| splice.range.end <= hit.range.start);
+            if splices.get(after).is_none_or(|splice| hit.range.end <= splice.range.start) {
+                let view = View::new(&text[hit.range.clone()], Coding::Json);
+                let with = self.named(&view.text, &Name::new(&hit.name), Form::Text);
+                more.extend(with.map(|with| Splice { range: hit.range, with }));
             }
         }
         splices.extend(more);
         splices.sort_by_key(|splice| splice.range.start);
         splices
+    }
+
+    /// Members of secret names in any text, each by itself.
+    pub(super) fn members(&self, text: &[u8]) -> Vec<Hit> {
+        let member = |found: Captures<'_>| {
+            let (name, value) = (found.get(1)?, found.get(2)?);
+            let name = String::from_utf8_lossy(name.as_bytes()).into_owned();
+            let is_secret = self.policy.json.contains(name.as_bytes());
+            is_secret.then(|| Hit { range: value.range(), name: name.into(), form: Form::Text })
+        };
+        MEMBER.captures_iter(text).filter_map(member).collect()
     }
 }
 

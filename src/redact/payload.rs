@@ -1,6 +1,12 @@
 //! Payloads by their media type.
 
+use std::sync::LazyLock;
+
+use memchr::memmem;
+use regex::bytes::{Captures, Regex};
+
 use super::form::Pairs;
+use super::shapes::{Hit, compiled};
 use super::view::{Splice, apply, moved};
 use super::{Form, Namer, Redactor, json};
 use crate::http::{MediaType, multipart};
@@ -45,6 +51,11 @@ impl Kind {
         }
     }
 }
+
+/// The head of a field of a form that is seen without its boundary.
+static FIELD: LazyLock<Regex> = LazyLock::new(|| {
+    compiled(r"(?i:content-disposition):([^\r\n]{1,512})\r?\n(?:[^\r\n]{1,512}\r?\n){0,4}\r?\n")
+});
 
 /// Parts within parts are looked into so deep.
 const DEEPEST_PART: u8 = 4;
@@ -130,6 +141,21 @@ impl<N: Namer> Redactor<'_, N> {
         self.in_payload(&media, part.body, depth + 1).unwrap_or_default()
     }
 
+    /// The fields of secret names in a part of a multipart payload, and members in what else it holds.
+    pub(super) fn fields(&self, text: &[u8]) -> Vec<Hit> {
+        let field = |found: Captures<'_>| {
+            let (head, disposition) = (found.get(0)?, found.get(1)?);
+            let disposition = MediaType::parse(std::str::from_utf8(disposition.as_bytes()).ok()?);
+            let name = disposition.parameter("name").filter(|_| !names_file(&disposition))?;
+            let name = self.secret_pair(name.as_bytes(), Pairs::Form)?;
+            let len = memmem::find(&text[head.end()..], b"\n--").unwrap_or(text.len() - head.end());
+            let value = text[head.end()..head.end() + len].trim_ascii_end();
+            let range = head.end()..head.end() + value.len();
+            (!range.is_empty()).then(|| Hit { range, name: name.as_str().to_owned().into(), form: Form::Text })
+        };
+        FIELD.captures_iter(text).filter_map(field).chain(self.members(text)).collect()
+    }
+
     /// Text of two bytes a character.
     fn wide(&mut self, media: &MediaType, payload: &[u8], wide: Wide) -> Outcome {
         let Some(text) = wide.decode(payload) else { return Outcome::Opaque };
@@ -180,8 +206,11 @@ pub(super) fn is_form(text: &[u8]) -> bool {
 }
 
 fn is_file(part: &multipart::Part<'_>) -> bool {
-    let disposition = part.header("content-disposition").map(MediaType::parse);
-    disposition.is_some_and(|disposition| ["filename", "filename*"].iter().any(|n| disposition.parameter(n).is_some()))
+    part.header("content-disposition").is_some_and(|disposition| names_file(&MediaType::parse(disposition)))
+}
+
+fn names_file(disposition: &MediaType) -> bool {
+    ["filename", "filename*"].iter().any(|name| disposition.parameter(name).is_some())
 }
 
 /// Where a part of a text stands in it.

@@ -47,7 +47,7 @@ impl Kinds {
                 let range = found.range();
                 let form = form(name, found.as_bytes(), encoded)?;
                 let alone = begins(text, range.start) && ends(text, range.end);
-                alone.then_some(Hit { range, name, form })
+                alone.then_some(Hit { range, name: name.into(), form })
             }));
         }
     }

@@ -70,13 +70,19 @@ impl<'a, N: Namer> Redactor<'a, N> {
     /// What is taken out of a text that is no secret by its place: shapes, patterns, known values. `encoded` when the text
     /// was percent-encoded.
     pub(super) fn unnamed(&mut self, text: &[u8], encoded: bool) -> Vec<Splice> {
-        self.settled(text, encoded, None).0
+        self.settled(text, encoded, None, Vec::new()).0
     }
 
     /// The same for a text that goes on: only what surely belongs to the part before the limit is taken out. Also says up to
-    /// where the text is settled.
-    pub(super) fn settled(&mut self, text: &[u8], encoded: bool, limit: Option<usize>) -> (Vec<Splice>, usize) {
-        let mut hits = self.hits(text, encoded);
+    /// where the text is settled. `hits` is what was found already.
+    pub(super) fn settled(
+        &mut self,
+        text: &[u8],
+        encoded: bool,
+        limit: Option<usize>,
+        mut hits: Vec<Hit>,
+    ) -> (Vec<Splice>, usize) {
+        self.hits(text, encoded, &mut hits);
         let known = if text.len() < SHORTEST_KNOWN { Vec::new() } else { self.namer.known(text) };
         if hits.is_empty() && known.is_empty() && limit.is_none() {
             return (Vec::new(), text.len());
@@ -91,20 +97,18 @@ impl<'a, N: Namer> Redactor<'a, N> {
     }
 
     /// What the shapes and patterns of the policy find, in no order.
-    fn hits(&self, text: &[u8], encoded: bool) -> Vec<Hit> {
-        let mut hits = Vec::new();
+    fn hits(&self, text: &[u8], encoded: bool, hits: &mut Vec<Hit>) {
         if text.len() >= SHORTEST_SHAPE || self.policy.shapes.has_personal() {
-            self.policy.shapes.find(text, encoded, &mut hits);
+            self.policy.shapes.find(text, encoded, hits);
         }
         for pattern in &self.policy.text {
             let found = pattern.find_iter(text).filter(|found| !found.is_empty());
             hits.extend(found.map(|found| {
                 // What stands behind a placeholder must not be taken for a part of it.
                 let more = text[found.end()..].iter().take_while(|&&byte| is_token(byte)).count();
-                Hit { range: found.start()..found.end() + more, name: "text", form: Form::Text }
+                Hit { range: found.start()..found.end() + more, name: "text".into(), form: Form::Text }
             }));
         }
-        hits
     }
 
     /// What is put in the place of what was found before `end`. What overlaps is one secret; shapes go before known values.
@@ -118,7 +122,7 @@ impl<'a, N: Namer> Redactor<'a, N> {
         }
         let taken: Vec<Range<usize>> = merged.iter().map(|hit| hit.range.clone()).collect();
         let stands = |hit: Hit| {
-            let with = self.stand_in(&text[hit.range.clone()], &Name::new(hit.name), hit.form);
+            let with = self.stand_in(&text[hit.range.clone()], &Name::new(&hit.name), hit.form);
             Splice { range: hit.range, with }
         };
         let mut splices: Vec<Splice> = merged.into_iter().map(stands).collect();

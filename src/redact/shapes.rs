@@ -1,5 +1,6 @@
 //! Secrets that are known by their shape, wherever they stand.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::LazyLock;
 
@@ -101,7 +102,7 @@ pub(super) fn compiled(pattern: &str) -> Regex {
 pub(super) struct Hit {
     pub(super) range: Range<usize>,
     /// What its placeholder is called.
-    pub(super) name: &'static str,
+    pub(super) name: Cow<'static, str>,
     pub(super) form: Form,
 }
 
@@ -160,7 +161,7 @@ impl Shapes {
             let found = looks.captures_iter(text).filter_map(|found| found.get(1).or_else(|| found.get(0)));
             hits.extend(found.filter_map(|found| {
                 let range = whole(text, found.range())?;
-                (shape.check)(&text[range.clone()]).then_some(Hit { range, name: shape.name, form: Form::Text })
+                (shape.check)(&text[range.clone()]).then_some(Hit { range, name: shape.name.into(), form: Form::Text })
             }));
         }
     }
@@ -211,7 +212,8 @@ mod tests {
     fn found(text: &str) -> Vec<(&'static str, &str)> {
         let mut hits = Vec::new();
         Shapes::default().find(text.as_bytes(), false, &mut hits);
-        hits.into_iter().map(|hit| (hit.name, &text[hit.range])).collect()
+        let name = |hit: &Hit| names().into_iter().find(|name| **name == *hit.name).unwrap();
+        hits.into_iter().map(|hit| (name(&hit), &text[hit.range])).collect()
     }
 
     const JWT: &str = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI3In0.c2lnbmVk";

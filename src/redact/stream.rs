@@ -197,7 +197,7 @@ impl Scan {
             Kind::Text | Kind::Unknown if json_begins(&self.window) => Kind::Json,
             Kind::Unknown if !is_text(&self.window) => Kind::Opaque,
             Kind::Unknown if is_form(&self.window) => Kind::Form,
-            Kind::Unknown | Kind::Multipart => Kind::Text,
+            Kind::Unknown => Kind::Text,
             kind => kind,
         };
     }
@@ -214,7 +214,10 @@ impl Scan {
             Kind::Opaque => (Vec::new(), text.len()),
             Kind::Json => redactor.json_window(text, Until { limit, is_all }),
             Kind::Form => form_window(redactor, text, Until { limit, is_all }),
-            _ => redactor.settled(text, false, (!is_all).then_some(LIMIT)),
+            kind => {
+                let fields = if kind == Kind::Multipart { redactor.fields(text) } else { Vec::new() };
+                redactor.settled(text, false, (!is_all).then_some(LIMIT), fields)
+            }
         };
         emit(&text[..settled], &splices, out);
         if settled > 0 { settled } else { self.too_long(redactor, text, out) }
@@ -259,7 +262,7 @@ impl Scan {
         let limit = (!is_all && end.is_none()).then_some(LIMIT);
         let (coding, encoded) = if self.kind == Kind::Json { (Coding::Json, false) } else { (Coding::Form, true) };
         let view = View::new(text, coding);
-        let (splices, settled) = redactor.settled(&view.text, encoded, limit);
+        let (splices, settled) = redactor.settled(&view.text, encoded, limit, Vec::new());
         let written: Vec<_> = view.written(splices, 0).collect();
         if limit.is_some() && settled == 0 {
             self.within = Within::Secret;

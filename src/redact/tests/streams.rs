@@ -1,1 +1,219 @@
+//! Payloads that come in pieces.
 
+use proptest::prelude::*;
+
+use super::*;
+
+/// What comes out when a text comes in pieces of these lengths, over and over.
+fn streamed(policy: &Policy, content_type: &str, text: &[u8], pieces: &[usize]) -> Vec<u8> {
+    let mut numbers = Numbers::default();
+    let mut redactor = Redactor::new(policy, &mut numbers);
+    let mut stream = Stream::new(content_type);
+    let mut out = Vec::new();
+    let mut rest = text;
+    for len in pieces.iter().cycle() {
+        if rest.is_empty() {
+            break;
+        }
+        let (piece, more) = rest.split_at((*len).clamp(1, rest.len()));
+        stream.push(&mut redactor, piece, &mut out);
+        rest = more;
+    }
+    stream.finish(&mut redactor, &mut out);
+    out
+}
+
+/// The text in pieces of any size; it must not matter of which.
+fn stream(policy: &Policy, content_type: &str, text: &str) -> String {
+    let whole = streamed(policy, content_type, text.as_bytes(), &[text.len()]);
+    for pieces in [&[1][..], &[7, 4096, 65_536], &[65_535], &[65_537, 3]] {
+        if pieces != [1] || text.len() < 300_000 {
+            assert!(streamed(policy, content_type, text.as_bytes(), pieces) == whole, "pieces of {pieces:?}");
+        }
+    }
+    String::from_utf8(whole).unwrap()
+}
+
+const FILL: usize = 150_000;
+
+#[test]
+fn lines_go_on_as_soon_as_they_are_complete() {
+    let policy = rules(|rules| rules.json = list(&["$.n"]));
+    let mut numbers = Numbers::default();
+    let mut redactor = Redactor::new(&policy, &mut numbers);
+    let mut stream = Stream::new("text/event-stream; charset=utf-8");
+    let mut out = Vec::new();
+    let mut push = |piece: &str| {
+        stream.push(&mut redactor, piece.as_bytes(), &mut out);
+        String::from_utf8(std::mem::take(&mut out)).unwrap()
+    };
+    assert_eq!(push("event: x\ndata: {\"tok"), "event: x\n");
+    assert_eq!(push("en\":\"a\"}"), "");
+    assert_eq!(push("\n"), "data: {\"token\":\"REDACTED-token-1\"}\n");
+    assert_eq!(push("data:{\"n\":5}\r\n\r\n: "), "data:{\"n\":73322833001}\r\n\r\n");
+    assert_eq!(push(&format!("{JWT}\ndata: [DONE]\n")), format!(": {JWT_LEFT}REDACTED-jwt-1\ndata: [DONE]\n"));
+    assert_eq!(push("data: end"), "");
+    stream.finish(&mut redactor, &mut out);
+    assert_eq!(out, b"data: end");
+    assert!(!format!("{:?}", Stream::new("text/plain")).contains("window: ["));
+}
+
+#[test]
+fn lines_of_json_member_by_member() {
+    let policy = Policy::default();
+    for content_type in ["application/x-ndjson", "application/json-seq", "application/jsonl"] {
+        let mark = if content_type.ends_with("seq") { "\u{1e}" } else { "" };
+        let text = format!("{mark}{{\"token\":\"a\"}}\n{mark}[{{\"pin\":\"1\"}}]\n{mark}{{\"token\":\"a\"}}");
+        let left = text.replace("\"a\"", "\"REDACTED-token-1\"").replace("\"1\"", "\"REDACTED-pin-1\"");
+        assert_eq!(stream(&policy, content_type, &text), left);
+    }
+}
+
+#[test]
+fn a_long_line_falls_to_the_window() {
+    let policy = Policy::default();
+    let line = |token: &str| format!("data: {{\"fill\":\"{}\",\"token\":\"{token}\"}}\n", "x ".repeat(FILL / 2));
+    let text = format!("data: {{\"token\":\"a\"}}\n{}data: {{\"token\":\"a\"}}\n", line("b"));
+    let left = format!(
+        "data: {{\"token\":\"REDACTED-token-1\"}}\n{}data: {{\"token\":\"REDACTED-token-1\"}}\n",
+        line("REDACTED-token-2")
+    );
+    assert!(stream(&policy, "text/event-stream", &text) == left);
+}
+
+#[test]
+fn members_wherever_the_window_parts_them() {
+    let policy = rules(|rules| rules.json = list(&["$..ssn"]));
+    let member =
+        "{\"token\" : \"abc\\\"d\", \"n\": [1, 2.5], \"ssn\":123, \"u\": \"https://h/?sig=x\", \"t\":\"token\"},\n";
+    let left = "{\"token\" : \"REDACTED-token-1\", \"n\": [1, 2.5], \"ssn\":73322833001, \"u\": \"https://h/?sig=REDACTED-sig-1\", \"t\":\"token\"},\n";
+    for before in [0, 1, 6, 14, 27, 33] {
+        let fill = " ".repeat(before);
+        let text = format!("{fill}[{}null]", member.repeat(1500));
+        let expected = format!("{fill}[{}null]", left.repeat(1500));
+        assert!(streamed(&policy, "application/json", text.as_bytes(), &[10_007]) == expected.as_bytes(), "{before}");
+    }
+    assert!(stream(&policy, "application/json", &format!("[{}null]", member.repeat(1500))).len() > FILL / 2);
+}
+
+#[test]
+fn strings_without_an_end() {
+    let policy = Policy::default();
+    let long = "0123456789abcdef".repeat(FILL / 16);
+    let text = format!(
+        "{{\"image\":\"{long}\",\"token\":\"{long}\",\"note\":\"{}{JWT}\",\"pin\":\"1\"}}",
+        "a ".repeat(FILL / 2)
+    );
+    let left = stream(&policy, "application/json", &text);
+    let expected = format!(
+        "{{\"image\":\"{long}\",\"token\":\"REDACTED-token-1\",\"note\":\"{}{JWT_LEFT}REDACTED-jwt-1\",\"pin\":\"REDACTED-pin-1\"}}",
+        "a ".repeat(FILL / 2)
+    );
+    assert!(left == expected, "{}", left.replace(&long, "…").replace("a a ", ""));
+    let escapes = "\\\\\\\"".repeat(FILL / 4);
+    let text = format!("[\"{escapes}\",{{\"pin\":\"1\"}}]");
+    assert!(stream(&policy, "application/json", &text) == text.replace("\"1\"", "\"REDACTED-pin-1\""));
+    let numbers = format!("[{}{{\"pin\":\"1\"}}]", "1234567,".repeat(FILL / 8));
+    assert!(stream(&policy, "application/json", &numbers) == numbers.replace("\"1\"", "\"REDACTED-pin-1\""));
+    let spaces = format!("{{\"pin\"{}:\"1\",\"otp\":\"1\"}}", " ".repeat(FILL));
+    let _ = stream(&policy, "application/json", &spaces);
+}
+
+#[test]
+fn forms_in_pieces() {
+    let policy = Policy::default();
+    let form = "application/x-www-form-urlencoded";
+    let long = "x".repeat(FILL);
+    let text =
+        format!("{}password={long}&b={long}&code=c&d={}{JWT}&pin", "a=1&sid=2&".repeat(20_000), "y+".repeat(FILL / 2));
+    let left = stream(&policy, form, &text);
+    let expected = format!(
+        "{}password=REDACTED-password-1&b={long}&code=REDACTED-code-1&d={}{JWT_LEFT}REDACTED-jwt-1&pin",
+        "a=1&sid=REDACTED-sid-1&".repeat(20_000),
+        "y+".repeat(FILL / 2)
+    );
+    assert!(left == expected);
+}
+
+#[test]
+fn text_in_pieces() {
+    let policy = Policy::default();
+    let pem =
+        format!("-----BEGIN PRIVATE KEY-----\n{}-----END PRIVATE KEY-----", "MIIEvQIBADANBgkqhkiG9w0BAQ\n".repeat(60));
+    for fill in [20_000, 24_570, 24_576, 32_760, 32_768] {
+        let text = format!("{}{pem}\n{}{JWT}.", "a ".repeat(fill), "b ".repeat(fill));
+        let left =
+            format!("{}REDACTED-private-key-1\n{}{JWT_LEFT}REDACTED-jwt-1.", "a ".repeat(fill), "b ".repeat(fill));
+        for content_type in ["text/plain", ""] {
+            assert!(streamed(&policy, content_type, text.as_bytes(), &[5001]) == left.as_bytes(), "{fill}");
+        }
+    }
+    let token = format!("sk-proj-{}", "a1B2".repeat(FILL / 4));
+    assert_eq!(stream(&policy, "text/plain", &format!("a {token} b")), "a REDACTED-token-1 b");
+    let blob = "a1B2".repeat(FILL / 4);
+    assert!(stream(&policy, "text/plain", &blob) == blob);
+}
+
+#[test]
+fn what_has_no_type_is_told_by_its_first_window() {
+    let policy = Policy::default();
+    assert_eq!(stream(&policy, "", "{\"token\":\"a\"}"), "{\"token\":\"REDACTED-token-1\"}");
+    assert_eq!(stream(&policy, "text/plain", " [{\"token\":\"a\"}"), " [{\"token\":\"REDACTED-token-1\"}");
+    assert_eq!(stream(&policy, "", "a=b&token=a"), "a=b&token=REDACTED-token-1");
+    assert_eq!(stream(&policy, "", &format!("\u{0}{JWT}")), format!("\u{0}{JWT}"));
+    assert_eq!(stream(&Policy::off(), "", "token=a"), "token=a");
+}
+
+#[test]
+fn fields_of_a_long_upload() {
+    let policy = Policy::default();
+    let part =
+        |name: &str, value: &str| format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+    let text = |password: &str| {
+        format!(
+            "{}{}{}--b--\r\n",
+            part("password", password),
+            part("file", &"x ".repeat(FILL)),
+            part("token", password)
+        )
+    };
+    let left = stream(&policy, "multipart/form-data; boundary=b", &text("hunter2"));
+    assert!(
+        left == format!(
+            "{}{}{}--b--\r\n",
+            part("password", "REDACTED-password-1"),
+            part("file", &"x ".repeat(FILL)),
+            part("token", "REDACTED-password-1")
+        )
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn pieces_do_not_matter(
+        unit in r#"[ -~\n]{1,40}"#,
+        secret in r#"(|"token":"[a-z]{4}"|&sid=[a-z]{4}&|ghp_[0-9a-z]{30})"#,
+        pieces in prop::collection::vec(1usize..70_000, 1..6),
+        kind in 0usize..5,
+    ) {
+        let policy = rules(|rules| rules.personal = true);
+        let content_type = ["application/json", "text/plain", "application/x-www-form-urlencoded", "text/event-stream", ""][kind];
+        let text = format!("{unit}{secret}").repeat(140_000 / (unit.len() + secret.len()));
+        let whole = streamed(&policy, content_type, text.as_bytes(), &[text.len()]);
+        prop_assert!(streamed(&policy, content_type, text.as_bytes(), &pieces) == whole);
+    }
+
+    #[test]
+    fn any_bytes_stream_through(
+        bytes in prop::collection::vec(any::<u8>(), 1..300),
+        times in 1usize..600,
+        kind in 0usize..5,
+    ) {
+        let content_type = ["application/json", "text/plain", "application/x-www-form-urlencoded", "text/event-stream", ""][kind];
+        let text = bytes.repeat(times);
+        let one = streamed(&Policy::default(), content_type, &text, &[text.len()]);
+        prop_assert!(streamed(&Policy::default(), content_type, &text, &[4093]) == one);
+    }
+}
