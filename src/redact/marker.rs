@@ -5,6 +5,8 @@
 //! REDACTED_ │ run, 16 hex │ form, a letter │ number, 12 hex │ length of the name, 2 digits │ name
 //! ```
 //!
+//! Digits in groups have no name of their own; their grouping stands in its place.
+//!
 //! It is safe wherever a placeholder is, ends where it says, and can so be found in a stream. A marker of another run is
 //! none: values of different recordings are never taken for each other.
 
@@ -14,7 +16,7 @@ use std::ops::Range;
 use memchr::memmem;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Form, Name};
+use super::{Form, Grouping, Name};
 
 /// How every marker begins. A placeholder goes on with a hyphen.
 pub const BEGINS: &str = "REDACTED_";
@@ -82,7 +84,10 @@ pub struct Found {
     pub marker: Marker,
 }
 
-/// Forms by their letters; the upper-case letter says that the value was given.
+/// The letter of digits in groups.
+const DIGITS: u8 = b'd';
+
+/// The other forms by their letters; the upper-case letter says that the value was given.
 const FORMS: [(u8, Form); 5] =
     [(b't', Form::Text), (b'u', Form::Uuid), (b'n', Form::Number), (b'b', Form::Base64), (b'e', Form::Email)];
 
@@ -91,11 +96,13 @@ impl Marker {
     #[must_use]
     pub fn write(&self, run: Run) -> String {
         let letter = FORMS.iter().find(|(_, form)| *form == self.form).map_or(b't', |(letter, _)| *letter);
+        let grouping = if let Form::Digits(grouping) = self.form { Some(grouping.code()) } else { None };
+        let letter = if grouping.is_some() { DIGITS } else { letter };
         let (letter, number) = match self.value {
             Value::Found(number) => (letter, number),
             Value::Given(number) => (letter.to_ascii_uppercase(), number),
         };
-        let name = self.name.as_str();
+        let name = grouping.as_deref().unwrap_or(self.name.as_str());
         format!("{BEGINS}{:016x}{}{number:012x}{:02}{name}", run.0, char::from(letter), name.len())
     }
 
@@ -109,12 +116,18 @@ impl Marker {
         if hex(its_run)? != run.0 {
             return None;
         }
-        let form = FORMS.iter().find(|(known, _)| *known == letter.to_ascii_lowercase())?.1;
         let number = hex(number)?;
         let value = if letter.is_ascii_uppercase() { Value::Given(number) } else { Value::Found(number) };
         let name = std::str::from_utf8(rest.get(..decimal(length)?)?).ok()?;
         let len = FIXED + name.len();
-        Some((Marker { value, form, name: Name::new(name) }, len))
+        let (form, name) = match letter.to_ascii_lowercase() {
+            DIGITS => {
+                let form = Form::Digits(Grouping::from_code(name)?);
+                (form, form.shared_name()?)
+            }
+            letter => (FORMS.iter().find(|(known, _)| *known == letter)?.1, Name::new(name)),
+        };
+        Some((Marker { value, form, name }, len))
     }
 }
 
@@ -163,6 +176,18 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn digits_keep_their_groups() {
+        let run = Run::random();
+        for (number, is_iban) in [("+49 (170) 123-4567", false), ("DE89 3704 0044 0532 0130 00", true)] {
+            let form = Form::Digits(Grouping::of(number.as_bytes(), is_iban).unwrap());
+            let marker = marker(Value::Found(3), form, "number");
+            let text = format!("{}9", marker.write(run));
+            let found: Vec<_> = find(text.as_bytes(), run).map(|found| found.marker).collect();
+            assert_eq!(found, [marker]);
         }
     }
 

@@ -53,9 +53,8 @@ impl Kind {
 }
 
 /// The head of a field of a form that is seen without its boundary.
-static FIELD: LazyLock<Regex> = LazyLock::new(|| {
-    compiled(r"(?i:content-disposition):([^\r\n]{1,512})\r?\n(?:[^\r\n]{1,512}\r?\n){0,4}\r?\n")
-});
+static FIELD: LazyLock<Regex> =
+    LazyLock::new(|| compiled(r"(?i:content-disposition):([^\r\n]{1,512})\r?\n(?:[^\r\n]{1,512}\r?\n){0,4}\r?\n"));
 
 /// Parts within parts are looked into so deep.
 const DEEPEST_PART: u8 = 4;

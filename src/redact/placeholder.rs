@@ -170,6 +170,23 @@ impl Grouping {
         std::str::from_utf8(&self.text[..usize::from(self.len)]).unwrap_or_default()
     }
 
+    /// As letters that are safe wherever a placeholder is; [`Grouping::from_code`] reads them.
+    #[must_use]
+    pub fn code(&self) -> String {
+        let letter =
+            |c: char| SEPARATORS.iter().find(|(separator, _)| *separator == c).map_or(c, |(_, letter)| *letter);
+        self.as_str().chars().map(letter).collect()
+    }
+
+    /// What [`Grouping::code`] wrote.
+    #[must_use]
+    pub fn from_code(code: &str) -> Option<Self> {
+        let separator =
+            |c: char| SEPARATORS.iter().find(|(_, letter)| *letter == c).map_or(c, |(separator, _)| *separator);
+        let written: String = code.chars().map(separator).collect();
+        Grouping::of(written.as_bytes(), written.starts_with(|c: char| c.is_ascii_uppercase()))
+    }
+
     /// The digits that say that it is redacted and then the number, which makes it longer when it has no room.
     fn write(self, number: u64) -> String {
         let template = self.as_str();
@@ -189,9 +206,12 @@ impl fmt::Debug for Grouping {
     }
 }
 
-/// What stands between the digits of a number.
+/// What stands between the digits of a number, and the letters that say so in a code.
+const SEPARATORS: [(char, char); 7] =
+    [(' ', 's'), ('+', 'p'), ('-', 'h'), ('.', 'd'), ('/', 'l'), ('(', 'o'), (')', 'c')];
+
 fn is_separator(byte: u8) -> bool {
-    matches!(byte, b' ' | b'+' | b'-' | b'.' | b'/' | b'(' | b')')
+    SEPARATORS.iter().any(|(separator, _)| *separator == char::from(byte))
 }
 
 impl fmt::Display for Placeholder {
@@ -407,6 +427,9 @@ mod tests {
             for (number, expected) in [(1, one), (123_456, many)] {
                 let placeholder = Placeholder { name: Name::new("number"), number };
                 assert_eq!(form.write(&placeholder), expected);
+                let Form::Digits(grouping) = form else { unreachable!() };
+                assert!(grouping.code().bytes().all(|byte| byte.is_ascii_alphanumeric()));
+                assert_eq!(Grouping::from_code(&grouping.code()), Some(grouping));
                 for text in [expected.to_owned(), format!("a {expected}, 5"), format!("\"{expected}\"")] {
                     assert_eq!(found(&text), [("number".to_owned(), number, expected)], "{text}");
                 }
