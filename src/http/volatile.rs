@@ -1,18 +1,22 @@
 //! Headers whose values differ from answer to answer though nothing changed.
 
 /// Sorted. The length of a payload is compared by its bytes, and the validator of an equal payload says nothing more. How a
-/// cache came by an answer, how long it took and what is left of a quota depend on what was asked before.
+/// cache came by an answer, how long it took and what is left of a quota depend on what was asked before. What is said to the
+/// next hop alone (RFC 9110 section 7.6.1) goes with the protocol's version.
 const VOLATILE: &[&str] = &[
     "age",
     "b3",
     "cf-cache-status",
     "cf-ray",
+    "connection",
     "content-length",
     "date",
     "etag",
     "expires",
     "fly-request-id",
+    "keep-alive",
     "last-modified",
+    "proxy-connection",
     "ratelimit",
     "ratelimit-remaining",
     "ratelimit-reset",
@@ -22,6 +26,8 @@ const VOLATILE: &[&str] = &[
     "traceparent",
     "traceresponse",
     "tracestate",
+    "transfer-encoding",
+    "upgrade",
     "x-amz-cf-id",
     "x-amz-cf-pop",
     "x-amz-id-2",

@@ -1,6 +1,7 @@
 //! Journals as recordings write them, and the fixtures that come of them.
 
 mod again;
+mod graft;
 
 use std::fs;
 use std::io::Write;

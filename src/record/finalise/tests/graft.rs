@@ -1,0 +1,302 @@
+//! What becomes of an entry that changed.
+
+use super::*;
+use crate::record::Volatile;
+
+/// The lines that went (`-`) and came (`+`) when these were recorded, white space around them aside.
+fn diff(desk: &Desk, talks: &[Talk]) -> Vec<String> {
+    let lines = || -> Vec<String> {
+        let text = fs::read_to_string(&desk.plan.output).unwrap();
+        text.lines().map(|line| line.trim().trim_end_matches(',').to_owned()).collect()
+    };
+    let before = lines();
+    desk.record(talks);
+    let after = lines();
+    let (mut gone, mut came) = (before.clone(), after.clone());
+    for line in &after {
+        let _ = gone.iter().position(|known| known == line).map(|at| gone.remove(at));
+    }
+    for line in &before {
+        let _ = came.iter().position(|known| known == line).map(|at| came.remove(at));
+    }
+    let signed =
+        |sign: &str, lines: Vec<String>| lines.into_iter().map(|line| format!("{sign}{line}")).collect::<Vec<_>>();
+    [signed("-", gone), signed("+", came)].concat()
+}
+
+fn json_talk(body: &str) -> Talk {
+    Talk::get("/a", body).with("content-type", "application/json").with("etag", "\"1\"")
+}
+
+/// Another day, another connection, another client: nothing of it is a change.
+fn later(talk: Talk) -> Talk {
+    let request_headers = vec![("host", "api.test".into()), ("user-agent", "another".into())];
+    let talk = Talk { started: 86_400_000_000, connection: 7, request_headers, ..talk };
+    talk.with("date", "Sat, 21 Nov 2026 10:00:00 GMT").with("x-request-id", "another")
+}
+
+#[test]
+fn a_header_that_changed_is_one_line() {
+    let desk = Desk::new("api.har");
+    let talk = || Talk::get("/a", "1").with("x-a", "1").with("x-b", "2").with("x-request-id", "one").with("x-c", "3");
+    desk.record(&[talk()]);
+    assert_eq!(
+        diff(&desk, &[later(talk().with("x-b", "22"))]),
+        ["-\"value\": \"2\"", "-\"headersSize\": 120", "+\"value\": \"22\"", "+\"headersSize\": 121",]
+    );
+    assert_eq!(diff(&desk, &[later(talk().with("x-b", "33"))]), ["-\"value\": \"22\"", "+\"value\": \"33\""]);
+}
+
+#[test]
+fn headers_come_and_go_at_their_place() {
+    let desk = Desk::new("api.har");
+    let names = |desk: &Desk| -> Vec<String> {
+        let headers = desk.entries()[0]["response"]["headers"].as_array().unwrap().clone();
+        headers.iter().map(|field| format!("{}={}", field["name"], field["value"]).replace('"', "")).collect()
+    };
+    let with = |fields: &[(&'static str, &str)]| {
+        let headers = fields.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        Talk { headers, ..Talk::get("/a", "1") }
+    };
+    desk.record(&[with(&[("age", "1"), ("x-a", "1"), ("x-b", "1"), ("date", "d"), ("x-c", "1")])]);
+    desk.record(&[with(&[
+        ("x-0", "1"),
+        ("x-c", "1"),
+        ("age", "7"),
+        ("x-new", "1"),
+        ("cf-ray", "1"),
+        ("x-a", "2"),
+        ("x-a", "1"),
+    ])]);
+    assert_eq!(names(&desk), ["x-0=1", "age=1", "x-new=1", "x-a=2", "x-a=1", "date=d", "x-c=1"]);
+}
+
+#[test]
+fn what_a_payload_brings_with_it_follows_it_and_never_comes_alone() {
+    let mut desk = Desk::new("api.har");
+    desk.plan.content = ContentMode::Attach;
+    desk.record(&[json_talk(r#"{"n":1,"s":"x"}"#).with("content-length", "15").with("last-modified", "then")]);
+    let new = json_talk(r#"{"n":22,"s":"x"}"#).with("content-length", "16").with("last-modified", "now");
+    let lines = diff(&desk, &[later(new.with("etag", "\"2\""))]);
+    let lines: Vec<&str> = lines.iter().map(|line| line.split(" \"api/").next().unwrap()).collect();
+    assert_eq!(
+        lines,
+        [
+            "-\"value\": \"\\\"1\\\"\"",
+            "-\"value\": \"15\"",
+            "-\"size\": 15",
+            "-\"_file\":",
+            "-\"bodySize\": 15",
+            "+\"value\": \"\\\"2\\\"\"",
+            "+\"value\": \"16\"",
+            "+\"size\": 16",
+            "+\"_file\":",
+            "+\"bodySize\": 16",
+        ]
+    );
+}
+
+#[test]
+fn volatile_members_keep_their_old_values_in_a_payload_that_changed() {
+    let mut desk = Desk::new("api.har");
+    desk.plan.volatile = Volatile { headers: vec!["x-build".into()], json: vec!["$..at".into()] };
+    let body =
+        |n: u32, at: u32| format!(r#"{{"at":{at},"list":[{{"id":1,"at":{at}}},{{"id":2,"n":{n},"at":[{at}]}}]}}"#);
+    desk.record(&[json_talk(&body(1, 1)).with("x-build", "1")]);
+    let result = desk.record(&[json_talk(&body(1, 2)).with("x-build", "2")]);
+    assert_eq!((result.unchanged, result.changed), (1, 0));
+    let result = desk.record(&[json_talk(&body(5, 3)).with("x-build", "3")]);
+    assert_eq!((result.unchanged, result.changed), (0, 1));
+    assert_eq!(desk.story(), [format!("/a {}", body(5, 1))]);
+    let headers = desk.entries()[0]["response"]["headers"].to_string();
+    assert!(headers.contains(r#"{"name":"x-build","value":"1"}"#), "{headers}");
+    desk.plan.volatile.json = vec!["$[".into()];
+    assert!(matches!(check(&desk.plan), Err(Error::Volatile(_))));
+}
+
+#[test]
+fn order_and_white_space_of_json_are_no_change_but_laying_it_out_is() {
+    let desk = Desk::new("api.har");
+    desk.record(&[json_talk(r#"{"a":1,"b":[1,2]}"#)]);
+    assert_eq!(desk.record(&[json_talk(r#"{"b":[1,2],"a":1}"#)]).unchanged, 1);
+    assert_eq!(desk.record(&[json_talk("{\"a\": 1, \"b\": [1, 2]}\n")]).changed, 1);
+    assert_eq!(desk.story(), ["/a {\"a\": 1, \"b\": [1, 2]}\n"]);
+    assert_eq!(desk.record(&[json_talk("{\"b\": [1, 2],\n \"a\": 1}")]).unchanged, 1);
+    assert_eq!(desk.record(&[json_talk("{\"a\": 1, \"b\": [2, 1]}")]).changed, 1);
+    assert_eq!(desk.record(&[Talk::get("/a", "{}")]).changed, 1);
+}
+
+#[test]
+fn only_the_claims_of_a_token_that_are_no_times_are_a_change() {
+    use base64::Engine;
+    let token = |claims: &str, n: u32| {
+        let part = |text: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text);
+        format!("{}.{}.REDACTED-token-{n}", part(r#"{"alg":"none"}"#), part(claims))
+    };
+    let desk = Desk::new("api.har");
+    let body = |token: &str, user: &str| format!(r#"{{"token":"{token}","expires_in":1,"user":"{user}"}}"#);
+    let (old, new) = (token(r#"{"exp":1000}"#, 1), token(r#"{"exp":2000}"#, 2));
+    desk.record(&[json_talk(&body(&old, "ada")).with("x-token", &old)]);
+    assert_eq!(desk.record(&[json_talk(&body(&new, "ada")).with("x-token", &new)]).unchanged, 1);
+    assert_eq!(desk.record(&[json_talk(&body(&new, "eva")).with("x-token", &new)]).changed, 1);
+    assert_eq!(desk.story(), [format!("/a {}", body(&old, "eva"))]);
+    assert!(desk.entries()[0]["response"]["headers"].to_string().contains(&old));
+}
+
+#[test]
+fn cookies_are_told_apart_by_more_than_when_they_end() {
+    let desk = Desk::new("api.har");
+    let talk = |a: &str, b: &str| {
+        let mut talk = Talk::get("/a", "1");
+        talk.headers.extend([("set-cookie", a.to_owned()), ("set-cookie", b.to_owned())]);
+        talk
+    };
+    let ends = |day: u32| format!("a=1; Expires=Sun, {day} Nov 2026 10:00:00 GMT");
+    desk.record(&[talk(&ends(22), "b=2; Max-Age=10")]);
+    assert_eq!(desk.record(&[talk(&ends(29), "b=2; Max-Age=9")]).unchanged, 1);
+    let lines = diff(&desk, &[talk(&ends(29), "b=3; Max-Age=9")]);
+    assert_eq!(
+        lines,
+        [
+            "-\"value\": \"2\"",
+            "-\"value\": \"b=2; Max-Age=10\"",
+            "-\"headersSize\": 120",
+            "+\"value\": \"3\"",
+            "+\"value\": \"b=3; Max-Age=9\"",
+            "+\"headersSize\": 119",
+        ]
+    );
+    assert_eq!(desk.record(&[talk(&ends(29), "b=3; Max-Age=0")]).changed, 1, "that takes it away");
+}
+
+#[test]
+fn status_reason_place_and_trailers_are_the_new_ones() {
+    let desk = Desk::new("api.har");
+    desk.record(&[Talk { trailers: vec![("x-sum", "1".into())], ..Talk::get("/a", "1").with("location", "/x") }]);
+    let moved = Talk {
+        status: Some(301),
+        trailers: vec![("x-sum", "2".into())],
+        ..Talk::get("/a", "1").with("location", "/y")
+    };
+    assert_eq!(
+        diff(&desk, &[later(moved)]),
+        [
+            "-\"status\": 200",
+            "-\"value\": \"/x\"",
+            "-\"redirectURL\": \"/x\"",
+            "-\"value\": \"1\"",
+            "+\"status\": 301",
+            "+\"value\": \"/y\"",
+            "+\"redirectURL\": \"/y\"",
+            "+\"value\": \"2\"",
+        ]
+    );
+    let http2 = Talk { status: Some(302), version: WireVersion::Http2, ..Talk::get("/a", "1").with("location", "/y") };
+    desk.record(&[http2]);
+    let response = &desk.entries()[0]["response"];
+    assert_eq!((response["httpVersion"].as_str(), response["status"].as_i64()), (Some("HTTP/1.1"), Some(302)));
+    assert!(response.get("_trailers").is_none());
+}
+
+#[test]
+fn an_answer_where_there_was_a_failure_is_all_new_but_what_was_asked() {
+    let desk = Desk::new("api.har");
+    let failed = How::Failed { kind: "refused".into(), message: "connecting".into() };
+    desk.record(&[Talk { status: None, received: vec![], how: Some(failed), ..Talk::get("/a", "") }]);
+    let text = fs::read_to_string(&desk.plan.output).unwrap();
+    fs::write(&desk.plan.output, text.replace("\"cache\": {}", "\"cache\": {},\n        \"comment\": \"mine\""))
+        .unwrap();
+    assert_eq!(desk.record(&[later(Talk::get("/a", "up"))]).changed, 1);
+    let entry = &desk.entries()[0];
+    assert_eq!((entry["response"]["status"].as_i64(), entry["comment"].as_str()), (Some(200), Some("mine")));
+    assert_eq!(entry["response"]["content"]["mimeType"], "text/plain");
+    assert_eq!((entry["startedDateTime"].as_str(), entry.get("_harproxy")), (Some("2026-11-21T10:00:00.001Z"), None));
+    assert_eq!(entry["request"]["headers"][1]["name"], "accept");
+}
+
+#[test]
+fn members_of_others_survive_a_change() {
+    let desk = Desk::new("api.har");
+    desk.record(&[json_talk(r#"{"n":1}"#)]);
+    let text = fs::read_to_string(&desk.plan.output).unwrap();
+    let mine = |name: &str| format!("\"{name}\", \"comment\": \"mine\"");
+    let text = text.replace("\"accept\"", &mine("accept")).replace("\"etag\"", &mine("etag"));
+    let text = text.replace("\"mimeType\": ", "\"_of\": [ 1,2 ], \"compression\": 3, \"mimeType\": ");
+    let text =
+        text.replace("\"send\"", "\"_queued\": 1.50, \"send\"").replace("\"status\"", "\"comment\": \"r\", \"status\"");
+    let text = text
+        .replace("\"log\": {", "\"_top\": 1,\n  \"log\": {")
+        .replace("\"version\": \"1.2\"", "\"version\": \"1.2\",\n    \"comment\": \"c\"");
+    fs::write(&desk.plan.output, &text).unwrap();
+    assert_eq!(desk.record(&[later(json_talk(r#"{"n":1}"#))]).unchanged, 1);
+    assert_eq!(fs::read_to_string(&desk.plan.output).unwrap(), text);
+    assert_eq!(desk.record(&[later(json_talk(r#"{"n":2}"#))]).changed, 1);
+    let changed = fs::read_to_string(&desk.plan.output).unwrap();
+    let entry = |text: &str| text[text.find("startedDateTime").unwrap()..text.find("connection\"").unwrap()].to_owned();
+    assert_eq!(entry(&changed), entry(&text).replace(r#"{\"n\":1}"#, r#"{\"n\":2}"#));
+    assert!(changed.contains("\"_top\"") && changed.contains("\"comment\": \"c\""), "{changed}");
+}
+
+#[test]
+fn a_payload_keeps_the_layout_that_people_gave_it() {
+    let mut desk = Desk::new("api.har");
+    desk.plan.content = ContentMode::Attach;
+    desk.record(&[json_talk(r#"{"a":[1,2],"b":{"c":1},"d":1}"#)]);
+    let payload =
+        |desk: &Desk| desk.dir.path().join(desk.entries()[0]["response"]["content"]["_file"].as_str().unwrap());
+    fs::write(payload(&desk), "{\n\t\"a\": [ 1, 2 ],\n\n\t\"b\": { \"c\": 1 },\n\t\"d\": 1\n}").unwrap();
+    let before = desk.bytes();
+    assert_eq!(desk.record(&[json_talk(r#"{"a":[1,2],"b":{"c":1},"d":1}"#)]).unchanged, 1);
+    assert_eq!(desk.bytes(), before);
+    assert_eq!(desk.record(&[json_talk(r#"{"a":[1,2],"b":{"c":2},"d":1}"#)]).changed, 1);
+    let text = fs::read_to_string(payload(&desk)).unwrap();
+    assert_eq!(text, "{\n\t\"a\": [ 1, 2 ],\n\n\t\"b\": { \"c\": 2 },\n\t\"d\": 1\n}");
+    assert_eq!(fs::read_dir(desk.dir.path().join("api")).unwrap().count(), 1, "the old payload is gone");
+    // What is stored as the wire has it is what the wire has.
+    desk.plan.json_layout = crate::har::write::JsonLayout::Wire;
+    desk.record(&[json_talk(r#"{"d":1,"e":2}"#)]);
+    assert_eq!(fs::read_to_string(payload(&desk)).unwrap(), r#"{"d":1,"e":2}"#);
+}
+
+#[test]
+fn an_edit_that_the_api_does_not_share_is_a_change() {
+    let mut desk = Desk::new("api.har");
+    desk.plan.content = ContentMode::Attach;
+    desk.record(&[json_talk(r#"{"a":1,"b":2}"#), Talk::get("/b", "text")]);
+    let before = desk.bytes();
+    let payload =
+        |at: usize| desk.dir.path().join(desk.entries()[at]["response"]["content"]["_file"].as_str().unwrap());
+    fs::write(payload(0), "{\n  \"a\": 7,\n  \"b\": 2\n}\n").unwrap();
+    fs::write(payload(1), "edited").unwrap();
+    let result = desk.record(&[json_talk(r#"{"a":1,"b":2}"#), Talk::get("/b", "text")]);
+    assert_eq!(result.changed, 2);
+    assert_eq!(desk.bytes(), before, "what the API says, under the name that it had");
+}
+
+#[test]
+fn a_payload_that_was_cut_or_is_no_json_is_replaced_whole() {
+    let mut desk = Desk::new("api.har");
+    desk.record(&[json_talk(r#"{"a":1}"#), Talk::get("/b", "old")]);
+    let cut = Talk { how: Some(How::UpstreamDied), ..json_talk(r#"{"a":"#) };
+    assert_eq!(desk.record(&[cut, Talk::get("/b", "new")]).changed, 2);
+    assert_eq!(desk.story(), [r#"/a {"a":"#, "/b new"]);
+    assert_eq!(desk.entries()[0]["response"]["content"]["_truncated"]["reason"], "upstream-died");
+    desk.record(&[json_talk(r#"{"a":2}"#)]);
+    assert_eq!(desk.entries()[0]["response"]["content"].get("_truncated"), None);
+    let packed = Talk { received: vec![gzip(r#"{"a":3}"#)], ..json_talk("").with("content-encoding", "gzip") };
+    desk.record(&[packed]);
+    assert_eq!(desk.story()[0], r#"/a {"a":3}"#);
+    desk.plan.content = ContentMode::Omit;
+    desk.record(&[json_talk(r#"{"a":4}"#)]);
+    assert_eq!(desk.story()[0], "/a ");
+}
+
+#[test]
+fn a_head_is_compared_by_its_length() {
+    let desk = Desk::new("api.har");
+    let head =
+        |length: &str| Talk { method: "HEAD", received: vec![], ..Talk::get("/a", "").with("content-length", length) };
+    desk.record(&[head("10")]);
+    assert_eq!(desk.record(&[later(head("10"))]).unchanged, 1);
+    assert_eq!(diff(&desk, &[later(head("11"))]), ["-\"value\": \"10\"", "+\"value\": \"11\""]);
+}
