@@ -18,6 +18,16 @@ static ENDINGS: LazyLock<TaskTracker> = LazyLock::new(|| {
     tracker
 });
 
+/// Lets `ending` run to its end on the runtime that this is called in.
+pub fn spawn<F>(ending: F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    if let Ok(runtime) = Handle::try_current() {
+        spawn_on(&runtime, ending);
+    }
+}
+
 /// Lets `ending` run to its end on `runtime`.
 pub(super) fn spawn_on<F>(runtime: &Handle, ending: F)
 where

@@ -6,7 +6,7 @@ mod answer;
 mod auth;
 pub mod body;
 mod connect;
-mod endings;
+pub mod endings;
 mod engine;
 pub mod handler;
 pub mod limits;

@@ -4,8 +4,8 @@
 //! written. What must not reach the disk is taken out there.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -13,15 +13,23 @@ use ::http::{HeaderMap, HeaderValue, StatusCode, Version, header};
 use bytes::Bytes;
 use hyper::ext::ReasonPhrase;
 use serde::Serialize;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
 
-use super::heads::{End, Fields, Hop, How, Informational, Phases, RequestEnd, RequestHead, ResponseHead, WireVersion};
+use super::heads::{
+    Decoded, End, Fields, Hop, How, Informational, Phases, RequestEnd, RequestHead, ResponseHead, WireVersion,
+};
+use super::intake::{Intake, Journalled};
 use super::journal::{Ack, Frame, Haste, Journal, Kind};
+use super::look::Side;
 use super::problem;
+use super::screen::Screen;
 use super::tally::Tally;
 use crate::http::NormalUrl;
 use crate::http::headers::to_chars;
 use crate::http::problem::in_words;
 use crate::proxy::body::{Allowance, End as BodyEnd, Watch};
+use crate::proxy::endings;
 use crate::proxy::upstream::{Answer, UpstreamError};
 use crate::proxy::{Exchange, Origin};
 use crate::verdict::{Finding, Severity};
@@ -31,14 +39,17 @@ use crate::verdict::{Finding, Severity};
 pub struct Tape {
     journal: Arc<Journal>,
     tally: Arc<Tally>,
+    screen: Arc<Screen>,
     exchange: u64,
     /// When the request's head had been read.
     at: Instant,
     /// Whose exchange, for the counts.
     origin: Origin,
-    /// `METHOD URL`, for the findings.
+    /// `METHOD URL`, without secrets, for the findings.
     asked: String,
     max_body: Option<u64>,
+    /// The request's payload has ended and is being journalled; true when it is.
+    upload: Mutex<Option<watch::Receiver<bool>>>,
     /// The end is in the journal's queue.
     ended: AtomicBool,
 }
@@ -48,22 +59,28 @@ impl Tape {
     pub fn begin<B>(
         journal: &Arc<Journal>,
         tally: &Arc<Tally>,
+        screen: &Arc<Screen>,
         number: u64,
         max_body: Option<u64>,
         exchange: &Exchange<B>,
         url: &NormalUrl,
     ) -> Arc<Self> {
+        let mut head = request_head(exchange, url);
+        head.url = screen.url(&head.url);
+        head.headers = screen.fields(head.headers);
         let tape = Tape {
             journal: journal.clone(),
             tally: tally.clone(),
+            screen: screen.clone(),
             exchange: number,
             at: exchange.at,
             origin: exchange.origin.clone(),
-            asked: format!("{} {url}", exchange.request.method()),
+            asked: format!("{} {}", head.method, head.url),
             max_body,
+            upload: Mutex::new(None),
             ended: AtomicBool::new(false),
         };
-        tape.say(Kind::Request, &request_head(exchange, url), Haste::Later);
+        tape.say(Kind::Request, &head, Haste::Later);
         Arc::new(tape)
     }
 
@@ -73,24 +90,69 @@ impl Tape {
     }
 
     /// The answer was complete with its head.
-    pub fn complete(&self) -> Ack {
-        self.end(How::Complete, 0, Fields::default())
+    pub async fn complete(&self) {
+        self.uploaded().await;
+        self.end(How::Complete, 0, Fields::default(), None).await;
     }
 
     /// There will be no answer, because of this.
-    pub fn failed(&self, error: &UpstreamError) -> Ack {
-        self.tally.find(problem::finding(&self.origin, error));
-        let how = How::Failed { kind: error.kind().to_owned(), message: in_words(error) };
-        self.end(how, 0, Fields::default())
+    pub async fn failed(&self, error: &UpstreamError) {
+        let finding = problem::finding(&self.origin, error);
+        self.tally.find(Finding { explanation: self.screen.text(&finding.explanation), ..finding });
+        let how = How::Failed { kind: error.kind().to_owned(), message: self.screen.text(&in_words(error)) };
+        self.uploaded().await;
+        self.end(how, 0, Fields::default(), None).await;
     }
 
     /// The exchange is not one to store: the client can't have seen an answer.
     pub fn dropped(&self) {
-        drop(self.end(How::Dropped, 0, Fields::default()));
+        drop(self.end(How::Dropped, 0, Fields::default(), None));
+    }
+
+    /// What stands between the traffic and the journal.
+    #[must_use]
+    pub fn screen(&self) -> &Arc<Screen> {
+        &self.screen
+    }
+
+    /// `--max-body`.
+    #[must_use]
+    pub fn max_body(&self) -> Option<u64> {
+        self.max_body
+    }
+
+    /// Journals a piece of a payload.
+    pub fn push(&self, kind: Kind, piece: Bytes, haste: Haste) {
+        self.journal.push(self.frame(kind, piece), haste);
+    }
+
+    /// Ready when more may be journalled.
+    pub fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.journal.poll_room(cx)
+    }
+
+    /// Waits until more may be journalled: for threads that may.
+    pub fn wait_for_room(&self) {
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.block_on(std::future::poll_fn(|cx| self.poll_room(cx)));
+        }
+    }
+
+    /// Waits for the request's payload, if it has ended and is being journalled: the end of an exchange comes behind it.
+    async fn uploaded(&self) {
+        let upload = self.upload.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(mut upload) = upload {
+            // Who journals it may have gone with a panic: nothing to wait for then.
+            let _ = upload.wait_for(|done| *done).await;
+        }
+    }
+
+    fn is_uploading(&self) -> bool {
+        self.upload.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_some_and(|upload| !*upload.borrow())
     }
 
     /// The end of the exchange; the ack says that all of it is in the journal. Only the first end counts.
-    fn end(&self, how: How, seen: u64, trailers: Fields) -> Ack {
+    fn end(&self, how: How, seen: u64, trailers: Fields, decoded: Option<Decoded>) -> Ack {
         if !self.ended.swap(true, Ordering::AcqRel) {
             self.tally.ended(&self.origin, &how);
             if let How::UpstreamDied | How::ClientLeft = how {
@@ -102,7 +164,7 @@ impl Tape {
                 self.tally.find(Finding { remedy: Some(remedy), ..finding });
             }
         }
-        let end = End { how, seen, at: self.since(Instant::now()), trailers };
+        let end = End { how, seen, at: self.since(Instant::now()), trailers: self.screen.fields(trailers), decoded };
         self.journal.commit(self.frame(Kind::End, json(&end)))
     }
 
@@ -143,7 +205,7 @@ impl Tape {
             status: response.status().as_u16(),
             reason,
             version,
-            headers: Fields::of(response.headers(), hop),
+            headers: self.screen.fields(Fields::of(response.headers(), hop)),
             head_size,
             connection: answer.connection,
             remote: answer.remote.map(|addr| addr.ip()),
@@ -161,7 +223,7 @@ impl Tape {
                 .filter(|(status, _)| *status != StatusCode::CONTINUE)
                 .map(|(status, headers)| Informational {
                     status: status.as_u16(),
-                    headers: Fields::of(headers, Hop::Dropped),
+                    headers: self.screen.fields(Fields::of(headers, Hop::Dropped)),
                 })
                 .collect(),
         }
@@ -180,41 +242,21 @@ impl Drop for Unanswered {
     }
 }
 
-/// Counts the bytes of a body and hands on those within `--max-body`.
-#[derive(Debug)]
-struct Tee {
-    tape: Arc<Tape>,
-    kind: Kind,
-    haste: Haste,
-    seen: u64,
-}
-
-impl Tee {
-    fn data(&mut self, data: &Bytes) {
-        let room = self.tape.max_body.map_or(u64::MAX, |max| max.saturating_sub(self.seen));
-        self.seen += data.len() as u64;
-        let keep = usize::try_from(room).unwrap_or(usize::MAX).min(data.len());
-        if keep > 0 {
-            self.tape.journal.push(self.tape.frame(self.kind, data.slice(..keep)), self.haste);
-        }
-    }
-}
-
 /// Watches a request's payload on its way upstream.
 #[derive(Debug)]
-pub struct RequestTee(Tee);
+pub struct RequestTee(Intake);
 
 impl RequestTee {
-    /// For this exchange.
+    /// For this exchange; `length` as the request declares it.
     #[must_use]
-    pub fn new(tape: Arc<Tape>) -> Self {
-        RequestTee(Tee { tape, kind: Kind::RequestData, haste: Haste::Later, seen: 0 })
+    pub fn new(tape: Arc<Tape>, headers: &HeaderMap, length: Option<u64>) -> Self {
+        RequestTee(Intake::new(tape, Side::Request, Haste::Later, headers, length))
     }
 }
 
 impl Watch for RequestTee {
     fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.0.tape.journal.poll_room(cx)
+        self.0.poll_room(cx)
     }
 
     fn data(&mut self, data: &Bytes) {
@@ -222,9 +264,23 @@ impl Watch for RequestTee {
     }
 
     fn end(self: Box<Self>, end: BodyEnd) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        let Tee { tape, seen, .. } = self.0;
         let complete = matches!(end, BodyEnd::Complete(_));
-        tape.say(Kind::RequestEnd, &RequestEnd { seen, at: tape.since(Instant::now()), complete }, Haste::Later);
+        let (tape, seen) = (self.0.tape().clone(), self.0.seen);
+        let at = tape.since(Instant::now());
+        let say = move |tape: &Tape, decoded| {
+            tape.say(Kind::RequestEnd, &RequestEnd { seen, at, complete, decoded }, Haste::Later);
+        };
+        match self.0.end(complete) {
+            Journalled::Now(decoded) => say(&tape, decoded),
+            Journalled::Later(work) => {
+                let (done, upload) = watch::channel(false);
+                *tape.upload.lock().unwrap_or_else(PoisonError::into_inner) = Some(upload);
+                endings::spawn(async move {
+                    say(&tape, work.await);
+                    let _ = done.send(true);
+                });
+            }
+        }
         // Upstream need not wait for the journal: its answer will.
         Box::pin(std::future::ready(()))
     }
@@ -235,24 +291,24 @@ const UNRECEIVED: Allowance = Allowance { bytes: 1024 * 1024, time: Duration::fr
 
 /// Watches a response's payload on its way to the client.
 #[derive(Debug)]
-pub struct ResponseTee(Tee);
+pub struct ResponseTee(Intake);
 
 impl ResponseTee {
     /// For this exchange. A payload without a known length may be a stream of events: each is journalled as it comes.
     #[must_use]
-    pub fn new(tape: Arc<Tape>, length: Option<u64>) -> Self {
+    pub fn new(tape: Arc<Tape>, headers: &HeaderMap, length: Option<u64>) -> Self {
         let haste = if length.is_some() { Haste::Later } else { Haste::Now };
-        ResponseTee(Tee { tape, kind: Kind::ResponseData, haste, seen: 0 })
+        ResponseTee(Intake::new(tape, Side::Response, haste, headers, length))
     }
 }
 
 impl Watch for ResponseTee {
     fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.0.tape.journal.poll_room(cx)
+        self.0.poll_room(cx)
     }
 
     fn data(&mut self, data: &Bytes) {
-        self.0.tape.tally.bytes(data.len());
+        self.0.tape().tally.bytes(data.len());
         self.0.data(data);
     }
 
@@ -261,7 +317,7 @@ impl Watch for ResponseTee {
     }
 
     fn end(self: Box<Self>, end: BodyEnd) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        let Tee { tape, seen, .. } = self.0;
+        let (tape, seen) = (self.0.tape().clone(), self.0.seen);
         let (how, trailers) = match end {
             BodyEnd::Complete(trailers) => (How::Complete, trailers.map(|map| Fields::of(&map, Hop::Dropped))),
             BodyEnd::Failed(error) => {
@@ -270,7 +326,19 @@ impl Watch for ResponseTee {
             }
             BodyEnd::Cancelled => (How::ClientLeft, None),
         };
-        Box::pin(tape.end(how, seen, trailers.unwrap_or_default()))
+        let trailers = trailers.unwrap_or_default();
+        match self.0.end(how == How::Complete) {
+            Journalled::Now(decoded) if !tape.is_uploading() => Box::pin(tape.end(how, seen, trailers, decoded)),
+            Journalled::Now(decoded) => Box::pin(async move {
+                tape.uploaded().await;
+                tape.end(how, seen, trailers, decoded).await;
+            }),
+            Journalled::Later(work) => Box::pin(async move {
+                let decoded = work.await;
+                tape.uploaded().await;
+                tape.end(how, seen, trailers, decoded).await;
+            }),
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use ::http::{Method, Request, Response, StatusCode};
+use ::http::{HeaderMap, Method, Request, Response, StatusCode};
 use bytes::Bytes;
 use http_body::Body as _;
 use http_body_util::Full;
@@ -125,7 +125,7 @@ impl Recorder {
 
     fn begin<B>(&self, exchange: &Exchange<B>, url: &NormalUrl) -> Arc<Tape> {
         let number = self.exchanges.fetch_add(1, Ordering::Relaxed) + 1;
-        Tape::begin(&self.journal, &self.tally, number, self.plan.max_body, exchange, url)
+        Tape::begin(&self.journal, &self.tally, &self.screen, number, self.plan.max_body, exchange, url)
     }
 
     /// Sends a request upstream and its answer back; what is taped is watched both ways.
@@ -144,7 +144,8 @@ impl Recorder {
         let asks_head = request.method() == Method::HEAD;
         let client = asks_upgrade(request.headers(), request.version()).then(|| hyper::upgrade::on(&mut request));
         let (head, body) = request.into_parts();
-        let request = Request::from_parts(head, watch_request(body, tape.as_ref()).await);
+        let body = watch_request(&head.headers, body, tape.as_ref()).await;
+        let request = Request::from_parts(head, body);
         let mut answer = match self.upstream.send(own, &session, &origin, request).await {
             Ok(answer) => answer,
             Err(SendError::Stale) => return Err(Close),
@@ -168,7 +169,7 @@ impl Recorder {
             return Ok(Response::from_parts(head, Body::Incoming(body)));
         }
         let watch: Box<dyn Watch> = match tape {
-            Some(tape) => Box::new(ResponseTee::new(tape, body.size_hint().exact())),
+            Some(tape) => Box::new(ResponseTee::new(tape, &head.headers, body.size_hint().exact())),
             None => Box::new(Passing(self.tally.clone())),
         };
         // Of an empty payload this waits for the end as well.
@@ -184,14 +185,17 @@ impl Recorder {
     }
 }
 
-async fn watch_request<B>(body: B, tape: Option<&Arc<Tape>>) -> Body
+async fn watch_request<B>(headers: &HeaderMap, body: B, tape: Option<&Arc<Tape>>) -> Body
 where
     B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
     match tape {
         _ if body.is_end_stream() => Body::Empty,
-        Some(tape) => Body::boxed(Watched::new(body, Box::new(RequestTee::new(tape.clone()))).await),
+        Some(tape) => {
+            let tee = RequestTee::new(tape.clone(), headers, body.size_hint().exact());
+            Body::boxed(Watched::new(body, Box::new(tee)).await)
+        }
         None => Body::boxed(body),
     }
 }

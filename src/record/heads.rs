@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::http::Headers;
 use crate::http::headers::{HOP_BY_HOP, from_chars, to_chars};
+use crate::redact::marker::Run;
 
 /// The first frame: how the recording was asked for, for whoever finalises it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +20,9 @@ pub struct Meta {
     pub scope: Vec<String>,
     /// `--max-body`, bytes.
     pub max_body: Option<u64>,
+    /// Whose markers stand for secrets; `None` when nothing was secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<Run>,
 }
 
 /// The head of a request.
@@ -47,6 +51,20 @@ pub struct RequestEnd {
     pub at: i64,
     /// Whether all of it was sent.
     pub complete: bool,
+    /// It was journalled decoded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decoded: Option<Decoded>,
+}
+
+/// What became of a payload that was decoded before it was journalled.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decoded {
+    /// There was more than `--max-body` allows.
+    pub more: bool,
+    /// Its whole length, decoded, in bytes.
+    pub total: Option<u64>,
+    /// What came behind did not decode.
+    pub broken: bool,
 }
 
 /// The head of a response.
@@ -109,6 +127,9 @@ pub struct End {
     pub at: i64,
     /// The response's trailers.
     pub trailers: Fields,
+    /// The payload was journalled decoded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decoded: Option<Decoded>,
 }
 
 /// How an exchange ended.

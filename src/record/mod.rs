@@ -5,10 +5,13 @@ mod capture;
 mod finalise;
 mod handler;
 mod heads;
+mod intake;
 mod journal;
+mod look;
 mod outcome;
 mod problem;
 mod recover;
+mod screen;
 mod tally;
 mod volatile;
 
@@ -24,13 +27,15 @@ use std::time::Instant;
 use crate::har;
 use crate::har::write::{ContentMode, JsonLayout};
 use crate::proxy::upstream::{PlanError, Upstream};
-use crate::redact::{Placeholder, Policy};
+use crate::redact::marker::Run;
+use crate::redact::{Placeholder, Policy, Vault};
 use crate::urlglob::Globs;
 use crate::verdict::Verdict;
 use heads::Meta;
 use journal::frame::MAGIC;
 use journal::{Claimed, Frame, Journal, Kind, Place};
 pub use recover::{Left, Recovered, Why, discard, left_in, recover};
+use screen::Screen;
 use tally::Tally;
 pub use volatile::Volatile;
 
@@ -192,6 +197,7 @@ pub struct Recorder {
     claimed: Claimed,
     journal: Arc<Journal>,
     tally: Arc<Tally>,
+    screen: Arc<Screen>,
     /// Exchanges begun.
     exchanges: AtomicU64,
     started: Instant,
@@ -209,13 +215,16 @@ impl Recorder {
         let claimed = place.claim()?;
         har::write::sweep(&plan.output);
         let recovered = recover::killed(&plan, &claimed)?;
-        let journal = begin(&plan, &claimed)?;
+        let vault = Vault::new(Run::random(), &plan.values);
+        let screen = Screen::new(plan.policy.clone(), vault);
+        let journal = begin(&plan, &claimed, &screen)?;
         Ok(Recorder {
             plan,
             upstream,
             claimed,
             journal: Arc::new(journal),
             tally: Arc::default(),
+            screen: Arc::new(screen),
             exchanges: AtomicU64::new(0),
             started: Instant::now(),
             recovered,
@@ -244,8 +253,9 @@ impl Recorder {
 }
 
 /// Writes what a journal begins with, and opens it for exchanges.
-fn begin(plan: &RecordPlan, claimed: &Claimed) -> Result<Journal, Error> {
-    let meta = Meta { scope: plan.scope.sources().to_vec(), max_body: plan.max_body };
+fn begin(plan: &RecordPlan, claimed: &Claimed, screen: &Screen) -> Result<Journal, Error> {
+    let run = (!screen.is_off()).then(|| screen.vault().run());
+    let meta = Meta { scope: plan.scope.sources().to_vec(), max_body: plan.max_body, run };
     let start = || {
         let payload = serde_json::to_vec(&meta)?.into();
         let mut bytes = MAGIC.to_vec();

@@ -8,8 +8,9 @@ use std::io;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::super::heads::{End, How, Meta, RequestEnd, RequestHead, ResponseHead};
-use super::super::journal::{Kind, Reader, Span};
+use super::super::heads::{End, Fields, How, Meta, RequestEnd, RequestHead, ResponseHead};
+use super::super::journal::{Kind, Names, Reader, Span};
+use crate::http::Header;
 
 /// An exchange of the journal that is worth an entry: it was answered, or it failed.
 #[derive(Debug)]
@@ -22,10 +23,26 @@ pub struct Slot {
     request_end: Option<Span>,
     response: Option<Span>,
     end: Option<Span>,
-    /// Pieces of the request's payload.
-    pub sent: Vec<Span>,
-    /// Pieces of the response's payload.
-    pub received: Vec<Span>,
+    /// The request's payload.
+    pub sent: Pieces,
+    /// The response's payload.
+    pub received: Pieces,
+}
+
+/// A payload in the journal.
+#[derive(Debug, Default)]
+pub struct Pieces {
+    /// Where it lies.
+    pub spans: Vec<Span>,
+    /// It was decoded before it was journalled.
+    pub decoded: bool,
+}
+
+impl Pieces {
+    fn add(&mut self, span: Span, decoded: bool) {
+        self.spans.push(span);
+        self.decoded |= decoded;
+    }
 }
 
 /// What the frames say about an exchange.
@@ -63,8 +80,12 @@ impl Index {
         let Some(mut reader) = Reader::open(file)? else { return Ok(None) };
         let mut meta = None;
         let mut open: HashMap<u64, Slot> = HashMap::new();
-        let mut index =
-            Index { meta: Meta { scope: Vec::new(), max_body: None }, slots: Vec::new(), cut: 0, unanswered: 0 };
+        let mut index = Index {
+            meta: Meta { scope: Vec::new(), max_body: None, run: None },
+            slots: Vec::new(),
+            cut: 0,
+            unanswered: 0,
+        };
         while let Some(frame) = reader.next()? {
             if frame.kind == Kind::Meta {
                 meta = Some(parse(frame.payload)?);
@@ -77,10 +98,12 @@ impl Index {
             }
             let Some(slot) = open.get_mut(&frame.exchange) else { continue };
             match frame.kind {
-                Kind::RequestData => slot.sent.push(frame.span),
+                Kind::RequestData => slot.sent.add(frame.span, false),
+                Kind::RequestDecoded => slot.sent.add(frame.span, true),
                 Kind::RequestEnd => slot.request_end = Some(frame.span),
                 Kind::Response => slot.response = Some(frame.span),
-                Kind::ResponseData => slot.received.push(frame.span),
+                Kind::ResponseData => slot.received.add(frame.span, false),
+                Kind::ResponseDecoded => slot.received.add(frame.span, true),
                 // The first end counts. Pieces of the upload may still follow one.
                 Kind::End if slot.end.is_none() => {
                     if parse::<Ended>(frame.payload)?.how == How::Dropped {
@@ -120,23 +143,55 @@ impl Slot {
             request_end: None,
             response: None,
             end: None,
-            sent: Vec::new(),
-            received: Vec::new(),
+            sent: Pieces::default(),
+            received: Pieces::default(),
         }
     }
 
-    /// What its frames say.
+    /// What its frames say. Values are named in the order in which the exchange has them, those of payloads too.
     ///
     /// # Errors
     /// When the journal cannot be read.
     pub fn heads(&self, reader: &mut Reader) -> io::Result<Heads> {
-        let request = parse(&reader.read(self.request)?)?;
-        Ok(Heads {
-            request,
-            response: read(reader, self.response)?,
-            end: read(reader, self.end)?,
-            request_end: read(reader, self.request_end)?,
-        })
+        let mut request: RequestHead = parse(&reader.read(self.request)?)?;
+        let request_end = read(reader, self.request_end)?;
+        let mut response: Option<ResponseHead> = read(reader, self.response)?;
+        let mut end: Option<End> = read(reader, self.end)?;
+        if let Some(mut names) = reader.names.take() {
+            request.url = names.text(request.url);
+            name(&mut request.headers, &mut names);
+            self.sent.name(reader, &mut names)?;
+            if let Some(response) = &mut response {
+                response.informational.iter_mut().for_each(|info| name(&mut info.headers, &mut names));
+                name(&mut response.headers, &mut names);
+            }
+            if let Some(end) = &mut end {
+                if !end.trailers.0.is_empty() {
+                    self.received.name(reader, &mut names)?;
+                    name(&mut end.trailers, &mut names);
+                }
+                if let How::Failed { message, .. } = &mut end.how {
+                    *message = names.text(std::mem::take(message));
+                }
+            }
+            reader.names = Some(names);
+        }
+        Ok(Heads { request, request_end, response, end })
+    }
+}
+
+fn name(fields: &mut Fields, names: &mut Names) {
+    fields.0 =
+        fields.0.iter().map(|field| Header { value: names.bytes(field.value.clone()), ..field.clone() }).collect();
+}
+
+impl Pieces {
+    /// Gives the values of the payload their names, before those of what comes behind.
+    fn name(&self, reader: &mut Reader, names: &mut Names) -> io::Result<()> {
+        if self.decoded {
+            io::copy(&mut names.payload(&mut reader.stream(&self.spans), false), &mut io::sink())?;
+        }
+        Ok(())
     }
 }
 

@@ -38,6 +38,8 @@ pub struct Arrangement {
     pub not_seen: usize,
     /// Old entries that are gone.
     pub removed: usize,
+    /// New exchanges and the old entries whose turns they are, with the same answer or another.
+    pub pairs: Vec<(usize, usize)>,
 }
 
 /// One key's turns: old entries in file order, new exchanges by start time.
@@ -211,7 +213,11 @@ fn lay_out(
             }
         };
     }
-    let mut result = Arrangement::default();
+    let pairs = fates.iter().enumerate().filter_map(|(new, fate)| match fate {
+        Fate::Equal(old) | Fate::Replaces(old) => Some((new, *old)),
+        Fate::Repeats(_) | Fate::Added => None,
+    });
+    let mut result = Arrangement { pairs: pairs.collect(), ..Arrangement::default() };
     for (at, added) in behind.iter().enumerate() {
         if at < old {
             let step = match replaced[at] {

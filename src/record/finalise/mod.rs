@@ -5,6 +5,7 @@ mod entry;
 mod graft;
 mod index;
 mod merge;
+mod names;
 mod payload;
 mod scope;
 
@@ -14,6 +15,7 @@ mod tests;
 use std::collections::HashMap;
 use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 
 use compare::{Answers, Content};
 pub use index::Index;
@@ -28,6 +30,7 @@ use super::{Ending, Error, OnFailure, Outcome, RecordPlan, Recorder, Update, out
 use crate::har::write::{ContentMode, FixtureWriter};
 use crate::har::{self, Fixture};
 use crate::http::NormalUrl;
+use crate::redact::{Vault, placeholder};
 
 /// Whether there can be a fixture at the output: what is there can be read, and merged into.
 ///
@@ -43,12 +46,13 @@ pub fn check(plan: &RecordPlan) -> Result<(), Error> {
 /// # Errors
 /// [`Error`]; the old fixture and the journal stay.
 pub fn finalise(recorder: &Recorder, ending: Ending) -> Result<Outcome, Error> {
-    let Recorder { plan, claimed, journal, .. } = recorder;
+    let Recorder { plan, claimed, journal, screen, .. } = recorder;
     journal.close();
     if let Some(reason) = journal.failure() {
         return Ok(outcome::lost(recorder, &reason));
     }
-    let Some((mut reader, index)) = open(claimed)?.filter(|(_, index)| !index.slots.is_empty()) else {
+    let Some((mut reader, index)) = open(claimed)?.filter(|(_, index)| !index.slots.is_empty())
+    else {
         claimed.remove()?;
         return Ok(outcome::nothing(recorder));
     };
@@ -88,13 +92,34 @@ pub fn open(claimed: &Claimed) -> Result<Option<(Reader, Index)>, Error> {
     open_file(&claimed.file, &claimed.place.journal)
 }
 
-/// The same with a journal that was set aside.
+/// From here on the journal's values have the names that they have in the fixture.
+fn name(
+    plan: &RecordPlan,
+    old: Option<(&Fixture, &Arrangement)>,
+    index: &Index,
+    reader: &mut Reader,
+) -> Result<(), Error> {
+    if let Some(run) = index.meta.run {
+        let old = old.map(|(fixture, arrangement)| (fixture, &arrangement.pairs[..]));
+        let naming = names::settle(plan, run, old, index, reader)?;
+        if let Some(names) = &mut reader.names {
+            names.naming = naming;
+        }
+    }
+    Ok(())
+}
+
+/// The same with a journal that was set aside. What was secret is named for being compared.
 ///
 /// # Errors
 /// When it can't be read.
 pub fn open_file(journal: &File, path: &Path) -> Result<Option<(Reader, Index)>, Error> {
     let failed = |source| Error::journal("reading the journal", path, source);
-    Index::read(journal.try_clone().map_err(failed)?).map_err(failed)
+    let mut read = Index::read(journal.try_clone().map_err(failed)?).map_err(failed)?;
+    if let Some((reader, index)) = &mut read {
+        reader.names = index.meta.run.map(names::provisional);
+    }
+    Ok(read)
 }
 
 /// Brings what a journal holds into the fixture.
@@ -107,6 +132,7 @@ pub fn write(plan: &RecordPlan, update: Update, index: &Index, reader: &mut Read
     let Some(old) = old else {
         let steps = (0..index.slots.len()).map(Step::Put).collect();
         let arrangement = Arrangement { steps, added: index.slots.len(), ..Arrangement::default() };
+        name(plan, None, index, reader)?;
         let mut writer = writer(plan, &recorded)?;
         for slot in &index.slots {
             add(slot, index, reader, &mut writer)?;
@@ -120,6 +146,7 @@ pub fn write(plan: &RecordPlan, update: Update, index: &Index, reader: &mut Read
     let before = old.scope().unwrap_or_default();
     let scope = if update == Update::Replace { recorded } else { scope::union(before, &recorded) };
     let Arrangement { changed, added, removed, .. } = arrangement;
+    name(plan, Some((&old, &arrangement)), index, answers.reader)?;
     if (changed, added, removed) != (0, 0, 0) || scope != before {
         let mut writer = writer(plan, &scope)?.based_on(&old)?;
         for step in &arrangement.steps {
@@ -139,6 +166,7 @@ fn arrange(update: Update, old: &Fixture, index: &Index, answers: &mut Answers<'
     let mut named: HashMap<(String, String), Vec<usize>> = HashMap::new();
     for head in old.heads().iter() {
         let url = NormalUrl::parse(head.url).map_or_else(|_| head.url.to_owned(), |url| url.to_string());
+        let url = unnamed(&url);
         named.entry((head.method.to_owned(), url)).or_default().push(head.entry);
     }
     let mut connections = Vec::with_capacity(index.slots.len());
@@ -148,7 +176,9 @@ fn arrange(update: Update, old: &Fixture, index: &Index, answers: &mut Answers<'
     for (new, slot) in index.slots.iter().enumerate() {
         let heads = slot.heads(answers.reader).map_err(har_error)?;
         connections.push(heads.response.as_ref().map(|head| head.connection));
-        let Some(candidates) = named.get(&(heads.request.method.clone(), heads.request.url.clone())) else { continue };
+        let Some(candidates) = named.get(&(heads.request.method.clone(), unnamed(&heads.request.url))) else {
+            continue;
+        };
         // Keys that share method and URL are told apart by the first entry that has them.
         let asked = answers.asked(new, &heads)?;
         let by_payload = asked_before.entry(candidates[0]).or_insert_with(|| answers.by_payload(candidates));
@@ -158,6 +188,11 @@ fn arrange(update: Update, old: &Fixture, index: &Index, answers: &mut Answers<'
     let mut turns: Vec<Turns> = turns.into_values().filter(|turns| !turns.old.is_empty()).collect();
     turns.sort_unstable_by_key(|turns| turns.new[0]);
     merge::arrange(old.entries(), &connections, &turns, update, answers)
+}
+
+/// A URL whatever its secrets are.
+fn unnamed(url: &str) -> String {
+    String::from_utf8_lossy(&placeholder::set_aside(url.as_bytes())).into_owned()
 }
 
 fn writer(plan: &RecordPlan, scope: &[String]) -> Result<FixtureWriter, Error> {

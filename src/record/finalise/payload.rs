@@ -3,15 +3,16 @@
 
 use std::io::{self, Read};
 
-use super::super::heads::How;
+use super::super::heads::{Decoded, How};
 use super::super::journal::{Reader, Span};
-use super::index::{Heads, Slot};
+use super::index::{Heads, Pieces, Slot};
 use crate::har;
 use crate::har::model::{Body, Truncated};
 use crate::har::write::PayloadSource;
 use crate::http::Headers;
 use crate::http::coding::{self, Coding};
 use crate::http::headers::to_chars;
+use crate::redact;
 
 /// The client went away.
 pub const CLIENT_LEFT: &str = "client-left";
@@ -21,6 +22,8 @@ pub const UPSTREAM_DIED: &str = "upstream-died";
 pub const INTERRUPTED: &str = "interrupted";
 /// `--max-body`.
 pub const MAX_BODY: &str = "max-body";
+/// It was too long to be kept as received, and what came behind did not decode.
+pub const UNDECODABLE: &str = "undecodable";
 
 /// How far a payload that was cut is decoded only to say how long it is.
 const COUNTED: u64 = 1 << 30;
@@ -29,6 +32,8 @@ const COUNTED: u64 = 1 << 30;
 #[derive(Debug)]
 pub struct Payload<'a> {
     pieces: &'a [Span],
+    /// What became of it when it was decoded before it was journalled.
+    decoded: Option<Decoded>,
     mime_type: String,
     /// `None`: a coding that nobody here knows.
     codings: Option<Vec<Coding>>,
@@ -45,9 +50,10 @@ impl<'a> Payload<'a> {
     pub fn of_request(slot: &'a Slot, heads: &Heads, max_body: Option<u64>) -> Self {
         let ended = heads.request_end.as_ref();
         // Without pieces and without an end there was no payload to watch.
-        let whole = ended.map_or(slot.sent.is_empty(), |end| end.complete);
+        let whole = ended.map_or(slot.sent.spans.is_empty(), |end| end.complete);
         let cut = (!whole).then_some(CLIENT_LEFT);
-        Payload::new(&slot.sent, &heads.request.headers.0, cut, ended.map(|end| end.seen), max_body)
+        let said = Said { seen: ended.map(|end| end.seen), decoded: ended.and_then(|end| end.decoded.clone()) };
+        Payload::new(&slot.sent, &heads.request.headers.0, cut, said, max_body)
     }
 
     /// What upstream answered.
@@ -61,19 +67,24 @@ impl<'a> Payload<'a> {
         };
         let none = Headers::default();
         let headers = heads.response.as_ref().map_or(&none, |head| &head.headers.0);
-        Payload::new(&slot.received, headers, cut, heads.end.as_ref().map(|end| end.seen), max_body)
+        let ended = heads.end.as_ref();
+        let said = Said { seen: ended.map(|end| end.seen), decoded: ended.and_then(|end| end.decoded.clone()) };
+        Payload::new(&slot.received, headers, cut, said, max_body)
     }
 
     fn new(
-        pieces: &'a [Span],
+        pieces: &'a Pieces,
         headers: &Headers,
         cut: Option<&'static str>,
-        seen: Option<u64>,
+        said: Said,
         max_body: Option<u64>,
     ) -> Self {
         let announced = || headers.get_str("content-length").and_then(|length| length.trim().parse().ok());
+        let Said { seen, decoded } = said;
         Payload {
-            pieces,
+            pieces: &pieces.spans,
+            // One that was interrupted says nothing of its end.
+            decoded: pieces.decoded.then(|| decoded.unwrap_or_default()),
             mime_type: headers.get("content-type").map(|mime| to_chars(mime).into_owned()).unwrap_or_default(),
             codings: coding::codings(headers.get_all("content-encoding")),
             cut,
@@ -97,7 +108,22 @@ impl<'a> Payload<'a> {
     where
         F: FnMut(PayloadSource<'_>) -> Result<Body, har::Error>,
     {
+        let Some(mut names) = reader.names.take() else { return self.stored(reader, store) };
+        let is_opaque = redact::is_opaque(&self.mime_type);
+        let stored = self.stored(reader, |source| {
+            let mut named = names.payload(source.read, is_opaque);
+            store(PayloadSource { read: &mut named, ..source })
+        });
+        reader.names = Some(names);
+        stored
+    }
+
+    fn stored<F>(&self, reader: &mut Reader, mut store: F) -> Result<Body, har::Error>
+    where
+        F: FnMut(PayloadSource<'_>) -> Result<Body, har::Error>,
+    {
         let codings = match &self.codings {
+            _ if self.decoded.is_some() => None,
             Some(codings) if self.pieces.is_empty() || codings.is_empty() => None,
             Some(codings) => Some(&codings[..]),
             None => Some(&[][..]),
@@ -110,7 +136,9 @@ impl<'a> Payload<'a> {
                 return stored.map(|body| self.mark(body, decoded, None));
             }
         }
-        let mut raw = Limited::new(Box::new(reader.stream(self.pieces)), self.max_body, false);
+        // What was decoded was cut then, and has grown or shrunk since.
+        let max_body = self.max_body.filter(|_| self.decoded.is_none());
+        let mut raw = Limited::new(Box::new(reader.stream(self.pieces)), max_body, false);
         let body = store(self.source(&mut raw, codings.is_some()))?;
         Ok(self.mark(body, raw, self.total))
     }
@@ -128,6 +156,9 @@ impl<'a> Payload<'a> {
 
     /// Says how it was cut, now that it is known how much was kept.
     fn mark(&self, mut body: Body, mut read: Limited<'_>, total: Option<u64>) -> Body {
+        if let Some(decoded) = &self.decoded {
+            return self.mark_decoded(body, read.kept, decoded);
+        }
         let partial = self.is_partial();
         let reason = self.cut.or_else(|| (read.has_more() || partial).then_some(MAX_BODY));
         body.truncated = reason.map(|reason| Truncated {
@@ -137,6 +168,23 @@ impl<'a> Payload<'a> {
         });
         body
     }
+
+    fn mark_decoded(&self, mut body: Body, read: u64, decoded: &Decoded) -> Body {
+        let reason = self.cut.or(decoded.more.then_some(MAX_BODY)).or(decoded.broken.then_some(UNDECODABLE));
+        let is_plain = self.codings.as_ref().is_some_and(Vec::is_empty);
+        body.truncated = reason.map(|reason| Truncated {
+            reason: reason.to_owned(),
+            kept: body.size.and_then(|size| u64::try_from(size).ok()).unwrap_or(read),
+            total: if self.cut.is_some() { self.total.filter(|_| is_plain) } else { decoded.total },
+        });
+        body
+    }
+}
+
+/// What its end says of a payload.
+struct Said {
+    seen: Option<u64>,
+    decoded: Option<Decoded>,
 }
 
 /// A payload up to `--max-body`.

@@ -38,16 +38,29 @@ pub enum Kind {
     ResponseData,
     /// The end of the exchange, JSON.
     End,
+    /// Bytes of a request's payload, decoded and without secrets.
+    RequestDecoded,
+    /// Bytes of a response's payload, decoded and without secrets.
+    ResponseDecoded,
 }
 
-const KINDS: [Kind; 7] =
-    [Kind::Meta, Kind::Request, Kind::RequestData, Kind::RequestEnd, Kind::Response, Kind::ResponseData, Kind::End];
+const KINDS: [Kind; 9] = [
+    Kind::Meta,
+    Kind::Request,
+    Kind::RequestData,
+    Kind::RequestEnd,
+    Kind::Response,
+    Kind::ResponseData,
+    Kind::End,
+    Kind::RequestDecoded,
+    Kind::ResponseDecoded,
+];
 
 impl Kind {
     /// Whether the payload is a piece of a body, which a reader need not hold.
     #[must_use]
     pub fn is_data(self) -> bool {
-        matches!(self, Kind::RequestData | Kind::ResponseData)
+        matches!(self, Kind::RequestData | Kind::ResponseData | Kind::RequestDecoded | Kind::ResponseDecoded)
     }
 }
 
@@ -142,7 +155,7 @@ mod tests {
         let long = Header { kind: Kind::End, exchange: 1, len: u32::MAX };
         assert_eq!(Header::from_bytes(&long.to_bytes()), None, "too long");
         let mut unknown = Header { kind: Kind::End, exchange: 1, len: 1 }.to_bytes();
-        unknown[4] = 8;
+        unknown[4] = 10;
         assert_eq!(Header::from_bytes(&unknown), None, "a kind of a later version");
     }
 }

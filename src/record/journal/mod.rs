@@ -8,5 +8,5 @@ pub mod writer;
 
 pub use frame::{Frame, Kind};
 pub use place::{Claimed, Place};
-pub use reader::{Reader, Span};
+pub use reader::{Names, Reader, Span};
 pub use writer::{Ack, Haste, Journal};

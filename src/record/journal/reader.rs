@@ -1,9 +1,14 @@
 //! Reading a journal: one pass over its frames up to the last whole one, then pieces of it on demand.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::sync::Arc;
+
+use bytes::Bytes;
 
 use super::frame::{HEADER, Header, Kind, MAGIC, TRAILER};
+use crate::redact::{Naming, Vault};
 
 /// Where a payload lies in the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +39,49 @@ pub struct Reader {
     /// Where the file stands.
     at: u64,
     payload: Vec<u8>,
+    /// What is made of markers in what is read; `None` leaves them.
+    pub names: Option<Names>,
+}
+
+/// How secrets are named in what is read from a journal.
+#[derive(Debug)]
+pub struct Names {
+    /// Makes placeholders of markers.
+    pub naming: Naming,
+    /// The values themselves, unless the process that knew them is gone: what became known after a text had been journalled
+    /// is taken out of it.
+    pub vault: Option<Arc<Vault>>,
+}
+
+impl Names {
+    /// A text with placeholders for what is secret.
+    pub fn text(&mut self, text: String) -> String {
+        let swept = match self.vault.as_ref().map(|vault| vault.swept(text.as_bytes())) {
+            Some(Cow::Owned(swept)) => String::from_utf8(swept).ok(),
+            _ => None,
+        };
+        self.naming.string(swept.unwrap_or(text))
+    }
+
+    /// Bytes with placeholders for what is secret.
+    pub fn bytes(&mut self, bytes: Bytes) -> Bytes {
+        let swept = match self.vault.as_ref().map(|vault| vault.swept(&bytes)) {
+            Some(Cow::Owned(swept)) => swept.into(),
+            _ => bytes,
+        };
+        match self.naming.text(&swept) {
+            Cow::Owned(named) => named.into(),
+            Cow::Borrowed(_) => swept,
+        }
+    }
+
+    /// A payload with placeholders for what is secret. What can't be looked into is not swept.
+    pub fn payload<'a>(&'a mut self, read: &'a mut dyn Read, is_opaque: bool) -> Box<dyn Read + 'a> {
+        match self.vault.as_ref().filter(|_| !is_opaque) {
+            Some(vault) => Box::new(self.naming.reader(vault.sweeper(read))),
+            None => Box::new(self.naming.reader(read)),
+        }
+    }
 }
 
 impl Reader {
@@ -52,7 +100,7 @@ impl Reader {
             let reason = "it is no journal that this version of harproxy understands";
             return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
         }
-        Ok(Some(Reader { file, at: MAGIC.len() as u64, payload: Vec::new() }))
+        Ok(Some(Reader { file, at: MAGIC.len() as u64, payload: Vec::new(), names: None }))
     }
 
     /// The next frame; `None` at the end, or where what follows is not a whole frame.
@@ -172,8 +220,6 @@ impl Read for Pieces<'_> {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
-
-    use bytes::Bytes;
 
     use super::super::frame::Frame;
     use super::*;

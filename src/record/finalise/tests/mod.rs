@@ -94,7 +94,7 @@ impl Talk {
         }
         if !self.sent.is_empty() || !self.upload_whole {
             let seen = self.sent.iter().map(|piece| piece.len() as u64).sum();
-            say(Kind::RequestEnd, json(&RequestEnd { seen, at: 300, complete: self.upload_whole }));
+            say(Kind::RequestEnd, json(&RequestEnd { seen, at: 300, complete: self.upload_whole, decoded: None }));
         }
         if let Some(status) = self.status {
             say(
@@ -120,7 +120,7 @@ impl Talk {
         }
         if let Some(how) = self.how.clone() {
             let seen = self.seen.unwrap_or_else(|| self.received.iter().map(|piece| piece.len() as u64).sum());
-            say(Kind::End, json(&End { how, seen, at: 2300, trailers: fields(&self.trailers) }));
+            say(Kind::End, json(&End { how, seen, at: 2300, trailers: fields(&self.trailers), decoded: None }));
         }
         frames
     }
@@ -165,7 +165,7 @@ impl Desk {
 
     fn journal(&self, frames: &[Frame]) -> Claimed {
         let claimed = Place::beside(&self.plan.output).unwrap().claim().unwrap();
-        let meta = Meta { scope: self.plan.scope.sources().to_vec(), max_body: self.plan.max_body };
+        let meta = Meta { scope: self.plan.scope.sources().to_vec(), max_body: self.plan.max_body, run: None };
         let mut bytes = MAGIC.to_vec();
         Frame { kind: Kind::Meta, exchange: 0, payload: json(&meta) }.write(&mut bytes).unwrap();
         frames.iter().for_each(|frame| frame.write(&mut bytes).unwrap());

@@ -1,0 +1,282 @@
+//! What secrets are called in the fixture: as in the old one where they stand in the same place, else after their first.
+
+use std::collections::HashMap;
+use std::io::Read;
+
+use serde_json::Value;
+
+use super::super::journal::{Names, Reader};
+use super::super::{Error, RecordPlan};
+use super::har_error;
+use super::index::{Heads, Index};
+use super::payload::Payload;
+use crate::har::model::Body;
+use crate::har::{self, Entry, Fixture};
+use crate::http::headers::to_chars;
+use crate::http::{Headers, MediaType};
+use crate::redact::placeholder::{self, Found};
+use crate::redact::{self, Naming, marker::Run};
+
+/// A payload is aligned by its members up to this length, bytes.
+const LOOKED_INTO: u64 = 16 << 20;
+/// No placeholder is longer, bytes.
+const LONGEST: usize = 4 << 10;
+
+/// For comparing a journal with the old fixture.
+#[must_use]
+pub fn provisional(run: Run) -> Names {
+    Names { naming: Naming::provisional(run), vault: None }
+}
+
+/// For writing the fixture. `pairs` are new exchanges and the old entries whose turns they are; the reader still names values
+/// provisionally.
+///
+/// # Errors
+/// When the journal cannot be read.
+pub fn settle(
+    plan: &RecordPlan,
+    run: Run,
+    old: Option<(&Fixture, &[(usize, usize)])>,
+    index: &Index,
+    reader: &mut Reader,
+) -> Result<Naming, Error> {
+    let mut naming = Naming::new(run);
+    for (placeholder, _) in &plan.values {
+        naming.reserve(placeholder.clone());
+    }
+    let Some((fixture, pairs)) = old else { return Ok(naming) };
+    for &(new, entry) in pairs {
+        // What can't be read has no placeholders to keep.
+        let Ok(old) = fixture.entry(entry) else { continue };
+        let slot = &index.slots[new];
+        let heads = slot.heads(reader).map_err(har_error)?;
+        align_heads(&heads, &old, &mut naming);
+        for (payload, body) in [
+            (Payload::of_request(slot, &heads, index.meta.max_body), old.request.post_data.as_ref()),
+            (Payload::of_response(slot, &heads, index.meta.max_body), Some(&old.response.content)),
+        ] {
+            let Some(body) = body else { continue };
+            let new = text_of(&payload, reader)?;
+            if placeholder::is_in(&new)
+                && let Some(old) = old_text(fixture, entry, body)
+            {
+                align(payload_places(&body.mime_type, &new), payload_places(&body.mime_type, &old), &mut naming);
+            }
+        }
+    }
+    for entry in 0..fixture.entries() {
+        take(fixture, entry, &mut naming);
+    }
+    Ok(naming)
+}
+
+fn text_of(payload: &Payload<'_>, reader: &mut Reader) -> Result<Vec<u8>, Error> {
+    let mut text = Vec::new();
+    payload.store(reader, |source| {
+        text.clear();
+        source.read.take(LOOKED_INTO).read_to_end(&mut text).map_err(har_error)?;
+        Ok(Body::default())
+    })?;
+    Ok(text)
+}
+
+fn old_text(fixture: &Fixture, entry: usize, body: &Body) -> Option<Vec<u8>> {
+    let mut text = Vec::new();
+    let read = fixture.payload(entry, body).ok()?.reader().ok()?;
+    read.take(LOOKED_INTO).read_to_end(&mut text).ok()?;
+    Some(text)
+}
+
+/// Placeholders by place, in order.
+type Places = HashMap<String, Vec<Found>>;
+
+fn align_heads(new: &Heads, old: &Entry, naming: &mut Naming) {
+    align(url_places(&new.request.url), url_places(&old.request.url), naming);
+    align(header_places(&new.request.headers.0), header_places(&old.request.headers), naming);
+    if let Some(response) = &new.response {
+        align(header_places(&response.headers.0), header_places(&old.response.headers), naming);
+    }
+    if let Some(end) = &new.end {
+        align(header_places(&end.trailers.0), header_places(&old.response.trailers), naming);
+    }
+}
+
+/// Values keep the placeholders that stand in their places.
+fn align(new: Places, mut old: Places, naming: &mut Naming) {
+    let mut places: Vec<(String, Vec<Found>)> = new.into_iter().collect();
+    places.sort_by(|a, b| a.0.cmp(&b.0));
+    for (place, new) in places {
+        let old = old.remove(&place).unwrap_or_default();
+        if new.len() == old.len() {
+            for (new, old) in new.iter().zip(&old) {
+                naming.settle(&new.placeholder, new.form, &old.placeholder);
+            }
+        }
+    }
+}
+
+fn add(places: &mut Places, place: &str, text: &[u8]) {
+    let mut found = placeholder::find(text).peekable();
+    if found.peek().is_some() {
+        places.entry(place.to_owned()).or_default().extend(found);
+    }
+}
+
+fn url_places(url: &str) -> Places {
+    let (path, query) = url.split_once('?').unwrap_or((url, ""));
+    let mut places = form_places(query.as_bytes());
+    add(&mut places, "", path.as_bytes());
+    places
+}
+
+fn header_places(headers: &Headers) -> Places {
+    let mut places = Places::new();
+    for header in headers {
+        let name = header.name.to_ascii_lowercase();
+        let cookies: Vec<&[u8]> = match &*name {
+            "cookie" => header.value.split(|&byte| byte == b';').collect(),
+            "set-cookie" => vec![&header.value],
+            _ => {
+                add(&mut places, &name, &header.value);
+                continue;
+            }
+        };
+        for cookie in cookies {
+            let cookie_name = cookie.split(|&byte| byte == b'=').next().unwrap_or_default().trim_ascii();
+            add(&mut places, &format!("{name} {}", to_chars(cookie_name)), cookie);
+        }
+    }
+    places
+}
+
+fn payload_places(mime_type: &str, payload: &[u8]) -> Places {
+    let media = MediaType::parse(mime_type);
+    if media.is_form() {
+        return form_places(payload);
+    }
+    let mut places = Places::new();
+    match serde_json::from_slice::<Value>(payload) {
+        Ok(value) => json_places(&mut places, &mut String::new(), &value),
+        Err(_) => add(&mut places, "", payload),
+    }
+    places
+}
+
+fn form_places(form: &[u8]) -> Places {
+    let mut places = Places::new();
+    for pair in form.split(|&byte| byte == b'&') {
+        let name = pair.split(|&byte| byte == b'=').next().unwrap_or_default();
+        add(&mut places, &format!("?{}", to_chars(name)), pair);
+    }
+    places
+}
+
+fn json_places(places: &mut Places, path: &mut String, value: &Value) {
+    let len = path.len();
+    match value {
+        Value::String(text) => add(places, path, text.as_bytes()),
+        Value::Number(number) => add(places, path, number.to_string().as_bytes()),
+        Value::Array(items) => {
+            for (at, item) in items.iter().enumerate() {
+                path.push_str(&format!("/{at}"));
+                json_places(places, path, item);
+                path.truncate(len);
+            }
+        }
+        Value::Object(members) => {
+            for (name, member) in members {
+                path.push('/');
+                path.push_str(name);
+                json_places(places, path, member);
+                path.truncate(len);
+            }
+        }
+        Value::Null | Value::Bool(_) => {}
+    }
+}
+
+/// All numbers in an entry are taken.
+fn take(fixture: &Fixture, entry: usize, naming: &mut Naming) {
+    let Ok(parsed) = fixture.entry(entry) else { return };
+    let Entry { request, response, .. } = &*parsed;
+    naming.take(request.url.as_bytes());
+    for header in request.headers.iter().chain(&response.headers).chain(&response.trailers) {
+        naming.take(&header.value);
+    }
+    for body in request.post_data.iter().chain([&response.content]) {
+        if !redact::is_opaque(&body.mime_type) {
+            // A payload that is gone takes none.
+            let _ = take_payload(fixture, entry, body, naming);
+        }
+    }
+}
+
+fn take_payload(fixture: &Fixture, entry: usize, body: &Body, naming: &mut Naming) -> Result<(), har::Error> {
+    let mut read = fixture.payload(entry, body)?.reader()?;
+    let mut text = Vec::new();
+    loop {
+        let more = (&mut read).take(LOOKED_INTO).read_to_end(&mut text).map_err(har_error)?;
+        naming.take(&text);
+        if more == 0 {
+            return Ok(());
+        }
+        // One may stand across the seam.
+        text.drain(..text.len().saturating_sub(LONGEST));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::redact::{Form, Name, Placeholder};
+
+    fn numbers(places: &Places) -> Vec<(String, Vec<u64>)> {
+        let mut list: Vec<_> = places
+            .iter()
+            .map(|(place, found)| (place.clone(), found.iter().map(|found| found.placeholder.number).collect()))
+            .collect();
+        list.sort();
+        list
+    }
+
+    fn one(place: &str, number: u64) -> (String, Vec<u64>) {
+        (place.to_owned(), vec![number])
+    }
+
+    #[test]
+    fn every_value_has_its_place() {
+        let url = url_places("https://u:REDACTED-userinfo-1@h/p?a=1&token=REDACTED-token-2&sig=REDACTED-sig-3");
+        assert_eq!(numbers(&url), [one("", 1), one("?sig", 3), one("?token", 2)]);
+        let mut headers = Headers::default();
+        headers.push("Cookie", "a=REDACTED-a-1; theme=dark; b=REDACTED-b-2");
+        headers.push("set-cookie", "sid=REDACTED-sid-3; Path=/");
+        headers.push("authorization", "Bearer REDACTED-authorization-4");
+        let headers = header_places(&headers);
+        assert_eq!(
+            numbers(&headers),
+            [one("authorization", 4), one("cookie a", 1), one("cookie b", 2), one("set-cookie sid", 3)]
+        );
+        let json = br#"{"a":[{"t":"REDACTED-t-1"}],"n":73322833002,"x":"y"}"#;
+        assert_eq!(numbers(&payload_places("application/json", json)), [one("/a/0/t", 1), one("/n", 2)]);
+        let form = b"a=REDACTED-a-1&b=2";
+        assert_eq!(numbers(&payload_places("application/x-www-form-urlencoded", form)), [one("?a", 1)]);
+        assert_eq!(numbers(&payload_places("text/plain", b"x REDACTED-a-1 y")), [one("", 1)]);
+    }
+
+    #[test]
+    fn values_keep_what_stood_in_their_place_wherever_it_moved() {
+        let run = Run::random();
+        let mut naming = Naming::new(run);
+        let new = br#"{"new":1,"b":"REDACTED-x-8","a":"REDACTED-x-7"}"#;
+        let old = br#"{"a":"REDACTED-token-1","b":"REDACTED-token-5"}"#;
+        align(payload_places("", new), payload_places("", old), &mut naming);
+        let marker = |value| redact::marker::Marker {
+            value: redact::marker::Value::Found(value),
+            form: Form::Text,
+            name: Name::new("x"),
+        };
+        let named = naming.string(format!("{} {}", marker(7).write(run), marker(8).write(run)));
+        let placeholder = |number| Placeholder { name: Name::new("token"), number }.to_string();
+        assert_eq!(named, format!("{} {}", placeholder(1), placeholder(5)));
+    }
+}

@@ -1,0 +1,296 @@
+//! The payload of one message on its way into the journal.
+//!
+//! Secrets are taken out before anything is written: of most payloads when they are whole, of lines as they come, of what is
+//! too long to be held as it passes through a window. What can't be looked into is journalled as it comes.
+
+use std::io::Read;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use ::http::HeaderMap;
+use bytes::{Buf, Bytes};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::PollSender;
+
+use super::capture::Tape;
+use super::heads::Decoded;
+use super::journal::Haste;
+use super::look::{Look, Media, Side, Sink};
+use super::screen::{Hold, LOOKED_INTO};
+use crate::redact::{self, Stream};
+
+/// Payloads up to so many bytes are looked into at once, coded ones up to a few less: a thread of their own costs more.
+const AT_ONCE: usize = 64 << 10;
+const CODED_AT_ONCE: usize = 8 << 10;
+
+/// Pieces of a long payload that wait for its thread.
+const WAITING: usize = 8;
+
+/// A payload being recorded.
+#[derive(Debug)]
+pub struct Intake {
+    look: Look,
+    way: Way,
+    /// Bytes that came, those beyond `--max-body` too.
+    pub seen: u64,
+}
+
+#[derive(Debug)]
+enum Way {
+    /// As it comes.
+    Verbatim { opaque: bool },
+    /// Line by line.
+    Lines(Stream),
+    /// When it is whole.
+    Held(Held),
+    /// By a thread of its own, as it comes.
+    Long(Long),
+}
+
+/// A payload that has ended and is, or will be, in the journal.
+pub enum Journalled {
+    /// It is.
+    Now(Option<Decoded>),
+    /// It will be.
+    Later(Pin<Box<dyn Future<Output = Option<Decoded>> + Send>>),
+}
+
+impl Intake {
+    /// For the payload of a message with this head; `length` as declared.
+    #[must_use]
+    pub fn new(tape: Arc<Tape>, side: Side, haste: Haste, headers: &HeaderMap, length: Option<u64>) -> Self {
+        let off = tape.screen().is_off();
+        let media = if off { Media::default() } else { Media::of(headers) };
+        let look = Look { sink: Sink { tape, side, haste }, media, may_wait: false };
+        let way = match &look.media.codings {
+            _ if off => Way::Verbatim { opaque: false },
+            None => Way::Verbatim { opaque: true },
+            Some(_) if redact::is_opaque(&look.media.content_type) => Way::Verbatim { opaque: true },
+            Some(codings) if codings.is_empty() && redact::is_lines(&look.media.content_type) => {
+                Way::Lines(Stream::new(&look.media.content_type))
+            }
+            Some(_) => {
+                let kept = length.map(|length| length.min(look.sink.tape.max_body().unwrap_or(u64::MAX)));
+                match kept {
+                    Some(kept) if kept > LOOKED_INTO as u64 => Way::Long(Long::start(&look, Bytes::new())),
+                    _ => Way::Held(Held::new(&look)),
+                }
+            }
+        };
+        Intake { look, way, seen: 0 }
+    }
+
+    /// Whose it is.
+    #[must_use]
+    pub fn tape(&self) -> &Arc<Tape> {
+        &self.look.sink.tape
+    }
+
+    /// Ready when more may come.
+    pub fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Way::Long(long) = &mut self.way {
+            ready!(long.poll_room(cx));
+        }
+        self.tape().poll_room(cx)
+    }
+
+    /// Takes in what came, as far as `--max-body` allows.
+    pub fn data(&mut self, data: &Bytes) {
+        let room = self.tape().max_body().map_or(u64::MAX, |max| max.saturating_sub(self.seen));
+        self.seen += data.len() as u64;
+        let keep = usize::try_from(room).unwrap_or(usize::MAX).min(data.len());
+        if keep > 0 {
+            self.take(data.slice(..keep));
+        }
+    }
+
+    fn take(&mut self, data: Bytes) {
+        let sink = &self.look.sink;
+        match &mut self.way {
+            Way::Verbatim { opaque } => {
+                if std::mem::take(opaque) {
+                    sink.tape.screen().passed_opaque();
+                }
+                sink.wire(data);
+            }
+            Way::Lines(stream) => {
+                let mut out = Vec::with_capacity(data.len());
+                stream.push(&mut sink.tape.screen().redactor(), &data, &mut out);
+                sink.decoded(out.into());
+            }
+            Way::Held(held) => {
+                if !held.take(&data) {
+                    let held = std::mem::take(&mut held.bytes);
+                    self.way = Way::Long(Long::start(&self.look, held.into_bytes().chain(data)));
+                }
+            }
+            Way::Long(long) => long.take(data),
+        }
+    }
+
+    /// The end. `complete`: all of it came.
+    pub fn end(self, complete: bool) -> Journalled {
+        let Intake { look, way, seen } = self;
+        let max = look.sink.tape.max_body().filter(|max| seen > *max);
+        let whole = complete && max.is_none();
+        // Of a payload without a coding its length on the wire is its length.
+        let is_plain = look.media.codings.as_ref().is_some_and(Vec::is_empty);
+        let cut = move |decoded: Option<Decoded>| {
+            decoded.map(|decoded| match max {
+                Some(_) => Decoded { more: true, total: is_plain.then_some(seen), ..decoded },
+                None => decoded,
+            })
+        };
+        match way {
+            Way::Verbatim { .. } => Journalled::Now(None),
+            Way::Lines(stream) => {
+                let mut out = Vec::new();
+                stream.finish(&mut look.sink.tape.screen().redactor(), &mut out);
+                look.sink.decoded(out.into());
+                Journalled::Now((seen > 0).then(Decoded::default).and_then(|decoded| cut(Some(decoded))))
+            }
+            Way::Held(Held { bytes, mut hold }) => {
+                let bytes = bytes.into_bytes();
+                let at_once = if is_plain { AT_ONCE } else { CODED_AT_ONCE };
+                match Handle::try_current() {
+                    _ if bytes.is_empty() => Journalled::Now(None),
+                    Ok(runtime) if bytes.len() > at_once => {
+                        let look = Look { may_wait: true, ..look };
+                        let work = runtime.spawn_blocking(move || look.held(&bytes, whole, &mut hold));
+                        Journalled::Later(Box::pin(async move { cut(done(work).await) }))
+                    }
+                    _ => Journalled::Now(cut(look.held(&bytes, whole, &mut hold))),
+                }
+            }
+            Way::Long(Long { pieces, work, .. }) => {
+                drop(pieces);
+                Journalled::Later(Box::pin(async move { cut(done(work).await) }))
+            }
+        }
+    }
+}
+
+/// What a thread that looked into a payload said. One that panicked left part of it.
+async fn done(work: JoinHandle<Option<Decoded>>) -> Option<Decoded> {
+    work.await.unwrap_or_else(|error| {
+        tracing::error!(%error, "looking into a payload failed");
+        Some(Decoded { broken: true, ..Decoded::default() })
+    })
+}
+
+/// A payload that is held until it is whole.
+#[derive(Debug)]
+struct Held {
+    bytes: Gathered,
+    hold: Hold,
+}
+
+/// Most payloads come in one piece, which need not be copied.
+#[derive(Debug)]
+enum Gathered {
+    One(Bytes),
+    Many(Vec<u8>),
+}
+
+impl Default for Gathered {
+    fn default() -> Self {
+        Gathered::One(Bytes::new())
+    }
+}
+
+impl Gathered {
+    fn len(&self) -> usize {
+        match self {
+            Gathered::One(bytes) => bytes.len(),
+            Gathered::Many(bytes) => bytes.len(),
+        }
+    }
+
+    fn add(&mut self, data: &Bytes) {
+        match self {
+            Gathered::One(first) if first.is_empty() => *first = data.clone(),
+            Gathered::One(first) => *self = Gathered::Many([&first[..], data].concat()),
+            Gathered::Many(bytes) => bytes.extend_from_slice(data),
+        }
+    }
+
+    fn into_bytes(self) -> Bytes {
+        match self {
+            Gathered::One(bytes) => bytes,
+            Gathered::Many(bytes) => bytes.into(),
+        }
+    }
+}
+
+impl Held {
+    fn new(look: &Look) -> Self {
+        Held { bytes: Gathered::default(), hold: Hold::new(look.sink.tape.screen().clone()) }
+    }
+
+    /// Whether there was room for it.
+    fn take(&mut self, data: &Bytes) -> bool {
+        let fits = self.bytes.len() + data.len() <= LOOKED_INTO && self.hold.more(data.len());
+        if fits {
+            self.bytes.add(data);
+        }
+        fits
+    }
+}
+
+/// A payload that a thread reads as it comes.
+#[derive(Debug)]
+struct Long {
+    pieces: PollSender<Bytes>,
+    /// There is room for a piece.
+    ready: bool,
+    work: JoinHandle<Option<Decoded>>,
+}
+
+impl Long {
+    fn start(look: &Look, mut first: impl Buf) -> Self {
+        let (send, pieces) = mpsc::channel(WAITING);
+        while first.has_remaining() {
+            let piece = first.chunk().len();
+            // There is room for the two pieces that there can be.
+            let _ = send.try_send(first.copy_to_bytes(piece));
+        }
+        let look = Look { may_wait: true, ..look.clone() };
+        let work = tokio::task::spawn_blocking(move || look.long(&mut Pieces { pieces, piece: Bytes::new() }));
+        Long { pieces: PollSender::new(send), ready: false, work }
+    }
+
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // A thread that has gone takes nothing more.
+        self.ready = ready!(self.pieces.poll_reserve(cx)).is_ok();
+        Poll::Ready(())
+    }
+
+    fn take(&mut self, data: Bytes) {
+        if std::mem::take(&mut self.ready) {
+            let _ = self.pieces.send_item(data);
+        }
+    }
+}
+
+/// The pieces as they come, for a thread that waits for them.
+struct Pieces {
+    pieces: mpsc::Receiver<Bytes>,
+    piece: Bytes,
+}
+
+impl Read for Pieces {
+    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+        if self.piece.is_empty() {
+            match self.pieces.blocking_recv() {
+                Some(piece) => self.piece = piece,
+                None => return Ok(0),
+            }
+        }
+        let read = buf.len().min(self.piece.len());
+        self.piece.copy_to_slice(&mut buf[..read]);
+        Ok(read)
+    }
+}

@@ -1,0 +1,264 @@
+//! Looking into payloads for secrets, and journalling what is left of them.
+//!
+//! What holds no secret is journalled as it came over the wire, and decoded when the recording is finalised. What does is
+//! journalled decoded, with markers.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ::http::{HeaderMap, header};
+use bytes::Bytes;
+
+use super::capture::Tape;
+use super::heads::Decoded;
+use super::journal::{Haste, Kind};
+use super::screen::{Hold, LOOKED_INTO};
+use crate::http::coding::{self, Coding};
+use crate::http::headers::to_chars;
+use crate::redact::{Outcome, Stream};
+
+/// Bytes that are decoded at a time.
+const PIECE: usize = 64 << 10;
+
+/// Bytes of a frame: a payload may grow by its markers.
+const FRAME: usize = 4 << 20;
+
+/// What the head of a message says of its payload.
+#[derive(Clone, Debug, Default)]
+pub struct Media {
+    /// `Content-Type`, or empty.
+    pub content_type: String,
+    /// `Content-Encoding`; `None` when one of the codings is unknown.
+    pub codings: Option<Vec<Coding>>,
+}
+
+impl Media {
+    /// Reads a head.
+    #[must_use]
+    pub fn of(headers: &HeaderMap) -> Self {
+        let content_type = headers.get(header::CONTENT_TYPE);
+        Media {
+            content_type: content_type.map(|value| to_chars(value.as_bytes()).into_owned()).unwrap_or_default(),
+            codings: coding::codings(headers.get_all(header::CONTENT_ENCODING).iter().map(|value| value.as_bytes())),
+        }
+    }
+}
+
+/// Whose payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The request's.
+    Request,
+    /// The response's.
+    Response,
+}
+
+/// Where a payload goes.
+#[derive(Clone, Debug)]
+pub struct Sink {
+    /// Whose.
+    pub tape: Arc<Tape>,
+    /// Whose of the two.
+    pub side: Side,
+    /// How soon.
+    pub haste: Haste,
+}
+
+impl Sink {
+    /// Journals bytes as they came.
+    pub fn wire(&self, bytes: Bytes) {
+        let kind = if self.side == Side::Request { Kind::RequestData } else { Kind::ResponseData };
+        self.push(kind, bytes);
+    }
+
+    /// Journals decoded bytes.
+    pub fn decoded(&self, bytes: Bytes) {
+        let kind = if self.side == Side::Request { Kind::RequestDecoded } else { Kind::ResponseDecoded };
+        self.push(kind, bytes);
+    }
+
+    fn push(&self, kind: Kind, mut bytes: Bytes) {
+        while !bytes.is_empty() {
+            let piece = bytes.split_to(bytes.len().min(FRAME));
+            self.tape.push(kind, piece, self.haste);
+        }
+    }
+}
+
+/// How a payload is looked into.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// Where it goes.
+    pub sink: Sink,
+    /// What it is.
+    pub media: Media,
+    /// This is a thread that may wait.
+    pub may_wait: bool,
+}
+
+/// What decoding gave.
+enum Plain {
+    Whole(Vec<u8>),
+    /// It does not decode beyond this.
+    Broken(Vec<u8>),
+    /// More than is looked into as a whole.
+    Long,
+}
+
+impl Look {
+    /// A payload that was held, `whole` or cut.
+    pub fn held(&self, bytes: &Bytes, whole: bool, hold: &mut Hold) -> Option<Decoded> {
+        let codings = self.media.codings.as_deref().unwrap_or_default();
+        if codings.is_empty() {
+            return self.settle(self.looked_into(bytes, whole), || self.sink.wire(bytes.clone()));
+        }
+        let max = self.sink.tape.max_body().and_then(|max| usize::try_from(max).ok()).unwrap_or(usize::MAX);
+        match decode(codings, bytes, hold) {
+            Plain::Whole(plain) if plain.len() > max => {
+                let cut = Decoded { more: true, total: Some(plain.len() as u64), broken: false };
+                self.sink
+                    .decoded(self.looked_into(&plain[..max], false).unwrap_or_else(|| plain[..max].to_vec()).into());
+                Some(cut)
+            }
+            Plain::Whole(plain) => self.settle(self.looked_into(&plain, whole), || self.sink.wire(bytes.clone())),
+            Plain::Broken(plain) if whole || plain.is_empty() => {
+                let left = self.looked_into(bytes, whole).map_or_else(|| bytes.clone(), Bytes::from);
+                self.sink.wire(left);
+                None
+            }
+            Plain::Broken(plain) => {
+                let plain = &plain[..plain.len().min(max)];
+                self.sink.decoded(self.looked_into(plain, false).unwrap_or_else(|| plain.to_vec()).into());
+                Some(Decoded { more: false, total: None, broken: false })
+            }
+            Plain::Long => self.long(&mut io::Cursor::new(bytes)),
+        }
+    }
+
+    /// A payload that is too long to be held.
+    pub fn long(&self, wire: &mut (impl Read + Send)) -> Option<Decoded> {
+        let codings = self.media.codings.as_deref().unwrap_or_default();
+        if codings.is_empty() {
+            return Some(self.through(wire, None, |piece| self.sink.decoded(piece)));
+        }
+        let decodes = AtomicBool::new(false);
+        let mut wire = Remembered { read: wire, beginning: Vec::new(), enough: &decodes };
+        let mut first = [0; 512];
+        let mut decoder = coding::decoder(codings, Box::new(&mut wire));
+        if let Ok(read) = decoder.read(&mut first) {
+            decodes.store(true, Ordering::Relaxed);
+            let mut plain = (&first[..read]).chain(decoder);
+            return Some(self.through(&mut plain, self.sink.tape.max_body(), |piece| self.sink.decoded(piece)));
+        }
+        drop(decoder);
+        // It is not coded as it says: looked into as it came.
+        self.through(&mut io::Cursor::new(wire.beginning).chain(wire.read), None, |piece| self.sink.wire(piece));
+        None
+    }
+
+    /// What is left of a payload; `None` when that is all of it.
+    fn looked_into(&self, plain: &[u8], whole: bool) -> Option<Vec<u8>> {
+        let screen = self.sink.tape.screen();
+        let mut redactor = screen.redactor();
+        if whole {
+            return match redactor.payload(&self.media.content_type, plain) {
+                Outcome::Clean => None,
+                Outcome::Redacted(left) => Some(left),
+                Outcome::Opaque => {
+                    screen.passed_opaque();
+                    None
+                }
+            };
+        }
+        // Half a document can't be parsed.
+        let mut stream = Stream::new(&self.media.content_type);
+        let mut left = Vec::with_capacity(plain.len());
+        stream.push(&mut redactor, plain, &mut left);
+        stream.finish(&mut redactor, &mut left);
+        (left != plain).then_some(left)
+    }
+
+    fn settle(&self, left: Option<Vec<u8>>, as_it_came: impl FnOnce()) -> Option<Decoded> {
+        match left {
+            Some(left) => {
+                self.sink.decoded(left.into());
+                Some(Decoded::default())
+            }
+            None => {
+                as_it_came();
+                None
+            }
+        }
+    }
+
+    /// Through a window, at most `max` bytes of it.
+    fn through(&self, read: &mut dyn Read, max: Option<u64>, put: impl Fn(Bytes)) -> Decoded {
+        let mut redactor = self.sink.tape.screen().redactor();
+        let mut stream = Stream::new(&self.media.content_type);
+        let (mut piece, mut out) = (vec![0; PIECE], Vec::new());
+        let (mut total, mut left) = (0, max.unwrap_or(u64::MAX));
+        let mut broken = false;
+        loop {
+            let read = match read.read(&mut piece) {
+                Ok(0) => break,
+                Ok(read) => read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(_) => {
+                    broken = true;
+                    break;
+                }
+            };
+            total += read as u64;
+            let kept = usize::try_from(left).unwrap_or(usize::MAX).min(read);
+            left -= kept as u64;
+            stream.push(&mut redactor, &piece[..kept], &mut out);
+            if out.len() >= PIECE {
+                put(std::mem::take(&mut out).into());
+                if self.may_wait {
+                    self.sink.tape.wait_for_room();
+                }
+            }
+        }
+        stream.finish(&mut redactor, &mut out);
+        put(out.into());
+        Decoded { more: max.is_some_and(|max| total > max), total: (!broken).then_some(total), broken }
+    }
+}
+
+fn decode(codings: &[Coding], bytes: &Bytes, hold: &mut Hold) -> Plain {
+    let mut decoder = coding::decoder(codings, Box::new(io::Cursor::new(bytes)));
+    let mut plain = Vec::new();
+    loop {
+        let before = plain.len();
+        let read = (&mut decoder).take(PIECE as u64).read_to_end(&mut plain);
+        let more = plain.len() - before;
+        if plain.len() > LOOKED_INTO || !hold.more(more) {
+            return Plain::Long;
+        }
+        match read {
+            Ok(0) => return Plain::Whole(plain),
+            Ok(_) => {}
+            Err(_) => return Plain::Broken(plain),
+        }
+    }
+}
+
+/// Remembers what was read until it is known that it decodes.
+struct Remembered<'a, R> {
+    read: R,
+    beginning: Vec<u8>,
+    enough: &'a AtomicBool,
+}
+
+impl<R: Read> Read for Remembered<'_, R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let read = self.read.read(buf)?;
+        if self.enough.load(Ordering::Relaxed) {
+            self.beginning = Vec::new();
+        } else {
+            self.beginning.extend_from_slice(&buf[..read]);
+        }
+        Ok(read)
+    }
+}
