@@ -10,6 +10,7 @@ use super::args::replay::DEFAULT_FIXTURES;
 use super::{quote, ui};
 use crate::har::write::ContentMode;
 use crate::record::{HostLine, Outcome};
+use crate::verdict::Counts;
 
 /// More hosts than this are summed up in one line.
 const SHOWN: usize = 20;
@@ -101,6 +102,16 @@ pub fn choice(output: &Path) -> String {
     format!("  {}  puts it into the fixture\n  {}  drops it\n", ui::help(accept), ui::help(discard))
 }
 
+/// What became of secrets; nothing when there were none, or nobody looked.
+#[must_use]
+pub fn secrets(counts: &Counts) -> Option<String> {
+    let many = |n: u64, one: &str| if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") };
+    let redacted = (counts.redacted > 0).then(|| format!("redacted {}", many(counts.redacted, "value")));
+    let opaque = (counts.opaque > 0).then(|| format!("{} could not be looked into", many(counts.opaque, "payload")));
+    let parts: Vec<String> = redacted.into_iter().chain(opaque).collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
+}
+
 /// The next two lines to type: put the fixture under version control, and replay it with the same CMD.
 #[must_use]
 pub fn next(output: &Path, content: ContentMode, cmd: &[OsString]) -> String {
@@ -156,6 +167,15 @@ mod tests {
         assert_eq!(shown.len(), SHOWN);
         assert_eq!(shown.iter().map(|line| line.requests).sum::<u64>(), 150);
         assert_eq!(shown[SHOWN - 1].host, "and 31 more");
+    }
+
+    #[test]
+    fn what_became_of_secrets_is_one_line() {
+        let secrets = |redacted, opaque| super::secrets(&Counts { redacted, opaque, ..Counts::default() });
+        assert_eq!(secrets(7, 2).unwrap(), "redacted 7 values; 2 payloads could not be looked into");
+        assert_eq!(secrets(1, 0).unwrap(), "redacted 1 value");
+        assert_eq!(secrets(0, 1).unwrap(), "1 payload could not be looked into");
+        assert_eq!(secrets(0, 0), None);
     }
 
     #[test]

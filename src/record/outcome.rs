@@ -58,6 +58,8 @@ pub fn lost(recorder: &Recorder, reason: &io::Error) -> Outcome {
 fn bare(recorder: &Recorder) -> Outcome {
     let mut counts = recorder.tally.counts();
     counts.upstream_connections = recorder.upstream.opened();
+    counts.redacted = recorder.screen.vault().found();
+    counts.opaque = recorder.screen.opaque();
     Outcome {
         verdict: Verdict {
             mode: Mode::Record,

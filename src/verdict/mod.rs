@@ -36,7 +36,7 @@ pub enum Kind {
     OutOfScope,
     /// A truncated payload was served.
     Truncated,
-    /// Served by guess among entries that differ only in redacted places.
+    /// Entries that differ only in redacted places and in their answers: seen when they were recorded, or served by guess.
     Ambiguous,
     /// No request in scope was seen.
     NoTraffic,
@@ -171,6 +171,10 @@ pub struct Counts {
     pub upstream_connections: u64,
     /// Exchanges recorded.
     pub recorded: u64,
+    /// Different secrets taken out of what was recorded.
+    pub redacted: u64,
+    /// Payloads that could not be looked into for secrets.
+    pub opaque: u64,
     /// Payload bytes sent to clients.
     pub bytes: u64,
 }

@@ -72,6 +72,9 @@ impl Fixture {
             End::NoCmd | End::NotStarted(_) => None,
         };
         text.push_str(&format!("\n{}\n", summary::change(outcome, &self.output, failed)));
+        if let Some(secrets) = summary::secrets(&outcome.verdict.counts) {
+            text.push_str(&format!("{secrets}\n"));
+        }
         if outcome.written {
             text.push_str(&format!("\n{}\n", ui::strong("Next:")));
             text.push_str(&summary::next(&self.output, self.content, cmd));

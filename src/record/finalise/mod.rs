@@ -1,5 +1,6 @@
 //! The journal becomes a fixture: indexed first, then written entry by entry, so that memory does not grow with payloads.
 
+mod ambiguous;
 mod compare;
 mod entry;
 mod graft;
@@ -30,7 +31,7 @@ use super::{Ending, Error, OnFailure, Outcome, RecordPlan, Recorder, Update, out
 use crate::har::write::{ContentMode, FixtureWriter};
 use crate::har::{self, Fixture};
 use crate::http::NormalUrl;
-use crate::redact::{Vault, placeholder};
+use crate::redact::{Naming, Vault, placeholder};
 
 /// Whether there can be a fixture at the output: what is there can be read, and merged into.
 ///
@@ -46,13 +47,24 @@ pub fn check(plan: &RecordPlan) -> Result<(), Error> {
 /// # Errors
 /// [`Error`]; the old fixture and the journal stay.
 pub fn finalise(recorder: &Recorder, ending: Ending) -> Result<Outcome, Error> {
+    let mut naming = Naming::new(recorder.screen.vault().run());
+    let mut outcome = end(recorder, ending, &mut naming)?;
+    // Findings were made while values had no names yet.
+    for finding in &mut outcome.verdict.findings {
+        finding.explanation = naming.string(std::mem::take(&mut finding.explanation));
+        finding.request = finding.request.take().map(|request| naming.string(request));
+    }
+    Ok(outcome)
+}
+
+fn end(recorder: &Recorder, ending: Ending, naming: &mut Naming) -> Result<Outcome, Error> {
     let Recorder { plan, claimed, journal, screen, .. } = recorder;
     journal.close();
     if let Some(reason) = journal.failure() {
         return Ok(outcome::lost(recorder, &reason));
     }
-    let Some((mut reader, index)) = open(claimed)?.filter(|(_, index)| !index.slots.is_empty())
-    else {
+    let journal = open(claimed)?;
+    let Some((mut reader, index)) = journal.filter(|(_, index)| !index.slots.is_empty()) else {
         claimed.remove()?;
         return Ok(outcome::nothing(recorder));
     };
@@ -65,10 +77,21 @@ pub fn finalise(recorder: &Recorder, ending: Ending) -> Result<Outcome, Error> {
             ..outcome::of(recorder, &index, Arrangement::default())
         });
     }
+    if let Some(names) = &mut reader.names {
+        names.vault = Some(screen.vault().clone());
+    }
     let arrangement = write(plan, plan.update, &index, &mut reader)?;
+    if let Some(names) = reader.names.take() {
+        *naming = names.naming;
+    }
     claimed.remove()?;
     let replaced_held = claimed.discard_held()?;
-    Ok(Outcome { written: true, replaced_held, ..outcome::of(recorder, &index, arrangement) })
+    let mut outcome = Outcome { written: true, replaced_held, ..outcome::of(recorder, &index, arrangement) };
+    if screen.vault().found() > 0 {
+        let known = plan.values.iter().map(|(placeholder, _)| placeholder.clone()).collect();
+        outcome.verdict.findings.extend(ambiguous::find(&Fixture::open(&plan.output)?, &known));
+    }
+    Ok(outcome)
 }
 
 /// The fixture that is recorded again. A foreign one is not: `--update replace` takes its place.
