@@ -16,7 +16,6 @@ mod tests;
 use std::collections::HashMap;
 use std::fs::File;
 use std::path::Path;
-use std::sync::Arc;
 
 use compare::{Answers, Content};
 pub use index::Index;
@@ -31,7 +30,7 @@ use super::{Ending, Error, OnFailure, Outcome, RecordPlan, Recorder, Update, out
 use crate::har::write::{ContentMode, FixtureWriter};
 use crate::har::{self, Fixture};
 use crate::http::NormalUrl;
-use crate::redact::{Naming, Vault, placeholder};
+use crate::redact::{Naming, placeholder};
 
 /// Whether there can be a fixture at the output: what is there can be read, and merged into.
 ///
