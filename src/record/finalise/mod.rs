@@ -24,7 +24,7 @@ pub use merge::Arrangement;
 use merge::{Step, Turns};
 use payload::Payload;
 
-use super::journal::{Claimed, Reader};
+use super::journal::{Claimed, Names, Reader};
 use super::volatile::Quiet;
 use super::{Ending, Error, OnFailure, Outcome, RecordPlan, Recorder, Update, outcome};
 use crate::har::write::{ContentMode, FixtureWriter};
@@ -121,12 +121,12 @@ fn name(
     index: &Index,
     reader: &mut Reader,
 ) -> Result<(), Error> {
-    if let Some(run) = index.meta.run {
-        let old = old.map(|(fixture, arrangement)| (fixture, &arrangement.pairs[..]));
-        let naming = names::settle(plan, run, old, index, reader)?;
-        if let Some(names) = &mut reader.names {
-            names.naming = naming;
-        }
+    let Some(run) = index.meta.run else { return Ok(()) };
+    let found_none = |names: &Names| names.vault.as_ref().is_some_and(|vault| vault.found() == 0);
+    let old = old.filter(|_| !reader.names.as_ref().is_some_and(found_none));
+    let naming = names::settle(plan, run, old, index, reader)?;
+    if let Some(names) = &mut reader.names {
+        names.naming = naming;
     }
     Ok(())
 }
@@ -168,8 +168,9 @@ pub fn write(plan: &RecordPlan, update: Update, index: &Index, reader: &mut Read
     let before = old.scope().unwrap_or_default();
     let scope = if update == Update::Replace { recorded } else { scope::union(before, &recorded) };
     let Arrangement { changed, added, removed, .. } = arrangement;
+    let changes = (changed, added, removed) != (0, 0, 0);
     name(plan, Some((&old, &arrangement)), index, answers.reader)?;
-    if (changed, added, removed) != (0, 0, 0) || scope != before {
+    if changes || scope != before {
         let mut writer = writer(plan, &scope)?.based_on(&old)?;
         for step in &arrangement.steps {
             match *step {

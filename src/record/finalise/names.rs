@@ -9,6 +9,7 @@ use super::super::journal::{Names, Reader};
 use super::super::{Error, RecordPlan};
 use super::har_error;
 use super::index::{Heads, Index};
+use super::merge::Arrangement;
 use super::payload::Payload;
 use crate::har::model::Body;
 use crate::har::{self, Entry, Fixture};
@@ -28,15 +29,14 @@ pub fn provisional(run: Run) -> Names {
     Names { naming: Naming::provisional(run), vault: None }
 }
 
-/// For writing the fixture. `pairs` are new exchanges and the old entries whose turns they are; the reader still names values
-/// provisionally.
+/// For writing the fixture over an old one, if there is one. The reader still names values provisionally.
 ///
 /// # Errors
 /// When the journal cannot be read.
 pub fn settle(
     plan: &RecordPlan,
     run: Run,
-    old: Option<(&Fixture, &[(usize, usize)])>,
+    old: Option<(&Fixture, &Arrangement)>,
     index: &Index,
     reader: &mut Reader,
 ) -> Result<Naming, Error> {
@@ -44,8 +44,8 @@ pub fn settle(
     for (placeholder, _) in &plan.values {
         naming.reserve(placeholder.clone());
     }
-    let Some((fixture, pairs)) = old else { return Ok(naming) };
-    for &(new, entry) in pairs {
+    let Some((fixture, arrangement)) = old else { return Ok(naming) };
+    for &(new, entry) in &arrangement.pairs {
         // What can't be read has no placeholders to keep.
         let Ok(old) = fixture.entry(entry) else { continue };
         let slot = &index.slots[new];
@@ -64,8 +64,11 @@ pub fn settle(
             }
         }
     }
-    for entry in 0..fixture.entries() {
-        take(fixture, entry, &mut naming);
+    // Only what is written anew may need new numbers.
+    if arrangement.changed + arrangement.added > 0 {
+        for entry in 0..fixture.entries() {
+            take(fixture, entry, &mut naming);
+        }
     }
     Ok(naming)
 }
