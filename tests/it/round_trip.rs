@@ -53,7 +53,8 @@ fn visit(base: &str) -> Vec<Ask> {
 fn record_and_replay(base: &str, proto: Proto, output: &str, options: &[&str]) {
     let sandbox = Sandbox::new();
     let origin = Origin::start();
-    let mut args = vec!["record", "-o", output, "--glob", "**/api/**"];
+    // Cookies have to come back as they were.
+    let mut args = vec!["record", "-o", output, "--glob", "**/api/**", "--no-redact"];
     args.extend(options);
     let args: Vec<String> = args.into_iter().map(String::from).chain(origin.args()).collect();
 
@@ -109,7 +110,8 @@ fn http_inside_connect_with_prior_knowledge_of_h2() {
 fn recorded_over_http2_replayed_over_http1() {
     let sandbox = Sandbox::new();
     let origin = Origin::start();
-    let recorder = sandbox.record(&origin);
+    let args = ["record", "-o", "hars/api.har", "--no-redact"].map(String::from);
+    let recorder = sandbox.start(args.into_iter().chain(origin.args()));
     let live = Client::new(recorder.proxy(), recorder.ca(), Proto::H2).get("https://api.test/api/duplicates");
     recorder.stop().expect(0);
     origin.stop();
