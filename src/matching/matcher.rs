@@ -121,13 +121,13 @@ impl Matcher {
         groups.all().is_empty() || groups.all().iter().any(|group| group.needs_body)
     }
 
-    /// How to digest a payload of this request that is too long to be held; `None` when its bytes alone don't say what it
-    /// is equal to.
+    /// How to digest a payload of this request that is too long to be held; `None` when all of it is needed to say what it is
+    /// equal to (`--match-body json` and `form`, `--ignore-body`).
     #[must_use]
     pub fn digesting(&self, method: &str, url: &NormalUrl, headers: &HeaderMap) -> Option<Digesting> {
         let content_type = headers.get("content-type").map(|value| String::from_utf8_lossy(value.as_bytes()));
         let (groups, content_type) = (self.groups(method, url), content_type.unwrap_or_default());
-        if !groups.all().iter().all(|group| group.rules.comparison.is_of_bytes(&content_type)) {
+        if !groups.all().iter().all(|group| group.rules.comparison.is_digestible(&content_type)) {
             return None;
         }
         let cuts =

@@ -15,14 +15,14 @@ use serde_json_path::JsonPath;
 use sha2::{Digest as _, Sha256};
 use url::form_urlencoded;
 
-use super::digested::Digested;
+use super::digested::{self, Digested, Parts};
 use super::open::Open;
 use super::template::{Told, Values};
 use super::{Error, MatchBody, graphql};
 use crate::har::model::Truncated;
 use crate::har::{Entry, Fixture, Payload};
 use crate::http::problem::in_words;
-use crate::http::{MediaType, coding, multipart};
+use crate::http::{MediaType, coding};
 
 /// SHA-256 of bytes, or of what they mean.
 pub type Digest = [u8; 32];
@@ -58,11 +58,12 @@ impl Comparison {
         self.mode == MatchBody::Json || !self.ignored.is_empty()
     }
 
-    /// Whether payloads of this media type are equal only when their bytes are, as far as can be known without them.
-    pub(super) fn is_of_bytes(&self, content_type: &str) -> bool {
+    /// Whether what makes payloads of this media type equal can be digested while they pass: their bytes, or the parts of a
+    /// multipart one. JSON values and form fields need all of it.
+    pub(super) fn is_digestible(&self, content_type: &str) -> bool {
         let media_type = MediaType::parse(content_type);
         let by_fields = self.mode == MatchBody::Form && media_type.is_form();
-        !(self.by_value() || by_fields || media_type.is_multipart())
+        media_type.is_multipart() || !(self.by_value() || by_fields)
     }
 
     /// The value without what is ignored.
@@ -81,7 +82,9 @@ impl Comparison {
     pub(super) fn meaning(&self, content_type: &str, bytes: &[u8]) -> Option<Digest> {
         let media_type = MediaType::parse(content_type);
         if media_type.is_multipart() {
-            return multipart_digest(content_type, media_type.parameter("boundary")?, bytes);
+            let mut parts = Parts::of(content_type)?;
+            parts.push(bytes);
+            return parts.end();
         }
         if self.mode == MatchBody::Form && media_type.is_form() {
             let mut digest = Sha256::new_with_prefix("form");
@@ -142,8 +145,8 @@ impl Recorded {
             Err(error) => return Recorded::Unreadable(in_words(&error)),
         };
         let content_type = entry.request.headers.get("content-type").map(String::from_utf8_lossy).unwrap_or_default();
-        let meant = payload.len() <= MAX_DECODED && !comparison.is_of_bytes(&content_type);
-        let digested = if meant || payload.len() <= MAX_OPEN {
+        let needed = payload.len() <= MAX_DECODED && !comparison.is_digestible(&content_type);
+        let digested = if needed || payload.len() <= MAX_OPEN {
             let bytes = match payload.bytes() {
                 Ok(bytes) => bytes,
                 Err(error) => return Recorded::Unreadable(in_words(&error)),
@@ -155,11 +158,11 @@ impl Recorded {
             if let Some(open) = open {
                 return Recorded::Open(Box::new(open));
             }
-            Ok((sha256(&bytes), meant.then(|| comparison.meaning(&content_type, &bytes)).flatten()))
+            Ok((sha256(&bytes), comparison.meaning(&content_type, &bytes)))
         } else {
             payload.reader().and_then(|reader| {
                 let io = |source| crate::har::Error::Io { doing: "reading", path: fixture.path().to_owned(), source };
-                sha256_of(reader).map(|digest| (digest, None)).map_err(io)
+                digested::of_recorded(reader, &content_type).map_err(io)
             })
         };
         match (digested, &body.truncated) {
@@ -281,7 +284,7 @@ impl<'a> Sent<'a> {
     /// What it means, where that is more than its bytes.
     pub(super) fn meaning(&self, comparison: &Comparison) -> Option<Digest> {
         match self.meaning.get() {
-            _ if self.digested.is_some() => None,
+            _ if self.digested.is_some() => self.digested.and_then(Digested::parts),
             Some((known, meaning)) if std::ptr::eq(known, comparison) => meaning,
             _ => {
                 let meaning = comparison.meaning(&self.content_type(), self.decoded());
@@ -313,18 +316,6 @@ fn decode(headers: &HeaderMap, raw: &[u8]) -> Option<Vec<u8>> {
     let mut decoded = Vec::new();
     coding::decoder(&codings, Box::new(raw)).take(MAX_DECODED + 1).read_to_end(&mut decoded).ok()?;
     (decoded.len() as u64 <= MAX_DECODED).then_some(decoded)
-}
-
-/// The parts, each with its header lines; the media type counts, the boundary does not.
-fn multipart_digest(content_type: &str, boundary: &str, bytes: &[u8]) -> Option<Digest> {
-    let parts = multipart::parts(bytes, boundary)?;
-    let mut digest = Sha256::new_with_prefix("multipart");
-    sized(&mut digest, content_type.split(';').next().unwrap_or_default().trim().as_bytes());
-    for part in parts {
-        sized(&mut digest, part.headers);
-        sized(&mut digest, part.body);
-    }
-    Some(digest.finalize().into())
 }
 
 /// Equal for equal values: the order of members is set aside, `1` is `1.0`.
@@ -416,15 +407,4 @@ fn sized(digest: &mut Sha256, bytes: &[u8]) {
 
 fn sha256(bytes: &[u8]) -> Digest {
     Sha256::digest(bytes).into()
-}
-
-fn sha256_of(mut reader: impl Read) -> std::io::Result<Digest> {
-    let mut digest = Sha256::new();
-    let mut buffer = vec![0; 64 * 1024];
-    loop {
-        match reader.read(&mut buffer)? {
-            0 => return Ok(digest.finalize().into()),
-            n => digest.update(&buffer[..n]),
-        }
-    }
 }

@@ -78,6 +78,36 @@ fn a_long_upload_is_compared_by_its_digest() {
     server.stop().expect(1).says("--match-body ignore");
 }
 
+/// Each client draws a boundary of its own.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_long_multipart_upload_is_compared_by_its_parts() {
+    let form = |boundary: &str, file: &[u8]| {
+        let head = format!(
+            "--{boundary}\r\nContent-Disposition: form-data; name=\"n\"\r\n\r\n1\r\n--{boundary}\r\n\
+             Content-Disposition: form-data; name=\"f\"; filename=\"f.bin\"\r\n\r\n"
+        );
+        let body = [head.as_bytes(), file, format!("\r\n--{boundary}--\r\n").as_bytes()].concat();
+        Ask::new("POST", "http://api.test/api/items")
+            .header("content-type", &format!("multipart/form-data; boundary={boundary}"))
+            .body(body)
+    };
+    let sandbox = Sandbox::new();
+    let long = bytes(HELD + 5);
+    record(&sandbox, origin(), "hars/api.har", &[], Proto::H1, &[form("recorded", &long), form("recorded", b"short")]);
+
+    let (server, client) = replay(&sandbox, &["hars/api.har"], Proto::H1);
+    assert_eq!(client.ask(form("replayed", &long)).header("x-harproxy"), Some("replay; entry=hars/api.har#0"));
+    assert_eq!(client.ask(form("replayed", b"short")).header("x-harproxy"), Some("replay; entry=hars/api.har#1"));
+    let mut other = long;
+    other[HELD] ^= 1;
+    let explained = missed(&client.ask(form("replayed", &other)));
+    assert!(explained.contains(" bytes (SHA-256 "), "{explained}");
+    let replaying = peak(&server);
+    server.stop().expect(1);
+    assert!(replaying < 60, "replaying {replaying} MiB");
+}
+
 #[test]
 fn an_upload_that_max_body_cut_matches_by_what_was_kept_and_its_length() {
     let sandbox = Sandbox::new();

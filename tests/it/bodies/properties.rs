@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use harproxy::http::coding::{self, Coding};
-use harproxy::http::multipart::{self, Part};
+use harproxy::http::multipart::{self, Part, Piece, Splitter};
 use proptest::prelude::*;
 
 fn codings() -> impl Strategy<Value = Vec<Coding>> {
@@ -36,6 +36,43 @@ fn multipart_of(parts: &[(String, Vec<u8>)], boundary: &str) -> Vec<u8> {
     payload
 }
 
+/// The parts as they come of a payload that arrives cut in these places; `None` when it was not closed.
+fn split(payload: &[u8], boundary: &str, cuts: &[usize]) -> Option<Vec<(Vec<u8>, Vec<u8>)>> {
+    let (mut splitter, mut parts, mut open) = (Splitter::new(boundary), Vec::new(), (Vec::new(), Vec::new()));
+    let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut % (payload.len() + 1)).chain([0, payload.len()]).collect();
+    cuts.sort_unstable();
+    for pair in cuts.windows(2) {
+        splitter.push(&payload[pair[0]..pair[1]], |piece| match piece {
+            Piece::Headers(bytes) => open.0.extend(bytes),
+            Piece::Body(bytes) => open.1.extend(bytes),
+            Piece::End => parts.push(std::mem::take(&mut open)),
+        });
+    }
+    splitter.is_closed().then_some(parts)
+}
+
+/// Text that is nearly multipart, with the boundary `b`.
+fn nearly_multipart() -> impl Strategy<Value = Vec<u8>> {
+    let bits = [
+        "--b",
+        "--b--",
+        "--",
+        "b",
+        "-",
+        "\r\n",
+        "\n",
+        "\r",
+        "\r\n\r\n",
+        "\n\n",
+        "A: x",
+        " ",
+        "\t",
+        "--bb",
+        "\r\n--b\r\n",
+    ];
+    prop::collection::vec(prop::sample::select(bits.to_vec()), 0..40).prop_map(|bits| bits.concat().into_bytes())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -44,6 +81,16 @@ proptest! {
         let mut coded = Vec::new();
         coding::encode(&codings, &mut &plain[..], &mut coded).unwrap();
         prop_assert!(decoded(&codings, &coded).unwrap() == plain, "{codings:?}");
+    }
+
+    #[test]
+    fn a_payload_that_arrives_in_pieces_has_the_parts_of_the_whole(
+        payload in nearly_multipart(), closed in any::<bool>(), cuts in prop::collection::vec(any::<usize>(), 0..9)
+    ) {
+        let payload = if closed { [b"--b\r\n", &*payload, b"\r\n--b--\r\n"].concat() } else { payload };
+        let whole = multipart::parts(&payload, "b");
+        let whole = whole.map(|parts| parts.iter().map(|part| (part.headers.to_vec(), part.body.to_vec())).collect());
+        prop_assert_eq!(split(&payload, "b", &cuts), whole, "{}", String::from_utf8_lossy(&payload));
     }
 
     /// An error or some bytes, never a panic and never without end.
