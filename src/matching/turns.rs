@@ -32,28 +32,70 @@ impl Marks {
     }
 }
 
-/// What each session has been served.
+/// Sessions that are remembered, while they are small.
+const MOST: usize = 10_000;
+/// What the marks of all sessions may take, bytes.
+const MEMORY: usize = 64 << 20;
+/// Sessions that are remembered however large they are.
+const LEAST: usize = 256;
+
+/// What each session has been served. Clients choose the names: those that have been silent longest are forgotten when there
+/// are too many, and begin anew should they come again.
 #[derive(Debug)]
 pub(super) struct Sessions {
     entries: usize,
+    most: usize,
     unnamed: Arc<Marks>,
-    named: RwLock<HashMap<Box<str>, Arc<Marks>>>,
+    named: RwLock<HashMap<Box<str>, Named>>,
+    /// Counts the requests of named sessions.
+    now: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Named {
+    marks: Arc<Marks>,
+    last_asked: AtomicU64,
 }
 
 impl Sessions {
     pub(super) fn new(entries: usize) -> Self {
-        Sessions { entries, unnamed: Arc::new(Marks::new(entries)), named: RwLock::default() }
+        Sessions::of_at_most((MEMORY / (entries / 8 + 1)).clamp(LEAST, MOST), entries)
+    }
+
+    fn of_at_most(most: usize, entries: usize) -> Self {
+        let unnamed = Arc::new(Marks::new(entries));
+        Sessions { entries, most, unnamed, named: RwLock::default(), now: AtomicU64::default() }
     }
 
     /// The marks of a session; without a name, of the one that has none.
     pub(super) fn of(&self, name: Option<&str>) -> Arc<Marks> {
         let Some(name) = name else { return self.unnamed.clone() };
+        let now = self.now.fetch_add(1, Ordering::Relaxed);
         if let Some(known) = self.named.read().unwrap_or_else(PoisonError::into_inner).get(name) {
-            return known.clone();
+            known.last_asked.store(now, Ordering::Relaxed);
+            return known.marks.clone();
         }
         let mut named = self.named.write().unwrap_or_else(PoisonError::into_inner);
-        named.entry(name.into()).or_insert_with(|| Arc::new(Marks::new(self.entries))).clone()
+        if named.len() >= self.most && !named.contains_key(name) {
+            forget_a_tenth(&mut named);
+        }
+        let new = || Named { marks: Arc::new(Marks::new(self.entries)), last_asked: now.into() };
+        named.entry(name.into()).or_insert_with(new).marks.clone()
     }
+}
+
+/// Forgets those that have been silent longest; many at a time, since each is looked at for that.
+fn forget_a_tenth(named: &mut HashMap<Box<str>, Named>) {
+    let last_asked = |session: &Named| session.last_asked.load(Ordering::Relaxed);
+    let mut times: Vec<u64> = named.values().map(last_asked).collect();
+    let tenth = times.len() / 10;
+    let (_, &mut until, _) = times.select_nth_unstable(tenth);
+    let before = named.len();
+    named.retain(|_, session| last_asked(session) > until);
+    let forgotten = before - named.len();
+    tracing::warn!(
+        "{before} sessions: the {forgotten} that have been silent longest are forgotten, and their turns begin anew"
+    );
 }
 
 /// The turns that one request takes. On trial, they are taken in its mind only.
@@ -118,6 +160,27 @@ mod tests {
         assert!(Turns::new(sessions.of(Some("b"))).take(0));
         assert!(!Turns::new(sessions.of(Some("a"))).take(0));
         assert!(!Turns::new(sessions.of(Some("a"))).taken(1));
+    }
+
+    #[test]
+    fn too_many_sessions_are_forgotten_by_how_long_they_have_been_silent() {
+        let sessions = Sessions::of_at_most(20, 1);
+        let names: Vec<String> = (0..20).map(|n| format!("w{n}")).collect();
+        names.iter().for_each(|name| assert!(Turns::new(sessions.of(Some(name))).take(0), "{name}"));
+        // The first comes again, so that the three after it are the oldest when one more appears.
+        assert!(!Turns::new(sessions.of(Some("w0"))).take(0));
+        assert!(Turns::new(sessions.of(Some("new"))).take(0));
+        let known = |name: &str| sessions.named.read().unwrap().contains_key(name);
+        assert_eq!(names.iter().filter(|name| !known(name)).collect::<Vec<_>>(), ["w1", "w2", "w3"]);
+        assert!(!Turns::new(sessions.of(Some("w0"))).take(0) && !Turns::new(sessions.of(Some("new"))).take(0));
+        assert!(Turns::new(sessions.of(Some("w1"))).take(0), "it begins anew");
+    }
+
+    #[test]
+    fn memory_bounds_how_many_are_remembered() {
+        assert_eq!(Sessions::new(100).most, MOST);
+        assert_eq!(Sessions::new(100_000).most, 5_368);
+        assert_eq!(Sessions::new(100_000_000).most, LEAST);
     }
 
     #[test]

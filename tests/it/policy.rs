@@ -243,6 +243,26 @@ fn a_recording_takes_its_options_from_the_file() {
 }
 
 #[test]
+fn noise_is_recorded_where_the_list_is_turned_off() {
+    let recorded = |config: &str| {
+        let sandbox = Sandbox::new();
+        sandbox.write("harproxy.toml", config);
+        let origin = Origin::start();
+        let server = sandbox.record(&origin);
+        let client = client(&server);
+        client.get("http://api.test/favicon.ico");
+        client.get("http://api.test/api/json");
+        server.stop().expect(0);
+        let har = sandbox.har("hars/api.har");
+        let urls = har["log"]["entries"].as_array().unwrap().iter();
+        urls.map(|entry| entry["request"]["url"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(recorded(""), ["http://api.test/api/json"]);
+    let all = ["http://api.test/favicon.ico", "http://api.test/api/json"];
+    assert_eq!(recorded("[scope]\nnoise = false"), all);
+}
+
+#[test]
 fn what_nobody_understands_is_pointed_at_and_nothing_is_run() {
     let sandbox = sandbox(&[get("http://api.test/x", "x")], "[replay]\nmiss-status = 404\nignore-qurey = ['ts']\n");
     let out = sandbox.run(["replay", "--", "sh", "-c", "echo ran"]).expect(2);

@@ -248,3 +248,51 @@ fn what_can_not_be_asked_is_an_error_that_says_where() {
     sandbox.run(["explain", "--requests", "x", "-d", "y"]).expect(2).says("cannot be used with");
     sandbox.run(["explain"]).expect(2).says("--url");
 }
+
+/// Runs `explain --json` in a folder of the sandbox, with these options, for one URL; what it answers.
+fn explained_in(sandbox: &Sandbox, folder: &str, args: &[&str]) -> Value {
+    std::fs::create_dir_all(sandbox.join(folder)).unwrap();
+    let mut command = sandbox.command(["explain", "--json"]);
+    let output = finish(command.args(args).current_dir(sandbox.join(folder)).output().unwrap()).expect(0);
+    serde_json::from_str(&output.stdout).unwrap()
+}
+
+#[test]
+fn the_configuration_is_heeded_wherever_one_stands_below_it() {
+    let sandbox = stage();
+    sandbox.write(
+        "harproxy.toml",
+        "[replay]\nfixtures = ['hars']\nignore-query = ['ts']\n\n\
+         [[match]]\nglob = 'https://api.test/users*'\nbody = 'ignore'\nmatch-header = ['x-tenant']\n",
+    );
+    for folder in ["", "deep/er"] {
+        let ask = |args: &[&str]| explained_in(&sandbox, folder, args);
+        let job = ask(&["--url", "https://api.test/job?ts=1"]);
+        assert_eq!((&job["action"], &job["entry"]), (&json!("serve"), &json!(0)), "{folder}: {job}");
+        // The rule of that URL, and of no other: another payload is as good, another tenant is not.
+        let made = ask(&["--url", "https://api.test/users", "-X", "POST", "-d", "other"]);
+        assert_eq!((&made["action"], &made["entry"]), (&json!("serve"), &json!(5)), "{folder}: {made}");
+        let tenant = ask(&["--url", "https://api.test/users?page=1", "-H", "x-tenant: a"]);
+        assert_eq!(tenant["entry"], json!(2), "{folder}: {tenant}");
+        let stranger = ask(&["--url", "https://api.test/users?page=1", "-H", "x-tenant: b"]);
+        assert_eq!(stranger["action"], json!("miss"), "{folder}: {stranger}");
+        assert_eq!(stranger["near"][0]["differences"][0]["name"], json!("x-tenant"), "{folder}: {stranger}");
+        // A flag wins over the file.
+        let strict = ask(&["--url", "https://api.test/job?ts=1", "--ignore-query", "other"]);
+        assert_eq!(strict["action"], json!("miss"), "{folder}: {strict}");
+    }
+}
+
+#[test]
+fn the_configuration_that_is_named_is_heeded_and_no_other() {
+    let sandbox = stage();
+    sandbox.write("harproxy.toml", "[replay]\nfixtures = ['nowhere']\n");
+    sandbox.write(
+        "ci/other.toml",
+        "[replay]\nfixtures = ['../hars']\nrepeat = 'first'\n[[match]]\nglob = '**'\nignore-query = ['ts']\n",
+    );
+    let first = explained_in(&sandbox, "", &["--config", "ci/other.toml", "--url", "https://api.test/job?ts=1"]);
+    assert_eq!((&first["fixture"], &first["entry"]), (&json!("ci/../hars/api.har"), &json!(0)), "{first}");
+    let refused = sandbox.run(["explain", "--url", "https://api.test/job"]);
+    assert!(refused.status == 2 && refused.stderr.contains("nowhere"), "{refused:?}");
+}
