@@ -79,6 +79,13 @@ impl Fixture {
         self.own
     }
 
+    /// Whether its entries mean what they would in this other one: the habits of the tool that wrote a HAR are known by what
+    /// its log says.
+    #[must_use]
+    pub fn is_read_as(&self, other: &Fixture) -> bool {
+        self.dialect == other.dialect
+    }
+
     /// `log._harproxy.scope` of a fixture of harproxy's own.
     #[must_use]
     pub fn scope(&self) -> Option<&[String]> {
@@ -201,7 +208,7 @@ impl Fixture {
     }
 
     /// The text of an entry as it stands in the file.
-    pub(super) fn entry_json(&self, entry: usize) -> Result<Vec<u8>, Error> {
+    pub(crate) fn entry_json(&self, entry: usize) -> Result<Vec<u8>, Error> {
         let span = self.contents.index.span(entry).ok_or_else(|| self.bad_entry(entry, self.no_such_entry()))?;
         self.store.range(span.offset, span.len).map_err(|source| self.unreadable(source))
     }

@@ -47,7 +47,7 @@ impl<W: Write> HarText<W> {
 
     /// Adds the text of an entry, indented as it stands in the list.
     pub(super) fn entry_text(&mut self, text: &[u8]) -> io::Result<()> {
-        let before = if self.entries == 0 { self.head() } else { ",".to_owned() };
+        let before = if self.entries == 0 { head(&self.log) } else { ",".to_owned() };
         self.out.write_all(before.as_bytes())?;
         self.out.write_all(b"\n      ")?;
         self.out.write_all(text)?;
@@ -57,20 +57,28 @@ impl<W: Write> HarText<W> {
 
     /// Writes what stands behind the last entry.
     pub(super) fn finish(mut self) -> io::Result<W> {
-        let mut end = if self.entries == 0 { self.head() + "]\n  }" } else { "\n    ]\n  }".to_owned() };
-        for (name, value) in &self.beside {
-            end += &format!(",\n  {name}: {}", value.pretty(2));
+        if self.entries == 0 {
+            self.out.write_all(head(&self.log).as_bytes())?;
         }
-        self.out.write_all((end + "\n}\n").as_bytes())?;
+        self.out.write_all(end(self.entries > 0, &self.beside).as_bytes())?;
         Ok(self.out)
     }
+}
 
-    /// All that stands before the first entry.
-    fn head(&self) -> String {
-        let mut head = "{\n  \"log\": {\n".to_owned();
-        for (name, value) in &self.log {
-            head += &format!("    {name}: {},\n", value.pretty(4));
-        }
-        head + "    \"entries\": ["
+/// All that stands before the first entry.
+pub(super) fn head(log: &[Member<'_>]) -> String {
+    let mut head = "{\n  \"log\": {\n".to_owned();
+    for (name, value) in log {
+        head += &format!("    {name}: {},\n", value.pretty(4));
     }
+    head + "    \"entries\": ["
+}
+
+/// All that stands behind the last entry, if there is any.
+pub(super) fn end(any: bool, beside: &[Member<'_>]) -> String {
+    let mut end = if any { "\n    ]\n  }" } else { "]\n  }" }.to_owned();
+    for (name, value) in beside {
+        end += &format!(",\n  {name}: {}", value.pretty(2));
+    }
+    end + "\n}\n"
 }

@@ -9,6 +9,7 @@ use tempfile::NamedTempFile;
 
 use super::deposit::{Deposit, Side};
 use super::patch::patch;
+use super::pieces::{self, Object};
 use super::raw::{Member, Node, is_named, quoted};
 use super::text::HarText;
 use super::{Entry, Error, Fixture, canonical, model, place, sidecar, staging};
@@ -113,6 +114,14 @@ impl FixtureWriter {
         }
         self.har.surround(log, fixture.beside_log()?);
         Ok(self)
+    }
+
+    /// What stands around the entries: the members of `log`, `_harproxy` among them if it is to be harproxy's own, and those
+    /// beside it.
+    #[must_use]
+    pub(crate) fn saying(mut self, log: &Object, beside: &Object) -> Self {
+        self.har.surround(pieces::members(log), pieces::members(beside));
+        self
     }
 
     /// How compact JSON is stored from here on.
@@ -267,7 +276,7 @@ pub fn sweep(path: &Path) {
 }
 
 /// The version of the fixture format that `log._harproxy.format` carries.
-pub(super) const FORMAT: u64 = 1;
+pub(crate) const FORMAT: u64 = 1;
 
 fn log_members(scope: &[String]) -> Vec<Member<'static>> {
     let member = |name, value| (quoted(name).into(), Node::from(value));

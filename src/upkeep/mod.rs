@@ -2,3 +2,4 @@
 //! (or makes one of several), reads and writes through `har`, prints nothing and asks nobody.
 
 pub mod fmt;
+pub mod merge;

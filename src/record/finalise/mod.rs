@@ -8,7 +8,6 @@ mod index;
 mod merge;
 mod names;
 mod payload;
-mod scope;
 
 #[cfg(test)]
 mod tests;
@@ -28,7 +27,7 @@ use super::journal::{Claimed, Names, Reader};
 use super::volatile::Quiet;
 use super::{Ending, Error, OnFailure, Outcome, RecordPlan, Recorder, Update, outcome};
 use crate::har::write::{ContentMode, FixtureWriter};
-use crate::har::{self, Fixture};
+use crate::har::{self, Fixture, scope};
 use crate::http::NormalUrl;
 use crate::redact::{Naming, placeholder};
 
