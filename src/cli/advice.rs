@@ -86,6 +86,12 @@ pub enum Failure {
     /// The requests to explain can't be read.
     #[error(transparent)]
     Explain(#[from] cmd::explain::requests::Error),
+    /// Fixtures can't be merged.
+    #[error(transparent)]
+    Merge(#[from] cmd::merge::Error),
+    /// The repository can't be set up.
+    #[error(transparent)]
+    GitSetup(#[from] cmd::git_setup::Error),
     /// The demo went wrong.
     #[error(transparent)]
     Demo(#[from] cmd::demo::Error),
@@ -101,6 +107,8 @@ impl Failure {
             | Failure::Filter(_)
             | Failure::Upstream(_)
             | Failure::Replay(_)
+            | Failure::Merge(_)
+            | Failure::GitSetup(_)
             | Failure::Explain(_) => exit::USAGE,
             Failure::Bind(BindError::Reverse { .. }) => exit::USAGE,
             Failure::Fixture(error) if !error.is_about_writing() => exit::USAGE,
@@ -149,6 +157,8 @@ impl Failure {
             Failure::Input(_) => "give the lines by a pipe or a file".into(),
             Failure::Output(_) => "send the output to a file or a program that can take it".into(),
             Failure::Explain(error) => of_requests(error),
+            Failure::Merge(error) => error.hint(),
+            Failure::GitSetup(error) => error.hint(),
             Failure::Demo(_) => "the demo needs loopback and a folder that it can write to".into(),
         }
     }

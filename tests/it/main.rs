@@ -17,6 +17,7 @@ mod har_quirks;
 mod har_reading;
 mod killed;
 mod lookup_corpus;
+mod merging;
 mod node_hook;
 mod on_miss;
 mod options;

@@ -4,6 +4,7 @@
 pub mod about;
 pub mod common;
 pub mod explain;
+pub mod git;
 pub mod record;
 pub mod replay;
 pub mod upkeep;
@@ -22,6 +23,7 @@ use crate::child::shell::Shell;
 use about::{CompletionsArgs, ManArgs, SettingsArgs};
 use common::{AuthorityArgs, ConfigArgs, ListenArgs};
 use explain::ExplainArgs;
+use git::{GitSetupArgs, MergeArgs};
 use record::{RecordArgs, RecoverArgs};
 use replay::ReplayArgs;
 use upkeep::FmtArgs;
@@ -84,6 +86,10 @@ pub enum Command {
     Glob(GlobArgs),
     /// Put fixtures in canonical form: the same content is the same bytes
     Fmt(FmtArgs),
+    /// Make one fixture of several; also the git merge driver
+    Merge(MergeArgs),
+    /// Make git merge and show fixtures by their entries
+    GitSetup(GitSetupArgs),
     /// The certificate authority: where it is, what it is, and what trusts it
     Ca(CaArgs),
     /// The effective settings, and where each comes from

@@ -1,0 +1,337 @@
+//! `harproxy git-setup`: what git has to know of fixtures. `.gitattributes` says it for everyone who clones, the clone's
+//! configuration says which programs carry it out.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use crate::cli::advice::Failure;
+use crate::cli::args::git::GitSetupArgs;
+use crate::cli::args::replay::DEFAULT_FIXTURES;
+use crate::cli::ui::{self, Ui};
+use crate::cli::{files, quote};
+use crate::har::Fixture;
+use crate::verdict::exit;
+
+/// Why a repository can't be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// git can't be run.
+    #[error("running git")]
+    Git(#[source] io::Error),
+    /// Not in a repository.
+    #[error("this folder is in no git repository")]
+    NoRepository,
+    /// git refused.
+    #[error("`git {command}` failed: {reason}")]
+    Refused {
+        /// The command.
+        command: String,
+        /// In git's words.
+        reason: String,
+    },
+    /// A fixture elsewhere.
+    #[error("{} is not in the repository at {}", path.display(), root.display())]
+    Outside {
+        /// The fixture or folder.
+        path: PathBuf,
+        /// The work tree.
+        root: PathBuf,
+    },
+    /// `.gitattributes` can't be read.
+    #[error("reading {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// What to do about it.
+    pub(in crate::cli) fn hint(&self) -> String {
+        match self {
+            Error::Git(_) => "install git, and make sure that it is in PATH".into(),
+            Error::NoRepository => "go to the repository that the fixtures are in, or make one with `git init`".into(),
+            Error::Refused { .. } => "mend what git says, then run it again".into(),
+            Error::Outside { .. } => "go to the repository that it is in, and run it there".into(),
+            Error::Read { .. } => "check its permissions, and that it is UTF-8".into(),
+        }
+    }
+}
+
+const ATTRIBUTES: &str = ".gitattributes";
+/// Payload files are bytes: a line end that git changes, or half of one side and half of the other (two files that were
+/// recorded anew in place of one look like a renamed one to git), is a payload that no API ever sent.
+const PAYLOADS: &str = "-text -merge";
+const HEADING: &str = "# Fixtures of harproxy: `harproxy git-setup` wrote these lines, and makes git carry them out.";
+
+/// Runs the command.
+///
+/// # Errors
+/// [`Failure`].
+pub fn run(args: &GitSetupArgs, ui: &Ui) -> Result<u8, Failure> {
+    let git = Git::here()?;
+    let lines = lines(&git, &args.fixtures)?;
+    let path = git.root.join(ATTRIBUTES);
+    let before = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        Err(source) => return Err(Error::Read { path, source }.into()),
+    };
+    let missing: Vec<&String> = lines.iter().filter(|line| !before.lines().any(|has| has.trim() == **line)).collect();
+    let settings = settings();
+    let mut unset = Vec::new();
+    for (name, value) in &settings {
+        if git.setting(name)?.as_deref() != Some(value) {
+            unset.push((*name, value));
+        }
+    }
+    if args.check {
+        return Ok(check(&missing, &unset, ui));
+    }
+    if !missing.is_empty() {
+        files::write(&path, extended(&before, &missing).as_bytes())?;
+        for line in &missing {
+            ui.note("attribute", &format!("{ATTRIBUTES}: {line}"));
+        }
+    }
+    for (name, value) in &unset {
+        git.run(&["config", "--local", name, value])?;
+        ui.note("setting", &format!("git config {name} {}", quote::words([value])));
+    }
+    let next = if missing.is_empty() && unset.is_empty() {
+        "nothing to do: git knows all of it already".to_owned()
+    } else {
+        format!(
+            "\n.gitattributes is for everyone: {}\nThe configuration is this clone's: everyone who clones runs {} once.",
+            ui::help(format!("git add {}", quote::path(&shown(&path)))),
+            ui::help("harproxy git-setup")
+        )
+    };
+    ui.note("done", &next);
+    Ok(exit::HELD)
+}
+
+fn check(missing: &[&String], unset: &[(&str, &String)], ui: &Ui) -> u8 {
+    for line in missing {
+        ui.alert("missing", &format!("missing in {ATTRIBUTES}: {line}"));
+    }
+    for (name, value) in unset {
+        ui.alert("missing", &format!("missing in the configuration of this clone: {name} = {value}"));
+    }
+    if missing.is_empty() && unset.is_empty() {
+        ui.note("done", "git knows all of it");
+        return exit::HELD;
+    }
+    ui.alert("hint", &format!("{}: `harproxy git-setup` adds them", ui::help("hint")));
+    exit::FAILED
+}
+
+/// The file with lines added at its end, where they win over what stands before.
+fn extended(before: &str, missing: &[&String]) -> String {
+    let mut text = before.to_owned();
+    let end = if before.contains("\r\n") { "\r\n" } else { "\n" };
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push_str(end);
+    }
+    let mut add = |line: &str| {
+        text.push_str(line);
+        text.push_str(end);
+    };
+    if !before.lines().any(|line| line.trim() == HEADING) {
+        if !before.is_empty() {
+            add("");
+        }
+        add(HEADING);
+    }
+    missing.iter().for_each(|line| add(line));
+    text
+}
+
+/// A path as it is typed from here.
+fn shown(path: &Path) -> PathBuf {
+    let here = std::env::current_dir().and_then(std::fs::canonicalize).unwrap_or_default();
+    path.strip_prefix(here).map_or_else(|_| path.to_owned(), Path::to_owned)
+}
+
+/// The configuration: names and values.
+fn settings() -> Vec<(&'static str, String)> {
+    let harproxy = program();
+    vec![
+        ("merge.harproxy.name", "harproxy: fixtures, entry by entry".to_owned()),
+        ("merge.harproxy.driver", format!("{harproxy} merge --driver %O %A %B %P --marker-size %L")),
+        // Of several common ancestors git makes one first; with conflict markers in it, it would be no HAR.
+        ("merge.harproxy.recursive", "binary".to_owned()),
+        ("diff.harproxy.textconv", format!("{harproxy} show --color never --all")),
+    ]
+}
+
+/// How git finds this harproxy: by its name where that is in PATH.
+fn program() -> String {
+    let Ok(me) = std::env::current_exe().and_then(std::fs::canonicalize) else { return "harproxy".to_owned() };
+    let name = me.file_name().unwrap_or_default();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|folder| folder.join(name)).find(|path| path.is_file());
+    if name.to_str().is_some_and(|name| name.trim_end_matches(".exe") == "harproxy")
+        && found.and_then(|found| std::fs::canonicalize(found).ok()).as_ref() == Some(&me)
+    {
+        return "harproxy".to_owned();
+    }
+    // git runs it by a shell, on Windows too, where that wants slashes.
+    let text = me.to_string_lossy();
+    quote::words([if cfg!(windows) { text.replace('\\', "/") } else { text.into_owned() }])
+}
+
+/// What `.gitattributes` has to say.
+fn lines(git: &Git, named: &[PathBuf]) -> Result<Vec<String>, Failure> {
+    let (mut folders, mut fixtures) = (BTreeSet::new(), BTreeSet::new());
+    for path in named {
+        let within = git.within(path)?;
+        if path.is_dir() {
+            folders.insert(within)
+        } else {
+            fixtures.insert(within)
+        };
+    }
+    if named.is_empty() {
+        folders.insert(git.within(Path::new(DEFAULT_FIXTURES))?);
+        for path in git.files()? {
+            match path.components().position(|part| part.as_os_str() == "hars") {
+                Some(at) if path.components().count() > at + 1 => {
+                    if is_fixture(&path) {
+                        folders.insert(path.components().take(at + 1).collect());
+                    }
+                }
+                _ if is_fixture(&path)
+                    && Fixture::open(&git.root.join(&path)).is_ok_and(|fixture| fixture.is_own()) =>
+                {
+                    fixtures.insert(path);
+                }
+                _ => {}
+            }
+        }
+    }
+    let mut lines = Vec::new();
+    for folder in &folders {
+        lines.push(line(folder, "/**", PAYLOADS));
+        lines.push(line(folder, "/**/*.har", "text eol=lf merge=harproxy"));
+        lines.push(line(folder, "/**/*.zip", "-text diff=harproxy merge=harproxy"));
+    }
+    for fixture in fixtures.iter().filter(|fixture| !folders.iter().any(|folder| fixture.starts_with(folder))) {
+        if ends_in(fixture, ".zip") {
+            lines.push(line(fixture, "", "-text diff=harproxy merge=harproxy"));
+        } else {
+            lines.push(line(&fixture.with_extension(""), "/**", PAYLOADS));
+            lines.push(line(fixture, "", "text eol=lf merge=harproxy"));
+        }
+    }
+    Ok(lines)
+}
+
+fn is_fixture(path: &Path) -> bool {
+    ends_in(path, ".har") || ends_in(path, ".zip")
+}
+
+fn ends_in(path: &Path, ending: &str) -> bool {
+    path.to_string_lossy().to_ascii_lowercase().ends_with(ending)
+}
+
+/// A line of `.gitattributes` for what is at a path of the work tree.
+fn line(path: &Path, glob: &str, attributes: &str) -> String {
+    let mut pattern = String::new();
+    for part in path.components() {
+        pattern.push('/');
+        for c in part.as_os_str().to_string_lossy().chars() {
+            if matches!(c, '*' | '?' | '[' | '\\') {
+                pattern.push('\\');
+            }
+            pattern.push(c);
+        }
+    }
+    pattern.push_str(glob);
+    if pattern.contains([' ', '\t', '"']) {
+        pattern = format!("\"{}\"", pattern.replace('\\', "\\\\").replace('"', "\\\""));
+    }
+    format!("{pattern} {attributes}")
+}
+
+/// git, in the repository of the working directory.
+struct Git {
+    /// The work tree.
+    root: PathBuf,
+}
+
+impl Git {
+    fn here() -> Result<Self, Error> {
+        let output = git(Path::new("."), &["rev-parse", "--show-toplevel"])?;
+        let root = String::from_utf8_lossy(&output.stdout).trim_end_matches(['\r', '\n']).to_owned();
+        if !output.status.success() || root.is_empty() {
+            return Err(Error::NoRepository);
+        }
+        let root = std::fs::canonicalize(&root).unwrap_or(PathBuf::from(root));
+        Ok(Git { root })
+    }
+
+    fn run(&self, args: &[&str]) -> Result<Output, Error> {
+        let output = git(&self.root, args)?;
+        if output.status.success() {
+            return Ok(output);
+        }
+        let reason = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        Err(Error::Refused { command: args.join(" "), reason })
+    }
+
+    fn setting(&self, name: &str) -> Result<Option<String>, Error> {
+        let output = git(&self.root, &["config", "--get", name])?;
+        let value = String::from_utf8_lossy(&output.stdout).trim_end_matches(['\r', '\n']).to_owned();
+        Ok(output.status.success().then_some(value))
+    }
+
+    /// Where a path is in the work tree; what is not there yet is where its folder is.
+    fn within(&self, path: &Path) -> Result<PathBuf, Error> {
+        let outside = || Error::Outside { path: path.to_owned(), root: self.root.clone() };
+        let whole = std::path::absolute(path).map_err(Error::Git)?;
+        let whole = std::fs::canonicalize(&whole).or_else(|_| {
+            let parent = whole.parent().and_then(|parent| std::fs::canonicalize(parent).ok());
+            parent.zip(whole.file_name()).map(|(parent, name)| parent.join(name)).ok_or_else(outside)
+        })?;
+        whole.strip_prefix(&self.root).map(Path::to_owned).map_err(|_| outside())
+    }
+
+    /// The files that git knows of or would add, as paths in the work tree.
+    fn files(&self) -> Result<Vec<PathBuf>, Error> {
+        let output = self.run(&["ls-files", "-z", "--cached", "--others", "--exclude-standard"])?;
+        let names = output.stdout.split(|&byte| byte == 0).filter(|name| !name.is_empty());
+        Ok(names.filter_map(|name| std::str::from_utf8(name).ok()).map(PathBuf::from).collect())
+    }
+}
+
+fn git(folder: &Path, args: &[&str]) -> Result<Output, Error> {
+    Command::new("git").arg("-C").arg(folder).args(args).output().map_err(Error::Git)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_mean_the_path_and_nothing_else() {
+        assert_eq!(line(Path::new("a/hars"), "/**", "-text"), "/a/hars/** -text");
+        assert_eq!(line(Path::new("my hars"), "/**/*.har", "text"), "\"/my hars/**/*.har\" text");
+        assert_eq!(line(Path::new("a[1]*"), "/**", "-text"), "/a\\[1]\\*/** -text");
+        assert_eq!(line(Path::new("a [1]"), "", "-text"), "\"/a \\\\[1]\" -text");
+    }
+
+    #[test]
+    fn what_stands_in_the_file_stays() {
+        let line = "/hars/** -text".to_owned();
+        assert_eq!(extended("", &[&line]), format!("{HEADING}\n/hars/** -text\n"));
+        assert_eq!(extended("*.png binary", &[&line]), format!("*.png binary\n\n{HEADING}\n/hars/** -text\n"));
+        let once = extended("a\r\n", &[&line]);
+        assert_eq!(once, format!("a\r\n\r\n{HEADING}\r\n/hars/** -text\r\n"));
+        assert_eq!(extended(&once, &[&"x".to_owned()]), once + "x\r\n");
+    }
+}
