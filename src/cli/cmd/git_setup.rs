@@ -198,19 +198,12 @@ fn lines(git: &Git, named: &[PathBuf]) -> Result<Vec<String>, Failure> {
     }
     if named.is_empty() {
         folders.insert(git.within(Path::new(DEFAULT_FIXTURES))?);
-        for path in git.files()? {
-            match path.components().position(|part| part.as_os_str() == "hars") {
-                Some(at) if path.components().count() > at + 1 => {
-                    if is_fixture(&path) {
-                        folders.insert(path.components().take(at + 1).collect());
-                    }
-                }
-                _ if is_fixture(&path)
-                    && Fixture::open(&git.root.join(&path)).is_ok_and(|fixture| fixture.is_own()) =>
-                {
-                    fixtures.insert(path);
-                }
-                _ => {}
+        for path in git.files()?.into_iter().filter(|path| is_fixture(path)) {
+            let in_hars = path.ancestors().skip(1).filter(|folder| folder.file_name() == Some("hars".as_ref())).last();
+            if let Some(folder) = in_hars {
+                folders.insert(folder.to_owned());
+            } else if Fixture::open(&git.root.join(&path)).is_ok_and(|fixture| fixture.is_own()) {
+                fixtures.insert(path);
             }
         }
     }

@@ -270,7 +270,7 @@ fn a_fixture_that_one_branch_renamed_keeps_its_new_folder() {
 
 fn join(files: &[&[&str]]) -> Vec<String> {
     let dir = tempfile::tempdir().unwrap();
-    let path = |at: usize| dir.path().join(format!("{at}{}", if at % 2 == 0 { ".har" } else { ".zip" }));
+    let path = |at: usize| dir.path().join(format!("{at}{}", if at.is_multiple_of(2) { ".har" } else { ".zip" }));
     let paths: Vec<PathBuf> = (0..files.len()).map(path).collect();
     for (at, (path, words)) in paths.iter().zip(files).enumerate() {
         write(path, words, at as u32);

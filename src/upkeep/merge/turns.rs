@@ -30,8 +30,8 @@ fn align<T: Eq + Hash>(old: &[T], new: &[T]) -> Vec<Option<usize>> {
     let mut paired = vec![None; new.len()];
     let begin = old.iter().zip(new).take_while(|(a, b)| a == b).count();
     let end = old[begin..].iter().rev().zip(new[begin..].iter().rev()).take_while(|(a, b)| a == b).count();
-    for at in 0..begin {
-        paired[at] = Some(at);
+    for (at, partner) in paired.iter_mut().enumerate().take(begin) {
+        *partner = Some(at);
     }
     for back in 1..=end {
         paired[new.len() - back] = Some(old.len() - back);
