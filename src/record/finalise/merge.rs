@@ -241,6 +241,8 @@ fn lay_out(
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::Step::{Keep, Put, Replace};
     use super::*;
 
@@ -403,5 +405,41 @@ mod tests {
         let result = arranged(Update::Replace, &["a=1", "b=1", "c=1"], &["c=1", "d=1", "a=2"]);
         assert_eq!(result.steps, [Replace { old: 0, new: 2 }, Keep(2), Put(1)]);
         assert_eq!((result.unchanged, result.changed, result.added, result.not_seen, result.removed), (1, 1, 1, 1, 1));
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_moves_and_everything_new_is_placed_once(
+            old in prop::collection::vec("[abc]=[123]", 0..8),
+            new in prop::collection::vec("[abcd]=[1234]@[123]", 0..10),
+        ) {
+            let old: Vec<&str> = old.iter().map(String::as_str).collect();
+            let new: Vec<&str> = new.iter().map(String::as_str).collect();
+            for update in [Update::Merge, Update::Missing, Update::Replace] {
+                let result = arranged(update, &old, &new);
+                let kept = result.steps.iter().filter_map(|step| match *step {
+                    Keep(at) | Replace { old: at, .. } => Some(at),
+                    Put(_) => None,
+                });
+                let kept: Vec<usize> = kept.collect();
+                prop_assert!(kept.is_sorted_by(|a, b| a < b), "{kept:?}");
+                prop_assert_eq!(kept.len(), old.len() - result.removed);
+                prop_assert!(update == Update::Replace || result.removed == 0);
+                prop_assert!(update != Update::Missing || result.changed == 0);
+                let mut put: Vec<usize> = result.steps.iter().filter_map(|step| match *step {
+                    Put(new) | Replace { new, .. } => Some(new),
+                    Keep(_) => None,
+                }).collect();
+                prop_assert_eq!(put.len(), result.added + result.changed);
+                put.sort_unstable();
+                put.dedup();
+                prop_assert_eq!(put.len(), result.added + result.changed);
+                // What it came to is what the next recording of the same finds unchanged.
+                let now = merged(update, &old, &new);
+                let again = arranged(Update::Merge, &now, &new);
+                let same: Vec<&str> = again.steps.iter().filter_map(|step| if let Keep(at) = step { Some(now[*at]) } else { None }).collect();
+                prop_assert!(update == Update::Missing || same == now, "{now:?} became {:?}", again.steps);
+            }
+        }
     }
 }
