@@ -471,7 +471,7 @@ pub fn tell_usage(error: &clap::Error, ui: &Ui) -> u8 {
         Some(cmd) => format!("{text}\n{}: a program to run stands after two dashes: `-- {cmd} …`", ui::help("hint")),
         None => text,
     };
-    ui.alert("error", &text);
+    ui.say("error", &text, Map::from_iter([("status".to_owned(), Value::from(exit::USAGE))]));
     exit::USAGE
 }
 

@@ -35,14 +35,17 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn obey(args: Vec<OsString>) -> u8 {
     let Cli { talk, command } = match Cli::parse_configured(&args) {
         Ok(cli) => cli,
-        Err(UsageError::Typed(error)) => return advice::tell_usage(&error, &Ui::default()),
+        Err(UsageError::Typed(error)) => {
+            let talk = Cli::talk_of(&args);
+            return advice::tell_usage(&error, &talk.map_or_else(Ui::default, |talk| talk.ui()));
+        }
         Err(UsageError::Config(error, talk)) => {
             let failure = Failure::from(*error);
-            failure.tell(&Ui::new(talk.quiet, talk.log_format, talk.color));
+            failure.tell(&talk.ui());
             return failure.status();
         }
     };
-    let ui = Ui::new(talk.quiet, talk.log_format, talk.color);
+    let ui = talk.ui();
     let done = logging::start(talk.quiet, talk.verbose, talk.log_format, command.serves_alone())
         .map_err(Failure::from)
         .and_then(|()| run(command, &ui));

@@ -29,7 +29,7 @@ mod windows;
 pub use naming::Naming;
 pub use payload::{Outcome, is_lines, is_opaque};
 pub use placeholder::{Form, Grouping, Name, Placeholder};
-pub use policy::{Error, Policy, Rules, json_path, text_pattern};
+pub use policy::{Error, Policy, Rules, exceptable, json_path, text_pattern};
 pub use redactor::{Namer, Redactor};
 pub use stream::Stream;
 pub use vault::Vault;

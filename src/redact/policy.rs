@@ -177,6 +177,24 @@ impl Default for Policy {
     }
 }
 
+/// What `except` may name of the built-in table: `state`, `header:cookie`, `shape:jwt`.
+#[must_use]
+pub fn exceptable() -> Vec<String> {
+    let members = table::PARAMETERS.into_iter().filter(|name| !table::NOT_IN_JSON.contains(name));
+    let members: Vec<_> = members.chain(table::ONLY_IN_JSON).collect();
+    let shapes = shapes::names();
+    let kinds: [(&str, &[&str]); 5] = [
+        ("header", &table::HEADERS),
+        ("query", &table::PARAMETERS),
+        ("form", &table::PARAMETERS),
+        ("json", &members),
+        ("shape", &shapes),
+    ];
+    let bare = kinds[..4].iter().flat_map(|(_, names)| names.iter().map(|name| (*name).to_owned()));
+    let of_kind = kinds.iter().flat_map(|(kind, names)| names.iter().map(move |name| format!("{kind}:{name}")));
+    bare.chain(of_kind).collect()
+}
+
 /// Reads a JSON path.
 ///
 /// # Errors

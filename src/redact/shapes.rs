@@ -168,7 +168,6 @@ impl Shapes {
 }
 
 /// Every name of a shape, once, in the table's order.
-#[cfg(test)]
 pub(super) fn names() -> Vec<&'static str> {
     let mut names: Vec<_> = TABLE.iter().map(|shape| shape.name).chain(personal::NAMES).collect();
     names.dedup();

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use clap::{Args, FromArgMatches, Parser, Subcommand};
 
 use super::config::{self, Config};
-use super::ui::{Color, LogFormat};
+use super::ui::{Color, LogFormat, Ui};
 use crate::child::shell::Shell;
 use about::{CompletionsArgs, ManArgs, SettingsArgs};
 use common::{AuthorityArgs, ConfigArgs, ListenArgs};
@@ -65,6 +65,14 @@ pub struct TalkArgs {
     /// The form of what goes to standard error, and of the line that says harproxy is ready
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text", value_parser = choices(LogFormat::WORDS))]
     pub log_format: LogFormat,
+}
+
+impl TalkArgs {
+    /// What talks so.
+    #[must_use]
+    pub fn ui(&self) -> Ui {
+        Ui::new(self.quiet, self.log_format, self.color)
+    }
 }
 
 /// The commands.
@@ -228,6 +236,14 @@ impl Cli {
             args.said = Arc::new(config);
         }
         Ok(cli)
+    }
+
+    /// How to talk of arguments that can't be understood, as far as that can be.
+    #[must_use]
+    pub fn talk_of(args: &[OsString]) -> Option<TalkArgs> {
+        let matches = Cli::command().ignore_errors(true).try_get_matches_from(args).ok()?;
+        let innermost = std::iter::successors(Some(&matches), |matches| Some(matches.subcommand()?.1)).last()?;
+        TalkArgs::from_arg_matches(innermost).or_else(|_| TalkArgs::from_arg_matches(&matches)).ok()
     }
 
     fn parse_by(mut command: clap::Command, args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {

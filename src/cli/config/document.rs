@@ -250,7 +250,7 @@ impl<'t> Document<'t> {
 }
 
 /// The known name that is most like a given one, if any is.
-fn nearest<'k>(name: &str, known: &'k [String]) -> Option<&'k str> {
+pub(super) fn nearest<'k>(name: &str, known: &'k [String]) -> Option<&'k str> {
     let plain = |name: &str| name.to_ascii_lowercase().replace('_', "-");
     let name = plain(name);
     let far = (name.len() / 3).max(1);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::document::{At, Document, Error, Item, Table};
+use super::document::{At, Document, Error, Item, Table, nearest};
 use super::sections::json_path;
 use crate::cli::args::values::parse_header_name;
 use crate::redact::{self, Name, Placeholder, Policy, Rules};
@@ -85,10 +85,14 @@ impl Secrets {
     pub(super) fn policy(&self) -> Result<Policy, Error> {
         let alone = |name: &String| Rules { except: vec![name.clone()], ..self.rules.clone() };
         for (name, at) in self.rules.except.iter().zip(&self.excepted) {
-            Policy::new(&alone(name)).map_err(|error| wrong(at, "except", &error))?;
+            Policy::new(&alone(name)).map_err(|error| {
+                let known = redact::exceptable();
+                let meant = nearest(name, &known).map(|meant| format!("; did you mean `{meant}`?"));
+                wrong(at, "except", format!("{error}{}", meant.unwrap_or_default()))
+            })?;
         }
         // Whatever else there is was looked at where it stands.
-        Policy::new(&self.rules).map_err(|error| wrong(&At::default(), "redact", &error))
+        Policy::new(&self.rules).map_err(|error| wrong(&At::default(), "redact", error.to_string()))
     }
 
     /// The values with their placeholders. A variable that is not set gives none, which is told under `-v`: the secret may be
@@ -114,8 +118,8 @@ impl Given {
     }
 }
 
-fn wrong(at: &At, name: &str, error: &redact::Error) -> Error {
-    Error::Value { at: at.clone(), name: name.to_owned(), reason: error.to_string() }
+fn wrong(at: &At, name: &str, reason: String) -> Error {
+    Error::Value { at: at.clone(), name: name.to_owned(), reason }
 }
 
 /// A regular expression, as written. They are refused in several lines, of which the last says why.

@@ -92,6 +92,15 @@ fn a_value_that_will_not_do_says_what_would() {
             "2:19: `json`: `.ssn` is no JSON path: parser error; did you mean `$.ssn`?",
         ),
         ("[redact]\ntext = ['sk_(']", "2:9: `text`: `sk_(` is no regular expression: unclosed group"),
+        (
+            "[redact]\nexcept = ['state', 'header:x-csrf-tokn']",
+            "2:20: `except`: `header:x-csrf-tokn` is nothing that would be redacted; did you mean `header:x-csrf-token`?",
+        ),
+        (
+            "[redact]\nexcept = ['shape:jwtt']",
+            "2:11: `except`: `shape:jwtt` is nothing that would be redacted; did you mean `shape:jwt`?",
+        ),
+        ("[redact]\nexcept = ['x-mine']", "2:11: `except`: `x-mine` is nothing that would be redacted"),
         ("[redact]\npersonal = 1", "2:12: `personal`: expected true or false, not a number"),
         ("[redact]\nvalues = 1", "2:10: `redact.values`: expected a section, `[redact.values]`"),
         ("[redact.values]\npassword = 'x'", "2:1: `password`: expected what stands in a fixture behind `REDACTED-`"),
@@ -214,6 +223,7 @@ fn a_variable_gives_its_value() {
 
 #[test]
 fn of_secrets_too_the_later_file_wins_list_by_list() {
+    read(&["[redact]\nheaders = ['x-a']", "[redact]\nexcept = ['x-a']"]).unwrap();
     let config = read(&[
         "[redact]\nheaders = ['x-a']\nquery = ['a']\n[redact.values]\na-1 = 'one'\nb-1 = 'two'\n[volatile]\njson = ['$.a']",
         "[redact]\nheaders = ['x-b']\npersonal = true\n[redact.values]\na-1 = 'three'\n[volatile]\nheaders = ['x-c']",

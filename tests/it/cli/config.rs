@@ -150,3 +150,48 @@ fn what_can_not_be_understood_is_an_error_as_it_would_be_for_the_command() {
         assert!(line["error"].as_str().unwrap().starts_with("harproxy.toml:2:1: "), "{said}");
     }
 }
+
+#[test]
+fn a_list_is_taken_whole_from_the_nearest_place_that_has_it() {
+    let sandbox = Sandbox::new();
+    let globs = |args: &[&str], variables: &[(&str, &str)]| {
+        let args = [&["config", "record", "--json"], args].concat();
+        settings(&run(&sandbox, &args, variables).expect(0), "record.globs").remove(0)
+    };
+    let user = sandbox.write(".config/harproxy/config.toml", "[record]\nglobs = ['u1', 'u2']\noutput = 'mine/a.har'\n");
+    assert_eq!(globs(&[], &[]), (json!(["u1", "u2"]), file(&user.display().to_string(), 2)));
+    let output = settings(&run(&sandbox, &["config", "--json"], &[]).expect(0), "record.output").remove(0).0;
+    assert_eq!(output, json!(sandbox.join(".config/harproxy/mine/a.har")), "relative to the user's own file");
+    sandbox.write("harproxy.toml", "[record]\nglob = ['p1']\n");
+    assert_eq!(globs(&[], &[]), (json!(["p1"]), file("harproxy.toml", 2)));
+    let variable = [("HARPROXY_GLOB", "v1\nv2")];
+    assert_eq!(globs(&[], &variable), (json!(["v1", "v2"]), json!({"kind": "env", "name": "HARPROXY_GLOB"})));
+    assert_eq!(globs(&["-g", "f1"], &variable), (json!(["f1"]), json!({"kind": "flag", "name": "--glob"})));
+}
+
+#[test]
+fn a_value_whose_variable_is_not_set_is_told_of_under_v_alone() {
+    let sandbox = Sandbox::new();
+    sandbox.write("harproxy.toml", EXAMPLE.replace("hars/api.har", "new.har"));
+    run(&sandbox, &["record", "-v", "--", "true"], &[]).expect(1).says("BAD_PW");
+    let silent = run(&sandbox, &["record", "--", "true"], &[]).expect(1);
+    assert!(!silent.stderr.contains("BAD_PW"), "{}", silent.stderr);
+    let set = run(&sandbox, &["record", "-vv", "--", "true"], &[("BAD_PW", "hunter2")]).expect(1);
+    assert!(!set.stderr.contains("BAD_PW") && !set.stderr.contains("hunter2"), "{}", set.stderr);
+}
+
+#[test]
+fn a_mistyped_command_line_is_told_as_json_where_that_was_asked_for() {
+    let sandbox = Sandbox::new();
+    for (args, variables) in [
+        (&["replay", "--log-format", "json", "--miss-stauts", "404"][..], &[][..]),
+        (&["--log-format=json", "replay", "--miss-stauts", "404"], &[]),
+        (&["replay", "--miss-stauts", "404"], &[("HARPROXY_LOG_FORMAT", "json")]),
+        (&["--log-format", "json", "repaly", "--miss-stauts", "404"], &[]),
+    ] {
+        let said = run(&sandbox, args, variables).expect(2).stderr;
+        let line: Value = serde_json::from_str(&said).unwrap_or_else(|error| panic!("{args:?}: {error}: {said}"));
+        assert_eq!((&line["event"], &line["status"]), (&json!("error"), &json!(2)), "{args:?}");
+        assert!(line["message"].as_str().unwrap().contains("similar"), "{said}");
+    }
+}
