@@ -9,7 +9,7 @@ use crate::matching::{self, MatchRule};
 use crate::urlglob::Globs;
 
 /// The keys of a rule.
-const KEYS: [&str; 8] =
+pub(super) const KEYS: [&str; 8] =
     ["glob", "path", "same-host", "ignore-query", "ignore-body", "body", "match-header", "redirects"];
 
 /// Reads all of them.

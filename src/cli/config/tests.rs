@@ -254,3 +254,28 @@ fn what_is_said_is_kept_with_its_place_but_never_a_secret() {
     assert!(of("redact.values.password-2")[0].1.contains("is not set"));
     assert!(said.iter().all(|(_, value, _)| !value.contains("t0k3n")));
 }
+
+/// The reference of the file.
+const REFERENCE: &str = include_str!("../../../docs/policy.md");
+
+#[test]
+fn the_reference_has_every_name() {
+    let grammar = Cli::command();
+    let options = COMMANDS.iter().flat_map(|command| options::known(&grammar, command)).map(options::key);
+    let others = Config::default().others().into_iter().map(|setting| setting.key().to_owned());
+    let rules = rules::KEYS.map(str::to_owned);
+    let sections = SECTIONS.map(|section| if section == "match" { "[[match]]".into() } else { format!("[{section}]") });
+    for name in options.chain(others).chain(rules) {
+        assert!(REFERENCE.contains(&format!("`{name}`")) || REFERENCE.contains(&format!("`{name} = ")), "`{name}`");
+    }
+    for section in sections {
+        assert!(REFERENCE.contains(&section), "{section}");
+    }
+}
+
+#[test]
+fn the_example_of_the_reference_is_one() {
+    let (_, example) = REFERENCE.split_once("```toml\n").unwrap();
+    let config = read(&[example.split_once("```").unwrap().0]).unwrap();
+    assert_eq!((config.rules().len(), config.volatile().headers.len()), (2, 1));
+}
