@@ -26,7 +26,9 @@ impl Names {
 
     pub(super) fn contains(&self, name: &[u8]) -> bool {
         let may_be = !name.is_empty() && name.len() <= self.longest;
-        may_be && (self.folded.contains(&fold(name, false)[..]) || self.folded.contains(&fold(name, true)[..]))
+        let has_hump = || name.windows(2).any(|pair| is_hump(pair[0], pair[1]));
+        let is = |humps| self.folded.contains(&fold(name, humps)[..]);
+        may_be && (is(false) || has_hump() && is(true))
     }
 }
 
@@ -43,13 +45,17 @@ fn fold(name: &[u8], humps: bool) -> Vec<u8> {
     let mut folded = Vec::with_capacity(name.len() + 4);
     let mut before = b'-';
     for &byte in name {
-        if humps && byte.is_ascii_uppercase() && before.is_ascii_lowercase() {
+        if humps && is_hump(before, byte) {
             folded.push(b'-');
         }
         folded.push(if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() });
         before = byte;
     }
     folded
+}
+
+fn is_hump(before: u8, byte: u8) -> bool {
+    before.is_ascii_lowercase() && byte.is_ascii_uppercase()
 }
 
 #[cfg(test)]

@@ -50,7 +50,7 @@ const TABLE: [Shape; 23] = [
     shape("github-token", &["github_pat_"], r"github_pat_[0-9A-Za-z_]{20,}"),
     shape(
         "gitlab-token",
-        &["gl"],
+        &["glpat-", "gldt-", "glrt", "glft-", "gloas-", "glptt-", "glsoat-", "glimt-", "glcbt-", "glagent-"],
         r"gl(?:pat|dt|rt|rtr|ft|oas|ptt|soat|imt|cbt|agent)-[0-9A-Za-z_-]{16,}(?:\.[0-9a-z]+)*",
     ),
     shape("slack-token", &["xox", "xapp-"], r"(?:xox[abeoprs]|xapp)-[0-9A-Za-z.-]*[0-9A-Za-z-]{10,}"),

@@ -1,5 +1,6 @@
 //! Redaction as a whole: what a policy leaves of heads and payloads.
 
+mod documented;
 mod payloads;
 mod places;
 mod properties;

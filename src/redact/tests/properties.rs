@@ -89,7 +89,7 @@ fn is_alike(before: &Value, after: &Value, named: bool) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
     fn json_stays_json_and_twice_is_once(policy in policy(), value in json_text(), pretty in any::<bool>()) {

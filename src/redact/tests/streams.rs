@@ -189,7 +189,7 @@ fn fields_of_a_long_upload() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(12))]
 
     #[test]
     fn pieces_do_not_matter(
