@@ -14,9 +14,11 @@ const MARKER_BEGINS: &str = "REDACTED_";
 pub(super) fn find(text: &[u8]) -> Vec<Range<usize>> {
     let mut found: Vec<_> = placeholder::find(text).map(|found| found.range).collect();
     let known = found.len();
-    found.extend(memmem::find_iter(text, MARKER_BEGINS).map(|start| {
-        let end = start + text[start..].iter().take_while(|&&byte| is_token(byte)).count();
-        jwt::redacted_around(text, start).unwrap_or(start..end)
+    let mut end = 0;
+    found.extend(memmem::find_iter(text, MARKER_BEGINS).filter_map(|start| {
+        (start >= end).then_some(())?;
+        end = start + text[start..].iter().take_while(|&&byte| is_token(byte)).count();
+        Some(jwt::redacted_around(text, start).unwrap_or(start..end))
     }));
     if found.len() > known {
         found.sort_unstable_by_key(|range| range.start);

@@ -5,6 +5,7 @@
 //! computed back from what stands for a value.
 
 mod form;
+mod grouping;
 mod headers;
 mod inert;
 mod json;
@@ -26,9 +27,10 @@ pub mod vault;
 mod view;
 mod windows;
 
+pub use grouping::Grouping;
 pub use naming::Naming;
 pub use payload::{Outcome, is_lines, is_opaque};
-pub use placeholder::{Form, Grouping, Name, Placeholder};
+pub use placeholder::{Form, Name, Placeholder};
 pub use policy::{Error, Policy, Rules, exceptable, json_path, text_pattern};
 pub use redactor::{Namer, Redactor};
 pub use stream::Stream;

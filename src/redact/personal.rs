@@ -5,9 +5,8 @@ use std::sync::LazyLock;
 
 use regex::bytes::Regex;
 
-use super::Form;
-use super::placeholder::Grouping;
 use super::shapes::{Hit, begins_token, compiled};
+use super::{Form, Grouping};
 
 /// What they are called, in the order of [`Kinds`].
 pub(super) const NAMES: [&str; 4] = ["email", "iban", "card", "phone"];

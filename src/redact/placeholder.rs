@@ -1,6 +1,7 @@
 //! What stands for a secret: `REDACTED-<name>-<n>`, or something of the value's own form that is known again all the same.
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
 use std::fmt;
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -10,6 +11,7 @@ use base64::prelude::BASE64_STANDARD;
 use memchr::memmem;
 use regex::bytes::Regex;
 
+use super::grouping::{self, Grouping};
 use crate::http::jwt;
 
 /// How every placeholder begins that is plain text.
@@ -17,14 +19,12 @@ pub const BEGINS: &str = "REDACTED-";
 /// How one begins that stands for a UUID; twelve digits follow, its number.
 const UUID_BEGINS: &str = "0edac7ed-0000-4000-8000-";
 /// How one begins that stands for a number: `REDACTED` on a telephone's keys. Three digits or more follow, its number.
-const NUMBER_BEGINS: &str = "73322833";
+pub(super) const NUMBER_BEGINS: &str = "73322833";
 /// How one begins in base64.
 const BASE64_BEGINS: &str = "UkVEQUNURUQt";
 /// What an e-mail address's number stands between.
 const EMAIL_BEGINS: &str = "redacted-";
 const EMAIL_ENDS: &str = "@example.invalid";
-/// The longest IBAN has 34 characters, in groups of four.
-const LONGEST_GROUPING: usize = 42;
 /// How each of them begins: most texts hold none, which one look tells.
 static BEGINNINGS: LazyLock<Regex> = LazyLock::new(|| {
     // Between digits may be separators, which may be percent-encoded.
@@ -133,87 +133,6 @@ impl Form {
     }
 }
 
-/// How digits are grouped: `0` for a digit, anything else for itself, as in `+00 (000) 0000000` and `DE00 0000 0000`.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Grouping {
-    text: [u8; LONGEST_GROUPING],
-    len: u8,
-}
-
-impl Grouping {
-    /// That of a number as it is written; of an IBAN its first two letters stand for themselves and all others for digits.
-    /// `None` when it is too long, too short to be known again, or holds what nobody writes in numbers.
-    #[must_use]
-    pub fn of(written: &[u8], is_iban: bool) -> Option<Self> {
-        let mut text = [0; LONGEST_GROUPING];
-        for (at, &byte) in written.iter().enumerate() {
-            *text.get_mut(at)? = match byte {
-                b'0'..=b'9' => b'0',
-                b'A'..=b'Z' if is_iban && at >= 2 => b'0',
-                b'A'..=b'Z' if is_iban => byte,
-                byte if is_separator(byte) => byte,
-                _ => return None,
-            };
-        }
-        // A first group that has room for the number is all of it.
-        let first = text.iter().position(|&byte| byte == b'0')?;
-        let group = run(&text[first..], |byte| byte == b'0');
-        let len = if group > NUMBER_BEGINS.len() { first + group } else { written.len() };
-        let digits = text[..len].iter().filter(|&&byte| byte == b'0').count();
-        text[len..].fill(0);
-        (digits > NUMBER_BEGINS.len()).then_some(Grouping { text, len: u8::try_from(len).ok()? })
-    }
-
-    /// As it is written, with `0` for each digit.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.text[..usize::from(self.len)]).unwrap_or_default()
-    }
-
-    /// As letters that are safe wherever a placeholder is; [`Grouping::from_code`] reads them.
-    #[must_use]
-    pub fn code(&self) -> String {
-        let letter =
-            |c: char| SEPARATORS.iter().find(|(separator, _)| *separator == c).map_or(c, |(_, letter)| *letter);
-        self.as_str().chars().map(letter).collect()
-    }
-
-    /// What [`Grouping::code`] wrote.
-    #[must_use]
-    pub fn from_code(code: &str) -> Option<Self> {
-        let separator =
-            |c: char| SEPARATORS.iter().find(|(_, letter)| *letter == c).map_or(c, |(separator, _)| *separator);
-        let written: String = code.chars().map(separator).collect();
-        Grouping::of(written.as_bytes(), written.starts_with(|c: char| c.is_ascii_uppercase()))
-    }
-
-    /// The digits that say that it is redacted and then the number, which makes it longer when it has no room.
-    fn write(self, number: u64) -> String {
-        let template = self.as_str();
-        let width = template.matches('0').count() - NUMBER_BEGINS.len();
-        let digits = format!("{NUMBER_BEGINS}{number:0width$}");
-        let mut digits = digits.chars();
-        let mut written: String =
-            template.chars().filter_map(|c| if c == '0' { digits.next() } else { Some(c) }).collect();
-        written.extend(digits);
-        written
-    }
-}
-
-impl fmt::Debug for Grouping {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// What stands between the digits of a number, and the letters that say so in a code.
-const SEPARATORS: [(char, char); 7] =
-    [(' ', 's'), ('+', 'p'), ('-', 'h'), ('.', 'd'), ('/', 'l'), ('(', 'o'), (')', 'c')];
-
-fn is_separator(byte: u8) -> bool {
-    SEPARATORS.iter().any(|(separator, _)| *separator == char::from(byte))
-}
-
 impl fmt::Display for Placeholder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{BEGINS}{}-{}", self.name, self.number)
@@ -244,7 +163,14 @@ pub fn find(text: &[u8]) -> impl Iterator<Item = Found> + '_ {
     }
     let mut found: Vec<Found> =
         plain(text).chain(uuids(text)).chain(numbers(text)).chain(base64(text)).chain(emails(text)).collect();
-    found.sort_by_key(|found| found.range.start);
+    found.sort_by_key(|found| (found.range.start, Reverse(found.range.end)));
+    // What looks like one within another is a part of it.
+    let mut end = 0;
+    found.retain(|found| {
+        let apart = found.range.start >= end;
+        end = end.max(found.range.end);
+        apart
+    });
     found.into_iter()
 }
 
@@ -284,8 +210,11 @@ pub fn is_in(text: &[u8]) -> bool {
 }
 
 fn plain(text: &[u8]) -> impl Iterator<Item = Found> + '_ {
-    memmem::find_iter(text, BEGINS).filter_map(|start| {
-        let end = start + run(&text[start..], |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    let mut end = 0;
+    memmem::find_iter(text, BEGINS).filter_map(move |start| {
+        // Each byte is looked at once, however often a placeholder seems to begin.
+        (start >= end).then_some(())?;
+        end = start + run(&text[start..], |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
         let placeholder = parse(&text[start..end])?;
         let range = jwt::redacted_around(text, start).unwrap_or(start..end);
         Some(Found { range, placeholder, form: Form::Text })
@@ -302,10 +231,12 @@ fn uuids(text: &[u8]) -> impl Iterator<Item = Found> + '_ {
 
 fn numbers(text: &[u8]) -> impl Iterator<Item = Found> + '_ {
     memchr::memchr_iter(b'7', text).filter_map(|first| {
+        // Only where digits begin.
+        (first == 0 || !text[first - 1].is_ascii_digit()).then_some(())?;
         let run = run(&text[first..], |byte| byte.is_ascii_digit());
         let is_one = run > NUMBER_BEGINS.len();
         let start = before_digits(text, first, is_one)?;
-        let (len, digits) = digits(&text[first..], if is_one { run } else { 2 * LONGEST_GROUPING })?;
+        let (len, digits) = grouping::digits(&text[first..], if is_one { run } else { 2 * grouping::LONGEST })?;
         let number = digits.strip_prefix(NUMBER_BEGINS).filter(|number| !number.is_empty())?;
         let range = start..first + len;
         let form = if text[range.clone()].iter().all(u8::is_ascii_digit) {
@@ -330,33 +261,11 @@ fn before_digits(text: &[u8], first: usize, is_one: bool) -> Option<usize> {
     (start == 0 || !text[start - 1].is_ascii_alphanumeric()).then_some(start)
 }
 
-/// The digits that a text begins with, at most two separators between them and not longer than this, and where they end.
-/// `None` as soon as they are others than those of a placeholder.
-fn digits(text: &[u8], longest: usize) -> Option<(usize, String)> {
-    let mut digits = String::new();
-    let mut end = 0;
-    for (at, &byte) in text.iter().enumerate().take(longest) {
-        match byte {
-            b'0'..=b'9' => {
-                digits.push(char::from(byte));
-                end = at + 1;
-                let expected = NUMBER_BEGINS.as_bytes().get(digits.len() - 1);
-                if expected.is_some_and(|&expected| expected != byte) {
-                    return None;
-                }
-            }
-            byte if is_separator(byte) && at < end + 2 => {}
-            _ => break,
-        }
-    }
-    let goes_on = text.get(end).is_some_and(u8::is_ascii_alphanumeric);
-    (!goes_on).then_some((end, digits))
-}
-
 fn base64(text: &[u8]) -> impl Iterator<Item = Found> + '_ {
-    memmem::find_iter(text, BASE64_BEGINS).filter_map(|start| {
-        let end =
-            start + run(&text[start..], |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'='));
+    let mut end = 0;
+    memmem::find_iter(text, BASE64_BEGINS).filter_map(move |start| {
+        (start >= end).then_some(())?;
+        end = start + run(&text[start..], |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'='));
         let placeholder = parse(&BASE64_STANDARD.decode(&text[start..end]).ok()?)?;
         Some(Found { range: start..end, placeholder, form: Form::Base64 })
     })
@@ -475,6 +384,33 @@ mod tests {
         ] {
             assert_eq!(found(text), [], "{text}");
             assert_eq!(set_aside(text.as_bytes()), text.as_bytes());
+        }
+    }
+
+    #[test]
+    fn what_is_in_another_is_a_part_of_it() {
+        for text in
+            ["REDACTED-73322833001-1", "REDACTED-a-1REDACTED-b-2", "REDACTED-0edac7ed-0000-4000-8000-000000000001-1"]
+        {
+            assert_eq!(found(text).len(), 1, "{text}");
+            assert_eq!(&*set_aside(text.as_bytes()), b"\0");
+        }
+    }
+
+    /// Nor does it take longer than the text is long, when nearly all of it seems to begin one.
+    #[test]
+    fn long_texts_of_beginnings_end() {
+        for unit in [
+            "REDACTED-",
+            "REDACTED-a-1.",
+            "7",
+            "73322833",
+            "7 ",
+            "UkVEQUNURUQt",
+            "redacted-1",
+            "0edac7ed-0000-4000-8000-",
+        ] {
+            let _ = find(unit.repeat(1 << 20).as_bytes()).count();
         }
     }
 
