@@ -16,6 +16,7 @@ use crate::proxy::server::BindError;
 use crate::proxy::upstream::PlanError;
 use crate::tls::authority::{Authority, AuthorityError};
 use crate::tls::bundle::{BundleError, BundleWarning};
+use crate::upkeep::pack;
 use crate::verdict::exit;
 use crate::{har, record, replay};
 
@@ -46,6 +47,9 @@ pub enum Failure {
     /// A fixture can't be read, or not be written.
     #[error(transparent)]
     Fixture(#[from] har::Error),
+    /// A fixture can't be packed or unpacked.
+    #[error(transparent)]
+    Pack(pack::Error),
     /// The ports can't be opened.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -97,6 +101,15 @@ pub enum Failure {
     Demo(#[from] cmd::demo::Error),
 }
 
+impl From<pack::Error> for Failure {
+    fn from(error: pack::Error) -> Self {
+        match error {
+            pack::Error::Fixture(error) => error.into(),
+            error => Failure::Pack(error),
+        }
+    }
+}
+
 impl Failure {
     /// The exit status.
     #[must_use]
@@ -111,6 +124,7 @@ impl Failure {
             | Failure::GitSetup(_)
             | Failure::Explain(_) => exit::USAGE,
             Failure::Bind(BindError::Reverse { .. }) => exit::USAGE,
+            Failure::Pack(_) => exit::USAGE,
             Failure::Fixture(error) if !error.is_about_writing() => exit::USAGE,
             Failure::Record(
                 record::Error::Plan(_)
@@ -143,6 +157,7 @@ impl Failure {
             Failure::Record(error) => of_record(error),
             Failure::Replay(error) => of_replay(error),
             Failure::Fixture(error) => of_fixture(error),
+            Failure::Pack(error) => of_pack(error),
             Failure::Bind(error) => of_bind(error),
             Failure::Write { source, .. } | Failure::System { source, .. } => of_io(source),
             Failure::Spawn(error) => of_spawn(error),
@@ -346,6 +361,16 @@ fn of_fixture(error: &har::Error) -> String {
              `harproxy record`"
                 .into()
         }
+    }
+}
+
+fn of_pack(error: &pack::Error) -> String {
+    match error {
+        pack::Error::Fixture(error) => of_fixture(error),
+        pack::Error::IsArchive(path) => format!("take it apart with `harproxy unpack {}`", quote::path(path)),
+        pack::Error::NoArchive(path) => format!("make it one with `harproxy pack {}`", quote::path(path)),
+        pack::Error::Ending { wanted, .. } => format!("name a file that does with `-o FILE{wanted}`"),
+        pack::Error::Exists(_) => "replace it with `--force`, or name another file with `-o FILE`".into(),
     }
 }
 

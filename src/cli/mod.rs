@@ -66,6 +66,8 @@ fn run(command: Command, ui: &Ui) -> Result<u8, Failure> {
         Command::Fmt(args) => cmd::fmt::run(args, ui),
         Command::Merge(args) => cmd::merge::run(&args, ui),
         Command::GitSetup(args) => cmd::git_setup::run(&args, ui),
+        Command::Pack(args) => cmd::pack::pack(&args, ui),
+        Command::Unpack(args) => cmd::pack::unpack(&args, ui),
         Command::Env(args) => cmd::env::run(&args, ui),
         Command::Ca(args) => cmd::ca::run(&args, ui),
         Command::Config(args) => cmd::config::run(args, ui),

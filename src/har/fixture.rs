@@ -299,6 +299,17 @@ impl Fixture {
         }
     }
 
+    /// Where an entry begins in the text.
+    pub(super) fn offset(&self, entry: usize) -> Option<u64> {
+        self.contents.index.span(entry).map(|span| span.offset)
+    }
+
+    /// The payload file that `_file` names, beside a HAR.
+    pub(super) fn payload_path(&self, entry: usize, name: &str) -> Result<PathBuf, Error> {
+        let home = self.path.parent().unwrap_or(Path::new(""));
+        sidecar::resolve(home, name).map_err(|reason| self.bad_entry(entry, reason))
+    }
+
     /// An entry's text, taken apart.
     pub(super) fn node<'a>(&self, entry: usize, json: &'a [u8]) -> Result<Node<'a>, Error> {
         let node = parse::utf8(json).and_then(Node::parse);

@@ -14,6 +14,7 @@ mod index;
 pub mod model;
 mod observe;
 mod open;
+pub mod pack;
 mod parse;
 pub mod patch;
 pub mod payload;

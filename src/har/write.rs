@@ -297,7 +297,8 @@ fn add_unknown(ours: &mut Node<'static>, theirs: Node<'static>) {
 }
 
 /// Whether a path is that of an archive.
-pub(super) fn is_zip(path: &Path) -> bool {
+#[must_use]
+pub fn is_zip(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("zip"))
 }
 

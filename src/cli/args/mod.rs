@@ -26,7 +26,7 @@ use explain::ExplainArgs;
 use git::{GitSetupArgs, MergeArgs};
 use record::{RecordArgs, RecoverArgs};
 use replay::ReplayArgs;
-use upkeep::FmtArgs;
+use upkeep::{FmtArgs, PackArgs, UnpackArgs};
 use values::{choices, parse_glob};
 
 const EXAMPLES: &str = "\
@@ -98,6 +98,10 @@ pub enum Command {
     Merge(MergeArgs),
     /// Make git merge and show fixtures by their entries
     GitSetup(GitSetupArgs),
+    /// Make one archive of a HAR and its payload files
+    Pack(PackArgs),
+    /// Make a HAR and its payload files of an archive
+    Unpack(UnpackArgs),
     /// The certificate authority: where it is, what it is, and what trusts it
     Ca(CaArgs),
     /// The effective settings, and where each comes from

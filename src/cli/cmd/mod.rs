@@ -11,6 +11,7 @@ pub mod git_setup;
 pub mod glob;
 pub mod man;
 pub mod merge;
+pub mod pack;
 pub mod record;
 pub mod recover;
 pub mod replay;

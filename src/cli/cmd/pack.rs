@@ -1,0 +1,35 @@
+//! `harproxy pack` and `harproxy unpack`: between a HAR with payload files and one archive.
+
+use crate::cli::advice::Failure;
+use crate::cli::args::upkeep::{PackArgs, UnpackArgs};
+use crate::cli::ui::Ui;
+use crate::upkeep::pack::{self, Done};
+use crate::verdict::exit;
+
+/// Runs `pack`.
+///
+/// # Errors
+/// [`Failure`]; nothing is written then.
+pub fn pack(args: &PackArgs, ui: &Ui) -> Result<u8, Failure> {
+    tell(pack::pack(&args.file, args.output.as_deref(), args.force)?, "packed", ui);
+    Ok(exit::HELD)
+}
+
+/// Runs `unpack`.
+///
+/// # Errors
+/// [`Failure`]; what stood there is then whole.
+pub fn unpack(args: &UnpackArgs, ui: &Ui) -> Result<u8, Failure> {
+    tell(pack::unpack(&args.file, args.output.as_deref(), args.force)?, "unpacked", ui);
+    Ok(exit::HELD)
+}
+
+fn tell((path, moved): Done, event: &str, ui: &Ui) {
+    let count = |n, one: &str, more: &str| format!("{n} {}", if n == 1 { one } else { more });
+    let entries = count(moved.entries, "entry", "entries");
+    let payloads = count(moved.payloads, "payload file", "payload files");
+    ui.note(event, &format!("{}: {entries}, {payloads}", path.display()));
+    for member in &moved.left {
+        ui.note("left", &format!("{member} was left in the archive: no entry refers to it"));
+    }
+}

@@ -1,0 +1,85 @@
+//! `pack` and `unpack`: a HAR and its payload files as one archive, and back, byte for byte.
+
+use std::path::{Path, PathBuf};
+
+use crate::har::pack::{self, Moved};
+use crate::har::{self, Fixture};
+
+/// Why nothing was packed or unpacked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A fixture can't be read, or not be written.
+    #[error(transparent)]
+    Fixture(#[from] har::Error),
+    /// What is to be packed is packed.
+    #[error("{} is an archive already", .0.display())]
+    IsArchive(PathBuf),
+    /// What is to be unpacked is not packed.
+    #[error("{} is no archive", .0.display())]
+    NoArchive(PathBuf),
+    /// An archive is known by the end of its name, and so is what is none.
+    #[error("{} does not end in `{wanted}`", path.display())]
+    Ending {
+        /// The name.
+        path: PathBuf,
+        /// How it has to end.
+        wanted: &'static str,
+    },
+    /// Something is there already.
+    #[error("{} is there already", .0.display())]
+    Exists(PathBuf),
+}
+
+/// Where it went, and what it was.
+pub type Done = (PathBuf, Moved);
+
+/// Packs a HAR, by default into the `.zip` of its name beside it.
+///
+/// # Errors
+/// [`Error`]; nothing is written then.
+pub fn pack(from: &Path, to: Option<&Path>, replace: bool) -> Result<Done, Error> {
+    let to = to.map_or_else(|| renamed(from, "zip"), Path::to_owned);
+    if !har::write::is_zip(&to) {
+        return Err(Error::Ending { path: to, wanted: ".zip" });
+    }
+    let fixture = Fixture::open(from)?;
+    if fixture.is_archive() {
+        return Err(Error::IsArchive(from.to_owned()));
+    }
+    free(&to, replace)?;
+    let moved = pack::pack(&fixture, &to)?;
+    Ok((to, moved))
+}
+
+/// Unpacks an archive, by default into the `.har` of its name beside it.
+///
+/// # Errors
+/// [`Error`]; what stood there is then whole.
+pub fn unpack(from: &Path, to: Option<&Path>, replace: bool) -> Result<Done, Error> {
+    let to = to.map_or_else(|| renamed(from, "har"), Path::to_owned);
+    if har::write::is_zip(&to) {
+        return Err(Error::Ending { path: to, wanted: ".har" });
+    }
+    let fixture = Fixture::open(from)?;
+    if !fixture.is_archive() {
+        return Err(Error::NoArchive(from.to_owned()));
+    }
+    free(&to, replace)?;
+    let moved = pack::unpack(&fixture, &to, replace)?;
+    Ok((to, moved))
+}
+
+/// `api.har` and `api.har.gz` are `api.zip`, and the other way round.
+fn renamed(path: &Path, ending: &str) -> PathBuf {
+    let bare = if path.extension().is_some_and(|end| end.eq_ignore_ascii_case("gz")) {
+        path.with_extension("")
+    } else {
+        path.to_owned()
+    };
+    bare.with_extension(ending)
+}
+
+fn free(path: &Path, replace: bool) -> Result<(), Error> {
+    let there = path.symlink_metadata().is_ok();
+    if there && (!replace || path.is_dir()) { Err(Error::Exists(path.to_owned())) } else { Ok(()) }
+}
