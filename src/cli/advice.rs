@@ -267,6 +267,12 @@ fn of_plan(error: &plan::Error) -> String {
             "record where you develop and commit the fixture; `--allow-ci-record` lets it happen here".into()
         }
         plan::Error::TestNow { .. } => "a moment is written like `2026-11-20T09:30:00Z`".into(),
+        plan::Error::NoEntry(file) => {
+            let file = quote::path(Path::new(file));
+            format!(
+                "an entry is named FILE#N, as `harproxy ls {file}` does; `harproxy show --all {file}` shows them all"
+            )
+        }
         plan::Error::FailOn { .. } => {
             "a list such as `miss,unused`, or a change of the default such as `+unused,-ambiguous`".into()
         }

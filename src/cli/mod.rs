@@ -10,6 +10,7 @@ pub mod config;
 pub mod files;
 pub mod fixtures;
 pub mod logging;
+pub mod pager;
 pub mod plan;
 mod process;
 mod quote;
@@ -63,6 +64,8 @@ fn run(command: Command, ui: &Ui) -> Result<u8, Failure> {
         Command::Demo => block_on(cmd::demo::run(ui)),
         Command::Explain(args) => cmd::explain::run(*args, ui),
         Command::Glob(args) => cmd::glob::run(&args, ui),
+        Command::Ls(args) => cmd::ls::run(args, ui),
+        Command::Show(args) => cmd::show::run(&args, ui),
         Command::Fmt(args) => cmd::fmt::run(args, ui),
         Command::Merge(args) => cmd::merge::run(&args, ui),
         Command::GitSetup(args) => cmd::git_setup::run(&args, ui),

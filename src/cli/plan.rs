@@ -72,6 +72,9 @@ pub enum Error {
         /// What is wrong with it.
         source: time::error::Parse,
     },
+    /// A fixture where an entry is asked for.
+    #[error("`{0}` names no entry")]
+    NoEntry(String),
     /// `--fail-on` has a word that is no kind.
     #[error("reading --fail-on `{list}`")]
     FailOn {

@@ -1,6 +1,7 @@
 //! The one place that writes to the terminal. Data goes to standard output, everything else to standard error, as text or,
 //! with `--log-format json`, as one JSON object a line. A reader that goes away is no error.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{self, Write};
 
@@ -70,6 +71,18 @@ impl Ui {
     pub fn data(&self, text: &str) -> io::Result<()> {
         let mut out = anstream::stdout().lock();
         match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            result => result,
+        }
+    }
+
+    /// Bytes, on standard output, exactly as they are.
+    ///
+    /// # Errors
+    /// When they can't be read or written; a reader that went away is no error.
+    pub fn bytes(&self, bytes: &mut dyn io::Read) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        match io::copy(bytes, &mut out).and_then(|_| out.flush()) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             result => result,
         }
@@ -146,6 +159,24 @@ pub fn caution(text: impl Display) -> String {
 #[must_use]
 pub fn help(text: impl Display) -> String {
     paint(AnsiColor::Cyan.on_default(), text)
+}
+
+/// Text that was recorded, with nothing in it that a terminal obeys: control characters but line ends and tabs are spelled out.
+#[must_use]
+pub fn harmless(text: &str) -> Cow<'_, str> {
+    let harmful = |c: char| c.is_control() && c != '\n' && c != '\t';
+    if !text.contains(harmful) {
+        return text.into();
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.replace("\r\n", "\n").chars() {
+        if harmful(c) {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+    }
+    out.into()
 }
 
 #[cfg(test)]

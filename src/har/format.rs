@@ -11,6 +11,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
+use super::model::Stored;
 use super::raw::Node;
 use super::text::HarText;
 use super::{Error, Fixture, canonical, place, sidecar, staging, write};
@@ -86,6 +87,32 @@ pub fn apply(fixture: &Fixture, changes: &Changes) -> Result<(), Error> {
         let _ = fs::remove_file(home.join(from));
     }
     Ok(())
+}
+
+/// An entry as one line of JSON, in canonical order, with the text of its payloads inside where it is text.
+///
+/// # Errors
+/// When there is no such entry, or it or a payload of it can't be read.
+pub fn inlined(fixture: &Fixture, entry: usize) -> Result<String, Error> {
+    /// Longer ones stay where they are, bytes.
+    const LONGEST: u64 = 16 << 20;
+    let json = fixture.entry_json(entry)?;
+    let mut node = fixture.node(entry, &json)?;
+    let parsed = fixture.entry(entry)?;
+    for (part, body) in [("request", parsed.request.post_data.as_ref()), ("response", Some(&parsed.response.content))] {
+        let Some(body) = body.filter(|body| matches!(body.stored, Stored::File(_))) else { continue };
+        let payload = fixture.payload(entry, body)?;
+        if payload.len() <= LONGEST
+            && let Ok(text) = std::str::from_utf8(&payload.bytes()?)
+        {
+            let name = if part == "request" { "postData" } else { "content" };
+            for body in node.all_mut(part).flat_map(|part| part.all_mut(name)) {
+                body.set("text", Node::text(text));
+            }
+        }
+    }
+    canonical::arrange(&mut node);
+    Ok(node.compact())
 }
 
 /// The HAR as it stands, in the encoding of its file.

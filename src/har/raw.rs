@@ -116,7 +116,6 @@ impl<'a> Node<'a> {
     }
 
     /// On one line, without any space.
-    #[cfg(test)]
     pub(super) fn compact(&self) -> String {
         let mut out = String::new();
         self.write(&mut out, None);

@@ -2,5 +2,7 @@
 //! (or makes one of several), reads and writes through `har`, prints nothing and asks nobody.
 
 pub mod fmt;
+pub mod ls;
 pub mod merge;
 pub mod pack;
+pub mod show;

@@ -26,7 +26,7 @@ use explain::ExplainArgs;
 use git::{GitSetupArgs, MergeArgs};
 use record::{RecordArgs, RecoverArgs};
 use replay::ReplayArgs;
-use upkeep::{FmtArgs, PackArgs, UnpackArgs};
+use upkeep::{FmtArgs, LsArgs, PackArgs, ShowArgs, UnpackArgs};
 use values::{choices, parse_glob};
 
 const EXAMPLES: &str = "\
@@ -92,6 +92,10 @@ pub enum Command {
     Explain(Box<ExplainArgs>),
     /// Say which of the URLs on standard input the globs match
     Glob(GlobArgs),
+    /// List the entries of fixtures, one a line
+    Ls(LsArgs),
+    /// Show an entry, or all of a fixture, decoded and laid out
+    Show(ShowArgs),
     /// Put fixtures in canonical form: the same content is the same bytes
     Fmt(FmtArgs),
     /// Make one fixture of several; also the git merge driver

@@ -1,5 +1,6 @@
 //! The options of the commands that look after fixtures.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -59,4 +60,54 @@ pub struct UnpackArgs {
     /// Replace a HAR that is there, and its payloads
     #[arg(long)]
     pub force: bool,
+}
+
+/// `harproxy ls`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+Examples:
+  harproxy ls
+  harproxy ls hars/api.har --json
+  harproxy ls | grep ' 404 '
+")]
+pub struct LsArgs {
+    /// Which fixtures.
+    #[command(flatten)]
+    pub files: FixtureArgs,
+    /// An object a line: `fixture`, `entry`, `method`, `url`, `status`, `mimeType`, `size`, `file`
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `harproxy show`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+Examples:
+  harproxy show 'hars/api.har#0'
+  harproxy show --all hars/api.har
+  harproxy show --body 'hars/api.har#0' > users.json
+  harproxy show --json 'hars/api.har#0'
+")]
+pub struct ShowArgs {
+    /// Entries, as `ls` names them; with --all, fixtures
+    #[arg(value_name = "FILE#N", required = true)]
+    pub entries: Vec<OsString>,
+    /// Show every entry of each FILE, and nothing of when and where it was recorded (for `git diff`)
+    #[arg(short, long)]
+    pub all: bool,
+    /// With --all: name payload files, but show nothing of what is in them
+    #[arg(long, requires = "all")]
+    pub no_files: bool,
+    /// An object a line: the entry, with the text of its payloads inside
+    #[arg(long)]
+    pub json: bool,
+    /// Only the bytes of the decoded response payload
+    #[arg(long, conflicts_with_all = ["json", "all"])]
+    pub body: bool,
+    /// With --body: those of the request
+    #[arg(long, requires = "body")]
+    pub request: bool,
+    /// Print to the terminal as it is, not through HARPROXY_PAGER, PAGER or less
+    #[arg(long)]
+    pub no_pager: bool,
 }

@@ -16,7 +16,8 @@ fn commands(sandbox: &Sandbox) -> Vec<String> {
 fn every_command_in_the_help_is_there_and_no_other() {
     let sandbox = Sandbox::new();
     let commands = commands(&sandbox);
-    let expected = "record replay recover demo env explain glob ls show fmt pack unpack ca config completions man";
+    let expected =
+        "record replay recover demo env explain glob ls show fmt merge git-setup pack unpack ca config completions man";
     assert_eq!(commands.join(" "), expected);
     for command in &commands {
         let help = sandbox.run([command.as_str(), "--help"]).expect(0);
@@ -29,7 +30,7 @@ fn every_command_in_the_help_is_there_and_no_other() {
 }
 
 /// The examples of a command, a line each.
-fn examples(sandbox: &Sandbox, command: &str) -> Vec<String> {
+pub fn examples(sandbox: &Sandbox, command: &str) -> Vec<String> {
     let help = sandbox.run([command, "--help"]).expect(0).stdout;
     let Some((_, examples)) = help.split_once("Examples:\n") else { panic!("{command} has no examples") };
     examples.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect()
@@ -37,7 +38,7 @@ fn examples(sandbox: &Sandbox, command: &str) -> Vec<String> {
 
 /// Runs a line as a person would: in a shell, with harproxy and a project's tests at hand, and the hosts of the examples
 /// answered by the origin.
-fn type_in(stage: &Stage, line: &str) -> crate::support::sandbox::Output {
+pub fn type_in(stage: &Stage, line: &str) -> crate::support::sandbox::Output {
     let origin = &stage.origin;
     let tests = "#!/bin/sh\nexec curl -sSk http://localhost:8000/api/users https://api.example.com/api/users\n";
     for script in ["bin/npm", "run-the-tests.sh"] {

@@ -4,7 +4,7 @@ mod commands;
 mod config;
 mod demo;
 mod explain;
-mod help;
+pub mod help;
 mod manual;
 mod recover;
 mod status;

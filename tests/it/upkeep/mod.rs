@@ -1,7 +1,11 @@
 //! The tools that look after fixtures, through the binary.
 
 mod canonical;
+mod examples;
 mod fmt;
+mod ls;
+mod pack;
+mod show;
 
 use std::fs;
 use std::path::Path;

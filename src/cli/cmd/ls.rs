@@ -1,0 +1,85 @@
+//! `harproxy ls`: the entries of fixtures, one a line.
+
+use std::fmt::Write as _;
+
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Row, Table, presets};
+
+use crate::cli::advice::Failure;
+use crate::cli::args::upkeep::LsArgs;
+use crate::cli::fixtures;
+use crate::cli::ui::{Ui, harmless};
+use crate::har::Fixture;
+use crate::upkeep::ls::{self, Line};
+use crate::verdict::exit;
+
+/// Runs the command.
+///
+/// # Errors
+/// None that ends it; what can't be read is told, and the rest listed.
+pub fn run(args: LsArgs, ui: &Ui) -> Result<u8, Failure> {
+    Ok(fixtures::each(args.files.fixtures, ui, |path| {
+        let fixture = Fixture::open(path)?;
+        let mut status = exit::HELD;
+        let mut lines = Vec::new();
+        for line in ls::lines(&fixture) {
+            match line {
+                Ok(line) => lines.push(line),
+                Err(error) => {
+                    let failure = Failure::from(error);
+                    failure.tell(ui);
+                    status = failure.status();
+                }
+            }
+        }
+        let text = if args.json { json(&lines) } else { table(&lines) };
+        ui.data(&text).map_err(Failure::Output)?;
+        for warning in fixture.warnings().iter().filter(|warning| warning.entry.is_some()) {
+            let entry = warning.entry.unwrap_or_default();
+            ui.note("warning", &format!("{}#{entry}: {}", path.display(), warning.text));
+        }
+        Ok(status)
+    }))
+}
+
+fn json(lines: &[Line]) -> String {
+    lines.iter().map(|line| format!("{}\n", serde_json::json!(line))).collect()
+}
+
+/// Fitted to the terminal; elsewhere nothing is cut.
+fn table(lines: &[Line]) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    match terminal_size::terminal_size_of(std::io::stdout()) {
+        Some((width, _)) => table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width.0),
+        None => table.set_content_arrangement(ContentArrangement::Disabled),
+    };
+    for line in lines {
+        let mut row = Row::from([
+            format!("{}#{}", line.fixture, line.entry),
+            harmless(&line.method).into_owned(),
+            line.status.to_string(),
+            harmless(line.mime_type.split(';').next().unwrap_or_default().trim()).into_owned(),
+            line.size.map_or_else(|| "-".to_owned(), |size| size.to_string()),
+            harmless(&line.url).replace(['\n', '\t'], " "),
+        ]);
+        row.max_height(1);
+        table.add_row(row);
+    }
+    for (at, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 1));
+        match at {
+            2 | 4 => column.set_cell_alignment(CellAlignment::Right),
+            _ => {}
+        }
+        if at < 5 {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
+    }
+    let mut text = String::new();
+    if !lines.is_empty() {
+        for line in table.lines() {
+            let _ = writeln!(text, "{}", line.trim_end());
+        }
+    }
+    text
+}

@@ -1,0 +1,92 @@
+//! `harproxy show`: an entry, or all of a fixture, as people read it.
+
+mod text;
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use crate::cli::advice::Failure;
+use crate::cli::args::upkeep::ShowArgs;
+use crate::cli::pager::Pager;
+use crate::cli::plan;
+use crate::cli::ui::Ui;
+use crate::har::{Fixture, format};
+use crate::upkeep::show::{self, Files};
+use crate::verdict::exit;
+
+/// Runs the command.
+///
+/// # Errors
+/// [`Failure`].
+pub fn run(args: &ShowArgs, ui: &Ui) -> Result<u8, Failure> {
+    let named = args.entries.iter().map(|entry| Named::parse(entry, args.all)).collect::<Result<Vec<_>, _>>()?;
+    if args.body {
+        for Named { fixture, entry } in named {
+            let payload = show::body(&Fixture::open(&fixture)?, entry.unwrap_or_default(), args.request)?;
+            ui.bytes(&mut payload.reader()?).map_err(Failure::Output)?;
+        }
+        return Ok(exit::HELD);
+    }
+    let mut pager = Pager::start(!args.no_pager);
+    let shown = named.iter().try_for_each(|named| show(named, args, &mut pager));
+    // It may have much to show before what went wrong.
+    pager.finish().map_err(Failure::Output)?;
+    shown.map(|()| exit::HELD)
+}
+
+fn show(Named { fixture, entry }: &Named, args: &ShowArgs, pager: &mut Pager) -> Result<(), Failure> {
+    let fixture = Fixture::open(fixture)?;
+    let entries = match entry {
+        Some(entry) => *entry..entry.saturating_add(1),
+        None => 0..fixture.entries(),
+    };
+    let files = match (args.all, args.no_files) {
+        (false, _) => Files::Needed,
+        (true, false) => Files::Wanted,
+        (true, true) => Files::Named,
+    };
+    for entry in entries {
+        let text = if args.json {
+            format::inlined(&fixture, entry)? + "\n"
+        } else {
+            match show::show(&fixture, entry, files) {
+                Ok(shown) => text::of(&shown, (!args.all).then_some((&fixture, entry))),
+                // In a diff, one bad entry is no reason to see nothing of the others.
+                Err(error) if args.all => format!("{}\n\n", plain(&error)),
+                Err(error) => return Err(error.into()),
+            }
+        };
+        if !pager.write(&text).map_err(Failure::Output)? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// What is wrong with an entry, without the name of the file, which is another in each diff.
+fn plain(error: &crate::har::Error) -> String {
+    match error {
+        crate::har::Error::Entry { reason, .. } => format!("an entry that can't be shown: {reason}"),
+        error => error.to_string(),
+    }
+}
+
+/// A fixture, or an entry of it.
+struct Named {
+    fixture: PathBuf,
+    entry: Option<usize>,
+}
+
+impl Named {
+    /// `FILE#N`; with `--all` just `FILE`.
+    fn parse(argument: &OsStr, all: bool) -> Result<Self, plan::Error> {
+        if all {
+            return Ok(Named { fixture: argument.into(), entry: None });
+        }
+        let text = argument.to_str().and_then(|text| text.rsplit_once('#'));
+        match text.and_then(|(file, entry)| Some((Path::new(file), entry.parse().ok()?))) {
+            Some((fixture, entry)) => Ok(Named { fixture: fixture.to_owned(), entry: Some(entry) }),
+            None => Err(plan::Error::NoEntry(argument.to_string_lossy().into_owned())),
+        }
+    }
+}

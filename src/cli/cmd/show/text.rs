@@ -1,0 +1,129 @@
+//! An entry as text, for a terminal and for diffs.
+
+use std::fmt::Write as _;
+
+use crate::cli::ui::{self, harmless};
+use crate::har::{Entry, Fixture};
+use crate::upkeep::show::{Message, Shape, Shown};
+
+/// An entry, with an empty line behind it. `place` asks for where it stands, and when and where it was recorded.
+pub fn of(shown: &Shown, place: Option<(&Fixture, usize)>) -> String {
+    let mut out = String::new();
+    if let Some((fixture, entry)) = place {
+        let line = fixture.heads().get(entry).map_or_else(String::new, |head| format!(" (line {})", head.line));
+        let _ = writeln!(out, "{}", ui::faint(format!("{}#{entry}{line}", fixture.path().display())));
+    }
+    message(&shown.request, ui::strong, &mut out);
+    let paint = match shown.entry.response.status {
+        100..400 => ui::good,
+        400.. => ui::bad,
+        _ => ui::caution,
+    };
+    message(&shown.response, paint, &mut out);
+    if place.is_some() {
+        let _ = writeln!(out, "{}\n", ui::faint(harmless(&recorded(&shown.entry))));
+    }
+    out
+}
+
+fn message(message: &Message, paint: fn(String) -> String, out: &mut String) {
+    let _ = writeln!(out, "{}", paint(one_line(&message.start)));
+    fields(&message.headers, out);
+    out.push('\n');
+    if let Some(about) = &message.about {
+        let _ = writeln!(out, "{}", ui::faint(format!("[{}]", one_line(about))));
+    }
+    shape(&message.payload, out);
+    if message.about.is_some() || message.payload != Shape::Nothing {
+        out.push('\n');
+    }
+    if !message.trailers.is_empty() {
+        fields(&message.trailers, out);
+        out.push('\n');
+    }
+}
+
+fn fields(fields: &[(String, String)], out: &mut String) {
+    for (name, value) in fields {
+        let _ = writeln!(out, "{}: {}", ui::help(one_line(name)), one_line(value));
+    }
+}
+
+fn shape(payload: &Shape, out: &mut String) {
+    match payload {
+        Shape::Nothing => {}
+        Shape::Json(json) => json.lines().for_each(|line| {
+            let _ = writeln!(out, "{}", member(&harmless(line)));
+        }),
+        Shape::Form(pairs) => {
+            let width = pairs.iter().map(|(name, _)| name.chars().count()).max().unwrap_or_default();
+            for (name, value) in pairs {
+                let _ = writeln!(out, "{} = {}", ui::help(format!("{:width$}", one_line(name))), one_line(value));
+            }
+        }
+        Shape::Parts(parts) => {
+            for (head, content) in parts {
+                let _ = writeln!(out, "{}", ui::help(harmless(head)));
+                shape(content, out);
+            }
+        }
+        Shape::Text(text) => {
+            let _ = writeln!(out, "{}", harmless(text).trim_end_matches('\n'));
+        }
+        Shape::Bytes { first, len, sha256 } => {
+            let hex: Vec<String> = first.iter().map(|byte| format!("{byte:02x}")).collect();
+            let more = if *len > first.len() { " …" } else { "" };
+            let _ = writeln!(out, "{}{more}\nsha256 {sha256}", hex.join(" "));
+        }
+    }
+}
+
+/// A line of JSON, with the name of its member in colour.
+fn member(line: &str) -> String {
+    let bare = line.trim_start();
+    let end = bare.strip_prefix('"').and_then(|rest| {
+        let mut escaped = false;
+        let quote = rest.find(|c| {
+            let closes = c == '"' && !escaped;
+            escaped = c == '\\' && !escaped;
+            closes
+        });
+        quote.map(|quote| quote + 2).filter(|end| bare[*end..].starts_with(": "))
+    });
+    match end {
+        Some(end) => format!("{}{}{}", &line[..line.len() - bare.len()], ui::help(&bare[..end]), &bare[end..]),
+        None => line.to_owned(),
+    }
+}
+
+fn one_line(text: &str) -> String {
+    harmless(text).replace('\n', "\\n").replace('\t', " ")
+}
+
+/// When, how long, with whom.
+fn recorded(entry: &Entry) -> String {
+    let timings = entry.timings;
+    let phases = [
+        ("blocked", timings.blocked),
+        ("dns", timings.dns),
+        ("connect", timings.connect),
+        ("tls", timings.ssl),
+        ("send", timings.send),
+        ("wait", timings.wait),
+        ("receive", timings.receive),
+    ];
+    let phases: Vec<String> = phases
+        .iter()
+        .filter_map(|(name, ms)| Some(format!("{name} {}", (*ms)?)))
+        .filter(|phase| !phase.ends_with(" 0"))
+        .collect();
+    let mut parts = Vec::new();
+    if !entry.started.is_empty() {
+        parts.push(format!("recorded {}", entry.started));
+    }
+    let of = if phases.is_empty() { String::new() } else { format!(" ({})", phases.join(", ")) };
+    parts.push(format!("{} ms{of}", entry.time));
+    parts.extend(entry.server_ip.iter().map(|ip| format!("server {ip}")));
+    parts.extend(entry.connection.iter().map(|connection| format!("connection {connection}")));
+    parts.join("; ")
+}

@@ -1,0 +1,107 @@
+//! Long output through a pager, as git does it: only when standard output is a terminal, by HARPROXY_PAGER, PAGER, else less.
+
+use std::io::{self, IsTerminal, Write};
+use std::process::{Child, Command, Stdio};
+
+use anstream::{AutoStream, ColorChoice};
+
+/// Where output goes.
+pub struct Pager {
+    out: AutoStream<Box<dyn Write>>,
+    child: Option<Child>,
+    gone: bool,
+    /// While it lives, Ctrl-C is the pager's business.
+    _interrupts: Option<tokio::runtime::Runtime>,
+}
+
+impl Pager {
+    /// Starts the pager, if there is to be one and it can be started.
+    #[must_use]
+    pub fn start(wanted: bool) -> Self {
+        let color = AutoStream::choice(&io::stdout());
+        let command = if wanted && io::stdout().is_terminal() { command() } else { None };
+        let child = command.and_then(|command| spawn(&command));
+        let _interrupts = child.as_ref().and_then(|_| keep_interrupts());
+        let (out, child): (Box<dyn Write>, _) = match child {
+            Some((child, input)) => (Box::new(input), Some(child)),
+            None => (Box::new(io::BufWriter::new(io::stdout())), None),
+        };
+        // Codes go through as they are: what reads them is a terminal in the end.
+        let color = if color == ColorChoice::Never { color } else { ColorChoice::AlwaysAnsi };
+        Pager { out: AutoStream::new(out, color), child, gone: false, _interrupts }
+    }
+
+    /// Shows more; false when nobody wants to see it any more.
+    ///
+    /// # Errors
+    /// When it can't be written; a reader that went away is no error.
+    pub fn write(&mut self, text: &str) -> io::Result<bool> {
+        match self.out.write_all(text.as_bytes()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => self.gone = true,
+            written => written?,
+        }
+        Ok(!self.gone)
+    }
+
+    /// Waits until it has been read.
+    ///
+    /// # Errors
+    /// As for [`Pager::write`].
+    pub fn finish(mut self) -> io::Result<()> {
+        let flushed = if self.gone { Ok(()) } else { self.out.flush() };
+        drop(self.out);
+        if let Some(child) = &mut self.child {
+            child.wait()?;
+        }
+        match flushed {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            flushed => flushed,
+        }
+    }
+}
+
+/// The pager's command line; `None` when there is to be none.
+fn command() -> Option<String> {
+    let set = ["HARPROXY_PAGER", "PAGER"].iter().find_map(|name| std::env::var(name).ok());
+    let command = set.unwrap_or_else(|| "less".to_owned());
+    Some(command).filter(|command| !command.trim().is_empty() && command.trim() != "cat")
+}
+
+fn spawn(command: &str) -> Option<(Child, std::process::ChildStdin)> {
+    let words = command.split_whitespace().next()?;
+    if !is_there(words) {
+        return None;
+    }
+    let mut shell = if cfg!(windows) { Command::new("cmd") } else { Command::new("sh") };
+    shell.args([if cfg!(windows) { "/C" } else { "-c" }, command]).stdin(Stdio::piped());
+    if std::env::var_os("LESS").is_none() {
+        // Colours as they are, nothing cleared, and no pager at all for what fits the screen.
+        shell.env("LESS", "FRX");
+    }
+    let mut child = shell.spawn().ok()?;
+    let input = child.stdin.take()?;
+    Some((child, input))
+}
+
+/// Whether there is such a program; what only a shell understands is left to it.
+fn is_there(word: &str) -> bool {
+    let plain = word.chars().all(|c| c.is_alphanumeric() || "._-".contains(c));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    !plain || cfg!(windows) || std::env::split_paths(&path).any(|folder| folder.join(word).is_file())
+}
+
+/// Ctrl-C in a pager ends what the pager does, not what feeds it.
+#[cfg(unix)]
+fn keep_interrupts() -> Option<tokio::runtime::Runtime> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().ok()?;
+    let inside = runtime.enter();
+    // The handler that this sets stays for as long as the process does.
+    let heard = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt()).is_ok();
+    drop(inside);
+    heard.then_some(runtime)
+}
+
+#[cfg(not(unix))]
+fn keep_interrupts() -> Option<tokio::runtime::Runtime> {
+    None
+}
