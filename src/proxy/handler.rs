@@ -146,6 +146,11 @@ pub enum Notice {
         /// To where it was meant to go.
         to: Origin,
     },
+    /// A request's head was no HTTP (a `<` in its target, two lengths): it got a bare 400, and no handler saw it.
+    BadHead {
+        /// What is wrong with it, in hyper's words.
+        reason: String,
+    },
     /// The client refused our certificate, or broke off the handshake.
     TlsRefused {
         /// The host it asked for.

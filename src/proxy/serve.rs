@@ -15,11 +15,12 @@ use tokio_util::task::TaskTracker;
 use super::answer::Seat;
 use super::connect::Granted;
 use super::engine::Stop;
-use super::handler::Handler;
+use super::handler::{Handler, Notice};
 use super::limits;
 use super::pulse::{Limits, Noticed, Pulse, Waiting};
 use super::upstream::Io;
 use super::wire::{IntoWire, Wire};
+use crate::http::problem::in_words;
 
 /// How long a connection that we have closed is still read from. Closing it with unread bytes resets it, and the client would
 /// lose the answer: one to an upload that was refused, say.
@@ -46,6 +47,11 @@ where
         .serve_connection(io, service)
         .with_upgrades();
     let end = drive(&mut connection, &seat.pulse, seat.visit.engine.limits, &seat.visit.stop).await;
+    if let End::Done(Err(error)) = &end
+        && error.is_parse()
+    {
+        seat.visit.handler().notice(Notice::BadHead { reason: in_words(error) });
+    }
     if let Some(parts) = connection.into_parts() {
         if end.is_polite() {
             linger(parts.io.into_inner().into_inner(), &seat.visit.stop).await;

@@ -86,6 +86,10 @@ impl Tally {
                     format!("what came for {} was neither TLS nor HTTP, and nobody to pass it to", to.authority());
                 self.find(Finding::new(Kind::Unreadable, Severity::Warning, text));
             }
+            Notice::BadHead { reason } => {
+                let text = format!("a request was no HTTP and got 400 before anything looked at it: {reason}");
+                self.find(Finding::new(Kind::Unreadable, Severity::Warning, text));
+            }
             Notice::TlsRefused { to, .. } if noise::knows(&to.host) => {}
             Notice::TlsRefused { to, reason } => {
                 let host = to.authority();

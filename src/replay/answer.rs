@@ -256,6 +256,15 @@ impl Strict {
                 );
                 self.ledger.find(self.beside(Kind::Unreadable, explanation, remedy));
             }
+            Notice::BadHead { reason } => {
+                let (explanation, remedy) = (
+                    format!("a request was no HTTP and got 400 before anything looked at it: {reason}"),
+                    "mend the client: `<`, `>`, a backtick and bytes that are no UTF-8 are percent-encoded in a URL, and a \
+                     request has one length"
+                        .to_owned(),
+                );
+                self.ledger.find(self.beside(Kind::Unreadable, explanation, remedy));
+            }
             Notice::TlsRefused { to, .. } if self.is_noise_alone(&to) => self.ledger.count(Count::Noise),
             Notice::TlsRefused { to, reason } => {
                 let (explanation, remedy) = (

@@ -226,3 +226,23 @@ fn entries_that_nothing_asked_for_are_listed_with_their_line() {
     assert_eq!((verdict.fixtures[0].entries, verdict.fixtures[0].used), (2, 1));
     assert!(verdict.passed());
 }
+
+#[test]
+fn a_head_that_is_no_http_is_told_though_nothing_else_sees_it() {
+    use std::io::{Read, Write};
+    for head in [
+        "GET http://api.test/a<b HTTP/1.1\r\n\r\n",
+        "GET http://api.test/ HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+    ] {
+        let stage = Stage::of(&own(&["**"], &[text("GET http://api.test/a", "a")]));
+        let mut stream = std::net::TcpStream::connect(stage.addr()).unwrap();
+        stream.write_all(head.as_bytes()).unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut got = String::new();
+        stream.read_to_string(&mut got).unwrap();
+        assert!(got.starts_with("HTTP/1.1 400 "), "{got}");
+        let verdict = stage.verdict();
+        let told = found(&verdict, Kind::Unreadable);
+        assert!(told.len() == 1 && told[0].explanation.contains("no HTTP"), "{:?}", verdict.findings);
+    }
+}
