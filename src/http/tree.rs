@@ -85,8 +85,13 @@ impl<'t> Node<'t> {
     /// ```
     #[must_use]
     pub fn parse(text: &'t str, aside: &dyn Aside) -> Option<Self> {
-        super::json::is_valid(text.as_bytes()).then_some(())?;
-        Scanner { text, at: 0, pointer: String::new(), aside }.value(0)
+        Scanner::whole(text, aside, true)
+    }
+
+    /// The digest alone of the value that all of the text is, without a tree.
+    #[must_use]
+    pub fn sum_of(text: &'t str, aside: &dyn Aside) -> Option<Sum> {
+        Scanner::whole(text, aside, false).map(|node| node.sum)
     }
 
     /// Where it ends in the whole text.
@@ -109,9 +114,16 @@ struct Scanner<'t, 'a> {
     at: usize,
     pointer: String,
     aside: &'a dyn Aside,
+    /// Or what is in lists and objects is dropped as soon as it is summed up.
+    keeps: bool,
 }
 
-impl<'t> Scanner<'t, '_> {
+impl<'t, 'a> Scanner<'t, 'a> {
+    fn whole(text: &'t str, aside: &'a dyn Aside, keeps: bool) -> Option<Node<'t>> {
+        super::json::is_valid(text.as_bytes()).then_some(())?;
+        Scanner { text, at: 0, pointer: String::new(), aside, keeps }.value(0)
+    }
+
     fn value(&mut self, depth: usize) -> Option<Node<'t>> {
         if depth > MAX_DEPTH {
             return None;
@@ -131,14 +143,18 @@ impl<'t> Scanner<'t, '_> {
 
     fn list(&mut self, depth: usize) -> Option<(Kind<'t>, Sum)> {
         let mut elements = Vec::new();
+        let mut count = 0_usize;
         let mut digest = Sha256::new_with_prefix("[");
         self.at += 1;
         while self.text.as_bytes()[self.next()?] != b']' {
-            let here = self.descend(&elements.len().to_string());
+            let here = self.descend(&count.to_string());
             let element = self.value(depth + 1)?;
             self.pointer.truncate(here);
             digest.update(element.sum);
-            elements.push(element);
+            count += 1;
+            if self.keeps {
+                elements.push(element);
+            }
             self.comma()?;
         }
         self.at += 1;
@@ -162,6 +178,9 @@ impl<'t> Scanner<'t, '_> {
         }
         self.at += 1;
         let sum = self.object_sum(&mut members);
+        if !self.keeps {
+            members = Vec::new();
+        }
         Some((Kind::Object(members), sum))
     }
 
@@ -266,6 +285,7 @@ mod tests {
             (r#"{"a":{}}"#, r#"{"a":[]}"#, false),
         ] {
             assert_eq!(parse(a).sum == parse(b).sum, equal, "{a} {b}");
+            assert_eq!(Node::sum_of(a, &Plain), Some(parse(a).sum), "{a}");
         }
     }
 
@@ -277,7 +297,7 @@ mod tests {
                 pointer == "/a~1b/1"
             }
         }
-        let sum = |text| Node::parse(text, &Second).unwrap().sum;
+        let sum = |text| Node::sum_of(text, &Second).unwrap();
         assert_eq!(sum(r#"{"a/b":[1,2]}"#), sum(r#"{"a/b":[1,{"x":[]}]}"#));
         assert_ne!(sum(r#"{"a/b":[1,2]}"#), sum(r#"{"a/b":[1]}"#));
         assert_ne!(sum(r#"{"a/b":[1,2]}"#), sum(r#"{"a/b":[2,2]}"#));

@@ -77,19 +77,22 @@ impl Quiet {
     /// What counts of a JSON payload's values; `None` when it is none.
     pub(super) fn payload(&self, mime_type: &str, payload: &[u8]) -> Option<Sum> {
         let text = MediaType::parse(mime_type).is_json().then(|| std::str::from_utf8(payload).ok())??;
-        self.tree(text).map(|node| node.sum)
+        Node::sum_of(text, &self.members(text))
     }
 
     /// A JSON payload, with what is volatile in it set aside; `None` when it is no JSON.
     pub(super) fn tree<'t>(&self, text: &'t str) -> Option<Node<'t>> {
-        let value = |text| serde_json::from_str::<Value>(text).ok();
-        let paths = if self.json.is_empty() { None } else { value(text) };
-        let pointers = paths.iter().flat_map(|value| {
-            self.json.iter().flat_map(|path| {
-                path.query_located(value).locations().map(|at| at.to_json_pointer()).collect::<Vec<_>>()
-            })
-        });
-        Node::parse(text, &Members { pointers: pointers.collect() })
+        Node::parse(text, &self.members(text))
+    }
+
+    /// Where in a payload volatile members are.
+    fn members(&self, text: &str) -> Members {
+        let value = if self.json.is_empty() { None } else { serde_json::from_str::<Value>(text).ok() };
+        let mut pointers = HashSet::new();
+        for (value, path) in value.iter().flat_map(|value| self.json.iter().map(move |path| (value, path))) {
+            pointers.extend(path.query_located(value).locations().map(|at| at.to_json_pointer()));
+        }
+        Members { pointers }
     }
 }
 

@@ -21,7 +21,7 @@ use crate::redact::placeholder;
 type Sum = [u8; 32];
 
 /// Longer payloads are compared by their bytes.
-pub const LOOKED_INTO: u64 = 16 << 20;
+const LOOKED_INTO: u64 = 16 << 20;
 
 /// The payload of a message, as far as comparing cares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -7,13 +7,15 @@ use std::str;
 use serde_json::{Map, Value};
 
 use super::super::volatile::{self, Quiet};
-use super::compare::LOOKED_INTO;
 use crate::har::model::{Body, Extras, Response};
 use crate::har::patch::patch;
 use crate::har::write::{FixtureWriter, PayloadSource};
 use crate::har::{self, Entry, Fixture};
 use crate::http::headers::to_chars;
 use crate::http::{Header, Headers, MediaType, json};
+
+/// Longer payloads are replaced whole: a tree takes many times the memory of its text.
+const LONGEST: u64 = 4 << 20;
 
 /// What follows from a payload: it changes with it, and by itself never. `Last-Modified` stays with the `Date` that it must
 /// not be after.
@@ -87,8 +89,8 @@ pub fn content(
     }
     let mut bytes = Vec::new();
     let reading = |source| har::Error::Payload { doing: "reading the journal", source };
-    (&mut *read).take(LOOKED_INTO + 1).read_to_end(&mut bytes).map_err(reading)?;
-    let grafted = if bytes.len() as u64 > LOOKED_INTO { None } else { old_text(fixture, at) };
+    (&mut *read).take(LONGEST + 1).read_to_end(&mut bytes).map_err(reading)?;
+    let grafted = if bytes.len() as u64 > LONGEST { None } else { old_text(fixture, at) };
     let grafted = grafted.and_then(|(old, spread)| text(quiet, &old, spread, str::from_utf8(&bytes).ok()?));
     let (bytes, laid_out) = match grafted {
         Some(Text::Spread(text)) => (json::compact(text.as_bytes()), Some(text)),
@@ -117,7 +119,7 @@ fn old_text(fixture: &Fixture, at: usize) -> Option<(String, bool)> {
     let entry = fixture.entry(at).ok()?;
     let content = &entry.response.content;
     let whole = !content.encoded && content.truncated.is_none();
-    let stored = whole.then(|| fixture.as_stored(at, content, LOOKED_INTO).ok()).flatten()??;
+    let stored = whole.then(|| fixture.as_stored(at, content, LONGEST).ok()).flatten()??;
     Some((String::from_utf8(stored).ok()?, content.compact))
 }
 
