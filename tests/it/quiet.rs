@@ -193,8 +193,10 @@ fn page(world: &World, asked: &Asked, n: u64) -> Page {
     let date = httpdate::fmt_http_date(time);
     let mut page = match asked.path.as_str() {
         "/login" => {
-            let mut page =
-                json(200, format!(r#"{{"user":7,"iat":{},"exp":{}}}"#, 1_795_000_000 + n, 1_795_003_600 + n));
+            let claims = format!(r#""iat":{},"exp":{}"#, 1_795_000_000 + n, 1_795_003_600 + n);
+            let token = format!(r#""access_token":"s3cr3t-of-{n}","expires_in":{n}"#);
+            let mut page = json(200, format!(r#"{{"user":7,{claims},{token},"id_token":"{}"}}"#, jwt(n)));
+            page.headers.push(("set-cookie", format!("sid=session-{n}; Path=/; HttpOnly")));
             page.headers.push(("set-cookie", format!("lang=en; Expires={date}; Max-Age={n}; Path=/")));
             page.headers.push(("set-cookie", "theme=dark; Path=/".into()));
             page
@@ -240,6 +242,18 @@ fn page(world: &World, asked: &Asked, n: u64) -> Page {
     page
 }
 
+fn jwt(n: u64) -> String {
+    use base64::Engine;
+    let part = |text: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text);
+    let claims = format!(r#"{{"iss":"api.test","sub":"{n}","iat":{},"exp":{}}}"#, 1_795_000_000 + n, 1_795_003_600 + n);
+    format!(
+        "{}.{}.{}",
+        part(r#"{"alg":"HS256"}"#),
+        part(&claims),
+        part(&format!("a signature that is long enough {n}"))
+    )
+}
+
 #[test]
 fn the_same_again_is_no_change_for_git() {
     for form in [Form::Attach, Form::Embed, Form::Zip] {
@@ -280,9 +294,13 @@ fn a_field_of_a_list_a_header_and_a_status_are_lines_too() {
     assert!(project.numstat()[1].starts_with("1 1 "), "what was seen when is volatile: {:?}", project.numstat());
     project.commit();
     project.change(|world| world.version = "2");
-    project.record(Proto::H1, 3, &[("GET", "/old")]).expect(0).says("1 changed");
-    assert_eq!(project.lines(), ["-\"value\": \"1\"", "+\"value\": \"2\""]);
-    assert_eq!(project.numstat(), ["1 1 hars/api.har"]);
+    // Of a login too, whose cookies and tokens are others.
+    for ask in [("GET", "/old"), ("POST", "/login")] {
+        project.record(Proto::H1, 3, &[ask]).expect(0).says("1 changed");
+        assert_eq!(project.lines(), ["-\"value\": \"1\"", "+\"value\": \"2\""]);
+        assert_eq!(project.numstat(), ["1 1 hars/api.har"]);
+        project.commit();
+    }
 }
 
 #[test]
