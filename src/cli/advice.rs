@@ -360,7 +360,10 @@ fn of_fixture(error: &har::Error) -> String {
         har::Error::NoFixture { path } => format!("record one first: `harproxy record{} -- CMD`", folder_option(path)),
         har::Error::Conflict { path, .. } => {
             let path = quote::path(path);
-            format!("keep one side, with `git checkout --ours {path}` or `--theirs`, and record again what the other had")
+            format!(
+                "keep one side, with `git checkout --ours {path}` or `--theirs`, and record again what the other had; after \
+                 `harproxy git-setup` git merges fixtures by their entries"
+            )
         }
         har::Error::Malformed { .. } | har::Error::Entry { .. } => {
             "a fixture is a HAR 1.2 file, or a .zip with one in it; bring it back with `git checkout`, or record it anew with \

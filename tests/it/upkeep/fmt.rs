@@ -191,3 +191,43 @@ fn compressed_hars_are_left_alone_and_without_fixtures_it_says_so() {
     std::fs::create_dir(sandbox.join("empty")).unwrap();
     sandbox.run(["fmt", "empty"]).expect(2).says("no fixture in empty");
 }
+
+#[test]
+fn an_archive_is_laid_out_like_a_har() {
+    let sandbox = Sandbox::new();
+    let [user, text] = fixture(&sandbox);
+    sandbox.run(["pack", "hars/api.har"]).expect(0);
+    let before = std::fs::read(sandbox.join("hars/api.zip")).unwrap();
+    // Somebody's own zip of the same, with a payload edited.
+    let har = sandbox.read("hars/api.har").replace("\"api/", "\"");
+    let edited = "{\n  \"name\": \"Grace\"\n}\n";
+    super::pack::zip(&sandbox.join("a.zip"), &[(&text, "hello\n"), ("har.har", &har), (&user, edited)]);
+    super::pack::zip(
+        &sandbox.join("b.zip"),
+        &[(&text, "hello\n"), ("har.har", &har), (&user, &sandbox.read(&format!("hars/api/{user}")))],
+    );
+    let check = sandbox.run(["fmt", "--check", "a.zip", "b.zip"]).expect(1);
+    let mut lines = check.stdout.lines();
+    assert!(lines.next().unwrap().starts_with("a.zip:") && lines.next() == Some("b.zip"), "{}", check.stdout);
+    sandbox.run(["fmt", "a.zip", "b.zip"]).expect(0);
+    sandbox.run(["fmt", "--check", "a.zip", "b.zip"]).expect(0);
+    assert!(std::fs::read(sandbox.join("b.zip")).unwrap() == before);
+    let listed = sandbox.run(["ls", "--json", "a.zip"]).expect(0).stdout;
+    assert!(listed.contains(&named(edited.as_bytes(), "txt")) && listed.contains("\"size\":16"), "{listed}");
+}
+
+#[test]
+fn text_in_another_encoding_becomes_utf8() {
+    let sandbox = Sandbox::new();
+    fixture(&sandbox);
+    let canonical = sandbox.read("hars/api.har");
+    let utf16 = |swap: fn(u16) -> [u8; 2]| -> Vec<u8> {
+        std::iter::once(0xfeff).chain(canonical.encode_utf16()).flat_map(swap).collect()
+    };
+    for bytes in [utf16(u16::to_le_bytes), utf16(u16::to_be_bytes), format!("\u{feff}{canonical}").into_bytes()] {
+        sandbox.write("hars/api.har", bytes);
+        assert_eq!(sandbox.run(["fmt", "--check"]).expect(1).stdout, "hars/api.har:1\n");
+        sandbox.run(["fmt"]).expect(0);
+        assert_eq!(sandbox.read("hars/api.har"), canonical);
+    }
+}

@@ -58,12 +58,10 @@ fn a_reader_that_goes_away_is_no_error() {
     sandbox.write("hars/api.har", own(&entries));
     for command in ["ls", "ls --json", "show --all hars/api.har"] {
         let mut shell = Command::new("sh");
-        let pipe = format!("set -o pipefail; {} {command} | head -n 1", env!("CARGO_BIN_EXE_harproxy"));
-        shell
-            .args(["-c", pipe.trim_start_matches("set -o pipefail; ")])
-            .current_dir(sandbox.path())
-            .stdin(Stdio::null());
+        let pipe = format!("{{ {} {command}; echo $? > status; }} | head -n 1", env!("CARGO_BIN_EXE_harproxy"));
+        shell.args(["-c", &pipe]).current_dir(sandbox.path()).stdin(Stdio::null());
         let output = finish(shell.output().unwrap()).expect(0);
         assert_eq!((output.stdout.lines().count(), output.stderr.as_str()), (1, ""), "{command}");
+        assert_eq!(sandbox.read("status"), "0\n", "{command}");
     }
 }

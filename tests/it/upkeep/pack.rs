@@ -114,7 +114,7 @@ fn payloads_that_can_not_be_packed_are_named_and_nothing_is_written() {
     }
 }
 
-fn zip(path: &Path, members: &[(&str, &str)]) {
+pub fn zip(path: &Path, members: &[(&str, &str)]) {
     use std::io::Write;
     let mut zip = zip::ZipWriter::new(fs::File::create(path).unwrap());
     for (name, bytes) in members {
@@ -141,7 +141,7 @@ fn an_archive_that_means_harm_is_not_unpacked() {
         zip(&sandbox.join("a.zip"), &[("har.har", &foreign(file)), (file, "x")]);
         for force in [&[][..], &["--force"]] {
             let args = [&["unpack", "a.zip", "-o", "there.har"], force].concat();
-            sandbox.run(args).expect(2).says(says).says("there.har".get(..0).unwrap());
+            sandbox.run(args).expect(2).says(says);
         }
         assert_eq!(sandbox.read("Makefile"), "all:");
         assert!(!sandbox.join("there.har").exists() && !sandbox.join(".git").exists(), "{file}");
