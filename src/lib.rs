@@ -14,7 +14,7 @@
 //! | [`urlglob`] | Playwright's URL glob dialect |
 //! | [`har`] | reading and writing fixtures: the HAR and its payloads |
 //! | [`matching`] | which entry answers a request, and why |
-//! | [`upkeep`] | tools on fixtures: their canonical form, packing, showing |
+//! | [`upkeep`] | tools on fixtures: their canonical form, merging, packing, showing |
 //! | [`verdict`] | what a run concludes, as plain data, and its reports |
 //! | [`tls`] | the certificate authority, leaf certificates, trust bundles, upstream roots |
 //! | [`proxy`] | the engine: listen, intercept, forward, tunnel. It knows no HAR |

@@ -234,6 +234,38 @@ fn a_conflict_in_an_archive_keeps_ours_and_says_how_to_have_both() {
 }
 
 #[test]
+fn a_payload_that_git_removes_though_the_other_side_needs_it_stops_the_merge() {
+    let fixture = "hars/api.har";
+    let repo = Repo::with(fixture);
+    // The same payload in another entry, and none of it here any more.
+    let with_users_payload = |name: &str| {
+        let text = repo.sandbox.read(fixture);
+        let mut har: Value = serde_json::from_str(&text).unwrap();
+        let entries = har["log"]["entries"].as_array_mut().unwrap();
+        let mut entry = entries[0].clone();
+        entry["request"]["url"] = format!("https://api.test/{name}").into();
+        entries.push(entry);
+        repo.sandbox.write(fixture, format!("{har:#}\n"));
+    };
+    for (there, here, from) in [("a", "b", "MERGE_HEAD"), ("c", "d", "HEAD")] {
+        repo.git(["checkout", "-q", "-b", there, "main"]);
+        with_users_payload("copy");
+        repo.commit(there);
+        repo.branch(here, fixture, &["users=2", "orders=1", "items=1"], 3);
+        let (onto, other) = if from == "HEAD" { (there, here) } else { (here, there) };
+        repo.git(["checkout", "-q", onto]);
+        let merged = repo.try_git(["merge", other, "-m", "merge"]).expect(1);
+        let command = format!("git checkout {from} -- hars/api/");
+        assert!(merged.stderr.contains(&command), "{merged:?}");
+        let at = merged.stderr.find(&command).unwrap();
+        let command = merged.stderr[at..].split('`').next().unwrap();
+        repo.command("sh", ["-c", command]).expect(0);
+        repo.commit("merged");
+        assert_eq!((repo.answer(fixture, "users"), repo.answer(fixture, "copy")), ("2".into(), "1".into()));
+    }
+}
+
+#[test]
 fn what_is_no_har_is_merged_as_text() {
     let fixture = "hars/api.har";
     let repo = Repo::with(fixture);
@@ -340,6 +372,7 @@ fn line_ends_that_git_converts_change_no_payload() {
     assert!(repo.sandbox.read("readme.txt").contains("\r\n"), "git converts what it may");
     assert_eq!(files(&payloads), before);
     assert_eq!(repo.sandbox.read(fixture), har);
+    repo.harproxy(["fmt", "--check"]).expect(0);
 }
 
 #[test]

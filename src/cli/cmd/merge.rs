@@ -11,7 +11,7 @@ use crate::cli::args::git::MergeArgs;
 use crate::cli::quote;
 use crate::cli::ui::{self, Ui};
 use crate::har;
-use crate::upkeep::merge::{Change, Conflict, Joined, Merged, Share, Union, Versions, three_way, union};
+use crate::upkeep::merge::{Change, Conflict, Joined, Lost, Merged, Share, Union, Versions, three_way, union};
 use crate::verdict::exit;
 
 /// Why fixtures can't be merged.
@@ -109,7 +109,8 @@ fn drive(versions: &Versions<'_>, path: &Path, ui: &Ui) -> Result<u8, Failure> {
         Err(error) => return Err(error.into()),
     };
     tell(&merged, path, ui);
-    Ok(if merged.conflicts.is_empty() { exit::HELD } else { exit::FAILED })
+    // A payload that git removes can be brought back before the merge is committed: it stops for that.
+    Ok(if merged.conflicts.is_empty() && merged.lost.is_empty() { exit::HELD } else { exit::FAILED })
 }
 
 fn tell(merged: &Merged, path: &Path, ui: &Ui) {
@@ -130,6 +131,20 @@ fn tell(merged: &Merged, path: &Path, ui: &Ui) {
             ui::caution("warning")
         );
         ui.alert("shared", &text);
+    }
+    for Lost { file, ours_has_it } in &merged.lost {
+        let file = path.with_file_name(file);
+        let (who, from) = if *ours_has_it { ("theirs", "HEAD") } else { ("ours", "MERGE_HEAD") };
+        let text = format!(
+            "{}: {shown}: {who} removed {}, and an entry of the other side needs it: `git checkout {from} -- {}`{}, then `git \
+             add {}`",
+            ui::bad("conflict"),
+            file.display(),
+            quote::path(&file),
+            if *ours_has_it { "" } else { " (REBASE_HEAD or CHERRY_PICK_HEAD where that is under way)" },
+            quote::path(path)
+        );
+        ui.alert("conflict", &text);
     }
     for conflict in &merged.conflicts {
         ui.alert("conflict", &format!("{}: {shown}: {}", ui::bad("conflict"), described(conflict)));

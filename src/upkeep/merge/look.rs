@@ -41,8 +41,8 @@ pub(super) struct Look {
     pub(super) text: Sum,
     /// The placeholders in each place that two equal entries have in common.
     pub(super) places: Vec<(Sum, Vec<Placeholder>)>,
-    /// The folder of its payload files, as `_file` says it.
-    pub(super) folder: Option<String>,
+    /// Its payload files, as `_file` says it.
+    pub(super) files: Vec<String>,
 }
 
 impl Look {
@@ -76,15 +76,22 @@ impl Look {
             Payloads::ByBytes => eye.bytes.finalize().into(),
         };
         let bodies = [Some(&parsed.response.content), parsed.request.post_data.as_ref()];
-        let folder = bodies.into_iter().flatten().find_map(folder_of).map(str::to_owned);
-        Ok(Look { key, meaning, asked, text, places: eye.places, folder })
+        let files = bodies.into_iter().flatten().filter_map(|body| match &body.stored {
+            Stored::File(name) => Some(name.clone()),
+            _ => None,
+        });
+        let files = files.collect();
+        Ok(Look { key, meaning, asked, text, places: eye.places, files })
     }
-}
 
-fn folder_of(body: &Body) -> Option<&str> {
-    match &body.stored {
-        Stored::File(name) => name.rsplit_once('/').map(|(folder, _)| folder),
-        _ => None,
+    /// The folder of its payload files.
+    pub(super) fn folder(&self) -> Option<&str> {
+        self.files.iter().find_map(|file| file.rsplit_once('/')).map(|(folder, _)| folder)
+    }
+
+    /// The names of its payload files in that folder.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.files.iter().map(|file| file.rsplit('/').next().unwrap_or_default())
     }
 }
 

@@ -18,5 +18,5 @@ mod union;
 mod tests;
 
 pub use plan::Counts;
-pub use three_way::{Change, Conflict, Merged, Versions, three_way};
+pub use three_way::{Change, Conflict, Lost, Merged, Versions, three_way};
 pub use union::{Error, Joined, Share, Union, union};

@@ -26,6 +26,11 @@ impl Side {
         if len.is_ok_and(|len| len == 0) { Ok(None) } else { Fixture::open(path).map(Some) }
     }
 
+    /// The names of its payload files.
+    pub(super) fn files(&self) -> BTreeSet<&str> {
+        self.looks.iter().flat_map(Look::names).collect()
+    }
+
     /// Looks at every entry.
     ///
     /// # Errors
@@ -36,7 +41,7 @@ impl Side {
         let looks: Result<Vec<Look>, har::Error> =
             (0..fixture.entries()).map(|entry| Look::at(&fixture, entry, payloads, &mut names)).collect();
         let looks = looks?;
-        let folder = looks.iter().find_map(|look| look.folder.clone());
+        let folder = looks.iter().find_map(Look::folder).map(str::to_owned);
         Ok(Side { fixture: Some(fixture), looks, names, folder })
     }
 }

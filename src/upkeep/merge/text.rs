@@ -150,7 +150,7 @@ impl Composed<'_> {
 
     /// The folder that an entry's payload files are in now, if the other side renamed it.
     fn moved<'a>(&'a self, side: &Side, entry: usize) -> Option<&'a str> {
-        let folder = side.looks[entry].folder.as_deref().filter(|folder| side.folder.as_deref() == Some(folder))?;
+        let folder = side.looks[entry].folder().filter(|folder| side.folder.as_deref() == Some(folder))?;
         self.folder.as_deref().filter(|to| *to != folder)
     }
 }

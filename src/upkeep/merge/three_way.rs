@@ -1,9 +1,10 @@
 //! The merge driver: two branches of a fixture and their common ancestor.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::look::{Look, Payloads};
-use super::plan::{self, Counts, Piece, Plan};
+use super::plan::{self, Counts, Piece, Plan, Take, Who};
 use super::rename::{Known, Renaming};
 use super::side::Side;
 use super::{archive, log, text};
@@ -37,8 +38,19 @@ pub struct Merged {
     /// Placeholders that both sides gave to a value of their own and that stay so: payload files, which a driver has no hold
     /// of, may have them.
     pub shared: Vec<Placeholder>,
+    /// Payload files that git takes away, since one side needed them no more, and that an entry of the other needs.
+    pub lost: Vec<Lost>,
     /// Whether it is an archive.
     pub archive: bool,
+}
+
+/// A payload file that one side removed and the other, which had it before, needs in a new place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// As `_file` says it.
+    pub file: String,
+    /// Whether ours is the side that has it still.
+    pub ours_has_it: bool,
 }
 
 /// An entry that both sides changed, each in its own way.
@@ -129,8 +141,37 @@ pub fn three_way(versions: &Versions<'_>) -> Result<Merged, har::Error> {
         conflicts: plan.pieces.iter().filter_map(|piece| conflict(piece, &ours, &theirs)).collect(),
         renamed: renaming.pairs().map(|(old, new)| (old.clone(), new.clone())).collect(),
         shared,
+        lost: if archive { Vec::new() } else { lost(&base, &result) },
         archive,
     })
+}
+
+/// Which payload files the result refers to that git, which knows files and not who refers to them, is going to remove: the
+/// ancestor had them, and one side has not.
+fn lost(base: &Side, result: &Composed<'_>) -> Vec<Lost> {
+    let (before, ours, theirs) = (base.files(), result.ours.files(), result.theirs.files());
+    let takes = result.plan.pieces.iter().flat_map(|piece| match *piece {
+        Piece::Take(take) => [Some(take), None],
+        Piece::Conflict { ours, theirs, .. } => [ours, theirs],
+    });
+    let needed: BTreeSet<&str> = takes.flatten().flat_map(|take| result.look(take).names()).collect();
+    let gone =
+        needed.into_iter().filter(|name| before.contains(name) && !(ours.contains(name) && theirs.contains(name)));
+    gone.map(|name| Lost {
+        file: result.folder.as_ref().map_or_else(|| name.to_owned(), |folder| format!("{folder}/{name}")),
+        ours_has_it: ours.contains(name),
+    })
+    .collect()
+}
+
+impl<'a> Composed<'a> {
+    /// What is known of an entry of the result.
+    fn look(&self, take: Take) -> &'a Look {
+        match take.who {
+            Who::Ours => &self.ours.looks[take.entry],
+            Who::Theirs => &self.theirs.looks[take.entry],
+        }
+    }
 }
 
 /// The numbers of placeholders. In a HAR with payload files theirs keep them, for these files are named after their bytes and
