@@ -403,3 +403,15 @@ fn the_union_of_fixtures_is_replayed_as_one() {
     repo.harproxy(["merge", "--adopt", "hars/a.har", "foreign.har"]).expect(0);
     assert!(repo.sandbox.read("hars/a.har").contains("\"http://x.test/**\""));
 }
+
+#[test]
+fn git_diff_shows_an_archive_as_text() {
+    let fixture = "hars/api.zip";
+    let repo = Repo::with(fixture);
+    repo.record(fixture, &["users=1", "orders=2", "items=1"], 2);
+    let diff = repo.git(["diff", "--", fixture]);
+    let changed = |sign: char, text: &str| diff.lines().any(|line| line.starts_with(sign) && line.contains(text));
+    assert!(changed('-', "\"n\": \"1\"") && changed('+', "\"n\": \"2\""), "{diff}");
+    assert!(!diff.contains("Binary files") && !diff.contains('\u{1b}'), "{diff}");
+    assert!(diff.lines().filter(|line| line.starts_with('+')).count() < 8, "{diff}");
+}

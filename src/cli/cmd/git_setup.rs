@@ -165,7 +165,7 @@ fn settings() -> Vec<(&'static str, String)> {
         ("merge.harproxy.driver", format!("{harproxy} merge --driver %O %A %B %P --marker-size %L")),
         // Of several common ancestors git makes one first; with conflict markers in it, it would be no HAR.
         ("merge.harproxy.recursive", "binary".to_owned()),
-        ("diff.harproxy.textconv", format!("{harproxy} show --color never --all")),
+        ("diff.harproxy.textconv", format!("{harproxy} show --all --no-pager --color never")),
     ]
 }
 
