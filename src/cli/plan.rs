@@ -207,6 +207,7 @@ impl Replaying {
             latency: args.latency,
             max_age: args.max_age,
             miss: args.miss_status,
+            policy: Arc::new(args.config.said.redact_policy()),
             mark: !args.no_mark,
             clock: args.clock,
             now: test_now()?,
@@ -228,6 +229,8 @@ pub struct Explaining {
     pub scope: Option<Globs>,
     /// Matching options.
     pub matching: Options,
+    /// What is secret in what is told of requests.
+    pub policy: Arc<Policy>,
 }
 
 impl Explaining {
@@ -239,6 +242,7 @@ impl Explaining {
         Ok(Explaining {
             fixtures: fixtures_or_default(args.fixtures),
             scope: scope(&args.glob)?,
+            policy: Arc::new(args.config.said.redact_policy()),
             matching: matching(args.matching, &args.config.said),
         })
     }

@@ -30,6 +30,17 @@ pub enum UrlError {
     },
 }
 
+impl UrlError {
+    /// What is wrong with it, without saying what it is: there may be secrets in it.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        match self {
+            UrlError::Invalid { source, .. } => format!("its URL is none: {source}"),
+            UrlError::Scheme { .. } => "its URL is not an http or https URL".to_owned(),
+        }
+    }
+}
+
 impl NormalUrl {
     /// Parses and normalises.
     ///

@@ -132,6 +132,12 @@ impl<'u> View<'_, 'u> {
         name.is_some_and(|name| ignored.any(|ignored| *ignored == *name))
     }
 
+    /// Which segment a rule lets vary by this name.
+    pub(super) fn varying(&self, name: &str) -> Option<usize> {
+        let mut patterns = self.rules().flat_map(|rule| &rule.paths).filter(|pattern| pattern.matches(self.parts.path));
+        patterns.find_map(|pattern| pattern.place_of(name))
+    }
+
     fn rules(&self) -> impl Iterator<Item = &MatchRule> {
         self.active.iter().map(|&rule| &self.form.rules[rule])
     }

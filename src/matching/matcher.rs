@@ -17,12 +17,13 @@ use super::scope::Scope;
 use super::turns::{Marks, Sessions, Turns};
 use super::url::{Parts, normal};
 use super::{
-    Chosen, Digested, Digesting, EntryRef, Error, Guess, MissKind, Options, Outcome, Query, Redirects, Repeat,
-    SameHost, payload, redirects, score,
+    Chosen, Digested, Digesting, Echoed, EntryRef, Error, Guess, MissKind, Options, Outcome, Query, Redirects, Repeat,
+    SameHost, echo as repeats, payload, redirects, score,
 };
 use crate::har::{Entry, EntryHead, Fixture};
 use crate::http::NormalUrl;
 use crate::http::problem::in_words;
+use crate::redact;
 use crate::urlglob::Globs;
 
 /// The fixtures of a run, indexed, and the turns of each session.
@@ -42,6 +43,8 @@ pub struct Matcher {
     sessions: Sessions,
     used: Marks,
     pub(super) explainer: Explainer,
+    /// What is secret in what is told of requests.
+    pub(super) telling: Arc<redact::Policy>,
 }
 
 impl Matcher {
@@ -59,6 +62,7 @@ impl Matcher {
             sessions: Sessions::new(index.entries().len()),
             used: Marks::new(index.entries().len()),
             explainer: Explainer::default(),
+            telling: Arc::default(),
             repeat: options.repeat,
             fixtures,
             index,
@@ -66,6 +70,18 @@ impl Matcher {
             policy,
             scope,
         })
+    }
+
+    /// With another policy than the table alone for what is told of requests.
+    #[must_use]
+    pub fn telling(self, policy: Arc<redact::Policy>) -> Self {
+        Matcher { telling: policy, ..self }
+    }
+
+    /// A URL as it may be told: without its secrets.
+    #[must_use]
+    pub fn told<'u>(&self, url: &'u NormalUrl) -> Cow<'u, str> {
+        redact::Telling::of(&self.telling).url(url.as_str()).map_or(Cow::Borrowed(url.as_str()), Cow::Owned)
     }
 
     /// The fixtures, in order.
@@ -267,8 +283,14 @@ impl Matcher {
         navigation: bool,
     ) -> Result<Outcome, MissKind> {
         let mut asked = *asked;
-        let mut way =
-            Way { client: step.url.clone(), passed: Vec::new(), hops: Vec::new(), cookies: Vec::new(), guess: None };
+        let mut way = Way {
+            client: step.url.clone(),
+            passed: Vec::new(),
+            hops: Vec::new(),
+            cookies: Vec::new(),
+            guess: None,
+            echoed: Vec::new(),
+        };
         loop {
             let at = choice.candidate.at;
             let entry = self.fixtures[at.fixture].entry(at.entry);
@@ -277,6 +299,7 @@ impl Matcher {
             if !turns.is_on_trial() {
                 self.used.set(choice.candidate.ordinal);
             }
+            way.echoed = self.echoed(&step, &choice, &entry, &asked);
             let Some(location) = redirects::location(&entry) else {
                 return self.serve(&step, &choice, entry, way);
             };
@@ -313,6 +336,29 @@ impl Matcher {
                 Err(no) => return Err(no.into()),
             }
         }
+    }
+
+    /// What the answer repeats of the request.
+    fn echoed(&self, step: &Step<'_>, choice: &Choice<'_>, entry: &Entry, asked: &Asked<'_, '_>) -> Vec<Echoed> {
+        let echo = &choice.rules.echo;
+        let url = if echo.is_empty() { None } else { normal(&entry.request.url) };
+        let Some(url) = url else { return Vec::new() };
+        let payload = || {
+            let stored = self.fixtures[choice.candidate.at.fixture]
+                .payload(choice.candidate.at.entry, entry.request.post_data.as_ref()?);
+            serde_json::from_slice(&stored.ok()?.bytes().ok()?).ok()
+        };
+        let recorded = repeats::Asked {
+            url: &self.form.view(&url),
+            headers: &|name| entry.request.headers.get_all(name).map(<[u8]>::to_vec).collect(),
+            payload: &payload,
+        };
+        let live = repeats::Asked {
+            url: &self.form.view(step.url.as_str()),
+            headers: &|name| asked.headers.get_all(name).iter().map(|value| value.as_bytes().to_vec()).collect(),
+            payload: &|| serde_json::from_slice(asked.payload.decoded()).ok(),
+        };
+        Echoed::of(echo, &recorded, &live)
     }
 
     /// Whether the redirect is followed inside the recording.
@@ -367,7 +413,7 @@ impl Matcher {
             same_host,
             entry,
             guess: way.guess,
-            echoed: Vec::new(),
+            echoed: way.echoed,
         }
     }
 }
@@ -414,6 +460,8 @@ struct Way<'a> {
     cookies: Vec<Bytes>,
     /// The first choice that might have been another.
     guess: Option<Box<Guess>>,
+    /// What the entry that was reached repeats of its request.
+    echoed: Vec<Echoed>,
 }
 
 impl Way<'_> {

@@ -16,8 +16,8 @@ pub struct PathPattern(Vec<Segment>);
 enum Segment {
     /// This, in normal form.
     Fixed(String),
-    /// Any.
-    Varies,
+    /// Any; by this name.
+    Varies(String),
 }
 
 impl PathPattern {
@@ -33,7 +33,7 @@ impl PathPattern {
             return Err("a path ends before `?` and `#`; parameters are left out with `ignore-query`".to_owned());
         }
         let segments = path.split('/').map(segment).collect::<Result<Vec<_>, _>>()?;
-        if !segments.contains(&Segment::Varies) {
+        if !segments.iter().any(|segment| matches!(segment, Segment::Varies(_))) {
             return Err("no segment varies: put braces in the place of one, as in `/users/{id}/orders`".to_owned());
         }
         Ok(PathPattern(segments))
@@ -43,7 +43,7 @@ impl PathPattern {
     pub(super) fn matches(&self, path: &str) -> bool {
         let mut segments = path.strip_prefix('/').unwrap_or(path).split('/');
         let fits = |segment: &Segment| match (segment, segments.next()) {
-            (Segment::Varies, Some(_)) => true,
+            (Segment::Varies(_), Some(_)) => true,
             (Segment::Fixed(fixed), Some(segment)) => fixed == segment,
             (_, None) => false,
         };
@@ -52,13 +52,19 @@ impl PathPattern {
 
     /// Whether the segment at this place, from 0, may be anything.
     pub(super) fn varies(&self, place: usize) -> bool {
-        self.0.get(place) == Some(&Segment::Varies)
+        matches!(self.0.get(place), Some(Segment::Varies(_)))
+    }
+
+    /// Which segment, from 0, has this name in its braces.
+    #[must_use]
+    pub fn place_of(&self, name: &str) -> Option<usize> {
+        self.0.iter().position(|segment| matches!(segment, Segment::Varies(other) if other == name))
     }
 }
 
 fn segment(text: &str) -> Result<Segment, String> {
     match text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
-        Some(name) if !name.contains(['{', '}']) => return Ok(Segment::Varies),
+        Some(name) if !name.contains(['{', '}']) => return Ok(Segment::Varies(name.to_owned())),
         None if !text.contains(['{', '}']) => {}
         _ => return Err(format!("`{text}`: braces stand for a whole segment, as in `/users/{{id}}/orders`")),
     }

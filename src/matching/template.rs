@@ -156,6 +156,13 @@ impl Template {
         Some(told)
     }
 
+    /// What a text has in the place of each placeholder, in order; `None` when it is another text.
+    pub(super) fn in_place_of(&self, spelt: &[u8]) -> Option<Vec<Vec<u8>>> {
+        let mut found = Vec::new();
+        self.values(spelt, true, |_, sent| found.push(sent.to_vec()))?;
+        Some(found)
+    }
+
     /// Each placeholder gets as little as lets what follows it come next, the last one all that is left. That finds a way
     /// if there is one.
     fn values<'t>(&'t self, spelt: &[u8], whole: bool, mut each: impl FnMut(&'t Placeholder, &[u8])) -> Option<()> {

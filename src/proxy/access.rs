@@ -5,38 +5,36 @@ use std::time::Instant;
 use ::http::{Method, Response};
 
 use super::body::Body;
-use super::handler::{Close, Exchange, Origin};
+use super::handler::{Close, Exchange, Handler};
 use super::respond::MARK;
 
 /// What of a request is told once its answer is there.
 pub(super) struct Access {
     method: Method,
-    origin: Origin,
-    path: String,
+    /// Origin and path.
+    url: String,
     at: Instant,
 }
 
 impl Access {
     /// Keeps what is to be told; nothing if nobody listens.
-    pub(super) fn of(exchange: &Exchange) -> Option<Self> {
-        tracing::enabled!(tracing::Level::INFO).then(|| Access {
-            method: exchange.request.method().clone(),
-            origin: exchange.origin.clone(),
-            path: exchange.request.uri().path().to_owned(),
-            at: exchange.at,
+    pub(super) fn of(exchange: &Exchange, handler: &impl Handler) -> Option<Self> {
+        tracing::enabled!(tracing::Level::INFO).then(|| {
+            let url = format!("{}{}", exchange.origin, exchange.request.uri().path());
+            Access { method: exchange.request.method().clone(), url: handler.told(&url).into_owned(), at: exchange.at }
         })
     }
 
     /// Tells it: the status, and the mark that says where the answer came from.
     pub(super) fn log(self, answered: &Result<Response<Body>, Close>) {
-        let Access { method, origin, path, at } = self;
+        let Access { method, url, at } = self;
         let took = at.elapsed().as_millis();
         match answered {
             Ok(response) => {
                 let mark = response.headers().get(MARK).and_then(|mark| mark.to_str().ok()).unwrap_or_default();
-                tracing::info!("{method} {origin}{path} {} in {took} ms {mark}", response.status().as_u16());
+                tracing::info!("{method} {url} {} in {took} ms {mark}", response.status().as_u16());
             }
-            Err(Close) => tracing::info!("{method} {origin}{path} closed without an answer in {took} ms"),
+            Err(Close) => tracing::info!("{method} {url} closed without an answer in {took} ms"),
         }
     }
 }

@@ -169,7 +169,7 @@ impl<H: Handler> Seat<H> {
             started: came.started,
             at: came.at,
         };
-        let access = Access::of(&exchange);
+        let access = Access::of(&exchange, self.visit.handler());
         let answered = self.visit.handler().handle(&self.visit.own, exchange).await;
         if let Some(access) = access {
             access.log(&answered);

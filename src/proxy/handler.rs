@@ -1,5 +1,6 @@
 //! The seam between the engine and what is done with the traffic. Record and replay are two handlers.
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -204,6 +205,9 @@ pub trait Handler: Send + Sync + 'static {
         own: &Self::Connection,
         exchange: Exchange,
     ) -> impl Future<Output = Result<Response<Body>, Close>> + Send;
+
+    /// A URL as it may be written to the log: without its secrets.
+    fn told<'u>(&self, url: &'u str) -> Cow<'u, str>;
 
     /// Something happened beside the exchanges.
     fn notice(&self, notice: Notice);

@@ -1,5 +1,6 @@
 //! The recorder as the engine sees it: everything goes upstream; what is in scope is watched on its way.
 
+use std::borrow::Cow;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -19,6 +20,7 @@ use crate::proxy::body::{BoxError, Watch, Watched};
 use crate::proxy::handler::Close;
 use crate::proxy::upstream::{Dialled, OwnConnections, SendError, UpstreamError};
 use crate::proxy::{self, Ask, Body, Client, Connect, Exchange, Handler, Notice, Origin, Scheme, Session};
+use crate::redact::Telling;
 use crate::tls::authority::Alpn;
 
 impl Handler for Recorder {
@@ -67,6 +69,10 @@ impl Handler for Recorder {
 
     async fn handle(&self, own: &OwnConnections, exchange: Exchange) -> Result<Response<Body>, Close> {
         self.take(own, exchange).await
+    }
+
+    fn told<'u>(&self, url: &'u str) -> Cow<'u, str> {
+        Telling::of(&self.plan.policy).url(url).map_or(Cow::Borrowed(url), Cow::Owned)
     }
 
     fn notice(&self, notice: Notice) {

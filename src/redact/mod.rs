@@ -22,6 +22,7 @@ mod redactor;
 mod shapes;
 mod stream;
 mod table;
+mod telling;
 mod url;
 pub mod vault;
 mod view;
@@ -34,6 +35,7 @@ pub use placeholder::{Form, Name, Placeholder};
 pub use policy::{Error, Policy, Rules, exceptable, json_path, text_pattern};
 pub use redactor::{Namer, Redactor};
 pub use stream::Stream;
+pub use telling::Telling;
 pub use vault::Vault;
 
 #[cfg(test)]

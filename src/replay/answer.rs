@@ -24,6 +24,7 @@ use crate::matching::{Chosen, EntryRef, Guess, Matcher, Miss, MissKind, Outcome,
 use crate::proxy::handler::Close;
 use crate::proxy::respond::MARK;
 use crate::proxy::{Body, Notice, Origin, Session};
+use crate::redact::Policy;
 use crate::verdict::ambiguity;
 use crate::verdict::explain::{Explanation, Place};
 use crate::verdict::{Finding, Kind, Severity, Verdict};
@@ -41,6 +42,8 @@ pub(super) struct Strict {
     noise: bool,
     latency: Latency,
     on_miss: OnMiss,
+    /// What is not told of requests.
+    policy: Arc<Policy>,
 }
 
 type Answered = Result<Response<Body>, Close>;
@@ -71,12 +74,18 @@ impl Strict {
             noise: plan.noise,
             latency: plan.latency,
             on_miss: plan.on_miss,
-            matcher,
+            policy: plan.policy.clone(),
+            matcher: matcher.telling(plan.policy.clone()),
         }
     }
 
     pub(super) fn fixtures(&self) -> &[Arc<Fixture>] {
         self.matcher.fixtures()
+    }
+
+    /// What is not told of requests.
+    pub(super) fn policy(&self) -> &Policy {
+        &self.policy
     }
 
     pub(super) fn ledger(&self) -> &Ledger {
@@ -240,9 +249,9 @@ impl Strict {
     }
 
     /// A request whose URL is none.
-    pub(super) fn malformed(&self, request: String, why: &dyn std::error::Error) -> Response<Body> {
+    pub(super) fn malformed(&self, request: String, why: String) -> Response<Body> {
         self.ledger.count(Count::Refused);
-        self.refuse(&HeaderMap::new(), Refusal::broken(request, why.to_string()))
+        self.refuse(&HeaderMap::new(), Refusal::broken(request, why))
     }
 
     /// What the engine saw beside requests.

@@ -6,6 +6,7 @@ use ::http::{HeaderMap, Method, Version};
 
 use crate::http::NormalUrl;
 use crate::matching::asks_for_websocket;
+use crate::redact::{Policy, Telling};
 
 /// A request's head, in the terms of replay.
 #[derive(Clone, Copy, Debug)]
@@ -16,12 +17,15 @@ pub(super) struct Asked<'a> {
     pub(super) version: Version,
     /// When it came, or is taken to have come.
     pub(super) now: SystemTime,
+    /// What of it is not told.
+    pub(super) policy: &'a Policy,
 }
 
 impl Asked<'_> {
-    /// The request as people name it.
+    /// The request as people name it, without its secrets.
     pub(super) fn line(&self) -> String {
-        format!("{} {}", self.method, self.url)
+        let url = Telling::of(self.policy).url(self.url.as_str());
+        format!("{} {}", self.method, url.as_deref().unwrap_or(self.url.as_str()))
     }
 
     pub(super) fn is_head(&self) -> bool {
@@ -58,7 +62,9 @@ impl Asked<'_> {
 impl<'a> Asked<'a> {
     /// A GET over HTTP/1.1, for tests.
     pub(super) fn get(url: &'a NormalUrl, headers: &'a HeaderMap) -> Self {
-        Asked { method: &Method::GET, url, headers, version: Version::HTTP_11, now: SystemTime::UNIX_EPOCH }
+        static TABLE: std::sync::LazyLock<Policy> = std::sync::LazyLock::new(Policy::default);
+        let (version, now) = (Version::HTTP_11, SystemTime::UNIX_EPOCH);
+        Asked { method: &Method::GET, url, headers, version, now, policy: &TABLE }
     }
 }
 

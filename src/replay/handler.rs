@@ -1,5 +1,6 @@
 //! The seam to the engine: where a request goes, in the order that decides it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::Replayer;
@@ -14,6 +15,7 @@ use crate::proxy::handler::Close;
 use crate::proxy::respond::MARK;
 use crate::proxy::upstream::{Dialled, OwnConnections};
 use crate::proxy::{Body, Client, Connect, Exchange, Handler, Notice, Origin, Session};
+use crate::redact::Telling;
 use crate::tls::authority::Alpn;
 use ::http::header::HeaderValue;
 use ::http::{Request, Response};
@@ -105,10 +107,8 @@ impl Handler for Replayer {
         let Exchange { client: asker, session, origin, mut request, started, at } = exchange;
         let url = match NormalUrl::parse(&request.uri().to_string()) {
             Ok(url) => url,
-            Err(error) => {
-                let line = format!("{} {}", request.method(), request.uri());
-                return Ok(self.strict.malformed(line, &error));
-            }
+            // Where its secrets are nobody can say.
+            Err(error) => return Ok(self.strict.malformed(format!("{} {origin}", request.method()), error.reason())),
         };
         let way = self.way(&url);
         if let (Way::Local, Some(local)) = (way, &self.local) {
@@ -118,7 +118,8 @@ impl Handler for Replayer {
         let client = hyper::upgrade::on(&mut request);
         let (head, body) = request.into_parts();
         let now = self.now.unwrap_or(started);
-        let asked = Asked { method: &head.method, url: &url, headers: &head.headers, version: head.version, now };
+        let (method, headers, version) = (&head.method, &head.headers, head.version);
+        let asked = Asked { method, url: &url, headers, version, now, policy: self.strict.policy() };
         if let (Way::Live, Some(live)) = (way, &self.live) {
             self.strict.pass(&asked, Count::Passed, "it went to the network, as `--passthrough` says");
             let request = Request::from_parts(head, body);
@@ -148,6 +149,10 @@ impl Handler for Replayer {
         }
         intake::discard(body);
         Ok(self.strict.outside(&asked, local::is_local(&url)))
+    }
+
+    fn told<'u>(&self, url: &'u str) -> Cow<'u, str> {
+        Telling::of(self.strict.policy()).url(url).map_or(Cow::Borrowed(url), Cow::Owned)
     }
 
     fn notice(&self, notice: Notice) {

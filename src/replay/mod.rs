@@ -37,6 +37,7 @@ use time::format_description::well_known::Rfc3339;
 use crate::har::{self, Fixture};
 use crate::matching::{Matcher, Options};
 use crate::proxy::Ask;
+use crate::redact::Policy;
 use crate::urlglob::Globs;
 use crate::verdict::{FailOn, Verdict};
 use answer::Strict;
@@ -68,6 +69,8 @@ pub struct ReplayPlan {
     pub max_age: Option<Duration>,
     /// `--miss-status`: what a miss gets.
     pub miss: MissAnswer,
+    /// What is secret in requests: none of it is told in a log, an explanation or a report.
+    pub policy: Arc<Policy>,
     /// `--no-mark` is `false`: answers carry `x-harproxy`.
     pub mark: bool,
     /// `--fail-on`: the kinds that fail the run.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use ::http::header::{
-    ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_ENCODING, CONTENT_LENGTH, HeaderName, HeaderValue, LOCATION,
-    ORIGIN, SET_COOKIE, TRAILER,
+    ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_LOCATION, HeaderName,
+    HeaderValue, LOCATION, ORIGIN, SET_COOKIE, TRAILER,
 };
 use ::http::{HeaderMap, Response, StatusCode, Version};
 use bytes::Bytes;
@@ -24,12 +24,14 @@ use crate::har::{Entry, Payload};
 use crate::http::coding::{self, Coding};
 use crate::http::headers::HOP_BY_HOP;
 use crate::http::{Header, Headers, MediaType};
-use crate::matching::Chosen;
+use crate::matching::{Chosen, Echoed, Spelt};
 use crate::proxy::Body;
 use crate::proxy::respond::MARK;
 
 /// Fields that describe the coded bytes as the origin made them. Ours decode to the same payload, but are others.
 const DIGESTS: [&str; 4] = ["content-md5", "content-digest", "digest", "repr-digest"];
+/// In longer payloads nothing is repeated of a request, bytes.
+const LONGEST_ECHO: u64 = 16 << 20;
 
 /// What is known of a fixture's entry beside the entry itself.
 #[derive(Clone, Debug)]
@@ -56,6 +58,8 @@ pub(super) struct Prepared {
     shift: Option<Shift>,
     /// The origin allowed the page that asked by its own name, not by `*`: so does the answer to another page.
     allows_asker: bool,
+    /// How its text is spelt, when it is text at all.
+    text: Option<Spelt>,
     body: Source,
 }
 
@@ -118,8 +122,9 @@ impl Prepared {
                 }
             }
         };
+        let text = spelling(recorded);
         let shift = match about.clock {
-            Clock::Shift => Shift::of(&headers, text(recorded, &body), &entry.started),
+            Clock::Shift => Shift::of(&headers, body.held_bytes().filter(|_| text.is_some()), &entry.started),
             Clock::Recorded => None,
         };
         Ok(Prepared {
@@ -132,6 +137,8 @@ impl Prepared {
             coding,
             shift,
             allows_asker: cors::allows_asker(entry),
+            // What stayed coded is no text.
+            text: text.filter(|_| !recorded.content.encoded),
             body,
         })
     }
@@ -160,14 +167,14 @@ impl Prepared {
         let mut headers = headers.clone();
         self.adapt(&mut headers, chosen, asked);
         if !asked.is_head() && !matches!(chosen.status, 204 | 304) {
-            let source = match (self.moved(asked.now), identity) {
-                (Some(moved), true) => moved,
-                (Some(moved), false) => self.code_anew(moved).await?,
+            let source = match (self.changed(chosen, asked.now, &mut headers).await?, identity) {
+                (Some(changed), true) => changed,
+                (Some(changed), false) => self.code_anew(changed).await?,
                 (None, true) => self.body.clone(),
                 (None, false) => self.as_stated(budget).await?,
             };
             sent.bytes = source.len();
-            *sent.response.body_mut() = self.ending(&source, &mut headers, asked);
+            *sent.response.body_mut() = self.ending(&source, &mut headers, chosen, asked);
             sent.truncated.clone_from(&self.truncated);
         } else if chosen.status != 204
             && !identity
@@ -218,10 +225,11 @@ impl Prepared {
         if let Some(same) = &chosen.same_host {
             Origins(same).rewrite(headers);
         }
+        repeat(headers, &chosen.echoed);
     }
 
     /// The body with what comes after it.
-    fn ending(&self, source: &Source, headers: &mut HeaderMap, asked: &Asked<'_>) -> Body {
+    fn ending(&self, source: &Source, headers: &mut HeaderMap, chosen: &Chosen, asked: &Asked<'_>) -> Body {
         let body = source.body();
         match &self.truncated {
             Some(truncated) if truncated.reason != "max-body" => {
@@ -239,7 +247,31 @@ impl Prepared {
         if asked.version != Version::HTTP_2 {
             announce(headers, &self.trailers);
         }
-        Body::boxed(WithTrailers::new(body, self.trailers.clone()))
+        let mut trailers = self.trailers.clone();
+        repeat(&mut trailers, &chosen.echoed);
+        Body::boxed(WithTrailers::new(body, trailers))
+    }
+
+    /// The payload as it is for this request at this moment, when it is another each time.
+    async fn changed(
+        self: &Arc<Self>,
+        chosen: &Chosen,
+        now: SystemTime,
+        headers: &mut HeaderMap,
+    ) -> Result<Option<Source>, SourceError> {
+        let moved = self.moved(now);
+        let Some(spelt) = self.text.filter(|_| !chosen.echoed.is_empty()) else { return Ok(moved) };
+        let body = moved.clone().unwrap_or_else(|| self.body.clone());
+        let echoed = chosen.echoed.clone();
+        let repeated = tokio::task::spawn_blocking(move || {
+            let text = body.all(LONGEST_ECHO)?;
+            Ok::<_, SourceError>(text.and_then(|text| Echoed::repeat(&echoed, &text, spelt)))
+        });
+        let Some(repeated) = repeated.await?? else { return Ok(moved) };
+        if DIGESTS.iter().any(|name| headers.contains_key(*name)) {
+            *headers = without(headers, &DIGESTS);
+        }
+        Ok(Some(Source::Memory(repeated.into())))
     }
 
     /// The payload as it is at this moment, when it holds something that moves with the clock.
@@ -332,18 +364,33 @@ fn end_to_end(recorded: &Headers) -> HeaderMap {
     headers
 }
 
+/// Puts what the answer repeats of the request into its fields, but for our own.
+fn repeat(headers: &mut HeaderMap, echoed: &[Echoed]) {
+    if echoed.is_empty() {
+        return;
+    }
+    for (name, value) in headers.iter_mut().filter(|(name, _)| *name != MARK) {
+        let spelt = if [LOCATION, CONTENT_LOCATION].contains(name) { Spelt::Url } else { Spelt::Plain };
+        let repeated = Echoed::repeat(echoed, value.as_bytes(), spelt);
+        match repeated.map(|repeated| HeaderValue::from_bytes(&repeated)) {
+            Some(Ok(repeated)) => *value = repeated,
+            Some(Err(_)) => tracing::warn!(%name, "what the request says there can't be sent in a header"),
+            None => {}
+        }
+    }
+}
+
 /// The same fields in the same order without some. (`HeaderMap::remove` would move the last one into their place.)
 fn without(headers: &HeaderMap, names: &[&str]) -> HeaderMap {
     let kept = headers.iter().filter(|(name, _)| !names.contains(&name.as_str()));
     kept.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
-/// The payload, when it is text in memory.
-fn text<'a>(recorded: &model::Response, payload: &'a Source) -> Option<&'a [u8]> {
-    let Source::Memory(bytes) = payload else { return None };
+/// How a payload is spelt, when it is text.
+fn spelling(recorded: &model::Response) -> Option<Spelt> {
     let declared = recorded.headers.get("content-type").map(String::from_utf8_lossy);
     let media = MediaType::parse(declared.as_deref().unwrap_or(&recorded.content.mime_type));
-    media.is_text().then_some(bytes)
+    media.is_text().then(|| if media.is_json() { Spelt::Json } else { Spelt::Plain })
 }
 
 fn length(value: &[u8]) -> Option<HeaderValue> {

@@ -59,6 +59,11 @@ impl Source {
         }
     }
 
+    /// Those that are held in memory.
+    pub(super) fn held_bytes(&self) -> Option<&[u8]> {
+        if let Source::Memory(bytes) = self { Some(bytes) } else { None }
+    }
+
     /// How many of them are held in memory.
     pub(super) fn held(&self) -> u64 {
         if let Source::Memory(bytes) = self { bytes.len() as u64 } else { 0 }
@@ -92,6 +97,15 @@ impl Source {
             Source::Fixture(payload, _) => payload.reader()?,
             Source::Spool(spool, _) => Box::new(Spooled::open(spool)?),
         })
+    }
+
+    /// All of them; `None` when they are more than this. Blocking.
+    pub(super) fn all(&self, longest: u64) -> Result<Option<Bytes>, SourceError> {
+        match self {
+            Source::Memory(bytes) => Ok(Some(bytes.clone())),
+            Source::Fixture(payload, len) if *len <= longest => Ok(Some(payload.bytes()?)),
+            Source::Fixture(..) | Source::Spool(..) => Ok(None),
+        }
     }
 
     /// As a body of known length.

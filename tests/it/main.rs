@@ -21,6 +21,7 @@ mod merging;
 mod node_hook;
 mod on_miss;
 mod options;
+mod placeholders;
 mod policy;
 mod quiet;
 mod record_handler;

@@ -5,12 +5,12 @@ use toml::de::DeValue;
 use super::document::{Document, Error, Item, Table, Value};
 use crate::cli::args::replay::{MATCH_BODY, REDIRECTS};
 use crate::cli::args::values::{Words, parse_header_name};
-use crate::matching::{self, MatchRule};
+use crate::matching::{self, Echo, MatchRule};
 use crate::urlglob::Globs;
 
 /// The keys of a rule.
-pub(super) const KEYS: [&str; 8] =
-    ["glob", "path", "same-host", "ignore-query", "ignore-body", "body", "match-header", "redirects"];
+pub(super) const KEYS: [&str; 9] =
+    ["glob", "path", "same-host", "ignore-query", "ignore-body", "body", "match-header", "redirects", "echo"];
 
 /// Reads all of them.
 pub(super) fn rules<'t>(document: &Document<'t>, value: Value<'t>) -> Result<Vec<MatchRule>, Error> {
@@ -24,6 +24,7 @@ pub(super) fn rules<'t>(document: &Document<'t>, value: Value<'t>) -> Result<Vec
 
 fn rule<'t>(document: &Document<'t>, table: Table<'t>) -> Result<MatchRule, Error> {
     let mut rule = MatchRule::default();
+    let mut echoes = Vec::new();
     for Item { name, at, value } in document.items(table) {
         let each = |item: &Value<'_>| document.text(&name, item);
         let texts = || document.list(&value).into_iter().map(|item| Ok((each(item)?, item.span())));
@@ -67,8 +68,24 @@ fn rule<'t>(document: &Document<'t>, table: Table<'t>) -> Result<MatchRule, Erro
                 }
             }
             "body" => rule.body = Some(choice(document, &name, &value, MATCH_BODY)?),
+            "echo" => {
+                for text in texts() {
+                    let (text, span) = text?;
+                    let echo = matching::Echo::parse(&text);
+                    rule.echo.push(echo.map_err(|error| document.wrong(&name, &span, error.to_string()))?);
+                    echoes.push(span);
+                }
+            }
             "redirects" => rule.redirects = Some(choice(document, &name, &value, REDIRECTS)?),
             _ => return Err(document.unknown("option of [[match]]", &name, at, KEYS, None)),
+        }
+    }
+    for (echo, span) in rule.echo.iter().zip(echoes) {
+        if let Echo::Path(segment) = echo
+            && !rule.paths.iter().any(|path| path.place_of(segment).is_some())
+        {
+            let reason = format!("`path` of this rule has no segment `{{{segment}}}`");
+            return Err(document.wrong("echo", &span, reason));
         }
     }
     Ok(rule)

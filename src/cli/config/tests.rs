@@ -57,7 +57,7 @@ fn an_unknown_name_is_pointed_at_and_the_nearest_known_one_suggested() {
             "[[match]]\nglob = '**'\nignore-qery = ['x']",
             "3:1: unknown option of [[match]] `ignore-qery`; did you mean `ignore-query`?",
         ),
-        ("[[match]]\necho = []", "2:1: unknown option of [[match]] `echo`; known are `glob`, "),
+        ("[[match]]\nwhere = []", "2:1: unknown option of [[match]] `where`; known are `glob`, "),
         ("replay.strict = 1", "1:8: unknown option of [replay] `strict`"),
     ] {
         let error = refused(text);

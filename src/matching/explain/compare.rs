@@ -12,10 +12,11 @@ use super::super::key::View;
 use super::super::matcher::Matcher;
 use super::super::redacted;
 use super::super::template::Spelling;
-use super::super::url::normal;
+use super::super::url::{Parts, normal};
 use super::super::{Difference, EntryRef, Near, Query, What, choice, payload};
 use super::{body, remedy};
 use crate::har::{Entry, Payload};
+use crate::http::NormalUrl;
 
 /// An entry, what keeps it from matching, and what would let it.
 #[derive(Debug)]
@@ -52,8 +53,15 @@ enum Place {
 }
 
 impl Matcher {
-    /// Compares a request with an entry; `None` when the entry can't be read.
-    pub(super) fn compare(&self, query: &Query<'_>, payload: &payload::Sent<'_>, ordinal: Ordinal) -> Option<Compared> {
+    /// Compares a request with an entry; `None` when the entry can't be read. What to do about it speaks of the request as
+    /// `told_as`.
+    pub(super) fn compare(
+        &self,
+        query: &Query<'_>,
+        payload: &payload::Sent<'_>,
+        ordinal: Ordinal,
+        told_as: &NormalUrl,
+    ) -> Option<Compared> {
         let at = self.index.at(ordinal);
         let fixture = &self.fixtures[at.fixture];
         let entry = fixture.entry(at.entry).ok()?;
@@ -90,7 +98,8 @@ impl Matcher {
             body: body.differences.len(),
             ordinal,
         };
-        let remedy = remedy::remedy(&differences, &body, &asked.parts, &recorded.parts, &rules.comparison);
+        let told_as = Parts::of(told_as.as_str());
+        let remedy = remedy::remedy(&differences, &body, &told_as, &recorded.parts, &rules.comparison);
         differences.extend(body.differences);
         Some(Compared { rank, near: Near { at, differences, operation: body.operation }, remedy })
     }

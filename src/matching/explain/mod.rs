@@ -13,6 +13,7 @@ use std::sync::OnceLock;
 use self::compare::Compared;
 use super::index::Ordinal;
 use super::matcher::Matcher;
+use super::shown::Shown;
 use super::{Difference, Miss, MissKind, Near, Query, graphql, payload};
 
 /// Entries that are shown.
@@ -37,33 +38,67 @@ impl Matcher {
         }
     }
 
-    /// Explains a miss.
+    /// Explains a miss. What is told of the request is without its secrets.
     pub(super) fn explain(&self, query: &Query<'_>, payload: &payload::Sent<'_>, kind: MissKind) -> Miss {
         let asked = self.form.view(query.url.as_str());
         let same_path = self.index.at_place(&asked).len();
-        let mut compared: Vec<Compared> =
-            self.nearest(query.method, &asked).into_iter().filter_map(|at| self.compare(query, payload, at)).collect();
-        compared.sort_by(|a, b| a.rank.cmp(&b.rank));
+        let mut shown = Shown::of(query, payload, &self.telling);
+        let told_as = shown.as_ref().map_or(query.url, |shown| &shown.url).clone();
+        let near = self.nearest(query.method, &asked).into_iter();
+        let mut compared: Vec<(Compared, Ordinal)> =
+            near.filter_map(|at| Some((self.compare(query, payload, at, &told_as)?, at))).collect();
+        compared.sort_by(|(a, _), (b, _)| a.rank.cmp(&b.rank));
         compared.truncate(SHOWN);
         let remedy = match kind {
-            MissKind::NoEntry => compared.first().and_then(|nearest| nearest.remedy.clone()),
+            MissKind::NoEntry => compared.first().and_then(|(nearest, _)| nearest.remedy.clone()),
             MissKind::BodyNotRecorded(_) => Some("--missing-body empty".to_owned()),
             MissKind::UsedUp => Some("--repeat sequence".to_owned()),
             MissKind::RedirectLoop(_) | MissKind::TooManyHops => Some("--redirects serve".to_owned()),
-            MissKind::OtherProtocol(_) | MissKind::Unreadable(..) => None,
+            MissKind::Unreadable(..) | MissKind::OtherProtocol(_) => None,
         };
-        let operation = serde_json::from_slice(payload.decoded()).ok().and_then(|value| graphql::operation(&value));
-        let near = compared.into_iter().map(|Compared { near, .. }| near).collect::<Vec<Near>>();
-        Miss { kind, near, same_path, remedy, operation }
+        let near = compared.into_iter().map(|(Compared { mut near, .. }, at)| {
+            near.differences = self.veiled(near.differences, query, payload, at, shown.as_mut());
+            near
+        });
+        let near: Vec<Near> = near.collect();
+        Miss { kind, near, same_path, remedy, operation: operation(query, payload, shown.as_ref()) }
     }
 
-    /// Everything that keeps an entry from matching; nothing when it can't be read.
+    /// The differences without the request's secrets.
+    fn veiled(
+        &self,
+        live: Vec<Difference>,
+        query: &Query<'_>,
+        payload: &payload::Sent<'_>,
+        ordinal: Ordinal,
+        shown: Option<&mut Shown<'_>>,
+    ) -> Vec<Difference> {
+        let Some(shown) = shown else { return live };
+        let differences = shown.with(query, payload, |query, payload| {
+            self.compare(query, payload, ordinal, query.url).map(|compared| compared.near.differences)
+        });
+        shown.veil(live, differences.unwrap_or_default())
+    }
+
+    /// Everything that keeps an entry from matching, without the request's secrets; nothing when it can't be read.
     pub(super) fn differences(
         &self,
         query: &Query<'_>,
         payload: &payload::Sent<'_>,
         ordinal: Ordinal,
     ) -> Vec<Difference> {
-        self.compare(query, payload, ordinal).map(|compared| compared.near.differences).unwrap_or_default()
+        let live = self.compare(query, payload, ordinal, query.url).map(|compared| compared.near.differences);
+        let mut shown = Shown::of(query, payload, &self.telling);
+        self.veiled(live.unwrap_or_default(), query, payload, ordinal, shown.as_mut())
+    }
+}
+
+fn operation(query: &Query<'_>, payload: &payload::Sent<'_>, shown: Option<&Shown<'_>>) -> Option<String> {
+    let named = |_: &Query<'_>, payload: &payload::Sent<'_>| {
+        serde_json::from_slice(payload.decoded()).ok().and_then(|value| graphql::operation(&value))
+    };
+    match shown {
+        Some(shown) => shown.with(query, payload, named),
+        None => named(query, payload),
     }
 }

@@ -7,6 +7,7 @@ mod following;
 mod keys;
 mod properties;
 mod redacted;
+mod redacting;
 
 use std::sync::Arc;
 

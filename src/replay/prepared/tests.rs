@@ -75,7 +75,7 @@ impl Case {
         let url = NormalUrl::parse("https://h/x").unwrap();
         let headers = ask.headers.iter().map(|(n, v)| (n.parse().unwrap(), v.parse().unwrap())).collect();
         let now = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_500_000_000);
-        let asked = Asked { method: &ask.method, url: &url, headers: &headers, version: ask.version, now };
+        let asked = Asked { method: &ask.method, version: ask.version, now, ..Asked::get(&url, &headers) };
         self.prepared.send(&self.chosen, &asked, &self.budget).await.unwrap()
     }
 }

@@ -72,6 +72,10 @@ impl Handler for Echo {
         self.answer(exchange).await
     }
 
+    fn told<'u>(&self, url: &'u str) -> std::borrow::Cow<'u, str> {
+        url.into()
+    }
+
     fn notice(&self, notice: Notice) {
         let _ = self.notices.lock().unwrap().send(notice);
     }

@@ -153,6 +153,7 @@ fn plan(folder: &Path) -> ReplayPlan {
         latency: Latency::None,
         max_age: None,
         miss: MissAnswer::Status(501),
+        policy: Arc::default(),
         mark: true,
         fail_on: FailOn::standard(true),
         clock: Clock::Shift,

@@ -152,6 +152,7 @@ async fn replay(
             latency: Latency::None,
             max_age: None,
             miss: MissAnswer::Status(501),
+            policy: Arc::default(),
             mark: true,
             clock: Clock::Shift,
             now: None,

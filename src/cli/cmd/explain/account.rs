@@ -2,6 +2,7 @@
 
 use crate::cli::ui;
 use crate::matching::{Chosen, Contender, EntryRef, Fate, Matcher, Miss, MissKind, Outcome, Placeholders, Query};
+use crate::verdict::ambiguity;
 use crate::verdict::explain::{Explanation, Place, difference};
 
 use super::answer::{self, Body};
@@ -46,7 +47,7 @@ impl Account<'_> {
         if !self.matcher.in_scope(self.query.url) {
             lines.push(format!("{}: replay answers it only with a `-g` that lets it in", ui::caution("out of scope")));
         }
-        let head = format!("{word}: {} {}", self.query.method, self.query.url);
+        let head = format!("{word}: {} {}", self.query.method, self.matcher.told(self.query.url));
         std::iter::once(head).chain(lines.into_iter().map(|line| format!("  {line}"))).collect::<Vec<_>>().join("\n")
     }
 
@@ -73,6 +74,11 @@ impl Account<'_> {
         let winner = self.contenders.iter().find(|contender| contender.at == chosen.at);
         if let Some(winner) = winner.filter(|winner| winner.placeholders.of > 0) {
             lines.push(format!("redacted: {}; any value matches there", placeholders(winner)));
+        }
+        if let Some(guess) = &chosen.guess {
+            let told = ambiguity::told(guess, |at| self.place(at));
+            lines.push(format!("{}: {}", ui::caution("ambiguous"), told.explanation));
+            lines.push(format!("{}: {}", ui::help("remedy"), told.remedy));
         }
         lines.push(match winner {
             Some(winner) => {

@@ -20,8 +20,8 @@ use answer::Answer;
 pub fn run(mut args: ExplainArgs, ui: &Ui) -> Result<u8, Failure> {
     let requests = requests::read(&mut args)?;
     let json = args.json;
-    let Explaining { fixtures, scope, matching } = Explaining::new(args)?;
-    let matcher = replay::open(&fixtures, scope, matching)?;
+    let Explaining { fixtures, scope, matching, policy } = Explaining::new(args)?;
+    let matcher = replay::open(&fixtures, scope, matching)?.telling(policy);
     for (n, request) in requests.enumerate() {
         let request = request?;
         let query = request.query();
