@@ -45,13 +45,14 @@ const SCENES = {
   'one endpoint more': { price: 100, more: ['more'] },
 };
 
-/** Files, lines and bytes of the diff, new files included. */
+/** Files, lines and bytes of the diff: new files included, a renamed one is one. */
 function count(repo) {
-  git(repo, 'add', '-N', 'hars');
-  const files = git(repo, 'diff', '--minimal', '--numstat', '--', 'hars').split('\n').filter(Boolean).map((line) => line.split('\t'));
+  git(repo, 'add', '-A', 'hars');
+  const diff = ['diff', '--cached', '--minimal', '-M'];
+  const files = git(repo, ...diff, '--numstat').split('\n').filter(Boolean).map((line) => line.split('\t'));
   const sum = (column) => files.reduce((total, file) => total + (Number(file[column]) || 0), 0);
   // Some write all of a HAR in one line.
-  const bytes = Buffer.byteLength(git(repo, 'diff', '--minimal', '-U0', '--', 'hars'));
+  const bytes = Buffer.byteLength(git(repo, ...diff, '-U0'));
   return { files: files.length, added: sum(0), removed: sum(1), bytes };
 }
 
