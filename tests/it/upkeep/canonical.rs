@@ -97,6 +97,10 @@ fn real_hars_lose_nothing_and_twice_is_once() {
     }
     for file in corpus() {
         let before = text_of(&file);
+        // More of the same, and slow in a debug build.
+        if before.len() > 600_000 {
+            continue;
+        }
         fs::write(&path, &before).unwrap();
         if let Err(error) = fmt::format(&path) {
             assert!(fs::read(&path).unwrap() == before, "{file:?}: refused, and changed");
