@@ -18,7 +18,7 @@ use crate::tls::authority::{Authority, AuthorityError};
 use crate::tls::bundle::{BundleError, BundleWarning};
 use crate::upkeep::pack;
 use crate::verdict::exit;
-use crate::{har, record, replay};
+use crate::{har, learn, record, replay};
 
 /// Why a command could not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -96,6 +96,14 @@ pub enum Failure {
     /// The repository can't be set up.
     #[error(transparent)]
     GitSetup(#[from] cmd::git_setup::Error),
+    /// What was learned can't be put into the configuration.
+    #[error("adding what was learned to {}", path.display())]
+    Learn {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: learn::WriteError,
+    },
     /// The demo went wrong.
     #[error(transparent)]
     Demo(#[from] cmd::demo::Error),
@@ -174,6 +182,7 @@ impl Failure {
             Failure::Explain(error) => of_requests(error),
             Failure::Merge(error) => error.hint(),
             Failure::GitSetup(error) => error.hint(),
+            Failure::Learn { .. } => "mend the file, or add the lines by hand".into(),
             Failure::Demo(_) => "the demo needs loopback and a folder that it can write to".into(),
         }
     }
@@ -325,6 +334,7 @@ fn of_record(error: &record::Error) -> String {
         record::Error::Foreign { .. } => {
             "take its place with `--update replace`, or record into another file with `-o FILE`".into()
         }
+        record::Error::Rules(_) => "mend it under `[[match]]` in harproxy.toml".into(),
         record::Error::Volatile(_) => "mend it under `[volatile]` in harproxy.toml".into(),
         record::Error::Locked { .. } => "wait for it to end, or record into another file with `-o FILE`".into(),
     }

@@ -15,7 +15,8 @@ use super::args::common::{AuthorityArgs, ListenArgs, ProxyArgs, RunArgs, Upstrea
 use super::args::explain::ExplainArgs;
 use super::args::record::{RecordArgs, RecoverArgs};
 use super::args::replay::{DEFAULT_FIXTURES, MatchingArgs, ReplayArgs};
-use super::config::Config;
+use super::cmd::record::Learning;
+use super::config::{self, Config};
 use crate::har::{ContentMode, Fixture, JsonLayout};
 use crate::matching::Options;
 use crate::proxy::ProxyPlan;
@@ -123,6 +124,8 @@ pub struct Recording {
     pub upstream: UpstreamPlan,
     /// The run around it.
     pub run: RunPlan,
+    /// `--twice`.
+    pub learning: Option<Learning>,
 }
 
 /// Everything about one `harproxy replay`.
@@ -143,6 +146,10 @@ impl Recording {
     /// [`Error`].
     pub fn new(args: RecordArgs) -> Result<Self, Error> {
         let said = &args.config.said;
+        let learning = args.twice.then(|| {
+            let file = args.config.config.clone().or_else(config::projects_file).unwrap_or_else(|| config::NAME.into());
+            Learning { write_to: args.write_policy.then(|| file.clone()), file }
+        });
         let policy = if args.no_redact { Policy::off() } else { said.redact_policy() };
         let record = RecordPlan {
             output: args.output,
@@ -156,10 +163,11 @@ impl Recording {
             values: if args.no_redact { Vec::new() } else { said.redact_values() },
             on_failure: args.on_failure,
             volatile: said.volatile().clone(),
+            rules: said.rules().to_vec(),
         };
         let upstream = upstream(&args.upstream)?;
         let run = RunPlan::new(args.proxy, &args.upstream, args.run, &args.authority, args.cmd)?;
-        Ok(Recording { record, upstream, run })
+        Ok(Recording { record, upstream, run, learning })
     }
 }
 
@@ -178,6 +186,7 @@ pub fn recovering(args: RecoverArgs) -> RecordPlan {
         values: args.config.said.redact_values(),
         on_failure: OnFailure::default(),
         volatile: args.config.said.volatile().clone(),
+        rules: args.config.said.rules().to_vec(),
     }
 }
 
@@ -340,6 +349,7 @@ fn misses(args: &ReplayArgs) -> Result<(RecordPlan, UpstreamPlan), Error> {
         values: said.redact_values(),
         on_failure: OnFailure::Hold,
         volatile: said.volatile().clone(),
+        rules: said.rules().to_vec(),
     };
     Ok((record, upstream(&args.upstream)?))
 }

@@ -4,6 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use indexmap::IndexMap;
 
+use crate::matching::{Echo, MatchBody, MatchRule, OriginPattern, PathPattern, json_path};
+use crate::urlglob::Globs;
+
 /// The URLs that a rule is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Where {
@@ -46,6 +49,23 @@ impl Lessons {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.volatile_headers.is_empty() && self.volatile_json.is_empty() && self.rules.is_empty()
+    }
+
+    /// The rules as matching takes them. What a rule says that can't be carried out is left out: the lines would be refused
+    /// when they are read.
+    #[must_use]
+    pub fn match_rules(&self) -> Vec<MatchRule> {
+        let rule = |(at, rule): (&Where, &Rule)| MatchRule {
+            glob: Globs::new([&at.glob]).unwrap_or_default(),
+            paths: at.path.iter().filter_map(|path| PathPattern::new(path).ok()).collect(),
+            same_host: rule.same_host.iter().filter_map(|origin| OriginPattern::new(origin).ok()).collect(),
+            ignore_query: rule.ignore_query.iter().cloned().collect(),
+            ignore_body: rule.ignore_body.iter().filter_map(|path| json_path(path).ok()).collect(),
+            echo: rule.echo.iter().filter_map(|place| Echo::parse(place).ok()).collect(),
+            body: rule.ignore_payload.then_some(MatchBody::Ignore),
+            ..MatchRule::default()
+        };
+        self.rules.iter().map(rule).collect()
     }
 
     pub(super) fn rule(&mut self, at: &Where) -> &mut Rule {

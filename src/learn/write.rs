@@ -38,7 +38,9 @@ pub fn added_to(text: &str, lessons: &Lessons) -> Result<String, WriteError> {
     for (at, rule) in &lessons.rules {
         add_rule(&mut document, at, rule)?;
     }
-    Ok(document.to_string())
+    let text = document.to_string();
+    // What stood empty at the end of the file would stand empty behind what was added.
+    Ok(if text.trim().is_empty() { text } else { format!("{}\n", text.trim_end()) })
 }
 
 fn volatile(document: &mut DocumentMut, lessons: &Lessons) -> Result<(), WriteError> {

@@ -19,13 +19,14 @@ mod volatile;
 mod tests;
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use crate::har;
 use crate::har::write::{ContentMode, JsonLayout};
+use crate::matching::MatchRule;
 use crate::proxy::upstream::{PlanError, Upstream};
 use crate::redact::marker::Run;
 use crate::redact::{Placeholder, Policy, Vault};
@@ -64,6 +65,8 @@ pub struct RecordPlan {
     pub on_failure: OnFailure,
     /// `[volatile]`.
     pub volatile: Volatile,
+    /// `[[match]]`: which requests are one.
+    pub rules: Vec<MatchRule>,
 }
 
 /// `--update`: what becomes of entries of an existing fixture.
@@ -110,6 +113,9 @@ pub enum Error {
     /// `[volatile]` has a path that is none.
     #[error(transparent)]
     Volatile(#[from] crate::redact::Error),
+    /// A rule of the policy can't be carried out.
+    #[error(transparent)]
+    Rules(#[from] crate::matching::Error),
     /// Another recorder writes this fixture.
     #[error("{} is being recorded by another harproxy", output.display())]
     Locked {
@@ -248,7 +254,29 @@ impl Recorder {
     /// # Errors
     /// [`Error`]; the old fixture and the journal stay.
     pub fn finalise(&self, ending: Ending) -> Result<Outcome, Error> {
-        finalise::finalise(self, ending)
+        finalise::finalise(self, &self.plan, ending)
+    }
+
+    /// The same under a policy that was learned since: its `[volatile]` and its rules stand in the place of the plan's.
+    ///
+    /// # Errors
+    /// [`Error`]; the old fixture and the journal stay.
+    pub fn finalise_under(&self, volatile: Volatile, rules: Vec<MatchRule>, ending: Ending) -> Result<Outcome, Error> {
+        finalise::finalise(self, &RecordPlan { volatile, rules, ..self.plan.clone() }, ending)
+    }
+
+    /// Writes what was recorded as a fixture of its own, beside the one that it is for. Nothing is recorded any more.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn copy_to(&self, fixture: &Path) -> Result<(), Error> {
+        finalise::copy(self, fixture)
+    }
+
+    /// What was settled.
+    #[must_use]
+    pub fn plan(&self) -> &RecordPlan {
+        &self.plan
     }
 }
 

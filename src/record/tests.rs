@@ -32,6 +32,7 @@ fn plan(dir: &tempfile::TempDir) -> RecordPlan {
         values: Vec::new(),
         on_failure: OnFailure::Hold,
         volatile: Volatile::default(),
+        rules: Vec::new(),
     }
 }
 

@@ -31,6 +31,7 @@ mod round_trip;
 mod streams;
 mod support;
 mod trust;
+mod twice;
 mod upkeep;
 mod wire_truth;
 mod workers;

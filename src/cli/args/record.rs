@@ -20,6 +20,7 @@ Examples:
   harproxy record -- curl -s http://localhost:8000/api/users
   harproxy record --glob '**/api/**' -o hars/api.har -- ./run-the-tests.sh
   harproxy record --glob 'https://api.example.com/**' --glob '!**/health' -- npm test
+  harproxy record --twice --write-policy -- npm test
   harproxy record --reverse API=http://localhost:8000 -- sh -c 'curl -s \"$HARPROXY_URL_API/users\"'
 ")]
 pub struct RecordArgs {
@@ -50,6 +51,12 @@ pub struct RecordArgs {
     /// Store secrets as they are: tokens, passwords, cookies
     #[arg(long)]
     pub no_redact: bool,
+    /// Run CMD twice, and propose the lines of the policy for what differed though nothing had changed
+    #[arg(long, requires = "cmd")]
+    pub twice: bool,
+    /// Add those lines to harproxy.toml
+    #[arg(long, requires = "twice")]
+    pub write_policy: bool,
     /// Options of both.
     #[command(flatten)]
     pub proxy: ProxyArgs,

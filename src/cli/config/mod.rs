@@ -157,7 +157,8 @@ impl Config {
 
 /// The nearest `harproxy.toml` at or above the working directory. The one in it is named without its folder, so that paths
 /// in it stay as short as they are written.
-fn projects_file() -> Option<PathBuf> {
+#[must_use]
+pub fn projects_file() -> Option<PathBuf> {
     if Path::new(NAME).is_file() {
         return Some(NAME.into());
     }

@@ -5,10 +5,9 @@ use std::io::{self, Read};
 
 use sha2::{Digest, Sha256};
 
-use super::unnamed;
+use super::{normal, unnamed};
 use crate::har::model::Body;
 use crate::har::{Entry, Fixture};
-use crate::http::NormalUrl;
 use crate::redact::Placeholder;
 use crate::redact::placeholder;
 use crate::verdict::{Finding, Kind, Severity};
@@ -31,8 +30,7 @@ struct Asked {
 pub fn find(fixture: &Fixture, known: &Secrets) -> Vec<Finding> {
     let mut alike: HashMap<(&str, String), Vec<usize>> = HashMap::new();
     for head in fixture.heads().iter() {
-        let url = NormalUrl::parse(head.url).map_or_else(|_| head.url.to_owned(), |url| url.to_string());
-        alike.entry((head.method, unnamed(&url))).or_default().push(head.entry);
+        alike.entry((head.method, unnamed(&normal(head.url)))).or_default().push(head.entry);
     }
     let mut alike: Vec<Vec<usize>> = alike.into_values().filter(|entries| entries.len() > 1).collect();
     alike.sort_unstable();

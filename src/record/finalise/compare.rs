@@ -16,6 +16,7 @@ use super::payload::{CLIENT_LEFT, INTERRUPTED, Payload};
 use crate::har::model::{Body, Response};
 use crate::har::{self, Fixture};
 use crate::http::{Headers, json};
+use crate::matching::{Likeness, Sameness};
 use crate::redact::placeholder;
 
 type Sum = [u8; 32];
@@ -30,7 +31,9 @@ pub enum Content {
     Empty,
     /// There was one, and nobody kept it.
     NotKept,
-    /// These bytes, placeholders aside.
+    /// One that doesn't count.
+    Anything,
+    /// These bytes, placeholders aside, or what they mean by the rules for their URL.
     Bytes(Sum),
     /// JSON with these values, what is volatile and placeholders aside; compact or laid out by the server.
     Json(Sum, bool),
@@ -83,6 +86,8 @@ pub struct Answers<'a> {
     pub index: &'a Index,
     /// What is no change.
     pub quiet: &'a Quiet,
+    /// Which requests are one.
+    pub like: &'a Likeness,
     /// Payloads are not kept (`--content omit`).
     omit: bool,
     /// `None` for an entry that cannot be read (its payload is gone, say): recording again mends it.
@@ -92,8 +97,14 @@ pub struct Answers<'a> {
 
 impl<'a> Answers<'a> {
     /// Nothing read yet.
-    pub fn new(fixture: &'a Fixture, reader: &'a mut Reader, index: &'a Index, quiet: &'a Quiet, omit: bool) -> Self {
-        Answers { fixture, reader, index, quiet, omit, old: HashMap::new(), new: HashMap::new() }
+    pub fn new(
+        fixture: &'a Fixture,
+        reader: &'a mut Reader,
+        index: &'a Index,
+        (quiet, like): (&'a Quiet, &'a Likeness),
+        omit: bool,
+    ) -> Self {
+        Answers { fixture, reader, index, quiet, like, omit, old: HashMap::new(), new: HashMap::new() }
     }
 
     /// Whether the payload of an answer is that of an old entry, wherever else they differ.
@@ -121,8 +132,10 @@ impl<'a> Answers<'a> {
 
     fn asked_before(&self, old: usize) -> Option<Content> {
         let entry = self.fixture.entry(old).ok()?;
+        let url = super::normal(&entry.request.url);
         match &entry.request.post_data {
-            Some(body) => kept(self.fixture, old, body, None).ok(),
+            _ if ignores(self.like, &url) => Some(Content::Anything),
+            Some(body) => kept(self.fixture, old, body, &asked_for(self.like, &url)).ok(),
             None => Some(Content::Empty),
         }
     }
@@ -132,8 +145,11 @@ impl<'a> Answers<'a> {
     /// # Errors
     /// When it cannot be read.
     pub fn asked(&mut self, new: usize, heads: &Heads) -> Result<Content, Error> {
+        if ignores(self.like, &heads.request.url) {
+            return Ok(Content::Anything);
+        }
         let payload = Payload::of_request(&self.index.slots[new], heads, self.index.meta.max_body);
-        Ok(content(&payload, self.reader, None, false)?.0)
+        Ok(content(&payload, self.reader, &asked_for(self.like, &heads.request.url), false)?.0)
     }
 
     fn answered_before(&self, old: usize) -> Result<Answer, har::Error> {
@@ -144,7 +160,7 @@ impl<'a> Answers<'a> {
             status: *status,
             reason: http_version.starts_with("HTTP/1").then(|| status_text.clone()),
             head: head(self.quiet, &entry.request.method, headers, trailers, error),
-            content: kept(self.fixture, old, content, Some(self.quiet))?,
+            content: kept(self.fixture, old, content, &answered_with(self.quiet))?,
             encoded: content.encoded,
             cut: content.truncated.as_ref().map(|cut| cut.reason.clone()),
         })
@@ -170,7 +186,7 @@ impl<'a> Answers<'a> {
         let slot = &self.index.slots[new];
         let heads = slot.heads(self.reader).map_err(har_error)?;
         let payload = Payload::of_response(slot, &heads, self.index.meta.max_body);
-        let (content, encoded, cut) = content(&payload, self.reader, Some(self.quiet), self.omit)?;
+        let (content, encoded, cut) = content(&payload, self.reader, &answered_with(self.quiet), self.omit)?;
         let error = match heads.end.as_ref().map(|end| &end.how) {
             Some(How::Failed { kind, .. }) => Some(kind.as_str()),
             _ => None,
@@ -242,14 +258,13 @@ fn head(quiet: &Quiet, method: &str, headers: &Headers, trailers: &Headers, erro
 fn content(
     payload: &Payload<'_>,
     reader: &mut Reader,
-    quiet: Option<&Quiet>,
+    view: View<'_>,
     omit: bool,
 ) -> Result<(Content, bool, Option<String>), har::Error> {
     let mut sum = Content::Empty;
     let body = payload.store(reader, |source| {
         let encoded = source.encoded;
-        let quiet = quiet.filter(|_| !encoded).map(|quiet| (quiet, source.mime_type));
-        let read = counted(source.read, quiet);
+        let read = counted(source.read, |bytes| if encoded { None } else { view(source.mime_type, bytes) });
         sum = read.map_err(|source| har::Error::Payload { doing: "reading the journal", source })?;
         Ok(Body { encoded, ..Body::default() })
     })?;
@@ -260,23 +275,50 @@ fn content(
 }
 
 /// The payload of an entry.
-fn kept(fixture: &Fixture, entry: usize, body: &Body, quiet: Option<&Quiet>) -> Result<Content, har::Error> {
+fn kept(fixture: &Fixture, entry: usize, body: &Body, view: View<'_>) -> Result<Content, har::Error> {
     let payload = fixture.payload(entry, body)?;
     if matches!(payload, har::Payload::NotRecorded) {
         return Ok(Content::NotKept);
     }
     let mut read = payload.reader()?;
-    let quiet = quiet.filter(|_| !body.encoded).map(|quiet| (quiet, &*body.mime_type));
-    counted(&mut read, quiet).map_err(|source| har::Error::Io {
+    let view = |bytes: &[u8]| if body.encoded { None } else { view(&body.mime_type, bytes) };
+    counted(&mut read, view).map_err(|source| har::Error::Io {
         doing: "reading a payload of",
         path: fixture.path().to_owned(),
         source,
     })
 }
 
-/// What counts of a payload: of JSON that a media type announces its values, of other text its bytes without placeholders, of
-/// what is too long to be looked into all of it.
-fn counted(read: &mut dyn Read, quiet: Option<(&Quiet, &str)>) -> io::Result<Content> {
+/// What counts of a payload of this media type; `None`: its bytes.
+type View<'v> = &'v dyn Fn(&str, &[u8]) -> Option<Content>;
+
+/// Of an answer: of JSON that a media type announces its values.
+fn answered_with(quiet: &Quiet) -> impl Fn(&str, &[u8]) -> Option<Content> {
+    |mime_type, bytes| Some(Content::Json(quiet.payload(mime_type, bytes)?, json::is_compact(bytes)))
+}
+
+/// Of a request: what the rules for its URL say.
+fn asked_for(like: &Likeness, url: &str) -> impl Fn(&str, &[u8]) -> Option<Content> {
+    move |mime_type, bytes| {
+        // JSON stays JSON without its placeholders.
+        let bare: Vec<u8> =
+            placeholder::set_aside(bytes).iter().map(|byte| if *byte == 0 { b'0' } else { *byte }).collect();
+        match like.payload(url, mime_type, &bare) {
+            Sameness::Bytes => None,
+            Sameness::Meaning(meaning) => Some(Content::Bytes(meaning)),
+            Sameness::Anything => Some(Content::Anything),
+        }
+    }
+}
+
+/// Whether the payloads that are sent to this URL don't count.
+fn ignores(like: &Likeness, url: &str) -> bool {
+    like.payload(url, "", &[]) == Sameness::Anything
+}
+
+/// What counts of a payload that can be looked into is what `view` says, else its bytes without placeholders; of what is too
+/// long for that all of it.
+fn counted(read: &mut dyn Read, view: impl Fn(&[u8]) -> Option<Content>) -> io::Result<Content> {
     let mut bytes = Vec::new();
     read.take(LOOKED_INTO + 1).read_to_end(&mut bytes)?;
     if bytes.is_empty() {
@@ -285,11 +327,8 @@ fn counted(read: &mut dyn Read, quiet: Option<(&Quiet, &str)>) -> io::Result<Con
     if bytes.len() as u64 > LOOKED_INTO {
         return hash(bytes, read).map(Content::Bytes);
     }
-    let values = quiet.and_then(|(quiet, mime_type)| quiet.payload(mime_type, &bytes));
-    Ok(match values {
-        Some(values) => Content::Json(values, json::is_compact(&bytes)),
-        None => Content::Bytes(Sha256::digest(placeholder::set_aside(&bytes)).into()),
-    })
+    let by_bytes = || Content::Bytes(Sha256::digest(placeholder::set_aside(&bytes)).into());
+    Ok(view(&bytes).unwrap_or_else(by_bytes))
 }
 
 /// Of what was read, and of the rest.

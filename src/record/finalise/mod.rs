@@ -29,6 +29,7 @@ use super::{Ending, Error, OnFailure, Outcome, RecordPlan, Recorder, Update, out
 use crate::har::write::{ContentMode, FixtureWriter};
 use crate::har::{self, Fixture, scope};
 use crate::http::NormalUrl;
+use crate::matching::Likeness;
 use crate::redact::{Naming, placeholder};
 
 /// Whether there can be a fixture at the output: what is there can be read, and merged into.
@@ -37,16 +38,17 @@ use crate::redact::{Naming, placeholder};
 /// [`Error::Foreign`], or why it cannot be read.
 pub fn check(plan: &RecordPlan) -> Result<(), Error> {
     Quiet::new(&plan.volatile)?;
+    Likeness::new(&plan.rules)?;
     existing(plan).map(drop)
 }
 
-/// Ends a recording: see [`Recorder::finalise`].
+/// Ends a recording by a plan: see [`Recorder::finalise`].
 ///
 /// # Errors
 /// [`Error`]; the old fixture and the journal stay.
-pub fn finalise(recorder: &Recorder, ending: Ending) -> Result<Outcome, Error> {
+pub fn finalise(recorder: &Recorder, plan: &RecordPlan, ending: Ending) -> Result<Outcome, Error> {
     let mut naming = Naming::new(recorder.screen.vault().run());
-    let mut outcome = end(recorder, ending, &mut naming)?;
+    let mut outcome = end(recorder, plan, ending, &mut naming)?;
     // Findings were made while values had no names yet.
     for finding in &mut outcome.verdict.findings {
         finding.explanation = naming.string(std::mem::take(&mut finding.explanation));
@@ -55,8 +57,22 @@ pub fn finalise(recorder: &Recorder, ending: Ending) -> Result<Outcome, Error> {
     Ok(outcome)
 }
 
-fn end(recorder: &Recorder, ending: Ending, naming: &mut Naming) -> Result<Outcome, Error> {
-    let Recorder { plan, claimed, journal, screen, .. } = recorder;
+/// Writes what was recorded so far as a fixture of its own: see [`Recorder::copy_to`].
+///
+/// # Errors
+/// [`Error`].
+pub fn copy(recorder: &Recorder, to: &Path) -> Result<(), Error> {
+    recorder.journal.close();
+    let Some((mut reader, index)) = open(&recorder.claimed)? else { return Ok(()) };
+    if let Some(names) = &mut reader.names {
+        names.vault = Some(recorder.screen.vault().clone());
+    }
+    let plan = RecordPlan { output: to.to_owned(), content: ContentMode::Attach, ..recorder.plan.clone() };
+    write(&plan, Update::Replace, &index, &mut reader).map(drop)
+}
+
+fn end(recorder: &Recorder, plan: &RecordPlan, ending: Ending, naming: &mut Naming) -> Result<Outcome, Error> {
+    let Recorder { claimed, journal, screen, .. } = recorder;
     journal.close();
     if let Some(reason) = journal.failure() {
         return Ok(outcome::lost(recorder, &reason));
@@ -161,8 +177,8 @@ pub fn write(plan: &RecordPlan, update: Update, index: &Index, reader: &mut Read
         writer.finish()?;
         return Ok(arrangement);
     };
-    let quiet = Quiet::new(&plan.volatile)?;
-    let mut answers = Answers::new(&old, reader, index, &quiet, plan.content == ContentMode::Omit);
+    let (quiet, like) = (Quiet::new(&plan.volatile)?, Likeness::new(&plan.rules)?);
+    let mut answers = Answers::new(&old, reader, index, (&quiet, &like), plan.content == ContentMode::Omit);
     let arrangement = arrange(update, &old, index, &mut answers)?;
     let before = old.scope().unwrap_or_default();
     let scope = if update == Update::Replace { recorded } else { scope::union(before, &recorded) };
@@ -187,8 +203,7 @@ pub fn write(plan: &RecordPlan, update: Update, index: &Index, reader: &mut Read
 fn arrange(update: Update, old: &Fixture, index: &Index, answers: &mut Answers<'_>) -> Result<Arrangement, Error> {
     let mut named: HashMap<(String, String), Vec<usize>> = HashMap::new();
     for head in old.heads().iter() {
-        let url = NormalUrl::parse(head.url).map_or_else(|_| head.url.to_owned(), |url| url.to_string());
-        let url = unnamed(&url);
+        let url = same_url(answers.like, &normal(head.url));
         named.entry((head.method.to_owned(), url)).or_default().push(head.entry);
     }
     let mut connections = Vec::with_capacity(index.slots.len());
@@ -198,7 +213,8 @@ fn arrange(update: Update, old: &Fixture, index: &Index, answers: &mut Answers<'
     for (new, slot) in index.slots.iter().enumerate() {
         let heads = slot.heads(answers.reader).map_err(har_error)?;
         connections.push(heads.response.as_ref().map(|head| head.connection));
-        let Some(candidates) = named.get(&(heads.request.method.clone(), unnamed(&heads.request.url))) else {
+        let Some(candidates) = named.get(&(heads.request.method.clone(), same_url(answers.like, &heads.request.url)))
+        else {
             continue;
         };
         // Keys that share method and URL are told apart by the first entry that has them.
@@ -212,9 +228,19 @@ fn arrange(update: Update, old: &Fixture, index: &Index, answers: &mut Answers<'
     merge::arrange(old.entries(), &connections, &turns, update, answers)
 }
 
+/// What URLs that count as one have in common, whatever their secrets are.
+fn same_url(like: &Likeness, url: &str) -> String {
+    unnamed(&like.url(url))
+}
+
 /// A URL whatever its secrets are.
 fn unnamed(url: &str) -> String {
     String::from_utf8_lossy(&placeholder::set_aside(url.as_bytes())).into_owned()
+}
+
+/// In normal form, where it has one.
+fn normal(url: &str) -> String {
+    NormalUrl::parse(url).map_or_else(|_| url.to_owned(), |url| url.to_string())
 }
 
 fn writer(plan: &RecordPlan, scope: &[String]) -> Result<FixtureWriter, Error> {

@@ -50,6 +50,7 @@ pub fn setup(sandbox: &Sandbox) -> Setup {
             values: Vec::new(),
             on_failure: OnFailure::Hold,
             volatile: Volatile::default(),
+            rules: Vec::new(),
         },
         upstream: UpstreamPlan {
             proxy: UpstreamProxy::Direct,

@@ -111,6 +111,7 @@ async fn record(
         values: Vec::new(),
         on_failure: OnFailure::Hold,
         volatile: Volatile::default(),
+        rules: Vec::new(),
     };
     let recorder = Arc::new(Recorder::start(plan, upstream)?);
     let (visitor, running) = serve(recorder.clone(), authority).await?;

@@ -159,6 +159,7 @@ impl Desk {
             values: Vec::new(),
             on_failure: OnFailure::Hold,
             volatile: super::super::Volatile::default(),
+            rules: Vec::new(),
         };
         Desk { dir, plan }
     }

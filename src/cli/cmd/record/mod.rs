@@ -1,0 +1,128 @@
+//! `harproxy record`.
+
+mod twice;
+
+pub use twice::Learning;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::task::{JoinError, spawn_blocking};
+
+use crate::child::env::Mode;
+use crate::cli::advice::Failure;
+use crate::cli::args::record::RecordArgs;
+use crate::cli::plan::{Recording, RunPlan};
+use crate::cli::run::{self, About, End, Run};
+use crate::cli::summary;
+use crate::cli::ui::{self, Ui};
+use crate::har::write::ContentMode;
+use crate::matching::MatchRule;
+use crate::proxy::upstream::{Upstream, UpstreamPlan};
+use crate::record::{Ending, Outcome, RecordPlan, Recorder, Volatile};
+use crate::tls::authority::Authority;
+
+/// Runs the command.
+///
+/// # Errors
+/// [`Failure`], when there is no verdict.
+pub async fn run(args: RecordArgs, ui: &Ui) -> Result<u8, Failure> {
+    let Recording { record, upstream, run: plan, learning } = Recording::new(args)?;
+    let authority = Arc::new(Authority::load_or_create(&plan.ca_dir)?);
+    let mut run = Run::new(&plan, ui)?;
+    let recorder = start(record, upstream.clone(), ui)?;
+    let end = serve(&mut run, &recorder, authority.clone()).await?;
+    let lessons = match &learning {
+        Some(learning) if end.is_clean() && !recorder.is_idle() => {
+            match twice::again(learning, &mut run, &recorder, upstream, authority, ui).await? {
+                twice::Again::Learned(policy) => policy,
+                twice::Again::Failed(status) => {
+                    return conclude(run, recorder, None, &End::Cmd(status), &plan, ui).await;
+                }
+            }
+        }
+        _ => None,
+    };
+    conclude(run, recorder, lessons, &end, &plan, ui).await
+}
+
+/// A policy that was learned and written.
+type Learned = (Volatile, Vec<MatchRule>);
+
+fn start(record: RecordPlan, upstream: UpstreamPlan, ui: &Ui) -> Result<Arc<Recorder>, Failure> {
+    let recorder = Recorder::start(record, Upstream::anywhere(upstream)?)?;
+    if let Some(recovered) = recorder.recovered() {
+        ui.alert("recovered", &recovered.to_string());
+    }
+    Ok(Arc::new(recorder))
+}
+
+async fn serve(run: &mut Run<'_>, recorder: &Arc<Recorder>, authority: Arc<Authority>) -> Result<End, Failure> {
+    let may_match = |host: &str| recorder.plan().scope.may_match_domain(host);
+    let about = About { mode: Mode::Record, may_match: &may_match, recorded_at: None };
+    run.serve(recorder.clone(), authority, &about).await
+}
+
+/// Finalises, and tells the verdict and what became of the fixture.
+async fn conclude(
+    mut run: Run<'_>,
+    recorder: Arc<Recorder>,
+    learned: Option<Learned>,
+    end: &End,
+    plan: &RunPlan,
+    ui: &Ui,
+) -> Result<u8, Failure> {
+    let fixture = Fixture { output: recorder.plan().output.clone(), content: recorder.plan().content };
+    let ending = if end.is_clean() { Ending::Clean } else { Ending::Failed };
+    let finalise = move || match learned {
+        Some((volatile, rules)) => recorder.finalise_under(volatile, rules, ending),
+        None => recorder.finalise(ending),
+    };
+    match finished(run.unless_interrupted(spawn_blocking(finalise)).await?)? {
+        Ok(outcome) => {
+            let status = run::conclude(plan, end, &outcome.verdict, ui);
+            let summary = fixture.summary(&outcome, end, &plan.cmd);
+            match end {
+                End::NotStarted(_) => {}
+                // Somebody has to decide on it.
+                _ if outcome.held.is_some() => ui.alert("summary", &summary),
+                _ => ui.note("summary", &summary),
+            }
+            Ok(status)
+        }
+        Err(error) => Ok(run::unfinished(end, &error.into(), ui)),
+    }
+}
+
+/// What came of work on another thread.
+fn finished<T>(work: Result<T, JoinError>) -> Result<T, Failure> {
+    work.map_err(|panic| Failure::System { doing: "finalising the recording", source: panic.into() })
+}
+
+/// What was written to.
+struct Fixture {
+    output: PathBuf,
+    content: ContentMode,
+}
+
+impl Fixture {
+    /// The table, what changed, and what to type next.
+    fn summary(&self, outcome: &Outcome, end: &End, cmd: &[std::ffi::OsString]) -> String {
+        let mut text = summary::table(&outcome.hosts);
+        let failed = match end {
+            End::Cmd(status) => Some(*status).filter(|_| !end.is_clean()),
+            End::NoCmd | End::NotStarted(_) => None,
+        };
+        text.push_str(&format!("\n{}\n", summary::change(outcome, &self.output, failed)));
+        if let Some(secrets) = summary::secrets(&outcome.verdict.counts) {
+            text.push_str(&format!("{secrets}\n"));
+        }
+        if outcome.written {
+            text.push_str(&format!("\n{}\n", ui::strong("Next:")));
+            text.push_str(&summary::next(&self.output, self.content, cmd));
+        } else if outcome.held.is_some() {
+            text.push_str(&summary::choice(&self.output));
+        }
+        text
+    }
+}

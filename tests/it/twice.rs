@@ -1,0 +1,114 @@
+//! `record --twice`: what differs though nothing has changed becomes lines of the policy, and the next recording is quiet.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::support::origin::{Origin, Page};
+use crate::support::sandbox::{Output, Sandbox};
+
+/// An API that numbers its answers and repeats what it is asked.
+fn origin() -> Origin {
+    let answers = AtomicU64::new(7_000);
+    Origin::answering(move |asked| {
+        let n = answers.fetch_add(1, Ordering::Relaxed);
+        let path = asked.path.split('?').next().unwrap_or_default();
+        let json = |text: String| Page {
+            status: 200,
+            headers: vec![("content-type", "application/json".to_owned()), ("x-node", format!("node-{n}"))],
+            body: text.into_bytes(),
+            trailers: Vec::new(),
+        };
+        if let Some(id) = path.strip_prefix("/orders/") {
+            return Some(json(format!(r#"{{"id":"{id}","at":{n},"total":12}}"#)));
+        }
+        if path == "/pay" {
+            let sent: serde_json::Value = serde_json::from_slice(&asked.body).ok()?;
+            return Some(json(format!(r#"{{"reference":{},"amount":{}}}"#, sent["nonce"], sent["amount"])));
+        }
+        Some(json(r#"{"fixed":true}"#.to_owned()))
+    })
+}
+
+/// What a test suite does: ids, times and nonces are new ones each time it runs.
+const CMD: &str = r#"
+n=$(cat count 2>/dev/null || echo 100); echo $((n + 1)) > count
+set -e
+curl -sf "https://api.test/search?q=x&ts=$n" >/dev/null
+curl -sf "https://api.test/orders/order-$n" >/dev/null
+curl -sf -H 'content-type: application/json' -d "{\"nonce\":\"nonce-$n\",\"amount\":5}" https://api.test/pay >/dev/null
+"#;
+
+fn record(sandbox: &Sandbox, origin: &Origin, options: &[&str]) -> Output {
+    let args = ["record", "-o", "hars/api.har"].iter().chain(options).map(|arg| (*arg).to_owned());
+    sandbox.run(args.chain(origin.args()).chain(["--", "sh", "-c", CMD].map(str::to_owned)))
+}
+
+const LINES: &str = r#"[volatile]
+headers = ["x-node"]
+json = ["$.at", "$.id", "$.reference"]
+
+[[match]]
+glob = "https://api.test/search*"
+ignore-query = ["ts"]
+
+[[match]]
+glob = "https://api.test/orders/*"
+path = "/orders/{id}"
+echo = ["path:{id}"]
+
+[[match]]
+glob = "https://api.test/pay"
+ignore-body = ["$.nonce"]
+echo = ["json:$.nonce"]
+"#;
+
+#[test]
+fn what_differs_is_proposed_and_nothing_is_written_without_being_asked() {
+    let (sandbox, origin) = (Sandbox::new(), origin());
+    let told = record(&sandbox, &origin, &["--twice"]).expect(0).stderr;
+    assert!(told.contains(LINES), "{told}");
+    assert!(told.contains("the second run would change nothing"), "{told}");
+    assert!(!sandbox.join("harproxy.toml").exists());
+    assert_eq!(sandbox.har("hars/api.har")["log"]["entries"].as_array().unwrap().len(), 3, "one run's entries");
+}
+
+#[test]
+fn with_the_lines_written_a_third_run_is_quiet_and_the_fixture_replays() {
+    let (sandbox, origin) = (Sandbox::new(), origin());
+    sandbox.write("harproxy.toml", "# ours\n[record]\njson-layout = \"indent\"\n\n");
+    record(&sandbox, &origin, &["--twice", "--write-policy"]).expect(0);
+    let policy = sandbox.read("harproxy.toml");
+    assert_eq!(policy, format!("# ours\n[record]\njson-layout = \"indent\"\n\n{LINES}"));
+    let fixture = sandbox.read("hars/api.har");
+
+    record(&sandbox, &origin, &[]).expect(0).says("3 unchanged");
+    assert_eq!(sandbox.read("hars/api.har"), fixture);
+    let again = record(&sandbox, &origin, &["--twice", "--write-policy"]).expect(0).stderr;
+    assert!(again.contains("the second run would change nothing"), "{again}");
+    assert_eq!((sandbox.read("harproxy.toml"), sandbox.read("hars/api.har")), (policy, fixture));
+
+    drop(origin);
+    let check = format!(
+        "{CMD}\ncurl -sf https://api.test/orders/order-999 | grep -q order-999\n\
+         curl -sf -H 'content-type: application/json' -d '{{\"nonce\":\"mine-1234\",\"amount\":5}}' https://api.test/pay | grep -q mine-1234"
+    );
+    sandbox.run(["replay", "hars/api.har", "--", "sh", "-c", &check]).expect(0);
+}
+
+#[test]
+fn a_run_that_fails_teaches_nothing() {
+    let (sandbox, origin) = (Sandbox::new(), origin());
+    let cmd = "[ -e ran ] && exit 5; touch ran; curl -sf https://api.test/x >/dev/null";
+    let args = ["record", "-o", "hars/api.har", "--twice", "--write-policy"].map(str::to_owned);
+    let run =
+        || sandbox.run(args.iter().cloned().chain(origin.args()).chain(["--", "sh", "-c", cmd].map(str::to_owned)));
+    let told = run().expect(5).stderr;
+    assert!(told.contains("CMD failed when it ran again"), "{told}");
+    assert!(!sandbox.join("harproxy.toml").exists());
+}
+
+#[test]
+fn it_takes_a_cmd() {
+    let sandbox = Sandbox::new();
+    sandbox.run(["record", "--twice"]).expect(2).says("CMD");
+    sandbox.run(["record", "--write-policy", "--", "true"]).expect(2).says("--twice");
+}
