@@ -28,6 +28,7 @@ mod record_handler;
 mod regression;
 mod replay;
 mod round_trip;
+mod secrets;
 mod streams;
 mod support;
 mod trust;
