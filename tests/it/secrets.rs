@@ -140,6 +140,7 @@ impl Secrets {
             get(&format!("/oauth?state={}", escaped(&self.state))),
             get("/packed").header("accept-encoding", "gzip").header("x-api-key", &self.key),
             get("/long"),
+            get(&format!("/by/{}", self.jwt)),
             get("/events"),
             get("/image"),
         ];
@@ -265,7 +266,7 @@ fn what_stands_for_a_value_is_the_same_wherever_it_stood() {
         entries[5]["response"]["redirectURL"],
         "https://app.test/cb?code=REDACTED-code-1&state=REDACTED-state-1"
     );
-    assert_eq!(text(8), "data: {\"token\":\"REDACTED-token-2\"}\n\ndata: {\"n\":1}\n\n");
+    assert_eq!(text(9), "data: {\"token\":\"REDACTED-token-2\"}\n\ndata: {\"n\":1}\n\n");
     assert_eq!(entries[0]["request"]["postData"]["text"], r#"{"username":"ada","password":"REDACTED-password-1"}"#);
 }
 
@@ -282,7 +283,7 @@ fn entirely_new_secrets_change_no_byte() {
         };
         let (_, first) = run(7);
         let (said, second) = run(8123);
-        let said = said.says("10 unchanged");
+        let said = said.says("11 unchanged");
         for ((name, before), (_, after)) in first.iter().zip(&second) {
             assert_eq!(String::from_utf8_lossy(before), String::from_utf8_lossy(after), "{name}: {}", said.stderr);
         }
