@@ -66,6 +66,12 @@ impl Naming {
         Naming { provisional: true, ..Naming::new(run) }
     }
 
+    /// Whether what is met first is named first.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        !self.provisional
+    }
+
     /// Placeholders that stand in this text keep their numbers.
     pub fn take(&mut self, text: &[u8]) {
         self.taken.extend(placeholder::find(text).map(|found| found.placeholder));

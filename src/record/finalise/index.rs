@@ -188,7 +188,7 @@ fn name(fields: &mut Fields, names: &mut Names) {
 impl Pieces {
     /// Gives the values of the payload their names, before those of what comes behind.
     fn name(&self, reader: &mut Reader, names: &mut Names) -> io::Result<()> {
-        if self.decoded {
+        if self.decoded && names.naming.is_final() {
             io::copy(&mut names.payload(&mut reader.stream(&self.spans), false), &mut io::sink())?;
         }
         Ok(())
