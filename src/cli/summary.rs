@@ -85,12 +85,13 @@ pub fn change(outcome: &Outcome, output: &Path, failed: Option<u8>) -> String {
     text
 }
 
-/// What became of the entries of a fixture.
+/// What became of the entries of a fixture; of a new one there is but one thing to say.
 #[must_use]
 pub fn counts(added: usize, changed: usize, unchanged: usize, not_seen: usize) -> String {
-    let parts = [(added, "added"), (changed, "changed"), (unchanged, "unchanged"), (not_seen, "not seen")];
-    let parts: Vec<String> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
-    parts.join(", ")
+    match unchanged + changed + not_seen {
+        0 => format!("{added} added"),
+        _ => format!("{unchanged} unchanged, {changed} changed, {added} added, {not_seen} not seen"),
+    }
 }
 
 /// The lines to choose from when a recording was held: it becomes part of the fixture, or it is dropped.

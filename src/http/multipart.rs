@@ -93,7 +93,7 @@ pub enum Piece<'a> {
 ///
 /// ```
 /// use harproxy::http::multipart::{Piece, Splitter};
-/// let (mut splitter, mut body) = (Splitter::new("x"), Vec::new());
+/// let (mut splitter, mut body) = (Splitter::new("x"), Vec::<u8>::new());
 /// for bytes in [&b"--x\r\nA: b\r\n\r\non"[..], b"e\r", b"\n--x-", b"-\r\n"] {
 ///     splitter.push(bytes, |piece| if let Piece::Body(bytes) = piece { body.extend(bytes) });
 /// }

@@ -262,7 +262,7 @@ fn the_same_again_is_no_change_for_git() {
             let mut visit = VISIT;
             visit.rotate_left(polls);
             let said = project.record(proto, polls, &visit).expect(0);
-            assert!(said.stderr.contains("17 unchanged\\n"), "{}", said.stderr);
+            assert!(said.stderr.contains("17 unchanged, 0 changed, 0 added, 0 not seen\\n"), "{}", said.stderr);
             assert_eq!(project.status(), "", "{form:?} {proto:?}");
         }
     }
@@ -272,7 +272,7 @@ fn the_same_again_is_no_change_for_git() {
 fn one_field_is_one_line_of_its_payload() {
     let project = Project::new(Form::Attach);
     project.change(|world| world.name = "Eva");
-    project.record(Proto::H2, 3, &[("GET", "/user")]).expect(0).says("1 changed, 1 unchanged, 15 not seen");
+    project.record(Proto::H2, 3, &[("GET", "/user")]).expect(0).says("1 unchanged, 1 changed, 0 added, 15 not seen");
     let stat = project.numstat();
     assert_eq!(stat.len(), 2, "{stat:?}");
     // The name of the payload, and the validator that goes with it.
@@ -320,7 +320,7 @@ fn a_new_endpoint_is_a_block_and_its_payload() {
     let project = Project::new(Form::Attach);
     let mut visit = VISIT.to_vec();
     visit.insert(4, ("GET", "/new"));
-    project.record(Proto::H2, 3, &visit).expect(0).says(": 1 added, 17 unchanged");
+    project.record(Proto::H2, 3, &visit).expect(0).says(": 17 unchanged, 0 changed, 1 added, 0 not seen");
     let stat = project.numstat();
     assert_eq!(stat.len(), 2, "{stat:?}");
     assert!(stat[0].split(' ').nth(1) == Some("0") && stat[0].ends_with("hars/api.har"), "{stat:?}");
@@ -341,7 +341,10 @@ fn what_was_not_seen_stays_unless_replaced() {
     let project = Project::new(Form::Attach);
     let all = project.sandbox.har("hars/api.har")["log"]["entries"].as_array().unwrap().len();
     let some = [("GET", "/user"), ("GET", "/list")];
-    project.record(Proto::H2, 3, &some).expect(0).says(&format!(": 3 unchanged, {} not seen", all - 3));
+    project
+        .record(Proto::H2, 3, &some)
+        .expect(0)
+        .says(&format!(": 3 unchanged, 0 changed, 0 added, {} not seen", all - 3));
     assert_eq!(project.status(), "");
     project.change(|world| world.name = "Eva");
     project.record_with(Proto::H2, 3, &some, &["--update", "missing"]).expect(0);
@@ -389,7 +392,7 @@ fn what_was_lost_comes_back() {
     entries.remove(at);
     project.sandbox.write("hars/api.har", serde_json::to_string_pretty(&har).unwrap() + "\n");
     project.commit();
-    project.record(Proto::H2, 3, &VISIT).expect(0).says(": 1 added, 16 unchanged");
+    project.record(Proto::H2, 3, &VISIT).expect(0).says(": 16 unchanged, 0 changed, 1 added, 0 not seen");
     let stat = project.numstat();
     assert!(stat[0].ends_with("0 hars/api.har"), "{stat:?}");
     assert_eq!(project.sandbox.har("hars/api.har")["log"]["entries"][at]["request"]["url"], "https://api.test/page");

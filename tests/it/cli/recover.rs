@@ -53,7 +53,7 @@ fn a_held_recording_names_both_ways_on_and_recover_accepts_it() {
     assert_eq!(stage.sandbox.read(FILE), before);
     let recovered = stage.sandbox.run(["recover", FILE]).expect(0);
     recovered
-        .says("recovered 1 exchange into hars/a.har from a recording that was held: 1 added, 1 not seen")
+        .says("recovered 1 exchange into hars/a.har from a recording that was held: 0 unchanged, 0 changed, 1 added, 1 not seen")
         .says("git add");
     assert_eq!(entries(&stage.sandbox), 2);
     assert_eq!(hidden(&stage.sandbox.join("hars")), [""; 0]);
@@ -117,7 +117,7 @@ fn a_live_recorder_is_not_recovered() {
 fn recover_goes_by_the_section_of_record() {
     let stage = held();
     stage.sandbox.write("harproxy.toml", "[record]\noutput = 'hars/a.har'\ncontent = 'embed'\nupdate = 'replace'\n");
-    stage.sandbox.run(["recover"]).expect(0).says("1 added, 1 not seen");
+    stage.sandbox.run(["recover"]).expect(0).says("0 unchanged, 0 changed, 1 added, 1 not seen");
     let har = stage.sandbox.har(FILE);
     let added =
         har["log"]["entries"].as_array().unwrap().iter().find(|e| e["request"]["url"] == "https://api.test/api/text");
@@ -130,7 +130,7 @@ fn on_failure_write_updates_the_fixture_all_the_same() {
     stage.record(&["-o", FILE], CURL).expect(0);
     record(&stage, &["--on-failure", "write"], &failing("text"))
         .expect(9)
-        .says("1 added, 1 not seen; CMD ended with status 9");
+        .says("0 unchanged, 0 changed, 1 added, 1 not seen; CMD ended with status 9");
     assert_eq!((entries(&stage.sandbox), hidden(&stage.sandbox.join("hars"))), (2, Vec::new()));
 }
 
