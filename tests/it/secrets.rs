@@ -455,6 +455,34 @@ fn a_payload_that_was_cut_holds_none() {
     assert_eq!(content["_truncated"]["reason"], "max-body");
 }
 
+/// A coding that breaks off, or goes on behind its end, hides nothing: whoever has the bytes reads them all the same.
+#[test]
+fn a_payload_that_does_not_quite_decode_holds_none() {
+    let (sandbox, secrets) = (Sandbox::new(), Secrets::of(7));
+    let own = secrets.clone();
+    let origin = Origin::answering(move |asked| {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(json!({ "token": own.packed, "n": 1 }).to_string().as_bytes()).unwrap();
+        let mut body = gzip.finish().unwrap();
+        match &*asked.path {
+            "/short" => body.truncate(body.len() - 8),
+            _ => body.extend(b"behind the end"),
+        }
+        let headers = vec![("content-type", "application/json".to_owned()), ("content-encoding", "gzip".to_owned())];
+        Some(Page { status: 200, headers, body, ..Page::default() })
+    });
+    let server = record(&sandbox, &origin, HAR, &["--content", "embed"]);
+    for path in ["/short", "/long"] {
+        client(&server).get(&format!("https://api.test{path}"));
+    }
+    server.stop().expect(0);
+    for entry in sandbox.har(HAR)["log"]["entries"].as_array().unwrap() {
+        let content = &entry["response"]["content"];
+        assert_eq!(content["text"], r#"{"token":"REDACTED-token-1","n":1}"#, "{content}");
+        assert_eq!(content["_truncated"]["reason"], "undecodable", "{content}");
+    }
+}
+
 #[test]
 fn without_redaction_everything_is_stored_as_it_came() {
     let (sandbox, secrets) = (Sandbox::new(), Secrets::of(7));
