@@ -195,7 +195,12 @@ fn member(name: &str) -> String {
     if first && name.chars().all(|c| c.is_alphanumeric() || c == '_') {
         return format!(".{name}");
     }
-    format!("['{}']", name.replace('\\', "\\\\").replace('\'', "\\'"))
+    let written = |c: char| match c {
+        '\\' | '\'' => format!("\\{c}"),
+        '\0'..='\x1f' => format!("\\u{:04x}", u32::from(c)),
+        _ => c.to_string(),
+    };
+    format!("['{}']", name.chars().map(written).collect::<String>())
 }
 
 fn shown(value: Option<&Value>) -> String {

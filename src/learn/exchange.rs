@@ -6,7 +6,7 @@ use serde_json::Value;
 use url::{Url, form_urlencoded};
 
 use crate::har::{self, Fixture, model};
-use crate::http::{Headers, MediaType};
+use crate::http::{Headers, MediaType, multipart};
 use crate::redact::placeholder;
 
 /// Longer payloads are compared as a whole.
@@ -91,7 +91,7 @@ impl Exchange {
 }
 
 impl Payload {
-    fn of(payload: &har::Payload, content_type: &str) -> Result<Payload, har::Error> {
+    pub(super) fn of(payload: &har::Payload, content_type: &str) -> Result<Payload, har::Error> {
         if payload.len() > READ {
             return Ok(Payload::Long(payload.len()));
         }
@@ -104,7 +104,14 @@ impl Payload {
             values_aside(&mut value);
             return Ok(Payload::Json(value));
         }
-        if MediaType::parse(content_type).is_form() {
+        let media = MediaType::parse(content_type);
+        // Clients make up another boundary each time.
+        let boundary = media.parameter("boundary").filter(|_| media.is_multipart());
+        if let Some(parts) = boundary.and_then(|boundary| multipart::parts(&bytes, boundary)) {
+            let parts: Vec<_> = parts.iter().flat_map(|part| [part.headers, b"\r\n\r\n", part.body, b"\0"]).collect();
+            return Ok(Payload::Bytes(placeholder::set_aside(&parts.concat()).into_owned()));
+        }
+        if media.is_form() {
             let fields = form_urlencoded::parse(&bytes).map(|(name, value)| (name.into_owned(), aside(&value)));
             return Ok(Payload::Form(fields.collect()));
         }

@@ -122,6 +122,28 @@ fn a_nonce_in_the_payload_that_the_answer_repeats() {
     );
 }
 
+/// Of another boundary there is nothing to learn.
+#[test]
+fn an_upload_in_parts_is_the_same_whatever_parts_it() {
+    let upload = |boundary: &str, n: u8| {
+        let text =
+            format!("--{boundary}\r\ncontent-disposition: form-data; name=\"n\"\r\n\r\n{n}\r\n--{boundary}--\r\n");
+        let payload = har::Payload::Bytes(text.into_bytes().into());
+        exchange::Payload::of(&payload, &format!("multipart/form-data; boundary={boundary}")).unwrap()
+    };
+    assert_eq!(upload("one", 1), upload("other", 1));
+    assert_ne!(upload("one", 1), upload("one", 2));
+}
+
+#[test]
+fn names_of_members_are_written_as_json_paths_have_them() {
+    let once = |at| Ask { url: "https://api.test/a", answer: json!({ "a\n'\\b": at }), ..GET };
+    let lessons = learned(&[once(1)], &[once(2)]);
+    let path = lessons.volatile_json.keys().next().unwrap();
+    assert_eq!(path, r"$['a\u000a\'\\b']");
+    crate::redact::json_path(path).unwrap();
+}
+
 #[test]
 fn a_port_of_this_machine_that_varies_is_the_same_host() {
     let once = |url| Ask { url, ..GET };

@@ -106,6 +106,52 @@ fn a_run_that_fails_teaches_nothing() {
     assert!(!sandbox.join("harproxy.toml").exists());
 }
 
+/// The lines have no place in a list that is written in one line.
+#[test]
+fn what_can_not_be_learned_loses_no_recording() {
+    let (sandbox, origin) = (Sandbox::new(), origin());
+    let config = "match = [{ glob = \"**/else\", body = \"json\" }]\n";
+    sandbox.write("harproxy.toml", config);
+    let told = record(&sandbox, &origin, &["--twice", "--write-policy", "--report", "report.json"]).expect(3).stderr;
+    assert!(told.contains("`match`") && told.contains("3 added"), "{told}");
+    assert_eq!(sandbox.har("hars/api.har")["log"]["entries"].as_array().unwrap().len(), 3);
+    assert_eq!(sandbox.har("report.json")["source"], "harproxy");
+    assert_eq!(sandbox.read("harproxy.toml"), config);
+
+    let told = record(&sandbox, &origin, &["--twice", "--write-policy"]).expect(3).stderr;
+    assert!(told.contains("harproxy recover hars/api.har"), "{told}");
+}
+
+#[test]
+fn a_cmd_that_can_not_be_started_again_loses_no_recording() {
+    let (sandbox, origin) = (Sandbox::new(), origin());
+    sandbox.write("once", "#!/bin/sh\ncurl -sf https://api.test/x >/dev/null && rm \"$0\"\n");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(sandbox.join("once"), mode).unwrap();
+    let args = ["record", "-o", "hars/api.har", "--twice"].map(str::to_owned);
+    let args = args.into_iter().chain(origin.args()).chain(["--", "./once"].map(str::to_owned));
+    sandbox.run(args).expect(127).says("1 added");
+}
+
+/// Whatever form the fixture has, and whether there is one already.
+#[test]
+fn every_kind_of_fixture_can_be_recorded_twice() {
+    for (output, options) in
+        [("hars/api.zip", &[][..]), ("hars/api.har", &["--content", "embed"]), ("hars/api.har", &["--content", "omit"])]
+    {
+        let (sandbox, origin) = (Sandbox::new(), origin());
+        let run = || {
+            let args = ["record", "-o", output, "--twice", "--write-policy"].into_iter().chain(options.iter().copied());
+            let args = args.map(str::to_owned).chain(origin.args());
+            sandbox.run(args.chain(["--", "sh", "-c", CMD].map(str::to_owned))).expect(0)
+        };
+        run().says("3 added");
+        let before = std::fs::read(sandbox.join(output)).unwrap();
+        run().says("3 unchanged").says("the second run would change nothing");
+        assert_eq!(std::fs::read(sandbox.join(output)).unwrap(), before, "{output} {options:?}");
+    }
+}
+
 #[test]
 fn it_takes_a_cmd() {
     let sandbox = Sandbox::new();

@@ -32,16 +32,17 @@ pub async fn run(args: RecordArgs, ui: &Ui) -> Result<u8, Failure> {
     let mut run = Run::new(&plan, ui)?;
     let recorder = start(record, upstream.clone(), ui)?;
     let end = serve(&mut run, &recorder, authority.clone()).await?;
-    let lessons = match &learning {
+    let (end, lessons) = match &learning {
         Some(learning) if end.is_clean() && !recorder.is_idle() => {
-            match twice::again(learning, &mut run, &recorder, upstream, authority, ui).await? {
-                twice::Again::Learned(policy) => policy,
-                twice::Again::Failed(status) => {
-                    return conclude(run, recorder, None, &End::Cmd(status), &plan, ui).await;
-                }
+            match twice::again(learning, &mut run, &recorder, upstream, authority, ui).await {
+                Ok(twice::Again::Learned(policy)) => (end, policy),
+                Ok(twice::Again::Failed(end)) => (end, None),
+                Err(cut @ Failure::Cut(_)) => return Err(cut),
+                // What could not be learned is no reason to lose what was recorded.
+                Err(failure) => (End::NotStarted(failure), None),
             }
         }
-        _ => None,
+        _ => (end, None),
     };
     conclude(run, recorder, lessons, &end, &plan, ui).await
 }
@@ -83,7 +84,7 @@ async fn conclude(
             let status = run::conclude(plan, end, &outcome.verdict, ui);
             let summary = fixture.summary(&outcome, end, &plan.cmd);
             match end {
-                End::NotStarted(_) => {}
+                End::NotStarted(_) if !outcome.written && outcome.held.is_none() => {}
                 // Somebody has to decide on it.
                 _ if outcome.held.is_some() => ui.alert("summary", &summary),
                 _ => ui.note("summary", &summary),

@@ -13,6 +13,7 @@ use crate::cli::run::{End, Run};
 use crate::cli::ui::Ui;
 use crate::cli::{files, quote};
 use crate::har::Fixture;
+use crate::har::write::ContentMode;
 use crate::learn::{self, Lessons};
 use crate::proxy::upstream::UpstreamPlan;
 use crate::record::{self, Ending, Outcome, RecordPlan, Recorder, Update, Volatile};
@@ -31,8 +32,8 @@ pub struct Learning {
 pub(super) enum Again {
     /// Well. What was learned, if it is in the policy now.
     Learned(Option<Learned>),
-    /// CMD ended with this status, which is not 0.
-    Failed(u8),
+    /// Not: CMD failed, or could not be started.
+    Failed(End),
 }
 
 /// Runs CMD again and compares. The second recording is kept out of the fixture: it is the first one's measure.
@@ -51,16 +52,15 @@ pub(super) async fn again(
     finished(run.unless_interrupted(copies).await?)??;
 
     ui.note("again", "running CMD again, to learn what differs though nothing has changed");
-    let plan = RecordPlan { output: measure, update: Update::Merge, ..first.plan().clone() };
+    let (update, content) = (Update::Merge, ContentMode::Attach);
+    let plan = RecordPlan { output: measure, update, content, ..first.plan().clone() };
     let second = start(plan, upstream, ui)?;
     match serve(run, &second, authority).await? {
         end if end.is_clean() => {}
-        End::Cmd(status) => {
+        end => {
             ui.alert("again", "CMD failed when it ran again: there is nothing to learn from that");
-            return Ok(Again::Failed(status));
+            return Ok(Again::Failed(end));
         }
-        End::NotStarted(failure) => return Err(failure),
-        End::NoCmd => {}
     }
     let learned = spawn_blocking(move || -> Result<_, record::Error> {
         second.copy_to(&other)?;
