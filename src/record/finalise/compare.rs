@@ -135,9 +135,16 @@ impl<'a> Answers<'a> {
         let url = super::normal(&entry.request.url);
         match &entry.request.post_data {
             _ if ignores(self.like, &url) => Some(Content::Anything),
-            Some(body) => kept(self.fixture, old, body, &asked_for(self.like, &url)).ok(),
+            Some(body) => {
+                kept(self.fixture, old, body, &asked_for(self.like, &url)).ok().map(|asked| self.as_kept(asked))
+            }
             None => Some(Content::Empty),
         }
+    }
+
+    /// As much of the payload of a request as is kept.
+    fn as_kept(&self, asked: Content) -> Content {
+        if self.omit && asked != Content::Empty { Content::NotKept } else { asked }
     }
 
     /// The payload of a new exchange's request.
@@ -149,7 +156,8 @@ impl<'a> Answers<'a> {
             return Ok(Content::Anything);
         }
         let payload = Payload::of_request(&self.index.slots[new], heads, self.index.meta.max_body);
-        Ok(content(&payload, self.reader, &asked_for(self.like, &heads.request.url), false)?.0)
+        let asked = content(&payload, self.reader, &asked_for(self.like, &heads.request.url), false)?.0;
+        Ok(self.as_kept(asked))
     }
 
     fn answered_before(&self, old: usize) -> Result<Answer, har::Error> {

@@ -5,9 +5,12 @@ use crate::record::recover::killed;
 
 #[test]
 fn recording_the_same_again_touches_no_byte() {
-    for (file, content) in
-        [("a.har", ContentMode::Attach), ("b.har", ContentMode::Embed), ("c.zip", ContentMode::Attach)]
-    {
+    for (file, content) in [
+        ("a.har", ContentMode::Attach),
+        ("b.har", ContentMode::Embed),
+        ("c.zip", ContentMode::Attach),
+        ("d.har", ContentMode::Omit),
+    ] {
         let mut desk = Desk::new(file);
         desk.plan.content = content;
         let talks =
