@@ -1,5 +1,7 @@
 //! Where an entry's URL and headers have placeholders, and what a request has there.
 
+use std::collections::HashMap;
+
 use ::http::HeaderMap;
 use url::form_urlencoded;
 
@@ -225,10 +227,12 @@ pub(super) enum HeaderPlace {
 impl HeaderPlaces {
     pub(super) fn of(headers: &Headers) -> Self {
         let mut found: Vec<(HeaderPlace, Template)> = Vec::new();
+        let mut namesakes: HashMap<HeaderPlace, usize> = HashMap::new();
         let mut add = |place: &dyn Fn(usize) -> HeaderPlace, text: &[u8]| {
             if let Some(template) = Template::of(text, Spelling::Plain) {
-                let n = (0..).find(|&n| !found.iter().any(|(other, _)| *other == place(n))).unwrap_or_default();
-                found.push((place(n), template));
+                let n = namesakes.entry(place(0)).or_default();
+                found.push((place(*n), template));
+                *n += 1;
             }
         };
         for header in headers.iter().filter(|header| placeholder::may_be_in(&header.value)) {
@@ -295,4 +299,18 @@ pub(super) fn fits(recorded: &str, sent: &str, spelling: Spelling) -> bool {
 /// What a place tells in which the request has nothing that fits.
 fn unknown(template: &Template) -> Told {
     Told { open: template.placeholders().count(), ..Told::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_of_one_name_are_told_apart_however_many_there_are() {
+        let mut headers = Headers::default();
+        headers.push("cookie", "sid=REDACTED-sid-1; ".repeat(5_000));
+        let HeaderPlaces(places) = HeaderPlaces::of(&headers);
+        assert_eq!(places.len(), 5_000);
+        assert_eq!(places[4_999].0, HeaderPlace::Cookie(b"sid"[..].into(), 4_999));
+    }
 }
