@@ -33,6 +33,7 @@ mod streams;
 mod support;
 mod trust;
 mod twice;
+mod untouched;
 mod upkeep;
 mod wire_truth;
 mod workers;

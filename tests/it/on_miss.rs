@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::support::client::{Client, Proto};
+use crate::support::client::{Ask, Client, Proto};
 use crate::support::origin::Origin;
 use crate::support::sandbox::{Sandbox, finish};
 
@@ -94,4 +94,36 @@ fn it_takes_one_fixture_of_our_own_and_no_ci() {
     assert!(refused(&["hars/theirs.har", "--", "true"], "").contains("was not recorded by harproxy"));
     let told = refused(&["hars/api.har", "--", "true"], "true");
     assert!(told.contains("in CI") && told.contains("--allow-ci-record"), "{told}");
+}
+
+/// What goes to the network is redacted on its way into the fixture like any recording, and found again by other values.
+#[test]
+fn what_is_added_holds_no_secret() {
+    let sandbox = Sandbox::new();
+    let origin = Origin::answering(|_| {
+        let headers = vec![("content-type", "application/json".to_owned())];
+        let body = br#"{"access_token":"an-answered-secret"}"#.to_vec();
+        Some(crate::support::origin::Page { status: 200, headers, body, ..Default::default() })
+    });
+    let args =
+        ["replay", "hars/api.har", "-g", "https://api.test/**", "--on-miss", "record", "-vvv"].map(str::to_owned);
+    let server = sandbox.start(args.into_iter().chain(origin.args()));
+    let login = |password: &str| {
+        let text = format!(r#"{{"user":"ada","password":"{password}"}}"#);
+        Ask::new("POST", "https://api.test/login").header("content-type", "application/json").body(text.into_bytes())
+    };
+    let client = Client::new(server.proxy(), server.ca(), Proto::H1);
+    assert!(client.ask(login("a-sent-secret")).text().contains("an-answered-secret"));
+    let said = server.stop().expect(0).stderr;
+    drop(origin);
+    let server = sandbox.start(["replay", "hars/api.har"]);
+    let client = Client::new(server.proxy(), server.ca(), Proto::H1);
+    assert!(client.ask(login("dummy")).text().contains("REDACTED-access_token-1"));
+    server.stop().expect(0);
+    let mut texts = vec![said, har(&sandbox)];
+    let payloads = fs::read_dir(sandbox.join("hars/api")).unwrap();
+    texts.extend(payloads.map(|file| fs::read_to_string(file.unwrap().path()).unwrap()));
+    for text in texts {
+        assert!(!text.contains("a-sent-secret") && !text.contains("an-answered-secret"), "{text}");
+    }
 }
