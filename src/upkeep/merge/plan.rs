@@ -143,6 +143,21 @@ fn with_headers(take: Option<Take>, other: Option<usize>, [base, chosen, not_cho
     take.map(|take| Take { asked_by: other.filter(|_| edited), ..take })
 }
 
+/// For each of `theirs`, its partner among `ours`. Of several pairings that are as good it is the same one whoever is ours, so that
+/// a merge and the merge the other way round have the same entries.
+fn pair_evenly(ours: &[Sum], theirs: &[Sum]) -> Vec<Option<usize>> {
+    if ours <= theirs {
+        return pair(ours, theirs);
+    }
+    let mut partners = vec![None; theirs.len()];
+    for (at, partner) in pair(theirs, ours).into_iter().enumerate() {
+        if let Some(partner) = partner {
+            partners[partner] = Some(at);
+        }
+    }
+    partners
+}
+
 /// Finds what is one entry in the three fixtures: by key, and within a key by turn.
 fn identify([base, ours, theirs]: [&[Look]; 3]) -> Vec<Item> {
     let mut keys: IndexMap<Sum, [Vec<usize>; 3]> = IndexMap::new();
@@ -178,7 +193,7 @@ fn identify([base, ours, theirs]: [&[Look]; 3]) -> Vec<Item> {
             let said = |turns: &[usize], meanings: &[Sum]| turns.iter().map(|at| meanings[*at]).collect::<Vec<_>>();
             let first = turns.len();
             turns.extend(by_us.iter().map(|&turn| Item { ours: Some(o[turn]), ..Item::default() }));
-            let partners = pair(&said(&by_us, &of_ours), &said(&by_them, &of_theirs));
+            let partners = pair_evenly(&said(&by_us, &of_ours), &said(&by_them, &of_theirs));
             for (&turn, partner) in by_them.iter().zip(partners) {
                 match partner {
                     Some(partner) => turns[first + partner].theirs = Some(t[turn]),

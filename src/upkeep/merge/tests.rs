@@ -163,6 +163,21 @@ fn turns_of_a_key_are_told_apart() {
 }
 
 #[test]
+fn turns_that_both_added_in_another_order_are_the_same_whoever_is_ours() {
+    for (base, x, y) in [
+        (&[][..], &["a=1", "a=2"][..], &["a=2", "a=1"][..]),
+        (&["a=3"], &["a=3", "a=1", "a=2"], &["a=3", "a=2", "a=1"]),
+    ] {
+        let sorted = |ours: &[&str], theirs: &[&str]| {
+            let mut words = merged(base, ours, theirs);
+            words.sort();
+            words
+        };
+        assert_eq!(sorted(x, y), sorted(y, x), "{base:?} {x:?} {y:?}");
+    }
+}
+
+#[test]
 fn two_branches_that_add_the_same_file_have_no_ancestor() {
     let stage = Stage::new(".har", &["a=0"], &["a=1", "b=1"], &["b=1", "c=1"]);
     fs::write(stage.path("O"), "").unwrap();
