@@ -37,7 +37,7 @@ where
 }
 
 /// Waits until none is left.
-pub(super) async fn done() {
+pub async fn done() {
     within_limit(ENDINGS.wait()).await;
 }
 

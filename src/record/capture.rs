@@ -14,7 +14,7 @@ use bytes::Bytes;
 use hyper::ext::ReasonPhrase;
 use serde::Serialize;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use super::heads::{
     Decoded, End, Fields, Hop, How, Informational, Phases, RequestEnd, RequestHead, ResponseHead, WireVersion,
@@ -33,6 +33,9 @@ use crate::proxy::endings;
 use crate::proxy::upstream::{Answer, UpstreamError};
 use crate::proxy::{Exchange, Origin};
 use crate::verdict::{Finding, Severity};
+
+/// What is still to be done at the end of a message.
+type Ending = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// One exchange's way into the journal.
 #[derive(Debug)]
@@ -90,18 +93,16 @@ impl Tape {
     }
 
     /// The answer was complete with its head.
-    pub async fn complete(&self) {
-        self.uploaded().await;
-        self.end(How::Complete, 0, Fields::default(), None).await;
+    pub async fn complete(self: Arc<Self>) {
+        self.end_behind_upload(How::Complete, 0, Fields::default(), None).await;
     }
 
     /// There will be no answer, because of this.
-    pub async fn failed(&self, error: &UpstreamError) {
+    pub async fn failed(self: Arc<Self>, error: &UpstreamError) {
         let finding = problem::finding(&self.origin, error);
         self.tally.find(Finding { explanation: self.screen.text(&finding.explanation), ..finding });
         let how = How::Failed { kind: error.kind().to_owned(), message: self.screen.text(&in_words(error)) };
-        self.uploaded().await;
-        self.end(how, 0, Fields::default(), None).await;
+        self.end_behind_upload(how, 0, Fields::default(), None).await;
     }
 
     /// The exchange is not one to store: the client can't have seen an answer.
@@ -149,6 +150,21 @@ impl Tape {
 
     fn is_uploading(&self) -> bool {
         self.upload.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_some_and(|upload| !*upload.borrow())
+    }
+
+    /// The end of the exchange, at once or when the request's payload is journalled; that it ends does not depend on somebody
+    /// waiting for it.
+    fn end_behind_upload(self: Arc<Self>, how: How, seen: u64, trailers: Fields, decoded: Option<Decoded>) -> Ending {
+        if !self.is_uploading() {
+            return Box::pin(self.end(how, seen, trailers, decoded));
+        }
+        let (done, ended) = oneshot::channel::<()>();
+        endings::spawn(async move {
+            self.uploaded().await;
+            self.end(how, seen, trailers, decoded).await;
+            drop(done);
+        });
+        Box::pin(async move { drop(ended.await) })
     }
 
     /// The end of the exchange; the ack says that all of it is in the journal. Only the first end counts.
@@ -263,7 +279,7 @@ impl Watch for RequestTee {
         self.0.data(data);
     }
 
-    fn end(self: Box<Self>, end: BodyEnd) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    fn end(self: Box<Self>, end: BodyEnd) -> Ending {
         let complete = matches!(end, BodyEnd::Complete(_));
         let (tape, seen) = (self.0.tape().clone(), self.0.seen);
         let at = tape.since(Instant::now());
@@ -316,7 +332,7 @@ impl Watch for ResponseTee {
         Some(UNRECEIVED)
     }
 
-    fn end(self: Box<Self>, end: BodyEnd) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    fn end(self: Box<Self>, end: BodyEnd) -> Ending {
         let (tape, seen) = (self.0.tape().clone(), self.0.seen);
         let (how, trailers) = match end {
             BodyEnd::Complete(trailers) => (How::Complete, trailers.map(|map| Fields::of(&map, Hop::Dropped))),
@@ -328,15 +344,10 @@ impl Watch for ResponseTee {
         };
         let trailers = trailers.unwrap_or_default();
         match self.0.end(how == How::Complete) {
-            Journalled::Now(decoded) if !tape.is_uploading() => Box::pin(tape.end(how, seen, trailers, decoded)),
-            Journalled::Now(decoded) => Box::pin(async move {
-                tape.uploaded().await;
-                tape.end(how, seen, trailers, decoded).await;
-            }),
+            Journalled::Now(decoded) => tape.end_behind_upload(how, seen, trailers, decoded),
             Journalled::Later(work) => Box::pin(async move {
                 let decoded = work.await;
-                tape.uploaded().await;
-                tape.end(how, seen, trailers, decoded).await;
+                tape.end_behind_upload(how, seen, trailers, decoded).await;
             }),
         }
     }
@@ -351,7 +362,7 @@ impl Watch for Passing {
         self.0.bytes(data.len());
     }
 
-    fn end(self: Box<Self>, _: BodyEnd) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    fn end(self: Box<Self>, _: BodyEnd) -> Ending {
         Box::pin(std::future::ready(()))
     }
 }
@@ -440,34 +451,4 @@ fn to_i64(n: usize) -> i64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cookie_crumbs_are_one_header() {
-        let mut map = HeaderMap::new();
-        for crumb in ["a=1", "b=2"] {
-            map.append(header::COOKIE, HeaderValue::from_static(crumb));
-        }
-        join_cookies(&mut map);
-        assert_eq!(map.get_all(header::COOKIE).iter().collect::<Vec<_>>(), ["a=1; b=2"]);
-    }
-
-    #[test]
-    fn an_upgrade_is_asked_for_over_http1_and_not_for_h2c() {
-        let ask = |to: &'static str, version| {
-            asks_upgrade(&HeaderMap::from_iter([(header::UPGRADE, HeaderValue::from_static(to))]), version)
-        };
-        assert!(ask("websocket", Version::HTTP_11));
-        assert!(!ask("websocket", Version::HTTP_10));
-        assert!(!ask("h2c", Version::HTTP_11));
-        assert!(!asks_upgrade(&HeaderMap::new(), Version::HTTP_11));
-    }
-
-    #[test]
-    fn a_reason_phrase_is_upstreams_or_the_codes_own() {
-        assert_eq!(reason(StatusCode::OK, None), "OK");
-        assert_eq!(reason(StatusCode::OK, Some(&ReasonPhrase::from_static(b"Fine Indeed"))), "Fine Indeed");
-        assert_eq!(reason(StatusCode::from_u16(299).unwrap(), None), "");
-    }
-}
+mod tests;
