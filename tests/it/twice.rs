@@ -133,6 +133,31 @@ fn a_cmd_that_can_not_be_started_again_loses_no_recording() {
     sandbox.run(args).expect(127).says("1 added");
 }
 
+/// Secrets are others each time, which is nothing to learn and nothing to tell.
+#[test]
+fn secrets_are_no_lesson() {
+    let sandbox = Sandbox::new();
+    let answers = AtomicU64::new(0);
+    let origin = Origin::answering(move |_| {
+        let n = answers.fetch_add(1, Ordering::Relaxed);
+        let cookie = ("set-cookie", format!("sid=answered-secret-{n}; Path=/"));
+        let body = format!(r#"{{"access_token":"answered-secret-{n}","kept":1}}"#).into_bytes();
+        Some(Page {
+            status: 200,
+            headers: vec![("content-type", "application/json".to_owned()), cookie],
+            body,
+            trailers: Vec::new(),
+        })
+    });
+    let cmd = "curl -sf \"https://api.test/login?key=sent-secret-$$\" -d \"password=sent-secret-$$\" >/dev/null";
+    let args = ["record", "-o", "hars/api.har", "-vvv", "--twice", "--write-policy"].map(str::to_owned);
+    let run = sandbox.run(args.into_iter().chain(origin.args()).chain(["--", "sh", "-c", cmd].map(str::to_owned)));
+    let told = run.expect(0).says("there is nothing to learn").stderr;
+    assert!(!told.contains("answered-secret") && !sandbox.join("harproxy.toml").exists(), "{told}");
+    let next = told.rsplit_once("Next:").unwrap().0;
+    assert!(!next.contains("sent-secret"), "{told}");
+}
+
 /// Whatever form the fixture has, and whether there is one already.
 #[test]
 fn every_kind_of_fixture_can_be_recorded_twice() {
