@@ -401,10 +401,10 @@ fn right_and_wrong_password_are_told_with_the_remedy() {
 /// Longer than is held: they pass through a window, coded or not, both ways.
 #[test]
 fn a_payload_that_is_too_long_to_be_held_holds_none() {
-    const ROWS: usize = 800_000;
+    const ROWS: usize = 16_000;
     let (sandbox, secrets) = (Sandbox::new(), Secrets::of(7));
     let long = |secret: &str| {
-        let rows = "{\"n\":1,\"text\":\"some\"},".repeat(ROWS);
+        let rows = format!("{{\"n\":1,\"text\":\"{}\"}},", "some words ".repeat(100)).repeat(ROWS);
         format!("{{\"rows\":[{rows}{{\"api_key\":\"{secret}\"}}],\"token\":\"{secret}\"}}")
     };
     let (plain, packed) = (long(&secrets.buried), long(&secrets.packed));
