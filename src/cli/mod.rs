@@ -66,6 +66,8 @@ fn run(command: Command, ui: &Ui) -> Result<u8, Failure> {
         Command::Glob(args) => cmd::glob::run(&args, ui),
         Command::Ls(args) => cmd::ls::run(args, ui),
         Command::Show(args) => cmd::show::run(&args, ui),
+        Command::Check(args) => cmd::check::run(args, ui),
+        Command::Redact(args) => cmd::redact::run(args, ui),
         Command::Fmt(args) => cmd::fmt::run(args, ui),
         Command::Merge(args) => cmd::merge::run(&args, ui),
         Command::GitSetup(args) => cmd::git_setup::run(&args, ui),

@@ -47,6 +47,8 @@ impl LogFormat {
 pub struct Ui {
     /// Only errors, and what failed.
     pub quiet: bool,
+    /// Whatever may be good to know.
+    pub verbose: bool,
     /// The form of messages.
     pub format: LogFormat,
 }
@@ -54,14 +56,14 @@ pub struct Ui {
 impl Ui {
     /// Sets the colours of the process and how to talk.
     #[must_use]
-    pub fn new(quiet: bool, format: LogFormat, color: Color) -> Ui {
+    pub fn new(quiet: bool, verbose: bool, format: LogFormat, color: Color) -> Ui {
         match color {
             Color::Auto => anstream::ColorChoice::Auto,
             Color::Always => anstream::ColorChoice::Always,
             Color::Never => anstream::ColorChoice::Never,
         }
         .write_global();
-        Ui { quiet, format }
+        Ui { quiet, verbose, format }
     }
 
     /// Data, on standard output, exactly as given.
@@ -159,6 +161,12 @@ pub fn caution(text: impl Display) -> String {
 #[must_use]
 pub fn help(text: impl Display) -> String {
     paint(AnsiColor::Cyan.on_default(), text)
+}
+
+/// `1 entry`, `2 entries`.
+#[must_use]
+pub fn counted(n: usize, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
 }
 
 /// Text that was recorded, with nothing in it that a terminal obeys: control characters but line ends and tabs are spelled out.

@@ -73,6 +73,11 @@ fn search(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), E
     Ok(())
 }
 
+/// Whether a file is named as a HAR with payloads beside it.
+pub(super) fn is_har(path: &Path) -> bool {
+    path.file_name().and_then(|name| stem(name.to_str()?)).is_some_and(|(_, archive)| !archive)
+}
+
 /// The name without the ending that makes it a fixture, and whether it is an archive, which has its payloads inside.
 fn stem(name: &str) -> Option<(&str, bool)> {
     [(".har.gz", false), (".har", false), (".zip", true)].into_iter().find_map(|(ending, archive)| {

@@ -222,7 +222,7 @@ impl Fixture {
     }
 
     /// An error about one entry.
-    pub(super) fn bad_entry(&self, entry: usize, reason: String) -> Error {
+    pub(crate) fn bad_entry(&self, entry: usize, reason: String) -> Error {
         let line = self.contents.index.span(entry).map(|span| span.line);
         Error::Entry { path: self.path.clone(), entry, line, reason }
     }
@@ -232,7 +232,7 @@ impl Fixture {
     }
 
     /// The bytes of a payload file or archive member as they are stored.
-    pub(super) fn stored(&self, entry: usize, name: &str) -> Result<Box<dyn Read>, Error> {
+    pub(crate) fn stored(&self, entry: usize, name: &str) -> Result<Box<dyn Read>, Error> {
         let bad = |reason| self.bad_entry(entry, reason);
         let failed = |error: io::Error| bad(format!("`_file` `{name}` can't be read: {error}"));
         let path = match self.located(name).map_err(bad)? {
@@ -297,6 +297,21 @@ impl Fixture {
             Member::Bytes(bytes) => Ok(Box::new(io::Cursor::new(bytes))),
             Member::File(path, _) => Ok(Box::new(File::open(path).map_err(failed)?)),
         }
+    }
+
+    /// Where an entry stands in the text.
+    pub(super) fn span(&self, entry: usize) -> Option<Span> {
+        self.contents.index.span(entry)
+    }
+
+    /// What stands around the entries.
+    pub(super) fn around(&self) -> impl Iterator<Item = &(String, Span)> {
+        self.contents.members.iter().chain(&self.contents.beside).chain(&self.contents.passed_over)
+    }
+
+    /// The text that stands there.
+    pub(super) fn range(&self, span: Span) -> Result<Vec<u8>, Error> {
+        self.store.range(span.offset, span.len).map_err(|source| self.unreadable(source))
     }
 
     /// Where an entry begins in the text.

@@ -8,10 +8,10 @@ use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, Write};
 use std::path::Path;
 
-use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
 use super::model::Stored;
+use super::parts::digest;
 use super::raw::Node;
 use super::text::HarText;
 use super::{Error, Fixture, canonical, place, sidecar, staging, write};
@@ -212,7 +212,7 @@ impl<'a> Names<'a> {
             self.ours.as_ref().and_then(|ours| name.strip_prefix(ours.as_str())).filter(|name| sidecar::is_ours(name));
         let mut to = name.to_owned();
         if let (Some(ours), Some(bare)) = (&self.ours, bare) {
-            let hex = digest(&mut stored).map_err(|source| reading(Path::new(name), source))?;
+            let (hex, _) = digest(&mut *stored).map_err(|source| reading(Path::new(name), source))?;
             let (stem, ending) = bare.split_once('.').unwrap_or((bare, "bin"));
             if !hex.starts_with(stem) {
                 let longer = [16, 24, 32, 64].map(|digits| format!("{ours}{}.{ending}", &hex[..digits]));
@@ -227,27 +227,7 @@ impl<'a> Names<'a> {
     /// Whether no payload with other bytes goes by this name.
     fn is_free(&self, name: &str, hex: &str) -> bool {
         let Ok(mut stored) = self.fixture.stored(0, name) else { return true };
-        digest(&mut stored).is_ok_and(|found| found == hex)
-    }
-}
-
-/// The SHA-256 of all that is read, in hex.
-fn digest(read: &mut dyn Read) -> io::Result<String> {
-    let mut hash = Hash(Sha256::new());
-    io::copy(read, &mut hash)?;
-    Ok(hash.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-struct Hash(Sha256);
-
-impl Write for Hash {
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.0.update(buf);
-        Ok(buf.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        digest(&mut *stored).is_ok_and(|(found, _)| found == hex)
     }
 }
 

@@ -141,7 +141,7 @@ impl PayloadFile {
 }
 
 /// Base64 as tools write it: standard or URL-safe alphabet, broken over lines, padded or not.
-pub(super) fn base64(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn base64(text: &str) -> Option<Vec<u8>> {
     const LENIENT: GeneralPurpose = GeneralPurpose::new(
         &alphabet::STANDARD,
         GeneralPurposeConfig::new()
@@ -159,6 +159,6 @@ pub(super) fn base64(text: &str) -> Option<Vec<u8>> {
 }
 
 /// Base64 as harproxy writes it.
-pub(super) fn to_base64(bytes: &[u8]) -> String {
+pub(crate) fn to_base64(bytes: &[u8]) -> String {
     BASE64_STANDARD.encode(bytes)
 }

@@ -22,6 +22,8 @@ pub(super) struct Contents {
     pub(super) members: Vec<(String, Span)>,
     /// The members beside `log`, in order.
     pub(super) beside: Vec<(String, Span)>,
+    /// Lists of entries, or what is called so, beside the one that counts.
+    pub(super) passed_over: Vec<(String, Span)>,
     pub(super) warnings: Warnings,
     /// What is unusual about all that surrounds the entries, if something is.
     pub(super) odd_frame: Option<&'static str>,
@@ -166,7 +168,10 @@ impl Contents {
         let (_, span) = window.value::<IgnoredAny>()?;
         // What is no list of entries does not stand beside the one that is written in its place.
         match name {
-            "entries" => self.odd_frame = Some("`entries` stands there twice, or is no list"),
+            "entries" => {
+                self.odd_frame = Some("`entries` stands there twice, or is no list");
+                self.passed_over.push((name.to_owned(), span));
+            }
             _ => self.members.push((name.to_owned(), span)),
         }
         Ok(())

@@ -20,7 +20,8 @@ impl<N: Namer> Redactor<'_, N> {
         if self.policy.is_off() {
             return;
         }
-        let redacted: Vec<_> = headers.iter().map(|header| self.header(header)).collect();
+        let left = |header: &Header| apply(&header.value, &self.header_value(&header.name, &header.value));
+        let redacted: Vec<_> = headers.iter().map(left).collect();
         if redacted.iter().all(Option::is_none) {
             return;
         }
@@ -31,16 +32,14 @@ impl<N: Namer> Redactor<'_, N> {
         *headers = headers.iter().zip(redacted).map(left).collect();
     }
 
-    /// What is left of the value of one field; `None` when nothing was taken out.
-    fn header(&mut self, Header { name, value }: &Header) -> Option<Vec<u8>> {
-        let name = name.to_ascii_lowercase();
-        let splices = match &*name {
+    /// What is taken out of the value of one field.
+    pub(super) fn header_value(&mut self, name: &str, value: &[u8]) -> Vec<Splice> {
+        match &*name.to_ascii_lowercase() {
             name if !self.policy.headers.contains(name.as_bytes()) => self.plain_header(name, value),
             "cookie" => self.cookies(value),
             "set-cookie" => self.set_cookies(value),
             name => self.credentials(value, name),
-        };
-        apply(value, &splices)
+        }
     }
 
     fn plain_header(&mut self, name: &str, value: &[u8]) -> Vec<Splice> {
@@ -63,12 +62,12 @@ impl<N: Namer> Redactor<'_, N> {
 
     /// A value that is secret but for the scheme it may begin with.
     fn credentials(&mut self, value: &[u8], name: &str) -> Vec<Splice> {
-        let from = after_scheme(value, CREDENTIALS.contains(&name));
+        let from = after_scheme(value, is_credentials(name));
         self.whole(value, from, &Name::new(name))
     }
 
     /// All of a text from here on, as one value.
-    fn whole(&mut self, text: &[u8], from: usize, name: &Name) -> Vec<Splice> {
+    pub(super) fn whole(&mut self, text: &[u8], from: usize, name: &Name) -> Vec<Splice> {
         let with = self.named(&text[from..], name, Form::Text);
         with.map(|with| Splice { range: from..text.len(), with }).into_iter().collect()
     }
@@ -97,26 +96,31 @@ impl<N: Namer> Redactor<'_, N> {
         splices
     }
 
-    /// `name=value`, the value quoted or not; what has no name is a value.
+    /// `name=value`; what has no name is a value.
     fn cookie(&mut self, pair: &[u8]) -> Vec<Splice> {
-        let trimmed = pair.trim_ascii();
-        let start = pair.len() - pair.trim_ascii_start().len();
-        let (name, mut value) = match memchr::memchr(b'=', trimmed) {
-            Some(at) => (trimmed[..at].trim_ascii(), &trimmed[at + 1..]),
-            None => (&b"cookie"[..], trimmed),
-        };
-        let mut end = start + trimmed.len();
-        value = value.trim_ascii_start();
-        if let Some(quoted) = value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")) {
-            (value, end) = (quoted, end - 1);
+        match memchr::memchr(b'=', pair) {
+            Some(at) => moved(self.cookie_value(pair[..at].trim_ascii(), &pair[at + 1..]), at + 1).collect(),
+            None => self.cookie_value(b"cookie", pair),
         }
-        let range = end - value.len()..end;
-        if self.policy.plain_cookies.contains(name) {
-            return moved(self.unnamed(value, false), range.start).collect();
-        }
-        let with = self.named(value, &Name::new(&String::from_utf8_lossy(name)), Form::Text);
-        with.map(|with| Splice { range, with }).into_iter().collect()
     }
+
+    /// The value of one cookie, quoted or not.
+    pub(super) fn cookie_value(&mut self, name: &[u8], value: &[u8]) -> Vec<Splice> {
+        let trimmed = value.trim_ascii();
+        let quoted = trimmed.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
+        let start = value.len() - value.trim_ascii_start().len() + usize::from(quoted.is_some());
+        let inside = quoted.unwrap_or(trimmed);
+        let splices = match self.policy.plain_cookies.contains(name) {
+            true => self.unnamed(inside, false),
+            false => self.whole(inside, 0, &Name::new(&String::from_utf8_lossy(name))),
+        };
+        moved(splices, start).collect()
+    }
+}
+
+/// Whether a field, or what is called as one, has a scheme before its credentials.
+pub(super) fn is_credentials(name: &str) -> bool {
+    CREDENTIALS.contains(&name)
 }
 
 /// Where the credentials begin behind their scheme: any first word that something follows, or only a well-known one.

@@ -11,7 +11,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use regex::bytes::{Captures, Regex};
 
-use super::headers::after_scheme;
+use super::headers::{after_scheme, is_credentials};
 use super::paths::{Located, after_space, located, scalar_end, string_end};
 use super::redactor::DEEPEST;
 use super::shapes::{Hit, compiled};
@@ -163,7 +163,7 @@ impl<N: Namer> Redactor<'_, N> {
         }
         let splices = match name {
             Some(name) => {
-                let from = if name.as_str() == "authorization" { after_scheme(&view.text, true) } else { 0 };
+                let from = if is_credentials(name.as_str()) { after_scheme(&view.text, true) } else { 0 };
                 let with = self.named(&view.text[from..], name, Form::Text);
                 with.map(|with| Splice { range: from..view.text.len(), with }).into_iter().collect()
             }

@@ -13,9 +13,11 @@ mod jwt;
 pub mod marker;
 mod names;
 pub mod naming;
+mod numbering;
 mod paths;
 mod payload;
 mod personal;
+mod place;
 pub mod placeholder;
 mod policy;
 mod redactor;
@@ -30,13 +32,16 @@ mod windows;
 
 pub use grouping::Grouping;
 pub use naming::Naming;
+pub use numbering::Numbering;
 pub use payload::{Outcome, is_lines, is_opaque};
+pub use place::Place;
 pub use placeholder::{Form, Name, Placeholder};
 pub use policy::{Error, Policy, Rules, exceptable, json_path, text_pattern};
 pub use redactor::{Namer, Redactor};
 pub use stream::Stream;
 pub use telling::Telling;
 pub use vault::Vault;
+pub use view::Splice;
 
 #[cfg(test)]
 mod tests;

@@ -81,8 +81,22 @@ impl<N: Namer> Redactor<'_, N> {
         }
     }
 
+    /// What is taken out of a payload that is text.
+    pub(super) fn text_payload(&mut self, content_type: &str, text: &[u8]) -> Taken {
+        let media = MediaType::parse(content_type);
+        if Wide::of(&media, text).is_none() {
+            return self.in_payload(&media, text, 0);
+        }
+        match self.payload(content_type, text) {
+            Outcome::Clean => Some(Vec::new()),
+            Outcome::Redacted(left) => Some(vec![Splice { range: 0..text.len(), with: String::from_utf8(left).ok()? }]),
+            Outcome::Opaque => None,
+        }
+    }
+
     fn in_payload(&mut self, media: &MediaType, payload: &[u8], depth: u8) -> Taken {
         match Kind::of(media) {
+            _ if is_line_type(media) => Some(self.lines(payload)),
             Kind::Json => Some(self.json(payload, 0)),
             Kind::Form => Some(self.pairs(payload, Pairs::Form, 0)),
             Kind::Multipart => self.multipart(media, payload, depth),
@@ -169,6 +183,10 @@ impl<N: Namer> Redactor<'_, N> {
 /// Whether payloads of this `Content-Type` are read line by line as they come: events, lines of JSON.
 #[must_use]
 pub fn is_lines(content_type: &str) -> bool {
+    is_line_type(&MediaType::parse(content_type))
+}
+
+fn is_line_type(media: &MediaType) -> bool {
     const LINES: [&str; 6] = [
         "text/event-stream",
         "application/x-ndjson",
@@ -177,7 +195,7 @@ pub fn is_lines(content_type: &str) -> bool {
         "application/jsonlines",
         "application/json-seq",
     ];
-    LINES.contains(&MediaType::parse(content_type).essence())
+    LINES.contains(&media.essence())
 }
 
 /// Whether payloads of this `Content-Type` can't be looked into: images, protobuf, archives.
@@ -233,7 +251,9 @@ impl Wide {
             _ => {
                 let charset = media.charset()?;
                 let big = charset == encoding_rs::UTF_16BE;
-                (big || charset == encoding_rs::UTF_16LE).then_some(Wide { big, marked: false })
+                // What has no upper bytes was converted already, or has nothing that is looked for.
+                let is_wide = (big || charset == encoding_rs::UTF_16LE) && payload.contains(&0);
+                is_wide.then_some(Wide { big, marked: false })
             }
         }
     }

@@ -46,6 +46,11 @@ impl<'a, N: Namer> Redactor<'a, N> {
         Redactor { policy, namer }
     }
 
+    /// Who says what stands for a value.
+    pub fn namer_mut(&mut self) -> &mut N {
+        &mut self.namer
+    }
+
     /// A text of no particular kind: shapes, patterns of the policy and known values.
     pub fn text<'t>(&mut self, text: &'t [u8]) -> Cow<'t, [u8]> {
         if self.policy.is_off() {

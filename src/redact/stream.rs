@@ -9,7 +9,7 @@ use std::fmt;
 use super::form::{Pair, Pairs};
 use super::json::Until;
 use super::payload::{Kind, is_form, is_text};
-use super::view::{Coding, Splice, View, apply};
+use super::view::{Coding, Splice, View, apply, moved};
 use super::{Form, Name, Namer, Redactor, is_lines, paths};
 use crate::http::MediaType;
 
@@ -106,13 +106,28 @@ fn content(line: &[u8]) -> (usize, &[u8]) {
 }
 
 impl<N: Namer> Redactor<'_, N> {
+    /// What is taken out of lines of events or of JSON that are there as a whole.
+    pub(super) fn lines(&mut self, text: &[u8]) -> Vec<Splice> {
+        let mut splices = Vec::new();
+        let mut at = 0;
+        for line in text.split_inclusive(|&byte| byte == b'\n') {
+            splices.extend(moved(self.in_line(line), at));
+            at += line.len();
+        }
+        splices
+    }
+
     /// A whole line of events or of JSON.
     fn line(&mut self, line: &[u8], out: &mut Vec<u8>) {
+        let splices = self.in_line(line);
+        emit(line, &splices, out);
+    }
+
+    fn in_line(&mut self, line: &[u8]) -> Vec<Splice> {
         let (at, content) = content(line);
         let is_json = matches!(content.first(), Some(b'{' | b'[' | b'"' | b'}' | b']'));
         let splices = if is_json { self.json(content, 0) } else { self.unnamed(content, false) };
-        out.extend_from_slice(&line[..at]);
-        emit(content, &splices, out);
+        moved(splices, at).collect()
     }
 }
 

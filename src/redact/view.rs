@@ -7,14 +7,17 @@ use std::ops::Range;
 
 /// What goes where in a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Splice {
-    pub(super) range: Range<usize>,
-    pub(super) with: String,
+pub struct Splice {
+    /// The bytes that are taken out.
+    pub range: Range<usize>,
+    /// What stands there instead.
+    pub with: String,
 }
 
 impl Splice {
     /// The same, in a text where this one begins at `at`.
-    fn moved(self, at: usize) -> Splice {
+    #[must_use]
+    pub fn moved(self, at: usize) -> Splice {
         Splice { range: self.range.start + at..self.range.end + at, with: self.with }
     }
 }

@@ -26,7 +26,7 @@ use explain::ExplainArgs;
 use git::{GitSetupArgs, MergeArgs};
 use record::{RecordArgs, RecoverArgs};
 use replay::ReplayArgs;
-use upkeep::{FmtArgs, LsArgs, PackArgs, ShowArgs, UnpackArgs};
+use upkeep::{CheckArgs, FmtArgs, LsArgs, PackArgs, RedactArgs, ShowArgs, UnpackArgs};
 use values::{choices, parse_glob};
 
 const EXAMPLES: &str = "\
@@ -71,7 +71,7 @@ impl TalkArgs {
     /// What talks so.
     #[must_use]
     pub fn ui(&self) -> Ui {
-        Ui::new(self.quiet, self.log_format, self.color)
+        Ui::new(self.quiet, self.verbose > 0, self.log_format, self.color)
     }
 }
 
@@ -96,6 +96,10 @@ pub enum Command {
     Ls(LsArgs),
     /// Show an entry, or all of a fixture, decoded and laid out
     Show(ShowArgs),
+    /// Say whether fixtures are valid and complete, and whether a secret is left in them
+    Check(CheckArgs),
+    /// Take secrets out of fixtures that are there already
+    Redact(RedactArgs),
     /// Put fixtures in canonical form: the same content is the same bytes
     Fmt(FmtArgs),
     /// Make one fixture of several; also the git merge driver
@@ -124,6 +128,8 @@ impl Command {
             Command::Recover(args) => Some((Some("record"), &mut args.config)),
             Command::Replay(args) => Some((Some("replay"), &mut args.config)),
             Command::Explain(args) => Some((Some("replay"), &mut args.config)),
+            Command::Check(args) => Some((None, &mut args.config)),
+            Command::Redact(args) => Some((None, &mut args.config)),
             _ => None,
         }
     }

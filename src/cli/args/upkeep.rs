@@ -2,10 +2,12 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 
-use super::common::FixtureArgs;
+use super::common::{ConfigArgs, FixtureArgs};
+use super::values::parse_duration;
 
 /// `harproxy fmt`.
 #[derive(Clone, Debug, Args)]
@@ -110,4 +112,53 @@ pub struct ShowArgs {
     /// Print to the terminal as it is, not through HARPROXY_PAGER, PAGER or less
     #[arg(long)]
     pub no_pager: bool,
+}
+
+/// `harproxy redact`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+What git has already keeps the values: a secret that was committed has to be changed where it is valid.
+
+Examples:
+  harproxy redact --dry-run
+  harproxy redact
+  harproxy redact hars/api.har
+")]
+pub struct RedactArgs {
+    /// Which fixtures.
+    #[command(flatten)]
+    pub files: FixtureArgs,
+    /// Change nothing: say what would be taken out
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Where the policy is read from.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+/// `harproxy check`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+Exits with 1 when there is a problem: a secret that is left, an entry or a payload that can't be used, a payload file that
+nothing refers to, a conflict of git. Warnings alone exit with 0. A value that is no secret goes on the list `allow` under
+[check] in harproxy.toml, by the hash that is printed.
+
+Examples:
+  harproxy check
+  harproxy check hars/api.har --max-age 180d
+  harproxy check --json
+")]
+pub struct CheckArgs {
+    /// Which fixtures.
+    #[command(flatten)]
+    pub files: FixtureArgs,
+    /// Warn of entries that are older than this, such as `180d`
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub max_age: Option<Duration>,
+    /// An object a line for each finding, and nothing else
+    #[arg(long)]
+    pub json: bool,
+    /// Where the policy is read from.
+    #[command(flatten)]
+    pub config: ConfigArgs,
 }

@@ -1,6 +1,7 @@
 //! One file a command.
 
 pub mod ca;
+pub mod check;
 pub mod completions;
 pub mod config;
 pub mod demo;
@@ -15,5 +16,6 @@ pub mod merge;
 pub mod pack;
 pub mod record;
 pub mod recover;
+pub mod redact;
 pub mod replay;
 pub mod show;

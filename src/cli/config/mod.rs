@@ -123,7 +123,7 @@ impl Config {
         &self.volatile
     }
 
-    /// `[check] allow`: the SHA-256 of values that are no secrets, 64 hex digits each, lower case.
+    /// `[check] allow`: how the SHA-256 of values begins that are no secrets, 12 hex digits or more each, lower case.
     #[must_use]
     pub fn allow(&self) -> &[String] {
         &self.allow

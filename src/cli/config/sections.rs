@@ -39,12 +39,12 @@ pub(super) fn check<'t>(allow: &mut Vec<String>, document: &Document<'t>, table:
     Ok(())
 }
 
-/// The hex digits of a SHA-256, lower case, with or without its name before it.
+/// How a SHA-256 begins, in lower case, with or without its name before it.
 fn hash(text: &str) -> Result<String, &'static str> {
     let hex = text.trim().trim_start_matches("sha256:").to_ascii_lowercase();
-    match hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+    match (12..=64).contains(&hex.len()) && hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         true => Ok(hex),
-        false => Err("expected a hash as `harproxy check` prints it: `sha256:` and 64 hex digits"),
+        false => Err("expected a hash as `harproxy check` prints it: `sha256:` and 12 hex digits or more"),
     }
 }
 

@@ -16,8 +16,7 @@ fn commands(sandbox: &Sandbox) -> Vec<String> {
 fn every_command_in_the_help_is_there_and_no_other() {
     let sandbox = Sandbox::new();
     let commands = commands(&sandbox);
-    let expected =
-        "record replay recover demo env explain glob ls show fmt merge git-setup pack unpack ca config completions man";
+    let expected = "record replay recover demo env explain glob ls show check redact fmt merge git-setup pack unpack ca config completions man";
     assert_eq!(commands.join(" "), expected);
     for command in &commands {
         let help = sandbox.run([command.as_str(), "--help"]).expect(0);

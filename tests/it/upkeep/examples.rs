@@ -10,7 +10,7 @@ fn the_examples_work_on_what_record_wrote() {
     let stage = Stage::new();
     type_in(&stage, "harproxy record -o hars/api.har -- ./run-the-tests.sh").expect(0);
     type_in(&stage, "harproxy pack hars/api.har -o hars/packed.zip").expect(0);
-    for command in ["ls", "show", "fmt", "pack", "unpack"] {
+    for command in ["ls", "show", "check", "redact", "fmt", "pack", "unpack"] {
         for example in examples(&help, command) {
             let output = type_in(&stage, &example);
             assert_eq!(output.status, 0, "{example}: {output:?}");

@@ -5,6 +5,7 @@ mod examples;
 mod fmt;
 mod ls;
 mod pack;
+mod redact;
 mod show;
 
 use std::fs;

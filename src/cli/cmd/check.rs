@@ -1,0 +1,86 @@
+//! `harproxy check`: whether fixtures are valid and complete, and whether a secret is left in them.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::SystemTime;
+
+use serde_json::{Value, json};
+
+use crate::cli::advice::Failure;
+use crate::cli::args::upkeep::CheckArgs;
+use crate::cli::fixtures;
+use crate::cli::ui::{Ui, bad, caution, counted, faint, harmless};
+use crate::upkeep::check::{self, Check, Finding, Kind, Report, Severity};
+use crate::verdict::exit;
+
+/// Runs the command: a line a finding, and one that says how each fixture is.
+///
+/// # Errors
+/// None that ends it; what can't be read is told, and the rest looked at.
+pub fn run(args: CheckArgs, ui: &Ui) -> Result<u8, Failure> {
+    let config = args.config.said;
+    let (policy, given) = (config.redact_policy(), config.redact_values());
+    let max_age = args.max_age.map(|age| (age, SystemTime::now().into()));
+    let check = Check { policy: &policy, given: &given, allow: config.allow(), max_age };
+    let mut leaked = false;
+    let status = fixtures::each(args.files.fixtures, ui, |path| {
+        let mut report = check::check(path, &check)?;
+        let least = if ui.verbose { Severity::Note } else { Severity::Warning };
+        report.findings.retain(|finding| finding.severity >= least);
+        leaked |= report.findings.iter().any(|finding| finding.kind == Kind::Secret);
+        let text = if args.json { lines(path, &report) } else { told(path, &report, ui.quiet) };
+        ui.data(&text).map_err(Failure::Output)?;
+        Ok(if report.count(Severity::Problem) > 0 { exit::FAILED } else { exit::HELD })
+    });
+    if leaked && !args.json {
+        ui.note(
+            "leaked",
+            "`harproxy redact` takes secrets out; a value that is none is listed by its hash: `allow` under [check] in harproxy.toml",
+        );
+    }
+    Ok(status)
+}
+
+fn lines(path: &Path, report: &Report) -> String {
+    let line = |finding: &Finding| {
+        let mut object = json!({ "fixture": path.display().to_string() });
+        if let (Value::Object(object), Value::Object(finding)) = (&mut object, json!(finding)) {
+            object.extend(finding);
+        }
+        format!("{object}\n")
+    };
+    report.findings.iter().map(line).collect()
+}
+
+fn told(path: &Path, report: &Report, quiet: bool) -> String {
+    let mut text = String::new();
+    let name = path.display();
+    for finding in report.findings.iter().filter(|finding| !quiet || finding.severity == Severity::Problem) {
+        let place = match (finding.entry, finding.line) {
+            (Some(entry), Some(line)) => format!("{name}#{entry} (line {line})"),
+            (Some(entry), None) => format!("{name}#{entry}"),
+            (None, Some(line)) => format!("{name}:{line}"),
+            (None, None) => name.to_string(),
+        };
+        let severity = match finding.severity {
+            Severity::Problem => bad("problem"),
+            Severity::Warning => caution("warning"),
+            Severity::Note => faint("note"),
+        };
+        let message = harmless(&finding.message);
+        let _ = writeln!(text, "{place}: {severity}: {}", message.replace('\n', " "));
+    }
+    if !quiet {
+        let of = |severity| report.count(severity);
+        let counts = [
+            (of(Severity::Problem), "problem", "problems"),
+            (of(Severity::Warning), "warning", "warnings"),
+            (of(Severity::Note), "note", "notes"),
+        ];
+        let found: Vec<_> =
+            counts.into_iter().filter(|(n, ..)| *n > 0).map(|(n, one, many)| counted(n, one, many)).collect();
+        let found = if found.is_empty() { "nothing to complain of".to_owned() } else { found.join(", ") };
+        let _ = writeln!(text, "{name}: {}, {found}", counted(report.entries, "entry", "entries"));
+    }
+    text
+}
