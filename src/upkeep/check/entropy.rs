@@ -18,7 +18,7 @@ const LENGTHS: std::ops::RangeInclusive<usize> = 24..=512;
 /// Bits a character; random base64 of 32 characters has about 4.6, words of a language about 3.5.
 const LEAST: f64 = 4.2;
 /// How often the kind of character changes, of all chances; random base64 has about 0.64, `camelCaseNames2` 0.2.
-const LEAST_CHANGES: f64 = 0.36;
+const LEAST_CHANGES: f64 = 0.4;
 /// Longer payloads are data, bytes.
 const LONGEST_BODY: usize = 1 << 20;
 /// How names end whose values look random by their nature and are no secrets.

@@ -46,7 +46,7 @@ impl<'a> Payloads<'a> {
                 tell(Severity::Warning, Kind::Edited, message);
                 return true;
             }
-            self.size(body, len, &mut tell);
+            self.size(body, len, Severity::Problem, &mut tell);
             return true;
         }
         let Some((_, is_base64)) = body.text() else { return true };
@@ -57,17 +57,18 @@ impl<'a> Payloads<'a> {
             (_, bytes) => {
                 let bytes = bytes.or_else(|| body.plain_text()).unwrap_or_default();
                 let len = if body.says("_compact") { json::compact(&bytes).len() } else { bytes.len() };
-                self.size(body, len as u64, &mut tell);
+                // Who edits a text by hand does not count.
+                self.size(body, len as u64, Severity::Warning, &mut tell);
             }
         }
         true
     }
 
     /// Other tools count as they please.
-    fn size(&self, body: &Body<'_>, len: u64, tell: &mut dyn FnMut(Severity, Kind, String)) {
+    fn size(&self, body: &Body<'_>, len: u64, severity: Severity, tell: &mut dyn FnMut(Severity, Kind, String)) {
         if let Some((_, size)) = body.size().filter(|(_, size)| self.fixture.is_own() && *size != len) {
             let message = format!("`size` says {size} bytes and the {} body has {len}", body.side);
-            tell(Severity::Problem, Kind::Size, message);
+            tell(severity, Kind::Size, message);
         }
     }
 

@@ -1,6 +1,7 @@
 //! The tools that look after fixtures, through the binary.
 
 mod canonical;
+mod check;
 mod examples;
 mod fmt;
 mod ls;
