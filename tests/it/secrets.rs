@@ -483,6 +483,52 @@ fn a_payload_that_does_not_quite_decode_holds_none() {
     }
 }
 
+/// What a project adds to the table and takes from it, and what is personal: found again by whatever else stands there.
+#[test]
+fn what_the_policy_names_is_taken_out_and_replays_with_other_values() {
+    const POLICY: &str = r#"
+[redact]
+headers  = ["x-internal-token"]
+query    = ["sig2"]
+json     = ["$.card.number", "$..ssn"]
+text     = ["acme_[0-9A-Za-z]+"]
+except   = ["cookie:theme"]
+personal = true
+"#;
+    let sandbox = Sandbox::new();
+    sandbox.write("harproxy.toml", POLICY);
+    let origin = Origin::answering(|asked| {
+        let headers = vec![("content-type", asked.headers["content-type"].to_str().unwrap().to_owned())];
+        Some(Page { status: 200, headers, body: asked.body.clone(), ..Page::default() })
+    });
+    let ask = |run: &str, number: u64, mail: &str| {
+        let person = json!({ "ssn": format!("ssn{run}"), "mail": mail, "note": format!("see acme_{run}.") });
+        let body = json!({ "card": { "number": number }, "people": [person], "plan": "free" });
+        Ask::new("POST", &format!("https://api.test/orders?sig2=sig{run}&page=1"))
+            .header("content-type", "application/json")
+            .header("x-internal-token", &format!("internal{run}"))
+            .header("cookie", "theme=dark")
+            .body(body.to_string().into_bytes())
+    };
+    let server = record(&sandbox, &origin, HAR, &["--content", "embed", "-vvv"]);
+    client(&server).ask(ask("Real1", 4_111_111_111_111_111, "ada@lovelace.test"));
+    let said = server.stop().expect(0).stderr;
+    let har = sandbox.read(HAR);
+    for text in [&har, &said] {
+        for secret in ["Real1", "4111111111111111", "lovelace"] {
+            assert!(!text.contains(secret), "{secret}: {text}");
+        }
+    }
+    for kept in ["theme=dark", "page=1", "plan", "@example.invalid", "73322833001", "REDACTED-ssn-1"] {
+        assert!(har.contains(kept), "{kept}: {har}");
+    }
+    drop(origin);
+    let server = sandbox.start(["replay", HAR]);
+    let got = client(&server).ask(ask("Other22", 7, "eve@elsewhere.test"));
+    assert_eq!(got.status, 200, "{}", got.text());
+    server.stop().expect(0);
+}
+
 #[test]
 fn without_redaction_everything_is_stored_as_it_came() {
     let (sandbox, secrets) = (Sandbox::new(), Secrets::of(7));
