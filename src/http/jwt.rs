@@ -11,6 +11,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use memchr::memmem;
 use serde_json::{Map, Number, Value};
 
+use super::escape;
+
 /// How every header of a JWT begins in base64url: `{"`.
 const BEGINS: &[u8] = b"eyJ";
 /// How a placeholder begins, in base64url's alphabet as anywhere else.
@@ -79,7 +81,7 @@ pub fn redacted_around(text: &[u8], placeholder: usize) -> Option<Range<usize>> 
     // Two parts stand before it; what stands before them is not looked at, so that many in a row take no longer each.
     let begins = |before: &[u8]| before.iter().rposition(|byte| !is_base64url(*byte)).map_or(0, |at| at + 1);
     let claims = begins(before);
-    let start = begins(before[..claims].strip_suffix(b".")?);
+    let start = escape::behind(text, begins(before[..claims].strip_suffix(b".")?));
     token_at(text, start).filter(|token| token.signature.start == placeholder).map(|token| token.whole)
 }
 
@@ -98,7 +100,8 @@ fn token_at(text: &[u8], start: usize) -> Option<Redacted> {
     if !text[start..].starts_with(BEGINS) {
         return None;
     }
-    if start > 0 && (is_base64url(text[start - 1]) || text[start - 1] == b'.') {
+    let within = start > 0 && (is_base64url(text[start - 1]) || text[start - 1] == b'.');
+    if within && !escape::ends(&text[..start]) {
         return None;
     }
     let part = |from: usize| from..text[from..].iter().position(|b| !is_base64url(*b)).map_or(text.len(), |n| from + n);
@@ -174,6 +177,21 @@ mod tests {
         assert_eq!(moved_text(&text(1, 999)), Some(text(101, 1099)));
         assert_eq!(timeless(text(1, 999).as_bytes()), timeless(text(101, 1099).as_bytes()));
         assert_ne!(timeless(one(1).as_bytes()), timeless(two(1).as_bytes()));
+    }
+
+    #[test]
+    fn a_token_stands_behind_an_escape() {
+        let text = |exp: u64| {
+            let token = token(&format!(r#"{{"exp":{exp}}}"#), "REDACTED-token-1");
+            format!(r#"<a href="?next=%2Fme%3Ftoken%3D{token}"> "key:\n{token}" "a\u0026{token}""#)
+        };
+        assert_eq!(moved_text(&text(1)), Some(text(101)));
+        let placeholders: Vec<_> = memmem::find_iter(text(1).as_bytes(), PLACEHOLDER).collect();
+        assert_eq!(placeholders.len(), 3);
+        for at in placeholders {
+            let whole = redacted_around(text(1).as_bytes(), at).unwrap();
+            assert!(text(1)[whole].starts_with("eyJ"));
+        }
     }
 
     #[test]

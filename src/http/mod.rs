@@ -2,6 +2,7 @@
 
 pub mod coding;
 pub mod cookies;
+pub mod escape;
 pub mod headers;
 pub mod json;
 pub mod jwt;

@@ -22,6 +22,9 @@ impl<'p> Shown<'p> {
     /// `None`: there is no secret in it.
     pub(super) fn of(query: &Query<'_>, payload: &payload::Sent<'_>, policy: &'p Policy) -> Option<Self> {
         let mut redactor = Telling::of(policy);
+        // What is secret by its place in headers and payload is known in what is told of the rest.
+        redactor.headers(&mut Headers::from(query.headers));
+        redactor.payload(&payload.content_type(), payload.decoded());
         let url = redactor.url(query.url.as_str());
         let sent = Headers::from(query.headers);
         let mut headers = sent.clone();

@@ -21,7 +21,8 @@ impl Access {
     pub(super) fn of(exchange: &Exchange, handler: &impl Handler) -> Option<Self> {
         tracing::enabled!(tracing::Level::INFO).then(|| {
             let url = format!("{}{}", exchange.origin, exchange.request.uri().path());
-            Access { method: exchange.request.method().clone(), url: handler.told(&url).into_owned(), at: exchange.at }
+            let url = handler.told(exchange.request.headers(), &url).into_owned();
+            Access { method: exchange.request.method().clone(), url, at: exchange.at }
         })
     }
 

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use ::http::{Request, Response};
+use ::http::{HeaderMap, Request, Response};
 use bytes::Bytes;
 use hyper::body::Incoming;
 
@@ -206,8 +206,8 @@ pub trait Handler: Send + Sync + 'static {
         exchange: Exchange,
     ) -> impl Future<Output = Result<Response<Body>, Close>> + Send;
 
-    /// A URL as it may be written to the log: without its secrets.
-    fn told<'u>(&self, url: &'u str) -> Cow<'u, str>;
+    /// A request's URL as it may be written to the log: without its secrets, and without those that the headers have.
+    fn told<'u>(&self, headers: &HeaderMap, url: &'u str) -> Cow<'u, str>;
 
     /// Something happened beside the exchanges.
     fn notice(&self, notice: Notice);

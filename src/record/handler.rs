@@ -71,8 +71,11 @@ impl Handler for Recorder {
         self.take(own, exchange).await
     }
 
-    fn told<'u>(&self, url: &'u str) -> Cow<'u, str> {
-        Telling::of(&self.plan.policy).url(url).map_or(Cow::Borrowed(url), Cow::Owned)
+    fn told<'u>(&self, headers: &HeaderMap, url: &'u str) -> Cow<'u, str> {
+        match Telling::url(&self.plan.policy, headers, url) {
+            Cow::Borrowed(url) => self.screen.vault().told(url),
+            Cow::Owned(told) => Cow::Owned(self.screen.vault().told(&told).into_owned()),
+        }
     }
 
     fn notice(&self, notice: Notice) {

@@ -22,6 +22,7 @@ pub mod placeholder;
 mod policy;
 mod redactor;
 mod shapes;
+mod spellings;
 mod stream;
 mod table;
 mod telling;

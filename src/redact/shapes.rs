@@ -9,6 +9,7 @@ use regex::bytes::Regex;
 
 use super::inert::is_token;
 use super::{Form, personal};
+use crate::http::escape;
 
 /// One shape.
 struct Shape {
@@ -183,11 +184,10 @@ fn whole(text: &[u8], mut found: Range<usize>) -> Option<Range<usize>> {
     (begins_token(text, found.start) && !goes_on && !found.is_empty()).then_some(found)
 }
 
-/// Whether a token can begin here: not within a word, but for the digits of a percent-encoded character.
+/// Whether a token can begin here: not within a word; an escape is none.
 pub(super) fn begins_token(text: &[u8], at: usize) -> bool {
     let within = at > 0 && text[at - 1].is_ascii_alphanumeric();
-    let encoded = || matches!(text[..at], [.., b'%', a, b] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit());
-    !within || encoded()
+    !within || escape::ends(&text[..at])
 }
 
 /// Whether what stands before the `@` of a URL says more than that it is git's (which names no one).

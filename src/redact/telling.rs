@@ -1,11 +1,14 @@
 //! What people read of a live request: logs, explanations, reports. Nothing there says which of several secrets it was.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
+use ::http::HeaderMap;
 use memchr::memmem;
 
-use super::inert::is_token;
-use super::{Form, Name, Namer, Placeholder, Policy, Redactor, placeholder};
+use super::shapes::begins_token;
+use super::{Form, Name, Namer, Placeholder, Policy, Redactor, placeholder, spellings};
+use crate::http::Headers;
 
 /// Shorter values are not looked for elsewhere.
 const SHORTEST: usize = 8;
@@ -21,6 +24,14 @@ impl Telling {
     #[must_use]
     pub fn of(policy: &Policy) -> Redactor<'_, Telling> {
         Redactor::new(policy, Telling::default())
+    }
+
+    /// A URL as it may be told: without its secrets, and without those that the headers of its request have.
+    #[must_use]
+    pub fn url<'u>(policy: &Policy, headers: &HeaderMap, url: &'u str) -> Cow<'u, str> {
+        let mut telling = Telling::of(policy);
+        telling.headers(&mut Headers::from(headers));
+        telling.url(url).map_or(Cow::Borrowed(url), Cow::Owned)
     }
 }
 
@@ -42,7 +53,8 @@ impl Namer for Telling {
             Some(name) => form.write(&Placeholder { name, number: 0 }),
         };
         if secret.len() >= SHORTEST && !self.known.iter().any(|(known, _)| known == secret) {
-            self.known.push((secret.to_vec(), stand_in.clone()));
+            let all = spellings::of(secret).into_iter();
+            self.known.extend(all.map(|known| (known.into_vec(), stand_in.clone())));
         }
         stand_in
     }
@@ -50,10 +62,8 @@ impl Namer for Telling {
     fn known(&mut self, text: &[u8]) -> Vec<(Range<usize>, String)> {
         let mut found: Vec<(Range<usize>, String)> = Vec::new();
         for (known, stand_in) in &self.known {
-            let whole = |range: &Range<usize>| {
-                let before = range.start.checked_sub(1).and_then(|at| text.get(at));
-                ![before, text.get(range.end)].into_iter().flatten().any(|byte| is_token(*byte))
-            };
+            let ends = |at: usize| text.get(at).is_none_or(|byte| !byte.is_ascii_alphanumeric());
+            let whole = |range: &Range<usize>| begins_token(text, range.start) && ends(range.end);
             let places = memmem::find_iter(text, known).map(|start| start..start + known.len()).filter(whole);
             found.extend(places.map(|range| (range, stand_in.clone())));
         }
@@ -80,6 +90,15 @@ mod tests {
         assert_eq!(url.as_deref(), Some("https://a.test/x?token=REDACTED-token&page=2"));
         assert_eq!(&*telling.text(b"is abcdefgh1234, not abcdefgh12345"), b"is REDACTED-token, not abcdefgh12345");
         assert_eq!(telling.url("https://a.test/x?page=2"), None);
+    }
+
+    #[test]
+    fn what_a_header_calls_secret_is_told_nowhere() {
+        let headers = HeaderMap::from_iter([(::http::header::AUTHORIZATION, "Bearer a/b+c-12345".parse().unwrap())]);
+        let told = |url| Telling::url(&Policy::default(), &headers, url).into_owned();
+        assert_eq!(told("https://a.test/x/a%2Fb%2Bc-12345?y=1"), "https://a.test/x/REDACTED-authorization?y=1");
+        assert_eq!(told("https://a.test/x?next=%2Fa%2Fb%2Bc-12345"), "https://a.test/x?next=%2FREDACTED-authorization");
+        assert_eq!(told("https://a.test/x/12345"), "https://a.test/x/12345");
     }
 
     #[test]

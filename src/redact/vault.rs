@@ -8,11 +8,10 @@ use std::io::Read;
 use std::ops::Range;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, percent_encode};
-
 use super::marker::{self, Marker, Run, Value};
 use super::windows::{Window, Windows};
-use super::{Form, Name, Namer, Placeholder};
+use super::{Form, Name, Namer, Placeholder, placeholder, spellings};
+use crate::http::escape;
 
 /// Shorter values are too likely to stand elsewhere by chance, bytes.
 const SHORTEST: usize = 8;
@@ -36,10 +35,9 @@ const WORDS: [&str; 14] = [
     "example.com",
 ];
 
-/// What RFC 3986 section 2.3 leaves as it is.
-const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-/// What `encodeURIComponent` leaves as it is beside.
-const COMPONENT: &AsciiSet = &UNRESERVED.remove(b'!').remove(b'\'').remove(b'(').remove(b')').remove(b'*');
+/// What stood before a text, as far as it says whether a word begins there.
+type Before = [u8; escape::LONGEST];
+const NOTHING: Before = [b' '; escape::LONGEST];
 
 /// The values of one recording. Shared by all its connections; `&Vault` is the [`Namer`] that gives markers.
 pub struct Vault {
@@ -92,27 +90,41 @@ impl Vault {
     /// The text with markers for known values: for what was written down before they were known.
     pub fn swept<'t>(&self, text: &'t [u8]) -> Cow<'t, [u8]> {
         let mut out = Vec::new();
-        let swept = self.sweep(text, None, text.len(), &mut out);
+        let swept = self.sweep(text, NOTHING, text.len(), &mut out);
         if swept == 0 { Cow::Borrowed(text) } else { Cow::Owned([&out, &text[swept..]].concat()) }
+    }
+
+    /// The text without known values, for the log: names stand for them.
+    pub fn told<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let mut told = String::new();
+        let mut kept = 0;
+        for (range, Marker { name, .. }) in self.known_in(text.as_bytes(), NOTHING, text.len()) {
+            // Escapes and the edges of words are ASCII, so that both are edges of characters.
+            told.push_str(text.get(kept..range.start).unwrap_or_default());
+            told.push_str(placeholder::BEGINS);
+            told.push_str(name.as_str());
+            kept = range.end;
+        }
+        if kept == 0 { Cow::Borrowed(text) } else { Cow::Owned(told + text.get(kept..).unwrap_or_default()) }
     }
 
     /// [`Vault::swept`] of a stream.
     pub fn sweeper<R: Read>(&self, read: R) -> impl Read {
-        Windows::new(read, Sweep { vault: self, longest: self.read().known.longest, before: None })
+        Windows::new(read, Sweep { vault: self, longest: self.read().known.longest, before: NOTHING })
     }
 
-    fn sweep(&self, text: &[u8], before: Option<u8>, until: usize, out: &mut Vec<u8>) -> usize {
+    fn sweep(&self, text: &[u8], before: Before, until: usize, out: &mut Vec<u8>) -> usize {
         let mut kept = 0;
         for (range, marker) in self.known_in(text, before, until) {
             out.extend_from_slice(&text[kept..range.start]);
-            out.extend_from_slice(marker.as_bytes());
+            out.extend_from_slice(marker.write(self.run).as_bytes());
             kept = range.end;
         }
         kept
     }
 
     /// Known values that begin before `until`; `before` is what stands before the text.
-    fn known_in(&self, text: &[u8], before: Option<u8>, until: usize) -> Vec<(Range<usize>, String)> {
+    fn known_in(&self, text: &[u8], before: Before, until: usize) -> Vec<(Range<usize>, Marker)> {
         let inner = self.read();
         let mut found = Vec::new();
         let mut at = 0;
@@ -123,7 +135,7 @@ impl Vault {
             };
             at = start + value.len();
             if let Some(Secret { value, name, form }) = inner.secrets.get(value).cloned() {
-                found.push((start..at, Marker { value, form, name }.write(self.run)));
+                found.push((start..at, Marker { value, form, name }));
             }
         }
         found
@@ -152,7 +164,8 @@ impl Namer for &Vault {
     }
 
     fn known(&mut self, text: &[u8]) -> Vec<(Range<usize>, String)> {
-        self.known_in(text, None, text.len())
+        let known = self.known_in(text, NOTHING, text.len()).into_iter();
+        known.map(|(range, marker)| (range, marker.write(self.run))).collect()
     }
 }
 
@@ -165,49 +178,14 @@ impl fmt::Debug for Vault {
 
 impl Inner {
     fn learn(&mut self, value: &[u8], secret: &Secret) {
-        for value in spellings(value) {
+        let all = if value.len() > LONGEST { vec![value.into()] } else { spellings::of(value) };
+        for value in all {
             if !self.secrets.contains_key(&value) {
                 self.known.add(&value);
                 self.secrets.insert(value, secret.clone());
             }
         }
     }
-}
-
-/// A value as it was found, and as queries, forms and JSON write it.
-fn spellings(value: &[u8]) -> Vec<Box<[u8]>> {
-    let mut all: Vec<Box<[u8]>> = vec![value.into()];
-    if value.len() > LONGEST {
-        return all;
-    }
-    let decoded: Cow<'_, [u8]> = percent_decode(value).into();
-    let mut add = |spelling: Vec<u8>| {
-        if !all.iter().any(|known| **known == *spelling) {
-            all.push(spelling.into());
-        }
-    };
-    add(decoded.to_vec());
-    let percent = percent_encode(&decoded, UNRESERVED).to_string();
-    add(lower_case_escapes(&percent));
-    add(percent.into_bytes());
-    add(percent_encode(&decoded, COMPONENT).to_string().into_bytes());
-    add(url::form_urlencoded::byte_serialize(&decoded).collect::<String>().into_bytes());
-    if let Ok(text) = std::str::from_utf8(&decoded) {
-        let quoted = serde_json::Value::from(text).to_string();
-        let escaped = quoted[1..quoted.len() - 1].to_owned();
-        add(escaped.replace('/', "\\/").into_bytes());
-        add(escaped.into_bytes());
-    }
-    all
-}
-
-fn lower_case_escapes(percent: &str) -> Vec<u8> {
-    let mut bytes = percent.as_bytes().to_vec();
-    let escapes: Vec<usize> = memchr::memchr_iter(b'%', percent.as_bytes()).collect();
-    for at in escapes {
-        bytes[at + 1..at + 3].make_ascii_lowercase();
-    }
-    bytes
 }
 
 /// Values by their first eight bytes.
@@ -256,15 +234,12 @@ impl Known {
     }
 
     /// The next place before `until` where a known value may begin.
-    fn next(&self, text: &[u8], before: Option<u8>, mut at: usize, until: usize) -> Option<usize> {
+    fn next(&self, text: &[u8], before: Before, mut at: usize, until: usize) -> Option<usize> {
         if self.values.is_empty() {
             return None;
         }
         while at < until {
-            let inside = match at.checked_sub(1) {
-                Some(before) => text[before].is_ascii_alphanumeric(),
-                None => before.is_some_and(|byte| byte.is_ascii_alphanumeric()),
-            };
+            let inside = is_inside(before, text, at);
             let begin = text[at..].first_chunk()?;
             if !inside && begin == b"REDACTED" {
                 // A name within what stands for a value already is no value.
@@ -289,11 +264,27 @@ impl Known {
     }
 }
 
+/// Whether a place is within a word; the last letter of an escape (`%2F`, `\n`) is none of its own.
+fn is_inside(stood: Before, text: &[u8], at: usize) -> bool {
+    let stood = before(stood, text, at);
+    stood.last().is_some_and(u8::is_ascii_alphanumeric) && !escape::ends(&stood)
+}
+
+/// What stands before a place of a text that `stood` stands before.
+fn before(stood: Before, text: &[u8], at: usize) -> Before {
+    let mut before = stood;
+    if let Some((_, last)) = text[..at].split_last_chunk() {
+        return *last;
+    }
+    before.rotate_left(at);
+    before[escape::LONGEST - at..].copy_from_slice(&text[..at]);
+    before
+}
+
 struct Sweep<'v> {
     vault: &'v Vault,
     longest: usize,
-    /// What stood before the text.
-    before: Option<u8>,
+    before: Before,
 }
 
 impl Window for Sweep<'_> {
@@ -304,7 +295,7 @@ impl Window for Sweep<'_> {
         let swept = self.vault.sweep(text, self.before, until, out);
         out.extend_from_slice(&text[swept.min(until)..until]);
         let settled = swept.max(until);
-        self.before = settled.checked_sub(1).map(|at| text[at]).or(self.before);
+        self.before = before(self.before, text, settled);
         settled
     }
 }
@@ -353,12 +344,24 @@ mod tests {
             ("\"s3cr3t-value\\/1\"", true),
             ("q=s3cr3t-value%2F1&r", true),
             ("q=s3cr3t-value%2f1", true),
+            ("next=%2Fs3cr3t-value/1", true),
+            ("\"key:\\ns3cr3t-value/1\"", true),
+            ("\"a=b\\u0026s3cr3t-value/1\"", true),
             ("as3cr3t-value/1", false),
+            ("2Fs3cr3t-value/1", false),
             ("s3cr3t-value/12", false),
             ("s3cr3t-value/", false),
         ] {
             assert_eq!(swept(&vault, text).contains(&marker), found, "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_known_is_told_by_its_name() {
+        let vault = vault();
+        token(&vault, SECRET);
+        assert_eq!(vault.told("https://a.test/é/s3cr3t-value%2F1/x"), "https://a.test/é/REDACTED-token/x");
+        assert_eq!(vault.told("https://a.test/x"), "https://a.test/x");
     }
 
     #[test]

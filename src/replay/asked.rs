@@ -24,8 +24,7 @@ pub(super) struct Asked<'a> {
 impl Asked<'_> {
     /// The request as people name it, without its secrets.
     pub(super) fn line(&self) -> String {
-        let url = Telling::of(self.policy).url(self.url.as_str());
-        format!("{} {}", self.method, url.as_deref().unwrap_or(self.url.as_str()))
+        format!("{} {}", self.method, Telling::url(self.policy, self.headers, self.url.as_str()))
     }
 
     pub(super) fn is_head(&self) -> bool {

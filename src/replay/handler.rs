@@ -18,7 +18,7 @@ use crate::proxy::{Body, Client, Connect, Exchange, Handler, Notice, Origin, Ses
 use crate::redact::Telling;
 use crate::tls::authority::Alpn;
 use ::http::header::HeaderValue;
-use ::http::{Request, Response};
+use ::http::{HeaderMap, Request, Response};
 
 /// Where a request goes. What comes first wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,8 +151,8 @@ impl Handler for Replayer {
         Ok(self.strict.outside(&asked, local::is_local(&url)))
     }
 
-    fn told<'u>(&self, url: &'u str) -> Cow<'u, str> {
-        Telling::of(self.strict.policy()).url(url).map_or(Cow::Borrowed(url), Cow::Owned)
+    fn told<'u>(&self, headers: &HeaderMap, url: &'u str) -> Cow<'u, str> {
+        Telling::url(self.strict.policy(), headers, url)
     }
 
     fn notice(&self, notice: Notice) {

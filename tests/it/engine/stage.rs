@@ -72,7 +72,7 @@ impl Handler for Echo {
         self.answer(exchange).await
     }
 
-    fn told<'u>(&self, url: &'u str) -> std::borrow::Cow<'u, str> {
+    fn told<'u>(&self, _: &http::HeaderMap, url: &'u str) -> std::borrow::Cow<'u, str> {
         url.into()
     }
 
