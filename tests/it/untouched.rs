@@ -60,6 +60,7 @@ fn markers_of_a_conflict_are_pointed_at_by_every_tool_and_stay() {
         &["replay", HAR, "--", "true"][..],
         &["fmt", HAR],
         &["fmt", "--check", HAR],
+        &["redact", HAR],
         &["ls", HAR],
         &["pack", HAR],
         &["merge", "-o", "hars/all.har", HAR],
@@ -68,6 +69,8 @@ fn markers_of_a_conflict_are_pointed_at_by_every_tool_and_stay() {
         let told = sandbox.run(tool).expect(2).stderr;
         assert!(told.contains(&place), "{tool:?}: {told}");
     }
+    let found = sandbox.run(["check", HAR]).expect(1).stdout;
+    assert!(found.contains(&place) && found.contains("conflict"), "{found}");
     assert_eq!(tree(&sandbox.join("hars")), before);
 }
 
