@@ -276,8 +276,9 @@ fn of_plan(error: &plan::Error) -> String {
             "record where you develop and commit the fixture; `--allow-ci-record` lets it happen here".into()
         }
         plan::Error::TestNow { .. } => "a moment is written like `2026-11-20T09:30:00Z`".into(),
-        plan::Error::NoEntry(file) => {
-            let file = quote::path(Path::new(file));
+        plan::Error::NoEntry(argument) => {
+            let file = argument.rsplit_once('#').map_or(&**argument, |(file, _)| file);
+            let file = if file.is_empty() { "FILE".to_owned() } else { quote::path(Path::new(file)) };
             format!(
                 "an entry is named FILE#N, as `harproxy ls {file}` does; `harproxy show --all {file}` shows them all"
             )
@@ -375,6 +376,8 @@ fn of_fixture(error: &har::Error) -> String {
                  `harproxy git-setup` git merges fixtures by their entries"
             )
         }
+        // It is nowhere in the file.
+        har::Error::Entry { path, line: None, .. } => format!("`harproxy ls {}` lists its entries", quote::path(path)),
         har::Error::Malformed { .. } | har::Error::Entry { .. } => {
             "a fixture is a HAR 1.2 file, or a .zip with one in it; bring it back with `git checkout`, or record it anew with \
              `harproxy record`"

@@ -169,10 +169,12 @@ pub fn counted(n: usize, one: &str, many: &str) -> String {
     format!("{n} {}", if n == 1 { one } else { many })
 }
 
-/// Text that was recorded, with nothing in it that a terminal obeys: control characters but line ends and tabs are spelled out.
+/// Text that was recorded, with nothing in it that a terminal obeys: control characters but line ends and tabs are spelled out,
+/// and so is what makes text run the other way, which would show another URL than the one that is there.
 #[must_use]
 pub fn harmless(text: &str) -> Cow<'_, str> {
-    let harmful = |c: char| c.is_control() && c != '\n' && c != '\t';
+    let turns = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let harmful = |c: char| (c.is_control() && c != '\n' && c != '\t') || turns(c);
     if !text.contains(harmful) {
         return text.into();
     }
@@ -190,6 +192,13 @@ pub fn harmless(text: &str) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_recorded_can_neither_command_a_terminal_nor_turn_text_around() {
+        assert_eq!(harmless("a\tb\r\n\u{1b}[31mc\u{7}"), "a\tb\n\\u{1b}[31mc\\u{7}");
+        assert_eq!(harmless("https://a.test/\u{202e}gpj.exe"), "https://a.test/\\u{202e}gpj.exe");
+        assert!(matches!(harmless("Grüße \u{5d0}\u{200f}"), Cow::Borrowed(_)));
+    }
 
     #[test]
     fn a_json_line_holds_the_text_without_colours_and_the_members() {

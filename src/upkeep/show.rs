@@ -119,7 +119,10 @@ fn fields(headers: &Headers) -> Vec<(String, String)> {
 fn failure(entry: &Entry) -> Option<String> {
     let error = entry.harproxy.as_ref().and_then(|own| own.get("error"));
     let text = |name| error.and_then(|error| error.get(name)).and_then(Value::as_str);
-    match (text("message").or(text("kind")), entry.response.status) {
+    // Chrome's word for it, and Playwright's.
+    let theirs = |name| entry.response.extras.get(name).and_then(Value::as_str).filter(|_| entry.response.status <= 0);
+    let why = text("message").or(text("kind")).or(theirs("_error")).or(theirs("_failureText"));
+    match (why, entry.response.status) {
         (Some(why), _) => Some(why.to_owned()),
         (None, ..=0) => Some("none was recorded".to_owned()),
         _ => None,

@@ -337,9 +337,17 @@ fn git_setup_outside_a_repository_is_an_error_that_says_so() {
     let sandbox = Sandbox::new();
     let mut command = sandbox.command(["git-setup"]);
     command.env("GIT_CEILING_DIRECTORIES", sandbox.path().parent().unwrap());
-    finish(command.output().unwrap()).expect(2).says("this folder is in no git repository").says("git init");
+    finish(command.output().unwrap())
+        .expect(2)
+        .says("this folder is in no work tree of a git repository")
+        .says("git init");
     let repo = Repo::new();
     repo.harproxy([OsStr::new("git-setup"), sandbox.path().as_os_str()]).expect(2).says("is not in the repository");
+    std::fs::write(repo.sandbox.join("README.md"), "# Shop\n").unwrap();
+    repo.harproxy(["git-setup", "README.md"]).expect(2).says("README.md is neither a folder nor a fixture");
+    // What is still to come is a folder, unless its name says that it is a fixture.
+    let output = repo.harproxy(["git-setup", "fixtures", "later.zip"]).expect(0);
+    output.says("/fixtures/**/*.har text eol=lf merge=harproxy").says("/later.zip -text diff=harproxy");
 }
 
 #[test]

@@ -8,7 +8,8 @@ use clap::Args;
 
 use super::common::{AuthorityArgs, ConfigArgs, ProxyArgs, RunArgs, UpstreamArgs};
 use super::values::{
-    Words, choices, parse_duration, parse_glob, parse_header_name, parse_latency, parse_miss_status, parse_same_host,
+    Words, choices, parse_duration, parse_fail_on, parse_glob, parse_header_name, parse_json_path, parse_latency,
+    parse_miss_status, parse_same_host,
 };
 use crate::matching::{MatchBody, MissingBody, Redirects, Repeat};
 use crate::replay::{Clock, Latency, MissAnswer, OnMiss};
@@ -58,7 +59,7 @@ pub struct ReplayArgs {
     pub no_local: bool,
     /// What fails the run: a list of kinds, `all` or `none`; `+x` and `-x` change the default
     /// [default: miss,out-of-scope,truncated,ambiguous; with CMD no-traffic too]
-    #[arg(long, value_name = "LIST", allow_hyphen_values = true)]
+    #[arg(long, value_name = "LIST", allow_hyphen_values = true, value_parser = parse_fail_on)]
     pub fail_on: Option<String>,
     /// No `x-harproxy` header on answers
     #[arg(long)]
@@ -112,7 +113,7 @@ pub struct MatchingArgs {
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     pub ignore_query: Vec<String>,
     /// A JSON path (RFC 9535) in payloads that is not compared; repeatable
-    #[arg(long, value_name = "JSONPATH", value_delimiter = '\n')]
+    #[arg(long, value_name = "JSONPATH", value_delimiter = '\n', value_parser = parse_json_path)]
     pub ignore_body: Vec<String>,
     /// Origins that count as one, as in `https://staging.example.com=https://api.example.com`; repeatable
     #[arg(long, value_name = "A=B", value_delimiter = '\n', value_parser = parse_same_host)]

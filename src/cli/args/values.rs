@@ -10,11 +10,13 @@ use ::http::{HeaderName, HeaderValue};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
 use crate::http::NormalUrl;
+use crate::matching;
 use crate::proxy::handler::{Origin, Scheme};
 use crate::proxy::server::{Credentials, Reverse};
 use crate::proxy::upstream::{Mapping, UpstreamProxy};
 use crate::replay::{Latency, MissAnswer};
 use crate::urlglob::Globs;
+use crate::verdict::FailOn;
 
 /// The words of an option: `(word, help, value)`.
 pub type Words<T> = &'static [(&'static str, &'static str, T)];
@@ -191,6 +193,22 @@ pub fn parse_header_name(text: &str) -> Result<String, String> {
     match HeaderName::from_str(text.trim()) {
         Ok(name) => Ok(name.as_str().to_owned()),
         Err(_) => Err("expected header names, such as `x-tenant,accept-language`".into()),
+    }
+}
+
+/// A JSON path (RFC 9535), as typed.
+pub fn parse_json_path(text: &str) -> Result<String, String> {
+    match matching::json_path(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// `miss,unused`, `+unused,-ambiguous`, as typed: what it comes to depends on there being a CMD.
+pub fn parse_fail_on(text: &str) -> Result<String, String> {
+    match FailOn::parse(text, true) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(error.to_string()),
     }
 }
 

@@ -21,7 +21,7 @@ pub enum Error {
     #[error("running git")]
     Git(#[source] io::Error),
     /// Not in a repository.
-    #[error("this folder is in no git repository")]
+    #[error("this folder is in no work tree of a git repository")]
     NoRepository,
     /// git refused.
     #[error("`git {command}` failed: {reason}")]
@@ -38,6 +38,12 @@ pub enum Error {
         path: PathBuf,
         /// The work tree.
         root: PathBuf,
+    },
+    /// A file that git would have to merge as if it were one.
+    #[error("{} is neither a folder nor a fixture", path.display())]
+    NoFixture {
+        /// The file.
+        path: PathBuf,
     },
     /// `.gitattributes` can't be read.
     #[error("reading {}", path.display())]
@@ -57,6 +63,7 @@ impl Error {
             Error::NoRepository => "go to the repository that the fixtures are in, or make one with `git init`".into(),
             Error::Refused { .. } => "mend what git says, then run it again".into(),
             Error::Outside { .. } => "go to the repository that it is in, and run it there".into(),
+            Error::NoFixture { .. } => "name fixtures (.har, .zip), or folders that hold them".into(),
             Error::Read { .. } => "check its permissions, and that it is UTF-8".into(),
         }
     }
@@ -190,10 +197,10 @@ fn lines(git: &Git, named: &[PathBuf]) -> Result<Vec<String>, Failure> {
     let (mut folders, mut fixtures) = (BTreeSet::new(), BTreeSet::new());
     for path in named {
         let within = git.within(path)?;
-        if path.is_dir() {
-            folders.insert(within)
-        } else {
-            fixtures.insert(within)
+        match (is_fixture(path), path.is_file()) {
+            (true, _) if !path.is_dir() => fixtures.insert(within),
+            (_, false) => folders.insert(within),
+            (_, true) => return Err(Error::NoFixture { path: path.clone() }.into()),
         };
     }
     if named.is_empty() {

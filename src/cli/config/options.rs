@@ -74,16 +74,24 @@ fn typed(document: &Document<'_>, name: &str, arg: &Arg, value: &Value<'_>) -> R
         ArgAction::SetTrue => return Ok(vec![document.boolean(name, value)?.to_string()]),
         ArgAction::Append => {}
         _ if is_list_in_one_word(arg) => {
-            let words: Result<Vec<_>, _> =
-                document.list(value).into_iter().map(|item| word(document, name, arg, item)).collect();
-            return Ok(vec![words?.join(",")]);
+            return Ok(vec![words(document, name, arg, value)?.join(",")]);
         }
         _ => return Ok(vec![word(document, name, arg, value)?]),
     }
     if let (DeValue::Boolean(on), true) = (value.get_ref(), may_stand_alone(arg)) {
         return Ok(if *on { vec!["**".to_owned()] } else { Vec::new() });
     }
-    document.list(value).into_iter().map(|item| word(document, name, arg, item)).collect()
+    words(document, name, arg, value)
+}
+
+/// The words of a list, each of which would do alone: what is wrong with one is told where that one stands.
+fn words(document: &Document<'_>, name: &str, arg: &Arg, list: &Value<'_>) -> Result<Vec<String>, Error> {
+    let word = |item| {
+        let word = word(document, name, arg, item)?;
+        try_out(arg, std::slice::from_ref(&word)).map_err(|reason| document.wrong(name, &item.span(), reason))?;
+        Ok(word)
+    };
+    document.list(list).into_iter().map(word).collect()
 }
 
 /// Whether several words with commas between them are one value: `--fail-on`.

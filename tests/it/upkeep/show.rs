@@ -46,7 +46,11 @@ fn bodies_by_what_they_are() {
     down["_harproxy"] = json!({"error": {"kind": "connect", "message": "connection refused"}});
     let mut trailed = entry("/trailers", body("application/json", "{broken"));
     trailed["response"]["_trailers"] = json!([{"name": "grpc-status", "value": "0"}]);
-    let all = [posted, parts, entry("/image", image), entry("/latin", latin), entry("/cut", cut), down, trailed];
+    let mut blocked = entry("/blocked", json!({"size": 0, "mimeType": ""}));
+    blocked["response"]["status"] = json!(0);
+    blocked["response"]["_error"] = json!("net::ERR_ABORTED");
+    let all =
+        [posted, parts, entry("/image", image), entry("/latin", latin), entry("/cut", cut), down, trailed, blocked];
     sandbox.write("a.har", own(&all));
     let says = |n: usize, texts: &[&str]| {
         let shown = sandbox.run(["show".to_owned(), format!("a.har#{n}")]).expect(0).stdout;
@@ -59,6 +63,7 @@ fn bodies_by_what_they_are() {
     says(4, &["cut (max-body) after 3 of 9 bytes]\nabc\n"]);
     says(5, &["no answer: connection refused\n"]);
     says(6, &["{broken\n", "\ngrpc-status: 0\n"]);
+    says(7, &["no answer: net::ERR_ABORTED\n"]);
     let output = sandbox.run(["show", "--body", "a.har#1"]).expect(2).says("not recorded");
     assert_eq!(output.stdout, "");
     assert_eq!(sandbox.run(["show", "--body", "--request", "a.har#0"]).expect(0).stdout, "a=1&long=%C3%BC+x");
@@ -105,7 +110,9 @@ fn what_can_not_be_shown_is_told() {
     let [user, _] = fixture(&sandbox);
     sandbox.run(["show", "hars/api.har#3"]).expect(2).says("there are 3, from #0 to #2");
     sandbox.run(["show", "hars/api.har"]).expect(2).says("names no entry").says("harproxy ls hars/api.har");
-    sandbox.run(["show", "hars/api.har#x"]).expect(2).says("names no entry");
+    sandbox.run(["show", "hars/api.har#x"]).expect(2).says("names no entry").says("`harproxy ls hars/api.har`");
+    sandbox.run(["show", "#0"]).expect(2).says("names no entry").says("`harproxy ls FILE`");
+    sandbox.run(["show", "hars/api.har#99"]).expect(2).says("no such entry").says("`harproxy ls hars/api.har` lists");
     sandbox.run(["show", "gone.har#0"]).expect(2).says("gone.har");
     sandbox.run(["show"]).expect(2);
     std::fs::remove_file(sandbox.join(format!("hars/api/{user}"))).unwrap();

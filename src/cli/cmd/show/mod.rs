@@ -84,6 +84,7 @@ impl Named {
             return Ok(Named { fixture: argument.into(), entry: None });
         }
         let text = argument.to_str().and_then(|text| text.rsplit_once('#'));
+        let text = text.filter(|(file, _)| !file.is_empty());
         match text.and_then(|(file, entry)| Some((Path::new(file), entry.parse().ok()?))) {
             Some((fixture, entry)) => Ok(Named { fixture: fixture.to_owned(), entry: Some(entry) }),
             None => Err(plan::Error::NoEntry(argument.to_string_lossy().into_owned())),
