@@ -202,7 +202,7 @@ fn sync_file_system(_: &Path) -> io::Result<bool> {
     Ok(false)
 }
 
-fn sync_parent(path: &Path) -> Result<(), Error> {
+pub(super) fn sync_parent(path: &Path) -> Result<(), Error> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     sync_folder(parent).map_err(at(parent, "syncing"))
 }

@@ -143,6 +143,7 @@ impl<'a> Rewrite<'a> {
             let to = self.home().join(name);
             let done = File::open(waits).and_then(|file| file.sync_all()).and_then(|()| fs::rename(waits, &to));
             done.map_err(|source| writing(&to, source))?;
+            place::sync_parent(&to)?;
         }
         place::rename_into(whole, &self.target)?;
         Ok(Replaced { new: self.new.len(), left: self.remove_replaced() })

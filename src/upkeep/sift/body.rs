@@ -139,9 +139,13 @@ impl<'t> Body<'t> {
 
 /// What comes of a payload.
 pub(super) fn sift<N: Namer>(sift: &mut Sift<'_, N>, entry: usize, body: &Body<'_>) -> Result<Sifted, Error> {
-    if body.says("_encoded") && body.file().is_some() | body.text().is_some() {
-        return Ok(Sifted::Opaque);
-    }
+    let sifted = as_stored(sift, entry, body)?;
+    // What does not decode is looked at as it came, which says little of what may be in it.
+    let is_coded = body.says("_encoded") && (body.file().is_some() || body.text().is_some());
+    Ok(if is_coded && matches!(sifted, Sifted::Clean) { Sifted::Opaque } else { sifted })
+}
+
+fn as_stored<N: Namer>(sift: &mut Sift<'_, N>, entry: usize, body: &Body<'_>) -> Result<Sifted, Error> {
     if let Some(name) = body.file() {
         return in_file(sift, entry, body, &name);
     }

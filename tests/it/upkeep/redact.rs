@@ -318,6 +318,35 @@ fn archives_and_compressed_hars() {
     );
 }
 
+/// Some tools leave the content coding on; and what did not decode may be plain text all the same.
+#[test]
+fn payloads_are_looked_into_whatever_is_left_on_them() {
+    let sandbox = Sandbox::new();
+    let body = r#"{"password": "hidden-pw-1", "user": "hidden-pw-1"}"#;
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    packed.write_all(body.as_bytes()).unwrap();
+    let packed = BASE64_STANDARD.encode(packed.finish().unwrap());
+    let content = json!({"size": body.len(), "mimeType": "application/json", "text": packed, "encoding": "base64"});
+    let mut coded = entry("/a", content);
+    let encoding = json!({"name": "Content-Encoding", "value": "gzip"});
+    coded["response"]["headers"].as_array_mut().unwrap().push(encoding);
+    let mut theirs: Value = serde_json::from_str(&own(&[coded])).unwrap();
+    theirs["log"].as_object_mut().unwrap().shift_remove("_harproxy");
+    sandbox.write("hars/theirs.har", theirs.to_string());
+    let cut = json!({"size": body.len(), "mimeType": "application/json", "text": body, "_encoded": true});
+    sandbox.write("hars/ours.har", own(&[entry("/a", cut)]));
+    assert_eq!(sandbox.run(["check"]).expect(1).stdout.matches("response body $.password").count(), 2);
+    sandbox.run(["redact"]).expect(0);
+    let left = r#"{"password": "REDACTED-password-1", "user": "REDACTED-password-1"}"#;
+    let theirs = &sandbox.har("hars/theirs.har")["log"]["entries"][0]["response"]["content"];
+    assert_eq!(BASE64_STANDARD.decode(theirs["text"].as_str().unwrap()).unwrap(), left.as_bytes());
+    assert_eq!(theirs["size"], left.len());
+    assert_eq!(sandbox.run(["show", "--body", "hars/theirs.har#0"]).expect(0).stdout, left);
+    assert_eq!(sandbox.har("hars/ours.har")["log"]["entries"][0]["response"]["content"]["text"], left);
+    sandbox.run(["redact"]).expect(0).says("hars/ours.har: nothing to redact; 1 payload could not be looked into");
+    sandbox.run(["check"]).expect(0);
+}
+
 #[test]
 fn a_payload_that_another_har_needs_stays_and_is_told() {
     let sandbox = Sandbox::new();
