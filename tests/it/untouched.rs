@@ -125,3 +125,31 @@ fn edited_and_missing_payloads_are_served_told_of_and_recorded_over() {
     assert_eq!(client.get("https://api.test/b").text(), "{\"n\":3}");
     server.stop().expect(0);
 }
+
+/// A payload's name comes from its bytes; where a file that somebody edited has that name, it takes a longer one.
+#[test]
+fn a_payload_whose_name_is_taken_by_other_bytes_gets_a_longer_one() {
+    let sandbox = Sandbox::new();
+    let origin = Origin::answering(|_| {
+        let headers = vec![("content-type", "application/json".to_owned())];
+        Some(Page { status: 200, headers, body: b"{\"n\":1}".to_vec(), ..Page::default() })
+    });
+    record(&sandbox, &origin, "a").expect(0);
+    let payload = |at: usize| {
+        let har = sandbox.har(HAR);
+        format!("hars/{}", har["log"]["entries"][at]["response"]["content"]["_file"].as_str().unwrap())
+    };
+    let edited = payload(0);
+    sandbox.write(&edited, "{\n  \"n\": 2\n}\n");
+
+    record(&sandbox, &origin, "b").expect(0);
+    let added = payload(1);
+    assert_eq!((payload(0), sandbox.read(&edited)), (edited.clone(), "{\n  \"n\": 2\n}\n".to_owned()));
+    assert!(added.len() > edited.len() && added.starts_with(edited.trim_end_matches(".txt")), "{added}");
+    drop(origin);
+    let server = sandbox.start(["replay", HAR]);
+    let client = Client::new(server.proxy(), server.ca(), Proto::H1);
+    assert_eq!(client.get("https://api.test/a").text(), "{\"n\":2}");
+    assert_eq!(client.get("https://api.test/b").text(), "{\"n\":1}");
+    server.stop().expect(0);
+}
