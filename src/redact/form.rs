@@ -3,7 +3,7 @@
 use super::names::Names;
 use super::redactor::DEEPEST;
 use super::view::{Coding, Splice, View, moved};
-use super::{Form, Name, Namer, Redactor};
+use super::{Form, Name, Namer, Redactor, graphql};
 
 /// Names of pairs that are secret.
 #[derive(Clone, Copy, Debug)]
@@ -74,7 +74,7 @@ impl<N: Namer> Redactor<'_, N> {
             if is_url(text) {
                 return self.in_url(text, depth);
             }
-            if is_object(text) {
+            if is_object(text) && !graphql::looks_like(text) {
                 return self.json(text, depth);
             }
         }

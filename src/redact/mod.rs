@@ -5,6 +5,7 @@
 //! computed back from what stands for a value.
 
 mod form;
+mod graphql;
 mod grouping;
 mod headers;
 mod inert;

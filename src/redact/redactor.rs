@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::inert::{self, is_token};
 use super::shapes::Hit;
 use super::view::{Splice, apply};
-use super::{Form, Name, Policy, jwt};
+use super::{Form, Name, Policy, graphql, jwt};
 
 /// Decides what stands for a value. One for a run: equal values get equal stand-ins.
 pub trait Namer {
@@ -105,6 +105,9 @@ impl<'a, N: Namer> Redactor<'a, N> {
     fn hits(&self, text: &[u8], encoded: bool, hits: &mut Vec<Hit>) {
         if text.len() >= SHORTEST_SHAPE || self.policy.shapes.has_personal() {
             self.policy.shapes.find(text, encoded, hits);
+        }
+        if graphql::looks_like(text) {
+            hits.extend(self.arguments(text));
         }
         for pattern in &self.policy.text {
             let found = pattern.find_iter(text).filter(|found| !found.is_empty());

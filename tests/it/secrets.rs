@@ -538,3 +538,32 @@ fn without_redaction_everything_is_stored_as_it_came() {
     let said = server.stop().expect(0);
     assert!(sandbox.read(HAR).contains(&secrets.jwt) && !said.stderr.contains("redacted 1"), "{}", said.stderr);
 }
+
+/// Not in the variables, where it belongs, but in the document itself.
+#[test]
+fn a_password_in_a_graphql_document_is_taken_out_and_another_fits() {
+    let sandbox = Sandbox::new();
+    let origin = Origin::answering(|_| {
+        let headers = vec![("content-type", "application/json".to_owned())];
+        Some(Page { status: 200, headers, body: br#"{"data":{"ok":true}}"#.to_vec(), ..Page::default() })
+    });
+    let login = |user: &str, password: &str| {
+        let document = format!("mutation {{ login(user: \"{user}\", password: \"{password}\") {{ ok }} }}");
+        let ask = Ask::new("POST", "https://api.test/graphql").header("content-type", "application/json");
+        ask.body(json!({ "query": document }).to_string())
+    };
+    let server = record(&sandbox, &origin, HAR, &[]);
+    client(&server).ask(login("ada", "correct horse"));
+    server.stop().expect(0);
+    drop(origin);
+    let har = sandbox.read(HAR);
+    assert!(!har.contains("correct horse") && har.contains("REDACTED-password-1"), "{har}");
+    let server = sandbox.start(["replay", HAR]);
+    let client = client(&server);
+    assert_eq!(client.ask(login("ada", "of the CI")).status, 200);
+    let missed = client.ask(login("bob", "hidden from all"));
+    assert_eq!(missed.status, 501);
+    assert!(!missed.text().contains("hidden from all"), "{}", missed.text());
+    let told = server.stop().expect(1).stderr;
+    assert!(!told.contains("hidden from all"), "{told}");
+}

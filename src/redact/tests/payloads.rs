@@ -38,6 +38,31 @@ fn json_keeps_every_other_byte() {
 }
 
 #[test]
+fn values_that_stand_in_a_graphql_document_itself() {
+    let policy = Policy::default();
+    for (text, left) in [
+        (
+            r#"{"query":"mutation { login(user: \"ada\", password: \"h\\\"x y\") { token } }"}"#,
+            r#"{"query":"mutation { login(user: \"ada\", password: \"REDACTED-password-1\") { token } }"}"#,
+        ),
+        (
+            r#"{"query":"{ a(in: {Secret:\"s\", pin : \"1\"}) b: c }"}"#,
+            r#"{"query":"{ a(in: {Secret:\"REDACTED-secret-1\", pin : \"REDACTED-pin-1\"}) b: c }"}"#,
+        ),
+        (
+            r#"{"query":"{ a(password: \"\", first: 1, n: $password) }","q":"password: \"no document\""}"#,
+            r#"{"query":"{ a(password: \"\", first: 1, n: $password) }","q":"password: \"no document\""}"#,
+        ),
+    ] {
+        assert_eq!(json(&policy, text), left);
+        assert_eq!(json(&policy, left), left);
+    }
+    let document = r#"mutation { login(password: "h") { token } }"#;
+    let left = document.replace("\"h\"", "\"REDACTED-password-1\"");
+    assert_eq!(payload(&policy, "application/graphql", document), left);
+}
+
+#[test]
 fn json_paths_name_what_no_table_does() {
     let policy = rules(|rules| rules.json = list(&["$.card.number", "$..ssn", "$.ids[*]", "$.all"]));
     let uuid = "6ba7b810-9dad-11d1-80b4-00c04fd430c8";
