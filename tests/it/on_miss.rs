@@ -77,6 +77,7 @@ fn a_failing_cmd_changes_no_fixture() {
     let run = sandbox.run(args.chain(["--", "sh", "-c", &cmd].map(str::to_owned)));
     let told = run.expect(7).stderr;
     assert!(told.contains("hars/api.har stays as it is"), "{told}");
+    assert!(told.contains("harproxy recover hars/api.har --discard"), "{told}");
     assert_eq!(har(&sandbox), before);
 }
 

@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use tokio::task::spawn_blocking;
+
+use super::record;
 use crate::child::env::Mode;
 use crate::cli::advice::Failure;
 use crate::cli::args::replay::ReplayArgs;
@@ -10,8 +13,7 @@ use crate::cli::run::{self, About, End, Run};
 use crate::cli::summary;
 use crate::cli::ui::Ui;
 use crate::proxy::Ask;
-use crate::proxy::upstream::Upstream;
-use crate::record::{Ending, Recorder};
+use crate::record::Ending;
 use crate::replay::Replayer;
 use crate::tls::authority::Authority;
 use crate::verdict::Verdict;
@@ -23,20 +25,11 @@ use crate::verdict::Verdict;
 pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
     let Replaying { replay, record, run: plan } = Replaying::new(args)?;
     let output = record.as_ref().map(|(record, _)| record.output.clone());
-    let recorder = match record {
-        Some((record, upstream)) => {
-            let recorder = Recorder::start(record, Upstream::anywhere(upstream)?)?;
-            if let Some(recovered) = recorder.recovered() {
-                ui.alert("recovered", &recovered.to_string());
-            }
-            Some(Arc::new(recorder))
-        }
-        None => None,
-    };
+    let recorder = record.map(|(record, upstream)| record::start(record, upstream, ui)).transpose()?;
     let asks = recorder.clone().map(|recorder| recorder as Arc<dyn Ask>);
     let replayer = Arc::new(Replayer::open(replay, asks)?);
     let explains = replayer.clone();
-    drop(tokio::task::spawn_blocking(move || explains.look_around()));
+    drop(spawn_blocking(move || explains.look_around()));
     let authority = Arc::new(Authority::load_or_create(&plan.ca_dir)?);
 
     let may_match = |host: &str| replayer.may_match_domain(host);
@@ -49,11 +42,10 @@ pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
         return Ok(run::conclude(&plan, &end, &verdict, ui));
     };
     let ending = if end.is_clean() { Ending::Clean } else { Ending::Failed };
-    let finalise = tokio::task::spawn_blocking(move || recorder.finalise(ending));
-    let outcome = match run.unless_interrupted(finalise).await? {
-        Ok(Ok(outcome)) => outcome,
-        Ok(Err(error)) => return Ok(run::unfinished(&end, &error.into(), ui)),
-        Err(panic) => return Err(Failure::System { doing: "finalising the recording", source: panic.into() }),
+    let finalise = spawn_blocking(move || recorder.finalise(ending));
+    let outcome = match record::finished(run.unless_interrupted(finalise).await?)? {
+        Ok(outcome) => outcome,
+        Err(error) => return Ok(run::unfinished(&end, &error.into(), ui)),
     };
     let verdict = with_recorded(verdict, &outcome.verdict);
     let status = run::conclude(&plan, &end, &verdict, ui);
@@ -61,7 +53,12 @@ pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
         End::Cmd(status) => Some(status).filter(|_| !end.is_clean()),
         End::NoCmd | End::NotStarted(_) => None,
     };
-    ui.note("summary", &format!("{}\n", summary::change(&outcome, &output, failed)));
+    let change = summary::change(&outcome, &output, failed);
+    match outcome.held {
+        // Somebody has to decide on it.
+        Some(_) => ui.alert("summary", &format!("{change}\n{}", summary::choice(&output))),
+        None => ui.note("summary", &format!("{change}\n")),
+    }
     Ok(status)
 }
 

@@ -50,7 +50,8 @@ pub async fn run(args: RecordArgs, ui: &Ui) -> Result<u8, Failure> {
 /// A policy that was learned and written.
 type Learned = (Volatile, Vec<MatchRule>);
 
-fn start(record: RecordPlan, upstream: UpstreamPlan, ui: &Ui) -> Result<Arc<Recorder>, Failure> {
+/// Starts a recording, and tells what a killed one had left.
+pub(super) fn start(record: RecordPlan, upstream: UpstreamPlan, ui: &Ui) -> Result<Arc<Recorder>, Failure> {
     let recorder = Recorder::start(record, Upstream::anywhere(upstream)?)?;
     if let Some(recovered) = recorder.recovered() {
         ui.alert("recovered", &recovered.to_string());
@@ -96,7 +97,7 @@ async fn conclude(
 }
 
 /// What came of work on another thread.
-fn finished<T>(work: Result<T, JoinError>) -> Result<T, Failure> {
+pub(super) fn finished<T>(work: Result<T, JoinError>) -> Result<T, Failure> {
     work.map_err(|panic| Failure::System { doing: "finalising the recording", source: panic.into() })
 }
 

@@ -73,12 +73,12 @@ pub(super) async fn again(
         Ok((lessons, outcome))
     });
     let (lessons, outcome) = finished(run.unless_interrupted(learned).await?)??;
+    let path = learning.write_to.as_deref().filter(|_| !lessons.is_empty());
+    if let Some(path) = path {
+        write(path, &lessons)?;
+    }
     ui.alert("learned", &told(&lessons, &outcome, learning));
-    let Some(path) = learning.write_to.as_deref().filter(|_| !lessons.is_empty()) else {
-        return Ok(Again::Learned(None));
-    };
-    write(path, &lessons)?;
-    Ok(Again::Learned(Some(policy(first.plan(), &lessons))))
+    Ok(Again::Learned(path.map(|_| policy(first.plan(), &lessons))))
 }
 
 async fn copied(first: Arc<Recorder>, to: [PathBuf; 2]) -> Result<Result<(), record::Error>, tokio::task::JoinError> {
@@ -113,12 +113,13 @@ fn told(lessons: &Lessons, outcome: &Outcome, learning: &Learning) -> String {
     for difference in &lessons.unexplained {
         text += &format!("no line of a policy says this: {difference}\n");
     }
-    let changes = outcome.changed + outcome.added;
-    text += &match (changes, lessons.is_empty()) {
-        (0, _) => "with that the second run would change nothing in the fixture".to_owned(),
-        (n, true) => format!("the second run would change {n} entries"),
-        (n, false) => format!("with that the second run would still change {n} entries"),
+    let changes = match outcome.changed + outcome.added {
+        0 => "nothing in the fixture".to_owned(),
+        1 => "1 entry".to_owned(),
+        n => format!("{n} entries"),
     };
+    let with = if lessons.is_empty() { "the second run" } else { "with that the second run" };
+    text += &format!("{with} would change {changes}");
     text
 }
 
