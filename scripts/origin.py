@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""An API on loopback for scripts/clients and scripts/browser: in the clear and over TLS, with the test PKI.
+"""An API and package registries on loopback for scripts/clients and scripts/browser: in the clear and over TLS, with the test PKI.
 
 Prints `HTTP_PORT HTTPS_PORT` once it listens and serves until its standard input closes.
 """
@@ -7,13 +7,11 @@ import gzip
 import http.server
 import json
 import os
-import shutil
 import ssl
-import subprocess
 import sys
-import tempfile
 import threading
-import zipfile
+
+from registry import Registry
 
 CERTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "certs")
 PNG = bytes.fromhex(
@@ -32,7 +30,8 @@ class Api(http.server.BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in headers:
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
+        if status not in (204, 304):
+            self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
@@ -71,61 +70,18 @@ class Api(http.server.BaseHTTPRequestHandler):
             self.answer(201, as_json, json.dumps({"got": sent.decode("utf-8", "replace")}).encode())
         elif path == "/api/redirect":
             self.answer(302, cors + [("Location", "/api/json?from=redirect")], b"")
-        elif path.startswith(("/api/repo.git/", "/api/simple/", "/api/files/")):
-            self.file(path)
         elif path == "/api/image.png":
             self.answer(200, cors + [("Content-Type", "image/png")], PNG)
+        elif found := REGISTRY.answer(path, self.headers, self.base()):
+            self.answer(*found)
         else:
             self.answer(404, as_json, b'{"error":"no such path"}')
 
-    def file(self, path):
-        """A file of the folder with the git repository and the package index."""
-        file = os.path.normpath(os.path.join(FILES, path.removeprefix("/api/").lstrip("/")))
-        if os.path.isdir(file):
-            file = os.path.join(file, "index.html")
-        if not file.startswith(FILES) or not os.path.isfile(file):
-            return self.answer(404, [("Content-Type", "text/plain")], b"no such file")
-        kind = "text/html" if file.endswith(".html") else "application/octet-stream"
-        with open(file, "rb") as content:
-            self.answer(200, [("Content-Type", kind)], content.read())
+    def base(self):
+        """The origin as the client calls it."""
+        return f"{'https' if isinstance(self.connection, ssl.SSLSocket) else 'http'}://{self.headers['Host']}"
 
     do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_OPTIONS = handle_any
-
-
-def make_repository(folder):
-    """A bare git repository for the dumb protocol, with one commit that is the same on every run."""
-    work = os.path.join(folder, "work")
-    same = {"GIT_AUTHOR_DATE": "2026-01-01T00:00:00Z", "GIT_COMMITTER_DATE": "2026-01-01T00:00:00Z", "GIT_CONFIG_GLOBAL": os.devnull}
-    who = ["-c", "user.name=Ada", "-c", "user.email=ada@example.com", "-c", "init.defaultBranch=main"]
-
-    def git(*arguments):
-        subprocess.run(["git", *who, *arguments], env={**os.environ, **same}, check=True, stdout=subprocess.DEVNULL)
-
-    git("init", "-q", work)
-    with open(os.path.join(work, "README"), "w") as file:
-        file.write("a repository for tests\n")
-    git("-C", work, "add", "README")
-    git("-C", work, "commit", "-q", "-m", "First")
-    git("clone", "-q", "--bare", work, os.path.join(folder, "repo.git"))
-    git("-C", os.path.join(folder, "repo.git"), "update-server-info")
-
-
-def make_index(folder):
-    """A package index with one wheel."""
-    os.makedirs(os.path.join(folder, "simple", "harproxy-demo"))
-    os.makedirs(os.path.join(folder, "files"))
-    wheel = "harproxy_demo-1.0-py3-none-any.whl"
-    with zipfile.ZipFile(os.path.join(folder, "files", wheel), "w") as archive:
-        info = "harproxy_demo-1.0.dist-info"
-        for name, text in {
-            "harproxy_demo.py": "ANSWER = 42\n",
-            f"{info}/METADATA": "Metadata-Version: 2.1\nName: harproxy-demo\nVersion: 1.0\n",
-            f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-            f"{info}/RECORD": "",
-        }.items():
-            archive.writestr(zipfile.ZipInfo(name, (2026, 1, 1, 0, 0, 0)), text)
-    with open(os.path.join(folder, "simple", "harproxy-demo", "index.html"), "w") as file:
-        file.write(f'<!doctype html><a href="/api/files/{wheel}">{wheel}</a>\n')
 
 
 def serve(tls):
@@ -139,12 +95,9 @@ def serve(tls):
 
 
 if __name__ == "__main__":
-    FILES = tempfile.mkdtemp()
+    REGISTRY = Registry()
     try:
-        make_index(FILES)
-        if shutil.which("git"):
-            make_repository(FILES)
         print(f"{serve(False)} {serve(True)}", flush=True)
         sys.stdin.read()
     finally:
-        shutil.rmtree(FILES)
+        REGISTRY.close()

@@ -4,8 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use tempfile::TempDir;
-
+use crate::scratch::Scratch;
 use crate::tls::bundle::{Bundle, BundleError, BundleFiles};
 use crate::whole::{self, Readers};
 
@@ -54,19 +53,21 @@ pub struct RunFiles {
 }
 
 impl RunFiles {
-    /// Writes them into `folder`, which stays.
+    /// Writes them into `folder`, which stays. Where others may read them (a container's users), the user's own settings for
+    /// wget, which can hold passwords, are left out.
     ///
     /// # Errors
     /// When the folder's name can't be put into a variable, or a file can't be written.
-    pub fn write(folder: &Path, bundle: &Bundle) -> Result<Self, FilesError> {
+    pub fn write(folder: &Path, bundle: &Bundle, readers: Readers) -> Result<Self, FilesError> {
         if folder.to_str().is_none() {
             return Err(FilesError::NotUnicode { path: folder.to_owned() });
         }
         let trust = bundle.write_to(folder)?;
         let php = folder.join("php");
         std::fs::create_dir_all(&php).map_err(|source| FilesError::Write { path: php.clone(), source })?;
-        // For this user only: a `.wgetrc` may hold passwords. Whole, because another client may be reading.
-        let write = |path: PathBuf, content: &[u8]| match whole::write(&path, content, Readers::Owner) {
+        // Whole, because another client may be reading.
+        let users_wgetrc = if readers == Readers::Owner { users_wgetrc() } else { Vec::new() };
+        let write = |path: PathBuf, content: &[u8]| match whole::write(&path, content, readers) {
             Ok(()) => Ok(path),
             Err(source) => Err(FilesError::Write { path, source }),
         };
@@ -75,7 +76,7 @@ impl RunFiles {
         Ok(RunFiles {
             node_hook: write(folder.join("node-hook.cjs"), NODE_HOOK.as_bytes())?,
             php,
-            wgetrc: write(folder.join("wgetrc"), &wgetrc(&users_wgetrc(), &trust.bundle))?,
+            wgetrc: write(folder.join("wgetrc"), &wgetrc(&users_wgetrc, &trust.bundle))?,
             trust,
         })
     }
@@ -112,7 +113,7 @@ fn wgetrc(users: &[u8], bundle: &Path) -> Vec<u8> {
 /// bundle alone, for whoever is told of it: the other files take longer to make than a replay takes to start.
 #[derive(Debug)]
 pub struct RunFolder {
-    dir: TempDir,
+    dir: Scratch,
     bundle: Bundle,
     bundle_file: PathBuf,
 }
@@ -123,11 +124,7 @@ impl RunFolder {
     /// # Errors
     /// When there is no place for a temporary folder, or the file can't be written.
     pub fn create(bundle: Bundle) -> Result<Self, FilesError> {
-        let mut builder = tempfile::Builder::new();
-        builder.prefix("harproxy-");
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
-        let dir = builder.tempdir().map_err(FilesError::Folder)?;
+        let dir = Scratch::create().map_err(FilesError::Folder)?;
         let bundle_file = bundle.write_pem_to(dir.path())?;
         Ok(RunFolder { dir, bundle, bundle_file })
     }
@@ -143,7 +140,7 @@ impl RunFolder {
     /// # Errors
     /// As [`RunFiles::write`].
     pub fn for_cmd(&self) -> Result<RunFiles, FilesError> {
-        RunFiles::write(self.dir.path(), &self.bundle)
+        RunFiles::write(self.dir.path(), &self.bundle, Readers::Owner)
     }
 }
 

@@ -10,7 +10,9 @@ use std::process::ExitStatus;
 use tokio::process::{Child, Command};
 
 use super::env::Change;
+use super::look::{Look, LookPlan, Observed};
 use super::signals::{Signal, Signals};
+use crate::verdict::exit;
 
 /// What to start.
 #[derive(Clone, Debug)]
@@ -23,6 +25,10 @@ pub struct CommandPlan {
     pub env: Vec<Change>,
     /// Its working directory, if another.
     pub cwd: Option<PathBuf>,
+    /// What to look for in its processes.
+    pub look: Option<LookPlan>,
+    /// Whether its standard output goes to harproxy's standard error.
+    pub quiet_output: bool,
 }
 
 /// Why CMD can't be started.
@@ -57,8 +63,8 @@ impl SpawnError {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            SpawnError::NotFound { .. } => 127,
-            SpawnError::NotExecutable { .. } | SpawnError::Lost { .. } => 126,
+            SpawnError::NotFound { .. } => exit::NOT_FOUND,
+            SpawnError::NotExecutable { .. } | SpawnError::Lost { .. } => exit::NOT_EXECUTABLE,
         }
     }
 }
@@ -107,14 +113,16 @@ impl fmt::Display for ChildStatus {
 }
 
 /// CMD's end, and harproxy's part in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ended {
     /// How CMD ended.
     pub status: ChildStatus,
     /// The signal that asked harproxy to end, and that CMD got from it. A Ctrl-C that CMD got by itself is CMD's business.
     pub stopped_by: Option<Signal>,
-    /// There was a second one: whatever is left to do is to be left.
-    pub at_once: bool,
+    /// The second one: whatever is left to do is to be left.
+    pub at_once: Option<Signal>,
+    /// What was seen of its processes.
+    pub observed: Observed,
 }
 
 /// Starts CMD and waits until it has ended; processes that it left are let live.
@@ -127,7 +135,8 @@ pub struct Ended {
 /// When CMD can't be started.
 pub async fn run(plan: &CommandPlan, signals: &mut Signals) -> Result<Ended, SpawnError> {
     let mut child = spawn(plan)?;
-    let (mut stopped_by, mut at_once) = (None, false);
+    let look = plan.look.clone().and_then(|look| Some(Look::at(child.id()?, look)));
+    let (mut stopped_by, mut at_once) = (None, None);
     let status = loop {
         tokio::select! {
             status = child.wait() => break status,
@@ -139,14 +148,15 @@ pub async fn run(plan: &CommandPlan, signals: &mut Signals) -> Result<Ended, Spa
                     os::pass_on(&mut child, signal);
                 }
                 Some(_) => {
-                    at_once = true;
+                    at_once = Some(signal);
                     let _ = child.start_kill();
                 }
             },
         }
     };
     let status = status.map_err(|source| SpawnError::Lost { program: plan.program.clone(), source })?;
-    Ok(Ended { status: ChildStatus::of(status), stopped_by, at_once })
+    let observed = look.map(Look::end).unwrap_or_default();
+    Ok(Ended { status: ChildStatus::of(status), stopped_by, at_once, observed })
 }
 
 fn spawn(plan: &CommandPlan) -> Result<Child, SpawnError> {
@@ -154,6 +164,9 @@ fn spawn(plan: &CommandPlan) -> Result<Child, SpawnError> {
     let start = |program: &OsStr, first: Option<&OsStr>| {
         let mut command = Command::new(program);
         command.args(first).args(&plan.args).envs(plan.env.iter().map(|change| (&change.variable, &change.value)));
+        if plan.quiet_output {
+            command.stdout(io::stderr());
+        }
         if let Some(cwd) = &plan.cwd {
             command.current_dir(cwd);
         }

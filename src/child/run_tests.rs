@@ -9,7 +9,7 @@ use super::*;
 
 fn plan(program: impl Into<OsString>, args: &[&str]) -> CommandPlan {
     let args = args.iter().map(OsString::from).collect();
-    CommandPlan { program: program.into(), args, env: Vec::new(), cwd: None }
+    CommandPlan { program: program.into(), args, env: Vec::new(), cwd: None, look: None, quiet_output: false }
 }
 
 fn sh(script: &str) -> CommandPlan {
@@ -114,7 +114,15 @@ async fn cmd_gets_its_variables_and_folder_and_our_process_group() {
 async fn each_signal_is_passed_on_and_the_status_is_what_cmd_makes_of_it() {
     for (signal, name) in [(Signal::Terminate, "TERM"), (Signal::Hangup, "HUP"), (Signal::Interrupt, "INT")] {
         let ended = signalled(&format!("trap 'exit 7' {name}; : >$1; {LINGER}"), &[signal]).await;
-        assert_eq!(ended, Ended { status: ChildStatus::Exited(7), stopped_by: Some(signal), at_once: false });
+        assert_eq!(
+            ended,
+            Ended {
+                status: ChildStatus::Exited(7),
+                stopped_by: Some(signal),
+                at_once: None,
+                observed: Observed::default()
+            }
+        );
     }
     let ended = signalled(": >$1; exec sleep 10", &[Signal::Terminate]).await;
     assert_eq!(ended.status.exit_code(), 143);
@@ -123,7 +131,15 @@ async fn each_signal_is_passed_on_and_the_status_is_what_cmd_makes_of_it() {
 #[tokio::test]
 async fn a_second_signal_ends_at_once() {
     let ended = signalled(&format!("trap '' INT TERM; : >$1; {LINGER}"), &[Signal::Interrupt, Signal::Terminate]).await;
-    assert_eq!(ended, Ended { status: ChildStatus::Killed(9), stopped_by: Some(Signal::Interrupt), at_once: true });
+    assert_eq!(
+        ended,
+        Ended {
+            status: ChildStatus::Killed(9),
+            stopped_by: Some(Signal::Interrupt),
+            at_once: Some(Signal::Terminate),
+            observed: Observed::default()
+        }
+    );
 }
 
 #[tokio::test]
@@ -177,7 +193,7 @@ fn ctrl_c_reaches_cmd_once_and_by_itself() {
     }
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(harproxy), nix::sys::signal::Signal::SIGTERM).unwrap();
     wait_for("interrupts: 2");
-    wait_for("Exited(7), stopped_by: Some(Terminate), at_once: false");
+    wait_for("Exited(7), stopped_by: Some(Terminate), at_once: None");
     let mut rest = String::new();
     screen.read_to_string(&mut rest).unwrap();
     script.wait().unwrap();

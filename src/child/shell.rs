@@ -1,6 +1,7 @@
 //! The same changes as text to paste or to evaluate: one function a shell, each with that shell's quoting.
 
 use super::env::Change;
+use crate::quote::{self, is_plain};
 
 /// A form in which variables are written down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +28,12 @@ impl Shell {
         ("json", Shell::Json),
     ];
 
+    /// What begins a comment; JSON has none.
+    #[must_use]
+    pub fn comment(self) -> Option<&'static str> {
+        (self != Shell::Json).then_some("#")
+    }
+
     /// The changes in this form, a line each, comments where the form has them.
     #[must_use]
     pub fn render(self, changes: &[Change]) -> String {
@@ -48,19 +55,13 @@ impl Shell {
 
     fn line(self, name: &str, value: &str) -> String {
         match self {
-            Shell::Sh => format!("export {name}={}", sh(value)),
+            Shell::Sh => format!("export {name}={}", quote::word(value)),
             Shell::Fish => format!("set -gx {name} {}", fish(value)),
             Shell::PowerShell => format!("$env:{name} = {}", powershell(value)),
             Shell::Dotenv => format!("{name}={}", dotenv(value)),
             Shell::Json => format!("{}: {}", quoted_json(name), quoted_json(value)),
         }
     }
-}
-
-/// POSIX 2.2.2: everything between single quotes is literal, and a single quote can't be there.
-#[must_use]
-pub fn sh(value: &str) -> String {
-    if is_plain(value) { value.to_owned() } else { format!("'{}'", value.replace('\'', r"'\''")) }
 }
 
 /// fish: in single quotes only `\` and `'` are escaped.
@@ -104,14 +105,6 @@ pub fn dotenv(value: &str) -> String {
         quoted.push('"');
         quoted
     }
-}
-
-/// Whether no shell sees anything special in it.
-fn is_plain(value: &str) -> bool {
-    // zsh expands a word that begins with `=`.
-    !value.is_empty()
-        && !value.starts_with('=')
-        && value.chars().all(|c| c.is_ascii_alphanumeric() || "-_./:@%+,=".contains(c))
 }
 
 fn json(changes: &[Change]) -> String {
@@ -176,7 +169,6 @@ mod tests {
 
     #[test]
     fn each_quoting_has_its_own_escape() {
-        assert_eq!(sh("it's"), r"'it'\''s'");
         assert_eq!(fish(r"it's \ x"), r"'it\'s \\ x'");
         assert_eq!(powershell("it's ‘x’"), "'it''s ‘‘x’’'");
         assert_eq!(dotenv("http://127.0.0.1:1"), "http://127.0.0.1:1");

@@ -6,6 +6,7 @@ use super::advice::Failure;
 use super::plan;
 use super::ui::Ui;
 use crate::har;
+use crate::record;
 use crate::verdict::exit;
 
 /// Lets `work` see to each fixture that was named (`hars/` when none was), in order. What can't be done is told, and the
@@ -20,4 +21,13 @@ pub fn each(named: Vec<PathBuf>, ui: &Ui, mut work: impl FnMut(&Path) -> Result<
         })
     });
     done.max().unwrap_or(exit::HELD)
+}
+
+/// Lets `work` write a fixture while nobody records into it; what a killed writer of it left is swept first.
+///
+/// # Errors
+/// [`record::Error::Locked`] while somebody does, and whatever becomes of the work.
+pub fn alone<T, E: Into<Failure>>(path: &Path, work: impl FnOnce() -> Result<T, E>) -> Result<T, Failure> {
+    let _hold = record::hold(path)?;
+    work().map_err(Into::into)
 }

@@ -1,10 +1,21 @@
-//! The log: what the libraries say through `tracing`, on standard error.
+//! The log: what the libraries say through `tracing`, on standard error; with `--log-format json` each line is an event like
+//! every other.
 
+use std::fmt;
 use std::io;
 
+use serde_json::{Map, Value};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
 
-use super::ui::LogFormat;
+use super::args::TalkArgs;
+use super::event;
+use super::ui::{self, LogFormat, Meanwhile, Ui};
+use crate::verdict::findings;
 
 /// The variable with a filter in tracing's words, such as `harproxy::proxy=debug`.
 pub const VARIABLE: &str = "HARPROXY_LOG";
@@ -22,16 +33,23 @@ pub struct FilterError {
 ///
 /// # Errors
 /// When `HARPROXY_LOG` is not a filter.
-pub fn start(quiet: bool, verbose: u8, format: LogFormat, alone: bool) -> Result<(), FilterError> {
+pub fn start(talk: &TalkArgs, ui: &Ui, alone: bool) -> Result<(), FilterError> {
     let filter = match std::env::var(VARIABLE) {
         Ok(filter) if !filter.is_empty() => EnvFilter::try_new(filter)?,
-        _ => EnvFilter::try_new(level(quiet, verbose, alone))?,
+        _ => EnvFilter::try_new(level(talk.quiet, talk.verbose, alone))?,
+    };
+    let filter = match ui.meanwhile(!alone) {
+        Meanwhile::Nothing => filter,
+        // They are told beside the requests.
+        Meanwhile::List | Meanwhile::Events => filter.add_directive(format!("{}=off", findings::LOG).parse()?),
     };
     let colour = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(colour);
-    let _ = match format {
-        LogFormat::Text => builder.compact().with_target(verbose > 1).try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    // Whoever closed our standard error does not want to hear from us; a complaint about that would end the connection it is about.
+    let builder = tracing_subscriber::fmt().log_internal_errors(false).with_env_filter(filter).with_writer(io::stderr);
+    let builder = builder.with_ansi(colour);
+    let _ = match talk.log_format {
+        LogFormat::Text => builder.compact().with_target(talk.verbose > 1).try_init(),
+        LogFormat::Json => builder.event_format(Lines).try_init(),
     };
     Ok(())
 }
@@ -44,5 +62,77 @@ fn level(quiet: bool, verbose: u8, alone: bool) -> &'static str {
         (false, 1) => "warn,harproxy=info",
         (false, 2) => "info,harproxy=debug",
         (false, _) => "trace",
+    }
+}
+
+/// A line of the log as an event: `log`.
+struct Lines;
+
+impl<S, N> FormatEvent<S, N> for Lines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let metadata = event.metadata();
+        let mut members = Map::from_iter([
+            ("level".to_owned(), metadata.level().as_str().into()),
+            ("target".to_owned(), metadata.target().into()),
+            ("message".to_owned(), fields.message.into()),
+        ]);
+        if !fields.others.is_empty() {
+            members.insert("fields".to_owned(), fields.others.into());
+        }
+        writeln!(writer, "{}", ui::json_line(event::Event::Log, members))
+    }
+}
+
+/// The message of a line, and what else it says.
+#[derive(Default)]
+struct Fields {
+    message: String,
+    others: Map<String, Value>,
+}
+
+impl Fields {
+    fn add(&mut self, field: &Field, value: Value) {
+        match (field.name(), value) {
+            ("message", Value::String(message)) => self.message = message,
+            (name, value) => {
+                self.others.insert(name.to_owned(), value);
+            }
+        }
+    }
+}
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.add(field, format!("{value:?}").into());
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.add(field, value.into());
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.add(field, value.into());
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.add(field, value.into());
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.add(field, value.into());
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.add(field, value.into());
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
+        self.add(field, crate::http::problem::in_words(value).into());
     }
 }

@@ -5,17 +5,23 @@
 
 pub mod advice;
 pub mod args;
+pub mod ci;
+mod clues;
 pub mod cmd;
 pub mod config;
+pub mod event;
 pub mod files;
 pub mod fixtures;
+pub mod live;
 pub mod logging;
 pub mod pager;
 pub mod plan;
 mod process;
-mod quote;
+mod prune;
 pub mod ready;
-pub mod run;
+mod reload;
+pub mod reports;
+mod run;
 pub mod summary;
 pub mod ui;
 
@@ -38,7 +44,7 @@ fn obey(args: Vec<OsString>) -> u8 {
         Ok(cli) => cli,
         Err(UsageError::Typed(error)) => {
             let talk = Cli::talk_of(&args);
-            return advice::tell_usage(&error, &talk.map_or_else(Ui::default, |talk| talk.ui()));
+            return advice::tell_usage(error, &talk.map_or_else(Ui::default, |talk| talk.ui()));
         }
         Err(UsageError::Config(error, talk)) => {
             let failure = Failure::from(*error);
@@ -47,9 +53,9 @@ fn obey(args: Vec<OsString>) -> u8 {
         }
     };
     let ui = talk.ui();
-    let done = logging::start(talk.quiet, talk.verbose, talk.log_format, command.serves_alone())
-        .map_err(Failure::from)
-        .and_then(|()| run(command, &ui));
+    process::tell_defects(ui);
+    let done =
+        logging::start(&talk, &ui, command.serves_alone()).map_err(Failure::from).and_then(|()| run(command, &ui));
     done.unwrap_or_else(|failure| {
         failure.tell(&ui);
         failure.status()
@@ -62,6 +68,7 @@ fn run(command: Command, ui: &Ui) -> Result<u8, Failure> {
         Command::Replay(args) => block_on(cmd::replay::run(*args, ui)),
         Command::Recover(args) => cmd::recover::run(*args, ui),
         Command::Demo => block_on(cmd::demo::run(ui)),
+        Command::Doctor(args) => block_on(cmd::doctor::run(*args, ui)),
         Command::Explain(args) => cmd::explain::run(*args, ui),
         Command::Glob(args) => cmd::glob::run(&args, ui),
         Command::Ls(args) => cmd::ls::run(args, ui),
@@ -73,6 +80,7 @@ fn run(command: Command, ui: &Ui) -> Result<u8, Failure> {
         Command::GitSetup(args) => cmd::git_setup::run(&args, ui),
         Command::Pack(args) => cmd::pack::pack(&args, ui),
         Command::Unpack(args) => cmd::pack::unpack(&args, ui),
+        Command::Report(args) => cmd::report::run(args, ui),
         Command::Env(args) => cmd::env::run(&args, ui),
         Command::Ca(args) => cmd::ca::run(&args, ui),
         Command::Config(args) => cmd::config::run(args, ui),

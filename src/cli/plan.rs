@@ -12,16 +12,18 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::args::common::{AuthorityArgs, ListenArgs, ProxyArgs, RunArgs, UpstreamArgs};
+use super::args::doctor::DoctorArgs;
 use super::args::explain::ExplainArgs;
 use super::args::record::{RecordArgs, RecoverArgs};
 use super::args::replay::{DEFAULT_FIXTURES, MatchingArgs, ReplayArgs};
 use super::cmd::record::Learning;
 use super::config::{self, Config};
+use super::files;
 use crate::har::{ContentMode, Fixture, JsonLayout};
 use crate::matching::Options;
-use crate::proxy::ProxyPlan;
 use crate::proxy::server::{Credentials, Reverse};
 use crate::proxy::upstream::UpstreamPlan;
+use crate::proxy::{ProxyPlan, Witness};
 use crate::record::{OnFailure, RecordPlan, Update};
 use crate::redact::Policy;
 use crate::replay::{NetworkPlan, OnMiss, ReplayPlan};
@@ -45,12 +47,23 @@ pub enum Error {
     /// Others could use the proxy.
     #[error("listening on {0} would let others use the proxy")]
     Remote(SocketAddr),
+    /// A recording into what replay does not take for a fixture.
+    #[error("{} ends neither in .har nor in .zip, by which `harproxy replay` finds fixtures", output.display())]
+    Ending {
+        /// As it was given.
+        output: PathBuf,
+    },
     /// Two reverse origins under one name or prefix.
     #[error("two --reverse origins are {what}")]
     Twice {
         /// "named `API`", "under `/pay`".
         what: String,
+        /// What each is to have of its own.
+        own: &'static str,
     },
+    /// Variables for a proxy on any free port.
+    #[error("port 0 is any free port, which nobody knows before harproxy listens")]
+    NoPort,
     /// `--tls` alone.
     #[error("--tls is about --reverse, which is not there")]
     TlsWithoutReverse,
@@ -65,6 +78,12 @@ pub enum Error {
     /// `--on-miss record` where CI=true.
     #[error("--on-miss record would change fixtures in CI")]
     RecordsInCi,
+    /// `--prune` where CI=true.
+    #[error("--prune would change fixtures in CI")]
+    PrunesInCi,
+    /// `--prune` and `--on-miss record` at once.
+    #[error("--prune takes entries out of the fixture that --on-miss record adds to")]
+    PrunesAndRecords,
     /// `HARPROXY_TEST_NOW` is no moment.
     #[error("reading {TEST_NOW}, `{value}`")]
     TestNow {
@@ -113,6 +132,10 @@ pub struct RunPlan {
     pub bypass: Vec<String>,
     /// The program and its arguments; empty without CMD.
     pub cmd: Vec<OsString>,
+    /// What is secret in what reports show.
+    pub policy: Arc<Policy>,
+    /// The options that a replay of the same CMD needs too, as they would be typed; of a recording alone.
+    pub carried: Vec<OsString>,
 }
 
 /// Everything about one `harproxy record`.
@@ -135,6 +158,8 @@ pub struct Replaying {
     pub replay: ReplayPlan,
     /// What becomes of misses, with `--on-miss record`.
     pub record: Option<(RecordPlan, UpstreamPlan)>,
+    /// `--prune`: what a run that passed did not use goes.
+    pub prune: bool,
     /// The run around it.
     pub run: RunPlan,
 }
@@ -145,12 +170,16 @@ impl Recording {
     /// # Errors
     /// [`Error`].
     pub fn new(args: RecordArgs) -> Result<Self, Error> {
+        if !may_be_fixture(&args.output) {
+            return Err(Error::Ending { output: args.output });
+        }
         let said = &args.config.said;
         let learning = args.twice.then(|| {
             let file = args.config.config.clone().or_else(config::projects_file).unwrap_or_else(|| config::NAME.into());
             Learning { write_to: args.write_policy.then(|| file.clone()), file }
         });
         let policy = if args.no_redact { Policy::off() } else { said.redact_policy() };
+        let policy = Arc::new(policy);
         let record = RecordPlan {
             output: args.output,
             scope: Globs::new(&args.glob)?,
@@ -159,16 +188,24 @@ impl Recording {
             update: args.update,
             max_body: args.max_body.map(|size| size.0),
             json_layout: args.json_layout,
-            policy: Arc::new(policy),
+            policy: policy.clone(),
             values: if args.no_redact { Vec::new() } else { said.redact_values() },
             on_failure: args.on_failure,
             volatile: said.volatile().clone(),
             rules: said.rules().to_vec(),
         };
         let upstream = upstream(&args.upstream)?;
-        let run = RunPlan::new(args.proxy, &args.upstream, args.run, &args.authority, args.cmd)?;
+        let run = RunPlan::new(args.proxy, &args.upstream, args.run, &args.authority, args.cmd, policy)?;
+        let run = RunPlan { carried: args.carried, ..run };
         Ok(Recording { record, upstream, run, learning })
     }
+}
+
+/// Whether a recording may go there. That a folder is none it is told by itself.
+fn may_be_fixture(output: &Path) -> bool {
+    let ending = output.extension().unwrap_or_default();
+    let is_folder = output.is_dir() || output.as_os_str().as_encoded_bytes().ends_with(b"/");
+    is_folder || ["har", "zip"].iter().any(|known| ending.eq_ignore_ascii_case(known))
 }
 
 /// Settles `harproxy recover`: what was recorded says itself what its scope was.
@@ -197,6 +234,11 @@ impl Replaying {
     /// [`Error`].
     pub fn new(args: ReplayArgs) -> Result<Self, Error> {
         let with_cmd = !args.cmd.is_empty();
+        match (args.prune, args.on_miss) {
+            (true, OnMiss::Record) => return Err(Error::PrunesAndRecords),
+            (true, _) if in_ci() => return Err(Error::PrunesInCi),
+            _ => {}
+        }
         let network = network(&args)?;
         let record = if args.on_miss == OnMiss::Record { Some(misses(&args)?) } else { None };
         let (fixtures, everything) = match &record {
@@ -221,11 +263,36 @@ impl Replaying {
             clock: args.clock,
             now: test_now()?,
             fail_on: fail_on(args.fail_on.as_deref(), with_cmd)?,
-            connect_timeout: args.upstream.connect_timeout,
-            idle_timeout: args.upstream.idle_timeout,
+            timeouts: args.upstream.timeouts(),
         };
-        let run = RunPlan::new(args.proxy, &args.upstream, args.run, &args.authority, args.cmd)?;
-        Ok(Replaying { replay, record, run })
+        let policy = replay.policy.clone();
+        let run = RunPlan::new(args.proxy, &args.upstream, args.run, &args.authority, args.cmd, policy)?;
+        Ok(Replaying { replay, record, prune: args.prune, run })
+    }
+}
+
+/// Everything about one `harproxy doctor`.
+#[derive(Clone, Debug)]
+pub struct Doctoring {
+    /// The way out.
+    pub upstream: UpstreamPlan,
+    /// The run around it.
+    pub run: RunPlan,
+}
+
+impl Doctoring {
+    /// Settles it.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn new(args: DoctorArgs) -> Result<Self, Error> {
+        let (grace, head_timeout) = (Duration::from_secs(1), Duration::from_secs(15));
+        let proxy =
+            ProxyArgs { listen: args.listen, allow_remote: false, reverse: Vec::new(), tls: false, head_timeout };
+        let run = RunArgs { report: Vec::new(), ready_file: None, grace };
+        let policy = Arc::new(args.config.said.redact_policy());
+        let run = RunPlan::new(proxy, &args.upstream, run, &args.authority, args.cmd, policy)?;
+        Ok(Doctoring { upstream: upstream(&args.upstream)?, run })
     }
 }
 
@@ -264,6 +331,7 @@ impl RunPlan {
         run: RunArgs,
         authority: &AuthorityArgs,
         cmd: Vec<OsString>,
+        policy: Arc<Policy>,
     ) -> Result<Self, Error> {
         let listen = listen(&proxy.listen, !cmd.is_empty());
         if !listen.ip().is_loopback() && proxy.listen.auth.is_none() && !proxy.allow_remote {
@@ -286,12 +354,19 @@ impl RunPlan {
             grace: run.grace,
             bypass: proxy.listen.bypass,
             cmd,
+            policy,
+            carried: Vec::new(),
         })
+    }
+
+    /// Nothing has been done yet, and who waits for the run to be ready is not to find what an earlier one said.
+    pub fn begin(&self) {
+        self.ready_file.iter().for_each(|path| files::forget(path));
     }
 
     /// The plan of the engine.
     #[must_use]
-    pub fn proxy(&self, authority: Arc<Authority>) -> ProxyPlan {
+    pub fn proxy(&self, authority: Arc<Authority>, witness: Option<Arc<dyn Witness>>) -> ProxyPlan {
         ProxyPlan {
             listen: self.listen,
             reverse: self.reverse.clone(),
@@ -300,6 +375,7 @@ impl RunPlan {
             authority,
             head_timeout: self.head_timeout,
             idle_timeout: self.idle_timeout,
+            witness,
         }
     }
 }
@@ -332,8 +408,7 @@ fn misses(args: &ReplayArgs) -> Result<(RecordPlan, UpstreamPlan), Error> {
     if output.is_dir() {
         return Err(Error::NoOneFixture);
     }
-    let in_ci = std::env::var("CI").is_ok_and(|ci| ["1", "true"].contains(&&*ci.to_ascii_lowercase()));
-    if in_ci && !args.allow_ci_record {
+    if in_ci() && !args.allow_ci_record {
         return Err(Error::RecordsInCi);
     }
     let said = &args.config.said;
@@ -352,6 +427,11 @@ fn misses(args: &ReplayArgs) -> Result<(RecordPlan, UpstreamPlan), Error> {
         rules: said.rules().to_vec(),
     };
     Ok((record, upstream(&args.upstream)?))
+}
+
+/// Whether this is a run of CI, where fixtures are not to change.
+fn in_ci() -> bool {
+    std::env::var("CI").is_ok_and(|ci| ["1", "true"].contains(&&*ci.to_ascii_lowercase()))
 }
 
 /// The globs that a fixture says it was recorded with. One that can't be read is told of when it is opened.
@@ -376,8 +456,7 @@ fn upstream(args: &UpstreamArgs) -> Result<UpstreamPlan, Error> {
         client_certs: args.client_cert.clone(),
         insecure: if args.insecure.is_empty() { None } else { Some(Globs::new(&args.insecure)?) },
         map: args.map.clone(),
-        connect_timeout: args.connect_timeout,
-        idle_timeout: args.idle_timeout,
+        timeouts: args.timeouts(),
     })
 }
 
@@ -421,15 +500,17 @@ fn fail_on(list: Option<&str>, with_cmd: bool) -> Result<FailOn, Error> {
 }
 
 fn each_once(reverse: &[Reverse]) -> Result<(), Error> {
+    const NAME: &str = "name of its own: `--reverse billing=https://api.example.com`";
+    const PREFIX: &str = "prefix of its own: `--reverse BILLING=/billing=https://api.example.com`";
     let (mut names, mut prefixes) = (BTreeSet::new(), BTreeSet::new());
     for origin in reverse {
         if !names.insert(&origin.name) {
-            return Err(Error::Twice { what: format!("named `{}`", origin.name) });
+            return Err(Error::Twice { what: format!("named `{}`", origin.name), own: NAME });
         }
         if let Some(prefix) = &origin.prefix
             && !prefixes.insert(prefix)
         {
-            return Err(Error::Twice { what: format!("under `{prefix}`") });
+            return Err(Error::Twice { what: format!("under `{prefix}`"), own: PREFIX });
         }
     }
     Ok(())

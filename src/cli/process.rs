@@ -2,13 +2,19 @@
 
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook};
 
+use super::event::Event;
 use super::ui::{self, Ui};
 use crate::verdict::exit;
 
 /// Runs the program. A defect, which should not be there, is told as such, and the status says that harproxy is to blame.
 pub fn guarded(program: impl FnOnce() -> u8) -> u8 {
-    set_hook(Box::new(|defect| Ui::default().alert("defect", &told(defect))));
+    tell_defects(Ui::default());
     catch_unwind(AssertUnwindSafe(program)).unwrap_or(exit::BROKEN)
+}
+
+/// From here on a defect is told so.
+pub fn tell_defects(ui: Ui) {
+    set_hook(Box::new(move |defect| ui.alert(Event::Defect, &told(defect))));
 }
 
 fn told(defect: &PanicHookInfo<'_>) -> String {

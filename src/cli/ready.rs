@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
+use super::event::Event;
 use super::ui::LogFormat;
 
 /// The facts.
@@ -28,7 +29,7 @@ impl Ready {
         match format {
             LogFormat::Text => self.sentence(),
             LogFormat::Json => {
-                let mut line = Map::from_iter([("event".to_owned(), Value::from("ready"))]);
+                let mut line = Map::from_iter([("event".to_owned(), Value::from(Event::Ready.word()))]);
                 if let Value::Object(facts) = self.json() {
                     line.extend(facts);
                 }

@@ -2,22 +2,34 @@
 //! passes in between is the handler's.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
+use indexmap::IndexMap;
+use serde_json::Value;
+use time::OffsetDateTime;
 
 use super::advice::Failure;
+use super::event::Event;
+use super::live::Live;
 use super::plan::RunPlan;
 use super::ready::Ready;
-use super::ui::Ui;
-use super::{files, process};
+use super::reports::{self, Recorded};
+use super::ui::{Meanwhile, Ui};
+use super::{clues, files, process};
 use crate::child::env::{self, Environment, Facts, Mode, ProxyAddress};
-use crate::child::{CommandPlan, RunFolder, Signal, Signals};
-use crate::proxy::{Handler, Proxy};
+use crate::child::{CommandPlan, Ended, Pace, RunFolder, Signal, Signals};
+use crate::proxy::{Handler, Proxy, Witness};
+use crate::record::Recorder;
+use crate::redact::Telling;
 use crate::tls::authority::Authority;
 use crate::tls::bundle::Bundle;
-use crate::verdict::report::{json, text};
-use crate::verdict::{Source, Verdict, exit, exit_status};
+use crate::verdict::clues::{Bounds, Clues, advise};
+use crate::verdict::report::Report;
+use crate::verdict::seen::{Seen, Shown};
+use crate::verdict::{Herald, Source, Verdict, exit, exit_status};
+use crate::watch::{Watch, Watcher};
 
 /// What a run is about, as far as CMD is told.
 pub struct About<'a> {
@@ -25,6 +37,12 @@ pub struct About<'a> {
     pub mode: Mode,
     /// Whether some URL in scope could have this host.
     pub may_match: &'a dyn Fn(&str) -> bool,
+    /// Whether some URL of this origin could be in scope.
+    pub may_match_origin: &'a dyn Fn(&str) -> bool,
+    /// How often CMD's processes are looked at.
+    pub pace: Pace,
+    /// Whether CMD's standard output goes to standard error, because ours is for data.
+    pub quiet_output: bool,
     /// At replay, when the fixture was recorded (RFC 3339).
     pub recorded_at: Option<String>,
 }
@@ -37,6 +55,8 @@ pub enum End {
     Cmd(u8),
     /// It could not be started.
     NotStarted(Failure),
+    /// A second signal asked for the end at once; the status that comes of it. What was left to do is left.
+    Cut(u8),
 }
 
 impl End {
@@ -52,6 +72,15 @@ pub struct Run<'a> {
     plan: &'a RunPlan,
     ui: &'a Ui,
     signals: Signals,
+    started: OffsetDateTime,
+    /// There when somebody wants to know of each request.
+    watcher: Option<Arc<Watcher>>,
+    /// What is known of CMD, once it has ended.
+    clues: Option<Clues>,
+    /// There when they are told as they come.
+    live: Option<Live>,
+    /// There when something is recorded.
+    recorder: Option<Arc<Recorder>>,
 }
 
 impl<'a> Run<'a> {
@@ -61,14 +90,56 @@ impl<'a> Run<'a> {
     /// When the operating system does not let us.
     pub fn new(plan: &'a RunPlan, ui: &'a Ui) -> Result<Self, Failure> {
         let signals = Signals::listen().map_err(|source| Failure::System { doing: "listening to signals", source })?;
-        Ok(Run { plan, ui, signals })
+        let live = Live::start(ui.meanwhile(!plan.cmd.is_empty()));
+        let live = live.map_err(|source| Failure::System { doing: "starting a thread", source })?;
+        let reports = !plan.reports.is_empty();
+        let listener = live.as_ref().map(Live::listener);
+        let watcher = (reports || listener.is_some()).then(|| Arc::new(Watcher::new(reports, listener)));
+        let started = OffsetDateTime::now_utc();
+        Ok(Run { plan, ui, signals, started, watcher, clues: None, live, recorder: None })
+    }
+
+    /// Who tells findings as they come, if somebody does.
+    #[must_use]
+    pub fn herald(&self) -> Option<Herald> {
+        self.live.as_ref().map(Live::herald)
+    }
+
+    /// Who records in this run: when the run is cut short, what was recorded so far is left for `harproxy recover`.
+    pub fn recorded_by(&mut self, recorder: Arc<Recorder>) {
+        self.recorder = Some(recorder);
+    }
+
+    /// The fixture for which a run leaves something that is cut short.
+    fn left(&self) -> Option<PathBuf> {
+        let recorder = self.recorder.as_ref().filter(|recorder| !recorder.is_idle())?;
+        Some(recorder.plan().output.clone())
+    }
+
+    /// Sees to it that what has been seen so far is told before what comes next.
+    fn catch_up(&self) {
+        if let Some(live) = &self.live {
+            tokio::task::block_in_place(|| live.flush());
+        }
     }
 
     /// Serves `handler` from the first open port to the last closed connection.
     ///
     /// # Errors
-    /// When it can't start, or is interrupted while it ends.
+    /// When it can't start.
     pub async fn serve<H: Handler>(
+        &mut self,
+        handler: Arc<H>,
+        authority: Arc<Authority>,
+        about: &About<'_>,
+    ) -> Result<End, Failure> {
+        match self.run_through(handler, authority, about).await {
+            Err(Failure::Cut { status, .. }) => Ok(End::Cut(status)),
+            end => end,
+        }
+    }
+
+    async fn run_through<H: Handler>(
         &mut self,
         handler: Arc<H>,
         authority: Arc<Authority>,
@@ -77,11 +148,16 @@ impl<'a> Run<'a> {
         if self.plan.cmd.is_empty() {
             process::raise_open_files();
         }
-        let proxy = Proxy::bind(self.plan.proxy(authority.clone())).await?;
+        let proxy = Proxy::bind(self.plan.proxy(authority.clone(), self.witness())).await?;
+        for upstream in handler.upstreams() {
+            if let Some(url) = upstream.avoid(&proxy.addrs())? {
+                self.ui.alert(Event::Warning, &super::advice::own_proxy(&url));
+            }
+        }
         let folder = RunFolder::create(bundle(&authority, self.ui)?)?;
         let credentials = self.plan.auth.as_ref().map(|auth| (auth.user.clone(), auth.password.clone()));
         let address = ProxyAddress::local(proxy.addr(), credentials);
-        let urls = proxy.urls();
+        let (urls, ours) = (proxy.urls(), proxy.addrs());
         let ready = Ready {
             proxy: ProxyAddress { credentials: None, ..address.clone() }.to_string(),
             ca: authority.cert_path(),
@@ -105,7 +181,7 @@ impl<'a> Run<'a> {
                 mode: about.mode,
                 recorded_at: about.recorded_at.as_deref(),
             };
-            self.cmd(program, args, &facts).await?
+            self.cmd(program, args, &facts, &ours, about).await?
         } else {
             self.ui.data(&ready.line(self.ui.format)).map_err(Failure::Output)?;
             let signal = self.signals.next().await;
@@ -114,17 +190,50 @@ impl<'a> Run<'a> {
         };
         let grace = self.plan.grace;
         self.unless_interrupted(running.drain(grace)).await?;
+        self.catch_up();
         Ok(end)
     }
 
-    async fn cmd(&mut self, program: &OsString, args: &[OsString], facts: &Facts<'_>) -> Result<End, Failure> {
+    async fn cmd(
+        &mut self,
+        program: &OsString,
+        args: &[OsString],
+        facts: &Facts<'_>,
+        ours: &[SocketAddr],
+        about: &About<'_>,
+    ) -> Result<End, Failure> {
         let env = env::changes(facts, &env::own());
-        let plan = CommandPlan { program: program.clone(), args: args.to_vec(), env, cwd: None };
-        match crate::child::run(&plan, &mut self.signals).await {
-            Ok(ended) if ended.at_once => Err(Failure::Cut(ended.status.exit_code())),
-            Ok(ended) => Ok(End::Cmd(ended.status.exit_code())),
-            Err(error) => Ok(End::NotStarted(error.into())),
+        let let_past = clues::let_past(&env);
+        let is_set = |name: &str| std::env::var_os(name).is_some() || env.iter().any(|change| change.variable == name);
+        let unserved = clues::unserved(&self.plan.cmd, is_set);
+        let look = Some(clues::to_look_for(facts, ours, about.pace));
+        let quiet_output = about.quiet_output;
+        let plan = CommandPlan { program: program.clone(), args: args.to_vec(), env, cwd: None, look, quiet_output };
+        let ended = match crate::child::run(&plan, &mut self.signals).await {
+            // What killed CMD was harproxy: whoever asked for it is told by what it was asked.
+            Ok(Ended { at_once: Some(signal), .. }) => return Err(Failure::cut(killed_by(signal))),
+            Ok(ended) => ended,
+            Err(error) => return Ok(End::NotStarted(error.into())),
+        };
+        let status = ended.status.exit_code();
+        let bounds = Bounds { may_match_origin: about.may_match_origin, let_past: &let_past };
+        // Of two runs the first one is told of.
+        if self.clues.is_none() {
+            let clues = clues::gather(&self.plan.cmd, self.command(), ended.observed, &bounds);
+            self.clues = Some(Clues { unserved, ..clues });
         }
+        Ok(End::Cmd(status))
+    }
+
+    /// What is known of CMD; nothing before it has ended.
+    #[must_use]
+    pub fn clues(&self) -> Clues {
+        self.clues.clone().unwrap_or_default()
+    }
+
+    fn witness(&self) -> Option<Arc<dyn Witness>> {
+        let watcher = self.watcher.clone()?;
+        Some(Arc::new(Watch(watcher)))
     }
 
     /// Does the last work of a run. A signal that comes meanwhile means: at once.
@@ -134,7 +243,7 @@ impl<'a> Run<'a> {
     pub async fn unless_interrupted<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Failure> {
         tokio::select! {
             done = work => Ok(done),
-            signal = self.signals.next() => Err(Failure::Cut(killed_by(signal))),
+            signal = self.signals.next() => Err(Failure::cut(killed_by(signal))),
         }
     }
 }
@@ -148,50 +257,96 @@ fn killed_by(signal: Signal) -> u8 {
     }
 }
 
-/// Tells the verdict, writes the reports, and settles whose the exit status is.
-#[must_use]
-pub fn conclude(plan: &RunPlan, end: &End, verdict: &Verdict, ui: &Ui) -> u8 {
-    let (status, source) = match end {
-        End::NotStarted(failure) => (failure.status(), Source::Harproxy),
-        End::NoCmd => exit_status(verdict, None),
-        End::Cmd(status) => exit_status(verdict, Some(*status)),
-    };
-    match end {
-        End::NotStarted(failure) => failure.tell(ui),
-        End::NoCmd | End::Cmd(_) => tell(verdict, status, source, ui),
+impl Run<'_> {
+    /// Tells the verdict, writes the reports, and settles whose the exit status is.
+    #[must_use]
+    pub fn conclude(&self, end: &End, verdict: Verdict, fixtures: &Recorded) -> u8 {
+        self.conclude_with(end, verdict, fixtures, false)
     }
-    let unwritten = plan.reports.iter().filter(|path| {
-        let report = json::render(verdict, status, source);
-        files::write(path, report.as_bytes()).inspect_err(|failure| failure.tell(ui)).is_err()
-    });
-    match (unwritten.count(), source) {
-        (0, _) | (_, Source::Cmd | Source::Harproxy) => status,
-        (_, Source::Verdict) => exit::BROKEN,
-    }
-}
 
-/// The status of a run whose work could not be finished, which is told: CMD's own if that is not 0.
-#[must_use]
-pub fn unfinished(end: &End, failure: &Failure, ui: &Ui) -> u8 {
-    if let End::NotStarted(cause) = end {
-        cause.tell(ui);
+    /// The same; where something `broke` that was to be done after the run, that is no success.
+    #[must_use]
+    pub fn conclude_with(&self, end: &End, verdict: Verdict, fixtures: &Recorded, broke: bool) -> u8 {
+        self.catch_up();
+        let verdict = self.advised(verdict);
+        let (status, source) = match end {
+            End::NotStarted(failure) => (failure.status(), Source::Harproxy),
+            End::Cut(status) => (*status, Source::Harproxy),
+            End::NoCmd => exit_status(&verdict, None),
+            End::Cmd(status) => exit_status(&verdict, Some(*status)),
+        };
+        let (status, source) =
+            if broke && status == exit::HELD { (exit::BROKEN, Source::Harproxy) } else { (status, source) };
+        let report = self.report(verdict, (status, source), fixtures);
+        match end {
+            End::NotStarted(failure) => failure.tell(self.ui),
+            End::Cut(status) => Failure::Cut { status: *status, left: self.left() }.tell(self.ui),
+            End::NoCmd | End::Cmd(_) => reports::tell(&report, self.ui, self.has_list()),
+        }
+        reports::hand_out(&self.plan.reports, report, self.ui)
     }
-    failure.tell(ui);
-    match end {
-        End::Cmd(status) if *status != exit::HELD => *status,
-        End::NotStarted(cause) => cause.status(),
-        End::NoCmd | End::Cmd(_) => failure.status(),
-    }
-}
 
-/// The verdict for a person, and with `--log-format json` the whole report beside it.
-fn tell(verdict: &Verdict, status: u8, source: Source, ui: &Ui) {
-    if ui.quiet && verdict.passed() {
-        return;
+    /// The same for a run whose work could not be finished. The status is CMD's own if that is not 0.
+    #[must_use]
+    pub fn unfinished(&self, end: &End, failure: &Failure, verdict: Verdict) -> u8 {
+        if let End::NotStarted(cause) = end {
+            cause.tell(self.ui);
+        }
+        failure.tell(self.ui);
+        self.catch_up();
+        let mut verdict = self.advised(verdict);
+        verdict.findings.push(failure.finding());
+        let (status, source) = match end {
+            End::Cmd(status) if *status != exit::HELD => (*status, Source::Cmd),
+            End::NotStarted(cause) => (cause.status(), Source::Harproxy),
+            End::NoCmd | End::Cmd(_) | End::Cut(_) => (failure.status(), Source::Harproxy),
+        };
+        let report = self.report(verdict, (status, source), &Recorded::default());
+        reports::hand_out(&self.plan.reports, report, self.ui)
     }
-    let report: Value = serde_json::from_str(&json::render(verdict, status, source)).unwrap_or_default();
-    let text = text::render(verdict, &text::Palette::colour());
-    ui.say("verdict", &text, Map::from_iter([("report".to_owned(), report)]));
+
+    /// Whether each request was listed as it came.
+    fn has_list(&self) -> bool {
+        self.ui.meanwhile(!self.plan.cmd.is_empty()) == Meanwhile::List
+    }
+
+    /// With what the clues to runtimes and to ways past the proxy say.
+    fn advised(&self, mut verdict: Verdict) -> Verdict {
+        if let Some(clues) = &self.clues {
+            advise(&mut verdict, clues);
+        }
+        verdict
+    }
+
+    fn report(&self, verdict: Verdict, (status, source): (u8, Source), recorded: &Recorded) -> Report {
+        let (seen, more_seen) = self.seen(recorded);
+        let shown = match &recorded.shown {
+            Some(shown) => shown.clone(),
+            None => self.shown(&verdict, recorded),
+        };
+        let started = self.started;
+        Report { verdict, status, source, started, command: self.command(), shards: Vec::new(), seen, more_seen, shown }
+    }
+
+    /// What reports show of the entries that this verdict speaks of, as they are now.
+    #[must_use]
+    pub fn shown(&self, verdict: &Verdict, recorded: &Recorded) -> IndexMap<(String, usize), Shown> {
+        match self.plan.reports[..] {
+            [] => IndexMap::new(),
+            _ => recorded.show(verdict, &self.seen(recorded).0, &self.plan.policy),
+        }
+    }
+
+    fn seen(&self, recorded: &Recorded) -> (Vec<Seen>, u64) {
+        let (mut seen, more) = self.watcher.as_ref().map(|watcher| watcher.seen()).unwrap_or_default();
+        recorded.locate(&mut seen);
+        (seen, more)
+    }
+
+    /// CMD as it was typed, without secrets.
+    fn command(&self) -> String {
+        Telling::command(&self.plan.policy, &self.plan.cmd)
+    }
 }
 
 /// What clients are to trust: the user's own roots, the system's, and the CA. What the user named and can't be read is told.
@@ -202,7 +357,7 @@ pub fn bundle(authority: &Authority, ui: &Ui) -> Result<Bundle, Failure> {
     let user: Environment = env::own();
     let bundle = Bundle::build(authority.cert_pem(), &user)?;
     for warning in &bundle.warnings {
-        ui.alert("warning", &super::advice::warning(warning));
+        ui.alert(Event::Warning, &super::advice::warning(warning));
     }
     Ok(bundle)
 }

@@ -2,13 +2,14 @@
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::args::replay::DEFAULT_FIXTURES;
-use super::{quote, ui};
+use super::ui;
 use crate::har::write::ContentMode;
+use crate::quote;
 use crate::record::{HostLine, Outcome};
 use crate::verdict::Counts;
 
@@ -23,7 +24,7 @@ pub fn table(hosts: &[HostLine]) -> String {
     if hosts.is_empty() {
         return String::new();
     }
-    let width = terminal_size::terminal_size_of(std::io::stderr()).map_or(WIDTH, |(width, _)| width.0);
+    let width = ui::width().unwrap_or(WIDTH);
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
     table.set_header(["host", "requests", "recorded", "passed"]);
@@ -94,6 +95,12 @@ pub fn counts(added: usize, changed: usize, unchanged: usize, not_seen: usize) -
     }
 }
 
+/// What to do about a recording that could not be finished.
+#[must_use]
+pub fn kept(output: &Path, journal: &Path) -> String {
+    format!("what was recorded is kept in {}; once that is mended:\n{}", journal.display(), choice(output))
+}
+
 /// The lines to choose from when a recording was held: it becomes part of the fixture, or it is dropped.
 #[must_use]
 pub fn choice(output: &Path) -> String {
@@ -113,23 +120,34 @@ pub fn secrets(counts: &Counts) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join("; "))
 }
 
-/// The next two lines to type: put the fixture under version control, and replay it with the same CMD.
+/// The next two lines to type: put the fixture under version control, and replay it with the same CMD and with these options.
 #[must_use]
-pub fn next(output: &Path, content: ContentMode, cmd: &[OsString]) -> String {
+pub fn next(output: &Path, content: ContentMode, options: &[OsString], cmd: &[OsString]) -> String {
     let mut add = format!("git add {}", quote::path(output));
-    let payloads = output.with_extension("");
-    let is_archive = output.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("zip"));
-    if content == ContentMode::Attach && !is_archive && payloads != *output && payloads.is_dir() {
+    if content == ContentMode::Attach
+        && let Some(payloads) = payload_folder(output).filter(|folder| folder.is_dir())
+    {
         let _ = write!(add, " {}", quote::path(&payloads));
     }
     let mut replay = "harproxy replay".to_owned();
     if !found_by_default(output) {
         let _ = write!(replay, " {}", quote::path(output));
     }
+    if !options.is_empty() {
+        let _ = write!(replay, " {}", quote::words(options));
+    }
     if !cmd.is_empty() {
         let _ = write!(replay, " -- {}", quote::words(cmd));
     }
     format!("  {}\n  {}\n", ui::help(add), ui::help(replay))
+}
+
+/// Where the payload files of a HAR are, if it has any.
+#[must_use]
+pub fn payload_folder(output: &Path) -> Option<PathBuf> {
+    let payloads = output.with_extension("");
+    let is_archive = output.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("zip"));
+    (!is_archive && payloads != *output).then_some(payloads)
 }
 
 /// Whether `harproxy replay` alone looks there.
@@ -182,13 +200,17 @@ mod tests {
     #[test]
     fn the_next_lines_can_be_pasted() {
         let cmd = ["npm".into(), "run".into(), "it's".into()];
-        let next = |output: &str, cmd: &[OsString]| plain(&super::next(Path::new(output), ContentMode::Attach, cmd));
+        let next =
+            |output: &str, cmd: &[OsString]| plain(&super::next(Path::new(output), ContentMode::Attach, &[], cmd));
         assert_eq!(next("hars/api.har", &cmd), "  git add hars/api.har\n  harproxy replay -- npm run 'it'\\''s'\n");
         assert_eq!(next("./hars/a/b.zip", &[]), "  git add ./hars/a/b.zip\n  harproxy replay\n");
         assert_eq!(
             next("my fixtures/a.har", &cmd[..1]),
             "  git add 'my fixtures/a.har'\n  harproxy replay 'my fixtures/a.har' -- npm\n"
         );
+        let options = ["--reverse".into(), "A=http://a b".into()];
+        let with = super::next(Path::new("a.har"), ContentMode::Embed, &options, &cmd[..1]);
+        assert_eq!(plain(&with), "  git add a.har\n  harproxy replay a.har --reverse 'A=http://a b' -- npm\n");
     }
 
     #[test]
@@ -196,10 +218,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("a")).unwrap();
         let output = dir.path().join("a.har");
-        let (with, without) = (next(&output, ContentMode::Attach, &[]), next(&output, ContentMode::Embed, &[]));
+        let (with, without) =
+            (next(&output, ContentMode::Attach, &[], &[]), next(&output, ContentMode::Embed, &[], &[]));
         assert!(plain(&with).contains(&format!("git add {0}/a.har {0}/a\n", dir.path().display())), "{with}");
         assert!(plain(&without).contains(&format!("git add {0}/a.har\n", dir.path().display())), "{without}");
-        let archive = next(&dir.path().join("a.zip"), ContentMode::Attach, &[]);
+        let archive = next(&dir.path().join("a.zip"), ContentMode::Attach, &[], &[]);
         assert!(plain(&archive).contains(&format!("git add {0}/a.zip\n", dir.path().display())), "{archive}");
     }
 }

@@ -9,12 +9,12 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tempfile::TempDir;
 use zip::ZipArchive;
 use zip::read::ZipFile;
 
 use super::sidecar;
 use super::store::read_file_at;
+use crate::scratch::Scratch;
 
 /// No fixture expands beyond this, bytes.
 pub(super) const MAX_EXPANDED: u64 = 16 << 30;
@@ -43,7 +43,7 @@ pub(super) struct Archive {
 
 #[derive(Debug, Default)]
 struct Unpacked {
-    folder: Option<Arc<TempDir>>,
+    folder: Option<Arc<Scratch>>,
     members: HashMap<usize, PathBuf>,
 }
 
@@ -52,7 +52,7 @@ pub(super) enum Member {
     /// A small one, whole.
     Bytes(Vec<u8>),
     /// A large one, in a temporary file that lives as long as the folder.
-    File(PathBuf, Arc<TempDir>),
+    File(PathBuf, Arc<Scratch>),
 }
 
 impl Archive {
@@ -135,7 +135,7 @@ impl Archive {
         let folder = match &unpacked.folder {
             Some(folder) => folder.clone(),
             None => {
-                let folder = Arc::new(tempfile::Builder::new().prefix("harproxy-").tempdir()?);
+                let folder = Arc::new(Scratch::create()?);
                 unpacked.folder.insert(folder).clone()
             }
         };

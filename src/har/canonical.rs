@@ -69,22 +69,37 @@ const BODY: &[&str] = &[
 const TIMINGS: &[&str] = &["blocked", "dns", "connect", "ssl", "send", "wait", "receive", "comment"];
 const HEADER: &[&str] = &["name", "value", "comment"];
 
+/// A member whose name is known when this is compiled.
+macro_rules! member {
+    ($name:literal, $value:expr) => {
+        (Cow::Borrowed(concat!("\"", $name, "\"")), Node::from($value))
+    };
+}
+
 /// The JSON of an entry as it stands in `log.entries`.
 pub(super) fn entry(entry: &Entry) -> Node<'static> {
-    let mut out = Object::new();
-    put(&mut out, "startedDateTime", &*entry.started);
-    put(&mut out, "time", millis(entry.time));
-    put(&mut out, "request", request(&entry.request));
-    put(&mut out, "response", response(&entry.response));
-    put(&mut out, "cache", json!({}));
-    put(&mut out, "timings", timings(&entry.timings));
-    put_some(&mut out, "serverIPAddress", entry.server_ip.as_deref());
-    put_some(&mut out, "connection", entry.connection.as_deref());
-    put_some(&mut out, "_harproxy", entry.harproxy.clone());
-    add_extras(&mut out, &entry.extras);
-    let mut node = Node::from(Value::Object(out));
-    arrange(&mut node);
+    let mut out = Vec::with_capacity(11);
+    out.push(member!("startedDateTime", &*entry.started));
+    out.push(member!("time", millis(entry.time)));
+    out.push(member!("request", request(&entry.request)));
+    out.push(member!("response", response(&entry.response)));
+    out.push(member!("cache", Node::Object(Vec::new())));
+    out.push(member!("timings", timings(&entry.timings)));
+    out.extend(entry.server_ip.as_deref().map(|ip| member!("serverIPAddress", ip)));
+    out.extend(entry.connection.as_deref().map(|connection| member!("connection", connection)));
+    out.extend(entry.harproxy.clone().map(|said| member!("_harproxy", Value::Object(said))));
+    let mut node = with_extras(out, &entry.extras);
+    // What is put together here stands in its order, but for what another tool said.
+    if has_extras(entry) {
+        arrange(&mut node);
+    }
     node
+}
+
+fn has_extras(entry: &Entry) -> bool {
+    let Entry { request, response, extras, .. } = entry;
+    let bodies = request.post_data.iter().chain([&response.content]).map(|body| &body.extras);
+    !bodies.chain([extras, &request.extras, &response.extras]).all(Object::is_empty)
 }
 
 /// Puts the members of an entry, whoever wrote it, in their order, and its headers in canonical form. No value changes but
@@ -152,9 +167,9 @@ fn group(list: &mut Node<'_>) {
             }
         }
     }
-    let mut firsts: HashMap<Cow<'_, str>, usize> = HashMap::new();
-    let names = list.iter().map(|field| field.get("name").and_then(Node::as_text).unwrap_or_default());
-    let places: Vec<usize> = names.enumerate().map(|(at, name)| *firsts.entry(name).or_insert(at)).collect();
+    let names: Vec<_> =
+        list.iter().map(|field| field.get("name").and_then(Node::as_text).unwrap_or_default()).collect();
+    let places = first_places(&names);
     if !places.is_sorted() {
         let mut placed: Vec<_> = places.into_iter().zip(std::mem::take(list)).collect();
         placed.sort_by_key(|(place, _)| *place);
@@ -162,109 +177,122 @@ fn group(list: &mut Node<'_>) {
     }
 }
 
+/// For each name, where it stands first.
+fn first_places(names: &[Cow<'_, str>]) -> Vec<usize> {
+    // A table is made for more than anybody sends.
+    if names.len() <= 64 {
+        return (0..names.len()).map(|at| names.iter().position(|name| *name == names[at]).unwrap_or(at)).collect();
+    }
+    let mut firsts: HashMap<&str, usize> = HashMap::new();
+    names.iter().enumerate().map(|(at, name)| *firsts.entry(name).or_insert(at)).collect()
+}
+
 /// `request.queryString`: names and values of the URL's query, decoded.
 pub(super) fn query_string(url: &str) -> Vec<Value> {
+    query(url).map(|(name, value)| json!({ "name": name, "value": value })).collect()
+}
+
+fn query(url: &str) -> url::form_urlencoded::Parse<'_> {
     let url = url.split('#').next().unwrap_or_default();
     let query = url.split_once('?').map_or("", |(_, query)| query);
-    let pairs = url::form_urlencoded::parse(query.as_bytes());
-    pairs.map(|(name, value)| json!({ "name": name, "value": value })).collect()
+    url::form_urlencoded::parse(query.as_bytes())
 }
 
-fn request(request: &Request) -> Value {
-    let mut out = Object::new();
-    put(&mut out, "method", &*request.method);
-    put(&mut out, "url", &*request.url);
-    put(&mut out, "httpVersion", &*request.http_version);
-    put(&mut out, "cookies", cookies::sent(&request.headers));
-    put(&mut out, "headers", headers(&request.headers));
-    put(&mut out, "queryString", query_string(&request.url));
-    put_some(&mut out, "postData", request.post_data.as_ref().map(post_data));
-    put(&mut out, "headersSize", request.headers_size);
-    put(&mut out, "bodySize", request.body_size);
-    add_extras(&mut out, &request.extras);
-    Value::Object(out)
+fn request(request: &Request) -> Node<'static> {
+    let mut out = Vec::with_capacity(10);
+    out.push(member!("method", &*request.method));
+    out.push(member!("url", &*request.url));
+    out.push(member!("httpVersion", &*request.http_version));
+    out.push(member!("cookies", values(cookies::sent(&request.headers))));
+    out.push(member!("headers", headers(&request.headers)));
+    out.push(member!(
+        "queryString",
+        Node::Array(query(&request.url).map(|(name, value)| pair(&name, &value)).collect())
+    ));
+    out.extend(request.post_data.as_ref().map(|body| member!("postData", post_data(body))));
+    out.push(member!("headersSize", Value::from(request.headers_size)));
+    out.push(member!("bodySize", Value::from(request.body_size)));
+    with_extras(out, &request.extras)
 }
 
-fn response(response: &Response) -> Value {
-    let mut out = Object::new();
-    put(&mut out, "status", response.status);
-    put(&mut out, "statusText", &*response.status_text);
-    put(&mut out, "httpVersion", &*response.http_version);
-    put(&mut out, "cookies", cookies::set(&response.headers));
-    put(&mut out, "headers", headers(&response.headers));
-    put(&mut out, "content", content(&response.content));
-    put(&mut out, "redirectURL", &*response.redirect_url);
-    put(&mut out, "headersSize", response.headers_size);
-    put(&mut out, "bodySize", response.body_size);
+fn response(response: &Response) -> Node<'static> {
+    let mut out = Vec::with_capacity(10);
+    out.push(member!("status", Value::from(response.status)));
+    out.push(member!("statusText", &*response.status_text));
+    out.push(member!("httpVersion", &*response.http_version));
+    out.push(member!("cookies", values(cookies::set(&response.headers))));
+    out.push(member!("headers", headers(&response.headers)));
+    out.push(member!("content", content(&response.content)));
+    out.push(member!("redirectURL", &*response.redirect_url));
+    out.push(member!("headersSize", Value::from(response.headers_size)));
+    out.push(member!("bodySize", Value::from(response.body_size)));
     if !response.trailers.is_empty() {
-        put(&mut out, "_trailers", headers(&response.trailers));
+        out.push(member!("_trailers", headers(&response.trailers)));
     }
-    add_extras(&mut out, &response.extras);
-    Value::Object(out)
+    with_extras(out, &response.extras)
 }
 
-fn content(body: &Body) -> Value {
-    let mut out = Object::new();
+fn content(body: &Body) -> Node<'static> {
     let unknown = if body.stored == Stored::Nowhere { 0 } else { -1 };
-    put(&mut out, "size", body.size.unwrap_or(unknown));
-    stored(&mut out, body);
-    Value::Object(out)
+    stored(vec![member!("size", Value::from(body.size.unwrap_or(unknown)))], body)
 }
 
-fn post_data(body: &Body) -> Value {
-    let mut out = Object::new();
-    if matches!(body.stored, Stored::Nowhere | Stored::File(_)) {
-        put(&mut out, "text", "");
-    }
-    stored(&mut out, body);
-    Value::Object(out)
+fn post_data(body: &Body) -> Node<'static> {
+    let is_elsewhere = matches!(body.stored, Stored::Nowhere | Stored::File(_));
+    stored(if is_elsewhere { vec![member!("text", "")] } else { Vec::new() }, body)
 }
 
 /// What the bytes are, where they are, and what is to be known of them.
-fn stored(out: &mut Object, body: &Body) {
-    put(out, "mimeType", &*body.mime_type);
+fn stored(mut out: Vec<Member<'static>>, body: &Body) -> Node<'static> {
+    out.push(member!("mimeType", &*body.mime_type));
     match &body.stored {
         Stored::Nowhere => {}
-        Stored::Text(text) => put(out, "text", &**text),
+        Stored::Text(text) => out.push(member!("text", &**text)),
         Stored::Base64(text) => {
-            put(out, "text", &**text);
-            put(out, "encoding", "base64");
+            out.push(member!("text", &**text));
+            out.push(member!("encoding", "base64"));
         }
-        Stored::File(file) => put(out, "_file", &**file),
+        Stored::File(file) => out.push(member!("_file", &**file)),
     }
-    for (name, set) in [("_compact", body.compact), ("_encoded", body.encoded)] {
-        if set {
-            put(out, name, true);
-        }
-    }
-    put_some(out, "_truncated", body.truncated.as_ref().map(truncated));
-    add_extras(out, &body.extras);
+    out.extend(body.compact.then(|| member!("_compact", Value::from(true))));
+    out.extend(body.encoded.then(|| member!("_encoded", Value::from(true))));
+    out.extend(body.truncated.as_ref().map(|cut| member!("_truncated", truncated(cut))));
+    with_extras(out, &body.extras)
 }
 
-fn truncated(truncated: &Truncated) -> Value {
-    let mut out = Object::new();
-    put(&mut out, "reason", &*truncated.reason);
-    put(&mut out, "kept", truncated.kept);
-    put_some(&mut out, "total", truncated.total);
-    Value::Object(out)
+fn truncated(truncated: &Truncated) -> Node<'static> {
+    let mut out = vec![member!("reason", &*truncated.reason), member!("kept", Value::from(truncated.kept))];
+    out.extend(truncated.total.map(|total| member!("total", Value::from(total))));
+    Node::Object(out)
 }
 
-fn headers(headers: &Headers) -> Value {
-    headers.iter().map(|field| json!({ "name": field.name, "value": to_chars(&field.value) })).collect()
+fn headers(headers: &Headers) -> Node<'static> {
+    let mut list = Node::Array(headers.iter().map(|field| pair(&field.name, &to_chars(&field.value))).collect());
+    group(&mut list);
+    list
+}
+
+fn pair(name: &str, value: &str) -> Node<'static> {
+    Node::Object(vec![member!("name", name), member!("value", value)])
+}
+
+fn values(list: Vec<Value>) -> Node<'static> {
+    Node::Array(list.into_iter().map(Node::from).collect())
 }
 
 /// `send`, `wait` and `receive` are not optional in HAR 1.2, so unknown is 0 there and -1 elsewhere.
-fn timings(timings: &Timings) -> Value {
-    let mut out = Object::new();
-    let optional =
-        [("blocked", timings.blocked), ("dns", timings.dns), ("connect", timings.connect), ("ssl", timings.ssl)];
-    for (name, phase) in optional {
-        put(&mut out, name, phase.map_or(json!(-1), millis));
-    }
-    for (name, phase) in [("send", timings.send), ("wait", timings.wait), ("receive", timings.receive)] {
-        put(&mut out, name, millis(phase.unwrap_or_default()));
-    }
-    Value::Object(out)
+fn timings(timings: &Timings) -> Node<'static> {
+    let optional = |phase: Option<f64>| phase.map_or(Value::from(-1), millis);
+    let always = |phase: Option<f64>| millis(phase.unwrap_or_default());
+    Node::Object(vec![
+        member!("blocked", optional(timings.blocked)),
+        member!("dns", optional(timings.dns)),
+        member!("connect", optional(timings.connect)),
+        member!("ssl", optional(timings.ssl)),
+        member!("send", always(timings.send)),
+        member!("wait", always(timings.wait)),
+        member!("receive", always(timings.receive)),
+    ])
 }
 
 /// Milliseconds to the microsecond; whole numbers without a fraction.
@@ -278,17 +306,11 @@ fn millis(ms: f64) -> Value {
     }
 }
 
-fn put(out: &mut Object, name: &str, value: impl Into<Value>) {
-    out.insert(name.to_owned(), value.into());
-}
-
-fn put_some(out: &mut Object, name: &str, value: Option<impl Into<Value>>) {
-    if let Some(value) = value {
-        put(out, name, value);
+/// An object with what other tools wrote; where a list could not be derived, theirs stands instead of ours.
+fn with_extras(members: Vec<Member<'static>>, extras: &Object) -> Node<'static> {
+    let mut object = Node::Object(members);
+    for (name, value) in extras {
+        object.set(name, Node::from(value.clone()));
     }
-}
-
-/// What other tools wrote; where a list could not be derived, theirs stands instead of ours.
-fn add_extras(out: &mut Object, extras: &Object) {
-    out.extend(extras.iter().map(|(name, value)| (name.clone(), value.clone())));
+    object
 }

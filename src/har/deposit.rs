@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::model::{Body, Stored};
-use super::observe::{Charset, Hashing, holds, writing};
+use super::observe::{self, Charset, Hashing, holds, writing};
 use super::staging::Staging;
 use super::write::{ContentMode, JsonLayout, PayloadSource};
 use super::{Error, payload};
@@ -103,7 +103,7 @@ impl Deposit {
                 size
             }
             ContentMode::Attach => {
-                let mut head = Vec::new();
+                let mut head = Vec::with_capacity(4 << 10);
                 read.take(IN_MEMORY + 1).read_to_end(&mut head).map_err(reading)?;
                 if head.len() as u64 > IN_MEMORY {
                     self.attach_large(&head, read, &plan, &mut body)?
@@ -124,9 +124,7 @@ impl Deposit {
             body.stored = inline(bytes);
             return Ok(());
         }
-        let mut text = Charset::new(&plan.media);
-        text.push(&bytes, true);
-        let name_end = plan.ending(text.valid);
+        let name_end = plan.ending(observe::is_text(&bytes, &plan.media));
         body.compact = plan.is_indented(|| json::is_compact(&bytes));
         let bytes = match plan.laid_out {
             _ if !body.compact => bytes,
@@ -247,7 +245,8 @@ impl Deposit {
         len: u64,
         bytes: impl Fn() -> io::Result<R>,
     ) -> Result<(String, bool), Error> {
-        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or_default();
+        let hex: String = digest.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect();
         let home = self.folder().or_else(|| self.staged(""));
         for digits in [16, 24, 32, 64] {
             let name = format!("{}.{ending}", &hex[..digits.min(hex.len())]);

@@ -2,22 +2,24 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use serde_json::{Map, Value};
 
 use super::archive::{Archive, Member};
+use super::hold::Held;
 use super::index::Heads;
 use super::model::Stored;
 use super::parse::{self, Dialect};
 use super::raw::{self, Node};
 use super::read::Contents;
+use super::stamp::Stamp;
 use super::store::Store;
 use super::window::Span;
 use super::write::FORMAT;
-use super::{Entry, Error, Payload, model, open, payload, sidecar};
+use super::{Entry, Error, Payload, model, observe, open, payload, sidecar};
 
 /// Something odd that was read around: shown by `check`, and under `-v`.
 #[derive(Clone, Debug)]
@@ -34,7 +36,9 @@ pub struct Warning {
 #[derive(Debug)]
 pub struct Fixture {
     path: PathBuf,
+    stamp: Stamp,
     store: Store,
+    held: OnceLock<Held>,
     archive: Option<Archive>,
     contents: Contents,
     compressed: bool,
@@ -54,7 +58,9 @@ impl Fixture {
         let contents = super::read::contents(path, &opened)?;
         let mut fixture = Fixture {
             path: path.to_owned(),
+            stamp: opened.stamp,
             store: opened.store,
+            held: OnceLock::new(),
             archive: opened.archive,
             contents,
             compressed: opened.compressed,
@@ -71,6 +77,12 @@ impl Fixture {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The file as it was when it was opened.
+    #[must_use]
+    pub fn stamp(&self) -> &Stamp {
+        &self.stamp
     }
 
     /// Whether harproxy wrote it (`log._harproxy` is there).
@@ -194,6 +206,9 @@ impl Fixture {
     }
 
     fn payload_file(&self, entry: usize, name: &str, compact: bool) -> Result<Payload, Error> {
+        if let Some(bytes) = self.held.get().and_then(|held| held.payload(name)) {
+            return Ok(Payload::of_bytes(bytes.to_vec(), compact));
+        }
         let bad = |reason| self.bad_entry(entry, reason);
         match self.located(name).map_err(bad)? {
             Located::Path(path) => Payload::of_file(path, compact, None),
@@ -210,6 +225,9 @@ impl Fixture {
     /// The text of an entry as it stands in the file.
     pub(crate) fn entry_json(&self, entry: usize) -> Result<Vec<u8>, Error> {
         let span = self.contents.index.span(entry).ok_or_else(|| self.bad_entry(entry, self.no_such_entry()))?;
+        if let Some(text) = self.held.get().and_then(|held| held.text(span)) {
+            return Ok(text.to_vec());
+        }
         self.store.range(span.offset, span.len).map_err(|source| self.unreadable(source))
     }
 
@@ -250,6 +268,37 @@ impl Fixture {
             Some(archive) => Ok(Located::Member(archive, archive.find(name)?)),
             None => sidecar::resolve(self.path.parent().unwrap_or(Path::new("")), name).map(Located::Path),
         }
+    }
+
+    /// Whether this, opened later, still says what it did, entry by entry: nobody has written to it meanwhile.
+    ///
+    /// # Errors
+    /// When one of them can't be read.
+    pub(crate) fn says_the_same(&self, later: &Fixture) -> Result<bool, Error> {
+        let places = |fixture: &Fixture| {
+            (0..fixture.entries()).map(|entry| fixture.span(entry).map(|s| (s.offset, s.len))).collect::<Vec<_>>()
+        };
+        // Who writes into the file itself changes what we read of the one that we have open: only the index is from then.
+        if places(self) != places(later) || !self.heads().iter().eq(later.heads().iter()) {
+            return Ok(false);
+        }
+        let (then, now) = (BufReader::new(self.text()), BufReader::new(later.text()));
+        observe::same(then, now).map_err(|source| self.unreadable(source))
+    }
+
+    /// How long its text is, where that is read from the file itself.
+    pub(super) fn text_on_disk(&self) -> Option<u64> {
+        if matches!(self.store, Store::File(_)) { self.store.len().ok() } else { None }
+    }
+
+    /// That there is a payload of this name, in words that follow the entry.
+    pub(super) fn has_payload(&self, name: &str) -> Result<(), String> {
+        self.located(name).map(drop)
+    }
+
+    /// From here on, this is read in place of the files.
+    pub(super) fn keep(&self, held: Held) {
+        let _ = self.held.set(held);
     }
 
     /// Whether it is compressed as a whole (`.har.gz`).

@@ -10,8 +10,10 @@ pub mod fixture;
 mod foreign;
 pub mod format;
 mod forms;
+mod hold;
 mod index;
 pub mod model;
+mod moment;
 mod observe;
 mod open;
 pub mod pack;
@@ -27,6 +29,7 @@ pub(crate) mod rewrite;
 pub mod scope;
 mod sidecar;
 mod staging;
+mod stamp;
 mod store;
 mod text;
 mod window;
@@ -36,11 +39,13 @@ pub use find::find;
 pub use fixture::{Fixture, Warning};
 pub use index::{EntryHead, Heads};
 pub use model::{Entry, Timings};
+pub use moment::moment;
 pub(crate) use parse::mend_surrogates;
 pub use payload::{Payload, PayloadFile};
+pub use stamp::Stamp;
 pub use write::{ContentMode, FixtureWriter, JsonLayout, PayloadSource, Written};
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What went wrong with a fixture: always the file, and the entry and line where there is one.
 #[derive(Debug, thiserror::Error)]
@@ -102,6 +107,19 @@ pub enum Error {
 }
 
 impl Error {
+    /// The file or folder that it is about.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Error::Payload { .. } => None,
+            Error::Io { path, .. }
+            | Error::NoFixture { path }
+            | Error::Malformed { path, .. }
+            | Error::Conflict { path, .. }
+            | Error::Entry { path, .. } => Some(path),
+        }
+    }
+
     /// Whether something was to be written: then it is no fault of what was read.
     #[must_use]
     pub fn is_about_writing(&self) -> bool {

@@ -42,6 +42,19 @@ impl Charset {
     }
 }
 
+/// Whether bytes are valid in the charset that is declared, UTF-8 when none is.
+pub(super) fn is_text(bytes: &[u8], media: &MediaType) -> bool {
+    match media.charset() {
+        None => std::str::from_utf8(bytes).is_ok(),
+        Some(charset) if charset == encoding_rs::UTF_8 => std::str::from_utf8(bytes).is_ok(),
+        Some(_) => {
+            let mut text = Charset::new(media);
+            text.push(bytes, true);
+            text.valid
+        }
+    }
+}
+
 /// A file being written whose hash is known at its end.
 pub(super) struct Hashing {
     path: PathBuf,

@@ -8,10 +8,13 @@ use encoding_rs::Encoding;
 
 use super::Error;
 use super::archive::{Archive, Ceiling, MAX_EXPANDED, may_expand, unreadable};
+use super::stamp::Stamp;
 use super::store::Store;
 
 /// A HAR's text and where it begins.
 pub(super) struct Opened {
+    /// The file as it was.
+    pub(super) stamp: Stamp,
     pub(super) store: Store,
     /// The first byte of JSON.
     pub(super) start: u64,
@@ -63,7 +66,8 @@ pub(super) fn open(path: &Path) -> Result<Opened, Error> {
         _ => 0,
     };
     let call = call_before(&store, start).map_err(io)?;
-    Ok(Opened { start: start + call.unwrap_or_default(), wrapped: call.is_some(), compressed, store, archive })
+    let stamp = Stamp::of(&metadata);
+    Ok(Opened { stamp, start: start + call.unwrap_or_default(), wrapped: call.is_some(), compressed, store, archive })
 }
 
 fn magic(store: &Store) -> io::Result<[u8; 4]> {

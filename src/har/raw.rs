@@ -110,7 +110,7 @@ impl<'a> Node<'a> {
 
     /// Two spaces a level, `depth` spaces more before every line but the first.
     pub(super) fn pretty(&self, depth: usize) -> String {
-        let mut out = String::new();
+        let mut out = String::with_capacity(4 << 10);
         self.write(&mut out, Some(depth));
         out
     }
@@ -152,6 +152,12 @@ impl<'a> Node<'a> {
     }
 }
 
+impl From<&str> for Node<'static> {
+    fn from(text: &str) -> Self {
+        Node::text(text)
+    }
+}
+
 impl From<Value> for Node<'static> {
     fn from(value: Value) -> Self {
         match value {
@@ -159,6 +165,7 @@ impl From<Value> for Node<'static> {
                 members.into_iter().map(|(name, value)| (quoted(&name).into(), Node::from(value))).collect(),
             ),
             Value::Array(items) => Node::Array(items.into_iter().map(Node::from).collect()),
+            Value::String(text) => Node::text(&text),
             leaf => Node::Leaf(leaf.to_string().into()),
         }
     }
@@ -166,8 +173,14 @@ impl From<Value> for Node<'static> {
 
 fn new_line(out: &mut String, margin: Option<usize>) {
     if let Some(margin) = margin {
+        const SPACES: &str = "                                ";
         out.push('\n');
-        out.extend(std::iter::repeat_n(' ', margin));
+        let mut left = margin;
+        while left > 0 {
+            let some = left.min(SPACES.len());
+            out.push_str(&SPACES[..some]);
+            left -= some;
+        }
     }
 }
 
@@ -210,7 +223,14 @@ pub(super) fn unquoted(text: &str) -> Option<Cow<'_, str>> {
 
 /// The JSON text of a string.
 pub(super) fn quoted(text: &str) -> String {
-    Value::from(text).to_string()
+    if text.bytes().any(|byte| byte < b' ' || matches!(byte, b'"' | b'\\')) {
+        return Value::from(text).to_string();
+    }
+    let mut plain = String::with_capacity(text.len() + 2);
+    plain.push('"');
+    plain.push_str(text);
+    plain.push('"');
+    plain
 }
 
 /// A string with nothing escaped that need not be; as it is when it is no text.

@@ -1,5 +1,5 @@
-//! Changing strings of a HAR, and payload files with them, while every other byte stays what it is: of whoever wrote it, in
-//! whatever layout, in a folder, an archive, or compressed.
+//! Changing strings of a HAR, and payload files with them, or leaving entries out, while every other byte stays what it is: of
+//! whoever wrote it, in whatever layout, in a folder, an archive, or compressed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -12,14 +12,17 @@ use tempfile::NamedTempFile;
 
 use super::fixture::ReadSeek;
 use super::parts::{Part, digest, spelled};
+use super::raw::Node;
 use super::staging::{self, Staging};
-use super::{Error, Fixture, find, observe, place, sidecar};
+use super::{Error, Fixture, canonical, find, observe, parse, place, sidecar};
 
 /// What became of payload files that were replaced.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Replaced {
     /// New ones.
     pub new: usize,
+    /// Old ones that are gone.
+    pub removed: usize,
     /// Old ones that were left, as `_file` has them, since this other HAR refers to them.
     pub left: Vec<(String, PathBuf)>,
 }
@@ -113,10 +116,8 @@ impl<'a> Rewrite<'a> {
         edits: impl IntoIterator<Item = (&'e Range<usize>, &'e str)>,
     ) -> Result<(), Error> {
         let failed = |source| writing(self.fixture.path(), source);
-        let gap = part.span.offset.saturating_sub(self.at);
-        io::copy(&mut (&mut self.text).take(gap), &mut self.out).map_err(failed)?;
-        io::copy(&mut (&mut self.text).take(part.span.len), &mut io::sink()).map_err(failed)?;
-        self.at = part.span.offset + part.span.len;
+        self.copy(part.span.offset, true)?;
+        self.copy(part.span.offset + part.span.len, false)?;
         let mut kept = 0;
         for (range, with) in edits {
             self.out.write_all(&text.as_bytes()[kept..range.start]).map_err(failed)?;
@@ -124,6 +125,57 @@ impl<'a> Rewrite<'a> {
             kept = range.end;
         }
         self.out.write_all(&text.as_bytes()[kept..]).map_err(failed)
+    }
+
+    /// Leaves entries out, with what stands between them and the entry before; the payload files that only they refer to go with
+    /// them, where they are harproxy's to remove: in an archive, and in the payload folder of a fixture of its own. No part may
+    /// have been copied before.
+    ///
+    /// # Errors
+    /// When an entry can't be read, or the rest of them not be written.
+    pub(crate) fn without(&mut self, gone: &BTreeSet<usize>) -> Result<(), Error> {
+        let fixture = self.fixture;
+        let mut names = Vec::new();
+        let (mut any_kept, mut keeps_all) = (false, false);
+        for entry in 0..fixture.entries() {
+            let Some(span) = fixture.span(entry) else { continue };
+            let json = fixture.entry_json(entry)?;
+            let is_kept = !gone.contains(&entry);
+            // What stands before the first entry stays; what stands between two goes with the second, or with the first
+            // where nothing was kept before it.
+            self.copy(span.offset, entry == 0 || (is_kept && any_kept))?;
+            self.copy(span.offset + span.len, is_kept)?;
+            any_kept |= is_kept;
+            match (files_of(&json), is_kept) {
+                (Some(files), true) => self.used.extend(files),
+                (Some(files), false) => names.extend(files),
+                // Of an entry that was never understood nobody knows what it refers to.
+                (None, true) => keeps_all = true,
+                (None, false) => {}
+            }
+        }
+        let folder = if fixture.is_own() { super::write::payload_folder(fixture.path()).ok() } else { None };
+        let is_ours = |name: &String| match fixture.archive() {
+            Some(_) => true,
+            None => folder.as_ref().is_some_and(|folder| {
+                let name = name.strip_prefix(folder.as_str()).and_then(|rest| rest.strip_prefix('/'));
+                name.is_some_and(sidecar::is_ours)
+            }),
+        };
+        if !keeps_all {
+            self.replaced.extend(names.into_iter().filter(is_ours));
+        }
+        Ok(())
+    }
+
+    /// Copies the text up to here, or passes over it.
+    fn copy(&mut self, to: u64, keep: bool) -> Result<(), Error> {
+        let failed = |source| writing(self.fixture.path(), source);
+        let text = &mut (&mut self.text).take(to.saturating_sub(self.at));
+        let copied = if keep { io::copy(text, &mut self.out) } else { io::copy(text, &mut io::sink()) };
+        copied.map_err(failed)?;
+        self.at = to;
+        Ok(())
     }
 
     /// Puts new payload files, then the HAR (or the archive) in place; old payload files that nothing refers to any more go.
@@ -136,7 +188,8 @@ impl<'a> Rewrite<'a> {
         let har = self.staging.path().join("har");
         if self.fixture.archive().is_some() {
             place::rename_into(self.archive(&har)?, &self.target)?;
-            return Ok(Replaced { new: self.new.len(), left: Vec::new() });
+            let removed = self.replaced.difference(&self.used).count();
+            return Ok(Replaced { new: self.new.len(), removed, left: Vec::new() });
         }
         let whole = self.whole(&har).map_err(failed)?;
         for (name, waits) in &self.new {
@@ -146,7 +199,8 @@ impl<'a> Rewrite<'a> {
             place::sync_parent(&to)?;
         }
         place::rename_into(whole, &self.target)?;
-        Ok(Replaced { new: self.new.len(), left: self.remove_replaced() })
+        let (removed, left) = self.remove_replaced();
+        Ok(Replaced { new: self.new.len(), removed, left })
     }
 
     /// The HAR as it goes to its place.
@@ -183,12 +237,15 @@ impl<'a> Rewrite<'a> {
         place::archive(&self.target, out, &mut har, members.into_iter().map(open))
     }
 
-    /// Removes what was replaced; what is left of it, and for whom.
-    fn remove_replaced(&self) -> Vec<(String, PathBuf)> {
+    /// Removes what was replaced: how many files; and what is left, and for whom.
+    fn remove_replaced(&self) -> (usize, Vec<(String, PathBuf)>) {
         let gone: Vec<&String> = self.replaced.difference(&self.used).collect();
+        let number = gone.len();
         let others = if gone.is_empty() { BTreeMap::new() } else { self.used_by_others() };
         let mut left = Vec::new();
+        let mut folders = BTreeSet::new();
         for name in gone {
+            folders.extend(Path::new(name).parent().filter(|folder| !folder.as_os_str().is_empty()));
             match others.get(name) {
                 Some(other) => left.push((name.clone(), other.clone())),
                 // One that can't be removed is told.
@@ -198,7 +255,11 @@ impl<'a> Rewrite<'a> {
                 None => {}
             }
         }
-        left
+        for folder in folders {
+            // Goes only when it is empty.
+            let _ = fs::remove_dir(self.home().join(folder));
+        }
+        (number - left.len(), left)
     }
 
     /// The payload files that other HARs beside this one refer to.
@@ -218,6 +279,13 @@ impl<'a> Rewrite<'a> {
     fn home(&self) -> &Path {
         self.target.parent().unwrap_or(Path::new(""))
     }
+}
+
+/// The payload files that an entry refers to, however its text is laid out; `None` when it is not understood.
+fn files_of(json: &[u8]) -> Option<Vec<String>> {
+    let mut node = parse::utf8(json).and_then(Node::parse).ok()?;
+    let files = canonical::files_mut(&mut node).into_iter().filter_map(|file| file.as_text());
+    Some(files.map(|name| spelled(&name)).collect())
 }
 
 fn writing(path: &Path, source: io::Error) -> Error {

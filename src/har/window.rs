@@ -139,7 +139,9 @@ impl<'a> Window<'a> {
                     self.advance(len);
                     return Ok((value, span));
                 }
-                Some(Err(error)) if self.ended || !error.is_eof() => return Err(self.at_error(&error)),
+                Some(Err(error)) if self.ended || !(error.is_eof() || stands_at_end(&error, rest)) => {
+                    return Err(self.at_error(&error));
+                }
                 _ => {
                     self.fill()?;
                 }
@@ -207,5 +209,58 @@ impl<'a> Window<'a> {
         self.filled += n;
         self.ended = n == 0;
         Ok(n > 0)
+    }
+}
+
+/// Whether it is what ends a text that the parser stumbled over: a number that is cut after its sign, its point or its `e` is an
+/// invalid one to it, and not one that goes on.
+fn stands_at_end(error: &serde_json::Error, text: &[u8]) -> bool {
+    let last = memchr::memrchr(b'\n', text).map_or(0, |at| at + 1);
+    error.column() == text.len() - last && error.line() == memchr::memchr_iter(b'\n', text).count() + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::de::IgnoredAny;
+    use serde_json::Value;
+    use serde_json::value::RawValue;
+
+    use super::*;
+
+    const JSON: &str = "{\"n\": [-1, -12.5, 1.25e-3, -0.5E+10, 0],\n \"é\": \"a\\u00e9\\ud83d\\ude00\\n\", \"t\": [true, false, null, {\"x\": -7}]}";
+
+    #[test]
+    fn a_value_is_whole_wherever_the_window_cuts_it() {
+        for cut in 0..=JSON.len() {
+            let text = format!("{}{JSON}\n-1", " ".repeat(CHUNK - cut));
+            let store = Store::Memory(text.into_bytes());
+            let (value, span) =
+                Window::new(&store).value::<Value>().unwrap_or_else(|stop| panic!("after {cut} bytes: {stop:?}"));
+            assert_eq!(
+                (value, span.len),
+                (serde_json::from_str(JSON).unwrap(), JSON.len() as u64),
+                "after {cut} bytes"
+            );
+            assert!(Window::new(&store).value::<IgnoredAny>().is_ok(), "passed over, after {cut} bytes");
+            assert_eq!(Window::new(&store).value::<Box<RawValue>>().unwrap().0.get(), JSON, "raw, after {cut} bytes");
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_is_told_where_it_stands_and_read_no_further() {
+        for (text, column) in [("-x", 2), ("1.x", 3), ("1e+x", 4), ("-", 1), ("[1,\n-", 1)] {
+            for cut in 1..=text.len() {
+                let padding = CHUNK - cut;
+                let rest = if text.ends_with('x') { " ".repeat(2 * CHUNK) } else { String::new() };
+                let store = Store::Memory(format!("{}{text}{rest}", " ".repeat(padding)).into_bytes());
+                let mut window = Window::new(&store);
+                let Err(Stop::Syntax { line, column: told, .. }) = window.value::<Value>() else {
+                    panic!("{text} is taken")
+                };
+                let wanted = if text.contains('\n') { (2, column) } else { (1, padding + column) };
+                assert_eq!((line, told), wanted, "{text} after {cut} bytes");
+                assert!(window.buf.len() <= 2 * CHUNK, "{text} after {cut} bytes");
+            }
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! `Cookie` and `Set-Cookie` headers as the arrays of cookies that HAR 1.2 derives from them.
+//! `Cookie` and `Set-Cookie` headers as the arrays of cookies that HAR 1.2 derives from them, and what of a `Set-Cookie` changes
+//! when its origin goes by another name.
 
 use serde_json::{Map, Value};
 use time::format_description::well_known::Rfc3339;
@@ -31,6 +32,60 @@ pub fn sent(headers: &Headers) -> Vec<Value> {
 #[must_use]
 pub fn set(headers: &Headers) -> Vec<Value> {
     headers.get_all("set-cookie").map(super::headers::to_chars).filter_map(|header| set_cookie(&header)).collect()
+}
+
+/// What becomes of an attribute of a `Set-Cookie`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Attribute {
+    /// It stays as it is.
+    Stays,
+    /// It goes.
+    Goes,
+    /// It gets this value.
+    Becomes(String),
+}
+
+/// A `Set-Cookie` value with other attributes; all else of it stays as it is. `change` gets their names in lower case. `None` when nothing
+/// changed.
+///
+/// ```
+/// use harproxy::http::cookies::{Attribute, change_attributes};
+/// let moved = change_attributes("a=1; Domain=a.test; Path=/", |name, _| match name {
+///     "domain" => Attribute::Goes,
+///     "path" => Attribute::Becomes("/api".to_owned()),
+///     _ => Attribute::Stays,
+/// });
+/// assert_eq!(moved.as_deref(), Some("a=1; Path=/api"));
+/// ```
+#[must_use]
+pub fn change_attributes(cookie: &str, mut change: impl FnMut(&str, &str) -> Attribute) -> Option<String> {
+    let mut changed = false;
+    let mut pieces = cookie.split(';');
+    let mut moved = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let attribute =
+            piece.split_once('=').map(|(name, value)| (name, change(&name.trim().to_ascii_lowercase(), value)));
+        changed |= attribute.as_ref().is_some_and(|(_, become_of)| *become_of != Attribute::Stays);
+        match attribute {
+            Some((_, Attribute::Goes)) => {}
+            Some((name, Attribute::Becomes(value))) => moved.extend([";", name, "=", value.as_str()]),
+            Some((_, Attribute::Stays)) | None => moved.extend([";", piece]),
+        }
+    }
+    changed.then_some(moved)
+}
+
+/// Whether a cookie's Domain covers a host (RFC 6265 section 5.1.3).
+///
+/// ```
+/// use harproxy::http::cookies::covers;
+/// assert!(covers(".Example.com", "api.example.com"));
+/// assert!(!covers("example.com", "badexample.com"));
+/// ```
+#[must_use]
+pub fn covers(domain: &str, host: &str) -> bool {
+    let domain = domain.trim().trim_start_matches('.').to_ascii_lowercase();
+    host.strip_suffix(&domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
 fn set_cookie(header: &str) -> Option<Value> {

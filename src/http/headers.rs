@@ -34,6 +34,11 @@ impl Headers {
         self.0.push(Header { name: name.into(), value: value.into() });
     }
 
+    /// Adds a field before all others.
+    pub fn push_front(&mut self, name: impl Into<String>, value: impl Into<Bytes>) {
+        self.0.insert(0, Header { name: name.into(), value: value.into() });
+    }
+
     /// The first value of `name`, compared without case.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&[u8]> {

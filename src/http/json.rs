@@ -18,7 +18,29 @@ use serde::de::IgnoredAny;
 pub fn is_compact(text: &[u8]) -> bool {
     let mut layout = Layout::default();
     layout.push(text);
-    layout.is_compact() && std::str::from_utf8(text).is_ok() && is_valid(text)
+    layout.is_compact() && std::str::from_utf8(text).is_ok_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok())
+}
+
+/// A member as a step of a JSON path (RFC 9535 section 2.3): `.name`, or `['…']` when it is not a word.
+///
+/// ```
+/// use harproxy::http::json::member_step;
+/// assert_eq!([member_step("größe"), member_step("it's")], [".größe", r"['it\'s']"]);
+/// ```
+#[must_use]
+pub fn member_step(name: &str) -> String {
+    let is_word = name.starts_with(|c: char| c.is_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_alphanumeric() || c == '_');
+    if is_word { format!(".{name}") } else { format!("['{}']", name.replace('\\', r"\\").replace('\'', r"\'")) }
+}
+
+/// Whether this is the beginning of JSON with a name or a string in it.
+#[must_use]
+pub fn begins_with_text(text: &[u8]) -> bool {
+    match text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text).trim_ascii_start() {
+        [b'{' | b'[', inside @ ..] => matches!(inside.trim_ascii_start().first(), Some(b'"' | b'{')),
+        _ => false,
+    }
 }
 
 /// Whether all of `read` is one JSON value. Strings are not checked to be UTF-8.
@@ -89,6 +111,15 @@ struct Strings {
 }
 
 impl Strings {
+    /// How many bytes at the beginning of `text` need no look: they stand inside a string, and none of them ends it or
+    /// escapes anything.
+    fn run(self, text: &[u8]) -> usize {
+        match self {
+            Strings { inside: true, escaped: false } => memchr::memchr2(b'"', b'\\', text).unwrap_or(text.len()),
+            _ => 0,
+        }
+    }
+
     /// Takes the next byte; true when it belongs to a string, its quotes included.
     fn take(&mut self, byte: u8) -> bool {
         if !self.inside {
@@ -126,7 +157,14 @@ impl Layout {
         }
         self.first = self.first.or(chunk.first().copied());
         self.len += chunk.len() as u64;
-        self.unfit = chunk.iter().any(|&byte| !self.strings.take(byte) && self.is_unfit(byte));
+        let mut rest = chunk;
+        while let Some((&byte, behind)) = rest[self.strings.run(rest)..].split_first() {
+            rest = behind;
+            if !self.strings.take(byte) && self.is_unfit(byte) {
+                self.unfit = true;
+                return;
+            }
+        }
     }
 
     fn is_unfit(&mut self, byte: u8) -> bool {
@@ -206,28 +244,47 @@ struct Indenter {
 
 impl Indenter {
     fn push(&mut self, chunk: &[u8], out: &mut Vec<u8>) {
-        for &byte in chunk {
-            let closes = !self.strings.inside && matches!(byte, b'}' | b']');
-            if closes {
-                self.depth = self.depth.saturating_sub(1);
-            }
-            if self.opened != closes {
+        let mut rest = chunk;
+        while !rest.is_empty() {
+            // Nothing but a bracket or a comma is followed by anything, and nothing but a bracket begins anything.
+            let plain = match self.strings.inside {
+                true => self.strings.run(rest),
+                false => rest
+                    .iter()
+                    .position(|byte| matches!(byte, b'"' | b'{'..=b'}' | b'[' | b']' | b',' | b':'))
+                    .unwrap_or(rest.len()),
+            };
+            if plain > 0 && std::mem::take(&mut self.opened) {
                 self.line(out);
             }
-            self.opened = false;
-            out.push(byte);
-            if self.strings.take(byte) {
-                continue;
+            out.extend_from_slice(&rest[..plain]);
+            let Some((&byte, behind)) = rest[plain..].split_first() else { return };
+            self.take(byte, out);
+            rest = behind;
+        }
+    }
+
+    fn take(&mut self, byte: u8, out: &mut Vec<u8>) {
+        let closes = !self.strings.inside && matches!(byte, b'}' | b']');
+        if closes {
+            self.depth = self.depth.saturating_sub(1);
+        }
+        if self.opened != closes {
+            self.line(out);
+        }
+        self.opened = false;
+        out.push(byte);
+        if self.strings.take(byte) {
+            return;
+        }
+        match byte {
+            b'{' | b'[' => {
+                self.depth += 1;
+                self.opened = true;
             }
-            match byte {
-                b'{' | b'[' => {
-                    self.depth += 1;
-                    self.opened = true;
-                }
-                b',' => self.line(out),
-                b':' => out.push(b' '),
-                _ => {}
-            }
+            b',' => self.line(out),
+            b':' => out.push(b' '),
+            _ => {}
         }
     }
 

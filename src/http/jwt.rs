@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::LazyLock;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,6 +16,8 @@ use super::escape;
 
 /// How every header of a JWT begins in base64url: `{"`.
 const BEGINS: &[u8] = b"eyJ";
+/// Every header of every request is searched.
+static BEGINNINGS: LazyLock<memmem::Finder<'_>> = LazyLock::new(|| memmem::Finder::new(BEGINS));
 /// How a placeholder begins, in base64url's alphabet as anywhere else.
 const PLACEHOLDER: &[u8] = b"REDACTED";
 /// The claims that are times (RFC 7519 section 4.1), seconds since 1970.
@@ -88,7 +91,7 @@ pub fn redacted_around(text: &[u8], placeholder: usize) -> Option<Range<usize>> 
 /// The redacted tokens in a text, each standing as a whole.
 fn redacted(text: &[u8]) -> impl Iterator<Item = Redacted> + '_ {
     let mut end = 0;
-    memmem::find_iter(text, BEGINS).filter_map(move |start| {
+    BEGINNINGS.find_iter(text).filter_map(move |start| {
         // The claims begin so too.
         let token = (start >= end).then(|| token_at(text, start)).flatten()?;
         end = token.whole.end;

@@ -2,6 +2,8 @@
 
 use encoding_rs::Encoding;
 
+use super::json;
+
 /// A parsed `Content-Type`; any text parses.
 ///
 /// ```
@@ -105,6 +107,19 @@ impl MediaType {
     #[must_use]
     pub fn is_form(&self) -> bool {
         self.essence == "application/x-www-form-urlencoded"
+    }
+
+    /// Whether a payload is a form as it is declared. What begins as JSON with names or strings in it is none: `curl -d` calls
+    /// all that it sends one, and in a form quotes and braces are encoded. The beginning of a payload is enough to tell.
+    ///
+    /// ```
+    /// use harproxy::http::MediaType;
+    /// let media = MediaType::parse("application/x-www-form-urlencoded");
+    /// assert!(media.is_form_of(b"a=1&b[]=2") && !media.is_form_of(br#"{ "a": 1 }"#));
+    /// ```
+    #[must_use]
+    pub fn is_form_of(&self, payload: &[u8]) -> bool {
+        self.is_form() && !json::begins_with_text(payload)
     }
 
     /// Whether one of the multipart types is declared.

@@ -10,6 +10,7 @@ use crate::http::Headers;
 use crate::http::headers::to_chars;
 use crate::http::volatile::is_volatile;
 use crate::redact::placeholder;
+use crate::urlglob::escaped;
 
 /// A value of the request that is another one each time, and where `echo` would find it.
 struct Varying {
@@ -209,10 +210,4 @@ fn shown(value: Option<&Value>) -> String {
         Some(value) => value.to_string(),
         None => "nothing".to_owned(),
     }
-}
-
-/// A segment as a glob says it.
-fn escaped(segment: &str) -> String {
-    let special = |c: char| matches!(c, '*' | '{' | '}' | '\\');
-    segment.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect()
 }

@@ -13,10 +13,10 @@ use super::key::KeyForm;
 use super::payload::{self, Comparison};
 use super::redacted::{HeaderPlaces, UrlPlaces};
 use super::template::{Spelling, Template, Values};
-use super::url::normal;
 use super::{Echo, EntryRef, MissingBody, Redirects, redirects, score};
-use crate::har::{Entry, Fixture, Payload};
+use crate::har::{self, Entry, Fixture, Payload};
 use crate::http::problem::in_words;
+use crate::http::url::normal;
 use crate::redact::placeholder;
 
 /// An entry, reduced to what the choice looks at.
@@ -27,8 +27,10 @@ pub(super) struct Candidate {
     pub(super) payload: payload::Recorded,
     pub(super) headers: score::Recorded,
     pub(super) condition: Condition,
-    /// Whether it leads to another key.
-    pub(super) redirects: bool,
+    /// The recorded status.
+    pub(super) status: i32,
+    /// Where it leads, when it redirects.
+    pub(super) location: Option<Box<str>>,
     /// The values of the `--match-header` names, in their order.
     pub(super) required: Box<[Vec<Required>]>,
     /// Where its URL has placeholders, and where its headers have.
@@ -109,7 +111,8 @@ impl Candidate {
             payload: payload::Recorded::of(fixture, at.entry, entry, &rules.comparison),
             headers: score::Recorded::new(&entry.request.headers, rules.score_all_headers),
             condition: Condition::of(entry),
-            redirects: redirects::location(entry).is_some(),
+            status: entry.response.status,
+            location: redirects::location(entry).map(String::into_boxed_str),
             required: rules.match_headers.iter().map(values).collect(),
             content: OnceLock::new(),
             answer: OnceLock::new(),
@@ -122,14 +125,17 @@ impl Candidate {
     }
 
     /// Whether its answer's payload can be served.
-    pub(super) fn content(&self, fixture: &Fixture, entry: &Entry, rules: &Rules) -> &Content {
-        self.content.get_or_init(|| match fixture.payload(self.at.entry, &entry.response.content) {
-            Ok(Payload::NotRecorded) if rules.missing_body == MissingBody::Fail && has_content(entry) => {
-                Content::NotRecorded
-            }
-            Ok(_) => Content::There,
-            Err(error) => Content::Unreadable(in_words(&error)),
-        })
+    pub(super) fn content(&self, fixture: &Fixture, rules: &Rules) -> &Content {
+        let look = || {
+            let entry = fixture.entry(self.at.entry)?;
+            Ok::<_, har::Error>(match fixture.payload(self.at.entry, &entry.response.content)? {
+                Payload::NotRecorded if rules.missing_body == MissingBody::Fail && has_content(&entry) => {
+                    Content::NotRecorded
+                }
+                _ => Content::There,
+            })
+        };
+        self.content.get_or_init(|| look().unwrap_or_else(|error| Content::Unreadable(in_words(&error))))
     }
 }
 
@@ -226,7 +232,7 @@ impl Group {
         let alike = alike(&candidates);
         // A redirect that keeps the payload takes it to another key.
         let needs_body =
-            candidates.iter().any(|one| one.redirects || !matches!(one.payload, payload::Recorded::Unknown));
+            candidates.iter().any(|one| one.location.is_some() || !matches!(one.payload, payload::Recorded::Unknown));
         let by_payload = (alike.len() > MANY).then(|| ByPayload::new(&candidates, &alike));
         let open_urls = candidates.iter().any(|one| one.places.as_ref().is_some_and(|places| !places.0.is_empty()));
         Group { rules, candidates, alike, unreadable, needs_body, open_urls, by_payload }

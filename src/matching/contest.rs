@@ -61,7 +61,7 @@ impl Matcher {
     /// taken.
     #[must_use]
     pub fn contenders(&self, query: &Query<'_>, session: Option<&str>) -> Vec<Contender> {
-        let groups = self.groups(query.method, query.url);
+        let groups = self.groups(&self.find(query.method, query.url));
         let seen = self.seen(query.url, &groups);
         let sent = score::Sent::new(query.headers);
         let payload = payload::Sent::new(query.headers, query.body);

@@ -94,6 +94,11 @@ impl Digested {
         })
     }
 
+    /// How long it is without its Content-Encoding, bytes.
+    pub(super) fn len(&self) -> u64 {
+        self.decoded.as_ref().unwrap_or(&self.received).len
+    }
+
     /// In words.
     pub(super) fn shown(&self) -> String {
         let plain = self.decoded.as_ref().unwrap_or(&self.received);

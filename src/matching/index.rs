@@ -11,8 +11,8 @@ use std::sync::Arc;
 use super::EntryRef;
 use super::key::{KeyForm, View};
 use super::redacted::{Shape, UrlPlaces, size};
-use super::url::normal;
 use crate::har::Fixture;
+use crate::http::url::normal;
 use crate::redact::placeholder;
 
 /// An entry's place among all usable entries of all fixtures.
@@ -65,7 +65,7 @@ impl Index {
                         places.push((place(&seen.host(), &shape.of_path(&seen.path())), ordinal));
                     }
                 }
-                index.note_origin(&seen.parts.host(), head.http2, ordinal);
+                index.note_origin(&seen.parts.site(), head.http2, ordinal);
                 index.entries.push(EntryRef { fixture, entry: head.entry });
             }
         }
@@ -189,15 +189,14 @@ impl Shapes {
 
 /// 128 bits stand for method and URL: the texts themselves need not be compared again.
 fn key(method: &str, url: &str) -> u128 {
-    let half = |salt: u8| {
-        let mut hasher = DefaultHasher::new();
-        hasher.write_u8(salt);
-        hasher.write(method.as_bytes());
-        hasher.write_u8(b' ');
-        hasher.write(url.as_bytes());
-        u128::from(hasher.finish())
-    };
-    half(0) << 64 | half(1)
+    let mut hasher = DefaultHasher::new();
+    hasher.write(method.as_bytes());
+    hasher.write_u8(b' ');
+    hasher.write(url.as_bytes());
+    let half = u128::from(hasher.finish());
+    // What has been written is 256 bits of state by now: going on from there gives another half of its own.
+    hasher.write_u8(b' ');
+    half << 64 | u128::from(hasher.finish())
 }
 
 fn place(origin: &str, path: &str) -> u64 {

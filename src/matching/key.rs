@@ -7,8 +7,8 @@ use url::form_urlencoded;
 
 use super::path::PathPattern;
 use super::same_host::Hosts;
-use super::url::Parts;
 use super::{Echo, Error, MatchRule, OriginPattern};
+use crate::http::url::Parts;
 
 /// How URLs are compared.
 #[derive(Debug, Default)]
@@ -88,7 +88,7 @@ impl<'u> View<'_, 'u> {
 
     /// The same without the user name that a URL may carry.
     pub(super) fn host(&self) -> Cow<'u, str> {
-        if self.class.is_some() { self.origin() } else { self.parts.host() }
+        if self.class.is_some() { self.origin() } else { self.parts.site() }
     }
 
     /// The path, with `{}` for each segment that varies: no path in normal form has braces.

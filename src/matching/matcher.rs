@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use ::http::HeaderMap;
 use bytes::Bytes;
 
-use super::candidate::{Content, Group, Rules};
+use super::candidate::{Candidate, Content, Group, Rules};
 use super::choice::{self, Asked, Choice, NoChoice};
 use super::conditional::Condition;
 use super::explain::Explainer;
@@ -15,7 +15,6 @@ use super::key::{KeyForm, View};
 use super::policy::Policy;
 use super::scope::Scope;
 use super::turns::{Marks, Sessions, Turns};
-use super::url::{Parts, normal};
 use super::{
     Chosen, Digested, Digesting, Echoed, EntryRef, Error, Guess, MissKind, Options, Outcome, Query, Redirects, Repeat,
     SameHost, echo as repeats, payload, redirects, score,
@@ -23,6 +22,7 @@ use super::{
 use crate::har::{Entry, EntryHead, Fixture};
 use crate::http::NormalUrl;
 use crate::http::problem::in_words;
+use crate::http::url::{Parts, normal};
 use crate::redact;
 use crate::urlglob::Globs;
 
@@ -39,9 +39,12 @@ pub struct Matcher {
     policy: Policy,
     scope: Scope,
     pub(super) repeat: Repeat,
-    groups: Box<[OnceLock<Group>]>,
-    sessions: Sessions,
-    used: Marks,
+    /// All that was asked for, to try what else could have been.
+    pub(super) options: Options,
+    /// By what the index numbers them; most of a long fixture is never asked for.
+    groups: Box<[OnceLock<Box<Group>>]>,
+    pub(super) sessions: Sessions,
+    pub(super) used: Marks,
     pub(super) explainer: Explainer,
     /// What is secret in what is told of requests.
     pub(super) telling: Arc<redact::Policy>,
@@ -64,6 +67,7 @@ impl Matcher {
             explainer: Explainer::default(),
             telling: Arc::default(),
             repeat: options.repeat,
+            options,
             fixtures,
             index,
             form,
@@ -117,32 +121,40 @@ impl Matcher {
                 && self.index.origins().any(|(name, known)| known.http2 && hosts.may_be_one(name, origin)))
     }
 
+    /// Looks a method and a URL up.
+    #[must_use]
+    pub fn find<'u>(&self, method: &'u str, url: &'u NormalUrl) -> Found<'u> {
+        let mut found = Found { method, url, one: None, more: Vec::new() };
+        if let Some(group) = self.index.group(method, &self.form.of(url.as_str())) {
+            found.add(group);
+        }
+        if self.index.has_open_urls() {
+            self.index.open_groups(method, &self.form.view(url.as_str())).for_each(|group| found.add(group));
+        }
+        found
+    }
+
     /// Whether this method and URL were asked for before: only the first time, and to explain a miss, is much of a fixture
     /// read.
     #[must_use]
-    pub fn knows(&self, method: &str, url: &NormalUrl) -> bool {
-        let (mut groups, mut known) = (0, 0);
-        self.each_group(method, url, |group| {
-            groups += 1;
-            known += usize::from(self.groups[group].get().is_some());
-        });
-        groups > 0 && known == groups
+    pub fn knows(&self, found: &Found<'_>) -> bool {
+        !found.groups().is_empty() && found.groups().iter().all(|&group| self.groups[group].get().is_some())
     }
 
     /// Whether the request's payload has a say: in which entry of this method and URL answers, or in what is told when none
     /// is there. When not, replay need not wait for the payload.
     #[must_use]
-    pub fn needs_body(&self, method: &str, url: &NormalUrl) -> bool {
-        let groups = self.groups(method, url);
+    pub fn needs_body(&self, found: &Found<'_>) -> bool {
+        let groups = self.groups(found);
         groups.all().is_empty() || groups.all().iter().any(|group| group.needs_body)
     }
 
     /// How to digest a payload of this request that is too long to be held; `None` when all of it is needed to say what it is
     /// equal to (`--match-body json` and `form`, `--ignore-body`).
     #[must_use]
-    pub fn digesting(&self, method: &str, url: &NormalUrl, headers: &HeaderMap) -> Option<Digesting> {
+    pub fn digesting(&self, found: &Found<'_>, headers: &HeaderMap) -> Option<Digesting> {
         let content_type = headers.get("content-type").map(|value| String::from_utf8_lossy(value.as_bytes()));
-        let (groups, content_type) = (self.groups(method, url), content_type.unwrap_or_default());
+        let (groups, content_type) = (self.groups(found), content_type.unwrap_or_default());
         if !groups.all().iter().all(|group| group.rules.comparison.is_digestible(&content_type)) {
             return None;
         }
@@ -154,15 +166,27 @@ impl Matcher {
         Some(Digesting::new(headers, cuts.collect()))
     }
 
-    /// [`Matcher::answer`] for a request of whose payload only digests are left.
-    pub fn answer_digested(&self, query: &Query<'_>, payload: &Digested, session: Option<&str>) -> Outcome {
-        let payload = payload::Sent::digested(query.headers, payload);
-        self.resolve_with(query, &payload, &self.turns(session))
-    }
-
     /// Finds the answer and takes its turn for `session`.
     pub fn answer(&self, query: &Query<'_>, session: Option<&str>) -> Outcome {
         self.resolve(query, &self.turns(session))
+    }
+
+    /// The same of what has been looked up already.
+    pub fn answer_found(&self, found: &Found<'_>, headers: &HeaderMap, body: &[u8], session: Option<&str>) -> Outcome {
+        let query = Query { method: found.method, url: found.url, headers, body: Some(body) };
+        self.resolve_with(&query, found, &payload::Sent::new(headers, query.body), &self.turns(session))
+    }
+
+    /// The same of a request of whose payload only digests are left.
+    pub fn answer_digested(
+        &self,
+        found: &Found<'_>,
+        headers: &HeaderMap,
+        payload: &Digested,
+        session: Option<&str>,
+    ) -> Outcome {
+        let query = Query { method: found.method, url: found.url, headers, body: None };
+        self.resolve_with(&query, found, &payload::Sent::digested(headers, payload), &self.turns(session))
     }
 
     /// What [`Matcher::answer`] would say now. No turn is taken and nothing counts as used.
@@ -188,20 +212,10 @@ impl Matcher {
     }
 
     /// The groups of entries that a request of this method and URL may be answered from.
-    pub(super) fn groups(&self, method: &str, url: &NormalUrl) -> Groups<'_> {
+    pub(super) fn groups(&self, found: &Found<'_>) -> Groups<'_> {
         let mut groups = Groups::default();
-        self.each_group(method, url, |n| groups.add(self.group(n, url)));
+        found.groups().iter().for_each(|&group| groups.add(self.group(group, found.url)));
         groups
-    }
-
-    /// Those with the same URL, and those whose placeholders leave room for it.
-    fn each_group(&self, method: &str, url: &NormalUrl, mut each: impl FnMut(usize)) {
-        if let Some(group) = self.index.group(method, &self.form.of(url.as_str())) {
-            each(group);
-        }
-        if self.index.has_open_urls() {
-            self.index.open_groups(method, &self.form.view(url.as_str())).for_each(each);
-        }
     }
 
     /// A group, looked into when it is first asked for.
@@ -211,7 +225,7 @@ impl Matcher {
             // Where a path makes entries one to which different rules apply, the first of them decides.
             let first = self.index.members(group).first().and_then(|&ordinal| self.url_of(ordinal));
             let rules = self.rules_for(first.as_deref().unwrap_or(url.as_str()));
-            Group::new(members, &self.fixtures, rules, &self.form)
+            Box::new(Group::new(members, &self.fixtures, rules, &self.form))
         })
     }
 
@@ -245,15 +259,22 @@ impl Matcher {
     }
 
     fn resolve<'q>(&'q self, query: &Query<'q>, turns: &Turns) -> Outcome {
-        self.resolve_with(query, &payload::Sent::new(query.headers, query.body), turns)
+        let found = self.find(query.method, query.url);
+        self.resolve_with(query, &found, &payload::Sent::new(query.headers, query.body), turns)
     }
 
-    fn resolve_with<'q>(&'q self, query: &Query<'q>, payload: &payload::Sent<'q>, turns: &Turns) -> Outcome {
+    fn resolve_with<'q>(
+        &'q self,
+        query: &Query<'q>,
+        found: &Found<'_>,
+        payload: &payload::Sent<'q>,
+        turns: &Turns,
+    ) -> Outcome {
         let sent = score::Sent::new(query.headers);
         let no_payload = payload::Sent::new(query.headers, None);
         let asked = Asked { url: None, headers: query.headers, sent: &sent, payload, no_payload: &no_payload };
         let step = Step { method: query.method.into(), url: Cow::Borrowed(query.url) };
-        let outcome = self.choose(&step, &asked, turns, &[]).map_err(MissKind::from).and_then(|choice| {
+        let outcome = self.choose(found, &asked, turns, &[]).map_err(MissKind::from).and_then(|choice| {
             let navigation = query.headers.get("sec-fetch-mode").is_some_and(|mode| mode == "navigate");
             self.walk(step, choice, &asked, turns, navigation)
         });
@@ -262,13 +283,13 @@ impl Matcher {
 
     fn choose(
         &self,
-        step: &Step<'_>,
+        found: &Found<'_>,
         asked: &Asked<'_, '_>,
         turns: &Turns,
         passed: &[Ordinal],
     ) -> Result<Choice<'_>, NoChoice> {
-        let groups = self.groups(&step.method, &step.url);
-        let seen = self.seen(&step.url, &groups);
+        let groups = self.groups(found);
+        let seen = self.seen(found.url, &groups);
         let asked = Asked { url: seen.as_ref(), ..*asked };
         choice::choose(groups.all(), &asked, self.repeat, turns, passed, &self.fixtures)
     }
@@ -292,27 +313,25 @@ impl Matcher {
             echoed: Vec::new(),
         };
         loop {
-            let at = choice.candidate.at;
-            let entry = self.fixtures[at.fixture].entry(at.entry);
-            let entry = entry.map_err(|error| MissKind::Unreadable(at, in_words(&error)))?;
+            let Candidate { at, status, .. } = *choice.candidate;
             way.guess = way.guess.or_else(|| choice.guess.take());
             if !turns.is_on_trial() {
                 self.used.set(choice.candidate.ordinal);
             }
-            way.echoed = self.echoed(&step, &choice, &entry, &asked);
-            let Some(location) = redirects::location(&entry) else {
-                return self.serve(&step, &choice, entry, way);
+            way.echoed = self.echoed(&step, &choice, &asked)?;
+            let Some(location) = choice.candidate.location.as_deref() else {
+                return self.serve(&step, &choice, way);
             };
-            let next = redirects::next(entry.response.status, &step.method, &step.url, &location);
-            let leads_to = next.as_ref().map_or(location, |next| next.url.as_str().to_owned());
-            let chosen = |entry, way| Outcome::Redirect(self.chosen(&step, &choice, entry, way, Some(leads_to)));
-            let Some(next) = next.filter(|_| self.follows(&choice)) else { return Ok(chosen(entry, way)) };
+            let next = redirects::next(status, &step.method, &step.url, location);
+            let leads_to = next.as_ref().map_or(location, |next| next.url.as_str()).to_owned();
+            let chosen = |way| Outcome::Redirect(self.chosen(&step, &choice, way, Some(leads_to)));
+            let Some(next) = next.filter(|_| self.follows(&choice)) else { return Ok(chosen(way)) };
             if navigation {
                 // The browser goes the way itself, but not round in circles.
                 let trial = self.walk(step.clone(), choice.clone(), &asked, &turns.on_trial(), false);
                 return match trial {
                     Err(looped @ MissKind::RedirectLoop(_)) => Err(looped),
-                    _ => Ok(chosen(entry, way)),
+                    _ => Ok(chosen(way)),
                 };
             }
             if way.passed.len() == redirects::MAX_HOPS {
@@ -323,12 +342,12 @@ impl Matcher {
                 asked.payload = asked.no_payload;
             }
             let target = Step { method: Cow::Owned(next.method), url: Cow::Owned(next.url) };
-            match self.choose(&target, &asked, turns, &way.passed) {
+            match self.choose(&self.find(&target.method, &target.url), &asked, turns, &way.passed) {
                 Ok(found) => {
-                    way.leave(at, &entry, &step.url);
+                    way.leave(at, &*self.entry(at)?, &step.url);
                     (step, choice) = (target, found);
                 }
-                Err(NoChoice::NoEntry) => return Ok(chosen(entry, way)),
+                Err(NoChoice::NoEntry) => return Ok(chosen(way)),
                 Err(NoChoice::Passed) => {
                     way.hops.push(at);
                     return Err(MissKind::RedirectLoop(way.hops));
@@ -338,14 +357,22 @@ impl Matcher {
         }
     }
 
+    /// What an entry says.
+    fn entry(&self, at: EntryRef) -> Result<Arc<Entry>, MissKind> {
+        let entry = self.fixtures[at.fixture].entry(at.entry);
+        entry.map_err(|error| MissKind::Unreadable(at, in_words(&error)))
+    }
+
     /// What the answer repeats of the request.
-    fn echoed(&self, step: &Step<'_>, choice: &Choice<'_>, entry: &Entry, asked: &Asked<'_, '_>) -> Vec<Echoed> {
-        let echo = &choice.rules.echo;
-        let url = if echo.is_empty() { None } else { normal(&entry.request.url) };
-        let Some(url) = url else { return Vec::new() };
+    fn echoed(&self, step: &Step<'_>, choice: &Choice<'_>, asked: &Asked<'_, '_>) -> Result<Vec<Echoed>, MissKind> {
+        let (echo, at) = (&choice.rules.echo, choice.candidate.at);
+        if echo.is_empty() {
+            return Ok(Vec::new());
+        }
+        let entry = self.entry(at)?;
+        let Some(url) = normal(&entry.request.url) else { return Ok(Vec::new()) };
         let payload = || {
-            let stored = self.fixtures[choice.candidate.at.fixture]
-                .payload(choice.candidate.at.entry, entry.request.post_data.as_ref()?);
+            let stored = self.fixtures[at.fixture].payload(at.entry, entry.request.post_data.as_ref()?);
             serde_json::from_slice(&stored.ok()?.bytes().ok()?).ok()
         };
         let recorded = repeats::Asked {
@@ -358,7 +385,7 @@ impl Matcher {
             headers: &|name| asked.headers.get_all(name).iter().map(|value| value.as_bytes().to_vec()).collect(),
             payload: &|| serde_json::from_slice(asked.payload.decoded()).ok(),
         };
-        Echoed::of(echo, &recorded, &live)
+        Ok(Echoed::of(echo, &recorded, &live))
     }
 
     /// Whether the redirect is followed inside the recording.
@@ -371,54 +398,65 @@ impl Matcher {
     }
 
     /// The end of the way: an answer that leads nowhere else.
-    fn serve(
-        &self,
-        step: &Step<'_>,
-        choice: &Choice<'_>,
-        entry: Arc<Entry>,
-        way: Way<'_>,
-    ) -> Result<Outcome, MissKind> {
+    fn serve(&self, step: &Step<'_>, choice: &Choice<'_>, way: Way<'_>) -> Result<Outcome, MissKind> {
         let at = choice.candidate.at;
         if choice.candidate.condition == Condition::Failure {
-            return Ok(Outcome::Abort(self.chosen(step, choice, entry, way, None)));
+            return Ok(Outcome::Abort(self.chosen(step, choice, way, None)));
         }
-        match choice.candidate.content(&self.fixtures[at.fixture], &entry, choice.rules) {
-            Content::There => Ok(Outcome::Serve(self.chosen(step, choice, entry, way, None))),
+        match choice.candidate.content(&self.fixtures[at.fixture], choice.rules) {
+            Content::There => Ok(Outcome::Serve(self.chosen(step, choice, way, None))),
             Content::NotRecorded => Err(MissKind::BodyNotRecorded(at)),
             Content::Unreadable(why) => Err(MissKind::Unreadable(at, why.clone())),
         }
     }
 
-    fn chosen(
-        &self,
-        step: &Step<'_>,
-        choice: &Choice<'_>,
-        entry: Arc<Entry>,
-        way: Way<'_>,
-        location: Option<String>,
-    ) -> Chosen {
-        let recorded_status = u16::try_from(entry.response.status).ok().filter(|status| (100..=599).contains(status));
-        let same_host =
-            (!self.form.hosts().is_empty()).then(|| normal(&entry.request.url)).flatten().and_then(|recorded| {
-                let (recorded, asked) = (Parts::of(&recorded).host(), Parts::of(step.url.as_str()).host());
-                (recorded != asked).then(|| SameHost { recorded: recorded.into_owned(), asked: asked.into_owned() })
-            });
+    fn chosen(&self, step: &Step<'_>, choice: &Choice<'_>, way: Way<'_>, location: Option<String>) -> Chosen {
+        let Candidate { at, ordinal, status, .. } = *choice.candidate;
+        let recorded_status = u16::try_from(status).ok().filter(|status| (100..=599).contains(status));
+        let same_host = (!self.form.hosts().is_empty()).then(|| self.url_of(ordinal)).flatten().and_then(|recorded| {
+            let (recorded, asked) = (Parts::of(&recorded).site(), Parts::of(step.url.as_str()).site());
+            (recorded != asked).then(|| SameHost { recorded: recorded.into_owned(), asked: asked.into_owned() })
+        });
         Chosen {
-            at: choice.candidate.at,
+            at,
             score: choice.score,
             followed: way.hops,
             cookies: way.cookies,
             status: choice.status.or(recorded_status).unwrap_or_default(),
             location,
             same_host,
-            entry,
             guess: way.guess,
             echoed: way.echoed,
         }
     }
 }
 
-/// Groups of entries; most often it is one.
+/// A method and a URL, and the groups of entries that have them: those with the same URL, and those whose placeholders leave
+/// room for it. Most often it is one.
+#[derive(Debug)]
+pub struct Found<'u> {
+    method: &'u str,
+    url: &'u NormalUrl,
+    one: Option<usize>,
+    /// All of them, when they are more.
+    more: Vec<usize>,
+}
+
+impl Found<'_> {
+    fn add(&mut self, group: usize) {
+        match self.one {
+            None => self.one = Some(group),
+            Some(one) if self.more.is_empty() => self.more = vec![one, group],
+            Some(_) => self.more.push(group),
+        }
+    }
+
+    fn groups(&self) -> &[usize] {
+        if self.more.is_empty() { self.one.as_slice() } else { &self.more }
+    }
+}
+
+/// The groups themselves.
 #[derive(Debug, Default)]
 pub(super) struct Groups<'a> {
     one: Option<&'a Group>,
@@ -469,7 +507,7 @@ impl Way<'_> {
     /// for a host that never sent them.
     fn leave(&mut self, at: EntryRef, entry: &Entry, url: &NormalUrl) {
         self.hops.push(at);
-        if url.url().host_str() == self.client.url().host_str() {
+        if url.parts().host() == self.client.parts().host() {
             self.cookies.extend(entry.response.headers.get_all("set-cookie").map(Bytes::copy_from_slice));
         }
     }

@@ -10,6 +10,7 @@
 //! handed on (`redirects`). `contest` tells how each candidate fared. When nothing is found, `explain` says what came nearest.
 
 mod candidate;
+mod carry_on;
 mod choice;
 mod conditional;
 mod contest;
@@ -38,7 +39,6 @@ mod score;
 mod shown;
 mod template;
 mod turns;
-mod url;
 
 #[cfg(test)]
 mod tests;
@@ -49,9 +49,10 @@ pub use conditional::asks_for_websocket;
 pub use contest::{Contender, Fate, Placeholders};
 pub use digested::{Digested, Digesting};
 pub use echo::{BadEcho, Echo, Echoed, Spelt};
+pub use explain::{beginning, beside};
 pub use guess::Guess;
 pub use likeness::{Likeness, Sameness};
-pub use matcher::Matcher;
+pub use matcher::{Found, Matcher};
 pub use options::{MatchBody, MatchRule, MissingBody, Options, Redirects, Repeat};
 pub use outcome::{Chosen, Difference, EntryRef, Miss, MissKind, Near, Outcome, SameHost, What};
 pub use path::PathPattern;

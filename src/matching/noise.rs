@@ -116,6 +116,9 @@ const PATHS: &[(&str, &str)] = &[
     ("www.google.com", "/async/newtab_"),
     ("www.google.com", "/complete/search?client=chrome"),
     ("www.googleapis.com", "/chromewebstore/"),
+    // Deno, after every run.
+    ("dl.deno.land", "/release-latest.txt"),
+    ("dl.deno.land", "/canary-latest.txt"),
     // Apple's probe.
     ("www.apple.com", "/library/test/success.html"),
 ];
@@ -132,8 +135,8 @@ const PATHS: &[(&str, &str)] = &[
 /// ```
 #[must_use]
 pub fn is_noise(url: &NormalUrl) -> bool {
-    let Some(host) = url.url().host_str().map(bare) else { return false };
-    let target = &url.url()[url::Position::BeforePath..];
+    let parts = url.parts();
+    let (host, target) = (bare(parts.host()), &url.as_str()[parts.origin.len()..]);
     is_noisy(host) || PATHS.iter().any(|(noisy, start)| host == *noisy && target.starts_with(start))
 }
 

@@ -72,7 +72,7 @@ impl Open {
             let open = parts.iter().any(|part| matches!(part.content, Content::Open(_)));
             return open.then(|| Open::Parts { essence: media.essence().to_owned(), parts });
         }
-        if comparison.mode == MatchBody::Form && media.is_form() {
+        if comparison.mode == MatchBody::Form && media.is_form_of(bytes) {
             let field = |(name, value): (std::borrow::Cow<'_, str>, std::borrow::Cow<'_, str>)| {
                 (Text::new(name.as_bytes()), Text::new(value.as_bytes()))
             };

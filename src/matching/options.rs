@@ -3,7 +3,7 @@
 use serde_json_path::JsonPath;
 
 use super::{Echo, OriginPattern, PathPattern};
-use crate::redact::Placeholder;
+use crate::redact::{Placeholder, Secret};
 use crate::urlglob::Globs;
 
 /// `--repeat`: how equal candidates are used.
@@ -78,7 +78,7 @@ pub struct Options {
     /// `[[match]]`, in order.
     pub rules: Vec<MatchRule>,
     /// `[redact.values]`: the live values of placeholders, which tell entries apart.
-    pub values: Vec<(Placeholder, String)>,
+    pub values: Vec<(Placeholder, Secret)>,
 }
 
 /// `[[match]]`: what holds for some URLs. All rules that apply to a URL hold: their lists add up, of single values the last

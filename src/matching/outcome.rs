@@ -1,9 +1,6 @@
 //! What a request gets, as plain data.
 
-use std::sync::Arc;
-
 use super::{Echoed, Guess};
-use crate::har::Entry;
 
 /// An entry of one of the loaded fixtures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -19,8 +16,6 @@ pub struct EntryRef {
 pub struct Chosen {
     /// Where it is.
     pub at: EntryRef,
-    /// What it says.
-    pub entry: Arc<Entry>,
     /// Recorded request headers that the request repeats.
     pub score: usize,
     /// The hops that were followed to reach it, the first one matched first; empty when it was matched itself.
@@ -90,6 +85,9 @@ pub struct Miss {
     pub same_path: usize,
     /// One option or policy line that would make the nearest one match.
     pub remedy: Option<String>,
+    /// Where there is none and the request has to be recorded: an entry of the fixture that it could be added to, the nearest
+    /// one's own if harproxy wrote that.
+    pub recordable: Option<EntryRef>,
     /// The GraphQL operation that the request names.
     pub operation: Option<String>,
 }
@@ -109,7 +107,7 @@ impl Miss {
 
     /// One of which the entry says it all.
     fn of(kind: MissKind) -> Self {
-        Miss { kind, near: Vec::new(), same_path: 0, remedy: None, operation: None }
+        Miss { kind, near: Vec::new(), same_path: 0, remedy: None, recordable: None, operation: None }
     }
 }
 
@@ -144,7 +142,7 @@ pub struct Near {
 }
 
 /// One difference between a request and an entry.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Difference {
     /// Where: `query`, `body`, `method`, `path`, `host`, `header`.
     pub what: What,
@@ -157,7 +155,7 @@ pub struct Difference {
 }
 
 /// Where two requests differ.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum What {
     /// The method.

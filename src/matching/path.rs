@@ -70,7 +70,7 @@ fn segment(text: &str) -> Result<Segment, String> {
     }
     // As browsers spell it: percent-encoded where it must be.
     let url = NormalUrl::parse(&format!("http://h/{text}"));
-    let spelt = url.ok().and_then(|url| url.url().path().strip_prefix('/').map(str::to_owned));
+    let spelt = url.ok().and_then(|url| url.parts().path.strip_prefix('/').map(str::to_owned));
     match spelt {
         Some(spelt) if !matches!(text, "." | "..") => Ok(Segment::Fixed(spelt)),
         _ => Err(format!("`{text}` is no segment of a path")),

@@ -59,7 +59,7 @@ impl Pattern {
     /// `None` when there is no placeholder in the text.
     pub(super) fn of(content_type: &str, text: &[u8]) -> Option<Self> {
         let media = MediaType::parse(content_type);
-        if media.is_form() {
+        if media.is_form_of(text) {
             return Pattern::with(text, &parameters(text));
         }
         if !placeholder::may_be_in(text) {

@@ -211,6 +211,16 @@ impl<'a> Sent<'a> {
         Sent { digested: Some(digested), ..Sent::new(headers, None) }
     }
 
+    /// The same of which nothing is worked out yet.
+    pub(super) fn anew(&self) -> Self {
+        Sent { digested: self.digested, ..Sent::new(self.headers, Some(self.raw)) }
+    }
+
+    /// What the same request would have without one.
+    pub(super) fn left_out(&self) -> Self {
+        Sent::new(self.headers, None)
+    }
+
     /// What there is of a payload that was too long to be held.
     pub(super) fn as_digested(&self) -> Option<&'a Digested> {
         self.digested

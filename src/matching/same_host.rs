@@ -1,8 +1,8 @@
 //! Origins that count as one: `--same-host A=B` everywhere, `same-host` of a `[[match]]` for the URLs of its glob.
 
-use super::url::Parts;
 use super::{Error, MatchRule};
 use crate::http::NormalUrl;
+use crate::http::url::Parts;
 use crate::urlglob::Globs;
 
 /// The classes of origins; in the first that a URL belongs to, its origin is any other.
@@ -153,7 +153,7 @@ impl OriginPattern {
         if parts.path != "/" || parts.query.is_some() || parts.origin.contains('@') {
             return Err(bad("an origin is scheme, host and port, and no more"));
         }
-        if any_port && url.url().port().is_some() {
+        if any_port && parts.port().is_some() {
             return Err(bad("it has two ports"));
         }
         Ok(OriginPattern { origin: parts.origin.to_owned(), any_port })

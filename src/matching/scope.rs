@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::Error;
 use super::key::KeyForm;
-use super::url::{Parts, normal};
 use crate::har::Fixture;
+use crate::http::url::{Parts, normal};
 use crate::urlglob::Globs;
 
 /// What is in scope.
@@ -36,7 +36,7 @@ impl Scope {
                         let http = url.strip_prefix("ws").map(|rest| format!("http{rest}"));
                         let url = http.as_deref().unwrap_or(&url);
                         let seen = form.view(url);
-                        for origin in [seen.parts.host(), seen.host()] {
+                        for origin in [seen.parts.site(), seen.host()] {
                             if !origin.is_empty() && !origins.contains(&*origin) {
                                 origins.insert(origin.into());
                             }
@@ -64,7 +64,8 @@ impl Scope {
         match self {
             Scope::Given(globs) => globs.matches(url),
             Scope::Recorded { globs, origins } => {
-                origins.contains(&*Parts::of(url).host()) || globs.iter().any(|globs| globs.matches(url))
+                globs.iter().any(|globs| globs.matches(url))
+                    || (!origins.is_empty() && origins.contains(&*Parts::of(url).site()))
             }
         }
     }

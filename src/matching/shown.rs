@@ -1,5 +1,7 @@
 //! A request as it may be told: what the policy calls secret is taken out of it.
 
+use std::borrow::Cow;
+
 use ::http::header::CONTENT_ENCODING;
 use ::http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -15,6 +17,9 @@ pub(super) struct Shown<'p> {
     redactor: Redactor<'p, Telling>,
 }
 
+/// Of longer payloads nothing is told that stands in them.
+pub(super) const LONGEST: usize = 4 << 20;
+
 /// What stands for what can't be told.
 const UNTOLD: &str = "REDACTED";
 
@@ -24,15 +29,20 @@ impl<'p> Shown<'p> {
         let mut redactor = Telling::of(policy);
         // What is secret by its place in headers and payload is known in what is told of the rest.
         redactor.headers(&mut Headers::from(query.headers));
-        redactor.payload(&payload.content_type(), payload.decoded());
+        let is_told = payload.decoded().len() <= LONGEST;
+        if is_told {
+            redactor.payload(&payload.content_type(), payload.decoded());
+        }
         let url = redactor.url(query.url.as_str());
         let sent = Headers::from(query.headers);
         let mut headers = sent.clone();
         redactor.headers(&mut headers);
-        let body = match redactor.payload(&payload.content_type(), payload.decoded()) {
+        let body = if is_told { redactor.payload(&payload.content_type(), payload.decoded()) } else { Outcome::Opaque };
+        let body = match body {
             Outcome::Redacted(body) => Some(body),
             Outcome::Clean | Outcome::Opaque => None,
         };
+        let body = redactor.of_unknown_kind(body, payload.decoded());
         if url.is_none() && sent == headers && body.is_none() {
             return None;
         }
@@ -63,6 +73,11 @@ impl<'p> Shown<'p> {
             Some(digested) => look(&query, &payload::Sent::digested(&self.headers, digested)),
             None => look(&query, &payload::Sent::new(&self.headers, body)),
         }
+    }
+
+    /// Whether there is nothing secret in a text.
+    pub(super) fn may_tell(&mut self, text: &str) -> bool {
+        matches!(self.redactor.text(text.as_bytes()), Cow::Borrowed(_))
     }
 
     /// Puts in the place of live values what may be told of them. `shown` is in what this differs from the same entry.

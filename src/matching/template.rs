@@ -9,17 +9,17 @@ use base64::prelude::BASE64_STANDARD;
 use memchr::memmem;
 use percent_encoding::percent_decode;
 
-use crate::redact::{Placeholder, placeholder};
+use crate::redact::{Placeholder, Secret, placeholder};
 
 /// The live values that `[redact.values]` gives for placeholders.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Values(HashMap<Placeholder, Vec<Box<str>>>);
+pub(super) struct Values(HashMap<Placeholder, Vec<Secret>>);
 
 impl Values {
-    pub(super) fn new(given: &[(Placeholder, String)]) -> Self {
+    pub(super) fn new(given: &[(Placeholder, Secret)]) -> Self {
         let mut values = Values::default();
         for (placeholder, value) in given {
-            values.0.entry(placeholder.clone()).or_default().push(value.as_str().into());
+            values.0.entry(placeholder.clone()).or_default().push(value.clone());
         }
         values
     }
@@ -27,7 +27,12 @@ impl Values {
     /// Whether this is the placeholder's value: as it is, or as Basic credentials spell it. `None`: nobody gave one.
     fn is(&self, placeholder: &Placeholder, sent: &[u8]) -> Option<bool> {
         let given = self.0.get(placeholder)?;
-        Some(given.iter().any(|value| value.as_bytes() == sent || BASE64_STANDARD.encode(&**value).as_bytes() == sent))
+        Some(
+            given
+                .iter()
+                .map(Secret::reveal)
+                .any(|value| value.as_bytes() == sent || BASE64_STANDARD.encode(value).as_bytes() == sent),
+        )
     }
 }
 
@@ -202,7 +207,7 @@ mod tests {
 
     fn told(template: &str, spelling: Spelling, sent: &str) -> Option<(usize, usize, usize)> {
         let given = Placeholder { name: Name::new("pw"), number: 2 };
-        let values = Values::new(&[(given, "p@ss wörd".to_owned())]);
+        let values = Values::new(&[(given, "p@ss wörd".into())]);
         let told = Template::of(template.as_bytes(), spelling).unwrap().fits(sent.as_bytes(), &values)?;
         Some((told.back, told.other, told.open))
     }

@@ -84,6 +84,25 @@ impl Sessions {
     }
 }
 
+impl Sessions {
+    /// Takes the turns of these entries as they stand, each pair one entry before and now.
+    pub(super) fn carry_on(&self, before: &Sessions, entries: &[(Ordinal, Ordinal)]) {
+        let carry = |from: &Marks, to: &Marks| {
+            for (old, new) in entries {
+                if from.is_set(*old) {
+                    to.set(*new);
+                }
+            }
+        };
+        carry(&before.unnamed, &self.unnamed);
+        let named = before.named.read().unwrap_or_else(PoisonError::into_inner);
+        let named: Vec<_> = named.iter().map(|(name, session)| (name.clone(), session.marks.clone())).collect();
+        for (name, marks) in named {
+            carry(&marks, &self.of(Some(&name)));
+        }
+    }
+}
+
 /// Forgets those that have been silent longest; many at a time, since each is looked at for that.
 fn forget_a_tenth(named: &mut HashMap<Box<str>, Named>) {
     let last_asked = |session: &Named| session.last_asked.load(Ordering::Relaxed);

@@ -14,13 +14,15 @@ use super::auth;
 use super::body::Body;
 use super::connect::{self, Granted};
 use super::engine::{Ours, Visit};
-use super::handler::{Close, Exchange, Handler, HostStays, Session};
+use super::handler::{Close, Exchange, Handler, HostStays, Notice, Session};
 use super::pulse::Pulse;
 use super::respond::{self, Trouble};
 use super::reverse::Routes;
+use super::reverse::places::{self, Asked, Places};
 use super::served::Served;
 use super::status;
 use super::target::{self, Memo, Site};
+use super::witness::{Note, Watching};
 
 /// What a connection is to its client.
 #[derive(Clone, Debug)]
@@ -85,18 +87,27 @@ impl<H: Handler> Seat<H> {
             Role::Inside(site) => self.as_origin(site, request, came).await,
             Role::Reverse(routes) => self.as_reverse(routes, request, self.session.clone(), came).await,
         };
+        let mut last = false;
         let response = match answered {
             Ok(response) => response,
-            Err(Refused::Trouble(trouble)) => trouble.response(),
+            Err(Refused::Trouble(trouble)) => {
+                if matches!(trouble, Trouble::Credentials) {
+                    self.visit.notice(Notice::Unauthorized);
+                }
+                last = trouble.ends_connection();
+                trouble.response()
+            }
             Err(Refused::Close(close)) => return Err(close),
         };
         let mut response = respond::tidy(response, &method, version).await;
         if method == Method::CONNECT {
             respond::end_refused_connect(&mut response);
+        } else if last {
+            respond::end(&mut response);
         } else if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             self.pulse.lend(self.visit.stop.drain.clone(), self.visit.engine.tasks.token());
         }
-        Ok(response.map(|body| Served::new(body, busy)))
+        Ok(response.map(|body| Served::new(body, busy, version)))
     }
 
     async fn as_proxy(&self, mut request: Request<Incoming>, came: Came) -> Answered {
@@ -140,8 +151,16 @@ impl<H: Handler> Seat<H> {
 
     async fn as_reverse(&self, routes: &Routes, request: Request<Incoming>, session: Session, came: Came) -> Answered {
         refuse_connect(&request)?;
-        let (site, path) = routes.find(&path(request.uri()))?;
-        self.forward(site, path, request, session, came).await
+        let (route, path) = routes.find(&path(request.uri()))?;
+        let asked = Asked::of(&request);
+        let there = route.site.uri(path.clone())?;
+        let mut answer = self.forward(&route.site, path, request, session, came).await?;
+        if places::are_in(answer.headers())
+            && let Some(places) = Places::new(&self.visit.engine.reverse, (routes, route), &asked, &there)
+        {
+            places.rewrite(answer.headers_mut());
+        }
+        Ok(answer)
     }
 
     async fn forward(
@@ -152,28 +171,35 @@ impl<H: Handler> Seat<H> {
         session: Session,
         came: Came,
     ) -> Answered {
-        if request
-            .headers()
-            .get(TRANSFER_ENCODING)
-            .is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+        let mut codings = request.headers().get_all(TRANSFER_ENCODING).iter();
+        if codings.next().is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+            || codings.next().is_some()
         {
             return Err(Trouble::TransferCoding.into());
         }
         *request.uri_mut() = site.uri(path)?;
         request.headers_mut().remove(PROXY_AUTHORIZATION);
-        let exchange = Exchange {
+        let mut exchange = Exchange {
             client: self.visit.client.clone(),
             session,
             origin: site.origin.clone(),
             request,
             started: came.started,
             at: came.at,
+            note: Note::default(),
         };
-        let access = Access::of(&exchange, self.visit.handler());
-        let answered = self.visit.handler().handle(&self.visit.own, exchange).await;
+        let handler = self.visit.handler();
+        let witness = self.visit.engine.witness.as_deref();
+        let watching = witness.map(|witness| Watching::begin(witness, &mut exchange, handler));
+        let access = Access::of(&exchange, handler);
+        let answered = handler.handle(&self.visit.own, exchange).await;
         if let Some(access) = access {
             access.log(&answered);
         }
+        let answered = match watching {
+            Some(watching) => watching.answered(answered, handler),
+            None => answered,
+        };
         answered.map_err(Refused::Close)
     }
 

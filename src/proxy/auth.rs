@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use ::http::HeaderValue;
 use base64::Engine as _;
-use subtle::ConstantTimeEq as _;
+use sha2::{Digest as _, Sha256};
+use subtle::{Choice, ConstantTimeEq as _};
 
 use super::handler::Session;
 use super::respond::Trouble;
@@ -25,8 +26,14 @@ pub(super) fn session(required: Option<&Credentials>, header: Option<&HeaderValu
         _ => (&user[..], &[][..]),
     };
     // Both are compared whatever the first says, so that time tells nothing about either.
-    let right = user.ct_eq(required.user.as_bytes()) & password[..].ct_eq(required.password.as_bytes());
+    let right = same(user, required.user.as_bytes()) & same(&password, required.password.as_bytes());
     if right.into() { Ok(named(name)) } else { Err(Trouble::Credentials) }
+}
+
+/// Whether two texts are the same, in a time that tells neither where they differ nor how long the secret one is: digests are
+/// compared, all of them.
+fn same(given: &[u8], secret: &[u8]) -> Choice {
+    Sha256::digest(given)[..].ct_eq(&Sha256::digest(secret)[..])
 }
 
 fn named(name: &[u8]) -> Session {
@@ -63,6 +70,19 @@ mod tests {
         for odd in ["Bearer abc", "Basic", "Basic !", "Basic YQ=="] {
             assert_eq!(super::session(None, Some(&HeaderValue::from_static(odd))).unwrap(), Session(None), "{odd}");
         }
+    }
+
+    #[test]
+    fn secrets_are_compared_as_digests_alone() {
+        assert!(bool::from(same(b"secret", b"secret")) && bool::from(same(b"", b"")));
+        for given in ["", "s", "Secret", "secret ", "secre", "secretsecret", "secret\0"] {
+            assert!(!bool::from(same(given.as_bytes(), b"secret")), "{given:?}");
+        }
+        // Nothing else in here looks at what was given beside what is required: neither `==` nor the lengths of both.
+        let code = include_str!("auth.rs").split("#[cfg(test)]").next().unwrap_or_default();
+        let compares = |line: &&str| line.contains("required.password") || line.contains("required.user.as_bytes");
+        let compared: Vec<&str> = code.lines().filter(compares).collect();
+        assert!(compared.len() == 1 && compared[0].contains("same(user, ") && compared[0].contains("same(&password, "));
     }
 
     #[test]

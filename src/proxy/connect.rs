@@ -16,7 +16,7 @@ use super::reverse::Routes;
 use super::secure::{self, Hello};
 use super::sniff::Opening;
 use super::target::{self, Site};
-use super::upstream::Dialled;
+use super::upstream::{Dialled, H2, HTTP1};
 use super::wire::Wire;
 use super::{serve, tunnel};
 use crate::tls::authority::Alpn;
@@ -128,11 +128,11 @@ async fn proceed<H: Handler>(visit: Arc<Visit<H>>, granted: Granted, wire: Wire)
 
 /// A tunnel to its end.
 async fn pass<H: Handler>(visit: &Visit<H>, to: Origin, wire: Wire, dialled: Dialled) {
-    let passed = tunnel::Passed::default();
+    let (passed, began) = (tunnel::Passed::default(), Instant::now());
     let run = tunnel::run(wire, dialled.into_io(), &passed, visit.engine.limits.idle, &visit.stop.drain);
     visit.stop.abort.run_until_cancelled(run).await;
     let (sent, received) = (passed.sent.into_inner(), passed.received.into_inner());
-    visit.handler().notice(Notice::Tunnelled { to, sent, received });
+    visit.notice(Notice::Tunnelled { to, sent, received, took: began.elapsed() });
 }
 
 /// Looks at who speaks first, and what.
@@ -170,7 +170,7 @@ async fn intercept<H: Handler>(
             serve(Seat::new(visit, Role::Inside(site), session), wire, opening == Opening::Http2).await;
         }
         (Ok(Some(Opening::Unknown)), Some(dialled)) => pass(&visit, to, wire, dialled).await,
-        (Ok(Some(Opening::Unknown)), None) => visit.handler().notice(Notice::Unreadable { to }),
+        (Ok(Some(Opening::Unknown)), None) => visit.notice(Notice::Unreadable { to }),
         (Ok(None) | Err(_), _) => {}
     }
 }
@@ -188,6 +188,10 @@ async fn terminate<H: Handler>(
         let head = visit.engine.limits.head;
         let hello = Hello::read(wire, Instant::now() + head).await?;
         let alpn = visit.handler().secure(&visit.own, &session, &to, &hello.alpn, dialled).await;
+        // Any answer can be said in HTTP/2, and a client that speaks nothing else would find no common protocol.
+        let only_http2 =
+            hello.alpn.iter().any(|offered| offered == H2) && !hello.alpn.iter().any(|offered| offered == HTTP1);
+        let alpn = if only_http2 { Alpn::Http2 } else { alpn };
         // The name that the client will check: it may have been told to connect elsewhere (curl's --connect-to).
         let host = hello.name.as_deref().unwrap_or(&to.host);
         Some(match visit.engine.authority.server_config(host, alpn) {
@@ -196,7 +200,7 @@ async fn terminate<H: Handler>(
             Err(error) => Err(error.to_string()),
         })
     };
-    let refused = |reason| visit.handler().notice(Notice::TlsRefused { to: to.clone(), reason });
+    let refused = |reason| visit.notice(Notice::TlsRefused { to: to.clone(), reason });
     let stream = match visit.stop.run_through(handshake).await {
         Some(Some(Ok(stream))) => stream,
         Some(Some(Err(reason))) => return refused(reason),
@@ -209,7 +213,7 @@ async fn terminate<H: Handler>(
     // Some clients finish the handshake of TLS 1.3 first and look at the certificate then.
     match pulse.refused() {
         Some(reason) => refused(reason.to_owned()),
-        None if pulse.ever_asked() => visit.handler().notice(Notice::TlsTrusted { to }),
+        None if pulse.ever_asked() => visit.notice(Notice::TlsTrusted { to }),
         None => {}
     }
 }

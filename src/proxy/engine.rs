@@ -8,16 +8,18 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::handler::{Client, Handler};
+use super::handler::{Client, Handler, Notice};
 use super::pulse::Limits;
 use super::reverse::Routes;
 use super::server::Credentials;
+use super::witness::Witness;
 use crate::http::url::is_localhost;
 use crate::tls::authority::Authority;
 
 /// The engine while it serves.
 pub(super) struct Engine<H> {
     pub(super) handler: Arc<H>,
+    pub(super) witness: Option<Arc<dyn Witness>>,
     pub(super) authority: Arc<Authority>,
     pub(super) auth: Option<Credentials>,
     pub(super) limits: Limits,
@@ -89,7 +91,7 @@ impl<H> Engine<H> {
 }
 
 /// Whether `host` is a name or address of what listens on `bound`.
-fn names(host: &str, bound: IpAddr, local: IpAddr) -> bool {
+pub(super) fn names(host: &str, bound: IpAddr, local: IpAddr) -> bool {
     let everywhere = bound.is_unspecified();
     match host.parse::<IpAddr>() {
         Ok(ip) => ip == bound || everywhere && (ip.is_loopback() || ip.is_unspecified() || ip == local),
@@ -118,6 +120,14 @@ impl<H: Handler> Visit<H> {
 
     pub(super) fn handler(&self) -> &H {
         &self.engine.handler
+    }
+
+    /// Something happened beside the exchanges.
+    pub(super) fn notice(&self, notice: Notice) {
+        if let Some(witness) = &self.engine.witness {
+            witness.notice(&notice);
+        }
+        self.engine.handler.notice(notice);
     }
 }
 

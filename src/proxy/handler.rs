@@ -5,14 +5,16 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use ::http::{HeaderMap, Request, Response};
 use bytes::Bytes;
 use hyper::body::Incoming;
 
 use super::body::Body;
-use super::upstream::{Dialled, OwnConnections};
+use super::upstream::{Dialled, OwnConnections, Upstream};
+use super::witness::Note;
+use crate::http::Headers;
 use crate::tls::authority::Alpn;
 
 /// `http` or `https`.
@@ -59,9 +61,18 @@ impl Origin {
     /// `host:port`, the default port left out, IPv6 in brackets: what stands in a Host header.
     #[must_use]
     pub fn authority(&self) -> String {
+        match (self.host.contains(':'), self.port == self.scheme.default_port()) {
+            (false, true) => self.host.as_ref().to_owned(),
+            (true, true) => format!("[{}]", self.host),
+            (_, false) => self.host_and_port(),
+        }
+    }
+
+    /// `host:port`, the default port too, IPv6 in brackets: what stands in a CONNECT.
+    #[must_use]
+    pub fn host_and_port(&self) -> String {
         let (open, close) = if self.host.contains(':') { ("[", "]") } else { ("", "") };
-        let host = format!("{open}{}{close}", self.host);
-        if self.port == self.scheme.default_port() { host } else { format!("{host}:{}", self.port) }
+        format!("{open}{}{close}:{}", self.host, self.port)
     }
 }
 
@@ -101,6 +112,19 @@ pub struct Exchange<B = Incoming> {
     pub started: SystemTime,
     /// The same moment, for durations.
     pub at: Instant,
+    /// Where the handler says what it did with it.
+    pub note: Note,
+}
+
+impl<B> Exchange<B> {
+    /// The request's URL as text.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let uri = self.request.uri();
+        let (scheme, authority) = (uri.scheme_str().unwrap_or_default(), uri.authority().map_or("", |a| a.as_str()));
+        let target = uri.path_and_query().map_or("/", |target| target.as_str());
+        [scheme, "://", authority, target].concat()
+    }
 }
 
 /// An extension of a request that came in origin form inside a CONNECT: its Host is the client's own word about the
@@ -117,6 +141,9 @@ pub trait Ask: Send + Sync {
         own: &'a OwnConnections,
         exchange: Exchange<Bytes>,
     ) -> Pin<Box<dyn Future<Output = Result<Response<Body>, Close>> + Send + 'a>>;
+
+    /// The way to the network that it takes.
+    fn upstream(&self) -> &Upstream;
 }
 
 /// What becomes of a CONNECT.
@@ -141,6 +168,8 @@ pub enum Notice {
         sent: u64,
         /// Bytes to the client.
         received: u64,
+        /// How long it was there.
+        took: Duration,
     },
     /// What came inside a CONNECT was neither TLS nor HTTP, and there was no upstream to pass it to.
     Unreadable {
@@ -152,6 +181,8 @@ pub enum Notice {
         /// What is wrong with it, in hyper's words.
         reason: String,
     },
+    /// A request's credentials for the proxy were missing or wrong: it got 407, and no handler saw it.
+    Unauthorized,
     /// The client refused our certificate, or broke off the handshake.
     TlsRefused {
         /// The host it asked for.
@@ -175,6 +206,12 @@ pub struct Close;
 pub trait Handler: Send + Sync + 'static {
     /// What the handler keeps for one client connection, for example the upstream connections that belong to it.
     type Connection: Send + Sync + 'static;
+
+    /// Whether requests go on with the names of their fields spelt as clients spell them, upper case and all. It costs each
+    /// request something.
+    fn keeps_case(&self) -> bool {
+        true
+    }
 
     /// A client has connected.
     fn accept(&self, client: &Arc<Client>) -> Self::Connection;
@@ -209,6 +246,14 @@ pub trait Handler: Send + Sync + 'static {
     /// A request's URL as it may be written to the log: without its secrets, and without those that the headers have.
     fn told<'u>(&self, headers: &HeaderMap, url: &'u str) -> Cow<'u, str>;
 
+    /// Headers of a request or an answer as they may be told, without their secrets.
+    fn told_headers(&self, headers: &HeaderMap) -> Headers;
+
     /// Something happened beside the exchanges.
     fn notice(&self, notice: Notice);
+
+    /// The ways to the network that the handler may take.
+    fn upstreams(&self) -> Vec<&Upstream> {
+        Vec::new()
+    }
 }

@@ -8,6 +8,7 @@ pub mod body;
 mod connect;
 pub mod endings;
 mod engine;
+pub mod forward;
 pub mod handler;
 pub mod limits;
 mod pulse;
@@ -23,8 +24,10 @@ mod target;
 mod tunnel;
 pub mod upstream;
 mod wire;
+pub mod witness;
 
 pub use body::Body;
 pub use handler::{Ask, Client, Connect, Exchange, Handler, HostStays, Notice, Origin, Scheme, Session};
 pub use server::{Proxy, ProxyPlan, Running};
 pub use tunnel::splice;
+pub use witness::{Note, Provenance, Way, Why, Witness};

@@ -18,6 +18,13 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::served::Flushes;
 
+/// A client that closes its connection so soon and has asked for nothing looked at our certificate and did not like it:
+/// Node.js and some others finish the handshake of TLS first, and say nothing.
+const AT_ONCE: Duration = Duration::from_secs(1);
+
+/// What is said of that.
+pub(super) const LEFT: &str = "the client closed the connection when it had seen the certificate";
+
 /// How long the client may take.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
@@ -47,6 +54,8 @@ pub(super) struct Pulse {
     /// The first byte of a head that is not complete; 0 is none.
     head_since: AtomicU64,
     refused: OnceLock<String>,
+    /// When the client closed the connection without having asked for anything.
+    left: OnceLock<u64>,
     pub(super) flushes: Flushes,
     /// Set when the handler has taken the connection over by an Upgrade: when to take it back, and what the drain waits for.
     lent: OnceLock<(CancellationToken, TaskTrackerToken)>,
@@ -61,6 +70,7 @@ impl Pulse {
             quiet_since: AtomicU64::new(0),
             head_since: AtomicU64::new(0),
             refused: OnceLock::new(),
+            left: OnceLock::new(),
             flushes: Flushes::default(),
             lent: OnceLock::new(),
         }
@@ -78,9 +88,14 @@ impl Pulse {
         self.begun.load(Relaxed) > 0
     }
 
-    /// What the client's TLS said when it broke off before the first request.
+    /// What the client's TLS said when it broke off before the first request, or that it left without a word.
     pub(super) fn refused(&self) -> Option<&str> {
-        self.refused.get().map(String::as_str)
+        let at_once = || self.left.get().is_some_and(|left| u128::from(*left) < AT_ONCE.as_millis());
+        match self.refused.get() {
+            Some(alert) => Some(alert),
+            None if !self.ever_asked() && at_once() => Some(LEFT),
+            None => None,
+        }
     }
 
     /// What is being waited for, and until when; `None` while a request is being answered.
@@ -111,6 +126,14 @@ impl Pulse {
             && !self.ever_asked()
         {
             let _ = self.refused.set(alert.to_string());
+        } else {
+            self.closed();
+        }
+    }
+
+    fn closed(&self) {
+        if !self.ever_asked() {
+            let _ = self.left.set(self.now());
         }
     }
 
@@ -170,7 +193,8 @@ impl<I: AsyncRead + Unpin> AsyncRead for Noticed<I> {
         let before = buf.filled().len();
         let read = Pin::new(&mut self.io).poll_read(cx, buf);
         match &read {
-            Poll::Ready(Ok(())) if self.heads && buf.filled().len() > before => self.pulse.heard(),
+            Poll::Ready(Ok(())) if buf.filled().len() == before => self.pulse.closed(),
+            Poll::Ready(Ok(())) if self.heads => self.pulse.heard(),
             Poll::Ready(Ok(())) => {}
             Poll::Ready(Err(error)) => self.pulse.failed(error),
             Poll::Pending => {}

@@ -98,10 +98,15 @@ impl Trouble {
             Trouble::TransferCoding => Problem::new(
                 501,
                 "Transfer coding not implemented",
-                "Only `Transfer-Encoding: chunked` can be forwarded; compress with Content-Encoding instead.",
+                "Only one `Transfer-Encoding: chunked` can be forwarded; compress with Content-Encoding instead.",
             ),
             Trouble::NoTunnel(reason) => Problem::new(400, "No tunnel can be made here", *reason),
         }
+    }
+
+    /// Whether others may see the request end elsewhere than we do: then what follows it is nobody's request.
+    pub(super) fn ends_connection(&self) -> bool {
+        matches!(self, Trouble::TransferCoding)
     }
 
     /// The whole answer.
@@ -149,11 +154,20 @@ pub(super) async fn tidy(mut response: Response<Body>, method: &Method, client: 
 /// demand for credentials is met on the same connection.
 pub(super) fn end_refused_connect(response: &mut Response<Body>) {
     if !response.status().is_success() && response.status() != StatusCode::PROXY_AUTHENTICATION_REQUIRED {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        end(response);
     }
 }
 
+/// Nothing more is read on this connection. HTTP/2 has no requests of the kind that calls for it.
+pub(super) fn end(response: &mut Response<Body>) {
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+}
+
 fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    // Most answers have none: one look at the names is less than a look-up of each.
+    if !headers.keys().any(|name| *name == CONNECTION || *name == KEEP_ALIVE || HOP_BY_HOP.contains(name)) {
+        return;
+    }
     if headers.contains_key(CONNECTION) {
         let options: Vec<HeaderName> = headers
             .get_all(CONNECTION)

@@ -8,22 +8,29 @@ use super::respond::Trouble;
 use super::server::Reverse;
 use super::target::Site;
 
+pub(super) mod places;
+
 /// The origins that one port listens as: one without a prefix, or several with.
 #[derive(Debug)]
-pub(super) struct Routes(Vec<Route>);
+pub(super) struct Routes {
+    routes: Vec<Route>,
+    tls: bool,
+}
 
+/// One of them.
 #[derive(Debug)]
-struct Route {
+pub(super) struct Route {
     name: String,
     /// Empty, or with a slash before it and none behind.
     prefix: String,
-    site: Site,
+    pub(super) site: Site,
+    /// Empty, or with a slash before it and none behind.
     base_path: String,
 }
 
 impl Routes {
     /// Sorts the origins by port: each one without a prefix gets its own, the others share one.
-    pub(super) fn by_port(reverses: &[Reverse]) -> Result<Vec<Routes>, Trouble> {
+    pub(super) fn by_port(reverses: &[Reverse], tls: bool) -> Result<Vec<Routes>, Trouble> {
         let mut ports = Vec::new();
         let mut shared = Vec::new();
         for reverse in reverses {
@@ -34,33 +41,37 @@ impl Routes {
                 site: reverse.origin.clone().try_into()?,
                 base_path: reverse.base_path.trim_end_matches('/').to_owned(),
             };
-            if reverse.prefix.is_some() { shared.push(route) } else { ports.push(Routes(vec![route])) }
+            if reverse.prefix.is_some() { shared.push(route) } else { ports.push(Routes { routes: vec![route], tls }) }
         }
         if !shared.is_empty() {
             shared.sort_by_key(|route| std::cmp::Reverse(route.prefix.len()));
-            ports.push(Routes(shared));
+            ports.push(Routes { routes: shared, tls });
         }
         Ok(ports)
     }
 
     /// Name and URL of each origin, as a client on this machine reaches it at `addr`.
-    pub(super) fn urls(&self, addr: SocketAddr, tls: bool) -> impl Iterator<Item = (String, String)> {
-        let base = format!("{}://{}", if tls { "https" } else { "http" }, reachable(addr));
-        self.0.iter().map(move |route| (route.name.clone(), format!("{base}{}", route.prefix)))
+    pub(super) fn urls(&self, addr: SocketAddr) -> impl Iterator<Item = (String, String)> {
+        let base = format!("{}://{}", self.scheme(), reachable(addr));
+        self.routes.iter().map(move |route| (route.name.clone(), format!("{base}{}", route.prefix)))
+    }
+
+    fn scheme(&self) -> &'static str {
+        if self.tls { "https" } else { "http" }
     }
 
     /// The origin for this path, and the path there: the prefix is cut off and the origin's own path put before.
-    pub(super) fn find(&self, path: &PathAndQuery) -> Result<(&Site, PathAndQuery), Trouble> {
-        for route in &self.0 {
+    pub(super) fn find(&self, path: &PathAndQuery) -> Result<(&Route, PathAndQuery), Trouble> {
+        for route in &self.routes {
             let rest = path.as_str().strip_prefix(route.prefix.as_str());
             // `/api` must not take `/apis`.
             if let Some(rest) = rest.filter(|rest| rest.is_empty() || rest.starts_with(['/', '?', '*'])) {
                 let whole = route.prefix.is_empty() && route.base_path.is_empty();
                 let there = if whole { path.clone() } else { join(&route.base_path, rest)? };
-                return Ok((&route.site, there));
+                return Ok((route, there));
             }
         }
-        Err(Trouble::NoRoute(self.0.iter().map(|route| route.prefix.clone()).collect()))
+        Err(Trouble::NoRoute(self.routes.iter().map(|route| route.prefix.clone()).collect()))
     }
 }
 
@@ -84,23 +95,26 @@ mod tests {
     use super::super::handler::{Origin, Scheme};
     use super::*;
 
-    fn reverse(name: &str, prefix: Option<&str>, host: &str, base_path: &str) -> Reverse {
+    pub(super) fn reverse(name: &str, prefix: Option<&str>, host: &str, base_path: &str) -> Reverse {
         let origin = Origin { scheme: Scheme::Https, host: host.into(), port: 443 };
         Reverse { name: name.into(), prefix: prefix.map(Into::into), origin, base_path: base_path.into() }
     }
 
     fn find(routes: &Routes, path: &str) -> Option<String> {
-        let (site, path) = routes.find(&path.parse().unwrap()).ok()?;
-        Some(format!("{}{path}", site.authority))
+        let (route, path) = routes.find(&path.parse().unwrap()).ok()?;
+        Some(format!("{}{path}", route.site.authority))
     }
 
     #[test]
     fn the_longest_prefix_wins_and_is_cut_off() {
-        let ports = Routes::by_port(&[
-            reverse("A", Some("/api"), "a.test", ""),
-            reverse("ALONE", None, "alone.test", "/v1/"),
-            reverse("B", Some("/api/b/"), "b.test", "/base"),
-        ])
+        let ports = Routes::by_port(
+            &[
+                reverse("A", Some("/api"), "a.test", ""),
+                reverse("ALONE", None, "alone.test", "/v1/"),
+                reverse("B", Some("/api/b/"), "b.test", "/base"),
+            ],
+            true,
+        )
         .unwrap();
         let [alone, shared] = &ports[..] else { panic!("{ports:?}") };
         assert_eq!(find(alone, "/x?y").as_deref(), Some("alone.test/v1/x?y"));
@@ -113,7 +127,7 @@ mod tests {
         assert_eq!(find(shared, "/api/bc").as_deref(), Some("a.test/bc"));
         assert_eq!(find(shared, "/apis"), None);
         assert_eq!(find(shared, "/"), None);
-        let urls: Vec<_> = shared.urls("0.0.0.0:80".parse().unwrap(), true).collect();
+        let urls: Vec<_> = shared.urls("0.0.0.0:80".parse().unwrap()).collect();
         assert_eq!(urls[0], ("B".into(), "https://127.0.0.1:80/api/b".into()));
     }
 }

@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_rustls::server::TlsStream;
 use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 
+use super::pulse::LEFT;
 use super::wire::Wire;
 
 /// A ClientHello, not answered yet.
@@ -58,9 +59,7 @@ fn reason(error: &io::Error) -> String {
             format!("received fatal alert: {alert:?} (the client does not trust the CA)")
         }
         Some(error) => error.to_string(),
-        None if error.kind() == io::ErrorKind::UnexpectedEof => {
-            "the client closed the connection when it had seen the certificate".to_owned()
-        }
+        None if error.kind() == io::ErrorKind::UnexpectedEof => LEFT.to_owned(),
         None => error.to_string(),
     }
 }

@@ -34,11 +34,12 @@ where
 {
     let service = {
         let seat = seat.clone();
-        service_fn(move |request| seat.clone().answer(request))
+        // In a box: hyper and tokio move it about, and it holds all that answering may need.
+        service_fn(move |request| Box::pin(seat.clone().answer(request)))
     };
     let io = TokioIo::new(Noticed::http1(io, seat.pulse.clone()));
     let mut connection = http1::Builder::new()
-        .preserve_header_case(true)
+        .preserve_header_case(seat.visit.handler().keeps_case())
         .auto_date_header(false)
         .max_buf_size(limits::MAX_HEAD)
         .max_headers(limits::MAX_HEADERS)
@@ -50,7 +51,7 @@ where
     if let End::Done(Err(error)) = &end
         && error.is_parse()
     {
-        seat.visit.handler().notice(Notice::BadHead { reason: in_words(error) });
+        seat.visit.notice(Notice::BadHead { reason: in_words(error) });
     }
     if let Some(parts) = connection.into_parts() {
         if end.is_polite() {
@@ -75,7 +76,8 @@ where
 {
     let service = {
         let seat = seat.clone();
-        service_fn(move |request| seat.clone().answer(request))
+        // In a box: hyper and tokio move it about, and it holds all that answering may need.
+        service_fn(move |request| Box::pin(seat.clone().answer(request)))
     };
     let io = TokioIo::new(Noticed::http2(io, seat.pulse.clone()));
     let mut connection = http2::Builder::new(Streams(seat.visit.engine.tasks.clone()))

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
+use ::http::Version;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
@@ -16,17 +17,30 @@ use super::pulse::Busy;
 /// The body of an answer, whose end is the end of the request.
 ///
 /// When it breaks off, hyper forgets what it has not written yet. So the error waits for a flush: a client gets as much as
-/// there was before its connection is cut.
+/// there was before its connection is cut, or its stream reset.
+///
+/// Over HTTP/1.1 one comes by itself when the body has nothing to give. Over HTTP/2 it takes something to write: an empty frame.
+/// A flush that was under way had begun without it, so that it takes two.
 pub(super) struct Served {
     body: Body,
     busy: Busy,
-    /// Its error, and how many flushes there had been.
-    broken: Option<(BoxError, u64)>,
+    broken: Option<BoxError>,
+    /// Empty frames yet to be given when it is broken.
+    pushes: u8,
+    /// How many flushes there had been when one was waited for.
+    since: Option<u64>,
 }
 
 impl Served {
-    pub(super) fn new(body: Body, busy: Busy) -> Self {
-        Served { body, busy, broken: None }
+    pub(super) fn new(body: Body, busy: Busy, version: Version) -> Self {
+        let pushes = if version >= Version::HTTP_2 { 2 } else { 0 };
+        Served { body, busy, broken: None, pushes, since: None }
+    }
+
+    fn push(&mut self) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        self.pushes -= 1;
+        self.since = None;
+        Poll::Ready(Some(Ok(Frame::data(Bytes::new()))))
     }
 }
 
@@ -38,18 +52,24 @@ impl http_body::Body for Served {
         let this = &mut *self;
         if this.broken.is_none() {
             match ready!(Pin::new(&mut this.body).poll_frame(cx)) {
-                Some(Err(error)) => this.broken = Some((error, this.busy.0.flushes.count())),
+                Some(Err(error)) => this.broken = Some(error),
                 frame => return Poll::Ready(frame),
             }
+            if this.pushes > 0 {
+                return this.push();
+            }
         }
-        if let Some((_, after)) = &this.broken {
-            ready!(this.busy.0.flushes.poll_after(*after, cx));
+        let flushes = &this.busy.0.flushes;
+        let since = *this.since.get_or_insert_with(|| flushes.count());
+        ready!(flushes.poll_after(since, cx));
+        if this.pushes > 0 {
+            return this.push();
         }
-        Poll::Ready(this.broken.take().map(|(error, _)| Err(error)))
+        Poll::Ready(this.broken.take().map(Err))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.broken.is_none() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

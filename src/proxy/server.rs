@@ -15,6 +15,7 @@ use super::handler::{Handler, Origin, Session};
 use super::pulse::Limits;
 use super::reverse::Routes;
 use super::wire::Wire;
+use super::witness::Witness;
 use super::{connect, endings};
 use crate::tls::authority::Authority;
 
@@ -66,6 +67,8 @@ pub struct ProxyPlan {
     pub head_timeout: Duration,
     /// How long a connection may be idle (`--idle-timeout`).
     pub idle_timeout: Duration,
+    /// Who watches what passes.
+    pub witness: Option<Arc<dyn Witness>>,
 }
 
 /// Why the engine can't start.
@@ -122,7 +125,7 @@ impl Proxy {
             (ip, _) => ip,
         };
         let mut reverse = Vec::new();
-        let ports = Routes::by_port(&plan.reverse)
+        let ports = Routes::by_port(&plan.reverse, plan.reverse_tls)
             .map_err(|trouble| BindError::Reverse { reason: trouble.problem().detail })?;
         for routes in ports {
             let (listener, addr) = listen(SocketAddr::new(ip, 0)).await?;
@@ -137,10 +140,16 @@ impl Proxy {
         self.addr
     }
 
+    /// The addresses of all ports.
+    #[must_use]
+    pub fn addrs(&self) -> Vec<SocketAddr> {
+        std::iter::once(self.addr).chain(self.reverse.iter().map(|port| port.addr)).collect()
+    }
+
     /// The URL of each reverse origin, as a client on this machine reaches it: name → `http://127.0.0.1:port/prefix`.
     #[must_use]
     pub fn urls(&self) -> Vec<(String, String)> {
-        self.reverse.iter().flat_map(|port| port.routes.urls(port.addr, self.plan.reverse_tls)).collect()
+        self.reverse.iter().flat_map(|port| port.routes.urls(port.addr)).collect()
     }
 
     /// Serves in the background until drained.
@@ -148,6 +157,7 @@ impl Proxy {
     pub fn serve<H: Handler>(self, handler: Arc<H>) -> Running<H> {
         let engine = Arc::new(Engine {
             handler,
+            witness: self.plan.witness,
             authority: self.plan.authority,
             auth: self.plan.auth,
             limits: Limits { head: self.plan.head_timeout, idle: self.plan.idle_timeout },
@@ -189,25 +199,24 @@ async fn listen(addr: SocketAddr) -> Result<(TcpListener, SocketAddr), BindError
 }
 
 /// Accepts until drained. The number of connections is bounded by the file descriptors that the process may have: when there
-/// are none left, new clients wait until others have gone.
+/// are none left, new clients wait until others have gone, which is told once.
 async fn accept<H: Handler>(engine: Arc<Engine<H>>, listener: TcpListener, role: Role) {
     let drain = engine.stop.drain.child_token();
-    let mut failing = false;
+    let mut told = false;
     while let Some(accepted) = drain.run_until_cancelled(listener.accept()).await {
         let (tcp, peer) = match accepted {
             Ok(accepted) => accepted,
             // The client's own doing.
             Err(error) if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset) => continue,
             Err(error) => {
-                if !failing {
+                if !told {
                     tracing::warn!("accepting a connection: {error}; clients wait until it can be done again");
                 }
-                failing = true;
+                told = true;
                 drain.run_until_cancelled(tokio::time::sleep(BACK_OFF)).await;
                 continue;
             }
         };
-        failing = false;
         engine.tasks.spawn(visit(engine.clone(), role.clone(), tcp, peer));
     }
 }

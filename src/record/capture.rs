@@ -17,7 +17,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 
 use super::heads::{
-    Decoded, End, Fields, Hop, How, Informational, Phases, RequestEnd, RequestHead, ResponseHead, WireVersion,
+    self, Decoded, End, Fields, Hop, How, Informational, Phases, RequestEnd, RequestHead, ResponseHead, WireVersion,
 };
 use super::intake::{Intake, Journalled};
 use super::journal::{Ack, Frame, Haste, Journal, Kind};
@@ -50,6 +50,8 @@ pub struct Tape {
     origin: Origin,
     /// `METHOD URL`, without secrets, for the findings.
     asked: String,
+    /// The number that the run's witness gave the request, for the findings too.
+    id: Option<u64>,
     max_body: Option<u64>,
     /// The request's payload has ended and is being journalled; true when it is.
     upload: Mutex<Option<watch::Receiver<bool>>>,
@@ -69,6 +71,7 @@ impl Tape {
         url: &NormalUrl,
     ) -> Arc<Self> {
         let mut head = request_head(exchange, url);
+        head.since = Some(micros(exchange.at.saturating_duration_since(journal.opened())));
         head.url = screen.url(&head.url);
         head.headers = screen.fields(head.headers);
         let tape = Tape {
@@ -79,6 +82,7 @@ impl Tape {
             at: exchange.at,
             origin: exchange.origin.clone(),
             asked: format!("{} {}", head.method, head.url),
+            id: exchange.note.id(),
             max_body,
             upload: Mutex::new(None),
             ended: AtomicBool::new(false),
@@ -100,7 +104,7 @@ impl Tape {
     /// There will be no answer, because of this.
     pub async fn failed(self: Arc<Self>, error: &UpstreamError) {
         let finding = problem::finding(&self.origin, error);
-        self.tally.find(Finding { explanation: self.screen.text(&finding.explanation), ..finding });
+        self.find(Finding { explanation: self.screen.text(&finding.explanation), ..finding });
         let how = How::Failed { kind: error.kind().to_owned(), message: self.screen.text(&in_words(error)) };
         self.end_behind_upload(how, 0, Fields::default(), None).await;
     }
@@ -108,6 +112,12 @@ impl Tape {
     /// The exchange is not one to store: the client can't have seen an answer.
     pub fn dropped(&self) {
         drop(self.end(How::Dropped, 0, Fields::default(), None));
+    }
+
+    /// The exchange's number in the journal.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.exchange
     }
 
     /// What stands between the traffic and the journal.
@@ -172,16 +182,16 @@ impl Tape {
         if !self.ended.swap(true, Ordering::AcqRel) {
             self.tally.ended(&self.origin, &how);
             if let How::UpstreamDied | How::ClientLeft = how {
-                self.tally.find(self.cut(&how, seen));
+                self.find(self.cut(&how, seen));
             } else if let Some(max) = self.max_body.filter(|max| seen > *max) {
                 let what = format!("an answer longer than --max-body ({max} bytes) is recorded as far as that");
                 let remedy = "at replay a truncated answer fails the run, but with `--fail-on -truncated`".to_owned();
                 let finding = Finding::new(crate::verdict::Kind::Truncated, Severity::Warning, what);
-                self.tally.find(Finding { remedy: Some(remedy), ..finding });
+                self.find(Finding { remedy: Some(remedy), ..finding });
             }
         }
         let end = End { how, seen, at: self.since(Instant::now()), trailers: self.screen.fields(trailers), decoded };
-        self.journal.commit(self.frame(Kind::End, json(&end)))
+        self.journal.commit(self.frame(Kind::End, said(&end)))
     }
 
     /// Whoever replays this gets half an answer: better told now.
@@ -195,8 +205,12 @@ impl Tape {
         }
     }
 
+    fn find(&self, finding: Finding) {
+        self.tally.find(Finding { requests: self.id.into_iter().collect(), ..finding });
+    }
+
     fn say(&self, kind: Kind, what: &impl Serialize, haste: Haste) {
-        self.journal.push(self.frame(kind, json(what)), haste);
+        self.journal.push(self.frame(kind, said(what)), haste);
     }
 
     fn frame(&self, kind: Kind, payload: Bytes) -> Frame {
@@ -385,11 +399,8 @@ fn request_head<B>(exchange: &Exchange<B>, url: &NormalUrl) -> RequestHead {
     let hop = if asks_upgrade(&map, request.version()) { Hop::UpgradeKept } else { Hop::Dropped };
     let mut fields = Fields::of(&map, hop);
     // Over HTTP/2 it is `:authority`, in absolute form the URL's: the same place for all.
-    let authority = exchange.origin.authority();
-    fields.0 = std::iter::once(crate::http::Header { name: "host".into(), value: authority.into() })
-        .chain(fields.0.iter().cloned())
-        .collect();
-    let line = request.method().as_str().len() + url.url()[url::Position::BeforePath..].len() + "  HTTP/1.1".len();
+    fields.0.push_front("host", exchange.origin.authority());
+    let line = request.method().as_str().len() + (url.as_str().len() - url.parts().origin.len()) + "  HTTP/1.1".len();
     let head_size = match request.version() {
         Version::HTTP_2 => -1,
         _ => {
@@ -398,6 +409,7 @@ fn request_head<B>(exchange: &Exchange<B>, url: &NormalUrl) -> RequestHead {
     };
     RequestHead {
         started: since_epoch(exchange.started),
+        since: None,
         method: request.method().as_str().to_owned(),
         url: url.as_str().to_owned(),
         version: request.version().into(),
@@ -430,9 +442,9 @@ fn size(first_line: usize, headers: &HeaderMap) -> i64 {
     to_i64(first_line + fields + 4)
 }
 
-fn json(what: &impl Serialize) -> Bytes {
-    // Serialising plain data into memory does not fail.
-    serde_json::to_vec(what).unwrap_or_default().into()
+fn said(what: &impl Serialize) -> Bytes {
+    // Plain data can always be said.
+    heads::encode(what).unwrap_or_default()
 }
 
 fn micros(duration: std::time::Duration) -> i64 {

@@ -14,14 +14,17 @@ use super::Recorder;
 use super::capture::{Passing, RequestTee, ResponseTee, Tape, Unanswered, asks_upgrade};
 use super::problem;
 use super::tally::Fate;
-use crate::http::NormalUrl;
+use crate::http::{Header, Headers, NormalUrl};
 use crate::matching::noise;
 use crate::proxy::body::{BoxError, Watch, Watched};
 use crate::proxy::handler::Close;
-use crate::proxy::upstream::{Dialled, OwnConnections, SendError, UpstreamError};
-use crate::proxy::{self, Ask, Body, Client, Connect, Exchange, Handler, Notice, Origin, Scheme, Session};
+use crate::proxy::upstream::{Dialled, OwnConnections, SendError, Upstream, UpstreamError};
+use crate::proxy::{
+    self, Ask, Body, Client, Connect, Exchange, Handler, Notice, Origin, Provenance, Scheme, Session, Way,
+};
 use crate::redact::Telling;
 use crate::tls::authority::Alpn;
+use crate::verdict::beside;
 
 impl Handler for Recorder {
     type Connection = OwnConnections;
@@ -31,19 +34,12 @@ impl Handler for Recorder {
     }
 
     async fn connect(&self, own: &OwnConnections, session: &Session, to: &Origin) -> Connect {
-        let in_reach = self.may_record(to);
-        if in_reach && self.upstream.has_shared(session, to) {
-            return Connect::Intercept(None);
+        if self.may_record(to) {
+            return self.upstream.intercept(own, session, to).await;
         }
-        match (self.upstream.dial(to).await, in_reach) {
-            (Ok(dialled), true) => Connect::Intercept(Some(dialled)),
-            (Ok(dialled), false) => Connect::Tunnel(dialled),
-            (Err(error), true) => {
-                // The first request inside gets it, when it is known what was asked for.
-                self.upstream.keep_error(own, to, error);
-                Connect::Intercept(None)
-            }
-            (Err(error), false) => {
+        match self.upstream.dial(to).await {
+            Ok(dialled) => Connect::Tunnel(dialled),
+            Err(error) => {
                 self.tally.request(to, Fate::Passed);
                 Connect::Refuse(problem::answer(to, &error))
             }
@@ -78,8 +74,29 @@ impl Handler for Recorder {
         }
     }
 
+    fn told_headers(&self, headers: &HeaderMap) -> Headers {
+        let told = Telling::headers(&self.plan.policy, headers);
+        let known =
+            |field: &Header| match std::str::from_utf8(&field.value).map(|value| self.screen.vault().told(value)) {
+                Ok(Cow::Owned(value)) => Header { name: field.name.clone(), value: value.into() },
+                _ => field.clone(),
+            };
+        told.iter().map(known).collect()
+    }
+
     fn notice(&self, notice: Notice) {
+        // Out of scope nobody wanted to read it.
+        if let Notice::Tunnelled { to, sent, received, .. } = &notice
+            && sent + received > 0
+            && self.may_record(to)
+        {
+            self.tally.find(beside::unread(&to.host_and_port()));
+        }
         self.tally.notice(notice);
+    }
+
+    fn upstreams(&self) -> Vec<&Upstream> {
+        vec![&self.upstream]
     }
 }
 
@@ -90,9 +107,13 @@ impl Ask for Recorder {
         own: &'a OwnConnections,
         exchange: Exchange<Bytes>,
     ) -> Pin<Box<dyn Future<Output = Result<Response<Body>, Close>> + Send + 'a>> {
-        let Exchange { client, session, origin, request, started, at } = exchange;
+        let Exchange { client, session, origin, request, started, at, note } = exchange;
         let request = request.map(Full::new);
-        Box::pin(self.take(own, Exchange { client, session, origin, request, started, at }))
+        Box::pin(self.take(own, Exchange { client, session, origin, request, started, at, note }))
+    }
+
+    fn upstream(&self) -> &Upstream {
+        &self.upstream
     }
 }
 
@@ -104,11 +125,19 @@ impl Recorder {
         B::Error: Into<BoxError>,
     {
         // What is no URL to the URL Standard can be in nobody's scope.
-        let url = NormalUrl::parse(&exchange.request.uri().to_string()).ok();
+        let url = NormalUrl::of(exchange.url()).ok();
         let fate = url.as_ref().map_or(Fate::Passed, |url| self.fate(url));
         self.tally.request(&exchange.origin, fate);
         let url = url.filter(|_| fate == Fate::Recorded);
         let tape = url.map(|url| self.begin(&exchange, &url));
+        exchange.note.say(|| {
+            let way = match fate {
+                Fate::Recorded => Way::Recorded,
+                Fate::Noise => Way::PassedNoise,
+                Fate::Passed => Way::Passed,
+            };
+            Provenance { exchange: tape.as_ref().map(|tape| tape.number()), ..Provenance::of(way) }
+        });
         self.forward(own, exchange, tape).await
     }
 
@@ -127,7 +156,7 @@ impl Recorder {
             return Fate::Recorded;
         }
         // Browsers ask for the icon by themselves; only a glob that names it wants it.
-        let icon = url.url().path() == "/favicon.ico"
+        let icon = url.parts().path == "/favicon.ico"
             && !self.plan.scope.sources().iter().any(|glob| glob.contains("favicon.ico"));
         if icon || noise::is_noise(url) { Fate::Noise } else { Fate::Recorded }
     }
@@ -182,7 +211,8 @@ impl Recorder {
             None => Box::new(Passing(self.tally.clone())),
         };
         // Of an empty payload this waits for the end as well.
-        let body = Body::boxed(Watched::new(body, watch).await);
+        let body = Watched::new(body, watch).await.ahead().await;
+        let body = Body::boxed(body);
         Ok(Response::from_parts(head, body))
     }
 

@@ -1,10 +1,13 @@
-//! What the journal says about an exchange beside its bytes: heads, ends and times, as JSON frames.
+//! What the journal says about an exchange beside its bytes: heads, ends and times, as frames of plain values (postcard).
 //!
 //! Times are microseconds since the request's head had been read ([`RequestHead::started`]).
 
+use std::io;
 use std::net::IpAddr;
 
 use ::http::{HeaderMap, Version};
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
 use serde::de::{SeqAccess, Visitor};
 use serde::ser::SerializeSeq;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -13,16 +16,38 @@ use crate::http::Headers;
 use crate::http::headers::{HOP_BY_HOP, from_chars, to_chars};
 use crate::redact::marker::Run;
 
+/// Room for a head as most are, bytes.
+const HEAD: usize = 512;
+
+/// The payload of a frame that says this.
+///
+/// # Errors
+/// None for plain data.
+pub fn encode(said: &impl Serialize) -> io::Result<Bytes> {
+    let bytes = postcard::to_extend(said, Vec::with_capacity(HEAD)).map_err(io::Error::other)?;
+    Ok(bytes.into())
+}
+
+/// What the payload of a frame says; what is behind it is left, so that the first member can be asked for alone.
+///
+/// # Errors
+/// [`io::ErrorKind::InvalidData`] when it says something else.
+pub fn decode<T: DeserializeOwned>(payload: &[u8]) -> io::Result<T> {
+    let said = postcard::take_from_bytes(payload).map(|(said, _)| said);
+    said.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
 /// The first frame: how the recording was asked for, for whoever finalises it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Meta {
     /// The globs, as given.
     pub scope: Vec<String>,
     /// `--max-body`, bytes.
     pub max_body: Option<u64>,
     /// Whose markers stand for secrets; `None` when nothing was secret.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<Run>,
+    /// Who records, for whoever finds the journal locked.
+    pub pid: Option<u32>,
 }
 
 /// The head of a request.
@@ -30,6 +55,8 @@ pub struct Meta {
 pub struct RequestHead {
     /// Microseconds since 1970.
     pub started: i64,
+    /// Microseconds since the journal was opened, which order exchanges even where the clock was set back.
+    pub since: Option<i64>,
     /// As sent.
     pub method: String,
     /// In normal form.
@@ -52,7 +79,6 @@ pub struct RequestEnd {
     /// Whether all of it was sent.
     pub complete: bool,
     /// It was journalled decoded.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decoded: Option<Decoded>,
 }
 
@@ -128,13 +154,12 @@ pub struct End {
     /// The response's trailers.
     pub trailers: Fields,
     /// The payload was journalled decoded.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decoded: Option<Decoded>,
 }
 
 /// How an exchange ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+
 pub enum How {
     /// The response came whole.
     Complete,
@@ -157,13 +182,10 @@ pub enum How {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WireVersion {
     /// HTTP/1.0.
-    #[serde(rename = "1.0")]
     Http10,
     /// HTTP/1.1.
-    #[serde(rename = "1.1")]
     Http11,
     /// HTTP/2.
-    #[serde(rename = "2")]
     Http2,
 }
 
@@ -269,8 +291,7 @@ mod tests {
         let mut map = map(&[("x-a", "plain"), ("x-a", "twice \"quoted\"")]);
         map.append("x-b", HeaderValue::from_bytes(b"caf\xe9 \xc3\xa9 \xff").unwrap());
         let fields = Fields::of(&map, Hop::Dropped);
-        let json = serde_json::to_string(&fields).unwrap();
-        assert_eq!(serde_json::from_str::<Fields>(&json).unwrap(), fields);
+        assert_eq!(decode::<Fields>(&encode(&fields).unwrap()).unwrap(), fields);
     }
 
     #[test]

@@ -6,7 +6,7 @@ mod finalise;
 mod handler;
 mod heads;
 mod intake;
-mod journal;
+pub mod journal;
 mod look;
 mod outcome;
 mod problem;
@@ -18,6 +18,7 @@ mod volatile;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,13 +30,14 @@ use crate::har::write::{ContentMode, JsonLayout};
 use crate::matching::MatchRule;
 use crate::proxy::upstream::{PlanError, Upstream};
 use crate::redact::marker::Run;
-use crate::redact::{Placeholder, Policy, Vault};
+use crate::redact::{Placeholder, Policy, Secret, Vault};
 use crate::urlglob::Globs;
-use crate::verdict::Verdict;
+use crate::verdict::seen::Became;
+use crate::verdict::{Herald, Verdict};
 use heads::Meta;
 use journal::frame::MAGIC;
 use journal::{Claimed, Frame, Journal, Kind, Place};
-pub use recover::{Left, Recovered, Why, discard, left_in, recover};
+pub use recover::{Hold, Left, Recovered, Why, discard, hold, left_in, recover, sweep};
 use screen::Screen;
 use tally::Tally;
 pub use volatile::Volatile;
@@ -60,7 +62,7 @@ pub struct RecordPlan {
     /// What is secret ([`Policy::off`]: nothing, `--no-redact`).
     pub policy: Arc<Policy>,
     /// `[redact.values]`: the placeholders of values that are known.
-    pub values: Vec<(Placeholder, String)>,
+    pub values: Vec<(Placeholder, Secret)>,
     /// `--on-failure`.
     pub on_failure: OnFailure,
     /// `[volatile]`.
@@ -116,11 +118,13 @@ pub enum Error {
     /// A rule of the policy can't be carried out.
     #[error(transparent)]
     Rules(#[from] crate::matching::Error),
-    /// Another recorder writes this fixture.
-    #[error("{} is being recorded by another harproxy", output.display())]
+    /// Another harproxy writes this fixture.
+    #[error("{} is being {}", output.display(), by_whom(*recorder))]
     Locked {
         /// The fixture.
         output: PathBuf,
+        /// The recorder, if it is one that says so.
+        recorder: Option<u32>,
     },
     /// The output is a folder.
     #[error("recording into {}, which is a folder", output.display())]
@@ -145,6 +149,13 @@ pub enum Error {
 impl Error {
     fn journal(doing: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
         Error::Journal { doing, path: path.into(), source }
+    }
+}
+
+fn by_whom(recorder: Option<u32>) -> String {
+    match recorder {
+        Some(pid) => format!("recorded by another harproxy (process {pid})"),
+        None => "written by another harproxy".to_owned(),
     }
 }
 
@@ -193,6 +204,8 @@ pub struct Outcome {
     pub replaced_held: bool,
     /// Requests in scope whose client went away before the answer: not stored.
     pub unanswered: u64,
+    /// What exchanges became in the fixture, by their numbers in the journal; nothing where it was not written.
+    pub entries: HashMap<u64, Became>,
 }
 
 /// A recording under way: the proxy's handler.
@@ -237,6 +250,11 @@ impl Recorder {
         })
     }
 
+    /// Tells each finding at once.
+    pub fn heard_by(&self, herald: Herald) {
+        self.tally.heard_by(herald);
+    }
+
     /// What a killed recording had left, if it did.
     #[must_use]
     pub fn recovered(&self) -> Option<&Recovered> {
@@ -247,6 +265,34 @@ impl Recorder {
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.exchanges.load(Ordering::Relaxed) == 0
+    }
+
+    /// The journal, if something was recorded and did not become part of the fixture.
+    #[must_use]
+    pub fn kept(&self) -> Option<PathBuf> {
+        let journal = &self.claimed.place.journal;
+        (!self.is_idle() && journal.exists()).then(|| journal.clone())
+    }
+
+    /// Writes what is still on its way into the journal, and nothing after that: what comes next is the end of the process.
+    pub fn stop(&self) {
+        self.journal.close();
+        self.give_up();
+    }
+
+    /// Removes the journal if nothing was recorded. Done by itself when nobody has the recorder any more; whoever can't wait for
+    /// that, since connections may hold it until the process ends, does it here.
+    pub fn give_up(&self) {
+        if self.is_idle() {
+            self.journal.close();
+            let _ = self.claimed.remove();
+        }
+    }
+
+    /// What was counted and found so far.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        outcome::verdict(self)
     }
 
     /// Turns the journal into the fixture. Blocking; call it after the engine has drained.
@@ -283,9 +329,10 @@ impl Recorder {
 /// Writes what a journal begins with, and opens it for exchanges.
 fn begin(plan: &RecordPlan, claimed: &Claimed, screen: &Screen) -> Result<Journal, Error> {
     let run = (!screen.is_off()).then(|| screen.vault().run());
-    let meta = Meta { scope: plan.scope.sources().to_vec(), max_body: plan.max_body, run };
+    let meta =
+        Meta { scope: plan.scope.sources().to_vec(), max_body: plan.max_body, run, pid: Some(std::process::id()) };
     let start = || {
-        let payload = serde_json::to_vec(&meta)?.into();
+        let payload = heads::encode(&meta)?;
         let mut bytes = MAGIC.to_vec();
         Frame { kind: Kind::Meta, exchange: 0, payload }.write(&mut bytes)?;
         let mut file = claimed.file.try_clone()?;
@@ -298,9 +345,6 @@ fn begin(plan: &RecordPlan, claimed: &Claimed, screen: &Screen) -> Result<Journa
 /// A recording that is given up before anything was recorded leaves no journal behind.
 impl Drop for Recorder {
     fn drop(&mut self) {
-        if self.is_idle() {
-            self.journal.close();
-            let _ = self.claimed.remove();
-        }
+        self.give_up();
     }
 }

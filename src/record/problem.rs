@@ -3,7 +3,7 @@
 use ::http::Response;
 
 use crate::http::problem::{Problem, in_words};
-use crate::proxy::upstream::UpstreamError;
+use crate::proxy::upstream::{Step, UpstreamError};
 use crate::proxy::{Body, Origin, respond};
 use crate::verdict::{Finding, Kind, Severity};
 
@@ -26,6 +26,13 @@ pub fn finding(to: &Origin, error: &UpstreamError) -> Finding {
 
 fn advice(to: &Origin, error: &UpstreamError) -> String {
     let host = to.authority();
+    if error.wants_certificate() {
+        let name = &to.host;
+        return format!("{host} asks for a client certificate: `--client-cert {name}=FILE` (PEM, with its key)");
+    }
+    if error.shares_no_protocol() {
+        return format!("{host} speaks neither HTTP/1.1 nor HTTP/2 over TLS, and harproxy no other");
+    }
     match error {
         UpstreamError::Resolve { .. } => {
             format!("check the name, or say where {host} is with `--map {host}=ADDR:PORT`")
@@ -42,8 +49,11 @@ fn advice(to: &Origin, error: &UpstreamError) -> String {
             )
         }
         UpstreamError::Broken { .. } => format!("the request may have reached {host}: it is not sent again"),
-        UpstreamError::Timeout { .. } => {
-            format!("give {host} more time with `--connect-timeout`, or check that it can be reached from here")
+        UpstreamError::Timeout { step: step @ (Step::Connect | Step::Tls), .. } => {
+            format!("give {host} more time with `{}`, or check that it can be reached from here", step.option())
+        }
+        UpstreamError::Timeout { step: step @ Step::Answer, .. } => {
+            format!("give {host} more time with `{}`; the request has reached it and is not sent again", step.option())
         }
         UpstreamError::Elsewhere { .. } => format!("only this machine may be reached, and {host} is not on it"),
         UpstreamError::Request { .. } => format!("check the URL and the Host of the request for {host}"),

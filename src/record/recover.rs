@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::finalise::{self, Arrangement, Index};
@@ -41,6 +42,8 @@ pub struct Recovered {
     pub exchanges: usize,
     /// Those among them that were cut off, stored as truncated.
     pub cut: usize,
+    /// Requests that had no answer yet, and are left out.
+    pub unanswered: usize,
     /// Entries that it added to the fixture.
     pub added: usize,
     /// Entries that it replaced.
@@ -62,10 +65,17 @@ impl fmt::Display for Why {
 
 impl fmt::Display for Recovered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Recovered { why, output, exchanges, cut, .. } = self;
+        let Recovered { why, output, exchanges, cut, unanswered, .. } = self;
         let many = if *exchanges == 1 { "exchange" } else { "exchanges" };
         write!(f, "recovered {exchanges} {many} into {} from a recording that was {why}", output.display())?;
-        if *cut > 0 { write!(f, "; {cut} of them cut off") } else { Ok(()) }
+        if *cut > 0 {
+            write!(f, "; {cut} of them cut off")?;
+        }
+        match unanswered {
+            0 => Ok(()),
+            1 => write!(f, "; one that had no answer yet was left out"),
+            more => write!(f, "; {more} that had no answer yet were left out"),
+        }
     }
 }
 
@@ -89,6 +99,50 @@ pub fn recover(plan: &RecordPlan) -> Result<Vec<Recovered>, Error> {
     let killed = killed(plan, &claimed)?;
     claimed.remove()?;
     Ok(held.into_iter().chain(killed).collect())
+}
+
+/// A fixture that nobody can record into as long as this lives. What an earlier recording left stays.
+#[derive(Debug)]
+pub struct Hold(Option<Claimed>);
+
+/// Keeps recorders away from a fixture, and removes what a killed writer of it left. Where nothing can be written beside it nobody
+/// else can either, and whoever wants to write the fixture is told why by trying.
+///
+/// # Errors
+/// [`Error::Locked`] while one is at work, [`Error::Journal`] when its lock can't be made beside it.
+pub fn hold(fixture: &Path) -> Result<Hold, Error> {
+    use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+    // Through a link, if it is one: that is where it is written.
+    let target = fixture.canonicalize().unwrap_or_else(|_| fixture.to_owned());
+    match Place::beside(&target)?.claim() {
+        Ok(claimed) => {
+            har::write::sweep(&target);
+            Ok(Hold(Some(claimed)))
+        }
+        Err(Error::Journal { source, .. }) if matches!(source.kind(), PermissionDenied | ReadOnlyFilesystem) => {
+            Ok(Hold(None))
+        }
+        Err(Error::IsFolder { .. }) => Ok(Hold(None)),
+        Err(Error::Locked { recorder, .. }) => Err(Error::Locked { output: fixture.to_owned(), recorder }),
+        Err(error) => Err(error),
+    }
+}
+
+/// Removes what a killed writer of a fixture left beside it, for who has nothing to write to it. A recording that it left stays.
+pub fn sweep(fixture: &Path) {
+    let target = fixture.canonicalize().unwrap_or_else(|_| fixture.to_owned());
+    har::write::sweep(&target);
+    if Place::beside(&target).is_ok_and(|place| place.journal.exists()) {
+        // One that is but a lock goes with it.
+        drop(hold(&target));
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let empty = self.0.take().filter(|claimed| claimed.file.metadata().is_ok_and(|file| file.len() == 0));
+        let _ = empty.map(|claimed| claimed.remove());
+    }
 }
 
 /// Removes all that was left beside a fixture, which stays as it is.
@@ -158,6 +212,7 @@ fn accept(plan: &RecordPlan, why: Why, there: Option<(Reader, Index)>) -> Result
     let Some((mut reader, index)) = there.filter(|(_, index)| !index.slots.is_empty()) else { return Ok(None) };
     let update = if plan.update == Update::Replace { Update::Merge } else { plan.update };
     let Arrangement { added, changed, unchanged, not_seen, .. } = finalise::write(plan, update, &index, &mut reader)?;
-    let (output, exchanges, cut) = (plan.output.clone(), index.slots.len(), index.cut);
-    Ok(Some(Recovered { why, output, exchanges, cut, added, changed, unchanged, not_seen }))
+    let (exchanges, cut, unanswered) = (index.slots.len(), index.cut, index.unanswered);
+    let output = plan.output.clone();
+    Ok(Some(Recovered { why, output, exchanges, cut, unanswered, added, changed, unchanged, not_seen }))
 }

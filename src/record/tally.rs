@@ -9,7 +9,7 @@ use super::HostLine;
 use super::heads::How;
 use crate::matching::noise;
 use crate::proxy::{Notice, Origin};
-use crate::verdict::{Counts, Finding, Findings, Kind, Severity, Trust};
+use crate::verdict::{Counts, Finding, Findings, Herald, Trust, beside};
 
 /// Counts and findings so far.
 #[derive(Debug, Default)]
@@ -73,6 +73,11 @@ impl Tally {
         self.lock().findings.add(finding);
     }
 
+    /// Tells each finding at once from here on.
+    pub fn heard_by(&self, herald: Herald) {
+        self.lock().findings.heard_by(herald);
+    }
+
     /// What the engine saw.
     pub fn notice(&self, notice: Notice) {
         match notice {
@@ -81,25 +86,11 @@ impl Tally {
                 self.bytes.fetch_add(received, Ordering::Relaxed);
                 self.lock().counts.tunnels += 1;
             }
-            Notice::Unreadable { to } => {
-                let text =
-                    format!("what came for {} was neither TLS nor HTTP, and nobody to pass it to", to.authority());
-                self.find(Finding::new(Kind::Unreadable, Severity::Warning, text));
-            }
-            Notice::BadHead { reason } => {
-                let text = format!("a request was no HTTP and got 400 before anything looked at it: {reason}");
-                self.find(Finding::new(Kind::Unreadable, Severity::Warning, text));
-            }
+            Notice::Unreadable { to } => self.find(beside::unreadable(&to.host_and_port())),
+            Notice::BadHead { reason } => self.find(beside::bad_head(&reason)),
+            Notice::Unauthorized => self.lock().counts.unauthorized += 1,
             Notice::TlsRefused { to, .. } if noise::knows(&to.host) => {}
-            Notice::TlsRefused { to, reason } => {
-                let host = to.authority();
-                let text = format!("a client refused the certificate that harproxy made for {host}: {reason}");
-                let remedy = format!(
-                    "let the client trust the CA (`harproxy ca path`), or leave the host alone with `--glob '!https://{host}/**'`"
-                );
-                let finding = Finding::new(Kind::TlsRefused, Severity::Warning, text);
-                self.lock().trust.refused(host, Finding { remedy: Some(remedy), ..finding });
-            }
+            Notice::TlsRefused { to, reason } => self.lock().trust.refused(to.authority(), reason),
             Notice::TlsTrusted { to } => self.lock().trust.trusted(to.authority()),
         }
     }
@@ -120,7 +111,7 @@ impl Tally {
     #[must_use]
     pub fn findings(&self) -> Vec<Finding> {
         let inner = self.lock();
-        inner.findings.list().chain(inner.trust.findings().cloned()).collect()
+        inner.findings.list().chain(inner.trust.findings()).collect()
     }
 
     /// Requests in scope whose client went away before the answer.
@@ -143,6 +134,8 @@ impl Inner {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::proxy::Scheme;
 
@@ -160,7 +153,7 @@ mod tests {
         tally.request(&api, Fate::Noise);
         tally.request(&api, Fate::Recorded);
         tally.ended(&api, &How::Dropped);
-        tally.notice(Notice::Tunnelled { to: other, sent: 1, received: 7 });
+        tally.notice(Notice::Tunnelled { to: other, sent: 1, received: 7, took: Duration::ZERO });
         let lines: Vec<_> =
             tally.hosts().into_iter().map(|line| (line.host, line.requests, line.recorded, line.passed)).collect();
         assert_eq!(lines, [("api.test".into(), 3, 1, 1), ("api.test:8443".into(), 2, 0, 2)]);

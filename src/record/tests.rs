@@ -1,9 +1,9 @@
 //! A recording whose disk fails under it.
 
 use std::io;
-use std::time::Duration;
 
 use super::*;
+use crate::proxy::upstream::Timeouts;
 use crate::verdict::Severity;
 
 /// Never has room.
@@ -37,7 +37,7 @@ fn plan(dir: &tempfile::TempDir) -> RecordPlan {
 }
 
 fn recorder(dir: &tempfile::TempDir) -> Recorder {
-    Recorder::start(plan(dir), Upstream::loopback(Duration::ZERO, Duration::ZERO)).unwrap()
+    Recorder::start(plan(dir), Upstream::loopback(Timeouts::default())).unwrap()
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn what_cannot_be_recorded_into_is_said_before_anything_runs() {
     let dir = tempfile::tempdir().unwrap();
     let start = |output: &std::path::Path| {
         let plan = RecordPlan { output: output.to_owned(), ..plan(&dir) };
-        Recorder::start(plan, Upstream::loopback(Duration::ZERO, Duration::ZERO)).err()
+        Recorder::start(plan, Upstream::loopback(Timeouts::default())).err()
     };
     assert!(matches!(start(dir.path()), Some(Error::IsFolder { .. })));
     std::fs::write(dir.path().join("file"), "").unwrap();

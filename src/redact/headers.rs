@@ -1,5 +1,7 @@
 //! Header fields and trailers, byte for byte but for what is taken out.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use super::form::is_url;
@@ -11,6 +13,8 @@ use crate::http::{Header, Headers};
 const URLS: [&str; 3] = ["location", "content-location", "referer"];
 /// Fields whose value is a scheme and what it needs (RFC 9110 section 11.4).
 const CREDENTIALS: [&str; 2] = ["authorization", "proxy-authorization"];
+/// Fields with host and port.
+const AUTHORITIES: [&str; 3] = ["host", ":authority", "x-forwarded-host"];
 /// Schemes that are met in fields that have none by their definition.
 const SCHEMES: [&str; 2] = ["bearer", "basic"];
 
@@ -34,7 +38,11 @@ impl<N: Namer> Redactor<'_, N> {
 
     /// What is taken out of the value of one field.
     pub(super) fn header_value(&mut self, name: &str, value: &[u8]) -> Vec<Splice> {
-        match &*name.to_ascii_lowercase() {
+        let name = match name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            true => Cow::Owned(name.to_ascii_lowercase()),
+            false => Cow::Borrowed(name),
+        };
+        match &*name {
             name if !self.policy.headers.contains(name.as_bytes()) => self.plain_header(name, value),
             "cookie" => self.cookies(value),
             "set-cookie" => self.set_cookies(value),
@@ -45,6 +53,9 @@ impl<N: Namer> Redactor<'_, N> {
     fn plain_header(&mut self, name: &str, value: &[u8]) -> Vec<Splice> {
         if URLS.contains(&name) || is_url(value) {
             return self.in_url(value, 0);
+        }
+        if AUTHORITIES.contains(&name) {
+            return self.in_authority(value);
         }
         if name != "link" {
             return self.unnamed(value, false);

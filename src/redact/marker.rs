@@ -12,6 +12,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
+use std::sync::LazyLock;
 
 use memchr::memmem;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -20,6 +21,8 @@ use super::{Form, Grouping, Name};
 
 /// How every marker begins. A placeholder goes on with a hyphen.
 pub const BEGINS: &str = "REDACTED_";
+/// Finds where one may begin.
+static FINDER: LazyLock<memmem::Finder<'_>> = LazyLock::new(|| memmem::Finder::new(BEGINS));
 /// Digits of the run, the number, and the name's length.
 const RUN: usize = 16;
 const NUMBER: usize = 12;
@@ -142,7 +145,7 @@ fn decimal(digits: &[u8]) -> Option<usize> {
 /// The markers of a run in a text, in order.
 pub fn find(text: &[u8], run: Run) -> impl Iterator<Item = Found> + '_ {
     let mut end = 0;
-    memmem::find_iter(text, BEGINS).filter_map(move |start| {
+    FINDER.find_iter(text).filter_map(move |start| {
         let (marker, len) = (start >= end).then(|| Marker::parse(&text[start..], run)).flatten()?;
         end = start + len;
         Some(Found { range: start..end, marker })

@@ -4,6 +4,7 @@
 //! value, and [`placeholder`] knows such stand-ins wherever they are met again. Nothing here does I/O, and nothing can be
 //! computed back from what stands for a value.
 
+mod command;
 mod form;
 mod graphql;
 mod grouping;
@@ -22,6 +23,7 @@ mod place;
 pub mod placeholder;
 mod policy;
 mod redactor;
+mod secret;
 mod shapes;
 mod spellings;
 mod stream;
@@ -40,6 +42,7 @@ pub use place::Place;
 pub use placeholder::{Form, Name, Placeholder};
 pub use policy::{Error, Policy, Rules, exceptable, json_path, text_pattern};
 pub use redactor::{Namer, Redactor};
+pub use secret::Secret;
 pub use stream::Stream;
 pub use telling::Telling;
 pub use vault::Vault;

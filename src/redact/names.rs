@@ -7,14 +7,49 @@ use std::collections::HashSet;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Names {
     folded: HashSet<Box<[u8]>>,
-    /// Longer names need not be folded to know that they are not here.
-    longest: usize,
+    /// Most names need not be folded to know that they are not here.
+    outlines: Outlines,
+}
+
+/// How long names are that begin with a byte, and how they end: a bit a length, and one for some last letters.
+#[derive(Clone, Debug)]
+struct Outlines([(u64, u32); 256]);
+
+impl Default for Outlines {
+    fn default() -> Self {
+        Outlines([(0, 0); 256])
+    }
+}
+
+impl Outlines {
+    fn add(&mut self, name: &[u8]) {
+        if let (Some(&first), Some(&last)) = (name.first(), name.last()) {
+            let (lengths, ends) = &mut self.0[usize::from(first)];
+            *lengths |= length(name.len());
+            *ends |= end(last);
+        }
+    }
+
+    /// Whether there may be one with these, all of them folded; `false` is certain.
+    fn may_have(&self, first: u8, last: u8, len: usize) -> bool {
+        let (lengths, ends) = self.0[usize::from(first)];
+        lengths & length(len) != 0 && ends & end(last) != 0
+    }
+}
+
+/// The longest share a bit.
+fn length(len: usize) -> u64 {
+    1 << len.min(63)
+}
+
+fn end(last: u8) -> u32 {
+    1 << (last & 31)
 }
 
 impl Names {
     pub(super) fn insert(&mut self, name: &str) {
         let folded = fold(name.as_bytes(), false);
-        self.longest = self.longest.max(folded.len());
+        self.outlines.add(&folded);
         self.folded.insert(folded.into());
     }
 
@@ -25,10 +60,17 @@ impl Names {
     }
 
     pub(super) fn contains(&self, name: &[u8]) -> bool {
-        let may_be = !name.is_empty() && name.len() <= self.longest;
-        let has_hump = || name.windows(2).any(|pair| is_hump(pair[0], pair[1]));
+        let (Some(&first), Some(&last)) = (name.first(), name.last()) else { return false };
+        let may_have = |len| self.outlines.may_have(folded(first), folded(last), len);
         let is = |humps| self.folded.contains(&fold(name, humps)[..]);
-        may_be && (is(false) || has_hump() && is(true))
+        if may_have(name.len()) && is(false) {
+            return true;
+        }
+        if !name.iter().any(u8::is_ascii_uppercase) {
+            return false;
+        }
+        let humps = name.windows(2).filter(|pair| is_hump(pair[0], pair[1])).count();
+        humps > 0 && may_have(name.len() + humps) && is(true)
     }
 }
 
@@ -48,10 +90,14 @@ fn fold(name: &[u8], humps: bool) -> Vec<u8> {
         if humps && is_hump(before, byte) {
             folded.push(b'-');
         }
-        folded.push(if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() });
+        folded.push(self::folded(byte));
         before = byte;
     }
     folded
+}
+
+fn folded(byte: u8) -> u8 {
+    if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() }
 }
 
 fn is_hump(before: u8, byte: u8) -> bool {

@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::ops::Range;
 
 use super::marker::Run;
-use super::{Form, Name, Namer, Naming, Placeholder, Vault};
+use super::{Form, Name, Namer, Naming, Placeholder, Secret, Vault};
 
 /// Gives values their placeholders at once, in the order in which it meets them. Equal values have one, numbers that the
 /// fixture has are taken, and what `[redact.values]` gives has the placeholder that was given for it.
@@ -21,7 +21,7 @@ pub struct Numbering {
 impl Numbering {
     /// For one fixture, with the values that `[redact.values]` gives.
     #[must_use]
-    pub fn new(given: &[(Placeholder, String)]) -> Self {
+    pub fn new(given: &[(Placeholder, Secret)]) -> Self {
         let run = Run::random();
         let mut naming = Naming::new(run);
         given.iter().for_each(|(placeholder, _)| naming.reserve(placeholder.clone()));
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn given_values_have_the_placeholder_that_was_given_and_no_other_has() {
-        let given = [(Placeholder { name: Name::new("password"), number: 1 }, "wrong".to_owned())];
+        let given = [(Placeholder { name: Name::new("password"), number: 1 }, "wrong".into())];
         let mut numbering = Numbering::new(&given);
         assert_eq!(token(&mut numbering, "right", "password"), "REDACTED-password-2");
         assert_eq!(token(&mut numbering, "wrong", "pwd"), "REDACTED-password-1");

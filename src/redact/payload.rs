@@ -98,7 +98,8 @@ impl<N: Namer> Redactor<'_, N> {
         match Kind::of(media) {
             _ if is_line_type(media) => Some(self.lines(payload)),
             Kind::Json => Some(self.json(payload, 0)),
-            Kind::Form => Some(self.pairs(payload, Pairs::Form, 0)),
+            Kind::Form if media.is_form_of(payload) => Some(self.pairs(payload, Pairs::Form, 0)),
+            Kind::Form => Some(self.json(payload, 0)),
             Kind::Multipart => self.multipart(media, payload, depth),
             Kind::Text => Some(self.free_text(payload)),
             Kind::Unknown if !is_text(payload) => None,

@@ -12,6 +12,7 @@ use super::payload::{Kind, is_form, is_text};
 use super::view::{Coding, Splice, View, apply, moved};
 use super::{Form, Name, Namer, Redactor, is_lines, paths};
 use crate::http::MediaType;
+use crate::http::json::begins_with_text;
 
 /// The window.
 const WINDOW: usize = 64 * 1024;
@@ -210,6 +211,7 @@ impl Scan {
     fn decide(&mut self) {
         self.kind = match self.kind {
             Kind::Text | Kind::Unknown if json_begins(&self.window) => Kind::Json,
+            Kind::Form if begins_with_text(&self.window) => Kind::Json,
             Kind::Unknown if !is_text(&self.window) => Kind::Opaque,
             Kind::Unknown if is_form(&self.window) => Kind::Form,
             Kind::Unknown => Kind::Text,

@@ -1,14 +1,15 @@
 //! What people read of a live request: logs, explanations, reports. Nothing there says which of several secrets it was.
 
 use std::borrow::Cow;
+use std::io::Read;
 use std::ops::Range;
 
 use ::http::HeaderMap;
 use memchr::memmem;
 
 use super::shapes::begins_token;
-use super::{Form, Name, Namer, Placeholder, Policy, Redactor, placeholder, spellings};
-use crate::http::Headers;
+use super::{Form, Name, Namer, Outcome, Placeholder, Policy, Redactor, placeholder, spellings};
+use crate::http::{Headers, coding};
 
 /// Shorter values are not looked for elsewhere.
 const SHORTEST: usize = 8;
@@ -33,7 +34,52 @@ impl Telling {
         telling.headers(&mut Headers::from(headers));
         telling.url(url).map_or(Cow::Borrowed(url), Cow::Owned)
     }
+
+    /// Headers as they may be told.
+    #[must_use]
+    pub fn headers(policy: &Policy, headers: &HeaderMap) -> Headers {
+        let mut told = Headers::from(headers);
+        Telling::of(policy).headers(&mut told);
+        told
+    }
+
+    /// The payload of a request as it may be told, decoded. `None` when it is longer than [`LONGEST_TOLD`] or can't be looked
+    /// into.
+    #[must_use]
+    pub fn payload(policy: &Policy, headers: &HeaderMap, payload: &[u8]) -> Option<Vec<u8>> {
+        let named = Headers::from(headers);
+        let codings = coding::codings(named.get_all("content-encoding"))?;
+        let mut decoded = Vec::new();
+        let source = coding::decoder(&codings, Box::new(payload)).take(LONGEST_TOLD + 1);
+        let read = { source }.read_to_end(&mut decoded).ok()?;
+        if read as u64 > LONGEST_TOLD {
+            return None;
+        }
+        let mut telling = Telling::of(policy);
+        telling.headers(&mut named.clone());
+        let told = match telling.payload(named.get_str("content-type").unwrap_or_default(), &decoded) {
+            Outcome::Redacted(told) => Some(told),
+            Outcome::Clean => None,
+            Outcome::Opaque => return None,
+        };
+        telling.of_unknown_kind(told, &decoded).or(Some(decoded))
+    }
 }
+
+impl Redactor<'_, Telling> {
+    /// What is left of a payload, looked through for shapes and known values whatever it says it is: a part of a multipart
+    /// payload, or all of one, may call itself binary and hold text. `None` when nothing had to be taken out.
+    #[must_use]
+    pub fn of_unknown_kind(&mut self, left: Option<Vec<u8>>, payload: &[u8]) -> Option<Vec<u8>> {
+        match self.text(left.as_deref().unwrap_or(payload)) {
+            Cow::Owned(told) => Some(told),
+            Cow::Borrowed(_) => left,
+        }
+    }
+}
+
+/// Longer payloads are not told, bytes.
+pub const LONGEST_TOLD: u64 = 4 << 20;
 
 /// It holds secrets.
 impl std::fmt::Debug for Telling {

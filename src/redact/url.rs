@@ -49,6 +49,17 @@ impl<N: Namer> Redactor<'_, N> {
         splices
     }
 
+    /// Host and port, before which HTTP/2 lets a client write what belongs to a URL alone (RFC 9113 section 8.3.1).
+    pub(super) fn in_authority(&mut self, text: &[u8]) -> Vec<Splice> {
+        match memchr::memrchr(b'@', text) {
+            Some(at) if self.policy.shapes.has(USERINFO) => {
+                let with = self.named(&text[..at], &Name::new(USERINFO), Form::Text);
+                with.map(|with| Splice { range: 0..at, with }).into_iter().collect()
+            }
+            _ => self.unnamed(text, false),
+        }
+    }
+
     /// Parameters can stand in a fragment (RFC 6749 section 4.2.2), and routes of an application with a query of their own.
     fn fragment(&mut self, text: &[u8], depth: u8) -> Vec<Splice> {
         let (route, query) = split(text, b'?');

@@ -66,9 +66,10 @@ struct Secret {
 impl Vault {
     /// For a recording, with the values that `[redact.values]` gives.
     #[must_use]
-    pub fn new(run: Run, given: &[(Placeholder, String)]) -> Self {
+    pub fn new(run: Run, given: &[(Placeholder, super::Secret)]) -> Self {
         let mut inner = Inner::default();
-        for (Placeholder { name, number }, text) in given.iter().filter(|(_, text)| !text.is_empty()) {
+        let given = given.iter().map(|(placeholder, value)| (placeholder, value.reveal()));
+        for (Placeholder { name, number }, text) in given.filter(|(_, text)| !text.is_empty()) {
             let secret = Secret { value: Value::Given(*number), name: name.clone(), form: Form::Text };
             inner.learn(text.as_bytes(), &secret);
         }
@@ -197,12 +198,17 @@ struct Known {
     longest: usize,
 }
 
+/// How placeholders begin; places where one does are looked at too.
+const PLACEHOLDER: &[u8; SHORTEST] = b"REDACTED";
+
 #[derive(Clone)]
 struct Begins([u64; 64]);
 
 impl Default for Begins {
     fn default() -> Self {
-        Begins([0; 64])
+        let mut begins = Begins([0; 64]);
+        begins.add(*PLACEHOLDER);
+        begins
     }
 }
 
@@ -239,15 +245,19 @@ impl Known {
             return None;
         }
         while at < until {
-            let inside = is_inside(before, text, at);
             let begin = text[at..].first_chunk()?;
-            if !inside && begin == b"REDACTED" {
+            if !self.begins.may_have(*begin) {
+                at += 1;
+                continue;
+            }
+            let inside = is_inside(before, text, at);
+            if !inside && begin == PLACEHOLDER {
                 // A name within what stands for a value already is no value.
                 let letters = text[at..].iter().position(|&b| !(b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_')));
                 at += letters.unwrap_or(text.len() - at);
                 continue;
             }
-            if !inside && self.begins.may_have(*begin) {
+            if !inside {
                 return Some(at);
             }
             at += 1;

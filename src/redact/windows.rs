@@ -5,6 +5,9 @@ use std::io::{self, Read};
 /// Bytes that are read at a time.
 const PIECE: usize = 64 << 10;
 
+/// Bytes that most texts have less of.
+const FIRST: usize = 4 << 10;
+
 /// What is done to a text, window by window.
 pub trait Window {
     /// Puts out what is settled of the text and says how much of it that was; the rest comes again with more behind it. Of
@@ -31,11 +34,10 @@ impl<R: Read, W: Window> Windows<R, W> {
     }
 
     fn more(&mut self) -> io::Result<()> {
-        let len = self.text.len();
-        self.text.resize(len + PIECE, 0);
-        let read = self.read.read(&mut self.text[len..]);
-        self.text.truncate(len + *read.as_ref().unwrap_or(&0));
-        self.ended = read? == 0;
+        // What a short text needs and no more: most are, and all that is reserved here is reserved for each of them.
+        self.text.reserve(if self.text.is_empty() { FIRST } else { PIECE });
+        let read = self.read.by_ref().take(PIECE as u64).read_to_end(&mut self.text)?;
+        self.ended = read < PIECE;
         self.out.clear();
         self.given = 0;
         let settled = self.window.settle(&self.text, self.ended, &mut self.out);

@@ -1,49 +1,57 @@
 //! The strict part of replay: a request in scope gets the answer of an entry or an explanation, and nothing here can dial.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime};
 
 use ::http::header::UPGRADE;
 use ::http::{HeaderMap, Response};
 use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use tokio::runtime::RuntimeFlavor;
 
 use super::asked::Asked;
+use super::fixtures;
 use super::intake::{self, IntakeError, Received};
 use super::ledger::{Count, Ledger};
 use super::refusal::{FAVICON, Refusal};
 use super::shelf::Shelf;
 use super::source::SourceError;
-use super::{Latency, MissAnswer, OnMiss, ReplayPlan, cors};
+use super::stale::{self, MaxAge};
+use super::{Clock, Latency, MissAnswer, OnMiss, ReplayPlan, cors};
 use crate::har::Fixture;
 use crate::http::NormalUrl;
-use crate::matching::{Chosen, EntryRef, Guess, Matcher, Miss, MissKind, Outcome, Query, noise};
+use crate::matching::{Chosen, EntryRef, Found, Guess, Matcher, Miss, MissKind, Outcome, noise};
 use crate::proxy::handler::Close;
 use crate::proxy::respond::MARK;
-use crate::proxy::{Body, Notice, Origin, Session};
-use crate::redact::Policy;
-use crate::verdict::ambiguity;
-use crate::verdict::explain::{Explanation, Place};
-use crate::verdict::{Finding, Kind, Severity, Verdict};
+use crate::proxy::{Body, Notice, Origin, Provenance, Session, Way};
+use crate::redact::{Policy, Telling};
+use crate::verdict::explain::{Again, Explanation, Place};
+use crate::verdict::findings::LOG;
+use crate::verdict::{Finding, Kind, Severity, Verdict, ambiguity, beside};
 
 /// What answers from fixtures, and keeps the ledger of a run.
 pub(super) struct Strict {
     matcher: Matcher,
     shelf: Shelf,
-    ledger: Ledger,
+    ledger: Arc<Ledger>,
+    /// The globs of `-g`, in words.
+    given: Option<Vec<String>>,
     /// The globs that are in, in words.
     scope: Vec<String>,
+    clock: Clock,
     miss: MissAnswer,
     mark: bool,
     /// Whether there is a list of noise.
     noise: bool,
     latency: Latency,
     on_miss: OnMiss,
+    /// How far apart the pieces of a payload may be.
+    patience: Duration,
     /// What is not told of requests.
     policy: Arc<Policy>,
+    max_age: Option<MaxAge>,
+    /// What is older, once somebody has looked: every entry is read for that.
+    stale: OnceLock<Vec<Finding>>,
 }
 
 type Answered = Result<Response<Body>, Close>;
@@ -58,37 +66,51 @@ pub(super) enum Given {
 
 impl Strict {
     pub(super) fn new(matcher: Matcher, plan: &ReplayPlan) -> Self {
-        let fixtures = matcher.fixtures();
-        let shelf = Shelf::new(fixtures, plan.mark, plan.clock);
-        let ledger = Ledger::new(plan.fail_on.clone(), plan.with_cmd);
-        let scope = match &plan.scope {
-            Some(globs) => globs.sources().to_vec(),
-            None => fixtures.iter().flat_map(|fixture| scope_of(fixture)).collect(),
-        };
+        let shelf = Shelf::new(matcher.fixtures(), plan.mark, plan.clock, plan.latency);
+        let given = plan.scope.as_ref().map(|globs| globs.sources().to_vec());
         Strict {
             shelf,
-            ledger,
-            scope,
+            ledger: Arc::new(Ledger::new(plan.fail_on.clone(), plan.with_cmd)),
+            scope: given.clone().unwrap_or_else(|| fixtures::scopes(matcher.fixtures())),
+            given,
+            clock: plan.clock,
             miss: plan.miss,
             mark: plan.mark,
             noise: plan.noise,
             latency: plan.latency,
             on_miss: plan.on_miss,
+            patience: plan.timeouts.idle,
             policy: plan.policy.clone(),
+            max_age: plan.max_age.map(|age| MaxAge { age, now: plan.now.unwrap_or_else(SystemTime::now).into() }),
+            stale: OnceLock::new(),
             matcher: matcher.telling(plan.policy.clone()),
         }
+    }
+
+    /// The same with other fixtures, and everything else as it stands.
+    pub(super) fn with(&self, matcher: Matcher) -> Self {
+        Strict {
+            shelf: Shelf::new(matcher.fixtures(), self.mark, self.clock, self.latency),
+            ledger: self.ledger.clone(),
+            scope: self.given.clone().unwrap_or_else(|| fixtures::scopes(matcher.fixtures())),
+            given: self.given.clone(),
+            policy: self.policy.clone(),
+            matcher: matcher.telling(self.policy.clone()),
+            stale: OnceLock::new(),
+            ..*self
+        }
+    }
+
+    /// Takes over what has answered before, and whose turn it is.
+    pub(super) fn carry_on(&self, before: &Strict) {
+        self.matcher.carry_on(&before.matcher);
     }
 
     pub(super) fn fixtures(&self) -> &[Arc<Fixture>] {
         self.matcher.fixtures()
     }
 
-    /// What is not told of requests.
-    pub(super) fn policy(&self) -> &Policy {
-        &self.policy
-    }
-
-    pub(super) fn ledger(&self) -> &Ledger {
+    pub(super) fn ledger(&self) -> &Arc<Ledger> {
         &self.ledger
     }
 
@@ -98,15 +120,35 @@ impl Strict {
     }
 
     pub(super) fn verdict(&self, upstream_connections: u64) -> Verdict {
-        self.ledger.verdict(&self.matcher, self.shelf.names(), upstream_connections)
+        let mut verdict = self.ledger.verdict(&self.matcher, self.shelf.names(), &self.policy, upstream_connections);
+        let unused = verdict.findings.iter().position(|finding| finding.kind == Kind::Unused);
+        let at = unused.unwrap_or(verdict.findings.len());
+        verdict.findings.splice(at..at, self.stale().iter().cloned());
+        verdict
     }
 
+    /// Does what takes a look at every entry while requests are already answered.
     pub(super) fn look_around(&self) {
         self.matcher.look_around();
+        self.stale();
+    }
+
+    fn stale(&self) -> &[Finding] {
+        let Some(max_age) = self.max_age else { return &[] };
+        self.stale.get_or_init(|| {
+            let severity = self.ledger.severity(Kind::Stale);
+            let named = self.fixtures().iter().zip(self.shelf.names());
+            named.filter_map(|(fixture, name)| stale::find(max_age, fixture, name, &self.policy, severity)).collect()
+        })
     }
 
     pub(super) fn in_scope(&self, url: &NormalUrl) -> bool {
         self.matcher.in_scope(url)
+    }
+
+    /// Whether some URL of this origin could be in scope.
+    pub(super) fn may_match_origin(&self, origin: &str) -> bool {
+        self.matcher.may_match_origin(origin)
     }
 
     /// Whether a request over a connection to this host and port could be in scope, whatever it speaks.
@@ -130,28 +172,29 @@ impl Strict {
 
     /// A request in scope.
     pub(super) async fn answer(&self, asked: &Asked<'_>, session: &Session, body: Incoming) -> Result<Given, Close> {
-        let known = self.matcher.knows(asked.method.as_str(), asked.url);
-        let payload = match self.payload(asked, body, known).await {
+        let found = self.matcher.find(asked.method.as_str(), asked.url);
+        let payload = match self.payload(asked, &found, body).await {
             Ok(payload) => payload,
             Err(IntakeError::TooLong) => return self.missed(asked, Refusal::too_long(asked)).map(Given::Answer),
             Err(error) => {
                 tracing::debug!(error = &error as &dyn std::error::Error, request = asked.line(), "broken request");
                 self.ledger.count(Count::Refused);
-                return Ok(Given::Answer(self.refuse(asked.headers, Refusal::broken(asked.line(), error.to_string()))));
+                let refusal = Refusal::unread(asked.line(), &error);
+                asked.note.say(|| refusal.provenance(Way::Refused));
+                return Ok(Given::Answer(self.refuse(asked.headers, refusal)));
             }
         };
-        let (method, session) = (asked.method.as_str(), session.0.as_deref());
-        let query = Query { method, url: asked.url, headers: asked.headers, body: None };
-        let found = beside_others(known, || match &payload {
-            Received::Held(bytes) => self.matcher.answer(&Query { body: Some(bytes), ..query }, session),
-            Received::Digested(digested) => self.matcher.answer_digested(&query, digested, session),
+        let (headers, session) = (asked.headers, session.0.as_deref());
+        let outcome = beside_others(self.matcher.knows(&found), || match &payload {
+            Received::Held(bytes) => self.matcher.answer_found(&found, headers, bytes, session),
+            Received::Digested(digested) => self.matcher.answer_digested(&found, headers, digested, session),
         });
-        if let Outcome::Serve(chosen) | Outcome::Redirect(chosen) | Outcome::Abort(chosen) = &found
+        if let Outcome::Serve(chosen) | Outcome::Redirect(chosen) | Outcome::Abort(chosen) = &outcome
             && let Some(guess) = &chosen.guess
         {
             self.find_guess(asked, guess);
         }
-        match (found, payload) {
+        match (outcome, payload) {
             (Outcome::Serve(chosen) | Outcome::Redirect(chosen), _) => {
                 self.serve(asked, &chosen).await.map(Given::Answer)
             }
@@ -163,7 +206,7 @@ impl Strict {
                 self.ask(asked, &miss);
                 Ok(Given::Missing(payload))
             }
-            (Outcome::Miss(miss), _) => self.without_entry(asked, &miss).map(Given::Answer),
+            (Outcome::Miss(miss), payload) => self.without_entry(asked, &miss, &payload).map(Given::Answer),
         }
     }
 
@@ -186,6 +229,7 @@ impl Strict {
         let Some(Place { fixture, entry, line }) = guess.among.first().map(|at| self.place(*at)) else { return };
         self.tell(Finding {
             request: Some(asked.line()),
+            requests: asked.ids(),
             fixture: Some(fixture),
             entry: Some(entry),
             line,
@@ -200,38 +244,10 @@ impl Strict {
         let kind = Kind::Passthrough;
         self.tell(Finding {
             request: Some(asked.line()),
+            requests: asked.ids(),
             remedy: Some("record it to have the same answer every time".to_owned()),
             ..Finding::new(kind, self.ledger.severity(kind), why)
         });
-    }
-
-    /// Tells the entries that are older than this.
-    pub(super) fn find_stale(&self, max_age: Duration, now: OffsetDateTime) {
-        for (n, fixture) in self.fixtures().iter().enumerate() {
-            for head in fixture.heads().iter() {
-                let at = EntryRef { fixture: n, entry: head.entry };
-                let started = fixture.entry(head.entry).ok().map(|entry| entry.started.clone());
-                let Some(age) = started.and_then(|text| OffsetDateTime::parse(&text, &Rfc3339).ok()).map(|at| now - at)
-                else {
-                    continue;
-                };
-                if age > max_age {
-                    let Place { fixture, entry, line } = self.place(at);
-                    self.tell(Finding {
-                        request: Some(format!("{} {}", head.method, head.url)),
-                        fixture: Some(fixture),
-                        entry: Some(entry),
-                        line,
-                        remedy: Some("record it again".to_owned()),
-                        ..Finding::new(
-                            Kind::Stale,
-                            self.ledger.severity(Kind::Stale),
-                            format!("it was recorded {} days ago, before `--max-age`", age.whole_days()),
-                        )
-                    });
-                }
-            }
-        }
     }
 
     /// A request that is not in scope and not let through; a `local` one is here because of `--no-local`.
@@ -241,10 +257,11 @@ impl Strict {
         }
         self.ledger.count(Count::OutOfScope);
         let refusal = Refusal::out_of_scope(asked, &self.scope, local);
+        asked.note.say(|| refusal.provenance(Way::OutOfScope));
         // What a page pulls in by itself is the page's business; what its code asks for is the test's.
         let listed = asked.is_subresource();
         let severity = |kind| if listed { Severity::Warning } else { self.ledger.severity(kind) };
-        self.find(&refusal, severity);
+        self.find(asked, &refusal, severity);
         self.refuse(asked.headers, refusal)
     }
 
@@ -258,52 +275,29 @@ impl Strict {
     pub(super) fn notice(&self, notice: Notice) {
         match notice {
             Notice::Tunnelled { .. } => {}
-            Notice::Unreadable { to } => {
-                let (explanation, remedy) = (
-                    format!("what came inside the CONNECT to {}:{} was neither TLS nor HTTP", to.host, to.port),
-                    format!("`--bypass {}:{}` lets CMD reach it without the proxy", to.host, to.port),
-                );
-                self.ledger.find(self.beside(Kind::Unreadable, explanation, remedy));
-            }
-            Notice::BadHead { reason } => {
-                let (explanation, remedy) = (
-                    format!("a request was no HTTP and got 400 before anything looked at it: {reason}"),
-                    "mend the client: `<`, `>`, a backtick and bytes that are no UTF-8 are percent-encoded in a URL, and a \
-                     request has one length"
-                        .to_owned(),
-                );
-                self.ledger.find(self.beside(Kind::Unreadable, explanation, remedy));
-            }
+            Notice::Unreadable { to } => self.tell(beside::unreadable(&to.host_and_port())),
+            Notice::BadHead { reason } => self.tell(beside::bad_head(&reason)),
+            Notice::Unauthorized => self.ledger.count(Count::Unauthorized),
             Notice::TlsRefused { to, .. } if self.is_noise_alone(&to) => self.ledger.count(Count::Noise),
+            Notice::TlsRefused { to, .. } if self.is_left_alone(&to) => self.ledger.count(Count::OutOfScope),
             Notice::TlsRefused { to, reason } => {
-                let (explanation, remedy) = (
-                    format!("the client does not trust our certificate for {} ({reason})", to.host),
-                    format!(
-                        "point the client at the CA (`harproxy env` prints the variables that most read, `harproxy ca path` \
-                         its file), or leave the host alone with `-g '!https://{}/**'`",
-                        to.host
-                    ),
+                tracing::warn!(
+                    target: LOG,
+                    kind = Kind::TlsRefused.word(),
+                    host = to.authority(),
+                    "a client refused our certificate: {reason}"
                 );
-                self.ledger.refused(to.authority(), self.beside(Kind::TlsRefused, explanation, remedy));
+                self.ledger.refused(to.authority(), reason);
             }
             Notice::TlsTrusted { to } => self.ledger.trusted(to.authority()),
         }
     }
 
-    /// A finding that is about no request.
-    fn beside(&self, kind: Kind, explanation: String, remedy: String) -> Finding {
-        tracing::warn!(kind = kind.word(), remedy, "{explanation}");
-        Finding { remedy: Some(remedy), ..Finding::new(kind, self.ledger.severity(kind), explanation) }
-    }
-
     /// The payload as far as matching needs it.
-    async fn payload(&self, asked: &Asked<'_>, body: Incoming, known: bool) -> Result<Received, IntakeError> {
-        if body.is_end_stream() {
-            return Ok(Received::Held(Bytes::new()));
-        }
-        let method = asked.method.as_str();
-        if self.on_miss != OnMiss::Fail || beside_others(known, || self.matcher.needs_body(method, asked.url)) {
-            return intake::read(body, || self.matcher.digesting(method, asked.url, asked.headers)).await;
+    async fn payload(&self, asked: &Asked<'_>, found: &Found<'_>, body: Incoming) -> Result<Received, IntakeError> {
+        let needs = || beside_others(self.matcher.knows(found), || self.matcher.needs_body(found));
+        if !body.is_end_stream() && (self.on_miss != OnMiss::Fail || needs()) {
+            return intake::read(body, self.patience, || self.matcher.digesting(found, asked.headers)).await;
         }
         intake::discard(body);
         Ok(Received::Held(Bytes::new()))
@@ -316,19 +310,19 @@ impl Strict {
                 false => self.not_served(asked, &Miss::other_protocol(chosen.at)),
             };
         }
-        let sent = match self.shelf.take(chosen).await {
-            Ok(prepared) => prepared.send(chosen, asked, self.shelf.budget()).await,
-            Err(error) => Err(error),
+        let sent = async {
+            let prepared = self.shelf.take(chosen).await?;
+            Ok((prepared.send(chosen, asked, self.shelf.budget()).await?, prepared.wait()))
         };
-        let mut sent = match sent {
+        let (mut sent, wait) = match sent.await {
             Ok(sent) => sent,
             Err(error) => return self.unreadable(asked, chosen.at, &error),
         };
-        let wait = self.latency.of(&chosen.entry);
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;
         }
         self.ledger.count(Count::Served);
+        self.note_served(asked, chosen);
         self.ledger.add(Count::Bytes, sent.bytes);
         if !chosen.followed.is_empty() {
             self.ledger.add(Count::Followed, chosen.followed.len() as u64);
@@ -348,25 +342,50 @@ impl Strict {
 
     fn abort(&self, asked: &Asked<'_>, chosen: &Chosen) -> Answered {
         self.ledger.count(Count::Served);
+        self.note_served(asked, chosen);
         self.ledger.count(Count::Failures);
         let why = "it was recorded as a failure: the connection is closed".to_owned();
         self.find_entry(Kind::FailedServed, asked, chosen.at, why, "record it again when the origin answers");
         Err(Close)
     }
 
+    /// Says which entry answered.
+    fn note_served(&self, asked: &Asked<'_>, chosen: &Chosen) {
+        asked.note.say(|| {
+            // The first one matched, as `x-harproxy` has it; the others were followed.
+            let mut path = chosen.followed.iter().copied().chain([chosen.at]);
+            let entry = path.next().map(|at| self.place(at)).map(|place| (place.fixture, place.entry));
+            Provenance { entry, followed: path.map(|at| at.entry).collect(), ..Provenance::of(Way::Served) }
+        });
+    }
+
     /// In scope, and no entry answers.
-    fn without_entry(&self, asked: &Asked<'_>, miss: &Miss) -> Answered {
+    fn without_entry(&self, asked: &Asked<'_>, miss: &Miss, payload: &Received) -> Answered {
         if asked.is_websocket() {
             return self.websocket(asked, None);
         }
         if self.is_answered_here(asked, miss) {
             if cors::is_preflight(asked.method, asked.headers) {
                 self.ledger.count(Count::Preflights);
+                asked.note.say(|| Provenance::of(Way::Preflight));
                 return Ok(cors::preflight(asked.headers, self.mark));
             }
             return Ok(self.noise(asked));
         }
-        self.not_served(asked, miss)
+        let refusal = self.explained(asked, miss);
+        asked.note.say(|| {
+            let payload = match payload {
+                Received::Held(payload) => Telling::payload(asked.policy, asked.headers, payload),
+                Received::Digested(_) => None,
+            };
+            Provenance { payload, ..refusal.provenance(Way::Miss) }
+        });
+        self.missed(asked, refusal)
+    }
+
+    fn explained(&self, asked: &Asked<'_>, miss: &Miss) -> Refusal {
+        let again = Again { globs: self.given.as_deref().unwrap_or_default(), with_cmd: self.ledger.with_cmd() };
+        Refusal::miss(asked, Explanation::in_run(miss, |at| self.place(at), again))
     }
 
     fn unreadable(&self, asked: &Asked<'_>, at: EntryRef, error: &SourceError) -> Answered {
@@ -374,22 +393,26 @@ impl Strict {
     }
 
     fn not_served(&self, asked: &Asked<'_>, miss: &Miss) -> Answered {
-        self.missed(asked, Refusal::miss(asked, Explanation::of(miss, |at| self.place(at))))
+        self.missed(asked, self.explained(asked, miss))
     }
 
     fn missed(&self, asked: &Asked<'_>, refusal: Refusal) -> Answered {
         self.ledger.count(Count::Misses);
+        asked.note.say(|| refusal.provenance(Way::Miss));
         self.give_up(asked, refusal)
     }
 
     fn websocket(&self, asked: &Asked<'_>, recorded: Option<EntryRef>) -> Answered {
         self.ledger.count(Count::Refused);
-        self.give_up(asked, Refusal::websocket(asked, recorded.map(|at| self.place(at))))
+        let allowing = self.ledger.allowing(Kind::Websocket);
+        let refusal = Refusal::websocket(asked, recorded.map(|at| self.place(at)), allowing.as_deref());
+        asked.note.say(|| refusal.provenance(Way::Refused));
+        self.give_up(asked, refusal)
     }
 
     /// What `--miss-status` says.
     fn give_up(&self, asked: &Asked<'_>, mut refusal: Refusal) -> Answered {
-        self.find(&refusal, |kind| self.ledger.severity(kind));
+        self.find(asked, &refusal, |kind| self.ledger.severity(kind));
         match self.miss {
             MissAnswer::Abort => Err(Close),
             MissAnswer::Status(status) => {
@@ -403,6 +426,7 @@ impl Strict {
 
     fn noise(&self, asked: &Asked<'_>) -> Response<Body> {
         self.ledger.count(Count::Noise);
+        asked.note.say(|| Provenance::of(Way::Noise));
         self.refuse(asked.headers, Refusal::noise(asked))
     }
 
@@ -410,9 +434,9 @@ impl Strict {
         refusal.response(request, self.mark)
     }
 
-    fn find(&self, refusal: &Refusal, severity: impl FnOnce(Kind) -> Severity) {
+    fn find(&self, asked: &Asked<'_>, refusal: &Refusal, severity: impl FnOnce(Kind) -> Severity) {
         if let Some(finding) = refusal.finding(severity) {
-            self.tell(finding);
+            self.tell(Finding { requests: asked.ids(), ..finding });
         }
     }
 
@@ -420,6 +444,7 @@ impl Strict {
         let Place { fixture, entry, line } = self.place(at);
         self.tell(Finding {
             request: Some(asked.line()),
+            requests: asked.ids(),
             fixture: Some(fixture),
             entry: Some(entry),
             line,
@@ -432,8 +457,8 @@ impl Strict {
         let (kind, request) = (finding.kind.word(), finding.request.as_deref().unwrap_or_default());
         let (why, remedy) = (&finding.explanation, finding.remedy.as_deref().unwrap_or_default());
         match finding.severity {
-            Severity::Error => tracing::warn!(kind, request, remedy, "{why}"),
-            Severity::Warning => tracing::info!(kind, request, remedy, "{why}"),
+            Severity::Error => tracing::warn!(target: LOG, kind, request, remedy, "{why}"),
+            Severity::Warning => tracing::info!(target: LOG, kind, request, remedy, "{why}"),
         }
         self.ledger.find(finding);
     }
@@ -451,7 +476,13 @@ impl Strict {
     }
 
     fn is_noise(&self, url: &NormalUrl) -> bool {
-        self.noise && (noise::is_noise(url) || url.url().path() == FAVICON)
+        self.noise && (noise::is_noise(url) || url.parts().path == FAVICON)
+    }
+
+    /// Whether the user's own globs leave a host out, and exclude some.
+    fn is_left_alone(&self, to: &Origin) -> bool {
+        let excludes = self.given.iter().flatten().any(|glob| glob.starts_with('!'));
+        excludes && !self.may_match(to)
     }
 
     fn is_noise_alone(&self, to: &Origin) -> bool {
@@ -465,13 +496,4 @@ impl Strict {
 fn beside_others<T>(known: bool, work: impl FnOnce() -> T) -> T {
     let many_threads = || tokio::runtime::Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread;
     if !known && many_threads() { tokio::task::block_in_place(work) } else { work() }
-}
-
-/// The scope of a fixture in words: its own globs, or the origins that a foreign one has.
-fn scope_of(fixture: &Fixture) -> Vec<String> {
-    match fixture.scope() {
-        Some([]) => vec!["**".to_owned()],
-        Some(globs) => globs.to_vec(),
-        None => vec![format!("the origins in {}", fixture.path().display())],
-    }
 }

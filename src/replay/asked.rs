@@ -6,6 +6,7 @@ use ::http::{HeaderMap, Method, Version};
 
 use crate::http::NormalUrl;
 use crate::matching::asks_for_websocket;
+use crate::proxy::Note;
 use crate::redact::{Policy, Telling};
 
 /// A request's head, in the terms of replay.
@@ -19,12 +20,19 @@ pub(super) struct Asked<'a> {
     pub(super) now: SystemTime,
     /// What of it is not told.
     pub(super) policy: &'a Policy,
+    /// Where it is said what became of it.
+    pub(super) note: &'a Note,
 }
 
 impl Asked<'_> {
     /// The request as people name it, without its secrets.
     pub(super) fn line(&self) -> String {
         format!("{} {}", self.method, Telling::url(self.policy, self.headers, self.url.as_str()))
+    }
+
+    /// The request as findings number it; nothing where nobody numbers requests.
+    pub(super) fn ids(&self) -> Vec<u64> {
+        self.note.id().into_iter().collect()
     }
 
     pub(super) fn is_head(&self) -> bool {
@@ -62,8 +70,9 @@ impl<'a> Asked<'a> {
     /// A GET over HTTP/1.1, for tests.
     pub(super) fn get(url: &'a NormalUrl, headers: &'a HeaderMap) -> Self {
         static TABLE: std::sync::LazyLock<Policy> = std::sync::LazyLock::new(Policy::default);
+        static NOTE: std::sync::LazyLock<Note> = std::sync::LazyLock::new(Note::default);
         let (version, now) = (Version::HTTP_11, SystemTime::UNIX_EPOCH);
-        Asked { method: &Method::GET, url, headers, version, now, policy: &TABLE }
+        Asked { method: &Method::GET, url, headers, version, now, policy: &TABLE, note: &NOTE }
     }
 }
 

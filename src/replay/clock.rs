@@ -4,12 +4,10 @@
 use std::cell::RefCell;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::har::moment;
+use crate::http::jwt;
 use ::http::HeaderMap;
 use ::http::header::{DATE, EXPIRES, Entry, HeaderValue, SET_COOKIE};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
-
-use crate::http::jwt;
 
 /// Seconds since 1970. Dates in HTTP have no finer unit.
 type Seconds = i64;
@@ -44,7 +42,7 @@ impl Shift {
     /// when. `started` is `startedDateTime`.
     pub(super) fn of(headers: &HeaderMap, body: Option<&[u8]>, started: &str) -> Option<Self> {
         let date = headers.get(DATE).and_then(|value| http_date(value.to_str().ok()?));
-        let started = || Some(OffsetDateTime::parse(started, &Rfc3339).ok()?.unix_timestamp());
+        let started = || Some(moment(started)?.unix_timestamp());
         let shift = Shift {
             recorded: date.or_else(started)?,
             date: date.is_some(),

@@ -1,4 +1,6 @@
-//! What was odd in the fixtures of a replay, told when it starts.
+//! What a replay says of its fixtures as a whole: what was odd in them, and what they cover.
+
+use std::sync::Arc;
 
 use crate::har::{Fixture, Warning};
 
@@ -15,5 +17,19 @@ pub(super) fn warn(fixture: &Fixture) {
     }
     if warnings.len() > TOLD {
         tracing::warn!("{path}: {} more warnings", warnings.len() - TOLD);
+    }
+}
+
+/// The scopes of all fixtures in words.
+pub(super) fn scopes(fixtures: &[Arc<Fixture>]) -> Vec<String> {
+    fixtures.iter().flat_map(|fixture| scope_of(fixture)).collect()
+}
+
+/// The scope of a fixture in words: its own globs, or the origins that a foreign one has.
+fn scope_of(fixture: &Fixture) -> Vec<String> {
+    match fixture.scope() {
+        Some([]) => vec!["**".to_owned()],
+        Some(globs) => globs.to_vec(),
+        None => vec![format!("the origins in {}", fixture.path().display())],
     }
 }

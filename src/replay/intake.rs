@@ -1,12 +1,14 @@
 //! Request payloads: read when matching needs them and held up to a limit, digested beyond it, else left to flow by.
 
 use std::io::{self, Read};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, spawn_blocking};
+use tokio::time::timeout;
 
 use crate::matching::{Digested, Digesting};
 
@@ -29,6 +31,9 @@ pub(super) enum IntakeError {
     /// Longer than [`LONGEST_REQUEST`], and its bytes alone would not do.
     #[error("the request's payload is longer than {LONGEST_REQUEST} bytes")]
     TooLong,
+    /// The client stopped in the middle.
+    #[error("nothing of the request's payload came for {0:?}")]
+    Stalled(Duration),
     /// The client broke off, or sent what is no body.
     #[error("the request's payload broke off")]
     Broken(#[source] hyper::Error),
@@ -40,15 +45,16 @@ pub(super) enum IntakeError {
     Task(#[from] JoinError),
 }
 
-/// Takes in all of a payload. `digesting` says how when it is too long to be held.
+/// Takes in all of a payload, whose pieces may be as far apart as `patience`. `digesting` says how when it is too long to be held.
 pub(super) async fn read(
     mut body: Incoming,
+    patience: Duration,
     digesting: impl FnOnce() -> Option<Digesting>,
 ) -> Result<Received, IntakeError> {
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     let (mut held, mut len) = (Vec::new(), 0);
     while announced.max(len) <= LONGEST_REQUEST {
-        match next(&mut body).await? {
+        match next(&mut body, patience).await? {
             None => return Ok(Received::Held(joined(held))),
             Some(piece) => {
                 len += piece.len();
@@ -57,7 +63,7 @@ pub(super) async fn read(
         }
     }
     match digesting() {
-        Some(digesting) => digest(held, body, digesting).await.map(Received::Digested),
+        Some(digesting) => digest(held, body, patience, digesting).await.map(Received::Digested),
         None => {
             discard(body);
             Err(IntakeError::TooLong)
@@ -73,11 +79,16 @@ fn joined(mut pieces: Vec<Bytes>) -> Bytes {
 }
 
 /// Digests what has come and what is still to come, at the pace of whichever is slower.
-async fn digest(held: Vec<Bytes>, mut body: Incoming, digesting: Digesting) -> Result<Digested, IntakeError> {
+async fn digest(
+    held: Vec<Bytes>,
+    mut body: Incoming,
+    patience: Duration,
+    digesting: Digesting,
+) -> Result<Digested, IntakeError> {
     let (send, pieces) = mpsc::channel(WAITING);
     let digested =
         spawn_blocking(move || digesting.digest(&mut Pieces { now: Bytes::new(), held: held.into_iter(), pieces }));
-    while let Some(piece) = next(&mut body).await? {
+    while let Some(piece) = next(&mut body, patience).await? {
         if send.send(piece).await.is_err() {
             break;
         }
@@ -87,9 +98,10 @@ async fn digest(held: Vec<Bytes>, mut body: Incoming, digesting: Digesting) -> R
 }
 
 /// The next bytes; trailers are no payload.
-async fn next(body: &mut Incoming) -> Result<Option<Bytes>, IntakeError> {
+async fn next(body: &mut Incoming, patience: Duration) -> Result<Option<Bytes>, IntakeError> {
     loop {
-        match body.frame().await.transpose().map_err(IntakeError::Broken)? {
+        let frame = timeout(patience, body.frame()).await.map_err(|_| IntakeError::Stalled(patience))?;
+        match frame.transpose().map_err(IntakeError::Broken)? {
             None => return Ok(None),
             Some(frame) => match frame.into_data() {
                 Ok(data) => return Ok(Some(data)),

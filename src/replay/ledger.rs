@@ -4,9 +4,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+use crate::har::EntryHead;
 use crate::matching::Matcher;
+use crate::redact::{Policy, Telling};
 use crate::verdict::findings::KEPT;
-use crate::verdict::{Counts, FailOn, Finding, Findings, FixtureUse, Kind, Mode, Severity, Trust, Verdict};
+use crate::verdict::{
+    Counts, FailOn, Finding, Findings, FixtureUse, Herald, Kind, Mode, Severity, Trust, Verdict, beside,
+};
 
 /// What is counted, each by a place in the ledger.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +28,7 @@ pub(super) enum Count {
     Passed,
     Forwarded,
     Tunnels,
+    Unauthorized,
     Bytes,
 }
 
@@ -60,8 +65,8 @@ impl Ledger {
     }
 
     /// A client refused our certificate for `host`.
-    pub(super) fn refused(&self, host: String, finding: Finding) {
-        self.trust.lock().unwrap_or_else(PoisonError::into_inner).refused(host, finding);
+    pub(super) fn refused(&self, host: String, reason: String) {
+        self.trust.lock().unwrap_or_else(PoisonError::into_inner).refused(host, reason);
     }
 
     /// A client took our certificate for `host`.
@@ -74,31 +79,57 @@ impl Ledger {
         self.fail_on.severity(kind)
     }
 
+    /// Whether the run runs CMD.
+    pub(super) fn with_cmd(&self) -> bool {
+        self.with_cmd
+    }
+
+    /// The `--fail-on` that is this one, but for findings of this kind, which it lets be; `None` where they fail no run.
+    pub(super) fn allowing(&self, kind: Kind) -> Option<String> {
+        (self.severity(kind) == Severity::Error).then(|| self.fail_on.without(kind, self.with_cmd))
+    }
+
     /// Adds a finding, or counts it with its equal.
     pub(super) fn find(&self, finding: Finding) {
         self.findings.lock().unwrap_or_else(PoisonError::into_inner).add(finding);
     }
 
-    /// What the run concludes so far. `names` are the fixtures' paths as they were given.
-    pub(super) fn verdict(&self, matcher: &Matcher, names: &[String], upstream_connections: u64) -> Verdict {
+    /// Tells each finding at once from here on.
+    pub(super) fn heard_by(&self, herald: Herald) {
+        self.findings.lock().unwrap_or_else(PoisonError::into_inner).heard_by(herald);
+    }
+
+    /// What the run concludes so far. `names` are the fixtures' paths as they were given; what `policy` calls secret is not told.
+    pub(super) fn verdict(
+        &self,
+        matcher: &Matcher,
+        names: &[String],
+        policy: &Policy,
+        upstream_connections: u64,
+    ) -> Verdict {
         let counts = self.counts(upstream_connections);
         let mut findings = self.findings();
         findings.extend(self.no_traffic(&counts, &findings));
         let room = KEPT.saturating_sub(findings.len()).max(1);
-        findings.extend(self.unused(matcher, names, room));
+        findings.extend(self.unused(matcher, names, policy, room));
         let fixtures = matcher.fixtures().iter().zip(names).zip(matcher.used());
         let fixtures = fixtures.map(|((fixture, name), used)| FixtureUse {
             fixture: name.clone(),
             entries: fixture.heads().len(),
             used,
+            unused: Vec::new(),
+            pruned: None,
         });
-        let fixtures = fixtures.collect();
+        let mut fixtures: Vec<FixtureUse> = fixtures.collect();
+        for at in matcher.unused() {
+            fixtures[at.fixture].unused.push(at.entry);
+        }
         let duration_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         Verdict { mode: Mode::Replay, counts, findings, fixtures, duration_ms }
     }
 
     /// The entries that have not answered, as many as there is `room` for.
-    fn unused(&self, matcher: &Matcher, names: &[String], room: usize) -> Vec<Finding> {
+    fn unused(&self, matcher: &Matcher, names: &[String], policy: &Policy, room: usize) -> Vec<Finding> {
         let severity = self.severity(Kind::Unused);
         let mut unused = matcher.unused();
         let mut findings: Vec<Finding> = unused
@@ -107,10 +138,11 @@ impl Ledger {
             .filter_map(|at| {
                 let head = matcher.fixtures()[at.fixture].heads().get(at.entry)?;
                 Some(Finding {
-                    request: Some(format!("{} {}", head.method, head.url)),
+                    request: Some(told(&head, policy)),
                     fixture: Some(names[at.fixture].clone()),
                     entry: Some(at.entry),
                     line: Some(head.line),
+                    remedy: Some("`--prune` removes it after a run that passed".to_owned()),
                     ..Finding::new(Kind::Unused, severity, "nothing asked for it")
                 })
             })
@@ -138,6 +170,7 @@ impl Ledger {
             truncated: get(Count::Truncated),
             failures: get(Count::Failures),
             tunnels: get(Count::Tunnels),
+            unauthorized: get(Count::Unauthorized),
             bytes: get(Count::Bytes),
             upstream_connections,
             ..Counts::default()
@@ -157,7 +190,7 @@ impl Ledger {
     fn findings(&self) -> Vec<Finding> {
         let findings = self.findings.lock().unwrap_or_else(PoisonError::into_inner);
         let trust = self.trust.lock().unwrap_or_else(PoisonError::into_inner);
-        findings.list().chain(trust.findings().cloned()).collect()
+        findings.list().chain(trust.findings()).collect()
     }
 
     /// Nothing in scope was seen: then nothing was tried either. A WebSocket that was refused was in scope.
@@ -167,12 +200,38 @@ impl Ledger {
         if seen || findings.iter().any(|finding| finding.kind == Kind::Websocket) {
             return None;
         }
-        let explanation = match counts.requests {
-            0 => "nothing came through the proxy".to_owned(),
-            1 => "the one request that came was out of scope".to_owned(),
-            n => format!("none of the {n} requests that came was in scope"),
+        if let Some(keyless) = beside::unauthorized(counts, Kind::NoTraffic, self.severity(Kind::NoTraffic)) {
+            return Some(keyless);
+        }
+        // In scope or not, these went another way before a fixture was asked.
+        let beside = [
+            (counts.passed, "went to the network, as `--passthrough` says"),
+            (counts.refused, "was refused with 400: its URL or its payload is broken"),
+            (counts.requests - counts.passed - counts.refused, "was out of scope"),
+        ];
+        let explanation = match (counts.requests, beside) {
+            (0, _) => "nothing came through the proxy".to_owned(),
+            (1, ways) => {
+                let what = ways.iter().find(|(times, _)| *times > 0).map_or("was out of scope", |(_, what)| what);
+                format!("the one request that came {what}")
+            }
+            (n, [(0, _), (0, _), _]) => format!("none of the {n} requests that came was in scope"),
+            (n, [(passed, _), (refused, _), (outside, _)]) => {
+                let ways = [
+                    (passed, "passed on by `--passthrough`"),
+                    (refused, "refused with 400, broken in URL or payload"),
+                    (outside, "out of scope"),
+                ];
+                let ways = ways.into_iter().filter(|(times, _)| *times > 0);
+                let ways: Vec<String> = ways.map(|(times, what)| format!("{times} {what}")).collect();
+                format!("none of the {n} requests that came asked a fixture: {}", ways.join(", "))
+            }
         };
         let remedy = match (counts.requests, self.with_cmd) {
+            (n, _) if n > 0 && n == counts.passed => {
+                "name less with `--passthrough`: what it names is never answered from a fixture"
+            }
+            (n, _) if n > 0 && n == counts.refused => "the answer that the client got says what is broken",
             (1.., _) => "say what is in scope with `-g GLOB`, or record what is asked for with `harproxy record`",
             (0, true) => {
                 "`harproxy env` prints what CMD was told: see that it heeds the proxy variables, also for hosts on this \
@@ -183,6 +242,12 @@ impl Ledger {
         let finding = Finding::new(Kind::NoTraffic, self.severity(Kind::NoTraffic), explanation);
         Some(Finding { remedy: Some(remedy.to_owned()), ..finding })
     }
+}
+
+/// The request of an entry as it may be told.
+pub(super) fn told(head: &EntryHead<'_>, policy: &Policy) -> String {
+    let url = Telling::of(policy).url(head.url);
+    format!("{} {}", head.method, url.as_deref().unwrap_or(head.url))
 }
 
 #[cfg(test)]
@@ -210,7 +275,7 @@ mod tests {
         }
         ledger.count(Count::Followed);
         ledger.add(Count::Bytes, 70);
-        let counts = ledger.verdict(&none(), &[], 1).counts;
+        let counts = ledger.verdict(&none(), &[], &Policy::off(), 1).counts;
         assert_eq!((counts.requests, counts.served, counts.misses), (6, 2, 1));
         assert_eq!((counts.bytes, counts.followed, counts.upstream_connections), (70, 1, 1));
     }
@@ -222,7 +287,7 @@ mod tests {
         for url in ["http://h/b", "http://h/a", "http://h/b"] {
             ledger.find(miss(url));
         }
-        let found = ledger.verdict(&none(), &[], 0).findings;
+        let found = ledger.verdict(&none(), &[], &Policy::off(), 0).findings;
         let found: Vec<_> = found.iter().map(|f| (f.request.as_deref().unwrap_or_default(), f.times)).collect();
         assert_eq!(found, [("GET http://h/b", 2), ("GET http://h/a", 1)]);
     }
@@ -234,7 +299,7 @@ mod tests {
         for severity in [Severity::Warning, Severity::Error, Severity::Warning] {
             ledger.find(Finding { severity, ..miss("http://h/") });
         }
-        let finding = &ledger.verdict(&none(), &[], 0).findings[0];
+        let finding = &ledger.verdict(&none(), &[], &Policy::off(), 0).findings[0];
         assert_eq!((finding.times, finding.severity), (3, Severity::Error));
     }
 
@@ -244,28 +309,48 @@ mod tests {
         for n in 0..KEPT {
             ledger.find(Finding { severity: Severity::Warning, ..miss(&format!("http://h/{n}")) });
         }
-        assert!(ledger.verdict(&none(), &[], 0).findings.len() <= KEPT + 1);
+        assert!(ledger.verdict(&none(), &[], &Policy::off(), 0).findings.len() <= KEPT + 1);
         ledger.find(miss("http://h/one-more"));
         ledger.find(miss("http://h/two-more"));
-        let verdict = ledger.verdict(&none(), &[], 0);
+        let verdict = ledger.verdict(&none(), &[], &Policy::off(), 0);
         assert!(verdict.findings.iter().any(|f| f.kind == Kind::Miss && f.times == 2 && f.request.is_none()));
         assert!(!verdict.passed());
     }
 
     #[test]
+    fn no_traffic_says_which_way_what_came_went_instead() {
+        for (ways, said) in [
+            (&[][..], "nothing came"),
+            (&[Count::OutOfScope], "the one request that came was out of scope"),
+            (&[Count::Local, Count::Noise], "none of the 2 requests that came was in scope"),
+            (&[Count::Passed], "the one request that came went to the network, as `--passthrough` says"),
+            (&[Count::Refused], "the one request that came was refused with 400: its URL or its payload is broken"),
+            (&[Count::Passed, Count::Passed, Count::Local], "2 passed on by `--passthrough`, 1 out of scope"),
+        ] {
+            let ledger = ledger();
+            ways.iter().for_each(|way| ledger.count(*way));
+            let found = &ledger.verdict(&none(), &[], &Policy::off(), 0).findings[0];
+            assert_eq!(found.kind, Kind::NoTraffic, "{ways:?}");
+            assert!(found.explanation.contains(said), "{}", found.explanation);
+            let remedy = found.remedy.as_ref().unwrap();
+            assert_eq!(remedy.contains("`-g GLOB`"), ways.len() == 2 || said.contains("out of scope"), "{remedy}");
+        }
+    }
+
+    #[test]
     fn nothing_in_scope_is_a_finding_and_fails_with_cmd() {
-        let verdict = ledger().verdict(&none(), &[], 0);
+        let verdict = ledger().verdict(&none(), &[], &Policy::off(), 0);
         assert_eq!(verdict.findings[0].kind, Kind::NoTraffic);
         assert!(!verdict.passed());
         let local = ledger();
         local.count(Count::Local);
-        assert!(!local.verdict(&none(), &[], 1).passed(), "local requests are no traffic");
+        assert!(!local.verdict(&none(), &[], &Policy::off(), 1).passed(), "local requests are no traffic");
         let without_cmd = Ledger::new(FailOn::standard(false), false);
-        assert!(without_cmd.verdict(&none(), &[], 0).passed());
+        assert!(without_cmd.verdict(&none(), &[], &Policy::off(), 0).passed());
         for what in [Count::Served, Count::Misses, Count::Preflights] {
             let ledger = ledger();
             ledger.count(what);
-            assert!(ledger.verdict(&none(), &[], 0).findings.is_empty(), "{what:?}");
+            assert!(ledger.verdict(&none(), &[], &Policy::off(), 0).findings.is_empty(), "{what:?}");
         }
     }
 }

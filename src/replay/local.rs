@@ -2,19 +2,18 @@
 //!
 //! The only file of replay that holds a connector, and that connector can hold no address but loopback.
 
-use std::time::Duration;
+use std::net::IpAddr;
 
 use ::http::{Request, Response};
 use hyper::body::Incoming;
-use url::Host;
 
-use super::forward::forward;
 use crate::http::NormalUrl;
 use crate::http::problem::{Problem, in_words};
 use crate::http::url::is_localhost;
+use crate::proxy::forward::forward;
 use crate::proxy::handler::Close;
 use crate::proxy::respond;
-use crate::proxy::upstream::{Dialled, OwnConnections, Upstream, UpstreamError};
+use crate::proxy::upstream::{Dialled, OwnConnections, Timeouts, Upstream, UpstreamError};
 use crate::proxy::{Body, Origin, Session};
 
 /// What `x-harproxy` says.
@@ -26,8 +25,8 @@ pub(super) struct Local {
 }
 
 impl Local {
-    pub(super) fn new(connect_timeout: Duration, idle_timeout: Duration) -> Self {
-        Local { upstream: Upstream::loopback(connect_timeout, idle_timeout) }
+    pub(super) fn new(timeouts: Timeouts) -> Self {
+        Local { upstream: Upstream::loopback(timeouts) }
     }
 
     /// Connections opened so far.
@@ -67,11 +66,11 @@ pub(super) fn failed(to: &Origin, error: &UpstreamError, mark: bool) -> Response
 /// Whether a URL leads to this machine: 127.0.0.0/8, ::1, `localhost` and `*.localhost` (RFC 6761 section 6.3). Names are
 /// never looked up.
 pub(super) fn is_local(url: &NormalUrl) -> bool {
-    match url.url().host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => is_localhost(name),
-        None => false,
+    let parts = url.parts();
+    let host = parts.host().trim_matches(['[', ']']);
+    match host.parse::<IpAddr>() {
+        Ok(address) => address.is_loopback(),
+        Err(_) => is_localhost(host),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Replay: a proxy handler that answers from fixtures, lets local requests pass, refuses the rest, and keeps the ledger.
 //!
-//! `answer` is the strict part: it holds the matcher and what was made ready to be sent, and no way to dial. `local`
+//! `answer` is the strict part: it holds the matcher and what was made ready to be sent, and no way to dial; `reload` puts another in its
+//! place when fixtures were edited. `local`
 //! has a connector that ends on this machine, and none with `--no-local`; `passthrough` has one that leads anywhere, and only
 //! when an option asks for it.
 
@@ -9,7 +10,6 @@ mod asked;
 mod clock;
 mod cors;
 mod fixtures;
-mod forward;
 mod handler;
 mod intake;
 mod latency;
@@ -18,29 +18,35 @@ mod local;
 mod passthrough;
 mod prepared;
 mod refusal;
+mod reload;
 mod rewrite;
 mod shelf;
 mod source;
+mod stale;
 mod stream;
 
 pub use intake::LONGEST_REQUEST;
 pub use latency::Latency;
 pub use passthrough::NetworkPlan;
+pub use reload::{Change, Reloader};
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use arc_swap::ArcSwap;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::har::{self, Fixture};
+use crate::har::{self, Fixture, moment};
 use crate::matching::{Matcher, Options};
 use crate::proxy::Ask;
+use crate::proxy::upstream::Timeouts;
 use crate::redact::Policy;
 use crate::urlglob::Globs;
-use crate::verdict::{FailOn, Verdict};
+use crate::verdict::{FailOn, Herald, Verdict};
 use answer::Strict;
+use ledger::Ledger;
 use local::Local;
 use passthrough::Passthrough;
 
@@ -79,10 +85,9 @@ pub struct ReplayPlan {
     pub clock: Clock,
     /// What to take for the present; `None` is the machine's clock.
     pub now: Option<SystemTime>,
-    /// `--connect-timeout`, for local requests.
-    pub connect_timeout: Duration,
-    /// `--idle-timeout`, for local connections.
-    pub idle_timeout: Duration,
+    /// `--connect-timeout`, `--idle-timeout` and `--answer-timeout`, for local requests. A request whose payload stops for as long as a
+    /// connection may be idle is refused, too.
+    pub timeouts: Timeouts,
 }
 
 /// `--on-miss`: what becomes of a request in scope that no entry answers.
@@ -143,7 +148,12 @@ pub fn open(arguments: &[PathBuf], scope: Option<Globs>, matching: Options) -> R
 
 /// A replay under way: the proxy's handler.
 pub struct Replayer {
-    strict: Strict,
+    /// Another takes its place when fixtures are loaded again; requests under way go on with the one that they began with.
+    strict: ArcSwap<Strict>,
+    ledger: Arc<Ledger>,
+    policy: Arc<Policy>,
+    /// What it was opened from, to do so again.
+    opening: Opening,
     /// Absent with `--no-local`: then nothing here can dial at all.
     local: Option<Local>,
     /// Absent unless an option lets something go to the network.
@@ -152,6 +162,13 @@ pub struct Replayer {
     recorder: Option<Arc<dyn Ask>>,
     /// What is taken for the present; `None`: the moment at which a request came.
     now: Option<SystemTime>,
+}
+
+/// What a replay is opened from.
+struct Opening {
+    arguments: Vec<PathBuf>,
+    scope: Option<Globs>,
+    matching: Options,
 }
 
 impl Replayer {
@@ -164,41 +181,85 @@ impl Replayer {
         // Asking what a file that is no HAR would answer is one thing, relying on it another.
         matcher.fixtures().iter().try_for_each(|fixture| fixture.expect_entries())?;
         matcher.fixtures().iter().for_each(|fixture| fixtures::warn(fixture));
-        let local = plan.local.then(|| Local::new(plan.connect_timeout, plan.idle_timeout));
+        let local = plan.local.then(|| Local::new(plan.timeouts));
         let strict = Strict::new(matcher, &plan);
-        if let Some(max_age) = plan.max_age {
-            strict.find_stale(max_age, plan.now.unwrap_or_else(SystemTime::now).into());
-        }
         let live = plan.network.map(Passthrough::new).transpose()?;
-        Ok(Replayer { strict, local, live, recorder, now: plan.now })
+        Ok(Replayer {
+            ledger: strict.ledger().clone(),
+            strict: ArcSwap::from_pointee(strict),
+            policy: plan.policy,
+            opening: Opening { arguments: plan.fixtures, scope: plan.scope, matching: plan.matching },
+            local,
+            live,
+            recorder,
+            now: plan.now,
+        })
     }
 
-    /// Gets ready to explain misses, which can be done while requests are already answered. Blocking.
+    /// The fixtures in order, as they were loaded last.
+    #[must_use]
+    pub fn fixtures(&self) -> Vec<Arc<Fixture>> {
+        self.strict.load().fixtures().to_vec()
+    }
+
+    /// Answers from these fixtures from here on.
+    fn answer_from(&self, fixtures: Vec<Arc<Fixture>>) -> Result<(), Error> {
+        let Opening { scope, matching, .. } = &self.opening;
+        let before = self.strict.load_full();
+        let strict = Arc::new(before.with(Matcher::new(fixtures, scope.clone(), matching.clone())?));
+        strict.carry_on(&before);
+        self.strict.store(strict.clone());
+        // What was asked for in between.
+        strict.carry_on(&before);
+        Ok(())
+    }
+
+    /// Gets ready to explain misses, and looks for what is stale, which can be done while requests are already answered. Blocking.
     pub fn look_around(&self) {
-        self.strict.look_around();
+        self.strict.load().look_around();
     }
 
-    /// What the run concludes so far.
+    /// Tells each finding at once, those that are there already first.
+    pub fn heard_by(&self, herald: Herald) {
+        self.ledger.heard_by(herald);
+    }
+
+    /// What the run concludes so far. What is unused, the fixtures say that were loaded last; all else is of the whole run.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
+        self.conclusion().0
+    }
+
+    /// The verdict, and the fixtures whose entries it counts by their places: both of one moment, whatever is loaded meanwhile.
+    #[must_use]
+    pub fn conclusion(&self) -> (Verdict, Vec<Arc<Fixture>>) {
         let opened = self.local.as_ref().map_or(0, Local::opened) + self.live.as_ref().map_or(0, Passthrough::opened);
-        self.strict.verdict(opened)
+        let strict = self.strict.load();
+        (strict.verdict(opened), strict.fixtures().to_vec())
     }
 
     /// Whether a request to this host, or to one below it as a domain, could be in scope or named by `--passthrough`: then it may not go past the proxy.
     #[must_use]
     pub fn may_match_domain(&self, domain: &str) -> bool {
-        self.strict.may_match_domain(domain) || self.live.as_ref().is_some_and(|live| live.may_name_domain(domain))
+        self.strict.load().may_match_domain(domain)
+            || self.live.as_ref().is_some_and(|live| live.may_name_domain(domain))
     }
 
-    /// When the recording began: the earliest `startedDateTime` among the first entries of the fixtures, as written there.
+    /// Whether some URL of this origin (`https://host:port`, a default port left out) could be in scope.
+    #[must_use]
+    pub fn may_match_origin(&self, origin: &str) -> bool {
+        self.strict.load().may_match_origin(origin)
+    }
+
+    /// When the recording began: the earliest `startedDateTime` among the first entries of the fixtures, as RFC 3339.
     #[must_use]
     pub fn recorded_at(&self) -> Option<String> {
         let first = |fixture: &Arc<Fixture>| {
             let entry = fixture.entry(fixture.heads().iter().next()?.entry).ok()?;
-            Some((OffsetDateTime::parse(&entry.started, &Rfc3339).ok()?, entry.started.clone()))
+            Some((moment(&entry.started)?, entry.started.clone()))
         };
-        let (_, started) = self.strict.fixtures().iter().filter_map(first).min()?;
-        Some(started)
+        let (at, written) = self.fixtures().iter().filter_map(first).min()?;
+        // As it was written there, where others read it too.
+        if OffsetDateTime::parse(&written, &Rfc3339).is_ok() { Some(written) } else { at.format(&Rfc3339).ok() }
     }
 }

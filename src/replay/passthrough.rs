@@ -8,10 +8,10 @@ use ::http::{Request, Response};
 use bytes::Bytes;
 use hyper::upgrade::OnUpgrade;
 
-use super::forward::forward;
 use crate::http::NormalUrl;
 use crate::http::problem::{Problem, in_words};
 use crate::proxy::body::BoxError;
+use crate::proxy::forward::forward;
 use crate::proxy::handler::Close;
 use crate::proxy::respond;
 use crate::proxy::upstream::{Dialled, OwnConnections, PlanError, Upstream, UpstreamError, UpstreamPlan};
@@ -42,6 +42,11 @@ impl Passthrough {
         Ok(Passthrough { named: plan.named, upstream: Upstream::anywhere(plan.upstream)? })
     }
 
+    /// The way there.
+    pub(super) fn upstream(&self) -> &Upstream {
+        &self.upstream
+    }
+
     /// Connections opened so far.
     pub(super) fn opened(&self) -> u64 {
         self.upstream.opened()
@@ -66,16 +71,7 @@ impl Passthrough {
 
     /// For a CONNECT: dialled now, so that the client is offered what upstream speaks.
     pub(super) async fn connect(&self, own: &OwnConnections, session: &Session, to: &Origin) -> Connect {
-        if self.upstream.has_shared(session, to) {
-            return Connect::Intercept(None);
-        }
-        match self.upstream.dial(to).await {
-            Ok(dialled) => Connect::Intercept(Some(dialled)),
-            Err(error) => {
-                self.upstream.keep_error(own, to, error);
-                Connect::Intercept(None)
-            }
-        }
+        self.upstream.intercept(own, session, to).await
     }
 
     pub(super) async fn secure(

@@ -2,7 +2,7 @@
 //! from then on an answer is a clone of a header map and a reference to bytes.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use ::http::header::{
     ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_LOCATION, HeaderName,
@@ -18,7 +18,7 @@ use super::clock::Shift;
 use super::rewrite::Origins;
 use super::source::{Budget, Source, SourceError};
 use super::stream::{BreakOff, WithTrailers};
-use super::{Clock, cors};
+use super::{Clock, Latency, cors};
 use crate::har::model::{self, Truncated};
 use crate::har::{Entry, Payload};
 use crate::http::coding::{self, Coding};
@@ -42,6 +42,8 @@ pub(super) struct About {
     pub mark: Option<HeaderValue>,
     /// `--clock`.
     pub clock: Clock,
+    /// `--latency`.
+    pub latency: Latency,
 }
 
 /// An answer, ready.
@@ -61,6 +63,8 @@ pub(super) struct Prepared {
     /// How its text is spelt, when it is text at all.
     text: Option<Spelt>,
     body: Source,
+    /// How long it lets wait.
+    wait: Duration,
 }
 
 /// How the payload is stored, seen from the wire.
@@ -140,7 +144,13 @@ impl Prepared {
             // What stayed coded is no text.
             text: text.filter(|_| !recorded.content.encoded),
             body,
+            wait: about.latency.of(entry),
         })
+    }
+
+    /// How long the answer lets wait before it begins.
+    pub(super) fn wait(&self) -> Duration {
+        self.wait
     }
 
     /// What it holds in memory, bytes, roughly.

@@ -5,12 +5,14 @@ use serde_json::{Map, Value, json};
 
 use super::asked::Asked;
 use super::cors;
-use super::intake::LONGEST_REQUEST;
+use super::intake::{IntakeError, LONGEST_REQUEST};
 use crate::http::NormalUrl;
 use crate::http::problem::Problem;
-use crate::proxy::Body;
 use crate::proxy::respond;
-use crate::verdict::explain::{Explanation, Place};
+use crate::proxy::{Body, Provenance, Way, Why};
+use crate::quote;
+use crate::urlglob;
+use crate::verdict::explain::{Explanation, NearEntry, Place};
 use crate::verdict::{Finding, Kind, Severity};
 
 /// A request that is refused.
@@ -29,6 +31,8 @@ pub(super) struct Refusal {
     remedy: Option<String>,
     /// The nearest entry.
     place: Option<Place>,
+    /// The nearest entries.
+    near: Vec<NearEntry>,
     /// Further members of the problem document.
     more: Map<String, Value>,
 }
@@ -50,6 +54,7 @@ impl Refusal {
             explanation,
             remedy: None,
             place: None,
+            near: Vec::new(),
             more: Map::new(),
         }
     }
@@ -63,8 +68,9 @@ impl Refusal {
         refusal.member("urlRecorded", explained.url_recorded);
         refusal.member("samePath", explained.same_path);
         refusal.member("near", serde_json::to_value(&explained.near).unwrap_or_default());
-        refusal.place = explained.near.into_iter().next().map(|near| near.place);
-        refusal.remedy = explained.remedy;
+        refusal.place = explained.near.first().map(|near| near.place.clone());
+        refusal.remedy = explained.help().map(str::to_owned);
+        refusal.near = explained.near;
         refusal
     }
 
@@ -80,8 +86,9 @@ impl Refusal {
         refusal
     }
 
-    /// A WebSocket (or another protocol that a 101 was recorded for).
-    pub(super) fn websocket(asked: &Asked<'_>, recorded: Option<Place>) -> Self {
+    /// A WebSocket (or another protocol that a 101 was recorded for). `allowing` is the `--fail-on` under which none fails a run, where
+    /// it does.
+    pub(super) fn websocket(asked: &Asked<'_>, recorded: Option<Place>, allowing: Option<&str>) -> Self {
         let explanation = match &recorded {
             Some(place) => format!("{place} is a change of protocol, which can't be replayed yet"),
             None => "a WebSocket in scope can't be replayed yet".to_owned(),
@@ -90,13 +97,19 @@ impl Refusal {
         let mut refusal = Refusal::new(Kind::Websocket, "miss", title, asked.line(), explanation);
         refusal.member("kind", "websocket");
         refusal.place = recorded;
-        refusal.remedy = Some(format!("leave it out of the scope with {}", quoted('!', &origin_glob(asked.url))));
+        // Out of the scope it would fail the run.
+        let way_out = format!("`--passthrough {}` lets it reach its server", quote::word(&exact_glob(asked.url)));
+        refusal.remedy = Some(match allowing {
+            Some(list) => format!("`--fail-on {list}` lists WebSockets without failing the run; {way_out}"),
+            None => format!("nothing need be done, for it fails no run; {way_out}"),
+        });
         refusal
     }
 
     /// Out of scope. `scope` says what is in; a `local` request is refused only by `--no-local`.
     pub(super) fn out_of_scope(asked: &Asked<'_>, scope: &[String], local: bool) -> Self {
-        let host = &asked.url.url()[url::Position::BeforeHost..url::Position::AfterPort];
+        // Not every client knows ports in NO_PROXY, and on this machine it is one's own server whatever the port.
+        let host = if local { asked.url.parts().host() } else { asked.url.parts().authority() };
         let glob = origin_glob(asked.url);
         let why = match local {
             true => "it is local and out of scope, and `--no-local` refuses that",
@@ -109,14 +122,14 @@ impl Refusal {
         refusal.member("scope", scope.to_vec());
         refusal.remedy = Some(format!(
             "record it too, with `harproxy record` and {}, or let CMD reach it without the proxy with `--bypass {host}`",
-            quoted(' ', &glob),
+            typed(&glob),
         ));
         refusal
     }
 
     /// On the list of noise.
     pub(super) fn noise(asked: &Asked<'_>) -> Self {
-        let favicon = asked.url.url().path() == FAVICON;
+        let favicon = asked.url.parts().path == FAVICON;
         let why = "browsers, package managers and telemetry ask for it by themselves: it is never recorded".to_owned();
         let title = "this request is noise";
         let mut refusal = Refusal::new(None, "noise", title, asked.line(), why);
@@ -128,6 +141,17 @@ impl Refusal {
     pub(super) fn broken(request: String, why: String) -> Self {
         let mut refusal = Refusal::new(None, "", "this request is broken", request, why);
         refusal.status = 400;
+        refusal
+    }
+
+    /// A request whose payload did not come.
+    pub(super) fn unread(request: String, error: &IntakeError) -> Self {
+        if !matches!(error, IntakeError::Stalled(_)) {
+            return Refusal::broken(request, error.to_string());
+        }
+        let mut refusal = Refusal::new(None, "", "this request took too long", request, error.to_string());
+        refusal.status = 408;
+        refusal.remedy = Some("`--idle-timeout` gives it more time".to_owned());
         refusal
     }
 
@@ -144,8 +168,16 @@ impl Refusal {
             entry: self.place.as_ref().map(|place| place.entry),
             line: self.place.as_ref().and_then(|place| place.line),
             remedy: self.remedy.clone(),
+            near: self.near.clone(),
             ..Finding::new(kind, severity(kind), self.explanation.clone())
         })
+    }
+
+    /// What the request's note says.
+    pub(super) fn provenance(&self, way: Way) -> Provenance {
+        let entry = self.place.as_ref().map(|place| (place.fixture.clone(), place.entry));
+        let why = Why { explanation: self.explanation.clone(), remedy: self.remedy.clone() };
+        Provenance { entry, why: Some(why), ..Provenance::of(way) }
     }
 
     /// The answer for the client, which a page's code can read.
@@ -168,12 +200,19 @@ pub(super) const FAVICON: &str = "/favicon.ico";
 
 /// The glob of everything on the same origin.
 fn origin_glob(url: &NormalUrl) -> String {
-    format!("{}/**", url.url().origin().ascii_serialization())
+    format!("{}/**", url.parts().site())
 }
 
-/// A `-g` for the shell.
-fn quoted(sign: char, glob: &str) -> String {
-    format!("`-g '{}'`", format!("{sign}{glob}").trim_start())
+/// The glob of this URL alone, whatever its query says.
+fn exact_glob(url: &NormalUrl) -> String {
+    let parts = url.parts();
+    let query = if parts.query.is_some() { "?**" } else { "" };
+    urlglob::escaped(&url.as_str()[..parts.origin.len() + parts.path.len()]) + query
+}
+
+/// The option as it is typed.
+fn typed(glob: &str) -> String {
+    format!("`-g {}`", quote::word(glob))
 }
 
 #[cfg(test)]
@@ -182,6 +221,7 @@ mod tests {
 
     use super::*;
     use crate::matching::{Difference, EntryRef, Miss, MissKind, Near, What};
+    use crate::urlglob::Globs;
 
     async fn read(response: Response<Body>) -> (u16, HeaderMap, Value) {
         let (head, body) = response.into_parts();
@@ -202,7 +242,7 @@ mod tests {
         }];
         let near = vec![Near { at: EntryRef { fixture: 0, entry: 4 }, differences, operation: None }];
         let remedy = Some("`--ignore-query page`".to_owned());
-        let miss = Miss { kind: MissKind::NoEntry, near, same_path: 3, remedy, operation: None };
+        let miss = Miss { kind: MissKind::NoEntry, near, same_path: 3, remedy, recordable: None, operation: None };
         Explanation::of(&miss, |at| Place { fixture: "hars/api.har".into(), entry: at.entry, line: Some(120) })
     }
 
@@ -236,6 +276,15 @@ mod tests {
         assert!(detail.contains(&finding.explanation), "the report and the client read the same");
     }
 
+    #[test]
+    fn what_is_local_is_let_past_by_its_host_alone() {
+        let (url, headers) = (NormalUrl::parse("http://127.0.0.1:8443/x").unwrap(), HeaderMap::new());
+        let remedy =
+            |local| Refusal::out_of_scope(&asked(&url, &headers), &["**/api/**".into()], local).remedy.unwrap();
+        assert!(remedy(true).ends_with("`--bypass 127.0.0.1`"), "{}", remedy(true));
+        assert!(remedy(false).ends_with("`--bypass 127.0.0.1:8443`"), "{}", remedy(false));
+    }
+
     #[tokio::test]
     async fn out_of_scope_tells_what_is_in_and_two_ways_out() {
         let (url, headers) = (NormalUrl::parse("https://other.example:8443/x").unwrap(), HeaderMap::new());
@@ -259,11 +308,24 @@ mod tests {
     }
 
     #[test]
-    fn a_websocket_says_how_to_leave_it_out() {
-        let (url, headers) = (NormalUrl::parse("wss://api.example.com/live").unwrap(), HeaderMap::new());
-        let finding = Refusal::websocket(&asked(&url, &headers), None).finding(|_| Severity::Warning).unwrap();
-        assert_eq!(finding.kind, Kind::Websocket);
-        assert!(finding.remedy.unwrap().contains("-g '!https://api.example.com/**'"));
+    fn a_websocket_says_how_to_let_it_through_and_how_it_fails_no_run() {
+        for (url, glob) in [
+            ("https://api.example.com/live", "https://api.example.com/live"),
+            ("https://api.example.com/live/*?token=t", "https://api.example.com/live/\\*?**"),
+        ] {
+            let (url, headers) = (NormalUrl::parse(url).unwrap(), HeaderMap::new());
+            let remedy = |allowing| {
+                let refusal = Refusal::websocket(&asked(&url, &headers), None, allowing);
+                let finding = refusal.finding(|_| Severity::Warning).unwrap();
+                assert_eq!(finding.kind, Kind::Websocket);
+                finding.remedy.unwrap()
+            };
+            let listed = remedy(None);
+            assert!(listed.starts_with("nothing need be done"), "{listed}");
+            assert!(listed.contains(&format!("`--passthrough {}`", quote::word(glob))), "{listed}");
+            assert!(remedy(Some("-websocket")).starts_with("`--fail-on -websocket` "));
+            assert!(Globs::new([glob]).unwrap().matches(url.as_str()), "{glob}");
+        }
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@
 use ::http::HeaderMap;
 use ::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, Entry, HeaderValue, LOCATION, SET_COOKIE};
 
+use crate::http::cookies::{self, Attribute, covers};
 use crate::matching::SameHost;
 
 /// Two origins that count as one.
@@ -37,20 +38,11 @@ impl Origins<'_> {
     /// A Domain that the host asked is not in would make the client refuse the cookie (RFC 6265 section 5.3).
     fn cookie(&self, cookie: &str) -> Option<HeaderValue> {
         let (recorded, asked) = (host(&self.0.recorded), host(&self.0.asked));
-        let mut changed = false;
-        let attributes = cookie.split(';').enumerate().map(|(n, attribute)| {
-            let domain =
-                attribute.split_once('=').filter(|(name, _)| n > 0 && name.trim().eq_ignore_ascii_case("domain"));
-            match domain {
-                Some((name, value)) if covers(value, recorded) && !covers(value, asked) => {
-                    changed = true;
-                    format!("{name}={asked}")
-                }
-                _ => attribute.to_owned(),
-            }
+        let moved = cookies::change_attributes(cookie, |name, value| match name {
+            "domain" if covers(value, recorded) && !covers(value, asked) => Attribute::Becomes(asked.to_owned()),
+            _ => Attribute::Stays,
         });
-        let moved = attributes.collect::<Vec<_>>().join(";");
-        changed.then(|| HeaderValue::from_str(&moved).ok()).flatten()
+        HeaderValue::try_from(moved?).ok()
     }
 }
 
@@ -60,12 +52,6 @@ fn host(origin: &str) -> &str {
         Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
         _ => authority,
     }
-}
-
-/// Whether a cookie's Domain covers a host (RFC 6265 section 5.1.3).
-fn covers(domain: &str, host: &str) -> bool {
-    let domain = domain.trim().trim_start_matches('.').to_ascii_lowercase();
-    host.strip_suffix(&domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
 #[cfg(test)]

@@ -5,9 +5,9 @@ use std::sync::{Arc, OnceLock};
 use ::http::HeaderValue;
 use tokio::task::spawn_blocking;
 
-use super::Clock;
 use super::prepared::{About, Prepared};
 use super::source::{Budget, SourceError};
+use super::{Clock, Latency};
 use crate::har::Fixture;
 use crate::matching::{Chosen, EntryRef};
 
@@ -25,10 +25,11 @@ pub(super) struct Shelf {
     budget: Arc<Budget>,
     mark: bool,
     clock: Clock,
+    latency: Latency,
 }
 
 impl Shelf {
-    pub(super) fn new(fixtures: &[Arc<Fixture>], mark: bool, clock: Clock) -> Self {
+    pub(super) fn new(fixtures: &[Arc<Fixture>], mark: bool, clock: Clock, latency: Latency) -> Self {
         Shelf {
             fixtures: fixtures.to_vec(),
             names: fixtures.iter().map(|fixture| fixture.path().display().to_string()).collect(),
@@ -36,6 +37,7 @@ impl Shelf {
             budget: Arc::new(Budget::new(KEPT)),
             mark,
             clock,
+            latency,
         }
     }
 
@@ -56,9 +58,12 @@ impl Shelf {
             return Ok(prepared.clone());
         }
         let fixture = self.fixtures[chosen.at.fixture].clone();
-        let about = About { own: fixture.is_own(), mark: self.mark(&[chosen.at]), clock: self.clock };
-        let (at, entry) = (chosen.at, chosen.entry.clone());
-        let make = move || Prepared::of(&entry, fixture.payload(at.entry, &entry.response.content)?, &about);
+        let (at, mark) = (chosen.at, self.mark(&[chosen.at]));
+        let about = About { own: fixture.is_own(), mark, clock: self.clock, latency: self.latency };
+        let make = move || {
+            let entry = fixture.entry(at.entry)?;
+            Prepared::of(&entry, fixture.payload(at.entry, &entry.response.content)?, &about)
+        };
         let prepared = Arc::new(spawn_blocking(make).await??);
         match slot {
             // Two that made it at the same time: the first stays.

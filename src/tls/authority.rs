@@ -1,5 +1,6 @@
 //! The certificate authority: made at first use, kept in the user's data folder, never in the project.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
+use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::ca_files::{CaFiles, Pair};
@@ -114,6 +116,7 @@ struct Facts {
     expires: OffsetDateTime,
     fingerprint: String,
     spki_pin: String,
+    permitted: Vec<String>,
 }
 
 impl Authority {
@@ -213,6 +216,13 @@ impl Authority {
         &self.facts.spki_pin
     }
 
+    /// The names that the certificate's name constraints (RFC 5280 section 4.2.1.10) limit it to: DNS names with all below them, ranges of
+    /// addresses. Empty when it may vouch for any, as the CAs that harproxy makes: what a recording visits is not known before.
+    #[must_use]
+    pub fn permitted(&self) -> &[String] {
+        &self.facts.permitted
+    }
+
     /// The configuration to answer a client with that asked for `host`: a name, or an IP address with or without brackets.
     /// The same host gets the same certificate again.
     ///
@@ -271,8 +281,32 @@ impl Facts {
             expires: parsed.validity().not_after.to_datetime(),
             fingerprint: fingerprint.join(":"),
             spki_pin: base64_sha256(parsed.public_key().raw),
+            permitted: permitted(&parsed),
         })
     }
+}
+
+fn permitted(certificate: &X509Certificate<'_>) -> Vec<String> {
+    let constraints = certificate.name_constraints().ok().flatten();
+    let subtrees = constraints.and_then(|found| found.value.permitted_subtrees.as_ref());
+    let names = subtrees.into_iter().flatten().filter_map(|subtree| match &subtree.base {
+        GeneralName::DNSName(name) => Some((*name).to_owned()),
+        GeneralName::IPAddress(range) => address_range(range),
+        _ => None,
+    });
+    names.collect()
+}
+
+/// An address and a mask of the same length.
+fn address_range(range: &[u8]) -> Option<String> {
+    let address = |bytes: &[u8]| match bytes.len() {
+        4 => Some(IpAddr::from(<[u8; 4]>::try_from(bytes).ok()?)),
+        16 => Some(IpAddr::from(<[u8; 16]>::try_from(bytes).ok()?)),
+        _ => None,
+    };
+    let (first, mask) = range.split_at(range.len() / 2);
+    let bits: u32 = mask.iter().map(|byte| byte.count_ones()).sum();
+    Some(format!("{}/{bits}", address(first)?))
 }
 
 fn base64_sha256(bytes: &[u8]) -> String {

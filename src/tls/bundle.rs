@@ -5,12 +5,14 @@
 //! harproxy finds the outer one's bundle in `SSL_CERT_FILE`, takes its roots and with them the outer CA, and knows that
 //! the system's are among them.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject};
 
@@ -138,17 +140,17 @@ impl Bundle {
                     roots.extend(reader.named(name, &folder));
                 }
             } else if jvm::OPTION_VARIABLES.contains(&name.as_str()) {
-                roots.extend(reader.trust_store(name, &value.to_string_lossy()));
+                roots.extend(&reader.trust_store(name, &value.to_string_lossy()));
             }
         }
         if !reader.nested {
-            roots.extend(system_roots());
+            roots.extend(&reader.system());
         }
-        roots.push(ca.clone());
+        roots.push(&ca);
         let adding = ADDING.iter().map(|variable| {
             let mut own = Roots::default();
             own.extend(env.get(*variable).map(|value| reader.named(variable, Path::new(value))).unwrap_or_default());
-            own.push(ca.clone());
+            own.push(&ca);
             (*variable, own)
         });
         Ok(Bundle { adding: adding.collect(), ca, roots, warnings: reader.warnings })
@@ -201,18 +203,20 @@ impl Bundle {
 #[derive(Debug, Default)]
 struct Roots {
     list: Vec<CertificateDer<'static>>,
-    seen: HashSet<CertificateDer<'static>>,
+    /// Ordered, because certificates differ within their first bytes: hashing reads all of each.
+    seen: BTreeSet<Vec<u8>>,
 }
 
 impl Roots {
-    fn push(&mut self, certificate: CertificateDer<'static>) {
-        if self.seen.insert(certificate.clone()) {
-            self.list.push(certificate);
+    fn push(&mut self, certificate: &CertificateDer<'static>) {
+        if !self.seen.contains(certificate.as_ref()) {
+            self.seen.insert(certificate.to_vec());
+            self.list.push(certificate.clone());
         }
     }
 
-    fn extend(&mut self, certificates: Vec<CertificateDer<'static>>) {
-        certificates.into_iter().for_each(|certificate| self.push(certificate));
+    fn extend(&mut self, certificates: &[CertificateDer<'static>]) {
+        certificates.iter().for_each(|certificate| self.push(certificate));
     }
 
     fn pem(&self) -> String {
@@ -234,33 +238,26 @@ struct Reader {
 
 impl Reader {
     /// The roots in the file or, with the clients that take one, the folder at `path`. An empty value names nothing.
-    fn named(&mut self, variable: &str, path: &Path) -> Vec<CertificateDer<'static>> {
+    fn named(&mut self, variable: &str, path: &Path) -> &[CertificateDer<'static>] {
         if path.as_os_str().is_empty() {
-            return Vec::new();
+            return &[];
         }
-        if let Some(known) = self.read.get(path) {
-            return known.clone();
+        if !self.read.contains_key(path) {
+            let roots = if path.is_dir() { folder_roots(path) } else { self.file(variable, path) };
+            self.read.insert(path.to_owned(), roots);
         }
-        let roots = if path.is_dir() { folder_roots(path) } else { self.file(variable, path) };
-        self.read.insert(path.to_owned(), roots.clone());
-        roots
+        self.read.get(path).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// A block that is malformed costs itself only.
     fn file(&mut self, variable: &str, path: &Path) -> Vec<CertificateDer<'static>> {
-        let (mut roots, mut wrong) = (Vec::new(), None);
-        match fs::read(path) {
-            Err(error) => wrong = Some(pem::Error::Io(error)),
+        let (roots, wrong) = match fs::read(path) {
+            Err(error) => (Vec::new(), Some(pem::Error::Io(error))),
             Ok(text) => {
                 self.nested |= text.starts_with(MARKER.as_bytes());
-                for block in CertificateDer::pem_slice_iter(&text) {
-                    match block {
-                        Ok(root) => roots.push(root),
-                        Err(error) => wrong = Some(error),
-                    }
-                }
+                certificates(&text)
             }
-        }
+        };
         let (variable, path) = (variable.to_owned(), path.to_owned());
         if let Some(source) = wrong {
             self.warnings.push(BundleWarning::Unreadable { variable, path, source });
@@ -268,6 +265,24 @@ impl Reader {
             self.warnings.push(BundleWarning::Empty { variable, path });
         }
         roots
+    }
+
+    /// The system's own roots, whatever `SSL_CERT_FILE` and `SSL_CERT_DIR` say: they tell some programs where to look, but
+    /// others (Python's requests, the JVM) go on trusting the rest of the world. Where one file has them all, it alone is read:
+    /// the folder around it has the same, each twice.
+    fn system(&mut self) -> Vec<CertificateDer<'static>> {
+        let file = SYSTEM_FILES.iter().map(Path::new).find(|file| file.is_file());
+        if let Some(known) = file.and_then(|file| self.read.get(file)) {
+            return known.clone();
+        }
+        let found = match file {
+            Some(file) => rustls_native_certs::load_certs_from_paths(Some(file), None),
+            None => rustls_native_certs::load_native_certs(),
+        };
+        for error in &found.errors {
+            tracing::debug!(%error, "a root of the system is left out");
+        }
+        found.certs
     }
 
     fn trust_store(&mut self, variable: &str, options: &str) -> Vec<CertificateDer<'static>> {
@@ -279,24 +294,47 @@ impl Reader {
     }
 }
 
-/// A folder of certificates holds other files too: what is no PEM in it is passed over.
+/// A folder of certificates holds other files too: what is no PEM in it is passed over. So are links to files beside them:
+/// OpenSSL finds certificates by names that are their hashes.
 fn folder_roots(folder: &Path) -> Vec<CertificateDer<'static>> {
-    rustls_native_certs::load_certs_from_paths(None, Some(folder)).certs
+    let is_beside = |file: &Path| {
+        fs::read_link(file).is_ok_and(|to| folder.join(&to) == folder.join(to.file_name().unwrap_or_default()))
+    };
+    let files = fs::read_dir(folder).into_iter().flatten().flatten().map(|file| file.path());
+    let texts = files.filter(|file| !is_beside(file)).filter_map(|file| fs::read(file).ok());
+    texts.flat_map(|text| certificates(&text).0).collect()
 }
 
-/// The system's own roots, whatever `SSL_CERT_FILE` and `SSL_CERT_DIR` say: they tell some programs where to look, but
-/// others (Python's requests, the JVM) go on trusting the rest of the world.
-fn system_roots() -> Vec<CertificateDer<'static>> {
-    let named = ["SSL_CERT_FILE", FOLDERS].iter().any(|name| std::env::var_os(name).is_some_and(|v| !v.is_empty()));
-    let found = match SYSTEM_FILES.iter().map(Path::new).find(|file| file.is_file()) {
-        // rustls-native-certs reads those variables first, and nothing else when they are set.
-        Some(file) if named => rustls_native_certs::load_certs_from_paths(Some(file), None),
-        _ => rustls_native_certs::load_native_certs(),
-    };
-    for error in &found.errors {
-        tracing::debug!(%error, "a root of the system is left out");
+/// The certificates of a PEM text, and what is wrong with the last block that is none.
+fn certificates(text: &[u8]) -> (Vec<CertificateDer<'static>>, Option<pem::Error>) {
+    if let Some(plain) = plain_certificates(text) {
+        return (plain, None);
     }
-    found.certs
+    let (mut roots, mut wrong) = (Vec::new(), None);
+    for block in CertificateDer::pem_slice_iter(text) {
+        match block {
+            Ok(root) => roots.push(root),
+            Err(error) => wrong = Some(error),
+        }
+    }
+    (roots, wrong)
+}
+
+/// The same of a text without anything wrong or uncommon in it. rustls reads PEM in constant time, for the sake of private keys;
+/// for the hundreds of public certificates that a system has that was half of what a start took.
+fn plain_certificates(text: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
+    const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
+    const END: &str = "-----END CERTIFICATE-----";
+    let mut rest = std::str::from_utf8(text).ok()?;
+    let mut found = Vec::new();
+    while let Some(begin) = rest.find("-----BEGIN") {
+        let inside = rest[begin..].strip_prefix(BEGIN)?;
+        let (block, behind) = inside.split_once(END)?;
+        let packed: Vec<u8> = block.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
+        found.push(BASE64_STANDARD.decode(packed).ok()?.into());
+        rest = behind;
+    }
+    Some(found)
 }
 
 /// Where Unix systems keep their roots in one file (<https://go.dev/src/crypto/x509/root_linux.go> and its kin).

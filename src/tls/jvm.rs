@@ -33,12 +33,19 @@ pub enum TrustStoreError {
 }
 
 /// The trust store that a user's options name.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 pub struct NamedTrustStore {
     /// `-Djavax.net.ssl.trustStore`
     pub path: PathBuf,
     /// `-Djavax.net.ssl.trustStorePassword`, or the one that everybody uses.
     password: String,
+}
+
+/// Never the password.
+impl std::fmt::Debug for NamedTrustStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NamedTrustStore").field("path", &self.path).finish_non_exhaustive()
+    }
 }
 
 /// Splits the value of an option variable as HotSpot does: at white space, with `'…'` and `"…"` taken literally.

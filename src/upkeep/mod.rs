@@ -6,6 +6,7 @@ pub mod fmt;
 pub mod ls;
 pub mod merge;
 pub mod pack;
+pub mod prune;
 pub mod redact;
 pub mod show;
 mod sift;

@@ -33,12 +33,24 @@ pub enum Error {
 /// Where it went, and what it was.
 pub type Done = (PathBuf, Moved);
 
-/// Packs a HAR, by default into the `.zip` of its name beside it.
+/// Where a HAR is packed to if nobody says: the `.zip` of its name beside it.
+#[must_use]
+pub fn archive_of(from: &Path) -> PathBuf {
+    renamed(from, "zip")
+}
+
+/// Where an archive is unpacked to if nobody says: the `.har` of its name beside it.
+#[must_use]
+pub fn har_of(from: &Path) -> PathBuf {
+    renamed(from, "har")
+}
+
+/// Packs a HAR, by default into the `.zip` of its name beside it. Who calls it has seen to it that nobody records into the archive.
 ///
 /// # Errors
 /// [`Error`]; nothing is written then.
 pub fn pack(from: &Path, to: Option<&Path>, replace: bool) -> Result<Done, Error> {
-    let to = to.map_or_else(|| renamed(from, "zip"), Path::to_owned);
+    let to = to.map_or_else(|| archive_of(from), Path::to_owned);
     if !har::write::is_zip(&to) {
         return Err(Error::Ending { path: to, wanted: ".zip" });
     }
@@ -51,12 +63,12 @@ pub fn pack(from: &Path, to: Option<&Path>, replace: bool) -> Result<Done, Error
     Ok((to, moved))
 }
 
-/// Unpacks an archive, by default into the `.har` of its name beside it.
+/// Unpacks an archive, by default into the `.har` of its name beside it. Who calls it has seen to it that nobody records into the HAR.
 ///
 /// # Errors
 /// [`Error`]; what stood there is then whole.
 pub fn unpack(from: &Path, to: Option<&Path>, replace: bool) -> Result<Done, Error> {
-    let to = to.map_or_else(|| renamed(from, "har"), Path::to_owned);
+    let to = to.map_or_else(|| har_of(from), Path::to_owned);
     if har::write::is_zip(&to) {
         return Err(Error::Ending { path: to, wanted: ".har" });
     }

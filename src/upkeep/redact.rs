@@ -11,7 +11,7 @@ use super::sift::{self, Item, Sift, Sifted};
 use crate::har::parts::Part;
 use crate::har::rewrite::Rewrite;
 use crate::har::{Error, Fixture};
-use crate::redact::{Numbering, Placeholder, Policy, Splice};
+use crate::redact::{Numbering, Placeholder, Policy, Secret, Splice};
 
 /// What became of a fixture, or would.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,7 +40,7 @@ impl Redacted {
 ///
 /// # Errors
 /// When it, an entry or a payload of it can't be read, or it can't be written: it then stays as it is.
-pub fn redact(path: &Path, policy: &Policy, given: &[(Placeholder, String)], write: bool) -> Result<Redacted, Error> {
+pub fn redact(path: &Path, policy: &Policy, given: &[(Placeholder, Secret)], write: bool) -> Result<Redacted, Error> {
     let fixture = Fixture::open(path)?;
     let mut numbering = Numbering::new(given);
     let any = learn(&fixture, policy, &mut numbering)?;

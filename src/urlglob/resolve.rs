@@ -78,8 +78,13 @@ impl<'a> Kept<'a> {
         let mut resolved = url.as_str().to_owned();
         let origin = url.origin().ascii_serialization();
         for (stand_in, text) in &self.texts {
-            let text =
-                if origin.contains(stand_in.as_str()) { Cow::Owned(text.to_lowercase()) } else { Cow::Borrowed(*text) };
+            let text = if origin.contains(stand_in.as_str()) {
+                // A user name keeps its case.
+                let (user, host) = text.split_at(text.rfind('@').map_or(0, |at| at + 1));
+                Cow::Owned(user.to_owned() + &host.to_lowercase())
+            } else {
+                Cow::Borrowed(*text)
+            };
             resolved = resolved.replacen(stand_in.as_str(), &text, 1);
         }
         resolved

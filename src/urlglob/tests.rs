@@ -108,6 +108,35 @@ fn origins() {
     assert!(may(&[""], "https://a.test"));
 }
 
+#[test]
+fn an_exclusion_of_https_leaves_a_connect_to_its_port_alone() {
+    let may = |globs: &[&str], origin: &str| Globs::new(globs).unwrap().may_match_origin(origin);
+    for others in [&["**"][..], &["**/api/**"], &["*://a.test/**"], &[]] {
+        let globs = |exclusion| [others, &[exclusion]].concat();
+        for (exclusion, at) in [
+            ("!https://a.test/**", "a.test:443"),
+            ("!https://*.test/**", "a.test:443"),
+            ("!https://**/**", "a.test:443"),
+            ("!https://a.test:8443/**", "a.test:8443"),
+            ("!https://[::1]/**", "[::1]:443"),
+        ] {
+            assert!(!may(&globs(exclusion), &format!("http://{at}")), "{others:?} {exclusion}");
+        }
+        for (exclusion, origin) in [
+            ("!https://a.test/**", "http://a.test"),
+            ("!https://a.test/**", "http://a.test:8443"),
+            ("!https://a.test/health", "http://a.test:443"),
+            ("!https://a.test:*/**", "http://a.test:3000"),
+            ("!https://**/**", "http://a.test:3000"),
+            ("!https://**/**", "http://a.test"),
+            ("!https://[::1]/**", "http://[::1]"),
+            ("!http://a.test/**", "https://a.test"),
+        ] {
+            assert_eq!(may(&globs(exclusion), origin), may(others, origin), "{others:?} {exclusion} {origin}");
+        }
+    }
+}
+
 proptest::proptest! {
     #[test]
     fn an_origin_is_possible_whenever_a_url_of_it_matches(

@@ -1,6 +1,6 @@
 //! Exit statuses: the one table, and the one function from a verdict and CMD's status to the number and whose it is.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Kind, Verdict};
 
@@ -18,7 +18,7 @@ pub const NOT_EXECUTABLE: u8 = 126;
 pub const NOT_FOUND: u8 = 127;
 
 /// Whose the exit status is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
     /// CMD's own, because it was not 0.

@@ -1,18 +1,27 @@
 //! A miss in words: the same ones for the client, the log, the report and `harproxy explain`.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::phrase::difference;
 use crate::matching::{Difference, EntryRef, Miss, MissKind, What};
+use crate::quote;
 
-/// Values longer than this many characters are cut in sentences; the data keeps them whole.
-const LONGEST_VALUE: usize = 120;
-/// How many differences of an entry a sentence tells.
-const TOLD: usize = 5;
+/// How many differences of an entry are told.
+pub const TOLD: usize = 5;
+/// What stands before the nearest entry, and before each of the others.
+pub const LEADS: [&str; 2] = ["nearest", "then"];
+
+/// Whether a line of an explanation tells of a near entry.
+#[must_use]
+pub fn is_about_near(line: &str) -> bool {
+    LEADS.iter().any(|lead| line.strip_prefix(lead).is_some_and(|rest| rest.starts_with(':')))
+}
 
 /// Where an entry stands, for people.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     /// The fixture, as it was given.
     pub fixture: String,
@@ -31,13 +40,13 @@ impl std::fmt::Display for Place {
 }
 
 /// A near entry and what keeps it from matching.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NearEntry {
     /// Where it is.
     #[serde(flatten)]
     pub place: Place,
     /// The GraphQL operation that it names.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation: Option<String>,
     /// The differences, the weightiest first.
     pub differences: Vec<Difference>,
@@ -60,12 +69,47 @@ pub struct Explanation {
     pub same_path: usize,
     /// The option or policy line that would make the nearest one match.
     pub remedy: Option<String>,
+    /// Where there is none: how to record the request.
+    pub recording: Option<String>,
+}
+
+/// What of a run has to be typed again so that it asks for the same.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Again<'a> {
+    /// The globs of `-g`.
+    pub globs: &'a [String],
+    /// Whether it runs CMD.
+    pub with_cmd: bool,
+}
+
+impl Again<'_> {
+    fn globs(&self) -> String {
+        self.globs.iter().map(|glob| format!(" -g {}", quote::word(glob))).collect()
+    }
+
+    /// How a request is recorded: into this fixture, or a new one.
+    fn recording(&self, fixture: Option<&str>) -> String {
+        let globs = self.globs();
+        let command = match fixture {
+            Some(fixture) => {
+                format!("harproxy replay {} --on-miss record{globs}", quote::path(Path::new(fixture)))
+            }
+            None => format!("harproxy record{globs}"),
+        };
+        format!("record it: `{command}{}`", if self.with_cmd { " -- CMD" } else { "" })
+    }
 }
 
 impl Explanation {
     /// Explains a miss; `place` says where an entry stands.
     #[must_use]
     pub fn of(miss: &Miss, place: impl Fn(EntryRef) -> Place) -> Self {
+        Explanation::in_run(miss, place, Again::default())
+    }
+
+    /// Explains a miss of a run that would be typed `again` so.
+    #[must_use]
+    pub fn in_run(miss: &Miss, place: impl Fn(EntryRef) -> Place, again: Again<'_>) -> Self {
         let near = miss.near.iter();
         let near = near.map(|near| NearEntry {
             place: place(near.at),
@@ -105,7 +149,15 @@ impl Explanation {
             near,
             same_path: miss.same_path,
             remedy: miss.remedy.clone(),
+            recording: (miss.kind == MissKind::NoEntry && miss.remedy.is_none())
+                .then(|| again.recording(miss.recordable.map(|at| place(at).fixture).as_deref())),
         }
+    }
+
+    /// What helps: the remedy, or that it has to be recorded.
+    #[must_use]
+    pub fn help(&self) -> Option<&str> {
+        self.remedy.as_deref().or(self.recording.as_deref())
     }
 
     /// The whole of it but the remedy: the summary, how many entries share host and path, and a line for each near entry.
@@ -123,7 +175,7 @@ impl Explanation {
             }
         }
         for (n, near) in self.near.iter().enumerate() {
-            let lead = if n == 0 { "nearest" } else { "then" };
+            let lead = LEADS[usize::from(n > 0)];
             let mut told: Vec<String> = near.differences.iter().take(TOLD).map(difference).collect();
             if near.differences.len() > TOLD {
                 told.push(format!("and {} more differences", near.differences.len() - TOLD));
@@ -134,38 +186,6 @@ impl Explanation {
         }
         text
     }
-}
-
-/// One difference as a phrase: "query parameter `page` is `3`, recorded `2`".
-#[must_use]
-pub fn difference(difference: &Difference) -> String {
-    let Difference { what, name, request, recorded } = difference;
-    if let (What::Method, Some(recorded)) = (what, recorded) {
-        return format!("only recorded as {recorded}");
-    }
-    let subject = match (what, name.as_str()) {
-        (What::Query, "") => "the query".to_owned(),
-        (What::Query, name) => format!("query parameter `{name}`"),
-        (What::Header, name) => format!("header `{name}`"),
-        (What::Body, "") => "the body".to_owned(),
-        (What::Body, name) => format!("body `{name}`"),
-        (What::Path, "") => "the path".to_owned(),
-        (What::Path, name) => format!("path segment {name}"),
-        (What::Host, _) => "the origin".to_owned(),
-        (What::Method, _) => "the method".to_owned(),
-    };
-    match (request, recorded) {
-        (Some(request), Some(recorded)) => format!("{subject} is `{}`, recorded `{}`", cut(request), cut(recorded)),
-        (Some(request), None) => format!("{subject} is `{}`, recorded without it", cut(request)),
-        (None, Some(recorded)) => format!("{subject} is missing, recorded `{}`", cut(recorded)),
-        (None, None) => format!("{subject} differs"),
-    }
-}
-
-fn cut(value: &str) -> String {
-    let mut chars = value.chars();
-    let start: String = chars.by_ref().take(LONGEST_VALUE).collect();
-    if chars.next().is_some() { start + "…" } else { start }
 }
 
 #[cfg(test)]
@@ -186,32 +206,11 @@ mod tests {
     }
 
     fn miss(kind: MissKind, near: Vec<Near>) -> Miss {
-        Miss { kind, near, same_path: 2, remedy: None, operation: None }
+        Miss { kind, near, same_path: 2, remedy: None, recordable: None, operation: None }
     }
 
     fn near(entry: usize, difference: Difference) -> Near {
         Near { at: at(entry), differences: vec![difference], operation: None }
-    }
-
-    #[test]
-    fn each_difference_says_what_the_request_has_and_what_was_recorded() {
-        for (given, expected) in [
-            (differs(What::Query, "page", Some("3"), Some("2")), "query parameter `page` is `3`, recorded `2`"),
-            (differs(What::Body, "$.user.id", Some("7"), Some("5")), "body `$.user.id` is `7`, recorded `5`"),
-            (differs(What::Method, "", Some("POST"), Some("GET")), "only recorded as GET"),
-            (differs(What::Header, "x-tenant", None, Some("a")), "header `x-tenant` is missing, recorded `a`"),
-            (differs(What::Query, "v", Some("1"), None), "query parameter `v` is `1`, recorded without it"),
-            (differs(What::Body, "", Some("a"), Some("b")), "the body is `a`, recorded `b`"),
-            (differs(What::Path, "", Some("/a"), Some("/b")), "the path is `/a`, recorded `/b`"),
-            (
-                differs(What::Host, "", Some("https://a"), Some("https://b")),
-                "the origin is `https://a`, recorded `https://b`",
-            ),
-        ] {
-            assert_eq!(difference(&given), expected);
-        }
-        let long = difference(&differs(What::Body, "", Some(&"ä".repeat(500)), Some("b")));
-        assert!(long.chars().count() < 200 && long.contains('…'), "{long}");
     }
 
     #[test]
@@ -245,6 +244,31 @@ mod tests {
             assert!(explained.text().contains(told), "{}", explained.text());
             assert!(explained.url_recorded);
         }
+    }
+
+    #[test]
+    fn what_no_option_mends_has_to_be_recorded() {
+        let explained = Explanation::of(&Miss { recordable: Some(at(0)), ..miss(MissKind::NoEntry, vec![]) }, place);
+        assert_eq!(
+            (&explained.remedy, explained.help()),
+            (&None, Some("record it: `harproxy replay hars/api.har --on-miss record`"))
+        );
+        let foreign = Explanation::of(&miss(MissKind::NoEntry, vec![]), place);
+        assert_eq!(foreign.help(), Some("record it: `harproxy record`"));
+        let globs = ["**/api/**".to_owned(), "!**/health".to_owned()];
+        let again = Again { globs: &globs, with_cmd: true };
+        let recording = |recordable| {
+            let miss = Miss { recordable, ..miss(MissKind::NoEntry, vec![]) };
+            Explanation::in_run(&miss, place, again).recording.unwrap()
+        };
+        assert_eq!(
+            recording(Some(at(0))),
+            "record it: `harproxy replay hars/api.har --on-miss record -g '**/api/**' -g '!**/health' -- CMD`"
+        );
+        assert_eq!(recording(None), "record it: `harproxy record -g '**/api/**' -g '!**/health' -- CMD`");
+        let mended = Miss { remedy: Some("--ignore-query page".into()), ..miss(MissKind::NoEntry, vec![]) };
+        assert_eq!(Explanation::of(&mended, place).help(), Some("--ignore-query page"));
+        assert_eq!(Explanation::of(&miss(MissKind::TooManyHops, vec![]), place).help(), None);
     }
 
     #[test]

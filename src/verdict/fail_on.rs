@@ -64,9 +64,14 @@ impl FailOn {
     /// # Errors
     /// [`FailOnError`].
     pub fn parse(list: &str, with_cmd: bool) -> Result<Self, FailOnError> {
+        FailOn::standard(with_cmd).under(list)
+    }
+
+    /// What becomes of it under a list.
+    fn under(self, list: &str) -> Result<Self, FailOnError> {
         let words: Vec<&str> = list.split(',').map(str::trim).collect();
         let changes = words.iter().all(|word| word.starts_with(['+', '-']));
-        let mut fail_on = if changes { FailOn::standard(with_cmd) } else { FailOn(BTreeSet::new()) };
+        let mut fail_on = if changes { self } else { FailOn(BTreeSet::new()) };
         for word in words {
             let (add, name) = match word.strip_prefix('-') {
                 Some(name) => (false, name),
@@ -89,6 +94,75 @@ impl FailOn {
     #[must_use]
     pub fn severity(&self, kind: Kind) -> Severity {
         if self.0.contains(&kind) || ALWAYS.contains(&kind) { Severity::Error } else { Severity::Warning }
+    }
+}
+
+impl FailOn {
+    /// The list that says the same, but that findings of this kind fail no run: what it changes of [`FailOn::standard`], or all that
+    /// fails where that is shorter.
+    ///
+    /// ```
+    /// use harproxy::verdict::{FailOn, Kind};
+    /// let without = |list| FailOn::parse(list, true).unwrap().without(Kind::Websocket, true);
+    /// assert_eq!(without("+websocket"), "-websocket");
+    /// assert_eq!(without("+websocket,+unused"), "+unused");
+    /// assert_eq!(without("websocket,miss"), "miss");
+    /// assert_eq!(without("websocket"), "none");
+    /// ```
+    #[must_use]
+    pub fn without(&self, kind: Kind, with_cmd: bool) -> String {
+        let standard = FailOn::standard(with_cmd);
+        let wanted = FailOn(self.0.iter().copied().filter(|other| *other != kind).collect());
+        if wanted == standard {
+            return format!("-{}", kind.word());
+        }
+        let words = |sign: &str, named: &dyn Fn(&Kind) -> bool| -> Vec<String> {
+            WORDS.iter().filter(|kind| named(kind)).map(|kind| format!("{sign}{}", kind.word())).collect()
+        };
+        let added = words("+", &|kind| wanted.0.contains(kind) && !standard.0.contains(kind));
+        let taken = words("-", &|kind| standard.0.contains(kind) && !wanted.0.contains(kind));
+        let changes = [added, taken].concat();
+        let whole = if wanted.0.is_empty() { vec!["none".into()] } else { words("", &|kind| wanted.0.contains(kind)) };
+        if changes.len() <= whole.len() { changes } else { whole }.join(",")
+    }
+}
+
+/// `--fail-on` over findings that have a severity already: a kind that the list says nothing about keeps what it had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recast {
+    /// What fails whatever it was.
+    surely: FailOn,
+    /// What fails if it did.
+    perhaps: FailOn,
+}
+
+impl Recast {
+    /// Reads a list, as [`FailOn::parse`] does; what it changes with signs is what the findings say.
+    ///
+    /// ```
+    /// use harproxy::verdict::{Kind, Severity, fail_on::Recast};
+    /// let recast = Recast::parse("+unused").unwrap();
+    /// assert_eq!(recast.severity(Kind::Unused, Severity::Warning), Severity::Error);
+    /// assert_eq!(recast.severity(Kind::Miss, Severity::Warning), Severity::Warning);
+    /// let recast = Recast::parse("unused").unwrap();
+    /// assert_eq!(recast.severity(Kind::Miss, Severity::Error), Severity::Warning);
+    /// ```
+    ///
+    /// # Errors
+    /// [`FailOnError`].
+    pub fn parse(list: &str) -> Result<Self, FailOnError> {
+        let all = FailOn(WORDS.into_iter().collect());
+        Ok(Recast { surely: FailOn(BTreeSet::new()).under(list)?, perhaps: all.under(list)? })
+    }
+
+    /// The severity of a finding of this kind that had another.
+    #[must_use]
+    pub fn severity(&self, kind: Kind, had: Severity) -> Severity {
+        match (self.surely.severity(kind), self.perhaps.severity(kind)) {
+            (Severity::Error, _) => Severity::Error,
+            (Severity::Warning, Severity::Warning) => Severity::Warning,
+            (Severity::Warning, Severity::Error) => had,
+        }
     }
 }
 

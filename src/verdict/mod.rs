@@ -2,22 +2,29 @@
 //! [`report`] renders the data as text or JSON, [`exit`] turns it into a status, [`FailOn`] says which kinds fail a run.
 
 pub mod ambiguity;
+pub mod beside;
+pub mod clues;
 pub mod exit;
 pub mod explain;
 pub mod fail_on;
 pub mod findings;
+pub mod phrase;
 pub mod report;
+pub mod seen;
 mod trust;
 
 pub use exit::{Source, exit_status};
+pub use explain::NearEntry;
 pub use fail_on::{FailOn, FailOnError};
-pub use findings::Findings;
+pub use findings::{Findings, Herald};
 pub use trust::Trust;
 
-use serde::Serialize;
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
 
 /// Which of the two a run was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// `harproxy record`.
@@ -26,8 +33,19 @@ pub enum Mode {
     Replay,
 }
 
+impl Mode {
+    /// The command.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Mode::Record => "record",
+            Mode::Replay => "replay",
+        }
+    }
+}
+
 /// The kinds of findings; the words of `--fail-on` among them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// An in-scope request with no candidate.
@@ -48,6 +66,8 @@ pub enum Kind {
     Passthrough,
     /// A WebSocket that can't be replayed yet.
     Websocket,
+    /// CMD has connections that go past the proxy.
+    Bypass,
     /// A recording in which nothing was recorded.
     NothingRecorded,
     /// An entry that answered was recorded as a failure.
@@ -63,6 +83,26 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All of them.
+    pub const ALL: [Kind; 16] = [
+        Kind::Miss,
+        Kind::OutOfScope,
+        Kind::Truncated,
+        Kind::Ambiguous,
+        Kind::NoTraffic,
+        Kind::Unused,
+        Kind::Stale,
+        Kind::Passthrough,
+        Kind::Websocket,
+        Kind::Bypass,
+        Kind::NothingRecorded,
+        Kind::FailedServed,
+        Kind::TlsRefused,
+        Kind::Unreadable,
+        Kind::Lost,
+        Kind::UpstreamFailed,
+    ];
+
     /// The word for it in options, reports and messages.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -76,6 +116,7 @@ impl Kind {
             Kind::Stale => "stale",
             Kind::Passthrough => "passthrough",
             Kind::Websocket => "websocket",
+            Kind::Bypass => "bypass",
             Kind::NothingRecorded => "nothing-recorded",
             Kind::FailedServed => "failed-served",
             Kind::TlsRefused => "tls-refused",
@@ -87,7 +128,7 @@ impl Kind {
 }
 
 /// Whether a finding fails the run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// It does.
@@ -97,7 +138,7 @@ pub enum Severity {
 }
 
 /// One thing worth telling, with its place and its remedy.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
     /// What kind of thing.
     pub kind: Kind,
@@ -115,8 +156,14 @@ pub struct Finding {
     pub explanation: String,
     /// The option, policy line or command that helps.
     pub remedy: Option<String>,
+    /// Of a miss: the nearest entries and what each differs in, nearest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub near: Vec<NearEntry>,
     /// How many times the same thing happened.
     pub times: u64,
+    /// The requests that it happened to, by their ids in the report, as many as are kept; empty without a report.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requests: Vec<u64>,
 }
 
 impl Finding {
@@ -131,15 +178,24 @@ impl Finding {
             line: None,
             explanation: explanation.into(),
             remedy: None,
+            near: Vec::new(),
             times: 1,
+            requests: Vec::new(),
         }
+    }
+
+    /// Whether `--fail-on` can make it fail a run: of a fixture that does not say when it was recorded nothing is known to be
+    /// old, so that it is listed as [`Kind::Stale`] and never more.
+    #[must_use]
+    pub fn can_fail(&self) -> bool {
+        self.kind != Kind::Stale || self.entry.is_some() || self.fixture.is_none()
     }
 }
 
 /// Counts of a run. Every request is in exactly one of the sources: `served` (a fixture), `local`, `passed` (live),
 /// `preflights` (made up), and without an answer of any of these `misses`, `noise`, `outOfScope` or `refused`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 pub struct Counts {
     /// Requests seen.
     pub requests: u64,
@@ -167,6 +223,10 @@ pub struct Counts {
     pub failures: u64,
     /// Tunnels.
     pub tunnels: u64,
+    /// Requests that got 407, which are not among the requests: a client may send its credentials only when it is asked for
+    /// them. Told in findings alone.
+    #[serde(skip)]
+    pub unauthorized: u64,
     /// Upstream connections opened.
     pub upstream_connections: u64,
     /// Exchanges recorded.
@@ -180,7 +240,7 @@ pub struct Counts {
 }
 
 /// How much of a fixture a run used.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FixtureUse {
     /// The fixture, as it was given.
     pub fixture: String,
@@ -188,6 +248,12 @@ pub struct FixtureUse {
     pub entries: usize,
     /// How many of them answered at least once.
     pub used: usize,
+    /// The entries that did not, in order.
+    #[serde(rename = "unusedEntries")]
+    pub unused: Vec<usize>,
+    /// How many of these `--prune` took out afterwards; `None` where it was not to, or left the fixture as it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pruned: Option<usize>,
 }
 
 /// What a run concludes.
@@ -223,5 +289,31 @@ impl Verdict {
     #[must_use]
     pub fn passed(&self) -> bool {
         self.findings.iter().all(|finding| finding.severity != Severity::Error)
+    }
+
+    /// Whether no finding of another kind fails the run.
+    #[must_use]
+    pub fn passed_but_for(&self, kind: Kind) -> bool {
+        self.findings.iter().all(|finding| finding.kind == kind || finding.severity != Severity::Error)
+    }
+
+    /// Entries that nothing asked for were taken out of a fixture, which stands at this place of [`Verdict::fixtures`]: they fail the
+    /// run no more.
+    pub fn pruned(&mut self, fixture: usize, gone: &BTreeSet<usize>) {
+        let Some(pruned) = self.fixtures.get_mut(fixture) else { return };
+        pruned.pruned = Some(gone.len());
+        let is_gone = |used: &FixtureUse| used.pruned.is_some_and(|pruned| pruned == used.unused.len());
+        let name = pruned.fixture.clone();
+        // Those that are only counted may be of any fixture.
+        let all_gone = self.fixtures.iter().all(|used| used.unused.is_empty() || is_gone(used));
+        for finding in self.findings.iter_mut().filter(|finding| finding.kind == Kind::Unused) {
+            let is_gone = match finding.entry {
+                Some(entry) => finding.fixture.as_deref() == Some(&name) && gone.contains(&entry),
+                None => all_gone,
+            };
+            if is_gone {
+                finding.severity = Severity::Warning;
+            }
+        }
     }
 }

@@ -6,19 +6,24 @@ use std::path::{Path, PathBuf};
 /// What each room may use, beside itself.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("whole", &[]),
+    ("quote", &[]),
+    ("scratch", &[]),
     ("http", &[]),
     ("urlglob", &["http"]),
-    ("har", &["http", "urlglob"]),
-    ("redact", &["http", "urlglob", "har"]),
-    ("matching", &["http", "urlglob", "har", "redact"]),
+    ("har", &["http", "urlglob", "scratch"]),
+    ("redact", &["http", "urlglob", "har", "quote"]),
+    ("matching", &["http", "urlglob", "har", "redact", "quote"]),
     ("upkeep", &["http", "urlglob", "har", "redact", "matching"]),
     ("learn", &["http", "urlglob", "har", "redact", "matching"]),
-    ("verdict", &["http", "urlglob", "har", "redact", "matching"]),
+    ("verdict", &["http", "urlglob", "har", "redact", "matching", "quote"]),
     ("tls", &["http", "whole"]),
+    ("trust", &["tls"]),
     ("proxy", &["http", "urlglob", "tls"]),
-    ("record", &["http", "urlglob", "har", "redact", "matching", "verdict", "tls", "proxy"]),
-    ("replay", &["http", "urlglob", "har", "redact", "matching", "verdict", "tls", "proxy"]),
-    ("child", &["http", "tls", "whole"]),
+    ("record", &["http", "urlglob", "har", "redact", "matching", "verdict", "tls", "proxy", "quote"]),
+    ("replay", &["http", "urlglob", "har", "redact", "matching", "verdict", "tls", "proxy", "quote"]),
+    ("watch", &["http", "verdict", "proxy"]),
+    ("doctor", &["http", "redact", "verdict", "tls", "proxy"]),
+    ("child", &["http", "verdict", "tls", "whole", "scratch", "quote"]),
 ];
 
 /// Rooms of the core: no I/O crates.

@@ -282,3 +282,55 @@ fn requests_that_are_broken_are_told_so_and_fail_no_run() {
     assert_eq!(client.ask(Ask::new("POST", &url("/api/upload")).body("hello")).text(), "taken");
     server.stop().expect(0);
 }
+
+/// What a stranger's fixture may say to make its reader work or look elsewhere; it answers, or does not.
+#[test]
+fn values_without_measure_are_values() {
+    let sandbox = Sandbox::new();
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    let mut entries: Vec<Value> = [
+        json!({"status": 1e300}),
+        json!({"status": -1}),
+        json!({"status": 99_999}),
+        json!({"bodySize": i64::MIN, "headersSize": 1e308}),
+        json!({"content": {"size": u64::MAX, "mimeType": "text/plain", "text": "good"}}),
+        json!({"content": {"size": f64::MAX, "compression": -1e300, "mimeType": "text/plain", "text": "good"}}),
+        json!({"content": {"size": 4, "mimeType": "application/json", "text": deep}}),
+        json!({"content": {"size": 4, "mimeType": "x".repeat(1 << 20), "text": "good"}}),
+        json!({"headers": [{"name": "date", "value": "Thu, 99 Foo 99999 99:99:99 GMT"}]}),
+        json!({"headers": [{"name": "set-cookie", "value": "a=b; Max-Age=99999999999999999999; Expires=never"}]}),
+    ]
+    .into_iter()
+    .enumerate()
+    .map(|(n, response)| entry(&format!("GET {HOST}/api/{n}"), response))
+    .collect();
+    for (name, value) in [("time", json!(-1e300)), ("startedDateTime", json!("+999999-99-99T99:99:99Z"))] {
+        let mut odd = good(&format!("/api/{name}"));
+        odd[name] = value;
+        entries.push(odd);
+    }
+    let count = entries.len();
+    entries.push(good("/api/good"));
+    sandbox.write("hars/api.har", own(&["**"], &entries).to_string());
+    let (server, client) = replay(&sandbox);
+    for n in 0..count {
+        // Served or explained; nothing hangs, nothing breaks.
+        let got = client.try_ask(Ask::new("GET", &url(&format!("/api/{n}"))));
+        assert!(got.is_ok() || n < 3, "{n}: {:?}", got.err());
+    }
+    for name in ["time", "startedDateTime"] {
+        is_good(&client, &format!("/api/{name}"));
+    }
+    is_good(&client, "/api/good");
+    let output = server.stop();
+    assert!(output.status <= 1 && !output.stderr.contains("panicked"), "{}", output.stderr);
+    assert!(!output.stderr.contains("a defect of harproxy"), "{}", output.stderr);
+
+    // The same depth where the reader itself has to follow it.
+    for har in [deep.clone(), format!("{{\"log\":{{\"version\":\"1.2\",\"entries\":{deep}}}}}")] {
+        let sandbox = Sandbox::new();
+        sandbox.write("hars/api.har", har);
+        let output = sandbox.run(["replay", "hars/api.har", "--", "true"]);
+        assert!([1, 2].contains(&output.status), "{}: {}", output.status, output.stderr);
+    }
+}

@@ -3,37 +3,56 @@
 // A helper that can't go on fails its test, and that is what an unwrap says.
 #![allow(clippy::unwrap_used)]
 
+mod access;
 mod ageing;
 mod architecture;
 mod bad_fixtures;
 mod bad_input;
 mod bodies;
 mod cli;
+mod doctor;
 mod engine;
+mod findings;
 mod foreign_hars;
+mod fuzzed;
 mod glob_corpus;
 mod har_properties;
 mod har_quirks;
 mod har_reading;
+mod html_report;
 mod killed;
+#[cfg(target_os = "linux")]
+mod limits;
+mod live;
 mod lookup_corpus;
 mod merging;
+mod near_misses;
+#[cfg(target_os = "linux")]
+mod no_dialling;
 mod node_hook;
+mod nothing_lost;
 mod on_miss;
 mod options;
+mod past;
 mod placeholders;
 mod policy;
+mod prune;
 mod quiet;
 mod record_handler;
 mod regression;
 mod replay;
+mod reports;
+mod reverse;
 mod round_trip;
 mod secrets;
+mod smuggling;
 mod streams;
+mod supply_chain;
 mod support;
 mod trust;
 mod twice;
 mod untouched;
 mod upkeep;
+mod verdict_robust;
 mod wire_truth;
 mod workers;

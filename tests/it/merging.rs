@@ -306,6 +306,14 @@ fn git_setup_says_what_it_does_and_does_it_once() {
             "/tests/data/one.har text eol=lf merge=harproxy",
         ]
     );
+    let left = ["hars/.api.har.held", "hars/deep/.b.har.journal", "tests/data/.one.har.journal"];
+    for path in left {
+        repo.sandbox.write(path, "");
+    }
+    repo.git(["add", "-A"]);
+    let staged = repo.git(["diff", "--cached", "--name-only"]);
+    assert!(staged.contains("hars/api.har") && staged.contains(".gitignore"), "{staged}");
+    assert!(!staged.contains(".held") && !staged.contains(".journal"), "{staged}");
     let config = repo.git(["config", "--local", "--list"]);
     assert!(config.contains("merge --driver %O %A %B %P --marker-size %L"), "{config}");
     repo.harproxy(["git-setup", "--check"]).expect(0);

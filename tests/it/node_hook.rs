@@ -102,7 +102,7 @@ impl Stage {
         let bundle = Bundle::build(&std::fs::read_to_string(&ca).unwrap(), &Environment::new()).unwrap();
         let folder = self.sandbox.join("a b");
         std::fs::create_dir_all(&folder).unwrap();
-        let files = harproxy::child::RunFiles::write(&folder, &bundle).unwrap();
+        let files = harproxy::child::RunFiles::write(&folder, &bundle, harproxy::whole::Readers::Owner).unwrap();
         let proxy = ProxyAddress::local(self.tunnels.addr, Some(("me".into(), "p:w".into())));
         let facts = Facts {
             proxy: &proxy,

@@ -49,6 +49,12 @@ fn what_is_missing_is_added_and_the_rest_stays_byte_for_byte() {
     let report: Value = sandbox.har("report.json");
     assert_eq!((&report["counts"]["recorded"], &report["counts"]["misses"]), (&1.into(), &0.into()));
 
+    let recorded = report["requests"].as_array().unwrap().iter().find(|seen| seen["outcome"] == "recorded").unwrap();
+    assert_eq!(
+        (&recorded["fixture"], &recorded["entry"], &recorded["change"]),
+        (&"hars/api.har".into(), &2.into(), &"added".into())
+    );
+
     drop(origin);
     let server = sandbox.start(["replay", "hars/api.har"]);
     let client = Client::new(server.proxy(), server.ca(), Proto::H1);

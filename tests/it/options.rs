@@ -21,8 +21,10 @@ fn a_client_certificate_is_shown_to_the_host_that_it_is_for() {
     let origin = Origin::for_known_clients();
     let sandbox = Sandbox::new();
     let without = record(&sandbox, origin.args());
-    assert_eq!(client(&without).get(URL).status, 502);
-    without.stop();
+    let told = client(&without).get(URL);
+    assert_eq!((told.status, &told.json()["kind"]), (502, &"tls".into()), "{}", told.text());
+    assert!(told.text().contains("--client-cert api.test=FILE"), "{}", told.text());
+    without.stop().expect(0).says("--client-cert api.test=FILE");
 
     let pair = repo("certs/client-pair.pem").display().to_string();
     let sandbox = Sandbox::new();
@@ -54,6 +56,33 @@ fn everything_goes_through_the_upstream_proxy() {
     upstream.stop().expect(0);
     for sandbox in [far, near] {
         assert_eq!(sandbox.har("hars/api.har")["log"]["entries"].as_array().unwrap().len(), 2);
+    }
+}
+
+#[test]
+fn harproxy_is_no_upstream_proxy_of_itself() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (listen, own) = (free.to_string(), format!("http://localhost:{}", free.port()));
+    let sandbox = Sandbox::new();
+    sandbox.write("api.har", r#"{"log":{"version":"1.2","creator":{"name":"a","version":"1"},"entries":[]}}"#);
+    let run = |args: &[&str], variable: Option<&str>| {
+        let mut command = sandbox.command(args.iter().copied().chain(["--listen", &listen, "--", "true"]));
+        command.envs(variable.map(|name| (name, own.as_str())));
+        command
+            .output()
+            .map(|output| (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned()))
+            .unwrap()
+    };
+    for args in [&["record", "-o", "new.har"][..], &["replay", "api.har", "--on-miss", "passthrough"], &["doctor"]] {
+        let (status, said) = run(&[args, &["--upstream-proxy", &own]].concat(), None);
+        assert_eq!(status, Some(2), "{said}");
+        assert!(said.contains("harproxy itself listens") && said.contains("--upstream-proxy none"), "{said}");
+        for variable in ["HTTP_PROXY", "https_proxy", "ALL_PROXY"] {
+            let (status, said) = run(args, Some(variable));
+            assert!(said.contains(&format!("{own}, is this harproxy itself")), "{variable} {status:?} {said}");
+        }
+        let (_, said) = run(args, None);
+        assert!(!said.contains("itself"), "{said}");
     }
 }
 

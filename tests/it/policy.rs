@@ -414,3 +414,28 @@ fn an_answer_that_waits_lets_the_others_by() {
     });
     assert_eq!([told.recv().unwrap(), told.recv().unwrap()], ["quick", "slow"]);
 }
+
+/// One finding a fixture: a person wants to know what to record again, and a thousand of them would hide the miss.
+#[test]
+fn stale_entries_are_one_finding_a_fixture_and_check_goes_by_the_same_age() {
+    let old: Vec<Value> = (0..1_200).map(|n| get(&format!("http://api.test/{n}"), "old")).collect();
+    let sandbox = sandbox(&old, "[replay]\nmax-age = '180d'\nfail-on = ['+stale']\n");
+    let cmd = ["--", "curl", "-s", "http://api.test/none", "http://api.test/0"];
+    let output = sandbox.run(["replay", "--report", "report.json"].iter().chain(&cmd)).expect(1);
+    let report = report(&sandbox);
+    let stale = findings(&report, "stale");
+    assert_eq!((stale.len(), &stale[0]["times"], &stale[0]["severity"]), (1, &json!(1_200), &json!("error")));
+    assert_eq!(findings(&report, "miss").len(), 1, "and no miss is hidden by it");
+    let said = &output.stderr;
+    assert!(said.contains("1 miss, 1200 stale entries"), "{said}");
+    assert!(said.contains("1200 of 1200 entries of hars/api.har were recorded more than 180 days ago"), "{said}");
+    assert!(said.contains("`harproxy record -o hars/api.har") && !said.contains("1200 times"), "{said}");
+    let check = sandbox.run(["check", "hars/api.har"]);
+    assert_eq!(check.stdout.matches("before --max-age").count(), 1_200, "{}", check.stdout);
+    // The fixtures of a replay are those that it looks into, too.
+    sandbox.write("harproxy.toml", "[replay]\nmax-age = '180d'\nfixtures = ['hars/api.har']\n");
+    let check = sandbox.run(["check", "--json"]).expect(0);
+    assert_eq!(check.stdout.matches("\"kind\":\"stale\"").count(), 1_200, "{}", check.stdout);
+    let check = sandbox.run(["check", "hars/api.har", "--max-age", "36500d"]);
+    assert!(!check.stdout.contains("before --max-age"), "{}", check.stdout);
+}

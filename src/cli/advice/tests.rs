@@ -27,13 +27,13 @@ fn every_status_of_the_table() {
         (replay::Error::Fixture(read()).into(), 2),
         (record::Error::Fixture(malformed()).into(), 2),
         (record::Error::Fixture(read()).into(), 3),
-        (record::Error::Locked { output: "a".into() }.into(), 3),
+        (record::Error::Locked { output: "a".into(), recorder: None }.into(), 3),
         (PlanError { what: String::new(), reason: String::new() }.into(), 2),
         (BindError::Listen { addr, source: io(io::ErrorKind::AddrInUse) }.into(), 3),
         (Failure::Write { path: "a".into(), source: io(io::ErrorKind::StorageFull) }, 3),
         (SpawnError::NotFound { program: "a".into() }.into(), 127),
         (SpawnError::NotExecutable { program: "a".into(), source: io(io::ErrorKind::PermissionDenied) }.into(), 126),
-        (Failure::Cut(130), 130),
+        (Failure::cut(130), 130),
     ] {
         assert_eq!(failure.status(), status, "{failure}");
         assert!(!failure.hint().is_empty());

@@ -62,12 +62,13 @@ const SHELLS: Words<Shell> = &[
 Examples:
   harproxy man > harproxy.1
   harproxy man record > harproxy-record.1
+  harproxy man ca trust
   harproxy man --dir share/man/man1
 ")]
 pub struct ManArgs {
     /// The command whose page to print [default: harproxy as a whole]
     #[arg(value_name = "COMMAND")]
-    pub command: Option<String>,
+    pub command: Vec<String>,
     /// Write the pages of all commands into this folder instead
     #[arg(long, value_name = "DIR", conflicts_with = "command")]
     pub dir: Option<PathBuf>,

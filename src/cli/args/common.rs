@@ -12,7 +12,7 @@ use super::values::{
 };
 use crate::cli::config::Config;
 use crate::proxy::server::{Credentials, Reverse};
-use crate::proxy::upstream::{Mapping, UpstreamProxy};
+use crate::proxy::upstream::{Mapping, Timeouts, UpstreamProxy};
 
 /// Where the proxy is to be found.
 #[derive(Clone, Debug, Args)]
@@ -76,13 +76,24 @@ pub struct UpstreamArgs {
     /// How long a connection may be idle
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse_duration)]
     pub idle_timeout: Duration,
+    /// How long the head of an answer may take, once upstream has the request
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = parse_duration)]
+    pub answer_timeout: Duration,
+}
+
+impl UpstreamArgs {
+    /// How long upstream may take.
+    #[must_use]
+    pub fn timeouts(&self) -> Timeouts {
+        Timeouts { connect: self.connect_timeout, idle: self.idle_timeout, answer: self.answer_timeout }
+    }
 }
 
 /// The run around CMD.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Run")]
 pub struct RunArgs {
-    /// Write a report by its ending (.json); repeatable
+    /// Write a report by its ending (.json, .xml for JUnit, .md, .html); repeatable
     #[arg(long, value_name = "FILE", value_parser = parse_report, value_delimiter = '\n')]
     pub report: Vec<PathBuf>,
     /// Write proxy, CA and URLs as JSON to this file once harproxy listens

@@ -2,30 +2,36 @@
 //! [`super::plan`] turns it into finished plans. Doc comments are the help.
 
 pub mod about;
+pub mod ca;
 pub mod common;
+pub mod doctor;
 pub mod explain;
 pub mod git;
 pub mod record;
 pub mod replay;
+pub mod report;
 pub mod upkeep;
 pub mod values;
 pub mod variables;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use clap::{Args, FromArgMatches, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{ArgMatches, Args, FromArgMatches, Parser, Subcommand};
 
 use super::config::{self, Config};
-use super::ui::{Color, LogFormat, Ui};
+use super::ui::{Color, LogFormat, Progress, Ui};
 use crate::child::shell::Shell;
 use about::{CompletionsArgs, ManArgs, SettingsArgs};
+use ca::CaArgs;
 use common::{AuthorityArgs, ConfigArgs, ListenArgs};
+use doctor::DoctorArgs;
 use explain::ExplainArgs;
 use git::{GitSetupArgs, MergeArgs};
 use record::{RecordArgs, RecoverArgs};
 use replay::ReplayArgs;
+use report::ReportArgs;
 use upkeep::{CheckArgs, FmtArgs, LsArgs, PackArgs, RedactArgs, ShowArgs, UnpackArgs};
 use values::{choices, parse_glob};
 
@@ -62,6 +68,9 @@ pub struct TalkArgs {
     /// When to use colour; `auto` is on a terminal, and honours NO_COLOR
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto", value_parser = choices(Color::WORDS))]
     pub color: Color,
+    /// When to tell requests while they come; `auto` is on a terminal and without CMD
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", value_parser = choices(Progress::WORDS))]
+    pub progress: Progress,
     /// The form of what goes to standard error, and of the line that says harproxy is ready
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text", value_parser = choices(LogFormat::WORDS))]
     pub log_format: LogFormat,
@@ -71,7 +80,7 @@ impl TalkArgs {
     /// What talks so.
     #[must_use]
     pub fn ui(&self) -> Ui {
-        Ui::new(self.quiet, self.verbose > 0, self.log_format, self.color)
+        Ui::new(self.quiet, self.verbose > 0, self.log_format, self.color, self.progress)
     }
 }
 
@@ -86,6 +95,8 @@ pub enum Command {
     Recover(Box<RecoverArgs>),
     /// Record and replay against an embedded HTTPS API, offline
     Demo,
+    /// Run CMD once, and say what goes past the proxy or does not trust it, and the remedy
+    Doctor(Box<DoctorArgs>),
     /// Print the variables that make a program use the proxy, as `-- CMD` would set them
     Env(EnvArgs),
     /// Say which entry would answer a request and why, or what keeps every entry from it
@@ -110,6 +121,8 @@ pub enum Command {
     Pack(PackArgs),
     /// Make a HAR and its payload files of an archive
     Unpack(UnpackArgs),
+    /// Make one verdict of the reports of many runs
+    Report(ReportArgs),
     /// The certificate authority: where it is, what it is, and what trusts it
     Ca(CaArgs),
     /// The effective settings, and where each comes from
@@ -126,9 +139,11 @@ impl Command {
         match self {
             Command::Record(args) => Some((Some("record"), &mut args.config)),
             Command::Recover(args) => Some((Some("record"), &mut args.config)),
+            Command::Doctor(args) => Some((Some("record"), &mut args.config)),
             Command::Replay(args) => Some((Some("replay"), &mut args.config)),
             Command::Explain(args) => Some((Some("replay"), &mut args.config)),
-            Command::Check(args) => Some((None, &mut args.config)),
+            // What a replay takes for old, and looks into.
+            Command::Check(args) => Some((Some("replay"), &mut args.config)),
             Command::Redact(args) => Some((None, &mut args.config)),
             _ => None,
         }
@@ -168,11 +183,19 @@ Examples:
   harproxy env
   harproxy env --shell json
   eval \"$(harproxy env)\"
+  harproxy env --playwright
+  harproxy env --docker --listen 0.0.0.0:8899 --auth ci:secret
 ")]
 pub struct EnvArgs {
     /// The language to print
     #[arg(long, value_name = "SHELL", default_value = "sh", value_parser = choices(SHELLS))]
     pub shell: Shell,
+    /// Arguments for `docker run` (or podman) instead: variables, mounts, and the way to this machine
+    #[arg(long, conflicts_with_all = ["shell", "playwright"])]
+    pub docker: bool,
+    /// What a Playwright configuration needs instead
+    #[arg(long, conflicts_with = "shell")]
+    pub playwright: bool,
     /// Where the proxy listens.
     #[command(flatten)]
     pub listen: ListenArgs,
@@ -190,48 +213,13 @@ const SHELLS: &[(&str, &str, Shell)] = &[
     ("json", "an object of names and values", Shell::Json),
 ];
 
-/// `harproxy ca`.
-#[derive(Debug, Args)]
-#[command(arg_required_else_help = true, disable_help_subcommand = true)]
-#[command(after_help = "\
-Examples:
-  harproxy ca path
-  harproxy ca show
-  harproxy ca bundle > all-roots.pem
-")]
-pub struct CaArgs {
-    /// Where the authority lives.
-    #[command(flatten)]
-    pub authority: AuthorityArgs,
-    /// What to do.
-    #[command(subcommand)]
-    pub command: CaCommand,
-}
-
-/// The commands of `harproxy ca`.
-#[derive(Debug, Subcommand)]
-pub enum CaCommand {
-    /// Print the path of the CA certificate (PEM), which is made at first use
-    Path,
-    /// Print subject, validity, fingerprint and SPKI pin
-    Show,
-    /// Print the system's roots and the CA as one PEM file
-    Bundle {
-        /// Write it here instead of to standard output
-        #[arg(short, long, value_name = "FILE", id = "bundle_output")]
-        output: Option<PathBuf>,
-    },
-    /// Make a new authority; certificates of the old one are no longer trusted
-    New,
-}
-
 impl Cli {
     /// Parses arguments (the program's name first) and the `HARPROXY_<OPTION>` variables.
     ///
     /// # Errors
     /// clap's own, `--help` and `--version` among them.
     pub fn parse_from(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
-        Cli::parse_by(Cli::command(), args)
+        Cli::parse_by(Cli::command(), args).map(|(cli, _)| cli)
     }
 
     /// The same over what the configuration says, if the command has one.
@@ -240,16 +228,38 @@ impl Cli {
     /// clap's own, or the configuration's.
     pub fn parse_configured(args: &[OsString]) -> Result<Cli, UsageError> {
         let mut cli = Cli::parse_from(args.iter().cloned())?;
+        cli.see_dashes(args)?;
         let Some((section, named)) = cli.command.configured() else { return Ok(cli) };
         let config = Config::load(named.config.as_deref(), &Cli::command());
         let config = config.map_err(|error| UsageError::Config(error.into(), cli.talk.clone()))?;
         if let Some(section) = section {
-            cli = Cli::parse_by(config.defaults(section, Cli::command()), args.iter().cloned())?;
+            let matches;
+            (cli, matches) = Cli::parse_by(config.defaults(section, Cli::command()), args.iter().cloned())?;
+            if let (Command::Record(args), Some((_, matches))) = (&mut cli.command, matches.subcommand()) {
+                args.carried = record::carried(matches, &config);
+            }
         }
         if let Some((_, args)) = cli.command.configured() {
             args.said = Arc::new(config);
         }
         Ok(cli)
+    }
+
+    /// What clap does not tell: that two dashes stand there. With nothing behind them a script that lost its words would start
+    /// a proxy that nobody ends; before the words of another command they say what is CMD.
+    fn see_dashes(&mut self, args: &[OsString]) -> Result<(), clap::Error> {
+        match &mut self.command {
+            command if command.serves_alone() && args.last().is_some_and(|last| last == "--") => Err(Cli::command()
+                .error(ErrorKind::MissingRequiredArgument, "nothing stands after `--`, where the program to run goes")),
+            Command::Config(settings) if !settings.line.is_empty() => {
+                let before = args.len().checked_sub(settings.line.len() + 1).and_then(|at| args.get(at));
+                if before.is_some_and(|word| word == "--") {
+                    settings.line.insert(0, "--".into());
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// How to talk of arguments that can't be understood, as far as that can be.
@@ -260,9 +270,13 @@ impl Cli {
         TalkArgs::from_arg_matches(innermost).or_else(|_| TalkArgs::from_arg_matches(&matches)).ok()
     }
 
-    fn parse_by(mut command: clap::Command, args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    fn parse_by(
+        mut command: clap::Command,
+        args: impl IntoIterator<Item = OsString>,
+    ) -> Result<(Cli, ArgMatches), clap::Error> {
         let matches = command.try_get_matches_from_mut(args)?;
-        Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+        let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+        Ok((cli, matches))
     }
 
     /// The whole grammar, variables included.

@@ -3,10 +3,12 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args};
 
 use super::common::{AuthorityArgs, ConfigArgs, ProxyArgs, RunArgs, UpstreamArgs};
 use super::values::{Size, choices, parse_glob, parse_size};
+use crate::cli::config::Config;
 use crate::har::write::{ContentMode, JsonLayout};
 use crate::record::{OnFailure, Update};
 
@@ -72,6 +74,39 @@ pub struct RecordArgs {
     /// Options of both.
     #[command(flatten)]
     pub config: ConfigArgs,
+    /// The options that a replay of the same CMD needs too, as they would be typed.
+    #[arg(skip)]
+    pub carried: Vec<OsString>,
+}
+
+/// What makes CMD find harproxy, by the ids of options that `replay` has too.
+const CARRIED: [&str; 8] = ["config", "ca_dir", "listen", "allow_remote", "auth", "bypass", "reverse", "tls"];
+
+/// The options of a recording, typed or said by the section of its own in the configuration, without which a replay would not
+/// be found by the same CMD. Variables are still set when that is typed.
+#[must_use]
+pub fn carried(matches: &ArgMatches, config: &Config) -> Vec<OsString> {
+    let mut words = Vec::new();
+    for id in CARRIED {
+        let is_said = match matches.value_source(id) {
+            Some(ValueSource::CommandLine) => true,
+            Some(ValueSource::DefaultValue) => config.says_of_record_alone(id),
+            _ => false,
+        };
+        let Some(values) = matches.get_raw(id).filter(|_| is_said) else { continue };
+        let option = format!("--{}", id.replace('_', "-"));
+        match id {
+            "tls" | "allow_remote" if !matches.get_flag(id) => {}
+            "tls" | "allow_remote" => words.push(option.into()),
+            // Any password does: CMD is told which one it is. The one that was typed is not to be read in a log.
+            "auth" => words.extend(values.flat_map(|value| {
+                let value = value.to_string_lossy();
+                [option.clone(), format!("{}:PASS", value.split(':').next().unwrap_or_default())].map(OsString::from)
+            })),
+            _ => words.extend(values.flat_map(|value| [OsString::from(&option), value.to_owned()])),
+        }
+    }
+    words
 }
 
 /// `harproxy recover`.

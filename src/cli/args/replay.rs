@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::common::{AuthorityArgs, ConfigArgs, ProxyArgs, RunArgs, UpstreamArgs};
 use super::values::{
-    Words, choices, parse_duration, parse_fail_on, parse_glob, parse_header_name, parse_json_path, parse_latency,
+    Words, choices, parse_age, parse_fail_on, parse_glob, parse_header_name, parse_json_path, parse_latency,
     parse_miss_status, parse_same_host,
 };
 use crate::matching::{MatchBody, MissingBody, Redirects, Repeat};
@@ -25,6 +25,7 @@ Examples:
   harproxy replay hars/api.har --glob '**/api/**' -- ./run-the-tests.sh
   harproxy replay --ignore-query ts,_ --match-body json -- npm test
   harproxy replay --fail-on all --report report.json -- npm test
+  harproxy replay --prune -- npm test
 ")]
 pub struct ReplayArgs {
     /// Fixtures, or folders of them [default: hars/]
@@ -52,8 +53,11 @@ pub struct ReplayArgs {
     #[arg(long, value_name = "none|recorded|MS|Nx", default_value = "none", value_parser = parse_latency)]
     pub latency: Latency,
     /// Tell of entries that are older (`180d`)
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = parse_age)]
     pub max_age: Option<Duration>,
+    /// After a run that passed, remove the entries that it did not use; refused where CI=true
+    #[arg(long)]
+    pub prune: bool,
     /// Refuse requests to this machine that are out of scope [default: they pass]
     #[arg(long)]
     pub no_local: bool,

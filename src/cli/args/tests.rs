@@ -1,8 +1,10 @@
 use std::time::Duration;
 
 use super::values::*;
+use std::path::PathBuf;
+
 use super::*;
-use crate::proxy::upstream::UpstreamProxy;
+use crate::proxy::upstream::{Timeouts, UpstreamProxy};
 use crate::replay::MissAnswer;
 
 fn parse(args: &[&str]) -> Result<Command, String> {
@@ -35,8 +37,11 @@ fn defaults_are_those_of_the_contract() {
     assert_eq!(record.output, PathBuf::from("hars/recorded.har"));
     assert_eq!((record.content, record.update), (Default::default(), Default::default()));
     assert!(record.glob.is_empty() && record.max_body.is_none() && record.cmd.is_empty());
-    let timeouts = (record.upstream.connect_timeout, record.upstream.idle_timeout, record.proxy.head_timeout);
-    assert_eq!(timeouts, (Duration::from_secs(10), Duration::from_secs(60), Duration::from_secs(15)));
+    assert_eq!(record.upstream.timeouts(), Timeouts::default());
+    assert_eq!(
+        (record.proxy.head_timeout, record.upstream.idle_timeout),
+        (Duration::from_secs(15), Duration::from_secs(60))
+    );
     assert_eq!(record.run.grace, Duration::from_secs(5));
     let replay = replay(&[]);
     assert_eq!(replay.miss_status, MissAnswer::Status(501));
@@ -64,12 +69,13 @@ fn an_error_names_the_option_and_gives_an_example() {
         (["record", "--reverse=a"], "--reverse", "`https://api.example.com`"),
         (["record", "--upstream-proxy=a"], "--upstream-proxy", "`http://proxy.example.com:3128`"),
         (["record", "--client-cert=a"], "--client-cert", "`api.example.com=client.pem`"),
-        (["record", "--report=a.pdf"], "--report", "`report.json`"),
+        (["record", "--report=a.pdf"], "--report", "`report.html`"),
         (["replay", "--miss-status=99"], "--miss-status", "`404`"),
         (["replay", "--match-header=a b"], "--match-header", "`x-tenant,accept-language`"),
         (["replay", "--same-host=a"], "--same-host", "`https://staging.example.com="),
         (["replay", "--fail-on=+unusd"], "--fail-on", "`+unusd` is no kind of finding: use miss, "),
         (["replay", "--ignore-body=.a"], "--ignore-body", "JSON path `.a`: "),
+        (["replay", "--max-age=3y"], "--max-age", "`180d`"),
         (["replay", "--repeat=never"], "--repeat", "sequence"),
     ] {
         let error = parse(&args).unwrap_err();
@@ -142,7 +148,17 @@ fn reverse_origins_have_names_prefixes_and_base_paths() {
         assert_eq!(got, (name, prefix, origin.to_owned()), "{text}");
         assert_eq!(reverse.base_path, base, "{text}");
     }
-    for bad in ["", "api", "x=", "ftp://a", "a-b=https://x", "https://x/?q=1", "=https://x"] {
+    for bad in [
+        "",
+        "api",
+        "x=",
+        "ftp://a",
+        "a-b=https://x",
+        "https://x/?q=1",
+        "=https://x",
+        "API=http://u:p@host",
+        "API=http://u@host",
+    ] {
         assert!(parse_reverse(bad).is_err(), "{bad}");
     }
 }

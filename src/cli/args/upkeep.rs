@@ -152,7 +152,7 @@ pub struct CheckArgs {
     /// Which fixtures.
     #[command(flatten)]
     pub files: FixtureArgs,
-    /// Warn of entries that are older than this, such as `180d`
+    /// Warn of entries that are older than this, such as `180d` [default: `max-age` under [replay]]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub max_age: Option<Duration>,
     /// An object a line for each finding, and nothing else

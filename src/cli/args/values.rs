@@ -17,6 +17,7 @@ use crate::proxy::upstream::{Mapping, UpstreamProxy};
 use crate::replay::{Latency, MissAnswer};
 use crate::urlglob::Globs;
 use crate::verdict::FailOn;
+use crate::verdict::report::Format;
 
 /// The words of an option: `(word, help, value)`.
 pub type Words<T> = &'static [(&'static str, &'static str, T)];
@@ -73,6 +74,11 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     const LONGEST: f64 = 100.0 * 365.25 * 86400.0;
     let seconds = quantity(text, UNITS).filter(|seconds| *seconds <= LONGEST).ok_or_else(bad)?;
     Duration::try_from_secs_f64(seconds).map_err(|_| bad())
+}
+
+/// `180d`: how old something may be.
+pub fn parse_age(text: &str) -> Result<Duration, String> {
+    parse_duration(text).map_err(|_| "expected a number of days, such as `180d`, or of hours, such as `36h`".to_owned())
 }
 
 /// `none`, `recorded`, `200` (milliseconds), `1.5s`, `0.5x`.
@@ -234,14 +240,17 @@ pub fn parse_reverse(text: &str) -> Result<Reverse, String> {
         "expected a URL, such as `https://api.example.com`, `billing=https://api.example.com/v2` or `/pay=https://pay.test`"
             .to_owned()
     })?;
-    if url.url().query().is_some() {
+    if url.parts().query.is_some() {
         return Err("the URL of an origin has no `?`: requests bring their own query".into());
+    }
+    if url.parts().origin.contains('@') {
+        return Err("the URL of an origin has no user name: requests bring their own `Authorization`".into());
     }
     let origin = origin(&url).ok_or("the URL has no host")?;
     Ok(Reverse {
         name: name.unwrap_or_else(|| name_of_host(&origin.host)),
         prefix: prefix.filter(|prefix| !prefix.is_empty()).map(str::to_owned),
-        base_path: url.url().path().trim_end_matches('/').to_owned(),
+        base_path: url.parts().path.trim_end_matches('/').to_owned(),
         origin,
     })
 }
@@ -256,9 +265,10 @@ fn name_of_host(host: &str) -> String {
 }
 
 fn origin(url: &NormalUrl) -> Option<Origin> {
-    let scheme = if url.url().scheme() == "https" { Scheme::Https } else { Scheme::Http };
-    let host = url.url().host_str()?.trim_start_matches('[').trim_end_matches(']');
-    let port = url.url().port_or_known_default().unwrap_or(scheme.default_port());
+    let parts = url.parts();
+    let scheme = if parts.is_https() { Scheme::Https } else { Scheme::Http };
+    let host = Some(parts.host().trim_matches(['[', ']'])).filter(|host| !host.is_empty())?;
+    let port = parts.port().unwrap_or(scheme.default_port());
     Some(Origin { scheme, host: Arc::from(host), port })
 }
 
@@ -328,8 +338,11 @@ fn host_and_port(text: &str) -> Option<(&str, Option<u16>)> {
 /// A report's file, whose ending says the format.
 pub fn parse_report(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
-    match path.extension() {
-        Some(ending) if ending == "json" => Ok(path),
-        _ => Err("expected a file that ends in `.json`, such as `report.json`".into()),
+    match Format::of(&path) {
+        Some(_) => Ok(path),
+        None => {
+            let endings: Vec<String> = Format::ENDINGS.iter().map(|(ending, _)| format!("`.{ending}`")).collect();
+            Err(format!("expected a file that ends in {}, such as `report.html`", endings.join(", ")))
+        }
     }
 }

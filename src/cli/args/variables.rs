@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use clap::builder::FalseyValueParser;
 use clap::{Arg, ArgAction, Command};
 
 /// Gives every option that `record` or `replay` know its variable, wherever it appears. An empty variable is an unset one.
@@ -35,8 +34,37 @@ fn with_variable(arg: Arg) -> Arg {
     if std::env::var_os(&name).is_none_or(|value| value.is_empty()) {
         return arg;
     }
-    let arg =
-        if matches!(arg.get_action(), ArgAction::SetTrue) { arg.value_parser(FalseyValueParser::new()) } else { arg };
+    let is_switch = matches!(arg.get_action(), ArgAction::SetTrue);
+    let arg = if is_switch { arg.value_parser(switch(name.clone())) } else { arg };
     // The values may be secrets (--auth), and the rule is told once, in the general help.
     arg.env(name).hide_env(true)
+}
+
+/// Reads a variable that is on or off. What is neither may have been meant either way, and `HARPROXY_NO_REDACT` is no place to
+/// guess.
+fn switch(name: String) -> impl Fn(&str) -> Result<bool, String> + Clone {
+    move |text| match text.trim().to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" | "on" => Ok(true),
+        "0" | "false" | "no" | "off" | "" => Ok(false),
+        _ => Err(format!("expected {name} to be 1, true, yes or on, or 0, false, no, off or empty")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_switch_is_on_or_off_and_nothing_is_guessed() {
+        let read = switch("HARPROXY_NO_REDACT".to_owned());
+        for on in ["1", "true", "YES", "on"] {
+            assert_eq!(read(on), Ok(true), "{on}");
+        }
+        for off in ["0", "False", "no", "off", "", " "] {
+            assert_eq!(read(off), Ok(false), "{off}");
+        }
+        for neither in ["maybe", "2", "nope", "tru", "-"] {
+            assert!(read(neither).unwrap_err().contains("HARPROXY_NO_REDACT"), "{neither}");
+        }
+    }
 }

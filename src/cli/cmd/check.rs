@@ -1,5 +1,6 @@
 //! `harproxy check`: whether fixtures are valid and complete, and whether a secret is left in them.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::time::SystemTime;
@@ -8,8 +9,11 @@ use serde_json::{Value, json};
 
 use crate::cli::advice::Failure;
 use crate::cli::args::upkeep::CheckArgs;
+use crate::cli::event::Event;
 use crate::cli::fixtures;
 use crate::cli::ui::{Ui, bad, caution, counted, faint, harmless};
+use crate::quote;
+use crate::record::left_in;
 use crate::upkeep::check::{self, Check, Finding, Kind, Report, Severity};
 use crate::verdict::exit;
 
@@ -22,8 +26,9 @@ pub fn run(args: CheckArgs, ui: &Ui) -> Result<u8, Failure> {
     let (policy, given) = (config.redact_policy(), config.redact_values());
     let max_age = args.max_age.map(|age| (age, SystemTime::now().into()));
     let check = Check { policy: &policy, given: &given, allow: config.allow(), max_age };
-    let mut leaked = false;
+    let (mut leaked, mut folders) = (false, BTreeSet::new());
     let status = fixtures::each(args.files.fixtures, ui, |path| {
+        folders.extend(path.parent().map(Path::to_owned));
         let mut report = check::check(path, &check)?;
         let least = if ui.verbose { Severity::Note } else { Severity::Warning };
         report.findings.retain(|finding| finding.severity >= least);
@@ -34,8 +39,18 @@ pub fn run(args: CheckArgs, ui: &Ui) -> Result<u8, Failure> {
     });
     if leaked && !args.json {
         ui.note(
-            "leaked",
+            Event::Leaked,
             "`harproxy redact` takes secrets out; a value that is none is listed by its hash: `allow` under [check] in harproxy.toml",
+        );
+    }
+    for left in folders.iter().flat_map(|folder| left_in(folder)) {
+        let path = quote::path(&left);
+        ui.alert(
+            Event::Hint,
+            &format!(
+                "beside {path} there is what a recording left that was cut short or failed: `harproxy recover {path}` takes it \
+                 over, `--discard` drops it"
+            ),
         );
     }
     Ok(status)

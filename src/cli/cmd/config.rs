@@ -16,6 +16,8 @@ use crate::verdict::exit;
 
 /// Longer values push only their own source to the right.
 const WIDEST: usize = 40;
+/// Where no setting comes from a file, sources are as wide as this.
+const SOURCE: usize = "default".len();
 
 /// Runs the command.
 ///
@@ -38,12 +40,12 @@ pub fn run(mut args: SettingsArgs, ui: &Ui) -> Result<u8, Failure> {
                 settings.extend(options);
                 others = config.others();
             }
-            Err(Wrong::Typed(error)) => return Ok(advice::tell_usage(&error, ui)),
+            Err(Wrong::Typed(error)) => return Ok(advice::tell_usage(error, ui)),
             Err(Wrong::Config(failure)) => return Err(*failure),
         }
     }
     settings.extend(others);
-    let text = if args.json { lines(&settings) } else { tables(&settings) };
+    let text = if args.json { lines(&settings) } else { tables(&settings, ui::data_width().map(usize::from)) };
     ui.data(&text).map_err(Failure::Output)?;
     Ok(exit::HELD)
 }
@@ -94,10 +96,13 @@ struct Row {
     is_default: bool,
 }
 
-fn tables(settings: &[Setting]) -> String {
+/// Within so many `columns`, if that is said.
+fn tables(settings: &[Setting], columns: Option<usize>) -> String {
     let rows: Vec<Row> = settings.iter().flat_map(rows).collect();
     let width = |of: fn(&Row) -> &str| rows.iter().map(|row| of(row).chars().count()).max().unwrap_or(0);
-    let (key, value) = (width(|row| &row.key), width(|row| &row.value).min(WIDEST));
+    let key = width(|row| &row.key);
+    let room = columns.map_or(WIDEST, |columns| columns.saturating_sub(key + SOURCE + 6));
+    let value = width(|row| &row.value).min(room).min(WIDEST);
     let mut text = String::new();
     let mut heading = "";
     for row in &rows {
@@ -107,10 +112,21 @@ fn tables(settings: &[Setting]) -> String {
             let _ = writeln!(text, "{gap}{}", ui::strong(title));
             heading = &row.heading;
         }
-        let line = format!("  {:key$}  {:value$}  {}", row.key, row.value, row.source);
-        let _ = writeln!(text, "{}", if row.is_default { ui::faint(line) } else { line });
+        for line in within(columns, format!("  {:key$}  {:value$}  {}", row.key, row.value, row.source), row) {
+            let _ = writeln!(text, "{}", if row.is_default { ui::faint(line) } else { line });
+        }
     }
     text
+}
+
+/// The line of a row, or where it is too long the lines that say the same, one below the other.
+fn within(columns: Option<usize>, line: String, row: &Row) -> Vec<String> {
+    let Some(columns) = columns.filter(|columns| line.chars().count() > *columns) else { return vec![line] };
+    let below = |text: &str, indent: &'static str| {
+        let options = textwrap::Options::new(columns).initial_indent(indent).subsequent_indent("    ");
+        textwrap::wrap(text, options).into_iter().map(std::borrow::Cow::into_owned).collect::<Vec<_>>()
+    };
+    [below(&row.key, "  "), below(&row.value, "    "), below(&row.source, "    ")].concat()
 }
 
 /// A rule of `[[match]]` is a table of its own, everything else a row of its section's.

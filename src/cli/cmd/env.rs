@@ -1,37 +1,139 @@
-//! `harproxy env`: what `-- CMD` would set, to paste or to evaluate.
+//! `harproxy env`: what `-- CMD` would set, to paste or to evaluate; the flags of browsers, which read no variable; the
+//! arguments of a container; the lines of a Playwright configuration.
 
-use crate::child::env::{self, Facts, Mode, ProxyAddress};
+use std::path::{Path, PathBuf};
+
+use crate::child::docker;
+use crate::child::env::{self, Change, Environment, Facts, Mode, ProxyAddress};
 use crate::child::files::RunFiles;
 use crate::cli::advice::Failure;
 use crate::cli::args::EnvArgs;
+use crate::cli::event::Event;
 use crate::cli::plan;
 use crate::cli::run::bundle;
-use crate::cli::ui::Ui;
+use crate::cli::ui::{self, Ui};
 use crate::tls::authority::Authority;
+use crate::verdict::clues::PLAYWRIGHT;
 use crate::verdict::exit;
+use crate::whole::{self, Readers};
 
 /// Runs the command. The files that the variables name stay in the authority's folder: nobody knows how long they are needed.
 ///
 /// # Errors
 /// [`Failure`].
 pub fn run(args: &EnvArgs, ui: &Ui) -> Result<u8, Failure> {
+    if args.listen.listen.is_some_and(|listen| listen.0.port() == 0) {
+        return Err(plan::Error::NoPort.into());
+    }
+    let text = match args {
+        EnvArgs { playwright: true, .. } => playwright(args),
+        EnvArgs { docker: true, .. } => in_containers(args, ui)?,
+        _ => here(args, ui)?,
+    };
+    ui.data(&text).map_err(Failure::Output)?;
+    Ok(exit::HELD)
+}
+
+/// For a shell of this machine.
+fn here(args: &EnvArgs, ui: &Ui) -> Result<String, Failure> {
     let authority = Authority::load_or_create(&plan::ca_dir(&args.authority)?)?;
-    let folder = authority.dir().join("env");
-    std::fs::create_dir_all(&folder).map_err(|source| Failure::Write { path: folder.clone(), source })?;
-    let credentials = args.listen.auth.as_ref().map(|auth| (auth.user.clone(), auth.password.clone()));
+    let proxy = ProxyAddress::local(plan::listen(&args.listen, false), credentials(args));
+    let files = RunFiles::write(&folder(authority.dir().join("env"))?, &bundle(&authority, ui)?, Readers::Owner)?;
+    let changes = changes(&proxy, &authority, &files, &args.listen.bypass, &env::own());
+    let comment = args.shell.comment().map_or_else(String::new, |sign| browsers(sign, &proxy, &authority));
+    Ok(args.shell.render(&changes) + &comment)
+}
+
+/// For `docker run`.
+fn in_containers(args: &EnvArgs, ui: &Ui) -> Result<String, Failure> {
+    let listen = plan::listen(&args.listen, false);
+    if listen.ip().is_loopback() {
+        let port = listen.port();
+        let text = format!(
+            "{}: a container can't reach {listen}: start harproxy with `--listen 0.0.0.0:{port} --auth USER:PASS` (or \
+             `--allow-remote`), and give the same here",
+            ui::help("hint")
+        );
+        ui.note(Event::Hint, &text);
+    }
+    let authority = Authority::load_or_create(&plan::ca_dir(&args.authority)?)?;
+    let proxy = ProxyAddress { host: docker::HOST.to_owned(), port: listen.port(), credentials: credentials(args) };
+    let folder = folder(authority.dir().join("docker"))?;
+    let files = RunFiles::write(&folder, &bundle(&authority, ui)?, Readers::All)?;
+    let ca = folder.join("ca.pem");
+    write(&ca, authority.cert_pem().as_bytes(), Readers::All)?;
+    let loopback = docker::LOOPBACK.iter().map(ToString::to_string);
+    let bypass: Vec<String> = args.listen.bypass.iter().cloned().chain(loopback).collect();
+    // The user's own settings are about this machine.
+    let mut changes = changes(&proxy, &authority, &files, &bypass, &Environment::new());
+    for change in changes.iter_mut().filter(|change| change.variable == "HARPROXY_RUN_CA") {
+        change.value = ca.clone().into();
+    }
+    // The client of Docker reads it; it may have the proxy's password in it.
+    let file = folder.join("variables");
+    write(&file, docker::variables(&changes).as_bytes(), Readers::Owner)?;
+    Ok(docker::arguments(&changes, &folder, &file))
+}
+
+/// For a Playwright configuration. Playwright takes no credentials from the proxy's URL.
+fn playwright(args: &EnvArgs) -> String {
+    let Some((user, password)) = credentials(args) else { return format!("{PLAYWRIGHT}\n") };
+    let proxy = ProxyAddress::local(plan::listen(&args.listen, false), None);
+    let quoted = |text: &str| serde_json::Value::from(text).to_string();
+    let (server, user, password) = (quoted(&proxy.to_string()), quoted(&user), quoted(&password));
+    format!(
+        "  use: {{\n    proxy: {{ server: {server}, username: {user}, password: {password}, bypass: '<-loopback>' }},\n    \
+         ignoreHTTPSErrors: true,\n  }},\n"
+    )
+}
+
+fn changes(
+    proxy: &ProxyAddress,
+    authority: &Authority,
+    files: &RunFiles,
+    bypass: &[String],
+    user: &Environment,
+) -> Vec<Change> {
     let facts = Facts {
-        proxy: &ProxyAddress::local(plan::listen(&args.listen, false), credentials),
+        proxy,
         ca: &authority.cert_path(),
-        files: &RunFiles::write(&folder, &bundle(&authority, ui)?)?,
-        bypass: &args.listen.bypass,
+        files,
+        bypass,
         // Nothing is known about a scope here.
         may_match: &|_| true,
         urls: &[],
         mode: Mode::Record,
         recorded_at: None,
     };
-    let changes: Vec<_> =
-        env::changes(&facts, &env::own()).into_iter().filter(|c| c.variable != "HARPROXY_RUN_MODE").collect();
-    ui.data(&args.shell.render(&changes)).map_err(Failure::Output)?;
-    Ok(exit::HELD)
+    env::changes(&facts, user).into_iter().filter(|change| change.variable != "HARPROXY_RUN_MODE").collect()
+}
+
+/// The flags of browsers, as comments: they read no variable of ours.
+fn browsers(comment: &str, proxy: &ProxyAddress, authority: &Authority) -> String {
+    let ProxyAddress { host, port, .. } = proxy;
+    let plain = ProxyAddress { credentials: None, ..proxy.clone() };
+    let pin = authority.spki_pin();
+    let ca = authority.cert_path();
+    format!(
+        "{comment} Chromium, by its flags: --proxy-server={plain} '--proxy-bypass-list=<-loopback>' \
+         --ignore-certificate-errors-spki-list={pin}\n\
+         {comment} Firefox, in its about:config: network.proxy.type=1 network.proxy.http={host} network.proxy.http_port={port} \
+         network.proxy.ssl={host} network.proxy.ssl_port={port} network.proxy.allow_hijacking_localhost=true; it imports {}\n",
+        ca.display()
+    )
+}
+
+fn credentials(args: &EnvArgs) -> Option<(String, String)> {
+    args.listen.auth.as_ref().map(|auth| (auth.user.clone(), auth.password.clone()))
+}
+
+fn folder(path: PathBuf) -> Result<PathBuf, Failure> {
+    match std::fs::create_dir_all(&path) {
+        Ok(()) => Ok(path),
+        Err(source) => Err(Failure::Write { path, source }),
+    }
+}
+
+fn write(path: &Path, content: &[u8], readers: Readers) -> Result<(), Failure> {
+    whole::write(path, content, readers).map_err(|source| Failure::Write { path: path.to_owned(), source })
 }

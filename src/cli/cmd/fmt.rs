@@ -4,9 +4,11 @@ use std::path::Path;
 
 use crate::cli::advice::Failure;
 use crate::cli::args::upkeep::FmtArgs;
+use crate::cli::event::Event;
 use crate::cli::fixtures;
 use crate::cli::ui::Ui;
 use crate::har::format::Changes;
+use crate::record;
 use crate::upkeep::fmt::{self, Formatted};
 use crate::verdict::exit;
 
@@ -17,11 +19,20 @@ use crate::verdict::exit;
 pub fn run(args: FmtArgs, ui: &Ui) -> Result<u8, Failure> {
     let mut changed = 0;
     let status = fixtures::each(args.files.fixtures, ui, |path| {
-        let formatted = if args.check { fmt::check(path)? } else { fmt::format(path)? };
+        // What is in canonical form is read only, and by anybody at any time.
+        let formatted = match fmt::check(path)? {
+            Formatted::Changed(_) if !args.check => fixtures::alone(path, || fmt::format(path))?,
+            formatted => {
+                if !args.check {
+                    record::sweep(path);
+                }
+                formatted
+            }
+        };
         match formatted {
             Formatted::Canonical => return Ok(exit::HELD),
             Formatted::Compressed => {
-                ui.note("compressed", &format!("{} is compressed and stays as it is", path.display()));
+                ui.note(Event::Compressed, &format!("{} is compressed and stays as it is", path.display()));
                 return Ok(exit::HELD);
             }
             Formatted::Changed(changes) => tell(path, &changes, args.check, ui)?,
@@ -31,7 +42,7 @@ pub fn run(args: FmtArgs, ui: &Ui) -> Result<u8, Failure> {
     });
     if args.check && changed > 0 {
         let are = if changed == 1 { "one fixture is".to_owned() } else { format!("{changed} fixtures are") };
-        ui.note("unformatted", &format!("{are} not in canonical form: `harproxy fmt` mends that"));
+        ui.note(Event::Unformatted, &format!("{are} not in canonical form: `harproxy fmt` mends that"));
     }
     Ok(status)
 }
@@ -45,7 +56,7 @@ fn tell(path: &Path, changes: &Changes, check: bool, ui: &Ui) -> Result<(), Fail
     ui.data(&line).map_err(Failure::Output)?;
     for (from, to) in &changes.renamed {
         let becomes = if check { "would be" } else { "is now" };
-        ui.note("renamed", &format!("{path}: the payload {from} was edited and {becomes} {to}"));
+        ui.note(Event::Renamed, &format!("{path}: the payload {from} was edited and {becomes} {to}"));
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `harproxy git-setup`: what git has to know of fixtures. `.gitattributes` says it for everyone who clones, the clone's
+//! `harproxy git-setup`: what git has to know of fixtures. `.gitattributes` and `.gitignore` say it for everyone who clones, the clone's
 //! configuration says which programs carry it out.
 
 use std::collections::BTreeSet;
@@ -9,9 +9,11 @@ use std::process::{Command, Output};
 use crate::cli::advice::Failure;
 use crate::cli::args::git::GitSetupArgs;
 use crate::cli::args::replay::DEFAULT_FIXTURES;
+use crate::cli::event::Event;
+use crate::cli::files;
 use crate::cli::ui::{self, Ui};
-use crate::cli::{files, quote};
 use crate::har::Fixture;
+use crate::quote;
 use crate::verdict::exit;
 
 /// Why a repository can't be set up.
@@ -45,7 +47,7 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
-    /// `.gitattributes` can't be read.
+    /// `.gitattributes` or `.gitignore` can't be read.
     #[error("reading {}", path.display())]
     Read {
         /// The file.
@@ -73,6 +75,9 @@ const ATTRIBUTES: &str = ".gitattributes";
 /// Payload files are bytes: a line end that git changes, or half of one side and half of the other (two files that were
 /// recorded anew in place of one look like a renamed one to git), is a payload that no API ever sent.
 const PAYLOADS: &str = "-text -merge";
+const IGNORED: &str = ".gitignore";
+/// What a recording leaves beside a fixture that was cut short, or whose CMD failed: nothing to commit.
+const LEFT: [&str; 2] = ["journal", "held"];
 const HEADING: &str = "# Fixtures of harproxy: `harproxy git-setup` wrote these lines, and makes git carry them out.";
 
 /// Runs the command.
@@ -81,14 +86,8 @@ const HEADING: &str = "# Fixtures of harproxy: `harproxy git-setup` wrote these 
 /// [`Failure`].
 pub fn run(args: &GitSetupArgs, ui: &Ui) -> Result<u8, Failure> {
     let git = Git::here()?;
-    let lines = lines(&git, &args.fixtures)?;
-    let path = git.root.join(ATTRIBUTES);
-    let before = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-        Err(source) => return Err(Error::Read { path, source }.into()),
-    };
-    let missing: Vec<&String> = lines.iter().filter(|line| !before.lines().any(|has| has.trim() == **line)).collect();
+    let Lines { attributes, ignored } = lines(&git, &args.fixtures)?;
+    let files = [File::new(&git, ATTRIBUTES, &attributes)?, File::new(&git, IGNORED, &ignored)?];
     let settings = settings();
     let mut unset = Vec::new();
     for (name, value) in &settings {
@@ -97,43 +96,67 @@ pub fn run(args: &GitSetupArgs, ui: &Ui) -> Result<u8, Failure> {
         }
     }
     if args.check {
-        return Ok(check(&missing, &unset, ui));
+        return Ok(check(&files, &unset, ui));
     }
-    if !missing.is_empty() {
-        files::write(&path, extended(&before, &missing).as_bytes())?;
-        for line in &missing {
-            ui.note("attribute", &format!("{ATTRIBUTES}: {line}"));
+    for File { name, path, before, missing } in files.iter().filter(|file| !file.missing.is_empty()) {
+        files::write(path, extended(before, missing).as_bytes())?;
+        for line in missing {
+            ui.note(Event::Attribute, &format!("{name}: {line}"));
         }
     }
     for (name, value) in &unset {
         git.run(&["config", "--local", name, value])?;
-        ui.note("setting", &format!("git config {name} {}", quote::words([value])));
+        ui.note(Event::Setting, &format!("git config {name} {}", quote::words([value])));
     }
-    let next = if missing.is_empty() && unset.is_empty() {
+    let written: Vec<_> = files.iter().map(|file| quote::path(&shown(&file.path))).collect();
+    let next = if files.iter().all(|file| file.missing.is_empty()) && unset.is_empty() {
         "nothing to do: git knows all of it already".to_owned()
     } else {
         format!(
-            "\n.gitattributes is for everyone: {}\nThe configuration is this clone's: everyone who clones runs {} once.",
-            ui::help(format!("git add {}", quote::path(&shown(&path)))),
+            "\n{ATTRIBUTES} and {IGNORED} are for everyone: {}\nThe configuration is this clone's: everyone who clones runs {} once.",
+            ui::help(format!("git add {}", written.join(" "))),
             ui::help("harproxy git-setup")
         )
     };
-    ui.note("done", &next);
+    ui.note(Event::Done, &next);
     Ok(exit::HELD)
 }
 
-fn check(missing: &[&String], unset: &[(&str, &String)], ui: &Ui) -> u8 {
-    for line in missing {
-        ui.alert("missing", &format!("missing in {ATTRIBUTES}: {line}"));
+/// A file at the root of the work tree that git reads.
+struct File<'l> {
+    name: &'static str,
+    path: PathBuf,
+    /// What stands in it.
+    before: String,
+    /// What it does not say yet.
+    missing: Vec<&'l String>,
+}
+
+impl<'l> File<'l> {
+    fn new(git: &Git, name: &'static str, lines: &'l [String]) -> Result<Self, Error> {
+        let path = git.root.join(name);
+        let before = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            Err(source) => return Err(Error::Read { path, source }),
+        };
+        let missing = lines.iter().filter(|line| !before.lines().any(|has| has.trim() == **line)).collect();
+        Ok(File { name, path, before, missing })
+    }
+}
+
+fn check(files: &[File<'_>], unset: &[(&str, &String)], ui: &Ui) -> u8 {
+    for (name, line) in files.iter().flat_map(|file| file.missing.iter().map(|line| (file.name, line))) {
+        ui.alert(Event::Missing, &format!("missing in {name}: {line}"));
     }
     for (name, value) in unset {
-        ui.alert("missing", &format!("missing in the configuration of this clone: {name} = {value}"));
+        ui.alert(Event::Missing, &format!("missing in the configuration of this clone: {name} = {value}"));
     }
-    if missing.is_empty() && unset.is_empty() {
-        ui.note("done", "git knows all of it");
+    if files.iter().all(|file| file.missing.is_empty()) && unset.is_empty() {
+        ui.note(Event::Done, "git knows all of it");
         return exit::HELD;
     }
-    ui.alert("hint", &format!("{}: `harproxy git-setup` adds them", ui::help("hint")));
+    ui.alert(Event::Hint, &format!("{}: `harproxy git-setup` adds them", ui::help("hint")));
     exit::FAILED
 }
 
@@ -192,8 +215,13 @@ fn program() -> String {
     quote::words([if cfg!(windows) { text.replace('\\', "/") } else { text.into_owned() }])
 }
 
-/// What `.gitattributes` has to say.
-fn lines(git: &Git, named: &[PathBuf]) -> Result<Vec<String>, Failure> {
+/// What git has to be told, by files of the work tree.
+struct Lines {
+    attributes: Vec<String>,
+    ignored: Vec<String>,
+}
+
+fn lines(git: &Git, named: &[PathBuf]) -> Result<Lines, Failure> {
     let (mut folders, mut fixtures) = (BTreeSet::new(), BTreeSet::new());
     for path in named {
         let within = git.within(path)?;
@@ -214,13 +242,16 @@ fn lines(git: &Git, named: &[PathBuf]) -> Result<Vec<String>, Failure> {
             }
         }
     }
-    let mut lines = Vec::new();
+    let (mut lines, mut ignored) = (Vec::new(), Vec::new());
     for folder in &folders {
+        ignored.extend(LEFT.map(|left| format!("{}/**/.*.{left}", pattern(folder))));
         lines.push(line(folder, "/**", PAYLOADS));
         lines.push(line(folder, "/**/*.har", "text eol=lf merge=harproxy"));
         lines.push(line(folder, "/**/*.zip", "-text diff=harproxy merge=harproxy"));
     }
     for fixture in fixtures.iter().filter(|fixture| !folders.iter().any(|folder| fixture.starts_with(folder))) {
+        let name = fixture.file_name().unwrap_or_default().to_string_lossy();
+        ignored.extend(LEFT.map(|left| pattern(&fixture.with_file_name(format!(".{name}.{left}")))));
         if ends_in(fixture, ".zip") {
             lines.push(line(fixture, "", "-text diff=harproxy merge=harproxy"));
         } else {
@@ -228,7 +259,7 @@ fn lines(git: &Git, named: &[PathBuf]) -> Result<Vec<String>, Failure> {
             lines.push(line(fixture, "", "text eol=lf merge=harproxy"));
         }
     }
-    Ok(lines)
+    Ok(Lines { attributes: lines, ignored })
 }
 
 fn is_fixture(path: &Path) -> bool {
@@ -241,6 +272,16 @@ fn ends_in(path: &Path, ending: &str) -> bool {
 
 /// A line of `.gitattributes` for what is at a path of the work tree.
 fn line(path: &Path, glob: &str, attributes: &str) -> String {
+    let mut pattern = pattern(path);
+    pattern.push_str(glob);
+    if pattern.contains([' ', '\t', '"']) {
+        pattern = format!("\"{}\"", pattern.replace('\\', "\\\\").replace('"', "\\\""));
+    }
+    format!("{pattern} {attributes}")
+}
+
+/// What means this path of the work tree and nothing else.
+fn pattern(path: &Path) -> String {
     let mut pattern = String::new();
     for part in path.components() {
         pattern.push('/');
@@ -251,11 +292,7 @@ fn line(path: &Path, glob: &str, attributes: &str) -> String {
             pattern.push(c);
         }
     }
-    pattern.push_str(glob);
-    if pattern.contains([' ', '\t', '"']) {
-        pattern = format!("\"{}\"", pattern.replace('\\', "\\\\").replace('"', "\\\""));
-    }
-    format!("{pattern} {attributes}")
+    pattern
 }
 
 /// git, in the repository of the working directory.

@@ -6,8 +6,9 @@ use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Row, Tabl
 
 use crate::cli::advice::Failure;
 use crate::cli::args::upkeep::LsArgs;
+use crate::cli::event::Event;
 use crate::cli::fixtures;
-use crate::cli::ui::{Ui, harmless};
+use crate::cli::ui::{self, Ui, harmless};
 use crate::har::Fixture;
 use crate::upkeep::ls::{self, Line};
 use crate::verdict::exit;
@@ -35,7 +36,7 @@ pub fn run(args: LsArgs, ui: &Ui) -> Result<u8, Failure> {
         ui.data(&text).map_err(Failure::Output)?;
         for warning in fixture.warnings().iter().filter(|warning| warning.entry.is_some()) {
             let entry = warning.entry.unwrap_or_default();
-            ui.note("warning", &format!("{}#{entry}: {}", path.display(), warning.text));
+            ui.note(Event::Warning, &format!("{}#{entry}: {}", path.display(), warning.text));
         }
         Ok(status)
     }))
@@ -45,12 +46,15 @@ fn json(lines: &[Line]) -> String {
     lines.iter().map(|line| format!("{}\n", serde_json::json!(line))).collect()
 }
 
+/// Of a URL at least so much is shown before what stands left of it is cut.
+const URL: usize = 12;
+
 /// Fitted to the terminal; elsewhere nothing is cut.
 fn table(lines: &[Line]) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    match terminal_size::terminal_size_of(std::io::stdout()) {
-        Some((width, _)) => table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width.0),
+    match ui::data_width() {
+        Some(width) => table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width),
         None => table.set_content_arrangement(ContentArrangement::Disabled),
     };
     for line in lines {
@@ -65,13 +69,15 @@ fn table(lines: &[Line]) -> String {
         row.max_height(1);
         table.add_row(row);
     }
+    let left: usize = table.column_max_content_widths().iter().take(5).map(|width| usize::from(*width) + 1).sum();
+    let fits = ui::data_width().is_none_or(|width| left + URL <= width.into());
     for (at, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, 1));
         match at {
             2 | 4 => column.set_cell_alignment(CellAlignment::Right),
             _ => {}
         }
-        if at < 5 {
+        if at < 5 && fits {
             column.set_constraint(ColumnConstraint::ContentWidth);
         }
     }

@@ -13,6 +13,9 @@ use crate::cli::files;
 use crate::cli::ui::Ui;
 use crate::verdict::exit;
 
+/// At the foot of each page: commands have no version of their own.
+const SOURCE: &str = concat!("harproxy ", env!("CARGO_PKG_VERSION"));
+
 /// Runs the command.
 ///
 /// # Errors
@@ -21,18 +24,34 @@ pub fn run(args: &ManArgs, ui: &Ui) -> Result<u8, Failure> {
     let mut grammar = Cli::grammar();
     // Names the pages of the commands after harproxy.
     grammar.build();
-    match (&args.dir, &args.command) {
+    match (&args.dir, &args.command[..]) {
         (Some(dir), _) => all(&grammar, dir)?,
-        (None, None) => ui.data(&page(&grammar)).map_err(Failure::Output)?,
-        (None, Some(name)) => match grammar.find_subcommand(name) {
+        (None, names) => match named(&grammar, names) {
             Some(command) => ui.data(&page(command)).map_err(Failure::Output)?,
             None => {
-                let error = grammar.error(ErrorKind::InvalidValue, format!("harproxy has no command `{name}`"));
-                return Ok(advice::tell_usage(&error, ui));
+                let text = format!("harproxy has no command `{}`", names.join(" "));
+                return Ok(advice::tell_usage(grammar.error(ErrorKind::InvalidValue, text), ui));
             }
         },
     }
     Ok(exit::HELD)
+}
+
+/// The command of this name, in words or as its page is called: `ca trust`, `ca-trust`, `harproxy-ca-trust`.
+fn named<'g>(grammar: &'g Command, names: &[String]) -> Option<&'g Command> {
+    let name = names.join(" ").split_whitespace().collect::<Vec<_>>().join("-");
+    let name = name.strip_prefix(grammar.get_name()).map_or(&*name, |rest| rest.trim_start_matches('-'));
+    below(grammar, name)
+}
+
+fn below<'g>(command: &'g Command, name: &str) -> Option<&'g Command> {
+    if name.is_empty() {
+        return Some(command);
+    }
+    command.get_subcommands().find_map(|sub| {
+        let rest = name.strip_prefix(sub.get_name())?;
+        if rest.is_empty() { Some(sub) } else { below(sub, rest.strip_prefix('-')?) }
+    })
 }
 
 /// Writes the page of a command, and those of its own commands.
@@ -45,6 +64,38 @@ fn all(command: &Command, dir: &Path) -> Result<(), Failure> {
 fn page(command: &Command) -> String {
     let mut page = Vec::new();
     // Writing to memory does not fail.
-    let _ = Man::new(command.clone()).render(&mut page);
+    let _ = Man::new(command.clone()).source(SOURCE).render(&mut page);
     String::from_utf8_lossy(&page).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_found_by_its_words_and_by_its_own_name() {
+        let mut grammar = Cli::grammar();
+        grammar.build();
+        let found = |words: &[&str]| {
+            let words: Vec<String> = words.iter().map(ToString::to_string).collect();
+            named(&grammar, &words).map(|command| Man::new(command.clone()).get_filename())
+        };
+        for words in [&["ca", "trust"][..], &["ca trust"], &["ca-trust"], &["harproxy-ca-trust"]] {
+            assert_eq!(found(words).as_deref(), Some("harproxy-ca-trust.1"), "{words:?}");
+        }
+        assert_eq!(found(&["git-setup"]).as_deref(), Some("harproxy-git-setup.1"));
+        assert_eq!(found(&[]).as_deref(), Some("harproxy.1"));
+        for words in [&["nope"][..], &["ca", "nope"], &["record", "trust"], &["recordtrust"]] {
+            assert_eq!(found(words), None, "{words:?}");
+        }
+    }
+
+    #[test]
+    fn each_page_says_at_its_foot_whose_it_is() {
+        let mut grammar = Cli::grammar();
+        grammar.build();
+        let words = ["record".to_owned()];
+        let page = page(named(&grammar, &words).unwrap());
+        assert!(page.lines().any(|line| line.starts_with(".TH") && line.contains(SOURCE)), "{page}");
+    }
 }

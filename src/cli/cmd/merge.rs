@@ -8,9 +8,11 @@ use std::process::Command;
 
 use crate::cli::advice::Failure;
 use crate::cli::args::git::MergeArgs;
-use crate::cli::quote;
+use crate::cli::event::Event;
+use crate::cli::fixtures;
 use crate::cli::ui::{self, Ui};
 use crate::har;
+use crate::quote;
 use crate::upkeep::merge::{Change, Conflict, Joined, Lost, Merged, Share, Union, Versions, three_way, union};
 use crate::verdict::exit;
 
@@ -70,11 +72,13 @@ pub fn run(args: &MergeArgs, ui: &Ui) -> Result<u8, Failure> {
     if output.is_dir() {
         return Err(Error::Folder { folder: output.clone() }.into());
     }
-    let joined = union(&Union { files: &files, output, adopt: args.adopt }).map_err(|error| match error {
-        crate::upkeep::merge::Error::Fixture(error) => Failure::from(error),
-        error => Error::from(error).into(),
+    let joined = fixtures::alone(output, || {
+        union(&Union { files: &files, output, adopt: args.adopt }).map_err(|error| match error {
+            crate::upkeep::merge::Error::Fixture(error) => Failure::from(error),
+            error => Error::from(error).into(),
+        })
     })?;
-    ui.note("merged", &told(&joined, &files, output));
+    ui.note(Event::Merged, &told(&joined, &files, output));
     Ok(exit::HELD)
 }
 
@@ -119,10 +123,13 @@ fn tell(merged: &Merged, path: &Path, ui: &Ui) {
     let parts = [(counts.added, "added"), (counts.changed, "changed"), (counts.removed, "removed")];
     let parts: Vec<String> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
     if !parts.is_empty() {
-        ui.note("merged", &format!("{shown}: merged by entries: {} by the other side", parts.join(", ")));
+        ui.note(Event::Merged, &format!("{shown}: merged by entries: {} by the other side", parts.join(", ")));
     }
     for (old, new) in &merged.renamed {
-        ui.note("renamed", &format!("{shown}: their {old} is {new} now: ours had given that number to another value"));
+        ui.note(
+            Event::Renamed,
+            &format!("{shown}: their {old} is {new} now: ours had given that number to another value"),
+        );
     }
     for name in &merged.shared {
         let text = format!(
@@ -130,7 +137,7 @@ fn tell(merged: &Merged, path: &Path, ui: &Ui) {
              them apart",
             ui::caution("warning")
         );
-        ui.alert("shared", &text);
+        ui.alert(Event::Shared, &text);
     }
     for Lost { file, ours_has_it } in &merged.lost {
         let file = path.with_file_name(file);
@@ -144,13 +151,13 @@ fn tell(merged: &Merged, path: &Path, ui: &Ui) {
             if *ours_has_it { "" } else { " (REBASE_HEAD or CHERRY_PICK_HEAD where that is under way)" },
             quote::path(path)
         );
-        ui.alert("conflict", &text);
+        ui.alert(Event::Conflict, &text);
     }
     for conflict in &merged.conflicts {
-        ui.alert("conflict", &format!("{}: {shown}: {}", ui::bad("conflict"), described(conflict)));
+        ui.alert(Event::Conflict, &format!("{}: {shown}: {}", ui::bad("conflict"), described(conflict)));
     }
     if !merged.conflicts.is_empty() {
-        ui.alert("hint", &format!("{}: {}", ui::help("hint"), way_out(merged.archive, path)));
+        ui.alert(Event::Hint, &format!("{}: {}", ui::help("hint"), way_out(merged.archive, path)));
     }
 }
 
@@ -190,7 +197,7 @@ fn is_text(path: &Path) -> bool {
 /// What can't be read as a HAR (it has conflict markers in it, say) is merged as git merges text.
 fn merge_as_text(versions: &Versions<'_>, path: &Path, why: &har::Error, ui: &Ui) -> Result<u8, Failure> {
     let text = format!("{}: {}: merged as text, since {why}", ui::caution("warning"), path.display());
-    ui.alert("text", &text);
+    ui.alert(Event::Text, &text);
     let mut git = Command::new("git");
     git.args(["merge-file", "-L", "ours", "-L", "base", "-L", "theirs"]);
     git.arg(format!("--marker-size={}", versions.marker_size)).args([versions.ours, versions.base, versions.theirs]);

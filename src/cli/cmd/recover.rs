@@ -2,6 +2,7 @@
 
 use crate::cli::advice::Failure;
 use crate::cli::args::record::RecoverArgs;
+use crate::cli::event::Event;
 use crate::cli::ui::{self, Ui};
 use crate::cli::{plan, summary};
 use crate::record::{self, Left, Recovered};
@@ -20,12 +21,12 @@ pub fn run(args: RecoverArgs, ui: &Ui) -> Result<u8, Failure> {
         false => record::recover(&plan)?.iter().map(accepted).collect(),
     };
     if lines.is_empty() {
-        ui.note("recovered", &format!("nothing was left of a recording into {output}"));
+        ui.note(Event::Recovered, &format!("nothing was left of a recording into {output}"));
     } else if discard {
-        ui.note("discarded", &lines.join("\n"));
+        ui.note(Event::Discarded, &lines.join("\n"));
     } else {
-        let next = summary::next(&plan.output, plan.content, &[]);
-        ui.note("recovered", &format!("{}\n\n{}\n{next}", lines.join("\n"), ui::strong("Next:")));
+        let next = summary::next(&plan.output, plan.content, &[], &[]);
+        ui.note(Event::Recovered, &format!("{}\n\n{}\n{next}", lines.join("\n"), ui::strong("Next:")));
     }
     Ok(exit::HELD)
 }

@@ -4,8 +4,10 @@ use std::path::Path;
 
 use crate::cli::advice::Failure;
 use crate::cli::args::upkeep::RedactArgs;
+use crate::cli::event::Event;
 use crate::cli::fixtures;
 use crate::cli::ui::{Ui, caution, counted};
+use crate::record;
 use crate::upkeep::redact::{self, Redacted};
 use crate::verdict::exit;
 
@@ -17,12 +19,18 @@ pub fn run(args: RedactArgs, ui: &Ui) -> Result<u8, Failure> {
     let config = args.config.said;
     let (policy, given) = (config.redact_policy(), config.redact_values());
     Ok(fixtures::each(args.files.fixtures, ui, |path| {
-        let done = redact::redact(path, &policy, &given, !args.dry_run)?;
-        ui.note("redacted", &summary(path, &done, args.dry_run));
+        // What is redacted is read only, and by anybody at any time.
+        let mut done = redact::redact(path, &policy, &given, false)?;
+        if done.is_changed() && !args.dry_run {
+            done = fixtures::alone(path, || redact::redact(path, &policy, &given, true))?;
+        } else if !args.dry_run {
+            record::sweep(path);
+        }
+        ui.note(Event::Redacted, &summary(path, &done, args.dry_run));
         for (file, other) in &done.left {
             let (caution, path, other) = (caution("warning"), path.display(), other.display());
             let why = format!("{caution}: {file} still holds what was taken out of {path}: {other} refers to it");
-            ui.alert("left", &why);
+            ui.alert(Event::Left, &why);
         }
         Ok(exit::HELD)
     }))

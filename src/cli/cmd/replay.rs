@@ -1,29 +1,38 @@
 //! `harproxy replay`.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::task::spawn_blocking;
 
 use super::record;
+use crate::child::Pace;
 use crate::child::env::Mode;
 use crate::cli::advice::Failure;
 use crate::cli::args::replay::ReplayArgs;
+use crate::cli::event::Event;
 use crate::cli::plan::Replaying;
-use crate::cli::run::{self, About, End, Run};
+use crate::cli::prune;
+use crate::cli::reload;
+use crate::cli::reports::Recorded;
+use crate::cli::run::{About, End, Run};
 use crate::cli::summary;
 use crate::cli::ui::Ui;
+use crate::har::Fixture;
 use crate::proxy::Ask;
-use crate::record::Ending;
-use crate::replay::Replayer;
+use crate::record::{Ending, Outcome};
+use crate::replay::{Reloader, Replayer};
 use crate::tls::authority::Authority;
 use crate::verdict::Verdict;
+use crate::verdict::seen::{Became, Change};
 
 /// Runs the command.
 ///
 /// # Errors
 /// [`Failure`], when there is no verdict.
 pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
-    let Replaying { replay, record, run: plan } = Replaying::new(args)?;
+    let Replaying { replay, record, prune, run: plan } = Replaying::new(args)?;
+    plan.begin();
     let output = record.as_ref().map(|(record, _)| record.output.clone());
     let recorder = record.map(|(record, upstream)| record::start(record, upstream, ui)).transpose()?;
     let asks = recorder.clone().map(|recorder| recorder as Arc<dyn Ask>);
@@ -33,33 +42,88 @@ pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
     let authority = Arc::new(Authority::load_or_create(&plan.ca_dir)?);
 
     let may_match = |host: &str| replayer.may_match_domain(host);
-    let about = About { mode: Mode::Replay, may_match: &may_match, recorded_at: replayer.recorded_at() };
-    let mut run = Run::new(&plan, ui)?;
-    let end = run.serve(replayer.clone(), authority, &about).await?;
-
-    let verdict = replayer.verdict();
-    let (Some(recorder), Some(output)) = (recorder.filter(|recorder| !recorder.is_idle()), output) else {
-        return Ok(run::conclude(&plan, &end, &verdict, ui));
+    let may_match_origin = |origin: &str| replayer.may_match_origin(origin);
+    let about = About {
+        mode: Mode::Replay,
+        may_match: &may_match,
+        may_match_origin: &may_match_origin,
+        recorded_at: replayer.recorded_at(),
+        pace: Pace::BESIDE,
+        quiet_output: false,
     };
+    let mut run = Run::new(&plan, ui)?;
+    if let Some(herald) = run.herald() {
+        replayer.heard_by(herald);
+    }
+    recorder.iter().for_each(|recorder| run.recorded_by(recorder.clone()));
+    let watch = match &plan.cmd[..] {
+        [] => Some(reload::watch(Reloader::new(replayer.clone()), *ui)),
+        // CMD is to find at its end what it found at its beginning.
+        _ => None,
+    };
+    let watch = watch.transpose().map_err(|source| Failure::System { doing: "starting a thread", source })?;
+    let end = run.serve(replayer.clone(), authority, &about).await?;
+    // A fixture that is being loaded would be told of, and answer, after the verdict.
+    let end = match run.unless_interrupted(spawn_blocking(move || drop(watch))).await {
+        Err(Failure::Cut { status, .. }) => End::Cut(status),
+        _ => end,
+    };
+    recorder.iter().for_each(|recorder| recorder.give_up());
+
+    let (mut verdict, fixtures) = replayer.conclusion();
+    let mut recorded = Recorded { fixtures, ..Recorded::default() };
+    if prune {
+        // Payloads of what goes are to be seen in the reports.
+        recorded.shown = Some(run.shown(&verdict, &recorded));
+        let pruned = prune::after(&mut run, &end, &mut verdict, &recorded.fixtures, &plan.policy, ui).await;
+        let pruned = match pruned {
+            Err(Failure::Cut { status, .. }) => return Ok(run.conclude(&End::Cut(status), verdict, &recorded)),
+            pruned => pruned?,
+        };
+        let status = run.conclude_with(&end, verdict, &recorded, pruned.is_broken());
+        pruned.tell(ui);
+        return Ok(status);
+    }
+    let recorder = recorder.filter(|recorder| !recorder.is_idle() && !matches!(end, End::Cut(_)));
+    let (Some(recorder), Some(output)) = (recorder, output) else {
+        return Ok(run.conclude(&end, verdict, &recorded));
+    };
+    recorded.shown = Some(run.shown(&verdict, &recorded));
     let ending = if end.is_clean() { Ending::Clean } else { Ending::Failed };
-    let finalise = spawn_blocking(move || recorder.finalise(ending));
-    let outcome = match record::finished(run.unless_interrupted(finalise).await?)? {
+    let finalises = recorder.clone();
+    let finalise = spawn_blocking(move || finalises.finalise(ending));
+    let outcome = match record::finished(run.unless_interrupted(finalise).await) {
         Ok(outcome) => outcome,
-        Err(error) => return Ok(run::unfinished(&end, &error.into(), ui)),
+        Err(Failure::Cut { status, .. }) => return Ok(run.conclude(&End::Cut(status), verdict, &recorded)),
+        Err(failure) => return Ok(run.unfinished(&end, &failure, with_recorded(verdict, &recorder.verdict()))),
     };
     let verdict = with_recorded(verdict, &outcome.verdict);
-    let status = run::conclude(&plan, &end, &verdict, ui);
+    if let Some(added) = added(&outcome, &output, &recorded) {
+        recorded = added;
+    }
+    let status = run.conclude(&end, verdict, &recorded);
     let failed = match end {
         End::Cmd(status) => Some(status).filter(|_| !end.is_clean()),
-        End::NoCmd | End::NotStarted(_) => None,
+        End::NoCmd | End::NotStarted(_) | End::Cut(_) => None,
     };
     let change = summary::change(&outcome, &output, failed);
     match outcome.held {
         // Somebody has to decide on it.
-        Some(_) => ui.alert("summary", &format!("{change}\n{}", summary::choice(&output))),
-        None => ui.note("summary", &format!("{change}\n")),
+        Some(_) => ui.alert(Event::Summary, &format!("{change}\n{}", summary::choice(&output))),
+        None => ui.note(Event::Summary, &format!("{change}\n")),
     }
     Ok(status)
+}
+
+/// The fixture with what was added to it, where the numbers of the entries that it had still say the same.
+fn added(outcome: &Outcome, output: &Path, before: &Recorded) -> Option<Recorded> {
+    let had = before.fixtures.iter().map(|fixture| fixture.entries()).sum();
+    let is_behind = |became: &Became| became.change != Change::Added || became.entry >= had;
+    if !outcome.written || !outcome.entries.values().all(is_behind) {
+        return None;
+    }
+    let fixture = Arc::new(Fixture::open(output).ok()?);
+    Some(Recorded { fixtures: vec![fixture], entries: outcome.entries.clone(), shown: None })
 }
 
 /// What a replay concludes that recorded what it missed.

@@ -22,7 +22,7 @@ use clap::Command;
 
 use crate::matching::MatchRule;
 use crate::record::Volatile;
-use crate::redact::{Placeholder, Policy};
+use crate::redact::{Placeholder, Policy, Secret};
 pub use document::{At, Error};
 use document::{Document, Item};
 pub use said::Said;
@@ -93,6 +93,13 @@ impl Config {
         }
     }
 
+    /// Whether `[record]` says of an option what `[replay]` does not say.
+    #[must_use]
+    pub fn says_of_record_alone(&self, id: &str) -> bool {
+        let said = |command| self.options.get(command)?.get(id).map(|given| &given.words);
+        said("record").is_some_and(|words| said("replay") != Some(words))
+    }
+
     /// `[[match]]`, the user's first, in order.
     #[must_use]
     pub fn rules(&self) -> &[MatchRule] {
@@ -113,7 +120,7 @@ impl Config {
 
     /// `[redact.values]`: those that are known here. Reads the environment.
     #[must_use]
-    pub fn redact_values(&self) -> Vec<(Placeholder, String)> {
+    pub fn redact_values(&self) -> Vec<(Placeholder, Secret)> {
         self.secrets.values()
     }
 

@@ -1,12 +1,11 @@
 //! `[redact]`: what is secret beside the built-in table, and which values have a placeholder of their own.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use super::document::{At, Document, Error, Item, Table, nearest};
 use super::sections::json_path;
 use crate::cli::args::values::parse_header_name;
-use crate::redact::{self, Name, Placeholder, Policy, Rules};
+use crate::redact::{self, Name, Placeholder, Policy, Rules, Secret};
 
 /// The keys of the section.
 const KEYS: [&str; 7] = ["headers", "query", "json", "text", "except", "personal", "values"];
@@ -23,20 +22,10 @@ pub(super) struct Secrets {
 }
 
 /// A value that a placeholder stands for.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Given {
-    Literal(String),
+    Literal(Secret),
     Variable(String),
-}
-
-/// Never the value.
-impl fmt::Debug for Given {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Given::Literal(_) => f.write_str("(redacted)"),
-            Given::Variable(name) => write!(f, "{VARIABLE}{name}"),
-        }
-    }
 }
 
 impl Secrets {
@@ -97,18 +86,18 @@ impl Secrets {
 
     /// The values with their placeholders. A variable that is not set gives none, which is told under `-v`: the secret may be
     /// one that only some machines know.
-    pub(super) fn values(&self) -> Vec<(Placeholder, String)> {
+    pub(super) fn values(&self) -> Vec<(Placeholder, Secret)> {
         let each = self.values.iter().filter_map(|(placeholder, given)| Some((placeholder.clone(), given.value()?)));
         each.collect()
     }
 }
 
 impl Given {
-    fn value(&self) -> Option<String> {
+    fn value(&self) -> Option<Secret> {
         match self {
             Given::Literal(value) => Some(value.clone()),
             Given::Variable(name) => match std::env::var(name) {
-                Ok(value) if !value.is_empty() => Some(value),
+                Ok(value) if !value.is_empty() => Some(value.into()),
                 _ => {
                     tracing::info!(variable = name, "[redact.values]: not set, so nothing is known by it");
                     None
@@ -154,6 +143,6 @@ fn given(text: &str) -> Result<Given, &'static str> {
         }
         Some(name) => Ok(Given::Variable(name.to_owned())),
         None if text.is_empty() => Err("expected a value, or the variable that holds it, such as `env:BAD_PW`"),
-        None => Ok(Given::Literal(text.to_owned())),
+        None => Ok(Given::Literal(text.into())),
     }
 }

@@ -1,128 +1,185 @@
 //! One entry beside a request: every difference that keeps it from matching, and how near that makes it.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
-
-use url::form_urlencoded;
+use std::cell::Cell;
+use std::cmp::Reverse;
+use std::io::Read;
 
 use super::super::candidate::{Required, Rules};
 use super::super::conditional::Condition;
 use super::super::index::Ordinal;
 use super::super::key::View;
 use super::super::matcher::Matcher;
-use super::super::redacted;
-use super::super::template::Spelling;
-use super::super::url::{Parts, normal};
-use super::super::{Difference, EntryRef, Near, Query, What, choice, payload};
-use super::{body, remedy};
+use super::super::{Difference, EntryRef, Near, Query, What, choice, payload, score};
+use super::excerpt::{beginning, beside, common};
+use super::fields::{self, Fields, Raw};
+use super::paths::{Paths, Segments};
+use super::{body, cost};
 use crate::har::{Entry, Payload};
-use crate::http::NormalUrl;
+use crate::http::url::normal;
 
-/// An entry, what keeps it from matching, and what would let it.
+/// An entry, what keeps it from matching, and what of it a remedy has to mend.
 #[derive(Debug)]
 pub(super) struct Compared {
     pub(super) rank: Rank,
     pub(super) near: Near,
-    pub(super) remedy: Option<String>,
+    /// What kind of difference the payloads have.
+    pub(super) nature: body::Nature,
 }
 
-/// How near an entry is: compared field by field, the nearest first.
+/// How near an entry is: the least distance first, then who repeats more of the recorded headers, then who came first.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rank {
-    place: Place,
-    method: bool,
-    query: usize,
-    headers: usize,
-    body: usize,
+    cost: u32,
+    score: Reverse<usize>,
     ordinal: Ordinal,
 }
 
-/// Where an entry is, seen from the request.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Place {
-    /// On the same host, with the same path.
-    Same,
-    /// One segment of the path is another.
-    NextDoor,
-    /// On another host, with the same path.
-    OtherHost,
-    /// Elsewhere on the same host: so many segments are others.
-    Away(usize),
-    /// Neither host nor path.
-    Strange,
+impl Rank {
+    /// How far it is.
+    pub(super) fn cost(&self) -> u32 {
+        self.cost
+    }
+}
+
+/// What one explanation may read of long payloads, bytes.
+#[derive(Debug)]
+pub(super) struct Budget(Cell<u64>);
+
+impl Budget {
+    pub(super) fn new() -> Self {
+        Budget(Cell::new(128 << 20))
+    }
+
+    fn allows(&self, bytes: u64) -> bool {
+        let left = self.0.get().checked_sub(bytes);
+        left.inspect(|left| self.0.set(*left)).is_some()
+    }
+}
+
+/// A request's method and URL, to be compared with those of many entries.
+pub(super) struct Heads<'a> {
+    method: &'a str,
+    asked: &'a View<'a, 'a>,
+    path: Segments<'a>,
+}
+
+impl<'a> Heads<'a> {
+    pub(super) fn of(method: &'a str, asked: &'a View<'a, 'a>) -> Self {
+        Heads { method, asked, path: Segments::of(asked) }
+    }
+
+    /// How far an entry's are from these.
+    pub(super) fn cost(&self, method: &str, recorded: &View<'_, '_>) -> u32 {
+        let host = if self.asked.host() == recorded.host() {
+            0
+        } else {
+            cost::origin(&self.asked.parts.site(), &recorded.parts.site())
+        };
+        let path = if self.asked.parts.path == recorded.parts.path {
+            0
+        } else {
+            Paths::of(&self.path, &Segments::of(recorded)).cost
+        };
+        cost::method(self.method, method) + host + path + Queries::of(self.asked, recorded).cost()
+    }
 }
 
 impl Matcher {
-    /// Compares a request with an entry; `None` when the entry can't be read. What to do about it speaks of the request as
-    /// `told_as`.
+    /// Compares a request with an entry; `None` when the entry can't be read.
     pub(super) fn compare(
         &self,
         query: &Query<'_>,
         payload: &payload::Sent<'_>,
         ordinal: Ordinal,
-        told_as: &NormalUrl,
+        budget: &Budget,
     ) -> Option<Compared> {
         let at = self.index.at(ordinal);
-        let fixture = &self.fixtures[at.fixture];
-        let entry = fixture.entry(at.entry).ok()?;
+        let entry = self.fixtures[at.fixture].entry(at.entry).ok()?;
         let recorded_url = normal(&entry.request.url)?;
         let (asked, recorded) = (self.form.view(query.url.as_str()), self.form.view(&recorded_url));
         let rules = self.rules_for(&recorded_url);
-
         let mut differences = Vec::new();
         if query.method != entry.request.method {
             differences.push(difference(What::Method, "", Some(query.method), Some(&entry.request.method)));
         }
-        let host = asked.host() != recorded.host();
-        if host {
-            let (asked, recorded) = (asked.parts.host(), recorded.parts.host());
+        if asked.host() != recorded.host() {
+            let (asked, recorded) = (asked.parts.site(), recorded.parts.site());
             differences.push(difference(What::Host, "", Some(&*asked), Some(&*recorded)));
         }
-        let segments = path_differences(&asked, &recorded, &mut differences);
-        query_differences(&asked, &recorded, &mut differences);
-        header_differences(query, &entry, &rules, &mut differences);
-        let body = self.body_differences(payload, at, &entry, &rules);
-        let count = |what| differences.iter().filter(|difference| difference.what == what).count();
-        let place = match (host, segments) {
-            (false, 0) => Place::Same,
-            (false, 1) => Place::NextDoor,
-            (true, 0) => Place::OtherHost,
-            (false, away) => Place::Away(away),
-            (true, _) => Place::Strange,
-        };
-        let rank = Rank {
-            place,
-            method: count(What::Method) > 0,
-            query: count(What::Query),
-            headers: count(What::Header),
-            body: body.differences.len(),
-            ordinal,
-        };
-        let told_as = Parts::of(told_as.as_str());
-        let remedy = remedy::remedy(&differences, &body, &told_as, &recorded.parts, &rules.comparison);
+        differences.extend(Paths::of(&Segments::of(&asked), &Segments::of(&recorded)).differences(&asked, &recorded));
+        differences.extend(Queries::of(&asked, &recorded).differences(&asked, &recorded));
+        let headers = header_differences(query, &entry, &rules);
+        let body = self.body_differences(payload, at, &entry, &rules, budget);
+        let headers_apart = u32::try_from(headers.len()).unwrap_or(u32::MAX).saturating_mul(cost::HEADER);
+        let heads = Heads::of(query.method, &asked).cost(&entry.request.method, &recorded);
+        let recorded_headers = score::Recorded::new(&entry.request.headers, rules.score_all_headers);
+        let score = score::Sent::new(query.headers).score(&recorded_headers);
+        let cost = heads.saturating_add(headers_apart).saturating_add(body.cost);
+        differences.extend(headers);
         differences.extend(body.differences);
-        Some(Compared { rank, near: Near { at, differences, operation: body.operation }, remedy })
+        Some(Compared {
+            rank: Rank { cost, score: Reverse(score), ordinal },
+            near: Near { at, differences, operation: body.operation },
+            nature: body.nature,
+        })
     }
 
-    fn body_differences(&self, sent: &payload::Sent<'_>, at: EntryRef, entry: &Entry, rules: &Rules) -> body::Compared {
+    fn body_differences(
+        &self,
+        sent: &payload::Sent<'_>,
+        at: EntryRef,
+        entry: &Entry,
+        rules: &Rules,
+        budget: &Budget,
+    ) -> body::Compared {
         let fixture = &self.fixtures[at.fixture];
         let comparison = &rules.comparison;
-        let recorded = payload::Recorded::of(fixture, at.entry, entry, comparison);
-        let equal = sent.fits(&recorded, comparison, &rules.values).is_some();
         let stored = entry.request.post_data.as_ref().and_then(|body| fixture.payload(at.entry, body).ok());
         let stored = stored.filter(|payload| matches!(payload, Payload::Bytes(_) | Payload::File(_)));
-        if !equal && (sent.as_digested().is_some() || stored.as_ref().is_some_and(|stored| stored.len() > LONGEST_HELD))
-        {
-            return body::compare_long(sent, stored.as_ref(), &recorded);
-        }
-        let recorded = stored.filter(|stored| stored.len() <= LONGEST_HELD).and_then(|payload| payload.bytes().ok());
+        let len = stored.as_ref().map_or(0, Payload::len);
         let content_type = entry.request.headers.get("content-type").map(text).unwrap_or_default();
-        body::compare(sent, recorded.as_deref(), &content_type, comparison, equal)
+        let is_long = sent.as_digested().is_some() || len.max(sent.decoded().len() as u64) > body::LONGEST as u64;
+        if is_long && !budget.allows(len) {
+            return body::compare_long(sent, stored.as_ref(), None, &content_type, None);
+        }
+        let recorded = payload::Recorded::of(fixture, at.entry, entry, comparison);
+        let equal = sent.fits(&recorded, comparison, &rules.values).is_some();
+        if is_long {
+            let parts = stored.as_ref().filter(|_| !sent.is_empty() && sent.as_digested().is_none());
+            return match equal {
+                true => body::Compared::default(),
+                false => {
+                    let at = parts.and_then(|stored| differ_from(sent.decoded(), stored));
+                    body::compare_long(sent, stored.as_ref(), Some(&recorded), &content_type, at)
+                }
+            };
+        }
+        let bytes = stored.and_then(|payload| payload.bytes().ok());
+        body::compare(sent, bytes.as_deref(), &content_type, comparison, equal)
+    }
+}
+
+/// From which byte on a stored payload differs, read piece by piece.
+fn differ_from(sent: &[u8], stored: &Payload) -> Option<u64> {
+    const PIECE: usize = 64 * 1024;
+    let (mut reader, mut piece, mut at) = (stored.reader().ok()?, vec![0; PIECE], 0);
+    loop {
+        let read = match reader.read(&mut piece) {
+            Ok(read) => read,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(_) => return None,
+        };
+        let same = common(&sent[at..], &piece[..read]);
+        at += same;
+        if same < read || read == 0 {
+            return Some(at as u64);
+        }
     }
 }
 
 /// Says which headers that must be equal are not.
-fn header_differences(query: &Query<'_>, entry: &Entry, rules: &Rules, differences: &mut Vec<Difference>) {
+fn header_differences(query: &Query<'_>, entry: &Entry, rules: &Rules) -> Vec<Difference> {
+    let mut differences = Vec::new();
     let joined = |values: Vec<String>| (!values.is_empty()).then(|| values.join(", "));
     for name in &rules.match_headers {
         let recorded: Vec<_> = entry.request.headers.get_all(name).map(Required::new).collect();
@@ -140,123 +197,89 @@ fn header_differences(query: &Query<'_>, entry: &Entry, rules: &Rules, differenc
             differences.push(difference(What::Header, name, sent.as_deref(), recorded.as_deref()));
         }
     }
+    differences
 }
 
-/// Longer payloads are told by their length and digest.
-const LONGEST_HELD: u64 = 64 << 20;
+/// How two queries differ.
+enum Queries<'a> {
+    Same,
+    /// Nothing is named in which they differ, and they are written otherwise: one has a `?` and nothing behind it, or a `&` too many.
+    Mark,
+    /// Parameters differ, and whether the others are in order.
+    Fields(Fields<'a, &'a str>, bool),
+}
+
+impl<'a> Queries<'a> {
+    fn of(asked: &View<'_, 'a>, recorded: &View<'_, 'a>) -> Self {
+        if asked.parts.query == recorded.parts.query {
+            return Queries::Same;
+        }
+        let parameters = |seen: &View<'_, 'a>| -> Vec<Raw<'a>> {
+            fields::raw(seen.parts.query.unwrap_or_default()).filter(|(_, raw)| !seen.ignores(raw)).collect()
+        };
+        let (sent, recorded_list) = (parameters(asked), parameters(recorded));
+        let filled = fields::filled(&sent, &recorded_list);
+        match fields::compare(&sent, &filled, |a, b| a == b) {
+            Fields::Same if empty_pieces(asked) == empty_pieces(recorded) => Queries::Same,
+            Fields::Same => Queries::Mark,
+            fields => Queries::Fields(fields, fields::are_in_order(&sent, &filled)),
+        }
+    }
+
+    fn cost(&self) -> u32 {
+        match self {
+            Queries::Same | Queries::Fields(Fields::Same, _) => 0,
+            Queries::Mark | Queries::Fields(Fields::Order, _) => cost::SPELLING,
+            Queries::Fields(Fields::Unlike(unlike), in_order) => {
+                let values: u32 = unlike.iter().map(fields::distance).sum();
+                values + if *in_order { 0 } else { cost::SPELLING }
+            }
+        }
+    }
+
+    fn differences(&self, asked: &View<'_, '_>, recorded: &View<'_, '_>) -> Vec<Difference> {
+        match self {
+            Queries::Same | Queries::Fields(Fields::Same, _) => Vec::new(),
+            Queries::Mark | Queries::Fields(Fields::Order, _) => {
+                vec![difference(What::Query, "", asked.parts.query, recorded.parts.query)]
+            }
+            Queries::Fields(Fields::Unlike(unlike), in_order) => {
+                let told = unlike.iter().map(|unlike| {
+                    let [sent, recorded] = fields::shown(unlike);
+                    difference(What::Query, &unlike.name, sent.as_deref(), recorded.as_deref())
+                });
+                let order = || difference(What::Query, "", asked.parts.query, recorded.parts.query);
+                told.chain((!in_order).then(order)).collect()
+            }
+        }
+    }
+}
+
+/// Between which parameters of those that are compared there is an empty one; nothing where there is no query.
+fn empty_pieces(seen: &View<'_, '_>) -> Option<Vec<bool>> {
+    let query = seen.query()?;
+    Some(query.split('&').map(str::is_empty).collect())
+}
+
 /// Values longer than this are cut.
 const LONGEST: usize = 400;
 
-/// A difference, its values cut to what one can read.
+/// A difference, its values cut to what one can read: around the place where they begin to differ, if there are two.
 pub(super) fn difference(what: What, name: &str, request: Option<&str>, recorded: Option<&str>) -> Difference {
-    Difference { what, name: name.to_owned(), request: request.map(cut), recorded: recorded.map(cut) }
-}
-
-fn cut(value: &str) -> String {
-    beginning(value, LONGEST)
-}
-
-/// A value of up to `longest` characters, whole; the beginning of any other, and how long it is.
-pub(super) fn beginning(value: &str, longest: usize) -> String {
-    match value.char_indices().nth(longest) {
-        None => value.to_owned(),
-        Some((end, _)) => format!("{}… ({} bytes)", &value[..end], value.len()),
-    }
+    let sized = |whole: &str, cut: String| if cut == whole { cut } else { format!("{cut} ({} bytes)", whole.len()) };
+    let (request, recorded) = match (request, recorded) {
+        (Some(a), Some(b)) => {
+            let [cut_a, cut_b] = beside(a, b, LONGEST);
+            (Some(sized(a, cut_a)), Some(sized(b, cut_b)))
+        }
+        (a, b) => {
+            let cut = |value: &str| sized(value, beginning(value, LONGEST));
+            (a.map(cut), b.map(cut))
+        }
+    };
+    Difference { what, name: name.to_owned(), request, recorded }
 }
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// Says which segment differs, or the paths when more than one does; returns how many do.
-fn path_differences(asked: &View<'_, '_>, recorded: &View<'_, '_>, differences: &mut Vec<Difference>) -> usize {
-    let (asked_path, recorded_path) = (asked.path(), recorded.path());
-    let (asked, recorded) = (&asked.parts, &recorded.parts);
-    let (open_a, open_b): (Vec<_>, Vec<_>) =
-        (asked_path.split('/').skip(1).collect(), recorded_path.split('/').skip(1).collect());
-    let (a, b): (Vec<_>, Vec<_>) = (asked.segments().collect(), recorded.segments().collect());
-    let fits = |n: usize| a.get(n).zip(b.get(n)).is_some_and(|(a, b)| redacted::fits(b, a, Spelling::Percent));
-    let differs = |n: &usize| open_a.get(*n) != open_b.get(*n) && !fits(*n);
-    let differing: Vec<usize> = (0..a.len().max(b.len())).filter(differs).collect();
-    match &differing[..] {
-        [] => {}
-        [n] if a.len() == b.len() => {
-            let name = (n + 1).to_string();
-            differences.push(difference(What::Path, &name, a.get(*n).copied(), b.get(*n).copied()));
-        }
-        _ => differences.push(difference(What::Path, "", Some(asked.path), Some(recorded.path))),
-    }
-    // A path that is longer is no neighbour, though only its end differs.
-    if differing.len() == 1 && a.len() != b.len() { 2 } else { differing.len() }
-}
-
-/// The parameters that count, as they are written, in order.
-fn parameters<'a>(seen: &'a View<'_, 'a>) -> Vec<&'a str> {
-    let raw = seen.parts.query.unwrap_or_default().split('&');
-    raw.filter(|raw| !raw.is_empty() && !seen.ignores(raw)).collect()
-}
-
-/// One of them, decoded.
-fn decoded(raw: &str) -> (Cow<'_, str>, Cow<'_, str>) {
-    form_urlencoded::parse(raw.as_bytes()).next().unwrap_or_default()
-}
-
-/// What was recorded, with what the request has wherever that fits a placeholder.
-fn filled<'a>(asked: &[&'a str], recorded: &[&'a str]) -> Vec<&'a str> {
-    let mut left: Vec<&str> = asked.to_vec();
-    let fill = |raw: &&'a str| {
-        let name = decoded(raw).0;
-        // By name, the first that is left of it.
-        let Some(at) = left.iter().position(|sent| decoded(sent).0 == name) else { return *raw };
-        let sent = left.remove(at);
-        if redacted::fits(raw, sent, Spelling::Form) { sent } else { *raw }
-    };
-    recorded.iter().map(fill).collect()
-}
-
-/// In how many parameters two queries differ, roughly and cheaply: as they are written, in no order.
-pub(super) fn query_distance(asked: &View<'_, '_>, recorded: Option<&str>) -> usize {
-    if asked.parts.query == recorded {
-        return 0;
-    }
-    let [a, b] = [asked.parts.query, recorded].map(|query| {
-        let raw = query.unwrap_or_default().split('&').filter(|raw| !asked.ignores(raw));
-        raw.collect::<Vec<&str>>()
-    });
-    let lacking = |these: &[&str], others: &[&str]| these.iter().filter(|raw| !others.contains(raw)).count();
-    lacking(&a, &b).max(lacking(&b, &a))
-}
-
-/// Says which parameters differ: by name, the values of a repeated one in order.
-fn query_differences(asked: &View<'_, '_>, recorded: &View<'_, '_>, differences: &mut Vec<Difference>) {
-    if asked.query() == recorded.query() {
-        return;
-    }
-    let sent = parameters(asked);
-    let filled = filled(&sent, &parameters(recorded));
-    if sent == filled && asked.query().is_some() == recorded.query().is_some() {
-        return;
-    }
-    let before = differences.len();
-    let mut names = Vec::new();
-    let mut values: HashMap<Cow<'_, str>, [Vec<Cow<'_, str>>; 2]> = HashMap::new();
-    for (side, raw) in [sent, filled].into_iter().enumerate() {
-        for (name, value) in raw.into_iter().map(decoded) {
-            if !values.contains_key(&name) {
-                names.push(name.clone());
-            }
-            values.entry(name).or_default()[side].push(value);
-        }
-    }
-    for name in names {
-        let [sent, recorded] = &values[&name];
-        if sent != recorded {
-            let joined = |values: &[Cow<'_, str>]| (!values.is_empty()).then(|| values.join(", "));
-            differences.push(difference(What::Query, &name, joined(sent).as_deref(), joined(recorded).as_deref()));
-        }
-    }
-    if differences.len() == before {
-        // The same parameters in another order, or spelt in another way.
-        differences.push(difference(What::Query, "", asked.parts.query, recorded.parts.query));
-    }
 }

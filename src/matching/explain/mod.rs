@@ -5,16 +5,23 @@
 
 mod body;
 mod compare;
+mod cost;
+mod excerpt;
+mod fields;
 mod near;
+mod paths;
 mod remedy;
 
 use std::sync::OnceLock;
 
-use self::compare::Compared;
+pub use self::excerpt::{beginning, beside};
+
+use self::body::Nature;
+use self::compare::{Budget, Compared};
 use super::index::Ordinal;
 use super::matcher::Matcher;
 use super::shown::Shown;
-use super::{Difference, Miss, MissKind, Near, Query, graphql, payload};
+use super::{Difference, EntryRef, Miss, MissKind, Near, Query, What, graphql, payload};
 
 /// Entries that are shown.
 const SHOWN: usize = 3;
@@ -44,40 +51,68 @@ impl Matcher {
         let same_path = self.index.at_place(&asked).len();
         let mut shown = Shown::of(query, payload, &self.telling);
         let told_as = shown.as_ref().map_or(query.url, |shown| &shown.url).clone();
-        let near = self.nearest(query.method, &asked).into_iter();
-        let mut compared: Vec<(Compared, Ordinal)> =
-            near.filter_map(|at| Some((self.compare(query, payload, at, &told_as)?, at))).collect();
-        compared.sort_by(|(a, _), (b, _)| a.rank.cmp(&b.rank));
-        compared.truncate(SHOWN);
+        let budget = Budget::new();
+        let mut compared: Vec<(Compared, Ordinal)> = Vec::new();
+        for (least, at) in self.nearest(query.method, &asked, !payload.is_empty()) {
+            // Headers and payload only add to the distance: what is too far without them need not be read.
+            if compared.get(SHOWN - 1).is_some_and(|(last, _)| least > last.rank.cost()) {
+                break;
+            }
+            if let Some(one) = self.compare(query, payload, at, &budget) {
+                let place = compared.partition_point(|(known, _)| known.rank < one.rank);
+                compared.insert(place, (one, at));
+                compared.truncate(SHOWN);
+            }
+        }
         let remedy = match kind {
-            MissKind::NoEntry => compared.first().and_then(|(nearest, _)| nearest.remedy.clone()),
+            MissKind::NoEntry => {
+                compared.first().and_then(|(nearest, at)| self.remedy(query, payload, &told_as, *at, nearest))
+            }
             MissKind::BodyNotRecorded(_) => Some("--missing-body empty".to_owned()),
             MissKind::UsedUp => Some("--repeat sequence".to_owned()),
             MissKind::RedirectLoop(_) | MissKind::TooManyHops => Some("--redirects serve".to_owned()),
             MissKind::Unreadable(..) | MissKind::OtherProtocol(_) => None,
         };
-        let near = compared.into_iter().map(|(Compared { mut near, .. }, at)| {
-            near.differences = self.veiled(near.differences, query, payload, at, shown.as_mut());
-            near
-        });
-        let near: Vec<Near> = near.collect();
-        Miss { kind, near, same_path, remedy, operation: operation(query, payload, shown.as_ref()) }
+        // A name may be a secret, too: what can't be told can't be typed either.
+        let remedy = remedy.filter(|remedy| shown.as_mut().is_none_or(|shown| shown.may_tell(remedy)));
+        let veiled = |(compared, at)| self.veiled(compared, query, payload, at, shown.as_mut(), &budget);
+        let near: Vec<Near> = compared.into_iter().map(veiled).collect();
+        let operation = operation(query, payload, shown.as_ref());
+        let recordable = if remedy.is_none() && kind == MissKind::NoEntry { self.recordable(&near) } else { None };
+        Miss { kind, near, same_path, remedy, recordable, operation }
     }
 
-    /// The differences without the request's secrets.
+    /// A place in the fixture that a recording of the request could be added to: one of harproxy's own, the nearest entry's first.
+    fn recordable(&self, near: &[Near]) -> Option<EntryRef> {
+        let first = (0..self.fixtures.len()).map(|fixture| EntryRef { fixture, entry: 0 });
+        near.iter().map(|near| near.at).chain(first).find(|at| self.fixtures[at.fixture].is_own())
+    }
+
+    /// A near entry without the request's secrets.
     fn veiled(
         &self,
-        live: Vec<Difference>,
+        live: Compared,
         query: &Query<'_>,
         payload: &payload::Sent<'_>,
         ordinal: Ordinal,
         shown: Option<&mut Shown<'_>>,
-    ) -> Vec<Difference> {
-        let Some(shown) = shown else { return live };
-        let differences = shown.with(query, payload, |query, payload| {
-            self.compare(query, payload, ordinal, query.url).map(|compared| compared.near.differences)
+        budget: &Budget,
+    ) -> Near {
+        let Compared { mut near, nature, .. } = live;
+        let Some(shown) = shown else { return near };
+        let told = shown.with(query, payload, |query, payload| {
+            // Of what is long nothing is told that could be secret.
+            let nothing = payload.left_out();
+            let payload = if nature == Nature::Long { &nothing } else { payload };
+            self.compare(query, payload, ordinal, budget).map(|compared| compared.near.differences)
         });
-        shown.veil(live, differences.unwrap_or_default())
+        let mut told = told.unwrap_or_default();
+        if nature == Nature::Long {
+            told.retain(|difference| difference.what != What::Body);
+            told.extend(near.differences.iter().filter(|difference| difference.what == What::Body).cloned());
+        }
+        near.differences = shown.veil(near.differences, told);
+        near
     }
 
     /// Everything that keeps an entry from matching, without the request's secrets; nothing when it can't be read.
@@ -87,15 +122,17 @@ impl Matcher {
         payload: &payload::Sent<'_>,
         ordinal: Ordinal,
     ) -> Vec<Difference> {
-        let live = self.compare(query, payload, ordinal, query.url).map(|compared| compared.near.differences);
+        let budget = Budget::new();
+        let Some(live) = self.compare(query, payload, ordinal, &budget) else { return Vec::new() };
         let mut shown = Shown::of(query, payload, &self.telling);
-        self.veiled(live.unwrap_or_default(), query, payload, ordinal, shown.as_mut())
+        self.veiled(live, query, payload, ordinal, shown.as_mut(), &budget).differences
     }
 }
 
 fn operation(query: &Query<'_>, payload: &payload::Sent<'_>, shown: Option<&Shown<'_>>) -> Option<String> {
     let named = |_: &Query<'_>, payload: &payload::Sent<'_>| {
-        serde_json::from_slice(payload.decoded()).ok().and_then(|value| graphql::operation(&value))
+        let text = Some(payload.decoded()).filter(|text| text.len() <= body::LONGEST);
+        serde_json::from_slice(text?).ok().and_then(|value| graphql::operation(&value))
     };
     match shown {
         Some(shown) => shown.with(query, payload, named),

@@ -1,5 +1,6 @@
 //! Misses: the nearest entries, the exact differences, and a remedy that works.
 
+use super::remedies::options_of;
 use super::*;
 
 type Told<'a> = (What, &'a str, Option<&'a str>, Option<&'a str>);
@@ -28,6 +29,31 @@ fn the_order_of_parameters() {
     let miss = shelf.miss(&ask("GET", "https://a.test/s?b=2&a=1"));
     assert_eq!(told(&miss, 0), [(What::Query, "", Some("b=2&a=1"), Some("a=1&b=2"))]);
     assert_eq!(miss.remedy, None);
+}
+
+#[test]
+fn the_order_of_parameters_beside_another_that_differs() {
+    let shelf = shelf(Own, [get("https://a.test/s?a=1&b=2&r=1&r=2")], Options::default());
+    let order = |asked| (What::Query, "", Some(asked), Some("a=1&b=2&r=1&r=2"));
+    let asked = "b=2&a=1&c=3&r=1&r=2";
+    let miss = shelf.miss(&ask("GET", &format!("https://a.test/s?{asked}")));
+    assert_eq!(told(&miss, 0), [(What::Query, "c", Some("3"), None), order(asked)]);
+    assert_eq!(miss.remedy, None);
+    let miss = shelf.miss(&ask("GET", "https://a.test/s?a=1&r=1&b=2"));
+    assert_eq!(told(&miss, 0), [(What::Query, "r", Some("1"), Some("1, 2"))], "what is repeated stands in no order");
+}
+
+#[test]
+fn parameters_without_name_and_value() {
+    for (asked, recorded) in [("a=1&b=2&", "a=1&b=2"), ("a=1&&b=2", "a=1&b=2"), ("&a=1", "a=1"), ("page=1", "page=1&")]
+    {
+        let shelf = shelf(Own, [get(&format!("https://a.test/s?{recorded}"))], Options::default());
+        let miss = shelf.miss(&ask("GET", &format!("https://a.test/s?{asked}")));
+        assert_eq!(told(&miss, 0), [(What::Query, "", Some(asked), Some(recorded))]);
+    }
+    let ignoring = Options { ignore_query: vec!["t".into()], ..Options::default() };
+    let shelf = shelf(Own, [get("https://a.test/s?a=1&t=1")], ignoring);
+    assert_eq!(told(&shelf.miss(&ask("GET", "https://a.test/s?a=1&t=2&")), 0).len(), 1);
 }
 
 #[test]
@@ -145,72 +171,220 @@ fn nothing_near_shows_what_the_host_has() {
     assert_eq!(shelf.miss(&ask("GET", "https://c.test/q")).near.len(), 0);
 }
 
-/// What is advised is tried: the request that missed is answered by the entry that was nearest.
 #[test]
-fn remedies_work() {
-    let entries = || {
-        vec![
-            get("https://a.test/s?page=2&q=x"),
-            post("https://a.test/j", r#"{"id":5,"list":[1,2],"a b":{"it's":1}}"#),
-            asked("POST", "https://a.test/f").sent("application/x-www-form-urlencoded", "a=b+c"),
-            asked("PUT", "https://a.test/t").sent("text/plain", "one"),
-        ]
-    };
-    for missed in [
-        ask("GET", "https://a.test/s?page=3&q=y"),
-        ask("GET", "http://localhost:1/s?page=2&q=x"),
-        ask("GET", "http://localhost:1/s?page=4&q=x"),
-        ask("POST", "https://a.test/j").json(r#"{"id":6,"list":[1],"a b":{"it's":2}}"#),
-        ask("POST", "https://a.test/j").json(r#"{"list":[1,2],"id":5,"a b":{"it's":1}}"#),
-        ask("POST", "https://a.test/f").body("application/x-www-form-urlencoded", "a=b%20c"),
-        ask("PUT", "https://a.test/t").body("text/plain", "two"),
-        ask("PUT", "https://a.test/t"),
+fn paths_that_people_mistake_for_each_other() {
+    let shelf = shelf(
+        Own,
+        [
+            get("https://a.test/api/v1/users/5"),
+            get("https://a.test/api/v1/teams"),
+            get("https://b.test/Files/caf%C3%A9"),
+            get("https://a.test/health"),
+        ],
+        Options::default(),
+    );
+    for (url, entry, expected) in [
+        // An API version more, less, and another.
+        ("https://a.test/api/users/5", 0, (What::Path, "2", None, Some("v1"))),
+        ("https://a.test/v2/api/v1/users/5", 0, (What::Path, "1", Some("v2"), None)),
+        ("https://a.test/api/v2/users/5", 0, (What::Path, "2", Some("v2"), Some("v1"))),
+        // A slash at the end, case, percent-encoding.
+        ("https://a.test/api/v1/teams/", 1, (What::Path, "", Some("/api/v1/teams/"), Some("/api/v1/teams"))),
+        ("https://a.test/api/v1/Teams", 1, (What::Path, "3", Some("Teams"), Some("teams"))),
+        ("https://b.test/Files/caf%c3%a9", 2, (What::Path, "2", Some("caf%c3%a9"), Some("caf%C3%A9"))),
+        ("https://b.test/files/caf%C3%A9", 2, (What::Path, "1", Some("files"), Some("Files"))),
+        ("https://a.test/he%61lth", 3, (What::Path, "1", Some("he%61lth"), Some("health"))),
+        // Another scheme or port, another host.
+        ("http://a.test/health", 3, (What::Host, "", Some("http://a.test"), Some("https://a.test"))),
+        ("https://a.test:8443/health", 3, (What::Host, "", Some("https://a.test:8443"), Some("https://a.test"))),
+        ("https://c.test/health", 3, (What::Host, "", Some("https://c.test"), Some("https://a.test"))),
     ] {
-        let miss = shelf(Own, entries(), Options::default()).miss(&missed);
-        let remedy = miss.remedy.clone().unwrap_or_else(|| panic!("no remedy for {}", missed.url));
-        let mended = shelf(Own, entries(), options_of(&remedy));
-        assert_eq!(mended.entry(&missed), Some(miss.near[0].at.entry), "{remedy}");
+        let miss = shelf.miss(&ask("GET", url));
+        assert_eq!((miss.near[0].at.entry, told(&miss, 0)), (entry, vec![expected]), "{url}");
+    }
+    let both = shelf.miss(&ask("GET", "https://c.test/api/v1/team"));
+    assert_eq!(both.near[0].at.entry, 1, "another host and another segment");
+    assert_eq!(told(&both, 0).len(), 2);
+}
+
+#[test]
+fn neighbours_of_paths_in_which_segments_vary() {
+    let shelf = shelf(
+        Own,
+        [
+            get("https://a.test/reset/REDACTED-token-1/done"),
+            get("https://a.test/users/5/orders/1"),
+            get("https://a.test/nothing/at/all"),
+        ],
+        options_of(
+            "in harproxy.toml:\n[[match]]\nglob = \"**\"\npath = \"/users/{id}/orders/{n}\"",
+            Options::default(),
+        ),
+    );
+    let miss = shelf.miss(&ask("GET", "https://a.test/reset/live/undone"));
+    assert_eq!((miss.near[0].at.entry, told(&miss, 0)), (0, vec![(What::Path, "3", Some("undone"), Some("done"))]));
+    let miss = shelf.miss(&ask("GET", "https://a.test/users/7/carts/1"));
+    assert_eq!((miss.near[0].at.entry, told(&miss, 0)), (1, vec![(What::Path, "3", Some("carts"), Some("orders"))]));
+}
+
+#[test]
+fn repeated_parameters_and_those_that_only_one_side_has() {
+    let shelf = shelf(Own, [get("https://a.test/s?id=1&id=2&x")], Options::default());
+    for (url, expected) in [
+        ("https://a.test/s?id=1&x", (What::Query, "id", Some("1"), Some("1, 2"))),
+        ("https://a.test/s?id=2&id=1&x", (What::Query, "id", Some("2, 1"), Some("1, 2"))),
+        ("https://a.test/s?id=1&id=2&x=", (What::Query, "x", Some("x="), Some("x"))),
+        ("https://a.test/s?id=1&id=2", (What::Query, "x", None, Some(""))),
+        ("https://a.test/s?id=1&id=2&x&y=1", (What::Query, "y", Some("1"), None)),
+        ("https://a.test/s?x&id=1&id=2", (What::Query, "", Some("x&id=1&id=2"), Some("id=1&id=2&x"))),
+    ] {
+        assert_eq!(told(&shelf.miss(&ask("GET", url)), 0), [expected], "{url}");
     }
 }
 
-/// Reads the options of a remedy as a shell and the command line would.
-fn options_of(remedy: &str) -> Options {
-    let mut words = Vec::new();
-    let mut rest = remedy;
-    while !rest.is_empty() {
-        let mut word = String::new();
-        while let Some(c) = rest.chars().next().filter(|c| *c != ' ') {
-            if c == '\'' {
-                let (quoted, after) = rest[1..].split_once('\'').unwrap();
-                word.push_str(quoted);
-                rest = after;
-            } else if c == '\\' {
-                word.push_str(&rest[1..2]);
-                rest = &rest[2..];
-            } else {
-                word.push(c);
-                rest = &rest[c.len_utf8()..];
-            }
-        }
-        words.push(word);
-        rest = rest.trim_start();
+#[test]
+fn form_fields_by_name() {
+    let form = "application/x-www-form-urlencoded";
+    let shelf = shelf(Own, [asked("POST", "https://a.test/f").sent(form, "a=1&b=2&c=3")], Options::default());
+    for (body, expected) in [
+        ("b=2&c=3", (What::Body, "a", None, Some("1"))),
+        ("a=1&b=2&c=3&d=%C3%A9", (What::Body, "d", Some("é"), None)),
+        ("a=1&b=2&c=4", (What::Body, "c", Some("4"), Some("3"))),
+        ("b=2&a=1&c=3", (What::Body, "", Some("b=2&a=1&c=3"), Some("a=1&b=2&c=3"))),
+    ] {
+        assert_eq!(told(&shelf.miss(&ask("POST", "https://a.test/f").body(form, body)), 0), [expected], "{body}");
     }
-    let mut options = Options::default();
-    for pair in words.chunks(2) {
-        match (&*pair[0], &*pair[1]) {
-            ("--ignore-query", names) => options.ignore_query = names.split(',').map(str::to_owned).collect(),
-            ("--ignore-body", path) => options.ignore_body.push(path.to_owned()),
-            ("--match-body", "json") => options.match_body = MatchBody::Json,
-            ("--match-body", "form") => options.match_body = MatchBody::Form,
-            ("--match-body", "ignore") => options.match_body = MatchBody::Ignore,
-            ("--same-host", pair) => {
-                let (a, b) = pair.split_once('=').unwrap();
-                options.same_host.push((a.to_owned(), b.to_owned()));
-            }
-            other => panic!("{other:?} in {remedy}"),
-        }
+}
+
+#[test]
+fn json_members_items_and_types() {
+    let shelf = shelf(
+        Own,
+        [post("https://a.test/s", r#"{"a":1,"list":[{"n":1},{"n":2},{"n":3}],"s":"1"}"#)],
+        Options::default(),
+    );
+    for (body, expected) in [
+        (r#"{"a":"1","list":[{"n":1},{"n":2},{"n":3}],"s":"1"}"#, (What::Body, "$.a", Some(r#""1""#), Some("1"))),
+        (r#"{"a":1,"list":[{"n":1},{"n":2},{"n":3}],"s":null}"#, (What::Body, "$.s", Some("null"), Some(r#""1""#))),
+        (r#"{"a":1,"list":[{"n":2},{"n":3}],"s":"1"}"#, (What::Body, "$.list[0]", None, Some(r#"{"n":1}"#))),
+        (
+            r#"{"a":1,"list":[{"n":1},{"n":2},{"n":9},{"n":3}],"s":"1"}"#,
+            (What::Body, "$.list[2]", Some(r#"{"n":9}"#), None),
+        ),
+        (r#"{"a":1,"list":[{"n":1},{"n":7},{"n":3}],"s":"1"}"#, (What::Body, "$.list[1].n", Some("7"), Some("2"))),
+        (r#"{"a":1,"list":[{"n":1},{"n":2},{"n":3}]}"#, (What::Body, "$.s", None, Some("1"))),
+        (r#"{"a":1,"list":{},"s":"1"}"#, (What::Body, "$.list", Some("{}"), Some(r#"[{"n":1},{"n":2},{"n":3}]"#))),
+    ] {
+        assert_eq!(told(&shelf.miss(&ask("POST", "https://a.test/s").json(body)), 0), [expected], "{body}");
     }
-    options
+}
+
+#[test]
+fn parts_by_name_and_files_by_size_and_digest() {
+    let multipart = |file: &str, note: &str| {
+        format!(
+            "--B\r\nContent-Disposition: form-data; name=\"note\"\r\n\r\n{note}\r\n\
+             --B\r\nContent-Disposition: form-data; name=\"doc\"; filename=\"d.bin\"\r\n\r\n{file}\r\n--B--\r\n"
+        )
+    };
+    let content_type = "multipart/form-data; boundary=B";
+    let long = "x".repeat(10_000);
+    let recorded = asked("POST", "https://a.test/m").sent(content_type, &multipart(&long, "hi"));
+    let shelf = shelf(Own, [recorded], Options::default());
+    let miss = shelf
+        .miss(&ask("POST", "https://a.test/m").body(content_type, multipart(&format!("{}y", &long[..9_999]), "hi")));
+    let [(What::Body, "doc", Some(sent), Some(recorded))] = told(&miss, 0)[..] else { panic!("{:?}", told(&miss, 0)) };
+    for shown in [sent, recorded] {
+        assert!(
+            shown.starts_with("10000 bytes (SHA-256 ") && shown.ends_with("…), from byte 9999 on another"),
+            "{shown}"
+        );
+    }
+    let miss = shelf.miss(&ask("POST", "https://a.test/m").body(content_type, multipart(&long, "ho")));
+    assert_eq!(told(&miss, 0), [(What::Body, "note", Some("ho"), Some("hi"))]);
+    let renamed = multipart(&long, "hi").replace("d.bin", "e.bin");
+    let miss = shelf.miss(&ask("POST", "https://a.test/m").body(content_type, renamed));
+    let [(What::Body, "doc", Some(sent), Some(_))] = told(&miss, 0)[..] else { panic!("{:?}", told(&miss, 0)) };
+    assert!(sent.contains("filename=\"e.bin\""), "{sent}");
+}
+
+#[test]
+fn long_texts_and_bytes_show_where_they_differ() {
+    let long = |mark: &str| format!("{}{mark}{}", "a".repeat(3000), "b".repeat(2000));
+    let shelf = shelf(
+        Own,
+        [
+            asked("POST", "https://a.test/t").sent("text/plain", &long("one")),
+            post("https://a.test/j", &format!(r#"{{"text":"{}"}}"#, long("one"))),
+        ],
+        Options::default(),
+    );
+    for (ask, name) in [
+        (ask("POST", "https://a.test/t").body("text/plain", long("two")), ""),
+        (ask("POST", "https://a.test/j").json(&format!(r#"{{"text":"{}"}}"#, long("two"))), "$.text"),
+    ] {
+        let miss = shelf.miss(&ask);
+        let [(What::Body, named, Some(sent), Some(recorded))] = told(&miss, 0)[..] else {
+            panic!("{:?}", told(&miss, 0))
+        };
+        assert_eq!(named, name);
+        assert!(sent.contains("aatwobb") && recorded.contains("aaonebb"), "{sent}\n{recorded}");
+        assert!(sent.starts_with("…a") && sent.ends_with("b… (5003 bytes)") && sent.len() < 500, "{sent}");
+    }
+    let mut bytes = long("one").into_bytes();
+    bytes[3001] = 0xff;
+    let miss = shelf.miss(&ask("POST", "https://a.test/t").body("text/plain", bytes));
+    let [(_, _, Some(sent), Some(recorded))] = told(&miss, 0)[..] else { panic!("{:?}", told(&miss, 0)) };
+    assert_eq!(sent, "5003 bytes, from byte 3001 on ff 65 62 62 62 62 62 62 …");
+    assert_eq!(recorded, "5003 bytes, from byte 3001 on 6e 65 62 62 62 62 62 62 …");
+}
+
+#[test]
+fn payloads_of_many_megabytes_are_told_by_length_digest_and_where_they_differ() {
+    let mut long = vec![b'x'; 50 << 20];
+    long.extend_from_slice(b" password=hunter2");
+    let text = String::from_utf8(long.clone()).unwrap();
+    let entries = || [asked("POST", "https://a.test/t").sent("text/plain", &text), asked("POST", "https://a.test/u")];
+    let shelf = shelf(Own, entries(), Options::default());
+    long[1234] = b'y';
+    let miss =
+        shelf.miss(&ask("POST", "https://a.test/t").with("authorization", "Bearer live").body("text/plain", long));
+    let [(What::Body, "", Some(sent), Some(recorded))] = told(&miss, 0)[..] else { panic!("{:?}", told(&miss, 0)) };
+    assert!(sent.starts_with("52428817 bytes (SHA-256 ") && sent.ends_with("from byte 1234 on another"), "{sent}");
+    assert!(recorded.starts_with("52428817 bytes (SHA-256 "), "{recorded}");
+    assert_eq!(miss.remedy.as_deref(), Some("--match-body ignore"));
+}
+
+#[test]
+fn a_payload_too_long_to_be_looked_into_is_not_nearest_for_that() {
+    let json = r#"{"a":1,"b":2,"c":3,"d":4,"e":5}"#;
+    for (content_type, long) in [
+        ("application/octet-stream", "0".repeat(6_000_000)),
+        ("application/json", format!("[{}]", " ".repeat(6_000_000))),
+    ] {
+        let long = asked("POST", "https://a.test/up").sent(content_type, &long);
+        let shelf = shelf(Own, [long, post("https://a.test/up", json)], Options::default());
+        let other = r#"{"a":6,"b":7,"c":8,"d":9,"e":0}"#;
+        let miss = shelf.miss(&ask("POST", "https://a.test/up").json(other));
+        assert_eq!(miss.near.iter().map(|near| near.at.entry).collect::<Vec<_>>(), [1, 0], "{content_type}");
+    }
+    // Among those the one of nearly the same length is.
+    let of = |len| asked("POST", "https://a.test/up").sent("text/plain", &"a".repeat(len));
+    let shelf = shelf(Own, [of(9_000_000), of(5_000_001)], Options::default());
+    let miss = shelf.miss(&ask("POST", "https://a.test/up").body("text/plain", "b".repeat(5_000_000)));
+    assert_eq!(miss.near[0].at.entry, 1);
+}
+
+#[test]
+fn the_entry_of_the_same_operation_is_nearest_among_hundreds_of_one_endpoint() {
+    let body = |name: &str, id: usize| {
+        format!(r#"{{"operationName":"{name}","query":"query {name} {{ a }}","variables":{{"id":{id}}}}}"#)
+    };
+    let entries = (0..60).map(|n| post("https://a.test/graphql", &body(&format!("Op{n}"), n)));
+    let shelf = shelf(Own, entries, Options::default());
+    let miss = shelf.miss(&ask("POST", "https://a.test/graphql").json(&body("Op41", 7)));
+    assert_eq!((miss.near[0].at.entry, miss.near[0].operation.as_deref()), (41, Some("Op41")));
+    assert_eq!(told(&miss, 0), [(What::Body, "$.variables.id", Some("7"), Some("41"))]);
 }
 
 #[test]

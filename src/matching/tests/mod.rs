@@ -8,6 +8,7 @@ mod keys;
 mod properties;
 mod redacted;
 mod redacting;
+mod remedies;
 
 use std::sync::Arc;
 

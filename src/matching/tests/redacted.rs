@@ -34,7 +34,7 @@ fn guessed(shelf: &Shelf, ask: &Ask) -> Option<Guess> {
 }
 
 fn given(name: &str, number: u64, value: &str) -> Options {
-    let values = vec![(Placeholder { name: Name::new(name), number }, value.to_owned())];
+    let values = vec![(Placeholder { name: Name::new(name), number }, value.into())];
     Options { values, ..Options::default() }
 }
 

@@ -4,6 +4,8 @@
 //! trailers neither, and one whose receiver went away not at all. So the end is decided here, in `poll_frame` and in `Drop`,
 //! and what would tell the receiver about it is held back until the watcher has done its work.
 
+use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -79,10 +81,15 @@ where
     watch: Option<Box<dyn Watch>>,
     /// Declared bytes that have not come yet; `None` where no length is declared.
     missing: Option<u64>,
+    /// Taken ahead of being asked for.
+    ahead: VecDeque<Bytes>,
     /// The frame that may be the last one.
     held: Option<Bytes>,
     state: State,
 }
+
+/// Bytes that are taken ahead.
+const AHEAD: usize = 64 << 10;
 
 enum State {
     Streaming,
@@ -123,9 +130,43 @@ where
         let missing = inner.size_hint().exact();
         if inner.is_end_stream() || missing == Some(0) {
             watch.end(End::Complete(None)).await;
-            return Watched { inner: Some(inner), watch: None, missing: Some(0), held: None, state: State::Over };
+            let mut over = Watched::streaming(inner, None, Some(0));
+            over.state = State::Over;
+            return over;
         }
-        Watched { inner: Some(inner), watch: Some(watch), missing, held: None, state: State::Streaming }
+        Watched::streaming(inner, Some(watch), missing)
+    }
+
+    /// Takes what there is already before the head goes out. A body that is all there is completed, so that it and its head
+    /// are one write and not two: of most answers that is so.
+    pub async fn ahead(mut self) -> Self {
+        poll_fn(|cx| {
+            let mut taken = 0;
+            while matches!(self.state, State::Streaming) && taken < AHEAD {
+                let Poll::Ready(frame) = self.poll_inner(cx) else { return Poll::Ready(()) };
+                if let Some(data) = self.take(frame) {
+                    taken += data.len();
+                    self.ahead.push_back(data);
+                }
+            }
+            self.poll_ending(cx)
+        })
+        .await;
+        self
+    }
+
+    fn streaming(inner: B, watch: Option<Box<dyn Watch>>, missing: Option<u64>) -> Self {
+        let (ahead, held, state) = (VecDeque::new(), None, State::Streaming);
+        Watched { inner: Some(inner), watch, missing, ahead, held, state }
+    }
+
+    /// Ready when the watcher is not at work.
+    fn poll_ending(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let State::Ending(ending, last) = &mut self.state {
+            ready!(ending.as_mut().poll(cx));
+            self.state = State::Releasing(std::mem::replace(last, Last::Nothing));
+        }
+        Poll::Ready(())
     }
 
     fn poll_inner(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
@@ -151,6 +192,26 @@ where
     fn fail(&mut self, error: BoxError) {
         let broken = Broken(error.into());
         self.finish(End::Failed(Box::new(broken.clone())), Last::Error(Box::new(broken)));
+    }
+
+    /// Takes in what the body gave; returns what can be passed on.
+    fn take(&mut self, frame: Option<Result<Frame<Bytes>, B::Error>>) -> Option<Bytes> {
+        match frame {
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(data) => return self.data(data),
+                Err(frame) => {
+                    if let Ok(trailers) = frame.into_trailers() {
+                        self.complete(Some(trailers));
+                    }
+                }
+            },
+            Some(Err(error)) => self.fail(error.into()),
+            None => match self.missing {
+                Some(missing) if missing > 0 => self.fail(Box::new(Short { missing })),
+                _ => self.complete(None),
+            },
+        }
+        None
     }
 
     /// Takes in a data frame; returns the one to pass on, if it can't be the last.
@@ -184,31 +245,18 @@ where
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
+        if let Some(data) = this.ahead.pop_front() {
+            return Poll::Ready(Some(Ok(Frame::data(data))));
+        }
         loop {
             match &mut this.state {
-                State::Streaming => match ready!(this.poll_inner(cx)) {
-                    Some(Ok(frame)) => match frame.into_data() {
-                        Ok(data) => {
-                            if let Some(data) = this.data(data) {
-                                return Poll::Ready(Some(Ok(Frame::data(data))));
-                            }
-                        }
-                        Err(frame) => {
-                            if let Ok(trailers) = frame.into_trailers() {
-                                this.complete(Some(trailers));
-                            }
-                        }
-                    },
-                    Some(Err(error)) => this.fail(error.into()),
-                    None => match this.missing {
-                        Some(missing) if missing > 0 => this.fail(Box::new(Short { missing })),
-                        _ => this.complete(None),
-                    },
-                },
-                State::Ending(ending, last) => {
-                    ready!(ending.as_mut().poll(cx));
-                    this.state = State::Releasing(std::mem::replace(last, Last::Nothing));
+                State::Streaming => {
+                    let frame = ready!(this.poll_inner(cx));
+                    if let Some(data) = this.take(frame) {
+                        return Poll::Ready(Some(Ok(Frame::data(data))));
+                    }
                 }
+                State::Ending(..) => ready!(this.poll_ending(cx)),
                 State::Releasing(last) => {
                     if let Some(held) = this.held.take() {
                         if matches!(last, Last::Nothing) {
@@ -231,13 +279,17 @@ where
 
     /// Never true while something is held back: hyper would end the message early.
     fn is_end_stream(&self) -> bool {
-        matches!(self.state, State::Over)
+        matches!(self.state, State::Over) && self.ahead.is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {
         match self.missing {
-            Some(missing) => SizeHint::with_exact(missing + self.held.as_ref().map_or(0, |held| held.len() as u64)),
-            None => self.inner.as_ref().map(Body::size_hint).unwrap_or_default(),
+            Some(missing) => {
+                let here = self.ahead.iter().chain(&self.held).map(|data| data.len() as u64);
+                SizeHint::with_exact(missing + here.sum::<u64>())
+            }
+            // What is known by now was not declared.
+            None => SizeHint::default(),
         }
     }
 }
@@ -254,14 +306,7 @@ where
         let ending = match (self.watch.take(), std::mem::replace(&mut self.state, State::Over)) {
             (Some(watch), _) => match (watch.allowance(), self.inner.take(), &runtime) {
                 (Some(allowance), Some(inner), Ok(_)) => {
-                    let watch: Option<Box<dyn Watch>> = Some(Box::new(Unreceived(watch)));
-                    let rest = Watched {
-                        inner: Some(inner),
-                        watch,
-                        missing: self.missing,
-                        held: None,
-                        state: State::Streaming,
-                    };
+                    let rest = Watched::streaming(inner, Some(Box::new(Unreceived(watch))), self.missing);
                     Box::pin(rest.read_on(allowance))
                 }
                 _ => watch.end(End::Cancelled),

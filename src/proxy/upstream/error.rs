@@ -3,6 +3,9 @@
 use std::io;
 use std::time::Duration;
 
+use rustls::AlertDescription;
+
+use super::timeouts::Step;
 use crate::proxy::body::BoxError;
 use crate::proxy::handler::Origin;
 
@@ -52,10 +55,10 @@ pub enum UpstreamError {
         source: BoxError,
     },
     /// A time limit passed.
-    #[error("{doing} {to} took longer than {limit:?}")]
+    #[error("{step} {to} took longer than {limit:?}")]
     Timeout {
-        /// "connecting to", "TLS with" …
-        doing: &'static str,
+        /// What it was for.
+        step: Step,
         /// The origin.
         to: Origin,
         /// The limit.
@@ -87,6 +90,30 @@ impl UpstreamError {
         }
     }
 
+    /// Whether upstream's TLS asked for a client certificate and got none, or none that it takes. In TLS 1.3 it says so after
+    /// the handshake.
+    #[must_use]
+    pub fn wants_certificate(&self) -> bool {
+        self.alerts(AlertDescription::CertificateRequired)
+    }
+
+    /// Whether upstream speaks none of the protocols that it was offered (ALPN, RFC 7301 section 3.2).
+    #[must_use]
+    pub fn shares_no_protocol(&self) -> bool {
+        self.alerts(AlertDescription::NoApplicationProtocol)
+    }
+
+    fn alerts(&self, what: AlertDescription) -> bool {
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            if matches!(alert(error), Some(rustls::Error::AlertReceived(said)) if *said == what) {
+                return true;
+            }
+            cause = error.source();
+        }
+        false
+    }
+
     /// One word for `_harproxy.error`: `dns`, `refused`, `connect`, `proxy`, `tls`, `reset`, `timeout`, `forbidden`,
     /// `request`.
     #[must_use]
@@ -97,12 +124,19 @@ impl UpstreamError {
             UpstreamError::Connect { .. } => "connect",
             UpstreamError::Proxy { .. } => "proxy",
             UpstreamError::Tls { .. } => "tls",
+            UpstreamError::Broken { .. } if self.wants_certificate() => "tls",
             UpstreamError::Broken { .. } => "reset",
             UpstreamError::Timeout { .. } => "timeout",
             UpstreamError::Elsewhere { .. } => "forbidden",
             UpstreamError::Request { .. } => "request",
         }
     }
+}
+
+/// What rustls said, where an I/O error carries it: that is no `source` of it.
+fn alert<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
+    let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    inner.and_then(|inner| inner.downcast_ref()).or_else(|| error.downcast_ref())
 }
 
 /// Why a request got no answer.
@@ -116,12 +150,20 @@ pub enum SendError {
     Stale,
 }
 
+/// An option names ourselves as the proxy to go through.
+#[derive(Debug, thiserror::Error)]
+#[error("--upstream-proxy: {url} is where harproxy itself listens")]
+pub struct OwnProxy {
+    /// The proxy, without its credentials.
+    pub url: String,
+}
+
 /// Why the plan can't be carried out: a file of certificates that is not one, a bad proxy URL …
 #[derive(Debug, thiserror::Error)]
-#[error("{what}: {reason}")]
+#[error("{what}{}{reason}", if reason.is_empty() { "" } else { ": " })]
 pub struct PlanError {
     /// The option and its value.
     pub what: String,
-    /// What is wrong with it.
+    /// What is wrong with it, where that is not said yet.
     pub reason: String,
 }

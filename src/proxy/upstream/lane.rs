@@ -15,15 +15,16 @@ use super::connection::{Dialled, Http1, Http2, InUse};
 use super::error::UpstreamError;
 use super::pool::{Kept, OwnConnections};
 use super::route::Purpose;
+use super::timeouts::Step;
 use super::upload::Upload;
 use super::wire::Wire;
 use super::{Upstream, server_name};
 use crate::proxy::handler::{Origin, Scheme, Session};
 
 /// `h2`, as ALPN has it (RFC 9113 section 3.2).
-pub(super) const H2: &[u8] = b"h2";
+pub(in crate::proxy) const H2: &[u8] = b"h2";
 /// `http/1.1`, as ALPN has it (RFC 7301 section 6).
-pub(super) const HTTP1: &[u8] = b"http/1.1";
+pub(in crate::proxy) const HTTP1: &[u8] = b"http/1.1";
 
 /// What a request needs of its connection.
 #[derive(Clone, Copy, Debug)]
@@ -99,7 +100,7 @@ impl Upstream {
         want: Want,
     ) -> Result<(Lane, Duration), UpstreamError> {
         let asked = Instant::now();
-        if want.http2 {
+        if want.http2 || own.offers_alone(to, H2) {
             return self.shared_lane(own, session, to, asked).await;
         }
         let dialled = match self.own_lane(own, to, want.bytes).await? {
@@ -110,13 +111,17 @@ impl Upstream {
         let blocked = asked.elapsed();
         let dialled = match dialled {
             Some(dialled) => dialled,
-            None if want.bytes || to.scheme == Scheme::Https => self.open(to, Purpose::Bytes).await?,
-            None => self.open(to, Purpose::Requests).await?,
+            None if want.bytes || to.scheme == Scheme::Https => Box::pin(self.open(to, Purpose::Bytes)).await?,
+            None => Box::pin(self.open(to, Purpose::Requests)).await?,
         };
         let mut offer = own.offered(to).unwrap_or_else(|| vec![HTTP1.to_vec()]);
         offer.retain(|protocol| protocol == HTTP1);
-        let (dialled, _) = self.tls_if_https(to, dialled, &offer).await?;
-        Ok((Lane::Http1(self.start_http1(own, to, dialled).await?), blocked))
+        let (dialled, http2) = Box::pin(self.agree(own, to, dialled, &offer)).await?;
+        let lane = match http2 {
+            true => Lane::Http2(Box::pin(self.start_http2(session, to, dialled)).await?),
+            false => Lane::Http1(Box::pin(self.start_http1(own, to, dialled)).await?),
+        };
+        Ok((lane, blocked))
     }
 
     /// An idle HTTP/1.1 connection of the client's own, the last used first.
@@ -147,7 +152,7 @@ impl Upstream {
             return Ok((Lane::Http2(connection), asked.elapsed()));
         }
         let _making =
-            timeout(self.connect_timeout, slot.making.lock()).await.map_err(|_| self.timed_out("connecting to", to))?;
+            timeout(self.timeouts.connect, slot.making.lock()).await.map_err(|_| self.timed_out(Step::Connect, to))?;
         if let Some(connection) = slot.live() {
             return Ok((Lane::Http2(connection), asked.elapsed()));
         }
@@ -159,15 +164,15 @@ impl Upstream {
         let blocked = asked.elapsed();
         let dialled = match dialled {
             Some(dialled) => dialled,
-            None => self.open(to, Purpose::Bytes).await?,
+            None => Box::pin(self.open(to, Purpose::Bytes)).await?,
         };
         let offer = own.offered(to).unwrap_or_else(|| vec![H2.to_vec(), HTTP1.to_vec()]);
-        let (dialled, http2) = self.tls_if_https(to, dialled, &offer).await?;
+        let (dialled, http2) = Box::pin(self.agree(own, to, dialled, &offer)).await?;
         // Without TLS there is nothing to agree by: the client knew before it asked (RFC 9113 section 3.3).
         let lane = if http2 || to.scheme == Scheme::Http {
-            Lane::Http2(self.start_http2(session, to, dialled).await?)
+            Lane::Http2(Box::pin(self.start_http2(session, to, dialled)).await?)
         } else {
-            Lane::Http1(self.start_http1(own, to, dialled).await?)
+            Lane::Http1(Box::pin(self.start_http1(own, to, dialled)).await?)
         };
         Ok((lane, blocked))
     }
@@ -175,9 +180,9 @@ impl Upstream {
     /// Opens a connection within the time limit.
     pub(super) async fn open(&self, to: &Origin, purpose: Purpose) -> Result<Dialled, UpstreamError> {
         let began = Instant::now();
-        let opened = timeout(self.connect_timeout, self.route.open(to, purpose))
+        let opened = timeout(self.timeouts.connect, self.route.open(to, purpose))
             .await
-            .map_err(|_| self.timed_out("connecting to", to))??;
+            .map_err(|_| self.timed_out(Step::Connect, to))??;
         let tcp = began.elapsed().saturating_sub(opened.dns.unwrap_or_default());
         let id = self.opened.fetch_add(1, Ordering::Relaxed) + 1;
         tracing::debug!(connection = id, %to, remote = ?opened.remote, ?tcp, "upstream connection opened");
@@ -191,8 +196,30 @@ impl Upstream {
         })
     }
 
-    /// Does TLS where the origin asks for it; also whether HTTP/2 was agreed on.
-    pub(super) async fn tls_if_https(
+    /// Does TLS where the origin asks for it; also whether HTTP/2 was agreed on. Where upstream speaks nothing of what is
+    /// offered, for the client does not, it is asked for the rest: requests and answers can be said in either version.
+    pub(super) async fn agree(
+        &self,
+        own: &OwnConnections,
+        to: &Origin,
+        dialled: Dialled,
+        offer: &[Vec<u8>],
+    ) -> Result<(Dialled, bool), UpstreamError> {
+        let error = match self.tls_if_https(to, dialled, offer).await {
+            Err(error) if error.shares_no_protocol() => error,
+            done => return done,
+        };
+        let rest: Vec<_> = [H2, HTTP1].map(<[u8]>::to_vec).into_iter().filter(|known| !offer.contains(known)).collect();
+        if rest.is_empty() {
+            return Err(error);
+        }
+        tracing::debug!(%to, "upstream speaks nothing of what the client does");
+        own.remember_offer(to, rest.clone());
+        let dialled = self.open(to, Purpose::Bytes).await?;
+        self.tls_if_https(to, dialled, &rest).await
+    }
+
+    async fn tls_if_https(
         &self,
         to: &Origin,
         dialled: Dialled,
@@ -205,9 +232,9 @@ impl Upstream {
         let name = server_name(&to.host).map_err(failed)?;
         let began = Instant::now();
         let connecting = TlsConnector::from(self.route.tls(to, offer)).connect(name, dialled.wire);
-        let stream = timeout(self.connect_timeout, connecting)
+        let stream = timeout(self.timeouts.connect, connecting)
             .await
-            .map_err(|_| self.timed_out("TLS with", to))?
+            .map_err(|_| self.timed_out(Step::Tls, to))?
             .map_err(failed)?;
         let http2 = stream.get_ref().1.alpn_protocol() == Some(H2);
         let timings = ConnectTimings { tls: Some(began.elapsed()), ..dialled.timings };
@@ -227,7 +254,7 @@ impl Upstream {
                 own.forget(&origin, id);
             }
         };
-        let started = Http1::start(dialled, self.idle_timeout, forget).await;
+        let started = Http1::start(dialled, self.timeouts.idle, forget).await;
         started.map_err(|error| UpstreamError::Broken { to: to.clone(), source: error.into() })
     }
 
@@ -244,15 +271,15 @@ impl Upstream {
                 slot.forget(id);
             }
         };
-        let connection = Http2::start(dialled, self.idle_timeout, forget)
+        let connection = Http2::start(dialled, self.timeouts.idle, forget)
             .await
             .map_err(|error| UpstreamError::Broken { to: to.clone(), source: error.into() })?;
         slot.put(connection.clone());
         Ok(connection)
     }
 
-    fn timed_out(&self, doing: &'static str, to: &Origin) -> UpstreamError {
-        UpstreamError::Timeout { doing, to: to.clone(), limit: self.connect_timeout }
+    fn timed_out(&self, step: Step, to: &Origin) -> UpstreamError {
+        UpstreamError::Timeout { step, to: to.clone(), limit: self.timeouts.connect }
     }
 }
 

@@ -18,26 +18,28 @@ mod pool;
 mod route;
 mod send;
 mod tcp;
+mod timeouts;
 mod upload;
 mod via;
 mod wire;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 
 pub use answer::{Answer, AnswerBody, ConnectTimings};
 pub use connection::Dialled;
-pub use error::{PlanError, SendError, UpstreamError};
+pub use error::{OwnProxy, PlanError, SendError, UpstreamError};
 pub use pool::OwnConnections;
+pub use timeouts::{Step, Timeouts};
 pub use wire::Io;
 
-use super::handler::{Origin, Session};
+use super::handler::{Connect, Origin, Session};
 use crate::tls::authority::Alpn;
 use crate::urlglob::Globs;
-use lane::{H2, HTTP1};
+pub(in crate::proxy) use lane::{H2, HTTP1};
 use pool::{Kept, SharedPool};
 use route::{Anywhere, Loopback, Purpose, Route};
 
@@ -54,10 +56,8 @@ pub struct UpstreamPlan {
     pub insecure: Option<Globs>,
     /// `--map HOST[:PORT]=ADDR[:PORT]`.
     pub map: Vec<Mapping>,
-    /// `--connect-timeout`.
-    pub connect_timeout: Duration,
-    /// `--idle-timeout`.
-    pub idle_timeout: Duration,
+    /// How long it may take.
+    pub timeouts: Timeouts,
 }
 
 /// Which proxy to go through. Prints without the URL, which may hold credentials.
@@ -101,8 +101,7 @@ pub struct Upstream {
     route: Route,
     shared: SharedPool,
     opened: AtomicU64,
-    connect_timeout: Duration,
-    idle_timeout: Duration,
+    timeouts: Timeouts,
 }
 
 impl Upstream {
@@ -112,20 +111,32 @@ impl Upstream {
     /// When a certificate file or the proxy URL is not usable.
     pub fn anywhere(plan: UpstreamPlan) -> Result<Self, PlanError> {
         let route = Route::Anywhere(Box::new(Anywhere::new(&plan)?));
-        Ok(Upstream::new(route, plan.connect_timeout, plan.idle_timeout))
+        Ok(Upstream::new(route, plan.timeouts))
     }
 
     /// A way that ends on this machine: the only addresses it can hold are 127.0.0.0/8 and ::1; `localhost` and
     /// `*.localhost` are never looked up, 127.0.0.1 and ::1 are tried. Certificates are not verified: the bytes never
     /// leave the machine and a development server signs its own.
     #[must_use]
-    pub fn loopback(connect_timeout: Duration, idle_timeout: Duration) -> Self {
-        Upstream::new(Route::Loopback(Loopback::new()), connect_timeout, idle_timeout)
+    pub fn loopback(timeouts: Timeouts) -> Self {
+        Upstream::new(Route::Loopback(Loopback::new()), timeouts)
     }
 
-    fn new(route: Route, connect_timeout: Duration, idle_timeout: Duration) -> Self {
+    fn new(route: Route, timeouts: Timeouts) -> Self {
         let (shared, opened) = (SharedPool::default(), AtomicU64::new(0));
-        Upstream { route, shared, opened, connect_timeout, idle_timeout }
+        Upstream { route, shared, opened, timeouts }
+    }
+
+    /// Says which ports are our own: an upstream proxy at one of them would have requests go round for ever. One that the
+    /// environment names is left out from here on; its URL, without credentials, is the answer.
+    ///
+    /// # Errors
+    /// When an option names it.
+    pub fn avoid(&self, ours: &[SocketAddr]) -> Result<Option<String>, OwnProxy> {
+        match &self.route {
+            Route::Anywhere(anywhere) => anywhere.proxies.avoid(ours),
+            Route::Loopback(_) => Ok(None),
+        }
     }
 
     /// Opens a TCP connection (through the upstream proxy if there is one), for a CONNECT.
@@ -140,6 +151,16 @@ impl Upstream {
     #[must_use]
     pub fn has_shared(&self, session: &Session, to: &Origin) -> bool {
         self.shared.live(session, to).is_some()
+    }
+
+    /// What becomes of a CONNECT to an origin whose requests are read: it is dialled now, so that the client is offered what upstream
+    /// speaks. An error is for the first request inside, when it is known what was asked for.
+    pub async fn intercept(&self, own: &OwnConnections, session: &Session, to: &Origin) -> Connect {
+        if self.has_shared(session, to) {
+            return Connect::Intercept(None);
+        }
+        let dialled = self.dial(to).await.map_err(|error| self.keep_error(own, to, error));
+        Connect::Intercept(dialled.ok())
     }
 
     /// Completes TLS on a dialled connection, offering what the client offered (of h2 and http/1.1), and keeps it for the
@@ -187,7 +208,7 @@ impl Upstream {
             Some(dialled) => dialled,
             None => self.open(to, Purpose::Bytes).await?,
         };
-        let (dialled, http2) = self.tls_if_https(to, dialled, offer).await?;
+        let (dialled, http2) = self.agree(own, to, dialled, offer).await?;
         if http2 {
             self.start_http2(session, to, dialled).await?;
             return Ok(Alpn::Http2);

@@ -26,7 +26,7 @@ struct Own {
     kept: HashMap<Origin, Vec<Kept>>,
     /// What dialling for a CONNECT came to, by host and port: the scheme is not known then.
     failed: HashMap<(Arc<str>, u16), UpstreamError>,
-    /// What the client offered by ALPN, for connections that are made later.
+    /// What the client offered by ALPN, or what upstream speaks instead, for connections that are made later.
     offered: HashMap<Origin, Vec<Vec<u8>>>,
 }
 
@@ -84,6 +84,11 @@ impl OwnConnections {
 
     pub(super) fn remember_offer(&self, to: &Origin, alpn: Vec<Vec<u8>>) {
         self.lock().offered.insert(to.clone(), alpn);
+    }
+
+    /// Whether nothing but this one protocol is offered to upstream.
+    pub(super) fn offers_alone(&self, to: &Origin, protocol: &[u8]) -> bool {
+        self.lock().offered.get(to).is_some_and(|offer| *offer == [protocol])
     }
 
     pub(super) fn offered(&self, to: &Origin) -> Option<Vec<Vec<u8>>> {

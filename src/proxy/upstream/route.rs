@@ -77,7 +77,7 @@ impl Route {
 /// Name resolution, `--map`, upstream proxies, verified TLS.
 #[derive(Debug)]
 pub(super) struct Anywhere {
-    proxies: Proxies,
+    pub(super) proxies: Proxies,
     map: Vec<Mapping>,
     trust: Trust,
     insecure: Option<Globs>,
@@ -86,8 +86,11 @@ pub(super) struct Anywhere {
 impl Anywhere {
     pub(super) fn new(plan: &UpstreamPlan) -> Result<Self, PlanError> {
         let trust = Trust::new(&plan.extra_roots, &plan.client_certs).map_err(|error| {
+            // A file that holds none says all there is to say.
             let reason = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-            PlanError { what: error.to_string(), reason }
+            // The system's words, without `I/O error: ` before them and their number behind.
+            let words = reason.trim_start_matches("I/O error: ").split(" (os error ").next().unwrap_or_default();
+            PlanError { what: error.to_string(), reason: words.to_owned() }
         })?;
         Ok(Anywhere {
             proxies: Proxies::new(&plan.proxy)?,

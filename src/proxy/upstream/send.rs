@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use ::http::header::EXPECT;
+use ::http::header::{EXPECT, UPGRADE};
 use ::http::{HeaderMap, Request, StatusCode, Version};
 use bytes::Bytes;
 use http_body::Body as HttpBody;
@@ -15,6 +15,7 @@ use super::error::{SendError, UpstreamError};
 use super::head::{self, Length};
 use super::lane::{Lane, Want};
 use super::pool::OwnConnections;
+use super::timeouts::{Step, overdue};
 use super::upload::{Upload, UploadHandle};
 use super::{Origin, Session, Upstream};
 use crate::proxy::body::{Body, BoxError};
@@ -93,7 +94,7 @@ impl Upstream {
         body: Option<Body>,
     ) -> Result<Attempt, SendError> {
         let had_body = body.is_some();
-        let expects = expects_continue(head.headers());
+        let (expects, upgrades) = (expects_continue(head.headers()), head.headers().contains_key(UPGRADE));
         let (upload, handle) = Upload::new(body, expects);
         let mut request = head.map(|()| upload);
         let informational = collect_informational(&mut request, handle.clone());
@@ -101,7 +102,15 @@ impl Upstream {
         let heard = lane.heard();
         let in_use = lane.begin();
 
-        let (sent_at, answered) = lane.send(request).await;
+        let (sent_at, answered) = tokio::select! {
+            biased;
+            sent = lane.send(request) => sent,
+            // The connection goes, or the stream is reset: nobody would know what an answer that still came was to.
+            () = overdue(handle.as_ref(), self.timeouts.answer) => {
+                let limit = self.timeouts.answer;
+                return Err(UpstreamError::Timeout { step: Step::Answer, to: to.clone(), limit }.into());
+            }
+        };
         let answered_at = Instant::now();
         let response = match answered {
             Ok(response) => response,
@@ -116,6 +125,10 @@ impl Upstream {
                 return failure.judge(to, connect.is_some(), had_body, handle.as_ref());
             }
         };
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS && !upgrades {
+            // The client would take what follows for whatever it waits for next.
+            return Err(UpstreamError::Broken { to: to.clone(), source: Box::new(Unasked) }.into());
+        }
         if let Some(upload) = &handle {
             upload.commit();
         }
@@ -125,7 +138,7 @@ impl Upstream {
             Lane::Http1(connection) => Hold::Http1 { connection, in_use, to: to.clone(), own: own.weak() },
             Lane::Http2(_) => Hold::Http2 { _in_use: in_use },
         };
-        let lease = Lease { upload: handle, hold, upload_timeout: self.idle_timeout };
+        let lease = Lease { upload: handle, hold, upload_timeout: self.timeouts.idle };
         let informational = std::mem::take(&mut *informational.lock().unwrap_or_else(PoisonError::into_inner));
         Ok(Attempt::Answered(Box::new(Answer {
             response: response.map(|body| AnswerBody::new(body, lease)),
@@ -139,6 +152,11 @@ impl Upstream {
         })))
     }
 }
+
+/// A 101 to a request that asked for no other protocol (RFC 9110 section 15.2.2).
+#[derive(Debug, thiserror::Error)]
+#[error("it changed the protocol without having been asked")]
+struct Unasked;
 
 /// Why a request got no answer, and what upstream can know of it.
 struct Failure {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 
 use crate::proxy::body::{Body, BoxError};
 
@@ -31,7 +31,19 @@ pub(super) struct State {
     ended: bool,
     /// The answer is there: it is not going to be sent again.
     committed: bool,
+    moved: Moved,
     waker: Option<Waker>,
+}
+
+/// When upstream last took a part of an upload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Moved {
+    /// It has not asked for any.
+    Never,
+    /// Then, and has not asked for more.
+    At(Instant),
+    /// It would take more, and the client has not sent it yet.
+    WaitsForClient,
 }
 
 enum Gate {
@@ -61,7 +73,15 @@ impl Upload {
             return (Upload(None), None);
         };
         let gate = if expects_continue { Gate::Shut(Box::pin(sleep(CONTINUE_TIMEOUT))) } else { Gate::Open };
-        let state = State { body: Some(body), gate, started: false, ended: false, committed: false, waker: None };
+        let state = State {
+            body: Some(body),
+            gate,
+            started: false,
+            ended: false,
+            committed: false,
+            moved: Moved::Never,
+            waker: None,
+        };
         let state = Arc::new(Mutex::new(state));
         (Upload(Some(state.clone())), Some(UploadHandle(state)))
     }
@@ -93,6 +113,11 @@ impl UploadHandle {
     pub(super) fn reclaim(&self) -> Option<Body> {
         let mut state = lock(&self.0);
         if state.started { None } else { state.body.take() }
+    }
+
+    /// How far it is.
+    pub(super) fn moved(&self) -> Moved {
+        lock(&self.0).moved
     }
 
     /// Whether hyper is done with it, so that the connection can be used again.
@@ -153,8 +178,14 @@ impl HttpBody for Upload {
         let mut state = lock(state);
         let polled = state.poll(cx);
         match &polled {
-            Poll::Ready(_) => state.started = true,
-            Poll::Pending => state.waker = Some(cx.waker().clone()),
+            Poll::Ready(_) => {
+                state.started = true;
+                state.moved = Moved::At(Instant::now());
+            }
+            Poll::Pending => {
+                state.moved = Moved::WaitsForClient;
+                state.waker = Some(cx.waker().clone());
+            }
         }
         polled
     }
@@ -174,6 +205,9 @@ impl Drop for Upload {
         if let Some(state) = &self.0 {
             let mut state = lock(state);
             state.ended = true;
+            if state.moved == Moved::WaitsForClient {
+                state.moved = Moved::At(Instant::now());
+            }
             if state.committed {
                 state.body = None;
             }

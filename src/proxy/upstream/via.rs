@@ -1,6 +1,8 @@
 //! Through an upstream proxy: which one, if any, and how to get it to connect us.
 
 use std::io;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::OnceLock;
 use std::task::{Context, Poll};
 
 use ::http::header::{HOST, PROXY_AUTHORIZATION};
@@ -13,23 +15,30 @@ use hyper_util::rt::TokioIo;
 use tokio_rustls::TlsConnector;
 use tower_service::Service;
 
-use super::error::{PlanError, UpstreamError};
+use super::error::{OwnProxy, PlanError, UpstreamError};
 use super::tcp;
 use super::wire::{Io, Sip};
 use super::{UpstreamProxy, server_name};
 use crate::proxy::body::BoxError;
-use crate::proxy::handler::Origin;
+use crate::proxy::engine::names;
+use crate::proxy::handler::{Origin, Scheme};
 use crate::tls::upstream::Trust;
 
 /// Which origins are reached through which proxy.
 #[derive(Debug)]
-pub(super) struct Proxies(Option<Matcher>);
+pub(super) struct Proxies {
+    matcher: Option<Matcher>,
+    /// Whether an option named it.
+    by_option: bool,
+    /// The ports that we listen on ourselves: whoever is reached through us would be so for ever.
+    ours: OnceLock<Vec<SocketAddr>>,
+}
 
 impl Proxies {
     pub(super) fn new(plan: &UpstreamProxy) -> Result<Self, PlanError> {
         match plan {
-            UpstreamProxy::Direct => Ok(Proxies(None)),
-            UpstreamProxy::Environment => Ok(Proxies(Some(Matcher::from_env()))),
+            UpstreamProxy::Direct => Ok(Proxies::of(None, true)),
+            UpstreamProxy::Environment => Ok(Proxies::of(Some(Matcher::from_env()), false)),
             UpstreamProxy::Url(url) => {
                 // It counts for a proxy named by an option too, as it does for curl.
                 let no_proxy = ["NO_PROXY", "no_proxy"].iter().find_map(|name| std::env::var(name).ok());
@@ -38,10 +47,14 @@ impl Proxies {
         }
     }
 
+    fn of(matcher: Option<Matcher>, by_option: bool) -> Self {
+        Proxies { matcher, by_option, ours: OnceLock::new() }
+    }
+
     fn all(url: &str, no_proxy: String) -> Result<Self, PlanError> {
         // The matcher takes what it does not understand for no proxy at all.
         if ::url::Url::parse(url).is_ok_and(|url| url.has_host() && Kind::named(url.scheme()).is_some()) {
-            Ok(Proxies(Some(Matcher::builder().all(url).no(no_proxy).build())))
+            Ok(Proxies::of(Some(Matcher::builder().all(url).no(no_proxy).build()), true))
         } else {
             Err(PlanError {
                 what: "--upstream-proxy".to_owned(),
@@ -50,9 +63,29 @@ impl Proxies {
         }
     }
 
+    /// Says which ports are ours. The answer is the proxy that is none, being one of them.
+    ///
+    /// # Errors
+    /// When an option named it; one of the environment is left out from here on.
+    pub(super) fn avoid(&self, ours: &[SocketAddr]) -> Result<Option<String>, OwnProxy> {
+        let _ = self.ours.set(ours.to_vec());
+        let somewhere = |scheme| Origin { scheme, host: "origin.invalid".into(), port: 1 };
+        let named = [Scheme::Http, Scheme::Https].into_iter().filter_map(|scheme| self.named(&somewhere(scheme)));
+        let own = named.filter(|via| via.is_one_of(ours)).map(|via| via.url()).next();
+        match own {
+            Some(url) if self.by_option => Err(OwnProxy { url }),
+            own => Ok(own),
+        }
+    }
+
     /// The proxy that `to` is reached through.
     pub(super) fn find(&self, to: &Origin) -> Option<Via> {
-        let intercept = self.0.as_ref()?.intercept(&format!("{to}/").parse().ok()?)?;
+        let via = self.named(to)?;
+        if self.ours.get().is_some_and(|ours| via.is_one_of(ours)) { None } else { Some(via) }
+    }
+
+    fn named(&self, to: &Origin) -> Option<Via> {
+        let intercept = self.matcher.as_ref()?.intercept(&format!("{to}/").parse().ok()?)?;
         let uri = intercept.uri();
         let kind = Kind::named(uri.scheme_str()?)?;
         let host = uri.host()?.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
@@ -118,6 +151,18 @@ impl Via {
     /// What to show it with each request in absolute form.
     pub(super) fn authorization(&self) -> Option<HeaderValue> {
         self.intercept.basic_auth().cloned()
+    }
+
+    /// Whether one of these ports is what it would lead to.
+    fn is_one_of(&self, ports: &[SocketAddr]) -> bool {
+        let here = |ip: IpAddr| UdpSocket::bind((ip, 0)).is_ok();
+        ports.iter().filter(|bound| bound.port() == self.port).any(|bound| {
+            let ip = self.host.parse::<IpAddr>().ok();
+            // What is bound everywhere is reached at every address of this machine, and only those can be bound.
+            let local = ip.filter(|ip| bound.ip().is_unspecified() && here(*ip)).unwrap_or(bound.ip());
+            let anywhere = ip.is_some_and(|ip| ip.is_unspecified()) && bound.ip().is_loopback();
+            anywhere || names(&self.host, bound.ip(), local)
+        })
     }
 
     /// Its URL, without path and credentials.
@@ -218,7 +263,31 @@ impl Service<Uri> for Connected {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proxy::handler::Scheme;
+
+    #[test]
+    fn we_are_no_upstream_proxy_of_ourselves() {
+        let ours: [SocketAddr; 2] = ["127.0.0.1:8899".parse().unwrap(), "0.0.0.0:8900".parse().unwrap()];
+        for (url, own) in [
+            ("http://127.0.0.1:8899", true),
+            ("http://u:p@LOCALHOST:8899/", true),
+            ("socks5://x.localhost:8899", true),
+            ("http://0.0.0.0:8899", true),
+            ("http://127.0.0.1:8900", true),
+            ("http://127.0.0.9:8900", true),
+            ("http://[::1]:8899", false),
+            ("http://127.0.0.1:8898", false),
+            ("http://192.0.2.1:8900", false),
+            ("http://proxy.test:8899", false),
+        ] {
+            let to = Origin { scheme: Scheme::Https, host: "api.test".into(), port: 443 };
+            let asked = Proxies::all(url, String::new()).unwrap();
+            assert_eq!(asked.avoid(&ours).is_err(), own, "{url}");
+            let found = Proxies { by_option: false, ..Proxies::all(url, String::new()).unwrap() };
+            assert!(found.find(&to).is_some(), "{url}");
+            assert_eq!(found.avoid(&ours).unwrap().is_some(), own, "{url}");
+            assert_eq!(found.find(&to).is_none(), own, "{url}");
+        }
+    }
 
     #[test]
     fn no_proxy_decides_what_goes_direct() {

@@ -8,7 +8,7 @@ use std::io;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::super::heads::{End, Fields, How, Meta, RequestEnd, RequestHead, ResponseHead};
+use super::super::heads::{End, Fields, How, Meta, RequestEnd, RequestHead, ResponseHead, decode};
 use super::super::journal::{Kind, Names, Reader, Span};
 use crate::http::Header;
 
@@ -17,8 +17,8 @@ use crate::http::Header;
 pub struct Slot {
     /// Its number in the recording.
     pub number: u64,
-    /// Microseconds since 1970.
-    started: i64,
+    /// When it began, in microseconds on a clock that goes forward only.
+    began: i64,
     request: Span,
     request_end: Option<Span>,
     response: Option<Span>,
@@ -80,20 +80,16 @@ impl Index {
         let Some(mut reader) = Reader::open(file)? else { return Ok(None) };
         let mut meta = None;
         let mut open: HashMap<u64, Slot> = HashMap::new();
-        let mut index = Index {
-            meta: Meta { scope: Vec::new(), max_body: None, run: None },
-            slots: Vec::new(),
-            cut: 0,
-            unanswered: 0,
-        };
-        while let Some(frame) = reader.next()? {
+        let mut index = Index { meta: Meta::default(), slots: Vec::new(), cut: 0, unanswered: 0 };
+        while let Some(frame) = reader.next_frame()? {
             if frame.kind == Kind::Meta {
-                meta = Some(parse(frame.payload)?);
+                meta = Some(decode(frame.payload)?);
                 continue;
             }
             if frame.kind == Kind::Request {
-                let Started { started } = parse(frame.payload)?;
-                open.insert(frame.exchange, Slot::new(frame.exchange, started, frame.span));
+                let Started { started, since } = decode(frame.payload)?;
+                let began = since.unwrap_or(started);
+                open.insert(frame.exchange, Slot::new(frame.exchange, began, frame.span));
                 continue;
             }
             let Some(slot) = open.get_mut(&frame.exchange) else { continue };
@@ -106,7 +102,7 @@ impl Index {
                 Kind::ResponseDecoded => slot.received.add(frame.span, true),
                 // The first end counts. Pieces of the upload may still follow one.
                 Kind::End if slot.end.is_none() => {
-                    if parse::<Ended>(frame.payload)?.how == How::Dropped {
+                    if decode::<Ended>(frame.payload)?.how == How::Dropped {
                         open.remove(&frame.exchange);
                         index.unanswered += 1;
                     } else {
@@ -129,16 +125,16 @@ impl Index {
             }
             index.slots.push(slot);
         }
-        index.slots.sort_unstable_by_key(|slot| (slot.started, slot.number));
+        index.slots.sort_unstable_by_key(|slot| (slot.began, slot.number));
         Ok(Some((reader, index)))
     }
 }
 
 impl Slot {
-    fn new(number: u64, started: i64, request: Span) -> Self {
+    fn new(number: u64, began: i64, request: Span) -> Self {
         Slot {
             number,
-            started,
+            began,
             request,
             request_end: None,
             response: None,
@@ -153,7 +149,7 @@ impl Slot {
     /// # Errors
     /// When the journal cannot be read.
     pub fn heads(&self, reader: &mut Reader) -> io::Result<Heads> {
-        let mut request: RequestHead = parse(&reader.read(self.request)?)?;
+        let mut request: RequestHead = decode(&reader.read(self.request)?)?;
         let request_end = read(reader, self.request_end)?;
         let mut response: Option<ResponseHead> = read(reader, self.response)?;
         let mut end: Option<End> = read(reader, self.end)?;
@@ -195,20 +191,19 @@ impl Pieces {
     }
 }
 
+/// The first members of a [`RequestHead`].
 #[derive(Deserialize)]
 struct Started {
     started: i64,
+    since: Option<i64>,
 }
 
+/// The first member of an [`End`].
 #[derive(Deserialize)]
 struct Ended {
     how: How,
 }
 
 fn read<T: DeserializeOwned>(reader: &mut Reader, span: Option<Span>) -> io::Result<Option<T>> {
-    span.map(|span| parse(&reader.read(span)?)).transpose()
-}
-
-fn parse<T: DeserializeOwned>(payload: &[u8]) -> io::Result<T> {
-    serde_json::from_slice(payload).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    span.map(|span| decode(&reader.read(span)?)).transpose()
 }

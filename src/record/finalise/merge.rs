@@ -6,6 +6,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::super::Update;
+use crate::verdict::seen::{Became, Change};
 
 /// What the fixture is made of, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +41,29 @@ pub struct Arrangement {
     pub removed: usize,
     /// New exchanges and the old entries whose turns they are, with the same answer or another.
     pub pairs: Vec<(usize, usize)>,
+    /// For each new exchange, the step of the entry that it became, or that says already what it says.
+    pub homes: Vec<usize>,
+}
+
+impl Arrangement {
+    /// The one of a first recording: all of `new` exchanges are added.
+    #[must_use]
+    pub fn first(new: usize) -> Self {
+        let (steps, homes) = ((0..new).map(Step::Put).collect(), (0..new).collect());
+        Arrangement { steps, homes, added: new, ..Arrangement::default() }
+    }
+
+    /// For each new exchange, the entry of the new fixture that holds it, and what it is to the old one.
+    pub fn became(&self) -> impl Iterator<Item = Became> {
+        self.homes.iter().map(|&entry| {
+            let change = match self.steps[entry] {
+                Step::Keep(_) => Change::Unchanged,
+                Step::Replace { .. } => Change::Changed,
+                Step::Put(_) => Change::Added,
+            };
+            Became { entry, change }
+        })
+    }
 }
 
 /// One key's turns: old entries in file order, new exchanges by start time.
@@ -218,6 +242,8 @@ fn lay_out(
         Fate::Repeats(_) | Fate::Added => None,
     });
     let mut result = Arrangement { pairs: pairs.collect(), ..Arrangement::default() };
+    // Where the steps of old entries and of new ones are.
+    let (mut kept, mut put) = (vec![0; old], vec![0; fates.len()]);
     for (at, added) in behind.iter().enumerate() {
         if at < old {
             let step = match replaced[at] {
@@ -230,11 +256,23 @@ fn lay_out(
             result.changed += usize::from(matches!(step, Step::Replace { .. }));
             result.unchanged += usize::from(seen[at] && step == Step::Keep(at));
             if !dropped {
+                kept[at] = result.steps.len();
                 result.steps.push(step);
             }
         }
         result.added += added.len();
-        result.steps.extend(added.iter().map(|new| Step::Put(*new)));
+        for new in added {
+            put[*new] = result.steps.len();
+            result.steps.push(Step::Put(*new));
+        }
+    }
+    for (new, fate) in fates.iter().enumerate() {
+        let home = match *fate {
+            Fate::Equal(at) | Fate::Replaces(at) => kept[at],
+            Fate::Repeats(turn) => result.homes[turn],
+            Fate::Added => put[new],
+        };
+        result.homes.push(home);
     }
     result
 }
@@ -431,6 +469,16 @@ mod tests {
                     Keep(_) => None,
                 }).collect();
                 prop_assert_eq!(put.len(), result.added + result.changed);
+                for (at, became) in result.became().enumerate() {
+                    let says = match result.steps[became.entry] {
+                        Replace { new: at, .. } | Put(at) => new[at],
+                        Keep(at) => old[at],
+                    };
+                    prop_assert_eq!(key(says), key(new[at]));
+                    let same = answer(says) == answer(new[at]);
+                    prop_assert!(same || update == Update::Missing, "{} became {}", new[at], says);
+                }
+                prop_assert_eq!(result.homes.len(), new.len());
                 put.sort_unstable();
                 put.dedup();
                 prop_assert_eq!(put.len(), result.added + result.changed);

@@ -74,6 +74,11 @@ pub fn copy(recorder: &Recorder, to: &Path) -> Result<(), Error> {
 fn end(recorder: &Recorder, plan: &RecordPlan, ending: Ending, naming: &mut Naming) -> Result<Outcome, Error> {
     let Recorder { claimed, journal, screen, .. } = recorder;
     journal.close();
+    let anew = if recorder.is_idle() { None } else { claimed.put_back()? };
+    if anew.is_some() && !plan.output.exists() {
+        return Ok(outcome::vanished(recorder));
+    }
+    let claimed = anew.as_ref().unwrap_or(claimed);
     if let Some(reason) = journal.failure() {
         return Ok(outcome::lost(recorder, &reason));
     }
@@ -98,8 +103,9 @@ fn end(recorder: &Recorder, plan: &RecordPlan, ending: Ending, naming: &mut Nami
     if let Some(names) = reader.names.take() {
         *naming = names.naming;
     }
-    claimed.remove()?;
+    // What was held is older: were the journal removed first, a kill between the two would leave it to be taken for newer.
     let replaced_held = claimed.discard_held()?;
+    claimed.remove()?;
     let mut outcome = Outcome { written: true, replaced_held, ..outcome::of(recorder, &index, arrangement) };
     if screen.vault().found() > 0 {
         let known = plan.values.iter().map(|(placeholder, _)| placeholder.clone()).collect();
@@ -167,8 +173,7 @@ pub fn write(plan: &RecordPlan, update: Update, index: &Index, reader: &mut Read
     let old = existing(plan)?;
     let recorded = scope::explicit(&index.meta.scope);
     let Some(old) = old else {
-        let steps = (0..index.slots.len()).map(Step::Put).collect();
-        let arrangement = Arrangement { steps, added: index.slots.len(), ..Arrangement::default() };
+        let arrangement = Arrangement::first(index.slots.len());
         name(plan, None, index, reader)?;
         let mut writer = writer(plan, &recorded)?;
         for slot in &index.slots {

@@ -154,7 +154,7 @@ fn header_places(headers: &Headers) -> Places {
 
 fn payload_places(mime_type: &str, payload: &[u8]) -> Places {
     let media = MediaType::parse(mime_type);
-    if media.is_form() {
+    if media.is_form_of(payload) {
         return form_places(payload);
     }
     let mut places = Places::new();

@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use bytes::Bytes;
 
 /// What a journal begins with; a file that does not is no journal of this version.
-pub const MAGIC: [u8; 19] = *b"harproxy journal 1\n";
+pub const MAGIC: [u8; 19] = *b"harproxy journal 2\n";
 
 /// Bytes before a payload.
 pub const HEADER: usize = 13;
@@ -26,17 +26,17 @@ pub const MAX_PAYLOAD: usize = 64 << 20;
 pub enum Kind {
     /// How the recording was asked for: the first frame.
     Meta,
-    /// The head of a request, JSON.
+    /// The head of a request.
     Request,
     /// Bytes of a request's payload, as sent.
     RequestData,
-    /// The end of a request's payload, JSON.
+    /// The end of a request's payload.
     RequestEnd,
-    /// The head of a response, JSON.
+    /// The head of a response.
     Response,
     /// Bytes of a response's payload, as received.
     ResponseData,
-    /// The end of the exchange, JSON.
+    /// The end of the exchange.
     End,
     /// Bytes of a request's payload, decoded and without secrets.
     RequestDecoded,
@@ -107,8 +107,8 @@ impl Header {
 
     /// The checksum so far: of this header alone.
     #[must_use]
-    pub fn checksum(self) -> flate2::Crc {
-        let mut crc = flate2::Crc::new();
+    pub fn checksum(self) -> crc32fast::Hasher {
+        let mut crc = crc32fast::Hasher::new();
         crc.update(&self.to_bytes());
         crc
     }
@@ -133,7 +133,7 @@ impl Frame {
         crc.update(&self.payload);
         out.write_all(&header.to_bytes())?;
         out.write_all(&self.payload)?;
-        out.write_all(&crc.sum().to_le_bytes())
+        out.write_all(&crc.finalize().to_le_bytes())
     }
 }
 

@@ -2,10 +2,12 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, Seek as _};
 use std::path::{Path, PathBuf};
 
 use super::super::Error;
+use super::super::heads::{self, Meta};
+use super::{Kind, Reader};
 
 /// How the name of a journal ends.
 const JOURNAL: &str = ".journal";
@@ -79,7 +81,9 @@ impl Place {
             let file = file.map_err(|source| self.failed("creating the journal", source))?;
             match file.try_lock() {
                 Ok(()) => {}
-                Err(TryLockError::WouldBlock) => return Err(Error::Locked { output: self.output }),
+                Err(TryLockError::WouldBlock) => {
+                    return Err(Error::Locked { output: self.output, recorder: recorder(&file) });
+                }
                 // A file system without locks: nothing to hold on to.
                 Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
                 Err(TryLockError::Error(source)) => return Err(self.failed("locking the journal", source)),
@@ -130,6 +134,24 @@ impl Claimed {
         Ok(())
     }
 
+    /// A journal that was removed under us, with its folder or by itself, is put back: all that was written to it is still ours.
+    /// `None` where it is in its place.
+    ///
+    /// # Errors
+    /// [`Error::Journal`] when that can't be done; [`Error::Locked`] when another recorder has begun one there.
+    pub fn put_back(&self) -> Result<Option<Claimed>, Error> {
+        let failed = |source| Error::journal("putting back the journal", &self.place.journal, source);
+        if is_at(&self.file, &self.place.journal).map_err(failed)? {
+            return Ok(None);
+        }
+        let anew = self.place.clone().claim()?;
+        if anew.file.metadata().map_err(failed)?.len() == 0 {
+            let mut ours = &self.file;
+            ours.rewind().and_then(|()| io::copy(&mut ours, &mut &anew.file)).map_err(failed)?;
+        }
+        Ok(Some(anew))
+    }
+
     /// Sets the journal aside, for its user to decide on; an older one that was held is replaced.
     ///
     /// # Errors
@@ -150,6 +172,13 @@ impl Claimed {
         }
         Ok(there)
     }
+}
+
+/// Who a journal says writes it; nobody where it is but a lock.
+fn recorder(journal: &File) -> Option<u32> {
+    let mut reader = Reader::open(journal.try_clone().ok()?).ok()??;
+    let first = reader.next_frame().ok()??;
+    (first.kind == Kind::Meta).then(|| heads::decode::<Meta>(first.payload).ok()?.pid)?
 }
 
 fn remove(path: &Path) -> Result<(), Error> {

@@ -107,7 +107,7 @@ impl Reader {
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn next(&mut self) -> io::Result<Option<Seen<'_>>> {
+    pub fn next_frame(&mut self) -> io::Result<Option<Seen<'_>>> {
         let start = self.at;
         let Some(header) = self.frame()? else { return Ok(None) };
         let span = Span { at: start + HEADER as u64, len: header.len };
@@ -156,7 +156,7 @@ impl Reader {
             left -= used;
         }
         let mut sum = [0; TRAILER];
-        let whole = self.fill(&mut sum)? && u32::from_le_bytes(sum) == crc.sum();
+        let whole = self.fill(&mut sum)? && u32::from_le_bytes(sum) == crc.finalize();
         Ok(whole.then_some(header))
     }
 
@@ -261,7 +261,7 @@ mod tests {
     fn read(bytes: &[u8]) -> Option<Vec<(Kind, u64, Vec<u8>)>> {
         let mut reader = Reader::open(file(bytes)).unwrap()?;
         let mut seen = Vec::new();
-        while let Some(frame) = reader.next().unwrap() {
+        while let Some(frame) = reader.next_frame().unwrap() {
             seen.push((frame.kind, frame.exchange, frame.payload.to_vec()));
         }
         Some(seen)
@@ -296,7 +296,7 @@ mod tests {
         let (bytes, _) = bytes(&frames());
         let mut reader = Reader::open(file(&bytes)).unwrap().unwrap();
         let mut spans = Vec::new();
-        while let Some(frame) = reader.next().unwrap() {
+        while let Some(frame) = reader.next_frame().unwrap() {
             if frame.kind == Kind::ResponseData && frame.exchange == 2 {
                 spans.push(frame.span);
             }

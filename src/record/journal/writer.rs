@@ -1,13 +1,17 @@
-//! Writing the journal: frames are queued from anywhere, one thread writes them, and what must not be lost waits for it.
+//! Writing the journal: frames are queued from anywhere, one at a time writes them, and what must not be lost waits for it.
 //!
-//! The thread takes all that is queued at once, writes it, and then lets everybody go who waited (group commit): under load
-//! one `write(2)` serves many exchanges. Pieces of bodies don't wait; what they wait for is room in the queue.
+//! Whoever writes takes all that is queued at once, and then lets everybody go who waited (group commit): under load one
+//! `write(2)` serves many exchanges. Who commits a little while nobody writes does so himself: a few kilobytes are in the page
+//! cache before another thread would have woken up. For all else, and as soon as a write was slow, there is a thread.
+//!
+//! Pieces of bodies don't wait; what they wait for is room in the queue.
 
 use std::io::{self, BufWriter, Write};
 use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -16,13 +20,25 @@ use super::frame::Frame;
 /// Bytes that may wait to be written before bodies have to wait.
 const ROOM: usize = 4 << 20;
 
-/// Bytes gathered for one `write(2)`; longer payloads are written from where they are.
+/// Bytes gathered for one `write(2)`; longer payloads are written from where they are. Who commits writes no more than this.
 const BUFFER: usize = 64 << 10;
+
+/// What may wait for more is written after so long at the latest.
+const LATEST: Duration = Duration::from_secs(1);
+
+/// After a write of a few kilobytes that took longer the thread has the next ones: a disk that stalls makes nobody else wait.
+const SLOW: Duration = Duration::from_millis(20);
+
+/// How many writes it has then.
+const THREADS: u32 = 1000;
+
+/// How often who commits writes what others queued meanwhile.
+const ROUNDS: usize = 4;
 
 /// How soon a frame has to be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Haste {
-    /// With whatever comes next: more follows soon.
+    /// With whatever comes next, or when nothing does: more follows soon.
     Later,
     /// Now.
     Now,
@@ -33,9 +49,10 @@ pub enum Haste {
 pub struct Journal {
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    opened: Instant,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
     queue: Mutex<Queue>,
     work: Condvar,
@@ -44,12 +61,14 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Queue {
     batch: Batch,
+    /// Not there while somebody writes: frames are in the journal in the order in which they were queued.
+    out: Option<Out>,
     /// Bytes queued or being written.
     backlog: usize,
     /// Something in the batch is to be written now.
     due: bool,
-    /// The thread sleeps.
-    idle: bool,
+    /// So many writes are left to the thread.
+    threads: u32,
     closed: bool,
     failure: Option<Arc<io::Error>>,
     /// Bodies that wait for room.
@@ -60,6 +79,18 @@ struct Queue {
 struct Batch {
     frames: Vec<Frame>,
     acks: Vec<oneshot::Sender<()>>,
+}
+
+/// Where the journal goes, and what is on its way there.
+struct Out {
+    file: BufWriter<Box<dyn Write + Send>>,
+    batch: Batch,
+}
+
+impl std::fmt::Debug for Out {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.batch.fmt(f)
+    }
 }
 
 /// Done when the frame is written (or never will be: the failure is kept in the journal, and traffic goes on).
@@ -75,20 +106,26 @@ impl Future for Ack {
 }
 
 impl Journal {
-    /// Writes to `out`, from a thread of its own.
+    /// Writes to `out`.
     ///
     /// # Errors
     /// When the thread cannot be started.
     pub fn start(out: impl Write + Send + 'static) -> io::Result<Self> {
-        let shared = Arc::new(Shared::default());
+        let file = BufWriter::with_capacity(BUFFER, Box::new(out) as Box<dyn Write + Send>);
+        let out = Some(Out { file, batch: Batch::default() });
+        let shared =
+            Arc::new(Shared { queue: Mutex::new(Queue { out, ..Queue::default() }), work: Condvar::default() });
         let thread = std::thread::Builder::new().name("journal".into()).spawn({
             let shared = shared.clone();
-            move || {
-                let _end = ThreadEnd(&shared);
-                shared.write_all_to(out);
-            }
+            move || shared.write_all()
         })?;
-        Ok(Journal { shared, thread: Mutex::new(Some(thread)) })
+        Ok(Journal { shared, thread: Mutex::new(Some(thread)), opened: Instant::now() })
+    }
+
+    /// When it was: what happens later is told apart by how long after.
+    #[must_use]
+    pub fn opened(&self) -> Instant {
+        self.opened
     }
 
     /// Queues a frame.
@@ -142,13 +179,16 @@ impl Drop for Journal {
     }
 }
 
-/// However the thread ends, nobody waits for it any more.
-struct ThreadEnd<'a>(&'a Shared);
+/// However writing ends, nobody waits for it any more.
+struct Writing<'a> {
+    shared: &'a Shared,
+    ended: bool,
+}
 
-impl Drop for ThreadEnd<'_> {
+impl Drop for Writing<'_> {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.fail(io::Error::other("the journal's thread panicked"));
+        if !self.ended {
+            self.shared.fail(io::Error::other("who wrote the journal panicked"));
         }
     }
 }
@@ -166,65 +206,101 @@ impl Shared {
         queue.backlog += frame.size();
         queue.batch.frames.push(frame);
         queue.batch.acks.extend(ack);
-        queue.due |= haste == Haste::Now || queue.backlog > BUFFER;
-        if queue.due && queue.idle {
-            queue.idle = false;
+        let is_little = queue.backlog <= BUFFER;
+        queue.due |= haste == Haste::Now || !is_little;
+        // Who writes will see that there is more.
+        if queue.due && queue.out.is_some() {
+            if is_little && queue.threads == 0 {
+                self.write_some(queue);
+            } else {
+                self.work.notify_one();
+            }
+        }
+    }
+
+    /// Writes what is queued, in the place of the thread.
+    fn write_some<'q>(&'q self, mut queue: MutexGuard<'q, Queue>) {
+        for _ in 0..ROUNDS {
+            if !queue.due || queue.threads > 0 {
+                break;
+            }
+            let begun = Instant::now();
+            queue = self.write(queue);
+            if begun.elapsed() > SLOW {
+                queue.threads = THREADS;
+            }
+        }
+        if queue.due || queue.closed {
             self.work.notify_one();
         }
     }
 
-    fn write_all_to(&self, out: impl Write) {
-        let mut out = BufWriter::with_capacity(BUFFER, out);
-        let mut batch = Batch::default();
-        while self.take(&mut batch) {
-            let size: usize = batch.frames.iter().map(Frame::size).sum();
-            let written = batch.frames.drain(..).try_for_each(|frame| frame.write(&mut out)).and_then(|()| out.flush());
-            if let Err(error) = written {
-                self.fail(error);
-                // What the buffer still holds must not be tried again when it is dropped.
-                drop(out.into_parts());
-                return;
-            }
-            let mut queue = self.lock();
-            queue.backlog -= size;
-            let crowd = if queue.backlog < ROOM { std::mem::take(&mut queue.crowd) } else { Vec::new() };
-            drop(queue);
-            crowd.into_iter().for_each(Waker::wake);
-            for ack in batch.acks.drain(..) {
-                // Nobody may be waiting any more.
-                let _ = ack.send(());
-            }
+    /// What the thread does.
+    fn write_all(&self) {
+        let mut queue = self.lock();
+        loop {
+            let is_due = queue.due || (queue.closed && !queue.batch.frames.is_empty());
+            queue = match queue.out {
+                _ if queue.failure.is_some() => return,
+                Some(_) if is_due => {
+                    queue.threads = queue.threads.saturating_sub(1);
+                    self.write(queue)
+                }
+                Some(_) if queue.closed => return,
+                _ => {
+                    let (mut woken, slept) =
+                        self.work.wait_timeout(queue, LATEST).unwrap_or_else(PoisonError::into_inner);
+                    // What comes slowly is not to be lost because nothing else comes.
+                    woken.due |= slept.timed_out() && !woken.batch.frames.is_empty();
+                    woken
+                }
+            };
         }
     }
 
-    /// Waits for work and takes all of it; `false` when there will be none.
-    fn take(&self, batch: &mut Batch) -> bool {
-        let mut queue = self.lock();
-        loop {
-            if queue.due || (queue.closed && !queue.batch.frames.is_empty()) {
-                queue.due = false;
-                std::mem::swap(&mut queue.batch, batch);
-                return true;
-            }
-            if queue.closed {
-                return false;
-            }
-            queue.idle = true;
-            queue = self.work.wait(queue).unwrap_or_else(PoisonError::into_inner);
-            queue.idle = false;
+    /// Writes all that is queued, if nobody else does so.
+    fn write<'q>(&'q self, mut queue: MutexGuard<'q, Queue>) -> MutexGuard<'q, Queue> {
+        let Some(mut out) = queue.out.take() else { return queue };
+        queue.due = false;
+        std::mem::swap(&mut queue.batch, &mut out.batch);
+        drop(queue);
+        let mut writing = Writing { shared: self, ended: false };
+        let size: usize = out.batch.frames.iter().map(Frame::size).sum();
+        let Out { file, batch } = &mut out;
+        let written = batch.frames.drain(..).try_for_each(|frame| frame.write(file)).and_then(|()| file.flush());
+        writing.ended = true;
+        if let Err(error) = written {
+            self.fail(error);
+            // What the buffer still holds must not be tried again when it is dropped.
+            drop(out.file.into_parts());
+            return self.lock();
         }
+        for ack in out.batch.acks.drain(..) {
+            // Nobody may be waiting any more.
+            let _ = ack.send(());
+        }
+        let mut queue = self.lock();
+        queue.backlog -= size;
+        queue.out = Some(out);
+        if queue.backlog < ROOM && !queue.crowd.is_empty() {
+            let crowd = std::mem::take(&mut queue.crowd);
+            drop(queue);
+            crowd.into_iter().for_each(Waker::wake);
+            queue = self.lock();
+        }
+        queue
     }
 
     /// Nothing is written from now on. Traffic goes on: everybody who waits is let go.
     fn fail(&self, error: io::Error) {
         tracing::error!(%error, "writing the journal failed");
-        let crowd = {
+        let before = {
             let mut queue = self.lock();
-            let crowd = std::mem::take(&mut queue.crowd);
-            *queue = Queue { failure: Some(Arc::new(error)), closed: true, ..Queue::default() };
-            crowd
+            let failed = Queue { failure: Some(Arc::new(error)), closed: true, ..Queue::default() };
+            std::mem::replace(&mut *queue, failed)
         };
-        crowd.into_iter().for_each(Waker::wake);
+        before.crowd.into_iter().for_each(Waker::wake);
+        self.work.notify_one();
     }
 }
 
@@ -300,6 +376,17 @@ mod tests {
         assert_eq!(written.lock().unwrap().len(), frame(1, b"lazy").size());
         wait(journal.commit(frame(2, b"too late")));
         assert_eq!(written.lock().unwrap().len(), frame(1, b"lazy").size());
+    }
+
+    #[test]
+    fn what_could_wait_is_written_though_nothing_follows() {
+        let (disk, written) = disk(usize::MAX);
+        let journal = Journal::start(disk).unwrap();
+        journal.push(frame(1, b"slow"), Haste::Later);
+        while written.lock().unwrap().is_empty() {
+            std::thread::yield_now();
+        }
+        assert!(journal.failure().is_none());
     }
 
     #[test]

@@ -135,6 +135,19 @@ fn tokens_stay_tokens() {
     assert_eq!(header(&policy, "cookie", &format!("s={JWT}")), format!("s={JWT_LEFT}REDACTED-s-1"));
 }
 
+/// As `curl -d` sends it.
+#[test]
+fn json_that_is_called_a_form_is_looked_into_as_json() {
+    let (policy, form) = (Policy::default(), "application/x-www-form-urlencoded");
+    for text in
+        [r#"{"password":"it is + secret"}"#, r#" [{"password":"it is + secret"},1]"#, r#"{"password":"it is + se"#]
+    {
+        let left = payload(&policy, form, text);
+        assert!(left.contains(r#""password":"REDACTED-password-1"#) && !left.contains("it is"), "{left}");
+    }
+    assert_eq!(payload(&policy, form, "[]=1&password=a"), "[]=1&password=REDACTED-password-1");
+}
+
 #[test]
 fn forms_keep_every_other_byte() {
     let policy = Policy::default();

@@ -141,6 +141,15 @@ fn headers_that_hold_urls() {
 }
 
 #[test]
+fn a_host_with_what_belongs_to_a_url() {
+    let policy = Policy::default();
+    assert_eq!(header(&policy, "host", "ann:pass@api.test:81"), "REDACTED-userinfo-1@api.test:81");
+    assert_eq!(header(&policy, "Host", "api.test:81"), "api.test:81");
+    let plain = rules(|rules| rules.except = list(&["shape:userinfo"]));
+    assert_eq!(header(&plain, "host", "ann:pass@api.test"), "ann:pass@api.test");
+}
+
+#[test]
 fn header_values_are_bytes() {
     let policy = Policy::default();
     let mut headers = Headers::default();

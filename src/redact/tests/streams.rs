@@ -115,6 +115,9 @@ fn strings_without_an_end() {
     assert!(stream(&policy, "application/json", &text) == text.replace("\"1\"", "\"REDACTED-pin-1\""));
     let numbers = format!("[{}{{\"pin\":\"1\"}}]", "1234567,".repeat(FILL / 8));
     assert!(stream(&policy, "application/json", &numbers) == numbers.replace("\"1\"", "\"REDACTED-pin-1\""));
+    let form = "application/x-www-form-urlencoded";
+    let text = format!("{{\"image\":\"{long}\",\"pin\":\"1\"}}");
+    assert!(stream(&policy, form, &text) == text.replace("\"1\"", "\"REDACTED-pin-1\""), "whatever it is called");
     let spaces = format!("{{\"pin\"{}:\"1\",\"otp\":\"1\"}}", " ".repeat(FILL));
     let _ = stream(&policy, "application/json", &spaces);
 }

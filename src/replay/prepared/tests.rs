@@ -49,12 +49,12 @@ fn case_of(method: &str, request_headers: Value, response: Value, clock: Clock) 
     let entry = fixture.entry(0).unwrap();
     let payload = fixture.payload(0, &entry.response.content).unwrap();
     let mark = Some(HeaderValue::from_static("replay; entry=api.har#0"));
-    let prepared = Prepared::of(&entry, payload, &About { own: fixture.is_own(), mark, clock }).unwrap();
+    let prepared =
+        Prepared::of(&entry, payload, &About { own: fixture.is_own(), mark, clock, latency: Latency::None }).unwrap();
     let status = u16::try_from(entry.response.status).unwrap();
     let at = EntryRef { fixture: 0, entry: 0 };
     let (followed, cookies, location, same_host) = Default::default();
-    let chosen =
-        Chosen { at, entry, score: 0, followed, cookies, status, location, same_host, guess: None, echoed: vec![] };
+    let chosen = Chosen { at, score: 0, followed, cookies, status, location, same_host, guess: None, echoed: vec![] };
     Case { _folder: folder, chosen, prepared: Arc::new(prepared), budget: Arc::new(Budget::new(1 << 20)) }
 }
 

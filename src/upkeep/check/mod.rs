@@ -10,13 +10,12 @@ use std::time::Duration;
 
 use serde::Serialize;
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use super::sift::{self, Item, Sift};
 use crate::har::parts::Part;
 use crate::har::{Error, Fixture, format};
 use crate::redact::marker::Run;
-use crate::redact::{Placeholder, Policy, Vault};
+use crate::redact::{Placeholder, Policy, Secret, Vault};
 use leaks::Leaks;
 use payloads::Payloads;
 
@@ -110,7 +109,7 @@ pub struct Check<'a> {
     /// What is secret.
     pub policy: &'a Policy,
     /// Values that `[redact.values]` gives.
-    pub given: &'a [(Placeholder, String)],
+    pub given: &'a [(Placeholder, Secret)],
     /// How the SHA-256 of values that are no secrets begins, in hex.
     pub allow: &'a [String],
     /// How old entries may be, and what time it is.
@@ -234,8 +233,7 @@ fn odd(fixture: &Fixture, findings: &mut Vec<Finding>) {
 
 fn stale(fixture: &Fixture, part: &Part, check: &Check<'_>) -> Option<Finding> {
     let ((max_age, now), entry) = (check.max_age?, part.entry?);
-    let started = OffsetDateTime::parse(&fixture.entry(entry).ok()?.started, &Rfc3339).ok()?;
-    let age = now - started;
+    let age = now - fixture.recorded_at(entry)?;
     let message = format!("it was recorded {} days ago, before --max-age: record it again", age.whole_days());
     let finding = Finding::new(Severity::Warning, Kind::Stale, message);
     (age > max_age).then_some(Finding { entry: part.entry, line: Some(part.line()), ..finding })

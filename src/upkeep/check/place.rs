@@ -1,6 +1,7 @@
 //! Where in a payload something stands, in words.
 
 use crate::http::MediaType;
+use crate::http::json::member_step;
 use crate::http::tree::{Kind, Node, Plain};
 
 /// `$.access_token` in JSON, `field password` in a form, else the line.
@@ -31,20 +32,13 @@ fn descend(node: &Node<'_>, at: usize, path: &mut String) {
         }
         Kind::Object(members) => {
             if let Some(member) = members.iter().find(|member| (member.at..member.value.end()).contains(&at)) {
-                *path += &step(&member.name);
+                *path += &member_step(&member.name);
                 if at >= member.value.at {
                     descend(&member.value, at, path);
                 }
             }
         }
     }
-}
-
-/// A step of a JSON path (RFC 9535).
-fn step(name: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let is_plain = name.chars().all(plain) && !name.starts_with(|c: char| c.is_ascii_digit()) && !name.is_empty();
-    if is_plain { format!(".{name}") } else { format!("['{}']", name.replace('\\', "\\\\").replace('\'', "\\'")) }
 }
 
 #[cfg(test)]

@@ -148,9 +148,9 @@ fn origins(fixture: &Fixture) -> Vec<String> {
     let mut seen = HashSet::new();
     let urls = fixture.heads().iter().filter_map(|head| NormalUrl::parse_any(head.url).ok());
     let globs = urls.map(|url| {
-        let origin = url.url().origin().ascii_serialization();
+        let origin = url.parts().site();
         // A WebSocket is asked for over HTTP.
-        format!("{}/**", origin.strip_prefix("ws").map_or(origin.clone(), |rest| format!("http{rest}")))
+        format!("{}/**", origin.strip_prefix("ws").map_or(origin.to_string(), |rest| format!("http{rest}")))
     });
     globs.filter(|glob| glob.starts_with("http") && seen.insert(glob.clone())).collect()
 }

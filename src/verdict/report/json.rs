@@ -1,58 +1,159 @@
-//! The verdict for machines. `docs/report.md` describes it; a change of meaning raises the number in [`SCHEMA`].
+//! The verdict for machines. `docs/report.md` describes it and `docs/report.schema.json` says it in JSON Schema; a change of
+//! meaning raises the number in [`SCHEMA`].
 
-use serde::Serialize;
+use std::borrow::Cow;
 
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::{Report, Shard};
+use crate::verdict::seen::Seen;
 use crate::verdict::{Counts, Finding, FixtureUse, Mode, Source, Verdict};
 
 /// The name and version of the schema.
 pub const SCHEMA: &str = "harproxy.report/1";
+/// What a schema of any version begins with.
+const FAMILY: &str = "harproxy.report/";
+const VERSION: u32 = 1;
 
-#[derive(Serialize)]
+/// Why a text is no report that can be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// It is no JSON.
+    #[error("reading it as JSON")]
+    Json(#[source] serde_json::Error),
+    /// It does not say what it is, or something else.
+    #[error("it is no report of a run: there is no `\"schema\": \"{SCHEMA}\"` in it")]
+    NoReport,
+    /// A later harproxy wrote it, and in another way.
+    #[error("it is a report by `{schema}`, and this harproxy {} knows `{SCHEMA}`", env!("CARGO_PKG_VERSION"))]
+    Newer {
+        /// The schema that it names.
+        schema: String,
+    },
+    /// A member is missing or is not what it should be.
+    #[error("it says `{SCHEMA}`, but is not")]
+    Malformed(#[source] serde_json::Error),
+}
+
+#[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Report<'a> {
-    schema: &'static str,
+struct Document<'a> {
+    #[serde(borrow)]
+    schema: Cow<'a, str>,
     version: u32,
-    harproxy: &'static str,
+    harproxy: Cow<'a, str>,
     mode: Mode,
+    #[serde(default)]
+    command: Option<Cow<'a, str>>,
     passed: bool,
     status: u8,
     source: Source,
+    #[serde(with = "moment")]
+    started: OffsetDateTime,
     duration_ms: u64,
-    counts: &'a Counts,
-    fixtures: Vec<Used<'a>>,
-    findings: &'a [Finding],
+    #[serde(default, skip_serializing_if = "<[Shard]>::is_empty")]
+    shards: Cow<'a, [Shard]>,
+    counts: Cow<'a, Counts>,
+    fixtures: Vec<Used>,
+    findings: Cow<'a, [Finding]>,
+    #[serde(default)]
+    requests: Cow<'a, [Seen]>,
+    #[serde(default)]
+    more_requests: u64,
 }
 
-#[derive(Serialize)]
-struct Used<'a> {
+/// A fixture, and the number of its unused entries beside them.
+#[derive(Serialize, Deserialize)]
+struct Used {
     #[serde(flatten)]
-    fixture: &'a FixtureUse,
+    fixture: FixtureUse,
     unused: usize,
 }
 
 /// The report as indented JSON with a final newline. `status` and `source` are what
 /// [`exit_status`](crate::verdict::exit_status) gave.
 #[must_use]
-pub fn render(verdict: &Verdict, status: u8, source: Source) -> String {
-    let report = Report {
-        schema: SCHEMA,
-        version: 1,
-        harproxy: env!("CARGO_PKG_VERSION"),
+pub fn render(report: &Report) -> String {
+    let Report { verdict, status, source, started, command, shards, seen, more_seen, .. } = report;
+    let used =
+        |fixture: &FixtureUse| Used { unused: fixture.entries.saturating_sub(fixture.used), fixture: fixture.clone() };
+    let document = Document {
+        schema: SCHEMA.into(),
+        version: VERSION,
+        harproxy: env!("CARGO_PKG_VERSION").into(),
         mode: verdict.mode,
+        command: (!command.is_empty()).then(|| command.into()),
         passed: verdict.passed(),
-        status,
-        source,
+        status: *status,
+        source: *source,
+        started: *started,
         duration_ms: verdict.duration_ms,
-        counts: &verdict.counts,
-        fixtures: verdict
-            .fixtures
-            .iter()
-            .map(|fixture| Used { fixture, unused: fixture.entries.saturating_sub(fixture.used) })
-            .collect(),
-        findings: &verdict.findings,
+        shards: shards.into(),
+        counts: Cow::Borrowed(&verdict.counts),
+        fixtures: verdict.fixtures.iter().map(used).collect(),
+        findings: (&verdict.findings).into(),
+        requests: seen.into(),
+        more_requests: *more_seen,
     };
     // Plain data with string keys: there is nothing in it that JSON can't say.
-    let mut json = serde_json::to_string_pretty(&report).unwrap_or_default();
+    let mut json = serde_json::to_string_pretty(&document).unwrap_or_default();
     json.push('\n');
     json
+}
+
+/// Reads what [`render`] wrote. Members that are not known are ignored, as the schema asks of every reader; entries are not in
+/// it, so that [`Report::shown`] is empty.
+///
+/// # Errors
+/// [`ReadError`].
+pub fn read(json: &[u8]) -> Result<Report, ReadError> {
+    #[derive(Deserialize)]
+    struct Says {
+        schema: Option<String>,
+    }
+    let value: serde_json::Value = serde_json::from_slice(json).map_err(ReadError::Json)?;
+    let schema = Says::deserialize(&value).ok().and_then(|says| says.schema);
+    match schema {
+        Some(schema) if schema == SCHEMA => {}
+        Some(schema) if schema.starts_with(FAMILY) => return Err(ReadError::Newer { schema }),
+        _ => return Err(ReadError::NoReport),
+    }
+    let document: Document<'_> = serde_json::from_slice(json).map_err(ReadError::Malformed)?;
+    Ok(Report {
+        verdict: Verdict {
+            mode: document.mode,
+            counts: document.counts.into_owned(),
+            findings: document.findings.into_owned(),
+            fixtures: document.fixtures.into_iter().map(|used| used.fixture).collect(),
+            duration_ms: document.duration_ms,
+        },
+        status: document.status,
+        source: document.source,
+        started: document.started,
+        command: document.command.unwrap_or_default().into_owned(),
+        shards: document.shards.into_owned(),
+        seen: document.requests.into_owned(),
+        more_seen: document.more_requests,
+        shown: IndexMap::new(),
+    })
+}
+
+/// RFC 3339.
+mod moment {
+    use super::*;
+    use serde::de::Error as _;
+    use serde::{Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(moment: &OffsetDateTime, serializer: S) -> Result<S::Ok, S::Error> {
+        // A year beyond 9999 has no place in it; no run begins there.
+        serializer.serialize_str(&moment.format(&Rfc3339).unwrap_or_default())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<OffsetDateTime, D::Error> {
+        let text = Cow::<str>::deserialize(deserializer)?;
+        OffsetDateTime::parse(&text, &Rfc3339).map_err(D::Error::custom)
+    }
 }

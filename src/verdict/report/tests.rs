@@ -1,128 +1,305 @@
 //! Golden reports: a few verdicts, and each report of them word for word under `golden/`.
 
-use super::{json, text};
-use crate::verdict::{Counts, Finding, FixtureUse, Kind, Mode, Severity, Source, Verdict};
+mod samples;
 
-fn passed() -> Verdict {
-    Verdict {
-        mode: Mode::Replay,
-        counts: Counts { requests: 14, served: 12, local: 1, noise: 1, upstream_connections: 1, ..Counts::default() },
-        findings: vec![],
-        fixtures: vec![FixtureUse { fixture: "hars/api.har".into(), entries: 12, used: 12 }],
-        duration_ms: 1234,
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::{Report, github, gitlab, json, junit, markdown, text};
+use crate::verdict::seen::Seen;
+use crate::verdict::{Finding, FixtureUse, Kind, Severity, Source, Verdict};
+use samples::{failed, full, nothing_recorded, one_run, passed, recorded, report};
+
+/// Compares with a file under `golden/`; `HARPROXY_GOLDEN=write` writes it.
+fn assert_golden(rendered: &str, name: &str) {
+    let rendered = rendered.replace(concat!("\"", env!("CARGO_PKG_VERSION"), "\""), "\"VERSION\"");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/verdict/report/golden").join(name);
+    if std::env::var_os("HARPROXY_GOLDEN").is_some() {
+        fs::write(&path, &rendered).unwrap();
     }
-}
-
-fn failed() -> Verdict {
-    let miss = Finding {
-        request: Some("GET https://api.example.com/users?page=3".into()),
-        fixture: Some("hars/api.har".into()),
-        entry: Some(4),
-        line: Some(120),
-        remedy: Some("`--ignore-query page`".into()),
-        times: 2,
-        ..Finding::new(
-            Kind::Miss,
-            Severity::Error,
-            "no entry answers it; 3 entries share its host and path\n\
-             nearest: hars/api.har#4 (line 120): query parameter `page` is `3`, recorded `2`",
-        )
-    };
-    let refused = Finding {
-        remedy: Some(
-            "let the client trust the CA, or leave the host alone with `-g '!https://pinned.example/**'`".into(),
-        ),
-        ..Finding::new(Kind::TlsRefused, Severity::Warning, "pinned.example does not trust our certificate")
-    };
-    let unused = |entry, url: &str| Finding {
-        request: Some(format!("GET {url}")),
-        fixture: Some("hars/api.har".into()),
-        entry: Some(entry),
-        line: Some(entry * 30),
-        ..Finding::new(Kind::Unused, Severity::Warning, "nothing asked for it")
-    };
-    let out_of_scope = Finding {
-        request: Some("POST https://telemetry.example/v1".into()),
-        remedy: Some("`--bypass telemetry.example`".into()),
-        ..Finding::new(Kind::OutOfScope, Severity::Error, "the scope is `https://api.example.com/**`")
-    };
-    let unused: Vec<Finding> = (5..9).map(|entry| unused(entry, &format!("https://api.example.com/{entry}"))).collect();
-    Verdict {
-        mode: Mode::Replay,
-        counts: Counts { requests: 9, served: 6, misses: 2, out_of_scope: 1, bytes: 4096, ..Counts::default() },
-        findings: [vec![refused, out_of_scope, miss], unused].concat(),
-        fixtures: vec![
-            FixtureUse { fixture: "hars/api.har".into(), entries: 9, used: 5 },
-            FixtureUse { fixture: "hars/auth.har".into(), entries: 1, used: 1 },
-        ],
-        duration_ms: 5,
-    }
-}
-
-fn nothing_recorded() -> Verdict {
-    Verdict {
-        mode: Mode::Record,
-        counts: Counts { requests: 2, passed: 2, tunnels: 1, ..Counts::default() },
-        findings: vec![Finding {
-            remedy: Some("check the scope with `harproxy glob`".into()),
-            ..Finding::new(Kind::NothingRecorded, Severity::Error, "2 requests passed, none was in scope")
-        }],
-        fixtures: vec![],
-        duration_ms: 70,
-    }
-}
-
-fn recorded() -> Verdict {
-    Verdict {
-        mode: Mode::Record,
-        counts: Counts { requests: 3, recorded: 1, passed: 2, ..Counts::default() },
-        findings: vec![],
-        fixtures: vec![],
-        duration_ms: 70,
-    }
-}
-
-fn assert_golden(rendered: &str, golden: &str) {
-    assert!(rendered == golden, "rendered:\n{rendered}\ngolden:\n{golden}");
+    let golden = fs::read_to_string(&path).unwrap_or_default();
+    assert!(rendered == golden, "{name}: rendered:\n{rendered}\ngolden:\n{golden}");
 }
 
 #[test]
 fn text_is_word_for_word() {
     let plain = text::Palette::plain();
-    assert_golden(&text::render(&passed(), &plain), include_str!("golden/passed.txt"));
-    assert_golden(&text::render(&failed(), &plain), include_str!("golden/failed.txt"));
-    assert_golden(&text::render(&nothing_recorded(), &plain), include_str!("golden/nothing-recorded.txt"));
-    assert_golden(&text::render(&recorded(), &plain), include_str!("golden/recorded.txt"));
+    assert_golden(&text::render(&passed(), &plain), "passed.txt");
+    assert_golden(&text::render(&failed(), &plain), "failed.txt");
+    assert_golden(&text::render(&nothing_recorded(), &plain), "nothing-recorded.txt");
+    assert_golden(&text::render(&recorded(), &plain), "recorded.txt");
 }
 
 #[test]
 fn json_is_word_for_word() {
-    let version = |golden: &str| golden.replace("VERSION", env!("CARGO_PKG_VERSION"));
-    let passed = json::render(&passed(), 0, Source::Verdict);
-    assert_golden(&passed, &version(include_str!("golden/passed.json")));
-    let failed = json::render(&failed(), 1, Source::Verdict);
-    assert_golden(&failed, &version(include_str!("golden/failed.json")));
-    let by_cmd = json::render(&nothing_recorded(), 4, Source::Cmd);
-    assert_golden(&by_cmd, &version(include_str!("golden/nothing-recorded.json")));
+    assert_golden(&json::render(&report(passed(), 0, Source::Verdict)), "passed.json");
+    assert_golden(&json::render(&report(failed(), 1, Source::Verdict)), "failed.json");
+    assert_golden(&json::render(&report(nothing_recorded(), 4, Source::Cmd)), "nothing-recorded.json");
+    assert_golden(&json::render(&full()), "full.json");
+}
+
+#[test]
+fn junit_is_word_for_word() {
+    assert_golden(&junit::render(&report(passed(), 0, Source::Verdict)), "passed.xml");
+    assert_golden(&junit::render(&report(nothing_recorded(), 4, Source::Cmd)), "nothing-recorded.xml");
+    assert_golden(&junit::render(&one_run()), "full.xml");
+}
+
+#[test]
+fn markdown_is_word_for_word() {
+    assert_golden(&markdown::render(&report(passed(), 0, Source::Verdict)), "passed.md");
+    assert_golden(&markdown::render(&report(nothing_recorded(), 4, Source::Cmd)), "nothing-recorded.md");
+    assert_golden(&markdown::render(&full()), "full.md");
+}
+
+#[test]
+fn what_ci_systems_take_is_word_for_word() {
+    let place = |fixture: &str| format!("backend/{fixture}");
+    assert_golden(&github::annotations(&one_run(), &place), "full.github");
+    assert_golden(&gitlab::render(&one_run(), &place), "full.gitlab.json");
+    assert_eq!(github::annotations(&report(passed(), 0, Source::Verdict), &place), "");
+    assert_eq!(gitlab::render(&report(passed(), 0, Source::Verdict), &place), "[]\n");
+}
+
+/// What the schemas of Ant and Jenkins ask for, and readers rely on.
+#[test]
+fn junit_is_what_readers_take() {
+    let shards = full();
+    for report in [full(), one_run(), report(failed(), 1, Source::Verdict), report(passed(), 0, Source::Verdict)] {
+        let xml = junit::render(&report);
+        let document = roxmltree::Document::parse(&xml).unwrap_or_else(|error| panic!("{error}\n{xml}"));
+        let root = document.root_element();
+        assert_eq!(root.tag_name().name(), "testsuites");
+        let suites: Vec<_> = root.children().filter(roxmltree::Node::is_element).collect();
+        let [suite] = suites[..] else { panic!("one suite") };
+        let children: Vec<_> = suite.children().filter(roxmltree::Node::is_element).collect();
+        assert_eq!(children[0].tag_name().name(), "properties");
+        assert!(children[1..].iter().all(|child| child.tag_name().name() == "testcase"));
+        let number =
+            |node: roxmltree::Node<'_, '_>, name: &str| node.attribute(name).unwrap().parse::<usize>().unwrap();
+        let having =
+            |tag: &str| children.iter().filter(|case| case.children().any(|c| c.tag_name().name() == tag)).count();
+        for node in [root, suite] {
+            assert_eq!(number(node, "tests"), children.len() - 1);
+            assert_eq!(number(node, "failures"), having("failure"));
+            assert_eq!(number(node, "errors"), having("error"));
+            assert!(node.attribute("time").unwrap().parse::<f64>().is_ok());
+        }
+        assert_eq!(number(suite, "skipped"), having("skipped"));
+        assert_eq!(suite.attribute("timestamp"), Some("1970-01-01T00:00:00"));
+        assert!(suite.attribute("name").is_some() && suite.attribute("hostname").is_some());
+        let mut names = BTreeSet::new();
+        for case in &children[1..] {
+            let allowed: BTreeSet<&str> = ["name", "classname", "time"].into();
+            assert_eq!(case.attributes().map(|attribute| attribute.name()).collect::<BTreeSet<_>>(), allowed);
+            assert!(names.insert(case.attribute("name")), "{:?} twice", case.attribute("name"));
+            let results = case.children().filter(|c| ["failure", "error", "skipped"].contains(&c.tag_name().name()));
+            assert!(results.clone().count() <= 1);
+            assert!(results.clone().all(|result| result.attribute("message").is_some_and(|m| !m.contains('\n'))));
+            let ends = ["failure", "error", "skipped", "system-out"];
+            assert!(case.children().filter(|c| c.is_element()).all(|c| ends.contains(&c.tag_name().name())));
+        }
+        let expected = usize::from(report.source != Source::Verdict);
+        assert_eq!(number(root, "errors"), expected, "a broken run is an error, a mismatch none");
+        assert_eq!(number(root, "failures") > 0, !report.verdict.passed());
+    }
+    assert!(junit::render(&shards).contains("harproxy replay -- npm test: shard-2.json"));
+}
+
+#[test]
+fn a_case_that_was_not_asked_is_skipped_and_fails_where_that_fails_the_run() {
+    let unused = |severity| Finding {
+        request: Some("GET https://api.example.com/old?page=1".into()),
+        ..Finding::new(Kind::Unused, severity, "nothing asked for it")
+    };
+    for (severity, tag) in [(Severity::Warning, "<skipped message=\"nothing asked"), (Severity::Error, "<failure ")] {
+        let report = report(Verdict { findings: vec![unused(severity)], ..passed() }, 0, Source::Verdict);
+        let xml = junit::render(&report);
+        assert!(xml.contains("name=\"GET https://api.example.com/old\"") && xml.contains(tag), "{xml}");
+        let asked = Seen { method: "GET".into(), url: "https://api.example.com/old?page=2".into(), ..Seen::nothing() };
+        let xml = junit::render(&Report { seen: vec![asked], ..report });
+        assert!(!xml.contains("<skipped"), "{xml}");
+        assert_eq!(xml.contains("<system-out>"), severity == Severity::Warning, "{xml}");
+    }
+}
+
+#[test]
+fn a_flood_fits_a_comment_and_says_what_was_left_out() {
+    let mut report = one_run();
+    let long = "\u{1f600}`@octocat ".repeat(300);
+    let finding = Finding {
+        request: Some(format!("GET https://api.example.com/{long}")),
+        explanation: vec![long.clone(); 20].join("\n"),
+        remedy: Some(long.clone()),
+        ..report.verdict.findings.iter().find(|finding| !finding.near.is_empty()).unwrap().clone()
+    };
+    report.command = long.clone();
+    report.verdict.findings = vec![finding; 1_000];
+    report.verdict.fixtures = (0..500)
+        .map(|n| FixtureUse { fixture: format!("{n}{long}"), entries: 9, used: 1, unused: vec![], pruned: None })
+        .collect();
+    let rendered = markdown::render(&report);
+    assert!(rendered.len() <= markdown::LONGEST, "{}", rendered.len());
+    assert!(rendered.contains(" findings more; the JSON report lists them all."));
+    assert!(rendered.contains(" fixtures more with entries that nothing asked for"));
+    assert!(rendered.lines().any(|line| line.starts_with("<details")));
+    assert!(!rendered.contains("@octocat</b>"));
+    let annotations = github::annotations(&report, &str::to_owned);
+    assert_eq!(annotations.lines().filter(|line| line.starts_with("::error ")).count(), 11, "one is CMD's");
+    assert!(annotations.contains("and 991 more findings like these"));
+    assert!(annotations.lines().all(|line| line.len() < 100_000));
+}
+
+#[test]
+fn gitlab_is_told_all_the_lines_that_help() {
+    let mut report = one_run();
+    let lines = "in harproxy.toml:\n[[match]]\nglob = \"https://a.test/**\"\npath = \"/users/{id}\"";
+    report.verdict.findings[0].remedy = Some(lines.to_owned());
+    let issues: Value = serde_json::from_str(&gitlab::render(&report, &str::to_owned)).unwrap();
+    let told = |issue: &Value| issue["description"].as_str().unwrap().ends_with(&format!("(what helps: {lines})"));
+    assert!(issues.as_array().unwrap().iter().any(told), "{issues:#}");
+}
+
+#[test]
+fn one_of_a_kind_is_told_as_one() {
+    let mut verdict = passed();
+    verdict.counts.preflights = 1;
+    let told = |verdict: &Verdict| text::render(verdict, &text::Palette::plain());
+    let one = told(&verdict);
+    assert!(one.contains("1 made-up preflight") && !one.contains("1 made-up preflights"), "{one}");
+    verdict.counts.preflights = 2;
+    assert!(told(&verdict).contains(", 2 made-up preflights"), "{}", told(&verdict));
+}
+
+#[test]
+fn fingerprints_stay_when_values_and_lines_change_and_tell_equal_findings_apart() {
+    let prints = |report: &Report| -> Vec<String> {
+        let issues: Value = serde_json::from_str(&gitlab::render(report, &str::to_owned)).unwrap();
+        issues.as_array().unwrap().iter().map(|issue| issue["fingerprint"].as_str().unwrap().to_owned()).collect()
+    };
+    let before = one_run();
+    let mut after = one_run();
+    for finding in &mut after.verdict.findings {
+        finding.explanation.push('!');
+        finding.line = finding.line.map(|line| line + 3);
+        finding.times += 1;
+    }
+    assert_eq!(prints(&before), prints(&after));
+    after.verdict.findings.extend(before.verdict.findings.clone());
+    let prints = prints(&after);
+    assert_eq!(prints.iter().collect::<BTreeSet<_>>().len(), prints.len());
+}
+
+#[test]
+fn lines_are_as_long_as_the_terminal_is_wide_but_for_what_is_there_to_be_copied() {
+    let report = one_run();
+    for columns in [40, 80] {
+        let rendered = text::render(&report.verdict, &text::Palette::plain().within(Some(columns)));
+        for line in rendered.lines() {
+            let fits = textwrap::core::display_width(line) <= columns;
+            let copied = line.contains("hint:") || line.split_whitespace().count() <= 2;
+            assert!(fits || copied, "{columns}: {line}");
+        }
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        let failed = text::render(&failed(), &text::Palette::plain().within(Some(columns)));
+        assert_eq!(words(&failed), words(&text::render(&samples::failed(), &text::Palette::plain())));
+        assert_golden(&failed, &format!("failed.{columns}.txt"));
+    }
+    let coloured = text::render(&failed(), &text::Palette::colour().within(Some(40)));
+    let fits = |line: &str| textwrap::core::display_width(line) <= 44 || line.contains("hint:");
+    assert!(coloured.lines().all(fits), "{coloured}");
+}
+
+#[test]
+fn json_that_was_written_is_read_back() {
+    for report in [full(), report(nothing_recorded(), 4, Source::Cmd), report(passed(), 0, Source::Verdict)] {
+        let written = json::render(&report);
+        assert_eq!(json::render(&json::read(written.as_bytes()).unwrap()), written);
+    }
+}
+
+#[test]
+fn what_is_no_report_says_what_it_is_instead() {
+    let read = |json: &str| {
+        let error = json::read(json.as_bytes()).unwrap_err();
+        let because = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+        format!("{error}: {because}")
+    };
+    assert!(read("{").starts_with("reading it as JSON: EOF"), "{}", read("{"));
+    assert!(read("[1]").starts_with("it is no report of a run"), "{}", read("[1]"));
+    assert!(read(r#"{"log":{"entries":[]}}"#).starts_with("it is no report of a run"));
+    let newer = read(r#"{"schema":"harproxy.report/2","passed":"yes"}"#);
+    assert!(newer.contains("`harproxy.report/2`") && newer.contains("`harproxy.report/1`"), "{newer}");
+    assert!(read(r#"{"schema":"harproxy.report/1"}"#).contains("missing field"));
+    let mut known = serde_json::to_value(serde_json::from_str::<Value>(&json::render(&full())).unwrap()).unwrap();
+    known["later"] = 1.into();
+    known["requests"][0]["later"] = 1.into();
+    json::read(known.to_string().as_bytes()).unwrap();
+}
+
+/// Every member of every object, by name.
+fn members(value: &Value, names: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(map) => map.iter().for_each(|(name, value)| {
+            names.insert(name.clone());
+            members(value, names);
+        }),
+        Value::Array(values) => values.iter().for_each(|value| members(value, names)),
+        _ => {}
+    }
 }
 
 #[test]
 fn every_member_of_the_json_is_documented() {
-    fn members(value: &serde_json::Value, names: &mut Vec<String>) {
-        match value {
-            serde_json::Value::Object(map) => map.iter().for_each(|(name, value)| {
-                names.push(name.clone());
-                members(value, names);
-            }),
-            serde_json::Value::Array(values) => values.iter().for_each(|value| members(value, names)),
-            _ => {}
-        }
-    }
     let documented = include_str!("../../../docs/report.md");
-    let mut names = Vec::new();
-    members(&serde_json::from_str(&json::render(&failed(), 1, Source::Verdict)).unwrap(), &mut names);
-    for name in names {
+    let mut names = BTreeSet::new();
+    members(&serde_json::from_str(&json::render(&full())).unwrap(), &mut names);
+    for name in &names {
         assert!(documented.contains(&format!("`{name}`")), "docs/report.md does not describe `{name}`");
+    }
+    for kind in Kind::ALL {
+        assert!(documented.contains(&format!("`{}`", kind.word())), "docs/report.md does not describe {kind:?}");
+    }
+}
+
+#[test]
+fn the_schema_fits_every_report_and_names_every_member() {
+    let mut schema: Value = serde_json::from_str(include_str!("../../../docs/report.schema.json")).unwrap();
+    let reports = [full(), report(failed(), 1, Source::Verdict), report(nothing_recorded(), 4, Source::Cmd)];
+    let reports = reports.map(|report| serde_json::from_str::<Value>(&json::render(&report)).unwrap());
+    close(&mut schema);
+    let validator = jsonschema::draft202012::new(&schema).unwrap();
+    for report in &reports {
+        let wrong: Vec<String> = validator.iter_errors(report).map(|e| format!("{}: {e}", e.instance_path())).collect();
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+    for (place, wrong) in [("/findings/0/kind", "mis"), ("/requests/0/outcome", "x"), ("/started", ""), ("/counts", "")]
+    {
+        let mut report = reports[0].clone();
+        *report.pointer_mut(place).unwrap() = match place {
+            "/started" => 1.into(),
+            _ => wrong.into(),
+        };
+        assert!(!validator.is_valid(&report), "{place}");
+    }
+    let kinds: Vec<&str> = Kind::ALL.iter().map(|kind| kind.word()).collect();
+    assert_eq!(schema["$defs"]["finding"]["properties"]["kind"]["enum"], serde_json::json!(kinds));
+}
+
+/// Lets no member in that a schema does not name.
+fn close(schema: &mut Value) {
+    match schema {
+        Value::Object(map) => {
+            map.values_mut().for_each(close);
+            if map.get("properties").is_some_and(Value::is_object) && map.contains_key("type") {
+                map.insert("additionalProperties".into(), false.into());
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(close),
+        _ => {}
     }
 }
 
@@ -147,8 +324,17 @@ fn a_flood_of_findings_stays_a_few_lines() {
         .map(|n| Finding { request: Some(format!("GET https://h/{n}")), ..verdict.findings[2].clone() })
         .collect();
     let rendered = text::render(&verdict, &text::Palette::plain());
-    assert!(rendered.contains("… and 480 more"), "{rendered}");
+    assert!(rendered.contains("… and 480 more; `--report FILE.json` lists them all\n"), "{rendered}");
     assert!(rendered.lines().count() < 120);
+    let mut findings = crate::verdict::Findings::default();
+    for n in 0..1500 {
+        findings.add(Finding { request: Some(format!("GET https://h/{n}")), ..verdict.findings[0].clone() });
+    }
+    verdict.findings = findings.list().collect();
+    let rendered = text::render(&verdict, &text::Palette::plain());
+    assert!(rendered.contains("lists up to 1000 and counts the rest"), "{rendered}");
+    let rendered = markdown::render(&Report { verdict, ..one_run() });
+    assert!(rendered.contains("lists up to 1000 and counts the rest by their kind."), "{rendered}");
 }
 
 #[test]

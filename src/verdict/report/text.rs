@@ -1,14 +1,23 @@
 //! The verdict for a person: a headline, the misses with their nearest entry and remedy, the other findings, what was not
 //! used. Understandable without colour.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
 
-use crate::verdict::{Finding, Kind, Mode, Severity, Verdict};
+use textwrap::{Options, WordSeparator, WordSplitter};
+
+use super::headline::many;
+use super::{Report, headline, near};
+use crate::http::escape::{harmless, one_line};
+use crate::verdict::findings::KEPT;
+use crate::verdict::{Finding, FixtureUse, Kind, Severity, Verdict, explain};
 
 /// How many findings are printed; the rest is in `--report`.
 const SHOWN: usize = 20;
+/// A terminal of fewer columns than this is not heeded.
+const FEWEST: usize = 20;
 /// How many unused entries of a fixture are named.
 const NAMED_UNUSED: usize = 3;
 
@@ -25,6 +34,12 @@ pub struct Palette {
     pub hint: Style,
     /// What matters less.
     pub dim: Style,
+    /// What the request has.
+    pub request: Style,
+    /// What was recorded.
+    pub recorded: Style,
+    /// How many columns there are, if that is known.
+    pub columns: Option<usize>,
 }
 
 impl Palette {
@@ -44,143 +59,109 @@ impl Palette {
             warning: fg(AnsiColor::Yellow),
             hint: fg(AnsiColor::Cyan),
             dim: Style::new().dimmed(),
+            request: fg(AnsiColor::Red),
+            recorded: fg(AnsiColor::Green),
+            columns: None,
         }
+    }
+
+    /// The same for a terminal of so many columns, if that is known.
+    #[must_use]
+    pub fn within(self, columns: Option<usize>) -> Self {
+        Palette { columns, ..self }
     }
 }
 
-/// The report; every line ends with a newline.
+/// The report of a verdict; every line ends with a newline.
 #[must_use]
 pub fn render(verdict: &Verdict, palette: &Palette) -> String {
     let mut out = String::new();
-    headline(&mut out, verdict, palette);
+    let (comes_to, of) = headline::of(verdict);
+    let (mark, style) = if verdict.passed() { ('✓', palette.good) } else { ('✗', palette.bad) };
+    line(&mut out, format_args!("{style}{mark} {comes_to}{style:#}{}", harmless(&of)));
     let dim = palette.dim;
-    line(&mut out, format_args!("  {dim}{}{dim:#}", tally(verdict)));
-    let mut shown: Vec<&Finding> = verdict.findings.iter().filter(|finding| finding.kind != Kind::Unused).collect();
-    // A stable sort: order of appearance within each group.
-    shown.sort_by_key(|finding| (finding.kind != Kind::Miss, finding.severity != Severity::Error));
+    line(&mut out, format_args!("  {dim}{}{dim:#}", headline::tally(verdict)));
+    let shown = in_order(verdict);
     for finding in shown.iter().take(SHOWN) {
         out.push('\n');
-        self::finding(&mut out, finding, palette);
+        told(&mut out, finding, palette);
     }
     if shown.len() > SHOWN {
-        line(&mut out, format_args!("\n… and {} more; `--report FILE.json` lists them all", shown.len() - SHOWN));
+        let more = shown.len() - SHOWN;
+        line(&mut out, format_args!("\n… and {more} more; `--report FILE.json` lists {}", listed(verdict)));
     }
     unused(&mut out, verdict, palette);
+    wrapped(&out, palette)
+}
+
+/// Whose exit status it is where it is not the verdict's, a line each; nothing where the verdict decides.
+#[must_use]
+pub fn endings(report: &Report, palette: &Palette) -> String {
+    let bad = palette.bad;
+    let mut out = String::new();
+    for ending in headline::endings(report) {
+        line(&mut out, format_args!("{bad}✗{bad:#} {}", harmless(&ending)));
+    }
+    wrapped(&out, palette)
+}
+
+/// How many of the findings a report has that leaves none out: what a run did not keep, it can't have.
+pub(super) fn listed(verdict: &Verdict) -> Cow<'static, str> {
+    match verdict.findings.len() {
+        ..=KEPT => "them all".into(),
+        _ => format!("up to {KEPT} and counts the rest by their kind").into(),
+    }
+}
+
+/// The findings but for what was not used: misses, then what fails the run, then what is listed.
+pub(super) fn in_order(verdict: &Verdict) -> Vec<&Finding> {
+    let mut findings: Vec<&Finding> = verdict.findings.iter().filter(|finding| finding.kind != Kind::Unused).collect();
+    // A stable sort: order of appearance within each group.
+    findings.sort_by_key(|finding| (finding.kind != Kind::Miss, finding.severity != Severity::Error));
+    findings
+}
+
+/// One finding without colour.
+pub(super) fn finding(finding: &Finding) -> String {
+    let mut out = String::new();
+    told(&mut out, finding, &Palette::plain());
     out
 }
 
-fn headline(out: &mut String, verdict: &Verdict, palette: &Palette) {
-    let counts = &verdict.counts;
-    if !verdict.passed() {
-        let bad = palette.bad;
-        let what = if verdict.mode == Mode::Record { "recording" } else { "replay" };
-        return line(out, format_args!("{bad}✗ {what} failed{bad:#}: {}", reasons(verdict)));
-    }
-    let good = palette.good;
-    match verdict.mode {
-        Mode::Record => {
-            line(out, format_args!("{good}✓ recorded{good:#} {}", many(counts.recorded, "exchange", "exchanges")))
-        }
-        Mode::Replay => {
-            let of: Vec<&str> = verdict.fixtures.iter().map(|fixture| fixture.fixture.as_str()).collect();
-            let of = match of[..] {
-                [] => String::new(),
-                [one] => format!(" from {one}"),
-                _ => format!(" from {} fixtures", of.len()),
-            };
-            let served = many(counts.served, "request", "requests");
-            line(out, format_args!("{good}✓ replay passed{good:#}: {served} served{of}"));
-        }
-    }
-}
-
-/// What failed the run, each kind once, with how often.
-fn reasons(verdict: &Verdict) -> String {
-    let mut kinds: Vec<(Kind, u64)> = Vec::new();
-    for finding in verdict.findings.iter().filter(|finding| finding.severity == Severity::Error) {
-        match kinds.iter_mut().find(|(kind, _)| *kind == finding.kind) {
-            Some((_, times)) => *times += finding.times,
-            None => kinds.push((finding.kind, finding.times)),
-        }
-    }
-    kinds.sort();
-    kinds.into_iter().map(|(kind, times)| counted(kind, times)).collect::<Vec<_>>().join(", ")
-}
-
-fn counted(kind: Kind, times: u64) -> String {
-    let (one, more) = match kind {
-        Kind::Miss => ("miss", "misses"),
-        Kind::OutOfScope => ("request out of scope", "requests out of scope"),
-        Kind::Truncated => ("truncated answer", "truncated answers"),
-        Kind::Ambiguous => ("ambiguous answer", "ambiguous answers"),
-        Kind::NoTraffic => return "no request in scope was seen".to_owned(),
-        Kind::Unused => ("unused entry", "unused entries"),
-        Kind::Stale => ("stale entry", "stale entries"),
-        Kind::Passthrough => ("request passed through", "requests passed through"),
-        Kind::Websocket => ("WebSocket refused", "WebSockets refused"),
-        Kind::NothingRecorded => return "nothing was recorded".to_owned(),
-        Kind::FailedServed => ("recorded failure served", "recorded failures served"),
-        Kind::TlsRefused => ("TLS handshake refused by the client", "TLS handshakes refused by the client"),
-        Kind::Unreadable => ("unreadable connection", "unreadable connections"),
-        Kind::Lost => return "what was recorded could not be written".to_owned(),
-        Kind::UpstreamFailed => ("failure of upstream", "failures of upstream"),
-    };
-    many(times, one, more)
-}
-
-/// Where every request went, in one line; what is zero is left out, but for upstream connections of a replay.
-fn tally(verdict: &Verdict) -> String {
-    let counts = &verdict.counts;
-    let parts = [
-        (counts.recorded, "recorded"),
-        (counts.served, "served"),
-        (counts.misses, "missed"),
-        (counts.out_of_scope, "out of scope"),
-        (counts.refused, "refused"),
-        (counts.local, "local"),
-        (counts.passed, "passed through"),
-        (counts.preflights, "made-up preflights"),
-        (counts.noise, "noise"),
-    ];
-    let mut tally = many(counts.requests, "request", "requests");
-    for (n, (count, what)) in parts.into_iter().filter(|(count, _)| *count > 0).enumerate() {
-        let _ = write!(tally, "{}{count} {what}", if n == 0 { ": " } else { ", " });
-    }
-    if counts.tunnels > 0 {
-        let _ = write!(tally, "; {}", many(counts.tunnels, "tunnel", "tunnels"));
-    }
-    if verdict.mode == Mode::Replay {
-        let (used, entries) = verdict.fixtures.iter().fold((0, 0), |(u, e), f| (u + f.used, e + f.entries));
-        let upstream = many(counts.upstream_connections, "upstream connection", "upstream connections");
-        let _ = write!(tally, "; {used} of {} used; {upstream}", many(entries as u64, "entry", "entries"));
-    }
-    tally
-}
-
-fn finding(out: &mut String, finding: &Finding, palette: &Palette) {
+fn told(out: &mut String, finding: &Finding, palette: &Palette) {
     let (mark, style) = match finding.severity {
         Severity::Error => ('✗', palette.bad),
         Severity::Warning => ('!', palette.warning),
     };
-    let times = if finding.times > 1 { format!(" ({} times)", finding.times) } else { String::new() };
+    // What is stale is counted in entries, as its explanation says.
+    let again = finding.times > 1 && finding.kind != Kind::Stale;
+    let times = if again { format!(" ({} times)", finding.times) } else { String::new() };
     let kind = finding.kind.word();
     let mut rest = finding.explanation.lines();
     // Without a request the explanation itself is the first line.
     let about = finding.request.as_deref().or_else(|| rest.next()).unwrap_or_default();
-    line(out, format_args!("{style}{mark} {kind}{style:#}: {about}{times}"));
-    for text in rest {
-        line(out, format_args!("  {text}"));
+    line(out, format_args!("{style}{mark} {kind}{style:#}: {}{times}", one_line(about)));
+    // The data tells of the entries below.
+    let is_told = |text: &&str| finding.near.is_empty() || !explain::is_about_near(text);
+    for text in rest.filter(is_told) {
+        line(out, format_args!("  {}", harmless(text)));
     }
+    near::render(out, &finding.near, palette);
     if let Some(remedy) = &finding.remedy {
         let hint = palette.hint;
-        line(out, format_args!("  {hint}hint:{hint:#} {remedy}"));
+        let remedy = harmless(remedy);
+        let mut lines = remedy.lines();
+        line(out, format_args!("  {hint}hint:{hint:#} {}", lines.next().unwrap_or_default()));
+        lines.for_each(|text| line(out, format_args!("  {text}")));
     }
 }
 
 /// One line a fixture: how many entries nothing asked for, and the first few of them.
 fn unused(out: &mut String, verdict: &Verdict, palette: &Palette) {
     let mut first = true;
-    for fixture in verdict.fixtures.iter().filter(|fixture| fixture.used < fixture.entries) {
+    // What was pruned has been shown, and is told of by who did it.
+    let left = |fixture: &&FixtureUse| fixture.used < fixture.entries && fixture.pruned.is_none();
+    for fixture in verdict.fixtures.iter().filter(left) {
         let findings: Vec<&Finding> = verdict
             .findings
             .iter()
@@ -201,17 +182,42 @@ fn unused(out: &mut String, verdict: &Verdict, palette: &Palette) {
             named.push(format!("and {} more", number - named.len()));
         }
         let sep = if named.is_empty() { "" } else { ": " };
-        let named = named.join(", ");
+        let named = one_line(&named.join(", ")).into_owned();
         let (entries, name) = (many(fixture.entries as u64, "entry", "entries"), &fixture.fixture);
         line(out, format_args!("{style}{mark} unused{style:#}: {number} of {entries} of {name}{sep}{named}"));
     }
 }
 
-fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
+pub(super) fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
     // Writing to a String never fails.
     let _ = writeln!(out, "{text}");
 }
 
-fn many(count: u64, one: &str, more: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { more })
+/// Lines that are longer than there are columns go on in the next one, set in. What has no space in it, such as a URL, stays whole: the
+/// terminal breaks it where it likes, and it can still be copied; and so does a remedy, which is there to be copied.
+fn wrapped(text: &str, palette: &Palette) -> String {
+    let Some(columns) = palette.columns else { return text.to_owned() };
+    let mut out = String::with_capacity(text.len() + text.len() / 16);
+    let mut is_remedy = false;
+    for whole in text.lines() {
+        let words = whole.trim_start_matches(' ');
+        is_remedy = words.len() < whole.len()
+            && (is_remedy || anstream::adapter::strip_str(words).to_string().starts_with("hint:"));
+        if is_remedy {
+            line(&mut out, format_args!("{whole}"));
+            continue;
+        }
+        let indent = " ".repeat(whole.len() - words.len());
+        let hanging = format!("{indent}  ");
+        let options = Options::new(columns.max(FEWEST))
+            .initial_indent(&indent)
+            .subsequent_indent(&hanging)
+            .break_words(false)
+            .word_separator(WordSeparator::AsciiSpace)
+            .word_splitter(WordSplitter::NoHyphenation);
+        for part in textwrap::wrap(words, options) {
+            line(&mut out, format_args!("{part}"));
+        }
+    }
+    out
 }

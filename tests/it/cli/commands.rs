@@ -89,6 +89,62 @@ fn env_has_a_form_for_each_shell() {
 }
 
 #[test]
+fn env_tells_the_flags_of_browsers_as_comments() {
+    let sandbox = Sandbox::new();
+    let text = sandbox.run(["env", "-p", "7777"]).expect(0).stdout;
+    let pin = sandbox.run(["ca", "show"]).expect(0).stdout;
+    let pin = pin.lines().find_map(|line| line.strip_prefix("spki pin")).unwrap().trim().to_owned();
+    let chromium = text.lines().find(|line| line.starts_with("# Chromium")).unwrap();
+    for flag in ["--proxy-server=http://127.0.0.1:7777", "--proxy-bypass-list=<-loopback>", &pin] {
+        assert!(chromium.contains(flag), "{chromium}");
+    }
+    assert!(text.contains("network.proxy.ssl_port=7777"), "{text}");
+}
+
+#[test]
+fn env_docker_prints_arguments_that_can_be_pasted() {
+    let sandbox = Sandbox::new();
+    let output = sandbox.run(["env", "--docker"]).expect(0).says("a container can't reach 127.0.0.1:8899");
+    let words: Vec<&str> = output.stdout.split_whitespace().collect();
+    for word in ["HTTPS_PROXY=http://host.docker.internal:8899", "--add-host=host.docker.internal:host-gateway"] {
+        assert!(words.contains(&word), "{}", output.stdout);
+    }
+    let value = |name: &str| {
+        words.iter().find_map(|word| word.strip_prefix(name)?.strip_prefix('=')).unwrap_or_else(|| panic!("no {name}"))
+    };
+    assert_eq!(value("NO_PROXY"), "localhost,127.0.0.1,::1", "a container has a loopback of its own");
+    let mount = words[words.iter().position(|word| *word == "-v").unwrap() + 1];
+    let (folder, inside) = mount.strip_suffix(":ro").unwrap().split_once(':').unwrap();
+    assert_eq!(folder, inside, "a path is the same inside");
+    for name in ["SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "HARPROXY_RUN_CA", "WGETRC"] {
+        let path = std::path::Path::new(value(name));
+        assert!(path.starts_with(folder), "{name} is not mounted");
+        let mode = std::os::unix::fs::PermissionsExt::mode(&path.metadata().unwrap().permissions());
+        assert_eq!(mode & 0o444, 0o444, "{name} is for every user of a container");
+    }
+    let file = words[words.iter().position(|word| *word == "--env-file").unwrap() + 1];
+    let file = std::fs::read_to_string(file).unwrap();
+    assert!(file.lines().any(|line| line.starts_with("JAVA_TOOL_OPTIONS=-Djavax.net.ssl.trustStore=")), "{file}");
+    assert!(file.contains("-Dhttps.proxyHost=host.docker.internal"), "{file}");
+
+    let args = ["env", "--docker", "--listen", "0.0.0.0:9000", "--auth", "ci:secret"];
+    let output = sandbox.run(args).expect(0);
+    assert_eq!(output.stderr, "");
+    assert!(output.stdout.contains("HTTPS_PROXY=http://ci:secret@host.docker.internal:9000"), "{}", output.stdout);
+    sandbox.run(["env", "--docker", "--playwright"]).expect(2);
+}
+
+#[test]
+fn env_playwright_prints_what_the_guide_says() {
+    let sandbox = Sandbox::new();
+    let snippet = sandbox.run(["env", "--playwright"]).expect(0).stdout;
+    let guide = std::fs::read_to_string(crate::support::repo("docs/browser.md")).unwrap();
+    assert!(guide.contains(snippet.trim_end()), "{snippet}");
+    let known = sandbox.run(["env", "--playwright", "--auth", "ci:it's"]).expect(0).stdout;
+    assert!(known.contains(r#"server: "http://127.0.0.1:8899", username: "ci", password: "it's""#), "{known}");
+}
+
+#[test]
 fn glob_answers_each_line_as_it_is() {
     let sandbox = Sandbox::new();
     let ask = |args: &[&str]| {

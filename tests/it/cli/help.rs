@@ -16,7 +16,7 @@ fn commands(sandbox: &Sandbox) -> Vec<String> {
 fn every_command_in_the_help_is_there_and_no_other() {
     let sandbox = Sandbox::new();
     let commands = commands(&sandbox);
-    let expected = "record replay recover demo env explain glob ls show check redact fmt merge git-setup pack unpack ca config completions man";
+    let expected = "record replay recover demo doctor env explain glob ls show check redact fmt merge git-setup pack unpack report ca config completions man";
     assert_eq!(commands.join(" "), expected);
     for command in &commands {
         let help = sandbox.run([command.as_str(), "--help"]).expect(0);
@@ -30,7 +30,7 @@ fn every_command_in_the_help_is_there_and_no_other() {
 
 /// The examples of a command, a line each.
 pub fn examples(sandbox: &Sandbox, command: &str) -> Vec<String> {
-    let help = sandbox.run([command, "--help"]).expect(0).stdout;
+    let help = sandbox.run(command.split(' ').chain(["--help"])).expect(0).stdout;
     let Some((_, examples)) = help.split_once("Examples:\n") else { panic!("{command} has no examples") };
     examples.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect()
 }
@@ -111,12 +111,34 @@ fn the_examples_of_recover_work_on_what_a_failed_record_left() {
 }
 
 #[test]
+fn the_examples_of_report_work_on_what_replay_wrote() {
+    for example in examples(&Sandbox::new(), "report") {
+        let stage = Stage::new();
+        type_in(&stage, "harproxy record -- npm test").expect(0);
+        for shard in ["shard-1.json", "shard-2.json", "shards/1.json"] {
+            type_in(&stage, &format!("harproxy replay --report {shard} -- npm test")).expect(0);
+        }
+        type_in(&stage, &example).expect(0).says("replay passed");
+    }
+}
+
+#[test]
 fn the_examples_of_the_other_commands_work() {
     let sandbox = Sandbox::new();
     for command in ["ca", "env", "glob", "config", "completions", "man"] {
         for example in examples(&sandbox, command) {
             let output = type_in(&Stage::new(), &example);
             assert_eq!((output.status, output.stderr.as_str()), (0, ""), "{example}: {output:?}");
+        }
+    }
+    for example in examples(&sandbox, "ca trust") {
+        // The rest would change the stores of whoever runs the tests.
+        let changes = example.contains("install");
+        if !changes || example.ends_with("--store browsers") {
+            let stage = Stage::new();
+            super::trust_stores::certutil(&stage.sandbox);
+            let output = type_in(&stage, &example);
+            assert_eq!(output.status, 0, "{example}: {output:?}");
         }
     }
     let output = type_in(&Stage::new(), "harproxy demo");

@@ -7,8 +7,10 @@ mod explain;
 pub mod help;
 mod manual;
 mod recover;
+mod slips;
 mod status;
 mod streams;
+mod trust_stores;
 
 use crate::support::origin::Origin;
 use crate::support::sandbox::Sandbox;

@@ -28,6 +28,7 @@ fn one_when_nothing_was_recorded_and_the_message_says_what_to_check() {
     assert!(output.stderr.contains("proxy"), "{}", output.stderr);
     let globbed = stage.record(&["--glob", "**/nowhere/**"], CURL).expect(1);
     assert!(globbed.stderr.contains("**/nowhere/**"), "the globs are to blame: {}", globbed.stderr);
+    globbed.says("the one request was not in scope, or not answered");
 }
 
 #[test]

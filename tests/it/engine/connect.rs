@@ -8,7 +8,13 @@ use crate::support::client::{Ask, Proto};
 
 #[test]
 fn tls_inside_is_served_over_both_protocols() {
-    for (alpn, proto, version) in [(Alpn::Http1, Proto::H1, "HTTP/1.1"), (Alpn::Http2, Proto::H2, "HTTP/2.0")] {
+    for (alpn, proto, version) in [
+        (Alpn::Http1, Proto::H1, "HTTP/1.1"),
+        (Alpn::Http2, Proto::H2, "HTTP/2.0"),
+        (Alpn::Http2, Proto::H1, "HTTP/1.1"),
+        // It offers nothing else.
+        (Alpn::Http1, Proto::H2, "HTTP/2.0"),
+    ] {
         let stage = Stage::with(Setting { alpn, ..Setting::default() });
         let client = stage.client(proto);
         let echo = client.ask(Ask::new("POST", "https://api.test/v1?a=b").body("hello")).json();

@@ -2,15 +2,14 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::time::Duration;
 
 use harproxy::proxy::Notice;
-use harproxy::proxy::upstream::Upstream;
+use harproxy::proxy::upstream::{Timeouts, Upstream};
 
 use super::stage::{Setting, Stage};
 
 fn dialling() -> Setting {
-    let upstream = Upstream::loopback(Duration::from_secs(10), Duration::from_secs(60));
+    let upstream = Upstream::loopback(Timeouts::default());
     Setting { upstream: Some(upstream), ..Setting::default() }
 }
 
@@ -35,7 +34,7 @@ fn an_upstream_that_speaks_first_gets_a_tunnel() {
     assert_eq!(raw.rest(), b"221 bye\r\n");
     assert_eq!(server.join().unwrap(), b"EHLO me\r\n");
     match stage.notice() {
-        Notice::Tunnelled { to, sent, received } => assert_eq!((to.port, sent, received), (port, 9, 24)),
+        Notice::Tunnelled { to, sent, received, .. } => assert_eq!((to.port, sent, received), (port, 9, 24)),
         other => panic!("{other:?}"),
     }
 }

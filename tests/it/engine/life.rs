@@ -34,7 +34,7 @@ fn a_drain_lets_requests_in_flight_finish_and_ends_idle_connections() {
 
 #[test]
 fn a_drain_ends_what_was_upgraded_and_tunnels() {
-    let upstream = harproxy::proxy::upstream::Upstream::loopback(LONG, LONG);
+    let upstream = harproxy::proxy::upstream::Upstream::loopback(harproxy::proxy::upstream::Timeouts::default());
     let mut stage = Stage::with(Setting { upstream: Some(upstream), ..Setting::default() });
     let mut upgraded = stage.raw();
     upgraded.send("GET http://a.test/upgrade HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: twice\r\n\r\nabcd");

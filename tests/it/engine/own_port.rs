@@ -130,8 +130,12 @@ fn its_own_pages_are_for_its_own_names() {
     assert!(get("/nope", &own).starts_with("HTTP/1.1 404 "));
 
     for rebound in ["Host: evil.test\r\n", "Host: 127.0.0.1\r\n", "", "Host: a\r\nHost: b\r\n"] {
-        let answer = get("/healthz", rebound);
-        assert!(answer.starts_with("HTTP/1.1 421 ") && answer.contains("HTTP_PROXY=http://127.0.0.1"), "{answer}");
+        for path in ["/", "/ca.pem", "/nope"] {
+            let answer = get(path, rebound);
+            assert!(answer.starts_with("HTTP/1.1 421 ") && answer.contains("HTTP_PROXY=http://127.0.0.1"), "{answer}");
+        }
+        // That something answers is no secret, and a container's health check knows it by the name of its service.
+        assert!(get("/healthz", rebound).ends_with("{\"status\":\"ok\"}\n"), "{rebound}");
     }
     let other_site = format!("{own}Origin: https://evil.test\r\n");
     assert!(get("/healthz", &other_site).starts_with("HTTP/1.1 421 "));

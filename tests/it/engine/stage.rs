@@ -34,7 +34,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Echo {
     notices: Mutex<Sender<Notice>>,
     ends: Mutex<Sender<String>>,
-    pub gate: Notify,
+    pub gate: Arc<Notify>,
     pub entered: Mutex<Sender<()>>,
     alpn: Alpn,
     upstream: Option<Upstream>,
@@ -76,6 +76,10 @@ impl Handler for Echo {
         url.into()
     }
 
+    fn told_headers(&self, headers: &http::HeaderMap) -> harproxy::http::Headers {
+        headers.into()
+    }
+
     fn notice(&self, notice: Notice) {
         let _ = self.notices.lock().unwrap().send(notice);
     }
@@ -105,6 +109,17 @@ impl Echo {
             "/broken" => {
                 let frames = [Ok(Frame::data(Bytes::from("half"))), Err(Close)];
                 Ok(plain(200, Body::boxed(StreamBody::new(stream::iter(frames)))))
+            }
+            // Breaks off when the gate opens.
+            "/broken-later" => {
+                let gate = self.gate.clone();
+                let first = stream::iter([Ok(Frame::data(Bytes::from("half")))]);
+                let then = stream::once(async move {
+                    gate.notified().await;
+                    Err(Close)
+                });
+                let frames = Box::pin(futures_util::StreamExt::chain(first, then));
+                Ok(plain(200, Body::boxed(StreamBody::new(frames))))
             }
             // Sends a piece, then nothing until the gate opens.
             "/gate" => {
@@ -249,6 +264,7 @@ impl Stage {
             authority,
             head_timeout: setting.head_timeout,
             idle_timeout: setting.idle_timeout,
+            witness: None,
         };
         let (notice, notices) = channel();
         let (end, ends) = channel();
@@ -256,7 +272,7 @@ impl Stage {
         let echo = Arc::new(Echo {
             notices: Mutex::new(notice),
             ends: Mutex::new(end),
-            gate: Notify::new(),
+            gate: Arc::default(),
             entered: Mutex::new(enter),
             alpn: setting.alpn,
             upstream: setting.upstream,

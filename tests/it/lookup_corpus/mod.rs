@@ -69,7 +69,8 @@ impl Core {
 
     fn body(&self, chosen: &Chosen) -> String {
         let fixture = &self.0.fixtures()[chosen.at.fixture];
-        let payload = fixture.payload(chosen.at.entry, &chosen.entry.response.content).unwrap();
+        let entry = fixture.entry(chosen.at.entry).unwrap();
+        let payload = fixture.payload(chosen.at.entry, &entry.response.content).unwrap();
         Sha256::digest(payload.bytes().unwrap()).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }

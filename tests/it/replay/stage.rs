@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use harproxy::matching::Options;
+use harproxy::proxy::upstream::Timeouts;
 use harproxy::proxy::{Proxy, ProxyPlan, Running};
 use harproxy::replay::{Clock, Latency, MissAnswer, OnMiss, ReplayPlan, Replayer};
 use harproxy::tls::authority::Authority;
@@ -101,6 +102,7 @@ impl Stage {
                 authority,
                 head_timeout: Duration::from_secs(15),
                 idle_timeout: Duration::from_secs(60),
+                witness: None,
             };
             let proxy = Proxy::bind(plan).await.unwrap();
             (proxy.addr(), proxy.serve(replayer.clone()))
@@ -158,8 +160,7 @@ fn plan(folder: &Path) -> ReplayPlan {
         fail_on: FailOn::standard(true),
         clock: Clock::Shift,
         now: None,
-        connect_timeout: Duration::from_secs(5),
-        idle_timeout: Duration::from_secs(60),
+        timeouts: Timeouts::default(),
     }
 }
 

@@ -5,6 +5,7 @@ pub mod origin;
 pub mod raw;
 pub mod rig;
 pub mod sandbox;
+pub mod terminal;
 
 use std::path::PathBuf;
 

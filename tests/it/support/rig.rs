@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use harproxy::har::Fixture;
 use harproxy::har::write::{ContentMode, JsonLayout};
-use harproxy::proxy::upstream::{Mapping, Upstream, UpstreamPlan, UpstreamProxy};
+use harproxy::proxy::upstream::{Mapping, Timeouts, Upstream, UpstreamPlan, UpstreamProxy};
 use harproxy::proxy::{Proxy, ProxyPlan, Running};
 use harproxy::record::{Ending, Error, OnFailure, Outcome, RecordPlan, Recorder, Update, Volatile};
 use harproxy::tls::authority::Authority;
@@ -55,8 +55,7 @@ pub fn setup(sandbox: &Sandbox) -> Setup {
         upstream: UpstreamPlan {
             proxy: UpstreamProxy::Direct,
             extra_roots: vec![repo("certs/ca.pem")],
-            connect_timeout: PATIENCE,
-            idle_timeout: PATIENCE,
+            timeouts: Timeouts { connect: PATIENCE, idle: PATIENCE, answer: PATIENCE },
             ..UpstreamPlan::default()
         },
     }
@@ -99,6 +98,7 @@ impl Setup {
             authority,
             head_timeout: PATIENCE,
             idle_timeout: PATIENCE,
+            witness: None,
         };
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let (proxy, running) = runtime.block_on(async {

@@ -5,7 +5,9 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -110,32 +112,99 @@ impl Sandbox {
     }
 }
 
+/// What a running program says, as it says it.
+#[derive(Clone, Default)]
+pub struct Said(Arc<(Mutex<Heard>, Condvar)>);
+
+#[derive(Default)]
+struct Heard {
+    text: Vec<u8>,
+    ended: bool,
+}
+
+impl Said {
+    /// Listens on a thread until there is no more.
+    pub fn by(mut stream: impl Read + Send + 'static) -> (Self, JoinHandle<()>) {
+        let said = Said::default();
+        let listening = said.clone();
+        let thread = std::thread::spawn(move || {
+            let mut piece = [0; 4096];
+            // A terminal whose other side is gone ends with an error.
+            while let Ok(n @ 1..) = stream.read(&mut piece) {
+                listening.change(|heard| heard.text.extend_from_slice(&piece[..n]));
+            }
+            listening.change(|heard| heard.ended = true);
+        });
+        (said, thread)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Heard)) {
+        change(&mut self.0.0.lock().unwrap());
+        self.0.1.notify_all();
+    }
+
+    /// All of it so far.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.0.lock().unwrap().text).into_owned()
+    }
+
+    /// Waits until something can be found in it.
+    #[track_caller]
+    pub fn wait_for<T>(&self, what: &str, find: impl Fn(&str) -> Option<T>) -> T {
+        let (said, more) = &*self.0;
+        let mut guard = said.lock().unwrap();
+        loop {
+            let text = String::from_utf8_lossy(&guard.text);
+            match find(&text) {
+                Some(found) => return found,
+                None if guard.ended => panic!("no {what} in\n{text}"),
+                None => {}
+            }
+            let waited = more.wait_timeout(guard, Duration::from_secs(120)).unwrap();
+            guard = waited.0;
+            assert!(!waited.1.timed_out(), "no {what} in\n{}", String::from_utf8_lossy(&guard.text));
+        }
+    }
+
+    /// Waits for an event with this name of which something is true.
+    #[track_caller]
+    pub fn event(&self, name: &str, is: impl Fn(&Value) -> bool) -> Value {
+        self.wait_for(&format!("event {name}"), |text| {
+            let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+            let events = whole.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            events.into_iter().find(|event| event["event"] == name && is(event))
+        })
+    }
+}
+
 /// A running `record` or `replay` without CMD.
 pub struct Server {
     child: Child,
     ready: Value,
     stdout: BufReader<std::process::ChildStdout>,
-    stderr: Option<JoinHandle<String>>,
+    said: Said,
+    stderr: Option<JoinHandle<()>>,
 }
 
 impl Server {
     /// Starts a command that says when it is ready as JSON, and waits for that.
     pub fn spawn(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut stderr = child.stderr.take().unwrap();
-        let stderr = std::thread::spawn(move || {
-            let mut text = String::new();
-            let _ = stderr.read_to_string(&mut text);
-            text
-        });
+        let (said, stderr) = Said::by(child.stderr.take().unwrap());
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();
         let Ok(ready) = serde_json::from_str(&line) else {
             let status = child.wait().unwrap();
-            panic!("not ready: {line:?}, {status}\n--- stderr\n{}", stderr.join().unwrap());
+            stderr.join().unwrap();
+            panic!("not ready: {line:?}, {status}\n--- stderr\n{}", said.text());
         };
-        Server { child, ready, stdout, stderr: Some(stderr) }
+        Server { child, ready, stdout, said, stderr: Some(stderr) }
+    }
+
+    /// What it says on standard error.
+    pub fn said(&self) -> &Said {
+        &self.said
     }
 
     /// The ready line.
@@ -174,8 +243,8 @@ impl Server {
         let status = self.child.wait().unwrap();
         let mut stdout = String::new();
         self.stdout.read_to_string(&mut stdout).unwrap();
-        let stderr = self.stderr.take().unwrap().join().unwrap();
-        Output { status: code(status), stdout, stderr }
+        self.stderr.take().unwrap().join().unwrap();
+        Output { status: code(status), stdout, stderr: self.said.text() }
     }
 }
 
@@ -187,7 +256,8 @@ impl Drop for Server {
             if std::thread::panicking()
                 && let Some(stderr) = self.stderr.take()
             {
-                let _ = writeln!(std::io::stderr(), "--- harproxy said\n{}", stderr.join().unwrap_or_default());
+                let _ = stderr.join();
+                let _ = writeln!(std::io::stderr(), "--- harproxy said\n{}", self.said.text());
             }
         }
     }
@@ -203,7 +273,7 @@ pub fn finish(output: std::process::Output) -> Output {
 }
 
 #[cfg(unix)]
-fn code(status: ExitStatus) -> i32 {
+pub fn code(status: ExitStatus) -> i32 {
     use std::os::unix::process::ExitStatusExt;
     status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap()
 }

@@ -13,7 +13,7 @@ use crate::cli::advice::Failure;
 use crate::cli::ui::{self, Ui};
 use crate::har::write::{ContentMode, JsonLayout};
 use crate::matching::Options;
-use crate::proxy::upstream::{Mapping, Upstream, UpstreamPlan, UpstreamProxy};
+use crate::proxy::upstream::{Mapping, Timeouts, Upstream, UpstreamPlan, UpstreamProxy};
 use crate::proxy::{Handler, Proxy, ProxyPlan, Running};
 use crate::record::{Ending, OnFailure, RecordPlan, Recorder, Update, Volatile};
 use crate::replay::{Clock, Latency, MissAnswer, OnMiss, ReplayPlan, Replayer};
@@ -95,8 +95,7 @@ async fn record(
             to_host: api.addr().ip().to_string(),
             to_port: Some(api.addr().port()),
         }],
-        connect_timeout: PATIENCE,
-        idle_timeout: PATIENCE,
+        timeouts: Timeouts { connect: PATIENCE, idle: PATIENCE, answer: PATIENCE },
         ..UpstreamPlan::default()
     })?;
     let plan = RecordPlan {
@@ -158,8 +157,7 @@ async fn replay(
             clock: Clock::Shift,
             now: None,
             fail_on: FailOn::standard(true),
-            connect_timeout: PATIENCE,
-            idle_timeout: PATIENCE,
+            timeouts: Timeouts { connect: PATIENCE, idle: PATIENCE, answer: PATIENCE },
         },
         None,
     )?);
@@ -194,6 +192,7 @@ async fn serve<H: Handler>(handler: Arc<H>, authority: &Arc<Authority>) -> Resul
         authority: authority.clone(),
         head_timeout: PATIENCE,
         idle_timeout: PATIENCE,
+        witness: None,
     };
     let proxy = Proxy::bind(plan).await?;
     let visitor = Visitor::new(proxy.addr(), authority.cert_pem()).map_err(Error::Visit)?;

@@ -3,7 +3,8 @@
 use crate::cli::ui;
 use crate::matching::{Chosen, Contender, EntryRef, Fate, Matcher, Miss, MissKind, Outcome, Placeholders, Query};
 use crate::verdict::ambiguity;
-use crate::verdict::explain::{Explanation, Place, difference};
+use crate::verdict::explain::{Again, Explanation, Place};
+use crate::verdict::phrase::difference;
 
 use super::answer::{self, Body};
 
@@ -15,6 +16,8 @@ const DIFFERENCES: usize = 5;
 /// A request and its answer.
 pub struct Account<'a> {
     pub matcher: &'a Matcher,
+    /// The globs of `-g`.
+    pub globs: &'a [String],
     pub query: &'a Query<'a>,
     pub outcome: &'a Outcome,
     /// As they stood before the answer took its turn.
@@ -52,14 +55,15 @@ impl Account<'_> {
     }
 
     fn content(&self, chosen: &Chosen, body: Option<&Body>) -> String {
-        let recorded = &chosen.entry.response;
+        let Some(Body { entry, len, .. }) = body else { return chosen.status.to_string() };
+        let recorded = &entry.response;
         let mut content = format!("{} {}", chosen.status, recorded.status_text).trim_end().to_owned();
         if i32::from(chosen.status) != recorded.status {
             content = format!("{} with the cached body of a {}", chosen.status, recorded.status);
         }
         let bare = self.query.method == "HEAD" || matches!(chosen.status, 100..=199 | 204 | 304);
-        match body {
-            Some(body) if !bare => format!("{content}, {} bytes", body.len),
+        match bare {
+            false => format!("{content}, {len} bytes"),
             _ if chosen.status < 200 => format!("{content}: a change of protocol, which replay refuses"),
             _ => content,
         }
@@ -136,13 +140,14 @@ impl Account<'_> {
     }
 
     fn miss(&self, miss: &Miss, lines: &mut Vec<String>) {
-        let explained = Explanation::of(miss, |at| self.place(at));
+        let again = Again { globs: self.globs, with_cmd: true };
+        let explained = Explanation::in_run(miss, |at| self.place(at), again);
         lines.extend(explained.text().lines().map(str::to_owned));
         if miss.kind == MissKind::UsedUp {
             self.others(lines);
         }
-        if let Some(remedy) = explained.remedy {
-            lines.push(format!("{}: {remedy}", ui::help("remedy")));
+        if let Some(help) = explained.help() {
+            lines.push(format!("{}: {help}", ui::help("remedy")));
         }
     }
 

@@ -1,11 +1,12 @@
 //! What `explain --json` says of a request. The names and their meaning are a contract.
 
 use std::io::Read;
+use std::sync::Arc;
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::har::{self, Payload};
+use crate::har::{self, Entry, Payload};
 use crate::matching::{Chosen, Difference, EntryRef, Matcher, Miss, Outcome, Query};
 
 /// The answer of a request.
@@ -43,6 +44,8 @@ struct Near {
 /// A payload as it would be served, decoded.
 #[derive(Clone, Debug)]
 pub struct Body {
+    /// The entry that has it.
+    pub entry: Arc<Entry>,
     /// How many bytes.
     pub len: u64,
     sha256: String,
@@ -61,7 +64,8 @@ pub fn answer(matcher: &Matcher, query: &Query<'_>) -> (Outcome, Option<Body>) {
 
 fn body(matcher: &Matcher, chosen: &Chosen) -> Result<Body, har::Error> {
     let fixture = &matcher.fixtures()[chosen.at.fixture];
-    let payload: Payload = fixture.payload(chosen.at.entry, &chosen.entry.response.content)?;
+    let entry = fixture.entry(chosen.at.entry)?;
+    let payload: Payload = fixture.payload(chosen.at.entry, &entry.response.content)?;
     let reading = |source| har::Error::Io { doing: "reading", path: fixture.path().to_owned(), source };
     let (mut reader, mut digest, mut len) = (payload.reader()?, Sha256::new(), 0);
     let mut buffer = vec![0; 64 * 1024];
@@ -74,7 +78,7 @@ fn body(matcher: &Matcher, chosen: &Chosen) -> Result<Body, har::Error> {
             }
         }
     }
-    Ok(Body { len, sha256: digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect() })
+    Ok(Body { entry, len, sha256: digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect() })
 }
 
 impl Answer {

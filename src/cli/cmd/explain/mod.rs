@@ -21,6 +21,7 @@ pub fn run(mut args: ExplainArgs, ui: &Ui) -> Result<u8, Failure> {
     let requests = requests::read(&mut args)?;
     let json = args.json;
     let Explaining { fixtures, scope, matching, policy } = Explaining::new(args)?;
+    let globs = scope.as_ref().map(|globs| globs.sources().to_vec()).unwrap_or_default();
     let matcher = replay::open(&fixtures, scope, matching)?.telling(policy);
     for (n, request) in requests.enumerate() {
         let request = request?;
@@ -32,7 +33,8 @@ pub fn run(mut args: ExplainArgs, ui: &Ui) -> Result<u8, Failure> {
             // Before the answer: the turns as they are now.
             let contenders = matcher.contenders(&query, None);
             let (outcome, body) = answer::answer(&matcher, &query);
-            let account = Account { matcher: &matcher, query: &query, outcome: &outcome, contenders: &contenders };
+            let account =
+                Account { matcher: &matcher, globs: &globs, query: &query, outcome: &outcome, contenders: &contenders };
             format!("{}{}", if n == 0 { "" } else { "\n" }, account.text(body.as_ref()))
         };
         ui.data(&format!("{text}\n")).map_err(Failure::Output)?;

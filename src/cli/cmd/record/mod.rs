@@ -9,13 +9,17 @@ use std::sync::Arc;
 
 use tokio::task::{JoinError, spawn_blocking};
 
+use crate::child::Pace;
 use crate::child::env::Mode;
 use crate::cli::advice::Failure;
 use crate::cli::args::record::RecordArgs;
+use crate::cli::event::Event;
 use crate::cli::plan::{Recording, RunPlan};
-use crate::cli::run::{self, About, End, Run};
+use crate::cli::reports::Recorded;
+use crate::cli::run::{About, End, Run};
 use crate::cli::summary;
 use crate::cli::ui::{self, Ui};
+use crate::har;
 use crate::har::write::ContentMode;
 use crate::matching::MatchRule;
 use crate::proxy::upstream::{Upstream, UpstreamPlan};
@@ -28,16 +32,21 @@ use crate::tls::authority::Authority;
 /// [`Failure`], when there is no verdict.
 pub async fn run(args: RecordArgs, ui: &Ui) -> Result<u8, Failure> {
     let Recording { record, upstream, run: plan, learning } = Recording::new(args)?;
+    plan.begin();
     let authority = Arc::new(Authority::load_or_create(&plan.ca_dir)?);
     let mut run = Run::new(&plan, ui)?;
     let recorder = start(record, upstream.clone(), ui)?;
+    if let Some(herald) = run.herald() {
+        recorder.heard_by(herald);
+    }
+    run.recorded_by(recorder.clone());
     let end = serve(&mut run, &recorder, authority.clone()).await?;
     let (end, lessons) = match &learning {
         Some(learning) if end.is_clean() && !recorder.is_idle() => {
             match twice::again(learning, &mut run, &recorder, upstream, authority, ui).await {
                 Ok(twice::Again::Learned(policy)) => (end, policy),
                 Ok(twice::Again::Failed(end)) => (end, None),
-                Err(cut @ Failure::Cut(_)) => return Err(cut),
+                Err(Failure::Cut { status, .. }) => (End::Cut(status), None),
                 // What could not be learned is no reason to lose what was recorded.
                 Err(failure) => (End::NotStarted(failure), None),
             }
@@ -54,14 +63,22 @@ type Learned = (Volatile, Vec<MatchRule>);
 pub(super) fn start(record: RecordPlan, upstream: UpstreamPlan, ui: &Ui) -> Result<Arc<Recorder>, Failure> {
     let recorder = Recorder::start(record, Upstream::anywhere(upstream)?)?;
     if let Some(recovered) = recorder.recovered() {
-        ui.alert("recovered", &recovered.to_string());
+        ui.alert(Event::Recovered, &recovered.to_string());
     }
     Ok(Arc::new(recorder))
 }
 
 async fn serve(run: &mut Run<'_>, recorder: &Arc<Recorder>, authority: Arc<Authority>) -> Result<End, Failure> {
     let may_match = |host: &str| recorder.plan().scope.may_match_domain(host);
-    let about = About { mode: Mode::Record, may_match: &may_match, recorded_at: None };
+    let may_match_origin = |origin: &str| recorder.plan().scope.may_match_origin(origin);
+    let about = About {
+        mode: Mode::Record,
+        may_match: &may_match,
+        may_match_origin: &may_match_origin,
+        recorded_at: None,
+        pace: Pace::BESIDE,
+        quiet_output: false,
+    };
     run.serve(recorder.clone(), authority, &about).await
 }
 
@@ -75,30 +92,51 @@ async fn conclude(
     ui: &Ui,
 ) -> Result<u8, Failure> {
     let fixture = Fixture { output: recorder.plan().output.clone(), content: recorder.plan().content };
+    if let End::Cut(_) = end {
+        recorder.stop();
+        return Ok(run.conclude(end, recorder.verdict(), &Recorded::default()));
+    }
     let ending = if end.is_clean() { Ending::Clean } else { Ending::Failed };
+    let finalises = recorder.clone();
     let finalise = move || match learned {
-        Some((volatile, rules)) => recorder.finalise_under(volatile, rules, ending),
-        None => recorder.finalise(ending),
+        Some((volatile, rules)) => finalises.finalise_under(volatile, rules, ending),
+        None => finalises.finalise(ending),
     };
-    match finished(run.unless_interrupted(spawn_blocking(finalise)).await?)? {
+    match finished(run.unless_interrupted(spawn_blocking(finalise)).await) {
         Ok(outcome) => {
-            let status = run::conclude(plan, end, &outcome.verdict, ui);
-            let summary = fixture.summary(&outcome, end, &plan.cmd);
+            let written = if outcome.written { har::Fixture::open(&fixture.output).ok() } else { None };
+            let fixtures = written.map(Arc::new).into_iter().collect();
+            let recorded = Recorded { fixtures, entries: outcome.entries.clone(), shown: None };
+            let status = run.conclude(end, outcome.verdict.clone(), &recorded);
+            let summary = fixture.summary(&outcome, end, plan);
             match end {
                 End::NotStarted(_) if !outcome.written && outcome.held.is_none() => {}
                 // Somebody has to decide on it.
-                _ if outcome.held.is_some() => ui.alert("summary", &summary),
-                _ => ui.note("summary", &summary),
+                _ if outcome.held.is_some() => ui.alert(Event::Summary, &summary),
+                _ => ui.note(Event::Summary, &summary),
             }
             Ok(status)
         }
-        Err(error) => Ok(run::unfinished(end, &error.into(), ui)),
+        Err(Failure::Cut { status, .. }) => {
+            Ok(run.conclude(&End::Cut(status), recorder.verdict(), &Recorded::default()))
+        }
+        Err(failure) => {
+            let status = run.unfinished(end, &failure, recorder.verdict());
+            if let Some(journal) = recorder.kept() {
+                ui.alert(Event::Summary, &summary::kept(&fixture.output, &journal));
+            }
+            Ok(status)
+        }
     }
 }
 
-/// What came of work on another thread.
-pub(super) fn finished<T>(work: Result<T, JoinError>) -> Result<T, Failure> {
-    work.map_err(|panic| Failure::System { doing: "finalising the recording", source: panic.into() })
+/// What came of work on another thread, if it was waited for.
+pub(super) fn finished<T, E: Into<Failure>>(
+    work: Result<Result<Result<T, E>, JoinError>, Failure>,
+) -> Result<T, Failure> {
+    let done = work?;
+    let done = done.map_err(|panic| Failure::System { doing: "finalising the recording", source: panic.into() })?;
+    done.map_err(Into::into)
 }
 
 /// What was written to.
@@ -109,11 +147,11 @@ struct Fixture {
 
 impl Fixture {
     /// The table, what changed, and what to type next.
-    fn summary(&self, outcome: &Outcome, end: &End, cmd: &[std::ffi::OsString]) -> String {
+    fn summary(&self, outcome: &Outcome, end: &End, plan: &RunPlan) -> String {
         let mut text = summary::table(&outcome.hosts);
         let failed = match end {
             End::Cmd(status) => Some(*status).filter(|_| !end.is_clean()),
-            End::NoCmd | End::NotStarted(_) => None,
+            End::NoCmd | End::NotStarted(_) | End::Cut(_) => None,
         };
         text.push_str(&format!("\n{}\n", summary::change(outcome, &self.output, failed)));
         if let Some(secrets) = summary::secrets(&outcome.verdict.counts) {
@@ -121,7 +159,7 @@ impl Fixture {
         }
         if outcome.written {
             text.push_str(&format!("\n{}\n", ui::strong("Next:")));
-            text.push_str(&summary::next(&self.output, self.content, cmd));
+            text.push_str(&summary::next(&self.output, self.content, &plan.carried, &plan.cmd));
         } else if outcome.held.is_some() {
             text.push_str(&summary::choice(&self.output));
         }

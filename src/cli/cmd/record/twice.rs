@@ -9,13 +9,15 @@ use tokio::task::spawn_blocking;
 
 use super::{Learned, finished, serve, start};
 use crate::cli::advice::Failure;
+use crate::cli::event::Event;
+use crate::cli::files;
 use crate::cli::run::{End, Run};
 use crate::cli::ui::Ui;
-use crate::cli::{files, quote};
 use crate::har::Fixture;
 use crate::har::write::ContentMode;
 use crate::learn::{self, Lessons};
 use crate::proxy::upstream::UpstreamPlan;
+use crate::quote;
 use crate::record::{self, Ending, Outcome, RecordPlan, Recorder, Update, Volatile};
 use crate::tls::authority::Authority;
 
@@ -49,16 +51,16 @@ pub(super) async fn again(
     let scratch = scratch.map_err(|source| Failure::System { doing: "making a temporary folder", source })?;
     let [once, other, measure] = ["once.har", "twice.har", "measure.har"].map(|name| scratch.path().join(name));
     let copies = copied(first.clone(), [once.clone(), measure.clone()]);
-    finished(run.unless_interrupted(copies).await?)??;
+    finished(run.unless_interrupted(copies).await)?;
 
-    ui.note("again", "running CMD again, to learn what differs though nothing has changed");
+    ui.note(Event::Again, "running CMD again, to learn what differs though nothing has changed");
     let (update, content) = (Update::Merge, ContentMode::Attach);
     let plan = RecordPlan { output: measure, update, content, ..first.plan().clone() };
     let second = start(plan, upstream, ui)?;
     match serve(run, &second, authority).await? {
         end if end.is_clean() => {}
         end => {
-            ui.alert("again", "CMD failed when it ran again: there is nothing to learn from that");
+            ui.alert(Event::Again, "CMD failed when it ran again: there is nothing to learn from that");
             return Ok(Again::Failed(end));
         }
     }
@@ -72,12 +74,12 @@ pub(super) async fn again(
         let outcome = second.finalise_under(volatile, rules, Ending::Clean)?;
         Ok((lessons, outcome))
     });
-    let (lessons, outcome) = finished(run.unless_interrupted(learned).await?)??;
+    let (lessons, outcome) = finished(run.unless_interrupted(learned).await)?;
     let path = learning.write_to.as_deref().filter(|_| !lessons.is_empty());
     if let Some(path) = path {
         write(path, &lessons)?;
     }
-    ui.alert("learned", &told(&lessons, &outcome, learning));
+    ui.alert(Event::Learned, &told(&lessons, &outcome, learning));
     Ok(Again::Learned(path.map(|_| policy(first.plan(), &lessons))))
 }
 

@@ -294,7 +294,7 @@ async fn an_idle_connection_is_let_go() {
         }
     })
     .await;
-    let plan = UpstreamPlan { idle_timeout: Duration::from_millis(20), ..plan() };
+    let plan = UpstreamPlan { timeouts: Timeouts { idle: Duration::from_millis(20), ..Timeouts::default() }, ..plan() };
     let way = Way::new(Upstream::anywhere(plan).unwrap(), way.to);
     way.get2("/").await.unwrap();
     closed.await.unwrap();

@@ -37,8 +37,7 @@ fn plan() -> UpstreamPlan {
     UpstreamPlan {
         proxy: UpstreamProxy::Direct,
         extra_roots: vec![pki("ca.pem")],
-        connect_timeout: LONG,
-        idle_timeout: LONG,
+        timeouts: Timeouts { connect: LONG, idle: LONG, answer: LONG },
         ..UpstreamPlan::default()
     }
 }

@@ -89,7 +89,7 @@ async fn an_idle_connection_is_closed_after_its_time() {
         }
     })
     .await;
-    let plan = UpstreamPlan { idle_timeout: Duration::from_millis(20), ..plan() };
+    let plan = UpstreamPlan { timeouts: Timeouts { idle: Duration::from_millis(20), ..Timeouts::default() }, ..plan() };
     let way = Way::new(Upstream::anywhere(plan).unwrap(), http(addr));
     way.get("/").await.unwrap();
     closed.await.unwrap();
@@ -211,7 +211,7 @@ async fn an_answer_before_the_upload_is_through_costs_its_connection() {
         let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
     })
     .await;
-    let plan = UpstreamPlan { idle_timeout: Duration::from_millis(20), ..plan() };
+    let plan = UpstreamPlan { timeouts: Timeouts { idle: Duration::from_millis(20), ..Timeouts::default() }, ..plan() };
     let way = Way::new(Upstream::anywhere(plan).unwrap(), http(addr));
     let (dropped, watched) = oneshot::channel();
     let request = way.request("POST", "/").header("content-length", "1000").body(Endless(Some(dropped))).unwrap();
@@ -320,7 +320,8 @@ async fn names_that_do_not_resolve_and_servers_that_say_nothing_have_their_error
         std::future::pending::<()>().await;
     })
     .await;
-    let plan = UpstreamPlan { connect_timeout: Duration::from_millis(50), ..plan() };
+    let plan =
+        UpstreamPlan { timeouts: Timeouts { connect: Duration::from_millis(50), ..Timeouts::default() }, ..plan() };
     let way = Way::new(Upstream::anywhere(plan).unwrap(), https(addr));
     match way.get("/").await {
         Err(SendError::Upstream(error)) => {

@@ -24,6 +24,34 @@ async fn a_certificate_of_a_named_authority_verifies() {
 }
 
 #[tokio::test]
+async fn upstream_is_spoken_to_in_what_it_speaks_whatever_the_client_does() {
+    for (client, upstream, version) in [("http/1.1", &["h2"], "HTTP/2.0"), ("h2", &["http/1.1"], "HTTP/1.1")] {
+        let addr = tls_origin("origin", upstream).await;
+        let ask = async |way: &Way, path| match client {
+            "h2" => way.get2(path).await.unwrap(),
+            _ => way.get(path).await.unwrap(),
+        };
+        let way = trusting(addr, plan());
+        assert_eq!(way.secure(&[client]).await, if version == "HTTP/2.0" { Alpn::Http2 } else { Alpn::Http1 });
+        for path in ["/a", "/b"] {
+            let got = ask(&way, path).await;
+            let told = text(&got);
+            assert!(told.contains(version) && told.contains(path), "{client}: {told}");
+        }
+        assert!(ask(&way, "/c").await.reused);
+        // Without a handshake of the client's to go by, as at a port of `--reverse`.
+        let got = ask(&trusting(addr, plan()), "/d").await;
+        let told = text(&got);
+        assert!(told.contains(version), "{client}: {told}");
+    }
+    let addr = tls_origin("origin", &["acme-tls/1"]).await;
+    let Err(SendError::Upstream(error)) = trusting(addr, plan()).get("/").await else {
+        panic!("no protocol is shared")
+    };
+    assert!(error.shares_no_protocol());
+}
+
+#[tokio::test]
 async fn addresses_are_verified_too() {
     let addr = tls_origin("origin", &[]).await;
     let got = Way::new(upstream(), https(addr)).get("/").await.unwrap();
@@ -163,7 +191,7 @@ async fn an_error_of_securing_answers_the_first_request() {
 #[tokio::test]
 async fn loopback_leads_nowhere_else() {
     let (addr, _) = canned(OK).await;
-    let upstream = Arc::new(Upstream::loopback(LONG, LONG));
+    let upstream = Arc::new(Upstream::loopback(Timeouts::default()));
     for host in ["127.0.0.1", "localhost", "api.localhost"] {
         let way = Way::new(upstream.clone(), at(Scheme::Http, host, addr.port()));
         assert_eq!(text(&way.get("/").await.unwrap()), "ok", "{host}");
@@ -185,7 +213,7 @@ async fn loopback_leads_nowhere_else() {
 async fn loopback_takes_any_certificate() {
     for certificate in ["self-signed", "expired", "wrong-name"] {
         let addr = tls_origin(certificate, &["h2", "http/1.1"]).await;
-        let way = Way::new(Upstream::loopback(LONG, LONG), https(addr));
+        let way = Way::new(Upstream::loopback(Timeouts::default()), https(addr));
         assert_eq!(way.secure(&["h2", "http/1.1"]).await, Alpn::Http2);
         assert!(text(&way.get2("/").await.unwrap()).contains("HTTP/2.0"));
     }

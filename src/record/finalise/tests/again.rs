@@ -164,7 +164,7 @@ fn a_killed_recording_is_recovered_and_takes_nothing_away() {
 fn a_journal_that_was_torn_before_its_first_exchange_is_nothing() {
     let desk = Desk::new("api.har");
     let claimed = Place::beside(&desk.plan.output).unwrap().claim().unwrap();
-    for rest in [&b""[..], b"harprox", b"harproxy journal 1\n", b"harproxy journal 1\n\x05\0\0"] {
+    for rest in [&b""[..], b"harprox", b"harproxy journal 2\n", b"harproxy journal 2\n\x05\0\0"] {
         claimed.clear().unwrap();
         (&claimed.file).write_all(rest).unwrap();
         assert!(killed(&desk.plan, &claimed).unwrap().is_none());

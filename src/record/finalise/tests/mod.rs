@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::super::heads::{
-    End, Fields, How, Informational, Meta, Phases, RequestEnd, RequestHead, ResponseHead, WireVersion,
+    End, Fields, How, Informational, Meta, Phases, RequestEnd, RequestHead, ResponseHead, WireVersion, encode,
 };
 use super::super::journal::frame::MAGIC;
 use super::super::journal::{Frame, Kind, Place};
@@ -38,6 +38,8 @@ struct Talk {
     informational: Vec<Informational>,
     connection: u64,
     started: i64,
+    /// And on a clock that goes forward only.
+    since: Option<i64>,
 }
 
 /// 2026-11-20T10:00:00Z.
@@ -61,6 +63,7 @@ impl Talk {
             informational: Vec::new(),
             connection: 1,
             started: 0,
+            since: None,
         }
     }
 
@@ -80,8 +83,9 @@ impl Talk {
         let mut say = |kind, payload: Bytes| frames.push(Frame { kind, exchange, payload });
         say(
             Kind::Request,
-            json(&RequestHead {
+            said(&RequestHead {
                 started: START + started,
+                since: self.since,
                 method: self.method.into(),
                 url: self.url.clone(),
                 version: WireVersion::Http11,
@@ -94,12 +98,12 @@ impl Talk {
         }
         if !self.sent.is_empty() || !self.upload_whole {
             let seen = self.sent.iter().map(|piece| piece.len() as u64).sum();
-            say(Kind::RequestEnd, json(&RequestEnd { seen, at: 300, complete: self.upload_whole, decoded: None }));
+            say(Kind::RequestEnd, said(&RequestEnd { seen, at: 300, complete: self.upload_whole, decoded: None }));
         }
         if let Some(status) = self.status {
             say(
                 Kind::Response,
-                json(&ResponseHead {
+                said(&ResponseHead {
                     status,
                     reason: "OK".into(),
                     version: self.version,
@@ -120,7 +124,7 @@ impl Talk {
         }
         if let Some(how) = self.how.clone() {
             let seen = self.seen.unwrap_or_else(|| self.received.iter().map(|piece| piece.len() as u64).sum());
-            say(Kind::End, json(&End { how, seen, at: 2300, trailers: fields(&self.trailers), decoded: None }));
+            say(Kind::End, said(&End { how, seen, at: 2300, trailers: fields(&self.trailers), decoded: None }));
         }
         frames
     }
@@ -134,8 +138,8 @@ fn fields(list: &[(&'static str, String)]) -> Fields {
     Fields(headers)
 }
 
-fn json(what: &impl Serialize) -> Bytes {
-    serde_json::to_vec(what).unwrap().into()
+fn said(what: &impl Serialize) -> Bytes {
+    encode(what).unwrap()
 }
 
 /// A folder to record in.
@@ -166,9 +170,9 @@ impl Desk {
 
     fn journal(&self, frames: &[Frame]) -> Claimed {
         let claimed = Place::beside(&self.plan.output).unwrap().claim().unwrap();
-        let meta = Meta { scope: self.plan.scope.sources().to_vec(), max_body: self.plan.max_body, run: None };
+        let meta = Meta { scope: self.plan.scope.sources().to_vec(), max_body: self.plan.max_body, ..Meta::default() };
         let mut bytes = MAGIC.to_vec();
-        Frame { kind: Kind::Meta, exchange: 0, payload: json(&meta) }.write(&mut bytes).unwrap();
+        Frame { kind: Kind::Meta, exchange: 0, payload: said(&meta) }.write(&mut bytes).unwrap();
         frames.iter().for_each(|frame| frame.write(&mut bytes).unwrap());
         (&claimed.file).write_all(&bytes).unwrap();
         claimed
@@ -268,6 +272,15 @@ fn a_first_recording_is_sorted_by_start() {
     let late = Talk { started: 5000, ..Talk::get("/late", "1") };
     desk.record(&[late, Talk::get("/a", "2"), Talk::get("/b", "3")]);
     assert_eq!(desk.story(), ["/a 2", "/b 3", "/late 1"]);
+}
+
+#[test]
+fn a_clock_that_is_set_back_changes_no_order() {
+    let desk = Desk::new("api.har");
+    let at = |since, started, body| Talk { since: Some(since), started, ..Talk::get("/poll", body) };
+    desk.record(&[at(10, 0, "first"), at(20, -3_600_000_000, "second"), at(30, -3_599_999_000, "third")]);
+    assert_eq!(desk.story(), ["/poll first", "/poll second", "/poll third"]);
+    assert_eq!(desk.entries()[1]["startedDateTime"], "2026-11-20T09:00:00.002Z");
 }
 
 #[test]

@@ -1,0 +1,110 @@
+//! What recording costs beside forwarding: looking for secrets, and the journal.
+//!
+//! `cargo bench --bench recording`, on a machine that does nothing else.
+
+#![allow(clippy::unwrap_used)]
+
+use bytes::Bytes;
+use divan::counter::BytesCount;
+use divan::{Bencher, black_box};
+use harproxy::http::{Header, Headers};
+use harproxy::record::journal::{Frame, Haste, Journal, Kind};
+use harproxy::redact::marker::Run;
+use harproxy::redact::{Policy, Redactor, Vault};
+
+const SIZES: [usize; 3] = [1 << 10, 64 << 10, 1 << 20];
+
+fn main() {
+    divan::main();
+}
+
+/// A list of users, as APIs have it.
+fn json(size: usize, member: &str) -> Vec<u8> {
+    let mut text = String::from("[");
+    let mut n = 0u64;
+    while text.len() < size {
+        text.push_str(&format!(
+            r#"{{"id":{n},"name":"Ada Lovelace {n}","email":"ada{n}@example.com","active":true,"score":{}.25,{member}"tags":["a","b"]}},"#,
+            n * 37 % 1000
+        ));
+        n += 1;
+    }
+    text.push_str("null]");
+    text.into_bytes()
+}
+
+fn look(bencher: Bencher<'_, '_>, payload: &[u8]) {
+    let (policy, vault) = (Policy::default(), Vault::new(Run::random(), &[]));
+    bencher
+        .counter(BytesCount::new(payload.len()))
+        .bench_local(|| Redactor::new(&policy, &vault).payload("application/json", black_box(payload)));
+}
+
+/// A payload without secrets.
+#[divan::bench(args = SIZES)]
+fn json_without_secrets(bencher: Bencher<'_, '_>, size: usize) {
+    look(bencher, &json(size, ""));
+}
+
+/// One with links, which are looked into each by itself.
+#[divan::bench(args = SIZES)]
+fn json_with_links(bencher: Bencher<'_, '_>, size: usize) {
+    look(bencher, &json(size, r#""href":"https://api.test/v1/users/7/orders?page=3&limit=20","#));
+}
+
+/// One with a secret in each record.
+#[divan::bench(args = SIZES)]
+fn json_with_secrets(bencher: Bencher<'_, '_>, size: usize) {
+    look(bencher, &json(size, r#""access_token":"6rbAz1cGq0vXk2mN8sTd","#));
+}
+
+/// The head of a request.
+#[divan::bench]
+fn head(bencher: Bencher<'_, '_>) {
+    let (policy, vault) = (Policy::default(), Vault::new(Run::random(), &[]));
+    let field = |(name, value): (&str, &'static str)| Header { name: name.to_owned(), value: Bytes::from(value) };
+    let headers: Headers = [
+        ("accept", "application/json"),
+        ("accept-encoding", "gzip, deflate, br"),
+        ("accept-language", "en-GB"),
+        ("authorization", "Bearer 6rbAz1cGq0vXk2mN8sTd"),
+        ("cookie", "session=4c1d5f2b9e; theme=dark"),
+        ("user-agent", "python-requests/2.34.2"),
+        ("x-tenant", "blue"),
+    ]
+    .map(field)
+    .into_iter()
+    .collect();
+    bencher.bench_local(|| {
+        let mut redactor = Redactor::new(&policy, &vault);
+        let mut headers = headers.clone();
+        redactor.headers(&mut headers);
+        (redactor.url(black_box("https://api.test/v1/users/7/orders?page=3&limit=20")), headers)
+    });
+}
+
+fn frame(kind: Kind, payload: &Bytes) -> Frame {
+    Frame { kind, exchange: 7, payload: payload.clone() }
+}
+
+/// An exchange of 1 KiB whose client waits until it is written: alone, and as one of many at a time.
+#[divan::bench(args = [1, 64])]
+fn journal_append(bencher: Bencher<'_, '_>, at_once: usize) {
+    let journal = Journal::start(tempfile::tempfile().unwrap()).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let (head, payload) = (Bytes::from(vec![b'h'; 400]), Bytes::from(vec![b'p'; 1024]));
+    bencher.counter(divan::counter::ItemsCount::new(at_once)).bench_local(|| {
+        let exchange = || {
+            journal.push(frame(Kind::Request, &head), Haste::Later);
+            journal.push(frame(Kind::Response, &head), Haste::Later);
+            journal.push(frame(Kind::ResponseData, &payload), Haste::Later);
+            journal.commit(frame(Kind::End, &head))
+        };
+        let acks: Vec<_> = (0..at_once).map(|_| exchange()).collect();
+        runtime.block_on(async {
+            for ack in acks {
+                ack.await;
+            }
+        });
+    });
+}

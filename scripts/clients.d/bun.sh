@@ -1,0 +1,3 @@
+# needs: npm:bun
+set -euo pipefail
+"$TOOLS/node_modules/.bin/bun" "$(dirname "$0")/node-fetch.mjs"

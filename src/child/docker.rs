@@ -1,0 +1,63 @@
+//! The same changes for a container: arguments of `docker run`, and the file of those that arguments can't carry.
+
+use std::path::Path;
+
+use super::env::Change;
+use crate::quote::{self, is_plain};
+
+/// The name of this machine in a container: Docker Desktop knows it, elsewhere `--add-host` makes it known.
+pub const HOST: &str = "host.docker.internal";
+
+/// What a container reaches without the proxy: its own loopback is not this machine's.
+pub const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
+
+/// The arguments, a line each, to stand in `docker run $(…) IMAGE`: no value has a character that a shell would split or
+/// expand. `folder` has the files of the run and is mounted where it is, so that a path is the same inside; `file` is where
+/// [`variables`] went.
+#[must_use]
+pub fn arguments(changes: &[Change], folder: &Path, file: &Path) -> String {
+    let plain = changes.iter().filter(|change| fits(change));
+    let mut lines: Vec<String> =
+        plain.map(|change| format!("-e {}={}", change.variable, change.value.to_string_lossy())).collect();
+    lines.push(format!("--env-file {}", quote::path(file)));
+    let folder = folder.to_string_lossy();
+    lines.push(format!("-v {}", quote::word(&format!("{folder}:{folder}:ro"))));
+    lines.push(format!("--add-host={HOST}:host-gateway"));
+    lines.join("\n") + "\n"
+}
+
+/// The variables that arguments can't carry, as `--env-file` reads them: everything up to the end of a line is the value.
+#[must_use]
+pub fn variables(changes: &[Change]) -> String {
+    let others = changes.iter().filter(|change| !fits(change));
+    others.map(|change| format!("{}={}\n", change.variable, change.value.to_string_lossy())).collect()
+}
+
+/// An empty value is plain here: nothing follows the `=`.
+fn fits(change: &Change) -> bool {
+    change.value.is_empty() || is_plain(&change.value.to_string_lossy())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_shell_would_split_goes_into_the_file() {
+        let change =
+            |variable: &str, value: &str| Change { variable: variable.into(), value: value.into(), purpose: "a test" };
+        let changes = [
+            change("HTTPS_PROXY", "http://a:b@host.docker.internal:8899"),
+            change("JAVA_TOOL_OPTIONS", "-Da=b -Dc=d"),
+            change("NO_PROXY", "localhost,127.0.0.1"),
+            change("HARPROXY_X", ""),
+        ];
+        let arguments = arguments(&changes, Path::new("/d/docker"), Path::new("/d/docker/env"));
+        assert_eq!(
+            arguments,
+            "-e HTTPS_PROXY=http://a:b@host.docker.internal:8899\n-e NO_PROXY=localhost,127.0.0.1\n-e HARPROXY_X=\n\
+             --env-file /d/docker/env\n-v /d/docker:/d/docker:ro\n--add-host=host.docker.internal:host-gateway\n"
+        );
+        assert_eq!(variables(&changes), "JAVA_TOOL_OPTIONS=-Da=b -Dc=d\n");
+    }
+}

@@ -1,0 +1,142 @@
+//! What a CI system takes beside the reports that were asked for: GitHub's annotations and step summary, GitLab's code quality.
+//! None of it decides about the run: what can't be written is a warning.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use super::event::Event;
+use super::ui::{LogFormat, Ui};
+use super::{advice, files};
+use crate::verdict::report::{Report, github, gitlab, markdown, plain};
+
+/// Where GitLab's `artifacts: reports: codequality` is to look.
+pub const CODE_QUALITY: &str = "gl-code-quality-report.json";
+/// What GitHub shows of a step's summary, bytes; of a longer one it shows nothing.
+const LONGEST_SUMMARY: u64 = 1024 * 1024;
+
+/// The CI system that harproxy runs under, by its own variables.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ci {
+    /// GitHub Actions, and what heeds its workflow commands.
+    GitHub {
+        /// The root of the repository.
+        workspace: Option<PathBuf>,
+        /// The file that the summary of the step is appended to.
+        summary: Option<PathBuf>,
+    },
+    /// GitLab CI.
+    GitLab {
+        /// The root of the repository.
+        project: Option<PathBuf>,
+    },
+}
+
+impl Ci {
+    /// The one that this process runs under.
+    #[must_use]
+    pub fn here() -> Option<Ci> {
+        Ci::of(|name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from))
+    }
+
+    fn of(variable: impl Fn(&str) -> Option<PathBuf>) -> Option<Ci> {
+        let is = |name: &str| variable(name).is_some_and(|value| value.as_os_str() == "true");
+        if is("GITHUB_ACTIONS") {
+            Some(Ci::GitHub { workspace: variable("GITHUB_WORKSPACE"), summary: variable("GITHUB_STEP_SUMMARY") })
+        } else if is("GITLAB_CI") {
+            Some(Ci::GitLab { project: variable("CI_PROJECT_DIR") })
+        } else {
+            None
+        }
+    }
+
+    /// What it prints has to be without: lines that are orders to the CI system.
+    #[must_use]
+    pub fn obeys_lines(&self) -> bool {
+        matches!(self, Ci::GitHub { .. })
+    }
+
+    /// Tells it of a run.
+    pub fn tell(&self, report: &Report, ui: &Ui) {
+        match self {
+            Ci::GitHub { workspace, summary } => {
+                let place = |fixture: &str| within(workspace.as_deref(), fixture);
+                // The runner reads orders from standard error too, and standard output is CMD's. In JSON they would be no line
+                // of it.
+                if ui.format == LogFormat::Text {
+                    ui.lines(&github::annotations(report, &place));
+                }
+                if let Some(path) = summary
+                    && let Err(source) = append(path, report)
+                {
+                    warn(ui, &format!("the summary of this step can't be added to {}", path.display()), &source);
+                }
+            }
+            Ci::GitLab { project } => {
+                let place = |fixture: &str| within(project.as_deref(), fixture);
+                let written = files::write(CODE_QUALITY.as_ref(), gitlab::render(report, &place).as_bytes());
+                if let Err(failure) = written {
+                    warn(ui, "the code quality for this merge request can't be written", &failure);
+                }
+            }
+        }
+    }
+}
+
+/// A path from the root of the repository, as CI systems want it; one outside stays as it is.
+fn within(root: Option<&Path>, path: &str) -> String {
+    let inside = root.and_then(|root| {
+        let absolute = std::path::absolute(path).ok()?;
+        Some(absolute.strip_prefix(root).ok()?.display().to_string())
+    });
+    let path = inside.unwrap_or_else(|| plain(path));
+    // A file on Unix may have a backslash in its name, and none of ours has.
+    path.replace('\\', "/")
+}
+
+/// Appends the report, or as much of it as there is room for: the steps before may have filled it.
+fn append(path: &Path, report: &Report) -> io::Result<()> {
+    let mut file = OpenOptions::new().append(true).create(true).open(path)?;
+    let room = LONGEST_SUMMARY.saturating_sub(file.metadata()?.len());
+    let fits = |text: &String| text.len() as u64 <= room;
+    match Some(markdown::render(report)).filter(fits).or_else(|| Some(markdown::head(report)).filter(fits)) {
+        Some(text) => file.write_all(text.as_bytes()),
+        None => Err(io::Error::new(io::ErrorKind::StorageFull, "it is as long as GitHub shows it already")),
+    }
+}
+
+fn warn(ui: &Ui, what: &str, error: &(dyn std::error::Error + 'static)) {
+    ui.alert(Event::Warning, &advice::warned(what, error));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ci_system_is_known_by_its_own_variables() {
+        let of = |set: &'static [(&str, &str)]| {
+            Ci::of(move |name| set.iter().find(|(known, _)| *known == name).map(|(_, value)| PathBuf::from(value)))
+        };
+        assert_eq!(of(&[]), None);
+        assert_eq!(of(&[("GITHUB_ACTIONS", "false"), ("GITHUB_STEP_SUMMARY", "/x")]), None);
+        assert_eq!(of(&[("CI", "true")]), None);
+        let Some(Ci::GitHub { workspace: None, summary: Some(_) }) =
+            of(&[("GITHUB_ACTIONS", "true"), ("GITHUB_STEP_SUMMARY", "/x")])
+        else {
+            panic!("GitHub")
+        };
+        assert_eq!(of(&[("GITLAB_CI", "true")]), Some(Ci::GitLab { project: None }));
+    }
+
+    #[test]
+    fn paths_count_from_the_root_of_the_repository() {
+        let here = std::env::current_dir().unwrap();
+        let root = here.parent().unwrap();
+        let name = here.file_name().unwrap().to_str().unwrap();
+        assert_eq!(within(Some(root), "hars/api.har"), format!("{name}/hars/api.har"));
+        assert_eq!(within(Some(&here), "./hars/api.har"), "hars/api.har");
+        assert_eq!(within(None, "./hars//api.har"), "hars/api.har");
+        assert_eq!(within(Some(&here), "/elsewhere/api.har"), "/elsewhere/api.har");
+    }
+}

@@ -1,0 +1,51 @@
+//! `harproxy ca`: where the certificate authority is, what it is, and what trusts it.
+
+mod trust;
+
+use time::format_description::well_known::Rfc3339;
+
+use crate::cli::advice::Failure;
+use crate::cli::args::ca::{CaArgs, CaCommand};
+use crate::cli::run::bundle;
+use crate::cli::ui::Ui;
+use crate::cli::{files, plan};
+use crate::tls::authority::Authority;
+use crate::verdict::exit;
+
+/// Runs the command.
+///
+/// # Errors
+/// [`Failure`].
+pub fn run(args: &CaArgs, ui: &Ui) -> Result<u8, Failure> {
+    let dir = plan::ca_dir(&args.authority)?;
+    let text = match &args.command {
+        CaCommand::Path => format!("{}\n", Authority::load_or_create(&dir)?.cert_path().display()),
+        CaCommand::Show => show(&Authority::load_or_create(&dir)?),
+        CaCommand::Trust(args) => return trust::run(args, &Authority::load_or_create(&dir)?, ui),
+        CaCommand::New => show(&Authority::create_new(&dir)?),
+        CaCommand::Bundle { output } => {
+            let pem = bundle(&Authority::load_or_create(&dir)?, ui)?.pem();
+            match output {
+                None => pem,
+                Some(path) => {
+                    files::write(path, pem.as_bytes())?;
+                    return Ok(exit::HELD);
+                }
+            }
+        }
+    };
+    ui.data(&text).map_err(Failure::Output)?;
+    Ok(exit::HELD)
+}
+
+/// What there is to know about the CA: a line each.
+fn show(authority: &Authority) -> String {
+    let rows = [
+        ("file", authority.cert_path().display().to_string()),
+        ("subject", authority.subject().to_owned()),
+        ("expires", authority.expires().format(&Rfc3339).unwrap_or_default()),
+        ("sha-256", authority.fingerprint().to_owned()),
+        ("spki pin", authority.spki_pin().to_owned()),
+    ];
+    rows.iter().map(|(what, value)| format!("{what:<9} {value}\n")).collect()
+}

@@ -1,0 +1,307 @@
+//! `harproxy ca trust`: what makes the stores of this machine take the CA, told or done.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use crate::cli::advice::{self, Failure};
+use crate::cli::args::ca::TrustArgs;
+use crate::cli::event::Event;
+use crate::cli::ui::{self, Ui};
+use crate::quote;
+use crate::tls::authority::Authority;
+use crate::trust::act::{ActError, Actor, Done, Here};
+use crate::trust::{Ca, Entry, Found, LookError, Machine, Obstacle, Plan, Rights, State, Step, Store, stores};
+use crate::verdict::exit;
+
+/// Runs the command.
+///
+/// # Errors
+/// [`Failure`]; what a single store refuses is told and is in the status.
+pub fn run(args: &TrustArgs, authority: &Authority, ui: &Ui) -> Result<u8, Failure> {
+    let env: BTreeMap<String, OsString> =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect();
+    let machine = Machine::here(&env);
+    let ca = Ca::of(authority);
+    let mut plan = stores(&machine, &ca);
+    if !args.store.is_empty() {
+        plan.stores.retain(|store| args.store.iter().any(|choice| choice.takes(store.kind)));
+        plan.asides.clear();
+    }
+    let about = About { ca: &ca, authority, rights: machine.rights, ui };
+    let mut hands = Here::new(&env);
+    if let Some(user) = env.get("SUDO_USER").filter(|user| *user != "root" && machine.rights == Rights::Administrator) {
+        about.warn_of_sudo(&user.to_string_lossy());
+    }
+    if args.install || args.uninstall {
+        return about.act(&plan, args, &mut hands);
+    }
+    let looked: Vec<_> = plan.stores.iter().map(|store| (store, store.look(&ca, &mut hands))).collect();
+    let text = match args.json {
+        true => looked.iter().map(|(store, found)| format!("{}\n", about.json(store, found))).collect(),
+        false => about.page(&looked, &plan.asides),
+    };
+    ui.data(&text).map_err(Failure::Output)?;
+    Ok(exit::HELD)
+}
+
+/// What is told of each store goes by this.
+struct About<'a> {
+    ca: &'a Ca,
+    authority: &'a Authority,
+    rights: Rights,
+    ui: &'a Ui,
+}
+
+type Looked = Result<Found, LookError>;
+
+impl About<'_> {
+    fn warn_of_sudo(&self, user: &str) {
+        let text = format!(
+            "{}: this is root's own view: {} belongs to the CA in {}, and the browsers are root's. Run it without sudo as {user}; it says \
+             what takes root, and uses sudo for that alone",
+            ui::caution("warning"),
+            self.ca.name,
+            self.authority.dir().display()
+        );
+        self.ui.alert(Event::Warning, &text);
+    }
+
+    /// Runs what is to be run, store after store.
+    fn act(&self, plan: &Plan, args: &TrustArgs, hands: &mut Here) -> Result<u8, Failure> {
+        if args.install {
+            self.ui.note(Event::Risk, &self.risk());
+        }
+        let mut failed = 0;
+        for store in &plan.stores {
+            let ui = self.ui;
+            let mut tell =
+                |words: &[OsString]| ui.note(Event::Command, &format!("  {}", ui::faint(quote::words(words))));
+            let mut actor = Actor::new(self.ca, self.rights, hands, &mut tell);
+            let done = if args.install { actor.install(store) } else { actor.uninstall(store) };
+            let found = store.look(self.ca, hands);
+            if args.json {
+                let mut object = self.json(store, &found);
+                object["done"] = done.is_ok().into();
+                object["ran"] = done.as_ref().map_or(json!(null), |done| self.ran(done));
+                object["error"] = done.as_ref().err().map_or(json!(null), |error| advice::told(error).into());
+                object["left"] = done.as_ref().err().map_or(json!([]), |error| commands(left(error), self.rights));
+                self.ui.data(&format!("{object}\n")).map_err(Failure::Output)?;
+            }
+            match done {
+                Ok(done) => self.ui.note(Event::Store, &self.did(store, &done, args.install)),
+                Err(error) => {
+                    failed += 1;
+                    self.ui.alert(Event::Store, &self.did_not(store, &error, args));
+                }
+            }
+            if let Ok(found) = &found
+                && !found.others.is_empty()
+            {
+                self.ui.alert(Event::OtherCa, self.others(store, &found.others).trim_end());
+            }
+        }
+        if plan.stores.is_empty() {
+            self.ui.note(Event::Done, "nothing to do: there is no such store here");
+        }
+        Ok(if failed == 0 { exit::HELD } else { exit::BROKEN })
+    }
+
+    fn ran(&self, done: &Done) -> Value {
+        match done {
+            Done::Already => json!([]),
+            Done::Now(steps) => commands(steps, self.rights),
+        }
+    }
+
+    fn did(&self, store: &Store, done: &Done, install: bool) -> String {
+        let what = match (done, install) {
+            (Done::Already, true) => "trusts the CA already",
+            (Done::Already, false) => "holds nothing of the CA",
+            (Done::Now(_), true) => "trusts the CA now",
+            (Done::Now(_), false) => "no longer trusts the CA",
+        };
+        format!("{} {}: {what}", ui::good("✓"), named(store))
+    }
+
+    fn did_not(&self, store: &Store, error: &ActError, args: &TrustArgs) -> String {
+        let mut text = format!("{} {}: {}\n", ui::bad("✗"), named(store), advice::told(error));
+        let hint = match error {
+            ActError::Missing { get, .. } => format!("{}, then run this again", get.told(self.rights)),
+            ActError::ByHand(what) => what.clone(),
+            ActError::NotAllowed(_) if self.rights == Rights::Sudo => {
+                "sudo would ask for a password; type these yourself, or run this again after `sudo -v`:".into()
+            }
+            ActError::NotAllowed(_) => "as root:".into(),
+            ActError::Guarded(_) => "type it yourself, certutil asks for the password:".into(),
+            ActError::Start { .. } | ActError::Failed { .. } => "what is left to do, once that is mended:".into(),
+            ActError::Look(_) => "mend that, then run this again".into(),
+            ActError::NoEffect { .. } => {
+                let undone = if args.uninstall { "where else the certificate comes from" } else { "what keeps it out" };
+                format!("see {undone}: {}", store.place.display())
+            }
+        };
+        let _ = writeln!(text, "  {} {hint}", ui::help("hint:"));
+        for step in left(error) {
+            let _ = writeln!(text, "    {}", ui::help(self.typed(step)));
+        }
+        text
+    }
+
+    /// The risk of it, and what limits that: a line each.
+    fn risk(&self) -> String {
+        let limits = match self.authority.permitted() {
+            [] => "The CA has no name constraints that would limit it.".to_owned(),
+            names => format!("The CA's name constraints limit it to {}.", names.join(", ")),
+        };
+        format!(
+            "{}: whoever gets the key in {} can then pose as any site to all that uses the store.\n      {limits}",
+            ui::caution("risk"),
+            self.authority.dir().display()
+        )
+    }
+
+    /// All of it for a person.
+    fn page(&self, looked: &[(&Store, Looked)], asides: &[&str]) -> String {
+        let mut text = format!(
+            "{} needs none of this: `harproxy record` and `harproxy replay` make the program they start trust the CA, by its environment,\n\
+             and leave the machine as it is. What follows is for programs that harproxy does not start.\n\n{}\n",
+            ui::strong("-- CMD"),
+            self.risk()
+        );
+        for (store, found) in looked {
+            text += &self.section(store, found);
+        }
+        if !asides.is_empty() {
+            text.push('\n');
+        }
+        for aside in asides {
+            let _ = writeln!(text, "{aside}");
+        }
+        let _ = write!(
+            text,
+            "\n{} runs what is not done yet, {} undoes it; {} chooses.\n",
+            ui::help("harproxy ca trust --install"),
+            ui::help("--uninstall"),
+            ui::help("--store system|browsers|java")
+        );
+        text
+    }
+
+    fn section(&self, store: &Store, found: &Looked) -> String {
+        let (mark, state) = match found.as_ref().map(Found::state) {
+            Ok(State::Trusted) => (ui::good("✓"), "trusts the CA already".to_owned()),
+            Ok(State::Half) => (ui::caution("!"), "holds the CA, and does not trust it yet".to_owned()),
+            Ok(State::Absent) => (ui::faint("-"), "does not trust the CA".to_owned()),
+            Err(error) => (ui::caution("?"), advice::told(error)),
+        };
+        let mut text = format!("\n{mark} {}: {state}\n  read by {}\n", named(store), store.readers);
+        let trusted = found.as_ref().is_ok_and(|found| found.state() == State::Trusted);
+        match &store.obstacle {
+            _ if trusted => {}
+            Some(Obstacle::Missing { tool, get }) => {
+                let _ =
+                    writeln!(text, "  {} `{tool}` is needed: {}", ui::help("hint:"), ui::help(get.told(self.rights)));
+            }
+            Some(Obstacle::ByHand(what)) => {
+                let _ = writeln!(text, "  {} {what}", ui::help("hint:"));
+            }
+            None => {}
+        }
+        if found.as_ref().is_ok_and(|found| found.guarded) {
+            let _ = writeln!(text, "  a primary password guards it; certutil asks for that, and --install can't");
+        }
+        if !trusted {
+            self.commands(&mut text, "to install", &store.install());
+        }
+        let undo = match found {
+            Ok(found) if !found.own.is_empty() => store.remove(&found.own),
+            _ => store.undo(),
+        };
+        self.commands(&mut text, "to undo it", &undo);
+        if let Ok(found) = found
+            && !found.others.is_empty()
+        {
+            text += &self.others(store, &found.others);
+        }
+        text
+    }
+
+    /// Other CAs of harproxy, and what takes them away.
+    fn others(&self, store: &Store, others: &[Entry]) -> String {
+        let names: Vec<&str> = others.iter().map(|entry| entry.name.as_str()).collect();
+        let mut text = format!(
+            "  {} {} of harproxy {} trusted there too: {}\n",
+            ui::caution("!"),
+            if names.len() == 1 { "another CA" } else { "other CAs" },
+            if names.len() == 1 { "is" } else { "are" },
+            names.join(", ")
+        );
+        self.commands(&mut text, "to remove it, if no --ca-dir of yours has it any more", &store.remove_others(others));
+        text
+    }
+
+    fn commands(&self, text: &mut String, heading: &str, steps: &[Step]) {
+        if steps.is_empty() {
+            return;
+        }
+        let as_root = self.rights == Rights::User && steps.iter().any(Step::takes_root);
+        let _ = writeln!(text, "  {heading}{}:", if as_root { " (as root)" } else { "" });
+        for step in steps {
+            let _ = writeln!(text, "    {}", ui::help(self.typed(step)));
+        }
+    }
+
+    fn typed(&self, step: &Step) -> String {
+        quote::words(step.typed(self.rights))
+    }
+
+    fn json(&self, store: &Store, found: &Looked) -> Value {
+        let state = found.as_ref().map_or("unknown", |found| found.state().word());
+        let others = found.as_ref().map(|found| found.others.as_slice()).unwrap_or_default();
+        let own = found.as_ref().map(|found| found.own.as_slice()).unwrap_or_default();
+        let others = others.iter().map(|other| {
+            json!({"name": other.name, "remove": commands(&store.remove_others(std::slice::from_ref(other)), self.rights)})
+        });
+        json!({
+            "store": store.kind.word(),
+            "name": store.name,
+            "place": store.place.to_string_lossy(),
+            "state": state,
+            "install": commands(&store.install(), self.rights),
+            "uninstall": commands(&if own.is_empty() { store.undo() } else { store.remove(own) }, self.rights),
+            "others": others.collect::<Vec<_>>(),
+            "needs": match &store.obstacle {
+                Some(Obstacle::Missing { get, .. }) => Some(get.told(self.rights)),
+                Some(Obstacle::ByHand(what)) => Some(what.clone()),
+                None => None,
+            },
+            "ca": self.ca.file.to_string_lossy(),
+            "sha256": self.authority.fingerprint(),
+        })
+    }
+}
+
+fn named(store: &Store) -> String {
+    format!("{} ({})", ui::strong(&store.name), store.place.display())
+}
+
+/// What a failure left to do.
+fn left(error: &ActError) -> &[Step] {
+    match error {
+        ActError::NotAllowed(steps) | ActError::Guarded(steps) => steps,
+        ActError::Start { left, .. } | ActError::Failed { left, .. } => left,
+        _ => &[],
+    }
+}
+
+/// Commands as lists of words.
+fn commands(steps: &[Step], rights: Rights) -> Value {
+    let words = |step: &Step| {
+        let words = step.typed(rights);
+        words.iter().map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>()
+    };
+    steps.iter().map(words).collect::<Vec<_>>().into()
+}

@@ -1,0 +1,136 @@
+//! `harproxy doctor`: run CMD once, and say what came through the proxy, what went past it, and the remedy.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use crate::cli::event::Event;
+use serde_json::Map;
+
+use crate::child::Pace;
+use crate::child::env::Mode;
+use crate::cli::advice::Failure;
+use crate::cli::args::doctor::DoctorArgs;
+use crate::cli::plan::Doctoring;
+use crate::cli::run::{About, End, Run};
+use crate::cli::ui::{self, Ui};
+use crate::doctor::{Diagnosis, Doctor};
+use crate::tls::authority::Authority;
+use crate::verdict::clues::Program;
+use crate::verdict::{Finding, Severity, exit};
+
+/// Runs the command.
+///
+/// # Errors
+/// [`Failure`], when there is no diagnosis.
+pub async fn run(args: DoctorArgs, ui: &Ui) -> Result<u8, Failure> {
+    let json = args.json;
+    let Doctoring { upstream, run: plan } = Doctoring::new(args)?;
+    let authority = Arc::new(Authority::load_or_create(&plan.ca_dir)?);
+    let doctor = Arc::new(Doctor::new(upstream)?);
+    let mut run = Run::new(&plan, ui)?;
+    let everything = |_: &str| true;
+    let about = About {
+        mode: Mode::Record,
+        may_match: &everything,
+        may_match_origin: &everything,
+        recorded_at: None,
+        pace: Pace::CLOSE,
+        quiet_output: json,
+    };
+    let end = run.serve(doctor.clone(), authority, &about).await?;
+    let status = match end {
+        End::NotStarted(failure) => {
+            failure.tell(ui);
+            return Ok(failure.status());
+        }
+        End::Cut(status) => return Err(Failure::cut(status)),
+        End::Cmd(status) => status,
+        End::NoCmd => exit::HELD,
+    };
+    let diagnosis = Diagnosis::of(&doctor, run.clues());
+    if json {
+        ui.data(&format!("{}\n", diagnosis.json())).map_err(Failure::Output)?;
+    } else if !ui.quiet || !diagnosis.is_well() {
+        ui.say(Event::Diagnosis, &told(&diagnosis), Map::from_iter([("diagnosis".to_owned(), diagnosis.json())]));
+    }
+    Ok(match (status, diagnosis.is_well()) {
+        (exit::HELD, false) => exit::FAILED,
+        (status, _) => status,
+    })
+}
+
+/// The diagnosis for a person.
+fn told(diagnosis: &Diagnosis) -> String {
+    let cleared: Vec<&str> = diagnosis.cleared().collect();
+    let mut text = match diagnosis.is_well() {
+        true if cleared.is_empty() => format!("{}: all that was seen came through the proxy\n", ui::good("✓ doctor")),
+        true => format!(
+            "{}: all that was seen came through the proxy, but not every program was told of it\n",
+            ui::caution("! doctor")
+        ),
+        false => format!("{}: not all comes through the proxy\n", ui::bad("✗ doctor")),
+    };
+    match &diagnosis.programs {
+        None => text += "  which programs ran, and what went past the proxy, can't be seen on this system\n",
+        Some(programs) if programs.is_empty() => text += "  CMD ended before it could be seen which programs it ran\n",
+        Some(programs) => {
+            let named: Vec<String> = programs.iter().map(named).collect();
+            line(&mut text, format_args!("  ran: {}", named.join(", ")));
+        }
+    }
+    if !cleared.is_empty() {
+        line(&mut text, format_args!("  started without harproxy's variables: {}", cleared.join(", ")));
+        line(
+            &mut text,
+            format_args!(
+                "  {} what starts it takes variables away, as `sudo`, `env -i` and tox do: let those through that `harproxy env` prints",
+                ui::help("hint:")
+            ),
+        );
+    }
+    if !diagnosis.hosts.is_empty() {
+        text += "  through the proxy:\n";
+    }
+    for host in &diagnosis.hosts {
+        let requests = ui::counted(usize::try_from(host.requests).unwrap_or(usize::MAX), "request", "requests");
+        let failed = match &host.error {
+            Some(error) => format!("; {} got no answer: {error}", host.failed),
+            None => String::new(),
+        };
+        line(&mut text, format_args!("    {}  {requests}{failed}", host.origin));
+    }
+    if diagnosis.tunnels > 0 {
+        let tunnels = usize::try_from(diagnosis.tunnels).unwrap_or(usize::MAX);
+        line(&mut text, format_args!("    {} that was no HTTP", ui::counted(tunnels, "tunnel", "tunnels")));
+    }
+    diagnosis.findings.iter().for_each(|finding| add(&mut text, finding));
+    text
+}
+
+fn named(program: &Program) -> String {
+    match &program.version {
+        Some(version) if !program.name.contains(version.as_str()) => format!("{} {version}", program.name),
+        _ => program.name.clone(),
+    }
+}
+
+fn add(text: &mut String, finding: &Finding) {
+    let kind = finding.kind.word();
+    let mark = match finding.severity {
+        Severity::Error => ui::bad(format_args!("✗ {kind}")),
+        Severity::Warning => ui::caution(format_args!("! {kind}")),
+    };
+    let mut lines = finding.explanation.lines();
+    line(text, format_args!("\n{mark}: {}", lines.next().unwrap_or_default()));
+    lines.for_each(|more| line(text, format_args!("  {more}")));
+    let mut remedy = finding.remedy.iter().flat_map(|remedy| remedy.lines());
+    if let Some(first) = remedy.next() {
+        line(text, format_args!("  {} {first}", ui::help("hint:")));
+    }
+    remedy.for_each(|more| line(text, format_args!("  {more}")));
+}
+
+fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
+    // Writing to a String never fails.
+    let _ = writeln!(text, "{line}");
+}

@@ -1,0 +1,71 @@
+//! The run as events: one JSON object a line, as `docs/events.md` has them.
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::Teller;
+use crate::cli::event::Event;
+use crate::cli::ui::{json_line, write_line};
+use crate::proxy::Origin;
+use crate::verdict::Finding;
+use crate::verdict::seen::{Fate, Seen};
+
+/// Tells each thing as an object.
+pub(super) struct Events;
+
+impl Teller for Events {
+    fn going(&mut self, seen: &Seen) {
+        tell(Event::Answered, request(seen));
+    }
+
+    fn ended(&mut self, seen: &Seen) {
+        tell(if seen.outcome == Fate::Tunnel { Event::Tunnel } else { Event::Request }, request(seen));
+    }
+
+    fn tls_refused(&mut self, to: &Origin, reason: &str) {
+        tell(Event::TlsRefused, members(&json!({ "host": &*to.host, "port": to.port, "reason": reason })));
+    }
+
+    fn found(&mut self, finding: &Finding) {
+        tell(Event::Finding, members(finding));
+    }
+
+    fn lost(&mut self, number: u64) {
+        tell(Event::Dropped, members(&json!({ "number": number })));
+    }
+}
+
+fn tell(event: Event, members: Map<String, Value>) {
+    write_line(&json_line(event, members));
+}
+
+/// A request as in the report, and why it was refused.
+fn request(seen: &Seen) -> Map<String, Value> {
+    let mut members = members(seen);
+    let why = [("explanation", &seen.explanation), ("remedy", &seen.remedy)];
+    members.extend(why.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text.clone()?.into()))));
+    members
+}
+
+fn members(of: &impl Serialize) -> Map<String, Value> {
+    // Plain data with string keys: there is nothing in it that JSON can't say.
+    match serde_json::to_value(of) {
+        Ok(Value::Object(members)) => members,
+        _ => Map::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_has_the_members_of_the_report_and_why_it_was_refused() {
+        let seen = Seen { id: 3, url: "https://api.test/".into(), outcome: Fate::Miss, ..Seen::nothing() };
+        let plain = request(&seen);
+        assert_eq!(Value::Object(plain.clone()), serde_json::to_value(&seen).unwrap());
+        let refused = request(&Seen { explanation: Some("no entry".into()), remedy: None, ..seen });
+        assert_eq!(refused["explanation"], "no entry");
+        assert_eq!(refused.len(), plain.len() + 1);
+    }
+}

@@ -1,0 +1,160 @@
+//! The run as a quiet list: a line a request, and under a miss what is nearest and what would help. Equal ones in a row are
+//! one line more with their number, so that a poll does not push all else away.
+
+use std::collections::HashSet;
+
+use super::Teller;
+use super::line::{below, cut_end, flat, request};
+use crate::cli::ui::{self, write_line};
+use crate::proxy::Origin;
+use crate::verdict::seen::Seen;
+use crate::verdict::{Finding, Kind, Severity};
+
+/// So many explanations are remembered as told.
+const REMEMBERED: usize = 10_000;
+
+/// Writes the list to standard error.
+#[derive(Default)]
+pub(super) struct List {
+    /// The request that was told last, and how often it came again since.
+    last: Option<(Seen, u64)>,
+    /// What is told once.
+    told: HashSet<String>,
+}
+
+impl List {
+    fn write(&mut self, lines: impl IntoIterator<Item = String>) {
+        self.flush();
+        self.last = None;
+        lines.into_iter().for_each(|line| write_line(&line));
+    }
+
+    /// Whether this is told for the first time.
+    fn is_new(&mut self, text: String) -> bool {
+        if self.told.len() >= REMEMBERED {
+            self.told.clear();
+        }
+        self.told.insert(text)
+    }
+
+    /// What is nearest to a request that was refused, and what would help.
+    fn why(&mut self, seen: &Seen) -> Vec<String> {
+        let Some(explanation) = &seen.explanation else { return Vec::new() };
+        if !self.is_new(format!("{} {} {explanation}", seen.method, seen.url)) {
+            return Vec::new();
+        }
+        let nearest = explanation.lines().find(|line| line.starts_with("nearest"));
+        let why = nearest.or_else(|| explanation.lines().next()).unwrap_or_default();
+        let mut lines = below(why, width());
+        lines.extend(seen.remedy.iter().flat_map(|remedy| hint(remedy, width())));
+        lines
+    }
+}
+
+impl Teller for List {
+    fn going(&mut self, seen: &Seen) {
+        self.write([request(seen, true, 1, width())]);
+    }
+
+    fn ended(&mut self, seen: &Seen) {
+        if let Some((last, again)) = &mut self.last
+            && is_again(last, seen)
+        {
+            *again += 1;
+            last.took_ms = seen.took_ms;
+            return;
+        }
+        let why = self.why(seen);
+        self.write([request(seen, false, 1, width())].into_iter().chain(why));
+        self.last = Some((seen.line(), 0));
+    }
+
+    fn tls_refused(&mut self, to: &Origin, reason: &str) {
+        let text = format!("the client does not trust our certificate for {} ({reason})", to.authority());
+        if self.is_new(text.clone()) {
+            self.write([headline(Severity::Warning, Kind::TlsRefused, &text)]);
+        }
+    }
+
+    fn found(&mut self, finding: &Finding) {
+        // These are told with their requests.
+        if matches!(finding.kind, Kind::Miss | Kind::OutOfScope | Kind::Websocket | Kind::Passthrough) {
+            return;
+        }
+        let mut about = finding.request.as_deref().into_iter().chain(finding.explanation.lines());
+        let first = headline(finding.severity, finding.kind, about.next().unwrap_or_default());
+        let second = about.next().into_iter().flat_map(|line| below(line, width()));
+        let remedy = finding.remedy.iter().flat_map(|remedy| hint(remedy, width()));
+        self.write([first].into_iter().chain(second).chain(remedy));
+    }
+
+    fn lost(&mut self, number: u64) {
+        self.write([ui::faint(format!("… {number} more"))]);
+    }
+
+    fn holds_back(&self) -> bool {
+        self.last.as_ref().is_some_and(|(_, again)| *again > 0)
+    }
+
+    fn flush(&mut self) {
+        if let Some((seen, again)) = &mut self.last
+            && *again > 0
+        {
+            write_line(&request(seen, false, *again, width()));
+            *again = 0;
+        }
+    }
+}
+
+/// Whether this looks like the one before.
+fn is_again(last: &Seen, seen: &Seen) -> bool {
+    let looks = |seen: &Seen| (seen.status, seen.outcome, seen.entry, seen.complete);
+    let says = |seen: &Seen| (seen.method.clone(), seen.url.clone(), seen.fixture.clone(), seen.explanation.clone());
+    looks(last) == looks(seen) && says(last) == says(seen)
+}
+
+fn headline(severity: Severity, kind: Kind, about: &str) -> String {
+    let kind = kind.word();
+    let room = width().map_or(usize::MAX, |width| width.saturating_sub(kind.len() + 4).max(8));
+    let about = cut_end(&flat(about), room);
+    match severity {
+        Severity::Error => format!("{}: {about}", ui::bad(format!("✗ {kind}"))),
+        Severity::Warning => format!("{}: {about}", ui::caution(format!("! {kind}"))),
+    }
+}
+
+/// What would help. Lines of a file stand no more in one line: where they are told whole is said instead.
+fn hint(remedy: &str, width: Option<usize>) -> impl Iterator<Item = String> {
+    let text = match remedy.split_once(":\n") {
+        Some((place, lines)) => {
+            let first = lines.lines().next().unwrap_or_default();
+            format!("hint: `{first}` lines {place}, told at the end")
+        }
+        None => format!("hint: {remedy}"),
+    };
+    below(&text, width).into_iter().map(ui::help)
+}
+
+/// The terminal's, now: it may have been resized. Without a terminal nothing needs to fit.
+fn width() -> Option<usize> {
+    terminal_size::terminal_size_of(std::io::stderr()).map(|(width, _)| usize::from(width.0)).filter(|width| *width > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_a_file_are_told_where_they_are_told_whole() {
+        let hint = |remedy: &str| {
+            let lines: Vec<String> =
+                hint(remedy, None).map(|line| anstream::adapter::strip_str(&line).to_string()).collect();
+            lines.join("\n").trim_start().to_owned()
+        };
+        assert_eq!(hint("--ignore-query page"), "hint: --ignore-query page");
+        assert_eq!(
+            hint("in harproxy.toml:\n[[match]]\nglob = \"https://a.test/**\"\npath = \"/{id}\""),
+            "hint: `[[match]]` lines in harproxy.toml, told at the end"
+        );
+    }
+}

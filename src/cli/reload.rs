@@ -1,0 +1,111 @@
+//! Looks after the fixtures of a replay without CMD: whoever edits them sees at once what became of the edit.
+
+use std::io;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use serde_json::{Map, Value};
+
+use super::event::Event;
+use super::ui::{self, Ui, counted};
+use crate::replay::{Change, Reloader};
+
+/// Between two looks at the files. What has changed is loaded when it was the same twice.
+const PAUSE: Duration = Duration::from_millis(250);
+/// Looking takes no more than one part in so many of the time, however many files there are.
+const SHARE: u32 = 20;
+
+/// Looks until it is dropped, and has then looked for the last time: dropping it waits for a fixture that is being loaded.
+#[derive(Debug)]
+pub struct Watch {
+    /// Taken away for the thread to end.
+    until: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Begins to look.
+///
+/// # Errors
+/// When there can be no thread for it.
+pub fn watch(mut reloader: Reloader, ui: Ui) -> io::Result<Watch> {
+    Watch::over(PAUSE, move || reloader.look().iter().for_each(|change| tell(change, &ui)))
+}
+
+impl Watch {
+    fn over(least: Duration, mut look: impl FnMut() + Send + 'static) -> io::Result<Self> {
+        let (until, over) = channel::<()>();
+        let thread = thread::Builder::new().name("reload".to_owned()).spawn(move || {
+            let mut pause = least;
+            while over.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
+                let began = Instant::now();
+                look();
+                pause = least.max(began.elapsed() * SHARE);
+            }
+        })?;
+        Ok(Watch { until: Some(until), thread: Some(thread) })
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        drop(self.until.take());
+        // A panic on it was told when it happened.
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+fn tell(change: &Change, ui: &Ui) {
+    let loaded = |fixture: &str, entries: usize, change: &str| {
+        let text = format!("reloaded {fixture}: {}", counted(entries, "entry", "entries"));
+        (text, members(fixture, [("change", change.into()), ("entries", entries.into())]))
+    };
+    let (text, members) = match change {
+        Change::Changed { fixture, entries } => loaded(fixture, *entries, "changed"),
+        Change::Added { fixture, entries } => loaded(fixture, *entries, "added"),
+        Change::Removed { fixture } => (
+            format!("{fixture} is gone, and with it what it answered"),
+            members(fixture, [("change", "removed".into()), ("entries", 0.into())]),
+        ),
+        Change::Refused { fixture, removed, because } => {
+            let what = if *removed { "was removed" } else { "was edited and can't be loaded" };
+            let text =
+                format!("{}: {fixture} {what}; it goes on as it was\n  because {because}", ui::caution("warning"));
+            return ui.say(Event::ReloadFailed, &text, members(fixture, [("because", because.as_str().into())]));
+        }
+    };
+    if !ui.quiet {
+        ui.say(Event::Reloaded, &text, members);
+    }
+}
+
+fn members<const N: usize>(fixture: &str, more: [(&str, Value); N]) -> Map<String, Value> {
+    let fixture = ("fixture", Value::from(fixture));
+    [fixture].into_iter().chain(more).map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn when_it_is_dropped_nothing_is_being_loaded_any_more() {
+        for _ in 0..50 {
+            let (begins, began) = channel();
+            let is_looking = Arc::new(AtomicBool::new(false));
+            let looking = is_looking.clone();
+            let watch = Watch::over(Duration::ZERO, move || {
+                looking.store(true, Ordering::SeqCst);
+                let _ = begins.send(());
+                (0..1000).for_each(|_| thread::yield_now());
+                looking.store(false, Ordering::SeqCst);
+            });
+            began.recv().unwrap();
+            drop(watch.unwrap());
+            assert!(!is_looking.load(Ordering::SeqCst));
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! What was found out about CMD, as data.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::Doctor;
+use crate::verdict::clues::{Clues, Connection, Program, advise};
+use crate::verdict::{Counts, Finding, Kind, Mode, Severity, Verdict, beside};
+
+/// One origin and what came for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Host {
+    /// `https://host:port`, a default port left out.
+    pub origin: String,
+    /// Requests that came through the proxy.
+    pub requests: u64,
+    /// How many of them upstream gave no answer to.
+    pub failed: u64,
+    /// Why, of the first.
+    pub error: Option<String>,
+}
+
+/// What was found out.
+#[derive(Clone, Debug)]
+pub struct Diagnosis {
+    /// The programs that ran; `None` where they can't be seen, and what goes past the proxy neither.
+    pub programs: Option<Vec<Program>>,
+    /// What came through the proxy.
+    pub hosts: Vec<Host>,
+    /// Tunnels that were neither TLS nor HTTP and passed.
+    pub tunnels: u64,
+    /// What went past it.
+    pub past: Vec<Connection>,
+    /// What is wrong, and the remedy.
+    pub findings: Vec<Finding>,
+}
+
+impl Diagnosis {
+    /// Puts together what came through `doctor` and what is known of CMD.
+    #[must_use]
+    pub fn of(doctor: &Doctor, clues: Clues) -> Self {
+        let seen = doctor.seen();
+        let hosts: Vec<Host> = seen.hosts.values().cloned().collect();
+        let requests = hosts.iter().map(|host| host.requests).sum();
+        let mut findings: Vec<Finding> = seen.trust.findings().chain(seen.findings.list()).collect();
+        let unauthorized = seen.unauthorized;
+        let counts = Counts { requests, tunnels: seen.tunnels, unauthorized, ..Counts::default() };
+        if let Some(keyless) = beside::unauthorized(&counts, Kind::NoTraffic, Severity::Error) {
+            findings.push(keyless);
+        } else if requests == 0 {
+            let nothing = Finding::new(Kind::NoTraffic, Severity::Error, "nothing came through the proxy");
+            let remedy = "see that CMD heeds HTTP_PROXY and HTTPS_PROXY, for hosts on this machine too, or let harproxy stand in for \
+                          the API: `--reverse API=URL`";
+            findings.push(Finding { remedy: Some(remedy.to_owned()), ..nothing });
+        }
+        let mut verdict = Verdict { mode: Mode::Record, counts, findings, fixtures: Vec::new(), duration_ms: 0 };
+        let clues = Clues { past: clues.past.all(), is_doctor: true, ..clues };
+        advise(&mut verdict, &clues);
+        let past = clues.past.suspects().to_vec();
+        Diagnosis { programs: clues.programs, hosts, tunnels: seen.tunnels, past, findings: verdict.findings }
+    }
+
+    /// Whether all that CMD asked for came through, and was trusted.
+    #[must_use]
+    pub fn is_well(&self) -> bool {
+        !self.findings.iter().any(|finding| matches!(finding.kind, Kind::Bypass | Kind::TlsRefused | Kind::NoTraffic))
+    }
+
+    /// The programs that were started without the variables.
+    pub fn cleared(&self) -> impl Iterator<Item = &str> {
+        self.programs
+            .iter()
+            .flatten()
+            .filter(|program| program.cleared == Some(true))
+            .map(|program| program.name.as_str())
+    }
+
+    /// As JSON. `docs/clients.md` documents it; members are only added.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        let programs = self.programs.as_ref().map(|programs| {
+            let program = |Program { name, version, cleared }: &Program| json!({"name": name, "version": version, "cleared": cleared});
+            programs.iter().map(program).collect::<Vec<_>>()
+        });
+        let past = self.past.iter().map(|Connection { program, to, udp, .. }| {
+            json!({"program": program, "address": to, "protocol": if *udp { "udp" } else { "tcp" }})
+        });
+        json!({
+            "schema": "harproxy.doctor/1",
+            "well": self.is_well(),
+            "programs": programs,
+            "hosts": self.hosts,
+            "tunnels": self.tunnels,
+            "past": past.collect::<Vec<_>>(),
+            "findings": self.findings,
+        })
+    }
+}

@@ -1,0 +1,181 @@
+//! `--max-age`: what was recorded too long ago. One finding a fixture, which names the oldest entry: a fixture is recorded again as
+//! a whole, and a thousand findings would hide the miss.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+use super::ledger::told;
+use crate::har::Fixture;
+use crate::http::escape::one_line;
+use crate::quote;
+use crate::redact::Policy;
+use crate::verdict::{Finding, Kind, Severity};
+
+/// What `--max-age` asks of entries.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct MaxAge {
+    /// How old they may be.
+    pub(super) age: Duration,
+    /// What is taken for the present.
+    pub(super) now: OffsetDateTime,
+}
+
+/// Finds the stale entries of a fixture, which goes by `name`. What does not say when it was recorded can't be told to be old: where
+/// nothing does, that is listed, and fails no run.
+pub(super) fn find(
+    max_age: MaxAge,
+    fixture: &Arc<Fixture>,
+    name: &str,
+    policy: &Policy,
+    severity: Severity,
+) -> Option<Finding> {
+    let (mut stale, mut undated) = (0, 0);
+    let mut oldest: Option<(OffsetDateTime, usize)> = None;
+    for head in fixture.heads().iter() {
+        match fixture.recorded_at(head.entry) {
+            None => undated += 1,
+            Some(at) if max_age.now - at > max_age.age => {
+                stale += 1;
+                if oldest.is_none_or(|(before, _)| at < before) {
+                    oldest = Some((at, head.entry));
+                }
+            }
+            Some(_) => {}
+        }
+    }
+    let entries = fixture.heads().len();
+    let of = if entries == 1 { "entry" } else { "entries" };
+    let Some((at, entry)) = oldest else {
+        let explanation = format!(
+            "none of the {entries} {of} of {name} says when it was recorded: `--max-age` can't tell how old they are"
+        );
+        let finding = Finding::new(Kind::Stale, Severity::Warning, explanation);
+        return (undated == entries && entries > 0).then(|| Finding { fixture: Some(name.to_owned()), ..finding });
+    };
+    let head = fixture.heads().get(entry)?;
+    let request = told(&head, policy);
+    let mut explanation = format!(
+        "{stale} of {entries} {of} of {name} {} recorded more than {} ago; the oldest is #{entry} {}, of {} ({} days)",
+        if stale == 1 { "was" } else { "were" },
+        spoken(max_age.age),
+        one_line(&request),
+        at.date(),
+        (max_age.now - at).whole_days(),
+    );
+    if undated > 0 {
+        explanation.push_str(&format!("; {undated} don't say when they were recorded"));
+    }
+    Some(Finding {
+        // One that stands alone is the finding's own.
+        request: (stale == 1).then_some(request),
+        fixture: Some(name.to_owned()),
+        entry: Some(entry),
+        line: Some(head.line),
+        remedy: Some(remedy(fixture)),
+        times: stale,
+        ..Finding::new(Kind::Stale, severity, explanation)
+    })
+}
+
+/// The command that records it again.
+fn remedy(fixture: &Fixture) -> String {
+    let path = quote::path(fixture.path());
+    let Some(scope) = fixture.scope() else {
+        return "record it again with the tool that wrote it, or with `harproxy record` into another file".to_owned();
+    };
+    // What no glob was given for has this one.
+    let globs: String =
+        scope.iter().filter(|glob| *glob != "**").map(|glob| format!(" -g {}", quote::word(glob))).collect();
+    format!("record it again: `harproxy record -o {path}{globs} -- CMD`")
+}
+
+/// An age in its largest whole unit.
+fn spoken(age: Duration) -> String {
+    let seconds = age.as_secs();
+    let units =
+        [(86_400, "day", "days"), (3_600, "hour", "hours"), (60, "minute", "minutes"), (1, "second", "seconds")];
+    let (unit, one, many) = units
+        .into_iter()
+        .find(|(unit, ..)| seconds >= *unit && seconds.is_multiple_of(*unit))
+        .unwrap_or((1, "second", "seconds"));
+    let n = seconds / unit;
+    format!("{n} {}", if n == 1 { one } else { many })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::har::moment;
+
+    fn find_in(own: &str, started: &[Option<&str>]) -> Option<Finding> {
+        let entry = |started: &Option<&str>| {
+            let started = started.map(|text| format!(r#""startedDateTime": {text:?}, "#)).unwrap_or_default();
+            format!(
+                "{{{started}\"request\": {{\"method\": \"GET\", \"url\": \"http://a.test/?token=s3cret-s3cret\"}}, \"response\": {{\"status\": 200}}}}"
+            )
+        };
+        let entries = started.iter().map(entry).collect::<Vec<_>>().join(",\n");
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("it's.har");
+        std::fs::write(&path, format!("{{\"log\": {{{own} \"entries\": [\n{entries}]}}}}")).unwrap();
+        let max_age = MaxAge { age: Duration::from_secs(180 * 86_400), now: moment("2026-11-20T00:00:00Z").unwrap() };
+        let fixture = Arc::new(Fixture::open(&path).unwrap());
+        let found = find(max_age, &fixture, "it's.har", &Policy::default(), Severity::Error)?;
+        let here = quote::path(&path);
+        Some(Finding { remedy: found.remedy.map(|text| text.replace(&here, "FILE")), ..found })
+    }
+
+    const OWN: &str = r#""_harproxy": {"format": 1, "scope": ["https://a.test/**", "!**/it's"]},"#;
+
+    #[test]
+    fn a_fixture_has_one_finding_that_names_the_oldest_and_what_to_type() {
+        let found = find_in(
+            OWN,
+            &[
+                Some("2026-11-19T00:00:00Z"),
+                Some("2024-03-02T00:00:00.000+0100"),
+                None,
+                Some("2024-01-02T03:04:05"),
+                Some("2026-05-24T00:00:01Z"),
+                Some("2100-01-01T00:00:00Z"),
+            ],
+        );
+        let found = found.unwrap();
+        assert_eq!(
+            found.explanation,
+            "2 of 6 entries of it's.har were recorded more than 180 days ago; the oldest is #3 GET http://a.test/?token=REDACTED-token, \
+             of 2024-01-02 (1052 days); 1 don't say when they were recorded"
+        );
+        assert_eq!((found.severity, found.entry, found.line, found.times), (Severity::Error, Some(3), Some(5), 2));
+        assert_eq!(found.request, None);
+        let remedy = r"record it again: `harproxy record -o FILE -g 'https://a.test/**' -g '!**/it'\''s' -- CMD`";
+        assert_eq!(found.remedy.as_deref(), Some(remedy));
+    }
+
+    #[test]
+    fn one_that_stands_alone_is_named_and_exactly_as_old_as_may_be_is_not_stale() {
+        let found = find_in("", &[Some("1716422400000"), Some("2026-05-24T00:00:00Z")]).unwrap();
+        assert_eq!((found.times, found.entry), (1, Some(0)));
+        assert_eq!(found.request.as_deref(), Some("GET http://a.test/?token=REDACTED-token"));
+        assert!(found.remedy.unwrap().contains("the tool that wrote it"));
+        assert_eq!(find_in(OWN, &[Some("2026-05-24T00:00:00Z")]), None);
+        assert_eq!(find_in(OWN, &[]), None);
+    }
+
+    #[test]
+    fn what_says_nothing_of_its_age_fails_no_run() {
+        let found = find_in("", &[None, Some(""), Some("NaN-NaN-NaNTNaN:NaN:NaNZ")]).unwrap();
+        assert_eq!((found.severity, found.entry), (Severity::Warning, None));
+        assert!(found.explanation.starts_with("none of the 3 entries of it's.har says"), "{}", found.explanation);
+        assert_eq!(find_in("", &[None, Some("2026-11-19T00:00:00Z")]), None);
+    }
+
+    #[test]
+    fn ages_are_said_in_their_largest_unit() {
+        for (seconds, said) in [(86_400, "1 day"), (180 * 86_400, "180 days"), (5400, "90 minutes"), (0, "0 seconds")] {
+            assert_eq!(spoken(Duration::from_secs(seconds)), said);
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Families of Unix systems that keep their roots in a folder and make a bundle of it by a command.
+
+use super::recipe::Recipe;
+use super::store::Get;
+
+/// Such a family.
+pub(super) struct Family {
+    /// Words of `ID` and `ID_LIKE` in os-release(5).
+    pub(super) ids: &'static [&'static str],
+    /// The folder for roots of the machine's own.
+    pub(super) anchors: &'static str,
+    /// Folders that roots of its own may be in, that one among them.
+    pub(super) folders: &'static [&'static str],
+    /// What programs read; the first that is there counts.
+    pub(super) bundles: &'static [&'static str],
+    /// The program that makes the bundle; a system of an unknown name that has it and the folder is one of the family.
+    pub(super) tool: &'static str,
+    /// How that program comes to the machine.
+    pub(super) get_tool: Get,
+    /// How NSS's certutil, which browsers' databases need, comes to the machine.
+    pub(super) get_certutil: Get,
+    pub(super) install: Recipe,
+    pub(super) remove: Recipe,
+    /// What undoes `install` where its file has a name that `install` chose.
+    pub(super) undo: Option<Recipe>,
+}
+
+/// Where each family's roots are. The first that a system's name fits, then the first whose tool and folder are there.
+pub(super) const FAMILIES: &[Family] = &[
+    // ca-certificates, update-ca-certificates(8).
+    Family {
+        ids: &["debian", "ubuntu"],
+        get_tool: Get::Command("apt-get install ca-certificates"),
+        get_certutil: Get::Command("apt-get install libnss3-tools"),
+        ..DEBIAN
+    },
+    Family {
+        ids: &["alpine"],
+        get_tool: Get::Command("apk add ca-certificates"),
+        get_certutil: Get::Command("apk add nss-tools"),
+        ..DEBIAN
+    },
+    // update-ca-trust(8).
+    Family {
+        ids: &["fedora", "rhel", "centos"],
+        anchors: "/etc/pki/ca-trust/source/anchors",
+        folders: &["/etc/pki/ca-trust/source/anchors", "/etc/pki/ca-trust/source"],
+        bundles: &["/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", "/etc/pki/tls/certs/ca-bundle.crt"],
+        tool: "update-ca-trust",
+        get_tool: Get::Command("dnf install ca-certificates"),
+        get_certutil: Get::Command("dnf install nss-tools"),
+        install: Recipe { each: &[INSTALL], then: &[&["update-ca-trust", "extract"]] },
+        remove: Recipe { each: &[RM], then: &[&["update-ca-trust", "extract"]] },
+        undo: None,
+    },
+    // p11-kit, trust(1): it names the file itself.
+    Family {
+        ids: &["arch", "archlinux"],
+        anchors: "/etc/ca-certificates/trust-source/anchors",
+        folders: &["/etc/ca-certificates/trust-source/anchors", "/etc/ca-certificates/trust-source"],
+        bundles: &["/etc/ca-certificates/extracted/tls-ca-bundle.pem", "/etc/ssl/certs/ca-certificates.crt"],
+        tool: "trust",
+        get_tool: Get::Command("pacman -S --needed ca-certificates-utils p11-kit"),
+        get_certutil: Get::Command("pacman -S --needed nss"),
+        install: Recipe { each: &[&["trust", "anchor", "--store", "{ca}"]], then: &[] },
+        remove: Recipe { each: &[RM], then: &[&["update-ca-trust"]] },
+        undo: Some(Recipe { each: &[&["trust", "anchor", "--remove", "{ca}"]], then: &[] }),
+    },
+    Family {
+        ids: &["suse", "opensuse", "sles"],
+        anchors: "/etc/pki/trust/anchors",
+        folders: &["/etc/pki/trust/anchors"],
+        bundles: &["/var/lib/ca-certificates/ca-bundle.pem", "/etc/ssl/ca-bundle.pem"],
+        tool: "update-ca-certificates",
+        get_tool: Get::Command("zypper install ca-certificates"),
+        get_certutil: Get::Command("zypper install mozilla-nss-tools"),
+        install: Recipe { each: &[INSTALL], then: &[&["update-ca-certificates"]] },
+        remove: Recipe { each: &[RM], then: &[&["update-ca-certificates"]] },
+        undo: None,
+    },
+    // Gentoo, Void and others that took over Debian's program, by whatever package manager.
+    Family { ids: &["gentoo", "void"], ..DEBIAN },
+];
+
+const DEBIAN: Family = Family {
+    ids: &[],
+    anchors: "/usr/local/share/ca-certificates",
+    folders: &["/usr/local/share/ca-certificates"],
+    bundles: &["/etc/ssl/certs/ca-certificates.crt"],
+    tool: "update-ca-certificates",
+    get_tool: Get::Package("the package ca-certificates"),
+    get_certutil: Get::Package("the package with NSS's certutil (nss-tools, nss)"),
+    install: Recipe { each: &[INSTALL], then: &[&["update-ca-certificates"]] },
+    // Without `--fresh` links to a file that is gone stay in /etc/ssl/certs.
+    remove: Recipe { each: &[RM], then: &[&["update-ca-certificates", "--fresh"]] },
+    undo: None,
+};
+
+/// `{entry}` is a file of ours in the anchors.
+const INSTALL: &[&str] = &["install", "-D", "-m", "644", "{ca}", "{entry}"];
+const RM: &[&str] = &["rm", "-f", "{entry}"];
+
+/// The ending that a root's file needs: Debian's program takes no other, the rest take any.
+pub(super) const ENDING: &str = ".crt";

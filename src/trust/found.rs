@@ -1,0 +1,153 @@
+//! What a store was found to hold, from what its own tool or files say.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use super::ca::{self, Ca};
+
+/// A CA of harproxy in a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its common name.
+    pub name: String,
+    /// What the store knows it by: a file, a nickname, an alias.
+    pub handle: OsString,
+}
+
+/// What there is of harproxy in a store.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Whether what reads the store trusts the CA for servers.
+    pub trusted: bool,
+    /// Entries with this CA's certificate.
+    pub own: Vec<Entry>,
+    /// Those with another CA of harproxy: one from before `ca new`, or of another `--ca-dir`.
+    pub others: Vec<Entry>,
+    /// A password guards the store against changes.
+    pub guarded: bool,
+}
+
+/// How far a store is from trusting the CA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It does.
+    Trusted,
+    /// The certificate is there, and does not count yet: a file that no bundle was made of, an entry without trust.
+    Half,
+    /// Nothing of it is there.
+    Absent,
+}
+
+impl State {
+    /// Its name in data.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            State::Trusted => "trusted",
+            State::Half => "half",
+            State::Absent => "absent",
+        }
+    }
+}
+
+impl Found {
+    /// How far it is.
+    #[must_use]
+    pub fn state(&self) -> State {
+        match (self.trusted, self.own.is_empty()) {
+            (true, _) => State::Trusted,
+            (false, false) => State::Half,
+            (false, true) => State::Absent,
+        }
+    }
+
+    /// A root under the name that the store has for it. Whether it is the CA.
+    fn add(&mut self, ca: &Ca, root: &rustls::pki_types::CertificateDer<'_>, handle: impl Into<OsString>) -> bool {
+        if ca.is(root) {
+            self.own.push(Entry { name: ca.name.clone(), handle: handle.into() });
+            return true;
+        }
+        if let Some(name) = ca.other(root) {
+            self.others.push(Entry { name, handle: handle.into() });
+        }
+        false
+    }
+
+    /// Files that a bundle is made of, and the bundle.
+    pub(super) fn in_files(ca: &Ca, files: Vec<(PathBuf, Vec<u8>)>, bundle: Option<&[u8]>) -> Self {
+        let mut found = Found::default();
+        for (path, text) in files {
+            // A file with several of them is nobody's but its maker's: it is not taken away for one.
+            let mut roots = ca::certificates(&text);
+            if let (Some(root), None) = (roots.next(), roots.next()) {
+                found.add(ca, &root, path);
+            }
+        }
+        found.trusted = bundle.is_some_and(|text| ca::certificates(text).any(|root| ca.is(&root)));
+        found
+    }
+
+    /// Entries of an NSS database: nickname, trust (`C,,`) and certificate.
+    pub(super) fn in_nss(ca: &Ca, entries: &[(String, String, String)], guarded: bool) -> Self {
+        let mut found = Found { guarded, ..Found::default() };
+        for (nickname, trust, pem) in entries {
+            let for_servers = trust.split(',').next().unwrap_or_default();
+            for root in ca::certificates(pem.as_bytes()) {
+                found.trusted |= found.add(ca, &root, nickname) && for_servers.contains('C');
+            }
+        }
+        found
+    }
+
+    /// `keytool -list -rfc`, in English.
+    pub(super) fn in_keytool(ca: &Ca, listed: &str) -> Self {
+        let mut found = Found::default();
+        for entry in listed.split("Alias name: ").skip(1) {
+            let Some((alias, rest)) = entry.split_once('\n') else { continue };
+            for root in ca::certificates(rest.as_bytes()) {
+                found.trusted |= found.add(ca, &root, alias.trim_end());
+            }
+        }
+        found
+    }
+
+    /// `security find-certificate -a -p` and `security dump-trust-settings -d`: the certificates, and the names of those whose trust an
+    /// administrator has settled.
+    pub(super) fn in_keychain(ca: &Ca, certificates: &str, settled: &str) -> Self {
+        let mut found = Found::default();
+        for root in ca::certificates(certificates.as_bytes()) {
+            let name = ca.other(&root).unwrap_or_else(|| ca.name.clone());
+            found.add(ca, &root, name);
+        }
+        found.trusted = !found.own.is_empty() && settled.contains(&ca.name);
+        found
+    }
+
+    /// Windows' `certutil -store`, in whatever language: names and serial numbers are the same in all.
+    pub(super) fn in_windows(ca: &Ca, listed: &str) -> Self {
+        let mut found = Found::default();
+        let listed = listed.to_ascii_lowercase();
+        if !ca.serial.is_empty() && listed.contains(&ca.serial) {
+            found.own.push(Entry { name: ca.name.clone(), handle: (&ca.serial).into() });
+            found.trusted = true;
+        }
+        for part in listed.split("cn=harproxy ca ").skip(1) {
+            let name = format!("harproxy CA {}", part.chars().take(8).collect::<String>());
+            let told = found.others.iter().any(|entry| entry.name == name);
+            if name != ca.name && ca::is_ours(&name) && !told {
+                found.others.push(Entry { handle: (&name).into(), name });
+            }
+        }
+        found
+    }
+}
+
+/// Nicknames and trust in what `certutil -L` says, of those that may be a CA of harproxy.
+pub(super) fn nicknames(ca: &Ca, listed: &str) -> Vec<(String, String)> {
+    let entries = listed.lines().filter_map(|line| {
+        let (nickname, trust) = line.trim_end().rsplit_once(char::is_whitespace)?;
+        let is_trust = trust.matches(',').count() == 2 && trust.chars().all(|c| c == ',' || c.is_ascii_alphabetic());
+        is_trust.then(|| (nickname.trim().to_owned(), trust.to_owned()))
+    });
+    entries.filter(|(name, _)| name.starts_with("harproxy") || name.starts_with(&ca.name)).collect()
+}

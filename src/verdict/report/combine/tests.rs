@@ -1,0 +1,183 @@
+use super::super::{json, junit, markdown};
+use super::*;
+use crate::verdict::seen::{Fate, Seen};
+use time::macros::datetime;
+
+fn fixture(fixture: &str, entries: usize, unused: &[usize]) -> FixtureUse {
+    FixtureUse { fixture: fixture.into(), entries, used: entries - unused.len(), unused: unused.to_vec(), pruned: None }
+}
+
+fn miss(page: u32) -> Finding {
+    Finding {
+        request: Some(format!("GET https://api.test/users?page={page}")),
+        requests: vec![1],
+        ..Finding::new(Kind::Miss, Severity::Error, "no entry has this URL")
+    }
+}
+
+fn unused(fixture: &str, entry: usize, severity: Severity) -> Finding {
+    Finding {
+        request: Some(format!("GET https://api.test/{entry}")),
+        fixture: Some(fixture.into()),
+        entry: Some(entry),
+        line: Some(entry * 30 + 1),
+        ..Finding::new(Kind::Unused, severity, "nothing asked for it")
+    }
+}
+
+fn no_traffic() -> Finding {
+    Finding::new(Kind::NoTraffic, Severity::Error, "nothing came through the proxy")
+}
+
+fn seen(id: u64) -> Seen {
+    Seen { id, connection: 1, started_ms: 10.0, method: "GET".into(), outcome: Fate::Served, ..Seen::nothing() }
+}
+
+/// A shard that began at this second and saw one request.
+fn shard(second: u8, findings: Vec<Finding>, fixtures: Vec<FixtureUse>) -> Report {
+    let verdict = Verdict {
+        mode: Mode::Replay,
+        counts: Counts { requests: 1, served: 1, bytes: 70, ..Counts::default() },
+        findings,
+        fixtures,
+        duration_ms: 1500,
+    };
+    let (status, source) = crate::verdict::exit_status(&verdict, Some(0));
+    Report {
+        verdict,
+        status,
+        source,
+        started: datetime!(2026-11-20 09:30:00 UTC) + Duration::from_secs(second.into()),
+        command: "npm test".into(),
+        shards: vec![],
+        seen: vec![seen(1)],
+        more_seen: 1,
+        shown: IndexMap::new(),
+    }
+}
+
+fn combined(reports: Vec<Report>) -> Report {
+    combine(named(reports), None).unwrap()
+}
+
+fn named(reports: Vec<Report>) -> Vec<(String, Report)> {
+    reports.into_iter().enumerate().map(|(n, report)| (format!("r{n}.json"), report)).collect()
+}
+
+fn of(kind: Kind, report: &Report) -> Vec<&Finding> {
+    report.verdict.findings.iter().filter(|finding| finding.kind == kind).collect()
+}
+
+#[test]
+fn what_was_counted_is_added_and_equal_findings_are_one() {
+    let report = combined(vec![shard(2, vec![miss(1), miss(2)], vec![]), shard(0, vec![miss(2)], vec![])]);
+    assert_eq!((report.verdict.counts.requests, report.verdict.counts.bytes, report.more_seen), (2, 140, 2));
+    let found: Vec<_> = report.verdict.findings.iter().map(|f| (f.request.as_deref().unwrap(), f.times)).collect();
+    assert_eq!(found, [("GET https://api.test/users?page=1", 1), ("GET https://api.test/users?page=2", 2)]);
+    assert_eq!((report.status, report.source, &*report.command), (1, Source::Verdict, "npm test"));
+}
+
+#[test]
+fn requests_are_those_of_one_run_and_findings_still_name_theirs() {
+    let report = combined(vec![shard(2, vec![miss(1)], vec![]), shard(0, vec![miss(2)], vec![])]);
+    let told: Vec<_> = report.seen.iter().map(|s| (s.id, s.connection, s.started_ms, s.shard.as_deref())).collect();
+    assert_eq!(told, [(1, 1, 2010.0, Some("r0.json")), (2, 2, 10.0, Some("r1.json"))]);
+    assert_eq!(report.verdict.findings.iter().map(|f| f.requests[0]).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(report.started, datetime!(2026-11-20 09:30:00 UTC));
+    assert_eq!(report.verdict.duration_ms, 3500, "from the first beginning to the last end");
+}
+
+#[test]
+fn an_entry_is_unused_if_no_shard_used_it() {
+    let warned = |entry| unused("hars/api.har", entry, Severity::Warning);
+    let report = combined(vec![
+        shard(0, vec![warned(1), warned(2)], vec![fixture("hars/api.har", 4, &[1, 2]), fixture("hars/b.har", 1, &[0])]),
+        shard(0, vec![warned(2), warned(3)], vec![fixture("./hars/api.har", 4, &[2, 3])]),
+    ]);
+    let fixtures = [fixture("hars/api.har", 4, &[2]), fixture("hars/b.har", 1, &[0])];
+    assert_eq!(report.verdict.fixtures, fixtures);
+    let told: Vec<_> = of(Kind::Unused, &report).iter().map(|f| (f.entry, f.line, f.times)).collect();
+    assert_eq!(told, [(Some(2), Some(61), 1), (None, None, 1)], "what no finding tells of is counted");
+    assert_eq!(report.status, 0);
+}
+
+#[test]
+fn there_was_no_traffic_if_no_shard_had_any() {
+    let silent = || shard(0, vec![no_traffic()], vec![]);
+    assert!(combined(vec![silent(), shard(0, vec![], vec![])]).verdict.passed());
+    let report = combined(vec![silent(), silent()]);
+    assert_eq!(of(Kind::NoTraffic, &report).len(), 1);
+    assert_eq!(report.status, 1);
+}
+
+#[test]
+fn a_fixture_that_may_be_old_or_not_fails_nothing_whatever_is_asked_for() {
+    let stale = |entry| {
+        let finding = Finding::new(Kind::Stale, Severity::Warning, "it is stale, or does not say");
+        shard(0, vec![Finding { fixture: Some("hars/api.har".into()), entry, ..finding }], vec![])
+    };
+    let fail_on = Recast::parse("+stale").unwrap();
+    let status = |entry| combine(named(vec![stale(entry)]), Some(&fail_on)).unwrap().status;
+    assert_eq!((status(Some(3)), status(None)), (1, 0));
+}
+
+#[test]
+fn a_shard_whose_cmd_or_harproxy_failed_fails_the_whole() {
+    let ended = |status, source| Report { status, source, ..shard(0, vec![], vec![]) };
+    let report = combined(vec![ended(0, Source::Verdict), ended(137, Source::Cmd), ended(3, Source::Harproxy)]);
+    assert!(report.verdict.passed());
+    assert_eq!((report.status, report.source), (1, Source::Cmd));
+    assert_eq!(combined(vec![ended(3, Source::Harproxy), ended(0, Source::Verdict)]).source, Source::Harproxy);
+    let markdown = markdown::render(&report);
+    assert!(markdown.contains("r1.json: CMD ended with status 137 (signal 9)"), "{markdown}");
+    assert!(junit::render(&report).contains("errors=\"2\""));
+}
+
+#[test]
+fn severities_stay_unless_a_list_says_otherwise() {
+    let report = |list: &str| {
+        let shards = vec![
+            shard(0, vec![miss(1), unused("a.har", 0, Severity::Warning)], vec![fixture("a.har", 2, &[0])]),
+            shard(0, vec![unused("a.har", 0, Severity::Warning)], vec![fixture("a.har", 2, &[0, 1])]),
+        ];
+        combine(named(shards), Some(&Recast::parse(list).unwrap())).unwrap()
+    };
+    for (list, failing) in
+        [("+unused", "miss unused"), ("-miss", ""), ("unused", "unused"), ("none", ""), ("-miss,+unused", "unused")]
+    {
+        let report = report(list);
+        let errors = report.verdict.findings.iter().filter(|finding| finding.severity == Severity::Error);
+        assert_eq!(errors.map(|f| f.kind.word()).collect::<Vec<_>>().join(" "), failing, "{list}");
+        assert_eq!(report.status, u8::from(!failing.is_empty()), "{list}");
+    }
+    let strict = |severity| shard(0, vec![unused("a.har", 0, severity)], vec![fixture("a.har", 1, &[0])]);
+    let report = combined(vec![strict(Severity::Warning), strict(Severity::Error)]);
+    assert_eq!(of(Kind::Unused, &report)[0].severity, Severity::Error, "as a shard had it");
+}
+
+#[test]
+fn what_was_combined_can_be_combined_again() {
+    let api = |unused: &[usize]| vec![fixture("hars/api.har", 4, unused)];
+    let shards = || {
+        [
+            shard(0, vec![miss(1), no_traffic()], api(&[0, 1])),
+            shard(3, vec![miss(1)], api(&[1, 2])),
+            shard(1, vec![miss(3)], api(&[1])),
+        ]
+    };
+    let [a, b, c] = shards();
+    let at_once = combined(shards().into());
+    let first = combine(vec![("r0.json".into(), a), ("r1.json".into(), b)], None).unwrap();
+    let first = json::read(json::render(&first).as_bytes()).unwrap();
+    let in_two = combine(vec![("first.json".into(), first), ("r2.json".into(), c)], None).unwrap();
+    assert_eq!(json::render(&at_once), json::render(&in_two));
+}
+
+#[test]
+fn recordings_and_replays_have_no_verdict_in_common() {
+    let mut recorded = shard(0, vec![], vec![]);
+    recorded.verdict.mode = Mode::Record;
+    let error = combine(named(vec![shard(0, vec![], vec![]), recorded]), None).unwrap_err();
+    assert_eq!(error.to_string(), "r1.json is of a recording, and r0.json of a replay");
+    assert_eq!(combine(vec![], None).unwrap_err(), CombineError::Nothing);
+}

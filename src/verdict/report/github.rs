@@ -1,0 +1,109 @@
+//! What GitHub Actions shows beside a file: workflow commands, a line each.
+//!
+//! <https://docs.github.com/actions/reference/workflow-commands-for-github-actions>
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use super::{Report, headline, text};
+use crate::http::escape::harmless;
+use crate::matching::beginning;
+use crate::verdict::{Finding, Kind, Severity};
+
+/// So many of each severity are shown of a step; the rest GitHub leaves out.
+const SHOWN: usize = 10;
+/// Characters of a message.
+const LONGEST: usize = 4_000;
+
+/// The annotations, on the lines of the HARs that they are about. `place` says where a fixture is in the repository.
+#[must_use]
+pub fn annotations(report: &Report, place: &dyn Fn(&str) -> String) -> String {
+    let verdict = &report.verdict;
+    let mut out = String::new();
+    for ending in headline::endings(report).iter().take(SHOWN) {
+        line(&mut out, "error", &[("title", "harproxy")], ending);
+    }
+    let unused = verdict.findings.iter().filter(|finding| finding.kind == Kind::Unused);
+    let findings: Vec<&Finding> = text::in_order(verdict).into_iter().chain(unused).collect();
+    for (severity, command) in [(Severity::Error, "error"), (Severity::Warning, "warning")] {
+        let findings: Vec<&&Finding> = findings.iter().filter(|finding| finding.severity == severity).collect();
+        // The last of them says how many more there are.
+        let shown = if findings.len() > SHOWN { SHOWN - 1 } else { findings.len() };
+        for finding in &findings[..shown] {
+            annotation(&mut out, command, finding, place);
+        }
+        if shown < findings.len() {
+            let text = format!("and {} more findings like these: see the summary of the step", findings.len() - shown);
+            line(&mut out, command, &[("title", "harproxy")], &text);
+        }
+    }
+    out
+}
+
+fn annotation(out: &mut String, command: &str, finding: &Finding, place: &dyn Fn(&str) -> String) {
+    let title = format!("harproxy: {}", finding.kind.word());
+    let file = finding.fixture.as_deref().map(place);
+    let at = finding.line.map(|line| line.to_string());
+    let mut properties = Vec::new();
+    properties.extend(file.as_deref().map(|file| ("file", file)));
+    properties.extend(file.as_ref().and(at.as_deref()).map(|line| ("line", line)));
+    properties.push(("title", &title));
+    let told = [finding.request.as_deref(), Some(&finding.explanation), finding.remedy.as_deref()];
+    let told: Vec<&str> = told.into_iter().flatten().collect();
+    line(out, command, &properties, &told.join("\n"));
+}
+
+fn line(out: &mut String, command: &str, properties: &[(&str, &str)], message: &str) {
+    let properties: Vec<String> =
+        properties.iter().map(|(name, value)| format!("{name}={}", escaped(value, &[':', ',']))).collect();
+    let message = escaped(&beginning(&harmless(message), LONGEST), &[]);
+    // Writing to a String never fails.
+    let _ = writeln!(out, "::{command} {}::{message}", properties.join(","));
+}
+
+/// A value of a command: `%` and line ends, and what else ends one where it stands.
+fn escaped(text: &str, more: &[char]) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '%' | '\r' | '\n' => {
+                let _ = write!(out, "%{:02X}", u32::from(c));
+            }
+            c if more.contains(&c) => {
+                let _ = write!(out, "%{:02X}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// Text in whose lines the runner sees no commands: it looks for them behind white space, in all that a step prints.
+#[must_use]
+pub fn inert(text: &str) -> Cow<'_, str> {
+    let is_command = |line: &str| line.trim_start().starts_with("::") || line.trim_start().starts_with("##[");
+    if !text.lines().any(is_command) {
+        return text.into();
+    }
+    let line = |line: &str| format!("{}{line}\n", if is_command(line) { "|" } else { "" });
+    text.lines().map(line).collect::<String>().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_escaped_where_they_stand() {
+        let mut out = String::new();
+        line(&mut out, "error", &[("file", "a,b:c%.har"), ("line", "3")], "100 %: a,\r\nb");
+        assert_eq!(out, "::error file=a%2Cb%3Ac%25.har,line=3::100 %25: a,%0Ab\n");
+    }
+
+    #[test]
+    fn what_was_recorded_gives_the_runner_no_orders() {
+        let text = "✗ miss: x\n  ::add-mask::x\n##[error]y\n a::b\n";
+        assert_eq!(inert(text), "✗ miss: x\n|  ::add-mask::x\n|##[error]y\n a::b\n");
+        assert!(matches!(inert("a\n"), Cow::Borrowed(_)));
+    }
+}

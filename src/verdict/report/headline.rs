@@ -1,0 +1,128 @@
+//! What a run came to, in a line: the same words in every form of report.
+
+use std::fmt::Write as _;
+
+use super::{Report, Shard};
+use crate::verdict::{Kind, Mode, Severity, Source, Verdict};
+
+/// The first line of a report, in two parts: what it comes to, and why or of what.
+#[must_use]
+pub fn of(verdict: &Verdict) -> (&'static str, String) {
+    let counts = &verdict.counts;
+    match (verdict.mode, verdict.passed()) {
+        (Mode::Record, false) => ("recording failed", format!(": {}", reasons(verdict))),
+        (Mode::Replay, false) => ("replay failed", format!(": {}", reasons(verdict))),
+        (Mode::Record, true) => ("recorded", format!(" {}", many(counts.recorded, "exchange", "exchanges"))),
+        (Mode::Replay, true) => {
+            let of: Vec<&str> = verdict.fixtures.iter().map(|fixture| fixture.fixture.as_str()).collect();
+            let of = match of[..] {
+                [] => String::new(),
+                [one] => format!(" from {one}"),
+                _ => format!(" from {} fixtures", of.len()),
+            };
+            ("replay passed", format!(": {} served{of}", many(counts.served, "request", "requests")))
+        }
+    }
+}
+
+/// What CMD or harproxy came to where that, and not the verdict, is the exit status.
+#[must_use]
+pub fn ending(status: u8, source: Source) -> Option<String> {
+    match (source, status) {
+        (_, 0) | (Source::Verdict, _) => None,
+        (Source::Cmd, 129..=192) => Some(format!("CMD ended with status {status} (signal {})", status - 128)),
+        (Source::Cmd, _) => Some(format!("CMD ended with status {status}")),
+        (Source::Harproxy, 126 | 127) => Some(format!("CMD could not be started: status {status}")),
+        (Source::Harproxy, _) => Some(format!("harproxy could not finish its work: status {status}")),
+    }
+}
+
+/// The same for a report: of one run, or of each of the runs that it was combined from.
+#[must_use]
+pub fn endings(report: &Report) -> Vec<String> {
+    if report.shards.is_empty() {
+        return ending(report.status, report.source).into_iter().collect();
+    }
+    let of = |shard: &Shard| Some(format!("{}: {}", shard.shard, ending(shard.status, shard.source)?));
+    report.shards.iter().filter_map(of).collect()
+}
+
+/// What failed the run, each kind once, with how often.
+fn reasons(verdict: &Verdict) -> String {
+    let mut kinds: Vec<(Kind, u64)> = Vec::new();
+    for finding in verdict.findings.iter().filter(|finding| finding.severity == Severity::Error) {
+        match kinds.iter_mut().find(|(kind, _)| *kind == finding.kind) {
+            Some((_, times)) => *times += finding.times,
+            None => kinds.push((finding.kind, finding.times)),
+        }
+    }
+    kinds.sort();
+    kinds.into_iter().map(|(kind, times)| counted(kind, times)).collect::<Vec<_>>().join(", ")
+}
+
+fn counted(kind: Kind, times: u64) -> String {
+    let (one, more) = match kind {
+        Kind::Miss => ("miss", "misses"),
+        Kind::OutOfScope => ("request out of scope", "requests out of scope"),
+        Kind::Truncated => ("truncated answer", "truncated answers"),
+        Kind::Ambiguous => ("ambiguous answer", "ambiguous answers"),
+        Kind::NoTraffic => return "no request in scope was seen".to_owned(),
+        Kind::Unused => ("unused entry", "unused entries"),
+        Kind::Stale => ("stale entry", "stale entries"),
+        Kind::Passthrough => ("request passed through", "requests passed through"),
+        Kind::Websocket => ("WebSocket refused", "WebSockets refused"),
+        Kind::Bypass => return "CMD went past the proxy".to_owned(),
+        Kind::NothingRecorded => return "nothing was recorded".to_owned(),
+        Kind::FailedServed => ("recorded failure served", "recorded failures served"),
+        Kind::TlsRefused => ("TLS handshake refused by the client", "TLS handshakes refused by the client"),
+        Kind::Unreadable => ("unreadable connection", "unreadable connections"),
+        Kind::Lost => return "what was recorded could not be written".to_owned(),
+        Kind::UpstreamFailed => ("failure of upstream", "failures of upstream"),
+    };
+    many(times, one, more)
+}
+
+/// Where requests went, each way with its number; what is zero is left out.
+pub(super) fn ways(verdict: &Verdict) -> impl Iterator<Item = (u64, &'static str)> {
+    let counts = &verdict.counts;
+    let ways = [
+        (counts.recorded, "recorded"),
+        (counts.served, "served"),
+        (counts.misses, "missed"),
+        (counts.out_of_scope, "out of scope"),
+        (counts.refused, "refused"),
+        (counts.local, "local"),
+        (counts.passed, "passed through"),
+        (counts.preflights, if counts.preflights == 1 { "made-up preflight" } else { "made-up preflights" }),
+        (counts.noise, "noise"),
+    ];
+    ways.into_iter().filter(|(count, _)| *count > 0)
+}
+
+/// How many of how many entries were used.
+pub(super) fn used(verdict: &Verdict) -> (usize, usize) {
+    verdict.fixtures.iter().fold((0, 0), |(used, entries), fixture| (used + fixture.used, entries + fixture.entries))
+}
+
+/// Where every request went, in one line; what is zero is left out, but for upstream connections of a replay.
+pub(super) fn tally(verdict: &Verdict) -> String {
+    let counts = &verdict.counts;
+    let mut tally = many(counts.requests, "request", "requests");
+    for (n, (count, what)) in ways(verdict).enumerate() {
+        let _ = write!(tally, "{}{count} {what}", if n == 0 { ": " } else { ", " });
+    }
+    if counts.tunnels > 0 {
+        let _ = write!(tally, "; {}", many(counts.tunnels, "tunnel", "tunnels"));
+    }
+    if verdict.mode == Mode::Replay {
+        let (used, entries) = used(verdict);
+        let upstream = many(counts.upstream_connections, "upstream connection", "upstream connections");
+        let _ = write!(tally, "; {used} of {} used; {upstream}", many(entries as u64, "entry", "entries"));
+    }
+    tally
+}
+
+/// `1 entry`, `2 entries`.
+pub(super) fn many(count: u64, one: &str, more: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { more })
+}

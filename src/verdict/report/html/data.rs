@@ -1,0 +1,220 @@
+//! What the page is built from, as JSON: the verdict, the requests, and the entries that they speak of. Names, header fields and
+//! payloads stand in tables, so that ten thousand requests are a few megabytes.
+
+use std::collections::HashSet;
+
+use indexmap::IndexSet;
+use serde::Serialize;
+use time::format_description::well_known::Rfc3339;
+
+use super::store::{Store, Tables};
+use crate::verdict::report::{Report, Shard};
+use crate::verdict::seen::{Change, Fate, Giver, Seen, Shown};
+use crate::verdict::{Counts, Finding, FixtureUse, Mode, Severity, Source};
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Page<'a> {
+    harproxy: &'static str,
+    headline: &'a str,
+    mode: Mode,
+    passed: bool,
+    status: u8,
+    source: Source,
+    started: String,
+    duration_ms: u64,
+    command: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    shards: &'a [Shard],
+    counts: &'a Counts,
+    findings: &'a [Finding],
+    fixtures: &'a [FixtureUse],
+    /// Names of fixtures; what refers to one has its number.
+    names: Vec<&'a str>,
+    requests: Vec<Request<'a>>,
+    more_requests: u64,
+    entries: Vec<Entry<'a>>,
+    #[serde(flatten)]
+    tables: Tables,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Request<'a> {
+    id: u64,
+    at: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waited: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    took: Option<f64>,
+    connection: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shard: Option<&'a str>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    protocol: &'a str,
+    method: &'a str,
+    url: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+    outcome: Fate,
+    source: Giver,
+    /// Fixture and entry.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entry: Option<(usize, usize)>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    followed: &'a [usize],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    change: Option<Change>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mime: Option<&'a str>,
+    bytes: u64,
+    #[serde(skip_serializing_if = "is_true")]
+    complete: bool,
+    /// Nothing where the page has no room for it.
+    asked: Option<Vec<usize>>,
+    answered: Option<Vec<usize>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload: Option<usize>,
+}
+
+#[derive(Serialize)]
+struct Entry<'a> {
+    fixture: usize,
+    entry: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<usize>,
+    method: &'a str,
+    url: &'a str,
+    status: u16,
+    asked: Option<Vec<usize>>,
+    answered: Option<Vec<usize>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sent: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    received: Option<usize>,
+}
+
+/// What the page shows, as JSON.
+pub(super) fn json(report: &Report, headline: &str) -> String {
+    let Report { verdict, status, source, started, command, seen, more_seen, shown, shards } = report;
+    let mut names: IndexSet<&str> = verdict.fixtures.iter().map(|fixture| fixture.fixture.as_str()).collect();
+    let mut store = Store::default();
+    // What a red run is opened for has its headers and payloads whatever room there is for others.
+    let failed = failed(&verdict.findings);
+    let entries = shown.iter().map(|((name, entry), shown)| {
+        let fixture = names.insert_full(name).0;
+        Entry::of(fixture, *entry, shown)
+    });
+    let mut entries: Vec<Entry<'_>> = entries.collect();
+    let mut requests: Vec<Request<'_>> = seen.iter().map(|seen| Request::of(seen, &mut names)).collect();
+    let near = near(&verdict.findings);
+    for first in [true, false] {
+        for (request, seen) in requests.iter_mut().zip(seen).filter(|(_, seen)| failed.contains(&seen.id) == first) {
+            request.fill(seen, &mut store);
+        }
+        let of_near = |key: &(String, usize)| near.contains(&(key.0.as_str(), key.1)) == first;
+        for (entry, (_, shown)) in entries.iter_mut().zip(shown).filter(|(_, (key, _))| of_near(key)) {
+            entry.fill(shown, &mut store);
+        }
+    }
+    let page = Page {
+        harproxy: env!("CARGO_PKG_VERSION"),
+        headline,
+        mode: verdict.mode,
+        passed: verdict.passed(),
+        status: *status,
+        source: *source,
+        started: started.format(&Rfc3339).unwrap_or_default(),
+        duration_ms: verdict.duration_ms,
+        command,
+        shards,
+        counts: &verdict.counts,
+        findings: &verdict.findings,
+        fixtures: &verdict.fixtures,
+        names: names.into_iter().collect(),
+        requests,
+        more_requests: *more_seen,
+        entries,
+        tables: store.tables(),
+    };
+    // Plain data with string keys: there is nothing in it that JSON can't say.
+    serde_json::to_string(&page).unwrap_or_default()
+}
+
+/// The requests that failed the run.
+fn failed(findings: &[Finding]) -> HashSet<u64> {
+    let failing = findings.iter().filter(|finding| finding.severity == Severity::Error);
+    failing.flat_map(|finding| finding.requests.iter().copied()).collect()
+}
+
+/// The entries that requests without an answer are compared with.
+fn near(findings: &[Finding]) -> HashSet<(&str, usize)> {
+    let near = findings.iter().flat_map(|finding| &finding.near);
+    near.map(|near| (near.place.fixture.as_str(), near.place.entry)).collect()
+}
+
+impl<'a> Request<'a> {
+    fn of(seen: &'a Seen, names: &mut IndexSet<&'a str>) -> Self {
+        let fixture = seen.fixture.as_deref().map(|name| names.insert_full(name).0);
+        Request {
+            id: seen.id,
+            at: seen.started_ms,
+            waited: seen.waited_ms,
+            took: seen.took_ms,
+            connection: seen.connection,
+            session: seen.session.as_deref(),
+            shard: seen.shard.as_deref(),
+            protocol: &seen.protocol,
+            method: &seen.method,
+            url: &seen.url,
+            status: seen.status,
+            outcome: seen.outcome,
+            source: seen.source,
+            entry: fixture.zip(seen.entry),
+            followed: &seen.followed,
+            change: seen.change,
+            mime: seen.mime_type.as_deref(),
+            bytes: seen.bytes,
+            complete: seen.complete,
+            asked: None,
+            answered: None,
+            payload: None,
+        }
+    }
+
+    fn fill(&mut self, seen: &Seen, store: &mut Store) {
+        self.payload = store.payload(seen.payload.as_ref());
+        self.asked = store.fields(&seen.request_headers);
+        self.answered = store.fields(&seen.response_headers);
+    }
+}
+
+impl<'a> Entry<'a> {
+    fn of(fixture: usize, entry: usize, shown: &'a Shown) -> Self {
+        Entry {
+            fixture,
+            entry,
+            line: shown.line,
+            method: &shown.method,
+            url: &shown.url,
+            status: shown.status,
+            asked: None,
+            answered: None,
+            sent: None,
+            received: None,
+        }
+    }
+
+    fn fill(&mut self, shown: &Shown, store: &mut Store) {
+        self.asked = store.fields(&shown.request_headers);
+        self.answered = store.fields(&shown.response_headers);
+        self.sent = store.payload(shown.request_payload.as_ref());
+        self.received = store.payload(shown.response_payload.as_ref());
+    }
+}
+
+fn is_true(value: &bool) -> bool {
+    *value
+}

@@ -1,0 +1,202 @@
+//! What a page carries, and that nothing of it is more than text to a browser.
+
+use bytes::Bytes;
+use serde_json::Value;
+use time::OffsetDateTime;
+
+use super::*;
+use crate::http::Headers;
+use crate::verdict::explain::{NearEntry, Place};
+use crate::verdict::seen::{Excerpt, Fate, Seen, Shown};
+use crate::verdict::{Counts, Finding, FixtureUse, Kind, Mode, Severity, Source, Verdict};
+
+const HOSTILE: &[&str] = &[
+    "</script><script>window.pwned=1</script>",
+    "<!--<script>",
+    "]]>",
+    "</noscript><img src=x onerror=alert(1)>",
+    "</title><base href=//evil>",
+    "\u{2028}\u{2029}\u{0}\u{202e}",
+    "{{style}}{{script}}",
+    "\"'&lt;",
+];
+
+fn headers(fields: &[(&str, &str)]) -> Headers {
+    let mut headers = Headers::default();
+    fields.iter().for_each(|(name, value)| headers.push(*name, value.as_bytes().to_vec()));
+    headers
+}
+
+fn report(text: &str) -> Report {
+    let place = Place { fixture: text.to_owned(), entry: 4, line: Some(40) };
+    let miss = Finding {
+        request: Some(format!("GET {text}")),
+        fixture: Some(text.to_owned()),
+        remedy: Some(text.to_owned()),
+        near: vec![NearEntry { place, operation: Some(text.to_owned()), differences: vec![] }],
+        requests: vec![2],
+        ..Finding::new(Kind::Miss, Severity::Error, text)
+    };
+    let seen = |id, outcome, payload: Option<&str>| Seen {
+        id,
+        method: text.to_owned(),
+        url: text.to_owned(),
+        outcome,
+        fixture: Some(text.to_owned()),
+        entry: Some(4),
+        mime_type: Some(text.to_owned()),
+        request_headers: headers(&[("x-evil", text), ("accept", "*/*")]),
+        response_headers: headers(&[("x-evil", text)]),
+        payload: payload.map(|payload| Excerpt::of(format!("text/html;x={text}"), payload.as_bytes())),
+        ..Seen::nothing()
+    };
+    let shown = Shown {
+        method: text.to_owned(),
+        url: text.to_owned(),
+        status: 200,
+        line: Some(40),
+        request_headers: headers(&[("accept", "*/*")]),
+        request_payload: None,
+        response_headers: headers(&[(text, text)]),
+        response_payload: Some(Excerpt::of("text/plain", text.as_bytes())),
+    };
+    Report {
+        verdict: Verdict {
+            mode: Mode::Replay,
+            counts: Counts { requests: 2, served: 1, misses: 1, ..Counts::default() },
+            findings: vec![miss],
+            fixtures: vec![FixtureUse { fixture: text.to_owned(), entries: 9, used: 1, unused: vec![], pruned: None }],
+            duration_ms: 5,
+        },
+        status: 1,
+        source: Source::Verdict,
+        started: OffsetDateTime::UNIX_EPOCH,
+        command: text.to_owned(),
+        shards: vec![],
+        seen: vec![seen(1, Fate::Served, None), seen(2, Fate::Miss, Some(text))],
+        more_seen: 0,
+        shown: [((text.to_owned(), 4), shown)].into_iter().collect(),
+    }
+}
+
+/// What stands between two marks; neither may be there twice.
+fn between<'a>(page: &'a str, begin: &str, end: &str) -> &'a str {
+    assert_eq!(page.matches(begin).count(), 1, "{begin}");
+    let (_, rest) = page.split_once(begin).unwrap();
+    rest.split_once(end).unwrap().0
+}
+
+fn data(page: &str) -> Value {
+    serde_json::from_str(between(page, "<script type=\"application/json\" id=\"data\">", "</script>")).unwrap()
+}
+
+#[test]
+fn nothing_of_a_run_ends_its_element_or_fills_a_gap() {
+    let tame = render(&report("tame"));
+    for text in HOSTILE {
+        let page = render(&report(text));
+        for mark in
+            ["<script", "</script", "<style", "<!--", "<base", "<img", "</noscript", "</title", "<meta", "<link"]
+        {
+            assert_eq!(page.matches(mark).count(), tame.matches(mark).count(), "{mark} in a page of {text:?}");
+        }
+        let carried = between(&page, "id=\"data\">", "</script>");
+        assert!(!carried.contains(['\u{2028}', '\u{2029}', '<', '>', '&']) && !page.contains('\0'), "{text:?}");
+        let data = data(&page);
+        assert_eq!(data["requests"][1]["url"], *text);
+        assert_eq!(data["names"][0], *text);
+        assert_eq!(data["payloads"][0]["text"], *text, "that of the miss comes first");
+    }
+    assert!(!tame.contains("{{"), "a gap was left: {}", tame.split("{{").nth(1).unwrap_or_default());
+}
+
+#[test]
+fn the_policy_lets_the_pages_own_script_and_style_run_and_nothing_else() {
+    let page = render(&report("tame"));
+    let policy = between(&page, "http-equiv=\"Content-Security-Policy\" content=\"", "\"");
+    let directives: Vec<&str> = policy.split("; ").collect();
+    let hash = |text: &str| format!("'sha256-{}'", BASE64_STANDARD.encode(Sha256::digest(text.as_bytes())));
+    assert_eq!(directives[0], "default-src 'none'");
+    let script = between(&page, "<script>", "</script>");
+    assert_eq!(directives[1], format!("script-src {}", hash(script)));
+    let style = between(&page, "<style>", "</style>");
+    assert_eq!(directives[2], format!("style-src {}", hash(style)));
+    assert_eq!(directives[3..], ["img-src data:", "base-uri 'none'", "form-action 'none'"]);
+    assert!(!policy.contains("unsafe"), "{policy}");
+}
+
+/// A page that takes a word of the run for HTML would need one of these.
+#[test]
+fn the_script_builds_elements_and_never_parses_text_as_them() {
+    for word in [
+        "innerHTML",
+        "outerHTML",
+        "insertAdjacentHTML",
+        "document.write",
+        "eval(",
+        "Function(",
+        "DOMParser",
+        "srcdoc",
+        "setHTML",
+    ] {
+        assert!(!SCRIPT.contains(word), "{word}");
+    }
+    for word in ["http://", "https://", "//cdn", "@import", "url("] {
+        assert!(!STYLE.contains(word), "{word}");
+    }
+    let addresses = SCRIPT.matches("http://").count() + SCRIPT.matches("https://").count();
+    assert_eq!(addresses, SCRIPT.matches("http://www.w3.org/2000/svg").count(), "nothing is fetched from anywhere");
+}
+
+#[test]
+fn without_its_script_the_page_has_the_summary() {
+    let page = render(&report("<b>tame</b>"));
+    let plain = between(&page, "<noscript>", "</noscript>");
+    assert!(plain.contains("✗ replay failed: 1 miss"), "{plain}");
+    assert!(plain.contains("&lt;b&gt;tame&lt;/b&gt;") && !plain.contains("<b>"), "{plain}");
+    assert!(page.contains("<title>✗ replay failed: 1 miss"), "{}", &page[..2000]);
+}
+
+#[test]
+fn what_is_equal_stands_in_the_page_once() {
+    let mut report = report("tame");
+    let payload = Bytes::from(vec![b'x'; 10_000]);
+    let excerpt = Excerpt { mime_type: "text/plain".into(), bytes: payload, size: 10_000 };
+    for at in 0..50 {
+        let shown = Shown { response_payload: Some(excerpt.clone()), ..report.shown[0].clone() };
+        report.shown.insert(("tame".into(), 100 + at), shown);
+    }
+    let page = render(&report);
+    assert_eq!(page.matches(&"x".repeat(10_000)).count(), 1);
+    let data = data(&page);
+    assert_eq!(data["entries"].as_array().unwrap().len(), 51);
+    assert_eq!(data["entries"][7]["received"], data["entries"][50]["received"]);
+    assert_eq!(data["names"], serde_json::json!(["tame"]), "names of fixtures too");
+}
+
+/// The misses' own payloads are what a report is opened for.
+#[test]
+fn a_page_is_of_bounded_size_and_what_failed_is_in_it() {
+    let mut report = report("tame");
+    let big = |n: usize| Excerpt::of("text/plain", n.to_string().repeat(Excerpt::LONGEST / 3).as_bytes());
+    let shown = report.shown[0].clone();
+    for at in 0..400 {
+        let shown = Shown { response_payload: Some(big(100 + at)), ..shown.clone() };
+        report.shown.insert(("tame".into(), 100 + at), shown);
+    }
+    report.seen[1].payload = Some(big(999));
+    let page = render(&report);
+    assert!(page.len() < 30 << 20, "{}", page.len());
+    let data = data(&page);
+    let missed = data["requests"][1]["payload"].as_u64().unwrap() as usize;
+    assert!(data["payloads"][missed]["text"].as_str().unwrap().starts_with("999999"));
+    let left_out = data["payloads"].as_array().unwrap().iter().filter(|payload| payload.get("text").is_none()).count();
+    assert!(left_out > 200, "{left_out}");
+}
+
+#[test]
+fn line_ends_of_a_checkout_change_nothing() {
+    assert_eq!(with_lf("a\r\nb\n"), "a\nb\n");
+    assert_eq!(filled("a{{b}}c{{d}}{", |name| name.to_uppercase().into()), "aBcD{");
+    assert_eq!(filled("{{a}}", |_| "{{a}}".into()), "{{a}}", "what was filled in is not looked into");
+}

@@ -1,0 +1,216 @@
+//! The report as Markdown, for a step summary or a comment on a merge request: GitHub's and GitLab's dialect of it.
+//!
+//! Whatever came from a request, an answer or a fixture stands in code, where nothing of it is markup, or is escaped: it can't
+//! become HTML, call for somebody (`@name`) or refer to an issue (`#1`).
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::headline::many;
+use super::marks::{block, code, html, prose};
+use super::{Report, headline, text};
+use crate::http::escape::harmless;
+use crate::matching::beginning;
+use crate::verdict::explain::{TOLD, is_about_near};
+use crate::verdict::phrase::{subject, values};
+use crate::verdict::{Finding, FixtureUse, Kind, NearEntry, Severity, Verdict};
+
+/// Bytes. A comment on GitHub has 65,536 characters at most; a step summary 1 MiB, for all that a step appends to it.
+pub const LONGEST: usize = 64_000;
+/// What is kept for saying how much was left out.
+const RESERVE: usize = 400;
+/// Findings beyond these are counted.
+const SHOWN: usize = 50;
+/// Findings that are shown unfolded.
+const UNFOLDED: usize = 3;
+/// Endings of shards, fixtures with unused entries, and entries of each of those: beyond these they are counted.
+const LISTED: usize = 10;
+/// Characters of a URL or a sentence.
+const SENTENCE: usize = 600;
+/// Sentences of an explanation.
+const SENTENCES: usize = 12;
+/// Characters of what can be pasted.
+const SNIPPET: usize = 2_000;
+/// Characters of a value that differs.
+const VALUE: usize = 300;
+
+/// The text.
+#[must_use]
+pub fn render(report: &Report) -> String {
+    let verdict = &report.verdict;
+    let mut out = head(report);
+    let findings = text::in_order(verdict);
+    let blocks = findings
+        .iter()
+        .take(SHOWN)
+        .enumerate()
+        .map(|(n, finding)| folded(finding, n < UNFOLDED && finding.severity == Severity::Error));
+    let shown = fill(&mut out, blocks);
+    if shown < findings.len() {
+        let more = many((findings.len() - shown) as u64, "finding", "findings");
+        let _ = writeln!(out, "… and {more} more; the JSON report lists {}.\n", text::listed(verdict));
+    }
+    let left = |fixture: &&FixtureUse| fixture.used < fixture.entries && fixture.pruned.is_none();
+    let partly: Vec<&FixtureUse> = verdict.fixtures.iter().filter(left).collect();
+    let shown = fill(&mut out, partly.iter().take(LISTED).map(|fixture| unused(fixture, verdict)));
+    if shown < partly.len() {
+        let more = many((partly.len() - shown) as u64, "fixture", "fixtures");
+        let _ = writeln!(out, "… and {more} more with entries that nothing asked for.\n");
+    }
+    out
+}
+
+/// Adds blocks as long as there is room; how many there was room for.
+fn fill(out: &mut String, blocks: impl Iterator<Item = String>) -> usize {
+    let mut shown = 0;
+    for block in blocks {
+        if out.len() + block.len() > LONGEST - RESERVE {
+            break;
+        }
+        out.push_str(&block);
+        shown += 1;
+    }
+    shown
+}
+
+/// The headline and the numbers: what there is always room for.
+#[must_use]
+pub fn head(report: &Report) -> String {
+    let verdict = &report.verdict;
+    let (comes_to, of) = headline::of(verdict);
+    let mark = if verdict.passed() { '✅' } else { '❌' };
+    let mut out = format!("### {mark} {comes_to}{}\n\n", prose(&beginning(&of, SENTENCE)));
+    let command = match &*report.command {
+        "" => String::new(),
+        command => format!("{}: ", code(&beginning(command, SENTENCE))),
+    };
+    let endings = headline::endings(report);
+    for ending in endings.iter().take(LISTED) {
+        let _ = writeln!(out, "❌ {command}{}\n", prose(&beginning(ending, SENTENCE)));
+    }
+    if endings.len() > LISTED {
+        let _ = writeln!(out, "… and {} more\n", endings.len() - LISTED);
+    }
+    out.push_str(&counts(verdict));
+    out
+}
+
+/// A table of one line: a column for each way that a request went.
+fn counts(verdict: &Verdict) -> String {
+    let Verdict { counts, fixtures, duration_ms, .. } = verdict;
+    let mut columns = vec![("requests", counts.requests.to_string())];
+    columns.extend(headline::ways(verdict).map(|(count, way)| (way, count.to_string())));
+    if counts.tunnels > 0 {
+        columns.push(("tunnels", counts.tunnels.to_string()));
+    }
+    if !fixtures.is_empty() {
+        let (used, entries) = headline::used(verdict);
+        columns.push(("entries used", format!("{used} of {entries}")));
+        columns.push(("upstream connections", counts.upstream_connections.to_string()));
+    }
+    columns.push(("time", took(Duration::from_millis(*duration_ms))));
+    let row = |cells: &[&str]| format!("| {} |\n", cells.join(" | "));
+    let (names, values): (Vec<&str>, Vec<&str>) = columns.iter().map(|(name, value)| (*name, value.as_str())).unzip();
+    format!("{}{}{}\n", row(&names), row(&vec!["---:"; names.len()]), row(&values))
+}
+
+fn took(time: Duration) -> String {
+    match time.as_secs() {
+        0 => format!("{} ms", time.as_millis()),
+        _ => format!("{:.1} s", time.as_secs_f64()),
+    }
+}
+
+/// A finding, of which all but a line folds away.
+fn folded(finding: &Finding, open: bool) -> String {
+    let mark = mark(finding.severity);
+    let times = if finding.times > 1 { format!(" ({} times)", finding.times) } else { String::new() };
+    let mut lines = finding.explanation.lines();
+    let about = match &finding.request {
+        Some(request) => format!("<code>{}</code>", html(&beginning(request, SENTENCE))),
+        None => html(&beginning(lines.next().unwrap_or_default(), SENTENCE)),
+    };
+    let (open, kind) = (if open { " open" } else { "" }, finding.kind.word());
+    let mut out = format!("<details{open}><summary>{mark} <b>{kind}</b>: {about}{times}</summary>\n\n");
+    let is_told = |line: &&str| finding.near.is_empty() || !is_about_near(line);
+    for line in lines.filter(is_told).take(SENTENCES) {
+        let _ = writeln!(out, "{}\n", prose(&beginning(line, SENTENCE)));
+    }
+    for (n, near) in finding.near.iter().enumerate() {
+        out.push_str(&differences(near, if n == 0 { "Nearest" } else { "Then" }));
+    }
+    if let (Some(fixture), []) = (&finding.fixture, &finding.near[..]) {
+        let _ = writeln!(out, "In {}\n", place(fixture, finding.entry, finding.line));
+    }
+    if let Some(remedy) = &finding.remedy {
+        let (first, snippet) = remedy.split_once('\n').unwrap_or((remedy, ""));
+        let _ = writeln!(out, "**What helps:** {}\n", prose(&beginning(first, SENTENCE)));
+        if !snippet.is_empty() {
+            out.push_str(&block("text", &format!("{}\n", harmless(&beginning(snippet, SNIPPET)))));
+        }
+    }
+    out.push_str("</details>\n\n");
+    out
+}
+
+/// What an entry differs in: what was recorded is taken away, what the request has is added.
+fn differences(near: &NearEntry, lead: &str) -> String {
+    let at = place(&near.place.fixture, Some(near.place.entry), near.place.line);
+    let operation = near.operation.as_ref().map(|name| format!(", {}", code(name))).unwrap_or_default();
+    let mut differs = String::new();
+    for difference in near.differences.iter().take(TOLD) {
+        let [request, recorded] = values(difference, VALUE);
+        let _ = writeln!(differs, "@@ {} @@", subject(difference));
+        for (mark, value) in [('-', recorded), ('+', request)] {
+            if let Some(value) = value {
+                let _ = writeln!(differs, "{mark} {value}");
+            }
+        }
+    }
+    if near.differences.len() > TOLD {
+        let _ = writeln!(differs, "@@ and {} more @@", near.differences.len() - TOLD);
+    }
+    format!("{lead}: {at}{operation}\n\n{}", if differs.is_empty() { differs } else { block("diff", &differs) })
+}
+
+/// How many entries of a fixture nothing asked for, and the first few of them.
+fn unused(fixture: &FixtureUse, verdict: &Verdict) -> String {
+    let is_here = |finding: &&Finding| {
+        finding.kind == Kind::Unused && finding.fixture.as_deref() == Some(&fixture.fixture) && finding.entry.is_some()
+    };
+    let named: Vec<&Finding> = verdict.findings.iter().filter(is_here).collect();
+    let severity = named.iter().map(|finding| finding.severity).find(|severity| *severity == Severity::Error);
+    let mark = mark(severity.unwrap_or(Severity::Warning));
+    let number = fixture.entries - fixture.used;
+    let entries = many(fixture.entries as u64, "entry", "entries");
+    let name = html(&beginning(&fixture.fixture, SENTENCE));
+    let mut out =
+        format!("<details><summary>{mark} <b>unused</b>: {number} of {entries} of <code>{name}</code></summary>\n\n");
+    for finding in named.iter().take(LISTED) {
+        let request = beginning(finding.request.as_deref().unwrap_or_default(), SENTENCE);
+        let entry = format!("#{} {request}", finding.entry.unwrap_or_default());
+        let _ = writeln!(out, "- {}", code(&entry));
+    }
+    match number.saturating_sub(named.len().min(LISTED)) {
+        0 => {}
+        more => {
+            let _ = writeln!(out, "- … and {more} more");
+        }
+    }
+    out.push_str("\n</details>\n\n");
+    out
+}
+
+/// `hars/api.har#4`, line 120.
+fn place(fixture: &str, entry: Option<usize>, line: Option<usize>) -> String {
+    let entry = entry.map(|entry| format!("#{entry}")).unwrap_or_default();
+    let line = line.map(|line| format!(", line {line}")).unwrap_or_default();
+    format!("{}{line}", code(&format!("{}{entry}", beginning(fixture, SENTENCE))))
+}
+
+fn mark(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Error => "❌",
+        Severity::Warning => "⚠️",
+    }
+}

@@ -1,0 +1,204 @@
+//! Reports to render.
+
+use super::super::{Report, Shard};
+use crate::matching::{Difference, What};
+use crate::verdict::explain::Place;
+use crate::verdict::seen::{Change, Fate, Giver, Seen};
+use crate::verdict::{Counts, Finding, FixtureUse, Kind, Mode, NearEntry, Severity, Source, Verdict};
+
+pub(super) fn report(verdict: Verdict, status: u8, source: Source) -> Report {
+    Report {
+        verdict,
+        status,
+        source,
+        started: time::OffsetDateTime::UNIX_EPOCH,
+        command: "npm test".into(),
+        shards: vec![],
+        seen: vec![],
+        more_seen: 0,
+        shown: indexmap::IndexMap::new(),
+    }
+}
+
+pub(super) fn passed() -> Verdict {
+    Verdict {
+        mode: Mode::Replay,
+        counts: Counts { requests: 14, served: 12, local: 1, noise: 1, upstream_connections: 1, ..Counts::default() },
+        findings: vec![],
+        fixtures: vec![FixtureUse {
+            fixture: "hars/api.har".into(),
+            entries: 12,
+            used: 12,
+            unused: vec![],
+            pruned: None,
+        }],
+        duration_ms: 1234,
+    }
+}
+
+pub(super) fn failed() -> Verdict {
+    let miss = Finding {
+        request: Some("GET https://api.example.com/users?page=3".into()),
+        fixture: Some("hars/api.har".into()),
+        entry: Some(4),
+        line: Some(120),
+        remedy: Some("`--ignore-query page`".into()),
+        times: 2,
+        ..Finding::new(
+            Kind::Miss,
+            Severity::Error,
+            "no entry answers it; 3 entries share its host and path\n\
+             nearest: hars/api.har#4 (line 120): query parameter `page` is `3`, recorded `2`",
+        )
+    };
+    let refused = Finding {
+        remedy: Some(
+            "let the client trust the CA, or leave the host alone with `-g '!https://pinned.example/**'`".into(),
+        ),
+        ..Finding::new(Kind::TlsRefused, Severity::Warning, "pinned.example does not trust our certificate")
+    };
+    let unused = |entry, url: &str| Finding {
+        request: Some(format!("GET {url}")),
+        fixture: Some("hars/api.har".into()),
+        entry: Some(entry),
+        line: Some(entry * 30),
+        ..Finding::new(Kind::Unused, Severity::Warning, "nothing asked for it")
+    };
+    let out_of_scope = Finding {
+        request: Some("POST https://telemetry.example/v1".into()),
+        remedy: Some("`--bypass telemetry.example`".into()),
+        ..Finding::new(Kind::OutOfScope, Severity::Error, "the scope is `https://api.example.com/**`")
+    };
+    let unused: Vec<Finding> = (5..9).map(|entry| unused(entry, &format!("https://api.example.com/{entry}"))).collect();
+    Verdict {
+        mode: Mode::Replay,
+        counts: Counts { requests: 9, served: 6, misses: 2, out_of_scope: 1, bytes: 4096, ..Counts::default() },
+        findings: [vec![refused, out_of_scope, miss], unused].concat(),
+        fixtures: vec![
+            FixtureUse { fixture: "hars/api.har".into(), entries: 9, used: 5, unused: vec![], pruned: None },
+            FixtureUse { fixture: "hars/auth.har".into(), entries: 1, used: 1, unused: vec![], pruned: None },
+        ],
+        duration_ms: 5,
+    }
+}
+
+pub(super) fn nothing_recorded() -> Verdict {
+    Verdict {
+        mode: Mode::Record,
+        counts: Counts { requests: 2, passed: 2, tunnels: 1, ..Counts::default() },
+        findings: vec![Finding {
+            remedy: Some("check the scope with `harproxy glob`".into()),
+            ..Finding::new(Kind::NothingRecorded, Severity::Error, "2 requests passed, none was in scope")
+        }],
+        fixtures: vec![],
+        duration_ms: 70,
+    }
+}
+
+pub(super) fn recorded() -> Verdict {
+    Verdict {
+        mode: Mode::Record,
+        counts: Counts { requests: 3, recorded: 1, passed: 2, ..Counts::default() },
+        findings: vec![],
+        fixtures: vec![],
+        duration_ms: 70,
+    }
+}
+
+/// A report with everything in it that there can be, and hostile at that.
+pub(super) fn full() -> Report {
+    let differs = |what, name: &str, request: Option<&str>, recorded: Option<&str>| Difference {
+        what,
+        name: name.into(),
+        request: request.map(Into::into),
+        recorded: recorded.map(Into::into),
+    };
+    let near = NearEntry {
+        place: Place { fixture: "hars/api.har".into(), entry: 4, line: Some(120) },
+        operation: Some("GetUsers".into()),
+        differences: vec![
+            differs(What::Query, "page", Some("3"), Some("2")),
+            differs(What::Body, "$.note", Some("a `b`\n```\n@octocat </script><b>|"), Some("two\nlines")),
+            differs(What::Header, "x-tenant", None, Some("blue")),
+            differs(What::Query, "debug", Some("1"), None),
+        ],
+    };
+    let mut verdict = failed();
+    let miss = verdict.findings.iter_mut().find(|finding| finding.kind == Kind::Miss).unwrap();
+    miss.near = vec![near];
+    miss.requests = vec![2];
+    verdict.findings.push(Finding {
+        request: Some("GET https://api.example.com/<img src=x onerror=alert(1)>?a=`|`".into()),
+        remedy: Some("say `--x \u{1b}[31m`, @octocat:\n```\n  use: { proxy: 1 }".into()),
+        ..Finding::new(Kind::Truncated, Severity::Warning, "cut\u{0}\n::error::not a command ]]> #1 @octocat")
+    });
+    verdict.fixtures[0].unused = vec![5, 6, 7, 8];
+    let served = Seen {
+        id: 1,
+        shard: Some("shard-1.json".into()),
+        started_ms: 12.5,
+        waited_ms: Some(0.9),
+        took_ms: Some(1.25),
+        connection: 1,
+        session: Some("worker-1".into()),
+        method: "GET".into(),
+        url: "https://api.example.com/users?page=2".into(),
+        status: Some(200),
+        outcome: Fate::Served,
+        source: Giver::Fixture,
+        fixture: Some("hars/api.har".into()),
+        entry: Some(4),
+        followed: vec![2, 3],
+        mime_type: Some("application/json".into()),
+        bytes: 812,
+        complete: true,
+        ..Seen::nothing()
+    };
+    let missed = Seen {
+        id: 2,
+        url: "https://api.example.com/users?page=3".into(),
+        status: Some(501),
+        outcome: Fate::Miss,
+        source: Giver::None,
+        followed: vec![],
+        ..served.clone()
+    };
+    let login = Seen {
+        change: Some(Change::Added),
+        id: 3,
+        method: "POST".into(),
+        url: "https://api.example.com/login".into(),
+        entry: Some(0),
+        took_ms: None,
+        ..served.clone()
+    };
+    let tunnel = Seen {
+        id: 4,
+        method: "CONNECT".into(),
+        url: "db.example.com:5432".into(),
+        protocol: "".into(),
+        outcome: Fate::Tunnel,
+        source: Giver::Live,
+        complete: true,
+        ..Seen::nothing()
+    };
+    let shard = |shard: &str, status, source| Shard {
+        shard: shard.into(),
+        passed: status == 0,
+        status,
+        source,
+        requests: 2,
+        duration_ms: 70,
+    };
+    Report {
+        shards: vec![shard("shard-1.json", 0, Source::Verdict), shard("shard-2.json", 137, Source::Cmd)],
+        seen: vec![served, missed, login, tunnel],
+        more_seen: 3,
+        ..report(verdict, 137, Source::Cmd)
+    }
+}
+
+/// One run with everything in it, as [`full`] has it of two.
+pub(super) fn one_run() -> Report {
+    Report { shards: vec![], ..full() }
+}

@@ -1,0 +1,238 @@
+//! The witness of a run: it keeps what was seen of each request for the reports, and tells it as it happens.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use ::http::Version;
+
+use crate::http::url::is_localhost;
+use crate::proxy::witness::{Answered, Asked, Sight};
+use crate::proxy::{Exchange, Notice, Provenance, Way, Witness};
+use crate::verdict::seen::{Excerpt, Fate, Giver, Seen};
+
+/// So many requests are kept; of the rest only the number.
+pub const KEPT: usize = 20_000;
+
+/// What headers and payloads of kept requests may take of the memory, bytes. Beyond it only the rest of them is kept.
+const ROOM: usize = 64 << 20;
+
+/// The requests that are kept.
+#[derive(Debug)]
+struct Kept {
+    seen: Vec<Seen>,
+    room: usize,
+}
+
+impl Default for Kept {
+    fn default() -> Self {
+        Kept { seen: Vec::new(), room: ROOM }
+    }
+}
+
+/// Something to tell at once.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'a> {
+    /// The head of an answer is there, or the connection was closed without one.
+    Answered(&'a Seen),
+    /// A request ended: its answer went out, or it broke off.
+    Ended(&'a Seen),
+    /// Something happened beside the requests.
+    Notice(&'a Notice),
+}
+
+/// Who is told at once.
+pub type Listener = Box<dyn Fn(&Event<'_>) + Send + Sync>;
+
+/// Keeps and tells what passes.
+pub struct Watcher {
+    at: Instant,
+    came: AtomicU64,
+    /// Whether requests are kept at all.
+    keeps: bool,
+    kept: Mutex<Kept>,
+    listener: Option<Listener>,
+}
+
+impl Watcher {
+    /// A watcher whose time begins now. It `keeps` requests for reports, and tells a listener of them as they come.
+    #[must_use]
+    pub fn new(keeps: bool, listener: Option<Listener>) -> Self {
+        Watcher { at: Instant::now(), came: AtomicU64::new(0), keeps, kept: Mutex::default(), listener }
+    }
+
+    /// What was seen so far in the order in which it came, and how many requests more there were.
+    #[must_use]
+    pub fn seen(&self) -> (Vec<Seen>, u64) {
+        let mut seen = self.kept.lock().unwrap_or_else(PoisonError::into_inner).seen.clone();
+        seen.sort_by_key(|seen| seen.id);
+        let more = self.came.load(Ordering::Relaxed).saturating_sub(seen.len() as u64);
+        (seen, more)
+    }
+
+    fn tell(&self, event: &Event<'_>) {
+        if let Some(listener) = &self.listener {
+            listener(event);
+        }
+    }
+
+    fn keep(&self, mut seen: Seen) {
+        if !self.keeps {
+            return;
+        }
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.seen.len() >= KEPT {
+            return;
+        }
+        let headers = seen.request_headers.iter().chain(&seen.response_headers);
+        let payload = seen.payload.as_ref().map_or(0, |payload| payload.bytes.len());
+        let weight = payload + headers.map(|header| header.name.len() + header.value.len()).sum::<usize>();
+        match kept.room.checked_sub(weight) {
+            Some(room) => kept.room = room,
+            None => seen.lighten(),
+        }
+        kept.seen.push(seen);
+    }
+
+    fn came(&self, since: Duration) -> (u64, f64) {
+        let id = self.came.fetch_add(1, Ordering::Relaxed) + 1;
+        (id, millis(self.at.elapsed().saturating_sub(since)))
+    }
+}
+
+impl fmt::Debug for Watcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watcher").field("came", &self.came).finish_non_exhaustive()
+    }
+}
+
+/// The witness that a running engine holds.
+#[derive(Debug)]
+pub struct Watch(pub Arc<Watcher>);
+
+impl Witness for Watch {
+    fn request(&self, exchange: &Exchange, asked: Asked) -> Box<dyn Sight> {
+        let (id, started_ms) = self.0.came(exchange.at.elapsed());
+        let request = &exchange.request;
+        let seen = Seen {
+            id,
+            started_ms,
+            connection: exchange.client.connection,
+            session: exchange.session.0.as_deref().map(str::to_owned),
+            protocol: protocol(request.version()).into(),
+            method: request.method().as_str().to_owned(),
+            url: asked.url,
+            request_headers: asked.headers,
+            ..Seen::nothing()
+        };
+        Box::new(Eye { id, seen: Some(seen), at: exchange.at, watcher: self.0.clone() })
+    }
+
+    fn notice(&self, notice: &Notice) {
+        self.0.tell(&Event::Notice(notice));
+        let Notice::Tunnelled { to, received, took, .. } = notice else { return };
+        let (id, started_ms) = self.0.came(*took);
+        let url = format!("{}:{}", to.host, to.port);
+        let is_local = is_localhost(&to.host) || to.host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
+        let tunnel = Seen {
+            id,
+            started_ms,
+            method: "CONNECT".to_owned(),
+            url,
+            protocol: "".into(),
+            outcome: Fate::Tunnel,
+            source: if is_local { Giver::Local } else { Giver::Live },
+            took_ms: Some(millis(*took)),
+            bytes: *received,
+            complete: true,
+            ..Seen::nothing()
+        };
+        self.0.tell(&Event::Ended(&tunnel));
+        self.0.keep(tunnel);
+    }
+}
+
+/// Sees one request.
+struct Eye {
+    id: u64,
+    seen: Option<Seen>,
+    at: Instant,
+    watcher: Arc<Watcher>,
+}
+
+impl Sight for Eye {
+    fn id(&self) -> u64 {
+        self.id
+    }
+
+    fn answered(&mut self, answered: Answered) {
+        let Some(seen) = &mut self.seen else { return };
+        seen.waited_ms = Some(millis(self.at.elapsed()));
+        seen.status = answered.status.map(|status| status.as_u16());
+        let mime = answered.headers.get_str("content-type").map(str::to_owned);
+        seen.mime_type = mime;
+        seen.response_headers = answered.headers;
+        if let Some(Provenance { way, entry, followed, exchange, payload, why }) = answered.provenance {
+            (seen.outcome, seen.source) = told(way);
+            (seen.fixture, seen.entry) = entry.unzip();
+            seen.followed = followed;
+            (seen.explanation, seen.remedy) = why.map_or((None, None), |why| (Some(why.explanation), why.remedy));
+            seen.exchange = exchange;
+            let mime = seen.request_headers.get_str("content-type").unwrap_or_default();
+            seen.payload = payload.map(|payload| Excerpt::of(mime, &payload));
+        }
+        self.watcher.tell(&Event::Answered(seen));
+    }
+
+    fn sent(&mut self, bytes: usize) {
+        if let Some(seen) = &mut self.seen {
+            seen.bytes += bytes as u64;
+        }
+    }
+
+    fn ended(&mut self, complete: bool) {
+        let Some(mut seen) = self.seen.take() else { return };
+        seen.took_ms = Some(millis(self.at.elapsed()));
+        seen.complete = complete;
+        self.watcher.tell(&Event::Ended(&seen));
+        self.watcher.keep(seen);
+    }
+}
+
+/// A request whose client went away before there was an answer.
+impl Drop for Eye {
+    fn drop(&mut self) {
+        self.ended(false);
+    }
+}
+
+fn told(way: Way) -> (Fate, Giver) {
+    match way {
+        Way::Served => (Fate::Served, Giver::Fixture),
+        Way::Miss => (Fate::Miss, Giver::None),
+        Way::OutOfScope => (Fate::OutOfScope, Giver::None),
+        Way::Noise => (Fate::Noise, Giver::None),
+        Way::PassedNoise => (Fate::Noise, Giver::Live),
+        Way::Refused => (Fate::Refused, Giver::None),
+        Way::Preflight => (Fate::Preflight, Giver::MadeUp),
+        Way::Local => (Fate::Local, Giver::Local),
+        Way::Live => (Fate::Live, Giver::Live),
+        Way::Recorded => (Fate::Recorded, Giver::Live),
+        Way::Passed => (Fate::Passed, Giver::Live),
+    }
+}
+
+fn protocol(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_09 | Version::HTTP_10 => "HTTP/1.0",
+        Version::HTTP_2 => "HTTP/2",
+        _ => "HTTP/1.1",
+    }
+}
+
+fn millis(duration: Duration) -> f64 {
+    // Microseconds are as much as anybody reads.
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}

@@ -1,0 +1,108 @@
+//! A journal that a crash, a full disk or somebody's editor left.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use harproxy::har::write::{ContentMode, JsonLayout};
+use harproxy::record::journal::frame::{HEADER, Header, MAGIC, TRAILER};
+use harproxy::record::journal::{Frame, Reader};
+use harproxy::record::{OnFailure, RecordPlan, Update, Volatile, recover};
+use harproxy::redact::Policy;
+use harproxy::urlglob::Globs;
+
+use super::support::{ask_all, is_told, open};
+
+/// The first byte says where a journal of these bytes is cut, in 256ths.
+pub fn check(data: &[u8]) {
+    let Some((&cut, data)) = data.split_first() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    read(dir.path(), data);
+    let frames = frames(data);
+    let mut whole = MAGIC.to_vec();
+    let mut ends = vec![];
+    for frame in &frames {
+        frame.write(&mut whole).unwrap();
+        ends.push(whole.len());
+    }
+    let cut = whole.len() * (usize::from(cut) + 1) / 256;
+    let left = ends.iter().filter(|end| **end <= cut).count();
+    let found = read(dir.path(), &whole[..cut]);
+    let expected: Vec<_> = frames[..left].iter().map(|frame| (frame.exchange, frame.payload.to_vec())).collect();
+    assert_eq!(found, expected, "cut at {cut} of {}", whole.len());
+    recovers(dir.path(), &whole[..cut]);
+}
+
+/// All that a reader finds in these bytes, which is never more than there is.
+fn read(dir: &Path, bytes: &[u8]) -> Vec<(u64, Vec<u8>)> {
+    let path = dir.join("journal");
+    fs::write(&path, bytes).unwrap();
+    let mut reader = match Reader::open(File::open(&path).unwrap()) {
+        Ok(Some(reader)) => reader,
+        Ok(None) => return Vec::new(),
+        Err(error) => {
+            is_told(&error);
+            return Vec::new();
+        }
+    };
+    let mut found = Vec::new();
+    while let Some(seen) = reader.next_frame().unwrap() {
+        assert!(seen.span.at + u64::from(seen.span.len) <= bytes.len() as u64);
+        assert!(seen.kind.is_data() || seen.payload.len() == seen.span.len as usize);
+        found.push((seen.exchange, seen.span));
+    }
+    found.into_iter().map(|(exchange, span)| (exchange, reader.read(span).unwrap())).collect()
+}
+
+/// The bytes as frames, whatever their lengths and checksums say: so that what is in them is looked at, too.
+fn frames(data: &[u8]) -> Vec<Frame> {
+    let mut rest = data.strip_prefix(&MAGIC).unwrap_or(data);
+    let mut frames = Vec::new();
+    while let Some(header) = rest.first_chunk::<HEADER>() {
+        let Some(header) = Header::from_bytes(header) else { break };
+        rest = &rest[HEADER..];
+        let payload = &rest[..rest.len().min(header.len as usize)];
+        let (kind, exchange) = (header.kind, header.exchange);
+        frames.push(Frame { kind, exchange, payload: Bytes::copy_from_slice(payload) });
+        rest = rest.get(payload.len() + TRAILER..).unwrap_or_default();
+    }
+    frames
+}
+
+/// The next recording makes a fixture of it, or says why not; the journal stays in that case.
+fn recovers(dir: &Path, bytes: &[u8]) {
+    let (output, journal) = (dir.join("a.har"), dir.join(".a.har.journal"));
+    fs::write(&journal, bytes).unwrap();
+    match recover(&plan(&output)) {
+        Err(error) => {
+            is_told(&error);
+            assert_eq!(fs::read(&journal).unwrap(), bytes, "{error}, and the journal is gone");
+        }
+        Ok(recovered) => {
+            assert!(!journal.exists() && recovered.len() <= 1);
+            let exchanges: usize = recovered.iter().map(|one| one.added + one.changed).sum();
+            if let Some(fixture) = output.exists().then(|| open(&output).expect("a broken fixture was written")) {
+                assert!(exchanges >= fixture.entries(), "{exchanges} make {}", fixture.entries());
+                assert!(ask_all(&fixture).iter().flatten().all(Option::is_some), "a payload was not written");
+            }
+        }
+    }
+}
+
+fn plan(output: &Path) -> RecordPlan {
+    RecordPlan {
+        output: output.to_owned(),
+        scope: Globs::default(),
+        noise: true,
+        content: ContentMode::Attach,
+        update: Update::Merge,
+        max_body: None,
+        json_layout: JsonLayout::Indent,
+        policy: Arc::new(Policy::default()),
+        values: Vec::new(),
+        on_failure: OnFailure::Hold,
+        volatile: Volatile::default(),
+        rules: Vec::new(),
+    }
+}

@@ -1,0 +1,112 @@
+//! Payloads that pass in pieces: what comes out does not depend on where they are cut. Content codings, the layout of JSON,
+//! and redaction.
+
+use std::io::{self, Read};
+
+use harproxy::http::coding::{Coding, decoder, encode};
+use harproxy::http::json::{CompactReader, Compacter, Layout, compact, indent, indent_stream, is_compact};
+use harproxy::http::{jwt, tree};
+use harproxy::redact::Stream;
+use harproxy::redact::{Policy, Redactor};
+use serde_json::Value;
+
+use super::support::Plainly;
+
+const CODINGS: [Coding; 4] = [Coding::Gzip, Coding::Deflate, Coding::Brotli, Coding::Zstd];
+const TYPES: [&str; 5] = [
+    "application/json",
+    "text/event-stream",
+    "application/x-www-form-urlencoded",
+    "text/plain",
+    "application/x-ndjson",
+];
+/// More is not decoded of what a stranger sent.
+const MOST: u64 = 1 << 20;
+
+/// The first byte says how, the rest is a payload.
+pub fn check(data: &[u8]) {
+    let Some((&how, payload)) = data.split_first() else { return };
+    let size = usize::from(how >> 4) + 2;
+    codings(CODINGS[usize::from(how) % CODINGS.len()], payload, size);
+    json(payload, size);
+    redaction(TYPES[usize::from(how) % TYPES.len()], payload, size);
+    let _ = (jwt::timeless(payload), jwt::moved(payload, 60));
+}
+
+/// Gives at most so many bytes at once.
+struct Sips<'a>(&'a [u8], usize);
+
+impl Read for Sips<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let most = self.1.min(buf.len());
+        self.0.read(&mut buf[..most])
+    }
+}
+
+fn decoded(coding: Coding, source: impl Read + Send) -> (Vec<u8>, bool) {
+    let mut plain = Vec::new();
+    let read = decoder(&[coding], Box::new(source)).take(MOST).read_to_end(&mut plain);
+    (plain, read.is_ok())
+}
+
+fn codings(coding: Coding, payload: &[u8], size: usize) {
+    // Whoever decodes has what came before the end or the error, whichever pieces it came in.
+    let (whole, ok) = decoded(coding, payload);
+    let (sipped, sipped_ok) = decoded(coding, Sips(payload, size));
+    assert_eq!(ok, sipped_ok, "{coding:?} in pieces of {size}");
+    if ok {
+        assert!(whole == sipped, "{coding:?} in pieces of {size}");
+    }
+    let mut coded = Vec::new();
+    let written = encode(&[coding], &mut { payload }, &mut coded).unwrap();
+    assert_eq!(written, coded.len() as u64);
+    let (back, ok) = decoded(coding, &coded[..]);
+    assert!(ok && back == payload, "{coding:?} does not bring the bytes back");
+}
+
+fn json(payload: &[u8], size: usize) {
+    let (mut layout, mut compacter, mut compacted) = (Layout::default(), Compacter::default(), Vec::new());
+    for piece in payload.chunks(size) {
+        layout.push(piece);
+        compacter.push(piece, &mut compacted);
+    }
+    assert_eq!(compacted, compact(payload));
+    let mut read = Vec::new();
+    CompactReader::new(Sips(payload, size)).read_to_end(&mut read).unwrap();
+    assert_eq!(read, compacted);
+    let mut indented = Vec::new();
+    indent_stream(Sips(payload, size), &mut indented).unwrap();
+    assert_eq!(indented, indent(payload));
+    if is_compact(payload) {
+        assert!(layout.is_compact());
+        assert_eq!(compact(&indented), payload, "what is stored indented does not come back");
+    }
+    let Ok(text) = std::str::from_utf8(payload) else { return };
+    let (node, value) = (tree::Node::parse(text, &tree::Plain), serde_json::from_str::<Value>(text));
+    assert!(value.is_err() || node.is_some() || nests(text), "JSON that is no tree");
+    if let (Some(node), Ok(value)) = (node, value) {
+        assert_eq!(tree::Node::sum_of(text, &tree::Plain), Some(node.sum));
+        assert_eq!(node.text, text.trim_matches([' ', '\t', '\n', '\r']));
+        if let tree::Kind::Object(members) = &node.kind {
+            assert!(members.len() >= value.as_object().map_or(0, serde_json::Map::len));
+        }
+    }
+}
+
+/// Whether it may be too deep.
+fn nests(text: &str) -> bool {
+    text.bytes().filter(|byte| matches!(byte, b'{' | b'[')).count() >= 100
+}
+
+fn redaction(content_type: &str, payload: &[u8], size: usize) {
+    let policy = Policy::default();
+    let passed = |size: usize| {
+        let (mut stream, mut out) = (Stream::new(content_type), Vec::new());
+        let mut redactor = Redactor::new(&policy, Plainly);
+        payload.chunks(size).for_each(|piece| stream.push(&mut redactor, piece, &mut out));
+        stream.finish(&mut redactor, &mut out);
+        out
+    };
+    let whole = passed(payload.len().max(1));
+    assert_eq!(passed(size), whole, "{content_type} in pieces of {size}");
+}

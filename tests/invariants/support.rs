@@ -1,0 +1,84 @@
+//! What several checks need.
+
+use std::error::Error;
+use std::path::Path;
+
+use harproxy::har::{self, Fixture};
+use harproxy::redact::{Form, Name, Namer, Outcome, Placeholder, Policy, Redactor};
+
+/// Text of which the first line says something of the rest.
+pub fn first_line(data: &[u8]) -> Option<(&str, &[u8])> {
+    let end = data.iter().position(|byte| *byte == b'\n')?;
+    Some((std::str::from_utf8(&data[..end]).ok()?, &data[end + 1..]))
+}
+
+/// An error says something. (What, is no matter of invariants: it may repeat the input.)
+#[track_caller]
+pub fn is_told(error: &dyn Error) {
+    assert!(!error.to_string().is_empty(), "an error without words");
+}
+
+/// Everything that can be asked of a fixture: how many entries are usable, and their payloads.
+pub fn ask_all(fixture: &Fixture) -> Vec<Vec<Option<Vec<u8>>>> {
+    assert!(fixture.heads().len() <= fixture.entries());
+    for warning in fixture.warnings() {
+        assert!(!warning.text.is_empty() && warning.entry.is_none_or(|entry| entry < fixture.entries()));
+    }
+    let _ = fixture.expect_entries().inspect_err(|error| is_told(error));
+    let heads = fixture.heads();
+    heads.into_iter().map(|head| ask_one(fixture, head.entry)).collect()
+}
+
+fn ask_one(fixture: &Fixture, at: usize) -> Vec<Option<Vec<u8>>> {
+    let entry = match fixture.entry(at) {
+        Ok(entry) => entry,
+        Err(error) => {
+            is_told(&error);
+            return Vec::new();
+        }
+    };
+    let _ = fixture.examine(at).inspect_err(|error| is_told(error));
+    let bodies = [Some(&entry.response.content), entry.request.post_data.as_ref()];
+    let bytes = |body| match fixture.payload(at, body).and_then(|payload| payload.bytes()) {
+        Ok(bytes) => Some(bytes.to_vec()),
+        Err(error) => {
+            is_told(&error);
+            None
+        }
+    };
+    bodies.into_iter().flatten().map(bytes).collect()
+}
+
+/// Opens a fixture; an error names it.
+pub fn open(path: &Path) -> Option<Fixture> {
+    Fixture::open(path).inspect_err(|error| refused(error, path)).ok()
+}
+
+/// An error about a fixture names the file.
+#[track_caller]
+pub fn refused(error: &har::Error, path: &Path) {
+    is_told(error);
+    assert!(error.path().is_some(), "{error}, of {}", path.display());
+}
+
+/// Calls every value the first of its name.
+#[derive(Default)]
+pub struct Plainly;
+
+impl Namer for Plainly {
+    fn stand_in(&mut self, _: &[u8], name: &Name, form: Form) -> String {
+        form.write(&Placeholder { name: form.shared_name().unwrap_or_else(|| name.clone()), number: 1 })
+    }
+
+    fn known(&mut self, _: &[u8]) -> Vec<(std::ops::Range<usize>, String)> {
+        Vec::new()
+    }
+}
+
+/// What redaction leaves of a payload.
+pub fn redacted(policy: &Policy, content_type: &str, payload: &[u8]) -> Vec<u8> {
+    match Redactor::new(policy, Plainly).payload(content_type, payload) {
+        Outcome::Redacted(left) => left,
+        Outcome::Clean | Outcome::Opaque => payload.to_vec(),
+    }
+}

@@ -1,0 +1,73 @@
+//! A fixture in an archive, which may come from a stranger.
+
+use std::fs;
+use std::io::{Cursor, Write};
+use std::path::{Path, PathBuf};
+
+use harproxy::upkeep::pack;
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
+
+use super::support::{ask_all, is_told, open};
+
+/// Expanding further than this from so little would be a bomb.
+const MOST: usize = 64 << 20;
+
+/// The bytes are an archive, or lines of which one is made: a member each, its name up to a `=`.
+pub fn check(data: &[u8]) {
+    let archive = if data.starts_with(b"PK") { data.to_vec() } else { made(data) };
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("in/here");
+    fs::create_dir_all(&home).unwrap();
+    let path = dir.path().join("a.zip");
+    fs::write(&path, &archive).unwrap();
+    let Some(fixture) = open(&path) else { return };
+    let payloads = ask_all(&fixture);
+    let expanded: usize = payloads.iter().flatten().flatten().map(Vec::len).sum();
+    assert!(expanded <= MOST.max(archive.len() * 300 * payloads.len().max(1)), "{expanded} bytes of {}", archive.len());
+    let har = home.join("a.har");
+    let unpacked = pack::unpack(&path, Some(&har), false);
+    let before: Vec<PathBuf> = files(dir.path()).into_iter().filter(|file| !file.starts_with(&home)).collect();
+    assert_eq!(before, [path], "something was written outside");
+    match unpacked {
+        Err(error) => is_told(&error),
+        Ok(_) => {
+            let Some(fixture) = open(&har) else { panic!("what was unpacked can't be read") };
+            assert_eq!(ask_all(&fixture), payloads, "unpacking changed a payload");
+            packs(&har, &payloads);
+        }
+    }
+}
+
+/// What was unpacked can be packed, and says the same.
+fn packs(har: &Path, payloads: &[Vec<Option<Vec<u8>>>]) {
+    let packed = match pack::pack(har, None, false) {
+        Ok((packed, _)) => packed,
+        // An entry that nobody understands names whatever it likes.
+        Err(error) => return is_told(&error),
+    };
+    let Some(fixture) = open(&packed) else { panic!("what was packed can't be read") };
+    assert_eq!(ask_all(&fixture), payloads, "packing changed a payload");
+}
+
+fn made(data: &[u8]) -> Vec<u8> {
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    for line in data.split(|byte| *byte == b'\n').take(20) {
+        let (name, content) = line.split_at(line.iter().position(|byte| *byte == b'=').unwrap_or(line.len()));
+        let name = String::from_utf8_lossy(name);
+        // A name twice is refused by the writer already.
+        if zip.start_file(name, SimpleFileOptions::default()).is_ok() {
+            zip.write_all(content.get(1..).unwrap_or_default()).unwrap();
+        }
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for item in fs::read_dir(folder).unwrap() {
+        let path = item.unwrap().path();
+        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
+    }
+    found
+}

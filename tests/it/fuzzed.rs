@@ -1,0 +1,155 @@
+//! The invariants of every parser that meets bytes from outside, over real files, what fuzzing found once, and mutations of
+//! both. `scripts/fuzz` looks on without end, by the same code.
+
+#[path = "../invariants/mod.rs"]
+mod invariants;
+mod seeds;
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::Path;
+
+use proptest::prelude::*;
+use proptest::sample::Index;
+use proptest::test_runner::{TestError, TestRunner};
+
+use seeds::seeds;
+
+/// What mutations put in: the words of the formats.
+const WORDS: [&str; 40] = [
+    "{",
+    "}",
+    "[",
+    "]",
+    "\"",
+    ":",
+    ",",
+    "\\u0000",
+    "\\ud800",
+    "null",
+    "-1",
+    "1e999",
+    "\u{feff}",
+    "\r\n",
+    "\n",
+    "\r",
+    "--",
+    "*",
+    "**",
+    "/**/",
+    "{a,b}",
+    "..",
+    "%2e",
+    "%",
+    "//",
+    "@",
+    "#",
+    "?",
+    "=",
+    "&",
+    "\0",
+    "\u{7f}",
+    "é",
+    "xn--",
+    "ffffffff",
+    "0\r\n\r\n",
+    "$..a",
+    "[?@.a]",
+    "'",
+    "_file",
+];
+
+/// One change of an input: where, how, and what.
+type Edit = (Index, u8, Index);
+
+fn mutated(mut bytes: Vec<u8>, other: &[u8], edits: &[Edit]) -> Vec<u8> {
+    for (place, how, what) in edits {
+        let at = place.index(bytes.len() + 1);
+        match how {
+            0 => drop(bytes.splice(at..at, what.get(&WORDS).bytes())),
+            1 => bytes.truncate(at),
+            2 => drop(bytes.drain(at..(at + what.index(17)).min(bytes.len()))),
+            3 if at < bytes.len() => bytes[at] = what.index(256) as u8,
+            4 if at < bytes.len() => bytes[at] ^= 1 << what.index(8),
+            5 => {
+                let piece = bytes[at..(at + what.index(40)).min(bytes.len())].to_vec();
+                drop(bytes.splice(at..at, piece));
+            }
+            _ => drop(bytes.splice(at.., other[what.index(other.len() + 1)..].iter().copied())),
+        }
+    }
+    bytes
+}
+
+fn kept(target: &str) -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/fuzz").join(target);
+    let Ok(files) = fs::read_dir(folder) else { return Vec::new() };
+    files.map(|file| fs::read(file.unwrap().path()).unwrap()).collect()
+}
+
+fn holds(target: &str, check: fn(&[u8]), cases: u32) {
+    let seeds: Vec<_> = seeds(target).into_iter().chain(kept(target)).collect();
+    assert!(seeds.iter().collect::<HashSet<_>>().len() > 2, "{target} has no seeds");
+    for seed in &seeds {
+        check(seed);
+    }
+    let edit = (any::<Index>(), 0..7_u8, any::<Index>());
+    let input = (any::<Index>(), any::<Index>(), prop::collection::vec(edit, 1..8));
+    // Where there is no nightly toolchain, many more of these are the next best.
+    let times = std::env::var("HARPROXY_FUZZ_TIMES").map_or(1, |times| times.parse().unwrap());
+    let config = ProptestConfig { cases: cases * times, failure_persistence: None, ..ProptestConfig::default() };
+    let made = |(one, other, edits): &(Index, Index, Vec<Edit>)| {
+        let other: &Vec<u8> = other.get(&seeds);
+        mutated(one.get(&seeds).clone(), other, edits)
+    };
+    let run = TestRunner::new(config).run(&input, |given| {
+        check(&made(&given));
+        Ok(())
+    });
+    match run {
+        Ok(()) => {}
+        Err(TestError::Fail(reason, given)) => panic!("{reason}\nof b\"{}\"", made(&given).escape_ascii()),
+        Err(TestError::Abort(reason)) => panic!("{reason}"),
+    }
+}
+
+/// A target of `fuzz/`, with how many mutations are tried here.
+macro_rules! targets {
+    ($($target:ident $cases:literal)*) => {
+        const TARGETS: &[&str] = &[$(stringify!($target)),*];
+        $(#[test]
+        fn $target() {
+            holds(stringify!($target), invariants::$target::check, $cases);
+        })*
+    };
+}
+
+targets! {
+    chunked 500
+    glob 4000
+    har 600
+    journal_tail 300
+    json_path 2000
+    multipart 4000
+    pieces 1500
+    policy 400
+    url 8000
+    zip 400
+}
+
+/// Every target is fuzzed, too; and `scripts/fuzz` has them begin with the same seeds.
+#[test]
+fn fuzzing_has_the_same_targets() {
+    let manifest = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/Cargo.toml")).unwrap();
+    let manifest: toml::Table = manifest.parse().unwrap();
+    let bins = manifest["bin"].as_array().unwrap().iter().map(|bin| bin["name"].as_str().unwrap());
+    assert_eq!(bins.collect::<Vec<_>>(), TARGETS);
+    let Some(corpus) = std::env::var_os("HARPROXY_FUZZ_CORPUS") else { return };
+    for target in TARGETS {
+        let folder = Path::new(&corpus).join(target);
+        fs::create_dir_all(&folder).unwrap();
+        for (n, seed) in seeds(target).into_iter().chain(kept(target)).enumerate() {
+            fs::write(folder.join(format!("seed-{n}")), seed).unwrap();
+        }
+    }
+}

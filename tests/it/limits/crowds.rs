@@ -1,0 +1,105 @@
+//! Many clients at once.
+
+use std::io::Write;
+use std::net::TcpStream;
+
+use super::{GOOD, Raw, Shop, descriptors, descriptors_allowed, peak, serves};
+use crate::support::origin::{Origin, Page};
+use crate::support::sandbox::{Sandbox, Server};
+
+/// What a connection that waits may cost: its buffers, its task, its descriptor. MiB for a thousand.
+const A_THOUSAND_IDLE: u64 = 40;
+
+#[test]
+fn ten_thousand_idle_connections() {
+    // Descriptors for this process's half, and for what other tests do meanwhile.
+    let crowd = 10_000.min(descriptors_allowed().saturating_sub(1000)) / 2;
+    let shop = Shop::open(&["--idle-timeout", "1h"]);
+    shop.serves();
+    let (before, open) = (peak(&shop.server), descriptors(&shop.server));
+    let silent: Vec<Raw> = (0..crowd).map(|_| shop.raw()).collect();
+    let mut kept: Vec<Raw> = (0..crowd).map(|_| shop.raw()).collect();
+    for raw in &mut kept {
+        raw.send(GOOD);
+        assert_eq!(raw.answer().1, "good");
+    }
+    assert!(descriptors(&shop.server) >= 2 * crowd, "all are open: {}", descriptors(&shop.server));
+    shop.serves();
+    let grown = peak(&shop.server) - before;
+    assert!(grown < A_THOUSAND_IDLE * 2 * crowd as u64 / 1000, "{grown} MiB for {} connections", 2 * crowd);
+    // None of them was given up.
+    for raw in silent.into_iter().chain(kept).step_by(97) {
+        let mut raw = raw;
+        raw.send(GOOD);
+        assert_eq!(raw.answer().1, "good");
+    }
+    // They have gone, and their descriptors with them; each round is a request, so that there is an end to it.
+    for round in 0.. {
+        shop.serves();
+        if descriptors(&shop.server) <= open + 4 {
+            break;
+        }
+        assert!(round < 2000, "{} descriptors are left", descriptors(&shop.server));
+    }
+    shop.server.stop().expect(0);
+}
+
+#[test]
+fn a_thousand_connects_at_once() {
+    let crowd = 1000.min(descriptors_allowed() / 4);
+    let origin = Origin::answering(|asked| {
+        let body = if asked.path == "/api/good" { "good".into() } else { asked.path.clone().into_bytes() };
+        Some(Page { status: 200, body, ..Page::default() })
+    });
+    let sandbox = Sandbox::new();
+    let recorder = sandbox.record(&origin);
+    let before = peak(&recorder);
+    let mut tunnels: Vec<Raw> = (0..crowd).map(|_| Raw::to(recorder.proxy())).collect();
+    for raw in &mut tunnels {
+        raw.send("CONNECT api.test:80 HTTP/1.1\r\nHost: api.test:80\r\n\r\n");
+    }
+    for raw in &mut tunnels {
+        assert!(raw.answer().0.starts_with("HTTP/1.1 200 "));
+    }
+    // All are open before the first asks for anything.
+    serves(&recorder, "https://api.test/api/good");
+    for (n, raw) in tunnels.iter_mut().enumerate() {
+        raw.send(format!("GET /api/{n} HTTP/1.1\r\nHost: api.test\r\n\r\n"));
+    }
+    for (n, raw) in tunnels.iter_mut().enumerate() {
+        assert_eq!(raw.answer().1, format!("/api/{n}"));
+    }
+    let grown = peak(&recorder) - before;
+    assert!(grown < 400, "{grown} MiB for {crowd} tunnels");
+    drop(tunnels);
+    recorder.stop().expect(0);
+    assert_eq!(sandbox.har("hars/api.har")["log"]["entries"].as_array().unwrap().len(), crowd + 1, "none is lost");
+}
+
+/// Without descriptors nobody is turned away: who comes waits until somebody goes, which is told once.
+#[test]
+fn who_comes_when_there_are_no_descriptors_left_waits() {
+    let shop = Shop::open(&[]);
+    let fixture = shop.sandbox.join("hars/api.har");
+    let sandbox = Sandbox::new();
+    let harproxy = sandbox.command(["replay", &fixture.display().to_string(), "--listen", "127.0.0.1:0"]);
+    let mut shell = std::process::Command::new("sh");
+    shell.arg("-c").arg("ulimit -n 64; exec \"$@\"").arg("sh").arg(harproxy.get_program()).args(harproxy.get_args());
+    shell.args(["--log-format", "json"]).current_dir(sandbox.path()).env_clear();
+    shell.envs(harproxy.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let few = Server::spawn(shell);
+    let mut crowd: Vec<TcpStream> = (0..120).map(|_| TcpStream::connect(few.proxy()).unwrap()).collect();
+    few.said().wait_for("word of it", |said| said.contains("clients wait until").then_some(()));
+    let mut last = Raw(crowd.pop().unwrap());
+    last.0.set_read_timeout(Some(std::time::Duration::from_secs(60))).unwrap();
+    last.send(GOOD);
+    for stream in &mut crowd {
+        let _ = stream.write_all(GOOD.as_bytes());
+    }
+    drop(crowd);
+    assert_eq!(last.answer().1, "good", "it came last, and its turn came");
+    serves(&few, "https://api.test/api/good");
+    let said = few.stop().expect(0).stderr;
+    assert_eq!(said.matches("clients wait until").count(), 1, "{said}");
+    shop.server.stop();
+}

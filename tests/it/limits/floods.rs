@@ -1,0 +1,151 @@
+//! Heads without end and frames without sense: the connection ends, and nothing is kept of it.
+
+use super::{Raw, Shop, peak};
+
+const MIB: usize = 1024 * 1024;
+
+#[test]
+fn floods_of_headers_are_refused() {
+    let shop = Shop::open(&[]);
+    shop.serves();
+    let before = peak(&shop.server);
+    let begin = "GET http://api.test/api/good HTTP/1.1\r\nHost: api.test\r\n";
+    let mut raw = shop.raw();
+    let many: String = (0..2050).map(|n| format!("X-{n}: {n}\r\n")).collect();
+    raw.send(format!("{begin}{many}\r\n"));
+    assert!(raw.rest_text().starts_with("HTTP/1.1 431 "));
+    let mut raw = shop.raw();
+    raw.send(format!("{begin}X-Long: {}\r\n\r\n", "x".repeat(513 * 1024)));
+    assert!(raw.rest_text().starts_with("HTTP/1.1 431 "));
+    // Lines without end, one line without end, trailers without end.
+    let chunked = "POST http://api.test/api/upload HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n";
+    let post = "POST http://api.test/api/upload HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
+    for (begin, more) in [
+        (begin.to_owned(), "X-Many: 1\r\n".repeat(4096)),
+        (format!("{begin}X-Long: "), "x".repeat(64 * 1024)),
+        (chunked.to_owned(), "X-Many: 1\r\n".repeat(4096)),
+        (format!("{post}5;"), "x".repeat(64 * 1024)),
+        ("GET http://api.test/".to_owned(), "x".repeat(64 * 1024)),
+    ] {
+        let mut raw = shop.raw();
+        raw.send(&begin);
+        // What is refused is still read for a while, so that the answer gets through.
+        let taken = raw.flood(more.as_bytes(), 64 * 1024 * MIB);
+        assert!(taken < 64 * 1024 * MIB, "{begin:?} may go on for ever");
+        shop.serves();
+    }
+    let grown = peak(&shop.server) - before;
+    assert!(grown < 64, "{grown} MiB");
+    shop.server.stop().expect(0);
+}
+
+/// A frame of HTTP/2 (RFC 9113 section 4.1).
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+const GOAWAY: u8 = 7;
+const CONTINUATION: u8 = 9;
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+const ENHANCE_YOUR_CALM: u8 = 11;
+
+/// The header block of `GET http://api.test/api/good` (RFC 7541).
+fn block() -> Vec<u8> {
+    let literal = |name: u8, value: &str| [&[name, u8::try_from(value.len()).unwrap()], value.as_bytes()].concat();
+    // :method GET, :scheme http, then :path and :authority by the names of the static table, not indexed.
+    [vec![0x82, 0x86], literal(0x04, "/api/good"), literal(0x01, "api.test")].concat()
+}
+
+fn http2(shop: &Shop) -> Raw {
+    let mut raw = shop.raw();
+    raw.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    raw.send(frame(SETTINGS, 0, 0, &[]));
+    raw
+}
+
+/// The error of the GOAWAY among these frames.
+fn goaway(mut frames: &[u8]) -> Option<u8> {
+    while let [a, b, c, kind, _, _, _, _, _, rest @ ..] = frames {
+        let length = u32::from_be_bytes([0, *a, *b, *c]) as usize;
+        if *kind == GOAWAY {
+            return rest.get(7).copied();
+        }
+        frames = rest.get(length..)?;
+    }
+    None
+}
+
+#[test]
+fn streams_that_are_reset_as_soon_as_they_are_opened_end_the_connection() {
+    let shop = Shop::open(&[]);
+    shop.serves();
+    let before = peak(&shop.server);
+    let pair = |n: u32| {
+        let stream = 2 * n + 1;
+        [frame(HEADERS, END_STREAM | END_HEADERS, stream, &block()), frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes())]
+            .concat()
+    };
+    let storm: Vec<u8> = (0..100_000).flat_map(pair).collect();
+    let mut raw = http2(&shop);
+    // It is closed before all of it is sent.
+    let _ = std::io::Write::write_all(&mut raw.0, &storm);
+    let told = goaway(&raw.rest());
+    assert!(matches!(told, None | Some(ENHANCE_YOUR_CALM)), "{told:?}");
+    shop.serves();
+    let grown = peak(&shop.server) - before;
+    assert!(grown < 64, "{grown} MiB");
+    shop.server.stop().expect(0);
+}
+
+#[test]
+fn a_head_of_http2_that_never_ends_ends_the_connection() {
+    let shop = Shop::open(&[]);
+    shop.serves();
+    let before = peak(&shop.server);
+    // A header that is not indexed, x: 8000 times x; then the same without a name, and frames without anything.
+    let header = [&[0x00, 1, b'x', 0x7f, 0xc1, 0x3d][..], &[b'x'; 8000]].concat();
+    for more in [header.clone(), Vec::new()] {
+        let mut raw = http2(&shop);
+        raw.send(frame(HEADERS, END_STREAM, 1, &block()));
+        let taken = raw.flood(&frame(CONTINUATION, 0, 1, &more).repeat(100), 64 * MIB);
+        assert!(taken < 64 * MIB, "it may go on for ever");
+        shop.serves();
+    }
+    let grown = peak(&shop.server) - before;
+    assert!(grown < 64, "{grown} MiB");
+    shop.server.stop().expect(0);
+}
+
+/// A client that makes us talk and does not listen: we stop listening, too.
+#[test]
+fn pings_that_nobody_reads_the_answers_of_are_not_piled_up() {
+    let shop = Shop::open(&[]);
+    shop.serves();
+    let before = peak(&shop.server);
+    for kind in [PING, SETTINGS] {
+        let payload: &[u8] = if kind == PING { &[0; 8] } else { &[] };
+        let mut raw = http2(&shop);
+        raw.0.set_nonblocking(true).unwrap();
+        let flood = frame(kind, 0, 0, payload).repeat(4096);
+        let (mut sent, mut stuck) = (0, 0);
+        while sent < 64 * MIB && stuck < 100 {
+            match std::io::Write::write(&mut raw.0, &flood[sent % 17..]) {
+                Ok(n) => sent += n,
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                    stuck += 1;
+                    shop.serves();
+                }
+                Err(_) => break,
+            }
+        }
+    }
+    let grown = peak(&shop.server) - before;
+    assert!(grown < 64, "{grown} MiB");
+    shop.server.stop().expect(0);
+}

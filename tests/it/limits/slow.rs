@@ -1,0 +1,207 @@
+//! Clients and origins that take their time: what has a limit, and what has none because it may be meant so.
+
+use std::io::Write;
+use std::net::TcpListener;
+use std::sync::mpsc::channel;
+
+use super::{GOOD, Raw, Shop, descriptors, serves};
+use crate::support::client::{Ask, Client, Proto};
+use crate::support::origin::{Origin, Page};
+use crate::support::raw::{RawOrigin, read_head};
+use crate::support::sandbox::{Sandbox, Server};
+
+/// Waits until `limit`, which both have, has passed: until the server has closed a connection that says nothing.
+fn pass_the_idle_timeout(server: &Server) {
+    assert_eq!(Raw::to(server.proxy()).rest(), b"");
+}
+
+#[test]
+fn a_head_and_a_handshake_that_do_not_come_are_given_up() {
+    let shop = Shop::open(&["--head-timeout", "2s"]);
+    let open = descriptors(&shop.server);
+    let mut slow = Vec::new();
+    for begun in ["G", "GET http://api.test/api/good HTTP/1.1\r\nX-A: ", "PRI * HTTP/2.0\r\n", "\x16\x03\x01\x02"] {
+        for _ in 0..50 {
+            let mut raw = shop.raw();
+            raw.send(begun);
+            slow.push(raw);
+        }
+    }
+    for _ in 0..50 {
+        let mut raw = shop.raw();
+        raw.send("CONNECT api.test:443 HTTP/1.1\r\n\r\n");
+        raw.answer();
+        // The beginning of a ClientHello.
+        raw.send([0x16, 3, 1, 2, 0, 1]);
+        slow.push(raw);
+    }
+    shop.serves();
+    for raw in &mut slow {
+        let rest = raw.rest_text();
+        assert!(rest.is_empty() || rest.starts_with("HTTP/1.1 400 "), "{rest}");
+    }
+    drop(slow);
+    shop.serves();
+    assert!(descriptors(&shop.server) <= open + 4, "{} descriptors are left", descriptors(&shop.server));
+    shop.server.stop().expect(0);
+}
+
+#[test]
+fn a_payload_that_stops_is_refused_at_replay() {
+    let shop = Shop::open(&["--idle-timeout", "2s"]);
+    let post = "POST http://api.test/api/upload HTTP/1.1\r\nHost: api.test\r\nContent-Type: application/json\r\n";
+    let mut slow: Vec<Raw> = (0..50).map(|_| shop.raw()).collect();
+    for raw in &mut slow {
+        raw.send(format!("{post}Content-Length: 10\r\n\r\n01234"));
+    }
+    shop.serves();
+    for raw in &mut slow {
+        let (head, body) = raw.answer();
+        assert!(head.starts_with("HTTP/1.1 408 ") && body.contains("--idle-timeout"), "{head}{body}");
+    }
+    let mut raw = shop.raw();
+    raw.send(format!("{post}Content-Length: 10\r\n\r\n0123456789"));
+    assert_eq!(raw.answer().1, "taken");
+    shop.server.stop().expect(0);
+}
+
+/// An upload and an event stream that pause for longer than any limit go on all the same: somebody may be thinking.
+#[test]
+fn a_body_that_pauses_goes_on_while_recording() {
+    let (tell, told) = channel();
+    let (go, gone) = channel::<()>();
+    let raw = RawOrigin::start(move |head, stream| {
+        let (mut five, slow) = ([0; 5], head.starts_with(b"POST "));
+        if slow {
+            std::io::Read::read_exact(stream, &mut five).unwrap();
+            tell.send(()).unwrap();
+            std::io::Read::read_exact(stream, &mut five).unwrap();
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n").unwrap();
+        gone.recv().unwrap();
+        stream.write_all(b"data: 2\n\n").unwrap();
+    });
+    let sandbox = Sandbox::new();
+    let map = format!("api.test:80={}", raw.addr);
+    let limits = ["--idle-timeout", "2s", "--answer-timeout", "2s", "--head-timeout", "2s"];
+    let recorder = sandbox.start(["record", "-o", "hars/api.har", "--map", &map].iter().chain(&limits));
+    let mut client = Raw::to(recorder.proxy());
+    client.send("POST http://api.test/api/events HTTP/1.1\r\nHost: api.test\r\nContent-Length: 10\r\n\r\n01234");
+    told.recv().unwrap();
+    pass_the_idle_timeout(&recorder);
+    client.send("56789");
+    let head = String::from_utf8(read_head(&mut client.0)).unwrap();
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    pass_the_idle_timeout(&recorder);
+    go.send(()).unwrap();
+    let mut events = String::new();
+    while !events.contains("data: 2") {
+        let mut byte = [0];
+        std::io::Read::read_exact(&mut client.0, &mut byte).unwrap();
+        events.push(char::from(byte[0]));
+    }
+    recorder.stop().expect(0);
+    let har = sandbox.har("hars/api.har");
+    assert_eq!(har["log"]["entries"][0]["response"]["content"]["_truncated"], serde_json::Value::Null, "{har}");
+}
+
+/// An origin that takes connections and requests and says nothing, for ever.
+fn silent() -> std::net::SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let mut open = Vec::new();
+        for stream in listener.incoming() {
+            open.push(stream);
+        }
+    });
+    addr
+}
+
+#[test]
+fn an_upstream_that_never_answers_is_a_failure_with_a_name() {
+    let origin = Origin::answering(|asked| {
+        let page = Page { status: 200, body: b"good".to_vec(), ..Page::default() };
+        (asked.path == "/api/good").then_some(page)
+    });
+    let never = silent().to_string();
+    let sandbox = Sandbox::new();
+    let maps = [format!("never.test:80={never}"), format!("never.test:443={never}")];
+    let args: Vec<String> = ["record", "-o", "hars/api.har", "--report", "report.json"].map(String::from).into();
+    let limits = ["--answer-timeout", "2s", "--connect-timeout", "2s"].map(String::from);
+    let maps = maps.iter().flat_map(|map| ["--map".to_owned(), map.clone()]);
+    let recorder = sandbox.start(args.into_iter().chain(limits).chain(maps).chain(origin.args()));
+    let client = Client::new(recorder.proxy(), recorder.ca(), Proto::H1);
+    let asks = [
+        (Ask::new("GET", "http://never.test/api/x"), "--answer-timeout"),
+        (Ask::new("POST", "http://never.test/api/x").body("hello"), "--answer-timeout"),
+        // It does not even speak TLS.
+        (Ask::new("GET", "https://never.test/api/x"), "--connect-timeout"),
+    ];
+    std::thread::scope(|scope| {
+        for (ask, option) in asks {
+            let client = &client;
+            scope.spawn(move || {
+                let got = client.ask(ask);
+                assert_eq!((got.status, got.json()["kind"].as_str()), (504, Some("timeout")), "{}", got.text());
+                assert!(got.text().contains(option), "{}", got.text());
+            });
+        }
+        serves(&recorder, "http://api.test/api/good");
+        serves(&recorder, "https://api.test/api/good");
+    });
+    recorder.stop().expect(0).says("the answer of http://never.test took longer than 2s");
+    let har = sandbox.har("hars/api.har");
+    let failed = har["log"]["entries"].as_array().unwrap().iter().filter(|entry| entry["response"]["status"] == 0);
+    assert_eq!(failed.filter(|entry| entry["_harproxy"]["error"]["kind"] == "timeout").count(), 3, "{har}");
+    let report: serde_json::Value = serde_json::from_str(&sandbox.read("report.json")).unwrap();
+    let findings = report["findings"].as_array().unwrap();
+    assert!(findings.iter().any(|finding| finding["kind"] == "upstream-failed"), "{report}");
+}
+
+#[test]
+fn a_local_server_that_never_answers_is_a_failure_with_a_name_at_replay() {
+    let shop = Shop::open(&["--answer-timeout", "2s"]);
+    let got = Client::new(shop.server.proxy(), shop.server.ca(), Proto::H1).get(&format!("http://{}/x", silent()));
+    assert_eq!((got.status, got.json()["kind"].as_str()), (504, Some("timeout")), "{}", got.text());
+    assert_eq!(got.header("x-harproxy"), Some("local"));
+    shop.serves();
+    shop.server.stop().expect(0);
+}
+
+/// A client that closes its half: between requests it has gone, in a tunnel it has only said all that it had to say.
+#[test]
+fn sockets_that_are_half_closed() {
+    let shop = Shop::open(&[]);
+    let open = descriptors(&shop.server);
+    let mut halves: Vec<Raw> = (0..200).map(|_| shop.raw()).collect();
+    for (n, raw) in halves.iter_mut().enumerate() {
+        if n % 2 == 0 {
+            raw.send(GOOD);
+            assert_eq!(raw.answer().1, "good");
+        }
+        raw.finish();
+    }
+    shop.serves();
+    for raw in &mut halves {
+        assert_eq!(raw.rest(), b"");
+    }
+    assert!(descriptors(&shop.server) <= open + 4, "{} descriptors are left", descriptors(&shop.server));
+
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = server.local_addr().unwrap();
+    let answering = std::thread::spawn(move || {
+        let (mut stream, _) = server.accept().unwrap();
+        let mut all = Vec::new();
+        std::io::Read::read_to_end(&mut stream, &mut all).unwrap();
+        stream.write_all(&all).unwrap();
+    });
+    let mut tunnel = shop.raw();
+    tunnel.send(format!("CONNECT {addr} HTTP/1.1\r\n\r\n"));
+    tunnel.answer();
+    tunnel.send("\x01all of it");
+    tunnel.finish();
+    assert_eq!(tunnel.rest(), b"\x01all of it");
+    answering.join().unwrap();
+    shop.server.stop().expect(0);
+}

@@ -1,0 +1,246 @@
+//! The list on a real terminal.
+
+use std::fs::File;
+use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
+
+use nix::pty::{Winsize, openpty};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::two_entries;
+use crate::cli::{CURL, Stage};
+use crate::secrets::{Secrets, holds_none};
+use crate::support::client::{Client, Proto};
+use crate::support::sandbox::{Said, Sandbox};
+
+/// harproxy whose standard error is a terminal.
+struct Seat {
+    child: Child,
+    stdout: Said,
+    said: Said,
+    readers: Vec<JoinHandle<()>>,
+    /// The program's side, to resize it.
+    terminal: Option<File>,
+}
+
+impl Seat {
+    fn start(mut command: Command, columns: u16) -> Self {
+        let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        let pty = openpty(&size, None).unwrap();
+        let (ours, theirs) = (File::from(pty.master), File::from(pty.slave));
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(Stdio::from(theirs.try_clone().unwrap())).spawn().unwrap();
+        drop(command);
+        let (stdout, out) = Said::by(child.stdout.take().unwrap());
+        let (said, err) = Said::by(ours);
+        Seat { child, stdout, said, readers: vec![out, err], terminal: Some(theirs) }
+    }
+
+    fn client(&self, sandbox: &Sandbox) -> Client {
+        let line = self.stdout.wait_for("ready line", |text| text.strip_suffix('\n').map(str::to_owned));
+        let address = line.split("http://").nth(1).unwrap().split_whitespace().next().unwrap();
+        let ca = line.split("CA ").nth(1).unwrap().split(',').next().unwrap();
+        let ca = std::fs::read_to_string(sandbox.join(ca)).unwrap();
+        Client::new(address.trim_end_matches('/').parse().unwrap(), ca, Proto::H1)
+    }
+
+    fn resize(&self, columns: u16) {
+        let terminal = self.terminal.as_ref().unwrap().try_clone().unwrap();
+        let columns = columns.to_string();
+        let set = Command::new("stty").args(["cols", &columns]).stdin(Stdio::from(terminal)).status().unwrap();
+        assert!(set.success());
+    }
+
+    /// Waits for a line that holds this.
+    #[track_caller]
+    fn line(&self, part: &str) -> String {
+        self.said.wait_for(part, |text| {
+            let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+            whole.lines().find(|line| line.contains(part)).map(|line| line.trim_end().to_owned())
+        })
+    }
+
+    fn stop(mut self, status: i32) -> String {
+        kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), Signal::SIGINT).unwrap();
+        self.end(status)
+    }
+
+    fn end(&mut self, status: i32) -> String {
+        let ended = self.child.wait().unwrap();
+        self.terminal = None;
+        self.readers.drain(..).for_each(|reader| reader.join().unwrap());
+        let said = self.said.text().replace("\r\n", "\n");
+        assert_eq!(ended.code(), Some(status), "{said}");
+        said
+    }
+}
+
+fn replay(options: &[&str], columns: u16) -> (Sandbox, Seat) {
+    let sandbox = Sandbox::new();
+    sandbox.write("hars/api.har", two_entries("first"));
+    let command = sandbox.command([&["replay", "-p", "0"], options].concat());
+    let seat = Seat::start(command, columns);
+    (sandbox, seat)
+}
+
+#[test]
+fn each_request_is_a_line_and_a_miss_says_what_is_nearest_and_what_helps() {
+    let (sandbox, seat) = replay(&[], 120);
+    let client = seat.client(&sandbox);
+    client.get("https://api.test/two");
+    let line = seat.line("/two");
+    assert!(line.starts_with("GET  200 ") && line.contains(" https://api.test/two  hars/api.har#1"), "{line}");
+    client.get("https://api.test/one?page=3");
+    seat.line("hint: ");
+    client.get("https://other.test/");
+    client.get("http://detectportal.firefox.com/success.txt");
+    seat.line("  noise");
+    let said = seat.stop(1);
+    let lines: Vec<&str> = said.lines().collect();
+    let miss = lines.iter().position(|line| line.ends_with("?page=3  miss")).unwrap_or_else(|| panic!("{said}"));
+    assert!(lines[miss].starts_with("GET  501 "), "{said}");
+    assert!(lines[miss + 1].starts_with("     nearest: hars/api.har#0"), "{said}");
+    assert!(lines[miss + 2].starts_with("     hint: ") && lines[miss + 2].contains("--ignore-query"), "{said}");
+    assert!(said.contains("https://other.test/  out-of-scope"), "{said}");
+    assert!(!said.contains('\u{1b}'), "NO_COLOR: {said}");
+    assert!(!said.contains("WARN"), "a finding is told once: {said}");
+    let verdict = lines.iter().position(|line| line.contains("replay failed")).unwrap();
+    assert!(verdict > miss + 2 && lines[verdict..].iter().all(|line| !line.starts_with("GET  ")), "{said}");
+}
+
+#[test]
+fn a_recording_shows_what_was_recorded_and_what_passed() {
+    let stage = Stage::new();
+    let args = stage.args("record", &["-p", "0", "-g", "https://api.test/api/**"], &[]);
+    let seat = Seat::start(stage.sandbox.command(args), 100);
+    let client = seat.client(&stage.sandbox);
+    client.get("https://api.test/api/json");
+    client.get("https://api.test/page");
+    assert!(seat.line("/api/json").ends_with("https://api.test/api/json  recorded"));
+    assert!(seat.line("/page").ends_with("https://api.test/page  passed"));
+    seat.stop(0);
+}
+
+#[test]
+fn lines_fit_a_narrow_terminal_and_one_that_was_resized() {
+    let (sandbox, seat) = replay(&[], 40);
+    let client = seat.client(&sandbox);
+    let long = "https://api.test/one/that/is/much/too/long/for/a/line/of/this/terminal?page=1&size=20";
+    client.get(&format!("{long}&first"));
+    seat.line("&first");
+    seat.resize(100);
+    client.get(&format!("{long}&again"));
+    assert!(seat.line("&again").chars().count() > 80);
+    let said = seat.stop(1);
+    let told = said.split('✗').next().unwrap();
+    let again = told.lines().position(|line| line.contains("&again")).unwrap();
+    for (at, line) in told.lines().enumerate() {
+        let most = if at < again { 40 } else { 100 };
+        assert!(line.chars().count() <= most, "{line}: {said}");
+    }
+}
+
+#[test]
+fn the_same_again_is_told_by_its_number() {
+    let (sandbox, seat) = replay(&["--repeat", "first"], 100);
+    let client = seat.client(&sandbox);
+    for _ in 0..13 {
+        client.get("https://api.test/two");
+    }
+    client.get("https://api.test/one?page=1");
+    seat.line("/one");
+    let said = seat.stop(0);
+    let polls: Vec<&str> = said.lines().filter(|line| line.contains("/two")).collect();
+    assert!(polls.len() < 13 && !polls[0].contains('×'), "{said}");
+    let number = |line: &&str| line.rsplit_once('×').map_or(1, |(_, n)| n.trim().parse::<u32>().unwrap());
+    assert_eq!(polls.iter().map(number).sum::<u32>(), 13, "{said}");
+}
+
+#[test]
+fn colours_where_they_are_wanted() {
+    let sandbox = Sandbox::new();
+    sandbox.write("hars/api.har", two_entries("first"));
+    let mut command = sandbox.command(["replay", "-p", "0"]);
+    command.env_remove("NO_COLOR").env("TERM", "xterm");
+    let seat = Seat::start(command, 100);
+    seat.client(&sandbox).get("https://api.test/none");
+    assert!(seat.line("/none").contains("\u{1b}["));
+    seat.stop(1);
+}
+
+#[test]
+fn a_url_can_not_command_the_terminal() {
+    let (sandbox, seat) = replay(&[], 200);
+    // A method of its own, and a path with what a terminal might take for an order.
+    let client = seat.client(&sandbox);
+    client.get("https://api.test/%1b%5b2J/\u{202e}x");
+    seat.line("miss");
+    let said = seat.stop(1);
+    assert!(!said.contains('\u{1b}') && !said.contains('\u{202e}'), "{said:?}");
+}
+
+#[test]
+fn neither_list_nor_events_hold_a_secret() {
+    let secrets = Secrets::of(7);
+    let origin = secrets.origin();
+    let (sandbox, fixture) = (Sandbox::new(), "hars/api.har");
+    let all: &[&str] = &["-g", "https://api.test/**", "--progress", "always", "-p", "0"];
+    let args = |begin: &[&str], more: &[String]| -> Vec<String> {
+        begin.iter().chain(all).map(ToString::to_string).chain(more.iter().cloned()).collect()
+    };
+    let record = args(&["record", "-o", fixture], &origin.args());
+    let served = args(&["replay", fixture], &[]);
+    sandbox.write("none/api.har", two_entries("first"));
+    let missed = args(&["replay", "none"], &[]);
+    for (args, status, word) in [(record, 0, "recorded"), (served, 0, "hars/api.har#0"), (missed, 1, "miss")] {
+        let seat = Seat::start(sandbox.command(&args), 250);
+        secrets.visit(&seat.client(&sandbox));
+        let list = seat.stop(status);
+        assert!(list.contains(word), "{list}");
+        holds_none("the list", list.as_bytes(), &secrets);
+        if word == "recorded" {
+            continue;
+        }
+        let server = sandbox.start(&args[..args.len() - 2]);
+        secrets.visit(&super::client(&server));
+        let events = server.stop().expect(status).stderr;
+        assert!(events.lines().filter(|line| line.contains(r#""event":"request""#)).count() >= 11, "{events}");
+        holds_none("the events", events.as_bytes(), &secrets);
+    }
+}
+
+#[test]
+fn with_cmd_nothing_is_told_until_the_end_unless_it_is_asked_for() {
+    let stage = Stage::new();
+    stage.record(&[], CURL).expect(0);
+    for (options, told) in [(&[][..], false), (&["--progress", "always"], true)] {
+        let mut seat = Seat::start(stage.sandbox.command(stage.args("replay", options, CURL)), 100);
+        let said = seat.end(0);
+        assert_eq!(said.contains("GET  200"), told, "{said}");
+        assert!(said.contains("replay passed"), "{said}");
+    }
+    for options in [&["--progress", "never", "-p", "0"][..], &["-q", "-p", "0"]] {
+        let seat = Seat::start(stage.sandbox.command(stage.args("replay", options, &[])), 100);
+        seat.client(&stage.sandbox).get("https://api.test/api/json");
+        let said = seat.stop(0);
+        assert!(!said.contains("GET  200"), "{options:?}: {said}");
+    }
+}
+
+#[test]
+fn without_a_terminal_there_is_no_list() {
+    let sandbox = Sandbox::new();
+    sandbox.write("hars/api.har", two_entries("first"));
+    for (options, told) in [(&[][..], false), (&["--progress", "always"], true)] {
+        let mut command = sandbox.command([&["replay", "-p", "0"], options].concat());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (stdout, out) = Said::by(child.stdout.take().unwrap());
+        let (said, err) = Said::by(child.stderr.take().unwrap());
+        let mut seat = Seat { child, stdout, said, readers: vec![out, err], terminal: None };
+        seat.client(&sandbox).get("https://api.test/two");
+        kill(Pid::from_raw(i32::try_from(seat.child.id()).unwrap()), Signal::SIGINT).unwrap();
+        let said = seat.end(0);
+        assert_eq!(said.contains("GET  200"), told, "{said}");
+    }
+}

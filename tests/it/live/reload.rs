@@ -1,0 +1,253 @@
+//! A replay without CMD loads fixtures again that were edited, whole or not at all.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use super::{client, two_entries};
+use crate::cli::{CURL, Stage};
+use crate::support::client::Client;
+use crate::support::origin::Origin;
+use crate::support::sandbox::{Sandbox, Server};
+
+const HAR: &str = "hars/api.har";
+const TWO: &str = "https://api.test/two";
+const ONE: &str = "https://api.test/one?page=1";
+
+fn start(sandbox: &Sandbox, args: &[&str]) -> (Server, Client) {
+    let server = sandbox.start([&["replay"], args].concat());
+    let client = client(&server);
+    (server, client)
+}
+
+fn edited(sandbox: &Sandbox, edit: impl FnOnce(&mut Value)) -> String {
+    let mut har = sandbox.har(HAR);
+    edit(&mut har);
+    serde_json::to_string_pretty(&har).unwrap()
+}
+
+/// Puts a file in place at once, as most editors do: a test that is held up in the midst of writing is not what is tested.
+fn replace(sandbox: &Sandbox, path: &str, content: impl AsRef<[u8]>) {
+    let new = sandbox.write("new", content);
+    fs::rename(new, sandbox.join(path)).unwrap();
+}
+
+/// Waits until so many reloads of a fixture were told.
+#[track_caller]
+fn reloads(server: &Server, name: &str, number: usize) -> Vec<Value> {
+    server.said().wait_for(&format!("{number} {name}"), |text| {
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        let events = whole.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let events: Vec<Value> = events.filter(|event| event["event"] == name).collect();
+        (events.len() >= number).then_some(events)
+    })
+}
+
+#[test]
+fn an_edit_in_place_and_one_by_renaming_are_loaded_and_told() {
+    let sandbox = Sandbox::new();
+    sandbox.write(HAR, two_entries("first"));
+    let (server, client) = start(&sandbox, &[]);
+    assert_eq!(client.get(ONE).text(), "first");
+    sandbox.write(HAR, two_entries("edited"));
+    let told = reloads(&server, "reloaded", 1);
+    let [fixture, entries, change, message] = ["fixture", "entries", "change", "message"].map(|name| &told[0][name]);
+    assert_eq!((fixture, entries, change), (&json!(HAR), &json!(2), &json!("changed")));
+    assert_eq!(message, "reloaded hars/api.har: 2 entries");
+    assert_eq!(client.get(ONE).text(), "edited");
+    let third = edited(&sandbox, |har| har["log"]["entries"][1]["response"]["content"]["text"] = "renamed".into());
+    replace(&sandbox, HAR, third);
+    reloads(&server, "reloaded", 2);
+    assert_eq!(client.get(TWO).text(), "renamed");
+    server.stop().expect(0);
+}
+
+#[test]
+fn a_broken_edit_leaves_what_was_loaded_and_is_told_once_with_its_reason() {
+    let sandbox = Sandbox::new();
+    let whole = two_entries("first");
+    sandbox.write(HAR, &whole);
+    let (server, client) = start(&sandbox, &[]);
+    let half = &whole[..whole.len() / 2];
+    let conflict = whole.replacen("  \"log\"", "<<<<<<< ours\n  \"log\"\n=======\n  \"log\"\n>>>>>>> theirs\n", 1);
+    let missing = edited(&sandbox, |har| {
+        let content = &mut har["log"]["entries"][0]["response"]["content"];
+        *content = json!({"size": 3, "mimeType": "text/plain", "_file": "api/none.txt"});
+    });
+    let unusable = edited(&sandbox, |har| har["log"]["entries"][1]["request"] = Value::Null);
+    for (broken, why) in [
+        (half, "EOF while"),
+        (&conflict, "a conflict of git"),
+        (&missing, "api/none.txt"),
+        (&unusable, "api.har#1"),
+        ("", "empty"),
+    ] {
+        // In place, so that what is open changes as well.
+        sandbox.write(HAR, broken);
+        server.said().event("reload-failed", |event| event["because"].as_str().unwrap().contains(why));
+        for (url, text) in [(ONE, "first"), (TWO, "second")] {
+            assert_eq!(client.get(url).text(), text, "{why}");
+        }
+    }
+    // Nothing is left in the folder, which then is no folder of fixtures.
+    fs::remove_file(sandbox.join(HAR)).unwrap();
+    server.said().event("reload-failed", |event| event["because"].as_str().unwrap().contains("no fixture in"));
+    assert_eq!(client.get(ONE).text(), "first");
+    replace(&sandbox, HAR, two_entries("mended"));
+    reloads(&server, "reloaded", 1);
+    assert_eq!(client.get(ONE).text(), "mended");
+    let output = server.stop().expect(0);
+    let told: Vec<Value> = output.stderr.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let told: Vec<&Value> = told.iter().filter(|event| event["event"] == "reload-failed").collect();
+    assert!(told.windows(2).all(|two| two[0]["because"] != two[1]["because"]), "{told:?}");
+}
+
+#[test]
+fn payload_files_are_part_of_their_fixture() {
+    let stage = Stage::new();
+    stage.record(&["-o", HAR], CURL).expect(0);
+    let (server, client) = start(&stage.sandbox, &[]);
+    let url = "https://api.test/api/json";
+    assert!(client.get(url).text().contains("Ada"));
+    let payload = fs::read_dir(stage.sandbox.join("hars/api")).unwrap().next().unwrap().unwrap().path();
+    let text = fs::read_to_string(&payload).unwrap();
+    replace(&stage.sandbox, payload.to_str().unwrap(), text.replace("Ada", "Grace"));
+    reloads(&server, "reloaded", 1);
+    assert!(client.get(url).text().contains("Grace"));
+    fs::remove_file(&payload).unwrap();
+    let told = reloads(&server, "reload-failed", 1);
+    assert!(told[0]["because"].as_str().unwrap().contains("does not exist"), "{told:?}");
+    assert!(client.get(url).text().contains("Grace"), "though its file is gone");
+    replace(&stage.sandbox, payload.to_str().unwrap(), text);
+    reloads(&server, "reloaded", 2);
+    assert!(client.get(url).text().contains("Ada"));
+    server.stop().expect(0);
+}
+
+#[test]
+fn files_come_to_a_folder_and_go() {
+    let sandbox = Sandbox::new();
+    sandbox.write(HAR, two_entries("first"));
+    let (server, client) = start(&sandbox, &["hars"]);
+    let other = two_entries("other").replace("api.test", "other.test");
+    replace(&sandbox, "hars/other.har", &other);
+    let told = reloads(&server, "reloaded", 1);
+    assert_eq!((&told[0]["fixture"], &told[0]["change"]), (&json!("hars/other.har"), &json!("added")));
+    let from_other = "https://other.test/one?page=1";
+    assert_eq!(client.get(from_other).text(), "other");
+    sandbox.write("hars/broken.har", "{");
+    reloads(&server, "reload-failed", 1);
+    assert_eq!(client.get(from_other).text(), "other");
+    fs::remove_file(sandbox.join("hars/other.har")).unwrap();
+    let told = reloads(&server, "reloaded", 2);
+    assert_eq!((&told[1]["fixture"], &told[1]["change"]), (&json!("hars/other.har"), &json!("removed")));
+    assert_eq!(client.get(from_other).status, 501);
+    assert_eq!(client.get(ONE).text(), "first");
+    server.stop().expect(1);
+}
+
+#[test]
+fn many_files_at_once_are_each_loaded_once() {
+    let sandbox = Sandbox::new();
+    let har = |n: usize, text: &str| two_entries(text).replace("api.test", &format!("h{n}.test"));
+    (0..40).for_each(|n| drop(sandbox.write(&format!("hars/{n}.har"), har(n, "before"))));
+    let (server, client) = start(&sandbox, &[]);
+    (0..40).for_each(|n| replace(&sandbox, &format!("hars/{n}.har"), har(n, "after")));
+    reloads(&server, "reloaded", 40);
+    for n in [0, 39] {
+        assert_eq!(client.get(&format!("https://h{n}.test/one?page=1")).text(), "after");
+    }
+    let told = server.stop().expect(0).stderr;
+    let each: Vec<usize> = (0..40).map(|n| told.matches(&format!("reloaded hars/{n}.har")).count()).collect();
+    assert!(each.iter().all(|times| *times == 1), "{told}");
+}
+
+#[test]
+fn an_archive_and_what_harproxy_itself_writes_are_loaded() {
+    let stage = Stage::new();
+    let origin = &stage.origin;
+    for output in ["zips/api.zip", HAR] {
+        let folder = output.split('/').next().unwrap();
+        stage.record(&["-o", output], CURL).expect(0);
+        let (server, client) = start(&stage.sandbox, &[folder]);
+        assert!(client.get("https://api.test/api/json").text().contains("Ada"));
+        assert_eq!(client.get("https://api.test/api/text").status, 501);
+        // A second recording is put in place while the first one answers.
+        let again = ["curl", "-sS", "-o", "a", "https://api.test/api/text", "-o", "b", "https://api.test/api/json"];
+        record(&stage.sandbox, origin, output, &again);
+        reloads(&server, "reloaded", 1);
+        assert_eq!(client.get("https://api.test/api/text").text(), "Grüße\n");
+        // An archive that somebody writes into.
+        stage.sandbox.write(output, "PK\u{3}\u{4} and no more");
+        server.said().event("reload-failed", |event| event["fixture"] == output);
+        assert!(client.get("https://api.test/api/json").text().contains("Ada"));
+        let output = server.stop().expect(1);
+        let unused: Vec<&str> = output.stderr.lines().filter(|line| line.contains("\"verdict\"")).collect();
+        let verdict: Value = serde_json::from_str(unused[0]).unwrap();
+        assert_eq!(verdict["report"]["counts"]["misses"], 1, "misses from before stay: {verdict}");
+        assert_eq!(verdict["report"]["fixtures"][0]["used"], 2);
+    }
+}
+
+fn record(sandbox: &Sandbox, origin: &Origin, output: &str, cmd: &[&str]) {
+    let begin = ["record", "-o", output].map(String::from).into_iter().chain(origin.args());
+    sandbox.run(begin.chain(["--".to_owned()]).chain(cmd.iter().map(ToString::to_string))).expect(0);
+}
+
+#[test]
+fn what_has_answered_stays_so_and_turns_begin_anew_only_where_something_changed() {
+    let sandbox = Sandbox::new();
+    let poll = |host: &str, texts: &[&str]| {
+        let mut har: Value = serde_json::from_str(&two_entries("x").replace("api.test", host)).unwrap();
+        let entry = har["log"]["entries"][1].clone();
+        let entries: Vec<Value> = texts
+            .iter()
+            .map(|text| {
+                let mut entry = entry.clone();
+                entry["response"]["content"]["text"] = (*text).into();
+                entry
+            })
+            .collect();
+        har["log"]["entries"] = entries.into();
+        har.to_string()
+    };
+    sandbox.write("hars/a.har", poll("a.test", &["a1", "a2", "a3"]));
+    sandbox.write("hars/b.har", poll("b.test", &["b1", "b2", "b3"]));
+    let (server, client) = start(&sandbox, &["--fail-on", "+unused"]);
+    let get = |host: &str| client.get(&format!("https://{host}/two")).text();
+    assert_eq!([get("a.test"), get("a.test"), get("b.test"), get("b.test")], ["a1", "a2", "b1", "b2"]);
+    replace(&sandbox, "hars/b.har", poll("b.test", &["B1", "B2", "B3"]));
+    reloads(&server, "reloaded", 1);
+    assert_eq!(get("a.test"), "a3", "a.har is as it was");
+    assert_eq!(get("b.test"), "B1", "b.har is another");
+    let output = server.stop().expect(1);
+    let verdict = output.stderr.lines().find(|line| line.contains("\"verdict\"")).unwrap();
+    let verdict: Value = serde_json::from_str(verdict).unwrap();
+    let fixtures = verdict["report"]["fixtures"].as_array().unwrap();
+    let unused: Vec<_> = fixtures.iter().map(|fixture| fixture["unusedEntries"].clone()).collect();
+    assert_eq!(unused, [json!([]), json!([2])]);
+    assert_eq!(verdict["report"]["counts"]["served"], 6);
+}
+
+#[test]
+fn with_cmd_nothing_is_loaded_again() {
+    let sandbox = Sandbox::new();
+    sandbox.write(HAR, two_entries("first"));
+    sandbox.write("other.har", two_entries("edited"));
+    let script = format!("mv other.har {HAR}; curl -s {TWO}; curl -s '{ONE}'");
+    let output = sandbox.run(["replay", HAR, "--", "sh", "-c", &script]).expect(0);
+    assert!(output.stdout == "secondfirst" && !output.stderr.contains("reloaded"), "{output:?}");
+}
+
+#[test]
+fn the_last_fixture_of_a_folder_is_told_to_be_removed_and_goes_on_answering() {
+    let sandbox = Sandbox::new();
+    sandbox.write(HAR, two_entries("first"));
+    let (server, client) = start(&sandbox, &["hars"]);
+    fs::remove_file(sandbox.join(HAR)).unwrap();
+    let told = server.said().event("reload-failed", |event| event["fixture"] == HAR);
+    let message = told["message"].as_str().unwrap();
+    assert!(message.contains("hars/api.har was removed; it goes on as it was"), "{message}");
+    assert_eq!(client.get(ONE).text(), "first");
+    server.stop().expect(0);
+}

@@ -1,0 +1,43 @@
+//! Chance that can be told again: every number follows from a seed that a failing test names.
+
+/// SplitMix64.
+#[derive(Clone, Debug)]
+pub struct Dice(u64);
+
+impl Dice {
+    pub fn of(seed: u64) -> Self {
+        Dice(seed)
+    }
+
+    pub fn roll(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// From 0 to below `n`.
+    pub fn below(&mut self, n: u64) -> u64 {
+        self.roll() % n
+    }
+}
+
+/// The seed of this run (`HARPROXY_SEED`, else the time's) and how often to try (`HARPROXY_KILLS`).
+pub fn fate(tries: u64) -> (u64, u64) {
+    let said = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    let now = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.as_secs());
+    (said("HARPROXY_SEED").unwrap_or_else(now), said("HARPROXY_KILLS").unwrap_or(tries))
+}
+
+/// Keeps the processor busy for up to so many turns: what happens elsewhere meanwhile is chance.
+pub fn dawdle(turns: u64) {
+    for turn in 0..turns {
+        std::hint::black_box(turn);
+    }
+}
+
+/// A word on what was tried, or was not, for who runs it with `--nocapture`.
+pub fn say(text: &str) {
+    let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("{text}\n").as_bytes());
+}

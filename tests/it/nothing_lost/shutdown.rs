@@ -1,0 +1,326 @@
+//! How a recording ends: by a signal, by a second one, with its terminal, without its parent; each time with a long answer and a
+//! stream of events in flight, which are stored as far as they came.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::fcntl::OFlag;
+use nix::pty::{grantpt, posix_openpt, ptsname_r, unlockpt};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+use crate::cli::Stage;
+use crate::support::client::{Client, Proto};
+use crate::support::raw::RawOrigin;
+use crate::support::sandbox::{Said, Sandbox, code};
+
+const FILE: &str = "hars/a.har";
+const EVENT: &str = "data: first\n\n";
+const PART: &str = "the beginning";
+
+/// A stage with two origins that never come to their end.
+struct Scene {
+    stage: Stage,
+    events: RawOrigin,
+    long: RawOrigin,
+}
+
+/// Answers with this, then waits until the other side goes away.
+fn endless(head: &'static str, body: &'static str) -> RawOrigin {
+    RawOrigin::start(move |_, stream| {
+        let _ = stream.write_all(format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n{body}").as_bytes());
+        let _ = stream.read(&mut [0]);
+    })
+}
+
+impl Scene {
+    fn new() -> Self {
+        let events = endless("Content-Type: text/event-stream", EVENT);
+        let long = endless("Content-Type: text/plain\r\nContent-Length: 1000000", PART);
+        Scene { stage: Stage::new(), events, long }
+    }
+
+    fn options(&self, grace: &str) -> Vec<String> {
+        let map = |host: &str, addr: SocketAddr| ["--map".to_owned(), format!("{host}:80={addr}")];
+        let mut options = ["-o", FILE, "--grace", grace].map(String::from).to_vec();
+        options.extend(map("events.test", self.events.addr).into_iter().chain(map("long.test", self.long.addr)));
+        options
+    }
+
+    fn args(&self, grace: &str, cmd: &[&str]) -> Vec<String> {
+        let options = self.options(grace);
+        self.stage.args("record", &options.iter().map(String::as_str).collect::<Vec<_>>(), cmd)
+    }
+
+    /// One exchange that ends, and two that go on for as long as the connections live.
+    fn busy(&self, proxy: SocketAddr) -> [TcpStream; 2] {
+        let got = Client::new(proxy, String::new(), Proto::H1).get("http://api.test/api/json");
+        assert_eq!(got.status, 200);
+        [("events.test", EVENT), ("long.test", PART)].map(|(host, begins)| {
+            let mut stream = TcpStream::connect(proxy).unwrap();
+            write!(stream, "GET http://{host}/ HTTP/1.1\r\nHost: {host}\r\n\r\n").unwrap();
+            let (mut seen, mut piece) = (Vec::new(), [0; 4096]);
+            while memchr::memmem::find(&seen, begins.as_bytes()).is_none() {
+                let n = stream.read(&mut piece).unwrap();
+                assert!(n > 0, "{host}: {}", String::from_utf8_lossy(&seen));
+                seen.extend_from_slice(&piece[..n]);
+            }
+            stream
+        })
+    }
+
+    /// The fixture has all that was seen: one whole, two as far as they came.
+    #[track_caller]
+    fn has_all(&self) {
+        self.has(PART);
+    }
+
+    #[track_caller]
+    fn has(&self, part: &str) {
+        let har = self.stage.sandbox.har(FILE);
+        let entries = har["log"]["entries"].as_array().unwrap();
+        let said = |host: &str| -> (String, bool) {
+            let entry = entries.iter().find(|entry| entry["request"]["url"].as_str().unwrap().contains(host));
+            let content = &entry.unwrap_or_else(|| panic!("{host} is lost: {har:#}"))["response"]["content"];
+            let text = match content["_file"].as_str() {
+                Some(file) => self.stage.sandbox.read(&format!("hars/{file}")),
+                None => content["text"].as_str().unwrap_or_default().to_owned(),
+            };
+            (text, content.get("_truncated").is_some_and(|cut| !cut.is_null()))
+        };
+        assert!(said("api.test").0.contains("Ada") && !said("api.test").1);
+        assert_eq!(said("events.test"), (EVENT.to_owned(), true));
+        assert_eq!(said("long.test"), (part.to_owned(), true));
+        assert_eq!(entries.len(), 3);
+    }
+
+    #[track_caller]
+    fn has_all_once_recovered(&self) {
+        assert!(!self.stage.sandbox.join(FILE).exists());
+        self.stage.sandbox.run(["recover", FILE]).expect(0).says("recovered 3 exchanges").says("2 of them cut off");
+        // What can't be redacted before it is whole was not written down yet.
+        self.has("");
+    }
+}
+
+#[test]
+fn without_cmd_one_signal_finishes_and_stores_what_is_in_flight_as_truncated() {
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        let scene = Scene::new();
+        let server = scene.stage.sandbox.start(scene.args("50ms", &[]));
+        let in_flight = scene.busy(server.proxy());
+        server.signal(signal);
+        server.wait().expect(0).says("truncated");
+        drop(in_flight);
+        scene.has_all();
+    }
+}
+
+#[test]
+fn without_cmd_a_second_signal_ends_at_once_and_the_journal_has_all() {
+    for (first, second, status) in [
+        (Signal::SIGINT, Signal::SIGTERM, 143),
+        (Signal::SIGTERM, Signal::SIGINT, 130),
+        (Signal::SIGTERM, Signal::SIGHUP, 129),
+    ] {
+        let scene = Scene::new();
+        let server = scene.stage.sandbox.start(scene.args("1h", &[]));
+        let in_flight = scene.busy(server.proxy());
+        server.signal(first);
+        // Signals that wait together have no order: the first has been taken when the port is closed.
+        while TcpStream::connect(server.proxy()).is_ok() {
+            std::thread::yield_now();
+        }
+        server.signal(second);
+        server.wait().expect(status).says("harproxy recover hars/a.har");
+        drop(in_flight);
+        scene.has_all_once_recovered();
+    }
+}
+
+/// A harproxy with CMD in a session of its own on a terminal of its own.
+struct Seat {
+    child: Child,
+    terminal: File,
+    said: Said,
+}
+
+/// Starts harproxy as the leader of a session on a terminal whose other side is ours.
+fn on_a_terminal(sandbox: &Sandbox, args: Vec<String>) -> (Child, File) {
+    // `openpty` lets every program that is started meanwhile inherit it, and so never close.
+    let master = posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC).unwrap();
+    grantpt(&master).unwrap();
+    unlockpt(&master).unwrap();
+    let mut options = File::options();
+    options.read(true).write(true).custom_flags(OFlag::O_NOCTTY.bits());
+    let theirs = options.open(ptsname_r(&master).unwrap()).unwrap();
+    let harproxy = sandbox.command(args);
+    let slave = || Stdio::from(theirs.try_clone().unwrap());
+    let mut command = Command::new("setsid");
+    command.arg("--ctty").arg("--wait").arg(harproxy.get_program()).args(harproxy.get_args());
+    command.current_dir(sandbox.path()).env_clear();
+    command.envs(harproxy.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let child = command.stdin(slave()).stdout(slave()).stderr(slave()).spawn().unwrap();
+    (child, File::from(OwnedFd::from(master)))
+}
+
+impl Seat {
+    fn start(sandbox: &Sandbox, args: Vec<String>) -> Self {
+        let (child, terminal) = on_a_terminal(sandbox, args);
+        let (said, _) = Said::by(terminal.try_clone().unwrap());
+        Seat { child, terminal, said }
+    }
+
+    /// What CMD says that it was told.
+    fn proxy(&self) -> SocketAddr {
+        self.said.wait_for("proxy", |text| {
+            let line = text.split("proxy=http://").nth(1)?.split_once('\n')?.0;
+            line.trim().trim_end_matches('/').parse().ok()
+        })
+    }
+}
+
+const TELL: &str = "echo proxy=$HARPROXY_RUN_PROXY; ";
+
+/// A script that notes each signal that reaches it, and goes on until it is told to end by one of them.
+fn noting(ends: &str) -> String {
+    format!(
+        "for s in INT TERM HUP; do trap \"echo $s >>signals\" $s; done; trap 'echo {ends} >>signals; exit 3' {ends}; \
+         {TELL} while :; do read -r line <fifo; done"
+    )
+}
+
+fn fifo(sandbox: &Sandbox) {
+    assert!(Command::new("mkfifo").arg(sandbox.join("fifo")).status().unwrap().success());
+}
+
+#[test]
+fn ctrl_c_in_a_terminal_reaches_cmd_once() {
+    let scene = Scene::new();
+    fifo(&scene.stage.sandbox);
+    let cmd = noting("INT");
+    let mut seat = Seat::start(&scene.stage.sandbox, scene.args("50ms", &["sh", "-c", &cmd]));
+    let in_flight = scene.busy(seat.proxy());
+    seat.terminal.write_all(b"\x03").unwrap();
+    assert_eq!(code(seat.child.wait().unwrap()), 3, "{}", seat.said.text());
+    drop(in_flight);
+    assert_eq!(scene.stage.sandbox.read("signals"), "INT\n");
+    scene.has_all();
+}
+
+#[test]
+fn a_terminal_that_closes_ends_cmd_and_the_recording_is_finished() {
+    let scene = Scene::new();
+    let cmd = format!("{TELL} exec sleep 600");
+    let (mut child, terminal) = on_a_terminal(&scene.stage.sandbox, scene.args("50ms", &["sh", "-c", &cmd]));
+    let mut terminal = BufReader::new(terminal);
+    let proxy = loop {
+        let mut line = String::new();
+        terminal.read_line(&mut line).unwrap();
+        if let Some(proxy) = line.trim().strip_prefix("proxy=http://") {
+            break proxy.trim_end_matches('/').parse().unwrap();
+        }
+    };
+    let in_flight = scene.busy(proxy);
+    // Nobody has the other side any more: the kernel tells the session, and whatever is said from now on is an error.
+    drop(terminal);
+    assert_eq!(code(child.wait().unwrap()), 129);
+    drop(in_flight);
+    scene.has_all();
+}
+
+#[test]
+fn sigterm_is_passed_on_to_cmd_and_its_status_is_the_runs() {
+    let scene = Scene::new();
+    fifo(&scene.stage.sandbox);
+    for (cmd, status) in [(noting("TERM"), 3), (format!("{TELL} exec sleep 600"), 143)] {
+        let _ = fs::remove_dir_all(scene.stage.sandbox.join("hars"));
+        let mut run = Piped::start(&scene, "50ms", &cmd);
+        let in_flight = scene.busy(run.proxy);
+        run.signal(Signal::SIGTERM);
+        assert_eq!(code(run.child.wait().unwrap()), status, "{}", run.said.text());
+        drop(in_flight);
+        scene.has_all();
+    }
+    assert_eq!(scene.stage.sandbox.read("signals"), "TERM\n");
+}
+
+#[test]
+fn a_second_signal_kills_cmd_and_the_journal_has_all() {
+    let scene = Scene::new();
+    fifo(&scene.stage.sandbox);
+    let cmd = format!("trap 'echo told' TERM; trap '' HUP; {TELL} while :; do read -r line <fifo; done");
+    let mut run = Piped::start(&scene, "1h", &cmd);
+    let in_flight = scene.busy(run.proxy);
+    run.signal(Signal::SIGTERM);
+    run.out.wait_for("word of CMD", |text| text.contains("told").then_some(()));
+    run.signal(Signal::SIGHUP);
+    assert_eq!(code(run.child.wait().unwrap()), 129, "{}", run.said.text());
+    drop(in_flight);
+    scene.has_all_once_recovered();
+}
+
+/// A harproxy with CMD, without a terminal.
+struct Piped {
+    child: Child,
+    proxy: SocketAddr,
+    out: Said,
+    said: Said,
+}
+
+impl Piped {
+    fn start(scene: &Scene, grace: &str, cmd: &str) -> Self {
+        let mut command = scene.stage.sandbox.command(scene.args(grace, &["sh", "-c", cmd]));
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (said, _) = Said::by(child.stderr.take().unwrap());
+        let (out, _) = Said::by(child.stdout.take().unwrap());
+        let proxy = out.wait_for("proxy", |text| {
+            let line = text.split("proxy=http://").nth(1)?.split_once('\n')?.0;
+            line.trim_end_matches('/').parse().ok()
+        });
+        Piped { child, proxy, out, said }
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), signal).unwrap();
+    }
+}
+
+/// Whoever started it was killed, and nobody reads what it says: it goes on, and finishes when it is asked to.
+#[test]
+fn without_its_parent_a_recording_goes_on_and_is_finished() {
+    let scene = Scene::new();
+    let args = scene.args("50ms", &[]);
+    let harproxy = scene
+        .stage
+        .sandbox
+        .command(args.into_iter().chain(["--listen", "127.0.0.1:0", "--log-format", "json"].map(String::from)));
+    let mut shell = Command::new("sh");
+    shell.args(["-c", r#""$0" "$@" & wait"#]).arg(harproxy.get_program()).args(harproxy.get_args());
+    shell.current_dir(scene.stage.sandbox.path()).env_clear();
+    shell.envs(harproxy.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let mut shell = shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(shell.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let ready: Value = serde_json::from_str(&line).unwrap();
+    let pid = Pid::from_raw(i32::try_from(ready["pid"].as_u64().unwrap()).unwrap());
+    shell.kill().unwrap();
+    shell.wait().unwrap();
+    drop(shell);
+    let proxy = ready["proxy"].as_str().unwrap().trim_start_matches("http://").trim_end_matches('/').parse().unwrap();
+    let in_flight = scene.busy(proxy);
+    kill(pid, Signal::SIGTERM).unwrap();
+    let patience = Instant::now() + Duration::from_secs(120);
+    while scene.stage.sandbox.join("hars/.a.har.journal").exists() {
+        assert!(Instant::now() < patience, "it did not end");
+        std::thread::yield_now();
+    }
+    drop(in_flight);
+    scene.has_all();
+}

@@ -1,0 +1,358 @@
+//! `kill -9` while a fixture is written, whoever writes it: afterwards it is the old one or the new one, whole, and running the
+//! command again ends as if nothing had happened.
+//!
+//! Where `strace` is there, the moments are the system calls that change something, each by its number: every one of them with
+//! `HARPROXY_KILLS=200`, else a choice. Where it is not, they are spread over the time that the command takes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use harproxy::har::Fixture;
+use nix::sys::signal::Signal;
+use serde_json::json;
+
+use super::dice::{Dice, fate, say};
+use crate::support::client::{Client, Proto};
+use crate::support::origin::{Origin, Page};
+use crate::support::sandbox::{Sandbox, code};
+use crate::upkeep::{entry, named, own, tree};
+
+/// What changes a folder, or may leave it half-changed.
+const CALLS: &str = "rename,renameat,renameat2,unlink,unlinkat,mkdir,mkdirat,rmdir,write,ftruncate,fsync,fdatasync,syncfs,\
+                     fchmod,copy_file_range,flock";
+
+/// A moment of a command.
+#[derive(Clone, Debug)]
+enum Moment {
+    /// The n-th call of this name.
+    Call(String, usize),
+    /// So long after its start.
+    After(Duration),
+}
+
+/// A command that writes a fixture.
+struct Case {
+    args: &'static [&'static str],
+    /// The fixture that it writes.
+    target: &'static str,
+    /// What it is told when it is run again after its work was done.
+    again: i32,
+    prepare: fn(&Sandbox),
+}
+
+type Files = BTreeMap<String, Vec<u8>>;
+
+fn files(sandbox: &Sandbox) -> Files {
+    let named = tree(&sandbox.join("hars")).into_iter();
+    named.filter(|(name, _)| !name.ends_with(".journal") && !name.ends_with(".held")).collect()
+}
+
+/// The fixture and its payloads; `None` where it is not there.
+fn state(sandbox: &Sandbox, target: &str) -> Option<Files> {
+    let path = sandbox.join(target);
+    let mut state = Files::from([(target.to_owned(), fs::read(&path).ok()?)]);
+    let fixture = Fixture::open(&path).unwrap_or_else(|e| panic!("{target} is torn: {e}"));
+    for (name, entry) in fixture.payload_names() {
+        // Those of an archive are part of it.
+        let Some(path) = fixture.payload_place(&name) else { continue };
+        let bytes = fs::read(path).unwrap_or_else(|e| panic!("{target}: the payload {name} of #{entry} is gone: {e}"));
+        state.insert(name, bytes);
+    }
+    Some(state)
+}
+
+fn hidden(sandbox: &Sandbox) -> Vec<String> {
+    files(sandbox).into_keys().filter(|name| name.starts_with('.')).collect()
+}
+
+fn has_strace() -> bool {
+    static HAS: OnceLock<bool> = OnceLock::new();
+    *HAS.get_or_init(|| {
+        let tried = Command::new("strace").args(["-qq", "-o", "/dev/null", "true"]).stderr(Stdio::null()).status();
+        let has = tried.is_ok_and(|status| status.success());
+        if !has {
+            say("no strace here: the moments are spread over time");
+        }
+        has
+    })
+}
+
+impl Case {
+    /// The moments of an undisturbed run.
+    fn moments(&self) -> Vec<Moment> {
+        let sandbox = Sandbox::new();
+        (self.prepare)(&sandbox);
+        let harproxy = sandbox.command(self.args);
+        if !has_strace() {
+            let start = Instant::now();
+            sandbox.run(self.args).expect(0);
+            let all = start.elapsed() * 5 / 4;
+            return (0..100).map(|part| Moment::After(all * part / 100)).collect();
+        }
+        let log = sandbox.join("calls");
+        let mut traced = under_strace(harproxy, &["-o", log.to_str().unwrap(), "-e", &format!("trace={CALLS}")]);
+        assert_eq!(code(traced.status().unwrap()), 0);
+        let mut counts: BTreeMap<(String, String), usize> = BTreeMap::new();
+        let mut moments = Vec::new();
+        for line in fs::read_to_string(log).unwrap().lines() {
+            let Some((process, call)) = line.split_once(' ') else { continue };
+            let Some((name, _)) = call.trim().split_once('(') else { continue };
+            let count = counts.entry((process.to_owned(), name.to_owned())).or_default();
+            *count += 1;
+            moments.push(Moment::Call(name.to_owned(), *count));
+        }
+        moments
+    }
+
+    /// Runs it until it is killed at this moment; whether it was.
+    fn kill_at(&self, sandbox: &Sandbox, moment: &Moment) -> bool {
+        let harproxy = sandbox.command(self.args);
+        let status = match moment {
+            Moment::Call(name, n) => {
+                let inject = format!("inject={name}:signal=KILL:when={n}");
+                under_strace(harproxy, &["-o", "/dev/null", "-e", &format!("trace={name}"), "-e", &inject]).status()
+            }
+            Moment::After(time) => {
+                let mut harproxy = harproxy;
+                let mut child = harproxy.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+                let start = Instant::now();
+                while start.elapsed() < *time {
+                    std::hint::spin_loop();
+                }
+                let _ = child.kill();
+                child.wait()
+            }
+        };
+        code(status.unwrap()) == 128 + Signal::SIGKILL as i32
+    }
+
+    fn try_all(&self, most: usize) {
+        let (seed, kills) = fate(0);
+        let whole = Sandbox::new();
+        (self.prepare)(&whole);
+        let old = state(&whole, self.target);
+        whole.run(self.args).expect(0);
+        let new = state(&whole, self.target);
+        let end = files(&whole);
+        let mut moments = self.moments();
+        let all = moments.len();
+        let mut dice = Dice::of(seed);
+        while kills < 200 && moments.len() > most {
+            moments.swap_remove(usize::try_from(dice.below(moments.len() as u64)).unwrap());
+        }
+        let (mut killed, mut olds, mut news) = (0, 0, 0);
+        for moment in &moments {
+            let told = format!("HARPROXY_SEED={seed}, {:?} at {moment:?}", self.args);
+            let sandbox = Sandbox::new();
+            (self.prepare)(&sandbox);
+            killed += usize::from(self.kill_at(&sandbox, moment));
+            let now = state(&sandbox, self.target);
+            assert!(now == old || now == new, "{told}: neither the old fixture nor the new one");
+            let done = now == new && new != old;
+            (olds, news) = (olds + usize::from(!done), news + usize::from(done));
+            let again = sandbox.run(self.args);
+            let status = if done && again.status != 0 { self.again } else { 0 };
+            let again = again.expect(status);
+            assert!(state(&sandbox, self.target) == new, "{told}: run again, {again:?}");
+            assert_eq!(hidden(&sandbox), [""; 0], "{told}");
+            let left: Vec<_> = fs::read_dir(sandbox.join("hars")).unwrap().flatten().map(|f| f.file_name()).collect();
+            assert!(!left.iter().any(|name| name.to_string_lossy().starts_with('.')), "{told}: {left:?}");
+            // Beside what is to be there, at most payloads that nothing refers to any more.
+            let names: BTreeSet<String> = files(&sandbox).into_keys().collect();
+            assert!(end.keys().all(|name| names.contains(name)), "{told}: {names:?}");
+        }
+        let n = moments.len();
+        say(&format!(
+            "{:?}: {killed} kills at {n} of {all} moments: {olds} left the old fixture, {news} the new one",
+            self.args
+        ));
+        assert!(killed > 0 || matches!(moments[0], Moment::After(_)), "{:?}", self.args);
+    }
+}
+
+fn under_strace(harproxy: Command, options: &[&str]) -> Command {
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-qq"]).args(options).arg("--").arg(harproxy.get_program()).args(harproxy.get_args());
+    strace.current_dir(harproxy.get_current_dir().unwrap()).env_clear();
+    strace.envs(harproxy.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    strace.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    strace
+}
+
+/// A HAR of harproxy's own: payload files, one of them edited since, secrets, and no canonical layout.
+fn write(sandbox: &Sandbox, name: &str) {
+    let entries: Vec<_> = (0..8)
+        .map(|n| {
+            let text =
+                format!("{{\n  \"from\": \"{name}\",\n  \"n\": {n},\n  \"password\": \"s3cret-{name}-{n}\"\n}}\n");
+            let file = format!("{name}/{}", named(text.as_bytes(), "json"));
+            let text = if n == 3 { text.replace("from", "edited") } else { text };
+            sandbox.write(&format!("hars/{file}"), &text);
+            let content = json!({"size": text.len(), "mimeType": "application/json", "_file": file});
+            entry(
+                &format!(
+                    "/{}?token=s3cret-{name}-token",
+                    if n < 3 { format!("both/{n}") } else { format!("{name}/{n}") }
+                ),
+                content,
+            )
+        })
+        .collect();
+    let har: serde_json::Value = serde_json::from_str(&own(&entries)).unwrap();
+    sandbox.write(&format!("hars/{name}.har"), har.to_string());
+}
+
+fn two(sandbox: &Sandbox) {
+    write(sandbox, "a");
+    write(sandbox, "b");
+}
+
+fn packed(sandbox: &Sandbox) {
+    two(sandbox);
+    sandbox.run(["pack", "hars/a.har"]).expect(0);
+}
+
+/// The archive of one where another stands.
+fn packed_over(sandbox: &Sandbox) {
+    two(sandbox);
+    sandbox.run(["pack", "hars/a.har", "-o", "hars/b.zip"]).expect(0);
+    sandbox.run(["fmt", "hars/b.har"]).expect(0);
+}
+
+/// What two recordings left: the first was finished if `again` says so, the second killed.
+fn recorded(again: bool) -> Files {
+    let version = std::sync::Arc::new(AtomicU64::new(1));
+    let origin = Origin::answering({
+        let version = version.clone();
+        move |asked| {
+            let version = version.load(Ordering::SeqCst);
+            let changes = if asked.path.contains("changing") { version } else { 0 };
+            Some(Page {
+                status: 200,
+                headers: vec![("content-type", "application/json".into())],
+                body: format!("{{\"path\":\"{}\",\"version\":{changes}}}", asked.path).into_bytes(),
+                trailers: Vec::new(),
+            })
+        }
+    });
+    let sandbox = Sandbox::new();
+    let record = |paths: &[&str]| {
+        let server = sandbox.start(["record", "-o", "hars/a.har"].map(String::from).into_iter().chain(origin.args()));
+        let client = Client::new(server.proxy(), server.ca(), Proto::H1);
+        paths.iter().for_each(|path| drop(client.get(&format!("http://api.test{path}"))));
+        server
+    };
+    if again {
+        record(&["/changing/1", "/same/1", "/changing/2", "/same/2", "/gone"]).stop().expect(0);
+        version.store(2, Ordering::SeqCst);
+    }
+    let server = record(&["/changing/1", "/same/1", "/changing/2", "/same/2", "/new"]);
+    server.signal(Signal::SIGKILL);
+    server.wait();
+    tree(&sandbox.join("hars")).into_iter().collect()
+}
+
+fn lay_out(sandbox: &Sandbox, files: &Files) {
+    files.iter().for_each(|(name, bytes)| drop(sandbox.write(&format!("hars/{name}"), bytes)));
+}
+
+fn killed_first(sandbox: &Sandbox) {
+    static FILES: OnceLock<Files> = OnceLock::new();
+    lay_out(sandbox, FILES.get_or_init(|| recorded(false)));
+}
+
+fn killed_again(sandbox: &Sandbox) {
+    static FILES: OnceLock<Files> = OnceLock::new();
+    lay_out(sandbox, FILES.get_or_init(|| recorded(true)));
+}
+
+/// The moments of each that `cargo test` tries.
+const MOST: usize = 7;
+
+#[test]
+fn killed_while_it_formats() {
+    Case { args: &["fmt", "hars/a.har"], target: "hars/a.har", again: 0, prepare: two }.try_all(MOST);
+    Case { args: &["fmt", "hars/a.zip"], target: "hars/a.zip", again: 0, prepare: packed }.try_all(MOST);
+}
+
+#[test]
+fn killed_while_it_merges() {
+    let joined = &["merge", "hars/a.har", "hars/b.har"];
+    Case { args: joined, target: "hars/a.har", again: 0, prepare: two }.try_all(MOST);
+    let anew = &["merge", "-o", "hars/c.har", "hars/a.har", "hars/b.har"];
+    Case { args: anew, target: "hars/c.har", again: 0, prepare: two }.try_all(MOST);
+    let archive = &["merge", "-o", "hars/a.zip", "hars/a.zip", "hars/b.har"];
+    Case { args: archive, target: "hars/a.zip", again: 0, prepare: packed }.try_all(MOST);
+}
+
+#[test]
+fn killed_while_it_packs() {
+    Case { args: &["pack", "hars/a.har"], target: "hars/a.zip", again: 2, prepare: two }.try_all(MOST);
+    let over = &["pack", "--force", "hars/b.har", "-o", "hars/a.zip"];
+    Case { args: over, target: "hars/a.zip", again: 0, prepare: packed }.try_all(MOST);
+}
+
+#[test]
+fn killed_while_it_unpacks() {
+    let anew = &["unpack", "hars/a.zip", "-o", "hars/c.har"];
+    Case { args: anew, target: "hars/c.har", again: 2, prepare: packed }.try_all(MOST);
+    let over = &["unpack", "--force", "hars/b.zip"];
+    Case { args: over, target: "hars/b.har", again: 0, prepare: packed_over }.try_all(MOST);
+}
+
+#[test]
+fn killed_while_it_redacts() {
+    Case { args: &["redact", "hars/a.har"], target: "hars/a.har", again: 0, prepare: two }.try_all(MOST);
+    Case { args: &["redact", "hars/a.zip"], target: "hars/a.zip", again: 0, prepare: packed }.try_all(MOST);
+}
+
+#[test]
+fn killed_while_it_finalises() {
+    let recover = &["recover", "hars/a.har"];
+    Case { args: recover, target: "hars/a.har", again: 0, prepare: killed_first }.try_all(MOST);
+    Case { args: recover, target: "hars/a.har", again: 0, prepare: killed_again }.try_all(MOST);
+    let zipped = &["recover", "hars/a.har", "--discard"];
+    Case { args: zipped, target: "hars/a.har", again: 0, prepare: killed_again }.try_all(MOST);
+}
+
+/// The end of a recording, between the signal that asks for it and the exit: what its clients saw is in the fixture, or is once it
+/// was recovered.
+#[test]
+fn killed_while_it_ends() {
+    let (seed, kills) = fate(8);
+    let origin = Origin::start();
+    let paths = ["/api/json", "/api/chunked", "/api/text", "/api/gzip", "/api/binary"];
+    for round in 0..kills.min(60) {
+        let told = format!("HARPROXY_SEED={seed}, round {round}");
+        let mut dice = Dice::of(seed ^ (round << 32));
+        let sandbox = Sandbox::new();
+        if round % 2 == 1 {
+            let first = sandbox.record(&origin);
+            Client::new(first.proxy(), first.ca(), Proto::H1).get("http://api.test/api/login");
+            first.stop().expect(0);
+        }
+        let server = sandbox.record(&origin);
+        let client = Client::new(server.proxy(), server.ca(), Proto::H1);
+        let seen: Vec<_> = paths.iter().map(|path| client.get(&format!("http://api.test{path}"))).collect();
+        server.signal(Signal::SIGINT);
+        let (start, time) = (Instant::now(), Duration::from_micros(dice.below(60_000)));
+        while start.elapsed() < time {
+            std::hint::spin_loop();
+        }
+        server.signal(Signal::SIGKILL);
+        server.wait();
+        sandbox.run(["recover", "hars/api.har"]).expect(0);
+        assert_eq!(hidden(&sandbox), [""; 0], "{told}");
+        let replay = sandbox.start(["replay"]);
+        let client = Client::new(replay.proxy(), replay.ca(), Proto::H1);
+        for (path, live) in paths.iter().zip(seen) {
+            let got = client.get(&format!("http://api.test{path}"));
+            assert_eq!((got.status, got.decoded()), (live.status, live.decoded()), "{told}: {path}");
+        }
+        replay.stop().expect(0);
+    }
+}

@@ -1,0 +1,143 @@
+//! A run to whose proxy nothing came says which runtime it most likely was and what makes that use the proxy; what goes past
+//! the proxy is seen.
+
+use crate::cli::{CURL, Stage};
+use crate::support::raw::RawOrigin;
+use crate::support::sandbox::{Output, finish};
+
+/// A stage with a recording of `api.test`, in whose folder these files are.
+fn stage(files: &[(&str, &str)]) -> Stage {
+    let stage = Stage::new();
+    stage.record(&[], CURL).expect(0);
+    for (name, text) in files {
+        stage.sandbox.write(name, text);
+    }
+    stage
+}
+
+/// Replays and records CMD, through which nothing comes: what both say.
+fn silent(stage: &Stage, cmd: &[&str]) -> [Output; 2] {
+    let replayed = stage.replay(&[], cmd).expect(1).says("no-traffic");
+    let recorded = stage.record(&["-o", "hars/other.har"], cmd).expect(1).says("nothing-recorded");
+    [replayed, recorded]
+}
+
+#[test]
+fn nothing_came_and_the_folder_or_the_words_say_what_to_do() {
+    for (files, cmd, words) in [
+        (
+            &[("playwright.config.ts", "")][..],
+            &["true"][..],
+            &["`playwright.config.ts` is here", "bypass: '<-loopback>'"][..],
+        ),
+        (
+            &[("package.json", r#"{"scripts":{"test":"true"},"devDependencies":{"@playwright/test":"1"}}"#)],
+            &["true"],
+            &["mentions @playwright/test", "HARPROXY_RUN_PROXY"],
+        ),
+        (&[("go.mod", "module a\n")], &["true"], &["`go.mod` is here", "--reverse API=", "http.ProxyFromEnvironment"]),
+        (&[("pyproject.toml", "dependencies = [\"aiohttp>=3\"]")], &["true"], &["mentions aiohttp", "trust_env=True"]),
+        (&[("Gemfile", "")], &["true"], &["`Gemfile` is here", "Ruby uses no proxy for localhost"]),
+        (&[("pom.xml", "<project/>")], &["true"], &["-Dhttps.proxyHost", "JAVA_TOOL_OPTIONS"]),
+        (&[("package.json", "{}")], &["true"], &["EnvHttpProxyAgent"]),
+        (
+            &[("Cargo.toml", "")],
+            &["sh", "-c", "docker --version; true"],
+            &["`docker` is what was run", "harproxy env --docker"],
+        ),
+        (&[], &["sh", "-c", "true # tox"], &["`pass_env = *`"]),
+        (&[], &["true"], &["harproxy doctor -- true"]),
+    ] {
+        for output in silent(&stage(files), cmd) {
+            for word in words.iter().chain(&["harproxy doctor -- "]) {
+                assert!(output.stderr.contains(word), "{files:?} {cmd:?}: `{word}` is not in\n{}", output.stderr);
+            }
+        }
+    }
+}
+
+#[test]
+fn where_every_request_got_407_the_credentials_are_what_is_missing() {
+    let stage = stage(&[("go.mod", "module a\n")]);
+    let auth = ["--auth", "me:s3cret-pass"];
+    // The proxy without what the variables say of user and password, with the wrong ones, and over CONNECT.
+    let keyless = |url: &str, user: &str| format!("curl -s {user} -x \"${{HARPROXY_RUN_PROXY##*@}}\" {url}; true");
+    for (cmd, came) in [
+        (keyless("http://api.test/", ""), "the one request that came got 407"),
+        (keyless("https://api.test/ https://api.test/", "-U me:wrong"), "each of the 2 requests that came got 407"),
+    ] {
+        let cmd = ["sh", "-c", &cmd];
+        let replayed = stage.replay(&auth, &cmd).expect(1).says("no-traffic");
+        let recorded =
+            stage.record(&[&auth[..], &["-o", "hars/other.har"]].concat(), &cmd).expect(1).says("nothing-recorded");
+        for output in [replayed, recorded] {
+            let output = output.says(came).says("`--auth` were missing or wrong").says("http://USER:PASS@HOST:PORT");
+            for other in ["go.mod", "nothing came", "no request came", "s3cret"] {
+                assert!(!output.stderr.contains(other), "`{other}` is in\n{}", output.stderr);
+            }
+        }
+    }
+    // Asked for them, a client may still send them.
+    let anyauth = "curl -sS --proxy-anyauth https://api.test/api/json";
+    stage.replay(&auth, &["sh", "-c", anyauth]).expect(0);
+}
+
+/// `go` that answers from its cache: it starts nothing.
+#[cfg(target_os = "linux")]
+#[test]
+fn go_test_that_runs_no_test_binary_is_told_of_its_cache() {
+    let stage = stage(&[("bin/go", "#!/bin/sh\necho 'ok  api  (cached)'\n")]);
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(stage.sandbox.join("bin/go"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    stage.replay(&[], &["bin/go", "test", "./..."]).expect(1).says("`-count=1`").says("from its cache");
+    stage.replay(&[], &["bin/go", "test", "-count=1"]).expect(1).says("no proxy for localhost");
+}
+
+/// An origin that never answers: whoever asks it keeps the connection until it gives up.
+#[cfg(target_os = "linux")]
+fn silent_origin() -> RawOrigin {
+    RawOrigin::start(|_, stream| {
+        let _ = std::io::Read::read(stream, &mut [0]);
+    })
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_client_that_goes_past_the_proxy_is_named_with_where_it_went() {
+    let (stage, origin) = (Stage::new(), silent_origin());
+    let url = format!("http://localhost:{}/api/users", origin.addr.port());
+    let glob = format!("http://localhost:{}/**", origin.addr.port());
+    stage.record(&["-o", "hars/a.har"], CURL).expect(0);
+    let past = format!("curl --noproxy '*' -sS -m 1 {url}; true");
+    let named = format!("curl connected to 127.0.0.1:{} without the proxy", origin.addr.port());
+
+    let output = stage.replay(&["hars/a.har", "-g", &glob], &["sh", "-c", &past]).expect(1);
+    let output = output.says("no-traffic").says(&named).says("`--noproxy`");
+    assert!(output.stderr.contains("! bypass"), "{}", output.stderr);
+
+    // Beside traffic it is listed, and fails nothing.
+    let both = format!("curl -sS https://api.test/api/json; {past}");
+    let globs = ["hars/a.har", "-g", &glob, "-g", "https://api.test/**", "--report", "r.json"];
+    stage.replay(&globs, &["sh", "-c", &both]).expect(0).says("! bypass").says(&named);
+    let report = stage.sandbox.har("r.json");
+    let bypass = report["findings"].as_array().unwrap().iter().find(|f| f["kind"] == "bypass").unwrap().clone();
+    assert_eq!(bypass["severity"], "warning");
+    assert!(bypass["remedy"].as_str().unwrap().contains("--noproxy"), "{bypass}");
+
+    // What may go past is not accused.
+    let bypass = ["--bypass", &format!("127.0.0.1:{}", origin.addr.port())];
+    let output = stage.replay(&[&globs[..5], &bypass].concat(), &["sh", "-c", &both]).expect(0);
+    assert!(!output.stderr.contains("bypass"), "{}", output.stderr);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_wrapper_that_clears_the_environment_is_found_out() {
+    let (stage, origin) = (Stage::new(), silent_origin());
+    stage.record(&["-o", "hars/a.har"], CURL).expect(0);
+    let url = format!("http://127.0.0.1:{}/", origin.addr.port());
+    let script = format!("env -i PATH=\"$PATH\" curl -sS -m 1 {url}; true");
+    let mut command = stage.sandbox.command(["replay", "hars/a.har", "--", "sh", "-c", &script]);
+    let output = finish(command.output().unwrap()).expect(1);
+    output.says("`curl` was started without HTTP_PROXY").says("let it pass them on");
+}

@@ -1,0 +1,355 @@
+//! Reports of the real binary: every form of one run, however it ended; what CI systems take; and one verdict of many.
+
+use std::collections::BTreeSet;
+use std::process::Stdio;
+
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+
+use crate::cli::{CURL, Stage};
+use crate::support::client::{Ask, Client, Proto};
+use crate::support::raw::RawOrigin;
+use crate::support::sandbox::{Output, Sandbox, finish};
+
+/// Asks for what is there, for what is not, twice, and for what is out of scope.
+const MIXED: &[&str] = &[
+    "sh",
+    "-c",
+    "for path in json other?page=3 other?page=3 text; do curl -sS -o /dev/null https://api.test/api/$path; done; \
+     curl -sS -o /dev/null https://elsewhere.test/",
+];
+
+/// A fixture `hars/api.har` with `/api/json`, `/api/text` and `/api/empty`.
+fn recorded() -> Stage {
+    let stage = Stage::new();
+    let script = "for path in json text empty; do curl -sS -o /dev/null https://api.test/api/$path; done";
+    stage.record(&["-o", "hars/api.har", "-g", "https://api.test/**"], &["sh", "-c", script]).expect(0);
+    stage
+}
+
+/// Holds a report to the schema in the docs.
+fn fits_the_schema(report: &Value) {
+    let schema: Value = serde_json::from_str(include_str!("../../docs/report.schema.json")).unwrap();
+    let validator = jsonschema::draft202012::new(&schema).unwrap();
+    let wrong: Vec<String> = validator.iter_errors(report).map(|e| format!("{}: {e}", e.instance_path())).collect();
+    assert!(wrong.is_empty(), "{}\n{report:#}", wrong.join("\n"));
+}
+
+fn cases(xml: &str, tag: &str) -> Vec<String> {
+    let document = roxmltree::Document::parse(xml).unwrap();
+    let cases = document.descendants().filter(|node| node.tag_name().name() == "testcase");
+    let having = cases.filter(|case| case.children().any(|child| child.tag_name().name() == tag));
+    having.map(|case| case.attribute("name").unwrap().to_owned()).collect()
+}
+
+#[test]
+fn every_form_at_once_tells_of_the_same_run() {
+    let stage = recorded();
+    let forms = ["out/new/run.json", "out/run.xml", "out/run.md", "out/run.html"];
+    let options: Vec<&str> = forms.iter().flat_map(|file| ["--report", *file]).collect();
+    stage.replay(&options, MIXED).expect(1).says("2 misses, 1 request out of scope");
+
+    let report = stage.sandbox.har("out/new/run.json");
+    fits_the_schema(&report);
+    assert_eq!(
+        (&report["status"], &report["source"], &report["passed"]),
+        (&json!(1), &json!("verdict"), &json!(false))
+    );
+    assert_eq!(report["command"].as_str().unwrap().split(' ').next(), Some("sh"));
+    assert_eq!(report["fixtures"][0]["unusedEntries"], json!([2]));
+    let outcomes: Vec<&Value> = report["requests"].as_array().unwrap().iter().map(|seen| &seen["outcome"]).collect();
+    assert_eq!(outcomes, ["served", "miss", "miss", "served", "out-of-scope"]);
+    let miss = report["findings"].as_array().unwrap().iter().find(|finding| finding["kind"] == "miss").unwrap();
+    assert_eq!((&miss["times"], &miss["requests"]), (&json!(2), &json!([2, 3])));
+    assert!(miss["near"][0]["differences"][0]["what"].is_string(), "{miss:#}");
+
+    let xml = stage.sandbox.read("out/run.xml");
+    let failures = cases(&xml, "failure");
+    assert_eq!(failures, ["GET https://api.test/api/other", "GET https://elsewhere.test/"], "one case an endpoint");
+    assert_eq!(cases(&xml, "skipped"), ["GET https://api.test/api/empty"]);
+    assert_eq!(cases(&xml, "error"), [""; 0]);
+
+    let markdown = stage.sandbox.read("out/run.md");
+    assert!(markdown.starts_with("### ❌ replay failed: 2 misses, 1 request out of scope\n"), "{markdown}");
+    assert!(markdown.contains("```diff\n") && markdown.contains("`hars/api.har#"), "{markdown}");
+    assert!(stage.sandbox.read("out/run.html").to_lowercase().starts_with("<!doctype html"));
+    assert_eq!(std::fs::read_dir(stage.sandbox.join("out")).unwrap().count(), 4, "nothing is left beside them");
+}
+
+#[test]
+fn recordings_fit_the_schema_too() {
+    let stage = Stage::new();
+    stage.record(&["-o", "hars/a.har", "--report", "r.json"], CURL).expect(0);
+    let report = stage.sandbox.har("r.json");
+    fits_the_schema(&report);
+    assert_eq!(report["requests"][0]["entry"], 0);
+    stage.record(&["-o", "hars/b.har", "--report", "r.json"], &["true"]).expect(1);
+    fits_the_schema(&stage.sandbox.har("r.json"));
+}
+
+#[test]
+fn a_cmd_that_is_killed_or_never_starts_leaves_reports_that_say_so() {
+    let stage = recorded();
+    let all = ["--report", "r.json", "--report", "r.xml"];
+    let killed = ["sh", "-c", "curl -sS -o /dev/null https://api.test/api/json; kill -KILL $$"];
+    for (cmd, status, source, error) in [
+        (&killed[..], 137, "cmd", "CMD ended with status 137 (signal 9)"),
+        (&["no-such-command"], 127, "harproxy", "CMD could not be started: status 127"),
+    ] {
+        stage.replay(&all, cmd).expect(status);
+        let report = stage.sandbox.har("r.json");
+        fits_the_schema(&report);
+        assert_eq!((&report["status"], &report["source"]), (&json!(status), &json!(source)));
+        let xml = stage.sandbox.read("r.xml");
+        assert_eq!(cases(&xml, "error").len(), 1, "{xml}");
+        assert!(xml.contains(error), "{xml}");
+    }
+}
+
+#[test]
+fn a_harproxy_that_is_terminated_writes_them_after_cmd_has_ended() {
+    let stage = recorded();
+    let script =
+        "curl -sS -o /dev/null https://api.test/api/json; trap 'exit 3' TERM; echo up; while :; do sleep 0.05; done";
+    let args = stage.args("replay", &["--report", "r.json"], &["sh", "-c", script]);
+    let mut child = stage.sandbox.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut line).unwrap();
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+    nix::sys::signal::kill(pid, Signal::SIGTERM).unwrap();
+    finish(child.wait_with_output().unwrap()).expect(3);
+    let report = stage.sandbox.har("r.json");
+    assert_eq!((&report["source"], &report["counts"]["served"]), (&json!("cmd"), &json!(1)));
+}
+
+#[test]
+fn a_second_signal_leaves_time_for_what_is_known() {
+    let stage = Stage::new();
+    let (asked, is_asked) = std::sync::mpsc::channel();
+    let silent = RawOrigin::start(move |_, stream| {
+        let _ = asked.send(());
+        // Until the other side goes away.
+        let _ = std::io::Read::read(stream, &mut [0]);
+    });
+    let map = format!("silent.test:80={}", silent.addr);
+    let options = ["-o", "hars/a.har", "--grace", "1h", "--map", &map, "--report", "r.json", "--report", "r.html"];
+    let recorder = stage.sandbox.start(stage.args("record", &options, &[]));
+    let client = Client::new(recorder.proxy(), recorder.ca(), Proto::H1);
+    client.get("https://api.test/api/json");
+    let waiting = std::thread::spawn(move || client.try_ask(Ask::new("GET", "http://silent.test/")));
+    is_asked.recv().unwrap();
+    recorder.signal(Signal::SIGINT);
+    recorder.signal(Signal::SIGTERM);
+    let output = recorder.wait();
+    assert!(waiting.join().unwrap().is_err());
+    let report = stage.sandbox.har("r.json");
+    fits_the_schema(&report);
+    assert_eq!((&report["status"], &report["source"]), (&json!(output.status), &json!("harproxy")));
+    assert_eq!((&report["counts"]["recorded"], &report["requests"][0]["status"]), (&json!(1), &json!(200)));
+    assert!(stage.sandbox.join("r.html").exists() && !stage.sandbox.join("hars/a.har").exists());
+}
+
+#[test]
+fn a_fixture_that_can_not_be_written_is_in_the_report() {
+    let stage = Stage::new();
+    let script = "curl -sS -o /dev/null https://api.test/api/json; mv hars gone; touch hars";
+    let options = ["-o", "hars/a.har", "--report", "r.json", "--report", "r.xml"];
+    stage.record(&options, &["sh", "-c", script]).expect(3);
+    let report = stage.sandbox.har("r.json");
+    fits_the_schema(&report);
+    assert_eq!(
+        (&report["status"], &report["source"], &report["passed"]),
+        (&json!(3), &json!("harproxy"), &json!(false))
+    );
+    assert_eq!(report["counts"]["recorded"], 1);
+    let lost = report["findings"].as_array().unwrap().iter().find(|finding| finding["kind"] == "lost").unwrap();
+    assert!(lost["explanation"].as_str().unwrap().contains("hars"), "{lost}");
+    assert_eq!(cases(&stage.sandbox.read("r.xml"), "error").len(), 1);
+}
+
+#[test]
+fn one_report_that_can_not_be_written_does_not_keep_the_others_from_saying_so() {
+    let stage = recorded();
+    stage.sandbox.write("file", "");
+    let options = ["--report", "r.json", "--report", "file/r.xml", "--report", "r.md"];
+    stage.replay(&options, CURL).expect(3).says("file/r.xml").says("replay passed");
+    let report = stage.sandbox.har("r.json");
+    assert_eq!(
+        (&report["status"], &report["source"], &report["passed"]),
+        (&json!(3), &json!("harproxy"), &json!(true))
+    );
+    assert!(stage.sandbox.read("r.md").contains("harproxy could not finish its work"));
+    stage.replay(&options, &["sh", "-c", "exit 5"]).expect(5);
+    assert_eq!(stage.sandbox.har("r.json")["source"], "cmd");
+}
+
+/// A replay of what misses, with these variables.
+fn in_ci(stage: &Stage, options: &[&str], cmd: &[&str], variables: &[(&str, &str)]) -> Output {
+    let mut command = stage.sandbox.command(stage.args("replay", options, cmd));
+    finish(command.envs(variables.iter().copied()).output().unwrap())
+}
+
+#[test]
+fn github_gets_annotations_on_the_lines_of_the_har_and_a_summary_behind_those_of_other_steps() {
+    let stage = recorded();
+    let summary = stage.sandbox.write("summary.md", "before\n");
+    let summary = summary.to_str().unwrap();
+    let root = stage.sandbox.path().canonicalize().unwrap();
+    let github =
+        [("GITHUB_ACTIONS", "true"), ("GITHUB_WORKSPACE", root.to_str().unwrap()), ("GITHUB_STEP_SUMMARY", summary)];
+    let said = in_ci(&stage, &["./hars/api.har"], MIXED, &github).expect(1);
+    assert_eq!(said.stdout, "", "standard output is CMD's");
+    let errors: Vec<&str> = said.stderr.lines().filter(|line| line.starts_with("::error ")).collect();
+    let [miss, out_of_scope] = errors[..] else { panic!("{}", said.stderr) };
+    let at = miss.strip_prefix("::error file=hars/api.har,line=").unwrap_or_else(|| panic!("{miss}"));
+    let line: usize = at.split(',').next().unwrap().parse().unwrap();
+    let har = stage.sandbox.read("hars/api.har");
+    assert_eq!(har.lines().nth(line - 1).map(str::trim), Some("{"), "an entry begins there");
+    assert!(at.contains(",title=harproxy%3A miss::GET https://api.test/api/other?page=3%0A"), "{miss}");
+    assert!(out_of_scope.contains("https://elsewhere.test/"));
+    assert!(said.stderr.contains("::warning file=hars/api.har,line="), "the unused entry: {}", said.stderr);
+    let told = stage.sandbox.read("summary.md");
+    assert!(told.starts_with("before\n### ❌ replay failed"), "{told}");
+    in_ci(&stage, &[], CURL, &github).expect(0);
+    assert!(stage.sandbox.read("summary.md").contains("### ✅ replay passed"), "one after the other");
+
+    let json = in_ci(&stage, &["--log-format", "json"], MIXED, &github).expect(1);
+    for line in json.stderr.lines() {
+        serde_json::from_str::<Value>(line).unwrap_or_else(|_| panic!("one object a line: {line}"));
+    }
+}
+
+#[test]
+fn a_summary_that_can_not_be_written_is_a_warning_and_no_verdict() {
+    let stage = recorded();
+    let nowhere = [("GITHUB_ACTIONS", "true"), ("GITHUB_STEP_SUMMARY", "none/summary.md")];
+    in_ci(&stage, &[], CURL, &nowhere)
+        .expect(0)
+        .says("warning: the summary of this step can't be added to none/summary.md");
+    stage.sandbox.write("full.md", "x".repeat(1024 * 1024 - 10));
+    let full = [("GITHUB_ACTIONS", "true"), ("GITHUB_STEP_SUMMARY", "full.md")];
+    in_ci(&stage, &[], CURL, &full).expect(0).says("full.md");
+    assert_eq!(stage.sandbox.read("full.md").len(), 1024 * 1024 - 10);
+    stage.sandbox.write("gl-code-quality-report.json/in-the-way", "");
+    in_ci(&stage, &[], CURL, &[("GITLAB_CI", "true")]).expect(0).says("warning: the code quality");
+}
+
+#[test]
+fn gitlab_gets_code_quality_with_fingerprints_that_stay() {
+    let stage = recorded();
+    let root = stage.sandbox.path().canonicalize().unwrap();
+    let gitlab = [("GITLAB_CI", "true"), ("CI_PROJECT_DIR", root.parent().unwrap().to_str().unwrap())];
+    let issues = || -> Vec<Value> {
+        in_ci(&stage, &[], MIXED, &gitlab).expect(1);
+        stage.sandbox.har("gl-code-quality-report.json").as_array().unwrap().clone()
+    };
+    let (first, second) = (issues(), issues());
+    assert_eq!(first, second);
+    let miss = first.iter().find(|issue| issue["check_name"] == "miss").unwrap();
+    let folder = root.file_name().unwrap().to_str().unwrap();
+    assert_eq!(miss["location"]["path"], format!("{folder}/hars/api.har"));
+    assert!(miss["location"]["lines"]["begin"].as_u64().unwrap() > 1);
+    assert_eq!(miss["severity"], "critical");
+    let prints: BTreeSet<&str> = first.iter().map(|issue| issue["fingerprint"].as_str().unwrap()).collect();
+    assert_eq!(prints.len(), first.len());
+    in_ci(&stage, &[], CURL, &[]).expect(0);
+    std::fs::remove_file(stage.sandbox.join("gl-code-quality-report.json")).unwrap();
+    in_ci(&stage, &[], CURL, &[("GITLAB_CI", "false")]).expect(0);
+    assert!(!stage.sandbox.join("gl-code-quality-report.json").exists());
+}
+
+/// Reports of shards, each of which asks for some paths.
+fn sharded(stage: &Stage, shards: &[&str]) {
+    for (n, paths) in shards.iter().enumerate() {
+        let report = format!("shards/{n}.json");
+        let script = format!("for path in {paths}; do curl -sS -o /dev/null https://api.test/api/$path; done");
+        stage.replay(&["--report", &report], &["sh", "-c", &script]);
+    }
+}
+
+#[test]
+fn shards_become_one_verdict_in_which_unused_is_what_none_of_them_used() {
+    let stage = recorded();
+    sharded(&stage, &["json", "text", ""]);
+    let combine = |more: &[&str]| {
+        let shards = ["report", "--combine", "shards/0.json", "shards/1.json", "shards/2.json"];
+        stage.sandbox.run(shards.iter().chain(more))
+    };
+    assert_eq!(stage.sandbox.har("shards/2.json")["findings"][0]["kind"], "no-traffic");
+    let all = ["--report", "all.json", "--report", "all.xml", "--report", "all.md", "--report", "all.html"];
+    let said = combine(&all).expect(0).says("2 requests served from hars/api.har").says("2 of 3 entries used");
+    assert_eq!(said.stdout, "");
+    assert!(!said.stderr.contains("no-traffic"), "{}", said.stderr);
+    let report = stage.sandbox.har("all.json");
+    fits_the_schema(&report);
+    assert_eq!(report["fixtures"][0]["unusedEntries"], json!([2]));
+    let shards: Vec<&Value> = report["requests"].as_array().unwrap().iter().map(|seen| &seen["shard"]).collect();
+    assert_eq!(shards, ["shards/0.json", "shards/1.json"]);
+    assert_eq!(report["shards"].as_array().unwrap().len(), 3);
+    let again = combine(&["./shards/../shards/1.json", "--report", "all.json"]).expect(0);
+    let again = again.says("./shards/../shards/1.json was named before, and counts once");
+    assert!(again.stderr.contains("2 requests served"), "{}", again.stderr);
+    combine(&["--fail-on", "+unused"]).expect(1).says("1 unused entry");
+    combine(&["--fail-on", "none"]).expect(0);
+    combine(&["--fail-on", "mis"]).expect(2).says("`mis`");
+    combine(&["--report", "all.pdf"]).expect(2);
+    let silent = ["report", "--combine", "shards/2.json", "shards/2.json"];
+    stage.sandbox.run(silent).expect(1).says("no request in scope was seen");
+}
+
+#[test]
+fn a_shard_that_failed_fails_the_whole_and_is_named() {
+    let stage = recorded();
+    sharded(&stage, &["json"]);
+    stage
+        .replay(&["--report", "shards/red.json"], &["sh", "-c", "curl -sS https://api.test/api/text; exit 7"])
+        .expect(7);
+    let shards = ["report", "--combine", "shards/0.json", "shards/red.json", "--report", "all.json"];
+    stage.sandbox.run(shards).expect(1).says("replay passed").says("shards/red.json: CMD ended with status 7");
+    let report = stage.sandbox.har("all.json");
+    assert_eq!((&report["status"], &report["source"], &report["passed"]), (&json!(1), &json!("cmd"), &json!(true)));
+}
+
+#[test]
+fn what_is_no_report_is_named_and_so_is_what_to_do() {
+    let sandbox = Sandbox::new();
+    sandbox.write("newer.json", r#"{"schema":"harproxy.report/2"}"#);
+    sandbox.write("other.json", r#"{"log":{}}"#);
+    sandbox.write("cut.json", r#"{"schema":"harproxy.rep"#);
+    sandbox.write("folder/x", "");
+    for (file, words) in [
+        ("newer.json", "`harproxy.report/2`"),
+        ("other.json", "no report of a run"),
+        ("cut.json", "as JSON"),
+        ("none.json", "check the path"),
+        ("shards/*.json", "nothing matches it"),
+        ("folder", "name the JSON reports themselves"),
+    ] {
+        let said = sandbox.run(["report", "--combine", file, "--report", "all.json"]).expect(2).says(words).says(file);
+        assert!(said.stderr.contains("hint: "), "{}", said.stderr);
+        assert!(!sandbox.join("all.json").exists());
+    }
+    sandbox.run(["report"]).expect(2).says("--combine");
+    let said = sandbox.run(["report", "shards/1.json"]).expect(2).says("`harproxy report --combine shards/1.json`");
+    assert!(!said.stderr.contains("two dashes"), "{}", said.stderr);
+}
+
+#[test]
+fn a_report_that_cannot_be_written_is_3_where_it_would_have_been_0_or_1() {
+    let stage = recorded();
+    stage.sandbox.write("file", "");
+    let report = ["--report", "file/r.json", "--report", "r.json"];
+    let passing = ["curl", "-sS", "-o", "got", "https://api.test/api/json"];
+    stage.replay(&report, &passing).expect(3);
+    stage.replay(&report, &["curl", "-sS", "-o", "got", "https://api.test/api/other"]).expect(3).says("1 miss");
+    let written = stage.sandbox.har("r.json");
+    assert_eq!((&written["status"], &written["source"]), (&json!(3), &json!("harproxy")));
+    stage.replay(&report, &["sh", "-c", "exit 1"]).expect(1);
+    stage.replay(&report, &["sh", "-c", "exit 7"]).expect(7);
+
+    sharded(&stage, &["json", "other"]);
+    stage.replay(&["--report", "shards/red.json"], &["sh", "-c", "exit 1"]).expect(1);
+    for shard in ["shards/0.json", "shards/1.json", "shards/red.json"] {
+        stage.sandbox.run(["report", "--combine", shard, "--report", "file/all.json"]).expect(3);
+    }
+}

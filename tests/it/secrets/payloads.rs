@@ -1,0 +1,95 @@
+//! Payloads that can't be looked into as a whole: too long, cut, broken.
+
+use std::io::Write;
+
+use serde_json::json;
+
+use super::{HAR, Secrets, client, folder_holds_none, record};
+use crate::support::client::Ask;
+use crate::support::origin::{Origin, Page};
+use crate::support::sandbox::Sandbox;
+
+/// Longer than is held: they pass through a window, coded or not, both ways.
+#[test]
+fn a_payload_that_is_too_long_to_be_held_holds_none() {
+    const ROWS: usize = 16_000;
+    let (sandbox, secrets) = (Sandbox::new(), Secrets::of(7));
+    let long = |secret: &str| {
+        let rows = format!("{{\"n\":1,\"text\":\"{}\"}},", "some words ".repeat(100)).repeat(ROWS);
+        format!("{{\"rows\":[{rows}{{\"api_key\":\"{secret}\"}}],\"token\":\"{secret}\"}}")
+    };
+    let (plain, packed) = (long(&secrets.buried), long(&secrets.packed));
+    assert!(plain.len() > 16 << 20);
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(packed.as_bytes()).unwrap();
+    let coded = gzip.finish().unwrap();
+    let origin = Origin::answering(move |asked| {
+        let (coding, body) = match &*asked.path {
+            "/coded" => ("gzip", coded.clone()),
+            _ => ("identity", b"{}".to_vec()),
+        };
+        let headers = vec![("content-type", "application/json".to_owned()), ("content-encoding", coding.to_owned())];
+        Some(Page { status: 200, headers, body, ..Page::default() })
+    });
+    let server = record(&sandbox, &origin, HAR, &[]);
+    let client = client(&server);
+    let upload = Ask::new("POST", "https://api.test/plain").header("content-type", "application/json");
+    client.ask(upload.body(plain.clone()));
+    assert!(client.get("https://api.test/coded").decoded() == packed.as_bytes());
+    server.stop().expect(0);
+    folder_holds_none(&sandbox, &secrets);
+    let har = sandbox.har(HAR);
+    let entries = &har["log"]["entries"];
+    let content = &entries[1]["response"]["content"];
+    assert!(content.get("_truncated").is_none(), "{content}");
+    assert!(content["size"].as_u64().unwrap().abs_diff(packed.len() as u64) < 100, "{content}");
+    let sent = &entries[0]["request"]["postData"];
+    assert!(sent["_file"].is_string() && sent.get("_truncated").is_none(), "{sent}");
+}
+
+/// Half a document can't be parsed, and is looked into all the same.
+#[test]
+fn a_payload_that_was_cut_holds_none() {
+    let (sandbox, secrets) = (Sandbox::new(), Secrets::of(7));
+    let own = secrets.clone();
+    let origin = Origin::answering(move |_| {
+        let body = json!({ "a_token": 1, "token": own.query, "text": "x".repeat(5000) }).to_string();
+        let headers = vec![("content-type", "application/json".to_owned())];
+        Some(Page { status: 200, headers, body: body.into(), ..Page::default() })
+    });
+    let server = record(&sandbox, &origin, HAR, &["--content", "embed", "--max-body", "1000"]);
+    client(&server).get("https://api.test/cut");
+    server.stop().expect(0);
+    folder_holds_none(&sandbox, &secrets);
+    let content = sandbox.har(HAR)["log"]["entries"][0]["response"]["content"].clone();
+    assert!(content["text"].as_str().unwrap().contains("REDACTED-token-1"), "{content}");
+    assert_eq!(content["_truncated"]["reason"], "max-body");
+}
+
+/// A coding that breaks off, or goes on behind its end, hides nothing: whoever has the bytes reads them all the same.
+#[test]
+fn a_payload_that_does_not_quite_decode_holds_none() {
+    let (sandbox, secrets) = (Sandbox::new(), Secrets::of(7));
+    let own = secrets.clone();
+    let origin = Origin::answering(move |asked| {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(json!({ "token": own.packed, "n": 1 }).to_string().as_bytes()).unwrap();
+        let mut body = gzip.finish().unwrap();
+        match &*asked.path {
+            "/short" => body.truncate(body.len() - 8),
+            _ => body.extend(b"behind the end"),
+        }
+        let headers = vec![("content-type", "application/json".to_owned()), ("content-encoding", "gzip".to_owned())];
+        Some(Page { status: 200, headers, body, ..Page::default() })
+    });
+    let server = record(&sandbox, &origin, HAR, &["--content", "embed"]);
+    for path in ["/short", "/long"] {
+        client(&server).get(&format!("https://api.test{path}"));
+    }
+    server.stop().expect(0);
+    for entry in sandbox.har(HAR)["log"]["entries"].as_array().unwrap() {
+        let content = &entry["response"]["content"];
+        assert_eq!(content["text"], r#"{"token":"REDACTED-token-1","n":1}"#, "{content}");
+        assert_eq!(content["_truncated"]["reason"], "undecodable", "{content}");
+    }
+}

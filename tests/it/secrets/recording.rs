@@ -1,0 +1,179 @@
+//! What a recording leaves on the disk.
+
+use harproxy::record::Ending;
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+
+use super::{HAR, JOURNAL, Secrets, client, files, folder_holds_none, holds_none, record};
+use crate::support::client::{Client, Proto};
+use crate::support::origin::{Origin, Page};
+use crate::support::rig::setup;
+use crate::support::sandbox::Sandbox;
+
+#[test]
+fn no_file_no_log_and_no_report_holds_a_secret_and_the_client_works_with_the_real_ones() {
+    for (output, options) in [(HAR, &[][..]), (HAR, &["--content", "embed"]), ("hars/api.zip", &[])] {
+        let (sandbox, secrets) = (Sandbox::new(), Secrets::of(7));
+        let origin = secrets.origin();
+        let options = [options, &["-vvv", "--report", "report.json"]].concat();
+        let server = record(&sandbox, &origin, output, &options);
+        let proto = if options.contains(&"embed") { Proto::H2 } else { Proto::H1 };
+        let live = secrets.visit(&Client::new(server.proxy(), server.ca(), proto));
+        let said = server.stop().expect(0);
+        assert_eq!(live[0].json()["access_token"], secrets.jwt);
+        assert!(live[0].header("set-cookie").unwrap().contains(&secrets.session));
+        folder_holds_none(&sandbox, &secrets);
+        holds_none("stderr", said.stderr.as_bytes(), &secrets);
+        holds_none("stdout", said.stdout.as_bytes(), &secrets);
+        holds_none("report", sandbox.read("report.json").as_bytes(), &secrets);
+        let said = said.says("values; 1 payload could not be looked into");
+        assert!(!said.stderr.contains("REDACTED_"), "{}", said.stderr);
+    }
+}
+
+#[test]
+fn what_stands_for_a_value_is_the_same_wherever_it_stood() {
+    let (sandbox, secrets) = (Sandbox::new(), Secrets::of(7));
+    let origin = secrets.origin();
+    let server = record(&sandbox, &origin, HAR, &["--content", "embed"]);
+    secrets.visit(&client(&server));
+    server.stop().expect(0);
+    let har = sandbox.har(HAR);
+    let entries = har["log"]["entries"].as_array().unwrap();
+    let header = |entry: usize, part: &str, name: &str| {
+        let headers = entries[entry][part]["headers"].as_array().unwrap();
+        headers.iter().find(|header| header["name"] == name).unwrap()["value"].as_str().unwrap().to_owned()
+    };
+    let text = |entry: usize| entries[entry]["response"]["content"]["text"].as_str().unwrap().to_owned();
+    let login: Value = serde_json::from_str(&text(0)).unwrap();
+    let jwt = login["access_token"].as_str().unwrap();
+    assert!(jwt.ends_with(".REDACTED-access_token-1"), "{jwt}");
+    assert_eq!(header(1, "request", "authorization"), format!("Bearer {jwt}"));
+    assert_eq!(header(0, "response", "set-cookie"), "sid=REDACTED-sid-1; Path=/; HttpOnly");
+    assert_eq!(header(1, "request", "cookie"), "sid=REDACTED-sid-1; theme=REDACTED-theme-1");
+    assert_eq!(entries[1]["request"]["cookies"][0]["value"], "REDACTED-sid-1");
+    assert_eq!(text(1), r#"{"name":"Ada","seen":["with","REDACTED-refresh_token-1"],"next_token":"page-2"}"#);
+    let form = entries[2]["request"]["postData"]["text"].as_str().unwrap();
+    assert_eq!(form, "grant_type=refresh_token&refresh_token=REDACTED-refresh_token-1");
+    assert_eq!(header(3, "request", "authorization"), "Basic REDACTED-authorization-1");
+    assert_eq!(entries[4]["request"]["url"], "https://api.test/list?token=REDACTED-token-1&page=1");
+    assert_eq!(entries[4]["request"]["queryString"][0]["value"], "REDACTED-token-1");
+    assert_eq!(
+        entries[5]["response"]["redirectURL"],
+        "https://app.test/cb?code=REDACTED-code-1&state=REDACTED-state-1"
+    );
+    assert_eq!(text(9), "data: {\"token\":\"REDACTED-token-2\"}\n\ndata: {\"n\":1}\n\n");
+    assert_eq!(entries[0]["request"]["postData"]["text"], r#"{"username":"ada","password":"REDACTED-password-1"}"#);
+}
+
+#[test]
+fn entirely_new_secrets_change_no_byte() {
+    for (output, options) in [(HAR, &[][..]), (HAR, &["--content", "embed"]), ("hars/api.zip", &[])] {
+        let sandbox = Sandbox::new();
+        let run = |run: u64| {
+            let secrets = Secrets::of(run);
+            let origin = secrets.origin();
+            let server = record(&sandbox, &origin, output, options);
+            secrets.visit(&client(&server));
+            (server.stop().expect(0), files(&sandbox.join("hars")))
+        };
+        let (_, first) = run(7);
+        let (said, second) = run(8123);
+        let said = said.says("11 unchanged");
+        for ((name, before), (_, after)) in first.iter().zip(&second) {
+            assert_eq!(String::from_utf8_lossy(before), String::from_utf8_lossy(after), "{name}: {}", said.stderr);
+        }
+        assert_eq!(first.len(), second.len());
+    }
+}
+
+#[test]
+fn a_journal_holds_none_and_what_is_recovered_from_it_neither() {
+    let (sandbox, secrets) = (Sandbox::new(), Secrets::of(7));
+    let origin = secrets.origin();
+    let server = record(&sandbox, &origin, HAR, &[]);
+    secrets.visit(&client(&server));
+    server.signal(Signal::SIGKILL);
+    server.wait();
+    let journal = std::fs::read(sandbox.join(JOURNAL)).unwrap();
+    holds_none("the journal", &journal, &secrets);
+    assert!(memchr::memmem::find(&journal, b"REDACTED_").is_some());
+    sandbox.run(["recover", HAR]).expect(0);
+    folder_holds_none(&sandbox, &secrets);
+    let text = sandbox.read(HAR);
+    assert!(text.contains("REDACTED-password-1") && !text.contains("REDACTED_"), "{text}");
+}
+
+#[test]
+fn a_held_recording_holds_none() {
+    let (sandbox, secrets) = (Sandbox::new(), Secrets::of(7));
+    let origin = secrets.origin();
+    for ending in [Ending::Clean, Ending::Failed] {
+        let rig = setup(&sandbox).to(&origin).globs(["https://api.test/**"]).start(&sandbox).unwrap();
+        secrets.visit(&rig.client(Proto::H1));
+        let outcome = rig.finish(ending);
+        assert_eq!(outcome.held.is_some(), ending == Ending::Failed);
+    }
+    assert!(sandbox.join("hars/.api.har.held").exists());
+    folder_holds_none(&sandbox, &secrets);
+}
+
+#[test]
+fn what_was_written_down_before_it_was_known_is_swept() {
+    let (sandbox, secrets) = (Sandbox::new(), Secrets::of(7));
+    let early = secrets.refresh.clone();
+    let own = secrets.clone();
+    let origin = Origin::answering(move |asked| match &*asked.path {
+        "/early" => Some(Page {
+            status: 200,
+            headers: vec![("content-type", "text/plain".into()), ("x-hint", early.clone())],
+            body: format!("the value is {early}.").into_bytes(),
+            ..Page::default()
+        }),
+        _ => own.answer(asked),
+    });
+    let server = record(&sandbox, &origin, HAR, &["--content", "embed"]);
+    client(&server).get("https://api.test/early");
+    secrets.visit(&client(&server));
+    server.stop().expect(0);
+    folder_holds_none(&sandbox, &secrets);
+    let har = sandbox.har(HAR);
+    let text = har["log"]["entries"][0]["response"]["content"]["text"].as_str().unwrap();
+    assert!(text.starts_with("the value is REDACTED-refresh_token-1"), "{text}");
+}
+
+#[test]
+fn a_changed_answer_keeps_the_placeholders_of_its_neighbours() {
+    let sandbox = Sandbox::new();
+    let run = |run: u64, extra: bool| {
+        let secrets = Secrets::of(run);
+        let own = secrets.clone();
+        let origin = Origin::answering(move |asked| {
+            let mut page = own.answer(asked)?;
+            if extra && asked.path == "/refresh" {
+                page.body = json!({ "new": 1, "access_token": own.second, "token_type": "bearer" }).to_string().into();
+            }
+            Some(page)
+        });
+        let server = record(&sandbox, &origin, HAR, &["--content", "embed"]);
+        secrets.visit(&client(&server));
+        server.stop().expect(0);
+        sandbox.read(HAR)
+    };
+    let (before, after) = (run(7, false), run(99, true));
+    let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+    let (before, after) = (lines(&before), lines(&after));
+    let changed: Vec<&String> = after.iter().filter(|line| !before.contains(line)).collect();
+    assert!(changed.iter().all(|line| !line.contains("REDACTED") || line.contains("\\\"new\\\"")), "{changed:#?}");
+    assert!(changed.iter().any(|line| line.contains("REDACTED-access_token-2")), "{changed:#?}");
+}
+
+#[test]
+fn without_redaction_everything_is_stored_as_it_came() {
+    let (sandbox, secrets) = (Sandbox::new(), Secrets::of(7));
+    let origin = secrets.origin();
+    let server = record(&sandbox, &origin, HAR, &["--content", "embed", "--no-redact"]);
+    secrets.visit(&client(&server));
+    let said = server.stop().expect(0);
+    assert!(sandbox.read(HAR).contains(&secrets.jwt) && !said.stderr.contains("redacted 1"), "{}", said.stderr);
+}

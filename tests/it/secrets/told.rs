@@ -1,0 +1,193 @@
+//! What is told of a run: every form of report, what CI systems are handed, logs and events, and the refusal itself, when
+//! requests that nothing answers are full of secrets, and CMD's own words too.
+
+use std::process::Command;
+
+use serde_json::json;
+
+use super::{HAR, Secrets, base64_inside, client, escaped, files, holds_none, record};
+use crate::support::client::Ask;
+use crate::support::sandbox::{Output, Sandbox, finish};
+
+const REPORTS: [&str; 4] = ["report.json", "report.xml", "report.md", "report.html"];
+const GITHUB: [(&str, &str); 3] =
+    [("GITHUB_ACTIONS", "true"), ("GITHUB_STEP_SUMMARY", "summary.md"), ("GITHUB_WORKSPACE", ".")];
+const GITLAB: [(&str, &str); 1] = [("GITLAB_CI", "true")];
+const JSON_LOG: [&str; 2] = ["--log-format", "json"];
+
+/// A folder with a recording of what a program did with these.
+fn recorded(secrets: &Secrets) -> Sandbox {
+    let sandbox = Sandbox::new();
+    let origin = secrets.origin();
+    let server = record(&sandbox, &origin, HAR, &[]);
+    secrets.visit(&client(&server));
+    server.stop().expect(0);
+    sandbox
+}
+
+/// Requests that nothing answers, with a secret wherever one may be, some of them near to an entry.
+fn missing(secrets: &Secrets) -> Vec<Ask> {
+    let url = |path: &str| format!("https://api.test{path}");
+    let get = |path: &str| Ask::new("GET", &url(path));
+    let post = |path: &str, media: &str, body: String| {
+        Ask::new("POST", &url(path)).header("content-type", media).body(body.into_bytes())
+    };
+    let form = |kind: &str| format!("grant_type={kind}&refresh_token={}", escaped(&secrets.refresh));
+    let part =
+        format!("--b\r\ncontent-disposition: form-data; name=\"password\"\r\n\r\n{}\r\n--b--\r\n", secrets.password);
+    vec![
+        get(&format!("/missing?token={}&page=1", escaped(&secrets.query))),
+        get(&format!("/list?token={}&page=2", escaped(&secrets.query))),
+        get(&format!("/missing/{}", secrets.jwt)),
+        get("/missing/bearer").header("authorization", &format!("Bearer {}", secrets.jwt)),
+        get("/missing/basic").header("authorization", &format!("Basic {}", secrets.basic())),
+        get("/missing/cookie").header("cookie", &format!("sid={}; theme=dark", secrets.session)),
+        // What a header calls secret stands in the URL and in the payload again.
+        post(&format!("/missing/again?q={}", escaped(&secrets.key)), "text/plain", format!("is {}.", secrets.key))
+            .header("x-api-key", &secrets.key),
+        post("/login", "application/json", json!({ "username": "eve", "password": secrets.password }).to_string()),
+        post("/missing/json", "application/json", json!({ "deep": [{ "api_key": secrets.buried }] }).to_string()),
+        post("/missing/cut", "application/json", format!("{{\"token\":\"{}\",\"n\":", secrets.event)),
+        post("/refresh", "application/x-www-form-urlencoded", form("password")),
+        post("/missing/form", "application/x-www-form-urlencoded", form("refresh_token")),
+        post("/missing/parts", "multipart/form-data; boundary=b", part),
+    ]
+}
+
+/// The secrets as they are, and the part that all words have in common and no form has to escape.
+#[track_caller]
+fn tells_none(what: &str, text: &[u8], secrets: &Secrets) {
+    let common = secrets.password.rsplit('/').next().unwrap();
+    for bytes in [text, &base64_inside(text)] {
+        holds_none(what, bytes, secrets);
+        if let Some(at) = memchr::memmem::find(bytes, common.as_bytes()) {
+            panic!("{what} holds {common}: {}", String::from_utf8_lossy(&bytes[at.saturating_sub(200)..at]));
+        }
+    }
+}
+
+/// Nothing that was said, and no file but those of CMD's own.
+#[track_caller]
+fn run_tells_none(sandbox: &Sandbox, said: &Output, secrets: &Secrets) {
+    tells_none("stderr", said.stderr.as_bytes(), secrets);
+    tells_none("stdout", said.stdout.as_bytes(), secrets);
+    for (name, bytes) in files(sandbox.path()).into_iter().filter(|(name, _)| !name.contains("/own/")) {
+        tells_none(&name, &bytes, secrets);
+    }
+}
+
+/// There is something to be told.
+#[track_caller]
+fn tell(sandbox: &Sandbox, reports: &[&str]) {
+    for report in reports {
+        assert!(sandbox.read(report).contains("REDACTED-"), "{report} tells of no secret at all");
+    }
+}
+
+/// The arguments of a run that writes every report.
+fn args<'a>(parts: &[&[&'a str]]) -> Vec<&'a str> {
+    REPORTS.into_iter().fold(parts.concat(), |mut args, report| {
+        args.splice(1..1, ["--report", report]);
+        args
+    })
+}
+
+fn run(mut command: Command, variables: &[(&str, &str)]) -> Output {
+    finish(command.envs(variables.iter().copied()).output().unwrap())
+}
+
+/// A script that asks for all that is missing: the answers are put beside the reports.
+fn script(sandbox: &Sandbox, secrets: &Secrets) {
+    let mut script = String::new();
+    for (n, ask) in missing(secrets).iter().enumerate() {
+        sandbox.write(&format!("own/{n}"), ask.body.clone().unwrap_or_default());
+        let headers: String =
+            ask.headers.iter().map(|(name, value)| format!("header = \"{name}: {value}\"\n")).collect();
+        let payload = ask.body.as_ref().map(|_| format!("data-binary = \"@own/{n}\"\n")).unwrap_or_default();
+        let (method, url) = (&ask.method, &ask.url);
+        let config = format!("request = {method}\nurl = \"{url}\"\n{headers}{payload}output = \"answer-{n}.json\"\n");
+        sandbox.write(&format!("own/{n}.curl"), config);
+        script += &format!("curl -sS -K own/{n}.curl || exit 9\n");
+    }
+    sandbox.write("own/ask.sh", script);
+}
+
+#[test]
+fn no_report_no_log_and_no_refusal_holds_a_secret_of_a_request_that_was_missed() {
+    for (variables, options) in [(&GITHUB[..], &["-vv"][..]), (&GITLAB, &["-vv"]), (&GITHUB, &JSON_LOG)] {
+        let secrets = Secrets::of(7);
+        let sandbox = recorded(&secrets);
+        script(&sandbox, &secrets);
+        let args = args(&[&["replay", HAR], options, &["--", "sh", "own/ask.sh"]]);
+        let said = run(sandbox.command(args), variables).expect(1);
+        let asked = missing(&secrets).len();
+        for n in 0..asked {
+            assert_eq!(sandbox.har(&format!("answer-{n}.json"))["status"], 501, "{n}");
+        }
+        run_tells_none(&sandbox, &said, &secrets);
+        tell(&sandbox, &REPORTS);
+        let told = match (variables, options) {
+            (_, ["--log-format", _]) | (&[("GITLAB_CI", _)], _) => said.stderr,
+            _ => said.says("::error ").stderr,
+        };
+        assert!(told.contains("REDACTED-token"), "{told}");
+        let handed = if variables.len() > 1 { "summary.md" } else { "gl-code-quality-report.json" };
+        assert!(sandbox.read(handed).contains("REDACTED-token"), "{handed}");
+    }
+}
+
+/// Each request is told as it comes.
+#[test]
+fn no_event_and_no_line_of_a_live_list_holds_one() {
+    let secrets = Secrets::of(7);
+    let sandbox = recorded(&secrets);
+    let server = sandbox.start(args(&[&["replay", HAR, "-vv"]]));
+    let client = client(&server);
+    for ask in missing(&secrets) {
+        let got = client.ask(ask);
+        assert_eq!((got.status, got.header("content-type")), (501, Some("application/problem+json")));
+        tells_none("the refusal", &got.body, &secrets);
+        tells_none("its headers", format!("{:?}", got.headers).as_bytes(), &secrets);
+    }
+    let said = server.stop().expect(1).says("REDACTED-token");
+    run_tells_none(&sandbox, &said, &secrets);
+    tell(&sandbox, &REPORTS);
+}
+
+/// What `record` ends with, the line to type next, is what was typed: it alone.
+#[test]
+fn the_words_of_cmd_are_told_without_theirs() {
+    let secrets = Secrets::of(7);
+    let url = format!("https://api.test/list?token={}&page=1", escaped(&secrets.query));
+    let bearer = format!("authorization: Bearer {}", secrets.jwt);
+    let cookie = format!("Cookie: sid={}; theme={}", secrets.session, secrets.state);
+    let user = format!("ada:{}", secrets.password);
+    let form = format!("refresh_token={}", escaped(&secrets.refresh));
+    let json = json!({ "password": secrets.password }).to_string();
+    let line = format!("curl -sS -H '{bearer}' -H \"{cookie}\" -d '{json}' '{url}' # --token '{}'", secrets.event);
+    let cmds: [&[&str]; 4] = [
+        &["curl", "-sS", "-H", &bearer, "-H", &cookie, &url],
+        &["curl", "-sS", "-u", &user, "-d", &form, &url],
+        &["curl", "-sS", "-d", &json, &url],
+        &["sh", "-c", &line],
+    ];
+    for cmd in cmds {
+        let sandbox = recorded(&secrets);
+        for ci in [&GITHUB[..], &GITLAB] {
+            let said = run(sandbox.command(args(&[&["replay", "-vv", HAR, "--"], cmd])), ci);
+            run_tells_none(&sandbox, &said, &secrets);
+            tell(&sandbox, &["report.json", "report.html"]);
+        }
+        let origin = secrets.origin();
+        let to = origin.args();
+        let to: Vec<&str> = to.iter().map(String::as_str).collect();
+        let args = args(&[&["record", "-vv", "-o", HAR], &to, &["--"], cmd]);
+        let mut said = run(sandbox.command(args), &GITHUB).expect(0);
+        let (next, rest): (Vec<&str>, Vec<&str>) =
+            said.stderr.lines().partition(|line| line.trim_start().starts_with("harproxy replay"));
+        assert_eq!(next.len(), 1, "{}", said.stderr);
+        said.stderr = rest.join("\n");
+        run_tells_none(&sandbox, &said, &secrets);
+        tell(&sandbox, &["report.json"]);
+    }
+}

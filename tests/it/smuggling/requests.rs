@@ -1,0 +1,199 @@
+//! From the client to the origin.
+
+use super::wire::{Message, Recorder, ask};
+use crate::replay::stage::{foreign, posted, text};
+use crate::support::sandbox::Sandbox;
+
+/// What hides behind a request, for whoever reads it otherwise.
+const HIDDEN: &str = "GET http://api.test/api/hidden HTTP/1.1\r\nHost: api.test\r\n\r\n";
+
+/// Heads and bodies of `POST /api/N`; `{hidden}` stands for a request that must never be one.
+const CORPUS: &[(&str, &str)] = &[
+    ("two lengths", "Content-Length: 4\r\nContent-Length: 0\r\n\r\nbody{hidden}"),
+    ("two lengths in one", "Content-Length: 4, 0\r\n\r\nbody{hidden}"),
+    ("twice the same length", "Content-Length: 4\r\nContent-Length: 4\r\n\r\nbody"),
+    ("a signed length", "Content-Length: +4\r\n\r\nbody{hidden}"),
+    ("a negative length", "Content-Length: -4\r\n\r\nbody{hidden}"),
+    ("a length in hexadecimal", "Content-Length: 0x4\r\n\r\nbody{hidden}"),
+    ("a length with spaces", "Content-Length: 4 0\r\n\r\nbody{hidden}"),
+    ("a length beyond numbers", "Content-Length: 18446744073709551620\r\n\r\nbody{hidden}"),
+    ("an empty length", "Content-Length:\r\n\r\n{hidden}"),
+    ("length and chunks", "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{hidden}"),
+    ("chunks and length", "Transfer-Encoding: chunked\r\nContent-Length: 200\r\n\r\n0\r\n\r\n{hidden}"),
+    ("chunks twice", "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{hidden}"),
+    ("chunks and nothing", "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n{hidden}"),
+    ("chunks that are none", "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n{hidden}"),
+    ("chunks in capitals", "Transfer-Encoding: CHUNKED\r\n\r\n4\r\nbody\r\n0\r\n\r\n"),
+    ("chunks in a list", "Transfer-Encoding: identity, chunked\r\n\r\n0\r\n\r\n{hidden}"),
+    ("chunks in quotes", "Transfer-Encoding: \"chunked\"\r\n\r\n0\r\n\r\n{hidden}"),
+    ("chunks behind a tab", "Transfer-Encoding:\tchunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n"),
+    ("chunks behind a vertical tab", "Transfer-Encoding: \u{b}chunked\r\nContent-Length: 4\r\n\r\nbody{hidden}"),
+    ("chunks behind a space before the colon", "Transfer-Encoding : chunked\r\nContent-Length: 4\r\n\r\nbody{hidden}"),
+    ("chunks by an underscore", "Transfer_Encoding: chunked\r\nContent-Length: 4\r\n\r\nbody"),
+    ("chunks in a folded line", "X-A: 1\r\n Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\nbody{hidden}"),
+    ("a folded coding", "Transfer-Encoding:\r\n chunked\r\nContent-Length: 4\r\n\r\nbody{hidden}"),
+    ("chunks behind a bare LF", "X-A: 1\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n"),
+    ("chunks behind a bare CR", "X-A: 1\rTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\nbody{hidden}"),
+    ("a NUL in a name", "X\0A: 1\r\nContent-Length: 4\r\n\r\nbody{hidden}"),
+    ("a NUL in a value", "X-A: 1\0Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\nbody{hidden}"),
+    ("an empty name", ": 1\r\nContent-Length: 4\r\n\r\nbody{hidden}"),
+    ("a line without a colon", "X-A\r\nContent-Length: 4\r\n\r\nbody{hidden}"),
+    ("an end of bare LFs", "Content-Length: 4\n\nbody"),
+    ("a chunk size with an extension", "Transfer-Encoding: chunked\r\n\r\n4;a=b;c=\"d\"\r\nbody\r\n0;x\r\n\r\n"),
+    ("an extension with a bare LF", "Transfer-Encoding: chunked\r\n\r\n4;a\nb\r\nbody\r\n0\r\n\r\n{hidden}"),
+    ("a chunk size with zeros", "Transfer-Encoding: chunked\r\n\r\n0004\r\nbody\r\n0000\r\n\r\n"),
+    ("a chunk size with 0x", "Transfer-Encoding: chunked\r\n\r\n0x4\r\nbody\r\n0\r\n\r\n{hidden}"),
+    ("a chunk size with a sign", "Transfer-Encoding: chunked\r\n\r\n+4\r\nbody\r\n0\r\n\r\n{hidden}"),
+    ("a chunk size beyond numbers", "Transfer-Encoding: chunked\r\n\r\n10000000000000004\r\nbody\r\n0\r\n\r\n{hidden}"),
+    ("a chunk size with spaces", "Transfer-Encoding: chunked\r\n\r\n4  \r\nbody\r\n0\r\n\r\n"),
+    ("an empty chunk size", "Transfer-Encoding: chunked\r\n\r\n\r\nbody\r\n0\r\n\r\n{hidden}"),
+    ("a chunk that is longer", "Transfer-Encoding: chunked\r\n\r\n2\r\nbody\r\n0\r\n\r\n{hidden}"),
+    ("a chunk without its end", "Transfer-Encoding: chunked\r\n\r\n4\r\nbody0\r\n\r\n{hidden}"),
+    ("chunks with bare LFs", "Transfer-Encoding: chunked\r\n\r\n4\nbody\n0\n\n{hidden}"),
+    (
+        "trailers that matter",
+        "Transfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\nContent-Length: 99\r\nHost: evil\r\n\r\n",
+    ),
+    ("a folded trailer", "Transfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\nX-A: 1\r\n fold\r\n\r\n{hidden}"),
+    ("a name as an option of the connection", "Connection: close, Content-Length\r\nContent-Length: 4\r\n\r\nbody"),
+    ("two hosts", "Host: evil.test\r\nContent-Length: 4\r\n\r\nbody"),
+    (
+        "a protocol to upgrade to",
+        "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\nContent-Length: 4\r\n\r\nbody",
+    ),
+];
+
+/// First lines that are not what they seem.
+const STARTS: &[(&str, &str)] = &[
+    ("a tab", "GET\thttp://api.test/api/start\tHTTP/1.1"),
+    ("a space in the target", "GET http://api.test/api/start HTTP/1.1 HTTP/1.1"),
+    ("a bare CR", "GET http://api.test/api/start HTTP/1.1\rX: 1"),
+    ("a NUL", "GET http://api.test/api/\0start HTTP/1.1"),
+    ("no version", "GET http://api.test/api/start"),
+    ("another version", "GET http://api.test/api/start HTTP/1.2"),
+    ("version 2", "GET http://api.test/api/start HTTP/2.0"),
+    ("a space before", " GET http://api.test/api/start HTTP/1.1"),
+    ("credentials in the target", "GET http://evil.test@api.test/api/start HTTP/1.1"),
+    ("a fragment", "GET http://api.test/api/start#x HTTP/1.1"),
+    ("a backslash", "GET http://api.test\\@evil.test/api/start HTTP/1.1"),
+    ("a port that is none", "GET http://api.test:80x/api/start HTTP/1.1"),
+    ("two hosts", "GET http://api.test,evil.test/api/start HTTP/1.1"),
+    ("a method with a colon", "GE:T http://api.test/api/start HTTP/1.1"),
+];
+
+fn bytes(n: usize, rest: &str) -> Vec<u8> {
+    format!("POST http://api.test/api/{n} HTTP/1.1\r\nHost: api.test\r\n{}", rest.replace("{hidden}", HIDDEN)).into()
+}
+
+#[test]
+fn the_origin_sees_one_request_with_one_meaning_or_none() {
+    let origin = Recorder::start();
+    let sandbox = Sandbox::new();
+    let begin = ["record", "-o", "hars/api.har"].map(String::from);
+    let recorder = sandbox.start(begin.into_iter().chain(origin.args()));
+    let mut passed = Vec::new();
+    for (n, (what, rest)) in CORPUS.iter().enumerate() {
+        match ask(recorder.proxy(), &bytes(n, rest)) {
+            (200, body) if body == b"ok" => passed.push(n),
+            // A connection that breaks in the middle of a body may be closed without a word.
+            (0 | 400 | 431 | 501 | 502, _) => {}
+            (status, body) => panic!("{what}: {status} {}", String::from_utf8_lossy(&body)),
+        }
+    }
+    let mut starts = Vec::new();
+    for (what, start) in STARTS {
+        let (status, _) =
+            ask(recorder.proxy(), format!("{start}\r\nHost: evil.test\r\nX-Case: {what}\r\n\r\n").as_bytes());
+        assert!([0, 200, 400, 502, 505].contains(&status), "{what}: {status}");
+        starts.extend((status == 200).then_some(*what));
+    }
+    recorder.stop();
+    let seen = origin.seen();
+    let mut whole = Vec::new();
+    for bytes in &seen {
+        let said = String::from_utf8_lossy(bytes);
+        assert!(!said.contains("api/hidden HTTP"), "a request was smuggled: {said}");
+        // A request that broke off on its way is none: its length was said, and it did not come.
+        let Some(first) = Message::first(bytes) else { continue };
+        let message = first.unwrap_or_else(|why| panic!("{why}: {said}"));
+        assert_eq!(message.len, bytes.len(), "more behind it: {said}");
+        assert_eq!(message.header("host"), ["api.test"], "{said}");
+        assert!(message.header("upgrade").is_empty() || said.contains("h2c"), "{said}");
+        whole.push(message);
+    }
+    for (n, what) in passed.iter().map(|n| (*n, CORPUS[*n].0)) {
+        let start = format!("POST /api/{n} HTTP/1.1");
+        let of: Vec<&Message> = whole.iter().filter(|message| message.start == start).collect();
+        assert_eq!(of.len(), 1, "{what}");
+        assert!(["body", ""].contains(&std::str::from_utf8(&of[0].body).unwrap()), "{what}: {:?}", of[0]);
+    }
+    for message in whole.iter().filter(|message| !message.start.starts_with("POST ")) {
+        assert_eq!(message.start, "GET /api/start HTTP/1.1");
+        assert!(starts.contains(&message.header("x-case")[0]), "{message:?}");
+    }
+    assert!(passed.len() >= 8, "plain ones pass: {passed:?}");
+}
+
+#[test]
+fn a_replay_answers_one_request_with_one_meaning_or_none() {
+    let sandbox = Sandbox::new();
+    let mut entries =
+        vec![text("GET http://api.test/api/hidden", "smuggled"), text("GET http://api.test/api/start", "ok")];
+    for n in 0..CORPUS.len() {
+        for body in ["body", ""] {
+            entries.push(posted(text(&format!("POST http://api.test/api/{n}"), "ok"), body));
+        }
+    }
+    sandbox.write("hars/api.har", foreign(&entries).to_string());
+    let server = sandbox.start(["replay", "hars/api.har", "--match-body", "exact"]);
+    for (n, (what, rest)) in CORPUS.iter().enumerate() {
+        let (status, body) = ask(server.proxy(), &bytes(n, rest));
+        assert!([0, 200, 400, 408, 431, 501].contains(&status), "{what}: {status}");
+        assert!(status != 200 || body == b"ok", "{what}: {}", String::from_utf8_lossy(&body));
+    }
+    for (what, start) in STARTS {
+        let (status, _) = ask(server.proxy(), format!("{start}\r\nHost: evil.test\r\n\r\n").as_bytes());
+        assert!([0, 200, 400, 501, 505].contains(&status), "{what}: {status}");
+    }
+    let output = server.stop();
+    let smuggled =
+        output.stderr.lines().filter(|line| line.contains("\"event\":\"request\"") && line.contains("api/hidden"));
+    assert_eq!(smuggled.count(), 0, "{}", output.stderr);
+}
+
+#[test]
+fn connect_takes_a_host_and_a_port_and_nothing_else() {
+    let sandbox = Sandbox::new();
+    sandbox.write("hars/api.har", foreign(&[text("GET http://api.test/api/good", "good")]).to_string());
+    let server = sandbox.start(["replay", "hars/api.har"]);
+    for target in [
+        "api.test",
+        "api.test:",
+        "api.test:0",
+        "api.test:65536",
+        "api.test:-1",
+        "api.test:443x",
+        "api.test:4 43",
+        ":443",
+        "/",
+        "*",
+        "http://api.test:443",
+        "https://api.test/",
+        "u:p@api.test:443",
+        "api.test:443/x",
+        "api.test:443?x",
+        "[::1",
+        "[::1]",
+        "::1:443",
+        "api.test:443:80",
+        "api%00.test:443",
+        "api.test\\:443",
+    ] {
+        let (status, _) = ask(server.proxy(), format!("CONNECT {target} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes());
+        assert_eq!(status, 400, "{target}");
+    }
+    // To itself it would go round for ever.
+    let own = server.proxy();
+    assert_eq!(ask(own, format!("CONNECT {own} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).0, 508);
+    server.stop();
+}

@@ -1,0 +1,85 @@
+//! What comes into the binary, by Cargo.lock alone: `scripts/deny` looks at licences and advisories, too.
+
+use std::fs;
+use std::path::Path;
+
+use toml::{Table, Value};
+
+fn table(file: &str) -> Table {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap().parse().unwrap()
+}
+
+/// Name and the rest of every package.
+fn packages() -> Vec<(String, Value)> {
+    let lock = table("Cargo.lock");
+    let packages = lock["package"].as_array().unwrap().clone();
+    assert!(packages.len() > 200);
+    packages.into_iter().map(|package| (package["name"].as_str().unwrap().to_owned(), package)).collect()
+}
+
+#[test]
+fn nothing_that_is_banned_is_in_the_graph() {
+    let deny = table("deny.toml");
+    let banned: Vec<_> =
+        deny["bans"]["deny"].as_array().unwrap().iter().map(|ban| ban["crate"].as_str().unwrap()).collect();
+    assert!(banned.contains(&"openssl-sys") && banned.contains(&"aws-lc-rs") && banned.contains(&"native-tls"));
+    let found: Vec<_> = packages().into_iter().filter(|(name, _)| banned.contains(&name.as_str())).collect();
+    assert!(found.is_empty(), "{found:?}");
+}
+
+#[test]
+fn there_is_one_tls_and_one_provider_of_it() {
+    let packages = packages();
+    let count = |name: &str| packages.iter().filter(|(package, _)| package == name).count();
+    assert_eq!((count("rustls"), count("ring")), (1, 1));
+    let (_, rustls) = packages.iter().find(|(name, _)| name == "rustls").unwrap();
+    let needs = rustls["dependencies"].as_array().unwrap();
+    assert!(needs.iter().any(|name| name.as_str() == Some("ring")), "{needs:?}");
+}
+
+/// Neither a repository nor another registry, and each by its checksum.
+#[test]
+fn everything_comes_from_one_registry() {
+    let deny = table("deny.toml");
+    let allowed = deny["sources"]["allow-registry"].as_array().unwrap();
+    let [allowed] = &allowed[..] else { panic!("{allowed:?}") };
+    let source = format!("registry+{}", allowed.as_str().unwrap());
+    for (name, package) in packages().into_iter().filter(|(name, _)| name != "harproxy") {
+        assert_eq!(package.get("source").and_then(Value::as_str), Some(&*source), "{name}");
+        assert_eq!(package.get("checksum").and_then(Value::as_str).map(str::len), Some(64), "{name}");
+    }
+}
+
+#[test]
+fn no_code_of_ours_is_unsafe() {
+    assert_eq!(table("Cargo.toml")["lints"]["rust"]["unsafe_code"].as_str(), Some("forbid"));
+    let library = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).unwrap();
+    assert!(library.contains("#![forbid(unsafe_code)]"));
+}
+
+/// What SECURITY.md claims is held by tests that are there.
+#[test]
+fn every_test_that_the_threat_model_names_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("SECURITY.md")).unwrap();
+    let code = [code(&root.join("src")), code(&root.join("tests/it"))].concat();
+    let rows = page.lines().filter(|line| line.starts_with("| ") && line.contains('`'));
+    let cells = rows.filter_map(|row| row.trim_end_matches('|').rsplit_once('|')).map(|(_, cell)| cell);
+    let names: Vec<&str> = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    assert!(names.len() > 30, "{names:?}");
+    for name in names {
+        let last = name.trim_end_matches(':').rsplit("::").next().unwrap();
+        let there = [format!("fn {last}("), format!("mod {last};"), format!("\n    {last} ")];
+        assert!(there.iter().any(|there| code.contains(there)), "no test is called {name}");
+    }
+}
+
+fn code(folder: &Path) -> String {
+    let items = fs::read_dir(folder).unwrap().map(|item| item.unwrap().path());
+    items
+        .map(|path| match path.is_dir() {
+            true => code(&path),
+            false => fs::read_to_string(&path).unwrap_or_default(),
+        })
+        .collect()
+}
