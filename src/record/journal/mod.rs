@@ -4,6 +4,7 @@
 pub mod frame;
 pub mod place;
 pub mod reader;
+mod turns;
 pub mod writer;
 
 pub use frame::{Frame, Kind};

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::frame::Frame;
+use super::turns::Turns;
 
 /// Bytes that may wait to be written before bodies have to wait.
 const ROOM: usize = 4 << 20;
@@ -25,12 +26,6 @@ const BUFFER: usize = 64 << 10;
 
 /// What may wait for more is written after so long at the latest.
 const LATEST: Duration = Duration::from_secs(1);
-
-/// After a write of a few kilobytes that took longer the thread has the next ones: a disk that stalls makes nobody else wait.
-const SLOW: Duration = Duration::from_millis(20);
-
-/// How many writes it has then.
-const THREADS: u32 = 1000;
 
 /// How often who commits writes what others queued meanwhile.
 const ROUNDS: usize = 4;
@@ -67,8 +62,8 @@ struct Queue {
     backlog: usize,
     /// Something in the batch is to be written now.
     due: bool,
-    /// So many writes are left to the thread.
-    threads: u32,
+    /// Who writes a little.
+    turns: Turns,
     closed: bool,
     failure: Option<Arc<io::Error>>,
     /// Bodies that wait for room.
@@ -111,10 +106,14 @@ impl Journal {
     /// # Errors
     /// When the thread cannot be started.
     pub fn start(out: impl Write + Send + 'static) -> io::Result<Self> {
+        Journal::start_with(out, Turns::default())
+    }
+
+    fn start_with(out: impl Write + Send + 'static, turns: Turns) -> io::Result<Self> {
         let file = BufWriter::with_capacity(BUFFER, Box::new(out) as Box<dyn Write + Send>);
         let out = Some(Out { file, batch: Batch::default() });
         let shared =
-            Arc::new(Shared { queue: Mutex::new(Queue { out, ..Queue::default() }), work: Condvar::default() });
+            Arc::new(Shared { queue: Mutex::new(Queue { out, turns, ..Queue::default() }), work: Condvar::default() });
         let thread = std::thread::Builder::new().name("journal".into()).spawn({
             let shared = shared.clone();
             move || shared.write_all()
@@ -210,7 +209,7 @@ impl Shared {
         queue.due |= haste == Haste::Now || !is_little;
         // Who writes will see that there is more.
         if queue.due && queue.out.is_some() {
-            if is_little && queue.threads == 0 {
+            if is_little && queue.turns.are_the_committers() {
                 self.write_some(queue);
             } else {
                 self.work.notify_one();
@@ -221,14 +220,12 @@ impl Shared {
     /// Writes what is queued, in the place of the thread.
     fn write_some<'q>(&'q self, mut queue: MutexGuard<'q, Queue>) {
         for _ in 0..ROUNDS {
-            if !queue.due || queue.threads > 0 {
+            if !queue.due || !queue.turns.are_the_committers() {
                 break;
             }
             let begun = Instant::now();
             queue = self.write(queue);
-            if begun.elapsed() > SLOW {
-                queue.threads = THREADS;
-            }
+            queue.turns.committer_wrote(begun.elapsed());
         }
         if queue.due || queue.closed {
             self.work.notify_one();
@@ -243,7 +240,7 @@ impl Shared {
             queue = match queue.out {
                 _ if queue.failure.is_some() => return,
                 Some(_) if is_due => {
-                    queue.threads = queue.threads.saturating_sub(1);
+                    queue.turns.thread_writes();
                     self.write(queue)
                 }
                 Some(_) if queue.closed => return,
@@ -305,115 +302,4 @@ impl Shared {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::mpsc;
-
-    use bytes::Bytes;
-
-    use super::super::frame::Kind;
-    use super::*;
-
-    fn frame(exchange: u64, payload: &[u8]) -> Frame {
-        Frame { kind: Kind::ResponseData, exchange, payload: Bytes::copy_from_slice(payload) }
-    }
-
-    /// Takes `room` bytes and then fails; tells when it was written to.
-    struct Disk {
-        room: usize,
-        written: Arc<Mutex<Vec<u8>>>,
-        gate: Option<mpsc::Receiver<()>>,
-    }
-
-    impl Write for Disk {
-        fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-            if let Some(gate) = &self.gate {
-                gate.recv().ok();
-            }
-            if buf.len() > self.room {
-                return Err(io::ErrorKind::StorageFull.into());
-            }
-            self.room -= buf.len();
-            self.written.lock().unwrap().extend_from_slice(buf);
-            Ok(buf.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    fn disk(room: usize) -> (Disk, Arc<Mutex<Vec<u8>>>) {
-        let written = Arc::new(Mutex::new(Vec::new()));
-        (Disk { room, written: written.clone(), gate: None }, written)
-    }
-
-    fn wait<F: Future>(future: F) -> F::Output {
-        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
-    }
-
-    #[test]
-    fn an_ack_comes_after_its_frame_is_written() {
-        let (disk, written) = disk(usize::MAX);
-        let journal = Journal::start(disk).unwrap();
-        journal.push(frame(1, b"first"), Haste::Later);
-        let mut expected = Vec::new();
-        frame(1, b"first").write(&mut expected).unwrap();
-        for n in 2..50 {
-            let ack = journal.commit(frame(n, b"more"));
-            wait(ack);
-            frame(n, b"more").write(&mut expected).unwrap();
-            assert_eq!(*written.lock().unwrap(), expected, "{n}");
-        }
-        assert!(journal.failure().is_none());
-    }
-
-    #[test]
-    fn closing_writes_what_could_wait() {
-        let (disk, written) = disk(usize::MAX);
-        let journal = Journal::start(disk).unwrap();
-        journal.push(frame(1, b"lazy"), Haste::Later);
-        journal.close();
-        assert_eq!(written.lock().unwrap().len(), frame(1, b"lazy").size());
-        wait(journal.commit(frame(2, b"too late")));
-        assert_eq!(written.lock().unwrap().len(), frame(1, b"lazy").size());
-    }
-
-    #[test]
-    fn what_could_wait_is_written_though_nothing_follows() {
-        let (disk, written) = disk(usize::MAX);
-        let journal = Journal::start(disk).unwrap();
-        journal.push(frame(1, b"slow"), Haste::Later);
-        while written.lock().unwrap().is_empty() {
-            std::thread::yield_now();
-        }
-        assert!(journal.failure().is_none());
-    }
-
-    #[test]
-    fn a_full_disk_lets_everybody_go_and_is_remembered() {
-        let (disk, written) = disk(100);
-        let journal = Journal::start(disk).unwrap();
-        wait(journal.commit(frame(1, b"fits")));
-        wait(journal.commit(frame(2, &[7; 200])));
-        assert_eq!(journal.failure().unwrap().kind(), io::ErrorKind::StorageFull);
-        wait(journal.commit(frame(3, b"dropped")));
-        wait(std::future::poll_fn(|cx| journal.poll_room(cx)));
-        journal.close();
-        assert_eq!(written.lock().unwrap().len(), frame(1, b"fits").size());
-    }
-
-    #[test]
-    fn bodies_wait_for_a_slow_disk() {
-        let (open, gate) = mpsc::channel();
-        let (mut disk, _) = disk(usize::MAX);
-        disk.gate = Some(gate);
-        let journal = Journal::start(disk).unwrap();
-        journal.push(frame(1, &vec![0; ROOM]), Haste::Now);
-        let waker = Waker::noop();
-        assert!(journal.poll_room(&mut Context::from_waker(waker)).is_pending());
-        let room = async { std::future::poll_fn(|cx| journal.poll_room(cx)).await };
-        drop(open); // The gate stays open from now on.
-        wait(room);
-        assert!(journal.poll_room(&mut Context::from_waker(waker)).is_ready());
-    }
-}
+mod tests;

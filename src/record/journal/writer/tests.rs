@@ -1,0 +1,153 @@
+use std::sync::mpsc;
+
+use bytes::Bytes;
+
+use super::super::frame::Kind;
+use super::*;
+
+fn frame(exchange: u64, payload: &[u8]) -> Frame {
+    Frame { kind: Kind::ResponseData, exchange, payload: Bytes::copy_from_slice(payload) }
+}
+
+/// Takes `room` bytes and then fails; tells when it was written to.
+struct Disk {
+    room: usize,
+    written: Arc<Mutex<Vec<u8>>>,
+    gate: Option<mpsc::Receiver<()>>,
+}
+
+impl Write for Disk {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        if let Some(gate) = &self.gate {
+            gate.recv().ok();
+        }
+        if buf.len() > self.room {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.room -= buf.len();
+        self.written.lock().unwrap().extend_from_slice(buf);
+        Ok(buf.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn disk(room: usize) -> (Disk, Arc<Mutex<Vec<u8>>>) {
+    let written = Arc::new(Mutex::new(Vec::new()));
+    (Disk { room, written: written.clone(), gate: None }, written)
+}
+
+fn wait<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}
+
+#[test]
+fn an_ack_comes_after_its_frame_is_written() {
+    let (disk, written) = disk(usize::MAX);
+    let journal = Journal::start(disk).unwrap();
+    journal.push(frame(1, b"first"), Haste::Later);
+    let mut expected = Vec::new();
+    frame(1, b"first").write(&mut expected).unwrap();
+    for n in 2..50 {
+        let ack = journal.commit(frame(n, b"more"));
+        wait(ack);
+        frame(n, b"more").write(&mut expected).unwrap();
+        assert_eq!(*written.lock().unwrap(), expected, "{n}");
+    }
+    assert!(journal.failure().is_none());
+}
+
+#[test]
+fn closing_writes_what_could_wait() {
+    let (disk, written) = disk(usize::MAX);
+    let journal = Journal::start(disk).unwrap();
+    journal.push(frame(1, b"lazy"), Haste::Later);
+    journal.close();
+    assert_eq!(written.lock().unwrap().len(), frame(1, b"lazy").size());
+    wait(journal.commit(frame(2, b"too late")));
+    assert_eq!(written.lock().unwrap().len(), frame(1, b"lazy").size());
+}
+
+#[test]
+fn what_could_wait_is_written_though_nothing_follows() {
+    let (disk, written) = disk(usize::MAX);
+    let journal = Journal::start(disk).unwrap();
+    journal.push(frame(1, b"slow"), Haste::Later);
+    while written.lock().unwrap().is_empty() {
+        std::thread::yield_now();
+    }
+    assert!(journal.failure().is_none());
+}
+
+#[test]
+fn a_full_disk_lets_everybody_go_and_is_remembered() {
+    let (disk, written) = disk(100);
+    let journal = Journal::start(disk).unwrap();
+    wait(journal.commit(frame(1, b"fits")));
+    wait(journal.commit(frame(2, &[7; 200])));
+    assert_eq!(journal.failure().unwrap().kind(), io::ErrorKind::StorageFull);
+    wait(journal.commit(frame(3, b"dropped")));
+    wait(std::future::poll_fn(|cx| journal.poll_room(cx)));
+    journal.close();
+    assert_eq!(written.lock().unwrap().len(), frame(1, b"fits").size());
+}
+
+/// Keeps the names of the threads that write.
+struct Names(Arc<Mutex<Vec<Option<String>>>>);
+
+impl Write for Names {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().push(std::thread::current().name().map(ToOwned::to_owned));
+        Ok(buf.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Who wrote each of so many frames, each committed when the one before was done with.
+fn writers(turns: Turns, frames: u64) -> Vec<bool> {
+    let names = Arc::default();
+    let journal = Journal::start_with(Names(Arc::clone(&names)), turns).unwrap();
+    for n in 0..frames {
+        wait(journal.commit(frame(n, b"a little")));
+        // The ack comes before whoever wrote is ready for more.
+        while journal.shared.lock().out.is_none() {
+            std::thread::yield_now();
+        }
+    }
+    journal.close();
+    let names = names.lock().unwrap();
+    names.iter().map(|name| name.as_deref() == Some("journal")).collect()
+}
+
+#[test]
+fn who_commits_a_little_writes_it() {
+    assert_eq!(writers(Turns::with(Duration::MAX), 50), [false; 50]);
+}
+
+#[test]
+fn a_slow_write_is_the_last_for_a_thousand_that_makes_who_commits_wait() {
+    // To this journal every write is slow.
+    let by_thread = writers(Turns::with(Duration::ZERO), 1003);
+    let expected: Vec<bool> = (0..1003).map(|n| n != 0 && n != 1001).collect();
+    assert_eq!(by_thread, expected);
+}
+
+#[test]
+fn bodies_wait_for_a_slow_disk() {
+    let (open, gate) = mpsc::channel();
+    let (mut disk, _) = disk(usize::MAX);
+    disk.gate = Some(gate);
+    let journal = Journal::start(disk).unwrap();
+    journal.push(frame(1, &vec![0; ROOM]), Haste::Now);
+    let waker = Waker::noop();
+    assert!(journal.poll_room(&mut Context::from_waker(waker)).is_pending());
+    let room = async { std::future::poll_fn(|cx| journal.poll_room(cx)).await };
+    drop(open); // The gate stays open from now on.
+    wait(room);
+    assert!(journal.poll_room(&mut Context::from_waker(waker)).is_ready());
+}
