@@ -49,6 +49,10 @@ fn advice(to: &Origin, error: &UpstreamError) -> String {
             )
         }
         UpstreamError::Broken { .. } => format!("the request may have reached {host}: it is not sent again"),
+        UpstreamError::Timeout { step, proxy: Some(_), .. } => format!(
+            "give {host} more time with `{}`, or check `--upstream-proxy`, or the proxy variables that harproxy was started with",
+            step.option()
+        ),
         UpstreamError::Timeout { step: step @ (Step::Connect | Step::Tls), .. } => {
             format!("give {host} more time with `{}`, or check that it can be reached from here", step.option())
         }

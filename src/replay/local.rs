@@ -57,8 +57,11 @@ impl Local {
 
 /// Why a local server could not be reached, for the client.
 pub(super) fn failed(to: &Origin, error: &UpstreamError, mark: bool) -> Response<Body> {
-    let detail =
-        format!("{}\n{to} is local and out of scope, so it is dialled; is the server running?", in_words(error));
+    let advice = match error {
+        UpstreamError::Timeout { step, .. } => format!("give it more time with `{}`", step.option()),
+        _ => "is the server running?".to_owned(),
+    };
+    let detail = format!("{}\n{to} is local and out of scope, so it is dialled; {advice}", in_words(error));
     let problem = Problem::new(error.status(), "a local server did not answer", detail).with("kind", error.kind());
     respond::problem(&problem, if mark { LOCAL } else { "" })
 }

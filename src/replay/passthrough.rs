@@ -111,7 +111,11 @@ impl Passthrough {
 
 /// Why upstream could not be asked, for the client.
 fn failed(to: &Origin, error: &UpstreamError, mark: bool) -> Response<Body> {
-    let detail = format!("{}\nthe request was to go to the network; can {to} be reached from here?", in_words(error));
+    let advice = match error {
+        UpstreamError::Timeout { step, .. } => format!("give {to} more time with `{}`", step.option()),
+        _ => format!("can {to} be reached from here?"),
+    };
+    let detail = format!("{}\nthe request was to go to the network; {advice}", in_words(error));
     let problem = Problem::new(error.status(), "upstream could not be asked", detail).with("kind", error.kind());
     respond::problem(&problem, if mark { LIVE } else { "" })
 }

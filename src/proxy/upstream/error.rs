@@ -55,12 +55,14 @@ pub enum UpstreamError {
         source: BoxError,
     },
     /// A time limit passed.
-    #[error("{step} {to} took longer than {limit:?}")]
+    #[error("{step} {to}{} took longer than {limit:?}", through(proxy.as_deref()))]
     Timeout {
         /// What it was for.
         step: Step,
         /// The origin.
         to: Origin,
+        /// The upstream proxy that may have been what took so long, without its credentials.
+        proxy: Option<String>,
         /// The limit.
         limit: Duration,
     },
@@ -131,6 +133,10 @@ impl UpstreamError {
             UpstreamError::Request { .. } => "request",
         }
     }
+}
+
+fn through(proxy: Option<&str>) -> String {
+    proxy.map(|proxy| format!(" through the upstream proxy {proxy}")).unwrap_or_default()
 }
 
 /// What rustls said, where an I/O error carries it: that is no `source` of it.

@@ -180,9 +180,13 @@ impl Upstream {
     /// Opens a connection within the time limit.
     pub(super) async fn open(&self, to: &Origin, purpose: Purpose) -> Result<Dialled, UpstreamError> {
         let began = Instant::now();
-        let opened = timeout(self.timeouts.connect, self.route.open(to, purpose))
-            .await
-            .map_err(|_| self.timed_out(Step::Connect, to))??;
+        let opened = timeout(self.timeouts.connect, self.route.open(to, purpose)).await;
+        let opened = opened.map_err(|_| UpstreamError::Timeout {
+            step: Step::Connect,
+            to: to.clone(),
+            proxy: self.route.proxy(to),
+            limit: self.timeouts.connect,
+        })??;
         let tcp = began.elapsed().saturating_sub(opened.dns.unwrap_or_default());
         let id = self.opened.fetch_add(1, Ordering::Relaxed) + 1;
         tracing::debug!(connection = id, %to, remote = ?opened.remote, ?tcp, "upstream connection opened");
@@ -279,7 +283,7 @@ impl Upstream {
     }
 
     fn timed_out(&self, step: Step, to: &Origin) -> UpstreamError {
-        UpstreamError::Timeout { step, to: to.clone(), limit: self.timeouts.connect }
+        UpstreamError::Timeout { step, to: to.clone(), proxy: None, limit: self.timeouts.connect }
     }
 }
 

@@ -65,6 +65,16 @@ impl Route {
         }
     }
 
+    /// The upstream proxy on the way to `to`, without its credentials.
+    pub(super) fn proxy(&self, to: &Origin) -> Option<String> {
+        match self {
+            Route::Anywhere(anywhere) if anywhere.mapping(to).is_none() => {
+                anywhere.proxies.find(to).map(|via| via.url())
+            }
+            Route::Anywhere(_) | Route::Loopback(_) => None,
+        }
+    }
+
     /// How to do TLS with `to`.
     pub(super) fn tls(&self, to: &Origin, alpn: &[Vec<u8>]) -> Arc<ClientConfig> {
         match self {

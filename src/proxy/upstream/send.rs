@@ -108,7 +108,7 @@ impl Upstream {
             // The connection goes, or the stream is reset: nobody would know what an answer that still came was to.
             () = overdue(handle.as_ref(), self.timeouts.answer) => {
                 let limit = self.timeouts.answer;
-                return Err(UpstreamError::Timeout { step: Step::Answer, to: to.clone(), limit }.into());
+                return Err(UpstreamError::Timeout { step: Step::Answer, to: to.clone(), proxy: None, limit }.into());
             }
         };
         let answered_at = Instant::now();

@@ -1,6 +1,7 @@
 //! What is too much, too slow or too long, against the real binary: each has its bound, memory stays within one, and everybody
 //! else is served meanwhile.
 
+mod connecting;
 mod crowds;
 mod floods;
 mod long;
