@@ -17,6 +17,9 @@ pub const H2_MAX_STREAMS: u32 = 256;
 /// Bytes that one HTTP/2 stream may have under way: what a slow reader can make us hold (SETTINGS_INITIAL_WINDOW_SIZE).
 pub const H2_STREAM_WINDOW: u32 = 1024 * 1024;
 
-/// The same for a connection. Streams whose readers stall keep their share of it, so it holds several: one client that
-/// does not read must not stop the others that share the connection.
+/// The same for the connection of a client: its uploads.
 pub const H2_CONNECTION_WINDOW: u32 = 8 * 1024 * 1024;
+
+/// The same for a connection to upstream. Streams whose readers stall keep their share of it, and the window is all that the others
+/// have: so a connection gets no more streams than it has room for.
+pub const H2_UPSTREAM_WINDOW: u32 = 32 * H2_STREAM_WINDOW;

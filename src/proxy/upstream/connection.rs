@@ -112,7 +112,7 @@ pub(super) struct Http2 {
 }
 
 impl Http2 {
-    /// Starts HTTP/2. `forget` is called when it was idle for `idle_timeout`, to let go of the shared `Http2`.
+    /// Starts HTTP/2. `forget` is called when it was idle for `idle_timeout`, to let go of the `Http2` that is kept.
     pub(super) async fn start(
         dialled: Dialled,
         idle_timeout: Duration,
@@ -121,7 +121,7 @@ impl Http2 {
         let Dialled { wire, id, remote, timings, .. } = dialled;
         let (send, connection) = http2::Builder::new(TokioExecutor::new())
             .initial_stream_window_size(limits::H2_STREAM_WINDOW)
-            .initial_connection_window_size(limits::H2_CONNECTION_WINDOW)
+            .initial_connection_window_size(limits::H2_UPSTREAM_WINDOW)
             .max_header_list_size(limits::H2_MAX_HEAD)
             .handshake(TokioIo::new(wire))
             .await?;
@@ -180,6 +180,20 @@ impl Usage {
     pub(super) fn begin(self: &Arc<Self>) -> InUse {
         self.lock().0 += 1;
         InUse(self.clone())
+    }
+
+    /// The same if fewer than so many do.
+    pub(super) fn begin_below(self: &Arc<Self>, most: usize) -> Option<InUse> {
+        let mut usage = self.lock();
+        if usage.0 >= most {
+            return None;
+        }
+        usage.0 += 1;
+        Some(InUse(self.clone()))
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.lock().0 == 0
     }
 
     /// Returns when nobody has used the connection for `limit`.

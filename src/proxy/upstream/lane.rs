@@ -38,14 +38,15 @@ pub(super) struct Want {
 /// A connection for one request.
 pub(super) enum Lane {
     Http1(Http1),
-    Http2(Http2),
+    /// With the request's place on it.
+    Http2(Http2, Option<InUse>),
 }
 
 impl Lane {
     pub(super) fn take_fresh(&mut self) -> Option<ConnectTimings> {
         match self {
             Lane::Http1(connection) => connection.fresh.take(),
-            Lane::Http2(connection) => connection.take_fresh(),
+            Lane::Http2(connection, _) => connection.take_fresh(),
         }
     }
 
@@ -53,7 +54,7 @@ impl Lane {
     pub(super) fn whose(&self) -> (u64, Option<SocketAddr>) {
         match self {
             Lane::Http1(connection) => (connection.id, connection.remote),
-            Lane::Http2(connection) => (connection.id, connection.remote),
+            Lane::Http2(connection, _) => (connection.id, connection.remote),
         }
     }
 
@@ -61,14 +62,14 @@ impl Lane {
     pub(super) fn heard(&self) -> u64 {
         match self {
             Lane::Http1(connection) => connection.heard.load(Ordering::Relaxed),
-            Lane::Http2(_) => 0,
+            Lane::Http2(..) => 0,
         }
     }
 
-    pub(super) fn begin(&self) -> InUse {
+    pub(super) fn begin(&mut self) -> InUse {
         match self {
             Lane::Http1(connection) => connection.usage.begin(),
-            Lane::Http2(connection) => connection.usage.begin(),
+            Lane::Http2(connection, place) => place.take().unwrap_or_else(|| connection.usage.begin()),
         }
     }
 
@@ -82,7 +83,7 @@ impl Lane {
                 let answer = connection.send.try_send_request(request);
                 (Instant::now(), answer.await)
             }
-            Lane::Http2(connection) => {
+            Lane::Http2(connection, _) => {
                 let answer = connection.send.try_send_request(request);
                 (Instant::now(), answer.await)
             }
@@ -101,7 +102,7 @@ impl Upstream {
     ) -> Result<(Lane, Duration), UpstreamError> {
         let asked = Instant::now();
         if want.http2 || own.offers_alone(to, H2) {
-            return self.shared_lane(own, session, to, asked).await;
+            return self.http2_lane(own, session, to, asked).await;
         }
         let dialled = match self.own_lane(own, to, want.bytes).await? {
             Found::Lane(lane) => return Ok((lane, asked.elapsed())),
@@ -118,7 +119,7 @@ impl Upstream {
         offer.retain(|protocol| protocol == HTTP1);
         let (dialled, http2) = Box::pin(self.agree(own, to, dialled, &offer)).await?;
         let lane = match http2 {
-            true => Lane::Http2(Box::pin(self.start_http2(session, to, dialled)).await?),
+            true => Box::pin(self.http2_lane_on(own, session, to, dialled)).await?,
             false => Lane::Http1(Box::pin(self.start_http1(own, to, dialled)).await?),
         };
         Ok((lane, blocked))
@@ -139,22 +140,23 @@ impl Upstream {
         Ok(Found::Nothing)
     }
 
-    /// The shared HTTP/2 connection. Where upstream turns out not to speak it, one of the client's own.
-    async fn shared_lane(
+    /// An HTTP/2 connection. Where upstream turns out not to speak it, one of HTTP/1.1.
+    async fn http2_lane(
         &self,
         own: &OwnConnections,
         session: &Session,
         to: &Origin,
         asked: Instant,
     ) -> Result<(Lane, Duration), UpstreamError> {
-        let slot = self.shared.slot(session, to);
-        if let Some(connection) = slot.live() {
-            return Ok((Lane::Http2(connection), asked.elapsed()));
+        let slot = own.slot(&self.spares, session, to);
+        let found = || slot.take().map(|(connection, place)| Lane::Http2(connection, Some(place)));
+        if let Some(lane) = found() {
+            return Ok((lane, asked.elapsed()));
         }
         let _making =
             timeout(self.timeouts.connect, slot.making.lock()).await.map_err(|_| self.timed_out(Step::Connect, to))?;
-        if let Some(connection) = slot.live() {
-            return Ok((Lane::Http2(connection), asked.elapsed()));
+        if let Some(lane) = found() {
+            return Ok((lane, asked.elapsed()));
         }
         let dialled = match self.own_lane(own, to, true).await? {
             Found::Lane(lane) => return Ok((lane, asked.elapsed())),
@@ -170,7 +172,7 @@ impl Upstream {
         let (dialled, http2) = Box::pin(self.agree(own, to, dialled, &offer)).await?;
         // Without TLS there is nothing to agree by: the client knew before it asked (RFC 9113 section 3.3).
         let lane = if http2 || to.scheme == Scheme::Http {
-            Lane::Http2(Box::pin(self.start_http2(session, to, dialled)).await?)
+            Box::pin(self.http2_lane_on(own, session, to, dialled)).await?
         } else {
             Lane::Http1(Box::pin(self.start_http1(own, to, dialled)).await?)
         };
@@ -262,13 +264,26 @@ impl Upstream {
         started.map_err(|error| UpstreamError::Broken { to: to.clone(), source: error.into() })
     }
 
+    async fn http2_lane_on(
+        &self,
+        own: &OwnConnections,
+        session: &Session,
+        to: &Origin,
+        dialled: Dialled,
+    ) -> Result<Lane, UpstreamError> {
+        let connection = self.start_http2(own, session, to, dialled).await?;
+        let place = connection.usage.begin();
+        Ok(Lane::Http2(connection, Some(place)))
+    }
+
     pub(super) async fn start_http2(
         &self,
+        own: &OwnConnections,
         session: &Session,
         to: &Origin,
         dialled: Dialled,
     ) -> Result<Http2, UpstreamError> {
-        let slot = self.shared.slot(session, to);
+        let slot = own.slot(&self.spares, session, to);
         let (id, weak) = (dialled.id, std::sync::Arc::downgrade(&slot));
         let forget = move || {
             if let Some(slot) = weak.upgrade() {

@@ -3,12 +3,16 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use super::connection::{Dialled, Http1, Http2};
+use super::connection::{Dialled, Http1, Http2, InUse};
 use super::error::UpstreamError;
 use super::route::Form;
 use crate::proxy::handler::{Origin, Session};
+use crate::proxy::limits::{H2_STREAM_WINDOW, H2_UPSTREAM_WINDOW};
 
-/// The HTTP/1.1 connections that belong to one client connection, and are closed with it.
+/// Streams on one HTTP/2 connection: as many as its window has room for.
+const H2_STREAMS: usize = (H2_UPSTREAM_WINDOW / H2_STREAM_WINDOW) as usize;
+
+/// The connections that belong to one client connection, and are closed with it; of HTTP/2 one may be left to the next client.
 #[derive(Default)]
 pub struct OwnConnections(Arc<Mutex<Own>>);
 
@@ -28,6 +32,16 @@ struct Own {
     failed: HashMap<(Arc<str>, u16), UpstreamError>,
     /// What the client offered by ALPN, or what upstream speaks instead, for connections that are made later.
     offered: HashMap<Origin, Vec<Vec<u8>>>,
+    http2: HashMap<(Session, Origin), Arc<Slot>>,
+    spares: Weak<Spares>,
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        if let Some(spares) = self.spares.upgrade() {
+            self.http2.drain().for_each(|(key, slot)| spares.put(key, slot));
+        }
+    }
 }
 
 /// A connection that waits for a request.
@@ -94,6 +108,24 @@ impl OwnConnections {
     pub(super) fn offered(&self, to: &Origin) -> Option<Vec<Vec<u8>>> {
         self.lock().offered.get(to).cloned()
     }
+
+    /// The place of its HTTP/2 connections, which may be empty; one that another client left is taken over.
+    pub(super) fn slot(&self, spares: &Arc<Spares>, session: &Session, to: &Origin) -> Arc<Slot> {
+        let key = (session.clone(), to.clone());
+        let mut own = self.lock();
+        // Somebody may be about to fill it.
+        let is_good = |slot: &Arc<Slot>| Arc::strong_count(slot) > 1 || slot.is_live();
+        if let Some(slot) = own.http2.get(&key).filter(|slot| is_good(slot)) {
+            return slot.clone();
+        }
+        own.http2.retain(|_, slot| is_good(slot));
+        own.spares = Arc::downgrade(spares);
+        if let Some(spare) = spares.take(&key) {
+            own.http2.insert(key, spare.clone());
+            return spare;
+        }
+        own.http2.entry(key).or_default().clone()
+    }
 }
 
 impl std::fmt::Debug for OwnConnections {
@@ -103,68 +135,76 @@ impl std::fmt::Debug for OwnConnections {
     }
 }
 
-/// The HTTP/2 connections, one for each session and origin.
+/// HTTP/2 connections whose client has gone, at most one for each session and origin: the next client has it.
 #[derive(Default)]
-pub(super) struct SharedPool(Mutex<HashMap<(Session, Origin), Arc<Slot>>>);
+pub(super) struct Spares(Mutex<HashMap<(Session, Origin), Arc<Slot>>>);
 
-impl std::fmt::Debug for SharedPool {
+impl std::fmt::Debug for Spares {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SharedPool").field("slots", &self.lock().len()).finish()
+        f.debug_struct("Spares").field("slots", &self.lock().len()).finish()
     }
 }
 
-impl SharedPool {
+impl Spares {
     fn lock(&self) -> MutexGuard<'_, HashMap<(Session, Origin), Arc<Slot>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The place of the connection, which may be empty.
-    pub(super) fn slot(&self, session: &Session, to: &Origin) -> Arc<Slot> {
-        let mut slots = self.lock();
-        if let Some(slot) = slots.get(&(session.clone(), to.clone())) {
-            return slot.clone();
+    fn put(&self, key: (Session, Origin), slot: Arc<Slot>) {
+        let mut spares = self.lock();
+        spares.retain(|_, spare| spare.is_live());
+        if slot.keep_one_idle() {
+            spares.entry(key).or_insert(slot);
         }
-        slots.retain(|_, slot| Arc::strong_count(slot) > 1 || slot.live().is_some());
-        slots.entry((session.clone(), to.clone())).or_default().clone()
     }
 
-    pub(super) fn live(&self, session: &Session, to: &Origin) -> Option<Http2> {
-        let slot = self.lock().get(&(session.clone(), to.clone()))?.clone();
-        slot.live()
+    fn take(&self, key: &(Session, Origin)) -> Option<Arc<Slot>> {
+        self.lock().remove(key).filter(|spare| spare.is_live())
     }
 }
 
-/// The place of one HTTP/2 connection.
+/// The place of one client's HTTP/2 connections to one origin.
 #[derive(Default)]
 pub(super) struct Slot {
-    live: Mutex<Option<Http2>>,
-    /// Held by whoever makes the connection, so that others wait for it instead of making theirs.
+    live: Mutex<Vec<Http2>>,
+    /// Held by whoever makes a connection, so that others wait for it instead of making theirs.
     pub(super) making: tokio::sync::Mutex<()>,
 }
 
 impl Slot {
-    fn lock(&self) -> MutexGuard<'_, Option<Http2>> {
-        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Those that take requests (after a GOAWAY one does not).
+    fn lock(&self) -> MutexGuard<'_, Vec<Http2>> {
+        let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        live.retain(|connection| !connection.send.is_closed());
+        live
     }
 
-    /// The connection, if it takes requests (after a GOAWAY it does not).
-    pub(super) fn live(&self) -> Option<Http2> {
-        let mut live = self.lock();
-        if live.as_ref().is_some_and(|connection| connection.send.is_closed()) {
-            *live = None;
-        }
-        live.clone()
+    pub(super) fn is_live(&self) -> bool {
+        !self.lock().is_empty()
+    }
+
+    /// A connection with room for one more stream, and that stream's place on it. Streams that nobody reads keep what came on them, so
+    /// there are never more than the connection's window has room for: then one stream can't hold up another.
+    pub(super) fn take(&self) -> Option<(Http2, InUse)> {
+        let live = self.lock();
+        let mut places = live.iter().map(|connection| (connection, connection.usage.begin_below(H2_STREAMS)));
+        places.find_map(|(connection, place)| Some((connection.clone(), place?)))
     }
 
     pub(super) fn put(&self, connection: Http2) {
-        *self.lock() = Some(connection);
+        self.lock().push(connection);
     }
 
     /// Lets go of a connection: it ends with its last stream.
     pub(super) fn forget(&self, id: u64) {
+        self.lock().retain(|connection| connection.id != id);
+    }
+
+    /// Lets go of all but one that nobody uses, if there is one.
+    fn keep_one_idle(&self) -> bool {
         let mut live = self.lock();
-        if live.as_ref().is_some_and(|connection| connection.id == id) {
-            *live = None;
-        }
+        live.retain(|connection| connection.usage.is_idle());
+        live.truncate(1);
+        !live.is_empty()
     }
 }

@@ -72,7 +72,7 @@ impl Upstream {
             let (lane, blocked) = self.lane(own, session, to, want).await?;
             let head = match &lane {
                 Lane::Http1(connection) => head::http1(&parts, to, &connection.form, length),
-                Lane::Http2(_) => head::http2(&parts, to, length),
+                Lane::Http2(..) => head::http2(&parts, to, length),
             };
             let head = head.map_err(|source| UpstreamError::Request { to: to.clone(), source })?;
             match self.attempt(own, session, to, lane, blocked, head, body).await? {
@@ -116,11 +116,11 @@ impl Upstream {
             Ok(response) => response,
             Err(error) => {
                 let failure = Failure::of(error, &lane, heard);
-                if let Lane::Http2(connection) = &lane
+                if let Lane::Http2(connection, _) = &lane
                     && failure.unseen
                 {
                     // It takes no more requests, whatever hyper thinks of it.
-                    self.shared.slot(session, to).forget(connection.id);
+                    own.slot(&self.spares, session, to).forget(connection.id);
                 }
                 return failure.judge(to, connect.is_some(), had_body, handle.as_ref());
             }
@@ -136,7 +136,7 @@ impl Upstream {
         let hold = match lane {
             _ if response.status() == StatusCode::SWITCHING_PROTOCOLS => Hold::Upgraded,
             Lane::Http1(connection) => Hold::Http1 { connection, in_use, to: to.clone(), own: own.weak() },
-            Lane::Http2(_) => Hold::Http2 { _in_use: in_use },
+            Lane::Http2(..) => Hold::Http2 { _in_use: in_use },
         };
         let lease = Lease { upload: handle, hold, upload_timeout: self.timeouts.idle };
         let informational = std::mem::take(&mut *informational.lock().unwrap_or_else(PoisonError::into_inner));
@@ -176,7 +176,7 @@ impl Failure {
             unseen: given_back || h2.is_some_and(never_processed),
             silent: match lane {
                 Lane::Http1(connection) => connection.heard.load(Ordering::Relaxed) == heard,
-                Lane::Http2(_) => h2.is_none_or(|h2| !h2.is_reset()),
+                Lane::Http2(..) => h2.is_none_or(|h2| !h2.is_reset()),
             },
             error,
         }

@@ -1,5 +1,9 @@
 //! Heads without end and frames without sense: the connection ends, and nothing is kept of it.
 
+use super::frames::{
+    CONTINUATION, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, GOAWAY, HEADERS, PING, PREFACE, RST_STREAM, SETTINGS,
+    frame, get,
+};
 use super::{Raw, Shop, peak};
 
 const MIB: usize = 1024 * 1024;
@@ -39,32 +43,9 @@ fn floods_of_headers_are_refused() {
     shop.server.stop().expect(0);
 }
 
-/// A frame of HTTP/2 (RFC 9113 section 4.1).
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
-}
-
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const GOAWAY: u8 = 7;
-const CONTINUATION: u8 = 9;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
-const ENHANCE_YOUR_CALM: u8 = 11;
-
-/// The header block of `GET http://api.test/api/good` (RFC 7541).
-fn block() -> Vec<u8> {
-    let literal = |name: u8, value: &str| [&[name, u8::try_from(value.len()).unwrap()], value.as_bytes()].concat();
-    // :method GET, :scheme http, then :path and :authority by the names of the static table, not indexed.
-    [vec![0x82, 0x86], literal(0x04, "/api/good"), literal(0x01, "api.test")].concat()
-}
-
 fn http2(shop: &Shop) -> Raw {
     let mut raw = shop.raw();
-    raw.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    raw.send(PREFACE);
     raw.send(frame(SETTINGS, 0, 0, &[]));
     raw
 }
@@ -88,8 +69,11 @@ fn streams_that_are_reset_as_soon_as_they_are_opened_end_the_connection() {
     let before = peak(&shop.server);
     let pair = |n: u32| {
         let stream = 2 * n + 1;
-        [frame(HEADERS, END_STREAM | END_HEADERS, stream, &block()), frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes())]
-            .concat()
+        [
+            frame(HEADERS, END_STREAM | END_HEADERS, stream, &get("/api/good")),
+            frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes()),
+        ]
+        .concat()
     };
     let storm: Vec<u8> = (0..100_000).flat_map(pair).collect();
     let mut raw = http2(&shop);
@@ -112,7 +96,7 @@ fn a_head_of_http2_that_never_ends_ends_the_connection() {
     let header = [&[0x00, 1, b'x', 0x7f, 0xc1, 0x3d][..], &[b'x'; 8000]].concat();
     for more in [header.clone(), Vec::new()] {
         let mut raw = http2(&shop);
-        raw.send(frame(HEADERS, END_STREAM, 1, &block()));
+        raw.send(frame(HEADERS, END_STREAM, 1, &get("/api/good")));
         let taken = raw.flood(&frame(CONTINUATION, 0, 1, &more).repeat(100), 64 * MIB);
         assert!(taken < 64 * MIB, "it may go on for ever");
         shop.serves();

@@ -4,7 +4,9 @@
 mod connecting;
 mod crowds;
 mod floods;
+mod frames;
 mod long;
+mod readers;
 mod slow;
 
 use std::io::{Read, Write};
@@ -124,6 +126,18 @@ fn status(server: &Server, name: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
     line.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+/// Waits until it has no more than so many descriptors open. Each look is a request, so that there is an end to it.
+#[track_caller]
+fn descriptors_come_back(server: &Server, most: usize) {
+    for _ in 0..2000 {
+        serves(server, "http://api.test/api/good");
+        if descriptors(server) <= most {
+            return;
+        }
+    }
+    panic!("{} descriptors are left, not {most}", descriptors(server));
 }
 
 /// How many descriptors it has open.

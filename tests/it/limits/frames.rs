@@ -1,0 +1,117 @@
+//! HTTP/2 down to its frames, for clients that no library would make.
+
+use std::collections::HashMap;
+use std::io::Read;
+use std::net::SocketAddr;
+
+use super::Raw;
+
+pub const PREFACE: &str = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+pub const DATA: u8 = 0;
+pub const HEADERS: u8 = 1;
+pub const RST_STREAM: u8 = 3;
+pub const SETTINGS: u8 = 4;
+pub const PING: u8 = 6;
+pub const GOAWAY: u8 = 7;
+pub const WINDOW_UPDATE: u8 = 8;
+pub const CONTINUATION: u8 = 9;
+pub const END_STREAM: u8 = 1;
+pub const END_HEADERS: u8 = 4;
+pub const ENHANCE_YOUR_CALM: u8 = 11;
+const INITIAL_WINDOW_SIZE: u16 = 4;
+
+/// What a stream, and a connection, may be sent before anything is said of it (RFC 9113 section 6.9.2).
+pub const DEFAULT_WINDOW: u32 = 65_535;
+const LARGEST_WINDOW: u32 = (1 << 31) - 1;
+
+/// A frame of HTTP/2 (RFC 9113 section 4.1).
+pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// The header block of a GET of this path of `http://api.test` (RFC 7541).
+pub fn get(path: &str) -> Vec<u8> {
+    let literal = |name: u8, value: &str| [&[name, u8::try_from(value.len()).unwrap()], value.as_bytes()].concat();
+    // :method GET, :scheme http, then :path and :authority by the names of the static table, not indexed.
+    [vec![0x82, 0x86], literal(0x04, path), literal(0x01, "api.test")].concat()
+}
+
+/// What came on a stream.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Came {
+    pub heads: usize,
+    pub bytes: usize,
+    pub ended: bool,
+}
+
+/// A client that takes what its windows allow and never widens them.
+pub struct Stingy {
+    raw: Raw,
+    streams: u32,
+    came: HashMap<u32, Came>,
+}
+
+impl Stingy {
+    /// With the windows that HTTP/2 begins with.
+    pub fn new(proxy: SocketAddr) -> Self {
+        Stingy::begin(proxy, &[])
+    }
+
+    /// With this window for each stream, and a connection that is never too narrow.
+    pub fn with_window(proxy: SocketAddr, window: u32) -> Self {
+        let setting = [&INITIAL_WINDOW_SIZE.to_be_bytes()[..], &window.to_be_bytes()].concat();
+        let mut client = Stingy::begin(proxy, &setting);
+        client.raw.send(frame(WINDOW_UPDATE, 0, 0, &(LARGEST_WINDOW - DEFAULT_WINDOW).to_be_bytes()));
+        client
+    }
+
+    fn begin(proxy: SocketAddr, settings: &[u8]) -> Self {
+        let mut raw = Raw::to(proxy);
+        raw.send(PREFACE);
+        raw.send(frame(SETTINGS, 0, 0, settings));
+        Stingy { raw, streams: 0, came: HashMap::new() }
+    }
+
+    /// Opens a stream.
+    pub fn ask(&mut self, path: &str) -> u32 {
+        let stream = 2 * self.streams + 1;
+        self.streams += 1;
+        self.raw.send(frame(HEADERS, END_STREAM | END_HEADERS, stream, &get(path)));
+        stream
+    }
+
+    /// What came on a stream so far.
+    pub fn came(&self, stream: u32) -> Came {
+        self.came.get(&stream).copied().unwrap_or_default()
+    }
+
+    /// Reads until this is so.
+    #[track_caller]
+    pub fn until(&mut self, done: impl Fn(&Stingy) -> bool) {
+        while !done(self) {
+            let mut head = [0; 9];
+            self.raw.0.read_exact(&mut head).unwrap_or_else(|error| panic!("{error}: {:?}", self.came));
+            let [a, b, c, kind, flags, stream @ ..] = head;
+            let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
+            self.raw.0.read_exact(&mut payload).unwrap();
+            assert!(kind != GOAWAY && kind != RST_STREAM, "{head:?} {payload:?}");
+            let came = self.came.entry(u32::from_be_bytes(stream)).or_default();
+            match kind {
+                HEADERS => came.heads += 1,
+                DATA => came.bytes += payload.len(),
+                _ => continue,
+            }
+            came.ended |= flags & END_STREAM != 0;
+        }
+    }
+
+    /// Asks for something small and gets all of it.
+    #[track_caller]
+    pub fn is_served(&mut self, path: &str, length: usize) {
+        let stream = self.ask(path);
+        self.until(|client| client.came(stream).ended);
+        assert_eq!(self.came(stream).bytes, length);
+    }
+}
