@@ -62,6 +62,13 @@ impl Signals {
         }
     }
 
+    /// CMD has ended. The Ctrl-C that it got by itself, and that may have ended it, may be told to us only now: it is no wish of its own.
+    pub(super) fn cmd_ended(&mut self) {
+        if (self.terminal)() {
+            self.last = Some((Signal::Interrupt, Instant::now()));
+        }
+    }
+
     /// Whether CMD gets this signal by itself: a Ctrl-C in the terminal whose foreground harproxy shares with it.
     #[must_use]
     pub fn reaches_cmd(&self, signal: Signal) -> bool {
@@ -156,6 +163,19 @@ mod tests {
         }
         assert_eq!(signals.next().await, Signal::Terminate);
         assert_eq!(signals.next().await, Signal::Interrupt);
+    }
+
+    #[tokio::test]
+    async fn a_ctrl_c_that_ended_cmd_is_no_second_wish_though_it_comes_late() {
+        for (terminal, next) in [(true, Signal::Terminate), (false, Signal::Interrupt)] {
+            let (tell, events) = unbounded_channel();
+            let mut signals = Signals::from_events(events);
+            signals.terminal = if terminal { || true } else { || false };
+            tell.send(Signal::Interrupt).unwrap();
+            tell.send(Signal::Terminate).unwrap();
+            signals.cmd_ended();
+            assert_eq!(signals.next().await, next);
+        }
     }
 
     #[cfg(unix)]
