@@ -25,7 +25,7 @@ use crate::proxy::server::{Credentials, Reverse};
 use crate::proxy::upstream::UpstreamPlan;
 use crate::proxy::{ProxyPlan, Witness};
 use crate::record::{OnFailure, RecordPlan, Update};
-use crate::redact::Policy;
+use crate::redact::{ClueKey, Policy};
 use crate::replay::{NetworkPlan, OnMiss, ReplayPlan};
 use crate::tls::authority::Authority;
 use crate::urlglob::{GlobError, Globs};
@@ -190,6 +190,7 @@ impl Recording {
             json_layout: args.json_layout,
             policy: policy.clone(),
             values: if args.no_redact { Vec::new() } else { said.redact_values() },
+            clue_key: None,
             on_failure: args.on_failure,
             volatile: said.volatile().clone(),
             rules: said.rules().to_vec(),
@@ -208,9 +209,17 @@ fn may_be_fixture(output: &Path) -> bool {
     is_folder || ["har", "zip"].iter().any(|known| ending.eq_ignore_ascii_case(known))
 }
 
+/// The key of clues, which comes from the authority's: it is where recordings are made, and stays there.
+#[must_use]
+pub fn clue_key(authority: &Authority) -> ClueKey {
+    ClueKey::new(&authority.derive("harproxy clues to secrets"))
+}
+
 /// Settles `harproxy recover`: what was recorded says itself what its scope was.
 #[must_use]
 pub fn recovering(args: RecoverArgs) -> RecordPlan {
+    // Without it `recover` says what it can't look for.
+    let authority = ca_dir(&args.authority).ok().and_then(|dir| Authority::load_from(&dir).ok().flatten());
     RecordPlan {
         output: args.output,
         scope: Globs::default(),
@@ -221,6 +230,7 @@ pub fn recovering(args: RecoverArgs) -> RecordPlan {
         json_layout: args.json_layout,
         policy: Arc::new(args.config.said.redact_policy()),
         values: args.config.said.redact_values(),
+        clue_key: authority.as_ref().map(clue_key),
         on_failure: OnFailure::default(),
         volatile: args.config.said.volatile().clone(),
         rules: args.config.said.rules().to_vec(),
@@ -422,6 +432,7 @@ fn misses(args: &ReplayArgs) -> Result<(RecordPlan, UpstreamPlan), Error> {
         json_layout: JsonLayout::default(),
         policy: Arc::new(said.redact_policy()),
         values: said.redact_values(),
+        clue_key: None,
         on_failure: OnFailure::Hold,
         volatile: said.volatile().clone(),
         rules: said.rules().to_vec(),

@@ -48,6 +48,15 @@ pub(super) fn file(fixture: &Path) -> io::Result<NamedTempFile> {
     Ok(file)
 }
 
+/// The same, for its user alone.
+pub(super) fn private_file(fixture: &Path) -> io::Result<NamedTempFile> {
+    let begin = begins(fixture.file_name().unwrap_or_default());
+    // Nobody else may read it: that is what temporary files are by themselves.
+    let file = builder(&begin).tempfile_in(folder(fixture))?;
+    hold(file.as_file());
+    Ok(file)
+}
+
 /// Removes what waits beside a fixture and nobody holds.
 pub(super) fn sweep(fixture: &Path) {
     let begin = begins(fixture.file_name().unwrap_or_default());

@@ -270,6 +270,14 @@ impl FixtureWriter {
     }
 }
 
+/// A file beside the fixture at `path`, for its user alone, that goes when it is dropped, or by [`sweep`].
+///
+/// # Errors
+/// When the folder can't be written.
+pub fn beside(path: &Path) -> io::Result<tempfile::NamedTempFile> {
+    staging::private_file(path)
+}
+
 /// Removes what writers of the fixture at `path` left beside it when they were killed. What one is at work on stays.
 pub fn sweep(path: &Path) {
     staging::sweep(path);

@@ -134,6 +134,7 @@ impl Tape {
 
     /// Journals a piece of a payload.
     pub fn push(&self, kind: Kind, piece: Bytes, haste: Haste) {
+        self.tell_clues();
         self.journal.push(self.frame(kind, piece), haste);
     }
 
@@ -191,6 +192,7 @@ impl Tape {
             }
         }
         let end = End { how, seen, at: self.since(Instant::now()), trailers: self.screen.fields(trailers), decoded };
+        self.tell_clues();
         self.journal.commit(self.frame(Kind::End, said(&end)))
     }
 
@@ -210,7 +212,14 @@ impl Tape {
     }
 
     fn say(&self, kind: Kind, what: &impl Serialize, haste: Haste) {
-        self.journal.push(self.frame(kind, said(what)), haste);
+        self.push(kind, said(what), haste);
+    }
+
+    /// Before a frame that may hold what stands for a value the journal has its clue.
+    fn tell_clues(&self) {
+        self.screen.give_clues(|told| {
+            self.journal.push(Frame { kind: Kind::Clues, exchange: 0, payload: said(&told) }, Haste::Later);
+        });
     }
 
     fn frame(&self, kind: Kind, payload: Bytes) -> Frame {

@@ -14,6 +14,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::http::Headers;
 use crate::http::headers::{HOP_BY_HOP, from_chars, to_chars};
+use crate::redact::Clue;
+use crate::redact::clue::KeyMark;
 use crate::redact::marker::Run;
 
 /// Room for a head as most are, bytes.
@@ -48,6 +50,15 @@ pub struct Meta {
     pub run: Option<Run>,
     /// Who records, for whoever finds the journal locked.
     pub pid: Option<u32>,
+}
+
+/// Clues to values that stand in frames behind this one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// Whose they are.
+    pub mark: KeyMark,
+    /// The clues.
+    pub clues: Vec<Clue>,
 }
 
 /// The head of a request.

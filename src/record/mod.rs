@@ -30,7 +30,7 @@ use crate::har::write::{ContentMode, JsonLayout};
 use crate::matching::MatchRule;
 use crate::proxy::upstream::{PlanError, Upstream};
 use crate::redact::marker::Run;
-use crate::redact::{Placeholder, Policy, Secret, Vault};
+use crate::redact::{ClueKey, Placeholder, Policy, Secret, Vault};
 use crate::urlglob::Globs;
 use crate::verdict::seen::Became;
 use crate::verdict::{Herald, Verdict};
@@ -63,6 +63,8 @@ pub struct RecordPlan {
     pub policy: Arc<Policy>,
     /// `[redact.values]`: the placeholders of values that are known.
     pub values: Vec<(Placeholder, Secret)>,
+    /// For clues to secrets, by which whoever recovers a recording knows those that became known late.
+    pub clue_key: Option<ClueKey>,
     /// `--on-failure`.
     pub on_failure: OnFailure,
     /// `[volatile]`.
@@ -234,7 +236,7 @@ impl Recorder {
         let claimed = place.claim()?;
         har::write::sweep(&plan.output);
         let recovered = recover::killed(&plan, &claimed)?;
-        let vault = Vault::new(Run::random(), &plan.values);
+        let vault = Vault::new(Run::random(), &plan.values).making_clues(plan.clue_key.clone());
         let screen = Screen::new(plan.policy.clone(), vault);
         let journal = begin(&plan, &claimed, &screen)?;
         Ok(Recorder {

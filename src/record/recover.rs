@@ -5,11 +5,14 @@ use std::fmt;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::finalise::{self, Arrangement, Index};
+use super::heads::Told;
 use super::journal::{Claimed, Place, Reader};
 use super::{Error, RecordPlan, Update};
 use crate::har;
+use crate::redact::{ClueKey, Clues};
 
 /// Why a recording has not become a fixture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +47,8 @@ pub struct Recovered {
     pub cut: usize,
     /// Requests that had no answer yet, and are left out.
     pub unanswered: usize,
+    /// Secrets that it found out late were not looked for in what it had seen before: their clues need a key that is not here.
+    pub unsearched: bool,
     /// Entries that it added to the fixture.
     pub added: usize,
     /// Entries that it replaced.
@@ -65,17 +70,24 @@ impl fmt::Display for Why {
 
 impl fmt::Display for Recovered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Recovered { why, output, exchanges, cut, unanswered, .. } = self;
+        let Recovered { why, output, exchanges, cut, unanswered, unsearched, .. } = self;
         let many = if *exchanges == 1 { "exchange" } else { "exchanges" };
         write!(f, "recovered {exchanges} {many} into {} from a recording that was {why}", output.display())?;
         if *cut > 0 {
             write!(f, "; {cut} of them cut off")?;
         }
         match unanswered {
-            0 => Ok(()),
-            1 => write!(f, "; one that had no answer yet was left out"),
-            more => write!(f, "; {more} that had no answer yet were left out"),
+            0 => {}
+            1 => write!(f, "; one that had no answer yet was left out")?,
+            more => write!(f, "; {more} that had no answer yet were left out")?,
         }
+        if *unsearched {
+            f.write_str(
+                "; what it learned to be secret was not looked for in what it had seen before, as that takes the key of the CA \
+                 that it ran with: look the fixture over before you commit it",
+            )?;
+        }
+        Ok(())
     }
 }
 
@@ -210,9 +222,22 @@ fn held(plan: &RecordPlan, claimed: &Claimed) -> Result<Option<Recovered>, Error
 /// A recording that did not end well has not seen everything: it never takes entries away.
 fn accept(plan: &RecordPlan, why: Why, there: Option<(Reader, Index)>) -> Result<Option<Recovered>, Error> {
     let Some((mut reader, index)) = there.filter(|(_, index)| !index.slots.is_empty()) else { return Ok(None) };
+    let unsearched = !suspect(plan.clue_key.as_ref(), &index, &mut reader);
     let update = if plan.update == Update::Replace { Update::Merge } else { plan.update };
     let Arrangement { added, changed, unchanged, not_seen, .. } = finalise::write(plan, update, &index, &mut reader)?;
     let (exchanges, cut, unanswered) = (index.slots.len(), index.cut, index.unanswered);
     let output = plan.output.clone();
-    Ok(Some(Recovered { why, output, exchanges, cut, unanswered, added, changed, unchanged, not_seen }))
+    Ok(Some(Recovered { why, output, exchanges, cut, unanswered, unsearched, added, changed, unchanged, not_seen }))
+}
+
+/// Who found the values is gone: they are known by the clues that it left. False where some need another key.
+fn suspect(key: Option<&ClueKey>, index: &Index, reader: &mut Reader) -> bool {
+    let (Some(run), Some(names)) = (index.meta.run, &mut reader.names) else { return true };
+    let mark = key.map(ClueKey::mark);
+    let (ours, others): (Vec<&Told>, Vec<_>) = index.told.iter().partition(|told| Some(told.mark) == mark);
+    if let Some(key) = key {
+        let clues = ours.iter().flat_map(|told| &told.clues);
+        names.know_by(Arc::new(Clues::new(key.clone(), run, clues)));
+    }
+    others.is_empty()
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use super::heads::Fields;
+use super::heads::{Fields, Told};
 use crate::redact::{Policy, Redactor, Vault};
 
 /// A payload is looked into as a whole up to this length, bytes, decoded; longer ones pass through a window.
@@ -38,6 +38,11 @@ impl Screen {
     #[must_use]
     pub fn vault(&self) -> &Arc<Vault> {
         &self.vault
+    }
+
+    /// Gives away the clues to what was found since it was last done: see [`Vault::give_clues`].
+    pub fn give_clues(&self, give: impl FnOnce(Told)) {
+        self.vault.give_clues(|mark, clues| give(Told { mark, clues }));
     }
 
     /// The policy at work, giving markers.

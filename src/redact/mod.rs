@@ -4,6 +4,7 @@
 //! value, and [`placeholder`] knows such stand-ins wherever they are met again. Nothing here does I/O, and nothing can be
 //! computed back from what stands for a value.
 
+pub mod clue;
 mod command;
 mod form;
 mod graphql;
@@ -12,6 +13,7 @@ mod headers;
 mod inert;
 mod json;
 mod jwt;
+pub mod known;
 pub mod marker;
 mod names;
 pub mod naming;
@@ -34,7 +36,9 @@ pub mod vault;
 mod view;
 mod windows;
 
+pub use clue::{Clue, ClueKey, Clues};
 pub use grouping::Grouping;
+pub use known::Known;
 pub use naming::Naming;
 pub use numbering::Numbering;
 pub use payload::{Outcome, is_lines, is_opaque};

@@ -4,54 +4,34 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
-use std::io::Read;
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
-use super::marker::{self, Marker, Run, Value};
-use super::windows::{Window, Windows};
+use super::clue::{Clue, ClueKey, KeyMark};
+use super::known::{self, Before, Beginning, Known, LONGEST, Lexicon, NOTHING, PLACEHOLDER};
+use super::marker::{Marker, Run, Value};
 use super::{Form, Name, Namer, Placeholder, placeholder, spellings};
-use crate::http::escape;
-
-/// Shorter values are too likely to stand elsewhere by chance, bytes.
-const SHORTEST: usize = 8;
-/// Longer ones are not looked for, bytes: nobody repeats them outside the place they belong to.
-const LONGEST: usize = 64 << 10;
-/// Values that are words: looking for them would take paths and names of members apart.
-const WORDS: [&str; 14] = [
-    "password",
-    "username",
-    "undefined",
-    "anonymous",
-    "changeme",
-    "localhost",
-    "redacted",
-    "required",
-    "disabled",
-    "authorization",
-    "access_token",
-    "refresh_token",
-    "client_secret",
-    "example.com",
-];
-
-/// What stood before a text, as far as it says whether a word begins there.
-type Before = [u8; escape::LONGEST];
-const NOTHING: Before = [b' '; escape::LONGEST];
 
 /// The values of one recording. Shared by all its connections; `&Vault` is the [`Namer`] that gives markers.
 pub struct Vault {
     run: Run,
+    /// Makes clues to what is found, for whoever goes on when this process is gone.
+    key: Option<ClueKey>,
     inner: RwLock<Inner>,
+    /// There are clues that nobody has been given.
+    has_clues: AtomicBool,
 }
 
 #[derive(Default)]
 struct Inner {
     /// By value as it was found, and as it is written elsewhere.
     secrets: HashMap<Box<[u8]>, Secret>,
-    known: Known,
+    beginnings: Beginnings,
     /// Values found.
     found: u64,
+    /// Nobody has been given these.
+    clues: Vec<Clue>,
 }
 
 /// What stands for a value.
@@ -71,9 +51,16 @@ impl Vault {
         let given = given.iter().map(|(placeholder, value)| (placeholder, value.reveal()));
         for (Placeholder { name, number }, text) in given.filter(|(_, text)| !text.is_empty()) {
             let secret = Secret { value: Value::Given(*number), name: name.clone(), form: Form::Text };
+            // Whoever goes on is given them, too: clues to them nobody needs.
             inner.learn(text.as_bytes(), &secret);
         }
-        Vault { run, inner: RwLock::new(inner) }
+        Vault { run, key: None, inner: RwLock::new(inner), has_clues: AtomicBool::new(false) }
+    }
+
+    /// The same, with [clues](Vault::give_clues) to what is found from now on.
+    #[must_use]
+    pub fn making_clues(self, key: Option<ClueKey>) -> Self {
+        Vault { key, ..self }
     }
 
     /// The recording's run.
@@ -88,11 +75,15 @@ impl Vault {
         self.read().found
     }
 
-    /// The text with markers for known values: for what was written down before they were known.
-    pub fn swept<'t>(&self, text: &'t [u8]) -> Cow<'t, [u8]> {
-        let mut out = Vec::new();
-        let swept = self.sweep(text, NOTHING, text.len(), &mut out);
-        if swept == 0 { Cow::Borrowed(text) } else { Cow::Owned([&out, &text[swept..]].concat()) }
+    /// Gives away the clues to values that were found since it was last done, with the vault held: whoever has a marker of
+    /// one of them, and comes here with it, comes out when its clue has been given away.
+    pub fn give_clues(&self, give: impl FnOnce(KeyMark, Vec<Clue>)) {
+        let Some(key) = self.key.as_ref().filter(|_| self.has_clues.load(Ordering::Acquire)) else { return };
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        if !inner.clues.is_empty() {
+            give(key.mark(), std::mem::take(&mut inner.clues));
+        }
+        self.has_clues.store(false, Ordering::Release);
     }
 
     /// The text without known values, for the log: names stand for them.
@@ -109,41 +100,22 @@ impl Vault {
         if kept == 0 { Cow::Borrowed(text) } else { Cow::Owned(told + text.get(kept..).unwrap_or_default()) }
     }
 
-    /// [`Vault::swept`] of a stream.
-    pub fn sweeper<R: Read>(&self, read: R) -> impl Read {
-        Windows::new(read, Sweep { vault: self, longest: self.read().known.longest, before: NOTHING })
-    }
-
-    fn sweep(&self, text: &[u8], before: Before, until: usize, out: &mut Vec<u8>) -> usize {
-        let mut kept = 0;
-        for (range, marker) in self.known_in(text, before, until) {
-            out.extend_from_slice(&text[kept..range.start]);
-            out.extend_from_slice(marker.write(self.run).as_bytes());
-            kept = range.end;
-        }
-        kept
-    }
-
-    /// Known values that begin before `until`; `before` is what stands before the text.
-    fn known_in(&self, text: &[u8], before: Before, until: usize) -> Vec<(Range<usize>, Marker)> {
-        let inner = self.read();
-        let mut found = Vec::new();
-        let mut at = 0;
-        while let Some(start) = inner.known.next(text, before, at, until) {
-            let Some(value) = inner.known.at(&text[start..]) else {
-                at = start + 1;
-                continue;
-            };
-            at = start + value.len();
-            if let Some(Secret { value, name, form }) = inner.secrets.get(value).cloned() {
-                found.push((start..at, Marker { value, form, name }));
-            }
-        }
-        found
-    }
-
     fn read(&self) -> RwLockReadGuard<'_, Inner> {
         self.inner.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known for Vault {
+    fn run(&self) -> Run {
+        self.run
+    }
+
+    fn longest(&self) -> usize {
+        self.read().beginnings.longest
+    }
+
+    fn known_in(&self, text: &[u8], before: Before, until: usize) -> Vec<(Range<usize>, Marker)> {
+        self.read().all_in(text, before, until)
     }
 }
 
@@ -156,7 +128,12 @@ impl Namer for &Vault {
             inner.secrets.get(secret).cloned().unwrap_or_else(|| {
                 inner.found += 1;
                 let found = Secret { value: Value::Found(inner.found), name: name.clone(), form };
-                inner.learn(secret, &found);
+                let spellings = inner.learn(secret, &found);
+                if let Some(key) = &self.key {
+                    let marker = found.marker();
+                    inner.clues.extend(spellings.iter().filter_map(|value| key.clue(value, &marker, self.run)));
+                    self.has_clues.store(true, Ordering::Release);
+                }
                 found
             })
         });
@@ -177,141 +154,101 @@ impl fmt::Debug for Vault {
     }
 }
 
+impl Secret {
+    fn marker(&self) -> Marker {
+        Marker { value: self.value, form: self.form, name: self.name.clone() }
+    }
+}
+
 impl Inner {
-    fn learn(&mut self, value: &[u8], secret: &Secret) {
-        let all = if value.len() > LONGEST { vec![value.into()] } else { spellings::of(value) };
-        for value in all {
-            if !self.secrets.contains_key(&value) {
-                self.known.add(&value);
-                self.secrets.insert(value, secret.clone());
-            }
+    /// What was learned: the spellings that were not known.
+    fn learn(&mut self, value: &[u8], secret: &Secret) -> Vec<Box<[u8]>> {
+        let mut all = if value.len() > LONGEST { vec![value.into()] } else { spellings::of(value) };
+        all.retain(|value| !self.secrets.contains_key(value));
+        for value in &all {
+            self.beginnings.add(value);
+            self.secrets.insert(value.clone(), secret.clone());
         }
+        all
+    }
+}
+
+impl Lexicon for Inner {
+    fn is_empty(&self) -> bool {
+        self.beginnings.values.is_empty()
+    }
+
+    fn may_begin(&self, begin: Beginning) -> bool {
+        self.beginnings.bits.may_have(begin)
+    }
+
+    fn at(&self, text: &[u8]) -> Option<(usize, Marker)> {
+        let value = self.beginnings.at(text)?;
+        Some((value.len(), self.secrets.get(value)?.marker()))
     }
 }
 
 /// Values by their first eight bytes.
 #[derive(Default)]
-struct Known {
-    values: HashMap<[u8; SHORTEST], Vec<Box<[u8]>>>,
+struct Beginnings {
+    values: HashMap<Beginning, Vec<Box<[u8]>>>,
     /// Bits of what values begin with: most texts hold none, and most places are passed by a look here.
-    begins: Begins,
+    bits: Bits,
     longest: usize,
 }
 
-/// How placeholders begin; places where one does are looked at too.
-const PLACEHOLDER: &[u8; SHORTEST] = b"REDACTED";
-
-#[derive(Clone)]
-struct Begins([u64; 64]);
-
-impl Default for Begins {
-    fn default() -> Self {
-        let mut begins = Begins([0; 64]);
-        begins.add(*PLACEHOLDER);
-        begins
-    }
-}
-
-impl Begins {
-    fn bit(begin: [u8; SHORTEST]) -> (usize, u64) {
-        // Fibonacci hashing: the upper bits of a product depend on all lower ones.
-        let hash = u64::from_le_bytes(begin).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 52;
-        (usize::try_from(hash >> 6).unwrap_or(0), 1 << (hash & 63))
-    }
-
-    fn add(&mut self, begin: [u8; SHORTEST]) {
-        let (word, bit) = Begins::bit(begin);
-        self.0[word] |= bit;
-    }
-
-    fn may_have(&self, begin: [u8; SHORTEST]) -> bool {
-        let (word, bit) = Begins::bit(begin);
-        self.0[word] & bit != 0
-    }
-}
-
-impl Known {
+impl Beginnings {
     fn add(&mut self, value: &[u8]) {
-        let word = || WORDS.iter().any(|word| value.eq_ignore_ascii_case(word.as_bytes()));
-        let Some(begin) = value.first_chunk().filter(|_| value.len() <= LONGEST && !word()) else { return };
-        self.begins.add(*begin);
+        let Some(begin) = known::beginning(value) else { return };
+        self.bits.add(*begin);
         self.longest = self.longest.max(value.len());
         self.values.entry(*begin).or_default().push(value.into());
-    }
-
-    /// The next place before `until` where a known value may begin.
-    fn next(&self, text: &[u8], before: Before, mut at: usize, until: usize) -> Option<usize> {
-        if self.values.is_empty() {
-            return None;
-        }
-        while at < until {
-            let begin = text[at..].first_chunk()?;
-            if !self.begins.may_have(*begin) {
-                at += 1;
-                continue;
-            }
-            let inside = is_inside(before, text, at);
-            if !inside && begin == PLACEHOLDER {
-                // A name within what stands for a value already is no value.
-                let letters = text[at..].iter().position(|&b| !(b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_')));
-                at += letters.unwrap_or(text.len() - at);
-                continue;
-            }
-            if !inside {
-                return Some(at);
-            }
-            at += 1;
-        }
-        None
     }
 
     /// The longest value that a text begins with and that ends there.
     fn at(&self, text: &[u8]) -> Option<&[u8]> {
         let values = self.values.get(text.first_chunk()?)?;
-        let ends = |len: usize| text.get(len).is_none_or(|byte| !byte.is_ascii_alphanumeric());
-        let whole = values.iter().filter(|value| text.starts_with(value) && ends(value.len()));
+        let whole = values.iter().filter(|value| text.starts_with(value) && known::ends(text, value.len()));
         whole.max_by_key(|value| value.len()).map(|value| &**value)
     }
 }
 
-/// Whether a place is within a word; the last letter of an escape (`%2F`, `\n`) is none of its own.
-fn is_inside(stood: Before, text: &[u8], at: usize) -> bool {
-    let stood = before(stood, text, at);
-    stood.last().is_some_and(u8::is_ascii_alphanumeric) && !escape::ends(&stood)
-}
+#[derive(Clone)]
+struct Bits([u64; 64]);
 
-/// What stands before a place of a text that `stood` stands before.
-fn before(stood: Before, text: &[u8], at: usize) -> Before {
-    let mut before = stood;
-    if let Some((_, last)) = text[..at].split_last_chunk() {
-        return *last;
+impl Default for Bits {
+    fn default() -> Self {
+        let mut bits = Bits([0; 64]);
+        bits.add(PLACEHOLDER);
+        bits
     }
-    before.rotate_left(at);
-    before[escape::LONGEST - at..].copy_from_slice(&text[..at]);
-    before
 }
 
-struct Sweep<'v> {
-    vault: &'v Vault,
-    longest: usize,
-    before: Before,
-}
+impl Bits {
+    fn bit(begin: Beginning) -> (usize, u64) {
+        // Fibonacci hashing: the upper bits of a product depend on all lower ones.
+        let hash = u64::from_le_bytes(begin).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 52;
+        (usize::try_from(hash >> 6).unwrap_or(0), 1 << (hash & 63))
+    }
 
-impl Window for Sweep<'_> {
-    fn settle(&mut self, text: &[u8], last: bool, out: &mut Vec<u8>) -> usize {
-        // A value that begins before is here as a whole, and what stands behind it.
-        let held = self.longest.max(marker::LONGEST);
-        let until = if last { text.len() } else { text.len().saturating_sub(held) };
-        let swept = self.vault.sweep(text, self.before, until, out);
-        out.extend_from_slice(&text[swept.min(until)..until]);
-        let settled = swept.max(until);
-        self.before = before(self.before, text, settled);
-        settled
+    fn add(&mut self, begin: Beginning) {
+        let (word, bit) = Bits::bit(begin);
+        self.0[word] |= bit;
+    }
+
+    fn may_have(&self, begin: Beginning) -> bool {
+        let (word, bit) = Bits::bit(begin);
+        self.0[word] & bit != 0
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+
+    use super::super::Clues;
+    use super::super::known::sweeper;
+    use super::super::marker;
     use super::*;
 
     const SECRET: &[u8] = b"s3cr3t-value/1";
@@ -324,8 +261,24 @@ mod tests {
         (&mut &*vault).stand_in(secret, &Name::new("token"), Form::Text)
     }
 
+    /// Whoever goes by clues alone finds the same.
     fn swept(vault: &Vault, text: &str) -> String {
-        String::from_utf8(vault.swept(text.as_bytes()).into_owned()).unwrap()
+        let swept = String::from_utf8(vault.swept(text.as_bytes()).into_owned()).unwrap();
+        let key = ClueKey::new(&[7; 32]);
+        let found = |secret: &Secret| matches!(secret.value, Value::Found(_));
+        let clues: Vec<Clue> = {
+            let inner = vault.read();
+            let all = inner.secrets.iter().filter(|(_, secret)| found(secret));
+            all.filter_map(|(value, secret)| key.clue(value, &secret.marker(), vault.run)).collect()
+        };
+        if vault.read().secrets.values().all(found) {
+            let clues = Clues::new(key, vault.run, &clues);
+            assert_eq!(String::from_utf8_lossy(&clues.swept(text.as_bytes())), swept);
+            let mut streamed = Vec::new();
+            sweeper(&clues, text.as_bytes()).read_to_end(&mut streamed).unwrap();
+            assert_eq!(String::from_utf8(streamed).unwrap(), swept);
+        }
+        swept
     }
 
     fn values(vault: &Vault, text: &str) -> Vec<Value> {
@@ -423,8 +376,31 @@ mod tests {
         let text: String = (0..9000).map(|n| format!("{}s3cr3t-value/1{} ", "x".repeat(n % 7 / 6), n % 3)).collect();
         let text = text.replace("10 ", "1 ");
         let mut streamed = Vec::new();
-        vault.sweeper(text.as_bytes()).read_to_end(&mut streamed).unwrap();
+        sweeper(&vault, text.as_bytes()).read_to_end(&mut streamed).unwrap();
         assert_eq!(String::from_utf8(streamed).unwrap(), swept(&vault, &text));
+    }
+
+    #[test]
+    fn a_clue_is_given_away_once_and_only_where_there_is_a_key() {
+        let given = |vault: &Vault| {
+            let mut given = Vec::new();
+            vault.give_clues(|_, clues| given = clues);
+            given
+        };
+        let without = vault();
+        token(&without, SECRET);
+        assert_eq!(given(&without), []);
+        let vault = vault().making_clues(Some(ClueKey::new(&[7; 32])));
+        for value in [SECRET, b"short", b"password", SECRET] {
+            token(&vault, value);
+        }
+        let clues = given(&vault);
+        // `/` is spelled in several ways.
+        assert!(clues.len() > 2 && given(&vault).is_empty(), "{clues:?}");
+        let another = Clues::new(ClueKey::new(&[8; 32]), vault.run, &clues);
+        assert_eq!(another.swept(SECRET), SECRET, "without its key a clue says nothing");
+        let said = postcard::to_stdvec(&clues).unwrap();
+        assert!(!said.windows(5).any(|part| SECRET.windows(5).any(|of_it| part == of_it)));
     }
 
     #[test]

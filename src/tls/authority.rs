@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use base64::Engine as _;
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use sha2::{Digest as _, Sha256};
@@ -107,6 +108,8 @@ pub struct Authority {
     cert_pem: String,
     facts: Facts,
     leaves: Leaves,
+    /// What other keys come from.
+    seed: Hmac<Sha256>,
 }
 
 /// What the certificate says about itself.
@@ -137,6 +140,14 @@ impl Authority {
             Some(authority) => Ok(authority),
             None => Self::create(files),
         }
+    }
+
+    /// The authority that is in `dir`, if one is.
+    ///
+    /// # Errors
+    /// As [`Authority::load_or_create`].
+    pub fn load_from(dir: &Path) -> Result<Option<Self>, AuthorityError> {
+        Self::load(&CaFiles::at(dir))
     }
 
     /// Makes a new authority in `dir`, in place of the one that may be there (`harproxy ca new`). Clients that trusted the old
@@ -216,6 +227,12 @@ impl Authority {
         &self.facts.spki_pin
     }
 
+    /// A key for something else, of which nothing leads back to the authority's own.
+    #[must_use]
+    pub fn derive(&self, purpose: &str) -> [u8; 32] {
+        self.seed.clone().chain_update(purpose).finalize().into_bytes().into()
+    }
+
     /// The names that the certificate's name constraints (RFC 5280 section 4.2.1.10) limit it to: DNS names with all below them, ranges of
     /// addresses. Empty when it may vouch for any, as the CAs that harproxy makes: what a recording visits is not known before.
     #[must_use]
@@ -254,8 +271,10 @@ impl Authority {
         if facts.expires <= OffsetDateTime::now_utc() {
             return Err(AuthorityError::Expired { dir: files.dir().to_owned(), expired: facts.expires.date() });
         }
+        let seed =
+            Hmac::new_from_slice(&key.serialize_der()).map_err(|error| malformed(files.key(), error.to_string()))?;
         let leaves = Leaves::new(cert, key, facts.expires)?;
-        Ok(Authority { files, cert_pem: pair.cert_pem, facts, leaves })
+        Ok(Authority { files, cert_pem: pair.cert_pem, facts, leaves, seed })
     }
 }
 

@@ -9,7 +9,7 @@ use harproxy::har::write::{ContentMode, JsonLayout};
 use harproxy::record::journal::frame::{HEADER, Header, MAGIC, TRAILER};
 use harproxy::record::journal::{Frame, Reader};
 use harproxy::record::{OnFailure, RecordPlan, Update, Volatile, recover};
-use harproxy::redact::Policy;
+use harproxy::redact::{ClueKey, Policy};
 use harproxy::urlglob::Globs;
 
 use super::support::{ask_all, is_told, open};
@@ -101,6 +101,7 @@ fn plan(output: &Path) -> RecordPlan {
         json_layout: JsonLayout::Indent,
         policy: Arc::new(Policy::default()),
         values: Vec::new(),
+        clue_key: Some(ClueKey::new(&[7; 32])),
         on_failure: OnFailure::Hold,
         volatile: Volatile::default(),
         rules: Vec::new(),

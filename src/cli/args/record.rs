@@ -133,6 +133,9 @@ pub struct RecoverArgs {
     /// As for `record`
     #[arg(long, value_name = "HOW", default_value = "indent", value_parser = choices(JSON_LAYOUT))]
     pub json_layout: JsonLayout,
+    /// That of the recording.
+    #[command(flatten)]
+    pub authority: AuthorityArgs,
     /// Options of `record`.
     #[command(flatten)]
     pub config: ConfigArgs,

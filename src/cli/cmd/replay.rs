@@ -34,12 +34,12 @@ pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
     let Replaying { replay, record, prune, run: plan } = Replaying::new(args)?;
     plan.begin();
     let output = record.as_ref().map(|(record, _)| record.output.clone());
-    let recorder = record.map(|(record, upstream)| record::start(record, upstream, ui)).transpose()?;
+    let authority = Arc::new(Authority::load_or_create(&plan.ca_dir)?);
+    let recorder = record.map(|(record, upstream)| record::start(record, upstream, &authority, ui)).transpose()?;
     let asks = recorder.clone().map(|recorder| recorder as Arc<dyn Ask>);
     let replayer = Arc::new(Replayer::open(replay, asks)?);
     let explains = replayer.clone();
     drop(spawn_blocking(move || explains.look_around()));
-    let authority = Arc::new(Authority::load_or_create(&plan.ca_dir)?);
 
     let may_match = |host: &str| replayer.may_match_domain(host);
     let may_match_origin = |origin: &str| replayer.may_match_origin(origin);

@@ -8,7 +8,7 @@ use std::io;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::super::heads::{End, Fields, How, Meta, RequestEnd, RequestHead, ResponseHead, decode};
+use super::super::heads::{End, Fields, How, Meta, RequestEnd, RequestHead, ResponseHead, Told, decode};
 use super::super::journal::{Kind, Names, Reader, Span};
 use crate::http::Header;
 
@@ -69,6 +69,8 @@ pub struct Index {
     pub cut: usize,
     /// Exchanges that ended, or were under way, before an answer.
     pub unanswered: usize,
+    /// Clues to the values that were found.
+    pub told: Vec<Told>,
 }
 
 impl Index {
@@ -80,10 +82,14 @@ impl Index {
         let Some(mut reader) = Reader::open(file)? else { return Ok(None) };
         let mut meta = None;
         let mut open: HashMap<u64, Slot> = HashMap::new();
-        let mut index = Index { meta: Meta::default(), slots: Vec::new(), cut: 0, unanswered: 0 };
+        let mut index = Index { meta: Meta::default(), slots: Vec::new(), cut: 0, unanswered: 0, told: Vec::new() };
         while let Some(frame) = reader.next_frame()? {
             if frame.kind == Kind::Meta {
                 meta = Some(decode(frame.payload)?);
+                continue;
+            }
+            if frame.kind == Kind::Clues {
+                index.told.push(decode(frame.payload)?);
                 continue;
             }
             if frame.kind == Kind::Request {
@@ -109,7 +115,7 @@ impl Index {
                         slot.end = Some(frame.span);
                     }
                 }
-                Kind::End | Kind::Meta | Kind::Request => {}
+                Kind::End | Kind::Meta | Kind::Request | Kind::Clues => {}
             }
         }
         let Some(meta) = meta else { return Ok(None) };

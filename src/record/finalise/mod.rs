@@ -1,6 +1,7 @@
 //! The journal becomes a fixture: indexed first, then written entry by entry, so that memory does not grow with payloads.
 
 mod ambiguous;
+mod aside;
 mod compare;
 mod entry;
 mod graft;
@@ -29,6 +30,7 @@ use super::{Ending, Error, OnFailure, Outcome, RecordPlan, Recorder, Update, out
 use crate::har::write::{ContentMode, FixtureWriter};
 use crate::har::{self, Fixture, scope};
 use crate::http::NormalUrl;
+use crate::http::problem::in_words;
 use crate::matching::Likeness;
 use crate::redact::{Naming, placeholder};
 
@@ -65,7 +67,7 @@ pub fn copy(recorder: &Recorder, to: &Path) -> Result<(), Error> {
     recorder.journal.close();
     let Some((mut reader, index)) = open(&recorder.claimed)? else { return Ok(()) };
     if let Some(names) = &mut reader.names {
-        names.vault = Some(recorder.screen.vault().clone());
+        names.know(recorder.screen.vault());
     }
     let plan = RecordPlan { output: to.to_owned(), content: ContentMode::Attach, ..recorder.plan.clone() };
     write(&plan, Update::Replace, &index, &mut reader).map(drop)
@@ -89,15 +91,16 @@ fn end(recorder: &Recorder, plan: &RecordPlan, ending: Ending, naming: &mut Nami
     };
     if ending == Ending::Failed && plan.on_failure == OnFailure::Hold && plan.output.exists() {
         let replaced = claimed.place.held.exists();
-        claimed.hold()?;
-        return Ok(Outcome {
+        let outcome = Outcome {
             held: Some(claimed.place.held.clone()),
             replaced_held: replaced,
             ..outcome::of(recorder, &index, Arrangement::default())
-        });
+        };
+        set_aside(recorder, claimed, &index, reader)?;
+        return Ok(outcome);
     }
     if let Some(names) = &mut reader.names {
-        names.vault = Some(screen.vault().clone());
+        names.know(screen.vault());
     }
     let arrangement = write(plan, plan.update, &index, &mut reader)?;
     if let Some(names) = reader.names.take() {
@@ -112,6 +115,21 @@ fn end(recorder: &Recorder, plan: &RecordPlan, ending: Ending, naming: &mut Nami
         outcome.verdict.findings.extend(ambiguous::find(&Fixture::open(&plan.output)?, &known));
     }
     Ok(outcome)
+}
+
+/// Sets the journal aside, without what became known to be secret after it was written down. Where it can't be written anew it is
+/// kept all the same: whoever recovers it looks for that, by its clues.
+fn set_aside(recorder: &Recorder, claimed: &Claimed, index: &Index, reader: Reader) -> Result<(), Error> {
+    if recorder.screen.vault().found() == 0 {
+        return claimed.hold();
+    }
+    match aside::set_aside(recorder, claimed, index, reader) {
+        Ok(()) => claimed.remove(),
+        Err(error) => {
+            tracing::warn!(error = %in_words(&error), "a recording is held as it was journalled");
+            claimed.hold()
+        }
+    }
 }
 
 /// The fixture that is recorded again. A foreign one is not: `--update replace` takes its place.
@@ -143,8 +161,7 @@ fn name(
     reader: &mut Reader,
 ) -> Result<(), Error> {
     let Some(run) = index.meta.run else { return Ok(()) };
-    let found_none = |names: &Names| names.vault.as_ref().is_some_and(|vault| vault.found() == 0);
-    let old = old.filter(|_| !reader.names.as_ref().is_some_and(found_none));
+    let old = old.filter(|_| !reader.names.as_ref().is_some_and(Names::found_none));
     let naming = names::settle(plan, run, old, index, reader)?;
     if let Some(names) = &mut reader.names {
         names.naming = naming;

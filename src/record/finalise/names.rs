@@ -26,7 +26,7 @@ const LONGEST: usize = 4 << 10;
 /// For comparing a journal with the old fixture.
 #[must_use]
 pub fn provisional(run: Run) -> Names {
-    Names { naming: Naming::provisional(run), vault: None }
+    Names::new(Naming::provisional(run))
 }
 
 /// For writing the fixture over an old one, if there is one. The reader still names values provisionally.

@@ -42,9 +42,11 @@ pub enum Kind {
     RequestDecoded,
     /// Bytes of a response's payload, decoded and without secrets.
     ResponseDecoded,
+    /// Clues to secrets that stand in frames behind this one.
+    Clues,
 }
 
-const KINDS: [Kind; 9] = [
+const KINDS: [Kind; 10] = [
     Kind::Meta,
     Kind::Request,
     Kind::RequestData,
@@ -54,6 +56,7 @@ const KINDS: [Kind; 9] = [
     Kind::End,
     Kind::RequestDecoded,
     Kind::ResponseDecoded,
+    Kind::Clues,
 ];
 
 impl Kind {
@@ -69,7 +72,7 @@ impl Kind {
 pub struct Frame {
     /// What it holds.
     pub kind: Kind,
-    /// Which exchange it belongs to, from 1; 0 for [`Kind::Meta`].
+    /// Which exchange it belongs to, from 1; 0 for [`Kind::Meta`] and [`Kind::Clues`].
     pub exchange: u64,
     /// At most [`MAX_PAYLOAD`] bytes.
     pub payload: Bytes,
@@ -155,7 +158,7 @@ mod tests {
         let long = Header { kind: Kind::End, exchange: 1, len: u32::MAX };
         assert_eq!(Header::from_bytes(&long.to_bytes()), None, "too long");
         let mut unknown = Header { kind: Kind::End, exchange: 1, len: 1 }.to_bytes();
-        unknown[4] = 10;
+        unknown[4] = 11;
         assert_eq!(Header::from_bytes(&unknown), None, "a kind of a later version");
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::frame::{HEADER, Header, Kind, MAGIC, TRAILER};
-use crate::redact::{Naming, Vault};
+use crate::redact::{Known, Naming, Vault, known};
 
 /// Where a payload lies in the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,15 +48,39 @@ pub struct Reader {
 pub struct Names {
     /// Makes placeholders of markers.
     pub naming: Naming,
-    /// The values themselves, unless the process that knew them is gone: what became known after a text had been journalled
-    /// is taken out of it.
-    pub vault: Option<Arc<Vault>>,
+    /// The values, or clues to them: what became known after a text had been journalled is taken out of it.
+    known: Option<Arc<dyn Known>>,
+    /// The recording is known to have found none.
+    found_none: bool,
 }
 
 impl Names {
+    /// No value is known.
+    #[must_use]
+    pub fn new(naming: Naming) -> Self {
+        Names { naming, known: None, found_none: false }
+    }
+
+    /// The recording's own values are.
+    pub fn know(&mut self, vault: &Arc<Vault>) {
+        self.found_none = vault.found() == 0;
+        self.known = Some(vault.clone());
+    }
+
+    /// Values are known as far as these go.
+    pub fn know_by(&mut self, known: Arc<dyn Known>) {
+        self.known = Some(known);
+    }
+
+    /// Whether the recording is known to have found no value.
+    #[must_use]
+    pub fn found_none(&self) -> bool {
+        self.found_none
+    }
+
     /// A text with placeholders for what is secret.
     pub fn text(&mut self, text: String) -> String {
-        let swept = match self.vault.as_ref().map(|vault| vault.swept(text.as_bytes())) {
+        let swept = match self.known.as_ref().map(|known| known.swept(text.as_bytes())) {
             Some(Cow::Owned(swept)) => String::from_utf8(swept).ok(),
             _ => None,
         };
@@ -65,7 +89,7 @@ impl Names {
 
     /// Bytes with placeholders for what is secret.
     pub fn bytes(&mut self, bytes: Bytes) -> Bytes {
-        let swept = match self.vault.as_ref().map(|vault| vault.swept(&bytes)) {
+        let swept = match self.known.as_ref().map(|known| known.swept(&bytes)) {
             Some(Cow::Owned(swept)) => swept.into(),
             _ => bytes,
         };
@@ -77,8 +101,8 @@ impl Names {
 
     /// A payload with placeholders for what is secret. What can't be looked into is not swept.
     pub fn payload<'a>(&'a mut self, read: &'a mut dyn Read, is_opaque: bool) -> Box<dyn Read + 'a> {
-        match self.vault.as_ref().filter(|_| !is_opaque) {
-            Some(vault) => Box::new(self.naming.reader(vault.sweeper(read))),
+        match self.known.as_deref().filter(|_| !is_opaque) {
+            Some(values) => Box::new(self.naming.reader(known::sweeper(values, read))),
             None => Box::new(self.naming.reader(read)),
         }
     }

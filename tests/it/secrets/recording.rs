@@ -1,11 +1,13 @@
 //! What a recording leaves on the disk.
 
+use std::io::Write;
+
 use harproxy::record::Ending;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use super::{HAR, JOURNAL, Secrets, client, files, folder_holds_none, holds_none, record};
-use crate::support::client::{Client, Proto};
+use crate::support::client::{Ask, Client, Proto};
 use crate::support::origin::{Origin, Page};
 use crate::support::rig::setup;
 use crate::support::sandbox::Sandbox;
@@ -118,28 +120,136 @@ fn a_held_recording_holds_none() {
     folder_holds_none(&sandbox, &secrets);
 }
 
+/// Says a value where nobody takes it for a secret, in a header and in a text, before it stands where it is one.
+fn early(secrets: &Secrets) -> Origin {
+    let (early, own) = (secrets.refresh.clone(), secrets.clone());
+    Origin::answering(move |asked| {
+        let text = format!("the value is {early}.");
+        let page = |mime: &str, body: Vec<u8>| {
+            let headers = vec![("content-type", mime.to_owned()), ("x-hint", early.clone())];
+            Page { status: 200, headers, body, ..Page::default() }
+        };
+        let encoded = |body: Vec<u8>| {
+            let mut page = page("text/plain", body);
+            page.headers.push(("content-encoding", "gzip".into()));
+            page
+        };
+        Some(match &*asked.path {
+            "/early" => page("text/plain", text.into_bytes()),
+            "/early.gz" => encoded(gzip(early.as_bytes())),
+            "/early.cut" => encoded([&gzip(text.as_bytes())[..20], text.as_bytes()].concat()),
+            "/early.bin" => page("application/octet-stream", vec![0, 1, 2]),
+            "/none" => Page { status: 204, ..Page::default() },
+            _ => return own.answer(asked),
+        })
+    })
+}
+
+fn gzip(text: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(text).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// The text in the fixture, after all of a visit.
+fn hint(sandbox: &Sandbox) -> String {
+    let har = sandbox.har(HAR);
+    har["log"]["entries"][0]["response"]["content"]["text"].as_str().unwrap().to_owned()
+}
+
+const KNOWN: &str = "the value is REDACTED-refresh_token-1";
+const EMBED: [&str; 2] = ["--content", "embed"];
+
+/// Kills a recording after a value became known that it had written down before.
+fn killed(sandbox: &Sandbox, secrets: &Secrets) {
+    let origin = early(secrets);
+    let server = record(sandbox, &origin, HAR, &EMBED);
+    client(&server).get("https://api.test/early");
+    secrets.visit(&client(&server));
+    server.signal(Signal::SIGKILL);
+    server.wait();
+}
+
 #[test]
 fn what_was_written_down_before_it_was_known_is_swept() {
     let (sandbox, secrets) = (Sandbox::new(), Secrets::of(7));
-    let early = secrets.refresh.clone();
-    let own = secrets.clone();
-    let origin = Origin::answering(move |asked| match &*asked.path {
-        "/early" => Some(Page {
-            status: 200,
-            headers: vec![("content-type", "text/plain".into()), ("x-hint", early.clone())],
-            body: format!("the value is {early}.").into_bytes(),
-            ..Page::default()
-        }),
-        _ => own.answer(asked),
-    });
-    let server = record(&sandbox, &origin, HAR, &["--content", "embed"]);
+    let origin = early(&secrets);
+    let server = record(&sandbox, &origin, HAR, &EMBED);
     client(&server).get("https://api.test/early");
     secrets.visit(&client(&server));
     server.stop().expect(0);
     folder_holds_none(&sandbox, &secrets);
-    let har = sandbox.har(HAR);
-    let text = har["log"]["entries"][0]["response"]["content"]["text"].as_str().unwrap();
-    assert!(text.starts_with("the value is REDACTED-refresh_token-1"), "{text}");
+    assert!(hint(&sandbox).starts_with(KNOWN), "{}", hint(&sandbox));
+}
+
+#[test]
+fn so_it_is_by_whoever_recovers_a_killed_recording() {
+    let (sandbox, secrets) = (Sandbox::new(), Secrets::of(7));
+    killed(&sandbox, &secrets);
+    let said = sandbox.run(["recover", HAR, "--content", "embed"]).expect(0);
+    assert!(!said.stderr.contains("the key of the CA"), "{}", said.stderr);
+    folder_holds_none(&sandbox, &secrets);
+    assert!(hint(&sandbox).starts_with(KNOWN), "{}", hint(&sandbox));
+}
+
+#[test]
+fn so_it_is_by_the_recording_that_takes_a_killed_one_over() {
+    let (sandbox, secrets) = (Sandbox::new(), Secrets::of(7));
+    killed(&sandbox, &secrets);
+    record(&sandbox, &early(&secrets), HAR, &EMBED).stop();
+    folder_holds_none(&sandbox, &secrets);
+    assert!(hint(&sandbox).starts_with(KNOWN), "{}", hint(&sandbox));
+}
+
+#[test]
+fn without_the_authority_of_the_recording_it_is_said_that_nobody_could_look() {
+    let (sandbox, secrets) = (Sandbox::new(), Secrets::of(7));
+    killed(&sandbox, &secrets);
+    let said = sandbox.run(["recover", HAR, "--ca-dir", "another"]).expect(0);
+    assert!(said.stderr.contains("takes the key of the CA that it ran with: look the fixture over"), "{}", said.stderr);
+    assert!(!sandbox.join("another").exists(), "none is made for that");
+}
+
+#[test]
+fn a_held_recording_does_not_hold_what_became_known_late() {
+    let secrets = Secrets::of(7);
+    let origin = early(&secrets);
+    let [written, recovered] = [Ending::Clean, Ending::Failed].map(|ending| {
+        let sandbox = Sandbox::new();
+        let start = || setup(&sandbox).to(&origin).globs(["https://api.test/**"]).start(&sandbox).unwrap();
+        let first = start();
+        first.client(Proto::H1).get("https://api.test/none");
+        first.finish(Ending::Clean);
+        let rig = start();
+        let client = rig.client(Proto::H1);
+        for path in ["early", "early.gz", "early.cut", "early.bin"] {
+            client.get(&format!("https://api.test/{path}"));
+        }
+        client
+            .ask(Ask::new("POST", "https://api.test/early").header("x-hint", &secrets.refresh).body(&*secrets.refresh));
+        secrets.visit(&client);
+        rig.finish(ending);
+        if ending == Ending::Failed {
+            let held = std::fs::read(sandbox.join("hars/.api.har.held")).unwrap();
+            holds_none("what is held", &held, &secrets);
+            let gz = gzip(secrets.refresh.as_bytes());
+            assert!(memchr::memmem::find(&held, &gz[10..gz.len() - 8]).is_none(), "nor encoded");
+            let said = sandbox.run(["recover", HAR, "--ca-dir", "elsewhere", "--content", "embed"]).expect(0);
+            assert!(!said.stderr.contains("the key of the CA"), "nobody has to look again: {}", said.stderr);
+        }
+        folder_holds_none(&sandbox, &secrets);
+        let mut har = sandbox.har(HAR);
+        let all = har["log"]["entries"].as_array_mut().unwrap().iter_mut();
+        all.map(|entry| {
+            entry["response"]["headers"].as_array_mut().unwrap().retain(|header| header["name"] != "date");
+            json!([entry["request"], entry["response"]])
+        })
+        .collect::<Vec<_>>()
+    });
+    assert_eq!(recovered.len(), written.len());
+    for (recovered, written) in recovered.iter().zip(&written) {
+        assert_eq!(recovered, written);
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use harproxy::cli::plan::clue_key;
 use harproxy::har::Fixture;
 use harproxy::har::write::{ContentMode, JsonLayout};
 use harproxy::proxy::upstream::{Mapping, Timeouts, Upstream, UpstreamPlan, UpstreamProxy};
@@ -48,6 +49,7 @@ pub fn setup(sandbox: &Sandbox) -> Setup {
             json_layout: JsonLayout::Indent,
             policy: Arc::default(),
             values: Vec::new(),
+            clue_key: None,
             on_failure: OnFailure::Hold,
             volatile: Volatile::default(),
             rules: Vec::new(),
@@ -87,8 +89,9 @@ impl Setup {
 
     /// Starts recording.
     pub fn start(self, sandbox: &Sandbox) -> Result<Rig, Error> {
-        let recorder = Arc::new(Recorder::start(self.record, Upstream::anywhere(self.upstream)?)?);
         let authority = Arc::new(Authority::load_or_create(&sandbox.join("ca")).unwrap());
+        let record = RecordPlan { clue_key: Some(clue_key(&authority)), ..self.record };
+        let recorder = Arc::new(Recorder::start(record, Upstream::anywhere(self.upstream)?)?);
         let ca = authority.cert_pem().to_owned();
         let plan = ProxyPlan {
             listen: "127.0.0.1:0".parse().unwrap(),

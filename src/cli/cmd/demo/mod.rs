@@ -108,6 +108,7 @@ async fn record(
         json_layout: JsonLayout::Indent,
         policy: Arc::default(),
         values: Vec::new(),
+        clue_key: None,
         on_failure: OnFailure::Hold,
         volatile: Volatile::default(),
         rules: Vec::new(),

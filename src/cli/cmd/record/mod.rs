@@ -14,7 +14,7 @@ use crate::child::env::Mode;
 use crate::cli::advice::Failure;
 use crate::cli::args::record::RecordArgs;
 use crate::cli::event::Event;
-use crate::cli::plan::{Recording, RunPlan};
+use crate::cli::plan::{self, Recording, RunPlan};
 use crate::cli::reports::Recorded;
 use crate::cli::run::{About, End, Run};
 use crate::cli::summary;
@@ -35,7 +35,7 @@ pub async fn run(args: RecordArgs, ui: &Ui) -> Result<u8, Failure> {
     plan.begin();
     let authority = Arc::new(Authority::load_or_create(&plan.ca_dir)?);
     let mut run = Run::new(&plan, ui)?;
-    let recorder = start(record, upstream.clone(), ui)?;
+    let recorder = start(record, upstream.clone(), &authority, ui)?;
     if let Some(herald) = run.herald() {
         recorder.heard_by(herald);
     }
@@ -60,7 +60,13 @@ pub async fn run(args: RecordArgs, ui: &Ui) -> Result<u8, Failure> {
 type Learned = (Volatile, Vec<MatchRule>);
 
 /// Starts a recording, and tells what a killed one had left.
-pub(super) fn start(record: RecordPlan, upstream: UpstreamPlan, ui: &Ui) -> Result<Arc<Recorder>, Failure> {
+pub(super) fn start(
+    record: RecordPlan,
+    upstream: UpstreamPlan,
+    authority: &Authority,
+    ui: &Ui,
+) -> Result<Arc<Recorder>, Failure> {
+    let record = RecordPlan { clue_key: Some(plan::clue_key(authority)), ..record };
     let recorder = Recorder::start(record, Upstream::anywhere(upstream)?)?;
     if let Some(recovered) = recorder.recovered() {
         ui.alert(Event::Recovered, &recovered.to_string());
