@@ -234,17 +234,20 @@ fn response(response: &Response) -> Node<'static> {
 
 fn content(body: &Body) -> Node<'static> {
     let unknown = if body.stored == Stored::Nowhere { 0 } else { -1 };
-    stored(vec![member!("size", Value::from(body.size.unwrap_or(unknown)))], body)
+    stored(vec![member!("size", Value::from(body.size.unwrap_or(unknown)))], body, None)
 }
 
+/// HAR 1.2 wants a `text` of it, wherever the payload is.
 fn post_data(body: &Body) -> Node<'static> {
-    let is_elsewhere = matches!(body.stored, Stored::Nowhere | Stored::File(_));
-    stored(if is_elsewhere { vec![member!("text", "")] } else { Vec::new() }, body)
+    stored(Vec::new(), body, Some(""))
 }
 
-/// What the bytes are, where they are, and what is to be known of them.
-fn stored(mut out: Vec<Member<'static>>, body: &Body) -> Node<'static> {
+/// What the bytes are, where they are, and what is to be known of them; `elsewhere` stands for a text that is not here.
+fn stored(mut out: Vec<Member<'static>>, body: &Body, elsewhere: Option<&str>) -> Node<'static> {
     out.push(member!("mimeType", &*body.mime_type));
+    if let (Stored::Nowhere | Stored::File(_), Some(text)) = (&body.stored, elsewhere) {
+        out.push(member!("text", text));
+    }
     match &body.stored {
         Stored::Nowhere => {}
         Stored::Text(text) => out.push(member!("text", &**text)),
