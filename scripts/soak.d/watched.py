@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 KIB_PER_MIB = 1024
 # So many descriptors more than before the first request there may be after a round, when answers that clients left are still read on;
-# and so many descriptors and threads in the end, when there is nothing but a connection of HTTP/2 that waits for the next client.
+# and so many descriptors and threads in the end, when there is nothing but a shared connection of HTTP/2.
 SPARE, SPARE_AT_END = 8, 4
 # How much anonymous memory may grow between the first and the last third of the rounds after the first.
 MEMORY_MIB, MEMORY_SHARE = 8, 0.10

@@ -112,7 +112,7 @@ pub(super) struct Http2 {
 }
 
 impl Http2 {
-    /// Starts HTTP/2. `forget` is called when it was idle for `idle_timeout`, to let go of the `Http2` that is kept.
+    /// Starts HTTP/2. `forget` is called when it was idle for `idle_timeout`, to let go of the shared `Http2`.
     pub(super) async fn start(
         dialled: Dialled,
         idle_timeout: Duration,
@@ -190,10 +190,6 @@ impl Usage {
         }
         usage.0 += 1;
         Some(InUse(self.clone()))
-    }
-
-    pub(super) fn is_idle(&self) -> bool {
-        self.lock().0 == 0
     }
 
     /// Returns when nobody has used the connection for `limit`.

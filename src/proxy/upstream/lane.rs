@@ -119,7 +119,7 @@ impl Upstream {
         offer.retain(|protocol| protocol == HTTP1);
         let (dialled, http2) = Box::pin(self.agree(own, to, dialled, &offer)).await?;
         let lane = match http2 {
-            true => Box::pin(self.http2_lane_on(own, session, to, dialled)).await?,
+            true => Box::pin(self.http2_lane_on(session, to, dialled)).await?,
             false => Lane::Http1(Box::pin(self.start_http1(own, to, dialled)).await?),
         };
         Ok((lane, blocked))
@@ -140,7 +140,7 @@ impl Upstream {
         Ok(Found::Nothing)
     }
 
-    /// An HTTP/2 connection. Where upstream turns out not to speak it, one of HTTP/1.1.
+    /// A shared HTTP/2 connection. Where upstream turns out not to speak it, one of HTTP/1.1.
     async fn http2_lane(
         &self,
         own: &OwnConnections,
@@ -148,7 +148,7 @@ impl Upstream {
         to: &Origin,
         asked: Instant,
     ) -> Result<(Lane, Duration), UpstreamError> {
-        let slot = own.slot(&self.spares, session, to);
+        let slot = self.shared.slot(session, to);
         let found = || slot.take().map(|(connection, place)| Lane::Http2(connection, Some(place)));
         if let Some(lane) = found() {
             return Ok((lane, asked.elapsed()));
@@ -172,7 +172,7 @@ impl Upstream {
         let (dialled, http2) = Box::pin(self.agree(own, to, dialled, &offer)).await?;
         // Without TLS there is nothing to agree by: the client knew before it asked (RFC 9113 section 3.3).
         let lane = if http2 || to.scheme == Scheme::Http {
-            Box::pin(self.http2_lane_on(own, session, to, dialled)).await?
+            Box::pin(self.http2_lane_on(session, to, dialled)).await?
         } else {
             Lane::Http1(Box::pin(self.start_http1(own, to, dialled)).await?)
         };
@@ -264,26 +264,19 @@ impl Upstream {
         started.map_err(|error| UpstreamError::Broken { to: to.clone(), source: error.into() })
     }
 
-    async fn http2_lane_on(
-        &self,
-        own: &OwnConnections,
-        session: &Session,
-        to: &Origin,
-        dialled: Dialled,
-    ) -> Result<Lane, UpstreamError> {
-        let connection = self.start_http2(own, session, to, dialled).await?;
+    async fn http2_lane_on(&self, session: &Session, to: &Origin, dialled: Dialled) -> Result<Lane, UpstreamError> {
+        let connection = self.start_http2(session, to, dialled).await?;
         let place = connection.usage.begin();
         Ok(Lane::Http2(connection, Some(place)))
     }
 
     pub(super) async fn start_http2(
         &self,
-        own: &OwnConnections,
         session: &Session,
         to: &Origin,
         dialled: Dialled,
     ) -> Result<Http2, UpstreamError> {
-        let slot = own.slot(&self.spares, session, to);
+        let slot = self.shared.slot(session, to);
         let (id, weak) = (dialled.id, std::sync::Arc::downgrade(&slot));
         let forget = move || {
             if let Some(slot) = weak.upgrade() {

@@ -1,7 +1,8 @@
 //! The way to the origin: resolve, dial (through an upstream proxy, or where `--map` says), TLS, pools, sending.
 //!
-//! Connections belong to the client connection that opened them, so that no client can hold up another; one of HTTP/2 is left to the
-//! next client with equal credentials. A request is never sent twice.
+//! HTTP/1.1 connections belong to the client connection that opened them; HTTP/2 ones are shared by client connections
+//! with equal credentials, and have no more streams than their window has room for, so that no client can hold up another. A request
+//! is never sent twice.
 //!
 //! ```text
 //! send ─ lane ─ pool        which connection, in which form, what if it dies
@@ -25,7 +26,6 @@ mod wire;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustls::pki_types::ServerName;
@@ -41,7 +41,7 @@ use super::handler::{Connect, Origin, Session};
 use crate::tls::authority::Alpn;
 use crate::urlglob::Globs;
 pub(in crate::proxy) use lane::{H2, HTTP1};
-use pool::{Kept, Spares};
+use pool::{Kept, SharedPool};
 use route::{Anywhere, Loopback, Purpose, Route};
 
 /// Options of the way upstream, as settled by the command line.
@@ -100,7 +100,7 @@ pub struct Mapping {
 #[derive(Debug)]
 pub struct Upstream {
     route: Route,
-    spares: Arc<Spares>,
+    shared: SharedPool,
     opened: AtomicU64,
     timeouts: Timeouts,
 }
@@ -124,7 +124,8 @@ impl Upstream {
     }
 
     fn new(route: Route, timeouts: Timeouts) -> Self {
-        Upstream { route, spares: Arc::default(), opened: AtomicU64::new(0), timeouts }
+        let (shared, opened) = (SharedPool::default(), AtomicU64::new(0));
+        Upstream { route, shared, opened, timeouts }
     }
 
     /// Says which ports are our own: an upstream proxy at one of them would have requests go round for ever. One that the
@@ -147,16 +148,16 @@ impl Upstream {
         self.open(to, Purpose::Bytes).await
     }
 
-    /// Whether this client has, or has been left, a live HTTP/2 connection to `to`, so that a CONNECT needs no dial.
+    /// Whether a live shared HTTP/2 connection to `to` exists for this session, so that a CONNECT needs no dial.
     #[must_use]
-    pub fn has_http2(&self, own: &OwnConnections, session: &Session, to: &Origin) -> bool {
-        own.slot(&self.spares, session, to).is_live()
+    pub fn has_shared(&self, session: &Session, to: &Origin) -> bool {
+        self.shared.is_live(session, to)
     }
 
     /// What becomes of a CONNECT to an origin whose requests are read: it is dialled now, so that the client is offered what upstream
     /// speaks. An error is for the first request inside, when it is known what was asked for.
     pub async fn intercept(&self, own: &OwnConnections, session: &Session, to: &Origin) -> Connect {
-        if self.has_http2(own, session, to) {
+        if self.has_shared(session, to) {
             return Connect::Intercept(None);
         }
         let dialled = self.dial(to).await.map_err(|error| self.keep_error(own, to, error));
@@ -164,7 +165,7 @@ impl Upstream {
     }
 
     /// Completes TLS on a dialled connection, offering what the client offered (of h2 and http/1.1), and keeps it for the
-    /// client connection's next requests. Without one, it is dialled here. The answer is what
+    /// client connection's (or, over h2, everybody's) next requests. Without one, it is dialled here. The answer is what
     /// the client should be offered. An error is kept too: it answers the first request.
     pub async fn secure(
         &self,
@@ -183,7 +184,7 @@ impl Upstream {
             }
         }
         own.remember_offer(to, offer.clone());
-        if offers(H2) && self.has_http2(own, session, to) {
+        if offers(H2) && self.has_shared(session, to) {
             return Alpn::Http2;
         }
         if !own.has_failed(to) {
@@ -210,7 +211,7 @@ impl Upstream {
         };
         let (dialled, http2) = self.agree(own, to, dialled, offer).await?;
         if http2 {
-            self.start_http2(own, session, to, dialled).await?;
+            self.start_http2(session, to, dialled).await?;
             return Ok(Alpn::Http2);
         }
         let connection = self.start_http1(own, to, dialled).await?;

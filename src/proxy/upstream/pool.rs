@@ -12,7 +12,7 @@ use crate::proxy::limits::{H2_STREAM_WINDOW, H2_UPSTREAM_WINDOW};
 /// Streams on one HTTP/2 connection: as many as its window has room for.
 const H2_STREAMS: usize = (H2_UPSTREAM_WINDOW / H2_STREAM_WINDOW) as usize;
 
-/// The connections that belong to one client connection, and are closed with it; of HTTP/2 one may be left to the next client.
+/// The HTTP/1.1 connections that belong to one client connection, and are closed with it.
 #[derive(Default)]
 pub struct OwnConnections(Arc<Mutex<Own>>);
 
@@ -32,16 +32,6 @@ struct Own {
     failed: HashMap<(Arc<str>, u16), UpstreamError>,
     /// What the client offered by ALPN, or what upstream speaks instead, for connections that are made later.
     offered: HashMap<Origin, Vec<Vec<u8>>>,
-    http2: HashMap<(Session, Origin), Arc<Slot>>,
-    spares: Weak<Spares>,
-}
-
-impl Drop for Own {
-    fn drop(&mut self) {
-        if let Some(spares) = self.spares.upgrade() {
-            self.http2.drain().for_each(|(key, slot)| spares.put(key, slot));
-        }
-    }
 }
 
 /// A connection that waits for a request.
@@ -108,24 +98,6 @@ impl OwnConnections {
     pub(super) fn offered(&self, to: &Origin) -> Option<Vec<Vec<u8>>> {
         self.lock().offered.get(to).cloned()
     }
-
-    /// The place of its HTTP/2 connections, which may be empty; one that another client left is taken over.
-    pub(super) fn slot(&self, spares: &Arc<Spares>, session: &Session, to: &Origin) -> Arc<Slot> {
-        let key = (session.clone(), to.clone());
-        let mut own = self.lock();
-        // Somebody may be about to fill it.
-        let is_good = |slot: &Arc<Slot>| Arc::strong_count(slot) > 1 || slot.is_live();
-        if let Some(slot) = own.http2.get(&key).filter(|slot| is_good(slot)) {
-            return slot.clone();
-        }
-        own.http2.retain(|_, slot| is_good(slot));
-        own.spares = Arc::downgrade(spares);
-        if let Some(spare) = spares.take(&key) {
-            own.http2.insert(key, spare.clone());
-            return spare;
-        }
-        own.http2.entry(key).or_default().clone()
-    }
 }
 
 impl std::fmt::Debug for OwnConnections {
@@ -135,35 +107,38 @@ impl std::fmt::Debug for OwnConnections {
     }
 }
 
-/// HTTP/2 connections whose client has gone, at most one for each session and origin: the next client has it.
+/// The HTTP/2 connections, by session and origin.
 #[derive(Default)]
-pub(super) struct Spares(Mutex<HashMap<(Session, Origin), Arc<Slot>>>);
+pub(super) struct SharedPool(Mutex<HashMap<(Session, Origin), Arc<Slot>>>);
 
-impl std::fmt::Debug for Spares {
+impl std::fmt::Debug for SharedPool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Spares").field("slots", &self.lock().len()).finish()
+        f.debug_struct("SharedPool").field("slots", &self.lock().len()).finish()
     }
 }
 
-impl Spares {
+impl SharedPool {
     fn lock(&self) -> MutexGuard<'_, HashMap<(Session, Origin), Arc<Slot>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn put(&self, key: (Session, Origin), slot: Arc<Slot>) {
-        let mut spares = self.lock();
-        spares.retain(|_, spare| spare.is_live());
-        if slot.keep_one_idle() {
-            spares.entry(key).or_insert(slot);
+    /// The place of the connections, which may be empty.
+    pub(super) fn slot(&self, session: &Session, to: &Origin) -> Arc<Slot> {
+        let mut slots = self.lock();
+        if let Some(slot) = slots.get(&(session.clone(), to.clone())) {
+            return slot.clone();
         }
+        slots.retain(|_, slot| Arc::strong_count(slot) > 1 || slot.is_live());
+        slots.entry((session.clone(), to.clone())).or_default().clone()
     }
 
-    fn take(&self, key: &(Session, Origin)) -> Option<Arc<Slot>> {
-        self.lock().remove(key).filter(|spare| spare.is_live())
+    pub(super) fn is_live(&self, session: &Session, to: &Origin) -> bool {
+        let slot = self.lock().get(&(session.clone(), to.clone())).cloned();
+        slot.is_some_and(|slot| slot.is_live())
     }
 }
 
-/// The place of one client's HTTP/2 connections to one origin.
+/// The place of the HTTP/2 connections of one session to one origin: one, and more when it has as many streams as may be.
 #[derive(Default)]
 pub(super) struct Slot {
     live: Mutex<Vec<Http2>>,
@@ -198,13 +173,5 @@ impl Slot {
     /// Lets go of a connection: it ends with its last stream.
     pub(super) fn forget(&self, id: u64) {
         self.lock().retain(|connection| connection.id != id);
-    }
-
-    /// Lets go of all but one that nobody uses, if there is one.
-    fn keep_one_idle(&self) -> bool {
-        let mut live = self.lock();
-        live.retain(|connection| connection.usage.is_idle());
-        live.truncate(1);
-        !live.is_empty()
     }
 }

@@ -120,7 +120,7 @@ impl Upstream {
                     && failure.unseen
                 {
                     // It takes no more requests, whatever hyper thinks of it.
-                    own.slot(&self.spares, session, to).forget(connection.id);
+                    self.shared.slot(session, to).forget(connection.id);
                 }
                 return failure.judge(to, connect.is_some(), had_body, handle.as_ref());
             }

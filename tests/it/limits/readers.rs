@@ -147,7 +147,9 @@ fn streams_that_nobody_reads_make_upstream_wait_and_nobody_else() {
         fewer.wait_timeout_while(flood.lock().unwrap(), Duration::from_secs(120), |flood| flood.open > 0).unwrap();
     assert_eq!(left.0.open, 0, "all of them are given up");
     drop(left);
-    descriptors_come_back(&recorder, open + 4);
+    // Connections of HTTP/2 to upstream stay for others until nobody has used them for a while: one for 32 streams.
+    let kept = 2 * STREAMS as usize / 32;
+    descriptors_come_back(&recorder, open + 4 + kept);
     recorder.stop().expect(0);
 }
 

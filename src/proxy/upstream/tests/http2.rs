@@ -36,35 +36,17 @@ async fn run(mut connection: h2::server::Connection<TcpStream, Bytes>) {
 }
 
 #[tokio::test]
-async fn a_client_that_goes_leaves_its_connection_to_the_next() {
+async fn client_connections_share_one() {
     let way = origin().await;
-    let (other, third) = (way.another(), way.another());
-    let a = way.get2("/a").await.unwrap();
-    assert_eq!((a.connection, a.reused), (1, false));
-    assert!(way.upstream.has_http2(&way.own, &Session::default(), &way.to));
-    assert_eq!(other.get2("/b").await.unwrap().connection, 2, "as long as both are there each has its own");
-    drop((way, other));
-    assert_eq!(third.secure(&["h2"]).await, Alpn::Http2);
-    assert_eq!(third.upstream.opened(), 2, "there was no need for another");
-    let c = third.get2("/c").await.unwrap();
-    assert_eq!((c.connection, c.reused), (1, true), "of two the first is kept");
-}
-
-#[tokio::test]
-async fn what_is_still_answering_is_left_to_nobody() {
-    let way = framed(|mut connection, _| async move {
-        let mut unfinished = Vec::new();
-        while let Some(Ok((_, mut respond))) = connection.accept().await {
-            unfinished.push(respond.send_response(Response::new(()), false).unwrap());
-        }
-    })
-    .await;
     let other = way.another();
-    let request = || way.request("GET", "/").version(Version::HTTP_2).body(empty()).unwrap();
-    let (first, second) = (request(), request());
-    let unread = way.send(first).await.unwrap();
-    drop(way);
-    assert_eq!((unread.connection, other.send(second).await.unwrap().connection), (1, 2));
+    let (a, b) = (way.get2("/a").await.unwrap(), other.get2("/b").await.unwrap());
+    assert_eq!((a.connection, a.reused), (1, false));
+    assert_eq!((b.connection, b.reused), (1, true));
+    assert!(way.upstream.has_shared(&Session::default(), &way.to));
+    assert_eq!(other.secure(&["h2"]).await, Alpn::Http2);
+    assert_eq!(way.upstream.opened(), 1, "there was no need for another");
+    drop((way, a));
+    assert_eq!(other.get2("/c").await.unwrap().connection, 1);
 }
 
 #[tokio::test]
@@ -87,7 +69,7 @@ async fn more_streams_than_a_window_has_room_for_are_on_another_connection() {
     }
     assert!(unread[..room as usize].iter().all(|answer| answer.connection == 1));
     assert!(unread[room as usize..].iter().all(|answer| answer.connection == 2));
-    assert_eq!(way.get2("/").await.unwrap().connection, 3);
+    assert_eq!(way.another().get2("/").await.unwrap().connection, 3, "whoever comes is not held up");
     unread.pop();
     assert_eq!(way.get2("/").await.unwrap().connection, 2, "the first that has room");
 }
@@ -112,12 +94,10 @@ async fn many_at_once_make_one() {
 
 #[tokio::test]
 async fn sessions_do_not_share() {
-    let before = origin().await;
-    let way = before.another();
-    before.get2("/").await.unwrap();
-    drop(before);
+    let way = origin().await;
+    way.get2("/").await.unwrap();
     let named = Session(Some("other".into()));
-    assert!(!way.upstream.has_http2(&way.own, &named, &way.to));
+    assert!(!way.upstream.has_shared(&named, &way.to));
     let request = way.request("GET", "/").version(Version::HTTP_2).body(empty()).unwrap();
     let answer = way.upstream.send(&way.own, &named, &way.to, request).await.unwrap();
     assert_eq!(answer.connection, 2);
@@ -210,7 +190,7 @@ async fn a_connection_after_goaway_takes_no_more() {
     .await;
     let first = way.get2("/").await.unwrap();
     assert_eq!(first.body.as_deref(), Ok(&b"whole"[..]), "what was under way ends well");
-    while way.upstream.has_http2(&way.own, &Session::default(), &way.to) {
+    while way.upstream.has_shared(&Session::default(), &way.to) {
         tokio::task::yield_now().await;
     }
     let second = way.get2("/").await.unwrap();
@@ -286,7 +266,7 @@ async fn a_stream_that_is_reset_is_broken_and_the_connection_goes_on() {
 }
 
 #[tokio::test]
-async fn a_connection_that_dies_silently_is_stale() {
+async fn a_shared_connection_that_dies_silently_is_stale() {
     let way = framed(|mut connection, _| async move {
         let (_, mut respond) = connection.accept().await.unwrap().unwrap();
         respond.send_response(done(), true).unwrap();
