@@ -21,6 +21,7 @@ mod prune;
 pub mod ready;
 mod reload;
 pub mod reports;
+pub mod roots;
 mod run;
 pub mod summary;
 pub mod ui;

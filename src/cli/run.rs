@@ -16,15 +16,15 @@ use super::live::Live;
 use super::plan::RunPlan;
 use super::ready::Ready;
 use super::reports::{self, Recorded};
+use super::roots::Roots;
 use super::ui::{Meanwhile, Ui};
 use super::{clues, files, process};
-use crate::child::env::{self, Environment, Facts, Mode, ProxyAddress};
+use crate::child::env::{self, Facts, Mode, ProxyAddress};
 use crate::child::{CommandPlan, Ended, Pace, RunFolder, Signal, Signals};
 use crate::proxy::{Handler, Proxy, Witness};
 use crate::record::Recorder;
 use crate::redact::Telling;
 use crate::tls::authority::Authority;
-use crate::tls::bundle::Bundle;
 use crate::verdict::clues::{Bounds, Clues, advise};
 use crate::verdict::report::Report;
 use crate::verdict::seen::{Seen, Shown};
@@ -81,14 +81,15 @@ pub struct Run<'a> {
     live: Option<Live>,
     /// There when something is recorded.
     recorder: Option<Arc<Recorder>>,
+    roots: Roots,
 }
 
 impl<'a> Run<'a> {
-    /// Begins to listen to signals.
+    /// Begins to listen to signals. `roots` are what clients are to trust beside the CA.
     ///
     /// # Errors
     /// When the operating system does not let us.
-    pub fn new(plan: &'a RunPlan, ui: &'a Ui) -> Result<Self, Failure> {
+    pub fn new(plan: &'a RunPlan, roots: Roots, ui: &'a Ui) -> Result<Self, Failure> {
         let signals = Signals::listen().map_err(|source| Failure::System { doing: "listening to signals", source })?;
         let live = Live::start(ui.meanwhile(!plan.cmd.is_empty()));
         let live = live.map_err(|source| Failure::System { doing: "starting a thread", source })?;
@@ -96,7 +97,7 @@ impl<'a> Run<'a> {
         let listener = live.as_ref().map(Live::listener);
         let watcher = (reports || listener.is_some()).then(|| Arc::new(Watcher::new(reports, listener)));
         let started = OffsetDateTime::now_utc();
-        Ok(Run { plan, ui, signals, started, watcher, clues: None, live, recorder: None })
+        Ok(Run { plan, ui, signals, started, watcher, clues: None, live, recorder: None, roots })
     }
 
     /// Who tells findings as they come, if somebody does.
@@ -154,7 +155,7 @@ impl<'a> Run<'a> {
                 self.ui.alert(Event::Warning, &super::advice::own_proxy(&url));
             }
         }
-        let folder = RunFolder::create(bundle(&authority, self.ui)?)?;
+        let folder = RunFolder::create(self.roots.bundle(&authority, self.ui).await?)?;
         let credentials = self.plan.auth.as_ref().map(|auth| (auth.user.clone(), auth.password.clone()));
         let address = ProxyAddress::local(proxy.addr(), credentials);
         let (urls, ours) = (proxy.urls(), proxy.addrs());
@@ -347,17 +348,4 @@ impl Run<'_> {
     fn command(&self) -> String {
         Telling::command(&self.plan.policy, &self.plan.cmd)
     }
-}
-
-/// What clients are to trust: the user's own roots, the system's, and the CA. What the user named and can't be read is told.
-///
-/// # Errors
-/// When the CA is not usable.
-pub fn bundle(authority: &Authority, ui: &Ui) -> Result<Bundle, Failure> {
-    let user: Environment = env::own();
-    let bundle = Bundle::build(authority.cert_pem(), &user)?;
-    for warning in &bundle.warnings {
-        ui.alert(Event::Warning, &super::advice::warning(warning));
-    }
-    Ok(bundle)
 }

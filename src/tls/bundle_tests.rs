@@ -1,3 +1,5 @@
+use std::fs;
+
 use super::*;
 
 const CA: &str = include_str!("../../certs/ca.pem");
@@ -24,8 +26,9 @@ fn count(roots: &[CertificateDer<'_>], pem: &str) -> usize {
 #[test]
 fn without_variables_it_is_the_systems_roots_and_the_ca() {
     let folder = tempfile::tempdir().unwrap();
-    let bundle = Bundle::build(CA, &Environment::new()).unwrap();
-    assert!(bundle.warnings.is_empty());
+    let gathered = Gathered::from_env(&Environment::new());
+    assert!(gathered.warnings.is_empty());
+    let bundle = gathered.with(CA).unwrap();
     let files = bundle.write_to(folder.path()).unwrap();
     let roots = parsed(&files.bundle);
     assert_eq!(roots.len(), Reader::default().system().len() + 1);
@@ -43,8 +46,8 @@ fn each_variable_of_the_user_keeps_its_roots() {
     for variable in REPLACING.iter().chain(OVERRULING).chain(ADDING).chain(&[FOLDERS, "NPM_CONFIG_CAFILE"]) {
         let named = if *variable == FOLDERS { folder.path() } else { &file };
         let bundle = Bundle::build(CA, &env(&[(variable, named)])).unwrap();
-        assert_eq!(count(bundle.roots(), CORPORATE), 1, "{variable}");
-        assert_eq!(count(bundle.roots(), CA), 1, "{variable}");
+        assert_eq!(count(&bundle.roots(), CORPORATE), 1, "{variable}");
+        assert_eq!(count(&bundle.roots(), CA), 1, "{variable}");
     }
 }
 
@@ -76,9 +79,9 @@ fn what_can_not_be_read_is_a_warning_and_said_once() {
         ("REQUESTS_CA_BUNDLE", &broken),
     ]);
     env.insert("JAVA_TOOL_OPTIONS".into(), format!("-Djavax.net.ssl.trustStore={}", text.display()).into());
-    let bundle = Bundle::build(CA, &env).unwrap();
-    assert_eq!(count(bundle.roots(), CORPORATE), 1);
-    let said: Vec<String> = bundle.warnings.iter().map(ToString::to_string).collect();
+    let gathered = Gathered::from_env(&env);
+    assert_eq!(count(&gathered.with(CA).unwrap().roots(), CORPORATE), 1);
+    let said: Vec<String> = gathered.warnings.iter().map(ToString::to_string).collect();
     assert_eq!(said.len(), 4, "{said:#?}");
     assert!(said[0].contains("text.pem, which AWS_CA_BUNDLE names"), "{said:#?}");
     assert!(said[1].contains("trust store"), "{said:#?}");
@@ -96,10 +99,11 @@ fn it_nests_without_doubling() {
         "JAVA_TOOL_OPTIONS".into(),
         format!("-Djavax.net.ssl.trustStore={}", files.trust_store.display()).into(),
     );
-    let inner = Bundle::build(CA, &env).unwrap();
-    assert!(inner.warnings.is_empty(), "{:?}", inner.warnings);
+    let gathered = Gathered::from_env(&env);
+    assert!(gathered.warnings.is_empty(), "{:?}", gathered.warnings);
+    let inner = gathered.with(CA).unwrap();
     assert_eq!(inner.roots().len(), outer.roots().len() + 1);
-    assert_eq!((count(inner.roots(), OUTER_CA), count(inner.roots(), CA)), (1, 1));
+    assert_eq!((count(&inner.roots(), OUTER_CA), count(&inner.roots(), CA)), (1, 1));
 }
 
 #[test]
@@ -119,7 +123,7 @@ fn a_jvms_own_roots_survive() {
     for variable in jvm::OPTION_VARIABLES {
         let options = format!("-Xmx1g '-Djavax.net.ssl.trustStore={}'", path.display());
         let bundle = Bundle::build(CA, &Environment::from([((*variable).to_owned(), options.into())])).unwrap();
-        assert_eq!(count(bundle.roots(), CORPORATE), 1, "{variable}");
+        assert_eq!(count(&bundle.roots(), CORPORATE), 1, "{variable}");
     }
 }
 
@@ -141,5 +145,23 @@ fn keytool_reads_every_root() {
             let said = String::from_utf8_lossy(&output.stdout);
             assert_eq!(said.matches("trustedCertEntry").count(), bundle.roots().len(), "{said}");
         }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_folder_is_read_whatever_its_names_are_and_whatever_is_linked() {
+    use std::os::unix::fs::symlink;
+    let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    // As OpenSSL has it: a file, and its hash that is a link to it; or the hash alone, a file or a link to another folder.
+    fs::write(folder.path().join("corporate.pem"), CORPORATE).unwrap();
+    symlink("corporate.pem", folder.path().join("5ad8a5d6.0")).unwrap();
+    fs::write(folder.path().join("0a775a30.0"), OTHER).unwrap();
+    fs::write(elsewhere.path().join("outer.pem"), OUTER_CA).unwrap();
+    symlink(elsewhere.path().join("outer.pem"), folder.path().join("1001acf7.12")).unwrap();
+    symlink("gone.pem", folder.path().join("2c543cd1.0")).unwrap();
+    let bundle = Bundle::build(CA, &env(&[(FOLDERS, folder.path())])).unwrap();
+    for pem in [CORPORATE, OTHER, OUTER_CA, CA] {
+        assert_eq!(count(&bundle.roots(), pem), 1);
     }
 }

@@ -6,4 +6,5 @@ mod ca_files;
 pub mod jvm;
 mod leaf;
 pub mod provider;
+mod roots;
 pub mod upstream;

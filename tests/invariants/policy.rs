@@ -16,7 +16,7 @@ pub fn check(data: &[u8]) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("harproxy.toml");
     fs::write(&path, data).unwrap();
-    let config = match Config::load(Some(&path), grammar) {
+    let config = match Config::load(Some(&path), || grammar) {
         Ok(config) => config,
         Err(error) => {
             is_told(&error);

@@ -227,17 +227,16 @@ impl Cli {
     /// # Errors
     /// clap's own, or the configuration's.
     pub fn parse_configured(args: &[OsString]) -> Result<Cli, UsageError> {
-        let mut cli = Cli::parse_from(args.iter().cloned())?;
+        let (mut cli, mut matches) = Cli::parse_by(Cli::command(), args.iter().cloned())?;
         cli.see_dashes(args)?;
         let Some((section, named)) = cli.command.configured() else { return Ok(cli) };
-        let config = Config::load(named.config.as_deref(), &Cli::command());
+        let config = Config::load(named.config.as_deref(), Cli::command);
         let config = config.map_err(|error| UsageError::Config(error.into(), cli.talk.clone()))?;
-        if let Some(section) = section {
-            let matches;
+        if let Some(section) = section.filter(|section| config.has_defaults(section)) {
             (cli, matches) = Cli::parse_by(config.defaults(section, Cli::command()), args.iter().cloned())?;
-            if let (Command::Record(args), Some((_, matches))) = (&mut cli.command, matches.subcommand()) {
-                args.carried = record::carried(matches, &config);
-            }
+        }
+        if let (Command::Record(args), Some((_, matches))) = (&mut cli.command, matches.subcommand()) {
+            args.carried = record::carried(matches, &config);
         }
         if let Some((_, args)) = cli.command.configured() {
             args.said = Arc::new(config);

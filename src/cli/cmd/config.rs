@@ -67,7 +67,7 @@ fn effective(section: &'static str, args: &SettingsArgs) -> Result<(Config, Vec<
     let line = || ["harproxy", section].map(OsString::from).into_iter().chain(args.line.iter().cloned());
     let bare = Cli::command().try_get_matches_from(line())?;
     let named = of(&bare).and_then(|matches| matches.get_one::<PathBuf>("config")).or(args.config.as_ref());
-    let config = Config::load(named.map(PathBuf::as_path), &Cli::command())
+    let config = Config::load(named.map(PathBuf::as_path), Cli::command)
         .map_err(|error| Wrong::Config(Box::new(error.into())))?;
     let grammar = config.defaults(section, Cli::command());
     let matches = grammar.clone().try_get_matches_from(line())?;

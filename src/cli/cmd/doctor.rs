@@ -11,6 +11,7 @@ use crate::child::env::Mode;
 use crate::cli::advice::Failure;
 use crate::cli::args::doctor::DoctorArgs;
 use crate::cli::plan::Doctoring;
+use crate::cli::roots::Roots;
 use crate::cli::run::{About, End, Run};
 use crate::cli::ui::{self, Ui};
 use crate::doctor::{Diagnosis, Doctor};
@@ -25,9 +26,10 @@ use crate::verdict::{Finding, Severity, exit};
 pub async fn run(args: DoctorArgs, ui: &Ui) -> Result<u8, Failure> {
     let json = args.json;
     let Doctoring { upstream, run: plan } = Doctoring::new(args)?;
+    let roots = Roots::gather();
     let authority = Arc::new(Authority::load_or_create(&plan.ca_dir)?);
     let doctor = Arc::new(Doctor::new(upstream)?);
-    let mut run = Run::new(&plan, ui)?;
+    let mut run = Run::new(&plan, roots, ui)?;
     let everything = |_: &str| true;
     let about = About {
         mode: Mode::Record,

@@ -10,7 +10,7 @@ use crate::cli::advice::Failure;
 use crate::cli::args::EnvArgs;
 use crate::cli::event::Event;
 use crate::cli::plan;
-use crate::cli::run::bundle;
+use crate::cli::roots::bundle;
 use crate::cli::ui::{self, Ui};
 use crate::tls::authority::Authority;
 use crate::verdict::clues::PLAYWRIGHT;

@@ -15,6 +15,7 @@ use crate::cli::plan::Replaying;
 use crate::cli::prune;
 use crate::cli::reload;
 use crate::cli::reports::Recorded;
+use crate::cli::roots::Roots;
 use crate::cli::run::{About, End, Run};
 use crate::cli::summary;
 use crate::cli::ui::Ui;
@@ -33,6 +34,7 @@ use crate::verdict::seen::{Became, Change};
 pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
     let Replaying { replay, record, prune, run: plan } = Replaying::new(args)?;
     plan.begin();
+    let roots = Roots::gather();
     let output = record.as_ref().map(|(record, _)| record.output.clone());
     let authority = Arc::new(Authority::load_or_create(&plan.ca_dir)?);
     let recorder = record.map(|(record, upstream)| record::start(record, upstream, &authority, ui)).transpose()?;
@@ -51,7 +53,7 @@ pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
         pace: Pace::BESIDE,
         quiet_output: false,
     };
-    let mut run = Run::new(&plan, ui)?;
+    let mut run = Run::new(&plan, roots, ui)?;
     if let Some(herald) = run.herald() {
         replayer.heard_by(herald);
     }

@@ -14,6 +14,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -63,17 +64,19 @@ const COMMANDS: [&str; 2] = ["record", "replay"];
 const SECTIONS: [&str; 7] = ["record", "replay", "scope", "match", "redact", "volatile", "check"];
 
 impl Config {
-    /// Reads the user's file and the project's: `named` by `--config`, else the nearest one. `grammar` knows the options.
+    /// Reads the user's file and the project's: `named` by `--config`, else the nearest one. `grammar` knows the options; it is
+    /// made where a file is, as making it takes longer than looking for one.
     ///
     /// # Errors
     /// A file that can't be read, or says what nobody understands.
-    pub fn load(named: Option<&Path>, grammar: &Command) -> Result<Self, Error> {
+    pub fn load<G: Borrow<Command>>(named: Option<&Path>, grammar: impl FnOnce() -> G) -> Result<Self, Error> {
         let mut config = Config::default();
-        if let Some(path) = users_file().filter(|path| path.is_file()) {
-            config.read(&path, grammar)?;
-        }
-        if let Some(path) = named.map(Path::to_owned).or_else(projects_file) {
-            config.read(&path, grammar)?;
+        let users = users_file().filter(|path| path.is_file());
+        let projects = named.map(Path::to_owned).or_else(projects_file);
+        let files: Vec<PathBuf> = users.into_iter().chain(projects).collect();
+        if !files.is_empty() {
+            let grammar = grammar();
+            files.iter().try_for_each(|path| config.read(path, grammar.borrow()))?;
         }
         config.settled()
     }
@@ -82,6 +85,12 @@ impl Config {
     fn settled(mut self) -> Result<Self, Error> {
         self.policy = self.secrets.policy()?;
         Ok(self)
+    }
+
+    /// Whether the files say anything of the options of `command` (`record`, `replay`).
+    #[must_use]
+    pub fn has_defaults(&self, command: &str) -> bool {
+        self.options.get(command).is_some_and(|values| !values.is_empty())
     }
 
     /// The grammar with the defaults of `command` (`record`, `replay`) as the files have them, in every subcommand.

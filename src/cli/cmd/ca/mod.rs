@@ -6,7 +6,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::cli::advice::Failure;
 use crate::cli::args::ca::{CaArgs, CaCommand};
-use crate::cli::run::bundle;
+use crate::cli::roots::bundle;
 use crate::cli::ui::Ui;
 use crate::cli::{files, plan};
 use crate::tls::authority::Authority;

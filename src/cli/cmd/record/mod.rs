@@ -16,6 +16,7 @@ use crate::cli::args::record::RecordArgs;
 use crate::cli::event::Event;
 use crate::cli::plan::{self, Recording, RunPlan};
 use crate::cli::reports::Recorded;
+use crate::cli::roots::Roots;
 use crate::cli::run::{About, End, Run};
 use crate::cli::summary;
 use crate::cli::ui::{self, Ui};
@@ -33,8 +34,9 @@ use crate::tls::authority::Authority;
 pub async fn run(args: RecordArgs, ui: &Ui) -> Result<u8, Failure> {
     let Recording { record, upstream, run: plan, learning } = Recording::new(args)?;
     plan.begin();
+    let roots = Roots::gather();
     let authority = Arc::new(Authority::load_or_create(&plan.ca_dir)?);
-    let mut run = Run::new(&plan, ui)?;
+    let mut run = Run::new(&plan, roots, ui)?;
     let recorder = start(record, upstream.clone(), &authority, ui)?;
     if let Some(herald) = run.herald() {
         recorder.heard_by(herald);
