@@ -48,30 +48,35 @@ pub async fn run(options: Options) {
         tls: (mode != "http").then(|| Arc::new(tls::client(&options, mode == "h2")).into()),
         host: options.or("host", payload::HOST.to_owned()),
     };
-    let begin = Instant::now();
-    let plan = Arc::new(Plan {
+    let mut plan = Plan {
         urls: options.or("urls", 1),
-        until: begin + Duration::from_secs_f64(seconds),
+        until: Instant::now(),
         count: options.or("count", usize::MAX),
         pause: if rate > 0.0 { Duration::from_secs_f64(workers as f64 / rate) } else { Duration::ZERO },
         miss: options.has("miss"),
         path: options.or("path", String::new()),
-    });
-    let mut tasks = JoinSet::new();
+    };
+    // Everybody begins when all are connected: handshakes are no part of the figure.
+    let mut askers = Vec::new();
     for n in 0..connections {
         if mode == "h2" {
             let sender = h2(&target).await.unwrap();
             for stream in 0..streams {
-                let asker = Asker::H2(sender.clone());
-                tasks.spawn(plan.clone().drive(n * streams + stream, workers, asker));
+                askers.push((n * streams + stream, Asker::H2(sender.clone())));
             }
         } else {
             let connection = H1::new(target.connect().await.unwrap());
             let same = (plan.urls == 1).then(|| target.request(&plan.path(0)));
-            tasks.spawn(plan.clone().drive(n, workers, Asker::H1 { connection, target: target.clone(), same }));
+            askers.push((n, Asker::H1 { connection, target: target.clone(), same }));
         }
     }
     let began = Instant::now();
+    plan.until = began + Duration::from_secs_f64(seconds);
+    let plan = Arc::new(plan);
+    let mut tasks = JoinSet::new();
+    for (worker, asker) in askers {
+        tasks.spawn(plan.clone().drive(worker, workers, asker));
+    }
     let mut all = Tally::default();
     while let Some(tally) = tasks.join_next().await {
         let tally = tally.unwrap();
