@@ -110,8 +110,12 @@ impl Plan {
     async fn drive(self: Arc<Self>, worker: usize, workers: usize, mut asker: Asker) -> Tally {
         let mut tally = Tally::default();
         let share = self.count / workers + usize::from(worker < self.count % workers);
+        // A count is for going through all URLs once; without one each worker is somewhere else from the beginning.
+        let mut n = match self.count {
+            usize::MAX => worker * 7919,
+            count => worker * (count / workers) + worker.min(count % workers),
+        };
         let mut due = Instant::now() + self.pause.mul_f64(worker as f64 / workers as f64);
-        let mut n = worker * 7919;
         while tally.took.len() < share && Instant::now() < self.until {
             if self.pause > Duration::ZERO {
                 tokio::time::sleep_until(due.into()).await;
