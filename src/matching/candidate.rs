@@ -12,6 +12,7 @@ use super::index::Ordinal;
 use super::key::KeyForm;
 use super::payload::{self, Comparison};
 use super::redacted::{HeaderPlaces, UrlPlaces};
+use super::sole::Sole;
 use super::template::{Spelling, Template, Values};
 use super::{Echo, EntryRef, MissingBody, Redirects, redirects, score};
 use crate::har::{self, Entry, Fixture, Payload};
@@ -159,7 +160,9 @@ pub(super) struct Group {
     pub(super) needs_body: bool,
     /// Whether some of their URLs have placeholders.
     pub(super) open_urls: bool,
-    by_payload: Option<ByPayload>,
+    by_payload: Option<Box<ByPayload>>,
+    /// Found out when it is first asked for.
+    sole: OnceLock<Option<Sole>>,
 }
 
 /// Candidates that are alike in all that the choice looks at, in order; never none.
@@ -233,9 +236,19 @@ impl Group {
         // A redirect that keeps the payload takes it to another key.
         let needs_body =
             candidates.iter().any(|one| one.location.is_some() || !matches!(one.payload, payload::Recorded::Unknown));
-        let by_payload = (alike.len() > MANY).then(|| ByPayload::new(&candidates, &alike));
+        let by_payload = (alike.len() > MANY).then(|| Box::new(ByPayload::new(&candidates, &alike)));
         let open_urls = candidates.iter().any(|one| one.places.as_ref().is_some_and(|places| !places.0.is_empty()));
-        Group { rules, candidates, alike, unreadable, needs_body, open_urls, by_payload }
+        Group { rules, candidates, alike, unreadable, needs_body, open_urls, by_payload, sole: OnceLock::new() }
+    }
+
+    /// The only entry there is, if it is one that needs no choosing.
+    pub(super) fn sole(&self, fixtures: &[Arc<Fixture>]) -> Option<&Sole> {
+        self.sole.get_or_init(|| Sole::of(self, fixtures)).as_ref()
+    }
+
+    /// The same, if somebody has looked.
+    pub(super) fn sole_if_known(&self) -> Option<&Sole> {
+        self.sole.get()?.as_ref()
     }
 
     /// The candidates that may have this payload.

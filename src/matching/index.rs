@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hasher};
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::EntryRef;
@@ -23,6 +24,7 @@ pub(super) type Ordinal = u32;
 pub(super) struct Index {
     entries: Vec<EntryRef>,
     by_key: Groups<u128>,
+    narrowed: Narrowed,
     by_place: Groups<u64>,
     origins: HashMap<Box<str>, Origin>,
     shapes: Shapes,
@@ -70,13 +72,14 @@ impl Index {
             }
         }
         index.by_key = Groups::new(keys);
+        index.narrowed = Narrowed::new(&index.by_key.hashes);
         index.by_place = Groups::new(places);
         index
     }
 
     /// The group of entries with this method and URL (in the form of [`KeyForm::of`]), if there is one.
     pub(super) fn group(&self, method: &str, url: &str) -> Option<usize> {
-        self.by_key.find(key(method, url))
+        self.find(key(method, url))
     }
 
     /// The groups of entries with this method that have placeholders in their URLs, and may fit this one.
@@ -86,7 +89,12 @@ impl Index {
         asked: &'i View<'_, '_>,
     ) -> impl Iterator<Item = usize> + 'i {
         let shapes = self.shapes.that_may_fit(asked);
-        shapes.iter().filter_map(move |shape| self.by_key.find(key(method, &shape.of_url(asked))))
+        shapes.iter().filter_map(move |shape| self.find(key(method, &shape.of_url(asked))))
+    }
+
+    fn find(&self, key: u128) -> Option<usize> {
+        let among = self.narrowed.among(key);
+        self.by_key.hashes[among.clone()].binary_search(&key).ok().map(|place| among.start + place)
     }
 
     /// Whether some entry has a placeholder in its URL.
@@ -197,6 +205,43 @@ fn key(method: &str, url: &str) -> u128 {
     // What has been written is 256 bits of state by now: going on from there gives another half of its own.
     hasher.write_u8(b' ');
     half << 64 | u128::from(hasher.finish())
+}
+
+/// Where keys with the same first bits stand in the order of all: looking one up among the few there touches a line or two of
+/// memory, among all of many thousands one for each halving.
+#[derive(Debug, Default)]
+struct Narrowed {
+    /// The first place at which the first bits are this many or more; at the end, how many places there are.
+    starts: Box<[u32]>,
+    /// How many bits are not looked at.
+    shift: u32,
+}
+
+/// Keys that share their first bits, about.
+const TOGETHER: usize = 4;
+
+impl Narrowed {
+    fn new(keys: &[u128]) -> Self {
+        let bits = (keys.len() / TOGETHER).max(1).ilog2();
+        let shift = u128::BITS - 1 - bits;
+        let mut starts = Vec::with_capacity((2 << bits) + 1);
+        for (place, key) in (0..).zip(keys) {
+            while starts.len() <= (key >> shift) as usize {
+                starts.push(place);
+            }
+        }
+        starts.resize((2 << bits) + 1, keys.len() as u32);
+        Narrowed { starts: starts.into(), shift }
+    }
+
+    /// The places among which this key is, if it is there.
+    fn among(&self, key: u128) -> Range<usize> {
+        let first = (key >> self.shift) as usize;
+        match self.starts.get(first..first + 2) {
+            Some([start, end]) => *start as usize..*end as usize,
+            _ => 0..0,
+        }
+    }
 }
 
 fn place(origin: &str, path: &str) -> u64 {

@@ -39,9 +39,14 @@ impl KeyForm {
         &self.rules
     }
 
+    /// Whether all of a URL must be equal.
+    pub(super) fn is_plain(&self) -> bool {
+        self.ignore_query.is_empty() && self.hosts.is_empty() && self.rules.is_empty()
+    }
+
     /// What two URLs must have equal; `url` is in normal form.
     pub(super) fn of<'u>(&self, url: &'u str) -> Cow<'u, str> {
-        if self.ignore_query.is_empty() && self.hosts.is_empty() && self.rules.is_empty() {
+        if self.is_plain() {
             return Cow::Borrowed(url);
         }
         let seen = self.view(url);

@@ -37,12 +37,12 @@ pub struct Matcher {
     pub(super) form: KeyForm,
     /// How the rest of the key is.
     policy: Policy,
-    scope: Scope,
+    pub(super) scope: Scope,
     pub(super) repeat: Repeat,
     /// All that was asked for, to try what else could have been.
     pub(super) options: Options,
     /// By what the index numbers them; most of a long fixture is never asked for.
-    groups: Box<[OnceLock<Box<Group>>]>,
+    pub(super) groups: Box<[OnceLock<Box<Group>>]>,
     pub(super) sessions: Sessions,
     pub(super) used: Marks,
     pub(super) explainer: Explainer,
@@ -171,8 +171,11 @@ impl Matcher {
         self.resolve(query, &self.turns(session))
     }
 
-    /// The same of what has been looked up already.
+    /// The same of what has been looked up already. Of an entry that is the only one the score is left out.
     pub fn answer_found(&self, found: &Found<'_>, headers: &HeaderMap, body: &[u8], session: Option<&str>) -> Outcome {
+        if let Some(chosen) = self.sole(found, headers, body.is_empty(), session) {
+            return Outcome::Serve(chosen);
+        }
         let query = Query { method: found.method, url: found.url, headers, body: Some(body) };
         self.resolve_with(&query, found, &payload::Sent::new(headers, query.body), &self.turns(session))
     }
@@ -219,7 +222,7 @@ impl Matcher {
     }
 
     /// A group, looked into when it is first asked for.
-    fn group(&self, group: usize, url: &NormalUrl) -> &Group {
+    pub(super) fn group(&self, group: usize, url: &NormalUrl) -> &Group {
         self.groups[group].get_or_init(|| {
             let members = self.index.members(group).iter().map(|&ordinal| (ordinal, self.index.at(ordinal)));
             // Where a path makes entries one to which different rules apply, the first of them decides.
@@ -419,7 +422,7 @@ impl Matcher {
         });
         Chosen {
             at,
-            score: choice.score,
+            score: Some(choice.score),
             followed: way.hops,
             cookies: way.cookies,
             status: choice.status.or(recorded_status).unwrap_or_default(),
@@ -442,7 +445,12 @@ pub struct Found<'u> {
     more: Vec<usize>,
 }
 
-impl Found<'_> {
+impl<'u> Found<'u> {
+    /// The group, if there is exactly one, and the URL.
+    pub(super) fn only(&self) -> Option<(usize, &'u NormalUrl)> {
+        self.one.filter(|_| self.more.is_empty()).map(|group| (group, self.url))
+    }
+
     fn add(&mut self, group: usize) {
         match self.one {
             None => self.one = Some(group),

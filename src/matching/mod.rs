@@ -37,6 +37,7 @@ mod same_host;
 mod scope;
 mod score;
 mod shown;
+mod sole;
 mod template;
 mod turns;
 
@@ -58,6 +59,7 @@ pub use outcome::{Chosen, Difference, EntryRef, Miss, MissKind, Near, Outcome, S
 pub use path::PathPattern;
 pub use payload::json_path;
 pub use same_host::OriginPattern;
+pub use sole::Sole;
 
 use crate::http::NormalUrl;
 use crate::urlglob::GlobError;

@@ -148,7 +148,9 @@ impl Shelf {
         let url = NormalUrl::parse(&ask.url).unwrap();
         let query = Query { method: &ask.method, url: &url, headers: &ask.headers, body: Some(&ask.body) };
         let trial = self.matcher.would_answer(&query, session);
-        let outcome = self.matcher.answer(&query, session);
+        // The trial chooses among all there is; this takes the short way where there is one.
+        let found = self.matcher.find(query.method, query.url);
+        let outcome = self.matcher.answer_found(&found, query.headers, &ask.body, session);
         assert_eq!(brief(&trial), brief(&outcome), "the trial said otherwise");
         outcome
     }

@@ -54,7 +54,8 @@ fn case_of(method: &str, request_headers: Value, response: Value, clock: Clock) 
     let status = u16::try_from(entry.response.status).unwrap();
     let at = EntryRef { fixture: 0, entry: 0 };
     let (followed, cookies, location, same_host) = Default::default();
-    let chosen = Chosen { at, score: 0, followed, cookies, status, location, same_host, guess: None, echoed: vec![] };
+    let chosen =
+        Chosen { at, score: None, followed, cookies, status, location, same_host, guess: None, echoed: vec![] };
     Case { _folder: folder, chosen, prepared: Arc::new(prepared), budget: Arc::new(Budget::new(1 << 20)) }
 }
 

@@ -84,6 +84,7 @@ impl Account<'_> {
             lines.push(format!("{}: {}", ui::caution("ambiguous"), told.explanation));
             lines.push(format!("{}: {}", ui::help("remedy"), told.remedy));
         }
+        let score = chosen.score.unwrap_or_default();
         lines.push(match winner {
             Some(winner) => {
                 let lacking = match winner.lacking.is_empty() {
@@ -91,9 +92,9 @@ impl Account<'_> {
                     false => format!("; recorded, not repeated: {}", winner.lacking.join(", ")),
                 };
                 let repeated = if winner.repeated.is_empty() { "no header" } else { &winner.repeated.join(", ") };
-                format!("score {}: repeats {repeated}{lacking}", chosen.score)
+                format!("score {score}: repeats {repeated}{lacking}")
             }
-            None => format!("score {}", chosen.score),
+            None => format!("score {score}"),
         });
         if winner.is_some_and(|winner| winner.fate == Fate::Chosen { again: true }) {
             lines.push("it has answered before, and no other is left that is as good".to_owned());
