@@ -21,7 +21,7 @@ use super::{Clock, Latency, MissAnswer, OnMiss, ReplayPlan, cors};
 use crate::har::Fixture;
 use crate::http::NormalUrl;
 use crate::matching::{Chosen, EntryRef, Found, Guess, Matcher, Miss, MissKind, Outcome, noise};
-use crate::proxy::handler::Close;
+use crate::proxy::handler::{Close, Glance};
 use crate::proxy::respond::MARK;
 use crate::proxy::{Body, Notice, Origin, Provenance, Session, Way};
 use crate::redact::{Policy, Telling};
@@ -210,6 +210,18 @@ impl Strict {
         }
     }
 
+    /// What an entry answers that nobody else can, if it has answered before: all there is to it is at hand, and nothing has to be
+    /// waited for. `None` changes nothing.
+    pub(super) fn at_once(&self, glance: &Glance<'_>, now: impl FnOnce() -> SystemTime) -> Option<Response<Body>> {
+        let Glance { method, url, headers, session } = *glance;
+        let sole = self.matcher.ready(method.as_str(), url, headers)?;
+        let (response, bytes) = self.shelf.ready(sole.at())?.at_once(sole.status(), method, headers, now)?;
+        self.matcher.take(sole, session.0.as_deref());
+        self.ledger.count(Count::Served);
+        self.ledger.add(Count::Bytes, bytes);
+        Some(response)
+    }
+
     /// Counts and tells a miss that goes to the network.
     fn ask(&self, asked: &Asked<'_>, miss: &Miss) {
         if self.on_miss == OnMiss::Record {
@@ -297,7 +309,8 @@ impl Strict {
     async fn payload(&self, asked: &Asked<'_>, found: &Found<'_>, body: Incoming) -> Result<Received, IntakeError> {
         let needs = || beside_others(self.matcher.knows(found), || self.matcher.needs_body(found));
         if !body.is_end_stream() && (self.on_miss != OnMiss::Fail || needs()) {
-            return intake::read(body, self.patience, || self.matcher.digesting(found, asked.headers)).await;
+            let digesting = || self.matcher.digesting(found, asked.headers);
+            return Box::pin(intake::read(body, self.patience, digesting)).await;
         }
         intake::discard(body);
         Ok(Received::Held(Bytes::new()))

@@ -56,6 +56,11 @@ impl Shift {
         moves.then_some(shift)
     }
 
+    /// Whether something in the body does.
+    pub(super) fn moves_body(&self) -> bool {
+        self.body
+    }
+
     /// Moves the dates. The headers are those that [`Shift::of`] saw, in the same order.
     pub(super) fn apply(&self, headers: &mut HeaderMap, now: SystemTime) {
         let now = seconds(now);

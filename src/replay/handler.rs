@@ -12,7 +12,7 @@ use super::ledger::Count;
 use super::local;
 use super::passthrough::{self, Passthrough};
 use crate::http::{Headers, NormalUrl};
-use crate::proxy::handler::Close;
+use crate::proxy::handler::{Close, Glance};
 use crate::proxy::respond::MARK;
 use crate::proxy::upstream::{Dialled, OwnConnections, Upstream};
 use crate::proxy::{self, Ask, Body, Client, Connect, Exchange, Handler, Note, Notice, Origin, Provenance, Session};
@@ -118,6 +118,15 @@ impl Handler for Replayer {
     /// What is compared has no case; only a far server may be particular.
     fn keeps_case(&self) -> bool {
         self.live.is_some() || self.recorder.is_some()
+    }
+
+    /// Nothing but the fixtures is asked, and what they have ready.
+    fn answers_at_once(&self) -> bool {
+        self.live.is_none()
+    }
+
+    fn at_once(&self, glance: &Glance<'_>) -> Option<Response<Body>> {
+        self.strict.load().at_once(glance, || self.now.unwrap_or_else(SystemTime::now))
     }
 
     fn accept(&self, _: &Arc<Client>) -> OwnConnections {

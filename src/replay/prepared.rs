@@ -1,6 +1,7 @@
 //! Entries made ready to be sent. What does not depend on the request is worked out when an entry first answers and kept:
 //! from then on an answer is a clone of a header map and a reference to bytes.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -8,7 +9,7 @@ use ::http::header::{
     ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_LOCATION, HeaderName,
     HeaderValue, LOCATION, ORIGIN, SET_COOKIE, TRAILER,
 };
-use ::http::{HeaderMap, Response, StatusCode, Version};
+use ::http::{HeaderMap, Method, Response, StatusCode, Version};
 use bytes::Bytes;
 use hyper::ext::ReasonPhrase;
 use tokio::sync::OnceCell;
@@ -30,6 +31,10 @@ use crate::proxy::respond::MARK;
 
 /// Fields that describe the coded bytes as the origin made them. Ours decode to the same payload, but are others.
 const DIGESTS: [&str; 4] = ["content-md5", "content-digest", "digest", "repr-digest"];
+/// The mark's name; as it is known from the beginning, it is no memory to be counted by who holds it.
+const MARKED: HeaderName = HeaderName::from_static(MARK);
+/// Longer payloads stay where they are, bytes: nobody waits for the beginning of what takes longer to send.
+const LONGEST_COPIED: usize = 64 * 1024;
 /// In longer payloads nothing is repeated of a request, bytes.
 const LONGEST_ECHO: u64 = 16 << 20;
 
@@ -46,25 +51,32 @@ pub(super) struct About {
     pub latency: Latency,
 }
 
-/// An answer, ready.
+/// An answer, ready. What every answer has comes first, what few have is behind a pointer: from a large fixture each request
+/// needs another answer, and what has to be fetched from memory for it is most of what it costs.
 #[derive(Debug)]
 pub(super) struct Prepared {
-    status: u16,
-    reason: Option<ReasonPhrase>,
     headers: HeaderMap,
+    body: Source,
+    /// How long it lets wait.
+    wait: Duration,
     coding: Stored,
+    shift: Option<Box<Shift>>,
+    rare: Option<Box<Rare>>,
     /// The recorded `Content-Length`, for answers whose head alone is sent.
-    length: Option<HeaderValue>,
-    trailers: HeaderMap,
-    truncated: Option<Truncated>,
-    shift: Option<Shift>,
+    length: Option<Box<HeaderValue>>,
+    status: u16,
     /// The origin allowed the page that asked by its own name, not by `*`: so does the answer to another page.
     allows_asker: bool,
     /// How its text is spelt, when it is text at all.
     text: Option<Spelt>,
-    body: Source,
-    /// How long it lets wait.
-    wait: Duration,
+}
+
+/// What few answers have.
+#[derive(Debug, Default, PartialEq)]
+struct Rare {
+    reason: Option<ReasonPhrase>,
+    trailers: HeaderMap,
+    truncated: Option<Truncated>,
 }
 
 /// How the payload is stored, seen from the wire.
@@ -101,26 +113,25 @@ impl Prepared {
         let recorded = &entry.response;
         let mut headers = end_to_end(&recorded.headers);
         if let Some(mark) = &about.mark {
-            headers.insert(MARK, mark.clone());
+            headers.insert(MARKED, mark.clone());
         }
         let body = Source::of(payload)?;
         let mut length = recorded.headers.get("content-length").and_then(length);
-        let coding = if recorded.content.encoded || !recorded.headers.contains("content-encoding") {
+        let mut coding = if recorded.content.encoded || !recorded.headers.contains("content-encoding") {
             Stored::AsSent
         } else {
             headers = without(&headers, &DIGESTS);
-            let identity = without(&headers, &[CONTENT_ENCODING.as_str()]);
             match coding::codings(recorded.headers.get_all("content-encoding")) {
                 Some(codings) if codings.is_empty() => Stored::AsSent,
                 Some(codings) => Stored::Decoded(Box::new(Decoded {
                     codings,
-                    identity,
+                    identity: HeaderMap::new(),
                     unasked: about.own && !entry.request.headers.contains("accept-encoding"),
                     coded: OnceCell::new(),
                 })),
                 None => {
                     // Stored decoded, and nobody here can code it again.
-                    headers = identity;
+                    headers = without(&headers, &[CONTENT_ENCODING.as_str()]);
                     length = None;
                     Stored::AsSent
                 }
@@ -131,15 +142,22 @@ impl Prepared {
             Clock::Shift => Shift::of(&headers, body.held_bytes().filter(|_| text.is_some()), &entry.started),
             Clock::Recorded => None,
         };
-        Ok(Prepared {
-            status: u16::try_from(recorded.status).unwrap_or_default(),
+        let rare = Rare {
             reason: reason(recorded.status, &recorded.status_text, about.own),
-            length,
             trailers: end_to_end(&recorded.trailers),
             truncated: recorded.content.truncated.clone(),
+        };
+        let (headers, body) = together(&headers, body);
+        if let Stored::Decoded(decoded) = &mut coding {
+            decoded.identity = without(&headers, &[CONTENT_ENCODING.as_str()]);
+        }
+        Ok(Prepared {
+            status: u16::try_from(recorded.status).unwrap_or_default(),
             headers,
             coding,
-            shift,
+            shift: shift.map(Box::new),
+            rare: (rare != Rare::default()).then(|| Box::new(rare)),
+            length: length.map(Box::new),
             allows_asker: cors::allows_asker(entry),
             // What stayed coded is no text.
             text: text.filter(|_| !recorded.content.encoded),
@@ -155,10 +173,45 @@ impl Prepared {
 
     /// What it holds in memory, bytes, roughly.
     pub(super) fn weight(&self) -> u64 {
-        let fields = self.headers.iter().chain(&self.trailers);
+        let trailers = self.rare.iter().flat_map(|rare| &rare.trailers);
+        let fields = self.headers.iter().chain(trailers);
         let headers: usize = fields.map(|(name, value)| name.as_str().len() + value.len() + 64).sum();
         let twice = if matches!(self.coding, Stored::Decoded(_)) { 2 } else { 1 };
         self.body.held() + headers as u64 * twice + size_of::<Self>() as u64
+    }
+
+    /// The answer for a request that nothing was followed for, and its payload's bytes, where nothing has to be read, coded or waited
+    /// for; `now` is asked where something moves with the clock.
+    pub(super) fn at_once(
+        &self,
+        status: u16,
+        method: &Method,
+        request: &HeaderMap,
+        now: impl FnOnce() -> SystemTime,
+    ) -> Option<(Response<Body>, u64)> {
+        let plain = self.rare.is_none() && self.wait.is_zero() && status == self.status;
+        let has_body = *method != Method::HEAD && status >= 200 && !matches!(status, 204 | 304);
+        if !plain || !has_body {
+            return None;
+        }
+        let (headers, source) = match &self.coding {
+            Stored::AsSent => (&self.headers, &self.body),
+            Stored::Decoded(decoded) if !decoded.goes_out_coded(request) => (&decoded.identity, &self.body),
+            Stored::Decoded(decoded) => (&self.headers, decoded.coded.get()?),
+        };
+        let Source::Memory(bytes) = source else { return None };
+        let mut headers = headers.clone();
+        self.name_asker(&mut headers, request);
+        if let Some(shift) = &self.shift {
+            if shift.moves_body() {
+                return None;
+            }
+            shift.apply(&mut headers, now());
+        }
+        let mut response = Response::new(Body::full(bytes.clone()));
+        *response.status_mut() = StatusCode::from_u16(status).ok()?;
+        *response.headers_mut() = headers;
+        Some((response, bytes.len() as u64))
     }
 
     /// The answer for this request. `budget` says whether coded bytes may be kept.
@@ -178,24 +231,25 @@ impl Prepared {
         self.adapt(&mut headers, chosen, asked);
         if !asked.is_head() && !matches!(chosen.status, 204 | 304) {
             let source = match (self.changed(chosen, asked.now, &mut headers).await?, identity) {
-                (Some(changed), true) => changed,
-                (Some(changed), false) => self.code_anew(changed).await?,
-                (None, true) => self.body.clone(),
+                (Some(changed), true) => Cow::Owned(changed),
+                (Some(changed), false) => Cow::Owned(self.code_anew(changed).await?),
+                (None, true) => Cow::Borrowed(&self.body),
                 (None, false) => self.as_stated(budget).await?,
             };
             sent.bytes = source.len();
             *sent.response.body_mut() = self.ending(&source, &mut headers, chosen, asked);
-            sent.truncated.clone_from(&self.truncated);
+            sent.truncated = self.rare.as_ref().and_then(|rare| rare.truncated.clone());
         } else if chosen.status != 204
             && !identity
-            && let Some(length) = &self.length
+            && let Some(length) = self.length.as_deref()
         {
             // RFC 9110 section 8.6: what a GET would have got; the recorded one is true of the recorded coding alone.
             headers.insert(CONTENT_LENGTH, length.clone());
         }
         *sent.response.status_mut() = StatusCode::from_u16(chosen.status).unwrap_or(StatusCode::NOT_IMPLEMENTED);
         *sent.response.headers_mut() = headers;
-        if let Some(reason) = self.reason.as_ref().filter(|_| chosen.status == self.status) {
+        let reason = self.rare.as_ref().and_then(|rare| rare.reason.as_ref());
+        if let Some(reason) = reason.filter(|_| chosen.status == self.status) {
             sent.response.extensions_mut().insert(reason.clone());
         }
         Ok(sent)
@@ -204,11 +258,7 @@ impl Prepared {
     /// What depends on the moment, on followed hops, on the page and the origin that was asked: dates, cookies, Location,
     /// CORS.
     fn adapt(&self, headers: &mut HeaderMap, chosen: &Chosen, asked: &Asked<'_>) {
-        if self.allows_asker
-            && let Some(page) = asked.headers.get(ORIGIN)
-        {
-            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, page.clone());
-        }
+        self.name_asker(headers, asked.headers);
         if let Some(shift) = &self.shift {
             shift.apply(headers, asked.now);
         }
@@ -238,10 +288,20 @@ impl Prepared {
         repeat(headers, &chosen.echoed);
     }
 
+    /// Lets the page that asks read an answer that the recorded one was let read.
+    fn name_asker(&self, headers: &mut HeaderMap, request: &HeaderMap) {
+        if self.allows_asker
+            && let Some(page) = request.get(ORIGIN)
+        {
+            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, page.clone());
+        }
+    }
+
     /// The body with what comes after it.
     fn ending(&self, source: &Source, headers: &mut HeaderMap, chosen: &Chosen, asked: &Asked<'_>) -> Body {
         let body = source.body();
-        match &self.truncated {
+        let Some(rare) = &self.rare else { return body };
+        match &rare.truncated {
             Some(truncated) if truncated.reason != "max-body" => {
                 let announced = match self.coding {
                     Stored::AsSent => self.length.as_ref().and_then(|length| length.to_str().ok()?.parse().ok()),
@@ -251,13 +311,13 @@ impl Prepared {
             }
             _ => {}
         }
-        if self.trailers.is_empty() || !asked.takes_trailers() {
+        if rare.trailers.is_empty() || !asked.takes_trailers() {
             return body;
         }
         if asked.version != Version::HTTP_2 {
-            announce(headers, &self.trailers);
+            announce(headers, &rare.trailers);
         }
-        let mut trailers = self.trailers.clone();
+        let mut trailers = rare.trailers.clone();
         repeat(&mut trailers, &chosen.echoed);
         Body::boxed(WithTrailers::new(body, trailers))
     }
@@ -298,12 +358,12 @@ impl Prepared {
     }
 
     /// The bytes as the headers state them, coded if need be: that is done once, and kept while there is room.
-    async fn as_stated(self: &Arc<Self>, budget: &Arc<Budget>) -> Result<Source, SourceError> {
+    async fn as_stated(self: &Arc<Self>, budget: &Arc<Budget>) -> Result<Cow<'_, Source>, SourceError> {
         enum Not {
             Kept(Source),
             Made(SourceError),
         }
-        let Stored::Decoded(decoded) = &self.coding else { return Ok(self.body.clone()) };
+        let Stored::Decoded(decoded) = &self.coding else { return Ok(Cow::Borrowed(&self.body)) };
         let make = async || {
             let (this, codings, budget) = (self.clone(), decoded.codings.clone(), budget.clone());
             let made = tokio::task::spawn_blocking(move || {
@@ -313,8 +373,8 @@ impl Prepared {
             made.await.unwrap_or_else(|panic| Err(Not::Made(SourceError::Task(panic))))
         };
         match decoded.coded.get_or_try_init(make).await {
-            Ok(source) => Ok(source.clone()),
-            Err(Not::Kept(source)) => Ok(source),
+            Ok(source) => Ok(Cow::Borrowed(source)),
+            Err(Not::Kept(source)) => Ok(Cow::Owned(source)),
             Err(Not::Made(error)) => Err(error),
         }
     }
@@ -372,6 +432,27 @@ fn end_to_end(recorded: &Headers) -> HeaderMap {
         }
     }
     headers
+}
+
+/// The values of the fields and a payload that is not long in one piece of memory, one after the other as they go out.
+fn together(headers: &HeaderMap, body: Source) -> (HeaderMap, Source) {
+    let payload = match &body {
+        Source::Memory(bytes) if bytes.len() <= LONGEST_COPIED => &**bytes,
+        _ => &[],
+    };
+    let values: usize = headers.values().map(HeaderValue::len).sum();
+    let mut bytes = Vec::with_capacity(values + payload.len());
+    headers.values().for_each(|value| bytes.extend_from_slice(value.as_bytes()));
+    bytes.extend_from_slice(payload);
+    let mut left = Bytes::from(bytes);
+    let mut moved = HeaderMap::with_capacity(headers.keys_len());
+    for (name, value) in headers {
+        let bytes = left.split_to(value.len());
+        // What was a value still is one.
+        moved.append(name, HeaderValue::from_maybe_shared(bytes).unwrap_or_else(|_| value.clone()));
+    }
+    let body = if payload.is_empty() { body } else { Source::Memory(left) };
+    (moved, body)
 }
 
 /// Puts what the answer repeats of the request into its fields, but for our own.

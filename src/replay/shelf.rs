@@ -1,5 +1,6 @@
 //! Prepared answers by entry. Each has a place of its own that is filled once, so that connections share no lock.
 
+use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
 use ::http::HeaderValue;
@@ -51,11 +52,16 @@ impl Shelf {
         &self.budget
     }
 
+    /// The prepared answer of an entry, if it has answered before and was kept.
+    pub(super) fn ready(&self, at: EntryRef) -> Option<&Prepared> {
+        self.slots.get(at.fixture)?.get(at.entry)?.get().map(|prepared| &**prepared)
+    }
+
     /// The prepared answer of an entry, made now if it answers for the first time.
-    pub(super) async fn take(&self, chosen: &Chosen) -> Result<Arc<Prepared>, SourceError> {
+    pub(super) async fn take(&self, chosen: &Chosen) -> Result<Cow<'_, Arc<Prepared>>, SourceError> {
         let slot = self.slots.get(chosen.at.fixture).and_then(|slots| slots.get(chosen.at.entry));
         if let Some(prepared) = slot.and_then(Slot::get) {
-            return Ok(prepared.clone());
+            return Ok(Cow::Borrowed(prepared));
         }
         let fixture = self.fixtures[chosen.at.fixture].clone();
         let (at, mark) = (chosen.at, self.mark(&[chosen.at]));
@@ -68,9 +74,9 @@ impl Shelf {
         match slot {
             // Two that made it at the same time: the first stays.
             Some(slot) if slot.get().is_none() && self.budget.take(prepared.weight()) => {
-                Ok(slot.get_or_init(|| prepared).clone())
+                Ok(Cow::Borrowed(slot.get_or_init(|| prepared)))
             }
-            _ => Ok(prepared),
+            _ => Ok(Cow::Owned(prepared)),
         }
     }
 

@@ -24,7 +24,7 @@ pub(super) enum Source {
     /// In memory.
     Memory(Bytes),
     /// Where the fixture has them, and how many.
-    Fixture(Payload, u64),
+    Fixture(Arc<Payload>, u64),
     /// Encoded once into a temporary file, which goes with the last who holds it.
     Spool(Arc<NamedTempFile>, u64),
 }
@@ -46,7 +46,9 @@ impl Source {
         Ok(match payload {
             Payload::Empty | Payload::NotRecorded => Source::Memory(Bytes::new()),
             Payload::Bytes(bytes) => Source::Memory(bytes),
-            Payload::File(file) if file.len > IN_MEMORY => Source::Fixture(Payload::File(file.clone()), file.len),
+            Payload::File(file) if file.len > IN_MEMORY => {
+                Source::Fixture(Arc::new(Payload::File(file.clone())), file.len)
+            }
             payload @ Payload::File(_) => Source::Memory(payload.bytes()?),
         })
     }
