@@ -17,9 +17,14 @@ pub(super) struct Access {
 }
 
 impl Access {
+    /// Whether somebody listens.
+    pub(super) fn is_told() -> bool {
+        tracing::enabled!(tracing::Level::INFO)
+    }
+
     /// Keeps what is to be told; nothing if nobody listens.
     pub(super) fn of(exchange: &Exchange, handler: &impl Handler) -> Option<Self> {
-        tracing::enabled!(tracing::Level::INFO).then(|| {
+        Access::is_told().then(|| {
             let url = format!("{}{}", exchange.origin, exchange.request.uri().path());
             let url = handler.told(exchange.request.headers(), &url).into_owned();
             Access { method: exchange.request.method().clone(), url, at: exchange.at }

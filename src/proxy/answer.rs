@@ -7,14 +7,14 @@ use std::time::{Instant, SystemTime};
 use ::http::header::{HOST, PROXY_AUTHORIZATION, TRANSFER_ENCODING};
 use ::http::uri::{Authority, PathAndQuery, Scheme as UriScheme};
 use ::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 
 use super::access::Access;
 use super::auth;
 use super::body::Body;
 use super::connect::{self, Granted};
 use super::engine::{Ours, Visit};
-use super::handler::{Close, Exchange, Handler, HostStays, Notice, Session};
+use super::handler::{Close, Exchange, Glance, Handler, HostStays, Notice, Origin, Session};
 use super::pulse::Pulse;
 use super::respond::{self, Trouble};
 use super::reverse::Routes;
@@ -77,6 +77,40 @@ impl<H: Handler> Seat<H> {
         Arc::new(Seat { visit, role, session, pulse, granted, sites, sessions })
     }
 
+    /// The answer to a request, if nothing has to be waited for and nobody watches; else `None`, and nothing has happened.
+    pub(super) fn at_once(&self, request: &Request<Incoming>) -> Option<Response<Served>> {
+        let Visit { engine, local, .. } = &*self.visit;
+        let handler = self.visit.handler();
+        let (method, headers) = (request.method(), request.headers());
+        let is_plain = handler.answers_at_once()
+            && engine.witness.is_none()
+            && *method != Method::CONNECT
+            && request.body().is_end_stream()
+            && !headers.contains_key(TRANSFER_ENCODING)
+            && !Access::is_told();
+        if !is_plain {
+            return None;
+        }
+        let path = request.uri().path_and_query()?.as_str();
+        let known;
+        let (site, session) = match &self.role {
+            Role::Inside(site) => (site, &self.session),
+            Role::Proxy => {
+                known = (self.site(request.uri()).ok()?, self.session(headers).ok()?);
+                let Origin { host, port, .. } = &known.0.origin;
+                if engine.ours(*local, host, *port).is_some() {
+                    return None;
+                }
+                (&known.0, &known.1)
+            }
+            Role::Reverse(_) => return None,
+        };
+        let url = [site.origin.scheme.as_str(), "://", site.authority.as_str(), path].concat();
+        let response = handler.at_once(&Glance { method, url: &url, headers, session })?;
+        let busy = self.pulse.clone().begin();
+        Some(response.map(|body| Served::new(body, busy, request.version())))
+    }
+
     /// Answers a request. Without [`Close`] there is always something to send.
     pub(super) async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Served>, Close> {
         let busy = self.pulse.clone().begin();
@@ -88,7 +122,7 @@ impl<H: Handler> Seat<H> {
             Role::Reverse(routes) => self.as_reverse(routes, request, self.session.clone(), came).await,
         };
         let mut last = false;
-        let response = match answered {
+        let mut response = match answered {
             Ok(response) => response,
             Err(Refused::Trouble(trouble)) => {
                 if matches!(trouble, Trouble::Credentials) {
@@ -99,7 +133,7 @@ impl<H: Handler> Seat<H> {
             }
             Err(Refused::Close(close)) => return Err(close),
         };
-        let mut response = respond::tidy(response, &method, version).await;
+        respond::tidy(&mut response, &method, version).await;
         if method == Method::CONNECT {
             respond::end_refused_connect(&mut response);
         } else if last {
@@ -114,12 +148,11 @@ impl<H: Handler> Seat<H> {
         if request.method() == Method::CONNECT {
             return Ok(connect::grant(self, request).await?);
         }
-        let Some(authority) = request.uri().authority().cloned() else {
+        if request.uri().authority().is_none() {
             return Ok(self.own_page(&request));
-        };
+        }
         let session = self.session(request.headers())?;
-        let scheme = request.uri().scheme().cloned().unwrap_or(UriScheme::HTTP);
-        let site = self.sites.get(&(scheme, authority), |_| target::site_of(request.uri()))?;
+        let site = self.site(request.uri())?;
         match self.visit.engine.ours(self.visit.local, &site.origin.host, site.origin.port) {
             None => self.forward(&site, path(request.uri()), request, session, came).await,
             Some(Ours::Reverse(routes)) => self.as_reverse(routes, request, session, came).await,
@@ -209,6 +242,13 @@ impl<H: Handler> Seat<H> {
             let host = authority.host().trim_matches(['[', ']']).to_ascii_lowercase();
             matches!(engine.ours(*local, &host, authority.port_u16().unwrap_or(80)), Some(Ours::Proxy))
         })
+    }
+
+    /// Where a request in absolute form wants to go.
+    fn site(&self, uri: &Uri) -> Result<Site, Trouble> {
+        let Some(authority) = uri.authority().cloned() else { return target::site_of(uri) };
+        let scheme = uri.scheme().cloned().unwrap_or(UriScheme::HTTP);
+        self.sites.get(&(scheme, authority), |_| target::site_of(uri))
     }
 
     /// Whose request it is.

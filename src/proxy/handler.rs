@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use ::http::{HeaderMap, Request, Response};
+use ::http::{HeaderMap, Method, Request, Response};
 use bytes::Bytes;
 use hyper::body::Incoming;
 
@@ -146,6 +146,19 @@ pub trait Ask: Send + Sync {
     fn upstream(&self) -> &Upstream;
 }
 
+/// A request without a payload, as far as a handler may look at it that answers at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Glance<'a> {
+    /// Its method; none is CONNECT.
+    pub method: &'a Method,
+    /// Its URL as [`Exchange::url`] would have it.
+    pub url: &'a str,
+    /// Its headers, as received.
+    pub headers: &'a HeaderMap,
+    /// Whose it is.
+    pub session: &'a Session,
+}
+
 /// What becomes of a CONNECT.
 pub enum Connect {
     /// Answer 200 and look at the first bytes: TLS is intercepted, HTTP served as it is. With a dialled upstream, the side
@@ -211,6 +224,17 @@ pub trait Handler: Send + Sync + 'static {
     /// request something.
     fn keeps_case(&self) -> bool {
         true
+    }
+
+    /// Whether [`Handler::at_once`] is worth asking.
+    fn answers_at_once(&self) -> bool {
+        false
+    }
+
+    /// The answer to a request, fit to be sent as it is, when it is at hand: nothing has to be waited for, and [`Handler::handle`]
+    /// would give the same. `None` changes nothing. What passes through futures on its way costs several times what the answer does.
+    fn at_once(&self, _: &Glance<'_>) -> Option<Response<Body>> {
+        None
     }
 
     /// A client has connected.

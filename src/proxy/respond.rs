@@ -132,22 +132,22 @@ const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
 /// Makes a handler's answer fit to be sent: hop-by-hop fields go and lengths agree with the body, so that hyper frames it
 /// anew for whatever version the client speaks.
-pub(super) async fn tidy(mut response: Response<Body>, method: &Method, client: Version) -> Response<Body> {
+pub(super) async fn tidy(response: &mut Response<Body>, method: &Method, client: Version) {
     // hyper writes the client's version whatever stands here, and panics at some.
     *response.version_mut() = Version::HTTP_11;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return response;
+        return;
     }
     remove_hop_by_hop(response.headers_mut());
-    if has_no_body(&response, method) {
-        return without_body(response, method, client).await;
+    if has_no_body(response, method) {
+        // In a box: few answers are such, and the others need not carry what it takes.
+        return Box::pin(without_body(response, method, client)).await;
     }
     if let Some(length) = response.body().size_hint().exact()
         && response.headers().get(CONTENT_LENGTH).is_some_and(|declared| *declared != HeaderValue::from(length))
     {
         response.headers_mut().remove(CONTENT_LENGTH);
     }
-    response
 }
 
 /// A client whose CONNECT was refused has no use for the connection, and some read the explanation up to its end. Only the
@@ -192,7 +192,7 @@ fn has_no_body(response: &Response<Body>, method: &Method) -> bool {
 }
 
 /// An answer that by its status or method has no body may still say how long it would be (RFC 9110 section 8.6), but for 204.
-async fn without_body(mut response: Response<Body>, method: &Method, client: Version) -> Response<Body> {
+async fn without_body(response: &mut Response<Body>, method: &Method, client: Version) {
     if response.status() == StatusCode::NO_CONTENT {
         response.headers_mut().remove(CONTENT_LENGTH);
     } else if method == Method::HEAD
@@ -212,7 +212,6 @@ async fn without_body(mut response: Response<Body>, method: &Method, client: Ver
     {
         *response.body_mut() = Body::boxed(Unsent(length));
     }
-    response
 }
 
 /// A body that is never sent, of which only the length is told.
@@ -245,7 +244,9 @@ mod tests {
         for (name, value) in headers {
             response = response.header(*name, *value);
         }
-        tidy(response.body(body).unwrap(), method, Version::HTTP_11).now_or_never().unwrap()
+        let mut response = response.body(body).unwrap();
+        tidy(&mut response, method, Version::HTTP_11).now_or_never().unwrap();
+        response
     }
 
     fn names(response: &Response<Body>) -> Vec<&str> {

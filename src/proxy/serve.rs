@@ -1,10 +1,14 @@
 //! One HTTP connection from its first request to its end: hyper's settings, time limits, shutdown.
 
+use std::future::ready;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use ::http::{Request, Response};
+use futures_util::future::Either;
+use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -15,9 +19,10 @@ use tokio_util::task::TaskTracker;
 use super::answer::Seat;
 use super::connect::Granted;
 use super::engine::Stop;
-use super::handler::{Handler, Notice};
+use super::handler::{Close, Handler, Notice};
 use super::limits;
 use super::pulse::{Limits, Noticed, Pulse, Waiting};
+use super::served::Served;
 use super::upstream::Io;
 use super::wire::{IntoWire, Wire};
 use crate::http::problem::in_words;
@@ -34,8 +39,7 @@ where
 {
     let service = {
         let seat = seat.clone();
-        // In a box: hyper and tokio move it about, and it holds all that answering may need.
-        service_fn(move |request| Box::pin(seat.clone().answer(request)))
+        service_fn(move |request| answer(&seat, request))
     };
     let io = TokioIo::new(Noticed::http1(io, seat.pulse.clone()));
     let mut connection = http1::Builder::new()
@@ -68,6 +72,17 @@ where
     Some((granted, wire))
 }
 
+/// Answers at once or in a while. What takes a while is in a box: hyper and tokio move it about, and it holds all that answering may
+/// need.
+fn answer<H: Handler>(seat: &Arc<Seat<H>>, request: Request<Incoming>) -> impl Future<Output = Answered> + use<H> {
+    match seat.at_once(&request) {
+        Some(response) => Either::Left(ready(Ok(response))),
+        None => Either::Right(Box::pin(seat.clone().answer(request))),
+    }
+}
+
+type Answered = Result<Response<Served>, Close>;
+
 /// Serves HTTP/2.
 pub(super) async fn http2<I, H>(io: I, seat: &Arc<Seat<H>>)
 where
@@ -76,8 +91,7 @@ where
 {
     let service = {
         let seat = seat.clone();
-        // In a box: hyper and tokio move it about, and it holds all that answering may need.
-        service_fn(move |request| Box::pin(seat.clone().answer(request)))
+        service_fn(move |request| answer(&seat, request))
     };
     let io = TokioIo::new(Noticed::http2(io, seat.pulse.clone()));
     let mut connection = http2::Builder::new(Streams(seat.visit.engine.tasks.clone()))

@@ -1,0 +1,93 @@
+//! What is asked for again: an answer that is at hand, past all that a first one takes.
+
+use harproxy::verdict::Kind;
+use serde_json::json;
+
+use super::stage::{Stage, entry, found, globs, own, posted, text};
+use crate::support::client::{Ask, Got, Proto};
+
+/// What has answered before is answered from what is at hand, past all that a first answer takes: nobody may tell one from the other.
+#[test]
+fn asked_again_an_entry_answers_the_same_and_counts_the_same() {
+    let field = |name: &str, value: &str| json!({"name": name, "value": value});
+    let body = |text: &str| json!({"size": text.len(), "mimeType": "text/plain", "text": text});
+    let dates = [
+        field("date", "Wed, 21 Oct 2015 07:28:00 GMT"),
+        field("expires", "Wed, 21 Oct 2015 08:28:00 GMT"),
+        field("set-cookie", "a=1; Expires=Wed, 21 Oct 2015 09:28:00 GMT"),
+        field("set-cookie", "b=2"),
+        field("content-length", "5"),
+        field("connection", "close"),
+    ];
+    let coded = [field("content-encoding", "gzip"), field("content-type", "text/plain")];
+    let allowed = [field("access-control-allow-origin", "https://page.test")];
+    let mut from_a_page = entry("GET https://api.test/page", json!({"headers": allowed, "content": body("page")}));
+    from_a_page["request"]["headers"] = json!([field("origin", "https://page.test")]);
+    let entries = [
+        entry("GET https://api.test/dates", json!({"headers": dates, "content": body("dates")})),
+        entry("GET https://api.test/coded", json!({"headers": coded, "content": body("coded")})),
+        entry("GET https://api.test/none", json!({"status": 204, "statusText": "No Content"})),
+        entry("GET https://api.test/empty", json!({"status": 404, "statusText": "Not Here"})),
+        entry("GET https://api.test/sum", json!({"content": body("sum"), "_trailers": [field("x-sum", "7")]})),
+        entry("HEAD https://api.test/dates", json!({"headers": dates})),
+        entry("DELETE https://api.test/a%20b?q=1&q=2", json!({"content": body("gone")})),
+        posted(text("POST https://api.test/post", "posted"), "{}"),
+        from_a_page,
+    ];
+    let asks = [
+        Ask::new("GET", "https://api.test/dates"),
+        Ask::new("GET", "https://api.test/coded"),
+        Ask::new("GET", "https://api.test/coded").header("accept-encoding", "gzip"),
+        Ask::new("GET", "https://api.test/none"),
+        Ask::new("GET", "https://api.test/empty"),
+        Ask::new("GET", "https://api.test/sum").header("te", "trailers"),
+        Ask::new("HEAD", "https://api.test/dates"),
+        Ask::new("DELETE", "https://api.test/a%20b?q=1&q=2"),
+        Ask::new("POST", "https://api.test/post").body("{}"),
+        Ask::new("GET", "https://api.test/page").header("origin", "http://localhost:5173"),
+    ];
+    for proto in [Proto::H1, Proto::H2] {
+        let entries = entries.clone().map(|mut entry| {
+            entry["response"]["httpVersion"] = json!(if proto == Proto::H2 { "HTTP/2" } else { "HTTP/1.1" });
+            entry
+        });
+        let now = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_500_000_000);
+        let stage = Stage::with(&own(&["https://api.test/**"], &entries), |plan| plan.now = Some(now));
+        let client = stage.client(proto);
+        let mut bytes = 0;
+        for ask in &asks {
+            let told = |got: Got| (got.status, got.reason, got.headers, got.body, got.trailers);
+            let first = told(client.ask(ask.clone()));
+            for _ in 0..3 {
+                assert_eq!(told(client.ask(ask.clone())), first, "{proto:?} {ask:?}");
+            }
+            assert!(first.2.iter().any(|(name, _)| name == "x-harproxy"), "{proto:?} {ask:?}: {first:?}");
+            bytes += 4 * first.3.len() as u64;
+        }
+        let verdict = stage.verdict();
+        assert_eq!((verdict.counts.requests, verdict.counts.served), (40, 40), "{proto:?}");
+        assert_eq!(verdict.counts.bytes, bytes, "{proto:?}");
+        assert!(verdict.passed() && found(&verdict, Kind::Unused).is_empty(), "{proto:?}: {verdict:?}");
+    }
+}
+
+#[test]
+fn what_was_answered_at_once_is_not_where_something_else_is_asked_for() {
+    let stage = Stage::with(&own(&["**"], &[text("GET http://api.test/a", "hi")]), |plan| {
+        plan.scope = globs(&["**", "!**/b"]);
+    });
+    let client = stage.h1();
+    assert_eq!([(); 2].map(|()| client.get("http://api.test/a").status), [200; 2]);
+    let upgrade = Ask::new("GET", "http://api.test/a").header("connection", "upgrade").header("upgrade", "websocket");
+    assert_eq!(client.ask(upgrade).status, 501, "no entry is a WebSocket");
+    assert_eq!(
+        client.ask(Ask::new("GET", "http://api.test/a").body("x")).status,
+        501,
+        "it was recorded without a payload"
+    );
+    assert_eq!(client.get("http://api.test/a?").status, 501, "another URL");
+    assert_eq!(client.ask(Ask::new("POST", "http://api.test/a")).status, 501, "another method");
+    assert_eq!(client.get("http://api.test/x/../a").status, 200, "the same URL, written differently");
+    let verdict = stage.verdict();
+    assert_eq!((verdict.counts.served, verdict.counts.misses, verdict.counts.refused), (3, 3, 1));
+}
