@@ -17,6 +17,10 @@ const BEGINS: [&[u8]; 4] = [b"query", b"mutation", b"subscription", b"fragment"]
 
 /// Whether a text is meant as a GraphQL document: in JSON a quote follows where here a name does.
 pub(super) fn looks_like(text: &[u8]) -> bool {
+    // Most texts are told by their first byte.
+    if !matches!(text.first(), Some(b'{' | b'q' | b'm' | b's' | b'f' | b' ' | b'\t' | b'\n' | b'\r' | 0x0c)) {
+        return false;
+    }
     let text = text.trim_ascii_start();
     let names_a_field = |inside: &[u8]| {
         inside.trim_ascii_start().first().is_some_and(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'.'))

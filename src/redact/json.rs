@@ -11,12 +11,13 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use regex::bytes::{Captures, Regex};
 
+use super::glance::{Glances, is_json_between};
 use super::headers::{after_scheme, is_credentials};
 use super::paths::{Located, after_space, located, scalar_end, string_end};
 use super::redactor::DEEPEST;
 use super::shapes::{Hit, compiled};
 use super::view::{Coding, Splice, View, moved};
-use super::{Form, Name, Namer, Redactor, form::is_url, graphql, inert, shapes};
+use super::{Form, Name, Namer, Redactor, form::is_url, inert};
 
 /// A member whose value is a string, wherever the quotes of a broken document would have it.
 static MEMBER: LazyLock<Regex> =
@@ -43,54 +44,12 @@ struct Token {
 impl<N: Namer> Redactor<'_, N> {
     /// What is taken out of a JSON text.
     pub(super) fn json(&mut self, text: &[u8], depth: u8) -> Vec<Splice> {
-        if self.is_clean(text) {
-            return Vec::new();
-        }
         let located = located(text, &self.policy.paths);
-        let mut walk = Walk::new(text, depth, Until { limit: usize::MAX, is_all: true }, located);
+        let until = Until { limit: usize::MAX, is_all: true };
+        let mut walk = Walk::new(text, depth, until, located);
         self.walk(&mut walk);
         let Walk { splices, broken, .. } = walk;
         if broken { self.broken(text, splices) } else { splices }
-    }
-
-    /// Whether a look at all of a text tells that nothing is to be taken out, without one at each of its strings: it is JSON as
-    /// far as that can be seen, no member has a secret name, and nothing in it looks like a secret or is known to be one. Without
-    /// a backslash no string holds another text with quotes.
-    fn is_clean(&mut self, text: &[u8]) -> bool {
-        self.policy.paths.is_empty()
-            && self.policy.text.is_empty()
-            && !self.policy.shapes.has_personal()
-            && memchr::memchr(b'\\', text).is_none()
-            && !shapes::has_url(text)
-            && !shapes::may_be_in(text)
-            && self.names_nothing(text)
-            && self.namer.known(text).is_empty()
-    }
-
-    /// Whether a text without backslashes is JSON whose members have plain names, and whose strings are no documents.
-    fn names_nothing(&self, text: &[u8]) -> bool {
-        let mut at = if text.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
-        while let Some(&byte) = text.get(at) {
-            if byte != b'"' {
-                if !is_json_between(byte) {
-                    return false;
-                }
-                at += 1;
-                continue;
-            }
-            let inside = &text[at + 1..];
-            let Some(len) = inside.iter().position(|byte| *byte == b'"') else { return false };
-            let (inside, end) = (&inside[..len], at + len + 2);
-            at = after_space(text, end);
-            let is_plain = match text.get(at) {
-                Some(b':') => !self.policy.json.contains(inside),
-                _ => !graphql::looks_like(inside),
-            };
-            if !is_plain {
-                return false;
-            }
-        }
-        true
     }
 
     /// What is taken out of a window of a JSON text, and up to where that settles it.
@@ -108,7 +67,12 @@ impl<N: Namer> Redactor<'_, N> {
     }
 
     fn walk(&mut self, walk: &mut Walk<'_>) {
-        while let Some(quote) = walk.next_quote() {
+        let mut glances = Glances::new(self.policy);
+        loop {
+            while let Some(end) = glances.next(walk.text, walk.at, walk.until.limit, &mut self.namer) {
+                walk.step(end);
+            }
+            let Some(quote) = walk.next_quote() else { break };
             let token = walk.string_at(quote);
             if quote > walk.until.limit || walk.is_cut(&token) {
                 return self.leave(walk, quote);
@@ -288,22 +252,6 @@ fn form(value: &[u8]) -> Form {
         () => Form::Text,
     }
 }
-
-/// Whether a byte stands between the strings of JSON: white space, structure, numbers, the letters of the three words.
-fn is_json_between(byte: u8) -> bool {
-    BETWEEN[usize::from(byte)]
-}
-
-const BETWEEN: [bool; 256] = {
-    let mut between = [false; 256];
-    let all = b" \t\n\r{}[],:+-.E0123456789truefalsn";
-    let mut at = 0;
-    while at < all.len() {
-        between[all[at] as usize] = true;
-        at += 1;
-    }
-    between
-};
 
 /// Where a walk is.
 struct Walk<'t> {

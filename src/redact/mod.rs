@@ -7,6 +7,7 @@
 pub mod clue;
 mod command;
 mod form;
+mod glance;
 mod graphql;
 mod grouping;
 mod headers;

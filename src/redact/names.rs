@@ -30,6 +30,11 @@ impl Outlines {
         }
     }
 
+    /// Whether any begins with this, folded.
+    fn may_begin(&self, first: u8) -> bool {
+        self.0[usize::from(first)].0 != 0
+    }
+
     /// Whether there may be one with these, all of them folded; `false` is certain.
     fn may_have(&self, first: u8, last: u8, len: usize) -> bool {
         let (lengths, ends) = self.0[usize::from(first)];
@@ -61,6 +66,9 @@ impl Names {
 
     pub(super) fn contains(&self, name: &[u8]) -> bool {
         let (Some(&first), Some(&last)) = (name.first(), name.last()) else { return false };
+        if !self.outlines.may_begin(folded(first)) {
+            return false;
+        }
         let may_have = |len| self.outlines.may_have(folded(first), folded(last), len);
         let is = |humps| self.folded.contains(&fold(name, humps)[..]);
         if may_have(name.len()) && is(false) {

@@ -99,6 +99,34 @@ proptest! {
         prop_assert!(is_alike(&value, &after, !policy.paths.is_empty()), "{} became {}", text, left);
     }
 
+    // A pattern that nothing matches makes every string be looked at.
+    #[test]
+    fn a_glance_passes_nothing_that_a_look_finds(
+        values in prop::collection::vec(json_text(), 1..30),
+        plain in r#"[a-z :,\[\]{}0-9"]{0,40}"#,
+        torn in prop::option::of((any::<prop::sample::Index>(), any::<u8>())),
+        pretty in any::<bool>(),
+    ) {
+        let all: Vec<Value> = values.into_iter().flat_map(|value| [Value::from(plain.repeat(20)), value]).collect();
+        let value = Value::from(all);
+        let mut text = if pretty { format!("{value:#}") } else { value.to_string() }.into_bytes();
+        if let Some((at, byte)) = torn {
+            let at = at.index(text.len());
+            text[at] = byte;
+        }
+        let (glancing, looking) = (Policy::default(), rules(|rules| rules.text = list(&["\\x01nowhere\\x01"])));
+        let left = |policy: &Policy| {
+            let mut numbers = Numbers::default();
+            let mut redactor = Redactor::new(policy, &mut numbers);
+            let whole = redactor.payload("application/json", &text);
+            let (mut stream, mut streamed) = (Stream::new("application/json"), Vec::new());
+            stream.push(&mut redactor, &text, &mut streamed);
+            stream.finish(&mut redactor, &mut streamed);
+            (whole, String::from_utf8_lossy(&streamed).into_owned())
+        };
+        prop_assert_eq!(left(&glancing), left(&looking));
+    }
+
     #[test]
     fn headers_twice_are_once(policy in policy(), name in prop::sample::select(vec!["authorization", "cookie", "set-cookie", "x-mine", "location", "link", "x-other"]), value in value()) {
         header(&policy, name, &value);
