@@ -93,12 +93,18 @@ pub trait Lexicon {
     /// Whether a value may begin like that: most places are passed by this look. [`PLACEHOLDER`] may.
     fn may_begin(&self, begin: Beginning) -> bool;
 
+    /// Whether one may be in a text at all; `false` is certain.
+    fn may_be_in(&self, text: &[u8]) -> bool;
+
     /// The longest value that a text begins with and that [ends] there: its length, and what stands for it.
     fn at(&self, text: &[u8]) -> Option<(usize, Marker)>;
 
     /// [`Known::known_in`].
     fn all_in(&self, text: &[u8], before: Before, until: usize) -> Vec<(Range<usize>, Marker)> {
         let mut found = Vec::new();
+        if self.is_empty() || !self.may_be_in(text) {
+            return found;
+        }
         let mut at = 0;
         while let Some(start) = self.next(text, before, at, until) {
             at = start + 1;
@@ -112,9 +118,6 @@ pub trait Lexicon {
 
     /// The next place before `until` where a value may begin.
     fn next(&self, text: &[u8], before: Before, mut at: usize, until: usize) -> Option<usize> {
-        if self.is_empty() {
-            return None;
-        }
         while at < until {
             let begin = text[at..].first_chunk()?;
             if !self.may_begin(*begin) {

@@ -8,6 +8,8 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
+use memchr::memmem;
+
 use super::clue::{Clue, ClueKey, KeyMark};
 use super::known::{self, Before, Beginning, Known, LONGEST, Lexicon, NOTHING, PLACEHOLDER};
 use super::marker::{Marker, Run, Value};
@@ -178,6 +180,10 @@ impl Lexicon for Inner {
         self.beginnings.values.is_empty()
     }
 
+    fn may_be_in(&self, text: &[u8]) -> bool {
+        self.beginnings.may_be_in(text)
+    }
+
     fn may_begin(&self, begin: Beginning) -> bool {
         self.beginnings.bits.may_have(begin)
     }
@@ -194,15 +200,31 @@ struct Beginnings {
     values: HashMap<Beginning, Vec<Box<[u8]>>>,
     /// Bits of what values begin with: most texts hold none, and most places are passed by a look here.
     bits: Bits,
+    /// Each of them, while there are few: several searches that take many bytes at a time are faster than one that takes one.
+    finders: Vec<memmem::Finder<'static>>,
     longest: usize,
 }
+
+/// So many beginnings are searched for one after the other.
+const FEW: usize = 8;
+/// A text of this length, bytes, is worth it.
+const LONG: usize = 128;
 
 impl Beginnings {
     fn add(&mut self, value: &[u8]) {
         let Some(begin) = known::beginning(value) else { return };
         self.bits.add(*begin);
         self.longest = self.longest.max(value.len());
-        self.values.entry(*begin).or_default().push(value.into());
+        let alike = self.values.entry(*begin).or_default();
+        alike.push(value.into());
+        if alike.len() == 1 && self.finders.len() <= FEW {
+            self.finders.push(memmem::Finder::new(begin).into_owned());
+        }
+    }
+
+    /// Whether one may be in a text; `false` is certain.
+    fn may_be_in(&self, text: &[u8]) -> bool {
+        text.len() < LONG || self.finders.len() > FEW || self.finders.iter().any(|begin| begin.find(text).is_some())
     }
 
     /// The longest value that a text begins with and that ends there.
