@@ -39,7 +39,8 @@ impl Served {
 
     fn push(&mut self) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         self.pushes -= 1;
-        self.since = None;
+        // Counted before it is given: it may be written, on another thread, before this is polled again, and then nothing else is.
+        self.since = Some(self.busy.0.flushes.count());
         Poll::Ready(Some(Ok(Frame::data(Bytes::new()))))
     }
 }
