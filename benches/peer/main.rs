@@ -23,7 +23,7 @@ mod traffic;
 use options::Options;
 
 fn main() {
-    let mut words = std::env::args().skip(1).filter(|word| word != "--bench");
+    let mut words = std::env::args().skip(1);
     let command = words.next().unwrap_or_default();
     let options = Options::read(words);
     match &*command {
