@@ -2,6 +2,7 @@
 //! it at once.
 
 use super::graphql;
+use super::json::Until;
 use super::paths::after_space;
 use super::policy::Policy;
 use super::{Namer, shapes};
@@ -24,14 +25,14 @@ impl<'p> Glances<'p> {
         Glances { policy: tells.then_some(policy), from: 0 }
     }
 
-    /// The end of a stretch from `at` on, where an item or a member begins and no later than `limit`, in which nothing is to be taken out: it
+    /// The end of a stretch from `at` on, where an item or a member begins, or the text ends, in which nothing is to be taken out: it
     /// is JSON, no member has a secret name, no string is a document of its own, and nothing in it looks like a secret or is known
     /// to be one. `None` when that can't be told.
-    pub(super) fn next(&mut self, text: &[u8], at: usize, limit: usize, namer: &mut impl Namer) -> Option<usize> {
+    pub(super) fn next(&mut self, text: &[u8], at: usize, until: Until, namer: &mut impl Namer) -> Option<usize> {
         let policy = self.policy.filter(|_| at >= self.from)?;
         // Not again before this stretch is behind.
         self.from = at.saturating_add(STRETCH);
-        let end = plain_members(text, at, limit, policy)?;
+        let end = plain_members(text, at, until, policy)?;
         let stretch = &text[at..end];
         let is_clean = memchr::memchr(b'\\', stretch).is_none()
             && !has_speaking_url(stretch)
@@ -44,11 +45,11 @@ impl<'p> Glances<'p> {
     }
 }
 
-/// Where the last item or member begins of a stretch without backslashes in which all between strings is JSON's own, no name
+/// Where the last item or member begins of a stretch, or the text ends with it, without backslashes in which all between strings is JSON's own, no name
 /// is secret, and no string a document.
-fn plain_members(text: &[u8], from: usize, limit: usize, policy: &Policy) -> Option<usize> {
+fn plain_members(text: &[u8], from: usize, Until { limit, is_all }: Until, policy: &Policy) -> Option<usize> {
     let mut at = if from == 0 && text.starts_with(b"\xef\xbb\xbf") { 3 } else { from };
-    let until = from.saturating_add(STRETCH);
+    let enough = from.saturating_add(STRETCH);
     let (mut end, mut is_value) = (from, false);
     while let Some(&byte) = text.get(at) {
         if byte != b'"' {
@@ -60,20 +61,22 @@ fn plain_members(text: &[u8], from: usize, limit: usize, policy: &Policy) -> Opt
         }
         if !is_value {
             end = at;
-            if at >= until || at > limit {
-                break;
+            if at >= enough || at > limit {
+                return (end > from).then_some(end);
             }
         }
         let inside = at + 1;
-        let Some(close) = quote_from(text, inside) else { break };
+        let Some(close) = quote_from(text, inside) else { return (end > from).then_some(end) };
         let inside = &text[inside..close];
         at = after_space(text, close + 1);
         is_value = text.get(at) == Some(&b':');
         let is_plain = if is_value { !policy.json.contains(inside) } else { !graphql::looks_like(inside) };
         if !is_plain {
-            break;
+            return (end > from).then_some(end);
         }
     }
+    // What may go on behind the text is left to who looks at it string by string.
+    let end = if is_all { text.len() } else { end };
     (end > from).then_some(end)
 }
 

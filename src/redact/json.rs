@@ -69,7 +69,7 @@ impl<N: Namer> Redactor<'_, N> {
     fn walk(&mut self, walk: &mut Walk<'_>) {
         let mut glances = Glances::new(self.policy);
         loop {
-            while let Some(end) = glances.next(walk.text, walk.at, walk.until.limit, &mut self.namer) {
+            while let Some(end) = glances.next(walk.text, walk.at, walk.until, &mut self.namer) {
                 walk.step(end);
             }
             let Some(quote) = walk.next_quote() else { break };

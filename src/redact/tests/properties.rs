@@ -127,6 +127,24 @@ proptest! {
         prop_assert_eq!(left(&glancing), left(&looking));
     }
 
+    // Windows of a long text begin and end anywhere.
+    #[test]
+    fn a_glance_ends_wherever_a_window_does(unit in "[a-z]{1,30}", secret in "(|,\"token\":\"[a-z]{12}\")", space in "[ \n]{0,3}", cut in 1usize..70_000) {
+        let item = format!("{space}{{\"name\":\"{unit}\",\"n\":12{secret}}},");
+        let text = format!("[{}null]", item.repeat(200_000 / item.len()));
+        let policies = [Policy::default(), rules(|rules| rules.text = list(&["\\x01nowhere\\x01"]))];
+        let [glancing, looking] = policies.map(|policy| {
+            let mut numbers = Numbers::default();
+            let mut redactor = Redactor::new(&policy, &mut numbers);
+            let (mut stream, mut left) = (Stream::new("application/json"), Vec::new());
+            text.as_bytes().chunks(cut).for_each(|piece| stream.push(&mut redactor, piece, &mut left));
+            stream.finish(&mut redactor, &mut left);
+            left
+        });
+        prop_assert!(glancing == looking);
+        prop_assert_eq!(glancing.len() == text.len(), secret.is_empty());
+    }
+
     #[test]
     fn headers_twice_are_once(policy in policy(), name in prop::sample::select(vec!["authorization", "cookie", "set-cookie", "x-mine", "location", "link", "x-other"]), value in value()) {
         header(&policy, name, &value);
