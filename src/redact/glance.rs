@@ -8,7 +8,7 @@ use super::policy::Policy;
 use super::{Namer, shapes};
 
 /// Bytes that are looked at at once: what has to be looked at string by string spoils so much.
-const STRETCH: usize = 1 << 10;
+const STRETCH: usize = 16 << 10;
 
 /// Glances along a text.
 pub(super) struct Glances<'p> {
