@@ -14,6 +14,7 @@ use super::super::heads::{self, Decoded};
 use super::super::journal::frame::MAGIC;
 use super::super::journal::{Claimed, Frame, Kind, Names, Reader, Span};
 use super::super::{Error, Recorder};
+use super::har_error;
 use super::index::{Index, Pieces, Slot};
 use super::payload::{MAX_BODY, Payload, UNDECODABLE};
 use crate::har::{self, model::Body};
@@ -68,7 +69,7 @@ impl Anew {
     /// What was cut, and by what, is said as it would be in a fixture: the rest of a payload that was kept whole to be decoded
     /// later may not be there any more.
     fn exchange(&mut self, slot: &Slot, max_body: Option<u64>) -> Result<(), har::Error> {
-        let mut heads = slot.heads(&mut self.reader).map_err(unreadable)?;
+        let mut heads = slot.heads(&mut self.reader).map_err(har_error)?;
         let (sent, received) =
             (Payload::of_request(slot, &heads, max_body), Payload::of_response(slot, &heads, max_body));
         let number = slot.number;
@@ -99,7 +100,7 @@ impl Anew {
     ) -> Result<Option<Decoded>, har::Error> {
         let before = self.known.found();
         let body = payload.store(&mut self.reader, |source| {
-            io::copy(source.read, &mut io::sink()).map_err(unreadable)?;
+            io::copy(source.read, &mut io::sink()).map_err(har_error)?;
             Ok(Body { encoded: source.encoded, ..Body::default() })
         })?;
         if self.known.found() == before {
@@ -142,10 +143,6 @@ fn copy_in_pieces(read: &mut dyn Read, out: &mut impl Write, kind: Kind, exchang
         }
         Frame { kind, exchange, payload: Bytes::from(piece) }.write(out)?;
     }
-}
-
-fn unreadable(source: io::Error) -> har::Error {
-    har::Error::Payload { doing: "reading the journal", source }
 }
 
 fn unwritable(source: io::Error) -> har::Error {
