@@ -146,11 +146,16 @@ impl Headers {
     /// The field names that `Connection` lists, in lower case (RFC 9110 section 7.6.1).
     #[must_use]
     pub fn connection_options(&self) -> Vec<String> {
-        self.get_all("connection")
-            .filter_map(|value| std::str::from_utf8(value).ok())
-            .flat_map(|value| value.split(','))
-            .map(|option| option.trim().to_ascii_lowercase())
-            .filter(|option| !option.is_empty())
-            .collect()
+        connection_options(self.get_all("connection"))
     }
+}
+
+/// The same of the values of `Connection`.
+pub fn connection_options<'a>(values: impl Iterator<Item = &'a [u8]>) -> Vec<String> {
+    values
+        .filter_map(|value| std::str::from_utf8(value).ok())
+        .flat_map(|value| value.split(','))
+        .map(|option| option.trim().to_ascii_lowercase())
+        .filter(|option| !option.is_empty())
+        .collect()
 }

@@ -5,6 +5,9 @@
 //! What a test asks for on purpose stays out of it: a package registry's `audit` belongs to `npm install`, analytics belong
 //! to the page under test.
 
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
 use crate::http::NormalUrl;
 
 /// Hosts that serve nothing but noise; one that begins with `.` stands for the names below it.
@@ -148,11 +151,14 @@ pub fn knows(host: &str) -> bool {
     is_noisy(host) || PATHS.iter().any(|(noisy, _)| host == *noisy)
 }
 
+/// The hosts to look them up: by whole names, and by what they end in.
+static LOOKED_UP: LazyLock<(HashSet<&str>, Vec<&str>)> = LazyLock::new(|| {
+    (HOSTS.iter().copied().collect(), HOSTS.iter().copied().filter(|host| host.starts_with('.')).collect())
+});
+
 fn is_noisy(host: &str) -> bool {
-    HOSTS.iter().any(|noisy| match noisy.starts_with('.') {
-        true => host.ends_with(noisy),
-        false => host == *noisy,
-    })
+    let (whole, ends) = &*LOOKED_UP;
+    whole.contains(host) || ends.iter().any(|end| host.ends_with(end))
 }
 
 /// A host without the dot that may stand at the end of a fully qualified name.

@@ -3,13 +3,15 @@
 //! [`Tape`] is the one way of an exchange into its journal: heads and pieces of bodies pass through it before they are
 //! written. What must not reach the disk is taken out there.
 
+use std::borrow::Cow;
+use std::iter;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use ::http::{HeaderMap, HeaderValue, StatusCode, Version, header};
+use ::http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
 use bytes::Bytes;
 use hyper::ext::ReasonPhrase;
 use serde::Serialize;
@@ -21,6 +23,7 @@ use super::heads::{
 };
 use super::intake::{Intake, Journalled};
 use super::journal::{Ack, Frame, Haste, Journal, Kind};
+use super::lines::{Lines, Memory};
 use super::look::Side;
 use super::problem;
 use super::screen::Screen;
@@ -37,6 +40,21 @@ use crate::verdict::{Finding, Severity};
 /// What is still to be done at the end of a message.
 type Ending = Pin<Box<dyn Future<Output = ()> + Send>>;
 
+/// Where an exchange is taped.
+#[derive(Clone, Copy, Debug)]
+pub struct Taping<'a> {
+    /// Its journal.
+    pub journal: &'a Arc<Journal>,
+    /// Where it is counted.
+    pub tally: &'a Arc<Tally>,
+    /// What takes secrets out.
+    pub screen: &'a Arc<Screen>,
+    /// Its number in the journal.
+    pub number: u64,
+    /// `--max-body`.
+    pub max_body: Option<u64>,
+}
+
 /// One exchange's way into the journal.
 #[derive(Debug)]
 pub struct Tape {
@@ -48,8 +66,9 @@ pub struct Tape {
     at: Instant,
     /// Whose exchange, for the counts.
     origin: Origin,
-    /// `METHOD URL`, without secrets, for the findings.
-    asked: String,
+    method: Method,
+    /// Without secrets.
+    url: String,
     /// The number that the run's witness gave the request, for the findings too.
     id: Option<u64>,
     max_body: Option<u64>,
@@ -61,19 +80,18 @@ pub struct Tape {
 
 impl Tape {
     /// Begins an exchange: its request's head is journalled.
-    pub fn begin<B>(
-        journal: &Arc<Journal>,
-        tally: &Arc<Tally>,
-        screen: &Arc<Screen>,
-        number: u64,
-        max_body: Option<u64>,
-        exchange: &Exchange<B>,
-        url: &NormalUrl,
-    ) -> Arc<Self> {
-        let mut head = request_head(exchange, url);
-        head.since = Some(micros(exchange.at.saturating_duration_since(journal.opened())));
-        head.url = screen.url(&head.url);
-        head.headers = screen.fields(head.headers);
+    pub fn begin<B>(to: Taping<'_>, exchange: &Exchange<B>, url: NormalUrl, memory: &Memory) -> Arc<Self> {
+        let Taping { journal, tally, screen, number, max_body } = to;
+        let request = &exchange.request;
+        let joined = joined_cookies(request.headers(), request.version());
+        let map = joined.as_ref().unwrap_or(request.headers());
+        // Over HTTP/2 it is `:authority`, in absolute form the URL's: the same place for all.
+        let host = exchange.origin.authority();
+        let hop = if asks_upgrade(map, request.version()) { Hop::UpgradeKept } else { Hop::Dropped };
+        let others = heads::recorded(map, hop).filter(|(name, _)| *name != header::HOST.as_str());
+        let lines = memory.lines(Side::Request, screen, iter::once(("host", host.as_bytes())).chain(others));
+        let target = url.as_str().len() - url.parts().origin.len();
+        let url = screen.url(url);
         let tape = Tape {
             journal: journal.clone(),
             tally: tally.clone(),
@@ -81,19 +99,32 @@ impl Tape {
             exchange: number,
             at: exchange.at,
             origin: exchange.origin.clone(),
-            asked: format!("{} {}", head.method, head.url),
+            method: request.method().clone(),
+            url,
             id: exchange.note.id(),
             max_body,
             upload: Mutex::new(None),
             ended: AtomicBool::new(false),
+        };
+        let head = RequestHead {
+            started: since_epoch(exchange.started),
+            since: Some(micros(exchange.at.saturating_duration_since(journal.opened()))),
+            method: tape.method.as_str(),
+            url: &*tape.url,
+            version: request.version().into(),
+            head_size: match request.version() {
+                Version::HTTP_2 => -1,
+                _ => to_i64(tape.method.as_str().len() + target + "  HTTP/1.1\r\n\r\n".len() + lines.size),
+            },
+            headers: lines,
         };
         tape.say(Kind::Request, &head, Haste::Later);
         Arc::new(tape)
     }
 
     /// The head of the answer.
-    pub fn answered(&self, answer: &Answer) {
-        self.say(Kind::Response, &self.response_head(answer), Haste::Later);
+    pub fn answered(&self, answer: &Answer, memory: &Memory) {
+        self.say(Kind::Response, &self.response_head(answer, memory), Haste::Later);
     }
 
     /// The answer was complete with its head.
@@ -201,7 +232,7 @@ impl Tape {
         let who = if *how == How::ClientLeft { "the client left" } else { "upstream broke off" };
         let explanation = format!("{who} after {seen} bytes of the answer; it is recorded as far as it came");
         Finding {
-            request: Some(self.asked.clone()),
+            request: Some(format!("{} {}", self.method, self.url)),
             remedy: Some("record it again, all of it: at replay a truncated answer fails the run".to_owned()),
             ..Finding::new(crate::verdict::Kind::Truncated, Severity::Warning, explanation)
         }
@@ -230,7 +261,7 @@ impl Tape {
         micros(when.saturating_duration_since(self.at))
     }
 
-    fn response_head(&self, answer: &Answer) -> ResponseHead {
+    fn response_head<'a>(&self, answer: &'a Answer, memory: &Memory) -> ResponseHead<Cow<'a, str>, Lines<'a>> {
         let response = &answer.response;
         let version = WireVersion::from(response.version());
         let reason = reason(response.status(), response.extensions().get());
@@ -240,11 +271,12 @@ impl Tape {
             WireVersion::Http2 => -1,
             _ => size("HTTP/1.1 200 ".len() + reason.len(), response.headers()),
         };
+        let lines = memory.lines(Side::Response, &self.screen, heads::recorded(response.headers(), hop));
         ResponseHead {
             status: response.status().as_u16(),
             reason,
             version,
-            headers: self.screen.fields(Fields::of(response.headers(), hop)),
+            headers: lines,
             head_size,
             connection: answer.connection,
             remote: answer.remote.map(|addr| addr.ip()),
@@ -398,50 +430,25 @@ pub fn asks_upgrade(headers: &HeaderMap, version: Version) -> bool {
         && headers.get(header::UPGRADE).is_some_and(|to| !to.as_bytes().to_ascii_lowercase().starts_with(b"h2c"))
 }
 
-fn request_head<B>(exchange: &Exchange<B>, url: &NormalUrl) -> RequestHead {
-    let request = &exchange.request;
-    let mut map = request.headers().clone();
-    map.remove(header::HOST);
-    if request.version() == Version::HTTP_2 {
-        join_cookies(&mut map);
+/// HTTP/2 lets a client send a cookie a field, for compression; they are one header (RFC 9113 section 8.2.3). `None` where nothing
+/// is to be joined.
+fn joined_cookies(map: &HeaderMap, version: Version) -> Option<HeaderMap> {
+    if version != Version::HTTP_2 {
+        return None;
     }
-    let hop = if asks_upgrade(&map, request.version()) { Hop::UpgradeKept } else { Hop::Dropped };
-    let mut fields = Fields::of(&map, hop);
-    // Over HTTP/2 it is `:authority`, in absolute form the URL's: the same place for all.
-    fields.0.push_front("host", exchange.origin.authority());
-    let line = request.method().as_str().len() + (url.as_str().len() - url.parts().origin.len()) + "  HTTP/1.1".len();
-    let head_size = match request.version() {
-        Version::HTTP_2 => -1,
-        _ => {
-            fields.0.iter().fold(to_i64(line + 4), |sum, field| sum + to_i64(field.name.len() + field.value.len() + 4))
-        }
-    };
-    RequestHead {
-        started: since_epoch(exchange.started),
-        since: None,
-        method: request.method().as_str().to_owned(),
-        url: url.as_str().to_owned(),
-        version: request.version().into(),
-        headers: fields,
-        head_size,
-    }
-}
-
-/// HTTP/2 lets a client send a cookie a field, for compression; they are one header (RFC 9113 section 8.2.3).
-fn join_cookies(map: &mut HeaderMap) {
     let crumbs: Vec<&[u8]> = map.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
-    if crumbs.len() > 1
-        && let Ok(joined) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..]))
-    {
-        map.insert(header::COOKIE, joined);
-    }
+    let several = (crumbs.len() > 1).then(|| crumbs.join(&b"; "[..]))?;
+    let mut joined = map.clone();
+    // Valid values joined by printable characters are valid.
+    joined.insert(header::COOKIE, HeaderValue::from_bytes(&several).ok()?);
+    Some(joined)
 }
 
 /// HTTP/2 has no reason phrase: the code's own one stands for it, so that the fixture is the same.
-fn reason(status: StatusCode, given: Option<&ReasonPhrase>) -> String {
+fn reason(status: StatusCode, given: Option<&ReasonPhrase>) -> Cow<'_, str> {
     match given {
-        Some(given) => to_chars(given.as_bytes()).into_owned(),
-        None => status.canonical_reason().unwrap_or_default().to_owned(),
+        Some(given) => to_chars(given.as_bytes()),
+        None => status.canonical_reason().unwrap_or_default().into(),
     }
 }
 

@@ -11,7 +11,8 @@ use http_body::Body as _;
 use http_body_util::Full;
 
 use super::Recorder;
-use super::capture::{Passing, RequestTee, ResponseTee, Tape, Unanswered, asks_upgrade};
+use super::capture::{Passing, RequestTee, ResponseTee, Tape, Taping, Unanswered, asks_upgrade};
+use super::lines::Memory;
 use super::problem;
 use super::tally::Fate;
 use crate::http::{Header, Headers, NormalUrl};
@@ -26,14 +27,21 @@ use crate::redact::Telling;
 use crate::tls::authority::Alpn;
 use crate::verdict::beside;
 
-impl Handler for Recorder {
-    type Connection = OwnConnections;
+/// What belongs to one client connection.
+#[derive(Debug, Default)]
+pub struct Own {
+    connections: OwnConnections,
+    memory: Memory,
+}
 
-    fn accept(&self, _: &Arc<Client>) -> OwnConnections {
-        OwnConnections::default()
+impl Handler for Recorder {
+    type Connection = Own;
+
+    fn accept(&self, _: &Arc<Client>) -> Own {
+        Own::default()
     }
 
-    async fn connect(&self, own: &OwnConnections, session: &Session, to: &Origin) -> Connect {
+    async fn connect(&self, Own { connections: own, .. }: &Own, session: &Session, to: &Origin) -> Connect {
         if self.may_record(to) {
             return self.upstream.intercept(own, session, to).await;
         }
@@ -48,23 +56,23 @@ impl Handler for Recorder {
 
     async fn secure(
         &self,
-        own: &OwnConnections,
+        own: &Own,
         session: &Session,
         to: &Origin,
         client_alpn: &[Vec<u8>],
         dialled: Option<Dialled>,
     ) -> Alpn {
-        self.upstream.secure(own, session, to, client_alpn, dialled).await
+        self.upstream.secure(&own.connections, session, to, client_alpn, dialled).await
     }
 
-    fn plain(&self, own: &OwnConnections, _: &Session, to: &Origin, dialled: Option<Dialled>) {
+    fn plain(&self, own: &Own, _: &Session, to: &Origin, dialled: Option<Dialled>) {
         if let Some(dialled) = dialled {
-            self.upstream.keep_plain(own, to, dialled);
+            self.upstream.keep_plain(&own.connections, to, dialled);
         }
     }
 
-    async fn handle(&self, own: &OwnConnections, exchange: Exchange) -> Result<Response<Body>, Close> {
-        self.take(own, exchange).await
+    async fn handle(&self, own: &Own, exchange: Exchange) -> Result<Response<Body>, Close> {
+        self.take(&own.connections, &own.memory, exchange).await
     }
 
     fn told<'u>(&self, headers: &HeaderMap, url: &'u str) -> Cow<'u, str> {
@@ -109,7 +117,10 @@ impl Ask for Recorder {
     ) -> Pin<Box<dyn Future<Output = Result<Response<Body>, Close>> + Send + 'a>> {
         let Exchange { client, session, origin, request, started, at, note } = exchange;
         let request = request.map(Full::new);
-        Box::pin(self.take(own, Exchange { client, session, origin, request, started, at, note }))
+        Box::pin(async move {
+            let exchange = Exchange { client, session, origin, request, started, at, note };
+            self.take(own, &Memory::default(), exchange).await
+        })
     }
 
     fn upstream(&self) -> &Upstream {
@@ -119,7 +130,12 @@ impl Ask for Recorder {
 
 impl Recorder {
     /// Passes a request on; what is in scope is recorded.
-    async fn take<B>(&self, own: &OwnConnections, exchange: Exchange<B>) -> Result<Response<Body>, Close>
+    async fn take<B>(
+        &self,
+        own: &OwnConnections,
+        memory: &Memory,
+        exchange: Exchange<B>,
+    ) -> Result<Response<Body>, Close>
     where
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<BoxError>,
@@ -129,7 +145,7 @@ impl Recorder {
         let fate = url.as_ref().map_or(Fate::Passed, |url| self.fate(url));
         self.tally.request(&exchange.origin, fate);
         let url = url.filter(|_| fate == Fate::Recorded);
-        let tape = url.map(|url| self.begin(&exchange, &url));
+        let tape = url.map(|url| Tape::begin(self.taping(), &exchange, url, memory));
         exchange.note.say(|| {
             let way = match fate {
                 Fate::Recorded => Way::Recorded,
@@ -138,7 +154,7 @@ impl Recorder {
             };
             Provenance { exchange: tape.as_ref().map(|tape| tape.number()), ..Provenance::of(way) }
         });
-        self.forward(own, exchange, tape).await
+        self.forward(own, memory, exchange, tape).await
     }
 
     /// Whether some URL of this host could be recorded; the scheme inside a CONNECT is not known yet.
@@ -161,15 +177,22 @@ impl Recorder {
         if icon || noise::is_noise(url) { Fate::Noise } else { Fate::Recorded }
     }
 
-    fn begin<B>(&self, exchange: &Exchange<B>, url: &NormalUrl) -> Arc<Tape> {
-        let number = self.exchanges.fetch_add(1, Ordering::Relaxed) + 1;
-        Tape::begin(&self.journal, &self.tally, &self.screen, number, self.plan.max_body, exchange, url)
+    /// Where the next exchange is taped.
+    fn taping(&self) -> Taping<'_> {
+        Taping {
+            journal: &self.journal,
+            tally: &self.tally,
+            screen: &self.screen,
+            number: self.exchanges.fetch_add(1, Ordering::Relaxed) + 1,
+            max_body: self.plan.max_body,
+        }
     }
 
     /// Sends a request upstream and its answer back; what is taped is watched both ways.
     async fn forward<B>(
         &self,
         own: &OwnConnections,
+        memory: &Memory,
         exchange: Exchange<B>,
         tape: Option<Arc<Tape>>,
     ) -> Result<Response<Body>, Close>
@@ -191,7 +214,7 @@ impl Recorder {
         };
         unanswered.0 = None;
         if let Some(tape) = &tape {
-            tape.answered(&answer);
+            tape.answered(&answer, memory);
         }
         if answer.response.status() == StatusCode::SWITCHING_PROTOCOLS
             && let Some(client) = client

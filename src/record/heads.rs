@@ -5,15 +5,15 @@
 use std::io;
 use std::net::IpAddr;
 
-use ::http::{HeaderMap, Version};
+use ::http::{HeaderMap, HeaderValue, Version, header};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::de::{SeqAccess, Visitor};
 use serde::ser::SerializeSeq;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::http::Headers;
-use crate::http::headers::{HOP_BY_HOP, from_chars, to_chars};
+use crate::http::headers::{HOP_BY_HOP, connection_options, from_chars, to_chars};
+use crate::http::{Header, Headers};
 use crate::redact::Clue;
 use crate::redact::clue::KeyMark;
 use crate::redact::marker::Run;
@@ -61,21 +61,21 @@ pub struct Told {
     pub clues: Vec<Clue>,
 }
 
-/// The head of a request.
+/// The head of a request. It is said of texts that lie somewhere, and read into some of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RequestHead {
+pub struct RequestHead<T = String, F = Fields> {
     /// Microseconds since 1970.
     pub started: i64,
     /// Microseconds since the journal was opened, which order exchanges even where the clock was set back.
     pub since: Option<i64>,
     /// As sent.
-    pub method: String,
+    pub method: T,
     /// In normal form.
-    pub url: String,
+    pub url: T,
     /// As sent by the client.
     pub version: WireVersion,
     /// Lower case, hop-by-hop ones left out, `host` first.
-    pub headers: Fields,
+    pub headers: F,
     /// Bytes of the head as HTTP/1.1 writes it.
     pub head_size: i64,
 }
@@ -106,15 +106,15 @@ pub struct Decoded {
 
 /// The head of a response.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ResponseHead {
+pub struct ResponseHead<T = String, F = Fields> {
     /// 100 to 599.
     pub status: u16,
     /// The reason phrase: upstream's over HTTP/1.1, the status code's own over HTTP/2.
-    pub reason: String,
+    pub reason: T,
     /// As received.
     pub version: WireVersion,
     /// Lower case, hop-by-hop ones left out.
-    pub headers: Fields,
+    pub headers: F,
     /// Bytes of the head as HTTP/1.1 writes it; -1 over HTTP/2.
     pub head_size: i64,
     /// Counts upstream connections, from 1.
@@ -239,16 +239,21 @@ impl Fields {
     /// What is recorded of a head.
     #[must_use]
     pub fn of(map: &HeaderMap, hop: Hop) -> Self {
-        let mut headers = Headers::from(map);
-        let named = headers.connection_options();
-        headers.retain(|header| {
-            let name = header.name.as_str();
-            // `Trailer` announces a part of the message, not of the hop.
-            let of_hop = name != "trailer" && (HOP_BY_HOP.contains(&name) || named.iter().any(|option| option == name));
-            !of_hop || (hop == Hop::UpgradeKept && matches!(name, "connection" | "upgrade"))
-        });
-        Fields(headers)
+        let header =
+            |(name, value): (&str, &[u8])| Header { name: name.to_owned(), value: Bytes::copy_from_slice(value) };
+        Fields(recorded(map, hop).map(header).collect())
     }
+}
+
+/// The lines of a head that are recorded.
+pub fn recorded(map: &HeaderMap, hop: Hop) -> impl Iterator<Item = (&str, &[u8])> {
+    let named = connection_options(map.get_all(header::CONNECTION).iter().map(HeaderValue::as_bytes));
+    let lines = map.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    lines.filter(move |(name, _)| {
+        // `Trailer` announces a part of the message, not of the hop.
+        let of_hop = *name != "trailer" && (HOP_BY_HOP.contains(name) || named.iter().any(|option| option == name));
+        !of_hop || (hop == Hop::UpgradeKept && matches!(*name, "connection" | "upgrade"))
+    })
 }
 
 impl Serialize for Fields {

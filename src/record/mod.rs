@@ -7,6 +7,7 @@ mod handler;
 mod heads;
 mod intake;
 pub mod journal;
+mod lines;
 mod look;
 mod outcome;
 mod problem;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use super::heads::{Fields, Told};
+use crate::http::NormalUrl;
 use crate::redact::{Policy, Redactor, Vault};
 
 /// A payload is looked into as a whole up to this length, bytes, decoded; longer ones pass through a window.
@@ -60,11 +61,16 @@ impl Screen {
         fields
     }
 
+    /// The value of one field without secrets; `None` when there are none.
+    #[must_use]
+    pub fn field(&self, name: &str, value: &[u8]) -> Option<Vec<u8>> {
+        self.redactor().header(name, value)
+    }
+
     /// Takes secrets out of a URL.
     #[must_use]
-    pub fn url(&self, url: &str) -> String {
-        let redacted = if self.is_off() { None } else { self.redactor().url(url) };
-        redacted.unwrap_or_else(|| url.to_owned())
+    pub fn url(&self, url: NormalUrl) -> String {
+        self.redactor().url(url.as_str()).unwrap_or_else(|| url.into())
     }
 
     /// Takes secrets out of a message.

@@ -22,6 +22,8 @@ pub struct Tally {
 struct Inner {
     counts: Counts,
     hosts: IndexMap<String, HostLine>,
+    /// Whose line was asked for last: most likely it is the next one's, too.
+    last: Option<(Origin, usize)>,
     findings: Findings,
     trust: Trust,
     unanswered: u64,
@@ -127,8 +129,18 @@ impl Tally {
 
 impl Inner {
     fn host(&mut self, origin: &Origin) -> &mut HostLine {
-        let host = origin.authority();
-        self.hosts.entry(host.clone()).or_insert_with(|| HostLine { host, ..HostLine::default() })
+        let at = match &self.last {
+            Some((last, at)) if last == origin => *at,
+            _ => {
+                let host = origin.authority();
+                let entry = self.hosts.entry(host.clone());
+                let at = entry.index();
+                entry.or_insert_with(|| HostLine { host, ..HostLine::default() });
+                self.last = Some((origin.clone(), at));
+                at
+            }
+        };
+        &mut self.hosts[at]
     }
 }
 

@@ -24,7 +24,7 @@ impl<N: Namer> Redactor<'_, N> {
         if self.policy.is_off() {
             return;
         }
-        let left = |header: &Header| apply(&header.value, &self.header_value(&header.name, &header.value));
+        let left = |header: &Header| self.header(&header.name, &header.value);
         let redacted: Vec<_> = headers.iter().map(left).collect();
         if redacted.iter().all(Option::is_none) {
             return;
@@ -34,6 +34,14 @@ impl<N: Namer> Redactor<'_, N> {
             value: value.map_or_else(|| header.value.clone(), Bytes::from),
         };
         *headers = headers.iter().zip(redacted).map(left).collect();
+    }
+
+    /// The value of one field without its secrets; `None` when there are none.
+    pub fn header(&mut self, name: &str, value: &[u8]) -> Option<Vec<u8>> {
+        if self.policy.is_off() {
+            return None;
+        }
+        apply(value, &self.header_value(name, value))
     }
 
     /// What is taken out of the value of one field.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use memchr::memmem;
@@ -23,6 +23,8 @@ pub struct Vault {
     inner: RwLock<Inner>,
     /// There are clues that nobody has been given.
     has_clues: AtomicBool,
+    /// Counts the values that became known.
+    learned: AtomicU64,
 }
 
 #[derive(Default)]
@@ -56,7 +58,8 @@ impl Vault {
             // Whoever goes on is given them, too: clues to them nobody needs.
             inner.learn(text.as_bytes(), &secret);
         }
-        Vault { run, key: None, inner: RwLock::new(inner), has_clues: AtomicBool::new(false) }
+        let (inner, has_clues, learned) = (RwLock::new(inner), AtomicBool::new(false), AtomicU64::new(0));
+        Vault { run, key: None, inner, has_clues, learned }
     }
 
     /// The same, with [clues](Vault::give_clues) to what is found from now on.
@@ -69,6 +72,12 @@ impl Vault {
     #[must_use]
     pub fn run(&self) -> Run {
         self.run
+    }
+
+    /// Another number each time a value has become known: what was found in a text may be found no longer to be all.
+    #[must_use]
+    pub fn learned(&self) -> u64 {
+        self.learned.load(Ordering::Acquire)
     }
 
     /// How many different values were found.
@@ -131,6 +140,7 @@ impl Namer for &Vault {
                 inner.found += 1;
                 let found = Secret { value: Value::Found(inner.found), name: name.clone(), form };
                 let spellings = inner.learn(secret, &found);
+                self.learned.fetch_add(1, Ordering::Release);
                 if let Some(key) = &self.key {
                     let marker = found.marker();
                     inner.clues.extend(spellings.iter().filter_map(|value| key.clue(value, &marker, self.run)));

@@ -22,7 +22,8 @@ async fn an_exchange_ends_though_nobody_waits_for_its_upload_any_more() {
         exchange: 1,
         at: Instant::now(),
         origin: Origin { scheme: Scheme::Https, host: "api.test".into(), port: 443 },
-        asked: String::new(),
+        method: Method::GET,
+        url: String::new(),
         id: None,
         max_body: None,
         upload: Mutex::new(Some(upload)),
@@ -44,8 +45,10 @@ fn cookie_crumbs_are_one_header() {
     for crumb in ["a=1", "b=2"] {
         map.append(header::COOKIE, HeaderValue::from_static(crumb));
     }
-    join_cookies(&mut map);
-    assert_eq!(map.get_all(header::COOKIE).iter().collect::<Vec<_>>(), ["a=1; b=2"]);
+    let joined = joined_cookies(&map, Version::HTTP_2).unwrap();
+    assert_eq!(joined.get_all(header::COOKIE).iter().collect::<Vec<_>>(), ["a=1; b=2"]);
+    assert_eq!(joined_cookies(&joined, Version::HTTP_2), None);
+    assert_eq!(joined_cookies(&map, Version::HTTP_11), None);
 }
 
 #[test]

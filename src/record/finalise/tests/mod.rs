@@ -105,7 +105,7 @@ impl Talk {
                 Kind::Response,
                 said(&ResponseHead {
                     status,
-                    reason: "OK".into(),
+                    reason: "OK".to_owned(),
                     version: self.version,
                     headers: fields(&self.headers),
                     head_size: 120,
