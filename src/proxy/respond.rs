@@ -144,10 +144,17 @@ pub(super) async fn tidy(response: &mut Response<Body>, method: &Method, client:
         return Box::pin(without_body(response, method, client)).await;
     }
     if let Some(length) = response.body().size_hint().exact()
-        && response.headers().get(CONTENT_LENGTH).is_some_and(|declared| *declared != HeaderValue::from(length))
+        && response.headers().get(CONTENT_LENGTH).is_some_and(|declared| !says(declared, length))
     {
         response.headers_mut().remove(CONTENT_LENGTH);
     }
+}
+
+/// Whether a Content-Length is this.
+fn says(declared: &HeaderValue, length: u64) -> bool {
+    let digits = declared.as_bytes();
+    let is = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok()) == Some(length);
+    is && digits.iter().all(u8::is_ascii_digit)
 }
 
 /// A client whose CONNECT was refused has no use for the connection, and some read the explanation up to its end. Only the

@@ -32,9 +32,13 @@ pub(super) fn http1(parts: &Parts, to: &Origin, form: &Form, length: Length) -> 
     };
     let mut request = Request::builder().method(parts.method.clone()).uri(uri).version(Version::HTTP_11).body(())?;
     *request.extensions_mut() = parts.extensions.clone();
+    let host = host(parts, to)?;
+    if proxy_authorization.is_none() && stand(parts, &host, length) {
+        *request.headers_mut() = parts.headers.clone();
+        return Ok(request);
+    }
 
     let mut fields = Fields::new(&parts.headers);
-    let host = host(parts, to)?;
     if !parts.headers.contains_key(HOST) {
         fields.put(HOST, host.clone());
     }
@@ -70,6 +74,22 @@ pub(super) fn http1(parts: &Parts, to: &Origin, form: &Form, length: Length) -> 
     }
     *request.headers_mut() = fields.out;
     Ok(request)
+}
+
+/// Whether all fields go on as they are: what most requests have, and told by a look at each.
+fn stand(parts: &Parts, host: &HeaderValue, length: Length) -> bool {
+    let mut hosts = 0;
+    parts.version != Version::HTTP_2
+        && length != Length::Unknown
+        && parts.headers.iter().all(|(name, value)| match *name {
+            HOST => {
+                hosts += 1;
+                value == host
+            }
+            CONTENT_LENGTH => declares(value, length),
+            _ => !HOP_BY_HOP.contains(&name.as_str()),
+        })
+        && hosts == 1
 }
 
 /// For an HTTP/2 connection.
