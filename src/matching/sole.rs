@@ -1,7 +1,7 @@
 //! The entry that is alone with its method and URL, as most are. What choosing and redirecting would find out of it each time is
 //! found out once and stands in one place, so that a request touches little memory, however many entries there are.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use ::http::HeaderMap;
 use ::http::header::UPGRADE;
@@ -20,6 +20,8 @@ pub struct Sole {
     status: u16,
     any_payload: bool,
     at: EntryRef,
+    /// Whether its URL is in scope.
+    in_scope: OnceLock<bool>,
 }
 
 impl Sole {
@@ -56,6 +58,7 @@ impl Sole {
             status,
             any_payload,
             at: candidate.at,
+            in_scope: OnceLock::new(),
         })
     }
 }
@@ -70,7 +73,10 @@ impl Matcher {
         session: Option<&str>,
     ) -> Option<Chosen> {
         let (group, url) = found.only()?;
-        let sole = self.group(group, url).sole(&self.fixtures).filter(|_| self.lets_alone(headers))?;
+        let sole = self.group(group, url).sole(&self.fixtures)?;
+        if !self.lets_alone() || headers.contains_key(UPGRADE) {
+            return None;
+        }
         if !no_payload && !sole.any_payload {
             return None;
         }
@@ -88,16 +94,17 @@ impl Matcher {
         })
     }
 
-    /// The only entry that can answer a request in scope and without a payload, if that is known already. The URL is as the client
-    /// sent it: where an entry has it word for word, it is in normal form.
+    /// The only entry that can answer a request in scope, without a payload and without an Upgrade, if that is known already. The URL
+    /// is as the client sent it: where an entry has it word for word, it is in normal form.
     #[must_use]
-    pub fn ready(&self, method: &str, url: &str, headers: &HeaderMap) -> Option<&Sole> {
+    pub fn ready(&self, method: &str, url: &str) -> Option<&Sole> {
         // The keys of URLs with placeholders are no URLs.
-        if !self.form.is_plain() || self.index.has_open_urls() {
+        if !self.lets_alone() || !self.form.is_plain() || self.index.has_open_urls() {
             return None;
         }
         let group = self.groups[self.index.group(method, url)?].get()?;
-        group.sole_if_known().filter(|_| self.lets_alone(headers) && self.scope.accepts(url, &self.form))
+        let accepts = || self.scope.accepts(url, &self.form);
+        group.sole_if_known().filter(|sole| *sole.in_scope.get_or_init(accepts))
     }
 
     /// Takes its turn.
@@ -106,8 +113,8 @@ impl Matcher {
         self.sessions.take(session, sole.ordinal);
     }
 
-    /// Whether an entry that is alone answers whatever came before, and whatever these headers say.
-    fn lets_alone(&self, headers: &HeaderMap) -> bool {
-        self.repeat != Repeat::Once && self.form.hosts().is_empty() && !headers.contains_key(UPGRADE)
+    /// Whether an entry that is alone answers whatever came before.
+    fn lets_alone(&self) -> bool {
+        self.repeat != Repeat::Once && self.form.hosts().is_empty()
     }
 }

@@ -4,8 +4,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime};
 
-use ::http::header::{HOST, PROXY_AUTHORIZATION, TRANSFER_ENCODING};
-use ::http::uri::{Authority, PathAndQuery, Scheme as UriScheme};
+use ::http::header::{HOST, PROXY_AUTHORIZATION, TRANSFER_ENCODING, UPGRADE};
+use ::http::uri::PathAndQuery;
 use ::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use hyper::body::{Body as _, Incoming};
 
@@ -14,14 +14,15 @@ use super::auth;
 use super::body::Body;
 use super::connect::{self, Granted};
 use super::engine::{Ours, Visit};
-use super::handler::{Close, Exchange, Glance, Handler, HostStays, Notice, Origin, Session};
+use super::handler::{Close, Exchange, Glance, Handler, HostStays, Notice, Session};
 use super::pulse::Pulse;
 use super::respond::{self, Trouble};
 use super::reverse::Routes;
 use super::reverse::places::{self, Asked, Places};
 use super::served::Served;
+use super::sites::Sites;
 use super::status;
-use super::target::{self, Memo, Site};
+use super::target::{Memo, Site};
 use super::witness::{Note, Watching};
 
 /// What a connection is to its client.
@@ -44,9 +45,12 @@ pub(super) struct Seat<H: Handler> {
     pub(super) pulse: Arc<Pulse>,
     /// The CONNECT that this connection ends in.
     pub(super) granted: Mutex<Option<Granted>>,
-    sites: Memo<(UriScheme, Authority), Site>,
+    sites: Sites,
     sessions: Memo<Option<HeaderValue>, Session>,
 }
+
+/// Who says nothing of himself.
+const NOBODY: Session = Session(None);
 
 /// A response, or why there is none.
 type Answered = Result<Response<Body>, Refused>;
@@ -73,7 +77,8 @@ struct Came {
 impl<H: Handler> Seat<H> {
     pub(super) fn new(visit: Arc<Visit<H>>, role: Role, session: Session) -> Arc<Self> {
         let pulse = Arc::new(Pulse::new());
-        let (granted, sites, sessions) = Default::default();
+        let (granted, sessions) = Default::default();
+        let sites = if let Role::Inside(site) = &role { Sites::only(site.clone()) } else { Sites::default() };
         Arc::new(Seat { visit, role, session, pulse, granted, sites, sessions })
     }
 
@@ -81,32 +86,36 @@ impl<H: Handler> Seat<H> {
     pub(super) fn at_once(&self, request: &Request<Incoming>) -> Option<Response<Served>> {
         let Visit { engine, local, .. } = &*self.visit;
         let handler = self.visit.handler();
-        let (method, headers) = (request.method(), request.headers());
+        let (method, uri, headers) = (request.method(), request.uri(), request.headers());
         let is_plain = handler.answers_at_once()
             && engine.witness.is_none()
             && *method != Method::CONNECT
             && request.body().is_end_stream()
-            && !headers.contains_key(TRANSFER_ENCODING)
             && !Access::is_told();
         if !is_plain {
             return None;
         }
-        let path = request.uri().path_and_query()?.as_str();
-        let known;
-        let (site, session) = match &self.role {
-            Role::Inside(site) => (site, &self.session),
-            Role::Proxy => {
-                known = (self.site(request.uri()).ok()?, self.session(headers).ok()?);
-                let Origin { host, port, .. } = &known.0.origin;
-                if engine.ours(*local, host, *port).is_some() {
-                    return None;
-                }
-                (&known.0, &known.1)
+        let mut says_who = false;
+        for name in headers.keys() {
+            match *name {
+                TRANSFER_ENCODING | UPGRADE => return None,
+                PROXY_AUTHORIZATION => says_who = true,
+                _ => {}
             }
-            Role::Reverse(_) => return None,
-        };
-        let url = [site.origin.scheme.as_str(), "://", site.authority.as_str(), path].concat();
-        let response = handler.at_once(&Glance { method, url: &url, headers, session })?;
+        }
+        let glance = |url: &str, session: &Session| handler.at_once(&Glance { method, url, headers, session });
+        let response = match &self.role {
+            Role::Inside(_) => self.sites.look(uri, |_, url| glance(url, &self.session)),
+            Role::Proxy => {
+                let is_nobody = !says_who && engine.auth.is_none();
+                let session = if is_nobody { NOBODY } else { self.session(headers).ok()? };
+                self.sites.look(uri, |Site { origin, .. }, url| {
+                    let is_ours = engine.ours(*local, &origin.host, origin.port).is_some();
+                    if is_ours { None } else { glance(url, &session) }
+                })
+            }
+            Role::Reverse(_) => None,
+        }?;
         let busy = self.pulse.clone().begin();
         Some(response.map(|body| Served::new(body, busy, request.version())))
     }
@@ -152,7 +161,7 @@ impl<H: Handler> Seat<H> {
             return Ok(self.own_page(&request));
         }
         let session = self.session(request.headers())?;
-        let site = self.site(request.uri())?;
+        let site = self.sites.of(request.uri())?;
         match self.visit.engine.ours(self.visit.local, &site.origin.host, site.origin.port) {
             None => self.forward(&site, path(request.uri()), request, session, came).await,
             Some(Ours::Reverse(routes)) => self.as_reverse(routes, request, session, came).await,
@@ -242,13 +251,6 @@ impl<H: Handler> Seat<H> {
             let host = authority.host().trim_matches(['[', ']']).to_ascii_lowercase();
             matches!(engine.ours(*local, &host, authority.port_u16().unwrap_or(80)), Some(Ours::Proxy))
         })
-    }
-
-    /// Where a request in absolute form wants to go.
-    fn site(&self, uri: &Uri) -> Result<Site, Trouble> {
-        let Some(authority) = uri.authority().cloned() else { return target::site_of(uri) };
-        let scheme = uri.scheme().cloned().unwrap_or(UriScheme::HTTP);
-        self.sites.get(&(scheme, authority), |_| target::site_of(uri))
     }
 
     /// Whose request it is.

@@ -146,7 +146,7 @@ pub trait Ask: Send + Sync {
     fn upstream(&self) -> &Upstream;
 }
 
-/// A request without a payload, as far as a handler may look at it that answers at once.
+/// A request without a payload that asks for no other protocol, as far as a handler may look at it that answers at once.
 #[derive(Clone, Copy, Debug)]
 pub struct Glance<'a> {
     /// Its method; none is CONNECT.

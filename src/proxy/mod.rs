@@ -4,6 +4,7 @@
 mod access;
 mod answer;
 mod auth;
+mod bell;
 pub mod body;
 mod connect;
 pub mod endings;
@@ -18,6 +19,7 @@ mod secure;
 mod serve;
 mod served;
 pub mod server;
+mod sites;
 mod sniff;
 mod status;
 mod target;

@@ -25,6 +25,9 @@ const AT_ONCE: Duration = Duration::from_secs(1);
 /// What is said of that.
 pub(super) const LEFT: &str = "the client closed the connection when it had seen the certificate";
 
+/// Most heads come whole: their beginning is not looked up in a clock.
+const JUST_NOW: u64 = u64::MAX;
+
 /// How long the client may take.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
@@ -51,7 +54,7 @@ pub(super) struct Pulse {
     begun: AtomicU64,
     ended: AtomicU64,
     quiet_since: AtomicU64,
-    /// The first byte of a head that is not complete; 0 is none.
+    /// The first byte of a head that is not complete; 0 is none, [`JUST_NOW`] one whose moment nobody has asked for yet.
     head_since: AtomicU64,
     refused: OnceLock<String>,
     /// When the client closed the connection without having asked for anything.
@@ -98,14 +101,20 @@ impl Pulse {
         }
     }
 
-    /// What is being waited for, and until when; `None` while a request is being answered.
+    /// What is being waited for, and until when; `None` while a request is being answered. It is asked whenever the connection has done
+    /// what it could.
     pub(super) fn waiting(&self, limits: Limits) -> Option<(Waiting, Instant)> {
         if self.begun.load(Relaxed) != self.ended.load(Relaxed) {
             return None;
         }
         Some(match self.head_since.load(Relaxed) {
-            0 => (Waiting::Request, self.at(&self.quiet_since) + limits.idle),
-            _ => (Waiting::Head, self.at(&self.head_since) + limits.head),
+            0 => (Waiting::Request, self.at(self.quiet_since.load(Relaxed)) + limits.idle),
+            JUST_NOW => {
+                let now = self.now().max(1);
+                self.head_since.store(now, Relaxed);
+                (Waiting::Head, self.at(now) + limits.head)
+            }
+            since => (Waiting::Head, self.at(since) + limits.head),
         })
     }
 
@@ -116,7 +125,7 @@ impl Pulse {
 
     fn heard(&self) {
         if self.head_since.load(Relaxed) == 0 && self.begun.load(Relaxed) == self.ended.load(Relaxed) {
-            self.head_since.store(self.now().max(1), Relaxed);
+            self.head_since.store(JUST_NOW, Relaxed);
         }
     }
 
@@ -141,8 +150,8 @@ impl Pulse {
         u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    fn at(&self, moment: &AtomicU64) -> Instant {
-        self.born + Duration::from_millis(moment.load(Relaxed))
+    fn at(&self, moment: u64) -> Instant {
+        self.born + Duration::from_millis(moment)
     }
 }
 

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use super::answer::Seat;
+use super::bell::Bell;
 use super::connect::Granted;
 use super::engine::Stop;
 use super::handler::{Close, Handler, Notice};
@@ -179,12 +180,13 @@ async fn drive<C: Connection>(connection: &mut C, pulse: &Pulse, limits: Limits,
     let mut aborted = pin!(stop.abort.cancelled());
     // Armed late and moved only when it has gone off or must go off earlier: a busy connection never touches the timer.
     let mut alarm = pin!(tokio::time::sleep(limits.idle));
+    let (mut draining, mut ringing) = (Bell::default(), Bell::default());
     let mut winding_down = false;
     let mut last_chance = None;
     std::future::poll_fn(|cx| {
         loop {
             // Before the connection, so that an answer that is due now says that it is the last.
-            if !winding_down && drained.as_mut().poll(cx).is_ready() {
+            if !winding_down && draining.poll(drained.as_mut(), cx).is_ready() {
                 winding_down = true;
                 connection.wind_down();
             }
@@ -198,8 +200,9 @@ async fn drive<C: Connection>(connection: &mut C, pulse: &Pulse, limits: Limits,
             let until = last_chance.unwrap_or(until);
             if alarm.is_elapsed() || until < alarm.deadline() {
                 alarm.as_mut().reset(until);
+                ringing.ring();
             }
-            if alarm.as_mut().poll(cx).is_pending() {
+            if ringing.poll(alarm.as_mut(), cx).is_pending() {
                 return Poll::Pending;
             }
             if until > Instant::now() {

@@ -214,7 +214,7 @@ impl Strict {
     /// waited for. `None` changes nothing.
     pub(super) fn at_once(&self, glance: &Glance<'_>, now: impl FnOnce() -> SystemTime) -> Option<Response<Body>> {
         let Glance { method, url, headers, session } = *glance;
-        let sole = self.matcher.ready(method.as_str(), url, headers)?;
+        let sole = self.matcher.ready(method.as_str(), url)?;
         let (response, bytes) = self.shelf.ready(sole.at())?.at_once(sole.status(), method, headers, now)?;
         self.matcher.take(sole, session.0.as_deref());
         self.ledger.count(Count::Served);
