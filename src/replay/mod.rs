@@ -15,6 +15,7 @@ mod intake;
 mod latency;
 mod ledger;
 mod local;
+mod near;
 mod passthrough;
 mod prepared;
 mod refusal;

@@ -16,6 +16,7 @@ use tokio::sync::OnceCell;
 
 use super::asked::Asked;
 use super::clock::Shift;
+use super::near::{self, Identity};
 use super::rewrite::Origins;
 use super::source::{Budget, Source, SourceError};
 use super::stream::{BreakOff, WithTrailers};
@@ -57,6 +58,8 @@ pub(super) struct About {
 pub(super) struct Prepared {
     headers: HeaderMap,
     body: Source,
+    /// Of the answer with `body`, and of the coded one beside it.
+    identities: [Identity; 2],
     /// How long it lets wait.
     wait: Duration,
     coding: Stored,
@@ -154,6 +157,7 @@ impl Prepared {
         Ok(Prepared {
             status: u16::try_from(recorded.status).unwrap_or_default(),
             headers,
+            identities: [Identity::new(), Identity::new()],
             coding,
             shift: shift.map(Box::new),
             rare: (rare != Rare::default()).then(|| Box::new(rare)),
@@ -194,13 +198,14 @@ impl Prepared {
         if !plain || !has_body {
             return None;
         }
-        let (headers, source) = match &self.coding {
-            Stored::AsSent => (&self.headers, &self.body),
-            Stored::Decoded(decoded) if !decoded.goes_out_coded(request) => (&decoded.identity, &self.body),
-            Stored::Decoded(decoded) => (&self.headers, decoded.coded.get()?),
+        let [one, other] = self.identities;
+        let (identity, headers, source) = match &self.coding {
+            Stored::AsSent => (one, &self.headers, &self.body),
+            Stored::Decoded(decoded) if !decoded.goes_out_coded(request) => (one, &decoded.identity, &self.body),
+            Stored::Decoded(decoded) => (other, &self.headers, decoded.coded.get()?),
         };
         let Source::Memory(bytes) = source else { return None };
-        let mut headers = headers.clone();
+        let (mut headers, bytes) = near::taken(identity, headers, bytes);
         self.name_asker(&mut headers, request);
         if let Some(shift) = &self.shift {
             if shift.moves_body() {
@@ -208,10 +213,11 @@ impl Prepared {
             }
             shift.apply(&mut headers, now());
         }
-        let mut response = Response::new(Body::full(bytes.clone()));
+        let length = bytes.len() as u64;
+        let mut response = Response::new(Body::full(bytes));
         *response.status_mut() = StatusCode::from_u16(status).ok()?;
         *response.headers_mut() = headers;
-        Some((response, bytes.len() as u64))
+        Some((response, length))
     }
 
     /// The answer for this request. `budget` says whether coded bytes may be kept.
@@ -440,17 +446,7 @@ fn together(headers: &HeaderMap, body: Source) -> (HeaderMap, Source) {
         Source::Memory(bytes) if bytes.len() <= LONGEST_COPIED => &**bytes,
         _ => &[],
     };
-    let values: usize = headers.values().map(HeaderValue::len).sum();
-    let mut bytes = Vec::with_capacity(values + payload.len());
-    headers.values().for_each(|value| bytes.extend_from_slice(value.as_bytes()));
-    bytes.extend_from_slice(payload);
-    let mut left = Bytes::from(bytes);
-    let mut moved = HeaderMap::with_capacity(headers.keys_len());
-    for (name, value) in headers {
-        let bytes = left.split_to(value.len());
-        // What was a value still is one.
-        moved.append(name, HeaderValue::from_maybe_shared(bytes).unwrap_or_else(|_| value.clone()));
-    }
+    let (moved, left) = near::together(headers, payload);
     let body = if payload.is_empty() { body } else { Source::Memory(left) };
     (moved, body)
 }
