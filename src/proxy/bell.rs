@@ -5,7 +5,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Release};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker, ready};
+
+use tokio::time::{Instant, Sleep, sleep_until};
 
 /// What a future wakes when it wants to be asked.
 #[derive(Debug, Default)]
@@ -44,9 +46,38 @@ impl Bell {
     }
 
     /// Lets the future be polled the next time, as one that has changed.
-    pub(super) fn ring(&self) {
+    fn ring(&self) {
         if let Some(rope) = &self.0 {
             rope.pulled.store(true, Release);
+        }
+    }
+}
+
+/// A time limit that moves with every request, by a timer that hardly ever moves: all threads share the clockwork.
+#[derive(Debug)]
+pub(super) struct Alarm {
+    timer: Pin<Box<Sleep>>,
+    bell: Bell,
+}
+
+impl Alarm {
+    /// One that is asked for this moment, or one near it, first.
+    pub(super) fn at(due: Instant) -> Self {
+        Alarm { timer: Box::pin(sleep_until(due)), bell: Bell::default() }
+    }
+
+    /// Ready when the moment is there.
+    pub(super) fn poll(&mut self, due: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            // It stays where it is when the moment is put off, and is set anew when it has gone off too early.
+            if self.timer.is_elapsed() || due < self.timer.deadline() {
+                self.timer.as_mut().reset(due);
+                self.bell.ring();
+            }
+            ready!(self.bell.poll(self.timer.as_mut(), cx));
+            if due <= Instant::now() {
+                return Poll::Ready(());
+            }
         }
     }
 }
@@ -55,6 +86,7 @@ impl Bell {
 mod tests {
     use std::pin::pin;
     use std::sync::atomic::AtomicUsize;
+    use std::time::Duration;
 
     use super::*;
 
@@ -101,5 +133,24 @@ mod tests {
             assert_eq!(bell.poll(future, cx).is_ready(), is_ready);
             ready = true;
         }
+    }
+    #[tokio::test]
+    async fn an_alarm_goes_off_at_the_moment_that_it_was_last_asked_for() {
+        let (begun, hour) = (Instant::now(), Duration::from_secs(3600));
+        let mut alarm = Alarm::at(begun + hour);
+        // Gone off, it is set anew.
+        for _ in 0..2 {
+            for due in [begun + hour, begun + 2 * hour] {
+                assert!(std::future::poll_fn(|cx| Poll::Ready(alarm.poll(due, cx))).await.is_pending());
+            }
+            // Called in.
+            std::future::poll_fn(|cx| alarm.poll(begun, cx)).await;
+        }
+        // Going off too early for what it is asked for by then, it waits for that.
+        let soon = Instant::now() + Duration::from_millis(20);
+        let early = std::future::poll_fn(|cx| Poll::Ready(alarm.poll(soon - Duration::from_millis(10), cx)));
+        assert!(early.await.is_pending());
+        std::future::poll_fn(|cx| alarm.poll(soon, cx)).await;
+        assert!(Instant::now() >= soon);
     }
 }

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use super::answer::Seat;
-use super::bell::Bell;
+use super::bell::{Alarm, Bell};
 use super::connect::Granted;
 use super::engine::Stop;
 use super::handler::{Close, Handler, Notice};
@@ -178,9 +178,8 @@ impl End {
 async fn drive<C: Connection>(connection: &mut C, pulse: &Pulse, limits: Limits, stop: &Stop) -> End {
     let mut drained = pin!(stop.drain.cancelled());
     let mut aborted = pin!(stop.abort.cancelled());
-    // Armed late and moved only when it has gone off or must go off earlier: a busy connection never touches the timer.
-    let mut alarm = pin!(tokio::time::sleep(limits.idle));
-    let (mut draining, mut ringing) = (Bell::default(), Bell::default());
+    let mut draining = Bell::default();
+    let mut alarm = Alarm::at(Instant::now() + limits.idle);
     let mut winding_down = false;
     let mut last_chance = None;
     std::future::poll_fn(|cx| {
@@ -198,15 +197,8 @@ async fn drive<C: Connection>(connection: &mut C, pulse: &Pulse, limits: Limits,
             }
             let Some((waiting, until)) = pulse.waiting(limits) else { return Poll::Pending };
             let until = last_chance.unwrap_or(until);
-            if alarm.is_elapsed() || until < alarm.deadline() {
-                alarm.as_mut().reset(until);
-                ringing.ring();
-            }
-            if ringing.poll(alarm.as_mut(), cx).is_pending() {
+            if alarm.poll(until, cx).is_pending() {
                 return Poll::Pending;
-            }
-            if until > Instant::now() {
-                continue;
             }
             if waiting == Waiting::Head || last_chance.is_some() {
                 return Poll::Ready(End::Cut);

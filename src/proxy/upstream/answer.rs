@@ -109,7 +109,7 @@ pub(super) struct Lease {
 /// The part of it that depends on the protocol.
 pub(super) enum Hold {
     /// A whole connection, which goes back where it came from.
-    Http1 { connection: Http1, in_use: InUse, to: Origin, own: WeakConnections },
+    Http1 { connection: Box<Http1>, in_use: InUse, to: Origin, own: WeakConnections },
     /// One of several streams.
     Http2 { _in_use: InUse },
     /// Nothing: the connection now speaks another protocol.

@@ -14,6 +14,7 @@ use super::ConnectTimings;
 use super::route::Form;
 use super::upload::Upload;
 use super::wire::{Io, Wire};
+use crate::proxy::bell::Alarm;
 use crate::proxy::handler::Origin;
 use crate::proxy::limits;
 
@@ -70,6 +71,8 @@ pub(super) struct Http1 {
     /// What making it took, until its first exchange takes that.
     pub(super) fresh: Option<ConnectTimings>,
     pub(super) usage: Arc<Usage>,
+    /// For its answers.
+    pub(super) alarm: Option<Alarm>,
 }
 
 impl Http1 {
@@ -92,11 +95,14 @@ impl Http1 {
             .await?;
         let usage = Arc::new(Usage::new());
         tokio::spawn(drive(connection.with_upgrades(), id, usage.clone(), idle_timeout, forget));
-        Ok(Http1 { send, id, remote, form, heard, fresh: Some(timings), usage })
+        Ok(Http1 { send, id, remote, form, heard, fresh: Some(timings), usage, alarm: None })
     }
 
     /// Waits until a connection whose last answer was read is ready for a request; `false` if it is not going to be.
     pub(super) async fn ready(&mut self) -> bool {
+        if self.send.is_ready() {
+            return true;
+        }
         matches!(timeout(READY_TIMEOUT, self.send.ready()).await, Ok(Ok(())))
     }
 }

@@ -1,6 +1,8 @@
 //! The head of the request that goes upstream, made of the client's: same fields in the same order, hop-by-hop ones made
 //! anew, target and Host in the form that the way needs. Nothing is added.
 
+use std::mem::take;
+
 use ::http::header::{
     self, CONNECTION, CONTENT_LENGTH, COOKIE, Entry, HOST, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
@@ -23,18 +25,18 @@ pub(super) enum Length {
     Unknown,
 }
 
-/// For an HTTP/1.1 connection.
-pub(super) fn http1(parts: &Parts, to: &Origin, form: &Form, length: Length) -> Result<Request<()>, Error> {
+/// For an HTTP/1.1 connection. Fields that go on as they are are taken out of `parts`: see [`give_back`].
+pub(super) fn http1(parts: &mut Parts, to: &Origin, form: &Form, length: Length) -> Result<Request<()>, Error> {
     let path = parts.uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
     let (uri, proxy_authorization) = match form {
         Form::Origin => (Uri::from(path), None),
         Form::Absolute(authorization) => (absolute(to, &to.authority(), path)?, authorization.clone()),
     };
     let mut request = Request::builder().method(parts.method.clone()).uri(uri).version(Version::HTTP_11).body(())?;
-    *request.extensions_mut() = parts.extensions.clone();
     let host = host(parts, to)?;
+    *request.extensions_mut() = take(&mut parts.extensions);
     if proxy_authorization.is_none() && stand(parts, &host, length) {
-        *request.headers_mut() = parts.headers.clone();
+        *request.headers_mut() = take(&mut parts.headers);
         return Ok(request);
     }
 
@@ -74,6 +76,16 @@ pub(super) fn http1(parts: &Parts, to: &Origin, form: &Form, length: Length) -> 
     }
     *request.headers_mut() = fields.out;
     Ok(request)
+}
+
+/// Undoes what [`http1`] did, of a request that was not sent.
+pub(super) fn give_back(parts: &mut Parts, request: Request<()>) {
+    let given = request.into_parts().0;
+    parts.extensions = given.extensions;
+    // Those that did not all go on as they are were left here.
+    if parts.headers.is_empty() {
+        parts.headers = given.headers;
+    }
 }
 
 /// Whether all fields go on as they are: what most requests have, and told by a look at each.

@@ -19,6 +19,7 @@ use super::timeouts::Step;
 use super::upload::Upload;
 use super::wire::Wire;
 use super::{Upstream, server_name};
+use crate::proxy::bell::Alarm;
 use crate::proxy::handler::{Origin, Scheme, Session};
 
 /// `h2`, as ALPN has it (RFC 9113 section 3.2).
@@ -37,7 +38,7 @@ pub(super) struct Want {
 
 /// A connection for one request.
 pub(super) enum Lane {
-    Http1(Http1),
+    Http1(Box<Http1>),
     /// With the request's place on it.
     Http2(Http2, Option<InUse>),
 }
@@ -63,6 +64,21 @@ impl Lane {
         match self {
             Lane::Http1(connection) => connection.heard.load(Ordering::Relaxed),
             Lane::Http2(..) => 0,
+        }
+    }
+
+    /// What the time limit of the last answer was waited for with.
+    pub(super) fn take_alarm(&mut self) -> Option<Alarm> {
+        match self {
+            Lane::Http1(connection) => connection.alarm.take(),
+            Lane::Http2(..) => None,
+        }
+    }
+
+    /// Keeps that, where requests come one after the other.
+    pub(super) fn keep_alarm(&mut self, alarm: Option<Alarm>) {
+        if let Lane::Http1(connection) = self {
+            connection.alarm = alarm;
         }
     }
 
@@ -253,7 +269,7 @@ impl Upstream {
         own: &OwnConnections,
         to: &Origin,
         dialled: Dialled,
-    ) -> Result<Http1, UpstreamError> {
+    ) -> Result<Box<Http1>, UpstreamError> {
         let (id, own, origin) = (dialled.id, own.weak(), to.clone());
         let forget = move || {
             if let Some(own) = own.upgrade() {
@@ -261,7 +277,7 @@ impl Upstream {
             }
         };
         let started = Http1::start(dialled, self.timeouts.idle, forget).await;
-        started.map_err(|error| UpstreamError::Broken { to: to.clone(), source: error.into() })
+        started.map(Box::new).map_err(|error| UpstreamError::Broken { to: to.clone(), source: error.into() })
     }
 
     async fn http2_lane_on(&self, session: &Session, to: &Origin, dialled: Dialled) -> Result<Lane, UpstreamError> {

@@ -39,7 +39,7 @@ pub(super) enum Kept {
     /// For plain HTTP; the first request decides on the version.
     Dialled(Dialled),
     /// Idle.
-    Http1(Http1),
+    Http1(Box<Http1>),
 }
 
 impl OwnConnections {

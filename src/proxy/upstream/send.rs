@@ -15,7 +15,7 @@ use super::error::{SendError, UpstreamError};
 use super::head::{self, Length};
 use super::lane::{Lane, Want};
 use super::pool::OwnConnections;
-use super::timeouts::{Step, overdue};
+use super::timeouts::{Overdue, Step};
 use super::upload::{Upload, UploadHandle};
 use super::{Origin, Session, Upstream};
 use crate::proxy::body::{Body, BoxError};
@@ -23,8 +23,8 @@ use crate::proxy::body::{Body, BoxError};
 /// What came of one attempt.
 enum Attempt {
     Answered(Box<Answer>),
-    /// Upstream can't have seen it, and the body is whole.
-    NeverStarted(Option<Body>),
+    /// Upstream can't have seen it, and the body is whole. Over HTTP/1.1 its head is given back.
+    NeverStarted(Option<Body>, Option<Box<Request<()>>>),
 }
 
 type Informational = Arc<Mutex<Vec<(StatusCode, HeaderMap)>>>;
@@ -71,13 +71,16 @@ impl Upstream {
         loop {
             let (lane, blocked) = self.lane(own, session, to, want).await?;
             let head = match &lane {
-                Lane::Http1(connection) => head::http1(&parts, to, &connection.form, length),
+                Lane::Http1(connection) => head::http1(&mut parts, to, &connection.form, length),
                 Lane::Http2(..) => head::http2(&parts, to, length),
             };
             let head = head.map_err(|source| UpstreamError::Request { to: to.clone(), source })?;
             match self.attempt(own, session, to, lane, blocked, head, body).await? {
                 Attempt::Answered(answer) => return Ok(*answer),
-                Attempt::NeverStarted(whole) => body = whole,
+                Attempt::NeverStarted(whole, head) => {
+                    body = whole;
+                    head.into_iter().for_each(|head| head::give_back(&mut parts, *head));
+                }
             }
         }
     }
@@ -102,15 +105,17 @@ impl Upstream {
         let heard = lane.heard();
         let in_use = lane.begin();
 
+        let mut alarm = lane.take_alarm();
         let (sent_at, answered) = tokio::select! {
             biased;
             sent = lane.send(request) => sent,
             // The connection goes, or the stream is reset: nobody would know what an answer that still came was to.
-            () = overdue(handle.as_ref(), self.timeouts.answer) => {
+            () = Overdue::new(handle.as_ref(), self.timeouts.answer, &mut alarm) => {
                 let limit = self.timeouts.answer;
                 return Err(UpstreamError::Timeout { step: Step::Answer, to: to.clone(), proxy: None, limit }.into());
             }
         };
+        lane.keep_alarm(alarm);
         let answered_at = Instant::now();
         let response = match answered {
             Ok(response) => response,
@@ -161,6 +166,8 @@ struct Unasked;
 /// Why a request got no answer, and what upstream can know of it.
 struct Failure {
     error: hyper::Error,
+    /// The head, if it was not begun to be written.
+    head: Option<Request<()>>,
     /// Upstream can't have seen it: it was not written, or upstream says so.
     unseen: bool,
     /// The whole connection ended, and nothing was heard on it.
@@ -169,15 +176,16 @@ struct Failure {
 
 impl Failure {
     fn of(mut error: TrySendError<Request<Upload>>, lane: &Lane, heard: u64) -> Self {
-        let given_back = error.take_message().is_some();
+        let head = error.take_message().map(|request| request.map(drop));
         let error = error.into_error();
         let h2 = find_h2(&error);
         Failure {
-            unseen: given_back || h2.is_some_and(never_processed),
+            unseen: head.is_some() || h2.is_some_and(never_processed),
             silent: match lane {
                 Lane::Http1(connection) => connection.heard.load(Ordering::Relaxed) == heard,
                 Lane::Http2(..) => h2.is_none_or(|h2| !h2.is_reset()),
             },
+            head,
             error,
         }
     }
@@ -193,7 +201,7 @@ impl Failure {
         if self.unseen && !fresh {
             let whole = upload.and_then(UploadHandle::reclaim);
             if whole.is_some() == had_body {
-                return Ok(Attempt::NeverStarted(whole));
+                return Ok(Attempt::NeverStarted(whole, self.head.map(Box::new)));
             }
         }
         if self.silent && !fresh {

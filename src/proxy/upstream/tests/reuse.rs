@@ -181,7 +181,7 @@ async fn a_request_that_was_never_started_goes_to_a_fresh_connection() {
     dead.send.ready().await.unwrap();
     // Its end is there to be read, but the driver has not run since: `ready` still says yes.
     drop(far);
-    way.own.put(&way.to, Kept::Http1(dead));
+    way.own.put(&way.to, Kept::Http1(Box::new(dead)));
     let body = StreamBody::new(futures_util::stream::iter([Ok::<_, Infallible>(http_body::Frame::data("hi".into()))]));
     let request = way.request("POST", "/").body(body).unwrap();
     let got = Got::read(way.send(request).await.unwrap()).await;
