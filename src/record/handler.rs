@@ -235,8 +235,7 @@ impl Recorder {
         };
         // Of an empty payload this waits for the end as well.
         let body = Watched::new(body, watch).await.ahead().await;
-        let body = Body::boxed(body);
-        Ok(Response::from_parts(head, body))
+        Ok(Response::from_parts(head, body.into_body()))
     }
 
     async fn fail(&self, to: &Origin, error: &UpstreamError, mut unanswered: Unanswered) -> Response<Body> {

@@ -155,6 +155,13 @@ where
         self
     }
 
+    /// As the body of an answer: of one that is over but for its only piece, that piece.
+    pub fn into_body(mut self) -> super::Body {
+        let is_over = matches!(self.state, State::Releasing(Last::Nothing)) && self.ahead.is_empty();
+        let only = if is_over && self.missing == Some(0) { self.held.take() } else { None };
+        only.map_or_else(|| super::Body::boxed(self), super::Body::full)
+    }
+
     fn streaming(inner: B, watch: Option<Box<dyn Watch>>, missing: Option<u64>) -> Self {
         let (ahead, held, state) = (VecDeque::new(), None, State::Streaming);
         Watched { inner: Some(inner), watch, missing, ahead, held, state }

@@ -1,9 +1,11 @@
 //! One upstream connection, from dialled to done.
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use hyper::client::conn::{http1, http2};
@@ -14,7 +16,7 @@ use super::ConnectTimings;
 use super::route::Form;
 use super::upload::Upload;
 use super::wire::{Io, Wire};
-use crate::proxy::bell::Alarm;
+use crate::proxy::bell::{Alarm, Bell};
 use crate::proxy::handler::Origin;
 use crate::proxy::limits;
 
@@ -151,13 +153,16 @@ async fn drive(
 ) {
     let mut connection = pin!(connection);
     let ended = loop {
-        tokio::select! {
-            ended = &mut connection => break ended,
-            () = usage.idle_for(idle_timeout) => {
-                forget();
-                usage.touch();
-            }
+        let (mut idle, mut bell) = (pin!(usage.idle_for(idle_timeout)), Bell::default());
+        let either = poll_fn(|cx| match connection.as_mut().poll(cx) {
+            Poll::Ready(ended) => Poll::Ready(Some(ended)),
+            Poll::Pending => bell.poll(idle.as_mut(), cx).map(|()| None),
+        });
+        if let Some(ended) = either.await {
+            break ended;
         }
+        forget();
+        usage.touch();
     };
     match ended {
         Ok(()) => tracing::trace!(connection = id, "upstream connection closed"),

@@ -286,3 +286,28 @@ async fn the_bytes_pass_uncopied() {
     let passed = body.collect().await.unwrap().to_bytes();
     assert_eq!(passed.as_ptr(), bytes.as_ptr());
 }
+
+#[tokio::test]
+async fn a_body_that_is_over_ahead_becomes_its_only_piece() {
+    // Length, pieces, and whether one piece is all that is left to be sent.
+    let cases: [(Option<u64>, &[&str], bool); 4] = [
+        (Some(3), &["abc"], true),
+        (Some(6), &["abc", "def"], false),
+        (None, &["abc"], false),
+        (Some(9), &["abc"], false),
+    ];
+    for (length, pieces, is_one) in cases {
+        let steps = pieces.iter().map(|piece| data(piece));
+        let (body, log, open) = watched(script(length, length != Some(9), steps)).await;
+        open.send(()).unwrap();
+        let body = body.ahead().await.into_body();
+        assert_eq!(matches!(body, crate::proxy::Body::Full(_)), is_one, "{length:?} {pieces:?}");
+        assert_eq!(body.size_hint().exact(), length);
+        let collected = body.collect().await;
+        assert_eq!(collected.is_err(), length == Some(9));
+        if let Ok(collected) = collected {
+            assert_eq!(collected.to_bytes(), pieces.concat());
+        }
+        assert_eq!(log.take().iter().filter(|line| *line == "written").count(), 1);
+    }
+}
