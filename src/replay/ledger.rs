@@ -1,9 +1,9 @@
 //! What a replay counts and finds. Counting is atomic, so that connections share no lock; only a finding takes one.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+use super::counts::Shared;
 use crate::har::EntryHead;
 use crate::matching::Matcher;
 use crate::redact::{Policy, Telling};
@@ -38,7 +38,7 @@ pub(super) struct Ledger {
     started: Instant,
     fail_on: FailOn,
     with_cmd: bool,
-    counts: [AtomicU64; Count::Bytes as usize + 1],
+    counts: Shared<{ Count::Bytes as usize + 1 }>,
     findings: Mutex<Findings>,
     trust: Mutex<Trust>,
 }
@@ -50,7 +50,7 @@ impl Ledger {
             started: Instant::now(),
             fail_on,
             with_cmd,
-            counts: Default::default(),
+            counts: Shared::new(),
             findings: Mutex::default(),
             trust: Mutex::default(),
         }
@@ -61,7 +61,7 @@ impl Ledger {
     }
 
     pub(super) fn add(&self, what: Count, number: u64) {
-        self.counts[what as usize].fetch_add(number, Ordering::Relaxed);
+        self.counts.add(what as usize, number);
     }
 
     /// A client refused our certificate for `host`.
@@ -156,7 +156,7 @@ impl Ledger {
     }
 
     fn counts(&self, upstream_connections: u64) -> Counts {
-        let get = |what: Count| self.counts[what as usize].load(Ordering::Relaxed);
+        let get = |what: Count| self.counts.get(what as usize);
         let mut counts = Counts {
             served: get(Count::Served),
             misses: get(Count::Misses),
@@ -195,7 +195,7 @@ impl Ledger {
 
     /// Nothing in scope was seen: then nothing was tried either. A WebSocket that was refused was in scope.
     fn no_traffic(&self, counts: &Counts, findings: &[Finding]) -> Option<Finding> {
-        let forwarded = self.counts[Count::Forwarded as usize].load(Ordering::Relaxed);
+        let forwarded = self.counts.get(Count::Forwarded as usize);
         let seen = counts.served + counts.misses + counts.preflights + forwarded > 0;
         if seen || findings.iter().any(|finding| finding.kind == Kind::Websocket) {
             return None;

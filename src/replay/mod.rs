@@ -9,6 +9,7 @@ mod answer;
 mod asked;
 mod clock;
 mod cors;
+mod counts;
 mod fixtures;
 mod handler;
 mod intake;
