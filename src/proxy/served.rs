@@ -91,7 +91,7 @@ impl Flushes {
     pub(super) fn flushed(&self) {
         // Counted before the flag is looked at, as the other side sets the flag before it looks at the count: one sees the other.
         self.count.fetch_add(1, SeqCst);
-        if self.any_waiting.swap(false, SeqCst) {
+        if self.any_waiting.load(SeqCst) && self.any_waiting.swap(false, SeqCst) {
             let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
             waiting.into_iter().for_each(Waker::wake);
         }
