@@ -5,9 +5,10 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hasher};
 use std::ops::Range;
 use std::sync::Arc;
+
+use twox_hash::{XxHash3_64, XxHash3_128};
 
 use super::EntryRef;
 use super::key::{KeyForm, View};
@@ -197,14 +198,7 @@ impl Shapes {
 
 /// 128 bits stand for method and URL: the texts themselves need not be compared again.
 fn key(method: &str, url: &str) -> u128 {
-    let mut hasher = DefaultHasher::new();
-    hasher.write(method.as_bytes());
-    hasher.write_u8(b' ');
-    hasher.write(url.as_bytes());
-    let half = u128::from(hasher.finish());
-    // What has been written is 256 bits of state by now: going on from there gives another half of its own.
-    hasher.write_u8(b' ');
-    half << 64 | u128::from(hasher.finish())
+    XxHash3_128::oneshot_with_seed(XxHash3_64::oneshot(method.as_bytes()), url.as_bytes())
 }
 
 /// Where keys with the same first bits stand in the order of all: looking one up among the few there touches a line or two of
@@ -245,11 +239,7 @@ impl Narrowed {
 }
 
 fn place(origin: &str, path: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    hasher.write(origin.as_bytes());
-    hasher.write_u8(b' ');
-    hasher.write(path.as_bytes());
-    hasher.finish()
+    XxHash3_64::oneshot_with_seed(XxHash3_64::oneshot(origin.as_bytes()), path.as_bytes())
 }
 
 /// Ordinals by hash: the distinct hashes in order, where the members of each begin, and the members.
