@@ -161,12 +161,8 @@ async fn a_connection_that_dies_in_the_middle_of_a_head_is_broken() {
     assert_eq!(kind(way.get("/").await), "reset");
 }
 
-/// hyper gives a request back that it has not begun when its connection ends.
-#[tokio::test]
-async fn a_request_that_was_never_started_goes_to_a_fresh_connection() {
-    let (addr, log) = canned(OK).await;
-    let way = Way::plain(addr);
-    // A connection on which nobody ever answers the call to begin: its driver is gone.
+/// Keeps a connection on which nobody ever answers the call to begin: its driver is gone.
+async fn keep_dead(way: &Way) {
     let (near, far) = tokio::io::duplex(64);
     let dialled = Dialled {
         to: way.to.clone(),
@@ -182,11 +178,39 @@ async fn a_request_that_was_never_started_goes_to_a_fresh_connection() {
     // Its end is there to be read, but the driver has not run since: `ready` still says yes.
     drop(far);
     way.own.put(&way.to, Kept::Http1(Box::new(dead)));
+}
+
+/// hyper gives a request back that it has not begun when its connection ends.
+#[tokio::test]
+async fn a_request_that_was_never_started_goes_to_a_fresh_connection() {
+    let (addr, log) = canned(OK).await;
+    let way = Way::plain(addr);
+    keep_dead(&way).await;
     let body = StreamBody::new(futures_util::stream::iter([Ok::<_, Infallible>(http_body::Frame::data("hi".into()))]));
     let request = way.request("POST", "/").body(body).unwrap();
     let got = Got::read(way.send(request).await.unwrap()).await;
     assert_eq!((text(&got), got.reused), ("ok", false));
     assert!(log.only().ends_with("\r\n\r\n2\r\nhi\r\n0\r\n\r\n"));
+}
+
+#[tokio::test]
+async fn its_head_is_the_same_then() {
+    // One that goes on as it is, and one that is made anew.
+    for (host, more) in [("", ""), ("other.test", "connection: x-hop\r\nx-hop: 1\r\n")] {
+        let (addr, log) = canned(OK).await;
+        let way = Way::plain(addr);
+        keep_dead(&way).await;
+        let host = if host.is_empty() { way.to.authority() } else { host.to_owned() };
+        let mut request = way.request("GET", "/a?b").header("x-first", "1").header("host", &host).header("x-last", "2");
+        for line in more.lines() {
+            let (name, value) = line.split_once(": ").unwrap();
+            request = request.header(name, value);
+        }
+        let got = Got::read(way.send(request.body(empty()).unwrap()).await.unwrap()).await;
+        assert_eq!((text(&got), got.reused), ("ok", false));
+        let host = way.to.authority();
+        assert_eq!(log.only(), format!("GET /a?b HTTP/1.1\r\nx-first: 1\r\nhost: {host}\r\nx-last: 2\r\n\r\n"));
+    }
 }
 
 #[tokio::test]
