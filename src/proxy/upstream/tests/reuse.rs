@@ -194,6 +194,27 @@ async fn a_request_that_was_never_started_goes_to_a_fresh_connection() {
 }
 
 #[tokio::test]
+async fn each_answer_on_a_connection_has_the_whole_time_limit() {
+    let addr = scripted(|mut stream, _| async move {
+        for _ in 0..2 {
+            read_head(&mut stream).await;
+            stream.write_all(OK.as_bytes()).await.unwrap();
+        }
+        // The third is never answered.
+        let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+    })
+    .await;
+    let limit = Duration::from_secs(1);
+    let plan = UpstreamPlan { timeouts: Timeouts { answer: limit, ..Timeouts::default() }, ..plan() };
+    let way = Way::new(Upstream::anywhere(plan).unwrap(), http(addr));
+    way.get("/").await.unwrap();
+    assert!(way.get("/").await.unwrap().reused);
+    let asked = std::time::Instant::now();
+    assert_eq!(kind(way.get("/").await), "timeout");
+    assert!(asked.elapsed() >= limit);
+}
+
+#[tokio::test]
 async fn its_head_is_the_same_then() {
     // One that goes on as it is, and one that is made anew.
     for (host, more) in [("", ""), ("other.test", "connection: x-hop\r\nx-hop: 1\r\n")] {
