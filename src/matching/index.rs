@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use twox_hash::{XxHash3_64, XxHash3_128};
+use twox_hash::XxHash3_128;
 
 use super::EntryRef;
 use super::key::{KeyForm, View};
@@ -198,7 +198,12 @@ impl Shapes {
 
 /// 128 bits stand for method and URL: the texts themselves need not be compared again.
 fn key(method: &str, url: &str) -> u128 {
-    XxHash3_128::oneshot_with_seed(XxHash3_64::oneshot(method.as_bytes()), url.as_bytes())
+    XxHash3_128::oneshot_with_seed(seed(method), url.as_bytes())
+}
+
+/// FNV-1a: methods and origins are short.
+fn seed(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
 }
 
 /// Where keys with the same first bits stand in the order of all: looking one up among the few there touches a line or two of
@@ -239,7 +244,7 @@ impl Narrowed {
 }
 
 fn place(origin: &str, path: &str) -> u64 {
-    XxHash3_64::oneshot_with_seed(XxHash3_64::oneshot(origin.as_bytes()), path.as_bytes())
+    XxHash3_128::oneshot_with_seed(seed(origin), path.as_bytes()) as u64
 }
 
 /// Ordinals by hash: the distinct hashes in order, where the members of each begin, and the members.
