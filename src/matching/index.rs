@@ -198,12 +198,15 @@ impl Shapes {
 
 /// 128 bits stand for method and URL: the texts themselves need not be compared again.
 fn key(method: &str, url: &str) -> u128 {
-    XxHash3_128::oneshot_with_seed(seed(method), url.as_bytes())
+    hash(method, url)
 }
 
-/// FNV-1a: methods and origins are short.
-fn seed(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
+/// Of a short text and one of any length. Once in the binary: it is a lot of code for each kind of processor.
+#[inline(never)]
+fn hash(first: &str, second: &str) -> u128 {
+    // FNV-1a.
+    let seed = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+    XxHash3_128::oneshot_with_seed(first.bytes().fold(0xcbf2_9ce4_8422_2325, seed), second.as_bytes())
 }
 
 /// Where keys with the same first bits stand in the order of all: looking one up among the few there touches a line or two of
@@ -244,7 +247,7 @@ impl Narrowed {
 }
 
 fn place(origin: &str, path: &str) -> u64 {
-    XxHash3_128::oneshot_with_seed(seed(origin), path.as_bytes()) as u64
+    hash(origin, path) as u64
 }
 
 /// Ordinals by hash: the distinct hashes in order, where the members of each begin, and the members.
