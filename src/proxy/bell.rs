@@ -134,6 +134,7 @@ mod tests {
             ready = true;
         }
     }
+
     #[tokio::test]
     async fn an_alarm_goes_off_at_the_moment_that_it_was_last_asked_for() {
         let (begun, hour) = (Instant::now(), Duration::from_secs(3600));

@@ -25,7 +25,7 @@ const AT_ONCE: Duration = Duration::from_secs(1);
 /// What is said of that.
 pub(super) const LEFT: &str = "the client closed the connection when it had seen the certificate";
 
-/// A moment that is looked up in the clock when somebody asks for it: most heads come whole, and many requests end at the same time.
+/// A moment that is looked up in the clock when somebody asks for it: most heads come whole.
 const JUST_NOW: u64 = u64::MAX;
 
 /// How long the client may take.
@@ -54,7 +54,7 @@ pub(super) struct Pulse {
     begun: AtomicU64,
     ended: AtomicU64,
     quiet_since: AtomicU64,
-    /// The first byte of a head that is not complete; 0 is none.
+    /// The first byte of a head that is not complete; 0 is none, [`JUST_NOW`] one that nobody has asked for yet.
     head_since: AtomicU64,
     refused: OnceLock<String>,
     /// When the client closed the connection without having asked for anything.
@@ -108,8 +108,13 @@ impl Pulse {
             return None;
         }
         Some(match self.head_since.load(Relaxed) {
-            0 => (Waiting::Request, self.moment(&self.quiet_since) + limits.idle),
-            _ => (Waiting::Head, self.moment(&self.head_since) + limits.head),
+            0 => (Waiting::Request, self.at(self.quiet_since.load(Relaxed)) + limits.idle),
+            JUST_NOW => {
+                let now = self.now().max(1);
+                self.head_since.store(now, Relaxed);
+                (Waiting::Head, self.at(now) + limits.head)
+            }
+            since => (Waiting::Head, self.at(since) + limits.head),
         })
     }
 
@@ -145,18 +150,8 @@ impl Pulse {
         u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// The moment that stands there; one that is just now is looked up, and stands there from then on.
-    fn moment(&self, at: &AtomicU64) -> Instant {
-        let millis = match at.load(Relaxed) {
-            JUST_NOW => {
-                // 0 would be none.
-                let now = self.now().max(1);
-                at.store(now, Relaxed);
-                now
-            }
-            millis => millis,
-        };
-        self.born + Duration::from_millis(millis)
+    fn at(&self, moment: u64) -> Instant {
+        self.born + Duration::from_millis(moment)
     }
 }
 
@@ -166,7 +161,7 @@ pub(super) struct Busy(pub(super) Arc<Pulse>);
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.quiet_since.store(JUST_NOW, Relaxed);
+        self.0.quiet_since.store(self.0.now(), Relaxed);
         self.0.ended.fetch_add(1, Relaxed);
     }
 }
