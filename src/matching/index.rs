@@ -201,7 +201,7 @@ fn key(method: &str, url: &str) -> u128 {
     hash(method, url)
 }
 
-/// Of a short text and one of any length. Once in the binary: it is a lot of code for each kind of processor.
+/// Of a short text and one of any length. Once in the binary: it has code for each kind of processor.
 #[inline(never)]
 fn hash(first: &str, second: &str) -> u128 {
     // FNV-1a.
