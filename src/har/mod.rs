@@ -1,6 +1,7 @@
 //! Fixtures: HAR 1.2 files with their payloads. A tolerant, lazy reader, a canonical writer, and the payload store
 //! (a folder beside the HAR, members of a `.zip`, or text inside the HAR).
 
+mod ahead;
 mod archive;
 mod canonical;
 mod charset;

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
+use super::ahead::{Ahead, Helpers};
 use super::index::{Index, Scanned};
 use super::open::Opened;
 use super::window::{Span, Stop, Window};
@@ -30,6 +31,7 @@ pub(super) struct Contents {
     /// There is a list of entries.
     pub(super) has_entries: bool,
     has_log: bool,
+    helpers: Helpers,
 }
 
 /// The first warnings, and how many more there were.
@@ -57,8 +59,13 @@ impl Warnings {
 
 /// Reads a HAR's text from its first byte of JSON on.
 pub(super) fn contents(path: &Path, opened: &Opened) -> Result<Contents, Error> {
+    contents_by(path, opened, Helpers::of_this_machine())
+}
+
+/// The same, by so many threads.
+pub(super) fn contents_by(path: &Path, opened: &Opened, helpers: Helpers) -> Result<Contents, Error> {
     let mut window = Window::new(&opened.store);
-    let mut contents = Contents::default();
+    let mut contents = Contents { helpers, ..Contents::default() };
     let read = window.skip(opened.start).and_then(|()| contents.read(&mut window, opened.wrapped));
     read.map_err(|stop| stopped(path, stop, &contents, opened))?;
     contents.warnings.finish();
@@ -184,24 +191,50 @@ impl Contents {
             window.take();
             return Ok(());
         }
-        loop {
-            let (scanned, span) = match window.value::<Scanned>() {
-                Ok(found) => found,
-                // JSON that can be passed over is one bad entry; what can't be is the end of the pass.
-                Err(stop) => {
-                    window.value::<IgnoredAny>().map(|(_, span)| (Scanned::default(), span)).map_err(|_| stop)?
+        self.next_entry(window)?;
+        std::thread::scope(|scope| {
+            let mut ahead = Ahead::of(window, self.index.span(0), self.helpers, scope);
+            loop {
+                match window.peek()? {
+                    Some(b',') => window.take(),
+                    Some(b']') => {
+                        window.take();
+                        return Ok(());
+                    }
+                    found => return Err(window.unexpected(found, "`,` or `]` after an entry")),
                 }
-            };
-            self.entry(&scanned, span);
-            match window.peek()? {
-                Some(b',') => window.take(),
-                Some(b']') => {
-                    window.take();
-                    return Ok(());
+                window.peek()?;
+                match ahead.read_from(window.place().offset) {
+                    Some(stretch) => {
+                        self.add(stretch.contents, window.line());
+                        window.follow(stretch.end);
+                    }
+                    None => self.next_entry(window)?,
                 }
-                found => return Err(window.unexpected(found, "`,` or `]` after an entry")),
             }
+        })
+    }
+
+    /// Reads one entry.
+    pub(super) fn next_entry(&mut self, window: &mut Window<'_>) -> Result<(), Stop> {
+        let (scanned, span) = match window.value::<Scanned>() {
+            Ok(found) => found,
+            // JSON that can be passed over is one bad entry; what can't be is the end of the pass.
+            Err(stop) => window.value::<IgnoredAny>().map(|(_, span)| (Scanned::default(), span)).map_err(|_| stop)?,
+        };
+        self.entry(&scanned, span);
+        Ok(())
+    }
+
+    /// Adds the entries that were read elsewhere, from this line on.
+    fn add(&mut self, next: Contents, line: usize) {
+        let before = self.index.len();
+        for warning in next.warnings.list {
+            let place = |within: usize| within + line - 1;
+            self.warnings.add(warning.entry.map(|entry| entry + before), warning.line.map(place), warning.text);
         }
+        self.warnings.more += next.warnings.more;
+        self.index.append(next.index, line);
     }
 
     fn entry(&mut self, scanned: &Scanned, span: Span) {
