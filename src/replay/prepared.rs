@@ -1,5 +1,5 @@
 //! Entries made ready to be sent. What does not depend on the request is worked out when an entry first answers and kept:
-//! from then on an answer is a clone of a header map and a reference to bytes.
+//! from then on an answer is a clone of its fields and a reference to bytes.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use tokio::sync::OnceCell;
 
 use super::asked::Asked;
 use super::clock::Shift;
-use super::near::{self, Identity};
+use super::fields::{Common, Fields};
 use super::rewrite::Origins;
 use super::source::{Budget, Source, SourceError};
 use super::stream::{BreakOff, WithTrailers};
@@ -50,16 +50,16 @@ pub(super) struct About {
     pub clock: Clock,
     /// `--latency`.
     pub latency: Latency,
+    /// What its answers have in common.
+    pub common: Arc<Common>,
 }
 
 /// An answer, ready. What every answer has comes first, what few have is behind a pointer: from a large fixture each request
 /// needs another answer, and what has to be fetched from memory for it is most of what it costs.
 #[derive(Debug)]
 pub(super) struct Prepared {
-    headers: HeaderMap,
-    body: Source,
-    /// Of the answer with `body`, and of the coded one beside it.
-    identities: [Identity; 2],
+    /// As it was stored: of what has codings the identity form.
+    stored: Form,
     /// How long it lets wait.
     wait: Duration,
     coding: Stored,
@@ -94,11 +94,40 @@ enum Stored {
 #[derive(Debug)]
 struct Decoded {
     codings: Vec<Coding>,
-    /// The headers of the identity form: without Content-Encoding.
-    identity: HeaderMap,
+    /// The fields of the coded form: with Content-Encoding.
+    fields: Fields,
     /// The client that was recorded had not asked for a coding and got one all the same.
     unasked: bool,
-    coded: OnceCell<Source>,
+    coded: OnceCell<Form>,
+    common: Arc<Common>,
+}
+
+/// An answer's fields and its payload.
+#[derive(Debug)]
+struct Form {
+    /// With the length at their end, where the payload is in memory: hyper would add it each time, and to a map that has no room for it.
+    fields: Fields,
+    body: Source,
+}
+
+impl Form {
+    fn new(mut headers: HeaderMap, body: Source, common: &Common) -> Self {
+        let payload = body.held_bytes();
+        if let Some(payload) = payload {
+            headers.insert(CONTENT_LENGTH, payload.len().into());
+        }
+        let copied = payload.filter(|payload| payload.len() <= LONGEST_COPIED);
+        let (fields, payload) = Fields::with_payload(&headers, copied.unwrap_or_default(), common);
+        let body = if copied.is_some() { Source::Memory(payload) } else { body };
+        Form { fields, body }
+    }
+
+    /// The fields that say nothing of the payload's length.
+    fn headers(&self) -> HeaderMap {
+        let mut headers = self.fields.all();
+        headers.remove(CONTENT_LENGTH);
+        headers
+    }
 }
 
 /// An answer as it goes out to one client.
@@ -120,7 +149,7 @@ impl Prepared {
         }
         let body = Source::of(payload)?;
         let mut length = recorded.headers.get("content-length").and_then(length);
-        let mut coding = if recorded.content.encoded || !recorded.headers.contains("content-encoding") {
+        let coding = if recorded.content.encoded || !recorded.headers.contains("content-encoding") {
             Stored::AsSent
         } else {
             headers = without(&headers, &DIGESTS);
@@ -128,7 +157,8 @@ impl Prepared {
                 Some(codings) if codings.is_empty() => Stored::AsSent,
                 Some(codings) => Stored::Decoded(Box::new(Decoded {
                     codings,
-                    identity: HeaderMap::new(),
+                    fields: Fields::new(&headers, &about.common),
+                    common: about.common.clone(),
                     unasked: about.own && !entry.request.headers.contains("accept-encoding"),
                     coded: OnceCell::new(),
                 })),
@@ -150,14 +180,12 @@ impl Prepared {
             trailers: end_to_end(&recorded.trailers),
             truncated: recorded.content.truncated.clone(),
         };
-        let (headers, body) = together(&headers, body);
-        if let Stored::Decoded(decoded) = &mut coding {
-            decoded.identity = without(&headers, &[CONTENT_ENCODING.as_str()]);
+        if let Stored::Decoded(_) = &coding {
+            headers = without(&headers, &[CONTENT_ENCODING.as_str()]);
         }
         Ok(Prepared {
             status: u16::try_from(recorded.status).unwrap_or_default(),
-            headers,
-            identities: [Identity::new(), Identity::new()],
+            stored: Form::new(headers, body, &about.common),
             coding,
             shift: shift.map(Box::new),
             rare: (rare != Rare::default()).then(|| Box::new(rare)),
@@ -165,7 +193,6 @@ impl Prepared {
             allows_asker: cors::allows_asker(entry),
             // What stayed coded is no text.
             text: text.filter(|_| !recorded.content.encoded),
-            body,
             wait: about.latency.of(entry),
         })
     }
@@ -178,10 +205,12 @@ impl Prepared {
     /// What it holds in memory, bytes, roughly.
     pub(super) fn weight(&self) -> u64 {
         let trailers = self.rare.iter().flat_map(|rare| &rare.trailers);
-        let fields = self.headers.iter().chain(trailers);
-        let headers: usize = fields.map(|(name, value)| name.as_str().len() + value.len() + 64).sum();
-        let twice = if matches!(self.coding, Stored::Decoded(_)) { 2 } else { 1 };
-        self.body.held() + headers as u64 * twice + size_of::<Self>() as u64
+        let trailers: usize = trailers.map(|(name, value)| name.as_str().len() + value.len() + 64).sum();
+        let coded = match &self.coding {
+            Stored::Decoded(decoded) => decoded.fields.weight(),
+            Stored::AsSent => 0,
+        };
+        self.stored.body.held() + (self.stored.fields.weight() + coded + trailers + size_of::<Self>()) as u64
     }
 
     /// The answer for a request that nothing was followed for, and its payload's bytes, where nothing has to be read, coded or waited
@@ -198,14 +227,12 @@ impl Prepared {
         if !plain || !has_body {
             return None;
         }
-        let [one, other] = self.identities;
-        let (identity, headers, source) = match &self.coding {
-            Stored::AsSent => (one, &self.headers, &self.body),
-            Stored::Decoded(decoded) if !decoded.goes_out_coded(request) => (one, &decoded.identity, &self.body),
-            Stored::Decoded(decoded) => (other, &self.headers, decoded.coded.get()?),
+        let form = match &self.coding {
+            Stored::Decoded(decoded) if decoded.goes_out_coded(request) => decoded.coded.get()?,
+            _ => &self.stored,
         };
-        let Source::Memory(bytes) = source else { return None };
-        let (mut headers, bytes) = near::taken(identity, headers, bytes);
+        let Source::Memory(bytes) = &form.body else { return None };
+        let mut headers = form.fields.all();
         self.name_asker(&mut headers, request);
         if let Some(shift) = &self.shift {
             if shift.moves_body() {
@@ -214,7 +241,7 @@ impl Prepared {
             shift.apply(&mut headers, now());
         }
         let length = bytes.len() as u64;
-        let mut response = Response::new(Body::full(bytes));
+        let mut response = Response::new(Body::full(bytes.clone()));
         *response.status_mut() = StatusCode::from_u16(status).ok()?;
         *response.headers_mut() = headers;
         Some((response, length))
@@ -227,19 +254,18 @@ impl Prepared {
         asked: &Asked<'_>,
         budget: &Arc<Budget>,
     ) -> Result<Sent, SourceError> {
-        let (headers, identity) = match &self.coding {
-            Stored::Decoded(decoded) if !decoded.goes_out_coded(asked.headers) => (&decoded.identity, true),
-            Stored::Decoded(_) => (&self.headers, false),
-            Stored::AsSent => (&self.headers, false),
+        let (mut headers, identity) = match &self.coding {
+            Stored::Decoded(decoded) if decoded.goes_out_coded(asked.headers) => (decoded.fields.all(), false),
+            Stored::Decoded(_) => (self.stored.headers(), true),
+            Stored::AsSent => (self.stored.headers(), false),
         };
         let mut sent = Sent { response: Response::new(Body::Empty), bytes: 0, truncated: None };
-        let mut headers = headers.clone();
         self.adapt(&mut headers, chosen, asked);
         if !asked.is_head() && !matches!(chosen.status, 204 | 304) {
             let source = match (self.changed(chosen, asked.now, &mut headers).await?, identity) {
                 (Some(changed), true) => Cow::Owned(changed),
                 (Some(changed), false) => Cow::Owned(self.code_anew(changed).await?),
-                (None, true) => Cow::Borrowed(&self.body),
+                (None, true) => Cow::Borrowed(&self.stored.body),
                 (None, false) => self.as_stated(budget).await?,
             };
             sent.bytes = source.len();
@@ -337,7 +363,7 @@ impl Prepared {
     ) -> Result<Option<Source>, SourceError> {
         let moved = self.moved(now);
         let Some(spelt) = self.text.filter(|_| !chosen.echoed.is_empty()) else { return Ok(moved) };
-        let body = moved.clone().unwrap_or_else(|| self.body.clone());
+        let body = moved.clone().unwrap_or_else(|| self.stored.body.clone());
         let echoed = chosen.echoed.clone();
         let repeated = tokio::task::spawn_blocking(move || {
             let text = body.all(LONGEST_ECHO)?;
@@ -352,7 +378,7 @@ impl Prepared {
 
     /// The payload as it is at this moment, when it holds something that moves with the clock.
     fn moved(&self, now: SystemTime) -> Option<Source> {
-        let (Some(shift), Source::Memory(body)) = (&self.shift, &self.body) else { return None };
+        let (Some(shift), Source::Memory(body)) = (&self.shift, &self.stored.body) else { return None };
         Some(Source::Memory(shift.body(body, now)?.into()))
     }
 
@@ -369,17 +395,21 @@ impl Prepared {
             Kept(Source),
             Made(SourceError),
         }
-        let Stored::Decoded(decoded) = &self.coding else { return Ok(Cow::Borrowed(&self.body)) };
+        let Stored::Decoded(decoded) = &self.coding else { return Ok(Cow::Borrowed(&self.stored.body)) };
         let make = async || {
             let (this, codings, budget) = (self.clone(), decoded.codings.clone(), budget.clone());
+            let (headers, common) = (decoded.fields.all(), decoded.common.clone());
             let made = tokio::task::spawn_blocking(move || {
-                let source = this.body.encode(&codings).map_err(Not::Made)?;
-                if budget.take(source.held()) { Ok(source) } else { Err(Not::Kept(source)) }
+                let source = this.stored.body.encode(&codings).map_err(Not::Made)?;
+                if !budget.take(source.held()) {
+                    return Err(Not::Kept(source));
+                }
+                Ok(Form::new(headers, source, &common))
             });
             made.await.unwrap_or_else(|panic| Err(Not::Made(SourceError::Task(panic))))
         };
         match decoded.coded.get_or_try_init(make).await {
-            Ok(source) => Ok(Cow::Borrowed(source)),
+            Ok(form) => Ok(Cow::Borrowed(&form.body)),
             Err(Not::Kept(source)) => Ok(Cow::Owned(source)),
             Err(Not::Made(error)) => Err(error),
         }
@@ -438,17 +468,6 @@ fn end_to_end(recorded: &Headers) -> HeaderMap {
         }
     }
     headers
-}
-
-/// The values of the fields and a payload that is not long in one piece of memory, one after the other as they go out.
-fn together(headers: &HeaderMap, body: Source) -> (HeaderMap, Source) {
-    let payload = match &body {
-        Source::Memory(bytes) if bytes.len() <= LONGEST_COPIED => &**bytes,
-        _ => &[],
-    };
-    let (moved, left) = near::together(headers, payload);
-    let body = if payload.is_empty() { body } else { Source::Memory(left) };
-    (moved, body)
 }
 
 /// Puts what the answer repeats of the request into its fields, but for our own.

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use ::http::HeaderValue;
 use tokio::task::spawn_blocking;
 
+use super::fields::Common;
 use super::prepared::{About, Prepared};
 use super::source::{Budget, SourceError};
 use super::{Clock, Latency};
@@ -27,6 +28,7 @@ pub(super) struct Shelf {
     mark: bool,
     clock: Clock,
     latency: Latency,
+    common: Arc<Common>,
 }
 
 impl Shelf {
@@ -39,6 +41,7 @@ impl Shelf {
             mark,
             clock,
             latency,
+            common: Arc::default(),
         }
     }
 
@@ -65,7 +68,13 @@ impl Shelf {
         }
         let fixture = self.fixtures[chosen.at.fixture].clone();
         let (at, mark) = (chosen.at, self.mark(&[chosen.at]));
-        let about = About { own: fixture.is_own(), mark, clock: self.clock, latency: self.latency };
+        let about = About {
+            own: fixture.is_own(),
+            mark,
+            clock: self.clock,
+            latency: self.latency,
+            common: self.common.clone(),
+        };
         let make = move || {
             let entry = fixture.entry(at.entry)?;
             Prepared::of(&entry, fixture.payload(at.entry, &entry.response.content)?, &about)

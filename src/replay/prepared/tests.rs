@@ -49,8 +49,8 @@ fn case_of(method: &str, request_headers: Value, response: Value, clock: Clock) 
     let entry = fixture.entry(0).unwrap();
     let payload = fixture.payload(0, &entry.response.content).unwrap();
     let mark = Some(HeaderValue::from_static("replay; entry=api.har#0"));
-    let prepared =
-        Prepared::of(&entry, payload, &About { own: fixture.is_own(), mark, clock, latency: Latency::None }).unwrap();
+    let (own, common) = (fixture.is_own(), Arc::default());
+    let prepared = Prepared::of(&entry, payload, &About { own, mark, clock, latency: Latency::None, common }).unwrap();
     let status = u16::try_from(entry.response.status).unwrap();
     let at = EntryRef { fixture: 0, entry: 0 };
     let (followed, cookies, location, same_host) = Default::default();
