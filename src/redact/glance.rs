@@ -51,7 +51,6 @@ fn plain_members(text: &[u8], from: usize, Until { limit, is_all }: Until, polic
     let mut at = if from == 0 && text.starts_with(b"\xef\xbb\xbf") { 3 } else { from };
     let enough = from.saturating_add(STRETCH).min(limit.saturating_add(1));
     let (mut end, mut is_value) = (from, false);
-    let mut seen = SeenNames::default();
     while let Some(gap) = text.get(at..)?.iter().position(|byte| !is_json_between(*byte)) {
         let quote = at + gap;
         if text[quote] != b'"' {
@@ -68,7 +67,7 @@ fn plain_members(text: &[u8], from: usize, Until { limit, is_all }: Until, polic
         let colon = if text.get(at) == Some(&b':') { at } else { after_space(text, at) };
         is_value = text.get(colon) == Some(&b':');
         let is_plain = match is_value {
-            true => seen.are_plain(text, quote + 1, close, policy),
+            true => !policy.json.contains(&text[quote + 1..close]),
             false => !graphql::looks_like(&text[quote + 1..close]),
         };
         if !is_plain {
@@ -78,35 +77,6 @@ fn plain_members(text: &[u8], from: usize, Until { limit, is_all }: Until, polic
     // What may go on behind the text is left to who looks at it string by string.
     let end = if is_all { text.len() } else { end };
     (end > from).then_some(end)
-}
-
-/// Short names of members that were found not to be secret: lists have the same ones again and again.
-#[derive(Default)]
-struct SeenNames([u128; 8]);
-
-impl SeenNames {
-    /// Whether the name between two quotes is not secret.
-    fn are_plain(&mut self, text: &[u8], from: usize, to: usize, policy: &Policy) -> bool {
-        let Some(short) = short_name(text, from, to - from) else { return !policy.json.contains(&text[from..to]) };
-        // Fibonacci hashing: the upper bits of a product depend on all lower ones.
-        let hash = (short as u64 ^ (short >> 64) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 61;
-        let seen = &mut self.0[hash as usize & 7];
-        if *seen == short {
-            return true;
-        }
-        let is_plain = !policy.json.contains(&text[from..to]);
-        if is_plain {
-            *seen = short;
-        }
-        is_plain
-    }
-}
-
-/// A name of one to fifteen bytes, and its length, as a number of its own.
-fn short_name(text: &[u8], from: usize, len: usize) -> Option<u128> {
-    let sixteen = text.get(from..)?.first_chunk()?;
-    let bits = u32::try_from(len).ok().filter(|len| matches!(len, 1..=15))? * 8;
-    Some(u128::from_le_bytes(*sixteen) & !(u128::MAX << bits) | (len as u128) << 120)
 }
 
 /// The next quote, eight bytes at a time: strings are short.
@@ -152,23 +122,6 @@ const BETWEEN: [bool; 256] = {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_name_is_seen_again_by_all_of_it() {
-        let policy = Policy::default();
-        let mut seen = SeenNames::default();
-        let mut is_plain = |name: &str| {
-            let text = format!("{name}\":                ");
-            seen.are_plain(text.as_bytes(), 0, name.len(), &policy)
-        };
-        for _ in 0..2 {
-            for name in ["id", "i", "", "passwor", "passwords", "password\0", "password_is_none", "xpassword", "tokens"]
-            {
-                assert!(is_plain(name), "{name}");
-                assert!(!is_plain("password") && !is_plain("access_token"));
-            }
-        }
-    }
 
     #[test]
     fn a_quote_is_found_wherever_it_stands() {

@@ -7,11 +7,12 @@ use std::collections::HashSet;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Names {
     folded: HashSet<Box<[u8]>>,
-    /// Most names need not be folded to know that they are not here.
+    /// Hardly any name has to be folded to know that it is not here.
     outlines: Outlines,
 }
 
-/// How long names are that begin with a byte, and how they end: a bit a length, and one for some last letters.
+/// How long names are that begin with a byte, and how they end, however they are written: a bit a length, and one for some last
+/// letters.
 #[derive(Clone, Debug)]
 struct Outlines([(u64, u32); 256]);
 
@@ -22,24 +23,27 @@ impl Default for Outlines {
 }
 
 impl Outlines {
+    /// Adds a folded name.
     fn add(&mut self, name: &[u8]) {
-        if let (Some(&first), Some(&last)) = (name.first(), name.last()) {
-            let (lengths, ends) = &mut self.0[usize::from(first)];
-            *lengths |= length(name.len());
-            *ends |= end(last);
+        let (Some(&first), Some(&last)) = (name.first(), name.last()) else { return };
+        let humps = name.iter().filter(|byte| **byte == b'-').count();
+        for begin in all_of(first) {
+            let (lengths, ends) = &mut self.0[usize::from(begin)];
+            (name.len() - humps..=name.len()).for_each(|len| *lengths |= length(len));
+            all_of(last).for_each(|last| *ends |= end(last));
         }
     }
 
-    /// Whether any begins with this, folded.
-    fn may_begin(&self, first: u8) -> bool {
-        self.0[usize::from(first)].0 != 0
-    }
-
-    /// Whether there may be one with these, all of them folded; `false` is certain.
+    /// Whether there may be one with these; `false` is certain.
     fn may_have(&self, first: u8, last: u8, len: usize) -> bool {
         let (lengths, ends) = self.0[usize::from(first)];
         lengths & length(len) != 0 && ends & end(last) != 0
     }
+}
+
+/// The bytes that fold to this one.
+fn all_of(folded: u8) -> impl Iterator<Item = u8> {
+    (0..=u8::MAX).filter(move |byte| self::folded(*byte) == folded)
 }
 
 /// The longest share a bit.
@@ -66,19 +70,11 @@ impl Names {
 
     pub(super) fn contains(&self, name: &[u8]) -> bool {
         let (Some(&first), Some(&last)) = (name.first(), name.last()) else { return false };
-        if !self.outlines.may_begin(folded(first)) {
+        if !self.outlines.may_have(first, last, name.len()) {
             return false;
         }
-        let may_have = |len| self.outlines.may_have(folded(first), folded(last), len);
         let is = |humps| self.folded.contains(&fold(name, humps)[..]);
-        if may_have(name.len()) && is(false) {
-            return true;
-        }
-        if !name.iter().any(u8::is_ascii_uppercase) {
-            return false;
-        }
-        let humps = name.windows(2).filter(|pair| is_hump(pair[0], pair[1])).count();
-        humps > 0 && may_have(name.len() + humps) && is(true)
+        is(false) || name.windows(2).any(|pair| is_hump(pair[0], pair[1])) && is(true)
     }
 }
 
