@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::model::{Body, Stored};
 use super::observe::{self, Charset, Hashing, holds, writing};
+use super::scribe::Scribe;
 use super::staging::Staging;
 use super::write::{ContentMode, JsonLayout, PayloadSource};
 use super::{Error, payload};
@@ -39,6 +40,8 @@ pub(super) struct Deposit {
     fixture: OsString,
     /// The payload folder of a HAR (`api` beside `api.har`); `None` for an archive, whose payloads lie at its root.
     folder: Option<String>,
+    /// Before the folder that it writes into: that goes when this is dropped.
+    scribe: Scribe,
     staging: Option<Staging>,
     names: BTreeMap<String, Place>,
 }
@@ -57,7 +60,7 @@ pub(super) enum Place {
 impl Deposit {
     pub(super) fn new(parent: &Path, fixture: &Path, folder: Option<String>) -> Self {
         let fixture = fixture.file_name().unwrap_or_default().to_owned();
-        Deposit { parent: parent.to_owned(), fixture, folder, staging: None, names: BTreeMap::new() }
+        Deposit { parent: parent.to_owned(), fixture, folder, scribe: Scribe::default(), staging: None, names: BTreeMap::new() }
     }
 
     /// The payload folder, for a HAR.
@@ -70,7 +73,12 @@ impl Deposit {
         &self.names
     }
 
-    /// Where a staged file waits.
+    /// Waits until all that was staged is written.
+    pub(super) fn settle(&mut self) -> Result<(), Error> {
+        self.scribe.finish()
+    }
+
+    /// Where a staged file waits, once all is settled.
     pub(super) fn staged(&self, name: &str) -> Option<PathBuf> {
         self.staging.as_ref().map(|staging| staging.path().join(name))
     }
@@ -134,7 +142,7 @@ impl Deposit {
         let (name, new) = self.claim(&Sha256::digest(&bytes), name_end, bytes.len() as u64, || Ok(&bytes[..]))?;
         if new {
             let path = self.staging()?.join(&name);
-            fs::write(&path, &bytes).map_err(|source| writing(&path, source))?;
+            self.scribe.write(path, bytes)?;
         }
         body.stored = self.file(name);
         Ok(())

@@ -28,6 +28,7 @@ mod raw;
 mod read;
 pub(crate) mod rewrite;
 pub mod scope;
+mod scribe;
 mod sidecar;
 mod staging;
 mod stamp;

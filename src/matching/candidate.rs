@@ -146,6 +146,26 @@ fn has_content(entry: &Entry) -> bool {
     entry.request.method != "HEAD" && !matches!(status, 100..=199 | 204 | 304)
 }
 
+/// What was found out of a key when it was first asked for. What a request needs that only one entry can answer is not in the group but
+/// beside it: with many entries, each step to other memory is what such a request waits for.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    pub(super) group: OnceLock<Box<Group>>,
+    sole: OnceLock<Option<Sole>>,
+}
+
+impl Known {
+    /// The only entry there is in the group, if it is one that needs no choosing.
+    pub(super) fn sole(&self, group: &Group, fixtures: &[Arc<Fixture>]) -> Option<&Sole> {
+        self.sole.get_or_init(|| Sole::of(group, fixtures)).as_ref()
+    }
+
+    /// The same, if somebody has looked.
+    pub(super) fn sole_if_known(&self) -> Option<&Sole> {
+        self.sole.get()?.as_ref()
+    }
+}
+
 /// The candidates of a key. Entries that can't be read are told apart from those that aren't there.
 #[derive(Debug)]
 pub(super) struct Group {
@@ -161,8 +181,6 @@ pub(super) struct Group {
     /// Whether some of their URLs have placeholders.
     pub(super) open_urls: bool,
     by_payload: Option<Box<ByPayload>>,
-    /// Found out when it is first asked for.
-    sole: OnceLock<Option<Sole>>,
 }
 
 /// Candidates that are alike in all that the choice looks at, in order; never none.
@@ -238,17 +256,7 @@ impl Group {
             candidates.iter().any(|one| one.location.is_some() || !matches!(one.payload, payload::Recorded::Unknown));
         let by_payload = (alike.len() > MANY).then(|| Box::new(ByPayload::new(&candidates, &alike)));
         let open_urls = candidates.iter().any(|one| one.places.as_ref().is_some_and(|places| !places.0.is_empty()));
-        Group { rules, candidates, alike, unreadable, needs_body, open_urls, by_payload, sole: OnceLock::new() }
-    }
-
-    /// The only entry there is, if it is one that needs no choosing.
-    pub(super) fn sole(&self, fixtures: &[Arc<Fixture>]) -> Option<&Sole> {
-        self.sole.get_or_init(|| Sole::of(self, fixtures)).as_ref()
-    }
-
-    /// The same, if somebody has looked.
-    pub(super) fn sole_if_known(&self) -> Option<&Sole> {
-        self.sole.get()?.as_ref()
+        Group { rules, candidates, alike, unreadable, needs_body, open_urls, by_payload }
     }
 
     /// The candidates that may have this payload.

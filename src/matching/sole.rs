@@ -73,7 +73,7 @@ impl Matcher {
         session: Option<&str>,
     ) -> Option<Chosen> {
         let (group, url) = found.only()?;
-        let sole = self.group(group, url).sole(&self.fixtures)?;
+        let sole = self.keys[group].sole(self.group(group, url), &self.fixtures)?;
         if !self.lets_alone() || headers.contains_key(UPGRADE) {
             return None;
         }
@@ -102,9 +102,9 @@ impl Matcher {
         if !self.lets_alone() || !self.form.is_plain() || self.index.has_open_urls() {
             return None;
         }
-        let group = self.groups[self.index.group(method, url)?].get()?;
+        let known = &self.keys[self.index.group(method, url)?];
         let accepts = || self.scope.accepts(url, &self.form);
-        group.sole_if_known().filter(|sole| *sole.in_scope.get_or_init(accepts))
+        known.sole_if_known().filter(|sole| *sole.in_scope.get_or_init(accepts))
     }
 
     /// Takes its turn.

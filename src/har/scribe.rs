@@ -1,0 +1,114 @@
+//! Small files, written by a thread of its own while what is to be written next is worked out: making a file takes as long as that.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
+
+use super::Error;
+use super::observe::writing;
+
+/// Longer files are written by who asks, bytes: all that wait take little memory.
+const LONGEST: usize = 64 << 10;
+
+/// Files that wait.
+const WAITING: usize = 64;
+
+/// Who writes. Dropped, it has written all that it was given, or stumbled.
+#[derive(Debug, Default)]
+pub(super) struct Scribe {
+    at_work: Option<AtWork>,
+}
+
+#[derive(Debug)]
+struct AtWork {
+    give: SyncSender<(PathBuf, Vec<u8>)>,
+    thread: JoinHandle<Result<(), Error>>,
+}
+
+impl Scribe {
+    /// Writes a file, now or soon.
+    ///
+    /// # Errors
+    /// When this one, or one before, can't be written.
+    pub(super) fn write(&mut self, path: PathBuf, bytes: Vec<u8>) -> Result<(), Error> {
+        if bytes.len() > LONGEST {
+            return write(&path, &bytes);
+        }
+        if self.at_work.is_none() {
+            self.at_work = AtWork::begin();
+        }
+        match &self.at_work {
+            None => write(&path, &bytes),
+            Some(at_work) if at_work.give.send((path, bytes)).is_ok() => Ok(()),
+            // It takes no more after an error.
+            Some(_) => self.finish(),
+        }
+    }
+
+    /// Waits until all is written.
+    ///
+    /// # Errors
+    /// The first.
+    pub(super) fn finish(&mut self) -> Result<(), Error> {
+        let Some(AtWork { give, thread }) = self.at_work.take() else { return Ok(()) };
+        drop(give);
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+}
+
+impl Drop for Scribe {
+    fn drop(&mut self) {
+        if let Some(AtWork { give, thread }) = self.at_work.take() {
+            drop(give);
+            let _ = thread.join();
+        }
+    }
+}
+
+impl AtWork {
+    /// `None` where there is no thread to be had.
+    fn begin() -> Option<Self> {
+        let (give, take) = sync_channel::<(PathBuf, Vec<u8>)>(WAITING);
+        let work = move || take.into_iter().try_for_each(|(path, bytes)| write(&path, &bytes));
+        let thread = thread::Builder::new().name("payloads".to_owned()).spawn(work).ok()?;
+        Some(AtWork { give, thread })
+    }
+}
+
+fn write(path: &std::path::Path, bytes: &[u8]) -> Result<(), Error> {
+    fs::write(path, bytes).map_err(|source| writing(path, source))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_is_there_when_it_is_finished_or_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        for round in ["finished", "dropped"] {
+            let mut scribe = Scribe::default();
+            let path = |n: usize| folder.path().join(format!("{round}{n}"));
+            let bytes = |n: usize| vec![b'x'; n * 997];
+            (0..300).for_each(|n| scribe.write(path(n), bytes(n)).unwrap());
+            if round == "finished" {
+                scribe.finish().unwrap();
+            }
+            drop(scribe);
+            assert!((0..300).all(|n| fs::read(path(n)).unwrap() == bytes(n)), "{round}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_can_t_be_written_is_told_of_once_and_soon() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut scribe = Scribe::default();
+        scribe.write(folder.path().join("no/such/folder"), vec![1]).unwrap();
+        let later = (0..).find_map(|n| scribe.write(folder.path().join(n.to_string()), vec![2]).err()).unwrap();
+        assert!(later.to_string().contains("such"), "{later}");
+        scribe.finish().unwrap();
+        scribe.write(folder.path().join("no/such/folder"), vec![1]).unwrap();
+        scribe.finish().unwrap_err();
+    }
+}
