@@ -60,7 +60,14 @@ pub(super) enum Place {
 impl Deposit {
     pub(super) fn new(parent: &Path, fixture: &Path, folder: Option<String>) -> Self {
         let fixture = fixture.file_name().unwrap_or_default().to_owned();
-        Deposit { parent: parent.to_owned(), fixture, folder, scribe: Scribe::default(), staging: None, names: BTreeMap::new() }
+        Deposit {
+            parent: parent.to_owned(),
+            fixture,
+            folder,
+            scribe: Scribe::default(),
+            staging: None,
+            names: BTreeMap::new(),
+        }
     }
 
     /// The payload folder, for a HAR.
