@@ -154,6 +154,9 @@ impl Eye {
     fn name(&mut self, pid: i32, comm: String) -> bool {
         let Some(known) = self.tree.get_mut(&pid).filter(|known| known.comm != comm) else { return false };
         let exe = known.process.exe().ok();
+        if is_becoming(&known.process) {
+            return false;
+        }
         let cleared = is_cleared(&known.process, &self.plan.proxy);
         if known.process.exe().ok() != exe {
             // It became another program in between, whose environment this may be. The next look has that one.
@@ -325,19 +328,16 @@ fn script(process: &Process, comm: &str) -> Option<String> {
     (cut == comm && !comm.is_empty()).then_some(name)
 }
 
+/// Whether a process is becoming a program, and may have no environment yet: where its code is, is what the kernel says last. Of one that
+/// has ended it says nothing of all that.
+fn is_becoming(process: &Process) -> bool {
+    process.stat().is_ok_and(|stat| stat.startcode == 0) && process.exe().is_ok()
+}
+
 /// Whether a process was started without the variables that lead to the proxy; `None` when that can't be said: it belongs to
 /// somebody else, has overwritten its environment with a title, has ended, or is below another harproxy.
 fn is_cleared(process: &Process, proxy: &str) -> Option<bool> {
-    let environment = environment(process)?;
-    if !environment.is_empty() {
-        return cleared(&environment, proxy);
-    }
-    // One that is becoming a program has none yet, and one that has ended has none any more. The kernel says where the stack begins
-    // when both the arguments and the environment are on it: only what is empty then was started so.
-    if process.stat().ok()?.startstack == 0 {
-        return None;
-    }
-    cleared(&self::environment(process)?, proxy)
+    cleared(&environment(process)?, proxy)
 }
 
 fn environment(process: &Process) -> Option<Vec<u8>> {
@@ -379,6 +379,20 @@ mod tests {
             ("\0\0\0", None),
         ] {
             assert_eq!(cleared(environment.as_bytes(), PROXY), expected, "{environment:?}");
+        }
+    }
+
+    #[test]
+    fn a_program_that_is_only_starting_was_not_cleared() {
+        let plan = LookPlan { proxy: PROXY.to_owned(), ours: Vec::new(), pace: super::super::Pace::BESIDE };
+        for _ in 0..200 {
+            let mut child = std::process::Command::new("env").arg("true").env("HTTPS_PROXY", PROXY).spawn().unwrap();
+            let mut eye = Eye::at(child.id(), &plan);
+            while child.try_wait().unwrap().is_none() {
+                eye.look();
+            }
+            let cleared: Vec<_> = eye.programs.values().filter(|program| program.cleared == Some(true)).collect();
+            assert!(cleared.is_empty(), "{cleared:?}");
         }
     }
 
