@@ -17,10 +17,10 @@ use super::store::Store;
 use super::window::{CHUNK, Place, Span, Window};
 
 /// Who may help to read a list.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Helpers {
-    /// Threads that read, the first included.
-    threads: u64,
+    /// Threads that read, the first included; as many as there are processors when that is not said.
+    threads: Option<u64>,
     /// Bytes that are worth a thread.
     shortest: u64,
 }
@@ -30,19 +30,26 @@ const MOST: usize = 8;
 /// A millisecond's work.
 const SHORTEST: u64 = 1 << 20;
 
-impl Helpers {
-    /// One for each processor.
-    pub(super) fn of_this_machine() -> Self {
-        let processors = thread::available_parallelism().map_or(1, NonZero::get);
-        Helpers { threads: processors.min(MOST) as u64, shortest: SHORTEST }
+impl Default for Helpers {
+    fn default() -> Self {
+        Helpers { threads: None, shortest: SHORTEST }
     }
+}
 
+impl Helpers {
     /// The places where stretches are to begin, in order, but the first.
     fn divide(self, text: &Range<u64>) -> impl Iterator<Item = u64> + use<> {
         let (start, len) = (text.start, text.end.saturating_sub(text.start));
-        let parts = self.threads.min(len / self.shortest.max(1)).max(1);
+        let worth = len / self.shortest.max(1);
+        // To count the processors takes as long as to read a short text: the system's limits stand in files.
+        let threads = || self.threads.unwrap_or_else(processors);
+        let parts = if worth > 1 { threads().min(worth).max(1) } else { 1 };
         (1..parts).map(move |part| start + len / parts * part)
     }
+}
+
+fn processors() -> u64 {
+    thread::available_parallelism().map_or(1, NonZero::get).min(MOST) as u64
 }
 
 /// Entries that follow one another.
@@ -76,8 +83,9 @@ impl<'scope> Ahead<'scope> {
         let mut ahead = Ahead { pending: VecDeque::new(), nearest: None, over: Arc::default() };
         let store = window.text();
         let text = window.place().offset..store.len().unwrap_or_default();
-        let Some(name) = first.and_then(|first| first_name(store, first)) else { return ahead };
         let mut starts = helpers.divide(&text).peekable();
+        let name = || first_name(store, first?);
+        let Some(name) = starts.peek().and_then(|_| name()) else { return ahead };
         while let Some(start) = starts.next() {
             let stretch = start..starts.peek().copied().unwrap_or(text.end);
             let (name, over) = (name.clone(), ahead.over.clone());

@@ -59,7 +59,7 @@ impl Warnings {
 
 /// Reads a HAR's text from its first byte of JSON on.
 pub(super) fn contents(path: &Path, opened: &Opened) -> Result<Contents, Error> {
-    contents_by(path, opened, Helpers::of_this_machine())
+    contents_by(path, opened, Helpers::default())
 }
 
 /// The same, by so many threads.

@@ -14,7 +14,7 @@ fn opened(text: &str) -> (tempfile::TempDir, PathBuf) {
 
 /// All that reading tells, or how it stopped.
 fn told(path: &Path, opened: &Opened, threads: u64, shortest: u64) -> String {
-    match contents_by(path, opened, Helpers { threads, shortest }) {
+    match contents_by(path, opened, Helpers { threads: Some(threads), shortest }) {
         Err(error) => error.to_string(),
         Ok(contents) => {
             let mut told = String::new();
@@ -56,11 +56,11 @@ fn har(entries: &[String]) -> String {
 fn stretches(text: &str, threads: u64) -> (usize, usize) {
     let (_folder, path) = opened(text);
     let opened = open(&path).unwrap();
-    let alone = contents_by(&path, &opened, Helpers::default()).unwrap();
+    let alone = contents_by(&path, &opened, Helpers { threads: Some(1), shortest: 1 }).unwrap();
     let first = alone.index.span(0).unwrap();
     let window = Window::within(&opened.store, first.offset + first.len);
     thread::scope(|scope| {
-        let helpers = Helpers { threads, shortest: 1 };
+        let helpers = Helpers { threads: Some(threads), shortest: 1 };
         let mut ahead = Ahead::of(&window, Some(first), helpers, scope);
         let starts = (0..alone.index.len()).map(|entry| alone.index.span(entry).unwrap().offset);
         let taken: Vec<_> = starts.filter_map(|start| ahead.read_from(start)).collect();
