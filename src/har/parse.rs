@@ -89,7 +89,7 @@ pub(crate) fn mend_surrogates(json: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// The code unit of the `\uXXXX` that `text` begins with.
+/// The code unit of the escape that `text` begins with: `\u` and four hexadecimal digits (RFC 8259 section 7).
 fn code_unit(text: &str) -> Option<u16> {
     let digits = text.strip_prefix("\\u")?.get(..4)?;
     u16::from_str_radix(digits, 16).ok()

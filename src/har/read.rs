@@ -194,15 +194,7 @@ impl Contents {
         self.next_entry(window)?;
         std::thread::scope(|scope| {
             let mut ahead = Ahead::of(window, self.index.span(0), self.helpers, scope);
-            loop {
-                match window.peek()? {
-                    Some(b',') => window.take(),
-                    Some(b']') => {
-                        window.take();
-                        return Ok(());
-                    }
-                    found => return Err(window.unexpected(found, "`,` or `]` after an entry")),
-                }
+            while window.another(b']', "`,` or `]` after an entry")? {
                 window.peek()?;
                 match ahead.read_from(window.place().offset) {
                     Some(stretch) => {
@@ -212,6 +204,7 @@ impl Contents {
                     None => self.next_entry(window)?,
                 }
             }
+            Ok(())
         })
     }
 
@@ -272,13 +265,8 @@ fn members<'a>(
         let (name, _) = window.value::<String>()?;
         window.expect(b':')?;
         each(window, &name)?;
-        match window.peek()? {
-            Some(b',') => window.take(),
-            Some(b'}') => {
-                window.take();
-                return Ok(());
-            }
-            found => return Err(window.unexpected(found, "`,` or `}`")),
+        if !window.another(b'}', "`,` or `}`")? {
+            return Ok(());
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Small files, written by a thread of its own while what is to be written next is worked out: making a file takes as long as that.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
@@ -51,18 +51,19 @@ impl Scribe {
     /// # Errors
     /// The first.
     pub(super) fn finish(&mut self) -> Result<(), Error> {
-        let Some(AtWork { give, thread }) = self.at_work.take() else { return Ok(()) };
+        self.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+
+    fn join(&mut self) -> thread::Result<Result<(), Error>> {
+        let Some(AtWork { give, thread }) = self.at_work.take() else { return Ok(Ok(())) };
         drop(give);
-        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        thread.join()
     }
 }
 
 impl Drop for Scribe {
     fn drop(&mut self) {
-        if let Some(AtWork { give, thread }) = self.at_work.take() {
-            drop(give);
-            let _ = thread.join();
-        }
+        let _ = self.join();
     }
 }
 
@@ -76,7 +77,7 @@ impl AtWork {
     }
 }
 
-fn write(path: &std::path::Path, bytes: &[u8]) -> Result<(), Error> {
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     fs::write(path, bytes).map_err(|source| writing(path, source))
 }
 

@@ -127,6 +127,18 @@ impl<'a> Window<'a> {
         }
     }
 
+    /// Takes what stands behind an item of a list or an object that ends with `close`: whether there is another, or the error that
+    /// `wanted` should stand here.
+    pub(super) fn another(&mut self, close: u8, wanted: &str) -> Result<bool, Stop> {
+        match self.peek()? {
+            Some(byte) if byte == b',' || byte == close => {
+                self.take();
+                Ok(byte == b',')
+            }
+            found => Err(self.unexpected(found, wanted)),
+        }
+    }
+
     /// The error that `wanted` should stand here.
     pub(super) fn unexpected(&self, found: Option<u8>, wanted: &str) -> Stop {
         let found = match found {
