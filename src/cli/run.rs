@@ -21,7 +21,7 @@ use super::ui::{Meanwhile, Ui};
 use super::{clues, files, process};
 use crate::child::env::{self, Facts, Mode, ProxyAddress};
 use crate::child::{CommandPlan, Ended, Pace, RunFolder, Signal, Signals};
-use crate::proxy::{Handler, Proxy, Witness};
+use crate::proxy::{AnyHandler, Proxy, Witness};
 use crate::record::Recorder;
 use crate::redact::Telling;
 use crate::tls::authority::Authority;
@@ -128,9 +128,9 @@ impl<'a> Run<'a> {
     ///
     /// # Errors
     /// When it can't start.
-    pub async fn serve<H: Handler>(
+    pub async fn serve(
         &mut self,
-        handler: Arc<H>,
+        handler: Arc<dyn AnyHandler>,
         authority: Arc<Authority>,
         about: &About<'_>,
     ) -> Result<End, Failure> {
@@ -140,9 +140,9 @@ impl<'a> Run<'a> {
         }
     }
 
-    async fn run_through<H: Handler>(
+    async fn run_through(
         &mut self,
-        handler: Arc<H>,
+        handler: Arc<dyn AnyHandler>,
         authority: Arc<Authority>,
         about: &About<'_>,
     ) -> Result<End, Failure> {

@@ -4,8 +4,9 @@ use std::time::Instant;
 
 use ::http::{Method, Response};
 
+use super::attend::Attendant;
 use super::body::Body;
-use super::handler::{Close, Exchange, Handler};
+use super::handler::{Close, Exchange};
 use super::respond::MARK;
 
 /// What of a request is told once its answer is there.
@@ -23,7 +24,7 @@ impl Access {
     }
 
     /// Keeps what is to be told; nothing if nobody listens.
-    pub(super) fn of(exchange: &Exchange, handler: &impl Handler) -> Option<Self> {
+    pub(super) fn of(exchange: &Exchange, handler: &dyn Attendant) -> Option<Self> {
         Access::is_told().then(|| {
             let url = format!("{}{}", exchange.origin, exchange.request.uri().path());
             let url = handler.told(exchange.request.headers(), &url).into_owned();

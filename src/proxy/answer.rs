@@ -14,7 +14,7 @@ use super::auth;
 use super::body::Body;
 use super::connect::{self, Granted};
 use super::engine::{Ours, Visit};
-use super::handler::{Close, Exchange, Glance, Handler, HostStays, Notice, Session};
+use super::handler::{Close, Exchange, Glance, HostStays, Notice, Session};
 use super::pulse::Pulse;
 use super::respond::{self, Trouble};
 use super::reverse::Routes;
@@ -37,8 +37,8 @@ pub(super) enum Role {
 }
 
 /// One HTTP connection: the client's own, or one inside a CONNECT.
-pub(super) struct Seat<H: Handler> {
-    pub(super) visit: Arc<Visit<H>>,
+pub(super) struct Seat {
+    pub(super) visit: Arc<Visit>,
     pub(super) role: Role,
     /// What a CONNECT said; on the proxy port itself each request says its own.
     pub(super) session: Session,
@@ -74,8 +74,8 @@ struct Came {
     at: Instant,
 }
 
-impl<H: Handler> Seat<H> {
-    pub(super) fn new(visit: Arc<Visit<H>>, role: Role, session: Session) -> Arc<Self> {
+impl Seat {
+    pub(super) fn new(visit: Arc<Visit>, role: Role, session: Session) -> Arc<Self> {
         let pulse = Arc::new(Pulse::new());
         let (granted, sessions) = Default::default();
         let sites = if let Role::Inside(site) = &role { Sites::only(site.clone()) } else { Sites::default() };
@@ -84,8 +84,7 @@ impl<H: Handler> Seat<H> {
 
     /// The answer to a request, if nothing has to be waited for and nobody watches; else `None`, and nothing has happened.
     pub(super) fn at_once(&self, request: &Request<Incoming>) -> Option<Response<Served>> {
-        let Visit { engine, local, .. } = &*self.visit;
-        let handler = self.visit.handler();
+        let Visit { engine, local, handler, .. } = &*self.visit;
         let (method, uri, headers) = (request.method(), request.uri(), request.headers());
         let is_plain = handler.answers_at_once()
             && engine.witness.is_none()
@@ -230,11 +229,11 @@ impl<H: Handler> Seat<H> {
             at: came.at,
             note: Note::default(),
         };
-        let handler = self.visit.handler();
+        let handler = &*self.visit.handler;
         let witness = self.visit.engine.witness.as_deref();
         let watching = witness.map(|witness| Watching::begin(witness, &mut exchange, handler));
         let access = Access::of(&exchange, handler);
-        let answered = handler.handle(&self.visit.own, exchange).await;
+        let answered = handler.handle(exchange).await;
         if let Some(access) = access {
             access.log(&answered);
         }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::answer::{Role, Seat};
 use super::body::Body;
 use super::engine::{Ours, Visit};
-use super::handler::{Connect, Handler, Notice, Origin, Scheme, Session};
+use super::handler::{Connect, Notice, Origin, Scheme, Session};
 use super::respond::Trouble;
 use super::reverse::Routes;
 use super::secure::{self, Hello};
@@ -49,10 +49,7 @@ impl Granted {
 }
 
 /// Answers a CONNECT. With a 200 the seat's connection ends in it.
-pub(super) async fn grant<H: Handler>(
-    seat: &Seat<H>,
-    mut request: Request<Incoming>,
-) -> Result<Response<Body>, Trouble> {
+pub(super) async fn grant(seat: &Seat, mut request: Request<Incoming>) -> Result<Response<Body>, Trouble> {
     if request.version() >= Version::HTTP_2 {
         return Err(Trouble::NoTunnel("CONNECT over HTTP/2 is not supported; use HTTP/1.1 towards the proxy."));
     }
@@ -62,7 +59,7 @@ pub(super) async fn grant<H: Handler>(
     let way = match visit.engine.ours(visit.local, &to.host, to.port) {
         Some(Ours::Proxy) => return Err(Trouble::Loop(visit.engine.proxy)),
         Some(Ours::Reverse(routes)) => Way::Reverse(routes.clone()),
-        None => match visit.handler().connect(&visit.own, &session, &to).await {
+        None => match visit.handler.connect(&session, &to).await {
             Connect::Intercept(dialled) => Way::Intercept(dialled),
             Connect::Tunnel(dialled) => Way::Tunnel(dialled),
             Connect::Refuse(response) => return Ok(response),
@@ -76,7 +73,7 @@ pub(super) async fn grant<H: Handler>(
 
 /// Serves a connection of which nothing is known yet: a client of the proxy port or of a `--reverse` port. Whatever it speaks
 /// is understood, so that a proxy URL with `https://` works, too.
-pub(super) async fn converse<H: Handler>(visit: Arc<Visit<H>>, role: Role, session: Session, mut wire: Wire) {
+pub(super) async fn converse(visit: Arc<Visit>, role: Role, session: Session, mut wire: Wire) {
     let limits = visit.engine.limits;
     let opening = tokio::select! {
         opening = wire.opening(limits) => opening,
@@ -98,7 +95,7 @@ pub(super) async fn converse<H: Handler>(visit: Arc<Visit<H>>, role: Role, sessi
             };
             let Some(Some(stream)) = visit.stop.drain.run_until_cancelled(handshake).await else { return };
             let http2 = secure::is_http2(&stream);
-            serve(Seat::new(visit.clone(), role, session), stream, http2).await;
+            serve(Seat::new(visit.clone(), role, session), stream.into(), http2).await;
         }
         Ok(Some(opening)) => serve(Seat::new(visit.clone(), role, session), wire, opening == Opening::Http2).await,
         Ok(None) | Err(_) => {}
@@ -106,10 +103,10 @@ pub(super) async fn converse<H: Handler>(visit: Arc<Visit<H>>, role: Role, sessi
 }
 
 /// Serves HTTP, and what a CONNECT on it leads to.
-async fn serve<H: Handler, I: super::wire::IntoWire>(seat: Arc<Seat<H>>, io: I, http2: bool) {
+async fn serve(seat: Arc<Seat>, wire: Wire, http2: bool) {
     if http2 {
-        serve::http2(io, &seat).await;
-    } else if let Some((granted, wire)) = serve::http1(io, &seat).await {
+        serve::http2(wire, &seat).await;
+    } else if let Some((granted, wire)) = serve::http1(wire, &seat).await {
         let visit = seat.visit.clone();
         drop(seat);
         // Boxed: what is inside may be served by this very function.
@@ -117,7 +114,7 @@ async fn serve<H: Handler, I: super::wire::IntoWire>(seat: Arc<Seat<H>>, io: I, 
     }
 }
 
-async fn proceed<H: Handler>(visit: Arc<Visit<H>>, granted: Granted, wire: Wire) {
+async fn proceed(visit: Arc<Visit>, granted: Granted, wire: Wire) {
     let Granted { to, session, way, .. } = granted;
     match way {
         Way::Tunnel(dialled) => pass(&visit, to, wire, dialled).await,
@@ -127,7 +124,7 @@ async fn proceed<H: Handler>(visit: Arc<Visit<H>>, granted: Granted, wire: Wire)
 }
 
 /// A tunnel to its end.
-async fn pass<H: Handler>(visit: &Visit<H>, to: Origin, wire: Wire, dialled: Dialled) {
+async fn pass(visit: &Visit, to: Origin, wire: Wire, dialled: Dialled) {
     let (passed, began) = (tunnel::Passed::default(), Instant::now());
     let run = tunnel::run(wire, dialled.into_io(), &passed, visit.engine.limits.idle, &visit.stop.drain);
     visit.stop.abort.run_until_cancelled(run).await;
@@ -136,13 +133,7 @@ async fn pass<H: Handler>(visit: &Visit<H>, to: Origin, wire: Wire, dialled: Dia
 }
 
 /// Looks at who speaks first, and what.
-async fn intercept<H: Handler>(
-    visit: Arc<Visit<H>>,
-    to: Origin,
-    session: Session,
-    mut wire: Wire,
-    mut dialled: Option<Dialled>,
-) {
+async fn intercept(visit: Arc<Visit>, to: Origin, session: Session, mut wire: Wire, mut dialled: Option<Dialled>) {
     let opening = loop {
         let upstream_speaks = async {
             match &mut dialled {
@@ -165,7 +156,7 @@ async fn intercept<H: Handler>(
         (Ok(Some(Opening::Tls)), dialled) => terminate(visit, to, session, wire, dialled).await,
         (Ok(Some(opening @ (Opening::Http1 | Opening::Http2))), dialled) => {
             let to = Origin { scheme: Scheme::Http, ..to };
-            visit.handler().plain(&visit.own, &session, &to, dialled);
+            visit.handler.plain(&session, &to, dialled);
             let Ok(site) = Site::try_from(to) else { return };
             serve(Seat::new(visit, Role::Inside(site), session), wire, opening == Opening::Http2).await;
         }
@@ -176,18 +167,12 @@ async fn intercept<H: Handler>(
 }
 
 /// Terminates the client's TLS with a certificate of ours and serves the requests inside.
-async fn terminate<H: Handler>(
-    visit: Arc<Visit<H>>,
-    to: Origin,
-    session: Session,
-    wire: Wire,
-    dialled: Option<Dialled>,
-) {
+async fn terminate(visit: Arc<Visit>, to: Origin, session: Session, wire: Wire, dialled: Option<Dialled>) {
     let Ok(site) = Site::try_from(to.clone()) else { return };
     let handshake = async {
         let head = visit.engine.limits.head;
         let hello = Hello::read(wire, Instant::now() + head).await?;
-        let alpn = visit.handler().secure(&visit.own, &session, &to, &hello.alpn, dialled).await;
+        let alpn = visit.handler.secure(&session, &to, &hello.alpn, dialled).await;
         // Any answer can be said in HTTP/2, and a client that speaks nothing else would find no common protocol.
         let only_http2 =
             hello.alpn.iter().any(|offered| offered == H2) && !hello.alpn.iter().any(|offered| offered == HTTP1);
@@ -209,7 +194,7 @@ async fn terminate<H: Handler>(
     let http2 = secure::is_http2(&stream);
     let seat = Seat::new(visit.clone(), Role::Inside(site), session);
     let pulse = seat.pulse.clone();
-    serve(seat, stream, http2).await;
+    serve(seat, stream.into(), http2).await;
     // Some clients finish the handshake of TLS 1.3 first and look at the certificate then.
     match pulse.refused() {
         Some(reason) => refused(reason.to_owned()),

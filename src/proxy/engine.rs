@@ -8,7 +8,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::handler::{Client, Handler, Notice};
+use super::attend::{AnyHandler, Attendant};
+use super::handler::{Client, Notice};
 use super::pulse::Limits;
 use super::reverse::Routes;
 use super::server::Credentials;
@@ -17,8 +18,8 @@ use crate::http::url::is_localhost;
 use crate::tls::authority::Authority;
 
 /// The engine while it serves.
-pub(super) struct Engine<H> {
-    pub(super) handler: Arc<H>,
+pub(super) struct Engine {
+    pub(super) handler: Arc<dyn AnyHandler>,
     pub(super) witness: Option<Arc<dyn Witness>>,
     pub(super) authority: Arc<Authority>,
     pub(super) auth: Option<Credentials>,
@@ -78,7 +79,7 @@ pub(super) enum Ours<'a> {
     Reverse(&'a Arc<Routes>),
 }
 
-impl<H> Engine<H> {
+impl Engine {
     /// Which of our own ports a client means by `host:port`, `local` being the address it is connected to: a client that uses
     /// the proxy for everything asks it for our `--reverse` ports, too.
     pub(super) fn ours(&self, local: SocketAddr, host: &str, port: u16) -> Option<Ours<'_>> {
@@ -100,26 +101,22 @@ pub(super) fn names(host: &str, bound: IpAddr, local: IpAddr) -> bool {
 }
 
 /// One client's connection, whatever is spoken on it and inside it.
-pub(super) struct Visit<H: Handler> {
-    pub(super) engine: Arc<Engine<H>>,
+pub(super) struct Visit {
+    pub(super) engine: Arc<Engine>,
     pub(super) client: Arc<Client>,
-    pub(super) own: H::Connection,
+    pub(super) handler: Box<dyn Attendant>,
     /// The address that the client connected to.
     pub(super) local: SocketAddr,
     pub(super) stop: Stop,
 }
 
-impl<H: Handler> Visit<H> {
-    pub(super) fn new(engine: Arc<Engine<H>>, peer: SocketAddr, local: SocketAddr) -> Self {
+impl Visit {
+    pub(super) fn new(engine: Arc<Engine>, peer: SocketAddr, local: SocketAddr) -> Self {
         let connection = engine.accepted.fetch_add(1, Relaxed) + 1;
         let client = Arc::new(Client { connection, peer });
-        let own = engine.handler.accept(&client);
+        let handler = engine.handler.clone().attend(&client);
         let stop = engine.stop.child();
-        Visit { engine, client, own, local, stop }
-    }
-
-    pub(super) fn handler(&self) -> &H {
-        &self.engine.handler
+        Visit { engine, client, handler, local, stop }
     }
 
     /// Something happened beside the exchanges.

@@ -3,6 +3,7 @@
 
 mod access;
 mod answer;
+mod attend;
 mod auth;
 mod bell;
 pub mod body;
@@ -28,6 +29,7 @@ pub mod upstream;
 mod wire;
 pub mod witness;
 
+pub use attend::AnyHandler;
 pub use body::Body;
 pub use handler::{Ask, Client, Connect, Exchange, Handler, HostStays, Notice, Origin, Scheme, Session};
 pub use server::{Proxy, ProxyPlan, Running};

@@ -20,12 +20,11 @@ use super::answer::Seat;
 use super::bell::{Alarm, Bell};
 use super::connect::Granted;
 use super::engine::Stop;
-use super::handler::{Close, Handler, Notice};
+use super::handler::{Close, Notice};
 use super::limits;
 use super::pulse::{Limits, Noticed, Pulse, Waiting};
 use super::served::Served;
-use super::upstream::Io;
-use super::wire::{IntoWire, Wire};
+use super::wire::Wire;
 use crate::http::problem::in_words;
 
 /// How long a connection that we have closed is still read from. Closing it with unread bytes resets it, and the client would
@@ -33,18 +32,14 @@ use crate::http::problem::in_words;
 const LINGER: Duration = Duration::from_secs(3);
 
 /// Serves HTTP/1. When the connection ends in a CONNECT that was granted, it comes back for what follows.
-pub(super) async fn http1<I, H>(io: I, seat: &Arc<Seat<H>>) -> Option<(Granted, Wire)>
-where
-    I: IntoWire,
-    H: Handler,
-{
+pub(super) async fn http1(wire: Wire, seat: &Arc<Seat>) -> Option<(Granted, Wire)> {
     let service = {
         let seat = seat.clone();
         service_fn(move |request| answer(&seat, request))
     };
-    let io = TokioIo::new(Noticed::http1(io, seat.pulse.clone()));
+    let io = TokioIo::new(Noticed::http1(wire, seat.pulse.clone()));
     let mut connection = http1::Builder::new()
-        .preserve_header_case(seat.visit.handler().keeps_case())
+        .preserve_header_case(seat.visit.handler.keeps_case())
         .auto_date_header(false)
         .max_buf_size(limits::MAX_HEAD)
         .max_headers(limits::MAX_HEADERS)
@@ -68,14 +63,14 @@ where
     // Without a CONNECT the handler has taken the connection over.
     let mut granted = granted?;
     let upgraded = granted.upgrade().await.ok()?;
-    let parts = upgraded.downcast::<TokioIo<Noticed<I>>>().ok()?;
-    let wire = parts.io.into_inner().into_inner().into_wire(&parts.read_buf);
-    Some((granted, wire))
+    let parts = upgraded.downcast::<TokioIo<Noticed<Wire>>>().ok()?;
+    let wire = parts.io.into_inner().into_inner();
+    Some((granted, wire.after(&parts.read_buf)))
 }
 
 /// Answers at once or in a while. What takes a while is in a box: hyper and tokio move it about, and it holds all that answering may
 /// need.
-fn answer<H: Handler>(seat: &Arc<Seat<H>>, request: Request<Incoming>) -> impl Future<Output = Answered> + use<H> {
+fn answer(seat: &Arc<Seat>, request: Request<Incoming>) -> impl Future<Output = Answered> + use<> {
     match seat.at_once(&request) {
         Some(response) => Either::Left(ready(Ok(response))),
         None => Either::Right(Box::pin(seat.clone().answer(request))),
@@ -85,16 +80,12 @@ fn answer<H: Handler>(seat: &Arc<Seat<H>>, request: Request<Incoming>) -> impl F
 type Answered = Result<Response<Served>, Close>;
 
 /// Serves HTTP/2.
-pub(super) async fn http2<I, H>(io: I, seat: &Arc<Seat<H>>)
-where
-    I: Io,
-    H: Handler,
-{
+pub(super) async fn http2(wire: Wire, seat: &Arc<Seat>) {
     let service = {
         let seat = seat.clone();
         service_fn(move |request| answer(&seat, request))
     };
-    let io = TokioIo::new(Noticed::http2(io, seat.pulse.clone()));
+    let io = TokioIo::new(Noticed::http2(wire, seat.pulse.clone()));
     let mut connection = http2::Builder::new(Streams(seat.visit.engine.tasks.clone()))
         .auto_date_header(false)
         .max_header_list_size(limits::H2_MAX_HEAD)

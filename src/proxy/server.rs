@@ -10,8 +10,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
 
 use super::answer::Role;
+use super::attend::AnyHandler;
 use super::engine::{Engine, Stop, Visit};
-use super::handler::{Handler, Origin, Session};
+use super::handler::{Origin, Session};
 use super::pulse::Limits;
 use super::reverse::Routes;
 use super::wire::Wire;
@@ -107,8 +108,8 @@ struct ReversePort {
 }
 
 /// A running engine.
-pub struct Running<H> {
-    engine: Arc<Engine<H>>,
+pub struct Running {
+    engine: Arc<Engine>,
 }
 
 impl Proxy {
@@ -154,7 +155,7 @@ impl Proxy {
 
     /// Serves in the background until drained.
     #[must_use]
-    pub fn serve<H: Handler>(self, handler: Arc<H>) -> Running<H> {
+    pub fn serve(self, handler: Arc<dyn AnyHandler>) -> Running {
         let engine = Arc::new(Engine {
             handler,
             witness: self.plan.witness,
@@ -175,7 +176,7 @@ impl Proxy {
     }
 }
 
-impl<H: Handler> Running<H> {
+impl Running {
     /// Stops accepting, gives requests in flight `grace` to end, then closes what is left. When it returns, every watched
     /// body has reported its end.
     pub async fn drain(self, grace: Duration) {
@@ -200,7 +201,7 @@ async fn listen(addr: SocketAddr) -> Result<(TcpListener, SocketAddr), BindError
 
 /// Accepts until drained. The number of connections is bounded by the file descriptors that the process may have: when there
 /// are none left, new clients wait until others have gone, which is told once.
-async fn accept<H: Handler>(engine: Arc<Engine<H>>, listener: TcpListener, role: Role) {
+async fn accept(engine: Arc<Engine>, listener: TcpListener, role: Role) {
     let drain = engine.stop.drain.child_token();
     let mut told = false;
     while let Some(accepted) = drain.run_until_cancelled(listener.accept()).await {
@@ -222,7 +223,7 @@ async fn accept<H: Handler>(engine: Arc<Engine<H>>, listener: TcpListener, role:
 }
 
 /// One client, from its first byte to its last. A panic in here is this client's alone.
-async fn visit<H: Handler>(engine: Arc<Engine<H>>, role: Role, tcp: TcpStream, peer: SocketAddr) {
+async fn visit(engine: Arc<Engine>, role: Role, tcp: TcpStream, peer: SocketAddr) {
     // Answers are small and whole: waiting for more to send only delays them.
     let _ = tcp.set_nodelay(true);
     let Ok(local) = tcp.local_addr() else { return };

@@ -13,7 +13,6 @@ use tokio_util::either::Either;
 
 use super::pulse::Limits;
 use super::sniff::{self, Opening};
-use super::upstream::Io;
 
 /// Enough to tell what a client speaks, and then most heads and ClientHellos in the same read.
 const FIRST_READ: usize = 4 * 1024;
@@ -24,13 +23,18 @@ pub(super) struct Wire {
     transport: Transport,
 }
 
-/// TCP in nearly every case, so that the hot path is not behind a pointer; else what carries a CONNECT that itself came
-/// over TLS.
-type Transport = Either<TcpStream, Box<dyn Io>>;
+/// TCP, or TLS inside a wire.
+type Transport = Either<TcpStream, Box<TlsStream<Wire>>>;
 
 impl From<TcpStream> for Wire {
     fn from(tcp: TcpStream) -> Self {
         Wire { early: BytesMut::new(), transport: Either::Left(tcp) }
+    }
+}
+
+impl From<TlsStream<Wire>> for Wire {
+    fn from(tls: TlsStream<Wire>) -> Self {
+        Wire { early: BytesMut::new(), transport: Either::Right(Box::new(tls)) }
     }
 }
 
@@ -57,29 +61,16 @@ impl Wire {
         timeout(limits.head, decided).await.unwrap_or(Ok(Opening::Unknown)).map(Some)
     }
 
+    /// With what was read from it already, to be read again.
+    pub(super) fn after(self, early: &[u8]) -> Wire {
+        let mut all = BytesMut::from(early);
+        all.extend_from_slice(&self.early);
+        Wire { early: all, ..self }
+    }
+
     async fn read_more(&mut self) -> io::Result<usize> {
         self.early.reserve(FIRST_READ);
         self.transport.read_buf(&mut self.early).await
-    }
-}
-
-/// What a connection turns back into when HTTP on it has ended in a CONNECT.
-pub(super) trait IntoWire: Io {
-    /// `early` is what was read from it beyond the CONNECT.
-    fn into_wire(self, early: &[u8]) -> Wire;
-}
-
-impl IntoWire for Wire {
-    fn into_wire(self, early: &[u8]) -> Wire {
-        let mut all = BytesMut::from(early);
-        all.extend_from_slice(&self.early);
-        Wire { early: all, transport: self.transport }
-    }
-}
-
-impl IntoWire for TlsStream<Wire> {
-    fn into_wire(self, early: &[u8]) -> Wire {
-        Wire { early: BytesMut::from(early), transport: Either::Right(Box::new(self)) }
     }
 }
 

@@ -10,8 +10,9 @@ use ::http::{Method, Response, StatusCode};
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 
+use super::attend::Attendant;
 use super::body::{Body, BoxError};
-use super::handler::{Close, Exchange, Handler, Notice};
+use super::handler::{Close, Exchange, Notice};
 use crate::http::Headers;
 
 /// Which way a request went.
@@ -165,7 +166,7 @@ pub(super) struct Watching {
 
 impl Watching {
     /// Begins to watch: the exchange gets a note that is read.
-    pub(super) fn begin(witness: &dyn Witness, exchange: &mut Exchange, handler: &impl Handler) -> Self {
+    pub(super) fn begin(witness: &dyn Witness, exchange: &mut Exchange, handler: &dyn Attendant) -> Self {
         let headers = exchange.request.headers();
         let url = exchange.request.uri().to_string();
         let asked = Asked { url: handler.told(headers, &url).into_owned(), headers: handler.told_headers(headers) };
@@ -180,7 +181,7 @@ impl Watching {
     pub(super) fn answered(
         mut self,
         answered: Result<Response<Body>, Close>,
-        handler: &impl Handler,
+        handler: &dyn Attendant,
     ) -> Result<Response<Body>, Close> {
         let (status, headers) = match &answered {
             Ok(response) => (Some(response.status()), handler.told_headers(response.headers())),

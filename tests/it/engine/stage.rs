@@ -239,7 +239,7 @@ pub struct Stage {
     pub notices: Receiver<Notice>,
     pub ends: Receiver<String>,
     pub entered: Receiver<()>,
-    running: Option<Running<Echo>>,
+    running: Option<Running>,
     runtime: tokio::runtime::Runtime,
     _dir: tempfile::TempDir,
 }

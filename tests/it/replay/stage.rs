@@ -63,7 +63,7 @@ pub struct Stage {
     _folder: tempfile::TempDir,
     runtime: tokio::runtime::Runtime,
     replayer: Arc<Replayer>,
-    running: Option<Running<Replayer>>,
+    running: Option<Running>,
     addr: std::net::SocketAddr,
     ca: String,
 }

@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// A recording under way.
 pub struct Rig {
     runtime: tokio::runtime::Runtime,
-    running: Running<Recorder>,
+    running: Running,
     pub recorder: Arc<Recorder>,
     pub proxy: SocketAddr,
     pub ca: String,

@@ -14,7 +14,7 @@ use crate::cli::ui::{self, Ui};
 use crate::har::write::{ContentMode, JsonLayout};
 use crate::matching::Options;
 use crate::proxy::upstream::{Mapping, Timeouts, Upstream, UpstreamPlan, UpstreamProxy};
-use crate::proxy::{Handler, Proxy, ProxyPlan, Running};
+use crate::proxy::{AnyHandler, Proxy, ProxyPlan, Running};
 use crate::record::{Ending, OnFailure, RecordPlan, Recorder, Update, Volatile};
 use crate::replay::{Clock, Latency, MissAnswer, OnMiss, ReplayPlan, Replayer};
 use crate::tls::authority::Authority;
@@ -184,7 +184,7 @@ async fn replay(
 }
 
 /// A proxy on a free port, and a client that goes through it.
-async fn serve<H: Handler>(handler: Arc<H>, authority: &Arc<Authority>) -> Result<(Visitor, Running<H>), Failure> {
+async fn serve(handler: Arc<dyn AnyHandler>, authority: &Arc<Authority>) -> Result<(Visitor, Running), Failure> {
     let plan = ProxyPlan {
         listen: (std::net::Ipv4Addr::LOCALHOST, 0).into(),
         reverse: Vec::new(),

@@ -1,0 +1,131 @@
+//! Handlers as the engine holds them: all of one type, so that it is compiled once and not anew for each handler.
+
+use std::borrow::Cow;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use ::http::{HeaderMap, Response};
+
+use super::body::Body;
+use super::handler::{Client, Close, Connect, Exchange, Glance, Handler, Notice, Origin, Session};
+use super::upstream::{Dialled, Upstream};
+use crate::http::Headers;
+use crate::tls::authority::Alpn;
+
+/// Every [`Handler`], whatever it keeps for a client connection.
+pub trait AnyHandler: Send + Sync {
+    /// As [`Handler::accept`]: the handler and what it keeps for this client.
+    fn attend(self: Arc<Self>, client: &Arc<Client>) -> Box<dyn Attendant>;
+
+    /// As [`Handler::notice`].
+    fn notice(&self, notice: Notice);
+
+    /// As [`Handler::upstreams`].
+    fn upstreams(&self) -> Vec<&Upstream>;
+}
+
+/// What has to be waited for.
+type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A handler and what it keeps for one client connection. Its methods are those of [`Handler`].
+pub trait Attendant: Send + Sync {
+    /// [`Handler::keeps_case`].
+    fn keeps_case(&self) -> bool;
+
+    /// [`Handler::answers_at_once`].
+    fn answers_at_once(&self) -> bool;
+
+    /// [`Handler::at_once`].
+    fn at_once(&self, glance: &Glance<'_>) -> Option<Response<Body>>;
+
+    /// [`Handler::connect`].
+    fn connect<'a>(&'a self, session: &'a Session, to: &'a Origin) -> Later<'a, Connect>;
+
+    /// [`Handler::secure`].
+    fn secure<'a>(
+        &'a self,
+        session: &'a Session,
+        to: &'a Origin,
+        client_alpn: &'a [Vec<u8>],
+        dialled: Option<Dialled>,
+    ) -> Later<'a, Alpn>;
+
+    /// [`Handler::plain`].
+    fn plain(&self, session: &Session, to: &Origin, dialled: Option<Dialled>);
+
+    /// [`Handler::handle`].
+    ///
+    /// # Errors
+    /// [`Close`] closes the connection instead.
+    fn handle(&self, exchange: Exchange) -> Later<'_, Result<Response<Body>, Close>>;
+
+    /// [`Handler::told`].
+    fn told<'u>(&self, headers: &HeaderMap, url: &'u str) -> Cow<'u, str>;
+
+    /// [`Handler::told_headers`].
+    fn told_headers(&self, headers: &HeaderMap) -> Headers;
+}
+
+impl<H: Handler> AnyHandler for H {
+    fn attend(self: Arc<Self>, client: &Arc<Client>) -> Box<dyn Attendant> {
+        let own = self.accept(client);
+        Box::new(Attending { handler: self, own })
+    }
+
+    fn notice(&self, notice: Notice) {
+        Handler::notice(self, notice);
+    }
+
+    fn upstreams(&self) -> Vec<&Upstream> {
+        Handler::upstreams(self)
+    }
+}
+
+struct Attending<H: Handler> {
+    handler: Arc<H>,
+    own: H::Connection,
+}
+
+impl<H: Handler> Attendant for Attending<H> {
+    fn keeps_case(&self) -> bool {
+        self.handler.keeps_case()
+    }
+
+    fn answers_at_once(&self) -> bool {
+        self.handler.answers_at_once()
+    }
+
+    fn at_once(&self, glance: &Glance<'_>) -> Option<Response<Body>> {
+        self.handler.at_once(glance)
+    }
+
+    fn connect<'a>(&'a self, session: &'a Session, to: &'a Origin) -> Later<'a, Connect> {
+        Box::pin(self.handler.connect(&self.own, session, to))
+    }
+
+    fn secure<'a>(
+        &'a self,
+        session: &'a Session,
+        to: &'a Origin,
+        client_alpn: &'a [Vec<u8>],
+        dialled: Option<Dialled>,
+    ) -> Later<'a, Alpn> {
+        Box::pin(self.handler.secure(&self.own, session, to, client_alpn, dialled))
+    }
+
+    fn plain(&self, session: &Session, to: &Origin, dialled: Option<Dialled>) {
+        self.handler.plain(&self.own, session, to, dialled);
+    }
+
+    fn handle(&self, exchange: Exchange) -> Later<'_, Result<Response<Body>, Close>> {
+        Box::pin(self.handler.handle(&self.own, exchange))
+    }
+
+    fn told<'u>(&self, headers: &HeaderMap, url: &'u str) -> Cow<'u, str> {
+        self.handler.told(headers, url)
+    }
+
+    fn told_headers(&self, headers: &HeaderMap) -> Headers {
+        self.handler.told_headers(headers)
+    }
+}
