@@ -2,6 +2,8 @@
 //!
 //! Both directions stream. Whoever decodes what a stranger sent bounds the output with [`Read::take`].
 
+mod brotli;
+
 use std::io::{self, BufRead, BufReader, Read, Write};
 
 use flate2::Compression;
@@ -10,8 +12,6 @@ use ruzstd::encoding::{CompressionLevel, FrameCompressor};
 
 /// Buffers between a coder and its source or sink, bytes.
 const BUFFER: usize = 32 * 1024;
-/// Brotli's quality and window (log2): what servers use for answers that are made once.
-const BROTLI: (u32, u32) = (5, 22);
 
 /// A content coding that harproxy can apply and remove.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -110,12 +110,13 @@ pub fn decoder<'a>(codings: &[Coding], source: Box<dyn Read + Send + 'a>) -> Box
     codings.iter().rev().fold(source, |source, coding| match coding {
         Coding::Gzip => Box::new(flate2::read::MultiGzDecoder::new(source)),
         Coding::Deflate => Box::new(Inflate::Unknown(Some(BufReader::with_capacity(BUFFER, source)))),
-        Coding::Brotli => Box::new(brotli::Decompressor::new(source, BUFFER)),
+        Coding::Brotli => Box::new(brotli_decompressor::Decompressor::new(source, BUFFER)),
         Coding::Zstd => Box::new(Frames { idle: Some(BufReader::with_capacity(BUFFER, source)), frame: None }),
     })
 }
 
-/// Applies codings in order: reads `source` to its end and writes what goes on the wire. Returns the bytes written.
+/// Applies codings in order: reads `source` to its end and writes what goes on the wire. Returns the bytes written. What is in
+/// brotli is not compressed: see [`brotli`].
 ///
 /// # Errors
 /// What reading or writing gave.
@@ -145,7 +146,7 @@ fn encoder<'a>(coding: Coding, source: Box<dyn Read + Send + 'a>) -> Box<dyn Rea
     match coding {
         Coding::Gzip => Box::new(flate2::read::GzEncoder::new(source, Compression::default())),
         Coding::Deflate => Box::new(flate2::read::ZlibEncoder::new(source, Compression::default())),
-        Coding::Brotli => Box::new(brotli::CompressorReader::new(source, BUFFER, BROTLI.0, BROTLI.1)),
+        Coding::Brotli => Box::new(brotli::Stored::new(source)),
         Coding::Zstd => source,
     }
 }
@@ -293,7 +294,8 @@ mod tests {
         {
             for plain in [&b""[..], b"a", &text()] {
                 let coded = encoded(&codings, plain);
-                assert!(plain.len() < 100 || codings.is_empty() || coded.len() < plain.len() / 2, "{codings:?}");
+                let compresses = !matches!(codings[..], [] | [Coding::Brotli]);
+                assert!(plain.len() < 100 || !compresses || coded.len() < plain.len() / 2, "{codings:?}");
                 assert_eq!(decoded(&codings, coded).unwrap(), plain, "{codings:?}");
             }
         }
