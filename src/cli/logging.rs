@@ -6,11 +6,14 @@ use std::io;
 
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
 use tracing::{Event, Subscriber};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::args::TalkArgs;
 use super::event;
@@ -35,21 +38,21 @@ pub struct FilterError {
 /// When `HARPROXY_LOG` is not a filter.
 pub fn start(talk: &TalkArgs, ui: &Ui, alone: bool) -> Result<(), FilterError> {
     let filter = match std::env::var(VARIABLE) {
-        Ok(filter) if !filter.is_empty() => EnvFilter::try_new(filter)?,
-        _ => EnvFilter::try_new(level(talk.quiet, talk.verbose, alone))?,
+        Ok(filter) if !filter.is_empty() => filter.parse::<Targets>()?,
+        _ => level(talk.quiet, talk.verbose, alone).parse()?,
     };
     let filter = match ui.meanwhile(!alone) {
         Meanwhile::Nothing => filter,
         // They are told beside the requests.
-        Meanwhile::List | Meanwhile::Events => filter.add_directive(format!("{}=off", findings::LOG).parse()?),
+        Meanwhile::List | Meanwhile::Events => filter.with_target(findings::LOG, LevelFilter::OFF),
     };
     let colour = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
     // Whoever closed our standard error does not want to hear from us; a complaint about that would end the connection it is about.
-    let builder = tracing_subscriber::fmt().log_internal_errors(false).with_env_filter(filter).with_writer(io::stderr);
-    let builder = builder.with_ansi(colour);
+    let builder = tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).log_internal_errors(false);
+    let builder = builder.with_writer(io::stderr).with_ansi(colour);
     let _ = match talk.log_format {
-        LogFormat::Text => builder.compact().with_target(talk.verbose > 1).try_init(),
-        LogFormat::Json => builder.event_format(Lines).try_init(),
+        LogFormat::Text => builder.compact().with_target(talk.verbose > 1).finish().with(filter).try_init(),
+        LogFormat::Json => builder.event_format(Lines).finish().with(filter).try_init(),
     };
     Ok(())
 }

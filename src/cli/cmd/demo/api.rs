@@ -10,9 +10,9 @@ use ::http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
+use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto;
+use hyper_util::rt::TokioIo;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use serde_json::{Value, json};
@@ -90,11 +90,10 @@ fn certify() -> Result<(String, rustls::ServerConfig), Error> {
     let key = KeyPair::generate()?;
     let leaf = CertificateParams::new(vec![HOST.to_owned()])?.signed_by(&key, &Issuer::new(root, root_key))?;
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    let mut config = rustls::ServerConfig::builder_with_provider(provider())
+    let config = rustls::ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(vec![leaf.der().clone()], key)?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok((root_pem, config))
 }
 
@@ -109,9 +108,8 @@ async fn accept(listener: TcpListener, tls: TlsAcceptor) {
 
 async fn serve(tcp: TcpStream, tls: TlsAcceptor) {
     if let Ok(tls) = tls.accept(tcp).await {
-        let mut server = auto::Builder::new(TokioExecutor::new());
-        server.http1().auto_date_header(false);
-        server.http2().auto_date_header(false);
+        let mut server = http1::Builder::new();
+        server.auto_date_header(false);
         // A client that breaks off is its own affair.
         let _ = server.serve_connection(TokioIo::new(tls), service_fn(respond)).await;
     }

@@ -1,34 +1,37 @@
 //! The client of `harproxy demo`: the same visit every time, through whatever proxy it is given.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
-use ::http::{HeaderMap, Request, Uri, header};
+use ::http::{HeaderMap, Request, header};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::connect::proxy::Tunnel;
-use hyper_util::rt::TokioExecutor;
-use rustls::pki_types::CertificateDer;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use tokio::net::TcpStream;
+use tokio::sync::Mutex;
+use tokio_rustls::TlsConnector;
 
 use super::api::HOST;
 use crate::tls::provider::provider;
+
+type Broken = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why the visitor got no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The CA of the proxy is not usable.
     #[error("trusting the CA of the proxy")]
-    Trust(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Trust(#[source] Broken),
     /// A request got no answer.
     #[error("asking for {what}")]
     Ask {
         /// Method and path.
         what: String,
         /// The reason.
-        source: Box<dyn std::error::Error + Send + Sync>,
+        source: Broken,
     },
 }
 
@@ -84,9 +87,11 @@ impl Got {
     }
 }
 
-/// A client of one proxy that trusts its CA and nothing else.
+/// A client of one proxy that trusts its CA and nothing else. It has one connection, and asks one thing at a time.
 pub struct Visitor {
-    client: Client<HttpsConnector<Tunnel<HttpConnector>>, Full<Bytes>>,
+    proxy: SocketAddr,
+    tls: TlsConnector,
+    connection: Mutex<Option<SendRequest<Full<Bytes>>>>,
 }
 
 impl Visitor {
@@ -103,14 +108,7 @@ impl Visitor {
             .map_err(|e| Error::Trust(e.into()))?
             .with_root_certificates(roots)
             .with_no_client_auth();
-        let proxy: Uri =
-            format!("http://{proxy}").parse().map_err(|e: ::http::uri::InvalidUri| Error::Trust(e.into()))?;
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls)
-            .https_only()
-            .enable_all_versions()
-            .wrap_connector(Tunnel::new(proxy, HttpConnector::new()));
-        Ok(Visitor { client: Client::builder(TokioExecutor::new()).build(connector) })
+        Ok(Visitor { proxy, tls: Arc::new(tls).into(), connection: Mutex::default() })
     }
 
     /// Sends one request and waits for all of its answer.
@@ -121,20 +119,46 @@ impl Visitor {
         self.try_ask(ask).await.map_err(|source| Error::Ask { what: format!("{} {}", ask.method, ask.path), source })
     }
 
-    async fn try_ask(&self, ask: Ask) -> Result<Got, Box<dyn std::error::Error + Send + Sync>> {
+    async fn try_ask(&self, ask: Ask) -> Result<Got, Broken> {
         let mut request = Request::builder()
             .method(ask.method)
-            .uri(format!("https://{HOST}{}", ask.path))
+            .uri(ask.path)
+            .header(header::HOST, HOST)
             .header(header::ACCEPT_ENCODING, "gzip")
             .header(header::USER_AGENT, "harproxy-demo");
         if !ask.body.is_empty() {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
-        let response = self.client.request(request.body(Full::new(Bytes::from_static(ask.body.as_bytes())))?).await?;
-        let (mut head, body) = response.into_parts();
+        let request = request.body(Full::new(Bytes::from_static(ask.body.as_bytes())))?;
+        let mut connection = self.connection.lock().await;
+        let mut sender = match connection.take().filter(|sender| !sender.is_closed()) {
+            Some(sender) => sender,
+            None => self.connect().await?,
+        };
+        sender.ready().await?;
+        let (mut head, body) = sender.send_request(request).await?.into_parts();
         head.headers.remove(crate::proxy::respond::MARK);
         let body = body.collect().await?.to_bytes();
+        *connection = Some(sender);
         Ok(Got { status: head.status.as_u16(), headers: head.headers, body })
+    }
+
+    /// By CONNECT, and TLS inside.
+    async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, Broken> {
+        let tcp = TcpStream::connect(self.proxy).await?;
+        let (mut proxy, connection) = http1::handshake::<_, Full<Bytes>>(TokioIo::new(tcp)).await?;
+        tokio::spawn(connection.with_upgrades());
+        let to = format!("{HOST}:443");
+        let connect = Request::connect(&to).header(header::HOST, to.as_str()).body(Full::default())?;
+        let granted = proxy.send_request(connect).await?;
+        if !granted.status().is_success() {
+            return Err(format!("the proxy answers CONNECT with {}", granted.status()).into());
+        }
+        let inside = TokioIo::new(hyper::upgrade::on(granted).await?);
+        let inside = self.tls.connect(ServerName::try_from(HOST)?, inside).await?;
+        let (sender, connection) = http1::handshake(TokioIo::new(inside)).await?;
+        tokio::spawn(connection);
+        Ok(sender)
     }
 }
 
