@@ -1,6 +1,6 @@
 //! Which connections are kept, and whose they are.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::connection::{Dialled, Http1, Http2, InUse};
@@ -27,11 +27,12 @@ impl WeakConnections {
 
 #[derive(Default)]
 struct Own {
-    kept: HashMap<Origin, Vec<Kept>>,
+    /// Few: a tree compares once or twice where a table would hash.
+    kept: BTreeMap<Origin, Vec<Kept>>,
     /// What dialling for a CONNECT came to, by host and port: the scheme is not known then.
     failed: HashMap<(Arc<str>, u16), UpstreamError>,
     /// What the client offered by ALPN, or what upstream speaks instead, for connections that are made later.
-    offered: HashMap<Origin, Vec<Vec<u8>>>,
+    offered: BTreeMap<Origin, Vec<Vec<u8>>>,
 }
 
 /// A connection that waits for a request.
