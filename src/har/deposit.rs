@@ -40,6 +40,8 @@ pub(super) struct Deposit {
     fixture: OsString,
     /// The payload folder of a HAR (`api` beside `api.har`); `None` for an archive, whose payloads lie at its root.
     folder: Option<String>,
+    /// Whether that is there already.
+    has_folder: bool,
     /// Before the folder that it writes into: that goes when this is dropped.
     scribe: Scribe,
     staging: Option<Staging>,
@@ -60,10 +62,12 @@ pub(super) enum Place {
 impl Deposit {
     pub(super) fn new(parent: &Path, fixture: &Path, folder: Option<String>) -> Self {
         let fixture = fixture.file_name().unwrap_or_default().to_owned();
+        let has_folder = folder.as_ref().is_some_and(|folder| parent.join(folder).exists());
         Deposit {
             parent: parent.to_owned(),
             fixture,
             folder,
+            has_folder,
             scribe: Scribe::default(),
             staging: None,
             names: BTreeMap::new(),
@@ -262,17 +266,19 @@ impl Deposit {
     ) -> Result<(String, bool), Error> {
         let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or_default();
         let hex: String = digest.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect();
-        let home = self.folder().or_else(|| self.staged(""));
+        let home = if self.folder.is_some() { self.folder().filter(|_| self.has_folder) } else { self.staged("") };
         for digits in [16, 24, 32, 64] {
             let name = format!("{}.{ending}", &hex[..digits.min(hex.len())]);
-            let there = home.as_ref().map(|home| home.join(&name)).filter(|path| path.exists());
+            let there = || home.as_ref().map(|home| home.join(&name)).filter(|path| path.exists());
             let holds = |path: &PathBuf| bytes().is_ok_and(|bytes| holds(path, bytes, len));
             let place = match self.names.get(&name) {
                 Some(Place::Staged | Place::Present) => return Ok((name, false)),
-                Some(Place::Kept) if there.is_none() => Place::Staged,
-                Some(Place::Kept) if there.as_ref().is_some_and(holds) => return Ok((name, false)),
-                Some(Place::Kept) => continue,
-                None if self.folder.is_some() && there.as_ref().is_some_and(holds) => Place::Present,
+                Some(Place::Kept) => match there() {
+                    None => Place::Staged,
+                    Some(path) if holds(&path) => return Ok((name, false)),
+                    Some(_) => continue,
+                },
+                None if self.folder.is_some() && there().as_ref().is_some_and(holds) => Place::Present,
                 None => Place::Staged,
             };
             self.names.insert(name.clone(), place);

@@ -8,21 +8,29 @@ use std::thread::{self, JoinHandle};
 use super::Error;
 use super::observe::writing;
 
-/// Longer files are written by who asks, bytes: all that wait take little memory.
+/// Longer files are written by who asks, bytes.
 const LONGEST: usize = 64 << 10;
 
-/// Files that wait.
-const WAITING: usize = 64;
+/// As many files, or as many bytes, are given at once: giving wakes a thread, which takes about as long as making a file.
+const BATCH: (usize, usize) = (64, 256 << 10);
+
+/// Batches that wait; all of them take little memory.
+const WAITING: usize = 4;
+
+type Batch = Vec<(PathBuf, Vec<u8>)>;
 
 /// Who writes. Dropped, it has written all that it was given, or stumbled.
 #[derive(Debug, Default)]
 pub(super) struct Scribe {
+    batch: Batch,
+    /// Bytes in the batch.
+    bytes: usize,
     at_work: Option<AtWork>,
 }
 
 #[derive(Debug)]
 struct AtWork {
-    give: SyncSender<(PathBuf, Vec<u8>)>,
+    give: SyncSender<Batch>,
     thread: JoinHandle<Result<(), Error>>,
 }
 
@@ -35,14 +43,22 @@ impl Scribe {
         if bytes.len() > LONGEST {
             return write(&path, &bytes);
         }
+        self.bytes += bytes.len();
+        self.batch.push((path, bytes));
+        if self.batch.len() < BATCH.0 && self.bytes < BATCH.1 { Ok(()) } else { self.give() }
+    }
+
+    fn give(&mut self) -> Result<(), Error> {
+        let batch = std::mem::take(&mut self.batch);
+        self.bytes = 0;
         if self.at_work.is_none() {
             self.at_work = AtWork::begin();
         }
         match &self.at_work {
-            None => write(&path, &bytes),
-            Some(at_work) if at_work.give.send((path, bytes)).is_ok() => Ok(()),
+            None => write_all(batch),
+            Some(at_work) if at_work.give.send(batch).is_ok() => Ok(()),
             // It takes no more after an error.
-            Some(_) => self.finish(),
+            Some(_) => self.rest(),
         }
     }
 
@@ -51,6 +67,13 @@ impl Scribe {
     /// # Errors
     /// The first.
     pub(super) fn finish(&mut self) -> Result<(), Error> {
+        if !self.batch.is_empty() {
+            self.give()?;
+        }
+        self.rest()
+    }
+
+    fn rest(&mut self) -> Result<(), Error> {
         self.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 
@@ -63,6 +86,7 @@ impl Scribe {
 
 impl Drop for Scribe {
     fn drop(&mut self) {
+        let _ = write_all(std::mem::take(&mut self.batch));
         let _ = self.join();
     }
 }
@@ -70,11 +94,15 @@ impl Drop for Scribe {
 impl AtWork {
     /// `None` where there is no thread to be had.
     fn begin() -> Option<Self> {
-        let (give, take) = sync_channel::<(PathBuf, Vec<u8>)>(WAITING);
-        let work = move || take.into_iter().try_for_each(|(path, bytes)| write(&path, &bytes));
+        let (give, take) = sync_channel::<Batch>(WAITING);
+        let work = move || take.into_iter().try_for_each(write_all);
         let thread = thread::Builder::new().name("payloads".to_owned()).spawn(work).ok()?;
         Some(AtWork { give, thread })
     }
+}
+
+fn write_all(batch: Batch) -> Result<(), Error> {
+    batch.into_iter().try_for_each(|(path, bytes)| write(&path, &bytes))
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
