@@ -8,27 +8,36 @@ use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Subscriber};
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{ParseError, Targets};
 use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
-use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, layer};
+use tracing_subscriber::layer::{Layered, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Registry, registry};
 
 use super::args::TalkArgs;
 use super::event;
 use super::ui::{self, LogFormat, Meanwhile, Ui};
 use crate::verdict::findings;
 
-/// The variable with a filter in tracing's words, such as `harproxy::proxy=debug`.
+/// The variable with a filter: levels, and levels of targets (`warn,harproxy::proxy=debug`).
 pub const VARIABLE: &str = "HARPROXY_LOG";
 
 /// The filter is not one.
 #[derive(Debug, thiserror::Error)]
 #[error("reading the filter in {VARIABLE}")]
 pub struct FilterError {
-    #[from]
-    source: tracing_subscriber::filter::ParseError,
+    #[source]
+    source: NoFilter,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum NoFilter {
+    #[error(transparent)]
+    Level(#[from] ParseError),
+    #[error("`{0}` is neither a level nor `target=level`")]
+    Item(String),
 }
 
 /// Starts the log. `alone` is a harproxy without CMD, whose user watches it: what happens is worth a line at once, while
@@ -38,9 +47,10 @@ pub struct FilterError {
 /// When `HARPROXY_LOG` is not a filter.
 pub fn start(talk: &TalkArgs, ui: &Ui, alone: bool) -> Result<(), FilterError> {
     let filter = match std::env::var(VARIABLE) {
-        Ok(filter) if !filter.is_empty() => filter.parse::<Targets>()?,
-        _ => level(talk.quiet, talk.verbose, alone).parse()?,
+        Ok(filter) if !filter.is_empty() => read(&filter),
+        _ => read(level(talk.quiet, talk.verbose, alone)),
     };
+    let filter = filter.map_err(|source| FilterError { source })?;
     let filter = match ui.meanwhile(!alone) {
         Meanwhile::Nothing => filter,
         // They are told beside the requests.
@@ -48,13 +58,31 @@ pub fn start(talk: &TalkArgs, ui: &Ui, alone: bool) -> Result<(), FilterError> {
     };
     let colour = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
     // Whoever closed our standard error does not want to hear from us; a complaint about that would end the connection it is about.
-    let builder = tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).log_internal_errors(false);
-    let builder = builder.with_writer(io::stderr).with_ansi(colour);
+    let lines = layer().log_internal_errors(false).with_writer(io::stderr).with_ansi(colour);
     let _ = match talk.log_format {
-        LogFormat::Text => builder.compact().with_target(talk.verbose > 1).finish().with(filter).try_init(),
-        LogFormat::Json => builder.event_format(Lines).finish().with(filter).try_init(),
+        LogFormat::Text => heard(filter).with(lines.compact().with_target(talk.verbose > 1)).try_init(),
+        LogFormat::Json => heard(filter).with(lines.event_format(Lines)).try_init(),
     };
     Ok(())
+}
+
+/// What passes the filter. Whatever else is said is stopped by its level, before anybody looks at it: some of it is said for each request.
+fn heard(filter: Targets) -> Layered<Targets, Registry> {
+    registry().with(filter)
+}
+
+/// Reads a filter. `Targets` by itself takes whatever it does not understand for the name of a target.
+fn read(filter: &str) -> Result<Targets, NoFilter> {
+    let items = || filter.split(',').map(str::trim).filter(|item| !item.is_empty());
+    let is_target = |c: char| c.is_alphanumeric() || matches!(c, '_' | ':' | '-');
+    let is_item = |item: &&str| match item.split_once('=') {
+        Some((target, level)) => !target.is_empty() && target.chars().all(is_target) && !level.is_empty(),
+        None => item.chars().all(is_target),
+    };
+    match items().find(|item| !is_item(item)) {
+        Some(item) => Err(NoFilter::Item(item.to_owned())),
+        None => Ok(items().collect::<Vec<_>>().join(",").parse()?),
+    }
 }
 
 fn level(quiet: bool, verbose: u8, alone: bool) -> &'static str {
@@ -137,5 +165,34 @@ impl Visit for Fields {
 
     fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
         self.add(field, crate::http::problem::in_words(value).into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_is_levels_and_levels_of_targets() {
+        for (text, means) in [
+            ("warn, harproxy=debug", "warn,harproxy=debug"),
+            (",info,", "info"),
+            ("harproxy::proxy=DEBUG", "harproxy::proxy=debug"),
+            ("harproxy", "harproxy=trace"),
+            ("off", "off"),
+            ("3", "info"),
+        ] {
+            assert_eq!(read(text).unwrap(), means.parse().unwrap(), "{text}");
+        }
+        for text in ["harproxy=loud", "=debug", "harproxy=", "[span]=debug", "harproxy[span]=debug", "a b"] {
+            assert!(read(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_nobody_wants_to_hear_is_stopped_before_it_is_looked_at() {
+        for (filter, hint) in [("warn,harproxy=info", LevelFilter::INFO), ("off", LevelFilter::OFF)] {
+            assert_eq!(heard(read(filter).unwrap()).with(layer()).max_level_hint(), Some(hint));
+        }
     }
 }

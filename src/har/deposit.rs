@@ -40,7 +40,7 @@ pub(super) struct Deposit {
     fixture: OsString,
     /// The payload folder of a HAR (`api` beside `api.har`); `None` for an archive, whose payloads lie at its root.
     folder: Option<String>,
-    /// Whether that is there already.
+    /// Whether that was there when writing began.
     has_folder: bool,
     /// Before the folder that it writes into: that goes when this is dropped.
     scribe: Scribe,

@@ -11,15 +11,16 @@ use super::observe::writing;
 /// Longer files are written by who asks, bytes.
 const LONGEST: usize = 64 << 10;
 
-/// As many files, or as many bytes, are given at once: giving wakes a thread, which takes about as long as making a file.
-const BATCH: (usize, usize) = (64, 256 << 10);
+/// As many files are given at once, or as many bytes: giving wakes a thread, which takes about as long as making a file.
+const BATCH: usize = 64;
+const BATCH_BYTES: usize = 256 << 10;
 
 /// Batches that wait; all of them take little memory.
 const WAITING: usize = 4;
 
 type Batch = Vec<(PathBuf, Vec<u8>)>;
 
-/// Who writes. Dropped, it has written all that it was given, or stumbled.
+/// Who writes. Dropped, nobody writes any more; what was not waited for may be missing.
 #[derive(Debug, Default)]
 pub(super) struct Scribe {
     batch: Batch,
@@ -45,12 +46,11 @@ impl Scribe {
         }
         self.bytes += bytes.len();
         self.batch.push((path, bytes));
-        if self.batch.len() < BATCH.0 && self.bytes < BATCH.1 { Ok(()) } else { self.give() }
+        if self.batch.len() < BATCH && self.bytes < BATCH_BYTES { Ok(()) } else { self.give() }
     }
 
     fn give(&mut self) -> Result<(), Error> {
-        let batch = std::mem::take(&mut self.batch);
-        self.bytes = 0;
+        let batch = self.take();
         if self.at_work.is_none() {
             self.at_work = AtWork::begin();
         }
@@ -62,15 +62,18 @@ impl Scribe {
         }
     }
 
-    /// Waits until all is written.
+    fn take(&mut self) -> Batch {
+        self.bytes = 0;
+        std::mem::take(&mut self.batch)
+    }
+
+    /// Waits until all is written. What was not given away yet is written meanwhile.
     ///
     /// # Errors
     /// The first.
     pub(super) fn finish(&mut self) -> Result<(), Error> {
-        if !self.batch.is_empty() {
-            self.give()?;
-        }
-        self.rest()
+        let here = write_all(self.take());
+        self.rest().and(here)
     }
 
     fn rest(&mut self) -> Result<(), Error> {
@@ -86,7 +89,6 @@ impl Scribe {
 
 impl Drop for Scribe {
     fn drop(&mut self) {
-        let _ = write_all(std::mem::take(&mut self.batch));
         let _ = self.join();
     }
 }
@@ -114,19 +116,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_is_there_when_it_is_finished_or_dropped() {
+    fn all_is_there_when_it_is_finished() {
         let folder = tempfile::tempdir().unwrap();
-        for round in ["finished", "dropped"] {
-            let mut scribe = Scribe::default();
-            let path = |n: usize| folder.path().join(format!("{round}{n}"));
+        let mut scribe = Scribe::default();
+        for files in [1, BATCH - 1, BATCH, 300] {
+            let path = |n: usize| folder.path().join(format!("{n} of {files}"));
             let bytes = |n: usize| vec![b'x'; n * 997];
-            (0..300).for_each(|n| scribe.write(path(n), bytes(n)).unwrap());
-            if round == "finished" {
-                scribe.finish().unwrap();
-            }
-            drop(scribe);
-            assert!((0..300).all(|n| fs::read(path(n)).unwrap() == bytes(n)), "{round}");
+            (0..files).for_each(|n| scribe.write(path(n), bytes(n)).unwrap());
+            scribe.finish().unwrap();
+            assert!((0..files).all(|n| fs::read(path(n)).unwrap() == bytes(n)), "{files}");
         }
+    }
+
+    #[test]
+    fn nothing_is_written_once_it_is_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut scribe = Scribe::default();
+        (0..300).for_each(|n: usize| scribe.write(folder.path().join(n.to_string()), vec![0; 997]).unwrap());
+        drop(scribe);
+        folder.close().unwrap();
     }
 
     #[test]

@@ -116,7 +116,7 @@ pub fn decoder<'a>(codings: &[Coding], source: Box<dyn Read + Send + 'a>) -> Box
 }
 
 /// Applies codings in order: reads `source` to its end and writes what goes on the wire. Returns the bytes written. What is in
-/// brotli is not compressed: see [`brotli`].
+/// brotli is not compressed: see `brotli`.
 ///
 /// # Errors
 /// What reading or writing gave.
@@ -306,6 +306,26 @@ mod tests {
         for coding in [Coding::Gzip, Coding::Zstd] {
             let two = [encoded(&[coding], b"one "), encoded(&[coding], b"two")].concat();
             assert_eq!(decoded(&[coding], two).unwrap(), b"one two", "{coding:?}");
+        }
+    }
+
+    /// As servers send it.
+    fn compressed(bytes: &[u8]) -> Vec<u8> {
+        let mut coded = Vec::new();
+        ::brotli::CompressorReader::new(bytes, 4096, 5, 22).read_to_end(&mut coded).unwrap();
+        coded
+    }
+
+    #[test]
+    fn brotli_that_is_compressed_is_read_wherever_it_is_cut() {
+        let (plain, coded) = (text(), compressed(&text()));
+        assert!(coded.len() < plain.len() / 2);
+        assert!(decoded(&[Coding::Brotli], coded.clone()).unwrap() == plain);
+        for end in [1, 2, 3, 1000, coded.len() / 2, coded.len() - 1] {
+            assert!(decoded(&[Coding::Brotli], coded[..end].to_vec()).is_err(), "{end}");
+            let mut read = Vec::new();
+            let _ = decoder(&[Coding::Brotli], Box::new(&coded[..end])).read_to_end(&mut read);
+            assert!(plain.starts_with(&read), "{end}");
         }
     }
 

@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::io::AsyncReadExt as _;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
@@ -203,8 +203,8 @@ async fn drive<C: Connection>(connection: &mut C, pulse: &Pulse, limits: Limits,
 }
 
 /// Reads what the client still sends, until it closes, too.
-async fn linger<I: AsyncRead + Unpin>(mut io: I, stop: &Stop) {
+async fn linger(mut wire: Wire, stop: &Stop) {
     let mut unread = vec![0; 8 * 1024];
-    let read = async { while matches!(io.read(&mut unread).await, Ok(1..)) {} };
+    let read = async { while matches!(wire.read(&mut unread).await, Ok(1..)) {} };
     let _ = tokio::time::timeout(LINGER, stop.drain.run_until_cancelled(read)).await;
 }

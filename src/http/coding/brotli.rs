@@ -1,7 +1,7 @@
 //! Brotli without compression (RFC 7932): a stream that any decoder takes, and a little longer than what it carries.
 //!
-//! What is encoded here goes to a client on the same machine or in the same network, once; that it is shorter helps nobody. An
-//! encoder that compresses has tables and code of 0.9 MB.
+//! What is encoded here goes to a client on the same machine or in the same network; that it is shorter helps nobody. An encoder
+//! that compresses has tables and code of 0.9 MB.
 
 use std::io::{self, Read};
 
@@ -18,7 +18,7 @@ pub(super) struct Stored<R> {
     /// What goes out next, a block with its header or the end.
     block: Vec<u8>,
     at: usize,
-    /// Whether the stream's own header, one bit, is still to be written: WBITS, 0 for a window of 64 KiB (section 9.1).
+    /// Whether the stream's own header, one bit, is still to be written: WBITS, 0 for the window of 16 bits (section 9.1).
     is_new: bool,
     is_over: bool,
 }

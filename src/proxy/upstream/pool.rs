@@ -25,9 +25,9 @@ impl WeakConnections {
     }
 }
 
+/// Origins are few here: a tree compares once or twice where a table would hash.
 #[derive(Default)]
 struct Own {
-    /// Few: a tree compares once or twice where a table would hash.
     kept: BTreeMap<Origin, Vec<Kept>>,
     /// What dialling for a CONNECT came to, by host and port: the scheme is not known then.
     failed: HashMap<(Arc<str>, u16), UpstreamError>,

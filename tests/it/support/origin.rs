@@ -350,7 +350,8 @@ fn gzip(data: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-fn brotli(data: &[u8]) -> Vec<u8> {
+/// As servers send it; what harproxy encodes itself is not compressed.
+pub fn brotli(data: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     brotli::CompressorWriter::new(&mut out, 4096, 5, 20).write_all(data).unwrap();
     out

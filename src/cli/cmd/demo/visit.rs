@@ -131,11 +131,13 @@ impl Visitor {
         }
         let request = request.body(Full::new(Bytes::from_static(ask.body.as_bytes())))?;
         let mut connection = self.connection.lock().await;
-        let mut sender = match connection.take().filter(|sender| !sender.is_closed()) {
-            Some(sender) => sender,
+        let mut sender = match connection.take() {
+            Some(mut sender) => match sender.ready().await {
+                Ok(()) => sender,
+                Err(_) => self.connect().await?,
+            },
             None => self.connect().await?,
         };
-        sender.ready().await?;
         let (mut head, body) = sender.send_request(request).await?.into_parts();
         head.headers.remove(crate::proxy::respond::MARK);
         let body = body.collect().await?.to_bytes();
