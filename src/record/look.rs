@@ -166,17 +166,13 @@ impl Look {
     /// What is left of a payload; `None` when that is all of it.
     fn looked_into(&self, plain: &[u8], whole: bool) -> Option<Vec<u8>> {
         let screen = self.sink.tape.screen();
-        let mut redactor = screen.redactor();
         if whole {
-            return match redactor.payload(&self.media.content_type, plain) {
-                Outcome::Clean => None,
+            return match screen.payload(&self.media.content_type, plain) {
                 Outcome::Redacted(left) => Some(left),
-                Outcome::Opaque => {
-                    screen.passed_opaque();
-                    None
-                }
+                Outcome::Clean | Outcome::Opaque => None,
             };
         }
+        let mut redactor = screen.redactor();
         // Half a document can't be parsed.
         let mut stream = Stream::new(&self.media.content_type);
         let mut left = Vec::with_capacity(plain.len());

@@ -2,6 +2,7 @@
 //! into a fixture.
 
 mod capture;
+mod clean;
 mod finalise;
 mod handler;
 mod heads;
