@@ -91,7 +91,9 @@ fn run(command: Command, ui: &Ui) -> Result<u8, Failure> {
 }
 
 fn block_on(work: impl Future<Output = Result<u8, Failure>>) -> Result<u8, Failure> {
+    // Connections have threads of their own: what is left is to wait for.
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
         .enable_all()
         .build()
         .map_err(|source| Failure::System { doing: "starting the runtime", source })?;

@@ -13,6 +13,7 @@ use super::handler::{Client, Notice};
 use super::pulse::Limits;
 use super::reverse::Routes;
 use super::server::Credentials;
+use super::threads::Threads;
 use super::witness::Witness;
 use crate::http::url::is_localhost;
 use crate::tls::authority::Authority;
@@ -30,6 +31,7 @@ pub(super) struct Engine {
     pub(super) reverse: Vec<(SocketAddr, Arc<Routes>)>,
     pub(super) accepted: AtomicU64,
     pub(super) tasks: TaskTracker,
+    pub(super) threads: Threads,
     pub(super) stop: Stop,
 }
 

@@ -24,6 +24,7 @@ mod sites;
 mod sniff;
 mod status;
 mod target;
+mod threads;
 mod tunnel;
 pub mod upstream;
 mod wire;

@@ -15,6 +15,7 @@ use super::engine::{Engine, Stop, Visit};
 use super::handler::{Origin, Session};
 use super::pulse::Limits;
 use super::reverse::Routes;
+use super::threads::{Place, Threads};
 use super::wire::Wire;
 use super::witness::Witness;
 use super::{connect, endings};
@@ -83,6 +84,12 @@ pub enum BindError {
         /// The reason.
         source: std::io::Error,
     },
+    /// There are no threads to serve with.
+    #[error("starting the threads that serve")]
+    Threads {
+        /// The reason.
+        source: std::io::Error,
+    },
     /// An origin to listen as that can't stand in a URL.
     #[error("--reverse: {reason}")]
     Reverse {
@@ -98,6 +105,7 @@ pub struct Proxy {
     listener: TcpListener,
     addr: SocketAddr,
     reverse: Vec<ReversePort>,
+    threads: Threads,
 }
 
 #[derive(Debug)]
@@ -113,11 +121,11 @@ pub struct Running {
 }
 
 impl Proxy {
-    /// Opens the ports. Those of `--reverse` are on the proxy port's address; with `auth` on loopback, because their clients
+    /// Opens the ports, and starts the threads. Those of `--reverse` are on the proxy port's address; with `auth` on loopback, because their clients
     /// can't give credentials.
     ///
     /// # Errors
-    /// When an address is in use or not ours.
+    /// When an address is in use or not ours, or the system has no threads for us.
     pub async fn bind(plan: ProxyPlan) -> Result<Proxy, BindError> {
         let (listener, addr) = listen(plan.listen).await?;
         let ip = match (addr.ip(), &plan.auth) {
@@ -132,7 +140,8 @@ impl Proxy {
             let (listener, addr) = listen(SocketAddr::new(ip, 0)).await?;
             reverse.push(ReversePort { listener, addr, routes: Arc::new(routes) });
         }
-        Ok(Proxy { plan, listener, addr, reverse })
+        let threads = Threads::start().map_err(|source| BindError::Threads { source })?;
+        Ok(Proxy { plan, listener, addr, reverse, threads })
     }
 
     /// The address of the proxy port.
@@ -166,6 +175,7 @@ impl Proxy {
             reverse: self.reverse.iter().map(|port| (port.addr, port.routes.clone())).collect(),
             accepted: AtomicU64::new(0),
             tasks: TaskTracker::new(),
+            threads: self.threads,
             stop: Stop::new(),
         });
         engine.tasks.spawn(accept(engine.clone(), self.listener, Role::Proxy));
@@ -218,12 +228,24 @@ async fn accept(engine: Arc<Engine>, listener: TcpListener, role: Role) {
                 continue;
             }
         };
-        engine.tasks.spawn(visit(engine.clone(), role.clone(), tcp, peer));
+        // Its thread waits for it from now on.
+        match tcp.into_std() {
+            Ok(tcp) => {
+                let place = engine.threads.place();
+                let runtime = place.runtime().clone();
+                engine.tasks.spawn_on(visit(engine.clone(), role.clone(), tcp, peer, place), &runtime);
+            }
+            Err(error) => tracing::warn!("handing a connection to its thread: {error}; it is closed"),
+        }
     }
 }
 
 /// One client, from its first byte to its last. A panic in here is this client's alone.
-async fn visit(engine: Arc<Engine>, role: Role, tcp: TcpStream, peer: SocketAddr) {
+async fn visit(engine: Arc<Engine>, role: Role, tcp: std::net::TcpStream, peer: SocketAddr, _place: Place) {
+    let tcp = match TcpStream::from_std(tcp) {
+        Ok(tcp) => tcp,
+        Err(error) => return tracing::warn!("taking a connection over: {error}; it is closed"),
+    };
     // Answers are small and whole: waiting for more to send only delays them.
     let _ = tcp.set_nodelay(true);
     let Ok(local) = tcp.local_addr() else { return };

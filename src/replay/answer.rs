@@ -1,5 +1,7 @@
 //! The strict part of replay: a request in scope gets the answer of an entry or an explanation, and nothing here can dial.
 
+use std::future::pending;
+use std::panic::resume_unwind;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
@@ -7,7 +9,7 @@ use ::http::header::UPGRADE;
 use ::http::{HeaderMap, Response};
 use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
-use tokio::runtime::RuntimeFlavor;
+use tokio::task::spawn_blocking;
 
 use super::asked::Asked;
 use super::fixtures;
@@ -171,7 +173,7 @@ impl Strict {
     }
 
     /// A request in scope.
-    pub(super) async fn answer(&self, asked: &Asked<'_>, session: &Session, body: Incoming) -> Result<Given, Close> {
+    pub(super) async fn answer(self: &Arc<Self>, asked: &Asked<'_>, session: &Session, body: Incoming) -> Result<Given, Close> {
         let found = self.matcher.find(asked.method.as_str(), asked.url);
         let payload = match self.payload(asked, &found, body).await {
             Ok(payload) => payload,
@@ -184,11 +186,16 @@ impl Strict {
                 return Ok(Given::Answer(self.refuse(asked.headers, refusal)));
             }
         };
-        let (headers, session) = (asked.headers, session.0.as_deref());
-        let outcome = beside_others(self.matcher.knows(&found), || match &payload {
-            Received::Held(bytes) => self.matcher.answer_found(&found, headers, bytes, session),
-            Received::Digested(digested) => self.matcher.answer_digested(&found, headers, digested, session),
-        });
+        let session = session.clone();
+        let choose = move |matcher: &Matcher, found: &Found<'_>, headers: &HeaderMap| {
+            let session = session.0.as_deref();
+            let outcome = match &payload {
+                Received::Held(bytes) => matcher.answer_found(found, headers, bytes, session),
+                Received::Digested(digested) => matcher.answer_digested(found, headers, digested, session),
+            };
+            (outcome, payload)
+        };
+        let (outcome, payload) = self.beside_others(asked, &found, choose).await;
         if let Outcome::Serve(chosen) | Outcome::Redirect(chosen) | Outcome::Abort(chosen) = &outcome
             && let Some(guess) = &chosen.guess
         {
@@ -306,14 +313,40 @@ impl Strict {
     }
 
     /// The payload as far as matching needs it.
-    async fn payload(&self, asked: &Asked<'_>, found: &Found<'_>, body: Incoming) -> Result<Received, IntakeError> {
-        let needs = || beside_others(self.matcher.knows(found), || self.matcher.needs_body(found));
-        if !body.is_end_stream() && (self.on_miss != OnMiss::Fail || needs()) {
+    async fn payload(self: &Arc<Self>, asked: &Asked<'_>, found: &Found<'_>, body: Incoming) -> Result<Received, IntakeError> {
+        if !body.is_end_stream() && (self.on_miss != OnMiss::Fail || self.needs_body(asked, found).await) {
             let digesting = || self.matcher.digesting(found, asked.headers);
             return Box::pin(intake::read(body, self.patience, digesting)).await;
         }
         intake::discard(body);
         Ok(Received::Held(Bytes::new()))
+    }
+
+    async fn needs_body(self: &Arc<Self>, asked: &Asked<'_>, found: &Found<'_>) -> bool {
+        self.beside_others(asked, found, |matcher, found, _| matcher.needs_body(found)).await
+    }
+
+    /// Does work that may read from a fixture, and lets the other connections of this thread go on meanwhile. What is known has
+    /// been read, and a step aside would take longer than the work.
+    async fn beside_others<T: Send + 'static>(
+        self: &Arc<Self>,
+        asked: &Asked<'_>,
+        found: &Found<'_>,
+        work: impl FnOnce(&Matcher, &Found<'_>, &HeaderMap) -> T + Send + 'static,
+    ) -> T {
+        if self.matcher.knows(found) {
+            return work(&self.matcher, found, asked.headers);
+        }
+        let (strict, method) = (self.clone(), asked.method.clone());
+        let (url, headers) = (asked.url.clone(), asked.headers.clone());
+        let beside = spawn_blocking(move || work(&strict.matcher, &strict.matcher.find(method.as_str(), &url), &headers));
+        match beside.await {
+            Ok(done) => done,
+            // A defect is this request's, as it would be here.
+            Err(failed) if failed.is_panic() => resume_unwind(failed.into_panic()),
+            // The process ends.
+            Err(_) => pending().await,
+        }
     }
 
     async fn serve(&self, asked: &Asked<'_>, chosen: &Chosen) -> Answered {
@@ -502,11 +535,4 @@ impl Strict {
         let in_scope = || NormalUrl::parse(&format!("{to}/")).is_ok_and(|url| self.matcher.in_scope(&url));
         self.noise && noise::knows(&to.host) && !in_scope()
     }
-}
-
-/// Does work that may read from a fixture, and lets other connections go on meanwhile. What is `known` has been read, and
-/// stepping aside would cost more than the work.
-fn beside_others<T>(known: bool, work: impl FnOnce() -> T) -> T {
-    let many_threads = || tokio::runtime::Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread;
-    if !known && many_threads() { tokio::task::block_in_place(work) } else { work() }
 }

@@ -337,6 +337,9 @@ fn of_bind(error: &BindError) -> String {
     let source = match error {
         BindError::Listen { source, .. } => source,
         BindError::Reverse { .. } => return "an origin is one such as `billing=https://api.example.com`".into(),
+        BindError::Threads { .. } => {
+            return "the limits of processes (`ulimit -u`) or open files (`ulimit -n`) leave no room: raise them, then run it again".into();
+        }
     };
     match source.kind() {
         io::ErrorKind::AddrInUse => {
