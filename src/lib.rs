@@ -12,6 +12,7 @@
 //! | [`whole`] | small files that are there whole or not at all, for every room that writes one |
 //! | [`scratch`] | folders for as long as something runs, swept when it was killed |
 //! | [`quote`] | words to paste into a shell, for every room that names a command |
+//! | [`runtime`] | runtimes of one thread, for who serves and for who waits |
 //! | [`http`] | the vocabulary of the wire: header lists, URL normal form, codings, media types |
 //! | [`urlglob`] | Playwright's URL glob dialect |
 //! | [`har`] | reading and writing fixtures: the HAR and its payloads |
@@ -41,6 +42,7 @@ pub mod quote;
 pub mod record;
 pub mod redact;
 pub mod replay;
+pub mod runtime;
 pub mod scratch;
 pub mod tls;
 pub mod trust;

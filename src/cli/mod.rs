@@ -33,6 +33,8 @@ use advice::Failure;
 use args::{Cli, Command, UsageError};
 use ui::Ui;
 
+use crate::runtime::Runtime;
+
 /// Runs harproxy with these arguments (the program's name first).
 #[must_use]
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -91,14 +93,7 @@ fn run(command: Command, ui: &Ui) -> Result<u8, Failure> {
 }
 
 fn block_on(work: impl Future<Output = Result<u8, Failure>>) -> Result<u8, Failure> {
-    // Connections have threads of their own: what is left is to wait for.
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .map_err(|source| Failure::System { doing: "starting the runtime", source })?;
-    let done = runtime.block_on(work);
-    // What still runs in the background was told to stop; nobody waits for it a second time.
-    runtime.shutdown_background();
-    done
+    let runtime = Runtime::start("run").map_err(|source| Failure::System { doing: "starting the runtime", source })?;
+    // What still runs when this is done was told to stop; nobody waits for it a second time.
+    runtime.handle().block_on(work)
 }

@@ -120,7 +120,7 @@ impl<'a> Run<'a> {
     /// Sees to it that what has been seen so far is told before what comes next.
     fn catch_up(&self) {
         if let Some(live) = &self.live {
-            tokio::task::block_in_place(|| live.flush());
+            live.flush();
         }
     }
 

@@ -5,23 +5,25 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::thread;
 
-use tokio::runtime::{Builder, Handle};
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio::runtime::Handle;
+
+use crate::runtime::Runtime;
+
+/// As many there are at most: each takes four descriptors, and clients want theirs.
+const MOST: usize = 16;
 
 /// All of them. They end when this is dropped, and what they still had with them.
 #[derive(Debug)]
 pub(super) struct Threads {
     first: Arc<Thread>,
     others: Vec<Arc<Thread>>,
-    _until: DropGuard,
 }
 
 /// One of them.
 #[derive(Debug)]
 struct Thread {
-    runtime: Handle,
+    runtime: Runtime,
     /// How many connections it has.
     has: AtomicUsize,
 }
@@ -31,18 +33,15 @@ struct Thread {
 pub(super) struct Place(Arc<Thread>);
 
 impl Threads {
-    /// As many as there are processors for us.
+    /// As many as there are processors for us, within bounds, and as the system has threads and descriptors for us.
     ///
     /// # Errors
-    /// When the system has none for us, or no descriptors for what they wait with.
+    /// Those of [`Runtime::start`], when there is not even one.
     pub(super) fn start() -> io::Result<Threads> {
-        let until = CancellationToken::new();
-        // Before the first of them: when another one can't be had, it ends.
-        let _until = until.clone().drop_guard();
-        let first = Thread::start(0, until.clone())?;
-        let processors = thread::available_parallelism().map_or(1, usize::from);
-        let others = (1..processors).map(|n| Thread::start(n, until.clone())).collect::<io::Result<_>>()?;
-        Ok(Threads { first, others, _until })
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let first = Thread::start(0)?;
+        let others = (1..processors.min(MOST)).map_while(|n| Thread::start(n).ok()).collect();
+        Ok(Threads { first, others })
     }
 
     /// A place with the one that has the fewest connections.
@@ -56,22 +55,15 @@ impl Threads {
 }
 
 impl Thread {
-    fn start(n: usize, until: CancellationToken) -> io::Result<Arc<Thread>> {
-        let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
-        let handle = runtime.handle().clone();
-        thread::Builder::new().name(format!("serve-{n}")).spawn(move || {
-            runtime.block_on(until.cancelled());
-            // What it has handed to threads beside it may take its time.
-            runtime.shutdown_background();
-        })?;
-        Ok(Arc::new(Thread { runtime: handle, has: AtomicUsize::new(0) }))
+    fn start(n: usize) -> io::Result<Arc<Thread>> {
+        Ok(Arc::new(Thread { runtime: Runtime::start(format!("serve-{n}"))?, has: AtomicUsize::new(0) }))
     }
 }
 
 impl Place {
     /// Where what belongs to the connection runs.
     pub(super) fn runtime(&self) -> &Handle {
-        &self.0.runtime
+        self.0.runtime.handle()
     }
 }
 
@@ -98,17 +90,5 @@ mod tests {
         assert_eq!(threads.place().runtime().id(), runtime);
         drop(places);
         assert_eq!(counts().sum::<usize>(), 0);
-    }
-
-    #[test]
-    fn a_thread_ends_with_what_it_still_has() {
-        let threads = Threads::start().unwrap();
-        let (kept, ended) = tokio::sync::oneshot::channel::<()>();
-        threads.place().runtime().spawn(async {
-            let _kept = kept;
-            std::future::pending::<()>().await;
-        });
-        drop(threads);
-        assert!(ended.blocking_recv().is_err());
     }
 }
