@@ -16,8 +16,8 @@ use super::policy::Policy;
 use super::scope::Scope;
 use super::turns::{Marks, Sessions, Turns};
 use super::{
-    Chosen, Digested, Digesting, Echoed, EntryRef, Error, Guess, MissKind, Options, Outcome, Query, Redirects, Repeat,
-    SameHost, echo as repeats, payload, redirects, score,
+    Chosen, Digested, Digesting, Echoed, EntryRef, Error, Guess, Miss, MissKind, Options, Outcome, Query, Redirects,
+    Repeat, SameHost, echo as repeats, payload, redirects, score,
 };
 use crate::har::{Entry, EntryHead, Fixture};
 use crate::http::NormalUrl;
@@ -141,6 +141,12 @@ impl Matcher {
         !found.groups().is_empty() && found.groups().iter().all(|&group| self.keys[group].group.get().is_some())
     }
 
+    /// Whether choosing takes but a moment: what is to be looked at is little, and somebody has looked at it before.
+    #[must_use]
+    pub fn is_at_hand(&self, found: &Found<'_>) -> bool {
+        found.groups().iter().all(|&group| self.keys[group].group.get().is_some_and(|group| group.is_at_hand()))
+    }
+
     /// Whether the request's payload has a say: in which entry of this method and URL answers, or in what is told when none
     /// is there. When not, replay need not wait for the payload.
     #[must_use]
@@ -171,25 +177,37 @@ impl Matcher {
         self.resolve(query, &self.turns(session))
     }
 
-    /// The same of what has been looked up already. Of an entry that is the only one the score is left out.
-    pub fn answer_found(&self, found: &Found<'_>, headers: &HeaderMap, body: &[u8], session: Option<&str>) -> Outcome {
-        if let Some(chosen) = self.sole(found, headers, body.is_empty(), session) {
-            return Outcome::Serve(chosen);
-        }
-        let query = Query { method: found.method, url: found.url, headers, body: Some(body) };
-        self.resolve_with(&query, found, &payload::Sent::new(headers, query.body), &self.turns(session))
-    }
-
-    /// The same of a request of whose payload only digests are left.
-    pub fn answer_digested(
+    /// The same of what has been looked up already, or why nothing answers, unexplained. Of an entry that is the only one the score is
+    /// left out.
+    ///
+    /// # Errors
+    /// What kind of miss it is; [`Matcher::explain_found`] explains it.
+    pub fn choose_found(
         &self,
         found: &Found<'_>,
         headers: &HeaderMap,
-        payload: &Digested,
+        payload: Payload<'_>,
         session: Option<&str>,
-    ) -> Outcome {
-        let query = Query { method: found.method, url: found.url, headers, body: None };
-        self.resolve_with(&query, found, &payload::Sent::digested(headers, payload), &self.turns(session))
+    ) -> Result<Outcome, MissKind> {
+        let sole = match payload {
+            Payload::Held(bytes) => self.sole(found, headers, bytes.is_empty(), session),
+            Payload::Digested(_) => None,
+        };
+        let outcome = match sole {
+            Some(chosen) => Ok(Outcome::Serve(chosen)),
+            None => {
+                self.choose_with(&payload.query(found, headers), found, &payload.sent(headers), &self.turns(session))
+            }
+        };
+        // By now what there was to be read is read.
+        self.groups(found).all().iter().for_each(|group| group.was_looked_at());
+        outcome
+    }
+
+    /// Explains that miss. It compares with many an entry: what that takes is told by [`Matcher::answer`].
+    #[must_use]
+    pub fn explain_found(&self, found: &Found<'_>, headers: &HeaderMap, payload: Payload<'_>, kind: MissKind) -> Miss {
+        self.explain(&payload.query(found, headers), &payload.sent(headers), kind)
     }
 
     /// What [`Matcher::answer`] would say now. No turn is taken and nothing counts as used.
@@ -263,25 +281,25 @@ impl Matcher {
 
     fn resolve<'q>(&'q self, query: &Query<'q>, turns: &Turns) -> Outcome {
         let found = self.find(query.method, query.url);
-        self.resolve_with(query, &found, &payload::Sent::new(query.headers, query.body), turns)
+        let payload = payload::Sent::new(query.headers, query.body);
+        let outcome = self.choose_with(query, &found, &payload, turns);
+        outcome.unwrap_or_else(|kind| Outcome::Miss(Box::new(self.explain(query, &payload, kind))))
     }
 
-    fn resolve_with<'q>(
+    fn choose_with<'q>(
         &'q self,
         query: &Query<'q>,
         found: &Found<'_>,
         payload: &payload::Sent<'q>,
         turns: &Turns,
-    ) -> Outcome {
+    ) -> Result<Outcome, MissKind> {
         let sent = score::Sent::new(query.headers);
         let no_payload = payload::Sent::new(query.headers, None);
         let asked = Asked { url: None, headers: query.headers, sent: &sent, payload, no_payload: &no_payload };
         let step = Step { method: query.method.into(), url: Cow::Borrowed(query.url) };
-        let outcome = self.choose(found, &asked, turns, &[]).map_err(MissKind::from).and_then(|choice| {
-            let navigation = query.headers.get("sec-fetch-mode").is_some_and(|mode| mode == "navigate");
-            self.walk(step, choice, &asked, turns, navigation)
-        });
-        outcome.unwrap_or_else(|kind| Outcome::Miss(Box::new(self.explain(query, payload, kind))))
+        let choice = self.choose(found, &asked, turns, &[])?;
+        let navigation = query.headers.get("sec-fetch-mode").is_some_and(|mode| mode == "navigate");
+        self.walk(step, choice, &asked, turns, navigation)
     }
 
     fn choose(
@@ -430,6 +448,29 @@ impl Matcher {
             same_host,
             guess: way.guess,
             echoed: way.echoed,
+        }
+    }
+}
+
+/// What there is of a request's payload.
+#[derive(Clone, Copy, Debug)]
+pub enum Payload<'p> {
+    /// All of it, as received.
+    Held(&'p [u8]),
+    /// Digests.
+    Digested(&'p Digested),
+}
+
+impl<'p> Payload<'p> {
+    fn query(self, found: &Found<'p>, headers: &'p HeaderMap) -> Query<'p> {
+        let body = if let Payload::Held(bytes) = self { Some(bytes) } else { None };
+        Query { method: found.method, url: found.url, headers, body }
+    }
+
+    fn sent(self, headers: &'p HeaderMap) -> payload::Sent<'p> {
+        match self {
+            Payload::Held(bytes) => payload::Sent::new(headers, Some(bytes)),
+            Payload::Digested(digested) => payload::Sent::digested(headers, digested),
         }
     }
 }

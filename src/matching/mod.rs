@@ -53,7 +53,7 @@ pub use echo::{BadEcho, Echo, Echoed, Spelt};
 pub use explain::{beginning, beside};
 pub use guess::Guess;
 pub use likeness::{Likeness, Sameness};
-pub use matcher::{Found, Matcher};
+pub use matcher::{Found, Matcher, Payload};
 pub use options::{MatchBody, MatchRule, MissingBody, Options, Redirects, Repeat};
 pub use outcome::{Chosen, Difference, EntryRef, Miss, MissKind, Near, Outcome, SameHost, What};
 pub use path::PathPattern;

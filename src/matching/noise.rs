@@ -5,7 +5,7 @@
 //! What a test asks for on purpose stays out of it: a package registry's `audit` belongs to `npm install`, analytics belong
 //! to the page under test.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use crate::http::NormalUrl;
@@ -139,27 +139,37 @@ const PATHS: &[(&str, &str)] = &[
 #[must_use]
 pub fn is_noise(url: &NormalUrl) -> bool {
     let parts = url.parts();
-    let (host, target) = (bare(parts.host()), &url.as_str()[parts.origin.len()..]);
-    is_noisy(host) || PATHS.iter().any(|(noisy, start)| host == *noisy && target.starts_with(start))
+    let target = &url.as_str()[parts.origin.len()..];
+    starts(bare(parts.host())).is_some_and(|starts| starts.iter().any(|start| target.starts_with(start)))
 }
 
 /// Whether a host has something to do with noise: what a client wanted of it, but never asked because it did not trust us,
 /// is no loss.
 #[must_use]
 pub fn knows(host: &str) -> bool {
-    let host = bare(host);
-    is_noisy(host) || PATHS.iter().any(|(noisy, _)| host == *noisy)
+    starts(bare(host)).is_some()
 }
 
-/// The hosts to look them up: by whole names, and by what they end in.
-static LOOKED_UP: LazyLock<(HashSet<&str>, Vec<&str>)> = LazyLock::new(|| {
-    (HOSTS.iter().copied().collect(), HOSTS.iter().copied().filter(|host| host.starts_with('.')).collect())
-});
-
-fn is_noisy(host: &str) -> bool {
+/// How the paths of a host begin that are noise there, if it is on the list.
+fn starts(host: &str) -> Option<&[&str]> {
     let (whole, ends) = &*LOOKED_UP;
-    whole.contains(host) || ends.iter().any(|end| host.ends_with(end))
+    let is_below = || ends.iter().any(|end| host.ends_with(end));
+    whole.get(host).map(Vec::as_slice).or_else(|| is_below().then_some(&[ALL]))
 }
+
+/// What all paths begin with.
+const ALL: &str = "";
+
+/// The beginnings of paths by whole names of hosts, and what names end in.
+type Lists = (HashMap<&'static str, Vec<&'static str>>, Vec<&'static str>);
+
+/// The lists to look a host up.
+static LOOKED_UP: LazyLock<Lists> = LazyLock::new(|| {
+    let mut whole: HashMap<_, Vec<_>> = HashMap::new();
+    let all = HOSTS.iter().map(|host| (*host, ALL));
+    all.chain(PATHS.iter().copied()).for_each(|(host, start)| whole.entry(host).or_default().push(start));
+    (whole, HOSTS.iter().copied().filter(|host| host.starts_with('.')).collect())
+});
 
 /// A host without the dot that may stand at the end of a fully qualified name.
 fn bare(host: &str) -> &str {

@@ -173,7 +173,12 @@ impl Strict {
     }
 
     /// A request in scope.
-    pub(super) async fn answer(self: &Arc<Self>, asked: &Asked<'_>, session: &Session, body: Incoming) -> Result<Given, Close> {
+    pub(super) async fn answer(
+        self: &Arc<Self>,
+        asked: &Asked<'_>,
+        session: &Session,
+        body: Incoming,
+    ) -> Result<Given, Close> {
         let found = self.matcher.find(asked.method.as_str(), asked.url);
         let payload = match self.payload(asked, &found, body).await {
             Ok(payload) => payload,
@@ -187,15 +192,25 @@ impl Strict {
             }
         };
         let session = session.clone();
+        let is_at_hand = payload.is_little(asked.headers) && self.matcher.is_at_hand(&found);
         let choose = move |matcher: &Matcher, found: &Found<'_>, headers: &HeaderMap| {
-            let session = session.0.as_deref();
-            let outcome = match &payload {
-                Received::Held(bytes) => matcher.answer_found(found, headers, bytes, session),
-                Received::Digested(digested) => matcher.answer_digested(found, headers, digested, session),
-            };
-            (outcome, payload)
+            (matcher.choose_found(found, headers, payload.as_payload(), session.0.as_deref()), payload)
         };
-        let (outcome, payload) = self.beside_others(asked, &found, choose).await;
+        let (chosen, payload) = if is_at_hand {
+            choose(&self.matcher, &found, asked.headers)
+        } else {
+            self.beside_others(asked, choose).await
+        };
+        let (outcome, payload) = match chosen {
+            Ok(outcome) => (outcome, payload),
+            Err(kind) => {
+                let explain = move |matcher: &Matcher, found: &Found<'_>, headers: &HeaderMap| {
+                    (matcher.explain_found(found, headers, payload.as_payload(), kind), payload)
+                };
+                let (miss, payload) = self.beside_others(asked, explain).await;
+                (Outcome::Miss(Box::new(miss)), payload)
+            }
+        };
         if let Outcome::Serve(chosen) | Outcome::Redirect(chosen) | Outcome::Abort(chosen) = &outcome
             && let Some(guess) = &chosen.guess
         {
@@ -313,8 +328,13 @@ impl Strict {
     }
 
     /// The payload as far as matching needs it.
-    async fn payload(self: &Arc<Self>, asked: &Asked<'_>, found: &Found<'_>, body: Incoming) -> Result<Received, IntakeError> {
-        if !body.is_end_stream() && (self.on_miss != OnMiss::Fail || self.needs_body(asked, found).await) {
+    async fn payload(
+        self: &Arc<Self>,
+        asked: &Asked<'_>,
+        found: &Found<'_>,
+        body: Incoming,
+    ) -> Result<Received, IntakeError> {
+        if !body.is_end_stream() && (self.needs_body(asked, found).await || self.on_miss != OnMiss::Fail) {
             let digesting = || self.matcher.digesting(found, asked.headers);
             return Box::pin(intake::read(body, self.patience, digesting)).await;
         }
@@ -323,23 +343,23 @@ impl Strict {
     }
 
     async fn needs_body(self: &Arc<Self>, asked: &Asked<'_>, found: &Found<'_>) -> bool {
-        self.beside_others(asked, found, |matcher, found, _| matcher.needs_body(found)).await
+        if self.matcher.knows(found) {
+            return self.matcher.needs_body(found);
+        }
+        self.beside_others(asked, |matcher, found, _| matcher.needs_body(found)).await
     }
 
-    /// Does work that may read from a fixture, and lets the other connections of this thread go on meanwhile. What is known has
-    /// been read, and a step aside would take longer than the work.
+    /// Does work that may read from a fixture or look at much, and lets the other connections of this thread go on meanwhile. A step
+    /// aside takes longer than what is at hand.
     async fn beside_others<T: Send + 'static>(
         self: &Arc<Self>,
         asked: &Asked<'_>,
-        found: &Found<'_>,
         work: impl FnOnce(&Matcher, &Found<'_>, &HeaderMap) -> T + Send + 'static,
     ) -> T {
-        if self.matcher.knows(found) {
-            return work(&self.matcher, found, asked.headers);
-        }
         let (strict, method) = (self.clone(), asked.method.clone());
         let (url, headers) = (asked.url.clone(), asked.headers.clone());
-        let beside = spawn_blocking(move || work(&strict.matcher, &strict.matcher.find(method.as_str(), &url), &headers));
+        let beside =
+            spawn_blocking(move || work(&strict.matcher, &strict.matcher.find(method.as_str(), &url), &headers));
         match beside.await {
             Ok(done) => done,
             // A defect is this request's, as it would be here.

@@ -3,6 +3,8 @@
 use std::io::{self, Read};
 use std::time::Duration;
 
+use ::http::HeaderMap;
+use ::http::header::CONTENT_ENCODING;
 use bytes::{Buf, Bytes};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
@@ -10,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::timeout;
 
-use crate::matching::{Digested, Digesting};
+use crate::matching::{Digested, Digesting, Payload};
 
 /// The longest payload that is held, bytes. A longer one is compared by its digest, where its bytes are what is compared.
 pub const LONGEST_REQUEST: usize = 64 * 1024 * 1024;
@@ -23,6 +25,24 @@ pub(super) enum Received {
     Held(Bytes),
     /// It was longer than [`LONGEST_REQUEST`].
     Digested(Digested),
+}
+
+/// What may be decoded and compared on the way of other requests, bytes.
+const LITTLE: usize = 64 << 10;
+
+impl Received {
+    /// As matching takes it.
+    pub(super) fn as_payload(&self) -> Payload<'_> {
+        match self {
+            Received::Held(bytes) => Payload::Held(bytes),
+            Received::Digested(digested) => Payload::Digested(digested),
+        }
+    }
+
+    /// Whether looking at it takes but a moment: what it decodes to may be any length.
+    pub(super) fn is_little(&self, headers: &HeaderMap) -> bool {
+        matches!(self, Received::Held(bytes) if bytes.len() <= LITTLE) && !headers.contains_key(CONTENT_ENCODING)
+    }
 }
 
 /// Why there is no payload to match with.

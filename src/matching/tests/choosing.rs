@@ -240,3 +240,35 @@ impl Difference {
 }
 
 use crate::urlglob::Globs;
+
+/// What is not takes other threads, so that nobody waits for it.
+#[test]
+fn at_hand_is_what_was_looked_at_and_reads_little() {
+    let mut long = get("https://a.test/long");
+    long.0["response"]["content"]["size"] = (2 << 20).into();
+    let entries = [
+        get("https://a.test/x"),
+        post("https://a.test/y", "1"),
+        post("https://a.test/y", "2"),
+        get("https://a.test/from").to(302, "/x"),
+        get("https://b.test/REDACTED-token-1"),
+        long,
+    ];
+    let shelf = shelf(Foreign, entries, Options::default());
+    let is_at_hand = |ask: &Ask| {
+        let url = NormalUrl::parse(&ask.url).unwrap();
+        shelf.matcher.is_at_hand(&shelf.matcher.find(&ask.method, &url))
+    };
+    let known = [ask("GET", "https://a.test/x"), ask("POST", "https://a.test/y").json("2")];
+    let never = ["https://a.test/from", "https://b.test/anything", "https://a.test/long"].map(|url| ask("GET", url));
+    for asked in &known {
+        assert!(!is_at_hand(asked));
+        shelf.answer(asked);
+        assert!(is_at_hand(asked));
+    }
+    for asked in &never {
+        shelf.answer(asked);
+        assert!(!is_at_hand(asked), "{}", asked.url);
+    }
+    assert!(is_at_hand(&ask("GET", "https://a.test/deep/nowhere")), "there is nothing to be read");
+}

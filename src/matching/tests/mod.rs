@@ -150,7 +150,10 @@ impl Shelf {
         let trial = self.matcher.would_answer(&query, session);
         // The trial chooses among all there is; this takes the short way where there is one.
         let found = self.matcher.find(query.method, query.url);
-        let outcome = self.matcher.answer_found(&found, query.headers, &ask.body, session);
+        let payload = Payload::Held(&ask.body);
+        let outcome = self.matcher.choose_found(&found, query.headers, payload, session).unwrap_or_else(|kind| {
+            Outcome::Miss(Box::new(self.matcher.explain_found(&found, query.headers, payload, kind)))
+        });
         assert_eq!(brief(&trial), brief(&outcome), "the trial said otherwise");
         outcome
     }
