@@ -183,7 +183,8 @@ impl<'a> Parts<'a> {
     /// `host:port`, a default port left out, an IPv6 address in brackets.
     #[must_use]
     pub fn authority(&self) -> &'a str {
-        let authority = self.origin.split_once("://").map_or("", |(_, authority)| authority);
+        let colon = memchr::memchr(b':', self.origin.as_bytes()).map_or(self.origin.len(), |colon| colon + 1);
+        let authority = self.origin[colon..].strip_prefix("//").unwrap_or_default();
         authority.split_once('@').map_or(authority, |(_, host)| host)
     }
 
