@@ -20,6 +20,8 @@ use crate::redact::{Outcome, Stream};
 
 /// Bytes that are decoded at a time.
 const PIECE: usize = 64 << 10;
+/// What a piece that goes into the journal has at least, bytes: less than a window lets go of at a time, so that none grows and is copied.
+const PUT: usize = 32 << 10;
 
 /// Bytes of a frame: a payload may grow by its markers.
 const FRAME: usize = 4 << 20;
@@ -215,7 +217,7 @@ impl Look {
             let kept = usize::try_from(left).unwrap_or(usize::MAX).min(read);
             left -= kept as u64;
             stream.push(&mut redactor, &piece[..kept], &mut out);
-            if out.len() >= PIECE {
+            if out.len() >= PUT {
                 put(std::mem::take(&mut out).into());
                 if self.may_wait {
                     self.sink.tape.wait_for_room();

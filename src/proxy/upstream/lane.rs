@@ -145,7 +145,7 @@ impl Upstream {
     async fn own_lane(&self, own: &OwnConnections, to: &Origin, bytes: bool) -> Result<Found, UpstreamError> {
         while let Some(kept) = own.take(to, bytes) {
             match kept {
-                Kept::Dialled(dialled) => return Ok(Found::Dialled(dialled)),
+                Kept::Dialled(dialled) => return Ok(Found::Dialled(*dialled)),
                 Kept::Http1(mut connection) => {
                     if connection.ready().await {
                         return Ok(Found::Lane(Lane::Http1(connection)));

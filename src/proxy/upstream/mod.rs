@@ -226,7 +226,7 @@ impl Upstream {
 
     /// Keeps a dialled connection for plain HTTP, of the version that the first request has.
     pub fn keep_plain(&self, own: &OwnConnections, to: &Origin, dialled: Dialled) {
-        own.put(to, Kept::Dialled(dialled));
+        own.put(to, Kept::Dialled(Box::new(dialled)));
     }
 
     /// Connections opened so far.

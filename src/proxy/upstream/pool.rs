@@ -38,7 +38,7 @@ struct Own {
 /// A connection that waits for a request.
 pub(super) enum Kept {
     /// For plain HTTP; the first request decides on the version.
-    Dialled(Dialled),
+    Dialled(Box<Dialled>),
     /// Idle.
     Http1(Box<Http1>),
 }

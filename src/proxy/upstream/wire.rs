@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf, Take};
 
 /// Bytes both ways: what a tunnel copies.
 pub trait Io: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
@@ -17,9 +17,13 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Io for T {}
 /// How many bytes a peek takes in: the greeting of a server that speaks first.
 const PEEK: usize = 4096;
 
+/// Bytes that are read at a time, at most: less than the 64 KiB with which hyper would ask for a buffer twice as long, up to 512 KiB. Pieces of
+/// bodies wait in such buffers for the journal, and short ones are given back and had again sooner.
+const MOST: u64 = (64 << 10) - 1;
+
 /// A connection that counts what it hears and into which bytes can be put back.
 pub(super) struct Wire {
-    io: Box<dyn Io>,
+    io: Take<Box<dyn Io>>,
     /// Read already, to be read again first.
     back: Bytes,
     heard: Arc<AtomicU64>,
@@ -28,7 +32,7 @@ pub(super) struct Wire {
 impl Wire {
     /// `back` is what was read from `io` already.
     pub(super) fn new(io: impl Io, back: Bytes) -> Self {
-        Wire { io: Box::new(io), back, heard: Arc::default() }
+        Wire { io: (Box::new(io) as Box<dyn Io>).take(MOST), back, heard: Arc::default() }
     }
 
     /// Counts the bytes that came.
@@ -40,6 +44,7 @@ impl Wire {
     pub(super) async fn peek(&mut self) -> io::Result<bool> {
         if self.back.is_empty() {
             let mut buffer = [0; PEEK];
+            self.io.set_limit(MOST);
             let read = self.io.read(&mut buffer).await?;
             self.back = Bytes::copy_from_slice(&buffer[..read]);
         }
@@ -51,6 +56,7 @@ impl AsyncRead for Wire {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let polled = if self.back.is_empty() {
+            self.io.set_limit(MOST);
             Pin::new(&mut self.io).poll_read(cx, buf)
         } else {
             let taken = self.back.len().min(buf.remaining());
@@ -68,15 +74,15 @@ impl AsyncRead for Wire {
 
 impl AsyncWrite for Wire {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
+        Pin::new(self.io.get_mut()).poll_write(cx, buf)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        Pin::new(self.io.get_mut()).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
+        Pin::new(self.io.get_mut()).poll_shutdown(cx)
     }
 
     fn poll_write_vectored(
@@ -84,11 +90,11 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+        Pin::new(self.io.get_mut()).poll_write_vectored(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
+        self.io.get_ref().is_write_vectored()
     }
 }
 
