@@ -204,7 +204,7 @@ impl Matcher {
         outcome
     }
 
-    /// Explains that miss. It compares with many an entry: what that takes is told by [`Matcher::answer`].
+    /// Explains that miss. It compares the request with many an entry, which may take a while.
     #[must_use]
     pub fn explain_found(&self, found: &Found<'_>, headers: &HeaderMap, payload: Payload<'_>, kind: MissKind) -> Miss {
         self.explain(&payload.query(found, headers), &payload.sent(headers), kind)
