@@ -7,10 +7,20 @@ use super::*;
 
 /// The leaf that a client with this name for the server is shown, checked against the CA by rustls' own verifier.
 fn leaf(authority: &Authority, host: &str) -> CertificateDer<'static> {
+    let client = shake_hands(authority, host, crate::tls::provider::provider());
+    client.peer_certificates().unwrap()[0].clone().into_owned()
+}
+
+/// A client of this provider, when it has done so.
+fn shake_hands(
+    authority: &Authority,
+    host: &str,
+    provider: Arc<rustls::crypto::CryptoProvider>,
+) -> rustls::ClientConnection {
     let config = authority.server_config(host, Alpn::Http1).unwrap();
     let mut roots = rustls::RootCertStore::empty();
     roots.add(authority.cert_der().clone()).unwrap();
-    let client = rustls::ClientConfig::builder_with_provider(crate::tls::provider::provider())
+    let client = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(roots)
@@ -28,7 +38,7 @@ fn leaf(authority: &Authority, host: &str) -> CertificateDer<'static> {
         client.read_tls(&mut &wire[..]).unwrap();
         client.process_new_packets().unwrap();
     }
-    client.peer_certificates().unwrap()[0].clone().into_owned()
+    client
 }
 
 fn parse(der: &[u8]) -> X509Certificate<'_> {
@@ -41,6 +51,24 @@ fn key_id(cert: &X509Certificate<'_>) -> Vec<u8> {
         _ => None,
     });
     found.expect("a subject key identifier")
+}
+
+#[test]
+fn aes_128_is_agreed_on_whatever_a_client_would_rather_have() {
+    use rustls::CipherSuite::{TLS13_AES_128_GCM_SHA256, TLS13_CHACHA20_POLY1305_SHA256};
+    let dir = tempfile::tempdir().unwrap();
+    let authority = Authority::load_or_create(dir.path()).unwrap();
+    let mut rather = rustls::crypto::ring::default_provider();
+    rather.cipher_suites.sort_by_key(|suite| suite.suite() != TLS13_CHACHA20_POLY1305_SHA256);
+    let agreed = |provider| {
+        let client = shake_hands(&authority, "api.test", Arc::new(provider));
+        client.negotiated_cipher_suite().unwrap().suite()
+    };
+    let preferred =
+        if crate::tls::provider::prefers_aes_128() { TLS13_AES_128_GCM_SHA256 } else { TLS13_CHACHA20_POLY1305_SHA256 };
+    assert_eq!(agreed(rather.clone()), preferred);
+    rather.cipher_suites.retain(|suite| suite.suite() == TLS13_CHACHA20_POLY1305_SHA256);
+    assert_eq!(agreed(rather), TLS13_CHACHA20_POLY1305_SHA256, "a client that has nothing else");
 }
 
 #[test]

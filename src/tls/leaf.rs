@@ -17,7 +17,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::authority::{Alpn, AuthorityError};
 use super::ca_files::Pair;
-use super::provider::provider;
+use super::provider::{prefers_aes_128, provider};
 
 /// How long the CA is valid.
 const CA_VALIDITY: Duration = Duration::days(3650);
@@ -65,6 +65,7 @@ impl Leaves {
             .map_err(tls("choosing TLS versions"))?
             .with_no_client_auth()
             .with_cert_resolver(Arc::new(ResolvesServerCertUsingSni::new()));
+        common.ignore_client_order = prefers_aes_128();
         common.session_storage = ServerSessionMemoryCache::new(MAX_SESSIONS);
         common.ticketer = rustls::crypto::ring::Ticketer::new().map_err(tls("making a ticket key"))?;
         Ok(Leaves { issuer, ca, ca_expires, key, signing_key, common, kept: Mutex::default() })
