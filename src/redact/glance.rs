@@ -1,14 +1,134 @@
 //! A glance at a stretch of JSON before one at each of its strings: most hold nothing that is secret, and that can be told of all of
 //! it at once.
+//!
+//! What can be secret in a string that holds no escape begins or ends with one of a few dozen needles: the end of a member's secret name, the
+//! beginning of a shape, a URL. A string without any needs no other look, whatever the document is like around it.
 
-use super::graphql;
+use std::sync::LazyLock;
+
+use memchr::memrchr;
+
 use super::json::Until;
+use super::names::{Names, folded};
 use super::paths::after_space;
 use super::policy::Policy;
+use super::sieve::{Class, GRAM, Gram, Needles, Sieve};
 use super::{Namer, shapes};
 
-/// Bytes that are looked at at once: what has to be looked at string by string spoils so much.
-const STRETCH: usize = 16 << 10;
+/// Bytes that are looked at at once: where a known value stands, so many are looked at string by string.
+const STRETCH: usize = 32 << 10;
+
+/// A URL that is longer is looked at as a string, bytes.
+const LONG_URL: usize = 512;
+
+/// What a string has to be looked at for.
+#[derive(Clone, Copy)]
+enum Needle {
+    /// Anything may be written with one, and a quote behind one ends nothing.
+    Escape,
+    /// How a secret name of a member may end, and its quote.
+    Name,
+    /// What a URL has behind its scheme.
+    Url,
+    /// Of how a shape begins, up to its byte `last`.
+    Shape { begins: &'static [u8], last: usize },
+}
+
+struct Suspicions {
+    sieve: Sieve,
+    needles: Vec<Needle>,
+}
+
+/// Of the whole table: a policy that takes some of it away is asked when there is one.
+static SUSPICIONS: LazyLock<Suspicions> = LazyLock::new(|| {
+    let shapes = shapes::beginnings().map(|begins| shape(begins.as_bytes()));
+    let names = name_ends(&Policy::default().json).into_iter().map(|gram| (gram, Needle::Name));
+    let escape = [Class::ANY, Class::ANY, Class::ANY, only(b'\\')];
+    let url = [Class::ANY, only(b':'), only(b'/'), only(b'/')];
+    let all = shapes.chain(names).chain([(escape, Needle::Escape), (url, Needle::Url)]);
+    let (grams, needles): (Vec<_>, _) = all.unzip();
+    Suspicions { sieve: Sieve::new(&grams), needles }
+});
+
+fn only(byte: u8) -> Class {
+    Class::of(|other| other == byte)
+}
+
+/// Four bytes that few texts have, of how a shape begins: such as have few lower-case letters.
+fn shape(begins: &'static [u8]) -> (Gram, Needle) {
+    let rare =
+        |last: &usize| begins[..=*last].iter().rev().take(GRAM).filter(|byte| !byte.is_ascii_lowercase()).count();
+    let first = begins.len().min(GRAM) - 1;
+    // Of several the first.
+    let last = (first..begins.len()).rev().max_by_key(rare).unwrap_or(first);
+    let mut gram = [Class::ANY; GRAM];
+    gram.iter_mut().rev().zip(begins[..=last].iter().rev()).for_each(|(class, byte)| *class = only(*byte));
+    (gram, Needle::Shape { begins, last })
+}
+
+/// How each of these names may end, and the quote behind it, each once. Before a hump nothing is told: there may be a byte more or not.
+fn name_ends(names: &Names) -> Vec<Gram> {
+    let end = |name: &[u8]| {
+        name.rsplit(|byte| *byte == b'-').next().map(|end| end[end.len().saturating_sub(GRAM - 1)..].to_vec())
+    };
+    let mut ends: Vec<_> = names.folded().filter_map(end).collect();
+    ends.sort_unstable();
+    ends.dedup();
+    let gram = |end: &Vec<u8>| {
+        let mut gram = [Class::ANY, Class::ANY, Class::ANY, only(b'"')];
+        let places = gram[..GRAM - 1].iter_mut().rev().zip(end.iter().rev());
+        places.for_each(|(class, byte)| *class = Class::of(|other| folded(other) == *byte));
+        gram
+    };
+    ends.iter().map(gram).collect()
+}
+
+impl Suspicions {
+    /// The first place at which one of the needles stands that this policy looks for.
+    /// Adds to `quotes` how many there are up to there.
+    fn next(&self, text: &[u8], from: usize, end: usize, policy: &Policy, quotes: &mut usize) -> Option<usize> {
+        let mut at = from;
+        loop {
+            let (place, needles) = self.sieve.next(&text[..end], at, quotes)?;
+            if self.some(needles).any(|needle| needle.stands_at(text, place, policy)) {
+                return Some(place);
+            }
+            at = place + 1;
+        }
+    }
+
+    fn some(&self, mut needles: Needles) -> impl Iterator<Item = Needle> {
+        std::iter::from_fn(move || {
+            let next = self.needles.get(needles.trailing_zeros() as usize)?;
+            needles &= needles - 1;
+            Some(*next)
+        })
+    }
+}
+
+impl Needle {
+    fn stands_at(self, text: &[u8], place: usize, policy: &Policy) -> bool {
+        match self {
+            Needle::Escape => true,
+            Needle::Name => {
+                let name = memrchr(b'"', &text[..place]).map_or(&text[..0], |quote| &text[quote + 1..place]);
+                policy.json.contains(name) && text.get(after_space(text, place + 1)).is_none_or(|byte| *byte == b':')
+            }
+            Needle::Url => says_more(&text[place + 1..]),
+            Needle::Shape { begins, last } => {
+                place.checked_sub(last).is_some_and(|begin| text[begin..].starts_with(begins))
+            }
+        }
+    }
+}
+
+/// Whether a URL, from its authority on, may say more than where something is: a user, parameters, a fragment, what is encoded.
+fn says_more(url: &[u8]) -> bool {
+    let end = |byte: &u8| *byte == b'"' || byte.is_ascii_whitespace();
+    let tells = |byte: &u8| end(byte) || matches!(byte, b'?' | b'#' | b'@' | b'%');
+    let near = &url[..url.len().min(LONG_URL)];
+    near.iter().find(|byte| tells(byte)).map_or(near.len() == LONG_URL, |byte| !end(byte))
+}
 
 /// Glances along a text.
 pub(super) struct Glances<'p> {
@@ -16,90 +136,52 @@ pub(super) struct Glances<'p> {
     policy: Option<&'p Policy>,
     /// None before this.
     from: usize,
+    /// A secret name stood where by all quotes before no string does.
+    pub(super) broken: bool,
 }
 
 impl<'p> Glances<'p> {
     /// By a policy under which a glance can tell enough.
     pub(super) fn new(policy: &'p Policy) -> Self {
         let tells = policy.paths.is_empty() && policy.text.is_empty() && !policy.shapes.has_personal();
-        Glances { policy: tells.then_some(policy), from: 0 }
+        Glances { policy: tells.then_some(policy), from: 0, broken: false }
     }
 
-    /// The end of a stretch from `at` on, where an item or a member begins, or the text ends, in which nothing is to be taken out: it
-    /// is JSON, no member has a secret name, no string is a document of its own, and nothing in it looks like a secret or is known
-    /// to be one. `None` when that can't be told.
+    /// The end of a stretch from `at` on, where an item or a member begins, or the text ends, in which nothing is to be taken out:
+    /// no member has a secret name, and nothing in it looks like a secret or is known to be one. `None` when there is none.
     pub(super) fn next(&mut self, text: &[u8], at: usize, until: Until, namer: &mut impl Namer) -> Option<usize> {
         let policy = self.policy.filter(|_| at >= self.from)?;
-        // Not again before this stretch is behind.
-        self.from = at.saturating_add(STRETCH);
-        let end = plain_members(text, at, until, policy)?;
-        let stretch = &text[at..end];
-        let is_clean = memchr::memchr(b'\\', stretch).is_none()
-            && !has_speaking_url(stretch)
-            && !shapes::may_be_in(stretch)
-            && namer.known(stretch).is_empty();
-        if is_clean {
-            self.from = end;
-        }
-        is_clean.then_some(end)
-    }
-}
-
-/// Where the last item or member begins of a stretch, or the text ends with it, without backslashes in which all between strings is JSON's own, no name
-/// is secret, and no string a document.
-fn plain_members(text: &[u8], from: usize, Until { limit, is_all }: Until, policy: &Policy) -> Option<usize> {
-    let mut at = if from == 0 && text.starts_with(b"\xef\xbb\xbf") { 3 } else { from };
-    let enough = from.saturating_add(STRETCH).min(limit.saturating_add(1));
-    let (mut end, mut is_value) = (from, false);
-    while let Some(gap) = text.get(at..)?.iter().position(|byte| !is_json_between(*byte)) {
-        let quote = at + gap;
-        if text[quote] != b'"' {
+        let enough = at.saturating_add(STRETCH).min(until.limit.saturating_add(1)).min(text.len());
+        if at >= enough {
             return None;
         }
-        if !is_value {
-            end = quote;
-            if quote >= enough {
-                return (end > from).then_some(end);
-            }
+        let mut quotes = 0;
+        let suspect = SUSPICIONS.next(text, at, enough, policy, &mut quotes);
+        let clean = suspect.map_or(enough, |place| place + 1);
+        // Not again before what is looked at string by string is behind.
+        self.from = clean;
+        let is_open = quotes % 2 == 1;
+        self.broken |= is_open && suspect.is_some_and(|place| text[place] == b'"');
+        let is_end = clean == text.len() && suspect.is_none() && until.is_all && !is_open;
+        let end = if is_end { clean } else { last_begin(text, at, clean, is_open)? };
+        if !namer.known(&text[at..end]).is_empty() {
+            return None;
         }
-        let Some(close) = quote_from(text, quote + 1) else { return (end > from).then_some(end) };
-        at = close + 1;
-        let colon = if text.get(at) == Some(&b':') { at } else { after_space(text, at) };
-        is_value = text.get(colon) == Some(&b':');
-        let is_plain = match is_value {
-            true => !policy.json.contains(&text[quote + 1..close]),
-            false => !graphql::looks_like(&text[quote + 1..close]),
-        };
-        if !is_plain {
-            return (end > from).then_some(end);
-        }
+        self.from = if suspect.is_some() { clean } else { end };
+        Some(end)
     }
-    // What may go on behind the text is left to who looks at it string by string.
-    let end = if is_all { text.len() } else { end };
-    (end > from).then_some(end)
 }
 
-/// The next quote, eight bytes at a time: strings are short.
-fn quote_from(text: &[u8], from: usize) -> Option<usize> {
-    const EACH: u64 = 0x0101_0101_0101_0101;
-    const QUOTES: u64 = EACH * b'"' as u64;
-    let mut at = from;
-    while let Some((eight, _)) = text.get(at..)?.split_first_chunk() {
-        // A byte that is zero now was a quote; the lowest that this marks is one.
-        let word = u64::from_le_bytes(*eight) ^ QUOTES;
-        let marks = word.wrapping_sub(EACH) & !word & (EACH << 7);
-        if marks != 0 {
-            return Some(at + (marks.trailing_zeros() >> 3) as usize);
-        }
-        at += 8;
+/// Where the last item or member begins behind `from` and before `end`, at which a string `is_open` or not; no byte before the last is one of an
+/// escape.
+fn last_begin(text: &[u8], from: usize, end: usize, is_open: bool) -> Option<usize> {
+    let quote_before = |at: usize| memrchr(b'"', &text[from..at]).map(|quote| from + quote);
+    let last = quote_before(end)?;
+    let mut begin = if is_open { last } else { quote_before(last)? };
+    if text[from..begin].trim_ascii_end().ends_with(b":") {
+        begin = quote_before(quote_before(begin)?)?;
     }
-    Some(at + text[at..].iter().position(|byte| *byte == b'"')?)
-}
-
-/// Whether a URL may stand in a text that says more than where something is: a user, parameters, a fragment, what is encoded.
-fn has_speaking_url(text: &[u8]) -> bool {
-    let says = || memchr::memchr3(b'?', b'#', b'@', text).is_some() || memchr::memchr(b'%', text).is_some();
-    shapes::has_url(text) && says()
+    (begin > from).then_some(begin)
 }
 
 /// Whether a byte stands between the strings of JSON: white space, structure, numbers, the letters of the three words.
@@ -122,21 +204,79 @@ const BETWEEN: [bool; 256] = {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::redact::table;
+
+    fn suspect(text: &str) -> Option<usize> {
+        let mut quotes = 0;
+        SUSPICIONS.next(text.as_bytes(), 0, text.len(), &Policy::default(), &mut quotes)
+    }
+
+    /// As languages write a name of several words.
+    fn spellings(name: &str) -> [String; 5] {
+        let words: Vec<_> = name.split(['_', '-']).collect();
+        let title = |word: &&str| word[..1].to_uppercase() + &word[1..];
+        let pascal: String = words.iter().map(title).collect();
+        [name.to_owned(), name.to_uppercase(), words.join("-"), pascal[..1].to_lowercase() + &pascal[1..], pascal]
+    }
 
     #[test]
-    fn a_quote_is_found_wherever_it_stands() {
-        for len in 0..40 {
-            let mut text = vec![b'#'; len];
-            assert_eq!(quote_from(&text, 0), None);
-            // What differs from a quote by its lowest bit stands behind one.
-            for at in 0..len {
-                text.fill(b'#');
-                text[at] = b'"';
-                for from in 0..=at {
-                    assert_eq!(quote_from(&text, from), Some(at));
+    fn every_secret_name_is_suspect_however_it_is_written() {
+        let not = |name: &&str| !table::NOT_IN_JSON.contains(name);
+        for name in table::PARAMETERS.into_iter().filter(not).chain(table::ONLY_IN_JSON) {
+            for name in spellings(name).into_iter().filter(|name| Policy::default().json.contains(name.as_bytes())) {
+                for (before, behind) in [("{\"", "\":"), ("[{\"a\":1,\"", "\" \n:")] {
+                    let before = format!("{}{before}", " ".repeat(70));
+                    let end = before.len() + name.len();
+                    // A few are shapes, too.
+                    let in_name = |place| (before.len()..=end).contains(&place);
+                    assert!(suspect(&format!("{before}{name}{behind}\"x\"}}")).is_some_and(in_name), "{name}");
+                    assert!(suspect(&format!("{before}{name}\"")).is_some_and(in_name), "{name} at the end");
                 }
-                assert_eq!(quote_from(&text, at + 1), None);
             }
         }
+        for text in [
+            "{\"next_token\":\"x\"}",
+            "{\"a\":\"token\"}",
+            "[\"password\",\"pin\"]",
+            "{\"key\":1}",
+            "{\"x password\":1}",
+        ] {
+            assert_eq!(suspect(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn every_beginning_of_a_shape_is_suspect() {
+        for begins in shapes::beginnings() {
+            for before in ["\"", "\"a (", &" ".repeat(100)] {
+                let text = format!("{before}{begins}x\"");
+                let place = suspect(&text).unwrap();
+                assert!((before.len()..before.len() + begins.len()).contains(&place), "{text}");
+            }
+        }
+        assert_eq!(suspect("\"eJy ASKIA gh_p sec_ret k_love xo PRIVATE\""), None);
+    }
+
+    #[test]
+    fn a_url_is_suspect_that_says_more_than_where_something_is() {
+        let long = format!("\"https://h/{}\"", "a".repeat(LONG_URL));
+        for text in ["\"https://h/?a\"", "\"see http://a@h/ there\"", "\"x://h/%41\"", "\"x://h#a", &long] {
+            assert!(suspect(text).is_some(), "{text}");
+        }
+        for text in ["\"https://h/a\"", "\"https://h/a b?\"", "\"http://h\",\"?\"", "\"a:/?\"", "\"://"] {
+            assert_eq!(suspect(text), None, "{text}");
+        }
+        assert_eq!(suspect("\"a\\u0041\""), Some(2));
+    }
+
+    #[test]
+    fn a_stretch_ends_where_an_item_begins() {
+        let begin = |text: &str| last_begin(text.as_bytes(), 1, text.len(), text[1..].matches('"').count() % 2 == 1);
+        assert_eq!(begin("[\"a\",\"b\",\"c"), Some(9));
+        assert_eq!(begin("[\"a\",\"b\""), Some(5));
+        assert_eq!(begin("[\"a\",\"b\":\"c"), Some(5), "a member with its name");
+        assert_eq!(begin("[\"a\",\"b\" : \"c\""), Some(5));
+        assert_eq!(begin("{\"a\":\"c"), None, "none but the first");
+        assert_eq!([begin("[1,2"), begin("[\"a"), begin("[")], [None, None, None]);
     }
 }

@@ -72,6 +72,7 @@ impl<N: Namer> Redactor<'_, N> {
             while let Some(end) = glances.next(walk.text, walk.at, walk.until, &mut self.namer) {
                 walk.step(end);
             }
+            walk.broken |= glances.broken;
             let Some(quote) = walk.next_quote() else { break };
             let token = walk.string_at(quote);
             if quote > walk.until.limit || walk.is_cut(&token) {

@@ -28,6 +28,7 @@ mod policy;
 mod redactor;
 mod secret;
 mod shapes;
+mod sieve;
 mod spellings;
 mod stream;
 mod table;

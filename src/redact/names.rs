@@ -68,6 +68,11 @@ impl Names {
         self.folded.remove(&fold(name, false)[..]) || self.folded.remove(&fold(name, true)[..])
     }
 
+    /// All of them, in lower case, with `-` for `_`.
+    pub(super) fn folded(&self) -> impl Iterator<Item = &[u8]> {
+        self.folded.iter().map(|name| &**name)
+    }
+
     pub(super) fn contains(&self, name: &[u8]) -> bool {
         let (Some(&first), Some(&last)) = (name.first(), name.last()) else { return false };
         if !self.outlines.may_have(first, last, name.len()) {
@@ -100,7 +105,7 @@ fn fold(name: &[u8], humps: bool) -> Vec<u8> {
     folded
 }
 
-fn folded(byte: u8) -> u8 {
+pub(super) fn folded(byte: u8) -> u8 {
     if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() }
 }
 

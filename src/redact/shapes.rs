@@ -87,7 +87,7 @@ const TABLE: [Shape; 23] = [
 static LOOKS: LazyLock<Vec<Regex>> = LazyLock::new(|| TABLE.iter().map(|shape| compiled(shape.looks)).collect());
 
 /// Every beginning but that of a URL, which is in many a text: whether there may be a user in it an `@` tells.
-fn beginnings() -> impl Iterator<Item = &'static str> {
+pub(super) fn beginnings() -> impl Iterator<Item = &'static str> {
     TABLE.iter().flat_map(|shape| shape.begins).copied().filter(|begins| *begins != URL)
 }
 
