@@ -124,19 +124,28 @@ impl Frame {
         HEADER + self.payload.len() + TRAILER
     }
 
-    /// Writes it.
+    /// What stands before its payload, and behind it.
     ///
     /// # Errors
-    /// When the writer fails, or the payload is longer than [`MAX_PAYLOAD`].
-    pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
+    /// When the payload is longer than [`MAX_PAYLOAD`].
+    pub fn around(&self) -> io::Result<([u8; HEADER], [u8; TRAILER])> {
         let len = u32::try_from(self.payload.len()).ok().filter(|len| *len as usize <= MAX_PAYLOAD);
         let len = len.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "a frame is too long"))?;
         let header = Header { kind: self.kind, exchange: self.exchange, len };
         let mut crc = header.checksum();
         crc.update(&self.payload);
-        out.write_all(&header.to_bytes())?;
+        Ok((header.to_bytes(), crc.finalize().to_le_bytes()))
+    }
+
+    /// Writes it.
+    ///
+    /// # Errors
+    /// When the writer fails, or the payload is longer than [`MAX_PAYLOAD`].
+    pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        let (header, trailer) = self.around()?;
+        out.write_all(&header)?;
         out.write_all(&self.payload)?;
-        out.write_all(&crc.finalize().to_le_bytes())
+        out.write_all(&trailer)
     }
 }
 

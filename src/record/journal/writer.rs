@@ -6,13 +6,14 @@
 //!
 //! Pieces of bodies don't wait; what they wait for is room in the queue.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{self, IoSlice, Write};
 use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::frame::Frame;
@@ -21,8 +22,14 @@ use super::turns::Turns;
 /// Bytes that may wait to be written before bodies have to wait.
 const ROOM: usize = 4 << 20;
 
-/// Bytes gathered for one `write(2)`; longer payloads are written from where they are. Who commits writes no more than this.
+/// Bytes gathered for one `write(2)`. Who commits writes no more than this.
 const BUFFER: usize = 64 << 10;
+
+/// Payloads that are longer, bytes, are written from where they are.
+const SHORT: usize = 4 << 10;
+
+/// So many of them at once.
+const MANY: usize = 64;
 
 /// What may wait for more is written after so long at the latest.
 const LATEST: Duration = Duration::from_secs(1);
@@ -37,6 +44,8 @@ pub enum Haste {
     Later,
     /// Now.
     Now,
+    /// Now, and by who queues it: he may wait for the disk.
+    Here,
 }
 
 /// A journal being written.
@@ -78,8 +87,61 @@ struct Batch {
 
 /// Where the journal goes, and what is on its way there.
 struct Out {
-    file: BufWriter<Box<dyn Write + Send>>,
+    file: Box<dyn Write + Send>,
+    gathered: Vec<u8>,
     batch: Batch,
+}
+
+impl Out {
+    /// Writes the frames of the batch with few calls: what is short is gathered, what is long written from where it is.
+    fn write(&mut self) -> io::Result<()> {
+        let Out { file, gathered, batch } = self;
+        // The payloads that are written from where they are, and how many of the gathered bytes stand before each.
+        let mut long: Vec<(usize, &Bytes)> = Vec::new();
+        gathered.clear();
+        for frame in &batch.frames {
+            let (header, trailer) = frame.around()?;
+            gathered.extend_from_slice(&header);
+            if frame.payload.len() > SHORT {
+                long.push((gathered.len(), &frame.payload));
+            } else {
+                gathered.extend_from_slice(&frame.payload);
+            }
+            gathered.extend_from_slice(&trailer);
+            if gathered.len() >= BUFFER - SHORT || long.len() >= MANY {
+                put(&mut **file, gathered, &long)?;
+                gathered.clear();
+                long.clear();
+            }
+        }
+        put(&mut **file, gathered, &long)?;
+        batch.frames.clear();
+        file.flush()
+    }
+}
+
+/// Writes bytes with payloads between them.
+fn put(file: &mut dyn Write, bytes: &[u8], between: &[(usize, &Bytes)]) -> io::Result<()> {
+    if between.is_empty() {
+        return file.write_all(bytes);
+    }
+    let mut slices = Vec::with_capacity(2 * between.len() + 1);
+    let mut from = 0;
+    for (at, payload) in between {
+        slices.extend([&bytes[from..*at], payload].map(IoSlice::new));
+        from = *at;
+    }
+    slices.push(IoSlice::new(&bytes[from..]));
+    let mut left = &mut slices[..];
+    while !left.is_empty() {
+        match file.write_vectored(left) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => IoSlice::advance_slices(&mut left, written),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 impl std::fmt::Debug for Out {
@@ -110,8 +172,7 @@ impl Journal {
     }
 
     fn start_with(out: impl Write + Send + 'static, turns: Turns) -> io::Result<Self> {
-        let file = BufWriter::with_capacity(BUFFER, Box::new(out) as Box<dyn Write + Send>);
-        let out = Some(Out { file, batch: Batch::default() });
+        let out = Some(Out { file: Box::new(out), gathered: Vec::new(), batch: Batch::default() });
         let shared =
             Arc::new(Shared { queue: Mutex::new(Queue { out, turns, ..Queue::default() }), work: Condvar::default() });
         let thread = std::thread::Builder::new().name("journal".into()).spawn({
@@ -129,13 +190,18 @@ impl Journal {
 
     /// Queues a frame.
     pub fn push(&self, frame: Frame, haste: Haste) {
-        self.shared.push(frame, None, haste);
+        self.push_all([frame], haste);
+    }
+
+    /// Queues frames that come one behind the other.
+    pub fn push_all(&self, frames: impl IntoIterator<Item = Frame>, haste: Haste) {
+        self.shared.push(frames, None, haste);
     }
 
     /// Queues a frame and tells when it and all before it are written.
     pub fn commit(&self, frame: Frame) -> Ack {
         let (done, ack) = oneshot::channel();
-        self.shared.push(frame, Some(done), Haste::Now);
+        self.shared.push([frame], Some(done), Haste::Now);
         Ack(ack)
     }
 
@@ -197,28 +263,33 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn push(&self, frame: Frame, ack: Option<oneshot::Sender<()>>, haste: Haste) {
+    fn push(&self, frames: impl IntoIterator<Item = Frame>, ack: Option<oneshot::Sender<()>>, haste: Haste) {
         let mut queue = self.lock();
         if queue.closed || queue.failure.is_some() {
             return; // The ack is dropped, which lets its owner go.
         }
-        queue.backlog += frame.size();
-        queue.batch.frames.push(frame);
+        for frame in frames {
+            queue.backlog += frame.size();
+            queue.batch.frames.push(frame);
+        }
         queue.batch.acks.extend(ack);
         let is_little = queue.backlog <= BUFFER;
-        queue.due |= haste == Haste::Now || !is_little;
+        queue.due |= haste != Haste::Later || !is_little;
         // Who writes will see that there is more.
         if queue.due && queue.out.is_some() {
-            if is_little && queue.turns.are_the_committers() {
-                self.write_some(queue);
-            } else {
+            match haste {
+                Haste::Here => queue = self.write(queue),
+                _ if is_little && queue.turns.are_the_committers() => queue = self.write_some(queue),
+                _ => {}
+            }
+            if queue.due || queue.closed {
                 self.work.notify_one();
             }
         }
     }
 
     /// Writes what is queued, in the place of the thread.
-    fn write_some<'q>(&'q self, mut queue: MutexGuard<'q, Queue>) {
+    fn write_some<'q>(&'q self, mut queue: MutexGuard<'q, Queue>) -> MutexGuard<'q, Queue> {
         for _ in 0..ROUNDS {
             if !queue.due || !queue.turns.are_the_committers() {
                 break;
@@ -227,9 +298,7 @@ impl Shared {
             queue = self.write(queue);
             queue.turns.committer_wrote(begun.elapsed());
         }
-        if queue.due || queue.closed {
-            self.work.notify_one();
-        }
+        queue
     }
 
     /// What the thread does.
@@ -263,13 +332,10 @@ impl Shared {
         drop(queue);
         let mut writing = Writing { shared: self, ended: false };
         let size: usize = out.batch.frames.iter().map(Frame::size).sum();
-        let Out { file, batch } = &mut out;
-        let written = batch.frames.drain(..).try_for_each(|frame| frame.write(file)).and_then(|()| file.flush());
+        let written = out.write();
         writing.ended = true;
         if let Err(error) = written {
             self.fail(error);
-            // What the buffer still holds must not be tried again when it is dropped.
-            drop(out.file.into_parts());
             return self.lock();
         }
         for ack in out.batch.acks.drain(..) {

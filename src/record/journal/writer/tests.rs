@@ -59,6 +59,46 @@ fn an_ack_comes_after_its_frame_is_written() {
     assert!(journal.failure().is_none());
 }
 
+/// Takes few bytes at a time, and is interrupted before each.
+#[derive(Default)]
+struct Slow {
+    written: Arc<Mutex<Vec<u8>>>,
+    is_interrupted: bool,
+}
+
+impl Write for Slow {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.write_vectored(&[IoSlice::new(buf)])
+    }
+
+    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.is_interrupted = !self.is_interrupted;
+        if self.is_interrupted {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        let taken: Vec<u8> = bufs.iter().flat_map(|buf| buf.iter().copied()).take(3001).collect();
+        self.written.lock().unwrap().extend_from_slice(&taken);
+        Ok(taken.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn short_payloads_and_long_ones_are_written_in_their_order() {
+    let slow = Slow::default();
+    let (written, mut expected) = (slow.written.clone(), Vec::new());
+    let journal = Journal::start(slow).unwrap();
+    let long = |n: u64| if n.is_multiple_of(3) { SHORT as u64 + n } else { n * 7 };
+    let frames: Vec<Frame> = (0..400).map(|n| frame(n, &vec![n as u8; long(n) as usize])).collect();
+    frames.iter().for_each(|frame| frame.write(&mut expected).unwrap());
+    journal.push_all(frames, Haste::Here);
+    assert!(*written.lock().unwrap() == expected, "who queues it for here comes back when it is written");
+    assert!(journal.failure().is_none());
+}
+
 #[test]
 fn closing_writes_what_could_wait() {
     let (disk, written) = disk(usize::MAX);
