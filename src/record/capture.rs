@@ -169,6 +169,12 @@ impl Tape {
         self.journal.push(self.frame(kind, piece), haste);
     }
 
+    /// Journals pieces of a payload.
+    pub fn push_all(&self, kind: Kind, pieces: impl IntoIterator<Item = Bytes>, haste: Haste) {
+        self.tell_clues();
+        self.journal.push_all(pieces.into_iter().map(|piece| self.frame(kind, piece)), haste);
+    }
+
     /// Ready when more may be journalled.
     pub fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.journal.poll_room(cx)

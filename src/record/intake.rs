@@ -3,7 +3,7 @@
 //! Secrets are taken out before anything is written: of most payloads when they are whole, of lines as they come, of what is
 //! too long to be held as it passes through a window. What can't be looked into is journalled as it comes.
 
-use std::io::Read;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -26,8 +26,11 @@ use crate::redact::{self, Stream};
 const AT_ONCE: usize = 64 << 10;
 const CODED_AT_ONCE: usize = 8 << 10;
 
-/// Pieces of a long payload that wait for its thread.
-const WAITING: usize = 8;
+/// Bytes of a long payload that its thread is given at a time, at least: few of them come at once.
+const GIVEN: usize = 128 << 10;
+
+/// How often it may be given as much before it has taken the first. What waits is memory that no read can use again.
+const WAITING: usize = 4;
 
 /// A payload being recorded.
 #[derive(Debug)]
@@ -165,10 +168,7 @@ impl Intake {
                     _ => Journalled::Now(cut(look.held(&bytes, whole, &mut hold))),
                 }
             }
-            Way::Long(Long { pieces, work, .. }) => {
-                drop(pieces);
-                Journalled::Later(Box::pin(async move { cut(done(work).await) }))
-            }
+            Way::Long(long) => Journalled::Later(Box::pin(async move { cut(done(long.end().await).await) })),
         }
     }
 }
@@ -243,54 +243,51 @@ impl Held {
 /// A payload that a thread reads as it comes.
 #[derive(Debug)]
 struct Long {
-    pieces: PollSender<Bytes>,
-    /// There is room for a piece.
-    ready: bool,
+    thread: PollSender<Vec<Bytes>>,
+    /// What the thread has not been given: giving may wake it.
+    gathered: Vec<Bytes>,
+    /// Bytes of that.
+    len: usize,
     work: JoinHandle<Option<Decoded>>,
 }
 
 impl Long {
     fn start(look: &Look, mut first: impl Buf) -> Self {
-        let (send, pieces) = mpsc::channel(WAITING);
+        let (send, mut given) = mpsc::channel(WAITING);
+        let look = Look { may_wait: true, ..look.clone() };
+        let pieces = std::iter::from_fn(move || given.blocking_recv()).flatten();
+        let work = tokio::task::spawn_blocking(move || look.long(pieces));
+        let mut long = Long { thread: PollSender::new(send), gathered: Vec::new(), len: 0, work };
         while first.has_remaining() {
             let piece = first.chunk().len();
-            // There is room for the two pieces that there can be.
-            let _ = send.try_send(first.copy_to_bytes(piece));
+            long.take(first.copy_to_bytes(piece));
         }
-        let look = Look { may_wait: true, ..look.clone() };
-        let work = tokio::task::spawn_blocking(move || look.long(&mut Pieces { pieces, piece: Bytes::new() }));
-        Long { pieces: PollSender::new(send), ready: false, work }
+        long
     }
 
     fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.len >= GIVEN { self.poll_give(cx) } else { Poll::Ready(()) }
+    }
+
+    fn poll_give(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let gathered = ready!(self.thread.poll_reserve(cx)).map(|()| std::mem::take(&mut self.gathered));
+        if let Ok(gathered) = gathered {
+            let _ = self.thread.send_item(gathered);
+        }
         // A thread that has gone takes nothing more.
-        self.ready = ready!(self.pieces.poll_reserve(cx)).is_ok();
+        self.gathered.clear();
+        self.len = 0;
         Poll::Ready(())
     }
 
     fn take(&mut self, data: Bytes) {
-        if std::mem::take(&mut self.ready) {
-            let _ = self.pieces.send_item(data);
-        }
+        self.len += data.len();
+        self.gathered.push(data);
     }
-}
 
-/// The pieces as they come, for a thread that waits for them.
-struct Pieces {
-    pieces: mpsc::Receiver<Bytes>,
-    piece: Bytes,
-}
-
-impl Read for Pieces {
-    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
-        if self.piece.is_empty() {
-            match self.pieces.blocking_recv() {
-                Some(piece) => self.piece = piece,
-                None => return Ok(0),
-            }
-        }
-        let read = buf.len().min(self.piece.len());
-        self.piece.copy_to_slice(&mut buf[..read]);
-        Ok(read)
+    /// Gives the thread the rest.
+    async fn end(mut self) -> JoinHandle<Option<Decoded>> {
+        poll_fn(|cx| self.poll_give(cx)).await;
+        self.work
     }
 }

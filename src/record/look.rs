@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ::http::{HeaderMap, header};
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 use super::capture::Tape;
 use super::heads::Decoded;
@@ -16,12 +16,14 @@ use super::journal::{Haste, Kind};
 use super::screen::{Hold, LOOKED_INTO};
 use crate::http::coding::{self, Coding};
 use crate::http::headers::to_chars;
-use crate::redact::{Outcome, Stream};
+use crate::redact::{Outcome, Remains, Stream};
 
 /// Bytes that are decoded at a time.
 const PIECE: usize = 64 << 10;
-/// What a piece that goes into the journal has at least, bytes: less than a window lets go of at a time, so that none grows and is copied.
-const PUT: usize = 32 << 10;
+/// Bytes that go into the journal at a time, at least.
+const PUT: usize = 128 << 10;
+/// A part that goes on as it came has a frame of its own from so many bytes on; a shorter one is copied to what is around it.
+const WORTH_A_FRAME: usize = 4 << 10;
 
 /// Bytes of a frame: a payload may grow by its markers.
 const FRAME: usize = 4 << 20;
@@ -56,6 +58,18 @@ pub enum Side {
     Response,
 }
 
+impl Side {
+    /// Frames of bytes as they came.
+    fn wire(self) -> Kind {
+        if self == Side::Request { Kind::RequestData } else { Kind::ResponseData }
+    }
+
+    /// Frames of decoded bytes.
+    fn decoded(self) -> Kind {
+        if self == Side::Request { Kind::RequestDecoded } else { Kind::ResponseDecoded }
+    }
+}
+
 /// Where a payload goes.
 #[derive(Clone, Debug)]
 pub struct Sink {
@@ -70,14 +84,12 @@ pub struct Sink {
 impl Sink {
     /// Journals bytes as they came.
     pub fn wire(&self, bytes: Bytes) {
-        let kind = if self.side == Side::Request { Kind::RequestData } else { Kind::ResponseData };
-        self.push(kind, bytes);
+        self.push(self.side.wire(), bytes);
     }
 
     /// Journals decoded bytes.
     pub fn decoded(&self, bytes: Bytes) {
-        let kind = if self.side == Side::Request { Kind::RequestDecoded } else { Kind::ResponseDecoded };
-        self.push(kind, bytes);
+        self.push(self.side.decoded(), bytes);
     }
 
     fn push(&self, kind: Kind, mut bytes: Bytes) {
@@ -140,28 +152,30 @@ impl Look {
                 self.sink.decoded(self.looked_into(plain, false).unwrap_or_else(|| plain.to_vec()).into());
                 Some(Decoded { more: false, total: None, broken: false })
             }
-            Plain::Long => self.long(&mut io::Cursor::new(bytes)),
+            Plain::Long => self.long(std::iter::once(bytes.clone())),
         }
     }
 
-    /// A payload that is too long to be held.
-    pub fn long(&self, wire: &mut (impl Read + Send)) -> Option<Decoded> {
+    /// A payload that is too long to be held, as its pieces come.
+    pub fn long(&self, mut wire: impl Iterator<Item = Bytes> + Send) -> Option<Decoded> {
         let codings = self.media.codings.as_deref().unwrap_or_default();
         if codings.is_empty() {
-            return Some(self.through(wire, None, |piece| self.sink.decoded(piece)));
+            return Some(self.through(wire.map(Ok), None, self.sink.side.decoded()));
         }
         let decodes = AtomicBool::new(false);
-        let mut wire = Remembered { read: wire, beginning: Vec::new(), enough: &decodes };
+        let mut wire = Remembered { read: Joined::new(&mut wire), beginning: Vec::new(), enough: &decodes };
         let mut first = [0; 512];
         let mut decoder = coding::decoder(codings, Box::new(&mut wire));
         if let Ok(read) = decoder.read(&mut first) {
             decodes.store(true, Ordering::Relaxed);
-            let mut plain = (&first[..read]).chain(decoder);
-            return Some(self.through(&mut plain, self.sink.tape.max_body(), |piece| self.sink.decoded(piece)));
+            let plain = Parted { read: Read::chain(&first[..read], decoder), failed: None };
+            return Some(self.through(plain, self.sink.tape.max_body(), self.sink.side.decoded()));
         }
         drop(decoder);
         // It is not coded as it says: looked into as it came.
-        self.through(&mut io::Cursor::new(wire.beginning).chain(wire.read), None, |piece| self.sink.wire(piece));
+        let Remembered { read: Joined { piece, pieces }, beginning, .. } = wire;
+        let all = [Bytes::from(beginning), piece].into_iter().chain(pieces);
+        self.through(all.map(Ok), None, self.sink.side.wire());
         None
     }
 
@@ -197,36 +211,130 @@ impl Look {
     }
 
     /// Through a window, at most `max` bytes of it.
-    fn through(&self, read: &mut dyn Read, max: Option<u64>, put: impl Fn(Bytes)) -> Decoded {
+    fn through(&self, pieces: impl Iterator<Item = io::Result<Bytes>>, max: Option<u64>, kind: Kind) -> Decoded {
         let mut redactor = self.sink.tape.screen().redactor();
         let mut stream = Stream::new(&self.media.content_type);
-        let (mut piece, mut out) = (vec![0; PIECE], Vec::new());
+        let mut remains = Pass { piece: Bytes::new(), changed: Vec::new(), ready: Vec::new(), len: 0 };
         let (mut total, mut left) = (0, max.unwrap_or(u64::MAX));
         let mut broken = false;
-        loop {
-            let read = match read.read(&mut piece) {
-                Ok(0) => break,
-                Ok(read) => read,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(_) => {
-                    broken = true;
-                    break;
-                }
+        for piece in pieces {
+            let Ok(mut piece) = piece else {
+                broken = true;
+                break;
             };
-            total += read as u64;
-            let kept = usize::try_from(left).unwrap_or(usize::MAX).min(read);
-            left -= kept as u64;
-            stream.push(&mut redactor, &piece[..kept], &mut out);
-            if out.len() >= PUT {
-                put(std::mem::take(&mut out).into());
-                if self.may_wait {
-                    self.sink.tape.wait_for_room();
+            total += piece.len() as u64;
+            piece.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+            left -= piece.len() as u64;
+            while !piece.is_empty() {
+                remains.piece = piece.split_to(piece.len().min(PUT));
+                stream.push(&mut redactor, &remains.piece.clone(), &mut remains);
+                if remains.len >= PUT {
+                    self.journal(kind, remains.take());
                 }
             }
         }
-        stream.finish(&mut redactor, &mut out);
-        put(out.into());
+        stream.finish(&mut redactor, &mut remains);
+        self.journal(kind, remains.take());
         Decoded { more: max.is_some_and(|max| total > max), total: (!broken).then_some(total), broken }
+    }
+
+    /// Journals pieces; a thread that may wait does so until there is room.
+    fn journal(&self, kind: Kind, pieces: Vec<Bytes>) {
+        let Sink { tape, haste, .. } = &self.sink;
+        tape.push_all(kind, pieces, if self.may_wait { Haste::Here } else { *haste });
+        if self.may_wait {
+            tape.wait_for_room();
+        }
+    }
+}
+
+/// What remains of a payload on its way into the journal.
+struct Pass {
+    /// Of which parts go on as they came.
+    piece: Bytes,
+    /// What was put together last.
+    changed: Vec<u8>,
+    ready: Vec<Bytes>,
+    /// Bytes of both.
+    len: usize,
+}
+
+impl Pass {
+    fn take(&mut self) -> Vec<Bytes> {
+        self.settle();
+        self.len = 0;
+        std::mem::take(&mut self.ready)
+    }
+
+    fn settle(&mut self) {
+        if !self.changed.is_empty() {
+            self.ready.push(std::mem::take(&mut self.changed).into());
+        }
+    }
+}
+
+impl Remains for Pass {
+    fn put(&mut self, bytes: &[u8]) {
+        self.len += bytes.len();
+        self.changed.extend_from_slice(bytes);
+    }
+
+    fn pass(&mut self, part: &[u8]) {
+        if part.len() < WORTH_A_FRAME {
+            return self.put(part);
+        }
+        self.settle();
+        self.len += part.len();
+        self.ready.push(self.piece.slice_ref(part));
+    }
+}
+
+/// Pieces read as one stream.
+struct Joined<I> {
+    piece: Bytes,
+    pieces: I,
+}
+
+impl<I: Iterator<Item = Bytes>> Joined<I> {
+    fn new(pieces: I) -> Self {
+        Joined { piece: Bytes::new(), pieces }
+    }
+}
+
+impl<I: Iterator<Item = Bytes>> Read for Joined<I> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        while self.piece.is_empty() {
+            match self.pieces.next() {
+                Some(piece) => self.piece = piece,
+                None => return Ok(0),
+            }
+        }
+        let read = buf.len().min(self.piece.len());
+        self.piece.copy_to_slice(&mut buf[..read]);
+        Ok(read)
+    }
+}
+
+/// A stream in pieces.
+struct Parted<R> {
+    read: R,
+    /// What came behind bytes that were there.
+    failed: Option<io::Error>,
+}
+
+impl<R: Read> Iterator for Parted<R> {
+    type Item = io::Result<Bytes>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if let Some(error) = self.failed.take() {
+            return Some(Err(error));
+        }
+        let mut piece = Vec::with_capacity(PIECE);
+        match self.read.by_ref().take(PIECE as u64).read_to_end(&mut piece) {
+            Err(error) if piece.is_empty() => return Some(Err(error)),
+            read => self.failed = read.err(),
+        }
+        (!piece.is_empty()).then(|| Ok(piece.into()))
     }
 }
 

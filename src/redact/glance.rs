@@ -24,7 +24,7 @@ const LONG_URL: usize = 512;
 /// What a string has to be looked at for.
 #[derive(Clone, Copy)]
 enum Needle {
-    /// Anything may be written with one, and a quote behind one ends nothing.
+    /// Anything may be written with one, and a quote behind one ends nothing. White space that JSON has not, but members of broken documents may.
     Escape,
     /// How a secret name of a member may end, and its quote.
     Name,
@@ -43,7 +43,7 @@ struct Suspicions {
 static SUSPICIONS: LazyLock<Suspicions> = LazyLock::new(|| {
     let shapes = shapes::beginnings().map(|begins| shape(begins.as_bytes()));
     let names = name_ends(&Policy::default().json).into_iter().map(|gram| (gram, Needle::Name));
-    let escape = [Class::ANY, Class::ANY, Class::ANY, only(b'\\')];
+    let escape = [Class::ANY, Class::ANY, Class::ANY, Class::of(|byte| matches!(byte, b'\\' | 0x0b | 0x0c))];
     let url = [Class::ANY, only(b':'), only(b'/'), only(b'/')];
     let all = shapes.chain(names).chain([(escape, Needle::Escape), (url, Needle::Url)]);
     let (grams, needles): (Vec<_>, _) = all.unzip();

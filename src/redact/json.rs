@@ -52,10 +52,13 @@ impl<N: Namer> Redactor<'_, N> {
         if broken { self.broken(text, splices) } else { splices }
     }
 
-    /// What is taken out of a window of a JSON text, and up to where that settles it.
-    pub(super) fn json_window(&mut self, text: &[u8], until: Until) -> (Vec<Splice>, usize) {
+    /// What is taken out of a window of a JSON text, and up to where that settles it. `list` names the secret strings of a list that begins
+    /// before the window, and then of one that goes on behind it.
+    pub(super) fn json_window(&mut self, text: &[u8], until: Until, list: &mut Option<Name>) -> (Vec<Splice>, usize) {
         let mut walk = Walk::new(text, 0, until, None);
+        walk.list = list.take();
         self.walk(&mut walk);
+        *list = walk.list;
         (walk.splices, walk.settled)
     }
 
@@ -68,7 +71,8 @@ impl<N: Namer> Redactor<'_, N> {
 
     fn walk(&mut self, walk: &mut Walk<'_>) {
         let mut glances = Glances::new(self.policy);
-        loop {
+        self.elements(walk);
+        while walk.list.is_none() {
             while let Some(end) = glances.next(walk.text, walk.at, walk.until, &mut self.namer) {
                 walk.step(end);
             }
@@ -84,6 +88,9 @@ impl<N: Namer> Redactor<'_, N> {
             } else if !self.member(walk, &token, after_space(walk.text, colon + 1)) {
                 return self.leave(walk, quote);
             }
+        }
+        if walk.list.is_some() {
+            return self.leave(walk, walk.at);
         }
         let end = walk.text.len();
         let rest = &walk.text[walk.seen.min(end)..];
@@ -120,7 +127,8 @@ impl<N: Namer> Redactor<'_, N> {
             Some(b'[') if name.is_some() => {
                 self.string(walk, token, None);
                 walk.step(at + 1);
-                self.elements(walk, name.as_ref());
+                walk.list = name;
+                self.elements(walk);
             }
             _ if !walk.until.is_all && scalar_end(walk.text, at) == walk.text.len() => return false,
             _ => {
@@ -134,24 +142,30 @@ impl<N: Namer> Redactor<'_, N> {
         true
     }
 
-    /// The strings that stand in a list themselves.
-    fn elements(&mut self, walk: &mut Walk<'_>, name: Option<&Name>) {
-        loop {
+    /// The strings that stand themselves in a list of secrets, if there is one here, as far as it goes before the limit.
+    fn elements(&mut self, walk: &mut Walk<'_>) {
+        while let Some(name) = walk.list.take() {
             let at = after_space(walk.text, walk.at);
             match walk.text.get(at) {
                 Some(b'"') => {
                     let element = walk.string_at(at);
-                    if walk.is_cut(&element) {
+                    if at > walk.until.limit || walk.is_cut(&element) {
+                        walk.list = Some(name);
                         return walk.step(at);
                     }
-                    self.string(walk, &element, name);
+                    self.string(walk, &element, Some(&name));
                 }
                 Some(b',') => walk.step(at + 1),
                 Some(byte) if byte.is_ascii_alphanumeric() || *byte == b'-' => {
                     walk.step(scalar_end(walk.text, at).max(at + 1));
                 }
+                None if !walk.until.is_all => {
+                    walk.list = Some(name);
+                    return walk.step(at);
+                }
                 _ => return walk.step(at),
             }
+            walk.list = Some(name);
         }
     }
 
@@ -265,6 +279,8 @@ struct Walk<'t> {
     /// What paths lead to, in order; `None` when only the names at their ends can tell.
     located: Option<std::iter::Peekable<std::vec::IntoIter<Located>>>,
     splices: Vec<Splice>,
+    /// What the strings of the list are called that this is in, if they are secret.
+    list: Option<Name>,
     settled: usize,
     broken: bool,
 }
@@ -274,7 +290,7 @@ impl<'t> Walk<'t> {
         let located = located.map(|located| located.into_iter().peekable());
         let seen = if text.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
         let depth = depth.min(DEEPEST);
-        Walk { text, at: 0, seen, depth, until, located, splices: Vec::new(), settled: 0, broken: false }
+        Walk { text, at: 0, seen, depth, until, located, splices: Vec::new(), list: None, settled: 0, broken: false }
     }
 
     fn next_quote(&self) -> Option<usize> {

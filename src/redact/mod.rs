@@ -49,7 +49,7 @@ pub use placeholder::{Form, Name, Placeholder};
 pub use policy::{Error, Policy, Rules, exceptable, json_path, text_pattern};
 pub use redactor::{Namer, Redactor};
 pub use secret::Secret;
-pub use stream::Stream;
+pub use stream::{Remains, Stream};
 pub use telling::Telling;
 pub use vault::Vault;
 pub use view::Splice;

@@ -2,11 +2,12 @@
 //!
 //! A window of 64 KiB is looked at whenever it is full, whatever the pieces were that filled it, so that what comes out does
 //! not depend on them. What begins in its last quarter is left for the next window: anything shorter than that is seen as a
-//! whole.
+//! whole. JSON of which a glance tells that nothing is secret goes by without being copied into it.
 
 use std::fmt;
 
 use super::form::{Pair, Pairs};
+use super::glance::Glances;
 use super::json::Until;
 use super::payload::{Kind, is_form, is_text};
 use super::view::{Coding, Splice, View, apply, moved};
@@ -18,6 +19,35 @@ use crate::http::json::begins_with_text;
 const WINDOW: usize = 64 * 1024;
 /// What begins behind this is left for the next window.
 const LIMIT: usize = WINDOW - WINDOW / 4;
+
+/// A piece that is shorter, bytes, is not glanced at where it is, but goes through the window.
+const SHORT: usize = 1024;
+
+/// Takes what remains of a payload, in order.
+pub trait Remains {
+    /// The next bytes.
+    fn put(&mut self, bytes: &[u8]);
+
+    /// The next bytes, which are a part of the piece that was given last, as it came: nobody need copy them.
+    fn pass(&mut self, part: &[u8]) {
+        self.put(part);
+    }
+}
+
+impl Remains for Vec<u8> {
+    fn put(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+}
+
+/// Bytes that are no part of the piece that was given last.
+struct Copied<'a>(&'a mut dyn Remains);
+
+impl Remains for Copied<'_> {
+    fn put(&mut self, bytes: &[u8]) {
+        self.0.put(bytes);
+    }
+}
 
 /// What stands for a token is called that is longer than the window.
 const TOKEN: &str = "token";
@@ -50,9 +80,9 @@ impl Stream {
     }
 
     /// Takes the next piece and gives what is settled of what came so far.
-    pub fn push<N: Namer>(&mut self, redactor: &mut Redactor<'_, N>, piece: &[u8], out: &mut Vec<u8>) {
+    pub fn push<N: Namer>(&mut self, redactor: &mut Redactor<'_, N>, piece: &[u8], out: &mut dyn Remains) {
         if redactor.policy.is_off() {
-            return out.extend_from_slice(piece);
+            return out.pass(piece);
         }
         if !self.lines {
             return self.scan.push(redactor, piece, out);
@@ -63,7 +93,7 @@ impl Stream {
     }
 
     /// Gives the rest.
-    pub fn finish<N: Namer>(mut self, redactor: &mut Redactor<'_, N>, out: &mut Vec<u8>) {
+    pub fn finish<N: Namer>(mut self, redactor: &mut Redactor<'_, N>, out: &mut dyn Remains) {
         if self.lines && !self.long {
             let line = std::mem::take(&mut self.scan.window);
             return redactor.line(&line, out);
@@ -72,7 +102,7 @@ impl Stream {
     }
 
     /// The next part of a line, which ends with it or not.
-    fn line<N: Namer>(&mut self, redactor: &mut Redactor<'_, N>, mut part: &[u8], out: &mut Vec<u8>) {
+    fn line<N: Namer>(&mut self, redactor: &mut Redactor<'_, N>, mut part: &[u8], out: &mut dyn Remains) {
         if !self.long {
             let room = WINDOW - self.scan.window.len();
             let taken = part.len().min(room);
@@ -89,7 +119,7 @@ impl Stream {
             let line = std::mem::take(&mut self.scan.window);
             let has_members = matches!(content(&line).1.first(), Some(b'{' | b'['));
             self.scan = Scan::new(if has_members { Kind::Json } else { Kind::Text });
-            self.scan.push(redactor, &line, out);
+            self.scan.push(redactor, &line, &mut Copied(out));
         }
         self.scan.push(redactor, part, out);
         if part.ends_with(b"\n") {
@@ -119,7 +149,7 @@ impl<N: Namer> Redactor<'_, N> {
     }
 
     /// A whole line of events or of JSON.
-    fn line(&mut self, line: &[u8], out: &mut Vec<u8>) {
+    fn line(&mut self, line: &[u8], out: &mut dyn Remains) {
         let splices = self.in_line(line);
         emit(line, &splices, out);
     }
@@ -132,10 +162,10 @@ impl<N: Namer> Redactor<'_, N> {
     }
 }
 
-fn emit(text: &[u8], splices: &[Splice], out: &mut Vec<u8>) {
+fn emit(text: &[u8], splices: &[Splice], out: &mut dyn Remains) {
     match apply(text, splices) {
-        Some(left) => out.extend_from_slice(&left),
-        None => out.extend_from_slice(text),
+        Some(left) => out.put(&left),
+        None => out.put(text),
     }
 }
 
@@ -159,6 +189,10 @@ struct Scan {
     kind: Kind,
     window: Vec<u8>,
     within: Within,
+    /// The window begins within a list whose strings are secret.
+    list: Option<Name>,
+    /// What the window holds has to be looked at when it is full: a glance did not do.
+    is_dim: bool,
 }
 
 impl Default for Scan {
@@ -169,11 +203,12 @@ impl Default for Scan {
 
 impl Scan {
     fn new(kind: Kind) -> Self {
-        Scan { kind, window: Vec::new(), within: Within::Nothing }
+        Scan { kind, window: Vec::new(), within: Within::Nothing, list: None, is_dim: false }
     }
 
-    fn push<N: Namer>(&mut self, redactor: &mut Redactor<'_, N>, mut piece: &[u8], out: &mut Vec<u8>) {
+    fn push<N: Namer>(&mut self, redactor: &mut Redactor<'_, N>, mut piece: &[u8], out: &mut dyn Remains) {
         while !piece.is_empty() {
+            piece = self.glance(redactor, piece, out);
             let taken = piece.len().min(WINDOW - self.window.len());
             self.window.extend_from_slice(&piece[..taken]);
             piece = &piece[taken..];
@@ -183,14 +218,49 @@ impl Scan {
         }
     }
 
-    fn finish<N: Namer>(mut self, redactor: &mut Redactor<'_, N>, out: &mut Vec<u8>) {
+    /// Lets pass what holds no secret as can be told at once, and says what remains: the beginning of an item, or what has to be looked
+    /// at in the window.
+    fn glance<'t, N: Namer>(
+        &mut self,
+        redactor: &mut Redactor<'_, N>,
+        mut piece: &'t [u8],
+        out: &mut dyn Remains,
+    ) -> &'t [u8] {
+        let is_items = self.kind == Kind::Json && self.within == Within::Nothing && self.list.is_none();
+        if !is_items || self.is_dim || piece.len() < SHORT || self.window.len() > LIMIT {
+            return piece;
+        }
+        let until = Until { limit: usize::MAX, is_all: false };
+        if !self.window.is_empty() {
+            // The item that began in the piece before, up to where another begins in this one.
+            let held = self.window.len();
+            let (first, rest) = piece.split_at(SHORT);
+            self.window.extend_from_slice(first);
+            let end = Glances::new(redactor.policy).next(&self.window, 0, until, &mut redactor.namer);
+            let Some(end) = end.filter(|end| *end >= held) else {
+                self.is_dim = true;
+                return rest;
+            };
+            out.put(&self.window[..end]);
+            self.window.clear();
+            piece = &piece[end - held..];
+        }
+        let (mut glances, mut seen) = (Glances::new(redactor.policy), 0);
+        while let Some(end) = glances.next(piece, seen, until, &mut redactor.namer) {
+            seen = end;
+        }
+        out.pass(&piece[..seen]);
+        &piece[seen..]
+    }
+
+    fn finish<N: Namer>(mut self, redactor: &mut Redactor<'_, N>, out: &mut dyn Remains) {
         while !self.window.is_empty() {
             self.look(redactor, true, out);
         }
     }
 
     /// Settles some of a window that is not empty: at least a byte of it.
-    fn look<N: Namer>(&mut self, redactor: &mut Redactor<'_, N>, is_all: bool, out: &mut Vec<u8>) {
+    fn look<N: Namer>(&mut self, redactor: &mut Redactor<'_, N>, is_all: bool, out: &mut dyn Remains) {
         self.decide();
         let mut window = std::mem::take(&mut self.window);
         let settled = match self.within {
@@ -205,6 +275,7 @@ impl Scan {
         };
         window.drain(..settled.min(window.len()));
         self.window = window;
+        self.is_dim = false;
     }
 
     /// What the payload is, from its first window.
@@ -224,12 +295,12 @@ impl Scan {
         redactor: &mut Redactor<'_, N>,
         text: &[u8],
         is_all: bool,
-        out: &mut Vec<u8>,
+        out: &mut dyn Remains,
     ) -> usize {
         let limit = if is_all { usize::MAX } else { LIMIT };
         let (splices, settled) = match self.kind {
             Kind::Opaque => (Vec::new(), text.len()),
-            Kind::Json => redactor.json_window(text, Until { limit, is_all }),
+            Kind::Json => redactor.json_window(text, Until { limit, is_all }, &mut self.list),
             Kind::Form => form_window(redactor, text, Until { limit, is_all }),
             kind => {
                 let fields = if kind == Kind::Multipart { redactor.fields(text) } else { Vec::new() };
@@ -241,28 +312,31 @@ impl Scan {
     }
 
     /// The window is one item that has no end.
-    fn too_long<N: Namer>(&mut self, redactor: &mut Redactor<'_, N>, text: &[u8], out: &mut Vec<u8>) -> usize {
+    fn too_long<N: Namer>(&mut self, redactor: &mut Redactor<'_, N>, text: &[u8], out: &mut dyn Remains) -> usize {
         let item = match self.kind {
             Kind::Json => json_value(redactor, text),
             Kind::Form => Some(form_value(redactor, text)),
             _ => {
                 self.within = Within::Token;
-                out.extend_from_slice(redactor.stand_in(text, &Name::new(TOKEN), Form::Text).as_bytes());
+                out.put(redactor.stand_in(text, &Name::new(TOKEN), Form::Text).as_bytes());
                 return text.len();
             }
         };
-        // A name that is followed by nothing but white space is at most that.
+        // A string that is followed by nothing but white space is at most a name.
         let Some((value, name)) = item else {
-            out.extend_from_slice(text);
+            let all = Until { limit: usize::MAX, is_all: true };
+            let (splices, _) = redactor.json_window(text, all, &mut self.list.clone());
+            emit(text, &splices, out);
             return text.len();
         };
-        out.extend_from_slice(&text[..value]);
+        let name = name.or_else(|| self.list.clone());
+        out.put(&text[..value]);
         let Some(name) = name else {
             self.within = Within::Plain;
             return value;
         };
         self.within = Within::Secret;
-        out.extend_from_slice(redactor.stand_in(&text[value..], &name, Form::Text).as_bytes());
+        out.put(redactor.stand_in(&text[value..], &name, Form::Text).as_bytes());
         text.len()
     }
 
@@ -272,7 +346,7 @@ impl Scan {
         redactor: &mut Redactor<'_, N>,
         text: &[u8],
         is_all: bool,
-        out: &mut Vec<u8>,
+        out: &mut dyn Remains,
     ) -> usize {
         let end = self.end(text);
         let text = &text[..end.unwrap_or(text.len())];
@@ -283,14 +357,14 @@ impl Scan {
         let written: Vec<_> = view.written(splices, 0).collect();
         if limit.is_some() && settled == 0 {
             self.within = Within::Secret;
-            out.extend_from_slice(redactor.stand_in(&view.text, &Name::new(TOKEN), Form::Text).as_bytes());
+            out.put(redactor.stand_in(&view.text, &Name::new(TOKEN), Form::Text).as_bytes());
             return text.len() - usize::from(text.ends_with(b"\\"));
         }
         let settled = if limit.is_none() { text.len() } else { view.at(settled) };
         emit(&text[..settled], &written, out);
         if end.is_some() {
             self.within = Within::Nothing;
-            out.extend_from_slice(self.closing());
+            out.put(self.closing());
             return settled + self.closing().len();
         }
         settled

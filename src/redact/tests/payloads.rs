@@ -100,6 +100,8 @@ fn broken_json_is_redacted_all_the_same() {
             r#"{"a":{"token":"REDACTED-token-1","password":"REDACTED-password-1"#,
         ),
         (r#"{"a"b": "x", "password": "hunter2"}"#, r#"{"a"b": "x", "password": "REDACTED-password-1"}"#),
+        ("{\"password\"\x0c:\"hunter2\"}", "{\"password\"\x0c:\"REDACTED-password-1\"}"),
+        ("{\"password\":\x0b\"hunter2\"}", "{\"password\":\x0b\"REDACTED-password-1\"}"),
         (")]}',\n{\"token\":\"x\"}", ")]}',\n{\"token\":\"REDACTED-token-1\"}"),
         (r#"{token: ghp_0123456789012345678901234567}"#, r#"{token: REDACTED-github-token-1}"#),
         (r#"{"token":"#, r#"{"token":"#),

@@ -1,5 +1,7 @@
 //! Payloads that come in pieces.
 
+use std::ops::Range;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -35,6 +37,124 @@ fn stream(policy: &Policy, content_type: &str, text: &str) -> String {
 }
 
 const FILL: usize = 150_000;
+
+/// Says how many bytes went by as they came.
+#[derive(Default)]
+struct Parts {
+    /// Where the piece lies that was given last.
+    piece: Range<usize>,
+    all: Vec<u8>,
+    passed: usize,
+}
+
+fn place(bytes: &[u8]) -> Range<usize> {
+    let place = bytes.as_ptr_range();
+    place.start as usize..place.end as usize
+}
+
+impl Parts {
+    /// What comes out of a text in pieces of this length.
+    fn of(policy: &Policy, content_type: &str, text: &str, len: usize) -> Self {
+        let mut numbers = Numbers::default();
+        let mut redactor = Redactor::new(policy, &mut numbers);
+        let (mut stream, mut parts) = (Stream::new(content_type), Parts::default());
+        for piece in text.as_bytes().chunks(len) {
+            parts.piece = place(piece);
+            stream.push(&mut redactor, piece, &mut parts);
+        }
+        parts.piece = 0..0;
+        stream.finish(&mut redactor, &mut parts);
+        parts
+    }
+}
+
+impl Remains for Parts {
+    fn put(&mut self, bytes: &[u8]) {
+        self.all.extend_from_slice(bytes);
+    }
+
+    fn pass(&mut self, part: &[u8]) {
+        let place = place(part);
+        assert!(
+            part.is_empty() || self.piece.start <= place.start && place.end <= self.piece.end,
+            "a part of the piece"
+        );
+        self.all.extend_from_slice(part);
+        self.passed += part.len();
+    }
+}
+
+/// A list of so many records without secrets.
+fn records(count: usize) -> String {
+    let record = |n| {
+        format!(
+            "{{\"id\":{n},\"name\":\"Ada {n}\",\"page_token\":\"x\",\"at\":\"https://h/{n}\",\"tags\":[\"a\", null]}},"
+        )
+    };
+    (0..count).map(record).collect()
+}
+
+#[test]
+fn json_without_secrets_goes_by_without_being_copied() {
+    let text = format!("[{}{{\"pin\":\"1\"}},{}0]", records(10_000), records(10_000));
+    let parts = Parts::of(&Policy::default(), "application/json", &text, 16_000);
+    assert_eq!(String::from_utf8(parts.all).unwrap(), text.replace("\"1\"", "\"REDACTED-pin-1\""));
+    // But for a window or two around what is secret, and what is at the ends of pieces.
+    assert!(text.len() - parts.passed < 3 * 64 * 1024 + text.len() / 10, "{} of {}", parts.passed, text.len());
+}
+
+#[test]
+fn of_lines_that_are_longer_than_the_window_only_the_piece_goes_by() {
+    let line = format!("data: {{\"all\":[{}{{\"pin\":\"1\"}}]}}\n", records(3000));
+    let text = line.repeat(3);
+    for len in [5000, 70_000, text.len()] {
+        let parts = Parts::of(&Policy::default(), "text/event-stream", &text, len);
+        assert!(parts.all == text.replace("\"1\"", "\"REDACTED-pin-1\"").as_bytes() && parts.passed > 0, "{len}");
+    }
+}
+
+#[test]
+fn a_list_of_secrets_goes_on_in_the_next_window() {
+    let policy = Policy::default();
+    let list = |strings: &str| format!("{{\"otp\" : [{strings}],\"a\":[\"{}\"],\"pin\":\"1\"}}", "b".repeat(FILL));
+    let one = |n: usize| format!("\"{n:05}\",");
+    let all: String = (0..9000).map(one).collect();
+    let left: String = (1..=9000).map(|n| format!("\"REDACTED-otp-{n}\",")).collect();
+    let whole = |strings: &str| list(strings).replace("\"1\"", "\"REDACTED-pin-1\"");
+    let out = stream(&policy, "application/json", &list(&format!("{all}1, [\"x\"]")));
+    assert!(out == whole(&format!("{left}1, [\"x\"]")));
+    let spaces = " ".repeat(FILL);
+    let long = format!("\"a\",{spaces}\"{}\"{spaces},\"b\"", "c".repeat(FILL));
+    let left = format!("\"REDACTED-otp-1\",{spaces}\"REDACTED-otp-2\"{spaces},\"REDACTED-otp-3\"");
+    assert!(stream(&policy, "application/json", &list(&long)) == whole(&left));
+}
+
+#[test]
+fn a_secret_is_found_wherever_a_piece_ends() {
+    let policy = Policy::default();
+    let (before, after) = (records(30), records(60));
+    let secrets = [
+        (
+            r#"{"user":"a b","password" : "hunter2","note":"x y"},"#.to_owned(),
+            r#"{"user":"a b","password" : "REDACTED-password-1","note":"x y"},"#.to_owned(),
+        ),
+        (format!(r#"{{"note":"see {JWT} there"}},"#), format!(r#"{{"note":"see {JWT_LEFT}REDACTED-jwt-1 there"}},"#)),
+        (
+            r#"{"tokens":{"to\u006ben":"a\"b"}},"#.to_owned(),
+            r#"{"tokens":{"to\u006ben":"REDACTED-token-1"}},"#.to_owned(),
+        ),
+        (r#"{"at":"https://me:s3cret@h/"},"#.to_owned(), r#"{"at":"https://REDACTED-userinfo-1@h/"},"#.to_owned()),
+        (r#"{"otp":["1","2"]},"#.to_owned(), r#"{"otp":["REDACTED-otp-1","REDACTED-otp-2"]},"#.to_owned()),
+    ];
+    for (secret, left) in secrets {
+        let text = format!("[{before}{secret}{after}0]");
+        let left = format!("[{before}{left}{after}0]");
+        for cut in before.len() - 5..before.len() + secret.len() + 5 {
+            let out = streamed(&policy, "application/json", text.as_bytes(), &[cut, text.len()]);
+            assert!(out == left.as_bytes(), "{secret} cut at {cut}");
+        }
+    }
+}
 
 #[test]
 fn lines_go_on_as_soon_as_they_are_complete() {
