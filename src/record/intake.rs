@@ -26,6 +26,9 @@ use crate::redact::{self, Stream};
 const AT_ONCE: usize = 64 << 10;
 const CODED_AT_ONCE: usize = 8 << 10;
 
+/// What may come out of those, bytes: there are codings that make gigabytes of few.
+const DECODED_AT_ONCE: usize = 256 << 10;
+
 /// Bytes of a long payload that its thread is given at a time, at least: few of them come at once.
 const GIVEN: usize = 128 << 10;
 
@@ -157,15 +160,19 @@ impl Intake {
             }
             Way::Held(Held { bytes, mut hold }) => {
                 let bytes = bytes.into_bytes();
-                let at_once = if is_plain { AT_ONCE } else { CODED_AT_ONCE };
-                match Handle::try_current() {
-                    _ if bytes.is_empty() => Journalled::Now(None),
-                    Ok(runtime) if bytes.len() > at_once => {
+                if bytes.is_empty() {
+                    return Journalled::Now(None);
+                }
+                let is_short = bytes.len() <= if is_plain { AT_ONCE } else { CODED_AT_ONCE };
+                let now = is_short.then(|| look.within(DECODED_AT_ONCE, &bytes, whole, &mut hold)).flatten();
+                match (now, Handle::try_current()) {
+                    (Some(decoded), _) => Journalled::Now(cut(decoded)),
+                    (None, Ok(runtime)) => {
                         let look = Look { may_wait: true, ..look };
                         let work = runtime.spawn_blocking(move || look.held(&bytes, whole, &mut hold));
                         Journalled::Later(Box::pin(async move { cut(done(work).await) }))
                     }
-                    _ => Journalled::Now(cut(look.held(&bytes, whole, &mut hold))),
+                    (None, Err(_)) => Journalled::Now(cut(look.held(&bytes, whole, &mut hold))),
                 }
             }
             Way::Long(long) => Journalled::Later(Box::pin(async move { cut(done(long.end().await).await) })),

@@ -116,19 +116,24 @@ enum Plain {
     Whole(Vec<u8>),
     /// It does not decode beyond this.
     Broken(Vec<u8>),
-    /// More than is looked into as a whole.
+    /// More than the limit, or than may be held.
     Long,
 }
 
 impl Look {
     /// A payload that was held, `whole` or cut.
     pub fn held(&self, bytes: &Bytes, whole: bool, hold: &mut Hold) -> Option<Decoded> {
+        self.within(LOOKED_INTO, bytes, whole, hold).unwrap_or_else(|| self.long(std::iter::once(bytes.clone())))
+    }
+
+    /// The same, if no more than `limit` bytes come out of its codings; `None` when more do, and nothing was done about them.
+    pub fn within(&self, limit: usize, bytes: &Bytes, whole: bool, hold: &mut Hold) -> Option<Option<Decoded>> {
         let codings = self.media.codings.as_deref().unwrap_or_default();
         if codings.is_empty() {
-            return self.settle(self.looked_into(bytes, whole), || self.sink.wire(bytes.clone()));
+            return Some(self.settle(self.looked_into(bytes, whole), || self.sink.wire(bytes.clone())));
         }
         let max = self.sink.tape.max_body().and_then(|max| usize::try_from(max).ok()).unwrap_or(usize::MAX);
-        match decode(codings, bytes, hold) {
+        Some(match decode(codings, bytes, limit, hold) {
             Plain::Whole(plain) if plain.len() > max => {
                 let cut = Decoded { more: true, total: Some(plain.len() as u64), broken: false };
                 self.sink
@@ -141,7 +146,7 @@ impl Look {
                 let plain = &plain[..plain.len().min(max)];
                 if let Some(left) = self.looked_into(plain, false) {
                     self.sink.decoded(left.into());
-                    return Some(Decoded { more: false, total: None, broken: true });
+                    return Some(Some(Decoded { more: false, total: None, broken: true }));
                 }
                 let left = self.looked_into(bytes, whole).map_or_else(|| bytes.clone(), Bytes::from);
                 self.sink.wire(left);
@@ -152,8 +157,8 @@ impl Look {
                 self.sink.decoded(self.looked_into(plain, false).unwrap_or_else(|| plain.to_vec()).into());
                 Some(Decoded { more: false, total: None, broken: false })
             }
-            Plain::Long => self.long(std::iter::once(bytes.clone())),
-        }
+            Plain::Long => return None,
+        })
     }
 
     /// A payload that is too long to be held, as its pieces come.
@@ -338,14 +343,14 @@ impl<R: Read> Iterator for Parted<R> {
     }
 }
 
-fn decode(codings: &[Coding], bytes: &Bytes, hold: &mut Hold) -> Plain {
+fn decode(codings: &[Coding], bytes: &Bytes, limit: usize, hold: &mut Hold) -> Plain {
     let mut decoder = coding::decoder(codings, Box::new(io::Cursor::new(bytes)));
     let mut plain = Vec::new();
     loop {
         let before = plain.len();
         let read = (&mut decoder).take(PIECE as u64).read_to_end(&mut plain);
         let more = plain.len() - before;
-        if plain.len() > LOOKED_INTO || !hold.more(more) {
+        if plain.len() > limit || !hold.more(more) {
             return Plain::Long;
         }
         match read {

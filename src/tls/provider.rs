@@ -21,7 +21,7 @@ pub fn provider() -> Arc<CryptoProvider> {
 }
 
 /// Whether AES-128 goes before what else there is, whatever a client would rather have: where the processor knows AES it costs least, a
-/// quarter less than AES-256. It is the suite that every implementation of TLS 1.3 has (RFC 8446 section 9.1), and what
+/// tenth less than AES-256. It is the suite that every implementation of TLS 1.3 has (RFC 8446 section 9.1), and what
 /// browsers offer first.
 #[must_use]
 pub fn prefers_aes_128() -> bool {

@@ -1,7 +1,9 @@
 //! What is said of an exchange on its way into the journal.
 
-use std::io::{Read, Seek};
+use std::fs::File;
+use std::io::{Read, Seek, Write};
 
+use ::http::HeaderName;
 use futures_util::FutureExt;
 
 use super::*;
@@ -12,10 +14,21 @@ use crate::redact::marker::Run;
 /// A client may leave while its upload is still being looked into: the answer was there all the same.
 #[tokio::test]
 async fn an_exchange_ends_though_nobody_waits_for_its_upload_any_more() {
-    let journal = tempfile::tempfile().unwrap();
-    let mut read = journal.try_clone().unwrap();
     let (done, upload) = watch::channel(false);
-    let tape = Arc::new(Tape {
+    let (tape, read) = tape(Some(upload));
+    assert!(tape.clone().complete().now_or_never().is_none());
+    assert!(!tape.ended.load(Ordering::Relaxed), "behind its upload");
+    done.send(true).unwrap();
+    endings::done().await;
+    let text = journalled(&tape, read);
+    assert_eq!(text.get(4), Some(&(Kind::End as u8 + 1)), "{text:?}");
+}
+
+/// A tape of a journal, and where to read that.
+fn tape(upload: Option<watch::Receiver<bool>>) -> (Arc<Tape>, File) {
+    let journal = tempfile::tempfile().unwrap();
+    let read = journal.try_clone().unwrap();
+    let tape = Tape {
         journal: Arc::new(Journal::start(journal).unwrap()),
         tally: Arc::default(),
         screen: Arc::new(Screen::new(Arc::default(), Vault::new(Run::random(), &[]))),
@@ -26,17 +39,54 @@ async fn an_exchange_ends_though_nobody_waits_for_its_upload_any_more() {
         url: String::new(),
         id: None,
         max_body: None,
-        upload: Mutex::new(Some(upload)),
+        upload: Mutex::new(upload),
         ended: AtomicBool::new(false),
-    });
-    assert!(tape.clone().complete().now_or_never().is_none());
-    assert!(!tape.ended.load(Ordering::Relaxed), "behind its upload");
-    done.send(true).unwrap();
-    endings::done().await;
+    };
+    (Arc::new(tape), read)
+}
+
+fn journalled(tape: &Tape, mut read: File) -> Vec<u8> {
     tape.journal.close();
     let mut text = Vec::new();
     read.rewind().and_then(|()| read.read_to_end(&mut text)).unwrap();
-    assert_eq!(text.get(4), Some(&(Kind::End as u8 + 1)), "{text:?}");
+    text
+}
+
+/// What comes of a payload of this type and these codings.
+async fn taken(media: [(HeaderName, &'static str); 2], wire: Vec<u8>) -> (bool, Option<Decoded>, Vec<u8>) {
+    let (tape, read) = tape(None);
+    let headers = media.map(|(name, value)| (name, HeaderValue::from_static(value))).into_iter().collect();
+    let mut intake = Intake::new(tape.clone(), Side::Response, Haste::Now, &headers, Some(wire.len() as u64));
+    intake.data(&wire.into());
+    let (is_now, decoded) = match intake.end(true) {
+        Journalled::Now(decoded) => (true, decoded),
+        Journalled::Later(later) => (false, later.await),
+    };
+    (is_now, decoded, journalled(&tape, read))
+}
+
+#[tokio::test]
+async fn few_bytes_of_which_many_come_are_looked_into_beside_who_serves() {
+    for (len, now) in [(1 << 10, true), (1 << 20, false), (20 << 20, false)] {
+        // Lines that are longer than the window are passed piece by piece.
+        let mut text = format!("[{}", "{\"id\":1,\"name\":\"Ada\"},".repeat(len / 23)).into_bytes();
+        text.extend_from_slice(b"{\"token\":\"s3cr3t\"}]");
+        let mut wire = text.clone();
+        for _ in 0..2 {
+            let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+            gzip.write_all(&wire).unwrap();
+            wire = gzip.finish().unwrap();
+        }
+        assert!(wire.len() < 8 << 10, "{}", wire.len());
+        for media in ["application/json", "application/x-ndjson"] {
+            let media = [(header::CONTENT_TYPE, media), (header::CONTENT_ENCODING, "gzip, gzip")];
+            let (is_now, decoded, journal) = taken(media, wire.clone()).await;
+            assert_eq!(is_now, now, "{len}");
+            let Decoded { broken, total, .. } = decoded.unwrap();
+            assert!(!broken && total.is_none_or(|total| total == text.len() as u64), "{total:?}");
+            assert!(journal.len() > text.len() && !journal.windows(6).any(|six| six == b"s3cr3t"));
+        }
+    }
 }
 
 #[test]
