@@ -1,8 +1,8 @@
 //! Payloads that are too long to be held, or whose lines have to go on as they come.
 //!
-//! A window of 64 KiB is looked at whenever it is full, whatever the pieces were that filled it, so that what comes out does
-//! not depend on them. What begins in its last quarter is left for the next window: anything shorter than that is seen as a
-//! whole. JSON of which a glance tells that nothing is secret goes by without being copied into it.
+//! A window of 64 KiB is looked at whenever it is full. What begins in its last quarter is left for the next window: anything shorter
+//! than that is seen as a whole, so that what comes out does not depend on the pieces that came. JSON of which a glance
+//! tells that nothing is secret goes by in them, without being copied into the window.
 
 use std::fmt;
 
