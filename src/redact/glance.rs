@@ -184,23 +184,6 @@ fn last_begin(text: &[u8], from: usize, end: usize, is_open: bool) -> Option<usi
     (begin > from).then_some(begin)
 }
 
-/// Whether a byte stands between the strings of JSON: white space, structure, numbers, the letters of the three words.
-pub(super) fn is_json_between(byte: u8) -> bool {
-    BETWEEN[usize::from(byte)]
-}
-
-const BETWEEN: [bool; 256] = {
-    let mut between = [false; 256];
-    // No quote, by which what stands between strings ends.
-    let all = b" \t\n\r{}[],:+-.E0123456789truefalsn";
-    let mut at = 0;
-    while at < all.len() {
-        between[all[at] as usize] = true;
-        at += 1;
-    }
-    between
-};
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,7 +11,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use regex::bytes::{Captures, Regex};
 
-use super::glance::{Glances, is_json_between};
+use super::glance::Glances;
 use super::headers::{after_scheme, is_credentials};
 use super::paths::{Located, after_space, located, scalar_end, string_end};
 use super::redactor::DEEPEST;
@@ -330,6 +330,23 @@ impl<'t> Walk<'t> {
         self.located.as_mut()?.next_if(|located| located.range.start < end)
     }
 }
+
+/// Whether a byte stands between the strings of JSON: white space, structure, numbers, the letters of the three words.
+fn is_json_between(byte: u8) -> bool {
+    BETWEEN[usize::from(byte)]
+}
+
+const BETWEEN: [bool; 256] = {
+    let mut between = [false; 256];
+    // No quote, by which what stands between strings ends.
+    let all = b" \t\n\r{}[],:+-.E0123456789truefalsn";
+    let mut at = 0;
+    while at < all.len() {
+        between[all[at] as usize] = true;
+        at += 1;
+    }
+    between
+};
 
 /// Whether a text is meant as JSON, whatever it is called.
 pub(super) fn looks_like(text: &[u8]) -> bool {

@@ -122,7 +122,7 @@ const LONG: usize = 256;
 static URLS: LazyLock<memmem::Finder<'_>> = LazyLock::new(|| memmem::Finder::new(URL));
 
 /// Whether a URL with a scheme may stand in a text.
-pub(super) fn has_url(text: &[u8]) -> bool {
+fn has_url(text: &[u8]) -> bool {
     URLS.find(text).is_some()
 }
 
