@@ -12,6 +12,9 @@ use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 use super::pulse::LEFT;
 use super::wire::Wire;
 
+/// Bytes that are made into records for one write: what a body gives at a time, and what is around it.
+const WRITE: usize = 256 << 10;
+
 /// A ClientHello, not answered yet.
 pub(super) struct Hello {
     start: StartHandshake<Wire>,
@@ -41,7 +44,10 @@ impl Hello {
     /// Answers it. The error says in rustls' words why there is no connection.
     pub(super) async fn answer(self, config: Arc<ServerConfig>, deadline: Instant) -> Result<TlsStream<Wire>, String> {
         match timeout_at(deadline, self.start.into_stream(config)).await {
-            Ok(Ok(stream)) => Ok(stream),
+            Ok(Ok(mut stream)) => {
+                stream.get_mut().1.set_buffer_limit(Some(WRITE));
+                Ok(stream)
+            }
             Ok(Err(error)) => Err(reason(&error)),
             Err(_) => Err("the client did not finish the handshake in time".to_owned()),
         }
