@@ -9,8 +9,12 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::Full;
 
 pub use super::upstream::AnswerBody;
+pub use gathered::Gathered;
 pub use watched::{Allowance, End, Watch, Watched};
 
+mod gathered;
+#[cfg(test)]
+mod script;
 mod watched;
 
 /// The error of a body that breaks off; the connection is then closed (HTTP/2: the stream is reset).

@@ -12,8 +12,9 @@ use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 use super::pulse::LEFT;
 use super::wire::Wire;
 
-/// Bytes that are made into records for one write: what a body gives at a time, and what is around it.
-const WRITE: usize = 256 << 10;
+/// Bytes that are made into records for one write, at most: a piece of a long body (256 KiB), and what is around it. A client that does not
+/// read can make us hold as much.
+const WRITE: usize = (256 + 16) << 10;
 
 /// A ClientHello, not answered yet.
 pub(super) struct Hello {

@@ -17,7 +17,7 @@ use super::problem;
 use super::tally::Fate;
 use crate::http::{Header, Headers, NormalUrl};
 use crate::matching::noise;
-use crate::proxy::body::{BoxError, Watch, Watched};
+use crate::proxy::body::{BoxError, Gathered, Watch, Watched};
 use crate::proxy::handler::Close;
 use crate::proxy::upstream::{Dialled, OwnConnections, SendError, Upstream, UpstreamError};
 use crate::proxy::{
@@ -255,7 +255,7 @@ where
         _ if body.is_end_stream() => Body::Empty,
         Some(tape) => {
             let tee = RequestTee::new(tape.clone(), headers, body.size_hint().exact());
-            Body::boxed(Watched::new(body, Box::new(tee)).await)
+            Body::boxed(Watched::new(Gathered::new(body), Box::new(tee)).await)
         }
         None => Body::boxed(body),
     }

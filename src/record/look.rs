@@ -20,8 +20,8 @@ use crate::redact::{Outcome, Remains, Stream};
 
 /// Bytes that are decoded at a time.
 const PIECE: usize = 64 << 10;
-/// Bytes that go into the journal at a time, at least.
-const PUT: usize = 128 << 10;
+/// Bytes that go into the journal at a time, at least: what a write costs beside its bytes.
+const PUT: usize = 512 << 10;
 /// A part that goes on as it came has a frame of its own from so many bytes on; a shorter one is copied to what is around it.
 const WORTH_A_FRAME: usize = 4 << 10;
 

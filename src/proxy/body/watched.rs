@@ -81,54 +81,15 @@ where
     watch: Option<Box<dyn Watch>>,
     /// Declared bytes that have not come yet; `None` where no length is declared.
     missing: Option<u64>,
-    /// Taken, and not passed on yet.
-    gathered: Gathered,
+    /// Taken ahead of being asked for.
+    ahead: VecDeque<Bytes>,
     /// The frame that may be the last one.
     held: Option<Bytes>,
     state: State,
 }
 
-/// Bytes that are taken before they are passed on: as many as one write takes.
-const GATHER: usize = 128 << 10;
-
-/// How often it is left for later what to do without a next frame: hyper asks twice before another task has its turn.
-const TRIES: u8 = 2;
-
-/// Frames that are passed on together. hyper gives what it reads from upstream a chunk at a time, and each time waits until somebody asks:
-/// passed on one by one, every piece of a body would be a write, and a TLS record, of its own.
-struct Gathered {
-    frames: VecDeque<Bytes>,
-    bytes: usize,
-    /// No more are taken when there are so many bytes.
-    enough: usize,
-    /// How often there was nothing after the newest frame.
-    in_vain: u8,
-    /// Whether they are being passed on.
-    passing: bool,
-}
-
-impl Default for Gathered {
-    fn default() -> Self {
-        Gathered { frames: VecDeque::new(), bytes: 0, enough: GATHER, in_vain: 0, passing: false }
-    }
-}
-
-impl Gathered {
-    fn push(&mut self, frame: Bytes) {
-        self.bytes += frame.len();
-        self.frames.push_back(frame);
-        self.in_vain = 0;
-    }
-
-    fn pass(&mut self) -> Option<Bytes> {
-        let next = if self.passing { self.frames.pop_front() } else { None };
-        match &next {
-            Some(frame) => self.bytes -= frame.len(),
-            None => self.passing = false,
-        }
-        next
-    }
-}
+/// Bytes that are taken ahead.
+const AHEAD: usize = 64 << 10;
 
 enum State {
     Streaming,
@@ -179,11 +140,16 @@ where
     /// Takes what there is already before the head goes out. A body that is all there is completed, so that it and its head
     /// are one write and not two: of most answers that is so.
     pub async fn ahead(mut self) -> Self {
-        poll_fn(|cx| match self.poll_gathered(cx) {
-            Poll::Ready(()) => self.poll_ending(cx),
-            // The head does not wait for a body that is not there yet.
-            Poll::Pending if self.gathered.frames.is_empty() => Poll::Ready(()),
-            Poll::Pending => Poll::Pending,
+        poll_fn(|cx| {
+            let mut taken = 0;
+            while matches!(self.state, State::Streaming) && taken < AHEAD {
+                let Poll::Ready(frame) = self.poll_inner(cx) else { return Poll::Ready(()) };
+                if let Some(data) = self.take(frame) {
+                    taken += data.len();
+                    self.ahead.push_back(data);
+                }
+            }
+            self.poll_ending(cx)
         })
         .await;
         self
@@ -191,37 +157,14 @@ where
 
     /// As the body of an answer: of one that is over but for its only piece, that piece.
     pub fn into_body(mut self) -> super::Body {
-        let is_over = matches!(self.state, State::Releasing(Last::Nothing)) && self.gathered.frames.is_empty();
+        let is_over = matches!(self.state, State::Releasing(Last::Nothing)) && self.ahead.is_empty();
         let only = if is_over && self.missing == Some(0) { self.held.take() } else { None };
         only.map_or_else(|| super::Body::boxed(self), super::Body::full)
     }
 
     fn streaming(inner: B, watch: Option<Box<dyn Watch>>, missing: Option<u64>) -> Self {
-        let (gathered, held, state) = (Gathered::default(), None, State::Streaming);
-        Watched { inner: Some(inner), watch, missing, gathered, held, state }
-    }
-
-    /// Takes what there is, to pass it on; pending when that is nothing. After each frame the thread first does what else is due, which may be
-    /// to read the next one.
-    fn poll_gathered(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        while matches!(self.state, State::Streaming) && self.gathered.bytes < self.gathered.enough {
-            match self.poll_inner(cx) {
-                Poll::Ready(frame) => {
-                    if let Some(data) = self.take(frame) {
-                        self.gathered.push(data);
-                    }
-                }
-                Poll::Pending if self.gathered.frames.is_empty() => return Poll::Pending,
-                Poll::Pending if self.gathered.in_vain == TRIES => break,
-                Poll::Pending => {
-                    self.gathered.in_vain += 1;
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
-            }
-        }
-        self.gathered.passing = true;
-        Poll::Ready(())
+        let (ahead, held, state) = (VecDeque::new(), None, State::Streaming);
+        Watched { inner: Some(inner), watch, missing, ahead, held, state }
     }
 
     /// Ready when the watcher is not at work.
@@ -309,12 +252,17 @@ where
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
+        if let Some(data) = this.ahead.pop_front() {
+            return Poll::Ready(Some(Ok(Frame::data(data))));
+        }
         loop {
-            if let Some(data) = this.gathered.pass() {
-                return Poll::Ready(Some(Ok(Frame::data(data))));
-            }
             match &mut this.state {
-                State::Streaming => ready!(this.poll_gathered(cx)),
+                State::Streaming => {
+                    let frame = ready!(this.poll_inner(cx));
+                    if let Some(data) = this.take(frame) {
+                        return Poll::Ready(Some(Ok(Frame::data(data))));
+                    }
+                }
                 State::Ending(..) => ready!(this.poll_ending(cx)),
                 State::Releasing(last) => {
                     if let Some(held) = this.held.take() {
@@ -338,14 +286,14 @@ where
 
     /// Never true while something is held back: hyper would end the message early.
     fn is_end_stream(&self) -> bool {
-        matches!(self.state, State::Over) && self.gathered.frames.is_empty()
+        matches!(self.state, State::Over) && self.ahead.is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {
         match self.missing {
             Some(missing) => {
-                let held = self.held.as_ref().map_or(0, Bytes::len);
-                SizeHint::with_exact(missing + (self.gathered.bytes + held) as u64)
+                let here = self.ahead.iter().chain(&self.held).map(|data| data.len() as u64);
+                SizeHint::with_exact(missing + here.sum::<u64>())
             }
             // What is known by now was not declared.
             None => SizeHint::default(),
@@ -406,7 +354,6 @@ where
     /// Reads the rest in place of the receiver. Beyond the allowance it is dropped, and so cancelled.
     async fn read_on(mut self, allowance: Allowance) {
         let mut left = allowance.bytes;
-        self.gathered.enough = 1;
         let rest = async {
             while let Some(Ok(frame)) = self.frame().await {
                 left = left.saturating_sub(frame.data_ref().map_or(0, |data| data.len() as u64));

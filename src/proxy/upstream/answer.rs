@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 use super::connection::{Http1, InUse};
 use super::pool::{Kept, WeakConnections};
 use super::upload::UploadHandle;
-use crate::proxy::body::BoxError;
+use crate::proxy::body::{BoxError, Gathered};
 use crate::proxy::handler::Origin;
 
 /// How long the phases of making a connection took; `None` where there was none (a literal address, no TLS).
@@ -53,13 +53,13 @@ pub struct Answer {
 /// client that answers at once finds it.
 #[derive(Debug)]
 pub struct AnswerBody {
-    inner: Incoming,
+    inner: Gathered<Incoming>,
     lease: Option<Box<Lease>>,
 }
 
 impl AnswerBody {
     pub(super) fn new(inner: Incoming, lease: Lease) -> Self {
-        let mut body = AnswerBody { inner, lease: Some(Box::new(lease)) };
+        let mut body = AnswerBody { inner: Gathered::new(inner), lease: Some(Box::new(lease)) };
         if body.inner.is_end_stream() {
             body.ended();
         }
@@ -85,7 +85,7 @@ impl Body for AnswerBody {
             Poll::Ready(Some(Err(_))) => self.lease = None,
             _ => {}
         }
-        polled.map_err(Into::into)
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

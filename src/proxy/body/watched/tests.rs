@@ -1,4 +1,3 @@
-use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::task::Waker;
 
@@ -6,53 +5,10 @@ use http_body_util::{BodyExt, Full};
 use tokio::sync::oneshot;
 
 use super::*;
-
-type Step = Poll<Result<Frame<Bytes>, std::io::Error>>;
-
-/// There is nothing yet.
-const WAIT: Step = Poll::Pending;
-
-/// A body that does what it is told, as hyper's does: `is_end_stream` is true once nothing is left, if `knows_its_end`.
-struct Script {
-    steps: VecDeque<Step>,
-    length: Option<u64>,
-    knows_its_end: bool,
-}
-
-impl Body for Script {
-    type Data = Bytes;
-    type Error = std::io::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
-        let Some(step) = self.steps.pop_front() else { return Poll::Ready(None) };
-        if step.is_pending() {
-            cx.waker().wake_by_ref();
-        }
-        step.map(Some)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.knows_its_end && self.steps.is_empty()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.length.map_or_else(SizeHint::default, SizeHint::with_exact)
-    }
-}
-
-fn data(text: &'static str) -> Step {
-    Poll::Ready(Ok(Frame::data(Bytes::from_static(text.as_bytes()))))
-}
+use crate::proxy::body::script::{Script, data, script, step};
 
 fn trailers() -> HeaderMap {
     HeaderMap::from_iter([("x-sum".parse().unwrap(), "9".parse().unwrap())])
-}
-
-fn script(length: Option<u64>, knows_its_end: bool, steps: impl IntoIterator<Item = Step>) -> Script {
-    Script { steps: steps.into_iter().collect(), length, knows_its_end }
 }
 
 #[derive(Clone, Default)]
@@ -111,18 +67,6 @@ fn expect_data(body: &mut Watched<Script>, text: &str) {
     }
 }
 
-/// What comes when other tasks have had their turns.
-#[track_caller]
-fn expect_after_turns(body: &mut Watched<Script>, text: &str) {
-    assert!((0..10).any(|_| {
-        let polled = poll(body);
-        if let Poll::Ready(Some(Ok(frame))) = &polled {
-            assert_eq!(frame.data_ref().unwrap(), text);
-        }
-        polled.is_ready()
-    }));
-}
-
 #[tokio::test]
 async fn the_last_bytes_of_a_known_length_wait_for_the_watcher() {
     let (mut body, log, open) = watched(script(Some(6), true, [data("abc"), data("def")])).await;
@@ -166,7 +110,7 @@ async fn the_frame_that_ends_a_stream_waits_for_the_watcher() {
 #[tokio::test]
 async fn trailers_wait_for_the_watcher() {
     let (mut body, log, open) =
-        watched(script(None, false, [data("abc"), Poll::Ready(Ok(Frame::trailers(trailers())))])).await;
+        watched(script(None, false, [data("abc"), step(Ok(Frame::trailers(trailers())))])).await;
     expect_data(&mut body, "abc");
     assert!(poll(&mut body).is_pending());
     open.send(()).unwrap();
@@ -180,7 +124,7 @@ async fn trailers_wait_for_the_watcher() {
 
 #[tokio::test]
 async fn trailers_after_a_known_length_belong_to_the_end() {
-    let steps = [data("abc"), Poll::Ready(Ok(Frame::trailers(trailers())))];
+    let steps = [data("abc"), step(Ok(Frame::trailers(trailers())))];
     let (mut body, log, open) = watched(script(Some(3), false, steps)).await;
     assert!(poll(&mut body).is_pending());
     assert_eq!(log.take(), ["abc", "complete {\"x-sum\": \"9\"}"]);
@@ -193,7 +137,7 @@ async fn trailers_after_a_known_length_belong_to_the_end() {
 
 #[tokio::test]
 async fn a_failure_is_written_down_and_handed_on() {
-    let broken = || Poll::Ready(Err(std::io::Error::other("reset by peer")));
+    let broken = || step(Err(std::io::Error::other("reset by peer")));
     let (mut body, log, open) = watched(script(Some(9), false, [data("abc"), broken()])).await;
     expect_data(&mut body, "abc");
     assert!(poll(&mut body).is_pending());
@@ -241,9 +185,9 @@ async fn what_a_receiver_leaves_is_read_for_the_watcher_within_its_allowance() {
     ] {
         let log = Log::default();
         let watch = Curious(Gated { log: log.clone(), gate: None }, allowed);
-        let steps = [data("abc"), WAIT, WAIT, WAIT, data("def"), data("ghi")];
+        let steps = [data("abc"), data("def"), data("ghi")];
         let mut body = Watched::new(script(None, false, steps), Box::new(watch)).await;
-        expect_after_turns(&mut body, "abc");
+        expect_data(&mut body, "abc");
         drop(body);
         crate::proxy::endings::done().await;
         assert_eq!(log.take(), seen, "{allowed}");
@@ -252,8 +196,8 @@ async fn what_a_receiver_leaves_is_read_for_the_watcher_within_its_allowance() {
 
 #[tokio::test]
 async fn a_dropped_body_was_cancelled_and_its_watcher_still_finishes() {
-    let (mut body, log, open) = watched(script(Some(6), true, [data("abc"), WAIT, WAIT, WAIT, data("def")])).await;
-    expect_after_turns(&mut body, "abc");
+    let (mut body, log, open) = watched(script(Some(6), true, [data("abc"), data("def")])).await;
+    expect_data(&mut body, "abc");
     drop(body);
     assert_eq!(log.take(), ["abc", "cancelled"]);
     open.send(()).unwrap();
@@ -283,35 +227,6 @@ fn a_drop_without_a_runtime_still_reports() {
     let body = Watched::new(script(None, false, [data("abc")]), watch).now_or_never().unwrap();
     drop(body);
     assert_eq!(log.take(), ["cancelled", "written"]);
-}
-
-/// hyper's upstream side hands over a piece, and the next one when its task had its turn.
-#[tokio::test]
-async fn pieces_that_come_in_turns_are_passed_on_together() {
-    let steps = [data("a"), WAIT, WAIT, data("b"), WAIT, data("c"), WAIT, WAIT, WAIT, data("d"), WAIT, data("e")];
-    let (mut body, log, open) = watched(script(None, false, steps)).await;
-    open.send(()).unwrap();
-    assert!(poll(&mut body).is_pending());
-    assert_eq!(log.take(), ["a"]);
-    expect_after_turns(&mut body, "a");
-    expect_data(&mut body, "b");
-    expect_data(&mut body, "c");
-    assert!(poll(&mut body).is_pending());
-    assert_eq!(log.take(), ["b", "c", "d"]);
-    let rest = body.collect().await.unwrap().to_bytes();
-    assert_eq!(rest, "de");
-}
-
-#[tokio::test]
-async fn no_more_is_gathered_than_a_write_takes() {
-    let piece = Bytes::from(vec![7; GATHER / 2]);
-    let steps = std::iter::repeat_n(piece, 5).map(|piece| Poll::Ready(Ok(Frame::data(piece))));
-    let (mut body, log, open) = watched(script(None, false, steps)).await;
-    open.send(()).unwrap();
-    for seen in [2, 0, 2, 0, 1] {
-        assert!(matches!(poll(&mut body), Poll::Ready(Some(Ok(_)))));
-        assert_eq!(log.take().iter().filter(|line| line.len() > 100).count(), seen);
-    }
 }
 
 #[tokio::test]
@@ -349,7 +264,7 @@ async fn a_body_that_is_over_ahead_becomes_its_only_piece() {
         (Some(9), &["abc"], false),
     ];
     for (length, pieces, is_one) in cases {
-        let steps = pieces.iter().map(|piece| data(piece));
+        let steps = pieces.iter().map(|piece| data(*piece));
         let (body, log, open) = watched(script(length, length != Some(9), steps)).await;
         open.send(()).unwrap();
         let body = body.ahead().await.into_body();
