@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use ::http::HeaderMap;
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -28,6 +28,9 @@ const CODED_AT_ONCE: usize = 8 << 10;
 
 /// What may come out of those, bytes: there are codings that make gigabytes of few.
 const DECODED_AT_ONCE: usize = 256 << 10;
+
+/// Pieces shorter than that are copied to be kept.
+const SHORT: usize = 4 << 10;
 
 /// Bytes of a long payload that its thread is given at a time, at least: few of them come at once.
 const GIVEN: usize = 128 << 10;
@@ -81,7 +84,7 @@ impl Intake {
             Some(_) => {
                 let kept = length.map(|length| length.min(look.sink.tape.max_body().unwrap_or(u64::MAX)));
                 match kept {
-                    Some(kept) if kept > LOOKED_INTO as u64 => Way::Long(Long::start(&look, Bytes::new())),
+                    Some(kept) if kept > LOOKED_INTO as u64 => Way::Long(Long::start(&look, [])),
                     _ => Way::Held(Held::new(&look)),
                 }
             }
@@ -129,8 +132,8 @@ impl Intake {
             }
             Way::Held(held) => {
                 if !held.take(&data) {
-                    let held = std::mem::take(&mut held.bytes);
-                    self.way = Way::Long(Long::start(&self.look, held.into_bytes().chain(data)));
+                    let held = std::mem::take(&mut held.bytes).into_pieces();
+                    self.way = Way::Long(Long::start(&self.look, held.into_iter().chain([data])));
                 }
             }
             Way::Long(long) => long.take(data),
@@ -158,21 +161,24 @@ impl Intake {
                 look.sink.decoded(out.into());
                 Journalled::Now((seen > 0).then(Decoded::default).and_then(|decoded| cut(Some(decoded))))
             }
-            Way::Held(Held { bytes, mut hold }) => {
-                let bytes = bytes.into_bytes();
-                if bytes.is_empty() {
+            Way::Held(Held { mut bytes, mut hold }) => {
+                if bytes.len() == 0 {
                     return Journalled::Now(None);
                 }
-                let is_short = bytes.len() <= if is_plain { AT_ONCE } else { CODED_AT_ONCE };
-                let now = is_short.then(|| look.within(DECODED_AT_ONCE, &bytes, whole, &mut hold)).flatten();
-                match (now, Handle::try_current()) {
-                    (Some(decoded), _) => Journalled::Now(cut(decoded)),
-                    (None, Ok(runtime)) => {
+                if bytes.len() <= if is_plain { AT_ONCE } else { CODED_AT_ONCE } {
+                    let short = bytes.into_bytes();
+                    if let Some(decoded) = look.within(DECODED_AT_ONCE, &short, whole, &mut hold) {
+                        return Journalled::Now(cut(decoded));
+                    }
+                    bytes = Gathered::One(short);
+                }
+                match Handle::try_current() {
+                    Ok(runtime) => {
                         let look = Look { may_wait: true, ..look };
-                        let work = runtime.spawn_blocking(move || look.held(&bytes, whole, &mut hold));
+                        let work = runtime.spawn_blocking(move || look.held(&bytes.into_bytes(), whole, &mut hold));
                         Journalled::Later(Box::pin(async move { cut(done(work).await) }))
                     }
-                    (None, Err(_)) => Journalled::Now(cut(look.held(&bytes, whole, &mut hold))),
+                    Err(_) => Journalled::Now(cut(look.held(&bytes.into_bytes(), whole, &mut hold))),
                 }
             }
             Way::Long(long) => Journalled::Later(Box::pin(async move { cut(done(long.end().await).await) })),
@@ -195,11 +201,11 @@ struct Held {
     hold: Hold,
 }
 
-/// Most payloads come in one piece, which need not be copied.
+/// What came of a payload. Most come in one piece, which need not be copied, and long ones in pieces worth keeping.
 #[derive(Debug)]
 enum Gathered {
     One(Bytes),
-    Many(Vec<u8>),
+    Many(Pieces),
 }
 
 impl Default for Gathered {
@@ -212,23 +218,68 @@ impl Gathered {
     fn len(&self) -> usize {
         match self {
             Gathered::One(bytes) => bytes.len(),
-            Gathered::Many(bytes) => bytes.len(),
+            Gathered::Many(pieces) => pieces.len,
         }
     }
 
     fn add(&mut self, data: &Bytes) {
         match self {
             Gathered::One(first) if first.is_empty() => *first = data.clone(),
-            Gathered::One(first) => *self = Gathered::Many([&first[..], data].concat()),
-            Gathered::Many(bytes) => bytes.extend_from_slice(data),
+            Gathered::One(first) => {
+                let mut pieces = Pieces::default();
+                pieces.add(first);
+                pieces.add(data);
+                *self = Gathered::Many(pieces);
+            }
+            Gathered::Many(pieces) => pieces.add(data),
         }
     }
 
+    /// As one piece.
     fn into_bytes(self) -> Bytes {
         match self {
             Gathered::One(bytes) => bytes,
-            Gathered::Many(bytes) => bytes.into(),
+            Gathered::Many(pieces) => pieces.settled().concat().into(),
         }
+    }
+
+    fn into_pieces(self) -> Vec<Bytes> {
+        match self {
+            Gathered::One(bytes) => vec![bytes],
+            Gathered::Many(pieces) => pieces.settled(),
+        }
+    }
+}
+
+/// Pieces, the short ones copied together: each that is kept takes more than its bytes.
+#[derive(Debug, Default)]
+struct Pieces {
+    long: Vec<Bytes>,
+    /// Behind those.
+    short: Vec<u8>,
+    len: usize,
+}
+
+impl Pieces {
+    fn add(&mut self, data: &Bytes) {
+        self.len += data.len();
+        if data.len() < SHORT {
+            self.short.extend_from_slice(data);
+        } else {
+            self.settle();
+            self.long.push(data.clone());
+        }
+    }
+
+    fn settle(&mut self) {
+        if !self.short.is_empty() {
+            self.long.push(std::mem::take(&mut self.short).into());
+        }
+    }
+
+    fn settled(mut self) -> Vec<Bytes> {
+        self.settle();
+        self.long
     }
 }
 
@@ -259,16 +310,13 @@ struct Long {
 }
 
 impl Long {
-    fn start(look: &Look, mut first: impl Buf) -> Self {
+    fn start(look: &Look, first: impl IntoIterator<Item = Bytes>) -> Self {
         let (send, mut given) = mpsc::channel(WAITING);
         let look = Look { may_wait: true, ..look.clone() };
         let pieces = std::iter::from_fn(move || given.blocking_recv()).flatten();
         let work = tokio::task::spawn_blocking(move || look.long(pieces));
         let mut long = Long { thread: PollSender::new(send), gathered: Vec::new(), len: 0, work };
-        while first.has_remaining() {
-            let piece = first.chunk().len();
-            long.take(first.copy_to_bytes(piece));
-        }
+        first.into_iter().for_each(|piece| long.take(piece));
         long
     }
 
@@ -296,5 +344,36 @@ impl Long {
     async fn end(mut self) -> JoinHandle<Option<Decoded>> {
         poll_fn(|cx| self.poll_give(cx)).await;
         self.work
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_stay_in_their_order_and_only_short_ones_are_copied() {
+        let lens = [SHORT, 1, 2, SHORT - 1, 3 * SHORT, SHORT, 7];
+        let bytes: Bytes = (0..lens.iter().sum::<usize>()).map(|at| (at % 251) as u8).collect::<Vec<u8>>().into();
+        let gathered = || {
+            let (mut gathered, mut rest) = (Gathered::default(), bytes.clone());
+            lens.iter().for_each(|len| gathered.add(&rest.split_to(*len)));
+            assert_eq!(gathered.len(), bytes.len());
+            gathered
+        };
+        assert_eq!(gathered().into_bytes(), bytes);
+        let pieces = gathered().into_pieces();
+        assert_eq!(pieces.concat(), bytes);
+        let passed: Vec<usize> =
+            pieces.iter().filter(|piece| bytes.as_ptr_range().contains(&piece.as_ptr())).map(Bytes::len).collect();
+        assert_eq!(passed, [SHORT, 3 * SHORT, SHORT]);
+    }
+
+    #[test]
+    fn one_piece_is_passed_as_it_is() {
+        let mut gathered = Gathered::default();
+        let only = Bytes::from(vec![7; 3]);
+        gathered.add(&only);
+        assert_eq!(gathered.into_bytes().as_ptr(), only.as_ptr());
     }
 }
