@@ -19,12 +19,19 @@ const LONG: u64 = 64 << 10;
 /// Bytes of a piece, at most, and of a buffer.
 const PIECE: usize = 256 << 10;
 
-/// Buffers that are kept to be used again.
-const BUFFERS: usize = 8;
+/// Buffers that are kept to be used again, and the one that is filled.
+const BUFFERS: usize = 9;
 
 /// How often it is left for later what to do when nothing has come: hyper asks twice before another task has its turn, which may be the one
 /// that reads.
 const TRIES: u8 = 2;
+
+/// How often it is left for later in all until what came first is passed on: as often as it takes to fill a buffer when much comes, a few bytes
+/// at a time for ever do not keep the first of them.
+const TURNS: u8 = 40;
+
+/// Buffers that are kept when there is nothing to do.
+const IDLE: usize = 2;
 
 /// A body whose frames are gathered once it is long. What there is waits for no more than what is at hand.
 #[derive(Debug)]
@@ -35,18 +42,18 @@ pub struct Gathered<B> {
 }
 
 /// What of a long body was taken and not passed on.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Long {
-    /// Its capacity ends where the memory of what was passed on began.
-    buffer: BytesMut,
+    /// The last is being filled; its capacity ends where the memory of what was passed on began. Pieces of the others may be around.
+    buffers: VecDeque<BytesMut>,
     /// What did not fit.
     rest: Bytes,
     /// What came behind, and is no data.
     next: Option<Option<Result<Frame<Bytes>, BoxError>>>,
     /// How often there was nothing after the newest bytes.
     in_vain: u8,
-    /// Filled buffers, the newest last: pieces of them may be around.
-    used: VecDeque<BytesMut>,
+    /// How often since the first of them came.
+    turns: u8,
 }
 
 impl<B: Body<Data = Bytes>> Gathered<B> {
@@ -56,46 +63,56 @@ impl<B: Body<Data = Bytes>> Gathered<B> {
     }
 }
 
-impl Default for Long {
-    fn default() -> Self {
-        let (buffer, rest, used) = (BytesMut::new(), Bytes::new(), VecDeque::new());
-        Long { buffer, rest, next: None, in_vain: 0, used }
-    }
-}
-
 impl Long {
-    fn is_empty(&self) -> bool {
-        self.buffer.is_empty() && self.rest.is_empty()
+    /// Bytes that are in the buffer.
+    fn filled(&self) -> usize {
+        self.buffers.back().map_or(0, BytesMut::len)
+    }
+
+    fn room(&self) -> usize {
+        self.buffers.back().map_or(0, |buffer| buffer.capacity() - buffer.len())
     }
 
     fn is_full(&self) -> bool {
-        !self.buffer.is_empty() && self.buffer.len() == self.buffer.capacity()
+        self.filled() > 0 && self.room() == 0
     }
 
-    /// Copies what there is room for.
-    fn fill(&mut self) {
-        if self.buffer.capacity() == 0 {
-            self.renew();
+    /// Copies what there is room for. `left` is what may still come, if that is known.
+    fn fill(&mut self, left: Option<u64>) {
+        if self.room() == 0 {
+            let left = left.and_then(|left| usize::try_from(left).ok()).unwrap_or(PIECE);
+            self.renew(left.saturating_add(self.rest.len()).min(PIECE));
         }
-        let room = self.buffer.capacity() - self.buffer.len();
-        let now = self.rest.split_to(room.min(self.rest.len()));
-        self.buffer.extend_from_slice(&now);
+        let now = self.rest.split_to(self.room().min(self.rest.len()));
+        if let Some(buffer) = self.buffers.back_mut() {
+            buffer.extend_from_slice(&now);
+        }
         self.in_vain = 0;
     }
 
     /// Goes on in a buffer of which nothing is around: the one that was filled last is warmest.
-    fn renew(&mut self) {
-        self.used.push_back(std::mem::take(&mut self.buffer));
-        let free = (0..self.used.len()).rev().find(|free| self.used[*free].try_reclaim(PIECE));
-        let free = free.and_then(|free| self.used.remove(free));
-        self.buffer = free.unwrap_or_else(|| BytesMut::with_capacity(PIECE));
-        if self.used.len() > BUFFERS {
-            self.used.pop_front();
+    fn renew(&mut self, enough: usize) {
+        let free = (0..self.buffers.len()).rev().find(|free| self.buffers[*free].try_reclaim(PIECE));
+        let free = free.and_then(|free| self.buffers.remove(free));
+        self.buffers.push_back(free.unwrap_or_else(|| BytesMut::with_capacity(enough)));
+        if self.buffers.len() > BUFFERS {
+            self.buffers.pop_front();
         }
     }
 
+    /// Gives back buffers that were needed when more came than was taken on.
+    fn ease(&mut self) {
+        let mut idle = 0;
+        self.buffers.retain_mut(|buffer| {
+            let is_free = buffer.try_reclaim(PIECE);
+            idle += usize::from(is_free);
+            !is_free || idle <= IDLE
+        });
+    }
+
     fn piece(&mut self) -> Frame<Bytes> {
-        Frame::data(self.buffer.split().freeze())
+        self.turns = 0;
+        Frame::data(self.buffers.back_mut().map(BytesMut::split).unwrap_or_default().freeze())
     }
 }
 
@@ -122,10 +139,10 @@ where
                 return Poll::Ready(Some(Ok(long.piece())));
             }
             if !long.rest.is_empty() {
-                long.fill();
+                long.fill(inner.size_hint().upper());
                 continue;
             }
-            if long.buffer.is_empty() {
+            if long.filled() == 0 {
                 if let Some(next) = long.next.take() {
                     return Poll::Ready(next);
                 }
@@ -139,10 +156,16 @@ where
                 },
                 Poll::Ready(Some(Err(error))) => long.next = Some(Some(Err(error.into()))),
                 Poll::Ready(None) => long.next = Some(None),
-                Poll::Pending if long.buffer.is_empty() => return Poll::Pending,
-                Poll::Pending if long.in_vain == TRIES => return Poll::Ready(Some(Ok(long.piece()))),
+                Poll::Pending if long.filled() == 0 => {
+                    long.ease();
+                    return Poll::Pending;
+                }
+                Poll::Pending if long.in_vain == TRIES || long.turns == TURNS => {
+                    return Poll::Ready(Some(Ok(long.piece())));
+                }
                 Poll::Pending => {
                     long.in_vain += 1;
+                    long.turns += 1;
                     cx.waker().wake_by_ref();
                     return Poll::Pending;
                 }
@@ -151,14 +174,15 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        let has_more = self.long.as_ref().is_some_and(|long| !long.is_empty() || long.next.is_some());
+        let has_more =
+            self.long.as_ref().is_some_and(|long| long.filled() > 0 || !long.rest.is_empty() || long.next.is_some());
         !has_more && self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
         let mut hint = self.inner.size_hint();
         let Some(long) = &self.long else { return hint };
-        let here = (long.buffer.len() + long.rest.len()) as u64;
+        let here = (long.filled() + long.rest.len()) as u64;
         if let Some(upper) = hint.upper() {
             hint.set_upper(upper + here);
         }

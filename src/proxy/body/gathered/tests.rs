@@ -64,6 +64,34 @@ fn a_piece_waits_for_nothing_that_is_not_there() {
 }
 
 #[test]
+fn what_came_first_does_not_wait_for_ever_for_more() {
+    let mut body = long((0..1000).flat_map(|_| [WAIT, data("event")]));
+    let waited = (0..1000).take_while(|_| poll(&mut body).is_pending()).count();
+    assert!(waited <= usize::from(TURNS) + 1, "{waited}");
+}
+
+#[test]
+fn no_more_buffers_are_kept_than_are_needed() {
+    let pieces = std::iter::repeat_with(|| data(vec![7; PIECE])).take(6);
+    let mut body = long(pieces.chain([WAIT, WAIT]));
+    let around: Vec<Bytes> = (0..6).map(|_| piece(&mut body)).collect();
+    assert!(poll(&mut body).is_pending());
+    assert_eq!(body.long.as_ref().unwrap().buffers.len(), 6);
+    drop(around);
+    assert!(poll(&mut body).is_pending());
+    assert_eq!(body.long.as_ref().unwrap().buffers.len(), IDLE);
+}
+
+#[test]
+fn a_buffer_is_no_longer_than_what_may_come() {
+    let steps = [beginning(), data(vec![7; 5000]), data(vec![7; 1000])];
+    let mut body = Gathered::new(script(Some(LONG + 6000), true, steps));
+    piece(&mut body);
+    assert_eq!(piece(&mut body).len(), 6000);
+    assert_eq!(body.long.unwrap().room(), 0);
+}
+
+#[test]
 fn a_piece_is_as_long_as_its_buffer() {
     let frames = |count| std::iter::repeat_with(|| data(vec![7; 60_000])).take(count);
     let mut body = long(frames(9));
