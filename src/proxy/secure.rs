@@ -9,12 +9,13 @@ use tokio::time::{Instant, timeout_at};
 use tokio_rustls::server::TlsStream;
 use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 
+use super::body::PIECE;
 use super::pulse::LEFT;
 use super::wire::Wire;
 
-/// Bytes that are made into records for one write, at most: a piece of a long body (256 KiB), and what is around it. A client that does not
+/// Bytes that are made into records for one write, at most: a piece of a long body, and what is around it. A client that does not
 /// read can make us hold as much.
-const WRITE: usize = (256 + 16) << 10;
+const WRITE: usize = PIECE + (16 << 10);
 
 /// A ClientHello, not answered yet.
 pub(super) struct Hello {

@@ -170,7 +170,7 @@ impl Intake {
                     if let Some(decoded) = look.within(DECODED_AT_ONCE, &short, whole, &mut hold) {
                         return Journalled::Now(cut(decoded));
                     }
-                    bytes = Gathered::One(short);
+                    bytes = Kept::One(short);
                 }
                 match Handle::try_current() {
                     Ok(runtime) => {
@@ -197,56 +197,56 @@ async fn done(work: JoinHandle<Option<Decoded>>) -> Option<Decoded> {
 /// A payload that is held until it is whole.
 #[derive(Debug)]
 struct Held {
-    bytes: Gathered,
+    bytes: Kept,
     hold: Hold,
 }
 
 /// What came of a payload. Most come in one piece, which need not be copied, and long ones in pieces worth keeping.
 #[derive(Debug)]
-enum Gathered {
+enum Kept {
     One(Bytes),
     Many(Pieces),
 }
 
-impl Default for Gathered {
+impl Default for Kept {
     fn default() -> Self {
-        Gathered::One(Bytes::new())
+        Kept::One(Bytes::new())
     }
 }
 
-impl Gathered {
+impl Kept {
     fn len(&self) -> usize {
         match self {
-            Gathered::One(bytes) => bytes.len(),
-            Gathered::Many(pieces) => pieces.len,
+            Kept::One(bytes) => bytes.len(),
+            Kept::Many(pieces) => pieces.len,
         }
     }
 
     fn add(&mut self, data: &Bytes) {
         match self {
-            Gathered::One(first) if first.is_empty() => *first = data.clone(),
-            Gathered::One(first) => {
+            Kept::One(first) if first.is_empty() => *first = data.clone(),
+            Kept::One(first) => {
                 let mut pieces = Pieces::default();
                 pieces.add(first);
                 pieces.add(data);
-                *self = Gathered::Many(pieces);
+                *self = Kept::Many(pieces);
             }
-            Gathered::Many(pieces) => pieces.add(data),
+            Kept::Many(pieces) => pieces.add(data),
         }
     }
 
     /// As one piece.
     fn into_bytes(self) -> Bytes {
         match self {
-            Gathered::One(bytes) => bytes,
-            Gathered::Many(pieces) => pieces.settled().concat().into(),
+            Kept::One(bytes) => bytes,
+            Kept::Many(pieces) => pieces.settled().concat().into(),
         }
     }
 
     fn into_pieces(self) -> Vec<Bytes> {
         match self {
-            Gathered::One(bytes) => vec![bytes],
-            Gathered::Many(pieces) => pieces.settled(),
+            Kept::One(bytes) => vec![bytes],
+            Kept::Many(pieces) => pieces.settled(),
         }
     }
 }
@@ -285,7 +285,7 @@ impl Pieces {
 
 impl Held {
     fn new(look: &Look) -> Self {
-        Held { bytes: Gathered::default(), hold: Hold::new(look.sink.tape.screen().clone()) }
+        Held { bytes: Kept::default(), hold: Hold::new(look.sink.tape.screen().clone()) }
     }
 
     /// Whether there was room for it.
@@ -356,7 +356,7 @@ mod tests {
         let lens = [SHORT, 1, 2, SHORT - 1, 3 * SHORT, SHORT, 7];
         let bytes: Bytes = (0..lens.iter().sum::<usize>()).map(|at| (at % 251) as u8).collect::<Vec<u8>>().into();
         let gathered = || {
-            let (mut gathered, mut rest) = (Gathered::default(), bytes.clone());
+            let (mut gathered, mut rest) = (Kept::default(), bytes.clone());
             lens.iter().for_each(|len| gathered.add(&rest.split_to(*len)));
             assert_eq!(gathered.len(), bytes.len());
             gathered
@@ -371,7 +371,7 @@ mod tests {
 
     #[test]
     fn one_piece_is_passed_as_it_is() {
-        let mut gathered = Gathered::default();
+        let mut gathered = Kept::default();
         let only = Bytes::from(vec![7; 3]);
         gathered.add(&only);
         assert_eq!(gathered.into_bytes().as_ptr(), only.as_ptr());

@@ -20,7 +20,7 @@ use crate::redact::{Outcome, Remains, Stream};
 
 /// Bytes that are decoded at a time.
 const PIECE: usize = 64 << 10;
-/// Bytes that go into the journal at a time, at least: what a write costs beside its bytes.
+/// Bytes that go into the journal at a time, at least: a write that begins in the middle of a page costs as much as many bytes.
 const PUT: usize = 512 << 10;
 /// A part that goes on as it came has a frame of its own from so many bytes on; a shorter one is copied to what is around it.
 const WORTH_A_FRAME: usize = 4 << 10;

@@ -87,6 +87,10 @@ impl Trust {
                 named.push(certificate);
             }
         }
+        #[expect(
+            clippy::expect_used,
+            reason = "without the system's roots there are Mozilla's, so that it is never built of none"
+        )]
         let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider())
             .build()
             .expect("there are roots, and no revocation lists to go wrong");
@@ -123,6 +127,7 @@ impl Trust {
         if let Some(config) = made.get(&kind) {
             return config.clone();
         }
+        #[expect(clippy::expect_used, reason = "what is made of a certificate was made once when it was read")]
         let config = Arc::new(self.make(&kind).expect("the certificate was tried when it was read"));
         made.insert(kind, config.clone());
         config

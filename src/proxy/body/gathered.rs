@@ -17,7 +17,7 @@ use super::BoxError;
 const LONG: u64 = 64 << 10;
 
 /// Bytes of a piece, at most, and of a buffer.
-const PIECE: usize = 256 << 10;
+pub const PIECE: usize = 256 << 10;
 
 /// Buffers that are kept to be used again, and the one that is filled.
 const BUFFERS: usize = 9;
