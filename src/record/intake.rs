@@ -19,8 +19,8 @@ use super::capture::Tape;
 use super::heads::Decoded;
 use super::journal::Haste;
 use super::look::{Look, Media, Side, Sink};
-use super::screen::{Hold, LOOKED_INTO};
-use crate::redact::{self, Stream};
+use super::screen::{Hold, LOOKED_INTO, Screen};
+use crate::redact::{self, Glimpsed, Stream};
 
 /// Payloads up to so many bytes are looked into at once, coded ones up to a few less: a thread of their own costs more.
 const AT_ONCE: usize = 64 << 10;
@@ -301,22 +301,29 @@ impl Held {
 /// A payload that a thread reads as it comes.
 #[derive(Debug)]
 struct Long {
-    thread: PollSender<Vec<Bytes>>,
+    thread: PollSender<Vec<Glimpsed<Bytes>>>,
     /// What the thread has not been given: giving may wake it.
-    gathered: Vec<Bytes>,
+    gathered: Vec<Glimpsed<Bytes>>,
     /// Bytes of that.
     len: usize,
     work: JoinHandle<Option<Decoded>>,
+    /// What glances at a piece while the processor that serves has it at hand: most say that there is nothing to look for, and bringing them to
+    /// another one takes longer than that.
+    screen: Option<Arc<Screen>>,
 }
 
 impl Long {
     fn start(look: &Look, first: impl IntoIterator<Item = Bytes>) -> Self {
         let (send, mut given) = mpsc::channel(WAITING);
         let look = Look { may_wait: true, ..look.clone() };
-        let pieces = std::iter::from_fn(move || given.blocking_recv()).flatten();
-        let work = tokio::task::spawn_blocking(move || look.long(pieces));
-        let mut long = Long { thread: PollSender::new(send), gathered: Vec::new(), len: 0, work };
-        first.into_iter().for_each(|piece| long.take(piece));
+        let is_plain = look.media.codings.as_ref().is_some_and(Vec::is_empty);
+        let is_json = is_plain && redact::is_json(&look.media.content_type);
+        let screen = is_json.then(|| look.sink.tape.screen().clone());
+        let mut pieces = std::iter::from_fn(move || given.blocking_recv()).flatten();
+        let work = tokio::task::spawn_blocking(move || look.long(&mut pieces));
+        let mut long = Long { thread: PollSender::new(send), gathered: Vec::new(), len: 0, work, screen };
+        // These are at hand no more.
+        first.into_iter().for_each(|piece| long.add(piece.into()));
         long
     }
 
@@ -336,8 +343,16 @@ impl Long {
     }
 
     fn take(&mut self, data: Bytes) {
-        self.len += data.len();
-        self.gathered.push(data);
+        let piece = match &self.screen {
+            Some(screen) => screen.glimpsed(data),
+            None => data.into(),
+        };
+        self.add(piece);
+    }
+
+    fn add(&mut self, piece: Glimpsed<Bytes>) {
+        self.len += piece.piece().len();
+        self.gathered.push(piece);
     }
 
     /// Gives the thread the rest.

@@ -16,7 +16,7 @@ use super::journal::{Haste, Kind};
 use super::screen::{Hold, LOOKED_INTO};
 use crate::http::coding::{self, Coding};
 use crate::http::headers::to_chars;
-use crate::redact::{Outcome, Remains, Stream};
+use crate::redact::{Glimpsed, Outcome, Remains, Stream};
 
 /// Bytes that are decoded at a time.
 const PIECE: usize = 64 << 10;
@@ -123,7 +123,8 @@ enum Plain {
 impl Look {
     /// A payload that was held, `whole` or cut.
     pub fn held(&self, bytes: &Bytes, whole: bool, hold: &mut Hold) -> Option<Decoded> {
-        self.within(LOOKED_INTO, bytes, whole, hold).unwrap_or_else(|| self.long(std::iter::once(bytes.clone())))
+        self.within(LOOKED_INTO, bytes, whole, hold)
+            .unwrap_or_else(|| self.long(&mut std::iter::once(bytes.clone().into())))
     }
 
     /// The same, if no more than `limit` bytes come out of its codings; `None` when more do, and nothing was done about them.
@@ -162,25 +163,26 @@ impl Look {
     }
 
     /// A payload that is too long to be held, as its pieces come.
-    pub fn long(&self, mut wire: impl Iterator<Item = Bytes> + Send) -> Option<Decoded> {
+    pub fn long(&self, wire: &mut (dyn Iterator<Item = Glimpsed<Bytes>> + Send)) -> Option<Decoded> {
         let codings = self.media.codings.as_deref().unwrap_or_default();
         if codings.is_empty() {
-            return Some(self.through(wire.map(Ok), None, self.sink.side.decoded()));
+            return Some(self.through(&mut wire.map(Ok), None, self.sink.side.decoded()));
         }
+        let mut wire = wire.map(Glimpsed::into_piece);
         let decodes = AtomicBool::new(false);
         let mut wire = Remembered { read: Joined::new(&mut wire), beginning: Vec::new(), enough: &decodes };
         let mut first = [0; 512];
         let mut decoder = coding::decoder(codings, Box::new(&mut wire));
         if let Ok(read) = decoder.read(&mut first) {
             decodes.store(true, Ordering::Relaxed);
-            let plain = Parted { read: Read::chain(&first[..read], decoder), failed: None };
-            return Some(self.through(plain, self.sink.tape.max_body(), self.sink.side.decoded()));
+            let mut plain = Parted { read: Read::chain(&first[..read], decoder), failed: None };
+            return Some(self.through(&mut plain, self.sink.tape.max_body(), self.sink.side.decoded()));
         }
         drop(decoder);
         // It is not coded as it says: looked into as it came.
         let Remembered { read: Joined { piece, pieces }, beginning, .. } = wire;
         let all = [Bytes::from(beginning), piece].into_iter().chain(pieces);
-        self.through(all.map(Ok), None, self.sink.side.wire());
+        self.through(&mut all.map(|piece| Ok(piece.into())), None, self.sink.side.wire());
         None
     }
 
@@ -216,23 +218,28 @@ impl Look {
     }
 
     /// Through a window, at most `max` bytes of it.
-    fn through(&self, pieces: impl Iterator<Item = io::Result<Bytes>>, max: Option<u64>, kind: Kind) -> Decoded {
+    fn through(
+        &self,
+        pieces: impl Iterator<Item = io::Result<Glimpsed<Bytes>>>,
+        max: Option<u64>,
+        kind: Kind,
+    ) -> Decoded {
         let mut redactor = self.sink.tape.screen().redactor();
         let mut stream = Stream::new(&self.media.content_type);
         let mut remains = Pass { piece: Bytes::new(), changed: Vec::new(), ready: Vec::new(), len: 0 };
         let (mut total, mut left) = (0, max.unwrap_or(u64::MAX));
         let mut broken = false;
         for piece in pieces {
-            let Ok(mut piece) = piece else {
+            let Ok(piece) = piece else {
                 broken = true;
                 break;
             };
-            total += piece.len() as u64;
-            piece.truncate(usize::try_from(left).unwrap_or(usize::MAX));
-            left -= piece.len() as u64;
-            while !piece.is_empty() {
-                remains.piece = piece.split_to(piece.len().min(PUT));
-                stream.push(&mut redactor, &remains.piece.clone(), &mut remains);
+            let len = piece.piece().len() as u64;
+            let keep = len.min(left);
+            (total, left) = (total + len, left - keep);
+            for part in parts(piece, usize::try_from(keep).unwrap_or(usize::MAX)) {
+                remains.piece = part.piece().clone();
+                stream.push_glimpsed(&mut redactor, &part, &mut remains);
                 if remains.len >= PUT {
                     self.journal(kind, remains.take());
                 }
@@ -251,6 +258,18 @@ impl Look {
             tape.wait_for_room();
         }
     }
+}
+
+/// The first `keep` bytes of a piece, none of them longer than what goes into the journal at a time. What was found out of all of a piece holds
+/// for no part of it.
+fn parts(piece: Glimpsed<Bytes>, keep: usize) -> impl Iterator<Item = Glimpsed<Bytes>> {
+    let (whole, mut rest) = match piece {
+        piece if piece.piece().len() <= keep.min(PUT) => (Some(piece), Bytes::new()),
+        piece => (None, piece.into_piece()),
+    };
+    rest.truncate(keep);
+    let next = move || (!rest.is_empty()).then(|| rest.split_to(rest.len().min(PUT)).into());
+    whole.into_iter().chain(std::iter::from_fn(next))
 }
 
 /// What remains of a payload on its way into the journal.
@@ -328,7 +347,7 @@ struct Parted<R> {
 }
 
 impl<R: Read> Iterator for Parted<R> {
-    type Item = io::Result<Bytes>;
+    type Item = io::Result<Glimpsed<Bytes>>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if let Some(error) = self.failed.take() {
@@ -339,7 +358,7 @@ impl<R: Read> Iterator for Parted<R> {
             Err(error) if piece.is_empty() => return Some(Err(error)),
             read => self.failed = read.err(),
         }
-        (!piece.is_empty()).then(|| Ok(piece.into()))
+        (!piece.is_empty()).then(|| Ok(Bytes::from(piece).into()))
     }
 }
 

@@ -4,9 +4,10 @@
 //! What can be secret in a string that holds no escape begins or ends with one of a few dozen needles: the end of a member's secret name, the
 //! beginning of a shape, a URL. A string without any needs no other look, whatever the document is like around it.
 
+use std::ops::Range;
 use std::sync::LazyLock;
 
-use memchr::memrchr;
+use memchr::{memchr_iter, memrchr};
 
 use super::json::Until;
 use super::names::{Names, folded};
@@ -130,10 +131,83 @@ fn says_more(url: &[u8]) -> bool {
     near.iter().find(|byte| tells(byte)).map_or(near.len() == LONG_URL, |byte| !end(byte))
 }
 
+/// A piece of a payload, and what a glance finds out of it by itself. It can be had where the piece is at hand, before it is pushed into a
+/// [`Stream`](super::Stream) elsewhere.
+#[derive(Debug)]
+pub struct Glimpsed<B> {
+    piece: B,
+    glimpse: Option<Glimpse>,
+}
+
+impl<B: AsRef<[u8]>> Glimpsed<B> {
+    /// Glances at a piece: nothing is found out under a policy by which every string has to be looked at.
+    pub fn new(piece: B, policy: &Policy) -> Self {
+        let glimpse = tells(policy).then(|| Glimpse::of(piece.as_ref(), 0..piece.as_ref().len(), policy));
+        Glimpsed { piece, glimpse }
+    }
+
+    pub(super) fn parts(&self) -> (&[u8], Option<Glimpse>) {
+        (self.piece.as_ref(), self.glimpse)
+    }
+}
+
+/// Of which nothing is found out.
+impl<B> From<B> for Glimpsed<B> {
+    fn from(piece: B) -> Self {
+        Glimpsed { piece, glimpse: None }
+    }
+}
+
+impl<B> Glimpsed<B> {
+    /// The piece.
+    pub fn piece(&self) -> &B {
+        &self.piece
+    }
+
+    /// The piece.
+    pub fn into_piece(self) -> B {
+        self.piece
+    }
+}
+
+/// What a glance at a stretch finds out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Glimpse {
+    /// Where something may be secret, first.
+    suspect: Option<usize>,
+    /// The end of the stretch.
+    end: usize,
+    /// How many there are up to the one or the other.
+    quotes: usize,
+}
+
+impl Glimpse {
+    fn of(text: &[u8], Range { start, end }: Range<usize>, policy: &Policy) -> Self {
+        let mut quotes = 0;
+        let suspect = SUSPICIONS.next(text, start, end, policy, &mut quotes);
+        Glimpse { suspect, end, quotes }
+    }
+
+    /// The same of what follows the first `len` bytes of a stretch that begins with the text; `None` when nothing was found out about that.
+    pub(super) fn behind(self, text: &[u8], len: usize) -> Option<Self> {
+        let less = |place: usize| place.checked_sub(len);
+        let suspect = self.suspect.map(|place| less(place).ok_or(())).transpose().ok()?;
+        let quotes = memchr_iter(b'"', text.get(..len)?).count();
+        Some(Glimpse { suspect, end: less(self.end)?, quotes: self.quotes.checked_sub(quotes)? })
+    }
+}
+
+/// Whether a glance can tell enough under this policy.
+fn tells(policy: &Policy) -> bool {
+    policy.paths.is_empty() && policy.text.is_empty() && !policy.shapes.has_personal()
+}
+
 /// Glances along a text.
 pub(super) struct Glances<'p> {
     /// Without one every string has to be looked at.
     policy: Option<&'p Policy>,
+    /// What was found out before.
+    had: Option<Glimpse>,
     /// None before this.
     from: usize,
     /// A secret name stood where by all quotes before no string does.
@@ -143,8 +217,12 @@ pub(super) struct Glances<'p> {
 impl<'p> Glances<'p> {
     /// By a policy under which a glance can tell enough.
     pub(super) fn new(policy: &'p Policy) -> Self {
-        let tells = policy.paths.is_empty() && policy.text.is_empty() && !policy.shapes.has_personal();
-        Glances { policy: tells.then_some(policy), from: 0, broken: false }
+        Glances { policy: tells(policy).then_some(policy), had: None, from: 0, broken: false }
+    }
+
+    /// Of a text that was glanced at before, from its beginning on.
+    pub(super) fn after(policy: &'p Policy, had: Option<Glimpse>) -> Self {
+        Glances { had, ..Glances::new(policy) }
     }
 
     /// The end of a stretch from `at` on, where an item or a member begins, or the text ends, in which nothing is to be taken out:
@@ -155,9 +233,9 @@ impl<'p> Glances<'p> {
         if at >= enough {
             return None;
         }
-        let mut quotes = 0;
-        let suspect = SUSPICIONS.next(text, at, enough, policy, &mut quotes);
-        let clean = suspect.map_or(enough, |place| place + 1);
+        let had = self.had.take().filter(|_| at == 0);
+        let Glimpse { suspect, end, quotes } = had.unwrap_or_else(|| Glimpse::of(text, at..enough, policy));
+        let clean = suspect.map_or(end, |place| place + 1);
         // Not again before what is looked at string by string is behind.
         self.from = clean;
         let is_open = quotes % 2 == 1;
@@ -187,7 +265,7 @@ fn last_begin(text: &[u8], from: usize, end: usize, is_open: bool) -> Option<usi
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::redact::table;
+    use crate::redact::{Form, Name, Rules, table};
 
     fn suspect(text: &str) -> Option<usize> {
         let mut quotes = 0;
@@ -250,6 +328,58 @@ mod tests {
             assert_eq!(suspect(text), None, "{text}");
         }
         assert_eq!(suspect("\"a\\u0041\""), Some(2));
+    }
+
+    fn glimpse(text: &str) -> Glimpse {
+        Glimpse::of(text.as_bytes(), 0..text.len(), &Policy::default())
+    }
+
+    #[test]
+    fn of_a_piece_that_was_glanced_at_nothing_is_sieved_again() {
+        struct Nothing;
+        impl Namer for Nothing {
+            fn stand_in(&mut self, _: &[u8], _: &Name, _: Form) -> String {
+                panic!("nothing is secret")
+            }
+            fn known(&mut self, _: &[u8]) -> Vec<(Range<usize>, String)> {
+                Vec::new()
+            }
+        }
+        let until = Until { limit: usize::MAX, is_all: false };
+        let next = |text: &str, had| {
+            Glances::after(&Policy::default(), had).next(text.as_bytes(), 0, until, &mut Nothing).unwrap()
+        };
+        let record = "{\"a\":\"b\"},";
+        let text = record.repeat(10_000);
+        assert!(next(&text, None) < STRETCH);
+        assert!(next(&text, Some(glimpse(&text))) > text.len() - record.len());
+        let secret = format!("{text}{{\"token\":\"c\"}},{text}");
+        let end = next(&secret, Some(glimpse(&secret)));
+        assert!((text.len() - record.len()..=text.len() + 2).contains(&end), "up to the member: {end}");
+    }
+
+    #[test]
+    fn what_was_found_out_of_a_piece_holds_for_what_follows_its_beginning() {
+        let text = r#"{"a":"b"},{"c":["d",1]},{"token":"e"},"f""#;
+        let place = text.find("en\":").unwrap() + 2;
+        assert_eq!(glimpse(text), Glimpse { suspect: Some(place), end: text.len(), quotes: 10 });
+        for len in 0..=text.len() {
+            let behind = glimpse(text).behind(text.as_bytes(), len);
+            // Of a name that is cut in two nothing is told.
+            if !(place - 5..=place).contains(&len) {
+                assert_eq!(behind, (len <= place).then(|| glimpse(&text[len..])), "{len}");
+            }
+            let clean = &text[..place - 2];
+            let behind = glimpse(clean).behind(clean.as_bytes(), len);
+            assert_eq!(behind, clean.get(len..).map(glimpse), "{len}");
+        }
+    }
+
+    #[test]
+    fn under_a_policy_by_which_every_string_is_looked_at_nothing_is_found_out() {
+        let all = Policy::new(&Rules { personal: true, ..Rules::default() }).unwrap();
+        assert_eq!(Glimpsed::new("[]", &all).parts(), (&b"[]"[..], None));
+        assert!(Glimpsed::new("[]", &Policy::default()).parts().1.is_some());
     }
 
     #[test]

@@ -39,11 +39,12 @@ mod view;
 mod windows;
 
 pub use clue::{Clue, ClueKey, Clues};
+pub use glance::Glimpsed;
 pub use grouping::Grouping;
 pub use known::Known;
 pub use naming::Naming;
 pub use numbering::Numbering;
-pub use payload::{Outcome, is_lines, is_opaque};
+pub use payload::{Outcome, is_json, is_lines, is_opaque};
 pub use place::Place;
 pub use placeholder::{Form, Name, Placeholder};
 pub use policy::{Error, Policy, Rules, exceptable, json_path, text_pattern};

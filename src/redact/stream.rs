@@ -7,11 +7,11 @@
 use std::fmt;
 
 use super::form::{Pair, Pairs};
-use super::glance::Glances;
+use super::glance::{Glances, Glimpse};
 use super::json::Until;
 use super::payload::{Kind, is_form, is_text};
 use super::view::{Coding, Splice, View, apply, moved};
-use super::{Form, Name, Namer, Redactor, is_lines, paths};
+use super::{Form, Glimpsed, Name, Namer, Redactor, is_lines, paths};
 use crate::http::MediaType;
 use crate::http::json::begins_with_text;
 
@@ -81,11 +81,32 @@ impl Stream {
 
     /// Takes the next piece and gives what is settled of what came so far.
     pub fn push<N: Namer>(&mut self, redactor: &mut Redactor<'_, N>, piece: &[u8], out: &mut dyn Remains) {
+        self.take(redactor, piece, None, out);
+    }
+
+    /// The same of a piece that was glanced at before, under the same policy.
+    pub fn push_glimpsed<N: Namer, B: AsRef<[u8]>>(
+        &mut self,
+        redactor: &mut Redactor<'_, N>,
+        glimpsed: &Glimpsed<B>,
+        out: &mut dyn Remains,
+    ) {
+        let (piece, glimpse) = glimpsed.parts();
+        self.take(redactor, piece, glimpse, out);
+    }
+
+    fn take<N: Namer>(
+        &mut self,
+        redactor: &mut Redactor<'_, N>,
+        piece: &[u8],
+        glimpse: Option<Glimpse>,
+        out: &mut dyn Remains,
+    ) {
         if redactor.policy.is_off() {
             return out.pass(piece);
         }
         if !self.lines {
-            return self.scan.push(redactor, piece, out);
+            return self.scan.push(redactor, piece, glimpse, out);
         }
         for line in piece.split_inclusive(|&byte| byte == b'\n') {
             self.line(redactor, line, out);
@@ -119,9 +140,9 @@ impl Stream {
             let line = std::mem::take(&mut self.scan.window);
             let has_members = matches!(content(&line).1.first(), Some(b'{' | b'['));
             self.scan = Scan::new(if has_members { Kind::Json } else { Kind::Text });
-            self.scan.push(redactor, &line, &mut Copied(out));
+            self.scan.push(redactor, &line, None, &mut Copied(out));
         }
-        self.scan.push(redactor, part, out);
+        self.scan.push(redactor, part, None, out);
         if part.ends_with(b"\n") {
             std::mem::take(&mut self.scan).finish(redactor, out);
             self.long = false;
@@ -206,9 +227,15 @@ impl Scan {
         Scan { kind, window: Vec::new(), within: Within::Nothing, list: None, is_dim: false }
     }
 
-    fn push<N: Namer>(&mut self, redactor: &mut Redactor<'_, N>, mut piece: &[u8], out: &mut dyn Remains) {
+    fn push<N: Namer>(
+        &mut self,
+        redactor: &mut Redactor<'_, N>,
+        mut piece: &[u8],
+        mut glimpse: Option<Glimpse>,
+        out: &mut dyn Remains,
+    ) {
         while !piece.is_empty() {
-            piece = self.glance(redactor, piece, out);
+            piece = self.glance(redactor, piece, glimpse.take(), out);
             let taken = piece.len().min(WINDOW - self.window.len());
             self.window.extend_from_slice(&piece[..taken]);
             piece = &piece[taken..];
@@ -224,6 +251,7 @@ impl Scan {
         &mut self,
         redactor: &mut Redactor<'_, N>,
         mut piece: &'t [u8],
+        mut glimpse: Option<Glimpse>,
         out: &mut dyn Remains,
     ) -> &'t [u8] {
         let is_items = self.kind == Kind::Json && self.within == Within::Nothing && self.list.is_none();
@@ -243,9 +271,10 @@ impl Scan {
             };
             out.put(&self.window[..end]);
             self.window.clear();
+            glimpse = glimpse.and_then(|glimpse| glimpse.behind(piece, end - held));
             piece = &piece[end - held..];
         }
-        let (mut glances, mut seen) = (Glances::new(redactor.policy), 0);
+        let (mut glances, mut seen) = (Glances::after(redactor.policy, glimpse), 0);
         while let Some(end) = glances.next(piece, seen, until, &mut redactor.namer) {
             seen = end;
         }

@@ -6,8 +6,14 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// What comes out when a text comes in pieces of these lengths, over and over.
+/// What comes out when a text comes in pieces of these lengths, over and over; it must not matter whether they were glanced at before.
 fn streamed(policy: &Policy, content_type: &str, text: &[u8], pieces: &[usize]) -> Vec<u8> {
+    let [one, other] = [false, true].map(|glimpsed| streamed_so(policy, content_type, text, pieces, glimpsed));
+    assert!(one == other, "pieces of {pieces:?}");
+    one
+}
+
+fn streamed_so(policy: &Policy, content_type: &str, text: &[u8], pieces: &[usize], glimpsed: bool) -> Vec<u8> {
     let mut numbers = Numbers::default();
     let mut redactor = Redactor::new(policy, &mut numbers);
     let mut stream = Stream::new(content_type);
@@ -18,7 +24,10 @@ fn streamed(policy: &Policy, content_type: &str, text: &[u8], pieces: &[usize]) 
             break;
         }
         let (piece, more) = rest.split_at((*len).clamp(1, rest.len()));
-        stream.push(&mut redactor, piece, &mut out);
+        match glimpsed {
+            true => stream.push_glimpsed(&mut redactor, &Glimpsed::new(piece, policy), &mut out),
+            false => stream.push(&mut redactor, piece, &mut out),
+        }
         rest = more;
     }
     stream.finish(&mut redactor, &mut out);
@@ -55,12 +64,22 @@ fn place(bytes: &[u8]) -> Range<usize> {
 impl Parts {
     /// What comes out of a text in pieces of this length.
     fn of(policy: &Policy, content_type: &str, text: &str, len: usize) -> Self {
+        let [parts, glimpsed] = [false, true].map(|glimpsed| Parts::of_so(policy, content_type, text, len, glimpsed));
+        assert!(parts.all == glimpsed.all, "pieces of {len}");
+        // What is asked is that enough goes by.
+        if glimpsed.passed < parts.passed { glimpsed } else { parts }
+    }
+
+    fn of_so(policy: &Policy, content_type: &str, text: &str, len: usize, glimpsed: bool) -> Self {
         let mut numbers = Numbers::default();
         let mut redactor = Redactor::new(policy, &mut numbers);
         let (mut stream, mut parts) = (Stream::new(content_type), Parts::default());
         for piece in text.as_bytes().chunks(len) {
             parts.piece = place(piece);
-            stream.push(&mut redactor, piece, &mut parts);
+            match glimpsed {
+                true => stream.push_glimpsed(&mut redactor, &Glimpsed::new(piece, policy), &mut parts),
+                false => stream.push(&mut redactor, piece, &mut parts),
+            }
         }
         parts.piece = 0..0;
         stream.finish(&mut redactor, &mut parts);
