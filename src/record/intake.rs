@@ -322,7 +322,7 @@ impl Long {
         let mut pieces = std::iter::from_fn(move || given.blocking_recv()).flatten();
         let work = tokio::task::spawn_blocking(move || look.long(&mut pieces));
         let mut long = Long { thread: PollSender::new(send), gathered: Vec::new(), len: 0, work, screen };
-        // These are at hand no more.
+        // Most of these are at hand no more.
         first.into_iter().for_each(|piece| long.add(piece.into()));
         long
     }

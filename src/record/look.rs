@@ -220,7 +220,7 @@ impl Look {
     /// Through a window, at most `max` bytes of it.
     fn through(
         &self,
-        pieces: impl Iterator<Item = io::Result<Glimpsed<Bytes>>>,
+        pieces: &mut dyn Iterator<Item = io::Result<Glimpsed<Bytes>>>,
         max: Option<u64>,
         kind: Kind,
     ) -> Decoded {
@@ -260,8 +260,7 @@ impl Look {
     }
 }
 
-/// The first `keep` bytes of a piece, none of them longer than what goes into the journal at a time. What was found out of all of a piece holds
-/// for no part of it.
+/// The first `keep` bytes of a piece in parts, none of them longer than [`PUT`]. What was found out of all of a piece holds for no part of it.
 fn parts(piece: Glimpsed<Bytes>, keep: usize) -> impl Iterator<Item = Glimpsed<Bytes>> {
     let (whole, mut rest) = match piece {
         piece if piece.piece().len() <= keep.min(PUT) => (Some(piece), Bytes::new()),
@@ -396,5 +395,26 @@ impl<R: Read> Read for Remembered<'_, R> {
             self.beginning.extend_from_slice(&buf[..read]);
         }
         Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::redact::Policy;
+
+    #[test]
+    fn what_was_found_out_of_a_piece_goes_with_all_of_it_alone() {
+        let glimpse = |glimpsed: &Glimpsed<Bytes>| format!("{glimpsed:?}").contains("Some");
+        for (len, keep) in [(PUT, PUT), (PUT, PUT + 1), (PUT, PUT - 1), (PUT + 1, PUT + 1), (3 * PUT, PUT), (PUT, 0)] {
+            let bytes = Bytes::from(b"{\"a\":1},".repeat(len)).slice(..len);
+            let piece = Glimpsed::new(bytes.clone(), &Policy::default());
+            assert!(glimpse(&piece));
+            let parts: Vec<_> = parts(piece, keep).collect();
+            assert_eq!(parts.iter().any(glimpse), len <= PUT && keep >= len, "{keep} of {len}");
+            assert!(parts.iter().all(|part| part.piece().len() <= PUT));
+            let all: Vec<u8> = parts.into_iter().flat_map(Glimpsed::into_piece).collect();
+            assert!(all == bytes[..keep.min(len)], "{keep} of {len}");
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! What can be secret in a string that holds no escape begins or ends with one of a few dozen needles: the end of a member's secret name, the
 //! beginning of a shape, a URL. A string without any needs no other look, whatever the document is like around it.
 
+use std::fmt;
 use std::ops::Range;
 use std::sync::LazyLock;
 
@@ -16,8 +17,12 @@ use super::policy::Policy;
 use super::sieve::{Class, GRAM, Gram, Needles, Sieve};
 use super::{Namer, shapes};
 
-/// Bytes that are looked at at once: where a known value stands, so many are looked at string by string.
+/// Bytes that are looked at at once, but where all of a piece was glanced at before: where a known value stands, so many are looked at string
+/// by string.
 const STRETCH: usize = 32 << 10;
+
+/// A piece that is shorter, bytes, is not glanced at where it is, but goes through the window.
+pub(super) const SHORT: usize = 1024;
 
 /// A URL that is longer is looked at as a string, bytes.
 const LONG_URL: usize = 512;
@@ -123,26 +128,39 @@ impl Needle {
     }
 }
 
-/// Whether a URL, from its authority on, may say more than where something is: a user, parameters, a fragment, what is encoded.
+/// Whether a URL, from its authority on, may say more than where something is: a user, parameters, a fragment, what is encoded, another URL. No
+/// byte is looked at for two URLs.
 fn says_more(url: &[u8]) -> bool {
-    let end = |byte: &u8| *byte == b'"' || byte.is_ascii_whitespace();
-    let tells = |byte: &u8| end(byte) || matches!(byte, b'?' | b'#' | b'@' | b'%');
     let near = &url[..url.len().min(LONG_URL)];
-    near.iter().find(|byte| tells(byte)).map_or(near.len() == LONG_URL, |byte| !end(byte))
+    let ends = |at: usize| near[at] == b'"' || near[at].is_ascii_whitespace();
+    let tells = |at: usize| match near[at] {
+        b'?' | b'#' | b'@' | b'%' => true,
+        b'/' => at > 0 && near[at - 1] == b'/',
+        _ => false,
+    };
+    let first = (0..near.len()).find(|at| ends(*at) || tells(*at));
+    first.map_or(near.len() == LONG_URL, |at| !ends(at))
 }
 
 /// A piece of a payload, and what a glance finds out of it by itself. It can be had where the piece is at hand, before it is pushed into a
-/// [`Stream`](super::Stream) elsewhere.
-#[derive(Debug)]
+/// [`Stream`](super::Stream) elsewhere. What was found out of one piece can't be taken for another's.
 pub struct Glimpsed<B> {
     piece: B,
     glimpse: Option<Glimpse>,
 }
 
+/// Nobody has looked for secrets in it.
+impl<B> fmt::Debug for Glimpsed<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Glimpsed").field("piece", &"(redacted)").field("glimpse", &self.glimpse).finish()
+    }
+}
+
 impl<B: AsRef<[u8]>> Glimpsed<B> {
-    /// Glances at a piece: nothing is found out under a policy by which every string has to be looked at.
+    /// Glances at a piece: nothing is found out of a short one, nor under a policy by which every string has to be looked at.
     pub fn new(piece: B, policy: &Policy) -> Self {
-        let glimpse = tells(policy).then(|| Glimpse::of(piece.as_ref(), 0..piece.as_ref().len(), policy));
+        let worth = piece.as_ref().len() >= SHORT && tells(policy);
+        let glimpse = worth.then(|| Glimpse::of(piece.as_ref(), 0..piece.as_ref().len(), policy));
         Glimpsed { piece, glimpse }
     }
 
@@ -177,7 +195,7 @@ pub(super) struct Glimpse {
     suspect: Option<usize>,
     /// The end of the stretch.
     end: usize,
-    /// How many there are up to the one or the other.
+    /// How many quotes there are up to the suspect, its own place included, or up to the end.
     quotes: usize,
 }
 
@@ -321,10 +339,21 @@ mod tests {
     #[test]
     fn a_url_is_suspect_that_says_more_than_where_something_is() {
         let long = format!("\"https://h/{}\"", "a".repeat(LONG_URL));
-        for text in ["\"https://h/?a\"", "\"see http://a@h/ there\"", "\"x://h/%41\"", "\"x://h#a", &long] {
+        let many = "://".repeat(9);
+        for text in [
+            "\"https://h/?a\"",
+            "\"see http://a@h/ there\"",
+            "\"x://h/%41\"",
+            "\"x://h#a",
+            &long,
+            "\"x://y://\"",
+            &many,
+        ] {
             assert!(suspect(text).is_some(), "{text}");
         }
-        for text in ["\"https://h/a\"", "\"https://h/a b?\"", "\"http://h\",\"?\"", "\"a:/?\"", "\"://"] {
+        for text in
+            ["\"https://h/a\"", "\"file:///a/b\"", "\"https://h/a b?\"", "\"http://h\",\"?\"", "\"a:/?\"", "\"://"]
+        {
             assert_eq!(suspect(text), None, "{text}");
         }
         assert_eq!(suspect("\"a\\u0041\""), Some(2));
@@ -378,8 +407,11 @@ mod tests {
     #[test]
     fn under_a_policy_by_which_every_string_is_looked_at_nothing_is_found_out() {
         let all = Policy::new(&Rules { personal: true, ..Rules::default() }).unwrap();
-        assert_eq!(Glimpsed::new("[]", &all).parts(), (&b"[]"[..], None));
-        assert!(Glimpsed::new("[]", &Policy::default()).parts().1.is_some());
+        let piece = "[]".repeat(SHORT);
+        assert_eq!(Glimpsed::new(&piece, &all).parts(), (piece.as_bytes(), None));
+        assert!(Glimpsed::new(&piece, &Policy::default()).parts().1.is_some());
+        assert!(Glimpsed::new("[]", &Policy::default()).parts().1.is_none());
+        assert!(!format!("{:?}", Glimpsed::from("hunter2")).contains("hunter2"));
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use std::fmt;
 
 use super::form::{Pair, Pairs};
-use super::glance::{Glances, Glimpse};
+use super::glance::{Glances, Glimpse, SHORT};
 use super::json::Until;
 use super::payload::{Kind, is_form, is_text};
 use super::view::{Coding, Splice, View, apply, moved};
@@ -19,9 +19,6 @@ use crate::http::json::begins_with_text;
 const WINDOW: usize = 64 * 1024;
 /// What begins behind this is left for the next window.
 const LIMIT: usize = WINDOW - WINDOW / 4;
-
-/// A piece that is shorter, bytes, is not glanced at where it is, but goes through the window.
-const SHORT: usize = 1024;
 
 /// Takes what remains of a payload, in order.
 pub trait Remains {

@@ -120,7 +120,7 @@ proptest! {
             let mut redactor = Redactor::new(policy, &mut numbers);
             let whole = redactor.payload("application/json", &text);
             let (mut stream, mut streamed) = (Stream::new("application/json"), Vec::new());
-            stream.push(&mut redactor, &text, &mut streamed);
+            stream.push_glimpsed(&mut redactor, &Glimpsed::new(&text, policy), &mut streamed);
             stream.finish(&mut redactor, &mut streamed);
             (whole, String::from_utf8_lossy(&streamed).into_owned())
         };
@@ -137,7 +137,9 @@ proptest! {
             let mut numbers = Numbers::default();
             let mut redactor = Redactor::new(&policy, &mut numbers);
             let (mut stream, mut left) = (Stream::new("application/json"), Vec::new());
-            text.as_bytes().chunks(cut).for_each(|piece| stream.push(&mut redactor, piece, &mut left));
+            for piece in text.as_bytes().chunks(cut) {
+                stream.push_glimpsed(&mut redactor, &Glimpsed::new(piece, &policy), &mut left);
+            }
             stream.finish(&mut redactor, &mut left);
             left
         });

@@ -339,8 +339,9 @@ proptest! {
         secret in r#"(|"token":"[a-z]{4}"|&sid=[a-z]{4}&|ghp_[0-9a-z]{30})"#,
         pieces in prop::collection::vec(1usize..70_000, 1..6),
         kind in 0usize..5,
+        personal in any::<bool>(),
     ) {
-        let policy = rules(|rules| rules.personal = true);
+        let policy = rules(|rules| rules.personal = personal);
         let content_type = ["application/json", "text/plain", "application/x-www-form-urlencoded", "text/event-stream", ""][kind];
         let text = format!("{unit}{secret}").repeat(140_000 / (unit.len() + secret.len()));
         let whole = streamed(&policy, content_type, text.as_bytes(), &[text.len()]);
