@@ -14,7 +14,6 @@ use super::index::Ordinal;
 use super::key::KeyForm;
 use super::payload::{self, Comparison};
 use super::redacted::{HeaderPlaces, UrlPlaces};
-use super::sole::Sole;
 use super::template::{Spelling, Template, Values};
 use super::{Echo, EntryRef, MissingBody, Redirects, redirects, score};
 use crate::har::{self, Entry, Fixture, Payload};
@@ -146,26 +145,6 @@ impl Candidate {
 fn has_content(entry: &Entry) -> bool {
     let status = entry.response.status;
     entry.request.method != "HEAD" && !matches!(status, 100..=199 | 204 | 304)
-}
-
-/// What was found out of a key when it was first asked for. What a request needs that only one entry can answer is not in the group but
-/// beside it: with many entries, each step to other memory is what such a request waits for.
-#[derive(Debug, Default)]
-pub(super) struct Known {
-    pub(super) group: OnceLock<Box<Group>>,
-    sole: OnceLock<Option<Sole>>,
-}
-
-impl Known {
-    /// The only entry there is in the group, if it is one that needs no choosing.
-    pub(super) fn sole(&self, group: &Group, fixtures: &[Arc<Fixture>]) -> Option<&Sole> {
-        self.sole.get_or_init(|| Sole::of(group, fixtures)).as_ref()
-    }
-
-    /// The same, if somebody has looked.
-    pub(super) fn sole_if_known(&self) -> Option<&Sole> {
-        self.sole.get()?.as_ref()
-    }
 }
 
 /// The candidates of a key. Entries that can't be read are told apart from those that aren't there.

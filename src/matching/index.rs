@@ -197,7 +197,7 @@ impl Shapes {
 }
 
 /// 128 bits stand for method and URL: the texts themselves need not be compared again.
-fn key(method: &str, url: &str) -> u128 {
+pub(super) fn key(method: &str, url: &str) -> u128 {
     hash(method, url)
 }
 

@@ -1,12 +1,12 @@
 //! The matcher: fixtures, their index, and the way of a request through them.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use ::http::HeaderMap;
 use bytes::Bytes;
 
-use super::candidate::{Candidate, Content, Group, Known, Rules};
+use super::candidate::{Candidate, Content, Group, Rules};
 use super::choice::{self, Asked, Choice, NoChoice};
 use super::conditional::Condition;
 use super::explain::Explainer;
@@ -42,7 +42,7 @@ pub struct Matcher {
     /// All that was asked for, to try what else could have been.
     pub(super) options: Options,
     /// By what the index numbers them; most of a long fixture is never asked for.
-    pub(super) keys: Box<[Known]>,
+    pub(super) keys: Box<[OnceLock<Box<Group>>]>,
     pub(super) sessions: Sessions,
     pub(super) used: Marks,
     pub(super) explainer: Explainer,
@@ -61,7 +61,7 @@ impl Matcher {
         let scope = Scope::new(scope, &fixtures, &form)?;
         let index = Index::new(&fixtures, &form);
         Ok(Matcher {
-            keys: (0..index.groups()).map(|_| Known::default()).collect(),
+            keys: (0..index.groups()).map(|_| OnceLock::new()).collect(),
             sessions: Sessions::new(index.entries().len()),
             used: Marks::new(index.entries().len()),
             explainer: Explainer::default(),
@@ -138,13 +138,13 @@ impl Matcher {
     /// read.
     #[must_use]
     pub fn knows(&self, found: &Found<'_>) -> bool {
-        !found.groups().is_empty() && found.groups().iter().all(|&group| self.keys[group].group.get().is_some())
+        !found.groups().is_empty() && found.groups().iter().all(|&group| self.keys[group].get().is_some())
     }
 
     /// Whether choosing takes but a moment: what is to be looked at is little, and somebody has looked at it before.
     #[must_use]
     pub fn is_at_hand(&self, found: &Found<'_>) -> bool {
-        found.groups().iter().all(|&group| self.keys[group].group.get().is_some_and(|group| group.is_at_hand()))
+        found.groups().iter().all(|&group| self.keys[group].get().is_some_and(|group| group.is_at_hand()))
     }
 
     /// Whether the request's payload has a say: in which entry of this method and URL answers, or in what is told when none
@@ -241,7 +241,7 @@ impl Matcher {
 
     /// A group, looked into when it is first asked for.
     pub(super) fn group(&self, group: usize, url: &NormalUrl) -> &Group {
-        self.keys[group].group.get_or_init(|| {
+        self.keys[group].get_or_init(|| {
             let members = self.index.members(group).iter().map(|&ordinal| (ordinal, self.index.at(ordinal)));
             // Where a path makes entries one to which different rules apply, the first of them decides.
             let first = self.index.members(group).first().and_then(|&ordinal| self.url_of(ordinal));
@@ -498,6 +498,11 @@ impl<'u> Found<'u> {
             Some(one) if self.more.is_empty() => self.more = vec![one, group],
             Some(_) => self.more.push(group),
         }
+    }
+
+    /// The method that was looked up.
+    pub(super) fn method(&self) -> &'u str {
+        self.method
     }
 
     fn groups(&self) -> &[usize] {

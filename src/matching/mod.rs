@@ -59,7 +59,7 @@ pub use outcome::{Chosen, Difference, EntryRef, Miss, MissKind, Near, Outcome, S
 pub use path::PathPattern;
 pub use payload::json_path;
 pub use same_host::OriginPattern;
-pub use sole::Sole;
+pub use sole::{Key, Sole};
 
 use crate::http::NormalUrl;
 use crate::urlglob::GlobError;

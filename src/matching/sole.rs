@@ -1,44 +1,59 @@
-//! The entry that is alone with its method and URL, as most are. What choosing and redirecting would find out of it each time is
-//! found out once and stands in one place, so that a request touches little memory, however many entries there are.
+//! The entry that is alone with its method and URL, as most are: nothing is to be chosen, and nothing but its turn is to be taken.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use ::http::HeaderMap;
 use ::http::header::UPGRADE;
 
-use super::candidate::{Content, Group};
+use super::candidate::{Candidate, Content, Group};
 use super::conditional::Condition;
-use super::index::Ordinal;
+use super::index::{self, Ordinal};
 use super::matcher::{Found, Matcher};
-use super::{Chosen, EntryRef, Repeat, payload};
+use super::{Chosen, Repeat, payload};
 use crate::har::Fixture;
 
-/// An entry that answers whoever asks, but for a payload that it may not have been recorded with and for a change of protocol.
-#[derive(Debug)]
-pub struct Sole {
-    ordinal: Ordinal,
-    status: u16,
-    any_payload: bool,
-    at: EntryRef,
-    /// Whether its URL is in scope.
-    in_scope: OnceLock<bool>,
+/// What stands for a method and a URL: the same for both alone, and as good as random.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Key {
+    first: u64,
+    last: u64,
 }
 
-impl Sole {
-    /// Where it is.
+impl Key {
+    /// The key of this method and this URL, as they are.
     #[must_use]
-    pub fn at(&self) -> EntryRef {
-        self.at
+    pub fn of(method: &str, url: &str) -> Self {
+        let key = index::key(method, url);
+        Key { first: (key >> 64) as u64, last: key as u64 }
     }
 
-    /// The status of its answer.
+    /// A byte of it, which has no say in its place.
     #[must_use]
-    pub fn status(&self) -> u16 {
-        self.status
+    pub fn byte(self) -> u8 {
+        self.last as u8
     }
 
+    /// Where it belongs among so many places: somewhere below that number, and all places alike.
+    #[must_use]
+    pub fn place(self, among: usize) -> usize {
+        ((u128::from(self.first) * among as u128) >> 64) as usize
+    }
+}
+
+/// An entry that answers whoever asks without a payload and without a change of protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sole(Ordinal);
+
+/// The only candidate of a group.
+struct Alone<'g> {
+    candidate: &'g Candidate,
+    status: u16,
+    any_payload: bool,
+}
+
+impl<'g> Alone<'g> {
     /// Looks whether there is nothing to choose in a group, nowhere to go from it, and something to serve.
-    pub(super) fn of(group: &Group, fixtures: &[Arc<Fixture>]) -> Option<Self> {
+    fn of(group: &'g Group, fixtures: &[Arc<Fixture>]) -> Option<Self> {
         let [candidate] = &*group.candidates else { return None };
         let any_payload = match candidate.payload {
             payload::Recorded::Unknown => true,
@@ -53,13 +68,7 @@ impl Sole {
             && candidate.places.is_none();
         let content = || candidate.content(&fixtures[candidate.at.fixture], &group.rules);
         let status = u16::try_from(candidate.status).ok()?;
-        (is_plain && matches!(content(), Content::There)).then_some(Sole {
-            ordinal: candidate.ordinal,
-            status,
-            any_payload,
-            at: candidate.at,
-            in_scope: OnceLock::new(),
-        })
+        (is_plain && matches!(content(), Content::There)).then_some(Alone { candidate, status, any_payload })
     }
 }
 
@@ -73,20 +82,20 @@ impl Matcher {
         session: Option<&str>,
     ) -> Option<Chosen> {
         let (group, url) = found.only()?;
-        let sole = self.keys[group].sole(self.group(group, url), &self.fixtures)?;
+        let Alone { candidate, status, any_payload } = Alone::of(self.group(group, url), &self.fixtures)?;
         if !self.lets_alone() || headers.contains_key(UPGRADE) {
             return None;
         }
-        if !no_payload && !sole.any_payload {
+        if !no_payload && !any_payload {
             return None;
         }
-        self.take(sole, session);
+        self.take(Sole(candidate.ordinal), session);
         Some(Chosen {
-            at: sole.at,
+            at: candidate.at,
             score: None,
             followed: Vec::new(),
             cookies: Vec::new(),
-            status: sole.status,
+            status,
             location: None,
             same_host: None,
             guess: None,
@@ -94,27 +103,35 @@ impl Matcher {
         })
     }
 
-    /// The only entry that can answer a request in scope, without a payload and without an Upgrade, if that is known already. The URL
-    /// is as the client sent it: where an entry has it word for word, it is in normal form.
+    /// How many methods and URLs there are.
     #[must_use]
-    pub fn ready(&self, method: &str, url: &str) -> Option<&Sole> {
-        // The keys of URLs with placeholders are no URLs.
-        if !self.lets_alone() || !self.form.is_plain() || self.index.has_open_urls() {
-            return None;
-        }
-        let known = &self.keys[self.index.group(method, url)?];
-        let accepts = || self.scope.accepts(url, &self.form);
-        known.sole_if_known().filter(|sole| *sole.in_scope.get_or_init(accepts))
+    pub fn keys(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// The entry that everyone gets from now on whose request has this method and this URL in the same words, without a payload and without
+    /// an Upgrade: it is in scope, and nothing has to be looked at again.
+    #[must_use]
+    pub fn alone(&self, found: &Found<'_>) -> Option<(Key, Sole)> {
+        let (group, url) = found.only()?;
+        let Alone { candidate, .. } = Alone::of(self.group(group, url), &self.fixtures)?;
+        let is_one = self.lets_alone() && self.goes_by_words() && self.in_scope(url);
+        is_one.then(|| (Key::of(found.method(), url.as_str()), Sole(candidate.ordinal)))
     }
 
     /// Takes its turn.
-    pub fn take(&self, sole: &Sole, session: Option<&str>) {
-        self.used.set(sole.ordinal);
-        self.sessions.take(session, sole.ordinal);
+    pub fn take(&self, sole: Sole, session: Option<&str>) {
+        self.used.set(sole.0);
+        self.sessions.take(session, sole.0);
     }
 
     /// Whether an entry that is alone answers whatever came before.
     fn lets_alone(&self) -> bool {
         self.repeat != Repeat::Once && self.form.hosts().is_empty()
+    }
+
+    /// Whether URLs are equal by their words alone. The keys of URLs with placeholders are no URLs.
+    fn goes_by_words(&self) -> bool {
+        self.form.is_plain() && !self.index.has_open_urls()
     }
 }

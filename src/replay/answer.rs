@@ -22,7 +22,7 @@ use super::stale::{self, MaxAge};
 use super::{Clock, Latency, MissAnswer, OnMiss, ReplayPlan, cors};
 use crate::har::Fixture;
 use crate::http::NormalUrl;
-use crate::matching::{Chosen, EntryRef, Found, Guess, Matcher, Miss, MissKind, Outcome, noise};
+use crate::matching::{Chosen, EntryRef, Found, Guess, Key, Matcher, Miss, MissKind, Outcome, noise};
 use crate::proxy::handler::{Close, Glance};
 use crate::proxy::respond::MARK;
 use crate::proxy::{Body, Notice, Origin, Provenance, Session, Way};
@@ -68,7 +68,7 @@ pub(super) enum Given {
 
 impl Strict {
     pub(super) fn new(matcher: Matcher, plan: &ReplayPlan) -> Self {
-        let shelf = Shelf::new(matcher.fixtures(), plan.mark, plan.clock, plan.latency);
+        let shelf = Shelf::new(&matcher, plan.mark, plan.clock, plan.latency);
         let given = plan.scope.as_ref().map(|globs| globs.sources().to_vec());
         Strict {
             shelf,
@@ -92,7 +92,7 @@ impl Strict {
     /// The same with other fixtures, and everything else as it stands.
     pub(super) fn with(&self, matcher: Matcher) -> Self {
         Strict {
-            shelf: Shelf::new(matcher.fixtures(), self.mark, self.clock, self.latency),
+            shelf: Shelf::new(&matcher, self.mark, self.clock, self.latency),
             ledger: self.ledger.clone(),
             scope: self.given.clone().unwrap_or_else(|| fixtures::scopes(matcher.fixtures())),
             given: self.given.clone(),
@@ -218,7 +218,11 @@ impl Strict {
         }
         match (outcome, payload) {
             (Outcome::Serve(chosen) | Outcome::Redirect(chosen), _) => {
-                self.serve(asked, &chosen).await.map(Given::Answer)
+                let answered = self.serve(asked, &chosen).await;
+                if let Some((key, sole)) = self.matcher.alone(&found) {
+                    self.shelf.make_ready(key, sole, chosen.at);
+                }
+                answered.map(Given::Answer)
             }
             (Outcome::Abort(chosen), _) => self.abort(asked, &chosen).map(Given::Answer),
             // Of a payload that was only digested there is nothing to pass on: that stays a miss.
@@ -236,11 +240,11 @@ impl Strict {
     /// waited for. `None` changes nothing.
     pub(super) fn at_once(&self, glance: &Glance<'_>, now: impl FnOnce() -> SystemTime) -> Option<Response<Body>> {
         let Glance { method, url, headers, session } = *glance;
-        let sole = self.matcher.ready(method.as_str(), url)?;
-        let (response, bytes) = self.shelf.ready(sole.at())?.at_once(sole.status(), method, headers, now)?;
-        self.matcher.take(sole, session.0.as_deref());
+        let ready = self.shelf.ready(Key::of(method.as_str(), url))?;
+        let response = ready.answer(method, headers, now)?;
+        self.matcher.take(ready.sole(), session.0.as_deref());
         self.ledger.count(Count::Served);
-        self.ledger.add(Count::Bytes, bytes);
+        self.ledger.add(Count::Bytes, response.body().size_hint().lower());
         Some(response)
     }
 

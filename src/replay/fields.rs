@@ -1,62 +1,148 @@
 //! The fields of an answer, of which a fixture's have much in common: names, and most values. What they share is there once, so that
-//! among a hundred thousand answers, each of which needs other memory than the one before it, there is less to fetch.
+//! among a hundred thousand answers, each of which needs other memory than the one before it, there is less to fetch. What is an answer's
+//! own lies together: where its values stand, the values, and the payload that they are sent with.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ::http::{HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
+use prefetch_index::prefetch_index;
 
-use super::kept;
+use super::kept::{self, Kept};
 
 /// More than these many lists of names are not a recording's: what comes after shares nothing.
 const LISTS: usize = 4096;
+
+/// A line of memory, bytes, as processors fetch it.
+const LINE: usize = 64;
+
+/// What is fetched ahead, bytes: beyond it processors see by themselves where it goes.
+const FETCHED: usize = 2048;
 
 /// What answers have in common: the fields of the first with the same names.
 #[derive(Debug, Default)]
 pub(super) struct Common(Mutex<HashMap<Box<[HeaderName]>, Arc<HeaderMap>>>);
 
-/// Fields, made to be cloned into answers.
+/// Fields, made to be cloned into answers, and perhaps a payload.
 #[derive(Debug)]
 pub(super) struct Fields {
     common: Arc<HeaderMap>,
-    /// The values that are others, by their places.
-    own: Box<[(usize, HeaderValue)]>,
+    own: Own,
+}
+
+/// What is an answer's own: how many values are others than the common ones, a [`Cut`] for each, the values themselves, the payload.
+#[derive(Debug)]
+struct Own(Kept);
+
+/// Fields and a payload that are kept until the process ends.
+#[derive(Debug)]
+pub(super) struct Whole {
+    common: Arc<HeaderMap>,
+    own: &'static [u8],
+}
+
+/// Where a value stands among the fields, and how long it is, bytes: 16 and 48 bits.
+#[derive(Clone, Copy)]
+struct Cut(u64);
+
+/// The bits of a length.
+const LENGTH: u32 = 48;
+
+impl Cut {
+    fn of(place: usize, length: usize) -> Self {
+        Cut((place as u64) << LENGTH | length as u64)
+    }
+
+    fn place(self) -> usize {
+        (self.0 >> LENGTH) as usize
+    }
+
+    fn length(self) -> usize {
+        (self.0 & ((1 << LENGTH) - 1)) as usize
+    }
 }
 
 impl Fields {
     /// These fields, and a payload beside their values: what is sent together lies together.
-    pub(super) fn with_payload(headers: &HeaderMap, payload: &[u8], common: &Common) -> (Self, Bytes) {
+    pub(super) fn with_payload(headers: &HeaderMap, payload: &[u8], common: &Common) -> Self {
         let common = common.of(headers);
         let own = || headers.values().enumerate().zip(common.values()).filter(|((_, own), common)| own != common);
-        let mut bytes = Vec::with_capacity(own().map(|((_, own), _)| own.len()).sum::<usize>() + payload.len());
+        let cuts: Vec<Cut> = own().map(|((place, value), _)| Cut::of(place, value.len())).collect();
+        let values: usize = cuts.iter().map(|cut| cut.length()).sum();
+        let mut bytes = Vec::with_capacity(size_of::<Cut>() * (1 + cuts.len()) + values + payload.len());
+        bytes.extend_from_slice(&(cuts.len() as u64).to_le_bytes());
+        cuts.iter().for_each(|cut| bytes.extend_from_slice(&cut.0.to_le_bytes()));
         own().for_each(|((_, own), _)| bytes.extend_from_slice(own.as_bytes()));
         bytes.extend_from_slice(payload);
-        let mut left = kept::keep(&bytes);
-        let own = own().map(|((place, value), _)| (place, valid(left.split_to(value.len()), value))).collect();
-        (Fields { common, own }, left)
+        Fields { common, own: Own(Kept::new(&bytes)) }
     }
 
     /// Only fields.
     pub(super) fn new(headers: &HeaderMap, common: &Common) -> Self {
-        Fields::with_payload(headers, &[], common).0
+        Fields::with_payload(headers, &[], common)
     }
 
     /// All of them.
     pub(super) fn all(&self) -> HeaderMap {
-        let mut all = HeaderMap::clone(&self.common);
-        let mut own = self.own.iter().peekable();
+        self.own.fields(&self.common)
+    }
+
+    /// The payload that lies with them.
+    pub(super) fn payload(&self) -> Bytes {
+        self.own.payload()
+    }
+
+    /// What it holds in memory of its own, the payload too, bytes, roughly.
+    pub(super) fn weight(&self) -> usize {
+        self.own.0.len()
+    }
+
+    /// All of it, where it is kept.
+    pub(super) fn whole(&self) -> Option<Whole> {
+        let Kept::Ever(own) = self.own.0 else { return None };
+        Some(Whole { common: self.common.clone(), own })
+    }
+}
+
+impl Whole {
+    /// The fields and the payload.
+    pub(super) fn parts(&self) -> (HeaderMap, Bytes) {
+        fetch(self.own);
+        let own = Own(Kept::Ever(self.own));
+        (own.fields(&self.common), own.payload())
+    }
+}
+
+impl Own {
+    fn fields(&self, common: &HeaderMap) -> HeaderMap {
+        let mut all = common.clone();
+        let (cuts, mut at) = self.cuts();
+        let mut cuts = cuts.peekable();
         for (place, value) in all.values_mut().enumerate() {
-            if let Some((_, own)) = own.next_if(|(at, _)| *at == place) {
-                *value = own.clone();
+            if let Some(cut) = cuts.next_if(|cut| cut.place() == place) {
+                let end = at + cut.length();
+                // What was a value is one.
+                if let Ok(own) = HeaderValue::from_maybe_shared(self.0.slice(at..end)) {
+                    *value = own;
+                }
+                at = end;
             }
         }
         all
     }
 
-    /// What it holds in memory of its own, bytes, roughly.
-    pub(super) fn weight(&self) -> usize {
-        self.own.iter().map(|(_, value)| value.len() + size_of::<(usize, HeaderValue)>()).sum()
+    fn payload(&self) -> Bytes {
+        let (cuts, values) = self.cuts();
+        self.0.slice(values + cuts.map(Cut::length).sum::<usize>()..self.0.len())
+    }
+
+    /// The cuts, and where the values begin.
+    fn cuts(&self) -> (impl Iterator<Item = Cut> + '_, usize) {
+        let (words, _) = self.0.as_chunks();
+        let mut words = words.iter().map(|word| u64::from_le_bytes(*word));
+        let many = words.next().unwrap_or_default() as usize;
+        (words.take(many).map(Cut), size_of::<Cut>() * (1 + many))
     }
 }
 
@@ -76,16 +162,21 @@ impl Common {
     }
 }
 
+/// Has the processor fetch what is about to be sent, all of it at the same time, while what does not need it goes on.
+fn fetch(bytes: &[u8]) {
+    for line in (0..bytes.len().min(FETCHED)).step_by(LINE) {
+        prefetch_index(bytes, line);
+    }
+}
+
 /// The same fields in memory that nobody counts.
 fn uncounted(headers: &HeaderMap) -> HeaderMap {
     let name = |name: &HeaderName| kept::keep_text(name.as_str()).map_or_else(|| name.clone(), HeaderName::from_static);
-    let value = |value: &HeaderValue| valid(kept::keep(value.as_bytes()), value);
+    let value = |value: &HeaderValue| {
+        let kept = Kept::new(value.as_bytes());
+        HeaderValue::from_maybe_shared(kept.slice(0..kept.len())).unwrap_or_else(|_| value.clone())
+    };
     headers.iter().map(|(n, v)| (name(n), value(v))).collect()
-}
-
-/// What was a value is still one, as others' bytes.
-fn valid(bytes: Bytes, value: &HeaderValue) -> HeaderValue {
-    HeaderValue::from_maybe_shared(bytes).unwrap_or_else(|_| value.clone())
 }
 
 #[cfg(test)]
@@ -119,10 +210,10 @@ mod tests {
             .iter()
             .map(|fields| (headers(fields), Fields::with_payload(&headers(fields), b"payload", &common)))
             .collect();
-        for (headers, (fields, payload)) in &kept {
-            assert_eq!((told(&fields.all()), &payload[..]), (told(headers), &b"payload"[..]));
+        for (headers, fields) in &kept {
+            assert_eq!((told(&fields.all()), &fields.payload()[..]), (told(headers), &b"payload"[..]));
         }
-        let lists: Vec<usize> = kept.iter().map(|(_, (fields, _))| fields.own.len()).collect();
+        let lists: Vec<usize> = kept.iter().map(|(_, fields)| fields.own.cuts().0.count()).collect();
         assert_eq!(lists, [0, 3, 3, 0, 0, 0, 0, 2, 0]);
     }
 
@@ -135,5 +226,17 @@ mod tests {
             assert_eq!(Fields::new(&one, &common).all(), one);
         }
         assert_eq!(common.0.lock().unwrap().len(), LISTS);
+    }
+    #[test]
+    fn what_is_kept_has_the_same_fields_and_payload() {
+        let common = Common::default();
+        for (fields, payload) in MANY.iter().zip([&[b'x'; 5000][..], b"", b"one"].into_iter().cycle()) {
+            let fields = Fields::with_payload(&headers(fields), payload, &common);
+            let (all, sent) = fields.whole().unwrap().parts();
+            assert_eq!((told(&all), &sent[..]), (told(&fields.all()), payload));
+            let counted = Fields { own: Own(Kept::Counted(Bytes::copy_from_slice(&fields.own.0))), ..fields };
+            assert_eq!((told(&counted.all()), &counted.payload()[..]), (told(&all), payload));
+            assert!(counted.whole().is_none());
+        }
     }
 }

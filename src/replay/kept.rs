@@ -3,6 +3,7 @@
 //! needs no count. There is a limit to it, for a run that goes on for days while its fixtures are edited: what comes
 //! after is counted.
 
+use std::ops::{Deref, Range};
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -15,16 +16,48 @@ const PIECE: usize = 256 << 10;
 
 static KEPT: Mutex<Arena> = Mutex::new(Arena { free: &mut [], left: LIMIT });
 
-/// These bytes, in memory that is kept, while there is some.
-pub(super) fn keep(bytes: &[u8]) -> Bytes {
-    let kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner).keep(bytes);
-    kept.map_or_else(|| Bytes::copy_from_slice(bytes), Bytes::from_static)
+/// Bytes that answers share.
+#[derive(Debug)]
+pub(super) enum Kept {
+    /// Until the process ends.
+    Ever(&'static [u8]),
+    /// While somebody holds them.
+    Counted(Bytes),
+}
+
+impl Kept {
+    /// These bytes, in memory that is kept, while there is some.
+    pub(super) fn new(bytes: &[u8]) -> Self {
+        keep(bytes).map_or_else(|| Kept::Counted(Bytes::copy_from_slice(bytes)), Kept::Ever)
+    }
+
+    /// Some of them; none where there are fewer.
+    pub(super) fn slice(&self, range: Range<usize>) -> Bytes {
+        match self {
+            Kept::Ever(bytes) => Bytes::from_static(bytes.get(range).unwrap_or_default()),
+            Kept::Counted(bytes) => bytes.get(range).map_or_else(Bytes::new, |some| bytes.slice_ref(some)),
+        }
+    }
+}
+
+impl Deref for Kept {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Kept::Ever(bytes) => bytes,
+            Kept::Counted(bytes) => bytes,
+        }
+    }
 }
 
 /// This text, while there is memory for it.
 pub(super) fn keep_text(text: &str) -> Option<&'static str> {
-    let kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner).keep(text.as_bytes());
-    std::str::from_utf8(kept?).ok()
+    std::str::from_utf8(keep(text.as_bytes())?).ok()
+}
+
+fn keep(bytes: &[u8]) -> Option<&'static [u8]> {
+    KEPT.lock().unwrap_or_else(PoisonError::into_inner).keep(bytes)
 }
 
 struct Arena {
@@ -65,7 +98,9 @@ mod tests {
 
     #[test]
     fn bytes_and_text_are_what_they_were() {
-        assert_eq!(keep(b"a\0b"), &b"a\0b"[..]);
+        for kept in [Kept::new(b"a\0b"), Kept::Counted(Bytes::from_static(b"a\0b"))] {
+            assert_eq!((&*kept, &kept.slice(1..3)[..], &kept.slice(1..4)[..]), (&b"a\0b"[..], &b"\0b"[..], &b""[..]));
+        }
         assert_eq!(keep_text("a–b"), Some("a–b"));
     }
 }

@@ -7,6 +7,7 @@
 
 mod answer;
 mod asked;
+mod by_key;
 mod clock;
 mod cors;
 mod counts;
@@ -20,6 +21,7 @@ mod ledger;
 mod local;
 mod passthrough;
 mod prepared;
+mod ready;
 mod refusal;
 mod reload;
 mod rewrite;

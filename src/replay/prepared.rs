@@ -9,14 +9,14 @@ use ::http::header::{
     ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_LOCATION, HeaderName,
     HeaderValue, LOCATION, ORIGIN, SET_COOKIE, TRAILER,
 };
-use ::http::{HeaderMap, Method, Response, StatusCode, Version};
+use ::http::{HeaderMap, Response, StatusCode, Version};
 use bytes::Bytes;
 use hyper::ext::ReasonPhrase;
 use tokio::sync::OnceCell;
 
 use super::asked::Asked;
 use super::clock::Shift;
-use super::fields::{Common, Fields};
+use super::fields::{Common, Fields, Whole};
 use super::rewrite::Origins;
 use super::source::{Budget, Source, SourceError};
 use super::stream::{BreakOff, WithTrailers};
@@ -117,9 +117,20 @@ impl Form {
             headers.insert(CONTENT_LENGTH, payload.len().into());
         }
         let copied = payload.filter(|payload| payload.len() <= LONGEST_COPIED);
-        let (fields, payload) = Fields::with_payload(&headers, copied.unwrap_or_default(), common);
-        let body = if copied.is_some() { Source::Memory(payload) } else { body };
+        let fields = Fields::with_payload(&headers, copied.unwrap_or_default(), common);
+        let body = if copied.is_some() { Source::Memory(fields.payload()) } else { body };
         Form { fields, body }
+    }
+
+    /// The fields, where the payload lies with them.
+    fn together(&self) -> Option<&Fields> {
+        self.body.held_bytes().filter(|payload| payload.len() <= LONGEST_COPIED).map(|_| &self.fields)
+    }
+
+    /// What it holds in memory, bytes, roughly.
+    fn weight(&self) -> u64 {
+        let apart = if self.together().is_some() { 0 } else { self.body.held() };
+        self.fields.weight() as u64 + apart
     }
 
     /// The fields that say nothing of the payload's length.
@@ -128,6 +139,29 @@ impl Form {
         headers.remove(CONTENT_LENGTH);
         headers
     }
+}
+
+/// An answer that is the same for whoever asks: what [`Prepared`] is reduced to where it can be, in less memory and without a step
+/// to other.
+#[derive(Debug)]
+pub(super) struct Same {
+    whole: Whole,
+    status: StatusCode,
+}
+
+impl Same {
+    /// The answer.
+    pub(super) fn answer(&self) -> Response<Body> {
+        let (fields, payload) = self.whole.parts();
+        response(self.status, fields, payload)
+    }
+}
+
+fn response(status: StatusCode, headers: HeaderMap, payload: Bytes) -> Response<Body> {
+    let mut response = Response::new(Body::full(payload));
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
 }
 
 /// An answer as it goes out to one client.
@@ -210,21 +244,25 @@ impl Prepared {
             Stored::Decoded(decoded) => decoded.fields.weight(),
             Stored::AsSent => 0,
         };
-        self.stored.body.held() + (self.stored.fields.weight() + coded + trailers + size_of::<Self>()) as u64
+        self.stored.weight() + (coded + trailers + size_of::<Self>()) as u64
     }
 
-    /// The answer for a request that nothing was followed for, and its payload's bytes, where nothing has to be read, coded or waited
+    /// The answer to whoever asks, where it is the same for all.
+    pub(super) fn same(&self) -> Option<Same> {
+        let is_same = matches!(self.coding, Stored::AsSent) && self.shift.is_none() && !self.allows_asker;
+        let fields = self.stored.together().filter(|_| is_same && self.is_plain())?;
+        Some(Same { whole: fields.whole()?, status: StatusCode::from_u16(self.status).ok()? })
+    }
+
+    /// Whether there is nothing to wait for and nothing to it but a head and a body.
+    fn is_plain(&self) -> bool {
+        self.rare.is_none() && self.wait.is_zero() && self.status >= 200 && !matches!(self.status, 204 | 304)
+    }
+
+    /// The answer for a request that nothing was followed for and that is no HEAD, where nothing has to be read, coded or waited
     /// for; `now` is asked where something moves with the clock.
-    pub(super) fn at_once(
-        &self,
-        status: u16,
-        method: &Method,
-        request: &HeaderMap,
-        now: impl FnOnce() -> SystemTime,
-    ) -> Option<(Response<Body>, u64)> {
-        let plain = self.rare.is_none() && self.wait.is_zero() && status == self.status;
-        let has_body = *method != Method::HEAD && status >= 200 && !matches!(status, 204 | 304);
-        if !plain || !has_body {
+    pub(super) fn at_once(&self, request: &HeaderMap, now: impl FnOnce() -> SystemTime) -> Option<Response<Body>> {
+        if !self.is_plain() {
             return None;
         }
         let form = match &self.coding {
@@ -240,11 +278,7 @@ impl Prepared {
             }
             shift.apply(&mut headers, now());
         }
-        let length = bytes.len() as u64;
-        let mut response = Response::new(Body::full(bytes.clone()));
-        *response.status_mut() = StatusCode::from_u16(status).ok()?;
-        *response.headers_mut() = headers;
-        Some((response, length))
+        Some(response(StatusCode::from_u16(self.status).ok()?, headers, bytes.clone()))
     }
 
     /// The answer for this request. `budget` says whether coded bytes may be kept.

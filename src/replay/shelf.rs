@@ -1,4 +1,5 @@
-//! Prepared answers by entry. Each has a place of its own that is filled once, so that connections share no lock.
+//! Prepared answers by entry, and by key those that nothing has to be chosen for. Each has a place of its own that is filled once, so that
+//! connections share no lock.
 
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
@@ -6,17 +7,22 @@ use std::sync::{Arc, OnceLock};
 use ::http::HeaderValue;
 use tokio::task::spawn_blocking;
 
+use super::by_key::{ByKey, Place};
 use super::fields::Common;
 use super::prepared::{About, Prepared};
+use super::ready::Ready;
 use super::source::{Budget, SourceError};
 use super::{Clock, Latency};
 use crate::har::Fixture;
-use crate::matching::{Chosen, EntryRef};
+use crate::matching::{Chosen, EntryRef, Key, Matcher, Sole};
 
 /// How much memory prepared answers may take, bytes; what is served beyond it is read and made anew each time.
 const KEPT: u64 = 256 * 1024 * 1024;
 
 type Slot = OnceLock<Arc<Prepared>>;
+
+// One more line of memory would be one more to wait for.
+const _: () = assert!(size_of::<Place<Ready>>() == 64);
 
 /// The prepared answers of all fixtures.
 #[derive(Debug)]
@@ -24,6 +30,7 @@ pub(super) struct Shelf {
     fixtures: Vec<Arc<Fixture>>,
     names: Vec<String>,
     slots: Vec<Box<[Slot]>>,
+    ready: ByKey<Ready>,
     budget: Arc<Budget>,
     mark: bool,
     clock: Clock,
@@ -32,8 +39,10 @@ pub(super) struct Shelf {
 }
 
 impl Shelf {
-    pub(super) fn new(fixtures: &[Arc<Fixture>], mark: bool, clock: Clock, latency: Latency) -> Self {
+    pub(super) fn new(matcher: &Matcher, mark: bool, clock: Clock, latency: Latency) -> Self {
+        let fixtures = matcher.fixtures();
         Shelf {
+            ready: ByKey::new(matcher.keys()),
             fixtures: fixtures.to_vec(),
             names: fixtures.iter().map(|fixture| fixture.path().display().to_string()).collect(),
             slots: fixtures.iter().map(|fixture| (0..numbered(fixture)).map(|_| Slot::new()).collect()).collect(),
@@ -55,9 +64,17 @@ impl Shelf {
         &self.budget
     }
 
-    /// The prepared answer of an entry, if it has answered before and was kept.
-    pub(super) fn ready(&self, at: EntryRef) -> Option<&Prepared> {
-        self.slots.get(at.fixture)?.get(at.entry)?.get().map(|prepared| &**prepared)
+    /// What answers a key whoever asks, if it has answered before and was kept.
+    pub(super) fn ready(&self, key: Key) -> Option<&Ready> {
+        self.ready.get(key)
+    }
+
+    /// From now on this entry's answer is ready, if it was kept.
+    pub(super) fn make_ready(&self, key: Key, sole: Sole, at: EntryRef) {
+        let slot = self.slots.get(at.fixture).and_then(|slots| slots.get(at.entry));
+        if let Some(prepared) = slot.and_then(Slot::get) {
+            self.ready.put(key, || Ready::new(sole, prepared));
+        }
     }
 
     /// The prepared answer of an entry, made now if it answers for the first time.

@@ -272,3 +272,40 @@ fn at_hand_is_what_was_looked_at_and_reads_little() {
     }
     assert!(is_at_hand(&ask("GET", "https://a.test/deep/nowhere")), "there is nothing to be read");
 }
+
+/// Everyone gets what is alone, and nobody looks again.
+#[test]
+fn alone_is_what_nothing_can_be_chosen_beside() {
+    let entries = || {
+        vec![
+            get("https://a.test/x"),
+            get("https://a.test/y"),
+            get("https://a.test/y"),
+            post("https://a.test/z", "1"),
+            get("https://a.test/from").to(302, "/x"),
+            get("https://a.test/health"),
+            asked("HEAD", "https://a.test/x"),
+        ]
+    };
+    let alone = |entries: Vec<Recorded>, options| {
+        let shelf = shelf(Own, entries, options);
+        let urls = [("GET", "x"), ("GET", "y"), ("POST", "z"), ("GET", "from"), ("GET", "health"), ("HEAD", "x")];
+        let is_alone = |(method, path): &(&str, &str)| {
+            let url = NormalUrl::parse(&format!("https://a.test/{path}")).unwrap();
+            shelf.matcher.alone(&shelf.matcher.find(method, &url)).is_some()
+        };
+        urls.iter().filter(|asked| is_alone(asked)).map(|(method, path)| format!("{method} {path}")).collect::<Vec<_>>()
+    };
+    assert_eq!(alone(entries(), Options::default()), ["GET x", "HEAD x"]);
+    let none = [
+        repeating(Repeat::Once),
+        Options { ignore_query: vec!["ts".to_owned()], ..Options::default() },
+        Options { same_host: vec![("https://b.test".to_owned(), "https://a.test".to_owned())], ..Options::default() },
+        Options { match_headers: vec!["accept".to_owned()], ..Options::default() },
+    ];
+    for options in none {
+        assert_eq!(alone(entries(), options), Vec::<String>::new());
+    }
+    let open = entries().into_iter().chain([get("https://a.test/t/REDACTED-token-1")]).collect();
+    assert_eq!(alone(open, Options::default()), Vec::<String>::new(), "URLs go by more than their words");
+}

@@ -77,7 +77,26 @@ impl Case {
         let headers = ask.headers.iter().map(|(n, v)| (n.parse().unwrap(), v.parse().unwrap())).collect();
         let now = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_500_000_000);
         let asked = Asked { method: &ask.method, version: ask.version, now, ..Asked::get(&url, &headers) };
-        self.prepared.send(&self.chosen, &asked, &self.budget).await.unwrap()
+        let sent = self.prepared.send(&self.chosen, &asked, &self.budget).await.unwrap();
+        let Chosen { followed, cookies, echoed, same_host, .. } = &self.chosen;
+        let is_plain = followed.is_empty() && cookies.is_empty() && echoed.is_empty() && same_host.is_none();
+        if is_plain && ask.method != Method::HEAD {
+            let at_once = self.prepared.at_once(&headers, || now);
+            for at_once in at_once.into_iter().chain(self.prepared.same().map(|same| same.answer())) {
+                let again = self.prepared.send(&self.chosen, &asked, &self.budget).await.unwrap();
+                // The length, which hyper adds otherwise.
+                let mut told = at_once.headers().clone();
+                if !again.response.headers().contains_key(CONTENT_LENGTH) {
+                    assert_eq!(told.remove(CONTENT_LENGTH), Some(again.bytes.into()));
+                }
+                assert_eq!(
+                    (at_once.status(), fields(&told)),
+                    (again.response.status(), fields(again.response.headers()))
+                );
+                assert_eq!(at_once.into_body().collect().await.unwrap().to_bytes(), bytes(again).await);
+            }
+        }
+        sent
     }
 }
 

@@ -1,0 +1,144 @@
+//! What is known of keys, where a request is one step of memory away from it. From a large fixture each request needs another answer,
+//! and what no processor has at hand is waited for as long as a thirtieth of a request takes; looked up in an order that halves, or
+//! along a chain, it is waited for several times.
+
+use std::sync::OnceLock;
+use std::sync::atomic::AtomicU8;
+use std::sync::atomic::Ordering::{Acquire, Release};
+
+use crate::matching::Key;
+
+/// A value for each of some keys, once and for all. Each is at the place where its key belongs or, where others had been there before, at
+/// the next that was free. What has a place keeps it, so nobody waits for anybody.
+#[derive(Debug)]
+pub(super) struct ByKey<T> {
+    pages: Box<[OnceLock<Page<T>>]>,
+    /// A byte of the key that is at each place, 0 where none is. They are so few that a processor has them at hand, mostly; and of
+    /// the places themselves just one is looked at, mostly.
+    tags: Box<[AtomicU8]>,
+}
+
+/// Places that there is memory for when the first of them is filled.
+type Page<T> = Box<[Place<T>; PLACES]>;
+const PLACES: usize = 64;
+
+/// It begins where a line of memory does, as processors fetch it: what has no more than 64 bytes is there with one.
+#[derive(Debug)]
+#[repr(align(64))]
+pub(super) struct Place<T>(OnceLock<(Key, T)>);
+
+impl<T> ByKey<T> {
+    /// With room for so many keys.
+    pub(super) fn new(keys: usize) -> Self {
+        // A quarter of them stays free: what is not there is soon known.
+        let pages = (keys + keys / 3 + 1).div_ceil(PLACES);
+        ByKey {
+            pages: (0..pages).map(|_| OnceLock::new()).collect(),
+            tags: (0..pages * PLACES).map(|_| AtomicU8::new(0)).collect(),
+        }
+    }
+
+    /// What there is for a key.
+    pub(super) fn get(&self, key: Key) -> Option<&T> {
+        let tag = tag(key);
+        for place in self.way(key) {
+            match self.tags[place].load(Acquire) {
+                0 => return None,
+                other if other != tag => continue,
+                _ => {}
+            }
+            match self.pages[place / PLACES].get()?[place % PLACES].0.get()? {
+                (there, value) if *there == key => return Some(value),
+                _ => {}
+            }
+        }
+        None
+    }
+
+    /// Puts what `make` makes, unless there is something for the key. Where there are more keys than there is room for, that is all.
+    pub(super) fn put(&self, key: Key, make: impl Fn() -> T) {
+        for place in self.way(key) {
+            let page = self.pages[place / PLACES].get_or_init(|| Box::new([const { Place(OnceLock::new()) }; PLACES]));
+            let (there, _) = page[place % PLACES].0.get_or_init(|| (key, make()));
+            // Whoever comes second may come before the first has said so.
+            self.tags[place].store(tag(*there), Release);
+            if *there == key {
+                return;
+            }
+        }
+    }
+
+    /// All places, from the one where a key belongs.
+    fn way(&self, key: Key) -> impl Iterator<Item = usize> {
+        let all = self.tags.len();
+        let first = key.place(all);
+        (first..all).chain(0..first)
+    }
+}
+
+fn tag(key: Key) -> u8 {
+    key.byte().max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+    use std::thread;
+
+    use super::*;
+
+    fn key(n: usize) -> Key {
+        Key::of("GET", &format!("https://a.test/{n}"))
+    }
+
+    #[test]
+    fn each_key_has_what_was_put_first_and_others_have_nothing() {
+        for keys in [0, 1, 2, 63, 1000] {
+            let by_key = ByKey::new(keys);
+            for n in 0..keys {
+                assert_eq!(by_key.get(key(n)), None);
+                by_key.put(key(n), || n);
+                by_key.put(key(n), || panic!("put twice"));
+            }
+            for n in 0..2 * keys + 1 {
+                assert_eq!(by_key.get(key(n)).copied(), (n < keys).then_some(n));
+            }
+        }
+    }
+
+    #[test]
+    fn what_has_no_room_is_left_out() {
+        let by_key = ByKey::new(1);
+        let room = by_key.tags.len();
+        (0..2 * room).for_each(|n| by_key.put(key(n), || n));
+        for n in 0..2 * room {
+            assert_eq!(by_key.get(key(n)).copied(), (n < room).then_some(n));
+        }
+    }
+
+    #[test]
+    fn threads_that_put_at_the_same_time_agree() {
+        const KEYS: usize = 500;
+        let (by_key, start) = (ByKey::new(KEYS), Barrier::new(4));
+        let seen: Vec<Vec<(usize, usize)>> = thread::scope(|scope| {
+            let threads: Vec<_> = (0..4)
+                .map(|thread| {
+                    let (by_key, start) = (&by_key, &start);
+                    scope.spawn(move || {
+                        start.wait();
+                        let put = |n| {
+                            by_key.put(key(n), || (n, thread));
+                            *by_key.get(key(n)).unwrap()
+                        };
+                        (0..KEYS).map(put).collect()
+                    })
+                })
+                .collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        for (n, first) in seen[0].iter().enumerate() {
+            assert_eq!(first.0, n);
+            assert!(seen.iter().all(|one| one[n] == *first));
+        }
+    }
+}

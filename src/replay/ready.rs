@@ -1,0 +1,51 @@
+//! What answers a key whoever asks, all of it in one place, so that nothing has to be chosen and nothing to be looked for.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use ::http::{HeaderMap, Method, Response};
+
+use super::prepared::{Prepared, Same};
+use crate::matching::Sole;
+use crate::proxy::Body;
+
+/// The only entry of a key, and its answer.
+#[derive(Debug)]
+pub(super) struct Ready {
+    answer: Answer,
+    sole: Sole,
+}
+
+#[derive(Debug)]
+enum Answer {
+    Same(Same),
+    /// It depends on what is asked, or when.
+    Prepared(Arc<Prepared>),
+}
+
+impl Ready {
+    pub(super) fn new(sole: Sole, prepared: &Arc<Prepared>) -> Self {
+        let answer = prepared.same().map_or_else(|| Answer::Prepared(prepared.clone()), Answer::Same);
+        Ready { answer, sole }
+    }
+
+    /// Whose turn it takes.
+    pub(super) fn sole(&self) -> Sole {
+        self.sole
+    }
+
+    /// The answer to a request, where nothing has to be read, coded or waited for; `now` is asked where something moves with the clock.
+    pub(super) fn answer(
+        &self,
+        method: &Method,
+        request: &HeaderMap,
+        now: impl FnOnce() -> SystemTime,
+    ) -> Option<Response<Body>> {
+        match &self.answer {
+            // Its head would be another: hyper takes the payload's length for it, and the recorded one may be another.
+            _ if *method == Method::HEAD => None,
+            Answer::Same(same) => Some(same.answer()),
+            Answer::Prepared(prepared) => prepared.at_once(request, now),
+        }
+    }
+}
