@@ -18,8 +18,8 @@ pub fn write(options: &Options) {
     for n in 0..entries {
         let comma = if n == 0 { "" } else { "," };
         write!(file, r#"{comma}
-{{"startedDateTime":"2026-11-20T09:30:00.000Z","time":1,"request":{{"method":"GET","url":"{scheme}://{host}{path}","httpVersion":"{version}","headers":[{{"name":"host","value":"{host}"}},{{"name":"accept","value":"application/json"}},{{"name":"accept-language","value":"en-GB"}},{{"name":"user-agent","value":"bench"}}],"cookies":[],"queryString":[],"headersSize":-1,"bodySize":0}},"response":{{"status":200,"statusText":"OK","httpVersion":"{version}","headers":[{{"name":"content-type","value":"application/json"}},{{"name":"cache-control","value":"no-store"}},{{"name":"etag","value":"\"5f38532fff643c08\""}}],"cookies":[],"content":{{"size":{size},"mimeType":"application/json","text":{text}}},"redirectURL":"","headersSize":-1,"bodySize":{size}}},"cache":{{}},"timings":{{"send":0,"wait":1,"receive":0}}}}"#,
-            host = payload::HOST, path = payload::path(n), size = payload.len()).unwrap();
+{{"startedDateTime":"2026-11-20T09:30:00.000Z","time":1,"request":{{"method":"GET","url":"{scheme}://{host}{path}","httpVersion":"{version}","headers":[{{"name":"host","value":"{host}"}},{{"name":"accept","value":"application/json"}},{{"name":"accept-language","value":"en-GB"}},{{"name":"user-agent","value":"bench"}}],"cookies":[],"queryString":[],"headersSize":-1,"bodySize":0}},"response":{{"status":200,"statusText":"OK","httpVersion":"{version}","headers":[{{"name":"date","value":"Fri, 20 Nov 2026 {hour:02}:{minute:02}:{second:02} GMT"}},{{"name":"content-type","value":"application/json"}},{{"name":"cache-control","value":"no-store"}},{{"name":"etag","value":"\"5f38532fff643c08\""}}],"cookies":[],"content":{{"size":{size},"mimeType":"application/json","text":{text}}},"redirectURL":"","headersSize":-1,"bodySize":{size}}},"cache":{{}},"timings":{{"send":0,"wait":1,"receive":0}}}}"#,
+            host = payload::HOST, path = payload::path(n), size = payload.len(), hour = n / 3600 % 24, minute = n / 60 % 60, second = n % 60).unwrap();
     }
     file.write_all(b"\n]}}\n").unwrap();
     file.flush().unwrap();

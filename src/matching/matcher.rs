@@ -500,11 +500,6 @@ impl<'u> Found<'u> {
         }
     }
 
-    /// The method that was looked up.
-    pub(super) fn method(&self) -> &'u str {
-        self.method
-    }
-
     fn groups(&self) -> &[usize] {
         if self.more.is_empty() { self.one.as_slice() } else { &self.more }
     }

@@ -112,11 +112,11 @@ impl Matcher {
     /// The entry that everyone gets from now on whose request has this method and this URL in the same words, without a payload and without
     /// an Upgrade: it is in scope, and nothing has to be looked at again.
     #[must_use]
-    pub fn alone(&self, found: &Found<'_>) -> Option<(Key, Sole)> {
+    pub fn alone(&self, found: &Found<'_>) -> Option<Sole> {
         let (group, url) = found.only()?;
         let Alone { candidate, .. } = Alone::of(self.group(group, url), &self.fixtures)?;
         let is_one = self.lets_alone() && self.goes_by_words() && self.in_scope(url);
-        is_one.then(|| (Key::of(found.method(), url.as_str()), Sole(candidate.ordinal)))
+        is_one.then_some(Sole(candidate.ordinal))
     }
 
     /// Takes its turn.

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use ::http::header::UPGRADE;
-use ::http::{HeaderMap, Response};
+use ::http::{HeaderMap, Method, Response};
 use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
 use tokio::task::spawn_blocking;
@@ -219,8 +219,10 @@ impl Strict {
         match (outcome, payload) {
             (Outcome::Serve(chosen) | Outcome::Redirect(chosen), _) => {
                 let answered = self.serve(asked, &chosen).await;
-                if let Some((key, sole)) = self.matcher.alone(&found) {
-                    self.shelf.make_ready(key, sole, chosen.at);
+                // The head of an answer to HEAD is another: hyper takes the payload's length for it.
+                if *asked.method != Method::HEAD {
+                    let key = Key::of(asked.method.as_str(), asked.url.as_str());
+                    self.shelf.make_ready(key, chosen.at, || self.matcher.alone(&found));
                 }
                 answered.map(Given::Answer)
             }
@@ -241,7 +243,7 @@ impl Strict {
     pub(super) fn at_once(&self, glance: &Glance<'_>, now: impl FnOnce() -> SystemTime) -> Option<Response<Body>> {
         let Glance { method, url, headers, session } = *glance;
         let ready = self.shelf.ready(Key::of(method.as_str(), url))?;
-        let response = ready.answer(method, headers, now)?;
+        let response = ready.answer(headers, now)?;
         self.matcher.take(ready.sole(), session.0.as_deref());
         self.ledger.count(Count::Served);
         self.ledger.add(Count::Bytes, response.body().size_hint().lower());

@@ -4,12 +4,12 @@
 
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicU8;
-use std::sync::atomic::Ordering::{Acquire, Release};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use crate::matching::Key;
 
 /// A value for each of some keys, once and for all. Each is at the place where its key belongs or, where others had been there before, at
-/// the next that was free. What has a place keeps it, so nobody waits for anybody.
+/// the next that was free. What has a place keeps it, so that nobody who asks waits, and who puts waits for who puts just there.
 #[derive(Debug)]
 pub(super) struct ByKey<T> {
     pages: Box<[OnceLock<Page<T>>]>,
@@ -60,8 +60,10 @@ impl<T> ByKey<T> {
         for place in self.way(key) {
             let page = self.pages[place / PLACES].get_or_init(|| Box::new([const { Place(OnceLock::new()) }; PLACES]));
             let (there, _) = page[place % PLACES].0.get_or_init(|| (key, make()));
-            // Whoever comes second may come before the first has said so.
-            self.tags[place].store(tag(*there), Release);
+            // Whoever comes second may come before the first has said so. Written once: all threads read it.
+            if self.tags[place].load(Relaxed) == 0 {
+                self.tags[place].store(tag(*there), Release);
+            }
             if *there == key {
                 return;
             }

@@ -61,14 +61,17 @@ impl Shift {
         self.body
     }
 
+    /// Whether it is the `Date` and nothing else.
+    pub(super) fn is_date_alone(&self) -> bool {
+        let others = self.expires.is_some() || self.tokens || self.body || self.cookies.iter().any(Option::is_some);
+        self.date && !others
+    }
+
     /// Moves the dates. The headers are those that [`Shift::of`] saw, in the same order.
     pub(super) fn apply(&self, headers: &mut HeaderMap, now: SystemTime) {
-        let now = seconds(now);
-        let delta = now - self.recorded;
-        if self.date
-            && let Some(value) = present(now)
-        {
-            headers.insert(DATE, value);
+        let delta = seconds(now) - self.recorded;
+        if self.date {
+            date(headers, now);
         }
         if let Some(expires) = self.expires
             && let Some(value) = header(expires.saturating_add(delta))
@@ -103,6 +106,13 @@ impl Shift {
     /// The same for the body; `None` when nothing moves in it.
     pub(super) fn body(&self, body: &[u8], now: SystemTime) -> Option<Vec<u8>> {
         self.body.then(|| jwt::moved(body, seconds(now) - self.recorded)).flatten()
+    }
+}
+
+/// Moves a `Date`: it is now.
+pub(super) fn date(headers: &mut HeaderMap, now: SystemTime) {
+    if let Some(value) = present(seconds(now)) {
+        headers.insert(DATE, value);
     }
 }
 

@@ -35,7 +35,7 @@ pub(super) struct Fields {
 #[derive(Debug)]
 struct Own(Kept);
 
-/// Fields and a payload that are kept until the process ends.
+/// Fields and a payload, the bytes of both kept until the process ends.
 #[derive(Debug)]
 pub(super) struct Whole {
     common: Arc<HeaderMap>,
@@ -51,6 +51,7 @@ const LENGTH: u32 = 48;
 
 impl Cut {
     fn of(place: usize, length: usize) -> Self {
+        debug_assert!(place < 1 << (u64::BITS - LENGTH), "a `HeaderMap` has no more than 32,768 fields");
         Cut((place as u64) << LENGTH | length as u64)
     }
 
@@ -85,6 +86,7 @@ impl Fields {
 
     /// All of them.
     pub(super) fn all(&self) -> HeaderMap {
+        fetch(&self.own.0);
         self.own.fields(&self.common)
     }
 
@@ -164,8 +166,10 @@ impl Common {
 
 /// Has the processor fetch what is about to be sent, all of it at the same time, while what does not need it goes on.
 fn fetch(bytes: &[u8]) {
-    for line in (0..bytes.len().min(FETCHED)).step_by(LINE) {
-        prefetch_index(bytes, line);
+    let ahead = bytes.len().min(FETCHED);
+    // It does not begin where a line does, so the last is one more.
+    for at in (0..ahead).step_by(LINE).chain(ahead.checked_sub(1)) {
+        prefetch_index(bytes, at);
     }
 }
 
@@ -227,6 +231,7 @@ mod tests {
         }
         assert_eq!(common.0.lock().unwrap().len(), LISTS);
     }
+
     #[test]
     fn what_is_kept_has_the_same_fields_and_payload() {
         let common = Common::default();

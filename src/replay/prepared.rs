@@ -15,7 +15,7 @@ use hyper::ext::ReasonPhrase;
 use tokio::sync::OnceCell;
 
 use super::asked::Asked;
-use super::clock::Shift;
+use super::clock::{self, Shift};
 use super::fields::{Common, Fields, Whole};
 use super::rewrite::Origins;
 use super::source::{Budget, Source, SourceError};
@@ -141,18 +141,23 @@ impl Form {
     }
 }
 
-/// An answer that is the same for whoever asks: what [`Prepared`] is reduced to where it can be, in less memory and without a step
-/// to other.
+/// An answer that is the same for whoever asks: what of a [`Prepared`] one is needed then, so small that it has a place where it is
+/// looked for.
 #[derive(Debug)]
 pub(super) struct Same {
     whole: Whole,
     status: StatusCode,
+    /// Its `Date` moves.
+    is_dated: bool,
 }
 
 impl Same {
-    /// The answer.
-    pub(super) fn answer(&self) -> Response<Body> {
-        let (fields, payload) = self.whole.parts();
+    /// The answer; `now` is asked where something moves with the clock.
+    pub(super) fn answer(&self, now: impl FnOnce() -> SystemTime) -> Response<Body> {
+        let (mut fields, payload) = self.whole.parts();
+        if self.is_dated {
+            clock::date(&mut fields, now());
+        }
         response(self.status, fields, payload)
     }
 }
@@ -247,11 +252,20 @@ impl Prepared {
         self.stored.weight() + (coded + trailers + size_of::<Self>()) as u64
     }
 
-    /// The answer to whoever asks, where it is the same for all.
+    /// The answer to whoever asks, where it is the same for all, but for its `Date` perhaps.
     pub(super) fn same(&self) -> Option<Same> {
-        let is_same = matches!(self.coding, Stored::AsSent) && self.shift.is_none() && !self.allows_asker;
+        let shift = self.shift.as_deref();
+        let is_same =
+            matches!(self.coding, Stored::AsSent) && shift.is_none_or(Shift::is_date_alone) && !self.allows_asker;
         let fields = self.stored.together().filter(|_| is_same && self.is_plain())?;
-        Some(Same { whole: fields.whole()?, status: StatusCode::from_u16(self.status).ok()? })
+        let status = StatusCode::from_u16(self.status).ok()?;
+        Some(Same { whole: fields.whole()?, status, is_dated: shift.is_some() })
+    }
+
+    /// Whether [`Prepared::at_once`] may give something.
+    pub(super) fn may_be_at_once(&self) -> bool {
+        let moves_body = self.shift.as_ref().is_some_and(|shift| shift.moves_body());
+        self.is_plain() && !moves_body && self.stored.body.held_bytes().is_some()
     }
 
     /// Whether there is nothing to wait for and nothing to it but a head and a body.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use ::http::{HeaderMap, Method, Response};
+use ::http::{HeaderMap, Response};
 
 use super::prepared::{Prepared, Same};
 use crate::matching::Sole;
@@ -19,11 +19,12 @@ pub(super) struct Ready {
 #[derive(Debug)]
 enum Answer {
     Same(Same),
-    /// It depends on what is asked, or when.
+    /// It depends on what is accepted, on the page that asks, or more of it than its date moves.
     Prepared(Arc<Prepared>),
 }
 
 impl Ready {
+    /// For a key whose method is not HEAD.
     pub(super) fn new(sole: Sole, prepared: &Arc<Prepared>) -> Self {
         let answer = prepared.same().map_or_else(|| Answer::Prepared(prepared.clone()), Answer::Same);
         Ready { answer, sole }
@@ -35,16 +36,9 @@ impl Ready {
     }
 
     /// The answer to a request, where nothing has to be read, coded or waited for; `now` is asked where something moves with the clock.
-    pub(super) fn answer(
-        &self,
-        method: &Method,
-        request: &HeaderMap,
-        now: impl FnOnce() -> SystemTime,
-    ) -> Option<Response<Body>> {
+    pub(super) fn answer(&self, request: &HeaderMap, now: impl FnOnce() -> SystemTime) -> Option<Response<Body>> {
         match &self.answer {
-            // Its head would be another: hyper takes the payload's length for it, and the recorded one may be another.
-            _ if *method == Method::HEAD => None,
-            Answer::Same(same) => Some(same.answer()),
+            Answer::Same(same) => Some(same.answer(now)),
             Answer::Prepared(prepared) => prepared.at_once(request, now),
         }
     }

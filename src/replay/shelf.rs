@@ -30,6 +30,7 @@ pub(super) struct Shelf {
     fixtures: Vec<Arc<Fixture>>,
     names: Vec<String>,
     slots: Vec<Box<[Slot]>>,
+    /// Its 64 bytes for a key are not in the budget.
     ready: ByKey<Ready>,
     budget: Arc<Budget>,
     mark: bool,
@@ -69,10 +70,15 @@ impl Shelf {
         self.ready.get(key)
     }
 
-    /// From now on this entry's answer is ready, if it was kept.
-    pub(super) fn make_ready(&self, key: Key, sole: Sole, at: EntryRef) {
+    /// From now on this entry's answer is ready for a key whose method is not HEAD, if it was kept, can be sent at once and, says `alone`,
+    /// nothing has to be chosen.
+    pub(super) fn make_ready(&self, key: Key, at: EntryRef, alone: impl FnOnce() -> Option<Sole>) {
         let slot = self.slots.get(at.fixture).and_then(|slots| slots.get(at.entry));
-        if let Some(prepared) = slot.and_then(Slot::get) {
+        if let Some(prepared) = slot.and_then(Slot::get)
+            && prepared.may_be_at_once()
+            && self.ready(key).is_none()
+            && let Some(sole) = alone()
+        {
             self.ready.put(key, || Ready::new(sole, prepared));
         }
     }
@@ -124,4 +130,72 @@ impl Shelf {
 /// How far the entries of a fixture are numbered; unusable ones have numbers too.
 fn numbered(fixture: &Fixture) -> usize {
     fixture.heads().iter().map(|head| head.entry + 1).max().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use ::http::HeaderMap;
+    use serde_json::json;
+
+    use super::*;
+    use crate::http::NormalUrl;
+    use crate::matching::{Options, Outcome, Payload};
+
+    const DATE: &str = "Wed, 21 Oct 2015 07:28:00 GMT";
+
+    fn matcher(folder: &tempfile::TempDir) -> Matcher {
+        let entry = |method: &str, path: &str, status: u16| {
+            json!({
+                "startedDateTime": "2015-10-21T07:28:00.000Z", "time": 1, "cache": {},
+                "request": {"method": method, "url": format!("https://a.test/{path}"), "httpVersion": "HTTP/1.1", "headers": [],
+                    "cookies": [], "queryString": [], "headersSize": -1, "bodySize": 0},
+                "response": {"status": status, "statusText": "", "httpVersion": "HTTP/1.1", "cookies": [], "redirectURL": "",
+                    "headers": [{"name": "date", "value": DATE}, {"name": "x-path", "value": path}],
+                    "content": {"size": path.len(), "mimeType": "text/plain", "text": path},
+                    "headersSize": -1, "bodySize": -1},
+                "timings": {"send": 0, "wait": 0, "receive": 0},
+            })
+        };
+        let entries = [("GET", "one", 200), ("GET", "two", 404), ("POST", "one", 201), ("GET", "none", 204)];
+        let mut entries: Vec<_> = entries.iter().map(|(method, path, status)| entry(method, path, *status)).collect();
+        entries.extend([entry("GET", "poll", 200), entry("GET", "poll", 200)]);
+        let log = json!({"version": "1.2", "creator": {"name": "t", "version": "1"}, "entries": entries});
+        let path = folder.path().join("api.har");
+        std::fs::write(&path, json!({"log": log}).to_string()).unwrap();
+        Matcher::new(vec![Arc::new(Fixture::open(&path).unwrap())], None, Options::default()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_has_answered_is_ready_where_nothing_is_to_be_chosen() {
+        let folder = tempfile::tempdir().unwrap();
+        let matcher = matcher(&folder);
+        let shelf = Shelf::new(&matcher, false, Clock::Shift, Latency::None);
+        let now = || SystemTime::UNIX_EPOCH;
+        for _ in 0..2 {
+            for (method, path, answer) in [
+                ("GET", "one", Some(200)),
+                ("GET", "two", Some(404)),
+                ("POST", "one", Some(201)),
+                ("GET", "none", None),
+                ("GET", "poll", None),
+            ] {
+                let url = NormalUrl::parse(&format!("https://a.test/{path}")).unwrap();
+                let found = matcher.find(method, &url);
+                let outcome = matcher.choose_found(&found, &HeaderMap::new(), Payload::Held(&[]), None);
+                let Ok(Outcome::Serve(chosen)) = outcome else { panic!("{method} {path}: {outcome:?}") };
+                drop(shelf.take(&chosen).await.unwrap());
+                let key = Key::of(method, url.as_str());
+                shelf.make_ready(key, chosen.at, || matcher.alone(&found));
+                let ready = shelf.ready(key).map(|ready| ready.answer(&HeaderMap::new(), now).unwrap());
+                assert_eq!(ready.as_ref().map(|ready| ready.status().as_u16()), answer, "{method} {path}");
+                if let Some(ready) = ready {
+                    assert_eq!(ready.headers()["x-path"], path);
+                    assert_eq!(ready.headers()["date"], "Thu, 01 Jan 1970 00:00:00 GMT");
+                }
+            }
+        }
+        assert!(shelf.ready(Key::of("GET", "https://a.test/three")).is_none());
+    }
 }

@@ -82,7 +82,7 @@ impl Case {
         let is_plain = followed.is_empty() && cookies.is_empty() && echoed.is_empty() && same_host.is_none();
         if is_plain && ask.method != Method::HEAD {
             let at_once = self.prepared.at_once(&headers, || now);
-            for at_once in at_once.into_iter().chain(self.prepared.same().map(|same| same.answer())) {
+            for at_once in at_once.into_iter().chain(self.prepared.same().map(|same| same.answer(|| now))) {
                 let again = self.prepared.send(&self.chosen, &asked, &self.budget).await.unwrap();
                 // The length, which hyper adds otherwise.
                 let mut told = at_once.headers().clone();
@@ -436,4 +436,28 @@ fn an_answer_knows_what_it_holds() {
     let text = "x".repeat(10_000);
     let case = case(json!({"content": {"size": text.len(), "mimeType": "text/plain", "text": text}}));
     assert!((10_000..12_000).contains(&case.prepared.weight()));
+}
+
+#[test]
+fn what_is_the_same_for_whoever_asks_is_reduced_to_that_and_nothing_else_is() {
+    let at_once = |case: &Case| (case.prepared.may_be_at_once(), case.prepared.same().is_some());
+    let text = |len| json!({"size": len, "mimeType": "text/plain", "text": "x".repeat(len)});
+    let header = |name: &str, value: &str| json!({"headers": [{"name": name, "value": value}], "content": text(2)});
+    let date = header("date", "Wed, 21 Oct 2015 07:28:00 GMT");
+    let (same, prepared, never) = ((true, true), (true, false), (false, false));
+    assert_eq!(at_once(&case(json!({}))), same);
+    assert_eq!(at_once(&case(json!({"content": text(LONGEST_COPIED)}))), same);
+    assert_eq!(at_once(&case(date.clone())), same);
+    assert_eq!(at_once(&case_of("GET", json!([]), date, Clock::Shift)), same);
+    assert_eq!(at_once(&case(json!({"content": text(LONGEST_COPIED + 1)}))), prepared);
+    assert_eq!(at_once(&case(coded("gzip"))), prepared);
+    let expires = header("expires", "Wed, 21 Oct 2015 07:28:00 GMT");
+    assert_eq!(at_once(&case_of("GET", json!([]), expires, Clock::Shift)), prepared);
+    let page = json!([{"name": "Origin", "value": "https://page.test"}]);
+    let allowed = header("access-control-allow-origin", "https://page.test");
+    assert_eq!(at_once(&case_of("GET", page, allowed, Clock::Recorded)), prepared);
+    for never_at_once in [json!({"status": 204}), json!({"statusText": "Fine Indeed"})] {
+        assert_eq!(at_once(&case(never_at_once)), never);
+    }
+    assert_eq!(at_once(&truncated("connection closed")), never);
 }
