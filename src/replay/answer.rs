@@ -242,8 +242,8 @@ impl Strict {
     /// waited for. `None` changes nothing.
     pub(super) fn at_once(&self, glance: &Glance<'_>, now: impl FnOnce() -> SystemTime) -> Option<Response<Body>> {
         let Glance { method, url, headers, session } = *glance;
-        let ready = self.shelf.ready(Key::of(method.as_str(), url))?;
-        let response = ready.answer(headers, now)?;
+        let (ready, ahead) = self.shelf.ready(Key::of(method.as_str(), url))?;
+        let response = ready.answer(ahead, headers, now)?;
         self.matcher.take(ready.sole(), session.0.as_deref());
         self.ledger.count(Count::Served);
         self.ledger.add(Count::Bytes, response.body().size_hint().lower());

@@ -3,8 +3,10 @@
 //! along a chain, it is waited for several times.
 
 use std::sync::OnceLock;
-use std::sync::atomic::AtomicU8;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+use prefetch_index::prefetch_index;
 
 use crate::matching::Key;
 
@@ -13,9 +15,42 @@ use crate::matching::Key;
 #[derive(Debug)]
 pub(super) struct ByKey<T> {
     pages: Box<[OnceLock<Page<T>>]>,
-    /// A byte of the key that is at each place, 0 where none is. They are so few that a processor has them at hand, mostly; and of
-    /// the places themselves just one is looked at, mostly.
-    tags: Box<[AtomicU8]>,
+    /// A byte of the key that is at each place, 0 where none is, and above it the [`Hint`] of its value. They are so few that a processor
+    /// has them at hand, mostly; and of the places themselves just one is looked at, mostly.
+    words: Box<[AtomicU64]>,
+}
+
+/// What can be told of a value before its place is at hand, so that what it leads to is fetched at the same time: 56 bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Hint(u64);
+
+/// The bits of a key's byte.
+const TAG: u32 = u8::BITS;
+
+impl Hint {
+    /// These bits, but for the highest eight, which are left out.
+    pub(super) fn new(bits: u64) -> Self {
+        Hint(bits << TAG >> TAG)
+    }
+
+    /// The bits.
+    pub(super) fn bits(self) -> u64 {
+        self.0
+    }
+
+    fn of(word: u64) -> Self {
+        Hint(word >> TAG)
+    }
+
+    fn behind(self, tag: u8) -> u64 {
+        self.0 << TAG | u64::from(tag)
+    }
+}
+
+/// A value of which something can be told.
+pub(super) trait Hinted {
+    /// The same each time.
+    fn hint(&self) -> Hint;
 }
 
 /// Places that there is memory for when the first of them is filled.
@@ -27,28 +62,32 @@ const PLACES: usize = 64;
 #[repr(align(64))]
 pub(super) struct Place<T>(OnceLock<(Key, T)>);
 
-impl<T> ByKey<T> {
+impl<T: Hinted> ByKey<T> {
     /// With room for so many keys.
     pub(super) fn new(keys: usize) -> Self {
         // A quarter of them stays free: what is not there is soon known.
         let pages = (keys + keys / 3 + 1).div_ceil(PLACES);
         ByKey {
             pages: (0..pages).map(|_| OnceLock::new()).collect(),
-            tags: (0..pages * PLACES).map(|_| AtomicU8::new(0)).collect(),
+            words: (0..pages * PLACES).map(|_| AtomicU64::new(0)).collect(),
         }
     }
 
-    /// What there is for a key.
-    pub(super) fn get(&self, key: Key) -> Option<&T> {
+    /// What there is for a key, and what `ahead` made of its hint while it was fetched. Seldom `ahead` is asked for another key's before.
+    pub(super) fn get<A>(&self, key: Key, ahead: impl Fn(Hint) -> A) -> Option<(&T, A)> {
         let tag = tag(key);
         for place in self.way(key) {
-            match self.tags[place].load(Acquire) {
+            let word = self.words[place].load(Acquire);
+            match word as u8 {
                 0 => return None,
                 other if other != tag => continue,
                 _ => {}
             }
-            match self.pages[place / PLACES].get()?[place % PLACES].0.get()? {
-                (there, value) if *there == key => return Some(value),
+            let (page, place) = (self.pages[place / PLACES].get()?, place % PLACES);
+            prefetch_index(&page[..], place);
+            let ahead = ahead(Hint::of(word));
+            match page[place].0.get()? {
+                (there, value) if *there == key => return Some((value, ahead)),
                 _ => {}
             }
         }
@@ -59,10 +98,10 @@ impl<T> ByKey<T> {
     pub(super) fn put(&self, key: Key, make: impl Fn() -> T) {
         for place in self.way(key) {
             let page = self.pages[place / PLACES].get_or_init(|| Box::new([const { Place(OnceLock::new()) }; PLACES]));
-            let (there, _) = page[place % PLACES].0.get_or_init(|| (key, make()));
+            let (there, value) = page[place % PLACES].0.get_or_init(|| (key, make()));
             // Whoever comes second may come before the first has said so. Written once: all threads read it.
-            if self.tags[place].load(Relaxed) == 0 {
-                self.tags[place].store(tag(*there), Release);
+            if self.words[place].load(Relaxed) == 0 {
+                self.words[place].store(value.hint().behind(tag(*there)), Release);
             }
             if *there == key {
                 return;
@@ -72,7 +111,7 @@ impl<T> ByKey<T> {
 
     /// All places, from the one where a key belongs.
     fn way(&self, key: Key) -> impl Iterator<Item = usize> {
-        let all = self.tags.len();
+        let all = self.words.len();
         let first = key.place(all);
         (first..all).chain(0..first)
     }
@@ -89,6 +128,24 @@ mod tests {
 
     use super::*;
 
+    impl Hinted for usize {
+        fn hint(&self) -> Hint {
+            Hint::new(*self as u64)
+        }
+    }
+
+    impl Hinted for (usize, usize) {
+        fn hint(&self) -> Hint {
+            self.0.hint()
+        }
+    }
+
+    fn get<T: Hinted>(by_key: &ByKey<T>, key: Key) -> Option<&T> {
+        let (value, hint) = by_key.get(key, |hint| hint)?;
+        assert_eq!(hint, value.hint());
+        Some(value)
+    }
+
     fn key(n: usize) -> Key {
         Key::of("GET", &format!("https://a.test/{n}"))
     }
@@ -98,12 +155,12 @@ mod tests {
         for keys in [0, 1, 2, 63, 1000] {
             let by_key = ByKey::new(keys);
             for n in 0..keys {
-                assert_eq!(by_key.get(key(n)), None);
+                assert_eq!(get(&by_key, key(n)), None);
                 by_key.put(key(n), || n);
                 by_key.put(key(n), || panic!("put twice"));
             }
             for n in 0..2 * keys + 1 {
-                assert_eq!(by_key.get(key(n)).copied(), (n < keys).then_some(n));
+                assert_eq!(get(&by_key, key(n)).copied(), (n < keys).then_some(n));
             }
         }
     }
@@ -111,10 +168,19 @@ mod tests {
     #[test]
     fn what_has_no_room_is_left_out() {
         let by_key = ByKey::new(1);
-        let room = by_key.tags.len();
+        let room = by_key.words.len();
         (0..2 * room).for_each(|n| by_key.put(key(n), || n));
         for n in 0..2 * room {
-            assert_eq!(by_key.get(key(n)).copied(), (n < room).then_some(n));
+            assert_eq!(get(&by_key, key(n)).copied(), (n < room).then_some(n));
+        }
+    }
+
+    #[test]
+    fn a_hint_is_told_but_for_its_highest_byte() {
+        for bits in [0, 1, 0xff, u64::MAX >> 8, u64::MAX] {
+            let hint = Hint::new(bits);
+            assert_eq!((hint.bits(), Hint::of(hint.behind(7))), (bits & u64::MAX >> 8, hint));
+            assert_eq!(hint.behind(7) as u8, 7);
         }
     }
 
@@ -130,7 +196,7 @@ mod tests {
                         start.wait();
                         let put = |n| {
                             by_key.put(key(n), || (n, thread));
-                            *by_key.get(key(n)).unwrap()
+                            *get(by_key, key(n)).unwrap()
                         };
                         (0..KEYS).map(put).collect()
                     })

@@ -3,16 +3,26 @@
 //! own lies together: where its values stand, the values, and the payload that they are sent with.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use ::http::{HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
 use prefetch_index::prefetch_index;
 
+use super::by_key::Hint;
 use super::kept::{self, Kept};
 
 /// More than these many lists of names are not a recording's: what comes after shares nothing.
 const LISTS: usize = 4096;
+
+/// Of so many lists what they have in common is found by its number.
+const NUMBERED: usize = 256;
+
+/// Where in a [`Hint`] how many lines are told, and the first of them. Below is the number of the list and 1, or 0. There is room for an address of 47
+/// bits; where a system gives others, lines are fetched that nobody needs.
+const LINES: u32 = 9;
+const FIRST: u32 = LINES + 6;
+const _: () = assert!(NUMBERED < 1 << LINES && FETCHED / LINE + 1 < 1 << (FIRST - LINES));
 
 /// A line of memory, bytes, as processors fetch it.
 const LINE: usize = 64;
@@ -21,13 +31,24 @@ const LINE: usize = 64;
 const FETCHED: usize = 2048;
 
 /// What answers have in common: the fields of the first with the same names.
-#[derive(Debug, Default)]
-pub(super) struct Common(Mutex<HashMap<Box<[HeaderName]>, Arc<HeaderMap>>>);
+#[derive(Debug)]
+pub(super) struct Common {
+    lists: Mutex<HashMap<Box<[HeaderName]>, Arc<List>>>,
+    numbered: Box<[OnceLock<Arc<List>>]>,
+}
+
+/// Fields that answers have in common.
+#[derive(Debug)]
+struct List {
+    fields: HeaderMap,
+    /// `None` where there were enough with one.
+    number: Option<u8>,
+}
 
 /// Fields, made to be cloned into answers, and perhaps a payload.
 #[derive(Debug)]
 pub(super) struct Fields {
-    common: Arc<HeaderMap>,
+    common: Arc<List>,
     own: Own,
 }
 
@@ -38,8 +59,14 @@ struct Own(Kept);
 /// Fields and a payload, the bytes of both kept until the process ends.
 #[derive(Debug)]
 pub(super) struct Whole {
-    common: Arc<HeaderMap>,
+    common: Arc<List>,
     own: &'static [u8],
+}
+
+/// What answers have in common, cloned for the one that is being fetched.
+pub(super) struct Ahead {
+    fields: HeaderMap,
+    number: u8,
 }
 
 /// Where a value stands among the fields, and how long it is, bytes: 16 and 48 bits.
@@ -68,7 +95,8 @@ impl Fields {
     /// These fields, and a payload beside their values: what is sent together lies together.
     pub(super) fn with_payload(headers: &HeaderMap, payload: &[u8], common: &Common) -> Self {
         let common = common.of(headers);
-        let own = || headers.values().enumerate().zip(common.values()).filter(|((_, own), common)| own != common);
+        let own =
+            || headers.values().enumerate().zip(common.fields.values()).filter(|((_, own), common)| own != common);
         let cuts: Vec<Cut> = own().map(|((place, value), _)| Cut::of(place, value.len())).collect();
         let values: usize = cuts.iter().map(|cut| cut.length()).sum();
         let mut bytes = Vec::with_capacity(size_of::<Cut>() * (1 + cuts.len()) + values + payload.len());
@@ -87,7 +115,7 @@ impl Fields {
     /// All of them.
     pub(super) fn all(&self) -> HeaderMap {
         fetch(&self.own.0);
-        self.own.fields(&self.common)
+        self.own.among(self.common.fields.clone())
     }
 
     /// The payload that lies with them.
@@ -109,16 +137,25 @@ impl Fields {
 
 impl Whole {
     /// The fields and the payload.
-    pub(super) fn parts(&self) -> (HeaderMap, Bytes) {
-        fetch(self.own);
+    pub(super) fn parts(&self, ahead: Option<Ahead>) -> (HeaderMap, Bytes) {
+        let common = ahead.filter(|ahead| Some(ahead.number) == self.common.number);
+        let common = common.map_or_else(|| self.common.fields.clone(), |ahead| ahead.fields);
         let own = Own(Kept::Ever(self.own));
-        (own.fields(&self.common), own.payload())
+        (own.among(common), own.payload())
+    }
+
+    /// Where it lies, and what it has in common with others.
+    pub(super) fn hint(&self) -> Hint {
+        let begin = self.own.as_ptr().addr();
+        let lines = (begin % LINE + self.own.len().min(FETCHED)).div_ceil(LINE);
+        let number = self.common.number.map_or(0, |number| u64::from(number) + 1);
+        Hint::new(((begin / LINE) as u64) << FIRST | (lines as u64) << LINES | number)
     }
 }
 
 impl Own {
-    fn fields(&self, common: &HeaderMap) -> HeaderMap {
-        let mut all = common.clone();
+    /// All fields: these, with its own values in their places.
+    fn among(&self, mut all: HeaderMap) -> HeaderMap {
         let (cuts, mut at) = self.cuts();
         let mut cuts = cuts.peekable();
         for (place, value) in all.values_mut().enumerate() {
@@ -148,29 +185,59 @@ impl Own {
     }
 }
 
+impl Default for Common {
+    fn default() -> Self {
+        let numbered = (0..NUMBERED).map(|_| OnceLock::new()).collect();
+        Common { lists: Mutex::default(), numbered }
+    }
+}
+
 impl Common {
-    fn of(&self, headers: &HeaderMap) -> Arc<HeaderMap> {
+    fn of(&self, headers: &HeaderMap) -> Arc<List> {
         let names: Box<[HeaderName]> = headers.iter().map(|(name, _)| name.clone()).collect();
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(common) = known.get(&names) {
             return common.clone();
         }
         if known.len() >= LISTS {
-            return Arc::new(headers.clone());
+            return Arc::new(List { fields: headers.clone(), number: None });
         }
-        let common = Arc::new(uncounted(headers));
+        let common = Arc::new(List { fields: uncounted(headers), number: u8::try_from(known.len()).ok() });
+        if let Some(place) = self.numbered.get(known.len()) {
+            let _ = place.set(common.clone());
+        }
         known.insert(names, common.clone());
         common
     }
+
+    /// Has the processor fetch what a [`Whole::hint`] is of, all of it at the same time, and clones meanwhile what it has in common with others.
+    pub(super) fn ahead(&self, hint: Hint) -> Option<Ahead> {
+        let (first, lines) = lines(hint);
+        (0..lines).for_each(|line| fetch_at(first.wrapping_add(line * LINE)));
+        let number = u8::try_from((hint.bits() & ((1 << LINES) - 1)).checked_sub(1)?).ok()?;
+        let common = self.numbered.get(usize::from(number))?.get()?;
+        Some(Ahead { fields: common.fields.clone(), number })
+    }
+}
+
+/// Where the first line begins, and how many there are.
+fn lines(hint: Hint) -> (usize, usize) {
+    let lines = hint.bits() >> LINES & ((1 << (FIRST - LINES)) - 1);
+    ((hint.bits() >> FIRST) as usize * LINE, lines as usize)
 }
 
 /// Has the processor fetch what is about to be sent, all of it at the same time, while what does not need it goes on.
 fn fetch(bytes: &[u8]) {
+    let begin = bytes.as_ptr().addr();
     let ahead = bytes.len().min(FETCHED);
     // It does not begin where a line does, so the last is one more.
-    for at in (0..ahead).step_by(LINE).chain(ahead.checked_sub(1)) {
-        prefetch_index(bytes, at);
-    }
+    (0..ahead).step_by(LINE).chain(ahead.checked_sub(1)).for_each(|at| fetch_at(begin + at));
+}
+
+/// Has the processor fetch a line. Nothing is read: where there is none, that is all.
+fn fetch_at(address: usize) {
+    const NOTHING: &[u8] = &[];
+    prefetch_index(NOTHING, address.wrapping_sub(NOTHING.as_ptr().addr()));
 }
 
 /// The same fields in memory that nobody counts.
@@ -229,19 +296,56 @@ mod tests {
             let one = headers(&[(&name, "a"), ("b", "c")]);
             assert_eq!(Fields::new(&one, &common).all(), one);
         }
-        assert_eq!(common.0.lock().unwrap().len(), LISTS);
+        assert_eq!(common.lists.lock().unwrap().len(), LISTS);
     }
 
     #[test]
     fn what_is_kept_has_the_same_fields_and_payload() {
         let common = Common::default();
-        for (fields, payload) in MANY.iter().zip([&[b'x'; 5000][..], b"", b"one"].into_iter().cycle()) {
-            let fields = Fields::with_payload(&headers(fields), payload, &common);
-            let (all, sent) = fields.whole().unwrap().parts();
-            assert_eq!((told(&all), &sent[..]), (told(&fields.all()), payload));
-            let counted = Fields { own: Own(Kept::Counted(Bytes::copy_from_slice(&fields.own.0))), ..fields };
-            assert_eq!((told(&counted.all()), &counted.payload()[..]), (told(&all), payload));
+        let kept = MANY.iter().zip([&[b'x'; 5000][..], b"", b"one"].into_iter().cycle());
+        let kept: Vec<_> =
+            kept.map(|(fields, payload)| (Fields::with_payload(&headers(fields), payload, &common), payload)).collect();
+        for (fields, payload) in &kept {
+            let (all, whole) = (fields.all(), fields.whole().unwrap());
+            // Those of others are no use, and no harm.
+            let others = kept.iter().map(|(other, _)| common.ahead(other.whole().unwrap().hint()));
+            for ahead in others.chain([None]) {
+                let (fields, sent) = whole.parts(ahead);
+                assert_eq!((told(&fields), &sent[..]), (told(&all), *payload));
+            }
+            let counted = Own(Kept::Counted(Bytes::copy_from_slice(&fields.own.0)));
+            let counted = Fields { common: fields.common.clone(), own: counted };
+            assert_eq!((told(&counted.all()), &counted.payload()[..]), (told(&all), *payload));
             assert!(counted.whole().is_none());
+        }
+    }
+
+    #[test]
+    fn a_hint_tells_every_line_that_is_fetched_and_what_is_common() {
+        let common = Common::default();
+        for payload in [0, 1, 63, 64, 65, 1000, 5000] {
+            let fields = Fields::with_payload(&headers(MANY[1]), &vec![b'x'; payload], &common);
+            let whole = fields.whole().unwrap();
+            let (first, lines) = lines(whole.hint());
+            let at = whole.own.as_ptr_range();
+            assert!((0..LINE).contains(&(at.start.addr() - first)));
+            let fetched = (first + lines * LINE).checked_sub(at.end.addr().min(at.start.addr() + FETCHED));
+            assert!(fetched.is_some_and(|beyond| beyond < LINE), "{payload}");
+            let ahead = common.ahead(whole.hint()).unwrap();
+            assert_eq!((ahead.fields, Some(ahead.number)), (whole.common.fields.clone(), whole.common.number));
+        }
+        assert!(common.ahead(Hint::default()).is_none());
+    }
+
+    #[test]
+    fn lists_beyond_those_with_a_number_are_cloned_in_their_turn() {
+        let common = Common::default();
+        for n in 0..2 * NUMBERED {
+            let one = headers(&[(&format!("x-{n}"), "a")]);
+            let fields = Fields::new(&one, &common);
+            let ahead = common.ahead(fields.whole().unwrap().hint());
+            assert_eq!(ahead.map(|ahead| ahead.fields), (n < NUMBERED).then(|| one.clone()), "{n}");
+            assert_eq!(fields.whole().unwrap().parts(None).0, one);
         }
     }
 }

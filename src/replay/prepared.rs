@@ -15,8 +15,9 @@ use hyper::ext::ReasonPhrase;
 use tokio::sync::OnceCell;
 
 use super::asked::Asked;
+use super::by_key::Hint;
 use super::clock::{self, Shift};
-use super::fields::{Common, Fields, Whole};
+use super::fields::{Ahead, Common, Fields, Whole};
 use super::rewrite::Origins;
 use super::source::{Budget, Source, SourceError};
 use super::stream::{BreakOff, WithTrailers};
@@ -152,9 +153,14 @@ pub(super) struct Same {
 }
 
 impl Same {
+    /// Where it lies.
+    pub(super) fn hint(&self) -> Hint {
+        self.whole.hint()
+    }
+
     /// The answer; `now` is asked where something moves with the clock.
-    pub(super) fn answer(&self, now: impl FnOnce() -> SystemTime) -> Response<Body> {
-        let (mut fields, payload) = self.whole.parts();
+    pub(super) fn answer(&self, ahead: Option<Ahead>, now: impl FnOnce() -> SystemTime) -> Response<Body> {
+        let (mut fields, payload) = self.whole.parts(ahead);
         if self.is_dated {
             clock::date(&mut fields, now());
         }

@@ -5,6 +5,8 @@ use std::time::SystemTime;
 
 use ::http::{HeaderMap, Response};
 
+use super::by_key::{Hint, Hinted};
+use super::fields::Ahead;
 use super::prepared::{Prepared, Same};
 use crate::matching::Sole;
 use crate::proxy::Body;
@@ -35,11 +37,26 @@ impl Ready {
         self.sole
     }
 
-    /// The answer to a request, where nothing has to be read, coded or waited for; `now` is asked where something moves with the clock.
-    pub(super) fn answer(&self, request: &HeaderMap, now: impl FnOnce() -> SystemTime) -> Option<Response<Body>> {
+    /// The answer to a request, where nothing has to be read, coded or waited for, `ahead` of its own hint; `now` is asked where something
+    /// moves with the clock.
+    pub(super) fn answer(
+        &self,
+        ahead: Option<Ahead>,
+        request: &HeaderMap,
+        now: impl FnOnce() -> SystemTime,
+    ) -> Option<Response<Body>> {
         match &self.answer {
-            Answer::Same(same) => Some(same.answer(now)),
+            Answer::Same(same) => Some(same.answer(ahead, now)),
             Answer::Prepared(prepared) => prepared.at_once(request, now),
+        }
+    }
+}
+
+impl Hinted for Ready {
+    fn hint(&self) -> Hint {
+        match &self.answer {
+            Answer::Same(same) => same.hint(),
+            Answer::Prepared(_) => Hint::default(),
         }
     }
 }

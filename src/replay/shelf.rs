@@ -8,7 +8,7 @@ use ::http::HeaderValue;
 use tokio::task::spawn_blocking;
 
 use super::by_key::{ByKey, Place};
-use super::fields::Common;
+use super::fields::{Ahead, Common};
 use super::prepared::{About, Prepared};
 use super::ready::Ready;
 use super::source::{Budget, SourceError};
@@ -65,9 +65,9 @@ impl Shelf {
         &self.budget
     }
 
-    /// What answers a key whoever asks, if it has answered before and was kept.
-    pub(super) fn ready(&self, key: Key) -> Option<&Ready> {
-        self.ready.get(key)
+    /// What answers a key whoever asks, if it has answered before and was kept, and what was done for it while it was fetched.
+    pub(super) fn ready(&self, key: Key) -> Option<(&Ready, Option<Ahead>)> {
+        self.ready.get(key, |hint| self.common.ahead(hint))
     }
 
     /// From now on this entry's answer is ready for a key whose method is not HEAD, if it was kept, can be sent at once and, says `alone`,
@@ -188,7 +188,7 @@ mod tests {
                 drop(shelf.take(&chosen).await.unwrap());
                 let key = Key::of(method, url.as_str());
                 shelf.make_ready(key, chosen.at, || matcher.alone(&found));
-                let ready = shelf.ready(key).map(|ready| ready.answer(&HeaderMap::new(), now).unwrap());
+                let ready = shelf.ready(key).map(|(ready, ahead)| ready.answer(ahead, &HeaderMap::new(), now).unwrap());
                 assert_eq!(ready.as_ref().map(|ready| ready.status().as_u16()), answer, "{method} {path}");
                 if let Some(ready) = ready {
                     assert_eq!(ready.headers()["x-path"], path);

@@ -82,7 +82,7 @@ impl Case {
         let is_plain = followed.is_empty() && cookies.is_empty() && echoed.is_empty() && same_host.is_none();
         if is_plain && ask.method != Method::HEAD {
             let at_once = self.prepared.at_once(&headers, || now);
-            for at_once in at_once.into_iter().chain(self.prepared.same().map(|same| same.answer(|| now))) {
+            for at_once in at_once.into_iter().chain(self.prepared.same().map(|same| same.answer(None, || now))) {
                 let again = self.prepared.send(&self.chosen, &asked, &self.budget).await.unwrap();
                 // The length, which hyper adds otherwise.
                 let mut told = at_once.headers().clone();
