@@ -73,7 +73,8 @@ impl<T: Hinted> ByKey<T> {
         }
     }
 
-    /// What there is for a key, and what `ahead` made of its hint while it was fetched. Seldom `ahead` is asked for another key's before.
+    /// What there is for a key, and what `ahead` made of its hint while it was fetched. Where another key has the same byte and comes first,
+    /// `ahead` is called with that one's hint before.
     pub(super) fn get<A>(&self, key: Key, ahead: impl Fn(Hint) -> A) -> Option<(&T, A)> {
         let tag = tag(key);
         for place in self.way(key) {
@@ -83,11 +84,11 @@ impl<T: Hinted> ByKey<T> {
                 other if other != tag => continue,
                 _ => {}
             }
-            let (page, place) = (self.pages[place / PLACES].get()?, place % PLACES);
-            prefetch_index(&page[..], place);
-            let ahead = ahead(Hint::of(word));
-            match page[place].0.get()? {
-                (there, value) if *there == key => return Some((value, ahead)),
+            let page = self.pages[place / PLACES].get()?;
+            prefetch_index(&page[..], place % PLACES);
+            let made = ahead(Hint::of(word));
+            match page[place % PLACES].0.get()? {
+                (there, value) if *there == key => return Some((value, made)),
                 _ => {}
             }
         }
@@ -136,7 +137,7 @@ mod tests {
 
     impl Hinted for (usize, usize) {
         fn hint(&self) -> Hint {
-            self.0.hint()
+            Hint::new((self.0 << 8 | self.1) as u64)
         }
     }
 

@@ -3,6 +3,7 @@
 //! own lies together: where its values stand, the values, and the payload that they are sent with.
 
 use std::collections::HashMap;
+use std::num::NonZeroU8;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use ::http::{HeaderMap, HeaderName, HeaderValue};
@@ -15,14 +16,11 @@ use super::kept::{self, Kept};
 /// More than these many lists of names are not a recording's: what comes after shares nothing.
 const LISTS: usize = 4096;
 
-/// Of so many lists what they have in common is found by its number.
-const NUMBERED: usize = 256;
-
-/// Where in a [`Hint`] how many lines are told, and the first of them. Below is the number of the list and 1, or 0. There is room for an address of 47
-/// bits; where a system gives others, lines are fetched that nobody needs.
-const LINES: u32 = 9;
-const FIRST: u32 = LINES + 6;
-const _: () = assert!(NUMBERED < 1 << LINES && FETCHED / LINE + 1 < 1 << (FIRST - LINES));
+/// Where in a [`Hint`] the number of lines stands, and that of the first. Below is the number of the list, 0 for none. Addresses have up to 48 bits; of
+/// longer ones too little is told, and nothing is fetched ahead that is of use.
+const LINES_AT: u32 = u8::BITS;
+const FIRST_AT: u32 = LINES_AT + 6;
+const _: () = assert!(FETCHED / LINE + 1 < 1 << (FIRST_AT - LINES_AT));
 
 /// A line of memory, bytes, as processors fetch it.
 const LINE: usize = 64;
@@ -34,6 +32,7 @@ const FETCHED: usize = 2048;
 #[derive(Debug)]
 pub(super) struct Common {
     lists: Mutex<HashMap<Box<[HeaderName]>, Arc<List>>>,
+    /// Those with a number, by it; there is none with 0.
     numbered: Box<[OnceLock<Arc<List>>]>,
 }
 
@@ -41,8 +40,8 @@ pub(super) struct Common {
 #[derive(Debug)]
 struct List {
     fields: HeaderMap,
-    /// `None` where there were enough with one.
-    number: Option<u8>,
+    /// `None` where there is none left.
+    number: Option<NonZeroU8>,
 }
 
 /// Fields, made to be cloned into answers, and perhaps a payload.
@@ -64,9 +63,9 @@ pub(super) struct Whole {
 }
 
 /// What answers have in common, cloned for the one that is being fetched.
-pub(super) struct Ahead {
+pub(super) struct Ahead<'c> {
     fields: HeaderMap,
-    number: u8,
+    of: &'c Arc<List>,
 }
 
 /// Where a value stands among the fields, and how long it is, bytes: 16 and 48 bits.
@@ -136,9 +135,9 @@ impl Fields {
 }
 
 impl Whole {
-    /// The fields and the payload.
-    pub(super) fn parts(&self, ahead: Option<Ahead>) -> (HeaderMap, Bytes) {
-        let common = ahead.filter(|ahead| Some(ahead.number) == self.common.number);
+    /// The fields and the payload. What was made `ahead` for another is left.
+    pub(super) fn parts(&self, ahead: Option<Ahead<'_>>) -> (HeaderMap, Bytes) {
+        let common = ahead.filter(|ahead| Arc::ptr_eq(ahead.of, &self.common));
         let common = common.map_or_else(|| self.common.fields.clone(), |ahead| ahead.fields);
         let own = Own(Kept::Ever(self.own));
         (own.among(common), own.payload())
@@ -146,11 +145,15 @@ impl Whole {
 
     /// Where it lies, and what it has in common with others.
     pub(super) fn hint(&self) -> Hint {
-        let begin = self.own.as_ptr().addr();
-        let lines = (begin % LINE + self.own.len().min(FETCHED)).div_ceil(LINE);
-        let number = self.common.number.map_or(0, |number| u64::from(number) + 1);
-        Hint::new(((begin / LINE) as u64) << FIRST | (lines as u64) << LINES | number)
+        hint(self.own.as_ptr().addr(), self.own.len(), self.common.number)
     }
+}
+
+/// Tells where bytes are that will be needed, and the list that they go with.
+pub(super) fn hint(begin: usize, len: usize, list: Option<NonZeroU8>) -> Hint {
+    let lines = (begin % LINE + len.min(FETCHED)).div_ceil(LINE);
+    let list = list.map_or(0, NonZeroU8::get);
+    Hint::new(((begin / LINE) as u64) << FIRST_AT | (lines as u64) << LINES_AT | u64::from(list))
 }
 
 impl Own {
@@ -187,7 +190,7 @@ impl Own {
 
 impl Default for Common {
     fn default() -> Self {
-        let numbered = (0..NUMBERED).map(|_| OnceLock::new()).collect();
+        let numbered = (0..=u8::MAX).map(|_| OnceLock::new()).collect();
         Common { lists: Mutex::default(), numbered }
     }
 }
@@ -202,42 +205,44 @@ impl Common {
         if known.len() >= LISTS {
             return Arc::new(List { fields: headers.clone(), number: None });
         }
-        let common = Arc::new(List { fields: uncounted(headers), number: u8::try_from(known.len()).ok() });
-        if let Some(place) = self.numbered.get(known.len()) {
-            let _ = place.set(common.clone());
+        let number = u8::try_from(known.len() + 1).ok().and_then(NonZeroU8::new);
+        let common = Arc::new(List { fields: uncounted(headers), number });
+        if let Some(number) = number {
+            let _ = self.numbered[usize::from(number.get())].set(common.clone());
         }
         known.insert(names, common.clone());
         common
     }
 
-    /// Has the processor fetch what a [`Whole::hint`] is of, all of it at the same time, and clones meanwhile what it has in common with others.
-    pub(super) fn ahead(&self, hint: Hint) -> Option<Ahead> {
+    /// Has the processor fetch what a [`hint`] is of, all of it at the same time, and clones meanwhile what its list has in common.
+    pub(super) fn ahead(&self, hint: Hint) -> Option<Ahead<'_>> {
         let (first, lines) = lines(hint);
         (0..lines).for_each(|line| fetch_at(first.wrapping_add(line * LINE)));
-        let number = u8::try_from((hint.bits() & ((1 << LINES) - 1)).checked_sub(1)?).ok()?;
-        let common = self.numbered.get(usize::from(number))?.get()?;
-        Some(Ahead { fields: common.fields.clone(), number })
+        let of = self.numbered.get(usize::from(hint.bits() as u8))?.get()?;
+        Some(Ahead { fields: of.fields.clone(), of })
     }
 }
 
 /// Where the first line begins, and how many there are.
 fn lines(hint: Hint) -> (usize, usize) {
-    let lines = hint.bits() >> LINES & ((1 << (FIRST - LINES)) - 1);
-    ((hint.bits() >> FIRST) as usize * LINE, lines as usize)
+    let lines = hint.bits() >> LINES_AT & ((1 << (FIRST_AT - LINES_AT)) - 1);
+    ((hint.bits() >> FIRST_AT) as usize * LINE, lines as usize)
 }
 
 /// Has the processor fetch what is about to be sent, all of it at the same time, while what does not need it goes on.
 fn fetch(bytes: &[u8]) {
-    let begin = bytes.as_ptr().addr();
     let ahead = bytes.len().min(FETCHED);
     // It does not begin where a line does, so the last is one more.
-    (0..ahead).step_by(LINE).chain(ahead.checked_sub(1)).for_each(|at| fetch_at(begin + at));
+    for at in (0..ahead).step_by(LINE).chain(ahead.checked_sub(1)) {
+        prefetch_index(bytes, at);
+    }
 }
 
 /// Has the processor fetch a line. Nothing is read: where there is none, that is all.
 fn fetch_at(address: usize) {
-    const NOTHING: &[u8] = &[];
-    prefetch_index(NOTHING, address.wrapping_sub(NOTHING.as_ptr().addr()));
+    let nothing: &[u8] = &[];
+    // Any address has an index, as if all memory were behind these no bytes: the crate takes those that are not in the slice.
+    prefetch_index(nothing, address.wrapping_sub(nothing.as_ptr().addr()));
 }
 
 /// The same fields in memory that nobody counts.
@@ -332,7 +337,7 @@ mod tests {
             let fetched = (first + lines * LINE).checked_sub(at.end.addr().min(at.start.addr() + FETCHED));
             assert!(fetched.is_some_and(|beyond| beyond < LINE), "{payload}");
             let ahead = common.ahead(whole.hint()).unwrap();
-            assert_eq!((ahead.fields, Some(ahead.number)), (whole.common.fields.clone(), whole.common.number));
+            assert!(Arc::ptr_eq(ahead.of, &whole.common) && ahead.fields == whole.common.fields);
         }
         assert!(common.ahead(Hint::default()).is_none());
     }
@@ -340,12 +345,17 @@ mod tests {
     #[test]
     fn lists_beyond_those_with_a_number_are_cloned_in_their_turn() {
         let common = Common::default();
-        for n in 0..2 * NUMBERED {
-            let one = headers(&[(&format!("x-{n}"), "a")]);
-            let fields = Fields::new(&one, &common);
-            let ahead = common.ahead(fields.whole().unwrap().hint());
-            assert_eq!(ahead.map(|ahead| ahead.fields), (n < NUMBERED).then(|| one.clone()), "{n}");
-            assert_eq!(fields.whole().unwrap().parts(None).0, one);
+        let kept: Vec<_> = (0..300)
+            .map(|n| {
+                let one = headers(&[(&format!("x-{n}"), "a")]);
+                (Fields::new(&one, &common).whole().unwrap(), one)
+            })
+            .collect();
+        for (n, (whole, one)) in kept.iter().enumerate() {
+            let ahead = common.ahead(whole.hint());
+            assert_eq!(ahead.as_ref().map(|ahead| &ahead.fields), (n < 255).then_some(one), "{n}");
+            assert_eq!(whole.parts(ahead).0, *one);
+            assert_eq!(whole.parts(common.ahead(kept[7].0.hint())).0, *one);
         }
     }
 }

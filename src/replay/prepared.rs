@@ -159,7 +159,7 @@ impl Same {
     }
 
     /// The answer; `now` is asked where something moves with the clock.
-    pub(super) fn answer(&self, ahead: Option<Ahead>, now: impl FnOnce() -> SystemTime) -> Response<Body> {
+    pub(super) fn answer(&self, ahead: Option<Ahead<'_>>, now: impl FnOnce() -> SystemTime) -> Response<Body> {
         let (mut fields, payload) = self.whole.parts(ahead);
         if self.is_dated {
             clock::date(&mut fields, now());

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use ::http::{HeaderMap, Response};
 
 use super::by_key::{Hint, Hinted};
-use super::fields::Ahead;
+use super::fields::{self, Ahead};
 use super::prepared::{Prepared, Same};
 use crate::matching::Sole;
 use crate::proxy::Body;
@@ -37,11 +37,11 @@ impl Ready {
         self.sole
     }
 
-    /// The answer to a request, where nothing has to be read, coded or waited for, `ahead` of its own hint; `now` is asked where something
-    /// moves with the clock.
+    /// The answer to a request, where nothing has to be read, coded or waited for; `now` is asked where something moves with the clock. What
+    /// was made `ahead` for another is left.
     pub(super) fn answer(
         &self,
-        ahead: Option<Ahead>,
+        ahead: Option<Ahead<'_>>,
         request: &HeaderMap,
         now: impl FnOnce() -> SystemTime,
     ) -> Option<Response<Body>> {
@@ -56,7 +56,7 @@ impl Hinted for Ready {
     fn hint(&self) -> Hint {
         match &self.answer {
             Answer::Same(same) => same.hint(),
-            Answer::Prepared(_) => Hint::default(),
+            Answer::Prepared(prepared) => fields::hint(Arc::as_ptr(prepared).addr(), size_of::<Prepared>(), None),
         }
     }
 }
