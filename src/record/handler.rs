@@ -71,8 +71,8 @@ impl Handler for Recorder {
         }
     }
 
-    async fn handle(&self, own: &Own, exchange: Exchange) -> Result<Response<Body>, Close> {
-        self.take(&own.connections, &own.memory, exchange).await
+    fn handle(&self, own: &Own, exchange: Exchange) -> impl Future<Output = Result<Response<Body>, Close>> + Send {
+        self.take(&own.connections, &own.memory, exchange)
     }
 
     fn told<'u>(&self, headers: &HeaderMap, url: &'u str) -> Cow<'u, str> {
@@ -129,13 +129,14 @@ impl Ask for Recorder {
 }
 
 impl Recorder {
-    /// Passes a request on; what is in scope is recorded.
-    async fn take<B>(
+    /// Passes a request on; what is in scope is recorded. What can be done before it waits is: a future within a future is moved, all 5 KB of it,
+    /// when it is first asked.
+    fn take<B>(
         &self,
         own: &OwnConnections,
         memory: &Memory,
         exchange: Exchange<B>,
-    ) -> Result<Response<Body>, Close>
+    ) -> impl Future<Output = Result<Response<Body>, Close>> + Send
     where
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<BoxError>,
@@ -154,7 +155,7 @@ impl Recorder {
             };
             Provenance { exchange: tape.as_ref().map(|tape| tape.number()), ..Provenance::of(way) }
         });
-        self.forward(own, memory, exchange, tape).await
+        self.forward(own, memory, exchange, tape)
     }
 
     /// Whether some URL of this host could be recorded; the scheme inside a CONNECT is not known yet.
