@@ -28,7 +28,7 @@ impl Latency {
             Latency::Fixed(wait) => wait,
             Latency::Recorded(times) => {
                 let millis = (entry.time - entry.timings.receive.unwrap_or_default()).max(0.0) * times;
-                Duration::try_from_secs_f64(millis / 1000.0).unwrap_or_default().min(LONGEST)
+                Duration::try_from_secs_f64(millis / 1000.0).map_or(LONGEST, |wait| wait.min(LONGEST))
             }
         }
     }
@@ -54,7 +54,8 @@ mod tests {
         for time in [-1.0, f64::NAN, f64::NEG_INFINITY] {
             assert_eq!(Latency::Recorded(1.0).of(&Entry { time, ..Entry::default() }), Duration::ZERO, "{time}");
         }
-        let forever = Entry { time: 1e15, ..Entry::default() };
-        assert_eq!(Latency::Recorded(1.0).of(&forever), LONGEST);
+        for time in [1e15, 1e300, f64::MAX] {
+            assert_eq!(Latency::Recorded(1.0).of(&Entry { time, ..Entry::default() }), LONGEST, "{time}");
+        }
     }
 }

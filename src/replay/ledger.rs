@@ -109,10 +109,11 @@ impl Ledger {
     ) -> Verdict {
         let counts = self.counts(upstream_connections);
         let mut findings = self.findings();
-        findings.extend(self.no_traffic(&counts, &findings));
+        let used = matcher.used();
+        findings.extend(self.no_traffic(&counts, &findings, &used));
         let room = KEPT.saturating_sub(findings.len()).max(1);
         findings.extend(self.unused(matcher, names, policy, room));
-        let fixtures = matcher.fixtures().iter().zip(names).zip(matcher.used());
+        let fixtures = matcher.fixtures().iter().zip(names).zip(used);
         let fixtures = fixtures.map(|((fixture, name), used)| FixtureUse {
             fixture: name.clone(),
             entries: fixture.heads().len(),
@@ -193,10 +194,11 @@ impl Ledger {
         findings.list().chain(trust.findings()).collect()
     }
 
-    /// Nothing in scope was seen: then nothing was tried either. A WebSocket that was refused was in scope.
-    fn no_traffic(&self, counts: &Counts, findings: &[Finding]) -> Option<Finding> {
+    /// Nothing in scope was seen: then nothing was tried either. A WebSocket that was refused was in scope, and so was what
+    /// an entry was `used` for whose answer was still to come.
+    fn no_traffic(&self, counts: &Counts, findings: &[Finding], used: &[usize]) -> Option<Finding> {
         let forwarded = self.counts.get(Count::Forwarded as usize);
-        let seen = counts.served + counts.misses + counts.preflights + forwarded > 0;
+        let seen = counts.served + counts.misses + counts.preflights + forwarded > 0 || used.iter().any(|n| *n > 0);
         if seen || findings.iter().any(|finding| finding.kind == Kind::Websocket) {
             return None;
         }
@@ -335,6 +337,14 @@ mod tests {
             let remedy = found.remedy.as_ref().unwrap();
             assert_eq!(remedy.contains("`-g GLOB`"), ways.len() == 2 || said.contains("out of scope"), "{remedy}");
         }
+    }
+
+    #[test]
+    fn what_still_waits_for_its_answer_is_traffic() {
+        let ledger = ledger();
+        let counts = ledger.counts(0);
+        assert!(ledger.no_traffic(&counts, &[], &[0, 0]).is_some());
+        assert!(ledger.no_traffic(&counts, &[], &[0, 1]).is_none());
     }
 
     #[test]

@@ -37,6 +37,12 @@ pub enum TrustError {
         /// The file.
         path: PathBuf,
     },
+    /// It holds a certificate to show, but not the key to it.
+    #[error("{} holds no private key beside its certificate", path.display())]
+    Keyless {
+        /// The file.
+        path: PathBuf,
+    },
     /// A certificate in it is not one, or does not belong to the key beside it.
     #[error("using the certificate in {}", path.display())]
     Certificate {
@@ -100,9 +106,7 @@ impl Trust {
             made: Mutex::default(),
         };
         for (host, path) in client_certs {
-            let pem = |source| TrustError::Pem { path: path.clone(), source };
-            let identity =
-                Identity { chain: certificates(path)?, key: PrivateKeyDer::from_pem_file(path).map_err(pem)? };
+            let identity = Identity { chain: certificates(path)?, key: key(path)? };
             trust.identities.insert(host.to_ascii_lowercase(), identity);
             trust
                 .make(&Kind { identity: Some(host.to_ascii_lowercase()), verify: true, alpn: Vec::new() })
@@ -176,6 +180,13 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TrustError>
         return Err(TrustError::Empty { path: path.to_owned() });
     }
     Ok(certificates)
+}
+
+fn key(path: &Path) -> Result<PrivateKeyDer<'static>, TrustError> {
+    PrivateKeyDer::from_pem_file(path).map_err(|error| match error {
+        pem::Error::NoItemsFound => TrustError::Keyless { path: path.to_owned() },
+        source => TrustError::Pem { path: path.to_owned(), source },
+    })
 }
 
 /// Checks against the roots. A server's own certificate that the user named by `--upstream-ca` is accepted too, as curl
@@ -302,6 +313,14 @@ mod tests {
         }
         assert!(trust.config("api.test", true, h2).client_auth_cert_resolver.has_certs());
         assert!(!format!("{trust:?}").contains("PRIVATE"));
+    }
+
+    #[test]
+    fn a_certificate_to_show_without_its_key_is_told_as_that() {
+        for (file, said) in [("client.pem", "no private key"), ("client-key.pem", "no certificate")] {
+            let error = Trust::new(&[], &[("a".to_owned(), pki(file))]).unwrap_err().to_string();
+            assert!(error.contains(file) && error.contains(said), "{error}");
+        }
     }
 
     #[test]

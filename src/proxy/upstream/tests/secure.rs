@@ -125,7 +125,7 @@ fn files_that_hold_nothing_of_use_are_named() {
         (UpstreamPlan { extra_roots: vec![pki("nope.pem")], ..plan() }, "reading "),
         (UpstreamPlan { extra_roots: vec![pki("README.md")], ..plan() }, "holds no certificate"),
         (UpstreamPlan { extra_roots: vec![pki("ca-key.pem")], ..plan() }, "holds no certificate"),
-        (UpstreamPlan { client_certs: vec![("a".into(), pki("client.pem"))], ..plan() }, "reading "),
+        (UpstreamPlan { client_certs: vec![("a".into(), pki("client.pem"))], ..plan() }, "holds no private key"),
     ] {
         let error = Upstream::anywhere(plan).unwrap_err();
         assert!(error.what.contains(what), "{error}");
