@@ -30,7 +30,9 @@ impl Known {
 
     fn is(&self, uri: &Uri) -> bool {
         self.name.as_ref().is_none_or(|(scheme, authority)| {
-            uri.authority() == Some(authority) && *uri.scheme().unwrap_or(&Scheme::HTTP) == *scheme
+            let named = uri.authority().map_or("", Authority::as_str);
+            // Most spell it as they did before; else upper case is lower case.
+            (named == authority.as_str() || *authority == *named) && *uri.scheme().unwrap_or(&Scheme::HTTP) == *scheme
         })
     }
 }

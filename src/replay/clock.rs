@@ -111,7 +111,13 @@ impl Shift {
 
 /// Moves a `Date`: it is now.
 pub(super) fn date(headers: &mut HeaderMap, now: SystemTime) {
-    if let Some(value) = present(seconds(now)) {
+    let Some(value) = present(seconds(now)) else { return };
+    // Who inserts makes room for one more field first, whether it is one more or not.
+    if headers.get_all(DATE).iter().nth(1).is_none()
+        && let Some(date) = headers.get_mut(DATE)
+    {
+        *date = value;
+    } else {
         headers.insert(DATE, value);
     }
 }
@@ -233,6 +239,11 @@ mod tests {
                 "c=3; expires= Thu, 22 Oct 2015 08:28:00 GMT",
             ]
         );
+    }
+
+    #[test]
+    fn of_several_dates_one_is_left() {
+        assert_eq!(shifted(&[("date", RECORDED), ("x-a", "1"), ("date", RECORDED)], ""), [NOW, "1"]);
     }
 
     #[test]
