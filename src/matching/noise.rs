@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use crate::http::NormalUrl;
+use crate::http::url::Parts;
 
 /// Hosts that serve nothing but noise; one that begins with `.` stands for the names below it.
 const HOSTS: &[&str] = &[
@@ -138,7 +139,12 @@ const PATHS: &[(&str, &str)] = &[
 /// ```
 #[must_use]
 pub fn is_noise(url: &NormalUrl) -> bool {
-    let parts = url.parts();
+    is_noise_at(&url.parts(), url)
+}
+
+/// The same, where its parts are known.
+#[must_use]
+pub fn is_noise_at(parts: &Parts<'_>, url: &NormalUrl) -> bool {
     let target = &url.as_str()[parts.origin.len()..];
     starts(bare(parts.host())).is_some_and(|starts| starts.iter().any(|start| target.starts_with(start)))
 }
@@ -154,20 +160,23 @@ pub fn knows(host: &str) -> bool {
 fn starts(host: &str) -> Option<&[&str]> {
     let (whole, ends) = &*LOOKED_UP;
     let is_below = || ends.iter().any(|end| host.ends_with(end));
-    whole.get(host).map(Vec::as_slice).or_else(|| is_below().then_some(&[ALL]))
+    let found = whole.binary_search_by_key(&(host.len(), host), |(host, _)| (host.len(), host));
+    found.map(|at| &*whole[at].1).ok().or_else(|| is_below().then_some(&[ALL]))
 }
 
 /// What all paths begin with.
 const ALL: &str = "";
 
-/// The beginnings of paths by whole names of hosts, and what names end in.
-type Lists = (HashMap<&'static str, Vec<&'static str>>, Vec<&'static str>);
+/// The beginnings of paths by whole names of hosts, in the order of their length, which tells most of them apart; and what names end in.
+type Lists = (Vec<(&'static str, Vec<&'static str>)>, Vec<&'static str>);
 
 /// The lists to look a host up.
 static LOOKED_UP: LazyLock<Lists> = LazyLock::new(|| {
     let mut whole: HashMap<_, Vec<_>> = HashMap::new();
     let all = HOSTS.iter().map(|host| (*host, ALL));
     all.chain(PATHS.iter().copied()).for_each(|(host, start)| whole.entry(host).or_default().push(start));
+    let mut whole: Vec<_> = whole.into_iter().collect();
+    whole.sort_by_key(|(host, _)| (host.len(), *host));
     (whole, HOSTS.iter().copied().filter(|host| host.starts_with('.')).collect())
 });
 

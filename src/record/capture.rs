@@ -18,9 +18,7 @@ use serde::Serialize;
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 
-use super::heads::{
-    self, Decoded, End, Fields, Hop, How, Informational, Phases, RequestEnd, RequestHead, ResponseHead, WireVersion,
-};
+use super::heads::{self, Decoded, End, Fields, Hop, How, Informational, Phases, RequestEnd, WireVersion};
 use super::intake::{Intake, Journalled};
 use super::journal::{Ack, Frame, Haste, Journal, Kind};
 use super::lines::{Lines, Memory};
@@ -106,25 +104,33 @@ impl Tape {
             upload: Mutex::new(None),
             ended: AtomicBool::new(false),
         };
-        let head = RequestHead {
-            started: since_epoch(exchange.started),
-            since: Some(micros(exchange.at.saturating_duration_since(journal.opened()))),
-            method: tape.method.as_str(),
-            url: &*tape.url,
-            version: request.version().into(),
-            head_size: match request.version() {
-                Version::HTTP_2 => -1,
-                _ => to_i64(tape.method.as_str().len() + target + "  HTTP/1.1\r\n\r\n".len() + lines.size),
-            },
-            headers: lines,
+        let started = since_epoch(exchange.started);
+        let since = Some(micros(exchange.at.saturating_duration_since(journal.opened())));
+        let (method, version) = (tape.method.as_str(), WireVersion::from(request.version()));
+        let head_size = match version {
+            WireVersion::Http2 => -1,
+            _ => to_i64(method.len() + target + "  HTTP/1.1\r\n\r\n".len() + lines.size),
         };
-        tape.say(Kind::Request, &head, Haste::Later);
+        // The members of a `RequestHead`.
+        tape.say_head(Kind::Request, &(started, since, method, &*tape.url, version), &lines, &head_size);
         Arc::new(tape)
     }
 
     /// The head of the answer.
     pub fn answered(&self, answer: &Answer, memory: &Memory) {
-        self.say(Kind::Response, &self.response_head(answer, memory), Haste::Later);
+        let response = &answer.response;
+        let version = WireVersion::from(response.version());
+        let reason = reason(response.status(), response.extensions().get());
+        let upgraded = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        let hop = if upgraded { Hop::UpgradeKept } else { Hop::Dropped };
+        let head_size = match version {
+            WireVersion::Http2 => -1,
+            _ => size("HTTP/1.1 200 ".len() + reason.len(), response.headers()),
+        };
+        let lines = memory.lines(Side::Response, &self.screen, heads::recorded(response.headers(), hop));
+        // The members of a `ResponseHead`.
+        let before = (response.status().as_u16(), reason, version);
+        self.say_head(Kind::Response, &before, &lines, &(head_size, self.passage(answer)));
     }
 
     /// The answer was complete with its head.
@@ -252,6 +258,12 @@ impl Tape {
         self.push(kind, said(what), haste);
     }
 
+    fn say_head(&self, kind: Kind, before: &impl Serialize, lines: &Lines<'_>, behind: &impl Serialize) {
+        // Plain data can always be said.
+        let payload = heads::encode_around(before, lines.said(), behind).unwrap_or_default();
+        self.push(kind, payload, Haste::Later);
+    }
+
     /// Before a frame that may hold what stands for a value the journal has its clue.
     fn tell_clues(&self) {
         self.screen.give_clues(|told| {
@@ -267,43 +279,22 @@ impl Tape {
         micros(when.saturating_duration_since(self.at))
     }
 
-    fn response_head<'a>(&self, answer: &'a Answer, memory: &Memory) -> ResponseHead<Cow<'a, str>, Lines<'a>> {
-        let response = &answer.response;
-        let version = WireVersion::from(response.version());
-        let reason = reason(response.status(), response.extensions().get());
-        let upgraded = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-        let hop = if upgraded { Hop::UpgradeKept } else { Hop::Dropped };
-        let head_size = match version {
-            WireVersion::Http2 => -1,
-            _ => size("HTTP/1.1 200 ".len() + reason.len(), response.headers()),
-        };
-        let lines = memory.lines(Side::Response, &self.screen, heads::recorded(response.headers(), hop));
-        ResponseHead {
-            status: response.status().as_u16(),
-            reason,
-            version,
-            headers: lines,
-            head_size,
-            connection: answer.connection,
-            remote: answer.remote.map(|addr| addr.ip()),
-            connect: answer.connect.map(|phases| Phases {
-                dns: phases.dns.map(micros),
-                tcp: phases.tcp.map(micros),
-                tls: phases.tls.map(micros),
-            }),
-            blocked: micros(answer.blocked),
-            sent: self.since(answer.sent_at),
-            answered: self.since(answer.answered_at),
-            informational: answer
-                .informational
-                .iter()
-                .filter(|(status, _)| *status != StatusCode::CONTINUE)
-                .map(|(status, headers)| Informational {
-                    status: status.as_u16(),
-                    headers: self.screen.fields(Fields::of(headers, Hop::Dropped)),
-                })
-                .collect(),
-        }
+    /// What is told of an answer beside its head: `connection` to `informational`.
+    fn passage(&self, answer: &Answer) -> impl Serialize + use<> {
+        let connect = answer.connect.map(|phases| Phases {
+            dns: phases.dns.map(micros),
+            tcp: phases.tcp.map(micros),
+            tls: phases.tls.map(micros),
+        });
+        let others = answer.informational.iter().filter(|(status, _)| *status != StatusCode::CONTINUE);
+        let informational = others.map(|(status, headers)| Informational {
+            status: status.as_u16(),
+            headers: self.screen.fields(Fields::of(headers, Hop::Dropped)),
+        });
+        let remote = answer.remote.map(|addr| addr.ip());
+        let (sent, answered) = (self.since(answer.sent_at), self.since(answer.answered_at));
+        let informational: Vec<Informational> = informational.collect();
+        (answer.connection, remote, connect, micros(answer.blocked), sent, answered, informational)
     }
 }
 

@@ -30,6 +30,17 @@ pub fn encode(said: &impl Serialize) -> io::Result<Bytes> {
     Ok(bytes.into())
 }
 
+/// The same of the members before and behind those that [have been said](super::lines) already.
+///
+/// # Errors
+/// As [`encode`].
+pub fn encode_around(before: &impl Serialize, said: &[u8], behind: &impl Serialize) -> io::Result<Bytes> {
+    let mut bytes = postcard::to_extend(before, Vec::with_capacity(HEAD + said.len())).map_err(io::Error::other)?;
+    bytes.extend_from_slice(said);
+    let bytes = postcard::to_extend(behind, bytes).map_err(io::Error::other)?;
+    Ok(bytes.into())
+}
+
 /// What the payload of a frame says; what is behind it is left, so that the first member can be asked for alone.
 ///
 /// # Errors
@@ -61,21 +72,21 @@ pub struct Told {
     pub clues: Vec<Clue>,
 }
 
-/// The head of a request. It is said of texts that lie somewhere, and read into some of its own.
+/// The head of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RequestHead<T = String, F = Fields> {
+pub struct RequestHead {
     /// Microseconds since 1970.
     pub started: i64,
     /// Microseconds since the journal was opened, which order exchanges even where the clock was set back.
     pub since: Option<i64>,
     /// As sent.
-    pub method: T,
+    pub method: String,
     /// In normal form.
-    pub url: T,
+    pub url: String,
     /// As sent by the client.
     pub version: WireVersion,
     /// Lower case, hop-by-hop ones left out, `host` first.
-    pub headers: F,
+    pub headers: Fields,
     /// Bytes of the head as HTTP/1.1 writes it.
     pub head_size: i64,
 }
@@ -106,15 +117,15 @@ pub struct Decoded {
 
 /// The head of a response.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ResponseHead<T = String, F = Fields> {
+pub struct ResponseHead {
     /// 100 to 599.
     pub status: u16,
     /// The reason phrase: upstream's over HTTP/1.1, the status code's own over HTTP/2.
-    pub reason: T,
+    pub reason: String,
     /// As received.
     pub version: WireVersion,
     /// Lower case, hop-by-hop ones left out.
-    pub headers: F,
+    pub headers: Fields,
     /// Bytes of the head as HTTP/1.1 writes it; -1 over HTTP/2.
     pub head_size: i64,
     /// Counts upstream connections, from 1.
@@ -308,6 +319,24 @@ mod tests {
         map.append("x-b", HeaderValue::from_bytes(b"caf\xe9 \xc3\xa9 \xff").unwrap());
         let fields = Fields::of(&map, Hop::Dropped);
         assert_eq!(decode::<Fields>(&encode(&fields).unwrap()).unwrap(), fields);
+    }
+
+    #[test]
+    fn a_head_that_is_said_in_parts_is_said_as_one() {
+        let headers = Fields::of(&map(&[("x-a", "plain"), ("x-b", "ä")]), Hop::Dropped);
+        let head = RequestHead {
+            started: 1_700_000_000_000_000,
+            since: Some(-3),
+            method: "GET".to_owned(),
+            url: "https://api.test/".to_owned(),
+            version: WireVersion::Http11,
+            headers: headers.clone(),
+            head_size: 300,
+        };
+        let lines = encode(&headers).unwrap();
+        let before = (head.started, head.since, &head.method, &head.url, head.version);
+        assert_eq!(encode_around(&before, &lines, &head.head_size).unwrap(), encode(&head).unwrap());
+        assert_eq!(decode::<RequestHead>(&encode_around(&before, &lines, &300i64).unwrap()).unwrap(), head);
     }
 
     #[test]

@@ -20,7 +20,7 @@ use super::heads::Decoded;
 use super::journal::Haste;
 use super::look::{Look, Media, Side, Sink};
 use super::screen::{Hold, LOOKED_INTO, Screen};
-use crate::redact::{self, Glimpsed, Stream};
+use crate::redact::{self, Glimpsed, Pace, Stream};
 
 /// Payloads up to so many bytes are looked into at once, coded ones up to a few less: a thread of their own costs more.
 const AT_ONCE: usize = 64 << 10;
@@ -77,17 +77,17 @@ impl Intake {
         let way = match &look.media.codings {
             _ if off => Way::Verbatim { opaque: false },
             None => Way::Verbatim { opaque: true },
-            Some(_) if redact::is_opaque(&look.media.content_type) => Way::Verbatim { opaque: true },
-            Some(codings) if codings.is_empty() && redact::is_lines(&look.media.content_type) => {
-                Way::Lines(Stream::new(&look.media.content_type))
-            }
-            Some(_) => {
-                let kept = length.map(|length| length.min(look.sink.tape.max_body().unwrap_or(u64::MAX)));
-                match kept {
-                    Some(kept) if kept > LOOKED_INTO as u64 => Way::Long(Long::start(&look, [])),
-                    _ => Way::Held(Held::new(&look)),
+            Some(codings) => match redact::pace(&look.media.content_type) {
+                Pace::Never => Way::Verbatim { opaque: true },
+                Pace::Lines if codings.is_empty() => Way::Lines(Stream::new(&look.media.content_type)),
+                Pace::Lines | Pace::Whole => {
+                    let kept = length.map(|length| length.min(look.sink.tape.max_body().unwrap_or(u64::MAX)));
+                    match kept {
+                        Some(kept) if kept > LOOKED_INTO as u64 => Way::Long(Long::start(&look, [])),
+                        _ => Way::Held(Held::new(&look)),
+                    }
                 }
-            }
+            },
         };
         Intake { look, way, seen: 0 }
     }

@@ -5,11 +5,7 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::sync::{Mutex, PoisonError};
-
-use bytes::Bytes;
-use serde::ser::SerializeSeq;
-use serde::{Serialize, Serializer};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::look::Side;
 use super::screen::Screen;
@@ -18,25 +14,112 @@ use crate::http::headers::to_chars;
 /// Bytes of a head that are remembered at most: names and values.
 const REMEMBERED: usize = 8 << 10;
 
-/// The lines of a head, as the journal has its [`Fields`](super::heads::Fields).
-pub struct Lines<'a> {
-    lines: Vec<Line<'a>>,
+/// The lines of a head, said as the journal has its [`Fields`](super::heads::Fields).
+pub struct Lines<'m> {
+    heads: MutexGuard<'m, Heads>,
     /// Bytes that they took in HTTP/1.1, before anything was taken out.
     pub size: usize,
 }
 
-struct Line<'a> {
-    name: &'a str,
-    value: &'a [u8],
-    /// What is left of the value without secrets; `None` when all is.
-    left: Option<Bytes>,
+impl Lines<'_> {
+    /// What the journal says of them.
+    #[must_use]
+    pub fn said(&self) -> &[u8] {
+        &self.heads.said
+    }
 }
 
 /// What became of the last heads of one client connection.
 #[derive(Debug, Default)]
 pub struct Memory {
-    request: Mutex<Seen>,
-    response: Mutex<Seen>,
+    request: Mutex<Heads>,
+    response: Mutex<Heads>,
+}
+
+impl Memory {
+    /// What is recorded of these lines.
+    pub fn lines<'l>(
+        &self,
+        side: Side,
+        screen: &Screen,
+        lines: impl Iterator<Item = (&'l str, &'l [u8])>,
+    ) -> Lines<'_> {
+        let heads = if side == Side::Request { &self.request } else { &self.response };
+        let mut heads = heads.lock().unwrap_or_else(PoisonError::into_inner);
+        let size = heads.say(screen, lines);
+        Lines { heads, size }
+    }
+}
+
+/// The heads of one side.
+#[derive(Default)]
+struct Heads {
+    last: Seen,
+    /// Room for the next.
+    next: Seen,
+    /// What is said of the one that came last.
+    said: Vec<u8>,
+}
+
+/// There are secrets among them.
+impl fmt::Debug for Heads {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Heads").field("lines", &self.last.lines.len()).finish_non_exhaustive()
+    }
+}
+
+impl Heads {
+    /// Says what is recorded of a head; returns how many bytes its lines took.
+    fn say<'l>(&mut self, screen: &Screen, lines: impl Iterator<Item = (&'l str, &'l [u8])>) -> usize {
+        let Heads { last, next, said } = self;
+        // Asked before any line is looked into: what becomes known meanwhile was not looked for.
+        let learned = screen.vault().learned();
+        if last.learned != learned {
+            last.clear(learned);
+        }
+        // How many there are, as postcard says it of most.
+        said.clear();
+        said.push(0);
+        let (mut size, mut number, mut is_news) = (0, 0, false);
+        let mut at = 0;
+        for (name, value) in lines {
+            size += name.len() + value.len() + ": \r\n".len();
+            number += 1;
+            let begins = said.len();
+            let found = last.find(at, name, value);
+            match found {
+                Some(found) => said.extend_from_slice(&last.said[last.lines[found].said.clone()]),
+                None => say_line(said, name, screen.field(name, value).as_deref().unwrap_or(value)),
+            }
+            if found != Some(at) && !is_news {
+                // Up to here they were those of the last head, one by one.
+                is_news = true;
+                next.clear(learned);
+                last.lines[..at.min(last.lines.len())].iter().for_each(|line| next.add_of(last, line));
+            }
+            if is_news && size <= REMEMBERED {
+                next.add(name.as_bytes(), value, &said[begins..]);
+            }
+            at = found.unwrap_or(at) + 1;
+        }
+        if is_news {
+            std::mem::swap(last, next);
+            if size > REMEMBERED {
+                last.clear(learned);
+            }
+        }
+        match u8::try_from(number) {
+            Ok(few @ 0..0x80) => said[0] = few,
+            _ => drop(said.splice(..1, postcard::to_extend(&number, Vec::new()).unwrap_or_default())),
+        }
+        size
+    }
+}
+
+/// A line as it is said in [`Fields`](super::heads::Fields).
+fn say_line(said: &mut Vec<u8>, name: &str, value: &[u8]) {
+    // Plain data can always be said.
+    *said = postcard::to_extend(&(name, to_chars(value)), std::mem::take(said)).unwrap_or_default();
 }
 
 /// The lines of one head.
@@ -44,61 +127,25 @@ pub struct Memory {
 struct Seen {
     /// How many secrets were known when they were looked into.
     learned: u64,
-    /// Names and values.
+    /// Names and values as they came.
     text: Vec<u8>,
+    /// What was said of them.
+    said: Vec<u8>,
     lines: Vec<SeenLine>,
 }
 
 struct SeenLine {
     name: Range<usize>,
     value: Range<usize>,
-    left: Option<Bytes>,
-}
-
-/// There are secrets among them.
-impl fmt::Debug for Seen {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Seen").field("lines", &self.lines.len()).finish_non_exhaustive()
-    }
-}
-
-impl Memory {
-    /// What is recorded of these lines.
-    pub fn lines<'a>(
-        &self,
-        side: Side,
-        screen: &Screen,
-        lines: impl Iterator<Item = (&'a str, &'a [u8])>,
-    ) -> Lines<'a> {
-        let seen = if side == Side::Request { &self.request } else { &self.response };
-        seen.lock().unwrap_or_else(PoisonError::into_inner).lines(screen, lines)
-    }
+    said: Range<usize>,
 }
 
 impl Seen {
-    fn lines<'a>(&mut self, screen: &Screen, from: impl Iterator<Item = (&'a str, &'a [u8])>) -> Lines<'a> {
-        // Asked before any line is looked into: what becomes known meanwhile was not looked for.
-        let learned = screen.vault().learned();
-        if self.learned != learned {
-            self.lines.clear();
-        }
-        let (mut lines, mut size) = (Vec::with_capacity(self.lines.len().max(8)), 0);
-        let (mut next, mut is_news) = (0, false);
-        for (name, value) in from {
-            size += name.len() + value.len() + ": \r\n".len();
-            let at = self.find(next, name, value);
-            is_news |= at != Some(next);
-            next = at.unwrap_or(next) + 1;
-            let left = match at {
-                Some(at) => self.lines[at].left.clone(),
-                None => screen.field(name, value).map(Bytes::from),
-            };
-            lines.push(Line { name, value, left });
-        }
-        if is_news {
-            self.remember(learned, &lines, size);
-        }
-        Lines { lines, size }
+    fn clear(&mut self, learned: u64) {
+        self.learned = learned;
+        self.text.clear();
+        self.said.clear();
+        self.lines.clear();
     }
 
     /// Where a line is remembered: most likely it is the next, else any.
@@ -112,42 +159,30 @@ impl Seen {
         self.lines.iter().position(is)
     }
 
-    fn remember(&mut self, learned: u64, lines: &[Line<'_>], size: usize) {
-        self.learned = learned;
-        self.lines.clear();
-        self.text.clear();
-        if size > REMEMBERED {
-            return;
-        }
-        for Line { name, value, left } in lines {
-            let name = self.add(name.as_bytes());
-            let value = self.add(value);
-            self.lines.push(SeenLine { name, value, left: left.clone() });
-        }
+    fn add(&mut self, name: &[u8], value: &[u8], said: &[u8]) {
+        let name = put(&mut self.text, name);
+        let value = put(&mut self.text, value);
+        let said = put(&mut self.said, said);
+        self.lines.push(SeenLine { name, value, said });
     }
 
-    fn add(&mut self, text: &[u8]) -> Range<usize> {
-        let from = self.text.len();
-        self.text.extend_from_slice(text);
-        from..self.text.len()
+    fn add_of(&mut self, other: &Seen, line: &SeenLine) {
+        let SeenLine { name, value, said } = line;
+        self.add(&other.text[name.clone()], &other.text[value.clone()], &other.said[said.clone()]);
     }
 }
 
-impl Serialize for Lines<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut list = serializer.serialize_seq(Some(self.lines.len()))?;
-        for Line { name, value, left } in &self.lines {
-            list.serialize_element(&(name, to_chars(left.as_deref().unwrap_or(value))))?;
-        }
-        list.end()
-    }
+fn put(to: &mut Vec<u8>, bytes: &[u8]) -> Range<usize> {
+    let from = to.len();
+    to.extend_from_slice(bytes);
+    from..to.len()
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use super::super::heads::{Fields, decode, encode};
+    use super::super::heads::{Fields, decode};
     use super::*;
     use crate::redact::marker::{self, Run};
     use crate::redact::{Policy, Vault};
@@ -161,7 +196,7 @@ mod tests {
     /// What the journal says of these lines.
     fn said(memory: &Memory, screen: &Screen, lines: &[Field]) -> Fields {
         let lines = lines.iter().map(|(name, value)| (*name, value.as_bytes()));
-        decode(&encode(&memory.lines(Side::Request, screen, lines)).unwrap()).unwrap()
+        decode(memory.lines(Side::Request, screen, lines).said()).unwrap()
     }
 
     /// The same without a memory.
@@ -209,7 +244,7 @@ mod tests {
         for _ in 0..2 {
             assert_eq!(said(&memory, &screen, &head), afresh(&screen, &head));
         }
-        assert!(memory.request.lock().unwrap().lines.is_empty());
+        assert!(memory.request.lock().unwrap().last.lines.is_empty());
         assert!(!format!("{memory:?}").contains("s3cr3t"));
     }
 

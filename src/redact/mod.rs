@@ -44,7 +44,7 @@ pub use grouping::Grouping;
 pub use known::Known;
 pub use naming::Naming;
 pub use numbering::Numbering;
-pub use payload::{Outcome, is_json, is_lines, is_opaque};
+pub use payload::{Outcome, Pace, is_json, is_lines, is_opaque, pace};
 pub use place::Place;
 pub use placeholder::{Form, Name, Placeholder};
 pub use policy::{Error, Policy, Rules, exceptable, json_path, text_pattern};

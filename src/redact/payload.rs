@@ -199,10 +199,32 @@ fn is_line_type(media: &MediaType) -> bool {
     LINES.contains(&media.essence())
 }
 
-/// Whether payloads of this `Content-Type` can't be looked into: images, protobuf, archives.
+/// How payloads of a `Content-Type` are looked into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// Not at all: images, protobuf, archives.
+    Never,
+    /// Line by line, as they come: see [`is_lines`].
+    Lines,
+    /// When they are whole, or in pieces where they are long.
+    Whole,
+}
+
+/// How payloads of this `Content-Type` are looked into.
+#[must_use]
+pub fn pace(content_type: &str) -> Pace {
+    let media = MediaType::parse(content_type);
+    match Kind::of(&media) {
+        Kind::Opaque => Pace::Never,
+        _ if is_line_type(&media) => Pace::Lines,
+        _ => Pace::Whole,
+    }
+}
+
+/// Whether payloads of this `Content-Type` can't be looked into.
 #[must_use]
 pub fn is_opaque(content_type: &str) -> bool {
-    Kind::of(&MediaType::parse(content_type)) == Kind::Opaque
+    pace(content_type) == Pace::Never
 }
 
 /// Whether payloads of this `Content-Type` are JSON.

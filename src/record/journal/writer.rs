@@ -35,7 +35,7 @@ const MANY: usize = 64;
 const LATEST: Duration = Duration::from_secs(1);
 
 /// How often who commits writes what others queued meanwhile.
-const ROUNDS: usize = 4;
+const ROUNDS: usize = 8;
 
 /// How soon a frame has to be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,15 +150,15 @@ impl std::fmt::Debug for Out {
     }
 }
 
-/// Done when the frame is written (or never will be: the failure is kept in the journal, and traffic goes on).
+/// Done when the frame is written (or never will be: the failure is kept in the journal, and traffic goes on). Of one that is, nobody has to tell.
 #[derive(Debug)]
-pub struct Ack(oneshot::Receiver<()>);
+pub struct Ack(Option<oneshot::Receiver<()>>);
 
 impl Future for Ack {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        Pin::new(&mut self.0).poll(cx).map(|_| ())
+        self.0.as_mut().map_or(Poll::Ready(()), |told| Pin::new(told).poll(cx).map(|_| ()))
     }
 }
 
@@ -195,14 +195,12 @@ impl Journal {
 
     /// Queues frames that come one behind the other.
     pub fn push_all(&self, frames: impl IntoIterator<Item = Frame>, haste: Haste) {
-        self.shared.push(frames, None, haste);
+        self.shared.push(frames, Tell::Nobody, haste);
     }
 
     /// Queues a frame and tells when it and all before it are written.
     pub fn commit(&self, frame: Frame) -> Ack {
-        let (done, ack) = oneshot::channel();
-        self.shared.push([frame], Some(done), Haste::Now);
-        Ack(ack)
+        Ack(self.shared.push([frame], Tell::WhoWaits, Haste::Now))
     }
 
     /// Ready when bodies may go on: back-pressure from the disk to the network.
@@ -244,6 +242,13 @@ impl Drop for Journal {
     }
 }
 
+/// Who is told that frames are written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tell {
+    Nobody,
+    WhoWaits,
+}
+
 /// However writing ends, nobody waits for it any more.
 struct Writing<'a> {
     shared: &'a Shared,
@@ -263,29 +268,33 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn push(&self, frames: impl IntoIterator<Item = Frame>, ack: Option<oneshot::Sender<()>>, haste: Haste) {
+    /// Returns what is told when the frames are written, unless they are.
+    fn push(&self, frames: impl IntoIterator<Item = Frame>, tell: Tell, haste: Haste) -> Option<oneshot::Receiver<()>> {
         let mut queue = self.lock();
         if queue.closed || queue.failure.is_some() {
-            return; // The ack is dropped, which lets its owner go.
+            return None;
         }
         for frame in frames {
             queue.backlog += frame.size();
             queue.batch.frames.push(frame);
         }
-        queue.batch.acks.extend(ack);
         let is_little = queue.backlog <= BUFFER;
         queue.due |= haste != Haste::Later || !is_little;
         // Who writes will see that there is more.
-        if queue.due && queue.out.is_some() {
-            match haste {
-                Haste::Here => queue = self.write(queue),
-                _ if is_little && queue.turns.are_the_committers() => queue = self.write_some(queue),
-                _ => {}
-            }
-            if queue.due || queue.closed {
-                self.work.notify_one();
-            }
+        let is_free = queue.due && queue.out.is_some();
+        let is_ours = is_free && (haste == Haste::Here || is_little && queue.turns.are_the_committers());
+        let told = (tell == Tell::WhoWaits && !is_ours).then(|| {
+            let (done, told) = oneshot::channel();
+            queue.batch.acks.push(done);
+            told
+        });
+        if is_ours {
+            queue = if haste == Haste::Here { self.write(queue) } else { self.write_some(queue) };
         }
+        if is_free && (queue.due || queue.closed) {
+            self.work.notify_one();
+        }
+        told
     }
 
     /// Writes what is queued, in the place of the thread.
