@@ -10,6 +10,7 @@ use ::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri}
 use hyper::body::{Body as _, Incoming};
 
 use super::access::Access;
+use super::attend::Later;
 use super::auth;
 use super::body::Body;
 use super::connect::{self, Granted};
@@ -17,8 +18,8 @@ use super::engine::{Ours, Visit};
 use super::handler::{Close, Exchange, Glance, HostStays, Notice, Session};
 use super::pulse::Pulse;
 use super::respond::{self, Trouble};
-use super::reverse::Routes;
 use super::reverse::places::{self, Asked, Places};
+use super::reverse::{Route, Routes};
 use super::served::Served;
 use super::sites::Sites;
 use super::status;
@@ -65,6 +66,36 @@ impl From<Trouble> for Refused {
     fn from(trouble: Trouble) -> Self {
         Refused::Trouble(trouble)
     }
+}
+
+/// What there is to wait for before a request is answered.
+enum Begun<'s> {
+    /// Nothing.
+    Answered(Response<Body>),
+    /// What a CONNECT needs.
+    Grant(Later<'s, Result<Response<Body>, Trouble>>),
+    /// The handler.
+    Handled(Handled<'s>),
+}
+
+/// A request that the handler has.
+struct Handled<'s> {
+    answer: Later<'s, Result<Response<Body>, Close>>,
+    then: Then<'s>,
+}
+
+/// What is done when it is answered.
+struct Then<'s> {
+    access: Option<Access>,
+    watching: Option<Watching>,
+    reversed: Option<Box<Reversed<'s>>>,
+}
+
+/// What the places in the answer to a request for a `--reverse` port are rewritten by.
+struct Reversed<'s> {
+    way: (&'s Routes, &'s Route),
+    asked: Asked,
+    there: Uri,
 }
 
 /// When the head of a request had been read.
@@ -124,10 +155,11 @@ impl Seat {
         let busy = self.pulse.clone().begin();
         let came = Came { started: SystemTime::now(), at: Instant::now() };
         let (method, version) = (request.method().clone(), request.version());
-        let answered = match &self.role {
-            Role::Proxy => self.as_proxy(request, came).await,
-            Role::Inside(site) => self.as_origin(site, request, came).await,
-            Role::Reverse(routes) => self.as_reverse(routes, request, self.session.clone(), came).await,
+        let answered = match self.begin(request, came) {
+            Ok(Begun::Answered(response)) => Ok(response),
+            Ok(Begun::Grant(granted)) => granted.await.map_err(Refused::Trouble),
+            Ok(Begun::Handled(Handled { answer, then })) => self.end(answer.await, then),
+            Err(refused) => Err(refused),
         };
         let mut last = false;
         let mut response = match answered {
@@ -152,30 +184,39 @@ impl Seat {
         Ok(response.map(|body| Served::new(body, busy, version)))
     }
 
-    async fn as_proxy(&self, mut request: Request<Incoming>, came: Came) -> Answered {
+    /// Begins to answer a request. What needs not be waited for is done here: a future has room for all that it is given for as long as it is there.
+    fn begin(&self, request: Request<Incoming>, came: Came) -> Result<Begun<'_>, Refused> {
+        match &self.role {
+            Role::Proxy => self.as_proxy(request, came),
+            Role::Inside(site) => self.as_origin(site, request, came),
+            Role::Reverse(routes) => self.as_reverse(routes, request, self.session.clone(), came),
+        }
+    }
+
+    fn as_proxy(&self, mut request: Request<Incoming>, came: Came) -> Result<Begun<'_>, Refused> {
         if request.method() == Method::CONNECT {
-            return Ok(connect::grant(self, request).await?);
+            return Ok(Begun::Grant(Box::pin(connect::grant(self, request))));
         }
         if request.uri().authority().is_none() {
-            return Ok(self.own_page(&request));
+            return Ok(Begun::Answered(self.own_page(&request)));
         }
         let session = self.session(request.headers())?;
         let site = self.sites.of(request.uri())?;
         match self.visit.engine.ours(self.visit.local, &site.origin.host, site.origin.port) {
-            None => self.forward(&site, path(request.uri()), request, session, came).await,
-            Some(Ours::Reverse(routes)) => self.as_reverse(routes, request, session, came).await,
+            None => self.forward(&site, path(request.uri()), request, session, came).map(Begun::Handled),
+            Some(Ours::Reverse(routes)) => self.as_reverse(routes, request, session, came),
             Some(Ours::Proxy) if matches!(*request.method(), Method::GET | Method::HEAD) => {
                 // In absolute form the Host header is ignored (RFC 9112 section 3.2.2): the URI has the host.
                 if let Ok(host) = HeaderValue::from_str(site.authority.as_str()) {
                     request.headers_mut().insert(HOST, host);
                 }
-                Ok(self.own_page(&request))
+                Ok(Begun::Answered(self.own_page(&request)))
             }
             Some(Ours::Proxy) => Err(Trouble::Loop(self.visit.engine.proxy).into()),
         }
     }
 
-    async fn as_origin(&self, site: &Site, mut request: Request<Incoming>, came: Came) -> Answered {
+    fn as_origin(&self, site: &Site, mut request: Request<Incoming>, came: Came) -> Result<Begun<'_>, Refused> {
         refuse_connect(&request)?;
         // HTTP/2 has the client's own word about the host in `:authority` alone.
         if let Some(authority) = request.uri().authority()
@@ -187,31 +228,33 @@ impl Seat {
         }
         request.extensions_mut().insert(HostStays);
         let path = path(request.uri());
-        self.forward(site, path, request, self.session.clone(), came).await
+        self.forward(site, path, request, self.session.clone(), came).map(Begun::Handled)
     }
 
-    async fn as_reverse(&self, routes: &Routes, request: Request<Incoming>, session: Session, came: Came) -> Answered {
+    fn as_reverse<'s>(
+        &'s self,
+        routes: &'s Routes,
+        request: Request<Incoming>,
+        session: Session,
+        came: Came,
+    ) -> Result<Begun<'s>, Refused> {
         refuse_connect(&request)?;
         let (route, path) = routes.find(&path(request.uri()))?;
         let asked = Asked::of(&request);
         let there = route.site.uri(path.clone())?;
-        let mut answer = self.forward(&route.site, path, request, session, came).await?;
-        if places::are_in(answer.headers())
-            && let Some(places) = Places::new(&self.visit.engine.reverse, (routes, route), &asked, &there)
-        {
-            places.rewrite(answer.headers_mut());
-        }
-        Ok(answer)
+        let mut handled = self.forward(&route.site, path, request, session, came)?;
+        handled.then.reversed = Some(Box::new(Reversed { way: (routes, route), asked, there }));
+        Ok(Begun::Handled(handled))
     }
 
-    async fn forward(
+    fn forward(
         &self,
         site: &Site,
         path: PathAndQuery,
         mut request: Request<Incoming>,
         session: Session,
         came: Came,
-    ) -> Answered {
+    ) -> Result<Handled<'_>, Refused> {
         let mut codings = request.headers().get_all(TRANSFER_ENCODING).iter();
         if codings.next().is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
             || codings.next().is_some()
@@ -233,15 +276,28 @@ impl Seat {
         let witness = self.visit.engine.witness.as_deref();
         let watching = witness.map(|witness| Watching::begin(witness, &mut exchange, handler));
         let access = Access::of(&exchange, handler);
-        let answered = handler.handle(exchange).await;
+        let answer = handler.handle(exchange);
+        Ok(Handled { answer, then: Then { access, watching, reversed: None } })
+    }
+
+    /// Ends answering a request that the handler has answered.
+    fn end(&self, answered: Result<Response<Body>, Close>, then: Then<'_>) -> Answered {
+        let Then { access, watching, reversed } = then;
         if let Some(access) = access {
             access.log(&answered);
         }
         let answered = match watching {
-            Some(watching) => watching.answered(answered, handler),
+            Some(watching) => watching.answered(answered, &*self.visit.handler),
             None => answered,
         };
-        answered.map_err(Refused::Close)
+        let mut answer = answered.map_err(Refused::Close)?;
+        if let Some(Reversed { way, asked, there }) = reversed.as_deref()
+            && places::are_in(answer.headers())
+            && let Some(places) = Places::new(&self.visit.engine.reverse, *way, asked, there)
+        {
+            places.rewrite(answer.headers_mut());
+        }
+        Ok(answer)
     }
 
     fn own_page(&self, request: &Request<Incoming>) -> Response<Body> {

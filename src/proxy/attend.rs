@@ -25,7 +25,14 @@ pub trait AnyHandler: Send + Sync {
 }
 
 /// What has to be waited for.
-type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+pub(super) type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A future in a box that it is made in: one that is made first is moved into its box as a whole, with all the room that it is going to need.
+#[inline(always)]
+pub(super) fn boxed<F>(make: impl FnOnce() -> F) -> Pin<Box<F>> {
+    let room = Box::new_uninit();
+    Box::into_pin(Box::write(room, make()))
+}
 
 /// A handler and what it keeps for one client connection. Its methods are those of [`Handler`].
 pub trait Attendant: Send + Sync {
@@ -118,7 +125,7 @@ impl<H: Handler> Attendant for Attending<H> {
     }
 
     fn handle(&self, exchange: Exchange) -> Later<'_, Result<Response<Body>, Close>> {
-        Box::pin(self.handler.handle(&self.own, exchange))
+        boxed(|| self.handler.handle(&self.own, exchange))
     }
 
     fn told<'u>(&self, headers: &HeaderMap, url: &'u str) -> Cow<'u, str> {

@@ -29,7 +29,7 @@ where
     B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
-    let mut response = match upstream.send(own, session, to, request).await {
+    let mut response = match upstream.send(own, session.clone(), to.clone(), request).await {
         Ok(answer) => answer.response,
         Err(SendError::Stale) => return Err(Close),
         Err(SendError::Upstream(error)) => return Ok(Err(error)),

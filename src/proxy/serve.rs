@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use super::answer::Seat;
+use super::attend::boxed;
 use super::bell::{Alarm, Bell};
 use super::connect::Granted;
 use super::engine::Stop;
@@ -73,7 +74,7 @@ pub(super) async fn http1(wire: Wire, seat: &Arc<Seat>) -> Option<(Granted, Wire
 fn answer(seat: &Arc<Seat>, request: Request<Incoming>) -> impl Future<Output = Answered> + use<> {
     match seat.at_once(&request) {
         Some(response) => Either::Left(ready(Ok(response))),
-        None => Either::Right(Box::pin(seat.clone().answer(request))),
+        None => Either::Right(boxed(|| seat.clone().answer(request))),
     }
 }
 

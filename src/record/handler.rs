@@ -9,6 +9,7 @@ use ::http::{HeaderMap, Method, Request, Response, StatusCode};
 use bytes::Bytes;
 use http_body::Body as _;
 use http_body_util::Full;
+use hyper::upgrade::OnUpgrade;
 
 use super::Recorder;
 use super::capture::{Passing, RequestTee, ResponseTee, Tape, Taping, Unanswered, asks_upgrade};
@@ -19,7 +20,7 @@ use crate::http::{Header, Headers, NormalUrl};
 use crate::matching::noise;
 use crate::proxy::body::{BoxError, Gathered, Watch, Watched};
 use crate::proxy::handler::Close;
-use crate::proxy::upstream::{Dialled, OwnConnections, SendError, Upstream, UpstreamError};
+use crate::proxy::upstream::{Answer, Dialled, OwnConnections, SendError, Upstream, UpstreamError};
 use crate::proxy::{
     self, Ask, Body, Client, Connect, Exchange, Handler, Notice, Origin, Provenance, Scheme, Session, Way,
 };
@@ -155,7 +156,12 @@ impl Recorder {
             };
             Provenance { exchange: tape.as_ref().map(|tape| tape.number()), ..Provenance::of(way) }
         });
-        self.forward(own, memory, exchange, tape)
+        let Exchange { session, origin, mut request, .. } = exchange;
+        let asks_head = request.method() == Method::HEAD;
+        let client = asks_upgrade(request.headers(), request.version()).then(|| hyper::upgrade::on(&mut request));
+        let unanswered = Unanswered(tape.clone());
+        let sending = self.upstream.send(own, session, origin.clone(), watched(request, tape.as_ref()));
+        self.forward(memory, sending, Passage { origin, asks_head, client, tape, unanswered })
     }
 
     /// Whether some URL of this host could be recorded; the scheme inside a CONNECT is not known yet.
@@ -173,9 +179,10 @@ impl Recorder {
             return Fate::Recorded;
         }
         // Browsers ask for the icon by themselves; only a glob that names it wants it.
-        let icon = url.parts().path == "/favicon.ico"
-            && !self.plan.scope.sources().iter().any(|glob| glob.contains("favicon.ico"));
-        if icon || noise::is_noise(url) { Fate::Noise } else { Fate::Recorded }
+        let parts = url.parts();
+        let icon =
+            parts.path == "/favicon.ico" && !self.plan.scope.sources().iter().any(|glob| glob.contains("favicon.ico"));
+        if icon || noise::is_noise_at(&parts, url) { Fate::Noise } else { Fate::Recorded }
     }
 
     /// Where the next exchange is taped.
@@ -189,30 +196,19 @@ impl Recorder {
         }
     }
 
-    /// Sends a request upstream and its answer back; what is taped is watched both ways.
-    async fn forward<B>(
+    /// Waits for the answer to a request that is being sent, and passes it on; what is taped is watched.
+    async fn forward(
         &self,
-        own: &OwnConnections,
         memory: &Memory,
-        exchange: Exchange<B>,
-        tape: Option<Arc<Tape>>,
-    ) -> Result<Response<Body>, Close>
-    where
-        B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
-        B::Error: Into<BoxError>,
-    {
-        let mut unanswered = Unanswered(tape.clone());
-        let Exchange { session, origin, mut request, .. } = exchange;
-        let asks_head = request.method() == Method::HEAD;
-        let client = asks_upgrade(request.headers(), request.version()).then(|| hyper::upgrade::on(&mut request));
-        let (head, body) = request.into_parts();
-        let body = watch_request(&head.headers, body, tape.as_ref()).await;
-        let request = Request::from_parts(head, body);
-        let mut answer = match self.upstream.send(own, &session, &origin, request).await {
+        sending: impl Future<Output = Result<Box<Answer>, SendError>>,
+        passage: Passage,
+    ) -> Result<Response<Body>, Close> {
+        let mut answer = match sending.await {
             Ok(answer) => answer,
             Err(SendError::Stale) => return Err(Close),
-            Err(SendError::Upstream(error)) => return Ok(self.fail(&origin, &error, unanswered).await),
+            Err(SendError::Upstream(error)) => return Ok(Box::pin(self.fail(&error, passage)).await),
         };
+        let Passage { asks_head, client, tape, mut unanswered, .. } = passage;
         unanswered.0 = None;
         if let Some(tape) = &tape {
             tape.answered(&answer, memory);
@@ -222,43 +218,57 @@ impl Recorder {
         {
             tokio::spawn(proxy::splice(client, hyper::upgrade::on(&mut answer.response)));
         }
-        let (head, body) = answer.response.into_parts();
-        if asks_head || has_no_content(head.status) {
+        if asks_head || has_no_content(answer.response.status()) {
             // Whatever its headers say of a length, its head is all of it.
             if let Some(tape) = tape {
                 tape.complete().await;
             }
-            return Ok(Response::from_parts(head, Body::Incoming(body)));
+            return Ok(answer.response.map(Body::Incoming));
         }
         let watch: Box<dyn Watch> = match tape {
-            Some(tape) => Box::new(ResponseTee::new(tape, &head.headers, body.size_hint().exact())),
+            Some(tape) => {
+                let length = answer.response.body().size_hint().exact();
+                Box::new(ResponseTee::new(tape, answer.response.headers(), length))
+            }
             None => Box::new(Passing(self.tally.clone())),
         };
-        // Of an empty payload this waits for the end as well.
-        let body = Watched::new(body, watch).await.ahead().await;
+        let (head, body) = answer.response.into_parts();
+        let body = Watched::new(body, watch).ahead().await;
         Ok(Response::from_parts(head, body.into_body()))
     }
 
-    async fn fail(&self, to: &Origin, error: &UpstreamError, mut unanswered: Unanswered) -> Response<Body> {
+    async fn fail(&self, error: &UpstreamError, passage: Passage) -> Response<Body> {
+        let Passage { origin, mut unanswered, .. } = passage;
         if let Some(tape) = unanswered.0.take() {
             tape.failed(error).await;
         }
-        problem::answer(to, error)
+        problem::answer(&origin, error)
     }
 }
 
-async fn watch_request<B>(headers: &HeaderMap, body: B, tape: Option<&Arc<Tape>>) -> Body
+/// What has to be known of a request when its answer comes.
+struct Passage {
+    origin: Origin,
+    asks_head: bool,
+    /// Its client's side, where it asks for another protocol.
+    client: Option<OnUpgrade>,
+    tape: Option<Arc<Tape>>,
+    unanswered: Unanswered,
+}
+
+/// A request whose payload is watched on its way, if it has one and is taped.
+fn watched<B>(request: Request<B>, tape: Option<&Arc<Tape>>) -> Request<Body>
 where
     B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
-    match tape {
-        _ if body.is_end_stream() => Body::Empty,
-        Some(tape) => {
-            let tee = RequestTee::new(tape.clone(), headers, body.size_hint().exact());
-            Body::boxed(Watched::new(Gathered::new(body), Box::new(tee)).await)
-        }
-        None => Body::boxed(body),
+    if request.body().is_end_stream() {
+        return request.map(|_| Body::Empty);
+    }
+    let length = request.body().size_hint().exact();
+    match tape.map(|tape| RequestTee::new(tape.clone(), request.headers(), length)) {
+        Some(tee) => request.map(|body| Body::boxed(Watched::new(Gathered::new(body), Box::new(tee)))),
+        None => request.map(Body::boxed),
     }
 }
 

@@ -124,21 +124,20 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
-    /// Puts `watch` on a body. The head of a message without a body is what completes it, so for a body that is empty from
-    /// the start this waits for [`Watch::end`] itself: send the head after it.
-    pub async fn new(inner: B, watch: Box<dyn Watch>) -> Self {
+    /// Puts `watch` on a body. One that is empty from the start has ended: see [`Watched::ahead`].
+    pub fn new(inner: B, watch: Box<dyn Watch>) -> Self {
         let missing = inner.size_hint().exact();
         if inner.is_end_stream() || missing == Some(0) {
-            watch.end(End::Complete(None)).await;
             let mut over = Watched::streaming(inner, None, Some(0));
-            over.state = State::Over;
+            over.state = State::Ending(watch.end(End::Complete(None)), Last::Nothing);
             return over;
         }
         Watched::streaming(inner, Some(watch), missing)
     }
 
     /// Takes what there is already before the head goes out. A body that is all there is completed, so that it and its head
-    /// are one write and not two: of most answers that is so.
+    /// are one write and not two: of most answers that is so. The head of a message without a body is what completes it, so for a body that is
+    /// empty this waits for [`Watch::end`].
     pub async fn ahead(mut self) -> Self {
         poll_fn(|cx| {
             let mut taken = 0;
@@ -155,10 +154,13 @@ where
         self
     }
 
-    /// As the body of an answer: of one that is over but for its only piece, that piece.
+    /// As the body of an answer: of one that is over but for its only piece, that piece; and of an empty one none.
     pub fn into_body(mut self) -> super::Body {
-        let is_over = matches!(self.state, State::Releasing(Last::Nothing)) && self.ahead.is_empty();
-        let only = if is_over && self.missing == Some(0) { self.held.take() } else { None };
+        let only = match self.state {
+            State::Releasing(Last::Nothing) if self.missing == Some(0) && self.ahead.is_empty() => self.held.take(),
+            State::Over if self.ahead.is_empty() => return super::Body::Empty,
+            _ => None,
+        };
         only.map_or_else(|| super::Body::boxed(self), super::Body::full)
     }
 
@@ -171,7 +173,10 @@ where
     fn poll_ending(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if let State::Ending(ending, last) = &mut self.state {
             ready!(ending.as_mut().poll(cx));
-            self.state = State::Releasing(std::mem::replace(last, Last::Nothing));
+            self.state = match std::mem::replace(last, Last::Nothing) {
+                Last::Nothing if self.missing == Some(0) && self.held.is_none() => State::Over,
+                last => State::Releasing(last),
+            };
         }
         Poll::Ready(())
     }

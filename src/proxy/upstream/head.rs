@@ -32,7 +32,9 @@ pub(super) fn http1(parts: &mut Parts, to: &Origin, form: &Form, length: Length)
         Form::Origin => (Uri::from(path), None),
         Form::Absolute(authorization) => (absolute(to, &to.authority(), path)?, authorization.clone()),
     };
-    let mut request = Request::builder().method(parts.method.clone()).uri(uri).version(Version::HTTP_11).body(())?;
+    let mut request = Request::new(());
+    *request.method_mut() = parts.method.clone();
+    *request.uri_mut() = uri;
     let host = host(parts, to)?;
     *request.extensions_mut() = take(&mut parts.extensions);
     if proxy_authorization.is_none() && stand(parts, &host, length) {

@@ -1,6 +1,7 @@
 //! Finding the connection for a request, or making one.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,7 @@ use super::timeouts::Step;
 use super::upload::Upload;
 use super::wire::Wire;
 use super::{Upstream, server_name};
+use crate::proxy::attend::boxed;
 use crate::proxy::bell::Alarm;
 use crate::proxy::handler::{Origin, Scheme, Session};
 
@@ -42,6 +44,10 @@ pub(super) enum Lane {
     /// With the request's place on it.
     Http2(Http2, Option<InUse>),
 }
+
+/// The answer to a request that was handed over.
+pub(super) type Sending =
+    Pin<Box<dyn Future<Output = Result<Response<Incoming>, TrySendError<Request<Upload>>>> + Send>>;
 
 impl Lane {
     pub(super) fn take_fresh(&mut self) -> Option<ConnectTimings> {
@@ -89,25 +95,21 @@ impl Lane {
         }
     }
 
-    /// Hands the request over, and waits for the answer. Also: when it was handed over.
-    pub(super) async fn send(
-        &mut self,
-        request: Request<Upload>,
-    ) -> (Instant, Result<Response<Incoming>, TrySendError<Request<Upload>>>) {
+    /// Hands the request over; its answer is to be waited for.
+    pub(super) fn send(&mut self, request: Request<Upload>) -> Sending {
         match self {
-            Lane::Http1(connection) => {
-                let answer = connection.send.try_send_request(request);
-                (Instant::now(), answer.await)
-            }
-            Lane::Http2(connection, _) => {
-                let answer = connection.send.try_send_request(request);
-                (Instant::now(), answer.await)
-            }
+            Lane::Http1(connection) => boxed(|| connection.send.try_send_request(request)),
+            Lane::Http2(connection, _) => boxed(|| connection.send.try_send_request(request)),
         }
     }
 }
 
 impl Upstream {
+    /// The connection for a request where one is at hand: the client's own that it used last.
+    pub(super) fn lane_at_hand(&self, own: &OwnConnections, to: &Origin, want: Want) -> Option<Lane> {
+        if want.http2 { None } else { own.at_hand(to, want.bytes).map(Lane::Http1) }
+    }
+
     /// The connection for a request, and how long it had to be waited for, making it not counted.
     pub(super) async fn lane(
         &self,

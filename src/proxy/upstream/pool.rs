@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::connection::{Dialled, Http1, Http2, InUse};
 use super::error::UpstreamError;
-use super::route::Form;
+use super::lane::H2;
 use crate::proxy::handler::{Origin, Session};
 use crate::proxy::limits::{H2_STREAM_WINDOW, H2_UPSTREAM_WINDOW};
 
@@ -62,10 +62,26 @@ impl OwnConnections {
         let kept = own.kept.get_mut(to)?;
         let fits = |kept: &Kept| match kept {
             Kept::Dialled(_) => true,
-            Kept::Http1(connection) => !bytes || matches!(connection.form, Form::Origin),
+            Kept::Http1(connection) => !bytes || connection.form.is_origin(),
         };
         let at = kept.iter().rposition(fits)?;
         Some(kept.remove(at))
+    }
+
+    /// The same, if it is HTTP/1.1 and can be used at once, and nothing else is known of this origin.
+    pub(super) fn at_hand(&self, to: &Origin, bytes: bool) -> Option<Box<Http1>> {
+        let mut own = self.lock();
+        if !own.failed.is_empty() || own.offered.get(to).is_some_and(|offer| *offer == [H2]) {
+            return None;
+        }
+        let fits = |kept: &mut Kept| match kept {
+            Kept::Dialled(_) => false,
+            Kept::Http1(connection) => connection.send.is_ready() && (!bytes || connection.form.is_origin()),
+        };
+        match own.kept.get_mut(to)?.pop_if(fits)? {
+            Kept::Http1(connection) => Some(connection),
+            Kept::Dialled(_) => None,
+        }
     }
 
     pub(super) fn forget(&self, to: &Origin, id: u64) {

@@ -56,6 +56,13 @@ pub(super) enum Form {
     Absolute(Option<HeaderValue>),
 }
 
+impl Form {
+    /// Whether whoever is at the other end is the origin itself, or as good as it.
+    pub(super) fn is_origin(&self) -> bool {
+        matches!(self, Form::Origin)
+    }
+}
+
 impl Route {
     /// Opens a connection; the caller limits its time.
     pub(super) async fn open(&self, to: &Origin, purpose: Purpose) -> Result<Opened, UpstreamError> {

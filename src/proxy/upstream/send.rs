@@ -1,19 +1,25 @@
 //! Sending one request: on the right connection, in the right form, and never twice.
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use ::http::header::{EXPECT, UPGRADE};
-use ::http::{HeaderMap, Request, StatusCode, Version};
+use ::http::request::Parts;
+use ::http::{HeaderMap, Request, Response, StatusCode, Version};
 use bytes::Bytes;
 use http_body::Body as HttpBody;
+use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 
-use super::answer::{Answer, AnswerBody, Hold, Lease};
+use super::answer::{Answer, AnswerBody, ConnectTimings, Hold, Lease};
+use super::connection::InUse;
 use super::error::{SendError, UpstreamError};
 use super::head::{self, Length};
-use super::lane::{Lane, Want};
+use super::lane::{Lane, Sending, Want};
 use super::pool::OwnConnections;
 use super::timeouts::{Overdue, Step};
 use super::upload::{Upload, UploadHandle};
@@ -45,20 +51,128 @@ impl Upstream {
     /// # Errors
     /// [`SendError`]. A request is never sent twice; one of which upstream can't have seen anything is sent again by
     /// itself, on a fresh connection.
-    pub async fn send<B>(
+    pub fn send<B>(
         &self,
         own: &OwnConnections,
-        session: &Session,
-        to: &Origin,
+        session: Session,
+        to: Origin,
         request: Request<B>,
-    ) -> Result<Answer, SendError>
+    ) -> impl Future<Output = Result<Box<Answer>, SendError>> + Send
     where
         B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<BoxError>,
     {
+        // What needs not be waited for is done before: a future has room for all that it is ever given as long as it is there, and is moved with it.
+        let mut ask = Ask::new(request);
+        let sent =
+            self.lane_at_hand(own, &to, ask.want).map(|lane| self.hand_over(lane, Duration::ZERO, &to, &mut ask));
+        async move {
+            if let Some(sent) = sent {
+                match self.outcome(own, &session, &to, sent?).await? {
+                    Attempt::Answered(answer) => return Ok(answer),
+                    Attempt::NeverStarted(body, head) => ask.begin_again(body, head),
+                }
+            }
+            Box::pin(self.insist(own, &session, &to, ask)).await
+        }
+    }
+
+    /// Sends a request for which a connection has to be waited for.
+    async fn insist(
+        &self,
+        own: &OwnConnections,
+        session: &Session,
+        to: &Origin,
+        mut ask: Box<Ask>,
+    ) -> Result<Box<Answer>, SendError> {
         if let Some(error) = own.take_failure(to) {
             return Err(error.into());
         }
+        loop {
+            let (lane, blocked) = self.lane(own, session, to, ask.want).await?;
+            let sent = self.hand_over(lane, blocked, to, &mut ask)?;
+            match self.outcome(own, session, to, sent).await? {
+                Attempt::Answered(answer) => return Ok(answer),
+                Attempt::NeverStarted(body, head) => ask.begin_again(body, head),
+            }
+        }
+    }
+
+    /// Hands a request over to a connection.
+    fn hand_over(&self, mut lane: Lane, blocked: Duration, to: &Origin, ask: &mut Ask) -> Result<Sent, UpstreamError> {
+        let head = match &lane {
+            Lane::Http1(connection) => head::http1(&mut ask.parts, to, &connection.form, ask.length),
+            Lane::Http2(..) => head::http2(&ask.parts, to, ask.length),
+        };
+        let head = head.map_err(|source| UpstreamError::Request { to: to.clone(), source })?;
+        let (expects, upgrades) = (expects_continue(head.headers()), head.headers().contains_key(UPGRADE));
+        let had_body = ask.body.is_some();
+        let (upload, upload_handle) = Upload::new(ask.body.take(), expects);
+        let mut request = head.map(|()| upload);
+        let informational = collect_informational(&mut request, upload_handle.clone());
+        let (fresh, heard, in_use) = (lane.take_fresh(), lane.heard(), lane.begin());
+        let answer = lane.send(request);
+        let upload = upload_handle;
+        let sent_at = Instant::now();
+        Ok(Sent { lane, blocked, fresh, heard, in_use, had_body, upgrades, upload, informational, sent_at, answer })
+    }
+
+    /// Waits for the answer to a request that was handed over.
+    async fn outcome(
+        &self,
+        own: &OwnConnections,
+        session: &Session,
+        to: &Origin,
+        mut sent: Sent,
+    ) -> Result<Attempt, SendError> {
+        let limit = self.timeouts.answer;
+        let mut alarm = sent.lane.take_alarm();
+        let answered = {
+            let mut overdue = Overdue::new(sent.upload.as_ref(), sent.sent_at, limit, &mut alarm);
+            let answer = &mut sent.answer;
+            let answered = poll_fn(|cx| match answer.as_mut().poll(cx) {
+                Poll::Ready(answered) => Poll::Ready(Some(answered)),
+                Poll::Pending => Pin::new(&mut overdue).poll(cx).map(|()| None),
+            });
+            // The connection goes, or the stream is reset: nobody would know what an answer that still came was to.
+            answered.await.ok_or_else(|| UpstreamError::Timeout {
+                step: Step::Answer,
+                to: to.clone(),
+                proxy: None,
+                limit,
+            })?
+        };
+        sent.lane.keep_alarm(alarm);
+        match answered {
+            Ok(response) => sent.answered(own, to, response, self.timeouts.idle),
+            Err(error) => {
+                let failure = Failure::of(error, &sent.lane, sent.heard);
+                if let Lane::Http2(connection, _) = &sent.lane
+                    && failure.unseen
+                {
+                    // It takes no more requests, whatever hyper thinks of it.
+                    self.shared.slot(session, to).forget(connection.id);
+                }
+                failure.judge(to, sent.fresh.is_some(), sent.had_body, sent.upload.as_ref())
+            }
+        }
+    }
+}
+
+/// A request that is to be sent.
+struct Ask {
+    parts: Parts,
+    body: Option<Body>,
+    length: Length,
+    want: Want,
+}
+
+impl Ask {
+    fn new<B>(request: Request<B>) -> Box<Self>
+    where
+        B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<BoxError>,
+    {
         let (mut parts, body) = request.into_parts();
         parts.extensions.remove::<hyper::upgrade::OnUpgrade>();
         let length = match body.size_hint().exact() {
@@ -66,84 +180,62 @@ impl Upstream {
             Some(length) => Length::Known(length),
             None => Length::Unknown,
         };
-        let mut body = (length != Length::Empty).then(|| Body::boxed(body));
+        let body = (length != Length::Empty).then(|| Body::boxed(body));
         let want = Want { http2: parts.version == Version::HTTP_2, bytes: head::upgrades(&parts.headers) };
-        loop {
-            let (lane, blocked) = self.lane(own, session, to, want).await?;
-            let head = match &lane {
-                Lane::Http1(connection) => head::http1(&mut parts, to, &connection.form, length),
-                Lane::Http2(..) => head::http2(&parts, to, length),
-            };
-            let head = head.map_err(|source| UpstreamError::Request { to: to.clone(), source })?;
-            match self.attempt(own, session, to, lane, blocked, head, body).await? {
-                Attempt::Answered(answer) => return Ok(*answer),
-                Attempt::NeverStarted(whole, head) => {
-                    body = whole;
-                    head.into_iter().for_each(|head| head::give_back(&mut parts, *head));
-                }
-            }
-        }
+        Box::new(Ask { parts, body, length, want })
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one exchange's all")]
-    async fn attempt(
-        &self,
-        own: &OwnConnections,
-        session: &Session,
-        to: &Origin,
-        mut lane: Lane,
-        blocked: Duration,
-        head: Request<()>,
-        body: Option<Body>,
-    ) -> Result<Attempt, SendError> {
-        let had_body = body.is_some();
-        let (expects, upgrades) = (expects_continue(head.headers()), head.headers().contains_key(UPGRADE));
-        let (upload, handle) = Upload::new(body, expects);
-        let mut request = head.map(|()| upload);
-        let informational = collect_informational(&mut request, handle.clone());
-        let connect = lane.take_fresh();
-        let heard = lane.heard();
-        let in_use = lane.begin();
+    /// Nothing of it was sent: this is what is given back.
+    fn begin_again(&mut self, body: Option<Body>, head: Option<Box<Request<()>>>) {
+        self.body = body;
+        head.into_iter().for_each(|head| head::give_back(&mut self.parts, *head));
+    }
+}
 
-        let mut alarm = lane.take_alarm();
-        let (sent_at, answered) = tokio::select! {
-            biased;
-            sent = lane.send(request) => sent,
-            // The connection goes, or the stream is reset: nobody would know what an answer that still came was to.
-            () = Overdue::new(handle.as_ref(), self.timeouts.answer, &mut alarm) => {
-                let limit = self.timeouts.answer;
-                return Err(UpstreamError::Timeout { step: Step::Answer, to: to.clone(), proxy: None, limit }.into());
-            }
-        };
-        lane.keep_alarm(alarm);
+/// A request that was handed over to a connection.
+struct Sent {
+    lane: Lane,
+    /// How long it waited for that.
+    blocked: Duration,
+    /// What making it took, if it was made for this.
+    fresh: Option<ConnectTimings>,
+    /// Bytes that had been heard on it.
+    heard: u64,
+    in_use: InUse,
+    had_body: bool,
+    /// It asked for another protocol.
+    upgrades: bool,
+    upload: Option<UploadHandle>,
+    informational: Informational,
+    sent_at: Instant,
+    answer: Sending,
+}
+
+impl Sent {
+    fn answered(
+        self,
+        own: &OwnConnections,
+        to: &Origin,
+        response: Response<Incoming>,
+        upload_timeout: Duration,
+    ) -> Result<Attempt, SendError> {
         let answered_at = Instant::now();
-        let response = match answered {
-            Ok(response) => response,
-            Err(error) => {
-                let failure = Failure::of(error, &lane, heard);
-                if let Lane::Http2(connection, _) = &lane
-                    && failure.unseen
-                {
-                    // It takes no more requests, whatever hyper thinks of it.
-                    self.shared.slot(session, to).forget(connection.id);
-                }
-                return failure.judge(to, connect.is_some(), had_body, handle.as_ref());
-            }
-        };
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS && !upgrades {
+        let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        if is_upgrade && !self.upgrades {
             // The client would take what follows for whatever it waits for next.
             return Err(UpstreamError::Broken { to: to.clone(), source: Box::new(Unasked) }.into());
         }
-        if let Some(upload) = &handle {
+        if let Some(upload) = &self.upload {
             upload.commit();
         }
+        let Sent { lane, blocked, fresh: connect, in_use, upload, informational, sent_at, .. } = self;
         let (connection, remote) = lane.whose();
         let hold = match lane {
-            _ if response.status() == StatusCode::SWITCHING_PROTOCOLS => Hold::Upgraded,
+            _ if is_upgrade => Hold::Upgraded,
             Lane::Http1(connection) => Hold::Http1 { connection, in_use, to: to.clone(), own: own.weak() },
             Lane::Http2(..) => Hold::Http2 { _in_use: in_use },
         };
-        let lease = Lease { upload: handle, hold, upload_timeout: self.timeouts.idle };
+        let lease = Lease { upload, hold, upload_timeout };
         let informational = std::mem::take(&mut *informational.lock().unwrap_or_else(PoisonError::into_inner));
         Ok(Attempt::Answered(Box::new(Answer {
             response: response.map(|body| AnswerBody::new(body, lease)),

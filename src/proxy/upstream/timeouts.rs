@@ -75,9 +75,14 @@ pub(super) struct Overdue<'a> {
 }
 
 impl<'a> Overdue<'a> {
-    /// From now on. The alarm is for the next request, too.
-    pub(super) fn new(upload: Option<&'a UploadHandle>, limit: Duration, alarm: &'a mut Option<Alarm>) -> Self {
-        Overdue { upload, limit, since: Instant::now(), alarm }
+    /// From that moment on. The alarm is for the next request, too.
+    pub(super) fn new(
+        upload: Option<&'a UploadHandle>,
+        since: std::time::Instant,
+        limit: Duration,
+        alarm: &'a mut Option<Alarm>,
+    ) -> Self {
+        Overdue { upload, limit, since: since.into(), alarm }
     }
 }
 

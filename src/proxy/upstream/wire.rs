@@ -56,8 +56,12 @@ impl AsyncRead for Wire {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let polled = if self.back.is_empty() {
-            self.io.set_limit(MOST);
-            Pin::new(&mut self.io).poll_read(cx, buf)
+            if buf.remaining() as u64 <= MOST {
+                Pin::new(self.io.get_mut()).poll_read(cx, buf)
+            } else {
+                self.io.set_limit(MOST);
+                Pin::new(&mut self.io).poll_read(cx, buf)
+            }
         } else {
             let taken = self.back.len().min(buf.remaining());
             buf.put_slice(&self.back[..taken]);

@@ -135,7 +135,7 @@ impl Echo {
                     Some((Ok::<_, Close>(Frame::data(Bytes::from("first"))), n + 1))
                 });
                 let watch = Box::new(Ends(self.ends.lock().unwrap().clone()));
-                let body = Watched::new(Body::boxed(StreamBody::new(pieces)), watch).await;
+                let body = Watched::new(Body::boxed(StreamBody::new(pieces)), watch);
                 Ok(plain(200, Body::boxed(body)))
             }
             "/upgrade" => Ok(upgrade(exchange)),

@@ -51,7 +51,7 @@ impl Watch for Gated {
 async fn watched(body: Script) -> (Watched<Script>, Log, oneshot::Sender<()>) {
     let (open, gate) = oneshot::channel();
     let log = Log::default();
-    let body = Watched::new(body, Box::new(Gated { log: log.clone(), gate: Some(gate) })).await;
+    let body = Watched::new(body, Box::new(Gated { log: log.clone(), gate: Some(gate) }));
     (body, log, open)
 }
 
@@ -186,7 +186,7 @@ async fn what_a_receiver_leaves_is_read_for_the_watcher_within_its_allowance() {
         let log = Log::default();
         let watch = Curious(Gated { log: log.clone(), gate: None }, allowed);
         let steps = [data("abc"), data("def"), data("ghi")];
-        let mut body = Watched::new(script(None, false, steps), Box::new(watch)).await;
+        let mut body = Watched::new(script(None, false, steps), Box::new(watch));
         expect_data(&mut body, "abc");
         drop(body);
         crate::proxy::endings::done().await;
@@ -224,7 +224,7 @@ async fn a_receiver_that_leaves_before_the_held_end_loses_nothing() {
 fn a_drop_without_a_runtime_still_reports() {
     let log = Log::default();
     let watch = Box::new(Gated { log: log.clone(), gate: None });
-    let body = Watched::new(script(None, false, [data("abc")]), watch).now_or_never().unwrap();
+    let body = Watched::new(script(None, false, [data("abc")]), watch);
     drop(body);
     assert_eq!(log.take(), ["cancelled", "written"]);
 }
@@ -235,7 +235,7 @@ async fn an_empty_body_ends_before_its_head_is_sent() {
         let (open, gate) = oneshot::channel();
         let log = Log::default();
         let watch = Box::new(Gated { log: log.clone(), gate: Some(gate) });
-        let mut made = std::pin::pin!(Watched::new(body, watch));
+        let mut made = std::pin::pin!(Watched::new(body, watch).ahead());
         assert!(made.as_mut().now_or_never().is_none());
         assert_eq!(log.take(), ["complete"]);
         open.send(()).unwrap();
@@ -249,7 +249,7 @@ async fn the_bytes_pass_uncopied() {
     let bytes = Bytes::from(vec![7; 64]);
     let log = Log::default();
     let watch = Box::new(Gated { log, gate: None });
-    let body = Watched::new(Full::new(bytes.clone()), watch).await;
+    let body = Watched::new(Full::new(bytes.clone()), watch);
     let passed = body.collect().await.unwrap().to_bytes();
     assert_eq!(passed.as_ptr(), bytes.as_ptr());
 }

@@ -99,7 +99,7 @@ async fn sessions_do_not_share() {
     let named = Session(Some("other".into()));
     assert!(!way.upstream.has_shared(&named, &way.to));
     let request = way.request("GET", "/").version(Version::HTTP_2).body(empty()).unwrap();
-    let answer = way.upstream.send(&way.own, &named, &way.to, request).await.unwrap();
+    let answer = way.upstream.send(&way.own, named.clone(), way.to.clone(), request).await.unwrap();
     assert_eq!(answer.connection, 2);
 }
 

@@ -92,7 +92,7 @@ impl Way {
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<crate::proxy::body::BoxError>,
     {
-        self.upstream.send(&self.own, &Session::default(), &self.to, request).await
+        self.upstream.send(&self.own, Session::default(), self.to.clone(), request).await.map(|answer| *answer)
     }
 
     fn request(&self, method: &str, path: &str) -> ::http::request::Builder {
@@ -125,7 +125,7 @@ impl Way {
                     *request.uri_mut() = uri;
                     request.extensions_mut().insert(HostStays);
                 }
-                let answer = upstream.send(&own, &Session::default(), &to, request).await?;
+                let answer = upstream.send(&own, Session::default(), to.clone(), request).await?;
                 Ok::<_, SendError>(answer.response.map(Body::Incoming))
             }
         });
