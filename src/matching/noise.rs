@@ -190,6 +190,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn each_of_the_list_is_found() {
+        let hosts = HOSTS.iter().map(|host| (*host, "/")).chain(PATHS.iter().copied());
+        for (host, path) in hosts {
+            let below = if host.starts_with('.') { "a" } else { "" };
+            let url = NormalUrl::parse(&format!("https://{below}{host}{path}")).unwrap();
+            assert!(is_noise(&url), "{}", url.as_str());
+        }
+    }
+
+    #[test]
     fn hosts_and_paths() {
         for (url, noise) in [
             ("http://connectivitycheck.gstatic.com/generate_204", true),

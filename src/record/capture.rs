@@ -18,7 +18,10 @@ use serde::Serialize;
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 
-use super::heads::{self, Decoded, End, Fields, Hop, How, Informational, Phases, RequestEnd, WireVersion};
+use super::heads::{
+    self, Decoded, End, Fields, Hop, How, Informational, Phases, RequestEnd, RequestStart, ResponseRest, ResponseStart,
+    WireVersion,
+};
 use super::intake::{Intake, Journalled};
 use super::journal::{Ack, Frame, Haste, Journal, Kind};
 use super::lines::{Lines, Memory};
@@ -104,15 +107,18 @@ impl Tape {
             upload: Mutex::new(None),
             ended: AtomicBool::new(false),
         };
-        let started = since_epoch(exchange.started);
-        let since = Some(micros(exchange.at.saturating_duration_since(journal.opened())));
-        let (method, version) = (tape.method.as_str(), WireVersion::from(request.version()));
-        let head_size = match version {
-            WireVersion::Http2 => -1,
-            _ => to_i64(method.len() + target + "  HTTP/1.1\r\n\r\n".len() + lines.size),
+        let start = RequestStart {
+            started: since_epoch(exchange.started),
+            since: Some(micros(exchange.at.saturating_duration_since(journal.opened()))),
+            method: tape.method.as_str(),
+            url: &tape.url,
+            version: request.version().into(),
         };
-        // The members of a `RequestHead`.
-        tape.say_head(Kind::Request, &(started, since, method, &*tape.url, version), &lines, &head_size);
+        let head_size = match start.version {
+            WireVersion::Http2 => -1,
+            _ => to_i64(start.method.len() + target + "  HTTP/1.1\r\n\r\n".len() + lines.size),
+        };
+        tape.say_head(Kind::Request, &start, &lines, &head_size);
         Arc::new(tape)
     }
 
@@ -128,9 +134,8 @@ impl Tape {
             _ => size("HTTP/1.1 200 ".len() + reason.len(), response.headers()),
         };
         let lines = memory.lines(Side::Response, &self.screen, heads::recorded(response.headers(), hop));
-        // The members of a `ResponseHead`.
-        let before = (response.status().as_u16(), reason, version);
-        self.say_head(Kind::Response, &before, &lines, &(head_size, self.passage(answer)));
+        let start = ResponseStart { status: response.status().as_u16(), reason, version };
+        self.say_head(Kind::Response, &start, &lines, &self.rest(answer, head_size));
     }
 
     /// The answer was complete with its head.
@@ -279,8 +284,7 @@ impl Tape {
         micros(when.saturating_duration_since(self.at))
     }
 
-    /// What is told of an answer beside its head: `connection` to `informational`.
-    fn passage(&self, answer: &Answer) -> impl Serialize + use<> {
+    fn rest(&self, answer: &Answer, head_size: i64) -> ResponseRest {
         let connect = answer.connect.map(|phases| Phases {
             dns: phases.dns.map(micros),
             tcp: phases.tcp.map(micros),
@@ -291,10 +295,16 @@ impl Tape {
             status: status.as_u16(),
             headers: self.screen.fields(Fields::of(headers, Hop::Dropped)),
         });
-        let remote = answer.remote.map(|addr| addr.ip());
-        let (sent, answered) = (self.since(answer.sent_at), self.since(answer.answered_at));
-        let informational: Vec<Informational> = informational.collect();
-        (answer.connection, remote, connect, micros(answer.blocked), sent, answered, informational)
+        ResponseRest {
+            head_size,
+            connection: answer.connection,
+            remote: answer.remote.map(|addr| addr.ip()),
+            connect,
+            blocked: micros(answer.blocked),
+            sent: self.since(answer.sent_at),
+            answered: self.since(answer.answered_at),
+            informational: informational.collect(),
+        }
     }
 }
 

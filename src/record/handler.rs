@@ -159,9 +159,10 @@ impl Recorder {
         let Exchange { session, origin, mut request, .. } = exchange;
         let asks_head = request.method() == Method::HEAD;
         let client = asks_upgrade(request.headers(), request.version()).then(|| hyper::upgrade::on(&mut request));
-        let unanswered = Unanswered(tape.clone());
-        let sending = self.upstream.send(own, session, origin.clone(), watched(request, tape.as_ref()));
-        self.forward(memory, sending, Passage { origin, asks_head, client, tape, unanswered })
+        let unanswered = Unanswered(tape);
+        let request = watched(request, unanswered.0.as_ref());
+        let sending = self.upstream.send(own, session, origin.clone(), request);
+        self.forward(memory, sending, Passage { origin, asks_head, client, unanswered })
     }
 
     /// Whether some URL of this host could be recorded; the scheme inside a CONNECT is not known yet.
@@ -208,8 +209,8 @@ impl Recorder {
             Err(SendError::Stale) => return Err(Close),
             Err(SendError::Upstream(error)) => return Ok(Box::pin(self.fail(&error, passage)).await),
         };
-        let Passage { asks_head, client, tape, mut unanswered, .. } = passage;
-        unanswered.0 = None;
+        let Passage { asks_head, client, mut unanswered, .. } = passage;
+        let tape = unanswered.0.take();
         if let Some(tape) = &tape {
             tape.answered(&answer, memory);
         }
@@ -252,7 +253,6 @@ struct Passage {
     asks_head: bool,
     /// Its client's side, where it asks for another protocol.
     client: Option<OnUpgrade>,
-    tape: Option<Arc<Tape>>,
     unanswered: Unanswered,
 }
 
@@ -262,10 +262,11 @@ where
     B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
-    if request.body().is_end_stream() {
+    let length = request.body().size_hint().exact();
+    // Over HTTP/2 one that says that it is empty may still end behind its head.
+    if request.body().is_end_stream() || length == Some(0) {
         return request.map(|_| Body::Empty);
     }
-    let length = request.body().size_hint().exact();
     match tape.map(|tape| RequestTee::new(tape.clone(), request.headers(), length)) {
         Some(tee) => request.map(|body| Body::boxed(Watched::new(Gathered::new(body), Box::new(tee)))),
         None => request.map(Body::boxed),

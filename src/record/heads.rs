@@ -2,6 +2,7 @@
 //!
 //! Times are microseconds since the request's head had been read ([`RequestHead::started`]).
 
+use std::borrow::Cow;
 use std::io;
 use std::net::IpAddr;
 
@@ -72,7 +73,22 @@ pub struct Told {
     pub clues: Vec<Clue>,
 }
 
-/// The head of a request.
+/// The members of a [`RequestHead`] before its headers.
+#[derive(Serialize)]
+pub struct RequestStart<'a> {
+    /// [`RequestHead::started`].
+    pub started: i64,
+    /// [`RequestHead::since`].
+    pub since: Option<i64>,
+    /// [`RequestHead::method`].
+    pub method: &'a str,
+    /// [`RequestHead::url`].
+    pub url: &'a str,
+    /// [`RequestHead::version`].
+    pub version: WireVersion,
+}
+
+/// The head of a request. It is said [in parts](encode_around): what is before its headers, they, and its size.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestHead {
     /// Microseconds since 1970.
@@ -115,7 +131,39 @@ pub struct Decoded {
     pub broken: bool,
 }
 
-/// The head of a response.
+/// The members of a [`ResponseHead`] before its headers.
+#[derive(Serialize)]
+pub struct ResponseStart<'a> {
+    /// [`ResponseHead::status`].
+    pub status: u16,
+    /// [`ResponseHead::reason`].
+    pub reason: Cow<'a, str>,
+    /// [`ResponseHead::version`].
+    pub version: WireVersion,
+}
+
+/// The members of a [`ResponseHead`] behind its headers.
+#[derive(Serialize)]
+pub struct ResponseRest {
+    /// [`ResponseHead::head_size`].
+    pub head_size: i64,
+    /// [`ResponseHead::connection`].
+    pub connection: u64,
+    /// [`ResponseHead::remote`].
+    pub remote: Option<IpAddr>,
+    /// [`ResponseHead::connect`].
+    pub connect: Option<Phases>,
+    /// [`ResponseHead::blocked`].
+    pub blocked: i64,
+    /// [`ResponseHead::sent`].
+    pub sent: i64,
+    /// [`ResponseHead::answered`].
+    pub answered: i64,
+    /// [`ResponseHead::informational`].
+    pub informational: Vec<Informational>,
+}
+
+/// The head of a response, said in parts as a request's is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResponseHead {
     /// 100 to 599.
@@ -334,9 +382,33 @@ mod tests {
             head_size: 300,
         };
         let lines = encode(&headers).unwrap();
-        let before = (head.started, head.since, &head.method, &head.url, head.version);
-        assert_eq!(encode_around(&before, &lines, &head.head_size).unwrap(), encode(&head).unwrap());
-        assert_eq!(decode::<RequestHead>(&encode_around(&before, &lines, &300i64).unwrap()).unwrap(), head);
+        let whole = encode(&head).unwrap();
+        // Without `..`: a member more has a place in one of the parts.
+        let RequestHead { started, since, ref method, ref url, version, headers: _, head_size } = head;
+        let start = RequestStart { started, since, method, url, version };
+        assert_eq!(encode_around(&start, &lines, &head_size).unwrap(), whole);
+        let head = ResponseHead {
+            status: 418,
+            reason: "Teapot".to_owned(),
+            version: WireVersion::Http2,
+            headers,
+            head_size: 1,
+            connection: 2,
+            remote: Some([127, 0, 0, 3].into()),
+            connect: Some(Phases { dns: Some(4), tcp: None, tls: Some(5) }),
+            blocked: 6,
+            sent: 7,
+            answered: 8,
+            informational: vec![Informational { status: 103, headers: Fields::default() }],
+        };
+        let whole = encode(&head).unwrap();
+        let ResponseHead {
+            status, reason, version, headers: _, head_size, connection, remote, connect, blocked, ..
+        } = head;
+        let ResponseHead { sent, answered, informational, .. } = decode(&whole).unwrap();
+        let start = ResponseStart { status, reason: reason.into(), version };
+        let rest = ResponseRest { head_size, connection, remote, connect, blocked, sent, answered, informational };
+        assert_eq!(encode_around(&start, &lines, &rest).unwrap(), whole);
     }
 
     #[test]

@@ -57,7 +57,7 @@ struct Heads {
     last: Seen,
     /// Room for the next.
     next: Seen,
-    /// What is said of the one that came last.
+    /// What is said of the one that came last, for as long as somebody has its [`Lines`].
     said: Vec<u8>,
 }
 
@@ -77,10 +77,11 @@ impl Heads {
         if last.learned != learned {
             last.clear(learned);
         }
-        // How many there are, as postcard says it of most.
         said.clear();
+        said.shrink_to(4 * REMEMBERED);
+        // How many there are, as postcard says it of most.
         said.push(0);
-        let (mut size, mut number, mut is_news) = (0, 0, false);
+        let (mut size, mut number, mut is_news) = (0, 0_usize, false);
         let mut at = 0;
         for (name, value) in lines {
             size += name.len() + value.len() + ": \r\n".len();
@@ -236,15 +237,56 @@ mod tests {
         assert_eq!(marker::find(&value, screen.vault().run()).count(), 1);
     }
 
+    /// Heads drawn from few lines, so that they come again, in other places, twice, and not at all.
+    #[test]
+    fn whatever_came_before_what_is_said_is_what_would_be_found() {
+        let (memory, screen) = (Memory::default(), screen());
+        let values = ["", "1", "caf\u{e9}", "Bearer s3cr3t-value", "s3cr3t-value", "another-s3cr3t"];
+        let fields = ["x-a", "x-b", "authorization", "cookie"];
+        let mut state = 7_u32;
+        let mut random = |below: usize| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 16) as usize % below
+        };
+        let mut head: Vec<Field> = Vec::new();
+        for n in 0..3000 {
+            match random(6) {
+                0 => head.truncate(random(8)),
+                1 if !head.is_empty() => head.rotate_left(1),
+                2 if !head.is_empty() => drop(head.remove(random(head.len()))),
+                _ if head.len() < 9 => head.push((fields[random(4)], values[random(6)])),
+                _ => head.clear(),
+            }
+            // What one line makes known stands in another before it, perhaps.
+            afresh(&screen, &head);
+            assert_eq!(said(&memory, &screen, &head), afresh(&screen, &head), "{n}: {head:?}");
+        }
+    }
+
+    #[test]
+    fn a_head_of_more_lines_than_one_byte_tells_is_said() {
+        let (memory, screen) = (Memory::default(), screen());
+        for many in [127, 128, 129, 300, 128, 0] {
+            let head = vec![("x-n", "1"); many];
+            assert_eq!(said(&memory, &screen, &head), afresh(&screen, &head), "{many}");
+        }
+    }
+
     #[test]
     fn of_a_long_head_nothing_is_remembered_and_none_is_told() {
         let (memory, screen) = (Memory::default(), screen());
-        let long: &'static str = "x".repeat(REMEMBERED).leak();
+        let long: &'static str = "x".repeat(5 * REMEMBERED).leak();
         let head = [("x-long", long), HEAD[2]];
         for _ in 0..2 {
             assert_eq!(said(&memory, &screen, &head), afresh(&screen, &head));
         }
         assert!(memory.request.lock().unwrap().last.lines.is_empty());
+        let short = [HEAD[0]];
+        assert_eq!(said(&memory, &screen, &short), afresh(&screen, &short));
+        assert!(
+            memory.request.lock().unwrap().said.capacity() <= 4 * REMEMBERED,
+            "no connection keeps room for the longest"
+        );
         assert!(!format!("{memory:?}").contains("s3cr3t"));
     }
 

@@ -14,7 +14,7 @@ use crate::{har, quote, record, replay, upkeep};
 
 /// About the way upstream.
 const UPSTREAM: &str = "`--upstream-ca FILE` and `--client-cert HOST=FILE` name files with `-----BEGIN CERTIFICATE-----` in them (PEM), \
-                        the latter with its `-----BEGIN PRIVATE KEY-----` too; `--upstream-proxy` the URL of a proxy";
+                        the latter with its `-----BEGIN PRIVATE KEY-----` too, unencrypted; `--upstream-proxy` the URL of a proxy";
 
 /// What helps with a failure.
 #[must_use]

@@ -124,7 +124,8 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
-    /// Puts `watch` on a body. One that is empty from the start has ended: see [`Watched::ahead`].
+    /// Puts `watch` on a body. Of one that is empty from the start the end is reported here, but not waited for: who sends its head calls
+    /// [`Watched::ahead`] first.
     pub fn new(inner: B, watch: Box<dyn Watch>) -> Self {
         let missing = inner.size_hint().exact();
         if inner.is_end_stream() || missing == Some(0) {

@@ -68,7 +68,7 @@ impl OwnConnections {
         Some(kept.remove(at))
     }
 
-    /// The same, if it is HTTP/1.1 and can be used at once, and nothing else is known of this origin.
+    /// The same, if it is HTTP/1.1 and can be used at once; none while there is a failure to be told, or where nothing but HTTP/2 is offered.
     pub(super) fn at_hand(&self, to: &Origin, bytes: bool) -> Option<Box<Http1>> {
         let mut own = self.lock();
         if !own.failed.is_empty() || own.offered.get(to).is_some_and(|offer| *offer == [H2]) {

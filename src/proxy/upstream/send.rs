@@ -36,7 +36,8 @@ enum Attempt {
 type Informational = Arc<Mutex<Vec<(StatusCode, HeaderMap)>>>;
 
 impl Upstream {
-    /// Sends a request and waits for the head of the answer.
+    /// Sends a request; the future waits for the head of the answer. Where a connection is at hand the request has been handed over when this
+    /// returns. It is called within a runtime, and a future that is dropped closes the connection, or resets the stream.
     ///
     /// The request's URI is absolute and `to` is its origin. Hop-by-hop headers are ours: they are removed and made anew;
     /// `TE: trailers` passes, and over HTTP/1.1 an Upgrade, whose 101 then carries the connection (`hyper::upgrade::on` of
@@ -77,7 +78,7 @@ impl Upstream {
         }
     }
 
-    /// Sends a request for which a connection has to be waited for.
+    /// Sends a request for which a connection has to be waited for, or that was given back unsent.
     async fn insist(
         &self,
         own: &OwnConnections,

@@ -150,7 +150,8 @@ impl std::fmt::Debug for Out {
     }
 }
 
-/// Done when the frame is written (or never will be: the failure is kept in the journal, and traffic goes on). Of one that is, nobody has to tell.
+/// Done when the frame is written (or never will be: the failure is kept in the journal, and traffic goes on); without anybody to tell so, it is
+/// already.
 #[derive(Debug)]
 pub struct Ack(Option<oneshot::Receiver<()>>);
 
@@ -268,7 +269,7 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns what is told when the frames are written, unless they are.
+    /// Returns what is told when the frames are written; nothing where they are by now, or never will be.
     fn push(&self, frames: impl IntoIterator<Item = Frame>, tell: Tell, haste: Haste) -> Option<oneshot::Receiver<()>> {
         let mut queue = self.lock();
         if queue.closed || queue.failure.is_some() {
@@ -300,7 +301,8 @@ impl Shared {
     /// Writes what is queued, in the place of the thread.
     fn write_some<'q>(&'q self, mut queue: MutexGuard<'q, Queue>) -> MutexGuard<'q, Queue> {
         for _ in 0..ROUNDS {
-            if !queue.due || !queue.turns.are_the_committers() {
+            // Much is the thread's to write.
+            if !queue.due || queue.backlog > BUFFER || !queue.turns.are_the_committers() {
                 break;
             }
             let begun = Instant::now();

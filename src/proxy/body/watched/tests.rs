@@ -48,7 +48,7 @@ impl Watch for Gated {
     }
 }
 
-async fn watched(body: Script) -> (Watched<Script>, Log, oneshot::Sender<()>) {
+fn watched(body: Script) -> (Watched<Script>, Log, oneshot::Sender<()>) {
     let (open, gate) = oneshot::channel();
     let log = Log::default();
     let body = Watched::new(body, Box::new(Gated { log: log.clone(), gate: Some(gate) }));
@@ -69,7 +69,7 @@ fn expect_data(body: &mut Watched<Script>, text: &str) {
 
 #[tokio::test]
 async fn the_last_bytes_of_a_known_length_wait_for_the_watcher() {
-    let (mut body, log, open) = watched(script(Some(6), true, [data("abc"), data("def")])).await;
+    let (mut body, log, open) = watched(script(Some(6), true, [data("abc"), data("def")]));
     assert_eq!(body.size_hint().exact(), Some(6));
     expect_data(&mut body, "abc");
     assert!(poll(&mut body).is_pending());
@@ -86,7 +86,7 @@ async fn the_last_bytes_of_a_known_length_wait_for_the_watcher() {
 
 #[tokio::test]
 async fn the_close_of_an_unknown_length_waits_for_the_watcher() {
-    let (mut body, log, open) = watched(script(None, false, [data("abc"), data("def")])).await;
+    let (mut body, log, open) = watched(script(None, false, [data("abc"), data("def")]));
     expect_data(&mut body, "abc");
     expect_data(&mut body, "def");
     assert!(poll(&mut body).is_pending());
@@ -98,7 +98,7 @@ async fn the_close_of_an_unknown_length_waits_for_the_watcher() {
 
 #[tokio::test]
 async fn the_frame_that_ends_a_stream_waits_for_the_watcher() {
-    let (mut body, log, open) = watched(script(None, true, [data("abc"), data("def")])).await;
+    let (mut body, log, open) = watched(script(None, true, [data("abc"), data("def")]));
     expect_data(&mut body, "abc");
     assert!(poll(&mut body).is_pending());
     open.send(()).unwrap();
@@ -109,8 +109,7 @@ async fn the_frame_that_ends_a_stream_waits_for_the_watcher() {
 
 #[tokio::test]
 async fn trailers_wait_for_the_watcher() {
-    let (mut body, log, open) =
-        watched(script(None, false, [data("abc"), step(Ok(Frame::trailers(trailers())))])).await;
+    let (mut body, log, open) = watched(script(None, false, [data("abc"), step(Ok(Frame::trailers(trailers())))]));
     expect_data(&mut body, "abc");
     assert!(poll(&mut body).is_pending());
     open.send(()).unwrap();
@@ -125,7 +124,7 @@ async fn trailers_wait_for_the_watcher() {
 #[tokio::test]
 async fn trailers_after_a_known_length_belong_to_the_end() {
     let steps = [data("abc"), step(Ok(Frame::trailers(trailers())))];
-    let (mut body, log, open) = watched(script(Some(3), false, steps)).await;
+    let (mut body, log, open) = watched(script(Some(3), false, steps));
     assert!(poll(&mut body).is_pending());
     assert_eq!(log.take(), ["abc", "complete {\"x-sum\": \"9\"}"]);
     open.send(()).unwrap();
@@ -138,7 +137,7 @@ async fn trailers_after_a_known_length_belong_to_the_end() {
 #[tokio::test]
 async fn a_failure_is_written_down_and_handed_on() {
     let broken = || step(Err(std::io::Error::other("reset by peer")));
-    let (mut body, log, open) = watched(script(Some(9), false, [data("abc"), broken()])).await;
+    let (mut body, log, open) = watched(script(Some(9), false, [data("abc"), broken()]));
     expect_data(&mut body, "abc");
     assert!(poll(&mut body).is_pending());
     assert_eq!(log.take(), ["abc", "failed: reset by peer"]);
@@ -152,7 +151,7 @@ async fn a_failure_is_written_down_and_handed_on() {
 
 #[tokio::test]
 async fn a_body_shorter_than_declared_has_failed() {
-    let (mut body, log, open) = watched(script(Some(9), false, [data("abc")])).await;
+    let (mut body, log, open) = watched(script(Some(9), false, [data("abc")]));
     open.send(()).unwrap();
     expect_data(&mut body, "abc");
     assert!(matches!(poll(&mut body), Poll::Ready(Some(Err(_)))));
@@ -196,7 +195,7 @@ async fn what_a_receiver_leaves_is_read_for_the_watcher_within_its_allowance() {
 
 #[tokio::test]
 async fn a_dropped_body_was_cancelled_and_its_watcher_still_finishes() {
-    let (mut body, log, open) = watched(script(Some(6), true, [data("abc"), data("def")])).await;
+    let (mut body, log, open) = watched(script(Some(6), true, [data("abc"), data("def")]));
     expect_data(&mut body, "abc");
     drop(body);
     assert_eq!(log.take(), ["abc", "cancelled"]);
@@ -209,7 +208,7 @@ async fn a_dropped_body_was_cancelled_and_its_watcher_still_finishes() {
 
 #[tokio::test]
 async fn a_receiver_that_leaves_before_the_held_end_loses_nothing() {
-    let (mut body, log, open) = watched(script(Some(3), true, [data("abc")])).await;
+    let (mut body, log, open) = watched(script(Some(3), true, [data("abc")]));
     assert!(poll(&mut body).is_pending());
     drop(body);
     assert_eq!(log.take(), ["abc", "complete"]);
@@ -265,7 +264,7 @@ async fn a_body_that_is_over_ahead_becomes_its_only_piece() {
     ];
     for (length, pieces, is_one) in cases {
         let steps = pieces.iter().map(|piece| data(*piece));
-        let (body, log, open) = watched(script(length, length != Some(9), steps)).await;
+        let (body, log, open) = watched(script(length, length != Some(9), steps));
         open.send(()).unwrap();
         let body = body.ahead().await.into_body();
         assert_eq!(matches!(body, crate::proxy::Body::Full(_)), is_one, "{length:?} {pieces:?}");

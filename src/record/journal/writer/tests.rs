@@ -45,18 +45,21 @@ fn wait<F: Future>(future: F) -> F::Output {
 
 #[test]
 fn an_ack_comes_after_its_frame_is_written() {
-    let (disk, written) = disk(usize::MAX);
-    let journal = Journal::start(disk).unwrap();
-    journal.push(frame(1, b"first"), Haste::Later);
-    let mut expected = Vec::new();
-    frame(1, b"first").write(&mut expected).unwrap();
-    for n in 2..50 {
-        let ack = journal.commit(frame(n, b"more"));
-        wait(ack);
-        frame(n, b"more").write(&mut expected).unwrap();
-        assert_eq!(*written.lock().unwrap(), expected, "{n}");
+    // Who commits writes, or the thread does.
+    for slow in [Duration::MAX, Duration::ZERO] {
+        let (disk, written) = disk(usize::MAX);
+        let journal = Journal::start_with(disk, Turns::with(slow)).unwrap();
+        journal.push(frame(1, b"first"), Haste::Later);
+        let mut expected = Vec::new();
+        frame(1, b"first").write(&mut expected).unwrap();
+        for n in 2..50 {
+            let ack = journal.commit(frame(n, b"more"));
+            wait(ack);
+            frame(n, b"more").write(&mut expected).unwrap();
+            assert_eq!(*written.lock().unwrap(), expected, "{n}");
+        }
+        assert!(journal.failure().is_none());
     }
-    assert!(journal.failure().is_none());
 }
 
 /// Takes few bytes at a time, and is interrupted before each.
@@ -132,6 +135,46 @@ fn a_full_disk_lets_everybody_go_and_is_remembered() {
     wait(std::future::poll_fn(|cx| journal.poll_room(cx)));
     journal.close();
     assert_eq!(written.lock().unwrap().len(), frame(1, b"fits").size());
+}
+
+/// Keeps the names of the threads that write, tells when one begins, and lets it go on when it is told to.
+struct Held {
+    names: Names,
+    begun: mpsc::Sender<()>,
+    gate: mpsc::Receiver<()>,
+}
+
+impl Write for Held {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.begun.send(()).ok();
+        self.gate.recv().ok();
+        self.names.write(buf)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn who_commits_writes_a_little_of_what_others_queued_meanwhile_and_leaves_much_to_the_thread() {
+    for (len, by_thread) in [(100, false), (2 * BUFFER, true)] {
+        let names = Arc::default();
+        let ((begun, begins), (open, gate)) = (mpsc::channel(), mpsc::channel());
+        let held = Held { names: Names(Arc::clone(&names)), begun, gate };
+        let journal = Journal::start_with(held, Turns::with(Duration::MAX)).unwrap();
+        std::thread::scope(|scope| {
+            let first = scope.spawn(|| wait(journal.commit(frame(1, b"a little"))));
+            begins.recv().unwrap();
+            let ack = journal.commit(frame(2, &vec![7; len]));
+            drop(open); // The gate stays open from now on.
+            wait(ack);
+            first.join().unwrap();
+        });
+        journal.close();
+        let last = names.lock().unwrap().last().unwrap().as_deref() == Some("journal");
+        assert_eq!(last, by_thread, "{len}");
+    }
 }
 
 /// Keeps the names of the threads that write.
