@@ -12,7 +12,7 @@ use harproxy::verdict::{Kind, Severity};
 use serde_json::Value;
 
 use crate::support::client::{Ask, Client, Proto};
-use crate::support::origin::Origin;
+use crate::support::origin::{Origin, Page};
 use crate::support::raw::{RawOrigin, read_head};
 use crate::support::repo;
 use crate::support::rig::{Rig, answers, setup};
@@ -66,6 +66,31 @@ fn visit(client: &Client, base: &str) {
     client.ask(
         Ask::new("POST", &format!("{base}/api/json?b=2&a=1")).header("content-type", "text/plain").body("payload"),
     );
+}
+
+#[test]
+fn heads_of_many_lines_are_recorded_as_all_others_the_first_time_and_the_next() {
+    let field = |n: usize| -> (&'static str, String) { (format!("x-many-{n}").leak(), n.to_string()) };
+    let fields: Vec<_> = (0..200).map(field).collect();
+    let origin = Origin::answering({
+        let fields = fields.clone();
+        move |_| Some(Page { status: 200, headers: fields.clone(), body: b"{}".to_vec(), trailers: vec![] })
+    });
+    let sandbox = Sandbox::new();
+    let rig = setup(&sandbox).to(&origin).start(&sandbox).unwrap();
+    // Over HTTP/1.1 neither origin nor client here take so many.
+    let client = rig.client(Proto::H2);
+    for n in 0..2 {
+        let ask = Ask::new("GET", &format!("https://api.test/api/{n}"));
+        client.ask(fields.iter().fold(ask, |ask, (name, value)| ask.header(name, value)));
+    }
+    assert!(rig.finish(Ending::Clean).written);
+    for (entry, side) in entries(&sandbox).iter().flat_map(|entry| [(entry, "request"), (entry, "response")]) {
+        let mut own = pairs(&entry[side]["headers"]);
+        own.retain(|(name, _)| name.starts_with("x-many-"));
+        let expected = fields.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+        assert_eq!(own, expected.collect::<Vec<_>>(), "{side}");
+    }
 }
 
 #[test]
