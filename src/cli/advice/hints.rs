@@ -203,6 +203,10 @@ fn of_written(error: &har::Error) -> String {
         har::Error::Malformed { .. } | har::Error::Entry { .. } => {
             "mend the file, bring it back with `git checkout`, or record it anew with `--update replace`".into()
         }
+        har::Error::Payload { source, .. } if source.kind() == io::ErrorKind::InvalidData => {
+            "use the harproxy that recorded it, or drop what it recorded with `harproxy recover FILE --discard`, FILE being the fixture"
+                .into()
+        }
         error => of_fixture(error),
     }
 }

@@ -54,6 +54,8 @@ fn a_hint_names_what_to_type() {
     };
     assert!(bind(io::ErrorKind::AddrInUse).contains("`-p 0`"));
     assert!(bind(io::ErrorKind::PermissionDenied).contains("1024"));
+    let torn = har::Error::Payload { doing: "reading the journal", source: io(io::ErrorKind::InvalidData) };
+    assert!(Failure::from(record::Error::Fixture(torn)).hint().contains("`harproxy recover FILE --discard`"));
     let exposed = AuthorityError::Exposed { path: "/d/ca key.pem".into(), mode: 0o644 };
     assert!(Failure::from(exposed).hint().contains("`chmod 600 '/d/ca key.pem'`"));
 }
