@@ -249,6 +249,34 @@ async fn an_answer_that_nobody_reads_costs_its_connection() {
 }
 
 #[tokio::test]
+async fn a_request_that_nobody_waits_for_is_not_sent_and_costs_its_connection() {
+    let (addr, log) = canned(OK).await;
+    let way = Way::plain(addr);
+    way.get("/first").await.unwrap();
+    let request = way.request("GET", "/dropped").body(empty()).unwrap();
+    drop(way.upstream.send(&way.own, Session::default(), way.to.clone(), request));
+    let last = way.get("/last").await.unwrap();
+    assert_eq!((last.connection, last.reused), (2, false));
+    let asked: Vec<String> = log.all().iter().map(|head| head.split(' ').nth(1).unwrap().to_owned()).collect();
+    assert_eq!(asked, ["/first", "/last"]);
+}
+
+#[tokio::test]
+async fn a_failure_that_another_origin_has_yet_to_be_told_of_holds_nobody_up() {
+    let (addr, _) = canned(OK).await;
+    let way = Way::plain(addr);
+    assert!(!way.get("/").await.unwrap().reused);
+    let to = at(Scheme::Https, "127.0.0.1", closed_port());
+    let dead = Way { upstream: way.upstream.clone(), own: way.own.clone(), to };
+    way.upstream.keep_error(&way.own, &dead.to, way.upstream.dial(&dead.to).await.unwrap_err());
+    for _ in 0..2 {
+        let got = way.get("/").await.unwrap();
+        assert_eq!((got.connection, got.reused), (1, true));
+    }
+    assert_eq!(kind(dead.get("/").await), "refused");
+}
+
+#[tokio::test]
 async fn an_answer_before_the_upload_is_through_costs_its_connection() {
     let addr = scripted(|mut stream, _| async move {
         read_head(&mut stream).await;
