@@ -160,11 +160,11 @@ impl Slot {
         let mut response: Option<ResponseHead> = read(reader, self.response)?;
         let mut end: Option<End> = read(reader, self.end)?;
         if let Some(mut names) = reader.names.take() {
-            request.url = names.text(request.url);
+            request.start.url = names.text(request.start.url);
             name(&mut request.headers, &mut names);
             self.sent.name(reader, &mut names)?;
             if let Some(response) = &mut response {
-                response.informational.iter_mut().for_each(|info| name(&mut info.headers, &mut names));
+                response.rest.informational.iter_mut().for_each(|info| name(&mut info.headers, &mut names));
                 name(&mut response.headers, &mut names);
             }
             if let Some(end) = &mut end {
@@ -197,7 +197,7 @@ impl Pieces {
     }
 }
 
-/// The first members of a [`RequestHead`].
+/// The first members of a [`RequestStart`](super::super::heads::RequestStart).
 #[derive(Deserialize)]
 struct Started {
     started: i64,

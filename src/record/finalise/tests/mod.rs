@@ -12,7 +12,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::super::heads::{
-    End, Fields, How, Informational, Meta, Phases, RequestEnd, RequestHead, ResponseHead, WireVersion, encode,
+    End, Fields, How, Informational, Meta, Phases, RequestEnd, RequestHead, RequestStart, ResponseHead, ResponseRest,
+    ResponseStart, WireVersion, encode,
 };
 use super::super::journal::frame::MAGIC;
 use super::super::journal::{Frame, Kind, Place};
@@ -84,11 +85,13 @@ impl Talk {
         say(
             Kind::Request,
             said(&RequestHead {
-                started: START + started,
-                since: self.since,
-                method: self.method.into(),
-                url: self.url.clone(),
-                version: WireVersion::Http11,
+                start: RequestStart {
+                    started: START + started,
+                    since: self.since,
+                    method: self.method.into(),
+                    url: self.url.clone(),
+                    version: WireVersion::Http11,
+                },
                 headers: fields(&self.request_headers),
                 head_size: 99,
             }),
@@ -104,18 +107,18 @@ impl Talk {
             say(
                 Kind::Response,
                 said(&ResponseHead {
-                    status,
-                    reason: "OK".to_owned(),
-                    version: self.version,
+                    start: ResponseStart { status, reason: "OK".to_owned(), version: self.version },
                     headers: fields(&self.headers),
-                    head_size: 120,
-                    connection: self.connection,
-                    remote: Some([127, 0, 0, 1].into()),
-                    connect: (exchange == 1).then_some(Phases { dns: None, tcp: Some(1000), tls: Some(2500) }),
-                    blocked: 40,
-                    sent: 200,
-                    answered: 1300,
-                    informational: self.informational.clone(),
+                    rest: ResponseRest {
+                        head_size: 120,
+                        connection: self.connection,
+                        remote: Some([127, 0, 0, 1].into()),
+                        connect: (exchange == 1).then_some(Phases { dns: None, tcp: Some(1000), tls: Some(2500) }),
+                        blocked: 40,
+                        sent: 200,
+                        answered: 1300,
+                        informational: self.informational.clone(),
+                    },
                 }),
             );
         }
