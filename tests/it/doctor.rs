@@ -106,8 +106,14 @@ mod past {
     fn a_socket_of_pythons_own_goes_past() {
         let (stage, origin) = (Stage::new(), origin());
         let script = format!(
-            "python3 -c \"import socket; s = socket.create_connection(('127.0.0.1', {})); s.settimeout(1); \
-             s.sendall(b'GET / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n'); s.recv(1)\" 2>/dev/null; true",
+            "python3 -c \"\
+             import socket\n\
+             s = socket.create_connection(('127.0.0.1', {}))\n\
+             s.settimeout(1)\n\
+             s.sendall(b'GET / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n')\n\
+             try: s.recv(1)\n\
+             except TimeoutError: pass\n\
+             else: exit('the origin went first')\"",
             origin.addr.port()
         );
         let output = doctor(&stage, &[], &script).expect(1).says("nothing came through the proxy");

@@ -202,11 +202,8 @@ impl Eye {
     fn resolve(&mut self, there: &HashSet<u64>) {
         let mut lines = HashMap::new();
         let mut wanted: HashSet<(Option<OsString>, Kind)> = HashSet::new();
-        for socket in self.pending.values_mut() {
-            match socket.wait.checked_sub(1) {
-                Some(left) => socket.wait = left,
-                None => drop(wanted.insert((socket.network.clone(), socket.kind))),
-            }
+        for socket in self.pending.values().filter(|socket| socket.wait == 0) {
+            wanted.insert((socket.network.clone(), socket.kind));
         }
         let mut ports = HashSet::new();
         for (network, kind) in &wanted {
@@ -239,7 +236,10 @@ impl Eye {
                         self.pending.insert(inode, socket);
                     }
                 }
-                _ => drop(self.pending.insert(inode, socket)),
+                _ => {
+                    socket.wait -= 1;
+                    self.pending.insert(inode, socket);
+                }
             }
         }
     }
@@ -394,6 +394,24 @@ mod tests {
             let cleared: Vec<_> = eye.programs.values().filter(|program| program.cleared == Some(true)).collect();
             assert!(cleared.is_empty(), "{cleared:?}");
         }
+    }
+
+    #[test]
+    fn a_socket_that_was_connected_to_nothing_yet_is_looked_for_again() {
+        let plan = LookPlan { proxy: PROXY.to_owned(), ours: Vec::new(), pace: super::super::Pace::BESIDE };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let to = listener.local_addr().unwrap();
+            let socket = tokio::net::TcpSocket::new_v4().unwrap();
+            let mut eye = Eye::at(std::process::id(), &plan);
+            eye.look();
+            let _stream = socket.connect(to).await.unwrap();
+            for _ in 0..1 << TRIES {
+                eye.look();
+            }
+            assert!(eye.connections.iter().any(|connection| connection.to == to), "{:?}", eye.connections);
+        });
     }
 
     #[test]
