@@ -15,6 +15,9 @@ type Seconds = i64;
 /// 9999-12-31T23:59:59Z: HTTP dates have four digits for the year.
 const LAST: Seconds = 253_402_300_799;
 
+/// What a `Date` that moves is until an answer is sent: the same in all of them, so that it is none's own.
+const MOVES: HeaderValue = HeaderValue::from_static("Thu, 01 Jan 1970 00:00:00 GMT");
+
 /// The dates of an answer that move, found once for each entry.
 #[derive(Debug)]
 pub(super) struct Shift {
@@ -39,8 +42,8 @@ struct Expiry {
 
 impl Shift {
     /// What moves in these headers and, where it is text at hand, in the body; `None` when nothing does or nobody knows from
-    /// when. `started` is `startedDateTime`.
-    pub(super) fn of(headers: &HeaderMap, body: Option<&[u8]>, started: &str) -> Option<Self> {
+    /// when. `started` is `startedDateTime`. Of a `Date` that moves, one is left in its place, which is the same in all answers.
+    pub(super) fn of(headers: &mut HeaderMap, body: Option<&[u8]>, started: &str) -> Option<Self> {
         let date = headers.get(DATE).and_then(|value| http_date(value.to_str().ok()?));
         let started = || Some(moment(started)?.unix_timestamp());
         let shift = Shift {
@@ -52,6 +55,9 @@ impl Shift {
             body: body.is_some_and(|body| jwt::moved(body, 0).is_some()),
         };
         let dates = shift.date || shift.expires.is_some() || shift.cookies.iter().any(Option::is_some);
+        if shift.date {
+            headers.insert(DATE, MOVES);
+        }
         let moves = dates || shift.tokens || shift.body;
         moves.then_some(shift)
     }
@@ -111,14 +117,11 @@ impl Shift {
 
 /// Moves a `Date`: it is now.
 pub(super) fn date(headers: &mut HeaderMap, now: SystemTime) {
-    let Some(value) = present(seconds(now)) else { return };
     // Who inserts makes room for one more field first, whether it is one more or not.
-    if headers.get_all(DATE).iter().nth(1).is_none()
-        && let Some(date) = headers.get_mut(DATE)
+    if let Some(date) = headers.get_mut(DATE)
+        && let Some(now) = present(seconds(now))
     {
-        *date = value;
-    } else {
-        headers.insert(DATE, value);
+        *date = now;
     }
 }
 
@@ -212,7 +215,7 @@ mod tests {
 
     fn shifted(fields: &[(&'static str, &str)], started: &str) -> Vec<String> {
         let mut headers = headers(fields);
-        if let Some(shift) = Shift::of(&headers, None, started) {
+        if let Some(shift) = Shift::of(&mut headers, None, started) {
             shift.apply(&mut headers, now());
         }
         headers.values().map(|value| value.to_str().unwrap().to_owned()).collect()
@@ -301,7 +304,7 @@ mod tests {
         assert_eq!(shifted(&sent, ""), [NOW, &moved, &moved_cookie]);
 
         let started = "2015-10-21T07:28:00Z";
-        let shift = Shift::of(&HeaderMap::new(), Some(then.as_bytes()), started).unwrap();
+        let shift = Shift::of(&mut HeaderMap::new(), Some(then.as_bytes()), started).unwrap();
         assert_eq!(shift.body(then.as_bytes(), now()).unwrap(), now_valid.as_bytes());
         assert_eq!(shift.cookie(cookie.as_bytes(), now()).unwrap(), moved_cookie);
     }
@@ -309,7 +312,7 @@ mod tests {
     #[test]
     fn an_answer_without_dates_needs_no_work() {
         assert!(
-            Shift::of(&headers(&[("etag", "x"), ("set-cookie", "a=1")]), Some(b"{}"), "2015-10-21T07:28:00Z").is_none()
+            Shift::of(&mut headers(&[("etag", "x"), ("set-cookie", "a=1")]), Some(b"{}"), "2015-10-21T07:28:00Z").is_none()
         );
     }
 }

@@ -193,6 +193,11 @@ impl Prepared {
             headers.insert(MARKED, mark.clone());
         }
         let body = Source::of(payload)?;
+        let text = spelling(recorded);
+        let shift = match about.clock {
+            Clock::Shift => Shift::of(&mut headers, body.held_bytes().filter(|_| text.is_some()), &entry.started),
+            Clock::Recorded => None,
+        };
         let mut length = recorded.headers.get("content-length").and_then(length);
         let coding = if recorded.content.encoded || !recorded.headers.contains("content-encoding") {
             Stored::AsSent
@@ -214,11 +219,6 @@ impl Prepared {
                     Stored::AsSent
                 }
             }
-        };
-        let text = spelling(recorded);
-        let shift = match about.clock {
-            Clock::Shift => Shift::of(&headers, body.held_bytes().filter(|_| text.is_some()), &entry.started),
-            Clock::Recorded => None,
         };
         let rare = Rare {
             reason: reason(recorded.status, &recorded.status_text, about.own),
