@@ -115,14 +115,9 @@ impl Seat {
 
     /// The answer to a request, if nothing has to be waited for and nobody watches; else `None`, and nothing has happened.
     pub(super) fn at_once(&self, request: &Request<Incoming>) -> Option<Response<Served>> {
-        let Visit { engine, local, handler, .. } = &*self.visit;
+        let Visit { engine, handler, .. } = &*self.visit;
         let (method, uri, headers) = (request.method(), request.uri(), request.headers());
-        let is_plain = handler.answers_at_once()
-            && engine.witness.is_none()
-            && *method != Method::CONNECT
-            && request.body().is_end_stream()
-            && !Access::is_told();
-        if !is_plain {
+        if !self.may_be_at_once() || *method == Method::CONNECT || !request.body().is_end_stream() {
             return None;
         }
         let mut says_who = false;
@@ -139,15 +134,48 @@ impl Seat {
             Role::Proxy => {
                 let is_nobody = !says_who && engine.auth.is_none();
                 let session = if is_nobody { NOBODY } else { self.session(headers).ok()? };
-                self.sites.look(uri, |Site { origin, .. }, url| {
-                    let is_ours = engine.ours(*local, &origin.host, origin.port).is_some();
-                    if is_ours { None } else { glance(url, &session) }
-                })
+                self.sites.look(uri, |site, url| if self.is_ours(site) { None } else { glance(url, &session) })
             }
             Role::Reverse(_) => None,
         }?;
         let busy = self.pulse.clone().begin();
         Some(response.map(|body| Served::new(body, busy, request.version())))
+    }
+
+    /// Writes the head of the answer to a GET of this target, as it was read, and returns its payload, if it lies ready and nobody watches; else
+    /// `None`, and nothing has happened. That the request says nothing of who asks and asks for nothing else is told by `is_plain`.
+    pub(super) fn ready(&self, target: &str, is_plain: &dyn Fn() -> bool, head: &mut Vec<u8>) -> Option<&'static [u8]> {
+        if !self.may_be_ready() {
+            return None;
+        }
+        let mut ready = |url: &str, session| self.visit.handler.ready(url, session, is_plain, head);
+        match &self.role {
+            Role::Inside(_) => self.sites.look_at_text(target, |_, url| ready(url, &self.session)),
+            Role::Proxy => {
+                self.sites.look_at_text(target, |site, url| if self.is_ours(site) { None } else { ready(url, &NOBODY) })
+            }
+            Role::Reverse(_) => None,
+        }
+    }
+
+    /// Whether [`Seat::ready`] is worth asking.
+    pub(super) fn may_be_ready(&self) -> bool {
+        let is_fit = match &self.role {
+            Role::Inside(_) => true,
+            Role::Proxy => self.visit.engine.auth.is_none(),
+            Role::Reverse(_) => false,
+        };
+        is_fit && self.may_be_at_once()
+    }
+
+    /// Whether there may be an answer that nothing has to be waited for, and nobody watches.
+    fn may_be_at_once(&self) -> bool {
+        let Visit { engine, handler, .. } = &*self.visit;
+        handler.answers_at_once() && engine.witness.is_none() && !Access::is_told()
+    }
+
+    fn is_ours(&self, Site { origin, .. }: &Site) -> bool {
+        self.visit.engine.ours(self.visit.local, &origin.host, origin.port).is_some()
     }
 
     /// Answers a request. Without [`Close`] there is always something to send.

@@ -45,6 +45,15 @@ pub trait Attendant: Send + Sync {
     /// [`Handler::at_once`].
     fn at_once(&self, glance: &Glance<'_>) -> Option<Response<Body>>;
 
+    /// [`Handler::ready`].
+    fn ready(
+        &self,
+        url: &str,
+        session: &Session,
+        is_plain: &dyn Fn() -> bool,
+        head: &mut Vec<u8>,
+    ) -> Option<&'static [u8]>;
+
     /// [`Handler::connect`].
     fn connect<'a>(&'a self, session: &'a Session, to: &'a Origin) -> Later<'a, Connect>;
 
@@ -104,6 +113,16 @@ impl<H: Handler> Attendant for Attending<H> {
 
     fn at_once(&self, glance: &Glance<'_>) -> Option<Response<Body>> {
         self.handler.at_once(glance)
+    }
+
+    fn ready(
+        &self,
+        url: &str,
+        session: &Session,
+        is_plain: &dyn Fn() -> bool,
+        head: &mut Vec<u8>,
+    ) -> Option<&'static [u8]> {
+        self.handler.ready(url, session, is_plain, head)
     }
 
     fn connect<'a>(&'a self, session: &'a Session, to: &'a Origin) -> Later<'a, Connect> {

@@ -237,6 +237,19 @@ pub trait Handler: Send + Sync + 'static {
         None
     }
 
+    /// Appends the head of the answer to a GET of this URL, as HTTP/1.1 writes it, and returns its payload, when all of it lies ready whatever
+    /// the fields of the request say; what is sent is what [`Handler::at_once`] would give. `None` changes nothing, and is all there is where
+    /// `is_plain` says `false`, which takes as long as memory does that is no more than asked for. There is no response, and no map of its fields.
+    fn ready(
+        &self,
+        _url: &str,
+        _: &Session,
+        _is_plain: &dyn Fn() -> bool,
+        _head: &mut Vec<u8>,
+    ) -> Option<&'static [u8]> {
+        None
+    }
+
     /// A client has connected.
     fn accept(&self, client: &Arc<Client>) -> Self::Connection;
 

@@ -20,6 +20,7 @@ mod secure;
 mod serve;
 mod served;
 pub mod server;
+mod shortcut;
 mod sites;
 mod sniff;
 mod status;

@@ -86,6 +86,23 @@ impl Pulse {
         Busy(self)
     }
 
+    /// A request has been answered where it was read.
+    pub(super) fn answered(&self) {
+        self.begun.fetch_add(1, Relaxed);
+        self.head_since.store(0, Relaxed);
+        self.end();
+    }
+
+    /// Whether there were so many requests, and each has been answered.
+    pub(super) fn has_answered(&self, requests: u64) -> bool {
+        self.begun.load(Relaxed) == requests && self.ended.load(Relaxed) == requests
+    }
+
+    fn end(&self) {
+        self.quiet_since.store(self.now(), Relaxed);
+        self.ended.fetch_add(1, Relaxed);
+    }
+
     /// Whether there was a request at all.
     pub(super) fn ever_asked(&self) -> bool {
         self.begun.load(Relaxed) > 0
@@ -161,8 +178,7 @@ pub(super) struct Busy(pub(super) Arc<Pulse>);
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.quiet_since.store(self.0.now(), Relaxed);
-        self.0.ended.fetch_add(1, Relaxed);
+        self.0.end();
     }
 }
 

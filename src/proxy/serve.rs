@@ -25,6 +25,7 @@ use super::handler::{Close, Notice};
 use super::limits;
 use super::pulse::{Limits, Noticed, Pulse, Waiting};
 use super::served::Served;
+use super::shortcut::Shortcut;
 use super::wire::Wire;
 use crate::http::problem::in_words;
 
@@ -38,7 +39,7 @@ pub(super) async fn http1(wire: Wire, seat: &Arc<Seat>) -> Option<(Granted, Wire
         let seat = seat.clone();
         service_fn(move |request| answer(&seat, request))
     };
-    let io = TokioIo::new(Noticed::http1(wire, seat.pulse.clone()));
+    let io = TokioIo::new(Shortcut::new(Noticed::http1(wire, seat.pulse.clone()), seat.clone()));
     let mut connection = http1::Builder::new()
         .preserve_header_case(seat.visit.handler.keeps_case())
         .auto_date_header(false)
@@ -56,7 +57,7 @@ pub(super) async fn http1(wire: Wire, seat: &Arc<Seat>) -> Option<(Granted, Wire
     }
     if let Some(parts) = connection.into_parts() {
         if end.is_polite() {
-            linger(parts.io.into_inner().into_inner(), &seat.visit.stop).await;
+            linger(parts.io.into_inner().into_inner().into_inner(), &seat.visit.stop).await;
         }
         return None;
     }
@@ -64,8 +65,8 @@ pub(super) async fn http1(wire: Wire, seat: &Arc<Seat>) -> Option<(Granted, Wire
     // Without a CONNECT the handler has taken the connection over.
     let mut granted = granted?;
     let upgraded = granted.upgrade().await.ok()?;
-    let parts = upgraded.downcast::<TokioIo<Noticed<Wire>>>().ok()?;
-    let wire = parts.io.into_inner().into_inner();
+    let parts = upgraded.downcast::<TokioIo<Shortcut<Noticed<Wire>>>>().ok()?;
+    let wire = parts.io.into_inner().into_inner().into_inner();
     Some((granted, wire.after(&parts.read_buf)))
 }
 

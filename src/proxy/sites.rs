@@ -59,6 +59,22 @@ impl Sites {
         look(site, url)
     }
 
+    /// What `look` makes of the last site and the URL of a target that names it as URLs do, which is looked at as text. `None` for others.
+    pub(super) fn look_at_text<T>(&self, target: &str, look: impl FnOnce(&Site, &str) -> Option<T>) -> Option<T> {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Known { name, site, url, origin_len } = last.as_mut()?;
+        let path = if name.is_none() { target } else { target.strip_prefix(&url[..*origin_len])? };
+        if !path.starts_with('/') {
+            return None;
+        }
+        if name.is_some() {
+            return look(site, target);
+        }
+        url.truncate(*origin_len);
+        url.push_str(path);
+        look(site, url)
+    }
+
     /// The last site, which is the one of this request.
     fn known(&self, uri: &Uri) -> Result<MutexGuard<'_, Option<Known>>, Trouble> {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);

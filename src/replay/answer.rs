@@ -15,6 +15,7 @@ use super::asked::Asked;
 use super::fixtures;
 use super::intake::{self, IntakeError, Received};
 use super::ledger::{Count, Ledger};
+use super::ready::Ready;
 use super::refusal::{FAVICON, Refusal};
 use super::shelf::Shelf;
 use super::source::SourceError;
@@ -244,10 +245,29 @@ impl Strict {
         let Glance { method, url, headers, session } = *glance;
         let (ready, ahead) = self.shelf.ready(Key::of(method.as_str(), url))?;
         let response = ready.answer(ahead, headers, now)?;
+        self.served(ready, session, response.body().size_hint().lower());
+        Some(response)
+    }
+
+    /// The same to a GET, whatever else it says, as HTTP/1.1 writes it: its head is appended, its payload returned.
+    pub(super) fn ready(
+        &self,
+        url: &str,
+        session: &Session,
+        is_plain: &dyn Fn() -> bool,
+        head: &mut Vec<u8>,
+        now: impl FnOnce() -> SystemTime,
+    ) -> Option<&'static [u8]> {
+        let ready = self.shelf.ready_while(Key::of("GET", url), is_plain)?;
+        let payload = ready.write(head, now)?;
+        self.served(ready, session, payload.len() as u64);
+        Some(payload)
+    }
+
+    fn served(&self, ready: &Ready, session: &Session, bytes: u64) {
         self.matcher.take(ready.sole(), session.0.as_deref());
         self.ledger.count(Count::Served);
-        self.ledger.add(Count::Bytes, response.body().size_hint().lower());
-        Some(response)
+        self.ledger.add(Count::Bytes, bytes);
     }
 
     /// Counts and tells a miss that goes to the network.

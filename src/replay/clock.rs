@@ -119,7 +119,7 @@ impl Shift {
 pub(super) fn date(headers: &mut HeaderMap, now: SystemTime) {
     // Who inserts makes room for one more field first, whether it is one more or not.
     if let Some(date) = headers.get_mut(DATE)
-        && let Some(now) = present(seconds(now))
+        && let Some(now) = present(now)
     {
         *date = now;
     }
@@ -179,7 +179,8 @@ fn header(at: Seconds) -> Option<HeaderValue> {
 }
 
 /// The header of the present second: made once a second on each thread, since nearly every answer carries it.
-fn present(now: Seconds) -> Option<HeaderValue> {
+pub(super) fn present(now: SystemTime) -> Option<HeaderValue> {
+    let now = seconds(now);
     thread_local! {
         static PRESENT: RefCell<Option<(Seconds, HeaderValue)>> = const { RefCell::new(None) };
     }
@@ -312,7 +313,8 @@ mod tests {
     #[test]
     fn an_answer_without_dates_needs_no_work() {
         assert!(
-            Shift::of(&mut headers(&[("etag", "x"), ("set-cookie", "a=1")]), Some(b"{}"), "2015-10-21T07:28:00Z").is_none()
+            Shift::of(&mut headers(&[("etag", "x"), ("set-cookie", "a=1")]), Some(b"{}"), "2015-10-21T07:28:00Z")
+                .is_none()
         );
     }
 }

@@ -4,8 +4,10 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroU8;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use ::http::header::DATE;
 use ::http::{HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
 use prefetch_index::prefetch_index;
@@ -40,8 +42,42 @@ pub(super) struct Common {
 #[derive(Debug)]
 struct List {
     fields: HeaderMap,
+    lines: Lines,
     /// `None` where there is none left.
     number: Option<NonZeroU8>,
+}
+
+/// Fields as HTTP/1.1 writes them.
+#[derive(Debug)]
+struct Lines {
+    text: Box<[u8]>,
+    /// Where in it each value stands.
+    values: Box<[Range<usize>]>,
+    /// Which of them is the first `Date`.
+    date: Option<usize>,
+}
+
+impl List {
+    fn new(fields: HeaderMap, number: Option<NonZeroU8>) -> Self {
+        List { lines: Lines::of(&fields), fields, number }
+    }
+}
+
+impl Lines {
+    fn of(fields: &HeaderMap) -> Self {
+        let mut text = Vec::new();
+        let mut write = |(name, value): (&HeaderName, &HeaderValue)| {
+            text.extend_from_slice(name.as_str().as_bytes());
+            text.extend_from_slice(b": ");
+            let begin = text.len();
+            text.extend_from_slice(value.as_bytes());
+            let end = text.len();
+            text.extend_from_slice(b"\r\n");
+            begin..end
+        };
+        let values = fields.iter().map(&mut write).collect();
+        Lines { text: text.into(), values, date: fields.iter().position(|(name, _)| *name == DATE) }
+    }
 }
 
 /// Fields, made to be cloned into answers, and perhaps a payload.
@@ -143,6 +179,37 @@ impl Whole {
         (own.among(common), own.payload())
     }
 
+    /// Appends the fields as HTTP/1.1 writes them, with this `Date` where they have one, and returns the payload.
+    pub(super) fn write(&self, head: &mut Vec<u8>, date: Option<&HeaderValue>) -> &'static [u8] {
+        let Lines { text, values, date: dated } = &self.common.lines;
+        let (cuts, mut at) = cuts(self.own);
+        let mut written = 0;
+        let mut put = |place: usize, value: &[u8]| {
+            let Range { start, end } = values[place].clone();
+            head.extend_from_slice(&text[written..start]);
+            head.extend_from_slice(value);
+            written = end;
+        };
+        let mut date = dated.zip(date);
+        for cut in cuts {
+            let value = &self.own[at..at + cut.length()];
+            at += cut.length();
+            match date.take_if(|(place, _)| *place <= cut.place()) {
+                Some((place, date)) if place == cut.place() => put(place, date.as_bytes()),
+                Some((place, date)) => {
+                    put(place, date.as_bytes());
+                    put(cut.place(), value);
+                }
+                None => put(cut.place(), value),
+            }
+        }
+        if let Some((place, date)) = date {
+            put(place, date.as_bytes());
+        }
+        head.extend_from_slice(&text[written..]);
+        &self.own[at..]
+    }
+
     /// Where it lies, and what it has in common with others.
     pub(super) fn hint(&self) -> Hint {
         hint(self.own.as_ptr().addr(), self.own.len(), self.common.number)
@@ -184,11 +251,16 @@ impl Own {
 
     /// The cuts, and where the values begin.
     fn cuts(&self) -> (impl Iterator<Item = Cut> + '_, usize) {
-        let (words, _) = self.0.as_chunks();
-        let mut words = words.iter().map(|word| u64::from_le_bytes(*word));
-        let many = words.next().unwrap_or_default() as usize;
-        (words.take(many).map(Cut), size_of::<Cut>() * (1 + many))
+        cuts(&self.0)
     }
+}
+
+/// The cuts of what is an answer's own, and where its values begin.
+fn cuts(own: &[u8]) -> (impl Iterator<Item = Cut> + '_, usize) {
+    let (words, _) = own.as_chunks();
+    let mut words = words.iter().map(|word| u64::from_le_bytes(*word));
+    let many = words.next().unwrap_or_default() as usize;
+    (words.take(many).map(Cut), size_of::<Cut>() * (1 + many))
 }
 
 impl Default for Common {
@@ -206,10 +278,10 @@ impl Common {
             return common.clone();
         }
         if known.len() >= LISTS {
-            return Arc::new(List { fields: headers.clone(), number: None });
+            return Arc::new(List::new(headers.clone(), None));
         }
         let number = u8::try_from(known.len() + 1).ok().and_then(NonZeroU8::new);
-        let common = Arc::new(List { fields: uncounted(headers), number });
+        let common = Arc::new(List::new(uncounted(headers), number));
         if let Some(number) = number {
             let _ = self.numbered[usize::from(number.get())].set(common.clone());
         }
@@ -219,11 +291,16 @@ impl Common {
 
     /// Has the processor fetch what a [`hint`] is of, all of it at the same time, and clones meanwhile what its list has in common.
     pub(super) fn ahead(&self, hint: Hint) -> Option<Ahead<'_>> {
-        let (first, lines) = lines(hint);
-        (0..lines).for_each(|line| fetch_at(first.wrapping_add(line * LINE)));
+        fetch_hinted(hint);
         let of = self.numbered.get(usize::from(hint.bits() as u8))?.get()?;
         Some(Ahead { fields: of.fields.clone(), of })
     }
+}
+
+/// Has the processor fetch what a [`hint`] is of.
+pub(super) fn fetch_hinted(hint: Hint) {
+    let (first, lines) = lines(hint);
+    (0..lines).for_each(|line| fetch_at(first.wrapping_add(line * LINE)));
 }
 
 /// Where the first line begins, and how many there are.
@@ -321,11 +398,40 @@ mod tests {
                 let (fields, sent) = whole.parts(ahead);
                 assert_eq!((told(&fields), &sent[..]), (told(&all), *payload));
             }
+            let mut lines = Vec::new();
+            assert_eq!(whole.write(&mut lines, None), *payload);
+            assert_eq!(String::from_utf8(lines).unwrap(), in_lines(&all));
             let counted = Own(Kept::Counted(Bytes::copy_from_slice(&fields.own.0)));
             let counted = Fields { common: fields.common.clone(), own: counted };
             assert_eq!((told(&counted.all()), &counted.payload()[..]), (told(&all), *payload));
             assert!(counted.whole().is_none());
         }
+    }
+
+    fn in_lines(headers: &HeaderMap) -> String {
+        told(headers).into_iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect()
+    }
+
+    #[test]
+    fn a_date_is_written_where_one_stands_whether_it_is_common_or_not() {
+        let many = [["a", "old", "c"], ["b", "old", "d"], ["a", "older", "d"], ["b", "older", "c"], ["a", "old", "d"]];
+        let all =
+            |own: [&str; 3]| headers(&[("x-first", own[0]), ("date", own[1]), ("x-last", own[2]), ("x-end", "e")]);
+        let common = Common::default();
+        for own in many {
+            let whole = Fields::with_payload(&all(own), b"payload", &common).whole().unwrap();
+            for date in [None, Some("Thu, 22 Oct 2015 08:28:00 GMT")] {
+                let mut lines = b"before\r\n".to_vec();
+                let value = date.map(HeaderValue::from_static);
+                assert_eq!(whole.write(&mut lines, value.as_ref()), b"payload");
+                let expected = in_lines(&all([own[0], date.unwrap_or(own[1]), own[2]]));
+                assert_eq!(String::from_utf8(lines).unwrap(), format!("before\r\n{expected}"));
+            }
+        }
+        let whole = Fields::new(&headers(&[("x-a", "b")]), &common).whole().unwrap();
+        let mut lines = Vec::new();
+        whole.write(&mut lines, Some(&HeaderValue::from_static("now")));
+        assert_eq!(lines, b"x-a: b\r\n");
     }
 
     #[test]

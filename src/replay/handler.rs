@@ -129,6 +129,16 @@ impl Handler for Replayer {
         self.strict.load().at_once(glance, || self.now.unwrap_or_else(SystemTime::now))
     }
 
+    fn ready(
+        &self,
+        url: &str,
+        session: &Session,
+        is_plain: &dyn Fn() -> bool,
+        head: &mut Vec<u8>,
+    ) -> Option<&'static [u8]> {
+        self.strict.load().ready(url, session, is_plain, head, || self.now.unwrap_or_else(SystemTime::now))
+    }
+
     fn accept(&self, _: &Arc<Client>) -> OwnConnections {
         OwnConnections::default()
     }

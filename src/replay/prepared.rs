@@ -168,6 +168,22 @@ impl Same {
     }
 }
 
+impl Same {
+    /// The same as HTTP/1.1 writes it: its head is appended, its payload returned. `None` where the date can't be told, or the status has no name.
+    pub(super) fn write(&self, head: &mut Vec<u8>, now: impl FnOnce() -> SystemTime) -> Option<&'static [u8]> {
+        let reason = self.status.canonical_reason()?;
+        let date = if self.is_dated { Some(clock::present(now())?) } else { None };
+        head.extend_from_slice(b"HTTP/1.1 ");
+        head.extend_from_slice(self.status.as_str().as_bytes());
+        head.push(b' ');
+        head.extend_from_slice(reason.as_bytes());
+        head.extend_from_slice(b"\r\n");
+        let payload = self.whole.write(head, date.as_ref());
+        head.extend_from_slice(b"\r\n");
+        Some(payload)
+    }
+}
+
 fn response(status: StatusCode, headers: HeaderMap, payload: Bytes) -> Response<Body> {
     let mut response = Response::new(Body::full(payload));
     *response.status_mut() = status;

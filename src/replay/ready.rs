@@ -52,6 +52,16 @@ impl Ready {
     }
 }
 
+impl Ready {
+    /// Appends the head of the answer as HTTP/1.1 writes it and returns the payload, where it is the same for whoever asks.
+    pub(super) fn write(&self, head: &mut Vec<u8>, now: impl FnOnce() -> SystemTime) -> Option<&'static [u8]> {
+        match &self.answer {
+            Answer::Same(same) => same.write(head, now),
+            Answer::Prepared(_) => None,
+        }
+    }
+}
+
 impl Hinted for Ready {
     fn hint(&self) -> Hint {
         match &self.answer {

@@ -8,7 +8,7 @@ use ::http::HeaderValue;
 use tokio::task::spawn_blocking;
 
 use super::by_key::{ByKey, Place};
-use super::fields::{Ahead, Common};
+use super::fields::{self, Ahead, Common};
 use super::prepared::{About, Prepared};
 use super::ready::Ready;
 use super::source::{Budget, SourceError};
@@ -68,6 +68,15 @@ impl Shelf {
     /// What answers a key whoever asks, if it has answered before and was kept, and what was done for it while it was fetched.
     pub(super) fn ready(&self, key: Key) -> Option<(&Ready, Option<Ahead<'_>>)> {
         self.ready.get(key, |hint| self.common.ahead(hint))
+    }
+
+    /// What answers a key whoever asks, if `is_plain`, which is asked while it is fetched.
+    pub(super) fn ready_while(&self, key: Key, is_plain: &dyn Fn() -> bool) -> Option<&Ready> {
+        let (ready, is_plain) = self.ready.get(key, |hint| {
+            fields::fetch_hinted(hint);
+            is_plain()
+        })?;
+        is_plain.then_some(ready)
     }
 
     /// From now on this entry's answer is ready for a key whose method is not HEAD, if it was kept, can be sent at once and, says `alone`,

@@ -6,4 +6,5 @@ mod heads;
 mod life;
 mod own_port;
 mod reverse;
+mod shortcut;
 mod stage;

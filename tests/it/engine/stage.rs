@@ -30,6 +30,9 @@ use crate::support::raw::read_head;
 /// Long enough for any machine; nothing waits for it unless a test fails.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// More than what is between two ends of a connection takes.
+pub static LONG: &[u8] = &[b'l'; 32 << 20];
+
 /// Answers by the path of the request; see [`Echo::answer`].
 pub struct Echo {
     notices: Mutex<Sender<Notice>>,
@@ -45,6 +48,19 @@ impl Handler for Echo {
 
     fn accept(&self, client: &Arc<Client>) -> u64 {
         client.connection
+    }
+
+    fn answers_at_once(&self) -> bool {
+        true
+    }
+
+    /// What is below `/ready` lies ready.
+    fn ready(&self, url: &str, _: &Session, is_plain: &dyn Fn() -> bool, head: &mut Vec<u8>) -> Option<&'static [u8]> {
+        let path = &url[url.find("/ready").filter(|_| is_plain())?..];
+        let payload: &[u8] = if path == "/ready/long" { LONG } else { b"ready" };
+        head.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
+        head.extend_from_slice(format!("x-url: {url}\r\ncontent-length: {}\r\n\r\n", payload.len()).as_bytes());
+        Some(payload)
     }
 
     async fn connect(&self, _: &u64, session: &Session, to: &Origin) -> Connect {

@@ -1,0 +1,274 @@
+//! A short cut for requests that need nothing but an answer that lies ready: they are answered where they are read, between the wire and hyper, which
+//! does not see them. Whatever else a client sends goes on to hyper as it came, before anything is done about it.
+
+use std::cell::OnceCell;
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use httparse::{Header, Status};
+use memchr::memchr;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::answer::Seat;
+
+/// A head with more fields goes on to hyper.
+const FIELDS: usize = 32;
+
+/// One HTTP/1.1 connection on its way to hyper.
+pub(super) struct Shortcut<I> {
+    io: I,
+    seat: Arc<Seat>,
+    answer: Answer,
+    /// Requests so far, hyper's and ours.
+    requests: u64,
+    /// What is read next begins a request, if there is none being answered: until bytes went on that were not one request without a payload.
+    /// Never where nothing lies ready.
+    begins: bool,
+    /// All that hyper had to write has gone out.
+    flushed: bool,
+}
+
+/// An answer on its way out.
+#[derive(Default)]
+struct Answer {
+    head: Vec<u8>,
+    payload: &'static [u8],
+    written: usize,
+    under_way: bool,
+}
+
+/// What bytes are that begin where a request does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Came<'b> {
+    /// A GET of this target, all of it and nothing else, that asks for nothing of the connection but that it stays.
+    Get(&'b str),
+    /// Another request without a payload, all of it and nothing else.
+    Request,
+    /// Anything else: a part of a head, what has a payload, several requests.
+    Other,
+}
+
+impl<'b> Came<'b> {
+    /// As hyper's parser reads it.
+    fn of(bytes: &'b [u8]) -> Self {
+        let mut fields = [const { MaybeUninit::<Header<'_>>::uninit() }; FIELDS];
+        let mut request = httparse::Request::new(&mut []);
+        match request.parse_with_uninit_headers(bytes, &mut fields) {
+            Ok(Status::Complete(len)) if len == bytes.len() => {}
+            _ => return Came::Other,
+        }
+        let (Some(method), Some(target), Some(1)) = (request.method, request.path, request.version) else {
+            return Came::Other;
+        };
+        let mut is_plain = method == "GET";
+        for Header { name, value } in request.headers.iter() {
+            match Said::of(name, value) {
+                Said::Nothing => {}
+                Said::Something => is_plain = false,
+                Said::More => return Came::Other,
+            }
+        }
+        match is_plain {
+            true => Came::Get(target),
+            false if method == "CONNECT" => Came::Other,
+            false => Came::Request,
+        }
+    }
+}
+
+/// The target that bytes begin with, if they are a GET: what is looked for while the rest is read.
+fn first_target(bytes: &[u8]) -> Option<&str> {
+    let target = bytes.strip_prefix(b"GET ")?;
+    std::str::from_utf8(&target[..memchr(b' ', target)?]).ok()
+}
+
+/// What a field says of the connection, or of what comes behind the head.
+enum Said {
+    /// That the connection stays, if anything.
+    Nothing,
+    /// Something that hyper or the engine has to see to.
+    Something,
+    /// That what comes behind the head belongs to it, or is something else than requests.
+    More,
+}
+
+impl Said {
+    fn of(name: &str, value: &[u8]) -> Self {
+        let is = |other: &str| name.eq_ignore_ascii_case(other);
+        match name.as_bytes() {
+            [b'c' | b'C', ..] if is("connection") => Said::of_connection(value),
+            [b'c' | b'C', ..] if is("content-length") => Said::More,
+            [b't' | b'T', ..] if is("transfer-encoding") => Said::More,
+            [b'u' | b'U', ..] if is("upgrade") => Said::More,
+            [b'e' | b'E', ..] if is("expect") => Said::More,
+            [b'p' | b'P', ..] if is("proxy-connection") => Said::of_connection(value),
+            [b'p' | b'P', ..] if is("proxy-authorization") => Said::Something,
+            _ => Said::Nothing,
+        }
+    }
+
+    fn of_connection(value: &[u8]) -> Self {
+        if value.eq_ignore_ascii_case(b"keep-alive") { Said::Nothing } else { Said::Something }
+    }
+}
+
+impl<I: AsyncRead + AsyncWrite + Unpin> Shortcut<I> {
+    pub(super) fn new(io: I, seat: Arc<Seat>) -> Self {
+        let begins = seat.may_be_ready();
+        Shortcut { io, seat, answer: Answer::default(), requests: 0, begins, flushed: true }
+    }
+
+    pub(super) fn into_inner(self) -> I {
+        self.io
+    }
+
+    /// Whether these bytes were a request that has its answer now. Else they are hyper's.
+    fn takes(&mut self, came: &[u8]) -> bool {
+        if !self.begins || came.is_empty() {
+            return false;
+        }
+        let (first, known) = (first_target(came), OnceCell::new());
+        let known = || *known.get_or_init(|| Came::of(came));
+        // What hyper has not answered yet, or not written yet, comes before.
+        let is_next = self.flushed && self.seat.pulse.has_answered(self.requests);
+        let ready = first
+            .filter(|_| is_next)
+            .and_then(|target| self.seat.ready(target, &|| known() == Came::Get(target), &mut self.answer.head));
+        self.begins = known() != Came::Other;
+        self.requests += 1;
+        let Some(payload) = ready else {
+            self.flushed = false;
+            return false;
+        };
+        (self.answer.payload, self.answer.under_way) = (payload, true);
+        self.seat.pulse.answered();
+        true
+    }
+
+    /// Ready when no answer of ours is under way.
+    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Answer { head, payload, written, under_way } = &mut self.answer;
+        if !*under_way {
+            return Poll::Ready(Ok(()));
+        }
+        while *written < head.len() + payload.len() {
+            let parts = [&head[(*written).min(head.len())..], &payload[written.saturating_sub(head.len())..]];
+            match ready!(Pin::new(&mut self.io).poll_write_vectored(cx, &parts.map(IoSlice::new)))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                more => *written += more,
+            }
+        }
+        ready!(Pin::new(&mut self.io).poll_flush(cx))?;
+        head.clear();
+        (*payload, *written, *under_way) = (&[], 0, false);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<I: AsyncRead + AsyncWrite + Unpin> AsyncRead for Shortcut<I> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.poll_answer(cx))?;
+            let before = buf.filled().len();
+            ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
+            if !self.takes(&buf.filled()[before..]) {
+                return Poll::Ready(Ok(()));
+            }
+            buf.set_filled(before);
+        }
+    }
+}
+
+impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Shortcut<I> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        ready!(self.poll_answer(cx))?;
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_answer(cx))?;
+        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_answer(cx))?;
+        ready!(Pin::new(&mut self.io).poll_flush(cx))?;
+        // A request ends when hyper has the end of its answer, and hyper writes what it has before it flushes.
+        self.flushed = self.seat.pulse.has_answered(self.requests);
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_answer(cx))?;
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn came(text: &str) -> Came<'_> {
+        Came::of(text.as_bytes())
+    }
+
+    #[test]
+    fn a_get_that_asks_for_nothing_else_is_told_by_its_target() {
+        for fields in
+            ["", "Host: a\r\n", "CONNECTION: Keep-Alive\r\n", "proxy-connection: keep-alive\r\nTE: trailers\r\n"]
+        {
+            let text = format!("GET http://a/b?c HTTP/1.1\r\n{fields}\r\n");
+            assert_eq!(came(&text), Came::Get("http://a/b?c"), "{text}");
+        }
+        let most = format!("GET / HTTP/1.1\r\n{}\r\n", "x: y\r\n".repeat(FIELDS));
+        assert_eq!(came(&most), Came::Get("/"));
+    }
+
+    #[test]
+    fn what_is_one_request_without_a_payload_leaves_the_beginning_of_the_next_behind_it() {
+        for text in [
+            "HEAD / HTTP/1.1\r\n\r\n",
+            "OPTIONS * HTTP/1.1\r\n\r\n",
+            "GET / HTTP/1.1\r\nconnection: close\r\n\r\n",
+            "GET / HTTP/1.1\r\nproxy-connection: x\r\n\r\n",
+            "GET / HTTP/1.1\r\nproxy-authorization: Basic eDp5\r\n\r\n",
+        ] {
+            assert_eq!(came(text), Came::Request, "{text}");
+        }
+    }
+
+    #[test]
+    fn behind_anything_else_nobody_knows_where_a_request_begins() {
+        let whole = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+        for len in 0..whole.len() {
+            assert_eq!(came(&whole[..len]), Came::Other, "{len}");
+        }
+        for text in [
+            "GET / HTTP/1.1\r\n\r\nG",
+            "GET / HTTP/1.0\r\n\r\n",
+            "GET / HTTP/1.1\r\ncontent-length: 0\r\n\r\n",
+            "GET / HTTP/1.1\r\nTransfer-Encoding: x\r\n\r\n",
+            "GET / HTTP/1.1\r\nUpgrade: h2c\r\n\r\n",
+            "GET / HTTP/1.1\r\nExpect: 100-continue\r\n\r\n",
+            "CONNECT a:1 HTTP/1.1\r\n\r\n",
+            "GET / HTTP/1.1\r\nx y: z\r\n\r\n",
+            "GET / HTTP/1.1\r\nx: y\r\n z\r\n\r\n",
+            "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        ] {
+            assert_eq!(came(text), Came::Other, "{text}");
+        }
+        let more = format!("GET / HTTP/1.1\r\n{}\r\n", "x: y\r\n".repeat(FIELDS + 1));
+        assert_eq!(came(&more), Came::Other);
+    }
+}
