@@ -238,8 +238,10 @@ pub trait Handler: Send + Sync + 'static {
     }
 
     /// Appends the head of the answer to a GET of this URL, as HTTP/1.1 writes it, and returns its payload, when all of it lies ready whatever
-    /// the fields of the request say; what is sent is what [`Handler::at_once`] would give. `None` changes nothing, and is all there is where
-    /// `is_plain` says `false`, which takes as long as memory does that is no more than asked for. There is no response, and no map of its fields.
+    /// the fields of the request say; what is sent is what [`Handler::at_once`] would give. `None`: nothing has happened.
+    ///
+    /// It must be `None` where `is_plain` says `false`: then the request is no such GET. That is found out when it is asked, which takes a while: best when the
+    /// memory that the answer needs has been asked for, so that both take place at the same time.
     fn ready(
         &self,
         _url: &str,

@@ -86,14 +86,14 @@ impl Pulse {
         Busy(self)
     }
 
-    /// A request has been answered where it was read.
+    /// A request has its answer where it was read.
     pub(super) fn answered(&self) {
         self.begun.fetch_add(1, Relaxed);
         self.head_since.store(0, Relaxed);
         self.end();
     }
 
-    /// Whether there were so many requests, and each has been answered.
+    /// Whether there were so many requests, and each has its answer.
     pub(super) fn has_answered(&self, requests: u64) -> bool {
         self.begun.load(Relaxed) == requests && self.ended.load(Relaxed) == requests
     }

@@ -22,13 +22,13 @@ pub(super) struct Shortcut<I> {
     io: I,
     seat: Arc<Seat>,
     answer: Answer,
-    /// Requests so far, hyper's and ours.
-    requests: u64,
-    /// What is read next begins a request, if there is none being answered: until bytes went on that were not one request without a payload.
-    /// Never where nothing lies ready.
+    /// Whether every byte so far was of whole requests without a payload, one to a read, so that the next read begins a request. Once `false` it
+    /// stays so, and is from the beginning where nothing lies ready.
     begins: bool,
-    /// All that hyper had to write has gone out.
-    flushed: bool,
+    /// While it `begins`: requests so far, hyper's and ours.
+    requests: u64,
+    /// While it `begins`: each of them has been answered, and what hyper wrote has gone out.
+    settled: bool,
 }
 
 /// An answer on its way out.
@@ -47,7 +47,7 @@ enum Came<'b> {
     Get(&'b str),
     /// Another request without a payload, all of it and nothing else.
     Request,
-    /// Anything else: a part of a head, what has a payload, several requests.
+    /// Anything else: a part of a head, several requests, what has or may have a payload, what is not HTTP/1.1, what ends in something else.
     Other,
 }
 
@@ -118,7 +118,7 @@ impl Said {
 impl<I: AsyncRead + AsyncWrite + Unpin> Shortcut<I> {
     pub(super) fn new(io: I, seat: Arc<Seat>) -> Self {
         let begins = seat.may_be_ready();
-        Shortcut { io, seat, answer: Answer::default(), requests: 0, begins, flushed: true }
+        Shortcut { io, seat, answer: Answer::default(), begins, requests: 0, settled: true }
     }
 
     pub(super) fn into_inner(self) -> I {
@@ -133,14 +133,14 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Shortcut<I> {
         let (first, known) = (first_target(came), OnceCell::new());
         let known = || *known.get_or_init(|| Came::of(came));
         // What hyper has not answered yet, or not written yet, comes before.
-        let is_next = self.flushed && self.seat.pulse.has_answered(self.requests);
         let ready = first
-            .filter(|_| is_next)
+            .filter(|_| self.settled)
             .and_then(|target| self.seat.ready(target, &|| known() == Came::Get(target), &mut self.answer.head));
         self.begins = known() != Came::Other;
         self.requests += 1;
-        let Some(payload) = ready else {
-            self.flushed = false;
+        let Some(payload) = ready.filter(|_| matches!(known(), Came::Get(_))) else {
+            self.answer.head.clear();
+            self.settled = false;
             return false;
         };
         (self.answer.payload, self.answer.under_way) = (payload, true);
@@ -205,7 +205,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Shortcut<I> {
         ready!(self.poll_answer(cx))?;
         ready!(Pin::new(&mut self.io).poll_flush(cx))?;
         // A request ends when hyper has the end of its answer, and hyper writes what it has before it flushes.
-        self.flushed = self.seat.pulse.has_answered(self.requests);
+        self.settled = self.seat.pulse.has_answered(self.requests);
         Poll::Ready(Ok(()))
     }
 

@@ -115,12 +115,11 @@ impl Shift {
     }
 }
 
-/// Moves a `Date`: it is now.
+/// Moves a `Date`: it is now, or not there where that can't be told (RFC 9110 section 6.6.1).
 pub(super) fn date(headers: &mut HeaderMap, now: SystemTime) {
+    let Some(now) = present(now) else { return drop(headers.remove(DATE)) };
     // Who inserts makes room for one more field first, whether it is one more or not.
-    if let Some(date) = headers.get_mut(DATE)
-        && let Some(now) = present(now)
-    {
+    if let Some(date) = headers.get_mut(DATE) {
         *date = now;
     }
 }
@@ -172,7 +171,7 @@ fn seconds(at: SystemTime) -> Seconds {
     at.duration_since(UNIX_EPOCH).map_or_else(|before| -whole(before.duration()), whole)
 }
 
-/// `None` when an HTTP date cannot say it; the value then stays as recorded.
+/// `None` when an HTTP date cannot say it; but for a `Date`, the value then stays as recorded.
 fn header(at: Seconds) -> Option<HeaderValue> {
     let at = u64::try_from(at).ok().filter(|_| at <= LAST)?;
     HeaderValue::from_str(&httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(at))).ok()

@@ -153,6 +153,11 @@ impl Fields {
         self.own.among(self.common.fields.clone())
     }
 
+    /// Whether a name stands there more than once.
+    pub(super) fn has_several(&self, name: &HeaderName) -> bool {
+        self.common.fields.get_all(name).iter().nth(1).is_some()
+    }
+
     /// The payload that lies with them.
     pub(super) fn payload(&self) -> Bytes {
         self.own.payload()

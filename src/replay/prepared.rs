@@ -166,9 +166,7 @@ impl Same {
         }
         response(self.status, fields, payload)
     }
-}
 
-impl Same {
     /// The same as HTTP/1.1 writes it: its head is appended, its payload returned. `None` where the date can't be told, or the status has no name.
     pub(super) fn write(&self, head: &mut Vec<u8>, now: impl FnOnce() -> SystemTime) -> Option<&'static [u8]> {
         let reason = self.status.canonical_reason()?;
@@ -280,6 +278,8 @@ impl Prepared {
         let is_same =
             matches!(self.coding, Stored::AsSent) && shift.is_none_or(Shift::is_date_alone) && !self.allows_asker;
         let fields = self.stored.together().filter(|_| is_same && self.is_plain())?;
+        // hyper makes one line of several, and nothing else does.
+        let fields = (!fields.has_several(&TRAILER)).then_some(fields)?;
         let status = StatusCode::from_u16(self.status).ok()?;
         Some(Same { whole: fields.whole()?, status, is_dated: shift.is_some() })
     }

@@ -50,9 +50,7 @@ impl Ready {
             Answer::Prepared(prepared) => prepared.at_once(request, now),
         }
     }
-}
 
-impl Ready {
     /// Appends the head of the answer as HTTP/1.1 writes it and returns the payload, where it is the same for whoever asks.
     pub(super) fn write(&self, head: &mut Vec<u8>, now: impl FnOnce() -> SystemTime) -> Option<&'static [u8]> {
         match &self.answer {

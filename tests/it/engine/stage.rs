@@ -107,6 +107,7 @@ impl Echo {
         match exchange.request.uri().path() {
             "/close" => Err(Close),
             "/panic" => panic!("a handler's mistake"),
+            "/long" => Ok(plain(200, Body::full(Bytes::from_static(LONG)))),
             "/unread" => Ok(plain(501, Body::full("not read"))),
             "/204" => Ok(plain(204, Body::Empty)),
             "/304" => {

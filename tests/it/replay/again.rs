@@ -21,6 +21,16 @@ fn asked_again_an_entry_answers_the_same_and_counts_the_same() {
     ];
     let coded = [field("content-encoding", "gzip"), field("content-type", "text/plain")];
     let allowed = [field("access-control-allow-origin", "https://page.test")];
+    // As most are: but for the date of its first answer the same for whoever asks.
+    let same = [
+        field("x-a", "1"),
+        field("date", "Wed, 21 Oct 2015 07:28:00 GMT"),
+        field("Content-Type", "text/plain"),
+        field("x-a", "2"),
+        field("set-cookie", "a=1"),
+        field("set-cookie", "b=\u{e4}"),
+    ];
+    let trailer = [field("trailer", "x-t"), field("trailer", "x-u")];
     let mut from_a_page = entry("GET https://api.test/page", json!({"headers": allowed, "content": body("page")}));
     from_a_page["request"]["headers"] = json!([field("origin", "https://page.test")]);
     let entries = [
@@ -32,6 +42,10 @@ fn asked_again_an_entry_answers_the_same_and_counts_the_same() {
         entry("HEAD https://api.test/dates", json!({"headers": dates})),
         entry("DELETE https://api.test/a%20b?q=1&q=2", json!({"content": body("gone")})),
         posted(text("POST https://api.test/post", "posted"), "{}"),
+        entry("GET https://api.test/same", json!({"headers": same, "content": body("same")})),
+        entry("GET https://api.test/same/2", json!({"headers": same, "content": body("")})),
+        entry("GET https://api.test/gone", json!({"status": 404, "statusText": "Not Found", "content": body("gone")})),
+        entry("GET https://api.test/trailer", json!({"headers": trailer, "content": body("trailer")})),
         from_a_page,
     ];
     let asks = [
@@ -44,6 +58,10 @@ fn asked_again_an_entry_answers_the_same_and_counts_the_same() {
         Ask::new("HEAD", "https://api.test/dates"),
         Ask::new("DELETE", "https://api.test/a%20b?q=1&q=2"),
         Ask::new("POST", "https://api.test/post").body("{}"),
+        Ask::new("GET", "https://api.test/same"),
+        Ask::new("GET", "https://api.test/same/2"),
+        Ask::new("GET", "https://api.test/gone").header("if-none-match", "*").header("range", "bytes=0-0"),
+        Ask::new("GET", "https://api.test/trailer"),
         Ask::new("GET", "https://api.test/page").header("origin", "http://localhost:5173"),
     ];
     for proto in [Proto::H1, Proto::H2] {
@@ -65,7 +83,7 @@ fn asked_again_an_entry_answers_the_same_and_counts_the_same() {
             bytes += 4 * first.3.len() as u64;
         }
         let verdict = stage.verdict();
-        assert_eq!((verdict.counts.requests, verdict.counts.served), (40, 40), "{proto:?}");
+        assert_eq!((verdict.counts.requests, verdict.counts.served), (56, 56), "{proto:?}");
         assert_eq!(verdict.counts.bytes, bytes, "{proto:?}");
         assert!(verdict.passed() && found(&verdict, Kind::Unused).is_empty(), "{proto:?}: {verdict:?}");
     }
@@ -73,21 +91,21 @@ fn asked_again_an_entry_answers_the_same_and_counts_the_same() {
 
 #[test]
 fn what_was_answered_at_once_is_not_where_something_else_is_asked_for() {
-    let stage = Stage::with(&own(&["**"], &[text("GET http://api.test/a", "hi")]), |plan| {
+    let stage = Stage::with(&own(&["**"], &[text("GET https://api.test/a", "hi")]), |plan| {
         plan.scope = globs(&["**", "!**/b"]);
     });
     let client = stage.h1();
-    assert_eq!([(); 2].map(|()| client.get("http://api.test/a").status), [200; 2]);
-    let upgrade = Ask::new("GET", "http://api.test/a").header("connection", "upgrade").header("upgrade", "websocket");
+    assert_eq!([(); 2].map(|()| client.get("https://api.test/a").status), [200; 2]);
+    let upgrade = Ask::new("GET", "https://api.test/a").header("connection", "upgrade").header("upgrade", "websocket");
     assert_eq!(client.ask(upgrade).status, 501, "no entry is a WebSocket");
     assert_eq!(
-        client.ask(Ask::new("GET", "http://api.test/a").body("x")).status,
+        client.ask(Ask::new("GET", "https://api.test/a").body("x")).status,
         501,
         "it was recorded without a payload"
     );
-    assert_eq!(client.get("http://api.test/a?").status, 501, "another URL");
-    assert_eq!(client.ask(Ask::new("POST", "http://api.test/a")).status, 501, "another method");
-    assert_eq!(client.get("http://api.test/x/../a").status, 200, "the same URL, written differently");
+    assert_eq!(client.get("https://api.test/a?").status, 501, "another URL");
+    assert_eq!(client.ask(Ask::new("POST", "https://api.test/a")).status, 501, "another method");
+    assert_eq!(client.get("https://api.test/x/../a").status, 200, "the same URL, written differently");
     let verdict = stage.verdict();
     assert_eq!((verdict.counts.served, verdict.counts.misses, verdict.counts.refused), (3, 3, 1));
 }
