@@ -9,7 +9,7 @@ use std::path::Path;
 
 use indexmap::{IndexMap, IndexSet};
 use procfs::net::{TcpNetEntry, TcpState, UdpNetEntry};
-use procfs::process::{FDTarget, Process};
+use procfs::process::{FDTarget, Process, Stat};
 
 use super::{LookPlan, Observed, version};
 use crate::verdict::clues::{Connection, Program};
@@ -27,6 +27,8 @@ const OUR_PROXY: &str = "HARPROXY_RUN_PROXY";
 /// that was not there before.
 pub(super) struct Eye {
     plan: LookPlan,
+    /// Where our own program lies.
+    own: Option<Memory>,
     /// Those that were alive at the last look. A [`Process`] is an open folder of `/proc`, so that a number that is given
     /// anew is not taken for it.
     tree: HashMap<i32, Known>,
@@ -85,6 +87,7 @@ impl Eye {
     pub(super) fn at(pid: u32, plan: &LookPlan) -> Self {
         let mut eye = Eye {
             plan: plan.clone(),
+            own: Process::myself().and_then(|own| own.stat()).ok().map(|stat| Memory::of(&stat)),
             tree: HashMap::new(),
             programs: IndexMap::new(),
             connections: IndexSet::new(),
@@ -154,7 +157,7 @@ impl Eye {
     fn name(&mut self, pid: i32, comm: String) -> bool {
         let Some(known) = self.tree.get_mut(&pid).filter(|known| known.comm != comm) else { return false };
         let exe = known.process.exe().ok();
-        if is_becoming(&known.process) {
+        if is_becoming(&known.process, self.own) {
             return false;
         }
         let cleared = is_cleared(&known.process, &self.plan.proxy);
@@ -328,10 +331,24 @@ fn script(process: &Process, comm: &str) -> Option<String> {
     (cut == comm && !comm.is_empty()).then_some(name)
 }
 
-/// Whether a process is becoming a program, and may have no environment yet: where its code is, is what the kernel says last. Of one that
-/// has ended it says nothing of all that.
-fn is_becoming(process: &Process) -> bool {
-    process.stat().is_ok_and(|stat| stat.startcode == 0) && process.exe().is_ok()
+/// Where a program's code and stack begin in memory, which is another place for each that is started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Memory {
+    code: u64,
+    stack: u64,
+}
+
+impl Memory {
+    fn of(stat: &Stat) -> Self {
+        Memory { code: stat.startcode, stack: stat.startstack }
+    }
+}
+
+/// Whether a process is becoming a program. It has our memory at first, environment and all: whoever starts it goes on just before it has its own. Then it may have no
+/// environment yet: where its code is, is what the kernel says last. Of one that has ended it says nothing of all that.
+fn is_becoming(process: &Process, own: Option<Memory>) -> bool {
+    let is_not_yet = |memory: Memory| memory.code == 0 || Some(memory) == own;
+    process.stat().is_ok_and(|stat| is_not_yet(Memory::of(&stat))) && process.exe().is_ok()
 }
 
 /// Whether a process was started without the variables that lead to the proxy; `None` when that can't be said: it belongs to
@@ -394,6 +411,27 @@ mod tests {
             let cleared: Vec<_> = eye.programs.values().filter(|program| program.cleared == Some(true)).collect();
             assert!(cleared.is_empty(), "{cleared:?}");
         }
+    }
+
+    /// What was forked and has not become another program yet.
+    #[test]
+    fn what_has_our_own_memory_is_no_program_of_cmds() {
+        let plan = LookPlan { proxy: PROXY.to_owned(), ours: Vec::new(), pace: super::super::Pace::BESIDE };
+        let own = std::env::current_exe().unwrap();
+        let mut child =
+            std::process::Command::new(&own).args(["--list"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
+        let (mut at_us, mut at_another) = (Eye::at(std::process::id(), &plan), Eye::at(child.id(), &plan));
+        at_us.look();
+        // As it has more to say than a pipe takes, it is still there.
+        while at_another.programs.is_empty() && child.try_wait().unwrap().is_none() {
+            at_another.look();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let name = file_name(&own).unwrap();
+        assert!(at_another.programs.contains_key(&name), "{:?}", at_another.programs);
+        let pid = i32::try_from(std::process::id()).unwrap();
+        assert_eq!(at_us.tree[&pid].name, "", "{:?}", at_us.programs);
     }
 
     #[test]
