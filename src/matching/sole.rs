@@ -23,8 +23,19 @@ impl Key {
     /// The key of this method and this URL, as they are.
     #[must_use]
     pub fn of(method: &str, url: &str) -> Self {
-        let key = index::key(method, url);
-        Key { first: (key >> 64) as u64, last: key as u64 }
+        Key::from_bits(index::key(method, url))
+    }
+
+    /// All of it.
+    #[must_use]
+    pub fn bits(self) -> u128 {
+        u128::from(self.first) << 64 | u128::from(self.last)
+    }
+
+    /// The key that has these [`Key::bits`].
+    #[must_use]
+    pub fn from_bits(bits: u128) -> Self {
+        Key { first: (bits >> 64) as u64, last: bits as u64 }
     }
 
     /// A byte of it, which has no say in its place.

@@ -15,7 +15,7 @@ use super::auth;
 use super::body::Body;
 use super::connect::{self, Granted};
 use super::engine::{Ours, Visit};
-use super::handler::{Close, Exchange, Glance, HostStays, Notice, Session};
+use super::handler::{Close, Exchange, Glance, HostStays, Notice, Session, Ticket};
 use super::pulse::Pulse;
 use super::respond::{self, Trouble};
 use super::reverse::places::{self, Asked, Places};
@@ -142,20 +142,44 @@ impl Seat {
         Some(response.map(|body| Served::new(body, busy, request.version())))
     }
 
-    /// Writes the head of the answer to a GET of this target, as it was read, and returns its payload, if it lies ready and nobody watches; else
-    /// `None`, and nothing has happened. That the request says nothing of who asks and asks for nothing else is told by `is_plain`.
-    pub(super) fn ready(&self, target: &str, is_plain: &dyn Fn() -> bool, head: &mut Vec<u8>) -> Option<&'static [u8]> {
+    /// What a GET of this target, as it was read, asks for with [`Seat::ready`]; `None` where nothing can lie ready, or somebody watches.
+    pub(super) fn ticket(&self, target: &str) -> Option<Ticket> {
         if !self.may_be_ready() {
             return None;
         }
-        let mut ready = |url: &str, session| self.visit.handler.ready(url, session, is_plain, head);
+        let ticket = |url: &str| self.visit.handler.ticket(url);
         match &self.role {
-            Role::Inside(_) => self.sites.look_at_text(target, |_, url| ready(url, &self.session)),
+            Role::Inside(_) => self.sites.look_at_text(target, |_, url| ticket(url)),
             Role::Proxy => {
-                self.sites.look_at_text(target, |site, url| if self.is_ours(site) { None } else { ready(url, &NOBODY) })
+                self.sites.look_at_text(target, |site, url| if self.is_ours(site) { None } else { ticket(url) })
             }
             Role::Reverse(_) => None,
         }
+    }
+
+    /// Writes the head of an answer and returns its payload, if it lies ready; else `None`, and nothing has happened. That the request says nothing of
+    /// who asks and asks for nothing else is told by `is_plain`.
+    pub(super) fn ready(
+        &self,
+        ticket: Ticket,
+        is_plain: &dyn Fn() -> bool,
+        head: &mut Vec<u8>,
+    ) -> Option<&'static [u8]> {
+        let session = match &self.role {
+            Role::Inside(_) => &self.session,
+            Role::Proxy | Role::Reverse(_) => &NOBODY,
+        };
+        self.visit.handler.ready(ticket, session, is_plain, head)
+    }
+
+    /// [`Handler::gathers`](super::Handler::gathers).
+    pub(super) fn gathers(&self) -> bool {
+        self.visit.handler.gathers()
+    }
+
+    /// [`Handler::fetch`](super::Handler::fetch).
+    pub(super) fn fetch(&self, tickets: &[Ticket]) {
+        self.visit.handler.fetch(tickets);
     }
 
     /// Whether [`Seat::ready`] is worth asking.

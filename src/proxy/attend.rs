@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ::http::{HeaderMap, Response};
 
 use super::body::Body;
-use super::handler::{Client, Close, Connect, Exchange, Glance, Handler, Notice, Origin, Session};
+use super::handler::{Client, Close, Connect, Exchange, Glance, Handler, Notice, Origin, Session, Ticket};
 use super::upstream::{Dialled, Upstream};
 use crate::http::Headers;
 use crate::tls::authority::Alpn;
@@ -45,10 +45,19 @@ pub trait Attendant: Send + Sync {
     /// [`Handler::at_once`].
     fn at_once(&self, glance: &Glance<'_>) -> Option<Response<Body>>;
 
+    /// [`Handler::ticket`].
+    fn ticket(&self, url: &str) -> Option<Ticket>;
+
+    /// [`Handler::gathers`].
+    fn gathers(&self) -> bool;
+
+    /// [`Handler::fetch`].
+    fn fetch(&self, tickets: &[Ticket]);
+
     /// [`Handler::ready`].
     fn ready(
         &self,
-        url: &str,
+        ticket: Ticket,
         session: &Session,
         is_plain: &dyn Fn() -> bool,
         head: &mut Vec<u8>,
@@ -115,14 +124,26 @@ impl<H: Handler> Attendant for Attending<H> {
         self.handler.at_once(glance)
     }
 
+    fn ticket(&self, url: &str) -> Option<Ticket> {
+        self.handler.ticket(url)
+    }
+
+    fn gathers(&self) -> bool {
+        self.handler.gathers()
+    }
+
+    fn fetch(&self, tickets: &[Ticket]) {
+        self.handler.fetch(tickets);
+    }
+
     fn ready(
         &self,
-        url: &str,
+        ticket: Ticket,
         session: &Session,
         is_plain: &dyn Fn() -> bool,
         head: &mut Vec<u8>,
     ) -> Option<&'static [u8]> {
-        self.handler.ready(url, session, is_plain, head)
+        self.handler.ready(ticket, session, is_plain, head)
     }
 
     fn connect<'a>(&'a self, session: &'a Session, to: &'a Origin) -> Later<'a, Connect> {

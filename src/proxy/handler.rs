@@ -87,6 +87,10 @@ impl std::fmt::Display for Origin {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Session(pub Option<Arc<str>>);
 
+/// What a handler knows by itself what somebody asks for: see [`Handler::ticket`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticket(pub u128);
+
 /// The client side of one accepted connection.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -237,14 +241,28 @@ pub trait Handler: Send + Sync + 'static {
         None
     }
 
-    /// Appends the head of the answer to a GET of this URL, as HTTP/1.1 writes it, and returns its payload, when all of it lies ready whatever
+    /// What a GET of this URL asks for with [`Handler::ready`]; `None` where that would be `None`, too.
+    fn ticket(&self, _url: &str) -> Option<Ticket> {
+        None
+    }
+
+    /// Whether answers lie in so much memory that it takes less time when [`Handler::fetch`] is told beforehand what several clients are going to ask for.
+    /// It is asked when a connection begins.
+    fn gathers(&self) -> bool {
+        false
+    }
+
+    /// [`Handler::ready`] is going to be asked for these on this thread, for one after the other.
+    fn fetch(&self, _: &[Ticket]) {}
+
+    /// Appends the head of the answer to a GET, as HTTP/1.1 writes it, and returns its payload, when all of it lies ready whatever
     /// the fields of the request say; what is sent is what [`Handler::at_once`] would give. `None`: nothing has happened.
     ///
     /// It must be `None` where `is_plain` says `false`: then the request is no such GET. That is found out when it is asked, which takes a while: best when the
     /// memory that the answer needs has been asked for, so that both take place at the same time.
     fn ready(
         &self,
-        _url: &str,
+        _: Ticket,
         _: &Session,
         _is_plain: &dyn Fn() -> bool,
         _head: &mut Vec<u8>,

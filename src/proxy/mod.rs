@@ -10,6 +10,7 @@ pub mod body;
 mod connect;
 pub mod endings;
 mod engine;
+mod expected;
 pub mod forward;
 pub mod handler;
 pub mod limits;
@@ -33,7 +34,7 @@ pub mod witness;
 
 pub use attend::AnyHandler;
 pub use body::Body;
-pub use handler::{Ask, Client, Connect, Exchange, Handler, HostStays, Notice, Origin, Scheme, Session};
+pub use handler::{Ask, Client, Connect, Exchange, Handler, HostStays, Notice, Origin, Scheme, Session, Ticket};
 pub use server::{Proxy, ProxyPlan, Running};
 pub use tunnel::splice;
 pub use witness::{Note, Provenance, Way, Why, Witness};

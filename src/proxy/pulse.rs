@@ -86,6 +86,11 @@ impl Pulse {
         Busy(self)
     }
 
+    /// What came lies here for a moment, and is told of by [`Pulse::heard`] if it goes on.
+    pub(super) fn holds(&self) {
+        self.head_since.store(0, Relaxed);
+    }
+
     /// A request has its answer where it was read.
     pub(super) fn answered(&self) {
         self.begun.fetch_add(1, Relaxed);
@@ -140,7 +145,8 @@ impl Pulse {
         let _ = self.lent.set((end, tracked));
     }
 
-    fn heard(&self) {
+    /// Bytes have come, which begin a head if there was none.
+    pub(super) fn heard(&self) {
         if self.head_since.load(Relaxed) == 0 && self.begun.load(Relaxed) == self.ended.load(Relaxed) {
             self.head_since.store(JUST_NOW, Relaxed);
         }

@@ -13,6 +13,8 @@ use memchr::memchr;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::answer::Seat;
+use super::expected;
+use super::handler::Ticket;
 
 /// A head with more fields goes on to hyper.
 const FIELDS: usize = 32;
@@ -29,6 +31,18 @@ pub(super) struct Shortcut<I> {
     requests: u64,
     /// While it `begins`: each of them has been answered, and what hyper wrote has gone out.
     settled: bool,
+    /// Whether what is to be answered is held first: see [`Held`].
+    gathers: bool,
+    held: Option<Held>,
+}
+
+/// A plain GET, while the other connections of the thread that have something to read are read from, too: what their answers lie in is then fetched
+/// at the same time.
+struct Held {
+    bytes: Vec<u8>,
+    ticket: Ticket,
+    /// Nothing lies ready for it: it is hyper's.
+    goes_on: bool,
 }
 
 /// An answer on its way out.
@@ -85,6 +99,16 @@ fn first_target(bytes: &[u8]) -> Option<&str> {
     std::str::from_utf8(&target[..memchr(b' ', target)?]).ok()
 }
 
+/// What became of bytes that were read.
+enum Taken {
+    /// They were a request that has its answer now.
+    Answered,
+    /// They are held, and this task has its turn again behind those that are ready now.
+    Held,
+    /// They are hyper's.
+    No,
+}
+
 /// What a field says of the connection, or of what comes behind the head.
 enum Said {
     /// That the connection stays, if anything.
@@ -118,33 +142,80 @@ impl Said {
 impl<I: AsyncRead + AsyncWrite + Unpin> Shortcut<I> {
     pub(super) fn new(io: I, seat: Arc<Seat>) -> Self {
         let begins = seat.may_be_ready();
-        Shortcut { io, seat, answer: Answer::default(), begins, requests: 0, settled: true }
+        let gathers = begins && seat.gathers();
+        Shortcut { io, seat, answer: Answer::default(), begins, requests: 0, settled: true, gathers, held: None }
     }
 
     pub(super) fn into_inner(self) -> I {
         self.io
     }
 
-    /// Whether these bytes were a request that has its answer now. Else they are hyper's.
-    fn takes(&mut self, came: &[u8]) -> bool {
+    fn take(&mut self, came: &[u8], cx: &Context<'_>) -> Taken {
         if !self.begins || came.is_empty() {
-            return false;
+            return Taken::No;
         }
-        let (first, known) = (first_target(came), OnceCell::new());
+        let known = OnceCell::new();
         let known = || *known.get_or_init(|| Came::of(came));
         // What hyper has not answered yet, or not written yet, comes before.
-        let ready = first
-            .filter(|_| self.settled)
-            .and_then(|target| self.seat.ready(target, &|| known() == Came::Get(target), &mut self.answer.head));
+        let first = first_target(came).filter(|_| self.settled);
+        let asked = first.and_then(|target| Some((target, self.seat.ticket(target)?)));
+        let ready = asked.and_then(|(target, ticket)| {
+            let is_plain = || known() == Came::Get(target);
+            if !self.gathers {
+                return self.seat.ready(ticket, &is_plain, &mut self.answer.head);
+            }
+            if is_plain() {
+                self.hold(came, ticket, cx);
+            }
+            None
+        });
+        if self.held.is_some() {
+            return Taken::Held;
+        }
         self.begins = known() != Came::Other;
+        if self.answers(ready.filter(|_| matches!(known(), Came::Get(_)))) { Taken::Answered } else { Taken::No }
+    }
+
+    fn hold(&mut self, came: &[u8], ticket: Ticket, cx: &Context<'_>) {
+        expected::add(ticket);
+        self.seat.pulse.holds();
+        self.held = Some(Held { bytes: came.to_vec(), ticket, goes_on: false });
+        cx.waker().wake_by_ref();
+    }
+
+    /// Answers what is held, or lets it go on.
+    fn release(&mut self) {
+        let Some(held) = self.held.take_if(|held| !held.goes_on) else { return };
+        expected::all(|tickets| self.seat.fetch(tickets));
+        let ready = self.seat.ready(held.ticket, &|| true, &mut self.answer.head);
+        if !self.answers(ready) {
+            self.seat.pulse.heard();
+            self.held = Some(Held { goes_on: true, ..held });
+        }
+    }
+
+    /// Whether a request has its answer now, which is this payload and a head that is there.
+    fn answers(&mut self, ready: Option<&'static [u8]>) -> bool {
         self.requests += 1;
-        let Some(payload) = ready.filter(|_| matches!(known(), Came::Get(_))) else {
+        let Some(payload) = ready else {
             self.answer.head.clear();
             self.settled = false;
             return false;
         };
         (self.answer.payload, self.answer.under_way) = (payload, true);
         self.seat.pulse.answered();
+        true
+    }
+
+    /// Whether something that was held has gone on.
+    fn passes(&mut self, buf: &mut ReadBuf<'_>) -> bool {
+        let Some(held) = self.held.as_mut().filter(|held| held.goes_on) else { return false };
+        let len = held.bytes.len().min(buf.remaining());
+        buf.put_slice(&held.bytes[..len]);
+        held.bytes.drain(..len);
+        if held.bytes.is_empty() {
+            self.held = None;
+        }
         true
     }
 
@@ -171,13 +242,22 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Shortcut<I> {
 impl<I: AsyncRead + AsyncWrite + Unpin> AsyncRead for Shortcut<I> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         loop {
+            self.release();
             ready!(self.poll_answer(cx))?;
-            let before = buf.filled().len();
-            ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
-            if !self.takes(&buf.filled()[before..]) {
+            if self.passes(buf) {
                 return Poll::Ready(Ok(()));
             }
-            buf.set_filled(before);
+            let before = buf.filled().len();
+            ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
+            let taken = self.take(&buf.filled()[before..], cx);
+            match taken {
+                Taken::Answered => buf.set_filled(before),
+                Taken::Held => {
+                    buf.set_filled(before);
+                    return Poll::Pending;
+                }
+                Taken::No => return Poll::Ready(Ok(())),
+            }
         }
     }
 }
@@ -210,6 +290,8 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Shortcut<I> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // What was read before a drain began has its answer.
+        self.release();
         ready!(self.poll_answer(cx))?;
         Pin::new(&mut self.io).poll_shutdown(cx)
     }

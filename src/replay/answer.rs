@@ -249,16 +249,26 @@ impl Strict {
         Some(response)
     }
 
-    /// The same to a GET, whatever else it says, as HTTP/1.1 writes it: its head is appended, its payload returned.
+    /// Whether it takes less time to answer when several keys are known beforehand.
+    pub(super) fn gathers(&self) -> bool {
+        self.shelf.gathers()
+    }
+
+    /// Has what answers these keys fetched.
+    pub(super) fn fetch(&self, keys: impl Iterator<Item = Key> + Clone) {
+        self.shelf.fetch(keys);
+    }
+
+    /// The same to a GET of this key, whatever else it says, as HTTP/1.1 writes it: its head is appended, its payload returned.
     pub(super) fn ready(
         &self,
-        url: &str,
+        key: Key,
         session: &Session,
         is_plain: &dyn Fn() -> bool,
         head: &mut Vec<u8>,
         now: impl FnOnce() -> SystemTime,
     ) -> Option<&'static [u8]> {
-        let ready = self.shelf.ready_while(Key::of("GET", url), is_plain)?;
+        let ready = self.shelf.ready_while(key, is_plain)?;
         let payload = ready.write(head, now)?;
         self.served(ready, session, payload.len() as u64);
         Some(payload)

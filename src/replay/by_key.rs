@@ -76,23 +76,43 @@ impl<T: Hinted> ByKey<T> {
     /// What there is for a key, and what `ahead` made of its hint while it was fetched. Where another key has the same byte and comes first,
     /// `ahead` is called with that one's hint before.
     pub(super) fn get<A>(&self, key: Key, ahead: impl Fn(Hint) -> A) -> Option<(&T, A)> {
-        let tag = tag(key);
-        for place in self.way(key) {
-            let word = self.words[place].load(Acquire);
-            match word as u8 {
-                0 => return None,
-                other if other != tag => continue,
-                _ => {}
-            }
-            let page = self.pages[place / PLACES].get()?;
-            prefetch_index(&page[..], place % PLACES);
-            let made = ahead(Hint::of(word));
-            match page[place % PLACES].0.get()? {
+        for (place, hint) in self.likely(key) {
+            let made = ahead(hint);
+            match place.0.get()? {
                 (there, value) if *there == key => return Some((value, made)),
                 _ => {}
             }
         }
         None
+    }
+
+    /// Has what these keys have fetched, of all of them at the same time; `ahead` is called with what can be told of each.
+    pub(super) fn fetch(&self, keys: impl Iterator<Item = Key> + Clone, ahead: impl Fn(Hint)) {
+        for key in keys.clone() {
+            prefetch_index(&self.words[..], key.place(self.words.len()));
+        }
+        for key in keys {
+            if let Some((_, hint)) = self.likely(key).next() {
+                ahead(hint);
+            }
+        }
+    }
+
+    /// How many keys there is room for.
+    pub(super) fn room(&self) -> usize {
+        self.words.len()
+    }
+
+    /// The places with a key's byte, being fetched, and what can be told of their values.
+    fn likely(&self, key: Key) -> impl Iterator<Item = (&Place<T>, Hint)> {
+        let tag = tag(key);
+        let words = self.way(key).map(|place| (place, self.words[place].load(Acquire)));
+        let likely = words.take_while(|(_, word)| *word as u8 != 0).filter(move |(_, word)| *word as u8 == tag);
+        likely.map_while(|(place, word)| {
+            let page = self.pages[place / PLACES].get()?;
+            prefetch_index(&page[..], place % PLACES);
+            Some((&page[place % PLACES], Hint::of(word)))
+        })
     }
 
     /// Puts what `make` makes, unless there is something for the key. Where there are more keys than there is room for, that is all.

@@ -12,7 +12,8 @@ use super::ledger::Count;
 use super::local;
 use super::passthrough::{self, Passthrough};
 use crate::http::{Headers, NormalUrl};
-use crate::proxy::handler::{Close, Glance};
+use crate::matching::Key;
+use crate::proxy::handler::{Close, Glance, Ticket};
 use crate::proxy::respond::MARK;
 use crate::proxy::upstream::{Dialled, OwnConnections, Upstream};
 use crate::proxy::{self, Ask, Body, Client, Connect, Exchange, Handler, Note, Notice, Origin, Provenance, Session};
@@ -112,6 +113,11 @@ impl Replayer {
     }
 }
 
+/// What a ticket was given for.
+fn key(ticket: Ticket) -> Key {
+    Key::from_bits(ticket.0)
+}
+
 impl Handler for Replayer {
     type Connection = OwnConnections;
 
@@ -129,14 +135,26 @@ impl Handler for Replayer {
         self.strict.load().at_once(glance, || self.now.unwrap_or_else(SystemTime::now))
     }
 
+    fn ticket(&self, url: &str) -> Option<Ticket> {
+        Some(Ticket(Key::of("GET", url).bits()))
+    }
+
+    fn gathers(&self) -> bool {
+        self.strict.load().gathers()
+    }
+
+    fn fetch(&self, tickets: &[Ticket]) {
+        self.strict.load().fetch(tickets.iter().copied().map(key));
+    }
+
     fn ready(
         &self,
-        url: &str,
+        ticket: Ticket,
         session: &Session,
         is_plain: &dyn Fn() -> bool,
         head: &mut Vec<u8>,
     ) -> Option<&'static [u8]> {
-        self.strict.load().ready(url, session, is_plain, head, || self.now.unwrap_or_else(SystemTime::now))
+        self.strict.load().ready(key(ticket), session, is_plain, head, || self.now.unwrap_or_else(SystemTime::now))
     }
 
     fn accept(&self, _: &Arc<Client>) -> OwnConnections {

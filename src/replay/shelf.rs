@@ -19,6 +19,10 @@ use crate::matching::{Chosen, EntryRef, Key, Matcher, Sole};
 /// How much memory prepared answers may take, bytes; what is served beyond it is read and made anew each time.
 const KEPT: u64 = 256 * 1024 * 1024;
 
+/// With room for so many keys it takes less time to have the memory of several answers fetched than to wait for that of each: it is 20 MB or more, by
+/// then, and one more turn of each request's task is the price.
+const MANY: usize = 24_000;
+
 type Slot = OnceLock<Arc<Prepared>>;
 
 // One more line of memory would be one more to wait for.
@@ -68,6 +72,16 @@ impl Shelf {
     /// What answers a key whoever asks, if it has answered before and was kept, and what was done for it while it was fetched.
     pub(super) fn ready(&self, key: Key) -> Option<(&Ready, Option<Ahead<'_>>)> {
         self.ready.get(key, |hint| self.common.ahead(hint))
+    }
+
+    /// Whether there may be more ready than a processor has at hand.
+    pub(super) fn gathers(&self) -> bool {
+        self.ready.room() >= MANY
+    }
+
+    /// Has what is ready for these keys fetched, of all of them at the same time.
+    pub(super) fn fetch(&self, keys: impl Iterator<Item = Key> + Clone) {
+        self.ready.fetch(keys, fields::fetch_hinted);
     }
 
     /// What answers a key whoever asks, if `is_plain`, which is asked while it is fetched.

@@ -9,6 +9,11 @@ use crate::support::client::Proto;
 
 const READY: &str = "GET http://a.test/ready HTTP/1.1\r\nHost: a.test\r\n\r\n";
 
+/// One whose handler answers each by itself, and one that is told beforehand what is going to be asked.
+fn stages() -> [Stage; 2] {
+    [false, true].map(|gathers| Stage::with(Setting { gathers, ..Setting::default() }))
+}
+
 /// A connection on which the site is known: the first request for one is hyper's.
 fn known(stage: &Stage) -> Raw {
     let mut raw = stage.raw();
@@ -26,139 +31,148 @@ fn is_ready(raw: &mut Raw, url: &str) {
 
 #[test]
 fn what_lies_ready_is_answered_where_it_is_read_as_often_as_it_is_asked_for() {
-    let stage = Stage::start();
-    let mut raw = known(&stage);
-    for fields in ["", "Connection: keep-alive\r\n", "PROXY-connection: Keep-Alive\r\nCookie: a=b\r\nAccept: */*\r\n"] {
-        raw.send(format!("GET http://a.test/ready/1?a=%41 HTTP/1.1\r\nHost: a.test\r\n{fields}\r\n"));
-        is_ready(&mut raw, "http://a.test/ready/1?a=%41");
+    for stage in stages() {
+        let mut raw = known(&stage);
+        for fields in
+            ["", "Connection: keep-alive\r\n", "PROXY-connection: Keep-Alive\r\nCookie: a=b\r\nAccept: */*\r\n"]
+        {
+            raw.send(format!("GET http://a.test/ready/1?a=%41 HTTP/1.1\r\nHost: a.test\r\n{fields}\r\n"));
+            is_ready(&mut raw, "http://a.test/ready/1?a=%41");
+        }
+        // hyper's requests and these in turn.
+        for _ in 0..2 {
+            raw.send("GET http://a.test/other HTTP/1.1\r\n\r\n");
+            assert_eq!(raw.echo()["uri"], "http://a.test/other");
+            raw.send("DELETE http://a.test/ready HTTP/1.1\r\n\r\n");
+            assert_eq!(raw.echo()["method"], "DELETE");
+            raw.send(READY);
+            is_ready(&mut raw, "http://a.test/ready");
+        }
+        let mut inside = stage.tunnel("a.test:8080");
+        inside.send("GET /ready HTTP/1.1\r\nHost: a.test:8080\r\n\r\n");
+        is_ready(&mut inside, "http://a.test:8080/ready");
+        let client = stage.client(Proto::H1);
+        assert_eq!([(); 2].map(|()| client.get("https://a.test/ready").text()), ["ready"; 2]);
     }
-    // hyper's requests and these in turn.
-    for _ in 0..2 {
-        raw.send("GET http://a.test/other HTTP/1.1\r\n\r\n");
-        assert_eq!(raw.echo()["uri"], "http://a.test/other");
-        raw.send("DELETE http://a.test/ready HTTP/1.1\r\n\r\n");
-        assert_eq!(raw.echo()["method"], "DELETE");
-        raw.send(READY);
-        is_ready(&mut raw, "http://a.test/ready");
-    }
-    let mut inside = stage.tunnel("a.test:8080");
-    inside.send("GET /ready HTTP/1.1\r\nHost: a.test:8080\r\n\r\n");
-    is_ready(&mut inside, "http://a.test:8080/ready");
-    let client = stage.client(Proto::H1);
-    assert_eq!([(); 2].map(|()| client.get("https://a.test/ready").text()), ["ready"; 2]);
 }
 
 #[test]
 fn whatever_else_is_asked_goes_on_as_it_came() {
-    let stage = Stage::start();
-    for request in [
-        "POST http://a.test/ready HTTP/1.1\r\nContent-Length: 4\r\n\r\nbody",
-        "GET http://a.test/ready HTTP/1.1\r\ncontent-length: 4\r\n\r\nbody",
-        "GET http://a.test/ready HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n",
-        "GET http://a.test/ready HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
-        "GET http://a.test/ready HTTP/1.1\r\nConnection: close\r\n\r\n",
-        "GET http://a.test/ready HTTP/1.1\r\nConnection: x-a\r\n\r\n",
-        "GET http://a.test/ready HTTP/1.1\r\nProxy-Connection: close\r\n\r\n",
-        "GET http://a.test/ready HTTP/1.1\r\nProxy-Authorization: Basic dTpw\r\n\r\n",
-        "GET http://b.test/ready HTTP/1.1\r\n\r\n",
-        "GET http://a.test:8080/ready HTTP/1.1\r\n\r\n",
-        "GET http://a.test.b/ready HTTP/1.1\r\n\r\n",
-        "GET https://a.test/ready HTTP/1.1\r\n\r\n",
-        "GET HTTP://a.test/ready HTTP/1.1\r\n\r\n",
-        "GET http://a.test?/ready HTTP/1.1\r\n\r\n",
-    ] {
+    for stage in stages() {
+        for request in [
+            "POST http://a.test/ready HTTP/1.1\r\nContent-Length: 4\r\n\r\nbody",
+            "GET http://a.test/ready HTTP/1.1\r\ncontent-length: 4\r\n\r\nbody",
+            "GET http://a.test/ready HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n",
+            "GET http://a.test/ready HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+            "GET http://a.test/ready HTTP/1.1\r\nConnection: close\r\n\r\n",
+            "GET http://a.test/ready HTTP/1.1\r\nConnection: x-a\r\n\r\n",
+            "GET http://a.test/ready HTTP/1.1\r\nProxy-Connection: close\r\n\r\n",
+            "GET http://a.test/ready HTTP/1.1\r\nProxy-Authorization: Basic dTpw\r\n\r\n",
+            "GET http://b.test/ready HTTP/1.1\r\n\r\n",
+            "GET http://a.test:8080/ready HTTP/1.1\r\n\r\n",
+            "GET http://a.test.b/ready HTTP/1.1\r\n\r\n",
+            "GET https://a.test/ready HTTP/1.1\r\n\r\n",
+            "GET HTTP://a.test/ready HTTP/1.1\r\n\r\n",
+            "GET http://a.test?/ready HTTP/1.1\r\n\r\n",
+        ] {
+            let mut raw = known(&stage);
+            raw.send(request);
+            let echo = raw.echo();
+            assert_eq!(echo["method"], request[..request.find(' ').unwrap()], "{request}");
+            assert_eq!(echo["body"], if request.contains("body") { "body" } else { "" }, "{request}");
+            let session = echo["session"].as_str();
+            assert_eq!(session, request.contains("Authorization").then_some("u"), "{request}");
+        }
         let mut raw = known(&stage);
-        raw.send(request);
-        let echo = raw.echo();
-        assert_eq!(echo["method"], request[..request.find(' ').unwrap()], "{request}");
-        assert_eq!(echo["body"], if request.contains("body") { "body" } else { "" }, "{request}");
-        let session = echo["session"].as_str();
-        assert_eq!(session, request.contains("Authorization").then_some("u"), "{request}");
+        raw.send(format!("GET http://a.test/ready HTTP/1.1\r\n{}\r\n", "X-A: 1\r\n".repeat(33)));
+        assert_eq!(raw.echo()["headers"].as_array().unwrap().len(), 33);
+        let mut raw = known(&stage);
+        raw.send("GET http://a.test/ready HTTP/1.1\r\nX A: 1\r\n\r\n");
+        assert!(raw.rest_text().starts_with("HTTP/1.1 400 "));
     }
-    let mut raw = known(&stage);
-    raw.send(format!("GET http://a.test/ready HTTP/1.1\r\n{}\r\n", "X-A: 1\r\n".repeat(33)));
-    assert_eq!(raw.echo()["headers"].as_array().unwrap().len(), 33);
-    let mut raw = known(&stage);
-    raw.send("GET http://a.test/ready HTTP/1.1\r\nX A: 1\r\n\r\n");
-    assert!(raw.rest_text().starts_with("HTTP/1.1 400 "));
 }
 
 #[test]
 fn nothing_goes_before_what_was_asked_first() {
-    let stage = Stage::start();
-    let mut raw = known(&stage);
-    raw.send("GET http://a.test/gate HTTP/1.1\r\n\r\n");
-    stage.entered.recv().unwrap();
-    raw.send(READY);
-    stage.echo.gate.notify_one();
-    assert_eq!(raw.answer().1, "through the gate");
-    raw.answer();
-    // Several at a time are hyper's.
-    raw.send(READY.repeat(3));
-    for _ in 0..3 {
-        assert_eq!(raw.echo()["uri"], "http://a.test/ready");
+    for stage in stages() {
+        let mut raw = known(&stage);
+        raw.send("GET http://a.test/gate HTTP/1.1\r\n\r\n");
+        stage.entered.recv().unwrap();
+        raw.send(READY);
+        stage.echo.gate.notify_one();
+        assert_eq!(raw.answer().1, "through the gate");
+        raw.answer();
+        // Several at a time are hyper's.
+        raw.send(READY.repeat(3));
+        for _ in 0..3 {
+            assert_eq!(raw.echo()["uri"], "http://a.test/ready");
+        }
     }
 }
 
 #[test]
 fn what_hyper_has_still_to_write_goes_before() {
-    let stage = Stage::start();
-    let mut raw = known(&stage);
-    raw.send("GET http://a.test/long HTTP/1.1\r\n\r\n");
-    // The handler is done with it; most of it is hyper's, which can't write it as long as nobody reads, and reads what comes before it writes more.
-    let head = raw.head();
-    assert!(head.contains(&format!("\r\ncontent-length: {}\r\n", LONG.len())), "{head}");
-    raw.send(READY);
-    assert!(raw.exactly(LONG.len()) == LONG);
-    let (head, body) = raw.answer();
-    assert!(body == "ready" || body.contains("http://a.test/ready"), "{head}{body}");
-    raw.send(READY);
-    is_ready(&mut raw, "http://a.test/ready");
+    for stage in stages() {
+        let mut raw = known(&stage);
+        raw.send("GET http://a.test/long HTTP/1.1\r\n\r\n");
+        // The handler is done with it; most of it is hyper's, which can't write it as long as nobody reads, and reads what comes before it writes more.
+        let head = raw.head();
+        assert!(head.contains(&format!("\r\ncontent-length: {}\r\n", LONG.len())), "{head}");
+        raw.send(READY);
+        assert!(raw.exactly(LONG.len()) == LONG);
+        let (head, body) = raw.answer();
+        assert!(body == "ready" || body.contains("http://a.test/ready"), "{head}{body}");
+        raw.send(READY);
+        is_ready(&mut raw, "http://a.test/ready");
+    }
 }
 
 #[test]
 fn the_rest_of_a_head_is_no_request_whatever_it_looks_like() {
-    let stage = Stage::start();
-    for before in
-        ["GET http://a.test/a HTTP/1.1\r\n\r\n", "POST http://a.test/a HTTP/1.1\r\nContent-Length: 1\r\n\r\nx"]
-    {
-        let mut raw = known(&stage);
-        // Of one write; when the first is answered all of it has been read.
-        raw.send(format!("{before}GET http://a.test/b HTTP/1.1\r\nX-A: "));
-        assert_eq!(raw.echo()["uri"], "http://a.test/a");
-        raw.send(READY.replace("Host: a.test\r\n", ""));
-        let echo = raw.echo();
-        assert_eq!(echo["uri"], "http://a.test/b", "{before}");
-        assert_eq!(echo["headers"][0][1], "GET http://a.test/ready HTTP/1.1", "{before}");
+    for stage in stages() {
+        for before in
+            ["GET http://a.test/a HTTP/1.1\r\n\r\n", "POST http://a.test/a HTTP/1.1\r\nContent-Length: 1\r\n\r\nx"]
+        {
+            let mut raw = known(&stage);
+            // Of one write; when the first is answered all of it has been read.
+            raw.send(format!("{before}GET http://a.test/b HTTP/1.1\r\nX-A: "));
+            assert_eq!(raw.echo()["uri"], "http://a.test/a");
+            raw.send(READY.replace("Host: a.test\r\n", ""));
+            let echo = raw.echo();
+            assert_eq!(echo["uri"], "http://a.test/b", "{before}");
+            assert_eq!(echo["headers"][0][1], "GET http://a.test/ready HTTP/1.1", "{before}");
+        }
     }
 }
 
 #[test]
 fn a_long_answer_reaches_a_client_that_reads_late_also_when_the_engine_drains() {
-    let mut stage = Stage::start();
-    let mut raw = known(&stage);
-    raw.send(READY.replace("/ready", "/ready/long"));
-    // The beginning has been sent, and the end can't have been.
-    assert!(raw.head().contains("\r\nx-url: http://a.test/ready/long\r\n"));
-    raw.send(READY);
-    assert!(raw.exactly(LONG.len()) == LONG);
-    is_ready(&mut raw, "http://a.test/ready");
-    raw.send(READY.replace("/ready", "/ready/long"));
-    raw.head();
-    let done = stage.start_drain(Duration::from_secs(600));
-    assert!(raw.rest() == LONG);
-    done.recv().unwrap();
+    for mut stage in stages() {
+        let mut raw = known(&stage);
+        raw.send(READY.replace("/ready", "/ready/long"));
+        // The beginning has been sent, and the end can't have been.
+        assert!(raw.head().contains("\r\nx-url: http://a.test/ready/long\r\n"));
+        raw.send(READY);
+        assert!(raw.exactly(LONG.len()) == LONG);
+        is_ready(&mut raw, "http://a.test/ready");
+        raw.send(READY.replace("/ready", "/ready/long"));
+        raw.head();
+        let done = stage.start_drain(Duration::from_secs(600));
+        assert!(raw.rest() == LONG);
+        done.recv().unwrap();
+    }
 }
 
 #[test]
 fn a_drain_ends_a_connection_on_which_hyper_has_seen_nothing() {
-    let mut stage = Stage::start();
-    let mut inside = stage.tunnel("a.test:80");
-    inside.send("GET /ready HTTP/1.1\r\n\r\n");
-    is_ready(&mut inside, "http://a.test/ready");
-    let done = stage.start_drain(Duration::from_secs(600));
-    assert_eq!(inside.rest(), b"");
-    done.recv().unwrap();
+    for mut stage in stages() {
+        let mut inside = stage.tunnel("a.test:80");
+        inside.send("GET /ready HTTP/1.1\r\n\r\n");
+        is_ready(&mut inside, "http://a.test/ready");
+        let done = stage.start_drain(Duration::from_secs(600));
+        assert_eq!(inside.rest(), b"");
+        done.recv().unwrap();
+    }
 }
 
 #[test]

@@ -15,7 +15,7 @@ use harproxy::proxy::handler::{Close, HostStays};
 use harproxy::proxy::server::{Credentials, Reverse};
 use harproxy::proxy::upstream::{Dialled, Upstream};
 use harproxy::proxy::{
-    Client, Connect, Exchange, Handler, Notice, Origin, Proxy, ProxyPlan, Running, Scheme, Session, respond,
+    Client, Connect, Exchange, Handler, Notice, Origin, Proxy, ProxyPlan, Running, Scheme, Session, Ticket, respond,
 };
 use harproxy::tls::authority::{Alpn, Authority};
 use http::Response;
@@ -41,6 +41,9 @@ pub struct Echo {
     pub entered: Mutex<Sender<()>>,
     alpn: Alpn,
     upstream: Option<Upstream>,
+    urls: Mutex<Vec<String>>,
+    gathers: bool,
+    fetched: Mutex<Vec<Ticket>>,
 }
 
 impl Handler for Echo {
@@ -54,8 +57,32 @@ impl Handler for Echo {
         true
     }
 
-    /// What is below `/ready` lies ready.
-    fn ready(&self, url: &str, _: &Session, is_plain: &dyn Fn() -> bool, head: &mut Vec<u8>) -> Option<&'static [u8]> {
+    /// Counts the URLs that were asked for.
+    fn ticket(&self, url: &str) -> Option<Ticket> {
+        let mut urls = self.urls.lock().unwrap();
+        urls.push(url.to_owned());
+        Some(Ticket(urls.len() as u128 - 1))
+    }
+
+    fn gathers(&self) -> bool {
+        self.gathers
+    }
+
+    fn fetch(&self, tickets: &[Ticket]) {
+        self.fetched.lock().unwrap().extend_from_slice(tickets);
+    }
+
+    /// What is below `/ready` lies ready, when it has been fetched where that is to be.
+    fn ready(
+        &self,
+        ticket: Ticket,
+        _: &Session,
+        is_plain: &dyn Fn() -> bool,
+        head: &mut Vec<u8>,
+    ) -> Option<&'static [u8]> {
+        let fetched = self.fetched.lock().unwrap().iter().filter(|fetched| **fetched == ticket).count();
+        assert_eq!(fetched, usize::from(self.gathers));
+        let url = &self.urls.lock().unwrap()[ticket.0 as usize];
         let path = &url[url.find("/ready").filter(|_| is_plain())?..];
         let payload: &[u8] = if path == "/ready/long" { LONG } else { b"ready" };
         head.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
@@ -231,6 +258,8 @@ pub struct Setting {
     pub reverse: Vec<Reverse>,
     pub reverse_tls: bool,
     pub upstream: Option<Upstream>,
+    /// Whether what lies ready is fetched before it is asked for.
+    pub gathers: bool,
 }
 
 impl Default for Setting {
@@ -243,6 +272,7 @@ impl Default for Setting {
             reverse: Vec::new(),
             reverse_tls: false,
             upstream: None,
+            gathers: false,
         }
     }
 }
@@ -293,6 +323,9 @@ impl Stage {
             entered: Mutex::new(enter),
             alpn: setting.alpn,
             upstream: setting.upstream,
+            urls: Mutex::default(),
+            gathers: setting.gathers,
+            fetched: Mutex::default(),
         });
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let handler = echo.clone();

@@ -1,10 +1,14 @@
 //! What is asked for again: an answer that is at hand, past all that a first one takes.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
 use harproxy::verdict::Kind;
 use serde_json::json;
 
 use super::stage::{Stage, entry, found, globs, own, posted, text};
 use crate::support::client::{Ask, Got, Proto};
+use crate::support::raw::read_head;
 
 /// What has answered before is answered from what is at hand, past all that a first answer takes: nobody may tell one from the other.
 #[test]
@@ -108,4 +112,41 @@ fn what_was_answered_at_once_is_not_where_something_else_is_asked_for() {
     assert_eq!(client.get("https://api.test/x/../a").status, 200, "the same URL, written differently");
     let verdict = stage.verdict();
     assert_eq!((verdict.counts.served, verdict.counts.misses, verdict.counts.refused), (3, 3, 1));
+}
+
+/// From as many entries as this, what several connections have asked for is fetched before the first is answered.
+#[test]
+fn many_at_a_time_have_their_own_answers_from_a_large_fixture() {
+    const ENTRIES: usize = 20_000;
+    let entries: Vec<_> = (0..ENTRIES).map(|n| text(&format!("GET http://api.test/{n}"), &format!("{n}"))).collect();
+    let stage = Stage::of(&own(&["http://api.test/**"], &entries));
+    let mut connections: Vec<_> = (0..24).map(|_| TcpStream::connect(stage.addr()).unwrap()).collect();
+    let mut served = 0;
+    for round in 0..6 {
+        // The same three times: an answer is made, comes from memory, and comes where it is read.
+        let of = |connection: usize| (connection * 7919 + round / 3 * 11) % ENTRIES;
+        for (n, connection) in connections.iter_mut().enumerate() {
+            write!(connection, "GET http://api.test/{} HTTP/1.1\r\nHost: api.test\r\n\r\n", of(n)).unwrap();
+        }
+        for (n, connection) in connections.iter_mut().enumerate() {
+            let head = String::from_utf8(read_head(connection)).unwrap();
+            let body = of(n).to_string();
+            assert!(head.starts_with("HTTP/1.1 200 ") && head.contains(&format!("#{}\r\n", of(n))), "{head}");
+            assert!(head.contains(&format!("content-length: {}\r\n", body.len())), "{head}");
+            let mut got = vec![0; body.len()];
+            connection.read_exact(&mut got).unwrap();
+            assert_eq!(got, body.as_bytes());
+            served += 1;
+        }
+    }
+    // What no entry answers, on connections that were answered so.
+    for (path, method) in [("/none", "GET"), ("/0", "POST")] {
+        write!(connections[0], "{method} http://api.test{path} HTTP/1.1\r\nHost: api.test\r\n\r\n").unwrap();
+        let head = String::from_utf8(read_head(&mut connections[0])).unwrap();
+        assert!(head.starts_with("HTTP/1.1 501 "), "{head}");
+        connections.remove(0);
+    }
+    drop(connections);
+    let verdict = stage.verdict();
+    assert_eq!((verdict.counts.served, verdict.counts.misses), (served, 2));
 }
