@@ -1,11 +1,11 @@
-//! What is going to be asked for on each thread that serves, by requests that have been read and are answered when all others have been that were there to
-//! be read.
+//! What is about to be asked for on each thread that serves: by requests that have been read, and are answered when the thread has read whatever else was
+//! there.
 
 use std::cell::RefCell;
 
 use super::handler::Ticket;
 
-/// As many as one look at the sockets finds, or more. What is beyond is asked for without having been told before.
+/// What is fetched for more displaces what was fetched first. They are asked for without having been told of before.
 const MOST: usize = 64;
 
 thread_local! {

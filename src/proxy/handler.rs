@@ -241,7 +241,7 @@ pub trait Handler: Send + Sync + 'static {
         None
     }
 
-    /// What a GET of this URL asks for with [`Handler::ready`]; `None` where that would be `None`, too.
+    /// What a GET of this URL asks for with [`Handler::ready`]; `None` only where nothing can lie ready.
     fn ticket(&self, _url: &str) -> Option<Ticket> {
         None
     }
@@ -252,7 +252,7 @@ pub trait Handler: Send + Sync + 'static {
         false
     }
 
-    /// [`Handler::ready`] is going to be asked for these on this thread, for one after the other.
+    /// [`Handler::ready`] is about to be asked for these on this thread, for one after the other.
     fn fetch(&self, _: &[Ticket]) {}
 
     /// Appends the head of the answer to a GET, as HTTP/1.1 writes it, and returns its payload, when all of it lies ready whatever

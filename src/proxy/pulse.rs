@@ -5,8 +5,8 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -56,6 +56,8 @@ pub(super) struct Pulse {
     quiet_since: AtomicU64,
     /// The first byte of a head that is not complete; 0 is none, [`JUST_NOW`] one that nobody has asked for yet.
     head_since: AtomicU64,
+    holds: AtomicBool,
+    may_hold: AtomicBool,
     refused: OnceLock<String>,
     /// When the client closed the connection without having asked for anything.
     left: OnceLock<u64>,
@@ -72,6 +74,8 @@ impl Pulse {
             ended: AtomicU64::new(0),
             quiet_since: AtomicU64::new(0),
             head_since: AtomicU64::new(0),
+            holds: AtomicBool::new(false),
+            may_hold: AtomicBool::new(true),
             refused: OnceLock::new(),
             left: OnceLock::new(),
             flushes: Flushes::default(),
@@ -86,9 +90,22 @@ impl Pulse {
         Busy(self)
     }
 
-    /// What came lies here for a moment, and is told of by [`Pulse::heard`] if it goes on.
-    pub(super) fn holds(&self) {
-        self.head_since.store(0, Relaxed);
+    /// Whether a request that came whole may be held for a turn. Then it is, until it is released.
+    pub(super) fn hold(&self) -> bool {
+        let may = self.may_hold.load(Relaxed);
+        self.holds.store(may, Relaxed);
+        may
+    }
+
+    /// What was held has its answer, or goes on.
+    pub(super) fn release(&self) {
+        self.holds.store(false, Relaxed);
+    }
+
+    /// From now on nothing is held but what is. Whether something is.
+    pub(super) fn hold_no_more(&self) -> bool {
+        self.may_hold.store(false, Relaxed);
+        self.holds.load(Relaxed)
     }
 
     /// A request has its answer where it was read.
@@ -126,7 +143,7 @@ impl Pulse {
     /// What is being waited for, and until when; `None` while a request is being answered. It is asked whenever the connection has done
     /// what it could.
     pub(super) fn waiting(&self, limits: Limits) -> Option<(Waiting, Instant)> {
-        if self.begun.load(Relaxed) != self.ended.load(Relaxed) {
+        if self.begun.load(Relaxed) != self.ended.load(Relaxed) || self.holds.load(Relaxed) {
             return None;
         }
         Some(match self.head_since.load(Relaxed) {
@@ -145,8 +162,7 @@ impl Pulse {
         let _ = self.lent.set((end, tracked));
     }
 
-    /// Bytes have come, which begin a head if there was none.
-    pub(super) fn heard(&self) {
+    fn heard(&self) {
         if self.head_since.load(Relaxed) == 0 && self.begun.load(Relaxed) == self.ended.load(Relaxed) {
             self.head_since.store(JUST_NOW, Relaxed);
         }
@@ -296,5 +312,19 @@ mod tests {
         assert_eq!(kind(&pulse), None, "one of two is still being answered");
         drop(second);
         assert_eq!(kind(&pulse), Some(Waiting::Request), "what came meanwhile is no begun head");
+    }
+
+    #[test]
+    fn nothing_is_waited_for_while_a_request_is_held_and_none_is_when_the_end_is_near() {
+        let pulse = Arc::new(Pulse::new());
+        pulse.heard();
+        assert!(pulse.hold());
+        assert_eq!(kind(&pulse), None);
+        assert!(pulse.hold_no_more());
+        pulse.release();
+        assert_eq!(kind(&pulse), Some(Waiting::Head), "which goes on");
+        pulse.answered();
+        assert_eq!(kind(&pulse), Some(Waiting::Request));
+        assert!(!pulse.hold() && !pulse.hold_no_more());
     }
 }

@@ -179,6 +179,12 @@ async fn drive<C: Connection>(connection: &mut C, pulse: &Pulse, limits: Limits,
         loop {
             // Before the connection, so that an answer that is due now says that it is the last.
             if !winding_down && draining.poll(drained.as_mut(), cx).is_ready() {
+                // What was held when the drain began is in flight: first it has its answer or goes on to hyper.
+                if pulse.hold_no_more()
+                    && let Poll::Ready(result) = Pin::new(&mut *connection).poll(cx)
+                {
+                    return Poll::Ready(End::Done(result));
+                }
                 winding_down = true;
                 connection.wind_down();
             }

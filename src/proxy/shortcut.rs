@@ -161,13 +161,13 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Shortcut<I> {
         let asked = first.and_then(|target| Some((target, self.seat.ticket(target)?)));
         let ready = asked.and_then(|(target, ticket)| {
             let is_plain = || known() == Came::Get(target);
-            if !self.gathers {
-                return self.seat.ready(ticket, &is_plain, &mut self.answer.head);
+            if self.gathers && is_plain() && self.seat.pulse.hold() {
+                expected::add(ticket);
+                self.held = Some(Held { bytes: came.to_vec(), ticket, goes_on: false });
+                cx.waker().wake_by_ref();
+                return None;
             }
-            if is_plain() {
-                self.hold(came, ticket, cx);
-            }
-            None
+            self.seat.ready(ticket, &is_plain, &mut self.answer.head)
         });
         if self.held.is_some() {
             return Taken::Held;
@@ -176,20 +176,13 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Shortcut<I> {
         if self.answers(ready.filter(|_| matches!(known(), Came::Get(_)))) { Taken::Answered } else { Taken::No }
     }
 
-    fn hold(&mut self, came: &[u8], ticket: Ticket, cx: &Context<'_>) {
-        expected::add(ticket);
-        self.seat.pulse.holds();
-        self.held = Some(Held { bytes: came.to_vec(), ticket, goes_on: false });
-        cx.waker().wake_by_ref();
-    }
-
     /// Answers what is held, or lets it go on.
     fn release(&mut self) {
         let Some(held) = self.held.take_if(|held| !held.goes_on) else { return };
         expected::all(|tickets| self.seat.fetch(tickets));
         let ready = self.seat.ready(held.ticket, &|| true, &mut self.answer.head);
+        self.seat.pulse.release();
         if !self.answers(ready) {
-            self.seat.pulse.heard();
             self.held = Some(Held { goes_on: true, ..held });
         }
     }
@@ -290,8 +283,6 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Shortcut<I> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // What was read before a drain began has its answer.
-        self.release();
         ready!(self.poll_answer(cx))?;
         Pin::new(&mut self.io).poll_shutdown(cx)
     }

@@ -259,7 +259,7 @@ impl Strict {
         self.shelf.fetch(keys);
     }
 
-    /// The same to a GET of this key, whatever else it says, as HTTP/1.1 writes it: its head is appended, its payload returned.
+    /// As [`Strict::at_once`] answers a GET of this key, whatever else it says, as HTTP/1.1 writes it: its head is appended, its payload returned.
     pub(super) fn ready(
         &self,
         key: Key,

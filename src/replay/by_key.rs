@@ -98,11 +98,6 @@ impl<T: Hinted> ByKey<T> {
         }
     }
 
-    /// How many keys there is room for.
-    pub(super) fn room(&self) -> usize {
-        self.words.len()
-    }
-
     /// The places with a key's byte, being fetched, and what can be told of their values.
     fn likely(&self, key: Key) -> impl Iterator<Item = (&Place<T>, Hint)> {
         let tag = tag(key);

@@ -19,9 +19,9 @@ use crate::matching::{Chosen, EntryRef, Key, Matcher, Sole};
 /// How much memory prepared answers may take, bytes; what is served beyond it is read and made anew each time.
 const KEPT: u64 = 256 * 1024 * 1024;
 
-/// With room for so many keys it takes less time to have the memory of several answers fetched than to wait for that of each: it is 20 MB or more, by
-/// then, and one more turn of each request's task is the price.
-const MANY: usize = 24_000;
+/// From so many keys on it takes less time to have the memory of several answers fetched than to wait for that of each, if they are of 1 KiB. What it costs is
+/// one more turn of each request's task.
+const MANY: usize = 18_000;
 
 type Slot = OnceLock<Arc<Prepared>>;
 
@@ -36,6 +36,7 @@ pub(super) struct Shelf {
     slots: Vec<Box<[Slot]>>,
     /// Its 96 bytes for a key are not in the budget.
     ready: ByKey<Ready>,
+    gathers: bool,
     budget: Arc<Budget>,
     mark: bool,
     clock: Clock,
@@ -48,6 +49,7 @@ impl Shelf {
         let fixtures = matcher.fixtures();
         Shelf {
             ready: ByKey::new(matcher.keys()),
+            gathers: matcher.keys() >= MANY,
             fixtures: fixtures.to_vec(),
             names: fixtures.iter().map(|fixture| fixture.path().display().to_string()).collect(),
             slots: fixtures.iter().map(|fixture| (0..numbered(fixture)).map(|_| Slot::new()).collect()).collect(),
@@ -74,9 +76,9 @@ impl Shelf {
         self.ready.get(key, |hint| self.common.ahead(hint))
     }
 
-    /// Whether there may be more ready than a processor has at hand.
+    /// Whether there may be more ready than a processor has at hand, so that it is better to know several keys before the first is asked for.
     pub(super) fn gathers(&self) -> bool {
-        self.ready.room() >= MANY
+        self.gathers
     }
 
     /// Has what is ready for these keys fetched, of all of them at the same time.

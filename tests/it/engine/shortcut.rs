@@ -176,6 +176,22 @@ fn a_drain_ends_a_connection_on_which_hyper_has_seen_nothing() {
 }
 
 #[test]
+fn a_drain_that_begins_while_a_request_is_read_lets_it_have_its_answer() {
+    for path in ["/until-drained", "/ready/until-drained"] {
+        for mut stage in stages() {
+            let mut raw = known(&stage);
+            raw.send(format!("GET http://a.test{path} HTTP/1.1\r\n\r\n"));
+            stage.entered.recv().unwrap();
+            let done = stage.start_drain(Duration::from_secs(600));
+            let (head, body) = raw.answer();
+            assert!(head.starts_with("HTTP/1.1 200 ") && (body == "ready" || body.contains(path)), "{head}{body}");
+            assert_eq!(raw.rest(), b"");
+            done.recv().unwrap();
+        }
+    }
+}
+
+#[test]
 fn who_has_to_say_who_he_is_is_asked_each_time_and_our_own_pages_are_ours() {
     let stage = Stage::with(Setting { auth: Some("u:p"), alpn: Alpn::Http1, ..Setting::default() });
     let mut raw = stage.raw();

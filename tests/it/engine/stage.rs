@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -44,6 +44,7 @@ pub struct Echo {
     urls: Mutex<Vec<String>>,
     gathers: bool,
     fetched: Mutex<Vec<Ticket>>,
+    addr: OnceLock<SocketAddr>,
 }
 
 impl Handler for Echo {
@@ -57,8 +58,13 @@ impl Handler for Echo {
         true
     }
 
-    /// Counts the URLs that were asked for.
+    /// Counts the URLs that were asked for. That of `/until-drained` is told when a drain has begun.
     fn ticket(&self, url: &str) -> Option<Ticket> {
+        if url.ends_with("/until-drained") {
+            let _ = self.entered.lock().unwrap().send(());
+            // A drain no longer listens.
+            while TcpStream::connect(*self.addr.get().unwrap()).is_ok() {}
+        }
         let mut urls = self.urls.lock().unwrap();
         urls.push(url.to_owned());
         Some(Ticket(urls.len() as u128 - 1))
@@ -80,10 +86,10 @@ impl Handler for Echo {
         is_plain: &dyn Fn() -> bool,
         head: &mut Vec<u8>,
     ) -> Option<&'static [u8]> {
-        let fetched = self.fetched.lock().unwrap().iter().filter(|fetched| **fetched == ticket).count();
-        assert_eq!(fetched, usize::from(self.gathers));
         let url = &self.urls.lock().unwrap()[ticket.0 as usize];
         let path = &url[url.find("/ready").filter(|_| is_plain())?..];
+        let fetched = self.fetched.lock().unwrap().iter().filter(|fetched| **fetched == ticket).count();
+        assert_eq!(fetched, usize::from(self.gathers), "{url}");
         let payload: &[u8] = if path == "/ready/long" { LONG } else { b"ready" };
         head.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
         head.extend_from_slice(format!("x-url: {url}\r\ncontent-length: {}\r\n\r\n", payload.len()).as_bytes());
@@ -326,11 +332,13 @@ impl Stage {
             urls: Mutex::default(),
             gathers: setting.gathers,
             fetched: Mutex::default(),
+            addr: OnceLock::new(),
         });
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let handler = echo.clone();
         let (addr, urls, running) = runtime.block_on(async move {
             let proxy = Proxy::bind(plan).await.unwrap();
+            handler.addr.set(proxy.addr()).unwrap();
             (proxy.addr(), proxy.urls(), proxy.serve(handler))
         });
         Stage { addr, urls, ca, echo, notices, ends, entered, running: Some(running), runtime, _dir: dir }
