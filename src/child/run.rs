@@ -154,10 +154,11 @@ pub async fn run(plan: &CommandPlan, signals: &mut Signals) -> Result<Ended, Spa
             },
         }
     };
-    signals.cmd_ended();
     let status = status.map_err(|source| SpawnError::Lost { program: plan.program.clone(), source })?;
+    let status = ChildStatus::of(status);
+    signals.cmd_ended(status.exit_code());
     let observed = look.map(Look::end).unwrap_or_default();
-    Ok(Ended { status: ChildStatus::of(status), stopped_by, at_once, observed })
+    Ok(Ended { status, stopped_by, at_once, observed })
 }
 
 fn spawn(plan: &CommandPlan) -> Result<Child, SpawnError> {

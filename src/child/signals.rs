@@ -19,6 +19,18 @@ pub enum Signal {
     Hangup,
 }
 
+impl Signal {
+    /// What ended a program that exits with this code, as shells have it: 128 + signal.
+    fn told_by(code: u8) -> Option<Self> {
+        match code {
+            129 => Some(Signal::Hangup),
+            130 => Some(Signal::Interrupt),
+            143 => Some(Signal::Terminate),
+            _ => None,
+        }
+    }
+}
+
 /// The signals of this process, in the order in which they came.
 #[derive(Debug)]
 pub struct Signals {
@@ -62,10 +74,12 @@ impl Signals {
         }
     }
 
-    /// CMD has ended. The Ctrl-C that it got by itself, and that may have ended it, may be told to us only now: it is no wish of its own.
-    pub(super) fn cmd_ended(&mut self) {
-        if (self.terminal)() {
-            self.last = Some((Signal::Interrupt, Instant::now()));
+    /// CMD has ended with this exit code. The signal that it got by itself, and that ended it, may be told to us only now: it is no wish of its own. That is a
+    /// Ctrl-C in the terminal, or what a whole process group is sent: by timeout(1), or by who cancels a job.
+    pub(super) fn cmd_ended(&mut self, code: u8) {
+        let interrupted = || (self.terminal)().then_some(Signal::Interrupt);
+        if let Some(signal) = Signal::told_by(code).or_else(interrupted) {
+            self.last = Some((signal, Instant::now()));
         }
     }
 
@@ -166,14 +180,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_ctrl_c_that_ended_cmd_is_no_second_wish_though_it_comes_late() {
-        for (terminal, next) in [(true, Signal::Terminate), (false, Signal::Interrupt)] {
+    async fn a_signal_that_ended_cmd_is_no_second_wish_though_it_comes_late() {
+        let cases = [
+            (true, 0, Signal::Terminate),
+            (false, 0, Signal::Interrupt),
+            (false, 130, Signal::Terminate),
+            (false, 143, Signal::Interrupt),
+        ];
+        for (terminal, code, next) in cases {
             let (tell, events) = unbounded_channel();
             let mut signals = Signals::from_events(events);
             signals.terminal = if terminal { || true } else { || false };
             tell.send(Signal::Interrupt).unwrap();
             tell.send(Signal::Terminate).unwrap();
-            signals.cmd_ended();
+            signals.cmd_ended(code);
             assert_eq!(signals.next().await, next);
         }
     }
