@@ -56,7 +56,9 @@ pub(super) struct Pulse {
     quiet_since: AtomicU64,
     /// The first byte of a head that is not complete; 0 is none, [`JUST_NOW`] one that nobody has asked for yet.
     head_since: AtomicU64,
+    /// A request has come whole and is held for a turn.
     holds: AtomicBool,
+    /// The connection has not been asked to end.
     may_hold: AtomicBool,
     refused: OnceLock<String>,
     /// When the client closed the connection without having asked for anything.

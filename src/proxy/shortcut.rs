@@ -150,6 +150,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Shortcut<I> {
         self.io
     }
 
+    /// Answers what was read, holds it, or leaves it to hyper.
     fn take(&mut self, came: &[u8], cx: &Context<'_>) -> Taken {
         if !self.begins || came.is_empty() {
             return Taken::No;
