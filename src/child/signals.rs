@@ -77,8 +77,9 @@ impl Signals {
     /// CMD has ended with this exit code. The signal that it got by itself, and that ended it, may be told to us only now: it is no wish of its own. That is a
     /// Ctrl-C in the terminal, or what a whole process group is sent: by timeout(1), or by who cancels a job.
     pub(super) fn cmd_ended(&mut self, code: u8) {
-        let interrupted = || (self.terminal)().then_some(Signal::Interrupt);
-        if let Some(signal) = Signal::told_by(code).or_else(interrupted) {
+        // What CMD makes of a Ctrl-C may be any code.
+        let interrupted = (self.terminal)().then_some(Signal::Interrupt);
+        if let Some(signal) = interrupted.or_else(|| Signal::told_by(code)) {
             self.last = Some((signal, Instant::now()));
         }
     }
@@ -183,6 +184,7 @@ mod tests {
     async fn a_signal_that_ended_cmd_is_no_second_wish_though_it_comes_late() {
         let cases = [
             (true, 0, Signal::Terminate),
+            (true, 143, Signal::Terminate),
             (false, 0, Signal::Interrupt),
             (false, 130, Signal::Terminate),
             (false, 143, Signal::Interrupt),
