@@ -6,7 +6,7 @@ use std::time::{Instant, SystemTime};
 
 use ::http::header::{HOST, PROXY_AUTHORIZATION, TRANSFER_ENCODING, UPGRADE};
 use ::http::uri::PathAndQuery;
-use ::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use ::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::{Body as _, Incoming};
 
 use super::access::Access;
@@ -107,7 +107,7 @@ struct Came {
 
 impl Seat {
     pub(super) fn new(visit: Arc<Visit>, role: Role, session: Session) -> Arc<Self> {
-        let pulse = Arc::new(Pulse::new());
+        let pulse = Arc::new(Pulse::new(visit.handler.keeps_case()));
         let (granted, sessions) = Default::default();
         let sites = if let Role::Inside(site) = &role { Sites::only(site.clone()) } else { Sites::default() };
         Arc::new(Seat { visit, role, session, pulse, granted, sites, sessions })
@@ -226,6 +226,9 @@ impl Seat {
             Err(Refused::Close(close)) => return Err(close),
         };
         respond::tidy(&mut response, &method, version).await;
+        if version < Version::HTTP_2 {
+            self.pulse.names.write(response.extensions());
+        }
         if method == Method::CONNECT {
             respond::end_refused_connect(&mut response);
         } else if last {
@@ -315,6 +318,7 @@ impl Seat {
         }
         *request.uri_mut() = site.uri(path)?;
         request.headers_mut().remove(PROXY_AUTHORIZATION);
+        self.pulse.names.tell(request.extensions_mut());
         let mut exchange = Exchange {
             client: self.visit.client.clone(),
             session,

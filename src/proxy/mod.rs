@@ -14,6 +14,7 @@ mod expected;
 pub mod forward;
 pub mod handler;
 pub mod limits;
+mod names;
 mod pulse;
 pub mod respond;
 mod reverse;

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use super::names::{Names, Pen};
 use super::served::Flushes;
 
 /// A client that closes its connection so soon and has asked for nothing looked at our certificate and did not like it:
@@ -64,12 +65,15 @@ pub(super) struct Pulse {
     /// When the client closed the connection without having asked for anything.
     left: OnceLock<u64>,
     pub(super) flushes: Flushes,
+    /// Names of fields go on as they are spelt.
+    keeps_case: bool,
+    pub(super) names: Names,
     /// Set when the handler has taken the connection over by an Upgrade: when to take it back, and what the drain waits for.
     lent: OnceLock<(CancellationToken, TaskTrackerToken)>,
 }
 
 impl Pulse {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(keeps_case: bool) -> Self {
         Pulse {
             born: Instant::now(),
             begun: AtomicU64::new(0),
@@ -81,6 +85,8 @@ impl Pulse {
             refused: OnceLock::new(),
             left: OnceLock::new(),
             flushes: Flushes::default(),
+            keeps_case,
+            names: Names::default(),
             lent: OnceLock::new(),
         }
     }
@@ -164,10 +170,17 @@ impl Pulse {
         let _ = self.lent.set((end, tracked));
     }
 
-    fn heard(&self) {
-        if self.head_since.load(Relaxed) == 0 && self.begun.load(Relaxed) == self.ended.load(Relaxed) {
-            self.head_since.store(JUST_NOW, Relaxed);
+    fn heard(&self, bytes: &[u8]) {
+        if self.begun.load(Relaxed) != self.ended.load(Relaxed) {
+            return;
         }
+        if self.head_since.load(Relaxed) == 0 {
+            self.head_since.store(JUST_NOW, Relaxed);
+            if self.keeps_case {
+                self.names.begin();
+            }
+        }
+        self.names.read(bytes);
     }
 
     fn failed(&self, error: &io::Error) {
@@ -214,15 +227,16 @@ pub(super) struct Noticed<I> {
     heads: bool,
     /// Fires when a connection that was lent is to end.
     end: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    pen: Pen,
 }
 
 impl<I> Noticed<I> {
     pub(super) fn http1(io: I, pulse: Arc<Pulse>) -> Self {
-        Noticed { io, pulse, heads: true, end: None }
+        Noticed { io, pulse, heads: true, end: None, pen: Pen::default() }
     }
 
     pub(super) fn http2(io: I, pulse: Arc<Pulse>) -> Self {
-        Noticed { io, pulse, heads: false, end: None }
+        Noticed { io, pulse, heads: false, end: None, pen: Pen::default() }
     }
 
     pub(super) fn into_inner(self) -> I {
@@ -243,7 +257,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for Noticed<I> {
         let read = Pin::new(&mut self.io).poll_read(cx, buf);
         match &read {
             Poll::Ready(Ok(())) if buf.filled().len() == before => self.pulse.closed(),
-            Poll::Ready(Ok(())) if self.heads => self.pulse.heard(),
+            Poll::Ready(Ok(())) if self.heads => self.pulse.heard(&buf.filled()[before..]),
             Poll::Ready(Ok(())) => {}
             Poll::Ready(Err(error)) => self.pulse.failed(error),
             Poll::Pending => {}
@@ -253,9 +267,8 @@ impl<I: AsyncRead + Unpin> AsyncRead for Noticed<I> {
 }
 
 impl<I: AsyncWrite + Unpin> AsyncWrite for Noticed<I> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.io).poll_write(cx, buf);
-        self.or_end(written, cx)
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[io::IoSlice::new(buf)])
     }
 
     fn poll_write_vectored(
@@ -263,7 +276,9 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Noticed<I> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+        let Noticed { io, pulse, pen, .. } = &mut *self;
+        let written = pen.write(&pulse.names, bufs, |bufs| Pin::new(io).poll_write_vectored(cx, bufs));
+        self.or_end(written, cx)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -293,23 +308,23 @@ mod tests {
 
     #[test]
     fn an_idle_connection_waits_long_and_a_begun_head_short() {
-        let pulse = Arc::new(Pulse::new());
+        let pulse = Arc::new(Pulse::new(true));
         assert_eq!(pulse.waiting(LIMITS), Some((Waiting::Request, pulse.born + LIMITS.idle)));
-        pulse.heard();
+        pulse.heard(b"GET /");
         let first = pulse.waiting(LIMITS).unwrap();
         assert_eq!(first.0, Waiting::Head);
         assert!(first.1 < pulse.born + LIMITS.idle);
-        pulse.heard();
+        pulse.heard(b"GET /");
         assert_eq!(pulse.waiting(LIMITS).unwrap(), first, "later bytes buy no time");
     }
 
     #[test]
     fn nothing_is_waited_for_while_a_request_is_being_answered() {
-        let pulse = Arc::new(Pulse::new());
-        pulse.heard();
+        let pulse = Arc::new(Pulse::new(true));
+        pulse.heard(b"GET /");
         let first = pulse.clone().begin();
         let second = pulse.clone().begin();
-        pulse.heard();
+        pulse.heard(b"GET /");
         drop(first);
         assert_eq!(kind(&pulse), None, "one of two is still being answered");
         drop(second);
@@ -318,8 +333,8 @@ mod tests {
 
     #[test]
     fn nothing_is_waited_for_while_a_request_is_held_and_none_is_when_the_end_is_near() {
-        let pulse = Arc::new(Pulse::new());
-        pulse.heard();
+        let pulse = Arc::new(Pulse::new(true));
+        pulse.heard(b"GET /");
         assert!(pulse.hold());
         assert_eq!(kind(&pulse), None);
         assert!(pulse.hold_no_more());

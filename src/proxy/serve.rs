@@ -41,7 +41,6 @@ pub(super) async fn http1(wire: Wire, seat: &Arc<Seat>) -> Option<(Granted, Wire
     };
     let io = TokioIo::new(Shortcut::new(Noticed::http1(wire, seat.pulse.clone()), seat.clone()));
     let mut connection = http1::Builder::new()
-        .preserve_header_case(seat.visit.handler.keeps_case())
         .auto_date_header(false)
         .max_buf_size(limits::MAX_HEAD)
         .max_headers(limits::MAX_HEADERS)

@@ -46,6 +46,7 @@ mod reverse;
 mod round_trip;
 mod secrets;
 mod smuggling;
+mod spelling;
 mod streams;
 mod supply_chain;
 mod support;

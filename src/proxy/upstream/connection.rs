@@ -19,6 +19,7 @@ use super::wire::{Io, Wire};
 use crate::proxy::bell::{Alarm, Bell};
 use crate::proxy::handler::Origin;
 use crate::proxy::limits;
+use crate::proxy::names::Names;
 
 /// How long a connection whose answer was read may take to be ready again, before another one is made.
 const READY_TIMEOUT: Duration = Duration::from_secs(1);
@@ -70,6 +71,7 @@ pub(super) struct Http1 {
     pub(super) form: Form,
     /// Bytes that came from upstream.
     pub(super) heard: Arc<AtomicU64>,
+    pub(super) names: Arc<Names>,
     /// What making it took, until its first exchange takes that.
     pub(super) fresh: Option<ConnectTimings>,
     pub(super) usage: Arc<Usage>,
@@ -85,9 +87,8 @@ impl Http1 {
         forget: impl Fn() + Send + 'static,
     ) -> hyper::Result<Self> {
         let Dialled { wire, id, remote, timings, form, .. } = dialled;
-        let heard = wire.heard();
+        let (heard, names) = (wire.heard(), wire.names());
         let (send, connection) = http1::Builder::new()
-            .preserve_header_case(true)
             .max_headers(limits::MAX_HEADERS)
             .max_buf_size(limits::MAX_HEAD)
             // What servers still send and every client takes; hyper makes it whole.
@@ -97,7 +98,7 @@ impl Http1 {
             .await?;
         let usage = Arc::new(Usage::new());
         tokio::spawn(drive(connection.with_upgrades(), id, usage.clone(), idle_timeout, forget));
-        Ok(Http1 { send, id, remote, form, heard, fresh: Some(timings), usage, alarm: None })
+        Ok(Http1 { send, id, remote, form, heard, names, fresh: Some(timings), usage, alarm: None })
     }
 
     /// Waits until a connection whose last answer was read is ready for a request; `false` if it is not going to be.

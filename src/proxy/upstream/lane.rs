@@ -95,10 +95,21 @@ impl Lane {
         }
     }
 
+    /// Lets an answer say how the names of its fields are spelt.
+    pub(super) fn tell_names(&self, answer: &mut Response<Incoming>) {
+        if let Lane::Http1(connection) = self {
+            connection.names.tell(answer.extensions_mut());
+        }
+    }
+
     /// Hands the request over; its answer is to be waited for.
     pub(super) fn send(&mut self, request: Request<Upload>) -> Sending {
         match self {
-            Lane::Http1(connection) => boxed(|| connection.send.try_send_request(request)),
+            Lane::Http1(connection) => {
+                connection.names.begin();
+                connection.names.write(request.extensions());
+                boxed(|| connection.send.try_send_request(request))
+            }
             Lane::Http2(connection, _) => boxed(|| connection.send.try_send_request(request)),
         }
     }

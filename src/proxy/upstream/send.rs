@@ -217,7 +217,7 @@ impl Sent {
         self,
         own: &OwnConnections,
         to: &Origin,
-        response: Response<Incoming>,
+        mut response: Response<Incoming>,
         upload_timeout: Duration,
     ) -> Result<Attempt, SendError> {
         let answered_at = Instant::now();
@@ -231,6 +231,7 @@ impl Sent {
         }
         let Sent { lane, blocked, fresh: connect, in_use, upload, informational, sent_at, .. } = self;
         let (connection, remote) = lane.whose();
+        lane.tell_names(&mut response);
         let hold = match lane {
             _ if is_upgrade => Hold::Upgraded,
             Lane::Http1(connection) => Hold::Http1 { connection, in_use, to: to.clone(), own: own.weak() },

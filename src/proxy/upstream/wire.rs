@@ -9,6 +9,8 @@ use std::task::{Context, Poll};
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf, Take};
 
+use crate::proxy::names::{Names, Pen};
+
 /// Bytes both ways: what a tunnel copies.
 pub trait Io: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
 
@@ -21,23 +23,36 @@ const PEEK: usize = 4096;
 /// bodies wait in such buffers for the journal, and short ones are given back and had again sooner.
 const MOST: u64 = (64 << 10) - 1;
 
-/// A connection that counts what it hears and into which bytes can be put back.
+/// A connection that counts what it hears, into which bytes can be put back, and whose names of fields may be spelt.
 pub(super) struct Wire {
     io: Take<Box<dyn Io>>,
     /// Read already, to be read again first.
     back: Bytes,
     heard: Arc<AtomicU64>,
+    names: Arc<Names>,
+    pen: Pen,
 }
 
 impl Wire {
     /// `back` is what was read from `io` already.
     pub(super) fn new(io: impl Io, back: Bytes) -> Self {
-        Wire { io: (Box::new(io) as Box<dyn Io>).take(MOST), back, heard: Arc::default() }
+        Wire {
+            io: (Box::new(io) as Box<dyn Io>).take(MOST),
+            back,
+            heard: Arc::default(),
+            names: Arc::default(),
+            pen: Pen::default(),
+        }
     }
 
     /// Counts the bytes that came.
     pub(super) fn heard(&self) -> Arc<AtomicU64> {
         self.heard.clone()
+    }
+
+    /// How names are spelt on it.
+    pub(super) fn names(&self) -> Arc<Names> {
+        self.names.clone()
     }
 
     /// Waits for bytes and keeps them for the next read; `false` at the end of the stream. Cancel safe.
@@ -68,17 +83,18 @@ impl AsyncRead for Wire {
             self.back.advance(taken);
             Poll::Ready(Ok(()))
         };
-        let heard = buf.filled().len() - before;
-        if heard > 0 {
-            self.heard.fetch_add(heard as u64, Ordering::Relaxed);
+        let heard = &buf.filled()[before..];
+        if !heard.is_empty() {
+            self.heard.fetch_add(heard.len() as u64, Ordering::Relaxed);
+            self.names.read(heard);
         }
         polled
     }
 }
 
 impl AsyncWrite for Wire {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(self.io.get_mut()).poll_write(cx, buf)
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[io::IoSlice::new(buf)])
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -94,7 +110,8 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(self.io.get_mut()).poll_write_vectored(cx, bufs)
+        let Wire { io, names, pen, .. } = &mut *self;
+        pen.write(names, bufs, |bufs| Pin::new(io.get_mut()).poll_write_vectored(cx, bufs))
     }
 
     fn is_write_vectored(&self) -> bool {

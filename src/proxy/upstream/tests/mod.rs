@@ -29,6 +29,7 @@ use tokio_rustls::TlsAcceptor;
 use super::*;
 use crate::proxy::body::Body;
 use crate::proxy::handler::{HostStays, Scheme};
+use crate::proxy::pulse::{Noticed, Pulse};
 
 const LONG: Duration = Duration::from_secs(30);
 
@@ -117,26 +118,30 @@ impl Way {
     async fn through(&self, sent: &str) -> String {
         let (mut client, server) = tokio::io::duplex(1 << 20);
         let (upstream, own, to) = (self.upstream.clone(), self.own.clone(), self.to.clone());
+        let pulse = Arc::new(Pulse::new(true));
+        let io = Noticed::http1(server, pulse.clone());
         let service = service_fn(move |mut request: Request<Incoming>| {
-            let (upstream, own, to) = (upstream.clone(), own.clone(), to.clone());
+            let (upstream, own, to, busy) = (upstream.clone(), own.clone(), to.clone(), pulse.clone().begin());
             async move {
+                let names = &busy.0.names;
+                names.tell(request.extensions_mut());
                 if request.uri().scheme().is_none() {
                     let uri: Uri = format!("{to}{}", request.uri()).parse().unwrap();
                     *request.uri_mut() = uri;
                     request.extensions_mut().insert(HostStays);
                 }
                 let answer = upstream.send(&own, Session::default(), to.clone(), request).await?;
+                names.write(answer.response.extensions());
                 Ok::<_, SendError>(answer.response.map(Body::Incoming))
             }
         });
         let serving = tokio::spawn(
             hyper::server::conn::http1::Builder::new()
-                .preserve_header_case(true)
                 .half_close(true)
                 .auto_date_header(false)
                 .max_headers(crate::proxy::limits::MAX_HEADERS)
                 .max_buf_size(crate::proxy::limits::MAX_HEAD)
-                .serve_connection(TokioIo::new(server), service),
+                .serve_connection(TokioIo::new(io), service),
         );
         client.write_all(sent.as_bytes()).await.unwrap();
         client.shutdown().await.unwrap();
