@@ -12,6 +12,9 @@ const LINE: usize = 1024;
 /// Bytes of all names of a head together. Beyond, none is spelt.
 const NAMES: usize = 64 * 1024;
 
+/// Of the heads of interim answers so much is kept, in bytes.
+const INTERIM: usize = 64 * 1024;
+
 /// Of a head that came whole so much is kept behind its first line, in bytes: the next is mostly the same.
 const FIELDS: usize = 2 * 1024;
 
@@ -79,7 +82,7 @@ impl Spelling {
     }
 }
 
-/// Reads heads, as they come, for how names are spelt in them.
+/// Reads heads, as they come, for how names are spelt in them. Those of interim answers are kept as they are.
 #[derive(Debug)]
 pub struct Reader {
     place: Place,
@@ -89,12 +92,14 @@ pub struct Reader {
     /// Behind its first line, the whole of the head whose the spelling is; empty when it is not known.
     fields: Vec<u8>,
     spelling: Option<Spelling>,
+    /// The heads of interim answers before the head.
+    interim: Vec<u8>,
 }
 
 impl Default for Reader {
     fn default() -> Self {
-        let (names, line, fields) = Default::default();
-        Reader { place: Place::Start, names, line, fields, spelling: None }
+        let (names, line, fields, interim) = Default::default();
+        Reader { place: Place::Start, names, line, fields, spelling: None, interim }
     }
 }
 
@@ -104,6 +109,7 @@ impl Reader {
         self.place = Place::Start;
         self.names.clear();
         self.line.clear();
+        self.interim.clear();
     }
 
     /// Reads on. What comes behind the end of a head is not looked at; what comes behind that of an interim answer is the next.
@@ -132,7 +138,7 @@ impl Reader {
     fn read_lines(&mut self, mut bytes: &[u8]) -> usize {
         while self.place != Place::End {
             let Some(len) = memchr(b'\n', bytes) else {
-                let room = LINE.saturating_sub(self.line.len());
+                let room = self.most().saturating_sub(self.line.len());
                 self.line.extend_from_slice(&bytes[..bytes.len().min(room)]);
                 return 0;
             };
@@ -142,11 +148,22 @@ impl Reader {
                 self.read_line(line);
             } else {
                 let mut whole = std::mem::take(&mut self.line);
-                whole.extend_from_slice(&line[..len.min(LINE)]);
+                whole.extend_from_slice(&line[..len.min(self.most())]);
                 self.read_line(&whole);
             }
         }
         bytes.len()
+    }
+
+    /// Of a line that comes in pieces so much is kept.
+    fn most(&self) -> usize {
+        if self.place == INTERIM_FIELDS { INTERIM } else { LINE }
+    }
+
+    /// The heads of the interim answers before the head, one behind the other as they came.
+    #[must_use]
+    pub fn interim(&self) -> &[u8] {
+        &self.interim
     }
 
     /// Whether the end of the head that was begun last has come.
@@ -162,7 +179,13 @@ impl Reader {
     }
 
     fn read_line(&mut self, line: &[u8]) {
-        match self.place.step(line) {
+        let was_interim = self.place == INTERIM_FIELDS;
+        let step = self.place.step(line);
+        if (was_interim || self.place == INTERIM_FIELDS) && self.interim.len() + line.len() < INTERIM {
+            self.interim.extend_from_slice(line);
+            self.interim.push(b'\n');
+        }
+        match step {
             Step::Name(len) => {
                 self.names.extend_from_slice(&line[..len]);
                 self.names.push(END);
@@ -204,6 +227,9 @@ enum Place {
     End,
 }
 
+/// Among the fields of an interim answer.
+const INTERIM_FIELDS: Place = Place::Fields { interim: true };
+
 /// What a line is.
 enum Step {
     /// A field, whose name has so many bytes.
@@ -222,7 +248,7 @@ impl Place {
             // Empty lines before a head are passed over (RFC 9112 section 2.2).
             Place::Start if is_empty => {}
             Place::Start => *self = Place::Fields { interim: is_interim(line) },
-            Place::Fields { interim: true } if is_empty => *self = Place::Start,
+            INTERIM_FIELDS if is_empty => *self = Place::Start,
             Place::Fields { interim: false } if is_empty => {
                 *self = Place::End;
                 return Step::End;
@@ -312,6 +338,13 @@ mod tests {
         let interim = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLINK: </a>\r\n\r\n";
         let answer = "HTTP/1.1 200 OK\r\nX-Link: 1\r\n\r\n";
         assert_eq!(read(&format!("{interim}{answer}")), read(answer));
+        for len in [1, 7, 1000] {
+            let mut reader = Reader::default();
+            format!("{interim}{answer}").as_bytes().chunks(len).for_each(|piece| reader.read(piece));
+            assert_eq!(reader.interim(), interim.as_bytes());
+            reader.begin();
+            assert_eq!(reader.interim(), b"");
+        }
         let lower = |text: &str| text.to_ascii_lowercase().replace("http/", "HTTP/");
         let written = format!("{}{}", lower(interim), lower(answer));
         assert_eq!(spelt(answer, &written), format!("{}HTTP/1.1 200 ok\r\nX-Link: 1\r\n\r\n", lower(interim)));
@@ -360,6 +393,11 @@ mod tests {
             reader.read(b"A-Name-Of-Some-Length: 1\r\n");
         }
         assert!(reader.names.len() <= NAMES && reader.spelling().is_none());
+        reader.begin();
+        for _ in 0..10_000 {
+            reader.read(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n");
+        }
+        assert!(reader.interim().len() <= INTERIM && reader.names.is_empty());
         reader.begin();
         let long = format!("GET /{} HTTP/1.1\r\nX-A: {}\r\nX-B: 1\r\n\r\n", "a".repeat(5_000), "b".repeat(5_000));
         for piece in long.as_bytes().chunks(700) {

@@ -281,7 +281,10 @@ impl Seat {
         {
             request.headers_mut().insert(HOST, host);
         }
-        request.extensions_mut().insert(HostStays);
+        let names = |host: &HeaderValue| host.as_bytes() == site.authority.as_str().as_bytes();
+        if request.version() >= Version::HTTP_2 || !request.headers().get(HOST).is_some_and(names) {
+            request.extensions_mut().insert(HostStays);
+        }
         let path = path(request.uri());
         self.forward(site, path, request, self.session.clone(), came).map(Begun::Handled)
     }

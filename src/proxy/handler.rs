@@ -131,8 +131,8 @@ impl<B> Exchange<B> {
     }
 }
 
-/// An extension of a request that came in origin form inside a CONNECT: its Host is the client's own word about the
-/// resource and goes upstream as it is, whatever address the CONNECT named. Without it a Host that names another authority
+/// An extension of a request that came in origin form inside a CONNECT to another authority than its Host names: that is the client's own word about
+/// the resource and goes upstream as it is, whatever address the CONNECT named. Without it a Host that names another authority
 /// than the request's URI is replaced (absolute form, RFC 9112 section 3.2.2; `--reverse`).
 #[derive(Clone, Copy, Debug)]
 pub struct HostStays;

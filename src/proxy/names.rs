@@ -53,6 +53,14 @@ impl Names {
         }
     }
 
+    /// What is made of the heads of the interim answers before the head that was read last.
+    pub(super) fn interim<T: Default>(&self, make: impl FnOnce(&[u8]) -> T) -> T {
+        match lock(&self.reader).interim() {
+            [] => T::default(),
+            heads => make(heads),
+        }
+    }
+
     /// The head of this message is written next.
     pub(super) fn write(&self, message: &Extensions) {
         let spelling = message.get::<Spelling>();

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use ::http::{HeaderMap, Response, StatusCode};
+use ::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -47,6 +47,31 @@ pub struct Answer {
     pub answered_at: Instant,
     /// 1xx answers before it, 100 included. hyper reports none over HTTP/2.
     pub informational: Vec<(StatusCode, HeaderMap)>,
+}
+
+/// The interim answers whose heads these are, read as hyper reads them.
+pub(super) fn informational(mut heads: &[u8]) -> Vec<(StatusCode, HeaderMap)> {
+    let mut parser = httparse::ParserConfig::default();
+    parser.allow_obsolete_multiline_headers_in_responses(true).allow_spaces_after_header_name_in_responses(true);
+    let mut fields = vec![httparse::EMPTY_HEADER; memchr::memchr_iter(b'\n', heads).count()];
+    let mut answers = Vec::new();
+    loop {
+        let mut answer = httparse::Response::new(&mut fields);
+        let Ok(httparse::Status::Complete(len)) = parser.parse_response(&mut answer, heads) else { return answers };
+        let Some(Ok(status)) = answer.code.map(StatusCode::from_u16) else { return answers };
+        let named = answer.headers.iter().filter_map(|field| {
+            // A value that went on in another line has its end still in it.
+            let value: Vec<u8> =
+                field.value.iter().map(|byte| if byte.is_ascii_whitespace() { b' ' } else { *byte }).collect();
+            Some((field.name.parse::<HeaderName>().ok()?, HeaderValue::from_bytes(&value).ok()?))
+        });
+        let mut headers = HeaderMap::new();
+        for (name, value) in named {
+            headers.append(name, value);
+        }
+        answers.push((status, headers));
+        heads = &heads[len..];
+    }
 }
 
 /// The body of an answer. With its end the connection is free for the next request, before the last frame is handed out: a

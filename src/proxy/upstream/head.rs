@@ -182,6 +182,12 @@ fn host(parts: &Parts, to: &Origin) -> Result<HeaderValue, Error> {
 }
 
 fn names(host: &HeaderValue, to: &Origin) -> bool {
+    // As most write it.
+    match host.as_bytes().strip_prefix(to.host.as_bytes()) {
+        Some([]) if to.port == to.scheme.default_port() => return true,
+        Some([b':', port @ ..]) if is_port(port, to.port) => return true,
+        _ => {}
+    }
     let Some(authority) = host.to_str().ok().and_then(|host| host.parse::<Authority>().ok()) else {
         return false;
     };
@@ -189,6 +195,11 @@ fn names(host: &HeaderValue, to: &Origin) -> bool {
     !authority.as_str().contains('@')
         && name.eq_ignore_ascii_case(&to.host)
         && authority.port_u16().unwrap_or(to.scheme.default_port()) == to.port
+}
+
+fn is_port(digits: &[u8], port: u16) -> bool {
+    digits.iter().all(u8::is_ascii_digit)
+        && std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok()) == Some(port)
 }
 
 /// What is left to say about the connection: that TE and Upgrade are meant for the next hop (RFC 9110 sections 7.8, 10.1.4).

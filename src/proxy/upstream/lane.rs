@@ -5,13 +5,13 @@ use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use ::http::{Request, Response};
+use ::http::{HeaderMap, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::answer::ConnectTimings;
+use super::answer::{ConnectTimings, informational};
 use super::connection::{Dialled, Http1, Http2, InUse};
 use super::error::UpstreamError;
 use super::pool::{Kept, OwnConnections};
@@ -99,6 +99,14 @@ impl Lane {
     pub(super) fn tell_names(&self, answer: &mut Response<Incoming>) {
         if let Lane::Http1(connection) = self {
             connection.names.tell(answer.extensions_mut());
+        }
+    }
+
+    /// The 1xx answers before an answer. hyper has none over HTTP/2.
+    pub(super) fn informational(&self) -> Vec<(StatusCode, HeaderMap)> {
+        match self {
+            Lane::Http1(connection) => connection.names.interim(informational),
+            Lane::Http2(..) => Vec::new(),
         }
     }
 

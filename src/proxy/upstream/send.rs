@@ -3,7 +3,6 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -32,8 +31,6 @@ enum Attempt {
     /// Upstream can't have seen it, and the body is whole. Over HTTP/1.1 its head is given back.
     NeverStarted(Option<Body>, Option<Box<Request<()>>>),
 }
-
-type Informational = Arc<Mutex<Vec<(StatusCode, HeaderMap)>>>;
 
 impl Upstream {
     /// Sends a request; the future waits for the head of the answer. Where a connection is at hand the request has been handed over when this
@@ -110,12 +107,14 @@ impl Upstream {
         let had_body = ask.body.is_some();
         let (upload, upload_handle) = Upload::new(ask.body.take(), expects);
         let mut request = head.map(|()| upload);
-        let informational = collect_informational(&mut request, upload_handle.clone());
+        if let Some(upload) = upload_handle.as_ref().filter(|_| expects) {
+            open_on_continue(&mut request, upload.clone());
+        }
         let (fresh, heard, in_use) = (lane.take_fresh(), lane.heard(), lane.begin());
         let answer = lane.send(request);
         let upload = upload_handle;
         let sent_at = Instant::now();
-        Ok(Sent { lane, blocked, fresh, heard, in_use, had_body, upgrades, upload, informational, sent_at, answer })
+        Ok(Sent { lane, blocked, fresh, heard, in_use, had_body, upgrades, upload, sent_at, answer })
     }
 
     /// Waits for the answer to a request that was handed over.
@@ -207,7 +206,6 @@ struct Sent {
     /// It asked for another protocol.
     upgrades: bool,
     upload: Option<UploadHandle>,
-    informational: Informational,
     sent_at: Instant,
     answer: Sending,
 }
@@ -229,16 +227,16 @@ impl Sent {
         if let Some(upload) = &self.upload {
             upload.commit();
         }
-        let Sent { lane, blocked, fresh: connect, in_use, upload, informational, sent_at, .. } = self;
+        let Sent { lane, blocked, fresh: connect, in_use, upload, sent_at, .. } = self;
         let (connection, remote) = lane.whose();
         lane.tell_names(&mut response);
+        let informational = lane.informational();
         let hold = match lane {
             _ if is_upgrade => Hold::Upgraded,
             Lane::Http1(connection) => Hold::Http1 { connection, in_use, to: to.clone(), own: own.weak() },
             Lane::Http2(..) => Hold::Http2 { _in_use: in_use },
         };
         let lease = Lease { upload, hold, upload_timeout };
-        let informational = std::mem::take(&mut *informational.lock().unwrap_or_else(PoisonError::into_inner));
         Ok(Attempt::Answered(Box::new(Answer {
             response: response.map(|body| AnswerBody::new(body, lease)),
             connection,
@@ -327,17 +325,11 @@ fn expects_continue(headers: &HeaderMap) -> bool {
     headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
-/// Keeps the 1xx answers to `request`; a 100 lets its upload begin.
-fn collect_informational(request: &mut Request<Upload>, upload: Option<UploadHandle>) -> Informational {
-    let kept = Informational::default();
-    let keep = kept.clone();
+/// A 100 lets the upload begin.
+fn open_on_continue(request: &mut Request<Upload>, upload: UploadHandle) {
     hyper::ext::on_informational(request, move |answer| {
-        if answer.status() == StatusCode::CONTINUE
-            && let Some(upload) = &upload
-        {
+        if answer.status() == StatusCode::CONTINUE {
             upload.open();
         }
-        keep.lock().unwrap_or_else(PoisonError::into_inner).push((answer.status(), answer.headers().clone()));
     });
-    kept
 }
