@@ -9,11 +9,20 @@ use memchr::memchr;
 /// Of a line whose end has not come, so much is kept, in bytes. A longer name is not spelt.
 const LINE: usize = 1024;
 
+/// The same of a first line, and of a line of an interim answer.
+const LONG_LINE: usize = 64 * 1024;
+
 /// Bytes of all names of a head together. Beyond, none is spelt.
 const NAMES: usize = 64 * 1024;
 
 /// Of the heads of interim answers so much is kept, in bytes.
 const INTERIM: usize = 64 * 1024;
+
+/// What is kept of memory that a head took, in bytes.
+const KEPT: usize = 4 * 1024;
+
+/// So many names are passed by at most while those of a head are looked for. A head that takes more is nobody's who is particular.
+const STEPS: usize = 20_000;
 
 /// Of a head that came whole so much is kept behind its first line, in bytes: the next is mostly the same.
 const FIELDS: usize = 2 * 1024;
@@ -23,7 +32,12 @@ const END: u8 = b':';
 
 /// The names of a head's fields as they were written, in order. Only a head with a name that is not in lower case has one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Spelling(Arc<[u8]>);
+pub struct Spelling {
+    /// Each with its [`END`].
+    names: Arc<[u8]>,
+    /// Some name is there more than once.
+    repeats: bool,
+}
 
 impl Spelling {
     /// Spells the names of the first head in `bytes` as here, but for heads of interim answers (1xx but 101), which are passed by; `false` when there
@@ -42,22 +56,26 @@ impl Spelling {
         let mut place = Place::Start;
         let mut line = 0;
         let mut last = 0..0;
-        // Behind the name that was found last, and behind where that was found first: names come in the order in which they did here, and each time of
-        // a repeated one behind the first.
-        let (mut next, mut again) = (0, 0);
+        // Names mostly come in the order in which they did here. Where one is repeated a map has all of it at the first, so that another begins with the
+        // first here, and the same goes on behind the last that was found.
+        let (mut next, mut steps) = (0, STEPS);
         while let Some(len) = memchr(b'\n', &bytes[line..]) {
             match place.step(&bytes[line..line + len]) {
                 Step::Name(len) => {
                     let name = line..line + len;
                     let is_again = bytes[name.clone()].eq_ignore_ascii_case(&bytes[last.clone()]);
-                    if let Some(spelt) = self.find(if is_again { again } else { next }, &bytes[name.clone()]) {
-                        bytes[name.clone()].copy_from_slice(&self.0[spelt.clone()]);
-                        again = spelt.end + 1;
-                        next = if is_again { next } else { again };
+                    let from = if self.repeats && !is_again { 0 } else { next };
+                    if let Some(spelt) = self.find(from, &bytes[name.clone()], &mut steps) {
+                        bytes[name.clone()].copy_from_slice(&self.names[spelt.clone()]);
+                        next = spelt.end + 1;
                         last = name;
+                    }
+                    if steps == 0 {
+                        return true;
                     }
                 }
                 Step::End => return true,
+                Step::Nothing if place == Place::End => return false,
                 Step::Nothing => {}
             }
             line += len + 1;
@@ -66,13 +84,19 @@ impl Spelling {
     }
 
     /// Where a name is: from here on, or else before.
-    fn find(&self, from: usize, name: &[u8]) -> Option<Range<usize>> {
-        self.find_within(from..self.0.len(), name).or_else(|| self.find_within(0..from, name))
+    fn find(&self, from: usize, name: &[u8], steps: &mut usize) -> Option<Range<usize>> {
+        self.find_within(from..self.names.len(), name, steps).or_else(|| self.find_within(0..from, name, steps))
     }
 
-    fn find_within(&self, Range { start: mut at, end }: Range<usize>, name: &[u8]) -> Option<Range<usize>> {
-        while at < end {
-            let names = &self.0[at..];
+    fn find_within(
+        &self,
+        Range { start: mut at, end }: Range<usize>,
+        name: &[u8],
+        steps: &mut usize,
+    ) -> Option<Range<usize>> {
+        while at < end && *steps > 0 {
+            *steps -= 1;
+            let names = &self.names[at..];
             if names.get(name.len()) == Some(&END) && names[..name.len()].eq_ignore_ascii_case(name) {
                 return Some(at..at + name.len());
             }
@@ -107,20 +131,27 @@ impl Reader {
     /// A head begins with the next byte.
     pub fn begin(&mut self) {
         self.place = Place::Start;
-        self.names.clear();
-        self.line.clear();
-        self.interim.clear();
+        for memory in [&mut self.names, &mut self.line, &mut self.interim] {
+            memory.clear();
+            memory.shrink_to(KEPT);
+        }
     }
 
     /// Reads on. What comes behind the end of a head is not looked at; what comes behind that of an interim answer is the next.
-    pub fn read(&mut self, bytes: &[u8]) {
+    pub fn read(&mut self, mut bytes: &[u8]) {
         let is_first = self.place == Place::Start && self.line.is_empty();
+        // Empty lines before a head are passed over (RFC 9112 section 2.2).
+        while let [b'\r' | b'\n', rest @ ..] = bytes
+            && is_first
+        {
+            bytes = rest;
+        }
         let Some(first) = memchr(b'\n', bytes).filter(|_| is_first) else {
             self.read_lines(bytes);
             return;
         };
         let fields = &bytes[first + 1..];
-        if !self.fields.is_empty() && fields.starts_with(&self.fields) && !is_interim(bytes) {
+        if !self.fields.is_empty() && fields.starts_with(&self.fields) && is_start(bytes) && !is_interim(bytes) {
             self.place = Place::End;
             return;
         }
@@ -128,6 +159,7 @@ impl Reader {
         if let Some(fields) = fields.len().checked_sub(behind).map(|len| &fields[..len])
             && self.place == Place::End
             && fields.len() <= FIELDS
+            && is_start(bytes)
             && !is_interim(bytes)
         {
             self.fields.extend_from_slice(fields);
@@ -157,7 +189,7 @@ impl Reader {
 
     /// Of a line that comes in pieces so much is kept.
     fn most(&self) -> usize {
-        if self.place == INTERIM_FIELDS { INTERIM } else { LINE }
+        if matches!(self.place, Place::Start | INTERIM_FIELDS) { LONG_LINE } else { LINE }
     }
 
     /// The heads of the interim answers before the head, one behind the other as they came.
@@ -181,22 +213,24 @@ impl Reader {
     fn read_line(&mut self, line: &[u8]) {
         let was_interim = self.place == INTERIM_FIELDS;
         let step = self.place.step(line);
-        if (was_interim || self.place == INTERIM_FIELDS) && self.interim.len() + line.len() < INTERIM {
-            self.interim.extend_from_slice(line);
-            self.interim.push(b'\n');
+        if was_interim || self.place == INTERIM_FIELDS {
+            if self.interim.len() + line.len() < INTERIM {
+                self.interim.extend_from_slice(line);
+                self.interim.push(b'\n');
+            }
+            return;
         }
         match step {
-            Step::Name(len) => {
+            Step::Name(len) if self.names.len() + len >= NAMES => {
+                self.names.clear();
+                self.end();
+            }
+            Step::Name(len @ 1..) => {
                 self.names.extend_from_slice(&line[..len]);
                 self.names.push(END);
-                if self.names.len() > NAMES {
-                    self.names.clear();
-                    self.end();
-                }
             }
             Step::End => self.end(),
-            Step::Nothing if self.place == Place::Start => self.names.clear(),
-            Step::Nothing => {}
+            Step::Name(0) | Step::Nothing => {}
         }
     }
 
@@ -207,10 +241,20 @@ impl Reader {
         let has_upper = self.names.iter().fold(false, |has, byte| has | byte.is_ascii_uppercase());
         if !has_upper {
             self.spelling = None;
-        } else if self.spelling.as_ref().is_none_or(|spelling| *spelling.0 != *self.names) {
-            self.spelling = Some(Spelling(self.names.as_slice().into()));
+        } else if self.spelling.as_ref().is_none_or(|spelling| *spelling.names != *self.names) {
+            self.spelling = Some(Spelling { names: self.names.as_slice().into(), repeats: repeats(&self.names) });
         }
     }
+}
+
+/// Whether a name is among these more than once.
+fn repeats(names: &[u8]) -> bool {
+    let mut names: Vec<&[u8]> = names.split(|byte| *byte == END).collect();
+    names.sort_unstable_by(|a, b| {
+        let (by_length, lower) = (a.len().cmp(&b.len()), u8::to_ascii_lowercase);
+        by_length.then_with(|| a.iter().map(lower).cmp(b.iter().map(lower)))
+    });
+    names.windows(2).any(|pair| pair[0].eq_ignore_ascii_case(pair[1]))
 }
 
 /// Where in a head one is.
@@ -245,8 +289,8 @@ impl Place {
     fn step(&mut self, line: &[u8]) -> Step {
         let is_empty = matches!(line, [] | b"\r");
         match *self {
-            // Empty lines before a head are passed over (RFC 9112 section 2.2).
             Place::Start if is_empty => {}
+            Place::Start if !is_start(line) => *self = Place::End,
             Place::Start => *self = Place::Fields { interim: is_interim(line) },
             INTERIM_FIELDS if is_empty => *self = Place::Start,
             Place::Fields { interim: false } if is_empty => {
@@ -266,10 +310,11 @@ impl Place {
 
 /// Whether bytes begin with the first line of a head (RFC 9112 sections 3 and 4).
 #[must_use]
-pub fn begin_head(bytes: &[u8]) -> bool {
+pub fn is_start(bytes: &[u8]) -> bool {
     bytes.starts_with(b"HTTP/1.")
-        || memchr(b'\n', bytes)
-            .and_then(|len| bytes[..len].trim_ascii_end().split_last_chunk::<9>())
+        || bytes[..memchr(b'\n', bytes).unwrap_or(bytes.len())]
+            .trim_ascii_end()
+            .split_last_chunk::<9>()
             .is_some_and(|(_, version)| version.starts_with(b" HTTP/1."))
 }
 
@@ -311,9 +356,9 @@ mod tests {
         assert_eq!(
             spelt(
                 "GET / HTTP/1.1\r\nHOST: a\r\nX-Y: host: x-y\r\n\r\n",
-                "host: x\r\nhost: x-y\r\nx-y: x-y: \r\n\r\nhost: 1\r\n\r\n"
+                "GET host:x HTTP/1.1\r\nhost: x-y\r\nx-y: x-y: \r\n\r\nhost: 1\r\n\r\n"
             ),
-            "host: x\r\nHOST: x-y\r\nX-Y: x-y: \r\n\r\nhost: 1\r\n\r\n"
+            "GET host:x HTTP/1.1\r\nHOST: x-y\r\nX-Y: x-y: \r\n\r\nhost: 1\r\n\r\n"
         );
         // As hyper takes them.
         let odd = "\r\n\nHTTP/1.1 200 OK\nX-A : 1\nX-B:2\n X-C: 3\nnothing\n\n";
@@ -330,7 +375,7 @@ mod tests {
         assert_eq!(spelt(like, grouped), "GET / HTTP/1.1\r\nA: 1\r\na: 2\r\nA: 3\r\nbB: 1\r\nBb: 2\r\nC: 1\r\n\r\n");
         // One that comes more often, one that comes less often, and another order.
         let other = "GET / HTTP/1.1\r\nc: 1\r\nc: 2\r\nx: 1\r\nbb: 1\r\na: 1\r\n\r\n";
-        assert_eq!(spelt(like, other), "GET / HTTP/1.1\r\nC: 1\r\nC: 2\r\nx: 1\r\nBb: 1\r\nA: 1\r\n\r\n");
+        assert_eq!(spelt(like, other), "GET / HTTP/1.1\r\nC: 1\r\nC: 2\r\nx: 1\r\nbB: 1\r\nA: 1\r\n\r\n");
     }
 
     #[test]
@@ -374,10 +419,49 @@ mod tests {
         assert!(!reader.is_through());
         assert_eq!(reader.spelling(), Some(&first));
         reader.read(b"\r\n");
-        assert!(Arc::ptr_eq(&reader.spelling().unwrap().0, &first.0), "the same needs no other memory");
+        assert!(Arc::ptr_eq(&reader.spelling().unwrap().names, &first.names), "the same needs no other memory");
         reader.begin();
         reader.read(b"GET /3 HTTP/1.1\r\nhost: b\r\n\r\n");
         assert_eq!(reader.spelling(), None);
+    }
+
+    #[test]
+    fn what_is_no_head_says_nothing_of_names() {
+        let mut reader = Reader::default();
+        reader.read(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        let spelling = reader.spelling().cloned();
+        for text in ["X-Body: 1\r\nX: y\r\n\r\n", "{\n\n", "host: a\r\n\r\n", "\r\nHost: a\r\n\r\n"] {
+            reader.begin();
+            reader.read(text.as_bytes());
+            assert!(reader.is_through(), "{text:?}");
+            assert_eq!(reader.spelling(), spelling.as_ref(), "{text:?}");
+            let mut bytes = text.as_bytes().to_vec();
+            assert!(!spelling.as_ref().unwrap().apply(&mut bytes));
+            assert_eq!(bytes, text.as_bytes());
+        }
+        // A head without fields, and an empty line before the next.
+        for head in ["GET / HTTP/1.1\r\n\r\n", "\r\nGET / HTTP/1.1\r\nX-a: b\r\n\r\n"] {
+            reader.begin();
+            reader.read(head.as_bytes());
+        }
+        assert_eq!(reader.spelling(), read("GET / HTTP/1.1\r\nX-a: b\r\n\r\n").as_ref());
+    }
+
+    #[test]
+    fn names_that_are_nowhere_are_not_looked_for_without_end() {
+        let names = |letter: char| (0..5000).map(|n| format!("{letter}{n}: 1\r\n")).collect::<String>();
+        let mut reader = Reader::default();
+        reader.read(format!("GET / HTTP/1.1\r\n{}\r\n", names('A')).as_bytes());
+        let spelling = reader.spelling().unwrap();
+        let mut steps = STEPS;
+        assert_eq!((spelling.find(0, b"b0", &mut steps), steps), (None, STEPS - 5000));
+        let mut head = format!("GET / HTTP/1.1\r\n{}a0: 1\r\n\r\n", names('b')).into_bytes();
+        let before = head.clone();
+        assert!(spelling.apply(&mut head));
+        assert_eq!(head, before, "it was given up");
+        let mut head = format!("GET / HTTP/1.1\r\n{}\r\n", names('a')).into_bytes();
+        assert!(spelling.apply(&mut head));
+        assert_eq!(head, format!("GET / HTTP/1.1\r\n{}\r\n", names('A')).as_bytes(), "in order nothing is looked for");
     }
 
     #[test]
@@ -386,7 +470,7 @@ mod tests {
         for _ in 0..1000 {
             reader.read(&[b'A'; 10_000]);
         }
-        assert!(reader.line.len() <= LINE);
+        assert!(reader.line.len() <= LONG_LINE);
         reader.begin();
         reader.read(b"GET / HTTP/1.1\r\n");
         for _ in 0..10_000 {

@@ -9,16 +9,16 @@ use std::task::Poll;
 
 use ::http::Extensions;
 
-use crate::http::spelling::{Reader, Spelling, begin_head};
+use crate::http::spelling::{Reader, Spelling, is_start};
 
-/// Of a connection's memory for heads so much is kept, in bytes.
+/// What is kept of memory that a head took, in bytes.
 const KEPT: usize = 8 * 1024;
 
-/// As many parts are written at once as hyper has of a message, and one more.
+/// As many parts are written at once with a head.
 const PARTS: usize = 8;
 
 /// How names are spelt at one end of a connection. A [`Spelling`] goes from one to the other among the extensions of a message; where there is none, or
-/// where nobody knew where a head begins, as behind requests that a client sends before it has an answer, they go on in lower case, or as the head before
+/// where nobody knew where a head begins, as behind requests that a client sends before it has an answer, they go on in lower case, or as a head before
 /// had them, which means the same.
 #[derive(Debug, Default)]
 pub(super) struct Names {
@@ -37,9 +37,14 @@ impl Names {
         self.reads.store(true, Relaxed);
     }
 
+    /// Whether the end of the head that was begun last has not come.
+    pub(super) fn reads(&self) -> bool {
+        self.reads.load(Relaxed)
+    }
+
     /// Bytes were read.
     pub(super) fn read(&self, bytes: &[u8]) {
-        if self.reads.load(Relaxed) {
+        if self.reads() {
             let mut reader = lock(&self.reader);
             reader.read(bytes);
             self.reads.store(!reader.is_through(), Relaxed);
@@ -87,8 +92,8 @@ impl Pen {
         parts: &[IoSlice<'_>],
         write: impl FnOnce(&[IoSlice<'_>]) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
-        let Some(first) = parts.first() else { return write(parts) };
-        if self.head.is_empty() && !(names.is_due.load(Relaxed) && self.take(names, first)) {
+        let Some(first) = parts.first().filter(|first| !first.is_empty()) else { return write(parts) };
+        if !self.goes_on(first) && !(names.is_due.load(Relaxed) && self.take(names, first)) {
             return write(parts);
         }
         let mut spelt = [IoSlice::new(&[]); PARTS];
@@ -110,20 +115,31 @@ impl Pen {
         written
     }
 
-    /// Spells the head that bytes begin with; `false`: with none that is due.
-    fn take(&mut self, names: &Names, bytes: &[u8]) -> bool {
-        if !begin_head(bytes) {
-            return false;
+    /// Whether bytes begin with what is left of a head. When hyper has thrown that away, as it does at a change of protocol, so do we.
+    fn goes_on(&mut self, bytes: &[u8]) -> bool {
+        let left = &self.head[self.written..];
+        if !left.is_empty() && !bytes.get(..left.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(left)) {
+            self.written = 0;
+            self.head.clear();
         }
+        !self.head.is_empty()
+    }
+
+    /// Spells the head that bytes begin with; `false`: they begin with none, or none is due.
+    fn take(&mut self, names: &Names, bytes: &[u8]) -> bool {
         let mut due = lock(&names.due);
+        // Behind the rest of something else it could not be told from a payload.
+        if !is_start(bytes) {
+            *due = None;
+            names.is_due.store(false, Relaxed);
+        }
         let Some(spelling) = &*due else { return false };
         self.head.extend_from_slice(bytes);
-        if !spelling.apply(&mut self.head) {
-            self.head.clear();
-            return false;
+        // Behind that of an interim answer it is still due.
+        if spelling.apply(&mut self.head) {
+            *due = None;
+            names.is_due.store(false, Relaxed);
         }
-        *due = None;
-        names.is_due.store(false, Relaxed);
         true
     }
 }
@@ -199,5 +215,26 @@ mod tests {
         let before: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
         assert_eq!(write(&mut pen, &names, vec![before], 10), before);
         assert_eq!(write(&mut pen, &names, vec![LOWER], 10), SPELT);
+    }
+
+    #[test]
+    fn a_payload_is_not_spelt_though_it_looks_like_the_head_that_was_due() {
+        let (names, mut pen) = (names(), Pen::default());
+        // The head comes behind the rest of another one, where nobody looks for it.
+        assert_eq!(
+            write(&mut pen, &names, vec![&[b"-b: 1\r\n\r\n", LOWER].concat()], 10),
+            [b"-b: 1\r\n\r\n", LOWER].concat()
+        );
+        assert_eq!(write(&mut pen, &names, vec![LOWER], 10), LOWER);
+    }
+
+    #[test]
+    fn what_hyper_throws_away_of_a_head_is_not_written() {
+        let (names, mut pen) = (names(), Pen::default());
+        let five = |slices: &[IoSlice<'_>]| Poll::Ready(Ok::<_, io::Error>(slices[0].len().min(5)));
+        assert!(matches!(pen.write(&names, &[IoSlice::new(LOWER)], five), Poll::Ready(Ok(5))));
+        for bytes in [&b"of another protocol, and longer than what is left of the head"[..], b"short"] {
+            assert_eq!(write(&mut pen, &names, vec![bytes], 100), bytes);
+        }
     }
 }

@@ -174,13 +174,17 @@ impl Pulse {
         if self.begun.load(Relaxed) != self.ended.load(Relaxed) {
             return;
         }
-        if self.head_since.load(Relaxed) == 0 {
+        let is_first = self.head_since.load(Relaxed) == 0;
+        if is_first {
             self.head_since.store(JUST_NOW, Relaxed);
-            if self.keeps_case {
+        }
+        if self.keeps_case {
+            // What was read before and was no head may have been the rest of an upload that has its answer.
+            if is_first || !self.names.reads() {
                 self.names.begin();
             }
+            self.names.read(bytes);
         }
-        self.names.read(bytes);
     }
 
     fn failed(&self, error: &io::Error) {
