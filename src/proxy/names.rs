@@ -93,7 +93,7 @@ impl Pen {
         write: impl FnOnce(&[IoSlice<'_>]) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         let Some(first) = parts.first().filter(|first| !first.is_empty()) else { return write(parts) };
-        if !self.goes_on(first) && !(names.is_due.load(Relaxed) && self.take(names, first)) {
+        if !(self.goes_on(first) || names.is_due.load(Relaxed) && self.take(names, first)) {
             return write(parts);
         }
         let mut spelt = [IoSlice::new(&[]); PARTS];
