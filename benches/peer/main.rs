@@ -1,7 +1,7 @@
 //! What harproxy is measured against, and what measures it: `scripts/bench` runs both.
 //!
 //! ```text
-//! peer origin  --ca-dir DIR [--tls]                  bare hyper (and rustls): the ceiling of replay
+//! peer origin  --ca-dir DIR [--tls] [--answers N]    bare hyper (and rustls): the ceiling of replay
 //! peer proxy   --ca-dir DIR --origin ADDR            bare hyper + rustls that intercepts and records nothing: the ceiling of record
 //! peer load    --to ADDR [--through] --mode http|tls|h2 …   sends requests, prints what came of it as JSON
 //! peer shake   --to ADDR --mode new|same|resumed …   TLS handshakes through a proxy

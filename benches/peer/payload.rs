@@ -21,8 +21,7 @@ pub fn json(size: usize) -> Bytes {
 }
 
 /// The same with what was asked for at its end.
-pub fn of(payload: &Bytes, asked: &http::Uri) -> Bytes {
-    let asked = asked.path_and_query().map_or("", |asked| asked.as_str());
+pub fn of(payload: &Bytes, asked: &str) -> Bytes {
     let mut own = payload.to_vec();
     let end = own.len() - "\"}]".len();
     own[end - asked.len()..end].copy_from_slice(asked.as_bytes());
