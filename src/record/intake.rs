@@ -307,8 +307,8 @@ struct Long {
     /// Bytes of that.
     len: usize,
     work: JoinHandle<Option<Decoded>>,
-    /// What glances at a piece while the processor that serves has it at hand: most say that there is nothing to look for, and bringing them to
-    /// another one takes longer than that.
+    /// What glances at a piece before the thread has it, when the thread is behind: whoever has time looks, and the processor that serves has it at
+    /// hand.
     screen: Option<Arc<Screen>>,
 }
 
@@ -344,10 +344,15 @@ impl Long {
 
     fn take(&mut self, data: Bytes) {
         let piece = match &self.screen {
-            Some(screen) => screen.glimpsed(data),
-            None => data.into(),
+            Some(screen) if self.is_behind() => screen.glimpsed(data),
+            _ => data.into(),
         };
         self.add(piece);
+    }
+
+    /// Whether the thread has not taken all that it was given.
+    fn is_behind(&self) -> bool {
+        self.thread.get_ref().is_some_and(|thread| thread.capacity() < thread.max_capacity())
     }
 
     fn add(&mut self, piece: Glimpsed<Bytes>) {
