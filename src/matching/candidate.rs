@@ -153,9 +153,9 @@ pub(super) struct Group {
     /// What holds for all of it.
     pub(super) rules: Arc<Rules>,
     /// In order.
-    pub(super) candidates: Vec<Candidate>,
+    pub(super) candidates: Box<[Candidate]>,
     /// Places of candidates that no request tells apart, in order: what a poll leaves behind, thousands of times perhaps.
-    alike: Vec<Vec<u32>>,
+    alike: Box<[Box<[u32]>]>,
     pub(super) unreadable: Vec<(EntryRef, String)>,
     /// Whether the request's payload has a say.
     pub(super) needs_body: bool,
@@ -220,12 +220,13 @@ struct ByPayload {
 
 impl Group {
     pub(super) fn new(
-        members: impl Iterator<Item = (Ordinal, EntryRef)>,
+        members: impl ExactSizeIterator<Item = (Ordinal, EntryRef)>,
         fixtures: &[Arc<Fixture>],
         rules: Arc<Rules>,
         form: &KeyForm,
     ) -> Self {
-        let (mut candidates, mut unreadable) = (Vec::new(), Vec::new());
+        // Most have one, of which there may be a million.
+        let (mut candidates, mut unreadable) = (Vec::with_capacity(members.len()), Vec::new());
         let mut is_light = rules.echo.is_empty();
         for (ordinal, at) in members {
             let fixture = &fixtures[at.fixture];
@@ -244,6 +245,7 @@ impl Group {
                 unreadable.push((candidate.at, why.clone()));
             }
         }
+        let candidates = candidates.into_boxed_slice();
         let alike = alike(&candidates);
         // A redirect that keeps the payload takes it to another key.
         let needs_body =
@@ -280,16 +282,16 @@ impl Group {
     }
 }
 
-fn alike(candidates: &[Candidate]) -> Vec<Vec<u32>> {
+fn alike(candidates: &[Candidate]) -> Box<[Box<[u32]>]> {
     let mut kinds: IndexMap<Likeness<'_>, Vec<u32>> = IndexMap::new();
     for (place, candidate) in (0..).zip(candidates) {
         kinds.entry(candidate.likeness()).or_default().push(place);
     }
-    kinds.into_values().collect()
+    kinds.into_values().map(Vec::into_boxed_slice).collect()
 }
 
 impl ByPayload {
-    fn new(candidates: &[Candidate], alike: &[Vec<u32>]) -> Self {
+    fn new(candidates: &[Candidate], alike: &[Box<[u32]>]) -> Self {
         let mut by_payload = ByPayload::default();
         for (place, members) in alike.iter().enumerate() {
             match &candidates[members[0] as usize].payload {
