@@ -11,8 +11,8 @@ pub(super) struct Names {
     outlines: Outlines,
 }
 
-/// How long names are that begin with a byte, and how they end, however they are written: a bit a length, and one for some last
-/// letters.
+/// How long names are, however they are written, and how they end, by their first byte: a bit a length, and one for some last letters. First and last
+/// are folded.
 #[derive(Clone, Debug)]
 struct Outlines([(u64, u32); 256]);
 
@@ -27,23 +27,16 @@ impl Outlines {
     fn add(&mut self, name: &[u8]) {
         let (Some(&first), Some(&last)) = (name.first(), name.last()) else { return };
         let humps = name.iter().filter(|byte| **byte == b'-').count();
-        for begin in all_of(first) {
-            let (lengths, ends) = &mut self.0[usize::from(begin)];
-            (name.len() - humps..=name.len()).for_each(|len| *lengths |= length(len));
-            all_of(last).for_each(|last| *ends |= end(last));
-        }
+        let (lengths, ends) = &mut self.0[usize::from(first)];
+        (name.len() - humps..=name.len()).for_each(|len| *lengths |= length(len));
+        *ends |= end(last);
     }
 
     /// Whether there may be one with these; `false` is certain.
     fn may_have(&self, first: u8, last: u8, len: usize) -> bool {
-        let (lengths, ends) = self.0[usize::from(first)];
-        lengths & length(len) != 0 && ends & end(last) != 0
+        let (lengths, ends) = self.0[usize::from(folded(first))];
+        lengths & length(len) != 0 && ends & end(folded(last)) != 0
     }
-}
-
-/// The bytes that fold to this one.
-fn all_of(folded: u8) -> impl Iterator<Item = u8> {
-    (0..=u8::MAX).filter(move |byte| self::folded(*byte) == folded)
 }
 
 /// The longest share a bit.
