@@ -112,7 +112,8 @@ mod tests {
 
     #[test]
     fn whole_names_however_they_are_written() {
-        let names: Names = ["access_token", "x-amz-signature", "samlresponse", "apikey"].into_iter().collect();
+        let names: Names =
+            ["access_token", "x-amz-signature", "samlresponse", "apikey", "_csrf_"].into_iter().collect();
         for name in [
             "access_token",
             "Access-Token",
@@ -124,6 +125,8 @@ mod tests {
             "SAMLResponse",
             "apiKey",
             "APIKEY",
+            "_csrf_",
+            "-CSRF-",
         ] {
             assert!(names.contains(name.as_bytes()), "{name}");
         }
