@@ -10,7 +10,6 @@ pub mod body;
 mod connect;
 pub mod endings;
 mod engine;
-mod expected;
 pub mod forward;
 pub mod handler;
 pub mod limits;

@@ -98,16 +98,27 @@ impl Pulse {
         Busy(self)
     }
 
-    /// Whether a request that came whole may be held for a turn. Then it is, until it is released.
+    /// Whether a request that came whole may be held for a turn. Then it is, until it is released; it is not late meanwhile, as a turn is short.
     pub(super) fn hold(&self) -> bool {
         let may = self.may_hold.load(Relaxed);
-        self.holds.store(may, Relaxed);
+        if may {
+            self.holds.store(true, Relaxed);
+            self.head_since.store(0, Relaxed);
+            self.quiet_since.store(self.now(), Relaxed);
+        }
         may
     }
 
-    /// What was held has its answer, or goes on.
+    /// What was held has gone on to hyper.
     pub(super) fn release(&self) {
         self.holds.store(false, Relaxed);
+    }
+
+    /// What was held has its answer.
+    pub(super) fn answered_held(&self) {
+        self.release();
+        self.begun.fetch_add(1, Relaxed);
+        self.ended.fetch_add(1, Relaxed);
     }
 
     /// From now on nothing is held but what is. Whether something is.
@@ -151,7 +162,7 @@ impl Pulse {
     /// What is being waited for, and until when; `None` while a request is being answered. It is asked whenever the connection has done
     /// what it could.
     pub(super) fn waiting(&self, limits: Limits) -> Option<(Waiting, Instant)> {
-        if self.begun.load(Relaxed) != self.ended.load(Relaxed) || self.holds.load(Relaxed) {
+        if self.begun.load(Relaxed) != self.ended.load(Relaxed) {
             return None;
         }
         Some(match self.head_since.load(Relaxed) {
@@ -336,16 +347,18 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_waited_for_while_a_request_is_held_and_none_is_when_the_end_is_near() {
+    fn a_request_that_is_held_is_not_late_and_none_is_held_when_the_end_is_near() {
         let pulse = Arc::new(Pulse::new(true));
         pulse.heard(b"GET /");
         assert!(pulse.hold());
-        assert_eq!(kind(&pulse), None);
-        assert!(pulse.hold_no_more());
+        assert_eq!(kind(&pulse), Some(Waiting::Request), "all of it is there");
+        pulse.heard(b"GET /");
+        assert_eq!(kind(&pulse), Some(Waiting::Head), "of the next one");
+        pulse.answered_held();
+        assert_eq!(kind(&pulse), Some(Waiting::Head), "which is still to come");
+        assert!(pulse.has_answered(1));
+        assert!(pulse.hold() && pulse.hold_no_more());
         pulse.release();
-        assert_eq!(kind(&pulse), Some(Waiting::Head), "which goes on");
-        pulse.answered();
-        assert_eq!(kind(&pulse), Some(Waiting::Request));
         assert!(!pulse.hold() && !pulse.hold_no_more());
     }
 }

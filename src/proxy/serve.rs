@@ -56,7 +56,7 @@ pub(super) async fn http1(wire: Wire, seat: &Arc<Seat>) -> Option<(Granted, Wire
     }
     if let Some(parts) = connection.into_parts() {
         if end.is_polite() {
-            linger(parts.io.into_inner().into_inner().into_inner(), &seat.visit.stop).await;
+            linger(parts.io.into_inner().into_inner()?.into_inner(), &seat.visit.stop).await;
         }
         return None;
     }
@@ -65,7 +65,7 @@ pub(super) async fn http1(wire: Wire, seat: &Arc<Seat>) -> Option<(Granted, Wire
     let mut granted = granted?;
     let upgraded = granted.upgrade().await.ok()?;
     let parts = upgraded.downcast::<TokioIo<Shortcut<Noticed<Wire>>>>().ok()?;
-    let wire = parts.io.into_inner().into_inner().into_inner();
+    let wire = parts.io.into_inner().into_inner()?.into_inner();
     Some((granted, wire.after(&parts.read_buf)))
 }
 

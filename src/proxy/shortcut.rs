@@ -3,24 +3,32 @@
 
 use std::cell::OnceCell;
 use std::io::{self, IoSlice};
-use std::mem::MaybeUninit;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, Waker, ready};
 
-use httparse::{Header, Status};
-use memchr::memchr;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::answer::Seat;
-use super::expected;
 use super::handler::Ticket;
 
-/// A head with more fields goes on to hyper.
-const FIELDS: usize = 32;
+mod came;
+mod turn;
+
+use came::Came;
+use turn::Waits;
 
 /// One HTTP/1.1 connection on its way to hyper.
-pub(super) struct Shortcut<I> {
+pub(super) enum Shortcut<I> {
+    /// Each request has its answer when it has been read.
+    Alone(Lane<I>),
+    /// Its answers are written when the other connections of the thread that have something to read have been read from, too: by whoever does that
+    /// for all of them.
+    Together(Arc<Mutex<Lane<I>>>),
+}
+
+/// The connection.
+pub(super) struct Lane<I> {
     io: I,
     seat: Arc<Seat>,
     answer: Answer,
@@ -31,9 +39,11 @@ pub(super) struct Shortcut<I> {
     requests: u64,
     /// While it `begins`: each of them has been answered, and what hyper wrote has gone out.
     settled: bool,
-    /// Whether what is to be answered is held first: see [`Held`].
-    gathers: bool,
+    /// Itself, where a request is held first: see [`Held`].
+    shared: Option<Weak<Mutex<Self>>>,
     held: Option<Held>,
+    /// Whose connection it is, and has something to do when what was held can't be answered by another task.
+    task: Waker,
 }
 
 /// A plain GET, while the other connections of the thread that have something to read are read from, too: what their answers lie in is then fetched
@@ -54,102 +64,60 @@ struct Answer {
     under_way: bool,
 }
 
-/// What bytes are that begin where a request does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Came<'b> {
-    /// A GET of this target, all of it and nothing else, that asks for nothing of the connection but that it stays.
-    Get(&'b str),
-    /// Another request without a payload, all of it and nothing else.
-    Request,
-    /// Anything else: a part of a head, several requests, what has or may have a payload, what is not HTTP/1.1, what ends in something else.
-    Other,
-}
-
-impl<'b> Came<'b> {
-    /// As hyper's parser reads it.
-    fn of(bytes: &'b [u8]) -> Self {
-        let mut fields = [const { MaybeUninit::<Header<'_>>::uninit() }; FIELDS];
-        let mut request = httparse::Request::new(&mut []);
-        match request.parse_with_uninit_headers(bytes, &mut fields) {
-            Ok(Status::Complete(len)) if len == bytes.len() => {}
-            _ => return Came::Other,
-        }
-        let (Some(method), Some(target), Some(1)) = (request.method, request.path, request.version) else {
-            return Came::Other;
-        };
-        let mut is_plain = method == "GET";
-        for Header { name, value } in request.headers.iter() {
-            match Said::of(name, value) {
-                Said::Nothing => {}
-                Said::Something => is_plain = false,
-                Said::More => return Came::Other,
-            }
-        }
-        match is_plain {
-            true => Came::Get(target),
-            false if method == "CONNECT" => Came::Other,
-            false => Came::Request,
-        }
-    }
-}
-
-/// The target that bytes begin with, if they are a GET: what is looked for while the rest is read.
-fn first_target(bytes: &[u8]) -> Option<&str> {
-    let target = bytes.strip_prefix(b"GET ")?;
-    std::str::from_utf8(&target[..memchr(b' ', target)?]).ok()
-}
-
 /// What became of bytes that were read.
 enum Taken {
     /// They were a request that has its answer now.
     Answered,
-    /// They are held, and this task has its turn again behind those that are ready now.
+    /// They are held.
     Held,
     /// They are hyper's.
     No,
 }
 
-/// What a field says of the connection, or of what comes behind the head.
-enum Said {
-    /// That the connection stays, if anything.
-    Nothing,
-    /// Something that hyper or the engine has to see to.
-    Something,
-    /// That what comes behind the head belongs to it, or is something else than requests.
-    More,
-}
+impl<I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Shortcut<I> {
+    pub(super) fn new(io: I, seat: Arc<Seat>) -> Self {
+        let begins = seat.may_be_ready();
+        let gathers = begins && seat.gathers() && turn::may_be_waited_for();
+        let lane = Lane {
+            io,
+            seat,
+            answer: Answer::default(),
+            begins,
+            requests: 0,
+            settled: true,
+            shared: None,
+            held: None,
+            task: Waker::noop().clone(),
+        };
+        if !gathers {
+            return Shortcut::Alone(lane);
+        }
+        Shortcut::Together(Arc::new_cyclic(|shared| Mutex::new(Lane { shared: Some(shared.clone()), ..lane })))
+    }
 
-impl Said {
-    fn of(name: &str, value: &[u8]) -> Self {
-        let is = |other: &str| name.eq_ignore_ascii_case(other);
-        match name.as_bytes() {
-            [b'c' | b'C', ..] if is("connection") => Said::of_connection(value),
-            [b'c' | b'C', ..] if is("content-length") => Said::More,
-            [b't' | b'T', ..] if is("transfer-encoding") => Said::More,
-            [b'u' | b'U', ..] if is("upgrade") => Said::More,
-            [b'e' | b'E', ..] if is("expect") => Said::More,
-            [b'p' | b'P', ..] if is("proxy-connection") => Said::of_connection(value),
-            [b'p' | b'P', ..] if is("proxy-authorization") => Said::Something,
-            _ => Said::Nothing,
+    /// The connection below. It is ours alone: whoever answers for it has it only while he does so, in the same thread.
+    pub(super) fn into_inner(self) -> Option<I> {
+        match self {
+            Shortcut::Alone(lane) => Some(lane.io),
+            Shortcut::Together(lane) => {
+                Arc::into_inner(lane).map(|lane| lane.into_inner().unwrap_or_else(PoisonError::into_inner).io)
+            }
         }
     }
 
-    fn of_connection(value: &[u8]) -> Self {
-        if value.eq_ignore_ascii_case(b"keep-alive") { Said::Nothing } else { Said::Something }
+    fn with<T>(&mut self, poll: impl FnOnce(Pin<&mut Lane<I>>) -> Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        match self {
+            Shortcut::Alone(lane) => poll(Pin::new(lane)),
+            Shortcut::Together(lane) => match lane.lock() {
+                Ok(mut lane) => poll(Pin::new(&mut *lane)),
+                // A panic while it was answered for: this client's alone.
+                Err(_) => Poll::Ready(Err(io::Error::other("answering panicked"))),
+            },
+        }
     }
 }
 
-impl<I: AsyncRead + AsyncWrite + Unpin> Shortcut<I> {
-    pub(super) fn new(io: I, seat: Arc<Seat>) -> Self {
-        let begins = seat.may_be_ready();
-        let gathers = begins && seat.gathers();
-        Shortcut { io, seat, answer: Answer::default(), begins, requests: 0, settled: true, gathers, held: None }
-    }
-
-    pub(super) fn into_inner(self) -> I {
-        self.io
-    }
-
+impl<I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Lane<I> {
     /// Answers what was read, holds it, or leaves it to hyper.
     fn take(&mut self, came: &[u8], cx: &Context<'_>) -> Taken {
         if !self.begins || came.is_empty() {
@@ -158,14 +126,17 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Shortcut<I> {
         let known = OnceCell::new();
         let known = || *known.get_or_init(|| Came::of(came));
         // What hyper has not answered yet, or not written yet, comes before.
-        let first = first_target(came).filter(|_| self.settled);
+        let first = came::first_target(came).filter(|_| self.settled);
         let asked = first.and_then(|target| Some((target, self.seat.ticket(target)?)));
         let ready = asked.and_then(|(target, ticket)| {
             let is_plain = || known() == Came::Get(target);
-            if self.gathers && is_plain() && self.seat.pulse.hold() {
-                expected::add(ticket);
+            if let Some(shared) = &self.shared
+                && is_plain()
+                && self.seat.pulse.hold()
+            {
+                turn::wait(ticket, shared.clone());
                 self.held = Some(Held { bytes: came.to_vec(), ticket, goes_on: false });
-                cx.waker().wake_by_ref();
+                self.task.clone_from(cx.waker());
                 return None;
             }
             self.seat.ready(ticket, &is_plain, &mut self.answer.head)
@@ -174,31 +145,64 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Shortcut<I> {
             return Taken::Held;
         }
         self.begins = known() != Came::Other;
-        if self.answers(ready.filter(|_| matches!(known(), Came::Get(_)))) { Taken::Answered } else { Taken::No }
+        match ready.filter(|_| matches!(known(), Came::Get(_))) {
+            Some(payload) => {
+                self.answers(payload);
+                self.seat.pulse.answered();
+                Taken::Answered
+            }
+            None => {
+                self.goes_on();
+                Taken::No
+            }
+        }
     }
 
     /// Answers what is held, or lets it go on.
     fn release(&mut self) {
         let Some(held) = self.held.take_if(|held| !held.goes_on) else { return };
-        expected::all(|tickets| self.seat.fetch(tickets));
-        let ready = self.seat.ready(held.ticket, &|| true, &mut self.answer.head);
-        self.seat.pulse.release();
-        if !self.answers(ready) {
-            self.held = Some(Held { goes_on: true, ..held });
+        match self.seat.ready(held.ticket, &|| true, &mut self.answer.head) {
+            Some(payload) => {
+                self.answers(payload);
+                self.seat.pulse.answered_held();
+            }
+            None => {
+                self.goes_on();
+                self.held = Some(Held { goes_on: true, ..held });
+            }
         }
     }
 
-    /// Whether a request has its answer now, which is this payload and a head that is there.
-    fn answers(&mut self, ready: Option<&'static [u8]>) -> bool {
+    /// The same before its turn.
+    fn release_alone(&mut self) {
+        if let Some(held) = self.held.as_ref().filter(|held| !held.goes_on) {
+            self.seat.fetch(&[held.ticket]);
+            self.release();
+        }
+    }
+
+    /// What was read while a request was held: whoever sends it does not wait for answers. It is hyper's, behind what is held if that is.
+    fn overtaken(&mut self, buf: &mut ReadBuf<'_>, before: usize) {
+        self.begins = false;
+        self.release_alone();
+        if let Some(held) = &mut self.held {
+            held.bytes.extend_from_slice(&buf.filled()[before..]);
+            buf.set_filled(before);
+            self.passes(buf);
+        }
+    }
+
+    /// A request has its answer now, which is this payload and a head that is there.
+    fn answers(&mut self, payload: &'static [u8]) {
         self.requests += 1;
-        let Some(payload) = ready else {
-            self.answer.head.clear();
-            self.settled = false;
-            return false;
-        };
         (self.answer.payload, self.answer.under_way) = (payload, true);
-        self.seat.pulse.answered();
-        true
+    }
+
+    /// A request is hyper's.
+    fn goes_on(&mut self) {
+        self.requests += 1;
+        self.answer.head.clear();
+        self.settled = false;
     }
 
     /// Whether something that was held has gone on.
@@ -209,6 +213,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Shortcut<I> {
         held.bytes.drain(..len);
         if held.bytes.is_empty() {
             self.held = None;
+            self.seat.pulse.release();
         }
         true
     }
@@ -233,12 +238,15 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Shortcut<I> {
     }
 }
 
-impl<I: AsyncRead + AsyncWrite + Unpin> AsyncRead for Shortcut<I> {
+impl<I: AsyncRead + AsyncWrite + Unpin + Send + 'static> AsyncRead for Lane<I> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         loop {
-            self.release();
+            let holds = self.held.is_some();
+            if holds {
+                self.release_alone();
+            }
             ready!(self.poll_answer(cx))?;
-            if self.passes(buf) {
+            if holds && self.passes(buf) {
                 return Poll::Ready(Ok(()));
             }
             let before = buf.filled().len();
@@ -248,7 +256,12 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncRead for Shortcut<I> {
                 Taken::Answered => buf.set_filled(before),
                 Taken::Held => {
                     buf.set_filled(before);
-                    return Poll::Pending;
+                    // Whoever answers does not read: this task does, when there is more.
+                    let more = Pin::new(&mut self.io).poll_read(cx, buf);
+                    if more.is_ready() {
+                        self.overtaken(buf, before);
+                    }
+                    return more;
                 }
                 Taken::No => return Poll::Ready(Ok(())),
             }
@@ -256,7 +269,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncRead for Shortcut<I> {
     }
 }
 
-impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Shortcut<I> {
+impl<I: AsyncRead + AsyncWrite + Unpin + Send + 'static> AsyncWrite for Lane<I> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         ready!(self.poll_answer(cx))?;
         Pin::new(&mut self.io).poll_write(cx, buf)
@@ -289,60 +302,63 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Shortcut<I> {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn came(text: &str) -> Came<'_> {
-        Came::of(text.as_bytes())
+impl<I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Waits for Mutex<Lane<I>> {
+    fn fetch(&self, tickets: &[Ticket]) {
+        own(self).seat.fetch(tickets);
     }
 
-    #[test]
-    fn a_get_that_asks_for_nothing_else_is_told_by_its_target() {
-        for fields in
-            ["", "Host: a\r\n", "CONNECTION: Keep-Alive\r\n", "proxy-connection: keep-alive\r\nTE: trailers\r\n"]
-        {
-            let text = format!("GET http://a/b?c HTTP/1.1\r\n{fields}\r\n");
-            assert_eq!(came(&text), Came::Get("http://a/b?c"), "{text}");
+    fn answer(&self) {
+        let mut lane = own(self);
+        if lane.held.is_none() {
+            return;
         }
-        let most = format!("GET / HTTP/1.1\r\n{}\r\n", "x: y\r\n".repeat(FIELDS));
-        assert_eq!(came(&most), Came::Get("/"));
-    }
-
-    #[test]
-    fn what_is_one_request_without_a_payload_leaves_the_beginning_of_the_next_behind_it() {
-        for text in [
-            "HEAD / HTTP/1.1\r\n\r\n",
-            "OPTIONS * HTTP/1.1\r\n\r\n",
-            "GET / HTTP/1.1\r\nconnection: close\r\n\r\n",
-            "GET / HTTP/1.1\r\nproxy-connection: x\r\n\r\n",
-            "GET / HTTP/1.1\r\nproxy-authorization: Basic eDp5\r\n\r\n",
-        ] {
-            assert_eq!(came(text), Came::Request, "{text}");
+        lane.release();
+        let all = lane.poll_answer(&mut Context::from_waker(Waker::noop()));
+        if lane.held.is_some() || !matches!(all, Poll::Ready(Ok(()))) {
+            lane.task.wake_by_ref();
         }
     }
 
-    #[test]
-    fn behind_anything_else_nobody_knows_where_a_request_begins() {
-        let whole = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
-        for len in 0..whole.len() {
-            assert_eq!(came(&whole[..len]), Came::Other, "{len}");
+    fn give_up(&self) {
+        own(self).task.wake_by_ref();
+    }
+}
+
+fn own<T>(lane: &Mutex<T>) -> MutexGuard<'_, T> {
+    lane.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<I: AsyncRead + AsyncWrite + Unpin + Send + 'static> AsyncRead for Shortcut<I> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.with(|lane| lane.poll_read(cx, buf))
+    }
+}
+
+impl<I: AsyncRead + AsyncWrite + Unpin + Send + 'static> AsyncWrite for Shortcut<I> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.with(|lane| lane.poll_write(cx, buf))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.with(|lane| lane.poll_write_vectored(cx, bufs))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Shortcut::Alone(lane) => lane.is_write_vectored(),
+            Shortcut::Together(lane) => own(lane).is_write_vectored(),
         }
-        for text in [
-            "GET / HTTP/1.1\r\n\r\nG",
-            "GET / HTTP/1.0\r\n\r\n",
-            "GET / HTTP/1.1\r\ncontent-length: 0\r\n\r\n",
-            "GET / HTTP/1.1\r\nTransfer-Encoding: x\r\n\r\n",
-            "GET / HTTP/1.1\r\nUpgrade: h2c\r\n\r\n",
-            "GET / HTTP/1.1\r\nExpect: 100-continue\r\n\r\n",
-            "CONNECT a:1 HTTP/1.1\r\n\r\n",
-            "GET / HTTP/1.1\r\nx y: z\r\n\r\n",
-            "GET / HTTP/1.1\r\nx: y\r\n z\r\n\r\n",
-            "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-        ] {
-            assert_eq!(came(text), Came::Other, "{text}");
-        }
-        let more = format!("GET / HTTP/1.1\r\n{}\r\n", "x: y\r\n".repeat(FIELDS + 1));
-        assert_eq!(came(&more), Came::Other);
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.with(|lane| lane.poll_flush(cx))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.with(|lane| lane.poll_shutdown(cx))
     }
 }

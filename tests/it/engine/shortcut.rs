@@ -164,6 +164,58 @@ fn a_long_answer_reaches_a_client_that_reads_late_also_when_the_engine_drains() 
 }
 
 #[test]
+fn who_does_not_wait_for_an_answer_has_all_of_them_in_their_order() {
+    const OTHER: &str = "GET http://a.test/other HTTP/1.1\r\n\r\n";
+    for stage in stages() {
+        // Some are read before the first has its answer, some with it, and some behind.
+        for _ in 0..100 {
+            let mut raw = known(&stage);
+            raw.0.set_nodelay(true).unwrap();
+            for request in [READY, OTHER, READY] {
+                raw.send(request);
+            }
+            let (head, body) = raw.answer();
+            assert!(body == "ready" || body.contains("http://a.test/ready"), "{head}{body}");
+            assert_eq!(raw.echo()["uri"], "http://a.test/other");
+            raw.answer();
+            raw.send("GET http://a.test/last HTTP/1.1\r\nConnection: close\r\n\r\n");
+            assert_eq!(raw.echo()["uri"], "http://a.test/last");
+            assert_eq!(raw.rest(), b"");
+        }
+    }
+}
+
+#[test]
+fn who_asks_and_says_no_more_has_the_answer() {
+    for stage in stages() {
+        for _ in 0..20 {
+            let mut raw = known(&stage);
+            raw.send(READY);
+            raw.0.shutdown(std::net::Shutdown::Write).unwrap();
+            is_ready(&mut raw, "http://a.test/ready");
+            assert_eq!(raw.rest(), b"");
+        }
+    }
+}
+
+#[test]
+fn a_defect_ends_one_connection() {
+    for stage in stages() {
+        // Some of them with the same thread.
+        let mut others: Vec<Raw> = (0..8).map(|_| known(&stage)).collect();
+        for _ in 0..2 {
+            let mut raw = known(&stage);
+            raw.send(READY.replace("/ready", "/ready/panic"));
+            assert_eq!(raw.rest(), b"");
+            for raw in &mut others {
+                raw.send(READY);
+                is_ready(raw, "http://a.test/ready");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_drain_ends_a_connection_on_which_hyper_has_seen_nothing() {
     for mut stage in stages() {
         let mut inside = stage.tunnel("a.test:80");

@@ -86,10 +86,11 @@ impl Handler for Echo {
         is_plain: &dyn Fn() -> bool,
         head: &mut Vec<u8>,
     ) -> Option<&'static [u8]> {
-        let url = &self.urls.lock().unwrap()[ticket.0 as usize];
+        let url = self.urls.lock().unwrap()[ticket.0 as usize].clone();
         let path = &url[url.find("/ready").filter(|_| is_plain())?..];
         let fetched = self.fetched.lock().unwrap().iter().filter(|fetched| **fetched == ticket).count();
         assert_eq!(fetched, usize::from(self.gathers), "{url}");
+        assert!(path != "/ready/panic", "as it was asked to");
         let payload: &[u8] = if path == "/ready/long" { LONG } else { b"ready" };
         head.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
         head.extend_from_slice(format!("x-url: {url}\r\ncontent-length: {}\r\n\r\n", payload.len()).as_bytes());
