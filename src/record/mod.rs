@@ -339,9 +339,8 @@ fn begin(plan: &RecordPlan, claimed: &Claimed, screen: &Screen) -> Result<Journa
         let payload = heads::encode(&meta)?;
         let mut bytes = MAGIC.to_vec();
         Frame { kind: Kind::Meta, exchange: 0, payload }.write(&mut bytes)?;
-        let mut file = claimed.file.try_clone()?;
-        file.write_all(&bytes)?;
-        Journal::start(file)
+        (&claimed.file).write_all(&bytes)?;
+        Journal::start(claimed.appender()?)
     };
     start().map_err(|source| Error::journal("writing the journal", &claimed.place.journal, source))
 }

@@ -1,6 +1,7 @@
 //! The journal: an append-only file beside the fixture, which a recording writes as it goes and which is turned into the
 //! fixture at the end, or by the next recording if this one was killed.
 
+mod direct;
 pub mod frame;
 pub mod place;
 pub mod reader;

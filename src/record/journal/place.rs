@@ -2,11 +2,12 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Seek as _};
+use std::io::{self, Seek as _, Write};
 use std::path::{Path, PathBuf};
 
 use super::super::Error;
 use super::super::heads::{self, Meta};
+use super::direct::Appender;
 use super::{Kind, Reader};
 
 /// How the name of a journal ends.
@@ -107,6 +108,14 @@ impl Place {
 }
 
 impl Claimed {
+    /// What the journal goes on with, from where it ends now. Nobody else appends to it meanwhile.
+    ///
+    /// # Errors
+    /// When the system has no descriptor for us.
+    pub fn appender(&self) -> io::Result<impl Write + Send + use<>> {
+        Appender::new(self.file.try_clone()?, &self.place.journal)
+    }
+
     /// Empties the journal.
     ///
     /// # Errors
