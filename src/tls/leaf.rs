@@ -29,6 +29,10 @@ const BACKDATED: Duration = Duration::days(2);
 const MAX_KEPT: usize = 4096;
 /// TLS 1.2 sessions that can be resumed by their id (tickets need no memory).
 const MAX_SESSIONS: usize = 4096;
+/// Bytes of a record that is sent, at most. rustls makes each in memory of its own, which with what goes around it takes no more than 8 KiB: up to
+/// there our allocator's pages are 64 KiB, above 10 KiB they are 512, and as it goes through all of a page before it gives a place again, records of
+/// 16 KiB were written to memory that no processor has at hand.
+const RECORD: usize = (8 << 10) - 24;
 /// X.520's upper bound for a common name.
 const MAX_COMMON_NAME: usize = 64;
 
@@ -66,6 +70,7 @@ impl Leaves {
             .with_no_client_auth()
             .with_cert_resolver(Arc::new(ResolvesServerCertUsingSni::new()));
         common.ignore_client_order = prefers_aes_128();
+        common.max_fragment_size = Some(RECORD);
         common.session_storage = ServerSessionMemoryCache::new(MAX_SESSIONS);
         common.ticketer = rustls::crypto::ring::Ticketer::new().map_err(tls("making a ticket key"))?;
         Ok(Leaves { issuer, ca, ca_expires, key, signing_key, common, kept: Mutex::default() })
