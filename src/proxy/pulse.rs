@@ -146,7 +146,7 @@ impl Pulse {
 
     /// Whether there was a request at all.
     pub(super) fn ever_asked(&self) -> bool {
-        self.begun.load(Relaxed) > 0
+        self.begun.load(Relaxed) > 0 || self.holds.load(Relaxed)
     }
 
     /// What the client's TLS said when it broke off before the first request, or that it left without a word.

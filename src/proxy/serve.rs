@@ -56,7 +56,8 @@ pub(super) async fn http1(wire: Wire, seat: &Arc<Seat>) -> Option<(Granted, Wire
     }
     if let Some(parts) = connection.into_parts() {
         if end.is_polite() {
-            linger(parts.io.into_inner().into_inner()?.into_inner(), &seat.visit.stop).await;
+            let (noticed, _) = parts.io.into_inner().into_inner()?;
+            linger(noticed.into_inner(), &seat.visit.stop).await;
         }
         return None;
     }
@@ -65,8 +66,8 @@ pub(super) async fn http1(wire: Wire, seat: &Arc<Seat>) -> Option<(Granted, Wire
     let mut granted = granted?;
     let upgraded = granted.upgrade().await.ok()?;
     let parts = upgraded.downcast::<TokioIo<Shortcut<Noticed<Wire>>>>().ok()?;
-    let wire = parts.io.into_inner().into_inner()?.into_inner();
-    Some((granted, wire.after(&parts.read_buf)))
+    let (noticed, held) = parts.io.into_inner().into_inner()?;
+    Some((granted, noticed.into_inner().after(&held).after(&parts.read_buf)))
 }
 
 /// Answers at once or in a while. What takes a while is in a box: hyper and tokio move it about, and it holds all that answering may

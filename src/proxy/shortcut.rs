@@ -95,14 +95,14 @@ impl<I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Shortcut<I> {
         Shortcut::Together(Arc::new_cyclic(|shared| Mutex::new(Lane { shared: Some(shared.clone()), ..lane })))
     }
 
-    /// The connection below. It is ours alone: whoever answers for it has it only while he does so, in the same thread.
-    pub(super) fn into_inner(self) -> Option<I> {
-        match self {
-            Shortcut::Alone(lane) => Some(lane.io),
-            Shortcut::Together(lane) => {
-                Arc::into_inner(lane).map(|lane| lane.into_inner().unwrap_or_else(PoisonError::into_inner).io)
-            }
-        }
+    /// The connection below, and what was read from it and has not gone on. It is ours alone: whoever answers for it has it only while he does so, in
+    /// the same thread.
+    pub(super) fn into_inner(self) -> Option<(I, Vec<u8>)> {
+        let lane = match self {
+            Shortcut::Alone(lane) => lane,
+            Shortcut::Together(lane) => Arc::into_inner(lane)?.into_inner().unwrap_or_else(PoisonError::into_inner),
+        };
+        Some((lane.io, lane.held.map(|held| held.bytes).unwrap_or_default()))
     }
 
     fn with<T>(&mut self, poll: impl FnOnce(Pin<&mut Lane<I>>) -> Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -130,14 +130,14 @@ impl<I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Lane<I> {
         let asked = first.and_then(|target| Some((target, self.seat.ticket(target)?)));
         let ready = asked.and_then(|(target, ticket)| {
             let is_plain = || known() == Came::Get(target);
-            if let Some(shared) = &self.shared
-                && is_plain()
-                && self.seat.pulse.hold()
-            {
-                turn::wait(ticket, shared.clone());
-                self.held = Some(Held { bytes: came.to_vec(), ticket, goes_on: false });
-                self.task.clone_from(cx.waker());
-                return None;
+            if let Some(shared) = self.shared.as_ref().filter(|_| is_plain()) {
+                if self.seat.pulse.hold() {
+                    turn::wait(ticket, shared.clone());
+                    self.held = Some(Held { bytes: came.to_vec(), ticket, goes_on: false });
+                    self.task.clone_from(cx.waker());
+                    return None;
+                }
+                self.seat.fetch(&[ticket]);
             }
             self.seat.ready(ticket, &is_plain, &mut self.answer.head)
         });
@@ -152,6 +152,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Lane<I> {
                 Taken::Answered
             }
             None => {
+                self.answer.head.clear();
                 self.goes_on();
                 Taken::No
             }
@@ -167,6 +168,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Lane<I> {
                 self.seat.pulse.answered_held();
             }
             None => {
+                self.answer.head.clear();
                 self.goes_on();
                 self.held = Some(Held { goes_on: true, ..held });
             }
@@ -183,8 +185,12 @@ impl<I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Lane<I> {
 
     /// What was read while a request was held: whoever sends it does not wait for answers. It is hyper's, behind what is held if that is.
     fn overtaken(&mut self, buf: &mut ReadBuf<'_>, before: usize) {
-        self.begins = false;
         self.release_alone();
+        let more = &buf.filled()[before..];
+        if !more.is_empty() {
+            self.begins = Came::of(more) != Came::Other;
+            self.goes_on();
+        }
         if let Some(held) = &mut self.held {
             held.bytes.extend_from_slice(&buf.filled()[before..]);
             buf.set_filled(before);
@@ -201,7 +207,6 @@ impl<I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Lane<I> {
     /// A request is hyper's.
     fn goes_on(&mut self) {
         self.requests += 1;
-        self.answer.head.clear();
         self.settled = false;
     }
 

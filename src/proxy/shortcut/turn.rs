@@ -4,14 +4,15 @@
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::Ticket;
 
-/// So many are answered at a time: what is fetched for more displaces what was fetched first.
+/// So many are answered at a time: what is fetched for more displaces what was fetched first, and tokio lets a task write twice as often before
+/// others have their turn.
 const MOST: usize = 64;
 
 /// A connection with a request that waits.
@@ -54,20 +55,36 @@ pub(super) fn wait(ticket: Ticket, connection: Weak<dyn Waits>) {
             Some(_) => {}
             None => {
                 turn.answers = Some(Waker::noop().clone());
-                tokio::spawn(Answers);
+                tokio::spawn(Answers::default());
             }
         }
     });
 }
 
-/// The task that answers what waits.
-struct Answers;
+/// The task that answers what waits, and what it is about to answer.
+#[derive(Default)]
+struct Answers {
+    tickets: Vec<Ticket>,
+    waiting: Vec<Weak<dyn Waits>>,
+}
 
 impl Future for Answers {
     type Output = ();
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        answer(cx.waker());
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Answers { tickets, waiting } = &mut *self;
+        TURN.with_borrow_mut(|turn| {
+            let now = turn.waiting.len().min(MOST);
+            tickets.extend(turn.tickets.drain(..now));
+            waiting.extend(turn.waiting.drain(..now));
+            turn.answers = Some(cx.waker().clone());
+            if !turn.waiting.is_empty() {
+                cx.waker().wake_by_ref();
+            }
+        });
+        answer(tickets, waiting.iter().filter_map(Weak::upgrade));
+        tickets.clear();
+        waiting.clear();
         Poll::Pending
     }
 }
@@ -79,37 +96,25 @@ impl Drop for Answers {
     }
 }
 
-/// Answers what waits.
-fn answer(task: &Waker) {
-    let (tickets, waiting) = TURN.with_borrow_mut(|turn| {
-        turn.answers = Some(task.clone());
-        (std::mem::take(&mut turn.tickets), std::mem::take(&mut turn.waiting))
-    });
-    for (tickets, waiting) in tickets.chunks(MOST).zip(waiting.chunks(MOST)) {
-        let mut waiting = waiting.iter().filter_map(Weak::upgrade).peekable();
-        if let Some(first) = waiting.peek() {
-            first.fetch(tickets);
+/// Answers these, which wait with these tickets. One that panics is the end of that connection alone.
+fn answer(tickets: &[Ticket], waiting: impl Iterator<Item = Arc<dyn Waits>>) {
+    let mut waiting = waiting.peekable();
+    let unless_panicking = |one: &Arc<dyn Waits>, work: &dyn Fn()| {
+        if catch_unwind(AssertUnwindSafe(work)).is_err() {
+            one.give_up();
         }
-        for one in waiting {
-            // One that panics is the end of that connection alone.
-            if catch_unwind(AssertUnwindSafe(|| one.answer())).is_err() {
-                one.give_up();
-            }
-        }
+    };
+    if let Some(first) = waiting.peek() {
+        unless_panicking(first, &|| first.fetch(tickets));
     }
-    // Their memory is used again.
-    TURN.with_borrow_mut(|turn| {
-        if turn.waiting.is_empty() {
-            (turn.tickets, turn.waiting) = (tickets, waiting);
-            turn.tickets.clear();
-            turn.waiting.clear();
-        }
-    });
+    for one in waiting {
+        unless_panicking(&one, &|| one.answer());
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
 
     use super::*;
 
@@ -151,7 +156,9 @@ mod tests {
             wait(Ticket(one.0), Arc::downgrade(&connection));
         }
         assert!(done.lock().unwrap().is_empty());
-        tokio::task::yield_now().await;
+        for _ in 0..=all.len() / MOST {
+            tokio::task::yield_now().await;
+        }
         std::mem::take(&mut *done.lock().unwrap())
     }
 

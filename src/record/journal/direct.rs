@@ -155,17 +155,17 @@ enum Way {
 #[derive(Debug)]
 struct Ways {
     way: Way,
-    /// Bytes that still go this way before it is thought over, and how long the ones before took.
-    left: usize,
+    /// What went this way since it was thought over.
+    bytes: usize,
     took: Duration,
-    /// How long as much took directly, when memory is tried.
-    direct: Option<Duration>,
+    /// How long a byte took directly, nanoseconds, while memory is tried.
+    direct: Option<f64>,
 }
 
 /// Bytes after which it is known how long a way takes.
 const TRIAL: usize = 4 << 20;
 
-/// So much time they may take directly: half a gigabyte a second is what comes through TLS.
+/// So much time they may take directly: half a gigabyte a second is what comes through TLS. What takes longer is not waited for to the end.
 const ENOUGH: Duration = Duration::from_millis(8);
 
 /// Bytes that go through memory when that takes less time.
@@ -173,7 +173,7 @@ const STINT: usize = 256 << 20;
 
 impl Default for Ways {
     fn default() -> Self {
-        Ways { way: Way::Direct, left: TRIAL, took: Duration::ZERO, direct: None }
+        Ways { way: Way::Direct, bytes: 0, took: Duration::ZERO, direct: None }
     }
 }
 
@@ -184,18 +184,18 @@ impl Ways {
 
     /// So many bytes took so long.
     fn took(&mut self, bytes: usize, took: Duration) {
+        self.bytes += bytes;
         self.took += took;
-        self.left = self.left.saturating_sub(bytes);
-        if self.left > 0 {
-            return;
-        }
-        let took = std::mem::take(&mut self.took);
-        (self.way, self.left, self.direct) = match (self.way, self.direct) {
-            (Way::Direct, _) if took <= ENOUGH => (Way::Direct, TRIAL, None),
-            (Way::Direct, _) => (Way::Memory, TRIAL, Some(took)),
-            (Way::Memory, Some(direct)) if took < direct => (Way::Memory, STINT, None),
-            (Way::Memory, _) => (Way::Direct, TRIAL, None),
+        let each = self.took.as_secs_f64() * 1e9 / self.bytes.max(1) as f64;
+        let (way, direct) = match (self.way, self.direct) {
+            (Way::Direct, _) if self.took > ENOUGH => (Way::Memory, Some(each)),
+            (Way::Direct, _) if self.bytes >= TRIAL => (Way::Direct, None),
+            (Way::Memory, Some(direct)) if self.bytes >= TRIAL && each < direct => (Way::Memory, None),
+            (Way::Memory, Some(_)) if self.bytes >= TRIAL => (Way::Direct, None),
+            (Way::Memory, None) if self.bytes >= STINT => (Way::Direct, None),
+            _ => return,
         };
+        *self = Ways { way, direct, ..Ways::default() };
     }
 }
 
@@ -210,7 +210,7 @@ mod tests {
     }
 
     const QUICK: Duration = Duration::from_millis(2);
-    const SLOW: Duration = Duration::from_millis(7);
+    const SLOW: Duration = Duration::from_millis(20);
 
     #[test]
     fn a_disk_that_keeps_up_has_everything() {
@@ -225,10 +225,13 @@ mod tests {
     fn memory_has_what_a_slow_disk_would_hold_up_and_is_asked_again_after_a_while() {
         let mut ways = Ways::default();
         for _ in 0..3 {
-            take(&mut ways, TRIAL - MOST, SLOW);
-            assert_eq!(ways.now(), Way::Direct);
+            // As soon as it is known to be slow.
             take(&mut ways, MOST, SLOW);
-            take(&mut ways, TRIAL + STINT - MOST, QUICK);
+            assert_eq!(ways.now(), Way::Memory);
+            // What is written at a time there is more or less.
+            ways.took(TRIAL - MOST, QUICK);
+            ways.took(2 * TRIAL, 10 * QUICK);
+            take(&mut ways, STINT - MOST, QUICK);
             assert_eq!(ways.now(), Way::Memory);
             take(&mut ways, MOST, QUICK);
             assert_eq!(ways.now(), Way::Direct);
@@ -239,9 +242,9 @@ mod tests {
     fn a_slow_disk_has_what_memory_would_take_longer_for() {
         let mut ways = Ways::default();
         for _ in 0..3 {
-            take(&mut ways, TRIAL, SLOW);
+            take(&mut ways, MOST, SLOW);
             assert_eq!(ways.now(), Way::Memory);
-            take(&mut ways, TRIAL, SLOW);
+            take(&mut ways, TRIAL, SLOW + QUICK);
             assert_eq!(ways.now(), Way::Direct);
         }
     }

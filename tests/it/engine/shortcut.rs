@@ -199,6 +199,24 @@ fn who_asks_and_says_no_more_has_the_answer() {
 }
 
 #[test]
+fn what_is_sent_behind_a_connect_before_its_answer_arrives_whole() {
+    let long = "x".repeat(12 << 10);
+    for stage in stages() {
+        for _ in 0..20 {
+            let mut raw = known(&stage);
+            raw.send("GET http://a.test/other HTTP/1.1\r\n\r\n");
+            raw.send(format!(
+                "CONNECT a.test:80 HTTP/1.1\r\n\r\nGET /inside HTTP/1.1\r\nHost: a.test\r\nX-Long: {long}\r\n\r\n"
+            ));
+            assert_eq!(raw.echo()["uri"], "http://a.test/other");
+            assert!(raw.head().starts_with("HTTP/1.1 200 "));
+            let echo = raw.echo();
+            assert_eq!((&echo["uri"], &echo["headers"][1][1]), (&"http://a.test/inside".into(), &long.as_str().into()));
+        }
+    }
+}
+
+#[test]
 fn a_defect_ends_one_connection() {
     for stage in stages() {
         // Some of them with the same thread.
