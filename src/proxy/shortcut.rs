@@ -106,14 +106,19 @@ impl<I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Shortcut<I> {
     }
 
     fn with<T>(&mut self, poll: impl FnOnce(Pin<&mut Lane<I>>) -> Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        match self {
-            Shortcut::Alone(lane) => poll(Pin::new(lane)),
+        let mut shared;
+        let lane = match self {
+            Shortcut::Alone(lane) => lane,
             Shortcut::Together(lane) => match lane.lock() {
-                Ok(mut lane) => poll(Pin::new(&mut *lane)),
+                Ok(lane) => {
+                    shared = lane;
+                    &mut *shared
+                }
                 // A panic while it was answered for: this client's alone.
-                Err(_) => Poll::Ready(Err(io::Error::other("answering panicked"))),
+                Err(_) => return Poll::Ready(Err(io::Error::other("answering panicked"))),
             },
-        }
+        };
+        poll(Pin::new(lane))
     }
 }
 

@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 /// What a write of this kind begins and ends at, bytes, in the file as in memory: no file system asks for more, mostly.
 const PAGE: usize = 4 << 10;
 
-/// Writes that are shorter go the usual way, bytes. There is a call more on both sides of a direct one.
-const LONG: usize = 64 << 10;
+/// Writes that are shorter go the usual way, bytes: those of many exchanges at once do, whose clients wait for them. There is a call more on both
+/// sides of a direct one.
+const LONG: usize = 256 << 10;
 
 /// Bytes of one write at most.
 const MOST: usize = 512 << 10;
@@ -71,24 +72,31 @@ impl Appender {
             }
         }
     }
+
+    fn write_to_memory(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        let begun = Instant::now();
+        let written = self.file.write_vectored(parts)?;
+        if written >= LONG {
+            self.ways.took(written, begun.elapsed());
+        }
+        Ok(written)
+    }
 }
 
 impl Write for Appender {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.write_vectored(&[IoSlice::new(bytes)])
+        if bytes.len() >= LONG {
+            return self.write_vectored(&[IoSlice::new(bytes)]);
+        }
+        let written = self.file.write(bytes)?;
+        self.len += written as u64;
+        Ok(written)
     }
 
     fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
         let written = match self.write_directly(parts) {
             Some(written) => written?,
-            None => {
-                let begun = Instant::now();
-                let written = self.file.write_vectored(parts)?;
-                if written >= LONG {
-                    self.ways.took(written, begun.elapsed());
-                }
-                written
-            }
+            None => self.write_to_memory(parts)?,
         };
         self.len += written as u64;
         Ok(written)
