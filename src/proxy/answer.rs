@@ -2,6 +2,7 @@
 //! whatever port and protocol it came by.
 
 use std::sync::{Arc, Mutex};
+use std::task::Context;
 use std::time::{Instant, SystemTime};
 
 use ::http::header::{HOST, PROXY_AUTHORIZATION, TRANSFER_ENCODING, UPGRADE};
@@ -15,7 +16,7 @@ use super::auth;
 use super::body::Body;
 use super::connect::{self, Granted};
 use super::engine::{Ours, Visit};
-use super::handler::{Close, Exchange, Glance, HostStays, Notice, Session, Ticket};
+use super::handler::{Close, Exchange, Glance, HostStays, Notice, Plain, Progress, Session, Ticket};
 use super::pulse::Pulse;
 use super::respond::{self, Trouble};
 use super::reverse::places::{self, Asked, Places};
@@ -192,10 +193,45 @@ impl Seat {
         is_fit && self.may_be_at_once()
     }
 
+    /// Whether [`Seat::pass`] is worth asking.
+    pub(super) fn may_pass(&self) -> bool {
+        matches!(self.role, Role::Inside(_)) && self.visit.handler.passes() && self.is_unwatched()
+    }
+
+    /// Begins to pass on a GET of this target with these fields, if that can be done without hyper.
+    pub(super) fn pass(&self, target: &str, fields: &[httparse::Header<'_>], cx: &mut Context<'_>) -> bool {
+        let (started, at) = (SystemTime::now(), Instant::now());
+        let begun = self.sites.look_at_text(target, |site, url| {
+            let plain = Plain { origin: &site.origin, target, url, fields, started, at };
+            self.visit.handler.pass(&plain, cx).then_some(())
+        });
+        begun.is_some()
+    }
+
+    /// [`Handler::poll_pass`](super::Handler::poll_pass).
+    pub(super) fn poll_pass(&self, cx: &mut Context<'_>, answer: &mut Vec<u8>) -> Progress {
+        self.visit.handler.poll_pass(cx, answer)
+    }
+
+    /// [`Handler::leave`](super::Handler::leave).
+    pub(super) fn leave(&self) {
+        self.visit.handler.leave();
+    }
+
+    /// [`Handler::poll_idle`](super::Handler::poll_idle).
+    pub(super) fn poll_idle(&self, cx: &mut Context<'_>) {
+        if let Role::Inside(site) = &self.role {
+            self.visit.handler.poll_idle(&site.origin, cx);
+        }
+    }
+
     /// Whether there may be an answer that nothing has to be waited for, and nobody watches.
     fn may_be_at_once(&self) -> bool {
-        let Visit { engine, handler, .. } = &*self.visit;
-        handler.answers_at_once() && engine.witness.is_none() && !Access::is_told()
+        self.visit.handler.answers_at_once() && self.is_unwatched()
+    }
+
+    fn is_unwatched(&self) -> bool {
+        self.visit.engine.witness.is_none() && !Access::is_told()
     }
 
     fn is_ours(&self, Site { origin, .. }: &Site) -> bool {

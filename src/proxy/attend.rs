@@ -3,11 +3,14 @@
 use std::borrow::Cow;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Context;
 
 use ::http::{HeaderMap, Response};
 
 use super::body::Body;
-use super::handler::{Client, Close, Connect, Exchange, Glance, Handler, Notice, Origin, Session, Ticket};
+use super::handler::{
+    Client, Close, Connect, Exchange, Glance, Handler, Notice, Origin, Plain, Progress, Session, Ticket,
+};
 use super::upstream::{Dialled, Upstream};
 use crate::http::Headers;
 use crate::tls::authority::Alpn;
@@ -62,6 +65,21 @@ pub trait Attendant: Send + Sync {
         is_plain: &dyn Fn() -> bool,
         head: &mut Vec<u8>,
     ) -> Option<&'static [u8]>;
+
+    /// [`Handler::passes`].
+    fn passes(&self) -> bool;
+
+    /// [`Handler::pass`].
+    fn pass(&self, plain: &Plain<'_>, cx: &mut Context<'_>) -> bool;
+
+    /// [`Handler::poll_pass`].
+    fn poll_pass(&self, cx: &mut Context<'_>, answer: &mut Vec<u8>) -> Progress;
+
+    /// [`Handler::leave`].
+    fn leave(&self);
+
+    /// [`Handler::poll_idle`].
+    fn poll_idle(&self, origin: &Origin, cx: &mut Context<'_>);
 
     /// [`Handler::connect`].
     fn connect<'a>(&'a self, session: &'a Session, to: &'a Origin) -> Later<'a, Connect>;
@@ -144,6 +162,26 @@ impl<H: Handler> Attendant for Attending<H> {
         head: &mut Vec<u8>,
     ) -> Option<&'static [u8]> {
         self.handler.ready(ticket, session, is_plain, head)
+    }
+
+    fn passes(&self) -> bool {
+        self.handler.passes()
+    }
+
+    fn pass(&self, plain: &Plain<'_>, cx: &mut Context<'_>) -> bool {
+        self.handler.pass(&self.own, plain, cx)
+    }
+
+    fn poll_pass(&self, cx: &mut Context<'_>, answer: &mut Vec<u8>) -> Progress {
+        self.handler.poll_pass(&self.own, cx, answer)
+    }
+
+    fn leave(&self) {
+        self.handler.leave(&self.own);
+    }
+
+    fn poll_idle(&self, origin: &Origin, cx: &mut Context<'_>) {
+        self.handler.poll_idle(&self.own, origin, cx);
     }
 
     fn connect<'a>(&'a self, session: &'a Session, to: &'a Origin) -> Later<'a, Connect> {

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Context;
 use std::time::{Duration, Instant, SystemTime};
 
 use ::http::{HeaderMap, Method, Request, Response};
@@ -163,6 +164,36 @@ pub struct Glance<'a> {
     pub session: &'a Session,
 }
 
+/// A GET that came whole inside a CONNECT, and asks for nothing of the connection but that it stays.
+#[derive(Debug)]
+pub struct Plain<'a> {
+    /// Where it is meant to go.
+    pub origin: &'a Origin,
+    /// Its target, as sent.
+    pub target: &'a str,
+    /// Its URL as [`Exchange::url`] would have it.
+    pub url: &'a str,
+    /// Its fields, as sent, those of the connection with them.
+    pub fields: &'a [httparse::Header<'a>],
+    /// When it had been read, for dates.
+    pub started: SystemTime,
+    /// The same moment, for durations.
+    pub at: Instant,
+}
+
+/// How far a [`Plain`] request has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// It has its answer.
+    Answered,
+    /// Upstream is waited for: it may be [left](Handler::leave) to [`Handler::handle`] meanwhile.
+    Waits,
+    /// It has an answer soon, come what may.
+    Ends,
+    /// It is left to [`Handler::handle`].
+    Left,
+}
+
 /// What becomes of a CONNECT.
 pub enum Connect {
     /// Answer 200 and look at the first bytes: TLS is intercepted, HTTP served as it is. With a dialled upstream, the side
@@ -269,6 +300,27 @@ pub trait Handler: Send + Sync + 'static {
     ) -> Option<&'static [u8]> {
         None
     }
+
+    /// Whether [`Handler::pass`] is worth asking. It is asked when a connection begins.
+    fn passes(&self) -> bool {
+        false
+    }
+
+    /// Begins to pass a request on without hyper. `false`: nothing has happened. One request of a client is under way at a time.
+    fn pass(&self, _: &Self::Connection, _: &Plain<'_>, _: &mut Context<'_>) -> bool {
+        false
+    }
+
+    /// Goes on with the request that is under way; an answer is appended, head and payload as HTTP/1.1 writes them.
+    fn poll_pass(&self, _: &Self::Connection, _: &mut Context<'_>, _answer: &mut Vec<u8>) -> Progress {
+        Progress::Left
+    }
+
+    /// No more requests are passed on without hyper. What is under way is asked of [`Handler::handle`] next, which finds it under way.
+    fn leave(&self, _: &Self::Connection) {}
+
+    /// Nothing is asked at the moment: sees to what is kept for the next request to this origin.
+    fn poll_idle(&self, _: &Self::Connection, _: &Origin, _: &mut Context<'_>) {}
 
     /// A client has connected.
     fn accept(&self, client: &Arc<Client>) -> Self::Connection;

@@ -34,7 +34,9 @@ pub mod witness;
 
 pub use attend::AnyHandler;
 pub use body::Body;
-pub use handler::{Ask, Client, Connect, Exchange, Handler, HostStays, Notice, Origin, Scheme, Session, Ticket};
+pub use handler::{
+    Ask, Client, Connect, Exchange, Handler, HostStays, Notice, Origin, Plain, Progress, Scheme, Session, Ticket,
+};
 pub use server::{Proxy, ProxyPlan, Running};
 pub use tunnel::splice;
 pub use witness::{Note, Provenance, Way, Why, Witness};

@@ -57,7 +57,7 @@ pub(super) struct Pulse {
     quiet_since: AtomicU64,
     /// The first byte of a head that is not complete; 0 is none, [`JUST_NOW`] one that nobody has asked for yet.
     head_since: AtomicU64,
-    /// A request has come whole and is held for a turn.
+    /// A request has come whole and is held for a turn, or while it is passed on without hyper.
     holds: AtomicBool,
     /// The connection has not been asked to end.
     may_hold: AtomicBool,
@@ -98,15 +98,25 @@ impl Pulse {
         Busy(self)
     }
 
-    /// Whether a request that came whole may be held for a turn. Then it is, until it is released; it is not late meanwhile, as a turn is short.
+    /// Whether a request that came whole may be held for a turn, or while it is passed on. Then it is, until it is released; it is not late meanwhile: neither is long.
     pub(super) fn hold(&self) -> bool {
-        let may = self.may_hold.load(Relaxed);
+        let may = self.may_hold();
         if may {
             self.holds.store(true, Relaxed);
             self.head_since.store(0, Relaxed);
             self.quiet_since.store(self.now(), Relaxed);
         }
         may
+    }
+
+    /// Whether a request that came whole may be held, or may go on being.
+    pub(super) fn may_hold(&self) -> bool {
+        self.may_hold.load(Relaxed)
+    }
+
+    /// Whether one is.
+    pub(super) fn holds(&self) -> bool {
+        self.holds.load(Relaxed)
     }
 
     /// What was held has gone on to hyper.
@@ -124,7 +134,7 @@ impl Pulse {
     /// From now on nothing is held but what is. Whether something is.
     pub(super) fn hold_no_more(&self) -> bool {
         self.may_hold.store(false, Relaxed);
-        self.holds.load(Relaxed)
+        self.holds()
     }
 
     /// A request has its answer where it was read.

@@ -173,17 +173,22 @@ async fn drive<C: Connection>(connection: &mut C, pulse: &Pulse, limits: Limits,
     let mut aborted = pin!(stop.abort.cancelled());
     let mut draining = Bell::default();
     let mut alarm = Alarm::at(Instant::now() + limits.idle);
-    let mut winding_down = false;
+    let (mut drains, mut winding_down) = (false, false);
     let mut last_chance = None;
     std::future::poll_fn(|cx| {
         loop {
             // Before the connection, so that an answer that is due now says that it is the last.
-            if !winding_down && draining.poll(drained.as_mut(), cx).is_ready() {
+            drains = drains || draining.poll(drained.as_mut(), cx).is_ready();
+            if !winding_down && drains {
                 // What was held when the drain began is in flight: first it has its answer or goes on to hyper.
                 if pulse.hold_no_more()
                     && let Poll::Ready(result) = Pin::new(&mut *connection).poll(cx)
                 {
                     return Poll::Ready(End::Done(result));
+                }
+                // It has its answer soon, and wakes this task then.
+                if pulse.holds() {
+                    return aborted.as_mut().poll(cx).map(|()| End::Cut);
                 }
                 winding_down = true;
                 connection.wind_down();

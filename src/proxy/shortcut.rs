@@ -1,5 +1,5 @@
-//! A short cut for requests that need nothing but an answer that lies ready: they are answered where they are read, between the wire and hyper, which
-//! does not see them. Whatever else a client sends goes on to hyper as it came, before anything is done about it.
+//! A short cut for requests that need nothing but an answer that lies ready, or that upstream gives: they are answered where they are read, between the
+//! wire and hyper, which does not see them. Whatever else a client sends goes on to hyper as it came.
 
 use std::cell::OnceCell;
 use std::io::{self, IoSlice};
@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::answer::Seat;
-use super::handler::Ticket;
+use super::handler::{Progress, Ticket};
 
 mod came;
 mod turn;
@@ -41,18 +41,28 @@ pub(super) struct Lane<I> {
     settled: bool,
     /// Itself, where a request is held first: see [`Held`].
     shared: Option<Weak<Mutex<Self>>>,
+    /// Requests may be passed on to upstream.
+    passes: bool,
     held: Option<Held>,
     /// Whose connection it is, and has something to do when what was held can't be answered by another task.
     task: Waker,
 }
 
-/// A plain GET, while the other connections of the thread that have something to read are read from, too: what their answers lie in is then fetched
-/// at the same time.
+/// A plain GET that is not answered yet, and that hyper has not seen.
 struct Held {
     bytes: Vec<u8>,
-    ticket: Ticket,
-    /// Nothing lies ready for it: it is hyper's.
-    goes_on: bool,
+    until: Until,
+}
+
+/// What is held waits for something.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Until {
+    /// That the other connections of the thread that have something to read are read from, too: what their answers lie in is then fetched at the same time.
+    Turn(Ticket),
+    /// An answer from upstream.
+    Passed,
+    /// That hyper takes it: nothing lies ready for it.
+    Taken,
 }
 
 /// An answer on its way out.
@@ -68,24 +78,27 @@ struct Answer {
 enum Taken {
     /// They were a request that has its answer now.
     Answered,
-    /// They are held.
+    /// They are held for a turn.
     Held,
+    /// They are passed on.
+    Passed,
     /// They are hyper's.
     No,
 }
 
 impl<I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Shortcut<I> {
     pub(super) fn new(io: I, seat: Arc<Seat>) -> Self {
-        let begins = seat.may_be_ready();
-        let gathers = begins && seat.gathers() && turn::may_be_waited_for();
+        let (is_ready, passes) = (seat.may_be_ready(), seat.may_pass());
+        let gathers = is_ready && seat.gathers() && turn::may_be_waited_for();
         let lane = Lane {
             io,
             seat,
             answer: Answer::default(),
-            begins,
+            begins: is_ready || passes,
             requests: 0,
             settled: true,
             shared: None,
+            passes,
             held: None,
             task: Waker::noop().clone(),
         };
@@ -124,9 +137,12 @@ impl<I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Shortcut<I> {
 
 impl<I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Lane<I> {
     /// Answers what was read, holds it, or leaves it to hyper.
-    fn take(&mut self, came: &[u8], cx: &Context<'_>) -> Taken {
+    fn take(&mut self, came: &[u8], cx: &mut Context<'_>) -> Taken {
         if !self.begins || came.is_empty() {
             return Taken::No;
+        }
+        if self.passes {
+            return self.pass(came, cx);
         }
         let known = OnceCell::new();
         let known = || *known.get_or_init(|| Came::of(came));
@@ -138,7 +154,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Lane<I> {
             if let Some(shared) = self.shared.as_ref().filter(|_| is_plain()) {
                 if self.seat.pulse.hold() {
                     turn::wait(ticket, shared.clone());
-                    self.held = Some(Held { bytes: came.to_vec(), ticket, goes_on: false });
+                    self.held = Some(Held { bytes: came.to_vec(), until: Until::Turn(ticket) });
                     self.task.clone_from(cx.waker());
                     return None;
                 }
@@ -164,10 +180,62 @@ impl<I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Lane<I> {
         }
     }
 
-    /// Answers what is held, or lets it go on.
+    /// Begins to pass what was read on, or leaves it, and all that comes, to hyper.
+    fn pass(&mut self, came: &[u8], cx: &mut Context<'_>) -> Taken {
+        let mut begun = false;
+        if self.settled && self.seat.pulse.may_hold() {
+            Came::with(came, |target, fields| begun = self.seat.pass(target, fields, cx));
+        }
+        if begun {
+            self.seat.pulse.hold();
+            self.held = Some(Held { bytes: came.to_vec(), until: Until::Passed });
+            return Taken::Passed;
+        }
+        self.leave();
+        Taken::No
+    }
+
+    /// What is under way is hyper's to have the answer, and whatever comes behind it is hyper's.
+    fn leave(&mut self) {
+        self.seat.leave();
+        (self.passes, self.begins) = (false, false);
+        if let Some(held) = &mut self.held {
+            held.until = Until::Taken;
+        }
+    }
+
+    /// Ready when what is passed on has its answer, or is hyper's.
+    fn poll_passed(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<()> {
+        match self.seat.poll_pass(cx, &mut self.answer.head) {
+            Progress::Answered => {
+                self.held = None;
+                self.answers(&[]);
+                self.seat.pulse.answered_held();
+            }
+            Progress::Ends => return Poll::Pending,
+            Progress::Waits if self.seat.pulse.may_hold() => {
+                let before = buf.filled().len();
+                // Who sends more, or leaves, does not wait for answers: hyper knows what to do.
+                if Pin::new(&mut self.io).poll_read(cx, buf).is_pending() {
+                    return Poll::Pending;
+                }
+                self.leave();
+                if let Some(held) = &mut self.held {
+                    held.bytes.extend_from_slice(&buf.filled()[before..]);
+                }
+                buf.set_filled(before);
+            }
+            Progress::Waits | Progress::Left => self.leave(),
+        }
+        Poll::Ready(())
+    }
+
+    /// Answers what is held for a turn, or lets it go on.
     fn release(&mut self) {
-        let Some(held) = self.held.take_if(|held| !held.goes_on) else { return };
-        match self.seat.ready(held.ticket, &|| true, &mut self.answer.head) {
+        let Some(Held { bytes, until: Until::Turn(ticket) }) = self.held.take_if(|held| held.is_for_turn()) else {
+            return;
+        };
+        match self.seat.ready(ticket, &|| true, &mut self.answer.head) {
             Some(payload) => {
                 self.answers(payload);
                 self.seat.pulse.answered_held();
@@ -175,15 +243,15 @@ impl<I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Lane<I> {
             None => {
                 self.answer.head.clear();
                 self.goes_on();
-                self.held = Some(Held { goes_on: true, ..held });
+                self.held = Some(Held { bytes, until: Until::Taken });
             }
         }
     }
 
     /// The same before its turn.
     fn release_alone(&mut self) {
-        if let Some(held) = self.held.as_ref().filter(|held| !held.goes_on) {
-            self.seat.fetch(&[held.ticket]);
+        if let Some(Held { until: Until::Turn(ticket), .. }) = self.held {
+            self.seat.fetch(&[ticket]);
             self.release();
         }
     }
@@ -199,7 +267,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Lane<I> {
         if let Some(held) = &mut self.held {
             held.bytes.extend_from_slice(&buf.filled()[before..]);
             buf.set_filled(before);
-            self.passes(buf);
+            self.hand_on(buf);
         }
     }
 
@@ -216,8 +284,8 @@ impl<I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Lane<I> {
     }
 
     /// Whether something that was held has gone on.
-    fn passes(&mut self, buf: &mut ReadBuf<'_>) -> bool {
-        let Some(held) = self.held.as_mut().filter(|held| held.goes_on) else { return false };
+    fn hand_on(&mut self, buf: &mut ReadBuf<'_>) -> bool {
+        let Some(held) = self.held.as_mut().filter(|held| held.until == Until::Taken) else { return false };
         let len = held.bytes.len().min(buf.remaining());
         buf.put_slice(&held.bytes[..len]);
         held.bytes.drain(..len);
@@ -251,19 +319,25 @@ impl<I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Lane<I> {
 impl<I: AsyncRead + AsyncWrite + Unpin + Send + 'static> AsyncRead for Lane<I> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         loop {
-            let holds = self.held.is_some();
-            if holds {
-                self.release_alone();
+            let until = self.held.as_ref().map(|held| held.until);
+            match until {
+                Some(Until::Turn(_)) => self.release_alone(),
+                Some(Until::Passed) => ready!(self.poll_passed(cx, buf)),
+                Some(Until::Taken) | None => {}
             }
             ready!(self.poll_answer(cx))?;
-            if holds && self.passes(buf) {
+            if until.is_some() && self.hand_on(buf) {
                 return Poll::Ready(Ok(()));
             }
             let before = buf.filled().len();
-            ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
+            let read = Pin::new(&mut self.io).poll_read(cx, buf);
+            if read.is_pending() && self.passes {
+                self.seat.poll_idle(cx);
+            }
+            ready!(read)?;
             let taken = self.take(&buf.filled()[before..], cx);
             match taken {
-                Taken::Answered => buf.set_filled(before),
+                Taken::Answered | Taken::Passed => buf.set_filled(before),
                 Taken::Held => {
                     buf.set_filled(before);
                     // Whoever answers does not read: this task does, when there is more.
@@ -331,6 +405,12 @@ impl<I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Waits for Mutex<Lane<I>
 
     fn give_up(&self) {
         own(self).task.wake_by_ref();
+    }
+}
+
+impl Held {
+    fn is_for_turn(&self) -> bool {
+        matches!(self.until, Until::Turn(_))
     }
 }
 

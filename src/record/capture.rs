@@ -25,7 +25,7 @@ use super::heads::{
 use super::intake::{Intake, Journalled};
 use super::journal::{Ack, Frame, Haste, Journal, Kind};
 use super::lines::{Lines, Memory};
-use super::look::Side;
+use super::look::{Media, Side};
 use super::problem;
 use super::screen::Screen;
 use super::tally::Tally;
@@ -34,12 +34,12 @@ use crate::http::headers::to_chars;
 use crate::http::problem::in_words;
 use crate::proxy::body::{Allowance, End as BodyEnd, Watch};
 use crate::proxy::endings;
-use crate::proxy::upstream::{Answer, UpstreamError};
+use crate::proxy::upstream::{Answer, ConnectTimings, UpstreamError};
 use crate::proxy::{Exchange, Origin};
 use crate::verdict::{Finding, Severity};
 
 /// What is still to be done at the end of a message.
-type Ending = Pin<Box<dyn Future<Output = ()> + Send>>;
+pub type Ending = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Where an exchange is taped.
 #[derive(Clone, Copy, Debug)]
@@ -54,6 +54,23 @@ pub struct Taping<'a> {
     pub number: u64,
     /// `--max-body`.
     pub max_body: Option<u64>,
+}
+
+/// What is known of a request before its lines are looked at.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// Where it is meant to go.
+    pub origin: &'a Origin,
+    /// Its method.
+    pub method: &'a Method,
+    /// The client's.
+    pub version: Version,
+    /// When its head had been read, for dates.
+    pub started: SystemTime,
+    /// The same moment, for durations.
+    pub at: Instant,
+    /// The number that the run's witness gave it.
+    pub id: Option<u64>,
 }
 
 /// One exchange's way into the journal.
@@ -82,44 +99,70 @@ pub struct Tape {
 impl Tape {
     /// Begins an exchange: its request's head is journalled.
     pub fn begin<B>(to: Taping<'_>, exchange: &Exchange<B>, url: NormalUrl, memory: &Memory) -> Arc<Self> {
-        let Taping { journal, tally, screen, number, max_body } = to;
         let request = &exchange.request;
         let joined = joined_cookies(request.headers(), request.version());
         let map = joined.as_ref().unwrap_or(request.headers());
-        // Over HTTP/2 it is `:authority`, in absolute form the URL's: the same place for all.
-        let host = exchange.origin.authority();
         let hop = if asks_upgrade(map, request.version()) { Hop::UpgradeKept } else { Hop::Dropped };
-        let others = heads::recorded(map, hop).filter(|(name, _)| *name != header::HOST.as_str());
+        let asked = Asked {
+            origin: &exchange.origin,
+            method: request.method(),
+            version: request.version(),
+            started: exchange.started,
+            at: exchange.at,
+            id: exchange.note.id(),
+        };
+        let (tape, head) = Tape::prepare(to, asked, url, heads::recorded(map, hop), memory);
+        tape.asked(head);
+        Arc::new(tape)
+    }
+
+    /// The tape of an exchange, and its request's head as [`Tape::asked`] journals it. Its lines are those that are [recorded](heads::recorded).
+    pub fn prepare<'l>(
+        to: Taping<'_>,
+        asked: Asked<'_>,
+        url: NormalUrl,
+        lines: impl Iterator<Item = (&'l str, &'l [u8])>,
+        memory: &Memory,
+    ) -> (Self, Bytes) {
+        let Taping { journal, tally, screen, number, max_body } = to;
+        // Over HTTP/2 it is `:authority`, in absolute form the URL's: the same place for all.
+        let host = asked.origin.authority();
+        let others = lines.filter(|(name, _)| *name != header::HOST.as_str()).map(|(name, value)| (name, value));
         let lines = memory.lines(Side::Request, screen, iter::once(("host", host.as_bytes())).chain(others));
         let target = url.as_str().len() - url.parts().origin.len();
         let url = screen.url(url);
-        let tape = Tape {
-            journal: journal.clone(),
-            tally: tally.clone(),
-            screen: screen.clone(),
-            exchange: number,
-            at: exchange.at,
-            origin: exchange.origin.clone(),
-            method: request.method().clone(),
-            url,
-            id: exchange.note.id(),
-            max_body,
-            upload: Mutex::new(None),
-            ended: AtomicBool::new(false),
-        };
         let start = RequestStart {
-            started: since_epoch(exchange.started),
-            since: Some(micros(exchange.at.saturating_duration_since(journal.opened()))),
-            method: tape.method.as_str(),
-            url: &tape.url,
-            version: request.version().into(),
+            started: since_epoch(asked.started),
+            since: Some(micros(asked.at.saturating_duration_since(journal.opened()))),
+            method: asked.method.as_str(),
+            url: url.as_str(),
+            version: asked.version.into(),
         };
         let head_size = match start.version {
             WireVersion::Http2 => -1,
             _ => to_i64(start.method.len() + target + "  HTTP/1.1\r\n\r\n".len() + lines.size),
         };
-        tape.say_head(Kind::Request, &start, &lines, &head_size);
-        Arc::new(tape)
+        let head = said_around(&start, &lines, &head_size);
+        let tape = Tape {
+            journal: journal.clone(),
+            tally: tally.clone(),
+            screen: screen.clone(),
+            exchange: number,
+            at: asked.at,
+            origin: asked.origin.clone(),
+            method: asked.method.clone(),
+            url,
+            id: asked.id,
+            max_body,
+            upload: Mutex::new(None),
+            ended: AtomicBool::new(false),
+        };
+        (tape, head)
+    }
+
+    /// The head of the request.
+    pub fn asked(&self, head: Bytes) {
+        self.push(Kind::Request, head, Haste::Later);
     }
 
     /// The head of the answer.
@@ -131,11 +174,26 @@ impl Tape {
         let hop = if upgraded { Hop::UpgradeKept } else { Hop::Dropped };
         let head_size = match version {
             WireVersion::Http2 => -1,
-            _ => size("HTTP/1.1 200 ".len() + reason.len(), response.headers()),
+            _ => {
+                let fields = response.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+                head_size(&reason, fields)
+            }
         };
-        let lines = memory.lines(Side::Response, &self.screen, heads::recorded(response.headers(), hop));
         let start = ResponseStart { status: response.status().as_u16(), reason, version };
-        self.say_head(Kind::Response, &start, &lines, &self.rest(answer, head_size));
+        let rest = self.rest(answer, head_size);
+        self.say_answer(&start, heads::recorded(response.headers(), hop), &rest, memory);
+    }
+
+    /// The head of an answer, in parts.
+    pub fn say_answer<'l>(
+        &self,
+        start: &ResponseStart<Cow<'_, str>>,
+        lines: impl Iterator<Item = (&'l str, &'l [u8])>,
+        rest: &ResponseRest,
+        memory: &Memory,
+    ) {
+        let lines = memory.lines(Side::Response, &self.screen, lines);
+        self.push(Kind::Response, said_around(start, &lines, rest), Haste::Later);
     }
 
     /// The answer was complete with its head.
@@ -263,12 +321,6 @@ impl Tape {
         self.push(kind, said(what), haste);
     }
 
-    fn say_head(&self, kind: Kind, before: &impl Serialize, lines: &Lines<'_>, behind: &impl Serialize) {
-        // Plain data can always be said.
-        let payload = heads::encode_around(before, lines.said(), behind).unwrap_or_default();
-        self.push(kind, payload, Haste::Later);
-    }
-
     /// Before a frame that may hold what stands for a value the journal has its clue.
     fn tell_clues(&self) {
         self.screen.give_clues(|told| {
@@ -280,16 +332,13 @@ impl Tape {
         Frame { kind, exchange: self.exchange, payload }
     }
 
-    fn since(&self, when: Instant) -> i64 {
+    /// Microseconds from the request's head to then.
+    #[must_use]
+    pub fn since(&self, when: Instant) -> i64 {
         micros(when.saturating_duration_since(self.at))
     }
 
     fn rest(&self, answer: &Answer, head_size: i64) -> ResponseRest {
-        let connect = answer.connect.map(|phases| Phases {
-            dns: phases.dns.map(micros),
-            tcp: phases.tcp.map(micros),
-            tls: phases.tls.map(micros),
-        });
         let others = answer.informational.iter().filter(|(status, _)| *status != StatusCode::CONTINUE);
         let informational = others.map(|(status, headers)| Informational {
             status: status.as_u16(),
@@ -299,7 +348,7 @@ impl Tape {
             head_size,
             connection: answer.connection,
             remote: answer.remote.map(|addr| addr.ip()),
-            connect,
+            connect: answer.connect.map(Phases::from),
             blocked: micros(answer.blocked),
             sent: self.since(answer.sent_at),
             answered: self.since(answer.answered_at),
@@ -327,8 +376,8 @@ pub struct RequestTee(Intake);
 impl RequestTee {
     /// For this exchange; `length` as the request declares it.
     #[must_use]
-    pub fn new(tape: Arc<Tape>, headers: &HeaderMap, length: Option<u64>) -> Self {
-        RequestTee(Intake::new(tape, Side::Request, Haste::Later, headers, length))
+    pub fn new(tape: Arc<Tape>, media: Media, length: Option<u64>) -> Self {
+        RequestTee(Intake::new(tape, Side::Request, Haste::Later, media, length))
     }
 }
 
@@ -374,9 +423,9 @@ pub struct ResponseTee(Intake);
 impl ResponseTee {
     /// For this exchange. A payload without a known length may be a stream of events: each is journalled as it comes.
     #[must_use]
-    pub fn new(tape: Arc<Tape>, headers: &HeaderMap, length: Option<u64>) -> Self {
+    pub fn new(tape: Arc<Tape>, media: Media, length: Option<u64>) -> Self {
         let haste = if length.is_some() { Haste::Later } else { Haste::Now };
-        ResponseTee(Intake::new(tape, Side::Response, haste, headers, length))
+        ResponseTee(Intake::new(tape, Side::Response, haste, media, length))
     }
 }
 
@@ -459,10 +508,21 @@ fn reason(status: StatusCode, given: Option<&ReasonPhrase>) -> Cow<'_, str> {
     }
 }
 
-/// Bytes of a head as HTTP/1.1 writes it.
-fn size(first_line: usize, headers: &HeaderMap) -> i64 {
-    let fields: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-    to_i64(first_line + fields + 4)
+/// Bytes of an answer's head as HTTP/1.1 writes it.
+fn head_size<'l>(reason: &str, fields: impl Iterator<Item = (&'l str, &'l [u8])>) -> i64 {
+    let fields: usize = fields.map(|(name, value)| name.len() + value.len() + ": \r\n".len()).sum();
+    to_i64("HTTP/1.1 200 \r\n\r\n".len() + reason.len() + fields)
+}
+
+impl From<ConnectTimings> for Phases {
+    fn from(phases: ConnectTimings) -> Self {
+        Phases { dns: phases.dns.map(micros), tcp: phases.tcp.map(micros), tls: phases.tls.map(micros) }
+    }
+}
+
+fn said_around(before: &impl Serialize, lines: &Lines<'_>, behind: &impl Serialize) -> Bytes {
+    // Plain data can always be said.
+    heads::encode_around(before, lines.said(), behind).unwrap_or_default()
 }
 
 fn said(what: &impl Serialize) -> Bytes {

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Context;
 
 use ::http::{HeaderMap, Method, Request, Response, StatusCode};
 use bytes::Bytes;
@@ -14,6 +15,8 @@ use hyper::upgrade::OnUpgrade;
 use super::Recorder;
 use super::capture::{Passing, RequestTee, ResponseTee, Tape, Taping, Unanswered, asks_upgrade};
 use super::lines::Memory;
+use super::look::Media;
+use super::pass::Pass;
 use super::problem;
 use super::tally::Fate;
 use crate::http::{Header, Headers, NormalUrl};
@@ -22,7 +25,8 @@ use crate::proxy::body::{BoxError, Gathered, Watch, Watched};
 use crate::proxy::handler::Close;
 use crate::proxy::upstream::{Answer, Dialled, OwnConnections, SendError, Upstream, UpstreamError};
 use crate::proxy::{
-    self, Ask, Body, Client, Connect, Exchange, Handler, Notice, Origin, Provenance, Scheme, Session, Way,
+    self, Ask, Body, Client, Connect, Exchange, Handler, Notice, Origin, Plain, Progress, Provenance, Scheme, Session,
+    Way,
 };
 use crate::redact::Telling;
 use crate::tls::authority::Alpn;
@@ -31,12 +35,33 @@ use crate::verdict::beside;
 /// What belongs to one client connection.
 #[derive(Debug, Default)]
 pub struct Own {
-    connections: OwnConnections,
-    memory: Memory,
+    pub(super) connections: OwnConnections,
+    pub(super) memory: Memory,
+    pub(super) pass: Pass,
 }
 
 impl Handler for Recorder {
     type Connection = Own;
+
+    fn passes(&self) -> bool {
+        true
+    }
+
+    fn pass(&self, own: &Own, plain: &Plain<'_>, cx: &mut Context<'_>) -> bool {
+        self.begin_pass(own, plain, cx)
+    }
+
+    fn poll_pass(&self, own: &Own, cx: &mut Context<'_>, answer: &mut Vec<u8>) -> Progress {
+        self.go_on_with_pass(own, cx, answer)
+    }
+
+    fn leave(&self, own: &Own) {
+        self.leave_pass(own);
+    }
+
+    fn poll_idle(&self, own: &Own, origin: &Origin, cx: &mut Context<'_>) {
+        self.watch_free(own, origin, cx);
+    }
 
     fn accept(&self, _: &Arc<Client>) -> Own {
         Own::default()
@@ -172,7 +197,7 @@ impl Recorder {
             .any(|scheme| self.plan.scope.may_match_origin(&Origin { scheme, ..to.clone() }.to_string()))
     }
 
-    fn fate(&self, url: &NormalUrl) -> Fate {
+    pub(super) fn fate(&self, url: &NormalUrl) -> Fate {
         if !self.plan.scope.matches(url.as_str()) {
             return Fate::Passed;
         }
@@ -187,7 +212,7 @@ impl Recorder {
     }
 
     /// Where the next exchange is taped.
-    fn taping(&self) -> Taping<'_> {
+    pub(super) fn taping(&self) -> Taping<'_> {
         Taping {
             journal: &self.journal,
             tally: &self.tally,
@@ -229,7 +254,7 @@ impl Recorder {
         let watch: Box<dyn Watch> = match tape {
             Some(tape) => {
                 let length = answer.response.body().size_hint().exact();
-                Box::new(ResponseTee::new(tape, answer.response.headers(), length))
+                Box::new(ResponseTee::new(tape, Media::of(answer.response.headers()), length))
             }
             None => Box::new(Passing(self.tally.clone())),
         };
@@ -267,7 +292,7 @@ where
     if request.body().is_end_stream() || length == Some(0) {
         return request.map(|_| Body::Empty);
     }
-    match tape.map(|tape| RequestTee::new(tape.clone(), request.headers(), length)) {
+    match tape.map(|tape| RequestTee::new(tape.clone(), Media::of(request.headers()), length)) {
         Some(tee) => request.map(|body| Body::boxed(Watched::new(Gathered::new(body), Box::new(tee)))),
         None => request.map(Body::boxed),
     }

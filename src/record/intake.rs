@@ -8,7 +8,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use ::http::HeaderMap;
 use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -68,11 +67,11 @@ pub enum Journalled {
 }
 
 impl Intake {
-    /// For the payload of a message with this head; `length` as declared.
+    /// For the payload of a message whose head says this of it; `length` as declared.
     #[must_use]
-    pub fn new(tape: Arc<Tape>, side: Side, haste: Haste, headers: &HeaderMap, length: Option<u64>) -> Self {
+    pub fn new(tape: Arc<Tape>, side: Side, haste: Haste, media: Media, length: Option<u64>) -> Self {
         let off = tape.screen().is_off();
-        let media = if off { Media::default() } else { Media::of(headers) };
+        let media = if off { Media::default() } else { media };
         let look = Look { sink: Sink { tape, side, haste }, media, may_wait: false };
         let way = match &look.media.codings {
             _ if off => Way::Verbatim { opaque: false },

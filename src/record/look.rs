@@ -7,7 +7,7 @@ use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ::http::{HeaderMap, header};
+use ::http::{HeaderMap, HeaderValue, header};
 use bytes::{Buf, Bytes};
 
 use super::capture::Tape;
@@ -41,10 +41,16 @@ impl Media {
     /// Reads a head.
     #[must_use]
     pub fn of(headers: &HeaderMap) -> Self {
-        let content_type = headers.get(header::CONTENT_TYPE);
+        let content_type = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+        Media::said(content_type, headers.get_all(header::CONTENT_ENCODING).iter().map(HeaderValue::as_bytes))
+    }
+
+    /// Of the values of `Content-Type` and `Content-Encoding`.
+    #[must_use]
+    pub fn said<'v>(content_type: Option<&[u8]>, codings: impl IntoIterator<Item = &'v [u8]>) -> Self {
         Media {
-            content_type: content_type.map(|value| to_chars(value.as_bytes()).into_owned()).unwrap_or_default(),
-            codings: coding::codings(headers.get_all(header::CONTENT_ENCODING).iter().map(|value| value.as_bytes())),
+            content_type: content_type.map(|value| to_chars(value).into_owned()).unwrap_or_default(),
+            codings: coding::codings(codings.into_iter()),
         }
     }
 }

@@ -11,6 +11,7 @@ pub mod journal;
 mod lines;
 mod look;
 mod outcome;
+mod pass;
 mod problem;
 mod recover;
 mod screen;

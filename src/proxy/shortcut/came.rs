@@ -22,6 +22,11 @@ pub(super) enum Came<'b> {
 impl<'b> Came<'b> {
     /// As hyper's parser reads it.
     pub(super) fn of(bytes: &'b [u8]) -> Self {
+        Came::with(bytes, |_, _| ())
+    }
+
+    /// The same; `get` is told the target and the fields of a GET.
+    pub(super) fn with(bytes: &'b [u8], get: impl FnOnce(&'b str, &[Header<'b>])) -> Self {
         let mut fields = [const { MaybeUninit::<Header<'_>>::uninit() }; FIELDS];
         let mut request = httparse::Request::new(&mut []);
         match request.parse_with_uninit_headers(bytes, &mut fields) {
@@ -40,7 +45,10 @@ impl<'b> Came<'b> {
             }
         }
         match is_plain {
-            true => Came::Get(target),
+            true => {
+                get(target, request.headers);
+                Came::Get(target)
+            }
             false if method == "CONNECT" => Came::Other,
             false => Came::Request,
         }

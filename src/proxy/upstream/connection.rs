@@ -13,6 +13,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::ConnectTimings;
+use super::bare::Bare;
 use super::route::Form;
 use super::upload::Upload;
 use super::wire::{Io, Wire};
@@ -74,6 +75,8 @@ pub(super) struct Http1 {
     pub(super) names: Arc<Names>,
     /// What making it took, until its first exchange takes that.
     pub(super) fresh: Option<ConnectTimings>,
+    /// When the request that is under way on it was sent, until that is handed over.
+    pub(super) sent: Option<std::time::Instant>,
     pub(super) usage: Arc<Usage>,
     /// For its answers.
     pub(super) alarm: Option<Alarm>,
@@ -82,11 +85,14 @@ pub(super) struct Http1 {
 impl Http1 {
     /// Starts HTTP/1.1. `forget` is called when it was idle for `idle_timeout`, to let go of the idle `Http1`.
     pub(super) async fn start(
-        dialled: Dialled,
+        bare: Bare,
         idle_timeout: Duration,
         forget: impl Fn() + Send + 'static,
     ) -> hyper::Result<Self> {
-        let Dialled { wire, id, remote, timings, form, .. } = dialled;
+        let Bare { dialled: Dialled { mut wire, id, remote, form, .. }, fresh, sent, came, alarm, .. } = bare;
+        if sent.is_some() {
+            wire.repeat(came.freeze());
+        }
         let (heard, names) = (wire.heard(), wire.names());
         let (send, connection) = http1::Builder::new()
             .max_headers(limits::MAX_HEADERS)
@@ -98,7 +104,7 @@ impl Http1 {
             .await?;
         let usage = Arc::new(Usage::new());
         tokio::spawn(drive(connection.with_upgrades(), id, usage.clone(), idle_timeout, forget));
-        Ok(Http1 { send, id, remote, form, heard, names, fresh: Some(timings), usage, alarm: None })
+        Ok(Http1 { send, id, remote, form, heard, names, fresh, sent, usage, alarm })
     }
 
     /// Waits until a connection whose last answer was read is ready for a request; `false` if it is not going to be.

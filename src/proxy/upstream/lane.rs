@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::answer::{ConnectTimings, informational};
+use super::bare::Bare;
 use super::connection::{Dialled, Http1, Http2, InUse};
 use super::error::UpstreamError;
 use super::pool::{Kept, OwnConnections};
@@ -50,6 +51,14 @@ pub(super) type Sending =
     Pin<Box<dyn Future<Output = Result<Response<Incoming>, TrySendError<Request<Upload>>>> + Send>>;
 
 impl Lane {
+    /// When the request that is handed over next was sent, if it was.
+    pub(super) fn take_sent(&mut self) -> Option<Instant> {
+        match self {
+            Lane::Http1(connection) => connection.sent.take(),
+            Lane::Http2(..) => None,
+        }
+    }
+
     pub(super) fn take_fresh(&mut self) -> Option<ConnectTimings> {
         match self {
             Lane::Http1(connection) => connection.fresh.take(),
@@ -157,7 +166,7 @@ impl Upstream {
         let (dialled, http2) = Box::pin(self.agree(own, to, dialled, &offer)).await?;
         let lane = match http2 {
             true => Box::pin(self.http2_lane_on(session, to, dialled)).await?,
-            false => Lane::Http1(Box::pin(self.start_http1(own, to, dialled)).await?),
+            false => Lane::Http1(Box::pin(self.start_http1(own, Bare::new(dialled))).await?),
         };
         Ok((lane, blocked))
     }
@@ -167,6 +176,11 @@ impl Upstream {
         while let Some(kept) = own.take(to, bytes) {
             match kept {
                 Kept::Dialled(dialled) => return Ok(Found::Dialled(*dialled)),
+                Kept::Bare(mut bare) => {
+                    if bare.sent.is_some() || !self.has_ended(&mut bare).await {
+                        return Ok(Found::Lane(Lane::Http1(Box::pin(self.start_http1(own, *bare)).await?)));
+                    }
+                }
                 Kept::Http1(mut connection) => {
                     if connection.ready().await {
                         return Ok(Found::Lane(Lane::Http1(connection)));
@@ -211,7 +225,7 @@ impl Upstream {
         let lane = if http2 || to.scheme == Scheme::Http {
             Box::pin(self.http2_lane_on(session, to, dialled)).await?
         } else {
-            Lane::Http1(Box::pin(self.start_http1(own, to, dialled)).await?)
+            Lane::Http1(Box::pin(self.start_http1(own, Bare::new(dialled))).await?)
         };
         Ok((lane, blocked))
     }
@@ -285,20 +299,17 @@ impl Upstream {
         Ok((Dialled { wire, timings, to: to.clone(), ..dialled }, http2))
     }
 
-    pub(super) async fn start_http1(
-        &self,
-        own: &OwnConnections,
-        to: &Origin,
-        dialled: Dialled,
-    ) -> Result<Box<Http1>, UpstreamError> {
-        let (id, own, origin) = (dialled.id, own.weak(), to.clone());
+    /// Lets hyper begin on a connection.
+    pub(super) async fn start_http1(&self, own: &OwnConnections, bare: Bare) -> Result<Box<Http1>, UpstreamError> {
+        let (id, own, to) = (bare.dialled.id, own.weak(), bare.dialled.to.clone());
+        let origin = to.clone();
         let forget = move || {
             if let Some(own) = own.upgrade() {
                 own.forget(&origin, id);
             }
         };
-        let started = Http1::start(dialled, self.timeouts.idle, forget).await;
-        started.map(Box::new).map_err(|error| UpstreamError::Broken { to: to.clone(), source: error.into() })
+        let started = Http1::start(bare, self.timeouts.idle, forget).await;
+        started.map(Box::new).map_err(|error| UpstreamError::Broken { to, source: error.into() })
     }
 
     async fn http2_lane_on(&self, session: &Session, to: &Origin, dialled: Dialled) -> Result<Lane, UpstreamError> {

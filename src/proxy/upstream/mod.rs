@@ -11,6 +11,7 @@
 //! ```
 
 mod answer;
+mod bare;
 mod connection;
 mod error;
 mod head;
@@ -22,6 +23,7 @@ mod tcp;
 mod timeouts;
 mod upload;
 mod via;
+mod whole;
 mod wire;
 
 use std::net::SocketAddr;
@@ -31,10 +33,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustls::pki_types::ServerName;
 
 pub use answer::{Answer, AnswerBody, ConnectTimings};
+pub use bare::{Bare, Passed, Taken};
 pub use connection::Dialled;
 pub use error::{OwnProxy, PlanError, SendError, UpstreamError};
 pub use pool::OwnConnections;
 pub use timeouts::{Step, Timeouts};
+pub use whole::Whole;
 pub use wire::Io;
 
 use super::handler::{Connect, Origin, Session};
@@ -214,8 +218,7 @@ impl Upstream {
             self.start_http2(session, to, dialled).await?;
             return Ok(Alpn::Http2);
         }
-        let connection = self.start_http1(own, to, dialled).await?;
-        own.put(to, Kept::Http1(connection));
+        own.put(to, Kept::Bare(Box::new(Bare::new(dialled))));
         Ok(Alpn::Http1)
     }
 

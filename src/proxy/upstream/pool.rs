@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use super::bare::Bare;
 use super::connection::{Dialled, Http1, Http2, InUse};
 use super::error::UpstreamError;
 use super::lane::H2;
@@ -39,6 +40,8 @@ struct Own {
 pub(super) enum Kept {
     /// For plain HTTP; the first request decides on the version.
     Dialled(Box<Dialled>),
+    /// For HTTP/1.1, and hyper has not begun on it.
+    Bare(Box<Bare>),
     /// Idle.
     Http1(Box<Http1>),
 }
@@ -62,6 +65,7 @@ impl OwnConnections {
         let kept = own.kept.get_mut(to)?;
         let fits = |kept: &Kept| match kept {
             Kept::Dialled(_) => true,
+            Kept::Bare(bare) => !bytes || bare.dialled.form.is_origin(),
             Kept::Http1(connection) => !bytes || connection.form.is_origin(),
         };
         let at = kept.iter().rposition(fits)?;
@@ -75,12 +79,22 @@ impl OwnConnections {
             return None;
         }
         let fits = |kept: &mut Kept| match kept {
-            Kept::Dialled(_) => false,
+            Kept::Dialled(_) | Kept::Bare(_) => false,
             Kept::Http1(connection) => connection.send.is_ready() && (!bytes || connection.form.is_origin()),
         };
         match own.kept.get_mut(to)?.pop_if(fits)? {
             Kept::Http1(connection) => Some(connection),
-            Kept::Dialled(_) => None,
+            Kept::Dialled(_) | Kept::Bare(_) => None,
+        }
+    }
+
+    /// The connection that was used last, if hyper has not begun on it.
+    pub(super) fn take_bare(&self, to: &Origin) -> Option<Box<Bare>> {
+        let mut own = self.lock();
+        let fits = |kept: &mut Kept| matches!(kept, Kept::Bare(bare) if bare.dialled.form.is_origin());
+        match own.kept.get_mut(to)?.pop_if(fits)? {
+            Kept::Bare(bare) => Some(bare),
+            Kept::Dialled(_) | Kept::Http1(_) => None,
         }
     }
 

@@ -111,9 +111,10 @@ impl Upstream {
             open_on_continue(&mut request, upload.clone());
         }
         let (fresh, heard, in_use) = (lane.take_fresh(), lane.heard(), lane.begin());
+        let sent = lane.take_sent();
         let answer = lane.send(request);
         let upload = upload_handle;
-        let sent_at = Instant::now();
+        let sent_at = sent.unwrap_or_else(Instant::now);
         Ok(Sent { lane, blocked, fresh, heard, in_use, had_body, upgrades, upload, sent_at, answer })
     }
 

@@ -4,8 +4,9 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
+use ::http::Extensions;
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf, Take};
 
@@ -31,6 +32,20 @@ pub(super) struct Wire {
     heard: Arc<AtomicU64>,
     names: Arc<Names>,
     pen: Pen,
+    repeats: Repeats,
+}
+
+/// Whether hyper, which begins on a connection on which a request was sent before, is still to write that request.
+enum Repeats {
+    No,
+    /// It is, and nothing is read before.
+    Yet {
+        reads: Option<Waker>,
+    },
+    /// It has written some of it.
+    Under {
+        reads: Option<Waker>,
+    },
 }
 
 impl Wire {
@@ -42,7 +57,15 @@ impl Wire {
             heard: Arc::default(),
             names: Arc::default(),
             pen: Pen::default(),
+            repeats: Repeats::No,
         }
+    }
+
+    /// A request has been sent on it, and this is what was read of the answer. Who writes that request next, all of it before a flush, and reads the answer
+    /// does what has been done already.
+    pub(super) fn repeat(&mut self, back: Bytes) {
+        self.back = back;
+        self.repeats = Repeats::Yet { reads: None };
     }
 
     /// Counts the bytes that came.
@@ -69,6 +92,10 @@ impl Wire {
 
 impl AsyncRead for Wire {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if let Repeats::Yet { reads } | Repeats::Under { reads } = &mut self.repeats {
+            *reads = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
         let before = buf.filled().len();
         let polled = if self.back.is_empty() {
             if buf.remaining() as u64 <= MOST {
@@ -98,6 +125,13 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Repeats::Under { reads } = &mut self.repeats {
+            let reads = reads.take();
+            self.repeats = Repeats::No;
+            // It was written as it is spelt.
+            self.names.write(&Extensions::new());
+            reads.into_iter().for_each(Waker::wake);
+        }
         Pin::new(self.io.get_mut()).poll_flush(cx)
     }
 
@@ -110,6 +144,10 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if let Repeats::Yet { reads } | Repeats::Under { reads } = &mut self.repeats {
+            self.repeats = Repeats::Under { reads: reads.take() };
+            return Poll::Ready(Ok(bufs.iter().map(|part| part.len()).sum()));
+        }
         let Wire { io, names, pen, .. } = &mut *self;
         pen.write(names, bufs, |bufs| Pin::new(io.get_mut()).poll_write_vectored(cx, bufs))
     }

@@ -56,7 +56,8 @@ fn journalled(tape: &Tape, mut read: File) -> Vec<u8> {
 async fn taken(media: [(HeaderName, &'static str); 2], wire: Vec<u8>) -> (bool, Option<Decoded>, Vec<u8>) {
     let (tape, read) = tape(None);
     let headers = media.map(|(name, value)| (name, HeaderValue::from_static(value))).into_iter().collect();
-    let mut intake = Intake::new(tape.clone(), Side::Response, Haste::Now, &headers, Some(wire.len() as u64));
+    let mut intake =
+        Intake::new(tape.clone(), Side::Response, Haste::Now, Media::of(&headers), Some(wire.len() as u64));
     intake.data(&wire.into());
     let (is_now, decoded) = match intake.end(true) {
         Journalled::Now(decoded) => (true, decoded),

@@ -172,7 +172,7 @@ async fn keep_dead(way: &Way) {
         timings: ConnectTimings::default(),
         form: route::Form::Origin,
     };
-    let mut dead = connection::Http1::start(dialled, LONG, || {}).await.unwrap();
+    let mut dead = connection::Http1::start(Bare::new(dialled), LONG, || {}).await.unwrap();
     dead.fresh = None;
     dead.send.ready().await.unwrap();
     // Its end is there to be read, but the driver has not run since: `ready` still says yes.
