@@ -43,6 +43,8 @@ pub(super) struct Lane<I> {
     shared: Option<Weak<Mutex<Self>>>,
     /// Requests may be passed on to upstream.
     passes: bool,
+    /// Nothing is read before hyper has done what it can about what it was handed.
+    pauses: bool,
     held: Option<Held>,
     /// Whose connection it is, and has something to do when what was held can't be answered by another task.
     task: Waker,
@@ -99,6 +101,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Shortcut<I> {
             settled: true,
             shared: None,
             passes,
+            pauses: false,
             held: None,
             task: Waker::noop().clone(),
         };
@@ -224,6 +227,8 @@ impl<I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Lane<I> {
                     held.bytes.extend_from_slice(&buf.filled()[before..]);
                 }
                 buf.set_filled(before);
+                // Reading that there is no client any more, hyper would not even begin with its request, which upstream has.
+                self.pauses = true;
             }
             Progress::Waits | Progress::Left => self.leave(),
         }
@@ -328,6 +333,10 @@ impl<I: AsyncRead + AsyncWrite + Unpin + Send + 'static> AsyncRead for Lane<I> {
             ready!(self.poll_answer(cx))?;
             if until.is_some() && self.hand_on(buf) {
                 return Poll::Ready(Ok(()));
+            }
+            if std::mem::take(&mut self.pauses) {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
             }
             let before = buf.filled().len();
             let read = Pin::new(&mut self.io).poll_read(cx, buf);

@@ -33,6 +33,7 @@ mod node_hook;
 mod nothing_lost;
 mod on_miss;
 mod options;
+mod passing;
 mod past;
 mod placeholders;
 mod policy;
