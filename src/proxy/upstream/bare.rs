@@ -104,7 +104,8 @@ impl Bare {
             let read = pin!(self.dialled.wire.read_buf(&mut self.came)).poll(cx);
             match read {
                 Poll::Ready(Ok(1..)) => match Whole::of(&mut self.came) {
-                    Came::Some => {}
+                    // What comes behind an answer tells that it is not whole: there is room for that, too.
+                    Came::Some { more } => self.came.reserve(more + 1),
                     Came::Other => return Poll::Ready(Passed::GoesOn),
                     Came::Whole(whole) => {
                         let answered_at = Instant::now();

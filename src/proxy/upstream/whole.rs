@@ -34,8 +34,10 @@ struct Field([u16; 4]);
 
 /// What was read so far.
 pub(super) enum Came {
-    /// The beginning of an answer.
-    Some,
+    /// The beginning of an answer; as much of it is still to come as is known.
+    Some {
+        more: usize,
+    },
     Whole(Whole),
     /// An answer of another kind, or none.
     Other,
@@ -49,7 +51,7 @@ impl Whole {
         let parser = httparse::ParserConfig::default();
         let head = match parser.parse_response_with_uninit_headers(&mut answer, bytes, &mut fields) {
             Ok(Status::Complete(head)) => head,
-            Ok(Status::Partial) if bytes.len() < LONGEST => return Came::Some,
+            Ok(Status::Partial) if bytes.len() < LONGEST => return Came::Some { more: 1 },
             _ => return Came::Other,
         };
         let Some(status) = status(&answer) else { return Came::Other };
@@ -63,7 +65,7 @@ impl Whole {
                 let bytes = bytes.split().freeze();
                 Came::Whole(Whole { status, bytes, fields: kept, head, head_size })
             }
-            Some(all) if bytes.len() < all && all <= LONGEST => Came::Some,
+            Some(all) if bytes.len() < all && all <= LONGEST => Came::Some { more: all - bytes.len() },
             _ => Came::Other,
         }
     }
@@ -192,7 +194,7 @@ mod tests {
     fn the_beginning_of_an_answer_is_waited_for() {
         let text = "HTTP/1.1 200 OK\r\nx-a: 1\r\ncontent-length: 3\r\n\r\nabc";
         for len in 0..text.len() {
-            assert!(matches!(came(&text[..len]), Came::Some), "{len}");
+            assert!(matches!(came(&text[..len]), Came::Some { .. }), "{len}");
         }
         assert!(matches!(came(text), Came::Whole(_)));
     }
