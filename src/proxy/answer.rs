@@ -215,7 +215,9 @@ impl Seat {
 
     /// [`Handler::leave`](super::Handler::leave).
     pub(super) fn leave(&self) {
-        self.visit.handler.leave();
+        if let Role::Inside(site) = &self.role {
+            self.visit.handler.leave(&site.origin);
+        }
     }
 
     /// [`Handler::poll_idle`](super::Handler::poll_idle).

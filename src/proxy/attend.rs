@@ -76,7 +76,7 @@ pub trait Attendant: Send + Sync {
     fn poll_pass(&self, cx: &mut Context<'_>, answer: &mut Vec<u8>) -> Progress;
 
     /// [`Handler::leave`].
-    fn leave(&self);
+    fn leave(&self, origin: &Origin);
 
     /// [`Handler::poll_idle`].
     fn poll_idle(&self, origin: &Origin, cx: &mut Context<'_>);
@@ -176,8 +176,8 @@ impl<H: Handler> Attendant for Attending<H> {
         self.handler.poll_pass(&self.own, cx, answer)
     }
 
-    fn leave(&self) {
-        self.handler.leave(&self.own);
+    fn leave(&self, origin: &Origin) {
+        self.handler.leave(&self.own, origin);
     }
 
     fn poll_idle(&self, origin: &Origin, cx: &mut Context<'_>) {

@@ -316,8 +316,8 @@ pub trait Handler: Send + Sync + 'static {
         Progress::Left
     }
 
-    /// No more requests are passed on without hyper. What is under way is asked of [`Handler::handle`] next, which finds it under way.
-    fn leave(&self, _: &Self::Connection) {}
+    /// No requests to this origin are passed on without hyper from here on. What is under way is asked of [`Handler::handle`] next, which finds it under way.
+    fn leave(&self, _: &Self::Connection, _: &Origin) {}
 
     /// Nothing is asked at the moment: sees to what is kept for the next request to this origin.
     fn poll_idle(&self, _: &Self::Connection, _: &Origin, _: &mut Context<'_>) {}

@@ -98,13 +98,13 @@ impl Pulse {
         Busy(self)
     }
 
-    /// Whether a request that came whole may be held for a turn, or while it is passed on. Then it is, until it is released; it is not late meanwhile: neither is long.
+    /// Whether a request that came whole may be held for a turn, or while it is passed on. Then it is, until it is released, and the client is not late
+    /// meanwhile.
     pub(super) fn hold(&self) -> bool {
         let may = self.may_hold();
         if may {
             self.holds.store(true, Relaxed);
             self.head_since.store(0, Relaxed);
-            self.quiet_since.store(self.now(), Relaxed);
         }
         may
     }
@@ -128,7 +128,7 @@ impl Pulse {
     pub(super) fn answered_held(&self) {
         self.release();
         self.begun.fetch_add(1, Relaxed);
-        self.ended.fetch_add(1, Relaxed);
+        self.end();
     }
 
     /// From now on nothing is held but what is. Whether something is.
@@ -169,10 +169,10 @@ impl Pulse {
         }
     }
 
-    /// What is being waited for, and until when; `None` while a request is being answered. It is asked whenever the connection has done
+    /// What is being waited for, and until when; `None` while a request is being answered, or held. It is asked whenever the connection has done
     /// what it could.
     pub(super) fn waiting(&self, limits: Limits) -> Option<(Waiting, Instant)> {
-        if self.begun.load(Relaxed) != self.ended.load(Relaxed) {
+        if self.begun.load(Relaxed) != self.ended.load(Relaxed) || self.holds() {
             return None;
         }
         Some(match self.head_since.load(Relaxed) {
@@ -361,11 +361,11 @@ mod tests {
         let pulse = Arc::new(Pulse::new(true));
         pulse.heard(b"GET /");
         assert!(pulse.hold());
-        assert_eq!(kind(&pulse), Some(Waiting::Request), "all of it is there");
+        assert_eq!(kind(&pulse), None, "all of it is there");
         pulse.heard(b"GET /");
-        assert_eq!(kind(&pulse), Some(Waiting::Head), "of the next one");
+        assert_eq!(kind(&pulse), None, "the next one waits behind it");
         pulse.answered_held();
-        assert_eq!(kind(&pulse), Some(Waiting::Head), "which is still to come");
+        assert_eq!(kind(&pulse), Some(Waiting::Head), "and is to come now");
         assert!(pulse.has_answered(1));
         assert!(pulse.hold() && pulse.hold_no_more());
         pulse.release();

@@ -91,6 +91,9 @@ enum Taken {
 impl<I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Shortcut<I> {
     pub(super) fn new(io: I, seat: Arc<Seat>) -> Self {
         let (is_ready, passes) = (seat.may_be_ready(), seat.may_pass());
+        if !passes {
+            seat.leave();
+        }
         let gathers = is_ready && seat.gathers() && turn::may_be_waited_for();
         let lane = Lane {
             io,

@@ -127,7 +127,7 @@ impl Tape {
         let Taping { journal, tally, screen, number, max_body } = to;
         // Over HTTP/2 it is `:authority`, in absolute form the URL's: the same place for all.
         let host = asked.origin.authority();
-        let others = lines.filter(|(name, _)| *name != header::HOST.as_str()).map(|(name, value)| (name, value));
+        let others = lines.filter_map(|(name, value)| (name != header::HOST.as_str()).then_some((name, value)));
         let lines = memory.lines(Side::Request, screen, iter::once(("host", host.as_bytes())).chain(others));
         let target = url.as_str().len() - url.parts().origin.len();
         let url = screen.url(url);

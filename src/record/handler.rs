@@ -55,8 +55,8 @@ impl Handler for Recorder {
         self.go_on_with_pass(own, cx, answer)
     }
 
-    fn leave(&self, own: &Own) {
-        self.leave_pass(own);
+    fn leave(&self, own: &Own, origin: &Origin) {
+        self.leave_pass(own, origin);
     }
 
     fn poll_idle(&self, own: &Own, origin: &Origin, cx: &mut Context<'_>) {
@@ -64,7 +64,7 @@ impl Handler for Recorder {
     }
 
     fn accept(&self, _: &Arc<Client>) -> Own {
-        Own::default()
+        Own { connections: OwnConnections::to_pass(), ..Own::default() }
     }
 
     async fn connect(&self, Own { connections: own, .. }: &Own, session: &Session, to: &Origin) -> Connect {
@@ -98,7 +98,8 @@ impl Handler for Recorder {
     }
 
     fn handle(&self, own: &Own, exchange: Exchange) -> impl Future<Output = Result<Response<Body>, Close>> + Send {
-        self.take(&own.connections, &own.memory, exchange)
+        let begun = own.pass.take_begun();
+        self.take(&own.connections, &own.memory, exchange, begun)
     }
 
     fn told<'u>(&self, headers: &HeaderMap, url: &'u str) -> Cow<'u, str> {
@@ -145,7 +146,7 @@ impl Ask for Recorder {
         let request = request.map(Full::new);
         Box::pin(async move {
             let exchange = Exchange { client, session, origin, request, started, at, note };
-            self.take(own, &Memory::default(), exchange).await
+            self.take(own, &Memory::default(), exchange, None).await
         })
     }
 
@@ -155,24 +156,23 @@ impl Ask for Recorder {
 }
 
 impl Recorder {
-    /// Passes a request on; what is in scope is recorded. What can be done before it waits is: a future within a future is moved, all 5 KB of it,
-    /// when it is first asked.
+    /// Passes a request on; what is in scope is recorded, on the tape that it has `begun` if it has. What can be done before it waits is: a future within a
+    /// future is moved, all 5 KB of it, when it is first asked.
     fn take<B>(
         &self,
         own: &OwnConnections,
         memory: &Memory,
         exchange: Exchange<B>,
+        begun: Option<Arc<Tape>>,
     ) -> impl Future<Output = Result<Response<Body>, Close>> + Send
     where
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<BoxError>,
     {
-        // What is no URL to the URL Standard can be in nobody's scope.
-        let url = NormalUrl::of(exchange.url()).ok();
-        let fate = url.as_ref().map_or(Fate::Passed, |url| self.fate(url));
-        self.tally.request(&exchange.origin, fate);
-        let url = url.filter(|_| fate == Fate::Recorded);
-        let tape = url.map(|url| Tape::begin(self.taping(), &exchange, url, memory));
+        let (fate, tape) = match begun {
+            Some(tape) => (Fate::Recorded, Some(tape)),
+            None => self.begin(memory, &exchange),
+        };
         exchange.note.say(|| {
             let way = match fate {
                 Fate::Recorded => Way::Recorded,
@@ -188,6 +188,16 @@ impl Recorder {
         let request = watched(request, unanswered.0.as_ref());
         let sending = self.upstream.send(own, session, origin.clone(), request);
         self.forward(memory, sending, Passage { origin, asks_head, client, unanswered })
+    }
+
+    /// Counts a request; one that is in scope has a tape from here on.
+    fn begin<B>(&self, memory: &Memory, exchange: &Exchange<B>) -> (Fate, Option<Arc<Tape>>) {
+        // What is no URL to the URL Standard can be in nobody's scope.
+        let url = NormalUrl::of(exchange.url()).ok();
+        let fate = url.as_ref().map_or(Fate::Passed, |url| self.fate(url));
+        self.tally.request(&exchange.origin, fate);
+        let url = url.filter(|_| fate == Fate::Recorded);
+        (fate, url.map(|url| Tape::begin(self.taping(), exchange, url, memory)))
     }
 
     /// Whether some URL of this host could be recorded; the scheme inside a CONNECT is not known yet.

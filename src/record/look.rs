@@ -50,7 +50,7 @@ impl Media {
     pub fn said<'v>(content_type: Option<&[u8]>, codings: impl IntoIterator<Item = &'v [u8]>) -> Self {
         Media {
             content_type: content_type.map(|value| to_chars(value).into_owned()).unwrap_or_default(),
-            codings: coding::codings(codings.into_iter()),
+            codings: coding::codings(codings),
         }
     }
 }

@@ -37,15 +37,33 @@ enum State {
     Sent(Box<Bare>, Box<Sent>),
     /// The answer is on its way into the journal.
     Taped(Box<Bare>, Taped),
-    /// All goes the usual way from here on.
-    Over,
+    /// All goes the usual way from here on, the request that is under way first.
+    Over(Option<Box<Sent>>),
 }
 
-/// An exchange whose answer is waited for: nothing of it is in the journal yet.
+/// An exchange whose answer is waited for: it is counted, and nothing of it is in the journal yet.
 #[derive(Debug)]
 struct Sent {
-    tape: Tape,
+    tape: Option<Tape>,
     head: Bytes,
+}
+
+impl Sent {
+    /// Journals the request.
+    fn begin(&mut self) -> Option<Tape> {
+        let tape = self.tape.take()?;
+        tape.asked(std::mem::take(&mut self.head));
+        Some(tape)
+    }
+}
+
+/// Its client went away.
+impl Drop for Sent {
+    fn drop(&mut self) {
+        if let Some(tape) = self.begin() {
+            tape.dropped();
+        }
+    }
 }
 
 /// An answer that its client gets when the journal has it.
@@ -73,6 +91,14 @@ impl Pass {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// The exchange of a request that was under way when it was left, and comes the usual way now: it is counted, and journalled from now on.
+    pub(super) fn take_begun(&self) -> Option<Arc<Tape>> {
+        match &mut *self.lock() {
+            State::Over(sent) => sent.take()?.begin().map(Arc::new),
+            _ => None,
+        }
+    }
 }
 
 impl Recorder {
@@ -82,7 +108,7 @@ impl Recorder {
         self.look_for(own, plain.origin, &mut state);
         let State::Free(bare) = &mut *state else { return false };
         if self.upstream.poll_end(bare, cx).is_ready() {
-            *state = State::Over;
+            *state = State::Over(None);
             return false;
         }
         let (Some(url), Some(fields)) = (self.recorded_as_it_is(plain.url), fields_to_pass(plain)) else {
@@ -100,8 +126,9 @@ impl Recorder {
         let names: Vec<Cow<'_, str>> = fields.iter().map(|(name, _)| lower(name)).collect();
         let lines = names.iter().zip(&fields).map(|(name, (_, value))| (&**name, *value));
         let (tape, head) = Tape::prepare(self.taping(), asked, url, lines, &own.memory);
+        self.tally.request(plain.origin, Fate::Recorded);
         if let State::Free(bare) = std::mem::take(&mut *state) {
-            *state = State::Sent(bare, Box::new(Sent { tape, head }));
+            *state = State::Sent(bare, Box::new(Sent { tape: Some(tape), head }));
         }
         true
     }
@@ -109,17 +136,15 @@ impl Recorder {
     /// [`Handler::poll_pass`](crate::proxy::Handler::poll_pass).
     pub(super) fn go_on_with_pass(&self, own: &Own, cx: &mut Context<'_>, out: &mut Vec<u8>) -> Progress {
         let mut state = own.pass.lock();
-        if let State::Sent(bare, _) = &mut *state {
-            let (answer, taken) = match bare.poll(cx) {
+        if let State::Sent(bare, sent) = &mut *state {
+            let (answer, taken) = match self.upstream.poll_passed(bare, cx) {
                 Poll::Ready(Passed::Answered(answer, taken)) => (answer, taken),
                 Poll::Ready(Passed::GoesOn) => return Progress::Left,
-                Poll::Pending if bare.may_go_on() => return Progress::Waits,
-                Poll::Pending => return Progress::Ends,
+                Poll::Pending => return Progress::Waits,
             };
-            if let State::Sent(bare, sent) = std::mem::take(&mut *state) {
-                self.tally.request(bare.to(), Fate::Recorded);
-                let ending = sent.tape(&answer, taken, &own.memory);
-                *state = State::Taped(bare, Taped { answer, ending: Some(ending) });
+            let ending = sent.begin().map(|tape| taped(tape, &answer, taken, &own.memory));
+            if let State::Sent(bare, _) = std::mem::take(&mut *state) {
+                *state = State::Taped(bare, Taped { answer, ending });
             }
         }
         let State::Taped(_, Taped { answer, ending }) = &mut *state else { return Progress::Left };
@@ -135,10 +160,16 @@ impl Recorder {
     }
 
     /// [`Handler::leave`](crate::proxy::Handler::leave).
-    pub(super) fn leave_pass(&self, own: &Own) {
-        if let State::Free(bare) | State::Sent(bare, _) = std::mem::replace(&mut *own.pass.lock(), State::Over) {
-            self.upstream.give_back(&own.connections, bare);
-        }
+    pub(super) fn leave_pass(&self, own: &Own, origin: &Origin) {
+        let mut state = own.pass.lock();
+        self.look_for(own, origin, &mut state);
+        let (bare, sent) = match std::mem::replace(&mut *state, State::Over(None)) {
+            State::Free(bare) => (bare, None),
+            State::Sent(bare, sent) => (bare, Some(sent)),
+            other => return *state = other,
+        };
+        *state = State::Over(sent);
+        self.upstream.give_back(&own.connections, bare);
     }
 
     /// [`Handler::poll_idle`](crate::proxy::Handler::poll_idle).
@@ -148,14 +179,14 @@ impl Recorder {
         if let State::Free(bare) = &mut *state
             && self.upstream.poll_end(bare, cx).is_ready()
         {
-            *state = State::Over;
+            *state = State::Over(None);
         }
     }
 
     /// Before the first request the connection is where all are kept.
     fn look_for(&self, own: &Own, origin: &Origin, state: &mut State) {
         if let State::New = state {
-            *state = self.upstream.take_bare(&own.connections, origin).map_or(State::Over, State::Free);
+            *state = self.upstream.take_bare(&own.connections, origin).map_or(State::Over(None), State::Free);
         }
     }
 
@@ -166,38 +197,34 @@ impl Recorder {
     }
 }
 
-impl Sent {
-    /// Journals all of an exchange; the future says when that is done.
-    fn tape(self, answer: &Whole, taken: Taken, memory: &Memory) -> Ending {
-        let Sent { tape, head } = self;
-        tape.asked(head);
-        let names: Vec<Cow<'_, str>> = answer.fields().map(|(name, _)| lower(name)).collect();
-        let lines = || names.iter().zip(answer.fields()).map(|(name, (_, value))| (&**name, value));
-        let start = ResponseStart {
-            status: answer.status.as_u16(),
-            reason: Cow::Borrowed(answer.reason()),
-            version: WireVersion::Http11,
-        };
-        let rest = ResponseRest {
-            head_size: i64::try_from(answer.head_size).unwrap_or(i64::MAX),
-            connection: taken.connection,
-            remote: taken.remote.map(|addr| addr.ip()),
-            connect: taken.connect.map(Phases::from),
-            blocked: 0,
-            sent: tape.since(taken.sent_at),
-            answered: tape.since(taken.answered_at),
-            informational: Vec::new(),
-        };
-        tape.say_answer(&start, lines(), &rest, memory);
-        let value = |name: &str| lines().find(|line| line.0 == name).map(|line| line.1);
-        let media = Media::said(value("content-type"), value("content-encoding"));
-        let payload = answer.payload();
-        let mut tee = Box::new(ResponseTee::new(Arc::new(tape), media, Some(payload.len() as u64)));
-        if !payload.is_empty() {
-            tee.data(&payload);
-        }
-        tee.end(End::Complete(None))
+/// Journals all of an answer; the future says when that is done.
+fn taped(tape: Tape, answer: &Whole, taken: Taken, memory: &Memory) -> Ending {
+    let names: Vec<Cow<'_, str>> = answer.fields().map(|(name, _)| lower(name)).collect();
+    let lines = || names.iter().zip(answer.fields()).map(|(name, (_, value))| (&**name, value));
+    let start = ResponseStart {
+        status: answer.status.as_u16(),
+        reason: Cow::Borrowed(answer.reason()),
+        version: WireVersion::Http11,
+    };
+    let rest = ResponseRest {
+        head_size: i64::try_from(answer.head_size).unwrap_or(i64::MAX),
+        connection: taken.connection,
+        remote: taken.remote.map(|addr| addr.ip()),
+        connect: taken.connect.map(Phases::from),
+        blocked: 0,
+        sent: tape.since(taken.sent_at),
+        answered: tape.since(taken.answered_at),
+        informational: Vec::new(),
+    };
+    tape.say_answer(&start, lines(), &rest, memory);
+    let value = |name: &str| lines().find(|line| line.0 == name).map(|line| line.1);
+    let media = Media::said(value("content-type"), value("content-encoding"));
+    let payload = answer.payload();
+    let mut tee = Box::new(ResponseTee::new(Arc::new(tape), media, Some(payload.len() as u64)));
+    if !payload.is_empty() {
+        tee.data(&payload);
     }
+    tee.end(End::Complete(None))
 }
 
 /// The fields that go on, as they are spelt; `None` where there is more to see to: a name twice, or what is about the connection and not said of most.

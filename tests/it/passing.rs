@@ -3,12 +3,15 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex, OnceLock, mpsc};
+use std::time::{Duration, Instant, SystemTime};
 
 use harproxy::record::{Ending, Outcome};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject};
 use rustls::{ClientConnection, ServerConnection, StreamOwned};
 use serde_json::Value;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::support::raw::read_head;
 use crate::support::repo;
@@ -194,12 +197,7 @@ fn see(requests: &[String], is_hypers: bool, slices: bool) -> Seen {
     let mut heads = origin.heads.lock().unwrap().clone();
     heads.retain(|head| head.starts_with("GET"));
     let own = u64::from(is_hypers);
-    Seen {
-        answers,
-        heads,
-        entries,
-        counts: (verdict.counts.requests as u64 - own, verdict.counts.recorded as u64 - own),
-    }
+    Seen { answers, heads, entries, counts: (verdict.counts.requests - own, verdict.counts.recorded - own) }
 }
 
 #[track_caller]
@@ -218,9 +216,9 @@ fn get(number: usize, fields: &str) -> String {
 
 #[test]
 fn every_answer_is_the_same_to_client_origin_and_fixture() {
-    for number in 0..ANSWERS.len() {
+    for (number, answer) in ANSWERS.iter().enumerate() {
         let seen = is_as_hypers(&[get(number, "")]);
-        assert_eq!(seen.entries.len(), 1, "{}", ANSWERS[number]);
+        assert_eq!(seen.entries.len(), 1, "{answer}");
     }
 }
 
@@ -263,19 +261,106 @@ fn who_asks_again_before_there_is_an_answer_has_both_in_order() {
     assert_eq!(origin.heads.lock().unwrap().len(), 2);
 }
 
+/// hyper writes such a length last.
+const PASSES: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-A: 1\r\n\r\n";
+
 #[test]
-fn what_is_waited_for_when_the_run_ends_is_answered_and_recorded() {
+fn what_passes_is_spelt_as_upstream_spells_it_and_outlives_a_kill() {
+    let origin = TlsOrigin::start(|_, _, stream| stream.write_all(PASSES.as_bytes()).is_ok());
+    let sandbox = Sandbox::new();
+    let rig = setup(&sandbox).map("api.test", origin.addr, origin.addr).start(&sandbox).unwrap();
+    let mut near = Near::connect(&rig);
+    for number in 0..3 {
+        near.send(&get(number, ""));
+        assert_eq!(near.answer(), PASSES);
+    }
+    rig.kill();
+    let rig = setup(&sandbox).map("api.test", origin.addr, origin.addr).start(&sandbox).unwrap();
+    let recovered = rig.recorder.recovered().unwrap();
+    assert_eq!((recovered.exchanges, recovered.cut), (3, 0));
+}
+
+#[test]
+fn what_turns_out_to_be_late_is_recorded_from_its_beginning() {
     let (tell, asked) = mpsc::channel();
+    let (go, wait) = mpsc::channel::<()>();
+    let wait = Mutex::new(wait);
     let origin = TlsOrigin::start(move |_, head, stream| {
-        if head.contains("/api/last") {
+        if head.contains("/api/0") {
             tell.send(()).unwrap();
-            // So that it is waited for when the drain begins, and shorter than that waits.
-            std::thread::park_timeout(std::time::Duration::from_millis(50));
+            wait.lock().unwrap().recv().unwrap();
         }
         stream.write_all(PLAIN.as_bytes()).is_ok()
     });
     let sandbox = Sandbox::new();
     let rig = setup(&sandbox).map("api.test", origin.addr, origin.addr).start(&sandbox).unwrap();
+    let mut near = Near::connect(&rig);
+    near.send(&get(0, ""));
+    asked.recv().unwrap();
+    let asked = (SystemTime::now(), Instant::now());
+    while asked.1.elapsed() < Duration::from_millis(40) {
+        std::thread::yield_now();
+    }
+    // From here on the first is hyper's, too.
+    near.send(&get(1, ""));
+    go.send(()).unwrap();
+    assert_eq!([near.answer(), near.answer()], [PLAIN, PLAIN]);
+    drop(near);
+    assert_eq!(rig.finish(Ending::Clean).verdict.counts.requests, 2);
+    let har = sandbox.har("hars/api.har");
+    let entry = &har["log"]["entries"][0];
+    assert!(entry["request"]["url"].as_str().unwrap().contains("/api/0"));
+    let started = OffsetDateTime::parse(entry["startedDateTime"].as_str().unwrap(), &Rfc3339).unwrap();
+    assert!(SystemTime::from(started) <= asked.0, "{entry}");
+    assert!(entry["timings"]["wait"].as_f64().unwrap() >= 39.0, "{entry}");
+}
+
+#[test]
+fn upstream_that_never_answers_has_the_time_that_it_has_and_the_exchange_is_its_failure() {
+    let origin = TlsOrigin::start(|_, head, stream| match head.contains("/api/never") {
+        true => stream.read_to_end(&mut Vec::new()).is_err(),
+        false => stream.write_all(PLAIN.as_bytes()).is_ok(),
+    });
+    // Less than is waited for by this way, and more.
+    for limit in [200, 800] {
+        let sandbox = Sandbox::new();
+        let mut setup = setup(&sandbox).map("api.test", origin.addr, origin.addr);
+        setup.upstream.timeouts.answer = Duration::from_millis(limit);
+        let rig = setup.start(&sandbox).unwrap();
+        let mut near = Near::connect(&rig);
+        near.send("GET /api/never HTTP/1.1\r\nHost: api.test\r\n\r\n");
+        let answer = near.answer();
+        assert!(answer.starts_with("HTTP/1.1 504 ") && answer.contains("\"timeout\""), "{answer}");
+        near.send(&get(0, ""));
+        assert_eq!(near.answer(), PLAIN);
+        drop(near);
+        let Outcome { verdict, .. } = rig.finish(Ending::Clean);
+        assert_eq!(verdict.counts.requests, 2);
+        let har = sandbox.har("hars/api.har");
+        let entry = &har["log"]["entries"][0];
+        assert_eq!(entry["_harproxy"]["error"]["kind"], "timeout", "{har}");
+        assert!(entry["timings"]["wait"].as_f64().unwrap() >= limit as f64 * 0.9, "{har}");
+    }
+}
+
+#[test]
+fn what_is_waited_for_when_the_run_ends_is_answered_and_recorded() {
+    let (tell, asked) = mpsc::channel();
+    let drained = Arc::new(OnceLock::<SocketAddr>::new());
+    let origin = TlsOrigin::start({
+        let drained = drained.clone();
+        move |_, head, stream| {
+            if head.contains("/api/last") {
+                tell.send(()).unwrap();
+                // Nobody is let in any more: the drain has begun.
+                while TcpStream::connect(drained.wait()).is_ok() {}
+            }
+            stream.write_all(PLAIN.as_bytes()).is_ok()
+        }
+    });
+    let sandbox = Sandbox::new();
+    let rig = setup(&sandbox).map("api.test", origin.addr, origin.addr).start(&sandbox).unwrap();
+    drained.set(rig.proxy).unwrap();
     let mut near = Near::connect(&rig);
     near.send("GET /api/last HTTP/1.1\r\nHost: api.test\r\n\r\n");
     asked.recv().unwrap();

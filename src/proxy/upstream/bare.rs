@@ -3,12 +3,14 @@
 //! [repeats](super::wire::Wire::repeat) the request, and has the rest.
 
 use std::future::{Future as _, poll_fn};
+use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
+use futures_util::FutureExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
 
 use super::connection::Dialled;
@@ -33,9 +35,10 @@ pub struct Bare {
     since: Instant,
     /// When the request that is under way was sent.
     pub(super) sent: Option<Instant>,
-    /// What is still to be written of it.
-    head: Vec<u8>,
-    written: usize,
+    /// That request.
+    pub(super) head: Vec<u8>,
+    pub(super) written: usize,
+    flushed: bool,
     /// What was read of its answer.
     pub(super) came: BytesMut,
     pub(super) alarm: Option<Alarm>,
@@ -69,13 +72,7 @@ impl Bare {
     pub(super) fn new(dialled: Dialled) -> Self {
         let fresh = Some(dialled.timings);
         let (head, came) = (Vec::new(), BytesMut::new());
-        Bare { dialled, fresh, since: Instant::now(), sent: None, head, written: 0, came, alarm: None }
-    }
-
-    /// Where it leads.
-    #[must_use]
-    pub fn to(&self) -> &Origin {
-        &self.dialled.to
+        Bare { dialled, fresh, since: Instant::now(), sent: None, head, written: 0, flushed: true, came, alarm: None }
     }
 
     /// Begins to send a request without a payload. A name and a value of each field is written as it stands here.
@@ -85,66 +82,60 @@ impl Bare {
             self.head.extend_from_slice(part.as_bytes());
         }
         write_fields(fields, &mut self.head);
-        self.written = 0;
+        (self.written, self.flushed) = (0, false);
         self.sent = Some(Instant::now());
     }
 
-    /// Sends what is to be sent and waits for the answer. [`Passed::GoesOn`] is only for one that has been sent.
-    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Passed> {
-        let sent_at = *self.sent.get_or_insert_with(Instant::now);
-        match self.poll_sent(cx) {
-            Poll::Ready(Ok(())) => {}
-            Poll::Ready(Err(_)) => return Poll::Ready(Passed::GoesOn),
-            Poll::Pending => return Poll::Pending,
+    /// Sends what is to be sent and waits so long for the answer.
+    fn poll(&mut self, patience: Duration, cx: &mut Context<'_>) -> Poll<Passed> {
+        let Some(sent_at) = self.sent else { return Poll::Ready(Passed::GoesOn) };
+        let passed = match self.poll_sent(cx) {
+            Poll::Ready(Ok(())) => self.poll_answer(sent_at, cx),
+            Poll::Ready(Err(_)) => Poll::Ready(Passed::GoesOn),
+            Poll::Pending => Poll::Pending,
+        };
+        if passed.is_ready() {
+            return passed;
         }
+        let due = (sent_at + patience).into();
+        self.alarm.get_or_insert_with(|| Alarm::at(due)).poll(due, cx).map(|()| Passed::GoesOn)
+    }
+
+    fn poll_answer(&mut self, sent_at: Instant, cx: &mut Context<'_>) -> Poll<Passed> {
         loop {
             if self.came.capacity() == self.came.len() {
                 self.came.reserve(ROOM);
             }
-            let read = pin!(self.dialled.wire.read_buf(&mut self.came)).poll(cx);
-            match read {
-                Poll::Ready(Ok(1..)) => match Whole::of(&mut self.came) {
-                    // What comes behind an answer tells that it is not whole: there is room for that, too.
-                    Came::Some { more } => self.came.reserve(more + 1),
-                    Came::Other => return Poll::Ready(Passed::GoesOn),
-                    Came::Whole(whole) => {
-                        let answered_at = Instant::now();
-                        (self.sent, self.since) = (None, answered_at);
-                        let Dialled { id: connection, remote, .. } = self.dialled;
-                        let connect = self.fresh.take();
-                        let taken = Taken { connection, remote, connect, sent_at, answered_at };
-                        return Poll::Ready(Passed::Answered(Box::new(whole), taken));
-                    }
-                },
-                // It has closed the connection, or broken it off: hyper finds the same.
-                Poll::Ready(_) => return Poll::Ready(Passed::GoesOn),
-                Poll::Pending => {
-                    let due = (sent_at + PATIENCE).into();
-                    return self.alarm.get_or_insert_with(|| Alarm::at(due)).poll(due, cx).map(|()| Passed::GoesOn);
+            let read = ready!(pin!(self.dialled.wire.read_buf(&mut self.came)).poll(cx));
+            // When upstream has closed the connection, or broken it off, hyper finds the same.
+            let Ok(1..) = read else { return Poll::Ready(Passed::GoesOn) };
+            match Whole::of(&mut self.came) {
+                // What comes behind an answer tells that it is not whole: there is room for that, too.
+                Came::Some { more } => self.came.reserve(more + 1),
+                Came::Other => return Poll::Ready(Passed::GoesOn),
+                Came::Whole(whole) => {
+                    let answered_at = Instant::now();
+                    (self.sent, self.since) = (None, answered_at);
+                    let Dialled { id: connection, remote, .. } = self.dialled;
+                    let taken = Taken { connection, remote, connect: self.fresh.take(), sent_at, answered_at };
+                    return Poll::Ready(Passed::Answered(Box::new(whole), taken));
                 }
             }
         }
     }
 
-    fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        if self.head.is_empty() {
-            return Poll::Ready(Ok(()));
-        }
+    fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.written < self.head.len() {
             match ready!(Pin::new(&mut self.dialled.wire).poll_write(cx, &self.head[self.written..]))? {
-                0 => return Poll::Ready(Err(std::io::ErrorKind::WriteZero.into())),
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 written => self.written += written,
             }
         }
-        ready!(Pin::new(&mut self.dialled.wire).poll_flush(cx))?;
-        self.head.clear();
+        if !self.flushed {
+            ready!(Pin::new(&mut self.dialled.wire).poll_flush(cx))?;
+            self.flushed = true;
+        }
         Poll::Ready(Ok(()))
-    }
-
-    /// Whether a request that is under way can be hyper's from here on: all of it has been written.
-    #[must_use]
-    pub fn may_go_on(&self) -> bool {
-        self.written == self.head.len() || self.head.is_empty()
     }
 
     /// Waits, while it is free, for what ends it: upstream closes it, or says something that nobody asked for, or nobody has used it for so long.
@@ -175,9 +166,18 @@ impl Upstream {
         own.take_bare(to)
     }
 
-    /// Gives it back, for the next request or the one that is under way.
+    /// Gives it back for the next request, which is the one that is under way if there is one: hyper begins on it.
     pub fn give_back(&self, own: &OwnConnections, bare: Box<Bare>) {
-        own.put(&bare.dialled.to.clone(), Kept::Bare(bare));
+        let to = bare.dialled.to.clone();
+        // There is nothing to wait for: it is a future where there is HTTP/2, too.
+        if let Some(Ok(connection)) = self.start_http1(own, *bare).now_or_never() {
+            own.put(&to, Kept::Http1(connection));
+        }
+    }
+
+    /// Waits for the answer to a request that is under way.
+    pub fn poll_passed(&self, bare: &mut Bare, cx: &mut Context<'_>) -> Poll<Passed> {
+        bare.poll(PATIENCE.min(self.timeouts.answer), cx)
     }
 
     /// Whether one that is free has ended.
@@ -188,5 +188,43 @@ impl Upstream {
     /// Waits for the end of a connection that is free: it is of no more use then.
     pub fn poll_end(&self, bare: &mut Bare, cx: &mut Context<'_>) -> Poll<()> {
         bare.poll_end(self.timeouts.idle, cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+    use crate::proxy::handler::Scheme;
+    use crate::proxy::upstream::route::Form;
+    use crate::proxy::upstream::wire::Wire;
+
+    /// Its other end has room for so many bytes.
+    fn bare(room: usize) -> (Bare, tokio::io::DuplexStream) {
+        let (near, far) = tokio::io::duplex(room);
+        let to = Origin { scheme: Scheme::Https, host: "api.test".into(), port: 443 };
+        let (wire, timings) = (Wire::new(near, bytes::Bytes::new()), ConnectTimings::default());
+        (Bare::new(Dialled { to, wire, id: 1, remote: None, timings, form: Form::Origin }), far)
+    }
+
+    #[tokio::test]
+    async fn upstream_that_takes_no_request_or_gives_no_answer_is_not_waited_for_here() {
+        for room in [8, 800] {
+            let (mut bare, _far) = bare(room);
+            bare.ask("GET", "/a", [("host", &b"api.test"[..])].into_iter());
+            let passed = poll_fn(|cx| bare.poll(Duration::from_millis(5), cx)).await;
+            assert!(matches!(passed, Passed::GoesOn));
+            assert_eq!(bare.written, room.min(bare.head.len()), "the rest is known");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_upstream_says_unasked_ends_a_connection_that_is_free() {
+        let (mut bare, mut far) = bare(800);
+        let end = |bare: &mut Bare| bare.poll_end(Duration::MAX, &mut Context::from_waker(Waker::noop()));
+        assert!(end(&mut bare).is_pending());
+        tokio::io::AsyncWriteExt::write_all(&mut far, b"H").await.unwrap();
+        assert!(end(&mut bare).is_ready());
     }
 }

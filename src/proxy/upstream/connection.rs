@@ -89,9 +89,11 @@ impl Http1 {
         idle_timeout: Duration,
         forget: impl Fn() + Send + 'static,
     ) -> hyper::Result<Self> {
-        let Bare { dialled: Dialled { mut wire, id, remote, form, .. }, fresh, sent, came, alarm, .. } = bare;
+        let Bare {
+            dialled: Dialled { mut wire, id, remote, form, .. }, fresh, sent, head, written, came, alarm, ..
+        } = bare;
         if sent.is_some() {
-            wire.repeat(came.freeze());
+            wire.repeat(head.into(), written, came.freeze());
         }
         let (heard, names) = (wire.heard(), wire.names());
         let (send, connection) = http1::Builder::new()

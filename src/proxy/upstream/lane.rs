@@ -152,7 +152,7 @@ impl Upstream {
         }
         let dialled = match self.own_lane(own, to, want.bytes).await? {
             Found::Lane(lane) => return Ok((lane, asked.elapsed())),
-            Found::Dialled(dialled) => Some(dialled),
+            Found::Dialled(dialled) => Some(*dialled),
             Found::Nothing => None,
         };
         let blocked = asked.elapsed();
@@ -175,9 +175,9 @@ impl Upstream {
     async fn own_lane(&self, own: &OwnConnections, to: &Origin, bytes: bool) -> Result<Found, UpstreamError> {
         while let Some(kept) = own.take(to, bytes) {
             match kept {
-                Kept::Dialled(dialled) => return Ok(Found::Dialled(*dialled)),
+                Kept::Dialled(dialled) => return Ok(Found::Dialled(dialled)),
                 Kept::Bare(mut bare) => {
-                    if bare.sent.is_some() || !self.has_ended(&mut bare).await {
+                    if !self.has_ended(&mut bare).await {
                         return Ok(Found::Lane(Lane::Http1(Box::pin(self.start_http1(own, *bare)).await?)));
                     }
                 }
@@ -211,7 +211,7 @@ impl Upstream {
         }
         let dialled = match self.own_lane(own, to, true).await? {
             Found::Lane(lane) => return Ok((lane, asked.elapsed())),
-            Found::Dialled(dialled) => Some(dialled),
+            Found::Dialled(dialled) => Some(*dialled),
             Found::Nothing => None,
         };
         let blocked = asked.elapsed();
@@ -346,6 +346,6 @@ impl Upstream {
 /// What a client's own connections had to offer.
 enum Found {
     Lane(Lane),
-    Dialled(Dialled),
+    Dialled(Box<Dialled>),
     Nothing,
 }

@@ -218,7 +218,9 @@ impl Upstream {
             self.start_http2(session, to, dialled).await?;
             return Ok(Alpn::Http2);
         }
-        own.put(to, Kept::Bare(Box::new(Bare::new(dialled))));
+        if let Err(bare) = own.pass(Box::new(Bare::new(dialled))) {
+            own.put(to, Kept::Http1(self.start_http1(own, *bare).await?));
+        }
         Ok(Alpn::Http1)
     }
 

@@ -34,6 +34,8 @@ struct Own {
     failed: HashMap<(Arc<str>, u16), UpstreamError>,
     /// What the client offered by ALPN, or what upstream speaks instead, for connections that are made later.
     offered: BTreeMap<Origin, Vec<Vec<u8>>>,
+    /// Requests may pass without hyper, and whoever passes them sees to the connection meanwhile.
+    passes: bool,
 }
 
 /// A connection that waits for a request.
@@ -47,6 +49,22 @@ pub(super) enum Kept {
 }
 
 impl OwnConnections {
+    /// Those of a client whose requests may pass on [`Bare`] connections.
+    #[must_use]
+    pub fn to_pass() -> Self {
+        OwnConnections(Arc::new(Mutex::new(Own { passes: true, ..Own::default() })))
+    }
+
+    /// Keeps a connection that is made for HTTP/1.1 before anything is asked: as it is if requests may pass.
+    pub(super) fn pass(&self, bare: Box<Bare>) -> Result<(), Box<Bare>> {
+        let mut own = self.lock();
+        if !own.passes {
+            return Err(bare);
+        }
+        own.kept.entry(bare.dialled.to.clone()).or_default().push(Kept::Bare(bare));
+        Ok(())
+    }
+
     fn lock(&self) -> MutexGuard<'_, Own> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -72,15 +90,15 @@ impl OwnConnections {
         Some(kept.remove(at))
     }
 
-    /// The same, if it is HTTP/1.1 and can be used at once; none while there is a failure to be told, or where nothing but HTTP/2 is offered.
+    /// The same, if it is HTTP/1.1 and can be used at once: the one on which the request is under way, if it is. Else none while there is a failure to be
+    /// told, or where nothing but HTTP/2 is offered.
     pub(super) fn at_hand(&self, to: &Origin, bytes: bool) -> Option<Box<Http1>> {
         let mut own = self.lock();
-        if !own.failed.is_empty() || own.offered.get(to).is_some_and(|offer| *offer == [H2]) {
-            return None;
-        }
+        let others = !own.failed.is_empty() || own.offered.get(to).is_some_and(|offer| *offer == [H2]);
         let fits = |kept: &mut Kept| match kept {
             Kept::Dialled(_) | Kept::Bare(_) => false,
-            Kept::Http1(connection) => connection.send.is_ready() && (!bytes || connection.form.is_origin()),
+            Kept::Http1(connection) if connection.sent.is_some() => true,
+            Kept::Http1(connection) => !others && connection.send.is_ready() && (!bytes || connection.form.is_origin()),
         };
         match own.kept.get_mut(to)?.pop_if(fits)? {
             Kept::Http1(connection) => Some(connection),

@@ -4,10 +4,11 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use ::http::Extensions;
 use bytes::{Buf, Bytes};
+use memchr::memchr;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf, Take};
 
 use crate::proxy::names::{Names, Pen};
@@ -32,20 +33,17 @@ pub(super) struct Wire {
     heard: Arc<AtomicU64>,
     names: Arc<Names>,
     pen: Pen,
-    repeats: Repeats,
+    repeats: Option<Box<Repeats>>,
+    /// To be written before anything else.
+    rest: Bytes,
 }
 
-/// Whether hyper, which begins on a connection on which a request was sent before, is still to write that request.
-enum Repeats {
-    No,
-    /// It is, and nothing is read before.
-    Yet {
-        reads: Option<Waker>,
-    },
-    /// It has written some of it.
-    Under {
-        reads: Option<Waker>,
-    },
+/// A request that was sent before hyper began on the connection, and that hyper is still to write.
+struct Repeats {
+    head: Bytes,
+    begun: bool,
+    /// Who waits to read.
+    reads: Option<Waker>,
 }
 
 impl Wire {
@@ -57,15 +55,27 @@ impl Wire {
             heard: Arc::default(),
             names: Arc::default(),
             pen: Pen::default(),
-            repeats: Repeats::No,
+            repeats: None,
+            rest: Bytes::new(),
         }
     }
 
-    /// A request has been sent on it, and this is what was read of the answer. Who writes that request next, all of it before a flush, and reads the answer
-    /// does what has been done already.
-    pub(super) fn repeat(&mut self, back: Bytes) {
+    /// So much of a request has been written to it, and this is what was read of the answer. Who writes that request next, all of it before a flush, and
+    /// reads the answer does what has been done already.
+    pub(super) fn repeat(&mut self, head: Bytes, written: usize, back: Bytes) {
+        self.rest = head.slice(written..);
         self.back = back;
-        self.repeats = Repeats::Yet { reads: None };
+        self.repeats = Some(Box::new(Repeats { head, begun: false, reads: None }));
+    }
+
+    fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.rest.is_empty() {
+            match ready!(Pin::new(self.io.get_mut()).poll_write(cx, &self.rest))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => self.rest.advance(written),
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Counts the bytes that came.
@@ -90,10 +100,17 @@ impl Wire {
     }
 }
 
+impl Repeats {
+    /// By its first line.
+    fn is_begun_by(&self, bytes: &[u8]) -> bool {
+        memchr(b'\n', &self.head).is_some_and(|end| bytes.starts_with(&self.head[..=end]))
+    }
+}
+
 impl AsyncRead for Wire {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if let Repeats::Yet { reads } | Repeats::Under { reads } = &mut self.repeats {
-            *reads = Some(cx.waker().clone());
+        if let Some(repeats) = &mut self.repeats {
+            repeats.reads = Some(cx.waker().clone());
             return Poll::Pending;
         }
         let before = buf.filled().len();
@@ -125,13 +142,12 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if let Repeats::Under { reads } = &mut self.repeats {
-            let reads = reads.take();
-            self.repeats = Repeats::No;
+        if let Some(repeats) = self.repeats.take_if(|repeats| repeats.begun) {
             // It was written as it is spelt.
             self.names.write(&Extensions::new());
-            reads.into_iter().for_each(Waker::wake);
+            repeats.reads.into_iter().for_each(Waker::wake);
         }
+        ready!(self.poll_rest(cx))?;
         Pin::new(self.io.get_mut()).poll_flush(cx)
     }
 
@@ -144,10 +160,15 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if let Repeats::Yet { reads } | Repeats::Under { reads } = &mut self.repeats {
-            self.repeats = Repeats::Under { reads: reads.take() };
-            return Poll::Ready(Ok(bufs.iter().map(|part| part.len()).sum()));
+        if let Some(repeats) = &mut self.repeats {
+            let parts = bufs.iter().filter(|part| !part.is_empty());
+            if !repeats.begun && !parts.clone().next().is_some_and(|part| repeats.is_begun_by(part)) {
+                return Poll::Ready(Err(io::Error::other("another request is under way on the connection")));
+            }
+            repeats.begun = true;
+            return Poll::Ready(Ok(parts.map(|part| part.len()).sum()));
         }
+        ready!(self.poll_rest(cx))?;
         let Wire { io, names, pen, .. } = &mut *self;
         pen.write(names, bufs, |bufs| Pin::new(io.get_mut()).poll_write_vectored(cx, bufs))
     }
@@ -164,7 +185,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Sip<T> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let mut byte = [0];
         let mut sip = ReadBuf::new(&mut byte);
-        std::task::ready!(Pin::new(&mut self.0).poll_read(cx, &mut sip))?;
+        ready!(Pin::new(&mut self.0).poll_read(cx, &mut sip))?;
         buf.put_slice(sip.filled());
         Poll::Ready(Ok(()))
     }
@@ -181,5 +202,56 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Sip<T> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    /// A connection to which 15 bytes of `head` have been written, and whose other end reads the rest and answers behind `back`.
+    fn repeating(head: &'static str, back: &'static str) -> (Wire, tokio::io::DuplexStream) {
+        let (near, far) = tokio::io::duplex(4);
+        let mut wire = Wire::new(near, Bytes::new());
+        wire.repeat(Bytes::from_static(head.as_bytes()), 15, Bytes::from_static(back.as_bytes()));
+        (wire, far)
+    }
+
+    #[tokio::test]
+    async fn what_was_written_of_a_request_is_not_written_again_and_the_rest_is() {
+        let (mut wire, mut far) = repeating("GET /a HTTP/1.1\r\nHost: a.test\r\nX-A: 1\r\n\r\n", "HTTP/1.1 2");
+        let (mut answer, mut heard) = ([0; 19], [0; 26]);
+        {
+            let mut read = Box::pin(wire.read_exact(&mut answer));
+            let polled = read.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            assert!(polled.is_pending(), "nothing is read before it is written");
+        }
+        let near = async {
+            for part in ["GET /a HTTP/1.1\r\nx-a: 1\r\nhost:", " a.test\r\n\r\n"] {
+                wire.write_all(part.as_bytes()).await.unwrap();
+            }
+            wire.flush().await.unwrap();
+            wire.read_exact(&mut answer).await.unwrap();
+            // What follows is written as ever.
+            wire.write_all(b"next").await.unwrap();
+        };
+        let far = async {
+            far.read_exact(&mut heard).await.unwrap();
+            far.write_all(b"00 OK\r\n\r\n").await.unwrap();
+            let mut next = [0; 4];
+            far.read_exact(&mut next).await.unwrap();
+            next
+        };
+        let ((), next) = futures_util::future::join(near, far).await;
+        assert_eq!(&heard, b"\r\nHost: a.test\r\nX-A: 1\r\n\r\n");
+        assert_eq!((&answer, &next), (b"HTTP/1.1 200 OK\r\n\r\n", b"next"));
+    }
+
+    #[tokio::test]
+    async fn another_request_than_the_one_under_way_is_not_taken_for_it() {
+        let (mut wire, _far) = repeating("GET /a HTTP/1.1\r\n\r\n", "");
+        wire.write_all(b"GET /ab HTTP/1.1\r\n\r\n").await.unwrap_err();
     }
 }
