@@ -24,7 +24,7 @@ use super::heads::{
 };
 use super::intake::{Intake, Journalled};
 use super::journal::{Ack, Frame, Haste, Journal, Kind};
-use super::lines::{Lines, Memory};
+use super::lines::{Head, Lines, Memory};
 use super::look::{Media, Side};
 use super::problem;
 use super::screen::Screen;
@@ -111,24 +111,25 @@ impl Tape {
             at: exchange.at,
             id: exchange.note.id(),
         };
-        let (tape, head) = Tape::prepare(to, asked, url, heads::recorded(map, hop), memory);
+        let (tape, head) = Tape::prepare(to, asked, url, &mut heads::recorded(map, hop), memory);
         tape.asked(head);
         Arc::new(tape)
     }
 
     /// The tape of an exchange, and its request's head as [`Tape::asked`] journals it. Its lines are those that are [recorded](heads::recorded).
-    pub fn prepare<'l>(
+    pub fn prepare(
         to: Taping<'_>,
         asked: Asked<'_>,
         url: NormalUrl,
-        lines: impl Iterator<Item = (&'l str, &'l [u8])>,
+        lines: Head<'_, '_>,
         memory: &Memory,
     ) -> (Self, Bytes) {
         let Taping { journal, tally, screen, number, max_body } = to;
         // Over HTTP/2 it is `:authority`, in absolute form the URL's: the same place for all.
         let host = asked.origin.authority();
         let others = lines.filter_map(|(name, value)| (name != header::HOST.as_str()).then_some((name, value)));
-        let lines = memory.lines(Side::Request, screen, iter::once(("host", host.as_bytes())).chain(others));
+        let mut lines = iter::once(("host", host.as_bytes())).chain(others);
+        let lines = memory.lines(Side::Request, screen, &mut lines);
         let target = url.as_str().len() - url.parts().origin.len();
         let url = screen.url(url);
         let start = RequestStart {
@@ -181,14 +182,14 @@ impl Tape {
         };
         let start = ResponseStart { status: response.status().as_u16(), reason, version };
         let rest = self.rest(answer, head_size);
-        self.say_answer(&start, heads::recorded(response.headers(), hop), &rest, memory);
+        self.say_answer(&start, &mut heads::recorded(response.headers(), hop), &rest, memory);
     }
 
     /// The head of an answer, in parts.
-    pub fn say_answer<'l>(
+    pub fn say_answer(
         &self,
         start: &ResponseStart<Cow<'_, str>>,
-        lines: impl Iterator<Item = (&'l str, &'l [u8])>,
+        lines: Head<'_, '_>,
         rest: &ResponseRest,
         memory: &Memory,
     ) {

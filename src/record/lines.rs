@@ -14,6 +14,9 @@ use crate::http::headers::to_chars;
 /// Bytes of a head that are remembered at most: names and values.
 const REMEMBERED: usize = 8 << 10;
 
+/// The lines of a head one after the other: a name in lower case, and its value.
+pub type Head<'i, 'l> = &'i mut dyn Iterator<Item = (&'l str, &'l [u8])>;
+
 /// The lines of a head, said as the journal has its [`Fields`](super::heads::Fields).
 pub struct Lines<'m> {
     heads: MutexGuard<'m, Heads>,
@@ -38,12 +41,7 @@ pub struct Memory {
 
 impl Memory {
     /// What is recorded of these lines.
-    pub fn lines<'l>(
-        &self,
-        side: Side,
-        screen: &Screen,
-        lines: impl Iterator<Item = (&'l str, &'l [u8])>,
-    ) -> Lines<'_> {
+    pub fn lines(&self, side: Side, screen: &Screen, lines: Head<'_, '_>) -> Lines<'_> {
         let heads = if side == Side::Request { &self.request } else { &self.response };
         let mut heads = heads.lock().unwrap_or_else(PoisonError::into_inner);
         let size = heads.say(screen, lines);
@@ -70,7 +68,7 @@ impl fmt::Debug for Heads {
 
 impl Heads {
     /// Says what is recorded of a head; returns how many bytes its lines took.
-    fn say<'l>(&mut self, screen: &Screen, lines: impl Iterator<Item = (&'l str, &'l [u8])>) -> usize {
+    fn say(&mut self, screen: &Screen, lines: Head<'_, '_>) -> usize {
         let Heads { last, next, said } = self;
         // Asked before any line is looked into: what becomes known meanwhile was not looked for.
         let learned = screen.vault().learned();
@@ -196,8 +194,8 @@ mod tests {
 
     /// What the journal says of these lines.
     fn said(memory: &Memory, screen: &Screen, lines: &[Field]) -> Fields {
-        let lines = lines.iter().map(|(name, value)| (*name, value.as_bytes()));
-        decode(memory.lines(Side::Request, screen, lines).said()).unwrap()
+        let mut lines = lines.iter().map(|(name, value)| (*name, value.as_bytes()));
+        decode(memory.lines(Side::Request, screen, &mut lines).said()).unwrap()
     }
 
     /// The same without a memory.
@@ -292,8 +290,8 @@ mod tests {
 
     #[test]
     fn the_size_is_that_of_the_lines_as_they_came() {
-        let lines = HEAD.iter().map(|(name, value)| (*name, value.as_bytes()));
-        let size = Memory::default().lines(Side::Response, &screen(), lines).size;
+        let mut lines = HEAD.iter().map(|(name, value)| (*name, value.as_bytes()));
+        let size = Memory::default().lines(Side::Response, &screen(), &mut lines).size;
         assert_eq!(size, HEAD.iter().map(|(name, value)| format!("{name}: {value}\r\n").len()).sum::<usize>());
     }
 }

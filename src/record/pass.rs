@@ -124,8 +124,8 @@ impl Recorder {
             id: None,
         };
         let names: Vec<Cow<'_, str>> = fields.iter().map(|(name, _)| lower(name)).collect();
-        let lines = names.iter().zip(&fields).map(|(name, (_, value))| (&**name, *value));
-        let (tape, head) = Tape::prepare(self.taping(), asked, url, lines, &own.memory);
+        let mut lines = names.iter().zip(&fields).map(|(name, (_, value))| (&**name, *value));
+        let (tape, head) = Tape::prepare(self.taping(), asked, url, &mut lines, &own.memory);
         self.tally.request(plain.origin, Fate::Recorded);
         if let State::Free(bare) = std::mem::take(&mut *state) {
             *state = State::Sent(bare, Box::new(Sent { tape: Some(tape), head }));
@@ -216,7 +216,7 @@ fn taped(tape: Tape, answer: &Whole, taken: Taken, memory: &Memory) -> Ending {
         answered: tape.since(taken.answered_at),
         informational: Vec::new(),
     };
-    tape.say_answer(&start, lines(), &rest, memory);
+    tape.say_answer(&start, &mut lines(), &rest, memory);
     let value = |name: &str| lines().find(|line| line.0 == name).map(|line| line.1);
     let media = Media::said(value("content-type"), value("content-encoding"));
     let payload = answer.payload();
