@@ -3,7 +3,7 @@
 use super::names::Names;
 use super::redactor::DEEPEST;
 use super::view::{Coding, Splice, View, moved};
-use super::{Form, Name, Namer, Redactor, graphql};
+use super::{AnyRedactor, Form, Name, graphql};
 
 /// Names of pairs that are secret.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +29,7 @@ impl<'t> Pair<'t> {
     }
 }
 
-impl<N: Namer> Redactor<'_, N> {
+impl AnyRedactor<'_, '_> {
     /// What is taken out of the pairs of a text.
     pub(super) fn pairs(&mut self, text: &[u8], pairs: Pairs, depth: u8) -> Vec<Splice> {
         let mut splices = Vec::new();

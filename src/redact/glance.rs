@@ -245,7 +245,7 @@ impl<'p> Glances<'p> {
 
     /// The end of a stretch from `at` on, where an item or a member begins, or the text ends, in which nothing is to be taken out:
     /// no member has a secret name, and nothing in it looks like a secret or is known to be one. `None` when there is none.
-    pub(super) fn next(&mut self, text: &[u8], at: usize, until: Until, namer: &mut impl Namer) -> Option<usize> {
+    pub(super) fn next(&mut self, text: &[u8], at: usize, until: Until, namer: &mut dyn Namer) -> Option<usize> {
         let policy = self.policy.filter(|_| at >= self.from)?;
         let enough = at.saturating_add(STRETCH).min(until.limit.saturating_add(1)).min(text.len());
         if at >= enough {

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use regex::bytes::{Captures, Regex};
 
 use super::shapes::{Hit, compiled};
-use super::{Form, Redactor};
+use super::{Form, Policy};
 
 /// `password: "…"`.
 static ARGUMENT: LazyLock<Regex> =
@@ -29,15 +29,13 @@ pub(super) fn looks_like(text: &[u8]) -> bool {
     begins && memchr::memchr(b':', text).is_some()
 }
 
-impl<N> Redactor<'_, N> {
-    /// What is secret in a document by the names of its arguments: those of JSON members.
-    pub(super) fn arguments(&self, document: &[u8]) -> Vec<Hit> {
-        let argument = |found: Captures<'_>| {
-            let (name, value) = (found.get(1)?, found.get(2)?);
-            let is_secret = self.policy.json.contains(name.as_bytes());
-            let name = String::from_utf8_lossy(name.as_bytes()).into_owned();
-            is_secret.then(|| Hit { range: value.range(), name: name.into(), form: Form::Text })
-        };
-        ARGUMENT.captures_iter(document).filter_map(argument).collect()
-    }
+/// What is secret in a document by the names of its arguments: those of JSON members.
+pub(super) fn arguments(policy: &Policy, document: &[u8]) -> Vec<Hit> {
+    let argument = |found: Captures<'_>| {
+        let (name, value) = (found.get(1)?, found.get(2)?);
+        let is_secret = policy.json.contains(name.as_bytes());
+        let name = String::from_utf8_lossy(name.as_bytes()).into_owned();
+        is_secret.then(|| Hit { range: value.range(), name: name.into(), form: Form::Text })
+    };
+    ARGUMENT.captures_iter(document).filter_map(argument).collect()
 }

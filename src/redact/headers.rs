@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::form::is_url;
 use super::view::{Splice, apply, moved};
-use super::{Form, Name, Namer, Redactor};
+use super::{AnyRedactor, Form, Name};
 use crate::http::{Header, Headers};
 
 /// Fields whose value is a URL or relative to one.
@@ -18,7 +18,7 @@ const AUTHORITIES: [&str; 3] = ["host", ":authority", "x-forwarded-host"];
 /// Schemes that are met in fields that have none by their definition.
 const SCHEMES: [&str; 2] = ["bearer", "basic"];
 
-impl<N: Namer> Redactor<'_, N> {
+impl AnyRedactor<'_, '_> {
     /// Header fields or trailers of either direction, in place.
     pub fn headers(&mut self, headers: &mut Headers) {
         if self.policy.is_off() {

@@ -17,7 +17,7 @@ use super::paths::{Located, after_space, located, scalar_end, string_end};
 use super::redactor::DEEPEST;
 use super::shapes::{Hit, compiled};
 use super::view::{Coding, Splice, View, moved};
-use super::{Form, Name, Namer, Redactor, form::is_url, inert};
+use super::{AnyRedactor, Form, Name, form::is_url, inert};
 
 /// A member whose value is a string, wherever the quotes of a broken document would have it.
 static MEMBER: LazyLock<Regex> =
@@ -41,7 +41,7 @@ struct Token {
     end: usize,
 }
 
-impl<N: Namer> Redactor<'_, N> {
+impl AnyRedactor<'_, '_> {
     /// What is taken out of a JSON text.
     pub(super) fn json(&mut self, text: &[u8], depth: u8) -> Vec<Splice> {
         let located = located(text, &self.policy.paths);

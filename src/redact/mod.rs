@@ -48,7 +48,7 @@ pub use payload::{Outcome, Pace, is_json, is_lines, is_opaque, pace};
 pub use place::Place;
 pub use placeholder::{Form, Name, Placeholder};
 pub use policy::{Error, Policy, Rules, exceptable, json_path, text_pattern};
-pub use redactor::{Namer, Redactor};
+pub use redactor::{AnyRedactor, Namer, Redactor};
 pub use secret::Secret;
 pub use stream::{Remains, Stream};
 pub use telling::Telling;

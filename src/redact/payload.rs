@@ -8,7 +8,7 @@ use regex::bytes::{Captures, Regex};
 use super::form::Pairs;
 use super::shapes::{Hit, compiled};
 use super::view::{Splice, apply, moved};
-use super::{Form, Namer, Redactor, json};
+use super::{AnyRedactor, Form, json};
 use crate::http::{MediaType, multipart};
 
 /// What became of a payload.
@@ -62,7 +62,7 @@ const DEEPEST_PART: u8 = 4;
 /// What is taken out; `None` when it can't be looked into.
 type Taken = Option<Vec<Splice>>;
 
-impl<N: Namer> Redactor<'_, N> {
+impl AnyRedactor<'_, '_> {
     /// A decoded payload with its `Content-Type` (empty when there was none). UTF-16 is read as such and written back; of
     /// other charsets than UTF-8 the bytes stay as they are.
     pub fn payload(&mut self, content_type: &str, payload: &[u8]) -> Outcome {

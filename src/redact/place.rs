@@ -1,9 +1,9 @@
 //! Texts of a fixture by the place where they stand: what is taken out of each, as changes to the text as it is written.
 
+use super::AnyRedactor;
 use super::form::Pairs;
 use super::headers::{after_scheme, is_credentials};
 use super::view::{Coding, Splice, View};
-use super::{Namer, Redactor};
 
 /// Where a text stands in a HAR, which says what of it is secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub enum Place<'a> {
     Member(&'a str),
 }
 
-impl<N: Namer> Redactor<'_, N> {
+impl AnyRedactor<'_, '_> {
     /// What is taken out of a text at a place: in order, not overlapping. `None` when it can't be looked into.
     pub fn at(&mut self, place: Place<'_>, text: &[u8]) -> Option<Vec<Splice>> {
         if self.policy.is_off() || text.is_empty() {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::ops::Range;
+use std::ops::{Deref, DerefMut, Range};
 
 use super::inert::{self, is_token};
 use super::shapes::Hit;
@@ -28,13 +28,16 @@ pub(super) const DEEPEST: u8 = 4;
 const REST_OF_TOKEN: &str = "value";
 
 /// A policy at work.
-pub struct Redactor<'a, N> {
+pub struct Redactor<'a, N: ?Sized> {
     pub(super) policy: &'a Policy,
     pub(super) namer: N,
 }
 
+/// The same, whoever the namer is: what it does is compiled once.
+pub type AnyRedactor<'p, 'n> = Redactor<'p, dyn Namer + 'n>;
+
 /// The namer may hold secrets.
-impl<N> fmt::Debug for Redactor<'_, N> {
+impl<N: ?Sized> fmt::Debug for Redactor<'_, N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Redactor").field("policy", self.policy).field("namer", &"(redacted)").finish()
     }
@@ -50,7 +53,23 @@ impl<'a, N: Namer> Redactor<'a, N> {
     pub fn namer_mut(&mut self) -> &mut N {
         &mut self.namer
     }
+}
 
+impl<'a, N: Namer + 'a> Deref for Redactor<'a, N> {
+    type Target = AnyRedactor<'a, 'a>;
+
+    fn deref(&self) -> &AnyRedactor<'a, 'a> {
+        self
+    }
+}
+
+impl<'a, N: Namer + 'a> DerefMut for Redactor<'a, N> {
+    fn deref_mut(&mut self) -> &mut AnyRedactor<'a, 'a> {
+        self
+    }
+}
+
+impl AnyRedactor<'_, '_> {
     /// A text of no particular kind: shapes, patterns of the policy and known values.
     pub fn text<'t>(&mut self, text: &'t [u8]) -> Cow<'t, [u8]> {
         if self.policy.is_off() {
@@ -87,40 +106,52 @@ impl<'a, N: Namer> Redactor<'a, N> {
         limit: Option<usize>,
         mut hits: Vec<Hit>,
     ) -> (Vec<Splice>, usize) {
-        self.hits(text, encoded, &mut hits);
+        find(self.policy, text, encoded, &mut hits);
         let known = if text.len() < SHORTEST_KNOWN { Vec::new() } else { self.namer.known(text) };
         if hits.is_empty() && known.is_empty() && limit.is_none() {
             return (Vec::new(), text.len());
         }
+        let taken = Taken::of(text, limit, hits, known);
+        let stands = |hit: Hit| {
+            let with = self.stand_in(&text[hit.range.clone()], &Name::new(&hit.name), hit.form);
+            Splice { range: hit.range, with }
+        };
+        let mut splices: Vec<Splice> = taken.hits.into_iter().map(stands).collect();
+        for KnownAt { range, with } in taken.known {
+            let with =
+                with.unwrap_or_else(|| self.stand_in(&text[range.clone()], &Name::new(REST_OF_TOKEN), Form::Text));
+            splices.push(Splice { range, with });
+        }
+        in_order(&mut splices);
+        (splices, taken.end)
+    }
+}
+
+/// What is taken out of a text, whoever says what stands for it.
+struct Taken {
+    /// What was found, in order. What overlaps is one secret.
+    hits: Vec<Hit>,
+    /// Known values elsewhere.
+    known: Vec<KnownAt>,
+    /// Nothing behind it.
+    end: usize,
+}
+
+/// A known value; what stands for it, unless it goes on with more of a token.
+struct KnownAt {
+    range: Range<usize>,
+    with: Option<String>,
+}
+
+impl Taken {
+    /// Of what was found, in any order, and known values, in order. What stands for something else stays; shapes go before known values.
+    fn of(text: &[u8], limit: Option<usize>, mut hits: Vec<Hit>, known: Vec<(Range<usize>, String)>) -> Self {
         let inert = inert::find(text);
         hits.retain(|hit| !overlaps(&inert, &hit.range));
         hits.sort_by_key(|hit| hit.range.start);
         let known = known.into_iter().filter(|(range, _)| !overlaps(&inert, range)).collect::<Vec<_>>();
         let taken = inert.iter().chain(hits.iter().map(|hit| &hit.range)).chain(known.iter().map(|(range, _)| range));
         let end = limit.map_or(text.len(), |limit| cut(text, limit, taken));
-        (self.splices(text, end, hits, known), end)
-    }
-
-    /// What the shapes and patterns of the policy find, in no order.
-    fn hits(&self, text: &[u8], encoded: bool, hits: &mut Vec<Hit>) {
-        if text.len() >= SHORTEST_SHAPE || self.policy.shapes.has_personal() {
-            self.policy.shapes.find(text, encoded, hits);
-        }
-        if graphql::looks_like(text) {
-            hits.extend(self.arguments(text));
-        }
-        for pattern in &self.policy.text {
-            let found = pattern.find_iter(text).filter(|found| !found.is_empty());
-            hits.extend(found.map(|found| {
-                // What stands behind a placeholder must not be taken for a part of it.
-                let more = text[found.end()..].iter().take_while(|&&byte| is_token(byte)).count();
-                Hit { range: found.start()..found.end() + more, name: "text".into(), form: Form::Text }
-            }));
-        }
-    }
-
-    /// What is put in the place of what was found before `end`. What overlaps is one secret; shapes go before known values.
-    fn splices(&mut self, text: &[u8], end: usize, hits: Vec<Hit>, known: Vec<(Range<usize>, String)>) -> Vec<Splice> {
         let mut merged: Vec<Hit> = Vec::new();
         for hit in hits.into_iter().filter(|hit| hit.range.end <= end) {
             match merged.last_mut().filter(|last| hit.range.start < last.range.end) {
@@ -129,26 +160,39 @@ impl<'a, N: Namer> Redactor<'a, N> {
             }
         }
         let taken: Vec<Range<usize>> = merged.iter().map(|hit| hit.range.clone()).collect();
-        let stands = |hit: Hit| {
-            let with = self.stand_in(&text[hit.range.clone()], &Name::new(&hit.name), hit.form);
-            Splice { range: hit.range, with }
-        };
-        let mut splices: Vec<Splice> = merged.into_iter().map(stands).collect();
         let mut free_from = 0;
-        for (mut range, mut with) in known {
+        let whole = |(mut range, with): (Range<usize>, String)| {
             let more = text[range.end..].iter().take_while(|&&byte| is_token(byte)).count();
             range.end += more;
             if range.start < free_from || range.end > end || overlaps(&taken, &range) {
-                continue;
-            }
-            if more > 0 {
-                with = self.stand_in(&text[range.clone()], &Name::new(REST_OF_TOKEN), Form::Text);
+                return None;
             }
             free_from = range.end;
-            splices.push(Splice { range, with });
-        }
-        splices.sort_by_key(|splice| splice.range.start);
-        splices
+            Some(KnownAt { range, with: (more == 0).then_some(with) })
+        };
+        Taken { known: known.into_iter().filter_map(whole).collect(), hits: merged, end }
+    }
+}
+
+fn in_order(splices: &mut [Splice]) {
+    splices.sort_by_key(|splice| splice.range.start);
+}
+
+/// What the shapes and patterns of the policy find, in no order.
+fn find(policy: &Policy, text: &[u8], encoded: bool, hits: &mut Vec<Hit>) {
+    if text.len() >= SHORTEST_SHAPE || policy.shapes.has_personal() {
+        policy.shapes.find(text, encoded, hits);
+    }
+    if graphql::looks_like(text) {
+        hits.extend(graphql::arguments(policy, text));
+    }
+    for pattern in &policy.text {
+        let found = pattern.find_iter(text).filter(|found| !found.is_empty());
+        hits.extend(found.map(|found| {
+            // What stands behind a placeholder must not be taken for a part of it.
+            let more = text[found.end()..].iter().take_while(|&&byte| is_token(byte)).count();
+            Hit { range: found.start()..found.end() + more, name: "text".into(), form: Form::Text }
+        }));
     }
 }
 

@@ -11,7 +11,7 @@ use super::glance::{Glances, Glimpse, SHORT};
 use super::json::Until;
 use super::payload::{Kind, is_form, is_text};
 use super::view::{Coding, Splice, View, apply, moved};
-use super::{Form, Glimpsed, Name, Namer, Redactor, is_lines, paths};
+use super::{AnyRedactor, Form, Glimpsed, Name, is_lines, paths};
 use crate::http::MediaType;
 use crate::http::json::begins_with_text;
 
@@ -77,14 +77,14 @@ impl Stream {
     }
 
     /// Takes the next piece and gives what is settled of what came so far.
-    pub fn push<N: Namer>(&mut self, redactor: &mut Redactor<'_, N>, piece: &[u8], out: &mut dyn Remains) {
+    pub fn push(&mut self, redactor: &mut AnyRedactor<'_, '_>, piece: &[u8], out: &mut dyn Remains) {
         self.take(redactor, piece, None, out);
     }
 
     /// The same of a piece that was glanced at before, under the same policy.
-    pub fn push_glimpsed<N: Namer, B: AsRef<[u8]>>(
+    pub fn push_glimpsed<B: AsRef<[u8]>>(
         &mut self,
-        redactor: &mut Redactor<'_, N>,
+        redactor: &mut AnyRedactor<'_, '_>,
         glimpsed: &Glimpsed<B>,
         out: &mut dyn Remains,
     ) {
@@ -92,9 +92,9 @@ impl Stream {
         self.take(redactor, piece, glimpse, out);
     }
 
-    fn take<N: Namer>(
+    fn take(
         &mut self,
-        redactor: &mut Redactor<'_, N>,
+        redactor: &mut AnyRedactor<'_, '_>,
         piece: &[u8],
         glimpse: Option<Glimpse>,
         out: &mut dyn Remains,
@@ -111,7 +111,7 @@ impl Stream {
     }
 
     /// Gives the rest.
-    pub fn finish<N: Namer>(mut self, redactor: &mut Redactor<'_, N>, out: &mut dyn Remains) {
+    pub fn finish(mut self, redactor: &mut AnyRedactor<'_, '_>, out: &mut dyn Remains) {
         if self.lines && !self.long {
             let line = std::mem::take(&mut self.scan.window);
             return redactor.line(&line, out);
@@ -120,7 +120,7 @@ impl Stream {
     }
 
     /// The next part of a line, which ends with it or not.
-    fn line<N: Namer>(&mut self, redactor: &mut Redactor<'_, N>, mut part: &[u8], out: &mut dyn Remains) {
+    fn line(&mut self, redactor: &mut AnyRedactor<'_, '_>, mut part: &[u8], out: &mut dyn Remains) {
         if !self.long {
             let room = WINDOW - self.scan.window.len();
             let taken = part.len().min(room);
@@ -154,7 +154,7 @@ fn content(line: &[u8]) -> (usize, &[u8]) {
     (line.len() - rest.len(), rest)
 }
 
-impl<N: Namer> Redactor<'_, N> {
+impl AnyRedactor<'_, '_> {
     /// What is taken out of lines of events or of JSON that are there as a whole.
     pub(super) fn lines(&mut self, text: &[u8]) -> Vec<Splice> {
         let mut splices = Vec::new();
@@ -224,9 +224,9 @@ impl Scan {
         Scan { kind, window: Vec::new(), within: Within::Nothing, list: None, is_dim: false }
     }
 
-    fn push<N: Namer>(
+    fn push(
         &mut self,
-        redactor: &mut Redactor<'_, N>,
+        redactor: &mut AnyRedactor<'_, '_>,
         mut piece: &[u8],
         mut glimpse: Option<Glimpse>,
         out: &mut dyn Remains,
@@ -244,9 +244,9 @@ impl Scan {
 
     /// Lets pass what holds no secret as can be told at once, and says what remains: the beginning of an item, or what has to be looked
     /// at in the window.
-    fn glance<'t, N: Namer>(
+    fn glance<'t>(
         &mut self,
-        redactor: &mut Redactor<'_, N>,
+        redactor: &mut AnyRedactor<'_, '_>,
         mut piece: &'t [u8],
         mut glimpse: Option<Glimpse>,
         out: &mut dyn Remains,
@@ -279,14 +279,14 @@ impl Scan {
         &piece[seen..]
     }
 
-    fn finish<N: Namer>(mut self, redactor: &mut Redactor<'_, N>, out: &mut dyn Remains) {
+    fn finish(mut self, redactor: &mut AnyRedactor<'_, '_>, out: &mut dyn Remains) {
         while !self.window.is_empty() {
             self.look(redactor, true, out);
         }
     }
 
     /// Settles some of a window that is not empty: at least a byte of it.
-    fn look<N: Namer>(&mut self, redactor: &mut Redactor<'_, N>, is_all: bool, out: &mut dyn Remains) {
+    fn look(&mut self, redactor: &mut AnyRedactor<'_, '_>, is_all: bool, out: &mut dyn Remains) {
         self.decide();
         let mut window = std::mem::take(&mut self.window);
         let settled = match self.within {
@@ -316,13 +316,7 @@ impl Scan {
         };
     }
 
-    fn items<N: Namer>(
-        &mut self,
-        redactor: &mut Redactor<'_, N>,
-        text: &[u8],
-        is_all: bool,
-        out: &mut dyn Remains,
-    ) -> usize {
+    fn items(&mut self, redactor: &mut AnyRedactor<'_, '_>, text: &[u8], is_all: bool, out: &mut dyn Remains) -> usize {
         let limit = if is_all { usize::MAX } else { LIMIT };
         let (splices, settled) = match self.kind {
             Kind::Opaque => (Vec::new(), text.len()),
@@ -338,7 +332,7 @@ impl Scan {
     }
 
     /// The window is one item that has no end.
-    fn too_long<N: Namer>(&mut self, redactor: &mut Redactor<'_, N>, text: &[u8], out: &mut dyn Remains) -> usize {
+    fn too_long(&mut self, redactor: &mut AnyRedactor<'_, '_>, text: &[u8], out: &mut dyn Remains) -> usize {
         let item = match self.kind {
             Kind::Json => json_value(redactor, text),
             Kind::Form => Some(form_value(redactor, text)),
@@ -367,13 +361,7 @@ impl Scan {
     }
 
     /// Text within a string or value, up to its end.
-    fn plain<N: Namer>(
-        &mut self,
-        redactor: &mut Redactor<'_, N>,
-        text: &[u8],
-        is_all: bool,
-        out: &mut dyn Remains,
-    ) -> usize {
+    fn plain(&mut self, redactor: &mut AnyRedactor<'_, '_>, text: &[u8], is_all: bool, out: &mut dyn Remains) -> usize {
         let end = self.end(text);
         let text = &text[..end.unwrap_or(text.len())];
         let limit = (!is_all && end.is_none()).then_some(LIMIT);
@@ -430,7 +418,7 @@ fn json_begins(text: &[u8]) -> bool {
 }
 
 /// The pairs of a window that end in it.
-fn form_window<N: Namer>(redactor: &mut Redactor<'_, N>, text: &[u8], until: Until) -> (Vec<Splice>, usize) {
+fn form_window(redactor: &mut AnyRedactor<'_, '_>, text: &[u8], until: Until) -> (Vec<Splice>, usize) {
     let settled = match memchr::memrchr(b'&', &text[..text.len().min(until.limit)]) {
         _ if until.is_all => text.len(),
         Some(at) => at + 1,
@@ -440,7 +428,7 @@ fn form_window<N: Namer>(redactor: &mut Redactor<'_, N>, text: &[u8], until: Unt
 }
 
 /// Where the value begins of a pair that has no end, and what it is called if it is secret.
-fn form_value<N: Namer>(redactor: &Redactor<'_, N>, text: &[u8]) -> (usize, Option<Name>) {
+fn form_value(redactor: &AnyRedactor<'_, '_>, text: &[u8]) -> (usize, Option<Name>) {
     let pair = Pair::new(text);
     let name = View::new(pair.name, Coding::Form);
     let value = pair.value.map_or(0, |_| pair.name.len() + 1);
@@ -449,7 +437,7 @@ fn form_value<N: Namer>(redactor: &Redactor<'_, N>, text: &[u8]) -> (usize, Opti
 
 /// Where the string begins that has no end, of a member or by itself, and what it is called if it is secret; `None` when
 /// there is no such string.
-fn json_value<N: Namer>(redactor: &Redactor<'_, N>, text: &[u8]) -> Option<(usize, Option<Name>)> {
+fn json_value(redactor: &AnyRedactor<'_, '_>, text: &[u8]) -> Option<(usize, Option<Name>)> {
     let first = memchr::memchr(b'"', text)?;
     let Some(end) = paths::string_end(text, first + 1) else { return Some((first + 1, None)) };
     let colon = paths::after_space(text, end + 1);

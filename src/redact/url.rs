@@ -3,12 +3,12 @@
 use super::form::Pairs;
 use super::shapes::is_userinfo;
 use super::view::{Coding, Splice, View, apply, moved};
-use super::{Form, Name, Namer, Redactor};
+use super::{AnyRedactor, Form, Name};
 
 /// What the placeholder of a user and its password is called.
 const USERINFO: &str = "userinfo";
 
-impl<N: Namer> Redactor<'_, N> {
+impl AnyRedactor<'_, '_> {
     /// A URL: values of its query and of a fragment that looks like one, userinfo, shapes anywhere. `None` when nothing was
     /// taken out. What was a valid URL still is one.
     pub fn url(&mut self, url: &str) -> Option<String> {

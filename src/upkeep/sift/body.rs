@@ -5,14 +5,14 @@ use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 
 use super::spots::{Side, inside, text_of};
-use super::{Change, Sift, Sifted, applied};
+use super::{AnySift, Change, Sifted, applied};
 use crate::har::model::Stored;
 use crate::har::parts::Part;
 use crate::har::payload::{base64, to_base64};
 use crate::har::{Error, Fixture};
 use crate::http::json::{self, CompactReader};
 use crate::http::tree::Node;
-use crate::redact::{self, Namer, Outcome, Place, Splice, Stream};
+use crate::redact::{self, Outcome, Place, Splice, Stream};
 
 /// Longer payload files are looked at through a window, as they are while recording, bytes.
 const HELD: u64 = 16 << 20;
@@ -138,14 +138,14 @@ impl<'t> Body<'t> {
 }
 
 /// What comes of a payload.
-pub(super) fn sift<N: Namer>(sift: &mut Sift<'_, N>, entry: usize, body: &Body<'_>) -> Result<Sifted, Error> {
+pub(super) fn sift(sift: &mut AnySift<'_, '_>, entry: usize, body: &Body<'_>) -> Result<Sifted, Error> {
     let sifted = as_stored(sift, entry, body)?;
     // What does not decode is looked at as it came, which says little of what may be in it.
     let is_coded = body.says("_encoded") && (body.file().is_some() || body.text().is_some());
     Ok(if is_coded && matches!(sifted, Sifted::Clean) { Sifted::Opaque } else { sifted })
 }
 
-fn as_stored<N: Namer>(sift: &mut Sift<'_, N>, entry: usize, body: &Body<'_>) -> Result<Sifted, Error> {
+fn as_stored(sift: &mut AnySift<'_, '_>, entry: usize, body: &Body<'_>) -> Result<Sifted, Error> {
     if let Some(name) = body.file() {
         return in_file(sift, entry, body, &name);
     }
@@ -163,7 +163,7 @@ fn as_stored<N: Namer>(sift: &mut Sift<'_, N>, entry: usize, body: &Body<'_>) ->
 }
 
 /// Text as it is.
-fn plain<N: Namer>(sift: &mut Sift<'_, N>, body: &Body<'_>, node: &Node<'_>) -> Sifted {
+fn plain(sift: &mut AnySift<'_, '_>, body: &Body<'_>, node: &Node<'_>) -> Sifted {
     let written = inside(node).unwrap_or_default();
     let Some(splices) = sift.redactor.at_string(Place::Payload(&body.content_type), written.as_bytes()) else {
         return Sifted::Opaque;
@@ -179,7 +179,7 @@ fn plain<N: Namer>(sift: &mut Sift<'_, N>, body: &Body<'_>, node: &Node<'_>) -> 
 }
 
 /// Bytes that are not written as they are.
-fn coded<N: Namer>(sift: &mut Sift<'_, N>, body: &Body<'_>, node: &Node<'_>, is_base64: bool, bytes: &[u8]) -> Sifted {
+fn coded(sift: &mut AnySift<'_, '_>, body: &Body<'_>, node: &Node<'_>, is_base64: bool, bytes: &[u8]) -> Sifted {
     let left = match sift.redactor.payload(&body.content_type, bytes) {
         Outcome::Clean => return Sifted::Clean,
         Outcome::Opaque => return Sifted::Opaque,
@@ -207,7 +207,7 @@ fn meant(fixture: &Fixture, entry: usize, body: &Body<'_>, raw: &[u8]) -> Option
     (meant != raw).then_some(meant)
 }
 
-fn in_file<N: Namer>(sift: &mut Sift<'_, N>, entry: usize, body: &Body<'_>, name: &str) -> Result<Sifted, Error> {
+fn in_file(sift: &mut AnySift<'_, '_>, entry: usize, body: &Body<'_>, name: &str) -> Result<Sifted, Error> {
     let failed = |source| Error::Payload { doing: "looking into a payload", source };
     let mut stored = sift.fixture.stored(entry, name)?;
     let mut head = Vec::new();
@@ -229,8 +229,8 @@ fn in_file<N: Namer>(sift: &mut Sift<'_, N>, entry: usize, body: &Body<'_>, name
 }
 
 /// Through a window.
-fn long<N: Namer>(
-    sift: &mut Sift<'_, N>,
+fn long(
+    sift: &mut AnySift<'_, '_>,
     entry: usize,
     body: &Body<'_>,
     name: &str,

@@ -13,10 +13,13 @@ use crate::http::tree::{Node, Plain};
 use crate::redact::{Namer, Policy, Redactor, Splice};
 
 /// A policy going over a fixture.
-pub(super) struct Sift<'a, N> {
+pub(super) struct Sift<'a, N: ?Sized> {
     fixture: &'a Fixture,
     redactor: Redactor<'a, N>,
 }
+
+/// The same, whoever says what stands for a value.
+type AnySift<'f, 'n> = Sift<'f, dyn Namer + 'n>;
 
 /// What came of a string or a payload.
 #[derive(Debug)]
@@ -54,11 +57,13 @@ impl<'a, N: Namer> Sift<'a, N> {
     /// When a payload can't be read.
     pub(super) fn item(&mut self, part: &Part, item: &Item<'_>) -> Result<Sifted, Error> {
         match item {
-            Item::Spot(spot) => Ok(self.spot(spot)),
+            Item::Spot(spot) => Ok(AnySift::spot(self, spot)),
             Item::Body(body) => body::sift(self, part.entry.unwrap_or_default(), body),
         }
     }
+}
 
+impl AnySift<'_, '_> {
     fn spot(&mut self, spot: &Spot<'_>) -> Sifted {
         let splices = self.redactor.at_string(spot.what.place(), spot.written.as_bytes()).unwrap_or_default();
         if splices.is_empty() {
