@@ -1,6 +1,6 @@
 //! The fields of an answer, of which a fixture's have much in common: names, and most values. What they share is there once, so that
 //! among a hundred thousand answers, each of which needs other memory than the one before it, there is less to fetch. What is an answer's
-//! own lies together: where its values stand, the values, and the payload that they are sent with.
+//! own lies together: where its values stand, the values, and the payload that they are sent with, unless [many](super::alike) have that.
 
 use std::collections::HashMap;
 use std::num::NonZeroU8;
@@ -12,6 +12,7 @@ use ::http::{HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
 use prefetch_index::prefetch_index;
 
+use super::alike::{Alike, Number};
 use super::by_key::Hint;
 use super::kept::{self, Kept};
 
@@ -36,6 +37,7 @@ pub(super) struct Common {
     lists: Mutex<HashMap<Box<[HeaderName]>, Arc<List>>>,
     /// Those with a number, by it; there is none with 0.
     numbered: Box<[OnceLock<Arc<List>>]>,
+    payloads: Arc<Alike>,
 }
 
 /// Fields that answers have in common.
@@ -45,6 +47,8 @@ struct List {
     lines: Lines,
     /// `None` where there is none left.
     number: Option<NonZeroU8>,
+    /// Those of the answers that have these fields, and of others.
+    payloads: Arc<Alike>,
 }
 
 /// Fields as HTTP/1.1 writes them.
@@ -58,8 +62,8 @@ struct Lines {
 }
 
 impl List {
-    fn new(fields: HeaderMap, number: Option<NonZeroU8>) -> Self {
-        List { lines: Lines::of(&fields), fields, number }
+    fn new(fields: HeaderMap, number: Option<NonZeroU8>, payloads: &Arc<Alike>) -> Self {
+        List { lines: Lines::of(&fields), fields, number, payloads: payloads.clone() }
     }
 }
 
@@ -87,7 +91,8 @@ pub(super) struct Fields {
     own: Own,
 }
 
-/// What is an answer's own: how many values are others than the common ones, a [`Cut`] for each, the values themselves, the payload.
+/// What is an answer's own: an [`Opening`], a [`Cut`] for each value that is another than the common one, the values themselves, and the payload where that
+/// is its own, too.
 #[derive(Debug)]
 struct Own(Kept);
 
@@ -102,6 +107,24 @@ pub(super) struct Whole {
 pub(super) struct Ahead<'c> {
     fields: HeaderMap,
     of: &'c Arc<List>,
+}
+
+/// How many cuts follow, and which of the payloads of many it has: 32 bits each.
+#[derive(Clone, Copy)]
+struct Opening(u64);
+
+impl Opening {
+    fn of(cuts: usize, payload: Option<Number>) -> Self {
+        Opening(u64::from(payload.map_or(0, Number::get)) << u32::BITS | cuts as u64)
+    }
+
+    fn cuts(self) -> usize {
+        self.0 as u32 as usize
+    }
+
+    fn payload(self) -> Option<Number> {
+        Number::new((self.0 >> u32::BITS) as u32)
+    }
 }
 
 /// Where a value stands among the fields, and how long it is, bytes: 16 and 48 bits.
@@ -133,13 +156,19 @@ impl Fields {
         let own =
             || headers.values().enumerate().zip(common.fields.values()).filter(|((_, own), common)| own != common);
         let cuts: Vec<Cut> = own().map(|((place, value), _)| Cut::of(place, value.len())).collect();
+        let number = common.payloads.number(payload);
+        let payload = if number.is_some() { &[] } else { payload };
         let values: usize = cuts.iter().map(|cut| cut.length()).sum();
         let mut bytes = Vec::with_capacity(size_of::<Cut>() * (1 + cuts.len()) + values + payload.len());
-        bytes.extend_from_slice(&(cuts.len() as u64).to_le_bytes());
+        bytes.extend_from_slice(&Opening::of(cuts.len(), number).0.to_le_bytes());
         cuts.iter().for_each(|cut| bytes.extend_from_slice(&cut.0.to_le_bytes()));
         own().for_each(|((_, own), _)| bytes.extend_from_slice(own.as_bytes()));
         bytes.extend_from_slice(payload);
-        Fields { common, own: Own(Kept::new(&bytes)) }
+        let own = Kept::new(&bytes);
+        if let Kept::Ever(own) = own {
+            common.payloads.saw(&own[own.len() - payload.len()..]);
+        }
+        Fields { common, own: Own(own) }
     }
 
     /// Only fields.
@@ -158,9 +187,9 @@ impl Fields {
         self.common.fields.get_all(name).iter().nth(1).is_some()
     }
 
-    /// The payload that lies with them.
+    /// The payload that was given with them.
     pub(super) fn payload(&self) -> Bytes {
-        self.own.payload()
+        self.own.payload(&self.common.payloads)
     }
 
     /// What it holds in memory of its own, the payload too, bytes, roughly.
@@ -181,13 +210,13 @@ impl Whole {
         let common = ahead.filter(|ahead| Arc::ptr_eq(ahead.of, &self.common));
         let common = common.map_or_else(|| self.common.fields.clone(), |ahead| ahead.fields);
         let own = Own(Kept::Ever(self.own));
-        (own.among(common), own.payload())
+        (own.among(common), own.payload(&self.common.payloads))
     }
 
     /// Appends the fields as HTTP/1.1 writes them, with this `Date` where they have one, and returns the payload.
     pub(super) fn write(&self, head: &mut Vec<u8>, date: Option<&HeaderValue>) -> &'static [u8] {
         let Lines { text, values, date: dated } = &self.common.lines;
-        let (cuts, mut at) = cuts(self.own);
+        let (opening, cuts, mut at) = cuts(self.own);
         let mut written = 0;
         let mut put = |place: usize, value: &[u8]| {
             let Range { start, end } = values[place].clone();
@@ -212,7 +241,7 @@ impl Whole {
             put(place, date.as_bytes());
         }
         head.extend_from_slice(&text[written..]);
-        &self.own[at..]
+        opening.payload().map_or(&self.own[at..], |number| self.common.payloads.get(number))
     }
 
     /// Where it lies, and what it has in common with others.
@@ -231,7 +260,7 @@ pub(super) fn hint(begin: usize, len: usize, list: Option<NonZeroU8>) -> Hint {
 impl Own {
     /// All fields: these, with its own values in their places.
     fn among(&self, mut all: HeaderMap) -> HeaderMap {
-        let (cuts, mut at) = self.cuts();
+        let (_, cuts, mut at) = cuts(&self.0);
         let mut cuts = cuts.peekable();
         if cuts.peek().is_none() {
             return all;
@@ -249,29 +278,27 @@ impl Own {
         all
     }
 
-    fn payload(&self) -> Bytes {
-        let (cuts, values) = self.cuts();
-        self.0.slice(values + cuts.map(Cut::length).sum::<usize>()..self.0.len())
-    }
-
-    /// The cuts, and where the values begin.
-    fn cuts(&self) -> (impl Iterator<Item = Cut> + '_, usize) {
-        cuts(&self.0)
+    fn payload(&self, of_many: &Alike) -> Bytes {
+        let (opening, cuts, values) = cuts(&self.0);
+        match opening.payload() {
+            Some(number) => Bytes::from_static(of_many.get(number)),
+            None => self.0.slice(values + cuts.map(Cut::length).sum::<usize>()..self.0.len()),
+        }
     }
 }
 
-/// The cuts of what is an answer's own, and where its values begin.
-fn cuts(own: &[u8]) -> (impl Iterator<Item = Cut> + '_, usize) {
+/// The opening and the cuts of what is an answer's own, and where its values begin.
+fn cuts(own: &[u8]) -> (Opening, impl Iterator<Item = Cut> + '_, usize) {
     let (words, _) = own.as_chunks();
     let mut words = words.iter().map(|word| u64::from_le_bytes(*word));
-    let many = words.next().unwrap_or_default() as usize;
-    (words.take(many).map(Cut), size_of::<Cut>() * (1 + many))
+    let opening = Opening(words.next().unwrap_or_default());
+    (opening, words.take(opening.cuts()).map(Cut), size_of::<Cut>() * (1 + opening.cuts()))
 }
 
 impl Default for Common {
     fn default() -> Self {
         let numbered = (0..=u8::MAX).map(|_| OnceLock::new()).collect();
-        Common { lists: Mutex::default(), numbered }
+        Common { lists: Mutex::default(), numbered, payloads: Arc::default() }
     }
 }
 
@@ -283,10 +310,10 @@ impl Common {
             return common.clone();
         }
         if known.len() >= LISTS {
-            return Arc::new(List::new(headers.clone(), None));
+            return Arc::new(List::new(headers.clone(), None, &self.payloads));
         }
         let number = u8::try_from(known.len() + 1).ok().and_then(NonZeroU8::new);
-        let common = Arc::new(List::new(uncounted(headers), number));
+        let common = Arc::new(List::new(uncounted(headers), number, &self.payloads));
         if let Some(number) = number {
             let _ = self.numbered[usize::from(number.get())].set(common.clone());
         }
@@ -374,7 +401,7 @@ mod tests {
         for (headers, fields) in &kept {
             assert_eq!((told(&fields.all()), &fields.payload()[..]), (told(headers), &b"payload"[..]));
         }
-        let lists: Vec<usize> = kept.iter().map(|(_, fields)| fields.own.cuts().0.count()).collect();
+        let lists: Vec<usize> = kept.iter().map(|(_, fields)| cuts(&fields.own.0).1.count()).collect();
         assert_eq!(lists, [0, 3, 3, 0, 0, 0, 0, 2, 0]);
     }
 

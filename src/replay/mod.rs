@@ -5,6 +5,7 @@
 //! has a connector that ends on this machine, and none with `--no-local`; `passthrough` has one that leads anywhere, and only
 //! when an option asks for it.
 
+mod alike;
 mod answer;
 mod asked;
 mod by_key;
