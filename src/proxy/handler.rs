@@ -301,12 +301,14 @@ pub trait Handler: Send + Sync + 'static {
         None
     }
 
-    /// Whether [`Handler::pass`] is worth asking. It is asked when a connection begins.
+    /// Whether [`Handler::pass`] is worth asking. It is asked when a connection begins. A handler that passes requests on is not asked for what lies
+    /// [ready](Handler::ready).
     fn passes(&self) -> bool {
         false
     }
 
-    /// Begins to pass a request on without hyper. `false`: nothing has happened. One request of a client is under way at a time.
+    /// Begins to pass a request on without hyper. `false`: nothing has been sent, and nothing of the request is known. One request of a client is under way
+    /// at a time.
     fn pass(&self, _: &Self::Connection, _: &Plain<'_>, _: &mut Context<'_>) -> bool {
         false
     }

@@ -175,23 +175,19 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
     if !headers.keys().any(|name| *name == CONNECTION || *name == KEEP_ALIVE || HOP_BY_HOP.contains(name)) {
         return;
     }
-    if headers.contains_key(CONNECTION) {
-        let options: Vec<HeaderName> = headers
-            .get_all(CONNECTION)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .filter_map(|option| option.trim().parse().ok())
-            .collect();
-        for option in options {
-            headers.remove(option);
-        }
-        headers.remove(CONNECTION);
-    }
-    headers.remove(KEEP_ALIVE);
-    for name in &HOP_BY_HOP {
-        headers.remove(name);
-    }
+    let options: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|option| option.trim().parse().ok())
+        .collect();
+    let is_of_hop = |name: &HeaderName| {
+        *name == CONNECTION || *name == KEEP_ALIVE || HOP_BY_HOP.contains(name) || options.contains(name)
+    };
+    // `HeaderMap::remove` puts the last field in the place of what goes.
+    let kept = headers.iter().filter(|(name, _)| !is_of_hop(name));
+    *headers = kept.map(|(name, value)| (name.clone(), value.clone())).collect();
 }
 
 fn has_no_body(response: &Response<Body>, method: &Method) -> bool {

@@ -177,7 +177,7 @@ async fn drive<C: Connection>(connection: &mut C, pulse: &Pulse, limits: Limits,
     let mut last_chance = None;
     std::future::poll_fn(|cx| {
         loop {
-            // Before the connection, so that an answer that is due now says that it is the last.
+            // Before the connection, so that an answer of hyper's that is due now says that it is the last.
             drains = drains || draining.poll(drained.as_mut(), cx).is_ready();
             if !winding_down && drains {
                 // What was held when the drain began is in flight: first it has its answer or goes on to hyper.

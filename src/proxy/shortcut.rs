@@ -33,7 +33,7 @@ pub(super) struct Lane<I> {
     seat: Arc<Seat>,
     answer: Answer,
     /// Whether every byte so far was of whole requests without a payload, one to a read, so that the next read begins a request. Once `false` it
-    /// stays so, and is from the beginning where nothing lies ready.
+    /// stays so, and is from the beginning where nothing lies ready and nothing passes.
     begins: bool,
     /// While it `begins`: requests so far, hyper's and ours.
     requests: u64,
@@ -41,7 +41,7 @@ pub(super) struct Lane<I> {
     settled: bool,
     /// Itself, where a request is held first: see [`Held`].
     shared: Option<Weak<Mutex<Self>>>,
-    /// Requests may be passed on to upstream.
+    /// Requests may be passed on to upstream; then nothing lies ready.
     passes: bool,
     /// Nothing is read before hyper has done what it can about what it was handed.
     pauses: bool,

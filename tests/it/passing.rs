@@ -104,8 +104,8 @@ impl Near {
             }
             answer += std::str::from_utf8(&chunks).unwrap();
         } else if !lower.starts_with("http/1.1 304") && !lower.starts_with("http/1.1 1") {
-            let mut payload = vec![0; length.unwrap_or(0)];
-            self.0.read_exact(&mut payload).unwrap();
+            let mut payload = Vec::new();
+            let _ = (&mut self.0).take(length.unwrap_or(0)).read_to_end(&mut payload);
             answer += &String::from_utf8_lossy(&payload);
         }
         answer
@@ -134,8 +134,14 @@ const ANSWERS: &[&str] = &[
     "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok",
     "HTTP/1.1 200 OK\r\nContent-Length: +2\r\n\r\nok",
     "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok and more",
+    "HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nX-A: 1\r\nX-B: 2\r\nContent-Length: 2\r\n\r\nok",
+    "HTTP/1.1 200 OK\r\nX-Then: close\r\nContent-Length: 20\r\n\r\nnot all of it",
     "no HTTP at all\r\n\r\n",
+    "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-A: 1\r\n\r\n",
 ];
+
+/// Of this one it can be seen whether it passed: hyper writes such a length last.
+const PROBE: usize = ANSWERS.len() - 1;
 
 const FIELDS: &[&str] = &[
     "",
@@ -163,13 +169,14 @@ fn see(requests: &[String], is_hypers: bool, slices: bool) -> Seen {
             stream.read_exact(&mut [0; 2]).unwrap();
             return stream.write_all(PLAIN.as_bytes()).is_ok();
         };
-        let answer = ANSWERS[number];
+        // Without a word.
+        let Some(answer) = ANSWERS.get(number) else { return false };
         let middle = if slices { answer.len() - 1 } else { 0 };
         for part in [&answer.as_bytes()[..middle], &answer.as_bytes()[middle..]] {
             stream.write_all(part).unwrap();
             stream.flush().unwrap();
         }
-        !answer.contains("close") && answer != "no HTTP at all\r\n\r\n"
+        !answer.contains("close") && *answer != "no HTTP at all\r\n\r\n"
     });
     let sandbox = Sandbox::new();
     let rig = setup(&sandbox).map("api.test", origin.addr, origin.addr).start(&sandbox).unwrap();
@@ -217,6 +224,9 @@ fn get(number: usize, fields: &str) -> String {
 #[test]
 fn every_answer_is_the_same_to_client_origin_and_fixture() {
     for (number, answer) in ANSWERS.iter().enumerate() {
+        if number == PROBE {
+            continue;
+        }
         let seen = is_as_hypers(&[get(number, "")]);
         assert_eq!(seen.entries.len(), 1, "{answer}");
     }
@@ -226,6 +236,8 @@ fn every_answer_is_the_same_to_client_origin_and_fixture() {
 fn every_request_is_the_same_to_client_origin_and_fixture() {
     for fields in FIELDS {
         assert_eq!(is_as_hypers(&[get(0, fields)]).heads.len(), 1);
+        let passes = !fields.contains("Twice") && !fields.contains("TE:");
+        assert_eq!(see(&[get(PROBE, fields)], false, false).answers == [ANSWERS[PROBE]], passes, "{fields}");
     }
 }
 
@@ -261,18 +273,77 @@ fn who_asks_again_before_there_is_an_answer_has_both_in_order() {
     assert_eq!(origin.heads.lock().unwrap().len(), 2);
 }
 
-/// hyper writes such a length last.
-const PASSES: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-A: 1\r\n\r\n";
+#[test]
+fn a_connection_that_is_closed_without_a_word_closes_its_clients() {
+    let silent = ANSWERS.len();
+    let seen = is_as_hypers(&[get(0, ""), get(silent, "")]);
+    assert_eq!((&seen.answers[..], seen.heads.len()), (&[PLAIN.to_owned(), String::new()][..], 2));
+}
+
+#[test]
+fn upstream_is_left_as_tls_ends() {
+    let (tell, ended) = mpsc::channel();
+    let origin = TlsOrigin::start(move |_, _, stream| {
+        stream.write_all(PLAIN.as_bytes()).unwrap();
+        tell.send(stream.read(&mut [0]).map_err(|error| error.kind())).unwrap();
+        false
+    });
+    let sandbox = Sandbox::new();
+    let rig = setup(&sandbox).map("api.test", origin.addr, origin.addr).start(&sandbox).unwrap();
+    let mut near = Near::connect(&rig);
+    near.send(&get(0, ""));
+    assert_eq!(near.answer(), PLAIN);
+    drop(near);
+    assert_eq!(ended.recv().unwrap(), Ok(0));
+    rig.finish(Ending::Clean);
+}
+
+/// The clock has gone on by so much.
+fn goes_on(by: Duration) {
+    let since = Instant::now();
+    while since.elapsed() < by {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn what_pauses_behind_its_head_is_passed_on_and_recorded_as_it_came() {
+    let pause = Duration::from_millis(60);
+    let (head_is_there, go) = mpsc::channel();
+    let go = Mutex::new(go);
+    let origin = TlsOrigin::start(move |_, _, stream| {
+        let (head, rest) = PLAIN.split_at(PLAIN.len() - 3);
+        stream.write_all(head.as_bytes()).unwrap();
+        stream.flush().unwrap();
+        go.lock().unwrap().recv().unwrap();
+        goes_on(pause);
+        stream.write_all(rest.as_bytes()).is_ok()
+    });
+    let sandbox = Sandbox::new();
+    let rig = setup(&sandbox).map("api.test", origin.addr, origin.addr).start(&sandbox).unwrap();
+    let mut near = Near::connect(&rig);
+    near.send(&get(0, ""));
+    let head = String::from_utf8(read_head(&mut near.0)).unwrap();
+    // Its client has the head while the rest is waited for.
+    head_is_there.send(()).unwrap();
+    let mut payload = [0; 8];
+    near.0.read_exact(&mut payload).unwrap();
+    assert_eq!(head + std::str::from_utf8(&payload).unwrap(), PLAIN);
+    drop(near);
+    assert_eq!(rig.finish(Ending::Clean).verdict.counts.recorded, 1);
+    let entry = &sandbox.har("hars/api.har")["log"]["entries"][0];
+    assert!(entry["timings"]["receive"].as_f64().unwrap() >= pause.as_millis() as f64, "{entry}");
+}
 
 #[test]
 fn what_passes_is_spelt_as_upstream_spells_it_and_outlives_a_kill() {
-    let origin = TlsOrigin::start(|_, _, stream| stream.write_all(PASSES.as_bytes()).is_ok());
+    let origin = TlsOrigin::start(|_, _, stream| stream.write_all(ANSWERS[PROBE].as_bytes()).is_ok());
     let sandbox = Sandbox::new();
     let rig = setup(&sandbox).map("api.test", origin.addr, origin.addr).start(&sandbox).unwrap();
     let mut near = Near::connect(&rig);
     for number in 0..3 {
         near.send(&get(number, ""));
-        assert_eq!(near.answer(), PASSES);
+        assert_eq!(near.answer(), ANSWERS[PROBE]);
     }
     rig.kill();
     let rig = setup(&sandbox).map("api.test", origin.addr, origin.addr).start(&sandbox).unwrap();
@@ -297,10 +368,8 @@ fn what_turns_out_to_be_late_is_recorded_from_its_beginning() {
     let mut near = Near::connect(&rig);
     near.send(&get(0, ""));
     asked.recv().unwrap();
-    let asked = (SystemTime::now(), Instant::now());
-    while asked.1.elapsed() < Duration::from_millis(40) {
-        std::thread::yield_now();
-    }
+    let asked = SystemTime::now();
+    goes_on(Duration::from_millis(40));
     // From here on the first is hyper's, too.
     near.send(&get(1, ""));
     go.send(()).unwrap();
@@ -311,7 +380,7 @@ fn what_turns_out_to_be_late_is_recorded_from_its_beginning() {
     let entry = &har["log"]["entries"][0];
     assert!(entry["request"]["url"].as_str().unwrap().contains("/api/0"));
     let started = OffsetDateTime::parse(entry["startedDateTime"].as_str().unwrap(), &Rfc3339).unwrap();
-    assert!(SystemTime::from(started) <= asked.0, "{entry}");
+    assert!(SystemTime::from(started) <= asked, "{entry}");
     assert!(entry["timings"]["wait"].as_f64().unwrap() >= 39.0, "{entry}");
 }
 
@@ -335,7 +404,8 @@ fn upstream_that_never_answers_has_the_time_that_it_has_and_the_exchange_is_its_
         assert_eq!(near.answer(), PLAIN);
         drop(near);
         let Outcome { verdict, .. } = rig.finish(Ending::Clean);
-        assert_eq!(verdict.counts.requests, 2);
+        assert_eq!((verdict.counts.requests, origin.heads.lock().unwrap().len()), (2, 2));
+        origin.heads.lock().unwrap().clear();
         let har = sandbox.har("hars/api.har");
         let entry = &har["log"]["entries"][0];
         assert_eq!(entry["_harproxy"]["error"]["kind"], "timeout", "{har}");
@@ -353,7 +423,8 @@ fn what_is_waited_for_when_the_run_ends_is_answered_and_recorded() {
             if head.contains("/api/last") {
                 tell.send(()).unwrap();
                 // Nobody is let in any more: the drain has begun.
-                while TcpStream::connect(drained.wait()).is_ok() {}
+                let since = Instant::now();
+                while TcpStream::connect(drained.wait()).is_ok() && since.elapsed() < Duration::from_secs(60) {}
             }
             stream.write_all(PLAIN.as_bytes()).is_ok()
         }
@@ -387,7 +458,7 @@ fn a_client_that_leaves_while_its_answer_is_waited_for_is_counted_and_not_record
     near.send("GET /api/never HTTP/1.1\r\nHost: api.test\r\n\r\n");
     asked.recv().unwrap();
     drop(near);
-    assert_eq!(end.recv().unwrap(), 0, "nothing is asked twice");
+    assert_eq!((end.recv().unwrap(), origin.heads.lock().unwrap().len()), (0, 1), "nothing is asked twice");
     let counts = rig.finish(Ending::Clean).verdict.counts;
     assert_eq!((counts.requests, counts.recorded), (1, 0));
 }

@@ -20,11 +20,15 @@ use super::{ConnectTimings, Upstream};
 use crate::proxy::bell::Alarm;
 use crate::proxy::handler::Origin;
 
-/// Room for an answer as most are, bytes.
+/// Room for an answer as most are, bytes; it is asked for when there is less than [`LEAST`].
 const ROOM: usize = 8 << 10;
+const LEAST: usize = 1 << 10;
 
 /// How long an answer is waited for before the request goes the usual way, where more is known of it: its head gets into the journal, its time limit is told.
 const PATIENCE: Duration = Duration::from_millis(500);
+
+/// The same for the rest of an answer whose head is there: its client might have that.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// A connection to an origin, by HTTP/1.1 from here on, that is free or has one request under way.
 pub struct Bare {
@@ -33,15 +37,24 @@ pub struct Bare {
     pub(super) fresh: Option<ConnectTimings>,
     /// Since when it is free.
     since: Instant,
-    /// When the request that is under way was sent.
-    pub(super) sent: Option<Instant>,
-    /// That request.
+    pub(super) under_way: Option<UnderWay>,
+    /// The request that is.
     pub(super) head: Vec<u8>,
     pub(super) written: usize,
     flushed: bool,
     /// What was read of its answer.
     pub(super) came: BytesMut,
+    /// What ended the connection.
+    pub(super) failed: Option<io::Error>,
     pub(super) alarm: Option<Alarm>,
+}
+
+/// A request that was sent, and has not all of its answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct UnderWay {
+    pub(super) sent_at: Instant,
+    /// When the head of the answer had been read.
+    pub(super) answered_at: Option<Instant>,
 }
 
 /// What became of a request that was written to a [`Bare`] connection.
@@ -64,15 +77,17 @@ pub struct Taken {
     pub connect: Option<ConnectTimings>,
     /// When the request was handed to the connection.
     pub sent_at: Instant,
-    /// When the answer had been read.
+    /// When the head of the answer had been read.
     pub answered_at: Instant,
 }
 
 impl Bare {
-    pub(super) fn new(dialled: Dialled) -> Self {
-        let fresh = Some(dialled.timings);
-        let (head, came) = (Vec::new(), BytesMut::new());
-        Bare { dialled, fresh, since: Instant::now(), sent: None, head, written: 0, flushed: true, came, alarm: None }
+    pub(super) fn new(mut dialled: Dialled) -> Self {
+        dialled.wire.takes_leave(true);
+        let (head, came, fresh) = (Vec::new(), BytesMut::new(), Some(dialled.timings));
+        let (under_way, failed, alarm) = (None, None, None);
+        let (since, written, flushed) = (Instant::now(), 0, true);
+        Bare { dialled, fresh, since, under_way, head, written, flushed, came, failed, alarm }
     }
 
     /// Begins to send a request without a payload. A name and a value of each field is written as it stands here.
@@ -83,45 +98,66 @@ impl Bare {
         }
         write_fields(fields, &mut self.head);
         (self.written, self.flushed) = (0, false);
-        self.sent = Some(Instant::now());
+        self.under_way = Some(UnderWay { sent_at: Instant::now(), answered_at: None });
     }
 
     /// Sends what is to be sent and waits so long for the answer.
     fn poll(&mut self, patience: Duration, cx: &mut Context<'_>) -> Poll<Passed> {
-        let Some(sent_at) = self.sent else { return Poll::Ready(Passed::GoesOn) };
         let passed = match self.poll_sent(cx) {
-            Poll::Ready(Ok(())) => self.poll_answer(sent_at, cx),
-            Poll::Ready(Err(_)) => Poll::Ready(Passed::GoesOn),
+            Poll::Ready(Ok(())) => self.poll_answer(cx),
+            Poll::Ready(Err(error)) => Poll::Ready(self.breaks(error)),
             Poll::Pending => Poll::Pending,
         };
         if passed.is_ready() {
             return passed;
         }
-        let due = (sent_at + patience).into();
+        let Some(UnderWay { sent_at, answered_at }) = self.under_way else { return Poll::Ready(Passed::GoesOn) };
+        let due = answered_at.map_or(sent_at + patience, |head| head + PAUSE).into();
         self.alarm.get_or_insert_with(|| Alarm::at(due)).poll(due, cx).map(|()| Passed::GoesOn)
     }
 
-    fn poll_answer(&mut self, sent_at: Instant, cx: &mut Context<'_>) -> Poll<Passed> {
+    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Passed> {
         loop {
-            if self.came.capacity() == self.came.len() {
-                self.came.reserve(ROOM);
+            match ready!(self.poll_read(cx)) {
+                Ok(1..) => {}
+                // hyper finds that it was closed.
+                Ok(0) => return Poll::Ready(Passed::GoesOn),
+                Err(error) => return Poll::Ready(self.breaks(error)),
             }
-            let read = ready!(pin!(self.dialled.wire.read_buf(&mut self.came)).poll(cx));
-            // When upstream has closed the connection, or broken it off, hyper finds the same.
-            let Ok(1..) = read else { return Poll::Ready(Passed::GoesOn) };
             match Whole::of(&mut self.came) {
-                // What comes behind an answer tells that it is not whole: there is room for that, too.
-                Came::Some { more } => self.came.reserve(more + 1),
+                Came::Begun => {}
+                Came::Head { more } => {
+                    if let Some(UnderWay { answered_at, .. }) = &mut self.under_way {
+                        answered_at.get_or_insert_with(Instant::now);
+                    }
+                    // What comes behind an answer tells that it is not whole: there is room for that, too.
+                    self.came.reserve(more + 1);
+                }
                 Came::Other => return Poll::Ready(Passed::GoesOn),
                 Came::Whole(whole) => {
-                    let answered_at = Instant::now();
-                    (self.sent, self.since) = (None, answered_at);
+                    self.since = Instant::now();
+                    let since = UnderWay { sent_at: self.since, answered_at: None };
+                    let UnderWay { sent_at, answered_at } = self.under_way.take().unwrap_or(since);
                     let Dialled { id: connection, remote, .. } = self.dialled;
-                    let taken = Taken { connection, remote, connect: self.fresh.take(), sent_at, answered_at };
+                    let (connect, answered_at) = (self.fresh.take(), answered_at.unwrap_or(self.since));
+                    let taken = Taken { connection, remote, connect, sent_at, answered_at };
                     return Poll::Ready(Passed::Answered(Box::new(whole), taken));
                 }
             }
         }
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.came.capacity() - self.came.len() < LEAST {
+            self.came.reserve(ROOM);
+        }
+        pin!(self.dialled.wire.read_buf(&mut self.came)).poll(cx)
+    }
+
+    /// The system says only once what happened: hyper is told.
+    fn breaks(&mut self, error: io::Error) -> Passed {
+        self.failed = Some(error);
+        Passed::GoesOn
     }
 
     fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -140,11 +176,7 @@ impl Bare {
 
     /// Waits, while it is free, for what ends it: upstream closes it, or says something that nobody asked for, or nobody has used it for so long.
     fn poll_end(&mut self, idle: Duration, cx: &mut Context<'_>) -> Poll<()> {
-        if self.came.capacity() == self.came.len() {
-            self.came.reserve(ROOM);
-        }
-        let heard = pin!(self.dialled.wire.read_buf(&mut self.came)).poll(cx);
-        if heard.is_ready() {
+        if self.poll_read(cx).is_ready() {
             return Poll::Ready(());
         }
         // A limit that no clock can tell is none.
@@ -155,7 +187,10 @@ impl Bare {
 
 impl std::fmt::Debug for Bare {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Bare").field("dialled", &self.dialled).field("sent", &self.sent).finish_non_exhaustive()
+        f.debug_struct("Bare")
+            .field("dialled", &self.dialled)
+            .field("under_way", &self.under_way)
+            .finish_non_exhaustive()
     }
 }
 

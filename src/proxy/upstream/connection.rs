@@ -13,7 +13,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::ConnectTimings;
-use super::bare::Bare;
+use super::bare::{Bare, UnderWay};
 use super::route::Form;
 use super::upload::Upload;
 use super::wire::{Io, Wire};
@@ -75,8 +75,8 @@ pub(super) struct Http1 {
     pub(super) names: Arc<Names>,
     /// What making it took, until its first exchange takes that.
     pub(super) fresh: Option<ConnectTimings>,
-    /// When the request that is under way on it was sent, until that is handed over.
-    pub(super) sent: Option<std::time::Instant>,
+    /// The request that is under way on it, until that is handed over.
+    pub(super) under_way: Option<UnderWay>,
     pub(super) usage: Arc<Usage>,
     /// For its answers.
     pub(super) alarm: Option<Alarm>,
@@ -89,11 +89,11 @@ impl Http1 {
         idle_timeout: Duration,
         forget: impl Fn() + Send + 'static,
     ) -> hyper::Result<Self> {
-        let Bare {
-            dialled: Dialled { mut wire, id, remote, form, .. }, fresh, sent, head, written, came, alarm, ..
-        } = bare;
-        if sent.is_some() {
-            wire.repeat(head.into(), written, came.freeze());
+        let Bare { dialled, fresh, under_way, head, written, came, failed, alarm, .. } = bare;
+        let Dialled { mut wire, id, remote, form, .. } = dialled;
+        wire.takes_leave(false);
+        if under_way.is_some() {
+            wire.repeat(head.into(), written, came.freeze(), failed);
         }
         let (heard, names) = (wire.heard(), wire.names());
         let (send, connection) = http1::Builder::new()
@@ -106,7 +106,7 @@ impl Http1 {
             .await?;
         let usage = Arc::new(Usage::new());
         tokio::spawn(drive(connection.with_upgrades(), id, usage.clone(), idle_timeout, forget));
-        Ok(Http1 { send, id, remote, form, heard, names, fresh, sent, usage, alarm })
+        Ok(Http1 { send, id, remote, form, heard, names, fresh, under_way, usage, alarm })
     }
 
     /// Waits until a connection whose last answer was read is ready for a request; `false` if it is not going to be.

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::answer::{ConnectTimings, informational};
-use super::bare::Bare;
+use super::bare::{Bare, UnderWay};
 use super::connection::{Dialled, Http1, Http2, InUse};
 use super::error::UpstreamError;
 use super::pool::{Kept, OwnConnections};
@@ -51,10 +51,10 @@ pub(super) type Sending =
     Pin<Box<dyn Future<Output = Result<Response<Incoming>, TrySendError<Request<Upload>>>> + Send>>;
 
 impl Lane {
-    /// When the request that is handed over next was sent, if it was.
-    pub(super) fn take_sent(&mut self) -> Option<Instant> {
+    /// The request that is handed over next, if it is under way.
+    pub(super) fn take_under_way(&mut self) -> Option<UnderWay> {
         match self {
-            Lane::Http1(connection) => connection.sent.take(),
+            Lane::Http1(connection) => connection.under_way.take(),
             Lane::Http2(..) => None,
         }
     }

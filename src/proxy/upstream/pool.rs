@@ -97,7 +97,7 @@ impl OwnConnections {
         let others = !own.failed.is_empty() || own.offered.get(to).is_some_and(|offer| *offer == [H2]);
         let fits = |kept: &mut Kept| match kept {
             Kept::Dialled(_) | Kept::Bare(_) => false,
-            Kept::Http1(connection) if connection.sent.is_some() => true,
+            Kept::Http1(connection) if connection.under_way.is_some() => true,
             Kept::Http1(connection) => !others && connection.send.is_ready() && (!bytes || connection.form.is_origin()),
         };
         match own.kept.get_mut(to)?.pop_if(fits)? {

@@ -15,6 +15,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 
 use super::answer::{Answer, AnswerBody, ConnectTimings, Hold, Lease};
+use super::bare::UnderWay;
 use super::connection::InUse;
 use super::error::{SendError, UpstreamError};
 use super::head::{self, Length};
@@ -111,11 +112,11 @@ impl Upstream {
             open_on_continue(&mut request, upload.clone());
         }
         let (fresh, heard, in_use) = (lane.take_fresh(), lane.heard(), lane.begin());
-        let sent = lane.take_sent();
+        let under_way = lane.take_under_way();
         let answer = lane.send(request);
         let upload = upload_handle;
-        let sent_at = sent.unwrap_or_else(Instant::now);
-        Ok(Sent { lane, blocked, fresh, heard, in_use, had_body, upgrades, upload, sent_at, answer })
+        let sent_at = under_way.map_or_else(Instant::now, |sent| sent.sent_at);
+        Ok(Sent { lane, blocked, fresh, heard, in_use, had_body, upgrades, upload, sent_at, under_way, answer })
     }
 
     /// Waits for the answer to a request that was handed over.
@@ -147,7 +148,9 @@ impl Upstream {
         match answered {
             Ok(response) => sent.answered(own, to, response, self.timeouts.idle),
             Err(error) => {
-                let failure = Failure::of(error, &sent.lane, sent.heard);
+                let mut failure = Failure::of(error, &sent.lane, sent.heard);
+                // hyper would not know.
+                failure.unseen &= sent.under_way.is_none();
                 if let Lane::Http2(connection, _) = &sent.lane
                     && failure.unseen
                 {
@@ -208,6 +211,8 @@ struct Sent {
     upgrades: bool,
     upload: Option<UploadHandle>,
     sent_at: Instant,
+    /// What is known of one that had been sent before it was handed over.
+    under_way: Option<UnderWay>,
     answer: Sending,
 }
 
@@ -219,7 +224,7 @@ impl Sent {
         mut response: Response<Incoming>,
         upload_timeout: Duration,
     ) -> Result<Attempt, SendError> {
-        let answered_at = Instant::now();
+        let answered_at = self.under_way.and_then(|sent| sent.answered_at).unwrap_or_else(Instant::now);
         let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
         if is_upgrade && !self.upgrades {
             // The client would take what follows for whatever it waits for next.

@@ -1,5 +1,6 @@
 //! Whether what was read is an answer that is all there, of the kind that most are.
 
+use std::fmt;
 use std::mem::MaybeUninit;
 
 use ::http::StatusCode;
@@ -16,7 +17,6 @@ const LONGEST: usize = 32 << 10;
 
 /// An answer that came whole: HTTP/1.1, a status that has its own reason phrase and may have a payload, whose length is said once, no name of a field
 /// twice, and nothing of the connection but that it stays.
-#[derive(Debug)]
 pub struct Whole {
     /// Its status.
     pub status: StatusCode,
@@ -28,14 +28,23 @@ pub struct Whole {
     pub head_size: usize,
 }
 
+/// It may hold secrets.
+impl fmt::Debug for Whole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Whole").field("status", &self.status).field("bytes", &self.bytes.len()).finish_non_exhaustive()
+    }
+}
+
 /// Where a field stands: where its name begins and ends, then its value.
 #[derive(Clone, Copy, Debug)]
 struct Field([u16; 4]);
 
 /// What was read so far.
 pub(super) enum Came {
-    /// The beginning of an answer; as much of it is still to come as is known.
-    Some {
+    /// The beginning of its head.
+    Begun,
+    /// Its head, and the beginning of its payload, of which so much is still to come.
+    Head {
         more: usize,
     },
     Whole(Whole),
@@ -51,7 +60,7 @@ impl Whole {
         let parser = httparse::ParserConfig::default();
         let head = match parser.parse_response_with_uninit_headers(&mut answer, bytes, &mut fields) {
             Ok(Status::Complete(head)) => head,
-            Ok(Status::Partial) if bytes.len() < LONGEST => return Came::Some { more: 1 },
+            Ok(Status::Partial) if bytes.len() < LONGEST => return Came::Begun,
             _ => return Came::Other,
         };
         let Some(status) = status(&answer) else { return Came::Other };
@@ -65,7 +74,7 @@ impl Whole {
                 let bytes = bytes.split().freeze();
                 Came::Whole(Whole { status, bytes, fields: kept, head, head_size })
             }
-            Some(all) if bytes.len() < all && all <= LONGEST => Came::Some { more: all - bytes.len() },
+            Some(all) if bytes.len() < all && all <= LONGEST => Came::Head { more: all - bytes.len() },
             _ => Came::Other,
         }
     }
@@ -193,8 +202,12 @@ mod tests {
     #[test]
     fn the_beginning_of_an_answer_is_waited_for() {
         let text = "HTTP/1.1 200 OK\r\nx-a: 1\r\ncontent-length: 3\r\n\r\nabc";
-        for len in 0..text.len() {
-            assert!(matches!(came(&text[..len]), Came::Some { .. }), "{len}");
+        let head = text.len() - "abc".len();
+        for len in 0..head {
+            assert!(matches!(came(&text[..len]), Came::Begun), "{len}");
+        }
+        for len in head..text.len() {
+            assert!(matches!(came(&text[..len]), Came::Head { more } if more == text.len() - len), "{len}");
         }
         assert!(matches!(came(text), Came::Whole(_)));
     }

@@ -36,6 +36,9 @@ pub(super) struct Wire {
     repeats: Option<Box<Repeats>>,
     /// To be written before anything else.
     rest: Bytes,
+    /// What is found behind what is to be read again.
+    failed: Option<io::Error>,
+    takes_leave: bool,
 }
 
 /// A request that was sent before hyper began on the connection, and that hyper is still to write.
@@ -57,14 +60,21 @@ impl Wire {
             pen: Pen::default(),
             repeats: None,
             rest: Bytes::new(),
+            failed: None,
+            takes_leave: false,
         }
     }
 
-    /// So much of a request has been written to it, and this is what was read of the answer. Who writes that request next, all of it before a flush, and
-    /// reads the answer does what has been done already.
-    pub(super) fn repeat(&mut self, head: Bytes, written: usize, back: Bytes) {
+    /// Whether nobody shuts it down before he lets go of it.
+    pub(super) fn takes_leave(&mut self, takes_leave: bool) {
+        self.takes_leave = takes_leave;
+    }
+
+    /// So much of a request has been written to it, and this is what was read of the answer, and what ended that. Who writes that request next, all of it
+    /// before a flush, and reads the answer does what has been done already.
+    pub(super) fn repeat(&mut self, head: Bytes, written: usize, back: Bytes, failed: Option<io::Error>) {
         self.rest = head.slice(written..);
-        self.back = back;
+        (self.back, self.failed) = (back, failed);
         self.repeats = Some(Box::new(Repeats { head, begun: false, reads: None }));
     }
 
@@ -100,6 +110,15 @@ impl Wire {
     }
 }
 
+/// TLS is ended as it should be, as far as that needs not be waited for.
+impl Drop for Wire {
+    fn drop(&mut self) {
+        if self.takes_leave {
+            let _ = Pin::new(self.io.get_mut()).poll_shutdown(&mut Context::from_waker(Waker::noop()));
+        }
+    }
+}
+
 impl Repeats {
     /// By its first line.
     fn is_begun_by(&self, bytes: &[u8]) -> bool {
@@ -115,6 +134,9 @@ impl AsyncRead for Wire {
         }
         let before = buf.filled().len();
         let polled = if self.back.is_empty() {
+            if let Some(error) = self.failed.take() {
+                return Poll::Ready(Err(error));
+            }
             if buf.remaining() as u64 <= MOST {
                 Pin::new(self.io.get_mut()).poll_read(cx, buf)
             } else {
@@ -215,7 +237,7 @@ mod tests {
     fn repeating(head: &'static str, back: &'static str) -> (Wire, tokio::io::DuplexStream) {
         let (near, far) = tokio::io::duplex(4);
         let mut wire = Wire::new(near, Bytes::new());
-        wire.repeat(Bytes::from_static(head.as_bytes()), 15, Bytes::from_static(back.as_bytes()));
+        wire.repeat(Bytes::from_static(head.as_bytes()), 15, Bytes::from_static(back.as_bytes()), None);
         (wire, far)
     }
 
