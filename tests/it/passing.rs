@@ -3,7 +3,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex, OnceLock, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant, SystemTime};
 
 use harproxy::record::{Ending, Outcome};
@@ -15,7 +15,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::support::raw::read_head;
 use crate::support::repo;
-use crate::support::rig::{Rig, setup};
+use crate::support::rig::{PATIENCE, Rig, setup};
 use crate::support::sandbox::Sandbox;
 
 type Far = StreamOwned<ServerConnection, TcpStream>;
@@ -416,27 +416,29 @@ fn upstream_that_never_answers_has_the_time_that_it_has_and_the_exchange_is_its_
 #[test]
 fn what_is_waited_for_when_the_run_ends_is_answered_and_recorded() {
     let (tell, asked) = mpsc::channel();
-    let drained = Arc::new(OnceLock::<SocketAddr>::new());
-    let origin = TlsOrigin::start({
-        let drained = drained.clone();
-        move |_, head, stream| {
-            if head.contains("/api/last") {
-                tell.send(()).unwrap();
-                // Nobody is let in any more: the drain has begun.
-                let since = Instant::now();
-                while TcpStream::connect(drained.wait()).is_ok() && since.elapsed() < Duration::from_secs(60) {}
-            }
-            stream.write_all(PLAIN.as_bytes()).is_ok()
-        }
+    let (go, wait) = mpsc::channel::<()>();
+    let wait = Mutex::new(wait);
+    let origin = TlsOrigin::start(move |_, _, stream| {
+        tell.send(()).unwrap();
+        wait.lock().unwrap().recv().unwrap();
+        stream.write_all(PLAIN.as_bytes()).is_ok()
     });
     let sandbox = Sandbox::new();
     let rig = setup(&sandbox).map("api.test", origin.addr, origin.addr).start(&sandbox).unwrap();
-    drained.set(rig.proxy).unwrap();
+    let mut idle = TcpStream::connect(rig.proxy).unwrap();
+    idle.write_all(b"GET /harproxy/health HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    assert!(!read_head(&mut idle).is_empty());
     let mut near = Near::connect(&rig);
-    near.send("GET /api/last HTTP/1.1\r\nHost: api.test\r\n\r\n");
+    near.send(&get(0, ""));
     asked.recv().unwrap();
-    let outcome = rig.finish(Ending::Clean);
-    assert!(near.answer().ends_with("{\"a\": 1}"));
+    // Who asks for nothing is let go when the drain begins.
+    let begins = std::thread::spawn(move || {
+        let _ = idle.read_to_end(&mut Vec::new());
+        go.send(()).unwrap();
+    });
+    let outcome = rig.finish_within(PATIENCE, Ending::Clean);
+    begins.join().unwrap();
+    assert_eq!(near.answer().to_ascii_lowercase().replace("connection: close\r\n", ""), PLAIN.to_ascii_lowercase());
     assert_eq!(outcome.verdict.counts.recorded, 1);
 }
 

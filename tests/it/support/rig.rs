@@ -19,7 +19,7 @@ use super::origin::Origin;
 use super::repo;
 use super::sandbox::Sandbox;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A recording under way.
 pub struct Rig {
@@ -119,7 +119,12 @@ impl Rig {
 
     /// Ends the recording.
     pub fn finish(self, ending: Ending) -> Outcome {
-        self.runtime.block_on(self.running.drain(Duration::from_millis(200)));
+        self.finish_within(Duration::from_millis(200), ending)
+    }
+
+    /// The same, where what is under way is waited for.
+    pub fn finish_within(self, limit: Duration, ending: Ending) -> Outcome {
+        self.runtime.block_on(self.running.drain(limit));
         self.recorder.finalise(ending).unwrap()
     }
 
