@@ -112,6 +112,14 @@ impl Near {
     }
 }
 
+/// Records what a client asks of this origin.
+fn begin(origin: &TlsOrigin) -> (Sandbox, Rig, Near) {
+    let sandbox = Sandbox::new();
+    let rig = setup(&sandbox).map("api.test", origin.addr, origin.addr).start(&sandbox).unwrap();
+    let near = Near::connect(&rig);
+    (sandbox, rig, near)
+}
+
 /// What hyper has from the beginning: the connection has carried a payload.
 const POST: &str = "POST /api/begin HTTP/1.1\r\nHost: api.test\r\nContent-Length: 2\r\n\r\nhi";
 const PLAIN: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 8\r\n\r\n{\"a\": 1}";
@@ -178,9 +186,7 @@ fn see(requests: &[String], is_hypers: bool, slices: bool) -> Seen {
         }
         !answer.contains("close") && *answer != "no HTTP at all\r\n\r\n"
     });
-    let sandbox = Sandbox::new();
-    let rig = setup(&sandbox).map("api.test", origin.addr, origin.addr).start(&sandbox).unwrap();
-    let mut near = Near::connect(&rig);
+    let (sandbox, rig, mut near) = begin(&origin);
     if is_hypers {
         near.send(POST);
         near.answer();
@@ -260,9 +266,7 @@ fn who_asks_again_before_there_is_an_answer_has_both_in_order() {
         }
         stream.write_all(PLAIN.as_bytes()).is_ok()
     });
-    let sandbox = Sandbox::new();
-    let rig = setup(&sandbox).map("api.test", origin.addr, origin.addr).start(&sandbox).unwrap();
-    let mut near = Near::connect(&rig);
+    let (_sandbox, rig, mut near) = begin(&origin);
     near.send("GET /api/slow HTTP/1.1\r\nHost: api.test\r\n\r\n");
     asked.recv().unwrap();
     near.send("GET /api/next HTTP/1.1\r\nHost: api.test\r\n\r\n");
@@ -288,9 +292,7 @@ fn upstream_is_left_as_tls_ends() {
         tell.send(stream.read(&mut [0]).map_err(|error| error.kind())).unwrap();
         false
     });
-    let sandbox = Sandbox::new();
-    let rig = setup(&sandbox).map("api.test", origin.addr, origin.addr).start(&sandbox).unwrap();
-    let mut near = Near::connect(&rig);
+    let (_sandbox, rig, mut near) = begin(&origin);
     near.send(&get(0, ""));
     assert_eq!(near.answer(), PLAIN);
     drop(near);
@@ -319,9 +321,7 @@ fn what_pauses_behind_its_head_is_passed_on_and_recorded_as_it_came() {
         goes_on(pause);
         stream.write_all(rest.as_bytes()).is_ok()
     });
-    let sandbox = Sandbox::new();
-    let rig = setup(&sandbox).map("api.test", origin.addr, origin.addr).start(&sandbox).unwrap();
-    let mut near = Near::connect(&rig);
+    let (sandbox, rig, mut near) = begin(&origin);
     near.send(&get(0, ""));
     let head = String::from_utf8(read_head(&mut near.0)).unwrap();
     // Its client has the head while the rest is waited for.
@@ -338,9 +338,7 @@ fn what_pauses_behind_its_head_is_passed_on_and_recorded_as_it_came() {
 #[test]
 fn what_passes_is_spelt_as_upstream_spells_it_and_outlives_a_kill() {
     let origin = TlsOrigin::start(|_, _, stream| stream.write_all(ANSWERS[PROBE].as_bytes()).is_ok());
-    let sandbox = Sandbox::new();
-    let rig = setup(&sandbox).map("api.test", origin.addr, origin.addr).start(&sandbox).unwrap();
-    let mut near = Near::connect(&rig);
+    let (sandbox, rig, mut near) = begin(&origin);
     for number in 0..3 {
         near.send(&get(number, ""));
         assert_eq!(near.answer(), ANSWERS[PROBE]);
@@ -363,9 +361,7 @@ fn what_turns_out_to_be_late_is_recorded_from_its_beginning() {
         }
         stream.write_all(PLAIN.as_bytes()).is_ok()
     });
-    let sandbox = Sandbox::new();
-    let rig = setup(&sandbox).map("api.test", origin.addr, origin.addr).start(&sandbox).unwrap();
-    let mut near = Near::connect(&rig);
+    let (sandbox, rig, mut near) = begin(&origin);
     near.send(&get(0, ""));
     asked.recv().unwrap();
     let asked = SystemTime::now();
@@ -454,9 +450,7 @@ fn a_client_that_leaves_while_its_answer_is_waited_for_is_counted_and_not_record
         ended.send(rest.len()).unwrap();
         false
     });
-    let sandbox = Sandbox::new();
-    let rig = setup(&sandbox).map("api.test", origin.addr, origin.addr).start(&sandbox).unwrap();
-    let mut near = Near::connect(&rig);
+    let (_sandbox, rig, mut near) = begin(&origin);
     near.send("GET /api/never HTTP/1.1\r\nHost: api.test\r\n\r\n");
     asked.recv().unwrap();
     drop(near);
@@ -481,9 +475,7 @@ fn a_connection_that_upstream_closes_between_requests_is_let_go_and_another_one_
         tell.send(()).unwrap();
         false
     });
-    let sandbox = Sandbox::new();
-    let rig = setup(&sandbox).map("api.test", origin.addr, origin.addr).start(&sandbox).unwrap();
-    let mut near = Near::connect(&rig);
+    let (_sandbox, rig, mut near) = begin(&origin);
     for _ in 0..3 {
         near.send("GET /api/a HTTP/1.1\r\nHost: api.test\r\n\r\n");
         assert_eq!(near.answer(), PLAIN);
