@@ -199,8 +199,8 @@ impl Recorder {
 
 /// Journals all of an answer; the future says when that is done.
 fn taped(tape: Tape, answer: &Whole, taken: Taken, memory: &Memory) -> Ending {
-    let names: Vec<Cow<'_, str>> = answer.fields().map(|(name, _)| lower(name)).collect();
-    let lines = || names.iter().zip(answer.fields()).map(|(name, (_, value))| (&**name, value));
+    let names: Vec<Cow<'_, str>> = answer.names().map(lower).collect();
+    let lines = || names.iter().zip(answer.values()).map(|(name, value)| (&**name, value));
     let start = ResponseStart {
         status: answer.status.as_u16(),
         reason: Cow::Borrowed(answer.reason()),

@@ -96,7 +96,7 @@ impl Bare {
         for part in [method, " ", target, " HTTP/1.1\r\n"] {
             self.head.extend_from_slice(part.as_bytes());
         }
-        write_fields(fields, &mut self.head);
+        write_fields(fields.map(|(name, value)| (name.as_bytes(), value)), &mut self.head);
         (self.written, self.flushed) = (0, false);
         self.under_way = Some(UnderWay { sent_at: Instant::now(), answered_at: None });
     }

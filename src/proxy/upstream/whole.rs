@@ -79,11 +79,20 @@ impl Whole {
         }
     }
 
-    /// Its fields, but for those of the connection: names as they are spelt.
-    pub fn fields(&self) -> impl Iterator<Item = (&str, &[u8])> {
+    /// The names of its fields, but for those of the connection, as they are spelt.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.fields().map(|(name, _)| std::str::from_utf8(name).unwrap_or_default())
+    }
+
+    /// Their values.
+    pub fn values(&self) -> impl Iterator<Item = &[u8]> {
+        self.fields().map(|(_, value)| value)
+    }
+
+    fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.fields.iter().map(|Field([name, colon, value, end])| {
             let name = &self.bytes[usize::from(*name)..usize::from(*colon)];
-            (std::str::from_utf8(name).unwrap_or_default(), &self.bytes[usize::from(*value)..usize::from(*end)])
+            (name, &self.bytes[usize::from(*value)..usize::from(*end)])
         })
     }
 
@@ -113,9 +122,9 @@ impl Whole {
 }
 
 /// Appends fields and the end of the head.
-pub(super) fn write_fields<'f>(fields: impl Iterator<Item = (&'f str, &'f [u8])>, to: &mut Vec<u8>) {
+pub(super) fn write_fields<'f>(fields: impl Iterator<Item = (&'f [u8], &'f [u8])>, to: &mut Vec<u8>) {
     for (name, value) in fields {
-        to.extend_from_slice(name.as_bytes());
+        to.extend_from_slice(name);
         to.extend_from_slice(b": ");
         to.extend_from_slice(value);
         to.extend_from_slice(b"\r\n");
@@ -183,7 +192,7 @@ mod tests {
         let (answer, written) = whole(text);
         assert_eq!(written, text);
         assert_eq!((answer.payload(), answer.head_size), (Bytes::from_static(b"hi"), text.len() - 2));
-        let fields: Vec<_> = answer.fields().collect();
+        let fields: Vec<_> = answer.names().zip(answer.values()).collect();
         assert_eq!(fields, [("X-A", &b"1"[..]), ("x-empty", b""), ("Content-Length", b"2")]);
         assert_eq!(
             whole("HTTP/1.1 200 OK\r\nx:\ty \r\ncontent-length:0\r\n\r\n").1,
