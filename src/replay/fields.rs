@@ -440,6 +440,27 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_payload_that_many_have_is_sent_with_each_ones_fields() {
+        let (common, payload) = (Common::default(), vec![b'x'; 1000]);
+        let lengths: Vec<usize> = (0..40)
+            .map(|n: usize| {
+                let one = headers(&[("content-type", "a/b"), ("x-own", &n.to_string())]);
+                let fields = Fields::with_payload(&one, &payload, &common);
+                let whole = fields.whole().unwrap();
+                let (all, sent) = whole.parts(None);
+                assert_eq!((told(&all), &sent, &fields.payload()), (told(&one), &payload.clone().into(), &sent));
+                let mut lines = Vec::new();
+                assert_eq!(whole.write(&mut lines, None), payload);
+                assert_eq!(String::from_utf8(lines).unwrap(), in_lines(&one));
+                fields.weight()
+            })
+            .collect();
+        let shared = lengths.iter().filter(|length| **length < payload.len()).count();
+        assert!((20..30).contains(&shared), "{lengths:?}");
+        assert_eq!(&*Fields::with_payload(&headers(MANY[0]), &[b'y'; 1000], &common).payload(), [b'y'; 1000]);
+    }
+
     fn in_lines(headers: &HeaderMap) -> String {
         told(headers).into_iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect()
     }
