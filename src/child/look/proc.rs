@@ -190,9 +190,13 @@ impl Eye {
             for fd in known.process.fd().into_iter().flatten().flatten() {
                 let FDTarget::Socket(inode) = fd.target else { continue };
                 there.insert(inode);
-                if self.sockets.insert(inode)
-                    && let Some(kind) = kind(known.process.pid(), fd.fd)
-                {
+                if self.sockets.contains(&inode) {
+                    continue;
+                }
+                // What was forked has it until it becomes another program. Whoever it had it from has it still.
+                let Ok(kind) = kind(known.process.pid(), fd.fd) else { continue };
+                self.sockets.insert(inode);
+                if let Some(kind) = kind {
                     let (program, network) = (known.name.clone(), known.network.clone());
                     self.pending.insert(inode, Socket { program, network, kind, tries: 0, wait: 0 });
                 }
@@ -265,17 +269,17 @@ impl Eye {
     }
 }
 
-/// The kind of a socket, as the kernel names its protocol; `None` for one that is no connection over IP.
-fn kind(pid: i32, fd: i32) -> Option<Kind> {
+/// The kind of a socket, as the kernel names its protocol; `None` for one that is no connection over IP. An error where the process has it no longer.
+fn kind(pid: i32, fd: i32) -> rustix::io::Result<Option<Kind>> {
     let mut name = [0; 32];
-    let length = rustix::fs::getxattr(format!("/proc/{pid}/fd/{fd}"), "system.sockprotoname", &mut name[..]).ok()?;
-    match &name[..length] {
+    let length = rustix::fs::getxattr(format!("/proc/{pid}/fd/{fd}"), "system.sockprotoname", &mut name[..])?;
+    Ok(match &name[..length] {
         b"TCP\0" | b"MPTCP\0" => Some(Kind::Tcp),
         b"TCPv6\0" | b"MPTCPv6\0" => Some(Kind::Tcp6),
         b"UDP\0" => Some(Kind::Udp),
         b"UDPv6\0" => Some(Kind::Udp6),
         _ => None,
-    }
+    })
 }
 
 /// A table of the network that a process is in. What has no owner any more is not in it.
