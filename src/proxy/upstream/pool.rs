@@ -94,11 +94,13 @@ impl OwnConnections {
     /// told, or where nothing but HTTP/2 is offered.
     pub(super) fn at_hand(&self, to: &Origin, bytes: bool) -> Option<Box<Http1>> {
         let mut own = self.lock();
-        let others = !own.failed.is_empty() || own.offered.get(to).is_some_and(|offer| *offer == [H2]);
+        let may_be_any = own.failed.is_empty() && own.offered.get(to).is_none_or(|offer| *offer != [H2]);
         let fits = |kept: &mut Kept| match kept {
             Kept::Dialled(_) | Kept::Bare(_) => false,
             Kept::Http1(connection) if connection.under_way.is_some() => true,
-            Kept::Http1(connection) => !others && connection.send.is_ready() && (!bytes || connection.form.is_origin()),
+            Kept::Http1(connection) => {
+                may_be_any && connection.send.is_ready() && (!bytes || connection.form.is_origin())
+            }
         };
         match own.kept.get_mut(to)?.pop_if(fits)? {
             Kept::Http1(connection) => Some(connection),
