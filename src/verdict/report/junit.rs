@@ -10,10 +10,10 @@ use quick_junit::{NonSuccessKind, Property, Report as Document, TestCase, TestCa
 use time::macros::format_description;
 
 use super::{Report, headline, text};
-use crate::http::escape::one_line;
 use crate::verdict::explain::Place;
 use crate::verdict::seen::Fate;
 use crate::verdict::{Finding, Kind, Severity, Source};
+use harproxy_http::escape::one_line;
 
 /// The document.
 #[must_use]
