@@ -38,7 +38,7 @@ pub(super) fn cycles(root: &Path) -> Vec<Vec<String>> {
     cycles.into_iter().collect()
 }
 
-fn reachable<'g>(graph: &BTreeMap<&'g Module, BTreeSet<&'g Module>>, from: &Module) -> BTreeSet<&'g Module> {
+fn reachable<'g>(graph: &BTreeMap<&'g Module, BTreeSet<&'g Module>>, from: &'g Module) -> BTreeSet<&'g Module> {
     let (mut reached, mut open) = (BTreeSet::new(), vec![from]);
     while let Some(module) = open.pop() {
         open.extend(graph[module].iter().filter(|target| reached.insert(**target)));
