@@ -7,7 +7,7 @@ impl Globs {
     /// an entry of `NO_PROXY` would take away. `false` is certain; an exclusion (`!`) is not looked at.
     ///
     /// ```
-    /// use crate::Globs;
+    /// use harproxy_glob::Globs;
     /// let globs = Globs::new(["https://api.example.com:8443/**", "http://*.corp.test/**"]).unwrap();
     /// assert!(globs.may_match_domain("example.com"));
     /// assert!(globs.may_match_domain("db.corp.test"));

@@ -6,7 +6,7 @@
 //! error.
 //!
 //! ```
-//! use crate::Globs;
+//! use harproxy_glob::Globs;
 //! let globs = Globs::new(["**/api/**", "https://Example.com:443/*.{js,css}", "!**/health"]).unwrap();
 //! assert!(globs.matches("http://localhost:3000/api/users?page=1"));
 //! assert!(globs.matches("https://example.com/site.css"));
@@ -99,7 +99,7 @@ impl Globs {
     /// CONNECT what it may carry asks for both. Not so an exclusion that holds at whatever port, but at HTTPS's own.
     ///
     /// ```
-    /// use crate::Globs;
+    /// use harproxy_glob::Globs;
     /// let globs = Globs::new(["https://*.example.com/**", "!https://cdn.example.com/**"]).unwrap();
     /// assert!(globs.may_match_origin("https://api.example.com"));
     /// assert!(!globs.may_match_origin("https://cdn.example.com"));

@@ -13,7 +13,6 @@ use sha2::{Digest, Sha256};
 
 use super::model::{Body, Stored};
 use super::observe::{self, Charset, Hashing, holds, writing};
-use super::scribe::Scribe;
 use super::staging::Staging;
 use super::write::{ContentMode, JsonLayout, PayloadSource};
 use super::{Error, payload};
@@ -42,8 +41,6 @@ pub(super) struct Deposit {
     folder: Option<String>,
     /// Whether that was there when writing began.
     has_folder: bool,
-    /// Before the folder that it writes into: that goes when this is dropped.
-    scribe: Scribe,
     staging: Option<Staging>,
     names: BTreeMap<String, Place>,
 }
@@ -68,7 +65,6 @@ impl Deposit {
             fixture,
             folder,
             has_folder,
-            scribe: Scribe::default(),
             staging: None,
             names: BTreeMap::new(),
         }
@@ -82,11 +78,6 @@ impl Deposit {
     /// Every payload file of the fixture, by name.
     pub(super) fn names(&self) -> &BTreeMap<String, Place> {
         &self.names
-    }
-
-    /// Waits until all that was staged is written.
-    pub(super) fn settle(&mut self) -> Result<(), Error> {
-        self.scribe.finish()
     }
 
     /// Where a staged file waits, once all is settled.
@@ -153,7 +144,7 @@ impl Deposit {
         let (name, new) = self.claim(&Sha256::digest(&bytes), name_end, bytes.len() as u64, || Ok(&bytes[..]))?;
         if new {
             let path = self.staging()?.join(&name);
-            self.scribe.write(path, bytes)?;
+            fs::write(&path, bytes).map_err(|source| writing(&path, source))?;
         }
         body.stored = self.file(name);
         Ok(())

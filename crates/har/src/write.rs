@@ -240,7 +240,6 @@ impl FixtureWriter {
         let writing = |source| Error::Io { doing: "writing", path: path.clone(), source };
         let har = self.har.finish().map_err(writing)?;
         let har = har.into_inner().map_err(|error| writing(error.into_error()))?;
-        self.deposit.settle()?;
         let bytes = match self.deposit.folder() {
             Some(folder) => {
                 let old = place::referenced(&self.path, &folder);

@@ -47,7 +47,7 @@ impl Spelling {
     /// is no other. A repeated name is spelt as it was each time, and one that is not here stays as it is.
     ///
     /// ```
-    /// use crate::spelling::Reader;
+    /// use harproxy_http::spelling::Reader;
     /// let mut reader = Reader::default();
     /// reader.read(b"GET / HTTP/1.1\r\nHost: a\r\nX-ID: 7\r\n\r\n");
     /// let mut head = *b"GET / HTTP/1.1\r\nhost: a\r\nvia: b\r\nx-id: 7\r\n\r\nhost: ";

@@ -10,7 +10,7 @@ use std::path::Path;
 /// single quote can't be there.
 ///
 /// ```
-/// use crate::shell_quote::word;
+/// use harproxy_support::shell_quote::word;
 /// assert_eq!(word("https://a.test/x"), "https://a.test/x");
 /// assert_eq!(word("it's"), r"'it'\''s'");
 /// ```
