@@ -60,14 +60,7 @@ impl Deposit {
     pub(super) fn new(parent: &Path, fixture: &Path, folder: Option<String>) -> Self {
         let fixture = fixture.file_name().unwrap_or_default().to_owned();
         let has_folder = folder.as_ref().is_some_and(|folder| parent.join(folder).exists());
-        Deposit {
-            parent: parent.to_owned(),
-            fixture,
-            folder,
-            has_folder,
-            staging: None,
-            names: BTreeMap::new(),
-        }
+        Deposit { parent: parent.to_owned(), fixture, folder, has_folder, staging: None, names: BTreeMap::new() }
     }
 
     /// The payload folder, for a HAR.
