@@ -83,7 +83,7 @@ fn head(bencher: Bencher<'_, '_>) {
     });
 }
 
-fn frame(kind: Kind, payload: &Bytes) -> Frame {
+fn frame(kind: FrameKind, payload: &Bytes) -> Frame {
     Frame { kind, exchange: 7, payload: payload.clone() }
 }
 
