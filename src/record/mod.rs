@@ -1,19 +1,16 @@
 //! Recording: a proxy handler that forwards everything, watches what is in scope into a journal, and finalises the journal
 //! into a fixture.
 
-mod capture;
 mod finalise;
 mod handler;
 mod heads;
-mod intake;
 pub mod journal;
-mod look;
 mod outcome;
-mod pass;
 mod problem;
 mod recover;
-mod screen;
+mod redaction;
 mod tally;
+mod tap;
 mod volatile;
 
 #[cfg(test)]
@@ -38,7 +35,7 @@ use heads::Meta;
 use journal::frame::MAGIC;
 use journal::{Claimed, Frame, FrameKind, Journal, Place};
 pub use recover::{Hold, Left, Recovered, Why, discard, hold, left_in, recover, sweep};
-use screen::Screen;
+use redaction::RecordingRedactor;
 use tally::Tally;
 pub use volatile::Volatile;
 
@@ -218,7 +215,7 @@ pub struct Recorder {
     claimed: Claimed,
     journal: Arc<Journal>,
     tally: Arc<Tally>,
-    screen: Arc<Screen>,
+    redactor: Arc<RecordingRedactor>,
     /// Exchanges begun.
     exchanges: AtomicU64,
     started: Instant,
@@ -237,15 +234,15 @@ impl Recorder {
         harproxy_har::write::sweep(&plan.output);
         let recovered = recover::killed(&plan, &claimed)?;
         let vault = Vault::new(Run::random(), &plan.values).making_clues(plan.clue_key.clone());
-        let screen = Screen::new(plan.policy.clone(), vault);
-        let journal = begin(&plan, &claimed, &screen)?;
+        let redactor = RecordingRedactor::new(plan.policy.clone(), vault);
+        let journal = begin(&plan, &claimed, &redactor)?;
         Ok(Recorder {
             plan,
             upstream,
             claimed,
             journal: Arc::new(journal),
             tally: Arc::default(),
-            screen: Arc::new(screen),
+            redactor: Arc::new(redactor),
             exchanges: AtomicU64::new(0),
             started: Instant::now(),
             recovered,
@@ -329,8 +326,8 @@ impl Recorder {
 }
 
 /// Writes what a journal begins with, and opens it for exchanges.
-fn begin(plan: &RecordPlan, claimed: &Claimed, screen: &Screen) -> Result<Journal, Error> {
-    let run = (!screen.is_off()).then(|| screen.vault().run());
+fn begin(plan: &RecordPlan, claimed: &Claimed, redactor: &RecordingRedactor) -> Result<Journal, Error> {
+    let run = (!redactor.is_off()).then(|| redactor.vault().run());
     let meta =
         Meta { scope: plan.scope.sources().to_vec(), max_body: plan.max_body, run, pid: Some(std::process::id()) };
     let start = || {

@@ -33,7 +33,7 @@ pub fn set_aside(recorder: &Recorder, claimed: &Claimed, index: &Index, reader: 
     let place = &claimed.place;
     let failed = |source| Error::journal("setting aside the journal", &place.journal, source);
     let file = harproxy_har::write::beside(&place.output).map_err(failed)?;
-    let mut anew = Anew::new(recorder.screen.vault(), reader, file.as_file().try_clone().map_err(failed)?);
+    let mut anew = Anew::new(recorder.redactor.vault(), reader, file.as_file().try_clone().map_err(failed)?);
     anew.all(index, &place.journal)?;
     anew.out.flush().map_err(failed)?;
     file.persist(&place.held).map(drop).map_err(|error| failed(error.error))

@@ -49,7 +49,7 @@ pub fn check(plan: &RecordPlan) -> Result<(), Error> {
 /// # Errors
 /// [`Error`]; the old fixture and the journal stay.
 pub fn finalise(recorder: &Recorder, plan: &RecordPlan, ending: Ending) -> Result<Outcome, Error> {
-    let mut naming = Naming::new(recorder.screen.vault().run());
+    let mut naming = Naming::new(recorder.redactor.vault().run());
     let mut outcome = end(recorder, plan, ending, &mut naming)?;
     // Findings were made while values had no names yet.
     for finding in &mut outcome.verdict.findings {
@@ -67,14 +67,14 @@ pub fn copy(recorder: &Recorder, to: &Path) -> Result<(), Error> {
     recorder.journal.close();
     let Some((mut reader, index)) = open(&recorder.claimed)? else { return Ok(()) };
     if let Some(names) = &mut reader.names {
-        names.know(recorder.screen.vault());
+        names.know(recorder.redactor.vault());
     }
     let plan = RecordPlan { output: to.to_owned(), content: ContentMode::Attach, ..recorder.plan.clone() };
     write(&plan, Update::Replace, &index, &mut reader).map(drop)
 }
 
 fn end(recorder: &Recorder, plan: &RecordPlan, ending: Ending, naming: &mut Naming) -> Result<Outcome, Error> {
-    let Recorder { claimed, journal, screen, .. } = recorder;
+    let Recorder { claimed, journal, redactor, .. } = recorder;
     journal.close();
     let anew = if recorder.is_idle() { None } else { claimed.put_back()? };
     if anew.is_some() && !plan.output.exists() {
@@ -100,7 +100,7 @@ fn end(recorder: &Recorder, plan: &RecordPlan, ending: Ending, naming: &mut Nami
         return Ok(outcome);
     }
     if let Some(names) = &mut reader.names {
-        names.know(screen.vault());
+        names.know(redactor.vault());
     }
     let arrangement = write(plan, plan.update, &index, &mut reader)?;
     if let Some(names) = reader.names.take() {
@@ -110,7 +110,7 @@ fn end(recorder: &Recorder, plan: &RecordPlan, ending: Ending, naming: &mut Nami
     let replaced_held = claimed.discard_held()?;
     claimed.remove()?;
     let mut outcome = Outcome { written: true, replaced_held, ..outcome::of(recorder, &index, arrangement) };
-    if screen.vault().found() > 0 {
+    if redactor.vault().found() > 0 {
         let known = plan.values.iter().map(|(placeholder, _)| placeholder.clone()).collect();
         outcome.verdict.findings.extend(ambiguous::find(&Fixture::open(&plan.output)?, &known));
     }
@@ -120,7 +120,7 @@ fn end(recorder: &Recorder, plan: &RecordPlan, ending: Ending, naming: &mut Nami
 /// Sets the journal aside, without what became known to be secret after it was written down. Where it can't be written anew it is
 /// kept all the same: whoever recovers it looks for that, by its clues.
 fn set_aside(recorder: &Recorder, claimed: &Claimed, index: &Index, reader: Reader) -> Result<(), Error> {
-    if recorder.screen.vault().found() == 0 {
+    if recorder.redactor.vault().found() == 0 {
         return claimed.hold();
     }
     match aside::set_aside(recorder, claimed, index, reader) {
