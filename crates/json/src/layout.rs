@@ -22,7 +22,8 @@ use super::walk::MAX_DEPTH;
 pub fn is_compact(text: &[u8]) -> bool {
     let mut detector = CompactDetector::default();
     detector.push(text);
-    detector.is_compact() && std::str::from_utf8(text).is_ok_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok())
+    detector.is_compact()
+        && std::str::from_utf8(text).is_ok_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok())
 }
 
 /// Removes the white space outside strings.

@@ -28,9 +28,9 @@ pub mod text_value;
 pub mod walk;
 
 pub use layout::{CompactDetector, CompactReader, Compacter, compact, indent, indent_stream, is_compact};
-pub use node::{Digest, Ignore, IgnoreNothing, Member, Node, NodeKind};
+pub use node::{CountAll, Digest, DigestRules, Member, Node, NodeKind};
 pub use patch::patch;
-pub use path::{JsonPath, LocatedScalar, PathError, locate, member_step};
+pub use path::{JsonPath, LocatedScalar, PathError, Pointer, PointerStep, locate, member_step};
 pub use scan::{begins_with_text, is_valid};
 pub use text_value::{ParseError, TextMember, TextValue};
 pub use walk::{Container, Event, EventKind, MAX_DEPTH, Walker};

@@ -1,8 +1,9 @@
 //! An immutable tree over a JSON text: each value has its span, its spelling, and a digest of what counts of it.
 //!
-//! Comparing digests finds the values that differ between two texts; the spans allow changing them in place.
+//! Comparing digests finds the values that differ between two texts. The spans allow changing them in place.
 
 use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 
 use serde::de::IgnoredAny;
 use sha2::{Digest as _, Sha256};
@@ -10,34 +11,47 @@ use sha2::{Digest as _, Sha256};
 use super::text::unquote;
 use super::walk::{Container, Event, EventKind, Walker};
 
-/// The SHA-256 of what counts of a value. White space, the order of members, and all that [`Ignore`] ignores do not count.
+/// The SHA-256 of what counts of a value. White space and the order of members do not count.
 pub type Digest = [u8; 32];
 
-/// Selects what does not count when values are compared.
-pub trait Ignore {
-    /// Returns what counts of a scalar. `json` is its spelling, with the quotes of a string.
-    fn scalar<'t>(&self, json: &'t str) -> Cow<'t, [u8]> {
+/// Decides what counts of a value when its digest is made. The default counts everything, as it is spelled.
+pub trait DigestRules {
+    /// Returns what counts of a scalar at this JSON pointer (RFC 6901). `json` is its spelling, with the quotes of a string.
+    fn scalar<'t>(&self, pointer: &str, json: &'t str) -> Cow<'t, [u8]> {
+        let _ = pointer;
         Cow::Borrowed(json.as_bytes())
     }
 
-    /// Returns true if the value at this JSON pointer (RFC 6901) does not count.
-    fn ignores_pointer(&self, pointer: &str) -> bool {
+    /// Returns true if the value at this JSON pointer does not count. That there is a value still counts.
+    fn ignores_value(&self, pointer: &str) -> bool {
         let _ = pointer;
         false
     }
 
-    /// Returns true if a member does not count. `siblings` are the scalars among the values of its object, as spelled.
+    /// Returns true if the member or element at this JSON pointer is left out of the tree.
+    fn removes_value(&self, pointer: &str) -> bool {
+        let _ = pointer;
+        false
+    }
+
+    /// Returns true if the value of a member does not count. `siblings` are the scalars among the values of its object, as
+    /// spelled.
     fn ignores_member(&self, name: &str, json: &str, siblings: &[&str]) -> bool {
         let _ = (name, json, siblings);
         false
     }
+
+    /// Returns true if only the last one of several members with the same name counts, as most parsers have it.
+    fn keeps_last_namesake(&self) -> bool {
+        false
+    }
 }
 
-/// Counts every value.
+/// Counts everything, as it is spelled.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct IgnoreNothing;
+pub struct CountAll;
 
-impl Ignore for IgnoreNothing {}
+impl DigestRules for CountAll {}
 
 /// A value in a text.
 #[derive(Clone, Debug)]
@@ -79,21 +93,21 @@ impl<'t> Node<'t> {
     /// [`MAX_DEPTH`](super::MAX_DEPTH).
     ///
     /// ```
-    /// use harproxy_json::{IgnoreNothing, Node};
-    /// let a = Node::parse(r#"{"a":1,"b":[2]}"#, &IgnoreNothing).unwrap();
-    /// let b = Node::parse(r#"{ "b": [ 2 ], "a": 1 }"#, &IgnoreNothing).unwrap();
+    /// use harproxy_json::{CountAll, Node};
+    /// let a = Node::parse(r#"{"a":1,"b":[2]}"#, &CountAll).unwrap();
+    /// let b = Node::parse(r#"{ "b": [ 2 ], "a": 1 }"#, &CountAll).unwrap();
     /// assert_eq!(a.digest, b.digest);
-    /// assert!(Node::parse(r#"{"a":}"#, &IgnoreNothing).is_none());
+    /// assert!(Node::parse(r#"{"a":}"#, &CountAll).is_none());
     /// ```
     #[must_use]
-    pub fn parse(text: &'t str, ignore: &dyn Ignore) -> Option<Self> {
-        Builder::build(text, ignore, true)
+    pub fn parse(text: &'t str, rules: &dyn DigestRules) -> Option<Self> {
+        Builder::build(text, rules, true)
     }
 
     /// Returns the digest of a text that consists of one value, without building the tree.
     #[must_use]
-    pub fn digest_of(text: &'t str, ignore: &dyn Ignore) -> Option<Digest> {
-        Builder::build(text, ignore, false).map(|node| node.digest)
+    pub fn digest_of(text: &'t str, rules: &dyn DigestRules) -> Option<Digest> {
+        Builder::build(text, rules, false).map(|node| node.digest)
     }
 
     /// Returns the position behind its last byte.
@@ -134,20 +148,20 @@ impl<'t> Node<'t> {
 }
 
 /// Builds nodes from the events of a text.
-struct Builder<'t, 'i> {
+struct Builder<'t, 'r> {
     text: &'t str,
     walker: Walker<'t>,
     pointer: String,
-    ignore: &'i dyn Ignore,
+    rules: &'r dyn DigestRules,
     /// If false, the parts of a container are dropped as soon as its digest is known.
     keep_parts: bool,
 }
 
-impl<'t, 'i> Builder<'t, 'i> {
-    fn build(text: &'t str, ignore: &'i dyn Ignore, keep_parts: bool) -> Option<Node<'t>> {
+impl<'t, 'r> Builder<'t, 'r> {
+    fn build(text: &'t str, rules: &'r dyn DigestRules, keep_parts: bool) -> Option<Node<'t>> {
         serde_json::from_str::<IgnoredAny>(text).ok()?;
         let walker = Walker::new(text.as_bytes());
-        let mut builder = Builder { text, walker, pointer: String::new(), ignore, keep_parts };
+        let mut builder = Builder { text, walker, pointer: String::new(), rules, keep_parts };
         let first = builder.walker.next()?;
         builder.value(&first)
     }
@@ -159,10 +173,10 @@ impl<'t, 'i> Builder<'t, 'i> {
             EventKind::Open(Container::Object) => self.object()?,
             _ => {
                 let end = first.span.end;
-                (NodeKind::Scalar, scalar_digest(&self.ignore.scalar(&self.text[at..end])), end)
+                (NodeKind::Scalar, scalar_digest(&self.rules.scalar(&self.pointer, &self.text[at..end])), end)
             }
         };
-        let digest = if self.ignore.ignores_pointer(&self.pointer) { Digest::default() } else { digest };
+        let digest = if self.rules.ignores_value(&self.pointer) { Digest::default() } else { digest };
         Some(Node { text: &self.text[at..end], at, kind, digest })
     }
 
@@ -176,10 +190,13 @@ impl<'t, 'i> Builder<'t, 'i> {
             }
             let parent = self.push_step(&index.to_string());
             let element = self.value(&event)?;
+            let is_removed = self.rules.removes_value(&self.pointer);
             self.pointer.truncate(parent);
-            digest.update(element.digest);
-            if self.keep_parts {
-                elements.push(element);
+            if !is_removed {
+                digest.update(element.digest);
+                if self.keep_parts {
+                    elements.push(element);
+                }
             }
         }
         None
@@ -202,16 +219,22 @@ impl<'t, 'i> Builder<'t, 'i> {
             let parent = self.push_step(&name);
             let first = self.walker.next()?;
             let value = self.value(&first)?;
+            let is_removed = self.rules.removes_value(&self.pointer);
             self.pointer.truncate(parent);
-            members.push(Member { name, at, value });
+            if !is_removed {
+                members.push(Member { name, at, value });
+            }
         }
     }
 
-    fn object_digest(&self, members: &mut [Member<'t>]) -> Digest {
+    fn object_digest(&self, members: &mut Vec<Member<'t>>) -> Digest {
+        if self.rules.keeps_last_namesake() {
+            keep_last_namesakes(members);
+        }
         let scalars = members.iter().filter(|member| member.value.is_scalar());
         let scalars: Vec<&str> = scalars.map(|member| member.value.text).collect();
         for Member { name, value, .. } in &mut *members {
-            if self.ignore.ignores_member(name, value.text, &scalars) {
+            if self.rules.ignores_member(name, value.text, &scalars) {
                 value.digest = Digest::default();
             }
         }
@@ -239,17 +262,37 @@ impl<'t, 'i> Builder<'t, 'i> {
     }
 }
 
+/// Removes the members whose name occurs again. The last one takes the place of the first.
+fn keep_last_namesakes(members: &mut Vec<Member<'_>>) {
+    let mut names = HashSet::with_capacity(members.len());
+    if members.iter().all(|member| names.insert(member.name.as_str())) {
+        return;
+    }
+    let mut places: HashMap<String, usize> = HashMap::with_capacity(members.len());
+    let mut kept: Vec<Member<'_>> = Vec::with_capacity(members.len());
+    for member in members.drain(..) {
+        match places.get(&member.name) {
+            Some(&place) => kept[place] = member,
+            None => {
+                places.insert(member.name.clone(), kept.len());
+                kept.push(member);
+            }
+        }
+    }
+    *members = kept;
+}
+
 fn scalar_digest(text: &[u8]) -> Digest {
     Sha256::new_with_prefix("=").chain_update(text).finalize().into()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::IgnoreNothing;
+    use super::super::CountAll;
     use super::*;
 
     fn parse(text: &str) -> Node<'_> {
-        Node::parse(text, &IgnoreNothing).unwrap_or_else(|| panic!("{text}"))
+        Node::parse(text, &CountAll).unwrap_or_else(|| panic!("{text}"))
     }
 
     #[test]
@@ -277,29 +320,47 @@ mod tests {
             (r#"{"a":{}}"#, r#"{"a":[]}"#, false),
         ] {
             assert_eq!(parse(a).digest == parse(b).digest, equal, "{a} {b}");
-            assert_eq!(Node::digest_of(a, &IgnoreNothing), Some(parse(a).digest), "{a}");
+            assert_eq!(Node::digest_of(a, &CountAll), Some(parse(a).digest), "{a}");
         }
     }
 
     #[test]
-    fn ignored_pointer_does_not_count() {
-        struct Second;
-        impl Ignore for Second {
-            fn ignores_pointer(&self, pointer: &str) -> bool {
+    fn ignored_value_counts_as_present_and_removed_value_does_not() {
+        struct Second(bool);
+        impl DigestRules for Second {
+            fn ignores_value(&self, pointer: &str) -> bool {
                 pointer == "/a~1b/1"
             }
+            fn removes_value(&self, pointer: &str) -> bool {
+                self.0 && self.ignores_value(pointer)
+            }
         }
-        let digest = |text| Node::digest_of(text, &Second).unwrap();
-        assert_eq!(digest(r#"{"a/b":[1,2]}"#), digest(r#"{"a/b":[1,{"x":[]}]}"#));
-        assert_ne!(digest(r#"{"a/b":[1,2]}"#), digest(r#"{"a/b":[1]}"#));
-        assert_ne!(digest(r#"{"a/b":[1,2]}"#), digest(r#"{"a/b":[2,2]}"#));
+        let digest = |text, removes| Node::digest_of(text, &Second(removes)).unwrap();
+        for removes in [false, true] {
+            assert_eq!(digest(r#"{"a/b":[1,2]}"#, removes), digest(r#"{"a/b":[1,{"x":[]}]}"#, removes));
+            assert_eq!(digest(r#"{"a/b":[1,2]}"#, removes) == digest(r#"{"a/b":[1]}"#, removes), removes);
+            assert_ne!(digest(r#"{"a/b":[1,2]}"#, removes), digest(r#"{"a/b":[2,2]}"#, removes));
+        }
+    }
+
+    #[test]
+    fn last_namesake_counts_if_the_rules_say_so() {
+        struct LastCounts;
+        impl DigestRules for LastCounts {
+            fn keeps_last_namesake(&self) -> bool {
+                true
+            }
+        }
+        let digest = |text| Node::digest_of(text, &LastCounts).unwrap();
+        assert_eq!(digest(r#"{"a":1,"b":2,"a":3}"#), digest(r#"{"a":3,"b":2}"#));
+        assert_ne!(digest(r#"{"a":1,"a":3}"#), digest(r#"{"a":3,"a":1}"#));
     }
 
     #[test]
     fn invalid_json_has_no_tree() {
         let deep = "[".repeat(200) + &"]".repeat(200);
         for text in ["", "{", "[1,]", "nil", "\u{feff}1", &deep] {
-            assert!(Node::parse(text, &IgnoreNothing).is_none(), "{text}");
+            assert!(Node::parse(text, &CountAll).is_none(), "{text}");
         }
     }
 }

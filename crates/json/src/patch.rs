@@ -12,8 +12,8 @@ use super::sequence::common;
 /// Two values differ if the digests of their nodes do.
 ///
 /// ```
-/// use harproxy_json::{IgnoreNothing, Node, patch};
-/// let parse = |text| Node::parse(text, &IgnoreNothing).unwrap();
+/// use harproxy_json::{CountAll, Node, patch};
+/// let parse = |text| Node::parse(text, &CountAll).unwrap();
 /// let (ours, base, theirs) = (r#"{ "n" : [1,2], "b": 2, "mine": 0 }"#, r#"{"n":[1,2],"b":2}"#, r#"{"b":3,"n":[1,2]}"#);
 /// let patched = patch(ours, &parse(ours), &parse(base), theirs, &parse(theirs));
 /// assert_eq!(patched, r#"{ "n" : [1,2], "b": 3, "mine": 0 }"#);
@@ -57,7 +57,9 @@ impl<'t> Patcher<'t> {
         let keeps_ours = items.iter().any(|item| matches!(item, Item::Ours(..)));
         match keeps_ours {
             true => self.write_container(ours, theirs, &items),
-            false => self.out.push_str(&reindented(theirs.text, margin(self.new, theirs.at), margin(self.text, ours.at))),
+            false => {
+                self.out.push_str(&reindented(theirs.text, margin(self.new, theirs.at), margin(self.text, ours.at)))
+            }
         }
     }
 
@@ -135,7 +137,11 @@ fn reindented(json: &str, from: &str, to: &str) -> String {
 }
 
 /// Merges members by their names. If several share a name they can't be told apart, and nothing is kept.
-fn merge_members<'n, 't>(ours: &'n [Member<'t>], base: &'n [Member<'t>], theirs: &'n [Member<'t>]) -> Vec<Item<'n, 't>> {
+fn merge_members<'n, 't>(
+    ours: &'n [Member<'t>],
+    base: &'n [Member<'t>],
+    theirs: &'n [Member<'t>],
+) -> Vec<Item<'n, 't>> {
     let (Some(o), Some(b), Some(t)) = (by_name(ours), by_name(base), by_name(theirs)) else { return Vec::new() };
     let mut items: Vec<Item<'n, 't>> = Vec::new();
     for (at, Member { name, value, .. }) in ours.iter().enumerate() {
@@ -240,11 +246,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::layout::{compact, indent};
-    use super::super::node::{Ignore, IgnoreNothing};
+    use super::super::node::{CountAll, DigestRules};
     use super::*;
 
     fn parse(text: &str) -> Node<'_> {
-        Node::parse(text, &IgnoreNothing).unwrap_or_else(|| panic!("invalid JSON: {text}"))
+        Node::parse(text, &CountAll).unwrap_or_else(|| panic!("invalid JSON: {text}"))
     }
 
     /// Patches the old text with the changes from old to new.
@@ -256,7 +262,7 @@ mod tests {
     /// Ignores the members named `at`.
     struct IgnoreTimes;
 
-    impl Ignore for IgnoreTimes {
+    impl DigestRules for IgnoreTimes {
         fn ignores_member(&self, name: &str, _: &str, _: &[&str]) -> bool {
             name == "at"
         }

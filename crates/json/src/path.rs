@@ -134,6 +134,82 @@ pub fn member_step(name: &str) -> String {
     format!("['{}']", name.chars().map(escaped).collect::<String>())
 }
 
+/// The position of a value in a document.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Pointer(Vec<PointerStep>);
+
+/// One step of a [`Pointer`].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PointerStep {
+    /// To the member with this name.
+    Member(String),
+    /// To the element with this index.
+    Index(usize),
+}
+
+impl Pointer {
+    /// Appends a step.
+    pub fn push(&mut self, step: PointerStep) {
+        self.0.push(step);
+    }
+
+    /// Removes the last step.
+    pub fn pop(&mut self) {
+        self.0.pop();
+    }
+
+    /// Returns the steps from the root on.
+    #[must_use]
+    pub fn steps(&self) -> &[PointerStep] {
+        &self.0
+    }
+
+    /// Returns true for the pointer to the whole document.
+    #[must_use]
+    pub fn is_root(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Returns the JSON path that selects this value alone: `$.items[0].id`.
+    #[must_use]
+    pub fn to_path(&self) -> String {
+        self.path(|index| format!("[{index}]"))
+    }
+
+    /// Returns the JSON path that selects this value in all elements of the arrays around it: `$.items[*].id`.
+    ///
+    /// ```
+    /// use harproxy_json::{Pointer, PointerStep};
+    /// let mut pointer = Pointer::default();
+    /// pointer.push(PointerStep::Member("items".to_owned()));
+    /// pointer.push(PointerStep::Index(0));
+    /// assert_eq!((pointer.to_path(), pointer.to_wildcard_path()), ("$.items[0]".to_owned(), "$.items[*]".to_owned()));
+    /// assert_eq!(pointer.to_string(), "/items/0");
+    /// ```
+    #[must_use]
+    pub fn to_wildcard_path(&self) -> String {
+        self.path(|_| "[*]".to_owned())
+    }
+
+    fn path(&self, index_step: impl Fn(usize) -> String) -> String {
+        let steps = self.0.iter().map(|step| match step {
+            PointerStep::Member(name) => member_step(name),
+            PointerStep::Index(index) => index_step(*index),
+        });
+        std::iter::once("$".to_owned()).chain(steps).collect()
+    }
+}
+
+/// Writes a JSON pointer (RFC 6901).
+impl fmt::Display for Pointer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|step| match step {
+            PointerStep::Member(name) => write!(f, "/{}", name.replace('~', "~0").replace('/', "~1")),
+            PointerStep::Index(index) => write!(f, "/{index}"),
+        })
+    }
+}
+
 /// A scalar that a path selects, or that is inside a selected value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocatedScalar {

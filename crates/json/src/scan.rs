@@ -86,9 +86,7 @@ impl StringTracker {
     #[must_use]
     pub fn plain_run(self, text: &[u8]) -> usize {
         match self {
-            StringTracker { inside: true, escaped: false } => {
-                memchr::memchr2(b'"', b'\\', text).unwrap_or(text.len())
-            }
+            StringTracker { inside: true, escaped: false } => memchr::memchr2(b'"', b'\\', text).unwrap_or(text.len()),
             _ => 0,
         }
     }

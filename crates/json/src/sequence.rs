@@ -2,8 +2,8 @@
 
 use std::hash::Hash;
 
-use similar::algorithms::{Algorithm, Capture, diff_slices};
 use similar::DiffOp;
+use similar::algorithms::{Algorithm, Capture, diff_slices};
 
 /// Pairs equal elements of two lists, in order, as many as can be paired without crossing.
 ///
