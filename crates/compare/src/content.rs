@@ -83,7 +83,7 @@ impl<'a> Content<'a> {
     }
 }
 
-/// What counts of a payload: two payloads are equal if their keys are.
+/// The part of a payload that counts. Two payloads are equal if their keys are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ContentKey {
     /// There is no payload.

@@ -267,7 +267,7 @@ struct NamedValues {
 }
 
 struct NamedValue {
-    /// What counts of the value.
+    /// The part of the value that counts.
     projected: Vec<u8>,
     text: String,
 }

@@ -30,7 +30,7 @@ pub fn pair_exchanges(left: &[Exchange<'_>], right: &[Exchange<'_>], projection:
     pairing
 }
 
-/// What counts of an exchange.
+/// The parts of an exchange that count.
 struct ExchangeKeys {
     request: RequestKey,
     status: i32,
@@ -66,7 +66,7 @@ fn exclude_repeats(pairing: &mut Pairing, left: &[ExchangeKeys], right: &[Exchan
     }
 }
 
-/// What two requests for varying things have in common.
+/// The constant part of requests whose identifiers and values vary.
 #[derive(PartialEq, Eq, Hash)]
 struct RequestShape {
     /// Method, origin and path, with `{}` for identifiers.

@@ -1,4 +1,4 @@
-//! What counts of an exchange, and the keys that are made of it.
+//! Projections: the parts of an exchange that count, and the keys that are made of them.
 
 use std::borrow::Cow;
 
@@ -20,7 +20,7 @@ pub struct Projection {
     pub request_headers: bool,
 }
 
-/// What counts of a request: two requests are equal if their keys are.
+/// The parts of a request that count. Two requests are equal if their keys are.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RequestKey {
     /// The method.
@@ -33,7 +33,7 @@ pub struct RequestKey {
     pub content: ContentKey,
 }
 
-/// What counts of a response.
+/// The parts of a response that count. Compare with [`ResponseKey::equals`].
 #[derive(Clone, Debug)]
 pub struct ResponseKey {
     /// The status.

@@ -60,7 +60,7 @@ pub struct Node<'t> {
     pub text: &'t str,
     /// The position of its first byte.
     pub at: usize,
-    /// What it consists of.
+    /// Its members or elements, if it is a container.
     pub kind: NodeKind<'t>,
     /// The digest of what counts of it.
     pub digest: Digest,

@@ -204,7 +204,7 @@ fn digests(nodes: &[Node<'_>]) -> Vec<Digest> {
     nodes.iter().map(|node| node.digest).collect()
 }
 
-/// What identifies an element of an array from one version to the next.
+/// The identity of an array element, by which it is found again in another version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Identity<'n> {
     /// The value of a member that is usually an identifier.

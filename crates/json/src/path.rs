@@ -233,7 +233,7 @@ pub fn locate(text: &[u8], paths: &[JsonPath]) -> Option<Vec<LocatedScalar>> {
     }
     let mut found = Vec::new();
     if root != Selection::default() {
-        Locator { text, walker: Walker::new(text), found: &mut found }.document(&root);
+        locate_scalars(text, &root, &mut found);
     }
     Some(found)
 }
@@ -256,14 +256,7 @@ impl Selection {
     }
 }
 
-/// Walks along a text and the selected places at once. The text is valid JSON.
-struct Locator<'t, 'f> {
-    text: &'t [u8],
-    walker: Walker<'t>,
-    found: &'f mut Vec<LocatedScalar>,
-}
-
-/// A container that the locator is inside of.
+/// A container that is open at the current position.
 struct OpenContainer<'s> {
     selection: Option<&'s Selection>,
     is_selected: bool,
@@ -272,38 +265,37 @@ struct OpenContainer<'s> {
     index: usize,
 }
 
-impl Locator<'_, '_> {
-    fn document(&mut self, root: &Selection) {
-        let mut open: Vec<OpenContainer<'_>> = Vec::new();
-        let mut member: Option<String> = None;
-        while let Some(event) = self.walker.next() {
-            if event.kind == EventKind::Name {
-                let spelled = String::from_utf8_lossy(&self.text[event.span]);
-                member = Some(unquote_lossy(&spelled).unwrap_or_default().into_owned());
-                continue;
+/// Walks along a valid JSON text and the selected places at once.
+fn locate_scalars(text: &[u8], root: &Selection, found: &mut Vec<LocatedScalar>) {
+    let mut open: Vec<OpenContainer<'_>> = Vec::new();
+    let mut member: Option<String> = None;
+    for event in Walker::new(text) {
+        if event.kind == EventKind::Name {
+            let spelled = String::from_utf8_lossy(&text[event.span]);
+            member = Some(unquote_lossy(&spelled).unwrap_or_default().into_owned());
+            continue;
+        }
+        if event.kind == EventKind::Close {
+            open.pop();
+            continue;
+        }
+        let (selection, outer, name) = match (open.last_mut(), member.take()) {
+            (None, _) => (Some(root), false, String::new()),
+            (Some(parent), Some(name)) => {
+                let selection = parent.selection.and_then(|selection| selection.members.get(&name));
+                (selection, parent.is_selected, name)
             }
-            if event.kind == EventKind::Close {
-                open.pop();
-                continue;
+            (Some(parent), None) => {
+                let selection = parent.selection.and_then(|selection| selection.elements.get(&parent.index));
+                parent.index += 1;
+                (selection, parent.is_selected, parent.name.clone())
             }
-            let (selection, outer, name) = match (open.last_mut(), member.take()) {
-                (None, _) => (Some(root), false, String::new()),
-                (Some(parent), Some(name)) => {
-                    let selection = parent.selection.and_then(|selection| selection.members.get(&name));
-                    (selection, parent.is_selected, name)
-                }
-                (Some(parent), None) => {
-                    let selection = parent.selection.and_then(|selection| selection.elements.get(&parent.index));
-                    parent.index += 1;
-                    (selection, parent.is_selected, parent.name.clone())
-                }
-            };
-            let is_selected = outer || selection.is_some_and(|selection| selection.is_selected);
-            match event.kind {
-                EventKind::Open(_) => open.push(OpenContainer { selection, is_selected, name, index: 0 }),
-                _ if is_selected => self.found.push(LocatedScalar { range: event.span, name }),
-                _ => {}
-            }
+        };
+        let is_selected = outer || selection.is_some_and(|selection| selection.is_selected);
+        match event.kind {
+            EventKind::Open(_) => open.push(OpenContainer { selection, is_selected, name, index: 0 }),
+            _ if is_selected => found.push(LocatedScalar { range: event.span, name }),
+            _ => {}
         }
     }
 }
