@@ -18,8 +18,8 @@ use super::capture::Tape;
 use super::heads::Decoded;
 use super::journal::Haste;
 use super::look::{Look, Media, Side, Sink};
-use super::screen::{Hold, LOOKED_INTO, Screen};
-use harproxy_redact::{Glimpsed, Pace, Stream};
+use super::screen::{Hold, LOOKED_INTO};
+use harproxy_redact::{Pace, Stream};
 
 /// Payloads up to so many bytes are looked into at once, coded ones up to a few less: a thread of their own costs more.
 const AT_ONCE: usize = 64 << 10;
@@ -300,29 +300,22 @@ impl Held {
 /// A payload that a thread reads as it comes.
 #[derive(Debug)]
 struct Long {
-    thread: PollSender<Vec<Glimpsed<Bytes>>>,
+    thread: PollSender<Vec<Bytes>>,
     /// What the thread has not been given: giving may wake it.
-    gathered: Vec<Glimpsed<Bytes>>,
+    gathered: Vec<Bytes>,
     /// Bytes of that.
     len: usize,
     work: JoinHandle<Option<Decoded>>,
-    /// What glances at a piece before the thread has it, when the thread is behind: whoever has time looks, and the processor that serves has it at
-    /// hand.
-    screen: Option<Arc<Screen>>,
 }
 
 impl Long {
     fn start(look: &Look, first: impl IntoIterator<Item = Bytes>) -> Self {
         let (send, mut given) = mpsc::channel(WAITING);
         let look = Look { may_wait: true, ..look.clone() };
-        let is_plain = look.media.codings.as_ref().is_some_and(Vec::is_empty);
-        let is_json = is_plain && harproxy_redact::is_json(&look.media.content_type);
-        let screen = is_json.then(|| look.sink.tape.screen().clone());
         let mut pieces = std::iter::from_fn(move || given.blocking_recv()).flatten();
         let work = tokio::task::spawn_blocking(move || look.long(&mut pieces));
-        let mut long = Long { thread: PollSender::new(send), gathered: Vec::new(), len: 0, work, screen };
-        // Most of these are at hand no more.
-        first.into_iter().for_each(|piece| long.add(piece.into()));
+        let mut long = Long { thread: PollSender::new(send), gathered: Vec::new(), len: 0, work };
+        first.into_iter().for_each(|piece| long.take(piece));
         long
     }
 
@@ -342,21 +335,8 @@ impl Long {
     }
 
     fn take(&mut self, data: Bytes) {
-        let piece = match &self.screen {
-            Some(screen) if self.is_behind() => screen.glimpsed(data),
-            _ => data.into(),
-        };
-        self.add(piece);
-    }
-
-    /// Whether the thread has not taken all that it was given.
-    fn is_behind(&self) -> bool {
-        self.thread.get_ref().is_some_and(|thread| thread.capacity() < thread.max_capacity())
-    }
-
-    fn add(&mut self, piece: Glimpsed<Bytes>) {
-        self.len += piece.piece().len();
-        self.gathered.push(piece);
+        self.len += data.len();
+        self.gathered.push(data);
     }
 
     /// Gives the thread the rest.

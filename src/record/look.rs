@@ -16,14 +16,12 @@ use super::journal::{Haste, Kind};
 use super::screen::{Hold, LOOKED_INTO};
 use harproxy_http::coding::{self, Coding};
 use harproxy_http::headers::to_chars;
-use harproxy_redact::{Glimpsed, Outcome, Remains, Stream};
+use harproxy_redact::{Outcome, Stream};
 
 /// Bytes that are decoded at a time.
 const PIECE: usize = 64 << 10;
 /// Bytes that go into the journal at a time, at least: a write that begins in the middle of a page costs as much as many bytes.
 const PUT: usize = 512 << 10;
-/// A part that goes on as it came has a frame of its own from so many bytes on; a shorter one is copied to what is around it.
-const WORTH_A_FRAME: usize = 4 << 10;
 
 /// Bytes of a frame: a payload may grow by its markers.
 const FRAME: usize = 4 << 20;
@@ -130,7 +128,7 @@ impl Look {
     /// A payload that was held, `whole` or cut.
     pub fn held(&self, bytes: &Bytes, whole: bool, hold: &mut Hold) -> Option<Decoded> {
         self.within(LOOKED_INTO, bytes, whole, hold)
-            .unwrap_or_else(|| self.long(&mut std::iter::once(bytes.clone().into())))
+            .unwrap_or_else(|| self.long(&mut std::iter::once(bytes.clone())))
     }
 
     /// The same, if no more than `limit` bytes come out of its codings; `None` when more do, and nothing was done about them.
@@ -169,14 +167,13 @@ impl Look {
     }
 
     /// A payload that is too long to be held, as its pieces come.
-    pub fn long(&self, wire: &mut (dyn Iterator<Item = Glimpsed<Bytes>> + Send)) -> Option<Decoded> {
+    pub fn long(&self, wire: &mut (dyn Iterator<Item = Bytes> + Send)) -> Option<Decoded> {
         let codings = self.media.codings.as_deref().unwrap_or_default();
         if codings.is_empty() {
             return Some(self.through(&mut wire.map(Ok), None, self.sink.side.decoded()));
         }
-        let mut wire = wire.map(Glimpsed::into_piece);
         let decodes = AtomicBool::new(false);
-        let mut wire = Remembered { read: Joined::new(&mut wire), beginning: Vec::new(), enough: &decodes };
+        let mut wire = Remembered { read: Joined::new(wire), beginning: Vec::new(), enough: &decodes };
         let mut first = [0; 512];
         let mut decoder = coding::decoder(codings, Box::new(&mut wire));
         if let Ok(read) = decoder.read(&mut first) {
@@ -188,7 +185,7 @@ impl Look {
         // It is not coded as it says: looked into as it came.
         let Remembered { read: Joined { piece, pieces }, beginning, .. } = wire;
         let all = [Bytes::from(beginning), piece].into_iter().chain(pieces);
-        self.through(&mut all.map(|piece| Ok(piece.into())), None, self.sink.side.wire());
+        self.through(&mut all.map(Ok), None, self.sink.side.wire());
         None
     }
 
@@ -226,13 +223,13 @@ impl Look {
     /// Through a window, at most `max` bytes of it.
     fn through(
         &self,
-        pieces: &mut dyn Iterator<Item = io::Result<Glimpsed<Bytes>>>,
+        pieces: &mut dyn Iterator<Item = io::Result<Bytes>>,
         max: Option<u64>,
         kind: Kind,
     ) -> Decoded {
         let mut redactor = self.sink.tape.screen().redactor();
         let mut stream = Stream::new(&self.media.content_type);
-        let mut remains = Pass { piece: Bytes::new(), changed: Vec::new(), ready: Vec::new(), len: 0 };
+        let mut out = Vec::new();
         let (mut total, mut left) = (0, max.unwrap_or(u64::MAX));
         let mut broken = false;
         for piece in pieces {
@@ -240,81 +237,29 @@ impl Look {
                 broken = true;
                 break;
             };
-            let len = piece.piece().len() as u64;
+            let len = piece.len() as u64;
             let keep = len.min(left);
             (total, left) = (total + len, left - keep);
-            for part in parts(piece, usize::try_from(keep).unwrap_or(usize::MAX)) {
-                remains.piece = part.piece().clone();
-                stream.push_glimpsed(&mut redactor, &part, &mut remains);
-                if remains.len >= PUT {
-                    self.journal(kind, remains.take());
+            for part in piece[..usize::try_from(keep).unwrap_or(usize::MAX)].chunks(PUT) {
+                stream.push(&mut redactor, part, &mut out);
+                if out.len() >= PUT {
+                    self.journal(kind, std::mem::take(&mut out));
                 }
             }
         }
-        stream.finish(&mut redactor, &mut remains);
-        self.journal(kind, remains.take());
+        stream.finish(&mut redactor, &mut out);
+        self.journal(kind, out);
         Decoded { more: max.is_some_and(|max| total > max), total: (!broken).then_some(total), broken }
     }
 
-    /// Journals pieces; a thread that may wait does so until there is room.
-    fn journal(&self, kind: Kind, pieces: Vec<Bytes>) {
+    /// Journals a piece; a thread that may wait does so until there is room.
+    fn journal(&self, kind: Kind, piece: Vec<u8>) {
         let Sink { tape, haste, .. } = &self.sink;
-        tape.push_all(kind, pieces, if self.may_wait { Haste::Here } else { *haste });
+        let piece = (!piece.is_empty()).then(|| Bytes::from(piece));
+        tape.push_all(kind, piece, if self.may_wait { Haste::Here } else { *haste });
         if self.may_wait {
             tape.wait_for_room();
         }
-    }
-}
-
-/// The first `keep` bytes of a piece in parts, none of them longer than [`PUT`]. What was found out of all of a piece holds for no part of it.
-fn parts(piece: Glimpsed<Bytes>, keep: usize) -> impl Iterator<Item = Glimpsed<Bytes>> {
-    let (whole, mut rest) = match piece {
-        piece if piece.piece().len() <= keep.min(PUT) => (Some(piece), Bytes::new()),
-        piece => (None, piece.into_piece()),
-    };
-    rest.truncate(keep);
-    let next = move || (!rest.is_empty()).then(|| rest.split_to(rest.len().min(PUT)).into());
-    whole.into_iter().chain(std::iter::from_fn(next))
-}
-
-/// What remains of a payload on its way into the journal.
-struct Pass {
-    /// Of which parts go on as they came.
-    piece: Bytes,
-    /// What was put together last.
-    changed: Vec<u8>,
-    ready: Vec<Bytes>,
-    /// Bytes of both.
-    len: usize,
-}
-
-impl Pass {
-    fn take(&mut self) -> Vec<Bytes> {
-        self.settle();
-        self.len = 0;
-        std::mem::take(&mut self.ready)
-    }
-
-    fn settle(&mut self) {
-        if !self.changed.is_empty() {
-            self.ready.push(std::mem::take(&mut self.changed).into());
-        }
-    }
-}
-
-impl Remains for Pass {
-    fn put(&mut self, bytes: &[u8]) {
-        self.len += bytes.len();
-        self.changed.extend_from_slice(bytes);
-    }
-
-    fn pass(&mut self, part: &[u8]) {
-        if part.len() < WORTH_A_FRAME {
-            return self.put(part);
-        }
-        self.settle();
-        self.len += part.len();
-        self.ready.push(self.piece.slice_ref(part));
     }
 }
 
@@ -352,7 +297,7 @@ struct Parted<R> {
 }
 
 impl<R: Read> Iterator for Parted<R> {
-    type Item = io::Result<Glimpsed<Bytes>>;
+    type Item = io::Result<Bytes>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if let Some(error) = self.failed.take() {
@@ -363,7 +308,7 @@ impl<R: Read> Iterator for Parted<R> {
             Err(error) if piece.is_empty() => return Some(Err(error)),
             read => self.failed = read.err(),
         }
-        (!piece.is_empty()).then(|| Ok(Bytes::from(piece).into()))
+        (!piece.is_empty()).then(|| Ok(piece.into()))
     }
 }
 
@@ -401,26 +346,5 @@ impl<R: Read> Read for Remembered<'_, R> {
             self.beginning.extend_from_slice(&buf[..read]);
         }
         Ok(read)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use harproxy_redact::Policy;
-
-    #[test]
-    fn what_was_found_out_of_a_piece_goes_with_all_of_it_alone() {
-        let glimpse = |glimpsed: &Glimpsed<Bytes>| format!("{glimpsed:?}").contains("Some");
-        for (len, keep) in [(PUT, PUT), (PUT, PUT + 1), (PUT, PUT - 1), (PUT + 1, PUT + 1), (3 * PUT, PUT), (PUT, 0)] {
-            let bytes = Bytes::from(b"{\"a\":1},".repeat(len)).slice(..len);
-            let piece = Glimpsed::new(bytes.clone(), &Policy::default());
-            assert!(glimpse(&piece));
-            let parts: Vec<_> = parts(piece, keep).collect();
-            assert_eq!(parts.iter().any(glimpse), len <= PUT && keep >= len, "{keep} of {len}");
-            assert!(parts.iter().all(|part| part.piece().len() <= PUT));
-            let all: Vec<u8> = parts.into_iter().flat_map(Glimpsed::into_piece).collect();
-            assert!(all == bytes[..keep.min(len)], "{keep} of {len}");
-        }
     }
 }

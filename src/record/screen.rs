@@ -3,12 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use bytes::Bytes;
-
 use super::clean::{Clean, Text};
 use super::heads::{Fields, Told};
 use harproxy_http::NormalUrl;
-use harproxy_redact::{Glimpsed, Outcome, Policy, Redactor, Vault};
+use harproxy_redact::{Outcome, Policy, Redactor, Vault};
 
 /// A payload is looked into as a whole up to this length, bytes, decoded; longer ones pass through a window.
 pub const LOOKED_INTO: usize = 16 << 20;
@@ -105,12 +103,6 @@ impl Screen {
             Outcome::Opaque => self.passed_opaque(),
         }
         outcome
-    }
-
-    /// Glances at a piece of a JSON payload before it is looked into, where it is at hand.
-    #[must_use]
-    pub fn glimpsed(&self, piece: Bytes) -> Glimpsed<Bytes> {
-        Glimpsed::new(piece, &self.policy)
     }
 
     /// Takes secrets out of a message.
