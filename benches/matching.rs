@@ -10,9 +10,9 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 use divan::{Bencher, black_box};
-use harproxy::har::Fixture;
-use harproxy::http::NormalUrl;
-use harproxy::matching::{Matcher, Options, Outcome, Query};
+use harproxy_har::Fixture;
+use harproxy_http::NormalUrl;
+use harproxy_matching::{Matcher, Options, Outcome, Query};
 use http::HeaderMap;
 use tempfile::TempDir;
 

@@ -7,10 +7,10 @@
 use bytes::Bytes;
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
-use harproxy::http::{Header, Headers};
 use harproxy::record::journal::{Frame, Haste, Journal, Kind};
-use harproxy::redact::marker::Run;
-use harproxy::redact::{Policy, Redactor, Vault};
+use harproxy_http::{Header, Headers};
+use harproxy_redact::marker::Run;
+use harproxy_redact::{Policy, Redactor, Vault};
 
 const SIZES: [usize; 3] = [1 << 10, 64 << 10, 1 << 20];
 

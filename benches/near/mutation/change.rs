@@ -1,6 +1,6 @@
 //! A change of a request: drawn for one, it can be made to another.
 
-use harproxy::http::NormalUrl;
+use harproxy_http::NormalUrl;
 use serde_json::Value;
 
 use super::Operator::{

@@ -10,9 +10,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use harproxy::har::{Fixture, Payload};
-use harproxy::http::NormalUrl;
-use harproxy::matching::{Matcher, Options, Outcome, Query};
+use harproxy_har::{Fixture, Payload};
+use harproxy_http::NormalUrl;
+use harproxy_matching::{Matcher, Options, Outcome, Query};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use change::Change;
