@@ -1,7 +1,7 @@
 //! How often the entry that a request was made of is named first, when one thing of the request, or two, are others.
 //!
 //! `cargo bench --bench near`, or faster with `cargo test --bench near`; `-- --wrong` lists the requests that were taken for
-//! another entry's. `docs/matching.md` says how to read the table. Nothing is measured but this: it is the same on every machine.
+//! another entry's. `docs/internals/near-misses.md` explains the columns. The figures are the same on every machine.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 

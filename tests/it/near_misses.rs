@@ -1,5 +1,5 @@
 //! The entry that a request was made of is named first, when one thing of the request, or two, are others: the figures of
-//! docs/matching.md for the seed that the costs were not chosen on.
+//! docs/internals/near-misses.md for the seed that the costs were not chosen on.
 
 #[path = "../../benches/near/mutation/mod.rs"]
 mod mutation;

@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn the_reference_has_the_whole_list() {
-        let reference = include_str!("../../../docs/matching.md");
+        let reference = include_str!("../../../docs/reference/matching.md");
         for host in HOSTS {
             let star = if host.starts_with('.') { "*" } else { "" };
             assert!(reference.contains(&format!("`{star}{host}`")), "{host}");
