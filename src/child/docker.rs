@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::env::Change;
-use crate::quote::{self, is_plain};
+use harproxy_support::shell_quote::is_plain;
 
 /// The name of this machine in a container: Docker Desktop knows it, elsewhere `--add-host` makes it known.
 pub const HOST: &str = "host.docker.internal";
@@ -19,9 +19,9 @@ pub fn arguments(changes: &[Change], folder: &Path, file: &Path) -> String {
     let plain = changes.iter().filter(|change| fits(change));
     let mut lines: Vec<String> =
         plain.map(|change| format!("-e {}={}", change.variable, change.value.to_string_lossy())).collect();
-    lines.push(format!("--env-file {}", quote::path(file)));
+    lines.push(format!("--env-file {}", harproxy_support::shell_quote::path(file)));
     let folder = folder.to_string_lossy();
-    lines.push(format!("-v {}", quote::word(&format!("{folder}:{folder}:ro"))));
+    lines.push(format!("-v {}", harproxy_support::shell_quote::word(&format!("{folder}:{folder}:ro"))));
     lines.push(format!("--add-host={HOST}:host-gateway"));
     lines.join("\n") + "\n"
 }

@@ -12,10 +12,10 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::files::RunFiles;
 use super::no_proxy;
-use crate::tls::bundle::{ADDING, OVERRULING, REPLACING};
-use crate::tls::jvm;
+use harproxy_tls::bundle::{ADDING, OVERRULING, REPLACING};
+use harproxy_tls::jvm;
 
-pub use crate::tls::bundle::Environment;
+pub use harproxy_tls::bundle::Environment;
 
 /// What harproxy does with the traffic of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

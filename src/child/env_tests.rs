@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use super::*;
-use crate::tls::bundle::BundleFiles;
+use harproxy_tls::bundle::BundleFiles;
 
 const FOLDER: &str = "/tmp/harproxy x \"y\"";
 

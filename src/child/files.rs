@@ -4,9 +4,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::scratch::Scratch;
-use crate::tls::bundle::{Bundle, BundleError, BundleFiles};
-use crate::whole::{self, Readers};
+use harproxy_support::atomic_file::Readers;
+use harproxy_support::temp::Scratch;
+use harproxy_tls::bundle::{Bundle, BundleError, BundleFiles};
 
 /// What `--require` loads into Node.js.
 const NODE_HOOK: &str = include_str!("node_hook.js");
@@ -67,7 +67,8 @@ impl RunFiles {
         std::fs::create_dir_all(&php).map_err(|source| FilesError::Write { path: php.clone(), source })?;
         // Whole, because another client may be reading.
         let users_wgetrc = if readers == Readers::Owner { users_wgetrc() } else { Vec::new() };
-        let write = |path: PathBuf, content: &[u8]| match whole::write(&path, content, readers) {
+        let write = |path: PathBuf, content: &[u8]| match harproxy_support::atomic_file::write(&path, content, readers)
+        {
             Ok(()) => Ok(path),
             Err(source) => Err(FilesError::Write { path, source }),
         };
@@ -147,7 +148,7 @@ impl RunFolder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tls::bundle::Environment;
+    use harproxy_tls::bundle::Environment;
 
     #[test]
     fn the_folder_is_private_and_goes_with_the_run() {

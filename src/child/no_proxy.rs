@@ -5,8 +5,8 @@
 use std::net::IpAddr;
 
 use super::env::Facts;
-use crate::http::url::is_localhost;
-use crate::tls::bundle::Environment;
+use harproxy_http::url::is_localhost;
+use harproxy_tls::bundle::Environment;
 
 /// The entries in force, none twice.
 pub(super) fn entries(facts: &Facts<'_>, user: &Environment) -> Vec<String> {

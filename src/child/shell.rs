@@ -1,7 +1,7 @@
 //! The same changes as text to paste or to evaluate: one function a shell, each with that shell's quoting.
 
 use super::env::Change;
-use crate::quote::{self, is_plain};
+use harproxy_support::shell_quote::is_plain;
 
 /// A form in which variables are written down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +55,7 @@ impl Shell {
 
     fn line(self, name: &str, value: &str) -> String {
         match self {
-            Shell::Sh => format!("export {name}={}", quote::word(value)),
+            Shell::Sh => format!("export {name}={}", harproxy_support::shell_quote::word(value)),
             Shell::Fish => format!("set -gx {name} {}", fish(value)),
             Shell::PowerShell => format!("$env:{name} = {}", powershell(value)),
             Shell::Dotenv => format!("{name}={}", dotenv(value)),

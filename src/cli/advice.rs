@@ -15,13 +15,13 @@ use super::ui::{self, Ui};
 use super::{cmd, config, logging, plan, prune};
 use crate::child::SpawnError;
 use crate::child::files::FilesError;
-use crate::proxy::server::BindError;
-use crate::proxy::upstream::{OwnProxy, PlanError};
-use crate::tls::authority::AuthorityError;
-use crate::tls::bundle::BundleError;
 use crate::upkeep::pack;
 use crate::verdict::{Finding, Kind, Severity, exit};
-use crate::{har, learn, record, replay};
+use crate::{learn, record, replay};
+use harproxy_proxy::server::BindError;
+use harproxy_proxy::upstream::{OwnProxy, PlanError};
+use harproxy_tls::authority::AuthorityError;
+use harproxy_tls::bundle::BundleError;
 
 pub use usage::tell_usage;
 use words::causes;
@@ -56,7 +56,7 @@ pub enum Failure {
     Replay(#[from] replay::Error),
     /// A fixture can't be read, or not be written.
     #[error(transparent)]
-    Fixture(#[from] har::Error),
+    Fixture(#[from] harproxy_har::Error),
     /// A fixture can't be pruned.
     #[error(transparent)]
     Prune(#[from] prune::Error),
@@ -169,7 +169,9 @@ impl Failure {
                 | record::Error::Foreign { .. }
                 | record::Error::NothingLeft { .. }
                 | record::Error::Fixture(
-                    har::Error::Malformed { .. } | har::Error::Entry { .. } | har::Error::Conflict { .. },
+                    harproxy_har::Error::Malformed { .. }
+                    | harproxy_har::Error::Entry { .. }
+                    | harproxy_har::Error::Conflict { .. },
                 ),
             ) => exit::USAGE,
             Failure::Spawn(error) => error.exit_code(),

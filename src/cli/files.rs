@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::advice::Failure;
-use crate::whole::{self, Readers};
+use harproxy_support::atomic_file::Readers;
 
 /// Links are followed so far; more go round in circles.
 const LINKS: usize = 40;
@@ -37,7 +37,7 @@ fn put(path: &Path, content: &[u8]) -> io::Result<()> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         fs::create_dir_all(folder)?;
     }
-    whole::write(&path, content, Readers::All)
+    harproxy_support::atomic_file::write(&path, content, Readers::All)
 }
 
 /// What a link leads to in the end, which need not be there.

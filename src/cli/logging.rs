@@ -21,7 +21,7 @@ use super::event;
 use super::ui::{self, LogFormat, Meanwhile, Ui};
 use crate::verdict::findings;
 
-/// The variable with a filter: levels, and levels of targets (`warn,harproxy::proxy=debug`).
+/// The variable with a filter: levels, and levels of targets (`warn,harproxy_proxy=debug`).
 pub const VARIABLE: &str = "HARPROXY_LOG";
 
 /// The filter is not one.
@@ -164,7 +164,7 @@ impl Visit for Fields {
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
-        self.add(field, crate::http::problem::in_words(value).into());
+        self.add(field, harproxy_http::problem::in_words(value).into());
     }
 }
 
@@ -177,7 +177,7 @@ mod tests {
         for (text, means) in [
             ("warn, harproxy=debug", "warn,harproxy=debug"),
             (",info,", "info"),
-            ("harproxy::proxy=DEBUG", "harproxy::proxy=debug"),
+            ("harproxy_proxy=DEBUG", "harproxy_proxy=debug"),
             ("harproxy", "harproxy=trace"),
             ("off", "off"),
             ("3", "info"),

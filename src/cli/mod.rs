@@ -33,7 +33,7 @@ use advice::Failure;
 use args::{Cli, Command, UsageError};
 use ui::Ui;
 
-use crate::runtime::Runtime;
+use harproxy_support::runtime::Runtime;
 
 /// Runs harproxy with these arguments (the program's name first).
 #[must_use]

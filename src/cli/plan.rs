@@ -19,17 +19,17 @@ use super::args::replay::{DEFAULT_FIXTURES, MatchingArgs, ReplayArgs};
 use super::cmd::record::Learning;
 use super::config::{self, Config};
 use super::files;
-use crate::har::{ContentMode, Fixture, JsonLayout};
-use crate::matching::Options;
-use crate::proxy::server::{Credentials, Reverse};
-use crate::proxy::upstream::UpstreamPlan;
-use crate::proxy::{ProxyPlan, Witness};
 use crate::record::{OnFailure, RecordPlan, Update};
-use crate::redact::{ClueKey, Policy};
 use crate::replay::{NetworkPlan, OnMiss, ReplayPlan};
-use crate::tls::authority::Authority;
-use crate::urlglob::{GlobError, Globs};
 use crate::verdict::{FailOn, FailOnError};
+use harproxy_glob::{GlobError, Globs};
+use harproxy_har::{ContentMode, Fixture, JsonLayout};
+use harproxy_matching::Options;
+use harproxy_proxy::server::{Credentials, Reverse};
+use harproxy_proxy::upstream::UpstreamPlan;
+use harproxy_proxy::{ProxyPlan, Witness};
+use harproxy_redact::{ClueKey, Policy};
+use harproxy_tls::authority::Authority;
 
 /// The port without `--listen` and without CMD.
 pub const DEFAULT_PORT: u16 = 8899;

@@ -13,13 +13,12 @@ use super::event::Event;
 use super::run::{End, Run};
 use super::summary;
 use super::ui::{self, Ui, counted, faint, help, strong};
-use crate::har::Fixture;
-use crate::http::escape::one_line;
-use crate::quote;
 use crate::record;
-use crate::redact::{Policy, Telling};
 use crate::upkeep::prune::{self, Pruned};
 use crate::verdict::{Kind, Verdict};
+use harproxy_har::Fixture;
+use harproxy_http::escape::one_line;
+use harproxy_redact::{Policy, Telling};
 
 /// So many entries of a fixture are shown.
 const SHOWN: usize = 20;
@@ -199,7 +198,7 @@ fn files_of(path: &Path, removed: bool) -> Vec<PathBuf> {
 }
 
 fn words(files: &[PathBuf]) -> String {
-    files.iter().map(|file| quote::path(file)).collect::<Vec<_>>().join(" ")
+    files.iter().map(|file| harproxy_support::shell_quote::path(file)).collect::<Vec<_>>().join(" ")
 }
 
 fn object(value: Value) -> Map<String, Value> {

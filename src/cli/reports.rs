@@ -11,11 +11,11 @@ use super::ci::Ci;
 use super::event::Event;
 use super::files;
 use super::ui::{LogFormat, Ui};
-use crate::har::Fixture;
-use crate::redact::Policy;
 use crate::verdict::report::{Format, Report, github, json, text};
 use crate::verdict::seen::{Became, Room, Seen, Shown};
 use crate::verdict::{Source, Verdict, exit};
+use harproxy_har::Fixture;
+use harproxy_redact::Policy;
 
 /// So many entries are shown; they are held in memory while the reports are written.
 const SHOWN: usize = 20_000;

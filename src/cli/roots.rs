@@ -7,8 +7,8 @@ use super::advice::{self, Failure};
 use super::event::Event;
 use super::ui::Ui;
 use crate::child::env;
-use crate::tls::authority::Authority;
-use crate::tls::bundle::{Bundle, Gathered};
+use harproxy_tls::authority::Authority;
+use harproxy_tls::bundle::{Bundle, Gathered};
 
 /// Roots that are being gathered, or are there.
 #[derive(Debug)]

@@ -21,15 +21,15 @@ use super::ui::{Meanwhile, Ui};
 use super::{clues, files, process};
 use crate::child::env::{self, Facts, Mode, ProxyAddress};
 use crate::child::{CommandPlan, Ended, Pace, RunFolder, Signal, Signals};
-use crate::proxy::{AnyHandler, Proxy, Witness};
 use crate::record::Recorder;
-use crate::redact::Telling;
-use crate::tls::authority::Authority;
 use crate::verdict::clues::{Bounds, Clues, advise};
 use crate::verdict::report::Report;
 use crate::verdict::seen::{Seen, Shown};
 use crate::verdict::{Herald, Source, Verdict, exit, exit_status};
 use crate::watch::{Watch, Watcher};
+use harproxy_proxy::{AnyHandler, Proxy, Witness};
+use harproxy_redact::Telling;
+use harproxy_tls::authority::Authority;
 
 /// What a run is about, as far as CMD is told.
 pub struct About<'a> {

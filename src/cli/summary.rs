@@ -8,10 +8,9 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::args::replay::DEFAULT_FIXTURES;
 use super::ui;
-use crate::har::write::ContentMode;
-use crate::quote;
 use crate::record::{HostLine, Outcome};
 use crate::verdict::Counts;
+use harproxy_har::write::ContentMode;
 
 /// More hosts than this are summed up in one line.
 const SHOWN: usize = 20;
@@ -104,7 +103,7 @@ pub fn kept(output: &Path, journal: &Path) -> String {
 /// The lines to choose from when a recording was held: it becomes part of the fixture, or it is dropped.
 #[must_use]
 pub fn choice(output: &Path) -> String {
-    let recover = format!("harproxy recover {}", quote::path(output));
+    let recover = format!("harproxy recover {}", harproxy_support::shell_quote::path(output));
     let discard = format!("{recover} --discard");
     let accept = format!("{recover:width$}", width = discard.len());
     format!("  {}  puts it into the fixture\n  {}  drops it\n", ui::help(accept), ui::help(discard))
@@ -123,21 +122,21 @@ pub fn secrets(counts: &Counts) -> Option<String> {
 /// The next two lines to type: put the fixture under version control, and replay it with the same CMD and with these options.
 #[must_use]
 pub fn next(output: &Path, content: ContentMode, options: &[OsString], cmd: &[OsString]) -> String {
-    let mut add = format!("git add {}", quote::path(output));
+    let mut add = format!("git add {}", harproxy_support::shell_quote::path(output));
     if content == ContentMode::Attach
         && let Some(payloads) = payload_folder(output).filter(|folder| folder.is_dir())
     {
-        let _ = write!(add, " {}", quote::path(&payloads));
+        let _ = write!(add, " {}", harproxy_support::shell_quote::path(&payloads));
     }
     let mut replay = "harproxy replay".to_owned();
     if !found_by_default(output) {
-        let _ = write!(replay, " {}", quote::path(output));
+        let _ = write!(replay, " {}", harproxy_support::shell_quote::path(output));
     }
     if !options.is_empty() {
-        let _ = write!(replay, " {}", quote::words(options));
+        let _ = write!(replay, " {}", harproxy_support::shell_quote::words(options));
     }
     if !cmd.is_empty() {
-        let _ = write!(replay, " -- {}", quote::words(cmd));
+        let _ = write!(replay, " -- {}", harproxy_support::shell_quote::words(cmd));
     }
     format!("  {}\n  {}\n", ui::help(add), ui::help(replay))
 }

@@ -11,15 +11,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ::http::{HeaderMap, Response};
 use indexmap::IndexMap;
 
-use crate::http::Headers;
-use crate::http::problem::{Problem, in_words};
-use crate::proxy::forward::forward;
-use crate::proxy::handler::Close;
-use crate::proxy::upstream::{Dialled, OwnConnections, PlanError, Upstream, UpstreamError, UpstreamPlan};
-use crate::proxy::{Body, Client, Connect, Exchange, Handler, Notice, Origin, Session, respond};
-use crate::redact::{Policy, Telling};
-use crate::tls::authority::Alpn;
 use crate::verdict::{Findings, Trust, beside};
+use harproxy_http::Headers;
+use harproxy_http::problem::{Problem, in_words};
+use harproxy_proxy::forward::forward;
+use harproxy_proxy::handler::Close;
+use harproxy_proxy::upstream::{Dialled, OwnConnections, PlanError, Upstream, UpstreamError, UpstreamPlan};
+use harproxy_proxy::{Body, Client, Connect, Exchange, Handler, Notice, Origin, Session, respond};
+use harproxy_redact::{Policy, Telling};
+use harproxy_tls::authority::Alpn;
 
 /// Lets everything through, and counts.
 #[derive(Debug)]

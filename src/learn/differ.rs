@@ -6,11 +6,11 @@ use serde_json::Value;
 
 use super::exchange::{Exchange, Payload};
 use super::lessons::{Lessons, Where};
-use crate::http::Headers;
-use crate::http::headers::to_chars;
-use crate::http::volatile::is_volatile;
-use crate::redact::placeholder;
-use crate::urlglob::escaped;
+use harproxy_glob::escaped;
+use harproxy_http::Headers;
+use harproxy_http::headers::to_chars;
+use harproxy_http::volatile::is_volatile;
+use harproxy_redact::placeholder;
 
 /// A value of the request that is another one each time, and where `echo` would find it.
 struct Varying {

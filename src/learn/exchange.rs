@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use serde_json::Value;
 use url::{Url, form_urlencoded};
 
-use crate::har::{self, Fixture, model};
-use crate::http::{Headers, MediaType, multipart};
-use crate::redact::placeholder;
+use harproxy_har::{Fixture, model};
+use harproxy_http::{Headers, MediaType, multipart};
+use harproxy_redact::placeholder;
 
 /// Longer payloads are compared as a whole.
 const READ: u64 = 16 << 20;
@@ -49,12 +49,12 @@ pub(super) enum Payload {
 
 impl Exchange {
     /// Every entry of a fixture that was answered.
-    pub(super) fn all(fixture: &Fixture) -> Result<Vec<Exchange>, har::Error> {
+    pub(super) fn all(fixture: &Fixture) -> Result<Vec<Exchange>, harproxy_har::Error> {
         let heads = fixture.heads();
         heads.iter().filter(|head| head.status > 0).map(|head| Exchange::of(fixture, head.entry)).collect()
     }
 
-    fn of(fixture: &Fixture, at: usize) -> Result<Exchange, har::Error> {
+    fn of(fixture: &Fixture, at: usize) -> Result<Exchange, harproxy_har::Error> {
         let entry = fixture.entry(at)?;
         let (request, response) = (&entry.request, &entry.response);
         let url = Url::parse(&request.url).ok();
@@ -91,7 +91,7 @@ impl Exchange {
 }
 
 impl Payload {
-    pub(super) fn of(payload: &har::Payload, content_type: &str) -> Result<Payload, har::Error> {
+    pub(super) fn of(payload: &harproxy_har::Payload, content_type: &str) -> Result<Payload, harproxy_har::Error> {
         if payload.len() > READ {
             return Ok(Payload::Long(payload.len()));
         }

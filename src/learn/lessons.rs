@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use indexmap::IndexMap;
 
-use crate::matching::{Echo, MatchBody, MatchRule, OriginPattern, PathPattern, json_path};
-use crate::urlglob::Globs;
+use harproxy_glob::Globs;
+use harproxy_matching::{Echo, MatchBody, MatchRule, OriginPattern, PathPattern, json_path};
 
 /// The URLs that a rule is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

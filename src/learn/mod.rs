@@ -16,14 +16,14 @@ mod tests;
 pub use lessons::{Lessons, Rule, Where};
 pub use write::{WriteError, added_to, rendered};
 
-use crate::har::{self, Fixture};
 use exchange::Exchange;
+use harproxy_har::Fixture;
 
 /// What follows from two recordings of the same program.
 ///
 /// # Errors
 /// When an entry or a payload of one of them can't be read.
-pub fn learn(first: &Fixture, second: &Fixture) -> Result<Lessons, har::Error> {
+pub fn learn(first: &Fixture, second: &Fixture) -> Result<Lessons, harproxy_har::Error> {
     let (first, second) = (Exchange::all(first)?, Exchange::all(second)?);
     let pairs = pair::pairs(&first, &second);
     let mut lessons = Lessons::default();

@@ -128,7 +128,7 @@ fn an_upload_in_parts_is_the_same_whatever_parts_it() {
     let upload = |boundary: &str, n: u8| {
         let text =
             format!("--{boundary}\r\ncontent-disposition: form-data; name=\"n\"\r\n\r\n{n}\r\n--{boundary}--\r\n");
-        let payload = har::Payload::Bytes(text.into_bytes().into());
+        let payload = harproxy_har::Payload::Bytes(text.into_bytes().into());
         exchange::Payload::of(&payload, &format!("multipart/form-data; boundary={boundary}")).unwrap()
     };
     assert_eq!(upload("one", 1), upload("other", 1));
@@ -141,7 +141,7 @@ fn names_of_members_are_written_as_json_paths_have_them() {
     let lessons = learned(&[once(1)], &[once(2)]);
     let path = lessons.volatile_json.keys().next().unwrap();
     assert_eq!(path, r"$['a\u000a\'\\b']");
-    crate::redact::json_path(path).unwrap();
+    harproxy_redact::json_path(path).unwrap();
 }
 
 #[test]

@@ -29,14 +29,14 @@ use super::look::{Media, Side};
 use super::problem;
 use super::screen::Screen;
 use super::tally::Tally;
-use crate::http::NormalUrl;
-use crate::http::headers::to_chars;
-use crate::http::problem::in_words;
-use crate::proxy::body::{Allowance, End as BodyEnd, Watch};
-use crate::proxy::endings;
-use crate::proxy::upstream::{Answer, ConnectTimings, UpstreamError};
-use crate::proxy::{Exchange, Origin};
 use crate::verdict::{Finding, Severity};
+use harproxy_http::NormalUrl;
+use harproxy_http::headers::to_chars;
+use harproxy_http::problem::in_words;
+use harproxy_proxy::body::{Allowance, End as BodyEnd, Watch};
+use harproxy_proxy::endings;
+use harproxy_proxy::upstream::{Answer, ConnectTimings, UpstreamError};
+use harproxy_proxy::{Exchange, Origin};
 
 /// What is still to be done at the end of a message.
 pub type Ending = Pin<Box<dyn Future<Output = ()> + Send>>;

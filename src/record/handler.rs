@@ -19,18 +19,18 @@ use super::look::Media;
 use super::pass::Pass;
 use super::problem;
 use super::tally::Fate;
-use crate::http::{Header, Headers, NormalUrl};
-use crate::matching::noise;
-use crate::proxy::body::{BoxError, Gathered, Watch, Watched};
-use crate::proxy::handler::Close;
-use crate::proxy::upstream::{Answer, Dialled, OwnConnections, SendError, Upstream, UpstreamError};
-use crate::proxy::{
+use crate::verdict::beside;
+use harproxy_http::{Header, Headers, NormalUrl};
+use harproxy_matching::noise;
+use harproxy_proxy::body::{BoxError, Gathered, Watch, Watched};
+use harproxy_proxy::handler::Close;
+use harproxy_proxy::upstream::{Answer, Dialled, OwnConnections, SendError, Upstream, UpstreamError};
+use harproxy_proxy::{
     self, Ask, Body, Client, Connect, Exchange, Handler, Notice, Origin, Plain, Progress, Provenance, Scheme, Session,
     Way,
 };
-use crate::redact::Telling;
-use crate::tls::authority::Alpn;
-use crate::verdict::beside;
+use harproxy_redact::Telling;
+use harproxy_tls::authority::Alpn;
 
 /// What belongs to one client connection.
 #[derive(Debug, Default)]
@@ -252,7 +252,7 @@ impl Recorder {
         if answer.response.status() == StatusCode::SWITCHING_PROTOCOLS
             && let Some(client) = client
         {
-            tokio::spawn(proxy::splice(client, hyper::upgrade::on(&mut answer.response)));
+            tokio::spawn(harproxy_proxy::splice(client, hyper::upgrade::on(&mut answer.response)));
         }
         if asks_head || has_no_content(answer.response.status()) {
             // Whatever its headers say of a length, its head is all of it.

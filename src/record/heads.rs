@@ -12,11 +12,11 @@ use serde::de::{SeqAccess, Visitor};
 use serde::ser::SerializeSeq;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::http::headers::{HOP_BY_HOP, connection_options, from_chars, to_chars};
-use crate::http::{Header, Headers};
-use crate::redact::Clue;
-use crate::redact::clue::KeyMark;
-use crate::redact::marker::Run;
+use harproxy_http::headers::{HOP_BY_HOP, connection_options, from_chars, to_chars};
+use harproxy_http::{Header, Headers};
+use harproxy_redact::Clue;
+use harproxy_redact::clue::KeyMark;
+use harproxy_redact::marker::Run;
 
 /// Room for a head as most are, bytes.
 const HEAD: usize = 512;
@@ -212,7 +212,7 @@ pub enum How {
     UpstreamDied,
     /// There was no response.
     Failed {
-        /// One word ([`crate::proxy::upstream::UpstreamError::kind`]).
+        /// One word ([`harproxy_proxy::upstream::UpstreamError::kind`]).
         kind: String,
         /// The whole chain of reasons.
         message: String,

@@ -19,7 +19,7 @@ use super::heads::Decoded;
 use super::journal::Haste;
 use super::look::{Look, Media, Side, Sink};
 use super::screen::{Hold, LOOKED_INTO, Screen};
-use crate::redact::{self, Glimpsed, Pace, Stream};
+use harproxy_redact::{Glimpsed, Pace, Stream};
 
 /// Payloads up to so many bytes are looked into at once, coded ones up to a few less: a thread of their own costs more.
 const AT_ONCE: usize = 64 << 10;
@@ -76,7 +76,7 @@ impl Intake {
         let way = match &look.media.codings {
             _ if off => Way::Verbatim { opaque: false },
             None => Way::Verbatim { opaque: true },
-            Some(codings) => match redact::pace(&look.media.content_type) {
+            Some(codings) => match harproxy_redact::pace(&look.media.content_type) {
                 Pace::Never => Way::Verbatim { opaque: true },
                 Pace::Lines if codings.is_empty() => Way::Lines(Stream::new(&look.media.content_type)),
                 Pace::Lines | Pace::Whole => {
@@ -316,7 +316,7 @@ impl Long {
         let (send, mut given) = mpsc::channel(WAITING);
         let look = Look { may_wait: true, ..look.clone() };
         let is_plain = look.media.codings.as_ref().is_some_and(Vec::is_empty);
-        let is_json = is_plain && redact::is_json(&look.media.content_type);
+        let is_json = is_plain && harproxy_redact::is_json(&look.media.content_type);
         let screen = is_json.then(|| look.sink.tape.screen().clone());
         let mut pieces = std::iter::from_fn(move || given.blocking_recv()).flatten();
         let work = tokio::task::spawn_blocking(move || look.long(&mut pieces));

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::look::Side;
 use super::screen::Screen;
-use crate::http::headers::to_chars;
+use harproxy_http::headers::to_chars;
 
 /// Bytes of a head that are remembered at most: names and values.
 const REMEMBERED: usize = 8 << 10;
@@ -183,8 +183,8 @@ mod tests {
 
     use super::super::heads::{Fields, decode};
     use super::*;
-    use crate::redact::marker::{self, Run};
-    use crate::redact::{Policy, Vault};
+    use harproxy_redact::marker::{self, Run};
+    use harproxy_redact::{Policy, Vault};
 
     type Field = (&'static str, &'static str);
 
@@ -202,7 +202,7 @@ mod tests {
     fn afresh(screen: &Screen, lines: &[Field]) -> Fields {
         let headers = lines
             .iter()
-            .map(|(name, value)| crate::http::Header { name: (*name).to_owned(), value: value.as_bytes().into() });
+            .map(|(name, value)| harproxy_http::Header { name: (*name).to_owned(), value: value.as_bytes().into() });
         screen.fields(Fields(headers.collect()))
     }
 

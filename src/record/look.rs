@@ -14,9 +14,9 @@ use super::capture::Tape;
 use super::heads::Decoded;
 use super::journal::{Haste, Kind};
 use super::screen::{Hold, LOOKED_INTO};
-use crate::http::coding::{self, Coding};
-use crate::http::headers::to_chars;
-use crate::redact::{Glimpsed, Outcome, Remains, Stream};
+use harproxy_http::coding::{self, Coding};
+use harproxy_http::headers::to_chars;
+use harproxy_redact::{Glimpsed, Outcome, Remains, Stream};
 
 /// Bytes that are decoded at a time.
 const PIECE: usize = 64 << 10;
@@ -407,7 +407,7 @@ impl<R: Read> Read for Remembered<'_, R> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::redact::Policy;
+    use harproxy_redact::Policy;
 
     #[test]
     fn what_was_found_out_of_a_piece_goes_with_all_of_it_alone() {

@@ -28,15 +28,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use crate::har;
-use crate::har::write::{ContentMode, JsonLayout};
-use crate::matching::MatchRule;
-use crate::proxy::upstream::{PlanError, Upstream};
-use crate::redact::marker::Run;
-use crate::redact::{ClueKey, Placeholder, Policy, Secret, Vault};
-use crate::urlglob::Globs;
 use crate::verdict::seen::Became;
 use crate::verdict::{Herald, Verdict};
+use harproxy_glob::Globs;
+use harproxy_har::write::{ContentMode, JsonLayout};
+use harproxy_matching::MatchRule;
+use harproxy_proxy::upstream::{PlanError, Upstream};
+use harproxy_redact::marker::Run;
+use harproxy_redact::{ClueKey, Placeholder, Policy, Secret, Vault};
 use heads::Meta;
 use journal::frame::MAGIC;
 use journal::{Claimed, Frame, Journal, Kind, Place};
@@ -103,7 +102,7 @@ pub enum OnFailure {
 pub enum Error {
     /// The fixture can't be read or written.
     #[error(transparent)]
-    Fixture(#[from] crate::har::Error),
+    Fixture(#[from] harproxy_har::Error),
     /// The upstream options can't be carried out.
     #[error(transparent)]
     Plan(#[from] PlanError),
@@ -119,10 +118,10 @@ pub enum Error {
     },
     /// `[volatile]` has a path that is none.
     #[error(transparent)]
-    Volatile(#[from] crate::redact::Error),
+    Volatile(#[from] harproxy_redact::Error),
     /// A rule of the policy can't be carried out.
     #[error(transparent)]
-    Rules(#[from] crate::matching::Error),
+    Rules(#[from] harproxy_matching::Error),
     /// Another harproxy writes this fixture.
     #[error("{} is being {}", output.display(), by_whom(*recorder))]
     Locked {
@@ -237,7 +236,7 @@ impl Recorder {
         let place = Place::beside(&plan.output)?;
         finalise::check(&plan)?;
         let claimed = place.claim()?;
-        har::write::sweep(&plan.output);
+        harproxy_har::write::sweep(&plan.output);
         let recovered = recover::killed(&plan, &claimed)?;
         let vault = Vault::new(Run::random(), &plan.values).making_clues(plan.clue_key.clone());
         let screen = Screen::new(plan.policy.clone(), vault);

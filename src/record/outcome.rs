@@ -5,7 +5,6 @@ use std::io;
 
 use super::finalise::{Arrangement, Index};
 use super::{Outcome, Recorder};
-use crate::quote;
 use crate::verdict::{Finding, Kind, Mode, Severity, Verdict, beside};
 
 /// A recording whose exchanges were arranged so.
@@ -66,7 +65,10 @@ pub fn vanished(recorder: &Recorder) -> Outcome {
         "{} was removed while the run went on; what was recorded is in its journal, which was put back",
         output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(output).display()
     );
-    let remedy = format!("bring back the fixture if there was one, then `harproxy recover {}`", quote::path(output));
+    let remedy = format!(
+        "bring back the fixture if there was one, then `harproxy recover {}`",
+        harproxy_support::shell_quote::path(output)
+    );
     unwritten(recorder, explanation, remedy)
 }
 

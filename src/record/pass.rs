@@ -15,12 +15,12 @@ use super::heads::{Phases, ResponseRest, ResponseStart, WireVersion};
 use super::lines::Memory;
 use super::look::Media;
 use super::tally::Fate;
-use crate::http::NormalUrl;
-use crate::http::headers::HOP_BY_HOP;
-use crate::proxy::body::{End, Watch as _};
-use crate::proxy::endings;
-use crate::proxy::upstream::{Bare, Passed, Taken, Whole};
-use crate::proxy::{Origin, Plain, Progress};
+use harproxy_http::NormalUrl;
+use harproxy_http::headers::HOP_BY_HOP;
+use harproxy_proxy::body::{End, Watch as _};
+use harproxy_proxy::endings;
+use harproxy_proxy::upstream::{Bare, Passed, Taken, Whole};
+use harproxy_proxy::{Origin, Plain, Progress};
 
 /// What passes on one client connection.
 #[derive(Debug, Default)]
@@ -102,7 +102,7 @@ impl Pass {
 }
 
 impl Recorder {
-    /// [`Handler::pass`](crate::proxy::Handler::pass).
+    /// [`Handler::pass`](harproxy_proxy::Handler::pass).
     pub(super) fn begin_pass(&self, own: &Own, plain: &Plain<'_>, cx: &mut Context<'_>) -> bool {
         let mut state = own.pass.lock();
         self.look_for(own, plain.origin, &mut state);
@@ -133,7 +133,7 @@ impl Recorder {
         true
     }
 
-    /// [`Handler::poll_pass`](crate::proxy::Handler::poll_pass).
+    /// [`Handler::poll_pass`](harproxy_proxy::Handler::poll_pass).
     pub(super) fn go_on_with_pass(&self, own: &Own, cx: &mut Context<'_>, out: &mut Vec<u8>) -> Progress {
         let mut state = own.pass.lock();
         if let State::Sent(bare, sent) = &mut *state {
@@ -159,7 +159,7 @@ impl Recorder {
         Progress::Answered
     }
 
-    /// [`Handler::leave`](crate::proxy::Handler::leave).
+    /// [`Handler::leave`](harproxy_proxy::Handler::leave).
     pub(super) fn leave_pass(&self, own: &Own, origin: &Origin) {
         let mut state = own.pass.lock();
         self.look_for(own, origin, &mut state);
@@ -172,7 +172,7 @@ impl Recorder {
         self.upstream.give_back(&own.connections, bare);
     }
 
-    /// [`Handler::poll_idle`](crate::proxy::Handler::poll_idle).
+    /// [`Handler::poll_idle`](harproxy_proxy::Handler::poll_idle).
     pub(super) fn watch_free(&self, own: &Own, origin: &Origin, cx: &mut Context<'_>) {
         let mut state = own.pass.lock();
         self.look_for(own, origin, &mut state);

@@ -2,10 +2,10 @@
 
 use ::http::Response;
 
-use crate::http::problem::{Problem, in_words};
-use crate::proxy::upstream::{Step, UpstreamError};
-use crate::proxy::{Body, Origin, respond};
 use crate::verdict::{Finding, Kind, Severity};
+use harproxy_http::problem::{Problem, in_words};
+use harproxy_proxy::upstream::{Step, UpstreamError};
+use harproxy_proxy::{Body, Origin, respond};
 
 /// The answer to a request to `to` that failed with `error`.
 #[must_use]
@@ -71,7 +71,7 @@ mod tests {
     use http_body_util::BodyExt;
 
     use super::*;
-    use crate::proxy::Scheme;
+    use harproxy_proxy::Scheme;
 
     #[test]
     fn a_bad_certificate_names_both_ways_out() {

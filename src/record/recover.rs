@@ -11,8 +11,7 @@ use super::finalise::{self, Arrangement, Index};
 use super::heads::Told;
 use super::journal::{Claimed, Place, Reader};
 use super::{Error, RecordPlan, Update};
-use crate::har;
-use crate::redact::{ClueKey, Clues};
+use harproxy_redact::{ClueKey, Clues};
 
 /// Why a recording has not become a fixture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,7 +104,7 @@ pub fn recover(plan: &RecordPlan) -> Result<Vec<Recovered>, Error> {
         };
     }
     let claimed = place.claim()?;
-    har::write::sweep(&plan.output);
+    harproxy_har::write::sweep(&plan.output);
     // A held recording is older: a journal is there only while it, or its recovery, is under way.
     let held = held(plan, &claimed)?;
     let killed = killed(plan, &claimed)?;
@@ -128,7 +127,7 @@ pub fn hold(fixture: &Path) -> Result<Hold, Error> {
     let target = fixture.canonicalize().unwrap_or_else(|_| fixture.to_owned());
     match Place::beside(&target)?.claim() {
         Ok(claimed) => {
-            har::write::sweep(&target);
+            harproxy_har::write::sweep(&target);
             Ok(Hold(Some(claimed)))
         }
         Err(Error::Journal { source, .. }) if matches!(source.kind(), PermissionDenied | ReadOnlyFilesystem) => {
@@ -143,7 +142,7 @@ pub fn hold(fixture: &Path) -> Result<Hold, Error> {
 /// Removes what a killed writer of a fixture left beside it, for who has nothing to write to it. A recording that it left stays.
 pub fn sweep(fixture: &Path) {
     let target = fixture.canonicalize().unwrap_or_else(|_| fixture.to_owned());
-    har::write::sweep(&target);
+    harproxy_har::write::sweep(&target);
     if Place::beside(&target).is_ok_and(|place| place.journal.exists()) {
         // One that is but a lock goes with it.
         drop(hold(&target));
@@ -167,7 +166,7 @@ pub fn discard(output: &Path) -> Result<Vec<Left>, Error> {
         return Ok(Vec::new());
     }
     let claimed = place.claim()?;
-    har::write::sweep(output);
+    harproxy_har::write::sweep(output);
     let Place { held, journal, .. } = &claimed.place;
     let mut left = Vec::new();
     for (why, path) in [(Why::Held, held), (Why::Killed, journal)] {

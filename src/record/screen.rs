@@ -7,8 +7,8 @@ use bytes::Bytes;
 
 use super::clean::{Clean, Text};
 use super::heads::{Fields, Told};
-use crate::http::NormalUrl;
-use crate::redact::{Glimpsed, Outcome, Policy, Redactor, Vault};
+use harproxy_http::NormalUrl;
+use harproxy_redact::{Glimpsed, Outcome, Policy, Redactor, Vault};
 
 /// A payload is looked into as a whole up to this length, bytes, decoded; longer ones pass through a window.
 pub const LOOKED_INTO: usize = 16 << 20;
@@ -170,7 +170,7 @@ impl Drop for Hold {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::redact::marker::Run;
+    use harproxy_redact::marker::Run;
 
     #[test]
     fn what_becomes_known_is_found_in_payloads_and_urls_that_came_before() {

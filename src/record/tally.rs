@@ -7,9 +7,9 @@ use indexmap::IndexMap;
 
 use super::HostLine;
 use super::heads::How;
-use crate::matching::noise;
-use crate::proxy::{Notice, Origin};
 use crate::verdict::{Counts, Finding, Findings, Herald, Trust, beside};
+use harproxy_matching::noise;
+use harproxy_proxy::{Notice, Origin};
 
 /// Counts and findings so far.
 #[derive(Debug, Default)]
@@ -149,7 +149,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::proxy::Scheme;
+    use harproxy_proxy::Scheme;
 
     fn origin(host: &str, port: u16) -> Origin {
         Origin { scheme: Scheme::Https, host: host.into(), port }

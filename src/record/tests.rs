@@ -3,8 +3,8 @@
 use std::io;
 
 use super::*;
-use crate::proxy::upstream::Timeouts;
 use crate::verdict::Severity;
+use harproxy_proxy::upstream::Timeouts;
 
 /// Never has room.
 struct Full;

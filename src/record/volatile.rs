@@ -7,10 +7,10 @@ use std::time::SystemTime;
 use serde_json::Value;
 use serde_json_path::JsonPath;
 
-use crate::http::tree::{Aside, Node, Sum};
-use crate::http::volatile::is_volatile;
-use crate::http::{Headers, MediaType};
-use crate::redact::{self, placeholder};
+use harproxy_http::tree::{Aside, Node, Sum};
+use harproxy_http::volatile::is_volatile;
+use harproxy_http::{Headers, MediaType};
+use harproxy_redact::placeholder;
 
 /// `[volatile]`: what a project adds to it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,10 +52,10 @@ const CLAIMS: [&str; 3] = ["iat", "nbf", "exp"];
 impl Quiet {
     /// # Errors
     /// A path that is none.
-    pub(super) fn new(volatile: &Volatile) -> Result<Self, redact::Error> {
+    pub(super) fn new(volatile: &Volatile) -> Result<Self, harproxy_redact::Error> {
         Ok(Quiet {
             headers: volatile.headers.iter().map(|name| name.to_ascii_lowercase()).collect(),
-            json: volatile.json.iter().map(|path| redact::json_path(path)).collect::<Result<_, _>>()?,
+            json: volatile.json.iter().map(|path| harproxy_redact::json_path(path)).collect::<Result<_, _>>()?,
         })
     }
 

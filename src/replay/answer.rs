@@ -21,16 +21,16 @@ use super::shelf::Shelf;
 use super::source::SourceError;
 use super::stale::{self, MaxAge};
 use super::{Clock, Latency, MissAnswer, OnMiss, ReplayPlan, cors};
-use crate::har::Fixture;
-use crate::http::NormalUrl;
-use crate::matching::{Chosen, EntryRef, Found, Guess, Key, Matcher, Miss, MissKind, Outcome, noise};
-use crate::proxy::handler::{Close, Glance};
-use crate::proxy::respond::MARK;
-use crate::proxy::{Body, Notice, Origin, Provenance, Session, Way};
-use crate::redact::{Policy, Telling};
 use crate::verdict::explain::{Again, Explanation, Place};
 use crate::verdict::findings::LOG;
 use crate::verdict::{Finding, Kind, Severity, Verdict, ambiguity, beside};
+use harproxy_har::Fixture;
+use harproxy_http::NormalUrl;
+use harproxy_matching::{Chosen, EntryRef, Found, Guess, Key, Matcher, Miss, MissKind, Outcome, noise};
+use harproxy_proxy::handler::{Close, Glance};
+use harproxy_proxy::respond::MARK;
+use harproxy_proxy::{Body, Notice, Origin, Provenance, Session, Way};
+use harproxy_redact::{Policy, Telling};
 
 /// What answers from fixtures, and keeps the ledger of a run.
 pub(super) struct Strict {
@@ -156,7 +156,7 @@ impl Strict {
 
     /// Whether a request over a connection to this host and port could be in scope, whatever it speaks.
     pub(super) fn may_match(&self, to: &Origin) -> bool {
-        use crate::proxy::Scheme::{Http, Https};
+        use harproxy_proxy::Scheme::{Http, Https};
         [Https, Http].into_iter().any(|scheme| {
             let origin = Origin { scheme, ..to.clone() };
             self.matcher.may_match_origin(&origin.to_string())

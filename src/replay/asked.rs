@@ -4,10 +4,10 @@ use std::time::SystemTime;
 
 use ::http::{HeaderMap, Method, Version};
 
-use crate::http::NormalUrl;
-use crate::matching::asks_for_websocket;
-use crate::proxy::Note;
-use crate::redact::{Policy, Telling};
+use harproxy_http::NormalUrl;
+use harproxy_matching::asks_for_websocket;
+use harproxy_proxy::Note;
+use harproxy_redact::{Policy, Telling};
 
 /// A request's head, in the terms of replay.
 #[derive(Clone, Copy, Debug)]

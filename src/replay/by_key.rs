@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use prefetch_index::prefetch_index;
 
-use crate::matching::Key;
+use harproxy_matching::Key;
 
 /// A value for each of some keys, once and for all. Each is at the place where its key belongs or, where others had been there before, at
 /// the next that was free. What has a place keeps it, so that nobody who asks waits, and who puts waits for who puts just there.

@@ -4,10 +4,10 @@
 use std::cell::RefCell;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::har::moment;
-use crate::http::jwt;
 use ::http::HeaderMap;
 use ::http::header::{DATE, EXPIRES, Entry, HeaderValue, SET_COOKIE};
+use harproxy_har::moment;
+use harproxy_http::jwt;
 
 /// Seconds since 1970. Dates in HTTP have no finer unit.
 type Seconds = i64;

@@ -8,9 +8,9 @@ use ::http::header::{
 };
 use ::http::{HeaderMap, Method, Response, StatusCode};
 
-use crate::har::Entry;
-use crate::proxy::Body;
-use crate::proxy::respond::MARK;
+use harproxy_har::Entry;
+use harproxy_proxy::Body;
+use harproxy_proxy::respond::MARK;
 
 /// How long a browser may keep a made-up preflight, seconds.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("600");

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::har::{Fixture, Warning};
+use harproxy_har::{Fixture, Warning};
 
 /// Warnings of one fixture that are told.
 const TOLD: usize = 10;

@@ -11,18 +11,18 @@ use super::intake;
 use super::ledger::Count;
 use super::local;
 use super::passthrough::{self, Passthrough};
-use crate::http::{Headers, NormalUrl};
-use crate::matching::Key;
-use crate::proxy::handler::{Close, Glance, Ticket};
-use crate::proxy::respond::MARK;
-use crate::proxy::upstream::{Dialled, OwnConnections, Upstream};
-use crate::proxy::{self, Ask, Body, Client, Connect, Exchange, Handler, Note, Notice, Origin, Provenance, Session};
-use crate::redact::Telling;
-use crate::tls::authority::Alpn;
 use ::http::header::HeaderValue;
 use ::http::request::Parts;
 use ::http::{HeaderMap, Request, Response};
 use bytes::Bytes;
+use harproxy_http::{Headers, NormalUrl};
+use harproxy_matching::Key;
+use harproxy_proxy::handler::{Close, Glance, Ticket};
+use harproxy_proxy::respond::MARK;
+use harproxy_proxy::upstream::{Dialled, OwnConnections, Upstream};
+use harproxy_proxy::{Ask, Body, Client, Connect, Exchange, Handler, Note, Notice, Origin, Provenance, Session};
+use harproxy_redact::Telling;
+use harproxy_tls::authority::Alpn;
 
 /// Where a request goes. What comes first wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +75,7 @@ impl Replayer {
         let Exchange { session, origin, mut request, started, note, .. } = exchange;
         if let (Way::Local, Some(local)) = (way, &self.local) {
             self.ledger.count(Count::Local);
-            note.say(|| Provenance::of(proxy::Way::Local));
+            note.say(|| Provenance::of(harproxy_proxy::Way::Local));
             return local.pass(own, &session, &origin, request, strict.marks()).await;
         }
         let client = hyper::upgrade::on(&mut request);
@@ -83,7 +83,7 @@ impl Replayer {
         let asked = self.asked(&head, url, started, &note);
         if let (Way::Live, Some(live)) = (way, &self.live) {
             strict.pass(&asked, Count::Passed, "it went to the network, as `--passthrough` says");
-            note.say(|| Provenance::of(proxy::Way::Live));
+            note.say(|| Provenance::of(harproxy_proxy::Way::Live));
             let request = Request::from_parts(head, body);
             return live.pass(own, &session, &origin, request, client, strict.marks()).await;
         }
@@ -106,7 +106,7 @@ impl Replayer {
             return Ok(answer);
         }
         let Some(live) = &self.live else { return Err(Close) };
-        exchange.note.say(|| Provenance::of(proxy::Way::Live));
+        exchange.note.say(|| Provenance::of(harproxy_proxy::Way::Live));
         let client = hyper::upgrade::on(&mut exchange.request);
         let Exchange { session, origin, request, .. } = exchange;
         live.pass(own, &session, &origin, request.map(Body::full), client, strict.marks()).await
@@ -210,7 +210,7 @@ impl Handler for Replayer {
             Ok(url) => url,
             // Where its secrets are nobody can say.
             Err(error) => {
-                exchange.note.say(|| Provenance::of(proxy::Way::Refused));
+                exchange.note.say(|| Provenance::of(harproxy_proxy::Way::Refused));
                 let request = format!("{} {}", exchange.request.method(), exchange.origin);
                 return Ok(strict.malformed(request, error.reason()));
             }

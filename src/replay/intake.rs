@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::timeout;
 
-use crate::matching::{Digested, Digesting, Payload};
+use harproxy_matching::{Digested, Digesting, Payload};
 
 /// The longest payload that is held, bytes. A longer one is compared by its digest, where its bytes are what is compared.
 pub const LONGEST_REQUEST: usize = 64 * 1024 * 1024;

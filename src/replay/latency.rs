@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::har::Entry;
+use harproxy_har::Entry;
 
 /// How long answers take.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

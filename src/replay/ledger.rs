@@ -4,13 +4,13 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use super::counts::Shared;
-use crate::har::EntryHead;
-use crate::matching::Matcher;
-use crate::redact::{Policy, Telling};
 use crate::verdict::findings::KEPT;
 use crate::verdict::{
     Counts, FailOn, Finding, Findings, FixtureUse, Herald, Kind, Mode, Severity, Trust, Verdict, beside,
 };
+use harproxy_har::EntryHead;
+use harproxy_matching::Matcher;
+use harproxy_redact::{Policy, Telling};
 
 /// What is counted, each by a place in the ledger.
 #[derive(Clone, Copy, Debug)]
@@ -262,7 +262,7 @@ mod tests {
 
     /// No fixture at all.
     fn none() -> Matcher {
-        Matcher::new(vec![], None, crate::matching::Options::default()).unwrap()
+        Matcher::new(vec![], None, harproxy_matching::Options::default()).unwrap()
     }
 
     fn miss(url: &str) -> Finding {

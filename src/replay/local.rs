@@ -7,14 +7,14 @@ use std::net::IpAddr;
 use ::http::{Request, Response};
 use hyper::body::Incoming;
 
-use crate::http::NormalUrl;
-use crate::http::problem::{Problem, in_words};
-use crate::http::url::is_localhost;
-use crate::proxy::forward::forward;
-use crate::proxy::handler::Close;
-use crate::proxy::respond;
-use crate::proxy::upstream::{Dialled, OwnConnections, Timeouts, Upstream, UpstreamError};
-use crate::proxy::{Body, Origin, Session};
+use harproxy_http::NormalUrl;
+use harproxy_http::problem::{Problem, in_words};
+use harproxy_http::url::is_localhost;
+use harproxy_proxy::forward::forward;
+use harproxy_proxy::handler::Close;
+use harproxy_proxy::respond;
+use harproxy_proxy::upstream::{Dialled, OwnConnections, Timeouts, Upstream, UpstreamError};
+use harproxy_proxy::{Body, Origin, Session};
 
 /// What `x-harproxy` says.
 const LOCAL: &str = "local";

@@ -44,14 +44,14 @@ use arc_swap::ArcSwap;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::har::{self, Fixture, moment};
-use crate::matching::{Matcher, Options};
-use crate::proxy::Ask;
-use crate::proxy::upstream::Timeouts;
-use crate::redact::Policy;
-use crate::urlglob::Globs;
 use crate::verdict::{FailOn, Herald, Verdict};
 use answer::Strict;
+use harproxy_glob::Globs;
+use harproxy_har::{Fixture, moment};
+use harproxy_matching::{Matcher, Options};
+use harproxy_proxy::Ask;
+use harproxy_proxy::upstream::Timeouts;
+use harproxy_redact::Policy;
 use ledger::Ledger;
 use local::Local;
 use passthrough::Passthrough;
@@ -132,13 +132,13 @@ pub enum Clock {
 pub enum Error {
     /// A fixture can't be read.
     #[error(transparent)]
-    Fixture(#[from] har::Error),
+    Fixture(#[from] harproxy_har::Error),
     /// The options of the way to the network can't be carried out.
     #[error(transparent)]
-    Upstream(#[from] crate::proxy::upstream::PlanError),
+    Upstream(#[from] harproxy_proxy::upstream::PlanError),
     /// A matching option is malformed.
     #[error(transparent)]
-    Matching(#[from] crate::matching::Error),
+    Matching(#[from] harproxy_matching::Error),
 }
 
 /// Opens the fixtures that these files and folders name, in order, and indexes them: what a replay answers from, without
@@ -147,8 +147,8 @@ pub enum Error {
 /// # Errors
 /// [`Error`].
 pub fn open(arguments: &[PathBuf], scope: Option<Globs>, matching: Options) -> Result<Matcher, Error> {
-    let open = |path: Result<PathBuf, har::Error>| Ok(Arc::new(Fixture::open(&path?)?));
-    let fixtures = har::find(arguments).into_iter().map(open).collect::<Result<_, har::Error>>()?;
+    let open = |path: Result<PathBuf, harproxy_har::Error>| Ok(Arc::new(Fixture::open(&path?)?));
+    let fixtures = harproxy_har::find(arguments).into_iter().map(open).collect::<Result<_, harproxy_har::Error>>()?;
     Ok(Matcher::new(fixtures, scope, matching)?)
 }
 

@@ -8,16 +8,16 @@ use ::http::{Request, Response};
 use bytes::Bytes;
 use hyper::upgrade::OnUpgrade;
 
-use crate::http::NormalUrl;
-use crate::http::problem::{Problem, in_words};
-use crate::proxy::body::BoxError;
-use crate::proxy::forward::forward;
-use crate::proxy::handler::Close;
-use crate::proxy::respond;
-use crate::proxy::upstream::{Dialled, OwnConnections, PlanError, Upstream, UpstreamError, UpstreamPlan};
-use crate::proxy::{Body, Connect, Origin, Scheme, Session};
-use crate::tls::authority::Alpn;
-use crate::urlglob::Globs;
+use harproxy_glob::Globs;
+use harproxy_http::NormalUrl;
+use harproxy_http::problem::{Problem, in_words};
+use harproxy_proxy::body::BoxError;
+use harproxy_proxy::forward::forward;
+use harproxy_proxy::handler::Close;
+use harproxy_proxy::respond;
+use harproxy_proxy::upstream::{Dialled, OwnConnections, PlanError, Upstream, UpstreamError, UpstreamPlan};
+use harproxy_proxy::{Body, Connect, Origin, Scheme, Session};
+use harproxy_tls::authority::Alpn;
 
 /// What `x-harproxy` says.
 pub(super) const LIVE: &str = "live";

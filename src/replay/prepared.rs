@@ -22,14 +22,14 @@ use super::rewrite::Origins;
 use super::source::{Budget, Source, SourceError};
 use super::stream::{BreakOff, WithTrailers};
 use super::{Clock, Latency, cors};
-use crate::har::model::{self, Truncated};
-use crate::har::{Entry, Payload};
-use crate::http::coding::{self, Coding};
-use crate::http::headers::HOP_BY_HOP;
-use crate::http::{Header, Headers, MediaType};
-use crate::matching::{Chosen, Echoed, Spelt};
-use crate::proxy::Body;
-use crate::proxy::respond::MARK;
+use harproxy_har::model::{self, Truncated};
+use harproxy_har::{Entry, Payload};
+use harproxy_http::coding::{self, Coding};
+use harproxy_http::headers::HOP_BY_HOP;
+use harproxy_http::{Header, Headers, MediaType};
+use harproxy_matching::{Chosen, Echoed, Spelt};
+use harproxy_proxy::Body;
+use harproxy_proxy::respond::MARK;
 
 /// Fields that describe the coded bytes as the origin made them. Ours decode to the same payload, but are others.
 const DIGESTS: [&str; 4] = ["content-md5", "content-digest", "digest", "repr-digest"];

@@ -8,8 +8,8 @@ use ::http::{HeaderMap, Response};
 use super::by_key::{Hint, Hinted};
 use super::fields::{self, Ahead};
 use super::prepared::{Prepared, Same};
-use crate::matching::Sole;
-use crate::proxy::Body;
+use harproxy_matching::Sole;
+use harproxy_proxy::Body;
 
 /// The only entry of a key, and its answer.
 #[derive(Debug)]

@@ -6,14 +6,12 @@ use serde_json::{Map, Value, json};
 use super::asked::Asked;
 use super::cors;
 use super::intake::{IntakeError, LONGEST_REQUEST};
-use crate::http::NormalUrl;
-use crate::http::problem::Problem;
-use crate::proxy::respond;
-use crate::proxy::{Body, Provenance, Way, Why};
-use crate::quote;
-use crate::urlglob;
 use crate::verdict::explain::{Explanation, NearEntry, Place};
 use crate::verdict::{Finding, Kind, Severity};
+use harproxy_http::NormalUrl;
+use harproxy_http::problem::Problem;
+use harproxy_proxy::respond;
+use harproxy_proxy::{Body, Provenance, Way, Why};
 
 /// A request that is refused.
 #[derive(Clone, Debug)]
@@ -98,7 +96,10 @@ impl Refusal {
         refusal.member("kind", "websocket");
         refusal.place = recorded;
         // Out of the scope it would fail the run.
-        let way_out = format!("`--passthrough {}` lets it reach its server", quote::word(&exact_glob(asked.url)));
+        let way_out = format!(
+            "`--passthrough {}` lets it reach its server",
+            harproxy_support::shell_quote::word(&exact_glob(asked.url))
+        );
         refusal.remedy = Some(match allowing {
             Some(list) => format!("`--fail-on {list}` lists WebSockets without failing the run; {way_out}"),
             None => format!("nothing need be done, for it fails no run; {way_out}"),
@@ -207,12 +208,12 @@ fn origin_glob(url: &NormalUrl) -> String {
 fn exact_glob(url: &NormalUrl) -> String {
     let parts = url.parts();
     let query = if parts.query.is_some() { "?**" } else { "" };
-    urlglob::escaped(&url.as_str()[..parts.origin.len() + parts.path.len()]) + query
+    harproxy_glob::escaped(&url.as_str()[..parts.origin.len() + parts.path.len()]) + query
 }
 
 /// The option as it is typed.
 fn typed(glob: &str) -> String {
-    format!("`-g {}`", quote::word(glob))
+    format!("`-g {}`", harproxy_support::shell_quote::word(glob))
 }
 
 #[cfg(test)]
@@ -220,8 +221,8 @@ mod tests {
     use http_body_util::BodyExt;
 
     use super::*;
-    use crate::matching::{Difference, EntryRef, Miss, MissKind, Near, What};
-    use crate::urlglob::Globs;
+    use harproxy_glob::Globs;
+    use harproxy_matching::{Difference, EntryRef, Miss, MissKind, Near, What};
 
     async fn read(response: Response<Body>) -> (u16, HeaderMap, Value) {
         let (head, body) = response.into_parts();
@@ -322,7 +323,10 @@ mod tests {
             };
             let listed = remedy(None);
             assert!(listed.starts_with("nothing need be done"), "{listed}");
-            assert!(listed.contains(&format!("`--passthrough {}`", quote::word(glob))), "{listed}");
+            assert!(
+                listed.contains(&format!("`--passthrough {}`", harproxy_support::shell_quote::word(glob))),
+                "{listed}"
+            );
             assert!(remedy(Some("-websocket")).starts_with("`--fail-on -websocket` "));
             assert!(Globs::new([glob]).unwrap().matches(url.as_str()), "{glob}");
         }

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{Replayer, fixtures};
-use crate::har::{self, Fixture, Stamp};
-use crate::http::problem::in_words;
+use harproxy_har::{Fixture, Stamp};
+use harproxy_http::problem::in_words;
 
 /// What is kept of fixtures in memory, bytes, so that they answer as they did though somebody writes into their files. Who
 /// edits by hand edits small ones.
@@ -149,7 +149,7 @@ impl Reloader {
 
     fn find(&self) -> Vec<Found> {
         let mut found = Vec::new();
-        for item in har::find(&self.replayer.opening.arguments) {
+        for item in harproxy_har::find(&self.replayer.opening.arguments) {
             match item {
                 Ok(path) => found.push(self.looked_at(path, None)),
                 Err(error) => {

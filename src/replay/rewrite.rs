@@ -4,8 +4,8 @@
 use ::http::HeaderMap;
 use ::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, Entry, HeaderValue, LOCATION, SET_COOKIE};
 
-use crate::http::cookies::{self, Attribute, covers};
-use crate::matching::SameHost;
+use harproxy_http::cookies::{self, Attribute, covers};
+use harproxy_matching::SameHost;
 
 /// Two origins that count as one.
 #[derive(Clone, Copy, Debug)]

@@ -13,8 +13,8 @@ use super::prepared::{About, Prepared};
 use super::ready::Ready;
 use super::source::{Budget, SourceError};
 use super::{Clock, Latency};
-use crate::har::Fixture;
-use crate::matching::{Chosen, EntryRef, Key, Matcher, Sole};
+use harproxy_har::Fixture;
+use harproxy_matching::{Chosen, EntryRef, Key, Matcher, Sole};
 
 /// How much memory prepared answers may take, bytes; what is served beyond it is read and made anew each time.
 const KEPT: u64 = 256 * 1024 * 1024;
@@ -165,8 +165,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::http::NormalUrl;
-    use crate::matching::{Options, Outcome, Payload};
+    use harproxy_http::NormalUrl;
+    use harproxy_matching::{Options, Outcome, Payload};
 
     const DATE: &str = "Wed, 21 Oct 2015 07:28:00 GMT";
 

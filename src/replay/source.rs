@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use tempfile::NamedTempFile;
 
-use crate::har::{self, Payload};
-use crate::http::coding::{self, Coding};
-use crate::proxy::Body;
+use harproxy_har::Payload;
+use harproxy_http::coding::{self, Coding};
+use harproxy_proxy::Body;
 
 use super::stream::Chunks;
 
@@ -33,7 +33,7 @@ pub(super) enum Source {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SourceError {
     #[error(transparent)]
-    Fixture(#[from] har::Error),
+    Fixture(#[from] harproxy_har::Error),
     #[error("encoding the payload as `{codings}`")]
     Encode { codings: String, source: io::Error },
     #[error("preparing the answer")]
@@ -133,7 +133,7 @@ impl Spooled {
             Ok(Spooled { file, _keep: spool.clone() })
         };
         open().map_err(|source| {
-            SourceError::Fixture(har::Error::Io { doing: "reading", path: spool.path().to_owned(), source })
+            SourceError::Fixture(harproxy_har::Error::Io { doing: "reading", path: spool.path().to_owned(), source })
         })
     }
 }

@@ -7,11 +7,10 @@ use std::time::Duration;
 use time::OffsetDateTime;
 
 use super::ledger::told;
-use crate::har::Fixture;
-use crate::http::escape::one_line;
-use crate::quote;
-use crate::redact::Policy;
 use crate::verdict::{Finding, Kind, Severity};
+use harproxy_har::Fixture;
+use harproxy_http::escape::one_line;
+use harproxy_redact::Policy;
 
 /// What `--max-age` asks of entries.
 #[derive(Clone, Copy, Debug)]
@@ -81,13 +80,16 @@ pub(super) fn find(
 
 /// The command that records it again.
 fn remedy(fixture: &Fixture) -> String {
-    let path = quote::path(fixture.path());
+    let path = harproxy_support::shell_quote::path(fixture.path());
     let Some(scope) = fixture.scope() else {
         return "record it again with the tool that wrote it, or with `harproxy record` into another file".to_owned();
     };
     // What no glob was given for has this one.
-    let globs: String =
-        scope.iter().filter(|glob| *glob != "**").map(|glob| format!(" -g {}", quote::word(glob))).collect();
+    let globs: String = scope
+        .iter()
+        .filter(|glob| *glob != "**")
+        .map(|glob| format!(" -g {}", harproxy_support::shell_quote::word(glob)))
+        .collect();
     format!("record it again: `harproxy record -o {path}{globs} -- CMD`")
 }
 
@@ -107,7 +109,7 @@ fn spoken(age: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::har::moment;
+    use harproxy_har::moment;
 
     fn find_in(own: &str, started: &[Option<&str>]) -> Option<Finding> {
         let entry = |started: &Option<&str>| {
@@ -123,7 +125,7 @@ mod tests {
         let max_age = MaxAge { age: Duration::from_secs(180 * 86_400), now: moment("2026-11-20T00:00:00Z").unwrap() };
         let fixture = Arc::new(Fixture::open(&path).unwrap());
         let found = find(max_age, &fixture, "it's.har", &Policy::default(), Severity::Error)?;
-        let here = quote::path(&path);
+        let here = harproxy_support::shell_quote::path(&path);
         Some(Finding { remedy: found.remedy.map(|text| text.replace(&here, "FILE")), ..found })
     }
 

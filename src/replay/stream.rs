@@ -11,8 +11,8 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::source::Source;
-use crate::proxy::Body;
-use crate::proxy::body::BoxError;
+use harproxy_proxy::Body;
+use harproxy_proxy::body::BoxError;
 
 /// Bytes read from disk at a time; two pieces are in memory for each body, one on its way and one read ahead.
 const PIECE: usize = 256 * 1024;

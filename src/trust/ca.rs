@@ -6,7 +6,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, pem};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use crate::tls::authority::Authority;
+use harproxy_tls::authority::Authority;
 
 /// How the name of every CA that harproxy makes begins; eight hexadecimal digits follow.
 const COMMON_NAME: &str = "harproxy CA ";

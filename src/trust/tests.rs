@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::act::{ActError, Actor, Done, Hands, Said};
 use super::found::nicknames;
 use super::*;
-use crate::tls::authority::Authority;
+use harproxy_tls::authority::Authority;
 
 const DEBIAN: &str = "PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\nID=debian\n";
 

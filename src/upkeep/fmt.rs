@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use crate::har::format::{self, Changes};
-use crate::har::{Error, Fixture};
+use harproxy_har::format::{self, Changes};
+use harproxy_har::{Error, Fixture};
 
 /// What became of a fixture, or would.
 #[derive(Clone, Debug, PartialEq, Eq)]

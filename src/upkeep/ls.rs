@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use crate::har::model::{Body, Stored};
-use crate::har::{EntryHead, Error, Fixture};
+use harproxy_har::model::{Body, Stored};
+use harproxy_har::{EntryHead, Error, Fixture};
 
 /// An entry in a few words. Its JSON is part of the command line's contract.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

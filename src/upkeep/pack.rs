@@ -2,15 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::har::pack::{self, Moved};
-use crate::har::{self, Fixture};
+use harproxy_har::Fixture;
+use harproxy_har::pack::{self, Moved};
 
 /// Why nothing was packed or unpacked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A fixture can't be read, or not be written.
     #[error(transparent)]
-    Fixture(#[from] har::Error),
+    Fixture(#[from] harproxy_har::Error),
     /// What is to be packed is packed.
     #[error("{} is an archive already", .0.display())]
     IsArchive(PathBuf),
@@ -51,7 +51,7 @@ pub fn har_of(from: &Path) -> PathBuf {
 /// [`Error`]; nothing is written then.
 pub fn pack(from: &Path, to: Option<&Path>, replace: bool) -> Result<Done, Error> {
     let to = to.map_or_else(|| archive_of(from), Path::to_owned);
-    if !har::write::is_zip(&to) {
+    if !harproxy_har::write::is_zip(&to) {
         return Err(Error::Ending { path: to, wanted: ".zip" });
     }
     let fixture = Fixture::open(from)?;
@@ -69,7 +69,7 @@ pub fn pack(from: &Path, to: Option<&Path>, replace: bool) -> Result<Done, Error
 /// [`Error`]; what stood there is then whole.
 pub fn unpack(from: &Path, to: Option<&Path>, replace: bool) -> Result<Done, Error> {
     let to = to.map_or_else(|| har_of(from), Path::to_owned);
-    if har::write::is_zip(&to) {
+    if harproxy_har::write::is_zip(&to) {
         return Err(Error::Ending { path: to, wanted: ".har" });
     }
     let fixture = Fixture::open(from)?;

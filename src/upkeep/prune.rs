@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use crate::har::rewrite::{Replaced, Rewrite};
-use crate::har::{self, Fixture, write};
+use harproxy_har::rewrite::{Replaced, Rewrite};
+use harproxy_har::{Fixture, write};
 
 /// What became of a fixture.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub struct Pruned {
 pub enum Error {
     /// It can't be read or written.
     #[error(transparent)]
-    Fixture(#[from] har::Error),
+    Fixture(#[from] harproxy_har::Error),
     /// It is not the one that the run used any more.
     #[error("{} was changed while the run went on: which of its entries it used can't be said", path.display())]
     Changed {

@@ -8,10 +8,10 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::sift::{self, Item, Sift, Sifted};
-use crate::har::parts::Part;
-use crate::har::rewrite::Rewrite;
-use crate::har::{Error, Fixture};
-use crate::redact::{Numbering, Placeholder, Policy, Secret, Splice};
+use harproxy_har::parts::Part;
+use harproxy_har::rewrite::Rewrite;
+use harproxy_har::{Error, Fixture};
+use harproxy_redact::{Numbering, Placeholder, Policy, Secret, Splice};
 
 /// What became of a fixture, or would.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -6,10 +6,10 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use url::form_urlencoded;
 
-use crate::har::model::{Body, Stored};
-use crate::har::{Entry, Error, Fixture, Payload};
-use crate::http::headers::to_chars;
-use crate::http::{Headers, MediaType, json, multipart};
+use harproxy_har::model::{Body, Stored};
+use harproxy_har::{Entry, Error, Fixture, Payload};
+use harproxy_http::headers::to_chars;
+use harproxy_http::{Headers, MediaType, json, multipart};
 
 /// Longer payloads are not shown but summed up, bytes.
 const LONGEST: u64 = 16 << 20;

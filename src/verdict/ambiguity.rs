@@ -1,7 +1,7 @@
 //! An answer that was served by guess, in words.
 
 use super::explain::Place;
-use crate::matching::{EntryRef, Guess};
+use harproxy_matching::{EntryRef, Guess};
 
 /// What happened, and what helps.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +50,7 @@ fn list(items: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::redact::{Name, Placeholder};
+    use harproxy_redact::{Name, Placeholder};
 
     #[test]
     fn a_guess_names_entries_placeholders_and_both_ways_out() {

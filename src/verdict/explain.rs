@@ -6,8 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::phrase::difference;
-use crate::matching::{Difference, EntryRef, Miss, MissKind, What};
-use crate::quote;
+use harproxy_matching::{Difference, EntryRef, Miss, MissKind, What};
 
 /// How many differences of an entry are told.
 pub const TOLD: usize = 5;
@@ -84,7 +83,7 @@ pub struct Again<'a> {
 
 impl Again<'_> {
     fn globs(&self) -> String {
-        self.globs.iter().map(|glob| format!(" -g {}", quote::word(glob))).collect()
+        self.globs.iter().map(|glob| format!(" -g {}", harproxy_support::shell_quote::word(glob))).collect()
     }
 
     /// How a request is recorded: into this fixture, or a new one.
@@ -92,7 +91,10 @@ impl Again<'_> {
         let globs = self.globs();
         let command = match fixture {
             Some(fixture) => {
-                format!("harproxy replay {} --on-miss record{globs}", quote::path(Path::new(fixture)))
+                format!(
+                    "harproxy replay {} --on-miss record{globs}",
+                    harproxy_support::shell_quote::path(Path::new(fixture))
+                )
             }
             None => format!("harproxy record{globs}"),
         };
@@ -191,7 +193,7 @@ impl Explanation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::matching::Near;
+    use harproxy_matching::Near;
 
     fn at(entry: usize) -> EntryRef {
         EntryRef { fixture: 0, entry }

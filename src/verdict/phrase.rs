@@ -1,7 +1,7 @@
 //! A difference between a request and an entry in words, the same ones wherever it is told.
 
-use crate::http::escape::one_line;
-use crate::matching::{Difference, What, beginning, beside};
+use harproxy_http::escape::one_line;
+use harproxy_matching::{Difference, What, beginning, beside};
 
 /// Values longer than this many characters are cut in sentences; the data keeps more of them.
 const LONGEST: usize = 120;

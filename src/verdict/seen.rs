@@ -7,10 +7,10 @@ use std::io::Read;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::har::model::Body;
-use crate::har::{Fixture, Payload};
-use crate::http::Headers;
-use crate::redact::{Outcome, Policy, Telling};
+use harproxy_har::model::Body;
+use harproxy_har::{Fixture, Payload};
+use harproxy_http::Headers;
+use harproxy_redact::{Outcome, Policy, Telling};
 
 /// Which way a request went, in one word: the `outcome` of reports and events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use ::http::Version;
 
-use crate::http::url::is_localhost;
-use crate::proxy::witness::{Answered, Asked, Sight};
-use crate::proxy::{Exchange, Notice, Provenance, Way, Witness};
 use crate::verdict::seen::{Excerpt, Fate, Giver, Seen};
+use harproxy_http::url::is_localhost;
+use harproxy_proxy::witness::{Answered, Asked, Sight};
+use harproxy_proxy::{Exchange, Notice, Provenance, Way, Witness};
 
 /// So many requests are kept; of the rest only the number.
 pub const KEPT: usize = 20_000;

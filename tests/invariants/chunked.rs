@@ -8,9 +8,9 @@ use std::thread::{JoinHandle, spawn};
 use std::time::Duration;
 
 use harproxy::doctor::Doctor;
-use harproxy::proxy::upstream::{Timeouts, UpstreamPlan, UpstreamProxy};
-use harproxy::proxy::{Proxy, ProxyPlan};
-use harproxy::tls::authority::Authority;
+use harproxy_proxy::upstream::{Timeouts, UpstreamPlan, UpstreamProxy};
+use harproxy_proxy::{Proxy, ProxyPlan};
+use harproxy_tls::authority::Authority;
 
 /// Nothing waits for it unless an invariant does not hold.
 const PATIENCE: Duration = Duration::from_secs(10);

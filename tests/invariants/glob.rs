@@ -1,7 +1,7 @@
 //! URL globs.
 
-use harproxy::http::NormalUrl;
-use harproxy::urlglob::{Globs, escaped};
+use harproxy_glob::{Globs, escaped};
+use harproxy_http::NormalUrl;
 use regex::Regex;
 
 use super::support::is_told;

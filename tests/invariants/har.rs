@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use harproxy::har::{ContentMode, FixtureWriter};
 use harproxy::upkeep::fmt::{self, Formatted};
+use harproxy_har::{ContentMode, FixtureWriter};
 use serde_json::Value;
 
 use super::support::{ask_all, is_told, open, refused};

@@ -5,12 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use harproxy::har::write::{ContentMode, JsonLayout};
 use harproxy::record::journal::frame::{HEADER, Header, MAGIC, TRAILER};
 use harproxy::record::journal::{Frame, Reader};
 use harproxy::record::{OnFailure, RecordPlan, Update, Volatile, recover};
-use harproxy::redact::{ClueKey, Policy};
-use harproxy::urlglob::Globs;
+use harproxy_glob::Globs;
+use harproxy_har::write::{ContentMode, JsonLayout};
+use harproxy_redact::{ClueKey, Policy};
 
 use super::support::{ask_all, is_told, open};
 

@@ -1,7 +1,6 @@
 //! JSON paths of policies, and what they lead to in payloads.
 
-use harproxy::matching;
-use harproxy::redact::{Policy, Rules, json_path, placeholder};
+use harproxy_redact::{Policy, Rules, json_path, placeholder};
 use serde_json::Value;
 
 use super::support::{first_line, is_told, redacted};
@@ -18,12 +17,12 @@ pub fn check(data: &[u8]) {
         (Ok(parsed), Ok(policy)) => (parsed, policy),
         (Err(error), Err(_)) => {
             is_told(&error);
-            assert!(matching::json_path(path).is_err(), "one policy takes `{path}`, the other not");
+            assert!(harproxy_matching::json_path(path).is_err(), "one policy takes `{path}`, the other not");
             return;
         }
         _ => panic!("`{path}` is a path or none"),
     };
-    assert!(matching::json_path(path).is_ok(), "one policy takes `{path}`, the other not");
+    assert!(harproxy_matching::json_path(path).is_ok(), "one policy takes `{path}`, the other not");
     let left = redacted(&policy, "application/json", payload);
     // In what is no JSON names have to do, and taking one value out can bring another to light.
     let Ok(before) = serde_json::from_slice::<Value>(payload) else { return };

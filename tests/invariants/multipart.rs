@@ -1,7 +1,7 @@
 //! Multipart payloads: as a whole and as they pass.
 
-use harproxy::http::multipart::{Piece, Splitter, parts};
-use harproxy::redact::Policy;
+use harproxy_http::multipart::{Piece, Splitter, parts};
+use harproxy_redact::Policy;
 
 use super::support::{first_line, redacted};
 

@@ -3,11 +3,11 @@
 
 use std::io::{self, Read};
 
-use harproxy::http::coding::{Coding, decoder, encode};
-use harproxy::http::json::{CompactReader, Compacter, Layout, compact, indent, indent_stream, is_compact};
-use harproxy::http::{jwt, tree};
-use harproxy::redact::Stream;
-use harproxy::redact::{Policy, Redactor};
+use harproxy_http::coding::{Coding, decoder, encode};
+use harproxy_http::json::{CompactReader, Compacter, Layout, compact, indent, indent_stream, is_compact};
+use harproxy_http::{jwt, tree};
+use harproxy_redact::Stream;
+use harproxy_redact::{Policy, Redactor};
 use serde_json::Value;
 
 use super::support::Plainly;

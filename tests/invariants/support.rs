@@ -3,8 +3,8 @@
 use std::error::Error;
 use std::path::Path;
 
-use harproxy::har::{self, Fixture};
-use harproxy::redact::{Form, Name, Namer, Outcome, Placeholder, Policy, Redactor};
+use harproxy_har::Fixture;
+use harproxy_redact::{Form, Name, Namer, Outcome, Placeholder, Policy, Redactor};
 
 /// Text of which the first line says something of the rest.
 pub fn first_line(data: &[u8]) -> Option<(&str, &[u8])> {
@@ -56,7 +56,7 @@ pub fn open(path: &Path) -> Option<Fixture> {
 
 /// An error about a fixture names the file.
 #[track_caller]
-pub fn refused(error: &har::Error, path: &Path) {
+pub fn refused(error: &harproxy_har::Error, path: &Path) {
     is_told(error);
     assert!(error.path().is_some(), "{error}, of {}", path.display());
 }

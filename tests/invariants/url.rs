@@ -1,7 +1,7 @@
 //! The normal form of URLs.
 
-use harproxy::http::NormalUrl;
-use harproxy::http::url::{Parts, normal};
+use harproxy_http::NormalUrl;
+use harproxy_http::url::{Parts, normal};
 
 /// The first line is a URL, the second a reference to resolve against it.
 pub fn check(data: &[u8]) {

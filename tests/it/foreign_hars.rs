@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use harproxy::har::{ContentMode, Fixture, FixtureWriter, Payload, model};
+use harproxy_har::{ContentMode, Fixture, FixtureWriter, Payload, model};
 
 fn corpus() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/hars-foreign")

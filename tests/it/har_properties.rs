@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use harproxy::har::model::{Body, Extras, Request, Response, Stored, Truncated};
-use harproxy::har::{ContentMode, Entry, Fixture, FixtureWriter, PayloadSource, Timings};
-use harproxy::http::{Header, Headers};
+use harproxy_har::model::{Body, Extras, Request, Response, Stored, Truncated};
+use harproxy_har::{ContentMode, Entry, Fixture, FixtureWriter, PayloadSource, Timings};
+use harproxy_http::{Header, Headers};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::{Value, json};

@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use harproxy::har::{Entry, Fixture, Payload};
-use harproxy::http::Headers;
+use harproxy_har::{Entry, Fixture, Payload};
+use harproxy_http::Headers;
 use serde_json::{Value, json};
 
 /// An entry of another tool, with its payloads.

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use harproxy::har::{ContentMode, FixtureWriter};
-use harproxy::har::{Fixture, Payload, PayloadSource};
+use harproxy_har::{ContentMode, FixtureWriter};
+use harproxy_har::{Fixture, Payload, PayloadSource};
 use tempfile::TempDir;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
@@ -438,7 +438,7 @@ fn large_payloads_are_streamed_both_ways() {
     }
     let compact: Vec<_> = bodies.iter().map(|body| body.compact).collect();
     assert_eq!(compact, [false, true, false], "a line end would not come back");
-    let mut entry = harproxy::har::Entry::default();
+    let mut entry = harproxy_har::Entry::default();
     entry.request.method = "GET".to_owned();
     entry.request.url = "http://a.test/".to_owned();
     for content in bodies {
@@ -464,7 +464,7 @@ fn an_archive_of_our_own_is_never_taken_for_a_bomb() {
     let zeros = vec![0; 17 << 20];
     let mut writer = FixtureWriter::create(&path, ContentMode::Attach, &[]).unwrap();
     let source = PayloadSource { read: &mut &zeros[..], mime_type: "image/png", encoded: false, truncated: None };
-    let mut entry = harproxy::har::Entry::default();
+    let mut entry = harproxy_har::Entry::default();
     entry.request.url = "http://a.test/".to_owned();
     entry.response.content = writer.content(source).unwrap();
     writer.entry(&entry).unwrap();

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
 
-use harproxy::har::{ContentMode, Entry, FixtureWriter, PayloadSource};
+use harproxy_har::{ContentMode, Entry, FixtureWriter, PayloadSource};
 use serde_json::Value;
 
 use crate::support::sandbox::{Output, Sandbox, finish};
@@ -75,14 +75,14 @@ impl Repo {
     /// for byte, as when it is recorded again.
     fn record(&self, path: &str, words: &[&str], seed: u32) {
         let path = self.sandbox.join(path);
-        let old = path.exists().then(|| harproxy::har::Fixture::open(&path).unwrap());
+        let old = path.exists().then(|| harproxy_har::Fixture::open(&path).unwrap());
         let mut writer =
             FixtureWriter::create(&path, ContentMode::Attach, &["https://api.test/**".to_owned()]).unwrap();
         for word in words {
             let (name, answer) = word.split_once('=').unwrap();
             let url = format!("https://api.test/{name}");
             let payload = format!("{{\"n\":\"{answer}\",\"of\":[\"{name}\",2]}}");
-            let same = |fixture: &harproxy::har::Fixture| {
+            let same = |fixture: &harproxy_har::Fixture| {
                 let head = fixture.heads().iter().find(|head| head.url == url)?;
                 let entry = fixture.entry(head.entry).unwrap();
                 let stored = fixture.payload(head.entry, &entry.response.content).unwrap().bytes().unwrap();
@@ -121,7 +121,7 @@ impl Repo {
         let asked = self.harproxy(["explain", fixture, "--json", "--url", &url]).expect(0).stdout;
         let asked: Value = serde_json::from_str(&asked).unwrap();
         assert_eq!(asked["action"], "serve", "{name}: {asked}");
-        let fixture = harproxy::har::Fixture::open(&self.sandbox.join(fixture)).unwrap();
+        let fixture = harproxy_har::Fixture::open(&self.sandbox.join(fixture)).unwrap();
         let entry = usize::try_from(asked["entry"].as_u64().unwrap()).unwrap();
         let payload = fixture.payload(entry, &fixture.entry(entry).unwrap().response.content).unwrap();
         let payload: Value = serde_json::from_slice(&payload.bytes().unwrap()).unwrap();

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use harproxy::child::env::ProxyAddress;
 use harproxy::child::{Facts, Mode, RunFolder, changes};
-use harproxy::tls::bundle::{Bundle, Environment};
+use harproxy_tls::bundle::{Bundle, Environment};
 
 use super::support::origin::Origin;
 use super::support::raw::read_head;
@@ -102,7 +102,8 @@ impl Stage {
         let bundle = Bundle::build(&std::fs::read_to_string(&ca).unwrap(), &Environment::new()).unwrap();
         let folder = self.sandbox.join("a b");
         std::fs::create_dir_all(&folder).unwrap();
-        let files = harproxy::child::RunFiles::write(&folder, &bundle, harproxy::whole::Readers::Owner).unwrap();
+        let files =
+            harproxy::child::RunFiles::write(&folder, &bundle, harproxy_support::atomic_file::Readers::Owner).unwrap();
         let proxy = ProxyAddress::local(self.tunnels.addr, Some(("me".into(), "p:w".into())));
         let facts = Facts {
             proxy: &proxy,

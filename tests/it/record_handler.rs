@@ -7,8 +7,8 @@ use std::sync::{Arc, mpsc};
 
 use harproxy::record::journal::{Kind as Frames, Reader};
 use harproxy::record::{Ending, Error};
-use harproxy::redact::Policy;
 use harproxy::verdict::{Kind, Severity};
+use harproxy_redact::Policy;
 use serde_json::Value;
 
 use crate::support::client::{Ask, Client, Proto};

@@ -1,7 +1,7 @@
 //! What Playwright and mitmproxy wrote of one page that opens a WebSocket, listens to event streams and fetches JSON
 //! (`tests/corpus/streams`): everything but the WebSocket is served with its own bytes, and the WebSocket is nobody's plain answer.
 
-use harproxy::har::Fixture;
+use harproxy_har::Fixture;
 
 use crate::support::client::{Ask, Client, Got, Proto};
 use crate::support::repo;

@@ -7,10 +7,10 @@ use super::Failure;
 use crate::child::SpawnError;
 use crate::cli::args::replay::DEFAULT_FIXTURES;
 use crate::cli::{cmd, config, plan, prune};
-use crate::proxy::server::BindError;
-use crate::tls::authority::{Authority, AuthorityError};
 use crate::upkeep::pack;
-use crate::{har, quote, record, replay, upkeep};
+use crate::{record, replay, upkeep};
+use harproxy_proxy::server::BindError;
+use harproxy_tls::authority::{Authority, AuthorityError};
 
 /// About the way upstream.
 const UPSTREAM: &str = "`--upstream-ca FILE` and `--client-cert HOST=FILE` name files with `-----BEGIN CERTIFICATE-----` in them (PEM), \
@@ -23,7 +23,7 @@ pub fn of(failure: &Failure) -> String {
         Failure::Config(error) => of_config(error),
         Failure::Plan(error) => of_plan(error),
         Failure::Filter(_) => {
-            "a filter is a level, such as `debug`, or a list, such as `harproxy::proxy=trace,warn`".into()
+            "a filter is a level, such as `debug`, or a list, such as `harproxy_proxy=trace,warn`".into()
         }
         Failure::Authority(error) => of_authority(error),
         Failure::Upstream(_) => UPSTREAM.into(),
@@ -44,7 +44,7 @@ pub fn of(failure: &Failure) -> String {
         Failure::Cut { left: Some(output), .. } => format!(
             "nothing is lost: `harproxy recover {}`, or the next `harproxy record` into the same fixture, takes over what was \
              recorded",
-            quote::path(output)
+            harproxy_support::shell_quote::path(output)
         ),
         Failure::Cut { left: None, .. } => {
             "one signal is enough: the run then comes to its end, and the verdict is told".into()
@@ -91,7 +91,7 @@ fn of_plan(error: &plan::Error) -> String {
             addr.port()
         ),
         plan::Error::Ending { output } => {
-            let har = quote::path(&output.with_extension("har"));
+            let har = harproxy_support::shell_quote::path(&output.with_extension("har"));
             format!("`-o {har}` has its payloads in a folder beside it, `.zip` is one archive; `.har.gz` is read, not written")
         }
         plan::Error::Twice { own, .. } => format!("give each a {own}"),
@@ -115,7 +115,7 @@ fn of_plan(error: &plan::Error) -> String {
         plan::Error::TestNow { .. } => "a moment is written like `2026-11-20T09:30:00Z`".into(),
         plan::Error::NoEntry(argument) => {
             let file = argument.rsplit_once('#').map_or(&**argument, |(file, _)| file);
-            let file = if file.is_empty() { "FILE".to_owned() } else { quote::path(Path::new(file)) };
+            let file = if file.is_empty() { "FILE".to_owned() } else { harproxy_support::shell_quote::path(Path::new(file)) };
             format!(
                 "an entry is named FILE#N, as `harproxy ls {file}` does; `harproxy show --all {file}` shows them all"
             )
@@ -144,7 +144,9 @@ fn of_authority(error: &AuthorityError) -> String {
             }
             _ => format!("mend {}, or choose another folder with `--ca-dir DIR`", path.display()),
         },
-        AuthorityError::Exposed { path, .. } => format!("only you may read it: `chmod 600 {}`", quote::path(path)),
+        AuthorityError::Exposed { path, .. } => {
+            format!("only you may read it: `chmod 600 {}`", harproxy_support::shell_quote::path(path))
+        }
         AuthorityError::Incomplete { dir, .. } => format!("put the file back, or make a new CA: {}", ca_new(dir)),
         AuthorityError::Malformed { path, .. } => {
             format!("bring the file back, or make a new CA: {}", ca_new(path.parent().unwrap_or(path)))
@@ -161,7 +163,7 @@ fn of_authority(error: &AuthorityError) -> String {
 fn ca_new(dir: &Path) -> String {
     match Authority::default_dir().is_some_and(|default| default == dir) {
         true => "`harproxy ca new`".into(),
-        false => format!("`harproxy ca new --ca-dir {}`", quote::path(dir)),
+        false => format!("`harproxy ca new --ca-dir {}`", harproxy_support::shell_quote::path(dir)),
     }
 }
 
@@ -170,12 +172,15 @@ fn of_record(error: &record::Error) -> String {
         record::Error::Fixture(error) => of_written(error),
         record::Error::Plan(_) => UPSTREAM.into(),
         record::Error::Journal { path, source, .. } if source.kind() == io::ErrorKind::InvalidData => {
-            format!("use the harproxy that recorded it, or drop what it recorded by removing {}", quote::path(path))
+            format!(
+                "use the harproxy that recorded it, or drop what it recorded by removing {}",
+                harproxy_support::shell_quote::path(path)
+            )
         }
         record::Error::Journal { source, .. } => of_io(source),
         record::Error::NothingLeft { output } => of_nothing_left(output),
         record::Error::IsFolder { output } => {
-            format!("name a file in it: `-o {}`", quote::path(&output.join("recorded.har")))
+            format!("name a file in it: `-o {}`", harproxy_support::shell_quote::path(&output.join("recorded.har")))
         }
         record::Error::Foreign { .. } => {
             "take its place with `--update replace`, or record into another file with `-o FILE`".into()
@@ -192,18 +197,21 @@ fn of_nothing_left(output: &Path) -> String {
     match &left[..] {
         [] => format!("record it first: `harproxy record{} -- CMD`", output_option(output)),
         left => {
-            let each: Vec<_> = left.iter().map(|path| format!("`harproxy recover {}`", quote::path(path))).collect();
+            let each: Vec<_> = left
+                .iter()
+                .map(|path| format!("`harproxy recover {}`", harproxy_support::shell_quote::path(path)))
+                .collect();
             format!("something was left for others: {}", each.join(", "))
         }
     }
 }
 
-fn of_written(error: &har::Error) -> String {
+fn of_written(error: &harproxy_har::Error) -> String {
     match error {
-        har::Error::Malformed { .. } | har::Error::Entry { .. } => {
+        harproxy_har::Error::Malformed { .. } | harproxy_har::Error::Entry { .. } => {
             "mend the file, bring it back with `git checkout`, or record it anew with `--update replace`".into()
         }
-        har::Error::Payload { source, .. } if source.kind() == io::ErrorKind::InvalidData => {
+        harproxy_har::Error::Payload { source, .. } if source.kind() == io::ErrorKind::InvalidData => {
             "use the harproxy that recorded it, or drop what it recorded with `harproxy recover FILE --discard`, FILE being the fixture"
                 .into()
         }
@@ -211,28 +219,28 @@ fn of_written(error: &har::Error) -> String {
     }
 }
 
-fn of_fixture(error: &har::Error) -> String {
+fn of_fixture(error: &harproxy_har::Error) -> String {
     match error {
-        har::Error::Io { path, source, .. } if !error.is_about_writing() && source.kind() == io::ErrorKind::NotFound => {
+        harproxy_har::Error::Io { path, source, .. } if !error.is_about_writing() && source.kind() == io::ErrorKind::NotFound => {
             of_missing(path)
         }
-        har::Error::Io { source, .. } | har::Error::Payload { source, .. } => of_io(source),
-        har::Error::NoFixture { path } if !record::left_in(path).is_empty() => {
+        harproxy_har::Error::Io { source, .. } | harproxy_har::Error::Payload { source, .. } => of_io(source),
+        harproxy_har::Error::NoFixture { path } if !record::left_in(path).is_empty() => {
             let left = record::left_in(path);
-            let each: Vec<_> = left.iter().map(|path| format!("`harproxy recover {}`", quote::path(path))).collect();
+            let each: Vec<_> = left.iter().map(|path| format!("`harproxy recover {}`", harproxy_support::shell_quote::path(path))).collect();
             format!("a recording was cut short: {} makes a fixture of what is left", each.join(", "))
         }
-        har::Error::NoFixture { path } => format!("record one first: `harproxy record{} -- CMD`", folder_option(path)),
-        har::Error::Conflict { path, .. } => {
-            let path = quote::path(path);
+        harproxy_har::Error::NoFixture { path } => format!("record one first: `harproxy record{} -- CMD`", folder_option(path)),
+        harproxy_har::Error::Conflict { path, .. } => {
+            let path = harproxy_support::shell_quote::path(path);
             format!(
                 "keep one side, with `git checkout --ours {path}` or `--theirs`, and record again what the other had; after \
                  `harproxy git-setup` git merges fixtures by their entries"
             )
         }
         // It is nowhere in the file.
-        har::Error::Entry { path, line: None, .. } => format!("`harproxy ls {}` lists its entries", quote::path(path)),
-        har::Error::Malformed { .. } | har::Error::Entry { .. } => {
+        harproxy_har::Error::Entry { path, line: None, .. } => format!("`harproxy ls {}` lists its entries", harproxy_support::shell_quote::path(path)),
+        harproxy_har::Error::Malformed { .. } | harproxy_har::Error::Entry { .. } => {
             "a fixture is a HAR 1.2 file, or a .zip with one in it; bring it back with `git checkout`, or record it anew with \
              `harproxy record`"
                 .into()
@@ -243,8 +251,12 @@ fn of_fixture(error: &har::Error) -> String {
 fn of_pack(error: &pack::Error) -> String {
     match error {
         pack::Error::Fixture(error) => of_fixture(error),
-        pack::Error::IsArchive(path) => format!("take it apart with `harproxy unpack {}`", quote::path(path)),
-        pack::Error::NoArchive(path) => format!("make it one with `harproxy pack {}`", quote::path(path)),
+        pack::Error::IsArchive(path) => {
+            format!("take it apart with `harproxy unpack {}`", harproxy_support::shell_quote::path(path))
+        }
+        pack::Error::NoArchive(path) => {
+            format!("make it one with `harproxy pack {}`", harproxy_support::shell_quote::path(path))
+        }
         pack::Error::Ending { wanted, .. } => format!("name a file that does with `-o FILE{wanted}`"),
         pack::Error::Exists(_) => "replace it with `--force`, or name another file with `-o FILE`".into(),
     }
@@ -252,7 +264,9 @@ fn of_pack(error: &pack::Error) -> String {
 
 fn of_replay(error: &replay::Error) -> String {
     match error {
-        replay::Error::Fixture(har::Error::Io { path, source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+        replay::Error::Fixture(harproxy_har::Error::Io { path, source, .. })
+            if source.kind() == io::ErrorKind::NotFound =>
+        {
             match on_path(path) {
                 Some(name) => format!("a program to run stands after two dashes: `harproxy replay -- {name}`"),
                 None => of_missing(path),
@@ -272,7 +286,7 @@ fn of_missing(path: &Path) -> String {
     match left.iter().any(|left| left == path) {
         true => format!(
             "a recording of it was cut short: `harproxy recover {}` makes it of what is left",
-            quote::path(path)
+            harproxy_support::shell_quote::path(path)
         ),
         false => format!("record it first: `harproxy record{} -- CMD`", output_option(path)),
     }
@@ -293,14 +307,14 @@ fn output_option(path: &Path) -> String {
     if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
         return folder_option(path);
     }
-    format!(" -o {}", quote::path(path))
+    format!(" -o {}", harproxy_support::shell_quote::path(path))
 }
 
 fn folder_option(path: &Path) -> String {
     if path == Path::new(DEFAULT_FIXTURES) {
         return String::new();
     }
-    format!(" -o {}", quote::path(&path.join("recorded.har")))
+    format!(" -o {}", harproxy_support::shell_quote::path(&path.join("recorded.har")))
 }
 
 fn of_requests(error: &cmd::explain::requests::Error) -> String {
@@ -325,12 +339,12 @@ fn of_spawn(error: &SpawnError) -> String {
         SpawnError::NotExecutable { program, source } if source.kind() == io::ErrorKind::NotFound => format!(
             "what its first line names (`#!…`) is not there: mend the line (it ends in LF, not CR LF), or name an interpreter \
              before it: `-- sh {}`",
-            quote::path(Path::new(program))
+            harproxy_support::shell_quote::path(Path::new(program))
         ),
         SpawnError::NotExecutable { program, .. } => {
             format!(
                 "make it executable: `chmod +x {}`, or name its interpreter before it",
-                quote::path(Path::new(program))
+                harproxy_support::shell_quote::path(Path::new(program))
             )
         }
         SpawnError::Lost { .. } => "run it again".into(),

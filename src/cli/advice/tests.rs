@@ -7,7 +7,7 @@ fn io(kind: io::ErrorKind) -> io::Error {
 #[test]
 fn the_chain_says_each_thing_once_and_without_numbers() {
     let source = io::Error::from_raw_os_error(2);
-    let error = har::Error::Io { doing: "reading", path: "a.har".into(), source };
+    let error = harproxy_har::Error::Io { doing: "reading", path: "a.har".into(), source };
     let failure = Failure::from(record::Error::from(error));
     assert_eq!(failure.to_string(), "reading a.har");
     assert_eq!(causes(&failure), ["no such file or directory"]);
@@ -16,14 +16,23 @@ fn the_chain_says_each_thing_once_and_without_numbers() {
 #[test]
 fn every_status_of_the_table() {
     let addr = ([127, 0, 0, 1], 1).into();
-    let malformed = || har::Error::Malformed { path: "a".into(), line: None, reason: String::new() };
-    let read = || har::Error::Io { doing: "reading", path: "a".into(), source: io(io::ErrorKind::PermissionDenied) };
+    let malformed = || harproxy_har::Error::Malformed { path: "a".into(), line: None, reason: String::new() };
+    let read =
+        || harproxy_har::Error::Io { doing: "reading", path: "a".into(), source: io(io::ErrorKind::PermissionDenied) };
     for (failure, status) in [
         (Failure::from(plan::Error::Remote(addr)), 2),
-        (har::Error::NoFixture { path: "a".into() }.into(), 2),
+        (harproxy_har::Error::NoFixture { path: "a".into() }.into(), 2),
         (malformed().into(), 2),
         (read().into(), 2),
-        (har::Error::Io { doing: "renaming into", path: "a".into(), source: io(io::ErrorKind::StorageFull) }.into(), 3),
+        (
+            harproxy_har::Error::Io {
+                doing: "renaming into",
+                path: "a".into(),
+                source: io(io::ErrorKind::StorageFull),
+            }
+            .into(),
+            3,
+        ),
         (replay::Error::Fixture(read()).into(), 2),
         (record::Error::Fixture(malformed()).into(), 2),
         (record::Error::Fixture(read()).into(), 3),
@@ -44,7 +53,8 @@ fn every_status_of_the_table() {
 fn a_hint_names_what_to_type() {
     let missing = |path: &str| {
         let source = io(io::ErrorKind::NotFound);
-        Failure::from(replay::Error::Fixture(har::Error::Io { doing: "reading", path: path.into(), source })).hint()
+        Failure::from(replay::Error::Fixture(harproxy_har::Error::Io { doing: "reading", path: path.into(), source }))
+            .hint()
     };
     assert!(missing("hars").contains("`harproxy record -- CMD`"), "{}", missing("hars"));
     assert!(missing("my hars/a.har").contains("-o 'my hars/a.har'"), "{}", missing("my hars/a.har"));
@@ -54,7 +64,7 @@ fn a_hint_names_what_to_type() {
     };
     assert!(bind(io::ErrorKind::AddrInUse).contains("`-p 0`"));
     assert!(bind(io::ErrorKind::PermissionDenied).contains("1024"));
-    let torn = har::Error::Payload { doing: "reading the journal", source: io(io::ErrorKind::InvalidData) };
+    let torn = harproxy_har::Error::Payload { doing: "reading the journal", source: io(io::ErrorKind::InvalidData) };
     assert!(Failure::from(record::Error::Fixture(torn)).hint().contains("`harproxy recover FILE --discard`"));
     let exposed = AuthorityError::Exposed { path: "/d/ca key.pem".into(), mode: 0o644 };
     assert!(Failure::from(exposed).hint().contains("`chmod 600 '/d/ca key.pem'`"));

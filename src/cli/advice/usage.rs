@@ -5,9 +5,8 @@ use serde_json::{Map, Value};
 
 use crate::cli::event::Event;
 use crate::cli::ui::{self, Ui};
-use crate::quote;
-use crate::redact::{Policy, Telling};
 use crate::verdict::exit;
+use harproxy_redact::{Policy, Telling};
 
 /// Tells what clap found, and where CMD goes when somebody forgot the two dashes. The status is 0 for `--help`.
 pub fn tell_usage(mut error: clap::Error, ui: &Ui) -> u8 {
@@ -60,7 +59,7 @@ fn forgotten(error: &clap::Error) -> Option<String> {
     }
     let usage = error.get(ContextKind::Usage).map(ToString::to_string).unwrap_or_default();
     if usage.contains("harproxy report") {
-        let word = quote::word(word);
+        let word = harproxy_support::shell_quote::word(word);
         return Some(format!("the reports of runs stand after `--combine`: `harproxy report --combine {word}`"));
     }
     // Others run no program.

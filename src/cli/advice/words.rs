@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 
 use crate::cli::ui;
-use crate::tls::bundle::BundleWarning;
+use harproxy_tls::bundle::BundleWarning;
 
 /// Something of the user's that can't be trusted, on one line.
 #[must_use]

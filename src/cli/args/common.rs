@@ -11,8 +11,8 @@ use super::values::{
     parse_reverse, parse_upstream_proxy,
 };
 use crate::cli::config::Config;
-use crate::proxy::server::{Credentials, Reverse};
-use crate::proxy::upstream::{Mapping, Timeouts, UpstreamProxy};
+use harproxy_proxy::server::{Credentials, Reverse};
+use harproxy_proxy::upstream::{Mapping, Timeouts, UpstreamProxy};
 
 /// Where the proxy is to be found.
 #[derive(Clone, Debug, Args)]

@@ -8,7 +8,7 @@ use clap::{ArgGroup, Args};
 use super::common::ConfigArgs;
 use super::replay::MatchingArgs;
 use super::values::{Data, parse_any_url, parse_data, parse_glob, parse_header, parse_method};
-use crate::http::NormalUrl;
+use harproxy_http::NormalUrl;
 
 /// `harproxy explain`.
 #[derive(Clone, Debug, Args)]

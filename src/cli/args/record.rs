@@ -9,8 +9,8 @@ use clap::{ArgMatches, Args};
 use super::common::{AuthorityArgs, ConfigArgs, ProxyArgs, RunArgs, UpstreamArgs};
 use super::values::{Size, choices, parse_glob, parse_size};
 use crate::cli::config::Config;
-use crate::har::write::{ContentMode, JsonLayout};
 use crate::record::{OnFailure, Update};
+use harproxy_har::write::{ContentMode, JsonLayout};
 
 /// Where a recording goes without `-o`.
 pub const DEFAULT_OUTPUT: &str = "hars/recorded.har";

@@ -11,8 +11,8 @@ use super::values::{
     Words, choices, parse_age, parse_fail_on, parse_glob, parse_header_name, parse_json_path, parse_latency,
     parse_miss_status, parse_same_host,
 };
-use crate::matching::{MatchBody, MissingBody, Redirects, Repeat};
 use crate::replay::{Clock, Latency, MissAnswer, OnMiss};
+use harproxy_matching::{MatchBody, MissingBody, Redirects, Repeat};
 
 /// Where fixtures are looked for when none is named.
 pub const DEFAULT_FIXTURES: &str = "hars";

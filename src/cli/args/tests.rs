@@ -4,8 +4,8 @@ use super::values::*;
 use std::path::PathBuf;
 
 use super::*;
-use crate::proxy::upstream::{Timeouts, UpstreamProxy};
 use crate::replay::MissAnswer;
+use harproxy_proxy::upstream::{Timeouts, UpstreamProxy};
 
 fn parse(args: &[&str]) -> Result<Command, String> {
     let args = std::iter::once("harproxy").chain(args.iter().copied()).map(OsString::from);

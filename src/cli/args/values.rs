@@ -9,15 +9,14 @@ use std::time::Duration;
 use ::http::{HeaderName, HeaderValue};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
-use crate::http::NormalUrl;
-use crate::matching;
-use crate::proxy::handler::{Origin, Scheme};
-use crate::proxy::server::{Credentials, Reverse};
-use crate::proxy::upstream::{Mapping, UpstreamProxy};
 use crate::replay::{Latency, MissAnswer};
-use crate::urlglob::Globs;
 use crate::verdict::FailOn;
 use crate::verdict::report::Format;
+use harproxy_glob::Globs;
+use harproxy_http::NormalUrl;
+use harproxy_proxy::handler::{Origin, Scheme};
+use harproxy_proxy::server::{Credentials, Reverse};
+use harproxy_proxy::upstream::{Mapping, UpstreamProxy};
 
 /// The words of an option: `(word, help, value)`.
 pub type Words<T> = &'static [(&'static str, &'static str, T)];
@@ -204,7 +203,7 @@ pub fn parse_header_name(text: &str) -> Result<String, String> {
 
 /// A JSON path (RFC 9535), as typed.
 pub fn parse_json_path(text: &str) -> Result<String, String> {
-    match matching::json_path(text) {
+    match harproxy_matching::json_path(text) {
         Ok(_) => Ok(text.to_owned()),
         Err(error) => Err(error.to_string()),
     }

@@ -12,7 +12,6 @@ use crate::cli::args::upkeep::CheckArgs;
 use crate::cli::event::Event;
 use crate::cli::fixtures;
 use crate::cli::ui::{Ui, bad, caution, counted, faint, harmless};
-use crate::quote;
 use crate::record::left_in;
 use crate::upkeep::check::{self, Check, Finding, Kind, Report, Severity};
 use crate::verdict::exit;
@@ -44,7 +43,7 @@ pub fn run(args: CheckArgs, ui: &Ui) -> Result<u8, Failure> {
         );
     }
     for left in folders.iter().flat_map(|folder| left_in(folder)) {
-        let path = quote::path(&left);
+        let path = harproxy_support::shell_quote::path(&left);
         ui.alert(
             Event::Hint,
             &format!(

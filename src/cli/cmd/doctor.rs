@@ -15,9 +15,9 @@ use crate::cli::roots::Roots;
 use crate::cli::run::{About, End, Run};
 use crate::cli::ui::{self, Ui};
 use crate::doctor::{Diagnosis, Doctor};
-use crate::tls::authority::Authority;
 use crate::verdict::clues::Program;
 use crate::verdict::{Finding, Severity, exit};
+use harproxy_tls::authority::Authority;
 
 /// Runs the command.
 ///

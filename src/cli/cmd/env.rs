@@ -12,10 +12,10 @@ use crate::cli::event::Event;
 use crate::cli::plan;
 use crate::cli::roots::bundle;
 use crate::cli::ui::{self, Ui};
-use crate::tls::authority::Authority;
 use crate::verdict::clues::PLAYWRIGHT;
 use crate::verdict::exit;
-use crate::whole::{self, Readers};
+use harproxy_support::atomic_file::Readers;
+use harproxy_tls::authority::Authority;
 
 /// Runs the command. The files that the variables name stay in the authority's folder: nobody knows how long they are needed.
 ///
@@ -135,5 +135,6 @@ fn folder(path: PathBuf) -> Result<PathBuf, Failure> {
 }
 
 fn write(path: &Path, content: &[u8], readers: Readers) -> Result<(), Failure> {
-    whole::write(path, content, readers).map_err(|source| Failure::Write { path: path.to_owned(), source })
+    harproxy_support::atomic_file::write(path, content, readers)
+        .map_err(|source| Failure::Write { path: path.to_owned(), source })
 }

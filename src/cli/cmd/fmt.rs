@@ -7,10 +7,10 @@ use crate::cli::args::upkeep::FmtArgs;
 use crate::cli::event::Event;
 use crate::cli::fixtures;
 use crate::cli::ui::Ui;
-use crate::har::format::Changes;
 use crate::record;
 use crate::upkeep::fmt::{self, Formatted};
 use crate::verdict::exit;
+use harproxy_har::format::Changes;
 
 /// Runs the command: what changed (or would), a line each.
 ///

@@ -12,9 +12,8 @@ use crate::cli::args::replay::DEFAULT_FIXTURES;
 use crate::cli::event::Event;
 use crate::cli::files;
 use crate::cli::ui::{self, Ui};
-use crate::har::Fixture;
-use crate::quote;
 use crate::verdict::exit;
+use harproxy_har::Fixture;
 
 /// Why a repository can't be set up.
 #[derive(Debug, thiserror::Error)]
@@ -106,9 +105,9 @@ pub fn run(args: &GitSetupArgs, ui: &Ui) -> Result<u8, Failure> {
     }
     for (name, value) in &unset {
         git.run(&["config", "--local", name, value])?;
-        ui.note(Event::Setting, &format!("git config {name} {}", quote::words([value])));
+        ui.note(Event::Setting, &format!("git config {name} {}", harproxy_support::shell_quote::words([value])));
     }
-    let written: Vec<_> = files.iter().map(|file| quote::path(&shown(&file.path))).collect();
+    let written: Vec<_> = files.iter().map(|file| harproxy_support::shell_quote::path(&shown(&file.path))).collect();
     let next = if files.iter().all(|file| file.missing.is_empty()) && unset.is_empty() {
         "nothing to do: git knows all of it already".to_owned()
     } else {
@@ -212,7 +211,7 @@ fn program() -> String {
     }
     // git runs it by a shell, on Windows too, where that wants slashes.
     let text = me.to_string_lossy();
-    quote::words([if cfg!(windows) { text.replace('\\', "/") } else { text.into_owned() }])
+    harproxy_support::shell_quote::words([if cfg!(windows) { text.replace('\\', "/") } else { text.into_owned() }])
 }
 
 /// What git has to be told, by files of the work tree.

@@ -8,8 +8,8 @@ use crate::cli::advice::Failure;
 use crate::cli::args::GlobArgs;
 use crate::cli::plan;
 use crate::cli::ui::Ui;
-use crate::urlglob::Globs;
 use crate::verdict::exit;
+use harproxy_glob::Globs;
 
 /// Runs the command: a line out for each line in, with nothing taken from it but its end.
 ///

@@ -11,8 +11,6 @@ use crate::cli::args::git::MergeArgs;
 use crate::cli::event::Event;
 use crate::cli::fixtures;
 use crate::cli::ui::{self, Ui};
-use crate::har;
-use crate::quote;
 use crate::upkeep::merge::{Change, Conflict, Joined, Lost, Merged, Share, Union, Versions, three_way, union};
 use crate::verdict::exit;
 
@@ -42,7 +40,10 @@ impl Error {
         use crate::upkeep::merge::Error as Of;
         match self {
             Error::Alone { only } => {
-                format!("name another, or a place for a copy: `harproxy merge -o FILE {}`", quote::path(only))
+                format!(
+                    "name another, or a place for a copy: `harproxy merge -o FILE {}`",
+                    harproxy_support::shell_quote::path(only)
+                )
             }
             Error::Folder { .. } => "name the file that the result goes to with `-o FILE`".into(),
             Error::Union(Of::Mixed { .. } | Of::Tools { .. }) => {
@@ -63,7 +64,7 @@ pub fn run(args: &MergeArgs, ui: &Ui) -> Result<u8, Failure> {
         let versions = Versions { base, ours, theirs, marker_size: args.marker_size };
         return drive(&versions, path, ui);
     }
-    let files = har::find(&args.files).into_iter().collect::<Result<Vec<_>, _>>()?;
+    let files = harproxy_har::find(&args.files).into_iter().collect::<Result<Vec<_>, _>>()?;
     let output = match (&args.output, &args.files[..]) {
         (Some(output), _) => output,
         (None, [first, ..]) if files.len() > 1 => first,
@@ -147,9 +148,9 @@ fn tell(merged: &Merged, path: &Path, ui: &Ui) {
              add {}`",
             ui::bad("conflict"),
             file.display(),
-            quote::path(&file),
+            harproxy_support::shell_quote::path(&file),
             if *ours_has_it { "" } else { " (REBASE_HEAD or CHERRY_PICK_HEAD where that is under way)" },
-            quote::path(path)
+            harproxy_support::shell_quote::path(path)
         );
         ui.alert(Event::Conflict, &text);
     }
@@ -174,7 +175,7 @@ fn described(conflict: &Conflict) -> String {
 }
 
 fn way_out(archive: bool, path: &Path) -> String {
-    let path = quote::path(path);
+    let path = harproxy_support::shell_quote::path(path);
     if archive {
         return format!(
             "an archive holds no markers, so ours was kept. Take theirs: `git checkout --theirs -- {path}`. Or keep both, as \
@@ -195,7 +196,7 @@ fn is_text(path: &Path) -> bool {
 }
 
 /// What can't be read as a HAR (it has conflict markers in it, say) is merged as git merges text.
-fn merge_as_text(versions: &Versions<'_>, path: &Path, why: &har::Error, ui: &Ui) -> Result<u8, Failure> {
+fn merge_as_text(versions: &Versions<'_>, path: &Path, why: &harproxy_har::Error, ui: &Ui) -> Result<u8, Failure> {
     let text = format!("{}: {}: merged as text, since {why}", ui::caution("warning"), path.display());
     ui.alert(Event::Text, &text);
     let mut git = Command::new("git");

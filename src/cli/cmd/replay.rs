@@ -19,13 +19,13 @@ use crate::cli::roots::Roots;
 use crate::cli::run::{About, End, Run};
 use crate::cli::summary;
 use crate::cli::ui::Ui;
-use crate::har::Fixture;
-use crate::proxy::Ask;
 use crate::record::{Ending, Outcome};
 use crate::replay::{Reloader, Replayer};
-use crate::tls::authority::Authority;
 use crate::verdict::Verdict;
 use crate::verdict::seen::{Became, Change};
+use harproxy_har::Fixture;
+use harproxy_proxy::Ask;
+use harproxy_tls::authority::Authority;
 
 /// Runs the command.
 ///

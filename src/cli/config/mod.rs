@@ -21,11 +21,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Command;
 
-use crate::matching::MatchRule;
 use crate::record::Volatile;
-use crate::redact::{Placeholder, Policy, Secret};
 pub use document::{At, Error};
 use document::{Document, Item};
+use harproxy_matching::MatchRule;
+use harproxy_redact::{Placeholder, Policy, Secret};
 pub use said::Said;
 use secrets::Secrets;
 pub use settings::{Setting, Source};

@@ -5,8 +5,8 @@ use toml::de::DeValue;
 use super::document::{Document, Error, Item, Table, Value};
 use crate::cli::args::replay::{MATCH_BODY, REDIRECTS};
 use crate::cli::args::values::{Words, parse_header_name};
-use crate::matching::{self, Echo, MatchRule};
-use crate::urlglob::Globs;
+use harproxy_glob::Globs;
+use harproxy_matching::{Echo, MatchRule};
 
 /// The keys of a rule.
 pub(super) const KEYS: [&str; 9] =
@@ -37,14 +37,14 @@ fn rule<'t>(document: &Document<'t>, table: Table<'t>) -> Result<MatchRule, Erro
             "path" => {
                 for text in texts() {
                     let (text, span) = text?;
-                    let path = matching::PathPattern::new(&text);
+                    let path = harproxy_matching::PathPattern::new(&text);
                     rule.paths.push(path.map_err(|reason| document.wrong(&name, &span, reason))?);
                 }
             }
             "same-host" => {
                 for text in texts() {
                     let (text, span) = text?;
-                    let origin = matching::OriginPattern::new(&text);
+                    let origin = harproxy_matching::OriginPattern::new(&text);
                     rule.same_host.push(origin.map_err(|error| document.wrong(&name, &span, error.to_string()))?);
                 }
             }
@@ -56,7 +56,7 @@ fn rule<'t>(document: &Document<'t>, table: Table<'t>) -> Result<MatchRule, Erro
             "ignore-body" => {
                 for text in texts() {
                     let (text, span) = text?;
-                    let path = matching::json_path(&text);
+                    let path = harproxy_matching::json_path(&text);
                     rule.ignore_body.push(path.map_err(|error| document.wrong(&name, &span, error.to_string()))?);
                 }
             }
@@ -71,7 +71,7 @@ fn rule<'t>(document: &Document<'t>, table: Table<'t>) -> Result<MatchRule, Erro
             "echo" => {
                 for text in texts() {
                     let (text, span) = text?;
-                    let echo = matching::Echo::parse(&text);
+                    let echo = harproxy_matching::Echo::parse(&text);
                     rule.echo.push(echo.map_err(|error| document.wrong(&name, &span, error.to_string()))?);
                     echoes.push(span);
                 }

@@ -140,7 +140,7 @@ fn the_later_file_wins_for_each_option_and_rules_add_up() {
     assert_eq!(words("fail_on"), ["miss,unused"]);
     assert!(!config.noise());
     let bodies: Vec<_> = config.rules().iter().filter_map(|rule| rule.body).collect();
-    assert_eq!(bodies, [crate::matching::MatchBody::Json, crate::matching::MatchBody::Form]);
+    assert_eq!(bodies, [harproxy_matching::MatchBody::Json, harproxy_matching::MatchBody::Form]);
 }
 
 #[test]
@@ -212,7 +212,7 @@ fn what_is_said_beside_options_is_there_in_types() {
     assert_eq!(config.volatile().json, ["$.generatedAt"]);
     assert_eq!(config.allow(), ["ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"]);
     assert_eq!(config.rules().len(), 3);
-    let token = Placeholder { name: crate::redact::Name::new("token"), number: 1 };
+    let token = Placeholder { name: harproxy_redact::Name::new("token"), number: 1 };
     assert_eq!(config.redact_values(), [(token, "t0k3n".into())], "what is not set gives no value");
     assert!(!format!("{config:?}").contains("t0k3n"), "and no value is shown");
     assert!(!config.redact_policy().is_off());

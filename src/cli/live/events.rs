@@ -6,9 +6,9 @@ use serde_json::{Map, Value, json};
 use super::Teller;
 use crate::cli::event::Event;
 use crate::cli::ui::{json_line, write_line};
-use crate::proxy::Origin;
 use crate::verdict::Finding;
 use crate::verdict::seen::{Fate, Seen};
+use harproxy_proxy::Origin;
 
 /// Tells each thing as an object.
 pub(super) struct Events;

@@ -6,9 +6,9 @@ use std::collections::HashSet;
 use super::Teller;
 use super::line::{below, cut_end, flat, request};
 use crate::cli::ui::{self, write_line};
-use crate::proxy::Origin;
 use crate::verdict::seen::Seen;
 use crate::verdict::{Finding, Kind, Severity};
+use harproxy_proxy::Origin;
 
 /// So many explanations are remembered as told.
 const REMEMBERED: usize = 10_000;

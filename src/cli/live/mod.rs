@@ -13,10 +13,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::ui::{self, Meanwhile};
-use crate::proxy::{Notice, Origin};
 use crate::verdict::seen::{Fate, Seen};
 use crate::verdict::{Finding, Herald};
 use crate::watch::{Event, Listener};
+use harproxy_proxy::{Notice, Origin};
 
 /// So many things may wait to be told; what comes beyond them is only counted.
 const QUEUE: usize = 32_768;

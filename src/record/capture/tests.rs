@@ -7,9 +7,9 @@ use ::http::HeaderName;
 use futures_util::FutureExt;
 
 use super::*;
-use crate::proxy::Scheme;
-use crate::redact::Vault;
-use crate::redact::marker::Run;
+use harproxy_proxy::Scheme;
+use harproxy_redact::Vault;
+use harproxy_redact::marker::Run;
 
 /// A client may leave while its upload is still being looked into: the answer was there all the same.
 #[tokio::test]

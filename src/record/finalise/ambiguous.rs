@@ -6,11 +6,11 @@ use std::io::{self, Read};
 use sha2::{Digest, Sha256};
 
 use super::{normal, unnamed};
-use crate::har::model::Body;
-use crate::har::{Entry, Fixture};
-use crate::redact::Placeholder;
-use crate::redact::placeholder;
 use crate::verdict::{Finding, Kind, Severity};
+use harproxy_har::model::Body;
+use harproxy_har::{Entry, Fixture};
+use harproxy_redact::Placeholder;
+use harproxy_redact::placeholder;
 
 /// Longer payloads are compared by their beginning, bytes.
 const LOOKED_INTO: u64 = 16 << 20;

@@ -17,10 +17,10 @@ use super::super::{Error, Recorder};
 use super::har_error;
 use super::index::{Index, Pieces, Slot};
 use super::payload::{MAX_BODY, Payload, UNDECODABLE};
-use crate::har::{self, model::Body};
-use crate::redact::known::Before;
-use crate::redact::marker::{Marker, Run};
-use crate::redact::{Known, Naming, Vault};
+use harproxy_har::model::Body;
+use harproxy_redact::known::Before;
+use harproxy_redact::marker::{Marker, Run};
+use harproxy_redact::{Known, Naming, Vault};
 
 /// Bytes of a payload in one frame.
 const PIECE: usize = 64 << 10;
@@ -32,7 +32,7 @@ const PIECE: usize = 64 << 10;
 pub fn set_aside(recorder: &Recorder, claimed: &Claimed, index: &Index, reader: Reader) -> Result<(), Error> {
     let place = &claimed.place;
     let failed = |source| Error::journal("setting aside the journal", &place.journal, source);
-    let file = har::write::beside(&place.output).map_err(failed)?;
+    let file = harproxy_har::write::beside(&place.output).map_err(failed)?;
     let mut anew = Anew::new(recorder.screen.vault(), reader, file.as_file().try_clone().map_err(failed)?);
     anew.all(index, &place.journal)?;
     anew.out.flush().map_err(failed)?;
@@ -68,7 +68,7 @@ impl Anew {
 
     /// What was cut, and by what, is said as it would be in a fixture: the rest of a payload that was kept whole to be decoded
     /// later may not be there any more.
-    fn exchange(&mut self, slot: &Slot, max_body: Option<u64>) -> Result<(), har::Error> {
+    fn exchange(&mut self, slot: &Slot, max_body: Option<u64>) -> Result<(), harproxy_har::Error> {
         let mut heads = slot.heads(&mut self.reader).map_err(har_error)?;
         let (sent, received) =
             (Payload::of_request(slot, &heads, max_body), Payload::of_response(slot, &heads, max_body));
@@ -97,7 +97,7 @@ impl Anew {
         pieces: &Pieces,
         exchange: u64,
         [raw, decoded]: [Kind; 2],
-    ) -> Result<Option<Decoded>, har::Error> {
+    ) -> Result<Option<Decoded>, harproxy_har::Error> {
         let before = self.known.found();
         let body = payload.store(&mut self.reader, |source| {
             io::copy(source.read, &mut io::sink()).map_err(har_error)?;
@@ -145,8 +145,8 @@ fn copy_in_pieces(read: &mut dyn Read, out: &mut impl Write, kind: Kind, exchang
     }
 }
 
-fn unwritable(source: io::Error) -> har::Error {
-    har::Error::Payload { doing: "setting aside the journal", source }
+fn unwritable(source: io::Error) -> harproxy_har::Error {
+    harproxy_har::Error::Payload { doing: "setting aside the journal", source }
 }
 
 /// A vault's values, and how often one was met.

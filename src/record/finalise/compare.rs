@@ -13,11 +13,11 @@ use super::super::volatile::{self, Quiet};
 use super::index::{Heads, Index};
 use super::merge::Compare;
 use super::payload::{CLIENT_LEFT, INTERRUPTED, Payload};
-use crate::har::model::{Body, Response};
-use crate::har::{self, Fixture};
-use crate::http::{Headers, json};
-use crate::matching::{Likeness, Sameness};
-use crate::redact::placeholder;
+use harproxy_har::Fixture;
+use harproxy_har::model::{Body, Response};
+use harproxy_http::{Headers, json};
+use harproxy_matching::{Likeness, Sameness};
+use harproxy_redact::placeholder;
 
 type Sum = [u8; 32];
 
@@ -160,7 +160,7 @@ impl<'a> Answers<'a> {
         Ok(self.as_kept(asked))
     }
 
-    fn answered_before(&self, old: usize) -> Result<Answer, har::Error> {
+    fn answered_before(&self, old: usize) -> Result<Answer, harproxy_har::Error> {
         let entry = self.fixture.entry(old)?;
         let Response { status, status_text, http_version, headers, content, trailers, .. } = &entry.response;
         let error = entry.harproxy.as_ref().and_then(|own| own.get("error")?.get("kind")?.as_str());
@@ -271,12 +271,12 @@ fn content(
     reader: &mut Reader,
     view: View<'_>,
     omit: bool,
-) -> Result<(Content, bool, Option<String>), har::Error> {
+) -> Result<(Content, bool, Option<String>), harproxy_har::Error> {
     let mut sum = Content::Empty;
     let body = payload.store(reader, |source| {
         let encoded = source.encoded;
         let read = counted(source.read, |bytes| if encoded { None } else { view(source.mime_type, bytes) });
-        sum = read.map_err(|source| har::Error::Payload { doing: "reading the journal", source })?;
+        sum = read.map_err(|source| harproxy_har::Error::Payload { doing: "reading the journal", source })?;
         Ok(Body { encoded, ..Body::default() })
     })?;
     if omit && sum != Content::Empty {
@@ -286,14 +286,14 @@ fn content(
 }
 
 /// The payload of an entry.
-fn kept(fixture: &Fixture, entry: usize, body: &Body, view: View<'_>) -> Result<Content, har::Error> {
+fn kept(fixture: &Fixture, entry: usize, body: &Body, view: View<'_>) -> Result<Content, harproxy_har::Error> {
     let payload = fixture.payload(entry, body)?;
-    if matches!(payload, har::Payload::NotRecorded) {
+    if matches!(payload, harproxy_har::Payload::NotRecorded) {
         return Ok(Content::NotKept);
     }
     let mut read = payload.reader()?;
     let view = |bytes: &[u8]| if body.encoded { None } else { view(&body.mime_type, bytes) };
-    counted(&mut read, view).map_err(|source| har::Error::Io {
+    counted(&mut read, view).map_err(|source| harproxy_har::Error::Io {
         doing: "reading a payload of",
         path: fixture.path().to_owned(),
         source,
@@ -353,6 +353,6 @@ fn hash(mut bytes: Vec<u8>, rest: &mut dyn Read) -> io::Result<Sum> {
     Ok(sum.finalize().into())
 }
 
-fn har_error(source: io::Error) -> har::Error {
-    har::Error::Payload { doing: "reading the journal", source }
+fn har_error(source: io::Error) -> harproxy_har::Error {
+    harproxy_har::Error::Payload { doing: "reading the journal", source }
 }

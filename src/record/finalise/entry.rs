@@ -7,10 +7,10 @@ use super::super::heads::{End, Fields, How, RequestHead, RequestStart, ResponseH
 use super::super::journal::Reader;
 use super::index::{Heads, Slot};
 use super::payload::Payload;
-use crate::har::model::{Body, Request, Response, Timings};
-use crate::har::write::FixtureWriter;
-use crate::har::{self, Entry};
-use crate::http::headers::to_chars;
+use harproxy_har::Entry;
+use harproxy_har::model::{Body, Request, Response, Timings};
+use harproxy_har::write::FixtureWriter;
+use harproxy_http::headers::to_chars;
 
 /// Builds the entry of an exchange; its payloads go into the writer as they are decoded.
 ///
@@ -22,7 +22,7 @@ pub fn build(
     reader: &mut Reader,
     writer: &mut FixtureWriter,
     max_body: Option<u64>,
-) -> Result<Entry, har::Error> {
+) -> Result<Entry, harproxy_har::Error> {
     let request_payload = Payload::of_request(slot, heads, max_body);
     let post_data = match request_payload.is_none() {
         true => None,

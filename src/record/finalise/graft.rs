@@ -7,12 +7,12 @@ use std::str;
 use serde_json::{Map, Value};
 
 use super::super::volatile::{self, Quiet};
-use crate::har::model::{Body, Extras, Response};
-use crate::har::patch::patch;
-use crate::har::write::{FixtureWriter, PayloadSource};
-use crate::har::{self, Entry, Fixture};
-use crate::http::headers::to_chars;
-use crate::http::{Header, Headers, MediaType, json};
+use harproxy_har::model::{Body, Extras, Response};
+use harproxy_har::patch::patch;
+use harproxy_har::write::{FixtureWriter, PayloadSource};
+use harproxy_har::{Entry, Fixture};
+use harproxy_http::headers::to_chars;
+use harproxy_http::{Header, Headers, MediaType, json};
 
 /// Longer payloads are replaced whole: a tree takes many times the memory of its text.
 const LONGEST: u64 = 4 << 20;
@@ -82,13 +82,13 @@ pub fn content(
     at: usize,
     source: PayloadSource<'_>,
     writer: &mut FixtureWriter,
-) -> Result<Body, har::Error> {
+) -> Result<Body, harproxy_har::Error> {
     let PayloadSource { read, mime_type, encoded, truncated } = source;
     if encoded || truncated.is_some() || !MediaType::parse(mime_type).is_json() {
         return writer.content(PayloadSource { read, mime_type, encoded, truncated });
     }
     let mut bytes = Vec::new();
-    let reading = |source| har::Error::Payload { doing: "reading the journal", source };
+    let reading = |source| harproxy_har::Error::Payload { doing: "reading the journal", source };
     (&mut *read).take(LONGEST + 1).read_to_end(&mut bytes).map_err(reading)?;
     let grafted = if bytes.len() as u64 > LONGEST { None } else { old_text(fixture, at) };
     let grafted = grafted.and_then(|(old, spread)| text(quiet, &old, spread, str::from_utf8(&bytes).ok()?));

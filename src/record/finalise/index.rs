@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::super::heads::{End, Fields, How, Meta, RequestEnd, RequestHead, ResponseHead, Told, decode};
 use super::super::journal::{Kind, Names, Reader, Span};
-use crate::http::Header;
+use harproxy_http::Header;
 
 /// An exchange of the journal that is worth an entry: it was answered, or it failed.
 #[derive(Debug)]

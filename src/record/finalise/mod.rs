@@ -27,12 +27,12 @@ use payload::Payload;
 use super::journal::{Claimed, Names, Reader};
 use super::volatile::Quiet;
 use super::{Ending, Error, OnFailure, Outcome, RecordPlan, Recorder, Update, outcome};
-use crate::har::write::{ContentMode, FixtureWriter};
-use crate::har::{self, Fixture, scope};
-use crate::http::NormalUrl;
-use crate::http::problem::in_words;
-use crate::matching::Likeness;
-use crate::redact::{Naming, placeholder};
+use harproxy_har::write::{ContentMode, FixtureWriter};
+use harproxy_har::{Fixture, scope};
+use harproxy_http::NormalUrl;
+use harproxy_http::problem::in_words;
+use harproxy_matching::Likeness;
+use harproxy_redact::{Naming, placeholder};
 
 /// Whether there can be a fixture at the output: what is there can be read, and merged into.
 ///
@@ -296,6 +296,6 @@ fn replace(answers: &mut Answers<'_>, old: usize, new: usize, writer: &mut Fixtu
     Ok(())
 }
 
-fn har_error(source: std::io::Error) -> har::Error {
-    har::Error::Payload { doing: "reading the journal", source }
+fn har_error(source: std::io::Error) -> harproxy_har::Error {
+    harproxy_har::Error::Payload { doing: "reading the journal", source }
 }

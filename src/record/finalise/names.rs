@@ -11,12 +11,12 @@ use super::har_error;
 use super::index::{Heads, Index};
 use super::merge::Arrangement;
 use super::payload::Payload;
-use crate::har::model::Body;
-use crate::har::{self, Entry, Fixture};
-use crate::http::headers::to_chars;
-use crate::http::{Headers, MediaType};
-use crate::redact::placeholder::{self, Found};
-use crate::redact::{self, Naming, marker::Run};
+use harproxy_har::model::Body;
+use harproxy_har::{Entry, Fixture};
+use harproxy_http::headers::to_chars;
+use harproxy_http::{Headers, MediaType};
+use harproxy_redact::placeholder::{self, Found};
+use harproxy_redact::{Naming, marker::Run};
 
 /// A payload is aligned by its members up to this length, bytes.
 const LOOKED_INTO: u64 = 16 << 20;
@@ -207,14 +207,14 @@ fn take(fixture: &Fixture, entry: usize, naming: &mut Naming) {
         naming.take(&header.value);
     }
     for body in request.post_data.iter().chain([&response.content]) {
-        if !redact::is_opaque(&body.mime_type) {
+        if !harproxy_redact::is_opaque(&body.mime_type) {
             // A payload that is gone takes none.
             let _ = take_payload(fixture, entry, body, naming);
         }
     }
 }
 
-fn take_payload(fixture: &Fixture, entry: usize, body: &Body, naming: &mut Naming) -> Result<(), har::Error> {
+fn take_payload(fixture: &Fixture, entry: usize, body: &Body, naming: &mut Naming) -> Result<(), harproxy_har::Error> {
     let mut read = fixture.payload(entry, body)?.reader()?;
     let mut text = Vec::new();
     loop {
@@ -231,7 +231,7 @@ fn take_payload(fixture: &Fixture, entry: usize, body: &Body, naming: &mut Namin
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::redact::{Form, Name, Placeholder};
+    use harproxy_redact::{Form, Name, Placeholder};
 
     fn numbers(places: &Places) -> Vec<(String, Vec<u64>)> {
         let mut list: Vec<_> = places
@@ -273,8 +273,8 @@ mod tests {
         let new = br#"{"new":1,"b":"REDACTED-x-8","a":"REDACTED-x-7"}"#;
         let old = br#"{"a":"REDACTED-token-1","b":"REDACTED-token-5"}"#;
         align(payload_places("", new), payload_places("", old), &mut naming);
-        let marker = |value| redact::marker::Marker {
-            value: redact::marker::Value::Found(value),
+        let marker = |value| harproxy_redact::marker::Marker {
+            value: harproxy_redact::marker::Value::Found(value),
             form: Form::Text,
             name: Name::new("x"),
         };

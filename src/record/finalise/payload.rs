@@ -6,13 +6,11 @@ use std::io::{self, Read};
 use super::super::heads::{Decoded, How};
 use super::super::journal::{Reader, Span};
 use super::index::{Heads, Pieces, Slot};
-use crate::har;
-use crate::har::model::{Body, Truncated};
-use crate::har::write::PayloadSource;
-use crate::http::Headers;
-use crate::http::coding::{self, Coding};
-use crate::http::headers::to_chars;
-use crate::redact;
+use harproxy_har::model::{Body, Truncated};
+use harproxy_har::write::PayloadSource;
+use harproxy_http::Headers;
+use harproxy_http::coding::{self, Coding};
+use harproxy_http::headers::to_chars;
 
 /// The client went away.
 pub const CLIENT_LEFT: &str = "client-left";
@@ -104,12 +102,12 @@ impl<'a> Payload<'a> {
     ///
     /// # Errors
     /// What `store` gave.
-    pub fn store<F>(&self, reader: &mut Reader, mut store: F) -> Result<Body, har::Error>
+    pub fn store<F>(&self, reader: &mut Reader, mut store: F) -> Result<Body, harproxy_har::Error>
     where
-        F: FnMut(PayloadSource<'_>) -> Result<Body, har::Error>,
+        F: FnMut(PayloadSource<'_>) -> Result<Body, harproxy_har::Error>,
     {
         let Some(mut names) = reader.names.take() else { return self.stored(reader, store) };
-        let is_opaque = redact::is_opaque(&self.mime_type);
+        let is_opaque = harproxy_redact::is_opaque(&self.mime_type);
         let stored = self.stored(reader, |source| {
             let mut named = names.payload(source.read, is_opaque);
             store(PayloadSource { read: &mut named, ..source })
@@ -118,9 +116,9 @@ impl<'a> Payload<'a> {
         stored
     }
 
-    fn stored<F>(&self, reader: &mut Reader, mut store: F) -> Result<Body, har::Error>
+    fn stored<F>(&self, reader: &mut Reader, mut store: F) -> Result<Body, harproxy_har::Error>
     where
-        F: FnMut(PayloadSource<'_>) -> Result<Body, har::Error>,
+        F: FnMut(PayloadSource<'_>) -> Result<Body, harproxy_har::Error>,
     {
         let codings = match &self.codings {
             _ if self.decoded.is_some() => None,

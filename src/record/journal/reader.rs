@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::frame::{HEADER, Header, Kind, MAGIC, TRAILER};
-use crate::redact::{Known, Naming, Vault, known};
+use harproxy_redact::{Known, Naming, Vault, known};
 
 /// Where a payload lies in the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,10 +8,10 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::har::Fixture;
-use crate::http::NormalUrl;
-use crate::matching::EntryRef;
-use crate::matching::SameHost;
+use harproxy_har::Fixture;
+use harproxy_http::NormalUrl;
+use harproxy_matching::EntryRef;
+use harproxy_matching::SameHost;
 
 /// A fixture of harproxy's own with one entry.
 struct Case {

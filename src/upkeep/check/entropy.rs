@@ -6,12 +6,12 @@ use std::collections::HashSet;
 use super::leaks::{hash, is_allowed, told};
 use super::place::inside_body;
 use super::{Check, Finding, Kind, Severity};
-use crate::har::Fixture;
-use crate::har::parts::Part;
-use crate::http::tree::{Kind as Json, Node, Plain};
-use crate::http::{MediaType, volatile};
-use crate::redact::placeholder;
 use crate::upkeep::sift::{Body, Item, Where};
+use harproxy_har::Fixture;
+use harproxy_har::parts::Part;
+use harproxy_http::tree::{Kind as Json, Node, Plain};
+use harproxy_http::{MediaType, volatile};
+use harproxy_redact::placeholder;
 
 /// Shorter values can't be told from identifiers, and longer ones are data, bytes.
 const LENGTHS: std::ops::RangeInclusive<usize> = 24..=512;

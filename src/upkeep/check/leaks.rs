@@ -8,8 +8,8 @@ use sha2::{Digest, Sha256};
 
 use super::place::inside_body;
 use super::{Finding, Kind, Severity};
-use crate::redact::{Form, Name, Namer, Placeholder, Vault, marker, placeholder};
 use crate::upkeep::sift::{Item, Sift, Sifted};
+use harproxy_redact::{Form, Name, Namer, Placeholder, Vault, marker, placeholder};
 
 /// Numbers of placeholders that tell what was found from what stands in the fixture.
 const FIRST: u64 = 900_000_000_000;

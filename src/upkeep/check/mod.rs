@@ -12,10 +12,10 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::sift::{self, Item, Sift};
-use crate::har::parts::Part;
-use crate::har::{Error, Fixture, format};
-use crate::redact::marker::Run;
-use crate::redact::{Placeholder, Policy, Secret, Vault};
+use harproxy_har::parts::Part;
+use harproxy_har::{Error, Fixture, format};
+use harproxy_redact::marker::Run;
+use harproxy_redact::{Placeholder, Policy, Secret, Vault};
 use leaks::Leaks;
 use payloads::Payloads;
 

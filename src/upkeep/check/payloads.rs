@@ -4,10 +4,10 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 
 use super::{Finding, Kind, Severity, about};
-use crate::har::parts::{self, Part};
-use crate::har::{Error, Fixture};
-use crate::http::json::{self, CompactReader};
 use crate::upkeep::sift::Body;
+use harproxy_har::parts::{self, Part};
+use harproxy_har::{Error, Fixture};
+use harproxy_http::json::{self, CompactReader};
 
 /// The payloads of a fixture.
 pub(super) struct Payloads<'a> {

@@ -1,8 +1,8 @@
 //! Where in a payload something stands, in words.
 
-use crate::http::MediaType;
-use crate::http::json::member_step;
-use crate::http::tree::{Kind, Node, Plain};
+use harproxy_http::MediaType;
+use harproxy_http::json::member_step;
+use harproxy_http::tree::{Kind, Node, Plain};
 
 /// `$.access_token` in JSON, `field password` in a form, else the line.
 pub(super) fn inside_body(content_type: &str, text: &[u8], at: usize) -> String {

@@ -6,13 +6,13 @@ use std::path::Path;
 use super::plan::{Piece, Take, Who};
 use super::rename::Renaming;
 use super::three_way::Composed;
-use crate::har::model::Body;
-use crate::har::{self, ContentMode, Entry, Fixture, FixtureWriter, Payload, PayloadSource};
-use crate::http::Header;
+use harproxy_har::model::Body;
+use harproxy_har::{ContentMode, Entry, Fixture, FixtureWriter, Payload, PayloadSource};
+use harproxy_http::Header;
 
 /// Writes the result in place of the file at `path`, which need not have the ending of an archive.
-pub(super) fn write(result: &Composed<'_>, path: &Path) -> Result<(), har::Error> {
-    let failed = |doing| move |source| har::Error::Io { doing, path: path.to_owned(), source };
+pub(super) fn write(result: &Composed<'_>, path: &Path) -> Result<(), harproxy_har::Error> {
+    let failed = |doing| move |source| harproxy_har::Error::Io { doing, path: path.to_owned(), source };
     let parent = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let folder = tempfile::Builder::new().prefix(".harproxy-").tempdir_in(parent).map_err(failed("writing"))?;
     let made = folder.path().join("merged.zip");
@@ -31,7 +31,7 @@ pub(super) fn write(result: &Composed<'_>, path: &Path) -> Result<(), har::Error
     std::fs::rename(&made, path).map_err(failed("renaming into"))
 }
 
-fn put(result: &Composed<'_>, take: Take, writer: &mut FixtureWriter) -> Result<(), har::Error> {
+fn put(result: &Composed<'_>, take: Take, writer: &mut FixtureWriter) -> Result<(), harproxy_har::Error> {
     let (side, other) = match take.who {
         Who::Ours => (result.ours, result.theirs),
         Who::Theirs => (result.theirs, result.ours),
@@ -60,7 +60,7 @@ fn put(result: &Composed<'_>, take: Take, writer: &mut FixtureWriter) -> Result<
 }
 
 /// Whether an entry, or one of its payloads, has a placeholder that is renamed.
-pub(super) fn is_touched(fixture: &Fixture, number: usize, renaming: &Renaming) -> Result<bool, har::Error> {
+pub(super) fn is_touched(fixture: &Fixture, number: usize, renaming: &Renaming) -> Result<bool, harproxy_har::Error> {
     if renaming.is_empty() || renaming.apply(&fixture.entry_json(number)?).is_some() {
         return Ok(!renaming.is_empty());
     }
@@ -81,7 +81,7 @@ pub(super) fn rewrite(
     writer: &mut FixtureWriter,
     edit: impl FnOnce(&mut Entry),
     renaming: &Renaming,
-) -> Result<(), har::Error> {
+) -> Result<(), harproxy_har::Error> {
     let mut entry = Entry::clone(&*fixture.entry(number)?);
     edit(&mut entry);
     let text = |text: &mut String| {
@@ -111,8 +111,8 @@ fn payload(
     number: usize,
     body: &mut Body,
     renaming: &Renaming,
-    store: impl FnOnce(PayloadSource<'_>) -> Result<Body, har::Error>,
-) -> Result<(), har::Error> {
+    store: impl FnOnce(PayloadSource<'_>) -> Result<Body, harproxy_har::Error>,
+) -> Result<(), harproxy_har::Error> {
     let payload = fixture.payload(number, body)?;
     if matches!(payload, Payload::NotRecorded | Payload::Empty) {
         return Ok(());

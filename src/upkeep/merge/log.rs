@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::har::pieces::Object;
+use harproxy_har::pieces::Object;
 
 /// The members of three `log` objects. Nothing here is worth a conflict: where both sides changed a value differently, ours
 /// stays.

@@ -7,11 +7,11 @@ use std::io::{self, Read};
 use memchr::memmem;
 use sha2::{Digest, Sha256};
 
-use crate::har::model::{Body, Entry, Stored};
-use crate::har::{self, Fixture, Payload};
-use crate::http::volatile::is_volatile;
-use crate::http::{Headers, MediaType, NormalUrl};
-use crate::redact::{Placeholder, placeholder};
+use harproxy_har::model::{Body, Entry, Stored};
+use harproxy_har::{Fixture, Payload};
+use harproxy_http::volatile::is_volatile;
+use harproxy_http::{Headers, MediaType, NormalUrl};
+use harproxy_redact::{Placeholder, placeholder};
 
 /// SHA-256 of something.
 pub(super) type Sum = [u8; 32];
@@ -55,7 +55,7 @@ impl Look {
         entry: usize,
         payloads: Payloads,
         names: &mut BTreeSet<Placeholder>,
-    ) -> Result<Self, har::Error> {
+    ) -> Result<Self, harproxy_har::Error> {
         let mut json = fixture.entry_json(entry)?;
         json.retain(|&byte| byte != b'\r');
         names.extend(placeholder::find(&json).map(|found| found.placeholder));
@@ -107,7 +107,7 @@ struct Eye<'a> {
 }
 
 impl Eye<'_> {
-    fn key(&mut self, entry: &Entry) -> Result<Sum, har::Error> {
+    fn key(&mut self, entry: &Entry) -> Result<Sum, harproxy_har::Error> {
         let request = &entry.request;
         let mut part = Part::default();
         part.add("method", request.method.as_bytes());
@@ -120,7 +120,7 @@ impl Eye<'_> {
         Ok(self.seen(part))
     }
 
-    fn meaning(&mut self, key: Sum, entry: &Entry) -> Result<Sum, har::Error> {
+    fn meaning(&mut self, key: Sum, entry: &Entry) -> Result<Sum, harproxy_har::Error> {
         let response = &entry.response;
         let mut part = Part::default();
         part.add("key", &key);
@@ -161,7 +161,7 @@ impl Eye<'_> {
         all.finalize().into()
     }
 
-    fn body(&mut self, body: &Body, part: &mut Part) -> Result<(), har::Error> {
+    fn body(&mut self, body: &Body, part: &mut Part) -> Result<(), harproxy_har::Error> {
         if body.encoded {
             part.add("encoded", b"");
         }
@@ -182,7 +182,7 @@ impl Eye<'_> {
         Ok(())
     }
 
-    fn payload(&mut self, body: &Body, part: &mut Part) -> Result<(), har::Error> {
+    fn payload(&mut self, body: &Body, part: &mut Part) -> Result<(), harproxy_har::Error> {
         let payload = self.fixture.payload(self.entry, body)?;
         match payload.len() {
             0 if matches!(payload, Payload::NotRecorded) => part.add("not kept", b""),
@@ -195,7 +195,8 @@ impl Eye<'_> {
             }
             _ => {
                 let path = self.fixture.path();
-                let failed = |source| har::Error::Io { doing: "reading a payload of", path: path.to_owned(), source };
+                let failed =
+                    |source| harproxy_har::Error::Io { doing: "reading a payload of", path: path.to_owned(), source };
                 let sum = payload.reader().and_then(|mut read| sum_of(&mut read).map_err(failed))?;
                 self.bytes.update(sum);
                 part.add("long", &sum);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use memchr::memmem;
 
 use super::look::Look;
-use crate::redact::{Name, Placeholder, placeholder};
+use harproxy_redact::{Name, Placeholder, placeholder};
 
 /// Which placeholders of a fixture become which others.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::look::{Look, Payloads};
-use crate::har::{self, Fixture};
-use crate::redact::Placeholder;
+use harproxy_har::Fixture;
+use harproxy_redact::Placeholder;
 
 /// A fixture, or none: two branches that added the same file have no common ancestor.
 #[derive(Debug, Default)]
@@ -21,7 +21,7 @@ pub(super) struct Side {
 
 impl Side {
     /// Opens a fixture and looks at it; an empty file is none.
-    pub(super) fn open(path: &Path) -> Result<Option<Fixture>, har::Error> {
+    pub(super) fn open(path: &Path) -> Result<Option<Fixture>, harproxy_har::Error> {
         let len = path.metadata().map(|metadata| metadata.len());
         if len.is_ok_and(|len| len == 0) { Ok(None) } else { Fixture::open(path).map(Some) }
     }
@@ -35,10 +35,10 @@ impl Side {
     ///
     /// # Errors
     /// When one can't be read.
-    pub(super) fn of(fixture: Option<Fixture>, payloads: Payloads) -> Result<Self, har::Error> {
+    pub(super) fn of(fixture: Option<Fixture>, payloads: Payloads) -> Result<Self, harproxy_har::Error> {
         let Some(fixture) = fixture else { return Ok(Side::default()) };
         let mut names = BTreeSet::new();
-        let looks: Result<Vec<Look>, har::Error> =
+        let looks: Result<Vec<Look>, harproxy_har::Error> =
             (0..fixture.entries()).map(|entry| Look::at(&fixture, entry, payloads, &mut names)).collect();
         let looks = looks?;
         let folder = looks.iter().find_map(Look::folder).map(str::to_owned);

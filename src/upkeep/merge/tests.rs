@@ -8,7 +8,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::*;
-use crate::har::{ContentMode, Entry, Fixture, FixtureWriter, PayloadSource};
+use harproxy_har::{ContentMode, Entry, Fixture, FixtureWriter, PayloadSource};
 
 /// Writes a fixture of these words. What differs from one recording to the next differs with `seed`.
 fn write(path: &Path, words: &[&str], seed: u32) {
@@ -41,7 +41,7 @@ fn write(path: &Path, words: &[&str], seed: u32) {
 
 fn words(path: &Path) -> Vec<String> {
     let fixture = Fixture::open(path).unwrap();
-    let word = |head: crate::har::EntryHead<'_>| {
+    let word = |head: harproxy_har::EntryHead<'_>| {
         let entry = fixture.entry(head.entry).unwrap();
         let payload = fixture.payload(head.entry, &entry.response.content).unwrap().bytes().unwrap();
         let mut answer = String::from_utf8(payload.to_vec()).unwrap();

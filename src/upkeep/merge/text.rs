@@ -8,8 +8,7 @@ use serde_json::Value;
 use super::plan::{Piece, Take, Who};
 use super::side::Side;
 use super::three_way::Composed;
-use crate::har;
-use crate::har::pieces::{self, Object};
+use harproxy_har::pieces::{self, Object};
 
 /// What stands between the markers of a HAR's last conflict, or an entry.
 enum Part {
@@ -23,8 +22,8 @@ enum Part {
 }
 
 /// Writes the result in place of the file at `path`.
-pub(super) fn write(result: &Composed<'_>, path: &Path) -> Result<(), har::Error> {
-    let failed = |source| har::Error::Io { doing: "writing", path: path.to_owned(), source };
+pub(super) fn write(result: &Composed<'_>, path: &Path) -> Result<(), harproxy_har::Error> {
+    let failed = |source| harproxy_har::Error::Io { doing: "writing", path: path.to_owned(), source };
     pieces::replace(path, |out| {
         out.write_all(pieces::head(&result.log).as_bytes()).map_err(failed)?;
         let parts = parts(&result.plan.pieces);
@@ -74,7 +73,7 @@ fn parts(pieces: &[Piece]) -> Vec<Part> {
 
 impl Composed<'_> {
     /// A part with the line break before it.
-    fn part(&self, part: &Part, last: bool) -> Result<Vec<u8>, har::Error> {
+    fn part(&self, part: &Part, last: bool) -> Result<Vec<u8>, harproxy_har::Error> {
         let mut out = Vec::new();
         let (tail_of, ours, theirs) = match part {
             Part::Entry(take) => {
@@ -100,7 +99,7 @@ impl Composed<'_> {
         Ok(out)
     }
 
-    fn entries(&self, takes: &[Take], last: bool, out: &mut Vec<u8>) -> Result<(), har::Error> {
+    fn entries(&self, takes: &[Take], last: bool, out: &mut Vec<u8>) -> Result<(), harproxy_har::Error> {
         for (at, take) in takes.iter().enumerate() {
             out.extend_from_slice(b"\n      ");
             out.extend_from_slice(&self.entry(*take)?);
@@ -112,7 +111,7 @@ impl Composed<'_> {
     }
 
     /// The text of an entry: byte for byte what it was, unless something has to change in it.
-    fn entry(&self, take: Take) -> Result<Vec<u8>, har::Error> {
+    fn entry(&self, take: Take) -> Result<Vec<u8>, harproxy_har::Error> {
         let (side, other) = match take.who {
             Who::Ours => (self.ours, self.theirs),
             Who::Theirs => (self.theirs, self.ours),

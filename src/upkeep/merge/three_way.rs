@@ -8,9 +8,9 @@ use super::plan::{self, Counts, Piece, Plan, Take, Who};
 use super::rename::{Known, Renaming};
 use super::side::Side;
 use super::{archive, log, text};
-use crate::har::pieces::{self, Object};
-use crate::har::{self, Fixture};
-use crate::redact::Placeholder;
+use harproxy_har::Fixture;
+use harproxy_har::pieces::{self, Object};
+use harproxy_redact::Placeholder;
 
 /// The three versions of a fixture that git has for its driver. Each is a file of its own, in any name and without its
 /// payload folder; an ancestor that is empty is none.
@@ -97,14 +97,14 @@ pub(super) struct Composed<'a> {
 ///
 /// # Errors
 /// When one of the three can't be read, or the result can't be written; our file is then as it was.
-pub fn three_way(versions: &Versions<'_>) -> Result<Merged, har::Error> {
+pub fn three_way(versions: &Versions<'_>) -> Result<Merged, harproxy_har::Error> {
     let open = |path: &Path| Side::open(path);
     let (base, ours, theirs) = (open(versions.base)?, open(versions.ours)?, open(versions.theirs)?);
     let is_archive = |fixture: &Option<Fixture>| fixture.as_ref().is_some_and(Fixture::is_archive);
     let archive = is_archive(&ours);
     if archive != is_archive(&theirs) && ours.is_some() && theirs.is_some() {
         let reason = "it is an archive on one side and a HAR on the other; take one of them".to_owned();
-        return Err(har::Error::Malformed { path: versions.ours.to_owned(), line: None, reason });
+        return Err(harproxy_har::Error::Malformed { path: versions.ours.to_owned(), line: None, reason });
     }
     // What is compared is kept alike in all three, or it is not compared at all.
     let base = base.filter(|base| base.is_archive() == archive);

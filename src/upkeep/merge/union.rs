@@ -10,11 +10,11 @@ use super::log;
 use super::look::{Look, Payloads, Sum};
 use super::rename::{Known, Renaming};
 use super::side::Side;
-use crate::har::pieces::{self, Object};
-use crate::har::write::FORMAT;
-use crate::har::{self, ContentMode, Fixture, FixtureWriter, Written, scope};
-use crate::http::NormalUrl;
-use crate::redact::Placeholder;
+use harproxy_har::pieces::{self, Object};
+use harproxy_har::write::FORMAT;
+use harproxy_har::{ContentMode, Fixture, FixtureWriter, Written, scope};
+use harproxy_http::NormalUrl;
+use harproxy_redact::Placeholder;
 
 /// What to make one fixture of.
 #[derive(Clone, Copy, Debug)]
@@ -76,7 +76,7 @@ pub enum Error {
     },
     /// A file can't be read, or the result not be written.
     #[error(transparent)]
-    Fixture(#[from] har::Error),
+    Fixture(#[from] harproxy_har::Error),
 }
 
 /// Makes one fixture of several.
@@ -165,7 +165,7 @@ struct Growing {
 
 impl Growing {
     /// Adds what a fixture has and the result has not.
-    fn add(&mut self, side: &Side, adopt: bool, writer: &mut FixtureWriter) -> Result<Share, har::Error> {
+    fn add(&mut self, side: &Side, adopt: bool, writer: &mut FixtureWriter) -> Result<Share, harproxy_har::Error> {
         let mut share = Share::default();
         let Some(fixture) = &side.fixture else { return Ok(share) };
         let (fresh, same) = self.fresh(&side.looks);

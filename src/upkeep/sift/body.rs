@@ -6,13 +6,13 @@ use std::io::{self, Read, Seek, Write};
 
 use super::spots::{Side, inside, text_of};
 use super::{AnySift, Change, Sifted, applied};
-use crate::har::model::Stored;
-use crate::har::parts::Part;
-use crate::har::payload::{base64, to_base64};
-use crate::har::{Error, Fixture};
-use crate::http::json::{self, CompactReader};
-use crate::http::tree::Node;
-use crate::redact::{self, Outcome, Place, Splice, Stream};
+use harproxy_har::model::Stored;
+use harproxy_har::parts::Part;
+use harproxy_har::payload::{base64, to_base64};
+use harproxy_har::{Error, Fixture};
+use harproxy_http::json::{self, CompactReader};
+use harproxy_http::tree::Node;
+use harproxy_redact::{Outcome, Place, Splice, Stream};
 
 /// Longer payload files are looked at through a window, as they are while recording, bytes.
 const HELD: u64 = 16 << 20;
@@ -222,7 +222,7 @@ fn in_file(sift: &mut AnySift<'_, '_>, entry: usize, body: &Body<'_>, name: &str
             }
         });
     }
-    if redact::is_opaque(&body.content_type) {
+    if harproxy_redact::is_opaque(&body.content_type) {
         return Ok(Sifted::Opaque);
     }
     long(sift, entry, body, name, &mut io::Cursor::new(head).chain(stored))

@@ -7,10 +7,10 @@ mod spots;
 pub(super) use body::{Body, Content};
 pub(super) use spots::{Item, Spot, Where};
 
-use crate::har::parts::Part;
-use crate::har::{Error, Fixture};
-use crate::http::tree::{Node, Plain};
-use crate::redact::{Namer, Policy, Redactor, Splice};
+use harproxy_har::parts::Part;
+use harproxy_har::{Error, Fixture};
+use harproxy_http::tree::{Node, Plain};
+use harproxy_redact::{Namer, Policy, Redactor, Splice};
 
 /// A policy going over a fixture.
 pub(super) struct Sift<'a, N: ?Sized> {

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::Body;
-use crate::har::mend_surrogates;
-use crate::http::tree::{Kind, Member, Node};
-use crate::redact::Place;
+use harproxy_har::mend_surrogates;
+use harproxy_http::tree::{Kind, Member, Node};
+use harproxy_redact::Place;
 
 /// Which message something belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

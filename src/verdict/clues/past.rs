@@ -200,7 +200,7 @@ fn sentence<'a>(program: &str, connections: impl IntoIterator<Item = &'a Connect
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::urlglob::Globs;
+    use harproxy_glob::Globs;
 
     fn connection(to: &str) -> Connection {
         Connection { program: "curl".into(), to: to.parse().unwrap(), udp: false, own: false }

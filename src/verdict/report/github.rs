@@ -6,9 +6,9 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use super::{Report, headline, text};
-use crate::http::escape::harmless;
-use crate::matching::beginning;
 use crate::verdict::{Finding, Kind, Severity};
+use harproxy_http::escape::harmless;
+use harproxy_matching::beginning;
 
 /// So many of each severity are shown of a step; the rest GitHub leaves out.
 const SHOWN: usize = 10;

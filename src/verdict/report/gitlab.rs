@@ -8,8 +8,8 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::{Report, text};
-use crate::matching::beginning;
 use crate::verdict::{Finding, Kind, Severity};
+use harproxy_matching::beginning;
 
 /// Characters of a description.
 const LONGEST: usize = 1_000;

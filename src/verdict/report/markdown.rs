@@ -9,11 +9,11 @@ use std::time::Duration;
 use super::headline::many;
 use super::marks::{block, code, html, prose};
 use super::{Report, headline, text};
-use crate::http::escape::harmless;
-use crate::matching::beginning;
 use crate::verdict::explain::{TOLD, is_about_near};
 use crate::verdict::phrase::{subject, values};
 use crate::verdict::{Finding, FixtureUse, Kind, NearEntry, Severity, Verdict};
+use harproxy_http::escape::harmless;
+use harproxy_matching::beginning;
 
 /// Bytes. A comment on GitHub has 65,536 characters at most; a step summary 1 MiB, for all that a step appends to it.
 pub const LONGEST: usize = 64_000;

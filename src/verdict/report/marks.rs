@@ -1,6 +1,6 @@
 //! Text that is no markup, in the Markdown of GitHub and GitLab.
 
-use crate::http::escape::one_line;
+use harproxy_http::escape::one_line;
 
 /// A phrase of ours: what stands between backticks is code, and nothing of the rest is markup.
 ///

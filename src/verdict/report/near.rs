@@ -4,10 +4,10 @@
 use anstyle::Style;
 
 use super::text::{Palette, line};
-use crate::matching::Difference;
 use crate::verdict::NearEntry;
 use crate::verdict::explain::{LEADS, TOLD};
 use crate::verdict::phrase::{Phrase, Side, subject, values};
+use harproxy_matching::Difference;
 
 /// Columns where nobody says how many there are.
 const COLUMNS: usize = 120;
@@ -78,8 +78,8 @@ fn painted(phrase: &Phrase, palette: &Palette) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::matching::What;
     use crate::verdict::explain::Place;
+    use harproxy_matching::What;
 
     fn differs(what: What, name: &str, request: Option<&str>, recorded: Option<&str>) -> Difference {
         Difference { what, name: name.into(), request: request.map(Into::into), recorded: recorded.map(Into::into) }

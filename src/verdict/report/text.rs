@@ -10,9 +10,9 @@ use textwrap::{Options, WordSeparator, WordSplitter};
 
 use super::headline::many;
 use super::{Report, headline, near};
-use crate::http::escape::{harmless, one_line};
 use crate::verdict::findings::KEPT;
 use crate::verdict::{Finding, FixtureUse, Kind, Severity, Verdict, explain};
+use harproxy_http::escape::{harmless, one_line};
 
 /// How many findings are printed; the rest is in `--report`.
 const SHOWN: usize = 20;

@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use harproxy::http::coding::{self, Coding};
+use harproxy_http::coding::{self, Coding};
 
 use super::{FORMS, get, page, post, record, replay, served};
 use crate::support::client::Proto;

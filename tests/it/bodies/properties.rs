@@ -2,8 +2,8 @@
 
 use std::io::Read;
 
-use harproxy::http::coding::{self, Coding};
-use harproxy::http::multipart::{self, Part, Piece, Splitter};
+use harproxy_http::coding::{self, Coding};
+use harproxy_http::multipart::{self, Part, Piece, Splitter};
 use proptest::prelude::*;
 
 fn codings() -> impl Strategy<Value = Vec<Coding>> {

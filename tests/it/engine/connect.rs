@@ -1,7 +1,7 @@
 //! CONNECT: what is found inside, and what becomes of it.
 
-use harproxy::proxy::Notice;
-use harproxy::tls::authority::Alpn;
+use harproxy_proxy::Notice;
+use harproxy_tls::authority::Alpn;
 
 use super::stage::{Setting, Stage};
 use crate::support::client::{Ask, Proto};
@@ -164,7 +164,7 @@ fn a_client_that_refuses_the_certificate_is_noticed() {
 /// A CA that is not ours.
 fn rcgen_ca() -> String {
     let dir = tempfile::tempdir().unwrap();
-    harproxy::tls::authority::Authority::load_or_create(dir.path()).unwrap().cert_pem().to_owned()
+    harproxy_tls::authority::Authority::load_or_create(dir.path()).unwrap().cert_pem().to_owned()
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::io::{Read, Write};
 use std::net::TcpListener;
 
-use harproxy::proxy::Notice;
-use harproxy::proxy::upstream::{Timeouts, Upstream};
+use harproxy_proxy::Notice;
+use harproxy_proxy::upstream::{Timeouts, Upstream};
 
 use super::stage::{Setting, Stage};
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::stage::{Setting, Stage};
 use crate::support::client::{Ask, Proto};
-use harproxy::tls::authority::Alpn;
+use harproxy_tls::authority::Alpn;
 
 #[test]
 fn a_connection_is_kept_and_pipelined_requests_are_answered_in_order() {

@@ -3,7 +3,7 @@
 use std::net::TcpStream;
 use std::time::Duration;
 
-use harproxy::tls::authority::{Alpn, Authority};
+use harproxy_tls::authority::{Alpn, Authority};
 
 use super::stage::{Setting, Stage};
 use crate::support::client::Proto;
@@ -34,7 +34,7 @@ fn a_drain_lets_requests_in_flight_finish_and_ends_idle_connections() {
 
 #[test]
 fn a_drain_ends_what_was_upgraded_and_tunnels() {
-    let upstream = harproxy::proxy::upstream::Upstream::loopback(harproxy::proxy::upstream::Timeouts::default());
+    let upstream = harproxy_proxy::upstream::Upstream::loopback(harproxy_proxy::upstream::Timeouts::default());
     let mut stage = Stage::with(Setting { upstream: Some(upstream), ..Setting::default() });
     let mut upgraded = stage.raw();
     upgraded.send("GET http://a.test/upgrade HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: twice\r\n\r\nabcd");
@@ -49,7 +49,7 @@ fn a_drain_ends_what_was_upgraded_and_tunnels() {
 
     stage.drain(LONG);
     assert_eq!((upgraded.rest(), tunnel.rest()), (vec![], vec![]));
-    assert!(matches!(stage.notice(), harproxy::proxy::Notice::Tunnelled { sent: 0, received: 5, .. }));
+    assert!(matches!(stage.notice(), harproxy_proxy::Notice::Tunnelled { sent: 0, received: 5, .. }));
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
-use harproxy::proxy::server::Reverse;
-use harproxy::proxy::{Origin, Scheme};
+use harproxy_proxy::server::Reverse;
+use harproxy_proxy::{Origin, Scheme};
 
 use super::stage::{Raw, Setting, Stage};
 use crate::support::client::{Ask, Proto};

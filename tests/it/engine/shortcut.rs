@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use harproxy::tls::authority::Alpn;
+use harproxy_tls::authority::Alpn;
 
 use super::stage::{LONG, Raw, Setting, Stage, authorization};
 use crate::support::client::Proto;

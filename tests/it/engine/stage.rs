@@ -9,15 +9,15 @@ use std::time::Duration;
 use base64::Engine as _;
 use bytes::Bytes;
 use futures_util::stream;
-use harproxy::http::problem::Problem;
-use harproxy::proxy::body::{Body, End, Watch, Watched};
-use harproxy::proxy::handler::{Close, HostStays};
-use harproxy::proxy::server::{Credentials, Reverse};
-use harproxy::proxy::upstream::{Dialled, Upstream};
-use harproxy::proxy::{
+use harproxy_http::problem::Problem;
+use harproxy_proxy::body::{Body, End, Watch, Watched};
+use harproxy_proxy::handler::{Close, HostStays};
+use harproxy_proxy::server::{Credentials, Reverse};
+use harproxy_proxy::upstream::{Dialled, Upstream};
+use harproxy_proxy::{
     Client, Connect, Exchange, Handler, Notice, Origin, Proxy, ProxyPlan, Running, Scheme, Session, Ticket, respond,
 };
-use harproxy::tls::authority::{Alpn, Authority};
+use harproxy_tls::authority::{Alpn, Authority};
 use http::Response;
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
@@ -126,7 +126,7 @@ impl Handler for Echo {
         url.into()
     }
 
-    fn told_headers(&self, headers: &http::HeaderMap) -> harproxy::http::Headers {
+    fn told_headers(&self, headers: &http::HeaderMap) -> harproxy_http::Headers {
         headers.into()
     }
 

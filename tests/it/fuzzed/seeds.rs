@@ -120,7 +120,7 @@ fn multiparts() -> Vec<Vec<u8>> {
 
 /// Payloads as they pass: JSON, events, forms, and each of the codings.
 fn payloads() -> Vec<Vec<u8>> {
-    use harproxy::http::coding::{Coding, encode};
+    use harproxy_http::coding::{Coding, encode};
     let plain = [
         r#"{"token":"eyJhbGciOiJIUzI1NiJ9.eyJpYXQiOjE3MDAwMDAwMDB9.c2lnbmF0dXJl","n":[1.0,2e5,{"password":"a \" b"}],"é":null}"#,
         "{\n  \"a\": [ true, false ],\n  \"b\": {}\n}\n",

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use harproxy::har::{Entry, Fixture};
-use harproxy::http::NormalUrl;
+use harproxy_har::{Entry, Fixture};
+use harproxy_http::NormalUrl;
 
 use super::Reply;
 use super::case::{Case, Request};

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use harproxy::har::Fixture;
+use harproxy_har::Fixture;
 use http::Request;
 use http_body::Frame;
 use http_body_util::combinators::BoxBody;

@@ -5,10 +5,10 @@ use std::io::Cursor;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use harproxy::har::Fixture;
-use harproxy::har::model::{Body, Entry};
-use harproxy::har::write::{ContentMode, FixtureWriter, PayloadSource};
 use harproxy::record;
+use harproxy_har::Fixture;
+use harproxy_har::model::{Body, Entry};
+use harproxy_har::write::{ContentMode, FixtureWriter, PayloadSource};
 
 use crate::cli::{CURL, Stage};
 use crate::support::client::{Client, Proto};

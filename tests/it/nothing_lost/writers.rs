@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use harproxy::har::Fixture;
+use harproxy_har::Fixture;
 use nix::sys::signal::Signal;
 use serde_json::json;
 

@@ -3,8 +3,8 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use harproxy::matching::Redirects;
 use harproxy::verdict::Kind;
+use harproxy_matching::Redirects;
 use serde_json::json;
 
 use super::stage::{Stage, entry, foreign, found, own, posted, text};

@@ -3,9 +3,9 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use harproxy::matching::Repeat;
 use harproxy::replay::MissAnswer;
 use harproxy::verdict::{Kind, Severity};
+use harproxy_matching::Repeat;
 use serde_json::json;
 
 use super::stage::{Stage, entry, found, own, posted, text};

@@ -4,13 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use harproxy::matching::Options;
-use harproxy::proxy::upstream::Timeouts;
-use harproxy::proxy::{Proxy, ProxyPlan, Running};
 use harproxy::replay::{Clock, Latency, MissAnswer, OnMiss, ReplayPlan, Replayer};
-use harproxy::tls::authority::Authority;
-use harproxy::urlglob::Globs;
 use harproxy::verdict::{FailOn, Finding, Kind, Verdict};
+use harproxy_glob::Globs;
+use harproxy_matching::Options;
+use harproxy_proxy::upstream::Timeouts;
+use harproxy_proxy::{Proxy, ProxyPlan, Running};
+use harproxy_tls::authority::Authority;
 use serde_json::{Value, json};
 
 use crate::support::client::{Client, Proto};

@@ -290,9 +290,9 @@ fn a_key_that_others_can_read_is_not_shown_to_them_either() {
 /// What holds a secret prints as something else: a `{:?}` in a log line is soon written.
 #[test]
 fn types_that_hold_one_print_without_it() {
-    use harproxy::proxy::server::Credentials;
-    use harproxy::proxy::upstream::{UpstreamPlan, UpstreamProxy};
-    use harproxy::redact::{Name, Placeholder, Secret, Vault, marker::Run};
+    use harproxy_proxy::server::Credentials;
+    use harproxy_proxy::upstream::{UpstreamPlan, UpstreamProxy};
+    use harproxy_redact::{Name, Placeholder, Secret, Vault, marker::Run};
     let values = vec![(Placeholder { name: Name::new("password"), number: 1 }, Secret::from(GIVEN))];
     let plan = UpstreamPlan {
         proxy: UpstreamProxy::Url(format!("http://bob:{UPSTREAM}@proxy.test")),
@@ -300,16 +300,16 @@ fn types_that_hold_one_print_without_it() {
         ..UpstreamPlan::default()
     };
     let sandbox = Sandbox::new();
-    let authority = harproxy::tls::authority::Authority::load_or_create(&sandbox.join("ca-folder")).unwrap();
-    let options = harproxy::matching::Options { values: values.clone(), ..Default::default() };
+    let authority = harproxy_tls::authority::Authority::load_or_create(&sandbox.join("ca-folder")).unwrap();
+    let options = harproxy_matching::Options { values: values.clone(), ..Default::default() };
     let printed = [
         format!("{:?}", Credentials { user: "ada".into(), password: AUTH.into() }),
         format!("{plan:?}"),
-        format!("{:?}", harproxy::proxy::upstream::Upstream::anywhere(plan.clone()).unwrap()),
+        format!("{:?}", harproxy_proxy::upstream::Upstream::anywhere(plan.clone()).unwrap()),
         format!("{:?}", harproxy::doctor::Doctor::new(plan).unwrap()),
         format!("{values:?} {options:?}"),
         format!("{:?}", Vault::new(Run::random(), &values)),
-        format!("{:?}", harproxy::matching::Matcher::new(Vec::new(), None, options.clone())),
+        format!("{:?}", harproxy_matching::Matcher::new(Vec::new(), None, options.clone())),
         format!("{authority:?}"),
     ];
     let keys = keys(&sandbox);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use base64::Engine;
 use bytes::Bytes;
-use harproxy::http::coding;
+use harproxy_http::coding;
 use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;

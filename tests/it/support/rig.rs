@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use harproxy::cli::plan::clue_key;
-use harproxy::har::Fixture;
-use harproxy::har::write::{ContentMode, JsonLayout};
-use harproxy::proxy::upstream::{Mapping, Timeouts, Upstream, UpstreamPlan, UpstreamProxy};
-use harproxy::proxy::{Proxy, ProxyPlan, Running};
 use harproxy::record::{Ending, Error, OnFailure, Outcome, RecordPlan, Recorder, Update, Volatile};
-use harproxy::tls::authority::Authority;
-use harproxy::urlglob::Globs;
+use harproxy_glob::Globs;
+use harproxy_har::Fixture;
+use harproxy_har::write::{ContentMode, JsonLayout};
+use harproxy_proxy::upstream::{Mapping, Timeouts, Upstream, UpstreamPlan, UpstreamProxy};
+use harproxy_proxy::{Proxy, ProxyPlan, Running};
+use harproxy_tls::authority::Authority;
 
 use super::client::{Client, Proto};
 use super::origin::Origin;

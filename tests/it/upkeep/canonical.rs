@@ -4,9 +4,9 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use harproxy::har::Fixture;
-use harproxy::http::json::compact;
 use harproxy::upkeep::fmt::{self, Formatted};
+use harproxy_har::Fixture;
+use harproxy_http::json::compact;
 use proptest::prelude::*;
 use serde_json::Value;
 

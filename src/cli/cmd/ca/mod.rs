@@ -9,8 +9,8 @@ use crate::cli::args::ca::{CaArgs, CaCommand};
 use crate::cli::roots::bundle;
 use crate::cli::ui::Ui;
 use crate::cli::{files, plan};
-use crate::tls::authority::Authority;
 use crate::verdict::exit;
+use harproxy_tls::authority::Authority;
 
 /// Runs the command.
 ///

@@ -10,11 +10,10 @@ use crate::cli::advice::{self, Failure};
 use crate::cli::args::ca::TrustArgs;
 use crate::cli::event::Event;
 use crate::cli::ui::{self, Ui};
-use crate::quote;
-use crate::tls::authority::Authority;
 use crate::trust::act::{ActError, Actor, Done, Here};
 use crate::trust::{Ca, Entry, Found, LookError, Machine, Obstacle, Plan, Rights, State, Step, Store, stores};
 use crate::verdict::exit;
+use harproxy_tls::authority::Authority;
 
 /// Runs the command.
 ///
@@ -77,8 +76,9 @@ impl About<'_> {
         let mut failed = 0;
         for store in &plan.stores {
             let ui = self.ui;
-            let mut tell =
-                |words: &[OsString]| ui.note(Event::Command, &format!("  {}", ui::faint(quote::words(words))));
+            let mut tell = |words: &[OsString]| {
+                ui.note(Event::Command, &format!("  {}", ui::faint(harproxy_support::shell_quote::words(words))))
+            };
             let mut actor = Actor::new(self.ca, self.rights, hands, &mut tell);
             let done = if args.install { actor.install(store) } else { actor.uninstall(store) };
             let found = store.look(self.ca, hands);
@@ -255,7 +255,7 @@ impl About<'_> {
     }
 
     fn typed(&self, step: &Step) -> String {
-        quote::words(step.typed(self.rights))
+        harproxy_support::shell_quote::words(step.typed(self.rights))
     }
 
     fn json(&self, store: &Store, found: &Looked) -> Value {

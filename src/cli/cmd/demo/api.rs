@@ -20,7 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
-use crate::tls::provider::provider;
+use harproxy_tls::provider::provider;
 
 /// The name that the API's certificate is for. It resolves nowhere: the demo maps it.
 pub const HOST: &str = "api.demo.test";

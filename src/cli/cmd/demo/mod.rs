@@ -11,17 +11,17 @@ use std::time::Duration;
 
 use crate::cli::advice::Failure;
 use crate::cli::ui::{self, Ui};
-use crate::har::write::{ContentMode, JsonLayout};
-use crate::matching::Options;
-use crate::proxy::upstream::{Mapping, Timeouts, Upstream, UpstreamPlan, UpstreamProxy};
-use crate::proxy::{AnyHandler, Proxy, ProxyPlan, Running};
 use crate::record::{Ending, OnFailure, RecordPlan, Recorder, Update, Volatile};
 use crate::replay::{Clock, Latency, MissAnswer, OnMiss, ReplayPlan, Replayer};
-use crate::tls::authority::Authority;
-use crate::urlglob::Globs;
 use crate::verdict::report::text;
 use crate::verdict::{FailOn, Kind, Severity, Verdict, exit};
 use api::{Api, HOST};
+use harproxy_glob::Globs;
+use harproxy_har::write::{ContentMode, JsonLayout};
+use harproxy_matching::Options;
+use harproxy_proxy::upstream::{Mapping, Timeouts, Upstream, UpstreamPlan, UpstreamProxy};
+use harproxy_proxy::{AnyHandler, Proxy, ProxyPlan, Running};
+use harproxy_tls::authority::Authority;
 use visit::{Ask, Got, OUTSIDE, UNRECORDED, VISIT, Visitor};
 
 /// What is recorded.

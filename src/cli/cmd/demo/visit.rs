@@ -15,7 +15,7 @@ use tokio::sync::Mutex;
 use tokio_rustls::TlsConnector;
 
 use super::api::HOST;
-use crate::tls::provider::provider;
+use harproxy_tls::provider::provider;
 
 type Broken = Box<dyn std::error::Error + Send + Sync>;
 
@@ -139,7 +139,7 @@ impl Visitor {
             None => self.connect().await?,
         };
         let (mut head, body) = sender.send_request(request).await?.into_parts();
-        head.headers.remove(crate::proxy::respond::MARK);
+        head.headers.remove(harproxy_proxy::respond::MARK);
         let body = body.collect().await?.to_bytes();
         *connection = Some(sender);
         Ok(Got { status: head.status.as_u16(), headers: head.headers, body })

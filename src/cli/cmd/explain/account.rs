@@ -1,10 +1,10 @@
 //! The answer of a request in words: what it is, why it is that, and what became of the other entries.
 
 use crate::cli::ui;
-use crate::matching::{Chosen, Contender, EntryRef, Fate, Matcher, Miss, MissKind, Outcome, Placeholders, Query};
 use crate::verdict::ambiguity;
 use crate::verdict::explain::{Again, Explanation, Place};
 use crate::verdict::phrase::difference;
+use harproxy_matching::{Chosen, Contender, EntryRef, Fate, Matcher, Miss, MissKind, Outcome, Placeholders, Query};
 
 use super::answer::{self, Body};
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::har::{self, Entry, Payload};
-use crate::matching::{Chosen, Difference, EntryRef, Matcher, Miss, Outcome, Query};
+use harproxy_har::{Entry, Payload};
+use harproxy_matching::{Chosen, Difference, EntryRef, Matcher, Miss, Outcome, Query};
 
 /// The answer of a request.
 #[derive(Debug, Serialize)]
@@ -62,11 +62,11 @@ pub fn answer(matcher: &Matcher, query: &Query<'_>) -> (Outcome, Option<Body>) {
     }
 }
 
-fn body(matcher: &Matcher, chosen: &Chosen) -> Result<Body, har::Error> {
+fn body(matcher: &Matcher, chosen: &Chosen) -> Result<Body, harproxy_har::Error> {
     let fixture = &matcher.fixtures()[chosen.at.fixture];
     let entry = fixture.entry(chosen.at.entry)?;
     let payload: Payload = fixture.payload(chosen.at.entry, &entry.response.content)?;
-    let reading = |source| har::Error::Io { doing: "reading", path: fixture.path().to_owned(), source };
+    let reading = |source| harproxy_har::Error::Io { doing: "reading", path: fixture.path().to_owned(), source };
     let (mut reader, mut digest, mut len) = (payload.reader()?, Sha256::new(), 0);
     let mut buffer = vec![0; 64 * 1024];
     loop {

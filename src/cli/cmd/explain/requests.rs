@@ -11,9 +11,9 @@ use serde::Deserialize;
 
 use crate::cli::args::explain::ExplainArgs;
 use crate::cli::args::values::Data;
-use crate::har::mend_surrogates;
-use crate::http::NormalUrl;
-use crate::matching::Query;
+use harproxy_har::mend_surrogates;
+use harproxy_http::NormalUrl;
+use harproxy_matching::Query;
 
 /// Why a request can't be read.
 #[derive(Debug, thiserror::Error)]

@@ -20,12 +20,11 @@ use crate::cli::roots::Roots;
 use crate::cli::run::{About, End, Run};
 use crate::cli::summary;
 use crate::cli::ui::{self, Ui};
-use crate::har;
-use crate::har::write::ContentMode;
-use crate::matching::MatchRule;
-use crate::proxy::upstream::{Upstream, UpstreamPlan};
 use crate::record::{Ending, Outcome, RecordPlan, Recorder, Volatile};
-use crate::tls::authority::Authority;
+use harproxy_har::write::ContentMode;
+use harproxy_matching::MatchRule;
+use harproxy_proxy::upstream::{Upstream, UpstreamPlan};
+use harproxy_tls::authority::Authority;
 
 /// Runs the command.
 ///
@@ -112,7 +111,7 @@ async fn conclude(
     };
     match finished(run.unless_interrupted(spawn_blocking(finalise)).await) {
         Ok(outcome) => {
-            let written = if outcome.written { har::Fixture::open(&fixture.output).ok() } else { None };
+            let written = if outcome.written { harproxy_har::Fixture::open(&fixture.output).ok() } else { None };
             let fixtures = written.map(Arc::new).into_iter().collect();
             let recorded = Recorded { fixtures, entries: outcome.entries.clone(), shown: None };
             let status = run.conclude(end, outcome.verdict.clone(), &recorded);

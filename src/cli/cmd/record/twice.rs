@@ -13,13 +13,12 @@ use crate::cli::event::Event;
 use crate::cli::files;
 use crate::cli::run::{End, Run};
 use crate::cli::ui::Ui;
-use crate::har::Fixture;
-use crate::har::write::ContentMode;
 use crate::learn::{self, Lessons};
-use crate::proxy::upstream::UpstreamPlan;
-use crate::quote;
 use crate::record::{self, Ending, Outcome, RecordPlan, Recorder, Update, Volatile};
-use crate::tls::authority::Authority;
+use harproxy_har::Fixture;
+use harproxy_har::write::ContentMode;
+use harproxy_proxy::upstream::UpstreamPlan;
+use harproxy_tls::authority::Authority;
 
 /// What becomes of what is learned.
 #[derive(Clone, Debug)]
@@ -106,7 +105,7 @@ fn told(lessons: &Lessons, outcome: &Outcome, learning: &Learning) -> String {
         text += &format!("{place}: {}, then {}\n", cut(first), cut(second));
     }
     if !lessons.is_empty() {
-        let file = quote::path(&learning.file);
+        let file = harproxy_support::shell_quote::path(&learning.file);
         text += &match &learning.write_to {
             Some(_) => format!("added to {file}:\n\n{}\n", learn::rendered(lessons)),
             None => format!("lines for {file} (`--write-policy` adds them):\n\n{}\n", learn::rendered(lessons)),

@@ -10,9 +10,9 @@ use crate::cli::args::upkeep::ShowArgs;
 use crate::cli::pager::Pager;
 use crate::cli::plan;
 use crate::cli::ui::Ui;
-use crate::har::{Fixture, format};
 use crate::upkeep::show::{self, Files};
 use crate::verdict::exit;
+use harproxy_har::{Fixture, format};
 
 /// Runs the command.
 ///
@@ -64,9 +64,9 @@ fn show(Named { fixture, entry }: &Named, args: &ShowArgs, pager: &mut Pager) ->
 }
 
 /// What is wrong with an entry, without the name of the file, which is another in each diff.
-fn plain(error: &crate::har::Error) -> String {
+fn plain(error: &harproxy_har::Error) -> String {
     match error {
-        crate::har::Error::Entry { reason, .. } => format!("an entry that can't be shown: {reason}"),
+        harproxy_har::Error::Entry { reason, .. } => format!("an entry that can't be shown: {reason}"),
         error => error.to_string(),
     }
 }

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use crate::cli::ui::{self, harmless};
-use crate::har::{Entry, Fixture};
 use crate::upkeep::show::{Message, Shape, Shown};
+use harproxy_har::{Entry, Fixture};
 
 /// An entry, with an empty line behind it. `place` asks for where it stands, and when and where it was recorded.
 pub fn of(shown: &Shown, place: Option<(&Fixture, usize)>) -> String {

@@ -253,7 +253,7 @@ fn a_payload_keeps_the_layout_that_people_gave_it() {
     assert_eq!(text, "{\n\t\"a\": [ 1, 2 ],\n\n\t\"b\": { \"c\": 2 },\n\t\"d\": 1\n}");
     assert_eq!(fs::read_dir(desk.dir.path().join("api")).unwrap().count(), 1, "the old payload is gone");
     // What is stored as the wire has it is what the wire has.
-    desk.plan.json_layout = crate::har::write::JsonLayout::Wire;
+    desk.plan.json_layout = harproxy_har::write::JsonLayout::Wire;
     desk.record(&[json_talk(r#"{"d":1,"e":2}"#)]);
     assert_eq!(fs::read_to_string(payload(&desk)).unwrap(), r#"{"d":1,"e":2}"#);
 }

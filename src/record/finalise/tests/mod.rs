@@ -18,8 +18,8 @@ use super::super::heads::{
 use super::super::journal::frame::MAGIC;
 use super::super::journal::{Frame, Kind, Place};
 use super::*;
-use crate::http::Headers;
-use crate::urlglob::Globs;
+use harproxy_glob::Globs;
+use harproxy_http::Headers;
 
 /// One exchange, to be changed where a test is about something else.
 #[derive(Clone)]
@@ -161,7 +161,7 @@ impl Desk {
             noise: true,
             update: Update::Merge,
             max_body: None,
-            json_layout: crate::har::write::JsonLayout::Indent,
+            json_layout: harproxy_har::write::JsonLayout::Indent,
             policy: std::sync::Arc::default(),
             values: Vec::new(),
             clue_key: None,

@@ -9,9 +9,9 @@ use encoding_rs::UTF_8;
 use indexmap::IndexSet;
 use serde::Serialize;
 
-use crate::http::headers::to_chars;
-use crate::http::{Headers, MediaType};
 use crate::verdict::seen::Excerpt;
+use harproxy_http::headers::to_chars;
+use harproxy_http::{Headers, MediaType};
 
 /// What fields and payloads may take of the page, bytes.
 const ROOM: usize = 25 << 20;

@@ -5,10 +5,10 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use super::*;
-use crate::http::Headers;
 use crate::verdict::explain::{NearEntry, Place};
 use crate::verdict::seen::{Excerpt, Fate, Seen, Shown};
 use crate::verdict::{Counts, Finding, FixtureUse, Kind, Mode, Severity, Source, Verdict};
+use harproxy_http::Headers;
 
 const HOSTILE: &[&str] = &[
     "</script><script>window.pwned=1</script>",

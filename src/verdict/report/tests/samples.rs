@@ -1,10 +1,10 @@
 //! Reports to render.
 
 use super::super::{Report, Shard};
-use crate::matching::{Difference, What};
 use crate::verdict::explain::Place;
 use crate::verdict::seen::{Change, Fate, Giver, Seen};
 use crate::verdict::{Counts, Finding, FixtureUse, Kind, Mode, NearEntry, Severity, Source, Verdict};
+use harproxy_matching::{Difference, What};
 
 pub(super) fn report(verdict: Verdict, status: u8, source: Source) -> Report {
     Report {

@@ -1,0 +1,319 @@
+//! The canonical form of an entry: members in a fixed order, header names in lower case and together, numbers that are
+//! stable, what can be derived derived.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use serde_json::{Map, Number, Value, json};
+
+use super::model::{Body, Entry, Request, Response, Stored, Timings, Truncated};
+use super::raw::{Member, Node, is_named, unquoted};
+use harproxy_http::{Headers, cookies, headers::to_chars};
+
+type Object = Map<String, Value>;
+
+/// The members of `log` that stand before `entries`: in this order, then any other as it came.
+const LOG: &[&str] = &["version", "creator", "browser", "pages", "comment", "_harproxy"];
+/// Members of an entry and its parts in this order, then any other as it came.
+const ENTRY: &[&str] = &[
+    "pageref",
+    "startedDateTime",
+    "time",
+    "request",
+    "response",
+    "cache",
+    "timings",
+    "serverIPAddress",
+    "connection",
+    "comment",
+    "_harproxy",
+];
+const REQUEST: &[&str] = &[
+    "method",
+    "url",
+    "httpVersion",
+    "cookies",
+    "headers",
+    "queryString",
+    "postData",
+    "headersSize",
+    "bodySize",
+    "comment",
+];
+const RESPONSE: &[&str] = &[
+    "status",
+    "statusText",
+    "httpVersion",
+    "cookies",
+    "headers",
+    "content",
+    "redirectURL",
+    "headersSize",
+    "bodySize",
+    "comment",
+    "_trailers",
+];
+const BODY: &[&str] = &[
+    "size",
+    "compression",
+    "mimeType",
+    "params",
+    "text",
+    "encoding",
+    "_file",
+    "comment",
+    "_compact",
+    "_encoded",
+    "_truncated",
+];
+const TIMINGS: &[&str] = &["blocked", "dns", "connect", "ssl", "send", "wait", "receive", "comment"];
+const HEADER: &[&str] = &["name", "value", "comment"];
+
+/// A member whose name is known when this is compiled.
+macro_rules! member {
+    ($name:literal, $value:expr) => {
+        (Cow::Borrowed(concat!("\"", $name, "\"")), Node::from($value))
+    };
+}
+
+/// The JSON of an entry as it stands in `log.entries`.
+pub(super) fn entry(entry: &Entry) -> Node<'static> {
+    let mut out = Vec::with_capacity(11);
+    out.push(member!("startedDateTime", &*entry.started));
+    out.push(member!("time", millis(entry.time)));
+    out.push(member!("request", request(&entry.request)));
+    out.push(member!("response", response(&entry.response)));
+    out.push(member!("cache", Node::Object(Vec::new())));
+    out.push(member!("timings", timings(&entry.timings)));
+    out.extend(entry.server_ip.as_deref().map(|ip| member!("serverIPAddress", ip)));
+    out.extend(entry.connection.as_deref().map(|connection| member!("connection", connection)));
+    out.extend(entry.harproxy.clone().map(|said| member!("_harproxy", Value::Object(said))));
+    let mut node = with_extras(out, &entry.extras);
+    // What is put together here stands in its order, but for what another tool said.
+    if has_extras(entry) {
+        arrange(&mut node);
+    }
+    node
+}
+
+fn has_extras(entry: &Entry) -> bool {
+    let Entry { request, response, extras, .. } = entry;
+    let bodies = request.post_data.iter().chain([&response.content]).map(|body| &body.extras);
+    !bodies.chain([extras, &request.extras, &response.extras]).all(Object::is_empty)
+}
+
+/// Puts the members of an entry, whoever wrote it, in their order, and its headers in canonical form. No value changes but
+/// the case of header names.
+pub(super) fn arrange(entry: &mut Node<'_>) {
+    reorder(entry, ENTRY);
+    for (name, order) in [("request", REQUEST), ("response", RESPONSE), ("timings", TIMINGS)] {
+        for part in entry.all_mut(name) {
+            reorder(part, order);
+            for name in ["headers", "_trailers"] {
+                part.all_mut(name).for_each(group);
+            }
+            for name in ["content", "postData"] {
+                part.all_mut(name).for_each(|body| reorder(body, BODY));
+            }
+        }
+    }
+}
+
+/// The `_file` members of an entry's payloads.
+pub(super) fn files_mut<'n, 'a>(entry: &'n mut Node<'a>) -> Vec<&'n mut Node<'a>> {
+    bodies_mut(entry).into_iter().flat_map(|body| body.all_mut("_file")).collect()
+}
+
+/// `postData` and `content` of an entry.
+pub(super) fn bodies_mut<'n, 'a>(entry: &'n mut Node<'a>) -> Vec<&'n mut Node<'a>> {
+    let Node::Object(members) = entry else { return Vec::new() };
+    let parts = members.iter_mut().filter_map(|(name, part)| {
+        let body =
+            [("request", "postData"), ("response", "content")].into_iter().find(|(part, _)| is_named(name, part));
+        body.map(|(_, body)| (part, body))
+    });
+    parts.flat_map(|(part, body)| part.all_mut(body)).collect()
+}
+
+/// Puts the members of `log` but `entries` in their order.
+pub(super) fn arrange_log(members: &mut [Member<'_>]) {
+    sort(members, LOG);
+}
+
+fn reorder(node: &mut Node<'_>, order: &[&str]) {
+    if let Node::Object(members) = node {
+        sort(members, order);
+    }
+}
+
+fn sort(members: &mut [Member<'_>], order: &[&str]) {
+    let rank = |name: &str| order.iter().position(|known| is_named(name, known)).unwrap_or(order.len());
+    if !members.is_sorted_by_key(|(name, _)| rank(name)) {
+        members.sort_by_key(|(name, _)| rank(name));
+    }
+}
+
+/// Header names in lower case in order of first appearance, every value of a repeated name behind its first.
+fn group(list: &mut Node<'_>) {
+    let Node::Array(list) = list else { return };
+    for field in &mut *list {
+        reorder(field, HEADER);
+        for name in field.all_mut("name") {
+            if let Node::Leaf(text) = name
+                && text.bytes().any(|byte| byte.is_ascii_uppercase())
+                && let Some(name) = unquoted(text).map(|name| name.to_ascii_lowercase())
+            {
+                *text = super::raw::quoted(&name).into();
+            }
+        }
+    }
+    let names: Vec<_> =
+        list.iter().map(|field| field.get("name").and_then(Node::as_text).unwrap_or_default()).collect();
+    let places = first_places(&names);
+    if !places.is_sorted() {
+        let mut placed: Vec<_> = places.into_iter().zip(std::mem::take(list)).collect();
+        placed.sort_by_key(|(place, _)| *place);
+        list.extend(placed.into_iter().map(|(_, field)| field));
+    }
+}
+
+/// For each name, where it stands first.
+fn first_places(names: &[Cow<'_, str>]) -> Vec<usize> {
+    // A table is made for more than anybody sends.
+    if names.len() <= 64 {
+        return (0..names.len()).map(|at| names.iter().position(|name| *name == names[at]).unwrap_or(at)).collect();
+    }
+    let mut firsts: HashMap<&str, usize> = HashMap::new();
+    names.iter().enumerate().map(|(at, name)| *firsts.entry(name).or_insert(at)).collect()
+}
+
+/// `request.queryString`: names and values of the URL's query, decoded.
+pub(super) fn query_string(url: &str) -> Vec<Value> {
+    query(url).map(|(name, value)| json!({ "name": name, "value": value })).collect()
+}
+
+fn query(url: &str) -> url::form_urlencoded::Parse<'_> {
+    let url = url.split('#').next().unwrap_or_default();
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    url::form_urlencoded::parse(query.as_bytes())
+}
+
+fn request(request: &Request) -> Node<'static> {
+    let mut out = Vec::with_capacity(10);
+    out.push(member!("method", &*request.method));
+    out.push(member!("url", &*request.url));
+    out.push(member!("httpVersion", &*request.http_version));
+    out.push(member!("cookies", values(cookies::sent(&request.headers))));
+    out.push(member!("headers", headers(&request.headers)));
+    out.push(member!(
+        "queryString",
+        Node::Array(query(&request.url).map(|(name, value)| pair(&name, &value)).collect())
+    ));
+    out.extend(request.post_data.as_ref().map(|body| member!("postData", post_data(body))));
+    out.push(member!("headersSize", Value::from(request.headers_size)));
+    out.push(member!("bodySize", Value::from(request.body_size)));
+    with_extras(out, &request.extras)
+}
+
+fn response(response: &Response) -> Node<'static> {
+    let mut out = Vec::with_capacity(10);
+    out.push(member!("status", Value::from(response.status)));
+    out.push(member!("statusText", &*response.status_text));
+    out.push(member!("httpVersion", &*response.http_version));
+    out.push(member!("cookies", values(cookies::set(&response.headers))));
+    out.push(member!("headers", headers(&response.headers)));
+    out.push(member!("content", content(&response.content)));
+    out.push(member!("redirectURL", &*response.redirect_url));
+    out.push(member!("headersSize", Value::from(response.headers_size)));
+    out.push(member!("bodySize", Value::from(response.body_size)));
+    if !response.trailers.is_empty() {
+        out.push(member!("_trailers", headers(&response.trailers)));
+    }
+    with_extras(out, &response.extras)
+}
+
+fn content(body: &Body) -> Node<'static> {
+    let unknown = if body.stored == Stored::Nowhere { 0 } else { -1 };
+    stored(vec![member!("size", Value::from(body.size.unwrap_or(unknown)))], body, None)
+}
+
+/// HAR 1.2 wants a `text` of it, wherever the payload is.
+fn post_data(body: &Body) -> Node<'static> {
+    stored(Vec::new(), body, Some(""))
+}
+
+/// What the bytes are, where they are, and what is to be known of them; `elsewhere` stands for a text that is not here.
+fn stored(mut out: Vec<Member<'static>>, body: &Body, elsewhere: Option<&str>) -> Node<'static> {
+    out.push(member!("mimeType", &*body.mime_type));
+    if let (Stored::Nowhere | Stored::File(_), Some(text)) = (&body.stored, elsewhere) {
+        out.push(member!("text", text));
+    }
+    match &body.stored {
+        Stored::Nowhere => {}
+        Stored::Text(text) => out.push(member!("text", &**text)),
+        Stored::Base64(text) => {
+            out.push(member!("text", &**text));
+            out.push(member!("encoding", "base64"));
+        }
+        Stored::File(file) => out.push(member!("_file", &**file)),
+    }
+    out.extend(body.compact.then(|| member!("_compact", Value::from(true))));
+    out.extend(body.encoded.then(|| member!("_encoded", Value::from(true))));
+    out.extend(body.truncated.as_ref().map(|cut| member!("_truncated", truncated(cut))));
+    with_extras(out, &body.extras)
+}
+
+fn truncated(truncated: &Truncated) -> Node<'static> {
+    let mut out = vec![member!("reason", &*truncated.reason), member!("kept", Value::from(truncated.kept))];
+    out.extend(truncated.total.map(|total| member!("total", Value::from(total))));
+    Node::Object(out)
+}
+
+fn headers(headers: &Headers) -> Node<'static> {
+    let mut list = Node::Array(headers.iter().map(|field| pair(&field.name, &to_chars(&field.value))).collect());
+    group(&mut list);
+    list
+}
+
+fn pair(name: &str, value: &str) -> Node<'static> {
+    Node::Object(vec![member!("name", name), member!("value", value)])
+}
+
+fn values(list: Vec<Value>) -> Node<'static> {
+    Node::Array(list.into_iter().map(Node::from).collect())
+}
+
+/// `send`, `wait` and `receive` are not optional in HAR 1.2, so unknown is 0 there and -1 elsewhere.
+fn timings(timings: &Timings) -> Node<'static> {
+    let optional = |phase: Option<f64>| phase.map_or(Value::from(-1), millis);
+    let always = |phase: Option<f64>| millis(phase.unwrap_or_default());
+    Node::Object(vec![
+        member!("blocked", optional(timings.blocked)),
+        member!("dns", optional(timings.dns)),
+        member!("connect", optional(timings.connect)),
+        member!("ssl", optional(timings.ssl)),
+        member!("send", always(timings.send)),
+        member!("wait", always(timings.wait)),
+        member!("receive", always(timings.receive)),
+    ])
+}
+
+/// Milliseconds to the microsecond; whole numbers without a fraction.
+fn millis(ms: f64) -> Value {
+    let rounded = (ms * 1000.0).round() / 1000.0;
+    #[expect(clippy::cast_possible_truncation, reason = "integral and below 2^53")]
+    let whole = (rounded.fract() == 0.0 && rounded.abs() < 9e15).then_some(rounded as i64);
+    match whole {
+        Some(whole) => whole.into(),
+        None => Number::from_f64(rounded).map_or(json!(-1), Value::Number),
+    }
+}
+
+/// An object with what other tools wrote; where a list could not be derived, theirs stands instead of ours.
+fn with_extras(members: Vec<Member<'static>>, extras: &Object) -> Node<'static> {
+    let mut object = Node::Object(members);
+    for (name, value) in extras {
+        object.set(name, Node::from(value.clone()));
+    }
+    object
+}

@@ -1,0 +1,486 @@
+//! Writing and reading back, in every form.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use super::model::{Body, Request, Response, Stored};
+use super::*;
+use harproxy_http::Headers;
+
+/// An entry as `record` makes them.
+fn entry(url: &str, content: Body) -> Entry {
+    let mut headers = Headers::default();
+    headers.push("Content-Type", content.mime_type.clone());
+    headers.push("Set-Cookie", "a=1; Path=/");
+    headers.push("X-Odd", b"caf\xe9\xff".to_vec());
+    headers.push("set-cookie", "b=2");
+    Entry {
+        started: "2026-11-20T10:00:00.000Z".to_owned(),
+        time: 12.3456,
+        request: Request {
+            method: "GET".to_owned(),
+            url: url.to_owned(),
+            http_version: "HTTP/1.1".to_owned(),
+            headers: Headers::default(),
+            post_data: None,
+            headers_size: -1,
+            body_size: 0,
+            extras: model::Extras::new(),
+        },
+        response: Response {
+            status: 200,
+            status_text: "OK".to_owned(),
+            http_version: "HTTP/1.1".to_owned(),
+            headers,
+            body_size: content.size.unwrap_or(-1),
+            content,
+            headers_size: -1,
+            ..Response::default()
+        },
+        timings: Timings { wait: Some(10.0), send: Some(0.1), receive: Some(2.0004), ..Timings::default() },
+        ..Entry::default()
+    }
+}
+
+fn source<'a>(read: &'a mut &'static [u8], mime_type: &'a str) -> PayloadSource<'a> {
+    PayloadSource { read, mime_type, encoded: false, truncated: None }
+}
+
+/// Writes one entry with this payload and opens what came of it.
+fn written(path: &Path, mode: ContentMode, mime_type: &str, bytes: &'static [u8]) -> (Fixture, Body) {
+    let mut writer = FixtureWriter::create(path, mode, &["**".to_owned()]).unwrap();
+    let content = writer.content(source(&mut &*bytes, mime_type)).unwrap();
+    writer.entry(&entry("https://a.test/?q=1&r", content.clone())).unwrap();
+    let done = writer.finish().unwrap();
+    assert_eq!(done.entries, 1);
+    (Fixture::open(path).unwrap(), content)
+}
+
+fn served(fixture: &Fixture, entry: usize) -> Vec<u8> {
+    let entry_read = fixture.entry(entry).unwrap();
+    fixture.payload(entry, &entry_read.response.content).unwrap().bytes().unwrap().to_vec()
+}
+
+#[test]
+fn an_attached_fixture_reads_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("hars/api.har");
+    let (fixture, content) = written(&path, ContentMode::Attach, "application/json", br#"{"a":1.0,"b":[true]}"#);
+    assert!(fixture.is_own());
+    assert_eq!(fixture.scope().unwrap(), ["**"]);
+    let head = fixture.heads().get(0).unwrap();
+    assert_eq!((head.method, head.url, head.status, head.line), ("GET", "https://a.test/?q=1&r", 200, 15));
+    let Stored::File(name) = &content.stored else { panic!("{content:?}") };
+    let stored = fs::read_to_string(dir.path().join("hars").join(name)).unwrap();
+    assert_eq!(stored, "{\n  \"a\": 1.0,\n  \"b\": [\n    true\n  ]\n}\n");
+    assert!(content.compact);
+    assert_eq!(served(&fixture, 0), br#"{"a":1.0,"b":[true]}"#);
+    let read = fixture.entry(0).unwrap();
+    assert_eq!(read.response.headers.get("x-odd"), Some(&b"caf\xe9\xff"[..]));
+    assert_eq!(read.response.headers.get_all("set-cookie").count(), 2);
+    assert!(read.response.extras.is_empty() && read.request.extras.is_empty());
+    let left: Vec<_> = fs::read_dir(dir.path().join("hars")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(left.len(), 2, "{left:?}");
+}
+
+#[test]
+fn embedded_and_omitted() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("api.har");
+    let (fixture, content) = written(&path, ContentMode::Embed, "text/plain", b"\xff\0x");
+    assert_eq!(content.stored, Stored::Base64("/wB4".to_owned()));
+    assert_eq!(served(&fixture, 0), b"\xff\0x");
+    let (fixture, _) = written(&path, ContentMode::Omit, "text/plain", b"abc");
+    let content = &fixture.entry(0).unwrap().response.content;
+    assert!(matches!(fixture.payload(0, content).unwrap(), Payload::NotRecorded));
+}
+
+/// Every file below a folder, by relative path.
+fn tree(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(at) = folders.pop() {
+        for entry in fs::read_dir(&at).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let name = path.strip_prefix(folder).unwrap().to_string_lossy().into_owned();
+                files.insert(name, fs::read(&path).unwrap());
+            }
+        }
+    }
+    files
+}
+
+/// Writes these JSON payloads as entries `https://a.test/0` …
+fn write_all(path: &Path, payloads: &[&'static [u8]]) -> Written {
+    let mut writer = FixtureWriter::create(path, ContentMode::Attach, &["**".to_owned()]).unwrap();
+    for (n, bytes) in payloads.iter().enumerate() {
+        let content = writer.content(source(&mut &**bytes, "application/json")).unwrap();
+        writer.entry(&entry(&format!("https://a.test/{n}"), content)).unwrap();
+    }
+    writer.finish().unwrap()
+}
+
+#[test]
+fn keeping_every_entry_changes_no_byte() {
+    for name in ["api.har", "api.zip"] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(name);
+        write_all(&path, &[br#"{"a":1}"#, br#"{"b":[2]}"#, br#"{"a":1}"#, b"3"]);
+        let before = tree(dir.path());
+        let old = Fixture::open(&path).unwrap();
+        let mut writer = FixtureWriter::create(&path, ContentMode::Attach, old.scope().unwrap()).unwrap();
+        writer = writer.based_on(&old).unwrap();
+        for head in old.heads() {
+            writer.keep(&old, head.entry).unwrap();
+        }
+        let written = writer.finish().unwrap();
+        assert_eq!(written.payloads, 3);
+        assert_eq!(tree(dir.path()), before, "{name}");
+    }
+}
+
+#[test]
+fn payloads_that_nothing_refers_to_any_more_go() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("api.har");
+    write_all(&path, &[br#"{"a":1}"#, br#"{"b":2}"#]);
+    fs::write(dir.path().join("api/notes.txt"), "mine").unwrap();
+    fs::write(dir.path().join("api/0123456789abcdef.txt"), "not referenced: not ours to remove").unwrap();
+    let old = Fixture::open(&path).unwrap();
+    let mut writer = FixtureWriter::create(&path, ContentMode::Attach, &[]).unwrap();
+    writer.keep(&old, 1).unwrap();
+    writer.finish().unwrap();
+    let left = tree(&dir.path().join("api"));
+    assert_eq!(left.len(), 3, "{:?}", left.keys());
+    assert_eq!(served(&Fixture::open(&path).unwrap(), 0), br#"{"b":2}"#);
+}
+
+#[test]
+fn a_writer_that_is_dropped_leaves_nothing_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("api.har");
+    write_all(&path, &[br#"{"a":1}"#]);
+    let before = tree(dir.path());
+    let mut writer = FixtureWriter::create(&path, ContentMode::Attach, &[]).unwrap();
+    let content = writer.content(source(&mut &br#"{"c":1}"#[..], "application/json")).unwrap();
+    writer.entry(&entry("https://a.test/", content)).unwrap();
+    drop(writer);
+    assert_eq!(tree(dir.path()), before);
+}
+
+#[test]
+fn an_edited_payload_is_served_as_edited_and_never_mixed_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("api.har");
+    write_all(&path, &[br#"{"a":1}"#]);
+    let name = tree(dir.path()).into_keys().find(|name| name.starts_with("api/")).unwrap();
+    fs::write(dir.path().join(&name), "{ \"a\": 2 }").unwrap();
+    let old = Fixture::open(&path).unwrap();
+    assert_eq!(served(&old, 0), br#"{"a":2}"#);
+    for keep_first in [true, false] {
+        let mut writer = FixtureWriter::create(&path, ContentMode::Attach, &[]).unwrap();
+        if keep_first {
+            writer.keep(&old, 0).unwrap();
+        }
+        let content = writer.content(source(&mut &br#"{"a":1}"#[..], "application/json")).unwrap();
+        writer.entry(&entry("https://a.test/new", content)).unwrap();
+        if !keep_first {
+            writer.keep(&old, 0).unwrap();
+        }
+        writer.finish().unwrap();
+        let new = Fixture::open(&path).unwrap();
+        let served: Vec<_> = [0, 1].map(|n| served(&new, n)).into();
+        let expected: [&[u8]; 2] =
+            if keep_first { [br#"{"a":2}"#, br#"{"a":1}"#] } else { [br#"{"a":1}"#, br#"{"a":2}"#] };
+        assert_eq!(served, expected, "{keep_first}");
+        if keep_first {
+            // As it was, for the other order.
+            write_all(&path, &[br#"{"a":1}"#]);
+            fs::write(dir.path().join(&name), "{ \"a\": 2 }").unwrap();
+        }
+    }
+}
+
+#[test]
+fn an_archive_is_the_same_bytes_whatever_the_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("api.zip");
+    let (fixture, content) = written(&path, ContentMode::Attach, "image/png", b"\x89PNG\r\n\x1a\n");
+    let Stored::File(name) = &content.stored else { panic!("{content:?}") };
+    assert!(name.ends_with(".png") && !name.contains('/'), "{name}");
+    assert_eq!(served(&fixture, 0), b"\x89PNG\r\n\x1a\n");
+    let first = fs::read(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    written(&path, ContentMode::Attach, "image/png", b"\x89PNG\r\n\x1a\n");
+    assert_eq!(fs::read(&path).unwrap(), first);
+}
+
+/// The stored form of a payload and what its file is named.
+fn stored(mime_type: &str, bytes: &'static [u8]) -> (Body, Vec<u8>) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("api.har");
+    let (fixture, body) = written(&path, ContentMode::Attach, mime_type, bytes);
+    assert_eq!(served(&fixture, 0), bytes, "{mime_type}");
+    let Stored::File(name) = &body.stored else { panic!("{body:?}") };
+    let file = fs::read(dir.path().join(name)).unwrap();
+    (body, file)
+}
+
+#[test]
+fn payload_files_end_as_they_can_be_read() {
+    for (mime_type, bytes, ending) in [
+        ("text/plain", &b"plain"[..], "txt"),
+        ("text/html; charset=utf-8", "\u{feff}é".as_bytes(), "txt"),
+        ("text/html; charset=iso-8859-1", b"caf\xe9", "txt"),
+        ("text/plain; charset=utf-16le", b"a\0\xe9\0", "txt"),
+        ("text/plain; charset=utf-16le", b"a\0\xd8\xd8", "bin"),
+        ("text/plain", b"caf\xe9", "bin"),
+        ("text/plain; charset=shift_jis", b"\xff\xff", "bin"),
+        ("application/x-www-form-urlencoded", b"a=b", "txt"),
+        ("image/svg+xml", b"<svg/>", "txt"),
+        ("image/png", b"text", "png"),
+        ("font/woff2", b"wOF2", "woff2"),
+        ("application/pdf", b"%PDF", "pdf"),
+        ("application/octet-stream", b"text", "bin"),
+        ("nonsense", b"text", "bin"),
+        ("", b"text", "bin"),
+    ] {
+        let (body, file) = stored(mime_type, bytes);
+        let Stored::File(name) = &body.stored else { panic!() };
+        assert_eq!(name.rsplit_once('.').unwrap().1, ending, "{mime_type}");
+        assert_eq!((file, body.compact), (bytes.to_vec(), false));
+    }
+}
+
+#[test]
+fn only_compact_json_is_indented() {
+    for (mime_type, bytes, compact) in [
+        ("application/json", &br#"{"a":1.0e5,"a":"\u00e9","b":[]}"#[..], true),
+        ("application/problem+json; charset=utf-8", br#"[{"a":[1,2]}]"#, true),
+        ("application/json", b"{\"a\":1}\n", false),
+        ("application/json", br#"{"a": 1}"#, false),
+        ("application/json", b"{}", false),
+        ("application/json", b"7", false),
+        ("application/json", br#"{"a":1"#, false),
+        ("application/json", b"{\"a\":\"\xff\"}", false),
+        ("text/plain", br#"{"a":1}"#, false),
+    ] {
+        let (body, file) = stored(mime_type, bytes);
+        assert_eq!(body.compact, compact, "{}", String::from_utf8_lossy(bytes));
+        assert_eq!(file != bytes, compact);
+    }
+}
+
+#[test]
+fn the_layout_of_the_wire_on_request() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("api.har");
+    let writer = FixtureWriter::create(&path, ContentMode::Attach, &[]).unwrap();
+    let mut writer = writer.json_layout(JsonLayout::Wire);
+    let content = writer.content(source(&mut &br#"{"a":1}"#[..], "application/json")).unwrap();
+    assert!(!content.compact);
+}
+
+#[test]
+fn requests_keep_small_text_inside() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = FixtureWriter::create(&dir.path().join("api.har"), ContentMode::Attach, &[]).unwrap();
+    let large = &*vec![b'x'; 5000].leak();
+    let mut post = |bytes: &'static [u8], mime_type| writer.post_data(source(&mut &*bytes, mime_type)).unwrap();
+    let json = post(br#"{"a":1}"#, "application/json");
+    assert_eq!((json.stored, json.compact), (Stored::Text(r#"{"a":1}"#.to_owned()), false));
+    assert_eq!(post(b"a=1", "").stored, Stored::Text("a=1".to_owned()));
+    for (bytes, mime_type) in [(large, "text/plain"), (b"\xff", "text/plain"), (b"x", "image/png")] {
+        let body = post(bytes, mime_type);
+        assert!(matches!(body.stored, Stored::File(_)), "{mime_type} {body:?}");
+    }
+    assert_eq!(post(b"", "text/plain").stored, Stored::Nowhere);
+}
+
+#[test]
+fn what_was_said_of_a_payload_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("api.har");
+    let mut writer = FixtureWriter::create(&path, ContentMode::Attach, &[]).unwrap();
+    let truncated = model::Truncated { reason: "client-left".to_owned(), kept: 3, total: None };
+    let mut read = &b"{} "[..];
+    let cut =
+        PayloadSource { read: &mut read, mime_type: "text/plain", encoded: true, truncated: Some(truncated.clone()) };
+    let content = writer.content(cut).unwrap();
+    writer.entry(&entry("https://a.test/", content)).unwrap();
+    writer.finish().unwrap();
+    let read = Fixture::open(&path).unwrap().entry(0).unwrap();
+    assert_eq!(read.response.content.truncated, Some(truncated));
+    assert!(read.response.content.encoded);
+    let Stored::File(name) = &read.response.content.stored else { panic!() };
+    assert!(name.ends_with(".bin"), "{name}");
+}
+
+#[test]
+fn what_other_tools_wrote_survives() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("other.har");
+    fs::write(dir.path().join("abc.JSON"), "{}").unwrap();
+    let text = r#"{"_top":{"a":[]},"log":{"comment":"c","_x":1,"creator":{"name":"tool","version":"2"},"pages":[{"id":"p"}],
+        "version":"1.1","entries":[{"_e":{"b":1e3,"a":null},"response":{"_r":"\u00e9","content":{"_file":"abc.JSON","mimeType":"",
+        "size":2},"headers":[{"value":"1","_h":true,"name":"B"},{"name":":status","value":"200"},{"name":"A","value":"2"},
+        {"name":"b","value":"3"}],"status":200},"pageref":"p","request":{"url":"http://a.test/","method":"get"}}]}}"#;
+    fs::write(&path, text).unwrap();
+    let other = Fixture::open(&path).unwrap();
+    let ours = dir.path().join("ours.har");
+    let writer = FixtureWriter::create(&ours, ContentMode::Attach, &["**".to_owned()]).unwrap();
+    let mut writer = writer.based_on(&other).unwrap();
+    writer.keep(&other, 0).unwrap();
+    writer.finish().unwrap();
+    let written = fs::read_to_string(&ours).unwrap();
+    let name = tree(&dir.path().join("ours")).into_keys().next().unwrap();
+    let expected = r#"{
+  "log": {
+    "version": "1.2",
+    "creator": {
+      "name": "tool",
+      "version": "2"
+    },
+    "pages": [
+      {
+        "id": "p"
+      }
+    ],
+    "comment": "c",
+    "_harproxy": {
+      "format": 1,
+      "scope": [
+        "**"
+      ]
+    },
+    "_x": 1,
+    "entries": [
+      {
+        "pageref": "p",
+        "request": {
+          "method": "get",
+          "url": "http://a.test/"
+        },
+        "response": {
+          "status": 200,
+          "headers": [
+            {
+              "name": "b",
+              "value": "1",
+              "_h": true
+            },
+            {
+              "name": "b",
+              "value": "3"
+            },
+            {
+              "name": ":status",
+              "value": "200"
+            },
+            {
+              "name": "a",
+              "value": "2"
+            }
+          ],
+          "content": {
+            "size": 2,
+            "mimeType": "",
+            "_file": "ours/NAME"
+          },
+          "_r": "é"
+        },
+        "_e": {
+          "b": 1e3,
+          "a": null
+        }
+      }
+    ]
+  },
+  "_top": {
+    "a": []
+  }
+}
+"#;
+    assert_eq!(written, expected.replace("NAME", &name));
+    assert!(name.ends_with(".JSON"), "{name}");
+}
+
+#[test]
+fn a_folder_becomes_an_archive_and_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let (folder, archive) = (dir.path().join("api.har"), dir.path().join("api.zip"));
+    write_all(&folder, &[br#"{"a":1}"#, b"2"]);
+    let before = fs::read(&folder).unwrap();
+    let copy = |from: &Path, to: &Path| {
+        let from = Fixture::open(from).unwrap();
+        let writer = FixtureWriter::create(to, ContentMode::Attach, from.scope().unwrap()).unwrap();
+        let mut writer = writer.based_on(&from).unwrap();
+        from.heads().iter().for_each(|head| writer.keep(&from, head.entry).unwrap());
+        writer.finish().unwrap();
+    };
+    copy(&folder, &archive);
+    fs::remove_dir_all(dir.path().join("api")).unwrap();
+    fs::remove_file(&folder).unwrap();
+    assert_eq!(served(&Fixture::open(&archive).unwrap(), 0), br#"{"a":1}"#);
+    copy(&archive, &folder);
+    assert_eq!(fs::read(&folder).unwrap(), before);
+    assert_eq!(served(&Fixture::open(&folder).unwrap(), 1), b"2");
+}
+
+#[cfg(unix)]
+#[test]
+fn files_are_readable_like_any_other_that_the_user_makes() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let like = dir.path().join("like");
+    fs::write(&like, "").unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    for name in ["api.har", "api.zip"] {
+        let path = dir.path().join(name);
+        write_all(&path, &[br#"{"a":1}"#]);
+        assert_eq!(mode(&path), mode(&like), "{name}");
+    }
+    let folder = dir.path().join("api");
+    let like_folder = dir.path().join("like-folder");
+    fs::create_dir(&like_folder).unwrap();
+    assert_eq!(mode(&folder), mode(&like_folder));
+    for name in tree(&folder).keys() {
+        assert_eq!(mode(&folder.join(name)), mode(&like));
+    }
+}
+
+#[test]
+fn a_fixture_that_can_t_be_put_in_place_leaves_the_old_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("api.har");
+    write_all(&path, &[br#"{"a":1}"#]);
+    let before = tree(dir.path());
+    // A folder where a payload file should go.
+    let mut writer = FixtureWriter::create(&path, ContentMode::Attach, &[]).unwrap();
+    let content = writer.content(source(&mut &br#"{"c":1}"#[..], "application/json")).unwrap();
+    let Stored::File(name) = &content.stored else { panic!() };
+    fs::create_dir(dir.path().join(name)).unwrap();
+    writer.entry(&entry("https://a.test/", content.clone())).unwrap();
+    let error = writer.finish().unwrap_err().to_string();
+    assert!(error.starts_with("renaming into ") && error.ends_with(name), "{error}");
+    assert_eq!(tree(dir.path()), before);
+}
+
+#[test]
+fn windows_line_ends_do_not_survive_a_kept_entry() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("api.har");
+    write_all(&path, &[b"1", b"2"]);
+    let before = fs::read_to_string(&path).unwrap();
+    fs::write(&path, before.replace('\n', "\r\n")).unwrap();
+    let old = Fixture::open(&path).unwrap();
+    let writer = FixtureWriter::create(&path, ContentMode::Attach, old.scope().unwrap()).unwrap();
+    let mut writer = writer.based_on(&old).unwrap();
+    old.heads().iter().for_each(|head| writer.keep(&old, head.entry).unwrap());
+    writer.finish().unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), before);
+}

@@ -1,0 +1,390 @@
+//! Content codings (RFC 9110 section 8.4.1), both ways: gzip, deflate, br and zstd.
+//!
+//! Both directions stream. Whoever decodes what a stranger sent bounds the output with [`Read::take`].
+
+mod brotli;
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+
+use flate2::Compression;
+use ruzstd::decoding::StreamingDecoder;
+use ruzstd::encoding::{CompressionLevel, FrameCompressor};
+
+/// Buffers between a coder and its source or sink, bytes.
+const BUFFER: usize = 32 * 1024;
+
+/// A content coding that harproxy can apply and remove.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Coding {
+    /// `gzip`, `x-gzip` (RFC 1952).
+    Gzip,
+    /// `deflate`: the zlib format (RFC 1950); raw DEFLATE, which some servers send, is read too.
+    Deflate,
+    /// `br` (RFC 7932).
+    Brotli,
+    /// `zstd` (RFC 8878).
+    Zstd,
+}
+
+impl Coding {
+    /// The coding that a token names, without case.
+    #[must_use]
+    pub fn from_token(token: &str) -> Option<Self> {
+        let known = [
+            ("gzip", Coding::Gzip),
+            ("x-gzip", Coding::Gzip),
+            ("deflate", Coding::Deflate),
+            ("br", Coding::Brotli),
+            ("zstd", Coding::Zstd),
+        ];
+        known.into_iter().find(|(name, _)| token.eq_ignore_ascii_case(name)).map(|(_, coding)| coding)
+    }
+
+    /// Its token.
+    #[must_use]
+    pub fn token(self) -> &'static str {
+        match self {
+            Coding::Gzip => "gzip",
+            Coding::Deflate => "deflate",
+            Coding::Brotli => "br",
+            Coding::Zstd => "zstd",
+        }
+    }
+}
+
+/// The codings that the values of `Content-Encoding` list, in the order in which they were applied, `identity` left out;
+/// `None` when one of them is unknown.
+///
+/// ```
+/// use crate::coding::{Coding, codings};
+/// assert_eq!(codings([&b"gzip, BR"[..]]), Some(vec![Coding::Gzip, Coding::Brotli]));
+/// assert_eq!(codings([&b"identity"[..]]), Some(vec![]));
+/// assert_eq!(codings([&b"aws-chunked"[..]]), None);
+/// ```
+#[must_use]
+pub fn codings<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> Option<Vec<Coding>> {
+    let mut found = Vec::new();
+    for value in values {
+        for token in std::str::from_utf8(value).ok()?.split(',').map(str::trim) {
+            if !token.is_empty() && !token.eq_ignore_ascii_case("identity") {
+                found.push(Coding::from_token(token)?);
+            }
+        }
+    }
+    Some(found)
+}
+
+/// Whether the values of `Accept-Encoding` accept a coding (RFC 9110 section 12.5.3). No value at all accepts none: such
+/// clients rarely decode.
+///
+/// ```
+/// use crate::coding::{Coding, accepts};
+/// assert!(accepts([&b"gzip, br;q=0.5"[..]], Coding::Brotli));
+/// assert!(!accepts([&b"*, br;q=0"[..]], Coding::Brotli));
+/// ```
+#[must_use]
+pub fn accepts<'a>(values: impl IntoIterator<Item = &'a [u8]>, coding: Coding) -> bool {
+    let mut any = false;
+    for value in values {
+        for item in String::from_utf8_lossy(value).split(',') {
+            let mut parts = item.split(';').map(str::trim);
+            let name = parts.next().unwrap_or_default();
+            let zero = parts.any(|p| {
+                let weight = p.split_once('=').filter(|(q, _)| q.trim().eq_ignore_ascii_case("q"));
+                weight.is_some_and(|(_, w)| w.trim().parse() == Ok(0.0_f32))
+            });
+            if name == "*" {
+                any = !zero;
+            } else if Coding::from_token(name) == Some(coding) {
+                return !zero;
+            }
+        }
+    }
+    any
+}
+
+/// Removes codings: the reader yields the payload before any of them was applied. A stream that is cut or does not
+/// decode ends in an error.
+#[must_use]
+pub fn decoder<'a>(codings: &[Coding], source: Box<dyn Read + Send + 'a>) -> Box<dyn Read + Send + 'a> {
+    codings.iter().rev().fold(source, |source, coding| match coding {
+        Coding::Gzip => Box::new(flate2::read::MultiGzDecoder::new(source)),
+        Coding::Deflate => Box::new(Inflate::Unknown(Some(BufReader::with_capacity(BUFFER, source)))),
+        Coding::Brotli => Box::new(brotli_decompressor::Decompressor::new(source, BUFFER)),
+        Coding::Zstd => Box::new(Frames { idle: Some(BufReader::with_capacity(BUFFER, source)), frame: None }),
+    })
+}
+
+/// Applies codings in order: reads `source` to its end and writes what goes on the wire. Returns the bytes written. What is in
+/// brotli is not compressed: see `brotli`.
+///
+/// # Errors
+/// What reading or writing gave.
+pub fn encode(codings: &[Coding], source: &mut (dyn Read + Send), sink: &mut dyn Write) -> io::Result<u64> {
+    let Some((last, before)) = codings.split_last() else {
+        return io::copy(source, sink);
+    };
+    let mut source: Box<dyn Read + Send + '_> = Box::new(source);
+    for coding in before {
+        source = match coding {
+            Coding::Zstd => {
+                // Its encoder can't be read from; two codings on one answer are rare, and zstd first among them rarer.
+                let mut coded = Vec::new();
+                zstd(&mut source, &mut coded)?;
+                Box::new(io::Cursor::new(coded))
+            }
+            _ => encoder(*coding, source),
+        };
+    }
+    match last {
+        Coding::Zstd => zstd(&mut source, sink),
+        _ => io::copy(&mut encoder(*last, source), sink),
+    }
+}
+
+fn encoder<'a>(coding: Coding, source: Box<dyn Read + Send + 'a>) -> Box<dyn Read + Send + 'a> {
+    match coding {
+        Coding::Gzip => Box::new(flate2::read::GzEncoder::new(source, Compression::default())),
+        Coding::Deflate => Box::new(flate2::read::ZlibEncoder::new(source, Compression::default())),
+        Coding::Brotli => Box::new(brotli::Stored::new(source)),
+        Coding::Zstd => source,
+    }
+}
+
+/// Encodes as one zstd frame. The encoder panics when its ends fail, so they don't: the first error is kept and told.
+fn zstd(source: &mut dyn Read, sink: &mut dyn Write) -> io::Result<u64> {
+    let (mut from, mut to) = (Held::new(source), Held::new(sink));
+    let mut compressor = FrameCompressor::new(CompressionLevel::Fastest);
+    compressor.set_source(&mut from);
+    compressor.set_drain(&mut to);
+    compressor.compress();
+    drop(compressor);
+    match from.error.or(to.error) {
+        Some(error) => Err(error),
+        None => Ok(to.bytes),
+    }
+}
+
+/// One end of a coder that must not fail: after its first error it is at its end, or swallows.
+struct Held<T> {
+    inner: T,
+    error: Option<io::Error>,
+    bytes: u64,
+}
+
+impl<T> Held<T> {
+    fn new(inner: T) -> Self {
+        Held { inner, error: None, bytes: 0 }
+    }
+}
+
+impl Read for Held<&mut dyn Read> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.inner.read(buf) {
+                Ok(read) => return Ok(read),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    self.error.get_or_insert(error);
+                    return Ok(0);
+                }
+            }
+        }
+    }
+}
+
+impl Write for Held<&mut dyn Write> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        if self.error.is_none() {
+            match self.inner.write_all(buf) {
+                Ok(()) => self.bytes += buf.len() as u64,
+                Err(error) => self.error = Some(error),
+            }
+        }
+        Ok(buf.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// `deflate` as it is found: the zlib format, or raw DEFLATE; the first two bytes tell.
+enum Inflate<R: BufRead> {
+    Unknown(Option<R>),
+    Zlib(flate2::bufread::ZlibDecoder<R>),
+    Raw(flate2::bufread::DeflateDecoder<R>),
+}
+
+impl<R: Read> Read for Inflate<BufReader<R>> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Inflate::Zlib(zlib) => zlib.read(buf),
+            Inflate::Raw(raw) => raw.read(buf),
+            Inflate::Unknown(source) => {
+                let Some(mut source) = source.take() else { return Ok(0) };
+                // RFC 1950 section 2.2: method 8, and the two bytes are a multiple of 31. A first read of one byte
+                // alone does not happen with what we read from (files, memory, whole frames).
+                let head = source.fill_buf()?;
+                let zlib = matches!(head, [cmf, flg, ..]
+                    if cmf & 0x0f == 8 && (u16::from(*cmf) << 8 | u16::from(*flg)) % 31 == 0);
+                *self = if zlib {
+                    Inflate::Zlib(flate2::bufread::ZlibDecoder::new(source))
+                } else {
+                    Inflate::Raw(flate2::bufread::DeflateDecoder::new(source))
+                };
+                self.read(buf)
+            }
+        }
+    }
+}
+
+/// zstd frames, one after the other (RFC 8878 section 3): the decoder itself knows only one.
+struct Frames<R: Read> {
+    idle: Option<R>,
+    frame: Option<StreamingDecoder<R, ruzstd::decoding::FrameDecoder>>,
+}
+
+impl<R: BufRead> Read for Frames<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        loop {
+            if let Some(frame) = &mut self.frame {
+                let read = frame.read(buf)?;
+                if read > 0 || buf.is_empty() {
+                    return Ok(read);
+                }
+                self.idle = self.frame.take().map(StreamingDecoder::into_inner);
+            }
+            let Some(mut source) = self.idle.take() else { return Ok(0) };
+            if source.fill_buf()?.is_empty() {
+                return Ok(0);
+            }
+            self.frame = Some(StreamingDecoder::new(source).map_err(io::Error::other)?);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [Coding; 4] = [Coding::Gzip, Coding::Deflate, Coding::Brotli, Coding::Zstd];
+
+    fn encoded(codings: &[Coding], bytes: &[u8]) -> Vec<u8> {
+        let mut coded = Vec::new();
+        let written = encode(codings, &mut &bytes[..], &mut coded).unwrap();
+        assert_eq!(written, coded.len() as u64);
+        coded
+    }
+
+    fn decoded(codings: &[Coding], bytes: Vec<u8>) -> io::Result<Vec<u8>> {
+        let mut plain = Vec::new();
+        decoder(codings, Box::new(io::Cursor::new(bytes))).read_to_end(&mut plain).map(|_| plain)
+    }
+
+    fn text() -> Vec<u8> {
+        (0..40_000_u32).flat_map(|n| format!("{{\"n\":{}}}", n * n).into_bytes()).collect()
+    }
+
+    #[test]
+    fn what_is_encoded_decodes_to_the_same_bytes_whatever_the_chain() {
+        for codings in [vec![], vec![Coding::Gzip, Coding::Brotli], vec![Coding::Zstd, Coding::Gzip]]
+            .into_iter()
+            .chain(ALL.map(|coding| vec![coding]))
+        {
+            for plain in [&b""[..], b"a", &text()] {
+                let coded = encoded(&codings, plain);
+                let compresses = !matches!(codings[..], [] | [Coding::Brotli]);
+                assert!(plain.len() < 100 || !compresses || coded.len() < plain.len() / 2, "{codings:?}");
+                assert_eq!(decoded(&codings, coded).unwrap(), plain, "{codings:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn members_and_frames_one_after_the_other_are_one_payload() {
+        for coding in [Coding::Gzip, Coding::Zstd] {
+            let two = [encoded(&[coding], b"one "), encoded(&[coding], b"two")].concat();
+            assert_eq!(decoded(&[coding], two).unwrap(), b"one two", "{coding:?}");
+        }
+    }
+
+    /// As servers send it.
+    fn compressed(bytes: &[u8]) -> Vec<u8> {
+        let mut coded = Vec::new();
+        ::brotli::CompressorReader::new(bytes, 4096, 5, 22).read_to_end(&mut coded).unwrap();
+        coded
+    }
+
+    #[test]
+    fn brotli_that_is_compressed_is_read_wherever_it_is_cut() {
+        let (plain, coded) = (text(), compressed(&text()));
+        assert!(coded.len() < plain.len() / 2);
+        assert!(decoded(&[Coding::Brotli], coded.clone()).unwrap() == plain);
+        for end in [1, 2, 3, 1000, coded.len() / 2, coded.len() - 1] {
+            assert!(decoded(&[Coding::Brotli], coded[..end].to_vec()).is_err(), "{end}");
+            let mut read = Vec::new();
+            let _ = decoder(&[Coding::Brotli], Box::new(&coded[..end])).read_to_end(&mut read);
+            assert!(plain.starts_with(&read), "{end}");
+        }
+    }
+
+    #[test]
+    fn raw_deflate_is_read_too() {
+        let mut raw = Vec::new();
+        flate2::read::DeflateEncoder::new(&text()[..], Compression::fast()).read_to_end(&mut raw).unwrap();
+        assert_eq!(decoded(&[Coding::Deflate], raw).unwrap(), text());
+    }
+
+    #[test]
+    fn what_is_cut_or_is_no_such_coding_is_an_error() {
+        for coding in ALL {
+            let mut cut = encoded(&[coding], &text());
+            cut.truncate(cut.len() / 2);
+            assert!(decoded(&[coding], cut).is_err(), "{coding:?} cut");
+            assert!(decoded(&[coding], b"\xffnot encoded at all".to_vec()).is_err(), "{coding:?} plain");
+        }
+    }
+
+    #[test]
+    fn an_error_of_an_end_is_told_and_never_a_panic() {
+        struct Broken;
+        impl Read for Broken {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::Error::other("broken"))
+            }
+        }
+        impl Write for Broken {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(io::Error::other("broken"))
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        for coding in ALL {
+            assert!(encode(&[coding], &mut Broken, &mut Vec::new()).is_err(), "{coding:?}");
+            assert!(encode(&[coding], &mut &text()[..], &mut Broken).is_err(), "{coding:?}");
+        }
+    }
+
+    #[test]
+    fn accept_encoding_is_read_as_rfc_9110_says() {
+        for (value, gzip, zstd) in [
+            ("gzip", true, false),
+            ("GZIP;q=1.0, zstd", true, true),
+            ("x-gzip", true, false),
+            ("gzip;q=0, *", false, true),
+            ("*;q=0", false, false),
+            ("*", true, true),
+            ("identity", false, false),
+            ("gzip; Q=0.000", false, false),
+            ("", false, false),
+        ] {
+            assert_eq!(accepts([value.as_bytes()], Coding::Gzip), gzip, "{value}");
+            assert_eq!(accepts([value.as_bytes()], Coding::Zstd), zstd, "{value}");
+        }
+        assert!(!accepts([], Coding::Gzip));
+        assert!(accepts([&b"br"[..], b"gzip"], Coding::Gzip), "two fields are one list");
+    }
+}

@@ -1,0 +1,21 @@
+//! The vocabulary of the wire, shared by every other room. Pure and synchronous: no tokio, no hyper.
+
+#![forbid(unsafe_code)]
+
+pub mod coding;
+pub mod cookies;
+pub mod escape;
+pub mod headers;
+pub mod json;
+pub mod jwt;
+pub mod media;
+pub mod multipart;
+pub mod problem;
+pub mod spelling;
+pub mod tree;
+pub mod url;
+pub mod volatile;
+
+pub use headers::{Header, Headers};
+pub use media::MediaType;
+pub use url::NormalUrl;

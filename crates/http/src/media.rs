@@ -1,0 +1,232 @@
+//! Media types (RFC 9110 section 8.3.1): what a payload is, which charset it declares, how its file ends.
+
+use encoding_rs::Encoding;
+
+use super::json;
+
+/// A parsed `Content-Type`; any text parses.
+///
+/// ```
+/// use crate::MediaType;
+/// let json = MediaType::parse("Application/Problem+JSON; Charset=\"UTF-8\"");
+/// assert_eq!(json.essence(), "application/problem+json");
+/// assert!(json.is_json() && json.is_text());
+/// assert_eq!(json.charset().unwrap().name(), "UTF-8");
+/// assert_eq!(MediaType::parse("image/png").extension(), "png");
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MediaType {
+    essence: String,
+    parameters: Vec<(String, String)>,
+}
+
+/// Types that are text although their name does not say so.
+const TEXT: [&str; 29] = [
+    "application/csp-report",
+    "application/ecmascript",
+    "application/graphql",
+    "application/javascript",
+    "application/json",
+    "application/json-seq",
+    "application/json5",
+    "application/jsonl",
+    "application/jsonlines",
+    "application/jsonp",
+    "application/jwt",
+    "application/mathml",
+    "application/ndjson",
+    "application/pem-certificate-chain",
+    "application/rtf",
+    "application/sql",
+    "application/toml",
+    "application/vnd.apple.mpegurl",
+    "application/x-httpd-php",
+    "application/x-javascript",
+    "application/x-json",
+    "application/x-mpegurl",
+    "application/x-ndjson",
+    "application/x-sh",
+    "application/x-www-form-urlencoded",
+    "application/x-yaml",
+    "application/xml",
+    "application/xml-dtd",
+    "application/yaml",
+];
+
+impl MediaType {
+    /// Parses `type/subtype; name=value`, in lower case but for parameter values; what is malformed is left out.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        let (essence, mut rest) = text.split_once(';').unwrap_or((text, ""));
+        let mut parameters = Vec::new();
+        while !rest.is_empty() {
+            let (name, after) = match rest.find(['=', ';']) {
+                Some(at) if rest.as_bytes()[at] == b'=' => (&rest[..at], &rest[at + 1..]),
+                Some(at) => {
+                    rest = &rest[at + 1..];
+                    continue;
+                }
+                None => break,
+            };
+            let (value, after) = parameter_value(after.trim_start());
+            parameters.push((name.trim().to_ascii_lowercase(), value));
+            rest = after;
+        }
+        MediaType { essence: essence.trim().to_ascii_lowercase(), parameters }
+    }
+
+    /// `type/subtype`, in lower case; empty when there was none.
+    #[must_use]
+    pub fn essence(&self) -> &str {
+        &self.essence
+    }
+
+    /// The first parameter of this (lower-case) name.
+    #[must_use]
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        self.parameters.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The encoding that `charset` names, by the Encoding Standard's labels; `None` when none or an unknown one is declared.
+    #[must_use]
+    pub fn charset(&self) -> Option<&'static Encoding> {
+        self.parameter("charset").and_then(|label| Encoding::for_label(label.trim_matches('\'').as_bytes()))
+    }
+
+    /// Whether a JSON value is declared.
+    #[must_use]
+    pub fn is_json(&self) -> bool {
+        self.essence.ends_with("+json")
+            || matches!(
+                &*self.essence,
+                "application/json" | "text/json" | "application/x-json" | "application/csp-report"
+            )
+    }
+
+    /// Whether `application/x-www-form-urlencoded` is declared.
+    #[must_use]
+    pub fn is_form(&self) -> bool {
+        self.essence == "application/x-www-form-urlencoded"
+    }
+
+    /// Whether a payload is a form as it is declared. What begins as JSON with names or strings in it is none: `curl -d` calls
+    /// all that it sends one, and in a form quotes and braces are encoded. The beginning of a payload is enough to tell.
+    ///
+    /// ```
+    /// use crate::MediaType;
+    /// let media = MediaType::parse("application/x-www-form-urlencoded");
+    /// assert!(media.is_form_of(b"a=1&b[]=2") && !media.is_form_of(br#"{ "a": 1 }"#));
+    /// ```
+    #[must_use]
+    pub fn is_form_of(&self, payload: &[u8]) -> bool {
+        self.is_form() && !json::begins_with_text(payload)
+    }
+
+    /// Whether one of the multipart types is declared.
+    #[must_use]
+    pub fn is_multipart(&self) -> bool {
+        self.essence.starts_with("multipart/")
+    }
+
+    /// Whether people can read it: `text/*`, JSON, XML, scripts, forms and their kin.
+    #[must_use]
+    pub fn is_text(&self) -> bool {
+        self.essence.starts_with("text/")
+            || ["+json", "+xml", "+yaml"].iter().any(|suffix| self.essence.ends_with(suffix))
+            || TEXT.binary_search(&&*self.essence).is_ok()
+    }
+
+    /// The ending of a payload file: `txt` for text, the type's own for the rest, else `bin`.
+    #[must_use]
+    pub fn extension(&self) -> &'static str {
+        if self.is_text() { "txt" } else { mime2ext::mime2ext(&self.essence).unwrap_or("bin") }
+    }
+}
+
+/// A parameter's value, unquoted, and what follows its `;`.
+fn parameter_value(text: &str) -> (String, &str) {
+    let Some(quoted) = text.strip_prefix('"') else {
+        let (value, rest) = text.split_once(';').unwrap_or((text, ""));
+        return (value.trim().to_owned(), rest);
+    };
+    let mut value = String::new();
+    let mut chars = quoted.char_indices();
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '"' => {
+                let rest = &quoted[at + 1..];
+                return (value, rest.split_once(';').map_or("", |(_, rest)| rest));
+            }
+            '\\' => value.extend(chars.next().map(|(_, c)| c)),
+            c => value.push(c),
+        }
+    }
+    (value, "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_as_they_are_written() {
+        let form = MediaType::parse("multipart/form-data;charset=latin1 ; boundary=\"a;\\\"b\" ;x;=;y=");
+        assert_eq!(form.parameter("boundary"), Some("a;\"b"));
+        assert_eq!(form.charset(), Some(encoding_rs::WINDOWS_1252));
+        assert_eq!(form.parameter("y"), Some(""));
+        assert_eq!(MediaType::parse("text/html; charset='utf-16le'").charset(), Some(encoding_rs::UTF_16LE));
+        assert_eq!(MediaType::parse("text/html; charset=klingon").charset(), None);
+        assert_eq!(MediaType::parse("a/b; c=\"d").parameter("c"), Some("d"));
+        assert_eq!(MediaType::parse(""), MediaType::default());
+    }
+
+    #[test]
+    fn the_list_of_text_types_can_be_searched() {
+        assert!(TEXT.is_sorted());
+    }
+
+    /// The names of payload files follow from these; a change moves files in people's repositories.
+    #[test]
+    fn extensions_stay_what_they_are() {
+        for (media_type, extension) in [
+            ("", "bin"),
+            ("x-unknown", "bin"),
+            ("application/json", "txt"),
+            ("application/vnd.api+json; charset=utf-8", "txt"),
+            ("application/graphql", "txt"),
+            ("application/x-www-form-urlencoded", "txt"),
+            ("application/javascript", "txt"),
+            ("application/xml", "txt"),
+            ("application/soap+xml", "txt"),
+            ("application/x-ndjson", "txt"),
+            ("text/html", "txt"),
+            ("text/css", "txt"),
+            ("text/csv", "txt"),
+            ("text/plain", "txt"),
+            ("text/event-stream", "txt"),
+            ("image/svg+xml", "txt"),
+            ("image/png", "png"),
+            ("image/jpeg", "jpg"),
+            ("image/gif", "gif"),
+            ("image/webp", "webp"),
+            ("image/avif", "avif"),
+            ("image/x-icon", "ico"),
+            ("image/vnd.microsoft.icon", "ico"),
+            ("font/woff2", "woff2"),
+            ("font/ttf", "ttf"),
+            ("audio/mpeg", "mpga"),
+            ("video/mp4", "mp4"),
+            ("video/webm", "webm"),
+            ("application/pdf", "pdf"),
+            ("application/zip", "zip"),
+            ("application/gzip", "gz"),
+            ("application/wasm", "wasm"),
+            ("application/octet-stream", "bin"),
+            ("application/grpc", "bin"),
+            ("application/x-protobuf", "bin"),
+            ("multipart/form-data; boundary=x", "bin"),
+        ] {
+            assert_eq!(MediaType::parse(media_type).extension(), extension, "{media_type}");
+        }
+    }
+}

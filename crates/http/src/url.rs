@@ -1,0 +1,368 @@
+//! The normal form in which URLs are compared: the WHATWG URL Standard's serialisation, without the fragment.
+
+use std::borrow::Cow;
+
+/// A URL as the WHATWG URL Standard serialises it, without its fragment. Only `http`, `https`, `ws` and `wss` (the
+/// latter two as `http` and `https`) get here.
+///
+/// ```
+/// use crate::NormalUrl;
+/// let url = NormalUrl::parse("HTTP://Example.COM:80/a/../b?q=1#top").unwrap();
+/// assert_eq!(url.as_str(), "http://example.com/b?q=1");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NormalUrl(String);
+
+/// Why a string is not a URL that can be matched.
+#[derive(Debug, thiserror::Error)]
+pub enum UrlError {
+    /// The URL Standard's parser refuses it.
+    #[error("`{url}` is not a URL")]
+    Invalid {
+        /// The string.
+        url: String,
+        /// The parser's reason.
+        source: ::url::ParseError,
+    },
+    /// It is a URL, but not one that goes over HTTP.
+    #[error("`{url}` is not an http or https URL")]
+    Scheme {
+        /// The string.
+        url: String,
+    },
+}
+
+impl UrlError {
+    /// What is wrong with it, without saying what it is: there may be secrets in it.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        match self {
+            UrlError::Invalid { source, .. } => format!("its URL is none: {source}"),
+            UrlError::Scheme { .. } => "its URL is not an http or https URL".to_owned(),
+        }
+    }
+}
+
+impl NormalUrl {
+    /// Parses and normalises.
+    ///
+    /// # Errors
+    /// When `url` is no absolute URL, has no host, or its scheme is not one of HTTP's.
+    pub fn parse(url: &str) -> Result<Self, UrlError> {
+        match is_plainly_normal(url) {
+            true => Ok(NormalUrl(url.to_owned())),
+            false => Self::of_http(parse(url)?, url),
+        }
+    }
+
+    /// The same, of a text that is nobody else's: most URLs of requests are in normal form already, and stay where they are.
+    ///
+    /// # Errors
+    /// As [`NormalUrl::parse`].
+    pub fn of(url: String) -> Result<Self, UrlError> {
+        match is_plainly_normal(&url) {
+            true => Ok(NormalUrl(url)),
+            false => Self::of_http(parse(&url)?, &url),
+        }
+    }
+
+    fn of_http(mut parsed: ::url::Url, url: &str) -> Result<Self, UrlError> {
+        let scheme = match parsed.scheme() {
+            "http" | "https" => None,
+            "ws" => Some("http"),
+            "wss" => Some("https"),
+            _ => return Err(UrlError::Scheme { url: url.to_owned() }),
+        };
+        if let Some(scheme) = scheme {
+            // The url crate refuses no change between special schemes.
+            let _ = parsed.set_scheme(scheme);
+        }
+        Ok(NormalUrl(parsed.into()))
+    }
+
+    /// Parses and normalises a URL of any scheme, which none goes through a proxy with but which a recording may hold:
+    /// `data:`, `blob:`, and `ws:` kept apart from `http:`.
+    ///
+    /// # Errors
+    /// When `url` is no absolute URL.
+    pub fn parse_any(url: &str) -> Result<Self, UrlError> {
+        Ok(NormalUrl(parse(url)?.into()))
+    }
+
+    /// The URL that a reference (a `Location`) leads to from here, its fragment set aside (RFC 9110 section 10.2.2).
+    ///
+    /// ```
+    /// use crate::NormalUrl;
+    /// let from = NormalUrl::parse("https://a.test/x/y?q").unwrap();
+    /// assert_eq!(from.join("../z#top").unwrap().as_str(), "https://a.test/z");
+    /// ```
+    ///
+    /// # Errors
+    /// When the reference cannot be resolved.
+    pub fn join(&self, reference: &str) -> Result<Self, UrlError> {
+        let mut joined = parse(&self.0)?
+            .join(reference)
+            .map_err(|source| UrlError::Invalid { url: reference.to_owned(), source })?;
+        joined.set_fragment(None);
+        Ok(NormalUrl(joined.into()))
+    }
+
+    /// The whole URL.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Its parts.
+    #[must_use]
+    pub fn parts(&self) -> Parts<'_> {
+        Parts::of(&self.0)
+    }
+}
+
+impl From<NormalUrl> for String {
+    fn from(url: NormalUrl) -> Self {
+        url.0
+    }
+}
+
+fn parse(url: &str) -> Result<::url::Url, UrlError> {
+    let mut parsed = ::url::Url::parse(url).map_err(|source| UrlError::Invalid { url: url.to_owned(), source })?;
+    parsed.set_fragment(None);
+    Ok(parsed)
+}
+
+impl std::fmt::Display for NormalUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The parts of a URL in normal form, each as it is written.
+///
+/// ```
+/// use crate::url::Parts;
+/// let parts = Parts::of("https://user@[::1]:8443/a/b?x=/y?z");
+/// assert_eq!((parts.origin, parts.path, parts.query), ("https://user@[::1]:8443", "/a/b", Some("x=/y?z")));
+/// assert_eq!((&*parts.site(), parts.host(), parts.port()), ("https://[::1]:8443", "[::1]", Some(8443)));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parts<'a> {
+    /// `https://user@host:port`; empty for a URL without authority.
+    pub origin: &'a str,
+    /// From the first `/` to the query.
+    pub path: &'a str,
+    /// What follows the `?`; `None` when there is none.
+    pub query: Option<&'a str>,
+}
+
+impl<'a> Parts<'a> {
+    /// Takes a URL in normal form apart.
+    #[must_use]
+    pub fn of(url: &'a str) -> Self {
+        // Of most URLs the first colon is the one; setting out a search for all three takes longer than the look.
+        let colon = memchr::memchr(b':', url.as_bytes()).filter(|colon| url[colon + 1..].starts_with("//"));
+        let authority = colon.or_else(|| url.find("://")).map_or(0, |at| at + 3);
+        let path = if authority == 0 { 0 } else { url[authority..].find('/').map_or(url.len(), |at| authority + at) };
+        let (origin, rest) = url.split_at(path);
+        match rest.split_once('?') {
+            Some((path, query)) => Parts { origin, path, query: Some(query) },
+            None => Parts { origin, path: rest, query: None },
+        }
+    }
+
+    /// The origin as others see it: the user name that a URL may carry is no part of it.
+    #[must_use]
+    pub fn site(&self) -> Cow<'a, str> {
+        match (self.origin.split_once("://"), self.origin.split_once('@')) {
+            (Some((scheme, _)), Some((_, host))) => Cow::Owned(format!("{scheme}://{host}")),
+            _ => Cow::Borrowed(self.origin),
+        }
+    }
+
+    /// `host:port`, a default port left out, an IPv6 address in brackets.
+    #[must_use]
+    pub fn authority(&self) -> &'a str {
+        let colon = memchr::memchr(b':', self.origin.as_bytes()).map_or(self.origin.len(), |colon| colon + 1);
+        let authority = self.origin[colon..].strip_prefix("//").unwrap_or_default();
+        authority.split_once('@').map_or(authority, |(_, host)| host)
+    }
+
+    /// Name or address, an IPv6 one in brackets.
+    #[must_use]
+    pub fn host(&self) -> &'a str {
+        let authority = self.authority();
+        match authority.rfind([':', ']']) {
+            Some(colon) if authority.as_bytes()[colon] == b':' => &authority[..colon],
+            _ => authority,
+        }
+    }
+
+    /// The port, where it is not the scheme's own.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        self.authority().get(self.host().len() + 1..)?.parse().ok()
+    }
+
+    /// Whether it is asked for over TLS.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.origin.starts_with("https:")
+    }
+
+    /// The path's segments, without the `/` before the first.
+    pub fn segments(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        self.path.strip_prefix('/').unwrap_or(self.path).split('/')
+    }
+}
+
+/// A recorded URL in normal form. Most are in it already, which a look at the bytes tells.
+#[must_use]
+pub fn normal(url: &str) -> Option<Cow<'_, str>> {
+    if is_plainly_normal(url) {
+        return Some(Cow::Borrowed(url));
+    }
+    NormalUrl::parse_any(url).ok().map(|url| Cow::Owned(url.0))
+}
+
+/// Whether a URL is surely its own normal form. `false` says nothing.
+fn is_plainly_normal(url: &str) -> bool {
+    let (rest, default_port) = match (url.strip_prefix("https://"), url.strip_prefix("http://")) {
+        (Some(rest), _) => (rest, 443),
+        (_, Some(rest)) => (rest, 80),
+        _ => return false,
+    };
+    let Some(slash) = rest.find('/') else { return false };
+    let (authority, target) = rest.split_at(slash);
+    let (host, port) = authority.split_once(':').map_or((authority, None), |(host, port)| (host, Some(port)));
+    port.is_none_or(|port| is_plain_port(port, default_port)) && is_plain_host(host) && is_plain_target(target)
+}
+
+fn is_plain_port(port: &str, default: u16) -> bool {
+    port.starts_with(|c: char| matches!(c, '1'..='9')) && port.parse().is_ok_and(|port: u16| port != default)
+}
+
+/// Addresses as they are written, and names: what else ends in a number is an IPv4 address to the parser, `--` may be Punycode.
+fn is_plain_host(host: &str) -> bool {
+    let mut last = b'.';
+    let mut label = b'.';
+    for byte in host.bytes() {
+        match byte {
+            b'a'..=b'z' | b'0'..=b'9' => label = if last == b'.' { byte } else { label },
+            b'-' if !matches!(last, b'-' | b'.') => {}
+            b'.' if last != b'.' => {}
+            _ => return false,
+        }
+        last = byte;
+    }
+    last != b'.' && (label.is_ascii_lowercase() || host.parse::<std::net::Ipv4Addr>().is_ok())
+}
+
+/// A path and a query that the URL Standard leaves alone.
+fn is_plain_target(target: &str) -> bool {
+    let bytes = target.as_bytes();
+    let path = bytes.iter().position(|byte| *byte == b'?').unwrap_or(bytes.len());
+    let (path, query) = bytes.split_at(path);
+    let mut last = 0;
+    for (at, &byte) in path.iter().enumerate() {
+        let plain = match byte {
+            // Segments of dots lead elsewhere, however they are written.
+            b'.' => last != b'/',
+            b'%' => !(path.get(at + 1) == Some(&b'2') && matches!(path.get(at + 2), Some(b'e' | b'E'))),
+            _ => PLAIN[usize::from(byte)] & IN_PATH != 0,
+        };
+        if !plain {
+            return false;
+        }
+        last = byte;
+    }
+    query.iter().all(|byte| PLAIN[usize::from(*byte)] & IN_QUERY != 0)
+}
+
+const IN_PATH: u8 = 1;
+const IN_QUERY: u8 = 2;
+
+/// Characters that the URL Standard leaves alone in paths and in the queries of web URLs.
+const PLAIN: [u8; 256] = {
+    let mut plain = [0; 256];
+    let both = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_~!$&()*+,;=:@/%.";
+    let mut at = 0;
+    while at < both.len() {
+        plain[both[at] as usize] = IN_PATH | IN_QUERY;
+        at += 1;
+    }
+    plain[b'\'' as usize] = IN_PATH;
+    plain[b'?' as usize] = IN_QUERY;
+    plain
+};
+
+/// Whether a name stands for this machine, without asking anybody: `localhost` and the names below it (RFC 6761 section
+/// 6.3), in any case, the final dot of an absolute name aside.
+///
+/// ```
+/// use crate::url::is_localhost;
+/// assert!(is_localhost("app.LOCALHOST.") && is_localhost("localhost"));
+/// assert!(!is_localhost("mylocalhost") && !is_localhost("localhost.example"));
+/// ```
+#[must_use]
+pub fn is_localhost(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let last = name.rsplit('.').next().unwrap_or_default();
+    last.eq_ignore_ascii_case("localhost")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts() {
+        let parts = Parts::of("https://h.test:8443/a/b?x=/y?z");
+        assert_eq!(parts, Parts { origin: "https://h.test:8443", path: "/a/b", query: Some("x=/y?z") });
+        assert_eq!(parts.segments().collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(Parts::of("data:text/plain,x"), Parts { origin: "", path: "data:text/plain,x", query: None });
+    }
+
+    #[test]
+    fn what_is_in_normal_form_already_is_seen_to_be() {
+        for url in [
+            "https://api.test/v1/users/7/orders?page=3&limit=20",
+            "http://127.0.0.1:54321/a%20b/c.json",
+            "http://localhost:8080/?q=a%2Eb?c",
+            "https://my-api.shop.example/a..b/x.y;z=1/",
+        ] {
+            assert!(is_plainly_normal(url), "{url}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_looks_normal_is(url in "https?://[a-z0-9.:A-]{1,8}/[a-z.%2eE/'\"?#&=|^ ]{0,10}") {
+            if is_plainly_normal(&url) {
+                let parsed = ::url::Url::parse(&url).unwrap();
+                proptest::prop_assert_eq!(parsed.as_str(), &url);
+            }
+        }
+
+        #[test]
+        fn addresses_and_ports_too(url in "https?://([0-9]{1,3}[.]){2,4}[0-9x]{1,3}(:[0-9]{0,6})?/") {
+            if is_plainly_normal(&url) {
+                let parsed = ::url::Url::parse(&url).unwrap();
+                proptest::prop_assert_eq!(parsed.as_str(), &url);
+            }
+        }
+
+        #[test]
+        fn its_parts_are_those_of_the_parser(url in "(http|https|ws)://([a-z]{1,3}(:[a-z]{0,2})?@)?([a-z]{1,3}[.]test|\\[::[0-9]\\]|1[.]2[.]3[.]4)(:[0-9]{1,4})?(/[a-z?@:]{0,6})?") {
+            if let Ok(normal) = NormalUrl::parse_any(&url) {
+                let parsed = ::url::Url::parse(normal.as_str()).unwrap();
+                let parts = normal.parts();
+                proptest::prop_assert_eq!(parts.host(), parsed.host_str().unwrap());
+                proptest::prop_assert_eq!(parts.port(), parsed.port());
+                proptest::prop_assert_eq!(parts.path, parsed.path());
+                proptest::prop_assert_eq!(parts.query, parsed.query());
+                proptest::prop_assert_eq!(parts.site(), parsed.origin().ascii_serialization());
+            }
+        }
+    }
+}

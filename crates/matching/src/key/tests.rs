@@ -1,0 +1,146 @@
+use super::*;
+use harproxy_glob::Globs;
+
+fn form(ignore: &[&str], same: &[(&str, &str)]) -> Result<KeyForm, Error> {
+    let ignore: Vec<_> = ignore.iter().map(|s| (*s).to_owned()).collect();
+    let same: Vec<_> = same.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
+    KeyForm::new(&ignore, &same, &[])
+}
+
+fn ruled(rules: impl IntoIterator<Item = MatchRule>) -> KeyForm {
+    KeyForm::new(&[], &[], &rules.into_iter().collect::<Vec<_>>()).unwrap()
+}
+
+fn rule(glob: &str) -> MatchRule {
+    MatchRule { glob: Globs::new([glob]).unwrap(), ..MatchRule::default() }
+}
+
+fn same(glob: &str, hosts: &[&str]) -> MatchRule {
+    let same_host = hosts.iter().map(|host| OriginPattern::new(host).unwrap()).collect();
+    MatchRule { same_host, ..rule(glob) }
+}
+
+fn path(glob: &str, paths: &[&str]) -> MatchRule {
+    MatchRule { paths: paths.iter().map(|path| PathPattern::new(path).unwrap()).collect(), ..rule(glob) }
+}
+
+fn ignoring(glob: &str, names: &[&str]) -> MatchRule {
+    MatchRule { ignore_query: names.iter().map(|name| (*name).to_owned()).collect(), ..rule(glob) }
+}
+
+#[test]
+fn ignored_names_go_and_the_rest_stays_as_it_was() {
+    let form = form(&["ts", "a b"], &[]).unwrap();
+    assert_eq!(form.of("http://h/s?x=1&ts=2&x=%20"), "http://h/s?x=1&x=%20");
+    assert_eq!(form.of("http://h/s?ts=2"), form.of("http://h/s"));
+    assert_eq!(form.of("http://h/s?a+b=1&c"), form.of("http://h/s?c&a%20b"));
+    assert_eq!(form.of("http://h/s?"), "http://h/s?");
+    assert_ne!(form.of("http://h/s?TS=2"), form.of("http://h/s"));
+}
+
+#[test]
+fn same_hosts_are_one_whichever_is_asked() {
+    let form =
+        form(&[], &[("https://a.test", "http://localhost:*"), ("http://b.test:81", "https://A.test:443")]).unwrap();
+    let key = form.of("https://a.test/x");
+    assert_eq!(key, form.of("http://localhost:3000/x"));
+    assert_eq!(key, form.of("http://localhost/x"));
+    assert_eq!(key, form.of("http://b.test:81/x"));
+    assert_ne!(key, form.of("http://b.test/x"));
+    assert_ne!(key, form.of("http://localhost.evil.test/x"));
+    assert_ne!(key, form.of("https://a.test/y"));
+}
+
+#[test]
+fn what_is_no_origin_is_refused() {
+    for bad in ["localhost", "https://h/x", "https://h?x", "ftp://h", "http://h:1:*", "https://*.h.test"] {
+        assert!(form(&[], &[(bad, "https://a.test")]).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn a_segment_that_varies_does_so_where_the_glob_says_and_nowhere_else() {
+    let form = ruled([path("https://a.test/**", &["/users/{id}/orders"])]);
+    assert_eq!(form.of("https://a.test/users/7/orders?x"), form.of("https://a.test/users/8/orders?x"));
+    assert_ne!(form.of("https://a.test/users/7/orders?x"), form.of("https://a.test/users/8/orders?y"));
+    assert_ne!(form.of("https://a.test/users/7"), form.of("https://a.test/users/8"));
+    assert_ne!(form.of("https://b.test/users/7/orders"), form.of("https://b.test/users/8/orders"));
+    assert_eq!(form.of("https://b.test/users/7/orders"), "https://b.test/users/7/orders");
+}
+
+#[test]
+fn lists_of_several_rules_add_up() {
+    let form = ruled([
+        ignoring("**", &["ts"]),
+        ignoring("**/search*", &["page"]),
+        path("**", &["/{tenant}/search"]),
+        path("https://a.test/**", &["/{tenant}/x/{what}"]),
+    ]);
+    assert_eq!(form.of("https://a.test/acme/x/7"), form.of("https://a.test/other/x/8"));
+    assert_eq!(form.of("https://a.test/acme/search?ts=1&page=2"), form.of("https://a.test/other/search"));
+    assert_eq!(form.of("https://b.test/x?ts=1"), form.of("https://b.test/x"));
+    assert_ne!(form.of("https://b.test/x?page=1"), form.of("https://b.test/x"));
+}
+
+#[test]
+fn a_host_of_a_rule_is_one_with_that_of_its_glob_under_that_glob_alone() {
+    let form = ruled([same("https://api.test/v1/**", &["https://staging.test", "http://localhost:*"])]);
+    let key = form.of("https://api.test/v1/x?q");
+    assert_eq!(key, form.of("https://staging.test/v1/x?q"));
+    assert_eq!(key, form.of("http://localhost:3000/v1/x?q"));
+    assert_ne!(form.of("https://api.test/v2/x"), form.of("https://staging.test/v2/x"));
+    assert_ne!(key, form.of("https://other.test/v1/x?q"));
+}
+
+#[test]
+fn hosts_that_a_rule_lists_are_one_though_its_glob_names_none() {
+    let form = ruled([same("**/api/**", &["https://a.test", "http://127.0.0.1:*"])]);
+    assert_eq!(form.of("https://a.test/api/x"), form.of("http://127.0.0.1:81/api/x"));
+    assert_ne!(form.of("https://a.test/api/x"), form.of("https://cdn.test/api/x"));
+    assert_ne!(form.of("https://a.test/x"), form.of("http://127.0.0.1:81/x"));
+    let any_port = ruled([same("**", &["http://127.0.0.1:*"])]);
+    assert_eq!(any_port.of("http://127.0.0.1:1/x"), any_port.of("http://127.0.0.1:2/x"));
+    assert_ne!(any_port.of("http://127.0.0.1:1/x"), any_port.of("https://a.test/x"));
+}
+
+#[test]
+fn one_host_alone_stands_for_whatever_host_the_glob_matches() {
+    let form = ruled([same("**/api/**", &["https://staging.test"])]);
+    assert_eq!(form.of("https://staging.test/api/x"), form.of("http://anywhere.test:81/api/x"));
+    assert_ne!(form.of("https://staging.test/x"), form.of("http://anywhere.test:81/x"));
+}
+
+#[test]
+fn rules_for_a_host_hold_for_those_that_count_as_it() {
+    let form =
+        ruled([same("https://api.test/**", &["https://staging.test"]), ignoring("https://api.test/s*", &["ts"])]);
+    assert_eq!(form.of("https://api.test/s"), form.of("https://staging.test/s?ts=1"));
+}
+
+proptest::proptest! {
+    /// Two URLs have one key exactly when they differ in nothing but what varies.
+    #[test]
+    fn paths_are_one_when_only_segments_in_braces_differ(
+        a in "(/[ab]){1,4}", b in "(/[ab]){1,4}", pattern in "(/([ab]|\\{x\\})){1,4}",
+    ) {
+        proptest::prop_assume!(pattern.contains('{'));
+        let form = ruled([path("**", &[&pattern])]);
+        let fits = |url: &str| PathPattern::new(&pattern).unwrap().matches(url);
+        let one = a == b || (fits(&a) && fits(&b));
+        let [key_a, key_b] = [&a, &b].map(|path| form.of(&format!("http://h{path}")).into_owned());
+        proptest::prop_assert_eq!(key_a == key_b, one);
+    }
+
+    /// The order of rules is of no importance for what they add.
+    #[test]
+    fn rules_that_add_do_so_in_any_order(url in "https://[ab]\\.test(/[ab]){1,3}\\?[xy]=1&[xy]=2") {
+        let rules = || [
+            path("**", &["/a/{x}"]),
+            path("https://a.test/**", &["/{y}/a"]),
+            ignoring("**/a*", &["x"]),
+            ignoring("https://b.test/**", &["y"]),
+        ];
+        let reversed = ruled(rules().into_iter().rev());
+        proptest::prop_assert_eq!(ruled(rules()).of(&url), reversed.of(&url));
+    }
+}

@@ -1,0 +1,135 @@
+//! Which URLs a run is about: the globs that its fixtures were recorded with, or the origins that a foreign HAR holds.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::Error;
+use super::key::KeyForm;
+use harproxy_glob::Globs;
+use harproxy_har::Fixture;
+use harproxy_http::url::{Parts, normal};
+
+/// What is in scope.
+#[derive(Debug)]
+pub(super) enum Scope {
+    /// `-g`: it replaces every fixture's own.
+    Given(Globs),
+    /// The scope of each fixture that has one, and the origins in the others.
+    Recorded { globs: Vec<Globs>, origins: HashSet<Box<str>> },
+}
+
+impl Scope {
+    pub(super) fn new(given: Option<Globs>, fixtures: &[Arc<Fixture>], form: &KeyForm) -> Result<Self, Error> {
+        if let Some(given) = given {
+            return Ok(Scope::Given(given));
+        }
+        let (mut globs, mut origins) = (Vec::new(), HashSet::new());
+        for fixture in fixtures {
+            match fixture.scope().filter(|_| fixture.is_own()) {
+                Some(scope) => {
+                    let scope = Globs::new(scope);
+                    globs.push(scope.map_err(|source| Error::Scope { path: fixture.path().to_owned(), source })?);
+                }
+                None => {
+                    for url in fixture.heads().iter().filter_map(|head| normal(head.url)) {
+                        // A WebSocket is asked for over HTTP: it is in scope, and refused as what it is.
+                        let http = url.strip_prefix("ws").map(|rest| format!("http{rest}"));
+                        let url = http.as_deref().unwrap_or(&url);
+                        let seen = form.view(url);
+                        for origin in [seen.parts.site(), seen.host()] {
+                            if !origin.is_empty() && !origins.contains(&*origin) {
+                                origins.insert(origin.into());
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        Ok(Scope::Recorded { globs, origins })
+    }
+
+    /// Whether a URL is in scope, at its own origin or at one that counts as it.
+    pub(super) fn accepts(&self, url: &str, form: &KeyForm) -> bool {
+        let hosts = form.hosts();
+        if self.accepts_itself(url) || hosts.is_empty() {
+            return self.accepts_itself(url);
+        }
+        let parts = Parts::of(url);
+        hosts.of(url, &parts).is_some_and(|class| {
+            hosts.is_open(class) || hosts.aliases(class, &parts).iter().any(|alias| self.accepts_itself(alias))
+        }) || matches!(self, Scope::Recorded { origins, .. } if origins.contains(&*form.view(url).host()))
+    }
+
+    fn accepts_itself(&self, url: &str) -> bool {
+        match self {
+            Scope::Given(globs) => globs.matches(url),
+            Scope::Recorded { globs, origins } => {
+                globs.iter().any(|globs| globs.matches(url))
+                    || (!origins.is_empty() && origins.contains(&*Parts::of(url).site()))
+            }
+        }
+    }
+
+    /// Whether some URL of an origin could be.
+    pub(super) fn may_accept_origin(&self, origin: &str, form: &KeyForm) -> bool {
+        let hosts = form.hosts();
+        let accepts = |origin: &str| match self {
+            Scope::Given(globs) => globs.may_match_origin(origin),
+            Scope::Recorded { globs, origins } => {
+                origins.contains(origin)
+                    || origins.iter().any(|known| hosts.may_be_one(known, origin))
+                    || globs.iter().any(|globs| globs.may_match_origin(origin))
+            }
+        };
+        accepts(origin) || hosts.may_open(origin) || hosts.may_stand_for(origin).iter().any(|other| accepts(other))
+    }
+
+    /// Whether some URL of this host, or of one below it as a domain, could be; `false` is certain.
+    pub(super) fn may_accept_domain(&self, domain: &str, form: &KeyForm) -> bool {
+        form.hosts().named().any(|origin| is_below(origin, domain))
+            || match self {
+                Scope::Given(globs) => globs.may_match_domain(domain),
+                Scope::Recorded { globs, origins } => {
+                    origins.iter().any(|origin| is_below(origin, domain))
+                        || globs.iter().any(|globs| globs.may_match_domain(domain))
+                }
+            }
+    }
+}
+
+/// Whether an origin lies in a domain. What stands for several origins that count as one may.
+fn is_below(origin: &str, domain: &str) -> bool {
+    let Some((_, authority)) = origin.split_once("://") else { return true };
+    let host = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((host, _)) => host,
+        None => authority.split_once(':').map_or(authority, |(host, _)| host),
+    };
+    host.strip_suffix(domain).is_some_and(|above| above.is_empty() || above.ends_with('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_domain_reaches_its_hosts_at_any_port() {
+        for (origin, domain, below) in [
+            ("https://api.test", "api.test", true),
+            ("https://api.test:8443", "api.test", true),
+            ("https://api.test", "test", true),
+            ("https://my-api.test", "api.test", false),
+            ("https://test", "api.test", false),
+            ("http://[::1]:80", "::1", true),
+            ("same-host:0", "api.test", true),
+        ] {
+            assert_eq!(is_below(origin, domain), below, "{origin} {domain}");
+        }
+    }
+
+    #[test]
+    fn globs_that_are_given_replace_what_was_recorded() {
+        let form = KeyForm::default();
+        let scope = Scope::new(Some(Globs::new(["https://api.test/**"]).unwrap()), &[], &form).unwrap();
+        assert!(scope.may_accept_domain("api.test", &form) && !scope.may_accept_domain("db.test", &form));
+    }
+}

@@ -1,0 +1,311 @@
+//! Which of several candidates answers: standing, fixture, score, turn. And what is in scope.
+
+use super::*;
+
+const URL: &str = "https://a.test/x";
+
+fn repeating(repeat: Repeat) -> Options {
+    Options { repeat, ..Options::default() }
+}
+
+fn entries(shelf: &Shelf, ask: &Ask, times: usize) -> Vec<Option<usize>> {
+    (0..times).map(|_| shelf.entry(ask)).collect()
+}
+
+#[test]
+fn sequence_goes_on_and_stays_with_the_last() {
+    let shelf = shelf(Own, [get(URL), get("https://a.test/y"), get(URL), get(URL)], Options::default());
+    assert_eq!(entries(&shelf, &ask("GET", URL), 5), [0, 2, 3, 3, 3].map(Some));
+    assert_eq!(shelf.matcher.used(), [3]);
+    let unused: Vec<_> = shelf.matcher.unused().map(|at| at.entry).collect();
+    assert_eq!(unused, [1]);
+}
+
+#[test]
+fn first_is_always_the_first() {
+    let shelf = shelf(Own, [get(URL), get(URL)], repeating(Repeat::First));
+    assert_eq!(entries(&shelf, &ask("GET", URL), 3), [0, 0, 0].map(Some));
+}
+
+#[test]
+fn once_is_each_at_most_once_then_a_miss() {
+    let shelf = shelf(Own, [get(URL).with("accept", "a"), get(URL).with("accept", "b")], repeating(Repeat::Once));
+    assert_eq!(entries(&shelf, &ask("GET", URL).with("accept", "b"), 3), [Some(1), Some(0), None]);
+    let miss = shelf.miss(&ask("GET", URL));
+    assert_eq!(miss.kind, MissKind::UsedUp);
+    assert_eq!((miss.near.len(), miss.remedy.as_deref()), (2, Some("--repeat sequence")));
+}
+
+#[test]
+fn sessions_have_turns_of_their_own() {
+    let shelf = shelf(Own, [get(URL), get(URL)], Options::default());
+    let ask = ask("GET", URL);
+    let told = |session| brief(&shelf.answer_to(&ask, session));
+    assert_eq!(told(Some("a")), "serve 0.0 200");
+    assert_eq!(told(None), "serve 0.0 200");
+    assert_eq!(told(Some("b")), "serve 0.0 200");
+    assert_eq!(told(Some("a")), "serve 0.1 200");
+    assert_eq!(told(None), "serve 0.1 200");
+}
+
+#[test]
+fn parallel_requests_of_a_session_take_different_turns() {
+    let shelf = shelf(Own, (0..32).map(|_| get(URL)), repeating(Repeat::Once));
+    let url = NormalUrl::parse(URL).unwrap();
+    let headers = HeaderMap::new();
+    let mut taken: Vec<usize> = std::thread::scope(|scope| {
+        let ask = |_| {
+            scope.spawn(|| {
+                let query = Query { method: "GET", url: &url, headers: &headers, body: None };
+                (0..8).map(|_| chosen(&shelf.matcher.answer(&query, None)).unwrap().at.entry).collect::<Vec<_>>()
+            })
+        };
+        let threads: Vec<_> = (0..4).map(ask).collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    taken.sort_unstable();
+    assert_eq!(taken, (0..32).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_score_ranks_before_the_turn() {
+    let shelf = shelf(
+        Own,
+        [get(URL).with("accept", "a"), get(URL).with("Accept", "b").with("x", "1"), get(URL).with("accept", "b")],
+        Options::default(),
+    );
+    let both = ask("GET", URL).with("accept", "b").with("x", "1");
+    assert_eq!(entries(&shelf, &both, 2), [1, 1].map(Some));
+    assert_eq!(chosen(&shelf.answer(&both)).unwrap().score, Some(2));
+    assert_eq!(entries(&shelf, &ask("GET", URL).with("accept", "a"), 2), [0, 0].map(Some));
+}
+
+#[test]
+fn masked_headers_neither_raise_nor_lower() {
+    let recorded = || {
+        [
+            get(URL).with("user-agent", "one").with("accept", "a"),
+            get(URL).with("user-agent", "two").with("sec-fetch-mode", "cors").with("accept", "a"),
+        ]
+    };
+    let sent = ask("GET", URL).with("user-agent", "two").with("sec-fetch-mode", "cors").with("accept", "a");
+    let masked = shelf(Own, recorded(), repeating(Repeat::First));
+    assert_eq!(masked.entry(&sent), Some(0));
+    let all = shelf(Own, recorded(), Options { score_all_headers: true, ..repeating(Repeat::First) });
+    assert_eq!(all.entry(&sent), Some(1));
+}
+
+#[test]
+fn the_first_fixture_that_has_the_key_answers() {
+    let fixtures = vec![
+        (Own, vec![get(URL)]),
+        (Own, vec![get(URL).with("accept", "a"), get("https://a.test/y"), post("https://a.test/z", "2")]),
+        (Own, vec![post("https://a.test/z", "1")]),
+    ];
+    let shelf = shelf_of(fixtures, Options::default()).unwrap();
+    let told = |ask: &Ask| brief(&shelf.answer(ask));
+    let scored = ask("GET", URL).with("accept", "a");
+    assert_eq!([told(&scored), told(&scored)], ["serve 0.0 200"; 2]);
+    assert_eq!(told(&ask("GET", "https://a.test/y")), "serve 1.1 200");
+    assert_eq!(told(&ask("POST", "https://a.test/z").json("1")), "serve 2.0 200");
+    assert_eq!(shelf.matcher.used(), [1, 1, 1]);
+}
+
+#[test]
+fn a_failure_answers_only_when_nothing_else_does() {
+    let shelf = shelf(Own, [get(URL).status(0), get(URL), get("https://a.test/y").status(-1)], Options::default());
+    assert_eq!(entries(&shelf, &ask("GET", URL), 2), [1, 1].map(Some));
+    assert_eq!(brief(&shelf.answer(&ask("GET", "https://a.test/y"))), "abort 0.2 0");
+}
+
+#[test]
+fn a_cached_body_is_served_when_nothing_better_is() {
+    let validated = || get(URL).status(304).with("If-None-Match", "\"a\"");
+    let both = shelf(Foreign, [validated(), get(URL)], Options::default());
+    assert_eq!(brief(&both.answer(&ask("GET", URL))), "serve 0.1 200");
+    let conditional = ask("GET", URL).with("if-none-match", "\"a\"");
+    assert_eq!(brief(&both.answer(&conditional)), "serve 0.0 304");
+    let alone = shelf(Foreign, [validated()], Options::default());
+    assert_eq!(brief(&alone.answer(&ask("GET", URL))), "serve 0.0 200");
+    let bare = shelf(Own, [validated().content(json!({"size": 0, "mimeType": ""}))], Options::default());
+    let miss = bare.miss(&ask("GET", URL));
+    assert_eq!(miss.near[0].differences[0].to_tuple(), (What::Header, "if-none-match", None, Some("\"a\"")));
+}
+
+/// What a client with a cache lives: the answer, that it still holds, and the next answer.
+#[test]
+fn who_validates_gets_what_validating_got_wherever_it_stands_in_the_file() {
+    let plain = || get(URL).content(json!({"size": 5, "mimeType": "text/plain", "text": "first"}));
+    let validated = || get(URL).with("If-None-Match", "\"a\"");
+    let unchanged = || validated().status(304).content(json!({"size": 0, "mimeType": ""}));
+    let (ask_plain, ask_validated) = (ask("GET", URL), ask("GET", URL).with("if-none-match", "\"a\""));
+    let orders: [Vec<Recorded>; 2] = [vec![plain(), unchanged()], vec![unchanged(), plain()]];
+    for (place, order) in [1, 0].into_iter().zip(orders) {
+        let shelf = shelf(Own, order, Options::default());
+        assert_eq!(entries(&shelf, &ask_validated, 2), [Some(place); 2], "the 304, again and again");
+        assert_eq!(entries(&shelf, &ask_plain, 2), [Some(1 - place); 2], "the 200");
+        assert_eq!(shelf.entry(&ask("GET", URL).with("if-none-match", "\"b\"")), Some(1 - place), "another validator");
+    }
+    // A poll: it holds, it holds, it has changed.
+    let poll = shelf(Own, [plain(), unchanged(), unchanged(), validated()], Options::default());
+    assert_eq!(poll.entry(&ask_plain), Some(0));
+    assert_eq!(entries(&poll, &ask_validated, 4), [1, 2, 3, 3].map(Some));
+    // Each at most once: what validates falls back to the plain answer, as it would have got one had it not been recorded.
+    let once = shelf(Own, [plain(), unchanged()], Options { repeat: Repeat::Once, ..Options::default() });
+    assert_eq!(entries(&once, &ask_validated, 3), [Some(1), Some(0), None]);
+}
+
+#[test]
+fn who_asks_for_a_part_gets_the_part_wherever_it_stands_in_the_file() {
+    let part = || get(URL).status(206).with("Range", "bytes=0-1");
+    let ask_part = ask("GET", URL).with("range", "bytes=0-1");
+    let orders: [Vec<Recorded>; 2] = [vec![get(URL), part()], vec![part(), get(URL)]];
+    for (place, order) in [1, 0].into_iter().zip(orders) {
+        let shelf = shelf(Own, order, Options::default());
+        assert_eq!(entries(&shelf, &ask_part, 2), [Some(place); 2]);
+        assert_eq!(entries(&shelf, &ask("GET", URL), 2), [Some(1 - place); 2]);
+        assert_eq!(
+            shelf.entry(&ask("GET", URL).with("range", "bytes=5-9")),
+            Some(1 - place),
+            "an origin may ignore it"
+        );
+    }
+}
+
+#[test]
+fn a_websocket_and_a_plain_answer_of_one_url_are_not_taken_for_each_other() {
+    let websocket = || get(URL).status(101).with("Upgrade", "websocket");
+    let upgrade = ask("GET", URL).with("connection", "Upgrade").with("upgrade", "websocket");
+    let orders: [Vec<Recorded>; 2] = [vec![get(URL).status(426), websocket()], vec![websocket(), get(URL).status(426)]];
+    for (place, order) in [0, 1].into_iter().zip(orders) {
+        let shelf = shelf(Foreign, order, Options::default());
+        assert_eq!(entries(&shelf, &ask("GET", URL), 3), [Some(place); 3]);
+        assert_eq!(shelf.entry(&upgrade), Some(1 - place));
+    }
+    let alone = shelf(Foreign, [websocket()], Options::default());
+    assert_eq!(brief(&alone.answer(&ask("GET", URL))), "serve 0.0 101", "which replay does not send");
+    let plain = shelf(Foreign, [get(URL)], Options::default());
+    let miss = plain.miss(&upgrade);
+    assert_eq!(miss.kind, MissKind::NoEntry);
+    assert_eq!(miss.near[0].differences[0].to_tuple(), (What::Header, "upgrade", Some("websocket"), None));
+}
+
+#[test]
+fn a_body_that_was_not_kept_is_a_miss_of_its_own_kind() {
+    let lost = || get(URL).content(json!({"size": 5120, "mimeType": "text/html"}));
+    let kept = shelf(Foreign, [lost()], Options::default());
+    assert_eq!(kept.miss(&ask("GET", URL)).kind, MissKind::BodyNotRecorded(EntryRef { fixture: 0, entry: 0 }));
+    let empty = shelf(Foreign, [lost()], Options { missing_body: MissingBody::Empty, ..Options::default() });
+    assert_eq!(brief(&empty.answer(&ask("GET", URL))), "serve 0.0 200");
+    let head = shelf(Foreign, [Recorded(lost().0).status(204)], Options::default());
+    assert_eq!(brief(&head.answer(&ask("GET", URL))), "serve 0.0 204");
+}
+
+#[test]
+fn the_scope_is_the_globs_recorded_with_or_the_origins_of_a_foreign_har() {
+    let shelf = shelf_of(
+        vec![
+            (Own, vec![get(URL)]),
+            (Foreign, vec![get("http://b.example:81/x").http2(), get("wss://c.example/s").status(101)]),
+        ],
+        Options::default(),
+    )
+    .unwrap();
+    for (url, inside) in [
+        ("https://c.test/any", true),
+        ("https://c.test/health", false),
+        ("http://c.test/any", false),
+        ("http://b.example:81/never/recorded", true),
+        ("http://b.example/x", false),
+        ("https://c.example/s", true),
+    ] {
+        assert_eq!(shelf.matcher.in_scope(&NormalUrl::parse(url).unwrap()), inside, "{url}");
+    }
+    for (origin, possible) in [("https://c.test", true), ("http://b.example:81", true), ("http://b.example", false)] {
+        assert_eq!(shelf.matcher.may_match_origin(origin), possible, "{origin}");
+    }
+    assert!(shelf.matcher.speaks_h2("http://b.example:81"));
+    assert!(!shelf.matcher.speaks_h2("https://a.test"));
+    let given = Globs::new(["https://only.test/**"]).unwrap();
+    let fixtures = shelf.matcher.fixtures().to_vec();
+    let narrowed = Matcher::new(fixtures, Some(given), Options::default()).unwrap();
+    assert!(!narrowed.in_scope(&NormalUrl::parse(URL).unwrap()));
+    assert!(shelf.folder.path().exists());
+}
+
+impl Difference {
+    pub(super) fn to_tuple(&self) -> (What, &str, Option<&str>, Option<&str>) {
+        (self.what, &self.name, self.request.as_deref(), self.recorded.as_deref())
+    }
+}
+
+use harproxy_glob::Globs;
+
+/// What is not takes other threads, so that nobody waits for it.
+#[test]
+fn at_hand_is_what_was_looked_at_and_reads_little() {
+    let mut long = get("https://a.test/long");
+    long.0["response"]["content"]["size"] = (2 << 20).into();
+    let entries = [
+        get("https://a.test/x"),
+        post("https://a.test/y", "1"),
+        post("https://a.test/y", "2"),
+        get("https://a.test/from").to(302, "/x"),
+        get("https://b.test/REDACTED-token-1"),
+        long,
+    ];
+    let shelf = shelf(Foreign, entries, Options::default());
+    let is_at_hand = |ask: &Ask| {
+        let url = NormalUrl::parse(&ask.url).unwrap();
+        shelf.matcher.is_at_hand(&shelf.matcher.find(&ask.method, &url))
+    };
+    let known = [ask("GET", "https://a.test/x"), ask("POST", "https://a.test/y").json("2")];
+    let never = ["https://a.test/from", "https://b.test/anything", "https://a.test/long"].map(|url| ask("GET", url));
+    for asked in &known {
+        assert!(!is_at_hand(asked));
+        shelf.answer(asked);
+        assert!(is_at_hand(asked));
+    }
+    for asked in &never {
+        shelf.answer(asked);
+        assert!(!is_at_hand(asked), "{}", asked.url);
+    }
+    assert!(is_at_hand(&ask("GET", "https://a.test/deep/nowhere")), "there is nothing to be read");
+}
+
+/// Everyone gets what is alone, and nobody looks again.
+#[test]
+fn alone_is_what_nothing_can_be_chosen_beside() {
+    let entries = || {
+        vec![
+            get("https://a.test/x"),
+            get("https://a.test/y"),
+            get("https://a.test/y"),
+            post("https://a.test/z", "1"),
+            get("https://a.test/from").to(302, "/x"),
+            get("https://a.test/health"),
+            asked("HEAD", "https://a.test/x"),
+        ]
+    };
+    let alone = |entries: Vec<Recorded>, options| {
+        let shelf = shelf(Own, entries, options);
+        let urls = [("GET", "x"), ("GET", "y"), ("POST", "z"), ("GET", "from"), ("GET", "health"), ("HEAD", "x")];
+        let is_alone = |(method, path): &(&str, &str)| {
+            let url = NormalUrl::parse(&format!("https://a.test/{path}")).unwrap();
+            shelf.matcher.alone(&shelf.matcher.find(method, &url)).is_some()
+        };
+        urls.iter().filter(|asked| is_alone(asked)).map(|(method, path)| format!("{method} {path}")).collect::<Vec<_>>()
+    };
+    assert_eq!(alone(entries(), Options::default()), ["GET x", "HEAD x"]);
+    let none = [
+        repeating(Repeat::Once),
+        Options { ignore_query: vec!["ts".to_owned()], ..Options::default() },
+        Options { same_host: vec![("https://b.test".to_owned(), "https://a.test".to_owned())], ..Options::default() },
+        Options { match_headers: vec!["accept".to_owned()], ..Options::default() },
+    ];
+    for options in none {
+        assert_eq!(alone(entries(), options), Vec::<String>::new());
+    }
+    let open = entries().into_iter().chain([get("https://a.test/t/REDACTED-token-1")]).collect();
+    assert_eq!(alone(open, Options::default()), Vec::<String>::new(), "URLs go by more than their words");
+}

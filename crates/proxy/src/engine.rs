@@ -1,0 +1,151 @@
+//! What all connections of a running engine share, and what those of one client do.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::attend::{AnyHandler, Attendant};
+use super::handler::{Client, Notice};
+use super::pulse::Limits;
+use super::reverse::Routes;
+use super::server::Credentials;
+use super::threads::Threads;
+use super::witness::Witness;
+use harproxy_http::url::is_localhost;
+use harproxy_tls::authority::Authority;
+
+/// The engine while it serves.
+pub(super) struct Engine {
+    pub(super) handler: Arc<dyn AnyHandler>,
+    pub(super) witness: Option<Arc<dyn Witness>>,
+    pub(super) authority: Arc<Authority>,
+    pub(super) auth: Option<Credentials>,
+    pub(super) limits: Limits,
+    /// The proxy port.
+    pub(super) proxy: SocketAddr,
+    /// The `--reverse` ports.
+    pub(super) reverse: Vec<(SocketAddr, Arc<Routes>)>,
+    pub(super) accepted: AtomicU64,
+    pub(super) tasks: TaskTracker,
+    pub(super) threads: Threads,
+    pub(super) stop: Stop,
+}
+
+/// How long a handshake may go on when the engine drains.
+const MOMENT: Duration = Duration::from_millis(250);
+
+/// The two steps of the end. Each connection has its own pair under the engine's: polling a shared one would have all
+/// connections wait for one lock.
+#[derive(Debug)]
+pub(super) struct Stop {
+    /// Begin nothing new, finish what has begun.
+    pub(super) drain: CancellationToken,
+    /// Drop everything.
+    pub(super) abort: CancellationToken,
+}
+
+impl Stop {
+    pub(super) fn new() -> Self {
+        Stop { drain: CancellationToken::new(), abort: CancellationToken::new() }
+    }
+
+    fn child(&self) -> Self {
+        Stop { drain: self.drain.child_token(), abort: self.abort.child_token() }
+    }
+
+    /// Runs what takes but a moment, and gets that moment when a drain comes meanwhile: a program that does not trust us ends
+    /// when it has said so, and that has yet to be read.
+    pub(super) async fn run_through<F: Future>(&self, work: F) -> Option<F::Output> {
+        let late = async {
+            self.drain.cancelled().await;
+            tokio::time::sleep(MOMENT).await;
+        };
+        tokio::select! {
+            biased;
+            output = work => Some(output),
+            () = late => None,
+            () = self.abort.cancelled() => None,
+        }
+    }
+}
+
+/// A port of our own.
+pub(super) enum Ours<'a> {
+    /// The proxy port.
+    Proxy,
+    /// A `--reverse` port.
+    Reverse(&'a Arc<Routes>),
+}
+
+impl Engine {
+    /// Which of our own ports a client means by `host:port`, `local` being the address it is connected to: a client that uses
+    /// the proxy for everything asks it for our `--reverse` ports, too.
+    pub(super) fn ours(&self, local: SocketAddr, host: &str, port: u16) -> Option<Ours<'_>> {
+        let is = |bound: SocketAddr| bound.port() == port && names(host, bound.ip(), local.ip());
+        if is(self.proxy) {
+            return Some(Ours::Proxy);
+        }
+        self.reverse.iter().find(|(addr, _)| is(*addr)).map(|(_, routes)| Ours::Reverse(routes))
+    }
+}
+
+/// Whether `host` is a name or address of what listens on `bound`.
+pub(super) fn names(host: &str, bound: IpAddr, local: IpAddr) -> bool {
+    let everywhere = bound.is_unspecified();
+    match host.parse::<IpAddr>() {
+        Ok(ip) => ip == bound || everywhere && (ip.is_loopback() || ip.is_unspecified() || ip == local),
+        Err(_) => (everywhere || bound.is_loopback()) && is_localhost(host),
+    }
+}
+
+/// One client's connection, whatever is spoken on it and inside it.
+pub(super) struct Visit {
+    pub(super) engine: Arc<Engine>,
+    pub(super) client: Arc<Client>,
+    pub(super) handler: Box<dyn Attendant>,
+    /// The address that the client connected to.
+    pub(super) local: SocketAddr,
+    pub(super) stop: Stop,
+}
+
+impl Visit {
+    pub(super) fn new(engine: Arc<Engine>, peer: SocketAddr, local: SocketAddr) -> Self {
+        let connection = engine.accepted.fetch_add(1, Relaxed) + 1;
+        let client = Arc::new(Client { connection, peer });
+        let handler = engine.handler.clone().attend(&client);
+        let stop = engine.stop.child();
+        Visit { engine, client, handler, local, stop }
+    }
+
+    /// Something happened beside the exchanges.
+    pub(super) fn notice(&self, notice: Notice) {
+        if let Some(witness) = &self.engine.witness {
+            witness.notice(&notice);
+        }
+        self.engine.handler.notice(notice);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_own_address_has_many_names() {
+        let is = |host, bound: &str, local: &str| names(host, bound.parse().unwrap(), local.parse().unwrap());
+        for host in ["localhost", "x.localhost", "localhost.", "127.0.0.1"] {
+            assert!(is(host, "127.0.0.1", "127.0.0.1"), "{host}");
+            assert!(is(host, "0.0.0.0", "192.0.2.1"), "{host}");
+        }
+        assert!(is("::1", "::", "::1"));
+        assert!(is("192.0.2.1", "0.0.0.0", "192.0.2.1"));
+        for host in ["127.0.0.2", "::1", "example.com", "notlocalhost", "192.0.2.2"] {
+            assert!(!is(host, "127.0.0.1", "127.0.0.1"), "{host}");
+        }
+        assert!(!is("localhost", "192.0.2.1", "192.0.2.1"));
+    }
+}

@@ -1,0 +1,249 @@
+//! The head of the request that goes upstream, made of the client's: same fields in the same order, hop-by-hop ones made
+//! anew, target and Host in the form that the way needs. Nothing is added.
+
+use std::mem::take;
+
+use ::http::header::{
+    self, CONNECTION, CONTENT_LENGTH, COOKIE, Entry, HOST, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
+use ::http::request::Parts;
+use ::http::uri::{Authority, PathAndQuery};
+use ::http::{Error, HeaderMap, HeaderName, HeaderValue, Request, Uri, Version};
+
+use super::route::Form;
+use crate::handler::{HostStays, Origin};
+use harproxy_http::headers::HOP_BY_HOP;
+
+/// How the length of the request's body is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Length {
+    /// There is no body.
+    Empty,
+    /// So many bytes.
+    Known(u64),
+    /// It ends where it ends: chunked in HTTP/1.1.
+    Unknown,
+}
+
+/// For an HTTP/1.1 connection. Fields that go on as they are are taken out of `parts`: see [`give_back`].
+pub(super) fn http1(parts: &mut Parts, to: &Origin, form: &Form, length: Length) -> Result<Request<()>, Error> {
+    let path = parts.uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
+    let (uri, proxy_authorization) = match form {
+        Form::Origin => (Uri::from(path), None),
+        Form::Absolute(authorization) => (absolute(to, &to.authority(), path)?, authorization.clone()),
+    };
+    let mut request = Request::new(());
+    *request.method_mut() = parts.method.clone();
+    *request.uri_mut() = uri;
+    let host = host(parts, to)?;
+    *request.extensions_mut() = take(&mut parts.extensions);
+    if proxy_authorization.is_none() && stand(parts, &host, length) {
+        *request.headers_mut() = take(&mut parts.headers);
+        return Ok(request);
+    }
+
+    let mut fields = Fields::new(&parts.headers);
+    if !parts.headers.contains_key(HOST) {
+        fields.put(HOST, host.clone());
+    }
+    let connection = connection(&parts.headers)?;
+    for (name, value) in &parts.headers {
+        match *name {
+            HOST => fields.put_once(name, || host.clone()),
+            CONNECTION => {
+                if let Some(connection) = &connection {
+                    fields.put_once(name, || connection.clone());
+                }
+            }
+            TE if wants_trailers(&parts.headers) => fields.put_once(name, || HeaderValue::from_static("trailers")),
+            UPGRADE if upgrades(&parts.headers) && passes_as_upgrade(value) => fields.put(UPGRADE, value.clone()),
+            TRANSFER_ENCODING if length == Length::Unknown => {
+                fields.put_once(name, || HeaderValue::from_static("chunked"));
+            }
+            TRAILER if length == Length::Unknown => fields.put(TRAILER, value.clone()),
+            CONTENT_LENGTH if !declares(value, length) => {}
+            // One Cookie field, which HTTP/2 may have split (RFC 9113 section 8.2.3).
+            COOKIE if parts.version == Version::HTTP_2 => fields.put_once(name, || joined_cookies(&parts.headers)),
+            _ => fields.pass(name, value),
+        }
+    }
+    if let Some(connection) = connection {
+        fields.put_once(&CONNECTION, || connection);
+    }
+    if length == Length::Unknown {
+        fields.put_once(&TRANSFER_ENCODING, || HeaderValue::from_static("chunked"));
+    }
+    if let Some(authorization) = proxy_authorization {
+        fields.put(PROXY_AUTHORIZATION, authorization);
+    }
+    *request.headers_mut() = fields.out;
+    Ok(request)
+}
+
+/// Undoes what [`http1`] did, of a request that was not sent.
+pub(super) fn give_back(parts: &mut Parts, request: Request<()>) {
+    let given = request.into_parts().0;
+    parts.extensions = given.extensions;
+    // Those that did not all go on as they are were left here.
+    if parts.headers.is_empty() {
+        parts.headers = given.headers;
+    }
+}
+
+/// Whether all fields go on as they are: what most requests have, and told by a look at each.
+fn stand(parts: &Parts, host: &HeaderValue, length: Length) -> bool {
+    let mut hosts = 0;
+    parts.version != Version::HTTP_2
+        && length != Length::Unknown
+        && parts.headers.iter().all(|(name, value)| match *name {
+            HOST => {
+                hosts += 1;
+                value == host
+            }
+            CONTENT_LENGTH => declares(value, length),
+            _ => !HOP_BY_HOP.contains(&name.as_str()),
+        })
+        && hosts == 1
+}
+
+/// For an HTTP/2 connection.
+pub(super) fn http2(parts: &Parts, to: &Origin, length: Length) -> Result<Request<()>, Error> {
+    let path = parts.uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
+    let host = host(parts, to)?;
+    let uri = absolute(to, host.to_str().unwrap_or_default(), path)?;
+    let mut request = Request::builder().method(parts.method.clone()).uri(uri).version(Version::HTTP_2).body(())?;
+    *request.extensions_mut() = parts.extensions.clone();
+
+    let mut fields = Fields::new(&parts.headers);
+    for (name, value) in &parts.headers {
+        match *name {
+            HOST => {}
+            TE if wants_trailers(&parts.headers) => fields.put_once(name, || HeaderValue::from_static("trailers")),
+            TRAILER if length == Length::Unknown => fields.put(TRAILER, value.clone()),
+            CONTENT_LENGTH if !declares(value, length) => {}
+            _ => fields.pass(name, value),
+        }
+    }
+    *request.headers_mut() = fields.out;
+    Ok(request)
+}
+
+/// Whether the client asks to speak another protocol. `h2c` does not count: RFC 9113 did away with it, and a recorder could
+/// not look into what follows.
+pub(super) fn upgrades(headers: &HeaderMap) -> bool {
+    tokens(headers, &CONNECTION).any(|token| token.eq_ignore_ascii_case("upgrade"))
+        && headers.get_all(UPGRADE).iter().any(passes_as_upgrade)
+}
+
+/// The fields on their way from the client's map into a new one: `HeaderMap::remove` would change their order.
+struct Fields {
+    /// The client's, named in Connection.
+    listed: Vec<HeaderName>,
+    out: HeaderMap,
+}
+
+impl Fields {
+    fn new(from: &HeaderMap) -> Self {
+        let listed = tokens(from, &CONNECTION).filter_map(|token| token.parse().ok()).collect();
+        Fields { listed, out: HeaderMap::with_capacity(from.len() + 2) }
+    }
+
+    fn put(&mut self, name: HeaderName, value: HeaderValue) {
+        self.out.append(name, value);
+    }
+
+    fn put_once(&mut self, name: &HeaderName, value: impl FnOnce() -> HeaderValue) {
+        if let Entry::Vacant(entry) = self.out.entry(name) {
+            entry.insert(value());
+        }
+    }
+
+    /// Passes an end-to-end field, and no other.
+    fn pass(&mut self, name: &HeaderName, value: &HeaderValue) {
+        // Content-Length frames the message: no Connection field can take it out.
+        let listed = *name != CONTENT_LENGTH && self.listed.contains(name);
+        if !listed && !HOP_BY_HOP.contains(&name.as_str()) {
+            self.out.append(name.clone(), value.clone());
+        }
+    }
+}
+
+fn absolute(to: &Origin, authority: &str, path: PathAndQuery) -> Result<Uri, Error> {
+    Uri::builder().scheme(to.scheme.as_str()).authority(authority).path_and_query(path).build()
+}
+
+/// The Host that upstream gets: the client's own where it names the target, or where the engine says that it stays.
+fn host(parts: &Parts, to: &Origin) -> Result<HeaderValue, Error> {
+    let stays = parts.extensions.get::<HostStays>().is_some();
+    match parts.headers.get(HOST) {
+        Some(host) if stays || (parts.version != Version::HTTP_2 && names(host, to)) => Ok(host.clone()),
+        _ => Ok(HeaderValue::try_from(to.authority())?),
+    }
+}
+
+fn names(host: &HeaderValue, to: &Origin) -> bool {
+    // As most write it.
+    match host.as_bytes().strip_prefix(to.host.as_bytes()) {
+        Some([]) if to.port == to.scheme.default_port() => return true,
+        Some([b':', port @ ..]) if is_port(port, to.port) => return true,
+        _ => {}
+    }
+    let Some(authority) = host.to_str().ok().and_then(|host| host.parse::<Authority>().ok()) else {
+        return false;
+    };
+    let name = authority.host().trim_start_matches('[').trim_end_matches(']');
+    !authority.as_str().contains('@')
+        && name.eq_ignore_ascii_case(&to.host)
+        && authority.port_u16().unwrap_or(to.scheme.default_port()) == to.port
+}
+
+fn is_port(digits: &[u8], port: u16) -> bool {
+    digits.iter().all(u8::is_ascii_digit)
+        && std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok()) == Some(port)
+}
+
+/// What is left to say about the connection: that TE and Upgrade are meant for the next hop (RFC 9110 sections 7.8, 10.1.4).
+fn connection(headers: &HeaderMap) -> Result<Option<HeaderValue>, Error> {
+    Ok(match (upgrades(headers), wants_trailers(headers)) {
+        (true, true) => Some(HeaderValue::from_static("Upgrade, TE")),
+        (true, false) => Some(HeaderValue::from_static("Upgrade")),
+        (false, true) => Some(HeaderValue::from_static("TE")),
+        (false, false) => None,
+    })
+}
+
+fn wants_trailers(headers: &HeaderMap) -> bool {
+    tokens(headers, &TE).any(|token| token.eq_ignore_ascii_case("trailers"))
+}
+
+fn passes_as_upgrade(value: &HeaderValue) -> bool {
+    value.to_str().is_ok_and(|value| {
+        value.split(',').map(str::trim).all(|token| !token.is_empty() && !token.eq_ignore_ascii_case("h2c"))
+    })
+}
+
+fn declares(value: &HeaderValue, length: Length) -> bool {
+    let declared = value.to_str().ok().and_then(|value| value.trim().parse::<u64>().ok());
+    match length {
+        Length::Empty => declared == Some(0),
+        Length::Known(length) => declared == Some(length),
+        Length::Unknown => false,
+    }
+}
+
+fn joined_cookies(headers: &HeaderMap) -> HeaderValue {
+    let crumbs: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    // Valid values joined by printable characters are valid.
+    HeaderValue::from_bytes(&crumbs.join(&b"; "[..])).unwrap_or(HeaderValue::from_static(""))
+}
+
+/// The members of a list field, over all its lines.
+fn tokens<'a>(headers: &'a HeaderMap, name: &'a header::HeaderName) -> impl Iterator<Item = &'a str> {
+    headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .filter(|token| !token.is_empty())
+}

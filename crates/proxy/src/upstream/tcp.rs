@@ -1,0 +1,138 @@
+//! Names to addresses to TCP connections.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use super::error::UpstreamError;
+use harproxy_http::url::is_localhost;
+
+/// How long an address is tried before the next one is tried beside it (RFC 8305 section 5).
+const STAGGER: Duration = Duration::from_millis(250);
+
+/// The addresses of `host`, and how long the look-up took if there was one.
+pub(super) async fn resolve(host: &str, port: u16) -> Result<(Vec<SocketAddr>, Option<Duration>), UpstreamError> {
+    if let Some(addrs) = LoopbackAddr::of(host, port) {
+        return Ok((addrs.into_iter().map(|addr| addr.0).collect(), None));
+    }
+    if let Ok(ip) = host.parse::<IpAddr>() {
+        return Ok((vec![SocketAddr::new(ip, port)], None));
+    }
+    let failed = |source| UpstreamError::Resolve { host: host.to_owned(), source };
+    let began = Instant::now();
+    let addrs: Vec<_> = tokio::net::lookup_host((host, port)).await.map_err(failed)?.collect();
+    if addrs.is_empty() {
+        return Err(failed(io::Error::new(io::ErrorKind::NotFound, "the name has no address")));
+    }
+    Ok((addrs, Some(began.elapsed())))
+}
+
+/// Connects to the first of `addrs` that answers: in order, each with a head start of a quarter of a second.
+pub(super) async fn connect(addrs: Vec<SocketAddr>) -> io::Result<TcpStream> {
+    let mut waiting = addrs.into_iter();
+    let mut trying = JoinSet::new();
+    let mut failed = None;
+    loop {
+        match waiting.next() {
+            Some(addr) => drop(trying.spawn(TcpStream::connect(addr))),
+            None if trying.is_empty() => break,
+            None => {}
+        }
+        tokio::select! {
+            Some(tried) = trying.join_next() => match tried {
+                Ok(Ok(stream)) => {
+                    stream.set_nodelay(true)?;
+                    return Ok(stream);
+                }
+                // The first failure is that of the address that was preferred.
+                Ok(Err(error)) => drop(failed.get_or_insert(error)),
+                Err(panicked) => drop(failed.get_or_insert(panicked.into())),
+            },
+            () = sleep(STAGGER), if waiting.len() > 0 => {}
+        }
+    }
+    Err(failed.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into()))
+}
+
+/// An address on this machine: 127.0.0.0/8 or ::1. There is no way to make one that is not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct LoopbackAddr(SocketAddr);
+
+impl LoopbackAddr {
+    /// The addresses that `host` stands for, if it is loopback: a literal address, or `localhost` and the names below it,
+    /// which are never looked up (RFC 6761 section 6.3). A trailing dot is allowed.
+    pub(super) fn of(host: &str, port: u16) -> Option<Vec<LoopbackAddr>> {
+        if let Ok(ip) = host.parse::<IpAddr>() {
+            return LoopbackAddr::new(SocketAddr::new(ip, port)).map(|addr| vec![addr]);
+        }
+        is_localhost(host).then(|| {
+            vec![
+                LoopbackAddr(SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
+                LoopbackAddr(SocketAddr::from((Ipv6Addr::LOCALHOST, port))),
+            ]
+        })
+    }
+
+    fn new(addr: SocketAddr) -> Option<Self> {
+        addr.ip().is_loopback().then_some(LoopbackAddr(addr))
+    }
+
+    /// Connects to the first of `addrs` that answers.
+    pub(super) async fn connect(addrs: Vec<LoopbackAddr>) -> io::Result<TcpStream> {
+        connect(addrs.into_iter().map(|addr| addr.0).collect()).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_this_machine_is_loopback() {
+        for (host, addrs) in [
+            ("127.0.0.1", &["127.0.0.1:80"][..]),
+            ("127.9.8.7", &["127.9.8.7:80"]),
+            ("::1", &["[::1]:80"]),
+            ("localhost", &["127.0.0.1:80", "[::1]:80"]),
+            ("LocalHost.", &["127.0.0.1:80", "[::1]:80"]),
+            ("api.localhost", &["127.0.0.1:80", "[::1]:80"]),
+        ] {
+            let found = LoopbackAddr::of(host, 80).unwrap();
+            assert_eq!(found.iter().map(|addr| addr.0.to_string()).collect::<Vec<_>>(), addrs, "{host}");
+        }
+        for host in [
+            "10.0.0.1",
+            "0.0.0.0",
+            "128.0.0.1",
+            "::",
+            "::2",
+            "::ffff:127.0.0.1",
+            "fe80::1",
+            "localhost.example.com",
+            "notlocalhost",
+            "127.0.0.1.nip.io",
+            "127.1",
+            "2130706433",
+            "0x7f.1",
+            "",
+        ] {
+            assert_eq!(LoopbackAddr::of(host, 80), None, "{host}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_second_address_is_tried_when_the_first_refuses() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let refused = {
+            let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            gone.local_addr().unwrap()
+        };
+        let stream = connect(vec![refused, listener.local_addr().unwrap()]).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), listener.local_addr().unwrap());
+        assert_eq!(connect(vec![refused]).await.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+    }
+}

@@ -1,0 +1,54 @@
+//! The reference for users says what the table says.
+
+use super::*;
+use crate::{shapes, table};
+
+const REFERENCE: &str = include_str!("../../../../docs/redaction.md");
+
+/// What stands in backticks between these two texts of the reference.
+fn listed(from: &str, to: &str) -> Vec<&'static str> {
+    let (_, rest) = REFERENCE.split_once(from).unwrap();
+    let (list, _) = rest.split_once(to).unwrap();
+    list.split('`').skip(1).step_by(2).collect()
+}
+
+#[test]
+fn names_are_those_of_the_table() {
+    let headers: Vec<_> = listed("**Headers**:", ".\n");
+    assert_eq!(headers, table::HEADERS);
+    assert_eq!(listed("of multipart forms: ", ". The"), table::PARAMETERS);
+    assert_eq!(listed("the same less ", "; and also"), table::NOT_IN_JSON);
+    assert_eq!(listed("; and also ", ". Numbers"), table::ONLY_IN_JSON);
+}
+
+#[test]
+fn shapes_are_those_of_the_table() {
+    let (_, rest) = REFERENCE.split_once("| shape | |\n").unwrap();
+    let rows = rest.split("\n\n").next().unwrap().lines().skip(1);
+    let first = rows.filter_map(|row| row.split('|').nth(1));
+    let mut listed: Vec<&str> = first.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    listed.extend(["email", "iban", "card", "phone"]);
+    let mut names = shapes::names();
+    listed.sort_unstable();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(listed, names);
+    for name in ["email", "iban", "card", "phone"] {
+        assert!(REFERENCE.contains(&format!("`{name}`")), "{name}");
+    }
+}
+
+#[test]
+fn the_configuration_of_the_reference_holds() {
+    let policy = rules(|rules| {
+        rules.headers = list(&["x-internal-token"]);
+        rules.query = list(&["sig2"]);
+        rules.json = list(&["$.card.number", "$..ssn"]);
+        rules.text = list(&["acme_[0-9A-Za-z]+"]);
+        rules.except = list(&["state", "header:x-csrf-token", "cookie:theme", "shape:jwt", "shape:aws", "form:key"]);
+        rules.personal = true;
+    });
+    assert_eq!(header(&policy, "x-csrf-token", "abcd"), "abcd");
+    assert!(REFERENCE.contains("`+73 322 8330001`"));
+    assert_eq!(payload(&policy, "text/plain", "+49 170 1234567"), "+73 322 8330001");
+}

@@ -1,0 +1,201 @@
+//! What holds for any input and any rules.
+
+use proptest::prelude::*;
+use serde_json::Value;
+
+use super::*;
+use crate::placeholder;
+
+/// Names that are secret somewhere and names that nearly are.
+const NAMES: [&str; 14] = [
+    "token",
+    "accessToken",
+    "password",
+    "key",
+    "state",
+    "Authorization",
+    "pin",
+    "x-mine",
+    "a",
+    "next_token",
+    "tokens",
+    "card",
+    "ssn",
+    "",
+];
+
+fn policy() -> impl Strategy<Value = Policy> {
+    let except =
+        prop::sample::subsequence(vec!["state", "json:token", "shape:jwt", "header:cookie", "shape:userinfo"], 0..3);
+    (any::<bool>(), any::<bool>(), any::<bool>(), except).prop_map(|(personal, own, text, except)| {
+        rules(|rules| {
+            rules.personal = personal;
+            if own {
+                rules.headers = list(&["x-mine"]);
+                rules.query = list(&["x-mine"]);
+                rules.json = list(&["$.card", "$..ssn", "$.a[0]"]);
+            }
+            if text {
+                rules.text = list(&["ab+c", "[0-9]{4}"]);
+            }
+            rules.except = list(&except);
+        })
+    })
+}
+
+/// Values as they are met, some with secrets in them and some with what stands for one.
+fn value() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "[ -~]{0,20}",
+        any::<String>(),
+        Just(JWT.to_owned()),
+        Just(format!("Bearer {JWT}")),
+        Just(format!("{JWT_LEFT}REDACTED-token-3")),
+        "(REDACTED-[a-z-]{1,8}-[0-9]{1,3}|REDACTED_[0-9a-f]{8}t01)[ ,.;&x-]?[a-z]{0,3}",
+        "https?://([a-z]:[a-z]@)?h/[a-z]?[?](token|a|u)=[a-z%&=:/]{0,20}#?[a-z=]{0,5}",
+        "(AKIA[A-Z]{16}|ghp_[a-z0-9]{36}|sk-[a-z0-9]{20})[ .,x-]?",
+        r#"[{\[]("token"|"a"):"[a-z\\]{0,6}"[}\]]"#,
+        "([+]49 170 1234567|DE89370400440532013000|4111 1111 1111 1111|ann@example[.]com)[ .,]?",
+        "(a=1; )?[a-z]{1,3}=[a-z\"]{0,5};? ?[a-z;=]{0,8}",
+    ]
+}
+
+fn json_text() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        value().prop_map(Value::from),
+        any::<i32>().prop_map(Value::from),
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 24, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::vec((prop::sample::select(&NAMES[..]), inner), 0..4)
+                .prop_map(|members| members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()),
+        ]
+    })
+}
+
+/// The same, but that each string may have become another, and what a path names anything.
+fn is_alike(before: &Value, after: &Value, named: bool) -> bool {
+    match (before, after) {
+        (Value::Object(a), Value::Object(b)) => {
+            a.len() == b.len() && a.values().zip(b.values()).all(|(a, b)| is_alike(a, b, named))
+        }
+        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| is_alike(a, b, named)),
+        (Value::String(_), Value::String(_)) => true,
+        _ => named || before == after,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn json_stays_json_and_twice_is_once(policy in policy(), value in json_text(), pretty in any::<bool>()) {
+        let text = if pretty { format!("{value:#}") } else { value.to_string() };
+        let left = json(&policy, &text);
+        let after: Value = serde_json::from_str(&left).unwrap();
+        prop_assert!(is_alike(&value, &after, !policy.paths.is_empty()), "{} became {}", text, left);
+    }
+
+    // A pattern that nothing matches makes every string be looked at.
+    #[test]
+    fn a_glance_passes_nothing_that_a_look_finds(
+        values in prop::collection::vec(json_text(), 1..30),
+        plain in r#"[a-z :,\[\]{}0-9"]{0,40}"#,
+        torn in prop::option::of((any::<prop::sample::Index>(), any::<u8>())),
+        pretty in any::<bool>(),
+    ) {
+        let all: Vec<Value> = values.into_iter().flat_map(|value| [Value::from(plain.repeat(20)), value]).collect();
+        let value = Value::from(all);
+        let mut text = if pretty { format!("{value:#}") } else { value.to_string() }.into_bytes();
+        if let Some((at, byte)) = torn {
+            let at = at.index(text.len());
+            text[at] = byte;
+        }
+        let (glancing, looking) = (Policy::default(), rules(|rules| rules.text = list(&["\\x01nowhere\\x01"])));
+        let left = |policy: &Policy| {
+            let mut numbers = Numbers::default();
+            let mut redactor = Redactor::new(policy, &mut numbers);
+            let whole = redactor.payload("application/json", &text);
+            let (mut stream, mut streamed) = (Stream::new("application/json"), Vec::new());
+            stream.push_glimpsed(&mut redactor, &Glimpsed::new(&text, policy), &mut streamed);
+            stream.finish(&mut redactor, &mut streamed);
+            (whole, String::from_utf8_lossy(&streamed).into_owned())
+        };
+        prop_assert_eq!(left(&glancing), left(&looking));
+    }
+
+    // Windows of a long text begin and end anywhere.
+    #[test]
+    fn a_glance_ends_wherever_a_window_does(unit in "[a-z]{1,30}", secret in "(|,\"token\":\"[a-z]{12}\")", space in "[ \n]{0,3}", cut in 1usize..70_000) {
+        let item = format!("{space}{{\"name\":\"{unit}\",\"n\":12{secret}}},");
+        let text = format!("[{}null]", item.repeat(200_000 / item.len()));
+        let policies = [Policy::default(), rules(|rules| rules.text = list(&["\\x01nowhere\\x01"]))];
+        let [glancing, looking] = policies.map(|policy| {
+            let mut numbers = Numbers::default();
+            let mut redactor = Redactor::new(&policy, &mut numbers);
+            let (mut stream, mut left) = (Stream::new("application/json"), Vec::new());
+            for piece in text.as_bytes().chunks(cut) {
+                stream.push_glimpsed(&mut redactor, &Glimpsed::new(piece, &policy), &mut left);
+            }
+            stream.finish(&mut redactor, &mut left);
+            left
+        });
+        prop_assert!(glancing == looking);
+        prop_assert_eq!(glancing.len() == text.len(), secret.is_empty());
+    }
+
+    #[test]
+    fn headers_twice_are_once(policy in policy(), name in prop::sample::select(vec!["authorization", "cookie", "set-cookie", "x-mine", "location", "link", "x-other"]), value in value()) {
+        header(&policy, name, &value);
+    }
+
+    #[test]
+    fn urls_twice_are_once(policy in policy(), path in "[a-z/%@.]{0,10}", pairs in prop::collection::vec((prop::sample::select(&NAMES[..]), value()), 0..4), fragment in "[a-z=&#]{0,8}") {
+        let query: String = ::url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+        let text = format!("https://u:p@h/{path}?{query}#{fragment}");
+        let left = url(&policy, &text);
+        prop_assert!(::url::Url::parse(&left).is_ok(), "{} became {}", text, left);
+    }
+
+    #[test]
+    fn anything_twice_is_once(policy in policy(), text in value(), kind in 0usize..4) {
+        let content_type = ["text/plain", "application/x-www-form-urlencoded", "application/json", ""][kind];
+        let _ = bytes(&policy, content_type, text.as_bytes());
+    }
+
+    #[test]
+    fn any_bytes_are_taken(policy in policy(), text in prop::collection::vec(any::<u8>(), 0..200), kind in 0usize..7) {
+        let content_type = ["text/plain", "application/x-www-form-urlencoded", "application/json", "", "multipart/form-data; boundary=-", "application/json; charset=utf-16le", "image/png"][kind];
+        let mut numbers = Numbers::default();
+        let mut redactor = Redactor::new(&policy, &mut numbers);
+        let _ = redactor.payload(content_type, &text);
+        let _ = redactor.text(&text);
+        let mut headers = Headers::default();
+        for name in ["cookie", "set-cookie", "authorization", "location", "link", "x"] {
+            headers.push(name, text.clone());
+        }
+        redactor.headers(&mut headers);
+    }
+
+    #[test]
+    fn no_secret_survives_at_its_place(secret in r#"[a-zA-Z0-9é"\\ &=%;+-]{4,24}"#) {
+        let secret = secret.trim();
+        prop_assume!(secret.len() >= 4);
+        let policy = Policy::default();
+        let is_one = |text: &str| placeholder::find(text.as_bytes()).any(|found| found.range == (0..text.len()));
+        let left = json(&policy, &serde_json::json!({"a": [{"password": secret}]}).to_string());
+        let left: Value = serde_json::from_str(&left).unwrap();
+        prop_assert!(is_one(left["a"][0]["password"].as_str().unwrap()), "{}", left);
+        let pair: String = ::url::form_urlencoded::Serializer::new(String::new()).append_pair("password", secret).finish();
+        let left = payload(&policy, "application/x-www-form-urlencoded", &pair);
+        prop_assert!(is_one(left.strip_prefix("password=").unwrap()), "{}", left);
+        let left = url(&policy, &format!("https://h/?{pair}&a=b"));
+        prop_assert_eq!(left, "https://h/?password=REDACTED-password-1&a=b");
+        prop_assert!(is_one(&header(&policy, "x-api-key", secret)));
+        let left = header(&policy, "authorization", &format!("Bearer {secret}"));
+        prop_assert!(is_one(left.strip_prefix("Bearer ").unwrap()), "{}", left);
+    }
+}

@@ -1,0 +1,8 @@
+//! Small utilities that several crates share: atomic files, temporary folders, shell quoting and runtimes.
+
+#![forbid(unsafe_code)]
+
+pub mod atomic_file;
+pub mod runtime;
+pub mod shell_quote;
+pub mod temp;
