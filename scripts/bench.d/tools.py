@@ -147,8 +147,8 @@ class Bench:
 
 
 def memory(process, field="Anonymous"):
-    """Bytes of anonymous memory, or with `VmHWM` the peak of resident memory."""
-    file = "status" if field == "VmHWM" else "smaps_rollup"
+    """Bytes of anonymous memory, or of resident memory: now (`VmRSS`) or at its peak (`VmHWM`)."""
+    file = "status" if field.startswith("Vm") else "smaps_rollup"
     with open(f"/proc/{process.pid}/{file}", encoding="utf-8") as lines:
         return int(re.search(rf"^{field}:\s+(\d+) kB", lines.read(), re.M)[1]) * KIB
 
