@@ -1,15 +1,16 @@
-//! What is drawn from a seed.
+//! Random values that depend on a seed alone.
 
-/// What falls is a matter of the seed alone (SplitMix64).
-pub struct Dice(u64);
+/// A SplitMix64 generator.
+pub struct Random(u64);
 
-impl Dice {
-    pub fn of(seed: u64, what: &str) -> Self {
-        // FNV-1a: the standard library's hashes may change.
-        let hash = what
+impl Random {
+    /// A generator for one request: `name` selects another sequence of the same seed.
+    pub fn new(seed: u64, name: &str) -> Self {
+        // FNV-1a, because the hash functions of the standard library may change.
+        let hash = name
             .bytes()
             .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
-        Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ hash)
+        Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ hash)
     }
 
     pub fn next(&mut self) -> u64 {
@@ -19,27 +20,28 @@ impl Dice {
         mixed ^ (mixed >> 31)
     }
 
+    /// A number below `end`; `None` if `end` is 0.
     pub fn below(&mut self, end: usize) -> Option<usize> {
-        let drawn = self.next();
-        (end > 0).then(|| (drawn % end as u64) as usize)
+        let number = self.next();
+        (end > 0).then(|| (number % end as u64) as usize)
     }
 
-    pub fn one_of<'a, T>(&mut self, from: &'a [T]) -> Option<&'a T> {
-        self.below(from.len()).map(|n| &from[n])
+    pub fn choose<'a, T>(&mut self, items: &'a [T]) -> Option<&'a T> {
+        self.below(items.len()).map(|n| &items[n])
     }
 
     pub fn letter(&mut self) -> char {
         char::from(b"abcdefghijklmnopqrstuvwxyz0123456789"[(self.next() % 36) as usize])
     }
 
-    /// Three to eight letters.
+    /// A word of three to eight letters.
     pub fn word(&mut self) -> String {
         let length = 3 + self.next() % 6;
         (0..length).map(|_| char::from(b'a' + (self.next() % 26) as u8)).collect()
     }
 
-    /// Another number for a number; for a text another word, or the text with one character changed.
-    pub fn other_than(&mut self, value: &str) -> String {
+    /// A value that differs from `value`: a greater number, another word, or the text with one character replaced.
+    pub fn different_from(&mut self, value: &str) -> String {
         if let Ok(number) = value.parse::<u32>() {
             return number.wrapping_add(1 + (self.next() % 50) as u32).to_string();
         }
