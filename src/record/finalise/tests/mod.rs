@@ -161,7 +161,6 @@ impl Desk {
             json_layout: harproxy_har::write::JsonLayout::Indent,
             policy: std::sync::Arc::default(),
             values: Vec::new(),
-            clue_key: None,
             on_failure: OnFailure::Hold,
             volatile: super::super::Volatile::default(),
             rules: Vec::new(),
