@@ -8,13 +8,11 @@ use std::io;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::Error;
-use super::finalise::Arrangement;
-use super::finalise::Index;
+use super::finalise::{Arrangement, Index};
 use super::journal::Place;
-use harproxy_har::{FixtureWriter, held};
+use harproxy_har::{FixtureWriter, held, parts};
 
 /// The summary of a held recording.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,10 +105,8 @@ pub fn discard(place: &Place) -> Result<bool, Error> {
 
 /// The SHA-256 of a fixture; empty if there is none.
 fn fingerprint(fixture: &Path) -> Result<String, Error> {
-    let mut sum = Sha256::new();
-    let read = File::open(fixture).and_then(|mut file| io::copy(&mut file, &mut sum));
-    match read {
-        Ok(_) => Ok(sum.finalize().iter().map(|byte| format!("{byte:02x}")).collect()),
+    match File::open(fixture).and_then(|mut file| parts::digest(&mut file)) {
+        Ok((hex, _)) => Ok(hex),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
         Err(source) => Err(failed("reading", fixture, source)),
     }

@@ -228,16 +228,5 @@ fn accept_held(claimed: &Claimed) -> Result<Option<Recovered>, Error> {
     held::accept(&claimed.place, &summary)?;
     let HeldSummary { exchanges, cut, unanswered, added, changed, unchanged, not_seen, .. } = summary;
     let (why, output, unchecked) = (Why::Held, claimed.place.output.clone(), Vec::new());
-    Ok(Some(Recovered {
-        why,
-        output,
-        exchanges,
-        cut,
-        unanswered,
-        added,
-        changed,
-        unchanged,
-        not_seen,
-        unchecked,
-    }))
+    Ok(Some(Recovered { why, output, exchanges, cut, unanswered, added, changed, unchanged, not_seen, unchecked }))
 }

@@ -172,7 +172,8 @@ mod tests {
                 writer(&path, &["two", "three"]).hold(&folder, b"note").unwrap();
             }
             assert!(is_waiting(&folder) && note(&folder).unwrap() == b"note");
-            let outside: Vec<_> = files(held.path()).into_iter().filter(|(file, _)| !file.starts_with(&folder)).collect();
+            let outside: Vec<_> =
+                files(held.path()).into_iter().filter(|(file, _)| !file.starts_with(&folder)).collect();
             assert_eq!(outside, before, "nothing else has changed");
             release(&folder, &path).unwrap();
             writer(&finished.path().join(name), &["two", "three"]).finish().unwrap();

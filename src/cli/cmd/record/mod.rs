@@ -14,7 +14,7 @@ use crate::child::env::Mode;
 use crate::cli::advice::Failure;
 use crate::cli::args::record::RecordArgs;
 use crate::cli::event::Event;
-use crate::cli::plan::{self, Recording, RunPlan};
+use crate::cli::plan::{Recording, RunPlan};
 use crate::cli::reports::Recorded;
 use crate::cli::roots::Roots;
 use crate::cli::run::{About, End, Run};
@@ -61,11 +61,7 @@ pub async fn run(args: RecordArgs, ui: &Ui) -> Result<u8, Failure> {
 type Learned = (Volatile, Vec<MatchRule>);
 
 /// Starts a recording, and tells what a killed one had left.
-pub(super) fn start(
-    record: RecordPlan,
-    upstream: UpstreamPlan,
-    ui: &Ui,
-) -> Result<Arc<Recorder>, Failure> {
+pub(super) fn start(record: RecordPlan, upstream: UpstreamPlan, ui: &Ui) -> Result<Arc<Recorder>, Failure> {
     let recorder = Recorder::start(record, Upstream::anywhere(upstream)?)?;
     if let Some(recovered) = recorder.recovered() {
         let fixture = harproxy_support::shell_quote::path(&recovered.output);
