@@ -4,6 +4,7 @@
 mod finalise;
 mod handler;
 mod heads;
+mod held;
 pub mod journal;
 mod outcome;
 mod problem;
@@ -30,7 +31,7 @@ use harproxy_har::write::{ContentMode, JsonLayout};
 use harproxy_matching::MatchRule;
 use harproxy_proxy::upstream::{PlanError, Upstream};
 use harproxy_redact::marker::Run;
-use harproxy_redact::{ClueKey, Placeholder, Policy, Secret, Vault};
+use harproxy_redact::{Placeholder, Policy, Secret, Vault};
 use heads::Meta;
 use journal::frame::MAGIC;
 use journal::{Claimed, Frame, FrameKind, Journal, Place};
@@ -60,8 +61,6 @@ pub struct RecordPlan {
     pub policy: Arc<Policy>,
     /// `[redact.values]`: the placeholders of values that are known.
     pub values: Vec<(Placeholder, Secret)>,
-    /// For clues to secrets, by which whoever recovers a recording knows those that became known late.
-    pub clue_key: Option<ClueKey>,
     /// `--on-failure`.
     pub on_failure: OnFailure,
     /// `[volatile]`.
@@ -135,6 +134,12 @@ pub enum Error {
     #[error("neither {} is there nor anything that a recording into it left", output.display())]
     NothingLeft {
         /// The fixture that was named.
+        output: PathBuf,
+    },
+    /// The fixture has changed since a recording into it was held.
+    #[error("{} has changed since the recording into it was held", output.display())]
+    Changed {
+        /// The fixture.
         output: PathBuf,
     },
     /// The output is a HAR of another tool, into which nothing is merged.
@@ -233,7 +238,7 @@ impl Recorder {
         let claimed = place.claim()?;
         harproxy_har::write::sweep(&plan.output);
         let recovered = recover::killed(&plan, &claimed)?;
-        let vault = Vault::new(Run::random(), &plan.values).making_clues(plan.clue_key.clone());
+        let vault = Vault::new(Run::random(), &plan.values);
         let redactor = RecordingRedactor::new(plan.policy.clone(), vault);
         let journal = begin(&plan, &claimed, &redactor)?;
         Ok(Recorder {

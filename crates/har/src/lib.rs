@@ -12,6 +12,7 @@ pub mod fixture;
 mod foreign;
 pub mod format;
 mod forms;
+pub mod held;
 mod hold;
 mod index;
 pub mod model;

@@ -206,7 +206,6 @@ impl ExchangeTap {
 
     /// Journals a frame of the exchange. The payload must be redacted.
     pub fn push(&self, kind: FrameKind, payload: Bytes, flush: Flush) {
-        self.push_clues();
         self.journal.push(self.frame(kind, payload), flush);
     }
 
@@ -283,7 +282,6 @@ impl ExchangeTap {
         }
         let at = self.micros_at(Instant::now());
         let end = End { how, seen, at, trailers: self.redactor.redact_fields(trailers), decoded };
-        self.push_clues();
         self.journal.commit(self.frame(FrameKind::End, encode(&end)))
     }
 
@@ -310,14 +308,6 @@ impl ExchangeTap {
 
     fn add_finding(&self, finding: Finding) {
         self.tally.find(Finding { requests: self.request_id.into_iter().collect(), ..finding });
-    }
-
-    /// Before a frame that may hold a marker, the journal gets the clue to its value.
-    fn push_clues(&self) {
-        self.redactor.vault().give_clues(|mark, clues| {
-            let payload = encode(&heads::Told { mark, clues });
-            self.journal.push(Frame { kind: FrameKind::Clues, exchange: 0, payload }, Flush::Lazy);
-        });
     }
 
     fn frame(&self, kind: FrameKind, payload: Bytes) -> Frame {
