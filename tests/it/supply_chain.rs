@@ -44,18 +44,24 @@ fn everything_comes_from_one_registry() {
     let allowed = deny["sources"]["allow-registry"].as_array().unwrap();
     let [allowed] = &allowed[..] else { panic!("{allowed:?}") };
     let source = format!("registry+{}", allowed.as_str().unwrap());
-    let ours = ["harproxy", "harproxy-peer"];
-    for (name, package) in packages().into_iter().filter(|(name, _)| !ours.contains(&name.as_str())) {
+    let is_ours = |name: &str| name == "harproxy" || name.starts_with("harproxy-");
+    for (name, package) in packages().into_iter().filter(|(name, _)| !is_ours(name)) {
         assert_eq!(package.get("source").and_then(Value::as_str), Some(&*source), "{name}");
         assert_eq!(package.get("checksum").and_then(Value::as_str).map(str::len), Some(64), "{name}");
     }
 }
 
 #[test]
-fn no_code_of_ours_is_unsafe() {
-    assert_eq!(table("Cargo.toml")["lints"]["rust"]["unsafe_code"].as_str(), Some("forbid"));
-    let library = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).unwrap();
-    assert!(library.contains("#![forbid(unsafe_code)]"));
+fn every_package_forbids_unsafe_code() {
+    assert_eq!(table("Cargo.toml")["workspace"]["lints"]["rust"]["unsafe_code"].as_str(), Some("forbid"));
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let crates = fs::read_dir(root.join("crates")).unwrap().map(|item| item.unwrap().path());
+    for package in crates.chain([root.to_owned()]) {
+        let manifest = fs::read_to_string(package.join("Cargo.toml")).unwrap();
+        assert!(manifest.contains("[lints]\nworkspace = true"), "{}", package.display());
+        let library = fs::read_to_string(package.join("src/lib.rs")).unwrap();
+        assert!(library.contains("#![forbid(unsafe_code)]"), "{}", package.display());
+    }
 }
 
 /// What SECURITY.md claims is held by tests that are there.
@@ -63,7 +69,7 @@ fn no_code_of_ours_is_unsafe() {
 fn every_test_that_the_threat_model_names_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let page = fs::read_to_string(root.join("SECURITY.md")).unwrap();
-    let code = [code(&root.join("src")), code(&root.join("tests/it"))].concat();
+    let code = ["src", "crates", "tests/it"].map(|folder| code(&root.join(folder))).concat();
     let rows = page.lines().filter(|line| line.starts_with("| ") && line.contains('`'));
     let cells = rows.filter_map(|row| row.trim_end_matches('|').rsplit_once('|')).map(|(_, cell)| cell);
     let names: Vec<&str> = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
