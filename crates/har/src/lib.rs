@@ -13,6 +13,7 @@ pub mod fixture;
 mod foreign;
 pub mod format;
 mod forms;
+pub mod held;
 mod hold;
 mod index;
 pub mod model;

@@ -12,8 +12,8 @@ use base64::prelude::BASE64_STANDARD;
 use regex::bytes::{Captures, Regex};
 
 use super::headers::{after_scheme, is_credentials};
-use super::prefilter::{Candidates, last_item};
 use super::paths::{Located, after_space, located, scalar_end, string_end};
+use super::prefilter::{Candidates, last_item};
 use super::redactor::DEEPEST;
 use super::shapes::{Hit, compiled};
 use super::view::{Coding, Splice, View, moved};

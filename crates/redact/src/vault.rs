@@ -235,7 +235,8 @@ impl Beginnings {
 
     /// Finds the first place in a text, from an ascending position on, where a value or a placeholder may begin.
     fn search(&self, text: &[u8]) -> impl FnMut(usize) -> Option<usize> {
-        let find = |automaton: &AhoCorasick, at| automaton.find(Input::new(text).range(at..)).map(|found| found.start());
+        let find =
+            |automaton: &AhoCorasick, at| automaton.find(Input::new(text).range(at..)).map(|found| found.start());
         let mut next: Vec<_> = self.automata.iter().map(|(_, automaton)| (automaton, find(automaton, 0))).collect();
         move |at| {
             for (automaton, next) in &mut next {

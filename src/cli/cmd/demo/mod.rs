@@ -108,7 +108,6 @@ async fn record(
         json_layout: JsonLayout::Indent,
         policy: Arc::default(),
         values: Vec::new(),
-        clue_key: None,
         on_failure: OnFailure::Hold,
         volatile: Volatile::default(),
         rules: Vec::new(),
