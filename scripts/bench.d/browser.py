@@ -1,6 +1,7 @@
 """A browser session: a page on this machine whose script requests an API on 20 origins, in a new Chromium each time.
 
-The script requests all origins in parallel, ten times one after the other. Chromium opens at most 32 connections to a proxy.
+The script requests all origins in parallel, ten times one after the other. Chromium opens at most 32 connections to a
+proxy, and some requests fail if more are wanted at once.
 """
 import contextlib
 import http.server

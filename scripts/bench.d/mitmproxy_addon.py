@@ -1,4 +1,4 @@
-"""An addon for mitmdump, used by scripts/bench. It prints the address that mitmdump listens on, and refuses upstream connections."""
+"""An addon for mitmdump: prints the address that it listens on, and refuses upstream connections."""
 from mitmproxy import ctx
 
 

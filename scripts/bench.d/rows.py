@@ -12,7 +12,7 @@ from tools import KIB, MIB, GIB, memory, seconds
 
 
 class Figure(NamedTuple):
-    """A figure of a row and its aim. The aim is about harproxy's value, its ratio to the baseline or the difference from it."""
+    """A figure of a row and its aim, which is about harproxy's value, or its ratio or difference to the baseline."""
     text: str
     unit: str
     of: str
