@@ -251,7 +251,7 @@ impl FixtureWriter {
     }
 
     /// Ends the HAR. Everything is staged now.
-    pub(super) fn close(mut self) -> Result<(PathBuf, NamedTempFile, Deposit), Error> {
+    pub(super) fn close(self) -> Result<(PathBuf, NamedTempFile, Deposit), Error> {
         let path = self.path;
         let writing = |source| Error::Io { doing: "writing", path: path.clone(), source };
         let har = self.har.finish().map_err(writing)?;
