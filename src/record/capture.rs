@@ -24,7 +24,7 @@ use super::heads::{
 };
 use super::intake::{Intake, Journalled};
 use super::journal::{Ack, Frame, Haste, Journal, Kind};
-use super::lines::{Head, Lines, Memory};
+use super::lines::{Lines, Memory};
 use super::look::{Media, Side};
 use super::problem;
 use super::screen::Screen;
@@ -54,23 +54,6 @@ pub struct Taping<'a> {
     pub number: u64,
     /// `--max-body`.
     pub max_body: Option<u64>,
-}
-
-/// What is known of a request before its lines are looked at.
-#[derive(Clone, Copy, Debug)]
-pub struct Asked<'a> {
-    /// Where it is meant to go.
-    pub origin: &'a Origin,
-    /// Its method.
-    pub method: &'a Method,
-    /// The client's.
-    pub version: Version,
-    /// When its head had been read, for dates.
-    pub started: SystemTime,
-    /// The same moment, for durations.
-    pub at: Instant,
-    /// The number that the run's witness gave it.
-    pub id: Option<u64>,
 }
 
 /// One exchange's way into the journal.
@@ -103,41 +86,21 @@ impl Tape {
         let joined = joined_cookies(request.headers(), request.version());
         let map = joined.as_ref().unwrap_or(request.headers());
         let hop = if asks_upgrade(map, request.version()) { Hop::UpgradeKept } else { Hop::Dropped };
-        let asked = Asked {
-            origin: &exchange.origin,
-            method: request.method(),
-            version: request.version(),
-            started: exchange.started,
-            at: exchange.at,
-            id: exchange.note.id(),
-        };
-        let (tape, head) = Tape::prepare(to, asked, url, &mut heads::recorded(map, hop), memory);
-        tape.asked(head);
-        Arc::new(tape)
-    }
-
-    /// The tape of an exchange, and its request's head as [`Tape::asked`] journals it. Its lines are those that are [recorded](heads::recorded).
-    pub fn prepare(
-        to: Taping<'_>,
-        asked: Asked<'_>,
-        url: NormalUrl,
-        lines: Head<'_, '_>,
-        memory: &Memory,
-    ) -> (Self, Bytes) {
         let Taping { journal, tally, screen, number, max_body } = to;
         // Over HTTP/2 it is `:authority`, in absolute form the URL's: the same place for all.
-        let host = asked.origin.authority();
-        let others = lines.filter_map(|(name, value)| (name != header::HOST.as_str()).then_some((name, value)));
+        let host = exchange.origin.authority();
+        let others = heads::recorded(map, hop)
+            .filter_map(|(name, value)| (name != header::HOST.as_str()).then_some((name, value)));
         let mut lines = iter::once(("host", host.as_bytes())).chain(others);
         let lines = memory.lines(Side::Request, screen, &mut lines);
         let target = url.as_str().len() - url.parts().origin.len();
         let url = screen.url(url);
         let start = RequestStart {
-            started: since_epoch(asked.started),
-            since: Some(micros(asked.at.saturating_duration_since(journal.opened()))),
-            method: asked.method.as_str(),
+            started: since_epoch(exchange.started),
+            since: Some(micros(exchange.at.saturating_duration_since(journal.opened()))),
+            method: request.method().as_str(),
             url: url.as_str(),
-            version: asked.version.into(),
+            version: request.version().into(),
         };
         let head_size = match start.version {
             WireVersion::Http2 => -1,
@@ -149,21 +112,17 @@ impl Tape {
             tally: tally.clone(),
             screen: screen.clone(),
             exchange: number,
-            at: asked.at,
-            origin: asked.origin.clone(),
-            method: asked.method.clone(),
+            at: exchange.at,
+            origin: exchange.origin.clone(),
+            method: request.method().clone(),
             url,
-            id: asked.id,
+            id: exchange.note.id(),
             max_body,
             upload: Mutex::new(None),
             ended: AtomicBool::new(false),
         };
-        (tape, head)
-    }
-
-    /// The head of the request.
-    pub fn asked(&self, head: Bytes) {
-        self.push(Kind::Request, head, Haste::Later);
+        tape.push(Kind::Request, head, Haste::Later);
+        Arc::new(tape)
     }
 
     /// The head of the answer.
@@ -182,19 +141,8 @@ impl Tape {
         };
         let start = ResponseStart { status: response.status().as_u16(), reason, version };
         let rest = self.rest(answer, head_size);
-        self.say_answer(&start, &mut heads::recorded(response.headers(), hop), &rest, memory);
-    }
-
-    /// The head of an answer, in parts.
-    pub fn say_answer(
-        &self,
-        start: &ResponseStart<Cow<'_, str>>,
-        lines: Head<'_, '_>,
-        rest: &ResponseRest,
-        memory: &Memory,
-    ) {
-        let lines = memory.lines(Side::Response, &self.screen, lines);
-        self.push(Kind::Response, said_around(start, &lines, rest), Haste::Later);
+        let lines = memory.lines(Side::Response, &self.screen, &mut heads::recorded(response.headers(), hop));
+        self.push(Kind::Response, said_around(&start, &lines, &rest), Haste::Later);
     }
 
     /// The answer was complete with its head.

@@ -11,7 +11,6 @@ pub mod journal;
 mod lines;
 mod look;
 mod outcome;
-mod pass;
 mod problem;
 mod recover;
 mod screen;

@@ -15,7 +15,6 @@ use super::asked::Asked;
 use super::fixtures;
 use super::intake::{self, IntakeError, Received};
 use super::ledger::{Count, Ledger};
-use super::ready::Ready;
 use super::refusal::{FAVICON, Refusal};
 use super::shelf::Shelf;
 use super::source::SourceError;
@@ -27,9 +26,9 @@ use crate::verdict::{Finding, Kind, Severity, Verdict, ambiguity, beside};
 use harproxy_har::Fixture;
 use harproxy_http::NormalUrl;
 use harproxy_matching::{Chosen, EntryRef, Found, Guess, Key, Matcher, Miss, MissKind, Outcome, noise};
-use harproxy_proxy::handler::{Close, Glance};
+use harproxy_proxy::handler::Close;
 use harproxy_proxy::respond::MARK;
-use harproxy_proxy::{Body, Notice, Origin, Provenance, Session, Way};
+use harproxy_proxy::{Body, ConnectionEvent, Origin, Provenance, Session, Way};
 use harproxy_redact::{Policy, Telling};
 
 /// What answers from fixtures, and keeps the ledger of a run.
@@ -239,47 +238,6 @@ impl Strict {
         }
     }
 
-    /// What an entry answers that nobody else can, if it has answered before: all there is to it is at hand, and nothing has to be
-    /// waited for. `None` changes nothing.
-    pub(super) fn at_once(&self, glance: &Glance<'_>, now: impl FnOnce() -> SystemTime) -> Option<Response<Body>> {
-        let Glance { method, url, headers, session } = *glance;
-        let (ready, ahead) = self.shelf.ready(Key::of(method.as_str(), url))?;
-        let response = ready.answer(ahead, headers, now)?;
-        self.served(ready, session, response.body().size_hint().lower());
-        Some(response)
-    }
-
-    /// Whether it takes less time to answer when several keys are known beforehand.
-    pub(super) fn gathers(&self) -> bool {
-        self.shelf.gathers()
-    }
-
-    /// Has what answers these keys fetched.
-    pub(super) fn fetch(&self, keys: impl Iterator<Item = Key> + Clone) {
-        self.shelf.fetch(keys);
-    }
-
-    /// As [`Strict::at_once`] answers a GET of this key, whatever else it says, as HTTP/1.1 writes it: its head is appended, its payload returned.
-    pub(super) fn ready(
-        &self,
-        key: Key,
-        session: &Session,
-        is_plain: &dyn Fn() -> bool,
-        head: &mut Vec<u8>,
-        now: impl FnOnce() -> SystemTime,
-    ) -> Option<&'static [u8]> {
-        let ready = self.shelf.ready_while(key, is_plain)?;
-        let payload = ready.write(head, now)?;
-        self.served(ready, session, payload.len() as u64);
-        Some(payload)
-    }
-
-    fn served(&self, ready: &Ready, session: &Session, bytes: u64) {
-        self.matcher.take(ready.sole(), session.0.as_deref());
-        self.ledger.count(Count::Served);
-        self.ledger.add(Count::Bytes, bytes);
-    }
-
     /// Counts and tells a miss that goes to the network.
     fn ask(&self, asked: &Asked<'_>, miss: &Miss) {
         if self.on_miss == OnMiss::Record {
@@ -342,15 +300,15 @@ impl Strict {
     }
 
     /// What the engine saw beside requests.
-    pub(super) fn notice(&self, notice: Notice) {
+    pub(super) fn notice(&self, notice: ConnectionEvent) {
         match notice {
-            Notice::Tunnelled { .. } => {}
-            Notice::Unreadable { to } => self.tell(beside::unreadable(&to.host_and_port())),
-            Notice::BadHead { reason } => self.tell(beside::bad_head(&reason)),
-            Notice::Unauthorized => self.ledger.count(Count::Unauthorized),
-            Notice::TlsRefused { to, .. } if self.is_noise_alone(&to) => self.ledger.count(Count::Noise),
-            Notice::TlsRefused { to, .. } if self.is_left_alone(&to) => self.ledger.count(Count::OutOfScope),
-            Notice::TlsRefused { to, reason } => {
+            ConnectionEvent::TunnelClosed { .. } => {}
+            ConnectionEvent::UnknownProtocol { to } => self.tell(beside::unreadable(&to.host_and_port())),
+            ConnectionEvent::MalformedHead { reason } => self.tell(beside::bad_head(&reason)),
+            ConnectionEvent::Unauthorized => self.ledger.count(Count::Unauthorized),
+            ConnectionEvent::TlsRefused { to, .. } if self.is_noise_alone(&to) => self.ledger.count(Count::Noise),
+            ConnectionEvent::TlsRefused { to, .. } if self.is_left_alone(&to) => self.ledger.count(Count::OutOfScope),
+            ConnectionEvent::TlsRefused { to, reason } => {
                 tracing::warn!(
                     target: LOG,
                     kind = Kind::TlsRefused.word(),
@@ -359,7 +317,7 @@ impl Strict {
                 );
                 self.ledger.refused(to.authority(), reason);
             }
-            Notice::TlsTrusted { to } => self.ledger.trusted(to.authority()),
+            ConnectionEvent::TlsAccepted { to } => self.ledger.trusted(to.authority()),
         }
     }
 
