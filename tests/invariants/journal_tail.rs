@@ -5,12 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use harproxy::record::journal::frame::{HEADER, Header, MAGIC, TRAILER};
+use harproxy::record::journal::frame::{FrameHeader, HEADER, MAGIC, TRAILER};
 use harproxy::record::journal::{Frame, Reader};
 use harproxy::record::{OnFailure, RecordPlan, Update, Volatile, recover};
 use harproxy_glob::Globs;
 use harproxy_har::write::{ContentMode, JsonLayout};
-use harproxy_redact::{ClueKey, Policy};
+use harproxy_redact::Policy;
 
 use super::support::{ask_all, is_told, open};
 
@@ -60,7 +60,7 @@ fn frames(data: &[u8]) -> Vec<Frame> {
     let mut rest = data.strip_prefix(&MAGIC).unwrap_or(data);
     let mut frames = Vec::new();
     while let Some(header) = rest.first_chunk::<HEADER>() {
-        let Some(header) = Header::from_bytes(header) else { break };
+        let Some(header) = FrameHeader::from_bytes(header) else { break };
         rest = &rest[HEADER..];
         let payload = &rest[..rest.len().min(header.len as usize)];
         let (kind, exchange) = (header.kind, header.exchange);
@@ -101,7 +101,6 @@ fn plan(output: &Path) -> RecordPlan {
         json_layout: JsonLayout::Indent,
         policy: Arc::new(Policy::default()),
         values: Vec::new(),
-        clue_key: Some(ClueKey::new(&[7; 32])),
         on_failure: OnFailure::Hold,
         volatile: Volatile::default(),
         rules: Vec::new(),

@@ -2,13 +2,12 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Seek as _, Write};
+use std::io::{self, Seek as _};
 use std::path::{Path, PathBuf};
 
 use super::super::Error;
 use super::super::heads::{self, Meta};
-use super::direct::Appender;
-use super::{Kind, Reader};
+use super::{FrameKind, Reader};
 
 /// How the name of a journal ends.
 const JOURNAL: &str = ".journal";
@@ -22,7 +21,7 @@ pub struct Place {
     pub output: PathBuf,
     /// `.api.har.journal` beside `api.har`.
     pub journal: PathBuf,
-    /// `.api.har.held`: a recording whose CMD failed over an existing fixture.
+    /// `.api.har.held`: the folder of a held recording.
     pub held: PathBuf,
 }
 
@@ -108,14 +107,6 @@ impl Place {
 }
 
 impl Claimed {
-    /// What the journal goes on with, from where it ends now. Nobody else appends to it meanwhile.
-    ///
-    /// # Errors
-    /// When the system has no descriptor for us.
-    pub fn appender(&self) -> io::Result<impl Write + Send + use<>> {
-        Appender::new(self.file.try_clone()?, &self.place.journal)
-    }
-
     /// Empties the journal.
     ///
     /// # Errors
@@ -160,34 +151,13 @@ impl Claimed {
         }
         Ok(Some(anew))
     }
-
-    /// Sets the journal aside, for its user to decide on; an older one that was held is replaced.
-    ///
-    /// # Errors
-    /// [`Error::Journal`].
-    pub fn hold(&self) -> Result<(), Error> {
-        fs::rename(&self.place.journal, &self.place.held)
-            .map_err(|source| Error::journal("setting aside the journal", &self.place.journal, source))
-    }
-
-    /// Removes a recording that was held; whether there was one.
-    ///
-    /// # Errors
-    /// [`Error::Journal`].
-    pub fn discard_held(&self) -> Result<bool, Error> {
-        let there = self.place.held.exists();
-        if there {
-            remove(&self.place.held)?;
-        }
-        Ok(there)
-    }
 }
 
 /// Who a journal says writes it; nobody where it is but a lock.
 fn recorder(journal: &File) -> Option<u32> {
     let mut reader = Reader::open(journal.try_clone().ok()?).ok()??;
     let first = reader.next_frame().ok()??;
-    (first.kind == Kind::Meta).then(|| heads::decode::<Meta>(first.payload).ok()?.pid)?
+    (first.kind == FrameKind::Meta).then(|| heads::decode::<Meta>(first.payload).ok()?.pid)?
 }
 
 fn remove(path: &Path) -> Result<(), Error> {
@@ -290,20 +260,5 @@ mod tests {
         fs::write(dir.path().join("there/new/api.har"), "").unwrap();
         claimed.remove().unwrap();
         assert!(dir.path().join("there/new/api.har").exists());
-    }
-
-    #[test]
-    fn a_held_recording_replaces_the_one_before() {
-        let dir = tempfile::tempdir().unwrap();
-        let place = Place::beside(&dir.path().join("api.har")).unwrap();
-        for text in ["first", "second"] {
-            let claimed = place.clone().claim().unwrap();
-            fs::write(&place.journal, text).unwrap();
-            claimed.hold().unwrap();
-            assert_eq!(fs::read_to_string(&place.held).unwrap(), text);
-        }
-        let claimed = place.claim().unwrap();
-        assert!(claimed.discard_held().unwrap());
-        assert!(!claimed.discard_held().unwrap());
     }
 }

@@ -12,11 +12,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::super::heads::{
-    End, Fields, How, Informational, Meta, Phases, RequestEnd, RequestHead, RequestStart, ResponseHead, ResponseRest,
-    ResponseStart, WireVersion, encode,
+    End, Fields, How, Informational, Meta, Phases, RequestEnd, RequestHead, ResponseHead, WireVersion, encode,
 };
 use super::super::journal::frame::MAGIC;
-use super::super::journal::{Frame, Kind, Place};
+use super::super::journal::{Frame, FrameKind, Place};
 use super::*;
 use harproxy_glob::Globs;
 use harproxy_http::Headers;
@@ -83,51 +82,49 @@ impl Talk {
         let mut frames = Vec::new();
         let mut say = |kind, payload: Bytes| frames.push(Frame { kind, exchange, payload });
         say(
-            Kind::Request,
+            FrameKind::Request,
             said(&RequestHead {
-                start: RequestStart {
-                    started: START + started,
-                    since: self.since,
-                    method: self.method.into(),
-                    url: self.url.clone(),
-                    version: WireVersion::Http11,
-                },
+                started: START + started,
+                since: self.since,
+                method: self.method.into(),
+                url: self.url.clone(),
+                version: WireVersion::Http11,
                 headers: fields(&self.request_headers),
                 head_size: 99,
             }),
         );
         for piece in &self.sent {
-            say(Kind::RequestData, Bytes::from_static(piece));
+            say(FrameKind::RequestData, Bytes::from_static(piece));
         }
         if !self.sent.is_empty() || !self.upload_whole {
             let seen = self.sent.iter().map(|piece| piece.len() as u64).sum();
-            say(Kind::RequestEnd, said(&RequestEnd { seen, at: 300, complete: self.upload_whole, decoded: None }));
+            say(FrameKind::RequestEnd, said(&RequestEnd { seen, at: 300, complete: self.upload_whole, decoded: None }));
         }
         if let Some(status) = self.status {
             say(
-                Kind::Response,
+                FrameKind::Response,
                 said(&ResponseHead {
-                    start: ResponseStart { status, reason: "OK".to_owned(), version: self.version },
+                    status,
+                    reason: "OK".to_owned(),
+                    version: self.version,
                     headers: fields(&self.headers),
-                    rest: ResponseRest {
-                        head_size: 120,
-                        connection: self.connection,
-                        remote: Some([127, 0, 0, 1].into()),
-                        connect: (exchange == 1).then_some(Phases { dns: None, tcp: Some(1000), tls: Some(2500) }),
-                        blocked: 40,
-                        sent: 200,
-                        answered: 1300,
-                        informational: self.informational.clone(),
-                    },
+                    head_size: 120,
+                    connection: self.connection,
+                    remote: Some([127, 0, 0, 1].into()),
+                    connect: (exchange == 1).then_some(Phases { dns: None, tcp: Some(1000), tls: Some(2500) }),
+                    blocked: 40,
+                    sent: 200,
+                    answered: 1300,
+                    informational: self.informational.clone(),
                 }),
             );
         }
         for piece in &self.received {
-            say(Kind::ResponseData, piece.clone().into());
+            say(FrameKind::ResponseData, piece.clone().into());
         }
         if let Some(how) = self.how.clone() {
             let seen = self.seen.unwrap_or_else(|| self.received.iter().map(|piece| piece.len() as u64).sum());
-            say(Kind::End, said(&End { how, seen, at: 2300, trailers: fields(&self.trailers), decoded: None }));
+            say(FrameKind::End, said(&End { how, seen, at: 2300, trailers: fields(&self.trailers), decoded: None }));
         }
         frames
     }
@@ -164,7 +161,6 @@ impl Desk {
             json_layout: harproxy_har::write::JsonLayout::Indent,
             policy: std::sync::Arc::default(),
             values: Vec::new(),
-            clue_key: None,
             on_failure: OnFailure::Hold,
             volatile: super::super::Volatile::default(),
             rules: Vec::new(),
@@ -176,7 +172,7 @@ impl Desk {
         let claimed = Place::beside(&self.plan.output).unwrap().claim().unwrap();
         let meta = Meta { scope: self.plan.scope.sources().to_vec(), max_body: self.plan.max_body, ..Meta::default() };
         let mut bytes = MAGIC.to_vec();
-        Frame { kind: Kind::Meta, exchange: 0, payload: said(&meta) }.write(&mut bytes).unwrap();
+        Frame { kind: FrameKind::Meta, exchange: 0, payload: said(&meta) }.write(&mut bytes).unwrap();
         frames.iter().for_each(|frame| frame.write(&mut bytes).unwrap());
         (&claimed.file).write_all(&bytes).unwrap();
         claimed
@@ -195,7 +191,7 @@ impl Desk {
     fn record_frames(&self, frames: &[Frame]) -> Arrangement {
         let claimed = self.journal(frames);
         let (mut reader, index) = open(&claimed).unwrap().unwrap();
-        let arrangement = write(&self.plan, self.plan.update, &index, &mut reader).unwrap();
+        let arrangement = write(&self.plan, self.plan.update, &index, &mut reader, Destination::Fixture).unwrap();
         claimed.remove().unwrap();
         arrangement
     }
@@ -389,7 +385,7 @@ fn a_failure_is_an_entry_and_what_nobody_waited_for_is_none() {
     let claimed = desk.journal(&frames.concat());
     let (mut reader, index) = open(&claimed).unwrap().unwrap();
     assert_eq!((index.slots.len(), index.unanswered, index.cut), (1, 2, 0));
-    write(&desk.plan, Update::Merge, &index, &mut reader).unwrap();
+    write(&desk.plan, Update::Merge, &index, &mut reader, Destination::Fixture).unwrap();
     let entry = &desk.entries()[0];
     assert_eq!(entry["response"]["status"], 0);
     assert_eq!(entry["_harproxy"]["error"]["kind"], "refused");
