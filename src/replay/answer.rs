@@ -9,9 +9,9 @@ use ::http::header::UPGRADE;
 use ::http::{HeaderMap, Response};
 use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
-use tokio::task::spawn_blocking;
 
 use super::asked::Asked;
+use super::blocking::run_blocking;
 use super::cache::ResponseCache;
 use super::fixtures;
 use super::intake::{self, IntakeError, Received};
@@ -345,8 +345,7 @@ impl Strict {
     ) -> T {
         let (strict, method) = (self.clone(), asked.method.clone());
         let (url, headers) = (asked.url.clone(), asked.headers.clone());
-        let beside =
-            spawn_blocking(move || work(&strict.matcher, &strict.matcher.find(method.as_str(), &url), &headers));
+        let beside = run_blocking(move || work(&strict.matcher, &strict.matcher.find(method.as_str(), &url), &headers));
         match beside.await {
             Ok(done) => done,
             // A defect is this request's, as it would be here.

@@ -7,6 +7,7 @@
 
 mod answer;
 mod asked;
+mod blocking;
 mod cache;
 mod clock;
 mod cors;

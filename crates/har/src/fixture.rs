@@ -117,6 +117,12 @@ impl Fixture {
         self.contents.index.len()
     }
 
+    /// The length in bytes of an entry's JSON; 0 without such an entry.
+    #[must_use]
+    pub fn entry_len(&self, entry: usize) -> u64 {
+        self.contents.index.span(entry).map_or(0, |span| span.len)
+    }
+
     /// What was odd.
     #[must_use]
     pub fn warnings(&self) -> &[Warning] {
