@@ -25,7 +25,7 @@ use crate::record::Recorder;
 use crate::verdict::clues::{Bounds, Clues, advise};
 use crate::verdict::report::Report;
 use crate::verdict::seen::{Seen, Shown};
-use crate::verdict::{Herald, Source, Verdict, exit, exit_status};
+use crate::verdict::{FindingListener, Source, Verdict, exit, exit_status};
 use crate::watch::{Watch, Watcher};
 use harproxy_proxy::{AnyHandler, Proxy, Witness};
 use harproxy_redact::Telling;
@@ -102,7 +102,7 @@ impl<'a> Run<'a> {
 
     /// Who tells findings as they come, if somebody does.
     #[must_use]
-    pub fn herald(&self) -> Option<Herald> {
+    pub fn herald(&self) -> Option<FindingListener> {
         self.live.as_ref().map(Live::herald)
     }
 

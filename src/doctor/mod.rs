@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ::http::{HeaderMap, Response};
 use indexmap::IndexMap;
 
-use crate::verdict::{Findings, Trust, beside};
+use crate::verdict::{Findings, Handshakes, connections};
 use harproxy_http::Headers;
 use harproxy_http::problem::{Problem, in_words};
 use harproxy_proxy::forward::forward;
@@ -35,7 +35,7 @@ struct Seen {
     hosts: IndexMap<String, Host>,
     tunnels: u64,
     unauthorized: u64,
-    trust: Trust,
+    handshakes: Handshakes,
     findings: Findings,
 }
 
@@ -114,11 +114,11 @@ impl Handler for Doctor {
         let mut seen = self.seen();
         match notice {
             Notice::Tunnelled { .. } => seen.tunnels += 1,
-            Notice::Unreadable { to } => seen.findings.add(beside::unreadable(&to.host_and_port())),
-            Notice::BadHead { reason } => seen.findings.add(beside::bad_head(&reason)),
+            Notice::Unreadable { to } => seen.findings.add(connections::unreadable_tunnel(&to.host_and_port())),
+            Notice::BadHead { reason } => seen.findings.add(connections::malformed_head(&reason)),
             Notice::Unauthorized => seen.unauthorized += 1,
-            Notice::TlsRefused { to, reason } => seen.trust.refused(to.authority(), reason),
-            Notice::TlsTrusted { to } => seen.trust.trusted(to.authority()),
+            Notice::TlsRefused { to, reason } => seen.handshakes.add_refused(to.authority(), reason),
+            Notice::TlsTrusted { to } => seen.handshakes.add_accepted(to.authority()),
         }
     }
 

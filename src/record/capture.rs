@@ -29,7 +29,7 @@ use super::look::{Media, Side};
 use super::problem;
 use super::screen::Screen;
 use super::tally::Tally;
-use crate::verdict::{Finding, Severity};
+use crate::verdict::{CheckId, Finding, Location, Severity};
 use harproxy_http::NormalUrl;
 use harproxy_http::headers::to_chars;
 use harproxy_http::problem::in_words;
@@ -205,7 +205,7 @@ impl Tape {
     /// There will be no answer, because of this.
     pub async fn failed(self: Arc<Self>, error: &UpstreamError) {
         let finding = problem::finding(&self.origin, error);
-        self.find(Finding { explanation: self.screen.text(&finding.explanation), ..finding });
+        self.find(Finding { text: self.screen.text(&finding.text), ..finding });
         let how = How::Failed { kind: error.kind().to_owned(), message: self.screen.text(&in_words(error)) };
         self.end_behind_upload(how, 0, Fields::default(), None).await;
     }
@@ -294,8 +294,8 @@ impl Tape {
             } else if let Some(max) = self.max_body.filter(|max| seen > *max) {
                 let what = format!("an answer longer than --max-body ({max} bytes) is recorded as far as that");
                 let remedy = "at replay a truncated answer fails the run, but with `--fail-on -truncated`".to_owned();
-                let finding = Finding::new(crate::verdict::Kind::Truncated, Severity::Warning, what);
-                self.find(Finding { remedy: Some(remedy), ..finding });
+                let finding = Finding::new(CheckId::TRUNCATED, Severity::Warning, what);
+                self.find(Finding { hint: Some(remedy), ..finding });
             }
         }
         let end = End { how, seen, at: self.since(Instant::now()), trailers: self.screen.fields(trailers), decoded };
@@ -308,9 +308,9 @@ impl Tape {
         let who = if *how == How::ClientLeft { "the client left" } else { "upstream broke off" };
         let explanation = format!("{who} after {seen} bytes of the answer; it is recorded as far as it came");
         Finding {
-            request: Some(format!("{} {}", self.method, self.url)),
-            remedy: Some("record it again, all of it: at replay a truncated answer fails the run".to_owned()),
-            ..Finding::new(crate::verdict::Kind::Truncated, Severity::Warning, explanation)
+            at: Location::request(format!("{} {}", self.method, self.url)),
+            hint: Some("record it again, all of it: at replay a truncated answer fails the run".to_owned()),
+            ..Finding::new(CheckId::TRUNCATED, Severity::Warning, explanation)
         }
     }
 

@@ -19,7 +19,7 @@ use super::look::Media;
 use super::pass::Pass;
 use super::problem;
 use super::tally::Fate;
-use crate::verdict::beside;
+use crate::verdict::connections;
 use harproxy_http::{Header, Headers, NormalUrl};
 use harproxy_matching::noise;
 use harproxy_proxy::body::{BoxError, Gathered, Watch, Watched};
@@ -125,7 +125,7 @@ impl Handler for Recorder {
             && sent + received > 0
             && self.may_record(to)
         {
-            self.tally.find(beside::unread(&to.host_and_port()));
+            self.tally.find(connections::unrecorded_tunnel(&to.host_and_port()));
         }
         self.tally.notice(notice);
     }

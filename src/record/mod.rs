@@ -29,7 +29,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use crate::verdict::seen::Became;
-use crate::verdict::{Herald, Verdict};
+use crate::verdict::{FindingListener, Verdict};
 use harproxy_glob::Globs;
 use harproxy_har::write::{ContentMode, JsonLayout};
 use harproxy_matching::MatchRule;
@@ -255,8 +255,8 @@ impl Recorder {
     }
 
     /// Tells each finding at once.
-    pub fn heard_by(&self, herald: Herald) {
-        self.tally.heard_by(herald);
+    pub fn set_listener(&self, herald: FindingListener) {
+        self.tally.set_listener(herald);
     }
 
     /// What a killed recording had left, if it did.

@@ -55,7 +55,7 @@ pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
     };
     let mut run = Run::new(&plan, roots, ui)?;
     if let Some(herald) = run.herald() {
-        replayer.heard_by(herald);
+        replayer.set_listener(herald);
     }
     recorder.iter().for_each(|recorder| run.recorded_by(recorder.clone()));
     let watch = match &plan.cmd[..] {

@@ -7,11 +7,15 @@ use super::Teller;
 use super::line::{below, cut_end, flat, request};
 use crate::cli::ui::{self, write_line};
 use crate::verdict::seen::Seen;
-use crate::verdict::{Finding, Kind, Severity};
+use crate::verdict::{CheckId, Finding, Severity};
 use harproxy_proxy::Origin;
 
 /// So many explanations are remembered as told.
 const REMEMBERED: usize = 10_000;
+
+/// The checks whose findings are shown with the line of their request.
+const LISTED_WITH_REQUEST: [CheckId; 4] =
+    [CheckId::MISS, CheckId::OUT_OF_SCOPE, CheckId::WEBSOCKET, CheckId::PASSTHROUGH];
 
 /// Writes the list to standard error.
 #[derive(Default)]
@@ -72,19 +76,18 @@ impl Teller for List {
     fn tls_refused(&mut self, to: &Origin, reason: &str) {
         let text = format!("the client does not trust our certificate for {} ({reason})", to.authority());
         if self.is_new(text.clone()) {
-            self.write([headline(Severity::Warning, Kind::TlsRefused, &text)]);
+            self.write([headline(Severity::Warning, &CheckId::TLS_REFUSED, &text)]);
         }
     }
 
     fn found(&mut self, finding: &Finding) {
-        // These are told with their requests.
-        if matches!(finding.kind, Kind::Miss | Kind::OutOfScope | Kind::Websocket | Kind::Passthrough) {
+        if LISTED_WITH_REQUEST.contains(&finding.check) {
             return;
         }
-        let mut about = finding.request.as_deref().into_iter().chain(finding.explanation.lines());
-        let first = headline(finding.severity, finding.kind, about.next().unwrap_or_default());
+        let mut about = finding.at.request.as_deref().into_iter().chain(finding.text.lines());
+        let first = headline(finding.severity, &finding.check, about.next().unwrap_or_default());
         let second = about.next().into_iter().flat_map(|line| below(line, width()));
-        let remedy = finding.remedy.iter().flat_map(|remedy| hint(remedy, width()));
+        let remedy = finding.hint.iter().flat_map(|remedy| hint(remedy, width()));
         self.write([first].into_iter().chain(second).chain(remedy));
     }
 
@@ -113,8 +116,8 @@ fn is_again(last: &Seen, seen: &Seen) -> bool {
     looks(last) == looks(seen) && says(last) == says(seen)
 }
 
-fn headline(severity: Severity, kind: Kind, about: &str) -> String {
-    let kind = kind.word();
+fn headline(severity: Severity, check: &CheckId, about: &str) -> String {
+    let kind = check.as_str();
     let room = width().map_or(usize::MAX, |width| width.saturating_sub(kind.len() + 4).max(8));
     let about = cut_end(&flat(about), room);
     match severity {

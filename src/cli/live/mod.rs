@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use super::ui::{self, Meanwhile};
 use crate::verdict::seen::{Fate, Seen};
-use crate::verdict::{Finding, Herald};
+use crate::verdict::{Finding, FindingListener};
 use crate::watch::{Event, Listener};
 use harproxy_proxy::{Notice, Origin};
 
@@ -103,7 +103,7 @@ impl Live {
 
     /// Whom findings are told.
     #[must_use]
-    pub fn herald(&self) -> Herald {
+    pub fn herald(&self) -> FindingListener {
         let live = self.clone();
         Box::new(move |finding| live.put(Item::Found(Box::new(finding.clone()))))
     }
@@ -277,7 +277,7 @@ mod tests {
         }
 
         fn found(&mut self, finding: &Finding) {
-            self.take(finding.explanation.clone());
+            self.take(finding.text.clone());
         }
 
         fn lost(&mut self, number: u64) {

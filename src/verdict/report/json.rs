@@ -84,7 +84,7 @@ pub fn render(report: &Report) -> String {
         schema: SCHEMA.into(),
         version: VERSION,
         harproxy: env!("CARGO_PKG_VERSION").into(),
-        mode: verdict.mode,
+        mode: verdict.mode.clone(),
         command: (!command.is_empty()).then(|| command.into()),
         passed: verdict.passed(),
         status: *status,

@@ -10,15 +10,15 @@ use quick_junit::{NonSuccessKind, Property, Report as Document, TestCase, TestCa
 use time::macros::format_description;
 
 use super::{Report, headline, text};
-use crate::verdict::explain::Place;
+use crate::verdict::explain::EntryPlace;
 use crate::verdict::seen::Fate;
-use crate::verdict::{Finding, Kind, Severity, Source};
+use crate::verdict::{CheckId, Finding, Location, Severity, Source};
 use harproxy_http::escape::one_line;
 
 /// The document.
 #[must_use]
 pub fn render(report: &Report) -> String {
-    let mode = report.verdict.mode.word();
+    let mode = report.verdict.mode.as_str();
     let duration = Duration::from_millis(report.verdict.duration_ms);
     let mut suite = TestSuite::new(format!("harproxy {mode}"));
     suite.set_time(duration);
@@ -61,11 +61,11 @@ impl Case<'_> {
             return non_success(NonSuccessKind::Error, whose, what, &format!("{what}\n{text}"));
         }
         if let [first, rest @ ..] = &failing[..] {
-            let what = first.explanation.lines().next().unwrap_or_default();
+            let what = first.text.lines().next().unwrap_or_default();
             let more = if rest.is_empty() { String::new() } else { format!(" (and {} more)", rest.len()) };
             // What harproxy lost is no mismatch.
-            let kind = if first.kind == Kind::Lost { NonSuccessKind::Error } else { NonSuccessKind::Failure };
-            return non_success(kind, first.kind.word(), &format!("{what}{more}"), &text);
+            let kind = if first.check == CheckId::LOST { NonSuccessKind::Error } else { NonSuccessKind::Failure };
+            return non_success(kind, first.check.as_str(), &format!("{what}{more}"), &text);
         }
         if !self.is_skipped() {
             return TestCaseStatus::success();
@@ -78,7 +78,7 @@ impl Case<'_> {
 
     /// Whether there is nothing to it but entries that nothing asked for.
     fn is_skipped(&self) -> bool {
-        let is_idle = |finding: &&Finding| matches!(finding.kind, Kind::Unused | Kind::Stale);
+        let is_idle = |finding: &&Finding| [CheckId::UNUSED, CheckId::STALE].contains(&finding.check);
         !self.asked && self.findings.iter().all(is_idle)
     }
 
@@ -98,9 +98,9 @@ impl Case<'_> {
 
 /// "nothing asked for it: hars/api.har#5 (line 150)"
 fn entry(finding: &Finding) -> String {
-    let Finding { fixture, entry, line, explanation, .. } = finding;
-    let (Some(fixture), Some(entry)) = (fixture, entry) else { return explanation.clone() };
-    format!("{explanation}: {}", Place { fixture: fixture.clone(), entry: *entry, line: *line })
+    let Finding { at: Location { fixture, entry, line, .. }, text, .. } = finding;
+    let (Some(fixture), Some(entry)) = (fixture, entry) else { return text.clone() };
+    format!("{text}: {}", EntryPlace { fixture: fixture.clone(), entry: *entry, line: *line })
 }
 
 fn non_success(kind: NonSuccessKind, whose: &str, message: &str, text: &str) -> TestCaseStatus {
@@ -131,7 +131,7 @@ fn cases(report: &Report) -> IndexMap<String, Case<'_>> {
         case.took = case.took.saturating_add(took);
     }
     for finding in &report.verdict.findings {
-        let request = finding.request.as_deref().map(|request| request.split_once(' ').unwrap_or(("", request)));
+        let request = finding.at.request.as_deref().map(|request| request.split_once(' ').unwrap_or(("", request)));
         let name = request.map_or_else(|| run.clone(), |(method, url)| endpoint(method, url));
         cases.entry(name).or_default().findings.push(finding);
     }
@@ -140,7 +140,7 @@ fn cases(report: &Report) -> IndexMap<String, Case<'_>> {
 
 /// The run as it was typed: the same from run to run, as readers that keep a history want it.
 fn name(report: &Report) -> String {
-    let mode = report.verdict.mode.word();
+    let mode = report.verdict.mode.as_str();
     match &*report.command {
         "" => format!("harproxy {mode}"),
         command => format!("harproxy {mode} -- {}", one_line(command)),

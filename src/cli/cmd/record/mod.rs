@@ -38,7 +38,7 @@ pub async fn run(args: RecordArgs, ui: &Ui) -> Result<u8, Failure> {
     let mut run = Run::new(&plan, roots, ui)?;
     let recorder = start(record, upstream.clone(), &authority, ui)?;
     if let Some(herald) = run.herald() {
-        recorder.heard_by(herald);
+        recorder.set_listener(herald);
     }
     run.recorded_by(recorder.clone());
     let end = serve(&mut run, &recorder, authority.clone()).await?;

@@ -17,7 +17,7 @@ use crate::verdict::{Counts, Finding, FixtureUse, Mode, Severity, Source};
 struct Page<'a> {
     harproxy: &'static str,
     headline: &'a str,
-    mode: Mode,
+    mode: &'a Mode,
     passed: bool,
     status: u8,
     source: Source,
@@ -122,7 +122,7 @@ pub(super) fn json(report: &Report, headline: &str) -> String {
     let page = Page {
         harproxy: env!("CARGO_PKG_VERSION"),
         headline,
-        mode: verdict.mode,
+        mode: &verdict.mode,
         passed: verdict.passed(),
         status: *status,
         source: *source,

@@ -5,9 +5,9 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use super::*;
-use crate::verdict::explain::{NearEntry, Place};
+use crate::verdict::explain::{EntryPlace, NearEntry};
 use crate::verdict::seen::{Excerpt, Fate, Seen, Shown};
-use crate::verdict::{Counts, Finding, FixtureUse, Kind, Mode, Severity, Source, Verdict};
+use crate::verdict::{CheckId, Counts, Finding, FixtureUse, Location, Mode, Severity, Source, Verdict};
 use harproxy_http::Headers;
 
 const HOSTILE: &[&str] = &[
@@ -28,14 +28,13 @@ fn headers(fields: &[(&str, &str)]) -> Headers {
 }
 
 fn report(text: &str) -> Report {
-    let place = Place { fixture: text.to_owned(), entry: 4, line: Some(40) };
+    let place = EntryPlace { fixture: text.to_owned(), entry: 4, line: Some(40) };
     let miss = Finding {
-        request: Some(format!("GET {text}")),
-        fixture: Some(text.to_owned()),
-        remedy: Some(text.to_owned()),
+        at: Location { fixture: Some(text.to_owned()), ..Location::request(format!("GET {text}")) },
+        hint: Some(text.to_owned()),
         near: vec![NearEntry { place, operation: Some(text.to_owned()), differences: vec![] }],
         requests: vec![2],
-        ..Finding::new(Kind::Miss, Severity::Error, text)
+        ..Finding::new(CheckId::MISS, Severity::Error, text)
     };
     let seen = |id, outcome, payload: Option<&str>| Seen {
         id,
@@ -62,7 +61,7 @@ fn report(text: &str) -> Report {
     };
     Report {
         verdict: Verdict {
-            mode: Mode::Replay,
+            mode: Mode::REPLAY,
             counts: Counts { requests: 2, served: 1, misses: 1, ..Counts::default() },
             findings: vec![miss],
             fixtures: vec![FixtureUse { fixture: text.to_owned(), entries: 9, used: 1, unused: vec![], pruned: None }],
