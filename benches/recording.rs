@@ -7,7 +7,7 @@
 use bytes::Bytes;
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
-use harproxy::record::journal::{Frame, Haste, Journal, Kind};
+use harproxy::record::journal::{Flush, Frame, FrameKind, Journal};
 use harproxy_http::{Header, Headers};
 use harproxy_redact::marker::Run;
 use harproxy_redact::{Policy, Redactor, Vault};
@@ -83,7 +83,7 @@ fn head(bencher: Bencher<'_, '_>) {
     });
 }
 
-fn frame(kind: Kind, payload: &Bytes) -> Frame {
+fn frame(kind: FrameKind, payload: &Bytes) -> Frame {
     Frame { kind, exchange: 7, payload: payload.clone() }
 }
 
@@ -95,10 +95,10 @@ fn journal_append(bencher: Bencher<'_, '_>, at_once: usize) {
     let (head, payload) = (Bytes::from(vec![b'h'; 400]), Bytes::from(vec![b'p'; 1024]));
     bencher.counter(divan::counter::ItemsCount::new(at_once)).bench_local(|| {
         let exchange = || {
-            journal.push(frame(Kind::Request, &head), Haste::Later);
-            journal.push(frame(Kind::Response, &head), Haste::Later);
-            journal.push(frame(Kind::ResponseData, &payload), Haste::Later);
-            journal.commit(frame(Kind::End, &head))
+            journal.push(frame(FrameKind::Request, &head), Flush::Lazy);
+            journal.push(frame(FrameKind::Response, &head), Flush::Lazy);
+            journal.push(frame(FrameKind::ResponseData, &payload), Flush::Lazy);
+            journal.commit(frame(FrameKind::End, &head))
         };
         let acks: Vec<_> = (0..at_once).map(|_| exchange()).collect();
         runtime.block_on(async {

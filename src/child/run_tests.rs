@@ -113,6 +113,10 @@ async fn cmd_gets_its_variables_and_folder_and_our_process_group() {
 #[tokio::test]
 async fn each_signal_is_passed_on_and_the_status_is_what_cmd_makes_of_it() {
     for (signal, name) in [(Signal::Terminate, "TERM"), (Signal::Hangup, "HUP"), (Signal::Interrupt, "INT")] {
+        // A shell can't trap a signal that is ignored when it starts, as SIGHUP is under nohup.
+        if signal == Signal::Hangup && crate::child::signals::os::hangup_is_ignored() {
+            continue;
+        }
         let ended = signalled(&format!("trap 'exit 7' {name}; : >$1; {LINGER}"), &[signal]).await;
         assert_eq!(
             ended,

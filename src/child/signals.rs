@@ -92,7 +92,7 @@ impl Signals {
 }
 
 #[cfg(unix)]
-mod os {
+pub(super) mod os {
     use nix::unistd::{getpgrp, tcgetpgrp};
     use tokio::signal::unix::{SignalKind, signal};
 
@@ -124,7 +124,7 @@ mod os {
 
     /// Linux says in `/proc/self/status` which signals are ignored. Elsewhere asking takes `unsafe`; a nohup'd run ends
     /// with its terminal there.
-    fn hangup_is_ignored() -> bool {
+    pub(in crate::child) fn hangup_is_ignored() -> bool {
         const HANGUP: u64 = 1;
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -204,7 +204,7 @@ mod tests {
     #[tokio::test]
     async fn a_signal_of_the_process_arrives() {
         let mut signals = Signals::listen().unwrap();
-        nix::sys::signal::kill(nix::unistd::getpid(), nix::sys::signal::Signal::SIGHUP).unwrap();
-        assert_eq!(signals.next().await, Signal::Hangup);
+        nix::sys::signal::kill(nix::unistd::getpid(), nix::sys::signal::Signal::SIGTERM).unwrap();
+        assert_eq!(signals.next().await, Signal::Terminate);
     }
 }

@@ -3,8 +3,6 @@
 //! [`Tape`] is the one way of an exchange into its journal: heads and pieces of bodies pass through it before they are
 //! written. What must not reach the disk is taken out there.
 
-use std::borrow::Cow;
-use std::iter;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,12 +17,10 @@ use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 
 use super::heads::{
-    self, Decoded, End, Fields, Hop, How, Informational, Phases, RequestEnd, RequestStart, ResponseRest, ResponseStart,
-    WireVersion,
+    self, Decoded, End, Fields, Hop, How, Informational, Phases, RequestEnd, RequestHead, ResponseHead, WireVersion,
 };
 use super::intake::{Intake, Journalled};
-use super::journal::{Ack, Frame, Haste, Journal, Kind};
-use super::lines::{Head, Lines, Memory};
+use super::journal::{Ack, Flush, Frame, FrameKind, Journal};
 use super::look::{Media, Side};
 use super::problem;
 use super::screen::Screen;
@@ -98,7 +94,7 @@ pub struct Tape {
 
 impl Tape {
     /// Begins an exchange: its request's head is journalled.
-    pub fn begin<B>(to: Taping<'_>, exchange: &Exchange<B>, url: NormalUrl, memory: &Memory) -> Arc<Self> {
+    pub fn begin<B>(to: Taping<'_>, exchange: &Exchange<B>, url: NormalUrl) -> Arc<Self> {
         let request = &exchange.request;
         let joined = joined_cookies(request.headers(), request.version());
         let map = joined.as_ref().unwrap_or(request.headers());
@@ -111,39 +107,34 @@ impl Tape {
             at: exchange.at,
             id: exchange.note.id(),
         };
-        let (tape, head) = Tape::prepare(to, asked, url, &mut heads::recorded(map, hop), memory);
+        let (tape, head) = Tape::prepare(to, asked, url, Fields::of(map, hop));
         tape.asked(head);
         Arc::new(tape)
     }
 
-    /// The tape of an exchange, and its request's head as [`Tape::asked`] journals it. Its lines are those that are [recorded](heads::recorded).
-    pub fn prepare(
-        to: Taping<'_>,
-        asked: Asked<'_>,
-        url: NormalUrl,
-        lines: Head<'_, '_>,
-        memory: &Memory,
-    ) -> (Self, Bytes) {
+    /// The tape of an exchange, and its request's head as [`Tape::asked`] journals it.
+    pub fn prepare(to: Taping<'_>, asked: Asked<'_>, url: NormalUrl, mut headers: Fields) -> (Self, Bytes) {
         let Taping { journal, tally, screen, number, max_body } = to;
         // Over HTTP/2 it is `:authority`, in absolute form the URL's: the same place for all.
-        let host = asked.origin.authority();
-        let others = lines.filter_map(|(name, value)| (name != header::HOST.as_str()).then_some((name, value)));
-        let mut lines = iter::once(("host", host.as_bytes())).chain(others);
-        let lines = memory.lines(Side::Request, screen, &mut lines);
+        headers.0.retain(|field| field.name != header::HOST.as_str());
+        headers.0.push_front("host", asked.origin.authority());
+        let version = WireVersion::from(asked.version);
         let target = url.as_str().len() - url.parts().origin.len();
+        let head_size = match version {
+            WireVersion::Http2 => -1,
+            _ => to_i64(asked.method.as_str().len() + target + "  HTTP/1.1\r\n\r\n".len() + headers.wire_size()),
+        };
+        let headers = screen.fields(headers);
         let url = screen.url(url);
-        let start = RequestStart {
+        let head = encoded(&RequestHead {
             started: since_epoch(asked.started),
             since: Some(micros(asked.at.saturating_duration_since(journal.opened()))),
-            method: asked.method.as_str(),
-            url: url.as_str(),
-            version: asked.version.into(),
-        };
-        let head_size = match start.version {
-            WireVersion::Http2 => -1,
-            _ => to_i64(start.method.len() + target + "  HTTP/1.1\r\n\r\n".len() + lines.size),
-        };
-        let head = said_around(&start, &lines, &head_size);
+            method: asked.method.to_string(),
+            url: url.clone(),
+            version,
+            headers,
+            head_size,
+        });
         let tape = Tape {
             journal: journal.clone(),
             tally: tally.clone(),
@@ -163,11 +154,11 @@ impl Tape {
 
     /// The head of the request.
     pub fn asked(&self, head: Bytes) {
-        self.push(Kind::Request, head, Haste::Later);
+        self.push(FrameKind::Request, head, Flush::Lazy);
     }
 
     /// The head of the answer.
-    pub fn answered(&self, answer: &Answer, memory: &Memory) {
+    pub fn answered(&self, answer: &Answer) {
         let response = &answer.response;
         let version = WireVersion::from(response.version());
         let reason = reason(response.status(), response.extensions().get());
@@ -175,26 +166,33 @@ impl Tape {
         let hop = if upgraded { Hop::UpgradeKept } else { Hop::Dropped };
         let head_size = match version {
             WireVersion::Http2 => -1,
-            _ => {
-                let fields = response.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-                head_size(&reason, fields)
-            }
+            _ => head_size(&reason, response.headers()),
         };
-        let start = ResponseStart { status: response.status().as_u16(), reason, version };
-        let rest = self.rest(answer, head_size);
-        self.say_answer(&start, &mut heads::recorded(response.headers(), hop), &rest, memory);
+        let others = answer.informational.iter().filter(|(status, _)| *status != StatusCode::CONTINUE);
+        let informational = others.map(|(status, headers)| Informational {
+            status: status.as_u16(),
+            headers: self.screen.fields(Fields::of(headers, Hop::Dropped)),
+        });
+        self.say_answer(ResponseHead {
+            status: response.status().as_u16(),
+            reason,
+            version,
+            headers: Fields::of(response.headers(), hop),
+            head_size,
+            connection: answer.connection,
+            remote: answer.remote.map(|addr| addr.ip()),
+            connect: answer.connect.map(Phases::from),
+            blocked: micros(answer.blocked),
+            sent: self.since(answer.sent_at),
+            answered: self.since(answer.answered_at),
+            informational: informational.collect(),
+        });
     }
 
-    /// The head of an answer, in parts.
-    pub fn say_answer(
-        &self,
-        start: &ResponseStart<Cow<'_, str>>,
-        lines: Head<'_, '_>,
-        rest: &ResponseRest,
-        memory: &Memory,
-    ) {
-        let lines = memory.lines(Side::Response, &self.screen, lines);
-        self.push(Kind::Response, said_around(start, &lines, rest), Haste::Later);
+    /// The same, of a head whose headers may hold secrets.
+    pub fn say_answer(&self, head: ResponseHead) {
+        let head = ResponseHead { headers: self.screen.fields(head.headers), ..head };
+        self.say(FrameKind::Response, &head, Flush::Lazy);
     }
 
     /// The answer was complete with its head.
@@ -234,15 +232,9 @@ impl Tape {
     }
 
     /// Journals a piece of a payload.
-    pub fn push(&self, kind: Kind, piece: Bytes, haste: Haste) {
+    pub fn push(&self, kind: FrameKind, piece: Bytes, flush: Flush) {
         self.tell_clues();
-        self.journal.push(self.frame(kind, piece), haste);
-    }
-
-    /// Journals pieces of a payload.
-    pub fn push_all(&self, kind: Kind, pieces: impl IntoIterator<Item = Bytes>, haste: Haste) {
-        self.tell_clues();
-        self.journal.push_all(pieces.into_iter().map(|piece| self.frame(kind, piece)), haste);
+        self.journal.push(self.frame(kind, piece), flush);
     }
 
     /// Ready when more may be journalled.
@@ -300,7 +292,7 @@ impl Tape {
         }
         let end = End { how, seen, at: self.since(Instant::now()), trailers: self.screen.fields(trailers), decoded };
         self.tell_clues();
-        self.journal.commit(self.frame(Kind::End, said(&end)))
+        self.journal.commit(self.frame(FrameKind::End, encoded(&end)))
     }
 
     /// Whoever replays this gets half an answer: better told now.
@@ -318,18 +310,18 @@ impl Tape {
         self.tally.find(Finding { requests: self.id.into_iter().collect(), ..finding });
     }
 
-    fn say(&self, kind: Kind, what: &impl Serialize, haste: Haste) {
-        self.push(kind, said(what), haste);
+    fn say(&self, kind: FrameKind, what: &impl Serialize, flush: Flush) {
+        self.push(kind, encoded(what), flush);
     }
 
     /// Before a frame that may hold what stands for a value the journal has its clue.
     fn tell_clues(&self) {
         self.screen.give_clues(|told| {
-            self.journal.push(Frame { kind: Kind::Clues, exchange: 0, payload: said(&told) }, Haste::Later);
+            self.journal.push(Frame { kind: FrameKind::Clues, exchange: 0, payload: encoded(&told) }, Flush::Lazy);
         });
     }
 
-    fn frame(&self, kind: Kind, payload: Bytes) -> Frame {
+    fn frame(&self, kind: FrameKind, payload: Bytes) -> Frame {
         Frame { kind, exchange: self.exchange, payload }
     }
 
@@ -337,24 +329,6 @@ impl Tape {
     #[must_use]
     pub fn since(&self, when: Instant) -> i64 {
         micros(when.saturating_duration_since(self.at))
-    }
-
-    fn rest(&self, answer: &Answer, head_size: i64) -> ResponseRest {
-        let others = answer.informational.iter().filter(|(status, _)| *status != StatusCode::CONTINUE);
-        let informational = others.map(|(status, headers)| Informational {
-            status: status.as_u16(),
-            headers: self.screen.fields(Fields::of(headers, Hop::Dropped)),
-        });
-        ResponseRest {
-            head_size,
-            connection: answer.connection,
-            remote: answer.remote.map(|addr| addr.ip()),
-            connect: answer.connect.map(Phases::from),
-            blocked: micros(answer.blocked),
-            sent: self.since(answer.sent_at),
-            answered: self.since(answer.answered_at),
-            informational: informational.collect(),
-        }
     }
 }
 
@@ -378,7 +352,7 @@ impl RequestTee {
     /// For this exchange; `length` as the request declares it.
     #[must_use]
     pub fn new(tape: Arc<Tape>, media: Media, length: Option<u64>) -> Self {
-        RequestTee(Intake::new(tape, Side::Request, Haste::Later, media, length))
+        RequestTee(Intake::new(tape, Side::Request, Flush::Lazy, media, length))
     }
 }
 
@@ -396,7 +370,7 @@ impl Watch for RequestTee {
         let (tape, seen) = (self.0.tape().clone(), self.0.seen);
         let at = tape.since(Instant::now());
         let say = move |tape: &Tape, decoded| {
-            tape.say(Kind::RequestEnd, &RequestEnd { seen, at, complete, decoded }, Haste::Later);
+            tape.say(FrameKind::RequestEnd, &RequestEnd { seen, at, complete, decoded }, Flush::Lazy);
         };
         match self.0.end(complete) {
             Journalled::Now(decoded) => say(&tape, decoded),
@@ -425,8 +399,8 @@ impl ResponseTee {
     /// For this exchange. A payload without a known length may be a stream of events: each is journalled as it comes.
     #[must_use]
     pub fn new(tape: Arc<Tape>, media: Media, length: Option<u64>) -> Self {
-        let haste = if length.is_some() { Haste::Later } else { Haste::Now };
-        ResponseTee(Intake::new(tape, Side::Response, haste, media, length))
+        let flush = if length.is_some() { Flush::Lazy } else { Flush::Prompt };
+        ResponseTee(Intake::new(tape, Side::Response, flush, media, length))
     }
 }
 
@@ -502,16 +476,16 @@ fn joined_cookies(map: &HeaderMap, version: Version) -> Option<HeaderMap> {
 }
 
 /// HTTP/2 has no reason phrase: the code's own one stands for it, so that the fixture is the same.
-fn reason(status: StatusCode, given: Option<&ReasonPhrase>) -> Cow<'_, str> {
+fn reason(status: StatusCode, given: Option<&ReasonPhrase>) -> String {
     match given {
-        Some(given) => to_chars(given.as_bytes()),
-        None => status.canonical_reason().unwrap_or_default().into(),
+        Some(given) => to_chars(given.as_bytes()).into_owned(),
+        None => status.canonical_reason().unwrap_or_default().to_owned(),
     }
 }
 
 /// Bytes of an answer's head as HTTP/1.1 writes it.
-fn head_size<'l>(reason: &str, fields: impl Iterator<Item = (&'l str, &'l [u8])>) -> i64 {
-    let fields: usize = fields.map(|(name, value)| name.len() + value.len() + ": \r\n".len()).sum();
+fn head_size(reason: &str, headers: &HeaderMap) -> i64 {
+    let fields: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len()).sum();
     to_i64("HTTP/1.1 200 \r\n\r\n".len() + reason.len() + fields)
 }
 
@@ -521,14 +495,9 @@ impl From<ConnectTimings> for Phases {
     }
 }
 
-fn said_around(before: &impl Serialize, lines: &Lines<'_>, behind: &impl Serialize) -> Bytes {
-    // Plain data can always be said.
-    heads::encode_around(before, lines.said(), behind).unwrap_or_default()
-}
-
-fn said(what: &impl Serialize) -> Bytes {
-    // Plain data can always be said.
-    heads::encode(what).unwrap_or_default()
+fn encoded(value: &impl Serialize) -> Bytes {
+    // Plain data can always be encoded.
+    heads::encode(value).unwrap_or_default()
 }
 
 fn micros(duration: std::time::Duration) -> i64 {

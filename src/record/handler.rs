@@ -14,7 +14,6 @@ use hyper::upgrade::OnUpgrade;
 
 use super::Recorder;
 use super::capture::{Passing, RequestTee, ResponseTee, Tape, Taping, Unanswered, asks_upgrade};
-use super::lines::Memory;
 use super::look::Media;
 use super::pass::Pass;
 use super::problem;
@@ -36,7 +35,6 @@ use harproxy_tls::authority::Alpn;
 #[derive(Debug, Default)]
 pub struct Own {
     pub(super) connections: OwnConnections,
-    pub(super) memory: Memory,
     pub(super) pass: Pass,
 }
 
@@ -99,7 +97,7 @@ impl Handler for Recorder {
 
     fn handle(&self, own: &Own, exchange: Exchange) -> impl Future<Output = Result<Response<Body>, Close>> + Send {
         let begun = own.pass.take_begun();
-        self.take(&own.connections, &own.memory, exchange, begun)
+        self.take(&own.connections, exchange, begun)
     }
 
     fn told<'u>(&self, headers: &HeaderMap, url: &'u str) -> Cow<'u, str> {
@@ -146,7 +144,7 @@ impl Ask for Recorder {
         let request = request.map(Full::new);
         Box::pin(async move {
             let exchange = Exchange { client, session, origin, request, started, at, note };
-            self.take(own, &Memory::default(), exchange, None).await
+            self.take(own, exchange, None).await
         })
     }
 
@@ -161,7 +159,6 @@ impl Recorder {
     fn take<B>(
         &self,
         own: &OwnConnections,
-        memory: &Memory,
         exchange: Exchange<B>,
         begun: Option<Arc<Tape>>,
     ) -> impl Future<Output = Result<Response<Body>, Close>> + Send
@@ -171,7 +168,7 @@ impl Recorder {
     {
         let (fate, tape) = match begun {
             Some(tape) => (Fate::Recorded, Some(tape)),
-            None => self.begin(memory, &exchange),
+            None => self.begin(&exchange),
         };
         exchange.note.say(|| {
             let way = match fate {
@@ -187,17 +184,17 @@ impl Recorder {
         let unanswered = Unanswered(tape);
         let request = watched(request, unanswered.0.as_ref());
         let sending = self.upstream.send(own, session, origin.clone(), request);
-        self.forward(memory, sending, Passage { origin, asks_head, client, unanswered })
+        self.forward(sending, Passage { origin, asks_head, client, unanswered })
     }
 
     /// Counts a request; one that is in scope has a tape from here on.
-    fn begin<B>(&self, memory: &Memory, exchange: &Exchange<B>) -> (Fate, Option<Arc<Tape>>) {
+    fn begin<B>(&self, exchange: &Exchange<B>) -> (Fate, Option<Arc<Tape>>) {
         // What is no URL to the URL Standard can be in nobody's scope.
         let url = NormalUrl::of(exchange.url()).ok();
         let fate = url.as_ref().map_or(Fate::Passed, |url| self.fate(url));
         self.tally.request(&exchange.origin, fate);
         let url = url.filter(|_| fate == Fate::Recorded);
-        (fate, url.map(|url| Tape::begin(self.taping(), exchange, url, memory)))
+        (fate, url.map(|url| Tape::begin(self.taping(), exchange, url)))
     }
 
     /// Whether some URL of this host could be recorded; the scheme inside a CONNECT is not known yet.
@@ -235,7 +232,6 @@ impl Recorder {
     /// Waits for the answer to a request that is being sent, and passes it on; what is taped is watched.
     async fn forward(
         &self,
-        memory: &Memory,
         sending: impl Future<Output = Result<Box<Answer>, SendError>>,
         passage: Passage,
     ) -> Result<Response<Body>, Close> {
@@ -247,7 +243,7 @@ impl Recorder {
         let Passage { asks_head, client, mut unanswered, .. } = passage;
         let tape = unanswered.0.take();
         if let Some(tape) = &tape {
-            tape.answered(&answer, memory);
+            tape.answered(&answer);
         }
         if answer.response.status() == StatusCode::SWITCHING_PROTOCOLS
             && let Some(client) = client

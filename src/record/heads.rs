@@ -1,6 +1,6 @@
-//! What the journal says about an exchange beside its bytes: heads, ends and times, as frames of plain values (postcard).
+//! The structured frames of the journal: heads, ends and times of an exchange, encoded with postcard.
 //!
-//! Times are microseconds since the request's head had been read ([`RequestStart::started`]).
+//! Times are microseconds since the head of the request had been read ([`RequestHead::started`]).
 
 use std::io;
 use std::net::IpAddr;
@@ -18,36 +18,22 @@ use harproxy_redact::Clue;
 use harproxy_redact::clue::KeyMark;
 use harproxy_redact::marker::Run;
 
-/// Room for a head as most are, bytes.
-const HEAD: usize = 512;
-
-/// The payload of a frame that says this.
+/// Encodes the payload of a structured frame.
 ///
 /// # Errors
-/// None for plain data.
-pub fn encode(said: &impl Serialize) -> io::Result<Bytes> {
-    let bytes = postcard::to_extend(said, Vec::with_capacity(HEAD)).map_err(io::Error::other)?;
-    Ok(bytes.into())
+/// None for the types of this file.
+pub fn encode(value: &impl Serialize) -> io::Result<Bytes> {
+    postcard::to_stdvec(value).map(Bytes::from).map_err(io::Error::other)
 }
 
-/// The same of the members before and behind those that [have been said](super::lines) already.
+/// Decodes the payload of a structured frame. Bytes behind the value are ignored, so a type with only the first members of
+/// another one reads those.
 ///
 /// # Errors
-/// As [`encode`].
-pub fn encode_around(before: &impl Serialize, said: &[u8], behind: &impl Serialize) -> io::Result<Bytes> {
-    let mut bytes = postcard::to_extend(before, Vec::with_capacity(HEAD + said.len())).map_err(io::Error::other)?;
-    bytes.extend_from_slice(said);
-    let bytes = postcard::to_extend(behind, bytes).map_err(io::Error::other)?;
-    Ok(bytes.into())
-}
-
-/// What the payload of a frame says; what is behind it is left, so that the first member can be asked for alone.
-///
-/// # Errors
-/// [`io::ErrorKind::InvalidData`] when it says something else.
+/// [`io::ErrorKind::InvalidData`] when the payload is not of this type.
 pub fn decode<T: DeserializeOwned>(payload: &[u8]) -> io::Result<T> {
-    let said = postcard::take_from_bytes(payload).map(|(said, _)| said);
-    said.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    let decoded = postcard::take_from_bytes(payload).map(|(value, _)| value);
+    decoded.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
 /// The first frame: how the recording was asked for, for whoever finalises it.
@@ -72,27 +58,20 @@ pub struct Told {
     pub clues: Vec<Clue>,
 }
 
-/// What a request's head says before its headers; its words are lent by who says it and owned by who reads it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RequestStart<T = String> {
-    /// Microseconds since 1970.
-    pub started: i64,
-    /// Microseconds since the journal was opened, which order exchanges even where the clock was set back.
-    pub since: Option<i64>,
-    /// As sent.
-    pub method: T,
-    /// In normal form.
-    pub url: T,
-    /// As sent by the client.
-    pub version: WireVersion,
-}
-
-/// The head of a request. It is said [in parts](encode_around), which postcard tells one behind the other.
+/// The head of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestHead {
-    /// What is before its headers.
-    pub start: RequestStart,
-    /// Lower case, hop-by-hop ones left out, `host` first.
+    /// Microseconds since 1970.
+    pub started: i64,
+    /// Microseconds since the journal was opened. They order exchanges even if the clock was set back.
+    pub since: Option<i64>,
+    /// The method as sent.
+    pub method: String,
+    /// The URL in normal form.
+    pub url: String,
+    /// The protocol of the client.
+    pub version: WireVersion,
+    /// Names in lower case, without hop-by-hop headers, `host` first.
     pub headers: Fields,
     /// Bytes of the head as HTTP/1.1 writes it; -1 over HTTP/2.
     pub head_size: i64,
@@ -122,27 +101,24 @@ pub struct Decoded {
     pub broken: bool,
 }
 
-/// What a response's head says before its headers.
+/// The head of a response.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ResponseStart<T = String> {
+pub struct ResponseHead {
     /// 100 to 599.
     pub status: u16,
-    /// The reason phrase: upstream's over HTTP/1.1, the status code's own over HTTP/2.
-    pub reason: T,
-    /// As received.
+    /// The reason phrase: upstream's over HTTP/1.1, the canonical one of the status code over HTTP/2.
+    pub reason: String,
+    /// The protocol of upstream.
     pub version: WireVersion,
-}
-
-/// What it says behind them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ResponseRest {
+    /// Names in lower case, without hop-by-hop headers.
+    pub headers: Fields,
     /// Bytes of the head as HTTP/1.1 writes it; -1 over HTTP/2.
     pub head_size: i64,
-    /// Counts upstream connections, from 1.
+    /// The number of the upstream connection, from 1.
     pub connection: u64,
-    /// Who answered.
+    /// The address of upstream.
     pub remote: Option<IpAddr>,
-    /// The phases of the connection that this exchange opened.
+    /// The connection phases, if this exchange opened the connection.
     pub connect: Option<Phases>,
     /// Microseconds of waiting for a connection.
     pub blocked: i64,
@@ -150,19 +126,8 @@ pub struct ResponseRest {
     pub sent: i64,
     /// When the head of the response had been read.
     pub answered: i64,
-    /// 1xx answers before it, but for 100.
+    /// The 1xx responses before it, without 100.
     pub informational: Vec<Informational>,
-}
-
-/// The head of a response, said in parts as a request's is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ResponseHead {
-    /// What is before its headers.
-    pub start: ResponseStart,
-    /// Lower case, hop-by-hop ones left out.
-    pub headers: Fields,
-    /// What is behind them.
-    pub rest: ResponseRest,
 }
 
 /// How long the phases of making a connection took, in microseconds.
@@ -268,24 +233,27 @@ pub enum Hop {
 }
 
 impl Fields {
-    /// What is recorded of a head.
+    /// Copies the fields that are recorded.
     #[must_use]
     pub fn of(map: &HeaderMap, hop: Hop) -> Self {
-        let header =
-            |(name, value): (&str, &[u8])| Header { name: name.to_owned(), value: Bytes::copy_from_slice(value) };
-        Fields(recorded(map, hop).map(header).collect())
+        let named = connection_options(map.get_all(header::CONNECTION).iter().map(HeaderValue::as_bytes));
+        let is_recorded = |name: &str| {
+            // `Trailer` announces a part of the message, not of the hop.
+            let of_hop = name != "trailer" && (HOP_BY_HOP.contains(&name) || named.iter().any(|option| option == name));
+            !of_hop || (hop == Hop::UpgradeKept && matches!(name, "connection" | "upgrade"))
+        };
+        let fields = map.iter().filter(|(name, _)| is_recorded(name.as_str())).map(|(name, value)| Header {
+            name: name.as_str().to_owned(),
+            value: Bytes::copy_from_slice(value.as_bytes()),
+        });
+        Fields(fields.collect())
     }
-}
 
-/// The lines of a head that are recorded.
-pub fn recorded(map: &HeaderMap, hop: Hop) -> impl Iterator<Item = (&str, &[u8])> {
-    let named = connection_options(map.get_all(header::CONNECTION).iter().map(HeaderValue::as_bytes));
-    let lines = map.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-    lines.filter(move |(name, _)| {
-        // `Trailer` announces a part of the message, not of the hop.
-        let of_hop = *name != "trailer" && (HOP_BY_HOP.contains(name) || named.iter().any(|option| option == name));
-        !of_hop || (hop == Hop::UpgradeKept && matches!(*name, "connection" | "upgrade"))
-    })
+    /// Bytes of the field lines as HTTP/1.1 writes them.
+    #[must_use]
+    pub fn wire_size(&self) -> usize {
+        self.0.iter().map(|field| field.name.len() + field.value.len() + ": \r\n".len()).sum()
+    }
 }
 
 impl Serialize for Fields {
@@ -335,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_survive_the_journal_byte_for_byte() {
+    fn fields_round_trip_through_the_journal_byte_for_byte() {
         let mut map = map(&[("x-a", "plain"), ("x-a", "twice \"quoted\"")]);
         map.append("x-b", HeaderValue::from_bytes(b"caf\xe9 \xc3\xa9 \xff").unwrap());
         let fields = Fields::of(&map, Hop::Dropped);
@@ -343,43 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_that_is_said_in_parts_is_said_as_one() {
-        let headers = Fields::of(&map(&[("x-a", "plain"), ("x-b", "ä")]), Hop::Dropped);
-        let said = encode(&headers).unwrap();
-        let start = RequestStart {
-            started: 1_700_000_000_000_000,
-            since: Some(-3),
-            method: "GET",
-            url: "https://api.test/",
-            version: WireVersion::Http11,
-        };
-        let in_parts = encode_around(&start, &said, &300_i64).unwrap();
-        let RequestStart { started, since, method, url, version } = start;
-        let start = RequestStart { started, since, method: method.to_owned(), url: url.to_owned(), version };
-        let head = RequestHead { start, headers: headers.clone(), head_size: 300 };
-        assert_eq!(decode::<RequestHead>(&in_parts).unwrap(), head);
-        assert_eq!(encode(&head).unwrap(), in_parts);
-
-        let (status, version) = (418, WireVersion::Http2);
-        let rest = ResponseRest {
-            head_size: 1,
-            connection: 2,
-            remote: Some([127, 0, 0, 3].into()),
-            connect: Some(Phases { dns: Some(4), tcp: None, tls: Some(5) }),
-            blocked: 6,
-            sent: 7,
-            answered: 8,
-            informational: vec![Informational { status: 103, headers: Fields::default() }],
-        };
-        let in_parts = encode_around(&ResponseStart { status, reason: "Teapot", version }, &said, &rest).unwrap();
-        let start = ResponseStart { status, reason: "Teapot".to_owned(), version };
-        let head = ResponseHead { start, headers, rest };
-        assert_eq!(decode::<ResponseHead>(&in_parts).unwrap(), head);
-        assert_eq!(encode(&head).unwrap(), in_parts);
-    }
-
-    #[test]
-    fn what_belongs_to_the_connection_is_not_recorded() {
+    fn hop_by_hop_fields_are_not_recorded() {
         let map = map(&[
             ("connection", "keep-alive, x-hop"),
             ("keep-alive", "timeout=5"),

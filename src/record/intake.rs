@@ -16,7 +16,7 @@ use tokio_util::sync::PollSender;
 
 use super::capture::Tape;
 use super::heads::Decoded;
-use super::journal::Haste;
+use super::journal::Flush;
 use super::look::{Look, Media, Side, Sink};
 use super::screen::{Hold, LOOKED_INTO, Screen};
 use harproxy_redact::{Glimpsed, Pace, Stream};
@@ -69,10 +69,10 @@ pub enum Journalled {
 impl Intake {
     /// For the payload of a message whose head says this of it; `length` as declared.
     #[must_use]
-    pub fn new(tape: Arc<Tape>, side: Side, haste: Haste, media: Media, length: Option<u64>) -> Self {
+    pub fn new(tape: Arc<Tape>, side: Side, flush: Flush, media: Media, length: Option<u64>) -> Self {
         let off = tape.screen().is_off();
         let media = if off { Media::default() } else { media };
-        let look = Look { sink: Sink { tape, side, haste }, media, may_wait: false };
+        let look = Look { sink: Sink { tape, side, flush }, media, may_wait: false };
         let way = match &look.media.codings {
             _ if off => Way::Verbatim { opaque: false },
             None => Way::Verbatim { opaque: true },

@@ -12,7 +12,7 @@ use bytes::{Buf, Bytes};
 
 use super::capture::Tape;
 use super::heads::Decoded;
-use super::journal::{Haste, Kind};
+use super::journal::{Flush, FrameKind};
 use super::screen::{Hold, LOOKED_INTO};
 use harproxy_http::coding::{self, Coding};
 use harproxy_http::headers::to_chars;
@@ -66,13 +66,13 @@ pub enum Side {
 
 impl Side {
     /// Frames of bytes as they came.
-    fn wire(self) -> Kind {
-        if self == Side::Request { Kind::RequestData } else { Kind::ResponseData }
+    fn wire(self) -> FrameKind {
+        if self == Side::Request { FrameKind::RequestData } else { FrameKind::ResponseData }
     }
 
     /// Frames of decoded bytes.
-    fn decoded(self) -> Kind {
-        if self == Side::Request { Kind::RequestDecoded } else { Kind::ResponseDecoded }
+    fn decoded(self) -> FrameKind {
+        if self == Side::Request { FrameKind::RequestDecoded } else { FrameKind::ResponseDecoded }
     }
 }
 
@@ -84,7 +84,7 @@ pub struct Sink {
     /// Whose of the two.
     pub side: Side,
     /// How soon.
-    pub haste: Haste,
+    pub flush: Flush,
 }
 
 impl Sink {
@@ -98,10 +98,10 @@ impl Sink {
         self.push(self.side.decoded(), bytes);
     }
 
-    fn push(&self, kind: Kind, mut bytes: Bytes) {
+    fn push(&self, kind: FrameKind, mut bytes: Bytes) {
         while !bytes.is_empty() {
             let piece = bytes.split_to(bytes.len().min(FRAME));
-            self.tape.push(kind, piece, self.haste);
+            self.tape.push(kind, piece, self.flush);
         }
     }
 }
@@ -228,7 +228,7 @@ impl Look {
         &self,
         pieces: &mut dyn Iterator<Item = io::Result<Glimpsed<Bytes>>>,
         max: Option<u64>,
-        kind: Kind,
+        kind: FrameKind,
     ) -> Decoded {
         let mut redactor = self.sink.tape.screen().redactor();
         let mut stream = Stream::new(&self.media.content_type);
@@ -257,9 +257,9 @@ impl Look {
     }
 
     /// Journals pieces; a thread that may wait does so until there is room.
-    fn journal(&self, kind: Kind, pieces: Vec<Bytes>) {
-        let Sink { tape, haste, .. } = &self.sink;
-        tape.push_all(kind, pieces, if self.may_wait { Haste::Here } else { *haste });
+    fn journal(&self, kind: FrameKind, pieces: Vec<Bytes>) {
+        let Sink { tape, flush, .. } = &self.sink;
+        pieces.into_iter().for_each(|piece| tape.push(kind, piece, *flush));
         if self.may_wait {
             tape.wait_for_room();
         }

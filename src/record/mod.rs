@@ -2,13 +2,11 @@
 //! into a fixture.
 
 mod capture;
-mod clean;
 mod finalise;
 mod handler;
 mod heads;
 mod intake;
 pub mod journal;
-mod lines;
 mod look;
 mod outcome;
 mod pass;
@@ -38,7 +36,7 @@ use harproxy_redact::marker::Run;
 use harproxy_redact::{ClueKey, Placeholder, Policy, Secret, Vault};
 use heads::Meta;
 use journal::frame::MAGIC;
-use journal::{Claimed, Frame, Journal, Kind, Place};
+use journal::{Claimed, Frame, FrameKind, Journal, Place};
 pub use recover::{Hold, Left, Recovered, Why, discard, hold, left_in, recover, sweep};
 use screen::Screen;
 use tally::Tally;
@@ -338,9 +336,9 @@ fn begin(plan: &RecordPlan, claimed: &Claimed, screen: &Screen) -> Result<Journa
     let start = || {
         let payload = heads::encode(&meta)?;
         let mut bytes = MAGIC.to_vec();
-        Frame { kind: Kind::Meta, exchange: 0, payload }.write(&mut bytes)?;
+        Frame { kind: FrameKind::Meta, exchange: 0, payload }.write(&mut bytes)?;
         (&claimed.file).write_all(&bytes)?;
-        Journal::start(claimed.appender()?)
+        Journal::start(claimed.file.try_clone()?)
     };
     start().map_err(|source| Error::journal("writing the journal", &claimed.place.journal, source))
 }

@@ -1,7 +1,6 @@
 //! Exchanges that pass without hyper: a plain GET that came whole, and an answer that comes whole. Both are written as they were read, and go into the
 //! journal like any other, when the answer is there. What turns out to be something else goes the usual way, as if nothing had happened.
 
-use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
@@ -11,12 +10,11 @@ use bytes::Bytes;
 use super::Recorder;
 use super::capture::{Asked, Ending, ResponseTee, Tape};
 use super::handler::Own;
-use super::heads::{Phases, ResponseRest, ResponseStart, WireVersion};
-use super::lines::Memory;
+use super::heads::{Fields, Phases, ResponseHead, WireVersion};
 use super::look::Media;
 use super::tally::Fate;
-use harproxy_http::NormalUrl;
 use harproxy_http::headers::HOP_BY_HOP;
+use harproxy_http::{Header, NormalUrl};
 use harproxy_proxy::body::{End, Watch as _};
 use harproxy_proxy::endings;
 use harproxy_proxy::upstream::{Bare, Passed, Taken, Whole};
@@ -123,9 +121,8 @@ impl Recorder {
             at: plain.at,
             id: None,
         };
-        let names: Vec<Cow<'_, str>> = fields.iter().map(|(name, _)| lower(name)).collect();
-        let mut lines = names.iter().zip(&fields).map(|(name, (_, value))| (&**name, *value));
-        let (tape, head) = Tape::prepare(self.taping(), asked, url, &mut lines, &own.memory);
+        let headers = recorded(fields.iter().copied());
+        let (tape, head) = Tape::prepare(self.taping(), asked, url, headers);
         self.tally.request(plain.origin, Fate::Recorded);
         if let State::Free(bare) = std::mem::take(&mut *state) {
             *state = State::Sent(bare, Box::new(Sent { tape: Some(tape), head }));
@@ -142,7 +139,7 @@ impl Recorder {
                 Poll::Ready(Passed::GoesOn) => return Progress::Left,
                 Poll::Pending => return Progress::Waits,
             };
-            let ending = sent.begin().map(|tape| taped(tape, &answer, taken, &own.memory));
+            let ending = sent.begin().map(|tape| taped(tape, &answer, taken));
             if let State::Sent(bare, _) = std::mem::take(&mut *state) {
                 *state = State::Taped(bare, Taped { answer, ending });
             }
@@ -198,15 +195,14 @@ impl Recorder {
 }
 
 /// Journals all of an answer; the future says when that is done.
-fn taped(tape: Tape, answer: &Whole, taken: Taken, memory: &Memory) -> Ending {
-    let names: Vec<Cow<'_, str>> = answer.names().map(lower).collect();
-    let lines = || names.iter().zip(answer.values()).map(|(name, value)| (&**name, value));
-    let start = ResponseStart {
+fn taped(tape: Tape, answer: &Whole, taken: Taken) -> Ending {
+    let headers = recorded(answer.names().zip(answer.values()));
+    let media = Media::said(headers.0.get("content-type"), headers.0.get_all("content-encoding"));
+    tape.say_answer(ResponseHead {
         status: answer.status.as_u16(),
-        reason: Cow::Borrowed(answer.reason()),
+        reason: answer.reason().to_owned(),
         version: WireVersion::Http11,
-    };
-    let rest = ResponseRest {
+        headers,
         head_size: i64::try_from(answer.head_size).unwrap_or(i64::MAX),
         connection: taken.connection,
         remote: taken.remote.map(|addr| addr.ip()),
@@ -215,10 +211,7 @@ fn taped(tape: Tape, answer: &Whole, taken: Taken, memory: &Memory) -> Ending {
         sent: tape.since(taken.sent_at),
         answered: tape.since(taken.answered_at),
         informational: Vec::new(),
-    };
-    tape.say_answer(&start, &mut lines(), &rest, memory);
-    let value = |name: &str| lines().find(|line| line.0 == name).map(|line| line.1);
-    let media = Media::said(value("content-type"), value("content-encoding"));
+    });
     let payload = answer.payload();
     let mut tee = Box::new(ResponseTee::new(Arc::new(tape), media, Some(payload.len() as u64)));
     if !payload.is_empty() {
@@ -246,9 +239,8 @@ fn fields_to_pass<'p>(plain: &Plain<'p>) -> Option<Vec<(&'p str, &'p [u8])>> {
     fields.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")).then_some(fields)
 }
 
-fn lower(name: &str) -> Cow<'_, str> {
-    match name.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        true => name.to_ascii_lowercase().into(),
-        false => name.into(),
-    }
+fn recorded<'f>(fields: impl Iterator<Item = (&'f str, &'f [u8])>) -> Fields {
+    let field =
+        |(name, value): (&str, &[u8])| Header { name: name.to_ascii_lowercase(), value: Bytes::copy_from_slice(value) };
+    Fields(fields.map(field).collect())
 }

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 
-use super::clean::{Clean, Text};
 use super::heads::{Fields, Told};
 use harproxy_http::NormalUrl;
 use harproxy_redact::{Glimpsed, Outcome, Policy, Redactor, Vault};
@@ -21,7 +20,6 @@ const HELD: usize = 256 << 20;
 pub struct Screen {
     policy: Arc<Policy>,
     vault: Arc<Vault>,
-    clean: Clean,
     held: AtomicUsize,
     opaque: AtomicU64,
 }
@@ -30,13 +28,7 @@ impl Screen {
     /// Nothing found yet.
     #[must_use]
     pub fn new(policy: Arc<Policy>, vault: Vault) -> Self {
-        Screen {
-            policy,
-            vault: Arc::new(vault),
-            clean: Clean::default(),
-            held: AtomicUsize::new(0),
-            opaque: AtomicU64::new(0),
-        }
+        Screen { policy, vault: Arc::new(vault), held: AtomicUsize::new(0), opaque: AtomicU64::new(0) }
     }
 
     /// Whether everything passes as it is.
@@ -71,38 +63,18 @@ impl Screen {
         fields
     }
 
-    /// The value of one field without secrets; `None` when there are none.
-    #[must_use]
-    pub fn field(&self, name: &str, value: &[u8]) -> Option<Vec<u8>> {
-        self.redactor().header(name, value)
-    }
-
     /// Takes secrets out of a URL.
     #[must_use]
     pub fn url(&self, url: NormalUrl) -> String {
-        let key = self.clean.key(self.vault.learned(), Text::Url, url.as_str().as_bytes());
-        if self.clean.has(key) {
-            return url.into();
-        }
-        self.redactor().url(url.as_str()).unwrap_or_else(|| {
-            self.clean.add(key);
-            url.into()
-        })
+        self.redactor().url(url.as_str()).unwrap_or_else(|| url.into())
     }
 
     /// Takes secrets out of a payload that is whole.
     #[must_use]
     pub fn payload(&self, content_type: &str, payload: &[u8]) -> Outcome {
-        // Asked before it is looked into: what becomes known meanwhile was not looked for.
-        let key = self.clean.key(self.vault.learned(), Text::Payload { content_type }, payload);
-        if self.clean.has(key) {
-            return Outcome::Clean;
-        }
         let outcome = self.redactor().payload(content_type, payload);
-        match outcome {
-            Outcome::Clean => self.clean.add(key),
-            Outcome::Redacted(_) => {}
-            Outcome::Opaque => self.passed_opaque(),
+        if outcome == Outcome::Opaque {
+            self.passed_opaque();
         }
         outcome
     }
@@ -173,31 +145,21 @@ mod tests {
     use harproxy_redact::marker::Run;
 
     #[test]
-    fn what_becomes_known_is_found_in_payloads_and_urls_that_came_before() {
+    fn url_and_payload_are_redacted_once_their_value_is_known() {
         let screen = Screen::new(Arc::default(), Vault::new(Run::random(), &[]));
         let text = br#"{"note":"s3cr3t-value"}"#;
-        for _ in 0..3 {
-            assert!(matches!(screen.payload("application/json", text), Outcome::Clean));
-        }
         let url = || NormalUrl::parse("https://api.test/notes/s3cr3t-value").unwrap();
-        assert_eq!([screen.url(url()), screen.url(url())], [url().to_string(), url().to_string()]);
-        assert!(screen.field("authorization", b"Bearer s3cr3t-value").is_some());
+        assert_eq!(screen.payload("application/json", text), Outcome::Clean);
+        assert_eq!(screen.url(url()), url().to_string());
+        let mut fields = Fields::default();
+        fields.0.push("authorization", "Bearer s3cr3t-value");
+        assert_ne!(screen.fields(fields.clone()), fields);
         assert!(!screen.url(url()).contains("s3cr3t"));
-        for _ in 0..3 {
-            assert!(matches!(screen.payload("application/json", text), Outcome::Redacted(_)));
-        }
+        assert!(matches!(screen.payload("application/json", text), Outcome::Redacted(_)));
     }
 
     #[test]
-    fn what_is_clean_as_one_media_type_is_looked_into_as_another() {
-        let screen = Screen::new(Arc::default(), Vault::new(Run::random(), &[]));
-        let form = b"password=hunter2hunter2";
-        assert!(matches!(screen.payload("text/plain", form), Outcome::Clean));
-        assert!(matches!(screen.payload("application/x-www-form-urlencoded", form), Outcome::Redacted(_)));
-    }
-
-    #[test]
-    fn what_is_held_is_bounded_over_all_and_given_back() {
+    fn held_bytes_are_bounded_over_all_payloads_and_given_back() {
         let screen = Arc::new(Screen::new(Arc::default(), Vault::new(Run::random(), &[])));
         let (mut one, mut two) = (Hold::new(screen.clone()), Hold::new(screen.clone()));
         assert!(one.more(HELD - 10) && two.more(10) && !two.more(1));

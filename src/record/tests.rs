@@ -49,7 +49,7 @@ fn a_full_disk_fails_the_run_and_touches_nothing() {
     let before = std::fs::read(dir.path().join("api.har")).unwrap();
     recorder.exchanges.store(1, Ordering::Relaxed);
     recorder.journal = Arc::new(Journal::start(Full).unwrap());
-    let ack = recorder.journal.commit(Frame { kind: Kind::End, exchange: 1, payload: bytes::Bytes::new() });
+    let ack = recorder.journal.commit(Frame { kind: FrameKind::End, exchange: 1, payload: bytes::Bytes::new() });
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(ack);
     let outcome = recorder.finalise(Ending::Clean).unwrap();
     assert!(!outcome.written);

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use harproxy::record::journal::frame::{HEADER, Header, MAGIC, TRAILER};
+use harproxy::record::journal::frame::{FrameHeader, HEADER, MAGIC, TRAILER};
 use harproxy::record::journal::{Frame, Reader};
 use harproxy::record::{OnFailure, RecordPlan, Update, Volatile, recover};
 use harproxy_glob::Globs;
@@ -60,7 +60,7 @@ fn frames(data: &[u8]) -> Vec<Frame> {
     let mut rest = data.strip_prefix(&MAGIC).unwrap_or(data);
     let mut frames = Vec::new();
     while let Some(header) = rest.first_chunk::<HEADER>() {
-        let Some(header) = Header::from_bytes(header) else { break };
+        let Some(header) = FrameHeader::from_bytes(header) else { break };
         rest = &rest[HEADER..];
         let payload = &rest[..rest.len().min(header.len as usize)];
         let (kind, exchange) = (header.kind, header.exchange);

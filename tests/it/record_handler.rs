@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, mpsc};
 
-use harproxy::record::journal::{Kind as Frames, Reader};
+use harproxy::record::journal::{FrameKind, Reader};
 use harproxy::record::{Ending, Error};
 use harproxy::verdict::{CheckId, Severity};
 use harproxy_redact::Policy;
@@ -362,7 +362,7 @@ fn no_client_sees_the_end_before_the_journal_has_it() {
         let journal = std::fs::File::open(sandbox.join("hars/.api.har.journal")).unwrap();
         let mut reader = Reader::open(journal).unwrap().unwrap();
         let kinds = std::iter::from_fn(|| reader.next_frame().unwrap().map(|frame| frame.kind));
-        kinds.filter(|kind| *kind == Frames::End).count()
+        kinds.filter(|kind| *kind == FrameKind::End).count()
     };
     let mut seen = 0;
     for round in 0..5 {

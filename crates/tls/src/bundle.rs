@@ -87,9 +87,6 @@ pub enum BundleError {
     /// The CA's own certificate is not one.
     #[error("reading the CA certificate")]
     Ca(#[source] pem::Error),
-    /// The JVM's store can't be put together.
-    #[error("making the trust store for the JVM")]
-    TrustStore(#[from] TrustStoreError),
     /// The operating system refused.
     #[error("writing {}", path.display())]
     Write {
@@ -220,7 +217,7 @@ impl Bundle {
         Ok(BundleFiles {
             bundle: self.write_pem_to(folder)?,
             adding: adding.collect::<Result<_, _>>()?,
-            trust_store: write(folder.join("bundle.p12"), &jvm::trust_store(&self.roots())?)?,
+            trust_store: write(folder.join("bundle.p12"), &jvm::trust_store(&self.roots()))?,
         })
     }
 }

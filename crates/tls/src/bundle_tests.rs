@@ -119,11 +119,17 @@ fn behind_the_marker_the_systems_roots_are_not_read_again() {
 fn a_jvms_own_roots_survive() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("corporate store.p12");
-    fs::write(&path, jvm::trust_store(&[certificate(CORPORATE)]).unwrap()).unwrap();
+    fs::write(&path, jvm::trust_store(&[certificate(CORPORATE)])).unwrap();
     for variable in jvm::OPTION_VARIABLES {
         let options = format!("-Xmx1g '-Djavax.net.ssl.trustStore={}'", path.display());
-        let bundle = Bundle::build(CA, &Environment::from([((*variable).to_owned(), options.into())])).unwrap();
-        assert_eq!(count(&bundle.roots(), CORPORATE), 1, "{variable}");
+        let gathered = Gathered::from_env(&Environment::from([((*variable).to_owned(), options.into())]));
+        if let [BundleWarning::TrustStore { source: jvm::TrustStoreError::Start { source, .. }, .. }] =
+            &gathered.warnings[..]
+        {
+            eprintln!("skipped: no keytool: {source}");
+            return;
+        }
+        assert_eq!(count(&gathered.with(CA).unwrap().roots(), CORPORATE), 1, "{variable}");
     }
 }
 

@@ -1,57 +1,62 @@
-//! What a JVM reads: its option variables, and trust stores in PKCS #12 and the older JKS.
+//! JVM option variables, and PKCS #12 trust stores.
 
-use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
-use p12_keystore::{Certificate, KeyStore, KeyStoreEntry, Pkcs12Archive};
 use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::{self, PemObject};
+use yasna::models::ObjectIdentifier;
+use yasna::{DERWriter, Tag, construct_der};
 
-/// Variables in which a JVM finds options, the one that the others overrule first.
+/// Variables from which a JVM reads options, in ascending order of precedence.
 pub const OPTION_VARIABLES: &[&str] = &["JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS"];
 
-/// The password of the stores we write. It protects nothing: certificates are public. The JVM's own stores have the same.
+/// The password of the trust stores that harproxy writes, and of every JDK's own. It protects nothing: certificates are public.
 pub const PASSWORD: &str = "changeit";
 
-/// Why a trust store can't be read or made.
+/// Error of reading a trust store that the user named.
 #[derive(Debug, thiserror::Error)]
 pub enum TrustStoreError {
-    /// The operating system refused.
+    /// The file does not exist or can't be opened.
     #[error("opening it")]
-    Io(#[from] io::Error),
-    /// It is no PKCS #12 store, or the password is another one.
-    #[error("as PKCS #12")]
-    Pkcs12(#[from] p12_keystore::error::Error),
-    /// A JKS store that ends too early.
-    #[error("the JKS store is cut short")]
-    CutShort,
-    /// A JKS store with a private key among the certificates, or of an unknown version.
-    #[error(
-        "the JKS store is of a kind that is not read here; `keytool -importkeystore -deststoretype pkcs12` converts it"
-    )]
-    UnknownJks,
+    Open(#[source] io::Error),
+    /// No JDK on this machine.
+    #[error("starting {}; install a JDK, or name the certificates with SSL_CERT_FILE instead", program.display())]
+    Start {
+        /// `keytool`, or its path under `JAVA_HOME`.
+        program: PathBuf,
+        /// The operating system's reason.
+        source: io::Error,
+    },
+    /// keytool rejected the file or its password.
+    #[error("keytool can't read it: {0}")]
+    Rejected(String),
+    /// keytool printed a certificate that is not valid PEM.
+    #[error("parsing the certificates that keytool printed")]
+    Pem(#[source] pem::Error),
 }
 
-/// The trust store that a user's options name.
+/// A trust store that the user's JVM options name.
 #[derive(PartialEq, Eq)]
 pub struct NamedTrustStore {
     /// `-Djavax.net.ssl.trustStore`
     pub path: PathBuf,
-    /// `-Djavax.net.ssl.trustStorePassword`, or the one that everybody uses.
+    /// `-Djavax.net.ssl.trustStorePassword`, or [`PASSWORD`].
     password: String,
 }
 
-/// Never the password.
+/// Leaves the password out.
 impl std::fmt::Debug for NamedTrustStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("NamedTrustStore").field("path", &self.path).finish_non_exhaustive()
     }
 }
 
-/// Splits the value of an option variable as HotSpot does: at white space, with `'…'` and `"…"` taken literally.
+/// Splits the value of an option variable as HotSpot does: at white space outside of `'…'` and `"…"`.
 ///
 /// ```
-/// use crate::jvm::split_options;
+/// use harproxy_tls::jvm::split_options;
 /// assert_eq!(split_options(r#"-Xmx1g  -Da="b c"'d'"#), ["-Xmx1g", "-Da=b cd"]);
 /// ```
 #[must_use]
@@ -74,11 +79,11 @@ pub fn split_options(options: &str) -> Vec<String> {
     all
 }
 
-/// Writes one option so that [`split_options`] gives it back: there is no escape, so each kind of quote stands within the
-/// other.
+/// Quotes one option so that [`split_options`] returns it unchanged. HotSpot has no escape character, so each kind of quote is
+/// enclosed in the other.
 ///
 /// ```
-/// use crate::jvm::quote_option;
+/// use harproxy_tls::jvm::quote_option;
 /// assert_eq!(quote_option("-Da=/tmp/a b"), r#""-Da=/tmp/a b""#);
 /// assert_eq!(quote_option("-Da=b"), "-Da=b");
 /// ```
@@ -91,7 +96,7 @@ pub fn quote_option(option: &str) -> String {
     parts.collect::<Vec<_>>().join("'\"'")
 }
 
-/// The trust store that these options name; of several the last one counts.
+/// Returns the trust store that these options name. The last `-Djavax.net.ssl.trustStore` wins, as in HotSpot.
 #[must_use]
 pub fn named_trust_store(options: &str) -> Option<NamedTrustStore> {
     let options = split_options(options);
@@ -107,102 +112,133 @@ pub fn named_trust_store(options: &str) -> Option<NamedTrustStore> {
 }
 
 impl NamedTrustStore {
-    /// The certificates that a JVM would trust.
+    /// Reads the trusted certificates with the JDK's keytool, which knows every store format.
     ///
     /// # Errors
-    /// When the file can't be read as a store, or the password does not open it.
+    /// When the file can't be opened, there is no keytool, or keytool rejects the file or the password.
     pub fn read(&self) -> Result<Vec<CertificateDer<'static>>, TrustStoreError> {
-        let bytes = fs::read(&self.path)?;
-        if bytes.starts_with(&JKS_MAGIC) {
-            return read_jks(&bytes[JKS_MAGIC.len()..]);
+        std::fs::File::open(&self.path).map_err(TrustStoreError::Open)?;
+        let program = keytool();
+        let output = Command::new(&program)
+            .args(["-J-Duser.language=en", "-list", "-rfc", "-storepass:env", PASSWORD_VARIABLE, "-keystore"])
+            .arg(&self.path)
+            .env(PASSWORD_VARIABLE, &self.password)
+            // The options name the store being read; keytool needs none of them, and prints them on standard error.
+            .env_remove("JAVA_TOOL_OPTIONS")
+            .env_remove("JDK_JAVA_OPTIONS")
+            .env_remove("_JAVA_OPTIONS")
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|source| TrustStoreError::Start { program, source })?;
+        let printed = String::from_utf8_lossy(&output.stdout);
+        if !output.status.success() {
+            let reason = printed.lines().find(|line| !line.trim().is_empty()).unwrap_or("no reason given");
+            return Err(TrustStoreError::Rejected(reason.trim().to_owned()));
         }
-        let store = Pkcs12Archive::from_pkcs12(&bytes, &self.password)?;
-        let trusted = store.certs.into_iter().filter(|bag| bag.trusted);
-        Ok(trusted.map(|bag| CertificateDer::from(bag.cert.as_der().to_vec())).collect())
+        parse_listing(&printed)
     }
 }
 
-/// A PKCS #12 trust store of these roots. One that the store's writer can't read is left out.
-///
-/// # Errors
-/// When the store can't be encoded.
-pub fn trust_store(roots: &[CertificateDer<'_>]) -> Result<Vec<u8>, TrustStoreError> {
-    let mut store = KeyStore::new();
-    for (n, root) in roots.iter().enumerate() {
-        if let Ok(certificate) = Certificate::from_der(root) {
-            store.add_entry(&format!("root-{n}"), KeyStoreEntry::Certificate(certificate));
-        }
-    }
-    // Nothing is secret here, so the password need not be slow to guess; a JVM start and a run's start are the faster for it.
-    Ok(store.writer(PASSWORD).encryption_iterations(ITERATIONS).mac_iterations(ITERATIONS).write()?)
+const PASSWORD_VARIABLE: &str = "HARPROXY_TRUST_STORE_PASSWORD";
+
+/// The keytool of `JAVA_HOME`, or the one on the PATH.
+fn keytool() -> PathBuf {
+    let name = if cfg!(windows) { "keytool.exe" } else { "keytool" };
+    let home = std::env::var_os("JAVA_HOME").map(|home| Path::new(&home).join("bin").join(name));
+    home.filter(|program| program.exists()).unwrap_or_else(|| name.into())
 }
 
-const ITERATIONS: u32 = 64;
-
-const JKS_MAGIC: [u8; 4] = [0xfe, 0xed, 0xfe, 0xed];
-
-/// The trusted certificates of a JKS store, version 2 (sun.security.provider.JavaKeyStore): they are in the clear. The digest
-/// at the end, which the password keys, is not looked at: a JVM that is given no password does not either.
-fn read_jks(after_magic: &[u8]) -> Result<Vec<CertificateDer<'static>>, TrustStoreError> {
-    const VERSION: u32 = 2;
-    const TRUSTED_CERTIFICATE: u32 = 2;
-    let mut rest = Cursor(after_magic);
-    if rest.number()? != VERSION {
-        return Err(TrustStoreError::UnknownJks);
-    }
-    let mut roots = Vec::new();
-    for _ in 0..rest.number()? {
-        if rest.number()? != TRUSTED_CERTIFICATE {
-            return Err(TrustStoreError::UnknownJks);
-        }
-        let _alias = rest.short_text()?;
-        let _date = rest.take(8)?;
-        let _kind = rest.short_text()?;
-        let length = rest.number()? as usize;
-        roots.push(CertificateDer::from(rest.take(length)?.to_vec()));
-    }
-    Ok(roots)
+/// The certificates of the `trustedCertEntry` entries in the output of `keytool -list -rfc`. Certificates of private key entries
+/// are left out: a JVM does not trust them.
+fn parse_listing(listing: &str) -> Result<Vec<CertificateDer<'static>>, TrustStoreError> {
+    let entries = listing.split("Alias name:").skip(1).filter(|entry| entry.contains("trustedCertEntry"));
+    let parsed = entries.flat_map(|entry| CertificateDer::pem_slice_iter(entry.as_bytes()));
+    parsed.collect::<Result<_, _>>().map_err(TrustStoreError::Pem)
 }
 
-/// What is left to read, in the big-endian form of java.io.DataOutput.
-struct Cursor<'a>(&'a [u8]);
+const PKCS7_DATA: &[u64] = &[1, 2, 840, 113_549, 1, 7, 1];
+const CERTIFICATE_BAG: &[u64] = &[1, 2, 840, 113_549, 1, 12, 10, 1, 3];
+const X509_CERTIFICATE: &[u64] = &[1, 2, 840, 113_549, 1, 9, 22, 1];
+const FRIENDLY_NAME: &[u64] = &[1, 2, 840, 113_549, 1, 9, 20];
+/// Oracle's attribute that marks a certificate as trusted, and its value `anyExtendedKeyUsage`.
+const TRUSTED_KEY_USAGE: &[u64] = &[2, 16, 840, 1, 113_894, 746_875, 1, 1];
+const ANY_USAGE: &[u64] = &[2, 5, 29, 37, 0];
 
-impl<'a> Cursor<'a> {
-    fn take(&mut self, length: usize) -> Result<&'a [u8], TrustStoreError> {
-        let (taken, rest) = self.0.split_at_checked(length).ok_or(TrustStoreError::CutShort)?;
-        self.0 = rest;
-        Ok(taken)
-    }
+/// Encodes a PKCS #12 trust store (RFC 7292) of these roots, without encryption and without a MAC. JVMs from version 8 on read it
+/// with any password.
+#[must_use]
+pub fn trust_store(roots: &[CertificateDer<'_>]) -> Vec<u8> {
+    let bags = construct_der(|writer| {
+        writer.write_sequence_of(|bags| {
+            for (n, root) in roots.iter().enumerate() {
+                write_bag(bags.next(), &format!("root-{n}"), root);
+            }
+        });
+    });
+    let contents = construct_der(|writer| {
+        writer.write_sequence_of(|contents| write_data(contents.next(), &bags));
+    });
+    construct_der(|writer| {
+        writer.write_sequence(|store| {
+            store.next().write_u8(3);
+            write_data(store.next(), &contents);
+        });
+    })
+}
 
-    fn number(&mut self) -> Result<u32, TrustStoreError> {
-        let bytes = self.take(4)?;
-        Ok(bytes.iter().fold(0, |number, byte| number << 8 | u32::from(*byte)))
-    }
+/// ContentInfo of type `data` (RFC 2315 section 7).
+fn write_data(writer: DERWriter<'_>, content: &[u8]) {
+    writer.write_sequence(|info| {
+        write_oid(info.next(), PKCS7_DATA);
+        info.next().write_tagged(Tag::context(0), |writer| writer.write_bytes(content));
+    });
+}
 
-    fn short_text(&mut self) -> Result<&'a [u8], TrustStoreError> {
-        let length = self.take(2)?;
-        self.take(usize::from(length[0]) << 8 | usize::from(length[1]))
-    }
+/// SafeBag with a certificate (RFC 7292 section 4.2).
+fn write_bag(writer: DERWriter<'_>, name: &str, certificate: &[u8]) {
+    writer.write_sequence(|bag| {
+        write_oid(bag.next(), CERTIFICATE_BAG);
+        bag.next().write_tagged(Tag::context(0), |writer| {
+            writer.write_sequence(|value| {
+                write_oid(value.next(), X509_CERTIFICATE);
+                value.next().write_tagged(Tag::context(0), |writer| writer.write_bytes(certificate));
+            });
+        });
+        bag.next().write_set_of(|attributes| {
+            write_attribute(attributes.next(), FRIENDLY_NAME, |value| value.write_bmp_string(name));
+            write_attribute(attributes.next(), TRUSTED_KEY_USAGE, |value| write_oid(value, ANY_USAGE));
+        });
+    });
+}
+
+fn write_attribute(writer: DERWriter<'_>, oid: &[u64], write_value: impl FnOnce(DERWriter<'_>)) {
+    writer.write_sequence(|attribute| {
+        write_oid(attribute.next(), oid);
+        attribute.next().write_set_of(|values| write_value(values.next()));
+    });
+}
+
+fn write_oid(writer: DERWriter<'_>, oid: &[u64]) {
+    writer.write_oid(&ObjectIdentifier::from_slice(oid));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rustls::pki_types::pem::PemObject;
 
     fn ca() -> CertificateDer<'static> {
         CertificateDer::from_pem_slice(include_bytes!("../../../certs/ca.pem")).unwrap()
     }
 
     #[test]
-    fn options_come_back_as_they_were_quoted() {
+    fn split_options_returns_a_quoted_option() {
         for option in ["-Dx=1", "-Dx=", "-Dx=a b", "-Dx=\"a\" 'b'", "-Dx=C:\\a b\\c", "'", "\""] {
             assert_eq!(split_options(&quote_option(option)), [option]);
         }
     }
 
     #[test]
-    fn the_last_trust_store_named_counts() {
+    fn last_trust_store_option_wins() {
         let named = named_trust_store(
             "-Djavax.net.ssl.trustStore=/a -Xmx1g '-Djavax.net.ssl.trustStore=/b c' -Djavax.net.ssl.trustStorePassword=pw",
         );
@@ -210,29 +246,48 @@ mod tests {
         assert_eq!(named_trust_store("-Djavax.net.ssl.trustStoreType=JKS"), None);
     }
 
-    #[test]
-    fn a_store_reads_back() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("s.p12");
-        fs::write(&path, trust_store(&[ca()]).unwrap()).unwrap();
-        let read = |password: &str| NamedTrustStore { path: path.clone(), password: password.into() }.read();
-        assert_eq!(read(PASSWORD).unwrap(), [ca()]);
-        assert!(matches!(read("another"), Err(TrustStoreError::Pkcs12(_))));
+    /// keytool where a JDK is installed; else `None`, and a message.
+    fn read(path: &Path, password: &str) -> Option<Result<Vec<CertificateDer<'static>>, TrustStoreError>> {
+        let store = NamedTrustStore { path: path.to_owned(), password: password.to_owned() };
+        match store.read() {
+            Err(TrustStoreError::Start { source, .. }) => {
+                eprintln!("skipped: no keytool: {source}");
+                None
+            }
+            read => Some(read),
+        }
     }
 
     #[test]
-    fn jks_gives_its_certificates_or_says_why_not() {
-        let ca = ca();
-        let mut jks = vec![0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2, 0, 1, b'a', 0, 0, 0, 0, 0, 0, 0, 0, 0, 5];
-        jks.extend(b"X.509");
-        jks.extend(u32::try_from(ca.len()).unwrap().to_be_bytes());
-        jks.extend(ca.as_ref());
-        jks.extend([0; 20]);
-        assert_eq!(read_jks(&jks).unwrap(), [ca]);
-        for length in 0..jks.len() - 20 {
-            assert!(matches!(read_jks(&jks[..length]), Err(TrustStoreError::CutShort)), "{length}");
+    fn keytool_reads_a_written_store() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a store.p12");
+        std::fs::write(&path, trust_store(&[ca()])).unwrap();
+        if let Some(certificates) = read(&path, PASSWORD) {
+            assert_eq!(certificates.unwrap(), [ca()]);
         }
-        jks[11] = 1;
-        assert!(matches!(read_jks(&jks), Err(TrustStoreError::UnknownJks)));
+    }
+
+    #[test]
+    fn keytool_rejects_a_file_that_is_not_a_store() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("not-a-store");
+        std::fs::write(&path, "text").unwrap();
+        if let Some(certificates) = read(&path, PASSWORD) {
+            assert!(matches!(certificates, Err(TrustStoreError::Rejected(_))), "{certificates:?}");
+        }
+        let missing = NamedTrustStore { path: folder.path().join("missing"), password: PASSWORD.to_owned() };
+        assert!(matches!(missing.read(), Err(TrustStoreError::Open(_))));
+    }
+
+    #[test]
+    fn listing_gives_trusted_certificates_alone() {
+        let pem = include_str!("../../../certs/ca.pem");
+        let listing = format!(
+            "Keystore type: PKCS12\n\nAlias name: a\nEntry type: PrivateKeyEntry\n{pem}\nAlias name: b\n\
+             Creation date: Nov 20, 2026\nEntry type: trustedCertEntry\n\n{pem}\n"
+        );
+        assert_eq!(parse_listing(&listing).unwrap(), [ca()]);
+        assert!(parse_listing("").unwrap().is_empty());
     }
 }

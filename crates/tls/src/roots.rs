@@ -221,6 +221,11 @@ impl Reader {
 
     pub(super) fn trust_store(&mut self, variable: &str, options: &str) -> Vec<Root> {
         let Some(named) = jvm::named_trust_store(options) else { return Vec::new() };
+        // An outer harproxy writes its bundle as PEM beside the trust store, with the same roots.
+        let beside = fs::read(named.path.with_extension("pem")).unwrap_or_default();
+        if beside.starts_with(MARKER.as_bytes()) {
+            return self.certificates(&beside).0;
+        }
         match named.read() {
             Ok(roots) => roots.into_iter().map(Root::new).collect(),
             Err(source) => {

@@ -291,7 +291,7 @@ mod tests {
     use super::*;
 
     fn pki(file: &str) -> PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("certs").join(file)
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../certs").join(file)
     }
 
     #[test]

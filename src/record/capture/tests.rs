@@ -21,7 +21,7 @@ async fn an_exchange_ends_though_nobody_waits_for_its_upload_any_more() {
     done.send(true).unwrap();
     endings::done().await;
     let text = journalled(&tape, read);
-    assert_eq!(text.get(4), Some(&(Kind::End as u8 + 1)), "{text:?}");
+    assert_eq!(text.get(4), Some(&(FrameKind::End as u8 + 1)), "{text:?}");
 }
 
 /// A tape of a journal, and where to read that.
@@ -57,7 +57,7 @@ async fn taken(media: [(HeaderName, &'static str); 2], wire: Vec<u8>) -> (bool, 
     let (tape, read) = tape(None);
     let headers = media.map(|(name, value)| (name, HeaderValue::from_static(value))).into_iter().collect();
     let mut intake =
-        Intake::new(tape.clone(), Side::Response, Haste::Now, Media::of(&headers), Some(wire.len() as u64));
+        Intake::new(tape.clone(), Side::Response, Flush::Prompt, Media::of(&headers), Some(wire.len() as u64));
     intake.data(&wire.into());
     let (is_now, decoded) = match intake.end(true) {
         Journalled::Now(decoded) => (true, decoded),

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::super::heads::{self, Decoded};
 use super::super::journal::frame::MAGIC;
-use super::super::journal::{Claimed, Frame, Kind, Names, Reader, Span};
+use super::super::journal::{Claimed, Frame, FrameKind, Names, Reader, Span};
 use super::super::{Error, Recorder};
 use super::har_error;
 use super::index::{Index, Pieces, Slot};
@@ -59,7 +59,7 @@ impl Anew {
     fn all(&mut self, index: &Index, journal: &std::path::Path) -> Result<(), Error> {
         let failed = |source| Error::journal("setting aside the journal", journal, source);
         self.out.write_all(&MAGIC).map_err(failed)?;
-        self.say(Kind::Meta, 0, &index.meta).map_err(failed)?;
+        self.say(FrameKind::Meta, 0, &index.meta).map_err(failed)?;
         for slot in &index.slots {
             self.exchange(slot, index.meta.max_body)?;
         }
@@ -73,19 +73,20 @@ impl Anew {
         let (sent, received) =
             (Payload::of_request(slot, &heads, max_body), Payload::of_response(slot, &heads, max_body));
         let number = slot.number;
-        self.say(Kind::Request, number, &heads.request).map_err(unwritable)?;
-        let decoded = self.payload(&sent, &slot.sent, number, [Kind::RequestData, Kind::RequestDecoded])?;
+        self.say(FrameKind::Request, number, &heads.request).map_err(unwritable)?;
+        let decoded = self.payload(&sent, &slot.sent, number, [FrameKind::RequestData, FrameKind::RequestDecoded])?;
         if let Some(end) = &mut heads.request_end {
             end.decoded = decoded.or(end.decoded.take());
-            self.say(Kind::RequestEnd, number, end).map_err(unwritable)?;
+            self.say(FrameKind::RequestEnd, number, end).map_err(unwritable)?;
         }
         if let Some(response) = &heads.response {
-            self.say(Kind::Response, number, response).map_err(unwritable)?;
+            self.say(FrameKind::Response, number, response).map_err(unwritable)?;
         }
-        let decoded = self.payload(&received, &slot.received, number, [Kind::ResponseData, Kind::ResponseDecoded])?;
+        let decoded =
+            self.payload(&received, &slot.received, number, [FrameKind::ResponseData, FrameKind::ResponseDecoded])?;
         if let Some(end) = &mut heads.end {
             end.decoded = decoded.or(end.decoded.take());
-            self.say(Kind::End, number, end).map_err(unwritable)?;
+            self.say(FrameKind::End, number, end).map_err(unwritable)?;
         }
         Ok(())
     }
@@ -96,7 +97,7 @@ impl Anew {
         payload: &Payload<'_>,
         pieces: &Pieces,
         exchange: u64,
-        [raw, decoded]: [Kind; 2],
+        [raw, decoded]: [FrameKind; 2],
     ) -> Result<Option<Decoded>, harproxy_har::Error> {
         let before = self.known.found();
         let body = payload.store(&mut self.reader, |source| {
@@ -125,17 +126,17 @@ impl Anew {
         }))
     }
 
-    fn copy(&mut self, span: Span, kind: Kind, exchange: u64) -> io::Result<()> {
+    fn copy(&mut self, span: Span, kind: FrameKind, exchange: u64) -> io::Result<()> {
         let payload = self.reader.read(span)?.into();
         Frame { kind, exchange, payload }.write(&mut self.out)
     }
 
-    fn say(&mut self, kind: Kind, exchange: u64, what: &impl Serialize) -> io::Result<()> {
+    fn say(&mut self, kind: FrameKind, exchange: u64, what: &impl Serialize) -> io::Result<()> {
         Frame { kind, exchange, payload: heads::encode(what)? }.write(&mut self.out)
     }
 }
 
-fn copy_in_pieces(read: &mut dyn Read, out: &mut impl Write, kind: Kind, exchange: u64) -> io::Result<()> {
+fn copy_in_pieces(read: &mut dyn Read, out: &mut impl Write, kind: FrameKind, exchange: u64) -> io::Result<()> {
     loop {
         let mut piece = Vec::new();
         if (&mut *read).take(PIECE as u64).read_to_end(&mut piece)? == 0 {

@@ -152,11 +152,11 @@ impl<'a> Answers<'a> {
     /// # Errors
     /// When it cannot be read.
     pub fn asked(&mut self, new: usize, heads: &Heads) -> Result<Content, Error> {
-        if ignores(self.like, &heads.request.start.url) {
+        if ignores(self.like, &heads.request.url) {
             return Ok(Content::Anything);
         }
         let payload = Payload::of_request(&self.index.slots[new], heads, self.index.meta.max_body);
-        let asked = content(&payload, self.reader, &asked_for(self.like, &heads.request.start.url), false)?.0;
+        let asked = content(&payload, self.reader, &asked_for(self.like, &heads.request.url), false)?.0;
         Ok(self.as_kept(asked))
     }
 
@@ -201,15 +201,12 @@ impl<'a> Answers<'a> {
         };
         let none = Headers::default();
         let response = heads.response.as_ref();
-        let start = response.map(|head| &head.start);
         Ok(Answer {
-            status: start.map_or(0, |start| start.status.into()),
-            reason: start
-                .filter(|start| start.version.as_str().starts_with("HTTP/1"))
-                .map(|start| start.reason.clone()),
+            status: response.map_or(0, |head| head.status.into()),
+            reason: response.filter(|head| head.version.as_str().starts_with("HTTP/1")).map(|head| head.reason.clone()),
             head: head(
                 self.quiet,
-                &heads.request.start.method,
+                &heads.request.method,
                 response.map_or(&none, |head| &head.headers.0),
                 heads.end.as_ref().map_or(&none, |end| &end.trailers.0),
                 error,

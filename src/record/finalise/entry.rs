@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 
-use super::super::heads::{End, Fields, How, RequestHead, RequestStart, ResponseHead};
+use super::super::heads::{End, Fields, How, RequestHead, ResponseHead};
 use super::super::journal::Reader;
 use super::index::{Heads, Slot};
 use super::payload::Payload;
@@ -37,22 +37,22 @@ pub fn build(
 pub fn with(heads: &Heads, post_data: Option<Body>, content: Body) -> Entry {
     let timings = timings(heads);
     Entry {
-        started: rfc3339(heads.request.start.started),
+        started: rfc3339(heads.request.started),
         time: total(&timings),
         request: request(heads, post_data),
         response: response(heads, content),
         timings,
-        server_ip: heads.response.as_ref().and_then(|head| head.rest.remote).map(|ip| ip.to_string()),
-        connection: heads.response.as_ref().map(|head| head.rest.connection.to_string()),
+        server_ip: heads.response.as_ref().and_then(|head| head.remote).map(|ip| ip.to_string()),
+        connection: heads.response.as_ref().map(|head| head.connection.to_string()),
         harproxy: said_by_harproxy(heads),
         ..Entry::default()
     }
 }
 
 fn request(heads: &Heads, post_data: Option<Body>) -> Request {
-    let RequestHead { start: RequestStart { method, url, version, .. }, headers, head_size } = heads.request.clone();
+    let RequestHead { method, url, version, headers, head_size, .. } = heads.request.clone();
     // As sent upstream: what the answer's protocol was, not the client's.
-    let version = heads.response.as_ref().map_or(version, |head| head.start.version);
+    let version = heads.response.as_ref().map_or(version, |head| head.version);
     Request {
         method,
         url,
@@ -66,18 +66,18 @@ fn request(heads: &Heads, post_data: Option<Body>) -> Request {
 }
 
 fn response(heads: &Heads, content: Body) -> Response {
-    let Some(ResponseHead { start, headers, rest }) = heads.response.clone() else {
+    let Some(ResponseHead { status, reason, version, headers, head_size, .. }) = heads.response.clone() else {
         // A failure: HAR has no other word for it than status 0.
         return Response { content, headers_size: -1, body_size: -1, ..Response::default() };
     };
     Response {
-        status: start.status.into(),
-        status_text: start.reason,
-        http_version: start.version.as_str().to_owned(),
+        status: status.into(),
+        status_text: reason,
+        http_version: version.as_str().to_owned(),
         redirect_url: headers.0.get("location").map(|to| to_chars(to).into_owned()).unwrap_or_default(),
         headers: headers.0,
         content,
-        headers_size: rest.head_size,
+        headers_size: head_size,
         body_size: heads.end.as_ref().map_or(-1, |end| to_i64(end.seen)),
         trailers: heads.end.as_ref().map(|end| end.trailers.0.clone()).unwrap_or_default(),
         ..Response::default()
@@ -89,7 +89,7 @@ fn said_by_harproxy(heads: &Heads) -> Option<Map<String, Value>> {
     if let Some(End { how: How::Failed { kind, message }, .. }) = &heads.end {
         said.insert("error".into(), json!({ "kind": kind, "message": message }));
     }
-    let informational = heads.response.iter().flat_map(|head| &head.rest.informational);
+    let informational = heads.response.iter().flat_map(|head| &head.informational);
     let informational: Vec<Value> =
         informational.map(|info| json!({ "status": info.status, "headers": list(&info.headers) })).collect();
     if !informational.is_empty() {
@@ -105,7 +105,7 @@ fn list(fields: &Fields) -> Vec<Value> {
 /// HAR 1.2 timings in milliseconds; what did not happen for this exchange stays unknown.
 fn timings(heads: &Heads) -> Timings {
     let ended = heads.end.as_ref().map(|end| end.at);
-    let Some(ResponseHead { rest: head, .. }) = &heads.response else {
+    let Some(head) = &heads.response else {
         // All that is known of a failure is when it was one.
         return Timings { send: Some(0.0), wait: ended.map(millis), receive: Some(0.0), ..Timings::default() };
     };

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::super::heads::{End, Fields, How, Meta, RequestEnd, RequestHead, ResponseHead, Told, decode};
-use super::super::journal::{Kind, Names, Reader, Span};
+use super::super::journal::{FrameKind, Names, Reader, Span};
 use harproxy_http::Header;
 
 /// An exchange of the journal that is worth an entry: it was answered, or it failed.
@@ -84,15 +84,15 @@ impl Index {
         let mut open: HashMap<u64, Slot> = HashMap::new();
         let mut index = Index { meta: Meta::default(), slots: Vec::new(), cut: 0, unanswered: 0, told: Vec::new() };
         while let Some(frame) = reader.next_frame()? {
-            if frame.kind == Kind::Meta {
+            if frame.kind == FrameKind::Meta {
                 meta = Some(decode(frame.payload)?);
                 continue;
             }
-            if frame.kind == Kind::Clues {
+            if frame.kind == FrameKind::Clues {
                 index.told.push(decode(frame.payload)?);
                 continue;
             }
-            if frame.kind == Kind::Request {
+            if frame.kind == FrameKind::Request {
                 let Started { started, since } = decode(frame.payload)?;
                 let began = since.unwrap_or(started);
                 open.insert(frame.exchange, Slot::new(frame.exchange, began, frame.span));
@@ -100,14 +100,14 @@ impl Index {
             }
             let Some(slot) = open.get_mut(&frame.exchange) else { continue };
             match frame.kind {
-                Kind::RequestData => slot.sent.add(frame.span, false),
-                Kind::RequestDecoded => slot.sent.add(frame.span, true),
-                Kind::RequestEnd => slot.request_end = Some(frame.span),
-                Kind::Response => slot.response = Some(frame.span),
-                Kind::ResponseData => slot.received.add(frame.span, false),
-                Kind::ResponseDecoded => slot.received.add(frame.span, true),
+                FrameKind::RequestData => slot.sent.add(frame.span, false),
+                FrameKind::RequestDecoded => slot.sent.add(frame.span, true),
+                FrameKind::RequestEnd => slot.request_end = Some(frame.span),
+                FrameKind::Response => slot.response = Some(frame.span),
+                FrameKind::ResponseData => slot.received.add(frame.span, false),
+                FrameKind::ResponseDecoded => slot.received.add(frame.span, true),
                 // The first end counts. Pieces of the upload may still follow one.
-                Kind::End if slot.end.is_none() => {
+                FrameKind::End if slot.end.is_none() => {
                     if decode::<Ended>(frame.payload)?.how == How::Dropped {
                         open.remove(&frame.exchange);
                         index.unanswered += 1;
@@ -115,7 +115,7 @@ impl Index {
                         slot.end = Some(frame.span);
                     }
                 }
-                Kind::End | Kind::Meta | Kind::Request | Kind::Clues => {}
+                FrameKind::End | FrameKind::Meta | FrameKind::Request | FrameKind::Clues => {}
             }
         }
         let Some(meta) = meta else { return Ok(None) };
@@ -160,11 +160,11 @@ impl Slot {
         let mut response: Option<ResponseHead> = read(reader, self.response)?;
         let mut end: Option<End> = read(reader, self.end)?;
         if let Some(mut names) = reader.names.take() {
-            request.start.url = names.text(request.start.url);
+            request.url = names.text(request.url);
             name(&mut request.headers, &mut names);
             self.sent.name(reader, &mut names)?;
             if let Some(response) = &mut response {
-                response.rest.informational.iter_mut().for_each(|info| name(&mut info.headers, &mut names));
+                response.informational.iter_mut().for_each(|info| name(&mut info.headers, &mut names));
                 name(&mut response.headers, &mut names);
             }
             if let Some(end) = &mut end {
@@ -197,7 +197,7 @@ impl Pieces {
     }
 }
 
-/// The first members of a [`RequestStart`](super::super::heads::RequestStart).
+/// The first members of a [`RequestHead`].
 #[derive(Deserialize)]
 struct Started {
     started: i64,

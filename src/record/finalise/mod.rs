@@ -234,9 +234,8 @@ fn arrange(update: Update, old: &Fixture, index: &Index, answers: &mut Answers<'
     let mut asked_before: HashMap<usize, HashMap<Content, Vec<usize>>> = HashMap::new();
     for (new, slot) in index.slots.iter().enumerate() {
         let heads = slot.heads(answers.reader).map_err(har_error)?;
-        connections.push(heads.response.as_ref().map(|head| head.rest.connection));
-        let Some(candidates) =
-            named.get(&(heads.request.start.method.clone(), same_url(answers.like, &heads.request.start.url)))
+        connections.push(heads.response.as_ref().map(|head| head.connection));
+        let Some(candidates) = named.get(&(heads.request.method.clone(), same_url(answers.like, &heads.request.url)))
         else {
             continue;
         };

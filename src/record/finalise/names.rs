@@ -94,7 +94,7 @@ fn old_text(fixture: &Fixture, entry: usize, body: &Body) -> Option<Vec<u8>> {
 type Places = HashMap<String, Vec<Found>>;
 
 fn align_heads(new: &Heads, old: &Entry, naming: &mut Naming) {
-    align(url_places(&new.request.start.url), url_places(&old.request.url), naming);
+    align(url_places(&new.request.url), url_places(&old.request.url), naming);
     align(header_places(&new.request.headers.0), header_places(&old.request.headers), naming);
     if let Some(response) = &new.response {
         align(header_places(&response.headers.0), header_places(&old.response.headers), naming);

@@ -1,14 +1,14 @@
-//! One record of the journal: a header, a payload, a checksum. What was torn by a crash is told apart from what is whole.
+//! One frame of the journal: a header, a payload and a checksum. The checksum tells a whole frame from one that a crash tore.
 //!
 //! ```text
-//! length of the payload  u32 LE │ kind u8 │ exchange u64 LE │ payload │ CRC-32 of all before it u32 LE
+//! payload length u32 LE │ kind u8 │ exchange u64 LE │ payload │ CRC-32 of everything before it, u32 LE
 //! ```
 
 use std::io::{self, Write};
 
 use bytes::Bytes;
 
-/// What a journal begins with; a file that does not is no journal of this version.
+/// The first bytes of a journal, which name the version of its format.
 pub const MAGIC: [u8; 19] = *b"harproxy journal 2\n";
 
 /// Bytes before a payload.
@@ -17,79 +17,81 @@ pub const HEADER: usize = 13;
 /// Bytes after a payload.
 pub const TRAILER: usize = 4;
 
-/// Longer payloads don't occur (hyper hands over bodies in far smaller pieces, heads are bounded by its limits): a header
-/// that announces one is damaged.
+/// The longest payload, bytes. hyper hands over bodies in far smaller pieces and bounds heads, so a header that announces
+/// more is damaged.
 pub const MAX_PAYLOAD: usize = 64 << 20;
 
-/// What a frame holds.
+/// The content of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// How the recording was asked for: the first frame.
+pub enum FrameKind {
+    /// The settings of the recording: the first frame.
     Meta,
     /// The head of a request.
     Request,
-    /// Bytes of a request's payload, as sent.
+    /// Bytes of a request payload, as sent.
     RequestData,
-    /// The end of a request's payload.
+    /// The end of a request payload.
     RequestEnd,
     /// The head of a response.
     Response,
-    /// Bytes of a response's payload, as received.
+    /// Bytes of a response payload, as received.
     ResponseData,
     /// The end of the exchange.
     End,
-    /// Bytes of a request's payload, decoded and without secrets.
+    /// Bytes of a request payload, decoded and redacted.
     RequestDecoded,
-    /// Bytes of a response's payload, decoded and without secrets.
+    /// Bytes of a response payload, decoded and redacted.
     ResponseDecoded,
-    /// Clues to secrets that stand in frames behind this one.
+    /// Clues to secrets in the frames that follow.
     Clues,
 }
 
-const KINDS: [Kind; 10] = [
-    Kind::Meta,
-    Kind::Request,
-    Kind::RequestData,
-    Kind::RequestEnd,
-    Kind::Response,
-    Kind::ResponseData,
-    Kind::End,
-    Kind::RequestDecoded,
-    Kind::ResponseDecoded,
-    Kind::Clues,
+/// All kinds. A kind is written as its position, from 1.
+const KINDS: [FrameKind; 10] = [
+    FrameKind::Meta,
+    FrameKind::Request,
+    FrameKind::RequestData,
+    FrameKind::RequestEnd,
+    FrameKind::Response,
+    FrameKind::ResponseData,
+    FrameKind::End,
+    FrameKind::RequestDecoded,
+    FrameKind::ResponseDecoded,
+    FrameKind::Clues,
 ];
 
-impl Kind {
-    /// Whether the payload is a piece of a body, which a reader need not hold.
+impl FrameKind {
+    /// Whether the payload is a piece of a body, which a reader need not hold in memory.
     #[must_use]
     pub fn is_data(self) -> bool {
-        matches!(self, Kind::RequestData | Kind::ResponseData | Kind::RequestDecoded | Kind::ResponseDecoded)
+        use FrameKind::{RequestData, RequestDecoded, ResponseData, ResponseDecoded};
+        matches!(self, RequestData | ResponseData | RequestDecoded | ResponseDecoded)
     }
 }
 
-/// A frame on its way into the journal.
+/// A frame to be written.
 #[derive(Clone, Debug)]
 pub struct Frame {
-    /// What it holds.
-    pub kind: Kind,
-    /// Which exchange it belongs to, from 1; 0 for [`Kind::Meta`] and [`Kind::Clues`].
+    /// The content of the payload.
+    pub kind: FrameKind,
+    /// The number of the exchange, from 1; 0 for [`FrameKind::Meta`] and [`FrameKind::Clues`].
     pub exchange: u64,
     /// At most [`MAX_PAYLOAD`] bytes.
     pub payload: Bytes,
 }
 
-/// The header of a frame as read.
+/// The header of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Header {
-    /// What it holds.
-    pub kind: Kind,
-    /// Which exchange it belongs to.
+pub struct FrameHeader {
+    /// The content of the payload.
+    pub kind: FrameKind,
+    /// The number of the exchange.
     pub exchange: u64,
-    /// Length of the payload.
+    /// The length of the payload.
     pub len: u32,
 }
 
-impl Header {
+impl FrameHeader {
     fn to_bytes(self) -> [u8; HEADER] {
         let mut bytes = [0; HEADER];
         bytes[..4].copy_from_slice(&self.len.to_le_bytes());
@@ -98,19 +100,19 @@ impl Header {
         bytes
     }
 
-    /// Reads a header; `None` when these bytes are not one.
+    /// Parses a header. `None` for an unknown kind and for a length above [`MAX_PAYLOAD`].
     #[must_use]
     pub fn from_bytes(bytes: &[u8; HEADER]) -> Option<Self> {
         let [l0, l1, l2, l3, kind, exchange @ ..] = *bytes;
         let len = u32::from_le_bytes([l0, l1, l2, l3]);
         let kind = *KINDS.get(usize::from(kind).checked_sub(1)?)?;
-        let header = Header { kind, exchange: u64::from_le_bytes(exchange), len };
+        let header = FrameHeader { kind, exchange: u64::from_le_bytes(exchange), len };
         (len as usize <= MAX_PAYLOAD).then_some(header)
     }
 
-    /// The checksum so far: of this header alone.
+    /// Starts the checksum of a frame with this header. The payload comes next.
     #[must_use]
-    pub fn checksum(self) -> crc32fast::Hasher {
+    pub fn start_checksum(self) -> crc32fast::Hasher {
         let mut crc = crc32fast::Hasher::new();
         crc.update(&self.to_bytes());
         crc
@@ -118,34 +120,25 @@ impl Header {
 }
 
 impl Frame {
-    /// Bytes it takes in the journal.
+    /// Bytes that the frame takes in the journal.
     #[must_use]
     pub fn size(&self) -> usize {
         HEADER + self.payload.len() + TRAILER
     }
 
-    /// What stands before its payload, and behind it.
-    ///
-    /// # Errors
-    /// When the payload is longer than [`MAX_PAYLOAD`].
-    pub fn around(&self) -> io::Result<([u8; HEADER], [u8; TRAILER])> {
-        let len = u32::try_from(self.payload.len()).ok().filter(|len| *len as usize <= MAX_PAYLOAD);
-        let len = len.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "a frame is too long"))?;
-        let header = Header { kind: self.kind, exchange: self.exchange, len };
-        let mut crc = header.checksum();
-        crc.update(&self.payload);
-        Ok((header.to_bytes(), crc.finalize().to_le_bytes()))
-    }
-
-    /// Writes it.
+    /// Appends the frame to `out`.
     ///
     /// # Errors
     /// When the writer fails, or the payload is longer than [`MAX_PAYLOAD`].
     pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
-        let (header, trailer) = self.around()?;
-        out.write_all(&header)?;
+        let len = u32::try_from(self.payload.len()).ok().filter(|len| *len as usize <= MAX_PAYLOAD);
+        let len = len.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "a frame is too long"))?;
+        let header = FrameHeader { kind: self.kind, exchange: self.exchange, len };
+        let mut crc = header.start_checksum();
+        crc.update(&self.payload);
+        out.write_all(&header.to_bytes())?;
         out.write_all(&self.payload)?;
-        out.write_all(&trailer)
+        out.write_all(&crc.finalize().to_le_bytes())
     }
 }
 
@@ -154,20 +147,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_header_survives_its_bytes() {
+    fn header_round_trips_through_its_bytes() {
         for kind in KINDS {
-            let header = Header { kind, exchange: u64::MAX - 7, len: 123_456 };
-            assert_eq!(Header::from_bytes(&header.to_bytes()), Some(header));
+            let header = FrameHeader { kind, exchange: u64::MAX - 7, len: 123_456 };
+            assert_eq!(FrameHeader::from_bytes(&header.to_bytes()), Some(header));
         }
     }
 
     #[test]
-    fn noise_is_no_header() {
-        assert_eq!(Header::from_bytes(&[0; HEADER]), None, "no kind");
-        let long = Header { kind: Kind::End, exchange: 1, len: u32::MAX };
-        assert_eq!(Header::from_bytes(&long.to_bytes()), None, "too long");
-        let mut unknown = Header { kind: Kind::End, exchange: 1, len: 1 }.to_bytes();
+    fn header_is_rejected_when_kind_or_length_is_invalid() {
+        assert_eq!(FrameHeader::from_bytes(&[0; HEADER]), None, "kind 0");
+        let long = FrameHeader { kind: FrameKind::End, exchange: 1, len: u32::MAX };
+        assert_eq!(FrameHeader::from_bytes(&long.to_bytes()), None, "too long");
+        let mut unknown = FrameHeader { kind: FrameKind::End, exchange: 1, len: 1 }.to_bytes();
         unknown[4] = 11;
-        assert_eq!(Header::from_bytes(&unknown), None, "a kind of a later version");
+        assert_eq!(FrameHeader::from_bytes(&unknown), None, "an unknown kind");
     }
 }

@@ -1,14 +1,12 @@
-//! The journal: an append-only file beside the fixture, which a recording writes as it goes and which is turned into the
-//! fixture at the end, or by the next recording if this one was killed.
+//! The journal: an append-only file beside the fixture. A recording appends to it as it goes. At its end, or at the start
+//! of the next recording if this one was killed, the journal is turned into the fixture.
 
-mod direct;
 pub mod frame;
 pub mod place;
 pub mod reader;
-mod turns;
 pub mod writer;
 
-pub use frame::{Frame, Kind};
+pub use frame::{Frame, FrameKind};
 pub use place::{Claimed, Place};
 pub use reader::{Names, Reader, Span};
-pub use writer::{Ack, Haste, Journal};
+pub use writer::{Ack, Flush, Journal};

@@ -2,13 +2,12 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Seek as _, Write};
+use std::io::{self, Seek as _};
 use std::path::{Path, PathBuf};
 
 use super::super::Error;
 use super::super::heads::{self, Meta};
-use super::direct::Appender;
-use super::{Kind, Reader};
+use super::{FrameKind, Reader};
 
 /// How the name of a journal ends.
 const JOURNAL: &str = ".journal";
@@ -108,14 +107,6 @@ impl Place {
 }
 
 impl Claimed {
-    /// What the journal goes on with, from where it ends now. Nobody else appends to it meanwhile.
-    ///
-    /// # Errors
-    /// When the system has no descriptor for us.
-    pub fn appender(&self) -> io::Result<impl Write + Send + use<>> {
-        Appender::new(self.file.try_clone()?, &self.place.journal)
-    }
-
     /// Empties the journal.
     ///
     /// # Errors
@@ -187,7 +178,7 @@ impl Claimed {
 fn recorder(journal: &File) -> Option<u32> {
     let mut reader = Reader::open(journal.try_clone().ok()?).ok()??;
     let first = reader.next_frame().ok()??;
-    (first.kind == Kind::Meta).then(|| heads::decode::<Meta>(first.payload).ok()?.pid)?
+    (first.kind == FrameKind::Meta).then(|| heads::decode::<Meta>(first.payload).ok()?.pid)?
 }
 
 fn remove(path: &Path) -> Result<(), Error> {

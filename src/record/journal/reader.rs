@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::frame::{HEADER, Header, Kind, MAGIC, TRAILER};
+use super::frame::{FrameHeader, FrameKind, HEADER, MAGIC, TRAILER};
 use harproxy_redact::{Known, Naming, Vault, known};
 
 /// Where a payload lies in the journal.
@@ -23,7 +23,7 @@ pub struct Span {
 #[derive(Debug)]
 pub struct Seen<'a> {
     /// What it holds.
-    pub kind: Kind,
+    pub kind: FrameKind,
     /// Which exchange it belongs to.
     pub exchange: u64,
     /// Where its payload is.
@@ -155,13 +155,13 @@ impl Reader {
         Pieces { reader: self, spans, done: 0 }
     }
 
-    fn frame(&mut self) -> io::Result<Option<Header>> {
+    fn frame(&mut self) -> io::Result<Option<FrameHeader>> {
         let mut header = [0; HEADER];
         if !self.fill(&mut header)? {
             return Ok(None);
         }
-        let Some(header) = Header::from_bytes(&header) else { return Ok(None) };
-        let mut crc = header.checksum();
+        let Some(header) = FrameHeader::from_bytes(&header) else { return Ok(None) };
+        let mut crc = header.start_checksum();
         self.payload.clear();
         let mut left = header.len as usize;
         while left > 0 {
@@ -255,14 +255,14 @@ mod tests {
             payload: Bytes::from_static(payload.as_bytes()),
         };
         vec![
-            frame(Kind::Meta, 0, "{}"),
-            frame(Kind::Request, 1, r#"{"a":1}"#),
-            frame(Kind::Request, 2, r#"{"b":2}"#),
-            frame(Kind::ResponseData, 2, "hello "),
-            frame(Kind::ResponseData, 1, "other"),
-            frame(Kind::ResponseData, 2, ""),
-            frame(Kind::ResponseData, 2, "world"),
-            frame(Kind::End, 2, "{}"),
+            frame(FrameKind::Meta, 0, "{}"),
+            frame(FrameKind::Request, 1, r#"{"a":1}"#),
+            frame(FrameKind::Request, 2, r#"{"b":2}"#),
+            frame(FrameKind::ResponseData, 2, "hello "),
+            frame(FrameKind::ResponseData, 1, "other"),
+            frame(FrameKind::ResponseData, 2, ""),
+            frame(FrameKind::ResponseData, 2, "world"),
+            frame(FrameKind::End, 2, "{}"),
         ]
     }
 
@@ -282,7 +282,7 @@ mod tests {
         file
     }
 
-    fn read(bytes: &[u8]) -> Option<Vec<(Kind, u64, Vec<u8>)>> {
+    fn read(bytes: &[u8]) -> Option<Vec<(FrameKind, u64, Vec<u8>)>> {
         let mut reader = Reader::open(file(bytes)).unwrap()?;
         let mut seen = Vec::new();
         while let Some(frame) = reader.next_frame().unwrap() {
@@ -321,7 +321,7 @@ mod tests {
         let mut reader = Reader::open(file(&bytes)).unwrap().unwrap();
         let mut spans = Vec::new();
         while let Some(frame) = reader.next_frame().unwrap() {
-            if frame.kind == Kind::ResponseData && frame.exchange == 2 {
+            if frame.kind == FrameKind::ResponseData && frame.exchange == 2 {
                 spans.push(frame.span);
             }
         }

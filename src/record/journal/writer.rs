@@ -1,54 +1,41 @@
-//! Writing the journal: frames are queued from anywhere, one at a time writes them, and what must not be lost waits for it.
+//! Appends frames to the journal on one writer thread.
 //!
-//! Whoever writes takes all that is queued at once, and then lets everybody go who waited (group commit): under load one
-//! `write(2)` serves many exchanges. Who commits a little while nobody writes does so himself: a few kilobytes are in the page
-//! cache before another thread would have woken up. For all else, and as soon as a write was slow, there is a thread.
+//! Any task may queue frames. The thread takes all queued frames as one batch, appends it to the file, and then completes
+//! the acknowledgements of the batch (group commit). Under load one append serves many exchanges.
 //!
-//! Pieces of bodies don't wait; what they wait for is room in the queue.
+//! Pieces of payloads are not acknowledged. They only wait for room in the queue ([`Journal::poll_room`]).
 
-use std::io::{self, IoSlice, Write};
+use std::io::{self, BufWriter, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::frame::Frame;
-use super::turns::Turns;
 
-/// Bytes that may wait to be written before bodies have to wait.
+/// Queued bytes from which payloads have to wait.
 const ROOM: usize = 4 << 20;
 
-/// Bytes gathered for one `write(2)`. Who commits writes no more than this.
+/// Bytes that are gathered before they are written, and queued bytes from which lazy frames are written too.
 const BUFFER: usize = 64 << 10;
 
-/// Payloads that are longer, bytes, are written from where they are.
-const SHORT: usize = 4 << 10;
-
-/// So many of them at once.
-const MANY: usize = 64;
-
-/// What may wait for more is written after so long at the latest.
-const LATEST: Duration = Duration::from_secs(1);
-
-/// How often who commits writes what others queued meanwhile.
-const ROUNDS: usize = 8;
+/// Lazy frames are written after this time at the latest.
+const MAX_DELAY: Duration = Duration::from_secs(1);
 
 /// How soon a frame has to be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Haste {
-    /// With whatever comes next, or when nothing does: more follows soon.
-    Later,
-    /// Now.
-    Now,
-    /// Now, and by who queues it: he may wait for the disk.
-    Here,
+pub enum Flush {
+    /// With the next prompt frame, or after [`MAX_DELAY`]: more frames of the exchange follow soon.
+    Lazy,
+    /// As soon as the writer thread is free.
+    Prompt,
 }
 
-/// A journal being written.
+/// An open journal that accepts frames.
 #[derive(Debug)]
 pub struct Journal {
     shared: Arc<Shared>,
@@ -56,27 +43,24 @@ pub struct Journal {
     opened: Instant,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Shared {
     queue: Mutex<Queue>,
+    /// Wakes the writer thread.
     work: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct Queue {
     batch: Batch,
-    /// Not there while somebody writes: frames are in the journal in the order in which they were queued.
-    out: Option<Out>,
-    /// Bytes queued or being written.
+    /// Bytes that are queued or being written.
     backlog: usize,
-    /// Something in the batch is to be written now.
+    /// The batch holds a prompt frame, or is long enough to be written.
     due: bool,
-    /// Who writes a little.
-    turns: Turns,
     closed: bool,
     failure: Option<Arc<io::Error>>,
-    /// Bodies that wait for room.
-    crowd: Vec<Waker>,
+    /// Payloads that wait for room.
+    waiting: Vec<Waker>,
 }
 
 #[derive(Debug, Default)]
@@ -85,153 +69,77 @@ struct Batch {
     acks: Vec<oneshot::Sender<()>>,
 }
 
-/// Where the journal goes, and what is on its way there.
-struct Out {
-    file: Box<dyn Write + Send>,
-    gathered: Vec<u8>,
-    batch: Batch,
-}
-
-impl Out {
-    /// Writes the frames of the batch with few calls: what is short is gathered, what is long written from where it is.
-    fn write(&mut self) -> io::Result<()> {
-        let Out { file, gathered, batch } = self;
-        // The payloads that are written from where they are, and how many of the gathered bytes stand before each.
-        let mut long: Vec<(usize, &Bytes)> = Vec::new();
-        gathered.clear();
-        for frame in &batch.frames {
-            let (header, trailer) = frame.around()?;
-            gathered.extend_from_slice(&header);
-            if frame.payload.len() > SHORT {
-                long.push((gathered.len(), &frame.payload));
-            } else {
-                gathered.extend_from_slice(&frame.payload);
-            }
-            gathered.extend_from_slice(&trailer);
-            if gathered.len() >= BUFFER - SHORT || long.len() >= MANY {
-                put(&mut **file, gathered, &long)?;
-                gathered.clear();
-                long.clear();
-            }
-        }
-        put(&mut **file, gathered, &long)?;
-        batch.frames.clear();
-        file.flush()
-    }
-}
-
-/// Writes bytes with payloads between them.
-fn put(file: &mut dyn Write, bytes: &[u8], between: &[(usize, &Bytes)]) -> io::Result<()> {
-    if between.is_empty() {
-        return file.write_all(bytes);
-    }
-    let mut slices = Vec::with_capacity(2 * between.len() + 1);
-    let mut from = 0;
-    for (at, payload) in between {
-        slices.extend([&bytes[from..*at], payload].map(IoSlice::new));
-        from = *at;
-    }
-    slices.push(IoSlice::new(&bytes[from..]));
-    let mut left = &mut slices[..];
-    while !left.is_empty() {
-        match file.write_vectored(left) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(written) => IoSlice::advance_slices(&mut left, written),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
-impl std::fmt::Debug for Out {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.batch.fmt(f)
-    }
-}
-
-/// Done when the frame is written (or never will be: the failure is kept in the journal, and traffic goes on); without anybody to tell so, it is
-/// already.
+/// Completes when the frame and all frames before it are written, or when they never will be.
+///
+/// A write error does not fail the traffic: [`Journal::failure`] keeps it.
 #[derive(Debug)]
-pub struct Ack(Option<oneshot::Receiver<()>>);
+pub struct Ack(oneshot::Receiver<()>);
 
 impl Future for Ack {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.0.as_mut().map_or(Poll::Ready(()), |told| Pin::new(told).poll(cx).map(|_| ()))
+        Pin::new(&mut self.0).poll(cx).map(drop)
     }
 }
 
 impl Journal {
-    /// Writes to `out`.
+    /// Starts the writer thread, which appends to `file`.
     ///
     /// # Errors
     /// When the thread cannot be started.
-    pub fn start(out: impl Write + Send + 'static) -> io::Result<Self> {
-        Journal::start_with(out, Turns::default())
-    }
-
-    fn start_with(out: impl Write + Send + 'static, turns: Turns) -> io::Result<Self> {
-        let out = Some(Out { file: Box::new(out), gathered: Vec::new(), batch: Batch::default() });
-        let shared =
-            Arc::new(Shared { queue: Mutex::new(Queue { out, turns, ..Queue::default() }), work: Condvar::default() });
+    pub fn start(file: impl Write + Send + 'static) -> io::Result<Self> {
+        let shared = Arc::new(Shared::default());
         let thread = std::thread::Builder::new().name("journal".into()).spawn({
             let shared = shared.clone();
-            move || shared.write_all()
+            move || shared.run(file)
         })?;
         Ok(Journal { shared, thread: Mutex::new(Some(thread)), opened: Instant::now() })
     }
 
-    /// When it was: what happens later is told apart by how long after.
+    /// The time of [`Journal::start`], from which exchanges count the microseconds that order them.
     #[must_use]
     pub fn opened(&self) -> Instant {
         self.opened
     }
 
     /// Queues a frame.
-    pub fn push(&self, frame: Frame, haste: Haste) {
-        self.push_all([frame], haste);
+    pub fn push(&self, frame: Frame, flush: Flush) {
+        self.shared.push(frame, None, flush);
     }
 
-    /// Queues frames that come one behind the other.
-    pub fn push_all(&self, frames: impl IntoIterator<Item = Frame>, haste: Haste) {
-        self.shared.push(frames, Tell::Nobody, haste);
-    }
-
-    /// Queues a frame and tells when it and all before it are written.
+    /// Queues a frame. The acknowledgement completes when the frame and all frames before it are written.
     pub fn commit(&self, frame: Frame) -> Ack {
-        Ack(self.shared.push([frame], Tell::WhoWaits, Haste::Now))
+        let (done, written) = oneshot::channel();
+        self.shared.push(frame, Some(done), Flush::Prompt);
+        Ack(written)
     }
 
-    /// Ready when bodies may go on: back-pressure from the disk to the network.
+    /// Ready when payloads may queue more: back-pressure from the disk to the network.
     pub fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut queue = self.shared.lock();
         if queue.backlog < ROOM || queue.closed {
             return Poll::Ready(());
         }
-        if !queue.crowd.iter().any(|waker| waker.will_wake(cx.waker())) {
-            queue.crowd.push(cx.waker().clone());
+        if !queue.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+            queue.waiting.push(cx.waker().clone());
         }
         Poll::Pending
     }
 
-    /// Why writing stopped, if it did.
+    /// The error that stopped the writer thread, if one did.
     #[must_use]
     pub fn failure(&self) -> Option<Arc<io::Error>> {
         self.shared.lock().failure.clone()
     }
 
-    /// Writes what is queued and stops; later frames are dropped. Blocks.
+    /// Writes the queued frames and stops the thread. Later frames are dropped. Blocks.
     pub fn close(&self) {
-        let thread = {
-            let mut queue = self.shared.lock();
-            queue.closed = true;
-            self.shared.work.notify_one();
-            self.thread.lock().unwrap_or_else(PoisonError::into_inner).take()
-        };
+        self.shared.lock().closed = true;
+        self.shared.work.notify_one();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
-            // A panic is a failure like any other: it is kept.
+            // A panic in the thread is kept as a failure.
             let _ = thread.join();
         }
     }
@@ -243,139 +151,87 @@ impl Drop for Journal {
     }
 }
 
-/// Who is told that frames are written.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Tell {
-    Nobody,
-    WhoWaits,
-}
-
-/// However writing ends, nobody waits for it any more.
-struct Writing<'a> {
-    shared: &'a Shared,
-    ended: bool,
-}
-
-impl Drop for Writing<'_> {
-    fn drop(&mut self) {
-        if !self.ended {
-            self.shared.fail(io::Error::other("who wrote the journal panicked"));
-        }
-    }
-}
-
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns what is told when the frames are written; nothing where they are by now, or never will be.
-    fn push(&self, frames: impl IntoIterator<Item = Frame>, tell: Tell, haste: Haste) -> Option<oneshot::Receiver<()>> {
+    /// A journal that is closed or has failed drops the frame, and with `ack` completes the acknowledgement.
+    fn push(&self, frame: Frame, ack: Option<oneshot::Sender<()>>, flush: Flush) {
         let mut queue = self.lock();
-        if queue.closed || queue.failure.is_some() {
-            return None;
+        if queue.closed {
+            return;
         }
-        for frame in frames {
-            queue.backlog += frame.size();
-            queue.batch.frames.push(frame);
-        }
-        let is_little = queue.backlog <= BUFFER;
-        queue.due |= haste != Haste::Later || !is_little;
-        // Who writes will see that there is more.
-        let is_free = queue.due && queue.out.is_some();
-        let is_ours = is_free && (haste == Haste::Here || is_little && queue.turns.are_the_committers());
-        let told = (tell == Tell::WhoWaits && !is_ours).then(|| {
-            let (done, told) = oneshot::channel();
-            queue.batch.acks.push(done);
-            told
-        });
-        if is_ours {
-            queue = if haste == Haste::Here { self.write(queue) } else { self.write_some(queue) };
-        }
-        if is_free && (queue.due || queue.closed) {
+        queue.backlog += frame.size();
+        queue.batch.frames.push(frame);
+        queue.batch.acks.extend(ack);
+        let was_due = queue.due;
+        queue.due |= flush == Flush::Prompt || queue.backlog > BUFFER;
+        if queue.due && !was_due {
             self.work.notify_one();
         }
-        told
     }
 
-    /// Writes what is queued, in the place of the thread.
-    fn write_some<'q>(&'q self, mut queue: MutexGuard<'q, Queue>) -> MutexGuard<'q, Queue> {
-        for _ in 0..ROUNDS {
-            // Much is the thread's to write.
-            if !queue.due || queue.backlog > BUFFER || !queue.turns.are_the_committers() {
-                break;
+    /// The writer thread: writes batch after batch until the journal is closed or a write fails.
+    fn run(&self, file: impl Write) {
+        let mut out = BufWriter::with_capacity(BUFFER, file);
+        while let Some(Batch { frames, acks }) = self.next_batch() {
+            let size: usize = frames.iter().map(Frame::size).sum();
+            let written = catch_unwind(AssertUnwindSafe(|| write_frames(frames, &mut out)));
+            let written =
+                written.unwrap_or_else(|_| Err(io::Error::other("the writer thread of the journal panicked")));
+            if let Err(error) = written {
+                // The failure is known before the acknowledgements of this batch are dropped and so completed.
+                return self.fail(error);
             }
-            let begun = Instant::now();
-            queue = self.write(queue);
-            queue.turns.committer_wrote(begun.elapsed());
+            for ack in acks {
+                // The client may be gone.
+                let _ = ack.send(());
+            }
+            self.release(size);
         }
-        queue
     }
 
-    /// What the thread does.
-    fn write_all(&self) {
+    /// Waits for a batch that is due. `None` when the journal is closed and everything is written.
+    fn next_batch(&self) -> Option<Batch> {
         let mut queue = self.lock();
         loop {
-            let is_due = queue.due || (queue.closed && !queue.batch.frames.is_empty());
-            queue = match queue.out {
-                _ if queue.failure.is_some() => return,
-                Some(_) if is_due => {
-                    queue.turns.thread_writes();
-                    self.write(queue)
-                }
-                Some(_) if queue.closed => return,
-                _ => {
-                    let (mut woken, slept) =
-                        self.work.wait_timeout(queue, LATEST).unwrap_or_else(PoisonError::into_inner);
-                    // What comes slowly is not to be lost because nothing else comes.
-                    woken.due |= slept.timed_out() && !woken.batch.frames.is_empty();
-                    woken
-                }
-            };
+            if queue.due || queue.closed {
+                queue.due = false;
+                let batch = std::mem::take(&mut queue.batch);
+                return (!batch.frames.is_empty()).then_some(batch);
+            }
+            let (woken, slept) = self.work.wait_timeout(queue, MAX_DELAY).unwrap_or_else(PoisonError::into_inner);
+            queue = woken;
+            queue.due |= slept.timed_out() && !queue.batch.frames.is_empty();
         }
     }
 
-    /// Writes all that is queued, if nobody else does so.
-    fn write<'q>(&'q self, mut queue: MutexGuard<'q, Queue>) -> MutexGuard<'q, Queue> {
-        let Some(mut out) = queue.out.take() else { return queue };
-        queue.due = false;
-        std::mem::swap(&mut queue.batch, &mut out.batch);
-        drop(queue);
-        let mut writing = Writing { shared: self, ended: false };
-        let size: usize = out.batch.frames.iter().map(Frame::size).sum();
-        let written = out.write();
-        writing.ended = true;
-        if let Err(error) = written {
-            self.fail(error);
-            return self.lock();
-        }
-        for ack in out.batch.acks.drain(..) {
-            // Nobody may be waiting any more.
-            let _ = ack.send(());
-        }
+    /// Counts `size` bytes as written and wakes the payloads that waited for room.
+    fn release(&self, size: usize) {
         let mut queue = self.lock();
         queue.backlog -= size;
-        queue.out = Some(out);
-        if queue.backlog < ROOM && !queue.crowd.is_empty() {
-            let crowd = std::mem::take(&mut queue.crowd);
+        if queue.backlog < ROOM {
+            let waiting = std::mem::take(&mut queue.waiting);
             drop(queue);
-            crowd.into_iter().for_each(Waker::wake);
-            queue = self.lock();
+            waiting.into_iter().for_each(Waker::wake);
         }
-        queue
     }
 
-    /// Nothing is written from now on. Traffic goes on: everybody who waits is let go.
+    /// Stops writing. Traffic goes on: dropping the queue completes all acknowledgements.
     fn fail(&self, error: io::Error) {
         tracing::error!(%error, "writing the journal failed");
-        let before = {
-            let mut queue = self.lock();
-            let failed = Queue { failure: Some(Arc::new(error)), closed: true, ..Queue::default() };
-            std::mem::replace(&mut *queue, failed)
-        };
-        before.crowd.into_iter().for_each(Waker::wake);
-        self.work.notify_one();
+        let failed = Queue { failure: Some(Arc::new(error)), closed: true, ..Queue::default() };
+        let before = std::mem::replace(&mut *self.lock(), failed);
+        before.waiting.into_iter().for_each(Waker::wake);
     }
+}
+
+fn write_frames(frames: Vec<Frame>, out: &mut impl Write) -> io::Result<()> {
+    for frame in frames {
+        frame.write(out)?;
+    }
+    out.flush()
 }
 
 #[cfg(test)]

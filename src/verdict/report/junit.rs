@@ -1,12 +1,14 @@
-//! The report as JUnit XML, for the test readers of CI systems: a case for each endpoint, and one for the run itself. What
-//! fails the run is a `<failure>`, a run that broke an `<error>`, and what was recorded for nothing `<skipped>`.
+//! Renders a report as JUnit XML: one test case for each endpoint and one for the run itself. A finding that fails the run is a
+//! `<failure>`, a broken run an `<error>`, an endpoint with unused entries only is `<skipped>`.
 //!
-//! There is no standard but what readers take: the schema of Ant's own task and that of Jenkins, within which this stays.
+//! JUnit has no specification. The output is valid under the schemas of Ant's junit task and of Jenkins.
 
+use std::io;
 use std::time::Duration;
 
 use indexmap::IndexMap;
-use quick_junit::{NonSuccessKind, Property, Report as Document, TestCase, TestCaseStatus, TestSuite};
+use quick_xml::Writer;
+use quick_xml::events::{BytesDecl, BytesText, Event};
 use time::macros::format_description;
 
 use super::{Report, headline, text};
@@ -15,74 +17,163 @@ use crate::verdict::seen::Fate;
 use crate::verdict::{CheckId, Finding, Location, Severity, Source};
 use harproxy_http::escape::one_line;
 
-/// The document.
+/// Renders the document.
 #[must_use]
 pub fn render(report: &Report) -> String {
-    let mode = report.verdict.mode.as_str();
-    let duration = Duration::from_millis(report.verdict.duration_ms);
-    let mut suite = TestSuite::new(format!("harproxy {mode}"));
-    suite.set_time(duration);
-    // Ant's schema wants a date and a time without a zone.
-    let at = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]");
-    suite.extra.insert("timestamp".into(), report.started.format(at).unwrap_or_default().into());
-    // And a host, which is this where nobody says which.
-    suite.extra.insert("hostname".into(), "localhost".into());
-    suite.add_properties(properties(report));
-    for (name, case) in cases(report) {
-        let mut told = TestCase::new(legal(&name), case.status());
-        told.set_classname(format!("harproxy.{mode}")).set_time(case.took);
-        if let Some(listed) = case.listed() {
-            told.set_system_out(legal(&listed));
-        }
-        suite.add_test_case(told);
-    }
-    let mut document = Document::new("harproxy");
-    document.set_time(duration).add_test_suite(suite);
-    // Strings that were made legal into memory: nothing can fail.
-    document.to_string().unwrap_or_default()
+    let mut xml = Vec::new();
+    // Writing to memory never fails.
+    let _ = write_document(report, &mut Writer::new_with_indent(&mut xml, b' ', 4));
+    String::from_utf8(xml).unwrap_or_default()
 }
 
-/// What is said of one name.
+type Xml<'v> = Writer<&'v mut Vec<u8>>;
+
+fn write_document(report: &Report, xml: &mut Xml<'_>) -> io::Result<()> {
+    let mode = report.verdict.mode.as_str();
+    let classname = format!("harproxy.{mode}");
+    let cases: Vec<(String, Case<'_>, Option<Status>)> = cases(report)
+        .into_iter()
+        .map(|(name, case)| {
+            let status = case.status();
+            (name, case, status)
+        })
+        .collect();
+    let count = |tag| cases.iter().filter(|(_, _, status)| status.as_ref().is_some_and(|s| s.tag == tag)).count();
+    let [skipped, errors, failures] = [SKIPPED, ERROR, FAILURE].map(|tag| count(tag).to_string());
+    let (tests, seconds) = (cases.len().to_string(), seconds(Duration::from_millis(report.verdict.duration_ms)));
+    // Ant's schema requires a date and time without a zone, and a host name.
+    let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]");
+    let timestamp = report.started.format(format).unwrap_or_default();
+
+    xml.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
+    let document = xml.create_element("testsuites").with_attributes([
+        ("name", "harproxy"),
+        ("tests", &*tests),
+        ("skipped", &*skipped),
+        ("failures", &*failures),
+        ("errors", &*errors),
+        ("time", &*seconds),
+    ]);
+    document.write_inner_content(|xml| {
+        let suite = xml.create_element("testsuite").with_attributes([
+            ("name", &*format!("harproxy {mode}")),
+            ("tests", &*tests),
+            ("skipped", &*skipped),
+            ("errors", &*errors),
+            ("failures", &*failures),
+            ("time", &*seconds),
+            ("timestamp", &*timestamp),
+            ("hostname", "localhost"),
+        ]);
+        suite.write_inner_content(|xml| {
+            xml.create_element("properties").write_inner_content(|xml| {
+                properties(report).iter().try_for_each(|(name, value)| {
+                    let property = xml.create_element("property");
+                    property.with_attributes([("name", *name), ("value", &**value)]).write_empty().map(drop)
+                })
+            })?;
+            cases.iter().try_for_each(|(name, case, status)| write_case(xml, &classname, name, case, status.as_ref()))
+        })?;
+        Ok(())
+    })?;
+    xml.write_indent()
+}
+
+fn write_case(
+    xml: &mut Xml<'_>,
+    classname: &str,
+    name: &str,
+    case: &Case<'_>,
+    status: Option<&Status>,
+) -> io::Result<()> {
+    let (name, took, listed) = (legal(name), seconds(case.took), case.listed());
+    let attributes = [("name", &*name), ("classname", classname), ("time", &*took)];
+    let element = xml.create_element("testcase").with_attributes(attributes);
+    if status.is_none() && listed.is_none() {
+        return element.write_empty().map(drop);
+    }
+    element.write_inner_content(|xml| {
+        if let Some(status) = status {
+            let element = xml.create_element(status.tag).with_attribute(("message", &*status.message));
+            match &status.detail {
+                Some((kind, text)) => {
+                    element.with_attribute(("type", kind.as_str())).write_text_content(BytesText::new(text))?;
+                }
+                None => {
+                    element.write_empty()?;
+                }
+            }
+        }
+        if let Some(listed) = &listed {
+            xml.create_element("system-out").write_text_content(BytesText::new(&legal(listed)))?;
+        }
+        Ok(())
+    })?;
+    Ok(())
+}
+
+/// A duration in seconds with three decimals, as readers of JUnit expect it.
+fn seconds(duration: Duration) -> String {
+    format!("{:.3}", duration.as_secs_f64())
+}
+
+const FAILURE: &str = "failure";
+const ERROR: &str = "error";
+const SKIPPED: &str = "skipped";
+
+/// The child element of a test case that did not succeed.
+struct Status {
+    tag: &'static str,
+    message: String,
+    /// The `type` attribute and the text.
+    detail: Option<(String, String)>,
+}
+
+impl Status {
+    fn failed(tag: &'static str, kind: &str, message: &str, text: &str) -> Self {
+        Status { tag, message: legal(&one_line(message)), detail: Some((kind.to_owned(), legal(text))) }
+    }
+}
+
+/// The requests and findings of one endpoint, or of the run.
 #[derive(Default)]
 struct Case<'a> {
-    /// Whether anything was asked of it; the run itself always is.
-    asked: bool,
+    /// Whether a request went to the endpoint. Always true for the run.
+    is_requested: bool,
     took: Duration,
     findings: Vec<&'a Finding>,
-    /// Why it is no verdict at all: whose fault that is, and what happened.
+    /// The broken component and the reason, if the run has no verdict.
     broke: Option<(&'static str, String)>,
 }
 
 impl Case<'_> {
-    fn status(&self) -> TestCaseStatus {
+    fn status(&self) -> Option<Status> {
         let failing: Vec<&Finding> = self.of(Severity::Error).collect();
         let text: String = failing.iter().map(|finding| text::finding(finding)).collect();
-        if let Some((whose, what)) = &self.broke {
-            return non_success(NonSuccessKind::Error, whose, what, &format!("{what}\n{text}"));
+        if let Some((component, reason)) = &self.broke {
+            return Some(Status::failed(ERROR, component, reason, &format!("{reason}\n{text}")));
         }
         if let [first, rest @ ..] = &failing[..] {
-            let what = first.text.lines().next().unwrap_or_default();
+            let line = first.text.lines().next().unwrap_or_default();
             let more = if rest.is_empty() { String::new() } else { format!(" (and {} more)", rest.len()) };
-            // What harproxy lost is no mismatch.
-            let kind = if first.check == CheckId::LOST { NonSuccessKind::Error } else { NonSuccessKind::Failure };
-            return non_success(kind, first.check.as_str(), &format!("{what}{more}"), &text);
+            // An exchange that harproxy lost is an error of the run, not a mismatch.
+            let tag = if first.check == CheckId::LOST { ERROR } else { FAILURE };
+            return Some(Status::failed(tag, first.check.as_str(), &format!("{line}{more}"), &text));
         }
         if !self.is_skipped() {
-            return TestCaseStatus::success();
+            return None;
         }
-        let mut skipped = TestCaseStatus::skipped();
         let entries: Vec<String> = self.findings.iter().map(|finding| entry(finding)).collect();
-        skipped.set_message(legal(&one_line(&entries.join("; "))));
-        skipped
+        Some(Status { tag: SKIPPED, message: legal(&one_line(&entries.join("; "))), detail: None })
     }
 
-    /// Whether there is nothing to it but entries that nothing asked for.
+    /// Whether all findings are unused or stale entries, and no request came.
     fn is_skipped(&self) -> bool {
         let is_idle = |finding: &&Finding| [CheckId::UNUSED, CheckId::STALE].contains(&finding.check);
-        !self.asked && self.findings.iter().all(is_idle)
+        !self.is_requested && self.findings.iter().all(is_idle)
     }
 
-    /// What does not fail it.
+    /// The text of all warnings.
     fn listed(&self) -> Option<String> {
         if self.is_skipped() {
             return None;
@@ -103,30 +194,24 @@ fn entry(finding: &Finding) -> String {
     format!("{text}: {}", EntryPlace { fixture: fixture.clone(), entry: *entry, line: *line })
 }
 
-fn non_success(kind: NonSuccessKind, whose: &str, message: &str, text: &str) -> TestCaseStatus {
-    let mut status = TestCaseStatus::non_success(kind);
-    status.set_type(whose).set_message(legal(&one_line(message))).set_description(legal(text));
-    status
-}
-
-/// The run, then the endpoints in the order in which they were asked, then what only findings tell of.
+/// Returns the run, the endpoints in order of first request, and endpoints that only findings name.
 fn cases(report: &Report) -> IndexMap<String, Case<'_>> {
     let mut cases: IndexMap<String, Case<'_>> = IndexMap::new();
     let run = name(report);
     let broke = |status, source| headline::ending(status, source).map(|what| (word(source), what));
     if report.shards.is_empty() {
         let broke = broke(report.status, report.source);
-        cases.insert(run.clone(), Case { asked: true, broke, ..Case::default() });
+        cases.insert(run.clone(), Case { is_requested: true, broke, ..Case::default() });
     } else {
-        cases.insert(run.clone(), Case { asked: true, ..Case::default() });
+        cases.insert(run.clone(), Case { is_requested: true, ..Case::default() });
         for shard in &report.shards {
             let broke = broke(shard.status, shard.source);
-            cases.insert(format!("{run}: {}", shard.shard), Case { asked: true, broke, ..Case::default() });
+            cases.insert(format!("{run}: {}", shard.shard), Case { is_requested: true, broke, ..Case::default() });
         }
     }
     for seen in report.seen.iter().filter(|seen| seen.outcome != Fate::Noise) {
         let case = cases.entry(endpoint(&seen.method, &seen.url)).or_default();
-        case.asked = true;
+        case.is_requested = true;
         let took = Duration::try_from_secs_f64(seen.took_ms.unwrap_or_default() / 1e3).unwrap_or_default();
         case.took = case.took.saturating_add(took);
     }
@@ -138,7 +223,7 @@ fn cases(report: &Report) -> IndexMap<String, Case<'_>> {
     cases
 }
 
-/// The run as it was typed: the same from run to run, as readers that keep a history want it.
+/// The name of the run's test case: the command as it was typed, so that readers with a history recognise it.
 fn name(report: &Report) -> String {
     let mode = report.verdict.mode.as_str();
     match &*report.command {
@@ -147,7 +232,7 @@ fn name(report: &Report) -> String {
     }
 }
 
-/// The method and the URL without its query, in which what changes from run to run has its place.
+/// The method and the URL without its query, which often differs between runs.
 fn endpoint(method: &str, url: &str) -> String {
     let end = url.find(['?', '#']).unwrap_or(url.len());
     format!("{method} {}", &url[..end]).trim_start().to_owned()
@@ -161,26 +246,26 @@ fn word(source: Source) -> &'static str {
     }
 }
 
-fn properties(report: &Report) -> Vec<Property> {
+fn properties(report: &Report) -> Vec<(&'static str, String)> {
     let counts = &report.verdict.counts;
     let mut properties = vec![
-        Property::new("harproxy", env!("CARGO_PKG_VERSION")),
-        Property::new("status", report.status.to_string()),
-        Property::new("source", word(report.source)),
-        Property::new("requests", counts.requests.to_string()),
-        Property::new("upstreamConnections", counts.upstream_connections.to_string()),
+        ("harproxy", env!("CARGO_PKG_VERSION").to_owned()),
+        ("status", report.status.to_string()),
+        ("source", word(report.source).to_owned()),
+        ("requests", counts.requests.to_string()),
+        ("upstreamConnections", counts.upstream_connections.to_string()),
     ];
     if !report.command.is_empty() {
-        properties.push(Property::new("command", legal(&one_line(&report.command))));
+        properties.push(("command", legal(&one_line(&report.command))));
     }
     for fixture in &report.verdict.fixtures {
         let used = format!("{}: {} of {} entries used", fixture.fixture, fixture.used, fixture.entries);
-        properties.push(Property::new("fixture", legal(&one_line(&used))));
+        properties.push(("fixture", legal(&one_line(&used))));
     }
     properties
 }
 
-/// What XML 1.0 has no way to say (production 2, `Char`) is replaced.
+/// Replaces characters that XML 1.0 can't represent (production 2, `Char`).
 fn legal(text: &str) -> String {
     let is_legal = |c: char| matches!(c, '\t' | '\n' | '\r' | '\u{20}'..='\u{fffd}' | '\u{10000}'..);
     text.chars().map(|c| if is_legal(c) { c } else { char::REPLACEMENT_CHARACTER }).collect()

@@ -12,11 +12,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::super::heads::{
-    End, Fields, How, Informational, Meta, Phases, RequestEnd, RequestHead, RequestStart, ResponseHead, ResponseRest,
-    ResponseStart, WireVersion, encode,
+    End, Fields, How, Informational, Meta, Phases, RequestEnd, RequestHead, ResponseHead, WireVersion, encode,
 };
 use super::super::journal::frame::MAGIC;
-use super::super::journal::{Frame, Kind, Place};
+use super::super::journal::{Frame, FrameKind, Place};
 use super::*;
 use harproxy_glob::Globs;
 use harproxy_http::Headers;
@@ -83,51 +82,49 @@ impl Talk {
         let mut frames = Vec::new();
         let mut say = |kind, payload: Bytes| frames.push(Frame { kind, exchange, payload });
         say(
-            Kind::Request,
+            FrameKind::Request,
             said(&RequestHead {
-                start: RequestStart {
-                    started: START + started,
-                    since: self.since,
-                    method: self.method.into(),
-                    url: self.url.clone(),
-                    version: WireVersion::Http11,
-                },
+                started: START + started,
+                since: self.since,
+                method: self.method.into(),
+                url: self.url.clone(),
+                version: WireVersion::Http11,
                 headers: fields(&self.request_headers),
                 head_size: 99,
             }),
         );
         for piece in &self.sent {
-            say(Kind::RequestData, Bytes::from_static(piece));
+            say(FrameKind::RequestData, Bytes::from_static(piece));
         }
         if !self.sent.is_empty() || !self.upload_whole {
             let seen = self.sent.iter().map(|piece| piece.len() as u64).sum();
-            say(Kind::RequestEnd, said(&RequestEnd { seen, at: 300, complete: self.upload_whole, decoded: None }));
+            say(FrameKind::RequestEnd, said(&RequestEnd { seen, at: 300, complete: self.upload_whole, decoded: None }));
         }
         if let Some(status) = self.status {
             say(
-                Kind::Response,
+                FrameKind::Response,
                 said(&ResponseHead {
-                    start: ResponseStart { status, reason: "OK".to_owned(), version: self.version },
+                    status,
+                    reason: "OK".to_owned(),
+                    version: self.version,
                     headers: fields(&self.headers),
-                    rest: ResponseRest {
-                        head_size: 120,
-                        connection: self.connection,
-                        remote: Some([127, 0, 0, 1].into()),
-                        connect: (exchange == 1).then_some(Phases { dns: None, tcp: Some(1000), tls: Some(2500) }),
-                        blocked: 40,
-                        sent: 200,
-                        answered: 1300,
-                        informational: self.informational.clone(),
-                    },
+                    head_size: 120,
+                    connection: self.connection,
+                    remote: Some([127, 0, 0, 1].into()),
+                    connect: (exchange == 1).then_some(Phases { dns: None, tcp: Some(1000), tls: Some(2500) }),
+                    blocked: 40,
+                    sent: 200,
+                    answered: 1300,
+                    informational: self.informational.clone(),
                 }),
             );
         }
         for piece in &self.received {
-            say(Kind::ResponseData, piece.clone().into());
+            say(FrameKind::ResponseData, piece.clone().into());
         }
         if let Some(how) = self.how.clone() {
             let seen = self.seen.unwrap_or_else(|| self.received.iter().map(|piece| piece.len() as u64).sum());
-            say(Kind::End, said(&End { how, seen, at: 2300, trailers: fields(&self.trailers), decoded: None }));
+            say(FrameKind::End, said(&End { how, seen, at: 2300, trailers: fields(&self.trailers), decoded: None }));
         }
         frames
     }
@@ -176,7 +173,7 @@ impl Desk {
         let claimed = Place::beside(&self.plan.output).unwrap().claim().unwrap();
         let meta = Meta { scope: self.plan.scope.sources().to_vec(), max_body: self.plan.max_body, ..Meta::default() };
         let mut bytes = MAGIC.to_vec();
-        Frame { kind: Kind::Meta, exchange: 0, payload: said(&meta) }.write(&mut bytes).unwrap();
+        Frame { kind: FrameKind::Meta, exchange: 0, payload: said(&meta) }.write(&mut bytes).unwrap();
         frames.iter().for_each(|frame| frame.write(&mut bytes).unwrap());
         (&claimed.file).write_all(&bytes).unwrap();
         claimed

@@ -2,14 +2,14 @@ use std::sync::mpsc;
 
 use bytes::Bytes;
 
-use super::super::frame::Kind;
+use super::super::frame::FrameKind;
 use super::*;
 
 fn frame(exchange: u64, payload: &[u8]) -> Frame {
-    Frame { kind: Kind::ResponseData, exchange, payload: Bytes::copy_from_slice(payload) }
+    Frame { kind: FrameKind::ResponseData, exchange, payload: Bytes::copy_from_slice(payload) }
 }
 
-/// Takes `room` bytes and then fails; tells when it was written to.
+/// Takes `room` bytes and then fails. With a gate, each write waits for a message or for the end of its sender.
 struct Disk {
     room: usize,
     written: Arc<Mutex<Vec<u8>>>,
@@ -44,22 +44,18 @@ fn wait<F: Future>(future: F) -> F::Output {
 }
 
 #[test]
-fn an_ack_comes_after_its_frame_is_written() {
-    // Who commits writes, or the thread does.
-    for slow in [Duration::MAX, Duration::ZERO] {
-        let (disk, written) = disk(usize::MAX);
-        let journal = Journal::start_with(disk, Turns::with(slow)).unwrap();
-        journal.push(frame(1, b"first"), Haste::Later);
-        let mut expected = Vec::new();
-        frame(1, b"first").write(&mut expected).unwrap();
-        for n in 2..50 {
-            let ack = journal.commit(frame(n, b"more"));
-            wait(ack);
-            frame(n, b"more").write(&mut expected).unwrap();
-            assert_eq!(*written.lock().unwrap(), expected, "{n}");
-        }
-        assert!(journal.failure().is_none());
+fn ack_completes_after_its_frame_is_written() {
+    let (disk, written) = disk(usize::MAX);
+    let journal = Journal::start(disk).unwrap();
+    journal.push(frame(1, b"first"), Flush::Lazy);
+    let mut expected = Vec::new();
+    frame(1, b"first").write(&mut expected).unwrap();
+    for n in 2..50 {
+        wait(journal.commit(frame(n, b"more")));
+        frame(n, b"more").write(&mut expected).unwrap();
+        assert_eq!(*written.lock().unwrap(), expected, "{n}");
     }
+    assert!(journal.failure().is_none());
 }
 
 /// Takes few bytes at a time, and is interrupted before each.
@@ -71,16 +67,12 @@ struct Slow {
 
 impl Write for Slow {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.write_vectored(&[IoSlice::new(buf)])
-    }
-
-    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         self.is_interrupted = !self.is_interrupted;
         if self.is_interrupted {
             return Err(io::ErrorKind::Interrupted.into());
         }
-        let taken: Vec<u8> = bufs.iter().flat_map(|buf| buf.iter().copied()).take(3001).collect();
-        self.written.lock().unwrap().extend_from_slice(&taken);
+        let taken = &buf[..buf.len().min(3001)];
+        self.written.lock().unwrap().extend_from_slice(taken);
         Ok(taken.len())
     }
 
@@ -90,23 +82,58 @@ impl Write for Slow {
 }
 
 #[test]
-fn short_payloads_and_long_ones_are_written_in_their_order() {
+fn short_and_long_payloads_are_written_in_order() {
     let slow = Slow::default();
     let (written, mut expected) = (slow.written.clone(), Vec::new());
     let journal = Journal::start(slow).unwrap();
-    let long = |n: u64| if n.is_multiple_of(3) { SHORT as u64 + n } else { n * 7 };
-    let frames: Vec<Frame> = (0..400).map(|n| frame(n, &vec![n as u8; long(n) as usize])).collect();
-    frames.iter().for_each(|frame| frame.write(&mut expected).unwrap());
-    journal.push_all(frames, Haste::Here);
-    assert!(*written.lock().unwrap() == expected, "who queues it for here comes back when it is written");
+    let len = |n: u64| if n.is_multiple_of(3) { BUFFER as u64 + n } else { n * 7 };
+    for n in 0..400 {
+        let frame = frame(n, &vec![n as u8; len(n) as usize]);
+        frame.write(&mut expected).unwrap();
+        journal.push(frame, Flush::Lazy);
+    }
+    journal.close();
+    assert!(*written.lock().unwrap() == expected);
     assert!(journal.failure().is_none());
 }
 
 #[test]
-fn closing_writes_what_could_wait() {
+fn frames_that_are_queued_during_a_write_are_one_batch() {
+    /// Counts the writes.
+    struct Counted(Disk, Arc<Mutex<usize>>);
+
+    impl Write for Counted {
+        fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+            *self.1.lock().unwrap() += 1;
+            self.0.write(buf)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let (open, gate) = mpsc::channel();
+    let (disk, written) = disk(usize::MAX);
+    let writes = Arc::new(Mutex::new(0));
+    let journal = Journal::start(Counted(Disk { gate: Some(gate), ..disk }, writes.clone())).unwrap();
+    let first = journal.commit(frame(1, b"first"));
+    while *writes.lock().unwrap() == 0 {
+        std::thread::yield_now();
+    }
+    let acks: Vec<Ack> = (2..100).map(|n| journal.commit(frame(n, b"more"))).collect();
+    drop(open); // The gate stays open from now on.
+    wait(first);
+    acks.into_iter().for_each(wait);
+    assert_eq!(*writes.lock().unwrap(), 2);
+    assert_eq!(written.lock().unwrap().len(), frame(1, b"first").size() + 98 * frame(2, b"more").size());
+}
+
+#[test]
+fn close_writes_lazy_frames() {
     let (disk, written) = disk(usize::MAX);
     let journal = Journal::start(disk).unwrap();
-    journal.push(frame(1, b"lazy"), Haste::Later);
+    journal.push(frame(1, b"lazy"), Flush::Lazy);
     journal.close();
     assert_eq!(written.lock().unwrap().len(), frame(1, b"lazy").size());
     wait(journal.commit(frame(2, b"too late")));
@@ -114,10 +141,10 @@ fn closing_writes_what_could_wait() {
 }
 
 #[test]
-fn what_could_wait_is_written_though_nothing_follows() {
+fn lazy_frames_are_written_when_nothing_follows() {
     let (disk, written) = disk(usize::MAX);
     let journal = Journal::start(disk).unwrap();
-    journal.push(frame(1, b"slow"), Haste::Later);
+    journal.push(frame(1, b"slow"), Flush::Lazy);
     while written.lock().unwrap().is_empty() {
         std::thread::yield_now();
     }
@@ -125,7 +152,7 @@ fn what_could_wait_is_written_though_nothing_follows() {
 }
 
 #[test]
-fn a_full_disk_lets_everybody_go_and_is_remembered() {
+fn full_disk_completes_all_acks_and_is_remembered() {
     let (disk, written) = disk(100);
     let journal = Journal::start(disk).unwrap();
     wait(journal.commit(frame(1, b"fits")));
@@ -137,96 +164,13 @@ fn a_full_disk_lets_everybody_go_and_is_remembered() {
     assert_eq!(written.lock().unwrap().len(), frame(1, b"fits").size());
 }
 
-/// Keeps the names of the threads that write, tells when one begins, and lets it go on when it is told to.
-struct Held {
-    names: Names,
-    begun: mpsc::Sender<()>,
-    gate: mpsc::Receiver<()>,
-}
-
-impl Write for Held {
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.begun.send(()).ok();
-        self.gate.recv().ok();
-        self.names.write(buf)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 #[test]
-fn who_commits_writes_a_little_of_what_others_queued_meanwhile_and_leaves_much_to_the_thread() {
-    for (len, by_thread) in [(100, false), (2 * BUFFER, true)] {
-        let names = Arc::default();
-        let ((begun, begins), (open, gate)) = (mpsc::channel(), mpsc::channel());
-        let held = Held { names: Names(Arc::clone(&names)), begun, gate };
-        let journal = Journal::start_with(held, Turns::with(Duration::MAX)).unwrap();
-        std::thread::scope(|scope| {
-            let first = scope.spawn(|| wait(journal.commit(frame(1, b"a little"))));
-            begins.recv().unwrap();
-            let ack = journal.commit(frame(2, &vec![7; len]));
-            drop(open); // The gate stays open from now on.
-            wait(ack);
-            first.join().unwrap();
-        });
-        journal.close();
-        let last = names.lock().unwrap().last().unwrap().as_deref() == Some("journal");
-        assert_eq!(last, by_thread, "{len}");
-    }
-}
-
-/// Keeps the names of the threads that write.
-struct Names(Arc<Mutex<Vec<Option<String>>>>);
-
-impl Write for Names {
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().push(std::thread::current().name().map(ToOwned::to_owned));
-        Ok(buf.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// Who wrote each of so many frames, each committed when the one before was done with.
-fn writers(turns: Turns, frames: u64) -> Vec<bool> {
-    let names = Arc::default();
-    let journal = Journal::start_with(Names(Arc::clone(&names)), turns).unwrap();
-    for n in 0..frames {
-        wait(journal.commit(frame(n, b"a little")));
-        // The ack comes before whoever wrote is ready for more.
-        while journal.shared.lock().out.is_none() {
-            std::thread::yield_now();
-        }
-    }
-    journal.close();
-    let names = names.lock().unwrap();
-    names.iter().map(|name| name.as_deref() == Some("journal")).collect()
-}
-
-#[test]
-fn who_commits_a_little_writes_it() {
-    assert_eq!(writers(Turns::with(Duration::MAX), 50), [false; 50]);
-}
-
-#[test]
-fn a_slow_write_is_the_last_for_a_thousand_that_makes_who_commits_wait() {
-    // To this journal every write is slow.
-    let by_thread = writers(Turns::with(Duration::ZERO), 1003);
-    let expected: Vec<bool> = (0..1003).map(|n| n != 0 && n != 1001).collect();
-    assert_eq!(by_thread, expected);
-}
-
-#[test]
-fn bodies_wait_for_a_slow_disk() {
+fn payloads_wait_while_the_disk_is_slow() {
     let (open, gate) = mpsc::channel();
     let (mut disk, _) = disk(usize::MAX);
     disk.gate = Some(gate);
     let journal = Journal::start(disk).unwrap();
-    journal.push(frame(1, &vec![0; ROOM]), Haste::Now);
+    journal.push(frame(1, &vec![0; ROOM]), Flush::Prompt);
     let waker = Waker::noop();
     assert!(journal.poll_room(&mut Context::from_waker(waker)).is_pending());
     let room = async { std::future::poll_fn(|cx| journal.poll_room(cx)).await };
