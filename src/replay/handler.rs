@@ -16,8 +16,7 @@ use ::http::request::Parts;
 use ::http::{HeaderMap, Request, Response};
 use bytes::Bytes;
 use harproxy_http::{Headers, NormalUrl};
-use harproxy_matching::Key;
-use harproxy_proxy::handler::{Close, Glance, Ticket};
+use harproxy_proxy::handler::Close;
 use harproxy_proxy::respond::MARK;
 use harproxy_proxy::upstream::{Dialled, OwnConnections, Upstream};
 use harproxy_proxy::{Ask, Body, Client, Connect, Exchange, Handler, Note, Notice, Origin, Provenance, Session};
@@ -113,48 +112,12 @@ impl Replayer {
     }
 }
 
-/// What a ticket was given for.
-fn key(ticket: Ticket) -> Key {
-    Key::from_bits(ticket.0)
-}
-
 impl Handler for Replayer {
     type Connection = OwnConnections;
 
     /// What is compared has no case; only a far server may be particular.
     fn keeps_case(&self) -> bool {
         self.live.is_some() || self.recorder.is_some()
-    }
-
-    /// Nothing but the fixtures is asked, and what they have ready.
-    fn answers_at_once(&self) -> bool {
-        self.live.is_none()
-    }
-
-    fn at_once(&self, glance: &Glance<'_>) -> Option<Response<Body>> {
-        self.strict.load().at_once(glance, || self.now.unwrap_or_else(SystemTime::now))
-    }
-
-    fn ticket(&self, url: &str) -> Option<Ticket> {
-        Some(Ticket(Key::of("GET", url).bits()))
-    }
-
-    fn gathers(&self) -> bool {
-        self.strict.load().gathers()
-    }
-
-    fn fetch(&self, tickets: &[Ticket]) {
-        self.strict.load().fetch(tickets.iter().copied().map(key));
-    }
-
-    fn ready(
-        &self,
-        ticket: Ticket,
-        session: &Session,
-        is_plain: &dyn Fn() -> bool,
-        head: &mut Vec<u8>,
-    ) -> Option<&'static [u8]> {
-        self.strict.load().ready(key(ticket), session, is_plain, head, || self.now.unwrap_or_else(SystemTime::now))
     }
 
     fn accept(&self, _: &Arc<Client>) -> OwnConnections {
