@@ -26,7 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use crate::verdict::seen::Became;
+use crate::verdict::request::RecordedEntry;
 use crate::verdict::{FindingListener, Verdict};
 use harproxy_glob::Globs;
 use harproxy_har::write::{ContentMode, JsonLayout};
@@ -207,7 +207,7 @@ pub struct Outcome {
     /// Requests in scope whose client went away before the answer: not stored.
     pub unanswered: u64,
     /// What exchanges became in the fixture, by their numbers in the journal; nothing where it was not written.
-    pub entries: HashMap<u64, Became>,
+    pub entries: HashMap<u64, RecordedEntry>,
 }
 
 /// A recording under way: the proxy's handler.

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use super::Teller;
 use super::line::{below, cut_end, flat, request};
 use crate::cli::ui::{self, write_line};
-use crate::verdict::seen::Seen;
+use crate::verdict::request::RequestRow;
 use crate::verdict::{CheckId, Finding, Severity};
 use harproxy_proxy::Origin;
 
@@ -21,7 +21,7 @@ const LISTED_WITH_REQUEST: [CheckId; 4] =
 #[derive(Default)]
 pub(super) struct List {
     /// The request that was told last, and how often it came again since.
-    last: Option<(Seen, u64)>,
+    last: Option<(RequestRow, u64)>,
     /// What is told once.
     told: HashSet<String>,
 }
@@ -42,7 +42,7 @@ impl List {
     }
 
     /// What is nearest to a request that was refused, and what would help.
-    fn why(&mut self, seen: &Seen) -> Vec<String> {
+    fn why(&mut self, seen: &RequestRow) -> Vec<String> {
         let Some(explanation) = &seen.explanation else { return Vec::new() };
         if !self.is_new(format!("{} {} {explanation}", seen.method, seen.url)) {
             return Vec::new();
@@ -50,17 +50,17 @@ impl List {
         let nearest = explanation.lines().find(|line| line.starts_with("nearest"));
         let why = nearest.or_else(|| explanation.lines().next()).unwrap_or_default();
         let mut lines = below(why, width());
-        lines.extend(seen.remedy.iter().flat_map(|remedy| hint(remedy, width())));
+        lines.extend(seen.hint.iter().flat_map(|remedy| hint(remedy, width())));
         lines
     }
 }
 
 impl Teller for List {
-    fn going(&mut self, seen: &Seen) {
+    fn going(&mut self, seen: &RequestRow) {
         self.write([request(seen, true, 1, width())]);
     }
 
-    fn ended(&mut self, seen: &Seen) {
+    fn ended(&mut self, seen: &RequestRow) {
         if let Some((last, again)) = &mut self.last
             && is_again(last, seen)
         {
@@ -70,7 +70,7 @@ impl Teller for List {
         }
         let why = self.why(seen);
         self.write([request(seen, false, 1, width())].into_iter().chain(why));
-        self.last = Some((seen.line(), 0));
+        self.last = Some((seen.without_messages(), 0));
     }
 
     fn tls_refused(&mut self, to: &Origin, reason: &str) {
@@ -110,9 +110,10 @@ impl Teller for List {
 }
 
 /// Whether this looks like the one before.
-fn is_again(last: &Seen, seen: &Seen) -> bool {
-    let looks = |seen: &Seen| (seen.status, seen.outcome, seen.entry, seen.complete);
-    let says = |seen: &Seen| (seen.method.clone(), seen.url.clone(), seen.fixture.clone(), seen.explanation.clone());
+fn is_again(last: &RequestRow, seen: &RequestRow) -> bool {
+    let looks = |seen: &RequestRow| (seen.status, seen.outcome, seen.entry, seen.complete);
+    let says =
+        |seen: &RequestRow| (seen.method.clone(), seen.url.clone(), seen.fixture.clone(), seen.explanation.clone());
     looks(last) == looks(seen) && says(last) == says(seen)
 }
 

@@ -61,9 +61,9 @@ pub fn combine(reports: Vec<(String, Report)>, fail_on: Option<&SeverityOverride
         started: began,
         command,
         shards,
-        more_seen: reports.iter().map(|(_, report)| report.more_seen).sum(),
-        seen: reports.into_iter().flat_map(|(_, report)| report.seen).collect(),
-        shown: IndexMap::new(),
+        more_requests: reports.iter().map(|(_, report)| report.more_requests).sum(),
+        requests: reports.into_iter().flat_map(|(_, report)| report.requests).collect(),
+        entries: IndexMap::new(),
     })
 }
 
@@ -88,7 +88,7 @@ fn in_a_row(mut reports: Vec<(String, Report)>, began: OffsetDateTime) -> Vec<(S
     for (name, report) in &mut reports {
         let later = (report.started - began).as_seconds_f64() * 1e3;
         let (mut last, mut last_connection) = (ids, connections);
-        for seen in &mut report.seen {
+        for seen in &mut report.requests {
             seen.id = seen.id.saturating_add(ids);
             seen.connection = seen.connection.saturating_add(connections);
             seen.started_ms += later;

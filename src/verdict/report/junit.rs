@@ -13,7 +13,7 @@ use time::macros::format_description;
 
 use super::{Report, headline, text};
 use crate::verdict::explain::EntryPlace;
-use crate::verdict::seen::Fate;
+use crate::verdict::request::ResultKind;
 use crate::verdict::{CheckId, Finding, Location, Severity, Source};
 use harproxy_http::escape::one_line;
 
@@ -209,7 +209,7 @@ fn cases(report: &Report) -> IndexMap<String, Case<'_>> {
             cases.insert(format!("{run}: {}", shard.shard), Case { is_requested: true, broke, ..Case::default() });
         }
     }
-    for seen in report.seen.iter().filter(|seen| seen.outcome != Fate::Noise) {
+    for seen in report.requests.iter().filter(|seen| seen.outcome != ResultKind::Noise) {
         let case = cases.entry(endpoint(&seen.method, &seen.url)).or_default();
         case.is_requested = true;
         let took = Duration::try_from_secs_f64(seen.took_ms.unwrap_or_default() / 1e3).unwrap_or_default();

@@ -9,7 +9,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::{Report, github, gitlab, json, junit, markdown, text};
-use crate::verdict::seen::Seen;
+use crate::verdict::request::RequestRow;
 use crate::verdict::{CheckId, Finding, FixtureUse, Location, Severity, Source, Verdict};
 use samples::{failed, full, nothing_recorded, one_run, passed, recorded, report};
 
@@ -119,8 +119,12 @@ fn a_case_that_was_not_asked_is_skipped_and_fails_where_that_fails_the_run() {
         let report = report(Verdict { findings: vec![unused(severity)], ..passed() }, 0, Source::Verdict);
         let xml = junit::render(&report);
         assert!(xml.contains("name=\"GET https://api.example.com/old\"") && xml.contains(tag), "{xml}");
-        let asked = Seen { method: "GET".into(), url: "https://api.example.com/old?page=2".into(), ..Seen::nothing() };
-        let xml = junit::render(&Report { seen: vec![asked], ..report });
+        let asked = RequestRow {
+            method: "GET".into(),
+            url: "https://api.example.com/old?page=2".into(),
+            ..RequestRow::default()
+        };
+        let xml = junit::render(&Report { requests: vec![asked], ..report });
         assert!(!xml.contains("<skipped"), "{xml}");
         assert_eq!(xml.contains("<system-out>"), severity == Severity::Warning, "{xml}");
     }

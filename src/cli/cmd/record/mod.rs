@@ -113,7 +113,7 @@ async fn conclude(
         Ok(outcome) => {
             let written = if outcome.written { harproxy_har::Fixture::open(&fixture.output).ok() } else { None };
             let fixtures = written.map(Arc::new).into_iter().collect();
-            let recorded = Recorded { fixtures, entries: outcome.entries.clone(), shown: None };
+            let recorded = Recorded { fixtures, entries: outcome.entries.clone(), entry_views: None };
             let status = run.conclude(end, outcome.verdict.clone(), &recorded);
             let summary = fixture.summary(&outcome, end, plan);
             match end {

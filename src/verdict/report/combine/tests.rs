@@ -1,7 +1,7 @@
 use super::super::{json, junit, markdown};
 use super::*;
 use crate::verdict::Counts;
-use crate::verdict::seen::{Fate, Seen};
+use crate::verdict::request::{RequestRow, ResultKind};
 use time::macros::datetime;
 
 fn fixture(fixture: &str, entries: usize, unused: &[usize]) -> FixtureUse {
@@ -32,8 +32,15 @@ fn no_traffic() -> Finding {
     Finding::new(CheckId::NO_TRAFFIC, Severity::Error, "nothing came through the proxy")
 }
 
-fn seen(id: u64) -> Seen {
-    Seen { id, connection: 1, started_ms: 10.0, method: "GET".into(), outcome: Fate::Served, ..Seen::nothing() }
+fn seen(id: u64) -> RequestRow {
+    RequestRow {
+        id,
+        connection: 1,
+        started_ms: 10.0,
+        method: "GET".into(),
+        outcome: ResultKind::Served,
+        ..RequestRow::default()
+    }
 }
 
 /// A shard that began at this second and saw one request.
@@ -53,9 +60,9 @@ fn shard(second: u8, findings: Vec<Finding>, fixtures: Vec<FixtureUse>) -> Repor
         started: datetime!(2026-11-20 09:30:00 UTC) + Duration::from_secs(second.into()),
         command: "npm test".into(),
         shards: vec![],
-        seen: vec![seen(1)],
-        more_seen: 1,
-        shown: IndexMap::new(),
+        requests: vec![seen(1)],
+        more_requests: 1,
+        entries: IndexMap::new(),
     }
 }
 
@@ -74,7 +81,7 @@ fn of(check: CheckId, report: &Report) -> Vec<&Finding> {
 #[test]
 fn what_was_counted_is_added_and_equal_findings_are_one() {
     let report = combined(vec![shard(2, vec![miss(1), miss(2)], vec![]), shard(0, vec![miss(2)], vec![])]);
-    assert_eq!((report.verdict.counts.requests, report.verdict.counts.bytes, report.more_seen), (2, 140, 2));
+    assert_eq!((report.verdict.counts.requests, report.verdict.counts.bytes, report.more_requests), (2, 140, 2));
     let found: Vec<_> = report.verdict.findings.iter().map(|f| (f.at.request.as_deref().unwrap(), f.times)).collect();
     assert_eq!(found, [("GET https://api.test/users?page=1", 1), ("GET https://api.test/users?page=2", 2)]);
     assert_eq!((report.status, report.source, &*report.command), (1, Source::Verdict, "npm test"));
@@ -83,7 +90,7 @@ fn what_was_counted_is_added_and_equal_findings_are_one() {
 #[test]
 fn requests_are_those_of_one_run_and_findings_still_name_theirs() {
     let report = combined(vec![shard(2, vec![miss(1)], vec![]), shard(0, vec![miss(2)], vec![])]);
-    let told: Vec<_> = report.seen.iter().map(|s| (s.id, s.connection, s.started_ms, s.shard.as_deref())).collect();
+    let told: Vec<_> = report.requests.iter().map(|s| (s.id, s.connection, s.started_ms, s.shard.as_deref())).collect();
     assert_eq!(told, [(1, 1, 2010.0, Some("r0.json")), (2, 2, 10.0, Some("r1.json"))]);
     assert_eq!(report.verdict.findings.iter().map(|f| f.requests[0]).collect::<Vec<_>>(), [1, 2]);
     assert_eq!(report.started, datetime!(2026-11-20 09:30:00 UTC));

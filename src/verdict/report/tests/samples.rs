@@ -2,7 +2,7 @@
 
 use super::super::{Report, Shard};
 use crate::verdict::explain::EntryPlace;
-use crate::verdict::seen::{Change, Fate, Giver, Seen};
+use crate::verdict::request::{EntryChange, RequestRow, ResultKind, SourceKind};
 use crate::verdict::{CheckId, Counts, Finding, FixtureUse, Location, Mode, NearEntry, Severity, Source, Verdict};
 use harproxy_matching::{Difference, What};
 
@@ -14,9 +14,9 @@ pub(super) fn report(verdict: Verdict, status: u8, source: Source) -> Report {
         started: time::OffsetDateTime::UNIX_EPOCH,
         command: "npm test".into(),
         shards: vec![],
-        seen: vec![],
-        more_seen: 0,
-        shown: indexmap::IndexMap::new(),
+        requests: vec![],
+        more_requests: 0,
+        entries: indexmap::IndexMap::new(),
     }
 }
 
@@ -137,7 +137,7 @@ pub(super) fn full() -> Report {
         ..Finding::new(CheckId::TRUNCATED, Severity::Warning, "cut\u{0}\n::error::not a command ]]> #1 @octocat")
     });
     verdict.fixtures[0].unused = vec![5, 6, 7, 8];
-    let served = Seen {
+    let served = RequestRow {
         id: 1,
         shard: Some("shard-1.json".into()),
         started_ms: 12.5,
@@ -148,27 +148,27 @@ pub(super) fn full() -> Report {
         method: "GET".into(),
         url: "https://api.example.com/users?page=2".into(),
         status: Some(200),
-        outcome: Fate::Served,
-        source: Giver::Fixture,
+        outcome: ResultKind::Served,
+        source: SourceKind::Fixture,
         fixture: Some("hars/api.har".into()),
         entry: Some(4),
         followed: vec![2, 3],
         mime_type: Some("application/json".into()),
         bytes: 812,
         complete: true,
-        ..Seen::nothing()
+        ..RequestRow::default()
     };
-    let missed = Seen {
+    let missed = RequestRow {
         id: 2,
         url: "https://api.example.com/users?page=3".into(),
         status: Some(501),
-        outcome: Fate::Miss,
-        source: Giver::None,
+        outcome: ResultKind::Miss,
+        source: SourceKind::None,
         followed: vec![],
         ..served.clone()
     };
-    let login = Seen {
-        change: Some(Change::Added),
+    let login = RequestRow {
+        change: Some(EntryChange::Added),
         id: 3,
         method: "POST".into(),
         url: "https://api.example.com/login".into(),
@@ -176,15 +176,15 @@ pub(super) fn full() -> Report {
         took_ms: None,
         ..served.clone()
     };
-    let tunnel = Seen {
+    let tunnel = RequestRow {
         id: 4,
         method: "CONNECT".into(),
         url: "db.example.com:5432".into(),
         protocol: "".into(),
-        outcome: Fate::Tunnel,
-        source: Giver::Live,
+        outcome: ResultKind::Tunnel,
+        source: SourceKind::Live,
         complete: true,
-        ..Seen::nothing()
+        ..RequestRow::default()
     };
     let shard = |shard: &str, status, source| Shard {
         shard: shard.into(),
@@ -196,8 +196,8 @@ pub(super) fn full() -> Report {
     };
     Report {
         shards: vec![shard("shard-1.json", 0, Source::Verdict), shard("shard-2.json", 137, Source::Cmd)],
-        seen: vec![served, missed, login, tunnel],
-        more_seen: 3,
+        requests: vec![served, missed, login, tunnel],
+        more_requests: 3,
         ..report(verdict, 137, Source::Cmd)
     }
 }
