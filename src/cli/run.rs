@@ -28,7 +28,7 @@ use crate::verdict::report::Report;
 use crate::verdict::request::RequestRow;
 use crate::verdict::{FindingListener, Source, Verdict, exit, exit_status};
 use crate::watch::{Watch, Watcher};
-use harproxy_proxy::{AnyHandler, Proxy, Witness};
+use harproxy_proxy::{Handler, Proxy, Witness};
 use harproxy_redact::Telling;
 use harproxy_tls::authority::Authority;
 
@@ -131,7 +131,7 @@ impl<'a> Run<'a> {
     /// When it can't start.
     pub async fn serve(
         &mut self,
-        handler: Arc<dyn AnyHandler>,
+        handler: Arc<dyn Handler>,
         authority: Arc<Authority>,
         about: &About<'_>,
     ) -> Result<End, Failure> {
@@ -143,7 +143,7 @@ impl<'a> Run<'a> {
 
     async fn run_through(
         &mut self,
-        handler: Arc<dyn AnyHandler>,
+        handler: Arc<dyn Handler>,
         authority: Arc<Authority>,
         about: &About<'_>,
     ) -> Result<End, Failure> {

@@ -28,7 +28,7 @@ use harproxy_http::NormalUrl;
 use harproxy_matching::{Chosen, EntryRef, Found, Guess, Matcher, Miss, MissKind, Outcome, noise};
 use harproxy_proxy::handler::Close;
 use harproxy_proxy::respond::MARK;
-use harproxy_proxy::{Body, Notice, Origin, Provenance, Session, Way};
+use harproxy_proxy::{Body, ConnectionEvent, Origin, Provenance, Session, Way};
 use harproxy_redact::{Policy, Telling};
 
 /// What answers from fixtures, and keeps the ledger of a run.
@@ -290,15 +290,15 @@ impl Strict {
     }
 
     /// What the engine saw beside requests.
-    pub(super) fn notice(&self, notice: Notice) {
+    pub(super) fn notice(&self, notice: ConnectionEvent) {
         match notice {
-            Notice::Tunnelled { .. } => {}
-            Notice::Unreadable { to } => self.tell(connections::unreadable_tunnel(&to.host_and_port())),
-            Notice::BadHead { reason } => self.tell(connections::malformed_head(&reason)),
-            Notice::Unauthorized => self.ledger.count(Count::Unauthorized),
-            Notice::TlsRefused { to, .. } if self.is_noise_alone(&to) => self.ledger.count(Count::Noise),
-            Notice::TlsRefused { to, .. } if self.is_left_alone(&to) => self.ledger.count(Count::OutOfScope),
-            Notice::TlsRefused { to, reason } => {
+            ConnectionEvent::TunnelClosed { .. } => {}
+            ConnectionEvent::UnknownProtocol { to } => self.tell(connections::unreadable_tunnel(&to.host_and_port())),
+            ConnectionEvent::MalformedHead { reason } => self.tell(connections::malformed_head(&reason)),
+            ConnectionEvent::Unauthorized => self.ledger.count(Count::Unauthorized),
+            ConnectionEvent::TlsRefused { to, .. } if self.is_noise_alone(&to) => self.ledger.count(Count::Noise),
+            ConnectionEvent::TlsRefused { to, .. } if self.is_left_alone(&to) => self.ledger.count(Count::OutOfScope),
+            ConnectionEvent::TlsRefused { to, reason } => {
                 tracing::warn!(
                     target: LOG,
                     kind = CheckId::TLS_REFUSED.as_str(),
@@ -307,7 +307,7 @@ impl Strict {
                 );
                 self.ledger.refused(to.authority(), reason);
             }
-            Notice::TlsTrusted { to } => self.ledger.trusted(to.authority()),
+            ConnectionEvent::TlsAccepted { to } => self.ledger.trusted(to.authority()),
         }
     }
 
