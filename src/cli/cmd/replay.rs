@@ -6,7 +6,6 @@ use std::sync::Arc;
 use tokio::task::spawn_blocking;
 
 use super::record;
-use crate::child::Pace;
 use crate::child::env::Mode;
 use crate::cli::advice::Failure;
 use crate::cli::args::replay::ReplayArgs;
@@ -19,6 +18,7 @@ use crate::cli::roots::Roots;
 use crate::cli::run::{About, End, Run};
 use crate::cli::summary;
 use crate::cli::ui::Ui;
+use crate::diagnose::processes::PollRate;
 use crate::record::{Ending, Outcome};
 use crate::replay::{Reloader, Replayer};
 use crate::verdict::Verdict;
@@ -50,7 +50,7 @@ pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
         may_match: &may_match,
         may_match_origin: &may_match_origin,
         recorded_at: replayer.recorded_at(),
-        pace: Pace::BESIDE,
+        rate: PollRate::LOW,
         quiet_output: false,
     };
     let mut run = Run::new(&plan, roots, ui)?;

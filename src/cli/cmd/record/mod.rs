@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use tokio::task::{JoinError, spawn_blocking};
 
-use crate::child::Pace;
 use crate::child::env::Mode;
 use crate::cli::advice::Failure;
 use crate::cli::args::record::RecordArgs;
@@ -20,6 +19,7 @@ use crate::cli::roots::Roots;
 use crate::cli::run::{About, End, Run};
 use crate::cli::summary;
 use crate::cli::ui::{self, Ui};
+use crate::diagnose::processes::PollRate;
 use crate::record::{Ending, Outcome, RecordPlan, Recorder, Volatile};
 use harproxy_har::write::ContentMode;
 use harproxy_matching::MatchRule;
@@ -78,7 +78,7 @@ async fn serve(run: &mut Run<'_>, recorder: &Arc<Recorder>, authority: Arc<Autho
         may_match: &may_match,
         may_match_origin: &may_match_origin,
         recorded_at: None,
-        pace: Pace::BESIDE,
+        rate: PollRate::LOW,
         quiet_output: false,
     };
     run.serve(recorder.clone(), authority, &about).await

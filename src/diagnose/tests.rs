@@ -1,10 +1,10 @@
 use super::runtime::{Guess, guess};
 use super::*;
-use crate::verdict::{Counts, Mode};
+use crate::verdict::{CheckId, Counts, Finding, Mode, Severity, Verdict};
 
-fn clues(cmd: &str) -> Clues {
+fn evidence(cmd: &str) -> Evidence {
     let words = cmd.split(' ').map(str::to_owned).collect();
-    Clues { words, command: cmd.to_owned(), ..Clues::default() }
+    Evidence { words, command: cmd.to_owned(), ..Evidence::default() }
 }
 
 fn ran(names: &[&str]) -> Option<Vec<Program>> {
@@ -18,12 +18,12 @@ fn project(files: &[&str], manifests: &[(&str, &str)]) -> Project {
     Project { files, manifests }
 }
 
-fn runtimes(clues: &Clues) -> Vec<Runtime> {
-    guess(clues).into_iter().map(|Guess { runtime, .. }| runtime).collect()
+fn runtimes(evidence: &Evidence) -> Vec<Runtime> {
+    guess(evidence).into_iter().map(|Guess { runtime, .. }| runtime).collect()
 }
 
 #[test]
-fn a_program_is_known_by_what_was_typed() {
+fn runtime_is_guessed_from_the_words_of_cmd() {
     use Runtime::*;
     for (cmd, expected) in [
         ("npx playwright test", Playwright),
@@ -44,87 +44,87 @@ fn a_program_is_known_by_what_was_typed() {
         ("curl http://localhost/", Curl),
         ("npx cypress run", Cypress),
     ] {
-        assert_eq!(runtimes(&clues(cmd)).first(), Some(&expected), "{cmd}");
+        assert_eq!(runtimes(&evidence(cmd)).first(), Some(&expected), "{cmd}");
     }
     for cmd in ["./run-the-tests.sh", "make test", "true", "my-tool --name docker --to tox"] {
-        assert_eq!(runtimes(&clues(cmd)), [], "{cmd}");
+        assert_eq!(runtimes(&evidence(cmd)), [], "{cmd}");
     }
 }
 
 #[test]
-fn a_line_for_a_shell_and_a_script_of_npm_are_looked_into() {
-    let mut line = clues("sh -c");
+fn shell_lines_and_npm_scripts_are_searched() {
+    let mut line = evidence("sh -c");
     line.words.push("cd e2e && X=1 npx playwright test".into());
     assert_eq!(runtimes(&line), [Runtime::Playwright]);
     let manifest = r#"{"scripts": {"e2e": "start-server-and-test serve 3000 'cypress run'"}}"#;
-    let npm = Clues { project: project(&[], &[("package.json", manifest)]), ..clues("npm run e2e") };
+    let npm = Evidence { project: project(&[], &[("package.json", manifest)]), ..evidence("npm run e2e") };
     assert_eq!(runtimes(&npm), [Runtime::Cypress]);
 }
 
 #[test]
-fn what_ran_says_what_a_wrapper_hides() {
-    let make = Clues { programs: ran(&["make", "sh", "java"]), ..clues("make test") };
+fn running_programs_reveal_the_runtime_behind_a_wrapper() {
+    let make = Evidence { programs: ran(&["make", "sh", "java"]), ..evidence("make test") };
     let guesses = guess(&make);
-    assert_eq!(guesses[0], Guess { runtime: Runtime::Java, because: "`java` ran".into() });
+    assert_eq!(guesses[0], Guess { runtime: Runtime::Java, reason: "`java` ran".into() });
 }
 
 #[test]
-fn the_folder_says_more_of_a_language_and_speaks_alone_where_nothing_else_does() {
+fn project_folder_refines_a_guess_and_decides_alone_otherwise() {
     let e2e = || project(&["playwright.config.ts", "go.mod"], &[("package.json", r#"{"devDependencies":{}}"#)]);
-    let npm = Clues { project: e2e(), ..clues("npm test") };
-    assert_eq!(runtimes(&npm), [Runtime::Playwright], "not Go, which nobody ran");
-    let go = Clues { project: e2e(), ..clues("go vet ./...") };
+    let npm = Evidence { project: e2e(), ..evidence("npm test") };
+    assert_eq!(runtimes(&npm), [Runtime::Playwright], "not Go: no Go program ran");
+    let go = Evidence { project: e2e(), ..evidence("go vet ./...") };
     assert_eq!(runtimes(&go), [Runtime::Go]);
-    let make = Clues { project: project(&["go.mod"], &[]), ..clues("make test") };
-    assert_eq!(guess(&make)[0].because, "`go.mod` is here");
-    let aiohttp = Clues { project: project(&[], &[("requirements.txt", "aiohttp==3.9\n")]), ..clues("pytest") };
-    let told: Vec<String> = guess(&aiohttp).iter().map(|guess| guess.told(&aiohttp)).collect();
-    assert!(told[0].starts_with("`requirements.txt` mentions aiohttp: "), "{told:?}");
-    assert!(told[0].contains("trust_env=True"), "{told:?}");
+    let make = Evidence { project: project(&["go.mod"], &[]), ..evidence("make test") };
+    assert_eq!(guess(&make)[0].reason, "`go.mod` is here");
+    let aiohttp = Evidence { project: project(&[], &[("requirements.txt", "aiohttp==3.9\n")]), ..evidence("pytest") };
+    let best = &guess(&aiohttp)[0];
+    assert_eq!(best.reason, "`requirements.txt` mentions aiohttp");
+    assert!(remedy::for_runtime(best.runtime, &aiohttp).contains("trust_env=True"));
 }
 
 #[test]
-fn go_test_without_a_test_binary_answered_from_its_cache() {
-    let test = |programs| Clues { programs, ..clues("go test ./...") };
+fn go_test_without_a_test_binary_is_cached() {
+    let test = |programs| Evidence { programs, ..evidence("go test ./...") };
     assert_eq!(runtimes(&test(ran(&["go"]))), [Runtime::GoCached]);
     assert_eq!(runtimes(&test(ran(&["go", "compile", "link", "api.test"]))), [Runtime::Go]);
-    assert_eq!(runtimes(&test(ran(&["go", "link"]))), [Runtime::Go], "it was built, so it ran, however briefly");
-    assert_eq!(runtimes(&test(None)), [Runtime::Go], "nothing is known");
-    assert!(remedy::of(Runtime::Go, &test(None)).contains("-count=1"));
-    let counted = Clues { programs: ran(&["go"]), ..clues("go test -count=1 ./...") };
+    assert_eq!(runtimes(&test(ran(&["go", "link"]))), [Runtime::Go], "it was built, so it ran, if only briefly");
+    assert_eq!(runtimes(&test(None)), [Runtime::Go], "the programs are unknown");
+    assert!(remedy::for_runtime(Runtime::Go, &test(None)).contains("-count=1"));
+    let counted = Evidence { programs: ran(&["go"]), ..evidence("go test -count=1 ./...") };
     assert_eq!(runtimes(&counted), [Runtime::Go]);
 }
 
 #[test]
-fn a_program_without_the_variables_comes_first() {
+fn program_without_the_variables_comes_first() {
     let mut programs = ran(&["env", "curl"]);
     programs.as_mut().unwrap()[1].cleared = Some(true);
-    let guesses = guess(&Clues { programs, ..clues("env -i curl http://a/") });
+    let guesses = guess(&Evidence { programs, ..evidence("env -i curl http://a/") });
     assert_eq!(guesses[0].runtime, Runtime::Cleared);
-    assert!(guesses[0].because.contains("`curl` was started without"), "{guesses:?}");
+    assert!(guesses[0].reason.contains("`curl` was started without"), "{guesses:?}");
 }
 
-/// A run to whose proxy so many requests came, and in which this was found.
-fn verdict(requests: u64, kinds: &[CheckId]) -> Verdict {
-    let findings = kinds.iter().map(|kind| Finding {
+/// The verdict of a run with this number of requests and these findings.
+fn verdict(requests: u64, checks: &[CheckId]) -> Verdict {
+    let findings = checks.iter().map(|check| Finding {
         hint: Some("the usual".into()),
-        ..Finding::new(kind.clone(), Severity::Error, "nothing came through the proxy")
+        ..Finding::new(check.clone(), Severity::Error, "nothing came through the proxy")
     });
     let counts = Counts { requests, ..Counts::default() };
     Verdict { mode: Mode::REPLAY, counts, findings: findings.collect(), fixtures: vec![], duration_ms: 0 }
 }
 
-fn past(to: &str) -> Past {
-    let connection = Connection { program: "api.test".into(), to: to.parse().unwrap(), udp: false, own: false };
-    Past::of(&[connection], &Bounds { may_match_origin: &|_| true, let_past: &[] })
+fn bypasses(to: &str) -> Bypasses {
+    let connection = DirectConnection { program: "api.test".into(), to: to.parse().unwrap(), udp: false, own: false };
+    Bypasses::find(&[connection], &BypassRules { may_match_origin: &|_| true, no_proxy: &[] })
 }
 
 #[test]
-fn silence_is_explained_by_the_runtime_and_by_what_went_past() {
-    let clues = Clues { past: past("127.0.0.1:3999"), ..clues("go run .") };
+fn silence_is_explained_by_the_runtime_and_the_bypasses() {
+    let evidence = Evidence { bypasses: bypasses("127.0.0.1:3999"), ..evidence("go run .") };
     for kind in [CheckId::NO_TRAFFIC, CheckId::NOTHING_RECORDED] {
         let mut verdict = verdict(0, &[kind]);
-        advise(&mut verdict, &clues);
+        advise(&mut verdict, &evidence);
         let [finding] = &verdict.findings[..] else { panic!("{:?}", verdict.findings) };
         assert_eq!(
             finding.text,
@@ -133,39 +133,39 @@ fn silence_is_explained_by_the_runtime_and_by_what_went_past() {
         let remedy = finding.hint.as_deref().unwrap();
         assert!(remedy.contains("`--reverse API=http://127.0.0.1:3999`"), "{remedy}");
         assert!(
-            remedy.ends_with("`harproxy doctor -- go run .` runs it once and names what goes past the proxy"),
+            remedy.ends_with("run `harproxy doctor -- go run .`: it names the programs that bypass the proxy"),
             "{remedy}"
         );
     }
 }
 
 #[test]
-fn an_unknown_program_keeps_the_usual_remedy_and_a_long_one_is_not_repeated() {
+fn unknown_program_keeps_the_hint_and_a_long_command_is_not_repeated() {
     let long = "x".repeat(100);
     let mut verdict = verdict(0, &[CheckId::NO_TRAFFIC]);
-    advise(&mut verdict, &clues(&long));
+    advise(&mut verdict, &evidence(&long));
     let remedy = verdict.findings[0].hint.as_deref().unwrap();
-    assert!(remedy.starts_with("the usual\n`harproxy doctor -- CMD`"), "{remedy}");
+    assert!(remedy.starts_with("the usual\nrun `harproxy doctor -- CMD`"), "{remedy}");
 }
 
 #[test]
-fn where_clients_refused_the_certificate_that_is_the_reason() {
+fn rejected_certificate_explains_the_silence() {
     let mut verdict = verdict(0, &[CheckId::TLS_REFUSED, CheckId::NO_TRAFFIC]);
-    advise(&mut verdict, &clues("node a.js"));
+    advise(&mut verdict, &evidence("node a.js"));
     let finding = &verdict.findings[1];
-    assert!(finding.text.contains("refused harproxy's certificate"), "{finding:?}");
+    assert!(finding.text.contains("rejected harproxy's certificate"), "{finding:?}");
     assert!(finding.hint.as_deref().unwrap().contains("trust the CA"), "{finding:?}");
 }
 
 #[test]
-fn beside_traffic_what_went_past_is_listed_with_its_remedy() {
+fn bypasses_are_findings_with_hints() {
     let mut verdict = verdict(7, &[]);
-    advise(&mut verdict, &Clues { past: past("93.184.216.34:443"), ..clues("go run .") });
+    advise(&mut verdict, &Evidence { bypasses: bypasses("93.184.216.34:443"), ..evidence("go run .") });
     let [finding] = &verdict.findings[..] else { panic!("{:?}", verdict.findings) };
     assert_eq!((&finding.check, finding.severity), (&CheckId::BYPASS, Severity::Warning));
     assert_eq!(finding.text, "api.test connected to 93.184.216.34:443 without the proxy");
     assert!(finding.hint.as_deref().unwrap().contains("http.ProxyFromEnvironment"), "{finding:?}");
     let mut quiet = self::verdict(7, &[]);
-    advise(&mut quiet, &Clues { past: past("127.0.0.1:3999"), ..clues("go test") });
+    advise(&mut quiet, &Evidence { bypasses: bypasses("127.0.0.1:3999"), ..evidence("go test") });
     assert_eq!(quiet.findings.len(), 0, "on this machine it may be the test's own server");
 }
