@@ -24,8 +24,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use crate::verdict::seen::Became;
-use crate::verdict::{Herald, Verdict};
+use crate::verdict::request::RecordedEntry;
+use crate::verdict::{FindingListener, Verdict};
 use harproxy_glob::Globs;
 use harproxy_har::write::{ContentMode, JsonLayout};
 use harproxy_matching::MatchRule;
@@ -209,7 +209,7 @@ pub struct Outcome {
     /// Requests in scope whose client went away before the answer: not stored.
     pub unanswered: u64,
     /// What exchanges became in the fixture, by their numbers in the journal; nothing where it was not written.
-    pub entries: HashMap<u64, Became>,
+    pub entries: HashMap<u64, RecordedEntry>,
 }
 
 /// A recording under way: the proxy's handler.
@@ -255,8 +255,8 @@ impl Recorder {
     }
 
     /// Tells each finding at once.
-    pub fn heard_by(&self, herald: Herald) {
-        self.tally.heard_by(herald);
+    pub fn set_listener(&self, herald: FindingListener) {
+        self.tally.set_listener(herald);
     }
 
     /// What a killed recording had left, if it did.

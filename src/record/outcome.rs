@@ -5,7 +5,7 @@ use std::io;
 
 use super::finalise::{Arrangement, Index};
 use super::{Outcome, Recorder};
-use crate::verdict::{Finding, Kind, Mode, Severity, Verdict, beside};
+use crate::verdict::{CheckId, Finding, Location, Mode, Severity, Verdict, connections};
 
 /// A recording whose exchanges were arranged so.
 pub fn of(recorder: &Recorder, index: &Index, arrangement: Arrangement) -> Outcome {
@@ -20,8 +20,8 @@ pub fn nothing(recorder: &Recorder) -> Outcome {
     let mut outcome = bare(recorder);
     let counts = &outcome.verdict.counts;
     let output = recorder.plan.output.display();
-    if let Some(keyless) = beside::unauthorized(counts, Kind::NothingRecorded, Severity::Error) {
-        outcome.verdict.findings.push(Finding { fixture: Some(output.to_string()), ..keyless });
+    if let Some(keyless) = connections::unauthorized(counts, CheckId::NOTHING_RECORDED, Severity::Error) {
+        outcome.verdict.findings.push(Finding { at: Location::fixture(output.to_string()), ..keyless });
         return outcome;
     }
     let (explanation, remedy) = match counts.requests {
@@ -43,9 +43,9 @@ pub fn nothing(recorder: &Recorder) -> Outcome {
         ),
     };
     outcome.verdict.findings.push(Finding {
-        fixture: Some(output.to_string()),
-        remedy: Some(remedy),
-        ..Finding::new(Kind::NothingRecorded, Severity::Error, explanation)
+        at: Location::fixture(output.to_string()),
+        hint: Some(remedy),
+        ..Finding::new(CheckId::NOTHING_RECORDED, Severity::Error, explanation)
     });
     outcome
 }
@@ -75,9 +75,9 @@ pub fn vanished(recorder: &Recorder) -> Outcome {
 fn unwritten(recorder: &Recorder, explanation: String, remedy: String) -> Outcome {
     let mut outcome = bare(recorder);
     outcome.verdict.findings.push(Finding {
-        fixture: Some(recorder.plan.output.display().to_string()),
-        remedy: Some(remedy),
-        ..Finding::new(Kind::Lost, Severity::Error, explanation)
+        at: Location::fixture(recorder.plan.output.display().to_string()),
+        hint: Some(remedy),
+        ..Finding::new(CheckId::LOST, Severity::Error, explanation)
     });
     outcome.held = Some(recorder.claimed.place.journal.clone());
     outcome
@@ -90,7 +90,7 @@ pub fn verdict(recorder: &Recorder) -> Verdict {
     counts.redacted = recorder.redactor.vault().found();
     counts.opaque = recorder.redactor.opaque_payloads();
     Verdict {
-        mode: Mode::Record,
+        mode: Mode::RECORD,
         counts,
         findings: recorder.tally.findings(),
         fixtures: Vec::new(),

@@ -9,7 +9,7 @@ use super::finalise::{self, Destination};
 use super::held::{self, HeldSummary};
 use super::journal::{Claimed, Place};
 use super::{Error, RecordPlan};
-use crate::verdict::seen::{Became, Change};
+use crate::verdict::request::{EntryChange, RecordedEntry};
 
 /// Why a recording has not become a fixture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -199,7 +199,7 @@ pub fn killed(plan: &RecordPlan, claimed: &Claimed) -> Result<Option<Recovered>,
         Some((mut reader, index)) => {
             let update = finalise::cautious(plan.update);
             let arrangement = finalise::write(plan, update, &index, &mut reader, Destination::Fixture)?;
-            let is_new = |became: &Became| became.change != Change::Unchanged;
+            let is_new = |became: &RecordedEntry| became.change != EntryChange::Unchanged;
             Some(Recovered {
                 why: Why::Killed,
                 output: plan.output.clone(),

@@ -52,8 +52,8 @@ pub fn finalise(recorder: &Recorder, plan: &RecordPlan, ending: Ending) -> Resul
     let mut outcome = end(recorder, plan, ending, &mut naming)?;
     // Findings were made while values had no names yet.
     for finding in &mut outcome.verdict.findings {
-        finding.explanation = naming.string(std::mem::take(&mut finding.explanation));
-        finding.request = finding.request.take().map(|request| naming.string(request));
+        finding.text = naming.string(std::mem::take(&mut finding.text));
+        finding.at.request = finding.at.request.take().map(|request| naming.string(request));
     }
     Ok(outcome)
 }
