@@ -1,19 +1,19 @@
 //! Blocking work on fixtures: reading entries, comparing and rewriting payloads.
 
-use tokio::sync::Semaphore;
-use tokio::task::{JoinError, spawn_blocking};
+use std::sync::LazyLock;
 
-/// The number of threads that do such work. Each may hold an entry of any length in memory.
-static THREADS: Semaphore = Semaphore::const_new(2);
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinError;
 
-/// Runs blocking work that does not wait for a client on another thread.
+/// Few threads, because each may hold an entry of any length in memory, and each keeps memory that it has freed.
+const THREADS: usize = 2;
+
+#[expect(clippy::expect_used, reason = "a runtime without I/O and time opens nothing")]
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+    Builder::new_current_thread().max_blocking_threads(THREADS).build().expect("a runtime without I/O and time")
+});
+
+/// Runs blocking work that does not wait for a client on another thread. If the caller is dropped, the work goes on.
 pub(super) async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, JoinError> {
-    // The semaphore is never closed.
-    let permit = THREADS.acquire().await.ok();
-    spawn_blocking(move || {
-        // If the client leaves, the work goes on and so does its claim.
-        let _permit = permit;
-        work()
-    })
-    .await
+    RUNTIME.spawn_blocking(work).await
 }

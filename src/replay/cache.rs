@@ -11,6 +11,7 @@ use super::blocking::run_blocking;
 use super::prepared::{EntryContext, Prepared};
 use super::response_payload::PayloadError;
 use super::{Clock, Latency};
+use harproxy_har::model::Body;
 use harproxy_har::{Entry, Fixture};
 use harproxy_matching::EntryRef;
 
@@ -82,8 +83,10 @@ impl ResponseCache {
         let context =
             EntryContext { own: fixture.is_own(), mark: self.mark(&[at]), clock: self.clock, latency: self.latency };
         let prepare = move || {
-            let entry = fixture.entry(at.entry)?;
-            Prepared::of(&entry, fixture.payload(at.entry, &entry.response.content)?, &context)
+            let mut entry = Arc::unwrap_or_clone(fixture.entry(at.entry)?);
+            let content = &mut entry.response.content;
+            let body = Body { stored: std::mem::take(&mut content.stored), ..content.clone() };
+            Prepared::of(&entry, fixture.into_payload(at.entry, body)?, &context)
         };
         let response =
             if is_short(&self.fixtures[at.fixture], at.entry) { prepare() } else { run_blocking(prepare).await? };

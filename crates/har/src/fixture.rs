@@ -189,10 +189,18 @@ impl Fixture {
             }
             Stored::Nowhere => Vec::new(),
         };
-        if bytes.is_empty() && body.size.unwrap_or_default() > 0 {
-            return Ok(Payload::NotRecorded);
+        Ok(embedded(bytes, body))
+    }
+
+    /// As [`Fixture::payload`], without a second copy of an embedded text.
+    ///
+    /// # Errors
+    /// As for [`Fixture::payload`].
+    pub fn into_payload(&self, entry: usize, mut body: model::Body) -> Result<Payload, Error> {
+        match &mut body.stored {
+            Stored::Text(text) => Ok(embedded(std::mem::take(text).into_bytes(), &body)),
+            _ => self.payload(entry, &body),
         }
-        Ok(Payload::of_bytes(bytes, body.compact))
     }
 
     /// The bytes of a payload as they are stored, in whatever layout; `None` when they are more than `longest`, or there are
@@ -455,6 +463,14 @@ impl<T: Read + io::Seek> ReadSeek for T {}
 enum Located<'a> {
     Path(PathBuf),
     Member(&'a Archive, usize),
+}
+
+/// The payload that a HAR embeds.
+fn embedded(stored: Vec<u8>, body: &model::Body) -> Payload {
+    if stored.is_empty() && body.size.unwrap_or_default() > 0 {
+        return Payload::NotRecorded;
+    }
+    Payload::of_bytes(stored, body.compact)
 }
 
 fn scope_of(own: &Map<String, Value>) -> Vec<String> {
