@@ -1,7 +1,6 @@
 //! The recorder as the engine sees it: everything goes upstream; what is in scope is watched on its way.
 
 use std::borrow::Cow;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -9,7 +8,6 @@ use ::http::{HeaderMap, Method, Request, Response, StatusCode};
 use bytes::Bytes;
 use http_body::Body as _;
 use http_body_util::Full;
-use hyper::upgrade::OnUpgrade;
 
 use super::Recorder;
 use super::problem;
@@ -20,60 +18,47 @@ use super::tap::{
 use crate::verdict::beside;
 use harproxy_http::{Header, Headers, NormalUrl};
 use harproxy_matching::noise;
-use harproxy_proxy::body::{BoxError, Gathered, Watch, Watched};
-use harproxy_proxy::handler::Close;
-use harproxy_proxy::upstream::{Answer, Dialled, OwnConnections, SendError, Upstream, UpstreamError};
+use harproxy_proxy::body::{BoxError, Watch, Watched};
+use harproxy_proxy::upstream::{Dialled, SendError, Upstream};
 use harproxy_proxy::{
-    self, Ask, Body, Client, Connect, Exchange, Handler, Notice, Origin, Provenance, Scheme, Session, Way,
+    Ask, Body, BoxFuture, Close, Connection, ConnectionEvent, Exchange, Handler, Origin, Provenance, Scheme, Tunnel,
+    Way,
 };
 use harproxy_redact::Telling;
 use harproxy_tls::authority::Alpn;
 
-/// What belongs to one client connection.
-#[derive(Debug, Default)]
-pub struct Own {
-    pub(super) connections: OwnConnections,
-}
-
 impl Handler for Recorder {
-    type Connection = Own;
-
-    fn accept(&self, _: &Arc<Client>) -> Own {
-        Own { connections: OwnConnections::default() }
-    }
-
-    async fn connect(&self, Own { connections: own, .. }: &Own, session: &Session, to: &Origin) -> Connect {
-        if self.may_record(to) {
-            return self.upstream.intercept(own, session, to).await;
-        }
-        match self.upstream.dial(to).await {
-            Ok(dialled) => Connect::Tunnel(dialled),
-            Err(error) => {
-                self.tally.request(to, Fate::Passed);
-                Connect::Refuse(problem::answer(to, &error))
+    fn tunnel<'a>(&'a self, connection: &'a Connection, to: &'a Origin) -> BoxFuture<'a, Tunnel> {
+        Box::pin(async move {
+            if self.may_record(to) {
+                return Tunnel::Intercept(self.upstream.dial_for_intercept(&connection.pool, to).await);
             }
-        }
+            match self.upstream.dial(to).await {
+                Ok(dialled) => Tunnel::PassThrough(dialled),
+                Err(error) => {
+                    self.tally.request(to, Fate::Passed);
+                    Tunnel::Refuse(problem::answer(to, &error))
+                }
+            }
+        })
     }
 
-    async fn secure(
-        &self,
-        own: &Own,
-        session: &Session,
-        to: &Origin,
-        client_alpn: &[Vec<u8>],
+    fn alpn<'a>(
+        &'a self,
+        connection: &'a Connection,
+        to: &'a Origin,
+        offered: &'a [Vec<u8>],
         dialled: Option<Dialled>,
-    ) -> Alpn {
-        self.upstream.secure(&own.connections, session, to, client_alpn, dialled).await
+    ) -> BoxFuture<'a, Alpn> {
+        Box::pin(self.upstream.negotiate(&connection.pool, to, offered, dialled))
     }
 
-    fn plain(&self, own: &Own, _: &Session, to: &Origin, dialled: Option<Dialled>) {
-        if let Some(dialled) = dialled {
-            self.upstream.keep_plain(&own.connections, to, dialled);
-        }
-    }
-
-    fn handle(&self, own: &Own, exchange: Exchange) -> impl Future<Output = Result<Response<Body>, Close>> + Send {
-        self.take(&own.connections, exchange)
+    fn handle<'a>(
+        &'a self,
+        connection: &'a Connection,
+        exchange: Exchange,
+    ) -> BoxFuture<'a, Result<Response<Body>, Close>> {
+        Box::pin(self.take(connection, exchange))
     }
 
     fn told<'u>(&self, headers: &HeaderMap, url: &'u str) -> Cow<'u, str> {
@@ -93,15 +78,15 @@ impl Handler for Recorder {
         told.iter().map(known).collect()
     }
 
-    fn notice(&self, notice: Notice) {
+    fn event(&self, event: ConnectionEvent) {
         // Out of scope nobody wanted to read it.
-        if let Notice::Tunnelled { to, sent, received, .. } = &notice
+        if let ConnectionEvent::TunnelClosed { to, sent, received, .. } = &event
             && sent + received > 0
             && self.may_record(to)
         {
             self.tally.find(beside::unread(&to.host_and_port()));
         }
-        self.tally.notice(notice);
+        self.tally.notice(event);
     }
 
     fn upstreams(&self) -> Vec<&Upstream> {
@@ -113,15 +98,12 @@ impl Handler for Recorder {
 impl Ask for Recorder {
     fn ask<'a>(
         &'a self,
-        own: &'a OwnConnections,
+        connection: &'a Connection,
         exchange: Exchange<Bytes>,
-    ) -> Pin<Box<dyn Future<Output = Result<Response<Body>, Close>> + Send + 'a>> {
-        let Exchange { client, session, origin, request, started, at, note } = exchange;
-        let request = request.map(Full::new);
-        Box::pin(async move {
-            let exchange = Exchange { client, session, origin, request, started, at, note };
-            self.take(own, exchange).await
-        })
+    ) -> BoxFuture<'a, Result<Response<Body>, Close>> {
+        let Exchange { origin, request, started, at, note } = exchange;
+        let exchange = Exchange { origin, request: request.map(Full::new), started, at, note };
+        Box::pin(self.take(connection, exchange))
     }
 
     fn upstream(&self) -> &Upstream {
@@ -130,13 +112,8 @@ impl Ask for Recorder {
 }
 
 impl Recorder {
-    /// Passes a request on; what is in scope is recorded. What can be done before it waits is: a future within a
-    /// future is moved, all 5 KB of it, when it is first asked.
-    fn take<B>(
-        &self,
-        own: &OwnConnections,
-        exchange: Exchange<B>,
-    ) -> impl Future<Output = Result<Response<Body>, Close>> + Send
+    /// Passes a request on; what is in scope is recorded.
+    async fn take<B>(&self, connection: &Connection, exchange: Exchange<B>) -> Result<Response<Body>, Close>
     where
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<BoxError>,
@@ -150,13 +127,47 @@ impl Recorder {
             };
             Provenance { exchange: tap.as_ref().map(|tap| tap.number()), ..Provenance::of(way) }
         });
-        let Exchange { session, origin, mut request, .. } = exchange;
+        let Exchange { origin, mut request, .. } = exchange;
         let asks_head = request.method() == Method::HEAD;
         let client = asks_upgrade(request.headers(), request.version()).then(|| hyper::upgrade::on(&mut request));
-        let unanswered = Unanswered(tap);
+        let mut unanswered = Unanswered(tap);
         let request = watched(request, unanswered.0.as_ref());
-        let sending = self.upstream.send(own, session, origin.clone(), request);
-        self.forward(sending, Passage { origin, asks_head, client, unanswered })
+        let mut answer = match self.upstream.send(&connection.pool, &origin, request).await {
+            Ok(answer) => answer,
+            Err(SendError::Stale) => return Err(Close),
+            Err(SendError::Upstream(error)) => {
+                if let Some(tap) = unanswered.0.take() {
+                    tap.fail(&error).await;
+                }
+                return Ok(problem::answer(&origin, &error));
+            }
+        };
+        let tap = unanswered.0.take();
+        if let Some(tap) = &tap {
+            tap.push_response_head(&answer);
+        }
+        if answer.response.status() == StatusCode::SWITCHING_PROTOCOLS
+            && let Some(client) = client
+        {
+            tokio::spawn(harproxy_proxy::splice(client, hyper::upgrade::on(&mut answer.response)));
+        }
+        if asks_head || has_no_content(answer.response.status()) {
+            // Whatever its headers say of a length, its head is all of it.
+            if let Some(tap) = tap {
+                tap.complete().await;
+            }
+            return Ok(answer.response.map(Body::Incoming));
+        }
+        let watch: Box<dyn Watch> = match tap {
+            Some(tap) => {
+                let length = answer.response.body().size_hint().exact();
+                Box::new(ResponseTap::new(tap, ContentHeaders::of(answer.response.headers()), length))
+            }
+            None => Box::new(PassedBytes(self.tally.clone())),
+        };
+        let (head, body) = answer.response.into_parts();
+        let body = Watched::new(body, watch).ahead().await;
+        Ok(Response::from_parts(head, body.into_body()))
     }
 
     /// Counts a request; one that is in scope has a tap from here on.
@@ -200,63 +211,6 @@ impl Recorder {
             max_body: self.plan.max_body,
         }
     }
-
-    /// Waits for the answer to a request that is being sent, and passes it on; what is recorded is watched.
-    async fn forward(
-        &self,
-        sending: impl Future<Output = Result<Box<Answer>, SendError>>,
-        passage: Passage,
-    ) -> Result<Response<Body>, Close> {
-        let mut answer = match sending.await {
-            Ok(answer) => answer,
-            Err(SendError::Stale) => return Err(Close),
-            Err(SendError::Upstream(error)) => return Ok(Box::pin(self.fail(&error, passage)).await),
-        };
-        let Passage { asks_head, client, mut unanswered, .. } = passage;
-        let tap = unanswered.0.take();
-        if let Some(tap) = &tap {
-            tap.push_response_head(&answer);
-        }
-        if answer.response.status() == StatusCode::SWITCHING_PROTOCOLS
-            && let Some(client) = client
-        {
-            tokio::spawn(harproxy_proxy::splice(client, hyper::upgrade::on(&mut answer.response)));
-        }
-        if asks_head || has_no_content(answer.response.status()) {
-            // Whatever its headers say of a length, its head is all of it.
-            if let Some(tap) = tap {
-                tap.complete().await;
-            }
-            return Ok(answer.response.map(Body::Incoming));
-        }
-        let watch: Box<dyn Watch> = match tap {
-            Some(tap) => {
-                let length = answer.response.body().size_hint().exact();
-                Box::new(ResponseTap::new(tap, ContentHeaders::of(answer.response.headers()), length))
-            }
-            None => Box::new(PassedBytes(self.tally.clone())),
-        };
-        let (head, body) = answer.response.into_parts();
-        let body = Watched::new(body, watch).ahead().await;
-        Ok(Response::from_parts(head, body.into_body()))
-    }
-
-    async fn fail(&self, error: &UpstreamError, passage: Passage) -> Response<Body> {
-        let Passage { origin, mut unanswered, .. } = passage;
-        if let Some(tap) = unanswered.0.take() {
-            tap.fail(error).await;
-        }
-        problem::answer(&origin, error)
-    }
-}
-
-/// What has to be known of a request when its answer comes.
-struct Passage {
-    origin: Origin,
-    asks_head: bool,
-    /// Its client's side, where it asks for another protocol.
-    client: Option<OnUpgrade>,
-    unanswered: Unanswered,
 }
 
 /// A request whose payload is watched on its way, if it has one and is recorded.
@@ -271,7 +225,7 @@ where
         return request.map(|_| Body::Empty);
     }
     match tap.map(|tap| RequestTap::new(tap.clone(), ContentHeaders::of(request.headers()), length)) {
-        Some(tee) => request.map(|body| Body::boxed(Watched::new(Gathered::new(body), Box::new(tee)))),
+        Some(tee) => request.map(|body| Body::boxed(Watched::new(body, Box::new(tee)))),
         None => request.map(Body::boxed),
     }
 }

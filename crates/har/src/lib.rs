@@ -3,7 +3,6 @@
 
 #![forbid(unsafe_code)]
 
-mod ahead;
 mod archive;
 mod canonical;
 mod charset;
@@ -31,7 +30,6 @@ mod raw;
 mod read;
 pub mod rewrite;
 pub mod scope;
-mod scribe;
 mod sidecar;
 mod staging;
 mod stamp;

@@ -9,7 +9,7 @@ use harproxy_http::tree::{Kind, Member, Node, Sum};
 /// What counts as a change is for the sums of the nodes to say.
 ///
 /// ```
-/// use crate::patch::patch;
+/// use harproxy_har::patch::patch;
 /// use harproxy_http::tree::{Node, Plain};
 /// let parse = |text| Node::parse(text, &Plain).unwrap();
 /// let (ours, base, theirs) = (r#"{ "n" : [1,2], "b": 2, "mine": 0 }"#, r#"{"n":[1,2],"b":2}"#, r#"{"b":3,"n":[1,2]}"#);

@@ -251,12 +251,11 @@ impl FixtureWriter {
     }
 
     /// Ends the HAR. Everything is staged now.
-    pub(super) fn close(mut self) -> Result<(PathBuf, NamedTempFile, Deposit), Error> {
+    pub(super) fn close(self) -> Result<(PathBuf, NamedTempFile, Deposit), Error> {
         let path = self.path;
         let writing = |source| Error::Io { doing: "writing", path: path.clone(), source };
         let har = self.har.finish().map_err(writing)?;
         let har = har.into_inner().map_err(|error| writing(error.into_error()))?;
-        self.deposit.settle()?;
         Ok((path, har, self.deposit))
     }
 

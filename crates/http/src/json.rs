@@ -9,7 +9,7 @@ use serde::de::IgnoredAny;
 /// spread over lines and [`compact`] brings back byte for byte.
 ///
 /// ```
-/// use crate::json::is_compact;
+/// use harproxy_http::json::is_compact;
 /// assert!(is_compact(br#"{"a":1.0e5,"a":"x y"}"#));
 /// assert!(!is_compact(br#"{"a": 1}"#));
 /// assert!(!is_compact(b"[]"));
@@ -24,7 +24,7 @@ pub fn is_compact(text: &[u8]) -> bool {
 /// A member as a step of a JSON path (RFC 9535 section 2.3): `.name`, or `['…']` when it is not a word.
 ///
 /// ```
-/// use crate::json::member_step;
+/// use harproxy_http::json::member_step;
 /// assert_eq!([member_step("größe"), member_step("it's")], [".größe", r"['it\'s']"]);
 /// ```
 #[must_use]
@@ -52,7 +52,7 @@ pub fn is_valid(read: impl Read) -> bool {
 /// The text without white space outside strings.
 ///
 /// ```
-/// use crate::json::compact;
+/// use harproxy_http::json::compact;
 /// assert_eq!(compact(b"{\n  \"a b\": [ 1.0, 2 ]\n}\n"), br#"{"a b":[1.0,2]}"#);
 /// ```
 #[must_use]
@@ -65,7 +65,7 @@ pub fn compact(text: &[u8]) -> Vec<u8> {
 /// Compact JSON spread over lines: one member a line, two spaces a level, `": "` after names, a final newline.
 ///
 /// ```
-/// use crate::json::indent;
+/// use harproxy_http::json::indent;
 /// assert_eq!(indent(br#"{"a":[],"b":[1]}"#), b"{\n  \"a\": [],\n  \"b\": [\n    1\n  ]\n}\n");
 /// ```
 #[must_use]

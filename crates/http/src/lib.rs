@@ -11,7 +11,6 @@ pub mod jwt;
 pub mod media;
 pub mod multipart;
 pub mod problem;
-pub mod spelling;
 pub mod tree;
 pub mod url;
 pub mod volatile;

@@ -77,7 +77,7 @@ impl<'t> Node<'t> {
     /// The value that all of the text is; `None` when it is no JSON, or too deep.
     ///
     /// ```
-    /// use crate::tree::{Node, Plain};
+    /// use harproxy_http::tree::{Node, Plain};
     /// let a = Node::parse(r#"{"a":1,"b":[2]}"#, &Plain).unwrap();
     /// let b = Node::parse(r#"{ "b": [ 2 ], "a": 1 }"#, &Plain).unwrap();
     /// assert_eq!(a.sum, b.sum);

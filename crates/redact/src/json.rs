@@ -41,13 +41,6 @@ struct Token {
     end: usize,
 }
 
-impl Token {
-    /// With its quotes.
-    fn quoted(&self) -> Range<usize> {
-        self.inside.start - 1..self.end
-    }
-}
-
 impl AnyRedactor<'_, '_> {
     /// What is taken out of a JSON text.
     pub(super) fn json(&mut self, text: &[u8], depth: u8) -> Vec<Splice> {
@@ -127,7 +120,7 @@ impl AnyRedactor<'_, '_> {
     /// A member whose value begins at `at`; false when the text ends before it does.
     fn member(&mut self, walk: &mut Walk<'_>, token: &Token, at: usize) -> bool {
         let mut by_path = false;
-        let name = walk.candidates.has(&token.quoted()).then(|| {
+        let name = walk.is_candidate(token).then(|| {
             let view = View::new(&walk.text[token.inside.clone()], Coding::Json);
             by_path = walk.located.is_none() && self.policy.path_names.contains(&view.text);
             self.secret_member(&view.text, by_path)
@@ -192,7 +185,7 @@ impl AnyRedactor<'_, '_> {
         let quote = token.inside.start - 1;
         self.between(walk, quote);
         walk.step(token.end);
-        if name.is_none() && !walk.candidates.has(&token.quoted()) {
+        if name.is_none() && !walk.is_candidate(token) {
             return;
         }
         let path = walk.located_at(quote);
@@ -343,6 +336,11 @@ impl<'t> Walk<'t> {
     /// Whether a string, or whether it is a name, will only be told by what comes behind the text.
     fn is_cut(&self, token: &Token) -> bool {
         !self.until.is_all && after_space(self.text, token.end) == self.text.len()
+    }
+
+    /// Returns true if a string can hold a secret: once one was found, it may occur again.
+    fn is_candidate(&mut self, token: &Token) -> bool {
+        !self.splices.is_empty() || self.candidates.has(&(token.inside.start - 1..token.end))
     }
 
     /// Goes on behind something that was looked at.

@@ -14,16 +14,18 @@ use sources::{crate_roots, sources};
 const MAY_USE: &[(&str, &[&str])] = &[
     ("support", &[]),
     ("http", &[]),
+    ("json", &[]),
     ("glob", &["http"]),
-    ("har", &["http", "glob", "support"]),
-    ("redact", &["http", "glob", "har", "support"]),
-    ("matching", &["http", "glob", "har", "redact", "support"]),
+    ("har", &["http", "json", "glob", "support"]),
+    ("redact", &["http", "json", "glob", "har", "support"]),
+    ("compare", &["http", "json", "redact"]),
+    ("matching", &["http", "json", "glob", "har", "redact", "compare", "support"]),
     ("tls", &["http", "support"]),
     ("proxy", &["http", "glob", "tls", "support"]),
 ];
 
 /// Crates without sockets, async runtime or command line.
-const CORE: &[&str] = &["http", "glob", "har", "redact", "matching"];
+const CORE: &[&str] = &["http", "json", "glob", "har", "redact", "compare", "matching"];
 const FORBIDDEN_IN_CORE: &[&str] = &["tokio", "hyper", "rustls", "tracing_subscriber", "clap"];
 
 #[test]

@@ -20,7 +20,7 @@ use harproxy_glob::Globs;
 use harproxy_har::write::{ContentMode, JsonLayout};
 use harproxy_matching::Options;
 use harproxy_proxy::upstream::{Mapping, Timeouts, Upstream, UpstreamPlan, UpstreamProxy};
-use harproxy_proxy::{AnyHandler, Proxy, ProxyPlan, Running};
+use harproxy_proxy::{Handler, Proxy, ProxyPlan, Running};
 use harproxy_tls::authority::Authority;
 use visit::{Ask, Got, OUTSIDE, UNRECORDED, VISIT, Visitor};
 
@@ -183,7 +183,7 @@ async fn replay(
 }
 
 /// A proxy on a free port, and a client that goes through it.
-async fn serve(handler: Arc<dyn AnyHandler>, authority: &Arc<Authority>) -> Result<(Visitor, Running), Failure> {
+async fn serve(handler: Arc<dyn Handler>, authority: &Arc<Authority>) -> Result<(Visitor, Running), Failure> {
     let plan = ProxyPlan {
         listen: (std::net::Ipv4Addr::LOCALHOST, 0).into(),
         reverse: Vec::new(),

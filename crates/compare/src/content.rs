@@ -1,0 +1,128 @@
+//! Payloads as comparisons see them: their bytes up to a limit, a digest beyond it.
+
+use std::borrow::Cow;
+use std::io::{self, Read};
+
+use harproxy_json::Digest;
+use harproxy_redact::placeholder;
+use sha2::{Digest as _, Sha256};
+
+/// The longest payload that comparisons look into, in bytes. Longer ones are compared by the digest of all their bytes.
+pub const INSPECTED_BYTES: u64 = 16 << 20;
+
+/// The content of a payload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content<'a> {
+    /// There is no payload, or an empty one.
+    Empty,
+    /// There was a payload, but it was not kept.
+    NotKept,
+    /// The bytes of a payload of at most [`INSPECTED_BYTES`].
+    Bytes(Cow<'a, [u8]>),
+    /// A longer payload.
+    Long {
+        /// Its length in bytes.
+        len: u64,
+        /// The SHA-256 of all its bytes.
+        digest: Digest,
+    },
+}
+
+impl<'a> Content<'a> {
+    /// Takes bytes that are in memory.
+    #[must_use]
+    pub fn of_bytes(bytes: impl Into<Cow<'a, [u8]>>) -> Self {
+        let bytes = bytes.into();
+        match bytes.len() as u64 {
+            0 => Content::Empty,
+            len if len > INSPECTED_BYTES => Content::Long { len, digest: Sha256::digest(&bytes).into() },
+            _ => Content::Bytes(bytes),
+        }
+    }
+
+    /// Reads a payload to its end. Memory is bounded by [`INSPECTED_BYTES`].
+    ///
+    /// # Errors
+    /// Errors of the reader.
+    pub fn read(read: &mut dyn Read) -> io::Result<Content<'static>> {
+        let mut bytes = Vec::new();
+        read.take(INSPECTED_BYTES + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 <= INSPECTED_BYTES {
+            return Ok(Content::of_bytes(bytes));
+        }
+        let (mut digest, mut len) = (Sha256::new(), 0);
+        while !bytes.is_empty() {
+            digest.update(&bytes);
+            len += bytes.len() as u64;
+            bytes.clear();
+            read.take(1 << 20).read_to_end(&mut bytes)?;
+        }
+        Ok(Content::Long { len, digest: digest.finalize().into() })
+    }
+
+    /// Returns the bytes of a payload that can be looked into.
+    #[must_use]
+    pub fn bytes(&self) -> Option<&[u8]> {
+        match self {
+            Content::Bytes(bytes) => Some(bytes),
+            Content::Empty | Content::NotKept | Content::Long { .. } => None,
+        }
+    }
+
+    /// Returns the key of the payload. `inspect` may return a more precise key of its bytes. By default they count without
+    /// their placeholders.
+    #[must_use]
+    pub fn key(&self, inspect: impl FnOnce(&[u8]) -> Option<ContentKey>) -> ContentKey {
+        match self {
+            Content::Empty => ContentKey::Empty,
+            Content::NotKept => ContentKey::NotKept,
+            Content::Long { digest, .. } => ContentKey::Bytes(*digest),
+            Content::Bytes(bytes) => inspect(bytes)
+                .unwrap_or_else(|| ContentKey::Bytes(Sha256::digest(placeholder::set_aside(bytes)).into())),
+        }
+    }
+}
+
+/// The part of a payload that counts. Two payloads are equal if their keys are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ContentKey {
+    /// There is no payload.
+    Empty,
+    /// The payload was not kept.
+    NotKept,
+    /// The payload does not count.
+    Ignored,
+    /// The bytes count, or a meaning that was reduced to a digest.
+    Bytes(Digest),
+    /// The values of a JSON payload count.
+    Json {
+        /// The digest of the values.
+        digest: Digest,
+        /// The server sent it without white space. Such a payload is stored indented.
+        is_compact: bool,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn payloads_are_held_up_to_the_limit() {
+        let limit = usize::try_from(INSPECTED_BYTES).unwrap();
+        for len in [0, 1, limit, limit + 1, limit + (3 << 20)] {
+            let bytes = vec![b'x'; len];
+            let read = Content::read(&mut &bytes[..]).unwrap();
+            assert_eq!(read, Content::of_bytes(bytes.as_slice()), "{len}");
+            assert_eq!(read.bytes().is_some(), len > 0 && len <= limit, "{len}");
+        }
+    }
+
+    #[test]
+    fn placeholders_do_not_count_in_the_key() {
+        let key = |text: &'static [u8]| Content::of_bytes(text).key(|_| None);
+        assert_eq!(key(b"token=REDACTED-token-1"), key(b"token=REDACTED-token-2"));
+        assert_ne!(key(b"token=REDACTED-token-1"), key(b"token=live"));
+        assert_eq!(Content::of_bytes(&b""[..]).key(|_| None), ContentKey::Empty);
+    }
+}

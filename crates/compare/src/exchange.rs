@@ -1,0 +1,94 @@
+//! Exchanges as comparisons see them. Consumers build them from entries, journals or live traffic.
+
+use std::borrow::Cow;
+
+use harproxy_http::{Headers, MediaType};
+
+use super::content::Content;
+
+/// A request and its response.
+#[derive(Clone, Debug)]
+pub struct Exchange<'a> {
+    /// The request.
+    pub request: Request<'a>,
+    /// The response; its status is 0 if there was none.
+    pub response: Response<'a>,
+}
+
+/// A request.
+#[derive(Clone, Debug)]
+pub struct Request<'a> {
+    /// The method.
+    pub method: Cow<'a, str>,
+    /// The URL in normal form; as written if it is invalid.
+    pub url: Cow<'a, str>,
+    /// The header fields.
+    pub headers: Cow<'a, Headers>,
+    /// The payload.
+    pub body: Body<'a>,
+}
+
+/// A response.
+#[derive(Clone, Debug)]
+pub struct Response<'a> {
+    /// The status; 0 or -1 if no response was received.
+    pub status: i32,
+    /// The reason phrase; `None` in protocol versions without one.
+    pub reason: Option<Cow<'a, str>>,
+    /// The header fields.
+    pub headers: Cow<'a, Headers>,
+    /// The trailer fields.
+    pub trailers: Cow<'a, Headers>,
+    /// The payload.
+    pub body: Body<'a>,
+    /// The kind of failure, if no response was received.
+    pub failure: Option<Cow<'a, str>>,
+}
+
+/// A payload with what is known of it.
+#[derive(Clone, Debug)]
+pub struct Body<'a> {
+    /// The value of `Content-Type`; empty if there is none.
+    pub media_type: Cow<'a, str>,
+    /// The content, without its content coding.
+    pub content: Content<'a>,
+    /// The content coding could not be removed: the content is as it was received.
+    pub is_encoded: bool,
+    /// Why the payload is incomplete, if it is.
+    pub cut: Option<Cow<'a, str>>,
+}
+
+impl<'a> Body<'a> {
+    /// Returns a complete payload.
+    #[must_use]
+    pub fn new(media_type: impl Into<Cow<'a, str>>, content: Content<'a>) -> Self {
+        Body { media_type: media_type.into(), content, is_encoded: false, cut: None }
+    }
+
+    /// Returns no payload.
+    #[must_use]
+    pub fn empty() -> Self {
+        Body::new("", Content::Empty)
+    }
+
+    /// Returns the text of a payload that can be looked into.
+    #[must_use]
+    pub fn text(&self) -> Option<&str> {
+        let bytes = self.content.bytes().filter(|_| !self.is_encoded)?;
+        std::str::from_utf8(bytes).ok()
+    }
+
+    /// Returns the parsed media type.
+    #[must_use]
+    pub fn media(&self) -> MediaType {
+        MediaType::parse(&self.media_type)
+    }
+}
+
+impl Response<'_> {
+    /// Returns true if a response was received.
+    #[must_use]
+    pub fn is_received(&self) -> bool {
+        (100..=599).contains(&self.status)
+    }
+}
