@@ -292,6 +292,9 @@ mod tests {
             ("content-length", "3"),
         ]);
         assert_eq!(names(&HeaderFields::of(&map, HopFields::Drop)), ["trailer", "content-length"]);
-        assert_eq!(names(&HeaderFields::of(&map, HopFields::KeepUpgrade)), ["connection", "upgrade", "trailer", "content-length"]);
+        assert_eq!(
+            names(&HeaderFields::of(&map, HopFields::KeepUpgrade)),
+            ["connection", "upgrade", "trailer", "content-length"]
+        );
     }
 }

@@ -121,7 +121,8 @@ impl LockedJournal {
     /// [`Error::Journal`].
     pub fn remove(&self) -> Result<(), Error> {
         let journal = &self.paths.journal;
-        let removed = is_at(&self.file, journal).and_then(|is_ours| if is_ours { fs::remove_file(journal) } else { Ok(()) });
+        let removed =
+            is_at(&self.file, journal).and_then(|is_ours| if is_ours { fs::remove_file(journal) } else { Ok(()) });
         removed.map_err(|source| self.paths.failed("removing the journal", source))?;
         for folder in &self.created {
             // Fails if it is not empty.
