@@ -22,10 +22,11 @@ use super::{clues, files, process};
 use crate::child::env::{self, Facts, Mode, ProxyAddress};
 use crate::child::{CommandPlan, Ended, Pace, RunFolder, Signal, Signals};
 use crate::record::Recorder;
+use crate::verdict::EntryView;
 use crate::verdict::clues::{Bounds, Clues, advise};
 use crate::verdict::report::Report;
-use crate::verdict::seen::{Seen, Shown};
-use crate::verdict::{Herald, Source, Verdict, exit, exit_status};
+use crate::verdict::request::RequestRow;
+use crate::verdict::{FindingListener, Source, Verdict, exit, exit_status};
 use crate::watch::{Watch, Watcher};
 use harproxy_proxy::{Handler, Proxy, Witness};
 use harproxy_redact::Telling;
@@ -102,7 +103,7 @@ impl<'a> Run<'a> {
 
     /// Who tells findings as they come, if somebody does.
     #[must_use]
-    pub fn herald(&self) -> Option<Herald> {
+    pub fn herald(&self) -> Option<FindingListener> {
         self.live.as_ref().map(Live::herald)
     }
 
@@ -320,28 +321,38 @@ impl Run<'_> {
     }
 
     fn report(&self, verdict: Verdict, (status, source): (u8, Source), recorded: &Recorded) -> Report {
-        let (seen, more_seen) = self.seen(recorded);
-        let shown = match &recorded.shown {
-            Some(shown) => shown.clone(),
-            None => self.shown(&verdict, recorded),
+        let (requests, more_requests) = self.requests(recorded);
+        let entries = match &recorded.entry_views {
+            Some(views) => views.clone(),
+            None => self.entry_views(&verdict, recorded),
         };
         let started = self.started;
-        Report { verdict, status, source, started, command: self.command(), shards: Vec::new(), seen, more_seen, shown }
+        Report {
+            verdict,
+            status,
+            source,
+            started,
+            command: self.command(),
+            shards: Vec::new(),
+            requests,
+            more_requests,
+            entries,
+        }
     }
 
     /// What reports show of the entries that this verdict speaks of, as they are now.
     #[must_use]
-    pub fn shown(&self, verdict: &Verdict, recorded: &Recorded) -> IndexMap<(String, usize), Shown> {
+    pub fn entry_views(&self, verdict: &Verdict, recorded: &Recorded) -> IndexMap<(String, usize), EntryView> {
         match self.plan.reports[..] {
             [] => IndexMap::new(),
-            _ => recorded.show(verdict, &self.seen(recorded).0, &self.plan.policy),
+            _ => recorded.entry_views(verdict, &self.requests(recorded).0, &self.plan.policy),
         }
     }
 
-    fn seen(&self, recorded: &Recorded) -> (Vec<Seen>, u64) {
-        let (mut seen, more) = self.watcher.as_ref().map(|watcher| watcher.seen()).unwrap_or_default();
-        recorded.locate(&mut seen);
-        (seen, more)
+    fn requests(&self, recorded: &Recorded) -> (Vec<RequestRow>, u64) {
+        let (mut rows, more) = self.watcher.as_ref().map(|watcher| watcher.seen()).unwrap_or_default();
+        recorded.locate(&mut rows);
+        (rows, more)
     }
 
     /// CMD as it was typed, without secrets.

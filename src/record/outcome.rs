@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use super::Recorder;
 use super::finalise::{Arrangement, JournalIndex};
-use crate::verdict::seen::Became;
-use crate::verdict::{Finding, Kind, Mode, Severity, Verdict, beside};
+use crate::verdict::request::RecordedEntry;
+use crate::verdict::{CheckId, Finding, Location, Mode, Severity, Verdict, connections};
 
 /// A line of the table at the end of a recording.
 #[derive(Clone, Debug, Default)]
@@ -46,7 +46,7 @@ pub struct Outcome {
     /// Requests in scope whose client left before the response. They are not stored.
     pub unanswered: u64,
     /// The entries of the written fixture, by the numbers of their exchanges in the journal.
-    pub entries: HashMap<u64, Became>,
+    pub entries: HashMap<u64, RecordedEntry>,
 }
 
 /// The outcome of a recording whose exchanges were arranged in this way.
@@ -62,8 +62,8 @@ pub fn nothing(recorder: &Recorder) -> Outcome {
     let mut outcome = bare(recorder);
     let counts = &outcome.verdict.counts;
     let output = recorder.plan.output.display();
-    if let Some(keyless) = beside::unauthorized(counts, Kind::NothingRecorded, Severity::Error) {
-        outcome.verdict.findings.push(Finding { fixture: Some(output.to_string()), ..keyless });
+    if let Some(keyless) = connections::unauthorized(counts, CheckId::NOTHING_RECORDED, Severity::Error) {
+        outcome.verdict.findings.push(Finding { at: Location::fixture(output.to_string()), ..keyless });
         return outcome;
     }
     let (explanation, remedy) = match counts.requests {
@@ -85,9 +85,9 @@ pub fn nothing(recorder: &Recorder) -> Outcome {
         ),
     };
     outcome.verdict.findings.push(Finding {
-        fixture: Some(output.to_string()),
-        remedy: Some(remedy),
-        ..Finding::new(Kind::NothingRecorded, Severity::Error, explanation)
+        at: Location::fixture(output.to_string()),
+        hint: Some(remedy),
+        ..Finding::new(CheckId::NOTHING_RECORDED, Severity::Error, explanation)
     });
     outcome
 }
@@ -117,9 +117,9 @@ pub fn vanished(recorder: &Recorder) -> Outcome {
 fn unwritten(recorder: &Recorder, explanation: String, remedy: String) -> Outcome {
     let mut outcome = bare(recorder);
     outcome.verdict.findings.push(Finding {
-        fixture: Some(recorder.plan.output.display().to_string()),
-        remedy: Some(remedy),
-        ..Finding::new(Kind::Lost, Severity::Error, explanation)
+        at: Location::fixture(recorder.plan.output.display().to_string()),
+        hint: Some(remedy),
+        ..Finding::new(CheckId::LOST, Severity::Error, explanation)
     });
     outcome.held = Some(recorder.locked.paths.journal.clone());
     outcome
@@ -134,7 +134,7 @@ impl Recorder {
         counts.redacted = self.redactor.vault().found();
         counts.opaque = self.redactor.opaque_payloads();
         Verdict {
-            mode: Mode::Record,
+            mode: Mode::RECORD,
             counts,
             findings: self.tally.findings(),
             fixtures: Vec::new(),

@@ -12,7 +12,7 @@ use super::journal::{Frame, FrameKind, Journal, JournalPaths, LockedJournal};
 use super::redaction::RecordingRedactor;
 use super::tally::Tally;
 use super::{CmdEnd, Error, Outcome, RecordPlan, Recovery, Volatile, finalise, recover};
-use crate::verdict::Herald;
+use crate::verdict::FindingListener;
 use harproxy_matching::MatchRule;
 use harproxy_proxy::upstream::Upstream;
 use harproxy_redact::Vault;
@@ -59,9 +59,9 @@ impl Recorder {
         })
     }
 
-    /// Passes each finding to `herald` as it is made.
-    pub fn heard_by(&self, herald: Herald) {
-        self.tally.heard_by(herald);
+    /// Passes each finding to `listener` as it is made.
+    pub fn set_listener(&self, listener: FindingListener) {
+        self.tally.set_listener(listener);
     }
 
     /// The killed recording that was recovered at the start, if there was one.

@@ -9,7 +9,7 @@ use super::finalise::{self, Destination};
 use super::held::{self, RecordingSummary};
 use super::journal::{JournalPaths, LockedJournal};
 use super::{Error, RecordPlan};
-use crate::verdict::seen::{Became, Change};
+use crate::verdict::request::{EntryChange, RecordedEntry};
 
 /// The cause why a recording has not become a fixture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,7 +142,7 @@ pub fn recover_killed(plan: &RecordPlan, journal: &LockedJournal) -> Result<Opti
         Some((mut reader, index)) => {
             let update = finalise::without_removals(plan.update);
             let arrangement = finalise::write(plan, update, &index, &mut reader, Destination::Fixture)?;
-            let is_written = |entry: &Became| entry.change != Change::Unchanged;
+            let is_written = |entry: &RecordedEntry| entry.change != EntryChange::Unchanged;
             let written = arrangement.became().filter(is_written).map(|entry| entry.entry);
             Some(Recovery {
                 cause: LeftoverCause::Killed,

@@ -58,8 +58,8 @@ fn full_disk_fails_the_run_and_keeps_the_fixture() {
     let outcome = recorder.finalise(CmdEnd::Clean).unwrap();
     assert!(!outcome.written);
     let finding = &outcome.verdict.findings[0];
-    assert_eq!((finding.kind, finding.severity), (crate::verdict::Kind::Lost, Severity::Error));
-    assert!(finding.explanation.contains(".api.har.journal"), "{}", finding.explanation);
+    assert_eq!((&finding.check, finding.severity), (&crate::verdict::CheckId::LOST, Severity::Error));
+    assert!(finding.text.contains(".api.har.journal"), "{}", finding.text);
     assert_eq!(outcome.held, Some(dir.path().join(".api.har.journal")));
     assert_eq!(std::fs::read(dir.path().join("api.har")).unwrap(), before);
     drop(recorder);

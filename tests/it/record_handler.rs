@@ -7,7 +7,7 @@ use std::sync::{Arc, mpsc};
 
 use harproxy::record::journal::{FrameKind, JournalReader};
 use harproxy::record::{CmdEnd, Error};
-use harproxy::verdict::{Kind, Severity};
+use harproxy::verdict::{CheckId, Severity};
 use harproxy_redact::Policy;
 use serde_json::Value;
 
@@ -210,7 +210,7 @@ fn nothing_recorded_is_an_error_and_leaves_no_trace() {
     let rig = setup(&sandbox).start(&sandbox).unwrap();
     let outcome = rig.finish(CmdEnd::Clean);
     assert!(!outcome.written && !outcome.verdict.passed());
-    assert_eq!(outcome.verdict.findings[0].kind, Kind::NothingRecorded);
+    assert_eq!(outcome.verdict.findings[0].check, CheckId::NOTHING_RECORDED);
     assert!(!sandbox.join("hars").exists());
 }
 
@@ -433,9 +433,9 @@ fn a_client_that_refuses_the_certificate_is_named_with_the_glob_that_leaves_it_a
     let pinned = Client { ca: std::fs::read_to_string(repo("certs/ca.pem")).unwrap(), ..rig.client(Proto::H1) };
     pinned.try_ask(Ask::new("GET", "https://api.test/api/json")).unwrap_err();
     let outcome = rig.finish(CmdEnd::Clean);
-    let finding = outcome.verdict.findings.iter().find(|finding| finding.kind == Kind::TlsRefused).unwrap();
+    let finding = outcome.verdict.findings.iter().find(|finding| finding.check == CheckId::TLS_REFUSED).unwrap();
     assert_eq!(finding.severity, Severity::Warning);
-    assert!(finding.remedy.as_ref().unwrap().contains("'!https://api.test/**'"));
+    assert!(finding.hint.as_ref().unwrap().contains("'!https://api.test/**'"));
 }
 
 #[test]

@@ -13,13 +13,14 @@ use super::hold::Held;
 use super::index::Heads;
 use super::model::Stored;
 use super::parse::{self, Dialect};
-use super::raw::{self, Node};
 use super::read::Contents;
 use super::stamp::Stamp;
 use super::store::Store;
 use super::window::Span;
 use super::write::FORMAT;
 use super::{Entry, Error, Payload, model, observe, open, payload, sidecar};
+use harproxy_json::text::{quote, replace_lone_surrogates};
+use harproxy_json::{TextMember, TextValue};
 
 /// Something odd that was read around: shown by `check`, and under `-v`.
 #[derive(Clone, Debug)]
@@ -114,6 +115,12 @@ impl Fixture {
     #[must_use]
     pub fn entries(&self) -> usize {
         self.contents.index.len()
+    }
+
+    /// The length in bytes of an entry's JSON; 0 without such an entry.
+    #[must_use]
+    pub fn entry_len(&self, entry: usize) -> u64 {
+        self.contents.index.span(entry).map_or(0, |span| span.len)
     }
 
     /// What was odd.
@@ -375,26 +382,26 @@ impl Fixture {
     }
 
     /// An entry's text, taken apart.
-    pub(super) fn node<'a>(&self, entry: usize, json: &'a [u8]) -> Result<Node<'a>, Error> {
-        let node = parse::utf8(json).and_then(Node::parse);
+    pub(super) fn node<'a>(&self, entry: usize, json: &'a [u8]) -> Result<TextValue<'a>, Error> {
+        let node = parse::tree(json);
         node.map_err(|reason| self.bad_entry(entry, reason))
     }
 
     /// The members of `log` but `entries`, as they are spelled.
-    pub(super) fn log(&self) -> Result<Vec<raw::Member<'static>>, Error> {
+    pub(super) fn log(&self) -> Result<Vec<TextMember<'static>>, Error> {
         self.members(&self.contents.members)
     }
 
     /// The members beside `log`, as they are spelled.
-    pub(super) fn beside_log(&self) -> Result<Vec<raw::Member<'static>>, Error> {
+    pub(super) fn beside_log(&self) -> Result<Vec<TextMember<'static>>, Error> {
         self.members(&self.contents.beside)
     }
 
-    fn members(&self, members: &[(String, Span)]) -> Result<Vec<raw::Member<'static>>, Error> {
+    fn members(&self, members: &[(String, Span)]) -> Result<Vec<TextMember<'static>>, Error> {
         let member = |(name, span): &(String, Span)| {
             let json = self.store.range(span.offset, span.len).map_err(|source| self.unreadable(source))?;
-            let node = parse::utf8(&json).and_then(Node::parse).map_err(|reason| self.malformed(*span, reason))?;
-            Ok((raw::quoted(name).into(), node.into_owned()))
+            let node = parse::tree(&json).map_err(|reason| self.malformed(*span, reason))?;
+            Ok((quote(name).into(), node.into_owned()))
         };
         members.iter().map(member).collect()
     }
@@ -402,7 +409,7 @@ impl Fixture {
     fn value(&self, span: Span) -> Result<Value, Error> {
         let json = self.store.range(span.offset, span.len).map_err(|source| self.unreadable(source))?;
         let text = String::from_utf8_lossy(&json);
-        let value = serde_json::from_str(&text).or_else(|_| serde_json::from_str(&parse::mend_surrogates(&text)));
+        let value = serde_json::from_str(&text).or_else(|_| serde_json::from_str(&replace_lone_surrogates(&text)));
         value.map_err(|error| self.malformed(span, error.to_string()))
     }
 

@@ -117,15 +117,15 @@ fn named(program: &Program) -> String {
 }
 
 fn add(text: &mut String, finding: &Finding) {
-    let kind = finding.kind.word();
+    let kind = finding.check.as_str();
     let mark = match finding.severity {
         Severity::Error => ui::bad(format_args!("✗ {kind}")),
         Severity::Warning => ui::caution(format_args!("! {kind}")),
     };
-    let mut lines = finding.explanation.lines();
+    let mut lines = finding.text.lines();
     line(text, format_args!("\n{mark}: {}", lines.next().unwrap_or_default()));
     lines.for_each(|more| line(text, format_args!("  {more}")));
-    let mut remedy = finding.remedy.iter().flat_map(|remedy| remedy.lines());
+    let mut remedy = finding.hint.iter().flat_map(|remedy| remedy.lines());
     if let Some(first) = remedy.next() {
         line(text, format_args!("  {} {first}", ui::help("hint:")));
     }

@@ -22,7 +22,7 @@ use crate::cli::ui::Ui;
 use crate::record::{CmdEnd, Outcome};
 use crate::replay::{Reloader, Replayer};
 use crate::verdict::Verdict;
-use crate::verdict::seen::{Became, Change};
+use crate::verdict::request::{EntryChange, RecordedEntry};
 use harproxy_har::Fixture;
 use harproxy_proxy::Ask;
 use harproxy_tls::authority::Authority;
@@ -55,7 +55,7 @@ pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
     };
     let mut run = Run::new(&plan, roots, ui)?;
     if let Some(herald) = run.herald() {
-        replayer.heard_by(herald);
+        replayer.set_listener(herald);
     }
     recorder.iter().for_each(|recorder| run.recorded_by(recorder.clone()));
     let watch = match &plan.cmd[..] {
@@ -76,7 +76,7 @@ pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
     let mut recorded = Recorded { fixtures, ..Recorded::default() };
     if prune {
         // Payloads of what goes are to be seen in the reports.
-        recorded.shown = Some(run.shown(&verdict, &recorded));
+        recorded.entry_views = Some(run.entry_views(&verdict, &recorded));
         let pruned = prune::after(&mut run, &end, &mut verdict, &recorded.fixtures, &plan.policy, ui).await;
         let pruned = match pruned {
             Err(Failure::Cut { status, .. }) => return Ok(run.conclude(&End::Cut(status), verdict, &recorded)),
@@ -90,7 +90,7 @@ pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
     let (Some(recorder), Some(output)) = (recorder, output) else {
         return Ok(run.conclude(&end, verdict, &recorded));
     };
-    recorded.shown = Some(run.shown(&verdict, &recorded));
+    recorded.entry_views = Some(run.entry_views(&verdict, &recorded));
     let ending = if end.is_clean() { CmdEnd::Clean } else { CmdEnd::Failed };
     let finalises = recorder.clone();
     let finalise = spawn_blocking(move || finalises.finalise(ending));
@@ -120,12 +120,12 @@ pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
 /// The fixture with what was added to it, where the numbers of the entries that it had still say the same.
 fn added(outcome: &Outcome, output: &Path, before: &Recorded) -> Option<Recorded> {
     let had = before.fixtures.iter().map(|fixture| fixture.entries()).sum();
-    let is_behind = |became: &Became| became.change != Change::Added || became.entry >= had;
+    let is_behind = |became: &RecordedEntry| became.change != EntryChange::Added || became.entry >= had;
     if !outcome.written || !outcome.entries.values().all(is_behind) {
         return None;
     }
     let fixture = Arc::new(Fixture::open(output).ok()?);
-    Some(Recorded { fixtures: vec![fixture], entries: outcome.entries.clone(), shown: None })
+    Some(Recorded { fixtures: vec![fixture], entries: outcome.entries.clone(), entry_views: None })
 }
 
 /// What a replay concludes that recorded what it missed.

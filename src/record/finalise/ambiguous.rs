@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use sha2::{Digest, Sha256};
 
 use super::{normal, without_secrets};
-use crate::verdict::{Finding, Kind, Severity};
+use crate::verdict::{CheckId, Finding, Location, Severity};
 use harproxy_har::model::Body;
 use harproxy_har::{Entry, Fixture};
 use harproxy_redact::Placeholder;
@@ -86,11 +86,13 @@ fn finding(fixture: &Fixture, group: &[Asked], differ: &Secrets) -> Option<Findi
          `{short} = \"env:NAME_OF_A_VARIABLE\"`"
     );
     Some(Finding {
-        request: Some(format!("{} {}", request.method, request.url)),
-        fixture: Some(fixture.path().display().to_string()),
-        entry: Some(entry),
-        remedy: Some(remedy),
-        ..Finding::new(Kind::Ambiguous, Severity::Warning, explanation)
+        at: Location {
+            entry: Some(entry),
+            fixture: Some(fixture.path().display().to_string()),
+            ..Location::request(format!("{} {}", request.method, request.url))
+        },
+        hint: Some(remedy),
+        ..Finding::new(CheckId::AMBIGUOUS, Severity::Warning, explanation)
     })
 }
 

@@ -15,7 +15,8 @@ use crate::record::journal::heads::EndReason;
 use crate::record::volatile::{self, Quiet};
 use harproxy_har::Fixture;
 use harproxy_har::model::{Body, Response};
-use harproxy_http::{Headers, json};
+use harproxy_http::Headers;
+use harproxy_json as json;
 use harproxy_matching::{Likeness, Sameness};
 use harproxy_redact::placeholder;
 

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use crate::record::UpdateMode;
-use crate::verdict::seen::{Became, Change};
+use crate::verdict::request::{EntryChange, RecordedEntry};
 
 /// What the fixture is made of, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,14 +54,14 @@ impl Arrangement {
     }
 
     /// For each new exchange, the entry of the new fixture that holds it, and what it is to the old one.
-    pub fn became(&self) -> impl Iterator<Item = Became> {
+    pub fn became(&self) -> impl Iterator<Item = RecordedEntry> {
         self.homes.iter().map(|&entry| {
             let change = match self.steps[entry] {
-                Step::Keep(_) => Change::Unchanged,
-                Step::Replace { .. } => Change::Changed,
-                Step::Put(_) => Change::Added,
+                Step::Keep(_) => EntryChange::Unchanged,
+                Step::Replace { .. } => EntryChange::Changed,
+                Step::Put(_) => EntryChange::Added,
             };
-            Became { entry, change }
+            RecordedEntry { entry, change }
         })
     }
 }
@@ -98,7 +98,7 @@ pub trait Compare {
 
 /// What became of a new exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
+enum ResultKind {
     /// Its answer is the old entry's.
     Equal(usize),
     /// It takes the old entry's place.
@@ -121,7 +121,7 @@ pub fn arrange<C: Compare>(
     update: UpdateMode,
     compare: &mut C,
 ) -> Result<Arrangement, C::Error> {
-    let mut fates = vec![Fate::Added; connections.len()];
+    let mut fates = vec![ResultKind::Added; connections.len()];
     let mut seen = vec![false; old];
     let mut earlier_turn = vec![None; connections.len()];
     for turns in turns {
@@ -134,7 +134,7 @@ pub fn arrange<C: Compare>(
     Ok(lay_out(old, connections, &earlier_turn, &fates, &seen, update))
 }
 
-fn pair<C: Compare>(turns: &Turns, fates: &mut [Fate], compare: &mut C) -> Result<(), C::Error> {
+fn pair<C: Compare>(turns: &Turns, fates: &mut [ResultKind], compare: &mut C) -> Result<(), C::Error> {
     let mut free: Vec<usize> = turns.old.clone();
     let mut rest = Vec::new();
     let mut equals = Vec::new();
@@ -148,7 +148,7 @@ fn pair<C: Compare>(turns: &Turns, fates: &mut [Fate], compare: &mut C) -> Resul
         }
         match equal.map(|at| free.remove(at)) {
             Some(old) => {
-                fates[new] = Fate::Equal(old);
+                fates[new] = ResultKind::Equal(old);
                 equals.push(new);
             }
             None => rest.push((turn, new)),
@@ -172,10 +172,10 @@ fn pair<C: Compare>(turns: &Turns, fates: &mut [Fate], compare: &mut C) -> Resul
             && compare.same_as_new(new, before)?
         {
             surplus -= 1;
-            fates[new] = Fate::Repeats(before);
+            fates[new] = ResultKind::Repeats(before);
         } else if let Some(old) = kept.pop_front() {
             // An API that was down this time has not changed its answer.
-            fates[new] = if compare.says_less(new, old)? { Fate::Equal(old) } else { Fate::Replaces(old) };
+            fates[new] = if compare.says_less(new, old)? { ResultKind::Equal(old) } else { ResultKind::Replaces(old) };
         }
     }
     Ok(())
@@ -183,13 +183,19 @@ fn pair<C: Compare>(turns: &Turns, fates: &mut [Fate], compare: &mut C) -> Resul
 
 /// Old entries that were paired, and those that only repeat the turn before them: a poll that was answered "pending" once
 /// less is no loss.
-fn mark_seen<C: Compare>(turns: &Turns, fates: &[Fate], seen: &mut [bool], compare: &mut C) -> Result<(), C::Error> {
+fn mark_seen<C: Compare>(
+    turns: &Turns,
+    fates: &[ResultKind],
+    seen: &mut [bool],
+    compare: &mut C,
+) -> Result<(), C::Error> {
     for &new in &turns.new {
-        if let Fate::Equal(old) | Fate::Replaces(old) = fates[new] {
+        if let ResultKind::Equal(old) | ResultKind::Replaces(old) = fates[new] {
             seen[old] = true;
         }
     }
-    let equal: Vec<usize> = turns.new.iter().copied().filter(|new| matches!(fates[*new], Fate::Equal(_))).collect();
+    let equal: Vec<usize> =
+        turns.new.iter().copied().filter(|new| matches!(fates[*new], ResultKind::Equal(_))).collect();
     for &old in &turns.old {
         seen[old] = seen[old] || repeats(old, &equal, compare)?;
     }
@@ -210,7 +216,7 @@ fn lay_out(
     old: usize,
     connections: &[Option<u64>],
     earlier_turn: &[Option<usize>],
-    fates: &[Fate],
+    fates: &[ResultKind],
     seen: &[bool],
     update: UpdateMode,
 ) -> Arrangement {
@@ -222,13 +228,13 @@ fn lay_out(
     for (new, fate) in fates.iter().enumerate() {
         let before = connections[new].and_then(|connection| last_on.insert(connection, new));
         place[new] = match *fate {
-            Fate::Equal(at) => at,
-            Fate::Replaces(at) => {
+            ResultKind::Equal(at) => at,
+            ResultKind::Replaces(at) => {
                 replaced[at] = Some(new);
                 at
             }
-            Fate::Repeats(turn) => place[turn],
-            Fate::Added => {
+            ResultKind::Repeats(turn) => place[turn],
+            ResultKind::Added => {
                 // Never before an earlier turn of its own key.
                 let at = before.map_or(old, |before| place[before]);
                 let at = earlier_turn[new].map_or(at, |turn| at.max(place[turn]));
@@ -238,8 +244,8 @@ fn lay_out(
         };
     }
     let pairs = fates.iter().enumerate().filter_map(|(new, fate)| match fate {
-        Fate::Equal(old) | Fate::Replaces(old) => Some((new, *old)),
-        Fate::Repeats(_) | Fate::Added => None,
+        ResultKind::Equal(old) | ResultKind::Replaces(old) => Some((new, *old)),
+        ResultKind::Repeats(_) | ResultKind::Added => None,
     });
     let mut result = Arrangement { pairs: pairs.collect(), ..Arrangement::default() };
     // Where the steps of old entries and of new ones are.
@@ -268,9 +274,9 @@ fn lay_out(
     }
     for (new, fate) in fates.iter().enumerate() {
         let home = match *fate {
-            Fate::Equal(at) | Fate::Replaces(at) => kept[at],
-            Fate::Repeats(turn) => result.homes[turn],
-            Fate::Added => put[new],
+            ResultKind::Equal(at) | ResultKind::Replaces(at) => kept[at],
+            ResultKind::Repeats(turn) => result.homes[turn],
+            ResultKind::Added => put[new],
         };
         result.homes.push(home);
     }

@@ -52,8 +52,8 @@ pub fn finalise(recorder: &Recorder, plan: &RecordPlan, end: CmdEnd) -> Result<O
     let mut outcome = write_recording(recorder, plan, end, &mut naming)?;
     // Findings hold markers until now.
     for finding in &mut outcome.verdict.findings {
-        finding.explanation = naming.string(std::mem::take(&mut finding.explanation));
-        finding.request = finding.request.take().map(|request| naming.string(request));
+        finding.text = naming.string(std::mem::take(&mut finding.text));
+        finding.at.request = finding.at.request.take().map(|request| naming.string(request));
     }
     Ok(outcome)
 }

@@ -20,7 +20,7 @@ use crate::record::journal::{Ack, Flush, Frame, FrameKind, Journal};
 use crate::record::problem;
 use crate::record::redaction::RecordingRedactor;
 use crate::record::tally::Tally;
-use crate::verdict::{Finding, Kind, Severity};
+use crate::verdict::{CheckId, Finding, Location, Severity};
 use harproxy_http::NormalUrl;
 use harproxy_http::headers::to_chars;
 use harproxy_http::problem::in_words;
@@ -171,7 +171,7 @@ impl ExchangeTap {
     /// Ends an exchange that failed upstream. Completes when the journal has it.
     pub async fn fail(self: Arc<Self>, error: &UpstreamError) {
         let finding = problem::finding(&self.origin, error);
-        self.add_finding(Finding { explanation: self.redactor.redact_text(&finding.explanation), ..finding });
+        self.add_finding(Finding { text: self.redactor.redact_text(&finding.text), ..finding });
         let reason =
             EndReason::Failed { kind: error.kind().to_owned(), message: self.redactor.redact_text(&in_words(error)) };
         self.end_after_upload(reason, 0, HeaderFields::default(), None).await;
@@ -296,15 +296,15 @@ impl ExchangeTap {
                 let max = self.max_body.filter(|max| seen > *max)?;
                 let what = format!("an answer longer than --max-body ({max} bytes) is recorded as far as that");
                 let remedy = "at replay a truncated answer fails the run, but with `--fail-on -truncated`".to_owned();
-                let finding = Finding::new(Kind::Truncated, Severity::Warning, what);
-                return Some(Finding { remedy: Some(remedy), ..finding });
+                let finding = Finding::new(CheckId::TRUNCATED, Severity::Warning, what);
+                return Some(Finding { hint: Some(remedy), ..finding });
             }
         };
         let explanation = format!("{cut} after {seen} bytes of the answer; it is recorded as far as it came");
         Some(Finding {
-            request: Some(format!("{} {}", self.method, self.url)),
-            remedy: Some("record it again, all of it: at replay a truncated answer fails the run".to_owned()),
-            ..Finding::new(Kind::Truncated, Severity::Warning, explanation)
+            at: Location::request(format!("{} {}", self.method, self.url)),
+            hint: Some("record it again, all of it: at replay a truncated answer fails the run".to_owned()),
+            ..Finding::new(CheckId::TRUNCATED, Severity::Warning, explanation)
         })
     }
 

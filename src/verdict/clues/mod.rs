@@ -17,7 +17,7 @@ pub use project::Project;
 pub use remedy::PLAYWRIGHT;
 pub use runtime::Runtime;
 
-use super::{Finding, Kind, Severity, Verdict};
+use super::{CheckId, Finding, Severity, Verdict};
 
 /// What is known of CMD.
 #[derive(Clone, Debug, Default)]
@@ -69,24 +69,24 @@ pub struct Connection {
 /// what makes that use the proxy.
 pub fn advise(verdict: &mut Verdict, clues: &Clues) {
     let none_came = verdict.counts.requests == 0;
-    let distrusted = verdict.findings.iter().any(|finding| finding.kind == Kind::TlsRefused);
-    let missing = |finding: &&mut Finding| match finding.kind {
-        Kind::NoTraffic => true,
-        Kind::NothingRecorded => none_came,
+    let distrusted = verdict.findings.iter().any(|finding| finding.check == CheckId::TLS_REFUSED);
+    let missing = |finding: &&mut Finding| match finding.check.as_str() {
+        "no-traffic" => true,
+        "nothing-recorded" => none_came,
         _ => false,
     };
     match verdict.findings.iter_mut().find(missing) {
         // It is known what is wrong.
         Some(_) if none_came && verdict.counts.unauthorized > 0 => {}
         Some(finding) if none_came && distrusted => {
-            finding.explanation += ": clients connected, and refused harproxy's certificate (tls-refused)";
+            finding.text += ": clients connected, and refused harproxy's certificate (tls-refused)";
             let trust = Some("make the client trust the CA, as said at tls-refused".to_owned());
-            finding.remedy = joined(trust.into_iter().chain(ask_doctor(clues)));
+            finding.hint = joined(trust.into_iter().chain(ask_doctor(clues)));
         }
         Some(finding) if none_came => explain_silence(finding, clues),
         Some(finding) if !clues.past.is_empty() => {
-            let remedy = finding.remedy.take().into_iter();
-            finding.remedy = joined(remedy.chain(clues.past.advice(clues)).chain(ask_doctor(clues)));
+            let remedy = finding.hint.take().into_iter();
+            finding.hint = joined(remedy.chain(clues.past.advice(clues)).chain(ask_doctor(clues)));
         }
         _ => {}
     }
@@ -96,30 +96,30 @@ pub fn advise(verdict: &mut Verdict, clues: &Clues) {
 /// Says of a run to whose proxy nothing came why that most likely is.
 fn explain_silence(finding: &mut Finding, clues: &Clues) {
     if let Some(seen) = clues.past.told_with_possible() {
-        finding.explanation += &format!(", but {seen}");
+        finding.text += &format!(", but {seen}");
     } else if !clues.unseen.is_empty() {
         let programs = clues.unseen.join(", ");
-        finding.explanation +=
+        finding.text +=
             &format!(", but {programs} opened connections that ended before it could be seen where they led");
     }
     if let Some(name) = &clues.unserved {
-        finding.remedy = Some(format!(
+        finding.hint = Some(format!(
             "CMD takes an address from HARPROXY_URL_{name}, which is set by `--reverse {name}=URL`: give it here as in the recording"
         ));
         return;
     }
     let mut advice: Vec<String> = runtime::guess(clues).iter().map(|guess| guess.told(clues)).collect();
     if advice.is_empty() {
-        advice.extend(finding.remedy.take());
+        advice.extend(finding.hint.take());
     }
-    finding.remedy = joined(advice.into_iter().chain(ask_doctor(clues)));
+    finding.hint = joined(advice.into_iter().chain(ask_doctor(clues)));
 }
 
 /// One finding for each program that went past the proxy. Where nothing came at all, the remedy stands there.
 fn bypasses(clues: &Clues, none_came: bool) -> Vec<Finding> {
     let finding = |(program, explanation): (&str, String)| {
-        let remedy = (!none_came).then(|| remedy::of_program(program, clues));
-        Finding { remedy, ..Finding::new(Kind::Bypass, Severity::Warning, explanation) }
+        let hint = (!none_came).then(|| remedy::of_program(program, clues));
+        Finding { hint, ..Finding::new(CheckId::BYPASS, Severity::Warning, explanation) }
     };
     clues.past.by_program().into_iter().map(finding).collect()
 }

@@ -105,13 +105,13 @@ fn a_program_without_the_variables_comes_first() {
 }
 
 /// A run to whose proxy so many requests came, and in which this was found.
-fn verdict(requests: u64, kinds: &[Kind]) -> Verdict {
+fn verdict(requests: u64, kinds: &[CheckId]) -> Verdict {
     let findings = kinds.iter().map(|kind| Finding {
-        remedy: Some("the usual".into()),
-        ..Finding::new(*kind, Severity::Error, "nothing came through the proxy")
+        hint: Some("the usual".into()),
+        ..Finding::new(kind.clone(), Severity::Error, "nothing came through the proxy")
     });
     let counts = Counts { requests, ..Counts::default() };
-    Verdict { mode: Mode::Replay, counts, findings: findings.collect(), fixtures: vec![], duration_ms: 0 }
+    Verdict { mode: Mode::REPLAY, counts, findings: findings.collect(), fixtures: vec![], duration_ms: 0 }
 }
 
 fn past(to: &str) -> Past {
@@ -122,15 +122,15 @@ fn past(to: &str) -> Past {
 #[test]
 fn silence_is_explained_by_the_runtime_and_by_what_went_past() {
     let clues = Clues { past: past("127.0.0.1:3999"), ..clues("go run .") };
-    for kind in [Kind::NoTraffic, Kind::NothingRecorded] {
+    for kind in [CheckId::NO_TRAFFIC, CheckId::NOTHING_RECORDED] {
         let mut verdict = verdict(0, &[kind]);
         advise(&mut verdict, &clues);
         let [finding] = &verdict.findings[..] else { panic!("{:?}", verdict.findings) };
         assert_eq!(
-            finding.explanation,
+            finding.text,
             "nothing came through the proxy, but api.test connected to 127.0.0.1:3999 without the proxy"
         );
-        let remedy = finding.remedy.as_deref().unwrap();
+        let remedy = finding.hint.as_deref().unwrap();
         assert!(remedy.contains("`--reverse API=http://127.0.0.1:3999`"), "{remedy}");
         assert!(
             remedy.ends_with("`harproxy doctor -- go run .` runs it once and names what goes past the proxy"),
@@ -142,19 +142,19 @@ fn silence_is_explained_by_the_runtime_and_by_what_went_past() {
 #[test]
 fn an_unknown_program_keeps_the_usual_remedy_and_a_long_one_is_not_repeated() {
     let long = "x".repeat(100);
-    let mut verdict = verdict(0, &[Kind::NoTraffic]);
+    let mut verdict = verdict(0, &[CheckId::NO_TRAFFIC]);
     advise(&mut verdict, &clues(&long));
-    let remedy = verdict.findings[0].remedy.as_deref().unwrap();
+    let remedy = verdict.findings[0].hint.as_deref().unwrap();
     assert!(remedy.starts_with("the usual\n`harproxy doctor -- CMD`"), "{remedy}");
 }
 
 #[test]
 fn where_clients_refused_the_certificate_that_is_the_reason() {
-    let mut verdict = verdict(0, &[Kind::TlsRefused, Kind::NoTraffic]);
+    let mut verdict = verdict(0, &[CheckId::TLS_REFUSED, CheckId::NO_TRAFFIC]);
     advise(&mut verdict, &clues("node a.js"));
     let finding = &verdict.findings[1];
-    assert!(finding.explanation.contains("refused harproxy's certificate"), "{finding:?}");
-    assert!(finding.remedy.as_deref().unwrap().contains("trust the CA"), "{finding:?}");
+    assert!(finding.text.contains("refused harproxy's certificate"), "{finding:?}");
+    assert!(finding.hint.as_deref().unwrap().contains("trust the CA"), "{finding:?}");
 }
 
 #[test]
@@ -162,9 +162,9 @@ fn beside_traffic_what_went_past_is_listed_with_its_remedy() {
     let mut verdict = verdict(7, &[]);
     advise(&mut verdict, &Clues { past: past("93.184.216.34:443"), ..clues("go run .") });
     let [finding] = &verdict.findings[..] else { panic!("{:?}", verdict.findings) };
-    assert_eq!((finding.kind, finding.severity), (Kind::Bypass, Severity::Warning));
-    assert_eq!(finding.explanation, "api.test connected to 93.184.216.34:443 without the proxy");
-    assert!(finding.remedy.as_deref().unwrap().contains("http.ProxyFromEnvironment"), "{finding:?}");
+    assert_eq!((&finding.check, finding.severity), (&CheckId::BYPASS, Severity::Warning));
+    assert_eq!(finding.text, "api.test connected to 93.184.216.34:443 without the proxy");
+    assert!(finding.hint.as_deref().unwrap().contains("http.ProxyFromEnvironment"), "{finding:?}");
     let mut quiet = self::verdict(7, &[]);
     advise(&mut quiet, &Clues { past: past("127.0.0.1:3999"), ..clues("go test") });
     assert_eq!(quiet.findings.len(), 0, "on this machine it may be the test's own server");

@@ -14,7 +14,7 @@ use crate::cli::ui::{self, Ui};
 use crate::record::{CmdEnd, OnFailure, RecordPlan, Recorder, UpdateMode, Volatile};
 use crate::replay::{Clock, Latency, MissAnswer, OnMiss, ReplayPlan, Replayer};
 use crate::verdict::report::text;
-use crate::verdict::{FailOn, Kind, Severity, Verdict, exit};
+use crate::verdict::{CheckId, FailOn, Severity, Verdict, exit};
 use api::{Api, HOST};
 use harproxy_glob::Globs;
 use harproxy_har::write::{ContentMode, JsonLayout};
@@ -201,7 +201,7 @@ async fn serve(handler: Arc<dyn Handler>, authority: &Arc<Authority>) -> Result<
 
 fn only_the_expected_miss(verdict: &Verdict) -> bool {
     let failing: Vec<_> = verdict.findings.iter().filter(|finding| finding.severity == Severity::Error).collect();
-    matches!(failing[..], [miss] if miss.kind == Kind::Miss && miss.times == 1)
+    matches!(failing[..], [miss] if miss.check == CheckId::MISS && miss.times == 1)
 }
 
 fn closing(held: bool, output: &Path) -> String {

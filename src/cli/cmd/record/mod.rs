@@ -38,7 +38,7 @@ pub async fn run(args: RecordArgs, ui: &Ui) -> Result<u8, Failure> {
     let mut run = Run::new(&plan, roots, ui)?;
     let recorder = start(record, upstream.clone(), ui)?;
     if let Some(herald) = run.herald() {
-        recorder.heard_by(herald);
+        recorder.set_listener(herald);
     }
     run.recorded_by(recorder.clone());
     let end = serve(&mut run, &recorder, authority.clone()).await?;
@@ -108,7 +108,7 @@ async fn conclude(
         Ok(outcome) => {
             let written = if outcome.written { harproxy_har::Fixture::open(&fixture.output).ok() } else { None };
             let fixtures = written.map(Arc::new).into_iter().collect();
-            let recorded = Recorded { fixtures, entries: outcome.entries.clone(), shown: None };
+            let recorded = Recorded { fixtures, entries: outcome.entries.clone(), entry_views: None };
             let status = run.conclude(end, outcome.verdict.clone(), &recorded);
             let summary = fixture.summary(&outcome, end, plan);
             match end {
