@@ -1,7 +1,7 @@
-//! What matching costs: building the index, finding an entry among few and many, scoring, and explaining a miss.
+//! Benchmarks of matching: opening a fixture, building the index, looking up entries, and explaining misses.
 //!
-//! `cargo bench`, on a machine that does nothing else. The aims: an entry is found in 5 µs however many there are, and a miss
-//! among 100,000 entries is explained in 2 ms, the first one included.
+//! Run with `cargo bench --bench matching` on an idle machine. The aims are 5 µs for a lookup at any number of entries, and 2 ms for
+//! an explained miss among 100,000 entries, the first one included.
 
 #![allow(clippy::unwrap_used)]
 
@@ -22,13 +22,13 @@ fn main() {
     divan::main();
 }
 
-/// `GET https://api.test/users/N/orders?page=P`, a fixture of so many entries.
+/// The URL of entry `n`.
 fn url(n: usize) -> String {
     format!("https://api.test/v1/users/{}/orders?page={}&limit=20", n / 4, n % 4)
 }
 
-/// A fixture of entries with these URLs, each with ten request headers.
-fn write(path: &Path, urls: impl Iterator<Item = String>) {
+/// Writes a fixture of entries with these URLs and ten request headers each.
+fn write_fixture(path: &Path, urls: impl Iterator<Item = String>) {
     let mut file = std::io::BufWriter::new(std::fs::File::create(path).unwrap());
     file.write_all(br#"{"log":{"version":"1.2","creator":{"name":"harproxy","version":"1"},"_harproxy":{"version":1,"scope":["https://api.test/**"]},"entries":["#)
         .unwrap();
@@ -61,22 +61,22 @@ const HEADERS: [(&str, &str); 10] = [
     ("x-tenant", "blue"),
 ];
 
-/// What a client sends: the same headers.
-static SENT: LazyLock<HeaderMap> =
+/// The headers of every request, equal to the recorded ones.
+static REQUEST_HEADERS: LazyLock<HeaderMap> =
     LazyLock::new(|| HEADERS.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect());
 
-/// A fixture on disk, written once.
-struct Shelf {
+/// A fixture in a temporary folder.
+struct TemporaryFixture {
     _folder: TempDir,
     fixture: Arc<Fixture>,
 }
 
-impl Shelf {
-    fn of(urls: impl Iterator<Item = String>) -> Self {
+impl TemporaryFixture {
+    fn new(urls: impl Iterator<Item = String>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("api.har");
-        write(&path, urls);
-        Shelf { fixture: Arc::new(Fixture::open(&path).unwrap()), _folder: folder }
+        write_fixture(&path, urls);
+        TemporaryFixture { fixture: Arc::new(Fixture::open(&path).unwrap()), _folder: folder }
     }
 
     fn matcher(&self) -> Matcher {
@@ -84,91 +84,93 @@ impl Shelf {
     }
 }
 
-static SHELVES: LazyLock<[Shelf; 3]> = LazyLock::new(|| SIZES.map(|size| Shelf::of((0..size).map(url))));
+/// The fixtures of all benchmarks, written once.
+static FIXTURES: LazyLock<[TemporaryFixture; 3]> =
+    LazyLock::new(|| SIZES.map(|size| TemporaryFixture::new((0..size).map(url))));
 
-fn shelf(size: usize) -> &'static Shelf {
-    &SHELVES[SIZES.iter().position(|known| *known == size).unwrap()]
+fn fixture(size: usize) -> &'static TemporaryFixture {
+    &FIXTURES[SIZES.iter().position(|other| *other == size).unwrap()]
 }
 
-fn normal(url: &str) -> NormalUrl {
+fn parse(url: &str) -> NormalUrl {
     NormalUrl::parse(url).unwrap()
 }
 
-fn ask(matcher: &Matcher, url: &NormalUrl) -> Outcome {
-    matcher.answer(&Query { method: "GET", url, headers: &SENT, body: None }, None)
+fn look_up(matcher: &Matcher, url: &NormalUrl) -> Outcome {
+    matcher.answer(&Query { method: "GET", url, headers: &REQUEST_HEADERS, body: None }, None)
 }
 
-/// The pass over the file that `replay` starts with.
+/// Opening a fixture: the pass over the file that builds its list of entries.
 #[divan::bench(args = SIZES, sample_count = 10)]
 fn open(bencher: Bencher<'_, '_>, size: usize) {
-    let path = shelf(size).fixture.path();
+    let path = fixture(size).fixture.path();
     bencher.bench(|| Fixture::open(path).unwrap());
 }
 
-/// The index over an opened fixture.
+/// Building the match index of an open fixture.
 #[divan::bench(args = SIZES, sample_count = 20)]
 fn index(bencher: Bencher<'_, '_>, size: usize) {
-    bencher.bench(|| shelf(size).matcher());
+    bencher.bench(|| fixture(size).matcher());
 }
 
-/// A request for entries that have been asked for before, one after the other.
+/// Lookups of 256 entries in turn, after each has been looked up once.
 #[divan::bench(args = SIZES)]
 fn lookup(bencher: Bencher<'_, '_>, size: usize) {
-    let matcher = shelf(size).matcher();
-    let urls: Vec<NormalUrl> = (0..256).map(|n| normal(&url(n * 7919 % size))).collect();
-    urls.iter().for_each(|url| drop(ask(&matcher, url)));
-    let mut turn = urls.iter().cycle();
-    bencher.bench_local(|| ask(&matcher, turn.next().unwrap()));
+    let matcher = fixture(size).matcher();
+    let urls: Vec<NormalUrl> = (0..256).map(|n| parse(&url(n * 7919 % size))).collect();
+    urls.iter().for_each(|url| drop(look_up(&matcher, url)));
+    let mut cycle = urls.iter().cycle();
+    bencher.bench_local(|| look_up(&matcher, cycle.next().unwrap()));
 }
 
-/// A poll: so many entries of one method and URL.
+/// Lookup when all entries have the method and URL of the request, as in a recording of a poll.
 #[divan::bench(args = [10, 1_000])]
 fn lookup_among_equals(bencher: Bencher<'_, '_>, size: usize) {
-    let shelf = Shelf::of((0..size).map(|_| url(0)));
-    let (matcher, url) = (shelf.matcher(), normal(&url(0)));
-    // The first request reads them all.
-    (0..=size).for_each(|_| drop(ask(&matcher, &url)));
-    bencher.bench_local(|| ask(&matcher, &url));
+    let fixture = TemporaryFixture::new((0..size).map(|_| url(0)));
+    let (matcher, url) = (fixture.matcher(), parse(&url(0)));
+    // The first lookup reads all entries.
+    (0..=size).for_each(|_| drop(look_up(&matcher, &url)));
+    bencher.bench_local(|| look_up(&matcher, &url));
 }
 
-/// A URL as a client sends it, into the form that is compared.
+/// Normalising a URL that has the normal form already, and one that has not.
 #[divan::bench(args = ["https://api.test/v1/users/7/orders?page=3&limit=20", "HTTPS://Api.Test:443/a/../b%20c/é?q=x y#top"])]
 fn normal_form(url: &str) -> NormalUrl {
     NormalUrl::parse(black_box(url)).unwrap()
 }
 
-/// What misses: a path that is a segment away, a query of a known path, a path that is nowhere near.
+/// URLs that miss: a path that differs in one segment, a known path with another query, and a path without similar ones.
 const MISSES: [&str; 3] = [
     "https://api.test/v1/users/x/orders?page=0&limit=20",
     "https://api.test/v1/users/7/orders?page=9&limit=20",
     "https://api.test/health",
 ];
 
-/// The first explained miss among 100,000 entries.
+/// The first explained miss among 100,000 entries, after the preparation that replay makes in the background.
 #[divan::bench(args = MISSES, sample_count = 20)]
 fn first_miss(bencher: Bencher<'_, '_>, url: &str) {
-    let url = normal(url);
-    let looked_around = || {
-        let matcher = shelf(100_000).matcher();
+    let url = parse(url);
+    let prepared = || {
+        let matcher = fixture(100_000).matcher();
         matcher.look_around();
         matcher
     };
-    bencher.with_inputs(looked_around).bench_local_values(|matcher| (ask(&matcher, &url), matcher));
+    bencher.with_inputs(prepared).bench_local_values(|matcher| (look_up(&matcher, &url), matcher));
 }
 
-/// What a replay makes in the background, so that the first miss is like the later ones.
+/// The preparation that replay makes in the background, so that the first miss takes as long as later ones.
 #[divan::bench(sample_count = 20)]
 fn look_around(bencher: Bencher<'_, '_>) {
-    bencher.with_inputs(|| shelf(100_000).matcher()).bench_local_values(|matcher| {
+    bencher.with_inputs(|| fixture(100_000).matcher()).bench_local_values(|matcher| {
         matcher.look_around();
         matcher
     });
 }
 
-/// Each later one.
+/// Explained misses after the first.
 #[divan::bench(args = MISSES)]
 fn later_miss(bencher: Bencher<'_, '_>, url: &str) {
-    let (matcher, url) = (shelf(100_000).matcher(), normal(url));
-    let _ = ask(&matcher, &url);
-    bencher.bench_local(|| ask(&matcher, &url));
+    let (matcher, url) = (fixture(100_000).matcher(), parse(url));
+    let _ = look_up(&matcher, &url);
+    bencher.bench_local(|| look_up(&matcher, &url));
 }

@@ -1,6 +1,6 @@
-//! What recording costs beside forwarding: looking for secrets, and the journal.
+//! Benchmarks of recording: redaction and the journal.
 //!
-//! `cargo bench --bench recording`, on a machine that does nothing else.
+//! Run with `cargo bench --bench recording` on an idle machine.
 
 #![allow(clippy::unwrap_used)]
 
@@ -18,7 +18,7 @@ fn main() {
     divan::main();
 }
 
-/// A list of users, as APIs have it.
+/// A JSON list of users of at least `size` bytes. Each user has the additional `member`.
 fn json(size: usize, member: &str) -> Vec<u8> {
     let mut text = String::from("[");
     let mut n = 0u64;
@@ -33,34 +33,34 @@ fn json(size: usize, member: &str) -> Vec<u8> {
     text.into_bytes()
 }
 
-fn look(bencher: Bencher<'_, '_>, payload: &[u8]) {
+fn redact(bencher: Bencher<'_, '_>, payload: &[u8]) {
     let (policy, vault) = (Policy::default(), Vault::new(Run::random(), &[]));
     bencher
         .counter(BytesCount::new(payload.len()))
         .bench_local(|| Redactor::new(&policy, &vault).payload("application/json", black_box(payload)));
 }
 
-/// A payload without secrets.
+/// Redaction of a payload without secrets.
 #[divan::bench(args = SIZES)]
 fn json_without_secrets(bencher: Bencher<'_, '_>, size: usize) {
-    look(bencher, &json(size, ""));
+    redact(bencher, &json(size, ""));
 }
 
-/// One with links, which are looked into each by itself.
+/// Redaction of a payload with a link in each record. Redaction parses each link.
 #[divan::bench(args = SIZES)]
 fn json_with_links(bencher: Bencher<'_, '_>, size: usize) {
-    look(bencher, &json(size, r#""href":"https://api.test/v1/users/7/orders?page=3&limit=20","#));
+    redact(bencher, &json(size, r#""href":"https://api.test/v1/users/7/orders?page=3&limit=20","#));
 }
 
-/// One with a secret in each record.
+/// Redaction of a payload with a secret in each record.
 #[divan::bench(args = SIZES)]
 fn json_with_secrets(bencher: Bencher<'_, '_>, size: usize) {
-    look(bencher, &json(size, r#""access_token":"6rbAz1cGq0vXk2mN8sTd","#));
+    redact(bencher, &json(size, r#""access_token":"6rbAz1cGq0vXk2mN8sTd","#));
 }
 
-/// The head of a request.
+/// Redaction of the URL and headers of a request.
 #[divan::bench]
-fn head(bencher: Bencher<'_, '_>) {
+fn request_head(bencher: Bencher<'_, '_>) {
     let (policy, vault) = (Policy::default(), Vault::new(Run::random(), &[]));
     let field = |(name, value): (&str, &'static str)| Header { name: name.to_owned(), value: Bytes::from(value) };
     let headers: Headers = [
@@ -87,20 +87,20 @@ fn frame(kind: FrameKind, payload: &Bytes) -> Frame {
     Frame { kind, exchange: 7, payload: payload.clone() }
 }
 
-/// An exchange of 1 KiB whose client waits until it is written: alone, and as one of many at a time.
+/// Exchanges of 1 KiB, from the first frame until the journal has written the last: one exchange, and 64 concurrent ones.
 #[divan::bench(args = [1, 64])]
-fn journal_append(bencher: Bencher<'_, '_>, at_once: usize) {
+fn journal_append(bencher: Bencher<'_, '_>, concurrent: usize) {
     let journal = Journal::start(tempfile::tempfile().unwrap()).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let (head, payload) = (Bytes::from(vec![b'h'; 400]), Bytes::from(vec![b'p'; 1024]));
-    bencher.counter(divan::counter::ItemsCount::new(at_once)).bench_local(|| {
+    bencher.counter(divan::counter::ItemsCount::new(concurrent)).bench_local(|| {
         let exchange = || {
             journal.push(frame(FrameKind::Request, &head), Flush::Lazy);
             journal.push(frame(FrameKind::Response, &head), Flush::Lazy);
             journal.push(frame(FrameKind::ResponseData, &payload), Flush::Lazy);
             journal.commit(frame(FrameKind::End, &head))
         };
-        let acks: Vec<_> = (0..at_once).map(|_| exchange()).collect();
+        let acks: Vec<_> = (0..concurrent).map(|_| exchange()).collect();
         runtime.block_on(async {
             for ack in acks {
                 ack.await;

@@ -1,54 +1,54 @@
-//! How often the entry that a request was made of is named first, when one thing of the request, or two, are others.
+//! Accuracy of near misses: changes recorded requests and counts how often the original entry is named first.
 //!
-//! `cargo bench --bench near`, or faster with `cargo test --bench near`; `-- --wrong` lists the requests that were taken for
-//! another entry's. `docs/matching.md` says how to read the table. Nothing is measured but this: it is the same on every machine.
+//! Run with `cargo bench --bench near`, or faster with `cargo test --bench near`. `-- --wrong` lists the requests for which an
+//! unrelated entry was named. `docs/internals/near-misses.md` explains the columns. The figures are the same on every machine.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod mutation;
 
-use mutation::{OPERATORS, Recorded, Score};
+use mutation::{OPERATORS, Recording, Score};
 
-/// The weights of `matching/explain/cost.rs` were chosen on the first; the second is what counts.
+/// The costs of the matcher's `explain` module were tuned on the first seed. The second one is reported.
 const SEEDS: [(u64, &str); 2] = [(1, "tuned on"), (20_261_120, "reported")];
 
 fn main() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/recorded");
-    let recorded = mutation::recorded(&folder);
-    let list = std::env::args().any(|argument| argument == "--wrong");
-    for (seed, what) in SEEDS {
-        table(&recorded, seed, what, list);
+    let recordings = mutation::open_recordings(&folder);
+    let lists_wrong = std::env::args().any(|argument| argument == "--wrong");
+    for (seed, purpose) in SEEDS {
+        print_table(&recordings, seed, purpose, lists_wrong);
     }
 }
 
-fn table(recorded: &[Recorded], seed: u64, what: &str, list: bool) {
+fn print_table(recordings: &[Recording], seed: u64, purpose: &str, lists_wrong: bool) {
     let mut wrong = Vec::new();
-    let (scores, total) = mutation::run(recorded, seed, |line| wrong.push(line.to_owned()));
-    println!("seed {seed} ({what})");
+    let (scores, total) = mutation::run(recordings, seed, |line| wrong.push(line.to_owned()));
+    println!("seed {seed} ({purpose})");
     println!(
         "{:<14} {:>6} {:>9} {:>9} {:>9} {:>9} {:>9}",
-        "operator", "misses", "itself", "at most", "its equal", "alike", "answered"
+        "operator", "misses", "exact", "possible", "same key", "equal", "hits"
     );
     for operator in OPERATORS {
-        row(&format!("{operator:?}"), scores.get(&operator).copied().unwrap_or_default());
+        print_row(&format!("{operator:?}"), scores.get(&operator).copied().unwrap_or_default());
     }
-    row("all", total);
-    // Operators that every entry can take weigh most in the sum: here each weighs the same.
+    print_row("all", total);
+    // The sum is dominated by the operators that apply to every request. In the mean, all operators weigh the same.
     let mean = |count: fn(&Score) -> f64| {
         let shares = scores.values().map(|score| count(score) * 100.0 / score.misses.max(1) as f64);
         format!("{:.1} %", shares.sum::<f64>() / scores.len() as f64)
     };
     let [exact, possible] = [mean(|score| score.exact as f64), mean(|score| score.possible as f64 / 1e6)];
-    let [equal, alike] = [mean(|score| score.equal as f64), mean(|score| score.alike as f64)];
-    println!("{:<14} {:>6} {exact:>9} {possible:>9} {equal:>9} {alike:>9}", "each alike", "");
+    let [same_key, equal] = [mean(|score| score.same_key as f64), mean(|score| score.equal as f64)];
+    println!("{:<14} {:>6} {exact:>9} {possible:>9} {same_key:>9} {equal:>9}", "mean", "");
     println!();
-    if list {
+    if lists_wrong {
         wrong.iter().for_each(|line| println!("{line}"));
         println!();
     }
 }
 
-fn row(name: &str, score: Score) {
+fn print_row(name: &str, score: Score) {
     let share = |count: f64| match score.misses {
         0 => "-".to_owned(),
         misses => format!("{:.1} %", count * 100.0 / misses as f64),
@@ -58,8 +58,8 @@ fn row(name: &str, score: Score) {
         score.misses,
         share(score.exact as f64),
         share(score.possible as f64 / 1e6),
+        share(score.same_key as f64),
         share(score.equal as f64),
-        share(score.alike as f64),
-        score.answered
+        score.hits
     );
 }

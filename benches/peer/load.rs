@@ -1,155 +1,177 @@
-//! The load: so many connections that each ask one request after the other, or at a rate.
+//! The load generator: workers that each send one request after the other, as fast as possible or at a rate.
 
+use std::io::Read;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http_body_util::Empty;
+use http_body_util::Full;
 use hyper::client::conn::http2::SendRequest;
 use serde_json::json;
 use tokio::task::JoinSet;
 
+use super::client::{Http1, Received, Target, send_h2};
 use super::options::Options;
-use super::traffic::{H1, Target, ask_h2, h2};
-use super::{payload, tls};
+use super::{mix, tls};
 
-/// How a load goes.
+/// Settings that all workers share.
 struct Plan {
+    /// Number of different requests.
     urls: usize,
     until: Instant,
-    /// Requests of all connections together; `usize::MAX` for as many as there is time for.
+    /// Requests of all workers together; `usize::MAX` if only time limits them.
     count: usize,
-    /// Between two requests of one connection; zero for one right after the other.
+    /// Time between two requests of one worker; zero if there is no rate.
     pause: Duration,
+    /// Every URL gets a parameter that no entry has.
     miss: bool,
-    path: String,
+    /// The path of every request, if it is not the mix.
+    path: Option<String>,
 }
 
-/// What came of it.
+/// The results of one worker, or of all.
 #[derive(Default)]
-struct Tally {
+struct Results {
     bytes: u64,
-    /// Of each request, nanoseconds.
-    took: Vec<u64>,
-    /// Answers with another status than the first of this connection would have.
-    odd: u64,
+    /// Latency of each request in nanoseconds.
+    latencies: Vec<u64>,
+    /// Responses with another status than 200.
+    failed: u64,
 }
 
-/// Sends the load and prints the outcome.
-pub async fn run(options: Options) {
+fn target(options: &Options) -> Target {
     let mode: String = options.or("mode", "http".to_owned());
+    Target {
+        addr: options.get("to"),
+        is_proxy: options.has("through"),
+        tls: (mode != "http").then(|| Arc::new(tls::client(options, mode == "h2")).into()),
+    }
+}
+
+/// Runs the load and prints requests/s, bytes/s and latencies in seconds. Connections are opened before the time starts.
+pub async fn run(options: Options) {
+    let is_h2 = options.or("mode", String::new()) == "h2";
     let (connections, streams): (usize, usize) = (options.or("connections", 64), options.or("streams", 1));
     let rate: f64 = options.or("rate", 0.0);
-    let seconds: f64 = options.or("seconds", 3.0);
     let workers = connections * streams;
-    let target = Target {
-        addr: options.get("to"),
-        through: options.has("through"),
-        tls: (mode != "http").then(|| Arc::new(tls::client(&options, mode == "h2")).into()),
-        host: options.or("host", payload::HOST.to_owned()),
-    };
-    let mut plan = Plan {
-        urls: options.or("urls", 1),
-        until: Instant::now(),
-        count: options.or("count", usize::MAX),
-        pause: if rate > 0.0 { Duration::from_secs_f64(workers as f64 / rate) } else { Duration::ZERO },
-        miss: options.has("miss"),
-        path: options.or("path", String::new()),
-    };
-    // Everybody begins when all are connected: handshakes are no part of the figure.
-    let mut askers = Vec::new();
-    for n in 0..connections {
-        if mode == "h2" {
-            let sender = h2(&target).await.unwrap();
-            for stream in 0..streams {
-                askers.push((n * streams + stream, Asker::H2(sender.clone())));
-            }
+    let target = target(&options);
+    let mut senders = Vec::new();
+    for _ in 0..connections {
+        if is_h2 {
+            let connection = target.connect_h2().await.unwrap();
+            senders.extend((0..streams).map(|_| Sender::Http2(connection.clone())));
         } else {
-            let connection = H1::new(target.connect().await.unwrap());
-            let same = (plan.urls == 1).then(|| target.request(&plan.path(0)));
-            askers.push((n, Asker::H1 { connection, target: target.clone(), same }));
+            senders.push(Sender::Http1(Http1::new(target.connect().await.unwrap()), target.clone()));
         }
     }
     let began = Instant::now();
-    plan.until = began + Duration::from_secs_f64(seconds);
-    let plan = Arc::new(plan);
-    let mut tasks = JoinSet::new();
-    for (worker, asker) in askers {
-        tasks.spawn(plan.clone().drive(worker, workers, asker));
-    }
-    let mut all = Tally::default();
-    while let Some(tally) = tasks.join_next().await {
-        let tally = tally.unwrap();
-        all.bytes += tally.bytes;
-        all.odd += tally.odd;
-        all.took.extend(tally.took);
+    let plan = Arc::new(Plan {
+        urls: options.or("urls", 1),
+        until: began + Duration::from_secs_f64(options.or("seconds", 3.0)),
+        count: options.or("count", usize::MAX),
+        pause: if rate > 0.0 { Duration::from_secs_f64(workers as f64 / rate) } else { Duration::ZERO },
+        miss: options.has("miss"),
+        path: options.has("path").then(|| options.get("path")),
+    });
+    let mut tasks: JoinSet<Results> =
+        senders.into_iter().enumerate().map(|(worker, sender)| plan.clone().work(worker, workers, sender)).collect();
+    let mut all = Results::default();
+    while let Some(results) = tasks.join_next().await {
+        let results = results.unwrap();
+        all.bytes += results.bytes;
+        all.failed += results.failed;
+        all.latencies.extend(results.latencies);
     }
     let elapsed = began.elapsed().as_secs_f64();
-    all.took.sort_unstable();
-    let at = |share: f64| {
-        let n = ((all.took.len() as f64 * share) as usize).min(all.took.len().saturating_sub(1));
-        all.took.get(n).copied().unwrap_or_default() as f64 / 1e3
+    all.latencies.sort_unstable();
+    let count = all.latencies.len();
+    let percentile = |share: f64| {
+        let n = ((count as f64 * share) as usize).min(count.saturating_sub(1));
+        all.latencies.get(n).copied().unwrap_or_default() as f64 / 1e9
     };
-    let (requests, bytes) = (all.took.len() as f64 / elapsed, all.bytes as f64 / elapsed);
+    let (requests, bytes) = (count as f64 / elapsed, all.bytes as f64 / elapsed);
+    let [p50, p99] = [0.5, 0.99].map(percentile);
     println!(
         "{}",
-        json!({"requests": requests, "bytes": bytes, "p50": at(0.5), "p99": at(0.99), "count": all.took.len(), "odd": all.odd})
+        json!({"requests": requests, "bytes": bytes, "p50": p50, "p99": p99, "count": count, "failed": all.failed})
     );
 }
 
+/// Opens `--connections` connections, sends one request over each, prints a line and waits for the end of standard input.
+pub async fn hold_idle(options: Options) {
+    let (target, urls): (_, usize) = (target(&options), options.or("urls", 1));
+    let mut open = Vec::new();
+    for n in 0..options.get("connections") {
+        let mut connection = Http1::new(target.connect().await.unwrap());
+        let (method, path, payload) = request(n % urls, n);
+        let request = target.encode_request(method, &path, payload.as_deref());
+        let (status, _) = connection.send(request.as_bytes()).await.unwrap();
+        assert_eq!(status, 200, "request {n}");
+        open.push(connection);
+    }
+    println!("{}", open.len());
+    let _ = tokio::task::spawn_blocking(|| std::io::stdin().read(&mut [0])).await;
+}
+
+/// Method, path and payload of request `n` of the mix.
+fn request(n: usize, sent_at: usize) -> (&'static str, String, Option<String>) {
+    let method = mix::method(n);
+    (method, mix::path(n), (method == "POST").then(|| mix::request_payload(n, sent_at)))
+}
+
 impl Plan {
-    fn path(&self, n: usize) -> String {
-        match (&*self.path, self.miss) {
-            ("", false) => payload::path(n),
-            ("", true) => format!("{}&missing={n}", payload::path(n)),
-            (path, _) => path.to_owned(),
+    fn request(&self, n: usize) -> (&'static str, String, Option<String>) {
+        if let Some(path) = &self.path {
+            return ("GET", path.clone(), None);
         }
+        let (method, mut path, payload) = request(n % self.urls, n);
+        if self.miss {
+            path.push_str(&format!("&missing={n}"));
+        }
+        (method, path, payload)
     }
 
-    /// One worker's requests. At a rate, each is measured from when it was due, so that waiting in line counts.
-    async fn drive(self: Arc<Self>, worker: usize, workers: usize, mut asker: Asker) -> Tally {
-        let mut tally = Tally::default();
+    /// Sends the requests of one worker. At a rate, latency counts from the time that a request was due, queueing included.
+    async fn work(self: Arc<Self>, worker: usize, workers: usize, mut sender: Sender) -> Results {
+        let mut results = Results::default();
         let share = self.count / workers + usize::from(worker < self.count % workers);
-        // A count is for going through all URLs once; without one each worker is somewhere else from the beginning.
+        // With a count, all workers together send each request once. Otherwise each worker starts at another request.
         let mut n = match self.count {
-            usize::MAX => worker * 7919,
+            usize::MAX => worker * 1_000_003,
             count => worker * (count / workers) + worker.min(count % workers),
         };
         let mut due = Instant::now() + self.pause.mul_f64(worker as f64 / workers as f64);
-        while tally.took.len() < share && Instant::now() < self.until {
+        while results.latencies.len() < share && Instant::now() < self.until {
             if self.pause > Duration::ZERO {
                 tokio::time::sleep_until(due.into()).await;
             } else {
                 due = Instant::now();
             }
-            let (status, length) = asker.ask(&self, n % self.urls).await.unwrap();
-            tally.took.push(due.elapsed().as_nanos() as u64);
-            tally.bytes += length as u64;
-            tally.odd += u64::from(status != 200);
+            let (status, length) = sender.send(self.request(n)).await.unwrap();
+            results.latencies.push(due.elapsed().as_nanos() as u64);
+            results.bytes += length as u64;
+            results.failed += u64::from(status != 200);
             due += self.pause;
             n += 1;
         }
-        tally
+        results
     }
 }
 
-/// What sends one worker's requests.
-enum Asker {
-    H1 {
-        connection: H1,
-        target: Target,
-        /// The bytes of the only request there is.
-        same: Option<Bytes>,
-    },
-    H2(SendRequest<Empty<Bytes>>),
+/// One worker's connection, or its share of an HTTP/2 connection.
+enum Sender {
+    Http1(Http1, Target),
+    Http2(SendRequest<Full<Bytes>>),
 }
 
-impl Asker {
-    async fn ask(&mut self, plan: &Plan, n: usize) -> std::io::Result<(u16, usize)> {
+impl Sender {
+    async fn send(&mut self, request: (&'static str, String, Option<String>)) -> std::io::Result<Received> {
+        let (method, path, payload) = request;
         match self {
-            Asker::H1 { connection, same: Some(request), .. } => connection.ask(request).await,
-            Asker::H1 { connection, target, same: None } => connection.ask(&target.request(&plan.path(n))).await,
-            Asker::H2(sender) => ask_h2(sender, n).await,
+            Sender::Http1(connection, target) => {
+                connection.send(target.encode_request(method, &path, payload.as_deref()).as_bytes()).await
+            }
+            Sender::Http2(connection) => send_h2(connection, method, &path, payload).await,
         }
     }
 }

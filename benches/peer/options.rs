@@ -1,22 +1,21 @@
-//! `--name value` and bare words.
+//! Command line options: `--name value`, flags, and words.
 
 use std::collections::HashMap;
 use std::str::FromStr;
 
-/// What was typed.
+/// A parsed command line.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     named: HashMap<String, String>,
     pub words: Vec<String>,
 }
 
-/// Options that stand alone.
+/// Options without a value.
 const FLAGS: &[&str] = &["tls", "through", "miss"];
 
 impl Options {
-    pub fn read(words: impl Iterator<Item = String>) -> Self {
+    pub fn parse(mut words: impl Iterator<Item = String>) -> Self {
         let mut options = Options::default();
-        let mut words = words;
         while let Some(word) = words.next() {
             match word.strip_prefix("--") {
                 Some(name) if FLAGS.contains(&name) => drop(options.named.insert(name.to_owned(), String::new())),
@@ -31,9 +30,9 @@ impl Options {
         self.named.contains_key(name)
     }
 
-    /// The value of an option that must be there.
+    /// The value of a required option. Panics if it is missing or invalid.
     pub fn get<T: FromStr>(&self, name: &str) -> T {
-        self.find(name).unwrap_or_else(|| panic!("--{name} VALUE is missing, or no such value"))
+        self.find(name).unwrap_or_else(|| panic!("--{name} VALUE is missing or invalid"))
     }
 
     pub fn or<T: FromStr>(&self, name: &str, default: T) -> T {

@@ -1,4 +1,4 @@
-//! A bare intercepting proxy: CONNECT, TLS to the client, TLS to the origin, and what passes is forwarded and forgotten.
+//! A bare intercepting proxy: CONNECT, TLS to the client and to the origin. It forwards requests and records nothing.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -12,41 +12,42 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Mutex;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
+use super::mix::HOST;
 use super::options::Options;
-use super::payload::HOST;
-use super::{listening, tls};
+use super::{print_address, tls};
 
 type Body = BoxBody<Bytes, hyper::Error>;
 
-struct Way {
+struct Interceptor {
     acceptor: TlsAcceptor,
     connector: TlsConnector,
     origin: SocketAddr,
 }
 
-/// Serves CONNECTs to anywhere as if to `--origin`.
+/// Serves CONNECT requests. Every target is `--origin`.
 pub async fn serve(options: Options) {
-    let way = Arc::new(Way {
+    let interceptor = Arc::new(Interceptor {
         acceptor: tls::server(&options).into(),
         connector: Arc::new(tls::client(&options, false)).into(),
         origin: options.get("origin"),
     });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    listening(listener.local_addr().unwrap());
+    print_address(listener.local_addr().unwrap());
     loop {
         let Ok((tcp, _)) = listener.accept().await else { continue };
         tcp.set_nodelay(true).unwrap();
-        let way = way.clone();
+        let interceptor = interceptor.clone();
         tokio::spawn(async move {
             let service = service_fn(move |mut request: Request<Incoming>| {
-                let (upgrade, way) = (hyper::upgrade::on(&mut request), way.clone());
+                let (upgrade, interceptor) = (hyper::upgrade::on(&mut request), interceptor.clone());
                 tokio::spawn(async move {
                     if let Ok(io) = upgrade.await {
-                        inside(TokioIo::new(io), &way).await;
+                        intercept(TokioIo::new(io), &interceptor).await;
                     }
                 });
                 async { Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new())) }
@@ -59,11 +60,11 @@ pub async fn serve(options: Options) {
     }
 }
 
-async fn inside(io: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static, way: &Way) {
-    let Ok(client) = way.acceptor.accept(io).await else { return };
-    let Ok(tcp) = TcpStream::connect(way.origin).await else { return };
+async fn intercept(io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, interceptor: &Interceptor) {
+    let Ok(client) = interceptor.acceptor.accept(io).await else { return };
+    let Ok(tcp) = TcpStream::connect(interceptor.origin).await else { return };
     tcp.set_nodelay(true).unwrap();
-    let Ok(upstream) = way.connector.connect(ServerName::try_from(HOST).unwrap(), tcp).await else { return };
+    let Ok(upstream) = interceptor.connector.connect(ServerName::try_from(HOST).unwrap(), tcp).await else { return };
     let Ok((sender, connection)) = hyper::client::conn::http1::handshake(TokioIo::new(upstream)).await else { return };
     tokio::spawn(connection);
     let sender = Arc::new(Mutex::new(sender));

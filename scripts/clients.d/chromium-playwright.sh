@@ -1,5 +1,5 @@
 # needs: apt:node=nodejs apt:npm apt:chromium npm:@playwright/test@1.65
-# took: [one line of configuration](docs/browser.md)
+# took: [one line of configuration](docs/getting-started/browser.md)
 #
 # A project as its developer has it: a page on localhost, which its own server serves and which calls an API elsewhere. What that server
 # says under /api/ is an API as well.

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use harproxy_support::atomic_file::Readers;
-use harproxy_support::temp::Scratch;
+use harproxy_support::temp::TempFolder;
 use harproxy_tls::bundle::{Bundle, BundleError, BundleFiles};
 
 /// What `--require` loads into Node.js.
@@ -114,7 +114,7 @@ fn wgetrc(users: &[u8], bundle: &Path) -> Vec<u8> {
 /// bundle alone, for whoever is told of it: the other files take longer to make than a replay takes to start.
 #[derive(Debug)]
 pub struct RunFolder {
-    dir: Scratch,
+    dir: TempFolder,
     bundle: Bundle,
     bundle_file: PathBuf,
 }
@@ -125,7 +125,7 @@ impl RunFolder {
     /// # Errors
     /// When there is no place for a temporary folder, or the file can't be written.
     pub fn create(bundle: Bundle) -> Result<Self, FilesError> {
-        let dir = Scratch::create().map_err(FilesError::Folder)?;
+        let dir = TempFolder::create().map_err(FilesError::Folder)?;
         let bundle_file = bundle.write_pem_to(dir.path())?;
         Ok(RunFolder { dir, bundle, bundle_file })
     }

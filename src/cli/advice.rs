@@ -167,6 +167,7 @@ impl Failure {
                 record::Error::Plan(_)
                 | record::Error::IsFolder { .. }
                 | record::Error::Foreign { .. }
+                | record::Error::Changed { .. }
                 | record::Error::NothingLeft { .. }
                 | record::Error::Fixture(
                     harproxy_har::Error::Malformed { .. }

@@ -1,4 +1,4 @@
-//! The names of events: what stands in `event` of each line that `--log-format json` makes. `docs/events.md` has them all.
+//! The names of events: what stands in `event` of each line that `--log-format json` makes. `docs/reference/events.md` has them all.
 
 macro_rules! events {
     ($($(#[$doc:meta])+ $name:ident => $word:literal,)+) => {
@@ -122,7 +122,7 @@ mod tests {
 
     /// The words in the first column of the reference's tables of events.
     fn documented() -> Vec<&'static str> {
-        let reference = include_str!("../../docs/events.md");
+        let reference = include_str!("../../docs/reference/events.md");
         let tables = reference.split("\n| event |").skip(1).map(|table| table.split("\n\n").next().unwrap_or_default());
         let rows = tables.flat_map(|table| table.lines().skip(2)).filter_map(|row| row.strip_prefix("| "));
         rows.flat_map(|row| row.split(" |").next().unwrap_or_default().split('`').skip(1).step_by(2)).collect()

@@ -28,7 +28,7 @@ use harproxy_matching::Options;
 use harproxy_proxy::server::{Credentials, Reverse};
 use harproxy_proxy::upstream::UpstreamPlan;
 use harproxy_proxy::{ProxyPlan, Witness};
-use harproxy_redact::{ClueKey, Policy};
+use harproxy_redact::Policy;
 use harproxy_tls::authority::Authority;
 
 /// The port without `--listen` and without CMD.
@@ -190,7 +190,6 @@ impl Recording {
             json_layout: args.json_layout,
             policy: policy.clone(),
             values: if args.no_redact { Vec::new() } else { said.redact_values() },
-            clue_key: None,
             on_failure: args.on_failure,
             volatile: said.volatile().clone(),
             rules: said.rules().to_vec(),
@@ -209,17 +208,9 @@ fn may_be_fixture(output: &Path) -> bool {
     is_folder || ["har", "zip"].iter().any(|known| ending.eq_ignore_ascii_case(known))
 }
 
-/// The key of clues, which comes from the authority's: it is where recordings are made, and stays there.
-#[must_use]
-pub fn clue_key(authority: &Authority) -> ClueKey {
-    ClueKey::new(&authority.derive("harproxy clues to secrets"))
-}
-
 /// Settles `harproxy recover`: what was recorded says itself what its scope was.
 #[must_use]
 pub fn recovering(args: RecoverArgs) -> RecordPlan {
-    // Without it `recover` says what it can't look for.
-    let authority = ca_dir(&args.authority).ok().and_then(|dir| Authority::load_from(&dir).ok().flatten());
     RecordPlan {
         output: args.output,
         scope: Globs::default(),
@@ -230,7 +221,6 @@ pub fn recovering(args: RecoverArgs) -> RecordPlan {
         json_layout: args.json_layout,
         policy: Arc::new(args.config.said.redact_policy()),
         values: args.config.said.redact_values(),
-        clue_key: authority.as_ref().map(clue_key),
         on_failure: OnFailure::default(),
         volatile: args.config.said.volatile().clone(),
         rules: args.config.said.rules().to_vec(),
@@ -432,7 +422,6 @@ fn misses(args: &ReplayArgs) -> Result<(RecordPlan, UpstreamPlan), Error> {
         json_layout: JsonLayout::default(),
         policy: Arc::new(said.redact_policy()),
         values: said.redact_values(),
-        clue_key: None,
         on_failure: OnFailure::Hold,
         volatile: said.volatile().clone(),
         rules: said.rules().to_vec(),

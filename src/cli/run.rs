@@ -27,7 +27,7 @@ use crate::verdict::report::Report;
 use crate::verdict::seen::{Seen, Shown};
 use crate::verdict::{Herald, Source, Verdict, exit, exit_status};
 use crate::watch::{Watch, Watcher};
-use harproxy_proxy::{AnyHandler, Proxy, Witness};
+use harproxy_proxy::{Handler, Proxy, Witness};
 use harproxy_redact::Telling;
 use harproxy_tls::authority::Authority;
 
@@ -130,7 +130,7 @@ impl<'a> Run<'a> {
     /// When it can't start.
     pub async fn serve(
         &mut self,
-        handler: Arc<dyn AnyHandler>,
+        handler: Arc<dyn Handler>,
         authority: Arc<Authority>,
         about: &About<'_>,
     ) -> Result<End, Failure> {
@@ -142,7 +142,7 @@ impl<'a> Run<'a> {
 
     async fn run_through(
         &mut self,
-        handler: Arc<dyn AnyHandler>,
+        handler: Arc<dyn Handler>,
         authority: Arc<Authority>,
         about: &About<'_>,
     ) -> Result<End, Failure> {

@@ -75,7 +75,7 @@ impl Diagnosis {
             .map(|program| program.name.as_str())
     }
 
-    /// As JSON. `docs/clients.md` documents it; members are only added.
+    /// As JSON. `docs/guides/doctor.md` documents it; members are only added.
     #[must_use]
     pub fn json(&self) -> Value {
         let programs = self.programs.as_ref().map(|programs| {

@@ -6,7 +6,7 @@ mod diagnosis;
 pub use diagnosis::{Diagnosis, Host};
 
 use std::borrow::Cow;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ::http::{HeaderMap, Response};
 use indexmap::IndexMap;
@@ -15,9 +15,8 @@ use crate::verdict::{Findings, Trust, beside};
 use harproxy_http::Headers;
 use harproxy_http::problem::{Problem, in_words};
 use harproxy_proxy::forward::forward;
-use harproxy_proxy::handler::Close;
-use harproxy_proxy::upstream::{Dialled, OwnConnections, PlanError, Upstream, UpstreamError, UpstreamPlan};
-use harproxy_proxy::{Body, Client, Connect, Exchange, Handler, Notice, Origin, Session, respond};
+use harproxy_proxy::upstream::{Dialled, PlanError, Upstream, UpstreamError, UpstreamPlan};
+use harproxy_proxy::{Body, BoxFuture, Close, Connection, ConnectionEvent, Exchange, Handler, Origin, Tunnel, respond};
 use harproxy_redact::{Policy, Telling};
 use harproxy_tls::authority::Alpn;
 
@@ -61,45 +60,38 @@ impl Seen {
 }
 
 impl Handler for Doctor {
-    type Connection = OwnConnections;
-
-    fn accept(&self, _: &Arc<Client>) -> OwnConnections {
-        OwnConnections::default()
+    fn tunnel<'a>(&'a self, connection: &'a Connection, to: &'a Origin) -> BoxFuture<'a, Tunnel> {
+        Box::pin(async { Tunnel::Intercept(self.upstream.dial_for_intercept(&connection.pool, to).await) })
     }
 
-    async fn connect(&self, own: &OwnConnections, session: &Session, to: &Origin) -> Connect {
-        self.upstream.intercept(own, session, to).await
-    }
-
-    async fn secure(
-        &self,
-        own: &OwnConnections,
-        session: &Session,
-        to: &Origin,
-        client_alpn: &[Vec<u8>],
+    fn alpn<'a>(
+        &'a self,
+        connection: &'a Connection,
+        to: &'a Origin,
+        offered: &'a [Vec<u8>],
         dialled: Option<Dialled>,
-    ) -> Alpn {
-        self.upstream.secure(own, session, to, client_alpn, dialled).await
+    ) -> BoxFuture<'a, Alpn> {
+        Box::pin(self.upstream.negotiate(&connection.pool, to, offered, dialled))
     }
 
-    fn plain(&self, own: &OwnConnections, _: &Session, to: &Origin, dialled: Option<Dialled>) {
-        if let Some(dialled) = dialled {
-            self.upstream.keep_plain(own, to, dialled);
-        }
-    }
-
-    async fn handle(&self, own: &OwnConnections, exchange: Exchange) -> Result<Response<Body>, Close> {
-        let Exchange { session, origin, mut request, .. } = exchange;
-        self.seen().host(&origin).requests += 1;
-        let client = hyper::upgrade::on(&mut request);
-        let answer = forward(&self.upstream, own, &session, &origin, request, client, None).await?;
-        Ok(answer.unwrap_or_else(|error| {
-            let mut seen = self.seen();
-            let host = seen.host(&origin);
-            host.failed += 1;
-            host.error.get_or_insert_with(|| in_words(&error));
-            failed(&origin, &error)
-        }))
+    fn handle<'a>(
+        &'a self,
+        connection: &'a Connection,
+        exchange: Exchange,
+    ) -> BoxFuture<'a, Result<Response<Body>, Close>> {
+        Box::pin(async move {
+            let Exchange { origin, mut request, .. } = exchange;
+            self.seen().host(&origin).requests += 1;
+            let client = hyper::upgrade::on(&mut request);
+            let answer = forward(&self.upstream, &connection.pool, &origin, request, client, None).await?;
+            Ok(answer.unwrap_or_else(|error| {
+                let mut seen = self.seen();
+                let host = seen.host(&origin);
+                host.failed += 1;
+                host.error.get_or_insert_with(|| in_words(&error));
+                failed(&origin, &error)
+            }))
+        })
     }
 
     fn told<'u>(&self, headers: &HeaderMap, url: &'u str) -> Cow<'u, str> {
@@ -110,15 +102,15 @@ impl Handler for Doctor {
         Telling::headers(&self.policy, headers)
     }
 
-    fn notice(&self, notice: Notice) {
+    fn event(&self, event: ConnectionEvent) {
         let mut seen = self.seen();
-        match notice {
-            Notice::Tunnelled { .. } => seen.tunnels += 1,
-            Notice::Unreadable { to } => seen.findings.add(beside::unreadable(&to.host_and_port())),
-            Notice::BadHead { reason } => seen.findings.add(beside::bad_head(&reason)),
-            Notice::Unauthorized => seen.unauthorized += 1,
-            Notice::TlsRefused { to, reason } => seen.trust.refused(to.authority(), reason),
-            Notice::TlsTrusted { to } => seen.trust.trusted(to.authority()),
+        match event {
+            ConnectionEvent::TunnelClosed { .. } => seen.tunnels += 1,
+            ConnectionEvent::UnknownProtocol { to } => seen.findings.add(beside::unreadable(&to.host_and_port())),
+            ConnectionEvent::MalformedHead { reason } => seen.findings.add(beside::bad_head(&reason)),
+            ConnectionEvent::Unauthorized => seen.unauthorized += 1,
+            ConnectionEvent::TlsRefused { to, reason } => seen.trust.refused(to.authority(), reason),
+            ConnectionEvent::TlsAccepted { to } => seen.trust.trusted(to.authority()),
         }
     }
 

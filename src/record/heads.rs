@@ -14,8 +14,6 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use harproxy_http::headers::{HOP_BY_HOP, connection_options, from_chars, to_chars};
 use harproxy_http::{Header, Headers};
-use harproxy_redact::Clue;
-use harproxy_redact::clue::KeyMark;
 use harproxy_redact::marker::Run;
 
 /// Encodes the payload of a structured frame.
@@ -47,15 +45,6 @@ pub struct Meta {
     pub run: Option<Run>,
     /// Who records, for whoever finds the journal locked.
     pub pid: Option<u32>,
-}
-
-/// Clues to values that stand in frames behind this one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Told {
-    /// Whose they are.
-    pub mark: KeyMark,
-    /// The clues.
-    pub clues: Vec<Clue>,
 }
 
 /// The head of a request.

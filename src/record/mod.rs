@@ -1,19 +1,17 @@
 //! Recording: a proxy handler that forwards everything, watches what is in scope into a journal, and finalises the journal
 //! into a fixture.
 
-mod capture;
 mod finalise;
 mod handler;
 mod heads;
-mod intake;
+mod held;
 pub mod journal;
-mod look;
 mod outcome;
-mod pass;
 mod problem;
 mod recover;
-mod screen;
+mod redaction;
 mod tally;
+mod tap;
 mod volatile;
 
 #[cfg(test)]
@@ -33,12 +31,12 @@ use harproxy_har::write::{ContentMode, JsonLayout};
 use harproxy_matching::MatchRule;
 use harproxy_proxy::upstream::{PlanError, Upstream};
 use harproxy_redact::marker::Run;
-use harproxy_redact::{ClueKey, Placeholder, Policy, Secret, Vault};
+use harproxy_redact::{Placeholder, Policy, Secret, Vault};
 use heads::Meta;
 use journal::frame::MAGIC;
 use journal::{Claimed, Frame, FrameKind, Journal, Place};
 pub use recover::{Hold, Left, Recovered, Why, discard, hold, left_in, recover, sweep};
-use screen::Screen;
+use redaction::RecordingRedactor;
 use tally::Tally;
 pub use volatile::Volatile;
 
@@ -63,8 +61,6 @@ pub struct RecordPlan {
     pub policy: Arc<Policy>,
     /// `[redact.values]`: the placeholders of values that are known.
     pub values: Vec<(Placeholder, Secret)>,
-    /// For clues to secrets, by which whoever recovers a recording knows those that became known late.
-    pub clue_key: Option<ClueKey>,
     /// `--on-failure`.
     pub on_failure: OnFailure,
     /// `[volatile]`.
@@ -138,6 +134,12 @@ pub enum Error {
     #[error("neither {} is there nor anything that a recording into it left", output.display())]
     NothingLeft {
         /// The fixture that was named.
+        output: PathBuf,
+    },
+    /// The fixture has changed since a recording into it was held.
+    #[error("{} has changed since the recording into it was held", output.display())]
+    Changed {
+        /// The fixture.
         output: PathBuf,
     },
     /// The output is a HAR of another tool, into which nothing is merged.
@@ -218,7 +220,7 @@ pub struct Recorder {
     claimed: Claimed,
     journal: Arc<Journal>,
     tally: Arc<Tally>,
-    screen: Arc<Screen>,
+    redactor: Arc<RecordingRedactor>,
     /// Exchanges begun.
     exchanges: AtomicU64,
     started: Instant,
@@ -236,16 +238,16 @@ impl Recorder {
         let claimed = place.claim()?;
         harproxy_har::write::sweep(&plan.output);
         let recovered = recover::killed(&plan, &claimed)?;
-        let vault = Vault::new(Run::random(), &plan.values).making_clues(plan.clue_key.clone());
-        let screen = Screen::new(plan.policy.clone(), vault);
-        let journal = begin(&plan, &claimed, &screen)?;
+        let vault = Vault::new(Run::random(), &plan.values);
+        let redactor = RecordingRedactor::new(plan.policy.clone(), vault);
+        let journal = begin(&plan, &claimed, &redactor)?;
         Ok(Recorder {
             plan,
             upstream,
             claimed,
             journal: Arc::new(journal),
             tally: Arc::default(),
-            screen: Arc::new(screen),
+            redactor: Arc::new(redactor),
             exchanges: AtomicU64::new(0),
             started: Instant::now(),
             recovered,
@@ -329,8 +331,8 @@ impl Recorder {
 }
 
 /// Writes what a journal begins with, and opens it for exchanges.
-fn begin(plan: &RecordPlan, claimed: &Claimed, screen: &Screen) -> Result<Journal, Error> {
-    let run = (!screen.is_off()).then(|| screen.vault().run());
+fn begin(plan: &RecordPlan, claimed: &Claimed, redactor: &RecordingRedactor) -> Result<Journal, Error> {
+    let run = (!redactor.is_off()).then(|| redactor.vault().run());
     let meta =
         Meta { scope: plan.scope.sources().to_vec(), max_body: plan.max_body, run, pid: Some(std::process::id()) };
     let start = || {

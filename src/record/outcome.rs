@@ -87,8 +87,8 @@ fn unwritten(recorder: &Recorder, explanation: String, remedy: String) -> Outcom
 pub fn verdict(recorder: &Recorder) -> Verdict {
     let mut counts = recorder.tally.counts();
     counts.upstream_connections = recorder.upstream.opened();
-    counts.redacted = recorder.screen.vault().found();
-    counts.opaque = recorder.screen.opaque();
+    counts.redacted = recorder.redactor.vault().found();
+    counts.opaque = recorder.redactor.opaque_payloads();
     Verdict {
         mode: Mode::Record,
         counts,

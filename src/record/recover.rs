@@ -2,16 +2,14 @@
 //! The next recording takes over the first by itself; `harproxy recover` accepts or drops both.
 
 use std::fmt;
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use super::finalise::{self, Arrangement, Index};
-use super::heads::Told;
-use super::journal::{Claimed, Place, Reader};
-use super::{Error, RecordPlan, Update};
-use harproxy_redact::{ClueKey, Clues};
+use super::finalise::{self, Destination};
+use super::held::{self, HeldSummary};
+use super::journal::{Claimed, Place};
+use super::{Error, RecordPlan};
+use crate::verdict::seen::{Became, Change};
 
 /// Why a recording has not become a fixture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,35 +25,36 @@ pub enum Why {
 pub struct Left {
     /// Why it did.
     pub why: Why,
-    /// Its journal.
-    pub journal: PathBuf,
+    /// Its journal, or the folder of the held recording.
+    pub path: PathBuf,
     /// Exchanges in it; `None` when it can't be read.
     pub exchanges: Option<usize>,
 }
 
-/// What one recording left, and is part of the fixture now.
+/// A recording that has become part of its fixture.
 #[derive(Clone, Debug)]
 pub struct Recovered {
-    /// Why it was left.
+    /// Why it had not before.
     pub why: Why,
     /// The fixture.
     pub output: PathBuf,
     /// Exchanges that it held.
     pub exchanges: usize,
-    /// Those among them that were cut off, stored as truncated.
+    /// Exchanges that were cut off, stored as truncated.
     pub cut: usize,
-    /// Requests that had no answer yet, and are left out.
+    /// Requests without a response, which are left out.
     pub unanswered: usize,
-    /// Secrets that it found out late were not looked for in what it had seen before: their clues need a key that is not here.
-    pub unsearched: bool,
     /// Entries that it added to the fixture.
     pub added: usize,
     /// Entries that it replaced.
     pub changed: usize,
-    /// Entries that were as it has them.
+    /// Entries that it has seen unchanged.
     pub unchanged: usize,
     /// Entries that it has not seen.
     pub not_seen: usize,
+    /// The entries of the fixture that it added or replaced, if it was killed and redaction was on. A value that became
+    /// known as a secret after it was journalled may be left in them.
+    pub unchecked: Vec<usize>,
 }
 
 impl fmt::Display for Why {
@@ -69,7 +68,7 @@ impl fmt::Display for Why {
 
 impl fmt::Display for Recovered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Recovered { why, output, exchanges, cut, unanswered, unsearched, .. } = self;
+        let Recovered { why, output, exchanges, cut, unanswered, .. } = self;
         let many = if *exchanges == 1 { "exchange" } else { "exchanges" };
         write!(f, "recovered {exchanges} {many} into {} from a recording that was {why}", output.display())?;
         if *cut > 0 {
@@ -79,12 +78,6 @@ impl fmt::Display for Recovered {
             0 => {}
             1 => write!(f, "; one that had no answer yet was left out")?,
             more => write!(f, "; {more} that had no answer yet were left out")?,
-        }
-        if *unsearched {
-            f.write_str(
-                "; what it learned to be secret was not looked for in what it had seen before, as that takes the key of the CA \
-                 that it ran with: look the fixture over before you commit it",
-            )?;
         }
         Ok(())
     }
@@ -106,7 +99,7 @@ pub fn recover(plan: &RecordPlan) -> Result<Vec<Recovered>, Error> {
     let claimed = place.claim()?;
     harproxy_har::write::sweep(&plan.output);
     // A held recording is older: a journal is there only while it, or its recovery, is under way.
-    let held = held(plan, &claimed)?;
+    let held = accept_held(&claimed)?;
     let killed = killed(plan, &claimed)?;
     claimed.remove()?;
     Ok(held.into_iter().chain(killed).collect())
@@ -167,18 +160,19 @@ pub fn discard(output: &Path) -> Result<Vec<Left>, Error> {
     }
     let claimed = place.claim()?;
     harproxy_har::write::sweep(output);
-    let Place { held, journal, .. } = &claimed.place;
     let mut left = Vec::new();
-    for (why, path) in [(Why::Held, held), (Why::Killed, journal)] {
-        let Ok(file) = File::open(path) else { continue };
-        let exchanges =
-            finalise::open_file(&file, path).ok().map(|there| there.map_or(0, |(_, index)| index.slots.len()));
-        // The lock itself, or a recording that had seen nothing yet.
-        if why == Why::Held || exchanges != Some(0) {
-            left.push(Left { why, journal: path.clone(), exchanges });
-        }
+    let Place { held: folder, journal, .. } = &claimed.place;
+    if folder.exists() {
+        let exchanges = held::summary(&claimed.place).ok().flatten().map(|summary| summary.exchanges);
+        left.push(Left { why: Why::Held, path: folder.clone(), exchanges });
     }
-    claimed.discard_held()?;
+    let indexed = finalise::open(&claimed).ok();
+    let exchanges = indexed.map(|indexed| indexed.map_or(0, |(_, index)| index.slots.len()));
+    // The journal may be only the lock, or hold no exchange yet.
+    if exchanges != Some(0) {
+        left.push(Left { why: Why::Killed, path: journal.clone(), exchanges });
+    }
+    held::discard(&claimed.place)?;
     claimed.remove()?;
     Ok(left)
 }
@@ -200,43 +194,39 @@ pub fn left_in(folder: &Path) -> Vec<PathBuf> {
 /// # Errors
 /// [`Error`]; the journal stays as it is.
 pub fn killed(plan: &RecordPlan, claimed: &Claimed) -> Result<Option<Recovered>, Error> {
-    let there = finalise::open(claimed)?;
-    let recovered = accept(plan, Why::Killed, there)?;
+    let journal = finalise::open(claimed)?.filter(|(_, index)| !index.slots.is_empty());
+    let recovered = match journal {
+        Some((mut reader, index)) => {
+            let update = finalise::cautious(plan.update);
+            let arrangement = finalise::write(plan, update, &index, &mut reader, Destination::Fixture)?;
+            let is_new = |became: &Became| became.change != Change::Unchanged;
+            Some(Recovered {
+                why: Why::Killed,
+                output: plan.output.clone(),
+                exchanges: index.slots.len(),
+                cut: index.cut,
+                unanswered: index.unanswered,
+                added: arrangement.added,
+                changed: arrangement.changed,
+                unchanged: arrangement.unchanged,
+                not_seen: arrangement.not_seen,
+                unchecked: match index.meta.run {
+                    Some(_) => arrangement.became().filter(is_new).map(|became| became.entry).collect(),
+                    None => Vec::new(),
+                },
+            })
+        }
+        None => None,
+    };
     claimed.clear()?;
     Ok(recovered)
 }
 
-/// Finalises what is held, and removes it.
-fn held(plan: &RecordPlan, claimed: &Claimed) -> Result<Option<Recovered>, Error> {
-    let path = &claimed.place.held;
-    if !path.exists() {
-        return Ok(None);
-    }
-    let file = File::open(path).map_err(|source| Error::journal("reading the journal", path, source))?;
-    let recovered = accept(plan, Why::Held, finalise::open_file(&file, path)?)?;
-    claimed.discard_held()?;
-    Ok(recovered)
-}
-
-/// A recording that did not end well has not seen everything: it never takes entries away.
-fn accept(plan: &RecordPlan, why: Why, there: Option<(Reader, Index)>) -> Result<Option<Recovered>, Error> {
-    let Some((mut reader, index)) = there.filter(|(_, index)| !index.slots.is_empty()) else { return Ok(None) };
-    let unsearched = !suspect(plan.clue_key.as_ref(), &index, &mut reader);
-    let update = if plan.update == Update::Replace { Update::Merge } else { plan.update };
-    let Arrangement { added, changed, unchanged, not_seen, .. } = finalise::write(plan, update, &index, &mut reader)?;
-    let (exchanges, cut, unanswered) = (index.slots.len(), index.cut, index.unanswered);
-    let output = plan.output.clone();
-    Ok(Some(Recovered { why, output, exchanges, cut, unanswered, unsearched, added, changed, unchanged, not_seen }))
-}
-
-/// Who found the values is gone: they are known by the clues that it left. False where some need another key.
-fn suspect(key: Option<&ClueKey>, index: &Index, reader: &mut Reader) -> bool {
-    let (Some(run), Some(names)) = (index.meta.run, &mut reader.names) else { return true };
-    let mark = key.map(ClueKey::mark);
-    let (ours, others): (Vec<&Told>, Vec<_>) = index.told.iter().partition(|told| Some(told.mark) == mark);
-    if let Some(key) = key {
-        let clues = ours.iter().flat_map(|told| &told.clues);
-        names.know_by(Arc::new(Clues::new(key.clone(), run, clues)));
-    }
-    others.is_empty()
+/// Puts the held recording in place.
+fn accept_held(claimed: &Claimed) -> Result<Option<Recovered>, Error> {
+    let Some(summary) = held::summary(&claimed.place)? else { return Ok(None) };
+    held::accept(&claimed.place, &summary)?;
+    let HeldSummary { exchanges, cut, unanswered, added, changed, unchanged, not_seen, .. } = summary;
+    let (why, output, unchecked) = (Why::Held, claimed.place.output.clone(), Vec::new());
+    Ok(Some(Recovered { why, output, exchanges, cut, unanswered, added, changed, unchanged, not_seen, unchecked }))
 }

@@ -9,7 +9,7 @@ use super::HostLine;
 use super::heads::How;
 use crate::verdict::{Counts, Finding, Findings, Herald, Trust, beside};
 use harproxy_matching::noise;
-use harproxy_proxy::{Notice, Origin};
+use harproxy_proxy::{ConnectionEvent, Origin};
 
 /// Counts and findings so far.
 #[derive(Debug, Default)]
@@ -81,19 +81,19 @@ impl Tally {
     }
 
     /// What the engine saw.
-    pub fn notice(&self, notice: Notice) {
+    pub fn notice(&self, notice: ConnectionEvent) {
         match notice {
-            Notice::Tunnelled { to, received, .. } => {
+            ConnectionEvent::TunnelClosed { to, received, .. } => {
                 self.request(&to, Fate::Passed);
                 self.bytes.fetch_add(received, Ordering::Relaxed);
                 self.lock().counts.tunnels += 1;
             }
-            Notice::Unreadable { to } => self.find(beside::unreadable(&to.host_and_port())),
-            Notice::BadHead { reason } => self.find(beside::bad_head(&reason)),
-            Notice::Unauthorized => self.lock().counts.unauthorized += 1,
-            Notice::TlsRefused { to, .. } if noise::knows(&to.host) => {}
-            Notice::TlsRefused { to, reason } => self.lock().trust.refused(to.authority(), reason),
-            Notice::TlsTrusted { to } => self.lock().trust.trusted(to.authority()),
+            ConnectionEvent::UnknownProtocol { to } => self.find(beside::unreadable(&to.host_and_port())),
+            ConnectionEvent::MalformedHead { reason } => self.find(beside::bad_head(&reason)),
+            ConnectionEvent::Unauthorized => self.lock().counts.unauthorized += 1,
+            ConnectionEvent::TlsRefused { to, .. } if noise::knows(&to.host) => {}
+            ConnectionEvent::TlsRefused { to, reason } => self.lock().trust.refused(to.authority(), reason),
+            ConnectionEvent::TlsAccepted { to } => self.lock().trust.trusted(to.authority()),
         }
     }
 
@@ -165,7 +165,7 @@ mod tests {
         tally.request(&api, Fate::Noise);
         tally.request(&api, Fate::Recorded);
         tally.ended(&api, &How::Dropped);
-        tally.notice(Notice::Tunnelled { to: other, sent: 1, received: 7, took: Duration::ZERO });
+        tally.notice(ConnectionEvent::TunnelClosed { to: other, sent: 1, received: 7, duration: Duration::ZERO });
         let lines: Vec<_> =
             tally.hosts().into_iter().map(|line| (line.host, line.requests, line.recorded, line.passed)).collect();
         assert_eq!(lines, [("api.test".into(), 3, 1, 1), ("api.test:8443".into(), 2, 0, 2)]);
@@ -178,7 +178,7 @@ mod tests {
     fn a_client_that_distrusts_us_is_told_of_once_with_the_glob_that_helps() {
         let tally = Tally::default();
         for _ in 0..3 {
-            tally.notice(Notice::TlsRefused { to: origin("pinned.test", 443), reason: "unknown CA".into() });
+            tally.notice(ConnectionEvent::TlsRefused { to: origin("pinned.test", 443), reason: "unknown CA".into() });
         }
         let [finding] = &tally.findings()[..] else { panic!("one finding") };
         assert_eq!(finding.times, 3);

@@ -30,7 +30,6 @@ fn plan(dir: &tempfile::TempDir) -> RecordPlan {
         json_layout: JsonLayout::Indent,
         policy: Arc::default(),
         values: Vec::new(),
-        clue_key: None,
         on_failure: OnFailure::Hold,
         volatile: Volatile::default(),
         rules: Vec::new(),

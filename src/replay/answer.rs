@@ -6,19 +6,18 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use ::http::header::UPGRADE;
-use ::http::{HeaderMap, Method, Response};
+use ::http::{HeaderMap, Response};
 use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
 use tokio::task::spawn_blocking;
 
 use super::asked::Asked;
+use super::cache::ResponseCache;
 use super::fixtures;
 use super::intake::{self, IntakeError, Received};
 use super::ledger::{Count, Ledger};
-use super::ready::Ready;
 use super::refusal::{FAVICON, Refusal};
-use super::shelf::Shelf;
-use super::source::SourceError;
+use super::response_payload::PayloadError;
 use super::stale::{self, MaxAge};
 use super::{Clock, Latency, MissAnswer, OnMiss, ReplayPlan, cors};
 use crate::verdict::explain::{Again, Explanation, Place};
@@ -26,16 +25,16 @@ use crate::verdict::findings::LOG;
 use crate::verdict::{Finding, Kind, Severity, Verdict, ambiguity, beside};
 use harproxy_har::Fixture;
 use harproxy_http::NormalUrl;
-use harproxy_matching::{Chosen, EntryRef, Found, Guess, Key, Matcher, Miss, MissKind, Outcome, noise};
-use harproxy_proxy::handler::{Close, Glance};
+use harproxy_matching::{Chosen, EntryRef, Found, Guess, Matcher, Miss, MissKind, Outcome, noise};
+use harproxy_proxy::handler::Close;
 use harproxy_proxy::respond::MARK;
-use harproxy_proxy::{Body, Notice, Origin, Provenance, Session, Way};
+use harproxy_proxy::{Body, ConnectionEvent, Origin, Provenance, Session, Way};
 use harproxy_redact::{Policy, Telling};
 
 /// What answers from fixtures, and keeps the ledger of a run.
 pub(super) struct Strict {
     matcher: Matcher,
-    shelf: Shelf,
+    cache: ResponseCache,
     ledger: Arc<Ledger>,
     /// The globs of `-g`, in words.
     given: Option<Vec<String>>,
@@ -69,10 +68,9 @@ pub(super) enum Given {
 
 impl Strict {
     pub(super) fn new(matcher: Matcher, plan: &ReplayPlan) -> Self {
-        let shelf = Shelf::new(&matcher, plan.mark, plan.clock, plan.latency);
         let given = plan.scope.as_ref().map(|globs| globs.sources().to_vec());
         Strict {
-            shelf,
+            cache: ResponseCache::new(matcher.fixtures(), plan.mark, plan.clock, plan.latency),
             ledger: Arc::new(Ledger::new(plan.fail_on.clone(), plan.with_cmd)),
             scope: given.clone().unwrap_or_else(|| fixtures::scopes(matcher.fixtures())),
             given,
@@ -93,7 +91,7 @@ impl Strict {
     /// The same with other fixtures, and everything else as it stands.
     pub(super) fn with(&self, matcher: Matcher) -> Self {
         Strict {
-            shelf: Shelf::new(&matcher, self.mark, self.clock, self.latency),
+            cache: ResponseCache::new(matcher.fixtures(), self.mark, self.clock, self.latency),
             ledger: self.ledger.clone(),
             scope: self.given.clone().unwrap_or_else(|| fixtures::scopes(matcher.fixtures())),
             given: self.given.clone(),
@@ -123,7 +121,7 @@ impl Strict {
     }
 
     pub(super) fn verdict(&self, upstream_connections: u64) -> Verdict {
-        let mut verdict = self.ledger.verdict(&self.matcher, self.shelf.names(), &self.policy, upstream_connections);
+        let mut verdict = self.ledger.verdict(&self.matcher, self.cache.names(), &self.policy, upstream_connections);
         let unused = verdict.findings.iter().position(|finding| finding.kind == Kind::Unused);
         let at = unused.unwrap_or(verdict.findings.len());
         verdict.findings.splice(at..at, self.stale().iter().cloned());
@@ -140,7 +138,7 @@ impl Strict {
         let Some(max_age) = self.max_age else { return &[] };
         self.stale.get_or_init(|| {
             let severity = self.ledger.severity(Kind::Stale);
-            let named = self.fixtures().iter().zip(self.shelf.names());
+            let named = self.fixtures().iter().zip(self.cache.names());
             named.filter_map(|(fixture, name)| stale::find(max_age, fixture, name, &self.policy, severity)).collect()
         })
     }
@@ -193,11 +191,11 @@ impl Strict {
             }
         };
         let session = session.clone();
-        let is_at_hand = payload.is_little(asked.headers) && self.matcher.is_at_hand(&found);
+        let is_loaded = payload.is_little(asked.headers) && self.matcher.is_loaded(&found);
         let choose = move |matcher: &Matcher, found: &Found<'_>, headers: &HeaderMap| {
             (matcher.choose_found(found, headers, payload.as_payload(), session.0.as_deref()), payload)
         };
-        let (chosen, payload) = if is_at_hand {
+        let (chosen, payload) = if is_loaded {
             choose(&self.matcher, &found, asked.headers)
         } else {
             self.beside_others(asked, choose).await
@@ -219,13 +217,7 @@ impl Strict {
         }
         match (outcome, payload) {
             (Outcome::Serve(chosen) | Outcome::Redirect(chosen), _) => {
-                let answered = self.serve(asked, &chosen).await;
-                // The head of an answer to HEAD is another: hyper takes the payload's length for it.
-                if *asked.method != Method::HEAD {
-                    let key = Key::of(asked.method.as_str(), asked.url.as_str());
-                    self.shelf.make_ready(key, chosen.at, || self.matcher.alone(&found));
-                }
-                answered.map(Given::Answer)
+                self.serve(asked, &chosen).await.map(Given::Answer)
             }
             (Outcome::Abort(chosen), _) => self.abort(asked, &chosen).map(Given::Answer),
             // Of a payload that was only digested there is nothing to pass on: that stays a miss.
@@ -237,47 +229,6 @@ impl Strict {
             }
             (Outcome::Miss(miss), payload) => self.without_entry(asked, &miss, &payload).map(Given::Answer),
         }
-    }
-
-    /// What an entry answers that nobody else can, if it has answered before: all there is to it is at hand, and nothing has to be
-    /// waited for. `None` changes nothing.
-    pub(super) fn at_once(&self, glance: &Glance<'_>, now: impl FnOnce() -> SystemTime) -> Option<Response<Body>> {
-        let Glance { method, url, headers, session } = *glance;
-        let (ready, ahead) = self.shelf.ready(Key::of(method.as_str(), url))?;
-        let response = ready.answer(ahead, headers, now)?;
-        self.served(ready, session, response.body().size_hint().lower());
-        Some(response)
-    }
-
-    /// Whether it takes less time to answer when several keys are known beforehand.
-    pub(super) fn gathers(&self) -> bool {
-        self.shelf.gathers()
-    }
-
-    /// Has what answers these keys fetched.
-    pub(super) fn fetch(&self, keys: impl Iterator<Item = Key> + Clone) {
-        self.shelf.fetch(keys);
-    }
-
-    /// As [`Strict::at_once`] answers a GET of this key, whatever else it says, as HTTP/1.1 writes it: its head is appended, its payload returned.
-    pub(super) fn ready(
-        &self,
-        key: Key,
-        session: &Session,
-        is_plain: &dyn Fn() -> bool,
-        head: &mut Vec<u8>,
-        now: impl FnOnce() -> SystemTime,
-    ) -> Option<&'static [u8]> {
-        let ready = self.shelf.ready_while(key, is_plain)?;
-        let payload = ready.write(head, now)?;
-        self.served(ready, session, payload.len() as u64);
-        Some(payload)
-    }
-
-    fn served(&self, ready: &Ready, session: &Session, bytes: u64) {
-        self.matcher.take(ready.sole(), session.0.as_deref());
-        self.ledger.count(Count::Served);
-        self.ledger.add(Count::Bytes, bytes);
     }
 
     /// Counts and tells a miss that goes to the network.
@@ -342,15 +293,15 @@ impl Strict {
     }
 
     /// What the engine saw beside requests.
-    pub(super) fn notice(&self, notice: Notice) {
+    pub(super) fn notice(&self, notice: ConnectionEvent) {
         match notice {
-            Notice::Tunnelled { .. } => {}
-            Notice::Unreadable { to } => self.tell(beside::unreadable(&to.host_and_port())),
-            Notice::BadHead { reason } => self.tell(beside::bad_head(&reason)),
-            Notice::Unauthorized => self.ledger.count(Count::Unauthorized),
-            Notice::TlsRefused { to, .. } if self.is_noise_alone(&to) => self.ledger.count(Count::Noise),
-            Notice::TlsRefused { to, .. } if self.is_left_alone(&to) => self.ledger.count(Count::OutOfScope),
-            Notice::TlsRefused { to, reason } => {
+            ConnectionEvent::TunnelClosed { .. } => {}
+            ConnectionEvent::UnknownProtocol { to } => self.tell(beside::unreadable(&to.host_and_port())),
+            ConnectionEvent::MalformedHead { reason } => self.tell(beside::bad_head(&reason)),
+            ConnectionEvent::Unauthorized => self.ledger.count(Count::Unauthorized),
+            ConnectionEvent::TlsRefused { to, .. } if self.is_noise_alone(&to) => self.ledger.count(Count::Noise),
+            ConnectionEvent::TlsRefused { to, .. } if self.is_left_alone(&to) => self.ledger.count(Count::OutOfScope),
+            ConnectionEvent::TlsRefused { to, reason } => {
                 tracing::warn!(
                     target: LOG,
                     kind = Kind::TlsRefused.word(),
@@ -359,7 +310,7 @@ impl Strict {
                 );
                 self.ledger.refused(to.authority(), reason);
             }
-            Notice::TlsTrusted { to } => self.ledger.trusted(to.authority()),
+            ConnectionEvent::TlsAccepted { to } => self.ledger.trusted(to.authority()),
         }
     }
 
@@ -379,7 +330,7 @@ impl Strict {
     }
 
     async fn needs_body(self: &Arc<Self>, asked: &Asked<'_>, found: &Found<'_>) -> bool {
-        if self.matcher.knows(found) {
+        if self.matcher.is_loaded(found) {
             return self.matcher.needs_body(found);
         }
         self.beside_others(asked, |matcher, found, _| matcher.needs_body(found)).await
@@ -413,8 +364,8 @@ impl Strict {
             };
         }
         let sent = async {
-            let prepared = self.shelf.take(chosen).await?;
-            Ok((prepared.send(chosen, asked, self.shelf.budget()).await?, prepared.wait()))
+            let prepared = self.cache.get(chosen.at).await?;
+            Ok((prepared.send(chosen, asked).await?, prepared.wait()))
         };
         let (mut sent, wait) = match sent.await {
             Ok(sent) => sent,
@@ -429,7 +380,7 @@ impl Strict {
         if !chosen.followed.is_empty() {
             self.ledger.add(Count::Followed, chosen.followed.len() as u64);
             let path: Vec<EntryRef> = chosen.followed.iter().copied().chain([chosen.at]).collect();
-            if let Some(mark) = self.shelf.mark(&path) {
+            if let Some(mark) = self.cache.mark(&path) {
                 sent.response.headers_mut().insert(MARK, mark);
             }
         }
@@ -490,7 +441,7 @@ impl Strict {
         Refusal::miss(asked, Explanation::in_run(miss, |at| self.place(at), again))
     }
 
-    fn unreadable(&self, asked: &Asked<'_>, at: EntryRef, error: &SourceError) -> Answered {
+    fn unreadable(&self, asked: &Asked<'_>, at: EntryRef, error: &PayloadError) -> Answered {
         self.not_served(asked, &Miss::unreadable(at, error))
     }
 
@@ -567,7 +518,7 @@ impl Strict {
 
     fn place(&self, at: EntryRef) -> Place {
         let line = self.fixtures().get(at.fixture).and_then(|fixture| fixture.heads().get(at.entry)).map(|h| h.line);
-        Place { fixture: self.shelf.names().get(at.fixture).cloned().unwrap_or_default(), entry: at.entry, line }
+        Place { fixture: self.cache.names().get(at.fixture).cloned().unwrap_or_default(), entry: at.entry, line }
     }
 
     /// Whether what no entry answers is a preflight or noise: no miss.

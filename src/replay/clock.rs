@@ -67,12 +67,6 @@ impl Shift {
         self.body
     }
 
-    /// Whether it is the `Date` and nothing else.
-    pub(super) fn is_date_alone(&self) -> bool {
-        let others = self.expires.is_some() || self.tokens || self.body || self.cookies.iter().any(Option::is_some);
-        self.date && !others
-    }
-
     /// Moves the dates. The headers are those that [`Shift::of`] saw, in the same order.
     pub(super) fn apply(&self, headers: &mut HeaderMap, now: SystemTime) {
         let delta = seconds(now) - self.recorded;
@@ -116,7 +110,7 @@ impl Shift {
 }
 
 /// Moves a `Date`: it is now, or not there where that can't be told (RFC 9110 section 6.6.1).
-pub(super) fn date(headers: &mut HeaderMap, now: SystemTime) {
+fn date(headers: &mut HeaderMap, now: SystemTime) {
     let Some(now) = present(now) else { return drop(headers.remove(DATE)) };
     // Who inserts makes room for one more field first, whether it is one more or not.
     if let Some(date) = headers.get_mut(DATE) {
@@ -178,7 +172,7 @@ fn header(at: Seconds) -> Option<HeaderValue> {
 }
 
 /// The header of the present second: made once a second on each thread, since nearly every answer carries it.
-pub(super) fn present(now: SystemTime) -> Option<HeaderValue> {
+fn present(now: SystemTime) -> Option<HeaderValue> {
     let now = seconds(now);
     thread_local! {
         static PRESENT: RefCell<Option<(Seconds, HeaderValue)>> = const { RefCell::new(None) };

@@ -1,7 +1,6 @@
 //! The seam to the engine: where a request goes, in the order that decides it.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::Replayer;
@@ -16,11 +15,11 @@ use ::http::request::Parts;
 use ::http::{HeaderMap, Request, Response};
 use bytes::Bytes;
 use harproxy_http::{Headers, NormalUrl};
-use harproxy_matching::Key;
-use harproxy_proxy::handler::{Close, Glance, Ticket};
 use harproxy_proxy::respond::MARK;
-use harproxy_proxy::upstream::{Dialled, OwnConnections, Upstream};
-use harproxy_proxy::{Ask, Body, Client, Connect, Exchange, Handler, Note, Notice, Origin, Provenance, Session};
+use harproxy_proxy::upstream::{Dialled, Upstream};
+use harproxy_proxy::{
+    Ask, Body, BoxFuture, Close, Connection, ConnectionEvent, Exchange, Handler, Note, Origin, Provenance, Tunnel,
+};
 use harproxy_redact::Telling;
 use harproxy_tls::authority::Alpn;
 
@@ -69,14 +68,14 @@ impl Replayer {
         strict: &Strict,
         way: Way,
         url: &NormalUrl,
-        own: &OwnConnections,
+        connection: &Connection,
         exchange: Exchange,
     ) -> Result<Response<Body>, Close> {
-        let Exchange { session, origin, mut request, started, note, .. } = exchange;
+        let Exchange { origin, mut request, started, note, .. } = exchange;
         if let (Way::Local, Some(local)) = (way, &self.local) {
             self.ledger.count(Count::Local);
             note.say(|| Provenance::of(harproxy_proxy::Way::Local));
-            return local.pass(own, &session, &origin, request, strict.marks()).await;
+            return local.pass(connection, &origin, request, strict.marks()).await;
         }
         let client = hyper::upgrade::on(&mut request);
         let (head, body) = request.into_parts();
@@ -85,7 +84,7 @@ impl Replayer {
             strict.pass(&asked, Count::Passed, "it went to the network, as `--passthrough` says");
             note.say(|| Provenance::of(harproxy_proxy::Way::Live));
             let request = Request::from_parts(head, body);
-            return live.pass(own, &session, &origin, request, client, strict.marks()).await;
+            return live.pass(connection, &origin, request, client, strict.marks()).await;
         }
         intake::discard(body);
         Ok(strict.outside(&asked, local::is_local(url)))
@@ -95,11 +94,11 @@ impl Replayer {
     async fn missing(
         &self,
         strict: &Strict,
-        own: &OwnConnections,
+        connection: &Connection,
         mut exchange: Exchange<Bytes>,
     ) -> Result<Response<Body>, Close> {
         if let Some(recorder) = &self.recorder {
-            let mut answer = recorder.ask(own, exchange).await?;
+            let mut answer = recorder.ask(connection, exchange).await?;
             if strict.marks() {
                 answer.headers_mut().insert(MARK, HeaderValue::from_static(passthrough::LIVE));
             }
@@ -108,103 +107,34 @@ impl Replayer {
         let Some(live) = &self.live else { return Err(Close) };
         exchange.note.say(|| Provenance::of(harproxy_proxy::Way::Live));
         let client = hyper::upgrade::on(&mut exchange.request);
-        let Exchange { session, origin, request, .. } = exchange;
-        live.pass(own, &session, &origin, request.map(Body::full), client, strict.marks()).await
-    }
-}
-
-/// What a ticket was given for.
-fn key(ticket: Ticket) -> Key {
-    Key::from_bits(ticket.0)
-}
-
-impl Handler for Replayer {
-    type Connection = OwnConnections;
-
-    /// What is compared has no case; only a far server may be particular.
-    fn keeps_case(&self) -> bool {
-        self.live.is_some() || self.recorder.is_some()
-    }
-
-    /// Nothing but the fixtures is asked, and what they have ready.
-    fn answers_at_once(&self) -> bool {
-        self.live.is_none()
-    }
-
-    fn at_once(&self, glance: &Glance<'_>) -> Option<Response<Body>> {
-        self.strict.load().at_once(glance, || self.now.unwrap_or_else(SystemTime::now))
-    }
-
-    fn ticket(&self, url: &str) -> Option<Ticket> {
-        Some(Ticket(Key::of("GET", url).bits()))
-    }
-
-    fn gathers(&self) -> bool {
-        self.strict.load().gathers()
-    }
-
-    fn fetch(&self, tickets: &[Ticket]) {
-        self.strict.load().fetch(tickets.iter().copied().map(key));
-    }
-
-    fn ready(
-        &self,
-        ticket: Ticket,
-        session: &Session,
-        is_plain: &dyn Fn() -> bool,
-        head: &mut Vec<u8>,
-    ) -> Option<&'static [u8]> {
-        self.strict.load().ready(key(ticket), session, is_plain, head, || self.now.unwrap_or_else(SystemTime::now))
-    }
-
-    fn accept(&self, _: &Arc<Client>) -> OwnConnections {
-        OwnConnections::default()
+        let Exchange { origin, request, .. } = exchange;
+        live.pass(connection, &origin, request.map(Body::full), client, strict.marks()).await
     }
 
     /// Nothing is dialled, but for what `--passthrough` names, and for a local server that no request in scope could be meant
     /// for: its own TLS goes through untouched.
-    async fn connect(&self, own: &OwnConnections, session: &Session, to: &Origin) -> Connect {
+    async fn decide_tunnel(&self, connection: &Connection, to: &Origin) -> Tunnel {
         if let Some(live) = self.live_alone(to) {
-            return live.connect(own, session, to).await;
+            return live.tunnel(connection, to).await;
         }
         let is_local = NormalUrl::parse(&format!("{to}/")).is_ok_and(|url| local::is_local(&url));
         let strict = self.strict.load();
         if !is_local || strict.may_match(to) {
-            return Connect::Intercept(None);
+            return Tunnel::Intercept(None);
         }
         // With `--no-local` the client is told inside its TLS, where it can read why.
-        let Some(local) = &self.local else { return Connect::Intercept(None) };
+        let Some(local) = &self.local else { return Tunnel::Intercept(None) };
         self.ledger.count(Count::Local);
         match local.dial(to).await {
             Ok(dialled) => {
                 self.ledger.count(Count::Tunnels);
-                Connect::Tunnel(dialled)
+                Tunnel::PassThrough(dialled)
             }
-            Err(error) => Connect::Refuse(local::failed(to, &error, strict.marks())),
+            Err(error) => Tunnel::Refuse(local::failed(to, &error, strict.marks())),
         }
     }
 
-    async fn secure(
-        &self,
-        own: &OwnConnections,
-        session: &Session,
-        to: &Origin,
-        client_alpn: &[Vec<u8>],
-        dialled: Option<Dialled>,
-    ) -> Alpn {
-        if let Some(live) = self.live_alone(to) {
-            return live.secure(own, session, to, client_alpn, dialled).await;
-        }
-        if self.strict.load().speaks_h2(to) { Alpn::Http2 } else { Alpn::Http1 }
-    }
-
-    fn plain(&self, own: &OwnConnections, _: &Session, to: &Origin, dialled: Option<Dialled>) {
-        if let (Some(live), Some(dialled)) = (&self.live, dialled) {
-            live.plain(own, to, dialled);
-        }
-    }
-
-    async fn handle(&self, own: &OwnConnections, exchange: Exchange) -> Result<Response<Body>, Close> {
+    async fn answer(&self, connection: &Connection, exchange: Exchange) -> Result<Response<Body>, Close> {
         let strict = self.strict.load();
         let url = match NormalUrl::of(exchange.url()) {
             Ok(url) => url,
@@ -217,19 +147,46 @@ impl Handler for Replayer {
         };
         let way = self.way(&strict, &url);
         if way != Way::Strict {
-            // In boxes, as all that dials: a request that an entry answers need not carry what takes.
-            return Box::pin(self.aside(&strict, way, &url, own, exchange)).await;
+            return self.aside(&strict, way, &url, connection, exchange).await;
         }
-        let Exchange { client, session, origin, request, started, at, note } = exchange;
+        let Exchange { origin, request, started, at, note } = exchange;
         let (head, body) = request.into_parts();
         let asked = self.asked(&head, &url, started, &note);
-        let payload = match strict.answer(&asked, &session, body).await? {
+        let payload = match strict.answer(&asked, connection.session(), body).await? {
             Given::Answer(answer) => return Ok(answer),
             Given::Missing(payload) => payload,
         };
         let request = Request::from_parts(head, payload);
-        let exchange = Exchange { client, session, origin, request, started, at, note };
-        Box::pin(self.missing(&strict, own, exchange)).await
+        self.missing(&strict, connection, Exchange { origin, request, started, at, note }).await
+    }
+}
+
+impl Handler for Replayer {
+    fn tunnel<'a>(&'a self, connection: &'a Connection, to: &'a Origin) -> BoxFuture<'a, Tunnel> {
+        Box::pin(self.decide_tunnel(connection, to))
+    }
+
+    fn alpn<'a>(
+        &'a self,
+        connection: &'a Connection,
+        to: &'a Origin,
+        offered: &'a [Vec<u8>],
+        dialled: Option<Dialled>,
+    ) -> BoxFuture<'a, Alpn> {
+        Box::pin(async move {
+            if let Some(live) = self.live_alone(to) {
+                return live.alpn(connection, to, offered, dialled).await;
+            }
+            if self.strict.load().speaks_h2(to) { Alpn::Http2 } else { Alpn::Http1 }
+        })
+    }
+
+    fn handle<'a>(
+        &'a self,
+        connection: &'a Connection,
+        exchange: Exchange,
+    ) -> BoxFuture<'a, Result<Response<Body>, Close>> {
+        Box::pin(self.answer(connection, exchange))
     }
 
     fn told<'u>(&self, headers: &HeaderMap, url: &'u str) -> Cow<'u, str> {
@@ -240,8 +197,8 @@ impl Handler for Replayer {
         Telling::headers(&self.policy, headers)
     }
 
-    fn notice(&self, notice: Notice) {
-        self.strict.load().notice(notice);
+    fn event(&self, event: ConnectionEvent) {
+        self.strict.load().notice(event);
     }
 
     fn upstreams(&self) -> Vec<&Upstream> {

@@ -1,9 +1,10 @@
 //! What a replay counts and finds. Counting is atomic, so that connections share no lock; only a finding takes one.
 
+use std::array::from_fn;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use super::counts::Shared;
 use crate::verdict::findings::KEPT;
 use crate::verdict::{
     Counts, FailOn, Finding, Findings, FixtureUse, Herald, Kind, Mode, Severity, Trust, Verdict, beside,
@@ -38,7 +39,7 @@ pub(super) struct Ledger {
     started: Instant,
     fail_on: FailOn,
     with_cmd: bool,
-    counts: Shared<{ Count::Bytes as usize + 1 }>,
+    counts: [AtomicU64; Count::Bytes as usize + 1],
     findings: Mutex<Findings>,
     trust: Mutex<Trust>,
 }
@@ -50,7 +51,7 @@ impl Ledger {
             started: Instant::now(),
             fail_on,
             with_cmd,
-            counts: Shared::new(),
+            counts: from_fn(|_| AtomicU64::new(0)),
             findings: Mutex::default(),
             trust: Mutex::default(),
         }
@@ -61,7 +62,7 @@ impl Ledger {
     }
 
     pub(super) fn add(&self, what: Count, number: u64) {
-        self.counts.add(what as usize, number);
+        self.counts[what as usize].fetch_add(number, Ordering::Relaxed);
     }
 
     /// A client refused our certificate for `host`.
@@ -157,7 +158,7 @@ impl Ledger {
     }
 
     fn counts(&self, upstream_connections: u64) -> Counts {
-        let get = |what: Count| self.counts.get(what as usize);
+        let get = |what: Count| self.counts[what as usize].load(Ordering::Relaxed);
         let mut counts = Counts {
             served: get(Count::Served),
             misses: get(Count::Misses),
@@ -197,7 +198,7 @@ impl Ledger {
     /// Nothing in scope was seen: then nothing was tried either. A WebSocket that was refused was in scope, and so was what
     /// an entry was `used` for whose answer was still to come.
     fn no_traffic(&self, counts: &Counts, findings: &[Finding], used: &[usize]) -> Option<Finding> {
-        let forwarded = self.counts.get(Count::Forwarded as usize);
+        let forwarded = self.counts[Count::Forwarded as usize].load(Ordering::Relaxed);
         let seen = counts.served + counts.misses + counts.preflights + forwarded > 0 || used.iter().any(|n| *n > 0);
         if seen || findings.iter().any(|finding| finding.kind == Kind::Websocket) {
             return None;

@@ -11,10 +11,9 @@ use harproxy_http::NormalUrl;
 use harproxy_http::problem::{Problem, in_words};
 use harproxy_http::url::is_localhost;
 use harproxy_proxy::forward::forward;
-use harproxy_proxy::handler::Close;
 use harproxy_proxy::respond;
-use harproxy_proxy::upstream::{Dialled, OwnConnections, Timeouts, Upstream, UpstreamError};
-use harproxy_proxy::{Body, Origin, Session};
+use harproxy_proxy::upstream::{Dialled, Timeouts, Upstream, UpstreamError};
+use harproxy_proxy::{Body, Close, Connection, Origin};
 
 /// What `x-harproxy` says.
 const LOCAL: &str = "local";
@@ -42,15 +41,14 @@ impl Local {
     /// Passes a request on, an Upgrade included.
     pub(super) async fn pass(
         &self,
-        own: &OwnConnections,
-        session: &Session,
+        connection: &Connection,
         to: &Origin,
         mut request: Request<Incoming>,
         mark: bool,
     ) -> Result<Response<Body>, Close> {
         let client = hyper::upgrade::on(&mut request);
         let mark_as = mark.then_some(LOCAL);
-        let answer = forward(&self.upstream, own, session, to, request, client, mark_as).await?;
+        let answer = forward(&self.upstream, &connection.pool, to, request, client, mark_as).await?;
         Ok(answer.unwrap_or_else(|error| failed(to, &error, mark)))
     }
 }

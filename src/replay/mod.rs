@@ -5,29 +5,23 @@
 //! has a connector that ends on this machine, and none with `--no-local`; `passthrough` has one that leads anywhere, and only
 //! when an option asks for it.
 
-mod alike;
 mod answer;
 mod asked;
-mod by_key;
+mod cache;
 mod clock;
 mod cors;
-mod counts;
-mod fields;
 mod fixtures;
 mod handler;
 mod intake;
-mod kept;
 mod latency;
 mod ledger;
 mod local;
 mod passthrough;
 mod prepared;
-mod ready;
 mod refusal;
 mod reload;
+mod response_payload;
 mod rewrite;
-mod shelf;
-mod source;
 mod stale;
 mod stream;
 

@@ -13,10 +13,9 @@ use harproxy_http::NormalUrl;
 use harproxy_http::problem::{Problem, in_words};
 use harproxy_proxy::body::BoxError;
 use harproxy_proxy::forward::forward;
-use harproxy_proxy::handler::Close;
 use harproxy_proxy::respond;
-use harproxy_proxy::upstream::{Dialled, OwnConnections, PlanError, Upstream, UpstreamError, UpstreamPlan};
-use harproxy_proxy::{Body, Connect, Origin, Scheme, Session};
+use harproxy_proxy::upstream::{Dialled, PlanError, Upstream, UpstreamError, UpstreamPlan};
+use harproxy_proxy::{Body, Close, Connection, Origin, Scheme, Tunnel};
 use harproxy_tls::authority::Alpn;
 
 /// What `x-harproxy` says.
@@ -70,30 +69,24 @@ impl Passthrough {
     }
 
     /// For a CONNECT: dialled now, so that the client is offered what upstream speaks.
-    pub(super) async fn connect(&self, own: &OwnConnections, session: &Session, to: &Origin) -> Connect {
-        self.upstream.intercept(own, session, to).await
+    pub(super) async fn tunnel(&self, connection: &Connection, to: &Origin) -> Tunnel {
+        Tunnel::Intercept(self.upstream.dial_for_intercept(&connection.pool, to).await)
     }
 
-    pub(super) async fn secure(
+    pub(super) async fn alpn(
         &self,
-        own: &OwnConnections,
-        session: &Session,
+        connection: &Connection,
         to: &Origin,
-        client_alpn: &[Vec<u8>],
+        offered: &[Vec<u8>],
         dialled: Option<Dialled>,
     ) -> Alpn {
-        self.upstream.secure(own, session, to, client_alpn, dialled).await
-    }
-
-    pub(super) fn plain(&self, own: &OwnConnections, to: &Origin, dialled: Dialled) {
-        self.upstream.keep_plain(own, to, dialled);
+        self.upstream.negotiate(&connection.pool, to, offered, dialled).await
     }
 
     /// Passes a request on, an Upgrade included: `client` is its side of one.
     pub(super) async fn pass<B>(
         &self,
-        own: &OwnConnections,
-        session: &Session,
+        connection: &Connection,
         to: &Origin,
         request: Request<B>,
         client: OnUpgrade,
@@ -104,7 +97,7 @@ impl Passthrough {
         B::Error: Into<BoxError>,
     {
         let mark_as = mark.then_some(LIVE);
-        let answer = forward(&self.upstream, own, session, to, request, client, mark_as).await?;
+        let answer = forward(&self.upstream, &connection.pool, to, request, client, mark_as).await?;
         Ok(answer.unwrap_or_else(|error| failed(to, &error, mark)))
     }
 }

@@ -1,7 +1,6 @@
-//! Entries made ready to be sent. What does not depend on the request is worked out when an entry first answers and kept:
-//! from then on an answer is a clone of its fields and a reference to bytes.
+//! Prepared responses: the part of a response that depends on the recorded entry alone. Each request gets a clone of its
+//! headers, adapted to the request, and a reference to its payload.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -13,13 +12,12 @@ use ::http::{HeaderMap, Response, StatusCode, Version};
 use bytes::Bytes;
 use hyper::ext::ReasonPhrase;
 use tokio::sync::OnceCell;
+use tokio::task::spawn_blocking;
 
 use super::asked::Asked;
-use super::by_key::Hint;
-use super::clock::{self, Shift};
-use super::fields::{Ahead, Common, Fields, Whole};
+use super::clock::Shift;
+use super::response_payload::{HEAVIEST_ON_DISK, PayloadError, ResponsePayload};
 use super::rewrite::Origins;
-use super::source::{Budget, Source, SourceError};
 use super::stream::{BreakOff, WithTrailers};
 use super::{Clock, Latency, cors};
 use harproxy_har::model::{self, Truncated};
@@ -31,327 +29,167 @@ use harproxy_matching::{Chosen, Echoed, Spelt};
 use harproxy_proxy::Body;
 use harproxy_proxy::respond::MARK;
 
-/// Fields that describe the coded bytes as the origin made them. Ours decode to the same payload, but are others.
+/// Headers with a digest of the encoded payload. Replay encodes anew, which changes the bytes.
 const DIGESTS: [&str; 4] = ["content-md5", "content-digest", "digest", "repr-digest"];
-/// The mark's name; as it is known from the beginning, it is no memory to be counted by who holds it.
-const MARKED: HeaderName = HeaderName::from_static(MARK);
-/// Longer payloads stay where they are, bytes: nobody waits for the beginning of what takes longer to send.
-const LONGEST_COPIED: usize = 64 * 1024;
-/// In longer payloads nothing is repeated of a request, bytes.
-const LONGEST_ECHO: u64 = 16 << 20;
+/// The length in bytes up to which a text payload is rewritten: tokens move with the clock, request values are echoed.
+const LONGEST_REWRITTEN: u64 = 16 << 20;
+/// The memory that one header takes beside its name and value, in bytes, roughly.
+const HEADER_OVERHEAD: usize = 200;
 
-/// What is known of a fixture's entry beside the entry itself.
+/// The fixture and options that a prepared response depends on beside its entry.
 #[derive(Clone, Debug)]
-pub(super) struct About {
-    /// Whether the fixture is one of harproxy's own.
+pub(super) struct EntryContext {
+    /// Whether harproxy wrote the fixture.
     pub own: bool,
-    /// What `x-harproxy` says; `None` with `--no-mark`.
+    /// The value of `x-harproxy`; `None` with `--no-mark`.
     pub mark: Option<HeaderValue>,
     /// `--clock`.
     pub clock: Clock,
     /// `--latency`.
     pub latency: Latency,
-    /// What its answers have in common.
-    pub common: Arc<Common>,
 }
 
-/// An answer, ready. What every answer has comes first, what few have is behind a pointer: from a large fixture each request
-/// needs another answer, and what has to be fetched from memory for it is most of what it costs.
+/// A response that is ready to be adapted to a request and sent.
 #[derive(Debug)]
 pub(super) struct Prepared {
-    /// As it was stored: of what has codings the identity form.
-    stored: Form,
-    /// How long it lets wait.
-    wait: Duration,
-    coding: Stored,
-    shift: Option<Box<Shift>>,
-    rare: Option<Box<Rare>>,
-    /// The recorded `Content-Length`, for answers whose head alone is sent.
-    length: Option<Box<HeaderValue>>,
     status: u16,
-    /// The origin allowed the page that asked by its own name, not by `*`: so does the answer to another page.
-    allows_asker: bool,
-    /// How its text is spelt, when it is text at all.
-    text: Option<Spelt>,
-}
-
-/// What few answers have.
-#[derive(Debug, Default, PartialEq)]
-struct Rare {
+    /// The reason phrase, if it is not the usual one of the status.
     reason: Option<ReasonPhrase>,
+    /// The end-to-end headers, with Content-Encoding if `encoding` is set.
+    headers: HeaderMap,
+    payload: ResponsePayload,
     trailers: HeaderMap,
+    /// The codings to apply again, if the fixture stores the payload decoded.
+    encoding: Option<Encoding>,
+    /// The recorded `Content-Length`, for responses to HEAD.
+    length: Option<HeaderValue>,
     truncated: Option<Truncated>,
+    /// The headers and tokens that move with the clock.
+    shift: Option<Shift>,
+    /// Whether the recorded CORS headers named the requesting origin; then they name the origin of each request.
+    allows_requester: bool,
+    /// How request values are written in the payload, if it is text.
+    spelling: Option<Spelt>,
+    /// The time until the response begins.
+    wait: Duration,
 }
 
-/// How the payload is stored, seen from the wire.
+/// The recorded Content-Encoding of a payload that is stored decoded.
 #[derive(Debug)]
-enum Stored {
-    /// As it goes out.
-    AsSent,
-    /// Decoded: it goes out coded again to clients that accept the codings.
-    Decoded(Box<Decoded>),
-}
-
-#[derive(Debug)]
-struct Decoded {
+struct Encoding {
     codings: Vec<Coding>,
-    /// The fields of the coded form: with Content-Encoding.
-    fields: Fields,
-    /// The client that was recorded had not asked for a coding and got one all the same.
+    /// Whether the recorded request had no `Accept-Encoding`.
     unasked: bool,
-    coded: OnceCell<Form>,
-    common: Arc<Common>,
+    /// The encoded payload, made for the first client that accepts it.
+    encoded: OnceCell<ResponsePayload>,
 }
 
-/// An answer's fields and its payload.
-#[derive(Debug)]
-struct Form {
-    /// With the length at their end, where the payload is in memory: hyper would add it each time, and to a map that has no room for it.
-    fields: Fields,
-    body: Source,
-}
-
-impl Form {
-    fn new(mut headers: HeaderMap, body: Source, common: &Common) -> Self {
-        let payload = body.held_bytes();
-        if let Some(payload) = payload {
-            headers.insert(CONTENT_LENGTH, payload.len().into());
-        }
-        let copied = payload.filter(|payload| payload.len() <= LONGEST_COPIED);
-        let fields = Fields::with_payload(&headers, copied.unwrap_or_default(), common);
-        let body = if copied.is_some() { Source::Memory(fields.payload()) } else { body };
-        Form { fields, body }
-    }
-
-    /// The fields, where the payload lies with them.
-    fn together(&self) -> Option<&Fields> {
-        self.body.held_bytes().filter(|payload| payload.len() <= LONGEST_COPIED).map(|_| &self.fields)
-    }
-
-    /// What it holds in memory, bytes, roughly.
-    fn weight(&self) -> u64 {
-        let apart = if self.together().is_some() { 0 } else { self.body.held() };
-        self.fields.weight() as u64 + apart
-    }
-
-    /// The fields that say nothing of the payload's length.
-    fn headers(&self) -> HeaderMap {
-        let mut headers = self.fields.all();
-        headers.remove(CONTENT_LENGTH);
-        headers
-    }
-}
-
-/// An answer that is the same for whoever asks: what of a [`Prepared`] one is needed then, so small that it has a place where it is
-/// looked for.
-#[derive(Debug)]
-pub(super) struct Same {
-    whole: Whole,
-    status: StatusCode,
-    /// Its `Date` moves.
-    is_dated: bool,
-}
-
-impl Same {
-    /// Where it lies.
-    pub(super) fn hint(&self) -> Hint {
-        self.whole.hint()
-    }
-
-    /// The answer; `now` is asked where something moves with the clock.
-    pub(super) fn answer(&self, ahead: Option<Ahead<'_>>, now: impl FnOnce() -> SystemTime) -> Response<Body> {
-        let (mut fields, payload) = self.whole.parts(ahead);
-        if self.is_dated {
-            clock::date(&mut fields, now());
-        }
-        response(self.status, fields, payload)
-    }
-
-    /// The same as HTTP/1.1 writes it: its head is appended, its payload returned. `None` where the date can't be told, or the status has no name.
-    pub(super) fn write(&self, head: &mut Vec<u8>, now: impl FnOnce() -> SystemTime) -> Option<&'static [u8]> {
-        let reason = self.status.canonical_reason()?;
-        let date = if self.is_dated { Some(clock::present(now())?) } else { None };
-        head.extend_from_slice(b"HTTP/1.1 ");
-        head.extend_from_slice(self.status.as_str().as_bytes());
-        head.push(b' ');
-        head.extend_from_slice(reason.as_bytes());
-        head.extend_from_slice(b"\r\n");
-        let payload = self.whole.write(head, date.as_ref());
-        head.extend_from_slice(b"\r\n");
-        Some(payload)
-    }
-}
-
-fn response(status: StatusCode, headers: HeaderMap, payload: Bytes) -> Response<Body> {
-    let mut response = Response::new(Body::full(payload));
-    *response.status_mut() = status;
-    *response.headers_mut() = headers;
-    response
-}
-
-/// An answer as it goes out to one client.
+/// A response as it goes to one client.
 pub(super) struct Sent {
     pub(super) response: Response<Body>,
-    /// Payload bytes in it.
+    /// The length of its payload.
     pub(super) bytes: u64,
-    /// Set when the payload breaks off where the recording did, or was cut by `--max-body`.
+    /// Set if the recorded payload is incomplete.
     pub(super) truncated: Option<Truncated>,
 }
 
 impl Prepared {
-    /// Makes an entry ready. Blocking: it may read a payload file.
-    pub(super) fn of(entry: &Entry, payload: Payload, about: &About) -> Result<Self, SourceError> {
+    /// Prepares the response of an entry. Blocking: it may read a payload file.
+    pub(super) fn of(entry: &Entry, payload: Payload, context: &EntryContext) -> Result<Self, PayloadError> {
         let recorded = &entry.response;
         let mut headers = end_to_end(&recorded.headers);
-        if let Some(mark) = &about.mark {
-            headers.insert(MARKED, mark.clone());
+        if let Some(mark) = &context.mark {
+            headers.insert(HeaderName::from_static(MARK), mark.clone());
         }
-        let body = Source::of(payload)?;
-        let text = spelling(recorded);
-        let shift = match about.clock {
-            Clock::Shift => Shift::of(&mut headers, body.held_bytes().filter(|_| text.is_some()), &entry.started),
+        let payload = ResponsePayload::of(payload)?;
+        let spelling = spelling(recorded);
+        let shift = match context.clock {
+            Clock::Shift => {
+                let text = spelling.map(|_| payload.all(LONGEST_REWRITTEN)).transpose()?.flatten();
+                Shift::of(&mut headers, text.as_deref(), &entry.started)
+            }
             Clock::Recorded => None,
         };
         let mut length = recorded.headers.get("content-length").and_then(length);
-        let coding = if recorded.content.encoded || !recorded.headers.contains("content-encoding") {
-            Stored::AsSent
-        } else {
+        let mut encoding = None;
+        if !recorded.content.encoded && recorded.headers.contains("content-encoding") {
             headers = without(&headers, &DIGESTS);
             match coding::codings(recorded.headers.get_all("content-encoding")) {
-                Some(codings) if codings.is_empty() => Stored::AsSent,
-                Some(codings) => Stored::Decoded(Box::new(Decoded {
-                    codings,
-                    fields: Fields::new(&headers, &about.common),
-                    common: about.common.clone(),
-                    unasked: about.own && !entry.request.headers.contains("accept-encoding"),
-                    coded: OnceCell::new(),
-                })),
+                Some(codings) if codings.is_empty() => {}
+                Some(codings) => {
+                    let unasked = context.own && !entry.request.headers.contains("accept-encoding");
+                    encoding = Some(Encoding { codings, unasked, encoded: OnceCell::new() });
+                }
                 None => {
-                    // Stored decoded, and nobody here can code it again.
+                    // An unknown coding cannot be applied again.
                     headers = without(&headers, &[CONTENT_ENCODING.as_str()]);
                     length = None;
-                    Stored::AsSent
                 }
             }
-        };
-        let rare = Rare {
-            reason: reason(recorded.status, &recorded.status_text, about.own),
-            trailers: end_to_end(&recorded.trailers),
-            truncated: recorded.content.truncated.clone(),
-        };
-        if let Stored::Decoded(_) = &coding {
-            headers = without(&headers, &[CONTENT_ENCODING.as_str()]);
         }
         Ok(Prepared {
             status: u16::try_from(recorded.status).unwrap_or_default(),
-            stored: Form::new(headers, body, &about.common),
-            coding,
-            shift: shift.map(Box::new),
-            rare: (rare != Rare::default()).then(|| Box::new(rare)),
-            length: length.map(Box::new),
-            allows_asker: cors::allows_asker(entry),
-            // What stayed coded is no text.
-            text: text.filter(|_| !recorded.content.encoded),
-            wait: about.latency.of(entry),
+            reason: reason(recorded.status, &recorded.status_text, context.own),
+            headers,
+            payload,
+            trailers: end_to_end(&recorded.trailers),
+            encoding,
+            length,
+            truncated: recorded.content.truncated.clone(),
+            shift,
+            allows_requester: cors::allows_asker(entry),
+            // A payload that is stored encoded is not text.
+            spelling: spelling.filter(|_| !recorded.content.encoded),
+            wait: context.latency.of(entry),
         })
     }
 
-    /// How long the answer lets wait before it begins.
+    /// The time to wait before the response begins.
     pub(super) fn wait(&self) -> Duration {
         self.wait
     }
 
-    /// What it holds in memory, bytes, roughly.
+    /// The memory that it takes, in bytes, roughly. An encoded payload is counted before it is made.
     pub(super) fn weight(&self) -> u64 {
-        let trailers = self.rare.iter().flat_map(|rare| &rare.trailers);
-        let trailers: usize = trailers.map(|(name, value)| name.as_str().len() + value.len() + 64).sum();
-        let coded = match &self.coding {
-            Stored::Decoded(decoded) => decoded.fields.weight(),
-            Stored::AsSent => 0,
-        };
-        self.stored.weight() + (coded + trailers + size_of::<Self>()) as u64
+        let headers = self.headers.iter().chain(&self.trailers);
+        let headers: usize = headers.map(|(name, value)| name.as_str().len() + value.len() + HEADER_OVERHEAD).sum();
+        let encoded = self.encoding.as_ref().map_or(0, |_| self.payload.len().min(HEAVIEST_ON_DISK));
+        (size_of::<Self>() + headers) as u64 + self.payload.weight() + encoded
     }
 
-    /// The answer to whoever asks, where it is the same for all, but for its `Date` perhaps.
-    pub(super) fn same(&self) -> Option<Same> {
-        let shift = self.shift.as_deref();
-        let is_same =
-            matches!(self.coding, Stored::AsSent) && shift.is_none_or(Shift::is_date_alone) && !self.allows_asker;
-        let fields = self.stored.together().filter(|_| is_same && self.is_plain())?;
-        // hyper makes one line of several, and nothing else does.
-        let fields = (!fields.has_several(&TRAILER)).then_some(fields)?;
-        let status = StatusCode::from_u16(self.status).ok()?;
-        Some(Same { whole: fields.whole()?, status, is_dated: shift.is_some() })
-    }
-
-    /// Whether [`Prepared::at_once`] may give something.
-    pub(super) fn may_be_at_once(&self) -> bool {
-        let moves_body = self.shift.as_ref().is_some_and(|shift| shift.moves_body());
-        self.is_plain() && !moves_body && self.stored.body.held_bytes().is_some()
-    }
-
-    /// Whether there is nothing to wait for and nothing to it but a head and a body.
-    fn is_plain(&self) -> bool {
-        self.rare.is_none() && self.wait.is_zero() && self.status >= 200 && !matches!(self.status, 204 | 304)
-    }
-
-    /// The answer for a request that nothing was followed for and that is no HEAD, where nothing has to be read, coded or waited
-    /// for; `now` is asked where something moves with the clock.
-    pub(super) fn at_once(&self, request: &HeaderMap, now: impl FnOnce() -> SystemTime) -> Option<Response<Body>> {
-        if !self.is_plain() {
-            return None;
-        }
-        let form = match &self.coding {
-            Stored::Decoded(decoded) if decoded.goes_out_coded(request) => decoded.coded.get()?,
-            _ => &self.stored,
-        };
-        let Source::Memory(bytes) = &form.body else { return None };
-        let mut headers = form.fields.all();
-        self.name_asker(&mut headers, request);
-        if let Some(shift) = &self.shift {
-            if shift.moves_body() {
-                return None;
-            }
-            shift.apply(&mut headers, now());
-        }
-        Some(response(StatusCode::from_u16(self.status).ok()?, headers, bytes.clone()))
-    }
-
-    /// The answer for this request. `budget` says whether coded bytes may be kept.
-    pub(super) async fn send(
-        self: &Arc<Self>,
-        chosen: &Chosen,
-        asked: &Asked<'_>,
-        budget: &Arc<Budget>,
-    ) -> Result<Sent, SourceError> {
-        let (mut headers, identity) = match &self.coding {
-            Stored::Decoded(decoded) if decoded.goes_out_coded(asked.headers) => (decoded.fields.all(), false),
-            Stored::Decoded(_) => (self.stored.headers(), true),
-            Stored::AsSent => (self.stored.headers(), false),
+    /// The response to this request.
+    pub(super) async fn send(self: &Arc<Self>, chosen: &Chosen, asked: &Asked<'_>) -> Result<Sent, PayloadError> {
+        let encoding = self.encoding.as_ref().filter(|encoding| encoding.is_accepted(asked.headers));
+        let is_decoded = self.encoding.is_some() && encoding.is_none();
+        let mut headers = match is_decoded {
+            true => without(&self.headers, &[CONTENT_ENCODING.as_str()]),
+            false => self.headers.clone(),
         };
         let mut sent = Sent { response: Response::new(Body::Empty), bytes: 0, truncated: None };
         self.adapt(&mut headers, chosen, asked);
         if !asked.is_head() && !matches!(chosen.status, 204 | 304) {
-            let source = match (self.changed(chosen, asked.now, &mut headers).await?, identity) {
-                (Some(changed), true) => Cow::Owned(changed),
-                (Some(changed), false) => Cow::Owned(self.code_anew(changed).await?),
-                (None, true) => Cow::Borrowed(&self.stored.body),
-                (None, false) => self.as_stated(budget).await?,
+            let payload = match (self.rewritten(chosen, asked.now, &mut headers).await?, encoding) {
+                (Some(rewritten), Some(encoding)) => encode(rewritten, encoding.codings.clone()).await?,
+                (Some(rewritten), None) => rewritten,
+                (None, Some(encoding)) => {
+                    let encode = || encode(self.payload.clone(), encoding.codings.clone());
+                    encoding.encoded.get_or_try_init(encode).await?.clone()
+                }
+                (None, None) => self.payload.clone(),
             };
-            sent.bytes = source.len();
-            *sent.response.body_mut() = self.ending(&source, &mut headers, chosen, asked);
-            sent.truncated = self.rare.as_ref().and_then(|rare| rare.truncated.clone());
+            sent.bytes = payload.len();
+            *sent.response.body_mut() = self.body(&payload, &mut headers, chosen, asked);
+            sent.truncated = self.truncated.clone();
         } else if chosen.status != 204
-            && !identity
-            && let Some(length) = self.length.as_deref()
+            && !is_decoded
+            && let Some(length) = &self.length
         {
-            // RFC 9110 section 8.6: what a GET would have got; the recorded one is true of the recorded coding alone.
+            // RFC 9110 section 8.6: the length that GET would have got. The recorded one holds for the recorded coding.
             headers.insert(CONTENT_LENGTH, length.clone());
         }
         *sent.response.status_mut() = StatusCode::from_u16(chosen.status).unwrap_or(StatusCode::NOT_IMPLEMENTED);
         *sent.response.headers_mut() = headers;
-        let reason = self.rare.as_ref().and_then(|rare| rare.reason.as_ref());
-        if let Some(reason) = reason.filter(|_| chosen.status == self.status) {
+        if let Some(reason) = self.reason.as_ref().filter(|_| chosen.status == self.status) {
             sent.response.extensions_mut().insert(reason.clone());
         }
         Ok(sent)
@@ -390,112 +228,80 @@ impl Prepared {
         repeat(headers, &chosen.echoed);
     }
 
-    /// Lets the page that asks read an answer that the recorded one was let read.
+    /// Allows the requesting origin if the recorded response named the recorded one.
     fn name_asker(&self, headers: &mut HeaderMap, request: &HeaderMap) {
-        if self.allows_asker
-            && let Some(page) = request.get(ORIGIN)
+        if self.allows_requester
+            && let Some(origin) = request.get(ORIGIN)
         {
-            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, page.clone());
+            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
         }
     }
 
-    /// The body with what comes after it.
-    fn ending(&self, source: &Source, headers: &mut HeaderMap, chosen: &Chosen, asked: &Asked<'_>) -> Body {
-        let body = source.body();
-        let Some(rare) = &self.rare else { return body };
-        match &rare.truncated {
+    /// The body: the payload, and the recorded trailers or the recorded break-off after it.
+    fn body(&self, payload: &ResponsePayload, headers: &mut HeaderMap, chosen: &Chosen, asked: &Asked<'_>) -> Body {
+        let body = payload.body();
+        match &self.truncated {
             Some(truncated) if truncated.reason != "max-body" => {
-                let announced = match self.coding {
-                    Stored::AsSent => self.length.as_ref().and_then(|length| length.to_str().ok()?.parse().ok()),
-                    Stored::Decoded(_) => None,
-                };
-                return Body::boxed(BreakOff::new(body, announced.filter(|announced| *announced > source.len())));
+                let recorded = self.length.as_ref().filter(|_| self.encoding.is_none());
+                let announced = recorded.and_then(|length| length.to_str().ok()?.parse().ok());
+                return Body::boxed(BreakOff::new(body, announced.filter(|announced| *announced > payload.len())));
             }
             _ => {}
         }
-        if rare.trailers.is_empty() || !asked.takes_trailers() {
+        if self.trailers.is_empty() || !asked.takes_trailers() {
             return body;
         }
         if asked.version != Version::HTTP_2 {
-            announce(headers, &rare.trailers);
+            announce(headers, &self.trailers);
         }
-        let mut trailers = rare.trailers.clone();
+        let mut trailers = self.trailers.clone();
         repeat(&mut trailers, &chosen.echoed);
         Body::boxed(WithTrailers::new(body, trailers))
     }
 
-    /// The payload as it is for this request at this moment, when it is another each time.
-    async fn changed(
+    /// The payload with its tokens moved to `now` and the request's values echoed; `None` if nothing changes in it.
+    async fn rewritten(
         self: &Arc<Self>,
         chosen: &Chosen,
         now: SystemTime,
         headers: &mut HeaderMap,
-    ) -> Result<Option<Source>, SourceError> {
-        let moved = self.moved(now);
-        let Some(spelt) = self.text.filter(|_| !chosen.echoed.is_empty()) else { return Ok(moved) };
-        let body = moved.clone().unwrap_or_else(|| self.stored.body.clone());
-        let echoed = chosen.echoed.clone();
-        let repeated = tokio::task::spawn_blocking(move || {
-            let text = body.all(LONGEST_ECHO)?;
-            Ok::<_, SourceError>(text.and_then(|text| Echoed::repeat(&echoed, &text, spelt)))
-        });
-        let Some(repeated) = repeated.await?? else { return Ok(moved) };
-        if DIGESTS.iter().any(|name| headers.contains_key(*name)) {
+    ) -> Result<Option<ResponsePayload>, PayloadError> {
+        let spelling = self.spelling.filter(|_| !chosen.echoed.is_empty());
+        if spelling.is_none() && !self.shift.as_ref().is_some_and(Shift::moves_body) {
+            return Ok(None);
+        }
+        let (this, echoed) = (self.clone(), chosen.echoed.clone());
+        let rewrite = move || {
+            let Some(text) = this.payload.all(LONGEST_REWRITTEN)? else { return Ok((None, false)) };
+            let moved: Option<Bytes> = this.shift.as_ref().and_then(|shift| shift.body(&text, now)).map(Bytes::from);
+            let current = moved.as_ref().unwrap_or(&text);
+            let echoes = spelling.and_then(|spelling| Echoed::repeat(&echoed, current, spelling));
+            let is_echoed = echoes.is_some();
+            Ok::<_, PayloadError>((echoes.map(Bytes::from).or(moved), is_echoed))
+        };
+        let (rewritten, is_echoed) = spawn_blocking(rewrite).await??;
+        if is_echoed && DIGESTS.iter().any(|name| headers.contains_key(*name)) {
             *headers = without(headers, &DIGESTS);
         }
-        Ok(Some(Source::Memory(repeated.into())))
-    }
-
-    /// The payload as it is at this moment, when it holds something that moves with the clock.
-    fn moved(&self, now: SystemTime) -> Option<Source> {
-        let (Some(shift), Source::Memory(body)) = (&self.shift, &self.stored.body) else { return None };
-        Some(Source::Memory(shift.body(body, now)?.into()))
-    }
-
-    /// The bytes as the headers state them, of a payload that is another each time.
-    async fn code_anew(&self, payload: Source) -> Result<Source, SourceError> {
-        let Stored::Decoded(decoded) = &self.coding else { return Ok(payload) };
-        let codings = decoded.codings.clone();
-        tokio::task::spawn_blocking(move || payload.encode(&codings)).await?
-    }
-
-    /// The bytes as the headers state them, coded if need be: that is done once, and kept while there is room.
-    async fn as_stated(self: &Arc<Self>, budget: &Arc<Budget>) -> Result<Cow<'_, Source>, SourceError> {
-        enum Not {
-            Kept(Source),
-            Made(SourceError),
-        }
-        let Stored::Decoded(decoded) = &self.coding else { return Ok(Cow::Borrowed(&self.stored.body)) };
-        let make = async || {
-            let (this, codings, budget) = (self.clone(), decoded.codings.clone(), budget.clone());
-            let (headers, common) = (decoded.fields.all(), decoded.common.clone());
-            let made = tokio::task::spawn_blocking(move || {
-                let source = this.stored.body.encode(&codings).map_err(Not::Made)?;
-                if !budget.take(source.held()) {
-                    return Err(Not::Kept(source));
-                }
-                Ok(Form::new(headers, source, &common))
-            });
-            made.await.unwrap_or_else(|panic| Err(Not::Made(SourceError::Task(panic))))
-        };
-        match decoded.coded.get_or_try_init(make).await {
-            Ok(form) => Ok(Cow::Borrowed(&form.body)),
-            Err(Not::Kept(source)) => Ok(Cow::Owned(source)),
-            Err(Not::Made(error)) => Err(error),
-        }
+        Ok(rewritten.map(ResponsePayload::Memory))
     }
 }
 
-impl Decoded {
-    /// Whether the client gets the coded form: it accepts every coding, or it does not say and neither did the one that
-    /// was recorded.
-    fn goes_out_coded(&self, request: &HeaderMap) -> bool {
+impl Encoding {
+    /// Returns true if the client accepts every coding, or if neither this nor the recorded client states what it
+    /// accepts.
+    fn is_accepted(&self, request: &HeaderMap) -> bool {
         let values = || request.get_all(ACCEPT_ENCODING).iter().map(HeaderValue::as_bytes);
         if values().next().is_none() {
             return self.unasked;
         }
         self.codings.iter().all(|coding| coding::accepts(values(), *coding))
     }
+}
+
+/// Applies the codings to a payload.
+async fn encode(payload: ResponsePayload, codings: Vec<Coding>) -> Result<ResponsePayload, PayloadError> {
+    spawn_blocking(move || payload.encode(&codings)).await?
 }
 
 /// `Trailer` names all of them: hyper sends no others over HTTP/1.1. HTTP/2 needs no announcement, and a gRPC client would

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use super::source::Source;
+use super::response_payload::ResponsePayload;
 use harproxy_proxy::Body;
 use harproxy_proxy::body::BoxError;
 
@@ -26,13 +26,13 @@ pub(super) struct Chunks {
 type Reader = Box<dyn Read + Send>;
 
 enum State {
-    Unopened(Source),
+    Unopened(ResponsePayload),
     Reading(JoinHandle<io::Result<(Reader, Bytes)>>),
     Done,
 }
 
 impl Chunks {
-    pub(super) fn new(source: Source) -> Self {
+    pub(super) fn new(source: ResponsePayload) -> Self {
         Chunks { left: source.len(), state: State::Unopened(source) }
     }
 }
@@ -165,10 +165,10 @@ mod tests {
 
     use super::*;
 
-    fn on_disk(bytes: &[u8], len: u64) -> Source {
+    fn on_disk(bytes: &[u8], len: u64) -> ResponsePayload {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         io::Write::write_all(&mut file, bytes).unwrap();
-        Source::Spool(Arc::new(file), len)
+        ResponsePayload::Temporary(Arc::new(file), len)
     }
 
     #[tokio::test]

@@ -11,7 +11,7 @@ use ::http::Version;
 use crate::verdict::seen::{Excerpt, Fate, Giver, Seen};
 use harproxy_http::url::is_localhost;
 use harproxy_proxy::witness::{Answered, Asked, Sight};
-use harproxy_proxy::{Exchange, Notice, Provenance, Way, Witness};
+use harproxy_proxy::{Connection, ConnectionEvent, Exchange, Provenance, Way, Witness};
 
 /// So many requests are kept; of the rest only the number.
 pub const KEPT: usize = 20_000;
@@ -40,7 +40,7 @@ pub enum Event<'a> {
     /// A request ended: its answer went out, or it broke off.
     Ended(&'a Seen),
     /// Something happened beside the requests.
-    Notice(&'a Notice),
+    Connection(&'a ConnectionEvent),
 }
 
 /// Who is told at once.
@@ -113,14 +113,14 @@ impl fmt::Debug for Watcher {
 pub struct Watch(pub Arc<Watcher>);
 
 impl Witness for Watch {
-    fn request(&self, exchange: &Exchange, asked: Asked) -> Box<dyn Sight> {
+    fn request(&self, connection: &Connection, exchange: &Exchange, asked: Asked) -> Box<dyn Sight> {
         let (id, started_ms) = self.0.came(exchange.at.elapsed());
         let request = &exchange.request;
         let seen = Seen {
             id,
             started_ms,
-            connection: exchange.client.connection,
-            session: exchange.session.0.as_deref().map(str::to_owned),
+            connection: connection.id,
+            session: connection.session().0.as_deref().map(str::to_owned),
             protocol: protocol(request.version()).into(),
             method: request.method().as_str().to_owned(),
             url: asked.url,
@@ -130,10 +130,10 @@ impl Witness for Watch {
         Box::new(Eye { id, seen: Some(seen), at: exchange.at, watcher: self.0.clone() })
     }
 
-    fn notice(&self, notice: &Notice) {
-        self.0.tell(&Event::Notice(notice));
-        let Notice::Tunnelled { to, received, took, .. } = notice else { return };
-        let (id, started_ms) = self.0.came(*took);
+    fn event(&self, event: &ConnectionEvent) {
+        self.0.tell(&Event::Connection(event));
+        let ConnectionEvent::TunnelClosed { to, received, duration, .. } = event else { return };
+        let (id, started_ms) = self.0.came(*duration);
         let url = format!("{}:{}", to.host, to.port);
         let is_local = is_localhost(&to.host) || to.host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
         let tunnel = Seen {
@@ -144,7 +144,7 @@ impl Witness for Watch {
             protocol: "".into(),
             outcome: Fate::Tunnel,
             source: if is_local { Giver::Local } else { Giver::Live },
-            took_ms: Some(millis(*took)),
+            took_ms: Some(millis(*duration)),
             bytes: *received,
             complete: true,
             ..Seen::nothing()

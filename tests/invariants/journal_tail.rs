@@ -10,7 +10,7 @@ use harproxy::record::journal::{Frame, Reader};
 use harproxy::record::{OnFailure, RecordPlan, Update, Volatile, recover};
 use harproxy_glob::Globs;
 use harproxy_har::write::{ContentMode, JsonLayout};
-use harproxy_redact::{ClueKey, Policy};
+use harproxy_redact::Policy;
 
 use super::support::{ask_all, is_told, open};
 
@@ -101,7 +101,6 @@ fn plan(output: &Path) -> RecordPlan {
         json_layout: JsonLayout::Indent,
         policy: Arc::new(Policy::default()),
         values: Vec::new(),
-        clue_key: Some(ClueKey::new(&[7; 32])),
         on_failure: OnFailure::Hold,
         volatile: Volatile::default(),
         rules: Vec::new(),

@@ -29,7 +29,7 @@ fn recorded() -> Stage {
 
 /// Asserts that a report is valid under the documented schema.
 fn fits_the_schema(report: &Value) {
-    let schema: Value = serde_json::from_str(include_str!("../../docs/report.schema.json")).unwrap();
+    let schema: Value = serde_json::from_str(include_str!("../../docs/reference/report.schema.json")).unwrap();
     let mut schemas = boon::Schemas::new();
     let mut compiler = boon::Compiler::new();
     compiler.add_resource("report.json", schema).unwrap();

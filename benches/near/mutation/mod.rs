@@ -1,10 +1,10 @@
-//! Requests of recorded fixtures, changed as clients change, and whether the entry that each was made of is named as the nearest.
+//! Applies random changes to the requests of recorded fixtures, and scores how often the original entry is the first near miss.
 //!
-//! Everything is drawn from a seed: the same seed gives the same requests on every machine. A mutated request that an entry
-//! answers after all (a foreign fixture that kept no payload answers any) is counted apart, as it is no miss.
+//! The same seed gives the same requests on every machine. A changed request may still match an entry, because a foreign fixture
+//! without payloads matches any payload. Such hits are counted separately.
 
 mod change;
-mod dice;
+mod random;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,54 +16,54 @@ use harproxy_matching::{Matcher, Options, Outcome, Query};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use change::Change;
-use dice::Dice;
+use random::Random;
 
-/// What is done to a request. The words are those of the table.
+/// A kind of change. Its name is in the first column of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Operator {
-    /// Another value for a query parameter.
+    /// Replaces the value of a query parameter.
     QueryValue,
-    /// A query parameter more.
+    /// Adds a query parameter.
     QueryAdd,
-    /// One less.
+    /// Removes a query parameter.
     QueryDrop,
-    /// Two of them change places.
+    /// Swaps two query parameters.
     QueryOrder,
-    /// A segment of the path becomes another word.
+    /// Replaces a path segment by a word.
     Segment,
-    /// One character of a segment is another.
+    /// Replaces one character of a path segment.
     SegmentTypo,
-    /// A segment in upper case, or in lower.
+    /// Changes the case of a path segment.
     SegmentCase,
-    /// A character of the path is percent-encoded.
+    /// Percent-encodes a character of the path.
     PathEncoding,
-    /// A segment before all others: `/v2`, `/api` or another word.
+    /// Inserts a first path segment: `/v2`, `/api` or a word.
     PathPrefix,
-    /// A segment less.
+    /// Removes a path segment.
     SegmentDrop,
-    /// A slash at the end more or less.
+    /// Adds or removes the trailing slash.
     TrailingSlash,
-    /// Another host.
+    /// Replaces the host.
     Host,
-    /// `http` for `https`, or the other way round; or another port.
+    /// Replaces the scheme (`http` and `https`) or the port.
     Scheme,
-    /// Another method.
+    /// Replaces the method.
     Method,
-    /// Another value for a JSON member.
+    /// Replaces a JSON scalar.
     JsonValue,
-    /// A JSON member more.
+    /// Adds a JSON member.
     JsonAdd,
-    /// One less.
+    /// Removes a JSON member.
     JsonDrop,
-    /// Another value for a form field.
+    /// Replaces the value of a form field.
     FormValue,
-    /// Another content of a multipart part.
+    /// Replaces the content of a multipart part.
     Part,
-    /// Some bytes of the payload are others.
+    /// Replaces some bytes of the payload.
     PayloadAlter,
-    /// No payload, and no `content-type`.
+    /// Removes the payload and the `content-type` header.
     PayloadDrop,
-    /// Two of those above.
+    /// Applies two of the operators above.
     Two,
 }
 
@@ -73,7 +73,7 @@ use Operator::{
     Two,
 };
 
-/// All of them, in the order of the table.
+/// All operators, in the order of the table.
 pub const OPERATORS: [Operator; 22] = [
     QueryValue,
     QueryAdd,
@@ -99,73 +99,73 @@ pub const OPERATORS: [Operator; 22] = [
     Two,
 ];
 
-/// How often an operator's requests named what they were made of.
+/// The results of an operator. The original is the entry whose request was changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Score {
-    /// Requests that missed.
+    /// Changed requests that matched no entry.
     pub misses: usize,
-    /// Those whose nearest entry is the one they were made of.
+    /// Misses whose nearest entry is the original.
     pub exact: usize,
-    /// Those whose nearest entry is that or one with the same method, URL and payload.
+    /// Misses whose nearest entry has the original's method, URL and payload.
+    pub same_key: usize,
+    /// Misses whose nearest entry has that key, or gets the key of the changed request by the same change.
+    /// The request itself does not distinguish these entries.
     pub equal: usize,
-    /// Those whose nearest entry is one of these, or one of which the same change makes the very same request: nothing in
-    /// the request tells which of them it was.
-    pub alike: usize,
-    /// How often the very entry can be named at most, in millionths: of several of which the same change makes the very same
-    /// request, headers and all, one is as good as another, and only one is right.
+    /// The expected maximum of `exact`, in millionths: each miss adds 1/n, if the same change of n entries gives the same
+    /// request including its headers.
     pub possible: u64,
-    /// Mutated requests that an entry answers.
-    pub answered: usize,
+    /// Changed requests that matched an entry.
+    pub hits: usize,
 }
 
 impl Score {
     fn add(&mut self, other: Score) {
         self.misses += other.misses;
         self.exact += other.exact;
+        self.same_key += other.same_key;
         self.equal += other.equal;
-        self.alike += other.alike;
         self.possible += other.possible;
-        self.answered += other.answered;
+        self.hits += other.hits;
     }
 }
 
-/// All scores of a seed, and their sum. `wrong` is told of each request that was taken for another entry's.
-pub fn run(recorded: &[Recorded], seed: u64, mut wrong: impl FnMut(&str)) -> (BTreeMap<Operator, Score>, Score) {
+/// The scores of all operators for a seed, and their sum. Calls `on_wrong` for each miss whose nearest entry is not equal to the
+/// original.
+pub fn run(recordings: &[Recording], seed: u64, mut on_wrong: impl FnMut(&str)) -> (BTreeMap<Operator, Score>, Score) {
     let (mut scores, mut total) = (BTreeMap::<Operator, Score>::new(), Score::default());
-    // A recording at a time has nothing to do with the others.
     let all = std::thread::scope(|scope| {
-        let running: Vec<_> = recorded.iter().map(|recording| scope.spawn(move || recording.try_all(seed))).collect();
-        running.into_iter().flat_map(|one| one.join().unwrap()).collect::<Vec<_>>()
+        let running: Vec<_> = recordings.iter().map(|recording| scope.spawn(move || recording.try_all(seed))).collect();
+        running.into_iter().flat_map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
     });
     for (operator, score, line) in all {
         scores.entry(operator).or_default().add(score);
         total.add(score);
-        line.iter().for_each(|line| wrong(line));
+        line.iter().for_each(|line| on_wrong(line));
     }
     (scores, total)
 }
 
 /// A fixture and the requests of its entries.
-pub struct Recorded {
+pub struct Recording {
     name: String,
     matcher: Matcher,
     requests: Vec<Request>,
 }
 
-/// A request as its entry has it.
+/// A recorded request.
 #[derive(Clone, Debug)]
 pub struct Request {
     entry: usize,
     method: String,
     url: String,
     headers: HeaderMap,
-    /// Requests with the same headers have the same number.
-    with_headers: usize,
+    /// A number that requests with equal headers share.
+    header_id: usize,
     body: Vec<u8>,
 }
 
 impl Request {
-    /// What a key is made of.
+    /// Method, URL and payload.
     fn key(&self) -> (&str, &str, &[u8]) {
         (&self.method, &self.url, &self.body)
     }
@@ -175,15 +175,15 @@ impl Request {
     }
 }
 
-/// The fixtures under a folder, each in a folder of its own.
-pub fn recorded(folder: &Path) -> Vec<Recorded> {
+/// Opens the fixtures of all subfolders.
+pub fn open_recordings(folder: &Path) -> Vec<Recording> {
     let mut folders: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     folders.retain(|path| path.is_dir());
     folders.sort();
-    folders.iter().map(|folder| Recorded::open(folder)).collect()
+    folders.iter().map(|folder| Recording::open(folder)).collect()
 }
 
-impl Recorded {
+impl Recording {
     fn open(folder: &Path) -> Self {
         let names = ["rec.har", "rec.har.gz", "rec.zip", "rec.har.zip"];
         let path = names.iter().map(|name| folder.join(name)).find(|path| path.exists()).unwrap();
@@ -192,80 +192,82 @@ impl Recorded {
             .heads()
             .iter()
             .filter(|head| head.url.starts_with("http"))
-            .filter_map(|head| request(&fixture, head.entry));
+            .filter_map(|head| read_request(&fixture, head.entry));
         let mut requests: Vec<Request> = requests.collect();
-        number_headers(&mut requests);
+        assign_header_ids(&mut requests);
         let name = folder.file_name().unwrap().to_string_lossy().into_owned();
-        Recorded { name, requests, matcher: Matcher::new(vec![fixture], None, Options::default()).unwrap() }
+        Recording { name, requests, matcher: Matcher::new(vec![fixture], None, Options::default()).unwrap() }
     }
 
     fn try_all(&self, seed: u64) -> Vec<(Operator, Score, Option<String>)> {
-        let each = (0..self.requests.len()).flat_map(|place| OPERATORS.map(|operator| (place, operator)));
-        let tried = each.map(|(place, operator)| {
-            let (score, line) = self.try_one(seed, place, operator);
+        let pairs = (0..self.requests.len()).flat_map(|index| OPERATORS.map(|operator| (index, operator)));
+        let results = pairs.map(|(index, operator)| {
+            let (score, line) = self.try_one(seed, index, operator);
             (operator, score, line)
         });
-        tried.collect()
+        results.collect()
     }
 
-    fn try_one(&self, seed: u64, place: usize, operator: Operator) -> (Score, Option<String>) {
+    /// Applies an operator to the request with this index. The text describes a miss with a wrong nearest entry.
+    fn try_one(&self, seed: u64, index: usize, operator: Operator) -> (Score, Option<String>) {
         let mut score = Score::default();
-        let made_of = &self.requests[place];
-        let mut dice = Dice::of(seed, &format!("{}#{}{operator:?}", self.name, made_of.entry));
-        let Some(change) = Change::draw(operator, made_of, &mut dice) else { return (score, None) };
-        let Some(asked) = change.iter().try_fold(made_of.clone(), |request, change| change.apply(&request)) else {
+        let original = &self.requests[index];
+        let mut random = Random::new(seed, &format!("{}#{}{operator:?}", self.name, original.entry));
+        let Some(change) = Change::draw(operator, original, &mut random) else { return (score, None) };
+        let Some(changed) = change.iter().try_fold(original.clone(), |request, change| change.apply(&request)) else {
             return (score, None);
         };
-        if asked.key() == made_of.key() {
+        if changed.key() == original.key() {
             return (score, None);
         }
-        let Ok(url) = NormalUrl::parse(&asked.url) else { return (score, None) };
-        let query = Query { method: &asked.method, url: &url, headers: &asked.headers, body: Some(&asked.body) };
+        let Ok(url) = NormalUrl::parse(&changed.url) else { return (score, None) };
+        let query = Query { method: &changed.method, url: &url, headers: &changed.headers, body: Some(&changed.body) };
         let Outcome::Miss(miss) = self.matcher.would_answer(&query, None) else {
-            score.answered += 1;
+            score.hits += 1;
             return (score, None);
         };
         score.misses += 1;
-        score.possible = 1_000_000 / self.twins(made_of, &change, &asked);
+        score.possible = 1_000_000 / self.count_equal(original, &change, &changed);
         let named = miss.near.first().map(|near| near.at.entry);
         let named = self.requests.iter().find(|request| Some(request.entry) == named);
         if let Some(named) = named {
-            let again = change.iter().try_fold(named.clone(), |request, change| change.apply(&request));
-            score.exact += usize::from(named.entry == made_of.entry);
-            score.equal += usize::from(named.key() == made_of.key());
-            score.alike +=
-                usize::from(named.key() == made_of.key() || again.is_some_and(|again| again.key() == asked.key()));
+            let repeated = change.iter().try_fold(named.clone(), |request, change| change.apply(&request));
+            score.exact += usize::from(named.entry == original.entry);
+            score.same_key += usize::from(named.key() == original.key());
+            score.equal += usize::from(
+                named.key() == original.key() || repeated.is_some_and(|repeated| repeated.key() == changed.key()),
+            );
         }
-        let line = (score.alike == 0).then(|| {
+        let line = (score.equal == 0).then(|| {
             let named = named.map_or("nothing".to_owned(), |one| format!("#{} {} {}", one.entry, one.method, one.url));
-            let from = format!("{}#{} {} {}", self.name, made_of.entry, made_of.method, made_of.url);
-            format!("{operator:?}: {from} -> {} {}: {named}", asked.method, asked.url)
+            let from = format!("{}#{} {} {}", self.name, original.entry, original.method, original.url);
+            format!("{operator:?}: {from} -> {} {}: {named}", changed.method, changed.url)
         });
         (score, line)
     }
 
-    /// Of how many entries the same change makes the very same request; the one it was made of is among them.
-    fn twins(&self, made_of: &Request, change: &[Change], asked: &Request) -> u64 {
-        let is_twin = |one: &&Request| {
-            let again = || change.iter().try_fold((*one).clone(), |request, change| change.apply(&request));
-            one.with_headers == made_of.with_headers
-                && (one.key() == made_of.key() || again().is_some_and(|again| again.key() == asked.key()))
+    /// The number of entries, the original included, of which the same change makes the same request.
+    fn count_equal(&self, original: &Request, change: &[Change], changed: &Request) -> u64 {
+        let is_equal = |one: &&Request| {
+            let repeated = || change.iter().try_fold((*one).clone(), |request, change| change.apply(&request));
+            one.header_id == original.header_id
+                && (one.key() == original.key() || repeated().is_some_and(|repeated| repeated.key() == changed.key()))
         };
-        self.requests.iter().filter(is_twin).count().max(1) as u64
+        self.requests.iter().filter(is_equal).count().max(1) as u64
     }
 }
 
-/// Numbers requests by their headers, so that comparing these is comparing numbers.
-fn number_headers(requests: &mut [Request]) {
-    for at in 0..requests.len() {
-        let (before, from_here) = requests.split_at_mut(at);
-        let same = before.iter().find(|earlier| earlier.headers == from_here[0].headers);
-        from_here[0].with_headers = same.map_or(at, |earlier| earlier.with_headers);
+/// Sets `header_id`, so that headers are compared once.
+fn assign_header_ids(requests: &mut [Request]) {
+    for index in 0..requests.len() {
+        let (earlier, rest) = requests.split_at_mut(index);
+        let same = earlier.iter().find(|request| request.headers == rest[0].headers);
+        rest[0].header_id = same.map_or(index, |request| request.header_id);
     }
 }
 
-/// The request of an entry: what a client sends by itself is left out of the headers.
-fn request(fixture: &Fixture, entry: usize) -> Option<Request> {
+/// Reads the request of an entry, without the headers that clients set for each connection.
+fn read_request(fixture: &Fixture, entry: usize) -> Option<Request> {
     let recorded = fixture.entry(entry).ok()?;
     let mut headers = HeaderMap::new();
     for header in &recorded.request.headers {
@@ -287,7 +289,7 @@ fn request(fixture: &Fixture, entry: usize) -> Option<Request> {
         method: recorded.request.method.clone(),
         url: url.as_str().to_owned(),
         headers,
-        with_headers: 0,
+        header_id: 0,
         body,
     })
 }

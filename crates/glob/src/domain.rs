@@ -1,13 +1,13 @@
-//! Whether a list of globs can reach a domain: decided on the authority that each glob spells out.
+//! Decides from the authority in each glob whether a list can match URLs of a domain.
 
 use super::Globs;
 
 impl Globs {
-    /// Whether some URL of this host, or of one below it as a domain, could be accepted, whatever its scheme and port: what
-    /// an entry of `NO_PROXY` would take away. `false` is certain; an exclusion (`!`) is not looked at.
+    /// Whether the list may accept a URL of this host or of a subdomain, with any scheme and port. These are the URLs that an entry
+    /// of `NO_PROXY` keeps from the proxy. `false` is certain. Exclusions (`!`) are ignored.
     ///
     /// ```
-    /// use crate::Globs;
+    /// use harproxy_glob::Globs;
     /// let globs = Globs::new(["https://api.example.com:8443/**", "http://*.corp.test/**"]).unwrap();
     /// assert!(globs.may_match_domain("example.com"));
     /// assert!(globs.may_match_domain("db.corp.test"));
@@ -34,7 +34,7 @@ fn may_reach(glob: &str, domain: &str) -> bool {
             let host = without_port(authority);
             host == domain || host.ends_with(&below)
         }
-        // `*.example.com` reaches what lies above it and what lies below.
+        // `*.example.com` matches hosts below the domain, and the domain may itself be below `domain`.
         Some((_, tail)) => {
             let tail = without_port(tail);
             below.ends_with(tail) || tail.ends_with(&below)
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_reach_is_certain() {
+    fn may_match_domain_is_false_only_if_no_url_matches() {
         for (glob, domain, reached) in [
             ("https://api.test/**", "api.test", true),
             ("https://API.test/**", "api.test", true),

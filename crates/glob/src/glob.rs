@@ -1,4 +1,4 @@
-//! One glob, compiled.
+//! A compiled glob.
 
 use globset::{GlobBuilder, GlobMatcher};
 
@@ -6,16 +6,16 @@ use super::origin::Reach;
 use super::resolve::resolve;
 use super::token::{Token, tokens};
 
-/// A compiled glob: its tokens, and the cheapest thing that matches as they say.
+/// A compiled glob: its tokens, and the cheapest equivalent matcher.
 #[derive(Clone, Debug)]
 pub(super) struct UrlGlob {
     tokens: Vec<Token>,
-    shape: Shape,
+    matcher: Matcher,
 }
 
-/// What a glob comes down to. The first five are what people mostly write, and cost no automaton.
+/// The matcher of a glob. Common globs are plain string comparisons, the others compile to an automaton.
 #[derive(Clone, Debug)]
-enum Shape {
+enum Matcher {
     Everything,
     Exactly(String),
     StartsWith(String),
@@ -25,60 +25,60 @@ enum Shape {
 }
 
 impl UrlGlob {
-    /// Compiles a glob (without `!`); the error is in words.
+    /// Compiles a glob without its `!`. The error is the reason as text.
     pub(super) fn new(glob: &str) -> Result<Self, String> {
         let resolved = resolve(glob);
         let tokens = tokens(&resolved).map_err(|error| match self::tokens(glob) {
             Err(as_written) => as_written.to_string(),
             Ok(_) => format!("{error} of `{resolved}`, which it resolves to"),
         })?;
-        let shape = Shape::of(glob, &tokens)?;
-        Ok(UrlGlob { tokens, shape })
+        let matcher = Matcher::of(glob, &tokens)?;
+        Ok(UrlGlob { tokens, matcher })
     }
 
-    /// Whether it matches the whole URL.
+    /// Whether the glob matches the whole URL.
     pub(super) fn matches(&self, url: &str) -> bool {
-        match &self.shape {
-            Shape::Everything => true,
-            Shape::Exactly(text) => url == text,
-            Shape::StartsWith(text) => url.starts_with(text.as_str()),
-            Shape::EndsWith(text) => url.ends_with(text.as_str()),
-            Shape::Contains(text) => url.contains(text.as_str()),
-            Shape::Globset(matcher) => matcher.is_match(url),
+        match &self.matcher {
+            Matcher::Everything => true,
+            Matcher::Exactly(text) => url == text,
+            Matcher::StartsWith(text) => url.starts_with(text.as_str()),
+            Matcher::EndsWith(text) => url.ends_with(text.as_str()),
+            Matcher::Contains(text) => url.contains(text.as_str()),
+            Matcher::Globset(matcher) => matcher.is_match(url),
         }
     }
 
-    /// How it stands to the URLs that begin with `prefix`.
+    /// Whether the glob matches none, some or all of the URLs that begin with `prefix`.
     pub(super) fn reach(&self, prefix: &str) -> Reach {
-        match self.shape {
-            Shape::Everything => Reach::All,
+        match self.matcher {
+            Matcher::Everything => Reach::All,
             _ => Reach::of(&self.tokens, prefix),
         }
     }
 }
 
-impl Shape {
+impl Matcher {
     fn of(glob: &str, tokens: &[Token]) -> Result<Self, String> {
         use Token::{Anything, Folders, Literal};
         Ok(match tokens {
-            [] if glob.is_empty() => Shape::Everything,
-            [Anything] => Shape::Everything,
-            [Literal(text)] => Shape::Exactly(text.clone()),
-            [Literal(text), Anything] => Shape::StartsWith(text.clone()),
-            [Folders, Literal(text)] => Shape::EndsWith(format!("/{text}")),
-            [Anything, Literal(text)] => Shape::EndsWith(text.clone()),
-            [Folders, Literal(text), Anything] => Shape::Contains(format!("/{text}")),
-            [Anything, Literal(text), Anything] => Shape::Contains(text.clone()),
-            _ => Shape::Globset(Box::new(compile(tokens).map_err(|error| error.kind().to_string())?)),
+            [] if glob.is_empty() => Matcher::Everything,
+            [Anything] => Matcher::Everything,
+            [Literal(text)] => Matcher::Exactly(text.clone()),
+            [Literal(text), Anything] => Matcher::StartsWith(text.clone()),
+            [Folders, Literal(text)] => Matcher::EndsWith(format!("/{text}")),
+            [Anything, Literal(text)] => Matcher::EndsWith(text.clone()),
+            [Folders, Literal(text), Anything] => Matcher::Contains(format!("/{text}")),
+            [Anything, Literal(text), Anything] => Matcher::Contains(text.clone()),
+            _ => Matcher::Globset(Box::new(compile(tokens).map_err(|error| error.kind().to_string())?)),
         })
     }
 }
 
-/// Says the same to globset. Its own `**` binds to slashes in ways that Playwright's does not, so `.*` is spelt as "no
-/// slash, then perhaps a slash and anything".
+/// Translates the tokens for globset. Its `**` has other rules for slashes than Playwright's, so "anything" is written as "no
+/// slash, then optionally a slash and anything".
 fn compile(tokens: &[Token]) -> Result<GlobMatcher, globset::Error> {
     let mut pattern = String::new();
-    spell(tokens, &mut pattern);
+    write_pattern(tokens, &mut pattern);
     let glob =
         GlobBuilder::new(&pattern).literal_separator(true).backslash_escape(true).empty_alternates(true).build()?;
     Ok(glob.compile_matcher())
@@ -87,7 +87,7 @@ fn compile(tokens: &[Token]) -> Result<GlobMatcher, globset::Error> {
 const ANYTHING: &str = "*{,/**}";
 const ONE_CHARACTER: &str = "{?,/}";
 
-fn spell(tokens: &[Token], pattern: &mut String) {
+fn write_pattern(tokens: &[Token], pattern: &mut String) {
     for token in tokens {
         match token {
             Token::Literal(text) => {
@@ -113,7 +113,7 @@ fn spell(tokens: &[Token], pattern: &mut String) {
             Token::Alternatives(branches) => {
                 for (n, branch) in branches.iter().enumerate() {
                     pattern.push(if n == 0 { '{' } else { ',' });
-                    spell(branch, pattern);
+                    write_pattern(branch, pattern);
                 }
                 pattern.push('}');
             }

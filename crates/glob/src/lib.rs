@@ -1,12 +1,12 @@
-//! Playwright's URL glob dialect: which URLs a recording or a replay is about.
+//! Playwright's URL globs. Lists of them define the scope of a recording or a replay.
 //!
-//! `*` does not cross `/`, `**` does, `/**/` also matches `/`, `{a,b}` alternates, `?` and `[` stand for themselves, `\`
-//! escapes, an empty glob matches all. A glob is about the whole URL; one that does not start with `*` is resolved as a URL
-//! first (host in lower case, default port dropped, dot segments, percent-encoding). Nested or unbalanced braces are an
-//! error.
+//! `*` does not cross `/`, `**` does, `/**/` also matches `/`, `{a,b}` alternates, `?` and `[` are literal, `\`
+//! escapes, an empty glob matches every URL. A glob matches the whole URL. A glob that does not start with `*` is first resolved
+//! as a URL: host in lower case, default port and dot segments removed, text percent-encoded. Nested or unbalanced braces are
+//! errors.
 //!
 //! ```
-//! use crate::Globs;
+//! use harproxy_glob::Globs;
 //! let globs = Globs::new(["**/api/**", "https://Example.com:443/*.{js,css}", "!**/health"]).unwrap();
 //! assert!(globs.matches("http://localhost:3000/api/users?page=1"));
 //! assert!(globs.matches("https://example.com/site.css"));
@@ -27,23 +27,23 @@ mod tests;
 use glob::UrlGlob;
 use origin::Reach;
 
-/// A port that no glob names.
-const ANOTHER: &str = "1";
+/// A port that no glob names: it shows whether a glob matches every port.
+const UNNAMED_PORT: &str = "1";
 
-/// Why a glob is not one.
+/// Error of compiling a glob.
 #[derive(Debug, thiserror::Error)]
 #[error("glob `{glob}`: {reason}")]
 pub struct GlobError {
-    /// The glob as it was given, its `!` included.
+    /// The glob as the user wrote it, with its `!`.
     pub glob: String,
-    /// What is wrong with it, with the position where there is one.
+    /// The reason, with the position of the character if there is one.
     pub reason: String,
 }
 
-/// Text as a glob says it: what would be special stands for itself.
+/// Escapes the special characters of a text, so that a glob matches it literally.
 ///
 /// ```
-/// assert_eq!(crate::escaped("/a*b/{id}"), r"/a\*b/\{id\}");
+/// assert_eq!(harproxy_glob::escaped("/a*b/{id}"), r"/a\*b/\{id\}");
 /// ```
 #[must_use]
 pub fn escaped(text: &str) -> String {
@@ -51,8 +51,8 @@ pub fn escaped(text: &str) -> String {
     text.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect()
 }
 
-/// A list of globs: a URL is in if a plain one matches and no `!` one does; only `!` globs means everything else;
-/// an empty list means everything.
+/// A list of globs. It accepts a URL if a glob without `!` matches and no glob with `!` does. A list without plain globs accepts
+/// every URL that no `!` glob matches.
 #[derive(Clone, Debug, Default)]
 pub struct Globs {
     sources: Vec<String>,
@@ -61,10 +61,10 @@ pub struct Globs {
 }
 
 impl Globs {
-    /// Compiles a list, in which a leading `!` excludes.
+    /// Compiles a list. A leading `!` excludes.
     ///
     /// # Errors
-    /// On the first glob that is malformed.
+    /// On the first malformed glob.
     pub fn new<S: AsRef<str>>(globs: impl IntoIterator<Item = S>) -> Result<Self, GlobError> {
         let mut list = Globs::default();
         for given in globs {
@@ -79,7 +79,7 @@ impl Globs {
         Ok(list)
     }
 
-    /// The globs as they were given.
+    /// The globs as the user wrote them.
     #[must_use]
     pub fn sources(&self) -> &[String] {
         &self.sources
@@ -92,14 +92,14 @@ impl Globs {
         included && !self.exclude.iter().any(|glob| glob.matches(url))
     }
 
-    /// Whether some URL of this origin (`https://host:port`, default port left out) could be accepted. `false` means the
-    /// host can be tunnelled untouched.
+    /// Whether the list accepts any URL of this origin (`https://host:port`, default port left out). If not, a CONNECT to the host
+    /// can pass as a tunnel.
     ///
-    /// At a port, an exclusion of all of `https://` takes plain `http://` along: a port speaks one of them, and who asks of a
-    /// CONNECT what it may carry asks for both. Not so an exclusion that holds at whatever port, but at HTTPS's own.
+    /// A CONNECT does not say whether it carries TLS or plain HTTP, so callers ask for both schemes. An exclusion of `https://` at
+    /// one named port (or at 443) therefore also excludes `http://` at that port.
     ///
     /// ```
-    /// use crate::Globs;
+    /// use harproxy_glob::Globs;
     /// let globs = Globs::new(["https://*.example.com/**", "!https://cdn.example.com/**"]).unwrap();
     /// assert!(globs.may_match_origin("https://api.example.com"));
     /// assert!(!globs.may_match_origin("https://cdn.example.com"));
@@ -117,17 +117,17 @@ impl Globs {
         self.exclude.iter().any(|glob| glob.reach(prefix) == Reach::All)
     }
 
-    /// Whether an exclusion is about TLS at the port that this prefix of `http://` URLs names.
+    /// Whether `https://` is excluded at the port of this prefix of `http://` URLs.
     fn excludes_tls_of(&self, prefix: &str) -> bool {
         let authority = prefix.strip_prefix("http://").and_then(|rest| rest.strip_suffix('/'));
         let Some((host, port)) = authority.and_then(|authority| authority.rsplit_once(':')) else { return false };
         match port {
             "443" => self.excludes(&format!("https://{host}/")),
-            // The brackets of an address, and no port.
+            // An IPv6 address without a port.
             _ if port.ends_with(']') => false,
             _ => self.exclude.iter().any(|glob| {
                 let excludes = |port: &str| glob.reach(&format!("https://{host}:{port}/")) == Reach::All;
-                excludes(port) && !excludes(ANOTHER)
+                excludes(port) && !excludes(UNNAMED_PORT)
             }),
         }
     }

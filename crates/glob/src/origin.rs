@@ -1,21 +1,20 @@
-//! Whether a glob can match any URL that begins with a given text: decided on its tokens, without a URL at hand.
+//! Decides from a glob's tokens whether it can match URLs that begin with a given text.
 
 use super::token::Token;
 
-/// How a glob stands to all URLs that begin with a text.
+/// The share of the URLs with a given prefix that a glob matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reach {
-    /// It matches none of them.
+    /// It matches no URL with the prefix.
     None,
-    /// It matches some of them, for all we can say.
+    /// It may match some of them.
     Some,
     /// It matches every one of them.
     All,
 }
 
 impl Reach {
-    /// Follows the tokens over `prefix`. `None` is certain, and so is `All`; a glob that matches all but says so in a
-    /// roundabout way is `Some`.
+    /// Walks the tokens over `prefix`. `None` and `All` are certain; an unusual glob that matches all URLs may give `Some`.
     pub(super) fn of(tokens: &[Token], prefix: &str) -> Reach {
         let mut walk = Walk { prefix, alive: false, open: false };
         let mut start = vec![false; prefix.len() + 1];
@@ -29,35 +28,35 @@ impl Reach {
     }
 }
 
-/// The places of `prefix` that may have been reached after some tokens, one flag for each byte offset.
-type Places = Vec<bool>;
+/// The byte offsets of `prefix` that can be reached after some tokens, one flag for each.
+type Offsets = Vec<bool>;
 
 struct Walk<'a> {
     prefix: &'a str,
-    /// Some way through the tokens uses up the whole prefix. What is left of a glob can always be satisfied.
+    /// A path through the tokens consumes the whole prefix. The rest of a glob can always be satisfied.
     alive: bool,
-    /// Some way ends in a `**` that takes whatever follows.
+    /// A path ends in a `**` that matches every continuation.
     open: bool,
 }
 
 impl Walk<'_> {
-    /// `last`: whether nothing that must match something follows these tokens.
-    fn sequence(&mut self, tokens: &[Token], mut places: Places, last: bool) -> Places {
+    /// `last`: all tokens after these may match the empty text.
+    fn sequence(&mut self, tokens: &[Token], mut offsets: Offsets, last: bool) -> Offsets {
         for (n, token) in tokens.iter().enumerate() {
             let last = last && tokens[n + 1..].iter().all(may_be_empty);
-            places = self.token(token, places, last);
-            self.alive |= places[self.prefix.len()];
+            offsets = self.token(token, offsets, last);
+            self.alive |= offsets[self.prefix.len()];
         }
-        places
+        offsets
     }
 
-    fn token(&mut self, token: &Token, places: Places, last: bool) -> Places {
+    fn token(&mut self, token: &Token, offsets: Offsets, last: bool) -> Offsets {
         let length = self.prefix.len();
         let bytes = self.prefix.as_bytes();
         let mut next = vec![false; length + 1];
         match token {
             Token::Literal(text) => {
-                for at in reached(&places) {
+                for at in reached(&offsets) {
                     let rest = &bytes[at..];
                     if rest.starts_with(text.as_bytes()) {
                         next[at + text.len()] = true;
@@ -69,20 +68,20 @@ impl Walk<'_> {
             Token::Segment => {
                 let mut running = false;
                 for at in 0..=length {
-                    running |= places[at];
+                    running |= offsets[at];
                     next[at] = running;
                     running &= bytes.get(at) != Some(&b'/');
                 }
             }
             Token::Anything => {
-                if let Some(first) = reached(&places).next() {
+                if let Some(first) = reached(&offsets).next() {
                     next[first..].fill(true);
                     self.open |= last;
                 }
             }
             Token::Folders | Token::MaybeFolders => {
                 let least = usize::from(*token == Token::MaybeFolders);
-                if let Some(first) = reached(&places).next() {
+                if let Some(first) = reached(&offsets).next() {
                     // A `/` beyond the prefix can always follow.
                     self.alive = true;
                     for at in first + least..length {
@@ -90,12 +89,12 @@ impl Walk<'_> {
                     }
                 }
                 if *token == Token::MaybeFolders {
-                    next.iter_mut().zip(&places).for_each(|(next, here)| *next |= here);
+                    next.iter_mut().zip(&offsets).for_each(|(next, here)| *next |= here);
                 }
             }
             Token::Alternatives(branches) => {
                 for branch in branches {
-                    let ends = self.sequence(branch, places.clone(), last);
+                    let ends = self.sequence(branch, offsets.clone(), last);
                     next.iter_mut().zip(&ends).for_each(|(next, end)| *next |= end);
                 }
             }
@@ -104,8 +103,8 @@ impl Walk<'_> {
     }
 }
 
-fn reached(places: &Places) -> impl Iterator<Item = usize> + '_ {
-    places.iter().enumerate().filter(|(_, reached)| **reached).map(|(at, _)| at)
+fn reached(offsets: &Offsets) -> impl Iterator<Item = usize> + '_ {
+    offsets.iter().enumerate().filter(|(_, reached)| **reached).map(|(at, _)| at)
 }
 
 fn may_be_empty(token: &Token) -> bool {

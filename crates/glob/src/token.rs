@@ -1,9 +1,9 @@
-//! The parts of a glob, read once: what it means, whatever it is then compiled to.
+//! The parser of globs.
 
-/// One part of a glob.
+/// One element of a glob.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Token {
-    /// Text that stands for itself; never empty.
+    /// Literal text, never empty.
     Literal(String),
     /// `*`: anything without a `/`.
     Segment,
@@ -11,13 +11,13 @@ pub(super) enum Token {
     Anything,
     /// `**/` where no `/` precedes: anything that ends in `/`.
     Folders,
-    /// `**/` after a `/`: nothing, or at least one character and then a `/`. It is how `/**/` also matches `/`.
+    /// `**/` after a `/`: nothing, or at least one character and then a `/`. So `/**/` also matches `/`.
     MaybeFolders,
     /// `{a,b}`: one of these.
     Alternatives(Vec<Vec<Token>>),
 }
 
-/// What is wrong with the braces of a glob, and where, in characters from 1.
+/// Error in the braces of a glob, with the position in characters from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BraceError {
     /// `{` inside `{…}`.
@@ -38,7 +38,7 @@ impl std::fmt::Display for BraceError {
     }
 }
 
-/// Reads a glob. `\` makes the next character stand for itself; at the very end it stands for itself.
+/// Parses a glob. `\` escapes the next character; at the end of the glob it is literal.
 pub(super) fn tokens(glob: &str) -> Result<Vec<Token>, BraceError> {
     let mut out = Builder::default();
     let mut before = None;
@@ -78,7 +78,7 @@ pub(super) fn tokens(glob: &str) -> Result<Vec<Token>, BraceError> {
     }
 }
 
-/// The tokens so far, and the braces that are open.
+/// The tokens so far, and the group whose braces are open.
 #[derive(Default)]
 struct Builder {
     tokens: Vec<Token>,

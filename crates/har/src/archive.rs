@@ -14,7 +14,7 @@ use zip::read::ZipFile;
 
 use super::sidecar;
 use super::store::read_file_at;
-use harproxy_support::temp::Scratch;
+use harproxy_support::temp::TempFolder;
 
 /// No fixture expands beyond this, bytes.
 pub(super) const MAX_EXPANDED: u64 = 16 << 30;
@@ -43,7 +43,7 @@ pub(super) struct Archive {
 
 #[derive(Debug, Default)]
 struct Unpacked {
-    folder: Option<Arc<Scratch>>,
+    folder: Option<Arc<TempFolder>>,
     members: HashMap<usize, PathBuf>,
 }
 
@@ -52,7 +52,7 @@ pub(super) enum Member {
     /// A small one, whole.
     Bytes(Vec<u8>),
     /// A large one, in a temporary file that lives as long as the folder.
-    File(PathBuf, Arc<Scratch>),
+    File(PathBuf, Arc<TempFolder>),
 }
 
 impl Archive {
@@ -135,7 +135,7 @@ impl Archive {
         let folder = match &unpacked.folder {
             Some(folder) => folder.clone(),
             None => {
-                let folder = Arc::new(Scratch::create()?);
+                let folder = Arc::new(TempFolder::create()?);
                 unpacked.folder.insert(folder).clone()
             }
         };

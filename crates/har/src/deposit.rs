@@ -13,7 +13,6 @@ use sha2::{Digest, Sha256};
 
 use super::model::{Body, Stored};
 use super::observe::{self, Charset, Hashing, holds, writing};
-use super::scribe::Scribe;
 use super::staging::Staging;
 use super::write::{ContentMode, JsonLayout, PayloadSource};
 use super::{Error, payload};
@@ -43,8 +42,6 @@ pub(super) struct Deposit {
     folder: Option<String>,
     /// Whether that was there when writing began.
     has_folder: bool,
-    /// Before the folder that it writes into: that goes when this is dropped.
-    scribe: Scribe,
     staging: Option<Staging>,
     names: BTreeMap<String, Place>,
 }
@@ -64,15 +61,7 @@ impl Deposit {
     pub(super) fn new(parent: &Path, fixture: &Path, folder: Option<String>) -> Self {
         let fixture = fixture.file_name().unwrap_or_default().to_owned();
         let has_folder = folder.as_ref().is_some_and(|folder| parent.join(folder).exists());
-        Deposit {
-            parent: parent.to_owned(),
-            fixture,
-            folder,
-            has_folder,
-            scribe: Scribe::default(),
-            staging: None,
-            names: BTreeMap::new(),
-        }
+        Deposit { parent: parent.to_owned(), fixture, folder, has_folder, staging: None, names: BTreeMap::new() }
     }
 
     /// The payload folder, for a HAR.
@@ -83,11 +72,6 @@ impl Deposit {
     /// Every payload file of the fixture, by name.
     pub(super) fn names(&self) -> &BTreeMap<String, Place> {
         &self.names
-    }
-
-    /// Waits until all that was staged is written.
-    pub(super) fn settle(&mut self) -> Result<(), Error> {
-        self.scribe.finish()
     }
 
     /// Where a staged file waits, once all is settled.
@@ -154,7 +138,7 @@ impl Deposit {
         let (name, new) = self.claim(&Sha256::digest(&bytes), name_end, bytes.len() as u64, || Ok(&bytes[..]))?;
         if new {
             let path = self.staging()?.join(&name);
-            self.scribe.write(path, bytes)?;
+            fs::write(&path, bytes).map_err(|source| writing(&path, source))?;
         }
         body.stored = self.file(name);
         Ok(())

@@ -136,22 +136,6 @@ impl Index {
         self.records.push(record);
     }
 
-    /// Adds the entries of what comes next in the file, whose lines were counted from this one on as the first.
-    pub(super) fn append(&mut self, next: Index, line: usize) {
-        let methods: Vec<u16> = next.methods.iter().map(|method| self.method_id(method)).collect();
-        let lines = u32::try_from(line - 1).unwrap_or(u32::MAX);
-        let chunks = self.urls.append(next.urls);
-        self.records.extend(next.records.into_iter().map(|mut record| {
-            record.line = record.line.saturating_add(lines);
-            record.url.chunk += chunks;
-            if record.flags & USABLE != 0 {
-                record.method = methods[usize::from(record.method)];
-            }
-            record
-        }));
-        self.usable += next.usable;
-    }
-
     fn head(&self, entry: usize) -> Option<EntryHead<'_>> {
         let record = self.records.get(entry).filter(|record| record.flags & USABLE != 0)?;
         Some(EntryHead {
@@ -205,13 +189,6 @@ impl Arena {
         chunk.push_str(text);
         let narrow = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         Text { chunk: narrow(number), start: narrow(start), len: narrow(text.len()) }
-    }
-
-    /// Takes another's chunks behind its own; what number the first of them has.
-    fn append(&mut self, other: Arena) -> u32 {
-        let before = u32::try_from(self.chunks.len()).unwrap_or(u32::MAX);
-        self.chunks.extend(other.chunks);
-        before
     }
 
     fn get(&self, text: Text) -> &str {

@@ -3,7 +3,6 @@
 
 #![forbid(unsafe_code)]
 
-mod ahead;
 mod archive;
 mod canonical;
 mod charset;
@@ -13,6 +12,7 @@ pub mod fixture;
 mod foreign;
 pub mod format;
 mod forms;
+pub mod held;
 mod hold;
 mod index;
 pub mod model;
@@ -28,7 +28,6 @@ mod place;
 mod read;
 pub mod rewrite;
 pub mod scope;
-mod scribe;
 mod sidecar;
 mod staging;
 mod stamp;

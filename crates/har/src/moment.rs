@@ -11,7 +11,7 @@ use super::{Fixture, parse};
 /// seconds or milliseconds since 1970.
 ///
 /// ```
-/// use crate::moment;
+/// use harproxy_har::moment;
 /// let noon = moment("2026-11-20T12:00:00Z");
 /// assert!(noon.is_some());
 /// assert_eq!(moment("2026-11-20T14:00:00.000+0200"), noon);

@@ -13,7 +13,7 @@ use bytes::Bytes;
 
 use super::{Error, charset};
 use harproxy_json::CompactReader;
-use harproxy_support::temp::Scratch;
+use harproxy_support::temp::TempFolder;
 
 /// A payload as it is to be compared or served: decoded, compact again when `_compact` said so.
 #[derive(Clone, Debug)]
@@ -38,7 +38,7 @@ pub struct PayloadFile {
     /// `_compact`: white space outside strings is left out while reading.
     compact: bool,
     /// Keeps the temporary folder that an archive's member was unpacked into.
-    _folder: Option<Arc<Scratch>>,
+    _folder: Option<Arc<TempFolder>>,
 }
 
 /// Payloads up to this size are read at once.
@@ -57,7 +57,7 @@ impl Payload {
     }
 
     /// The payload in a file that was found to be the fixture's own; `folder` is a temporary one that it needs.
-    pub(super) fn of_file(path: PathBuf, compact: bool, folder: Option<Arc<Scratch>>) -> Result<Self, Error> {
+    pub(super) fn of_file(path: PathBuf, compact: bool, folder: Option<Arc<TempFolder>>) -> Result<Self, Error> {
         let mut file = PayloadFile { path, len: 0, compact, _folder: folder };
         let stored = std::fs::metadata(&file.path).map_err(|source| file.unreadable(source))?.len();
         if stored <= IN_MEMORY {

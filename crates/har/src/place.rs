@@ -26,12 +26,7 @@ pub(super) fn into_folder(deposit: &mut Deposit) -> Result<(), Error> {
     if staged.is_empty() {
         return Ok(());
     }
-    let waiting = |name: &String| deposit.staged(name).unwrap_or_default();
-    sync_files(staged.iter().map(waiting).collect()).map_err(at(&folder, "syncing payloads for"))?;
-    for part in [".part", ".indented"] {
-        // What is left of payloads that the fixture already had.
-        let _ = deposit.staged(part).map(fs::remove_file);
-    }
+    sync_staged(deposit)?;
     if !folder.exists() {
         // A first recording: the staging folder as a whole becomes the payload folder.
         if let Some(staging) = deposit.take_staging() {
@@ -47,6 +42,19 @@ pub(super) fn into_folder(deposit: &mut Deposit) -> Result<(), Error> {
     }
     sync_folder(&folder).map_err(at(&folder, "syncing"))?;
     sync_parent(&folder)
+}
+
+/// Syncs the staged payloads, and removes what is left of payloads that the fixture already had.
+pub(super) fn sync_staged(deposit: &Deposit) -> Result<(), Error> {
+    let staged = deposit.names().iter().filter(|(_, place)| **place == Place::Staged);
+    let staged: Vec<PathBuf> = staged.filter_map(|(name, _)| deposit.staged(name)).collect();
+    if let Some(first) = staged.first().cloned() {
+        sync_files(staged).map_err(at(&first, "syncing"))?;
+    }
+    for part in [".part", ".indented"] {
+        let _ = deposit.staged(part).map(fs::remove_file);
+    }
+    Ok(())
 }
 
 fn move_all(from: &Path, to: &Path, names: &[String]) -> Result<(), Error> {
@@ -208,12 +216,12 @@ pub(super) fn sync_parent(path: &Path) -> Result<(), Error> {
 }
 
 #[cfg(unix)]
-fn sync_folder(folder: &Path) -> io::Result<()> {
+pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
 /// Folders can't be opened for syncing here; the file system's own journal has to do.
 #[cfg(not(unix))]
-fn sync_folder(_: &Path) -> io::Result<()> {
+pub(super) fn sync_folder(_: &Path) -> io::Result<()> {
     Ok(())
 }

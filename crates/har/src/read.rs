@@ -6,7 +6,6 @@ use std::path::Path;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-use super::ahead::{Ahead, Helpers};
 use super::index::{Index, Scanned};
 use super::open::Opened;
 use super::window::{Span, Stop, Window};
@@ -31,7 +30,6 @@ pub(super) struct Contents {
     /// There is a list of entries.
     pub(super) has_entries: bool,
     has_log: bool,
-    helpers: Helpers,
 }
 
 /// The first warnings, and how many more there were.
@@ -59,13 +57,8 @@ impl Warnings {
 
 /// Reads a HAR's text from its first byte of JSON on.
 pub(super) fn contents(path: &Path, opened: &Opened) -> Result<Contents, Error> {
-    contents_by(path, opened, Helpers::default())
-}
-
-/// The same, by so many threads.
-pub(super) fn contents_by(path: &Path, opened: &Opened, helpers: Helpers) -> Result<Contents, Error> {
     let mut window = Window::new(&opened.store);
-    let mut contents = Contents { helpers, ..Contents::default() };
+    let mut contents = Contents::default();
     let read = window.skip(opened.start).and_then(|()| contents.read(&mut window, opened.wrapped));
     read.map_err(|stop| stopped(path, stop, &contents, opened))?;
     contents.warnings.finish();
@@ -192,24 +185,15 @@ impl Contents {
             return Ok(());
         }
         self.next_entry(window)?;
-        std::thread::scope(|scope| {
-            let mut ahead = Ahead::of(window, self.index.span(0), self.helpers, scope);
-            while window.another(b']', "`,` or `]` after an entry")? {
-                window.peek()?;
-                match ahead.read_from(window.place().offset) {
-                    Some(stretch) => {
-                        self.add(stretch.contents, window.line());
-                        window.follow(stretch.end);
-                    }
-                    None => self.next_entry(window)?,
-                }
-            }
-            Ok(())
-        })
+        while window.another(b']', "`,` or `]` after an entry")? {
+            window.peek()?;
+            self.next_entry(window)?;
+        }
+        Ok(())
     }
 
     /// Reads one entry.
-    pub(super) fn next_entry(&mut self, window: &mut Window<'_>) -> Result<(), Stop> {
+    fn next_entry(&mut self, window: &mut Window<'_>) -> Result<(), Stop> {
         let (scanned, span) = match window.value::<Scanned>() {
             Ok(found) => found,
             // JSON that can be passed over is one bad entry; what can't be is the end of the pass.
@@ -217,17 +201,6 @@ impl Contents {
         };
         self.entry(&scanned, span);
         Ok(())
-    }
-
-    /// Adds the entries that were read elsewhere, from this line on.
-    fn add(&mut self, next: Contents, line: usize) {
-        let before = self.index.len();
-        for warning in next.warnings.list {
-            let place = |within: usize| within + line - 1;
-            self.warnings.add(warning.entry.map(|entry| entry + before), warning.line.map(place), warning.text);
-        }
-        self.warnings.more += next.warnings.more;
-        self.index.append(next.index, line);
     }
 
     fn entry(&mut self, scanned: &Scanned, span: Span) {

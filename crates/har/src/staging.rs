@@ -28,6 +28,12 @@ impl Staging {
         Ok(Staging { _lock: lock(dir.path()), dir })
     }
 
+    /// The same, for its user alone.
+    pub(super) fn private(parent: &Path, fixture: &OsStr) -> io::Result<Self> {
+        let dir = builder(&begins(fixture)).tempdir_in(parent)?;
+        Ok(Staging { _lock: lock(dir.path()), dir })
+    }
+
     pub(super) fn path(&self) -> &Path {
         self.dir.path()
     }

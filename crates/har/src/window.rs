@@ -43,25 +43,6 @@ impl From<io::Error> for Stop {
     }
 }
 
-/// Where a window stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
-    /// The next byte.
-    pub(super) offset: u64,
-    /// Its line, from 1.
-    line: usize,
-    /// Offset of the first byte of that line.
-    line_start: u64,
-}
-
-impl Place {
-    /// The place in the text, of one that was counted from another in it on as if the text began there.
-    fn behind(self, start: Place) -> Place {
-        let line_start = if self.line == 1 { start.line_start } else { self.line_start };
-        Place { line: self.line + start.line - 1, line_start, ..self }
-    }
-}
-
 /// The window and where it stands.
 pub(super) struct Window<'a> {
     store: &'a Store,
@@ -81,11 +62,6 @@ pub(super) struct Window<'a> {
 impl<'a> Window<'a> {
     pub(super) fn new(store: &'a Store) -> Self {
         Window { store, buf: vec![0; CHUNK], filled: 0, at: 0, base: 0, line: 1, line_start: 0, ended: false }
-    }
-
-    /// A window in the middle of the text; lines are counted from there on.
-    pub(super) fn within(store: &'a Store, offset: u64) -> Self {
-        Window { base: offset, line_start: offset, ..Window::new(store) }
     }
 
     /// Passes over the first `n` bytes, a small prefix.
@@ -157,23 +133,6 @@ impl<'a> Window<'a> {
     /// The line where the window stands, from 1.
     pub(super) fn line(&self) -> usize {
         self.line
-    }
-
-    /// The text that the window slides over.
-    pub(super) fn text(&self) -> &'a Store {
-        self.store
-    }
-
-    /// Where the window stands.
-    pub(super) fn place(&self) -> Place {
-        Place { offset: self.base + self.at as u64, line: self.line, line_start: self.line_start }
-    }
-
-    /// Goes to where another window got, that began where this one stands.
-    pub(super) fn follow(&mut self, other: Place) {
-        let place = other.behind(self.place());
-        (self.base, self.line, self.line_start) = (place.offset, place.line, place.line_start);
-        (self.at, self.filled, self.ended) = (0, 0, false);
     }
 
     /// Parses and takes one whole JSON value.

@@ -233,24 +233,29 @@ impl FixtureWriter {
     ///
     /// # Errors
     /// When a write, sync or rename fails; the old fixture is then still whole.
-    pub fn finish(mut self) -> Result<Written, Error> {
+    pub fn finish(self) -> Result<Written, Error> {
         let entries = self.har.entries();
-        let path = self.path.clone();
+        let (path, har, mut deposit) = self.close()?;
+        let bytes = match deposit.folder() {
+            Some(folder) => {
+                let old = place::referenced(&path, &folder);
+                place::into_folder(&mut deposit)?;
+                let bytes = place::rename_into(har, &path)?;
+                place::remove_unused(old, &deposit);
+                bytes
+            }
+            None => place::rename_into(place::into_archive(&har, &deposit, &path)?, &path)?,
+        };
+        Ok(Written { entries, payloads: deposit.names().len(), bytes })
+    }
+
+    /// Ends the HAR. Everything is staged now.
+    pub(super) fn close(self) -> Result<(PathBuf, NamedTempFile, Deposit), Error> {
+        let path = self.path;
         let writing = |source| Error::Io { doing: "writing", path: path.clone(), source };
         let har = self.har.finish().map_err(writing)?;
         let har = har.into_inner().map_err(|error| writing(error.into_error()))?;
-        self.deposit.settle()?;
-        let bytes = match self.deposit.folder() {
-            Some(folder) => {
-                let old = place::referenced(&self.path, &folder);
-                place::into_folder(&mut self.deposit)?;
-                let bytes = place::rename_into(har, &self.path)?;
-                place::remove_unused(old, &self.deposit);
-                bytes
-            }
-            None => place::rename_into(place::into_archive(&har, &self.deposit, &self.path)?, &self.path)?,
-        };
-        Ok(Written { entries, payloads: self.deposit.names().len(), bytes })
+        Ok((path, har, self.deposit))
     }
 
     /// Brings the payload files of an entry from elsewhere under names of this fixture.

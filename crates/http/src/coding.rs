@@ -56,7 +56,7 @@ impl Coding {
 /// `None` when one of them is unknown.
 ///
 /// ```
-/// use crate::coding::{Coding, codings};
+/// use harproxy_http::coding::{Coding, codings};
 /// assert_eq!(codings([&b"gzip, BR"[..]]), Some(vec![Coding::Gzip, Coding::Brotli]));
 /// assert_eq!(codings([&b"identity"[..]]), Some(vec![]));
 /// assert_eq!(codings([&b"aws-chunked"[..]]), None);
@@ -78,7 +78,7 @@ pub fn codings<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> Option<Vec<Cod
 /// clients rarely decode.
 ///
 /// ```
-/// use crate::coding::{Coding, accepts};
+/// use harproxy_http::coding::{Coding, accepts};
 /// assert!(accepts([&b"gzip, br;q=0.5"[..]], Coding::Brotli));
 /// assert!(!accepts([&b"*, br;q=0"[..]], Coding::Brotli));
 /// ```

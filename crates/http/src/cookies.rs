@@ -9,7 +9,7 @@ use super::Headers;
 /// `request.cookies`: the pairs of every `Cookie` header, in order.
 ///
 /// ```
-/// use crate::{Headers, cookies};
+/// use harproxy_http::{Headers, cookies};
 /// let mut headers = Headers::default();
 /// headers.push("cookie", "a=1; b=x=y");
 /// assert_eq!(cookies::sent(&headers)[1]["value"], "x=y");
@@ -49,7 +49,7 @@ pub enum Attribute {
 /// changed.
 ///
 /// ```
-/// use crate::cookies::{Attribute, change_attributes};
+/// use harproxy_http::cookies::{Attribute, change_attributes};
 /// let moved = change_attributes("a=1; Domain=a.test; Path=/", |name, _| match name {
 ///     "domain" => Attribute::Goes,
 ///     "path" => Attribute::Becomes("/api".to_owned()),
@@ -78,7 +78,7 @@ pub fn change_attributes(cookie: &str, mut change: impl FnMut(&str, &str) -> Att
 /// Whether a cookie's Domain covers a host (RFC 6265 section 5.1.3).
 ///
 /// ```
-/// use crate::cookies::covers;
+/// use harproxy_http::cookies::covers;
 /// assert!(covers(".Example.com", "api.example.com"));
 /// assert!(!covers("example.com", "badexample.com"));
 /// ```

@@ -21,7 +21,7 @@ pub fn length(text: &[u8]) -> Option<usize> {
 /// Whether a text ends with one.
 ///
 /// ```
-/// use crate::escape::ends;
+/// use harproxy_http::escape::ends;
 /// assert!(ends(b"next=%2F") && ends(br"token:\n") && ends(br"\u0026"));
 /// assert!(!ends(b"2F") && !ends(b"%2F ") && !ends(b"n"));
 /// ```

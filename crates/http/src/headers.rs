@@ -18,7 +18,7 @@ pub struct Header {
 /// Header fields in order, duplicates included.
 ///
 /// ```
-/// use crate::Headers;
+/// use harproxy_http::Headers;
 /// let mut headers = Headers::default();
 /// headers.push("Set-Cookie", "a=1");
 /// headers.push("set-cookie", "b=2");

@@ -37,7 +37,7 @@ struct Redacted {
 /// The text with the times of its redacted tokens moved by so many seconds; `None` when there is nothing to move.
 ///
 /// ```
-/// use crate::jwt;
+/// use harproxy_http::jwt;
 /// // {"alg":"none"} and {"sub":"7","exp":1000}
 /// let text = br#"{"token":"eyJhbGciOiJub25lIn0.eyJzdWIiOiI3IiwiZXhwIjoxMDAwfQ.REDACTED-token-1"}"#;
 /// let later = jwt::moved(text, 500).unwrap();

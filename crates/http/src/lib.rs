@@ -10,7 +10,6 @@ pub mod jwt;
 pub mod media;
 pub mod multipart;
 pub mod problem;
-pub mod spelling;
 pub mod url;
 pub mod volatile;
 

@@ -7,7 +7,7 @@ use harproxy_json::begins_with_text;
 /// A parsed `Content-Type`; any text parses.
 ///
 /// ```
-/// use crate::MediaType;
+/// use harproxy_http::MediaType;
 /// let json = MediaType::parse("Application/Problem+JSON; Charset=\"UTF-8\"");
 /// assert_eq!(json.essence(), "application/problem+json");
 /// assert!(json.is_json() && json.is_text());
@@ -113,7 +113,7 @@ impl MediaType {
     /// all that it sends one, and in a form quotes and braces are encoded. The beginning of a payload is enough to tell.
     ///
     /// ```
-    /// use crate::MediaType;
+    /// use harproxy_http::MediaType;
     /// let media = MediaType::parse("application/x-www-form-urlencoded");
     /// assert!(media.is_form_of(b"a=1&b[]=2") && !media.is_form_of(br#"{ "a": 1 }"#));
     /// ```

@@ -32,7 +32,7 @@ impl<'a> Part<'a> {
 /// stands before the first boundary and after the last is set aside, as the RFC says.
 ///
 /// ```
-/// use crate::multipart::parts;
+/// use harproxy_http::multipart::parts;
 /// let body = b"--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n--x--\r\n";
 /// let found = parts(body, "x").unwrap();
 /// assert_eq!((found[0].name().as_deref(), found[0].body), (Some("a"), &b"1"[..]));
@@ -92,7 +92,7 @@ pub enum Piece<'a> {
 /// Takes a payload apart while it passes, in memory that does not grow with it.
 ///
 /// ```
-/// use crate::multipart::{Piece, Splitter};
+/// use harproxy_http::multipart::{Piece, Splitter};
 /// let (mut splitter, mut body) = (Splitter::new("x"), Vec::<u8>::new());
 /// for bytes in [&b"--x\r\nA: b\r\n\r\non"[..], b"e\r", b"\n--x-", b"-\r\n"] {
 ///     splitter.push(bytes, |piece| if let Piece::Body(bytes) = piece { body.extend(bytes) });

@@ -20,7 +20,7 @@ pub struct Problem {
 /// An error and all that caused it, on one line.
 ///
 /// ```
-/// use crate::problem::in_words;
+/// use harproxy_http::problem::in_words;
 /// let error = crate::NormalUrl::parse("nowhere").unwrap_err();
 /// assert_eq!(in_words(&error), "`nowhere` is not a URL: relative URL without a base");
 /// ```

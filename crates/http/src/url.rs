@@ -6,7 +6,7 @@ use std::borrow::Cow;
 /// latter two as `http` and `https`) get here.
 ///
 /// ```
-/// use crate::NormalUrl;
+/// use harproxy_http::NormalUrl;
 /// let url = NormalUrl::parse("HTTP://Example.COM:80/a/../b?q=1#top").unwrap();
 /// assert_eq!(url.as_str(), "http://example.com/b?q=1");
 /// ```
@@ -92,7 +92,7 @@ impl NormalUrl {
     /// The URL that a reference (a `Location`) leads to from here, its fragment set aside (RFC 9110 section 10.2.2).
     ///
     /// ```
-    /// use crate::NormalUrl;
+    /// use harproxy_http::NormalUrl;
     /// let from = NormalUrl::parse("https://a.test/x/y?q").unwrap();
     /// assert_eq!(from.join("../z#top").unwrap().as_str(), "https://a.test/z");
     /// ```
@@ -141,7 +141,7 @@ impl std::fmt::Display for NormalUrl {
 /// The parts of a URL in normal form, each as it is written.
 ///
 /// ```
-/// use crate::url::Parts;
+/// use harproxy_http::url::Parts;
 /// let parts = Parts::of("https://user@[::1]:8443/a/b?x=/y?z");
 /// assert_eq!((parts.origin, parts.path, parts.query), ("https://user@[::1]:8443", "/a/b", Some("x=/y?z")));
 /// assert_eq!((&*parts.site(), parts.host(), parts.port()), ("https://[::1]:8443", "[::1]", Some(8443)));
@@ -300,7 +300,7 @@ const PLAIN: [u8; 256] = {
 /// 6.3), in any case, the final dot of an absolute name aside.
 ///
 /// ```
-/// use crate::url::is_localhost;
+/// use harproxy_http::url::is_localhost;
 /// assert!(is_localhost("app.LOCALHOST.") && is_localhost("localhost"));
 /// assert!(!is_localhost("mylocalhost") && !is_localhost("localhost.example"));
 /// ```

@@ -75,7 +75,7 @@ const VOLATILE: &[&str] = &[
 /// Whether a header of this name, in lower case, is one of them.
 ///
 /// ```
-/// use crate::volatile::is_volatile;
+/// use harproxy_http::volatile::is_volatile;
 /// assert!(is_volatile("date") && !is_volatile("content-type"));
 /// ```
 #[must_use]

@@ -1,8 +1,6 @@
 //! What choosing among entries needs of each, worked out when its key is first asked for.
 
 use std::collections::HashMap;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -162,14 +160,7 @@ pub(super) struct Group {
     /// Whether some of their URLs have placeholders.
     pub(super) open_urls: bool,
     by_payload: Option<Box<ByPayload>>,
-    /// Whether what choosing reads is little, whichever is chosen.
-    is_light: bool,
-    /// Whether somebody has chosen among them.
-    looked_at: AtomicBool,
 }
-
-/// What an answer may have for its payload, bytes, to be looked at on the way of other requests.
-const LIGHT: i64 = 1 << 20;
 
 /// Candidates that are alike in all that the choice looks at, in order; never none.
 #[derive(Clone, Copy, Debug)]
@@ -227,16 +218,10 @@ impl Group {
     ) -> Self {
         // Most have one, of which there may be a million.
         let (mut candidates, mut unreadable) = (Vec::with_capacity(members.len()), Vec::new());
-        let mut is_light = rules.echo.is_empty();
         for (ordinal, at) in members {
             let fixture = &fixtures[at.fixture];
             match fixture.entry(at.entry) {
-                Ok(entry) => {
-                    let candidate = Candidate::new(ordinal, at, fixture, &entry, &rules, form);
-                    is_light &= candidate.location.is_none() && candidate.places.is_none();
-                    is_light &= entry.response.content.size.is_some_and(|size| size <= LIGHT);
-                    candidates.push(candidate);
-                }
+                Ok(entry) => candidates.push(Candidate::new(ordinal, at, fixture, &entry, &rules, form)),
                 Err(error) => unreadable.push((at, in_words(&error))),
             }
         }
@@ -252,21 +237,7 @@ impl Group {
             candidates.iter().any(|one| one.location.is_some() || !matches!(one.payload, payload::Recorded::Unknown));
         let by_payload = (alike.len() > MANY).then(|| Box::new(ByPayload::new(&candidates, &alike)));
         let open_urls = candidates.iter().any(|one| one.places.as_ref().is_some_and(|places| !places.0.is_empty()));
-        let looked_at = AtomicBool::new(false);
-        Group { rules, candidates, alike, unreadable, needs_body, open_urls, by_payload, is_light, looked_at }
-    }
-
-    /// Somebody has chosen among the candidates.
-    pub(super) fn was_looked_at(&self) {
-        // Written once: all threads read it.
-        if !self.looked_at.load(Relaxed) {
-            self.looked_at.store(true, Relaxed);
-        }
-    }
-
-    /// Whether choosing again reads little, if anything.
-    pub(super) fn is_at_hand(&self) -> bool {
-        self.is_light && self.looked_at.load(Relaxed)
+        Group { rules, candidates, alike, unreadable, needs_body, open_urls, by_payload }
     }
 
     /// The candidates that may have this payload.

@@ -48,7 +48,7 @@ impl Echo {
     /// Reads one.
     ///
     /// ```
-    /// use crate::Echo;
+    /// use harproxy_matching::Echo;
     /// assert_eq!(Echo::parse("header:X-Request-Id").unwrap(), Echo::Header("x-request-id".into()));
     /// assert_eq!(Echo::parse("path:{id}").unwrap(), Echo::Path("id".into()));
     /// assert!(Echo::parse("json:$.id").is_ok() && Echo::parse("cookie:a").is_err());

@@ -5,10 +5,8 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::ops::Range;
+use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
-
-use twox_hash::XxHash3_128;
 
 use super::EntryRef;
 use super::key::{KeyForm, View};
@@ -24,9 +22,8 @@ pub(super) type Ordinal = u32;
 #[derive(Debug, Default)]
 pub(super) struct Index {
     entries: Vec<EntryRef>,
-    by_key: Groups<u128>,
-    narrowed: Narrowed,
-    by_place: Groups<u64>,
+    by_key: Groups,
+    by_place: Groups,
     origins: HashMap<Box<str>, Origin>,
     shapes: Shapes,
 }
@@ -73,14 +70,13 @@ impl Index {
             }
         }
         index.by_key = Groups::new(keys);
-        index.narrowed = Narrowed::new(&index.by_key.hashes);
         index.by_place = Groups::new(places);
         index
     }
 
     /// The group of entries with this method and URL (in the form of [`KeyForm::of`]), if there is one.
     pub(super) fn group(&self, method: &str, url: &str) -> Option<usize> {
-        self.find(key(method, url))
+        self.by_key.find(key(method, url))
     }
 
     /// The groups of entries with this method that have placeholders in their URLs, and may fit this one.
@@ -90,12 +86,7 @@ impl Index {
         asked: &'i View<'_, '_>,
     ) -> impl Iterator<Item = usize> + 'i {
         let shapes = self.shapes.that_may_fit(asked);
-        shapes.iter().filter_map(move |shape| self.find(key(method, &shape.of_url(asked))))
-    }
-
-    fn find(&self, key: u128) -> Option<usize> {
-        let among = self.narrowed.among(key);
-        self.by_key.hashes[among.clone()].binary_search(&key).ok().map(|place| among.start + place)
+        shapes.iter().filter_map(move |shape| self.by_key.find(key(method, &shape.of_url(asked))))
     }
 
     /// Whether some entry has a placeholder in its URL.
@@ -196,76 +187,35 @@ impl Shapes {
     }
 }
 
-/// 128 bits stand for method and URL: the texts themselves need not be compared again.
-pub(super) fn key(method: &str, url: &str) -> u128 {
+/// The hash of a method and a URL. The texts are not compared again: among 2^64 hashes, a request for a URL that no entry
+/// has finds one of a million entries with a probability of 5e-14.
+fn key(method: &str, url: &str) -> u64 {
     hash(method, url)
 }
 
-/// Of a short text and one of any length. Once in the binary: it has code for each kind of processor.
-#[inline(never)]
-fn hash(first: &str, second: &str) -> u128 {
-    // FNV-1a.
-    let seed = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
-    XxHash3_128::oneshot_with_seed(first.bytes().fold(0xcbf2_9ce4_8422_2325, seed), second.as_bytes())
-}
-
-/// Where keys with the same first bits stand in the order of all: looking one up among the few there touches a line or two of
-/// memory, among all of many thousands one for each halving.
-#[derive(Debug, Default)]
-struct Narrowed {
-    /// The first place at which the first bits are this many or more; at the end, how many places there are.
-    starts: Box<[u32]>,
-    /// How many bits are not looked at.
-    shift: u32,
-}
-
-/// Keys that share their first bits, about.
-const TOGETHER: usize = 4;
-
-impl Narrowed {
-    fn new(keys: &[u128]) -> Self {
-        let bits = (keys.len() / TOGETHER).max(1).ilog2();
-        let shift = u128::BITS - 1 - bits;
-        let mut starts = Vec::with_capacity((2 << bits) + 1);
-        for (place, key) in (0..).zip(keys) {
-            while starts.len() <= (key >> shift) as usize {
-                starts.push(place);
-            }
-        }
-        starts.resize((2 << bits) + 1, keys.len() as u32);
-        Narrowed { starts: starts.into(), shift }
-    }
-
-    /// The places among which this key is, if it is there.
-    fn among(&self, key: u128) -> Range<usize> {
-        let first = (key >> self.shift) as usize;
-        match self.starts.get(first..first + 2) {
-            Some([start, end]) => *start as usize..*end as usize,
-            _ => 0..0,
-        }
-    }
-}
-
+/// The hash of an origin and a path.
 fn place(origin: &str, path: &str) -> u64 {
-    hash(origin, path) as u64
+    hash(origin, path)
+}
+
+fn hash(first: &str, second: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(first.as_bytes());
+    hasher.write_u8(0xff);
+    hasher.write(second.as_bytes());
+    hasher.finish()
 }
 
 /// Ordinals by hash: the distinct hashes in order, where the members of each begin, and the members.
-#[derive(Debug)]
-pub(super) struct Groups<H> {
-    hashes: Vec<H>,
+#[derive(Debug, Default)]
+pub(super) struct Groups {
+    hashes: Vec<u64>,
     starts: Vec<u32>,
     members: Vec<Ordinal>,
 }
 
-impl<H> Default for Groups<H> {
-    fn default() -> Self {
-        Groups { hashes: Vec::new(), starts: Vec::new(), members: Vec::new() }
-    }
-}
-
-impl<H: Ord + Copy> Groups<H> {
-    pub(super) fn new(mut pairs: Vec<(H, Ordinal)>) -> Self {
+impl Groups {
+    pub(super) fn new(mut pairs: Vec<(u64, Ordinal)>) -> Self {
         pairs.sort_unstable();
         let mut groups = Groups { members: Vec::with_capacity(pairs.len()), ..Groups::default() };
         for (hash, ordinal) in pairs {
@@ -281,11 +231,11 @@ impl<H: Ord + Copy> Groups<H> {
     }
 
     /// The members of a hash, in order.
-    pub(super) fn get(&self, hash: H) -> &[Ordinal] {
+    pub(super) fn get(&self, hash: u64) -> &[Ordinal] {
         self.find(hash).map_or(&[], |group| self.members(group))
     }
 
-    fn find(&self, hash: H) -> Option<usize> {
+    fn find(&self, hash: u64) -> Option<usize> {
         self.hashes.binary_search(&hash).ok()
     }
 

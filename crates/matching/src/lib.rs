@@ -39,7 +39,6 @@ mod same_host;
 mod scope;
 mod score;
 mod shown;
-mod sole;
 mod template;
 mod turns;
 
@@ -61,7 +60,6 @@ pub use outcome::{Chosen, Difference, EntryRef, Miss, MissKind, Near, Outcome, S
 pub use path::PathPattern;
 pub use payload::json_path;
 pub use same_host::OriginPattern;
-pub use sole::{Key, Sole};
 
 use harproxy_glob::GlobError;
 use harproxy_http::NormalUrl;

@@ -38,7 +38,7 @@ impl Likeness {
     /// What the URLs of requests that are one have in common; `url` is in normal form.
     ///
     /// ```
-    /// use crate::{Likeness, MatchRule, PathPattern};
+    /// use harproxy_matching::{Likeness, MatchRule, PathPattern};
     /// let rule = MatchRule { paths: vec![PathPattern::new("/users/{id}").unwrap()], ..MatchRule::default() };
     /// let like = Likeness::new(&[rule]).unwrap();
     /// assert_eq!(like.url("https://h.test/users/7"), like.url("https://h.test/users/8"));

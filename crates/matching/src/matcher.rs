@@ -133,17 +133,11 @@ impl Matcher {
         found
     }
 
-    /// Whether this method and URL were asked for before: only the first time, and to explain a miss, is much of a fixture
-    /// read.
+    /// Returns true if the candidates of this method and URL are loaded. Loading them reads their entries and request
+    /// payloads from the fixtures, which blocks.
     #[must_use]
-    pub fn knows(&self, found: &Found<'_>) -> bool {
-        !found.groups().is_empty() && found.groups().iter().all(|&group| self.keys[group].get().is_some())
-    }
-
-    /// Whether choosing takes but a moment: what is to be looked at is little, and somebody has looked at it before.
-    #[must_use]
-    pub fn is_at_hand(&self, found: &Found<'_>) -> bool {
-        found.groups().iter().all(|&group| self.keys[group].get().is_some_and(|group| group.is_at_hand()))
+    pub fn is_loaded(&self, found: &Found<'_>) -> bool {
+        found.groups().iter().all(|&group| self.keys[group].get().is_some())
     }
 
     /// Whether the request's payload has a say: in which entry of this method and URL answers, or in what is told when none
@@ -176,8 +170,7 @@ impl Matcher {
         self.resolve(query, &self.turns(session))
     }
 
-    /// The same of what has been looked up already, or why nothing answers, unexplained. Of an entry that is the only one the score is
-    /// left out.
+    /// Chooses among the candidates that [`Matcher::find`] found, and takes the entry's turn for `session`.
     ///
     /// # Errors
     /// What kind of miss it is; [`Matcher::explain_found`] explains it.
@@ -188,19 +181,7 @@ impl Matcher {
         payload: Payload<'_>,
         session: Option<&str>,
     ) -> Result<Outcome, MissKind> {
-        let sole = match payload {
-            Payload::Held(bytes) => self.sole(found, headers, bytes.is_empty(), session),
-            Payload::Digested(_) => None,
-        };
-        let outcome = match sole {
-            Some(chosen) => Ok(Outcome::Serve(chosen)),
-            None => {
-                self.choose_with(&payload.query(found, headers), found, &payload.sent(headers), &self.turns(session))
-            }
-        };
-        // By now what there was to be read is read.
-        self.groups(found).all().iter().for_each(|group| group.was_looked_at());
-        outcome
+        self.choose_with(&payload.query(found, headers), found, &payload.sent(headers), &self.turns(session))
     }
 
     /// Explains that miss. It compares the request with many an entry, which may take a while.
@@ -439,7 +420,7 @@ impl Matcher {
         });
         Chosen {
             at,
-            score: Some(choice.score),
+            score: choice.score,
             followed: way.hops,
             cookies: way.cookies,
             status: choice.status.or(recorded_status).unwrap_or_default(),
@@ -486,11 +467,6 @@ pub struct Found<'u> {
 }
 
 impl<'u> Found<'u> {
-    /// The group, if there is exactly one, and the URL.
-    pub(super) fn only(&self) -> Option<(usize, &'u NormalUrl)> {
-        self.one.filter(|_| self.more.is_empty()).map(|group| (group, self.url))
-    }
-
     fn add(&mut self, group: usize) {
         match self.one {
             None => self.one = Some(group),

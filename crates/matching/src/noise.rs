@@ -131,7 +131,7 @@ const PATHS: &[(&str, &str)] = &[
 ///
 /// ```
 /// use harproxy_http::NormalUrl;
-/// use crate::noise::is_noise;
+/// use harproxy_matching::noise::is_noise;
 /// let url = |text| NormalUrl::parse(text).unwrap();
 /// assert!(is_noise(&url("http://detectportal.firefox.com/success.txt?ipv4")));
 /// assert!(is_noise(&url("https://www.google.com/generate_204")));
@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn the_reference_has_the_whole_list() {
-        let reference = include_str!("../../../docs/matching.md");
+        let reference = include_str!("../../../docs/reference/matching.md");
         for host in HOSTS {
             let star = if host.starts_with('.') { "*" } else { "" };
             assert!(reference.contains(&format!("`{star}{host}`")), "{host}");

@@ -16,8 +16,8 @@ pub struct EntryRef {
 pub struct Chosen {
     /// Where it is.
     pub at: EntryRef,
-    /// Recorded request headers that the request repeats; `None` where nobody looked, there being no other entry to choose.
-    pub score: Option<usize>,
+    /// The number of recorded request headers that the request repeats.
+    pub score: usize,
     /// The hops that were followed to reach it, the first one matched first; empty when it was matched itself.
     pub followed: Vec<EntryRef>,
     /// `Set-Cookie` values of the hops on the same host, to be merged into the answer.

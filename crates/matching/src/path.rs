@@ -5,7 +5,7 @@ use harproxy_http::NormalUrl;
 /// A path of which some segments may be anything.
 ///
 /// ```
-/// use crate::PathPattern;
+/// use harproxy_matching::PathPattern;
 /// assert!(PathPattern::new("/users/{id}/orders").is_ok());
 /// assert!(PathPattern::new("/users/{id").is_err());
 /// ```

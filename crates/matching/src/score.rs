@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn the_reference_has_the_whole_list() {
-        let reference = include_str!("../../../docs/matching.md");
+        let reference = include_str!("../../../docs/reference/matching.md");
         for name in NEVER_SCORED.iter().chain(&FAMILIES) {
             assert!(reference.contains(&format!("`{name}`")), "{name}");
         }

@@ -67,15 +67,6 @@ impl Sessions {
         Sessions { entries, most, unnamed, named: RwLock::default(), now: AtomicU64::default() }
     }
 
-    /// Takes an entry's turn in a session, whoever may have taken it before.
-    pub(super) fn take(&self, name: Option<&str>, entry: Ordinal) {
-        match name {
-            // Of the marks that all connections share no count is kept here: it is written to by every request.
-            None => self.unnamed.set(entry),
-            Some(_) => self.of(name).set(entry),
-        };
-    }
-
     /// The marks of a session; without a name, of the one that has none.
     pub(super) fn of(&self, name: Option<&str>) -> Arc<Marks> {
         let Some(name) = name else { return self.unnamed.clone() };

@@ -4,9 +4,8 @@ use std::time::Instant;
 
 use ::http::{Method, Response};
 
-use super::attend::Attendant;
 use super::body::Body;
-use super::handler::{Close, Exchange};
+use super::handler::{Close, Exchange, Handler};
 use super::respond::MARK;
 
 /// What of a request is told once its answer is there.
@@ -24,7 +23,7 @@ impl Access {
     }
 
     /// Keeps what is to be told; nothing if nobody listens.
-    pub(super) fn of(exchange: &Exchange, handler: &dyn Attendant) -> Option<Self> {
+    pub(super) fn of(exchange: &Exchange, handler: &dyn Handler) -> Option<Self> {
         Access::is_told().then(|| {
             let url = format!("{}{}", exchange.origin, exchange.request.uri().path());
             let url = handler.told(exchange.request.headers(), &url).into_owned();

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq as _};
 
-use super::handler::Session;
+use super::origin::Session;
 use super::respond::Trouble;
 use super::server::Credentials;
 

@@ -9,10 +9,8 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::Full;
 
 pub use super::upstream::AnswerBody;
-pub use gathered::{Gathered, PIECE};
 pub use watched::{Allowance, End, Watch, Watched};
 
-mod gathered;
 #[cfg(test)]
 mod script;
 mod watched;

@@ -8,23 +8,26 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::attend::{AnyHandler, Attendant};
-use super::handler::{Client, Notice};
-use super::pulse::Limits;
+use super::handler::{Connection, ConnectionEvent, Handler};
+use super::idle::Limits;
+use super::origin::Session;
 use super::reverse::Routes;
 use super::server::Credentials;
 use super::threads::Threads;
+use super::upstream::ClientPool;
 use super::witness::Witness;
 use harproxy_http::url::is_localhost;
 use harproxy_tls::authority::Authority;
 
 /// The engine while it serves.
 pub(super) struct Engine {
-    pub(super) handler: Arc<dyn AnyHandler>,
+    pub(super) handler: Arc<dyn Handler>,
     pub(super) witness: Option<Arc<dyn Witness>>,
     pub(super) authority: Arc<Authority>,
     pub(super) auth: Option<Credentials>,
     pub(super) limits: Limits,
+    /// Header names keep their case.
+    pub(super) keeps_header_case: bool,
     /// The proxy port.
     pub(super) proxy: SocketAddr,
     /// The `--reverse` ports.
@@ -74,7 +77,7 @@ impl Stop {
 }
 
 /// A port of our own.
-pub(super) enum Ours<'a> {
+pub(super) enum OwnPort<'a> {
     /// The proxy port.
     Proxy,
     /// A `--reverse` port.
@@ -84,12 +87,12 @@ pub(super) enum Ours<'a> {
 impl Engine {
     /// Which of our own ports a client means by `host:port`, `local` being the address it is connected to: a client that uses
     /// the proxy for everything asks it for our `--reverse` ports, too.
-    pub(super) fn ours(&self, local: SocketAddr, host: &str, port: u16) -> Option<Ours<'_>> {
+    pub(super) fn own_port(&self, local: SocketAddr, host: &str, port: u16) -> Option<OwnPort<'_>> {
         let is = |bound: SocketAddr| bound.port() == port && names(host, bound.ip(), local.ip());
         if is(self.proxy) {
-            return Some(Ours::Proxy);
+            return Some(OwnPort::Proxy);
         }
-        self.reverse.iter().find(|(addr, _)| is(*addr)).map(|(_, routes)| Ours::Reverse(routes))
+        self.reverse.iter().find(|(addr, _)| is(*addr)).map(|(_, routes)| OwnPort::Reverse(routes))
     }
 }
 
@@ -102,31 +105,35 @@ pub(super) fn names(host: &str, bound: IpAddr, local: IpAddr) -> bool {
     }
 }
 
-/// One client's connection, whatever is spoken on it and inside it.
-pub(super) struct Visit {
+/// A client TCP connection, including any TLS or tunnel inside it.
+pub(super) struct ClientConnection {
     pub(super) engine: Arc<Engine>,
-    pub(super) client: Arc<Client>,
-    pub(super) handler: Box<dyn Attendant>,
+    id: u64,
+    peer: SocketAddr,
     /// The address that the client connected to.
     pub(super) local: SocketAddr,
+    pool: ClientPool,
     pub(super) stop: Stop,
 }
 
-impl Visit {
+impl ClientConnection {
     pub(super) fn new(engine: Arc<Engine>, peer: SocketAddr, local: SocketAddr) -> Self {
-        let connection = engine.accepted.fetch_add(1, Relaxed) + 1;
-        let client = Arc::new(Client { connection, peer });
-        let handler = engine.handler.clone().attend(&client);
+        let id = engine.accepted.fetch_add(1, Relaxed) + 1;
         let stop = engine.stop.child();
-        Visit { engine, client, handler, local, stop }
+        ClientConnection { engine, id, peer, local, pool: ClientPool::default(), stop }
     }
 
-    /// Something happened beside the exchanges.
-    pub(super) fn notice(&self, notice: Notice) {
+    /// The connection for handlers, with the session of a request or tunnel.
+    pub(super) fn with_session(&self, session: Session) -> Connection {
+        Connection { id: self.id, peer: self.peer, pool: self.pool.with_session(session) }
+    }
+
+    /// Reports an event that belongs to no request.
+    pub(super) fn event(&self, event: ConnectionEvent) {
         if let Some(witness) = &self.engine.witness {
-            witness.notice(&notice);
+            witness.event(&event);
         }
-        self.engine.handler.notice(notice);
+        self.engine.handler.event(event);
     }
 }
 

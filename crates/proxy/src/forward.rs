@@ -1,5 +1,4 @@
-//! Passing a request on, an Upgrade included: what handlers that let requests through have in common. It is given its way and
-//! makes none.
+//! Forwards a request, an Upgrade included, for handlers that let requests through.
 
 use ::http::header::HeaderValue;
 use ::http::{Request, Response, StatusCode};
@@ -7,19 +6,19 @@ use bytes::Bytes;
 use hyper::upgrade::OnUpgrade;
 
 use super::body::{Body, BoxError};
-use super::handler::{Close, Origin, Session};
+use super::handler::Close;
+use super::origin::Origin;
 use super::respond::MARK;
-use super::splice;
-use super::upstream::{OwnConnections, SendError, Upstream, UpstreamError};
+use super::tunnel::splice;
+use super::upstream::{ClientPool, SendError, Upstream, UpstreamError};
 
-/// Sends a request on; `client` is its side of an Upgrade. The answer carries `mark`, if there is one.
+/// Forwards a request; `client` is the client's side of an Upgrade. The answer gets `mark` as its `x-harproxy` header.
 ///
 /// # Errors
-/// [`Close`], when the request may not be sent again; inside it, why upstream gave no answer.
+/// [`Close`] if the request may not be sent again. The inner error says why upstream gave no answer.
 pub async fn forward<B>(
     upstream: &Upstream,
-    own: &OwnConnections,
-    session: &Session,
+    pool: &ClientPool,
     to: &Origin,
     request: Request<B>,
     client: OnUpgrade,
@@ -29,7 +28,7 @@ where
     B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
-    let mut response = match upstream.send(own, session.clone(), to.clone(), request).await {
+    let mut response = match upstream.send(pool, to, request).await {
         Ok(answer) => answer.response,
         Err(SendError::Stale) => return Err(Close),
         Err(SendError::Upstream(error)) => return Ok(Err(error)),

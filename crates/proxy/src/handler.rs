@@ -1,128 +1,62 @@
-//! The seam between the engine and what is done with the traffic. Record and replay are two handlers.
+//! The interface between the engine and the application: a [`Handler`] decides what happens to tunnels and requests.
 
 use std::borrow::Cow;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::Context;
 use std::time::{Duration, Instant, SystemTime};
 
-use ::http::{HeaderMap, Method, Request, Response};
+use ::http::{HeaderMap, Request, Response};
 use bytes::Bytes;
 use hyper::body::Incoming;
 
 use super::body::Body;
-use super::upstream::{Dialled, OwnConnections, Upstream};
+use super::origin::{Origin, Session};
+use super::upstream::{ClientPool, Dialled, Upstream};
 use super::witness::Note;
 use harproxy_http::Headers;
 use harproxy_tls::authority::Alpn;
 
-/// `http` or `https`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Scheme {
-    /// Without TLS.
-    Http,
-    /// With TLS.
-    Https,
-}
+/// A boxed future, as methods of `dyn` traits return it.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-impl Scheme {
-    /// As it stands in a URL.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Scheme::Http => "http",
-            Scheme::Https => "https",
-        }
-    }
-
-    /// The port that a URL may leave out.
-    #[must_use]
-    pub fn default_port(self) -> u16 {
-        match self {
-            Scheme::Http => 80,
-            Scheme::Https => 443,
-        }
-    }
-}
-
-/// Scheme, host and port (RFC 6454). The host is in lower case and an IPv6 address has no brackets.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Origin {
-    /// `http` or `https`.
-    pub scheme: Scheme,
-    /// Name or address.
-    pub host: Arc<str>,
-    /// The port, the default one too.
-    pub port: u16,
-}
-
-impl Origin {
-    /// `host:port`, the default port left out, IPv6 in brackets: what stands in a Host header.
-    #[must_use]
-    pub fn authority(&self) -> String {
-        match (self.host.contains(':'), self.port == self.scheme.default_port()) {
-            (false, true) => self.host.as_ref().to_owned(),
-            (true, true) => format!("[{}]", self.host),
-            (_, false) => self.host_and_port(),
-        }
-    }
-
-    /// `host:port`, the default port too, IPv6 in brackets: what stands in a CONNECT.
-    #[must_use]
-    pub fn host_and_port(&self) -> String {
-        let (open, close) = if self.host.contains(':') { ("[", "]") } else { ("", "") };
-        format!("{open}{}{close}:{}", self.host, self.port)
-    }
-}
-
-/// `https://host:port`, the default port left out, IPv6 in brackets: as the URL Standard serialises it.
-impl std::fmt::Display for Origin {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}://{}", self.scheme.as_str(), self.authority())
-    }
-}
-
-/// One client's own count of turns, named by the user name in its proxy URL; `None` is the one everybody else shares.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Session(pub Option<Arc<str>>);
-
-/// What a handler knows by itself what somebody asks for: see [`Handler::ticket`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ticket(pub u128);
-
-/// The client side of one accepted connection.
+/// An accepted client connection, with the session of the request or tunnel at hand.
 #[derive(Clone, Debug)]
-pub struct Client {
+pub struct Connection {
     /// Counts accepted connections, from 1.
-    pub connection: u64,
-    /// Who connected.
+    pub id: u64,
+    /// The client's address.
     pub peer: SocketAddr,
+    /// The session, and the upstream connections that this client connection may use.
+    pub pool: ClientPool,
 }
 
-/// One request on its way, as the wire had it; its payload still to come, or read already.
+impl Connection {
+    /// The session of the request or tunnel.
+    #[must_use]
+    pub fn session(&self) -> &Session {
+        self.pool.session()
+    }
+}
+
+/// A request as it was received. Its payload is still to be read, or is in memory.
 #[derive(Debug)]
 pub struct Exchange<B = Incoming> {
-    /// Whose it is.
-    pub client: Arc<Client>,
-    /// Its session.
-    pub session: Session,
-    /// Where it is meant to go.
+    /// The origin that the request is for.
     pub origin: Origin,
-    /// The request. Its URI is absolute (`origin` + path and query as sent); headers are as received, hop-by-hop ones
-    /// included; the HTTP version is the client's; extensions are hyper's (header case, upgrade).
+    /// The request. Its URI is absolute: the origin with path and query as sent. Headers are as received, hop-by-hop ones
+    /// included; the HTTP version is the client's. Extensions are hyper's: header case, upgrade.
     pub request: Request<B>,
     /// When its head had been read, for dates.
     pub started: SystemTime,
     /// The same moment, for durations.
     pub at: Instant,
-    /// Where the handler says what it did with it.
+    /// The handler's account of the request.
     pub note: Note,
 }
 
 impl<B> Exchange<B> {
-    /// The request's URL as text.
+    /// The request's URL.
     #[must_use]
     pub fn url(&self) -> String {
         let uri = self.request.uri();
@@ -132,239 +66,112 @@ impl<B> Exchange<B> {
     }
 }
 
-/// An extension of a request that came in origin form inside a CONNECT to another authority than its Host names: that is the client's own word about
-/// the resource and goes upstream as it is, whatever address the CONNECT named. Without it a Host that names another authority
-/// than the request's URI is replaced (absolute form, RFC 9112 section 3.2.2; `--reverse`).
+/// Request extension: the Host header goes upstream unchanged, although it names another authority than the URI.
+///
+/// The engine sets it on requests in origin form inside a CONNECT. Without it, such a Host header is replaced (absolute
+/// form: RFC 9112 section 3.2.2; `--reverse`).
 #[derive(Clone, Copy, Debug)]
 pub struct HostStays;
 
-/// What asks the network in the place of a handler that can't answer, once the payload has been read.
+/// Forwards requests for a handler that cannot answer them, after their payload has been read.
 pub trait Ask: Send + Sync {
-    /// Asks, and gives the answer on.
+    /// Forwards a request and returns the answer.
     fn ask<'a>(
         &'a self,
-        own: &'a OwnConnections,
+        connection: &'a Connection,
         exchange: Exchange<Bytes>,
-    ) -> Pin<Box<dyn Future<Output = Result<Response<Body>, Close>> + Send + 'a>>;
+    ) -> BoxFuture<'a, Result<Response<Body>, Close>>;
 
-    /// The way to the network that it takes.
+    /// The upstream that requests go to.
     fn upstream(&self) -> &Upstream;
 }
 
-/// A request without a payload that asks for no other protocol, as far as a handler may look at it that answers at once.
-#[derive(Clone, Copy, Debug)]
-pub struct Glance<'a> {
-    /// Its method; none is CONNECT.
-    pub method: &'a Method,
-    /// Its URL as [`Exchange::url`] would have it.
-    pub url: &'a str,
-    /// Its headers, as received.
-    pub headers: &'a HeaderMap,
-    /// Whose it is.
-    pub session: &'a Session,
-}
-
-/// A GET that came whole inside a CONNECT, and asks for nothing of the connection but that it stays.
-#[derive(Debug)]
-pub struct Plain<'a> {
-    /// Where it is meant to go.
-    pub origin: &'a Origin,
-    /// Its target, as sent.
-    pub target: &'a str,
-    /// Its URL as [`Exchange::url`] would have it.
-    pub url: &'a str,
-    /// Its fields, as sent, those of the connection with them.
-    pub fields: &'a [httparse::Header<'a>],
-    /// When it had been read, for dates.
-    pub started: SystemTime,
-    /// The same moment, for durations.
-    pub at: Instant,
-}
-
-/// How far a [`Plain`] request has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress {
-    /// It has its answer.
-    Answered,
-    /// Upstream is waited for: it may be [left](Handler::leave) to [`Handler::handle`] meanwhile.
-    Waits,
-    /// It has an answer soon, come what may.
-    Ends,
-    /// It is left to [`Handler::handle`].
-    Left,
-}
-
-/// What becomes of a CONNECT.
-pub enum Connect {
-    /// Answer 200 and look at the first bytes: TLS is intercepted, HTTP served as it is. With a dialled upstream, the side
-    /// that speaks first decides, and anything else than TLS or HTTP becomes a tunnel to it; without one it is refused.
+/// A handler's decision about a CONNECT.
+pub enum Tunnel {
+    /// Answer 200 and detect the protocol: TLS is intercepted, HTTP is served as it is.
+    ///
+    /// With a dialled upstream connection, other protocols are tunnelled to it, and so is a server that speaks first.
+    /// Without one, other protocols are refused.
     Intercept(Option<Dialled>),
-    /// Answer 200 and copy both ways, untouched.
-    Tunnel(Dialled),
-    /// Don't answer 200; this instead.
+    /// Answer 200 and copy bytes both ways.
+    PassThrough(Dialled),
+    /// Send this response instead of 200.
     Refuse(Response<Body>),
 }
 
-/// What the engine saw beside exchanges; the handler counts it or says it.
+/// An event of a connection that belongs to no request.
 #[derive(Debug)]
-pub enum Notice {
+pub enum ConnectionEvent {
     /// A tunnel ended.
-    Tunnelled {
-        /// To where.
+    TunnelClosed {
         to: Origin,
         /// Bytes from the client.
         sent: u64,
         /// Bytes to the client.
         received: u64,
-        /// How long it was there.
-        took: Duration,
+        duration: Duration,
     },
-    /// What came inside a CONNECT was neither TLS nor HTTP, and there was no upstream to pass it to.
-    Unreadable {
-        /// To where it was meant to go.
-        to: Origin,
-    },
-    /// A request's head was no HTTP (a `<` in its target, two lengths): it got a bare 400, and no handler saw it.
-    BadHead {
-        /// What is wrong with it, in hyper's words.
+    /// The client spoke neither TLS nor HTTP inside a CONNECT, and there was no upstream connection to tunnel to.
+    UnknownProtocol { to: Origin },
+    /// A request head was not valid HTTP (a `<` in its target, two lengths). The client got a 400.
+    MalformedHead {
+        /// hyper's error.
         reason: String,
     },
-    /// A request's credentials for the proxy were missing or wrong: it got 407, and no handler saw it.
+    /// The proxy credentials of a request were missing or wrong. The client got a 407.
     Unauthorized,
-    /// The client refused our certificate, or broke off the handshake.
+    /// The client refused the certificate, or aborted the handshake.
     TlsRefused {
-        /// The host it asked for.
         to: Origin,
-        /// The alert or error, in rustls' words.
+        /// The alert or error, as rustls reports it.
         reason: String,
     },
-    /// A connection ended over which the client, having taken our certificate, had asked for something.
-    TlsTrusted {
-        /// The host it asked.
-        to: Origin,
-    },
+    /// A TLS connection ended on which the client had sent a request, so it trusts the certificate.
+    TlsAccepted { to: Origin },
 }
 
-/// The client's connection is to be closed (over HTTP/2: its stream reset) without an answer.
+/// Close the client's connection without an answer. Over HTTP/2 the stream is reset.
 #[derive(Debug, thiserror::Error)]
 #[error("the connection is closed without an answer")]
 pub struct Close;
 
-/// What is done with the traffic.
+/// Decides what happens to tunnels and requests.
 pub trait Handler: Send + Sync + 'static {
-    /// What the handler keeps for one client connection, for example the upstream connections that belong to it.
-    type Connection: Send + Sync + 'static;
+    /// Decides about a CONNECT. The scheme of `to` is assumed to be `https`.
+    fn tunnel<'a>(&'a self, connection: &'a Connection, to: &'a Origin) -> BoxFuture<'a, Tunnel>;
 
-    /// Whether requests go on with the names of their fields spelt as clients spell them, upper case and all. It costs each
-    /// request something.
-    fn keeps_case(&self) -> bool {
-        true
-    }
-
-    /// Whether [`Handler::at_once`] is worth asking.
-    fn answers_at_once(&self) -> bool {
-        false
-    }
-
-    /// The answer to a request, fit to be sent as it is, when it is at hand: nothing has to be waited for, and [`Handler::handle`]
-    /// would give the same. `None` changes nothing. What passes through futures on its way costs several times what the answer does.
-    fn at_once(&self, _: &Glance<'_>) -> Option<Response<Body>> {
-        None
-    }
-
-    /// What a GET of this URL asks for with [`Handler::ready`]; `None` only where nothing can lie ready.
-    fn ticket(&self, _url: &str) -> Option<Ticket> {
-        None
-    }
-
-    /// Whether answers lie in so much memory that it takes less time when [`Handler::fetch`] is told beforehand what several clients are going to ask for.
-    /// It is asked when a connection begins.
-    fn gathers(&self) -> bool {
-        false
-    }
-
-    /// [`Handler::ready`] is about to be asked for these on this thread, for one after the other.
-    fn fetch(&self, _: &[Ticket]) {}
-
-    /// Appends the head of the answer to a GET, as HTTP/1.1 writes it, and returns its payload, when all of it lies ready whatever
-    /// the fields of the request say; what is sent is what [`Handler::at_once`] would give. `None`: nothing has happened.
+    /// Chooses the protocol to offer to a client that began TLS towards `to` and offers `offered` by ALPN.
     ///
-    /// It must be `None` where `is_plain` says `false`: then the request is no such GET. That is found out when it is asked, which takes a while: best when the
-    /// memory that the answer needs has been asked for, so that both take place at the same time.
-    fn ready(
-        &self,
-        _: Ticket,
-        _: &Session,
-        _is_plain: &dyn Fn() -> bool,
-        _head: &mut Vec<u8>,
-    ) -> Option<&'static [u8]> {
-        None
-    }
-
-    /// Whether [`Handler::pass`] is worth asking. It is asked when a connection begins. A handler that passes requests on is not asked for what lies
-    /// [ready](Handler::ready).
-    fn passes(&self) -> bool {
-        false
-    }
-
-    /// Begins to pass a request on without hyper. `false`: nothing has been sent, and nothing of the request is known. One request of a client is under way
-    /// at a time.
-    fn pass(&self, _: &Self::Connection, _: &Plain<'_>, _: &mut Context<'_>) -> bool {
-        false
-    }
-
-    /// Goes on with the request that is under way; an answer is appended, head and payload as HTTP/1.1 writes them.
-    fn poll_pass(&self, _: &Self::Connection, _: &mut Context<'_>, _answer: &mut Vec<u8>) -> Progress {
-        Progress::Left
-    }
-
-    /// No requests to this origin are passed on without hyper from here on. What is under way is asked of [`Handler::handle`] next, which finds it under way.
-    fn leave(&self, _: &Self::Connection, _: &Origin) {}
-
-    /// Nothing is asked at the moment: sees to what is kept for the next request to this origin.
-    fn poll_idle(&self, _: &Self::Connection, _: &Origin, _: &mut Context<'_>) {}
-
-    /// A client has connected.
-    fn accept(&self, client: &Arc<Client>) -> Self::Connection;
-
-    /// A client sent CONNECT. The scheme of `to` is a guess (`https`).
-    fn connect(&self, own: &Self::Connection, session: &Session, to: &Origin) -> impl Future<Output = Connect> + Send;
-
-    /// The client began TLS towards `to` and offers these protocols by ALPN; `dialled` is what [`Handler::connect`] gave.
-    /// The answer is what we offer in turn. A recorder completes its own TLS with upstream here.
-    fn secure(
-        &self,
-        own: &Self::Connection,
-        session: &Session,
-        to: &Origin,
-        client_alpn: &[Vec<u8>],
+    /// `dialled` is the connection that [`Handler::tunnel`] returned. A recorder completes TLS with upstream here.
+    fn alpn<'a>(
+        &'a self,
+        connection: &'a Connection,
+        to: &'a Origin,
+        offered: &'a [Vec<u8>],
         dialled: Option<Dialled>,
-    ) -> impl Future<Output = Alpn> + Send;
+    ) -> BoxFuture<'a, Alpn>;
 
-    /// Inside a CONNECT came plain HTTP: `dialled` may serve as its first upstream connection. `to` has the scheme `http`.
-    fn plain(&self, own: &Self::Connection, session: &Session, to: &Origin, dialled: Option<Dialled>);
-
-    /// Answers a request. Hop-by-hop headers of the response are removed by the engine; framing is hyper's.
+    /// Answers a request. The engine removes hop-by-hop headers from the response; hyper frames it.
     ///
     /// # Errors
-    /// [`Close`] closes the connection instead.
-    fn handle(
-        &self,
-        own: &Self::Connection,
+    /// [`Close`] closes the connection without an answer.
+    fn handle<'a>(
+        &'a self,
+        connection: &'a Connection,
         exchange: Exchange,
-    ) -> impl Future<Output = Result<Response<Body>, Close>> + Send;
+    ) -> BoxFuture<'a, Result<Response<Body>, Close>>;
+
+    /// Receives events that belong to no request.
+    fn event(&self, event: ConnectionEvent);
+
+    /// The upstreams outside this machine that requests may be forwarded to. If there are any, header names keep their case.
+    fn upstreams(&self) -> Vec<&Upstream> {
+        Vec::new()
+    }
 
     /// A request's URL as it may be written to the log: without its secrets, and without those that the headers have.
     fn told<'u>(&self, headers: &HeaderMap, url: &'u str) -> Cow<'u, str>;
 
     /// Headers of a request or an answer as they may be told, without their secrets.
     fn told_headers(&self, headers: &HeaderMap) -> Headers;
-
-    /// Something happened beside the exchanges.
-    fn notice(&self, notice: Notice);
-
-    /// The ways to the network that the handler may take.
-    fn upstreams(&self) -> Vec<&Upstream> {
-        Vec::new()
-    }
 }

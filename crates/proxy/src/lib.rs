@@ -4,27 +4,23 @@
 #![forbid(unsafe_code)]
 
 mod access;
-mod answer;
-mod attend;
 mod auth;
-mod bell;
 pub mod body;
 mod connect;
 pub mod endings;
 mod engine;
 pub mod forward;
 pub mod handler;
+mod http_connection;
+mod idle;
 pub mod limits;
-mod names;
-mod pulse;
+mod origin;
 pub mod respond;
 mod reverse;
 mod secure;
 mod serve;
 mod served;
 pub mod server;
-mod shortcut;
-mod sites;
 mod sniff;
 mod status;
 mod target;
@@ -34,11 +30,9 @@ pub mod upstream;
 mod wire;
 pub mod witness;
 
-pub use attend::AnyHandler;
 pub use body::Body;
-pub use handler::{
-    Ask, Client, Connect, Exchange, Handler, HostStays, Notice, Origin, Plain, Progress, Scheme, Session, Ticket,
-};
+pub use handler::{Ask, BoxFuture, Close, Connection, ConnectionEvent, Exchange, Handler, HostStays, Tunnel};
+pub use origin::{Origin, Scheme, Session};
 pub use server::{Proxy, ProxyPlan, Running};
 pub use tunnel::splice;
 pub use witness::{Note, Provenance, Way, Why, Witness};

@@ -92,7 +92,7 @@ pub(super) fn reachable(addr: SocketAddr) -> SocketAddr {
 
 #[cfg(test)]
 mod tests {
-    use super::super::handler::{Origin, Scheme};
+    use super::super::origin::{Origin, Scheme};
     use super::*;
 
     pub(super) fn reverse(name: &str, prefix: Option<&str>, host: &str, base_path: &str) -> Reverse {

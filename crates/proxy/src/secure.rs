@@ -9,13 +9,8 @@ use tokio::time::{Instant, timeout_at};
 use tokio_rustls::server::TlsStream;
 use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 
-use super::body::PIECE;
-use super::pulse::LEFT;
+use super::idle::CLOSED_AFTER_HANDSHAKE;
 use super::wire::Wire;
-
-/// Bytes that are made into records for one write, at most: a piece of a long body, and what is around it. A client that does not
-/// read can make us hold as much.
-const WRITE: usize = PIECE + (16 << 10);
 
 /// A ClientHello, not answered yet.
 pub(super) struct Hello {
@@ -46,10 +41,7 @@ impl Hello {
     /// Answers it. The error says in rustls' words why there is no connection.
     pub(super) async fn answer(self, config: Arc<ServerConfig>, deadline: Instant) -> Result<TlsStream<Wire>, String> {
         match timeout_at(deadline, self.start.into_stream(config)).await {
-            Ok(Ok(mut stream)) => {
-                stream.get_mut().1.set_buffer_limit(Some(WRITE));
-                Ok(stream)
-            }
+            Ok(Ok(stream)) => Ok(stream),
             Ok(Err(error)) => Err(reason(&error)),
             Err(_) => Err("the client did not finish the handshake in time".to_owned()),
         }
@@ -67,7 +59,7 @@ fn reason(error: &io::Error) -> String {
             format!("received fatal alert: {alert:?} (the client does not trust the CA)")
         }
         Some(error) => error.to_string(),
-        None if error.kind() == io::ErrorKind::UnexpectedEof => LEFT.to_owned(),
+        None if error.kind() == io::ErrorKind::UnexpectedEof => CLOSED_AFTER_HANDSHAKE.to_owned(),
         None => error.to_string(),
     }
 }

@@ -1,101 +1,82 @@
-//! One HTTP connection from its first request to its end: hyper's settings, time limits, shutdown.
+//! Serves one HTTP connection from its first request to its end: hyper's settings, time limits, shutdown.
 
-use std::future::ready;
+use std::future::poll_fn;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::task::Poll;
+use std::sync::{Arc, PoisonError};
+use std::task::{Poll, ready};
 use std::time::Duration;
 
-use ::http::{Request, Response};
-use futures_util::future::Either;
-use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::AsyncReadExt as _;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::task::TaskTracker;
 
-use super::answer::Seat;
-use super::attend::boxed;
-use super::bell::{Alarm, Bell};
 use super::connect::Granted;
 use super::engine::Stop;
-use super::handler::{Close, Notice};
+use super::handler::ConnectionEvent;
+use super::http_connection::HttpConnection;
+use super::idle::{IdleTracker, Limits, TrackedStream, Waiting};
 use super::limits;
-use super::pulse::{Limits, Noticed, Pulse, Waiting};
-use super::served::Served;
-use super::shortcut::Shortcut;
 use super::wire::Wire;
 use harproxy_http::problem::in_words;
 
-/// How long a connection that we have closed is still read from. Closing it with unread bytes resets it, and the client would
-/// lose the answer: one to an upload that was refused, say.
+/// Time for which a closed connection is still read. Closing it with unread bytes resets it, and the client would lose the
+/// answer: one to a refused upload, for example.
 const LINGER: Duration = Duration::from_secs(3);
 
-/// Serves HTTP/1. When the connection ends in a CONNECT that was granted, it comes back for what follows.
-pub(super) async fn http1(wire: Wire, seat: &Arc<Seat>) -> Option<(Granted, Wire)> {
+/// Serves HTTP/1. If the connection ends in a granted CONNECT, returns it with the stream.
+pub(super) async fn http1(wire: Wire, http: &Arc<HttpConnection>) -> Option<(Granted, Wire)> {
     let service = {
-        let seat = seat.clone();
-        service_fn(move |request| answer(&seat, request))
+        let http = http.clone();
+        service_fn(move |request| http.clone().answer(request))
     };
-    let io = TokioIo::new(Shortcut::new(Noticed::http1(wire, seat.pulse.clone()), seat.clone()));
+    let engine = &http.client.engine;
     let mut connection = http1::Builder::new()
         .auto_date_header(false)
         .max_buf_size(limits::MAX_HEAD)
         .max_headers(limits::MAX_HEADERS)
-        // Ours does not count the time between requests; see `pulse`.
+        .preserve_header_case(engine.keeps_header_case)
+        // hyper's timeout also runs between requests; see `idle`.
         .header_read_timeout(None)
-        .serve_connection(io, service)
+        .serve_connection(TokioIo::new(TrackedStream::http1(wire, http.idle.clone())), service)
         .with_upgrades();
-    let end = drive(&mut connection, &seat.pulse, seat.visit.engine.limits, &seat.visit.stop).await;
+    let end = drive(&mut connection, &http.idle, engine.limits, &http.client.stop).await;
     if let End::Done(Err(error)) = &end
         && error.is_parse()
     {
-        seat.visit.notice(Notice::BadHead { reason: in_words(error) });
+        http.client.event(ConnectionEvent::MalformedHead { reason: in_words(error) });
     }
     if let Some(parts) = connection.into_parts() {
         if end.is_polite() {
-            let (noticed, _) = parts.io.into_inner().into_inner()?;
-            linger(noticed.into_inner(), &seat.visit.stop).await;
+            linger(parts.io.into_inner().into_inner(), &http.client.stop).await;
         }
         return None;
     }
-    let granted = seat.granted.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+    let granted = http.granted.lock().unwrap_or_else(PoisonError::into_inner).take();
     // Without a CONNECT the handler has taken the connection over.
     let mut granted = granted?;
     let upgraded = granted.upgrade().await.ok()?;
-    let parts = upgraded.downcast::<TokioIo<Shortcut<Noticed<Wire>>>>().ok()?;
-    let (noticed, held) = parts.io.into_inner().into_inner()?;
-    Some((granted, noticed.into_inner().after(&held).after(&parts.read_buf)))
+    let parts = upgraded.downcast::<TokioIo<TrackedStream<Wire>>>().ok()?;
+    Some((granted, parts.io.into_inner().into_inner().after(&parts.read_buf)))
 }
-
-/// Answers at once or in a while. What takes a while is in a box: hyper and tokio move it about, and it holds all that answering may
-/// need.
-fn answer(seat: &Arc<Seat>, request: Request<Incoming>) -> impl Future<Output = Answered> + use<> {
-    match seat.at_once(&request) {
-        Some(response) => Either::Left(ready(Ok(response))),
-        None => Either::Right(boxed(|| seat.clone().answer(request))),
-    }
-}
-
-type Answered = Result<Response<Served>, Close>;
 
 /// Serves HTTP/2.
-pub(super) async fn http2(wire: Wire, seat: &Arc<Seat>) {
+pub(super) async fn http2(wire: Wire, http: &Arc<HttpConnection>) {
     let service = {
-        let seat = seat.clone();
-        service_fn(move |request| answer(&seat, request))
+        let http = http.clone();
+        service_fn(move |request| http.clone().answer(request))
     };
-    let io = TokioIo::new(Noticed::http2(wire, seat.pulse.clone()));
-    let mut connection = http2::Builder::new(Streams(seat.visit.engine.tasks.clone()))
+    let engine = &http.client.engine;
+    let mut connection = http2::Builder::new(Streams(engine.tasks.clone()))
         .auto_date_header(false)
         .max_header_list_size(limits::H2_MAX_HEAD)
         .max_concurrent_streams(limits::H2_MAX_STREAMS)
         .initial_stream_window_size(limits::H2_STREAM_WINDOW)
         .initial_connection_window_size(limits::H2_CONNECTION_WINDOW)
-        .serve_connection(io, service);
-    drive(&mut connection, &seat.pulse, seat.visit.engine.limits, &seat.visit.stop).await;
+        .serve_connection(TokioIo::new(TrackedStream::http2(wire, http.idle.clone())), service);
+    drive(&mut connection, &http.idle, engine.limits, &http.client.stop).await;
 }
 
 /// Runs the streams of HTTP/2 connections where a drain waits for them. They end by themselves when their connection is
@@ -166,53 +147,42 @@ impl End {
     }
 }
 
-/// Drives a connection to its end. An idle one is asked to end when its time is up or the engine drains; one that does not, or
-/// that keeps us waiting within a head, is dropped.
-async fn drive<C: Connection>(connection: &mut C, pulse: &Pulse, limits: Limits, stop: &Stop) -> End {
-    let mut drained = pin!(stop.drain.cancelled());
-    let mut aborted = pin!(stop.abort.cancelled());
-    let mut draining = Bell::default();
-    let mut alarm = Alarm::at(Instant::now() + limits.idle);
-    let (mut drains, mut winding_down) = (false, false);
-    let mut last_chance = None;
-    std::future::poll_fn(|cx| {
-        loop {
-            // Before the connection, so that an answer of hyper's that is due now says that it is the last.
-            drains = drains || draining.poll(drained.as_mut(), cx).is_ready();
-            if !winding_down && drains {
-                // What was held when the drain began is in flight: first it has its answer or goes on to hyper.
-                if pulse.hold_no_more()
-                    && let Poll::Ready(result) = Pin::new(&mut *connection).poll(cx)
-                {
-                    return Poll::Ready(End::Done(result));
+/// Drives a connection to its end. An idle connection is shut down gracefully when its time is up or the engine drains. It is
+/// dropped if it does not end then, or if the client takes too long within a head.
+async fn drive<C: Connection>(connection: &mut C, idle: &IdleTracker, limits: Limits, stop: &Stop) -> End {
+    let (mut winding_down, mut last_chance) = (false, None);
+    let mut timer = pin!(sleep_until(Instant::now() + limits.idle));
+    loop {
+        let late = poll_fn(|cx| {
+            loop {
+                let Some((waiting, due)) = idle.waiting(limits) else { return Poll::Pending };
+                let due = last_chance.unwrap_or(due);
+                // Most limits are put off before they pass: the timer is moved only when it must be.
+                if timer.is_elapsed() || due < timer.deadline() {
+                    timer.as_mut().reset(due);
                 }
-                // It has its answer soon, and wakes this task then.
-                if pulse.holds() {
-                    return aborted.as_mut().poll(cx).map(|()| End::Cut);
+                ready!(timer.as_mut().poll(cx));
+                if due <= Instant::now() {
+                    return Poll::Ready(waiting);
                 }
-                winding_down = true;
-                connection.wind_down();
             }
-            if winding_down && aborted.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(End::Cut);
+        });
+        tokio::select! {
+            biased;
+            () = stop.abort.cancelled() => return End::Cut,
+            // Before the connection, so that an answer that is due now says that it is the last.
+            () = stop.drain.cancelled(), if !winding_down => {}
+            result = &mut *connection => return End::Done(result),
+            waiting = late => {
+                if waiting == Waiting::Head || last_chance.is_some() {
+                    return End::Cut;
+                }
+                last_chance = Some(Instant::now() + limits.head);
             }
-            if let Poll::Ready(result) = Pin::new(&mut *connection).poll(cx) {
-                return Poll::Ready(End::Done(result));
-            }
-            let Some((waiting, until)) = pulse.waiting(limits) else { return Poll::Pending };
-            let until = last_chance.unwrap_or(until);
-            if alarm.poll(until, cx).is_pending() {
-                return Poll::Pending;
-            }
-            if waiting == Waiting::Head || last_chance.is_some() {
-                return Poll::Ready(End::Cut);
-            }
-            last_chance = Some(Instant::now() + limits.head);
-            winding_down = true;
-            connection.wind_down();
         }
-    })
-    .await
+        winding_down = true;
+        connection.wind_down();
+    }
 }
 
 /// Reads what the client still sends, until it closes, too.

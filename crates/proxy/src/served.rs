@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
 use super::body::{Body, BoxError};
-use super::pulse::Busy;
+use super::idle::Busy;
 
 /// The body of an answer, whose end is the end of the request.
 ///

@@ -9,11 +9,11 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
 
-use super::answer::Role;
-use super::attend::AnyHandler;
-use super::engine::{Engine, Stop, Visit};
-use super::handler::{Origin, Session};
-use super::pulse::Limits;
+use super::engine::{ClientConnection, Engine, Stop};
+use super::handler::Handler;
+use super::http_connection::ConnectionKind;
+use super::idle::Limits;
+use super::origin::{Origin, Session};
 use super::reverse::Routes;
 use super::threads::{Place, Threads};
 use super::wire::Wire;
@@ -164,8 +164,10 @@ impl Proxy {
 
     /// Serves in the background until drained.
     #[must_use]
-    pub fn serve(self, handler: Arc<dyn AnyHandler>) -> Running {
+    pub fn serve(self, handler: Arc<dyn Handler>) -> Running {
         let engine = Arc::new(Engine {
+            // It costs memory for every head, so it is on only if requests are forwarded.
+            keeps_header_case: !handler.upstreams().is_empty(),
             handler,
             witness: self.plan.witness,
             authority: self.plan.authority,
@@ -178,9 +180,9 @@ impl Proxy {
             threads: self.threads,
             stop: Stop::new(),
         });
-        engine.tasks.spawn(accept(engine.clone(), self.listener, Role::Proxy));
+        engine.tasks.spawn(accept(engine.clone(), self.listener, ConnectionKind::Proxy));
         for port in self.reverse {
-            engine.tasks.spawn(accept(engine.clone(), port.listener, Role::Reverse(port.routes)));
+            engine.tasks.spawn(accept(engine.clone(), port.listener, ConnectionKind::Reverse(port.routes)));
         }
         Running { engine }
     }
@@ -211,7 +213,7 @@ async fn listen(addr: SocketAddr) -> Result<(TcpListener, SocketAddr), BindError
 
 /// Accepts until drained. The number of connections is bounded by the file descriptors that the process may have: when there
 /// are none left, new clients wait until others have gone, which is told once.
-async fn accept(engine: Arc<Engine>, listener: TcpListener, role: Role) {
+async fn accept(engine: Arc<Engine>, listener: TcpListener, kind: ConnectionKind) {
     let drain = engine.stop.drain.child_token();
     let mut told = false;
     while let Some(accepted) = drain.run_until_cancelled(listener.accept()).await {
@@ -233,7 +235,7 @@ async fn accept(engine: Arc<Engine>, listener: TcpListener, role: Role) {
             Ok(tcp) => {
                 let place = engine.threads.place();
                 let runtime = place.runtime().clone();
-                engine.tasks.spawn_on(visit(engine.clone(), role.clone(), tcp, peer, place), &runtime);
+                engine.tasks.spawn_on(visit(engine.clone(), kind.clone(), tcp, peer, place), &runtime);
             }
             Err(error) => tracing::warn!("handing a connection to its thread: {error}; it is closed"),
         }
@@ -241,7 +243,7 @@ async fn accept(engine: Arc<Engine>, listener: TcpListener, role: Role) {
 }
 
 /// One client, from its first byte to its last. A panic in here is this client's alone.
-async fn visit(engine: Arc<Engine>, role: Role, tcp: std::net::TcpStream, peer: SocketAddr, _place: Place) {
+async fn visit(engine: Arc<Engine>, kind: ConnectionKind, tcp: std::net::TcpStream, peer: SocketAddr, _place: Place) {
     let tcp = match TcpStream::from_std(tcp) {
         Ok(tcp) => tcp,
         Err(error) => return tracing::warn!("taking a connection over: {error}; it is closed"),
@@ -249,6 +251,6 @@ async fn visit(engine: Arc<Engine>, role: Role, tcp: std::net::TcpStream, peer: 
     // Answers are small and whole: waiting for more to send only delays them.
     let _ = tcp.set_nodelay(true);
     let Ok(local) = tcp.local_addr() else { return };
-    let visit = Arc::new(Visit::new(engine, peer, local));
-    connect::converse(visit, role, Session::default(), Wire::from(tcp)).await;
+    let client = Arc::new(ClientConnection::new(engine, peer, local));
+    connect::converse(client, kind, Session::default(), Wire::from(tcp)).await;
 }

@@ -1,11 +1,11 @@
 //! Where a request wants to go: request targets (RFC 9112 section 3.2) into origins.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use ::http::Uri;
 use ::http::uri::{Authority, PathAndQuery};
 
-use super::handler::{Origin, Scheme};
+use super::origin::{Origin, Scheme};
 use super::respond::Trouble;
 
 /// An origin and how it stands in a URI: default port left out, IPv6 in brackets.
@@ -84,31 +84,6 @@ fn origin(scheme: Scheme, authority: &Authority, default_port: Option<u16>) -> R
         },
     };
     Ok(Origin { scheme, host, port })
-}
-
-/// The last answer to a question that one client nearly always asks with the same words.
-#[derive(Debug)]
-pub(super) struct Memo<K, V>(Mutex<Option<(K, V)>>);
-
-impl<K, V> Default for Memo<K, V> {
-    fn default() -> Self {
-        Memo(Mutex::new(None))
-    }
-}
-
-impl<K: Clone + PartialEq, V: Clone> Memo<K, V> {
-    /// The value for `key`, worked out when it is another key than the last one.
-    pub(super) fn get<E>(&self, key: &K, work_out: impl FnOnce(&K) -> Result<V, E>) -> Result<V, E> {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((known, value)) = &*last
-            && known == key
-        {
-            return Ok(value.clone());
-        }
-        let value = work_out(key)?;
-        *last = Some((key.clone(), value.clone()));
-        Ok(value)
-    }
 }
 
 #[cfg(test)]

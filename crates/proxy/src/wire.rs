@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 
-use super::pulse::Limits;
+use super::idle::Limits;
 use super::sniff::{self, Opening};
 
 /// Enough to tell what a client speaks, and then most heads and ClientHellos in the same read.

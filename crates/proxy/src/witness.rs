@@ -10,9 +10,8 @@ use ::http::{Method, Response, StatusCode};
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 
-use super::attend::Attendant;
 use super::body::{Body, BoxError};
-use super::handler::{Close, Exchange, Notice};
+use super::handler::{Close, Connection, ConnectionEvent, Exchange, Handler};
 use harproxy_http::Headers;
 
 /// Which way a request went.
@@ -136,10 +135,10 @@ pub struct Answered {
 /// Watches a run.
 pub trait Witness: std::fmt::Debug + Send + Sync {
     /// A request has come. What is returned sees it to its end; dropped without an answer, its client went away first.
-    fn request(&self, exchange: &Exchange, asked: Asked) -> Box<dyn Sight>;
+    fn request(&self, connection: &Connection, exchange: &Exchange, asked: Asked) -> Box<dyn Sight>;
 
     /// Something happened beside the requests.
-    fn notice(&self, notice: &Notice);
+    fn event(&self, event: &ConnectionEvent);
 }
 
 /// Sees one request to its end.
@@ -166,12 +165,17 @@ pub(super) struct Watching {
 
 impl Watching {
     /// Begins to watch: the exchange gets a note that is read.
-    pub(super) fn begin(witness: &dyn Witness, exchange: &mut Exchange, handler: &dyn Attendant) -> Self {
+    pub(super) fn begin(
+        witness: &dyn Witness,
+        connection: &Connection,
+        exchange: &mut Exchange,
+        handler: &dyn Handler,
+    ) -> Self {
         let headers = exchange.request.headers();
         let url = exchange.request.uri().to_string();
         let asked = Asked { url: handler.told(headers, &url).into_owned(), headers: handler.told_headers(headers) };
         let method = exchange.request.method().clone();
-        let sight = witness.request(exchange, asked);
+        let sight = witness.request(connection, exchange, asked);
         let note = Note::heard(sight.id());
         exchange.note = note.clone();
         Watching { sight, note, method }
@@ -181,7 +185,7 @@ impl Watching {
     pub(super) fn answered(
         mut self,
         answered: Result<Response<Body>, Close>,
-        handler: &dyn Attendant,
+        handler: &dyn Handler,
     ) -> Result<Response<Body>, Close> {
         let (status, headers) = match &answered {
             Ok(response) => (Some(response.status()), handler.told_headers(response.headers())),

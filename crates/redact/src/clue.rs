@@ -142,10 +142,6 @@ impl Lexicon for Clues {
         self.by_begin.is_empty()
     }
 
-    fn may_be_in(&self, _: &[u8]) -> bool {
-        true
-    }
-
     fn may_begin(&self, begin: Beginning) -> bool {
         begin == PLACEHOLDER || self.by_begin.contains_key(&self.key.begin(begin))
     }

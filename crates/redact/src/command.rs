@@ -29,7 +29,7 @@ impl Telling {
     /// URL, a form or JSON among them is looked into as such.
     ///
     /// ```
-    /// use crate::{Policy, Telling};
+    /// use harproxy_redact::{Policy, Telling};
     /// let told = |words: &[&str]| Telling::command(&Policy::default(), words);
     /// assert_eq!(
     ///     told(&["curl", "-H", "Authorization: Bearer abc", "-d", "password=b", "https://a.test/x"]),

@@ -11,9 +11,9 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use regex::bytes::{Captures, Regex};
 
-use super::glance::Glances;
 use super::headers::{after_scheme, is_credentials};
 use super::paths::{Located, after_space, located, scalar_end, string_end};
+use super::prefilter::{Candidates, last_item};
 use super::redactor::DEEPEST;
 use super::shapes::{Hit, compiled};
 use super::view::{Coding, Splice, View, moved};
@@ -44,9 +44,13 @@ struct Token {
 impl AnyRedactor<'_, '_> {
     /// What is taken out of a JSON text.
     pub(super) fn json(&mut self, text: &[u8], depth: u8) -> Vec<Splice> {
+        let mut candidates = self.candidates(text);
+        if candidates.is_empty() {
+            return Vec::new();
+        }
         let located = located(text, &self.policy.paths);
         let until = Until { limit: usize::MAX, is_all: true };
-        let mut walk = Walk::new(text, depth, until, located);
+        let mut walk = Walk::new(candidates, text, depth, until, located);
         self.walk(&mut walk);
         let Walk { splices, broken, .. } = walk;
         if broken { self.broken(text, splices) } else { splices }
@@ -55,7 +59,15 @@ impl AnyRedactor<'_, '_> {
     /// What is taken out of a window of a JSON text, and up to where that settles it. `list` names the secret strings of a list that begins
     /// before the window, and then of one that goes on behind it.
     pub(super) fn json_window(&mut self, text: &[u8], until: Until, list: &mut Option<Name>) -> (Vec<Splice>, usize) {
-        let mut walk = Walk::new(text, 0, until, None);
+        let mut candidates = self.candidates(text);
+        if candidates.is_empty()
+            && list.is_none()
+            && !until.is_all
+            && let Some(settled) = last_item(text, until.limit)
+        {
+            return (Vec::new(), settled);
+        }
+        let mut walk = Walk::new(candidates, text, 0, until, None);
         walk.list = list.take();
         self.walk(&mut walk);
         *list = walk.list;
@@ -70,13 +82,8 @@ impl AnyRedactor<'_, '_> {
     }
 
     fn walk(&mut self, walk: &mut Walk<'_>) {
-        let mut glances = Glances::new(self.policy);
         self.elements(walk);
         while walk.list.is_none() {
-            while let Some(end) = glances.next(walk.text, walk.at, walk.until, &mut self.namer) {
-                walk.step(end);
-            }
-            walk.broken |= glances.broken;
             let Some(quote) = walk.next_quote() else { break };
             let token = walk.string_at(quote);
             if quote > walk.until.limit || walk.is_cut(&token) {
@@ -112,9 +119,13 @@ impl AnyRedactor<'_, '_> {
 
     /// A member whose value begins at `at`; false when the text ends before it does.
     fn member(&mut self, walk: &mut Walk<'_>, token: &Token, at: usize) -> bool {
-        let view = View::new(&walk.text[token.inside.clone()], Coding::Json);
-        let by_path = walk.located.is_none() && self.policy.path_names.contains(&view.text);
-        let name = self.secret_member(&view.text, by_path);
+        let mut by_path = false;
+        let name = walk.is_candidate(token).then(|| {
+            let view = View::new(&walk.text[token.inside.clone()], Coding::Json);
+            by_path = walk.located.is_none() && self.policy.path_names.contains(&view.text);
+            self.secret_member(&view.text, by_path)
+        });
+        let name = name.flatten();
         match walk.text.get(at) {
             Some(b'"') => {
                 let value = walk.string_at(at);
@@ -174,6 +185,9 @@ impl AnyRedactor<'_, '_> {
         let quote = token.inside.start - 1;
         self.between(walk, quote);
         walk.step(token.end);
+        if name.is_none() && !walk.is_candidate(token) {
+            return;
+        }
         let path = walk.located_at(quote);
         let view = View::new(&walk.text[token.inside.clone()], Coding::Json);
         if let Some(Located { name, .. }) = path {
@@ -271,6 +285,8 @@ fn form(value: &[u8]) -> Form {
 /// Where a walk is.
 struct Walk<'t> {
     text: &'t [u8],
+    /// Other strings hold no secret, but as values of secret members.
+    candidates: Candidates<'t>,
     at: usize,
     /// Up to where the text between strings was looked at.
     seen: usize,
@@ -286,11 +302,23 @@ struct Walk<'t> {
 }
 
 impl<'t> Walk<'t> {
-    fn new(text: &'t [u8], depth: u8, until: Until, located: Option<Vec<Located>>) -> Self {
+    fn new(candidates: Candidates<'t>, text: &'t [u8], depth: u8, until: Until, located: Option<Vec<Located>>) -> Self {
         let located = located.map(|located| located.into_iter().peekable());
         let seen = if text.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
         let depth = depth.min(DEEPEST);
-        Walk { text, at: 0, seen, depth, until, located, splices: Vec::new(), list: None, settled: 0, broken: false }
+        Walk {
+            text,
+            candidates,
+            at: 0,
+            seen,
+            depth,
+            until,
+            located,
+            splices: Vec::new(),
+            list: None,
+            settled: 0,
+            broken: false,
+        }
     }
 
     fn next_quote(&self) -> Option<usize> {
@@ -308,6 +336,11 @@ impl<'t> Walk<'t> {
     /// Whether a string, or whether it is a name, will only be told by what comes behind the text.
     fn is_cut(&self, token: &Token) -> bool {
         !self.until.is_all && after_space(self.text, token.end) == self.text.len()
+    }
+
+    /// Returns true if a string can hold a secret: once one was found, it may occur again.
+    fn is_candidate(&mut self, token: &Token) -> bool {
+        !self.splices.is_empty() || self.candidates.has(&(token.inside.start - 1..token.end))
     }
 
     /// Goes on behind something that was looked at.

@@ -93,50 +93,37 @@ pub trait Lexicon {
     /// Whether a value may begin like that: most places are passed by this look. [`PLACEHOLDER`] may.
     fn may_begin(&self, begin: Beginning) -> bool;
 
-    /// Whether one may be in a text at all; `false` is certain.
-    fn may_be_in(&self, text: &[u8]) -> bool;
-
     /// The longest value that a text begins with and that [ends] there: its length, and what stands for it.
     fn at(&self, text: &[u8]) -> Option<(usize, Marker)>;
+
+    /// Finds the first place in a text, from an ascending position on, where a value may begin.
+    fn begins(&self, text: &[u8]) -> impl FnMut(usize) -> Option<usize> {
+        let may_begin = |begin: &[u8]| begin.first_chunk().is_some_and(|begin| self.may_begin(*begin));
+        move |at| (at..text.len()).find(|&at| may_begin(&text[at..]))
+    }
 
     /// [`Known::known_in`].
     fn all_in(&self, text: &[u8], before: Before, until: usize) -> Vec<(Range<usize>, Marker)> {
         let mut found = Vec::new();
-        if self.is_empty() || !self.may_be_in(text) {
+        if self.is_empty() {
             return found;
         }
-        let mut at = 0;
-        while let Some(start) = self.next(text, before, at, until) {
+        let (mut begins, mut at) = (self.begins(text), 0);
+        while let Some(start) = begins(at).filter(|start| *start < until) {
             at = start + 1;
-            if let Some((len, marker)) = self.at(&text[start..]) {
+            if is_inside(before, text, start) {
+                continue;
+            }
+            if text[start..].starts_with(&PLACEHOLDER) {
+                // A name within what stands for a value already is no value.
+                let is_part = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+                at = start + text[start..].iter().take_while(is_part).count();
+            } else if let Some((len, marker)) = self.at(&text[start..]) {
                 at = start + len;
                 found.push((start..at, marker));
             }
         }
         found
-    }
-
-    /// The next place before `until` where a value may begin.
-    fn next(&self, text: &[u8], before: Before, mut at: usize, until: usize) -> Option<usize> {
-        while at < until {
-            let begin = text[at..].first_chunk()?;
-            if !self.may_begin(*begin) {
-                at += 1;
-                continue;
-            }
-            let inside = is_inside(before, text, at);
-            if !inside && *begin == PLACEHOLDER {
-                // A name within what stands for a value already is no value.
-                let letters = text[at..].iter().position(|&b| !(b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_')));
-                at += letters.unwrap_or(text.len() - at);
-                continue;
-            }
-            if !inside {
-                return Some(at);
-            }
-            at += 1;
-        }
-        None
     }
 }
 

@@ -1,78 +1,44 @@
-//! A set of names that compare whole, without case and with `-` and `_` alike. `accessToken` is `access_token` too: the hump
-//! is how its language writes the underscore.
+//! A set of names that are compared as a whole, ignoring case and the difference between `-` and `_`. A name in camel case
+//! equals the same name with underscores: `accessToken` and `access_token`.
 
-use std::collections::HashSet;
-
-/// Names of places.
+/// Names of headers, parameters, members or cookies.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Names {
-    folded: HashSet<Box<[u8]>>,
-    /// Hardly any name has to be folded to know that it is not here.
-    outlines: Outlines,
-}
-
-/// How long names are, however they are written, and how they end, by their first byte: a bit a length, and one for some last letters. First and last
-/// are folded.
-#[derive(Clone, Debug)]
-struct Outlines([(u64, u32); 256]);
-
-impl Default for Outlines {
-    fn default() -> Self {
-        Outlines([(0, 0); 256])
-    }
-}
-
-impl Outlines {
-    /// Adds a folded name.
-    fn add(&mut self, name: &[u8]) {
-        let (Some(&first), Some(&last)) = (name.first(), name.last()) else { return };
-        let humps = name.iter().filter(|byte| **byte == b'-').count();
-        let (lengths, ends) = &mut self.0[usize::from(first)];
-        (name.len() - humps..=name.len()).for_each(|len| *lengths |= length(len));
-        *ends |= end(last);
-    }
-
-    /// Whether there may be one with these; `false` is certain.
-    fn may_have(&self, first: u8, last: u8, len: usize) -> bool {
-        let (lengths, ends) = self.0[usize::from(folded(first))];
-        lengths & length(len) != 0 && ends & end(folded(last)) != 0
-    }
-}
-
-/// The longest share a bit.
-fn length(len: usize) -> u64 {
-    1 << len.min(63)
-}
-
-fn end(last: u8) -> u32 {
-    1 << (last & 31)
+    /// In lower case, with `-` for `_`.
+    folded: Vec<Box<[u8]>>,
 }
 
 impl Names {
     pub(super) fn insert(&mut self, name: &str) {
-        let folded = fold(name.as_bytes(), false);
-        self.outlines.add(&folded);
-        self.folded.insert(folded.into());
+        let folded: Box<[u8]> = name.bytes().map(fold).collect();
+        if !self.folded.contains(&folded) {
+            self.folded.push(folded);
+        }
     }
 
-    /// Whether it was here.
+    /// Removes a name; returns true if it was in the set.
     pub(super) fn remove(&mut self, name: &str) -> bool {
-        let name = name.as_bytes();
-        self.folded.remove(&fold(name, false)[..]) || self.folded.remove(&fold(name, true)[..])
+        self.position(name.as_bytes()).map(|at| self.folded.swap_remove(at)).is_some()
     }
 
-    /// All of them, in lower case, with `-` for `_`.
+    /// All names in lower case, with `-` for `_`.
     pub(super) fn folded(&self) -> impl Iterator<Item = &[u8]> {
         self.folded.iter().map(|name| &**name)
     }
 
     pub(super) fn contains(&self, name: &[u8]) -> bool {
-        let (Some(&first), Some(&last)) = (name.first(), name.last()) else { return false };
-        if !self.outlines.may_have(first, last, name.len()) {
-            return false;
-        }
-        let is = |humps| self.folded.contains(&fold(name, humps)[..]);
-        is(false) || name.windows(2).any(|pair| is_hump(pair[0], pair[1])) && is(true)
+        !name.is_empty() && self.position(name).is_some()
+    }
+
+    /// A name as it is written goes before one in camel case.
+    fn position(&self, name: &[u8]) -> Option<usize> {
+        let is_same = |known: &[u8]| known.iter().copied().eq(name.iter().map(|&byte| fold(byte)));
+        let exact = self.folded.iter().position(|known| known.len() == name.len() && is_same(known));
+        exact.or_else(|| {
+            let has_humps = name.windows(2).any(|pair| is_hump(pair[0], pair[1]));
+            let is_camel_case = |known: &[u8]| known.len() > name.len() && is_camel_case_of(known, name);
+            if has_humps { self.folded.iter().position(|known| is_camel_case(known)) } else { None }
+        })
     }
 }
 
@@ -84,21 +50,21 @@ impl<'a> FromIterator<&'a str> for Names {
     }
 }
 
-/// In lower case, `-` for `_` and, if asked for, before each hump.
-fn fold(name: &[u8], humps: bool) -> Vec<u8> {
-    let mut folded = Vec::with_capacity(name.len() + 4);
+/// Returns true if a name is the folded name with a hump in the place of each hyphen.
+fn is_camel_case_of(folded: &[u8], name: &[u8]) -> bool {
+    let mut rest = folded.iter();
     let mut before = b'-';
     for &byte in name {
-        if humps && is_hump(before, byte) {
-            folded.push(b'-');
+        if is_hump(before, byte) && rest.next() != Some(&b'-') || rest.next() != Some(&fold(byte)) {
+            return false;
         }
-        folded.push(self::folded(byte));
         before = byte;
     }
-    folded
+    rest.next().is_none()
 }
 
-pub(super) fn folded(byte: u8) -> u8 {
+/// Lower case, and `-` for `_`.
+pub(super) fn fold(byte: u8) -> u8 {
     if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() }
 }
 

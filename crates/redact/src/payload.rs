@@ -227,12 +227,6 @@ pub fn is_opaque(content_type: &str) -> bool {
     pace(content_type) == Pace::Never
 }
 
-/// Whether payloads of this `Content-Type` are JSON.
-#[must_use]
-pub fn is_json(content_type: &str) -> bool {
-    Kind::of(&MediaType::parse(content_type)) == Kind::Json
-}
-
 /// Whether bytes of no declared type are text: without control characters, but for a character that was cut off in UTF-8.
 pub(super) fn is_text(bytes: &[u8]) -> bool {
     let is_utf8 = |error: std::str::Utf8Error| error.error_len().is_none();

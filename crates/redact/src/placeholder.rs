@@ -41,7 +41,7 @@ const LONGEST_NAME: usize = 40;
 /// URL, a JSON string and base64url.
 ///
 /// ```
-/// use crate::Name;
+/// use harproxy_redact::Name;
 /// assert_eq!(Name::new("X-Api-Key").as_str(), "x-api-key");
 /// assert_eq!(Name::new("access_token").as_str(), "access_token");
 /// assert_eq!(Name::new("päss wort").as_str(), "p-ss-wort");
@@ -115,7 +115,7 @@ impl Form {
     /// How a placeholder is written in this form.
     ///
     /// ```
-    /// use crate::{Form, Name, Placeholder};
+    /// use harproxy_redact::{Form, Name, Placeholder};
     /// let token = Placeholder { name: Name::new("token"), number: 2 };
     /// assert_eq!(Form::Text.write(&token), "REDACTED-token-2");
     /// assert_eq!(Form::Number.write(&token), "73322833002");
@@ -154,7 +154,7 @@ pub struct Found {
 /// The placeholders in a text, in order, in whatever form.
 ///
 /// ```
-/// use crate::placeholder;
+/// use harproxy_redact::placeholder;
 /// let found: Vec<_> = placeholder::find(b"Bearer REDACTED-token-1; REDACTED-x").collect();
 /// assert_eq!((found.len(), found[0].range.clone()), (1, 7..23));
 /// ```
@@ -178,7 +178,7 @@ pub fn find(text: &[u8]) -> impl Iterator<Item = Found> + '_ {
 /// The text with nothing left of its placeholders: equal for texts that differ in nothing else.
 ///
 /// ```
-/// use crate::placeholder::set_aside;
+/// use harproxy_redact::placeholder::set_aside;
 /// assert_eq!(set_aside(b"a REDACTED-sid-1."), set_aside(b"a REDACTED-token-22."));
 /// ```
 #[must_use]

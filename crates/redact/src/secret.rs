@@ -5,7 +5,7 @@ use std::fmt;
 /// A secret that somebody gave: it goes where it is used, and prints as `(redacted)`.
 ///
 /// ```
-/// use crate::Secret;
+/// use harproxy_redact::Secret;
 /// let secret = Secret::from("t0k3n");
 /// assert_eq!(format!("{secret:?}"), "(redacted)");
 /// assert_eq!(secret.reveal(), "t0k3n");

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::LazyLock;
 
+use aho_corasick::{AhoCorasick, MatchKind};
 use memchr::memmem;
 use regex::bytes::Regex;
 
@@ -86,56 +87,26 @@ const TABLE: [Shape; 23] = [
 
 static LOOKS: LazyLock<Vec<Regex>> = LazyLock::new(|| TABLE.iter().map(|shape| compiled(shape.looks)).collect());
 
-/// Every beginning but that of a URL, which is in many a text: whether there may be a user in it an `@` tells.
+/// The beginnings of all shapes but `userinfo`: many texts contain [`URL`], so that an `@` decides.
 pub(super) fn beginnings() -> impl Iterator<Item = &'static str> {
     TABLE.iter().flat_map(|shape| shape.begins).copied().filter(|begins| *begins != URL)
 }
 
-/// How the userinfo of a URL begins.
-const URL: &str = "://";
+/// The beginning of a URL's authority.
+pub(super) const URL: &str = "://";
 
-/// Finds out in one pass that a text has none at all.
-static ANY: LazyLock<Regex> =
-    LazyLock::new(|| compiled(&beginnings().map(regex::escape).collect::<Vec<_>>().join("|")));
+static BEGINNINGS: LazyLock<AhoCorasick> = LazyLock::new(|| automaton(&beginnings().collect::<Vec<_>>()));
 
-/// The same of a short text, for which the expression would take longer to set out than to look: three bytes of each
-/// beginning, as bits by their hash.
-static TRIPLES: LazyLock<Box<[u64; 1024]>> = LazyLock::new(|| {
-    let mut bits = Box::new([0; 1024]);
-    for triple in beginnings().filter_map(|begins| begins.as_bytes().first_chunk()) {
-        let (word, bit) = triple_bit(*triple);
-        bits[word] |= bit;
-    }
-    bits
-});
-
-fn triple_bit([a, b, c]: [u8; 3]) -> (usize, u64) {
-    // Fibonacci hashing: the upper bits of a product depend on all lower ones.
-    let hash = u32::from_le_bytes([a, b, c, 0]).wrapping_mul(0x9e37_79b1) >> 16;
-    ((hash >> 6) as usize, 1 << (hash & 63))
+/// Searches for all of these needles at once.
+#[expect(clippy::expect_used, reason = "only more needles than fit into memory make it fail")]
+pub(super) fn automaton<N: AsRef<[u8]>>(needles: &[N]) -> AhoCorasick {
+    AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(needles).expect("few needles")
 }
 
-/// A text of this length, bytes, is searched for all beginnings at once.
-const LONG: usize = 256;
-
-/// Set out once: that takes as long as searching a short text.
-static URLS: LazyLock<memmem::Finder<'_>> = LazyLock::new(|| memmem::Finder::new(URL));
-
-/// Whether a URL with a scheme may stand in a text.
-fn has_url(text: &[u8]) -> bool {
-    URLS.find(text).is_some()
-}
-
-/// Whether a shape of the table may begin anywhere in a text; `false` is certain.
+/// Returns false if no shape of the table is in the text.
 pub(super) fn may_be_in(text: &[u8]) -> bool {
-    let triples = || {
-        let bits = &**TRIPLES;
-        text.windows(3).any(|triple| {
-            let (word, bit) = triple_bit([triple[0], triple[1], triple[2]]);
-            bits[word] & bit != 0
-        })
-    };
-    (text.len() >= LONG || triples()) && ANY.is_match(text) || memchr::memchr(b'@', text).is_some() && has_url(text)
+    let has_userinfo = || memchr::memchr(b'@', text).is_some() && memmem::find(text, URL.as_bytes()).is_some();
+    BEGINNINGS.is_match(text) || has_userinfo()
 }
 
 /// A regular expression of this file or of `personal`, in which `\w` is ASCII.
@@ -266,7 +237,7 @@ mod tests {
         for begins in TABLE.iter().flat_map(|shape| shape.begins) {
             assert!(begins.len() >= 3, "{begins}");
             assert!(may_be_in(format!("x {begins}@").as_bytes()), "{begins}");
-            assert!(may_be_in(format!("{}{begins}@", " ".repeat(LONG)).as_bytes()), "{begins}");
+            assert!(may_be_in(format!("{}{begins}@", " ".repeat(256)).as_bytes()), "{begins}");
         }
         assert!(!may_be_in(b"Ada Lovelace") && !may_be_in(b""));
     }

@@ -1,17 +1,15 @@
 //! Payloads that are too long to be held, or whose lines have to go on as they come.
 //!
 //! A window of 64 KiB is looked at whenever it is full. What begins in its last quarter is left for the next window: anything shorter
-//! than that is seen as a whole, so that what comes out does not depend on the pieces that came. JSON of which a glance
-//! tells that nothing is secret goes by in them, without being copied into the window.
+//! than that is seen as a whole, so that what comes out does not depend on the pieces that came.
 
 use std::fmt;
 
 use super::form::{Pair, Pairs};
-use super::glance::{Glances, Glimpse, SHORT};
 use super::json::Until;
 use super::payload::{Kind, is_form, is_text};
 use super::view::{Coding, Splice, View, apply, moved};
-use super::{AnyRedactor, Form, Glimpsed, Name, is_lines, paths};
+use super::{AnyRedactor, Form, Name, is_lines, paths};
 use harproxy_http::MediaType;
 use harproxy_json::begins_with_text;
 
@@ -19,32 +17,6 @@ use harproxy_json::begins_with_text;
 const WINDOW: usize = 64 * 1024;
 /// What begins behind this is left for the next window.
 const LIMIT: usize = WINDOW - WINDOW / 4;
-
-/// Takes what remains of a payload, in order.
-pub trait Remains {
-    /// The next bytes.
-    fn put(&mut self, bytes: &[u8]);
-
-    /// The next bytes, which are a part of the piece that was given last, as it came: nobody need copy them.
-    fn pass(&mut self, part: &[u8]) {
-        self.put(part);
-    }
-}
-
-impl Remains for Vec<u8> {
-    fn put(&mut self, bytes: &[u8]) {
-        self.extend_from_slice(bytes);
-    }
-}
-
-/// Bytes that are no part of the piece that was given last.
-struct Copied<'a>(&'a mut dyn Remains);
-
-impl Remains for Copied<'_> {
-    fn put(&mut self, bytes: &[u8]) {
-        self.0.put(bytes);
-    }
-}
 
 /// What stands for a token is called that is longer than the window.
 const TOKEN: &str = "token";
@@ -77,41 +49,20 @@ impl Stream {
     }
 
     /// Takes the next piece and gives what is settled of what came so far.
-    pub fn push(&mut self, redactor: &mut AnyRedactor<'_, '_>, piece: &[u8], out: &mut dyn Remains) {
-        self.take(redactor, piece, None, out);
-    }
-
-    /// The same of a piece that was glanced at before, under the same policy.
-    pub fn push_glimpsed<B: AsRef<[u8]>>(
-        &mut self,
-        redactor: &mut AnyRedactor<'_, '_>,
-        glimpsed: &Glimpsed<B>,
-        out: &mut dyn Remains,
-    ) {
-        let (piece, glimpse) = glimpsed.parts();
-        self.take(redactor, piece, glimpse, out);
-    }
-
-    fn take(
-        &mut self,
-        redactor: &mut AnyRedactor<'_, '_>,
-        piece: &[u8],
-        glimpse: Option<Glimpse>,
-        out: &mut dyn Remains,
-    ) {
+    pub fn push(&mut self, redactor: &mut AnyRedactor<'_, '_>, piece: &[u8], out: &mut Vec<u8>) {
         if redactor.policy.is_off() {
-            return out.pass(piece);
-        }
-        if !self.lines {
-            return self.scan.push(redactor, piece, glimpse, out);
-        }
-        for line in piece.split_inclusive(|&byte| byte == b'\n') {
-            self.line(redactor, line, out);
+            out.extend_from_slice(piece);
+        } else if self.lines {
+            for line in piece.split_inclusive(|&byte| byte == b'\n') {
+                self.line(redactor, line, out);
+            }
+        } else {
+            self.scan.push(redactor, piece, out);
         }
     }
 
     /// Gives the rest.
-    pub fn finish(mut self, redactor: &mut AnyRedactor<'_, '_>, out: &mut dyn Remains) {
+    pub fn finish(mut self, redactor: &mut AnyRedactor<'_, '_>, out: &mut Vec<u8>) {
         if self.lines && !self.long {
             let line = std::mem::take(&mut self.scan.window);
             return redactor.line(&line, out);
@@ -120,7 +71,7 @@ impl Stream {
     }
 
     /// The next part of a line, which ends with it or not.
-    fn line(&mut self, redactor: &mut AnyRedactor<'_, '_>, mut part: &[u8], out: &mut dyn Remains) {
+    fn line(&mut self, redactor: &mut AnyRedactor<'_, '_>, mut part: &[u8], out: &mut Vec<u8>) {
         if !self.long {
             let room = WINDOW - self.scan.window.len();
             let taken = part.len().min(room);
@@ -137,9 +88,9 @@ impl Stream {
             let line = std::mem::take(&mut self.scan.window);
             let has_members = matches!(content(&line).1.first(), Some(b'{' | b'['));
             self.scan = Scan::new(if has_members { Kind::Json } else { Kind::Text });
-            self.scan.push(redactor, &line, None, &mut Copied(out));
+            self.scan.push(redactor, &line, out);
         }
-        self.scan.push(redactor, part, None, out);
+        self.scan.push(redactor, part, out);
         if part.ends_with(b"\n") {
             std::mem::take(&mut self.scan).finish(redactor, out);
             self.long = false;
@@ -167,7 +118,7 @@ impl AnyRedactor<'_, '_> {
     }
 
     /// A whole line of events or of JSON.
-    fn line(&mut self, line: &[u8], out: &mut dyn Remains) {
+    fn line(&mut self, line: &[u8], out: &mut Vec<u8>) {
         let splices = self.in_line(line);
         emit(line, &splices, out);
     }
@@ -180,10 +131,10 @@ impl AnyRedactor<'_, '_> {
     }
 }
 
-fn emit(text: &[u8], splices: &[Splice], out: &mut dyn Remains) {
+fn emit(text: &[u8], splices: &[Splice], out: &mut Vec<u8>) {
     match apply(text, splices) {
-        Some(left) => out.put(&left),
-        None => out.put(text),
+        Some(left) => out.extend_from_slice(&left),
+        None => out.extend_from_slice(text),
     }
 }
 
@@ -209,8 +160,6 @@ struct Scan {
     within: Within,
     /// The window begins within a list whose strings are secret.
     list: Option<Name>,
-    /// What the window holds has to be looked at when it is full: a glance did not do.
-    is_dim: bool,
 }
 
 impl Default for Scan {
@@ -221,18 +170,11 @@ impl Default for Scan {
 
 impl Scan {
     fn new(kind: Kind) -> Self {
-        Scan { kind, window: Vec::new(), within: Within::Nothing, list: None, is_dim: false }
+        Scan { kind, window: Vec::new(), within: Within::Nothing, list: None }
     }
 
-    fn push(
-        &mut self,
-        redactor: &mut AnyRedactor<'_, '_>,
-        mut piece: &[u8],
-        mut glimpse: Option<Glimpse>,
-        out: &mut dyn Remains,
-    ) {
+    fn push(&mut self, redactor: &mut AnyRedactor<'_, '_>, mut piece: &[u8], out: &mut Vec<u8>) {
         while !piece.is_empty() {
-            piece = self.glance(redactor, piece, glimpse.take(), out);
             let taken = piece.len().min(WINDOW - self.window.len());
             self.window.extend_from_slice(&piece[..taken]);
             piece = &piece[taken..];
@@ -242,51 +184,14 @@ impl Scan {
         }
     }
 
-    /// Lets pass what holds no secret as can be told at once, and says what remains: the beginning of an item, or what has to be looked
-    /// at in the window.
-    fn glance<'t>(
-        &mut self,
-        redactor: &mut AnyRedactor<'_, '_>,
-        mut piece: &'t [u8],
-        mut glimpse: Option<Glimpse>,
-        out: &mut dyn Remains,
-    ) -> &'t [u8] {
-        let is_items = self.kind == Kind::Json && self.within == Within::Nothing && self.list.is_none();
-        if !is_items || self.is_dim || piece.len() < SHORT || self.window.len() > LIMIT {
-            return piece;
-        }
-        let until = Until { limit: usize::MAX, is_all: false };
-        if !self.window.is_empty() {
-            // The item that began in the piece before, up to where another begins in this one.
-            let held = self.window.len();
-            let (first, rest) = piece.split_at(SHORT);
-            self.window.extend_from_slice(first);
-            let end = Glances::new(redactor.policy).next(&self.window, 0, until, &mut redactor.namer);
-            let Some(end) = end.filter(|end| *end >= held) else {
-                self.is_dim = true;
-                return rest;
-            };
-            out.put(&self.window[..end]);
-            self.window.clear();
-            glimpse = glimpse.and_then(|glimpse| glimpse.behind(piece, end - held));
-            piece = &piece[end - held..];
-        }
-        let (mut glances, mut seen) = (Glances::after(redactor.policy, glimpse), 0);
-        while let Some(end) = glances.next(piece, seen, until, &mut redactor.namer) {
-            seen = end;
-        }
-        out.pass(&piece[..seen]);
-        &piece[seen..]
-    }
-
-    fn finish(mut self, redactor: &mut AnyRedactor<'_, '_>, out: &mut dyn Remains) {
+    fn finish(mut self, redactor: &mut AnyRedactor<'_, '_>, out: &mut Vec<u8>) {
         while !self.window.is_empty() {
             self.look(redactor, true, out);
         }
     }
 
     /// Settles some of a window that is not empty: at least a byte of it.
-    fn look(&mut self, redactor: &mut AnyRedactor<'_, '_>, is_all: bool, out: &mut dyn Remains) {
+    fn look(&mut self, redactor: &mut AnyRedactor<'_, '_>, is_all: bool, out: &mut Vec<u8>) {
         self.decide();
         let mut window = std::mem::take(&mut self.window);
         let settled = match self.within {
@@ -301,7 +206,6 @@ impl Scan {
         };
         window.drain(..settled.min(window.len()));
         self.window = window;
-        self.is_dim = false;
     }
 
     /// What the payload is, from its first window.
@@ -316,7 +220,7 @@ impl Scan {
         };
     }
 
-    fn items(&mut self, redactor: &mut AnyRedactor<'_, '_>, text: &[u8], is_all: bool, out: &mut dyn Remains) -> usize {
+    fn items(&mut self, redactor: &mut AnyRedactor<'_, '_>, text: &[u8], is_all: bool, out: &mut Vec<u8>) -> usize {
         let limit = if is_all { usize::MAX } else { LIMIT };
         let (splices, settled) = match self.kind {
             Kind::Opaque => (Vec::new(), text.len()),
@@ -332,13 +236,13 @@ impl Scan {
     }
 
     /// The window is one item that has no end.
-    fn too_long(&mut self, redactor: &mut AnyRedactor<'_, '_>, text: &[u8], out: &mut dyn Remains) -> usize {
+    fn too_long(&mut self, redactor: &mut AnyRedactor<'_, '_>, text: &[u8], out: &mut Vec<u8>) -> usize {
         let item = match self.kind {
             Kind::Json => json_value(redactor, text),
             Kind::Form => Some(form_value(redactor, text)),
             _ => {
                 self.within = Within::Token;
-                out.put(redactor.stand_in(text, &Name::new(TOKEN), Form::Text).as_bytes());
+                out.extend_from_slice(redactor.stand_in(text, &Name::new(TOKEN), Form::Text).as_bytes());
                 return text.len();
             }
         };
@@ -350,18 +254,18 @@ impl Scan {
             return text.len();
         };
         let name = name.or_else(|| self.list.clone());
-        out.put(&text[..value]);
+        out.extend_from_slice(&text[..value]);
         let Some(name) = name else {
             self.within = Within::Plain;
             return value;
         };
         self.within = Within::Secret;
-        out.put(redactor.stand_in(&text[value..], &name, Form::Text).as_bytes());
+        out.extend_from_slice(redactor.stand_in(&text[value..], &name, Form::Text).as_bytes());
         text.len()
     }
 
     /// Text within a string or value, up to its end.
-    fn plain(&mut self, redactor: &mut AnyRedactor<'_, '_>, text: &[u8], is_all: bool, out: &mut dyn Remains) -> usize {
+    fn plain(&mut self, redactor: &mut AnyRedactor<'_, '_>, text: &[u8], is_all: bool, out: &mut Vec<u8>) -> usize {
         let end = self.end(text);
         let text = &text[..end.unwrap_or(text.len())];
         let limit = (!is_all && end.is_none()).then_some(LIMIT);
@@ -371,14 +275,14 @@ impl Scan {
         let written: Vec<_> = view.written(splices, 0).collect();
         if limit.is_some() && settled == 0 {
             self.within = Within::Secret;
-            out.put(redactor.stand_in(&view.text, &Name::new(TOKEN), Form::Text).as_bytes());
+            out.extend_from_slice(redactor.stand_in(&view.text, &Name::new(TOKEN), Form::Text).as_bytes());
             return text.len() - usize::from(text.ends_with(b"\\"));
         }
         let settled = if limit.is_none() { text.len() } else { view.at(settled) };
         emit(&text[..settled], &written, out);
         if end.is_some() {
             self.within = Within::Nothing;
-            out.put(self.closing());
+            out.extend_from_slice(self.closing());
             return settled + self.closing().len();
         }
         settled

@@ -8,12 +8,12 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
-use memchr::memmem;
+use aho_corasick::{AhoCorasick, Input};
 
 use super::clue::{Clue, ClueKey, KeyMark};
 use super::known::{self, Before, Beginning, Known, LONGEST, Lexicon, NOTHING, PLACEHOLDER};
 use super::marker::{Marker, Run, Value};
-use super::{Form, Name, Namer, Placeholder, placeholder, spellings};
+use super::{Form, Name, Namer, Placeholder, placeholder, shapes, spellings};
 
 /// The values of one recording. Shared by all its connections; `&Vault` is the [`Namer`] that gives markers.
 pub struct Vault {
@@ -190,51 +190,62 @@ impl Lexicon for Inner {
         self.beginnings.values.is_empty()
     }
 
-    fn may_be_in(&self, text: &[u8]) -> bool {
-        self.beginnings.may_be_in(text)
-    }
-
     fn may_begin(&self, begin: Beginning) -> bool {
-        self.beginnings.bits.may_have(begin)
+        begin == PLACEHOLDER || self.beginnings.values.contains_key(&begin)
     }
 
     fn at(&self, text: &[u8]) -> Option<(usize, Marker)> {
         let value = self.beginnings.at(text)?;
         Some((value.len(), self.secrets.get(value)?.marker()))
     }
+
+    fn begins(&self, text: &[u8]) -> impl FnMut(usize) -> Option<usize> {
+        self.beginnings.search(text)
+    }
 }
 
-/// Values by their first eight bytes.
+/// Values by their first eight bytes, for which a text is searched.
 #[derive(Default)]
 struct Beginnings {
     values: HashMap<Beginning, Vec<Box<[u8]>>>,
-    /// Bits of what values begin with: most texts hold none, and most places are passed by a look here.
-    bits: Bits,
-    /// Each of them, while there are few: several searches that take many bytes at a time are faster than one that takes one.
-    finders: Vec<memmem::Finder<'static>>,
+    /// Automata with the beginnings that they search for. Each has more of them than the next, so that of n values each is
+    /// compiled about log2(n) times.
+    automata: Vec<(Vec<Beginning>, AhoCorasick)>,
     longest: usize,
 }
-
-/// So many beginnings are searched for one after the other.
-const FEW: usize = 8;
-/// A text of this length, bytes, is worth it.
-const LONG: usize = 128;
 
 impl Beginnings {
     fn add(&mut self, value: &[u8]) {
         let Some(begin) = known::beginning(value) else { return };
-        self.bits.add(*begin);
         self.longest = self.longest.max(value.len());
+        if self.automata.is_empty() {
+            self.automata.push((vec![PLACEHOLDER], shapes::automaton(&[PLACEHOLDER])));
+        }
         let alike = self.values.entry(*begin).or_default();
         alike.push(value.into());
-        if alike.len() == 1 && self.finders.len() <= FEW {
-            self.finders.push(memmem::Finder::new(begin).into_owned());
+        if alike.len() == 1 {
+            let mut begins = vec![*begin];
+            while let Some((more, _)) = self.automata.pop_if(|(last, _)| last.len() <= begins.len()) {
+                begins.extend(more);
+            }
+            let automaton = shapes::automaton(&begins);
+            self.automata.push((begins, automaton));
         }
     }
 
-    /// Whether one may be in a text; `false` is certain.
-    fn may_be_in(&self, text: &[u8]) -> bool {
-        text.len() < LONG || self.finders.len() > FEW || self.finders.iter().any(|begin| begin.find(text).is_some())
+    /// Finds the first place in a text, from an ascending position on, where a value or a placeholder may begin.
+    fn search(&self, text: &[u8]) -> impl FnMut(usize) -> Option<usize> {
+        let find =
+            |automaton: &AhoCorasick, at| automaton.find(Input::new(text).range(at..)).map(|found| found.start());
+        let mut next: Vec<_> = self.automata.iter().map(|(_, automaton)| (automaton, find(automaton, 0))).collect();
+        move |at| {
+            for (automaton, next) in &mut next {
+                if next.is_some_and(|next| next < at) {
+                    *next = find(automaton, at);
+                }
+            }
+            next.iter().filter_map(|(_, next)| *next).min()
+        }
     }
 
     /// The longest value that a text begins with and that ends there.
@@ -242,35 +253,6 @@ impl Beginnings {
         let values = self.values.get(text.first_chunk()?)?;
         let whole = values.iter().filter(|value| text.starts_with(value) && known::ends(text, value.len()));
         whole.max_by_key(|value| value.len()).map(|value| &**value)
-    }
-}
-
-#[derive(Clone)]
-struct Bits([u64; 64]);
-
-impl Default for Bits {
-    fn default() -> Self {
-        let mut bits = Bits([0; 64]);
-        bits.add(PLACEHOLDER);
-        bits
-    }
-}
-
-impl Bits {
-    fn bit(begin: Beginning) -> (usize, u64) {
-        // Fibonacci hashing: the upper bits of a product depend on all lower ones.
-        let hash = u64::from_le_bytes(begin).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 52;
-        (usize::try_from(hash >> 6).unwrap_or(0), 1 << (hash & 63))
-    }
-
-    fn add(&mut self, begin: Beginning) {
-        let (word, bit) = Bits::bit(begin);
-        self.0[word] |= bit;
-    }
-
-    fn may_have(&self, begin: Beginning) -> bool {
-        let (word, bit) = Bits::bit(begin);
-        self.0[word] & bit != 0
     }
 }
 

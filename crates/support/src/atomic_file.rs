@@ -1,59 +1,59 @@
-//! Small files that are there whole or not at all: written beside their place and renamed into it. Fixtures, which are
-//! streamed and come with payloads, have their own way.
+//! Atomic writes of small files: a temporary file in the same folder, renamed over the target. Fixtures are written by
+//! `harproxy_har`, which streams them.
 
 use std::io::{self, Write as _};
 use std::path::Path;
 
 use tempfile::{Builder, NamedTempFile};
 
-/// Who may read a file.
+/// The users that may read a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Readers {
-    /// The user alone: there may be a secret in it.
+    /// The current user, because the file may contain a secret (mode 0600).
     Owner,
-    /// Everybody.
+    /// All users (mode 0644).
     All,
 }
 
-/// Writes a file into a folder that is there. What stood in its place before is as it was if this fails.
+/// Writes a file into an existing folder. On failure an existing file at `path` is unchanged.
 ///
 /// # Errors
 /// When the folder can't be written to.
 pub fn write(path: &Path, content: &[u8], readers: Readers) -> io::Result<()> {
-    put(beside(path, content, readers)?, path)
+    persist(write_temporary(path, content, readers)?, path)
 }
 
-/// The same, and on the disk before it is in its place: for what must survive a loss of power.
+/// Like [`write`], and flushes the file to disk before the rename, so that it survives a loss of power.
 ///
 /// # Errors
 /// When the folder can't be written to.
 pub fn write_durably(path: &Path, content: &[u8], readers: Readers) -> io::Result<()> {
-    let file = beside(path, content, readers)?;
+    let file = write_temporary(path, content, readers)?;
     file.as_file().sync_all()?;
-    put(file, path)
+    persist(file, path)
 }
 
-fn beside(path: &Path, content: &[u8], readers: Readers) -> io::Result<NamedTempFile> {
+fn write_temporary(path: &Path, content: &[u8], readers: Readers) -> io::Result<NamedTempFile> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = readable_by(readers, &mut Builder::new()).tempfile_in(folder)?;
+    let mut file = set_mode(readers, &mut Builder::new()).tempfile_in(folder)?;
     file.write_all(content)?;
     Ok(file)
 }
 
-fn put(file: NamedTempFile, path: &Path) -> io::Result<()> {
+fn persist(file: NamedTempFile, path: &Path) -> io::Result<()> {
     file.persist(path)?;
     Ok(())
 }
 
 #[cfg(unix)]
-fn readable_by<'a, 'b, 'c>(readers: Readers, builder: &'a mut Builder<'b, 'c>) -> &'a mut Builder<'b, 'c> {
+fn set_mode<'a, 'b, 'c>(readers: Readers, builder: &'a mut Builder<'b, 'c>) -> &'a mut Builder<'b, 'c> {
     let mode = if readers == Readers::Owner { 0o600 } else { 0o644 };
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(mode))
 }
 
-/// The folder's access list says it.
+/// Windows: the folder's access list decides.
 #[cfg(not(unix))]
-fn readable_by<'a, 'b, 'c>(_: Readers, builder: &'a mut Builder<'b, 'c>) -> &'a mut Builder<'b, 'c> {
+fn set_mode<'a, 'b, 'c>(_: Readers, builder: &'a mut Builder<'b, 'c>) -> &'a mut Builder<'b, 'c> {
     builder
 }
 
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_replaced_whole_and_nothing_else_is_left() {
+    fn write_replaces_the_file_and_leaves_no_temporary_file() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.pem");
         for (content, readers) in [("long before", Readers::All), ("new", Readers::Owner)] {
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_put_in_place_leaves_nothing_behind() {
+    fn failed_write_leaves_no_temporary_file() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("taken")).unwrap();
         write(&dir.path().join("taken"), b"x", Readers::All).unwrap_err();

@@ -1,5 +1,5 @@
-//! A runtime and the one thread that drives it. Who waits in it from another thread may be held up, by a terminal say, and what was
-//! spawned goes on.
+//! A current-thread tokio runtime on a thread of its own. Spawned tasks continue while a thread that called `block_on` is blocked
+//! elsewhere, for example by a stopped terminal.
 
 use std::io;
 use std::sync::mpsc::channel;
@@ -8,39 +8,39 @@ use std::thread;
 use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// A runtime, until it is dropped: then its thread ends, and what was spawned with it.
+/// A running runtime. Dropping it ends its thread and its tasks.
 #[derive(Debug)]
 pub struct Runtime {
     handle: Handle,
-    _until: DropGuard,
+    _stop: DropGuard,
 }
 
 impl Runtime {
-    /// Starts one whose thread has this name.
+    /// Starts a runtime whose thread has this name.
     ///
     /// # Errors
-    /// When the system has no thread for us, or no descriptors for what it waits with.
+    /// When the system refuses a thread or the descriptors for polling.
     pub fn start(name: impl Into<String>) -> io::Result<Runtime> {
-        let until = CancellationToken::new();
-        let ended = until.clone();
-        let (made, runtime) = channel();
-        // Made where it ends: who has one in another runtime must not drop it.
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        let (started, runtime) = channel();
+        // Built on its own thread: a runtime must not be dropped inside another one.
         thread::Builder::new().name(name.into()).spawn(move || {
             let runtime = match Builder::new_current_thread().enable_all().build() {
                 Ok(runtime) => runtime,
-                Err(error) => return drop(made.send(Err(error))),
+                Err(error) => return drop(started.send(Err(error))),
             };
-            if made.send(Ok(runtime.handle().clone())).is_ok() {
-                runtime.block_on(ended.cancelled());
+            if started.send(Ok(runtime.handle().clone())).is_ok() {
+                runtime.block_on(stopped.cancelled());
             }
-            // What it has handed to threads beside it may take its time.
+            // Does not wait for tasks on the blocking pool.
             runtime.shutdown_background();
         })?;
         let handle = runtime.recv().map_err(io::Error::other)??;
-        Ok(Runtime { handle, _until: until.drop_guard() })
+        Ok(Runtime { handle, _stop: stop.drop_guard() })
     }
 
-    /// What to spawn with, and to wait with.
+    /// Handle for `spawn` and `block_on`.
     #[must_use]
     pub fn handle(&self) -> &Handle {
         &self.handle
@@ -52,18 +52,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_spawned_goes_on_while_who_waits_is_held_up() {
+    fn tasks_run_while_the_waiting_thread_is_blocked() {
         let runtime = Runtime::start("test").unwrap();
-        let heard = runtime.handle().block_on(async {
-            let (say, hear) = std::sync::mpsc::channel();
-            tokio::spawn(async move { say.send("on") });
-            hear.recv().unwrap()
+        let received = runtime.handle().block_on(async {
+            let (sender, receiver) = std::sync::mpsc::channel();
+            tokio::spawn(async move { sender.send("on") });
+            receiver.recv().unwrap()
         });
-        assert_eq!(heard, "on");
+        assert_eq!(received, "on");
     }
 
     #[test]
-    fn it_ends_with_what_was_spawned() {
+    fn drop_ends_all_tasks() {
         let runtime = Runtime::start("test").unwrap();
         let (kept, ended) = tokio::sync::oneshot::channel::<()>();
         runtime.handle().spawn(async {

@@ -1,16 +1,15 @@
-//! Words to paste into a POSIX shell, for every room that names a command to type. A leaf: each remedy, hint and next step
-//! quotes as the others do.
+//! Quotes words for a POSIX shell. Every message that prints a command to run uses it.
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::path::Path;
 
-/// One word, quoted only where it has to be. POSIX 2.2.2: everything between single quotes is literal (bash's `!` too), and a
-/// single quote can't be there.
+/// Quotes one word if a shell would change it. Between single quotes everything but a single quote is literal (POSIX 2.2.2),
+/// bash's `!` included.
 ///
 /// ```
-/// use crate::shell_quote::word;
+/// use harproxy_support::shell_quote::word;
 /// assert_eq!(word("https://a.test/x"), "https://a.test/x");
 /// assert_eq!(word("it's"), r"'it'\''s'");
 /// ```
@@ -19,20 +18,20 @@ pub fn word(word: &str) -> Cow<'_, str> {
     if is_plain(word) { word.into() } else { format!("'{}'", word.replace('\'', r"'\''")).into() }
 }
 
-/// Several words. One that is no UTF-8 is written with the escapes of POSIX 2.2.4 (`$'\377'`), so that it too is what it was.
+/// Quotes several words and joins them with spaces. Bytes that are not UTF-8 become the escapes of POSIX 2.2.4 (`$'\377'`).
 #[must_use]
 pub fn words<S: AsRef<OsStr>>(words: impl IntoIterator<Item = S>) -> String {
     words.into_iter().map(|word| os(word.as_ref()).into_owned()).collect::<Vec<_>>().join(" ")
 }
 
-/// A path; one that begins with a dash can't be taken for an option.
+/// Quotes a path. A leading dash is preceded by `./`, so that no program takes the path for an option.
 #[must_use]
 pub fn path(path: &Path) -> String {
     let is_dashed = path.as_os_str().as_encoded_bytes().starts_with(b"-");
     if is_dashed { os(Path::new(".").join(path).as_os_str()).into_owned() } else { os(path.as_os_str()).into_owned() }
 }
 
-/// Whether no shell sees anything special in a word, so that it can stand bare.
+/// Whether a word needs no quotes in any shell.
 #[must_use]
 pub fn is_plain(word: &str) -> bool {
     // zsh expands a word that begins with `=`.
@@ -48,7 +47,7 @@ fn os(text: &OsStr) -> Cow<'_, str> {
     }
 }
 
-/// Octal has a length of its own, whatever follows; hexadecimal has not.
+/// Uses octal escapes: they have three digits at most, while the length of hexadecimal ones is unspecified.
 fn escaped(bytes: &[u8]) -> String {
     let mut text = String::from("$'");
     for chunk in bytes.utf8_chunks() {
@@ -96,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_no_option() {
+    fn path_is_never_taken_for_an_option() {
         assert_eq!(path(Path::new("-x.har")), "./-x.har");
         assert_eq!(path(Path::new("-x y.har")), "'./-x y.har'");
         assert_eq!(path(Path::new("my hars/a.har")), "'my hars/a.har'");
@@ -110,7 +109,7 @@ mod tests {
 
         use super::*;
 
-        /// What a shell makes of a line of words; nothing where the shell is not here.
+        /// The words that a shell reads from a line; `None` if the shell is not installed.
         fn split(shell: &str, line: &str) -> Option<Vec<OsString>> {
             let script = format!("printf '%s\\0' {line}");
             let output = Command::new(shell).arg("-c").arg(OsStr::new(&script)).output().ok()?;
@@ -120,10 +119,10 @@ mod tests {
         }
 
         #[test]
-        fn a_real_shell_reads_back_every_word() {
+        fn real_shells_read_every_word_back() {
             for shell in ["sh", "bash", "zsh"] {
                 let Some(read) = split(shell, &words(HOSTILE)) else {
-                    eprintln!("not tried: {shell} is not here");
+                    eprintln!("skipped: {shell} is not installed");
                     continue;
                 };
                 assert_eq!(read, HOSTILE, "{shell}");
@@ -131,12 +130,12 @@ mod tests {
         }
 
         #[test]
-        fn what_is_no_utf_8_is_what_it_was() {
+        fn real_shells_read_words_back_that_are_not_utf_8() {
             let hostile = [&b"a\xff7it's \\n ! $x\n"[..], b"\x80", b"-\xe2\x82.har"].map(OsStr::from_bytes);
             assert_eq!(words(&hostile[1..2]), r"$'\200'");
             for shell in ["bash", "zsh"] {
                 let Some(read) = split(shell, &words(hostile)) else {
-                    eprintln!("not tried: {shell} is not here");
+                    eprintln!("skipped: {shell} is not installed");
                     continue;
                 };
                 assert_eq!(read, hostile, "{shell}");

@@ -182,6 +182,10 @@ fn of_record(error: &record::Error) -> String {
         record::Error::IsFolder { output } => {
             format!("name a file in it: `-o {}`", harproxy_support::shell_quote::path(&output.join("recorded.har")))
         }
+        record::Error::Changed { output } => {
+            let path = harproxy_support::shell_quote::path(output);
+            format!("record again, or drop the held recording with `harproxy recover {path} --discard`")
+        }
         record::Error::Foreign { .. } => {
             "take its place with `--update replace`, or record into another file with `-o FILE`".into()
         }

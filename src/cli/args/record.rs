@@ -124,7 +124,7 @@ pub struct RecoverArgs {
     /// Drop what was left; the fixture stays as it is
     #[arg(long)]
     pub discard: bool,
-    /// As for `record`, whose section of the configuration it reads
+    /// As for `record`, whose section of the configuration it reads; a held recording is finished already
     #[arg(long, value_name = "WHERE", default_value = "attach", value_parser = choices(CONTENT))]
     pub content: ContentMode,
     /// As for `record`; `replace` takes nothing away either, as a recording that ended badly has not seen everything
@@ -133,7 +133,7 @@ pub struct RecoverArgs {
     /// As for `record`
     #[arg(long, value_name = "HOW", default_value = "indent", value_parser = choices(JSON_LAYOUT))]
     pub json_layout: JsonLayout,
-    /// That of the recording.
+    /// Accepted for command lines of earlier versions; not used.
     #[command(flatten)]
     pub authority: AuthorityArgs,
     /// Options of `record`.

@@ -14,9 +14,9 @@ use crate::verdict::FailOn;
 use crate::verdict::report::Format;
 use harproxy_glob::Globs;
 use harproxy_http::NormalUrl;
-use harproxy_proxy::handler::{Origin, Scheme};
 use harproxy_proxy::server::{Credentials, Reverse};
 use harproxy_proxy::upstream::{Mapping, UpstreamProxy};
+use harproxy_proxy::{Origin, Scheme};
 
 /// The words of an option: `(word, help, value)`.
 pub type Words<T> = &'static [(&'static str, &'static str, T)];

@@ -32,7 +32,7 @@ pub fn run(args: CheckArgs, ui: &Ui) -> Result<u8, Failure> {
         let least = if ui.verbose { Severity::Note } else { Severity::Warning };
         report.findings.retain(|finding| finding.severity >= least);
         leaked |= report.findings.iter().any(|finding| finding.kind == Kind::Secret);
-        let text = if args.json { lines(path, &report) } else { told(path, &report, ui.quiet) };
+        let text = if args.json { lines(path, &report) } else { described(path, &report, ui.quiet) };
         ui.data(&text).map_err(Failure::Output)?;
         Ok(if report.count(Severity::Problem) > 0 { exit::FAILED } else { exit::HELD })
     });
@@ -66,7 +66,8 @@ fn lines(path: &Path, report: &Report) -> String {
     report.findings.iter().map(line).collect()
 }
 
-fn told(path: &Path, report: &Report, quiet: bool) -> String {
+/// The findings of a fixture in words, and a line that counts them. `quiet`: only the problems.
+pub(super) fn described(path: &Path, report: &Report, quiet: bool) -> String {
     let mut text = String::new();
     let name = path.display();
     for finding in report.findings.iter().filter(|finding| !quiet || finding.severity == Severity::Problem) {

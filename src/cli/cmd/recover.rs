@@ -1,34 +1,72 @@
-//! `harproxy recover`: what a killed or failed recording left becomes part of the fixture, or is dropped.
+//! `harproxy recover`: makes a killed or held recording part of its fixture, or drops it.
 
 use crate::cli::advice::Failure;
 use crate::cli::args::record::RecoverArgs;
+use crate::cli::cmd::check;
+use crate::cli::config::Config;
 use crate::cli::event::Event;
 use crate::cli::ui::{self, Ui};
 use crate::cli::{plan, summary};
-use crate::record::{self, Left, Recovered};
+use crate::record::{self, Left, RecordPlan, Recovered};
+use crate::upkeep::check::{Check, Finding, Kind, Report, Severity, check as check_fixture};
 use crate::verdict::exit;
 
-/// Runs the command. That there is nothing to do is no failure where there is a fixture: all that was recorded is in it.
+/// Runs the command. It fails if a secret may be left in what was recovered. With nothing to recover it succeeds if there is
+/// a fixture.
 ///
 /// # Errors
 /// [`Failure`].
 pub fn run(args: RecoverArgs, ui: &Ui) -> Result<u8, Failure> {
-    let discard = args.discard;
+    let (discard, config) = (args.discard, args.config.said.clone());
     let plan = plan::recovering(args);
     let output = plan.output.display();
-    let lines: Vec<String> = match discard {
-        true => record::discard(&plan.output)?.iter().map(|left| dropped(left, &output)).collect(),
-        false => record::recover(&plan)?.iter().map(accepted).collect(),
-    };
-    if lines.is_empty() {
-        ui.note(Event::Recovered, &format!("nothing was left of a recording into {output}"));
-    } else if discard {
-        ui.note(Event::Discarded, &lines.join("\n"));
-    } else {
-        let next = summary::next(&plan.output, plan.content, &[], &[]);
-        ui.note(Event::Recovered, &format!("{}\n\n{}\n{next}", lines.join("\n"), ui::strong("Next:")));
+    if discard {
+        let dropped: Vec<String> = record::discard(&plan.output)?.iter().map(|left| dropped(left, &output)).collect();
+        match dropped.is_empty() {
+            true => ui.note(Event::Recovered, &format!("nothing was left of a recording into {output}")),
+            false => ui.note(Event::Discarded, &dropped.join("\n")),
+        }
+        return Ok(exit::HELD);
     }
-    Ok(exit::HELD)
+    let recovered = record::recover(&plan)?;
+    if recovered.is_empty() {
+        ui.note(Event::Recovered, &format!("nothing was left of a recording into {output}"));
+        return Ok(exit::HELD);
+    }
+    let lines: Vec<String> = recovered.iter().map(accepted).collect();
+    let next = summary::next(&plan.output, plan.content, &[], &[]);
+    ui.note(Event::Recovered, &format!("{}\n\n{}\n{next}", lines.join("\n"), ui::strong("Next:")));
+    let entries: Vec<usize> = recovered.into_iter().flat_map(|recovered| recovered.unchecked).collect();
+    match leaks(&plan, &config, &entries)? {
+        None => Ok(exit::HELD),
+        Some(leaks) => {
+            ui.alert(Event::Leaked, &leaks);
+            Ok(exit::FAILED)
+        }
+    }
+}
+
+/// The findings of `harproxy check` in the entries of a killed recording, of which it could not remove the values that it
+/// found to be secret later. `None` if there are none.
+fn leaks(plan: &RecordPlan, config: &Config, entries: &[usize]) -> Result<Option<String>, Failure> {
+    if entries.is_empty() {
+        return Ok(None);
+    }
+    let checks = Check { policy: &plan.policy, given: &plan.values, allow: config.allow(), max_age: None };
+    let Report { entries: total, mut findings } = check_fixture(&plan.output, &checks)?;
+    findings.retain(|finding: &Finding| {
+        let is_recovered = finding.entry.is_some_and(|entry| entries.contains(&entry));
+        is_recovered && (finding.severity == Severity::Problem || finding.kind == Kind::Entropy)
+    });
+    if findings.is_empty() {
+        return Ok(None);
+    }
+    let found = check::described(&plan.output, &Report { entries: total, findings }, false);
+    let path = harproxy_support::shell_quote::path(&plan.output);
+    Ok(Some(format!(
+        "{found}a killed recording can't remove values that it found to be secret later; `harproxy redact {path}` takes secrets \
+         out, and `allow` under [check] in harproxy.toml lists the hashes of other values"
+    )))
 }
 
 fn accepted(recovered: &Recovered) -> String {

@@ -37,7 +37,7 @@ pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
     let roots = Roots::gather();
     let output = record.as_ref().map(|(record, _)| record.output.clone());
     let authority = Arc::new(Authority::load_or_create(&plan.ca_dir)?);
-    let recorder = record.map(|(record, upstream)| record::start(record, upstream, &authority, ui)).transpose()?;
+    let recorder = record.map(|(record, upstream)| record::start(record, upstream, ui)).transpose()?;
     let asks = recorder.clone().map(|recorder| recorder as Arc<dyn Ask>);
     let replayer = Arc::new(Replayer::open(replay, asks)?);
     let explains = replayer.clone();

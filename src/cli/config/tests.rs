@@ -259,7 +259,7 @@ fn what_is_said_is_kept_with_its_place_but_never_a_secret() {
 }
 
 /// The reference of the file.
-const REFERENCE: &str = include_str!("../../../docs/policy.md");
+const REFERENCE: &str = include_str!("../../../docs/reference/configuration.md");
 
 #[test]
 fn the_reference_has_every_name() {

@@ -1,4 +1,4 @@
-//! The run as events: one JSON object a line, as `docs/events.md` has them.
+//! The run as events: one JSON object a line, as `docs/reference/events.md` has them.
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};

@@ -16,7 +16,7 @@ use super::ui::{self, Meanwhile};
 use crate::verdict::seen::{Fate, Seen};
 use crate::verdict::{Finding, Herald};
 use crate::watch::{Event, Listener};
-use harproxy_proxy::{Notice, Origin};
+use harproxy_proxy::{ConnectionEvent, Origin};
 
 /// So many things may wait to be told; what comes beyond them is only counted.
 const QUEUE: usize = 32_768;
@@ -89,14 +89,16 @@ impl Live {
         Box::new(move |event| match event {
             Event::Answered(seen) => live.put(Item::Answered(Box::new(seen.line()))),
             Event::Ended(seen) => live.put(Item::Ended(Box::new(seen.line()))),
-            Event::Notice(Notice::TlsRefused { to, reason }) => live.put(Item::TlsRefused(to.clone(), reason.clone())),
+            Event::Connection(ConnectionEvent::TlsRefused { to, reason }) => {
+                live.put(Item::TlsRefused(to.clone(), reason.clone()))
+            }
             // Either they are requests or findings as well, or nobody wants to know.
-            Event::Notice(
-                Notice::Tunnelled { .. }
-                | Notice::Unreadable { .. }
-                | Notice::BadHead { .. }
-                | Notice::Unauthorized
-                | Notice::TlsTrusted { .. },
+            Event::Connection(
+                ConnectionEvent::TunnelClosed { .. }
+                | ConnectionEvent::UnknownProtocol { .. }
+                | ConnectionEvent::MalformedHead { .. }
+                | ConnectionEvent::Unauthorized
+                | ConnectionEvent::TlsAccepted { .. },
             ) => {}
         })
     }

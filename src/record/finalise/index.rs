@@ -8,7 +8,7 @@ use std::io;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::super::heads::{End, Fields, How, Meta, RequestEnd, RequestHead, ResponseHead, Told, decode};
+use super::super::heads::{End, Fields, How, Meta, RequestEnd, RequestHead, ResponseHead, decode};
 use super::super::journal::{FrameKind, Names, Reader, Span};
 use harproxy_http::Header;
 
@@ -69,8 +69,6 @@ pub struct Index {
     pub cut: usize,
     /// Exchanges that ended, or were under way, before an answer.
     pub unanswered: usize,
-    /// Clues to the values that were found.
-    pub told: Vec<Told>,
 }
 
 impl Index {
@@ -82,14 +80,10 @@ impl Index {
         let Some(mut reader) = Reader::open(file)? else { return Ok(None) };
         let mut meta = None;
         let mut open: HashMap<u64, Slot> = HashMap::new();
-        let mut index = Index { meta: Meta::default(), slots: Vec::new(), cut: 0, unanswered: 0, told: Vec::new() };
+        let mut index = Index { meta: Meta::default(), slots: Vec::new(), cut: 0, unanswered: 0 };
         while let Some(frame) = reader.next_frame()? {
             if frame.kind == FrameKind::Meta {
                 meta = Some(decode(frame.payload)?);
-                continue;
-            }
-            if frame.kind == FrameKind::Clues {
-                index.told.push(decode(frame.payload)?);
                 continue;
             }
             if frame.kind == FrameKind::Request {
@@ -115,7 +109,7 @@ impl Index {
                         slot.end = Some(frame.span);
                     }
                 }
-                FrameKind::End | FrameKind::Meta | FrameKind::Request | FrameKind::Clues => {}
+                FrameKind::End | FrameKind::Meta | FrameKind::Request => {}
             }
         }
         let Some(meta) = meta else { return Ok(None) };

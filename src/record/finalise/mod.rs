@@ -1,7 +1,6 @@
 //! The journal becomes a fixture: indexed first, then written entry by entry, so that memory does not grow with payloads.
 
 mod ambiguous;
-mod aside;
 mod compare;
 mod entry;
 mod graft;
@@ -24,13 +23,13 @@ pub use merge::Arrangement;
 use merge::{Step, Turns};
 use payload::Payload;
 
-use super::journal::{Claimed, Names, Reader};
+use super::held::{self, HeldSummary};
+use super::journal::{Claimed, Names, Place, Reader};
 use super::volatile::Quiet;
 use super::{Ending, Error, OnFailure, Outcome, RecordPlan, Recorder, Update, outcome};
 use harproxy_har::write::{ContentMode, FixtureWriter};
 use harproxy_har::{Fixture, scope};
 use harproxy_http::NormalUrl;
-use harproxy_http::problem::in_words;
 use harproxy_matching::Likeness;
 use harproxy_redact::{Naming, placeholder};
 
@@ -49,7 +48,7 @@ pub fn check(plan: &RecordPlan) -> Result<(), Error> {
 /// # Errors
 /// [`Error`]; the old fixture and the journal stay.
 pub fn finalise(recorder: &Recorder, plan: &RecordPlan, ending: Ending) -> Result<Outcome, Error> {
-    let mut naming = Naming::new(recorder.screen.vault().run());
+    let mut naming = Naming::new(recorder.redactor.vault().run());
     let mut outcome = end(recorder, plan, ending, &mut naming)?;
     // Findings were made while values had no names yet.
     for finding in &mut outcome.verdict.findings {
@@ -67,14 +66,14 @@ pub fn copy(recorder: &Recorder, to: &Path) -> Result<(), Error> {
     recorder.journal.close();
     let Some((mut reader, index)) = open(&recorder.claimed)? else { return Ok(()) };
     if let Some(names) = &mut reader.names {
-        names.know(recorder.screen.vault());
+        names.know(recorder.redactor.vault());
     }
     let plan = RecordPlan { output: to.to_owned(), content: ContentMode::Attach, ..recorder.plan.clone() };
-    write(&plan, Update::Replace, &index, &mut reader).map(drop)
+    write(&plan, Update::Replace, &index, &mut reader, Destination::Fixture).map(drop)
 }
 
 fn end(recorder: &Recorder, plan: &RecordPlan, ending: Ending, naming: &mut Naming) -> Result<Outcome, Error> {
-    let Recorder { claimed, journal, screen, .. } = recorder;
+    let Recorder { claimed, journal, redactor, .. } = recorder;
     journal.close();
     let anew = if recorder.is_idle() { None } else { claimed.put_back()? };
     if anew.is_some() && !plan.output.exists() {
@@ -89,45 +88,59 @@ fn end(recorder: &Recorder, plan: &RecordPlan, ending: Ending, naming: &mut Nami
         claimed.remove()?;
         return Ok(outcome::nothing(recorder));
     };
-    if ending == Ending::Failed && plan.on_failure == OnFailure::Hold && plan.output.exists() {
-        let replaced = claimed.place.held.exists();
-        let outcome = Outcome {
-            held: Some(claimed.place.held.clone()),
-            replaced_held: replaced,
-            ..outcome::of(recorder, &index, Arrangement::default())
-        };
-        set_aside(recorder, claimed, &index, reader)?;
-        return Ok(outcome);
-    }
     if let Some(names) = &mut reader.names {
-        names.know(screen.vault());
+        names.know(redactor.vault());
     }
-    let arrangement = write(plan, plan.update, &index, &mut reader)?;
-    if let Some(names) = reader.names.take() {
-        *naming = names.naming;
+    let is_held = ending == Ending::Failed && plan.on_failure == OnFailure::Hold && plan.output.exists();
+    if is_held {
+        let replaced_held = claimed.place.held.exists();
+        let update = cautious(plan.update);
+        write(plan, update, &index, &mut reader, Destination::Held(&claimed.place))?;
+        take_naming(&mut reader, naming);
+        claimed.remove()?;
+        let held = Some(claimed.place.held.clone());
+        return Ok(Outcome { held, replaced_held, ..outcome::of(recorder, &index, Arrangement::default()) });
     }
+    let arrangement = write(plan, plan.update, &index, &mut reader, Destination::Fixture)?;
+    take_naming(&mut reader, naming);
     // What was held is older: were the journal removed first, a kill between the two would leave it to be taken for newer.
-    let replaced_held = claimed.discard_held()?;
+    let replaced_held = held::discard(&claimed.place)?;
     claimed.remove()?;
     let mut outcome = Outcome { written: true, replaced_held, ..outcome::of(recorder, &index, arrangement) };
-    if screen.vault().found() > 0 {
+    if redactor.vault().found() > 0 {
         let known = plan.values.iter().map(|(placeholder, _)| placeholder.clone()).collect();
         outcome.verdict.findings.extend(ambiguous::find(&Fixture::open(&plan.output)?, &known));
     }
     Ok(outcome)
 }
 
-/// Sets the journal aside, without what became known to be secret after it was written down. Where it can't be written anew it is
-/// kept all the same: whoever recovers it looks for that, by its clues.
-fn set_aside(recorder: &Recorder, claimed: &Claimed, index: &Index, reader: Reader) -> Result<(), Error> {
-    if recorder.screen.vault().found() == 0 {
-        return claimed.hold();
+/// Secrets in findings get the names that they have in the fixture.
+fn take_naming(reader: &mut Reader, naming: &mut Naming) {
+    if let Some(names) = reader.names.take() {
+        *naming = names.naming;
     }
-    match aside::set_aside(recorder, claimed, index, reader) {
-        Ok(()) => claimed.remove(),
-        Err(error) => {
-            tracing::warn!(error = %in_words(&error), "a recording is held as it was journalled");
-            claimed.hold()
+}
+
+/// The update of a recording that did not end well. It has not seen everything, so it removes no entries.
+#[must_use]
+pub fn cautious(update: Update) -> Update {
+    if update == Update::Replace { Update::Merge } else { update }
+}
+
+/// The destination of a finished fixture.
+#[derive(Clone, Copy, Debug)]
+pub enum Destination<'a> {
+    /// The fixture itself.
+    Fixture,
+    /// A held recording beside it.
+    Held(&'a Place),
+}
+
+impl Destination<'_> {
+    fn finish(self, writer: FixtureWriter, index: &Index, arrangement: &Arrangement) -> Result<(), Error> {
+        match self {
+            Destination::Fixture => Ok(writer.finish().map(drop)?),
+            Destination::Held(place) => held::hold(place, writer, &HeldSummary::new(place, index, arrangement)?),
         }
     }
 }
@@ -169,7 +182,7 @@ fn name(
     Ok(())
 }
 
-/// The same with a journal that was set aside. What was secret is named for being compared.
+/// The same of any journal. Secrets get provisional names, for comparing.
 ///
 /// # Errors
 /// When it can't be read.
@@ -186,7 +199,13 @@ pub fn open_file(journal: &File, path: &Path) -> Result<Option<(Reader, Index)>,
 ///
 /// # Errors
 /// [`Error`]; the old fixture stays.
-pub fn write(plan: &RecordPlan, update: Update, index: &Index, reader: &mut Reader) -> Result<Arrangement, Error> {
+pub fn write(
+    plan: &RecordPlan,
+    update: Update,
+    index: &Index,
+    reader: &mut Reader,
+    destination: Destination<'_>,
+) -> Result<Arrangement, Error> {
     let old = existing(plan)?;
     let recorded = scope::explicit(&index.meta.scope);
     let Some(old) = old else {
@@ -196,7 +215,7 @@ pub fn write(plan: &RecordPlan, update: Update, index: &Index, reader: &mut Read
         for slot in &index.slots {
             add(slot, index, reader, &mut writer)?;
         }
-        writer.finish()?;
+        destination.finish(writer, index, &arrangement)?;
         return Ok(arrangement);
     };
     let (quiet, like) = (Quiet::new(&plan.volatile)?, Likeness::new(&plan.rules)?);
@@ -207,7 +226,7 @@ pub fn write(plan: &RecordPlan, update: Update, index: &Index, reader: &mut Read
     let Arrangement { changed, added, removed, .. } = arrangement;
     let changes = (changed, added, removed) != (0, 0, 0);
     name(plan, Some((&old, &arrangement)), index, answers.reader)?;
-    if changes || scope != before {
+    if changes || scope != before || matches!(destination, Destination::Held(_)) {
         let mut writer = writer(plan, &scope)?.based_on(&old)?;
         for step in &arrangement.steps {
             match *step {
@@ -216,7 +235,7 @@ pub fn write(plan: &RecordPlan, update: Update, index: &Index, reader: &mut Read
                 Step::Put(new) => add(&index.slots[new], index, answers.reader, &mut writer)?,
             }
         }
-        writer.finish()?;
+        destination.finish(writer, index, &arrangement)?;
     }
     Ok(arrangement)
 }

@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use bytes::Bytes;
 
 /// The first bytes of a journal, which name the version of its format.
-pub const MAGIC: [u8; 19] = *b"harproxy journal 2\n";
+pub const MAGIC: [u8; 19] = *b"harproxy journal 3\n";
 
 /// Bytes before a payload.
 pub const HEADER: usize = 13;
@@ -42,12 +42,10 @@ pub enum FrameKind {
     RequestDecoded,
     /// Bytes of a response payload, decoded and redacted.
     ResponseDecoded,
-    /// Clues to secrets in the frames that follow.
-    Clues,
 }
 
 /// All kinds. A kind is written as its position, from 1.
-const KINDS: [FrameKind; 10] = [
+const KINDS: [FrameKind; 9] = [
     FrameKind::Meta,
     FrameKind::Request,
     FrameKind::RequestData,
@@ -57,7 +55,6 @@ const KINDS: [FrameKind; 10] = [
     FrameKind::End,
     FrameKind::RequestDecoded,
     FrameKind::ResponseDecoded,
-    FrameKind::Clues,
 ];
 
 impl FrameKind {
@@ -74,7 +71,7 @@ impl FrameKind {
 pub struct Frame {
     /// The content of the payload.
     pub kind: FrameKind,
-    /// The number of the exchange, from 1; 0 for [`FrameKind::Meta`] and [`FrameKind::Clues`].
+    /// The number of the exchange, from 1; 0 for [`FrameKind::Meta`].
     pub exchange: u64,
     /// At most [`MAX_PAYLOAD`] bytes.
     pub payload: Bytes,
@@ -160,7 +157,7 @@ mod tests {
         let long = FrameHeader { kind: FrameKind::End, exchange: 1, len: u32::MAX };
         assert_eq!(FrameHeader::from_bytes(&long.to_bytes()), None, "too long");
         let mut unknown = FrameHeader { kind: FrameKind::End, exchange: 1, len: 1 }.to_bytes();
-        unknown[4] = 11;
+        unknown[4] = 10;
         assert_eq!(FrameHeader::from_bytes(&unknown), None, "an unknown kind");
     }
 }

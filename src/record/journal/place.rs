@@ -21,7 +21,7 @@ pub struct Place {
     pub output: PathBuf,
     /// `.api.har.journal` beside `api.har`.
     pub journal: PathBuf,
-    /// `.api.har.held`: a recording whose CMD failed over an existing fixture.
+    /// `.api.har.held`: the folder of a held recording.
     pub held: PathBuf,
 }
 
@@ -151,27 +151,6 @@ impl Claimed {
         }
         Ok(Some(anew))
     }
-
-    /// Sets the journal aside, for its user to decide on; an older one that was held is replaced.
-    ///
-    /// # Errors
-    /// [`Error::Journal`].
-    pub fn hold(&self) -> Result<(), Error> {
-        fs::rename(&self.place.journal, &self.place.held)
-            .map_err(|source| Error::journal("setting aside the journal", &self.place.journal, source))
-    }
-
-    /// Removes a recording that was held; whether there was one.
-    ///
-    /// # Errors
-    /// [`Error::Journal`].
-    pub fn discard_held(&self) -> Result<bool, Error> {
-        let there = self.place.held.exists();
-        if there {
-            remove(&self.place.held)?;
-        }
-        Ok(there)
-    }
 }
 
 /// Who a journal says writes it; nobody where it is but a lock.
@@ -281,20 +260,5 @@ mod tests {
         fs::write(dir.path().join("there/new/api.har"), "").unwrap();
         claimed.remove().unwrap();
         assert!(dir.path().join("there/new/api.har").exists());
-    }
-
-    #[test]
-    fn a_held_recording_replaces_the_one_before() {
-        let dir = tempfile::tempdir().unwrap();
-        let place = Place::beside(&dir.path().join("api.har")).unwrap();
-        for text in ["first", "second"] {
-            let claimed = place.clone().claim().unwrap();
-            fs::write(&place.journal, text).unwrap();
-            claimed.hold().unwrap();
-            assert_eq!(fs::read_to_string(&place.held).unwrap(), text);
-        }
-        let claimed = place.claim().unwrap();
-        assert!(claimed.discard_held().unwrap());
-        assert!(!claimed.discard_held().unwrap());
     }
 }

@@ -1,4 +1,4 @@
-//! What makes each kind of program use the proxy. `docs/clients.md` and `docs/browser.md` say the same at more length.
+//! What makes each kind of program use the proxy. `docs/getting-started` and `docs/guides/doctor.md` say the same at more length.
 
 use super::Clues;
 use super::runtime::{self, Runtime};

@@ -1,4 +1,4 @@
-//! The verdict for machines. `docs/report.md` describes it and `docs/report.schema.json` says it in JSON Schema; a change of
+//! The verdict for machines. `docs/reference/report.md` describes it and `docs/reference/report.schema.json` says it in JSON Schema; a change of
 //! meaning raises the number in [`SCHEMA`].
 
 use std::borrow::Cow;

@@ -265,8 +265,9 @@ fn properties(report: &Report) -> Vec<(&'static str, String)> {
     properties
 }
 
-/// Replaces characters that XML 1.0 can't represent (production 2, `Char`).
+/// Replaces control characters and characters that XML 1.0 can't represent (production 2, `Char`).
 fn legal(text: &str) -> String {
-    let is_legal = |c: char| matches!(c, '\t' | '\n' | '\r' | '\u{20}'..='\u{fffd}' | '\u{10000}'..);
+    let is_legal =
+        |c: char| matches!(c, '\t' | '\n' | '\r' | '\u{20}'..='\u{7e}' | '\u{a0}'..='\u{fffd}' | '\u{10000}'..);
     text.chars().map(|c| if is_legal(c) { c } else { char::REPLACEMENT_CHARACTER }).collect()
 }

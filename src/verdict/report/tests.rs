@@ -254,20 +254,23 @@ fn members(value: &Value, names: &mut BTreeSet<String>) {
 
 #[test]
 fn every_member_of_the_json_is_documented() {
-    let documented = include_str!("../../../docs/report.md");
+    let documented = include_str!("../../../docs/reference/report.md");
     let mut names = BTreeSet::new();
     members(&serde_json::from_str(&json::render(&full())).unwrap(), &mut names);
     for name in &names {
-        assert!(documented.contains(&format!("`{name}`")), "docs/report.md does not describe `{name}`");
+        assert!(documented.contains(&format!("`{name}`")), "docs/reference/report.md does not describe `{name}`");
     }
     for kind in Kind::ALL {
-        assert!(documented.contains(&format!("`{}`", kind.word())), "docs/report.md does not describe {kind:?}");
+        assert!(
+            documented.contains(&format!("`{}`", kind.word())),
+            "docs/reference/report.md does not describe {kind:?}"
+        );
     }
 }
 
 #[test]
 fn the_schema_fits_every_report_and_names_every_member() {
-    let mut schema: Value = serde_json::from_str(include_str!("../../../docs/report.schema.json")).unwrap();
+    let mut schema: Value = serde_json::from_str(include_str!("../../../docs/reference/report.schema.json")).unwrap();
     let reports = [full(), report(failed(), 1, Source::Verdict), report(nothing_recorded(), 4, Source::Cmd)];
     let reports = reports.map(|report| serde_json::from_str::<Value>(&json::render(&report)).unwrap());
     close(&mut schema);

@@ -138,7 +138,7 @@ fn env_docker_prints_arguments_that_can_be_pasted() {
 fn env_playwright_prints_what_the_guide_says() {
     let sandbox = Sandbox::new();
     let snippet = sandbox.run(["env", "--playwright"]).expect(0).stdout;
-    let guide = std::fs::read_to_string(crate::support::repo("docs/browser.md")).unwrap();
+    let guide = std::fs::read_to_string(crate::support::repo("docs/getting-started/browser.md")).unwrap();
     assert!(guide.contains(snippet.trim_end()), "{snippet}");
     let known = sandbox.run(["env", "--playwright", "--auth", "ci:it's"]).expect(0).stdout;
     assert!(known.contains(r#"server: "http://127.0.0.1:8899", username: "ci", password: "it's""#), "{known}");

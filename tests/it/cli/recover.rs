@@ -93,6 +93,30 @@ fn killed_and_dropped(stage: &Stage) {
 }
 
 #[test]
+fn held_recording_is_not_accepted_when_its_fixture_has_changed() {
+    let stage = held();
+    let changed = stage.sandbox.read(FILE).replace("api/json", "api/other");
+    stage.sandbox.write(FILE, &changed);
+    let refused = stage.sandbox.run(["recover", FILE]).expect(2);
+    refused
+        .says("hars/a.har has changed since the recording into it was held")
+        .says("`harproxy recover hars/a.har --discard`");
+    assert_eq!(stage.sandbox.read(FILE), changed);
+    stage.sandbox.run(["recover", FILE, "--discard"]).expect(0).says("dropped 1 exchange");
+}
+
+#[test]
+fn recording_held_by_another_version_is_not_thrown_away() {
+    let stage = Stage::new();
+    stage.record(&["-o", FILE], CURL).expect(0);
+    let held = stage.sandbox.write("hars/.a.har.held", "harproxy journal 2\nwhatever there is in it");
+    stage.sandbox.run(["recover", FILE]).expect(3).says("hars/.a.har.held").says("use the harproxy that recorded it");
+    assert!(held.exists());
+    stage.sandbox.run(["recover", FILE, "--discard"]).expect(0).says("dropped what can't be read");
+    assert!(!held.exists());
+}
+
+#[test]
 fn where_nothing_was_left_it_says_so_and_what_to_do() {
     let stage = held();
     stage.sandbox.run(["recover", "hars/other.har"]).expect(2).says("`harproxy recover hars/a.har`");
@@ -115,7 +139,9 @@ fn a_live_recorder_is_not_recovered() {
 
 #[test]
 fn recover_goes_by_the_section_of_record() {
-    let stage = held();
+    let stage = Stage::new();
+    stage.record(&["-o", FILE], CURL).expect(0);
+    killed(&stage, "https://api.test/api/text");
     stage.sandbox.write("harproxy.toml", "[record]\noutput = 'hars/a.har'\ncontent = 'embed'\nupdate = 'replace'\n");
     stage.sandbox.run(["recover"]).expect(0).says("0 unchanged, 0 changed, 1 added, 1 not seen");
     let har = stage.sandbox.har(FILE);

@@ -1,6 +1,6 @@
 //! CONNECT: what is found inside, and what becomes of it.
 
-use harproxy_proxy::Notice;
+use harproxy_proxy::ConnectionEvent;
 use harproxy_tls::authority::Alpn;
 
 use super::stage::{Setting, Stage};
@@ -140,7 +140,7 @@ fn a_client_that_refuses_the_certificate_is_noticed() {
     client.ca = rcgen_ca();
     client.try_ask(Ask::new("GET", "https://pinned.test/")).unwrap_err();
     match stage.notice() {
-        Notice::TlsRefused { to, reason } => {
+        ConnectionEvent::TlsRefused { to, reason } => {
             assert_eq!(to.to_string(), "https://pinned.test");
             assert!(reason.contains("UnknownCA") && reason.contains("does not trust"), "{reason}");
         }
@@ -154,11 +154,11 @@ fn a_client_that_refuses_the_certificate_is_noticed() {
     tls.write_tls(&mut raw.0).unwrap();
     raw.exactly(1000);
     drop(raw);
-    assert!(matches!(stage.notice(), Notice::TlsRefused { to, .. } if &*to.host == "leaving.test"));
+    assert!(matches!(stage.notice(), ConnectionEvent::TlsRefused { to, .. } if &*to.host == "leaving.test"));
     // A connection that is closed before it said anything is nobody's business, and the next one tells that it was none.
     drop(stage.tunnel("quiet.test:443"));
     stage.tunnel("garbage.test:443").send("\x01\x02\x03");
-    assert!(matches!(stage.notice(), Notice::Unreadable { to } if &*to.host == "garbage.test"));
+    assert!(matches!(stage.notice(), ConnectionEvent::UnknownProtocol { to } if &*to.host == "garbage.test"));
 }
 
 /// A CA that is not ours.
@@ -173,7 +173,9 @@ fn without_an_upstream_what_is_neither_tls_nor_http_is_refused() {
     let mut raw = stage.tunnel("irc.test:6667");
     raw.send("NICK someone\r\n");
     assert_eq!(raw.rest(), b"");
-    assert!(matches!(stage.notice(), Notice::Unreadable { to } if &*to.host == "irc.test" && to.port == 6667));
+    assert!(
+        matches!(stage.notice(), ConnectionEvent::UnknownProtocol { to } if &*to.host == "irc.test" && to.port == 6667)
+    );
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpListener;
 
-use harproxy_proxy::Notice;
+use harproxy_proxy::ConnectionEvent;
 use harproxy_proxy::upstream::{Timeouts, Upstream};
 
 use super::stage::{Setting, Stage};
@@ -34,7 +34,9 @@ fn an_upstream_that_speaks_first_gets_a_tunnel() {
     assert_eq!(raw.rest(), b"221 bye\r\n");
     assert_eq!(server.join().unwrap(), b"EHLO me\r\n");
     match stage.notice() {
-        Notice::Tunnelled { to, sent, received, .. } => assert_eq!((to.port, sent, received), (port, 9, 24)),
+        ConnectionEvent::TunnelClosed { to, sent, received, .. } => {
+            assert_eq!((to.port, sent, received), (port, 9, 24))
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -57,7 +59,7 @@ fn unknown_first_bytes_go_to_the_upstream_that_was_dialled() {
         assert_eq!(raw.rest(), b"+PONG\r\n");
         assert_eq!(&server.join().unwrap(), b"PING\r\n");
         drop(raw);
-        assert!(matches!(stage.notice(), Notice::Tunnelled { sent: 6, received: 7, .. }));
+        assert!(matches!(stage.notice(), ConnectionEvent::TunnelClosed { sent: 6, received: 7, .. }));
     }
 }
 

@@ -49,7 +49,7 @@ fn a_drain_ends_what_was_upgraded_and_tunnels() {
 
     stage.drain(LONG);
     assert_eq!((upgraded.rest(), tunnel.rest()), (vec![], vec![]));
-    assert!(matches!(stage.notice(), harproxy_proxy::Notice::Tunnelled { sent: 0, received: 5, .. }));
+    assert!(matches!(stage.notice(), harproxy_proxy::ConnectionEvent::TunnelClosed { sent: 0, received: 5, .. }));
 }
 
 #[test]

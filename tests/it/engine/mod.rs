@@ -5,6 +5,6 @@ mod dialled;
 mod heads;
 mod life;
 mod own_port;
+mod pipelining;
 mod reverse;
-mod shortcut;
 mod stage;

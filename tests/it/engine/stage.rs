@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -11,11 +11,11 @@ use bytes::Bytes;
 use futures_util::stream;
 use harproxy_http::problem::Problem;
 use harproxy_proxy::body::{Body, End, Watch, Watched};
-use harproxy_proxy::handler::{Close, HostStays};
 use harproxy_proxy::server::{Credentials, Reverse};
 use harproxy_proxy::upstream::{Dialled, Upstream};
 use harproxy_proxy::{
-    Client, Connect, Exchange, Handler, Notice, Origin, Proxy, ProxyPlan, Running, Scheme, Session, Ticket, respond,
+    BoxFuture, Close, Connection, ConnectionEvent, Exchange, Handler, HostStays, Origin, Proxy, ProxyPlan, Running,
+    Tunnel, respond,
 };
 use harproxy_tls::authority::{Alpn, Authority};
 use http::Response;
@@ -35,91 +35,45 @@ pub static LONG: &[u8] = &[b'l'; 32 << 20];
 
 /// Answers by the path of the request; see [`Echo::answer`].
 pub struct Echo {
-    notices: Mutex<Sender<Notice>>,
+    notices: Mutex<Sender<ConnectionEvent>>,
     ends: Mutex<Sender<String>>,
     pub gate: Arc<Notify>,
     pub entered: Mutex<Sender<()>>,
     alpn: Alpn,
     upstream: Option<Upstream>,
-    urls: Mutex<Vec<String>>,
-    gathers: bool,
-    fetched: Mutex<Vec<Ticket>>,
-    addr: OnceLock<SocketAddr>,
 }
 
 impl Handler for Echo {
-    type Connection = u64;
-
-    fn accept(&self, client: &Arc<Client>) -> u64 {
-        client.connection
-    }
-
-    fn answers_at_once(&self) -> bool {
-        true
-    }
-
-    /// Counts the URLs that were asked for. That of `/until-drained` is told when a drain has begun.
-    fn ticket(&self, url: &str) -> Option<Ticket> {
-        if url.ends_with("/until-drained") {
-            let _ = self.entered.lock().unwrap().send(());
-            // A drain no longer listens.
-            while TcpStream::connect(*self.addr.get().unwrap()).is_ok() {}
-        }
-        let mut urls = self.urls.lock().unwrap();
-        urls.push(url.to_owned());
-        Some(Ticket(urls.len() as u128 - 1))
-    }
-
-    fn gathers(&self) -> bool {
-        self.gathers
-    }
-
-    fn fetch(&self, tickets: &[Ticket]) {
-        self.fetched.lock().unwrap().extend_from_slice(tickets);
-    }
-
-    /// What is below `/ready` lies ready, when it has been fetched where that is to be.
-    fn ready(
-        &self,
-        ticket: Ticket,
-        _: &Session,
-        is_plain: &dyn Fn() -> bool,
-        head: &mut Vec<u8>,
-    ) -> Option<&'static [u8]> {
-        let url = self.urls.lock().unwrap()[ticket.0 as usize].clone();
-        let path = &url[url.find("/ready").filter(|_| is_plain())?..];
-        let fetched = self.fetched.lock().unwrap().iter().filter(|fetched| **fetched == ticket).count();
-        assert_eq!(fetched, usize::from(self.gathers), "{url}");
-        assert!(path != "/ready/panic", "as it was asked to");
-        let payload: &[u8] = if path == "/ready/long" { LONG } else { b"ready" };
-        head.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
-        head.extend_from_slice(format!("x-url: {url}\r\ncontent-length: {}\r\n\r\n", payload.len()).as_bytes());
-        Some(payload)
-    }
-
-    async fn connect(&self, _: &u64, session: &Session, to: &Origin) -> Connect {
-        match (&*to.host, &self.upstream) {
-            ("refused.test", _) => {
-                let detail = format!("session {:?}", session.0);
-                Connect::Refuse(respond::problem(&Problem::new(403, "Refused", detail), "out-of-scope"))
+    fn tunnel<'a>(&'a self, connection: &'a Connection, to: &'a Origin) -> BoxFuture<'a, Tunnel> {
+        Box::pin(async {
+            match (&*to.host, &self.upstream) {
+                ("refused.test", _) => {
+                    let detail = format!("session {:?}", connection.session().0);
+                    Tunnel::Refuse(respond::problem(&Problem::new(403, "Refused", detail), "out-of-scope"))
+                }
+                ("tunnel.localhost", Some(upstream)) => Tunnel::PassThrough(upstream.dial(to).await.unwrap()),
+                (_, Some(upstream)) => Tunnel::Intercept(upstream.dial(to).await.ok()),
+                (_, None) => Tunnel::Intercept(None),
             }
-            ("tunnel.localhost", Some(upstream)) => Connect::Tunnel(upstream.dial(to).await.unwrap()),
-            (_, Some(upstream)) => Connect::Intercept(upstream.dial(to).await.ok()),
-            (_, None) => Connect::Intercept(None),
-        }
+        })
     }
 
-    async fn secure(&self, _: &u64, _: &Session, _: &Origin, _: &[Vec<u8>], _: Option<Dialled>) -> Alpn {
-        self.alpn
+    fn alpn<'a>(
+        &'a self,
+        _: &'a Connection,
+        _: &'a Origin,
+        _: &'a [Vec<u8>],
+        _: Option<Dialled>,
+    ) -> BoxFuture<'a, Alpn> {
+        Box::pin(std::future::ready(self.alpn))
     }
 
-    fn plain(&self, _: &u64, _: &Session, to: &Origin, _: Option<Dialled>) {
-        assert_eq!(to.scheme, Scheme::Http);
-    }
-
-    async fn handle(&self, own: &u64, exchange: Exchange) -> Result<Response<Body>, Close> {
-        assert_eq!(*own, exchange.client.connection);
-        self.answer(exchange).await
+    fn handle<'a>(
+        &'a self,
+        connection: &'a Connection,
+        exchange: Exchange,
+    ) -> BoxFuture<'a, Result<Response<Body>, Close>> {
+        Box::pin(self.answer(connection, exchange))
     }
 
     fn told<'u>(&self, _: &http::HeaderMap, url: &'u str) -> std::borrow::Cow<'u, str> {
@@ -130,13 +84,13 @@ impl Handler for Echo {
         headers.into()
     }
 
-    fn notice(&self, notice: Notice) {
-        let _ = self.notices.lock().unwrap().send(notice);
+    fn event(&self, event: ConnectionEvent) {
+        let _ = self.notices.lock().unwrap().send(event);
     }
 }
 
 impl Echo {
-    async fn answer(&self, exchange: Exchange) -> Result<Response<Body>, Close> {
+    async fn answer(&self, connection: &Connection, exchange: Exchange) -> Result<Response<Body>, Close> {
         let plain = |status: u16, body: Body| Response::builder().status(status).body(body).unwrap();
         match exchange.request.uri().path() {
             "/close" => Err(Close),
@@ -190,13 +144,13 @@ impl Echo {
                 Ok(plain(200, Body::boxed(body)))
             }
             "/upgrade" => Ok(upgrade(exchange)),
-            _ => Ok(echo(exchange).await),
+            _ => Ok(echo(connection, exchange).await),
         }
     }
 }
 
 /// Everything that the handler was given, as JSON.
-async fn echo(exchange: Exchange) -> Response<Body> {
+async fn echo(connection: &Connection, exchange: Exchange) -> Response<Body> {
     let (parts, body) = exchange.request.into_parts();
     let body = match body.collect().await {
         Ok(body) => body,
@@ -213,8 +167,8 @@ async fn echo(exchange: Exchange) -> Response<Body> {
         "uri": parts.uri.to_string(),
         "version": format!("{:?}", parts.version),
         "origin": exchange.origin.to_string(),
-        "session": exchange.session.0.as_deref(),
-        "connection": exchange.client.connection,
+        "session": connection.session().0.as_deref(),
+        "connection": connection.id,
         "hostStays": parts.extensions.get::<HostStays>().is_some(),
         "headers": headers,
         "body": String::from_utf8_lossy(&body.to_bytes()),
@@ -265,8 +219,6 @@ pub struct Setting {
     pub reverse: Vec<Reverse>,
     pub reverse_tls: bool,
     pub upstream: Option<Upstream>,
-    /// Whether what lies ready is fetched before it is asked for.
-    pub gathers: bool,
 }
 
 impl Default for Setting {
@@ -279,7 +231,6 @@ impl Default for Setting {
             reverse: Vec::new(),
             reverse_tls: false,
             upstream: None,
-            gathers: false,
         }
     }
 }
@@ -290,7 +241,7 @@ pub struct Stage {
     pub urls: Vec<(String, String)>,
     pub ca: String,
     pub echo: Arc<Echo>,
-    pub notices: Receiver<Notice>,
+    pub notices: Receiver<ConnectionEvent>,
     pub ends: Receiver<String>,
     pub entered: Receiver<()>,
     running: Option<Running>,
@@ -330,16 +281,11 @@ impl Stage {
             entered: Mutex::new(enter),
             alpn: setting.alpn,
             upstream: setting.upstream,
-            urls: Mutex::default(),
-            gathers: setting.gathers,
-            fetched: Mutex::default(),
-            addr: OnceLock::new(),
         });
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let handler = echo.clone();
         let (addr, urls, running) = runtime.block_on(async move {
             let proxy = Proxy::bind(plan).await.unwrap();
-            handler.addr.set(proxy.addr()).unwrap();
             (proxy.addr(), proxy.urls(), proxy.serve(handler))
         });
         Stage { addr, urls, ca, echo, notices, ends, entered, running: Some(running), runtime, _dir: dir }
@@ -378,7 +324,7 @@ impl Stage {
         raw
     }
 
-    pub fn notice(&self) -> Notice {
+    pub fn notice(&self) -> ConnectionEvent {
         self.notices.recv_timeout(PATIENCE).expect("a notice")
     }
 }

@@ -1,4 +1,4 @@
-//! `--log-format json`: whatever stands on standard error is one object a line with an `event`, as `docs/events.md` has it.
+//! `--log-format json`: whatever stands on standard error is one object a line with an `event`, as `docs/reference/events.md` has it.
 
 use std::collections::BTreeSet;
 use std::io::Write;

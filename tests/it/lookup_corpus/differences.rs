@@ -8,7 +8,7 @@ use harproxy_http::NormalUrl;
 use super::Reply;
 use super::case::{Case, Request};
 
-/// Why harproxy may answer otherwise, in the order in which they are looked for. docs/matching.md lists them.
+/// Why harproxy may answer otherwise, in the order in which they are looked for. docs/reference/matching.md lists them.
 pub const DIFFERENCES: &[(&str, Explains)] = &[
     ("pw-bug: the corpus says that Playwright's answer is a defect", |d| d.case.bug.is_some()),
     ("URLs are compared in normal form, as browsers send them", |d| {

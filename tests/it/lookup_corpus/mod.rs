@@ -299,7 +299,7 @@ fn explain_answers_as_playwright_does() {
 
 #[test]
 fn the_reference_lists_each_difference() {
-    let reference = include_str!("../../../docs/matching.md");
+    let reference = include_str!("../../../docs/reference/matching.md");
     let quirks: BTreeSet<String> =
         cases().into_iter().flat_map(|case| case.requests).flat_map(|request| request.quirks).collect();
     // An entry without a payload in a HAR of another tool matches any: there the two agree.

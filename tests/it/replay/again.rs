@@ -1,4 +1,4 @@
-//! What is asked for again: an answer that is at hand, past all that a first one takes.
+//! Repeated requests: the first response to a request is prepared from the fixture, later ones come from the cache.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -10,9 +10,8 @@ use super::stage::{Stage, entry, found, globs, own, posted, text};
 use crate::support::client::{Ask, Got, Proto};
 use crate::support::raw::read_head;
 
-/// What has answered before is answered from what is at hand, past all that a first answer takes: nobody may tell one from the other.
 #[test]
-fn asked_again_an_entry_answers_the_same_and_counts_the_same() {
+fn repeated_request_gets_the_same_response_and_counts_the_same() {
     let field = |name: &str, value: &str| json!({"name": name, "value": value});
     let body = |text: &str| json!({"size": text.len(), "mimeType": "text/plain", "text": text});
     let dates = [
@@ -25,7 +24,6 @@ fn asked_again_an_entry_answers_the_same_and_counts_the_same() {
     ];
     let coded = [field("content-encoding", "gzip"), field("content-type", "text/plain")];
     let allowed = [field("access-control-allow-origin", "https://page.test")];
-    // As most are: but for the date of its first answer the same for whoever asks.
     let same = [
         field("x-a", "1"),
         field("date", "Wed, 21 Oct 2015 07:28:00 GMT"),
@@ -94,7 +92,7 @@ fn asked_again_an_entry_answers_the_same_and_counts_the_same() {
 }
 
 #[test]
-fn what_was_answered_at_once_is_not_where_something_else_is_asked_for() {
+fn cached_response_is_not_sent_to_a_request_that_differs() {
     let stage = Stage::with(&own(&["**"], &[text("GET https://api.test/a", "hi")]), |plan| {
         plan.scope = globs(&["**", "!**/b"]);
     });
@@ -114,16 +112,15 @@ fn what_was_answered_at_once_is_not_where_something_else_is_asked_for() {
     assert_eq!((verdict.counts.served, verdict.counts.misses, verdict.counts.refused), (3, 3, 1));
 }
 
-/// From as many entries as this, what several connections have asked for is fetched before the first is answered.
 #[test]
-fn many_at_a_time_have_their_own_answers_from_a_large_fixture() {
-    const ENTRIES: usize = 20_000;
+fn concurrent_connections_get_the_responses_to_their_own_requests() {
+    const ENTRIES: usize = 1_000;
     let entries: Vec<_> = (0..ENTRIES).map(|n| text(&format!("GET http://api.test/{n}"), &format!("{n}"))).collect();
     let stage = Stage::of(&own(&["http://api.test/**"], &entries));
     let mut connections: Vec<_> = (0..24).map(|_| TcpStream::connect(stage.addr()).unwrap()).collect();
     let mut served = 0;
     for round in 0..6 {
-        // The same three times: an answer is made, comes from memory, and comes where it is read.
+        // Each URL three times: the first response is prepared, the others come from the cache.
         let of = |connection: usize| (connection * 7919 + round / 3 * 11) % ENTRIES;
         for (n, connection) in connections.iter_mut().enumerate() {
             write!(connection, "GET http://api.test/{} HTTP/1.1\r\nHost: api.test\r\n\r\n", of(n)).unwrap();
@@ -139,7 +136,7 @@ fn many_at_a_time_have_their_own_answers_from_a_large_fixture() {
             served += 1;
         }
     }
-    // What no entry answers, on connections that were answered so.
+    // Misses on connections that had responses before.
     for (path, method) in [("/none", "GET"), ("/0", "POST")] {
         write!(connections[0], "{method} http://api.test{path} HTTP/1.1\r\nHost: api.test\r\n\r\n").unwrap();
         let head = String::from_utf8(read_head(&mut connections[0])).unwrap();

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use harproxy::cli::plan::clue_key;
 use harproxy::record::{Ending, Error, OnFailure, Outcome, RecordPlan, Recorder, Update, Volatile};
 use harproxy_glob::Globs;
 use harproxy_har::Fixture;
@@ -49,7 +48,6 @@ pub fn setup(sandbox: &Sandbox) -> Setup {
             json_layout: JsonLayout::Indent,
             policy: Arc::default(),
             values: Vec::new(),
-            clue_key: None,
             on_failure: OnFailure::Hold,
             volatile: Volatile::default(),
             rules: Vec::new(),
@@ -90,7 +88,7 @@ impl Setup {
     /// Starts recording.
     pub fn start(self, sandbox: &Sandbox) -> Result<Rig, Error> {
         let authority = Arc::new(Authority::load_or_create(&sandbox.join("ca")).unwrap());
-        let record = RecordPlan { clue_key: Some(clue_key(&authority)), ..self.record };
+        let record = self.record;
         let recorder = Arc::new(Recorder::start(record, Upstream::anywhere(self.upstream)?)?);
         let ca = authority.cert_pem().to_owned();
         let plan = ProxyPlan {

@@ -4,7 +4,7 @@
 /// they have in common stands in the same column.
 ///
 /// ```
-/// use crate::beside;
+/// use harproxy_matching::beside;
 /// assert_eq!(beside("abc", "abd", 10), ["abc", "abd"]);
 /// let [a, b] = [format!("{}x{}", "-".repeat(90), "-".repeat(90)), "-".repeat(181)];
 /// assert_eq!(beside(&a, &b, 9), ["…---x-----…", "…---------…"]);

@@ -30,7 +30,7 @@ const MASKS: usize = 32;
 /// One entry of each place, by what its path has in common with others. Case, percent-encoding and empty segments are set aside.
 #[derive(Debug, Default)]
 pub(super) struct Neighbours {
-    groups: Groups<u64>,
+    groups: Groups,
     /// Which segments vary (by a rule, or because a placeholder is there) in paths of so many.
     masks: BTreeMap<usize, BTreeSet<Vec<usize>>>,
 }

@@ -76,7 +76,7 @@ fn the_score_ranks_before_the_turn() {
     );
     let both = ask("GET", URL).with("accept", "b").with("x", "1");
     assert_eq!(entries(&shelf, &both, 2), [1, 1].map(Some));
-    assert_eq!(chosen(&shelf.answer(&both)).unwrap().score, Some(2));
+    assert_eq!(chosen(&shelf.answer(&both)).unwrap().score, 2);
     assert_eq!(entries(&shelf, &ask("GET", URL).with("accept", "a"), 2), [0, 0].map(Some));
 }
 
@@ -226,7 +226,7 @@ fn the_scope_is_the_globs_recorded_with_or_the_origins_of_a_foreign_har() {
     }
     assert!(shelf.matcher.speaks_h2("http://b.example:81"));
     assert!(!shelf.matcher.speaks_h2("https://a.test"));
-    let given = Globs::new(["https://only.test/**"]).unwrap();
+    let given = harproxy_glob::Globs::new(["https://only.test/**"]).unwrap();
     let fixtures = shelf.matcher.fixtures().to_vec();
     let narrowed = Matcher::new(fixtures, Some(given), Options::default()).unwrap();
     assert!(!narrowed.in_scope(&NormalUrl::parse(URL).unwrap()));
@@ -237,75 +237,4 @@ impl Difference {
     pub(super) fn to_tuple(&self) -> (What, &str, Option<&str>, Option<&str>) {
         (self.what, &self.name, self.request.as_deref(), self.recorded.as_deref())
     }
-}
-
-use harproxy_glob::Globs;
-
-/// What is not takes other threads, so that nobody waits for it.
-#[test]
-fn at_hand_is_what_was_looked_at_and_reads_little() {
-    let mut long = get("https://a.test/long");
-    long.0["response"]["content"]["size"] = (2 << 20).into();
-    let entries = [
-        get("https://a.test/x"),
-        post("https://a.test/y", "1"),
-        post("https://a.test/y", "2"),
-        get("https://a.test/from").to(302, "/x"),
-        get("https://b.test/REDACTED-token-1"),
-        long,
-    ];
-    let shelf = shelf(Foreign, entries, Options::default());
-    let is_at_hand = |ask: &Ask| {
-        let url = NormalUrl::parse(&ask.url).unwrap();
-        shelf.matcher.is_at_hand(&shelf.matcher.find(&ask.method, &url))
-    };
-    let known = [ask("GET", "https://a.test/x"), ask("POST", "https://a.test/y").json("2")];
-    let never = ["https://a.test/from", "https://b.test/anything", "https://a.test/long"].map(|url| ask("GET", url));
-    for asked in &known {
-        assert!(!is_at_hand(asked));
-        shelf.answer(asked);
-        assert!(is_at_hand(asked));
-    }
-    for asked in &never {
-        shelf.answer(asked);
-        assert!(!is_at_hand(asked), "{}", asked.url);
-    }
-    assert!(is_at_hand(&ask("GET", "https://a.test/deep/nowhere")), "there is nothing to be read");
-}
-
-/// Everyone gets what is alone, and nobody looks again.
-#[test]
-fn alone_is_what_nothing_can_be_chosen_beside() {
-    let entries = || {
-        vec![
-            get("https://a.test/x"),
-            get("https://a.test/y"),
-            get("https://a.test/y"),
-            post("https://a.test/z", "1"),
-            get("https://a.test/from").to(302, "/x"),
-            get("https://a.test/health"),
-            asked("HEAD", "https://a.test/x"),
-        ]
-    };
-    let alone = |entries: Vec<Recorded>, options| {
-        let shelf = shelf(Own, entries, options);
-        let urls = [("GET", "x"), ("GET", "y"), ("POST", "z"), ("GET", "from"), ("GET", "health"), ("HEAD", "x")];
-        let is_alone = |(method, path): &(&str, &str)| {
-            let url = NormalUrl::parse(&format!("https://a.test/{path}")).unwrap();
-            shelf.matcher.alone(&shelf.matcher.find(method, &url)).is_some()
-        };
-        urls.iter().filter(|asked| is_alone(asked)).map(|(method, path)| format!("{method} {path}")).collect::<Vec<_>>()
-    };
-    assert_eq!(alone(entries(), Options::default()), ["GET x", "HEAD x"]);
-    let none = [
-        repeating(Repeat::Once),
-        Options { ignore_query: vec!["ts".to_owned()], ..Options::default() },
-        Options { same_host: vec![("https://b.test".to_owned(), "https://a.test".to_owned())], ..Options::default() },
-        Options { match_headers: vec!["accept".to_owned()], ..Options::default() },
-    ];
-    for options in none {
-        assert_eq!(alone(entries(), options), Vec::<String>::new());
-    }
-    let open = entries().into_iter().chain([get("https://a.test/t/REDACTED-token-1")]).collect();
-    assert_eq!(alone(open, Options::default()), Vec::<String>::new(), "URLs go by more than their words");
 }

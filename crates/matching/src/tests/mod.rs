@@ -148,22 +148,12 @@ impl Shelf {
         let url = NormalUrl::parse(&ask.url).unwrap();
         let query = Query { method: &ask.method, url: &url, headers: &ask.headers, body: Some(&ask.body) };
         let trial = self.matcher.would_answer(&query, session);
-        // The trial chooses among all there is; this takes the short way where there is one.
         let found = self.matcher.find(query.method, query.url);
         let payload = Payload::Held(&ask.body);
         let outcome = self.matcher.choose_found(&found, query.headers, payload, session).unwrap_or_else(|kind| {
             Outcome::Miss(Box::new(self.matcher.explain_found(&found, query.headers, payload, kind)))
         });
         assert_eq!(brief(&trial), brief(&outcome), "the trial said otherwise");
-        if let Some(sole) = self.matcher.alone(&found)
-            && ask.body.is_empty()
-            && !ask.headers.contains_key("upgrade")
-        {
-            assert!(matches!(outcome, Outcome::Serve(_)), "{}", brief(&outcome));
-            let used = self.matcher.used();
-            self.matcher.take(sole, session);
-            assert_eq!(self.matcher.used(), used, "it is another's turn");
-        }
         outcome
     }
 

@@ -11,9 +11,6 @@ use http_body::{Body, Frame, SizeHint};
 /// What there is when the body is asked: something, or nothing yet.
 pub type Step = Poll<io::Result<Frame<Bytes>>>;
 
-/// Nothing yet; who asks is woken.
-pub const WAIT: Step = Poll::Pending;
-
 /// A body that does what it is told, as hyper's does: `is_end_stream` is true once nothing is left, if `knows_its_end`.
 pub struct Script {
     steps: VecDeque<Step>,

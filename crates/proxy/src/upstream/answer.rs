@@ -5,16 +5,16 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use ::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use ::http::{HeaderMap, Response, StatusCode};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::connection::{Http1, InUse};
-use super::pool::{Kept, WeakConnections};
+use super::pool::{IdleConnection, WeakPool};
 use super::upload::UploadHandle;
-use crate::body::{BoxError, Gathered};
-use crate::handler::Origin;
+use crate::body::BoxError;
+use crate::origin::Origin;
 
 /// How long the phases of making a connection took; `None` where there was none (a literal address, no TLS).
 #[derive(Clone, Copy, Debug, Default)]
@@ -49,42 +49,17 @@ pub struct Answer {
     pub informational: Vec<(StatusCode, HeaderMap)>,
 }
 
-/// The interim answers whose heads these are, read as hyper reads them.
-pub(super) fn informational(mut heads: &[u8]) -> Vec<(StatusCode, HeaderMap)> {
-    let mut parser = httparse::ParserConfig::default();
-    parser.allow_obsolete_multiline_headers_in_responses(true).allow_spaces_after_header_name_in_responses(true);
-    let mut fields = vec![httparse::EMPTY_HEADER; memchr::memchr_iter(b'\n', heads).count()];
-    let mut answers = Vec::new();
-    loop {
-        let mut answer = httparse::Response::new(&mut fields);
-        let Ok(httparse::Status::Complete(len)) = parser.parse_response(&mut answer, heads) else { return answers };
-        let Some(Ok(status)) = answer.code.map(StatusCode::from_u16) else { return answers };
-        let named = answer.headers.iter().filter_map(|field| {
-            // A value that went on in another line has its end still in it.
-            let value: Vec<u8> =
-                field.value.iter().map(|byte| if byte.is_ascii_whitespace() { b' ' } else { *byte }).collect();
-            Some((field.name.parse::<HeaderName>().ok()?, HeaderValue::from_bytes(&value).ok()?))
-        });
-        let mut headers = HeaderMap::new();
-        for (name, value) in named {
-            headers.append(name, value);
-        }
-        answers.push((status, headers));
-        heads = &heads[len..];
-    }
-}
-
 /// The body of an answer. With its end the connection is free for the next request, before the last frame is handed out: a
 /// client that answers at once finds it.
 #[derive(Debug)]
 pub struct AnswerBody {
-    inner: Gathered<Incoming>,
+    inner: Incoming,
     lease: Option<Box<Lease>>,
 }
 
 impl AnswerBody {
     pub(super) fn new(inner: Incoming, lease: Lease) -> Self {
-        let mut body = AnswerBody { inner: Gathered::new(inner), lease: Some(Box::new(lease)) };
+        let mut body = AnswerBody { inner, lease: Some(Box::new(lease)) };
         if body.inner.is_end_stream() {
             body.ended();
         }
@@ -103,7 +78,7 @@ impl Body for AnswerBody {
     type Error = BoxError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let polled = Pin::new(&mut self.inner).poll_frame(cx);
+        let polled = Pin::new(&mut self.inner).poll_frame(cx).map_err(BoxError::from);
         match &polled {
             Poll::Ready(None) => self.ended(),
             Poll::Ready(Some(Ok(frame))) if frame.is_trailers() || self.inner.is_end_stream() => self.ended(),
@@ -134,7 +109,7 @@ pub(super) struct Lease {
 /// The part of it that depends on the protocol.
 pub(super) enum Hold {
     /// A whole connection, which goes back where it came from.
-    Http1 { connection: Box<Http1>, in_use: InUse, to: Origin, own: WeakConnections },
+    Http1 { connection: Box<Http1>, in_use: InUse, to: Origin, pool: WeakPool },
     /// One of several streams.
     Http2 { _in_use: InUse },
     /// Nothing: the connection now speaks another protocol.
@@ -150,12 +125,12 @@ impl Lease {
             Some(upload) if !upload.ended() => return cut_later(upload.clone(), self.upload_timeout),
             _ => {}
         }
-        if let Hold::Http1 { connection, in_use, to, own } = std::mem::replace(&mut self.hold, Hold::Upgraded) {
+        if let Hold::Http1 { connection, in_use, to, pool } = std::mem::replace(&mut self.hold, Hold::Upgraded) {
             drop(in_use);
-            if let Some(own) = own.upgrade()
+            if let Some(pool) = pool.upgrade()
                 && !connection.send.is_closed()
             {
-                own.put(&to, Kept::Http1(connection));
+                pool.put(&to, IdleConnection::Http1(connection));
             }
         }
     }

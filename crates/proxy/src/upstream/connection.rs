@@ -1,11 +1,9 @@
 //! One upstream connection, from dialled to done.
 
-use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
 use std::time::Duration;
 
 use hyper::client::conn::{http1, http2};
@@ -13,14 +11,11 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::ConnectTimings;
-use super::bare::{Bare, UnderWay};
 use super::route::Form;
 use super::upload::Upload;
-use super::wire::{Io, Wire};
-use crate::bell::{Alarm, Bell};
-use crate::handler::Origin;
+use super::wire::{Io, UpstreamStream};
 use crate::limits;
-use crate::names::Names;
+use crate::origin::Origin;
 
 /// How long a connection whose answer was read may take to be ready again, before another one is made.
 const READY_TIMEOUT: Duration = Duration::from_secs(1);
@@ -28,7 +23,7 @@ const READY_TIMEOUT: Duration = Duration::from_secs(1);
 /// An upstream connection before anything was sent on it.
 pub struct Dialled {
     pub(super) to: Origin,
-    pub(super) wire: Wire,
+    pub(super) stream: UpstreamStream,
     pub(super) id: u64,
     pub(super) remote: Option<SocketAddr>,
     pub(super) timings: ConnectTimings,
@@ -48,13 +43,13 @@ impl Dialled {
     /// # Errors
     /// When the connection breaks.
     pub async fn first_bytes(&mut self) -> std::io::Result<bool> {
-        self.wire.peek().await
+        self.stream.peek().await
     }
 
     /// The raw connection, for a tunnel.
     #[must_use]
     pub fn into_io(self) -> Box<dyn Io> {
-        Box::new(self.wire)
+        Box::new(self.stream)
     }
 }
 
@@ -70,43 +65,34 @@ pub(super) struct Http1 {
     pub(super) id: u64,
     pub(super) remote: Option<SocketAddr>,
     pub(super) form: Form,
-    /// Bytes that came from upstream.
-    pub(super) heard: Arc<AtomicU64>,
-    pub(super) names: Arc<Names>,
+    /// Received bytes.
+    pub(super) received: Arc<AtomicU64>,
     /// What making it took, until its first exchange takes that.
     pub(super) fresh: Option<ConnectTimings>,
-    /// The request that is under way on it, until that is handed over.
-    pub(super) under_way: Option<UnderWay>,
     pub(super) usage: Arc<Usage>,
-    /// For its answers.
-    pub(super) alarm: Option<Alarm>,
 }
 
 impl Http1 {
     /// Starts HTTP/1.1. `forget` is called when it was idle for `idle_timeout`, to let go of the idle `Http1`.
     pub(super) async fn start(
-        bare: Bare,
+        dialled: Dialled,
         idle_timeout: Duration,
         forget: impl Fn() + Send + 'static,
     ) -> hyper::Result<Self> {
-        let Bare { dialled, fresh, under_way, head, written, came, failed, alarm, .. } = bare;
-        let Dialled { mut wire, id, remote, form, .. } = dialled;
-        wire.takes_leave(false);
-        if under_way.is_some() {
-            wire.repeat(head.into(), written, came.freeze(), failed);
-        }
-        let (heard, names) = (wire.heard(), wire.names());
+        let Dialled { stream, id, remote, form, timings, .. } = dialled;
+        let received = stream.received();
         let (send, connection) = http1::Builder::new()
             .max_headers(limits::MAX_HEADERS)
             .max_buf_size(limits::MAX_HEAD)
+            .preserve_header_case(true)
             // What servers still send and every client takes; hyper makes it whole.
             .allow_obsolete_multiline_headers_in_responses(true)
             .allow_spaces_after_header_name_in_responses(true)
-            .handshake(TokioIo::new(wire))
+            .handshake(TokioIo::new(stream))
             .await?;
         let usage = Arc::new(Usage::new());
         tokio::spawn(drive(connection.with_upgrades(), id, usage.clone(), idle_timeout, forget));
-        Ok(Http1 { send, id, remote, form, heard, names, fresh, under_way, usage, alarm })
+        Ok(Http1 { send, id, remote, form, received, fresh: Some(timings), usage })
     }
 
     /// Waits until a connection whose last answer was read is ready for a request; `false` if it is not going to be.
@@ -135,12 +121,12 @@ impl Http2 {
         idle_timeout: Duration,
         forget: impl Fn() + Send + 'static,
     ) -> hyper::Result<Self> {
-        let Dialled { wire, id, remote, timings, .. } = dialled;
+        let Dialled { stream, id, remote, timings, .. } = dialled;
         let (send, connection) = http2::Builder::new(TokioExecutor::new())
             .initial_stream_window_size(limits::H2_STREAM_WINDOW)
             .initial_connection_window_size(limits::H2_UPSTREAM_WINDOW)
             .max_header_list_size(limits::H2_MAX_HEAD)
-            .handshake(TokioIo::new(wire))
+            .handshake(TokioIo::new(stream))
             .await?;
         let usage = Arc::new(Usage::new());
         tokio::spawn(drive(connection, id, usage.clone(), idle_timeout, forget));
@@ -162,13 +148,10 @@ async fn drive(
 ) {
     let mut connection = pin!(connection);
     let ended = loop {
-        let (mut idle, mut bell) = (pin!(usage.idle_for(idle_timeout)), Bell::default());
-        let either = poll_fn(|cx| match connection.as_mut().poll(cx) {
-            Poll::Ready(ended) => Poll::Ready(Some(ended)),
-            Poll::Pending => bell.poll(idle.as_mut(), cx).map(|()| None),
-        });
-        if let Some(ended) = either.await {
-            break ended;
+        tokio::select! {
+            biased;
+            ended = &mut connection => break ended,
+            () = usage.idle_for(idle_timeout) => {}
         }
         forget();
         usage.touch();

@@ -7,7 +7,7 @@ use rustls::AlertDescription;
 
 use super::timeouts::Step;
 use crate::body::BoxError;
-use crate::handler::Origin;
+use crate::origin::Origin;
 
 /// What went wrong upstream.
 #[derive(Debug, thiserror::Error)]

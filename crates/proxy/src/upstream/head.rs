@@ -11,7 +11,8 @@ use ::http::uri::{Authority, PathAndQuery};
 use ::http::{Error, HeaderMap, HeaderName, HeaderValue, Request, Uri, Version};
 
 use super::route::Form;
-use crate::handler::{HostStays, Origin};
+use crate::handler::HostStays;
+use crate::origin::Origin;
 use harproxy_http::headers::HOP_BY_HOP;
 
 /// How the length of the request's body is known.

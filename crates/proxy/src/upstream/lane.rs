@@ -1,233 +1,177 @@
-//! Finding the connection for a request, or making one.
+//! Finds the connection for a request, or opens one.
 
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use ::http::{HeaderMap, Request, Response, StatusCode};
+use ::http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::answer::{ConnectTimings, informational};
-use super::bare::{Bare, UnderWay};
+use super::answer::ConnectTimings;
 use super::connection::{Dialled, Http1, Http2, InUse};
 use super::error::UpstreamError;
-use super::pool::{Kept, OwnConnections};
+use super::pool::{ClientPool, IdleConnection};
 use super::route::Purpose;
 use super::timeouts::Step;
 use super::upload::Upload;
-use super::wire::Wire;
+use super::wire::UpstreamStream;
 use super::{Upstream, server_name};
-use crate::attend::boxed;
-use crate::bell::Alarm;
-use crate::handler::{Origin, Scheme, Session};
+use crate::handler::BoxFuture;
+use crate::origin::{Origin, Scheme};
 
-/// `h2`, as ALPN has it (RFC 9113 section 3.2).
+/// The ALPN identifier of HTTP/2 (RFC 9113 section 3.2).
 pub(crate) const H2: &[u8] = b"h2";
-/// `http/1.1`, as ALPN has it (RFC 7301 section 6).
+/// The ALPN identifier of HTTP/1.1 (RFC 7301 section 6).
 pub(crate) const HTTP1: &[u8] = b"http/1.1";
 
-/// What a request needs of its connection.
+/// Requirements of a request on its connection.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Want {
-    /// HTTP/2, if upstream speaks it: the client does.
+pub(super) struct Requirements {
+    /// HTTP/2, if upstream supports it, because the client uses it.
     pub(super) http2: bool,
-    /// A connection to the origin itself, because it is going to speak another protocol on it.
-    pub(super) bytes: bool,
+    /// A connection to the origin itself, because the request asks for an upgrade.
+    pub(super) to_origin: bool,
 }
 
-/// A connection for one request.
-pub(super) enum Lane {
-    Http1(Box<Http1>),
-    /// With the request's place on it.
-    Http2(Http2, Option<InUse>),
+/// A connection that is reserved for one request.
+pub(super) enum RequestConnection {
+    Http1(Box<Http1>, InUse),
+    /// A stream of a shared connection.
+    Http2(Http2, InUse),
 }
 
-/// The answer to a request that was handed over.
-pub(super) type Sending =
-    Pin<Box<dyn Future<Output = Result<Response<Incoming>, TrySendError<Request<Upload>>>> + Send>>;
-
-impl Lane {
-    /// The request that is handed over next, if it is under way.
-    pub(super) fn take_under_way(&mut self) -> Option<UnderWay> {
-        match self {
-            Lane::Http1(connection) => connection.under_way.take(),
-            Lane::Http2(..) => None,
-        }
+impl RequestConnection {
+    fn http1(connection: Box<Http1>) -> Self {
+        let in_use = connection.usage.begin();
+        RequestConnection::Http1(connection, in_use)
     }
 
     pub(super) fn take_fresh(&mut self) -> Option<ConnectTimings> {
         match self {
-            Lane::Http1(connection) => connection.fresh.take(),
-            Lane::Http2(connection, _) => connection.take_fresh(),
+            RequestConnection::Http1(connection, _) => connection.fresh.take(),
+            RequestConnection::Http2(connection, _) => connection.take_fresh(),
         }
     }
 
-    /// Its number, and who is at the other end.
-    pub(super) fn whose(&self) -> (u64, Option<SocketAddr>) {
+    /// The connection's number, and the address of the server.
+    pub(super) fn id_and_remote(&self) -> (u64, Option<SocketAddr>) {
         match self {
-            Lane::Http1(connection) => (connection.id, connection.remote),
-            Lane::Http2(connection, _) => (connection.id, connection.remote),
+            RequestConnection::Http1(connection, _) => (connection.id, connection.remote),
+            RequestConnection::Http2(connection, _) => (connection.id, connection.remote),
         }
     }
 
-    /// Bytes heard so far, where they can only be for this request.
-    pub(super) fn heard(&self) -> u64 {
+    /// Bytes received so far; `None` over HTTP/2, where they may belong to other requests.
+    pub(super) fn received(&self) -> Option<u64> {
         match self {
-            Lane::Http1(connection) => connection.heard.load(Ordering::Relaxed),
-            Lane::Http2(..) => 0,
+            RequestConnection::Http1(connection, _) => Some(connection.received.load(Ordering::Relaxed)),
+            RequestConnection::Http2(..) => None,
         }
     }
 
-    /// What the time limit of the last answer was waited for with.
-    pub(super) fn take_alarm(&mut self) -> Option<Alarm> {
+    /// Hands the request to hyper. The future waits for the head of the answer.
+    pub(super) fn send(
+        &mut self,
+        request: Request<Upload>,
+    ) -> BoxFuture<'static, Result<Response<Incoming>, TrySendError<Request<Upload>>>> {
         match self {
-            Lane::Http1(connection) => connection.alarm.take(),
-            Lane::Http2(..) => None,
-        }
-    }
-
-    /// Keeps that, where requests come one after the other.
-    pub(super) fn keep_alarm(&mut self, alarm: Option<Alarm>) {
-        if let Lane::Http1(connection) = self {
-            connection.alarm = alarm;
-        }
-    }
-
-    pub(super) fn begin(&mut self) -> InUse {
-        match self {
-            Lane::Http1(connection) => connection.usage.begin(),
-            Lane::Http2(connection, place) => place.take().unwrap_or_else(|| connection.usage.begin()),
-        }
-    }
-
-    /// Lets an answer say how the names of its fields are spelt.
-    pub(super) fn tell_names(&self, answer: &mut Response<Incoming>) {
-        if let Lane::Http1(connection) = self {
-            connection.names.tell(answer.extensions_mut());
-        }
-    }
-
-    /// The 1xx answers before an answer. hyper has none over HTTP/2.
-    pub(super) fn informational(&self) -> Vec<(StatusCode, HeaderMap)> {
-        match self {
-            Lane::Http1(connection) => connection.names.interim(informational),
-            Lane::Http2(..) => Vec::new(),
-        }
-    }
-
-    /// Hands the request over; its answer is to be waited for.
-    pub(super) fn send(&mut self, request: Request<Upload>) -> Sending {
-        match self {
-            Lane::Http1(connection) => {
-                connection.names.begin();
-                connection.names.write(request.extensions());
-                boxed(|| connection.send.try_send_request(request))
-            }
-            Lane::Http2(connection, _) => boxed(|| connection.send.try_send_request(request)),
+            RequestConnection::Http1(connection, _) => Box::pin(connection.send.try_send_request(request)),
+            RequestConnection::Http2(connection, _) => Box::pin(connection.send.try_send_request(request)),
         }
     }
 }
 
 impl Upstream {
-    /// The connection for a request where one is at hand: the client's own that it used last.
-    pub(super) fn lane_at_hand(&self, own: &OwnConnections, to: &Origin, want: Want) -> Option<Lane> {
-        if want.http2 { None } else { own.at_hand(to, want.bytes).map(Lane::Http1) }
-    }
-
-    /// The connection for a request, and how long it had to be waited for, making it not counted.
-    pub(super) async fn lane(
+    /// Returns the connection for a request, and how long the request waited for it. Opening a connection does not count
+    /// as waiting.
+    pub(super) async fn reserve(
         &self,
-        own: &OwnConnections,
-        session: &Session,
+        pool: &ClientPool,
         to: &Origin,
-        want: Want,
-    ) -> Result<(Lane, Duration), UpstreamError> {
-        let asked = Instant::now();
-        if want.http2 || own.offers_alone(to, H2) {
-            return self.http2_lane(own, session, to, asked).await;
+        requirements: Requirements,
+    ) -> Result<(RequestConnection, Duration), UpstreamError> {
+        let started = Instant::now();
+        if requirements.http2 || pool.offers_only(to, H2) {
+            return self.reserve_http2(pool, to, started).await;
         }
-        let dialled = match self.own_lane(own, to, want.bytes).await? {
-            Found::Lane(lane) => return Ok((lane, asked.elapsed())),
-            Found::Dialled(dialled) => Some(*dialled),
-            Found::Nothing => None,
+        let dialled = match self.take_idle(pool, to, requirements.to_origin).await {
+            Some(IdleConnection::Http1(connection)) => {
+                return Ok((RequestConnection::http1(connection), started.elapsed()));
+            }
+            Some(IdleConnection::Dialled(dialled)) => Some(*dialled),
+            None => None,
         };
-        let blocked = asked.elapsed();
+        let blocked = started.elapsed();
         let dialled = match dialled {
             Some(dialled) => dialled,
-            None if want.bytes || to.scheme == Scheme::Https => Box::pin(self.open(to, Purpose::Bytes)).await?,
-            None => Box::pin(self.open(to, Purpose::Requests)).await?,
+            None if requirements.to_origin || to.scheme == Scheme::Https => self.open(to, Purpose::Bytes).await?,
+            None => self.open(to, Purpose::Requests).await?,
         };
-        let mut offer = own.offered(to).unwrap_or_else(|| vec![HTTP1.to_vec()]);
+        let mut offer = pool.offered(to).unwrap_or_else(|| vec![HTTP1.to_vec()]);
         offer.retain(|protocol| protocol == HTTP1);
-        let (dialled, http2) = Box::pin(self.agree(own, to, dialled, &offer)).await?;
-        let lane = match http2 {
-            true => Box::pin(self.http2_lane_on(session, to, dialled)).await?,
-            false => Lane::Http1(Box::pin(self.start_http1(own, Bare::new(dialled))).await?),
+        let (dialled, http2) = self.agree(pool, to, dialled, &offer).await?;
+        let connection = match http2 {
+            true => self.stream_on(pool, to, dialled).await?,
+            false => RequestConnection::http1(self.start_http1(pool, dialled).await?),
         };
-        Ok((lane, blocked))
+        Ok((connection, blocked))
     }
 
-    /// An idle HTTP/1.1 connection of the client's own, the last used first.
-    async fn own_lane(&self, own: &OwnConnections, to: &Origin, bytes: bool) -> Result<Found, UpstreamError> {
-        while let Some(kept) = own.take(to, bytes) {
-            match kept {
-                Kept::Dialled(dialled) => return Ok(Found::Dialled(dialled)),
-                Kept::Bare(mut bare) => {
-                    if !self.has_ended(&mut bare).await {
-                        return Ok(Found::Lane(Lane::Http1(Box::pin(self.start_http1(own, *bare)).await?)));
-                    }
-                }
-                Kept::Http1(mut connection) => {
+    /// Takes an idle connection of the client connection, the last used first.
+    async fn take_idle(&self, pool: &ClientPool, to: &Origin, to_origin: bool) -> Option<IdleConnection> {
+        loop {
+            match pool.take(to, to_origin)? {
+                IdleConnection::Http1(mut connection) => {
                     if connection.ready().await {
-                        return Ok(Found::Lane(Lane::Http1(connection)));
+                        return Some(IdleConnection::Http1(connection));
                     }
                 }
+                dialled @ IdleConnection::Dialled(_) => return Some(dialled),
             }
         }
-        Ok(Found::Nothing)
     }
 
-    /// A shared HTTP/2 connection. Where upstream turns out not to speak it, one of HTTP/1.1.
-    async fn http2_lane(
+    /// Reserves a stream on a shared HTTP/2 connection; on an HTTP/1.1 connection if upstream does not support HTTP/2.
+    async fn reserve_http2(
         &self,
-        own: &OwnConnections,
-        session: &Session,
+        pool: &ClientPool,
         to: &Origin,
-        asked: Instant,
-    ) -> Result<(Lane, Duration), UpstreamError> {
-        let slot = self.shared.slot(session, to);
-        let found = || slot.take().map(|(connection, place)| Lane::Http2(connection, Some(place)));
-        if let Some(lane) = found() {
-            return Ok((lane, asked.elapsed()));
+        started: Instant,
+    ) -> Result<(RequestConnection, Duration), UpstreamError> {
+        let slot = self.shared.slot(pool.session(), to);
+        let shared = || slot.take().map(|(connection, in_use)| RequestConnection::Http2(connection, in_use));
+        if let Some(connection) = shared() {
+            return Ok((connection, started.elapsed()));
         }
-        let _making =
-            timeout(self.timeouts.connect, slot.making.lock()).await.map_err(|_| self.timed_out(Step::Connect, to))?;
-        if let Some(lane) = found() {
-            return Ok((lane, asked.elapsed()));
+        let _opening =
+            timeout(self.timeouts.connect, slot.opening.lock()).await.map_err(|_| self.timed_out(Step::Connect, to))?;
+        if let Some(connection) = shared() {
+            return Ok((connection, started.elapsed()));
         }
-        let dialled = match self.own_lane(own, to, true).await? {
-            Found::Lane(lane) => return Ok((lane, asked.elapsed())),
-            Found::Dialled(dialled) => Some(*dialled),
-            Found::Nothing => None,
+        let dialled = match self.take_idle(pool, to, true).await {
+            Some(IdleConnection::Http1(connection)) => {
+                return Ok((RequestConnection::http1(connection), started.elapsed()));
+            }
+            Some(IdleConnection::Dialled(dialled)) => Some(*dialled),
+            None => None,
         };
-        let blocked = asked.elapsed();
+        let blocked = started.elapsed();
         let dialled = match dialled {
             Some(dialled) => dialled,
-            None => Box::pin(self.open(to, Purpose::Bytes)).await?,
+            None => self.open(to, Purpose::Bytes).await?,
         };
-        let offer = own.offered(to).unwrap_or_else(|| vec![H2.to_vec(), HTTP1.to_vec()]);
-        let (dialled, http2) = Box::pin(self.agree(own, to, dialled, &offer)).await?;
-        // Without TLS there is nothing to agree by: the client knew before it asked (RFC 9113 section 3.3).
-        let lane = if http2 || to.scheme == Scheme::Http {
-            Box::pin(self.http2_lane_on(session, to, dialled)).await?
+        let offer = pool.offered(to).unwrap_or_else(|| vec![H2.to_vec(), HTTP1.to_vec()]);
+        let (dialled, http2) = self.agree(pool, to, dialled, &offer).await?;
+        // Without TLS there is no ALPN: the client used prior knowledge (RFC 9113 section 3.3).
+        let connection = if http2 || to.scheme == Scheme::Http {
+            self.stream_on(pool, to, dialled).await?
         } else {
-            Lane::Http1(Box::pin(self.start_http1(own, Bare::new(dialled))).await?)
+            RequestConnection::http1(self.start_http1(pool, dialled).await?)
         };
-        Ok((lane, blocked))
+        Ok((connection, blocked))
     }
 
     /// Opens a connection within the time limit.
@@ -245,7 +189,7 @@ impl Upstream {
         tracing::debug!(connection = id, %to, remote = ?opened.remote, ?tcp, "upstream connection opened");
         Ok(Dialled {
             to: to.clone(),
-            wire: Wire::new(opened.io, opened.back),
+            stream: UpstreamStream::new(opened.io, opened.back),
             id,
             remote: opened.remote,
             timings: ConnectTimings { dns: opened.dns, tcp: Some(tcp), tls: None },
@@ -253,11 +197,12 @@ impl Upstream {
         })
     }
 
-    /// Does TLS where the origin asks for it; also whether HTTP/2 was agreed on. Where upstream speaks nothing of what is
-    /// offered, for the client does not, it is asked for the rest: requests and answers can be said in either version.
+    /// Completes TLS for `https` and returns true with the connection if HTTP/2 was agreed on.
+    ///
+    /// If upstream supports none of the offered protocols, it is offered the others: the engine converts between them.
     pub(super) async fn agree(
         &self,
-        own: &OwnConnections,
+        pool: &ClientPool,
         to: &Origin,
         dialled: Dialled,
         offer: &[Vec<u8>],
@@ -270,8 +215,8 @@ impl Upstream {
         if rest.is_empty() {
             return Err(error);
         }
-        tracing::debug!(%to, "upstream speaks nothing of what the client does");
-        own.remember_offer(to, rest.clone());
+        tracing::debug!(%to, "upstream supports none of the client's protocols");
+        pool.set_offered(to, rest.clone());
         let dialled = self.open(to, Purpose::Bytes).await?;
         self.tls_if_https(to, dialled, &rest).await
     }
@@ -288,47 +233,51 @@ impl Upstream {
         let failed = |source| UpstreamError::Tls { to: to.clone(), source };
         let name = server_name(&to.host).map_err(failed)?;
         let began = Instant::now();
-        let connecting = TlsConnector::from(self.route.tls(to, offer)).connect(name, dialled.wire);
+        let connecting = TlsConnector::from(self.route.tls(to, offer)).connect(name, dialled.stream);
         let stream = timeout(self.timeouts.connect, connecting)
             .await
             .map_err(|_| self.timed_out(Step::Tls, to))?
             .map_err(failed)?;
         let http2 = stream.get_ref().1.alpn_protocol() == Some(H2);
         let timings = ConnectTimings { tls: Some(began.elapsed()), ..dialled.timings };
-        let wire = Wire::new(stream, bytes::Bytes::new());
-        Ok((Dialled { wire, timings, to: to.clone(), ..dialled }, http2))
+        let stream = UpstreamStream::new(stream, bytes::Bytes::new());
+        Ok((Dialled { stream, timings, to: to.clone(), ..dialled }, http2))
     }
 
-    /// Lets hyper begin on a connection.
-    pub(super) async fn start_http1(&self, own: &OwnConnections, bare: Bare) -> Result<Box<Http1>, UpstreamError> {
-        let (id, own, to) = (bare.dialled.id, own.weak(), bare.dialled.to.clone());
+    pub(super) async fn start_http1(&self, pool: &ClientPool, dialled: Dialled) -> Result<Box<Http1>, UpstreamError> {
+        let (id, pool, to) = (dialled.id, pool.downgrade(), dialled.to.clone());
         let origin = to.clone();
         let forget = move || {
-            if let Some(own) = own.upgrade() {
-                own.forget(&origin, id);
+            if let Some(pool) = pool.upgrade() {
+                pool.remove(&origin, id);
             }
         };
-        let started = Http1::start(bare, self.timeouts.idle, forget).await;
+        let started = Http1::start(dialled, self.timeouts.idle, forget).await;
         started.map(Box::new).map_err(|error| UpstreamError::Broken { to, source: error.into() })
     }
 
-    async fn http2_lane_on(&self, session: &Session, to: &Origin, dialled: Dialled) -> Result<Lane, UpstreamError> {
-        let connection = self.start_http2(session, to, dialled).await?;
-        let place = connection.usage.begin();
-        Ok(Lane::Http2(connection, Some(place)))
+    async fn stream_on(
+        &self,
+        pool: &ClientPool,
+        to: &Origin,
+        dialled: Dialled,
+    ) -> Result<RequestConnection, UpstreamError> {
+        let connection = self.start_http2(pool, to, dialled).await?;
+        let in_use = connection.usage.begin();
+        Ok(RequestConnection::Http2(connection, in_use))
     }
 
     pub(super) async fn start_http2(
         &self,
-        session: &Session,
+        pool: &ClientPool,
         to: &Origin,
         dialled: Dialled,
     ) -> Result<Http2, UpstreamError> {
-        let slot = self.shared.slot(session, to);
+        let slot = self.shared.slot(pool.session(), to);
         let (id, weak) = (dialled.id, std::sync::Arc::downgrade(&slot));
         let forget = move || {
             if let Some(slot) = weak.upgrade() {
-                slot.forget(id);
+                slot.remove(id);
             }
         };
         let connection = Http2::start(dialled, self.timeouts.idle, forget)
@@ -341,11 +290,4 @@ impl Upstream {
     fn timed_out(&self, step: Step, to: &Origin) -> UpstreamError {
         UpstreamError::Timeout { step, to: to.clone(), proxy: None, limit: self.timeouts.connect }
     }
-}
-
-/// What a client's own connections had to offer.
-enum Found {
-    Lane(Lane),
-    Dialled(Box<Dialled>),
-    Nothing,
 }

@@ -11,7 +11,6 @@
 //! ```
 
 mod answer;
-mod bare;
 mod connection;
 mod error;
 mod head;
@@ -23,7 +22,6 @@ mod tcp;
 mod timeouts;
 mod upload;
 mod via;
-mod whole;
 mod wire;
 
 use std::net::SocketAddr;
@@ -33,19 +31,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustls::pki_types::ServerName;
 
 pub use answer::{Answer, AnswerBody, ConnectTimings};
-pub use bare::{Bare, Passed, Taken};
 pub use connection::Dialled;
 pub use error::{OwnProxy, PlanError, SendError, UpstreamError};
-pub use pool::OwnConnections;
+pub use pool::ClientPool;
 pub use timeouts::{Step, Timeouts};
-pub use whole::Whole;
 pub use wire::Io;
 
-use super::handler::{Connect, Origin, Session};
+use super::origin::Origin;
 use harproxy_glob::Globs;
 use harproxy_tls::authority::Alpn;
 pub(crate) use lane::{H2, HTTP1};
-use pool::{Kept, SharedPool};
+use pool::{IdleConnection, SharedPool};
 use route::{Anywhere, Loopback, Purpose, Route};
 
 /// Options of the way upstream, as settled by the command line.
@@ -152,29 +148,29 @@ impl Upstream {
         self.open(to, Purpose::Bytes).await
     }
 
-    /// Whether a live shared HTTP/2 connection to `to` exists for this session, so that a CONNECT needs no dial.
+    /// Returns true if the session has a live HTTP/2 connection to `to`, so that a CONNECT needs no dial.
     #[must_use]
-    pub fn has_shared(&self, session: &Session, to: &Origin) -> bool {
-        self.shared.is_live(session, to)
+    pub fn has_shared(&self, pool: &ClientPool, to: &Origin) -> bool {
+        self.shared.is_live(pool.session(), to)
     }
 
-    /// What becomes of a CONNECT to an origin whose requests are read: it is dialled now, so that the client is offered what upstream
-    /// speaks. An error is for the first request inside, when it is known what was asked for.
-    pub async fn intercept(&self, own: &OwnConnections, session: &Session, to: &Origin) -> Connect {
-        if self.has_shared(session, to) {
-            return Connect::Intercept(None);
+    /// Dials for a CONNECT that is going to be intercepted, so that the client can be offered the protocols of upstream.
+    ///
+    /// Returns `None` if a shared connection exists, or if the dial fails: then the first request inside gets the error.
+    pub async fn dial_for_intercept(&self, pool: &ClientPool, to: &Origin) -> Option<Dialled> {
+        if self.has_shared(pool, to) {
+            return None;
         }
-        let dialled = self.dial(to).await.map_err(|error| self.keep_error(own, to, error));
-        Connect::Intercept(dialled.ok())
+        self.dial(to).await.map_err(|error| pool.put_failure(to, error)).ok()
     }
 
-    /// Completes TLS on a dialled connection, offering what the client offered (of h2 and http/1.1), and keeps it for the
-    /// client connection's (or, over h2, everybody's) next requests. Without one, it is dialled here. The answer is what
-    /// the client should be offered. An error is kept too: it answers the first request.
-    pub async fn secure(
+    /// Completes TLS on a dialled connection, or on a new one, and returns the protocol to offer to the client.
+    ///
+    /// Upstream is offered what the client offered, of h2 and http/1.1. The connection is kept for the next requests: of
+    /// this client connection, over HTTP/2 of its session. An error is kept too, as the answer to the first request.
+    pub async fn negotiate(
         &self,
-        own: &OwnConnections,
-        session: &Session,
+        pool: &ClientPool,
         to: &Origin,
         client_alpn: &[Vec<u8>],
         dialled: Option<Dialled>,
@@ -182,29 +178,28 @@ impl Upstream {
         let offers = |protocol: &[u8]| client_alpn.iter().any(|offered| offered == protocol);
         let mut offer: Vec<Vec<u8>> = Vec::new();
         for offered in client_alpn.iter().filter(|offered| **offered == H2 || **offered == HTTP1) {
-            // Each once: for every offer a TLS configuration is kept.
+            // Without duplicates: a TLS configuration is cached for every offer.
             if !offer.contains(offered) {
                 offer.push(offered.clone());
             }
         }
-        own.remember_offer(to, offer.clone());
-        if offers(H2) && self.has_shared(session, to) {
+        pool.set_offered(to, offer.clone());
+        if offers(H2) && self.has_shared(pool, to) {
             return Alpn::Http2;
         }
-        if !own.has_failed(to) {
-            match self.secured(own, session, to, &offer, dialled).await {
+        if !pool.has_failed(to) {
+            match self.complete_tls(pool, to, &offer, dialled).await {
                 Ok(alpn) => return alpn,
-                Err(error) => own.fail(to, error),
+                Err(error) => pool.put_failure(to, error),
             }
         }
-        // Whatever the client can read the error in.
+        // Any protocol in which the client can read the error.
         if offers(H2) && !offers(HTTP1) { Alpn::Http2 } else { Alpn::Http1 }
     }
 
-    async fn secured(
+    async fn complete_tls(
         &self,
-        own: &OwnConnections,
-        session: &Session,
+        pool: &ClientPool,
         to: &Origin,
         offer: &[Vec<u8>],
         dialled: Option<Dialled>,
@@ -213,25 +208,13 @@ impl Upstream {
             Some(dialled) => dialled,
             None => self.open(to, Purpose::Bytes).await?,
         };
-        let (dialled, http2) = self.agree(own, to, dialled, offer).await?;
+        let (dialled, http2) = self.agree(pool, to, dialled, offer).await?;
         if http2 {
-            self.start_http2(session, to, dialled).await?;
+            self.start_http2(pool, to, dialled).await?;
             return Ok(Alpn::Http2);
         }
-        if let Err(bare) = own.pass(Box::new(Bare::new(dialled))) {
-            own.put(to, Kept::Http1(self.start_http1(own, *bare).await?));
-        }
+        pool.put(to, IdleConnection::Http1(self.start_http1(pool, dialled).await?));
         Ok(Alpn::Http1)
-    }
-
-    /// Keeps the error of a dial for a CONNECT that is answered 200 all the same: it is what the first request gets.
-    pub fn keep_error(&self, own: &OwnConnections, to: &Origin, error: UpstreamError) {
-        own.fail(to, error);
-    }
-
-    /// Keeps a dialled connection for plain HTTP, of the version that the first request has.
-    pub fn keep_plain(&self, own: &OwnConnections, to: &Origin, dialled: Dialled) {
-        own.put(to, Kept::Dialled(Box::new(dialled)));
     }
 
     /// Connections opened so far.

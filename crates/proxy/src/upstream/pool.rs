@@ -1,130 +1,104 @@
-//! Which connections are kept, and whose they are.
+//! Pools of upstream connections: HTTP/1.1 per client connection, HTTP/2 per session.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use super::bare::Bare;
 use super::connection::{Dialled, Http1, Http2, InUse};
 use super::error::UpstreamError;
-use super::lane::H2;
-use crate::handler::{Origin, Session};
 use crate::limits::{H2_STREAM_WINDOW, H2_UPSTREAM_WINDOW};
+use crate::origin::{Origin, Session};
 
-/// Streams on one HTTP/2 connection: as many as its window has room for.
+/// Streams on one HTTP/2 connection: as many as its flow-control window can hold.
 const H2_STREAMS: usize = (H2_UPSTREAM_WINDOW / H2_STREAM_WINDOW) as usize;
 
-/// The HTTP/1.1 connections that belong to one client connection, and are closed with it.
-#[derive(Default)]
-pub struct OwnConnections(Arc<Mutex<Own>>);
+/// The upstream connections that a client connection may use: HTTP/1.1 connections of its own, closed with it, and the
+/// shared HTTP/2 connections of its session. Clones share the connections.
+#[derive(Clone, Default)]
+pub struct ClientPool {
+    session: Session,
+    own: Arc<Mutex<Own>>,
+}
 
-/// For what may outlive the client connection, and must not keep its connections open.
-pub(super) struct WeakConnections(Weak<Mutex<Own>>);
+/// A reference from an upstream connection to its pool. It does not keep the pool alive.
+pub(super) struct WeakPool {
+    session: Session,
+    own: Weak<Mutex<Own>>,
+}
 
-impl WeakConnections {
-    pub(super) fn upgrade(&self) -> Option<OwnConnections> {
-        self.0.upgrade().map(OwnConnections)
+impl WeakPool {
+    pub(super) fn upgrade(&self) -> Option<ClientPool> {
+        Some(ClientPool { session: self.session.clone(), own: self.own.upgrade()? })
     }
 }
 
-/// Origins are few here: a tree compares once or twice where a table would hash.
+/// A client connection has few origins: a tree needs one or two comparisons where a table would hash.
 #[derive(Default)]
 struct Own {
-    kept: BTreeMap<Origin, Vec<Kept>>,
-    /// What dialling for a CONNECT came to, by host and port: the scheme is not known then.
+    idle: BTreeMap<Origin, Vec<IdleConnection>>,
+    /// Failed dials for a CONNECT, by host and port: the scheme is not known then.
     failed: HashMap<(Arc<str>, u16), UpstreamError>,
-    /// What the client offered by ALPN, or what upstream speaks instead, for connections that are made later.
+    /// The protocols for later connections: those that the client offered by ALPN, or those that upstream supports
+    /// instead.
     offered: BTreeMap<Origin, Vec<Vec<u8>>>,
-    /// Requests may pass without hyper, and whoever passes them sees to the connection meanwhile.
-    passes: bool,
 }
 
 /// A connection that waits for a request.
-pub(super) enum Kept {
-    /// For plain HTTP; the first request decides on the version.
+pub(super) enum IdleConnection {
+    /// For HTTP without TLS; the first request decides on the version.
     Dialled(Box<Dialled>),
-    /// For HTTP/1.1, and hyper has not begun on it.
-    Bare(Box<Bare>),
-    /// Idle.
     Http1(Box<Http1>),
 }
 
-impl OwnConnections {
-    /// Those of a client whose requests may pass on [`Bare`] connections.
+impl ClientPool {
+    /// The same connections for requests of another session.
     #[must_use]
-    pub fn to_pass() -> Self {
-        OwnConnections(Arc::new(Mutex::new(Own { passes: true, ..Own::default() })))
+    pub fn with_session(&self, session: Session) -> Self {
+        ClientPool { session, own: self.own.clone() }
     }
 
-    /// Keeps a connection that is made for HTTP/1.1 before anything is asked: as it is if requests may pass.
-    pub(super) fn pass(&self, bare: Box<Bare>) -> Result<(), Box<Bare>> {
-        let mut own = self.lock();
-        if !own.passes {
-            return Err(bare);
-        }
-        own.kept.entry(bare.dialled.to.clone()).or_default().push(Kept::Bare(bare));
-        Ok(())
+    #[must_use]
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// Keeps a dialled connection for HTTP without TLS, of the version that the first request has.
+    pub fn put_dialled(&self, to: &Origin, dialled: Dialled) {
+        self.put(to, IdleConnection::Dialled(Box::new(dialled)));
     }
 
     fn lock(&self) -> MutexGuard<'_, Own> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.own.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn weak(&self) -> WeakConnections {
-        WeakConnections(Arc::downgrade(&self.0))
+    pub(super) fn downgrade(&self) -> WeakPool {
+        WeakPool { session: self.session.clone(), own: Arc::downgrade(&self.own) }
     }
 
-    pub(super) fn put(&self, to: &Origin, kept: Kept) {
-        self.lock().kept.entry(to.clone()).or_default().push(kept);
+    pub(super) fn put(&self, to: &Origin, connection: IdleConnection) {
+        self.lock().idle.entry(to.clone()).or_default().push(connection);
     }
 
-    /// The connection that was used last, of those that can pass bytes if `bytes` is asked for.
-    pub(super) fn take(&self, to: &Origin, bytes: bool) -> Option<Kept> {
+    /// Takes the connection that was used last. With `to_origin`, connections to a proxy that forwards are left out.
+    pub(super) fn take(&self, to: &Origin, to_origin: bool) -> Option<IdleConnection> {
         let mut own = self.lock();
-        let kept = own.kept.get_mut(to)?;
-        let fits = |kept: &Kept| match kept {
-            Kept::Dialled(_) => true,
-            Kept::Bare(bare) => !bytes || bare.dialled.form.is_origin(),
-            Kept::Http1(connection) => !bytes || connection.form.is_origin(),
+        let idle = own.idle.get_mut(to)?;
+        let fits = |connection: &IdleConnection| match connection {
+            IdleConnection::Dialled(_) => true,
+            IdleConnection::Http1(connection) => !to_origin || connection.form.is_origin(),
         };
-        let at = kept.iter().rposition(fits)?;
-        Some(kept.remove(at))
+        let at = idle.iter().rposition(fits)?;
+        Some(idle.remove(at))
     }
 
-    /// The same, if it is HTTP/1.1 and can be used at once: the one on which the request is under way, if it is. Else none while there is a failure to be
-    /// told, or where nothing but HTTP/2 is offered.
-    pub(super) fn at_hand(&self, to: &Origin, bytes: bool) -> Option<Box<Http1>> {
-        let mut own = self.lock();
-        let may_be_any = own.failed.is_empty() && own.offered.get(to).is_none_or(|offer| *offer != [H2]);
-        let fits = |kept: &mut Kept| match kept {
-            Kept::Dialled(_) | Kept::Bare(_) => false,
-            Kept::Http1(connection) if connection.under_way.is_some() => true,
-            Kept::Http1(connection) => {
-                may_be_any && connection.send.is_ready() && (!bytes || connection.form.is_origin())
-            }
-        };
-        match own.kept.get_mut(to)?.pop_if(fits)? {
-            Kept::Http1(connection) => Some(connection),
-            Kept::Dialled(_) | Kept::Bare(_) => None,
+    /// Drops the idle connection with this number.
+    pub(super) fn remove(&self, to: &Origin, id: u64) {
+        if let Some(idle) = self.lock().idle.get_mut(to) {
+            idle.retain(|idle| !matches!(idle, IdleConnection::Http1(connection) if connection.id == id));
         }
     }
 
-    /// The connection that was used last, if hyper has not begun on it.
-    pub(super) fn take_bare(&self, to: &Origin) -> Option<Box<Bare>> {
-        let mut own = self.lock();
-        let fits = |kept: &mut Kept| matches!(kept, Kept::Bare(bare) if bare.dialled.form.is_origin());
-        match own.kept.get_mut(to)?.pop_if(fits)? {
-            Kept::Bare(bare) => Some(bare),
-            Kept::Dialled(_) | Kept::Http1(_) => None,
-        }
-    }
-
-    pub(super) fn forget(&self, to: &Origin, id: u64) {
-        if let Some(kept) = self.lock().kept.get_mut(to) {
-            kept.retain(|kept| !matches!(kept, Kept::Http1(connection) if connection.id == id));
-        }
-    }
-
-    pub(super) fn fail(&self, to: &Origin, error: UpstreamError) {
+    /// Keeps the error of a dial for a CONNECT that is answered with 200: the first request gets it.
+    pub(super) fn put_failure(&self, to: &Origin, error: UpstreamError) {
         self.lock().failed.insert((to.host.clone(), to.port), error);
     }
 
@@ -137,12 +111,12 @@ impl OwnConnections {
         if own.failed.is_empty() { None } else { own.failed.remove(&(to.host.clone(), to.port)) }
     }
 
-    pub(super) fn remember_offer(&self, to: &Origin, alpn: Vec<Vec<u8>>) {
+    pub(super) fn set_offered(&self, to: &Origin, alpn: Vec<Vec<u8>>) {
         self.lock().offered.insert(to.clone(), alpn);
     }
 
-    /// Whether nothing but this one protocol is offered to upstream.
-    pub(super) fn offers_alone(&self, to: &Origin, protocol: &[u8]) -> bool {
+    /// Returns true if `protocol` is the only one that is offered to upstream.
+    pub(super) fn offers_only(&self, to: &Origin, protocol: &[u8]) -> bool {
         self.lock().offered.get(to).is_some_and(|offer| *offer == [protocol])
     }
 
@@ -151,10 +125,10 @@ impl OwnConnections {
     }
 }
 
-impl std::fmt::Debug for OwnConnections {
+impl std::fmt::Debug for ClientPool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let kept: usize = self.lock().kept.values().map(Vec::len).sum();
-        f.debug_struct("OwnConnections").field("kept", &kept).finish_non_exhaustive()
+        let idle: usize = self.lock().idle.values().map(Vec::len).sum();
+        f.debug_struct("ClientPool").field("session", &self.session).field("idle", &idle).finish_non_exhaustive()
     }
 }
 
@@ -173,7 +147,7 @@ impl SharedPool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The place of the connections, which may be empty.
+    /// The slot of a session and an origin; new if there is none.
     pub(super) fn slot(&self, session: &Session, to: &Origin) -> Arc<Slot> {
         let mut slots = self.lock();
         if let Some(slot) = slots.get(&(session.clone(), to.clone())) {
@@ -189,16 +163,16 @@ impl SharedPool {
     }
 }
 
-/// The place of the HTTP/2 connections of one session to one origin: one, and more when it has as many streams as may be.
+/// The HTTP/2 connections of one session to one origin. A second one is opened when the first has its maximum of streams.
 #[derive(Default)]
 pub(super) struct Slot {
     live: Mutex<Vec<Http2>>,
-    /// Held by whoever makes a connection, so that others wait for it instead of making theirs.
-    pub(super) making: tokio::sync::Mutex<()>,
+    /// Held while a connection is being opened, so that concurrent requests wait for it.
+    pub(super) opening: tokio::sync::Mutex<()>,
 }
 
 impl Slot {
-    /// Those that take requests (after a GOAWAY one does not).
+    /// The connections that accept requests (after a GOAWAY a connection does not).
     fn lock(&self) -> MutexGuard<'_, Vec<Http2>> {
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
         live.retain(|connection| !connection.send.is_closed());
@@ -209,20 +183,22 @@ impl Slot {
         !self.lock().is_empty()
     }
 
-    /// A connection with room for one more stream, and that stream's place on it. Streams that nobody reads keep what came on them, so
-    /// there are never more than the connection's window has room for: then one stream can't hold up another.
+    /// Takes a stream on a connection with room for one more.
+    ///
+    /// A stream that its client does not read keeps its data in the connection's window. The window holds the data of
+    /// [`H2_STREAMS`] streams, so one slow client cannot stall the others.
     pub(super) fn take(&self) -> Option<(Http2, InUse)> {
         let live = self.lock();
-        let mut places = live.iter().map(|connection| (connection, connection.usage.begin_below(H2_STREAMS)));
-        places.find_map(|(connection, place)| Some((connection.clone(), place?)))
+        let mut streams = live.iter().map(|connection| (connection, connection.usage.begin_below(H2_STREAMS)));
+        streams.find_map(|(connection, stream)| Some((connection.clone(), stream?)))
     }
 
     pub(super) fn put(&self, connection: Http2) {
         self.lock().push(connection);
     }
 
-    /// Lets go of a connection: it ends with its last stream.
-    pub(super) fn forget(&self, id: u64) {
+    /// Gives no more streams on this connection. It closes with its last stream.
+    pub(super) fn remove(&self, id: u64) {
         self.lock().retain(|connection| connection.id != id);
     }
 }

@@ -14,7 +14,7 @@ use super::tcp::{self, LoopbackAddr};
 use super::via::Proxies;
 use super::wire::Io;
 use super::{Mapping, UpstreamPlan};
-use crate::handler::Origin;
+use crate::origin::Origin;
 use harproxy_glob::Globs;
 use harproxy_tls::upstream::Trust;
 

@@ -1,178 +1,155 @@
-//! Sending one request: on the right connection, in the right form, and never twice.
+//! Sends a request: on the right connection, with the right headers, and never twice.
 
-use std::future::poll_fn;
-use std::pin::Pin;
-use std::sync::atomic::Ordering;
-use std::task::Poll;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ::http::header::{EXPECT, UPGRADE};
 use ::http::request::Parts;
-use ::http::{HeaderMap, Request, Response, StatusCode, Version};
+use ::http::{HeaderMap, Request, StatusCode, Version};
 use bytes::Bytes;
 use http_body::Body as HttpBody;
-use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 
-use super::answer::{Answer, AnswerBody, ConnectTimings, Hold, Lease};
-use super::bare::UnderWay;
-use super::connection::InUse;
+use super::Upstream;
+use super::answer::{Answer, AnswerBody, Hold, Lease};
 use super::error::{SendError, UpstreamError};
 use super::head::{self, Length};
-use super::lane::{Lane, Sending, Want};
-use super::pool::OwnConnections;
-use super::timeouts::{Overdue, Step};
+use super::lane::{RequestConnection, Requirements};
+use super::pool::ClientPool;
+use super::timeouts::{Step, overdue};
 use super::upload::{Upload, UploadHandle};
-use super::{Origin, Session, Upstream};
 use crate::body::{Body, BoxError};
+use crate::origin::Origin;
 
-/// What came of one attempt.
+/// The result of one attempt to send a request.
 enum Attempt {
     Answered(Box<Answer>),
-    /// Upstream can't have seen it, and the body is whole. Over HTTP/1.1 its head is given back.
-    NeverStarted(Option<Body>, Option<Box<Request<()>>>),
+    /// Upstream cannot have seen the request, and its body is complete. Over HTTP/1.1 the head is returned.
+    NotSent(Option<Body>, Option<Box<Request<()>>>),
 }
 
 impl Upstream {
-    /// Sends a request; the future waits for the head of the answer. Where a connection is at hand the request has been handed over when this
-    /// returns. It is called within a runtime, and a future that is dropped closes the connection, or resets the stream.
+    /// Sends a request and waits for the head of the answer. Dropping the future closes the connection, or resets the
+    /// stream.
     ///
-    /// The request's URI is absolute and `to` is its origin. Hop-by-hop headers are ours: they are removed and made anew;
-    /// `TE: trailers` passes, and over HTTP/1.1 an Upgrade, whose 101 then carries the connection (`hyper::upgrade::on` of
-    /// the response; take the client's side with `hyper::upgrade::on` of the request before it is sent here). All other
-    /// fields go on in order and, between two HTTP/1.1 connections, in the case they came in; nothing is added. The
-    /// protocol upstream is that of the request wherever upstream speaks it, so that an HTTP/1.1 client has HTTP/1.1
-    /// connections of its own.
+    /// The request's URI is absolute and `to` is its origin. Hop-by-hop headers are removed and generated anew, except
+    /// `TE: trailers` and, over HTTP/1.1, an Upgrade. A 101 answer then carries the connection: use `hyper::upgrade::on`
+    /// on the answer, and on the request before it is sent. Other headers keep their order and, between two HTTP/1.1
+    /// connections, their case. Nothing is added. The request goes upstream in its own HTTP version if upstream supports
+    /// it.
     ///
-    /// With `Expect: 100-continue` the body is not polled before upstream's 100, a final answer, or one second; on a final
-    /// answer it is dropped unsent, and the connection is not used again.
+    /// With `Expect: 100-continue` the body is not polled before upstream's 100, a final answer, or one second. On a
+    /// final answer the body is dropped and the connection is closed.
     ///
     /// # Errors
-    /// [`SendError`]. A request is never sent twice; one of which upstream can't have seen anything is sent again by
-    /// itself, on a fresh connection.
-    pub fn send<B>(
-        &self,
-        own: &OwnConnections,
-        session: Session,
-        to: Origin,
-        request: Request<B>,
-    ) -> impl Future<Output = Result<Box<Answer>, SendError>> + Send
+    /// [`SendError`]. A request is never sent twice. A request that upstream cannot have seen is sent again on a new
+    /// connection.
+    pub async fn send<B>(&self, pool: &ClientPool, to: &Origin, request: Request<B>) -> Result<Answer, SendError>
     where
         B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<BoxError>,
     {
-        // What needs not be waited for is done before: a future has room for all that it is ever given as long as it is there, and is moved with it.
-        let mut ask = Ask::new(request);
-        let sent =
-            self.lane_at_hand(own, &to, ask.want).map(|lane| self.hand_over(lane, Duration::ZERO, &to, &mut ask));
-        async move {
-            if let Some(sent) = sent {
-                match self.outcome(own, &session, &to, sent?).await? {
-                    Attempt::Answered(answer) => return Ok(answer),
-                    Attempt::NeverStarted(body, head) => ask.begin_again(body, head),
-                }
-            }
-            Box::pin(self.insist(own, &session, &to, ask)).await
-        }
+        self.send_outgoing(pool, to, Outgoing::new(request)).await
     }
 
-    /// Sends a request for which a connection has to be waited for, or that was given back unsent.
-    async fn insist(
-        &self,
-        own: &OwnConnections,
-        session: &Session,
-        to: &Origin,
-        mut ask: Box<Ask>,
-    ) -> Result<Box<Answer>, SendError> {
-        if let Some(error) = own.take_failure(to) {
+    async fn send_outgoing(&self, pool: &ClientPool, to: &Origin, mut request: Outgoing) -> Result<Answer, SendError> {
+        if let Some(error) = pool.take_failure(to) {
             return Err(error.into());
         }
         loop {
-            let (lane, blocked) = self.lane(own, session, to, ask.want).await?;
-            let sent = self.hand_over(lane, blocked, to, &mut ask)?;
-            match self.outcome(own, session, to, sent).await? {
-                Attempt::Answered(answer) => return Ok(answer),
-                Attempt::NeverStarted(body, head) => ask.begin_again(body, head),
+            let (connection, blocked) = self.reserve(pool, to, request.requirements).await?;
+            match self.attempt(pool, to, connection, blocked, &mut request).await? {
+                Attempt::Answered(answer) => return Ok(*answer),
+                Attempt::NotSent(body, head) => request.restore(body, head),
             }
         }
     }
 
-    /// Hands a request over to a connection.
-    fn hand_over(&self, mut lane: Lane, blocked: Duration, to: &Origin, ask: &mut Ask) -> Result<Sent, UpstreamError> {
-        let head = match &lane {
-            Lane::Http1(connection) => head::http1(&mut ask.parts, to, &connection.form, ask.length),
-            Lane::Http2(..) => head::http2(&ask.parts, to, ask.length),
+    async fn attempt(
+        &self,
+        pool: &ClientPool,
+        to: &Origin,
+        mut connection: RequestConnection,
+        blocked: Duration,
+        outgoing: &mut Outgoing,
+    ) -> Result<Attempt, SendError> {
+        let head = match &connection {
+            RequestConnection::Http1(connection, _) => {
+                head::http1(&mut outgoing.parts, to, &connection.form, outgoing.length)
+            }
+            RequestConnection::Http2(..) => head::http2(&outgoing.parts, to, outgoing.length),
         };
         let head = head.map_err(|source| UpstreamError::Request { to: to.clone(), source })?;
         let (expects, upgrades) = (expects_continue(head.headers()), head.headers().contains_key(UPGRADE));
-        let had_body = ask.body.is_some();
-        let (upload, upload_handle) = Upload::new(ask.body.take(), expects);
+        let had_body = outgoing.body.is_some();
+        let (upload, upload_handle) = Upload::new(outgoing.body.take(), expects);
         let mut request = head.map(|()| upload);
-        if let Some(upload) = upload_handle.as_ref().filter(|_| expects) {
-            open_on_continue(&mut request, upload.clone());
-        }
-        let (fresh, heard, in_use) = (lane.take_fresh(), lane.heard(), lane.begin());
-        let under_way = lane.take_under_way();
-        let answer = lane.send(request);
-        let upload = upload_handle;
-        let sent_at = under_way.map_or_else(Instant::now, |sent| sent.sent_at);
-        Ok(Sent { lane, blocked, fresh, heard, in_use, had_body, upgrades, upload, sent_at, under_way, answer })
-    }
-
-    /// Waits for the answer to a request that was handed over.
-    async fn outcome(
-        &self,
-        own: &OwnConnections,
-        session: &Session,
-        to: &Origin,
-        mut sent: Sent,
-    ) -> Result<Attempt, SendError> {
+        let informational = Informational::collect(&mut request, upload_handle.clone().filter(|_| expects));
+        let (connect, received) = (connection.take_fresh(), connection.received());
+        let sent_at = Instant::now();
         let limit = self.timeouts.answer;
-        let mut alarm = sent.lane.take_alarm();
-        let answered = {
-            let mut overdue = Overdue::new(sent.upload.as_ref(), sent.sent_at, limit, &mut alarm);
-            let answer = &mut sent.answer;
-            let answered = poll_fn(|cx| match answer.as_mut().poll(cx) {
-                Poll::Ready(answered) => Poll::Ready(Some(answered)),
-                Poll::Pending => Pin::new(&mut overdue).poll(cx).map(|()| None),
-            });
-            // The connection goes, or the stream is reset: nobody would know what an answer that still came was to.
-            answered.await.ok_or_else(|| UpstreamError::Timeout {
-                step: Step::Answer,
-                to: to.clone(),
-                proxy: None,
-                limit,
-            })?
+        let answered = tokio::select! {
+            biased;
+            answered = connection.send(request) => answered,
+            // The connection closes, or the stream is reset: a late answer could not be matched to its request.
+            () = overdue(upload_handle.as_ref(), sent_at, limit) => {
+                return Err(UpstreamError::Timeout { step: Step::Answer, to: to.clone(), proxy: None, limit }.into());
+            }
         };
-        sent.lane.keep_alarm(alarm);
-        match answered {
-            Ok(response) => sent.answered(own, to, response, self.timeouts.idle),
+        let answered_at = Instant::now();
+        let response = match answered {
+            Ok(response) => response,
             Err(error) => {
-                let mut failure = Failure::of(error, &sent.lane, sent.heard);
-                // hyper would not know.
-                failure.unseen &= sent.under_way.is_none();
-                if let Lane::Http2(connection, _) = &sent.lane
+                let failure = Failure::of(error, &connection, received);
+                if let RequestConnection::Http2(connection, _) = &connection
                     && failure.unseen
                 {
-                    // It takes no more requests, whatever hyper thinks of it.
-                    self.shared.slot(session, to).forget(connection.id);
+                    // It accepts no more requests, although hyper still reports it as open.
+                    self.shared.slot(pool.session(), to).remove(connection.id);
                 }
-                failure.judge(to, sent.fresh.is_some(), sent.had_body, sent.upload.as_ref())
+                return failure.judge(to, connect.is_some(), had_body, upload_handle.as_ref());
             }
+        };
+        let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        if is_upgrade && !upgrades {
+            // The client would read what follows as the answer to its next request.
+            return Err(UpstreamError::Broken { to: to.clone(), source: Box::new(UnexpectedUpgrade) }.into());
         }
+        if let Some(upload) = &upload_handle {
+            upload.commit();
+        }
+        let (id, remote) = connection.id_and_remote();
+        let hold = match connection {
+            _ if is_upgrade => Hold::Upgraded,
+            RequestConnection::Http1(connection, in_use) => {
+                Hold::Http1 { connection, in_use, to: to.clone(), pool: pool.downgrade() }
+            }
+            RequestConnection::Http2(_, in_use) => Hold::Http2 { _in_use: in_use },
+        };
+        let lease = Lease { upload: upload_handle, hold, upload_timeout: self.timeouts.idle };
+        Ok(Attempt::Answered(Box::new(Answer {
+            response: response.map(|body| AnswerBody::new(body, lease)),
+            connection: id,
+            remote,
+            connect,
+            blocked,
+            sent_at,
+            answered_at,
+            informational: informational.take(),
+        })))
     }
 }
 
-/// A request that is to be sent.
-struct Ask {
+/// A request on its way upstream.
+struct Outgoing {
     parts: Parts,
     body: Option<Body>,
     length: Length,
-    want: Want,
+    requirements: Requirements,
 }
 
-impl Ask {
-    fn new<B>(request: Request<B>) -> Box<Self>
+impl Outgoing {
+    fn new<B>(request: Request<B>) -> Self
     where
         B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<BoxError>,
@@ -185,103 +162,74 @@ impl Ask {
             None => Length::Unknown,
         };
         let body = (length != Length::Empty).then(|| Body::boxed(body));
-        let want = Want { http2: parts.version == Version::HTTP_2, bytes: head::upgrades(&parts.headers) };
-        Box::new(Ask { parts, body, length, want })
+        let http2 = parts.version == Version::HTTP_2;
+        let requirements = Requirements { http2, to_origin: head::upgrades(&parts.headers) };
+        Outgoing { parts, body, length, requirements }
     }
 
-    /// Nothing of it was sent: this is what is given back.
-    fn begin_again(&mut self, body: Option<Body>, head: Option<Box<Request<()>>>) {
+    /// Puts back what an attempt returned unsent.
+    fn restore(&mut self, body: Option<Body>, head: Option<Box<Request<()>>>) {
         self.body = body;
-        head.into_iter().for_each(|head| head::give_back(&mut self.parts, *head));
+        if let Some(head) = head {
+            head::give_back(&mut self.parts, *head);
+        }
     }
 }
 
-/// A request that was handed over to a connection.
-struct Sent {
-    lane: Lane,
-    /// How long it waited for that.
-    blocked: Duration,
-    /// What making it took, if it was made for this.
-    fresh: Option<ConnectTimings>,
-    /// Bytes that had been heard on it.
-    heard: u64,
-    in_use: InUse,
-    had_body: bool,
-    /// It asked for another protocol.
-    upgrades: bool,
-    upload: Option<UploadHandle>,
-    sent_at: Instant,
-    /// What is known of one that had been sent before it was handed over.
-    under_way: Option<UnderWay>,
-    answer: Sending,
-}
+/// Collects the 1xx answers to a request. hyper reports none over HTTP/2.
+#[derive(Clone, Default)]
+struct Informational(Arc<Mutex<Vec<(StatusCode, HeaderMap)>>>);
 
-impl Sent {
-    fn answered(
-        self,
-        own: &OwnConnections,
-        to: &Origin,
-        mut response: Response<Incoming>,
-        upload_timeout: Duration,
-    ) -> Result<Attempt, SendError> {
-        let answered_at = self.under_way.and_then(|sent| sent.answered_at).unwrap_or_else(Instant::now);
-        let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-        if is_upgrade && !self.upgrades {
-            // The client would take what follows for whatever it waits for next.
-            return Err(UpstreamError::Broken { to: to.clone(), source: Box::new(Unasked) }.into());
-        }
-        if let Some(upload) = &self.upload {
-            upload.commit();
-        }
-        let Sent { lane, blocked, fresh: connect, in_use, upload, sent_at, .. } = self;
-        let (connection, remote) = lane.whose();
-        lane.tell_names(&mut response);
-        let informational = lane.informational();
-        let hold = match lane {
-            _ if is_upgrade => Hold::Upgraded,
-            Lane::Http1(connection) => Hold::Http1 { connection, in_use, to: to.clone(), own: own.weak() },
-            Lane::Http2(..) => Hold::Http2 { _in_use: in_use },
-        };
-        let lease = Lease { upload, hold, upload_timeout };
-        Ok(Attempt::Answered(Box::new(Answer {
-            response: response.map(|body| AnswerBody::new(body, lease)),
-            connection,
-            remote,
-            connect,
-            blocked,
-            sent_at,
-            answered_at,
-            informational,
-        })))
+impl Informational {
+    /// Registers with hyper. A 100 starts `upload`.
+    fn collect(request: &mut Request<Upload>, upload: Option<UploadHandle>) -> Self {
+        let informational = Informational::default();
+        let collected = informational.clone();
+        hyper::ext::on_informational(request, move |answer| {
+            if let Some(upload) = upload.as_ref().filter(|_| answer.status() == StatusCode::CONTINUE) {
+                upload.open();
+            }
+            let mut collected = collected.0.lock().unwrap_or_else(PoisonError::into_inner);
+            collected.push((answer.status(), answer.headers().clone()));
+        });
+        informational
+    }
+
+    fn take(&self) -> Vec<(StatusCode, HeaderMap)> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-/// A 101 to a request that asked for no other protocol (RFC 9110 section 15.2.2).
+/// A 101 to a request that asked for no upgrade (RFC 9110 section 15.2.2).
 #[derive(Debug, thiserror::Error)]
 #[error("it changed the protocol without having been asked")]
-struct Unasked;
+struct UnexpectedUpgrade;
 
-/// Why a request got no answer, and what upstream can know of it.
+/// A request without an answer, and whether upstream can have seen it.
 struct Failure {
     error: hyper::Error,
-    /// The head, if it was not begun to be written.
+    /// The head, if hyper did not begin to write it.
     head: Option<Request<()>>,
-    /// Upstream can't have seen it: it was not written, or upstream says so.
+    /// Upstream cannot have seen the request: it was not written, or upstream says so.
     unseen: bool,
-    /// The whole connection ended, and nothing was heard on it.
+    /// The connection ended without a byte of an answer.
     silent: bool,
 }
 
 impl Failure {
-    fn of(mut error: TrySendError<Request<Upload>>, lane: &Lane, heard: u64) -> Self {
+    fn of(
+        mut error: TrySendError<Request<Upload>>,
+        connection: &RequestConnection,
+        received_before: Option<u64>,
+    ) -> Self {
         let head = error.take_message().map(|request| request.map(drop));
         let error = error.into_error();
         let h2 = find_h2(&error);
         Failure {
             unseen: head.is_some() || h2.is_some_and(never_processed),
-            silent: match lane {
-                Lane::Http1(connection) => connection.heard.load(Ordering::Relaxed) == heard,
-                Lane::Http2(..) => h2.is_none_or(|h2| !h2.is_reset()),
+            silent: match connection {
+                RequestConnection::Http1(..) => connection.received() == received_before,
+                RequestConnection::Http2(..) => h2.is_none_or(|h2| !h2.is_reset()),
             },
             head,
             error,
@@ -299,7 +247,7 @@ impl Failure {
         if self.unseen && !fresh {
             let whole = upload.and_then(UploadHandle::reclaim);
             if whole.is_some() == had_body {
-                return Ok(Attempt::NeverStarted(whole, self.head.map(Box::new)));
+                return Ok(Attempt::NotSent(whole, self.head.map(Box::new)));
             }
         }
         if self.silent && !fresh {
@@ -329,13 +277,4 @@ fn find_h2(error: &hyper::Error) -> Option<&h2::Error> {
 
 fn expects_continue(headers: &HeaderMap) -> bool {
     headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
-}
-
-/// A 100 lets the upload begin.
-fn open_on_continue(request: &mut Request<Upload>, upload: UploadHandle) {
-    hyper::ext::on_informational(request, move |answer| {
-        if answer.status() == StatusCode::CONTINUE {
-            upload.open();
-        }
-    });
 }

@@ -1,14 +1,11 @@
 //! How long upstream is waited for.
 
 use std::fmt;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use super::upload::{Moved, UploadHandle};
-use crate::bell::Alarm;
 
 /// How long upstream may take; by default what the command line has.
 ///
@@ -66,44 +63,23 @@ impl fmt::Display for Step {
     }
 }
 
-/// Waits until upstream has taken nothing of a request for `limit`, all that the client has sent being there to be taken.
-pub(super) struct Overdue<'a> {
-    upload: Option<&'a UploadHandle>,
-    limit: Duration,
-    since: Instant,
-    alarm: &'a mut Option<Alarm>,
-}
-
-impl<'a> Overdue<'a> {
-    /// From that moment on. The alarm is for the next request, too.
-    pub(super) fn new(
-        upload: Option<&'a UploadHandle>,
-        since: std::time::Instant,
-        limit: Duration,
-        alarm: &'a mut Option<Alarm>,
-    ) -> Self {
-        Overdue { upload, limit, since: since.into(), alarm }
-    }
-}
-
-impl Future for Overdue<'_> {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = &mut *self;
-        loop {
-            // A limit that no clock can tell is none.
-            let Some(due) = this.since.checked_add(this.limit) else { return Poll::Pending };
-            ready!(this.alarm.get_or_insert_with(|| Alarm::at(due)).poll(due, cx));
-            let latest = match this.upload.map_or(Moved::Never, UploadHandle::moved) {
-                Moved::Never => this.since,
-                Moved::At(moment) => moment.max(this.since),
-                Moved::WaitsForClient => Instant::now(),
-            };
-            if latest == this.since {
-                return Poll::Ready(());
-            }
-            this.since = latest;
+/// Resolves when upstream has taken no part of the request for `limit`, although the client has sent more.
+pub(super) async fn overdue(upload: Option<&UploadHandle>, sent_at: std::time::Instant, limit: Duration) {
+    let mut since = Instant::from(sent_at);
+    loop {
+        match since.checked_add(limit) {
+            Some(due) => sleep_until(due).await,
+            // The limit is beyond the range of the clock.
+            None => std::future::pending().await,
         }
+        let latest = match upload.map_or(Moved::Never, UploadHandle::moved) {
+            Moved::Never => since,
+            Moved::At(moment) => moment.max(since),
+            Moved::WaitsForClient => Instant::now(),
+        };
+        if latest == since {
+            return;
+        }
+        since = latest;
     }
 }

@@ -17,11 +17,11 @@ use tower_service::Service;
 
 use super::error::{OwnProxy, PlanError, UpstreamError};
 use super::tcp;
-use super::wire::{Io, Sip};
+use super::wire::{ByteAtATime, Io};
 use super::{UpstreamProxy, server_name};
 use crate::body::BoxError;
 use crate::engine::names;
-use crate::handler::{Origin, Scheme};
+use crate::origin::{Origin, Scheme};
 use harproxy_tls::upstream::Trust;
 
 /// Which origins are reached through which proxy.
@@ -242,11 +242,11 @@ pub(super) fn with_port(host: &str, port: u16) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
-/// Gives hyper-util's handshakes the connection that was made already. They read more than they need, hence the [`Sip`].
+/// Gives hyper-util's handshakes the connection that was made already. They read more than they need, hence [`ByteAtATime`].
 struct Connected(Option<Box<dyn Io>>);
 
 impl Service<Uri> for Connected {
-    type Response = TokioIo<Sip<Box<dyn Io>>>;
+    type Response = TokioIo<ByteAtATime<Box<dyn Io>>>;
     type Error = io::Error;
     type Future = std::future::Ready<io::Result<Self::Response>>;
 
@@ -256,7 +256,7 @@ impl Service<Uri> for Connected {
 
     fn call(&mut self, _: Uri) -> Self::Future {
         let io = self.0.take().ok_or_else(|| io::ErrorKind::NotConnected.into());
-        std::future::ready(io.map(|io| TokioIo::new(Sip(io))))
+        std::future::ready(io.map(|io| TokioIo::new(ByteAtATime(io))))
     }
 }
 

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{shapes, table};
 
-const REFERENCE: &str = include_str!("../../../../docs/redaction.md");
+const REFERENCE: &str = include_str!("../../../../docs/reference/redaction.md");
 
 /// What stands in backticks between these two texts of the reference.
 fn listed(from: &str, to: &str) -> Vec<&'static str> {
@@ -14,11 +14,10 @@ fn listed(from: &str, to: &str) -> Vec<&'static str> {
 
 #[test]
 fn names_are_those_of_the_table() {
-    let headers: Vec<_> = listed("**Headers**:", ".\n");
-    assert_eq!(headers, table::HEADERS);
-    assert_eq!(listed("of multipart forms: ", ". The"), table::PARAMETERS);
-    assert_eq!(listed("the same less ", "; and also"), table::NOT_IN_JSON);
-    assert_eq!(listed("; and also ", ". Numbers"), table::ONLY_IN_JSON);
+    assert_eq!(listed("| headers | ", " |\n"), table::HEADERS);
+    assert_eq!(listed("| parameters of queries, forms and multipart fields | ", " |\n"), table::PARAMETERS);
+    assert_eq!(listed("| of these parameters, not secret as JSON members | ", " |\n"), table::NOT_IN_JSON);
+    assert_eq!(listed("| JSON members, in addition to the parameters | ", " |\n"), table::ONLY_IN_JSON);
 }
 
 #[test]

@@ -20,7 +20,7 @@ use harproxy_glob::Globs;
 use harproxy_har::write::{ContentMode, JsonLayout};
 use harproxy_matching::Options;
 use harproxy_proxy::upstream::{Mapping, Timeouts, Upstream, UpstreamPlan, UpstreamProxy};
-use harproxy_proxy::{AnyHandler, Proxy, ProxyPlan, Running};
+use harproxy_proxy::{Handler, Proxy, ProxyPlan, Running};
 use harproxy_tls::authority::Authority;
 use visit::{Ask, Got, OUTSIDE, UNRECORDED, VISIT, Visitor};
 
@@ -108,7 +108,6 @@ async fn record(
         json_layout: JsonLayout::Indent,
         policy: Arc::default(),
         values: Vec::new(),
-        clue_key: None,
         on_failure: OnFailure::Hold,
         volatile: Volatile::default(),
         rules: Vec::new(),
@@ -184,7 +183,7 @@ async fn replay(
 }
 
 /// A proxy on a free port, and a client that goes through it.
-async fn serve(handler: Arc<dyn AnyHandler>, authority: &Arc<Authority>) -> Result<(Visitor, Running), Failure> {
+async fn serve(handler: Arc<dyn Handler>, authority: &Arc<Authority>) -> Result<(Visitor, Running), Failure> {
     let plan = ProxyPlan {
         listen: (std::net::Ipv4Addr::LOCALHOST, 0).into(),
         reverse: Vec::new(),

@@ -84,7 +84,7 @@ impl Account<'_> {
             lines.push(format!("{}: {}", ui::caution("ambiguous"), told.explanation));
             lines.push(format!("{}: {}", ui::help("remedy"), told.remedy));
         }
-        let score = chosen.score.unwrap_or_default();
+        let score = chosen.score;
         lines.push(match winner {
             Some(winner) => {
                 let lacking = match winner.lacking.is_empty() {

@@ -100,7 +100,7 @@ impl Answer {
             location: location(chosen),
             body_sha256: body.map(|body| body.sha256),
             followed: chosen.followed.iter().map(|hop| hop.entry).collect(),
-            score: chosen.score,
+            score: Some(chosen.score),
             near: Vec::new(),
             remedy: None,
         }

@@ -14,7 +14,7 @@ use crate::child::env::Mode;
 use crate::cli::advice::Failure;
 use crate::cli::args::record::RecordArgs;
 use crate::cli::event::Event;
-use crate::cli::plan::{self, Recording, RunPlan};
+use crate::cli::plan::{Recording, RunPlan};
 use crate::cli::reports::Recorded;
 use crate::cli::roots::Roots;
 use crate::cli::run::{About, End, Run};
@@ -36,7 +36,7 @@ pub async fn run(args: RecordArgs, ui: &Ui) -> Result<u8, Failure> {
     let roots = Roots::gather();
     let authority = Arc::new(Authority::load_or_create(&plan.ca_dir)?);
     let mut run = Run::new(&plan, roots, ui)?;
-    let recorder = start(record, upstream.clone(), &authority, ui)?;
+    let recorder = start(record, upstream.clone(), ui)?;
     if let Some(herald) = run.herald() {
         recorder.heard_by(herald);
     }
@@ -61,16 +61,11 @@ pub async fn run(args: RecordArgs, ui: &Ui) -> Result<u8, Failure> {
 type Learned = (Volatile, Vec<MatchRule>);
 
 /// Starts a recording, and tells what a killed one had left.
-pub(super) fn start(
-    record: RecordPlan,
-    upstream: UpstreamPlan,
-    authority: &Authority,
-    ui: &Ui,
-) -> Result<Arc<Recorder>, Failure> {
-    let record = RecordPlan { clue_key: Some(plan::clue_key(authority)), ..record };
+pub(super) fn start(record: RecordPlan, upstream: UpstreamPlan, ui: &Ui) -> Result<Arc<Recorder>, Failure> {
     let recorder = Recorder::start(record, Upstream::anywhere(upstream)?)?;
     if let Some(recovered) = recorder.recovered() {
-        ui.alert(Event::Recovered, &recovered.to_string());
+        let fixture = harproxy_support::shell_quote::path(&recovered.output);
+        ui.alert(Event::Recovered, &format!("{recovered}; run `harproxy check {fixture}` before you commit it"));
     }
     Ok(Arc::new(recorder))
 }

@@ -55,7 +55,7 @@ pub(super) async fn again(
     ui.note(Event::Again, "running CMD again, to learn what differs though nothing has changed");
     let (update, content) = (Update::Merge, ContentMode::Attach);
     let plan = RecordPlan { output: measure, update, content, ..first.plan().clone() };
-    let second = start(plan, upstream, &authority, ui)?;
+    let second = start(plan, upstream, ui)?;
     match serve(run, &second, authority).await? {
         end if end.is_clean() => {}
         end => {

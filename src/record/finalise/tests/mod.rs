@@ -161,7 +161,6 @@ impl Desk {
             json_layout: harproxy_har::write::JsonLayout::Indent,
             policy: std::sync::Arc::default(),
             values: Vec::new(),
-            clue_key: None,
             on_failure: OnFailure::Hold,
             volatile: super::super::Volatile::default(),
             rules: Vec::new(),
@@ -192,7 +191,7 @@ impl Desk {
     fn record_frames(&self, frames: &[Frame]) -> Arrangement {
         let claimed = self.journal(frames);
         let (mut reader, index) = open(&claimed).unwrap().unwrap();
-        let arrangement = write(&self.plan, self.plan.update, &index, &mut reader).unwrap();
+        let arrangement = write(&self.plan, self.plan.update, &index, &mut reader, Destination::Fixture).unwrap();
         claimed.remove().unwrap();
         arrangement
     }
@@ -386,7 +385,7 @@ fn a_failure_is_an_entry_and_what_nobody_waited_for_is_none() {
     let claimed = desk.journal(&frames.concat());
     let (mut reader, index) = open(&claimed).unwrap().unwrap();
     assert_eq!((index.slots.len(), index.unanswered, index.cut), (1, 2, 0));
-    write(&desk.plan, Update::Merge, &index, &mut reader).unwrap();
+    write(&desk.plan, Update::Merge, &index, &mut reader, Destination::Fixture).unwrap();
     let entry = &desk.entries()[0];
     assert_eq!(entry["response"]["status"], 0);
     assert_eq!(entry["_harproxy"]["error"]["kind"], "refused");

@@ -42,7 +42,7 @@ async fn client_connections_share_one() {
     let (a, b) = (way.get2("/a").await.unwrap(), other.get2("/b").await.unwrap());
     assert_eq!((a.connection, a.reused), (1, false));
     assert_eq!((b.connection, b.reused), (1, true));
-    assert!(way.upstream.has_shared(&Session::default(), &way.to));
+    assert!(way.upstream.has_shared(&way.pool, &way.to));
     assert_eq!(other.secure(&["h2"]).await, Alpn::Http2);
     assert_eq!(way.upstream.opened(), 1, "there was no need for another");
     drop((way, a));
@@ -96,10 +96,10 @@ async fn many_at_once_make_one() {
 async fn sessions_do_not_share() {
     let way = origin().await;
     way.get2("/").await.unwrap();
-    let named = Session(Some("other".into()));
-    assert!(!way.upstream.has_shared(&named, &way.to));
+    let named = crate::origin::Session(Some("other".into()));
+    assert!(!way.upstream.has_shared(&way.pool.with_session(named.clone()), &way.to));
     let request = way.request("GET", "/").version(Version::HTTP_2).body(empty()).unwrap();
-    let answer = way.upstream.send(&way.own, named.clone(), way.to.clone(), request).await.unwrap();
+    let answer = way.upstream.send(&way.pool.with_session(named.clone()), &way.to, request).await.unwrap();
     assert_eq!(answer.connection, 2);
 }
 
@@ -190,7 +190,7 @@ async fn a_connection_after_goaway_takes_no_more() {
     .await;
     let first = way.get2("/").await.unwrap();
     assert_eq!(first.body.as_deref(), Ok(&b"whole"[..]), "what was under way ends well");
-    while way.upstream.has_shared(&Session::default(), &way.to) {
+    while way.upstream.has_shared(&way.pool, &way.to) {
         tokio::task::yield_now().await;
     }
     let second = way.get2("/").await.unwrap();

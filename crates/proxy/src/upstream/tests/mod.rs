@@ -28,8 +28,8 @@ use tokio_rustls::TlsAcceptor;
 
 use super::*;
 use crate::body::Body;
-use crate::handler::{HostStays, Scheme};
-use crate::pulse::{Noticed, Pulse};
+use crate::handler::HostStays;
+use crate::origin::Scheme;
 
 const LONG: Duration = Duration::from_secs(30);
 
@@ -70,13 +70,13 @@ fn https(addr: SocketAddr) -> Origin {
 /// One client connection's view of the way upstream.
 struct Way {
     upstream: Arc<Upstream>,
-    own: Arc<OwnConnections>,
+    pool: ClientPool,
     to: Origin,
 }
 
 impl Way {
     fn new(upstream: impl Into<Arc<Upstream>>, to: Origin) -> Self {
-        Way { upstream: upstream.into(), own: Arc::default(), to }
+        Way { upstream: upstream.into(), pool: ClientPool::default(), to }
     }
 
     fn plain(addr: SocketAddr) -> Self {
@@ -93,7 +93,7 @@ impl Way {
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<crate::body::BoxError>,
     {
-        self.upstream.send(&self.own, Session::default(), self.to.clone(), request).await.map(|answer| *answer)
+        self.upstream.send(&self.pool, &self.to, request).await
     }
 
     fn request(&self, method: &str, path: &str) -> ::http::request::Builder {
@@ -111,27 +111,22 @@ impl Way {
 
     async fn secure(&self, alpn: &[&str]) -> Alpn {
         let alpn: Vec<_> = alpn.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
-        self.upstream.secure(&self.own, &Session::default(), &self.to, &alpn, None).await
+        self.upstream.negotiate(&self.pool, &self.to, &alpn, None).await
     }
 
     /// What an HTTP/1.1 client that sends these bytes gets back, through hyper on both hops as the engine does it.
     async fn through(&self, sent: &str) -> String {
         let (mut client, server) = tokio::io::duplex(1 << 20);
-        let (upstream, own, to) = (self.upstream.clone(), self.own.clone(), self.to.clone());
-        let pulse = Arc::new(Pulse::new(true));
-        let io = Noticed::http1(server, pulse.clone());
+        let (upstream, pool, to) = (self.upstream.clone(), self.pool.clone(), self.to.clone());
         let service = service_fn(move |mut request: Request<Incoming>| {
-            let (upstream, own, to, busy) = (upstream.clone(), own.clone(), to.clone(), pulse.clone().begin());
+            let (upstream, pool, to) = (upstream.clone(), pool.clone(), to.clone());
             async move {
-                let names = &busy.0.names;
-                names.tell(request.extensions_mut());
                 if request.uri().scheme().is_none() {
                     let uri: Uri = format!("{to}{}", request.uri()).parse().unwrap();
                     *request.uri_mut() = uri;
                     request.extensions_mut().insert(HostStays);
                 }
-                let answer = upstream.send(&own, Session::default(), to.clone(), request).await?;
-                names.write(answer.response.extensions());
+                let answer = upstream.send(&pool, &to, request).await?;
                 Ok::<_, SendError>(answer.response.map(Body::Incoming))
             }
         });
@@ -141,7 +136,8 @@ impl Way {
                 .auto_date_header(false)
                 .max_headers(crate::limits::MAX_HEADERS)
                 .max_buf_size(crate::limits::MAX_HEAD)
-                .serve_connection(TokioIo::new(io), service),
+                .preserve_header_case(true)
+                .serve_connection(TokioIo::new(server), service),
         );
         client.write_all(sent.as_bytes()).await.unwrap();
         client.shutdown().await.unwrap();

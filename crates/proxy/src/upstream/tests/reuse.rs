@@ -1,3 +1,4 @@
+use futures_util::FutureExt as _;
 use http_body_util::StreamBody;
 use tokio::sync::{mpsc, oneshot};
 
@@ -166,18 +167,18 @@ async fn keep_dead(way: &Way) {
     let (near, far) = tokio::io::duplex(64);
     let dialled = Dialled {
         to: way.to.clone(),
-        wire: wire::Wire::new(near, Bytes::new()),
+        stream: wire::UpstreamStream::new(near, Bytes::new()),
         id: 99,
         remote: None,
         timings: ConnectTimings::default(),
         form: route::Form::Origin,
     };
-    let mut dead = connection::Http1::start(Bare::new(dialled), LONG, || {}).await.unwrap();
+    let mut dead = connection::Http1::start(dialled, LONG, || {}).await.unwrap();
     dead.fresh = None;
     dead.send.ready().await.unwrap();
     // Its end is there to be read, but the driver has not run since: `ready` still says yes.
     drop(far);
-    way.own.put(&way.to, Kept::Http1(Box::new(dead)));
+    way.pool.put(&way.to, IdleConnection::Http1(Box::new(dead)));
 }
 
 /// hyper gives a request back that it has not begun when its connection ends.
@@ -254,7 +255,7 @@ async fn a_request_that_nobody_waits_for_is_not_sent_and_costs_its_connection() 
     let way = Way::plain(addr);
     way.get("/first").await.unwrap();
     let request = way.request("GET", "/dropped").body(empty()).unwrap();
-    drop(way.upstream.send(&way.own, Session::default(), way.to.clone(), request));
+    assert!(way.upstream.send(&way.pool, &way.to, request).now_or_never().is_none());
     let last = way.get("/last").await.unwrap();
     assert_eq!((last.connection, last.reused), (2, false));
     let asked: Vec<String> = log.all().iter().map(|head| head.split(' ').nth(1).unwrap().to_owned()).collect();
@@ -267,8 +268,8 @@ async fn a_failure_that_another_origin_has_yet_to_be_told_of_holds_nobody_up() {
     let way = Way::plain(addr);
     assert!(!way.get("/").await.unwrap().reused);
     let to = at(Scheme::Https, "127.0.0.1", closed_port());
-    let dead = Way { upstream: way.upstream.clone(), own: way.own.clone(), to };
-    way.upstream.keep_error(&way.own, &dead.to, way.upstream.dial(&dead.to).await.unwrap_err());
+    let dead = Way { upstream: way.upstream.clone(), pool: way.pool.clone(), to };
+    way.pool.put_failure(&dead.to, way.upstream.dial(&dead.to).await.unwrap_err());
     for _ in 0..2 {
         let got = way.get("/").await.unwrap();
         assert_eq!((got.connection, got.reused), (1, true));
@@ -325,7 +326,7 @@ async fn what_was_dialled_for_a_connect_serves_its_first_request() {
     let (addr, _) = canned(OK).await;
     let way = Way::plain(addr);
     let dialled = way.upstream.dial(&way.to).await.unwrap();
-    way.upstream.keep_plain(&way.own, &way.to, dialled);
+    way.pool.put_dialled(&way.to, dialled);
     let got = way.get("/").await.unwrap();
     assert_eq!((got.connection, got.reused), (1, false));
     assert!(way.get("/").await.unwrap().reused);
@@ -336,7 +337,7 @@ async fn the_error_of_a_dial_answers_the_first_request() {
     let way = Way::new(upstream(), at(Scheme::Https, "127.0.0.1", closed_port()));
     let error = way.upstream.dial(&way.to).await.unwrap_err();
     assert_eq!((error.kind(), error.status()), ("refused", 502));
-    way.upstream.keep_error(&way.own, &way.to, error);
+    way.pool.put_failure(&way.to, error);
     // Not dialled again: the answer is ready.
     assert_eq!(way.secure(&["h2", "http/1.1"]).await, Alpn::Http1);
     assert_eq!(kind(way.get("/").await), "refused");

@@ -1,0 +1,282 @@
+//! Tracks when a client connection is idle, for the idle and head timeouts.
+//!
+//! hyper's own head timeout also runs between requests. Here a connection may be idle for `--idle-timeout`, and a head must
+//! be complete within `--head-timeout` of its first byte.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+use super::served::Flushes;
+
+/// A client that closes its connection within this time of the TLS handshake, without a request, has rejected the
+/// certificate: Node.js and some others complete the handshake first and send no alert.
+const REJECTS_WITHIN: Duration = Duration::from_secs(1);
+
+/// The reason in the event of such a client.
+pub(super) const CLOSED_AFTER_HANDSHAKE: &str = "the client closed the connection when it had seen the certificate";
+
+/// The time limits of the client side.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// For a request's head, from its first byte; for a TLS handshake, from its first byte.
+    pub(super) head: Duration,
+    /// Between requests, and for the first byte.
+    pub(super) idle: Duration,
+}
+
+/// What an inactive connection waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Waiting {
+    /// The first byte of a request.
+    Request,
+    /// The rest of a head.
+    Head,
+}
+
+/// The state of one connection, updated by its reads and its requests.
+///
+/// Times are milliseconds since `created`. The reads and requests of a connection run in one task, over HTTP/2 in a few, so
+/// `Relaxed` is sufficient.
+#[derive(Debug)]
+pub(super) struct IdleTracker {
+    created: Instant,
+    /// Requests begun and ended.
+    begun: AtomicU64,
+    ended: AtomicU64,
+    idle_since: AtomicU64,
+    /// When the first byte of an incomplete head was received; 0 if there is none.
+    head_since: AtomicU64,
+    /// The TLS alert with which the client closed the connection before its first request.
+    alert: OnceLock<String>,
+    /// When the client closed the connection without a request.
+    closed: OnceLock<u64>,
+    pub(super) flushes: Flushes,
+    /// Set when the handler took the connection over by an Upgrade: the token that ends it, and the task that the drain
+    /// waits for.
+    lent: OnceLock<(CancellationToken, TaskTrackerToken)>,
+}
+
+impl IdleTracker {
+    pub(super) fn new() -> Self {
+        IdleTracker {
+            created: Instant::now(),
+            begun: AtomicU64::new(0),
+            ended: AtomicU64::new(0),
+            idle_since: AtomicU64::new(0),
+            head_since: AtomicU64::new(0),
+            alert: OnceLock::new(),
+            closed: OnceLock::new(),
+            flushes: Flushes::default(),
+            lent: OnceLock::new(),
+        }
+    }
+
+    /// Begins a request. It ends when the guard is dropped.
+    pub(super) fn begin(self: Arc<Self>) -> Busy {
+        self.begun.fetch_add(1, Relaxed);
+        self.head_since.store(0, Relaxed);
+        Busy(self)
+    }
+
+    fn end(&self) {
+        self.idle_since.store(self.now(), Relaxed);
+        self.ended.fetch_add(1, Relaxed);
+    }
+
+    fn is_busy(&self) -> bool {
+        self.begun.load(Relaxed) != self.ended.load(Relaxed)
+    }
+
+    /// Returns true if the client ever sent a request.
+    pub(super) fn had_request(&self) -> bool {
+        self.begun.load(Relaxed) > 0
+    }
+
+    /// The reason if the client rejected the certificate after the handshake.
+    pub(super) fn tls_rejection(&self) -> Option<&str> {
+        let soon = || self.closed.get().is_some_and(|closed| u128::from(*closed) < REJECTS_WITHIN.as_millis());
+        match self.alert.get() {
+            Some(alert) => Some(alert),
+            None if !self.had_request() && soon() => Some(CLOSED_AFTER_HANDSHAKE),
+            None => None,
+        }
+    }
+
+    /// What the connection waits for, and until when; `None` while a request is being answered.
+    pub(super) fn waiting(&self, limits: Limits) -> Option<(Waiting, Instant)> {
+        if self.is_busy() {
+            return None;
+        }
+        Some(match self.head_since.load(Relaxed) {
+            0 => (Waiting::Request, self.at(self.idle_since.load(Relaxed)) + limits.idle),
+            since => (Waiting::Head, self.at(since) + limits.head),
+        })
+    }
+
+    /// Gives the connection to the handler. It ends when `end` is cancelled and nothing can be read or written.
+    pub(super) fn lend(&self, end: CancellationToken, tracked: TaskTrackerToken) {
+        let _ = self.lent.set((end, tracked));
+    }
+
+    fn on_head_bytes(&self) {
+        if !self.is_busy() && self.head_since.load(Relaxed) == 0 {
+            self.head_since.store(self.now().max(1), Relaxed);
+        }
+    }
+
+    fn on_error(&self, error: &io::Error) {
+        let alert = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        if let Some(alert @ rustls::Error::AlertReceived(_)) = alert
+            && !self.had_request()
+        {
+            let _ = self.alert.set(alert.to_string());
+        } else {
+            self.on_close();
+        }
+    }
+
+    fn on_close(&self) {
+        if !self.had_request() {
+            let _ = self.closed.set(self.now());
+        }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.created.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn at(&self, moment: u64) -> Instant {
+        self.created + Duration::from_millis(moment)
+    }
+}
+
+/// Marks a connection as busy until it is dropped.
+#[derive(Debug)]
+pub(super) struct Busy(pub(super) Arc<IdleTracker>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+/// A stream that reports reads and flushes to its [`IdleTracker`].
+pub(super) struct TrackedStream<I> {
+    io: I,
+    idle: Arc<IdleTracker>,
+    /// Bytes between two requests begin a head. Over HTTP/2 they can be any frame.
+    has_heads: bool,
+    /// Resolves when a lent connection is to end.
+    end: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+}
+
+impl<I> TrackedStream<I> {
+    pub(super) fn http1(io: I, idle: Arc<IdleTracker>) -> Self {
+        TrackedStream { io, idle, has_heads: true, end: None }
+    }
+
+    pub(super) fn http2(io: I, idle: Arc<IdleTracker>) -> Self {
+        TrackedStream { io, idle, has_heads: false, end: None }
+    }
+
+    pub(super) fn into_inner(self) -> I {
+        self.io
+    }
+
+    /// Turns a pending read or write of a lent connection into an error when the connection is to end.
+    fn or_end<T>(&mut self, polled: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        let Some((end, _)) = self.idle.lent.get().filter(|_| polled.is_pending()) else { return polled };
+        let end = self.end.get_or_insert_with(|| Box::pin(end.clone().cancelled_owned()));
+        end.as_mut().poll(cx).map(|()| Err(io::ErrorKind::ConnectionAborted.into()))
+    }
+}
+
+impl<I: AsyncRead + Unpin> AsyncRead for TrackedStream<I> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.io).poll_read(cx, buf);
+        match &read {
+            Poll::Ready(Ok(())) if buf.filled().len() == before => self.idle.on_close(),
+            Poll::Ready(Ok(())) if self.has_heads => self.idle.on_head_bytes(),
+            Poll::Ready(Ok(())) | Poll::Pending => {}
+            Poll::Ready(Err(error)) => self.idle.on_error(error),
+        }
+        self.or_end(read, cx)
+    }
+}
+
+impl<I: AsyncWrite + Unpin> AsyncWrite for TrackedStream<I> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.io).poll_write(cx, buf);
+        self.or_end(written, cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
+        self.or_end(written, cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(Pin::new(&mut self.io).poll_flush(cx))?;
+        self.idle.flushes.flushed();
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits { head: Duration::from_secs(15), idle: Duration::from_secs(60) };
+
+    fn waiting(idle: &IdleTracker) -> Option<Waiting> {
+        idle.waiting(LIMITS).map(|(waiting, _)| waiting)
+    }
+
+    #[test]
+    fn tracker_applies_idle_timeout_between_requests_and_head_timeout_within_heads() {
+        let idle = IdleTracker::new();
+        assert_eq!(idle.waiting(LIMITS), Some((Waiting::Request, idle.created + LIMITS.idle)));
+        idle.on_head_bytes();
+        let first = idle.waiting(LIMITS).unwrap();
+        assert_eq!(first.0, Waiting::Head);
+        assert!(first.1 < idle.created + LIMITS.idle);
+        idle.on_head_bytes();
+        assert_eq!(idle.waiting(LIMITS).unwrap(), first, "later bytes do not extend the limit");
+    }
+
+    #[test]
+    fn tracker_applies_no_timeout_while_requests_are_answered() {
+        let idle = Arc::new(IdleTracker::new());
+        idle.on_head_bytes();
+        let first = idle.clone().begin();
+        let second = idle.clone().begin();
+        idle.on_head_bytes();
+        drop(first);
+        assert_eq!(waiting(&idle), None, "one of two requests is in progress");
+        drop(second);
+        assert_eq!(waiting(&idle), Some(Waiting::Request), "bytes during a request begin no head");
+    }
+}

@@ -1,0 +1,159 @@
+//! Redaction while recording: the policy, the secrets found so far, and the memory that payloads may take until they are
+//! redacted. All connections share it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use super::heads::Fields;
+use harproxy_http::NormalUrl;
+use harproxy_redact::{Outcome, Policy, Redactor, Vault};
+
+/// Payloads up to this length, bytes decoded, are redacted as a whole. Longer ones are redacted piece by piece.
+pub const MAX_WHOLE: usize = 16 << 20;
+
+/// Memory of all collected payloads together, bytes.
+const MAX_RESERVED: usize = 256 << 20;
+
+/// Redacts everything that goes into the journal of one recording.
+#[derive(Debug)]
+pub struct RecordingRedactor {
+    policy: Arc<Policy>,
+    vault: Arc<Vault>,
+    reserved: AtomicUsize,
+    opaque: AtomicU64,
+}
+
+impl RecordingRedactor {
+    /// Creates a redactor that adds the secrets it finds to `vault`.
+    #[must_use]
+    pub fn new(policy: Arc<Policy>, vault: Vault) -> Self {
+        let (reserved, opaque) = (AtomicUsize::new(0), AtomicU64::new(0));
+        RecordingRedactor { policy, vault: Arc::new(vault), reserved, opaque }
+    }
+
+    /// Whether nothing is redacted (`--no-redact`).
+    #[must_use]
+    pub fn is_off(&self) -> bool {
+        self.policy.is_off()
+    }
+
+    /// The secrets found so far.
+    #[must_use]
+    pub fn vault(&self) -> &Arc<Vault> {
+        &self.vault
+    }
+
+    /// A redactor that replaces secrets by markers of this recording.
+    #[must_use]
+    pub fn redactor(&self) -> Redactor<'_, &Vault> {
+        Redactor::new(&self.policy, &self.vault)
+    }
+
+    /// Redacts the fields of a head, or trailers.
+    #[must_use]
+    pub fn redact_fields(&self, mut fields: Fields) -> Fields {
+        self.redactor().headers(&mut fields.0);
+        fields
+    }
+
+    /// Redacts a URL.
+    #[must_use]
+    pub fn redact_url(&self, url: NormalUrl) -> String {
+        self.redactor().url(url.as_str()).unwrap_or_else(|| url.into())
+    }
+
+    /// Redacts a decoded payload that is complete. Counts it if it is opaque.
+    #[must_use]
+    pub fn redact_payload(&self, content_type: &str, payload: &[u8]) -> Outcome {
+        let outcome = self.redactor().payload(content_type, payload);
+        if outcome == Outcome::Opaque {
+            self.count_opaque();
+        }
+        outcome
+    }
+
+    /// Redacts a message.
+    #[must_use]
+    pub fn redact_text(&self, text: &str) -> String {
+        String::from_utf8_lossy(&self.redactor().text(text.as_bytes())).into_owned()
+    }
+
+    /// Counts a payload that is stored unredacted because its format is not text.
+    pub fn count_opaque(&self) {
+        self.opaque.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The number of opaque payloads.
+    #[must_use]
+    pub fn opaque_payloads(&self) -> u64 {
+        self.opaque.load(Ordering::Relaxed)
+    }
+}
+
+/// The memory that one payload holds, as a part of what all payloads may hold together. Given back on drop.
+#[derive(Debug)]
+pub struct MemoryReservation {
+    redactor: Arc<RecordingRedactor>,
+    bytes: usize,
+}
+
+impl MemoryReservation {
+    /// Reserves nothing yet.
+    #[must_use]
+    pub fn new(redactor: Arc<RecordingRedactor>) -> Self {
+        MemoryReservation { redactor, bytes: 0 }
+    }
+
+    /// Reserves more bytes. False when all payloads together would hold too many.
+    pub fn try_reserve(&mut self, bytes: usize) -> bool {
+        let reserved = self.redactor.reserved.fetch_add(bytes, Ordering::Relaxed);
+        let fits = reserved + bytes <= MAX_RESERVED;
+        if fits {
+            self.bytes += bytes;
+        } else {
+            self.redactor.reserved.fetch_sub(bytes, Ordering::Relaxed);
+        }
+        fits
+    }
+}
+
+impl Drop for MemoryReservation {
+    fn drop(&mut self) {
+        self.redactor.reserved.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use harproxy_redact::marker::Run;
+
+    fn redactor() -> RecordingRedactor {
+        RecordingRedactor::new(Arc::default(), Vault::new(Run::random(), &[]))
+    }
+
+    #[test]
+    fn url_and_payload_are_redacted_once_their_value_is_known() {
+        let redactor = redactor();
+        let text = br#"{"note":"s3cr3t-value"}"#;
+        let url = || NormalUrl::parse("https://api.test/notes/s3cr3t-value").unwrap();
+        assert_eq!(redactor.redact_payload("application/json", text), Outcome::Clean);
+        assert_eq!(redactor.redact_url(url()), url().to_string());
+        let mut fields = Fields::default();
+        fields.0.push("authorization", "Bearer s3cr3t-value");
+        assert_ne!(redactor.redact_fields(fields.clone()), fields);
+        assert!(!redactor.redact_url(url()).contains("s3cr3t"));
+        assert!(matches!(redactor.redact_payload("application/json", text), Outcome::Redacted(_)));
+    }
+
+    #[test]
+    fn reserved_bytes_are_bounded_over_all_payloads_and_given_back() {
+        let redactor = Arc::new(redactor());
+        let (mut one, mut two) = (MemoryReservation::new(redactor.clone()), MemoryReservation::new(redactor.clone()));
+        assert!(one.try_reserve(MAX_RESERVED - 10) && two.try_reserve(10) && !two.try_reserve(1));
+        drop(one);
+        assert!(two.try_reserve(MAX_RESERVED - 10) && !two.try_reserve(1));
+        drop(two);
+        assert_eq!(redactor.reserved.load(Ordering::Relaxed), 0);
+    }
+}

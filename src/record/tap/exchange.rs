@@ -1,0 +1,430 @@
+//! One exchange and its frames in the journal.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use ::http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
+use bytes::Bytes;
+use hyper::ext::ReasonPhrase;
+use serde::Serialize;
+use tokio::runtime::Handle;
+use tokio::sync::{oneshot, watch};
+
+use crate::record::heads::{
+    self, Decoded, End, Fields, Hop, How, Informational, Phases, RequestEnd, RequestHead, ResponseHead, WireVersion,
+};
+use crate::record::journal::{Ack, Flush, Frame, FrameKind, Journal};
+use crate::record::problem;
+use crate::record::redaction::RecordingRedactor;
+use crate::record::tally::Tally;
+use crate::verdict::{Finding, Kind, Severity};
+use harproxy_http::NormalUrl;
+use harproxy_http::headers::to_chars;
+use harproxy_http::problem::in_words;
+use harproxy_proxy::endings;
+use harproxy_proxy::upstream::{Answer, ConnectTimings, UpstreamError};
+use harproxy_proxy::{Exchange, Origin};
+
+/// The parts of a recording that an exchange needs.
+#[derive(Clone, Copy, Debug)]
+pub struct TapContext<'a> {
+    /// The journal of the recording.
+    pub journal: &'a Arc<Journal>,
+    /// The counts and findings of the recording.
+    pub tally: &'a Arc<Tally>,
+    /// Redacts everything before it is journalled.
+    pub redactor: &'a Arc<RecordingRedactor>,
+    /// The number of the exchange in the journal.
+    pub number: u64,
+    /// `--max-body`.
+    pub max_body: Option<u64>,
+}
+
+/// Journals one exchange.
+#[derive(Debug)]
+pub struct ExchangeTap {
+    journal: Arc<Journal>,
+    tally: Arc<Tally>,
+    redactor: Arc<RecordingRedactor>,
+    number: u64,
+    /// When the head of the request had been read. Times in the journal count from here.
+    at: Instant,
+    origin: Origin,
+    method: Method,
+    /// Redacted.
+    url: String,
+    /// The number of the request in events and reports.
+    request_id: Option<u64>,
+    max_body: Option<u64>,
+    /// Set while the end of the request payload is still being redacted; true when it is journalled.
+    upload: Mutex<Option<watch::Receiver<bool>>>,
+    /// The end of the exchange is queued.
+    has_ended: AtomicBool,
+}
+
+impl ExchangeTap {
+    /// Begins an exchange by journalling the head of its request.
+    pub fn begin<B>(context: TapContext<'_>, exchange: &Exchange<B>, url: NormalUrl) -> Arc<Self> {
+        let TapContext { journal, tally, redactor, number, max_body } = context;
+        let request = &exchange.request;
+        let version = WireVersion::from(request.version());
+        let headers = request_fields(&exchange.origin, request.headers(), request.version());
+        let target = url.as_str().len() - url.parts().origin.len();
+        let head_size = match version {
+            WireVersion::Http2 => -1,
+            _ => to_i64(request.method().as_str().len() + target + "  HTTP/1.1\r\n\r\n".len() + headers.wire_size()),
+        };
+        let headers = redactor.redact_fields(headers);
+        let tap = ExchangeTap {
+            journal: journal.clone(),
+            tally: tally.clone(),
+            redactor: redactor.clone(),
+            number,
+            at: exchange.at,
+            origin: exchange.origin.clone(),
+            method: request.method().clone(),
+            url: redactor.redact_url(url),
+            request_id: exchange.note.id(),
+            max_body,
+            upload: Mutex::new(None),
+            has_ended: AtomicBool::new(false),
+        };
+        let head = RequestHead {
+            started: micros_since_epoch(exchange.started),
+            since: Some(micros(exchange.at.saturating_duration_since(journal.opened()))),
+            method: tap.method.to_string(),
+            url: tap.url.clone(),
+            version,
+            headers,
+            head_size,
+        };
+        tap.push(FrameKind::Request, encode(&head), Flush::Lazy);
+        Arc::new(tap)
+    }
+
+    /// An exchange that began without a request, for tests.
+    #[cfg(test)]
+    pub fn unrequested(journal: Journal) -> Arc<Self> {
+        use harproxy_redact::{Vault, marker::Run};
+        Arc::new(ExchangeTap {
+            journal: Arc::new(journal),
+            tally: Arc::default(),
+            redactor: Arc::new(RecordingRedactor::new(Arc::default(), Vault::new(Run::random(), &[]))),
+            number: 1,
+            at: Instant::now(),
+            origin: Origin { scheme: harproxy_proxy::Scheme::Https, host: "api.test".into(), port: 443 },
+            method: Method::GET,
+            url: String::new(),
+            request_id: None,
+            max_body: None,
+            upload: Mutex::new(None),
+            has_ended: AtomicBool::new(false),
+        })
+    }
+
+    /// Journals the head of the response.
+    pub fn push_response_head(&self, answer: &Answer) {
+        let response = &answer.response;
+        let version = WireVersion::from(response.version());
+        let reason = reason(response.status(), response.extensions().get());
+        let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        let hop = if is_upgrade { Hop::UpgradeKept } else { Hop::Dropped };
+        let head_size = match version {
+            WireVersion::Http2 => -1,
+            _ => {
+                let all = response.headers().iter();
+                let fields = all.map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len());
+                to_i64("HTTP/1.1 200 \r\n\r\n".len() + reason.len() + fields.sum::<usize>())
+            }
+        };
+        let redacted = |headers, hop| self.redactor.redact_fields(Fields::of(headers, hop));
+        let others = answer.informational.iter().filter(|(status, _)| *status != StatusCode::CONTINUE);
+        let informational = others.map(|(status, headers)| Informational {
+            status: status.as_u16(),
+            headers: redacted(headers, Hop::Dropped),
+        });
+        let head = ResponseHead {
+            status: response.status().as_u16(),
+            reason,
+            version,
+            informational: informational.collect(),
+            headers: redacted(response.headers(), hop),
+            head_size,
+            connection: answer.connection,
+            remote: answer.remote.map(|addr| addr.ip()),
+            connect: answer.connect.map(Phases::from),
+            blocked: micros(answer.blocked),
+            sent: self.micros_at(answer.sent_at),
+            answered: self.micros_at(answer.answered_at),
+        };
+        self.push(FrameKind::Response, encode(&head), Flush::Lazy);
+    }
+
+    /// Ends an exchange whose response has no body. Completes when the journal has the exchange.
+    pub async fn complete(self: Arc<Self>) {
+        self.end_after_upload(How::Complete, 0, Fields::default(), None).await;
+    }
+
+    /// Ends an exchange that failed upstream. Completes when the journal has it.
+    pub async fn fail(self: Arc<Self>, error: &UpstreamError) {
+        let finding = problem::finding(&self.origin, error);
+        self.add_finding(Finding { explanation: self.redactor.redact_text(&finding.explanation), ..finding });
+        let how = How::Failed { kind: error.kind().to_owned(), message: self.redactor.redact_text(&in_words(error)) };
+        self.end_after_upload(how, 0, Fields::default(), None).await;
+    }
+
+    /// Ends an exchange that is not stored, because the client left before a response.
+    pub fn discard(&self) {
+        drop(self.end(How::Dropped, 0, Fields::default(), None));
+    }
+
+    /// The number of the exchange in the journal.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The redactor of the recording.
+    #[must_use]
+    pub fn redactor(&self) -> &Arc<RecordingRedactor> {
+        &self.redactor
+    }
+
+    /// The counts and findings of the recording.
+    #[must_use]
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// `--max-body`.
+    #[must_use]
+    pub fn max_body(&self) -> Option<u64> {
+        self.max_body
+    }
+
+    /// Journals a frame of the exchange. The payload must be redacted.
+    pub fn push(&self, kind: FrameKind, payload: Bytes, flush: Flush) {
+        self.journal.push(self.frame(kind, payload), flush);
+    }
+
+    /// Journals the end of the request payload.
+    pub fn push_request_end(&self, end: &RequestEnd) {
+        self.push(FrameKind::RequestEnd, encode(end), Flush::Lazy);
+    }
+
+    /// Announces that the end of the request payload follows later. Set the sender to true when it is journalled; the
+    /// exchange ends after it.
+    pub fn delay_request_end(&self) -> watch::Sender<bool> {
+        let (done, upload) = watch::channel(false);
+        *self.upload.lock().unwrap_or_else(PoisonError::into_inner) = Some(upload);
+        done
+    }
+
+    /// Ready when payloads may be journalled.
+    pub fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.journal.poll_room(cx)
+    }
+
+    /// Blocks until payloads may be journalled. For blocking threads of a runtime.
+    pub fn wait_for_room(&self) {
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.block_on(std::future::poll_fn(|cx| self.poll_room(cx)));
+        }
+    }
+
+    /// Microseconds from the head of the request to `when`.
+    #[must_use]
+    pub fn micros_at(&self, when: Instant) -> i64 {
+        micros(when.saturating_duration_since(self.at))
+    }
+
+    /// Ends the exchange, at once or after the end of the request payload. The exchange ends even if the returned future is
+    /// dropped; it completes when the journal has the exchange.
+    pub fn end_after_upload(
+        self: Arc<Self>,
+        how: How,
+        seen: u64,
+        trailers: Fields,
+        decoded: Option<Decoded>,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let (done, ended) = oneshot::channel::<()>();
+        let upload = self.upload.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let ack = match upload.filter(|upload| !*upload.borrow()) {
+            None => Some(self.end(how, seen, trailers, decoded)),
+            Some(mut upload) => {
+                endings::spawn(async move {
+                    // An error means that the upload task panicked: there is nothing to wait for.
+                    let _ = upload.wait_for(|is_done| *is_done).await;
+                    self.end(how, seen, trailers, decoded).await;
+                    drop(done);
+                });
+                None
+            }
+        };
+        async move {
+            match ack {
+                Some(ack) => ack.await,
+                None => drop(ended.await),
+            }
+        }
+    }
+
+    /// Journals the end of the exchange. Only the first end counts. The acknowledgement completes when the journal has all
+    /// of the exchange.
+    fn end(&self, how: How, seen: u64, trailers: Fields, decoded: Option<Decoded>) -> Ack {
+        if !self.has_ended.swap(true, Ordering::AcqRel) {
+            self.tally.ended(&self.origin, &how);
+            if let Some(finding) = self.truncation(&how, seen) {
+                self.add_finding(finding);
+            }
+        }
+        let at = self.micros_at(Instant::now());
+        let end = End { how, seen, at, trailers: self.redactor.redact_fields(trailers), decoded };
+        self.journal.commit(self.frame(FrameKind::End, encode(&end)))
+    }
+
+    /// A warning if the response is stored in part only, since a truncated response fails a replay.
+    fn truncation(&self, how: &How, seen: u64) -> Option<Finding> {
+        let cut = match how {
+            How::ClientLeft => "the client left",
+            How::UpstreamDied => "upstream broke off",
+            _ => {
+                let max = self.max_body.filter(|max| seen > *max)?;
+                let what = format!("an answer longer than --max-body ({max} bytes) is recorded as far as that");
+                let remedy = "at replay a truncated answer fails the run, but with `--fail-on -truncated`".to_owned();
+                let finding = Finding::new(Kind::Truncated, Severity::Warning, what);
+                return Some(Finding { remedy: Some(remedy), ..finding });
+            }
+        };
+        let explanation = format!("{cut} after {seen} bytes of the answer; it is recorded as far as it came");
+        Some(Finding {
+            request: Some(format!("{} {}", self.method, self.url)),
+            remedy: Some("record it again, all of it: at replay a truncated answer fails the run".to_owned()),
+            ..Finding::new(Kind::Truncated, Severity::Warning, explanation)
+        })
+    }
+
+    fn add_finding(&self, finding: Finding) {
+        self.tally.find(Finding { requests: self.request_id.into_iter().collect(), ..finding });
+    }
+
+    fn frame(&self, kind: FrameKind, payload: Bytes) -> Frame {
+        Frame { kind, exchange: self.number, payload }
+    }
+}
+
+/// Discards the exchange when the client leaves before the response. Take the tap out when the response is there.
+#[derive(Debug)]
+pub struct Unanswered(pub Option<Arc<ExchangeTap>>);
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        if let Some(tap) = self.0.take() {
+            tap.discard();
+        }
+    }
+}
+
+/// Whether a request asks for another protocol on this connection. `h2c` does not count: harproxy removes it.
+#[must_use]
+pub fn asks_upgrade(headers: &HeaderMap, version: Version) -> bool {
+    version == Version::HTTP_11
+        && headers.get(header::UPGRADE).is_some_and(|to| !to.as_bytes().to_ascii_lowercase().starts_with(b"h2c"))
+}
+
+/// The recorded fields of a request: `host` first, whether it came as `Host`, as `:authority` or in the request target.
+fn request_fields(origin: &Origin, headers: &HeaderMap, version: Version) -> Fields {
+    let hop = if asks_upgrade(headers, version) { Hop::UpgradeKept } else { Hop::Dropped };
+    let mut fields = match joined_cookies(headers, version) {
+        Some(joined) => Fields::of(&joined, hop),
+        None => Fields::of(headers, hop),
+    };
+    fields.0.retain(|field| field.name != header::HOST.as_str());
+    fields.0.push_front("host", origin.authority());
+    fields
+}
+
+/// Joins the cookie fields of an HTTP/2 request, which are one header (RFC 9113 section 8.2.3). `None` if there is at most
+/// one.
+fn joined_cookies(headers: &HeaderMap, version: Version) -> Option<HeaderMap> {
+    if version != Version::HTTP_2 {
+        return None;
+    }
+    let crumbs: Vec<&[u8]> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    let cookie = (crumbs.len() > 1).then(|| crumbs.join(&b"; "[..]))?;
+    let mut joined = headers.clone();
+    // Valid values joined by printable characters are valid.
+    joined.insert(header::COOKIE, HeaderValue::from_bytes(&cookie).ok()?);
+    Some(joined)
+}
+
+/// The reason phrase. HTTP/2 has none: the canonical one stands for it, so that the fixture is the same.
+fn reason(status: StatusCode, received: Option<&ReasonPhrase>) -> String {
+    match received {
+        Some(received) => to_chars(received.as_bytes()).into_owned(),
+        None => status.canonical_reason().unwrap_or_default().to_owned(),
+    }
+}
+
+impl From<ConnectTimings> for Phases {
+    fn from(timings: ConnectTimings) -> Self {
+        Phases { dns: timings.dns.map(micros), tcp: timings.tcp.map(micros), tls: timings.tls.map(micros) }
+    }
+}
+
+fn encode(value: &impl Serialize) -> Bytes {
+    // The types of `heads` can always be encoded.
+    heads::encode(value).unwrap_or_default()
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+fn micros_since_epoch(time: SystemTime) -> i64 {
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(after) => micros(after),
+        Err(before) => -micros(before.duration()),
+    }
+}
+
+fn to_i64(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn http2_cookie_fields_are_joined() {
+        let mut map = HeaderMap::new();
+        for crumb in ["a=1", "b=2"] {
+            map.append(header::COOKIE, HeaderValue::from_static(crumb));
+        }
+        let joined = joined_cookies(&map, Version::HTTP_2).unwrap();
+        assert_eq!(joined.get_all(header::COOKIE).iter().collect::<Vec<_>>(), ["a=1; b=2"]);
+        assert_eq!(joined_cookies(&joined, Version::HTTP_2), None);
+        assert_eq!(joined_cookies(&map, Version::HTTP_11), None);
+    }
+
+    #[test]
+    fn upgrade_is_recognised_over_http1_but_not_for_h2c() {
+        let ask = |to: &'static str, version| {
+            asks_upgrade(&HeaderMap::from_iter([(header::UPGRADE, HeaderValue::from_static(to))]), version)
+        };
+        assert!(ask("websocket", Version::HTTP_11));
+        assert!(!ask("websocket", Version::HTTP_10));
+        assert!(!ask("h2c", Version::HTTP_11));
+        assert!(!asks_upgrade(&HeaderMap::new(), Version::HTTP_11));
+    }
+
+    #[test]
+    fn reason_phrase_is_upstreams_or_the_canonical_one() {
+        assert_eq!(reason(StatusCode::OK, None), "OK");
+        assert_eq!(reason(StatusCode::OK, Some(&ReasonPhrase::from_static(b"Fine Indeed"))), "Fine Indeed");
+        assert_eq!(reason(StatusCode::from_u16(299).unwrap(), None), "");
+    }
+}

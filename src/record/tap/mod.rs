@@ -1,0 +1,16 @@
+//! The tap: observes the exchanges that are forwarded and writes them, redacted, into the journal.
+//!
+//! [`ExchangeTap`] journals the heads and the end of one exchange. [`RequestTap`] and [`ResponseTap`] watch its two bodies
+//! and hand them to a [`PayloadTap`](payload::PayloadTap), which chooses how a payload is redacted.
+
+mod body;
+mod exchange;
+mod payload;
+mod redact;
+
+pub use body::{PassedBytes, RequestTap, ResponseTap};
+pub use exchange::{ExchangeTap, TapContext, Unanswered, asks_upgrade};
+pub use redact::ContentHeaders;
+
+#[cfg(test)]
+mod tests;
