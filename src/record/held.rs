@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::Error;
 use super::finalise::{Arrangement, Index};
 use super::journal::Place;
-use harproxy_har::{FixtureWriter, held, parts};
+use harproxy_har::{FixtureWriter, digest, held};
 
 /// The summary of a held recording.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,7 +105,7 @@ pub fn discard(place: &Place) -> Result<bool, Error> {
 
 /// The SHA-256 of a fixture; empty if there is none.
 fn fingerprint(fixture: &Path) -> Result<String, Error> {
-    match File::open(fixture).and_then(|mut file| parts::digest(&mut file)) {
+    match File::open(fixture).and_then(|mut file| digest::sha256_hex(&mut file)) {
         Ok((hex, _)) => Ok(hex),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
         Err(source) => Err(failed("reading", fixture, source)),

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ::http::HeaderMap;
 use ::http::header::{DATE, EXPIRES, Entry, HeaderValue, SET_COOKIE};
-use harproxy_har::moment;
+use harproxy_har::parse_time;
 use harproxy_http::jwt;
 
 /// Seconds since 1970. Dates in HTTP have no finer unit.
@@ -45,7 +45,7 @@ impl Shift {
     /// when. `started` is `startedDateTime`. Of a `Date` that moves, one is left in its place, which is the same in all answers.
     pub(super) fn of(headers: &mut HeaderMap, body: Option<&[u8]>, started: &str) -> Option<Self> {
         let date = headers.get(DATE).and_then(|value| http_date(value.to_str().ok()?));
-        let started = || Some(moment(started)?.unix_timestamp());
+        let started = || Some(parse_time(started)?.unix_timestamp());
         let shift = Shift {
             recorded: date.or_else(started)?,
             date: date.is_some(),

@@ -37,7 +37,7 @@ impl UrlError {
     #[must_use]
     pub fn reason(&self) -> String {
         match self {
-            UrlError::Invalid { source, .. } => format!("its URL is none: {source}"),
+            UrlError::Invalid { source, .. } => format!("invalid URL: {source}"),
             UrlError::Scheme { .. } => "its URL is not an http or https URL".to_owned(),
         }
     }
