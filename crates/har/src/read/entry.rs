@@ -74,7 +74,7 @@ fn request_of(mut map: Map<String, Value>) -> Result<Request, String> {
         url,
         headers,
     };
-    drop_derived(&mut map, "cookies", &cookies::sent(&request.headers));
+    drop_derived(&mut map, "cookies", &cookies::request_cookies(&request.headers));
     drop_derived(&mut map, "queryString", &query_string(&request.url));
     request.extras = map;
     Ok(request)
@@ -82,7 +82,7 @@ fn request_of(mut map: Map<String, Value>) -> Result<Request, String> {
 
 fn response_of(mut map: Map<String, Value>) -> Response {
     let headers = headers_of(map.shift_remove("headers"));
-    drop_derived(&mut map, "cookies", &cookies::set(&headers));
+    drop_derived(&mut map, "cookies", &cookies::response_cookies(&headers));
     Response {
         status: integer(map.shift_remove("status")).and_then(|n| i32::try_from(n).ok()).unwrap_or_default(),
         status_text: text_of(map.shift_remove("statusText")),

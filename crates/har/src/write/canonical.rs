@@ -203,7 +203,7 @@ fn request(request: &Request) -> TextValue<'static> {
     out.push(member!("method", &*request.method));
     out.push(member!("url", &*request.url));
     out.push(member!("httpVersion", &*request.http_version));
-    out.push(member!("cookies", values(cookies::sent(&request.headers))));
+    out.push(member!("cookies", values(cookies::request_cookies(&request.headers))));
     out.push(member!("headers", headers(&request.headers)));
     out.push(member!(
         "queryString",
@@ -220,7 +220,7 @@ fn response(response: &Response) -> TextValue<'static> {
     out.push(member!("status", Value::from(response.status)));
     out.push(member!("statusText", &*response.status_text));
     out.push(member!("httpVersion", &*response.http_version));
-    out.push(member!("cookies", values(cookies::set(&response.headers))));
+    out.push(member!("cookies", values(cookies::response_cookies(&response.headers))));
     out.push(member!("headers", headers(&response.headers)));
     out.push(member!("content", content(&response.content)));
     out.push(member!("redirectURL", &*response.redirect_url));
