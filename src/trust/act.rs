@@ -1,4 +1,4 @@
-//! Changing stores: running the commands of those that need it, each all or nothing as far as that can be known before.
+//! Changes stores by running their commands. Conditions are checked first, so that a store is changed completely or not at all.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -12,10 +12,10 @@ use super::machine::{Rights, search_path};
 use super::recipe::Step;
 use super::store::{Get, Obstacle, Right, Store};
 
-/// What a command said.
+/// Result of a command.
 #[derive(Clone, Debug, Default)]
 pub struct Said {
-    /// It succeeded.
+    /// Whether it succeeded.
     pub ok: bool,
     /// Its standard output.
     pub out: String,
@@ -24,7 +24,7 @@ pub struct Said {
 }
 
 impl Said {
-    /// The last line that says something, of what it complained about if it did.
+    /// The last line that is not empty, of standard error if there is one.
     #[must_use]
     pub fn last_line(&self) -> String {
         let line = |text: &str| text.lines().map(str::trim).rfind(|line| !line.is_empty()).map(str::to_owned);
@@ -32,23 +32,23 @@ impl Said {
     }
 }
 
-/// What runs commands.
+/// Runs commands.
 pub trait Hands {
-    /// Runs one to its end. It can ask nobody anything.
+    /// Runs a command to its end, without standard input.
     ///
     /// # Errors
-    /// When it can't be started.
+    /// When the command can't be started.
     fn run(&mut self, words: &[OsString]) -> io::Result<Said>;
 }
 
-/// Runs commands on this machine, in English, with the folders of administrators' programs in PATH.
+/// Runs commands on this machine, with English messages and the folders of administration programs in PATH.
 #[derive(Debug)]
 pub struct Here {
     path: OsString,
 }
 
 impl Here {
-    /// For a process with these variables.
+    /// Creates a runner for a process with these variables.
     #[must_use]
     pub fn new(env: &BTreeMap<String, OsString>) -> Self {
         let path = env.get("PATH");
@@ -72,36 +72,36 @@ impl Hands for Here {
     }
 }
 
-/// What became of a store.
+/// Result of a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Done {
-    /// It was so already.
+    /// The store needed no change.
     Already,
-    /// These commands made it so.
+    /// These commands changed the store.
     Now(Vec<Step>),
 }
 
-/// Why a store is not as it was to be.
+/// Error of a change.
 #[derive(Debug, thiserror::Error)]
 pub enum ActError {
-    /// What it holds can't be found out.
+    /// The store can't be listed.
     #[error(transparent)]
     Look(#[from] LookError),
-    /// A program is not there.
+    /// A program is missing.
     #[error("`{tool}` is not there")]
     Missing {
         /// Its name.
         tool: &'static str,
-        /// How to get it.
+        /// How to install it.
         get: Get,
     },
-    /// The system is not made for it.
+    /// The system has no commands for it.
     #[error("no command does it here")]
     ByHand(String),
-    /// It takes root. Nothing was done.
+    /// The change needs root. No command was run.
     #[error("it takes root, and nothing was changed")]
     NotAllowed(Vec<Step>),
-    /// It takes a password. Nothing was done.
+    /// The store needs a password. No command was run.
     #[error("a primary password guards it, and nothing was changed")]
     Guarded(Vec<Step>),
     /// A command can't be started.
@@ -111,7 +111,7 @@ pub enum ActError {
         program: String,
         /// The reason.
         source: io::Error,
-        /// It, and what was to come after it.
+        /// This command and the following ones.
         left: Vec<Step>,
     },
     /// A command failed.
@@ -121,13 +121,13 @@ pub enum ActError {
         program: String,
         /// Its last line.
         said: String,
-        /// It, and what was to come after it.
+        /// This command and the following ones.
         left: Vec<Step>,
     },
-    /// All went well, and nothing changed.
+    /// All commands succeeded, and the store is unchanged.
     #[error("the commands succeeded, and the store {}", if *.trusted { "still trusts the CA" } else { "does not trust the CA" })]
     NoEffect {
-        /// What it does.
+        /// The intended change.
         trusted: bool,
     },
 }
@@ -137,22 +137,22 @@ pub struct Actor<'a> {
     ca: &'a Ca,
     rights: Rights,
     hands: &'a mut dyn Hands,
-    /// Told of each command before it is run.
+    /// Called with each command before it runs.
     tell: &'a mut dyn FnMut(&[OsString]),
-    /// Whether sudo does it without asking, once that was tried.
+    /// Whether sudo works without a password; `None` before the first try.
     sudo: Option<bool>,
 }
 
 impl<'a> Actor<'a> {
-    /// For this CA, with these rights.
+    /// Creates an instance for this CA and these rights.
     pub fn new(ca: &'a Ca, rights: Rights, hands: &'a mut dyn Hands, tell: &'a mut dyn FnMut(&[OsString])) -> Self {
         Actor { ca, rights, hands, tell, sudo: None }
     }
 
-    /// Makes a store hold the CA.
+    /// Adds the CA to a store.
     ///
     /// # Errors
-    /// When it does not afterwards.
+    /// When the store does not have the CA afterwards.
     pub fn install(&mut self, store: &Store) -> Result<Done, ActError> {
         let found = self.changeable(store, |found| found.state() == State::Trusted)?;
         let Some(found) = found else { return Ok(Done::Already) };
@@ -163,10 +163,10 @@ impl<'a> Actor<'a> {
         }
     }
 
-    /// Takes the CA out of a store.
+    /// Removes the CA from a store.
     ///
     /// # Errors
-    /// When it is still there afterwards.
+    /// When the store still has the CA afterwards.
     pub fn uninstall(&mut self, store: &Store) -> Result<Done, ActError> {
         let found = self.changeable(store, |found| found.state() == State::Absent)?;
         let Some(found) = found else { return Ok(Done::Already) };
@@ -177,7 +177,7 @@ impl<'a> Actor<'a> {
         }
     }
 
-    /// What the store holds, if it is not as it is to be and can be changed.
+    /// Returns the entries of the store if it needs a change and can be changed.
     fn changeable(&mut self, store: &Store, is_so: impl Fn(&Found) -> bool) -> Result<Option<Found>, ActError> {
         let found = match (store.look(self.ca, self.hands), &store.obstacle) {
             (Ok(found), _) if is_so(&found) => return Ok(None),
@@ -224,7 +224,7 @@ impl<'a> Actor<'a> {
         }
     }
 
-    /// The words as they are run: with nobody to ask.
+    /// Returns the words to run, with arguments that suppress prompts.
     fn words(&self, step: &Step) -> Vec<OsString> {
         let by_sudo = step.right == Right::Administrator && self.rights == Rights::Sudo;
         let sudo: &[&str] = if by_sudo { &["sudo", "-n"] } else { &[] };
@@ -234,13 +234,13 @@ impl<'a> Actor<'a> {
 }
 
 impl Step {
-    /// Whether running it takes root.
+    /// Whether the command needs root.
     #[must_use]
     pub fn takes_root(&self) -> bool {
         self.right == Right::Administrator
     }
 
-    /// The words for a person with these rights to type.
+    /// Returns the words for a user with these rights to type.
     #[must_use]
     pub fn typed(&self, rights: Rights) -> Vec<OsString> {
         let by_sudo = self.right == Right::Administrator && rights == Rights::Sudo;

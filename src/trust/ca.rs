@@ -1,4 +1,4 @@
-//! The CA as trust stores know it, and how another CA of harproxy is recognised among their roots.
+//! The CA as an entry of trust stores, and the detection of other harproxy CAs.
 
 use std::path::PathBuf;
 
@@ -8,19 +8,19 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use harproxy_tls::authority::Authority;
 
-/// How the name of every CA that harproxy makes begins; eight hexadecimal digits follow.
+/// Prefix of the common name of every harproxy CA; eight hexadecimal digits follow.
 const COMMON_NAME: &str = "harproxy CA ";
-/// Digits of the fingerprint that tell one CA from another in names of files and entries.
+/// Number of fingerprint digits in names of files and entries.
 const DIGITS: usize = 8;
 
-/// The CA whose trust is asked for.
+/// The CA to add or remove.
 #[derive(Clone, Debug)]
 pub struct Ca {
     /// The certificate's file, PEM.
     pub file: PathBuf,
-    /// Its common name, by which people find it in a store's own list.
+    /// The common name, which a store's own list shows.
     pub name: String,
-    /// What it is called where a store wants a name: `harproxy-` and the first digits of its SHA-256, lower case.
+    /// The name of its entry in a store: `harproxy-` and the first digits of its SHA-256, lower case.
     pub label: String,
     /// The certificate's serial number, lower-case hexadecimal without leading zeros.
     pub serial: String,
@@ -28,7 +28,7 @@ pub struct Ca {
 }
 
 impl Ca {
-    /// The one of this authority.
+    /// The CA of this authority.
     #[must_use]
     pub fn of(authority: &Authority) -> Self {
         Ca::new(authority.cert_path(), authority.cert_der().clone(), authority.fingerprint())
@@ -47,27 +47,27 @@ impl Ca {
         }
     }
 
-    /// Whether this is its certificate, byte for byte.
+    /// Whether the certificate is this CA's, byte for byte.
     pub(super) fn is(&self, other: &CertificateDer<'_>) -> bool {
         self.der.as_ref() == other.as_ref()
     }
 
-    /// Its name when this is another CA that a harproxy made: one from before `ca new`, or of another `--ca-dir`.
+    /// Returns the common name of another harproxy CA, from before `ca new` or of another `--ca-dir`.
     pub(super) fn other(&self, other: &CertificateDer<'_>) -> Option<String> {
         if self.is(other) {
             return None;
         }
-        common_name(other).filter(|name| is_ours(name))
+        common_name(other).filter(|name| is_harproxy_name(name))
     }
 }
 
-/// Whether harproxy gives its CAs such names.
-pub(super) fn is_ours(common_name: &str) -> bool {
+/// Whether a common name has the form of harproxy's CAs.
+pub(super) fn is_harproxy_name(common_name: &str) -> bool {
     let digits = common_name.strip_prefix(COMMON_NAME);
     digits.is_some_and(|digits| digits.len() == DIGITS && digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
-/// All certificates of a text; what is malformed, and whatever else stands there, is passed over.
+/// Returns the certificates of a PEM text. Malformed and other blocks are skipped.
 pub(super) fn certificates(text: &[u8]) -> impl Iterator<Item = CertificateDer<'static>> {
     CertificateDer::pem_slice_iter(text).filter_map(Result::<_, pem::Error>::ok)
 }

@@ -1,31 +1,31 @@
-//! Families of Unix systems that keep their roots in a folder and make a bundle of it by a command.
+//! Families of Unix systems that build a bundle from a folder of roots with a command.
 
 use super::recipe::Recipe;
 use super::store::Get;
 
-/// Such a family.
+/// A family of systems.
 pub(super) struct Family {
     /// Words of `ID` and `ID_LIKE` in os-release(5).
     pub(super) ids: &'static [&'static str],
-    /// The folder for roots of the machine's own.
+    /// Folder for local roots.
     pub(super) anchors: &'static str,
-    /// Folders that roots of its own may be in, that one among them.
+    /// All folders that may contain local roots.
     pub(super) folders: &'static [&'static str],
-    /// What programs read; the first that is there counts.
+    /// Bundles; programs read the first one that exists.
     pub(super) bundles: &'static [&'static str],
-    /// The program that makes the bundle; a system of an unknown name that has it and the folder is one of the family.
+    /// The program that builds the bundle. A system with this program and the folder belongs to the family, whatever its name.
     pub(super) tool: &'static str,
-    /// How that program comes to the machine.
+    /// How to install that program.
     pub(super) get_tool: Get,
-    /// How NSS's certutil, which browsers' databases need, comes to the machine.
+    /// How to install NSS's certutil, for browsers' databases.
     pub(super) get_certutil: Get,
     pub(super) install: Recipe,
     pub(super) remove: Recipe,
-    /// What undoes `install` where its file has a name that `install` chose.
+    /// Undoes `install`, if `install` chooses the file name.
     pub(super) undo: Option<Recipe>,
 }
 
-/// Where each family's roots are. The first that a system's name fits, then the first whose tool and folder are there.
+/// All families. The first one with a matching name is used, else the last one whose program and folder exist.
 pub(super) const FAMILIES: &[Family] = &[
     // ca-certificates, update-ca-certificates(8).
     Family {
@@ -78,7 +78,7 @@ pub(super) const FAMILIES: &[Family] = &[
         remove: Recipe { each: &[RM], then: &[&["update-ca-certificates"]] },
         undo: None,
     },
-    // Gentoo, Void and others that took over Debian's program, by whatever package manager.
+    // Gentoo, Void and other systems with Debian's program.
     Family { ids: &["gentoo", "void"], ..DEBIAN },
 ];
 
@@ -91,14 +91,14 @@ const DEBIAN: Family = Family {
     get_tool: Get::Package("the package ca-certificates"),
     get_certutil: Get::Package("the package with NSS's certutil (nss-tools, nss)"),
     install: Recipe { each: &[INSTALL], then: &[&["update-ca-certificates"]] },
-    // Without `--fresh` links to a file that is gone stay in /etc/ssl/certs.
+    // Without `--fresh`, links to a removed file stay in /etc/ssl/certs.
     remove: Recipe { each: &[RM], then: &[&["update-ca-certificates", "--fresh"]] },
     undo: None,
 };
 
-/// `{entry}` is a file of ours in the anchors.
+/// `{entry}` is harproxy's file in the folder of anchors.
 const INSTALL: &[&str] = &["install", "-D", "-m", "644", "{ca}", "{entry}"];
 const RM: &[&str] = &["rm", "-f", "{entry}"];
 
-/// The ending that a root's file needs: Debian's program takes no other, the rest take any.
+/// File extension of roots: Debian's program requires it, the others accept any.
 pub(super) const ENDING: &str = ".crt";

@@ -1,4 +1,4 @@
-//! What a store was found to hold, from what its own tool or files say.
+//! The harproxy entries of a store, parsed from its files or from the output of its tool.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -10,36 +10,36 @@ use super::ca::{self, Ca};
 pub struct Entry {
     /// Its common name.
     pub name: String,
-    /// What the store knows it by: a file, a nickname, an alias.
+    /// Its identifier in the store: a file, a nickname, an alias.
     pub handle: OsString,
 }
 
-/// What there is of harproxy in a store.
+/// The harproxy entries of a store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {
-    /// Whether what reads the store trusts the CA for servers.
+    /// Whether readers of the store trust the CA for servers.
     pub trusted: bool,
     /// Entries with this CA's certificate.
     pub own: Vec<Entry>,
-    /// Those with another CA of harproxy: one from before `ca new`, or of another `--ca-dir`.
+    /// Entries with another harproxy CA, from before `ca new` or of another `--ca-dir`.
     pub others: Vec<Entry>,
-    /// A password guards the store against changes.
+    /// A password protects the store against changes.
     pub guarded: bool,
 }
 
-/// How far a store is from trusting the CA.
+/// Whether a store trusts the CA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// It does.
+    /// The CA is trusted.
     Trusted,
-    /// The certificate is there, and does not count yet: a file that no bundle was made of, an entry without trust.
+    /// The certificate is present without effect: a file that is not in the bundle, or an entry without trust.
     Half,
-    /// Nothing of it is there.
+    /// The certificate is absent.
     Absent,
 }
 
 impl State {
-    /// Its name in data.
+    /// Its name in JSON.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -51,7 +51,7 @@ impl State {
 }
 
 impl Found {
-    /// How far it is.
+    /// The state of the store.
     #[must_use]
     pub fn state(&self) -> State {
         match (self.trusted, self.own.is_empty()) {
@@ -61,7 +61,7 @@ impl Found {
         }
     }
 
-    /// A root under the name that the store has for it. Whether it is the CA.
+    /// Records a root and its identifier. Returns whether it is the CA.
     fn add(&mut self, ca: &Ca, root: &rustls::pki_types::CertificateDer<'_>, handle: impl Into<OsString>) -> bool {
         if ca.is(root) {
             self.own.push(Entry { name: ca.name.clone(), handle: handle.into() });
@@ -73,11 +73,11 @@ impl Found {
         false
     }
 
-    /// Files that a bundle is made of, and the bundle.
+    /// Parses files of roots and their bundle.
     pub(super) fn in_files(ca: &Ca, files: Vec<(PathBuf, Vec<u8>)>, bundle: Option<&[u8]>) -> Self {
         let mut found = Found::default();
         for (path, text) in files {
-            // A file with several of them is nobody's but its maker's: it is not taken away for one.
+            // A file with several certificates was not written by harproxy: it is never removed.
             let mut roots = ca::certificates(&text);
             if let (Some(root), None) = (roots.next(), roots.next()) {
                 found.add(ca, &root, path);
@@ -87,7 +87,7 @@ impl Found {
         found
     }
 
-    /// Entries of an NSS database: nickname, trust (`C,,`) and certificate.
+    /// Parses entries of an NSS database: nickname, trust (`C,,`) and certificate.
     pub(super) fn in_nss(ca: &Ca, entries: &[(String, String, String)], guarded: bool) -> Self {
         let mut found = Found { guarded, ..Found::default() };
         for (nickname, trust, pem) in entries {
@@ -99,7 +99,7 @@ impl Found {
         found
     }
 
-    /// `keytool -list -rfc`, in English.
+    /// Parses the English output of `keytool -list -rfc`.
     pub(super) fn in_keytool(ca: &Ca, listed: &str) -> Self {
         let mut found = Found::default();
         for entry in listed.split("Alias name: ").skip(1) {
@@ -111,8 +111,8 @@ impl Found {
         found
     }
 
-    /// `security find-certificate -a -p` and `security dump-trust-settings -d`: the certificates, and the names of those whose trust an
-    /// administrator has settled.
+    /// Parses the output of `security find-certificate -a -p` and `security dump-trust-settings -d`: the certificates, and the names
+    /// of those that an administrator trusts.
     pub(super) fn in_keychain(ca: &Ca, certificates: &str, settled: &str) -> Self {
         let mut found = Found::default();
         for root in ca::certificates(certificates.as_bytes()) {
@@ -123,7 +123,7 @@ impl Found {
         found
     }
 
-    /// Windows' `certutil -store`, in whatever language: names and serial numbers are the same in all.
+    /// Parses the output of Windows' `certutil -store`. Names and serial numbers are the same in every language.
     pub(super) fn in_windows(ca: &Ca, listed: &str) -> Self {
         let mut found = Found::default();
         let listed = listed.to_ascii_lowercase();
@@ -134,7 +134,7 @@ impl Found {
         for part in listed.split("cn=harproxy ca ").skip(1) {
             let name = format!("harproxy CA {}", part.chars().take(8).collect::<String>());
             let told = found.others.iter().any(|entry| entry.name == name);
-            if name != ca.name && ca::is_ours(&name) && !told {
+            if name != ca.name && ca::is_harproxy_name(&name) && !told {
                 found.others.push(Entry { handle: (&name).into(), name });
             }
         }
@@ -142,7 +142,7 @@ impl Found {
     }
 }
 
-/// Nicknames and trust in what `certutil -L` says, of those that may be a CA of harproxy.
+/// Parses nicknames and trust of possible harproxy CAs in the output of `certutil -L`.
 pub(super) fn nicknames(ca: &Ca, listed: &str) -> Vec<(String, String)> {
     let entries = listed.lines().filter_map(|line| {
         let (nickname, trust) = line.trim_end().rsplit_once(char::is_whitespace)?;

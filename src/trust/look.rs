@@ -1,4 +1,4 @@
-//! Looking into a store: reading its files, or asking the program that keeps it.
+//! Lists the harproxy entries of a store, from its files or with its tool.
 
 use std::ffi::OsString;
 use std::fs;
@@ -10,10 +10,10 @@ use super::ca::Ca;
 use super::found::{Found, nicknames};
 use super::store::{Obstacle, Store};
 
-/// How to find out what a store holds.
+/// How to list a store.
 #[derive(Clone, Debug)]
 pub(super) enum Look {
-    /// Folders of files, and the bundle that is made of them: the first that is there.
+    /// Folders of files and the bundle built from them. The first existing bundle is read.
     Files { folders: Vec<PathBuf>, bundles: Vec<PathBuf> },
     /// NSS's certutil.
     Nss,
@@ -25,10 +25,10 @@ pub(super) enum Look {
     Windows,
 }
 
-/// Why it can't be said what a store holds.
+/// Error of listing a store.
 #[derive(Debug, thiserror::Error)]
 pub enum LookError {
-    /// A file of the system's.
+    /// A system file can't be read.
     #[error("reading {}", path.display())]
     Read {
         /// The file or folder.
@@ -36,7 +36,7 @@ pub enum LookError {
         /// The reason.
         source: io::Error,
     },
-    /// The program that keeps the store can't be run.
+    /// The tool of the store can't be started.
     #[error("running `{program}`")]
     Start {
         /// Its name.
@@ -44,7 +44,7 @@ pub enum LookError {
         /// The reason.
         source: io::Error,
     },
-    /// It ran and did not answer.
+    /// The tool failed.
     #[error("`{program}` says: {said}")]
     Refused {
         /// Its name.
@@ -52,19 +52,19 @@ pub enum LookError {
         /// Its last line.
         said: String,
     },
-    /// It is not there.
+    /// The store does not exist.
     #[error("`{0}` is not there to look with")]
     Missing(&'static str),
 }
 
-/// Nobody's certificate is longer; a bundle is.
+/// Maximum length of a certificate file, bytes. Bundles are longer.
 const MAX_FILE: u64 = 1 << 20;
 
 impl Store {
-    /// What it holds of harproxy.
+    /// Lists the harproxy entries.
     ///
     /// # Errors
-    /// When that can't be found out.
+    /// When the store can't be listed.
     pub fn look(&self, ca: &Ca, hands: &mut dyn Hands) -> Result<Found, LookError> {
         match &self.look {
             Look::Files { folders, bundles } => in_files(ca, folders, bundles),
@@ -80,7 +80,7 @@ impl Store {
             Look::Keychain => {
                 let place = self.place.to_string_lossy();
                 let certificates = ask(hands, &words(&["security", "find-certificate", "-a", "-p", &place]))?;
-                // It fails when nothing is settled yet.
+                // The command fails if there are no settings yet.
                 let settled = run(hands, &words(&["security", "dump-trust-settings", "-d"]))?;
                 Ok(Found::in_keychain(ca, &certificates.out, &settled.out))
             }
@@ -92,7 +92,7 @@ impl Store {
     }
 
     fn in_nss(&self, ca: &Ca, hands: &mut dyn Hands) -> Result<Found, LookError> {
-        // It may have come since the machine was looked at, and a database that is not there can't be asked.
+        // certutil fails for a missing database. It may have been created after the machine was described.
         if !self.place.join("cert9.db").is_file() {
             return Ok(Found::default());
         }
@@ -110,8 +110,8 @@ impl Store {
             let pem = ask(hands, &certutil(&["-L", "-a", "-n", &nickname]))?.out;
             entries.push((nickname, trust, pem));
         }
-        // Adding to a guarded database leaves an entry without trust behind, so that has to be known before. That there are no keys to
-        // list is a failure to it as well.
+        // Adding to a password-protected database would leave an entry without trust, so protection is detected first. certutil also
+        // fails if there are no keys to list.
         let keys = run(hands, &certutil(&["-K"]))?;
         Ok(Found::in_nss(ca, &entries, keys.err.contains("could not authenticate")))
     }
@@ -129,7 +129,7 @@ fn in_files(ca: &Ca, folders: &[PathBuf], bundles: &[PathBuf]) -> Result<Found, 
         let mut paths: Vec<PathBuf> =
             entries.flatten().map(|entry| entry.path()).filter(|path| is_short(path)).collect();
         paths.sort();
-        // Others' files that can't be read are no concern of ours.
+        // Unreadable files of other owners are skipped.
         files.extend(paths.into_iter().filter_map(|path| Some((path.clone(), fs::read(path).ok()?))));
     }
     let bundle = match bundles.iter().find(|bundle| bundle.is_file()) {

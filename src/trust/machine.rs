@@ -1,4 +1,4 @@
-//! What there is to know of a machine to say which trust stores it has.
+//! Description of a machine for the computation of its trust stores.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -6,14 +6,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::families::FAMILIES;
-use super::store::Kind;
+use super::store::StoreKind;
 
 /// The kind of system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Os {
-    /// Linux, and what else has an os-release(5): its text, empty when there is none.
+    /// Linux and other systems with an os-release(5).
     Unix {
-        /// The text of the file.
+        /// The text of os-release, empty if there is none.
         release: String,
     },
     /// macOS.
@@ -22,57 +22,57 @@ pub enum Os {
     Windows,
 }
 
-/// What may be done to the machine.
+/// Rights of the user on the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rights {
-    /// Anything: root.
+    /// Root.
     Administrator,
-    /// Anything, by `sudo`, if it lets this user.
+    /// `sudo` exists; it may refuse the user.
     Sudo,
-    /// What is the user's own.
+    /// No rights beyond the user's own.
     User,
 }
 
-/// A database of NSS that a browser keeps, or would.
+/// An NSS database of a browser.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Nss {
-    /// Whose it is: [`Kind::Chromium`] or [`Kind::Firefox`].
-    pub kind: Kind,
+    /// [`StoreKind::Chromium`] or [`StoreKind::Firefox`].
+    pub kind: StoreKind,
     /// Its folder.
     pub folder: PathBuf,
-    /// Whether it is there yet.
+    /// Whether it exists.
     pub exists: bool,
 }
 
 /// A Java runtime's own trust store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Java {
-    /// Its keytool.
+    /// Path of its keytool.
     pub keytool: PathBuf,
-    /// The store.
+    /// Path of the store.
     pub cacerts: PathBuf,
-    /// Whether the user may write it.
+    /// Whether the user can write it.
     pub writable: bool,
 }
 
-/// The machine, as far as trust stores go.
+/// Facts about a machine.
 #[derive(Clone, Debug)]
 pub struct Machine {
-    /// Its system.
+    /// Operating system.
     pub os: Os,
-    /// What may be done to it.
+    /// Rights of the user.
     pub rights: Rights,
-    /// Programs that can be run, of those that matter here.
+    /// Available programs, among those that stores need.
     pub programs: BTreeSet<String>,
-    /// Folders that are there, of those that matter here.
+    /// Existing folders, among those that stores need.
     pub folders: BTreeSet<PathBuf>,
-    /// Databases of browsers.
+    /// Browsers' databases.
     pub nss: Vec<Nss>,
     /// Java's stores.
     pub java: Vec<Java>,
 }
 
-/// Browsers that read [`CHROMIUM`]'s first database.
+/// Browsers that read the first database of [`CHROMIUM`].
 const CHROMIUMS: &[&str] = &[
     "chromium",
     "chromium-browser",
@@ -84,8 +84,8 @@ const CHROMIUMS: &[&str] = &[
     "vivaldi",
     "opera",
 ];
-/// Databases of Chromium and its kin below the home folder: everybody's own (made by whoever comes first), what newer versions take when
-/// that is not there, the snap's, and those of flatpaks.
+/// Databases of Chromium-based browsers below the home folder: the shared one, the fallback of newer versions, the snap's, and
+/// those of flatpaks.
 const CHROMIUM: &[&str] = &[
     ".pki/nssdb",
     ".local/share/pki/nssdb",
@@ -93,8 +93,8 @@ const CHROMIUM: &[&str] = &[
     ".var/app/org.chromium.Chromium/.pki/nssdb",
     ".var/app/com.google.Chrome/.pki/nssdb",
 ];
-/// Folders of Firefox's profiles below the home folder: a distribution's package (and, since Firefox 147, by the XDG specification), the
-/// snap's, the flatpak's.
+/// Folders of Firefox's profiles below the home folder: of a distribution's package (since Firefox 147 in the XDG folder), the snap
+/// and the flatpak.
 const FIREFOX: &[&str] = &[
     ".mozilla/firefox",
     ".config/mozilla/firefox",
@@ -102,15 +102,15 @@ const FIREFOX: &[&str] = &[
     ".var/app/org.mozilla.firefox/.mozilla/firefox",
     ".var/app/org.mozilla.firefox/config/mozilla/firefox",
 ];
-/// The file by which a folder is a database that certutil's `sql:` reads.
+/// The file that marks a folder as an NSS database for certutil's `sql:`.
 const DATABASE: &str = "cert9.db";
-/// Where Debian's ca-certificates-java keeps a store for every Java there.
+/// The store of Debian's ca-certificates-java, shared by all Java runtimes.
 const SYSTEM_CACERTS: &str = "/etc/ssl/certs/java/cacerts";
-/// Folders for administrators' programs, which a user's PATH may lack.
+/// Folders of administration programs, which may be missing from a user's PATH.
 pub(super) const ADMINISTRATORS: &[&str] = &["/usr/local/sbin", "/usr/sbin", "/sbin"];
 
 impl Machine {
-    /// The machine this runs on, for a process with these variables.
+    /// Describes this machine for a process with these variables.
     #[must_use]
     pub fn here(env: &BTreeMap<String, OsString>) -> Self {
         let home = env.get("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
@@ -138,7 +138,7 @@ impl Machine {
         }
     }
 
-    /// A field of os-release(5), without its quotes.
+    /// Returns a field of os-release(5) without quotes.
     pub(super) fn release(&self, field: &str) -> Option<&str> {
         let Os::Unix { release } = &self.os else { return None };
         let value = release.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix('='))?;
@@ -157,7 +157,7 @@ fn os() -> Os {
     Os::Unix { release: release.unwrap_or_default() }
 }
 
-/// The folders of programs, those for administrators last. What is relative could be anything.
+/// Returns the absolute folders of PATH, then those of administration programs.
 pub(super) fn search_path(path: Option<&OsString>) -> Vec<PathBuf> {
     let own = path.into_iter().flat_map(std::env::split_paths).filter(|folder| folder.is_absolute());
     own.chain(ADMINISTRATORS.iter().map(PathBuf::from)).collect()
@@ -166,16 +166,16 @@ pub(super) fn search_path(path: Option<&OsString>) -> Vec<PathBuf> {
 fn databases(home: &Path, programs: &BTreeSet<String>) -> Vec<Nss> {
     let is_database = |folder: &Path| folder.join(DATABASE).is_file();
     let chromium = CHROMIUM.iter().map(|path| home.join(path)).filter(|folder| is_database(folder));
-    let chromium = chromium.map(|folder| Nss { kind: Kind::Chromium, folder, exists: true });
+    let chromium = chromium.map(|folder| Nss { kind: StoreKind::Chromium, folder, exists: true });
     let mut all: Vec<Nss> = chromium.collect();
     if all.is_empty() && CHROMIUMS.iter().any(|name| programs.contains(*name)) {
-        all.push(Nss { kind: Kind::Chromium, folder: home.join(CHROMIUM[0]), exists: false });
+        all.push(Nss { kind: StoreKind::Chromium, folder: home.join(CHROMIUM[0]), exists: false });
     }
     for folder in FIREFOX.iter().map(|path| home.join(path)) {
         let profiles = fs::read_dir(folder).into_iter().flatten().flatten().map(|profile| profile.path());
         let mut profiles: Vec<PathBuf> = profiles.filter(|profile| is_database(profile)).collect();
         profiles.sort();
-        all.extend(profiles.into_iter().map(|folder| Nss { kind: Kind::Firefox, folder, exists: true }));
+        all.extend(profiles.into_iter().map(|folder| Nss { kind: StoreKind::Firefox, folder, exists: true }));
     }
     all
 }
@@ -183,7 +183,7 @@ fn databases(home: &Path, programs: &BTreeSet<String>) -> Vec<Nss> {
 fn java(java_home: Option<&Path>, keytool: Option<PathBuf>) -> Vec<Java> {
     let own = java_home.filter(|home| home.is_absolute()).and_then(|home| {
         let keytool = home.join(format!("bin/keytool{}", std::env::consts::EXE_SUFFIX));
-        // Java 8 has it below `jre`.
+        // Java 8 has the store below `jre`.
         let stores = ["lib/security/cacerts", "jre/lib/security/cacerts"].map(|path| home.join(path));
         let cacerts = stores.into_iter().find(|store| store.is_file())?;
         keytool.is_file().then_some((keytool, cacerts))
@@ -192,7 +192,7 @@ fn java(java_home: Option<&Path>, keytool: Option<PathBuf>) -> Vec<Java> {
     let systems = systems.filter(|(_, cacerts)| cacerts.is_file());
     let mut all: Vec<Java> = Vec::new();
     for (keytool, cacerts) in own.into_iter().chain(systems) {
-        // A distribution's runtime has a link to the system's.
+        // A distribution's runtime links to the system's store.
         let cacerts = fs::canonicalize(&cacerts).unwrap_or(cacerts);
         if !all.iter().any(|java| java.cacerts == cacerts) {
             let writable = fs::File::options().append(true).open(&cacerts).is_ok();
@@ -207,7 +207,7 @@ fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
-/// Elsewhere every store that is used is the user's own.
+/// On other platforms all stores belong to the user.
 #[cfg(not(unix))]
 fn is_root() -> bool {
     false

@@ -1,10 +1,10 @@
-//! Trust stores: where the programs of a machine take their roots from, and what makes one of them take the CA.
+//! Trust stores of the machine, and the commands that add the CA to them or remove it.
 //!
-//! A [`Machine`] says what there is to know of the machine, as plain data, so that each family of systems can be asked for on any
-//! other; [`stores`] makes of it the [`Store`]s that apply, with the commands that [`Plan`] them; [`Store::look`] finds out which of them
-//! hold the CA already, and [`act`] runs the commands. What is known of each system stands in `families.rs` and `stores.rs`, and nowhere else.
+//! A [`Machine`] describes the machine as plain data, so that each system can be tested on any other. [`stores`] computes the
+//! [`Store`]s with their commands. [`Store::look`] finds out which stores have the CA, and [`act`] runs the commands. The facts about
+//! each system are in `families.rs` and `stores.rs`.
 //!
-//! Nothing here is needed by `-- CMD`, whose environment makes one process trust the CA and leaves the machine as it is.
+//! `-- CMD` does not use this module: the environment makes CMD trust the CA without a change to the machine.
 
 pub mod act;
 mod ca;
@@ -21,7 +21,7 @@ pub use found::{Entry, Found, State};
 pub use look::LookError;
 pub use machine::{Java, Machine, Nss, Os, Rights};
 pub use recipe::Step;
-pub use store::{Get, Kind, Obstacle, Right, Store};
+pub use store::{Get, Obstacle, Right, Store, StoreKind};
 pub use stores::{Plan, stores};
 
 #[cfg(test)]

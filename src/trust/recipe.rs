@@ -1,14 +1,14 @@
-//! Commands as data: words with places in them that are filled in for one store and one CA.
+//! Command templates: words with placeholders for one store and one CA.
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use super::store::Right;
 
-/// A word of a command: as it stands, or with one of [`Values`] in place of the name between braces at its end.
+/// Words of a command. A name in braces at the end of a word is replaced by one of the [`Values`].
 pub(super) type Words = &'static [&'static str];
 
-/// What puts entries into a store or takes them out: commands for each entry, and what makes the store take notice of all.
+/// Commands that add or remove entries: some for each entry, and some after all entries.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Recipe {
     pub(super) each: &'static [Words],
@@ -20,16 +20,16 @@ pub(super) struct Recipe {
 pub struct Step {
     /// The program and its arguments.
     pub words: Vec<OsString>,
-    /// What running it takes.
+    /// The rights that it needs.
     pub right: Right,
-    /// Arguments more that keep it from asking anything: for running, not for showing to people, who can answer.
+    /// Additional arguments that suppress prompts. They are not shown to users, who can answer prompts.
     pub(super) unattended: &'static [&'static str],
 }
 
-/// What the names between braces stand for.
+/// Values of the names in braces.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Values {
-    /// `{ca}`: the CA's file.
+    /// `{ca}`: file of the CA.
     pub(super) ca: PathBuf,
     /// `{name}`: its common name.
     pub(super) name: String,
@@ -37,11 +37,11 @@ pub(super) struct Values {
     pub(super) label: String,
     /// `{serial}`: its serial number.
     pub(super) serial: String,
-    /// `{place}`: the store.
+    /// `{place}`: path of the store.
     pub(super) place: PathBuf,
-    /// `{tool}`: the program that keeps it.
+    /// `{tool}`: program that manages the store.
     pub(super) tool: PathBuf,
-    /// `{entry}`: what the store knows an entry by: a file, a nickname, an alias.
+    /// `{entry}`: identifier of an entry: a file, a nickname, an alias.
     pub(super) entry: OsString,
 }
 
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_is_filled_and_braces_of_anything_else_stay() {
+    fn known_names_are_replaced_and_other_braces_stay() {
         let values = Values { place: "/a {ca}".into(), ..Values::default() };
         let filled = values.fill(&["sql:{place}", "-n", "{}", "{x}", "{place}"]);
         assert_eq!(filled, ["sql:/a {ca}", "-n", "{}", "{x}", "/a {ca}"]);

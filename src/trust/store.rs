@@ -1,4 +1,4 @@
-//! A trust store of a machine: whose it is, how to see what it holds, and the commands that change it.
+//! A trust store: its readers, how to list it, and the commands that change it.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -8,12 +8,12 @@ use super::look::Look;
 use super::machine::Rights;
 use super::recipe::{Recipe, Step, Values, Words};
 
-/// Who reads a store.
+/// The programs that read a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
-    /// Whatever takes the system's roots.
+pub enum StoreKind {
+    /// Programs that use the system's roots.
     System,
-    /// Chromium and its kin.
+    /// Chromium and browsers based on it.
     Chromium,
     /// Firefox.
     Firefox,
@@ -21,55 +21,55 @@ pub enum Kind {
     Java,
 }
 
-impl Kind {
-    /// Its name in data.
+impl StoreKind {
+    /// Its name in JSON.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
-            Kind::System => "system",
-            Kind::Chromium => "chromium",
-            Kind::Firefox => "firefox",
-            Kind::Java => "java",
+            StoreKind::System => "system",
+            StoreKind::Chromium => "chromium",
+            StoreKind::Firefox => "firefox",
+            StoreKind::Java => "java",
         }
     }
 }
 
-/// What running a command takes.
+/// Rights that a command needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Right {
-    /// Nothing beyond what the user is.
+    /// The user's own rights.
     User,
     /// root.
     Administrator,
 }
 
-/// Why a store can't be changed by commands as the machine is.
+/// Reason why commands can't change a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Obstacle {
-    /// A program is not there.
+    /// A program is missing.
     Missing {
         /// Its name.
         tool: &'static str,
-        /// How to get it.
+        /// How to install it.
         get: Get,
     },
-    /// The system is not made to be changed by commands.
+    /// The system has no commands for it; the text is an instruction for the user.
     ByHand(String),
 }
 
-/// How a program comes to a machine.
+/// How to install a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Get {
-    /// By a command, which takes root.
+    /// By a command that needs root.
     Command(&'static str),
-    /// By a package, with whatever command the system has.
+    /// By a package, with the system's package manager.
     Package(&'static str),
 }
 
 impl Get {
-    /// What a person with these rights does.
+    /// Returns the instruction for a user with these rights.
     #[must_use]
-    pub fn told(self, rights: Rights) -> String {
+    pub fn instruction(self, rights: Rights) -> String {
         match (self, rights) {
             (Get::Command(command), Rights::Sudo) => format!("sudo {command}"),
             (Get::Command(command), Rights::User) => format!("{command} (as root)"),
@@ -79,56 +79,56 @@ impl Get {
     }
 }
 
-/// A place that some programs take their roots from.
+/// A store of root certificates.
 #[derive(Clone, Debug)]
 pub struct Store {
-    /// Who reads it.
-    pub kind: Kind,
-    /// What to call it.
+    /// The programs that read it.
+    pub kind: StoreKind,
+    /// Its name in messages.
     pub name: String,
     /// The file or folder.
     pub place: PathBuf,
-    /// What takes its roots from there: an end of "read by".
+    /// Its readers, as the end of a sentence after "read by".
     pub readers: &'static str,
-    /// What keeps the commands from running.
+    /// Reason why its commands can't run.
     pub obstacle: Option<Obstacle>,
     pub(super) look: Look,
     pub(super) right: Right,
-    /// Makes the store itself, where there is none yet.
+    /// Commands that create the store.
     pub(super) make: &'static [Words],
     pub(super) install: Recipe,
-    /// Takes away what was found of this CA.
+    /// Removes entries of this CA.
     pub(super) own: Recipe,
-    /// Takes away what was found of others.
+    /// Removes entries of other harproxy CAs.
     pub(super) others: Recipe,
-    /// Takes away what `install` put there, whether it can be seen or not.
+    /// Removes the entry that `install` added, even if listing the store does not show it.
     pub(super) undo: Recipe,
-    /// Arguments more that keep its commands from asking.
+    /// Additional arguments that suppress prompts.
     pub(super) unattended: &'static [&'static str],
     pub(super) values: Values,
 }
 
 impl Store {
-    /// The commands that make it hold the CA; none where a person has to do it.
+    /// Returns the commands that add the CA; none if the user has to do it.
     #[must_use]
     pub fn install(&self) -> Vec<Step> {
         let make = self.make.iter().map(|words| self.step(words, &self.values));
         make.chain(self.steps(&self.install, [self.values.clone()])).collect()
     }
 
-    /// The commands that undo [`Store::install`].
+    /// Returns the commands that undo [`Store::install`].
     #[must_use]
     pub fn undo(&self) -> Vec<Step> {
         self.steps(&self.undo, [self.values.clone()])
     }
 
-    /// The commands that take away what was found of this CA.
+    /// Returns the commands that remove these entries of this CA.
     #[must_use]
     pub fn remove(&self, own: &[Entry]) -> Vec<Step> {
         self.steps(&self.own, own.iter().map(|entry| self.naming(&entry.handle)))
     }
 
-    /// The commands that take away other CAs.
+    /// Returns the commands that remove these entries of other harproxy CAs.
     #[must_use]
     pub fn remove_others(&self, others: &[Entry]) -> Vec<Step> {
         self.steps(&self.others, others.iter().map(|entry| self.naming(&entry.handle)))
@@ -149,7 +149,7 @@ impl Store {
 
     fn step(&self, words: Words, values: &Values) -> Step {
         let words = values.fill(words);
-        // `mkdir` would take what certutil does for a folder.
+        // The suppressing arguments are for the store's tool only: `mkdir` would create folders with these names.
         let is_own = words.first().is_some_and(|program| *program == *self.values.tool.as_os_str());
         Step { words, right: self.right, unattended: if is_own { self.unattended } else { &[] } }
     }

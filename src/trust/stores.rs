@@ -1,4 +1,4 @@
-//! From a description of a machine to its trust stores: what each needs, as data.
+//! Computes the trust stores of a machine from its description.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -8,38 +8,38 @@ use super::families::{ENDING, FAMILIES, Family};
 use super::look::Look;
 use super::machine::{Java, Machine, Nss, Os};
 use super::recipe::{Recipe, Values};
-use super::store::{Get, Kind, Obstacle, Right, Store};
+use super::store::{Get, Obstacle, Right, Store, StoreKind};
 
-/// What can be said of a machine's trust stores.
+/// The trust stores of a machine.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// The stores that apply.
     pub stores: Vec<Store>,
-    /// What is good to know of those that don't: a sentence each.
-    pub asides: Vec<&'static str>,
+    /// A sentence about each kind of store that does not apply.
+    pub notes: Vec<&'static str>,
 }
 
-/// The trust stores of a machine, the system's first: what it holds others may take over.
+/// Returns the trust stores of a machine, the system's first because others may import its roots.
 #[must_use]
 pub fn stores(machine: &Machine, ca: &Ca) -> Plan {
     let mut stores = vec![system(machine, ca)];
-    let mut asides = Vec::new();
+    let mut notes = Vec::new();
     if let Os::Unix { .. } = machine.os {
         stores.extend(machine.nss.iter().map(|database| nss(machine, ca, database)));
         if machine.nss.is_empty() {
-            asides.push("browsers: none has a database of roots here yet; Chromium and Firefox make theirs when they first start");
+            notes.push("browsers: no database of roots yet; Chromium and Firefox create theirs at the first start");
         }
     } else {
-        asides.push(
-            "browsers: Chromium and its kin take the system's roots, and so does Firefox from version 120; an older one does with \
+        notes.push(
+            "browsers: Chromium and browsers based on it use the system's roots, and so does Firefox from version 120; for an older one, set \
              security.enterprise_roots.enabled in about:config",
         );
     }
     stores.extend(machine.java.iter().map(|store| java(machine, ca, store)));
     if machine.java.is_empty() {
-        asides.push("Java: `-- CMD` gives a JVM a trust store of its own; the runtime's is listed here where JAVA_HOME names one");
+        notes.push("Java: `-- CMD` gives a JVM its own trust store; the runtime's is listed here if JAVA_HOME is set");
     }
-    Plan { stores, asides }
+    Plan { stores, notes }
 }
 
 const SYSTEM_READERS: &str =
@@ -68,8 +68,8 @@ fn system(machine: &Machine, ca: &Ca) -> Store {
     }
 }
 
-/// The family by name, a system's own before those that it says it is like; then by what is there, the most general one of those with the
-/// same program, which stands last.
+/// Returns the family by the system's name, then by the names in `ID_LIKE`, then by installed programs and folders. Of several
+/// families with the same program the last one, the most general, wins.
 fn family(machine: &Machine) -> Option<&'static Family> {
     let ids = ["ID", "ID_LIKE"].into_iter().filter_map(|field| machine.release(field));
     // `opensuse-leap`, `opensuse-tumbleweed`.
@@ -93,7 +93,7 @@ fn anchors(machine: &Machine, ca: &Ca, family: &'static Family) -> Store {
     let anchor = Path::new(family.anchors).join(format!("{}{ENDING}", ca.label));
     let missing = !machine.programs.contains(family.tool);
     Store {
-        kind: Kind::System,
+        kind: StoreKind::System,
         name: system_name(machine),
         readers: SYSTEM_READERS,
         obstacle: missing.then_some(Obstacle::Missing { tool: family.tool, get: family.get_tool }),
@@ -122,14 +122,13 @@ fn by_hand(machine: &Machine, ca: &Ca) -> Store {
             "add \"{}\" to security.pki.certificateFiles in the system's configuration, then nixos-rebuild switch",
             ca.file.display()
         ),
-        false => format!(
-            "which commands this system takes is not known here; its manual says where {} goes",
-            ca.file.display()
-        ),
+        false => {
+            format!("harproxy has no commands for this system: see its manual for where to put {}", ca.file.display())
+        }
     };
     let place = PathBuf::from(bundles[0]);
     Store {
-        kind: Kind::System,
+        kind: StoreKind::System,
         name: system_name(machine),
         readers: SYSTEM_READERS,
         obstacle: Some(Obstacle::ByHand(what)),
@@ -153,7 +152,7 @@ fn keychain(ca: &Ca) -> Store {
     let own = Recipe { each: &[DISTRUST, DELETE], then: &[] };
     let place = PathBuf::from("/Library/Keychains/System.keychain");
     Store {
-        kind: Kind::System,
+        kind: StoreKind::System,
         name: "the system keychain".into(),
         readers: "Safari, Chromium, Firefox, curl, Go, Swift and .NET, but neither Node.js nor Java",
         obstacle: None,
@@ -173,12 +172,12 @@ fn keychain(ca: &Ca) -> Store {
     }
 }
 
-/// Windows' certutil, on the store of the user: Windows itself asks the user once.
+/// Windows' certutil on the user's store. Windows asks the user for confirmation.
 fn windows(ca: &Ca) -> Store {
     let remove = Recipe { each: &[&["certutil", "-delstore", "-user", "Root", "{entry}"]], then: &[] };
     let place = PathBuf::from("Root");
     Store {
-        kind: Kind::System,
+        kind: StoreKind::System,
         name: "the user's root certificates (Windows asks for confirmation itself)".into(),
         readers: "Edge, Chrome, Firefox, PowerShell, .NET, Go and curl, but neither Node.js nor Java",
         obstacle: None,
@@ -195,7 +194,7 @@ fn windows(ca: &Ca) -> Store {
     }
 }
 
-/// NSS's certutil(1). Without a file of passwords it asks for that of a protected database at the terminal, whatever standard input is.
+/// NSS's certutil(1). Without a password file it prompts on the terminal for the password of a protected database.
 fn nss(machine: &Machine, ca: &Ca, database: &Nss) -> Store {
     const CERTUTIL: &str = "certutil";
     let remove = Recipe { each: &[&[CERTUTIL, "-d", "sql:{place}", "-D", "-n", "{entry}"]], then: &[] };
@@ -204,12 +203,12 @@ fn nss(machine: &Machine, ca: &Ca, database: &Nss) -> Store {
     Store {
         kind: database.kind,
         name: match database.kind {
-            Kind::Firefox => "Firefox's profile".into(),
-            _ => "Chromium and its kin".into(),
+            StoreKind::Firefox => "Firefox's profile".into(),
+            _ => "Chromium and browsers based on it".into(),
         },
         place: database.folder.clone(),
         readers: match database.kind {
-            Kind::Firefox => "Firefox with this profile, once it is started again",
+            StoreKind::Firefox => "Firefox with this profile, once it is started again",
             _ => "Chromium, Chrome, Edge, Brave, Vivaldi and Opera of this user, once they are started again",
         },
         obstacle: missing.then_some(Obstacle::Missing { tool: CERTUTIL, get }),
@@ -231,7 +230,7 @@ fn nss(machine: &Machine, ca: &Ca, database: &Nss) -> Store {
     }
 }
 
-/// keytool(1), with the password that every runtime's own store has.
+/// keytool(1), with the default password of every runtime's store.
 fn java(machine: &Machine, ca: &Ca, store: &Java) -> Store {
     let remove = Recipe {
         each: &[&["{tool}", "-delete", "-alias", "{entry}", "-keystore", "{place}", "-storepass", "changeit"]],
@@ -239,10 +238,10 @@ fn java(machine: &Machine, ca: &Ca, store: &Java) -> Store {
     };
     let users_own = store.writable || machine.os == Os::Windows;
     Store {
-        kind: Kind::Java,
+        kind: StoreKind::Java,
         name: "Java's cacerts".into(),
         place: store.cacerts.clone(),
-        readers: "programs on this Java runtime; `-- CMD` gives a JVM a trust store of its own",
+        readers: "programs on this Java runtime; `-- CMD` gives a JVM its own trust store",
         obstacle: None,
         look: Look::Keytool,
         right: if users_own { Right::User } else { Right::Administrator },

@@ -64,7 +64,7 @@ impl Fixture {
 }
 
 #[test]
-fn the_ca_is_called_by_its_fingerprint() {
+fn label_contains_the_fingerprint() {
     let fixture = Fixture::new();
     let digits = fixture.authority.fingerprint().replace(':', "").to_ascii_lowercase();
     assert_eq!(fixture.ca.label, format!("harproxy-{}", &digits[..8]));
@@ -72,7 +72,7 @@ fn the_ca_is_called_by_its_fingerprint() {
 }
 
 #[test]
-fn each_family_has_its_commands() {
+fn families_have_their_commands() {
     let fixture = Fixture::new();
     let debian = [
         "sudo install -D -m 644 {ca} /usr/local/share/ca-certificates/{label}.crt\nsudo update-ca-certificates",
@@ -111,7 +111,7 @@ fn each_family_has_its_commands() {
 }
 
 #[test]
-fn an_unnamed_system_is_known_by_its_program_and_its_folder() {
+fn unnamed_system_is_detected_by_program_and_folder() {
     let fixture = Fixture::new();
     let mut unnamed = machine("ID=homegrown\n", &["update-ca-certificates"]);
     assert!(matches!(fixture.system(&unnamed).obstacle, Some(Obstacle::ByHand(_))));
@@ -124,7 +124,7 @@ fn an_unnamed_system_is_known_by_its_program_and_its_folder() {
 }
 
 #[test]
-fn what_is_missing_is_named_with_how_to_get_it() {
+fn missing_program_is_an_obstacle_with_an_instruction() {
     let fixture = Fixture::new();
     for (release, expected) in [
         (DEBIAN, ["apt-get install ca-certificates", "apt-get install libnss3-tools"]),
@@ -132,7 +132,7 @@ fn what_is_missing_is_named_with_how_to_get_it() {
         ("ID=fedora\n", ["dnf install ca-certificates", "dnf install nss-tools"]),
     ] {
         let mut machine = machine(release, &[]);
-        machine.nss = vec![Nss { kind: Kind::Firefox, folder: "/p".into(), exists: true }];
+        machine.nss = vec![Nss { kind: StoreKind::Firefox, folder: "/p".into(), exists: true }];
         let plan = stores(&machine, &fixture.ca);
         let got: Vec<_> = plan.stores.iter().map(|store| store.obstacle.clone()).collect();
         let missing = |tool, get| Some(Obstacle::Missing { tool, get: Get::Command(get) });
@@ -145,7 +145,7 @@ fn what_is_missing_is_named_with_how_to_get_it() {
 }
 
 #[test]
-fn macos_and_windows_have_theirs() {
+fn macos_and_windows_have_system_stores() {
     let fixture = Fixture::new();
     let mac = fixture.system(&Machine { os: Os::Mac, ..machine("", &[]) });
     assert_eq!(
@@ -166,21 +166,21 @@ fn macos_and_windows_have_theirs() {
     assert_eq!(typed(&store.undo(), Rights::User), [fixture.with_ca("certutil -delstore -user Root {serial}")]);
     for os in [Os::Mac, Os::Windows] {
         let plan = stores(&Machine { os, ..machine("", &[]) }, &fixture.ca);
-        assert!(plan.asides.iter().any(|aside| aside.contains("security.enterprise_roots.enabled")), "{plan:?}");
+        assert!(plan.notes.iter().any(|aside| aside.contains("security.enterprise_roots.enabled")), "{plan:?}");
     }
 }
 
 #[test]
-fn browsers_and_java_have_a_store_each() {
+fn browsers_and_java_have_stores() {
     let fixture = Fixture::new();
     let mut linux = machine(DEBIAN, &["update-ca-certificates", "certutil"]);
     linux.nss = vec![
-        Nss { kind: Kind::Chromium, folder: "/home/ada/.pki/nssdb".into(), exists: false },
-        Nss { kind: Kind::Firefox, folder: "/home/ada/my fox".into(), exists: true },
+        Nss { kind: StoreKind::Chromium, folder: "/home/ada/.pki/nssdb".into(), exists: false },
+        Nss { kind: StoreKind::Firefox, folder: "/home/ada/my fox".into(), exists: true },
     ];
     linux.java = vec![Java { keytool: "/jdk/bin/keytool".into(), cacerts: "/jdk/cacerts".into(), writable: false }];
     let plan = stores(&linux, &fixture.ca);
-    assert_eq!(plan.asides, [""; 0]);
+    assert_eq!(plan.notes, [""; 0]);
     let install: Vec<_> =
         plan.stores.iter().skip(1).map(|store| typed(&store.install(), Rights::Sudo).join("\n")).collect();
     let expected = [
@@ -199,7 +199,7 @@ fn browsers_and_java_have_a_store_each() {
 }
 
 #[test]
-fn files_and_their_bundle_are_compared_by_certificate() {
+fn files_and_bundle_are_compared_by_certificate() {
     let fixture = Fixture::new();
     let other = authority(&fixture.dir.path().join("other"));
     let (own, other) = (fixture.authority.cert_pem(), other);
@@ -223,7 +223,7 @@ fn files_and_their_bundle_are_compared_by_certificate() {
 }
 
 #[test]
-fn nss_lists_nicknames_with_their_trust() {
+fn nss_listing_gives_nicknames_and_trust() {
     let fixture = Fixture::new();
     let listed = "\nCertificate Nickname                                         Trust Attributes\n\
                   \u{20}                                                            SSL,S/MIME,JAR/XPI\n\n\
@@ -241,7 +241,7 @@ fn nss_lists_nicknames_with_their_trust() {
 }
 
 #[test]
-fn keytool_the_keychain_and_windows_are_read() {
+fn keytool_keychain_and_windows_output_is_parsed() {
     let fixture = Fixture::new();
     let own = fixture.authority.cert_pem();
     let other = authority(&fixture.dir.path().join("other"));
@@ -319,7 +319,7 @@ fn debians_commands(root: &Path, fixture: &Fixture, line: &str) -> io::Result<Sa
 fn silent(_: &[OsString]) {}
 
 #[test]
-fn a_store_is_changed_once_and_back() {
+fn install_and_remove_change_a_store_once() {
     let fixture = Fixture::new();
     let root = fixture.dir.path().join("root");
     let store = debian_at(&root, &fixture);
@@ -337,7 +337,7 @@ fn a_store_is_changed_once_and_back() {
 }
 
 #[test]
-fn what_was_left_half_way_is_finished() {
+fn incomplete_change_is_completed() {
     let fixture = Fixture::new();
     let root = fixture.dir.path().join("root");
     let store = debian_at(&root, &fixture);
@@ -353,7 +353,7 @@ fn what_was_left_half_way_is_finished() {
 }
 
 #[test]
-fn without_the_right_nothing_is_run_and_all_is_told() {
+fn missing_rights_run_no_command_and_list_all() {
     let fixture = Fixture::new();
     let root = fixture.dir.path().join("root");
     let store = debian_at(&root, &fixture);
@@ -371,7 +371,7 @@ fn without_the_right_nothing_is_run_and_all_is_told() {
 }
 
 #[test]
-fn a_command_that_fails_is_told_with_what_is_left_and_one_without_effect_too() {
+fn failed_command_is_an_error_with_the_remaining_ones() {
     let fixture = Fixture::new();
     let root = fixture.dir.path().join("root");
     let store = debian_at(&root, &fixture);
@@ -388,13 +388,13 @@ fn a_command_that_fails_is_told_with_what_is_left_and_one_without_effect_too() {
 }
 
 #[test]
-fn a_guarded_database_is_left_as_it_is() {
+fn protected_database_stays_unchanged() {
     let fixture = Fixture::new();
     let folder = fixture.dir.path().join("profile");
     std::fs::create_dir(&folder).unwrap();
     std::fs::write(folder.join("cert9.db"), "").unwrap();
     let mut linux = machine(DEBIAN, &["certutil"]);
-    linux.nss = vec![Nss { kind: Kind::Firefox, folder, exists: true }];
+    linux.nss = vec![Nss { kind: StoreKind::Firefox, folder, exists: true }];
     let store = stores(&linux, &fixture.ca).stores.pop().unwrap();
     let mut hands = Played::new(|line| {
         assert!(line.ends_with(" -f /dev/null"), "it would ask at the terminal: {line}");
@@ -409,7 +409,7 @@ fn a_guarded_database_is_left_as_it_is() {
 }
 
 #[test]
-fn the_machine_is_described_by_what_is_there() {
+fn machine_is_described_by_files_and_programs() {
     let dir = tempfile::tempdir().unwrap();
     let file = |path: &str| {
         let path = dir.path().join(path);
@@ -432,9 +432,9 @@ fn the_machine_is_described_by_what_is_there() {
     let found: Vec<_> =
         machine.nss.iter().map(|nss| (nss.kind, nss.folder.strip_prefix(dir.path()).unwrap())).collect();
     let expected = [
-        (Kind::Chromium, Path::new(".pki/nssdb")),
-        (Kind::Firefox, Path::new(".mozilla/firefox/a.default")),
-        (Kind::Firefox, Path::new("snap/firefox/common/.mozilla/firefox/b.default")),
+        (StoreKind::Chromium, Path::new(".pki/nssdb")),
+        (StoreKind::Firefox, Path::new(".mozilla/firefox/a.default")),
+        (StoreKind::Firefox, Path::new("snap/firefox/common/.mozilla/firefox/b.default")),
     ];
     assert_eq!(found, expected);
     assert!(machine.java[0].writable && machine.java[0].keytool.starts_with(dir.path()), "{:?}", machine.java);

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::common::AuthorityArgs;
 use super::values::{Words, choices};
-use crate::trust::Kind;
+use crate::trust::StoreKind;
 
 /// `harproxy ca`.
 #[derive(Debug, Args)]
@@ -86,11 +86,11 @@ pub enum StoreChoice {
 impl StoreChoice {
     /// Whether such a store is meant.
     #[must_use]
-    pub fn takes(self, kind: Kind) -> bool {
+    pub fn takes(self, kind: StoreKind) -> bool {
         match self {
-            StoreChoice::System => kind == Kind::System,
-            StoreChoice::Browsers => matches!(kind, Kind::Chromium | Kind::Firefox),
-            StoreChoice::Java => kind == Kind::Java,
+            StoreChoice::System => kind == StoreKind::System,
+            StoreChoice::Browsers => matches!(kind, StoreKind::Chromium | StoreKind::Firefox),
+            StoreChoice::Java => kind == StoreKind::Java,
         }
     }
 }

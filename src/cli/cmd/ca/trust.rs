@@ -27,7 +27,7 @@ pub fn run(args: &TrustArgs, authority: &Authority, ui: &Ui) -> Result<u8, Failu
     let mut plan = stores(&machine, &ca);
     if !args.store.is_empty() {
         plan.stores.retain(|store| args.store.iter().any(|choice| choice.takes(store.kind)));
-        plan.asides.clear();
+        plan.notes.clear();
     }
     let about = About { ca: &ca, authority, rights: machine.rights, ui };
     let mut hands = Here::new(&env);
@@ -40,7 +40,7 @@ pub fn run(args: &TrustArgs, authority: &Authority, ui: &Ui) -> Result<u8, Failu
     let looked: Vec<_> = plan.stores.iter().map(|store| (store, store.look(&ca, &mut hands))).collect();
     let text = match args.json {
         true => looked.iter().map(|(store, found)| format!("{}\n", about.json(store, found))).collect(),
-        false => about.page(&looked, &plan.asides),
+        false => about.page(&looked, &plan.notes),
     };
     ui.data(&text).map_err(Failure::Output)?;
     Ok(exit::HELD)
@@ -129,7 +129,7 @@ impl About<'_> {
     fn did_not(&self, store: &Store, error: &ActError, args: &TrustArgs) -> String {
         let mut text = format!("{} {}: {}\n", ui::bad("✗"), named(store), advice::told(error));
         let hint = match error {
-            ActError::Missing { get, .. } => format!("{}, then run this again", get.told(self.rights)),
+            ActError::Missing { get, .. } => format!("{}, then run this again", get.instruction(self.rights)),
             ActError::ByHand(what) => what.clone(),
             ActError::NotAllowed(_) if self.rights == Rights::Sudo => {
                 "sudo would ask for a password; type these yourself, or run this again after `sudo -v`:".into()
@@ -202,8 +202,12 @@ impl About<'_> {
         match &store.obstacle {
             _ if trusted => {}
             Some(Obstacle::Missing { tool, get }) => {
-                let _ =
-                    writeln!(text, "  {} `{tool}` is needed: {}", ui::help("hint:"), ui::help(get.told(self.rights)));
+                let _ = writeln!(
+                    text,
+                    "  {} `{tool}` is needed: {}",
+                    ui::help("hint:"),
+                    ui::help(get.instruction(self.rights))
+                );
             }
             Some(Obstacle::ByHand(what)) => {
                 let _ = writeln!(text, "  {} {what}", ui::help("hint:"));
@@ -274,7 +278,7 @@ impl About<'_> {
             "uninstall": commands(&if own.is_empty() { store.undo() } else { store.remove(own) }, self.rights),
             "others": others.collect::<Vec<_>>(),
             "needs": match &store.obstacle {
-                Some(Obstacle::Missing { get, .. }) => Some(get.told(self.rights)),
+                Some(Obstacle::Missing { get, .. }) => Some(get.instruction(self.rights)),
                 Some(Obstacle::ByHand(what)) => Some(what.clone()),
                 None => None,
             },
