@@ -23,7 +23,7 @@ use crate::verdict::{Finding, Kind, Severity};
 use harproxy_http::NormalUrl;
 use harproxy_http::headers::to_chars;
 use harproxy_http::problem::in_words;
-use harproxy_proxy::endings;
+use harproxy_proxy::background;
 use harproxy_proxy::upstream::{Answer, ConnectTimings, UpstreamError};
 use harproxy_proxy::{Exchange, Origin};
 
@@ -254,7 +254,7 @@ impl ExchangeTap {
         let ack = match upload.filter(|upload| !*upload.borrow()) {
             None => Some(self.end(how, seen, trailers, decoded)),
             Some(mut upload) => {
-                endings::spawn(async move {
+                background::spawn(async move {
                     // An error means that the upload task panicked: there is nothing to wait for.
                     let _ = upload.wait_for(|is_done| *is_done).await;
                     self.end(how, seen, trailers, decoded).await;
