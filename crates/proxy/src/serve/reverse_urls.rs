@@ -13,7 +13,7 @@ use ::http::{Request, Uri};
 use ::url::Url;
 
 use super::reverse_origins::{ReverseOrigin, ReverseOrigins, reachable};
-use harproxy_http::cookies::{self, Attribute};
+use harproxy_http::cookies::{self, AttributeChange};
 
 /// The authority and path of a request on a `--reverse` port, as the client sent them.
 pub(super) struct ClientTarget {
@@ -116,9 +116,11 @@ impl<'a> UrlRewriter<'a> {
     fn cookie(&self, cookie: &str) -> Option<String> {
         let (client_host, origin_host) = (self.client_url.host_str()?, self.origin_url.host_str()?);
         cookies::change_attributes(cookie, |name, value| match name {
-            "domain" if cookies::covers(value, origin_host) && !cookies::covers(value, client_host) => Attribute::Goes,
-            "path" => self.origin.cookie_path(value).map_or(Attribute::Stays, Attribute::Becomes),
-            _ => Attribute::Stays,
+            "domain" if cookies::domain_matches(value, origin_host) && !cookies::domain_matches(value, client_host) => {
+                AttributeChange::Remove
+            }
+            "path" => self.origin.cookie_path(value).map_or(AttributeChange::Keep, AttributeChange::Replace),
+            _ => AttributeChange::Keep,
         })
     }
 
