@@ -18,7 +18,7 @@ use crate::child::files::FilesError;
 use crate::upkeep::pack;
 use crate::verdict::{CheckId, Finding, Severity, exit};
 use crate::{learn, record, replay};
-use harproxy_proxy::server::BindError;
+use harproxy_proxy::BindError;
 use harproxy_proxy::upstream::{OwnProxy, PlanError};
 use harproxy_tls::authority::AuthorityError;
 use harproxy_tls::bundle::BundleError;

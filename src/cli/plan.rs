@@ -25,9 +25,8 @@ use crate::verdict::{FailOn, FailOnError};
 use harproxy_glob::{GlobError, Globs};
 use harproxy_har::{ContentMode, Fixture, JsonLayout};
 use harproxy_matching::Options;
-use harproxy_proxy::server::{Credentials, Reverse};
 use harproxy_proxy::upstream::UpstreamPlan;
-use harproxy_proxy::{ProxyPlan, Witness};
+use harproxy_proxy::{Credentials, ProxyPlan, ReversePlan, Witness};
 use harproxy_redact::Policy;
 use harproxy_tls::authority::Authority;
 
@@ -113,7 +112,7 @@ pub struct RunPlan {
     /// Who may use the proxy.
     pub auth: Option<Credentials>,
     /// Origins to listen as.
-    pub reverse: Vec<Reverse>,
+    pub reverse: Vec<ReversePlan>,
     /// Whether those speak TLS.
     pub reverse_tls: bool,
     /// `--head-timeout`.
@@ -499,7 +498,7 @@ fn fail_on(list: Option<&str>, with_cmd: bool) -> Result<FailOn, Error> {
     }
 }
 
-fn each_once(reverse: &[Reverse]) -> Result<(), Error> {
+fn each_once(reverse: &[ReversePlan]) -> Result<(), Error> {
     const NAME: &str = "name of its own: `--reverse billing=https://api.example.com`";
     const PREFIX: &str = "prefix of its own: `--reverse BILLING=/billing=https://api.example.com`";
     let (mut names, mut prefixes) = (BTreeSet::new(), BTreeSet::new());

@@ -18,7 +18,7 @@ use super::tap::{
 use crate::verdict::connections;
 use harproxy_http::{Header, Headers, NormalUrl};
 use harproxy_matching::noise;
-use harproxy_proxy::body::{BoxError, Watch, Watched};
+use harproxy_proxy::body::{BodyObserver, BoxError, ObservedBody};
 use harproxy_proxy::upstream::{Dialled, SendError, Upstream};
 use harproxy_proxy::{
     Ask, Body, BoxFuture, Close, Connection, ConnectionEvent, Exchange, Handler, Origin, Provenance, Scheme, Tunnel,
@@ -156,9 +156,9 @@ impl Recorder {
             if let Some(tap) = tap {
                 tap.complete().await;
             }
-            return Ok(answer.response.map(Body::Incoming));
+            return Ok(answer.response.map(Body::boxed));
         }
-        let watch: Box<dyn Watch> = match tap {
+        let observer: Box<dyn BodyObserver> = match tap {
             Some(tap) => {
                 let length = answer.response.body().size_hint().exact();
                 Box::new(ResponseTap::new(tap, ContentHeaders::of(answer.response.headers()), length))
@@ -166,7 +166,7 @@ impl Recorder {
             None => Box::new(PassedBytes(self.tally.clone())),
         };
         let (head, body) = answer.response.into_parts();
-        let body = Watched::new(body, watch).ahead().await;
+        let body = ObservedBody::new(body, observer).buffer().await;
         Ok(Response::from_parts(head, body.into_body()))
     }
 
@@ -225,7 +225,7 @@ where
         return request.map(|_| Body::Empty);
     }
     match tap.map(|tap| RequestTap::new(tap.clone(), ContentHeaders::of(request.headers()), length)) {
-        Some(tee) => request.map(|body| Body::boxed(Watched::new(body, Box::new(tee)))),
+        Some(tee) => request.map(|body| Body::boxed(ObservedBody::new(body, Box::new(tee)))),
         None => request.map(Body::boxed),
     }
 }

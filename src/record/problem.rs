@@ -59,7 +59,7 @@ fn advice(to: &Origin, error: &UpstreamError) -> String {
         UpstreamError::Timeout { step: step @ Step::Answer, .. } => {
             format!("give {host} more time with `{}`; the request has reached it and is not sent again", step.option())
         }
-        UpstreamError::Elsewhere { .. } => format!("only this machine may be reached, and {host} is not on it"),
+        UpstreamError::NotLoopback { .. } => format!("only this machine may be reached, and {host} is not on it"),
         UpstreamError::Request { .. } => format!("check the URL and the Host of the request for {host}"),
     }
 }

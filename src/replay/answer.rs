@@ -26,9 +26,8 @@ use crate::verdict::{CheckId, Finding, Location, Severity, Verdict, ambiguity, c
 use harproxy_har::Fixture;
 use harproxy_http::NormalUrl;
 use harproxy_matching::{Chosen, EntryRef, Found, Guess, Matcher, Miss, MissKind, Outcome, noise};
-use harproxy_proxy::handler::Close;
 use harproxy_proxy::respond::MARK;
-use harproxy_proxy::{Body, ConnectionEvent, Origin, Provenance, Session, Way};
+use harproxy_proxy::{Body, Close, ConnectionEvent, Origin, Provenance, Session, Way};
 use harproxy_redact::{Policy, Telling};
 
 /// What answers from fixtures, and keeps the ledger of a run.

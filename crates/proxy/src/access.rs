@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use ::http::{Method, Response};
 
-use super::body::Body;
-use super::handler::{Close, Exchange, Handler};
-use super::respond::MARK;
+use crate::body::Body;
+use crate::handler::{Close, Exchange, Handler};
+use crate::respond::MARK;
 
 /// What of a request is told once its answer is there.
 pub(super) struct Access {

@@ -5,12 +5,12 @@ use ::http::{Request, Response, StatusCode};
 use bytes::Bytes;
 use hyper::upgrade::OnUpgrade;
 
-use super::body::{Body, BoxError};
-use super::handler::Close;
-use super::origin::Origin;
-use super::respond::MARK;
-use super::tunnel::splice;
-use super::upstream::{ClientPool, SendError, Upstream, UpstreamError};
+use crate::body::{Body, BoxError};
+use crate::handler::Close;
+use crate::origin::Origin;
+use crate::respond::MARK;
+use crate::tunnel::splice;
+use crate::upstream::{ClientPool, SendError, Upstream, UpstreamError};
 
 /// Forwards a request; `client` is the client's side of an Upgrade. The answer gets `mark` as its `x-harproxy` header.
 ///
@@ -39,5 +39,5 @@ where
     if let Some(mark) = mark {
         response.headers_mut().insert(MARK, HeaderValue::from_static(mark));
     }
-    Ok(Ok(response.map(Body::Incoming)))
+    Ok(Ok(response.map(Body::boxed)))
 }

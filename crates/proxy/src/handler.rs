@@ -1,24 +1,20 @@
 //! The interface between the engine and the application: a [`Handler`] decides what happens to tunnels and requests.
 
 use std::borrow::Cow;
-use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::time::{Duration, Instant, SystemTime};
 
 use ::http::{HeaderMap, Request, Response};
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use hyper::body::Incoming;
 
-use super::body::Body;
-use super::origin::{Origin, Session};
-use super::upstream::{ClientPool, Dialled, Upstream};
-use super::witness::Note;
+use crate::body::Body;
+use crate::origin::{Origin, Session};
+use crate::upstream::{ClientPool, Dialled, Upstream};
+use crate::witness::Note;
 use harproxy_http::Headers;
 use harproxy_tls::authority::Alpn;
-
-/// A boxed future, as methods of `dyn` traits return it.
-pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// An accepted client connection, with the session of the request or tunnel at hand.
 #[derive(Clone, Debug)]
@@ -65,13 +61,6 @@ impl<B> Exchange<B> {
         [scheme, "://", authority, target].concat()
     }
 }
-
-/// Request extension: the Host header goes upstream unchanged, although it names another authority than the URI.
-///
-/// The engine sets it on requests in origin form inside a CONNECT. Without it, such a Host header is replaced (absolute
-/// form: RFC 9112 section 3.2.2; `--reverse`).
-#[derive(Clone, Copy, Debug)]
-pub struct HostStays;
 
 /// Forwards requests for a handler that cannot answer them, after their payload has been read.
 pub trait Ask: Send + Sync {

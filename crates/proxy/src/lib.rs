@@ -1,38 +1,42 @@
-//! The engine: one port for absolute-form HTTP/1.1 and CONNECT (and origin-form ports for `--reverse`), TLS interception,
-//! forwarding and tunnels. It knows no HAR: it hands an [`Exchange`] to a [`Handler`] and sends what comes back.
+//! The engine: an intercepting proxy for HTTP and HTTPS.
+//!
+//! It serves a proxy port (absolute-form requests and CONNECT) and `--reverse` ports (origin-form requests), intercepts TLS,
+//! and forwards requests and tunnels. It contains no HAR code: an [`Exchange`] goes to a [`Handler`], and its answer to the
+//! client.
+//!
+//! ```text
+//! listen ─ intercept ─ serve ─ Handler ─ upstream
+//!              └─ tunnel
+//! ```
 
 #![forbid(unsafe_code)]
 
 mod access;
-mod auth;
+pub mod background;
 pub mod body;
-mod connect;
-pub mod endings;
+mod client_stream;
 mod engine;
 pub mod forward;
 pub mod handler;
-mod http_connection;
-mod idle;
+mod intercept;
 pub mod limits;
+mod listen;
 mod origin;
+mod own_address;
 pub mod respond;
-mod reverse;
-mod secure;
 mod serve;
-mod served;
-pub mod server;
 mod sniff;
-mod status;
-mod target;
-mod threads;
 mod tunnel;
 pub mod upstream;
-mod wire;
 pub mod witness;
 
 pub use body::Body;
-pub use handler::{Ask, BoxFuture, Close, Connection, ConnectionEvent, Exchange, Handler, HostStays, Tunnel};
+pub use futures_util::future::BoxFuture;
+pub use handler::{Ask, Close, Connection, ConnectionEvent, Exchange, Handler, Tunnel};
+pub use listen::server::{BindError, Proxy, ProxyPlan, Running};
 pub use origin::{Origin, Scheme, Session};
-pub use server::{Proxy, ProxyPlan, Running};
+pub use serve::auth::Credentials;
+pub use serve::reverse_origins::ReversePlan;
 pub use tunnel::splice;
+pub use upstream::HostStays;
 pub use witness::{Note, Provenance, Way, Why, Witness};

@@ -1,25 +1,37 @@
-//! How much is taken in: towards clients and towards upstream the same, so that what one side accepts the other can be
-//! given.
+//! Size and time limits. Sizes are the same towards clients and towards upstream, so that an accepted message can be
+//! forwarded.
 
-/// Bytes of an HTTP/1.1 message's head; the read buffer may grow to it too.
+use std::time::Duration;
+
+/// Maximum size of an HTTP/1.1 head, and of hyper's read buffer.
 pub const MAX_HEAD: usize = 512 * 1024;
 
-/// The same for HTTP/2 (SETTINGS_MAX_HEADER_LIST_SIZE).
+/// Maximum size of an HTTP/2 head (SETTINGS_MAX_HEADER_LIST_SIZE).
 pub const H2_MAX_HEAD: u32 = 512 * 1024;
 
-/// Field lines of a head. hyper allocates two tables of 32 bytes for each line with every message. For twice as many lines an
-/// allocator maps them anew each time, which takes longer than answering a request.
+/// Maximum number of header lines. hyper allocates two tables of 32 bytes per line with every message: with twice as many
+/// lines the allocation would be mapped anew each time, which takes longer than the request.
 pub const MAX_HEADERS: usize = 2048;
 
-/// Requests that a client may have under way on one HTTP/2 connection (SETTINGS_MAX_CONCURRENT_STREAMS).
+/// Concurrent requests on one HTTP/2 client connection (SETTINGS_MAX_CONCURRENT_STREAMS).
 pub const H2_MAX_STREAMS: u32 = 256;
 
-/// Bytes that one HTTP/2 stream may have under way: what a slow reader can make us hold (SETTINGS_INITIAL_WINDOW_SIZE).
+/// Flow-control window of an HTTP/2 stream in bytes: what a slow reader makes the proxy hold
+/// (SETTINGS_INITIAL_WINDOW_SIZE).
 pub const H2_STREAM_WINDOW: u32 = 1024 * 1024;
 
-/// The same for the connection of a client: its uploads.
+/// Flow-control window of an HTTP/2 client connection: its uploads.
 pub const H2_CONNECTION_WINDOW: u32 = 8 * 1024 * 1024;
 
-/// The same for a connection to upstream. Streams whose readers stall keep their share of it, and the window is all that the others
-/// have: so a connection gets no more streams than it has room for.
+/// Flow-control window of an HTTP/2 upstream connection. A stream whose reader stalls keeps its share of the window, so a
+/// connection gets no more streams than the window has shares.
 pub const H2_UPSTREAM_WINDOW: u32 = 32 * H2_STREAM_WINDOW;
+
+/// Time limits of the client side.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ClientTimeouts {
+    /// For a request head, from its first byte; for a TLS handshake, from its first byte.
+    pub(crate) head: Duration,
+    /// Between requests, and for the first byte.
+    pub(crate) idle: Duration,
+}

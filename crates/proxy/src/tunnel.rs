@@ -1,4 +1,4 @@
-//! A tunnel: bytes both ways, untouched and counted, until both sides have ended or nothing has passed for long.
+//! Copies bytes in both directions and counts them.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -9,35 +9,33 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio_util::sync::CancellationToken;
 
-use super::upstream::Io;
+use crate::upstream::Io;
 
-/// Bytes in one direction that may wait for the other side.
+/// Size of the copy buffer of one direction.
 const BUFFER: usize = 16 * 1024;
-/// How long a tunnel may be quiet while the engine drains: long enough for an answer under way, and no end of a run waits for
-/// a connection that is only kept open.
-const DRAIN_QUIET: Duration = Duration::from_millis(250);
+/// Idle timeout while the engine drains: long enough for an answer in progress, short enough not to delay the end of a run.
+const DRAIN_IDLE: Duration = Duration::from_millis(250);
 
-/// What has passed.
+/// Numbers of copied bytes.
 #[derive(Debug, Default)]
-pub(super) struct Passed {
-    /// Bytes from the client.
-    pub(super) sent: AtomicU64,
-    /// Bytes to the client.
-    pub(super) received: AtomicU64,
+pub(crate) struct CopiedBytes {
+    /// From the client.
+    pub(crate) sent: AtomicU64,
+    /// To the client.
+    pub(crate) received: AtomicU64,
 }
 
-impl Passed {
-    fn all(&self) -> u64 {
+impl CopiedBytes {
+    fn sum(&self) -> u64 {
         self.sent.load(Relaxed) + self.received.load(Relaxed)
     }
 }
 
-/// Copies until both sides have closed, one breaks, or neither has sent a byte for `idle`. The end of one direction is passed
-/// on and leaves the other open.
-pub(super) async fn run<C: Io, U: Io>(
+/// Copies until both sides have closed, one fails, or neither has sent a byte for `idle`. Each direction closes by itself.
+pub(crate) async fn run<C: Io, U: Io>(
     client: C,
     upstream: U,
-    passed: &Passed,
+    copied: &CopiedBytes,
     idle: Duration,
     drain: &CancellationToken,
 ) {
@@ -45,27 +43,27 @@ pub(super) async fn run<C: Io, U: Io>(
     let (mut from_upstream, mut to_upstream) = tokio::io::split(upstream);
     let both = async {
         tokio::try_join!(
-            copy(&mut from_client, &mut to_upstream, &passed.sent),
-            copy(&mut from_upstream, &mut to_client, &passed.received),
+            copy(&mut from_client, &mut to_upstream, &copied.sent),
+            copy(&mut from_upstream, &mut to_client, &copied.received),
         )
     };
     tokio::select! {
         ended = both => {
             if let Err(error) = ended {
-                tracing::debug!("a tunnel broke: {error}");
+                tracing::debug!("a tunnel failed: {error}");
             }
         }
         () = async {
-            drain.run_until_cancelled(quiet(passed, idle)).await;
+            drain.run_until_cancelled(wait_until_idle(copied, idle)).await;
             if drain.is_cancelled() {
-                quiet(passed, DRAIN_QUIET.min(idle)).await;
+                wait_until_idle(copied, DRAIN_IDLE.min(idle)).await;
             }
         } => {}
     }
 }
 
-/// Both sides of an exchange have left HTTP by an Upgrade: bytes go both ways until one ends. The client's connection ends
-/// with the engine, and this with it.
+/// Copies bytes between two connections that an Upgrade took out of HTTP, until one closes. The client's connection ends
+/// with the engine.
 pub async fn splice(client: OnUpgrade, upstream: OnUpgrade) {
     let (client, upstream) = match tokio::try_join!(client, upstream) {
         Ok(both) => both,
@@ -75,12 +73,12 @@ pub async fn splice(client: OnUpgrade, upstream: OnUpgrade) {
     tracing::debug!(?copied, "an upgraded connection ended");
 }
 
-/// Waits until nothing has passed for `limit` or, looking only so often, up to twice that.
-async fn quiet(passed: &Passed, limit: Duration) {
-    let mut before = passed.all();
+/// Waits until no byte was copied for `limit`. It looks once per `limit`, so it can take up to twice as long.
+async fn wait_until_idle(copied: &CopiedBytes, limit: Duration) {
+    let mut before = copied.sum();
     loop {
         tokio::time::sleep(limit).await;
-        let now = passed.all();
+        let now = copied.sum();
         if now == before {
             return;
         }

@@ -10,8 +10,8 @@ use ::http::{Method, Response, StatusCode};
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 
-use super::body::{Body, BoxError};
-use super::handler::{Close, Connection, ConnectionEvent, Exchange, Handler};
+use crate::body::{Body, BoxError};
+use crate::handler::{Close, Connection, ConnectionEvent, Exchange, Handler};
 use harproxy_http::Headers;
 
 /// Which way a request went.

@@ -9,7 +9,7 @@ use crate::cli::args::replay::DEFAULT_FIXTURES;
 use crate::cli::{cmd, config, plan, prune};
 use crate::upkeep::pack;
 use crate::{record, replay, upkeep};
-use harproxy_proxy::server::BindError;
+use harproxy_proxy::BindError;
 use harproxy_tls::authority::{Authority, AuthorityError};
 
 /// About the way upstream.

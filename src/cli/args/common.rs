@@ -11,8 +11,8 @@ use super::values::{
     parse_reverse, parse_upstream_proxy,
 };
 use crate::cli::config::Config;
-use harproxy_proxy::server::{Credentials, Reverse};
 use harproxy_proxy::upstream::{Mapping, Timeouts, UpstreamProxy};
+use harproxy_proxy::{Credentials, ReversePlan};
 
 /// Where the proxy is to be found.
 #[derive(Clone, Debug, Args)]
@@ -41,7 +41,7 @@ pub struct ProxyArgs {
     pub allow_remote: bool,
     /// Also listen as this origin would, for clients that can't use a proxy; CMD gets HARPROXY_URL_NAME; repeatable
     #[arg(long, value_name = "[NAME=][/PREFIX=]URL", value_parser = parse_reverse, value_delimiter = '\n')]
-    pub reverse: Vec<Reverse>,
+    pub reverse: Vec<ReversePlan>,
     /// Serve --reverse over TLS
     #[arg(long)]
     pub tls: bool,

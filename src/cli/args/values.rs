@@ -14,9 +14,8 @@ use crate::verdict::FailOn;
 use crate::verdict::report::Format;
 use harproxy_glob::Globs;
 use harproxy_http::NormalUrl;
-use harproxy_proxy::server::{Credentials, Reverse};
 use harproxy_proxy::upstream::{Mapping, UpstreamProxy};
-use harproxy_proxy::{Origin, Scheme};
+use harproxy_proxy::{Credentials, Origin, ReversePlan, Scheme};
 
 /// The words of an option: `(word, help, value)`.
 pub type Words<T> = &'static [(&'static str, &'static str, T)];
@@ -226,7 +225,7 @@ pub fn parse_same_host(text: &str) -> Result<(String, String), String> {
 }
 
 /// `[NAME=][/PREFIX=]URL`.
-pub fn parse_reverse(text: &str) -> Result<Reverse, String> {
+pub fn parse_reverse(text: &str) -> Result<ReversePlan, String> {
     let (name, rest) = match text.split_once('=') {
         Some((name, rest)) if is_name(name) => (Some(name.to_owned()), rest),
         _ => (None, text),
@@ -246,7 +245,7 @@ pub fn parse_reverse(text: &str) -> Result<Reverse, String> {
         return Err("the URL of an origin has no user name: requests bring their own `Authorization`".into());
     }
     let origin = origin(&url).ok_or("the URL has no host")?;
-    Ok(Reverse {
+    Ok(ReversePlan {
         name: name.unwrap_or_else(|| name_of_host(&origin.host)),
         prefix: prefix.filter(|prefix| !prefix.is_empty()).map(str::to_owned),
         base_path: url.parts().path.trim_end_matches('/').to_owned(),

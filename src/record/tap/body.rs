@@ -13,14 +13,14 @@ use super::redact::{ContentHeaders, Direction};
 use crate::record::journal::Flush;
 use crate::record::journal::heads::{EndReason, HeaderFields, HopFields, RequestEnd};
 use crate::record::tally::Tally;
-use harproxy_proxy::body::{Allowance, End as BodyEnd, Watch};
-use harproxy_proxy::endings;
+use harproxy_proxy::background;
+use harproxy_proxy::body::{BodyEnd, BodyObserver, ReadAllowance};
 
 type BoxFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The part of a response that is still read for the recording after its client left: clients that only look at the status
 /// should not truncate the entry, but an endless stream has to end.
-const AFTER_CLIENT_LEFT: Allowance = Allowance { bytes: 1024 * 1024, time: Duration::from_secs(1) };
+const AFTER_CLIENT_LEFT: ReadAllowance = ReadAllowance { bytes: 1024 * 1024, time: Duration::from_secs(1) };
 
 /// Journals the payload of a request on its way upstream.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ impl RequestTap {
     }
 }
 
-impl Watch for RequestTap {
+impl BodyObserver for RequestTap {
     fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.0.poll_room(cx)
     }
@@ -51,7 +51,7 @@ impl Watch for RequestTap {
             PayloadEnd::Journalled(decoded) => tap.push_request_end(&RequestEnd { seen, at, complete, decoded }),
             PayloadEnd::Pending(work) => {
                 let done = tap.delay_request_end();
-                endings::spawn(async move {
+                background::spawn(async move {
                     tap.push_request_end(&RequestEnd { seen, at, complete, decoded: work.await });
                     let _ = done.send(true);
                 });
@@ -76,7 +76,7 @@ impl ResponseTap {
     }
 }
 
-impl Watch for ResponseTap {
+impl BodyObserver for ResponseTap {
     fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.0.poll_room(cx)
     }
@@ -86,7 +86,7 @@ impl Watch for ResponseTap {
         self.0.push(data);
     }
 
-    fn allowance(&self) -> Option<Allowance> {
+    fn allowance(&self) -> Option<ReadAllowance> {
         Some(AFTER_CLIENT_LEFT)
     }
 
@@ -117,7 +117,7 @@ impl Watch for ResponseTap {
 #[derive(Debug)]
 pub struct PassedBytes(pub Arc<Tally>);
 
-impl Watch for PassedBytes {
+impl BodyObserver for PassedBytes {
     fn data(&mut self, data: &Bytes) {
         self.0.bytes(data.len());
     }

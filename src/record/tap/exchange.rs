@@ -24,7 +24,7 @@ use crate::verdict::{CheckId, Finding, Location, Severity};
 use harproxy_http::NormalUrl;
 use harproxy_http::headers::to_chars;
 use harproxy_http::problem::in_words;
-use harproxy_proxy::endings;
+use harproxy_proxy::background;
 use harproxy_proxy::upstream::{Answer, ConnectTimings, UpstreamError};
 use harproxy_proxy::{Exchange, Origin};
 
@@ -256,7 +256,7 @@ impl ExchangeTap {
         let ack = match upload.filter(|upload| !*upload.borrow()) {
             None => Some(self.end(reason, seen, trailers, decoded)),
             Some(mut upload) => {
-                endings::spawn(async move {
+                background::spawn(async move {
                     // An error means that the upload task panicked: there is nothing to wait for.
                     let _ = upload.wait_for(|is_done| *is_done).await;
                     self.end(reason, seen, trailers, decoded).await;

@@ -10,7 +10,7 @@ use super::redact::Direction;
 use super::*;
 use crate::record::journal::heads::DecodedPayload;
 use crate::record::journal::{Flush, FrameKind, Journal, JournalReader, frame::MAGIC};
-use harproxy_proxy::endings;
+use harproxy_proxy::background;
 
 /// An exchange, and its journal.
 fn exchange() -> (Arc<ExchangeTap>, File) {
@@ -37,7 +37,7 @@ async fn exchange_ends_after_its_upload_when_its_client_does_not_wait() {
     let upload = tap.delay_request_end();
     assert!(tap.clone().complete().now_or_never().is_none(), "it ends after its upload");
     upload.send(true).unwrap();
-    endings::done().await;
+    background::wait().await;
     let kinds: Vec<FrameKind> = frames(tap, journal).into_iter().map(|(kind, _)| kind).collect();
     assert_eq!(kinds, [FrameKind::End]);
 }

@@ -2,15 +2,14 @@
 
 use std::net::SocketAddr;
 
-use harproxy_proxy::server::Reverse;
-use harproxy_proxy::{Origin, Scheme};
+use harproxy_proxy::{Origin, ReversePlan, Scheme};
 
 use super::stage::{Raw, Setting, Stage};
 use crate::support::client::{Ask, Proto};
 
-fn reverse(name: &str, prefix: Option<&str>, url: &str) -> Reverse {
+fn reverse(name: &str, prefix: Option<&str>, url: &str) -> ReversePlan {
     let url: url::Url = url.parse().unwrap();
-    Reverse {
+    ReversePlan {
         name: name.into(),
         prefix: prefix.map(Into::into),
         origin: Origin {

@@ -10,12 +10,11 @@ use base64::Engine as _;
 use bytes::Bytes;
 use futures_util::stream;
 use harproxy_http::problem::Problem;
-use harproxy_proxy::body::{Body, End, Watch, Watched};
-use harproxy_proxy::server::{Credentials, Reverse};
+use harproxy_proxy::body::{Body, BodyEnd, BodyObserver, ObservedBody};
 use harproxy_proxy::upstream::{Dialled, Upstream};
 use harproxy_proxy::{
-    BoxFuture, Close, Connection, ConnectionEvent, Exchange, Handler, HostStays, Origin, Proxy, ProxyPlan, Running,
-    Tunnel, respond,
+    BoxFuture, Close, Connection, ConnectionEvent, Credentials, Exchange, Handler, HostStays, Origin, Proxy, ProxyPlan,
+    ReversePlan, Running, Tunnel, respond,
 };
 use harproxy_tls::authority::{Alpn, Authority};
 use http::Response;
@@ -140,7 +139,7 @@ impl Echo {
                     Some((Ok::<_, Close>(Frame::data(Bytes::from("first"))), n + 1))
                 });
                 let watch = Box::new(Ends(self.ends.lock().unwrap().clone()));
-                let body = Watched::new(Body::boxed(StreamBody::new(pieces)), watch);
+                let body = ObservedBody::new(Body::boxed(StreamBody::new(pieces)), watch);
                 Ok(plain(200, Body::boxed(body)))
             }
             "/upgrade" => Ok(upgrade(exchange)),
@@ -198,10 +197,10 @@ fn upgrade(mut exchange: Exchange) -> Response<Body> {
 
 struct Ends(Sender<String>);
 
-impl Watch for Ends {
+impl BodyObserver for Ends {
     fn data(&mut self, _: &Bytes) {}
 
-    fn end(self: Box<Self>, end: End) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
+    fn end(self: Box<Self>, end: BodyEnd) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(async move {
             // Not done at the first poll: a drain has to wait for it.
             tokio::task::yield_now().await;
@@ -216,7 +215,7 @@ pub struct Setting {
     pub alpn: Alpn,
     pub head_timeout: Duration,
     pub idle_timeout: Duration,
-    pub reverse: Vec<Reverse>,
+    pub reverse: Vec<ReversePlan>,
     pub reverse_tls: bool,
     pub upstream: Option<Upstream>,
 }

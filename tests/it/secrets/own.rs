@@ -290,7 +290,7 @@ fn a_key_that_others_can_read_is_not_shown_to_them_either() {
 /// What holds a secret prints as something else: a `{:?}` in a log line is soon written.
 #[test]
 fn types_that_hold_one_print_without_it() {
-    use harproxy_proxy::server::Credentials;
+    use harproxy_proxy::Credentials;
     use harproxy_proxy::upstream::{UpstreamPlan, UpstreamProxy};
     use harproxy_redact::{Name, Placeholder, Secret, Vault, marker::Run};
     let values = vec![(Placeholder { name: Name::new("password"), number: 1 }, Secret::from(GIVEN))];

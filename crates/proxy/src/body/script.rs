@@ -1,4 +1,4 @@
-//! Bodies of tests.
+//! Bodies with scripted frames, for tests.
 
 use std::collections::VecDeque;
 use std::io;
@@ -8,10 +8,10 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-/// What there is when the body is asked: something, or nothing yet.
+/// The result of one poll.
 pub type Step = Poll<io::Result<Frame<Bytes>>>;
 
-/// A body that does what it is told, as hyper's does: `is_end_stream` is true once nothing is left, if `knows_its_end`.
+/// A body that yields its steps. As with hyper's bodies, `is_end_stream` becomes true after the last one if `knows_its_end`.
 pub struct Script {
     steps: VecDeque<Step>,
     length: Option<u64>,
@@ -27,8 +27,8 @@ impl Body for Script {
         match &step {
             Poll::Pending => cx.waker().wake_by_ref(),
             Poll::Ready(Ok(frame)) => {
-                let came = frame.data_ref().map_or(0, |data| data.len() as u64);
-                self.length = self.length.map(|length| length.saturating_sub(came));
+                let read = frame.data_ref().map_or(0, |data| data.len() as u64);
+                self.length = self.length.map(|length| length.saturating_sub(read));
             }
             Poll::Ready(Err(_)) => {}
         }

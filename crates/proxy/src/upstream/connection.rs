@@ -1,52 +1,63 @@
-//! One upstream connection, from dialled to done.
+//! One upstream connection, from the dial to its end.
 
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::ConnectTimings;
-use super::route::Form;
+use super::route::TargetForm;
 use super::upload::Upload;
 use super::wire::{Io, UpstreamStream};
 use crate::limits;
 use crate::origin::Origin;
+use harproxy_support::sync::lock;
 
-/// How long a connection whose answer was read may take to be ready again, before another one is made.
+/// Time that a connection may take to become ready after its answer was read, before another connection is used.
 const READY_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// An upstream connection before anything was sent on it.
+/// Durations of the phases of opening a connection; `None` for phases that did not take place (a literal address, no TLS).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ConnectTimings {
+    /// Name resolution.
+    pub dns: Option<Duration>,
+    /// TCP, and the upstream proxy's handshake.
+    pub tcp: Option<Duration>,
+    pub tls: Option<Duration>,
+}
+
+/// An upstream connection on which nothing was sent yet.
 pub struct Dialled {
     pub(super) to: Origin,
     pub(super) stream: UpstreamStream,
     pub(super) id: u64,
     pub(super) remote: Option<SocketAddr>,
     pub(super) timings: ConnectTimings,
-    pub(super) form: Form,
+    pub(super) form: TargetForm,
 }
 
 impl Dialled {
-    /// Where it leads, as it was asked for.
+    /// The origin that was dialled.
     #[must_use]
     pub fn to(&self) -> &Origin {
         &self.to
     }
 
-    /// Waits until upstream speaks by itself (SMTP, MySQL), `true`, or closes without a byte, `false`. Nothing is lost:
-    /// what was read comes first out of [`Dialled::into_io`]. Cancel safe, so that it can stand in a `select!`.
+    /// Waits for the first byte of upstream (SMTP, MySQL). Returns false if upstream closes without one.
+    ///
+    /// The bytes are not lost: [`Dialled::into_io`] returns them first. Cancel safe.
     ///
     /// # Errors
-    /// When the connection breaks.
+    /// If the connection breaks.
     pub async fn first_bytes(&mut self) -> std::io::Result<bool> {
         self.stream.peek().await
     }
 
-    /// The raw connection, for a tunnel.
+    /// The stream, for a tunnel.
     #[must_use]
     pub fn into_io(self) -> Box<dyn Io> {
         Box::new(self.stream)
@@ -64,16 +75,16 @@ pub(super) struct Http1 {
     pub(super) send: http1::SendRequest<Upload>,
     pub(super) id: u64,
     pub(super) remote: Option<SocketAddr>,
-    pub(super) form: Form,
+    pub(super) form: TargetForm,
     /// Received bytes.
     pub(super) received: Arc<AtomicU64>,
-    /// What making it took, until its first exchange takes that.
+    /// Taken by the first exchange.
     pub(super) fresh: Option<ConnectTimings>,
     pub(super) usage: Arc<Usage>,
 }
 
 impl Http1 {
-    /// Starts HTTP/1.1. `forget` is called when it was idle for `idle_timeout`, to let go of the idle `Http1`.
+    /// Starts HTTP/1.1. `forget` is called after `idle_timeout` without a request. It drops the idle `Http1`.
     pub(super) async fn start(
         dialled: Dialled,
         idle_timeout: Duration,
@@ -85,7 +96,7 @@ impl Http1 {
             .max_headers(limits::MAX_HEADERS)
             .max_buf_size(limits::MAX_HEAD)
             .preserve_header_case(true)
-            // What servers still send and every client takes; hyper makes it whole.
+            // Some servers still send these, and all clients accept them. hyper normalises them.
             .allow_obsolete_multiline_headers_in_responses(true)
             .allow_spaces_after_header_name_in_responses(true)
             .handshake(TokioIo::new(stream))
@@ -95,7 +106,8 @@ impl Http1 {
         Ok(Http1 { send, id, remote, form, received, fresh: Some(timings), usage })
     }
 
-    /// Waits until a connection whose last answer was read is ready for a request; `false` if it is not going to be.
+    /// Waits until the connection is ready for a request after its last answer was read. Returns false if it does not become
+    /// ready.
     pub(super) async fn ready(&mut self) -> bool {
         if self.send.is_ready() {
             return true;
@@ -104,18 +116,18 @@ impl Http1 {
     }
 }
 
-/// An HTTP/2 connection: clones share it.
+/// An HTTP/2 connection. Clones share it.
 #[derive(Clone)]
 pub(super) struct Http2 {
     pub(super) send: http2::SendRequest<Upload>,
     pub(super) id: u64,
     pub(super) remote: Option<SocketAddr>,
-    pub(super) fresh: Arc<Mutex<Option<ConnectTimings>>>,
+    fresh: Arc<Mutex<Option<ConnectTimings>>>,
     pub(super) usage: Arc<Usage>,
 }
 
 impl Http2 {
-    /// Starts HTTP/2. `forget` is called when it was idle for `idle_timeout`, to let go of the shared `Http2`.
+    /// Starts HTTP/2. `forget` is called after `idle_timeout` without a request. It drops the shared `Http2`.
     pub(super) async fn start(
         dialled: Dialled,
         idle_timeout: Duration,
@@ -133,12 +145,13 @@ impl Http2 {
         Ok(Http2 { send, id, remote, fresh: Arc::new(Mutex::new(Some(timings))), usage })
     }
 
+    /// Takes the timings of a new connection, for its first exchange.
     pub(super) fn take_fresh(&self) -> Option<ConnectTimings> {
-        self.fresh.lock().unwrap_or_else(PoisonError::into_inner).take()
+        lock(&self.fresh).take()
     }
 }
 
-/// Runs a connection to its end.
+/// Drives a connection to its end.
 async fn drive(
     connection: impl Future<Output = hyper::Result<()>>,
     id: u64,
@@ -162,7 +175,7 @@ async fn drive(
     }
 }
 
-/// Who uses a connection, and since when nobody does.
+/// The number of requests on a connection, and when the last one ended.
 #[derive(Debug)]
 pub(super) struct Usage(Mutex<(usize, Instant)>);
 
@@ -171,35 +184,31 @@ impl Usage {
         Usage(Mutex::new((0, Instant::now())))
     }
 
-    fn lock(&self) -> MutexGuard<'_, (usize, Instant)> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn touch(&self) {
-        self.lock().1 = Instant::now();
+        lock(&self.0).1 = Instant::now();
     }
 
-    /// Uses the connection until the guard is dropped.
+    /// Begins a request. It ends when the guard is dropped.
     pub(super) fn begin(self: &Arc<Self>) -> InUse {
-        self.lock().0 += 1;
+        lock(&self.0).0 += 1;
         InUse(self.clone())
     }
 
-    /// The same if fewer than so many do.
-    pub(super) fn begin_below(self: &Arc<Self>, most: usize) -> Option<InUse> {
-        let mut usage = self.lock();
-        if usage.0 >= most {
+    /// Begins a request if there are fewer than `max`.
+    pub(super) fn begin_below(self: &Arc<Self>, max: usize) -> Option<InUse> {
+        let mut usage = lock(&self.0);
+        if usage.0 >= max {
             return None;
         }
         usage.0 += 1;
         Some(InUse(self.clone()))
     }
 
-    /// Returns when nobody has used the connection for `limit`.
+    /// Returns when the connection has been idle for `limit`.
     async fn idle_for(&self, limit: Duration) {
         loop {
             let now = Instant::now();
-            let due = match *self.lock() {
+            let due = match *lock(&self.0) {
                 (0, since) => since + limit,
                 _ => now + limit,
             };
@@ -211,12 +220,13 @@ impl Usage {
     }
 }
 
+/// A request in progress on a connection.
 #[derive(Debug)]
 pub(super) struct InUse(Arc<Usage>);
 
 impl Drop for InUse {
     fn drop(&mut self) {
-        let mut usage = self.0.lock();
+        let mut usage = lock(&self.0.0);
         usage.0 = usage.0.saturating_sub(1);
         usage.1 = Instant::now();
     }

@@ -1,5 +1,5 @@
-//! The head of the request that goes upstream, made of the client's: same fields in the same order, hop-by-hop ones made
-//! anew, target and Host in the form that the way needs. Nothing is added.
+//! Makes the head of an upstream request from the client's: the same headers in the same order, hop-by-hop headers generated
+//! anew, target and Host in the form that the connection needs. Nothing is added.
 
 use std::mem::take;
 
@@ -10,40 +10,49 @@ use ::http::request::Parts;
 use ::http::uri::{Authority, PathAndQuery};
 use ::http::{Error, HeaderMap, HeaderName, HeaderValue, Request, Uri, Version};
 
-use super::route::Form;
-use crate::handler::HostStays;
+use super::route::TargetForm;
 use crate::origin::Origin;
 use harproxy_http::headers::HOP_BY_HOP;
 
-/// How the length of the request's body is known.
+/// Request extension: the Host header goes upstream unchanged, although it names another authority than the URI.
+///
+/// The engine sets it on requests in origin form inside a CONNECT. Without it, such a Host header is replaced (absolute
+/// form: RFC 9112 section 3.2.2; `--reverse`).
+#[derive(Clone, Copy, Debug)]
+pub struct HostStays;
+
+/// The length of a request's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Length {
-    /// There is no body.
+pub(super) enum BodyLength {
     Empty,
-    /// So many bytes.
     Known(u64),
-    /// It ends where it ends: chunked in HTTP/1.1.
+    /// Chunked over HTTP/1.1.
     Unknown,
 }
 
-/// For an HTTP/1.1 connection. Fields that go on as they are are taken out of `parts`: see [`give_back`].
-pub(super) fn http1(parts: &mut Parts, to: &Origin, form: &Form, length: Length) -> Result<Request<()>, Error> {
+/// The head for an HTTP/1.1 connection. Headers that need no change are moved out of `parts`: see [`give_back`].
+pub(super) fn http1(
+    parts: &mut Parts,
+    to: &Origin,
+    form: &TargetForm,
+    length: BodyLength,
+) -> Result<Request<()>, Error> {
     let path = parts.uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
     let (uri, proxy_authorization) = match form {
-        Form::Origin => (Uri::from(path), None),
-        Form::Absolute(authorization) => (absolute(to, &to.authority(), path)?, authorization.clone()),
+        TargetForm::Origin => (Uri::from(path), None),
+        TargetForm::Absolute(authorization) => (absolute(to, &to.authority(), path)?, authorization.clone()),
     };
     let mut request = Request::new(());
     *request.method_mut() = parts.method.clone();
     *request.uri_mut() = uri;
     let host = host(parts, to)?;
     *request.extensions_mut() = take(&mut parts.extensions);
-    if proxy_authorization.is_none() && stand(parts, &host, length) {
+    if proxy_authorization.is_none() && is_unchanged(parts, &host, length) {
         *request.headers_mut() = take(&mut parts.headers);
         return Ok(request);
     }
 
-    let mut fields = Fields::new(&parts.headers);
+    let mut fields = HeaderBuilder::new(&parts.headers);
     if !parts.headers.contains_key(HOST) {
         fields.put(HOST, host.clone());
     }
@@ -58,20 +67,20 @@ pub(super) fn http1(parts: &mut Parts, to: &Origin, form: &Form, length: Length)
             }
             TE if wants_trailers(&parts.headers) => fields.put_once(name, || HeaderValue::from_static("trailers")),
             UPGRADE if upgrades(&parts.headers) && passes_as_upgrade(value) => fields.put(UPGRADE, value.clone()),
-            TRANSFER_ENCODING if length == Length::Unknown => {
+            TRANSFER_ENCODING if length == BodyLength::Unknown => {
                 fields.put_once(name, || HeaderValue::from_static("chunked"));
             }
-            TRAILER if length == Length::Unknown => fields.put(TRAILER, value.clone()),
+            TRAILER if length == BodyLength::Unknown => fields.put(TRAILER, value.clone()),
             CONTENT_LENGTH if !declares(value, length) => {}
-            // One Cookie field, which HTTP/2 may have split (RFC 9113 section 8.2.3).
+            // One Cookie header: HTTP/2 may have split it (RFC 9113 section 8.2.3).
             COOKIE if parts.version == Version::HTTP_2 => fields.put_once(name, || joined_cookies(&parts.headers)),
-            _ => fields.pass(name, value),
+            _ => fields.copy(name, value),
         }
     }
     if let Some(connection) = connection {
         fields.put_once(&CONNECTION, || connection);
     }
-    if length == Length::Unknown {
+    if length == BodyLength::Unknown {
         fields.put_once(&TRANSFER_ENCODING, || HeaderValue::from_static("chunked"));
     }
     if let Some(authorization) = proxy_authorization {
@@ -81,21 +90,21 @@ pub(super) fn http1(parts: &mut Parts, to: &Origin, form: &Form, length: Length)
     Ok(request)
 }
 
-/// Undoes what [`http1`] did, of a request that was not sent.
+/// Moves the headers of a request that was not sent back into `parts`.
 pub(super) fn give_back(parts: &mut Parts, request: Request<()>) {
     let given = request.into_parts().0;
     parts.extensions = given.extensions;
-    // Those that did not all go on as they are were left here.
+    // `http1` copied them if they needed a change.
     if parts.headers.is_empty() {
         parts.headers = given.headers;
     }
 }
 
-/// Whether all fields go on as they are: what most requests have, and told by a look at each.
-fn stand(parts: &Parts, host: &HeaderValue, length: Length) -> bool {
+/// Returns true if no header needs a change, as for most requests.
+fn is_unchanged(parts: &Parts, host: &HeaderValue, length: BodyLength) -> bool {
     let mut hosts = 0;
     parts.version != Version::HTTP_2
-        && length != Length::Unknown
+        && length != BodyLength::Unknown
         && parts.headers.iter().all(|(name, value)| match *name {
             HOST => {
                 hosts += 1;
@@ -107,46 +116,46 @@ fn stand(parts: &Parts, host: &HeaderValue, length: Length) -> bool {
         && hosts == 1
 }
 
-/// For an HTTP/2 connection.
-pub(super) fn http2(parts: &Parts, to: &Origin, length: Length) -> Result<Request<()>, Error> {
+/// The head for an HTTP/2 connection.
+pub(super) fn http2(parts: &Parts, to: &Origin, length: BodyLength) -> Result<Request<()>, Error> {
     let path = parts.uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
     let host = host(parts, to)?;
     let uri = absolute(to, host.to_str().unwrap_or_default(), path)?;
     let mut request = Request::builder().method(parts.method.clone()).uri(uri).version(Version::HTTP_2).body(())?;
     *request.extensions_mut() = parts.extensions.clone();
 
-    let mut fields = Fields::new(&parts.headers);
+    let mut fields = HeaderBuilder::new(&parts.headers);
     for (name, value) in &parts.headers {
         match *name {
             HOST => {}
             TE if wants_trailers(&parts.headers) => fields.put_once(name, || HeaderValue::from_static("trailers")),
-            TRAILER if length == Length::Unknown => fields.put(TRAILER, value.clone()),
+            TRAILER if length == BodyLength::Unknown => fields.put(TRAILER, value.clone()),
             CONTENT_LENGTH if !declares(value, length) => {}
-            _ => fields.pass(name, value),
+            _ => fields.copy(name, value),
         }
     }
     *request.headers_mut() = fields.out;
     Ok(request)
 }
 
-/// Whether the client asks to speak another protocol. `h2c` does not count: RFC 9113 did away with it, and a recorder could
-/// not look into what follows.
+/// Returns true if the client asks for an upgrade, except to `h2c`: RFC 9113 removed it, and a recorder could not read the
+/// bytes that follow.
 pub(super) fn upgrades(headers: &HeaderMap) -> bool {
     tokens(headers, &CONNECTION).any(|token| token.eq_ignore_ascii_case("upgrade"))
         && headers.get_all(UPGRADE).iter().any(passes_as_upgrade)
 }
 
-/// The fields on their way from the client's map into a new one: `HeaderMap::remove` would change their order.
-struct Fields {
-    /// The client's, named in Connection.
+/// Builds a header map in the order of the client's. `HeaderMap::remove` would change the order.
+struct HeaderBuilder {
+    /// Names in the client's Connection header.
     listed: Vec<HeaderName>,
     out: HeaderMap,
 }
 
-impl Fields {
+impl HeaderBuilder {
     fn new(from: &HeaderMap) -> Self {
         let listed = tokens(from, &CONNECTION).filter_map(|token| token.parse().ok()).collect();
-        Fields { listed, out: HeaderMap::with_capacity(from.len() + 2) }
+        HeaderBuilder { listed, out: HeaderMap::with_capacity(from.len() + 2) }
     }
 
     fn put(&mut self, name: HeaderName, value: HeaderValue) {
@@ -159,9 +168,9 @@ impl Fields {
         }
     }
 
-    /// Passes an end-to-end field, and no other.
-    fn pass(&mut self, name: &HeaderName, value: &HeaderValue) {
-        // Content-Length frames the message: no Connection field can take it out.
+    /// Copies an end-to-end header, and no other.
+    fn copy(&mut self, name: &HeaderName, value: &HeaderValue) {
+        // Content-Length frames the message, so a Connection header cannot remove it.
         let listed = *name != CONTENT_LENGTH && self.listed.contains(name);
         if !listed && !HOP_BY_HOP.contains(&name.as_str()) {
             self.out.append(name.clone(), value.clone());
@@ -173,17 +182,17 @@ fn absolute(to: &Origin, authority: &str, path: PathAndQuery) -> Result<Uri, Err
     Uri::builder().scheme(to.scheme.as_str()).authority(authority).path_and_query(path).build()
 }
 
-/// The Host that upstream gets: the client's own where it names the target, or where the engine says that it stays.
+/// The Host header for upstream: the client's if it names the origin, or with [`HostStays`].
 fn host(parts: &Parts, to: &Origin) -> Result<HeaderValue, Error> {
     let stays = parts.extensions.get::<HostStays>().is_some();
     match parts.headers.get(HOST) {
-        Some(host) if stays || (parts.version != Version::HTTP_2 && names(host, to)) => Ok(host.clone()),
+        Some(host) if stays || (parts.version != Version::HTTP_2 && names_origin(host, to)) => Ok(host.clone()),
         _ => Ok(HeaderValue::try_from(to.authority())?),
     }
 }
 
-fn names(host: &HeaderValue, to: &Origin) -> bool {
-    // As most write it.
+fn names_origin(host: &HeaderValue, to: &Origin) -> bool {
+    // The usual spelling, without parsing.
     match host.as_bytes().strip_prefix(to.host.as_bytes()) {
         Some([]) if to.port == to.scheme.default_port() => return true,
         Some([b':', port @ ..]) if is_port(port, to.port) => return true,
@@ -203,7 +212,7 @@ fn is_port(digits: &[u8], port: u16) -> bool {
         && std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok()) == Some(port)
 }
 
-/// What is left to say about the connection: that TE and Upgrade are meant for the next hop (RFC 9110 sections 7.8, 10.1.4).
+/// The Connection header for upstream: it lists TE and Upgrade (RFC 9110 sections 7.8, 10.1.4).
 fn connection(headers: &HeaderMap) -> Result<Option<HeaderValue>, Error> {
     Ok(match (upgrades(headers), wants_trailers(headers)) {
         (true, true) => Some(HeaderValue::from_static("Upgrade, TE")),
@@ -223,22 +232,22 @@ fn passes_as_upgrade(value: &HeaderValue) -> bool {
     })
 }
 
-fn declares(value: &HeaderValue, length: Length) -> bool {
+fn declares(value: &HeaderValue, length: BodyLength) -> bool {
     let declared = value.to_str().ok().and_then(|value| value.trim().parse::<u64>().ok());
     match length {
-        Length::Empty => declared == Some(0),
-        Length::Known(length) => declared == Some(length),
-        Length::Unknown => false,
+        BodyLength::Empty => declared == Some(0),
+        BodyLength::Known(length) => declared == Some(length),
+        BodyLength::Unknown => false,
     }
 }
 
 fn joined_cookies(headers: &HeaderMap) -> HeaderValue {
-    let crumbs: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
-    // Valid values joined by printable characters are valid.
-    HeaderValue::from_bytes(&crumbs.join(&b"; "[..])).unwrap_or(HeaderValue::from_static(""))
+    let cookies: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    // Always valid: valid values joined by printable characters.
+    HeaderValue::from_bytes(&cookies.join(&b"; "[..])).unwrap_or(HeaderValue::from_static(""))
 }
 
-/// The members of a list field, over all its lines.
+/// The members of a list header, over all its lines.
 fn tokens<'a>(headers: &'a HeaderMap, name: &'a header::HeaderName) -> impl Iterator<Item = &'a str> {
     headers
         .get_all(name)

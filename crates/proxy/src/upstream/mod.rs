@@ -1,21 +1,22 @@
-//! The way to the origin: resolve, dial (through an upstream proxy, or where `--map` says), TLS, pools, sending.
+//! Connections to origins: name resolution, upstream proxies, `--map`, TLS, pools, sending.
 //!
-//! HTTP/1.1 connections belong to the client connection that opened them; HTTP/2 ones are shared by client connections
-//! with equal credentials, and have no more streams than their window has room for, so that no client can hold up another. A request
-//! is never sent twice.
+//! HTTP/1.1 connections belong to the client connection that opened them. HTTP/2 connections are shared by client
+//! connections with equal credentials; each has only as many streams as its flow-control window can hold, so that one slow
+//! client cannot stall the others. A request is never sent twice.
 //!
 //! ```text
-//! send ─ lane ─ pool        which connection, in which form, what if it dies
-//!         └─ route ─ tcp    where it may lead: anywhere (map, proxies, roots), or loopback alone
-//!              └─ via       an upstream proxy
+//! send ─ reserve ─ pool       which connection, with which headers, retry
+//!           └─ route ─ tcp    where it may lead: anywhere (map, proxies, roots), or loopback alone
+//!                └─ via       an upstream proxy
 //! ```
 
 mod answer;
 mod connection;
 mod error;
 mod head;
-mod lane;
+mod plan;
 mod pool;
+mod reserve;
 mod route;
 mod send;
 mod tcp;
@@ -25,99 +26,48 @@ mod via;
 mod wire;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustls::pki_types::ServerName;
-
-pub use answer::{Answer, AnswerBody, ConnectTimings};
-pub use connection::Dialled;
+pub use answer::{Answer, AnswerBody};
+pub use connection::{ConnectTimings, Dialled};
 pub use error::{OwnProxy, PlanError, SendError, UpstreamError};
+pub use head::HostStays;
+pub use plan::{Mapping, UpstreamPlan, UpstreamProxy};
 pub use pool::ClientPool;
+pub(crate) use reserve::{H2, HTTP1};
 pub use timeouts::{Step, Timeouts};
 pub use wire::Io;
 
-use super::origin::Origin;
-use harproxy_glob::Globs;
+use crate::origin::Origin;
 use harproxy_tls::authority::Alpn;
-pub(crate) use lane::{H2, HTTP1};
 use pool::{IdleConnection, SharedPool};
 use route::{Anywhere, Loopback, Purpose, Route};
 
-/// Options of the way upstream, as settled by the command line.
-#[derive(Clone, Debug, Default)]
-pub struct UpstreamPlan {
-    /// `--upstream-proxy`, or what harproxy's own environment says.
-    pub proxy: UpstreamProxy,
-    /// `--upstream-ca`: PEM files of extra roots.
-    pub extra_roots: Vec<PathBuf>,
-    /// `--client-cert HOST=FILE`: PEM files with certificate chain and key.
-    pub client_certs: Vec<(String, PathBuf)>,
-    /// `--insecure[=GLOB]`: URLs whose certificate need not verify; `None` means none.
-    pub insecure: Option<Globs>,
-    /// `--map HOST[:PORT]=ADDR[:PORT]`.
-    pub map: Vec<Mapping>,
-    /// How long it may take.
-    pub timeouts: Timeouts,
-}
-
-/// Which proxy to go through. Prints without the URL, which may hold credentials.
-#[derive(Clone, Default)]
-pub enum UpstreamProxy {
-    /// What `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` of harproxy itself say.
-    #[default]
-    Environment,
-    /// This one (`http://`, `https://` or `socks5://`) for everything but what `NO_PROXY` says.
-    Url(String),
-    /// None.
-    Direct,
-}
-
-impl std::fmt::Debug for UpstreamProxy {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            UpstreamProxy::Environment => "Environment",
-            UpstreamProxy::Url(_) => "Url((redacted))",
-            UpstreamProxy::Direct => "Direct",
-        })
-    }
-}
-
-/// `--map HOST[:PORT]=ADDR[:PORT]`: dial elsewhere; the Host header and SNI stay.
-#[derive(Clone, Debug)]
-pub struct Mapping {
-    /// The host asked for, in lower case.
-    pub host: String,
-    /// Only this port, or any.
-    pub port: Option<u16>,
-    /// The host or address to dial instead.
-    pub to_host: String,
-    /// The port to dial instead, or the one asked for.
-    pub to_port: Option<u16>,
-}
-
-/// Where the bytes may go: anywhere the plan allows, or loopback alone. The strict replay handler holds none of these.
+/// Opens connections and sends requests: anywhere that the plan allows, or to loopback addresses only. A replay without
+/// `--passthrough` has no upstream that leads anywhere.
 #[derive(Debug)]
 pub struct Upstream {
     route: Route,
     shared: SharedPool,
+    /// Number of connections opened.
     opened: AtomicU64,
     timeouts: Timeouts,
 }
 
 impl Upstream {
-    /// A way that may lead anywhere.
+    /// An upstream that may lead anywhere.
     ///
     /// # Errors
-    /// When a certificate file or the proxy URL is not usable.
+    /// If a certificate file or the proxy URL is not usable.
     pub fn anywhere(plan: UpstreamPlan) -> Result<Self, PlanError> {
         let route = Route::Anywhere(Box::new(Anywhere::new(&plan)?));
         Ok(Upstream::new(route, plan.timeouts))
     }
 
-    /// A way that ends on this machine: the only addresses it can hold are 127.0.0.0/8 and ::1; `localhost` and
-    /// `*.localhost` are never looked up, 127.0.0.1 and ::1 are tried. Certificates are not verified: the bytes never
-    /// leave the machine and a development server signs its own.
+    /// An upstream on this machine: it can hold no addresses but 127.0.0.0/8 and ::1.
+    ///
+    /// `localhost` and `*.localhost` are not looked up: 127.0.0.1 and ::1 are tried. Certificates are not verified: the
+    /// bytes do not leave the machine, and development servers sign their own.
     #[must_use]
     pub fn loopback(timeouts: Timeouts) -> Self {
         Upstream::new(Route::Loopback(Loopback::new()), timeouts)
@@ -128,19 +78,20 @@ impl Upstream {
         Upstream { route, shared, opened, timeouts }
     }
 
-    /// Says which ports are our own: an upstream proxy at one of them would have requests go round for ever. One that the
-    /// environment names is left out from here on; its URL, without credentials, is the answer.
+    /// Excludes the engine's own ports as upstream proxies: requests would loop.
+    ///
+    /// A proxy from the environment at one of these ports is ignored. Its URL, without credentials, is returned.
     ///
     /// # Errors
-    /// When an option names it.
-    pub fn avoid(&self, ours: &[SocketAddr]) -> Result<Option<String>, OwnProxy> {
+    /// If an option names such a proxy.
+    pub fn avoid(&self, own_ports: &[SocketAddr]) -> Result<Option<String>, OwnProxy> {
         match &self.route {
-            Route::Anywhere(anywhere) => anywhere.proxies.avoid(ours),
+            Route::Anywhere(anywhere) => anywhere.proxies.avoid(own_ports),
             Route::Loopback(_) => Ok(None),
         }
     }
 
-    /// Opens a TCP connection (through the upstream proxy if there is one), for a CONNECT.
+    /// Opens a TCP connection for a CONNECT, through the upstream proxy if there is one.
     ///
     /// # Errors
     /// [`UpstreamError`].
@@ -217,18 +168,11 @@ impl Upstream {
         Ok(Alpn::Http1)
     }
 
-    /// Connections opened so far.
+    /// Number of connections opened.
     #[must_use]
     pub fn opened(&self) -> u64 {
         self.opened.load(Ordering::Relaxed)
     }
-}
-
-/// The name that a certificate must have, and that SNI carries unless it is an address. The final dot of an absolute name
-/// belongs to neither (RFC 6066 section 3).
-fn server_name(host: &str) -> std::io::Result<ServerName<'static>> {
-    ServerName::try_from(host.strip_suffix('.').unwrap_or(host).to_owned())
-        .map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidInput, error))
 }
 
 #[cfg(test)]

@@ -1,12 +1,13 @@
 //! Pools of upstream connections: HTTP/1.1 per client connection, HTTP/2 per session.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use super::connection::{Dialled, Http1, Http2, InUse};
 use super::error::UpstreamError;
 use crate::limits::{H2_STREAM_WINDOW, H2_UPSTREAM_WINDOW};
 use crate::origin::{Origin, Session};
+use harproxy_support::sync::lock;
 
 /// Streams on one HTTP/2 connection: as many as its flow-control window can hold.
 const H2_STREAMS: usize = (H2_UPSTREAM_WINDOW / H2_STREAM_WINDOW) as usize;
@@ -67,7 +68,7 @@ impl ClientPool {
     }
 
     fn lock(&self) -> MutexGuard<'_, Own> {
-        self.own.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.own)
     }
 
     pub(super) fn downgrade(&self) -> WeakPool {
@@ -144,7 +145,7 @@ impl std::fmt::Debug for SharedPool {
 
 impl SharedPool {
     fn lock(&self) -> MutexGuard<'_, HashMap<(Session, Origin), Arc<Slot>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     /// The slot of a session and an origin; new if there is none.
@@ -174,7 +175,7 @@ pub(super) struct Slot {
 impl Slot {
     /// The connections that accept requests (after a GOAWAY a connection does not).
     fn lock(&self) -> MutexGuard<'_, Vec<Http2>> {
-        let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut live = lock(&self.live);
         live.retain(|connection| !connection.send.is_closed());
         live
     }

@@ -1,6 +1,6 @@
 //! Sends a request: on the right connection, with the right headers, and never twice.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use ::http::header::{EXPECT, UPGRADE};
@@ -11,15 +11,16 @@ use http_body::Body as HttpBody;
 use hyper::client::conn::TrySendError;
 
 use super::Upstream;
-use super::answer::{Answer, AnswerBody, Hold, Lease};
+use super::answer::{Answer, AnswerBody, Lease, LeasedConnection};
 use super::error::{SendError, UpstreamError};
-use super::head::{self, Length};
-use super::lane::{RequestConnection, Requirements};
+use super::head::{self, BodyLength};
 use super::pool::ClientPool;
+use super::reserve::{RequestConnection, Requirements};
 use super::timeouts::{Step, overdue};
 use super::upload::{Upload, UploadHandle};
 use crate::body::{Body, BoxError};
 use crate::origin::Origin;
+use harproxy_support::sync::lock;
 
 /// The result of one attempt to send a request.
 enum Attempt {
@@ -116,17 +117,17 @@ impl Upstream {
             return Err(UpstreamError::Broken { to: to.clone(), source: Box::new(UnexpectedUpgrade) }.into());
         }
         if let Some(upload) = &upload_handle {
-            upload.commit();
+            upload.set_answered();
         }
         let (id, remote) = connection.id_and_remote();
-        let hold = match connection {
-            _ if is_upgrade => Hold::Upgraded,
+        let leased = match connection {
+            _ if is_upgrade => LeasedConnection::Upgraded,
             RequestConnection::Http1(connection, in_use) => {
-                Hold::Http1 { connection, in_use, to: to.clone(), pool: pool.downgrade() }
+                LeasedConnection::Http1 { connection, in_use, to: to.clone(), pool: pool.downgrade() }
             }
-            RequestConnection::Http2(_, in_use) => Hold::Http2 { _in_use: in_use },
+            RequestConnection::Http2(_, in_use) => LeasedConnection::Http2 { _in_use: in_use },
         };
-        let lease = Lease { upload: upload_handle, hold, upload_timeout: self.timeouts.idle };
+        let lease = Lease { upload: upload_handle, connection: leased, upload_timeout: self.timeouts.idle };
         Ok(Attempt::Answered(Box::new(Answer {
             response: response.map(|body| AnswerBody::new(body, lease)),
             connection: id,
@@ -144,7 +145,7 @@ impl Upstream {
 struct Outgoing {
     parts: Parts,
     body: Option<Body>,
-    length: Length,
+    length: BodyLength,
     requirements: Requirements,
 }
 
@@ -157,11 +158,11 @@ impl Outgoing {
         let (mut parts, body) = request.into_parts();
         parts.extensions.remove::<hyper::upgrade::OnUpgrade>();
         let length = match body.size_hint().exact() {
-            _ if body.is_end_stream() => Length::Empty,
-            Some(length) => Length::Known(length),
-            None => Length::Unknown,
+            _ if body.is_end_stream() => BodyLength::Empty,
+            Some(length) => BodyLength::Known(length),
+            None => BodyLength::Unknown,
         };
-        let body = (length != Length::Empty).then(|| Body::boxed(body));
+        let body = (length != BodyLength::Empty).then(|| Body::boxed(body));
         let http2 = parts.version == Version::HTTP_2;
         let requirements = Requirements { http2, to_origin: head::upgrades(&parts.headers) };
         Outgoing { parts, body, length, requirements }
@@ -187,16 +188,15 @@ impl Informational {
         let collected = informational.clone();
         hyper::ext::on_informational(request, move |answer| {
             if let Some(upload) = upload.as_ref().filter(|_| answer.status() == StatusCode::CONTINUE) {
-                upload.open();
+                upload.start();
             }
-            let mut collected = collected.0.lock().unwrap_or_else(PoisonError::into_inner);
-            collected.push((answer.status(), answer.headers().clone()));
+            lock(&collected.0).push((answer.status(), answer.headers().clone()));
         });
         informational
     }
 
     fn take(&self) -> Vec<(StatusCode, HeaderMap)> {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut lock(&self.0))
     }
 }
 
@@ -257,8 +257,8 @@ impl Failure {
     }
 }
 
-/// Whether upstream says that it did nothing about the stream (RFC 9113 section 8.7): it refused it, or its GOAWAY names an
-/// earlier one as the last. (h2 gives streams up to the last one another error when the connection then ends.)
+/// Returns true if upstream did not process the stream (RFC 9113 section 8.7): it refused the stream, or its GOAWAY names an
+/// earlier stream as the last. (If the connection then ends, h2 reports another error for streams up to the last one.)
 fn never_processed(error: &h2::Error) -> bool {
     error.is_remote()
         && (error.is_go_away() || (error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM)))

@@ -1,4 +1,4 @@
-//! Names to addresses to TCP connections.
+//! Name resolution and TCP connections.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -11,10 +11,10 @@ use tokio::time::sleep;
 use super::error::UpstreamError;
 use harproxy_http::url::is_localhost;
 
-/// How long an address is tried before the next one is tried beside it (RFC 8305 section 5).
+/// Head start of an address before the next one is tried too (RFC 8305 section 5).
 const STAGGER: Duration = Duration::from_millis(250);
 
-/// The addresses of `host`, and how long the look-up took if there was one.
+/// The addresses of `host`, and the duration of the lookup if there was one.
 pub(super) async fn resolve(host: &str, port: u16) -> Result<(Vec<SocketAddr>, Option<Duration>), UpstreamError> {
     if let Some(addrs) = LoopbackAddr::of(host, port) {
         return Ok((addrs.into_iter().map(|addr| addr.0).collect(), None));
@@ -31,40 +31,40 @@ pub(super) async fn resolve(host: &str, port: u16) -> Result<(Vec<SocketAddr>, O
     Ok((addrs, Some(began.elapsed())))
 }
 
-/// Connects to the first of `addrs` that answers: in order, each with a head start of a quarter of a second.
+/// Connects to the first of `addrs` that accepts. They are tried in order, with a head start of [`STAGGER`].
 pub(super) async fn connect(addrs: Vec<SocketAddr>) -> io::Result<TcpStream> {
-    let mut waiting = addrs.into_iter();
-    let mut trying = JoinSet::new();
+    let mut untried = addrs.into_iter();
+    let mut attempts = JoinSet::new();
     let mut failed = None;
     loop {
-        match waiting.next() {
-            Some(addr) => drop(trying.spawn(TcpStream::connect(addr))),
-            None if trying.is_empty() => break,
+        match untried.next() {
+            Some(addr) => drop(attempts.spawn(TcpStream::connect(addr))),
+            None if attempts.is_empty() => break,
             None => {}
         }
         tokio::select! {
-            Some(tried) = trying.join_next() => match tried {
+            Some(attempt) = attempts.join_next() => match attempt {
                 Ok(Ok(stream)) => {
                     stream.set_nodelay(true)?;
                     return Ok(stream);
                 }
-                // The first failure is that of the address that was preferred.
+                // The error of the preferred address is returned.
                 Ok(Err(error)) => drop(failed.get_or_insert(error)),
                 Err(panicked) => drop(failed.get_or_insert(panicked.into())),
             },
-            () = sleep(STAGGER), if waiting.len() > 0 => {}
+            () = sleep(STAGGER), if untried.len() > 0 => {}
         }
     }
     Err(failed.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into()))
 }
 
-/// An address on this machine: 127.0.0.0/8 or ::1. There is no way to make one that is not.
+/// A loopback address: 127.0.0.0/8 or ::1. Other addresses cannot be constructed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct LoopbackAddr(SocketAddr);
 
 impl LoopbackAddr {
-    /// The addresses that `host` stands for, if it is loopback: a literal address, or `localhost` and the names below it,
-    /// which are never looked up (RFC 6761 section 6.3). A trailing dot is allowed.
+    /// The addresses of a loopback host: a literal address, or `localhost` and names below it, which are not looked up (RFC
+    /// 6761 section 6.3). A trailing dot is allowed.
     pub(super) fn of(host: &str, port: u16) -> Option<Vec<LoopbackAddr>> {
         if let Ok(ip) = host.parse::<IpAddr>() {
             return LoopbackAddr::new(SocketAddr::new(ip, port)).map(|addr| vec![addr]);
@@ -81,7 +81,7 @@ impl LoopbackAddr {
         addr.ip().is_loopback().then_some(LoopbackAddr(addr))
     }
 
-    /// Connects to the first of `addrs` that answers.
+    /// Connects to the first of `addrs` that accepts.
     pub(super) async fn connect(addrs: Vec<LoopbackAddr>) -> io::Result<TcpStream> {
         connect(addrs.into_iter().map(|addr| addr.0).collect()).await
     }
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_this_machine_is_loopback() {
+    fn loopback_hosts_are_recognised() {
         for (host, addrs) in [
             ("127.0.0.1", &["127.0.0.1:80"][..]),
             ("127.9.8.7", &["127.9.8.7:80"]),
@@ -125,11 +125,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_second_address_is_tried_when_the_first_refuses() {
+    async fn second_address_is_tried_when_the_first_refuses() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let refused = {
-            let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-            gone.local_addr().unwrap()
+            let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            closed.local_addr().unwrap()
         };
         let stream = connect(vec![refused, listener.local_addr().unwrap()]).await.unwrap();
         assert_eq!(stream.peer_addr().unwrap(), listener.local_addr().unwrap());

@@ -1,23 +1,23 @@
-//! How long upstream is waited for.
+//! Time limits of the upstream side.
 
 use std::fmt;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-use super::upload::{Moved, UploadHandle};
+use super::upload::{UploadHandle, UploadProgress};
 
-/// How long upstream may take; by default what the command line has.
+/// Time limits of the upstream side. The defaults are those of the command line.
 ///
-/// None is about the body of an answer: an event stream or a long poll may be quiet for as long as its client cares to wait.
+/// The body of an answer has no limit: an event stream or a long poll may be silent for as long as its client waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// `--connect-timeout`: for a TCP connection with its look-up, and again for TLS on it.
+    /// `--connect-timeout`: for name resolution and TCP, and again for TLS.
     pub connect: Duration,
-    /// `--idle-timeout`: how long a connection that nobody uses is kept.
+    /// `--idle-timeout`: for an idle connection.
     pub idle: Duration,
-    /// `--answer-timeout`: for the head of an answer, from the moment at which upstream had last taken a part of the request. The time in
-    /// which it waits for the client is not its own.
+    /// `--answer-timeout`: for the head of an answer, from the time at which upstream last read a part of the request. Time
+    /// in which upstream waits for the client does not count.
     pub answer: Duration,
 }
 
@@ -31,19 +31,18 @@ impl Default for Timeouts {
     }
 }
 
-/// What took too long.
+/// A step with a time limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Look-up and TCP, an upstream proxy included.
+    /// Name resolution and TCP, an upstream proxy included.
     Connect,
-    /// TLS.
     Tls,
     /// The head of the answer.
     Answer,
 }
 
 impl Step {
-    /// The option that gives it more time.
+    /// The option that sets the limit.
     #[must_use]
     pub fn option(self) -> &'static str {
         match self {
@@ -63,7 +62,7 @@ impl fmt::Display for Step {
     }
 }
 
-/// Resolves when upstream has taken no part of the request for `limit`, although the client has sent more.
+/// Resolves when upstream has read no part of the request for `limit`, although the client has sent more.
 pub(super) async fn overdue(upload: Option<&UploadHandle>, sent_at: std::time::Instant, limit: Duration) {
     let mut since = Instant::from(sent_at);
     loop {
@@ -72,10 +71,10 @@ pub(super) async fn overdue(upload: Option<&UploadHandle>, sent_at: std::time::I
             // The limit is beyond the range of the clock.
             None => std::future::pending().await,
         }
-        let latest = match upload.map_or(Moved::Never, UploadHandle::moved) {
-            Moved::Never => since,
-            Moved::At(moment) => moment.max(since),
-            Moved::WaitsForClient => Instant::now(),
+        let latest = match upload.map_or(UploadProgress::NotStarted, UploadHandle::progress) {
+            UploadProgress::NotStarted => since,
+            UploadProgress::ReadAt(moment) => moment.max(since),
+            UploadProgress::WaitsForClient => Instant::now(),
         };
         if latest == since {
             return;

@@ -1,8 +1,8 @@
-//! The body of a request on its way upstream: it can wait for `100 Continue`, be taken back as long as nothing of it was
-//! sent, and be ended from outside.
+//! The body of a request on its way upstream. It can wait for `100 Continue`, be reclaimed while nothing was sent, and be
+//! aborted.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -11,137 +11,135 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep};
 
 use crate::body::{Body, BoxError};
+use harproxy_support::sync::lock;
 
-/// How long an upload waits for upstream to say anything about it (RFC 9110 section 10.1.1 leaves that to the client).
+/// Time that an upload waits for `100 Continue` (RFC 9110 section 10.1.1 leaves it to the client).
 const CONTINUE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// hyper's half. Without a body it declares no length either, or hyper would add `content-length: 0` over HTTP/2.
-pub(super) struct Upload(Option<Arc<Mutex<State>>>);
+/// The body for hyper. Without a body it declares no length either: hyper would add `content-length: 0` over HTTP/2.
+pub(super) struct Upload(Option<Arc<Mutex<UploadState>>>);
 
-/// Our half.
+/// Controls an [`Upload`] from outside of hyper.
 #[derive(Clone)]
-pub(super) struct UploadHandle(Arc<Mutex<State>>);
+pub(super) struct UploadHandle(Arc<Mutex<UploadState>>);
 
-pub(super) struct State {
+struct UploadState {
     body: Option<Body>,
     gate: Gate,
-    /// A frame was handed out.
-    started: bool,
-    /// hyper wants no more of it.
-    ended: bool,
-    /// The answer is there: it is not going to be sent again.
-    committed: bool,
-    moved: Moved,
+    /// A frame was returned to hyper.
+    is_started: bool,
+    /// hyper has dropped the body.
+    is_complete: bool,
+    /// The answer has come, so the request is not sent again.
+    is_answered: bool,
+    progress: UploadProgress,
     waker: Option<Waker>,
 }
 
-/// When upstream last took a part of an upload.
+/// When upstream last read a part of an upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Moved {
-    /// It has not asked for any.
-    Never,
-    /// Then, and has not asked for more.
-    At(Instant),
-    /// It would take more, and the client has not sent it yet.
+pub(super) enum UploadProgress {
+    /// Nothing was read yet.
+    NotStarted,
+    /// A part was read then, and no more was requested.
+    ReadAt(Instant),
+    /// Upstream would read more, and the client has not sent it yet.
     WaitsForClient,
 }
 
 enum Gate {
     Open,
-    /// Until upstream says 100, or the time is over.
-    Shut(Pin<Box<Sleep>>),
-    /// Upstream answered without having asked for it. hyper must not notice before the answer's own body is through, since
-    /// it gives up a connection on which a body fails.
+    /// Closed until upstream sends 100, or the timer fires.
+    WaitsForContinue(Pin<Box<Sleep>>),
+    /// Upstream answered without 100. hyper must not see an error before the body of the answer ends: it closes a connection
+    /// on which a body fails.
     Abandoned,
-    /// It fails.
-    Cut,
+    Aborted,
 }
 
-/// What cuts a connection whose upload was given up.
+/// The error of an aborted upload. It closes the connection, or resets the stream.
 #[derive(Debug, thiserror::Error)]
 #[error("the upload was given up")]
-struct GivenUp;
-
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
-}
+struct AbortedUpload;
 
 impl Upload {
-    /// Both halves of a body; with `expects_continue` it is not polled before upstream's 100, a final answer, or a second.
+    /// Wraps the body of a request. With `expects_continue` it is not polled before upstream's 100, a final answer, or
+    /// [`CONTINUE_TIMEOUT`].
     pub(super) fn new(body: Option<Body>, expects_continue: bool) -> (Upload, Option<UploadHandle>) {
         let Some(body) = body else {
             return (Upload(None), None);
         };
-        let gate = if expects_continue { Gate::Shut(Box::pin(sleep(CONTINUE_TIMEOUT))) } else { Gate::Open };
-        let state = State {
+        let gate = match expects_continue {
+            true => Gate::WaitsForContinue(Box::pin(sleep(CONTINUE_TIMEOUT))),
+            false => Gate::Open,
+        };
+        let state = Arc::new(Mutex::new(UploadState {
             body: Some(body),
             gate,
-            started: false,
-            ended: false,
-            committed: false,
-            moved: Moved::Never,
+            is_started: false,
+            is_complete: false,
+            is_answered: false,
+            progress: UploadProgress::NotStarted,
             waker: None,
-        };
-        let state = Arc::new(Mutex::new(state));
+        }));
         (Upload(Some(state.clone())), Some(UploadHandle(state)))
     }
 }
 
 impl UploadHandle {
-    /// Upstream said 100.
-    pub(super) fn open(&self) {
+    /// Starts an upload that waits for 100.
+    pub(super) fn start(&self) {
         let mut state = lock(&self.0);
-        if matches!(state.gate, Gate::Shut(_)) {
+        if matches!(state.gate, Gate::WaitsForContinue(_)) {
             state.gate = Gate::Open;
             state.wake();
         }
     }
 
-    /// Upstream answered: the body can't be taken back any more, and one that still waits is dropped.
-    pub(super) fn commit(&self) {
+    /// Records that upstream answered. The body can no longer be reclaimed. A body that still waits for 100 is dropped.
+    pub(super) fn set_answered(&self) {
         let mut state = lock(&self.0);
-        state.committed = true;
-        if matches!(state.gate, Gate::Shut(_)) {
+        state.is_answered = true;
+        if matches!(state.gate, Gate::WaitsForContinue(_)) {
             state.gate = Gate::Abandoned;
         }
-        if state.ended || matches!(state.gate, Gate::Abandoned) {
+        if state.is_complete || matches!(state.gate, Gate::Abandoned) {
             state.body = None;
         }
     }
 
-    /// Takes the body back, if nothing of it was sent.
+    /// Takes the body back if nothing of it was sent.
     pub(super) fn reclaim(&self) -> Option<Body> {
         let mut state = lock(&self.0);
-        if state.started { None } else { state.body.take() }
+        if state.is_started { None } else { state.body.take() }
     }
 
-    /// How far it is.
-    pub(super) fn moved(&self) -> Moved {
-        lock(&self.0).moved
+    pub(super) fn progress(&self) -> UploadProgress {
+        lock(&self.0).progress
     }
 
-    /// Whether hyper is done with it, so that the connection can be used again.
-    pub(super) fn ended(&self) -> bool {
-        lock(&self.0).ended
+    /// Returns true if hyper has dropped the body, so that the connection can be used again.
+    pub(super) fn is_complete(&self) -> bool {
+        lock(&self.0).is_complete
     }
 
-    /// Whether it waits for nothing but the end of the answer.
-    pub(super) fn abandoned(&self) -> bool {
+    /// Returns true if upstream answered without reading the body.
+    pub(super) fn is_abandoned(&self) -> bool {
         matches!(lock(&self.0).gate, Gate::Abandoned)
     }
 
-    /// Ends it by an error: the connection is closed, over HTTP/2 the stream reset.
-    pub(super) fn cut(&self) {
+    /// Ends the upload with an error: the connection closes, over HTTP/2 the stream is reset.
+    pub(super) fn abort(&self) {
         let mut state = lock(&self.0);
-        if !state.ended {
-            state.gate = Gate::Cut;
+        if !state.is_complete {
+            state.gate = Gate::Aborted;
             state.body = None;
             state.wake();
         }
     }
 }
 
-impl State {
+impl UploadState {
     fn wake(&mut self) {
         if let Some(waker) = self.waker.take() {
             waker.wake();
@@ -150,14 +148,14 @@ impl State {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match &mut self.gate {
-            Gate::Shut(timer) => {
+            Gate::WaitsForContinue(timer) => {
                 if timer.as_mut().poll(cx).is_pending() {
                     return Poll::Pending;
                 }
                 self.gate = Gate::Open;
             }
             Gate::Abandoned => return Poll::Pending,
-            Gate::Cut => return Poll::Ready(Some(Err(Box::new(GivenUp)))),
+            Gate::Aborted => return Poll::Ready(Some(Err(Box::new(AbortedUpload)))),
             Gate::Open => {}
         }
         match &mut self.body {
@@ -179,11 +177,11 @@ impl HttpBody for Upload {
         let polled = state.poll(cx);
         match &polled {
             Poll::Ready(_) => {
-                state.started = true;
-                state.moved = Moved::At(Instant::now());
+                state.is_started = true;
+                state.progress = UploadProgress::ReadAt(Instant::now());
             }
             Poll::Pending => {
-                state.moved = Moved::WaitsForClient;
+                state.progress = UploadProgress::WaitsForClient;
                 state.waker = Some(cx.waker().clone());
             }
         }
@@ -199,16 +197,16 @@ impl HttpBody for Upload {
     }
 }
 
-/// hyper drops a body as soon as it is through with it.
+/// hyper drops a body as soon as it needs no more of it.
 impl Drop for Upload {
     fn drop(&mut self) {
         if let Some(state) = &self.0 {
             let mut state = lock(state);
-            state.ended = true;
-            if state.moved == Moved::WaitsForClient {
-                state.moved = Moved::At(Instant::now());
+            state.is_complete = true;
+            if state.progress == UploadProgress::WaitsForClient {
+                state.progress = UploadProgress::ReadAt(Instant::now());
             }
-            if state.committed {
+            if state.is_answered {
                 state.body = None;
             }
         }

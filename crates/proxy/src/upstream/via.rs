@@ -1,4 +1,4 @@
-//! Through an upstream proxy: which one, if any, and how to get it to connect us.
+//! Upstream proxies: which one an origin is reached through, and the handshakes of HTTP and SOCKS proxies.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -12,26 +12,27 @@ use http_body_util::Empty;
 use hyper_util::client::legacy::connect::proxy::SocksV5;
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
 use tokio_rustls::TlsConnector;
 use tower_service::Service;
 
 use super::error::{OwnProxy, PlanError, UpstreamError};
+use super::plan::UpstreamProxy;
 use super::tcp;
 use super::wire::{ByteAtATime, Io};
-use super::{UpstreamProxy, server_name};
 use crate::body::BoxError;
-use crate::engine::names;
 use crate::origin::{Origin, Scheme};
+use crate::own_address::is_own_host;
 use harproxy_tls::upstream::Trust;
 
-/// Which origins are reached through which proxy.
+/// The upstream proxies by origin.
 #[derive(Debug)]
 pub(super) struct Proxies {
     matcher: Option<Matcher>,
-    /// Whether an option named it.
+    /// The proxy comes from an option, not from the environment.
     by_option: bool,
-    /// The ports that we listen on ourselves: whoever is reached through us would be so for ever.
-    ours: OnceLock<Vec<SocketAddr>>,
+    /// The engine's own ports: requests through a proxy at one of them would loop.
+    own_ports: OnceLock<Vec<SocketAddr>>,
 }
 
 impl Proxies {
@@ -40,7 +41,7 @@ impl Proxies {
             UpstreamProxy::Direct => Ok(Proxies::of(None, true)),
             UpstreamProxy::Environment => Ok(Proxies::of(Some(Matcher::from_env()), false)),
             UpstreamProxy::Url(url) => {
-                // It counts for a proxy named by an option too, as it does for curl.
+                // NO_PROXY also applies to a proxy from an option, as for curl.
                 let no_proxy = ["NO_PROXY", "no_proxy"].iter().find_map(|name| std::env::var(name).ok());
                 Proxies::all(url, no_proxy.unwrap_or_default())
             }
@@ -48,12 +49,12 @@ impl Proxies {
     }
 
     fn of(matcher: Option<Matcher>, by_option: bool) -> Self {
-        Proxies { matcher, by_option, ours: OnceLock::new() }
+        Proxies { matcher, by_option, own_ports: OnceLock::new() }
     }
 
     fn all(url: &str, no_proxy: String) -> Result<Self, PlanError> {
-        // The matcher takes what it does not understand for no proxy at all.
-        if ::url::Url::parse(url).is_ok_and(|url| url.has_host() && Kind::named(url.scheme()).is_some()) {
+        // The matcher ignores an invalid URL.
+        if ::url::Url::parse(url).is_ok_and(|url| url.has_host() && ProxyProtocol::of_scheme(url.scheme()).is_some()) {
             Ok(Proxies::of(Some(Matcher::builder().all(url).no(no_proxy).build()), true))
         } else {
             Err(PlanError {
@@ -63,15 +64,16 @@ impl Proxies {
         }
     }
 
-    /// Says which ports are ours. The answer is the proxy that is none, being one of them.
+    /// Excludes the engine's own ports. A proxy from the environment at one of them is ignored, and its URL returned.
     ///
     /// # Errors
-    /// When an option named it; one of the environment is left out from here on.
-    pub(super) fn avoid(&self, ours: &[SocketAddr]) -> Result<Option<String>, OwnProxy> {
-        let _ = self.ours.set(ours.to_vec());
-        let somewhere = |scheme| Origin { scheme, host: "origin.invalid".into(), port: 1 };
-        let named = [Scheme::Http, Scheme::Https].into_iter().filter_map(|scheme| self.named(&somewhere(scheme)));
-        let own = named.filter(|via| via.is_one_of(ours)).map(|via| via.url()).next();
+    /// If the proxy comes from an option.
+    pub(super) fn avoid(&self, own_ports: &[SocketAddr]) -> Result<Option<String>, OwnProxy> {
+        let _ = self.own_ports.set(own_ports.to_vec());
+        let any_origin = |scheme| Origin { scheme, host: "origin.invalid".into(), port: 1 };
+        let proxies =
+            [Scheme::Http, Scheme::Https].into_iter().filter_map(|scheme| self.configured(&any_origin(scheme)));
+        let own = proxies.filter(|proxy| proxy.is_at(own_ports)).map(|proxy| proxy.url()).next();
         match own {
             Some(url) if self.by_option => Err(OwnProxy { url }),
             own => Ok(own),
@@ -79,89 +81,89 @@ impl Proxies {
     }
 
     /// The proxy that `to` is reached through.
-    pub(super) fn find(&self, to: &Origin) -> Option<Via> {
-        let via = self.named(to)?;
-        if self.ours.get().is_some_and(|ours| via.is_one_of(ours)) { None } else { Some(via) }
+    pub(super) fn find(&self, to: &Origin) -> Option<ProxyServer> {
+        let proxy = self.configured(to)?;
+        if self.own_ports.get().is_some_and(|ports| proxy.is_at(ports)) { None } else { Some(proxy) }
     }
 
-    fn named(&self, to: &Origin) -> Option<Via> {
+    fn configured(&self, to: &Origin) -> Option<ProxyServer> {
         let intercept = self.matcher.as_ref()?.intercept(&format!("{to}/").parse().ok()?)?;
         let uri = intercept.uri();
-        let kind = Kind::named(uri.scheme_str()?)?;
+        let protocol = ProxyProtocol::of_scheme(uri.scheme_str()?)?;
         let host = uri.host()?.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
-        let port = uri.port_u16().unwrap_or(kind.default_port());
-        Some(Via { kind, host, port, intercept })
+        let port = uri.port_u16().unwrap_or(protocol.default_port());
+        Some(ProxyServer { protocol, host, port, intercept })
     }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum ProxyProtocol {
     Http,
     Https,
     Socks5,
 }
 
-impl Kind {
-    fn named(scheme: &str) -> Option<Self> {
+impl ProxyProtocol {
+    fn of_scheme(scheme: &str) -> Option<Self> {
         match scheme {
-            "http" => Some(Kind::Http),
-            "https" => Some(Kind::Https),
-            "socks5" | "socks5h" => Some(Kind::Socks5),
+            "http" => Some(ProxyProtocol::Http),
+            "https" => Some(ProxyProtocol::Https),
+            "socks5" | "socks5h" => Some(ProxyProtocol::Socks5),
             _ => None,
         }
     }
 
     fn default_port(self) -> u16 {
         match self {
-            Kind::Http => 80,
-            Kind::Https => 443,
-            Kind::Socks5 => 1080,
+            ProxyProtocol::Http => 80,
+            ProxyProtocol::Https => 443,
+            ProxyProtocol::Socks5 => 1080,
         }
     }
 }
 
 /// One upstream proxy.
 #[derive(Debug)]
-pub(super) struct Via {
-    kind: Kind,
+pub(super) struct ProxyServer {
+    protocol: ProxyProtocol,
     host: String,
     port: u16,
     intercept: Intercept,
 }
 
-/// Why an upstream proxy gave no tunnel.
+/// An upstream proxy gave no tunnel.
 #[derive(Debug, thiserror::Error)]
-enum Refusal {
+enum TunnelError {
     #[error("it answered {0}")]
     Status(StatusCode),
     #[error("it broke off")]
     Broken(#[source] hyper::Error),
     #[error("it does not speak SOCKS as it should, or would not connect")]
     Socks(#[source] BoxError),
-    #[error("it can't be asked for {0}")]
+    #[error("{0} is not a valid CONNECT target")]
     Target(String),
 }
 
-impl Via {
-    /// Whether it takes plain requests in absolute form, so that no tunnel is needed.
-    pub(super) fn forwards(&self) -> bool {
-        self.kind != Kind::Socks5
+impl ProxyServer {
+    /// Returns true if it accepts requests in absolute form, so that HTTP without TLS needs no tunnel.
+    pub(super) fn forwards_requests(&self) -> bool {
+        self.protocol != ProxyProtocol::Socks5
     }
 
-    /// What to show it with each request in absolute form.
+    /// The value of `Proxy-Authorization` for requests in absolute form.
     pub(super) fn authorization(&self) -> Option<HeaderValue> {
         self.intercept.basic_auth().cloned()
     }
 
-    /// Whether one of these ports is what it would lead to.
-    fn is_one_of(&self, ports: &[SocketAddr]) -> bool {
-        let here = |ip: IpAddr| UdpSocket::bind((ip, 0)).is_ok();
+    /// Returns true if the proxy is at one of these ports.
+    fn is_at(&self, ports: &[SocketAddr]) -> bool {
+        let is_local = |ip: IpAddr| UdpSocket::bind((ip, 0)).is_ok();
         ports.iter().filter(|bound| bound.port() == self.port).any(|bound| {
             let ip = self.host.parse::<IpAddr>().ok();
-            // What is bound everywhere is reached at every address of this machine, and only those can be bound.
-            let local = ip.filter(|ip| bound.ip().is_unspecified() && here(*ip)).unwrap_or(bound.ip());
+            // A port on all addresses is reached at every address of this machine. Only those can be bound.
+            let local = ip.filter(|ip| bound.ip().is_unspecified() && is_local(*ip)).unwrap_or(bound.ip());
             let anywhere = ip.is_some_and(|ip| ip.is_unspecified()) && bound.ip().is_loopback();
-            anywhere || names(&self.host, bound.ip(), local)
+            anywhere || is_own_host(&self.host, bound.ip(), local)
         })
     }
 
@@ -177,7 +179,7 @@ impl Via {
             Err(error) => return Err(self.failed(to, error)),
         };
         let stream = tcp::connect(addrs).await.map_err(|error| self.failed(to, error))?;
-        if self.kind != Kind::Https {
+        if self.protocol != ProxyProtocol::Https {
             return Ok(Box::new(stream));
         }
         let config = trust.config(&self.host, verify, &[]);
@@ -186,49 +188,49 @@ impl Via {
         Ok(Box::new(stream.map_err(|error| self.failed(to, error))?))
     }
 
-    /// Gets a tunnel to `to` out of the proxy: what comes back is the origin's, and what of it was read already.
+    /// Opens a tunnel to `to`. Returns the stream and the bytes of the origin that were read early.
     pub(super) async fn tunnel(&self, to: &Origin, io: Box<dyn Io>) -> Result<(Box<dyn Io>, Bytes), UpstreamError> {
-        let tunnel = match self.kind {
-            Kind::Http | Kind::Https => self.http_tunnel(to, io).await,
-            Kind::Socks5 => self.socks_tunnel(to, io).await.map(|io| (io, Bytes::new())),
+        let tunnel = match self.protocol {
+            ProxyProtocol::Http | ProxyProtocol::Https => self.http_tunnel(to, io).await,
+            ProxyProtocol::Socks5 => self.socks_tunnel(to, io).await.map(|io| (io, Bytes::new())),
         };
-        tunnel.map_err(|refusal| self.failed(to, refusal))
+        tunnel.map_err(|error| self.failed(to, error))
     }
 
-    /// CONNECT by hyper, which hands over what came behind the answer's head: hyper-util's `Tunnel` drops it, and with it
-    /// the greeting of a server that speaks first.
-    async fn http_tunnel(&self, to: &Origin, io: Box<dyn Io>) -> Result<(Box<dyn Io>, Bytes), Refusal> {
+    /// CONNECT with hyper, which returns the bytes after the head of the answer. hyper-util's `Tunnel` drops them, and so the
+    /// greeting of a server that speaks first.
+    async fn http_tunnel(&self, to: &Origin, io: Box<dyn Io>) -> Result<(Box<dyn Io>, Bytes), TunnelError> {
         let authority = with_port(&to.host, to.port);
-        let target = || Refusal::Target(authority.clone());
+        let target = || TunnelError::Target(authority.clone());
         let mut request = Request::connect(authority.as_str()).body(Empty::<Bytes>::new()).map_err(|_| target())?;
         request.headers_mut().insert(HOST, authority.parse().map_err(|_| target())?);
         if let Some(authorization) = self.authorization() {
             request.headers_mut().insert(PROXY_AUTHORIZATION, authorization);
         }
         let (mut send, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(io)).await.map_err(Refusal::Broken)?;
+            hyper::client::conn::http1::handshake(TokioIo::new(io)).await.map_err(TunnelError::Broken)?;
         tokio::spawn(connection.with_upgrades());
-        let answer = send.send_request(request).await.map_err(Refusal::Broken)?;
+        let answer = send.send_request(request).await.map_err(TunnelError::Broken)?;
         if !answer.status().is_success() {
-            return Err(Refusal::Status(answer.status()));
+            return Err(TunnelError::Status(answer.status()));
         }
-        let upgraded = hyper::upgrade::on(answer).await.map_err(Refusal::Broken)?;
+        let upgraded = hyper::upgrade::on(answer).await.map_err(TunnelError::Broken)?;
         Ok(match upgraded.downcast::<TokioIo<Box<dyn Io>>>() {
             Ok(parts) => (parts.io.into_inner(), parts.read_buf),
             Err(upgraded) => (Box::new(TokioIo::new(upgraded)), Bytes::new()),
         })
     }
 
-    /// SOCKS5 by hyper-util. The proxy resolves the name: behind one, names often mean something only there.
-    async fn socks_tunnel(&self, to: &Origin, io: Box<dyn Io>) -> Result<Box<dyn Io>, Refusal> {
+    /// SOCKS5 with hyper-util. The proxy resolves the name, which is often known only behind it.
+    async fn socks_tunnel(&self, to: &Origin, io: Box<dyn Io>) -> Result<Box<dyn Io>, TunnelError> {
         let target =
             Uri::builder().scheme(to.scheme.as_str()).authority(with_port(&to.host, to.port)).path_and_query("/");
-        let target = target.build().map_err(|_| Refusal::Target(to.to_string()))?;
-        let mut socks = SocksV5::new(self.intercept.uri().clone(), Connected(Some(io)));
+        let target = target.build().map_err(|_| TunnelError::Target(to.to_string()))?;
+        let mut socks = SocksV5::new(self.intercept.uri().clone(), OpenConnector(Some(io)));
         if let Some((user, password)) = self.intercept.raw_auth() {
             socks = socks.with_auth(user.to_owned(), password.to_owned());
         }
-        let tunnel = socks.call(target).await.map_err(|error| Refusal::Socks(error.into()))?;
+        let tunnel = socks.call(target).await.map_err(|error| TunnelError::Socks(error.into()))?;
         Ok(tunnel.into_inner().0)
     }
 
@@ -242,10 +244,17 @@ pub(super) fn with_port(host: &str, port: u16) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
-/// Gives hyper-util's handshakes the connection that was made already. They read more than they need, hence [`ByteAtATime`].
-struct Connected(Option<Box<dyn Io>>);
+/// The name that a certificate is verified for, and that SNI has unless it is an address. The final dot of an absolute name
+/// belongs to neither (RFC 6066 section 3).
+pub(super) fn server_name(host: &str) -> io::Result<ServerName<'static>> {
+    ServerName::try_from(host.strip_suffix('.').unwrap_or(host).to_owned())
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
+}
 
-impl Service<Uri> for Connected {
+/// Gives hyper-util's SOCKS handshake the open connection. It may read past its end, hence [`ByteAtATime`].
+struct OpenConnector(Option<Box<dyn Io>>);
+
+impl Service<Uri> for OpenConnector {
     type Response = TokioIo<ByteAtATime<Box<dyn Io>>>;
     type Error = io::Error;
     type Future = std::future::Ready<io::Result<Self::Response>>;
@@ -265,8 +274,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn we_are_no_upstream_proxy_of_ourselves() {
-        let ours: [SocketAddr; 2] = ["127.0.0.1:8899".parse().unwrap(), "0.0.0.0:8900".parse().unwrap()];
+    fn own_ports_are_not_upstream_proxies() {
+        let own_ports: [SocketAddr; 2] = ["127.0.0.1:8899".parse().unwrap(), "0.0.0.0:8900".parse().unwrap()];
         for (url, own) in [
             ("http://127.0.0.1:8899", true),
             ("http://u:p@LOCALHOST:8899/", true),
@@ -280,19 +289,19 @@ mod tests {
             ("http://proxy.test:8899", false),
         ] {
             let to = Origin { scheme: Scheme::Https, host: "api.test".into(), port: 443 };
-            let asked = Proxies::all(url, String::new()).unwrap();
-            assert_eq!(asked.avoid(&ours).is_err(), own, "{url}");
-            let found = Proxies { by_option: false, ..Proxies::all(url, String::new()).unwrap() };
-            assert!(found.find(&to).is_some(), "{url}");
-            assert_eq!(found.avoid(&ours).unwrap().is_some(), own, "{url}");
-            assert_eq!(found.find(&to).is_none(), own, "{url}");
+            let by_option = Proxies::all(url, String::new()).unwrap();
+            assert_eq!(by_option.avoid(&own_ports).is_err(), own, "{url}");
+            let by_environment = Proxies { by_option: false, ..Proxies::all(url, String::new()).unwrap() };
+            assert!(by_environment.find(&to).is_some(), "{url}");
+            assert_eq!(by_environment.avoid(&own_ports).unwrap().is_some(), own, "{url}");
+            assert_eq!(by_environment.find(&to).is_none(), own, "{url}");
         }
     }
 
     #[test]
-    fn no_proxy_decides_what_goes_direct() {
+    fn no_proxy_excludes_origins() {
         let proxies = Proxies::all("http://u:p@proxy.test", "127.0.0.0/8, ::1, .internal".to_owned()).unwrap();
-        for (host, through) in [
+        for (host, is_proxied) in [
             ("api.test", true),
             ("128.0.0.1", true),
             ("notinternal", true),
@@ -302,8 +311,12 @@ mod tests {
             ("internal", false),
         ] {
             for (scheme, port) in [(Scheme::Http, 80), (Scheme::Https, 8443)] {
-                let via = proxies.find(&Origin { scheme, host: host.into(), port });
-                assert_eq!(via.map(|via| via.url()).as_deref(), through.then_some("http://proxy.test:80"), "{host}");
+                let proxy = proxies.find(&Origin { scheme, host: host.into(), port });
+                assert_eq!(
+                    proxy.map(|proxy| proxy.url()).as_deref(),
+                    is_proxied.then_some("http://proxy.test:80"),
+                    "{host}"
+                );
             }
         }
     }

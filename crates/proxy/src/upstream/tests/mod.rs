@@ -28,7 +28,6 @@ use tokio_rustls::TlsAcceptor;
 
 use super::*;
 use crate::body::Body;
-use crate::handler::HostStays;
 use crate::origin::Scheme;
 
 const LONG: Duration = Duration::from_secs(30);
@@ -127,7 +126,7 @@ impl Way {
                     request.extensions_mut().insert(HostStays);
                 }
                 let answer = upstream.send(&pool, &to, request).await?;
-                Ok::<_, SendError>(answer.response.map(Body::Incoming))
+                Ok::<_, SendError>(answer.response.map(Body::boxed))
             }
         });
         let serving = tokio::spawn(

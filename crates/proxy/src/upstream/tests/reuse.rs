@@ -171,7 +171,7 @@ async fn keep_dead(way: &Way) {
         id: 99,
         remote: None,
         timings: ConnectTimings::default(),
-        form: route::Form::Origin,
+        form: route::TargetForm::Origin,
     };
     let mut dead = connection::Http1::start(dialled, LONG, || {}).await.unwrap();
     dead.fresh = None;

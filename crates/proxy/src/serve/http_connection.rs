@@ -1,131 +1,146 @@
-//! From a received request to an [`Exchange`] for the handler, and from its answer to a response.
+//! Turns received requests into [`Exchange`]s for the handler, and its answers into responses.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime};
 
 use ::http::header::{HOST, PROXY_AUTHORIZATION, TRANSFER_ENCODING};
 use ::http::uri::PathAndQuery;
-use ::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
+use ::http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 
-use super::access::Access;
-use super::auth;
-use super::body::Body;
-use super::connect::{self, Granted};
-use super::engine::{ClientConnection, OwnPort};
-use super::handler::{Close, Connection, ConnectionEvent, Exchange, HostStays};
+use super::grant::{self, GrantedConnect};
 use super::idle::IdleTracker;
-use super::origin::Session;
-use super::respond::{self, Trouble};
-use super::reverse::Routes;
-use super::reverse::places::{self, Asked, Places};
-use super::served::Served;
-use super::status;
+use super::refusal::Refusal;
+use super::response_body::ResponseBody;
+use super::reverse_origins::ReverseOrigins;
+use super::reverse_urls::{self, ClientTarget, UrlRewriter};
 use super::target::{Site, site_of};
-use super::witness::{Note, Watching};
+use super::{auth, own_pages, response};
+use crate::access::Access;
+use crate::body::Body;
+use crate::engine::{ClientConnection, OwnPort};
+use crate::handler::{Close, Connection, ConnectionEvent, Exchange};
+use crate::origin::Session;
+use crate::upstream::HostStays;
+use crate::witness::{Note, Watching};
+use harproxy_support::sync::lock;
 
 /// The role of a connection towards its client.
 #[derive(Clone, Debug)]
-pub(super) enum ConnectionKind {
+pub(crate) enum ConnectionKind {
     /// The proxy port: absolute form and CONNECT.
     Proxy,
     /// Inside a CONNECT tunnel: the origin that it named.
     Tunnel(Site),
     /// A `--reverse` port: its origins.
-    Reverse(Arc<Routes>),
+    Reverse(Arc<ReverseOrigins>),
 }
 
-/// One HTTP connection: the client's own, or one inside a CONNECT.
-pub(super) struct HttpConnection {
-    pub(super) client: Arc<ClientConnection>,
+/// One HTTP connection: the client's own, or one inside a CONNECT tunnel.
+pub(crate) struct HttpConnection {
+    pub(crate) client: Arc<ClientConnection>,
     kind: ConnectionKind,
     /// The connection for handlers, with the session of the CONNECT. On the proxy port each request has its own session.
     connection: Connection,
-    pub(super) idle: Arc<IdleTracker>,
+    pub(crate) idle: Arc<IdleTracker>,
     /// The CONNECT that ends this connection.
-    pub(super) granted: Mutex<Option<Granted>>,
+    granted: Mutex<Option<GrantedConnect>>,
 }
 
-/// A request that is not answered by the handler.
-enum Refused {
-    Trouble(Trouble),
+/// The reason why a request is not answered by the handler.
+enum Unanswered {
+    Refusal(Refusal),
     Close(Close),
 }
 
-impl From<Trouble> for Refused {
-    fn from(trouble: Trouble) -> Self {
-        Refused::Trouble(trouble)
+impl From<Refusal> for Unanswered {
+    fn from(refusal: Refusal) -> Self {
+        Unanswered::Refusal(refusal)
     }
 }
 
-impl From<Close> for Refused {
+impl From<Close> for Unanswered {
     fn from(close: Close) -> Self {
-        Refused::Close(close)
+        Unanswered::Close(close)
     }
 }
 
-/// The moment when the head of a request had been read.
+/// The time at which the head of a request had been read.
 #[derive(Clone, Copy)]
-struct Moment {
+struct Received {
     started: SystemTime,
     at: Instant,
 }
 
 impl HttpConnection {
-    pub(super) fn new(client: Arc<ClientConnection>, kind: ConnectionKind, session: Session) -> Arc<Self> {
+    pub(crate) fn new(client: Arc<ClientConnection>, kind: ConnectionKind, session: Session) -> Arc<Self> {
         let connection = client.with_session(session);
         let idle = Arc::new(IdleTracker::new());
         Arc::new(HttpConnection { client, kind, connection, idle, granted: Mutex::default() })
+    }
+
+    /// Takes the CONNECT that ended this connection.
+    pub(super) fn take_granted(&self) -> Option<GrantedConnect> {
+        lock(&self.granted).take()
     }
 
     /// Answers a request.
     ///
     /// # Errors
     /// [`Close`] if the connection is to be closed without an answer.
-    pub(super) async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Served>, Close> {
+    pub(super) async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<ResponseBody>, Close> {
         let busy = self.idle.clone().begin();
-        let moment = Moment { started: SystemTime::now(), at: Instant::now() };
+        let received = Received { started: SystemTime::now(), at: Instant::now() };
         let (method, version) = (request.method().clone(), request.version());
         let answered = match &self.kind {
-            ConnectionKind::Proxy => self.as_proxy(request, moment).await,
-            ConnectionKind::Tunnel(site) => self.as_origin(site, request, moment).await,
-            ConnectionKind::Reverse(routes) => self.as_reverse(routes, request, &self.connection, moment).await,
+            ConnectionKind::Proxy => self.answer_as_proxy(request, received).await,
+            ConnectionKind::Tunnel(site) => self.answer_as_origin(site, request, received).await,
+            ConnectionKind::Reverse(origins) => {
+                self.answer_as_reverse(origins, request, &self.connection, received).await
+            }
         };
-        let mut last = false;
+        let mut must_close = false;
         let mut response = match answered {
             Ok(response) => response,
-            Err(Refused::Trouble(trouble)) => {
-                if matches!(trouble, Trouble::Credentials) {
+            Err(Unanswered::Refusal(refusal)) => {
+                if matches!(refusal, Refusal::Unauthorized) {
                     self.client.event(ConnectionEvent::Unauthorized);
                 }
-                last = trouble.ends_connection();
-                trouble.response()
+                must_close = refusal.must_close();
+                refusal.response()
             }
-            Err(Refused::Close(close)) => return Err(close),
+            Err(Unanswered::Close(close)) => return Err(close),
         };
-        respond::tidy(&mut response, &method, version).await;
+        response::prepare(&mut response, &method, version).await;
         if method == Method::CONNECT {
-            respond::end_refused_connect(&mut response);
-        } else if last {
-            respond::end(&mut response);
+            response::close_after_refused_connect(&mut response);
+        } else if must_close {
+            response::close_connection(&mut response);
         } else if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             self.idle.lend(self.client.stop.drain.clone(), self.client.engine.tasks.token());
         }
-        Ok(response.map(|body| Served::new(body, busy, version)))
+        Ok(response.map(|body| ResponseBody::new(body, busy, version)))
     }
 
-    async fn as_proxy(&self, mut request: Request<Incoming>, moment: Moment) -> Result<Response<Body>, Refused> {
-        if request.method() == Method::CONNECT {
-            return Ok(connect::grant(self, request).await?);
-        }
-        if request.uri().authority().is_none() {
+    async fn answer_as_proxy(
+        &self,
+        mut request: Request<Incoming>,
+        received: Received,
+    ) -> Result<Response<Body>, Unanswered> {
+        if request.method() != Method::CONNECT && request.uri().authority().is_none() {
             return Ok(self.own_page(&request));
         }
-        let connection = self.client.with_session(self.session(request.headers())?);
+        let session = auth::session(self.client.engine.auth.as_ref(), request.headers().get(PROXY_AUTHORIZATION))?;
+        let connection = self.client.with_session(session);
+        if request.method() == Method::CONNECT {
+            let (response, granted) = grant::connect(&self.client, connection, request).await?;
+            *lock(&self.granted) = granted;
+            return Ok(response);
+        }
         let site = site_of(request.uri())?;
         match self.client.engine.own_port(self.client.local, &site.origin.host, site.origin.port) {
-            None => self.forward(&site, path(request.uri()), request, &connection, moment).await,
-            Some(OwnPort::Reverse(routes)) => self.as_reverse(routes, request, &connection, moment).await,
+            None => self.forward(&site, path(request.uri()), request, &connection, received).await,
+            Some(OwnPort::Reverse(origins)) => self.answer_as_reverse(origins, request, &connection, received).await,
             Some(OwnPort::Proxy) if matches!(*request.method(), Method::GET | Method::HEAD) => {
                 // In absolute form the Host header is ignored (RFC 9112 section 3.2.2): the URI has the host.
                 if let Ok(host) = HeaderValue::from_str(site.authority.as_str()) {
@@ -133,16 +148,16 @@ impl HttpConnection {
                 }
                 Ok(self.own_page(&request))
             }
-            Some(OwnPort::Proxy) => Err(Trouble::Loop(self.client.engine.proxy).into()),
+            Some(OwnPort::Proxy) => Err(Refusal::Loop(self.client.engine.proxy).into()),
         }
     }
 
-    async fn as_origin(
+    async fn answer_as_origin(
         &self,
         site: &Site,
         mut request: Request<Incoming>,
-        moment: Moment,
-    ) -> Result<Response<Body>, Refused> {
+        received: Received,
+    ) -> Result<Response<Body>, Unanswered> {
         refuse_connect(&request)?;
         // Over HTTP/2 the client names the host in `:authority` alone.
         if let Some(authority) = request.uri().authority()
@@ -157,47 +172,48 @@ impl HttpConnection {
             request.extensions_mut().insert(HostStays);
         }
         let path = path(request.uri());
-        self.forward(site, path, request, &self.connection, moment).await
+        self.forward(site, path, request, &self.connection, received).await
     }
 
-    async fn as_reverse(
+    async fn answer_as_reverse(
         &self,
-        routes: &Routes,
+        origins: &ReverseOrigins,
         request: Request<Incoming>,
         connection: &Connection,
-        moment: Moment,
-    ) -> Result<Response<Body>, Refused> {
+        received: Received,
+    ) -> Result<Response<Body>, Unanswered> {
         refuse_connect(&request)?;
-        let (route, path) = routes.find(&path(request.uri()))?;
-        let asked = Asked::of(&request);
-        let there = route.site.uri(path.clone())?;
-        let mut answer = self.forward(&route.site, path, request, connection, moment).await?;
-        if places::are_in(answer.headers())
-            && let Some(places) = Places::new(&self.client.engine.reverse, (routes, route), &asked, &there)
+        let (origin, path) = origins.find(&path(request.uri()))?;
+        let client_target = ClientTarget::of(&request);
+        let uri = origin.site.uri(path.clone())?;
+        let mut answer = self.forward(&origin.site, path, request, connection, received).await?;
+        if reverse_urls::has_urls(answer.headers())
+            && let Some(rewriter) =
+                UrlRewriter::new(&self.client.engine.reverse, (origins, origin), &client_target, &uri)
         {
-            places.rewrite(answer.headers_mut());
+            rewriter.rewrite(answer.headers_mut());
         }
         Ok(answer)
     }
 
-    /// Gives a request to the handler.
+    /// Passes a request to the handler.
     async fn forward(
         &self,
         site: &Site,
         path: PathAndQuery,
         mut request: Request<Incoming>,
         connection: &Connection,
-        moment: Moment,
-    ) -> Result<Response<Body>, Refused> {
+        received: Received,
+    ) -> Result<Response<Body>, Unanswered> {
         let mut codings = request.headers().get_all(TRANSFER_ENCODING).iter();
         if codings.next().is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
             || codings.next().is_some()
         {
-            return Err(Trouble::TransferCoding.into());
+            return Err(Refusal::TransferCoding.into());
         }
         *request.uri_mut() = site.uri(path)?;
         request.headers_mut().remove(PROXY_AUTHORIZATION);
-        let Moment { started, at } = moment;
+        let Received { started, at } = received;
         let mut exchange = Exchange { origin: site.origin.clone(), request, started, at, note: Note::default() };
         let handler = &*self.client.engine.handler;
         let witness = self.client.engine.witness.as_deref();
@@ -215,24 +231,16 @@ impl HttpConnection {
 
     fn own_page(&self, request: &Request<Incoming>) -> Response<Body> {
         let ClientConnection { engine, local, .. } = &*self.client;
-        status::page(request, engine.proxy, engine.authority.cert_pem(), |authority| {
+        own_pages::page(request, engine.proxy, engine.authority.cert_pem(), |authority| {
             let host = authority.host().trim_matches(['[', ']']).to_ascii_lowercase();
             matches!(engine.own_port(*local, &host, authority.port_u16().unwrap_or(80)), Some(OwnPort::Proxy))
         })
     }
-
-    /// The session of a request to the proxy port.
-    ///
-    /// # Errors
-    /// If the credentials of `--auth` are missing or wrong.
-    pub(super) fn session(&self, headers: &HeaderMap) -> Result<Session, Trouble> {
-        auth::session(self.client.engine.auth.as_ref(), headers.get(PROXY_AUTHORIZATION))
-    }
 }
 
-fn refuse_connect<B>(request: &Request<B>) -> Result<(), Trouble> {
+fn refuse_connect<B>(request: &Request<B>) -> Result<(), Refusal> {
     match *request.method() {
-        Method::CONNECT => Err(Trouble::NoTunnel("CONNECT is for the proxy port, once a connection.")),
+        Method::CONNECT => Err(Refusal::NoTunnel("CONNECT is for the proxy port, once a connection.")),
         _ => Ok(()),
     }
 }

@@ -5,21 +5,21 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use ::http::{Request, Response};
+use futures_util::future::BoxFuture;
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::answer::ConnectTimings;
-use super::connection::{Dialled, Http1, Http2, InUse};
+use super::Upstream;
+use super::connection::{ConnectTimings, Dialled, Http1, Http2, InUse};
 use super::error::UpstreamError;
 use super::pool::{ClientPool, IdleConnection};
 use super::route::Purpose;
 use super::timeouts::Step;
 use super::upload::Upload;
+use super::via::server_name;
 use super::wire::UpstreamStream;
-use super::{Upstream, server_name};
-use crate::handler::BoxFuture;
 use crate::origin::{Origin, Scheme};
 
 /// The ALPN identifier of HTTP/2 (RFC 9113 section 3.2).
@@ -189,7 +189,7 @@ impl Upstream {
         tracing::debug!(connection = id, %to, remote = ?opened.remote, ?tcp, "upstream connection opened");
         Ok(Dialled {
             to: to.clone(),
-            stream: UpstreamStream::new(opened.io, opened.back),
+            stream: UpstreamStream::new(opened.io, opened.early),
             id,
             remote: opened.remote,
             timings: ConnectTimings { dns: opened.dns, tcp: Some(tcp), tls: None },

@@ -16,27 +16,19 @@ use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use super::served::Flushes;
+use super::flushes::Flushes;
+use crate::limits::ClientTimeouts;
 
 /// A client that closes its connection within this time of the TLS handshake, without a request, has rejected the
 /// certificate: Node.js and some others complete the handshake first and send no alert.
 const REJECTS_WITHIN: Duration = Duration::from_secs(1);
 
 /// The reason in the event of such a client.
-pub(super) const CLOSED_AFTER_HANDSHAKE: &str = "the client closed the connection when it had seen the certificate";
+pub(crate) const CLOSED_AFTER_HANDSHAKE: &str = "the client closed the connection when it had seen the certificate";
 
-/// The time limits of the client side.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
-    /// For a request's head, from its first byte; for a TLS handshake, from its first byte.
-    pub(super) head: Duration,
-    /// Between requests, and for the first byte.
-    pub(super) idle: Duration,
-}
-
-/// What an inactive connection waits for.
+/// The next event on an inactive connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Waiting {
+pub(crate) enum WaitingFor {
     /// The first byte of a request.
     Request,
     /// The rest of a head.
@@ -48,9 +40,9 @@ pub(super) enum Waiting {
 /// Times are milliseconds since `created`. The reads and requests of a connection run in one task, over HTTP/2 in a few, so
 /// `Relaxed` is sufficient.
 #[derive(Debug)]
-pub(super) struct IdleTracker {
+pub(crate) struct IdleTracker {
     created: Instant,
-    /// Requests begun and ended.
+    /// Number of requests that began, and of requests that ended.
     begun: AtomicU64,
     ended: AtomicU64,
     idle_since: AtomicU64,
@@ -60,14 +52,14 @@ pub(super) struct IdleTracker {
     alert: OnceLock<String>,
     /// When the client closed the connection without a request.
     closed: OnceLock<u64>,
-    pub(super) flushes: Flushes,
+    flushes: Flushes,
     /// Set when the handler took the connection over by an Upgrade: the token that ends it, and the task that the drain
     /// waits for.
     lent: OnceLock<(CancellationToken, TaskTrackerToken)>,
 }
 
 impl IdleTracker {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         IdleTracker {
             created: Instant::now(),
             begun: AtomicU64::new(0),
@@ -82,7 +74,7 @@ impl IdleTracker {
     }
 
     /// Begins a request. It ends when the guard is dropped.
-    pub(super) fn begin(self: Arc<Self>) -> Busy {
+    pub(crate) fn begin(self: Arc<Self>) -> Busy {
         self.begun.fetch_add(1, Relaxed);
         self.head_since.store(0, Relaxed);
         Busy(self)
@@ -98,12 +90,12 @@ impl IdleTracker {
     }
 
     /// Returns true if the client ever sent a request.
-    pub(super) fn had_request(&self) -> bool {
+    pub(crate) fn had_request(&self) -> bool {
         self.begun.load(Relaxed) > 0
     }
 
     /// The reason if the client rejected the certificate after the handshake.
-    pub(super) fn tls_rejection(&self) -> Option<&str> {
+    pub(crate) fn tls_rejection(&self) -> Option<&str> {
         let soon = || self.closed.get().is_some_and(|closed| u128::from(*closed) < REJECTS_WITHIN.as_millis());
         match self.alert.get() {
             Some(alert) => Some(alert),
@@ -112,19 +104,19 @@ impl IdleTracker {
         }
     }
 
-    /// What the connection waits for, and until when; `None` while a request is being answered.
-    pub(super) fn waiting(&self, limits: Limits) -> Option<(Waiting, Instant)> {
+    /// The event that the connection waits for, and the time limit; `None` while a request is being answered.
+    pub(crate) fn waiting(&self, timeouts: ClientTimeouts) -> Option<(WaitingFor, Instant)> {
         if self.is_busy() {
             return None;
         }
         Some(match self.head_since.load(Relaxed) {
-            0 => (Waiting::Request, self.at(self.idle_since.load(Relaxed)) + limits.idle),
-            since => (Waiting::Head, self.at(since) + limits.head),
+            0 => (WaitingFor::Request, self.at(self.idle_since.load(Relaxed)) + timeouts.idle),
+            since => (WaitingFor::Head, self.at(since) + timeouts.head),
         })
     }
 
     /// Gives the connection to the handler. It ends when `end` is cancelled and nothing can be read or written.
-    pub(super) fn lend(&self, end: CancellationToken, tracked: TaskTrackerToken) {
+    pub(crate) fn lend(&self, end: CancellationToken, tracked: TaskTrackerToken) {
         let _ = self.lent.set((end, tracked));
     }
 
@@ -162,7 +154,14 @@ impl IdleTracker {
 
 /// Marks a connection as busy until it is dropped.
 #[derive(Debug)]
-pub(super) struct Busy(pub(super) Arc<IdleTracker>);
+pub(crate) struct Busy(Arc<IdleTracker>);
+
+impl Busy {
+    /// The flushes of the connection.
+    pub(super) fn flushes(&self) -> &Flushes {
+        &self.0.flushes
+    }
+}
 
 impl Drop for Busy {
     fn drop(&mut self) {
@@ -171,7 +170,7 @@ impl Drop for Busy {
 }
 
 /// A stream that reports reads and flushes to its [`IdleTracker`].
-pub(super) struct TrackedStream<I> {
+pub(crate) struct TrackedStream<I> {
     io: I,
     idle: Arc<IdleTracker>,
     /// Bytes between two requests begin a head. Over HTTP/2 they can be any frame.
@@ -181,15 +180,15 @@ pub(super) struct TrackedStream<I> {
 }
 
 impl<I> TrackedStream<I> {
-    pub(super) fn http1(io: I, idle: Arc<IdleTracker>) -> Self {
+    pub(crate) fn http1(io: I, idle: Arc<IdleTracker>) -> Self {
         TrackedStream { io, idle, has_heads: true, end: None }
     }
 
-    pub(super) fn http2(io: I, idle: Arc<IdleTracker>) -> Self {
+    pub(crate) fn http2(io: I, idle: Arc<IdleTracker>) -> Self {
         TrackedStream { io, idle, has_heads: false, end: None }
     }
 
-    pub(super) fn into_inner(self) -> I {
+    pub(crate) fn into_inner(self) -> I {
         self.io
     }
 
@@ -249,22 +248,22 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for TrackedStream<I> {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits { head: Duration::from_secs(15), idle: Duration::from_secs(60) };
+    const TIMEOUTS: ClientTimeouts = ClientTimeouts { head: Duration::from_secs(15), idle: Duration::from_secs(60) };
 
-    fn waiting(idle: &IdleTracker) -> Option<Waiting> {
-        idle.waiting(LIMITS).map(|(waiting, _)| waiting)
+    fn waiting(idle: &IdleTracker) -> Option<WaitingFor> {
+        idle.waiting(TIMEOUTS).map(|(waiting, _)| waiting)
     }
 
     #[test]
     fn tracker_applies_idle_timeout_between_requests_and_head_timeout_within_heads() {
         let idle = IdleTracker::new();
-        assert_eq!(idle.waiting(LIMITS), Some((Waiting::Request, idle.created + LIMITS.idle)));
+        assert_eq!(idle.waiting(TIMEOUTS), Some((WaitingFor::Request, idle.created + TIMEOUTS.idle)));
         idle.on_head_bytes();
-        let first = idle.waiting(LIMITS).unwrap();
-        assert_eq!(first.0, Waiting::Head);
-        assert!(first.1 < idle.created + LIMITS.idle);
+        let first = idle.waiting(TIMEOUTS).unwrap();
+        assert_eq!(first.0, WaitingFor::Head);
+        assert!(first.1 < idle.created + TIMEOUTS.idle);
         idle.on_head_bytes();
-        assert_eq!(idle.waiting(LIMITS).unwrap(), first, "later bytes do not extend the limit");
+        assert_eq!(idle.waiting(TIMEOUTS).unwrap(), first, "later bytes do not extend the limit");
     }
 
     #[test]
@@ -277,6 +276,6 @@ mod tests {
         drop(first);
         assert_eq!(waiting(&idle), None, "one of two requests is in progress");
         drop(second);
-        assert_eq!(waiting(&idle), Some(Waiting::Request), "bytes during a request begin no head");
+        assert_eq!(waiting(&idle), Some(WaitingFor::Request), "bytes during a request begin no head");
     }
 }

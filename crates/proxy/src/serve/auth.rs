@@ -1,5 +1,4 @@
-//! Who a client of the proxy port says it is: `Proxy-Authorization: Basic` (RFC 7617) names its session and, with `--auth`,
-//! lets it in.
+//! Proxy authentication: `Proxy-Authorization: Basic` (RFC 7617) names a client's session and, with `--auth`, is checked.
 
 use std::sync::Arc;
 
@@ -8,40 +7,55 @@ use base64::Engine as _;
 use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq as _};
 
-use super::origin::Session;
-use super::respond::Trouble;
-use super::server::Credentials;
+use super::refusal::Refusal;
+use crate::origin::Session;
 
-/// The session of a client that sent this header. Without `--auth` the user name is the session's name and anything will do;
-/// with it, what follows `+` in the user name is, and user name and password must be right.
-pub(super) fn session(required: Option<&Credentials>, header: Option<&HeaderValue>) -> Result<Session, Trouble> {
-    let given = header.and_then(basic);
+/// The credentials of `--auth USER:PASS`. Prints as `(redacted)`.
+#[derive(Clone)]
+pub struct Credentials {
+    /// The user name; a client names its session as `USER+SESSION`.
+    pub user: String,
+    pub password: String,
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("(redacted)")
+    }
+}
+
+/// The session of a client that sent this header. Without `--auth` the user name is the session. With it, the session
+/// follows a `+` in the user name.
+///
+/// # Errors
+/// If user name or password do not match `required`.
+pub(super) fn session(required: Option<&Credentials>, header: Option<&HeaderValue>) -> Result<Session, Refusal> {
+    let given = header.and_then(parse_basic);
     let Some(required) = required else {
-        return Ok(named(given.as_ref().map_or(&[], |(user, _)| user)));
+        return Ok(session_named(given.as_ref().map_or(&[], |(user, _)| user)));
     };
-    let (user, password) = given.ok_or(Trouble::Credentials)?;
+    let (user, password) = given.ok_or(Refusal::Unauthorized)?;
     let split = required.user.len();
     let (user, name) = match user.get(split) {
         Some(b'+') => (&user[..split], &user[split + 1..]),
         _ => (&user[..], &[][..]),
     };
-    // Both are compared whatever the first says, so that time tells nothing about either.
-    let right = same(user, required.user.as_bytes()) & same(&password, required.password.as_bytes());
-    if right.into() { Ok(named(name)) } else { Err(Trouble::Credentials) }
+    // Without a short circuit, so that the time does not depend on the user name.
+    let right = is_same(user, required.user.as_bytes()) & is_same(&password, required.password.as_bytes());
+    if right.into() { Ok(session_named(name)) } else { Err(Refusal::Unauthorized) }
 }
 
-/// Whether two texts are the same, in a time that tells neither where they differ nor how long the secret one is: digests are
-/// compared, all of them.
-fn same(given: &[u8], secret: &[u8]) -> Choice {
+/// Compares two texts by their digests, in a time that depends neither on where they differ nor on the length of the secret.
+fn is_same(given: &[u8], secret: &[u8]) -> Choice {
     Sha256::digest(given)[..].ct_eq(&Sha256::digest(secret)[..])
 }
 
-fn named(name: &[u8]) -> Session {
+fn session_named(name: &[u8]) -> Session {
     Session((!name.is_empty()).then(|| Arc::from(String::from_utf8_lossy(name))))
 }
 
-/// User name and password.
-fn basic(header: &HeaderValue) -> Option<(Vec<u8>, Vec<u8>)> {
+/// User name and password of a Basic header.
+fn parse_basic(header: &HeaderValue) -> Option<(Vec<u8>, Vec<u8>)> {
     let (scheme, encoded) = header.to_str().ok()?.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {
         return None;
@@ -61,32 +75,40 @@ mod tests {
     }
 
     #[test]
-    fn the_user_name_names_the_session() {
+    fn user_name_is_the_session() {
         let session = |text: &str| session(None, Some(&header(text))).unwrap().0;
         assert_eq!(session("worker-3:x").as_deref(), Some("worker-3"));
         assert_eq!(session("worker-3:").as_deref(), Some("worker-3"));
         assert_eq!(session("a+b:c:d").as_deref(), Some("a+b"));
         assert_eq!(session(":x"), None);
-        for odd in ["Bearer abc", "Basic", "Basic !", "Basic YQ=="] {
-            assert_eq!(super::session(None, Some(&HeaderValue::from_static(odd))).unwrap(), Session(None), "{odd}");
+        for invalid in ["Bearer abc", "Basic", "Basic !", "Basic YQ=="] {
+            assert_eq!(
+                super::session(None, Some(&HeaderValue::from_static(invalid))).unwrap(),
+                Session(None),
+                "{invalid}"
+            );
         }
     }
 
     #[test]
-    fn secrets_are_compared_as_digests_alone() {
-        assert!(bool::from(same(b"secret", b"secret")) && bool::from(same(b"", b"")));
+    fn credentials_are_compared_only_as_digests() {
+        assert!(bool::from(is_same(b"secret", b"secret")) && bool::from(is_same(b"", b"")));
         for given in ["", "s", "Secret", "secret ", "secre", "secretsecret", "secret\0"] {
-            assert!(!bool::from(same(given.as_bytes(), b"secret")), "{given:?}");
+            assert!(!bool::from(is_same(given.as_bytes(), b"secret")), "{given:?}");
         }
-        // Nothing else in here looks at what was given beside what is required: neither `==` nor the lengths of both.
+        // No other line compares credentials: neither with `==` nor by length.
         let code = include_str!("auth.rs").split("#[cfg(test)]").next().unwrap_or_default();
         let compares = |line: &&str| line.contains("required.password") || line.contains("required.user.as_bytes");
         let compared: Vec<&str> = code.lines().filter(compares).collect();
-        assert!(compared.len() == 1 && compared[0].contains("same(user, ") && compared[0].contains("same(&password, "));
+        assert!(
+            compared.len() == 1
+                && compared[0].contains("is_same(user, ")
+                && compared[0].contains("is_same(&password, ")
+        );
     }
 
     #[test]
-    fn credentials_let_in_and_carry_a_session() {
+    fn user_name_with_credentials_has_a_session_suffix() {
         let required = Credentials { user: "me".into(), password: "secret:1".into() };
         let session = |text: &str| session(Some(&required), Some(&header(text))).ok().map(|session| session.0);
         assert_eq!(session("me:secret:1"), Some(None));

@@ -1,4 +1,4 @@
-//! Bodies on their way, and the tee that lets a recorder watch one without slowing or copying it.
+//! Message bodies, and the observer that lets a recorder see one without slowing or copying it.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -6,34 +6,29 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
 
-pub use super::upstream::AnswerBody;
-pub use watched::{Allowance, End, Watch, Watched};
+pub use observed::{BodyEnd, BodyObserver, ObservedBody, ReadAllowance};
 
+mod observed;
 #[cfg(test)]
 mod script;
-mod watched;
 
-/// The error of a body that breaks off; the connection is then closed (HTTP/2: the stream is reset).
+/// The error of an aborted body. The connection is closed, or the HTTP/2 stream reset.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// The body of an answer. The variants that matter on the hot path need no allocation.
+/// The body of a response.
 #[derive(Default)]
 pub enum Body {
-    /// None.
     #[default]
     Empty,
-    /// Held in memory.
+    /// In memory.
     Full(Full<Bytes>),
-    /// Straight from upstream.
-    Incoming(AnswerBody),
-    /// Anything else.
     Boxed(Pin<Box<dyn HttpBody<Data = Bytes, Error = BoxError> + Send>>),
 }
 
 impl Body {
-    /// A body held in memory.
+    /// A body in memory.
     pub fn full(bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
         if bytes.is_empty() { Body::Empty } else { Body::Full(Full::new(bytes)) }
@@ -45,7 +40,6 @@ impl Body {
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        use http_body_util::BodyExt;
         Body::Boxed(Box::pin(body.map_err(Into::into)))
     }
 }
@@ -58,7 +52,6 @@ impl HttpBody for Body {
         match self.get_mut() {
             Body::Empty => Poll::Ready(None),
             Body::Full(full) => Pin::new(full).poll_frame(cx).map_err(|never: Infallible| match never {}),
-            Body::Incoming(incoming) => Pin::new(incoming).poll_frame(cx),
             Body::Boxed(boxed) => boxed.as_mut().poll_frame(cx),
         }
     }
@@ -67,7 +60,6 @@ impl HttpBody for Body {
         match self {
             Body::Empty => true,
             Body::Full(full) => full.is_end_stream(),
-            Body::Incoming(incoming) => incoming.is_end_stream(),
             Body::Boxed(boxed) => boxed.is_end_stream(),
         }
     }
@@ -76,7 +68,6 @@ impl HttpBody for Body {
         match self {
             Body::Empty => SizeHint::with_exact(0),
             Body::Full(full) => full.size_hint(),
-            Body::Incoming(incoming) => incoming.size_hint(),
             Body::Boxed(boxed) => boxed.size_hint(),
         }
     }

@@ -1,4 +1,4 @@
-//! A client's connection: the socket, and the bytes that were read from it too early.
+//! The byte stream of a client connection: TCP or TLS, with bytes that were read early.
 
 use std::io;
 use std::pin::Pin;
@@ -11,61 +11,63 @@ use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 
-use super::idle::Limits;
-use super::sniff::{self, Opening};
+use crate::limits::ClientTimeouts;
+use crate::sniff::{self, Protocol};
 
-/// Enough to tell what a client speaks, and then most heads and ClientHellos in the same read.
+/// Size of the first read: enough to detect the protocol, and for most heads and ClientHellos.
 const FIRST_READ: usize = 4 * 1024;
 
-/// Bytes both ways; what was read ahead comes first.
-pub(super) struct Wire {
+/// A client stream. Bytes that were read early are read again first.
+pub(crate) struct ClientStream {
     early: BytesMut,
     transport: Transport,
 }
 
-/// TCP, or TLS inside a wire.
-type Transport = Either<TcpStream, Box<TlsStream<Wire>>>;
+/// TCP, or TLS inside another client stream.
+type Transport = Either<TcpStream, Box<TlsStream<ClientStream>>>;
 
-impl From<TcpStream> for Wire {
+impl From<TcpStream> for ClientStream {
     fn from(tcp: TcpStream) -> Self {
-        Wire { early: BytesMut::new(), transport: Either::Left(tcp) }
+        ClientStream { early: BytesMut::new(), transport: Either::Left(tcp) }
     }
 }
 
-impl From<TlsStream<Wire>> for Wire {
-    fn from(tls: TlsStream<Wire>) -> Self {
-        Wire { early: BytesMut::new(), transport: Either::Right(Box::new(tls)) }
+impl From<TlsStream<ClientStream>> for ClientStream {
+    fn from(tls: TlsStream<ClientStream>) -> Self {
+        ClientStream { early: BytesMut::new(), transport: Either::Right(Box::new(tls)) }
     }
 }
 
-impl Wire {
-    /// Looks at the first bytes; they stay to be read. `None` when the client closes, or the time for an idle connection
-    /// passes, without one. What is still undecided when the time for a head has passed is unknown. Cancel safe.
+impl ClientStream {
+    /// Detects the protocol by the first bytes, which stay to be read.
+    ///
+    /// Returns `None` if the client closes, or sends no byte within the idle timeout. The protocol is unknown if it is still
+    /// undecided after the head timeout. Cancel safe.
     ///
     /// # Errors
-    /// When the connection breaks.
-    pub(super) async fn opening(&mut self, limits: Limits) -> io::Result<Option<Opening>> {
-        if self.early.is_empty() && !matches!(timeout(limits.idle, self.read_more()).await, Ok(Ok(1..))) {
+    /// If the connection breaks.
+    pub(crate) async fn detect(&mut self, timeouts: ClientTimeouts) -> io::Result<Option<Protocol>> {
+        if self.early.is_empty() && !matches!(timeout(timeouts.idle, self.read_more()).await, Ok(Ok(1..))) {
             return Ok(None);
         }
-        let decided = async {
+        let detected = async {
             loop {
-                if let Some(opening) = sniff::opening(&self.early) {
-                    return Ok(opening);
+                if let Some(protocol) = sniff::detect(&self.early) {
+                    return Ok(protocol);
                 }
                 if self.read_more().await? == 0 {
-                    return Ok(Opening::Unknown);
+                    return Ok(Protocol::Unknown);
                 }
             }
         };
-        timeout(limits.head, decided).await.unwrap_or(Ok(Opening::Unknown)).map(Some)
+        timeout(timeouts.head, detected).await.unwrap_or(Ok(Protocol::Unknown)).map(Some)
     }
 
-    /// With what was read from it already, to be read again.
-    pub(super) fn after(self, early: &[u8]) -> Wire {
+    /// Puts back bytes that were read from this stream.
+    pub(crate) fn prepend(self, early: &[u8]) -> ClientStream {
         let mut all = BytesMut::from(early);
         all.extend_from_slice(&self.early);
-        Wire { early: all, ..self }
+        ClientStream { early: all, ..self }
     }
 
     async fn read_more(&mut self) -> io::Result<usize> {
@@ -74,7 +76,7 @@ impl Wire {
     }
 }
 
-impl AsyncRead for Wire {
+impl AsyncRead for ClientStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.early.is_empty() {
             return Pin::new(&mut self.transport).poll_read(cx, buf);
@@ -89,7 +91,7 @@ impl AsyncRead for Wire {
     }
 }
 
-impl AsyncWrite for Wire {
+impl AsyncWrite for ClientStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.transport).poll_write(cx, buf)
     }

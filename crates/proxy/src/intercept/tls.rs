@@ -1,4 +1,4 @@
-//! TLS towards the client: what it asks for, and the certificate it gets.
+//! TLS towards the client.
 
 use std::io;
 use std::sync::Arc;
@@ -9,37 +9,42 @@ use tokio::time::{Instant, timeout_at};
 use tokio_rustls::server::TlsStream;
 use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 
-use super::idle::CLOSED_AFTER_HANDSHAKE;
-use super::wire::Wire;
+use crate::client_stream::ClientStream;
+use crate::serve::idle::CLOSED_AFTER_HANDSHAKE;
+use crate::upstream::H2;
 
-/// A ClientHello, not answered yet.
-pub(super) struct Hello {
-    start: StartHandshake<Wire>,
+/// A ClientHello that is not answered yet.
+pub(super) struct ClientHello {
+    start: StartHandshake<ClientStream>,
     /// The name that the client wants a certificate for (SNI), in lower case.
-    pub(super) name: Option<String>,
-    /// The protocols it offers.
+    pub(super) server_name: Option<String>,
+    /// The protocols that the client offers.
     pub(super) alpn: Vec<Vec<u8>>,
 }
 
-impl Hello {
-    /// Reads it. `None` when none comes: nobody has seen our certificate, so that there is nothing to tell.
-    pub(super) async fn read(wire: Wire, deadline: Instant) -> Option<Hello> {
-        let start = match timeout_at(deadline, LazyConfigAcceptor::new(Acceptor::default(), wire)).await {
+impl ClientHello {
+    /// Reads the ClientHello. Returns `None` if there is none: the client has not seen a certificate, so no event is due.
+    pub(super) async fn read(stream: ClientStream, deadline: Instant) -> Option<ClientHello> {
+        let start = match timeout_at(deadline, LazyConfigAcceptor::new(Acceptor::default(), stream)).await {
             Ok(Ok(start)) => start,
             Ok(Err(error)) => {
-                tracing::debug!("no usable ClientHello: {error}");
+                tracing::debug!("invalid ClientHello: {error}");
                 return None;
             }
             Err(_) => return None,
         };
         let hello = start.client_hello();
-        let name = hello.server_name().map(str::to_ascii_lowercase);
+        let server_name = hello.server_name().map(str::to_ascii_lowercase);
         let alpn = hello.alpn().into_iter().flatten().map(<[u8]>::to_vec).collect();
-        Some(Hello { start, name, alpn })
+        Some(ClientHello { start, server_name, alpn })
     }
 
-    /// Answers it. The error says in rustls' words why there is no connection.
-    pub(super) async fn answer(self, config: Arc<ServerConfig>, deadline: Instant) -> Result<TlsStream<Wire>, String> {
+    /// Completes the handshake. The error is the reason as rustls reports it.
+    pub(super) async fn answer(
+        self,
+        config: Arc<ServerConfig>,
+        deadline: Instant,
+    ) -> Result<TlsStream<ClientStream>, String> {
         match timeout_at(deadline, self.start.into_stream(config)).await {
             Ok(Ok(stream)) => Ok(stream),
             Ok(Err(error)) => Err(reason(&error)),
@@ -48,9 +53,9 @@ impl Hello {
     }
 }
 
-/// Whether ALPN settled on HTTP/2.
-pub(super) fn is_http2(stream: &TlsStream<Wire>) -> bool {
-    stream.get_ref().1.alpn_protocol() == Some(b"h2")
+/// Returns true if ALPN selected HTTP/2.
+pub(super) fn is_http2(stream: &TlsStream<ClientStream>) -> bool {
+    stream.get_ref().1.alpn_protocol() == Some(H2)
 }
 
 fn reason(error: &io::Error) -> String {

@@ -1,6 +1,7 @@
-//! The proxy's own address as a web server: a small page, a health check and the CA's certificate. Nothing here changes
-//! anything, and no other site can read it: Host and Origin must be ours. The health check says no more than that something
-//! answers, so that it may be asked by any name: a container knows this one as a service.
+//! The proxy's own web pages: a start page, a health check and the certificate of the CA.
+//!
+//! The pages change nothing, and other sites cannot read them: Host and Origin must name the proxy. The health check says no
+//! more than that the proxy answers, so any Host is allowed: a container knows the proxy as a service.
 
 use std::net::SocketAddr;
 
@@ -8,29 +9,29 @@ use ::http::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderName, ORIGIN};
 use ::http::uri::Authority;
 use ::http::{HeaderMap, HeaderValue, Method, Request, Response};
 
-use super::body::Body;
-use super::respond::Trouble;
+use super::refusal::Refusal;
+use crate::body::Body;
 
-/// Answers a request to the proxy itself. `ours` tells whether `host:port` is it.
+/// Answers a request to the proxy itself. `is_own` returns true if an authority is the proxy's.
 pub(super) fn page<B>(
     request: &Request<B>,
     proxy: SocketAddr,
     ca_pem: &str,
-    ours: impl Fn(&Authority) -> bool,
+    is_own: impl Fn(&Authority) -> bool,
 ) -> Response<Body> {
     let headers = request.headers();
     let is_health = request.uri().path() == "/healthz";
-    if !(is_health || host(headers).is_some_and(|host| ours(&host))) || !origin_is_ours(headers, &ours) {
-        return Trouble::Misdirected(proxy).response();
+    if !(is_health || host(headers).is_some_and(|host| is_own(&host))) || !is_own_origin(headers, &is_own) {
+        return Refusal::Misdirected(proxy).response();
     }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return Trouble::ReadOnly.response();
+        return Refusal::ReadOnlyPage.response();
     }
     match request.uri().path() {
         "/" => answer("text/html; charset=utf-8", index(proxy)),
         "/healthz" => answer("application/json", "{\"status\":\"ok\"}\n".to_owned()),
         "/ca.pem" => answer("application/x-x509-ca-cert", ca_pem.to_owned()),
-        _ => Trouble::NoPage.response(),
+        _ => Refusal::UnknownPage.response(),
     }
 }
 
@@ -40,10 +41,10 @@ fn host(headers: &HeaderMap) -> Option<Authority> {
     if hosts.next().is_some() { None } else { Authority::try_from(host.as_bytes()).ok() }
 }
 
-fn origin_is_ours(headers: &HeaderMap, ours: impl Fn(&Authority) -> bool) -> bool {
+fn is_own_origin(headers: &HeaderMap, is_own: impl Fn(&Authority) -> bool) -> bool {
     headers.get_all(ORIGIN).iter().all(|origin| {
         let authority = origin.as_bytes().strip_prefix(b"http://").and_then(|rest| Authority::try_from(rest).ok());
-        authority.is_some_and(|authority| ours(&authority))
+        authority.is_some_and(|authority| is_own(&authority))
     })
 }
 

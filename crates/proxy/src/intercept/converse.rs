@@ -1,0 +1,175 @@
+//! Serves a client stream of any supported protocol, and the tunnels inside it.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::tls::{ClientHello, is_http2};
+use crate::client_stream::ClientStream;
+use crate::engine::ClientConnection;
+use crate::handler::{Connection, ConnectionEvent};
+use crate::origin::{Origin, Scheme, Session};
+use crate::serve::drive::{TunnelStart, serve_http1, serve_http2};
+use crate::serve::grant::TunnelTarget;
+use crate::serve::http_connection::{ConnectionKind, HttpConnection};
+use crate::serve::target::Site;
+use crate::sniff::Protocol;
+use crate::tunnel;
+use crate::upstream::{Dialled, H2, HTTP1};
+use harproxy_tls::authority::Alpn;
+
+/// Serves a client of the proxy port or of a `--reverse` port. TLS is accepted on both, so that a proxy URL with `https://`
+/// works.
+pub(crate) async fn converse(
+    client: Arc<ClientConnection>,
+    kind: ConnectionKind,
+    session: Session,
+    mut stream: ClientStream,
+) {
+    let timeouts = client.engine.timeouts;
+    let detected = tokio::select! {
+        detected = stream.detect(timeouts) => detected,
+        () = client.stop.drain.cancelled() => return,
+    };
+    match detected {
+        Ok(Some(Protocol::Tls)) => {
+            let alpn = if matches!(kind, ConnectionKind::Proxy) { Alpn::Http1 } else { Alpn::Http2 };
+            let deadline = Instant::now() + timeouts.head;
+            let handshake = async {
+                let hello = ClientHello::read(stream, deadline).await?;
+                let host = hello.server_name.clone().unwrap_or_else(|| client.local.ip().to_string());
+                let config = client.engine.authority.server_config(&host, alpn);
+                let stream = match config {
+                    Ok(config) => hello.answer(config, deadline).await,
+                    Err(error) => Err(error.to_string()),
+                };
+                stream.inspect_err(|reason| tracing::debug!("TLS handshake with a client failed: {reason}")).ok()
+            };
+            let Some(Some(stream)) = client.stop.drain.run_until_cancelled(handshake).await else { return };
+            let is_http2 = is_http2(&stream);
+            serve(HttpConnection::new(client.clone(), kind, session), stream.into(), is_http2).await;
+        }
+        Ok(Some(protocol)) => {
+            serve(HttpConnection::new(client.clone(), kind, session), stream, protocol == Protocol::Http2).await;
+        }
+        Ok(None) | Err(_) => {}
+    }
+}
+
+/// Serves HTTP, and the tunnel that a CONNECT leads to.
+async fn serve(http: Arc<HttpConnection>, stream: ClientStream, is_http2: bool) {
+    if is_http2 {
+        serve_http2(stream, &http).await;
+    } else if let Some(tunnel) = serve_http1(stream, &http).await {
+        let client = http.client.clone();
+        drop(http);
+        // Boxed, because the tunnel may be served by this function.
+        Box::pin(run_tunnel(client, tunnel)).await;
+    }
+}
+
+async fn run_tunnel(client: Arc<ClientConnection>, tunnel: TunnelStart) {
+    let TunnelStart { to, connection, target, stream } = tunnel;
+    match target {
+        TunnelTarget::PassThrough(dialled) => pass_through(&client, to, stream, dialled).await,
+        TunnelTarget::Intercept(dialled) => intercept(client, to, connection, stream, dialled).await,
+        TunnelTarget::Reverse(origins) => {
+            converse(client, ConnectionKind::Reverse(origins), connection.session().clone(), stream).await;
+        }
+    }
+}
+
+/// Copies bytes until the tunnel ends.
+async fn pass_through(client: &ClientConnection, to: Origin, stream: ClientStream, dialled: Dialled) {
+    let (copied, began) = (tunnel::CopiedBytes::default(), Instant::now());
+    let run = tunnel::run(stream, dialled.into_io(), &copied, client.engine.timeouts.idle, &client.stop.drain);
+    client.stop.abort.run_until_cancelled(run).await;
+    let (sent, received) = (copied.sent.into_inner(), copied.received.into_inner());
+    client.event(ConnectionEvent::TunnelClosed { to, sent, received, duration: began.elapsed() });
+}
+
+/// Detects the protocol inside a CONNECT tunnel, by the side that speaks first.
+async fn intercept(
+    client: Arc<ClientConnection>,
+    to: Origin,
+    connection: Connection,
+    mut stream: ClientStream,
+    mut dialled: Option<Dialled>,
+) {
+    let detected = loop {
+        let upstream_speaks = async {
+            match &mut dialled {
+                Some(dialled) => dialled.first_bytes().await.unwrap_or(false),
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            detected = stream.detect(client.engine.timeouts) => break detected,
+            speaks = upstream_speaks => match dialled.take() {
+                Some(dialled) if speaks => return pass_through(&client, to, stream, dialled).await,
+                // Upstream closed without a byte: another connection may still answer the client's request.
+                _ => {}
+            },
+            () = client.stop.drain.cancelled() => return,
+        }
+    };
+    match (detected, dialled) {
+        (Ok(Some(Protocol::Tls)), dialled) => terminate_tls(client, to, connection, stream, dialled).await,
+        (Ok(Some(protocol @ (Protocol::Http1 | Protocol::Http2))), dialled) => {
+            let to = Origin { scheme: Scheme::Http, ..to };
+            if let Some(dialled) = dialled {
+                connection.pool.put_dialled(&to, dialled);
+            }
+            let Ok(site) = Site::try_from(to) else { return };
+            let http = HttpConnection::new(client, ConnectionKind::Tunnel(site), connection.session().clone());
+            serve(http, stream, protocol == Protocol::Http2).await;
+        }
+        (Ok(Some(Protocol::Unknown)), Some(dialled)) => pass_through(&client, to, stream, dialled).await,
+        (Ok(Some(Protocol::Unknown)), None) => client.event(ConnectionEvent::UnknownProtocol { to }),
+        (Ok(None) | Err(_), _) => {}
+    }
+}
+
+/// Terminates the client's TLS with a certificate of the authority and serves the requests inside.
+async fn terminate_tls(
+    client: Arc<ClientConnection>,
+    to: Origin,
+    connection: Connection,
+    stream: ClientStream,
+    dialled: Option<Dialled>,
+) {
+    let Ok(site) = Site::try_from(to.clone()) else { return };
+    let handshake = async {
+        let head = client.engine.timeouts.head;
+        let hello = ClientHello::read(stream, Instant::now() + head).await?;
+        let alpn = client.engine.handler.alpn(&connection, &to, &hello.alpn, dialled).await;
+        // A client that offers only HTTP/2 gets it: every answer can be sent over HTTP/2.
+        let offers = |protocol: &[u8]| hello.alpn.iter().any(|offered| offered == protocol);
+        let alpn = if offers(H2) && !offers(HTTP1) { Alpn::Http2 } else { alpn };
+        // The client checks the certificate for the name in its ClientHello, which can differ from the CONNECT target
+        // (curl's --connect-to).
+        let host = hello.server_name.as_deref().unwrap_or(&to.host);
+        Some(match client.engine.authority.server_config(host, alpn) {
+            // A new deadline: the time that upstream took does not count.
+            Ok(config) => hello.answer(config, Instant::now() + head).await,
+            Err(error) => Err(error.to_string()),
+        })
+    };
+    let refused = |reason| client.event(ConnectionEvent::TlsRefused { to: to.clone(), reason });
+    let stream = match client.stop.run_handshake(handshake).await {
+        Some(Some(Ok(stream))) => stream,
+        Some(Some(Err(reason))) => return refused(reason),
+        Some(None) | None => return,
+    };
+    let is_http2 = is_http2(&stream);
+    let http = HttpConnection::new(client.clone(), ConnectionKind::Tunnel(site), connection.session().clone());
+    let idle = http.idle.clone();
+    serve(http, stream.into(), is_http2).await;
+    // With TLS 1.3, some clients complete the handshake before they check the certificate.
+    match idle.tls_rejection() {
+        Some(reason) => refused(reason.to_owned()),
+        None if idle.had_request() => client.event(ConnectionEvent::TlsAccepted { to }),
+        None => {}
+    }
+}

@@ -1,0 +1,4 @@
+//! Ports and threads.
+
+pub(crate) mod server;
+pub(crate) mod threads;

@@ -1,0 +1,179 @@
+//! Drives one HTTP connection with hyper from its first request to its end: settings, time limits, shutdown.
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Poll, ready};
+use std::time::Duration;
+
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::AsyncReadExt as _;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::task::TaskTracker;
+
+use super::grant::TunnelTarget;
+use super::http_connection::HttpConnection;
+use super::idle::{IdleTracker, TrackedStream, WaitingFor};
+use crate::client_stream::ClientStream;
+use crate::engine::Stop;
+use crate::handler::{Connection, ConnectionEvent};
+use crate::limits::{self, ClientTimeouts};
+use crate::origin::Origin;
+use harproxy_http::problem::in_words;
+
+/// Time for which a closed connection is still read. Closing it with unread bytes resets it, and the client would lose the
+/// answer: one to a refused upload, for example.
+const LINGER: Duration = Duration::from_secs(3);
+
+/// The stream of a connection that ended in a granted CONNECT.
+pub(crate) struct TunnelStart {
+    pub(crate) to: Origin,
+    pub(crate) connection: Connection,
+    pub(crate) target: TunnelTarget,
+    pub(crate) stream: ClientStream,
+}
+
+/// Serves HTTP/1. Returns the tunnel if the connection ends in a granted CONNECT.
+pub(crate) async fn serve_http1(stream: ClientStream, http: &Arc<HttpConnection>) -> Option<TunnelStart> {
+    let service = {
+        let http = http.clone();
+        service_fn(move |request| http.clone().answer(request))
+    };
+    let engine = &http.client.engine;
+    let mut connection = http1::Builder::new()
+        .auto_date_header(false)
+        .max_buf_size(limits::MAX_HEAD)
+        .max_headers(limits::MAX_HEADERS)
+        .preserve_header_case(engine.keeps_header_case)
+        // hyper's timeout also runs between requests; see `idle`.
+        .header_read_timeout(None)
+        .serve_connection(TokioIo::new(TrackedStream::http1(stream, http.idle.clone())), service)
+        .with_upgrades();
+    let shut_down = http1::UpgradeableConnection::graceful_shutdown;
+    let end = drive(Pin::new(&mut connection), shut_down, &http.idle, engine.timeouts, &http.client.stop).await;
+    if let End::Done(Err(error)) = &end
+        && error.is_parse()
+    {
+        http.client.event(ConnectionEvent::MalformedHead { reason: in_words(error) });
+    }
+    if let Some(parts) = connection.into_parts() {
+        if end.delivers_answer() {
+            linger(parts.io.into_inner().into_inner(), &http.client.stop).await;
+        }
+        return None;
+    }
+    // Without a CONNECT the handler has taken the connection over.
+    let (to, connection, target, upgraded) = http.take_granted()?.upgraded().await.ok()?;
+    let parts = upgraded.downcast::<TokioIo<TrackedStream<ClientStream>>>().ok()?;
+    let stream = parts.io.into_inner().into_inner().prepend(&parts.read_buf);
+    Some(TunnelStart { to, connection, target, stream })
+}
+
+/// Serves HTTP/2.
+pub(crate) async fn serve_http2(stream: ClientStream, http: &Arc<HttpConnection>) {
+    let service = {
+        let http = http.clone();
+        service_fn(move |request| http.clone().answer(request))
+    };
+    let engine = &http.client.engine;
+    let mut connection = http2::Builder::new(TrackedExecutor(engine.tasks.clone()))
+        .auto_date_header(false)
+        .max_header_list_size(limits::H2_MAX_HEAD)
+        .max_concurrent_streams(limits::H2_MAX_STREAMS)
+        .initial_stream_window_size(limits::H2_STREAM_WINDOW)
+        .initial_connection_window_size(limits::H2_CONNECTION_WINDOW)
+        .serve_connection(TokioIo::new(TrackedStream::http2(stream, http.idle.clone())), service);
+    let shut_down = http2::Connection::graceful_shutdown;
+    drive(Pin::new(&mut connection), shut_down, &http.idle, engine.timeouts, &http.client.stop).await;
+}
+
+/// Runs HTTP/2 streams as tasks that a drain waits for. They end when their connection is dropped.
+#[derive(Clone)]
+struct TrackedExecutor(TaskTracker);
+
+impl<F> hyper::rt::Executor<F> for TrackedExecutor
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, stream: F) {
+        self.0.spawn(stream);
+    }
+}
+
+/// The end of a connection.
+enum End {
+    /// hyper ended it.
+    Done(hyper::Result<()>),
+    /// The client took too long, or the engine stopped.
+    Aborted,
+}
+
+impl End {
+    /// Returns true if the last answer has to reach the client.
+    fn delivers_answer(&self) -> bool {
+        match self {
+            End::Done(Ok(())) => true,
+            // hyper answered a malformed head with a 4xx. Other errors are the handler's `Close`.
+            End::Done(Err(error)) => error.is_parse(),
+            End::Aborted => false,
+        }
+    }
+}
+
+/// Drives a connection to its end.
+///
+/// `shut_down` is hyper's graceful shutdown. It is called on an idle connection whose time is up, and when the engine drains.
+/// A connection is dropped if it does not end then, or if the client takes too long within a head.
+async fn drive<C>(
+    mut connection: Pin<&mut C>,
+    shut_down: fn(Pin<&mut C>),
+    idle: &IdleTracker,
+    timeouts: ClientTimeouts,
+    stop: &Stop,
+) -> End
+where
+    C: Future<Output = hyper::Result<()>>,
+{
+    let (mut is_shutting_down, mut last_chance) = (false, None);
+    let mut timer = pin!(sleep_until(Instant::now() + timeouts.idle));
+    loop {
+        let late = poll_fn(|cx| {
+            loop {
+                let Some((waiting_for, due)) = idle.waiting(timeouts) else { return Poll::Pending };
+                let due = last_chance.unwrap_or(due);
+                // A limit usually moves before it passes, so the timer is moved only if it must fire earlier.
+                if timer.is_elapsed() || due < timer.deadline() {
+                    timer.as_mut().reset(due);
+                }
+                ready!(timer.as_mut().poll(cx));
+                if due <= Instant::now() {
+                    return Poll::Ready(waiting_for);
+                }
+            }
+        });
+        tokio::select! {
+            biased;
+            () = stop.abort.cancelled() => return End::Aborted,
+            // Polled before the connection, so that an answer that is due now closes it.
+            () = stop.drain.cancelled(), if !is_shutting_down => {}
+            result = &mut connection => return End::Done(result),
+            waiting_for = late => {
+                if waiting_for == WaitingFor::Head || last_chance.is_some() {
+                    return End::Aborted;
+                }
+                last_chance = Some(Instant::now() + timeouts.head);
+            }
+        }
+        is_shutting_down = true;
+        shut_down(connection.as_mut());
+    }
+}
+
+/// Reads what the client still sends, until it closes too.
+async fn linger(mut stream: ClientStream, stop: &Stop) {
+    let mut unread = vec![0; 8 * 1024];
+    let read = async { while matches!(stream.read(&mut unread).await, Ok(1..)) {} };
+    let _ = tokio::time::timeout(LINGER, stop.drain.run_until_cancelled(read)).await;
+}

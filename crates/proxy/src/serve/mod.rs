@@ -1,0 +1,15 @@
+//! Serves HTTP on a client connection: requests to the handler, answers to the client.
+
+pub(crate) mod auth;
+pub(crate) mod drive;
+mod flushes;
+pub(crate) mod grant;
+pub(crate) mod http_connection;
+pub(crate) mod idle;
+mod own_pages;
+mod refusal;
+mod response;
+mod response_body;
+pub(crate) mod reverse_origins;
+mod reverse_urls;
+pub(crate) mod target;

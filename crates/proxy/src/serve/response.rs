@@ -1,0 +1,171 @@
+//! Makes the answers of handlers valid responses for the client's HTTP version.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use ::http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, TE, TRANSFER_ENCODING, UPGRADE};
+use ::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version};
+use bytes::Bytes;
+use http_body::Body as _;
+use http_body_util::BodyExt as _;
+
+use crate::body::Body;
+
+/// Hop-by-hop headers that are removed (RFC 9110 section 7.6.1). `Trailer` is kept: hyper sends the trailers that it names.
+const HOP_BY_HOP: [HeaderName; 6] = [
+    CONNECTION,
+    TE,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+];
+
+/// Removes hop-by-hop headers and a Content-Length that contradicts the body, so that hyper can frame the response.
+pub(super) async fn prepare(response: &mut Response<Body>, method: &Method, client: Version) {
+    // hyper writes the client's version and panics on some others.
+    *response.version_mut() = Version::HTTP_11;
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return;
+    }
+    remove_hop_by_hop(response.headers_mut());
+    if method == Method::HEAD || matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+        return prepare_bodiless(response, method, client).await;
+    }
+    if let Some(length) = response.body().size_hint().exact()
+        && response.headers().get(CONTENT_LENGTH).is_some_and(|declared| !is_number(declared, length))
+    {
+        response.headers_mut().remove(CONTENT_LENGTH);
+    }
+}
+
+fn is_number(value: &HeaderValue, number: u64) -> bool {
+    let digits = value.as_bytes();
+    let parsed = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
+    parsed == Some(number) && digits.iter().all(u8::is_ascii_digit)
+}
+
+/// Closes the connection after a refused CONNECT: the client has no further use for it, and some clients read the body up to
+/// the end of the connection. After a 407 the client repeats the CONNECT on the same connection.
+pub(super) fn close_after_refused_connect(response: &mut Response<Body>) {
+    if !response.status().is_success() && response.status() != StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+        close_connection(response);
+    }
+}
+
+/// Closes the connection after this response. Over HTTP/2 hyper ignores it.
+pub(super) fn close_connection(response: &mut Response<Body>) {
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+}
+
+fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    if !headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
+        return;
+    }
+    let options: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|option| option.trim().parse().ok())
+        .collect();
+    // `HeaderMap::remove` would change the order.
+    let kept = headers.iter().filter(|(name, _)| !HOP_BY_HOP.contains(name) && !options.contains(name));
+    *headers = kept.map(|(name, value)| (name.clone(), value.clone())).collect();
+}
+
+/// A response without a body by its status or method may declare a length (RFC 9110 section 8.6), except a 204.
+async fn prepare_bodiless(response: &mut Response<Body>, method: &Method, client: Version) {
+    if response.status() == StatusCode::NO_CONTENT {
+        response.headers_mut().remove(CONTENT_LENGTH);
+    } else if method == Method::HEAD
+        && let Some(length @ 1..) = response.body().size_hint().exact()
+        && !response.headers().contains_key(CONTENT_LENGTH)
+    {
+        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    // Read to the end instead of dropped, so that an observer sees a complete body.
+    let mut body = std::mem::take(response.body_mut());
+    while let Some(Ok(_)) = body.frame().await {}
+    // Over HTTP/1, hyper removes the Content-Length of an empty body unless the method is HEAD.
+    if response.status() == StatusCode::NOT_MODIFIED
+        && method != Method::HEAD
+        && client < Version::HTTP_2
+        && let Some(length) = response.headers().get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok())
+    {
+        *response.body_mut() = Body::boxed(LengthOnly(length));
+    }
+}
+
+/// A body that declares a length and is never sent.
+struct LengthOnly(u64);
+
+impl http_body::Body for LengthOnly {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Infallible>>> {
+        Poll::Ready(None)
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        http_body::SizeHint::with_exact(self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    fn prepared(method: &Method, status: u16, headers: &[(&str, &str)], body: Body) -> Response<Body> {
+        let mut response = Response::builder().status(status);
+        for (name, value) in headers {
+            response = response.header(*name, *value);
+        }
+        let mut response = response.body(body).unwrap();
+        prepare(&mut response, method, Version::HTTP_11).now_or_never().unwrap();
+        response
+    }
+
+    fn names(response: &Response<Body>) -> Vec<&str> {
+        response.headers().keys().map(HeaderName::as_str).collect()
+    }
+
+    #[test]
+    fn hop_by_hop_headers_are_removed() {
+        let headers = [
+            ("connection", "X-Gone, close"),
+            ("x-gone", "1"),
+            ("keep-alive", "timeout=5"),
+            ("transfer-encoding", "chunked"),
+            ("trailer", "x-sum"),
+            ("x-stays", "1"),
+        ];
+        assert_eq!(names(&prepared(&Method::GET, 200, &headers, Body::full("x"))), ["trailer", "x-stays"]);
+        let upgrade = [("connection", "upgrade"), ("upgrade", "websocket")];
+        assert_eq!(names(&prepared(&Method::GET, 101, &upgrade, Body::Empty)), ["connection", "upgrade"]);
+    }
+
+    #[test]
+    fn content_length_that_contradicts_the_body_is_removed() {
+        let length = |method, status, declared, body| {
+            let response = prepared(method, status, &[("content-length", declared)], body);
+            response.headers().get(CONTENT_LENGTH).map(|v| v.to_str().unwrap().to_owned())
+        };
+        assert_eq!(length(&Method::GET, 200, "1", Body::full("x")).as_deref(), Some("1"));
+        assert_eq!(length(&Method::GET, 200, "2", Body::full("x")), None);
+        assert_eq!(length(&Method::HEAD, 200, "77", Body::Empty).as_deref(), Some("77"));
+        assert_eq!(length(&Method::HEAD, 200, "77", Body::full("x")).as_deref(), Some("77"));
+        assert_eq!(length(&Method::GET, 304, "77", Body::Empty).as_deref(), Some("77"));
+        assert_eq!(length(&Method::GET, 204, "0", Body::Empty), None);
+        let head = prepared(&Method::HEAD, 200, &[], Body::full("four"));
+        assert_eq!(head.headers()[CONTENT_LENGTH], "4");
+        assert!(head.body().is_end_stream());
+    }
+}
