@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use indexmap::IndexMap;
 
 use super::HostLine;
-use super::heads::How;
+use super::journal::heads::EndReason;
 use crate::verdict::{Counts, Finding, FindingListener, Findings, Handshakes, connections};
 use harproxy_matching::noise;
 use harproxy_proxy::{ConnectionEvent, Origin};
@@ -55,9 +55,9 @@ impl Tally {
     }
 
     /// An exchange in scope ended.
-    pub fn ended(&self, origin: &Origin, how: &How) {
+    pub fn ended(&self, origin: &Origin, reason: &EndReason) {
         let mut inner = self.lock();
-        if *how == How::Dropped {
+        if *reason == EndReason::Dropped {
             inner.unanswered += 1;
         } else {
             inner.counts.recorded += 1;
@@ -160,11 +160,11 @@ mod tests {
         let tally = Tally::default();
         let (api, other) = (origin("api.test", 443), origin("api.test", 8443));
         tally.request(&api, Fate::Recorded);
-        tally.ended(&api, &How::Complete);
+        tally.ended(&api, &EndReason::Complete);
         tally.request(&other, Fate::Passed);
         tally.request(&api, Fate::Noise);
         tally.request(&api, Fate::Recorded);
-        tally.ended(&api, &How::Dropped);
+        tally.ended(&api, &EndReason::Dropped);
         tally.notice(ConnectionEvent::TunnelClosed { to: other, sent: 1, received: 7, duration: Duration::ZERO });
         let lines: Vec<_> =
             tally.hosts().into_iter().map(|line| (line.host, line.requests, line.recorded, line.passed)).collect();

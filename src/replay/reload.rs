@@ -124,7 +124,7 @@ impl Reloader {
             let names = loaded.fixture.payload_names();
             loaded.files.extend(files_of(&loaded.fixture, &names));
             loaded.faults = FixtureFaults::of(&loaded.fixture, &names);
-            loaded.fixture.hold(&names, &mut bytes);
+            loaded.fixture.preload(&names, &mut bytes);
         }
         self.has_payload_files = true;
     }
@@ -276,7 +276,7 @@ impl Reloader {
             return Err(ReloadError::Rejected(why, before_reading));
         }
         let mut bytes = HELD;
-        fixture.hold(&names, &mut bytes);
+        fixture.preload(&names, &mut bytes);
         if Stamp::at(&found.path).as_ref() != Some(fixture.stamp()) || files() != before_reading {
             return Err(ReloadError::Unstable);
         }
