@@ -38,7 +38,7 @@ events! {
     Finding => "finding",
     /// A fixture was loaded again.
     Reloaded => "reloaded",
-    /// A fixture was edited and can't be loaded.
+    /// A fixture was edited and cannot be loaded.
     ReloadFailed => "reload-failed",
     /// Events were left out, since nobody read them.
     Dropped => "dropped",

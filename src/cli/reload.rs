@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::event::Event;
 use super::ui::{self, Ui, counted};
-use crate::replay::{Change, Reloader};
+use crate::replay::{FixtureChange, Reloader};
 
 /// Between two looks at the files. What has changed is loaded when it was the same twice.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -29,7 +29,7 @@ pub struct Watch {
 /// # Errors
 /// When there can be no thread for it.
 pub fn watch(mut reloader: Reloader, ui: Ui) -> io::Result<Watch> {
-    Watch::over(PAUSE, move || reloader.look().iter().for_each(|change| tell(change, &ui)))
+    Watch::over(PAUSE, move || reloader.poll().iter().for_each(|change| tell(change, &ui)))
 }
 
 impl Watch {
@@ -55,22 +55,24 @@ impl Drop for Watch {
     }
 }
 
-fn tell(change: &Change, ui: &Ui) {
+fn tell(change: &FixtureChange, ui: &Ui) {
     let loaded = |fixture: &str, entries: usize, change: &str| {
         let text = format!("reloaded {fixture}: {}", counted(entries, "entry", "entries"));
         (text, members(fixture, [("change", change.into()), ("entries", entries.into())]))
     };
     let (text, members) = match change {
-        Change::Changed { fixture, entries } => loaded(fixture, *entries, "changed"),
-        Change::Added { fixture, entries } => loaded(fixture, *entries, "added"),
-        Change::Removed { fixture } => (
-            format!("{fixture} is gone, and with it what it answered"),
+        FixtureChange::Changed { fixture, entries } => loaded(fixture, *entries, "changed"),
+        FixtureChange::Added { fixture, entries } => loaded(fixture, *entries, "added"),
+        FixtureChange::Removed { fixture } => (
+            format!("{fixture} was removed; its entries are no longer served"),
             members(fixture, [("change", "removed".into()), ("entries", 0.into())]),
         ),
-        Change::Refused { fixture, removed, because } => {
-            let what = if *removed { "was removed" } else { "was edited and can't be loaded" };
-            let text =
-                format!("{}: {fixture} {what}; it goes on as it was\n  because {because}", ui::caution("warning"));
+        FixtureChange::Refused { fixture, removed, because } => {
+            let what = if *removed { "was removed" } else { "was edited and cannot be loaded" };
+            let text = format!(
+                "{}: {fixture} {what}; its previous version stays in use\n  because {because}",
+                ui::caution("warning")
+            );
             return ui.say(Event::ReloadFailed, &text, members(fixture, [("because", because.as_str().into())]));
         }
     };

@@ -285,7 +285,7 @@ impl Strict {
     /// A request whose URL is none.
     pub(super) fn malformed(&self, request: String, why: String) -> Response<Body> {
         self.ledger.count(Count::Refused);
-        self.refuse(&HeaderMap::new(), Refusal::broken(request, why))
+        self.refuse(&HeaderMap::new(), Refusal::malformed(request, why))
     }
 
     /// What the engine saw beside requests.

@@ -1,5 +1,6 @@
-//! `--clock shift`: fixtures don't expire. `Date`, `Expires`, the cookies' `Expires` and the times of redacted JWTs move by
-//! now minus the recorded `Date` (else `startedDateTime`), so that what was fresh for an hour then is fresh for an hour now.
+//! `--clock shift`: keeps fixtures from expiring. `Date`, `Expires`, the `Expires` of cookies and the times of redacted
+//! JWTs move by the difference between now and the recorded `Date` (or `startedDateTime` without a `Date`). A response
+//! that was fresh for an hour is fresh for an hour again.
 
 use std::cell::RefCell;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -9,30 +10,27 @@ use ::http::header::{DATE, EXPIRES, Entry, HeaderValue, SET_COOKIE};
 use harproxy_har::parse_time;
 use harproxy_http::jwt;
 
-/// Seconds since 1970. Dates in HTTP have no finer unit.
+/// Seconds since 1970. HTTP dates have no finer unit.
 type Seconds = i64;
 
-/// 9999-12-31T23:59:59Z: HTTP dates have four digits for the year.
+/// 9999-12-31T23:59:59Z. HTTP dates have a year of four digits.
 const LAST: Seconds = 253_402_300_799;
 
-/// What a `Date` that moves is until an answer is sent: the same in all of them, so that it is none's own.
-const MOVES: HeaderValue = HeaderValue::from_static("Thu, 01 Jan 1970 00:00:00 GMT");
-
-/// The dates of an answer that move, found once for each entry.
+/// The dates of a response that move with the clock, found once for each entry.
 #[derive(Debug)]
 pub(super) struct Shift {
     recorded: Seconds,
     date: bool,
     expires: Option<Seconds>,
-    /// For each `Set-Cookie`, in order.
+    /// The expiry of each `Set-Cookie`, in order.
     cookies: Vec<Option<Expiry>>,
-    /// Redacted JWTs, whose times move, are in a header.
+    /// Whether a header contains a redacted JWT.
     tokens: bool,
-    /// And in the body.
+    /// Whether the body contains a redacted JWT.
     body: bool,
 }
 
-/// Where in a `Set-Cookie` the value of its `Expires` stands, and what it says.
+/// The `Expires` of a `Set-Cookie`: the range of its value, and the date.
 #[derive(Clone, Copy, Debug)]
 struct Expiry {
     start: usize,
@@ -41,8 +39,8 @@ struct Expiry {
 }
 
 impl Shift {
-    /// What moves in these headers and, where it is text at hand, in the body; `None` when nothing does or nobody knows from
-    /// when. `started` is `startedDateTime`. Of a `Date` that moves, one is left in its place, which is the same in all answers.
+    /// Finds the dates that move in these headers and in the body. `None` if there are none, or if neither `Date` nor
+    /// `started` (`startedDateTime`) is valid. Several `Date` headers are reduced to one.
     pub(super) fn of(headers: &mut HeaderMap, body: Option<&[u8]>, started: &str) -> Option<Self> {
         let date = headers.get(DATE).and_then(|value| http_date(value.to_str().ok()?));
         let started = || Some(parse_time(started)?.unix_timestamp());
@@ -55,19 +53,19 @@ impl Shift {
             body: body.is_some_and(|body| jwt::shift_times(body, 0).is_some()),
         };
         let dates = shift.date || shift.expires.is_some() || shift.cookies.iter().any(Option::is_some);
-        if shift.date {
-            headers.insert(DATE, MOVES);
+        if let Some(date) = headers.get(DATE).filter(|_| shift.date).cloned() {
+            headers.insert(DATE, date);
         }
         let moves = dates || shift.tokens || shift.body;
         moves.then_some(shift)
     }
 
-    /// Whether something in the body does.
+    /// Returns true if the body contains times that move.
     pub(super) fn moves_body(&self) -> bool {
         self.body
     }
 
-    /// Moves the dates. The headers are those that [`Shift::of`] saw, in the same order.
+    /// Moves the dates. The headers must be those that [`Shift::of`] was given, in the same order.
     pub(super) fn apply(&self, headers: &mut HeaderMap, now: SystemTime) {
         let delta = seconds(now) - self.recorded;
         if self.date {
@@ -96,23 +94,22 @@ impl Shift {
         }
     }
 
-    /// The same for the cookie of another answer, a followed hop's.
+    /// Moves the dates of a cookie from a redirect that replay followed.
     pub(super) fn cookie(&self, value: &[u8], now: SystemTime) -> Option<HeaderValue> {
         let delta = seconds(now) - self.recorded;
         let expires = Expiry::of(value).and_then(|expiry| expiry.moved(value, delta));
         tokens(expires.as_ref().map_or(value, HeaderValue::as_bytes), delta).or(expires)
     }
 
-    /// The same for the body; `None` when nothing moves in it.
+    /// Moves the times of tokens in the body; `None` if it has none.
     pub(super) fn body(&self, body: &[u8], now: SystemTime) -> Option<Vec<u8>> {
         self.body.then(|| jwt::shift_times(body, seconds(now) - self.recorded)).flatten()
     }
 }
 
-/// Moves a `Date`: it is now, or not there where that can't be told (RFC 9110 section 6.6.1).
+/// Sets an existing `Date` to now, or removes it if an HTTP date cannot express now (RFC 9110 section 6.6.1).
 fn date(headers: &mut HeaderMap, now: SystemTime) {
     let Some(now) = present(now) else { return drop(headers.remove(DATE)) };
-    // Who inserts makes room for one more field first, whether it is one more or not.
     if let Some(date) = headers.get_mut(DATE) {
         *date = now;
     }
@@ -142,7 +139,7 @@ impl Expiry {
     }
 }
 
-/// A field's value with the times of its redacted JWTs moved.
+/// A header value with the times of its redacted JWTs moved.
 fn tokens(value: &[u8], delta: Seconds) -> Option<HeaderValue> {
     HeaderValue::from_bytes(&jwt::shift_times(value, delta)?).ok()
 }
@@ -152,7 +149,7 @@ fn http_date(value: &str) -> Option<Seconds> {
     httpdate::parse_http_date(value).ok().map(seconds)
 }
 
-/// The forms that cookies come in, which are more (RFC 6265 section 5.1.1).
+/// The forms of dates in cookies, which include those of HTTP (RFC 6265 section 5.1.1).
 fn cookie_date(value: &str) -> Option<Seconds> {
     http_date(value).or_else(|| {
         let cookie = cookie::Cookie::parse(format!("a=b; Expires={value}")).ok()?;
@@ -165,13 +162,13 @@ fn seconds(at: SystemTime) -> Seconds {
     at.duration_since(UNIX_EPOCH).map_or_else(|before| -whole(before.duration()), whole)
 }
 
-/// `None` when an HTTP date cannot say it; but for a `Date`, the value then stays as recorded.
+/// The HTTP date of a time; `None` if it is out of range. The recorded value then stays.
 fn header(at: Seconds) -> Option<HeaderValue> {
     let at = u64::try_from(at).ok().filter(|_| at <= LAST)?;
     HeaderValue::from_str(&httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(at))).ok()
 }
 
-/// The header of the present second: made once a second on each thread, since nearly every answer carries it.
+/// The HTTP date of this second, cached in each thread.
 fn present(now: SystemTime) -> Option<HeaderValue> {
     let now = seconds(now);
     thread_local! {
@@ -216,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn date_expires_and_cookies_move_by_now_minus_the_recorded_date() {
+    fn dates_move_by_the_time_since_the_recorded_date() {
         let fields = [
             ("x-first", "1"),
             ("date", RECORDED),
@@ -239,19 +236,19 @@ mod tests {
     }
 
     #[test]
-    fn of_several_dates_one_is_left() {
+    fn several_date_headers_become_one() {
         assert_eq!(shifted(&[("date", RECORDED), ("x-a", "1"), ("date", RECORDED)], ""), [NOW, "1"]);
     }
 
     #[test]
-    fn without_a_date_the_start_of_the_entry_counts_and_no_date_is_added() {
+    fn dates_move_by_the_time_since_the_entry_started_without_a_date() {
         let fields = [("expires", "Wed, 21 Oct 2015 07:28:00 GMT")];
         assert_eq!(shifted(&fields, "2015-10-21T09:28:00+02:00"), [NOW]);
-        assert_eq!(shifted(&fields, "not a date"), [fields[0].1], "nobody knows from when");
+        assert_eq!(shifted(&fields, "not a date"), [fields[0].1], "the time of the recording is unknown");
     }
 
     #[test]
-    fn what_is_no_date_or_can_not_move_stays_as_recorded() {
+    fn invalid_and_too_late_dates_stay_as_recorded() {
         let fields = [
             ("date", RECORDED),
             ("expires", "-1"),
@@ -262,13 +259,13 @@ mod tests {
     }
 
     #[test]
-    fn a_cookie_that_deletes_still_deletes() {
+    fn expiry_in_the_past_stays_in_the_past() {
         let fields = [("date", RECORDED), ("set-cookie", "a=; Expires=Thu, 01 Jan 1970 00:00:00 GMT")];
         assert_eq!(shifted(&fields, "")[1], "a=; Expires=Fri, 02 Jan 1970 01:00:00 GMT");
     }
 
     #[test]
-    fn every_form_of_a_cookies_date_is_read() {
+    fn every_form_of_cookie_dates_is_read() {
         for form in [
             "Wed, 21 Oct 2015 07:28:00 GMT",
             "Wednesday, 21-Oct-15 07:28:00 GMT",
@@ -287,7 +284,7 @@ mod tests {
     ];
 
     #[test]
-    fn redacted_tokens_move_in_headers_and_body() {
+    fn times_of_redacted_tokens_move_in_headers_and_body() {
         let [then, now_valid] = TOKENS;
         let fields = |token: &str| {
             let cookie = |date| format!("jwt={token}; Expires={date}; Path=/");
@@ -304,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_without_dates_needs_no_work() {
+    fn response_without_dates_has_no_shift() {
         assert!(
             Shift::of(&mut headers(&[("etag", "x"), ("set-cookie", "a=1")]), Some(b"{}"), "2015-10-21T07:28:00Z")
                 .is_none()

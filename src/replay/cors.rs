@@ -1,5 +1,5 @@
-//! CORS (Fetch Standard, section 3.2): browsers don't show preflights to recorders, so replay makes them up; and what is
-//! refused carries headers that let the page's code read why.
+//! CORS (Fetch Standard, section 3.2). Replay generates the responses to preflights, which browsers' HAR exports leave
+//! out. Refusals get headers that let a page's code read them.
 
 use ::http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
@@ -12,18 +12,18 @@ use harproxy_har::Entry;
 use harproxy_proxy::Body;
 use harproxy_proxy::respond::MARK;
 
-/// How long a browser may keep a made-up preflight, seconds.
+/// The time for which a browser may cache a generated preflight response, in seconds.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 const TRUE: HeaderValue = HeaderValue::from_static("true");
-const ASKS_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-request-private-network");
-const ALLOWS_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-allow-private-network");
+const REQUESTED_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-request-private-network");
+const ALLOWED_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-allow-private-network");
 
-/// Whether the request is a preflight: `OPTIONS` with `Origin` and `Access-Control-Request-Method`.
+/// Returns true if the request is a preflight: `OPTIONS` with `Origin` and `Access-Control-Request-Method`.
 pub(super) fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
     *method == Method::OPTIONS && headers.contains_key(ORIGIN) && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
-/// The answer to a preflight that has no entry: what it asks for is allowed.
+/// The response to a preflight without an entry. It allows everything that the preflight requests.
 pub(super) fn preflight(request: &HeaderMap, mark: bool) -> Response<Body> {
     let mut response = Response::new(Body::Empty);
     *response.status_mut() = StatusCode::NO_CONTENT;
@@ -37,28 +37,28 @@ pub(super) fn preflight(request: &HeaderMap, mark: bool) -> Response<Body> {
     response
 }
 
-/// Lets the page that asked read this answer, and go on if it is a preflight.
+/// Adds the headers that let the requesting page read a response, and proceed after a preflight.
 pub(super) fn allow(request: &HeaderMap, response: &mut HeaderMap) {
     let Some(origin) = request.get(ORIGIN) else { return };
     response.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
     response.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, TRUE);
     response.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(MARK));
     response.insert(VARY, HeaderValue::from_static("Origin"));
-    let asked = [
+    let pairs = [
         (ACCESS_CONTROL_REQUEST_METHOD, ACCESS_CONTROL_ALLOW_METHODS),
         (ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_ALLOW_HEADERS),
-        (ASKS_PRIVATE_NETWORK, ALLOWS_PRIVATE_NETWORK),
+        (REQUESTED_PRIVATE_NETWORK, ALLOWED_PRIVATE_NETWORK),
     ];
-    for (asks, allows) in asked {
-        if let Some(value) = request.get(asks) {
-            response.insert(allows, value.clone());
+    for (requested, allowed) in pairs {
+        if let Some(value) = request.get(requested) {
+            response.insert(allowed, value.clone());
         }
     }
 }
 
-/// Whether the recorded answer allowed the page that asked by name. Development servers and test runners pick a port anew
-/// each time, so the page of another run has another origin; the real API would have named that one.
-pub(super) fn allows_asker(entry: &Entry) -> bool {
+/// Returns true if the recorded response named the request's origin. Development servers and test runners choose a new
+/// port for each run, so pages of other runs have other origins. The real API would name those, too.
+pub(super) fn allows_requester(entry: &Entry) -> bool {
     let origin = entry.request.headers.get(ORIGIN.as_str());
     origin.is_some() && entry.response.headers.get(ACCESS_CONTROL_ALLOW_ORIGIN.as_str()) == origin
 }
@@ -67,7 +67,7 @@ pub(super) fn allows_asker(entry: &Entry) -> bool {
 mod tests {
     use super::*;
 
-    fn asked(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+    fn headers_of(fields: &[(&'static str, &'static str)]) -> HeaderMap {
         fields.iter().map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v))).collect()
     }
 
@@ -78,16 +78,16 @@ mod tests {
     ];
 
     #[test]
-    fn a_preflight_is_options_with_origin_and_the_method_asked_for() {
-        assert!(is_preflight(&Method::OPTIONS, &asked(&FULL)));
-        assert!(!is_preflight(&Method::GET, &asked(&FULL)));
-        assert!(!is_preflight(&Method::OPTIONS, &asked(&FULL[..1])));
-        assert!(!is_preflight(&Method::OPTIONS, &asked(&FULL[1..])));
+    fn preflight_is_options_with_origin_and_requested_method() {
+        assert!(is_preflight(&Method::OPTIONS, &headers_of(&FULL)));
+        assert!(!is_preflight(&Method::GET, &headers_of(&FULL)));
+        assert!(!is_preflight(&Method::OPTIONS, &headers_of(&FULL[..1])));
+        assert!(!is_preflight(&Method::OPTIONS, &headers_of(&FULL[1..])));
     }
 
     #[test]
-    fn a_made_up_preflight_allows_what_was_asked_with_credentials() {
-        let response = preflight(&asked(&FULL), true);
+    fn generated_preflight_allows_the_requested_method_and_headers_with_credentials() {
+        let response = preflight(&headers_of(&FULL), true);
         assert_eq!(response.status(), 204);
         let get = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
         assert_eq!(get("access-control-allow-origin"), Some("https://app.example"));
@@ -96,29 +96,29 @@ mod tests {
         assert_eq!(get("access-control-allow-credentials"), Some("true"));
         assert_eq!(get("access-control-max-age"), Some("600"));
         assert_eq!(get("x-harproxy"), Some("preflight"));
-        assert!(!preflight(&asked(&FULL), false).headers().contains_key("x-harproxy"));
+        assert!(!preflight(&headers_of(&FULL), false).headers().contains_key("x-harproxy"));
     }
 
     #[test]
-    fn an_answer_that_named_the_asker_names_the_next_one_too() {
-        let entry = |asked: Option<&'static str>, allowed: &'static str| {
+    fn response_allows_its_requester_if_it_named_the_recorded_origin() {
+        let entry = |origin: Option<&'static str>, allowed: &'static str| {
             let mut entry = Entry::default();
-            if let Some(asked) = asked {
-                entry.request.headers.push("origin", asked);
+            if let Some(origin) = origin {
+                entry.request.headers.push("origin", origin);
             }
             entry.response.headers.push("access-control-allow-origin", allowed);
             entry
         };
-        assert!(allows_asker(&entry(Some("http://localhost:1234"), "http://localhost:1234")));
-        assert!(!allows_asker(&entry(Some("http://localhost:1234"), "*")));
-        assert!(!allows_asker(&entry(Some("http://localhost:1234"), "https://elsewhere.example")));
-        assert!(!allows_asker(&entry(None, "https://elsewhere.example")));
+        assert!(allows_requester(&entry(Some("http://localhost:1234"), "http://localhost:1234")));
+        assert!(!allows_requester(&entry(Some("http://localhost:1234"), "*")));
+        assert!(!allows_requester(&entry(Some("http://localhost:1234"), "https://elsewhere.example")));
+        assert!(!allows_requester(&entry(None, "https://elsewhere.example")));
     }
 
     #[test]
-    fn a_refusal_can_be_read_by_the_page_and_others_get_nothing_added() {
+    fn refusal_gets_cors_headers_only_for_requests_with_an_origin() {
         let mut headers = HeaderMap::new();
-        allow(&asked(&FULL[..1]), &mut headers);
+        allow(&headers_of(&FULL[..1]), &mut headers);
         assert_eq!(headers["access-control-allow-origin"], "https://app.example");
         assert_eq!(headers["access-control-allow-credentials"], "true");
         assert_eq!(headers["access-control-expose-headers"], "x-harproxy");

@@ -1,4 +1,4 @@
-//! Request payloads: read when matching needs them and held up to a limit, digested beyond it, else left to flow by.
+//! Request payloads: read if matching needs them, held in memory up to a limit, and hashed as they arrive beyond it.
 
 use std::io::{self, Read};
 use std::time::Duration;
@@ -14,24 +14,25 @@ use tokio::time::timeout;
 
 use harproxy_matching::{Digested, Digesting, Payload};
 
-/// The longest payload that is held, bytes. A longer one is compared by its digest, where its bytes are what is compared.
+/// The length in bytes up to which a payload is held in memory. A longer one is compared by its digest, if matching
+/// compares its bytes.
 pub const LONGEST_REQUEST: usize = 64 * 1024 * 1024;
-/// Pieces that may wait to be digested.
+/// The number of chunks that may wait to be hashed.
 const WAITING: usize = 4;
 
-/// What there is of a payload when all of it has come.
+/// A request payload that has arrived completely.
 pub(super) enum Received {
-    /// All of it.
+    /// The bytes as received.
     Held(Bytes),
-    /// It was longer than [`LONGEST_REQUEST`].
+    /// Digests of a payload longer than [`LONGEST_REQUEST`].
     Digested(Digested),
 }
 
-/// What may be decoded and compared on the way of other requests, bytes.
+/// The length in bytes up to which a payload is compared by the serving thread.
 const LITTLE: usize = 64 << 10;
 
 impl Received {
-    /// As matching takes it.
+    /// The payload as matching takes it.
     pub(super) fn as_payload(&self) -> Payload<'_> {
         match self {
             Received::Held(bytes) => Payload::Held(bytes),
@@ -39,33 +40,34 @@ impl Received {
         }
     }
 
-    /// Whether looking at it takes but a moment: what it decodes to may be any length.
+    /// Returns true if the serving thread can compare the payload. An encoded payload may decode to any length.
     pub(super) fn is_little(&self, headers: &HeaderMap) -> bool {
         matches!(self, Received::Held(bytes) if bytes.len() <= LITTLE) && !headers.contains_key(CONTENT_ENCODING)
     }
 }
 
-/// Why there is no payload to match with.
+/// Why a payload cannot be matched.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum IntakeError {
-    /// Longer than [`LONGEST_REQUEST`], and its bytes alone would not do.
+    /// It is longer than [`LONGEST_REQUEST`], and matching compares more than its bytes.
     #[error("the request's payload is longer than {LONGEST_REQUEST} bytes")]
     TooLong,
-    /// The client stopped in the middle.
-    #[error("nothing of the request's payload came for {0:?}")]
+    /// The client sent nothing for this long.
+    #[error("no data of the request's payload arrived for {0:?}")]
     Stalled(Duration),
-    /// The client broke off, or sent what is no body.
-    #[error("the request's payload broke off")]
+    /// The client closed the connection, or the body is malformed.
+    #[error("the request's payload is incomplete")]
     Broken(#[source] hyper::Error),
-    /// What came could not be read again.
-    #[error("digesting the request's payload")]
+    /// Decoding the payload failed.
+    #[error("hashing the request's payload")]
     Digest(#[source] io::Error),
-    /// Nobody was there to do it.
-    #[error("digesting the request's payload")]
+    /// The thread that hashes was stopped.
+    #[error("hashing the request's payload")]
     Task(#[from] JoinError),
 }
 
-/// Takes in all of a payload, whose pieces may be as far apart as `patience`. `digesting` says how when it is too long to be held.
+/// Reads a payload. The time between two chunks may be up to `patience`. `digesting` returns the digests to compute if
+/// the payload is too long to be held, or `None` if digests are not sufficient.
 pub(super) async fn read(
     mut body: Incoming,
     patience: Duration,
@@ -76,9 +78,9 @@ pub(super) async fn read(
     while announced.max(len) <= LONGEST_REQUEST {
         match next(&mut body, patience).await? {
             None => return Ok(Received::Held(joined(held))),
-            Some(piece) => {
-                len += piece.len();
-                held.push(piece);
+            Some(chunk) => {
+                len += chunk.len();
+                held.push(chunk);
             }
         }
     }
@@ -91,25 +93,26 @@ pub(super) async fn read(
     }
 }
 
-fn joined(mut pieces: Vec<Bytes>) -> Bytes {
-    match pieces.len() {
-        0 | 1 => pieces.pop().unwrap_or_default(),
-        _ => pieces.concat().into(),
+fn joined(mut chunks: Vec<Bytes>) -> Bytes {
+    match chunks.len() {
+        0 | 1 => chunks.pop().unwrap_or_default(),
+        _ => chunks.concat().into(),
     }
 }
 
-/// Digests what has come and what is still to come, at the pace of whichever is slower.
+/// Hashes the chunks that have arrived and those that follow. Backpressure holds the client to the speed of hashing.
 async fn digest(
     held: Vec<Bytes>,
     mut body: Incoming,
     patience: Duration,
     digesting: Digesting,
 ) -> Result<Digested, IntakeError> {
-    let (send, pieces) = mpsc::channel(WAITING);
-    let digested =
-        spawn_blocking(move || digesting.digest(&mut Pieces { now: Bytes::new(), held: held.into_iter(), pieces }));
-    while let Some(piece) = next(&mut body, patience).await? {
-        if send.send(piece).await.is_err() {
+    let (send, arriving) = mpsc::channel(WAITING);
+    let digested = spawn_blocking(move || {
+        digesting.digest(&mut ChunkReader { current: Bytes::new(), held: held.into_iter(), arriving })
+    });
+    while let Some(chunk) = next(&mut body, patience).await? {
+        if send.send(chunk).await.is_err() {
             break;
         }
     }
@@ -117,7 +120,7 @@ async fn digest(
     digested.await?.map_err(IntakeError::Digest)
 }
 
-/// The next bytes; trailers are no payload.
+/// The next chunk; trailers are skipped.
 async fn next(body: &mut Incoming, patience: Duration) -> Result<Option<Bytes>, IntakeError> {
     loop {
         let frame = timeout(patience, body.frame()).await.map_err(|_| IntakeError::Stalled(patience))?;
@@ -131,29 +134,29 @@ async fn next(body: &mut Incoming, patience: Duration) -> Result<Option<Bytes>, 
     }
 }
 
-/// Pieces that arrive, as a reader for a thread that may wait.
-struct Pieces {
-    now: Bytes,
+/// The arriving chunks as a blocking reader.
+struct ChunkReader {
+    current: Bytes,
     held: std::vec::IntoIter<Bytes>,
-    pieces: mpsc::Receiver<Bytes>,
+    arriving: mpsc::Receiver<Bytes>,
 }
 
-impl Read for Pieces {
+impl Read for ChunkReader {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        while self.now.is_empty() {
-            match self.held.next().or_else(|| self.pieces.blocking_recv()) {
-                Some(piece) => self.now = piece,
+        while self.current.is_empty() {
+            match self.held.next().or_else(|| self.arriving.blocking_recv()) {
+                Some(chunk) => self.current = chunk,
                 None => return Ok(0),
             }
         }
-        let n = self.now.len().min(buf.len());
-        self.now.copy_to_slice(&mut buf[..n]);
+        let n = self.current.len().min(buf.len());
+        self.current.copy_to_slice(&mut buf[..n]);
         Ok(n)
     }
 }
 
-/// Lets a payload that nobody needs arrive beside the answer. Unread, it would make the server close the connection under
-/// a client that is still sending, which then sees a broken pipe instead of the answer.
+/// Drains a payload that is not needed, in the background. If it stayed unread, hyper would close the connection while
+/// the client is still sending, and the client would see a broken pipe instead of the response.
 pub(super) fn discard(mut body: Incoming) {
     if !body.is_end_stream() {
         tokio::spawn(async move { while let Some(Ok(_)) = body.frame().await {} });

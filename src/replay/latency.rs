@@ -1,27 +1,27 @@
-//! `--latency`: how long an answer lets wait for its first byte.
+//! `--latency`: the time before the first byte of a response.
 
 use std::time::Duration;
 
 use harproxy_har::Entry;
 
-/// How long answers take.
+/// The delay of responses.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Latency {
-    /// They come at once.
+    /// No delay.
     #[default]
     None,
-    /// As long as the recorded ones took, times this.
+    /// The recorded delay, times this factor.
     Recorded(f64),
-    /// This long.
+    /// A fixed delay.
     Fixed(Duration),
 }
 
-/// No entry lets wait longer than this.
+/// The longest delay of a recorded response.
 const LONGEST: Duration = Duration::from_secs(3600);
 
 impl Latency {
-    /// The wait before the answer of an entry begins. Of a recorded one it is all of its time but that of receiving the
-    /// payload.
+    /// The delay of an entry's response. The recorded delay is the time of the entry without that of receiving the
+    /// payload (`timings.receive`).
     pub(super) fn of(self, entry: &Entry) -> Duration {
         match self {
             Latency::None => Duration::ZERO,
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_recorded_is_the_time_to_the_first_byte() {
+    fn recorded_delay_leaves_out_the_time_to_receive_the_payload() {
         let mut entry = Entry { time: 250.0, ..Entry::default() };
         assert_eq!(Latency::Recorded(1.0).of(&entry), Duration::from_millis(250));
         entry.timings.receive = Some(50.0);
@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn times_that_are_none_are_no_wait() {
+    fn invalid_time_is_no_delay_and_a_long_one_is_capped() {
         for time in [-1.0, f64::NAN, f64::NEG_INFINITY] {
             assert_eq!(Latency::Recorded(1.0).of(&Entry { time, ..Entry::default() }), Duration::ZERO, "{time}");
         }

@@ -29,7 +29,7 @@ mod stream;
 pub use intake::LONGEST_REQUEST;
 pub use latency::Latency;
 pub use passthrough::NetworkPlan;
-pub use reload::{Change, Reloader};
+pub use reload::{FixtureChange, Reloader};
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! Prepared responses: the part of a response that depends on the recorded entry alone. Each request gets a clone of its
-//! headers, adapted to the request, and a reference to its payload.
+//! Prepared responses: the part of a response that depends on the recorded entry alone. Each request gets a clone of
+//! its headers, adapted to the request, and a reference to its payload.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -85,7 +85,7 @@ struct Encoding {
 }
 
 /// A response as it goes to one client.
-pub(super) struct Sent {
+pub(super) struct ServedResponse {
     pub(super) response: Response<Body>,
     /// The length of its payload.
     pub(super) bytes: u64,
@@ -137,7 +137,7 @@ impl Prepared {
             length,
             truncated: recorded.content.truncated.clone(),
             shift,
-            allows_requester: cors::allows_asker(entry),
+            allows_requester: cors::allows_requester(entry),
             // A payload that is stored encoded is not text.
             spelling: spelling.filter(|_| !recorded.content.encoded),
             wait: context.latency.of(entry),
@@ -158,14 +158,18 @@ impl Prepared {
     }
 
     /// The response to this request.
-    pub(super) async fn send(self: &Arc<Self>, chosen: &Chosen, asked: &Asked<'_>) -> Result<Sent, PayloadError> {
+    pub(super) async fn send(
+        self: &Arc<Self>,
+        chosen: &Chosen,
+        asked: &Asked<'_>,
+    ) -> Result<ServedResponse, PayloadError> {
         let encoding = self.encoding.as_ref().filter(|encoding| encoding.is_accepted(asked.headers));
         let is_decoded = self.encoding.is_some() && encoding.is_none();
         let mut headers = match is_decoded {
             true => without(&self.headers, &[CONTENT_ENCODING.as_str()]),
             false => self.headers.clone(),
         };
-        let mut sent = Sent { response: Response::new(Body::Empty), bytes: 0, truncated: None };
+        let mut sent = ServedResponse { response: Response::new(Body::Empty), bytes: 0, truncated: None };
         self.adapt(&mut headers, chosen, asked);
         if !asked.is_head() && !matches!(chosen.status, 204 | 304) {
             let payload = match (self.rewritten(chosen, asked.now, &mut headers).await?, encoding) {
@@ -195,10 +199,10 @@ impl Prepared {
         Ok(sent)
     }
 
-    /// What depends on the moment, on followed hops, on the page and the origin that was asked: dates, cookies, Location,
-    /// CORS.
+    /// Adapts the headers to the request: dates, cookies and Location of followed redirects, CORS, `--same-host`,
+    /// echoes.
     fn adapt(&self, headers: &mut HeaderMap, chosen: &Chosen, asked: &Asked<'_>) {
-        self.name_asker(headers, asked.headers);
+        self.allow_requester(headers, asked.headers);
         if let Some(shift) = &self.shift {
             shift.apply(headers, asked.now);
         }
@@ -208,7 +212,7 @@ impl Prepared {
                 moved.or_else(|| HeaderValue::from_maybe_shared(value.clone()).ok())
             };
             let own: Vec<HeaderValue> = headers.get_all(SET_COOKIE).iter().cloned().collect();
-            // The hops' come first: where both set a cookie, the later answer wins.
+            // The redirects' cookies come first: if both set a cookie, clients keep the last one.
             for (n, value) in chosen.cookies.iter().filter_map(cookie).chain(own).enumerate() {
                 match n {
                     0 => drop(headers.insert(SET_COOKIE, value)),
@@ -219,7 +223,7 @@ impl Prepared {
         if let Some(location) = chosen.location.as_deref().filter(|_| !chosen.followed.is_empty())
             && let Ok(location) = HeaderValue::from_str(location)
         {
-            // The recorded one may be relative to a hop that the client never saw.
+            // The recorded Location may be relative to a redirect that the client did not see.
             headers.insert(LOCATION, location);
         }
         if let Some(same) = &chosen.same_host {
@@ -229,7 +233,7 @@ impl Prepared {
     }
 
     /// Allows the requesting origin if the recorded response named the recorded one.
-    fn name_asker(&self, headers: &mut HeaderMap, request: &HeaderMap) {
+    fn allow_requester(&self, headers: &mut HeaderMap, request: &HeaderMap) {
         if self.allows_requester
             && let Some(origin) = request.get(ORIGIN)
         {
@@ -304,8 +308,8 @@ async fn encode(payload: ResponsePayload, codings: Vec<Coding>) -> Result<Respon
     run_blocking(move || payload.encode(&codings)).await?
 }
 
-/// `Trailer` names all of them: hyper sends no others over HTTP/1.1. HTTP/2 needs no announcement, and a gRPC client would
-/// take it for metadata.
+/// Announces trailers in `Trailer`, as hyper sends no others over HTTP/1.1. HTTP/2 needs no announcement, and gRPC
+/// clients would treat it as metadata.
 fn announce(headers: &mut HeaderMap, trailers: &HeaderMap) {
     let announced: Vec<&str> = headers
         .get_all(TRAILER)
@@ -323,7 +327,7 @@ fn announce(headers: &mut HeaderMap, trailers: &HeaderMap) {
     }
 }
 
-/// The fields that describe the message and not a hop or its framing (`Trailer` is of the message); those that can't be sent are left out.
+/// The end-to-end headers, without those of framing. `Trailer` is one of them. Invalid headers are left out.
 fn end_to_end(recorded: &Headers) -> HeaderMap {
     let options = recorded.connection_options();
     let ours = |name: &str| {
@@ -340,13 +344,13 @@ fn end_to_end(recorded: &Headers) -> HeaderMap {
             (Ok(name), Ok(value)) => {
                 headers.append(name, value);
             }
-            _ => tracing::warn!(name, "a recorded header is not a valid one: it is left out"),
+            _ => tracing::warn!(name, "a recorded header is invalid and left out"),
         }
     }
     headers
 }
 
-/// Puts what the answer repeats of the request into its fields, but for our own.
+/// Replaces the echoed values in all headers but `x-harproxy`.
 fn repeat(headers: &mut HeaderMap, echoed: &[Echoed]) {
     if echoed.is_empty() {
         return;
@@ -356,19 +360,20 @@ fn repeat(headers: &mut HeaderMap, echoed: &[Echoed]) {
         let repeated = Echoed::repeat(echoed, value.as_bytes(), spelt);
         match repeated.map(|repeated| HeaderValue::from_bytes(&repeated)) {
             Some(Ok(repeated)) => *value = repeated,
-            Some(Err(_)) => tracing::warn!(%name, "what the request says there can't be sent in a header"),
+            Some(Err(_)) => tracing::warn!(%name, "the request's value cannot be sent in a header"),
             None => {}
         }
     }
 }
 
-/// The same fields in the same order without some. (`HeaderMap::remove` would move the last one into their place.)
+/// The headers without some of them, in order. `HeaderMap::remove` would move the last header to the place of a removed
+/// one.
 fn without(headers: &HeaderMap, names: &[&str]) -> HeaderMap {
     let kept = headers.iter().filter(|(name, _)| !names.contains(&name.as_str()));
     kept.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
-/// How a payload is spelt, when it is text.
+/// How values are written in a payload, if it is text.
 fn spelling(recorded: &model::Response) -> Option<Spelt> {
     let declared = recorded.headers.get("content-type").map(String::from_utf8_lossy);
     let media = MediaType::parse(declared.as_deref().unwrap_or(&recorded.content.mime_type));
@@ -380,12 +385,12 @@ fn length(value: &[u8]) -> Option<HeaderValue> {
     digits.then(|| HeaderValue::from_bytes(value).ok()).flatten()
 }
 
-/// The reason phrase, when it is not the one that the status has anyway. None at all is one too: of a recording of our own,
-/// and where a status has none.
+/// The reason phrase, if it is not the canonical one of the status. An empty phrase counts in harproxy's own
+/// recordings, and if the status has no canonical one.
 fn reason(status: i32, text: &str, own: bool) -> Option<ReasonPhrase> {
     let canonical = u16::try_from(status).ok().and_then(|status| StatusCode::from_u16(status).ok()?.canonical_reason());
     match (text, canonical) {
-        // Other tools leave it empty for HTTP/2, where none is sent.
+        // Other tools leave it empty for HTTP/2, which has no reason phrase.
         ("", Some(_)) if !own => None,
         (text, Some(canonical)) if text == canonical => None,
         (text, _) => ReasonPhrase::try_from(text.as_bytes()).ok(),

@@ -1,4 +1,5 @@
-//! What is not answered from an entry, and why: one description for the client's problem document, the log and the report.
+//! Requests that no entry answers. A refusal is the one description of the reason, for the client's problem document,
+//! the log and the report.
 
 use ::http::{HeaderMap, Response};
 use serde_json::{Map, Value, json};
@@ -13,14 +14,14 @@ use harproxy_http::problem::Problem;
 use harproxy_proxy::respond;
 use harproxy_proxy::{Body, Provenance, Way, Why};
 
-/// A request that is refused.
+/// The reason why a request is refused.
 #[derive(Clone, Debug)]
 pub(super) struct Refusal {
-    /// What it is reported as; noise and broken requests are not.
+    /// The check of its finding. Noise and malformed requests have none.
     check: Option<CheckId>,
-    /// The status of the answer.
+    /// The status of the response.
     pub(super) status: u16,
-    /// What `x-harproxy` says.
+    /// The value of `x-harproxy`.
     mark: &'static str,
     title: &'static str,
     /// `METHOD URL`.
@@ -57,10 +58,10 @@ impl Refusal {
         }
     }
 
-    /// A miss, explained.
+    /// A miss with its explanation.
     pub(super) fn miss(asked: &Asked<'_>, explained: Explanation) -> Self {
         let mut refusal =
-            Refusal::new(CheckId::MISS, "miss", "no entry answers this request", asked.line(), explained.text());
+            Refusal::new(CheckId::MISS, "miss", "no entry matches this request", asked.line(), explained.text());
         refusal.member("kind", explained.kind);
         refusal.member("operation", explained.operation.clone());
         refusal.member("urlRecorded", explained.url_recorded);
@@ -75,49 +76,49 @@ impl Refusal {
     /// A payload that is too long to be compared.
     pub(super) fn too_long(asked: &Asked<'_>) -> Self {
         let explanation =
-            format!("its payload is longer than {} MiB, which is as much as is compared", LONGEST_REQUEST >> 20);
+            format!("its payload is longer than {} MiB, the most that is compared", LONGEST_REQUEST >> 20);
         let mut refusal =
             Refusal::new(CheckId::MISS, "miss", "the payload is too long to be compared", asked.line(), explanation);
         refusal.status = 413;
         refusal.member("kind", "payload-too-long");
-        refusal.remedy = Some("`--match-body ignore` matches without the payload".to_owned());
+        refusal.remedy = Some("match without the payload with `--match-body ignore`".to_owned());
         refusal
     }
 
-    /// A WebSocket (or another protocol that a 101 was recorded for). `allowing` is the `--fail-on` under which none fails a run, where
-    /// it does.
+    /// A WebSocket, or another protocol for which a 101 was recorded. `allowing` is the `--fail-on` list that lets
+    /// WebSockets pass, if they fail the run.
     pub(super) fn websocket(asked: &Asked<'_>, recorded: Option<EntryPlace>, allowing: Option<&str>) -> Self {
         let explanation = match &recorded {
-            Some(place) => format!("{place} is a change of protocol, which can't be replayed yet"),
-            None => "a WebSocket in scope can't be replayed yet".to_owned(),
+            Some(place) => format!("{place} is a change of protocol, which cannot be replayed yet"),
+            None => "a WebSocket in scope cannot be replayed yet".to_owned(),
         };
-        let title = "a WebSocket can't be replayed yet";
+        let title = "a WebSocket cannot be replayed yet";
         let mut refusal = Refusal::new(CheckId::WEBSOCKET, "miss", title, asked.line(), explanation);
         refusal.member("kind", "websocket");
         refusal.place = recorded;
-        // Out of the scope it would fail the run.
-        let way_out = format!(
-            "`--passthrough {}` lets it reach its server",
+        // Excluding it from the scope would not help: a request that is out of scope fails the run.
+        let passthrough = format!(
+            "pass it on to its server with `--passthrough {}`",
             harproxy_support::shell_quote::word(&exact_glob(asked.url))
         );
         refusal.remedy = Some(match allowing {
-            Some(list) => format!("`--fail-on {list}` lists WebSockets without failing the run; {way_out}"),
-            None => format!("nothing need be done, for it fails no run; {way_out}"),
+            Some(list) => format!("list WebSockets without failing the run with `--fail-on {list}`, or {passthrough}"),
+            None => format!("ignore it, as it does not fail the run, or {passthrough}"),
         });
         refusal
     }
 
-    /// Out of scope. `scope` says what is in; a `local` request is refused only by `--no-local`.
+    /// A request out of scope. `scope` is the list of globs that are in scope. `--no-local` refuses `local` requests.
     pub(super) fn out_of_scope(asked: &Asked<'_>, scope: &[String], local: bool) -> Self {
-        // Not every client knows ports in NO_PROXY, and on this machine it is one's own server whatever the port.
+        // Some clients ignore ports in NO_PROXY. On this machine, every port belongs to the user's own servers.
         let host = if local { asked.url.parts().host() } else { asked.url.parts().authority() };
         let glob = origin_glob(asked.url);
         let why = match local {
-            true => "it is local and out of scope, and `--no-local` refuses that",
+            true => "it is local and out of scope, and `--no-local` is set",
             false => "it is out of scope",
         };
         let globs: Vec<String> = scope.iter().map(|glob| format!("`{glob}`")).collect();
-        let explanation = format!("{why}: in are {}", globs.join(", "));
+        let explanation = format!("{why}; the scope is {}", globs.join(", "));
         let mut refusal = Refusal::new(
             CheckId::OUT_OF_SCOPE,
             "out-of-scope",
@@ -127,37 +128,37 @@ impl Refusal {
         );
         refusal.member("scope", scope.to_vec());
         refusal.remedy = Some(format!(
-            "record it too, with `harproxy record` and {}, or let CMD reach it without the proxy with `--bypass {host}`",
-            typed(&glob),
+            "record it, too, with `harproxy record` and {}, or let CMD connect to it without the proxy with `--bypass {host}`",
+            glob_option(&glob),
         ));
         refusal
     }
 
-    /// On the list of noise.
+    /// A request on the list of noise.
     pub(super) fn noise(asked: &Asked<'_>) -> Self {
         let favicon = asked.url.parts().path == FAVICON;
-        let why = "browsers, package managers and telemetry ask for it by themselves: it is never recorded".to_owned();
+        let why = "browsers, package managers and telemetry request it on their own; it is never recorded".to_owned();
         let title = "this request is noise";
         let mut refusal = Refusal::new(None, "noise", title, asked.line(), why);
         refusal.status = if favicon { 404 } else { 501 };
         refusal
     }
 
-    /// What the client can do nothing with but mend: a URL or a payload that is none.
-    pub(super) fn broken(request: String, why: String) -> Self {
-        let mut refusal = Refusal::new(None, "", "this request is broken", request, why);
+    /// A request with an invalid URL or payload.
+    pub(super) fn malformed(request: String, why: String) -> Self {
+        let mut refusal = Refusal::new(None, "", "this request is malformed", request, why);
         refusal.status = 400;
         refusal
     }
 
-    /// A request whose payload did not come.
+    /// A request whose payload did not arrive.
     pub(super) fn unread(request: String, error: &IntakeError) -> Self {
         if !matches!(error, IntakeError::Stalled(_)) {
-            return Refusal::broken(request, error.to_string());
+            return Refusal::malformed(request, error.to_string());
         }
         let mut refusal = Refusal::new(None, "", "this request took too long", request, error.to_string());
         refusal.status = 408;
-        refusal.remedy = Some("`--idle-timeout` gives it more time".to_owned());
+        refusal.remedy = Some("raise the limit with `--idle-timeout`".to_owned());
         refusal
     }
 
@@ -165,7 +166,7 @@ impl Refusal {
         self.more.insert(name.to_owned(), value.into());
     }
 
-    /// The finding for the report, if it is one: `severity` says whether its kind fails the run.
+    /// The finding for the report, if the reason is one. `severity` is the severity of a check in this run.
     pub(super) fn finding(&self, severity: impl FnOnce(&CheckId) -> Severity) -> Option<Finding> {
         let check = self.check.clone()?;
         Some(Finding {
@@ -181,14 +182,14 @@ impl Refusal {
         })
     }
 
-    /// What the request's note says.
+    /// The entry and the reason for the request's note.
     pub(super) fn provenance(&self, way: Way) -> Provenance {
         let entry = self.place.as_ref().map(|place| (place.fixture.clone(), place.entry));
         let why = Why { explanation: self.explanation.clone(), remedy: self.remedy.clone() };
         Provenance { entry, why: Some(why), ..Provenance::of(way) }
     }
 
-    /// The answer for the client, which a page's code can read.
+    /// The response for the client. It has CORS headers, so that a page's code can read it.
     pub(super) fn response(self, request: &HeaderMap, mark: bool) -> Response<Body> {
         let detail = match &self.remedy {
             Some(remedy) => format!("{}\n{}\nhint: {remedy}", self.request, self.explanation),
@@ -203,23 +204,23 @@ impl Refusal {
     }
 }
 
-/// The path that browsers ask every origin for.
+/// The path that browsers request from every origin.
 pub(super) const FAVICON: &str = "/favicon.ico";
 
-/// The glob of everything on the same origin.
+/// The glob of all URLs of the origin.
 fn origin_glob(url: &NormalUrl) -> String {
     format!("{}/**", url.parts().site())
 }
 
-/// The glob of this URL alone, whatever its query says.
+/// The glob of this URL with any query.
 fn exact_glob(url: &NormalUrl) -> String {
     let parts = url.parts();
     let query = if parts.query.is_some() { "?**" } else { "" };
     harproxy_glob::escaped(&url.as_str()[..parts.origin.len() + parts.path.len()]) + query
 }
 
-/// The option as it is typed.
-fn typed(glob: &str) -> String {
+/// The `-g` option for a shell.
+fn glob_option(glob: &str) -> String {
     format!("`-g {}`", harproxy_support::shell_quote::word(glob))
 }
 
@@ -255,7 +256,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_miss_tells_the_client_all_that_is_known() {
+    async fn miss_tells_the_client_the_nearest_entry_and_a_hint() {
         let url = NormalUrl::parse("https://api.example.com/users?page=3").unwrap();
         let headers = HeaderMap::from_iter([("origin".parse().unwrap(), "https://app.example".parse().unwrap())]);
         let refusal = Refusal::miss(&asked(&url, &headers), miss());
@@ -285,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_local_is_let_past_by_its_host_alone() {
+    fn bypass_hint_leaves_out_the_port_of_local_requests() {
         let (url, headers) = (NormalUrl::parse("http://127.0.0.1:8443/x").unwrap(), HeaderMap::new());
         let remedy =
             |local| Refusal::out_of_scope(&asked(&url, &headers), &["**/api/**".into()], local).remedy.unwrap();
@@ -294,7 +295,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn out_of_scope_tells_what_is_in_and_two_ways_out() {
+    async fn out_of_scope_request_gets_the_scope_and_two_remedies() {
         let (url, headers) = (NormalUrl::parse("https://other.example:8443/x").unwrap(), HeaderMap::new());
         let refusal = Refusal::out_of_scope(&asked(&url, &headers), &["https://api.example.com/**".into()], false);
         let (status, head, problem) = read(refusal.response(&headers, true)).await;
@@ -306,7 +307,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_favicon_is_not_found_and_other_noise_is_refused() {
+    async fn favicon_gets_404_and_other_noise_501() {
         let headers = HeaderMap::new();
         for (url, expected) in [("http://h/favicon.ico", 404), ("http://detectportal.firefox.com/", 501)] {
             let url = NormalUrl::parse(url).unwrap();
@@ -316,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn a_websocket_says_how_to_let_it_through_and_how_it_fails_no_run() {
+    fn websocket_hint_names_the_passthrough_glob_and_the_fail_on_list() {
         for (url, glob) in [
             ("https://api.example.com/live", "https://api.example.com/live"),
             ("https://api.example.com/live/*?token=t", "https://api.example.com/live/\\*?**"),
@@ -329,18 +330,18 @@ mod tests {
                 finding.hint.unwrap()
             };
             let listed = remedy(None);
-            assert!(listed.starts_with("nothing need be done"), "{listed}");
+            assert!(listed.starts_with("ignore it"), "{listed}");
             assert!(
                 listed.contains(&format!("`--passthrough {}`", harproxy_support::shell_quote::word(glob))),
                 "{listed}"
             );
-            assert!(remedy(Some("-websocket")).starts_with("`--fail-on -websocket` "));
+            assert!(remedy(Some("-websocket")).contains("`--fail-on -websocket`"));
             assert!(Globs::new([glob]).unwrap().matches(url.as_str()), "{glob}");
         }
     }
 
     #[tokio::test]
-    async fn without_marks_nothing_is_marked() {
+    async fn refusal_has_no_mark_with_no_mark() {
         let (url, headers) = (NormalUrl::parse("http://h/").unwrap(), HeaderMap::new());
         let (_, head, _) = read(Refusal::miss(&asked(&url, &headers), miss()).response(&headers, false)).await;
         assert!(!head.contains_key("x-harproxy"));

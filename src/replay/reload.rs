@@ -1,9 +1,9 @@
-//! Fixtures that were edited are loaded again while requests are answered: each whole or not at all.
+//! Reloads fixtures that were edited while requests are served. Each fixture is reloaded as a whole or not at all.
 //!
-//! Files are looked at in turn instead of being told of by the system: that works on network mounts and in containers as well,
-//! and whoever replaces, removes or restores files, and however many, it comes to a comparison of what is there with what was
-//! loaded. What has changed is loaded once it has stood still from one look to the next: a checkout, or an editor that writes
-//! by renaming, is half done for a moment.
+//! The reloader polls the files instead of using file system events. Polling also works on network mounts and in
+//! containers, and it treats replaced, removed and restored files alike, since it compares them with those in use.
+//! A change is loaded when two polls in succession found the same files. A checkout or an editor that renames files
+//! leaves them incomplete for a moment.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -13,185 +13,188 @@ use super::{Replayer, fixtures};
 use harproxy_har::{Fixture, Stamp};
 use harproxy_http::problem::in_words;
 
-/// What is kept of fixtures in memory, bytes, so that they answer as they did though somebody writes into their files. Who
-/// edits by hand edits small ones.
+/// The length in bytes up to which a fixture is kept in memory, so that it stays intact while its files are written.
+/// Fixtures that are edited by hand are shorter.
 const HELD: u64 = 16 << 20;
 
-/// What became of a fixture.
+/// The result of reloading a fixture.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// It was edited, and is loaded.
+pub enum FixtureChange {
+    /// It was edited and reloaded.
     Changed {
-        /// Its path, as it was given.
+        /// Its path as the user gave it.
         fixture: String,
-        /// How many entries it has now.
+        /// The number of its entries.
         entries: usize,
     },
     /// It is new in a folder.
     Added {
-        /// Its path, below the folder as that was given.
+        /// Its path below the folder as the user gave it.
         fixture: String,
-        /// How many entries it has.
+        /// The number of its entries.
         entries: usize,
     },
-    /// It is gone from a folder.
+    /// It was removed from a folder.
     Removed {
-        /// Its path as it was.
+        /// Its former path.
         fixture: String,
     },
-    /// It was edited and can't be loaded, or it was removed and nothing would be left; what was loaded before goes on answering.
+    /// It was edited and cannot be loaded, or the only fixture was removed. The version that was loaded stays in use.
     Refused {
         /// Its path.
         fixture: String,
         /// Whether it was removed.
         removed: bool,
-        /// What is wrong with it.
+        /// The reason.
         because: String,
     },
 }
 
-/// The files of a fixture as they were when they were looked at; without a stamp what is not there.
-type Files = BTreeMap<PathBuf, Option<Stamp>>;
+/// The stamps of a fixture's files; `None` for a file that does not exist.
+type FileStamps = BTreeMap<PathBuf, Option<Stamp>>;
 
-/// A fixture that answers.
+/// A fixture in use.
 #[derive(Clone)]
-struct Loaded {
+struct LoadedFixture {
     fixture: Arc<Fixture>,
-    files: Files,
-    faults: Faults,
+    files: FileStamps,
+    faults: FixtureFaults,
 }
 
-/// What is wrong with a fixture that is loaded all the same: at the start as much is let pass as can be, and later nothing
-/// that is worse.
+/// The defects of a fixture in use. A replay starts with defective fixtures, but a reload must not add defects.
 #[derive(Clone, Default)]
-struct Faults {
-    /// Payloads that are not there.
+struct FixtureFaults {
+    /// Payload files that are missing.
     missing: BTreeSet<String>,
-    /// Entries that can't be used.
+    /// The number of entries that cannot be used.
     unusable: usize,
 }
 
-/// A fixture as it is found.
+/// A fixture as a poll found it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Found {
+struct PolledFixture {
     path: PathBuf,
-    files: Files,
-    /// Why it is not there any more, though it should be.
-    gone: Option<String>,
+    files: FileStamps,
+    /// Why it was not found, if it was not.
+    missing: Option<String>,
 }
 
-/// Why a fixture is not loaded.
-enum Trouble {
-    /// It changes while it is read: it is worth another look.
-    Moving,
-    /// This is wrong with it.
-    Reason(String, Files),
+/// Why a fixture was not reloaded.
+enum ReloadError {
+    /// Its files changed while they were read.
+    Unstable,
+    /// It is defective for this reason.
+    Rejected(String, FileStamps),
 }
 
-/// Loads fixtures again.
+/// Polls the fixtures of a replay and reloads those that changed.
 pub struct Reloader {
     replayer: Arc<Replayer>,
-    loaded: Vec<Loaded>,
-    /// What was told of, by its path.
-    refused: HashMap<PathBuf, Found>,
-    /// What had changed at the last look.
-    moving: Option<Vec<Found>>,
-    /// Whether it is known which payload files there are.
-    is_ready: bool,
+    loaded: Vec<LoadedFixture>,
+    /// Fixtures whose refusal was reported, by path.
+    refused: HashMap<PathBuf, PolledFixture>,
+    /// The fixtures of the last poll, if some had changed.
+    pending: Option<Vec<PolledFixture>>,
+    /// Whether the payload files were listed.
+    has_payload_files: bool,
 }
 
 impl Reloader {
-    /// Looks after the fixtures of a replay.
+    /// A reloader for the fixtures of a replay.
     #[must_use]
     pub fn new(replayer: Arc<Replayer>) -> Self {
         let loaded = replayer.fixtures().into_iter().map(|fixture| {
-            let files = Files::from([(fixture.path().to_owned(), Some(fixture.stamp().clone()))]);
-            Loaded { fixture, files, faults: Faults::default() }
+            let files = FileStamps::from([(fixture.path().to_owned(), Some(fixture.stamp().clone()))]);
+            LoadedFixture { fixture, files, faults: FixtureFaults::default() }
         });
         let loaded = loaded.collect();
-        let mut reloader = Reloader { replayer, loaded, refused: HashMap::new(), moving: None, is_ready: false };
-        // It must not wait where that takes no time, and nobody must wait for it where it does.
+        let mut reloader =
+            Reloader { replayer, loaded, refused: HashMap::new(), pending: None, has_payload_files: false };
+        // Short fixtures are held from the start. Listing the payloads of long ones would delay it.
         if reloader.loaded.iter().map(|loaded| loaded.fixture.stamp().len()).sum::<u64>() <= HELD {
-            reloader.get_ready();
+            reloader.list_payload_files();
         }
         reloader
     }
 
-    /// Finds the payload files of all fixtures.
-    fn get_ready(&mut self) {
+    /// Lists and stamps the payload files of all fixtures, and holds short fixtures in memory.
+    fn list_payload_files(&mut self) {
         let mut bytes = HELD;
         for loaded in &mut self.loaded {
             let names = loaded.fixture.payload_names();
             loaded.files.extend(files_of(&loaded.fixture, &names));
-            loaded.faults = Faults::of(&loaded.fixture, &names);
+            loaded.faults = FixtureFaults::of(&loaded.fixture, &names);
             loaded.fixture.preload(&names, &mut bytes);
         }
-        self.is_ready = true;
+        self.has_payload_files = true;
     }
 
-    /// Looks at the files, and loads what has changed and come to rest. Blocking.
-    pub fn look(&mut self) -> Vec<Change> {
-        if !self.is_ready {
-            self.get_ready();
+    /// Polls the files, and reloads changed fixtures that are the same as in the last poll. Blocking.
+    pub fn poll(&mut self) -> Vec<FixtureChange> {
+        if !self.has_payload_files {
+            self.list_payload_files();
         }
         let found = self.find();
-        if !self.has_news(&found) {
-            self.moving = None;
+        if !self.has_changes(&found) {
+            self.pending = None;
             return Vec::new();
         }
-        if self.moving.as_ref() != Some(&found) {
-            self.moving = Some(found);
+        if self.pending.as_ref() != Some(&found) {
+            self.pending = Some(found);
             return Vec::new();
         }
-        self.moving = None;
+        self.pending = None;
         self.load(&found)
     }
 
-    fn find(&self) -> Vec<Found> {
+    fn find(&self) -> Vec<PolledFixture> {
         let mut found = Vec::new();
         for item in harproxy_har::find(&self.replayer.opening.arguments) {
             match item {
-                Ok(path) => found.push(self.looked_at(path, None)),
+                Ok(path) => found.push(self.polled(path, None)),
                 Err(error) => {
                     let below = error.path();
                     let lost = self.loaded.iter().map(|loaded| loaded.fixture.path());
                     let lost = lost.filter(|path| below.is_none_or(|below| path.starts_with(below)));
-                    found.extend(lost.map(|path| self.looked_at(path.to_owned(), Some(in_words(&error)))));
+                    found.extend(lost.map(|path| self.polled(path.to_owned(), Some(in_words(&error)))));
                 }
             }
         }
         found
     }
 
-    /// The files of a fixture as they are now: all that belong to it as it is loaded, or as it could not be.
-    fn looked_at(&self, path: PathBuf, gone: Option<String>) -> Found {
+    /// The current files of a fixture: those of the version in use, and of the version that was refused.
+    fn polled(&self, path: PathBuf, missing: Option<String>) -> PolledFixture {
         let refused = self.refused.get(&path).map(|refused| &refused.files);
         let known = self.loaded(&path).map(|loaded| &loaded.files);
-        let paths: BTreeSet<&PathBuf> = refused.into_iter().chain(known).flat_map(Files::keys).chain([&path]).collect();
+        let paths: BTreeSet<&PathBuf> =
+            refused.into_iter().chain(known).flat_map(FileStamps::keys).chain([&path]).collect();
         let files = paths.into_iter().map(|path| (path.clone(), Stamp::at(path))).collect();
-        Found { path, files, gone }
+        PolledFixture { path, files, missing }
     }
 
-    fn loaded(&self, path: &Path) -> Option<&Loaded> {
+    fn loaded(&self, path: &Path) -> Option<&LoadedFixture> {
         self.loaded.iter().find(|loaded| loaded.fixture.path() == path)
     }
 
-    /// The fixture that is still as it was loaded.
-    fn unchanged(&self, found: &Found) -> Option<&Loaded> {
-        self.loaded(&found.path).filter(|loaded| found.gone.is_none() && found.has(&loaded.files))
+    /// The fixture in use, if its files are unchanged.
+    fn unchanged(&self, found: &PolledFixture) -> Option<&LoadedFixture> {
+        self.loaded(&found.path).filter(|loaded| found.missing.is_none() && found.has(&loaded.files))
     }
 
-    fn was_refused(&self, found: &Found) -> bool {
-        self.refused.get(&found.path).is_some_and(|refused| refused.gone == found.gone && found.has(&refused.files))
+    fn was_refused(&self, found: &PolledFixture) -> bool {
+        self.refused
+            .get(&found.path)
+            .is_some_and(|refused| refused.missing == found.missing && found.has(&refused.files))
     }
 
-    fn has_news(&self, found: &[Found]) -> bool {
-        let is_there = |loaded: &Loaded| found.iter().any(|found| found.path == loaded.fixture.path());
+    fn has_changes(&self, found: &[PolledFixture]) -> bool {
+        let is_there = |loaded: &LoadedFixture| found.iter().any(|found| found.path == loaded.fixture.path());
         found.iter().any(|found| self.unchanged(found).is_none() && !self.was_refused(found))
             || !self.loaded.iter().all(is_there)
     }
 
-    fn load(&mut self, all: &[Found]) -> Vec<Change> {
+    fn load(&mut self, all: &[PolledFixture]) -> Vec<FixtureChange> {
         let (mut next, mut changes, mut refused) = (Vec::new(), Vec::new(), HashMap::new());
         for found in all {
             let before = self.loaded(&found.path);
@@ -204,28 +207,29 @@ impl Reloader {
                 Ok(loaded) => {
                     let entries = loaded.fixture.entries();
                     changes.push(match before {
-                        Some(_) => Change::Changed { fixture, entries },
-                        None => Change::Added { fixture, entries },
+                        Some(_) => FixtureChange::Changed { fixture, entries },
+                        None => FixtureChange::Added { fixture, entries },
                     });
                     next.push(loaded);
                     continue;
                 }
-                Err(Trouble::Moving) => {}
-                Err(Trouble::Reason(because, files)) => {
+                Err(ReloadError::Unstable) => {}
+                Err(ReloadError::Rejected(because, files)) => {
                     if !self.was_refused(found) {
-                        let removed = found.gone.is_some() && found.files.get(&found.path).is_some_and(Option::is_none);
-                        changes.push(Change::Refused { fixture, removed, because });
+                        let removed =
+                            found.missing.is_some() && found.files.get(&found.path).is_some_and(Option::is_none);
+                        changes.push(FixtureChange::Refused { fixture, removed, because });
                     }
-                    refused.insert(found.path.clone(), Found { files, ..found.clone() });
+                    refused.insert(found.path.clone(), PolledFixture { files, ..found.clone() });
                 }
             }
             next.extend(before.cloned());
         }
-        let is_gone = |path: &Path| !next.iter().any(|loaded| loaded.fixture.path() == path);
-        let gone = self.loaded.iter().map(|loaded| loaded.fixture.path()).filter(|path| is_gone(path));
-        changes.extend(gone.map(|path| Change::Removed { fixture: path.display().to_string() }));
+        let is_removed = |path: &Path| !next.iter().any(|loaded| loaded.fixture.path() == path);
+        let removed = self.loaded.iter().map(|loaded| loaded.fixture.path()).filter(|path| is_removed(path));
+        changes.extend(removed.map(|path| FixtureChange::Removed { fixture: path.display().to_string() }));
         self.refused = refused;
-        if changes.iter().all(|change| matches!(change, Change::Refused { .. })) {
+        if changes.iter().all(|change| matches!(change, FixtureChange::Refused { .. })) {
             return changes;
         }
         match self.replayer.answer_from(next.iter().map(|loaded| loaded.fixture.clone()).collect()) {
@@ -239,65 +243,70 @@ impl Reloader {
                 self.replayer.look_around();
                 changes
             }
-            // Each by itself can be read, and together they can't be served.
+            // Each fixture is valid, but not all of them together.
             Err(error) => {
-                let news = all.iter().filter(|found| self.unchanged(found).is_none());
-                self.refused = news.map(|found| (found.path.clone(), found.clone())).collect();
-                vec![Change::Refused { fixture: named(&changes), removed: false, because: in_words(&error) }]
+                let changed = all.iter().filter(|found| self.unchanged(found).is_none());
+                self.refused = changed.map(|found| (found.path.clone(), found.clone())).collect();
+                vec![FixtureChange::Refused { fixture: named(&changes), removed: false, because: in_words(&error) }]
             }
         }
     }
 
-    /// Opens a fixture that has changed, and makes sure that it is all there.
-    fn open(&self, found: &Found, before: Option<&Loaded>) -> Result<Loaded, Trouble> {
-        let because = |reason: String| Trouble::Reason(reason, found.files.clone());
-        if let Some(gone) = &found.gone {
-            return Err(because(gone.clone()));
+    /// Opens a changed fixture, and checks that it is complete and did not change meanwhile.
+    fn open(&self, found: &PolledFixture, before: Option<&LoadedFixture>) -> Result<LoadedFixture, ReloadError> {
+        let because = |reason: String| ReloadError::Rejected(reason, found.files.clone());
+        if let Some(missing) = &found.missing {
+            return Err(because(missing.clone()));
         }
         let fixture = Fixture::open(&found.path).map_err(|error| because(in_words(&error)))?;
         fixture.expect_entries().map_err(|error| because(in_words(&error)))?;
         let names = fixture.payload_names();
         let files = || {
             let har = (found.path.clone(), Some(fixture.stamp().clone()));
-            [har].into_iter().chain(files_of(&fixture, &names)).collect::<Files>()
+            [har].into_iter().chain(files_of(&fixture, &names)).collect::<FileStamps>()
         };
         let before_reading = files();
         let is_known =
             |(path, stamp): (&PathBuf, &Option<Stamp>)| found.files.get(path).is_none_or(|known| known == stamp);
         if !before_reading.iter().all(is_known) {
-            return Err(Trouble::Moving);
+            return Err(ReloadError::Unstable);
         }
-        let faults = Faults::of(&fixture, &names);
-        if let Some(why) = faults.worse(before.map(|before| &before.faults), &fixture, &names) {
-            return Err(Trouble::Reason(why, before_reading));
+        let faults = FixtureFaults::of(&fixture, &names);
+        if let Some(why) = faults.added_since(before.map(|before| &before.faults), &fixture, &names) {
+            return Err(ReloadError::Rejected(why, before_reading));
         }
         let mut bytes = HELD;
         fixture.preload(&names, &mut bytes);
         if Stamp::at(&found.path).as_ref() != Some(fixture.stamp()) || files() != before_reading {
-            return Err(Trouble::Moving);
+            return Err(ReloadError::Unstable);
         }
-        Ok(Loaded { fixture: Arc::new(fixture), files: before_reading, faults })
+        Ok(LoadedFixture { fixture: Arc::new(fixture), files: before_reading, faults })
     }
 }
 
-impl Found {
-    /// Whether its files are these.
-    fn has(&self, files: &Files) -> bool {
+impl PolledFixture {
+    /// Returns true if it has these files with these stamps.
+    fn has(&self, files: &FileStamps) -> bool {
         files.iter().all(|(path, stamp)| self.files.get(path) == Some(stamp))
     }
 }
 
-impl Faults {
+impl FixtureFaults {
     fn of(fixture: &Fixture, names: &BTreeMap<String, usize>) -> Self {
         let missing = names.iter().filter(|(name, entry)| fixture.expect_payload(**entry, name).is_err());
-        Faults {
+        FixtureFaults {
             missing: missing.map(|(name, _)| name.clone()).collect(),
             unusable: fixture.entries() - fixture.heads().len(),
         }
     }
 
-    /// What is wrong that was not before.
-    fn worse(&self, before: Option<&Faults>, fixture: &Fixture, names: &BTreeMap<String, usize>) -> Option<String> {
+    /// The first defect that the fixture did not have before.
+    fn added_since(
+        &self,
+        before: Option<&FixtureFaults>,
+        fixture: &Fixture,
+        names: &BTreeMap<String, usize>,
+    ) -> Option<String> {
         let known = |name: &&String| before.is_some_and(|before| before.missing.contains(*name));
         if let Some(name) = self.missing.iter().find(|name| !known(name)) {
             let entry = names.get(name).copied().unwrap_or_default();
@@ -309,26 +318,26 @@ impl Faults {
         let path = fixture.path().display();
         let entry = (0..fixture.entries()).find(|entry| fixture.heads().get(*entry).is_none())?;
         let why = fixture.warnings().iter().find(|warning| warning.entry == Some(entry));
-        let why = why.map_or("it can't be used", |warning| warning.text.trim_end_matches("; left out"));
+        let why = why.map_or("it cannot be used", |warning| warning.text.trim_end_matches("; left out"));
         Some(format!("{path}#{entry}: {why}"))
     }
 }
 
-/// The payload files beside a fixture as they are.
-fn files_of(fixture: &Fixture, names: &BTreeMap<String, usize>) -> Files {
-    let places = names.keys().filter_map(|name| fixture.expected_payload_path(name));
+/// The current stamps of a fixture's payload files.
+fn files_of(fixture: &Fixture, names: &BTreeMap<String, usize>) -> FileStamps {
+    let places = names.keys().filter_map(|name| fixture.payload_place(name));
     places.map(|path| (path.clone(), Stamp::at(&path))).collect()
 }
 
-/// The fixtures that changes are about.
-fn named(changes: &[Change]) -> String {
+/// The names of the changed fixtures.
+fn named(changes: &[FixtureChange]) -> String {
     let names: Vec<&str> = changes
         .iter()
         .map(|change| match change {
-            Change::Changed { fixture, .. }
-            | Change::Added { fixture, .. }
-            | Change::Removed { fixture }
-            | Change::Refused { fixture, .. } => fixture.as_str(),
+            FixtureChange::Changed { fixture, .. }
+            | FixtureChange::Added { fixture, .. }
+            | FixtureChange::Removed { fixture }
+            | FixtureChange::Refused { fixture, .. } => fixture.as_str(),
         })
         .collect();
     names.join(", ")

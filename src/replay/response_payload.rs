@@ -11,7 +11,7 @@ use harproxy_har::Payload;
 use harproxy_http::coding::{self, Coding};
 use harproxy_proxy::Body;
 
-use super::stream::Chunks;
+use super::stream::FileBody;
 
 /// The length in bytes up to which a payload is kept in memory.
 const LONGEST_IN_MEMORY: u64 = 1 << 20;
@@ -132,7 +132,10 @@ impl ResponsePayload {
     pub(super) fn body(&self) -> Body {
         match self {
             ResponsePayload::Memory(bytes) => Body::full(bytes.clone()),
-            on_disk => Body::boxed(Chunks::new(on_disk.clone())),
+            on_disk => {
+                let payload = on_disk.clone();
+                Body::boxed(FileBody::new(move || payload.open().map_err(io::Error::other), on_disk.len()))
+            }
         }
     }
 }

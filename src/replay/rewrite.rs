@@ -1,5 +1,5 @@
-//! `--same-host`: the answer speaks of the origin that was recorded, the client knows another. Where an answer says its own
-//! origin to the client's machinery (Location, a cookie's Domain, CORS), it says the one that was asked.
+//! `--same-host`: replaces the recorded origin with the requested one in the response headers that clients act on
+//! (Location, the Domain of cookies, CORS).
 
 use ::http::HeaderMap;
 use ::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, Entry, HeaderValue, LOCATION, SET_COOKIE};
@@ -7,27 +7,27 @@ use ::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, Entry, HeaderValue, LOCATION, 
 use harproxy_http::cookies::{self, AttributeChange, domain_matches};
 use harproxy_matching::SameHost;
 
-/// Two origins that count as one.
+/// A recorded origin and the requested one that `--same-host` treats as equal.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Origins<'a>(pub(super) &'a SameHost);
 
 impl Origins<'_> {
-    /// Rewrites the answer.
-    pub(super) fn rewrite(&self, answer: &mut HeaderMap) {
-        if let Some(moved) = answer.get(LOCATION).and_then(|location| self.location(location.to_str().ok()?)) {
-            answer.insert(LOCATION, moved);
+    /// Rewrites the headers of a response.
+    pub(super) fn rewrite(&self, response: &mut HeaderMap) {
+        if let Some(moved) = response.get(LOCATION).and_then(|location| self.location(location.to_str().ok()?)) {
+            response.insert(LOCATION, moved);
         }
-        if let Entry::Occupied(mut cookies) = answer.entry(SET_COOKIE) {
+        if let Entry::Occupied(mut cookies) = response.entry(SET_COOKIE) {
             for cookie in cookies.iter_mut() {
                 if let Some(moved) = cookie.to_str().ok().and_then(|cookie| self.cookie(cookie)) {
                     *cookie = moved;
                 }
             }
         }
-        if answer.get(ACCESS_CONTROL_ALLOW_ORIGIN).is_some_and(|allowed| allowed == self.0.recorded.as_str())
+        if response.get(ACCESS_CONTROL_ALLOW_ORIGIN).is_some_and(|allowed| allowed == self.0.recorded.as_str())
             && let Ok(asked) = HeaderValue::from_str(&self.0.asked)
         {
-            answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, asked);
+            response.insert(ACCESS_CONTROL_ALLOW_ORIGIN, asked);
         }
     }
 
@@ -35,7 +35,7 @@ impl Origins<'_> {
         HeaderValue::from_str(&self.0.moved(location)?).ok()
     }
 
-    /// A Domain that the host asked is not in would make the client refuse the cookie (RFC 6265 section 5.3).
+    /// Replaces a Domain that does not cover the requested host. Clients refuse such a cookie (RFC 6265 section 5.3).
     fn cookie(&self, cookie: &str) -> Option<HeaderValue> {
         let (recorded, asked) = (host(&self.0.recorded), host(&self.0.asked));
         let moved = cookies::change_attributes(cookie, |name, value| match name {
@@ -64,14 +64,14 @@ mod tests {
         SameHost { recorded: recorded.to_owned(), asked: asked.to_owned() }
     }
 
-    fn rewritten(answer: &[(&'static str, &'static str)]) -> Vec<String> {
-        let mut answer: HeaderMap = answer.iter().map(|(n, v)| (n.parse().unwrap(), v.parse().unwrap())).collect();
-        Origins(&same("https://api.example.com", "http://localhost:3000")).rewrite(&mut answer);
-        answer.values().map(|value| value.to_str().unwrap().to_owned()).collect()
+    fn rewritten(fields: &[(&'static str, &'static str)]) -> Vec<String> {
+        let mut headers: HeaderMap = fields.iter().map(|(n, v)| (n.parse().unwrap(), v.parse().unwrap())).collect();
+        Origins(&same("https://api.example.com", "http://localhost:3000")).rewrite(&mut headers);
+        headers.values().map(|value| value.to_str().unwrap().to_owned()).collect()
     }
 
     #[test]
-    fn location_leads_to_the_origin_that_was_asked() {
+    fn location_names_the_requested_origin() {
         for (recorded, sent) in [
             ("https://api.example.com/next?a=1", "http://localhost:3000/next?a=1"),
             ("https://api.example.com", "http://localhost:3000"),
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cookies_domain_becomes_the_host_that_was_asked() {
+    fn cookie_domain_becomes_the_requested_host() {
         for (recorded, sent) in [
             ("a=1; Domain=api.example.com; Path=/", "a=1; Domain=localhost; Path=/"),
             ("a=1; domain=.Example.COM", "a=1; domain=localhost"),
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_allows_its_own_origin_allows_the_one_that_was_asked() {
+    fn allowed_origin_becomes_the_requested_one_if_it_was_the_recorded_one() {
         for (recorded, sent) in [
             ("https://api.example.com", "http://localhost:3000"),
             ("https://partner.test", "https://partner.test"),

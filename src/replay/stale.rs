@@ -1,5 +1,5 @@
-//! `--max-age`: what was recorded too long ago. One finding a fixture, which names the oldest entry: a fixture is recorded again as
-//! a whole, and a thousand findings would hide the miss.
+//! `--max-age`: finds the entries that are too old. Each fixture has one finding, which names its oldest entry, since a
+//! fixture is recorded again as a whole.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,17 +12,17 @@ use harproxy_har::Fixture;
 use harproxy_http::escape::one_line;
 use harproxy_redact::Policy;
 
-/// What `--max-age` asks of entries.
+/// The limit of `--max-age`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct MaxAge {
-    /// How old they may be.
+    /// The greatest allowed age.
     pub(super) age: Duration,
-    /// What is taken for the present.
+    /// The present time.
     pub(super) now: OffsetDateTime,
 }
 
-/// Finds the stale entries of a fixture, which goes by `name`. What does not say when it was recorded can't be told to be old: where
-/// nothing does, that is listed, and fails no run.
+/// Finds the stale entries of a fixture, which messages call `name`. Entries without a time are never stale. If no
+/// entry has one, the finding is a warning whatever `severity` says.
 pub(super) fn find(
     max_age: MaxAge,
     fixture: &Arc<Fixture>,
@@ -48,7 +48,7 @@ pub(super) fn find(
     let of = if entries == 1 { "entry" } else { "entries" };
     let Some((at, entry)) = oldest else {
         let explanation = format!(
-            "none of the {entries} {of} of {name} says when it was recorded: `--max-age` can't tell how old they are"
+            "none of the {entries} {of} of {name} has a time of recording, so `--max-age` cannot check their age"
         );
         let finding = Finding::new(CheckId::STALE, Severity::Warning, explanation);
         return (undated == entries && entries > 0).then(|| Finding { at: Location::fixture(name), ..finding });
@@ -58,13 +58,13 @@ pub(super) fn find(
     let mut explanation = format!(
         "{stale} of {entries} {of} of {name} {} recorded more than {} ago; the oldest is #{entry} {}, of {} ({} days)",
         if stale == 1 { "was" } else { "were" },
-        spoken(max_age.age),
+        age_text(max_age.age),
         one_line(&request),
         at.date(),
         (max_age.now - at).whole_days(),
     );
     if undated > 0 {
-        explanation.push_str(&format!("; {undated} don't say when they were recorded"));
+        explanation.push_str(&format!("; {undated} without a time of recording"));
     }
     Some(Finding {
         at: Location {
@@ -80,13 +80,13 @@ pub(super) fn find(
     })
 }
 
-/// The command that records it again.
+/// The command that records the fixture again.
 fn remedy(fixture: &Fixture) -> String {
     let path = harproxy_support::shell_quote::path(fixture.path());
     let Some(scope) = fixture.scope() else {
         return "record it again with the tool that wrote it, or with `harproxy record` into another file".to_owned();
     };
-    // What no glob was given for has this one.
+    // `**` is the scope of a recording without `-g`.
     let globs: String = scope
         .iter()
         .filter(|glob| *glob != "**")
@@ -95,8 +95,8 @@ fn remedy(fixture: &Fixture) -> String {
     format!("record it again: `harproxy record -o {path}{globs} -- CMD`")
 }
 
-/// An age in its largest whole unit.
-fn spoken(age: Duration) -> String {
+/// An age in the largest unit that divides it.
+fn age_text(age: Duration) -> String {
     let seconds = age.as_secs();
     let units =
         [(86_400, "day", "days"), (3_600, "hour", "hours"), (60, "minute", "minutes"), (1, "second", "seconds")];
@@ -135,7 +135,7 @@ mod tests {
     const OWN: &str = r#""_harproxy": {"format": 1, "scope": ["https://a.test/**", "!**/it's"]},"#;
 
     #[test]
-    fn a_fixture_has_one_finding_that_names_the_oldest_and_what_to_type() {
+    fn fixture_has_one_finding_with_its_oldest_entry_and_the_command() {
         let found = find_in(
             OWN,
             &[
@@ -151,7 +151,7 @@ mod tests {
         assert_eq!(
             found.text,
             "2 of 6 entries of it's.har were recorded more than 180 days ago; the oldest is #3 GET http://a.test/?token=REDACTED-token, \
-             of 2024-01-02 (1052 days); 1 don't say when they were recorded"
+             of 2024-01-02 (1052 days); 1 without a time of recording"
         );
         assert_eq!(
             (found.severity, found.at.entry, found.at.line, found.times),
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_stands_alone_is_named_and_exactly_as_old_as_may_be_is_not_stale() {
+    fn single_stale_entry_is_named_and_an_entry_of_exactly_the_limit_is_not_stale() {
         let found = find_in("", &[Some("1716422400000"), Some("2026-05-24T00:00:00Z")]).unwrap();
         assert_eq!((found.times, found.at.entry), (1, Some(0)));
         assert_eq!(found.at.request.as_deref(), Some("GET http://a.test/?token=REDACTED-token"));
@@ -173,17 +173,17 @@ mod tests {
     }
 
     #[test]
-    fn what_says_nothing_of_its_age_fails_no_run() {
+    fn fixture_without_times_is_a_warning() {
         let found = find_in("", &[None, Some(""), Some("NaN-NaN-NaNTNaN:NaN:NaNZ")]).unwrap();
         assert_eq!((found.severity, found.at.entry), (Severity::Warning, None));
-        assert!(found.text.starts_with("none of the 3 entries of it's.har says"), "{}", found.text);
+        assert!(found.text.starts_with("none of the 3 entries of it's.har has"), "{}", found.text);
         assert_eq!(find_in("", &[None, Some("2026-11-19T00:00:00Z")]), None);
     }
 
     #[test]
-    fn ages_are_said_in_their_largest_unit() {
+    fn age_is_written_in_its_largest_unit() {
         for (seconds, said) in [(86_400, "1 day"), (180 * 86_400, "180 days"), (5400, "90 minutes"), (0, "0 seconds")] {
-            assert_eq!(spoken(Duration::from_secs(seconds)), said);
+            assert_eq!(age_text(Duration::from_secs(seconds)), said);
         }
     }
 }

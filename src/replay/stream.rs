@@ -1,7 +1,8 @@
-//! Bodies that are more than bytes in memory: read from disk in pieces, broken off where the recording was, followed by
+//! Bodies that are more than bytes in memory: streamed from disk, broken off like the recorded one, or followed by
 //! trailers.
 
 use std::io::{self, Read};
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -10,78 +11,81 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use super::response_payload::ResponsePayload;
 use harproxy_proxy::Body;
 use harproxy_proxy::body::BoxError;
 
-/// Bytes read from disk at a time; two pieces are in memory for each body, one on its way and one read ahead.
-const PIECE: usize = 256 * 1024;
+/// The length of a chunk in bytes. For each body, two chunks are in memory: one being sent and one read ahead.
+const CHUNK: usize = 256 * 1024;
 
-/// A payload on disk, read piece by piece. No thread is held while the client is slow.
-pub(super) struct Chunks {
+/// A payload on disk, read in chunks. No thread waits for a slow client.
+pub(super) struct FileBody {
     left: u64,
-    state: State,
+    state: ReadState,
 }
 
 type Reader = Box<dyn Read + Send>;
+type OpenReader = Box<dyn FnOnce() -> io::Result<Reader> + Send>;
 
-enum State {
-    Unopened(ResponsePayload),
+enum ReadState {
+    Unopened(OpenReader),
     Reading(JoinHandle<io::Result<(Reader, Bytes)>>),
     Done,
 }
 
-impl Chunks {
-    pub(super) fn new(source: ResponsePayload) -> Self {
-        Chunks { left: source.len(), state: State::Unopened(source) }
+impl FileBody {
+    /// The first `len` bytes of the reader that `open` returns. It is opened on a blocking thread.
+    pub(super) fn new(open: impl FnOnce() -> io::Result<Reader> + Send + 'static, len: u64) -> Self {
+        FileBody { left: len, state: ReadState::Unopened(Box::new(open)) }
     }
 }
 
-fn read_piece(mut reader: Reader, left: u64) -> io::Result<(Reader, Bytes)> {
-    let want = usize::try_from(left).unwrap_or(PIECE).min(PIECE);
-    let mut piece = Vec::with_capacity(want);
-    reader.by_ref().take(want as u64).read_to_end(&mut piece)?;
-    Ok((reader, piece.into()))
+fn read_chunk(mut reader: Reader, left: u64) -> io::Result<(Reader, Bytes)> {
+    let want = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
+    let mut chunk = Vec::with_capacity(want);
+    reader.by_ref().take(want as u64).read_to_end(&mut chunk)?;
+    Ok((reader, chunk.into()))
 }
 
-impl HttpBody for Chunks {
+impl HttpBody for FileBody {
     type Data = Bytes;
     type Error = BoxError;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.get_mut();
         loop {
-            match &mut this.state {
-                State::Done => return Poll::Ready(None),
-                State::Unopened(source) => {
-                    let (source, left) = (source.clone(), this.left);
-                    let open = move || read_piece(source.open().map_err(io::Error::other)?, left);
-                    this.state = State::Reading(spawn_blocking(open));
+            let (read, left) = match mem::replace(&mut this.state, ReadState::Done) {
+                ReadState::Done => return Poll::Ready(None),
+                ReadState::Unopened(open) => {
+                    let left = this.left;
+                    this.state = ReadState::Reading(spawn_blocking(move || read_chunk(open()?, left)));
+                    continue;
                 }
-                State::Reading(piece) => {
-                    let piece = ready!(Pin::new(piece).poll(cx)).map_err(io::Error::other).flatten();
-                    this.state = State::Done;
-                    let (reader, piece) = match piece {
-                        Ok(read) => read,
-                        Err(error) => return Poll::Ready(Some(Err(error.into()))),
-                    };
-                    this.left = this.left.saturating_sub(piece.len() as u64);
-                    if piece.is_empty() && this.left > 0 {
-                        let short = io::Error::from(io::ErrorKind::UnexpectedEof);
-                        return Poll::Ready(Some(Err(short.into())));
+                ReadState::Reading(mut task) => match Pin::new(&mut task).poll(cx) {
+                    Poll::Ready(read) => (read.map_err(io::Error::other).flatten(), this.left),
+                    Poll::Pending => {
+                        this.state = ReadState::Reading(task);
+                        return Poll::Pending;
                     }
-                    if this.left > 0 {
-                        let left = this.left;
-                        this.state = State::Reading(spawn_blocking(move || read_piece(reader, left)));
-                    }
-                    return Poll::Ready(Some(Ok(Frame::data(piece))));
+                },
+            };
+            let (reader, chunk) = match read {
+                Ok((_, chunk)) if chunk.is_empty() && left > 0 => {
+                    return Poll::Ready(Some(Err(io::Error::from(io::ErrorKind::UnexpectedEof).into())));
                 }
+                Ok(read) => read,
+                Err(error) => return Poll::Ready(Some(Err(error.into()))),
+            };
+            this.left = left.saturating_sub(chunk.len() as u64);
+            if this.left > 0 {
+                let left = this.left;
+                this.state = ReadState::Reading(spawn_blocking(move || read_chunk(reader, left)));
             }
+            return Poll::Ready(Some(Ok(Frame::data(chunk))));
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self.state, State::Done)
+        matches!(self.state, ReadState::Done)
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -89,22 +93,22 @@ impl HttpBody for Chunks {
     }
 }
 
-/// A payload that was cut when it was recorded: what was kept, then the connection breaks off, as live. (The engine sees to
-/// it that what was kept is on its way before it does.)
+/// A payload that was recorded incompletely: the recorded bytes, then an error that breaks the connection off. The
+/// engine sends the recorded bytes before it closes the connection.
 pub(super) struct BreakOff {
-    kept: Body,
-    /// The whole length that the recorded answer announced; without it the body has no length.
+    recorded: Body,
+    /// The length that the recorded response announced, if it announced one.
     announced: Option<u64>,
 }
 
-/// How a truncated payload ends.
+/// The error that ends an incomplete payload.
 #[derive(Debug, thiserror::Error)]
 #[error("the recorded payload is truncated here")]
-struct TruncatedHere;
+struct IncompletePayload;
 
 impl BreakOff {
-    pub(super) fn new(kept: Body, announced: Option<u64>) -> Self {
-        BreakOff { kept, announced }
+    pub(super) fn new(recorded: Body, announced: Option<u64>) -> Self {
+        BreakOff { recorded, announced }
     }
 }
 
@@ -114,8 +118,8 @@ impl HttpBody for BreakOff {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.get_mut();
-        let Some(frame) = ready!(Pin::new(&mut this.kept).poll_frame(cx)) else {
-            return Poll::Ready(Some(Err(TruncatedHere.into())));
+        let Some(frame) = ready!(Pin::new(&mut this.recorded).poll_frame(cx)) else {
+            return Poll::Ready(Some(Err(IncompletePayload.into())));
         };
         if let (Ok(frame), Some(announced)) = (&frame, &mut this.announced) {
             *announced = announced.saturating_sub(frame.data_ref().map_or(0, Bytes::len) as u64);
@@ -128,7 +132,7 @@ impl HttpBody for BreakOff {
     }
 }
 
-/// A body with trailers after it. It has no length of its own, so that HTTP/1.1 sends it chunked.
+/// A body followed by trailers. It states no length, so that hyper sends it chunked over HTTP/1.1.
 pub(super) struct WithTrailers {
     body: Body,
     trailers: Option<HeaderMap>,
@@ -159,42 +163,39 @@ impl HttpBody for WithTrailers {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use http_body_util::BodyExt;
 
     use super::*;
 
-    fn on_disk(bytes: &[u8], len: u64) -> ResponsePayload {
-        let mut file = tempfile::NamedTempFile::new().unwrap();
-        io::Write::write_all(&mut file, bytes).unwrap();
-        ResponsePayload::Temporary(Arc::new(file), len)
+    fn file_body(bytes: &[u8], len: u64) -> FileBody {
+        let reader: Reader = Box::new(io::Cursor::new(bytes.to_vec()));
+        FileBody::new(|| Ok(reader), len)
     }
 
     #[tokio::test]
-    async fn a_payload_on_disk_is_read_in_pieces_and_has_its_length() {
-        let bytes: Vec<u8> = (0..PIECE * 2 + 7).map(|n| (n % 251) as u8).collect();
-        let mut body = Chunks::new(on_disk(&bytes, bytes.len() as u64));
+    async fn payload_on_disk_is_sent_in_chunks_with_its_length() {
+        let bytes: Vec<u8> = (0..CHUNK * 2 + 7).map(|n| (n % 251) as u8).collect();
+        let mut body = file_body(&bytes, bytes.len() as u64);
         assert_eq!(body.size_hint().exact(), Some(bytes.len() as u64));
-        let mut pieces = Vec::new();
+        let mut chunks = Vec::new();
         while let Some(frame) = body.frame().await {
-            pieces.push(frame.unwrap().into_data().unwrap());
+            chunks.push(frame.unwrap().into_data().unwrap());
         }
-        assert_eq!(pieces.iter().map(Bytes::len).collect::<Vec<_>>(), [PIECE, PIECE, 7]);
-        assert!(pieces.concat() == bytes);
+        assert_eq!(chunks.iter().map(Bytes::len).collect::<Vec<_>>(), [CHUNK, CHUNK, 7]);
+        assert!(chunks.concat() == bytes);
         assert!(body.is_end_stream());
     }
 
     #[tokio::test]
-    async fn a_payload_that_became_shorter_breaks_off_instead_of_pretending() {
-        let error = Chunks::new(on_disk(b"abc", 5)).collect().await.unwrap_err();
+    async fn payload_that_became_shorter_fails_and_a_longer_one_is_cut() {
+        let error = file_body(b"abc", 5).collect().await.unwrap_err();
         assert!(error.to_string().contains("end of file"), "{error}");
-        let longer = Chunks::new(on_disk(b"abcdef", 5)).collect().await.unwrap().to_bytes();
-        assert_eq!(longer, "abcde", "never more than was announced");
+        let longer = file_body(b"abcdef", 5).collect().await.unwrap().to_bytes();
+        assert_eq!(longer, "abcde");
     }
 
     #[tokio::test]
-    async fn trailers_come_after_the_data_and_the_body_has_no_length() {
+    async fn body_with_trailers_has_no_length() {
         let trailers = HeaderMap::from_iter([("x-sum".parse().unwrap(), "7".parse().unwrap())]);
         let body = WithTrailers::new(Body::full("abc"), trailers.clone());
         assert_eq!(body.size_hint().exact(), None);
@@ -204,7 +205,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_truncated_body_gives_what_was_kept_and_breaks_off() {
+    async fn incomplete_body_fails_after_the_recorded_bytes() {
         let mut body = BreakOff::new(Body::full("abc"), Some(10));
         assert_eq!(body.size_hint().exact(), Some(10));
         assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "abc");

@@ -1,4 +1,4 @@
-//! Answers as they go out, made from HAR text that is read as any fixture is.
+//! Tests of prepared responses, made from fixtures on disk.
 
 use std::io::Read;
 use std::time::SystemTime;
@@ -13,14 +13,14 @@ use harproxy_http::NormalUrl;
 use harproxy_matching::EntryRef;
 use harproxy_matching::SameHost;
 
-/// A fixture of harproxy's own with one entry.
+/// The prepared response of a fixture with one entry.
 struct Case {
     _folder: tempfile::TempDir,
     chosen: Chosen,
     prepared: Arc<Prepared>,
 }
 
-/// An entry with these members of `response`, answered to a GET.
+/// A case for GET with these members in `response`.
 fn case(response: Value) -> Case {
     case_of("GET", json!([{"name": "Accept-Encoding", "value": "gzip, br, zstd, deflate"}]), response, Clock::Recorded)
 }
@@ -57,24 +57,24 @@ fn case_of(method: &str, request_headers: Value, response: Value, clock: Clock) 
     Case { _folder: folder, chosen, prepared: Arc::new(prepared) }
 }
 
-/// The request of a test.
+/// A request to a case.
 #[derive(Clone)]
-struct Ask {
+struct TestRequest {
     method: Method,
     version: Version,
     headers: Vec<(&'static str, &'static str)>,
 }
 
-fn get(headers: &[(&'static str, &'static str)]) -> Ask {
-    Ask { method: Method::GET, version: Version::HTTP_11, headers: headers.to_vec() }
+fn get(headers: &[(&'static str, &'static str)]) -> TestRequest {
+    TestRequest { method: Method::GET, version: Version::HTTP_11, headers: headers.to_vec() }
 }
 
 impl Case {
-    async fn send(&self, ask: &Ask) -> Sent {
+    async fn send(&self, request: &TestRequest) -> ServedResponse {
         let url = NormalUrl::parse("https://h/x").unwrap();
-        let headers = ask.headers.iter().map(|(n, v)| (n.parse().unwrap(), v.parse().unwrap())).collect();
+        let headers = request.headers.iter().map(|(n, v)| (n.parse().unwrap(), v.parse().unwrap())).collect();
         let now = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_500_000_000);
-        let asked = Asked { method: &ask.method, version: ask.version, now, ..Asked::get(&url, &headers) };
+        let asked = Asked { method: &request.method, version: request.version, now, ..Asked::get(&url, &headers) };
         self.prepared.send(&self.chosen, &asked).await.unwrap()
     }
 }
@@ -83,7 +83,7 @@ fn fields(headers: &HeaderMap) -> Vec<(&str, &str)> {
     headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect()
 }
 
-async fn bytes(sent: Sent) -> Bytes {
+async fn bytes(sent: ServedResponse) -> Bytes {
     sent.response.into_body().collect().await.unwrap().to_bytes()
 }
 
@@ -110,7 +110,7 @@ fn coded(coding: &str) -> Value {
 }
 
 #[tokio::test]
-async fn status_reason_and_headers_with_duplicates_in_order_come_back() {
+async fn response_has_the_recorded_status_reason_and_headers_in_order() {
     let case = case(json!({
         "status": 418, "statusText": "Fine Indeed",
         "headers": [
@@ -140,7 +140,7 @@ async fn status_reason_and_headers_with_duplicates_in_order_come_back() {
 }
 
 #[tokio::test]
-async fn the_usual_reason_needs_no_saying() {
+async fn canonical_reason_phrase_is_not_stored() {
     for (status, text, said) in
         [(200, "OK", false), (200, "", true), (200, "Okay", true), (404, "OK", true), (299, "", true)]
     {
@@ -150,7 +150,7 @@ async fn the_usual_reason_needs_no_saying() {
 }
 
 #[tokio::test]
-async fn framing_and_hop_by_hop_fields_are_made_anew_and_invalid_ones_left_out() {
+async fn framing_hop_by_hop_and_invalid_headers_are_left_out() {
     let case = case(json!({
         "headers": [
             {"name": "Connection", "value": "close, X-Hop"},
@@ -171,7 +171,7 @@ async fn framing_and_hop_by_hop_fields_are_made_anew_and_invalid_ones_left_out()
 }
 
 #[tokio::test]
-async fn a_coding_is_kept_for_clients_that_accept_it_and_else_taken_off_with_vary_kept() {
+async fn payload_is_encoded_only_for_clients_that_accept_the_coding() {
     for (name, coding) in
         [("gzip", Coding::Gzip), ("br", Coding::Brotli), ("zstd", Coding::Zstd), ("deflate", Coding::Deflate)]
     {
@@ -198,26 +198,26 @@ async fn a_coding_is_kept_for_clients_that_accept_it_and_else_taken_off_with_var
 }
 
 #[tokio::test]
-async fn the_coded_bytes_are_made_once_and_kept() {
+async fn encoded_payload_is_made_once() {
     let case = case(coded("gzip"));
-    let ask = get(&[("accept-encoding", "gzip")]);
-    let (one, two) = (bytes(case.send(&ask).await).await, bytes(case.send(&ask).await).await);
+    let request = get(&[("accept-encoding", "gzip")]);
+    let (one, two) = (bytes(case.send(&request).await).await, bytes(case.send(&request).await).await);
     assert_eq!(one.as_ptr(), two.as_ptr(), "the very same bytes");
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_say_gets_what_one_that_did_not_say_got() {
+async fn client_without_accept_encoding_gets_what_such_a_client_got_when_recorded() {
     let silent = get(&[]);
     let asked_for = case(coded("gzip"));
-    assert_eq!(bytes(asked_for.send(&silent).await).await, TEXT, "recorded by one that asked for gzip");
+    assert_eq!(bytes(asked_for.send(&silent).await).await, TEXT, "the recorded client accepted gzip");
     let unasked = case_of("GET", json!([]), coded("gzip"), Clock::Recorded);
     let sent = unasked.send(&silent).await;
-    assert_eq!(sent.response.headers()["content-encoding"], "gzip", "as live");
+    assert_eq!(sent.response.headers()["content-encoding"], "gzip", "as recorded");
     assert_eq!(decode(Coding::Gzip, &bytes(sent).await), TEXT.as_bytes());
 }
 
 #[tokio::test]
-async fn a_chain_of_codings_is_kept_or_taken_off_whole() {
+async fn chain_of_codings_is_applied_completely_or_not_at_all() {
     let case = case(coded("gzip, br"));
     let both = bytes(case.send(&get(&[("accept-encoding", "br, gzip")])).await).await;
     assert_eq!(decode(Coding::Gzip, &decode(Coding::Brotli, &both)), TEXT.as_bytes());
@@ -227,14 +227,14 @@ async fn a_chain_of_codings_is_kept_or_taken_off_whole() {
 }
 
 #[tokio::test]
-async fn what_nobody_here_can_code_again_goes_out_plain() {
+async fn payload_with_an_unknown_coding_is_sent_decoded() {
     let sent = case(coded("x-own")).send(&get(&[("accept-encoding", "x-own, *")])).await;
     assert!(!sent.response.headers().contains_key("content-encoding"));
     assert_eq!(bytes(sent).await, TEXT);
 }
 
 #[tokio::test]
-async fn what_was_stored_as_received_goes_out_as_it_is_with_its_coding() {
+async fn payload_stored_encoded_is_sent_as_stored() {
     let case = case(json!({
         "headers": [{"name": "content-encoding", "value": "gzip"}],
         "content": {"size": 3, "mimeType": "text/plain", "text": "not", "_encoded": true},
@@ -247,8 +247,8 @@ async fn what_was_stored_as_received_goes_out_as_it_is_with_its_coding() {
 }
 
 #[tokio::test]
-async fn a_head_request_gets_the_recorded_length_and_no_body() {
-    let head = |headers: &[(&'static str, &'static str)]| Ask { method: Method::HEAD, ..get(headers) };
+async fn head_request_gets_the_recorded_length_and_no_body() {
+    let head = |headers: &[(&'static str, &'static str)]| TestRequest { method: Method::HEAD, ..get(headers) };
     let plain = json!({"headers": [{"name": "content-length", "value": "1234"}]});
     let case = case_of("HEAD", json!([]), plain, Clock::Recorded);
     let sent = case.send(&head(&[])).await;
@@ -258,14 +258,14 @@ async fn a_head_request_gets_the_recorded_length_and_no_body() {
     let coded = case_of("HEAD", sized, coded("gzip"), Clock::Recorded);
     let kept = coded.send(&head(&[("accept-encoding", "gzip")])).await;
     assert_eq!(kept.response.headers()["content-encoding"], "gzip");
-    assert_eq!(kept.response.headers()["content-length"], "77", "true of the coded form");
+    assert_eq!(kept.response.headers()["content-length"], "77", "the length of the encoded form");
     let plain = coded.send(&head(&[])).await;
-    assert!(!plain.response.headers().contains_key("content-length"), "nobody knows that of the identity form");
+    assert!(!plain.response.headers().contains_key("content-length"), "the length of the identity form is unknown");
     assert!(http_body::Body::is_end_stream(plain.response.body()));
 }
 
 #[tokio::test]
-async fn no_content_and_not_modified_carry_no_body() {
+async fn status_204_and_304_have_no_body() {
     for status in [204, 304] {
         let case = case(json!({
             "status": status, "statusText": "",
@@ -278,7 +278,7 @@ async fn no_content_and_not_modified_carry_no_body() {
 }
 
 #[tokio::test]
-async fn a_304_with_the_cached_body_answers_as_200_when_matching_says_so() {
+async fn recorded_304_with_a_cached_body_is_sent_as_200_if_matching_chose_so() {
     let mut case = case(json!({
         "status": 304, "statusText": "Not At All",
         "content": {"size": 3, "mimeType": "text/plain", "text": "old"},
@@ -286,35 +286,35 @@ async fn a_304_with_the_cached_body_answers_as_200_when_matching_says_so() {
     case.chosen.status = 200;
     let sent = case.send(&get(&[])).await;
     assert_eq!(sent.response.status(), 200);
-    assert!(sent.response.extensions().get::<ReasonPhrase>().is_none(), "the reason was the 304's");
+    assert!(sent.response.extensions().get::<ReasonPhrase>().is_none(), "the reason belongs to the 304");
     assert_eq!(bytes(sent).await, "old");
 }
 
 #[tokio::test]
-async fn trailers_come_back_to_those_who_take_them() {
+async fn trailers_are_sent_to_clients_that_accept_them() {
     let case = case(json!({
         "content": {"size": 2, "mimeType": "text/plain", "text": "hi"},
         "_trailers": [{"name": "X-Sum", "value": "7"}, {"name": "grpc-status", "value": "0"}],
     }));
-    let http2 = Ask { version: Version::HTTP_2, ..get(&[]) };
-    for (ask, announced) in [(get(&[("te", "trailers")]), true), (http2, false)] {
-        let sent = case.send(&ask).await;
-        let said = sent.response.headers().get("trailer").map(|value| value.to_str().unwrap());
-        assert_eq!(said, announced.then_some("x-sum, grpc-status"));
+    let http2 = TestRequest { version: Version::HTTP_2, ..get(&[]) };
+    for (request, announced) in [(get(&[("te", "trailers")]), true), (http2, false)] {
+        let sent = case.send(&request).await;
+        let trailer = sent.response.headers().get("trailer").map(|value| value.to_str().unwrap());
+        assert_eq!(trailer, announced.then_some("x-sum, grpc-status"));
         let all = sent.response.into_body().collect().await.unwrap();
         assert_eq!(fields(all.trailers().unwrap()), [("x-sum", "7"), ("grpc-status", "0")]);
         assert_eq!(all.to_bytes(), "hi");
     }
-    let http10 = Ask { version: Version::HTTP_10, ..get(&[("te", "trailers")]) };
-    for ask in [get(&[]), http10] {
-        let sent = case.send(&ask).await;
+    let http10 = TestRequest { version: Version::HTTP_10, ..get(&[("te", "trailers")]) };
+    for request in [get(&[]), http10] {
+        let sent = case.send(&request).await;
         assert!(!sent.response.headers().contains_key("trailer"));
         assert!(sent.response.into_body().collect().await.unwrap().trailers().is_none());
     }
 }
 
 #[tokio::test]
-async fn a_recorded_announcement_of_trailers_stays_as_it_stands_unless_it_lacks_one() {
+async fn recorded_trailer_header_is_replaced_only_if_it_lacks_a_trailer() {
     for (recorded, sent) in [("X-Sum, Grpc-Status", "X-Sum, Grpc-Status"), ("X-Sum", "x-sum, grpc-status")] {
         let case = case(json!({
             "headers": [{"name": "trailer", "value": recorded}, {"name": "x-last", "value": "1"}],
@@ -334,24 +334,24 @@ fn truncated(reason: &str) -> Case {
 }
 
 #[tokio::test]
-async fn a_truncated_payload_is_sent_as_far_as_it_was_kept_and_then_breaks_off() {
+async fn truncated_payload_breaks_off_after_the_recorded_bytes() {
     let sent = truncated("upstream-died").send(&get(&[])).await;
     assert_eq!(sent.truncated.as_ref().unwrap().reason, "upstream-died");
     let mut body = sent.response.into_body();
-    assert_eq!(http_body::Body::size_hint(&body).exact(), Some(10), "the length that was announced live");
+    assert_eq!(http_body::Body::size_hint(&body).exact(), Some(10), "the recorded length");
     assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "abc");
     assert!(body.frame().await.unwrap().is_err());
 }
 
 #[tokio::test]
-async fn one_that_was_cut_by_max_body_alone_is_a_complete_short_body() {
+async fn payload_cut_by_max_body_is_a_complete_short_body() {
     let sent = truncated("max-body").send(&get(&[])).await;
-    assert!(sent.truncated.is_some(), "it is a finding all the same");
+    assert!(sent.truncated.is_some(), "it is still a finding");
     assert_eq!(bytes(sent).await, "abc");
 }
 
 #[tokio::test]
-async fn cookies_of_followed_hops_come_before_the_answers_own() {
+async fn cookies_of_followed_redirects_come_first() {
     let mut case = case(json!({
         "headers": [
             {"name": "set-cookie", "value": "a=final"},
@@ -367,7 +367,7 @@ async fn cookies_of_followed_hops_come_before_the_answers_own() {
 }
 
 #[tokio::test]
-async fn a_redirect_at_the_end_of_followed_hops_leads_on_from_where_they_led() {
+async fn location_after_followed_redirects_is_absolute() {
     let mut case = case(json!({
         "status": 302, "statusText": "Found",
         "headers": [{"name": "location", "value": "next"}],
@@ -381,7 +381,7 @@ async fn a_redirect_at_the_end_of_followed_hops_leads_on_from_where_they_led() {
 }
 
 #[tokio::test]
-async fn an_answer_from_another_origin_that_counts_as_the_same_speaks_of_the_one_asked() {
+async fn location_names_the_requested_origin_with_same_host() {
     let mut case = case(json!({
         "status": 302, "statusText": "Found",
         "headers": [{"name": "location", "value": "https://h/next"}],
@@ -392,7 +392,7 @@ async fn an_answer_from_another_origin_that_counts_as_the_same_speaks_of_the_one
 }
 
 #[tokio::test]
-async fn dates_move_with_the_clock_unless_they_are_to_stay() {
+async fn dates_move_with_clock_shift_and_stay_with_clock_recorded() {
     let answer = json!({"headers": [
         {"name": "date", "value": "Wed, 21 Oct 2015 07:28:00 GMT"},
         {"name": "expires", "value": "Wed, 21 Oct 2015 07:29:00 GMT"},
@@ -405,7 +405,7 @@ async fn dates_move_with_the_clock_unless_they_are_to_stay() {
 }
 
 #[test]
-fn an_answer_knows_what_it_holds() {
+fn weight_is_the_memory_of_payload_and_headers() {
     let text = "x".repeat(10_000);
     let case = case(json!({"content": {"size": text.len(), "mimeType": "text/plain", "text": text}}));
     assert!((10_000..12_000).contains(&case.prepared.weight()));
