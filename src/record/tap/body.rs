@@ -18,8 +18,8 @@ use harproxy_proxy::endings;
 
 type BoxFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// The part of a response that is still read for the recording after its client left: clients that only look at the status
-/// should not truncate the entry, but an endless stream has to end.
+/// The part of a response that is still read for the recording after its client left: clients that only look at the
+/// status should not truncate the entry, but an endless stream has to end.
 const AFTER_CLIENT_LEFT: Allowance = Allowance { bytes: 1024 * 1024, time: Duration::from_secs(1) };
 
 /// Journals the payload of a request on its way upstream.
@@ -67,8 +67,8 @@ impl Watch for RequestTap {
 pub struct ResponseTap(PayloadTap);
 
 impl ResponseTap {
-    /// Creates a tap for the body of a response; `length` as declared. A body of unknown length may be a stream of events,
-    /// so each piece is written promptly.
+    /// Creates a tap for the body of a response; `length` as declared. A body of unknown length may be a stream of
+    /// events, so each piece is written promptly.
     #[must_use]
     pub fn new(tap: Arc<ExchangeTap>, headers: ContentHeaders, length: Option<u64>) -> Self {
         let flush = if length.is_some() { Flush::Lazy } else { Flush::Prompt };

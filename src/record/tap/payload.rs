@@ -1,8 +1,8 @@
 //! The payload of one message on its way into the journal.
 //!
 //! Secrets are removed before anything is written. Most payloads are collected and redacted as a whole when they are
-//! complete. Lines of events are redacted one by one, and long payloads piece by piece on a blocking thread. Payloads that
-//! are not text are journalled unchanged.
+//! complete. Lines of events are redacted one by one, and long payloads piece by piece on a blocking thread. Payloads
+//! that are not text are journalled unchanged.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -22,8 +22,8 @@ use crate::record::journal::heads::DecodedPayload;
 use crate::record::redaction::{MAX_WHOLE, MemoryReservation};
 use harproxy_redact::{Pace, Stream};
 
-/// Collected payloads without a coding, up to this length, are redacted on the serving thread. A blocking thread would cost
-/// more.
+/// Collected payloads without a coding, up to this length, are redacted on the serving thread. A blocking thread would
+/// cost more.
 const MAX_INLINE: usize = 64 << 10;
 
 /// Bytes of a long payload that are sent to its thread at a time, at least: each message may wake the thread.

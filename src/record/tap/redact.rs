@@ -1,7 +1,7 @@
 //! Redacts payloads and journals the result.
 //!
-//! A payload without secrets is journalled as it came over the wire and decoded when the recording is finalised. A payload
-//! with secrets is journalled decoded, with markers.
+//! A payload without secrets is journalled as it came over the wire and decoded when the recording is finalised. A
+//! payload with secrets is journalled decoded, with markers.
 
 use std::io::{self, Read};
 use std::sync::Arc;
