@@ -123,6 +123,6 @@ impl Handler for Doctor {
 
 fn failed(to: &Origin, error: &UpstreamError) -> Response<Body> {
     let detail = format!("{}; harproxy passed the request on to {to}", in_words(error));
-    let problem = Problem::new(error.status(), "upstream could not be asked", detail).with("kind", error.kind());
+    let problem = Problem::new(error.status(), "upstream request failed", detail).with("kind", error.kind());
     respond::problem(&problem, "live")
 }

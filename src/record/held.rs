@@ -1,7 +1,7 @@
 //! Held recordings: finished fixtures that did not replace the old one because CMD failed.
 //!
-//! A held recording waits in `.api.har.held/` beside `api.har` until `harproxy recover` puts it in place or drops it, or
-//! until the next recording replaces it. It was made from the old fixture and fits only that one.
+//! A held recording waits in `.api.har.held/` beside `api.har` until `harproxy recover` puts it in place or drops it,
+//! or until the next recording replaces it. It was made from the old fixture and fits only that one.
 
 use std::fs::File;
 use std::io;
@@ -106,7 +106,7 @@ pub fn accept(paths: &JournalPaths, recording: &HeldRecording) -> Result<(), Err
 /// When it can't be removed.
 pub fn discard(paths: &JournalPaths) -> Result<bool, Error> {
     let was_held = paths.held.exists();
-    held::discard(&paths.held)?;
+    held::discard(&paths.held, &paths.output)?;
     Ok(was_held)
 }
 

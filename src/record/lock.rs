@@ -33,7 +33,8 @@ pub fn lock_fixture(fixture: &Path) -> Result<FixtureLock, Error> {
     }
 }
 
-/// Removes the temporary files of killed writers of a fixture that is not going to be written. A leftover recording stays.
+/// Removes the temporary files of killed writers of a fixture that is not going to be written. A leftover recording
+/// stays.
 pub fn remove_stale_files(fixture: &Path) {
     let target = fixture.canonicalize().unwrap_or_else(|_| fixture.to_owned());
     harproxy_har::write::sweep(&target);

@@ -1,5 +1,5 @@
-//! Recording: a proxy handler that forwards everything and taps the exchanges in scope into a journal, which is finalised
-//! into a fixture.
+//! Recording: a proxy handler that forwards everything and taps the exchanges in scope into a journal, which is
+//! finalised into a fixture.
 
 mod error;
 mod finalise;

@@ -1,4 +1,4 @@
-//! What the client is told when upstream could not be asked: the host, the reason, the next step.
+//! Responses and findings for requests that failed upstream: the host, the reason, the next step.
 
 use ::http::Response;
 
@@ -7,50 +7,54 @@ use harproxy_http::problem::{Problem, in_words};
 use harproxy_proxy::upstream::{Step, UpstreamError};
 use harproxy_proxy::{Body, Origin, respond};
 
-/// The answer to a request to `to` that failed with `error`.
+/// The response to a request to `to` that failed with `error`.
 #[must_use]
 pub fn answer(to: &Origin, error: &UpstreamError) -> Response<Body> {
-    let title = if error.status() == 504 { "upstream took too long" } else { "upstream could not be asked" };
+    let title = if error.status() == 504 { "upstream took too long" } else { "upstream request failed" };
     let detail = format!("{}; {}", in_words(error), advice(to, error));
     let problem = Problem::new(error.status(), title, detail).with("kind", error.kind()).with("host", to.authority());
     respond::problem(&problem, "live")
 }
 
-/// What the run says of it at its end. One upstream that is down is one finding, however often it was asked.
+/// The finding of a request that failed. Repeated failures of one upstream are one finding.
 #[must_use]
 pub fn finding(to: &Origin, error: &UpstreamError) -> Finding {
-    let explanation =
+    let text =
         format!("{}\nit is recorded as a failure, and replayed as one: the connection is closed", in_words(error));
-    Finding { hint: Some(advice(to, error)), ..Finding::new(CheckId::UPSTREAM_FAILED, Severity::Warning, explanation) }
+    Finding { hint: Some(advice(to, error)), ..Finding::new(CheckId::UPSTREAM_FAILED, Severity::Warning, text) }
 }
 
 fn advice(to: &Origin, error: &UpstreamError) -> String {
     let host = to.authority();
     if error.wants_certificate() {
         let name = &to.host;
-        return format!("{host} asks for a client certificate: `--client-cert {name}=FILE` (PEM, with its key)");
+        return format!("{host} requires a client certificate: pass `--client-cert {name}=FILE` (PEM, with its key)");
     }
     if error.shares_no_protocol() {
-        return format!("{host} speaks neither HTTP/1.1 nor HTTP/2 over TLS, and harproxy no other");
+        return format!(
+            "{host} supports neither HTTP/1.1 nor HTTP/2 over TLS, and harproxy supports no other protocol"
+        );
     }
     match error {
         UpstreamError::Resolve { .. } => {
-            format!("check the name, or say where {host} is with `--map {host}=ADDR:PORT`")
+            format!("check the name, or set the address of {host} with `--map {host}=ADDR:PORT`")
         }
         UpstreamError::Connect { .. } => {
-            format!("check that {host} is up, or say where it is with `--map {host}=ADDR:PORT`")
+            format!("check that {host} is up, or set its address with `--map {host}=ADDR:PORT`")
         }
         UpstreamError::Proxy { .. } => {
             format!("check `--upstream-proxy`, or the proxy variables that harproxy was started with, for {host}")
         }
         UpstreamError::Tls { .. } => {
             format!(
-                "trust the issuer of {host} with `--upstream-ca FILE`, or accept its certificate as it is with `--insecure={to}/**`"
+                "trust the issuer of {host} with `--upstream-ca FILE`, or accept its certificate as it is with \
+                 `--insecure={to}/**`"
             )
         }
         UpstreamError::Broken { .. } => format!("the request may have reached {host}: it is not sent again"),
         UpstreamError::Timeout { step, proxy: Some(_), .. } => format!(
-            "give {host} more time with `{}`, or check `--upstream-proxy`, or the proxy variables that harproxy was started with",
+            "give {host} more time with `{}`, or check `--upstream-proxy`, or the proxy variables that harproxy was started \
+             with",
             step.option()
         ),
         UpstreamError::Timeout { step: step @ (Step::Connect | Step::Tls), .. } => {
@@ -74,7 +78,7 @@ mod tests {
     use harproxy_proxy::Scheme;
 
     #[test]
-    fn a_bad_certificate_names_both_ways_out() {
+    fn answer_to_a_bad_certificate_names_both_options() {
         let to = Origin { scheme: Scheme::Https, host: "api.test".into(), port: 8443 };
         let source = io::Error::other("invalid peer certificate: Expired");
         let response = answer(&to, &UpstreamError::Tls { to: to.clone(), source });

@@ -89,8 +89,8 @@ impl Recorder {
         self.remove_if_idle();
     }
 
-    /// Removes the journal if no exchange has begun. Dropping the recorder does the same, but connections may keep it alive
-    /// until the process ends.
+    /// Removes the journal if no exchange has begun. Dropping the recorder does the same, but connections may keep it
+    /// alive until the process ends.
     pub fn remove_if_idle(&self) {
         if self.is_idle() {
             self.journal.close();

@@ -73,8 +73,8 @@ impl fmt::Display for Recovery {
 /// Recovers the recordings beside `plan.output`, the older first. Empty when there are none.
 ///
 /// # Errors
-/// [`Error::Locked`] while a recorder runs, [`Error::NothingLeft`] when there is no fixture either, or the reason why the
-/// fixture can't be written. Recordings that are not in the fixture yet stay.
+/// [`Error::Locked`] while a recorder runs, [`Error::NothingLeft`] when there is no fixture either, or the reason why
+/// the fixture can't be written. Recordings that are not in the fixture yet stay.
 pub fn recover(plan: &RecordPlan) -> Result<Vec<Recovery>, Error> {
     let paths = JournalPaths::beside(&plan.output)?;
     if !paths.has_leftovers() {

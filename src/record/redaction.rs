@@ -1,5 +1,5 @@
-//! Redaction while recording: the policy, the secrets found so far, and the memory that payloads may take until they are
-//! redacted. All connections share it.
+//! Redaction while recording: the policy, the secrets found so far, and the memory that payloads may take until they
+//! are redacted. All connections share it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};

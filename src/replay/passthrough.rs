@@ -109,6 +109,6 @@ fn failed(to: &Origin, error: &UpstreamError, mark: bool) -> Response<Body> {
         _ => format!("can {to} be reached from here?"),
     };
     let detail = format!("{}\nthe request was to go to the network; {advice}", in_words(error));
-    let problem = Problem::new(error.status(), "upstream could not be asked", detail).with("kind", error.kind());
+    let problem = Problem::new(error.status(), "upstream request failed", detail).with("kind", error.kind());
     respond::problem(&problem, if mark { LIVE } else { "" })
 }

@@ -1,4 +1,4 @@
-//! `kill -9`: what a client has seen to its end is not lost, whatever told it of the end.
+//! `kill -9` loses no exchange that a client saw complete, however the end of its response is marked.
 
 use nix::sys::signal::Signal;
 
@@ -6,7 +6,7 @@ use crate::support::client::{Client, Got, Proto};
 use crate::support::origin::Origin;
 use crate::support::sandbox::{Sandbox, Server};
 
-/// Answers that end in every way: by their length, by a closing chunk or END_STREAM, by their head alone, behind trailers.
+/// Responses that end by length, by the last chunk or END_STREAM, by their head, or by trailers.
 const PATHS: [&str; 6] =
     ["/api/json", "/api/chunked", "/api/empty", "/api/no-content", "/api/not-found", "/api/trailers"];
 
@@ -42,11 +42,11 @@ fn keeps_everything(proto: Proto) {
 }
 
 #[test]
-fn over_http1() {
+fn http1_exchanges_survive_a_kill() {
     keeps_everything(Proto::H1);
 }
 
 #[test]
-fn over_http2() {
+fn http2_exchanges_survive_a_kill() {
     keeps_everything(Proto::H2);
 }

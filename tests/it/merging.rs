@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::support::sandbox::{Output, Sandbox, finish};
 
-/// A repository whose git knows nothing of the machine's configuration.
+/// A repository without the git configuration of the machine.
 struct Repo {
     sandbox: Sandbox,
 }
@@ -23,7 +23,7 @@ impl Repo {
         repo
     }
 
-    /// With a fixture of three endpoints, set up and committed.
+    /// A repository after `git-setup`, with a committed fixture of three endpoints.
     fn with(path: &str) -> Self {
         let repo = Repo::new();
         repo.record(path, &["users=1", "orders=1", "items=1"], 1);
@@ -64,15 +64,15 @@ impl Repo {
         self.git(["commit", "-qm", message]);
     }
 
-    /// A branch on top of main with this fixture, committed.
+    /// Creates a branch from main and commits this fixture.
     fn branch(&self, name: &str, path: &str, words: &[&str], seed: u32) {
         self.git(["checkout", "-q", "-b", name, "main"]);
         self.record(path, words, seed);
         self.commit(name);
     }
 
-    /// Writes a fixture: `users=1` is `GET /users`, answered `{"n":"1"}`. An entry that is there with that answer stays byte
-    /// for byte, as when it is recorded again.
+    /// Writes a fixture: `users=1` is `GET /users` with the response `{"n":"1"}`. An entry with that response stays byte for
+    /// byte, as in a recording.
     fn record(&self, path: &str, words: &[&str], seed: u32) {
         let path = self.sandbox.join(path);
         let old = path.exists().then(|| harproxy_har::Fixture::open(&path).unwrap());
@@ -114,7 +114,7 @@ impl Repo {
         writer.finish().unwrap();
     }
 
-    /// What replay would answer for `/name`.
+    /// The response of replay for `/name`.
     #[track_caller]
     fn answer(&self, fixture: &str, name: &str) -> String {
         let url = format!("https://api.test/{name}");
@@ -128,7 +128,7 @@ impl Repo {
         payload["n"].as_str().unwrap().to_owned()
     }
 
-    /// The lines of a HAR that stay when one side of each conflict is taken.
+    /// Resolves each conflict of a HAR with one side.
     fn resolve(&self, path: &str, ours: bool) {
         let mut taking = true;
         let mut kept = String::new();
@@ -146,7 +146,7 @@ impl Repo {
 }
 
 #[test]
-fn two_branches_that_recorded_different_things_merge_by_themselves() {
+fn branches_with_different_recordings_merge_without_conflict() {
     for fixture in ["hars/api.har", "hars/api.zip", "my hars/hars/the api.har"] {
         let repo = Repo::with(fixture);
         repo.branch("a", fixture, &["users=2", "orders=1", "items=1", "x=1"], 2);
@@ -161,7 +161,7 @@ fn two_branches_that_recorded_different_things_merge_by_themselves() {
 }
 
 #[test]
-fn a_rebase_and_a_cherry_pick_do_the_same() {
+fn rebase_and_cherry_pick_merge_without_conflict() {
     let fixture = "hars/api.har";
     let repo = Repo::with(fixture);
     repo.branch("a", fixture, &["users=2", "orders=1", "items=1", "x=1"], 2);
@@ -176,7 +176,7 @@ fn a_rebase_and_a_cherry_pick_do_the_same() {
 }
 
 #[test]
-fn a_fixture_that_was_renamed_takes_what_was_recorded_under_its_old_name() {
+fn renamed_fixture_gets_the_entries_recorded_under_its_old_name() {
     let repo = Repo::with("hars/api.har");
     repo.branch("a", "hars/api.har", &["users=1", "x=1", "orders=1", "items=1", "y=1"], 2);
     repo.git(["checkout", "-q", "-b", "b", "main"]);
@@ -192,7 +192,7 @@ fn a_fixture_that_was_renamed_takes_what_was_recorded_under_its_old_name() {
 }
 
 #[test]
-fn a_true_conflict_is_marked_and_either_side_is_a_fixture() {
+fn conflict_is_marked_and_either_side_is_a_valid_fixture() {
     for ours in [true, false] {
         let fixture = "hars/api.har";
         let repo = Repo::with(fixture);
@@ -218,7 +218,7 @@ fn a_true_conflict_is_marked_and_either_side_is_a_fixture() {
 }
 
 #[test]
-fn a_conflict_in_an_archive_keeps_ours_and_says_how_to_have_both() {
+fn conflict_in_an_archive_keeps_ours_and_names_the_merge_command() {
     let fixture = "hars/api.zip";
     let repo = Repo::with(fixture);
     repo.branch("a", fixture, &["users=1", "orders=3", "items=1", "x=1"], 2);
@@ -234,10 +234,10 @@ fn a_conflict_in_an_archive_keeps_ours_and_says_how_to_have_both() {
 }
 
 #[test]
-fn a_payload_that_git_removes_though_the_other_side_needs_it_stops_the_merge() {
+fn merge_stops_when_git_removes_a_payload_that_the_other_side_needs() {
     let fixture = "hars/api.har";
     let repo = Repo::with(fixture);
-    // The same payload in another entry, and none of it here any more.
+    // The payload moves to another entry, and is removed here.
     let with_users_payload = |name: &str| {
         let text = repo.sandbox.read(fixture);
         let mut har: Value = serde_json::from_str(&text).unwrap();
@@ -266,7 +266,7 @@ fn a_payload_that_git_removes_though_the_other_side_needs_it_stops_the_merge() {
 }
 
 #[test]
-fn what_is_no_har_is_merged_as_text() {
+fn file_that_is_not_a_har_is_merged_as_text() {
     let fixture = "hars/api.har";
     let repo = Repo::with(fixture);
     for (branch, from, to) in [("a", "/users", "/broken\""), ("b", "/items", "/things")] {
@@ -281,7 +281,7 @@ fn what_is_no_har_is_merged_as_text() {
 }
 
 #[test]
-fn git_setup_says_what_it_does_and_does_it_once() {
+fn git_setup_reports_its_changes_and_is_idempotent() {
     let repo = Repo::new();
     repo.sandbox.write(".gitattributes", "*.png binary");
     repo.record("hars/api.har", &["users=1"], 1);
@@ -341,7 +341,7 @@ fn git_setup_works_in_a_folder_with_spaces_and_below_the_root() {
 }
 
 #[test]
-fn git_setup_outside_a_repository_is_an_error_that_says_so() {
+fn git_setup_fails_outside_a_repository() {
     let sandbox = Sandbox::new();
     let mut command = sandbox.command(["git-setup"]);
     command.env("GIT_CEILING_DIRECTORIES", sandbox.path().parent().unwrap());
@@ -353,13 +353,13 @@ fn git_setup_outside_a_repository_is_an_error_that_says_so() {
     repo.harproxy([OsStr::new("git-setup"), sandbox.path().as_os_str()]).expect(2).says("is not in the repository");
     std::fs::write(repo.sandbox.join("README.md"), "# Shop\n").unwrap();
     repo.harproxy(["git-setup", "README.md"]).expect(2).says("README.md is neither a folder nor a fixture");
-    // What is still to come is a folder, unless its name says that it is a fixture.
+    // A path that does not exist is a folder, unless it has the extension of a fixture.
     let output = repo.harproxy(["git-setup", "fixtures", "later.zip"]).expect(0);
     output.says("/fixtures/**/*.har text eol=lf merge=harproxy").says("/later.zip -text diff=harproxy");
 }
 
 #[test]
-fn line_ends_that_git_converts_change_no_payload() {
+fn line_endings_converted_by_git_change_no_payload() {
     let repo = Repo::new();
     let fixture = "hars/api.har";
     repo.git(["config", "core.autocrlf", "true"]);
@@ -392,7 +392,7 @@ fn line_ends_that_git_converts_change_no_payload() {
 }
 
 #[test]
-fn the_union_of_fixtures_is_replayed_as_one() {
+fn union_of_fixtures_replays_as_one_fixture() {
     let repo = Repo::new();
     repo.record("hars/a.har", &["users=1", "orders=1"], 1);
     repo.record("hars/b.zip", &["orders=1", "items=2"], 2);

@@ -1,4 +1,4 @@
-//! Recording again, as git sees it: nothing when nothing changed, and what changed when something did.
+//! Recording again under git: the diff holds what changed, and nothing else.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -10,7 +10,7 @@ use crate::support::client::{Ask, Client, Proto};
 use crate::support::origin::{Asked, Origin, Page};
 use crate::support::sandbox::{Output, Sandbox};
 
-/// What the API says, as far as a test changes it.
+/// The data of the API that tests change.
 #[derive(Clone, Debug)]
 struct World {
     name: &'static str,
@@ -18,7 +18,7 @@ struct World {
     version: &'static str,
 }
 
-/// A project with its fixture in git, in front of an API that changes what means nothing with every answer.
+/// A project with its fixture in git, and an API whose volatile values change with every response.
 struct Project {
     sandbox: Sandbox,
     origin: Origin,
@@ -46,7 +46,7 @@ impl Form {
 const POLICY: &str = "[volatile]\nheaders = [\"x-build\"]\njson = [\"$.generatedAt\", \"$.items[*].seen\"]\n";
 
 impl Project {
-    /// Recorded once and committed.
+    /// A project that was recorded once and committed.
     fn new(form: Form) -> Self {
         let world = Arc::new(Mutex::new(World { name: "Ada", price: 100, version: "1" }));
         let (api, answers) = (world.clone(), AtomicU64::new(1_000_000));
@@ -89,7 +89,7 @@ impl Project {
                 client.ask(ask);
             }
         }
-        // Nobody listens there.
+        // A port without a listener.
         client.get("http://127.0.0.1:1/down");
         recorder.stop()
     }
@@ -117,14 +117,14 @@ impl Project {
         self.git(&["status", "--porcelain"])
     }
 
-    /// Lines that came and went, a line a file; a payload that was renamed is one file.
+    /// The added and removed lines of each file. A renamed payload is one file.
     fn numstat(&self) -> Vec<String> {
         self.git(&["add", "-A"]);
         let stat = self.git(&["diff", "--cached", "-M30%", "--minimal", "--numstat"]);
         stat.lines().map(|line| line.replace('\t', " ")).collect()
     }
 
-    /// The lines of the HAR's diff that came or went.
+    /// The changed lines of the HAR.
     fn lines(&self) -> Vec<String> {
         self.git(&["add", "-A"]);
         let diff = self.git(&["diff", "--cached", "-U0", "--", "hars/api.har"]);
@@ -138,7 +138,7 @@ impl Project {
         change(&mut self.world.lock().unwrap());
     }
 
-    /// Does something to a file of the fixture.
+    /// Edits a file of the fixture.
     fn edit(&self, path: &str, edit: impl FnOnce(String) -> String) {
         let text = self.sandbox.read(path);
         let edited = edit(text.clone());
@@ -173,7 +173,7 @@ const VISIT: [(&str, &str); 14] = [
     ("GET", "/missing"),
 ];
 
-/// An answer; `n` is another every time.
+/// A response; `n` differs every time.
 fn page(world: &World, asked: &Asked, n: u64) -> Page {
     let World { name, price, version } = world;
     let json = |status, body: String| Page {
@@ -255,7 +255,7 @@ fn jwt(n: u64) -> String {
 }
 
 #[test]
-fn the_same_again_is_no_change_for_git() {
+fn unchanged_recording_leaves_git_clean() {
     for form in [Form::Attach, Form::Embed, Form::Zip] {
         let project = Project::new(form);
         for (proto, polls) in [(Proto::H2, 3), (Proto::H1, 5), (Proto::H2, 2)] {
@@ -269,24 +269,24 @@ fn the_same_again_is_no_change_for_git() {
 }
 
 #[test]
-fn one_field_is_one_line_of_its_payload() {
+fn changed_field_changes_one_line_of_its_payload() {
     let project = Project::new(Form::Attach);
     project.change(|world| world.name = "Eva");
     project.record(Proto::H2, 3, &[("GET", "/user")]).expect(0).says("1 unchanged, 1 changed, 0 added, 15 not seen");
     let stat = project.numstat();
     assert_eq!(stat.len(), 2, "{stat:?}");
-    // The name of the payload, and the validator that goes with it.
+    // The name of the payload, and its validator.
     assert_eq!((&*stat[0], stat[1].starts_with("1 1 hars/api/{")), ("2 2 hars/api.har", true), "{stat:?}");
     let lines = project.lines();
     assert!(lines.iter().all(|line| line.contains("\"_file\"") || line.contains("\"value\": \"\\\"1")), "{lines:?}");
     assert!(project.sandbox.read(&project.payload("/user")).contains("\"name\": \"Eva\""));
-    // And nothing the time after.
+    // The next recording changes nothing.
     project.commit();
     project.record(Proto::H1, 3, &VISIT).expect(0).says(": 17 unchanged");
 }
 
 #[test]
-fn a_field_of_a_list_a_header_and_a_status_are_lines_too() {
+fn changed_list_item_header_and_status_change_one_line_each() {
     let project = Project::new(Form::Attach);
     project.change(|world| world.price = 101);
     project.record(Proto::H2, 3, &[("GET", "/items")]).expect(0).says("1 changed");
@@ -294,7 +294,7 @@ fn a_field_of_a_list_a_header_and_a_status_are_lines_too() {
     assert!(project.numstat()[1].starts_with("1 1 "), "what was seen when is volatile: {:?}", project.numstat());
     project.commit();
     project.change(|world| world.version = "2");
-    // Of a login too, whose cookies and tokens are others.
+    // The same for a login with new cookies and tokens.
     for ask in [("GET", "/old"), ("POST", "/login")] {
         project.record(Proto::H1, 3, &[ask]).expect(0).says("1 changed");
         assert_eq!(project.lines(), ["-\"value\": \"1\"", "+\"value\": \"2\""]);
@@ -304,7 +304,7 @@ fn a_field_of_a_list_a_header_and_a_status_are_lines_too() {
 }
 
 #[test]
-fn embedded_it_is_the_line_of_the_text() {
+fn changed_embedded_payload_changes_its_text_line() {
     let project = Project::new(Form::Embed);
     project.change(|world| world.name = "Eva");
     project.record(Proto::H2, 3, &[("GET", "/user")]).expect(0).says("1 changed");
@@ -316,7 +316,7 @@ fn embedded_it_is_the_line_of_the_text() {
 }
 
 #[test]
-fn a_new_endpoint_is_a_block_and_its_payload() {
+fn new_endpoint_adds_one_block_and_its_payload() {
     let project = Project::new(Form::Attach);
     let mut visit = VISIT.to_vec();
     visit.insert(4, ("GET", "/new"));
@@ -337,7 +337,7 @@ fn a_new_endpoint_is_a_block_and_its_payload() {
 }
 
 #[test]
-fn what_was_not_seen_stays_unless_replaced() {
+fn unseen_entries_stay_unless_the_fixture_is_replaced() {
     let project = Project::new(Form::Attach);
     let all = project.sandbox.har("hars/api.har")["log"]["entries"].as_array().unwrap().len();
     let some = [("GET", "/user"), ("GET", "/list")];
@@ -359,9 +359,9 @@ fn what_was_not_seen_stays_unless_replaced() {
 }
 
 #[test]
-fn what_people_did_to_a_fixture_survives() {
+fn manual_edits_of_a_fixture_survive() {
     let project = Project::new(Form::Attach);
-    // Another layout, as some formatter would have it, and comments wherever HAR has room for one.
+    // Another layout, and comments wherever HAR allows them.
     let user = project.payload("/user");
     project.edit(&user, |text| text.replace("[\n    \"a\",\n    \"b\"\n  ]", "[ \"a\", \"b\" ]"));
     project.edit("hars/api.har", |text| {
@@ -381,7 +381,7 @@ fn what_people_did_to_a_fixture_survives() {
 }
 
 #[test]
-fn what_was_lost_comes_back() {
+fn lost_payload_is_restored() {
     let project = Project::new(Form::Attach);
     std::fs::remove_file(project.sandbox.join(project.payload("/page"))).unwrap();
     project.record(Proto::H2, 3, &VISIT).expect(0);
@@ -399,7 +399,7 @@ fn what_was_lost_comes_back() {
 }
 
 #[test]
-fn another_version_of_harproxy_is_no_change() {
+fn fixture_of_another_harproxy_version_stays_unchanged() {
     let project = Project::new(Form::Attach);
     let version = concat!("\"version\": \"", env!("CARGO_PKG_VERSION"), "\"");
     project.edit("hars/api.har", |text| text.replace(version, "\"version\": \"0.0.1\""));
@@ -409,7 +409,7 @@ fn another_version_of_harproxy_is_no_change() {
     assert!(project.sandbox.read("hars/api.har").contains("\"version\": \"0.0.1\""));
 }
 
-/// Holds requests until all have come, and answers them in an order of the seed's.
+/// Collects all requests, then answers them in an order that depends on the seed.
 fn answer_in_any_order(listener: &TcpListener, requests: usize, seed: u64) {
     let mut waiting = Vec::new();
     while waiting.len() < requests {
@@ -437,7 +437,7 @@ fn answer_in_any_order(listener: &TcpListener, requests: usize, seed: u64) {
 }
 
 #[test]
-fn connections_that_finish_in_any_order_are_no_change() {
+fn order_of_parallel_responses_is_not_a_change() {
     const CONNECTIONS: usize = 64;
     let sandbox = Sandbox::new();
     let mut before = None;
@@ -450,7 +450,7 @@ fn connections_that_finish_in_any_order_are_no_change() {
             scope.spawn(|| answer_in_any_order(&listener, CONNECTIONS, seed));
             for at in 0..CONNECTIONS {
                 let client = &client;
-                // Four users under each of sixteen keys, whom the API gives different answers.
+                // Four users under each of sixteen keys, with different responses.
                 let at = (at * 29 + usize::try_from(seed).unwrap()) % CONNECTIONS;
                 let ask =
                     Ask::new("GET", &format!("http://api.test/{}", at % 16)).header("x-turn", &"x".repeat(1 + at / 16));

@@ -1,5 +1,4 @@
-//! What the recorder makes of traffic: a recorder and its proxy in this process, between clients and origins that can
-//! misbehave.
+//! The recorder and its proxy in this process, between clients and origins that may misbehave.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -29,7 +28,7 @@ fn pairs(list: &Value) -> Vec<(String, String)> {
     list.as_array().unwrap().iter().map(|header| (text(&header["name"]), text(&header["value"]))).collect()
 }
 
-/// A request in bytes, in the clear, to the proxy.
+/// Sends the bytes of a cleartext request to the proxy.
 fn raw(rig: &Rig, request: &str) -> TcpStream {
     let mut stream = TcpStream::connect(rig.proxy).unwrap();
     stream.write_all(request.as_bytes()).unwrap();
@@ -69,7 +68,7 @@ fn visit(client: &Client, base: &str) {
 }
 
 #[test]
-fn heads_of_many_lines_are_recorded_as_all_others_the_first_time_and_the_next() {
+fn heads_of_many_lines_are_recorded_whole() {
     let field = |n: usize| -> (&'static str, String) { (format!("x-many-{n}").leak(), n.to_string()) };
     let fields: Vec<_> = (0..200).map(field).collect();
     let origin = Origin::answering({
@@ -78,7 +77,7 @@ fn heads_of_many_lines_are_recorded_as_all_others_the_first_time_and_the_next() 
     });
     let sandbox = Sandbox::new();
     let rig = setup(&sandbox).to(&origin).start(&sandbox).unwrap();
-    // Over HTTP/1.1 neither origin nor client here take so many.
+    // Over HTTP/1.1, this origin and this client do not accept that many fields.
     let client = rig.client(Proto::H2);
     for n in 0..2 {
         let ask = Ask::new("GET", &format!("https://api.test/api/{n}"));
@@ -94,7 +93,7 @@ fn heads_of_many_lines_are_recorded_as_all_others_the_first_time_and_the_next() 
 }
 
 #[test]
-fn every_form_of_answer_is_an_entry_that_says_the_same_over_http1_and_http2() {
+fn entries_are_equal_over_http1_and_http2() {
     let origin = Origin::start();
     let record = |proto| {
         let sandbox = Sandbox::new();
@@ -119,7 +118,7 @@ fn every_form_of_answer_is_an_entry_that_says_the_same_over_http1_and_http2() {
         for part in ["method", "url", "queryString", "cookies", "postData", "bodySize"] {
             assert_eq!(one["request"][part], two["request"][part], "{url} {part}");
         }
-        // The client itself puts its length first over the one and last over the other.
+        // The client sends `content-length` first over HTTP/1.1, and last over HTTP/2.
         let sorted = |entry: &Value| {
             let mut headers = pairs(&entry["request"]["headers"]);
             headers.sort();
@@ -131,7 +130,7 @@ fn every_form_of_answer_is_an_entry_that_says_the_same_over_http1_and_http2() {
         }
         let quiet = |entry: &Value| {
             let mut headers = pairs(&entry["response"]["headers"]);
-            // The origin's HTTP/1.1 says the length of nothing, its HTTP/2 does not.
+            // The origin sends `content-length: 0` over HTTP/1.1 only.
             headers.retain(|(name, _)| name != "date" && name != "content-length");
             headers
         };
@@ -162,7 +161,7 @@ fn every_form_of_answer_is_an_entry_that_says_the_same_over_http1_and_http2() {
 }
 
 #[test]
-fn a_reason_phrase_of_its_own_is_kept() {
+fn custom_reason_phrase_is_recorded() {
     let (sandbox, origin) = (Sandbox::new(), Origin::start());
     let rig = setup(&sandbox).to(&origin).start(&sandbox).unwrap();
     assert_eq!(rig.client(Proto::H1).get("https://api.test/api/reason").reason, "Fine Indeed");
@@ -171,7 +170,7 @@ fn a_reason_phrase_of_its_own_is_kept() {
 }
 
 #[test]
-fn what_is_out_of_scope_passes_and_is_counted() {
+fn out_of_scope_requests_are_forwarded_and_counted() {
     let (sandbox, origin) = (Sandbox::new(), Origin::start());
     let rig = setup(&sandbox).to(&origin).globs(["https://api.test/api/**"]).start(&sandbox).unwrap();
     let client = rig.client(Proto::H1);
@@ -179,7 +178,7 @@ fn what_is_out_of_scope_passes_and_is_counted() {
     assert_eq!(client.get("http://app.test/api/json").status, 200);
     assert_eq!(client.get("https://api.test/favicon.ico").status, 404);
     assert_eq!(client.get("https://api.test/api/json").status, 200);
-    // A host that no glob can match is not looked into: the certificate is the origin's own.
+    // A host that no glob can match is not intercepted: the client sees the certificate of the origin.
     let pinned = Client { ca: std::fs::read_to_string(repo("certs/ca.pem")).unwrap(), ..rig.client(Proto::H2) };
     assert_eq!(pinned.get("https://app.test/api/json").status, 200);
     let outcome = rig.finish(CmdEnd::Clean);
@@ -193,7 +192,7 @@ fn what_is_out_of_scope_passes_and_is_counted() {
 }
 
 #[test]
-fn an_icon_is_noise_unless_a_glob_names_it() {
+fn favicon_is_noise_unless_a_glob_names_it() {
     let (sandbox, origin) = (Sandbox::new(), Origin::start());
     let rig = setup(&sandbox).to(&origin).globs([]).start(&sandbox).unwrap();
     rig.client(Proto::H1).get("https://api.test/favicon.ico");
@@ -205,7 +204,7 @@ fn an_icon_is_noise_unless_a_glob_names_it() {
 }
 
 #[test]
-fn nothing_recorded_is_an_error_and_leaves_no_trace() {
+fn empty_recording_is_an_error_and_leaves_no_files() {
     let sandbox = Sandbox::new();
     let rig = setup(&sandbox).start(&sandbox).unwrap();
     let outcome = rig.finish(CmdEnd::Clean);
@@ -215,7 +214,7 @@ fn nothing_recorded_is_an_error_and_leaves_no_trace() {
 }
 
 #[test]
-fn an_upload_waits_for_100_continue_and_is_recorded() {
+fn upload_after_100_continue_is_recorded() {
     let (sandbox, origin) = (Sandbox::new(), Origin::start());
     let rig = setup(&sandbox).to(&origin).start(&sandbox).unwrap();
     let mut stream = raw(
@@ -232,7 +231,7 @@ fn an_upload_waits_for_100_continue_and_is_recorded() {
 }
 
 #[test]
-fn an_upgrade_passes_both_ways_and_is_an_entry() {
+fn upgrade_is_forwarded_and_becomes_an_entry() {
     let (sandbox, origin) = (Sandbox::new(), Origin::start());
     let rig = setup(&sandbox).to(&origin).start(&sandbox).unwrap();
     let mut stream = raw(
@@ -253,7 +252,7 @@ fn an_upgrade_passes_both_ways_and_is_an_entry() {
 }
 
 #[test]
-fn an_upstream_that_is_not_there_is_told_of_inside_tls_and_recorded() {
+fn unreachable_upstream_is_answered_inside_tls_and_recorded() {
     let sandbox = Sandbox::new();
     let rig = setup(&sandbox).map("api.test", nowhere(), nowhere()).start(&sandbox).unwrap();
     for (proto, url) in [
@@ -275,7 +274,7 @@ fn an_upstream_that_is_not_there_is_told_of_inside_tls_and_recorded() {
 }
 
 #[test]
-fn a_tunnel_that_cannot_be_made_is_refused() {
+fn connect_is_refused_when_the_tunnel_fails() {
     let sandbox = Sandbox::new();
     let rig =
         setup(&sandbox).globs(["https://other.test/**"]).map("api.test", nowhere(), nowhere()).start(&sandbox).unwrap();
@@ -286,7 +285,7 @@ fn a_tunnel_that_cannot_be_made_is_refused() {
 }
 
 #[test]
-fn an_upstream_that_breaks_off_is_a_cut_entry_and_a_cut_answer() {
+fn response_that_upstream_breaks_off_is_truncated_for_client_and_entry() {
     let sandbox = Sandbox::new();
     let origin =
         RawOrigin::saying("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 100\r\n\r\nonly this");
@@ -299,7 +298,7 @@ fn an_upstream_that_breaks_off_is_a_cut_entry_and_a_cut_answer() {
 }
 
 #[test]
-fn what_is_longer_than_allowed_reaches_the_client_whole_and_the_fixture_in_part() {
+fn payload_longer_than_max_body_is_forwarded_whole_and_stored_truncated() {
     let (sandbox, origin) = (Sandbox::new(), Origin::start());
     let mut setup = setup(&sandbox).to(&origin);
     setup.record.max_body = Some(10);
@@ -315,7 +314,7 @@ fn what_is_longer_than_allowed_reaches_the_client_whole_and_the_fixture_in_part(
 }
 
 #[test]
-fn a_client_that_leaves_half_way_is_a_cut_entry() {
+fn entry_is_truncated_when_the_client_leaves_half_way() {
     let sandbox = Sandbox::new();
     let (go, wait) = mpsc::channel::<()>();
     let origin = RawOrigin::start(move |_, stream| {
@@ -336,7 +335,7 @@ fn a_client_that_leaves_half_way_is_a_cut_entry() {
 }
 
 #[test]
-fn a_client_that_leaves_before_the_answer_is_counted_and_not_stored() {
+fn exchange_is_not_stored_when_the_client_leaves_before_the_response() {
     let sandbox = Sandbox::new();
     let (asked, was_asked) = mpsc::channel();
     let (go, wait) = mpsc::channel::<()>();
@@ -353,9 +352,9 @@ fn a_client_that_leaves_before_the_answer_is_counted_and_not_stored() {
     assert_eq!((outcome.unanswered, outcome.written), (1, false));
 }
 
-/// Whoever has seen the end of a response can find the end of its exchange in the journal.
+/// When a client sees the end of a response, the journal holds the end of the exchange.
 #[test]
-fn no_client_sees_the_end_before_the_journal_has_it() {
+fn journal_has_the_exchange_before_the_client_sees_its_end() {
     let (sandbox, origin) = (Sandbox::new(), Origin::start());
     let rig = setup(&sandbox).to(&origin).start(&sandbox).unwrap();
     let ends = || {
@@ -379,7 +378,7 @@ fn no_client_sees_the_end_before_the_journal_has_it() {
 }
 
 #[test]
-fn a_second_recorder_of_the_same_fixture_is_refused() {
+fn second_recorder_of_the_same_fixture_is_refused() {
     let (sandbox, origin) = (Sandbox::new(), Origin::start());
     let rig = setup(&sandbox).to(&origin).start(&sandbox).unwrap();
     assert!(matches!(setup(&sandbox).start(&sandbox), Err(Error::Locked { .. })));
@@ -388,7 +387,7 @@ fn a_second_recorder_of_the_same_fixture_is_refused() {
 }
 
 #[test]
-fn a_failed_run_leaves_an_existing_fixture_alone_and_holds_what_it_saw() {
+fn failed_run_keeps_the_fixture_and_holds_the_recording() {
     let (sandbox, origin) = (Sandbox::new(), Origin::start());
     let record = |path: &str, ending| {
         let rig = setup(&sandbox).to(&origin).start(&sandbox).unwrap();
@@ -411,7 +410,7 @@ fn a_failed_run_leaves_an_existing_fixture_alone_and_holds_what_it_saw() {
 }
 
 #[test]
-fn a_killed_recording_is_finalised_by_the_next_one() {
+fn killed_recording_is_finalised_by_the_next_one() {
     let (sandbox, origin) = (Sandbox::new(), Origin::start());
     let rig = setup(&sandbox).to(&origin).start(&sandbox).unwrap();
     rig.client(Proto::H1).get("https://api.test/api/json");
@@ -427,7 +426,7 @@ fn a_killed_recording_is_finalised_by_the_next_one() {
 }
 
 #[test]
-fn a_client_that_refuses_the_certificate_is_named_with_the_glob_that_leaves_it_alone() {
+fn refused_certificate_is_a_finding_with_the_glob_that_excludes_the_host() {
     let (sandbox, origin) = (Sandbox::new(), Origin::start());
     let rig = setup(&sandbox).to(&origin).start(&sandbox).unwrap();
     let pinned = Client { ca: std::fs::read_to_string(repo("certs/ca.pem")).unwrap(), ..rig.client(Proto::H1) };
@@ -439,7 +438,7 @@ fn a_client_that_refuses_the_certificate_is_named_with_the_glob_that_leaves_it_a
 }
 
 #[test]
-fn recording_again_changes_nothing_when_nothing_changed() {
+fn unchanged_responses_change_no_byte_of_the_fixture() {
     let (sandbox, origin) = (Sandbox::new(), Origin::start());
     let record = |proto| {
         let rig = setup(&sandbox).to(&origin).start(&sandbox).unwrap();

@@ -1,11 +1,11 @@
-//! What a client gets at replay is what it got live: status, reason, headers with duplicates, body bytes, trailers; over
-//! HTTP/1.1 and HTTP/2, in the clear and over TLS, from each form of a fixture, with the origin stopped.
+//! A replayed response equals the live one: status, reason, headers with duplicates, body bytes, trailers. Tested over
+//! HTTP/1.1 and HTTP/2, in cleartext and over TLS, from each form of a fixture, with the origin stopped.
 
 use crate::support::client::{Ask, Client, Got, Proto};
 use crate::support::origin::Origin;
 use crate::support::sandbox::Sandbox;
 
-/// One request for every form of answer that the origin has.
+/// One request for each kind of response of the origin.
 fn visit(base: &str) -> Vec<Ask> {
     let get = |path: &str| Ask::new("GET", &format!("{base}{path}"));
     let post = |path: &str, media: &str, body: &[u8]| {
@@ -53,7 +53,7 @@ fn visit(base: &str) -> Vec<Ask> {
 fn record_and_replay(base: &str, proto: Proto, output: &str, options: &[&str]) {
     let sandbox = Sandbox::new();
     let origin = Origin::start();
-    // Cookies have to come back as they were.
+    // Redaction is off, so that cookies are equal.
     let mut args = vec!["record", "-o", output, "--glob", "**/api/**", "--no-redact"];
     args.extend(options);
     let args: Vec<String> = args.into_iter().map(String::from).chain(origin.args()).collect();
@@ -76,38 +76,38 @@ fn record_and_replay(base: &str, proto: Proto, output: &str, options: &[&str]) {
 }
 
 #[test]
-fn https_over_http1_attached() {
+fn https_over_http1_round_trips_with_attached_payloads() {
     record_and_replay("https://api.test", Proto::H1, "hars/api.har", &[]);
 }
 
 #[test]
-fn https_over_http2_attached() {
+fn https_over_http2_round_trips_with_attached_payloads() {
     record_and_replay("https://api.test", Proto::H2, "hars/api.har", &[]);
 }
 
 #[test]
-fn https_embedded() {
+fn https_round_trips_with_embedded_payloads() {
     record_and_replay("https://api.test", Proto::H1, "hars/api.har", &["--content", "embed"]);
 }
 
 #[test]
-fn https_over_http2_in_a_zip() {
+fn https_over_http2_round_trips_in_an_archive() {
     record_and_replay("https://api.test", Proto::H2, "hars/api.zip", &[]);
 }
 
 #[test]
-fn http_in_absolute_form() {
+fn http_in_absolute_form_round_trips() {
     record_and_replay("http://api.test", Proto::H1, "hars/api.har", &[]);
 }
 
 #[test]
-fn http_inside_connect_with_prior_knowledge_of_h2() {
+fn http2_in_cleartext_inside_connect_round_trips() {
     record_and_replay("http://api.test", Proto::H2, "hars/api.zip", &[]);
 }
 
-/// A fixture must serve a client that speaks another protocol than the one it was recorded with.
+/// A fixture serves clients of another protocol than the recorded one.
 #[test]
-fn recorded_over_http2_replayed_over_http1() {
+fn http2_recording_replays_over_http1() {
     let sandbox = Sandbox::new();
     let origin = Origin::start();
     let args = ["record", "-o", "hars/api.har", "--no-redact"].map(String::from);
@@ -122,9 +122,9 @@ fn recorded_over_http2_replayed_over_http1() {
     replay.stop().expect(0);
 }
 
-/// An encoded answer goes out as identity to a client that does not accept the coding.
+/// A client that does not accept the recorded coding gets the decoded payload.
 #[test]
-fn identity_for_a_client_without_gzip() {
+fn encoded_response_is_served_as_identity_when_the_client_has_no_gzip() {
     let sandbox = Sandbox::new();
     let origin = Origin::start();
     let recorder = sandbox.record(&origin);

@@ -1,11 +1,11 @@
-//! `record --twice`: what differs though nothing has changed becomes lines of the policy, and the next recording is quiet.
+//! `record --twice` turns differences between two equal runs into policy lines, so that the next recording is quiet.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::support::origin::{Origin, Page};
 use crate::support::sandbox::{Output, Sandbox};
 
-/// An API that numbers its answers and repeats what it is asked.
+/// An API that numbers its responses and echoes requests.
 fn origin() -> Origin {
     let answers = AtomicU64::new(7_000);
     Origin::answering(move |asked| {
@@ -28,7 +28,7 @@ fn origin() -> Origin {
     })
 }
 
-/// What a test suite does: ids, times and nonces are new ones each time it runs.
+/// A test suite with new ids, times and nonces in each run.
 const CMD: &str = r#"
 n=$(cat count 2>/dev/null || echo 100); echo $((n + 1)) > count
 set -e
@@ -62,7 +62,7 @@ echo = ["json:$.nonce"]
 "#;
 
 #[test]
-fn what_differs_is_proposed_and_nothing_is_written_without_being_asked() {
+fn differences_are_proposed_and_written_only_with_write_policy() {
     let (sandbox, origin) = (Sandbox::new(), origin());
     let told = record(&sandbox, &origin, &["--twice"]).expect(0).stderr;
     assert!(told.contains(LINES), "{told}");
@@ -72,7 +72,7 @@ fn what_differs_is_proposed_and_nothing_is_written_without_being_asked() {
 }
 
 #[test]
-fn with_the_lines_written_a_third_run_is_quiet_and_the_fixture_replays() {
+fn third_run_is_quiet_with_the_written_policy() {
     let (sandbox, origin) = (Sandbox::new(), origin());
     sandbox.write("harproxy.toml", "# ours\n[record]\njson-layout = \"indent\"\n\n");
     record(&sandbox, &origin, &["--twice", "--write-policy"]).expect(0);
@@ -95,7 +95,7 @@ fn with_the_lines_written_a_third_run_is_quiet_and_the_fixture_replays() {
 }
 
 #[test]
-fn a_run_that_fails_teaches_nothing() {
+fn failed_second_run_proposes_nothing() {
     let (sandbox, origin) = (Sandbox::new(), origin());
     let cmd = "[ -e ran ] && exit 5; touch ran; curl -sf https://api.test/x >/dev/null";
     let args = ["record", "-o", "hars/api.har", "--twice", "--write-policy"].map(str::to_owned);
@@ -106,9 +106,9 @@ fn a_run_that_fails_teaches_nothing() {
     assert!(!sandbox.join("harproxy.toml").exists());
 }
 
-/// The lines have no place in a list that is written in one line.
+/// The policy has a list in one line, into which no line can be inserted.
 #[test]
-fn what_can_not_be_learned_loses_no_recording() {
+fn recording_is_kept_when_the_policy_cannot_be_written() {
     let (sandbox, origin) = (Sandbox::new(), origin());
     let config = "match = [{ glob = \"**/else\", body = \"json\" }]\n";
     sandbox.write("harproxy.toml", config);
@@ -123,7 +123,7 @@ fn what_can_not_be_learned_loses_no_recording() {
 }
 
 #[test]
-fn a_cmd_that_can_not_be_started_again_loses_no_recording() {
+fn recording_is_kept_when_cmd_cannot_be_started_again() {
     let (sandbox, origin) = (Sandbox::new(), origin());
     sandbox.write("once", "#!/bin/sh\ncurl -sf https://api.test/x >/dev/null && rm \"$0\"\n");
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
@@ -133,9 +133,9 @@ fn a_cmd_that_can_not_be_started_again_loses_no_recording() {
     sandbox.run(args).expect(127).says("1 added");
 }
 
-/// Secrets are others each time, which is nothing to learn and nothing to tell.
+/// Secrets differ in each run, but are not proposed and not printed.
 #[test]
-fn secrets_are_no_lesson() {
+fn changed_secrets_are_not_proposed() {
     let sandbox = Sandbox::new();
     let answers = AtomicU64::new(0);
     let origin = Origin::answering(move |_| {
@@ -158,9 +158,9 @@ fn secrets_are_no_lesson() {
     assert!(!next.contains("sent-secret"), "{told}");
 }
 
-/// Whatever form the fixture has, and whether there is one already.
+/// For each form of a fixture, with and without an existing one.
 #[test]
-fn every_kind_of_fixture_can_be_recorded_twice() {
+fn twice_works_for_every_form_of_fixture() {
     for (output, options) in
         [("hars/api.zip", &[][..]), ("hars/api.har", &["--content", "embed"]), ("hars/api.har", &["--content", "omit"])]
     {
@@ -178,7 +178,7 @@ fn every_kind_of_fixture_can_be_recorded_twice() {
 }
 
 #[test]
-fn it_takes_a_cmd() {
+fn twice_requires_a_cmd() {
     let sandbox = Sandbox::new();
     sandbox.run(["record", "--twice"]).expect(2).says("CMD");
     sandbox.run(["record", "--write-policy", "--", "true"]).expect(2).says("--twice");

@@ -1,5 +1,5 @@
-//! The index of a journal: the positions of the frames of each exchange. Its size grows with the number of frames, not with
-//! their bytes.
+//! The index of a journal: the positions of the frames of each exchange. Its size grows with the number of frames, not
+//! with their bytes.
 
 use std::collections::HashMap;
 use std::fs::File;

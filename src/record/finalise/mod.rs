@@ -1,5 +1,5 @@
-//! Turns a journal into a fixture. The journal is indexed first and then written entry by entry, so that memory does not grow
-//! with payloads.
+//! Turns a journal into a fixture. The journal is indexed first and then written entry by entry, so that memory does
+//! not grow with payloads.
 
 mod ambiguous;
 mod compare;

@@ -1,5 +1,5 @@
-//! Chooses the placeholders of the secrets of a recording: the placeholder that stands in the same place of the old entry,
-//! else the next free number of the name of its first place.
+//! Chooses the placeholders of the secrets of a recording: the placeholder that stands in the same place of the old
+//! entry, else the next free number of the name of its first place.
 
 use std::collections::HashMap;
 use std::io::Read;

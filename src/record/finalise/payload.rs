@@ -97,8 +97,8 @@ impl<'a> JournalledPayload<'a> {
         self.cut.is_none() && self.pieces.iter().all(|piece| piece.len == 0)
     }
 
-    /// Passes the decoded bytes to `store`, as many as decode if the payload is truncated. A payload that does not decode is
-    /// passed as received and marked as encoded; `store` is then called again.
+    /// Passes the decoded bytes to `store`, as many as decode if the payload is truncated. A payload that does not
+    /// decode is passed as received and marked as encoded; `store` is then called again.
     ///
     /// # Errors
     /// The error of `store`.

@@ -1,4 +1,5 @@
-//! One frame of the journal: a header, a payload and a checksum. The checksum tells a whole frame from one that a crash tore.
+//! One frame of the journal: a header, a payload and a checksum. The checksum tells a whole frame from one that a crash
+//! tore.
 //!
 //! ```text
 //! payload length u32 LE │ kind u8 │ exchange u64 LE │ payload │ CRC-32 of everything before it, u32 LE
@@ -17,8 +18,8 @@ pub const HEADER: usize = 13;
 /// Bytes after a payload.
 pub const TRAILER: usize = 4;
 
-/// The longest payload, bytes. hyper hands over bodies in far smaller pieces and bounds heads, so a header that announces
-/// more is damaged.
+/// The longest payload, bytes. hyper hands over bodies in far smaller pieces and bounds heads, so a header that
+/// announces more is damaged.
 pub const MAX_PAYLOAD: usize = 64 << 20;
 
 /// The content of a frame.

@@ -22,8 +22,8 @@ pub fn encode(value: &impl Serialize) -> io::Result<Bytes> {
     postcard::to_stdvec(value).map(Bytes::from).map_err(io::Error::other)
 }
 
-/// Decodes the payload of a structured frame. Bytes behind the value are ignored, so a type with only the first members of
-/// another one reads those.
+/// Decodes the payload of a structured frame. Bytes behind the value are ignored, so a type with only the first members
+/// of another one reads those.
 ///
 /// # Errors
 /// [`io::ErrorKind::InvalidData`] when the payload is not of this type.

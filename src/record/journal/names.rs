@@ -13,7 +13,8 @@ use harproxy_redact::{Known, Naming, Vault, known};
 pub struct SecretNames {
     /// Replaces markers by placeholders.
     pub naming: Naming,
-    /// The secrets of this process's own recording, which are removed where they were journalled before they were known.
+    /// The secrets of this process's own recording, which are removed where they were journalled before they were
+    /// known.
     vault: Option<Arc<Vault>>,
 }
 

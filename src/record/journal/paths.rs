@@ -63,8 +63,8 @@ impl JournalPaths {
         name.strip_suffix(JOURNAL).or_else(|| name.strip_suffix(HELD)).filter(|name| !name.is_empty())
     }
 
-    /// Opens and locks the journal, and creates it and its folder if necessary. The frames of a killed recording are still
-    /// in it.
+    /// Opens and locks the journal, and creates it and its folder if necessary. The frames of a killed recording are
+    /// still in it.
     ///
     /// # Errors
     /// [`Error::Locked`] when another recorder has it; [`Error::Journal`] when the folder can't be written.
@@ -131,7 +131,8 @@ impl LockedJournal {
         Ok(())
     }
 
-    /// Writes the journal again if it was removed while it was open, with its folder or alone. `None` if it is in place.
+    /// Writes the journal again if it was removed while it was open, with its folder or alone. `None` if it is in
+    /// place.
     ///
     /// # Errors
     /// [`Error::Journal`] when that fails; [`Error::Locked`] when another recorder has begun one there.

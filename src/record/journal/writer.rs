@@ -1,7 +1,7 @@
 //! Appends frames to the journal on one writer thread.
 //!
-//! Any task may queue frames. The thread takes all queued frames as one batch, appends it to the file, and then completes
-//! the acknowledgements of the batch (group commit). Under load one append serves many exchanges.
+//! Any task may queue frames. The thread takes all queued frames as one batch, appends it to the file, and then
+//! completes the acknowledgements of the batch (group commit). Under load one append serves many exchanges.
 //!
 //! Pieces of payloads are not acknowledged. They only wait for room in the queue ([`Journal::poll_room`]).
 

@@ -67,8 +67,8 @@ impl BodyObserver for RequestTap {
 pub struct ResponseTap(PayloadTap);
 
 impl ResponseTap {
-    /// Creates a tap for the body of a response; `length` as declared. A body of unknown length may be a stream of events,
-    /// so each piece is written promptly.
+    /// Creates a tap for the body of a response; `length` as declared. A body of unknown length may be a stream of
+    /// events, so each piece is written promptly.
     #[must_use]
     pub fn new(tap: Arc<ExchangeTap>, headers: ContentHeaders, length: Option<u64>) -> Self {
         let flush = if length.is_some() { Flush::Lazy } else { Flush::Prompt };

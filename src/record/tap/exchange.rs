@@ -242,8 +242,8 @@ impl ExchangeTap {
         micros(when.saturating_duration_since(self.at))
     }
 
-    /// Ends the exchange, at once or after the end of the request payload. The exchange ends even if the returned future is
-    /// dropped; it completes when the journal has the exchange.
+    /// Ends the exchange, at once or after the end of the request payload. The exchange ends even if the returned
+    /// future is dropped; it completes when the journal has the exchange.
     pub fn end_after_upload(
         self: Arc<Self>,
         reason: EndReason,
@@ -273,8 +273,8 @@ impl ExchangeTap {
         }
     }
 
-    /// Journals the end of the exchange. Only the first end counts. The acknowledgement completes when the journal has all
-    /// of the exchange.
+    /// Journals the end of the exchange. Only the first end counts. The acknowledgement completes when the journal has
+    /// all of the exchange.
     fn end(&self, reason: EndReason, seen: u64, trailers: HeaderFields, decoded: Option<DecodedPayload>) -> Ack {
         if !self.has_ended.swap(true, Ordering::AcqRel) {
             self.tally.ended(&self.origin, &reason);
@@ -294,16 +294,16 @@ impl ExchangeTap {
             EndReason::UpstreamDied => "upstream broke off",
             _ => {
                 let max = self.max_body.filter(|max| seen > *max)?;
-                let what = format!("an answer longer than --max-body ({max} bytes) is recorded as far as that");
-                let remedy = "at replay a truncated answer fails the run, but with `--fail-on -truncated`".to_owned();
+                let what = format!("a response longer than --max-body ({max} bytes) is stored up to that length");
+                let remedy = "a truncated response fails a replay; pass `--fail-on -truncated` to allow it".to_owned();
                 let finding = Finding::new(CheckId::TRUNCATED, Severity::Warning, what);
                 return Some(Finding { hint: Some(remedy), ..finding });
             }
         };
-        let explanation = format!("{cut} after {seen} bytes of the answer; it is recorded as far as it came");
+        let explanation = format!("{cut} after {seen} bytes of the response; the rest of it is missing");
         Some(Finding {
             at: Location::request(format!("{} {}", self.method, self.url)),
-            hint: Some("record it again, all of it: at replay a truncated answer fails the run".to_owned()),
+            hint: Some("record it again: a truncated response fails a replay".to_owned()),
             ..Finding::new(CheckId::TRUNCATED, Severity::Warning, explanation)
         })
     }
@@ -348,8 +348,8 @@ fn request_fields(origin: &Origin, headers: &HeaderMap, version: Version) -> Hea
     fields
 }
 
-/// Joins the cookie fields of an HTTP/2 request, which are one header (RFC 9113 section 8.2.3). `None` if there is at most
-/// one.
+/// Joins the cookie fields of an HTTP/2 request, which are one header (RFC 9113 section 8.2.3). `None` if there is at
+/// most one.
 fn joined_cookies(headers: &HeaderMap, version: Version) -> Option<HeaderMap> {
     if version != Version::HTTP_2 {
         return None;

@@ -1,7 +1,7 @@
 //! The tap: observes the exchanges that are forwarded and writes them, redacted, into the journal.
 //!
-//! [`ExchangeTap`] journals the heads and the end of one exchange. [`RequestTap`] and [`ResponseTap`] watch its two bodies
-//! and hand them to a [`PayloadTap`](payload::PayloadTap), which chooses how a payload is redacted.
+//! [`ExchangeTap`] journals the heads and the end of one exchange. [`RequestTap`] and [`ResponseTap`] watch its two
+//! bodies and hand them to a [`PayloadTap`](payload::PayloadTap), which chooses how a payload is redacted.
 
 mod body;
 mod exchange;

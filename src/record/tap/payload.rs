@@ -1,8 +1,8 @@
 //! The payload of one message on its way into the journal.
 //!
 //! Secrets are removed before anything is written. Most payloads are collected and redacted as a whole when they are
-//! complete. Lines of events are redacted one by one, and long payloads piece by piece on a blocking thread. Payloads that
-//! are not text are journalled unchanged.
+//! complete. Lines of events are redacted one by one, and long payloads piece by piece on a blocking thread. Payloads
+//! that are not text are journalled unchanged.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -22,8 +22,8 @@ use crate::record::journal::heads::DecodedPayload;
 use crate::record::redaction::{MAX_WHOLE, MemoryReservation};
 use harproxy_redact::{Pace, Stream};
 
-/// Collected payloads without a coding, up to this length, are redacted on the serving thread. A blocking thread would cost
-/// more.
+/// Collected payloads without a coding, up to this length, are redacted on the serving thread. A blocking thread would
+/// cost more.
 const MAX_INLINE: usize = 64 << 10;
 
 /// Bytes of a long payload that are sent to its thread at a time, at least: each message may wake the thread.
@@ -36,13 +36,13 @@ const WAITING: usize = 4;
 #[derive(Debug)]
 pub struct PayloadTap {
     redactor: PayloadRedactor,
-    mode: Mode,
+    mode: PayloadMode,
     seen: u64,
 }
 
 /// The way a payload is redacted.
 #[derive(Debug)]
-enum Mode {
+enum PayloadMode {
     /// Each piece is journalled as it comes: lines through a redactor, opaque payloads unchanged.
     Immediate(Option<Stream>),
     /// Redacted when it is complete.
@@ -74,13 +74,13 @@ impl PayloadTap {
         let redactor = PayloadRedactor { frames: PayloadFrames { tap, direction, flush }, headers };
         let ContentHeaders { content_type, codings } = &redactor.headers;
         let mode = match (harproxy_redact::pace(content_type), codings) {
-            _ if is_off => Mode::Immediate(None),
-            (Pace::Never, _) | (_, None) => Mode::Immediate(None),
-            (Pace::Lines, Some(codings)) if codings.is_empty() => Mode::Immediate(Some(Stream::new(content_type))),
+            _ if is_off => PayloadMode::Immediate(None),
+            (Pace::Never, _) | (_, None) => PayloadMode::Immediate(None),
+            (Pace::Lines, Some(codings)) if codings.is_empty() => PayloadMode::Immediate(Some(Stream::new(content_type))),
             _ if kept.is_some_and(|kept| kept > MAX_WHOLE as u64) => {
-                Mode::Streamed(StreamedPayload::start(&redactor, Bytes::new()))
+                PayloadMode::Streamed(StreamedPayload::start(&redactor, Bytes::new()))
             }
-            _ => Mode::Collected(CollectedPayload::new(&redactor)),
+            _ => PayloadMode::Collected(CollectedPayload::new(&redactor)),
         };
         PayloadTap { redactor, mode, seen: 0 }
     }
@@ -99,7 +99,7 @@ impl PayloadTap {
 
     /// Ready when more may come.
     pub fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if let Mode::Streamed(streamed) = &mut self.mode {
+        if let PayloadMode::Streamed(streamed) = &mut self.mode {
             ready!(streamed.poll_room(cx));
         }
         self.exchange().poll_room(cx)
@@ -116,49 +116,49 @@ impl PayloadTap {
         let data = data.slice(..kept);
         let frames = &self.redactor.frames;
         match &mut self.mode {
-            Mode::Immediate(None) => frames.push_wire(data),
-            Mode::Immediate(Some(lines)) => {
+            PayloadMode::Immediate(None) => frames.push_wire(data),
+            PayloadMode::Immediate(Some(lines)) => {
                 let mut redacted = Vec::with_capacity(data.len());
                 lines.push(&mut frames.tap.redactor().redactor(), &data, &mut redacted);
                 frames.push_decoded(redacted.into());
             }
-            Mode::Collected(collected) => {
+            PayloadMode::Collected(collected) => {
                 if !collected.push(&data) {
                     let mut streamed =
                         StreamedPayload::start(&self.redactor, std::mem::take(&mut collected.bytes).into());
                     streamed.push(data);
-                    self.mode = Mode::Streamed(streamed);
+                    self.mode = PayloadMode::Streamed(streamed);
                 }
             }
-            Mode::Streamed(streamed) => streamed.push(data),
+            PayloadMode::Streamed(streamed) => streamed.push(data),
         }
     }
 
     /// Ends the payload. `complete`: all of it came.
     pub fn end(self, complete: bool) -> PayloadEnd {
         let PayloadTap { redactor, mode, seen } = self;
-        let cut = Cut::new(&redactor, seen);
+        let cut = CutAtMaxBody::new(&redactor, seen);
         let is_whole = complete && cut.is_none();
         let with_cut = move |decoded: Option<DecodedPayload>| match cut {
-            Some(Cut { total }) => decoded.map(|decoded| DecodedPayload { more: true, total, ..decoded }),
+            Some(CutAtMaxBody { total }) => decoded.map(|decoded| DecodedPayload { more: true, total, ..decoded }),
             None => decoded,
         };
         match mode {
-            Mode::Immediate(None) => {
+            PayloadMode::Immediate(None) => {
                 let shared = redactor.frames.tap.redactor();
                 if seen > 0 && !shared.is_off() {
                     shared.count_opaque();
                 }
                 PayloadEnd::Journalled(None)
             }
-            Mode::Immediate(Some(lines)) => {
+            PayloadMode::Immediate(Some(lines)) => {
                 let mut rest = Vec::new();
                 lines.finish(&mut redactor.frames.tap.redactor().redactor(), &mut rest);
                 redactor.frames.push_decoded(rest.into());
                 PayloadEnd::Journalled(with_cut((seen > 0).then(DecodedPayload::default)))
             }
-            Mode::Collected(CollectedPayload { bytes, .. }) if bytes.is_empty() => PayloadEnd::Journalled(None),
-            Mode::Collected(CollectedPayload { bytes, mut reservation }) => {
+            PayloadMode::Collected(CollectedPayload { bytes, .. }) if bytes.is_empty() => PayloadEnd::Journalled(None),
+            PayloadMode::Collected(CollectedPayload { bytes, mut reservation }) => {
                 let is_short = bytes.len() <= MAX_INLINE && !redactor.headers.is_coded();
                 let redact = move || redactor.redact_whole(&bytes.into(), is_whole, &mut reservation);
                 match Handle::try_current() {
@@ -169,7 +169,7 @@ impl PayloadTap {
                     _ => PayloadEnd::Journalled(with_cut(redact())),
                 }
             }
-            Mode::Streamed(streamed) => {
+            PayloadMode::Streamed(streamed) => {
                 PayloadEnd::Pending(Box::pin(async move { with_cut(joined(streamed.end().await).await) }))
             }
         }
@@ -178,15 +178,15 @@ impl PayloadTap {
 
 /// A payload longer than `--max-body`.
 #[derive(Clone, Copy)]
-struct Cut {
+struct CutAtMaxBody {
     /// The decoded length, known if the payload has no coding.
     total: Option<u64>,
 }
 
-impl Cut {
+impl CutAtMaxBody {
     fn new(redactor: &PayloadRedactor, seen: u64) -> Option<Self> {
         redactor.frames.tap.max_body().filter(|max| seen > *max)?;
-        Some(Cut { total: (!redactor.headers.is_coded()).then_some(seen) })
+        Some(CutAtMaxBody { total: (!redactor.headers.is_coded()).then_some(seen) })
     }
 }
 

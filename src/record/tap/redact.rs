@@ -1,7 +1,7 @@
 //! Redacts payloads and journals the result.
 //!
-//! A payload without secrets is journalled as it came over the wire and decoded when the recording is finalised. A payload
-//! with secrets is journalled decoded, with markers.
+//! A payload without secrets is journalled as it came over the wire and decoded when the recording is finalised. A
+//! payload with secrets is journalled decoded, with markers.
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -157,13 +157,13 @@ impl PayloadRedactor {
         if codings.is_empty() {
             return Some(self.redact_pieces(&mut pieces.map(Ok), None, &push_decoded));
         }
-        let mut wire = Joined { piece: Bytes::new(), pieces };
+        let mut wire = PieceReader { piece: Bytes::new(), pieces };
         let mut beginning = Vec::new();
         // Reading from memory can't fail.
         let _ = (&mut wire).take(BEGINNING).read_to_end(&mut beginning);
         if coding::decoder(codings, Box::new(&beginning[..])).read(&mut [0]).is_ok() {
             let decoder = coding::decoder(codings, Box::new(Read::chain(io::Cursor::new(beginning), wire)));
-            return Some(self.redact_pieces(&mut Pieces { read: decoder, failed: None }, max_body, &push_decoded));
+            return Some(self.redact_pieces(&mut ReadPieces { read: decoder, failed: None }, max_body, &push_decoded));
         }
         // The payload is not coded as its headers say. It is redacted and stored as it came.
         let all = [Bytes::from(beginning), wire.piece].into_iter().chain(wire.pieces);
@@ -259,13 +259,13 @@ impl PayloadRedactor {
     }
 }
 
-/// Pieces read as one stream.
-struct Joined<I> {
+/// ReadPieces read as one stream.
+struct PieceReader<I> {
     piece: Bytes,
     pieces: I,
 }
 
-impl<I: Iterator<Item = Bytes>> Read for Joined<I> {
+impl<I: Iterator<Item = Bytes>> Read for PieceReader<I> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         while self.piece.is_empty() {
             match self.pieces.next() {
@@ -280,13 +280,13 @@ impl<I: Iterator<Item = Bytes>> Read for Joined<I> {
 }
 
 /// A stream read in pieces.
-struct Pieces<R> {
+struct ReadPieces<R> {
     read: R,
     /// The error that came after the last piece.
     failed: Option<io::Error>,
 }
 
-impl<R: Read> Iterator for Pieces<R> {
+impl<R: Read> Iterator for ReadPieces<R> {
     type Item = io::Result<Bytes>;
 
     fn next(&mut self) -> Option<Self::Item> {

@@ -1,4 +1,4 @@
-//! Chance that can be told again: every number follows from a seed that a failing test names.
+//! Reproducible random numbers. A failing test names its seed.
 
 /// SplitMix64.
 #[derive(Clone, Debug)]
@@ -23,21 +23,21 @@ impl Dice {
     }
 }
 
-/// The seed of this run (`HARPROXY_SEED`, else the time's) and how often to try (`HARPROXY_KILLS`).
+/// The seed of this run (`HARPROXY_SEED`, else from the time) and the number of attempts (`HARPROXY_KILLS`).
 pub fn fate(tries: u64) -> (u64, u64) {
     let said = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
     let now = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.as_secs());
     (said("HARPROXY_SEED").unwrap_or_else(now), said("HARPROXY_KILLS").unwrap_or(tries))
 }
 
-/// Keeps the processor busy for up to so many turns: what happens elsewhere meanwhile is chance.
+/// Spins for up to `turns` iterations, to vary the timing.
 pub fn dawdle(turns: u64) {
     for turn in 0..turns {
         std::hint::black_box(turn);
     }
 }
 
-/// A word on what was tried, or was not, for who runs it with `--nocapture`.
+/// Prints what was tried or skipped. Shown with `--nocapture`.
 pub fn say(text: &str) {
     let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("{text}\n").as_bytes());
 }

@@ -1,5 +1,5 @@
-//! What goes wrong around a recording: the client's traffic goes on, the run fails with the reason, the old fixture stays, and so
-//! does what was recorded.
+//! Faults around a recording: the client's traffic goes on, the run fails with the reason, and the old fixture and the
+//! recording stay.
 
 use std::fs;
 use std::net::TcpStream;
@@ -13,7 +13,7 @@ use crate::support::sandbox::{Output, Sandbox, Server, finish};
 
 const FILE: &str = "hars/a.har";
 
-/// An origin whose `/api/long` is so many bytes that look like no other.
+/// An origin whose `/api/long` answers `len` bytes without repetition.
 fn long(len: usize) -> Origin {
     Origin::answering(move |asked| {
         let body = asked.path.starts_with("/api/long").then(|| {
@@ -30,7 +30,7 @@ fn urls(sandbox: &Sandbox) -> Vec<String> {
     entries.iter().map(|entry| entry["request"]["url"].as_str().unwrap().replace("http://api.test", "")).collect()
 }
 
-/// A recording in a shell script, which has `$HARPROXY` and `$TO_ORIGIN`.
+/// Runs a shell script with `$HARPROXY` and `$TO_ORIGIN`.
 fn script(sandbox: &Sandbox, before: &[&str], script: &str, origin: &Origin) -> Output {
     let harproxy = sandbox.command(["--version"]);
     let mut words = before.iter().copied().chain(["sh", "-euc", script]);
@@ -41,7 +41,7 @@ fn script(sandbox: &Sandbox, before: &[&str], script: &str, origin: &Origin) -> 
     finish(command.output().unwrap())
 }
 
-/// Whether a disk of our own can be had: namespaces are not allowed everywhere.
+/// Whether a test can mount a file system. Some systems deny user namespaces.
 fn has_disks() -> bool {
     let mut tried = Command::new("unshare");
     tried.args(["-Urm", "sh", "-c", "mount -t tmpfs none /mnt"]).stderr(Stdio::null());
@@ -52,7 +52,7 @@ fn has_disks() -> bool {
     has
 }
 
-/// `hars` is a disk of a MiB on which `free` KiB are left; it has a fixture of one entry.
+/// Records into `hars`, a disk of 1 MiB with `free` KiB left and a fixture of one entry.
 fn on_a_small_disk(sandbox: &Sandbox, origin: &Origin, free: usize) -> Output {
     fs::create_dir(sandbox.join("hars")).unwrap();
     let text = format!(
@@ -78,11 +78,11 @@ fn on_a_small_disk(sandbox: &Sandbox, origin: &Origin, free: usize) -> Output {
 }
 
 #[test]
-fn a_disk_that_fills_up_loses_nothing_that_was_recorded_before() {
+fn full_disk_loses_no_exchange_recorded_before() {
     if !has_disks() {
         return;
     }
-    // The journal can't be written to its end, or the fixture can't be made of it.
+    // Either the journal does not fit, or the fixture does not.
     for (len, free, why) in [(300_000, 500, "writing the journal"), (100_000, 450, "no space left on device")] {
         let (sandbox, origin) = (Sandbox::new(), long(len));
         let output = on_a_small_disk(&sandbox, &origin, free);
@@ -99,7 +99,7 @@ fn a_disk_that_fills_up_loses_nothing_that_was_recorded_before() {
 }
 
 #[test]
-fn a_folder_that_can_not_be_written_is_said_before_anything_runs() {
+fn unwritable_folder_is_reported_before_cmd_runs() {
     if !has_disks() {
         return;
     }
@@ -116,7 +116,7 @@ fn a_folder_that_can_not_be_written_is_said_before_anything_runs() {
     output.says("hars/.a.har.journal").says("hint: the file system is read only");
 }
 
-/// A user whom permissions bind, where the tests run as one whom they don't.
+/// Command words that drop root's rights, since permissions do not apply to root.
 fn as_somebody(sandbox: &Sandbox) -> Option<Vec<&'static str>> {
     use nix::unistd::{Uid, chown, geteuid};
     if !geteuid().is_root() {
@@ -136,7 +136,7 @@ fn as_somebody(sandbox: &Sandbox) -> Option<Vec<&'static str>> {
 }
 
 #[test]
-fn a_folder_that_becomes_read_only_keeps_the_old_fixture_and_the_journal() {
+fn folder_that_becomes_read_only_keeps_fixture_and_journal() {
     let (sandbox, origin) = (Sandbox::new(), Origin::start());
     let Some(before) = as_somebody(&sandbox) else { return };
     let text = r#"
@@ -159,7 +159,7 @@ fn a_folder_that_becomes_read_only_keeps_the_old_fixture_and_the_journal() {
 }
 
 #[test]
-fn a_folder_that_is_removed_fails_the_run_and_the_journal_is_put_back() {
+fn removed_folder_fails_the_run_and_journal_is_restored() {
     for (first, held) in [(true, "; exit 0"), (false, "; exit 0"), (false, "; exit 7")] {
         let stage = Stage::new();
         let curl = |path: &str| format!("curl -sS http://api.test/api/{path} >/dev/null");
@@ -178,12 +178,12 @@ fn a_folder_that_is_removed_fails_the_run_and_the_journal_is_put_back() {
 }
 
 #[test]
-fn a_journal_that_is_removed_alone_changes_nothing() {
+fn journal_removed_during_a_recording_is_restored() {
     let stage = Stage::new();
     stage.record(&["-o", FILE], &["curl", "-sS", "http://api.test/api/json"]).expect(0);
     let cmd = "curl -sS http://api.test/api/text; rm hars/.a.har.journal; curl -sS http://api.test/api/chunked";
     stage.record(&["-o", FILE], &["sh", "-c", cmd]).expect(0).says("2 added");
-    // One that is held is put back for that.
+    // The journal of a failed run is restored before it is held.
     let cmd = "curl -sS http://api.test/api/empty; rm hars/.a.har.journal; exit 9";
     stage.record(&["-o", FILE], &["sh", "-c", cmd]).expect(9);
     stage.sandbox.run(["recover", FILE]).expect(0).says("recovered 1 exchange");
@@ -193,7 +193,7 @@ fn a_journal_that_is_removed_alone_changes_nothing() {
 }
 
 #[test]
-fn without_file_descriptors_a_recording_goes_on_and_is_finished() {
+fn recording_finishes_when_file_descriptors_run_out() {
     let (sandbox, origin) = (Sandbox::new(), Origin::start());
     let harproxy = sandbox.command(["record", "-o", FILE, "--listen", "127.0.0.1:0", "--log-format", "json"]);
     let mut command = Command::new("sh");
@@ -204,7 +204,7 @@ fn without_file_descriptors_a_recording_goes_on_and_is_finished() {
     let server = Server::spawn(command);
     let client = Client::new(server.proxy(), server.ca(), Proto::H1);
     client.get("http://api.test/api/json");
-    // More than there is room for: those that are not accepted wait.
+    // More connections than descriptors: the others wait in the backlog.
     let crowd: Vec<_> = (0..100).map(|_| TcpStream::connect(server.proxy()).unwrap()).collect();
     let waiting = std::thread::spawn({
         let client = client.clone();

@@ -1,4 +1,4 @@
-//! `kill -9` while clients are at work: each keeps a log of what it saw complete, and the fixture has to hold all of it.
+//! `kill -9` under load: each client logs the exchanges that it saw complete, and the fixture must hold all of them.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -27,7 +27,7 @@ use crate::support::sandbox::Sandbox;
 type Upload = BoxBody<Bytes, Infallible>;
 type Wrong = Box<dyn std::error::Error + Send + Sync>;
 
-/// An exchange that a client saw to its end.
+/// An exchange that a client saw complete.
 #[derive(Clone, Debug)]
 struct Done {
     method: &'static str,
@@ -37,12 +37,12 @@ struct Done {
     body: [u8; 32],
 }
 
-/// What the clients of one round share.
+/// The state that the clients of one round share.
 struct Clients {
     log: Mutex<Vec<Done>>,
-    /// How many exchanges were seen complete.
+    /// The number of complete exchanges.
     done: AtomicU64,
-    /// The kill comes with this one.
+    /// The number of complete exchanges at which harproxy is killed.
     fatal: u64,
     pid: Pid,
     dawdle: u64,
@@ -58,13 +58,13 @@ fn digest(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }
 
-/// A text of this length that is like no other.
+/// A text of this length that depends on `name`.
 fn text(name: &str, len: usize) -> Vec<u8> {
     let line = format!("a line of {name}\n");
     line.bytes().cycle().take(len).collect()
 }
 
-/// Answers of this length, with trailers where asked: those come in chunks.
+/// Answers with a payload of the requested length, with trailers and chunked if requested.
 fn answer(asked: &Asked) -> Option<Page> {
     let (path, query) = asked.path.split_once('?')?;
     let len = query.split('&').find_map(|pair| pair.strip_prefix("len=")?.parse().ok())?;
@@ -79,7 +79,7 @@ fn answer(asked: &Asked) -> Option<Page> {
 }
 
 impl Clients {
-    /// Sends one request, and writes it down once its answer has been seen whole.
+    /// Sends one request and logs it when its response is complete.
     async fn ask(&self, sender: &mut Sender, base: &str, dice: &mut Dice, name: &str) -> Result<(), Wrong> {
         let len = [0, 1, 700, 70_000, 400_000][usize::try_from(dice.below(5)).unwrap()];
         let (method, path) = [
@@ -145,7 +145,7 @@ fn upload(sent: Vec<u8>, in_chunks: bool) -> Upload {
     BodyExt::boxed(StreamBody::new(futures_util::stream::iter(pieces)))
 }
 
-/// One client's connection, until harproxy is gone.
+/// Connects a client through the proxy.
 async fn connect(client: &Client, secure: bool) -> Result<Sender, Wrong> {
     let tcp = TcpStream::connect(client.proxy).await?;
     if !secure {
@@ -169,7 +169,7 @@ async fn connect(client: &Client, secure: bool) -> Result<Sender, Wrong> {
     })
 }
 
-/// Lets clients of every kind work until the recording is killed; what they saw complete.
+/// Runs clients of every kind until the recording is killed. Returns the exchanges that they saw complete.
 fn work_until_killed(sandbox: &Sandbox, origin: &Origin, output: &str, dice: &mut Dice, tag: &str) -> Vec<Done> {
     let server = sandbox.start(["record".to_owned(), "-o".into(), output.into()].into_iter().chain(origin.args()));
     let clients = Arc::new(Clients {
@@ -225,7 +225,7 @@ fn work_until_killed(sandbox: &Sandbox, origin: &Origin, output: &str, dice: &mu
     clients.log.lock().unwrap().clone()
 }
 
-/// An entry of a fixture, as far as a client can know it.
+/// The parts of an entry that a client can see.
 struct Kept {
     status: i32,
     sent: [u8; 32],
@@ -250,7 +250,7 @@ fn kept(fixture: &Fixture) -> HashMap<(String, String), Kept> {
     all
 }
 
-/// Holds a fixture to the clients' log; how many exchanges it holds beside, and how many of those were cut off.
+/// Compares a fixture with the clients' log. Returns the number of other exchanges, and how many of those are truncated.
 fn judge(sandbox: &Sandbox, output: &str, log: &[Done], told: &str) -> (usize, usize) {
     if !sandbox.join(output).exists() {
         assert!(log.is_empty(), "{told}: no fixture, and {} exchanges were seen", log.len());
@@ -264,7 +264,7 @@ fn judge(sandbox: &Sandbox, output: &str, log: &[Done], told: &str) -> (usize, u
         assert!(whole && found.sent == done.sent && !found.cut, "{told}: {} {} differs", done.method, done.url);
     }
     for ((method, url), Kept { body, cut, .. }) in &kept {
-        // What no client saw complete is the beginning of the answer, and says so where it is not all of it.
+        // An exchange that no client saw complete holds the beginning of its response, and is marked if that is not all.
         let Some((_, query)) = url.split_once('?').filter(|(path, _)| path.contains("/api/long")) else { continue };
         let len = query.split('&').find_map(|pair| pair.strip_prefix("len=")).unwrap().parse().unwrap();
         let whole = if method == "HEAD" { Vec::new() } else { text(query, len) };
@@ -273,7 +273,7 @@ fn judge(sandbox: &Sandbox, output: &str, log: &[Done], told: &str) -> (usize, u
     (kept.len(), kept.values().filter(|kept| kept.cut).count())
 }
 
-/// A fixture that replay serves, from whichever process.
+/// Checks that replay serves the logged exchanges.
 fn serves(sandbox: &Sandbox, output: &str, log: &[Done], dice: &mut Dice, told: &str) {
     let replay = sandbox.start(["replay", output]);
     let client = Client::new(replay.proxy(), replay.ca(), Proto::H1);
@@ -293,7 +293,7 @@ fn hidden(sandbox: &Sandbox) -> Vec<String> {
 }
 
 #[test]
-fn killed_at_any_moment_under_load_nothing_is_lost_that_a_client_saw_complete() {
+fn kill_under_load_loses_no_exchange_that_a_client_saw_complete() {
     let (seed, kills) = fate(24);
     let origin = Origin::answering(answer);
     let (mut seen, mut beside, mut cut) = (0, 0, 0);
@@ -307,7 +307,7 @@ fn killed_at_any_moment_under_load_nothing_is_lost_that_a_client_saw_complete() 
         let mut log = work_until_killed(&sandbox, &origin, output, &mut dice, "first");
         match round % 3 {
             0 => drop(sandbox.run(["recover", output]).expect(0)),
-            // The next recording takes it over, and is killed as well.
+            // The next recording takes the killed one over, and is killed too.
             1 => {
                 killed += 1;
                 log.extend(work_until_killed(&sandbox, &origin, output, &mut dice, "second"));

@@ -1,4 +1,4 @@
-//! Two at once: one writes, the other is refused and told by whom, or reads and sees one state of things.
+//! Two processes at once: the second writer is refused and names the first; a reader sees one version.
 
 use std::collections::BTreeSet;
 use std::io::Cursor;
@@ -18,13 +18,13 @@ use crate::upkeep::{fixture, tree};
 const FILE: &str = "hars/a.har";
 
 #[test]
-fn a_second_recorder_is_told_who_records_and_runs_nothing() {
+fn second_recorder_names_the_first_and_runs_nothing() {
     let stage = Stage::new();
     let first = stage.sandbox.start(stage.args("record", &["-o", FILE], &[]));
     let told = format!("hars/a.har is being recorded by another harproxy (process {})", first.pid());
     let second = stage.record(&["-o", FILE], &["echo", "ran"]).expect(3).says(&told).says("hint: ");
     assert_eq!(second.stdout, "");
-    // Into another file beside it, anybody may.
+    // Recording into another file of the folder is possible.
     stage.record(&["-o", "hars/b.har"], CURL).expect(0);
     Client::new(first.proxy(), first.ca(), Proto::H1).get("http://api.test/api/json");
     first.stop().expect(0);
@@ -32,7 +32,7 @@ fn a_second_recorder_is_told_who_records_and_runs_nothing() {
 }
 
 #[test]
-fn of_recorders_that_start_at_once_one_records() {
+fn one_of_several_simultaneous_recorders_records() {
     let stage = Stage::new();
     let cmd = "test -e ran && exit 9; touch ran; curl -sS http://api.test/api/json; read -r line <fifo";
     assert!(std::process::Command::new("mkfifo").arg(stage.sandbox.join("fifo")).status().unwrap().success());
@@ -58,11 +58,11 @@ fn of_recorders_that_start_at_once_one_records() {
 }
 
 #[test]
-fn tools_that_write_wait_for_a_recorder_and_those_that_read_do_not() {
+fn writing_tools_are_refused_during_a_recording_and_reading_tools_are_not() {
     let sandbox = Sandbox::new();
     fixture(&sandbox);
     sandbox.run(["pack", "hars/api.har", "-o", "hars/b.zip"]).expect(0);
-    // Not in canonical form, and with something to redact.
+    // A fixture that is not canonical and has something to redact.
     let text = sandbox.read("hars/api.har").replace("\"queryString\": []", "\"queryString\":[]");
     sandbox.write("hars/api.har", text.replacen("/user", "/user?token=s3cret-s3cret", 1));
     let recorder = sandbox.start(["record", "-o", "hars/api.har"]);
@@ -96,7 +96,7 @@ fn tools_that_write_wait_for_a_recorder_and_those_that_read_do_not() {
 }
 
 #[test]
-fn a_recorder_waits_for_a_tool() {
+fn recorder_is_refused_while_a_tool_writes() {
     let stage = Stage::new();
     stage.record(&["-o", FILE], CURL).expect(0);
     let hold = record::lock_fixture(&stage.sandbox.join(FILE)).unwrap();
@@ -106,14 +106,14 @@ fn a_recorder_waits_for_a_tool() {
 }
 
 #[test]
-fn first_runs_that_start_at_once_make_one_ca() {
+fn simultaneous_first_runs_create_one_ca() {
     let stage = Stage::new();
     let start = |n: usize| {
         let output = format!("hars/{n}.har");
         let mut command = stage.sandbox.command(stage.args("record", &["-o", &output], CURL));
         command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap()
     };
-    // CURL trusts the CA that its run told it of: each run has the one that is there in the end, or fails.
+    // curl trusts the CA of its run. Each run has the final CA, or fails.
     let runs: Vec<_> = (0..4).map(start).collect();
     for run in runs {
         let output = crate::support::sandbox::finish(run.wait_with_output().unwrap());
@@ -124,7 +124,7 @@ fn first_runs_that_start_at_once_make_one_ca() {
     assert_eq!(files.len(), 3, "the pair and the lock: {files:?}");
 }
 
-/// Writes a fixture of which every payload says the same number.
+/// Writes a fixture with the version in every payload.
 fn write(path: &Path, version: usize) {
     let mut writer = FixtureWriter::create(path, ContentMode::Attach, &["**".to_owned()]).unwrap();
     for n in 0..6 {
@@ -142,7 +142,7 @@ fn write(path: &Path, version: usize) {
     writer.finish().unwrap();
 }
 
-/// The version that a fixture is of, in every part; how many of its payloads were there.
+/// Reads the version of a fixture, and the number of payloads that exist. All parts must have the same version.
 fn read(path: &Path) -> (String, usize) {
     let fixture = Fixture::open(path).unwrap();
     assert_eq!(fixture.entries(), 6);
@@ -151,7 +151,7 @@ fn read(path: &Path) -> (String, usize) {
     for n in 0..6 {
         let entry = fixture.entry(n).unwrap();
         versions.insert(entry.request.url.split('/').nth(3).unwrap().to_owned());
-        // A payload that only the old one had may be gone by now, and never says what the new one has.
+        // A payload of the old fixture may be removed by now, but never holds the new version.
         let Ok(bytes) = fixture.payload(n, &entry.response.content).and_then(|payload| payload.bytes()) else {
             continue;
         };
@@ -164,7 +164,7 @@ fn read(path: &Path) -> (String, usize) {
 }
 
 #[test]
-fn whoever_reads_while_it_is_replaced_sees_the_old_one_or_the_new_one() {
+fn reader_sees_old_or_new_fixture_while_it_is_replaced() {
     let sandbox = Sandbox::new();
     let paths = [sandbox.join(FILE), sandbox.join("hars/b.zip")];
     paths.iter().for_each(|path| write(path, 0));

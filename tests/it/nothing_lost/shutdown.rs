@@ -1,5 +1,5 @@
-//! How a recording ends: by a signal, by a second one, with its terminal, without its parent; each time with a long answer and a
-//! stream of events in flight, which are stored as far as they came.
+//! Ends of a recording: a signal, a second signal, a closed terminal, a killed parent. A long response and an event stream
+//! are in progress each time and are stored as truncated.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -24,14 +24,14 @@ const FILE: &str = "hars/a.har";
 const EVENT: &str = "data: first\n\n";
 const PART: &str = "the beginning";
 
-/// A stage with two origins that never come to their end.
+/// A stage with two origins whose responses never end.
 struct Scene {
     stage: Stage,
     events: RawOrigin,
     long: RawOrigin,
 }
 
-/// Answers with this, then waits until the other side goes away.
+/// Answers with the beginning of a response, then waits until the connection closes.
 fn endless(head: &'static str, body: &'static str) -> RawOrigin {
     RawOrigin::start(move |_, stream| {
         let _ = stream.write_all(format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n{body}").as_bytes());
@@ -58,7 +58,7 @@ impl Scene {
         self.stage.args("record", &options.iter().map(String::as_str).collect::<Vec<_>>(), cmd)
     }
 
-    /// One exchange that ends, and two that go on for as long as the connections live.
+    /// Starts one exchange that ends, and two that last as long as their connections.
     fn busy(&self, proxy: SocketAddr) -> [TcpStream; 2] {
         let got = Client::new(proxy, String::new(), Proto::H1).get("http://api.test/api/json");
         assert_eq!(got.status, 200);
@@ -75,7 +75,7 @@ impl Scene {
         })
     }
 
-    /// The fixture has all that was seen: one whole, two as far as they came.
+    /// Checks that the fixture holds one whole exchange and two truncated ones.
     #[track_caller]
     fn has_all(&self) {
         self.has(PART);
@@ -104,7 +104,7 @@ impl Scene {
     fn has_all_once_recovered(&self) {
         assert!(!self.stage.sandbox.join(FILE).exists());
         self.stage.sandbox.run(["recover", FILE]).expect(0).says("recovered 3 exchanges").says("2 of them cut off");
-        // What can't be redacted before it is whole was not written down yet.
+        // A collected payload is not journalled before it is complete.
         self.has("");
     }
 }
@@ -118,7 +118,7 @@ fn is_ignored(signal: Signal) -> bool {
 }
 
 #[test]
-fn without_cmd_one_signal_finishes_and_stores_what_is_in_flight_as_truncated() {
+fn first_signal_without_cmd_finishes_and_truncates_exchanges_in_progress() {
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
         if is_ignored(signal) {
             continue;
@@ -134,7 +134,7 @@ fn without_cmd_one_signal_finishes_and_stores_what_is_in_flight_as_truncated() {
 }
 
 #[test]
-fn without_cmd_a_second_signal_ends_at_once_and_the_journal_has_all() {
+fn second_signal_without_cmd_ends_at_once_and_keeps_the_journal() {
     for (first, second, status) in [
         (Signal::SIGINT, Signal::SIGTERM, 143),
         (Signal::SIGTERM, Signal::SIGINT, 130),
@@ -147,7 +147,7 @@ fn without_cmd_a_second_signal_ends_at_once_and_the_journal_has_all() {
         let server = scene.stage.sandbox.start(scene.args("1h", &[]));
         let in_flight = scene.busy(server.proxy());
         server.signal(first);
-        // Signals that wait together have no order: the first has been taken when the port is closed.
+        // Pending signals have no order. The first one is handled when the port is closed.
         while TcpStream::connect(server.proxy()).is_ok() {
             std::thread::yield_now();
         }
@@ -158,16 +158,16 @@ fn without_cmd_a_second_signal_ends_at_once_and_the_journal_has_all() {
     }
 }
 
-/// A harproxy with CMD in a session of its own on a terminal of its own.
+/// harproxy with CMD, in its own session on its own terminal.
 struct Seat {
     child: Child,
     terminal: File,
     said: Said,
 }
 
-/// Starts harproxy as the leader of a session on a terminal whose other side is ours.
+/// Starts harproxy as a session leader on a pseudo-terminal. Returns the other side of it.
 fn on_a_terminal(sandbox: &Sandbox, args: Vec<String>) -> (Child, File) {
-    // `openpty` lets every program that is started meanwhile inherit it, and so never close.
+    // Programs started meanwhile would inherit the descriptors of `openpty` and keep the terminal open.
     let master = posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC).unwrap();
     grantpt(&master).unwrap();
     unlockpt(&master).unwrap();
@@ -191,7 +191,7 @@ impl Seat {
         Seat { child, terminal, said }
     }
 
-    /// What CMD says that it was told.
+    /// The proxy address that CMD prints.
     fn proxy(&self) -> SocketAddr {
         self.said.wait_for("proxy", |text| {
             let line = text.split("proxy=http://").nth(1)?.split_once('\n')?.0;
@@ -202,7 +202,7 @@ impl Seat {
 
 const TELL: &str = "echo proxy=$HARPROXY_RUN_PROXY; ";
 
-/// A script that notes each signal that reaches it, and goes on until it is told to end by one of them.
+/// A script that logs each signal and ends at the signal `ends`.
 fn noting(ends: &str) -> String {
     format!(
         "for s in INT TERM HUP; do trap \"echo $s >>signals\" $s; done; trap 'echo {ends} >>signals; exit 3' {ends}; \
@@ -229,7 +229,7 @@ fn ctrl_c_in_a_terminal_reaches_cmd_once() {
 }
 
 #[test]
-fn a_terminal_that_closes_ends_cmd_and_the_recording_is_finished() {
+fn closed_terminal_ends_cmd_and_finishes_the_recording() {
     let scene = Scene::new();
     let cmd = format!("{TELL} exec sleep 600");
     let (mut child, terminal) = on_a_terminal(&scene.stage.sandbox, scene.args("50ms", &["sh", "-c", &cmd]));
@@ -242,7 +242,7 @@ fn a_terminal_that_closes_ends_cmd_and_the_recording_is_finished() {
         }
     };
     let in_flight = scene.busy(proxy);
-    // Nobody has the other side any more: the kernel tells the session, and whatever is said from now on is an error.
+    // The other side is closed: the kernel sends SIGHUP, and writes to the terminal fail.
     drop(terminal);
     assert_eq!(code(child.wait().unwrap()), 129);
     drop(in_flight);
@@ -250,7 +250,7 @@ fn a_terminal_that_closes_ends_cmd_and_the_recording_is_finished() {
 }
 
 #[test]
-fn sigterm_is_passed_on_to_cmd_and_its_status_is_the_runs() {
+fn sigterm_is_forwarded_to_cmd_and_its_status_returned() {
     let scene = Scene::new();
     fifo(&scene.stage.sandbox);
     for (cmd, status) in [(noting("TERM"), 3), (format!("{TELL} exec sleep 600"), 143)] {
@@ -266,7 +266,7 @@ fn sigterm_is_passed_on_to_cmd_and_its_status_is_the_runs() {
 }
 
 #[test]
-fn a_second_signal_kills_cmd_and_the_journal_has_all() {
+fn second_signal_kills_cmd_and_keeps_the_journal() {
     let scene = Scene::new();
     fifo(&scene.stage.sandbox);
     let cmd = format!("trap 'echo told' TERM; trap '' HUP INT; {TELL} while :; do read -r line <fifo; done");
@@ -307,9 +307,9 @@ impl Piped {
     }
 }
 
-/// Whoever started it was killed, and nobody reads what it says: it goes on, and finishes when it is asked to.
+/// The parent was killed and closed the pipes. The recording goes on, and a signal finishes it.
 #[test]
-fn without_its_parent_a_recording_goes_on_and_is_finished() {
+fn recording_finishes_when_its_parent_was_killed() {
     let scene = Scene::new();
     let args = scene.args("50ms", &[]);
     let harproxy = scene

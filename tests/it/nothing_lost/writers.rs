@@ -1,8 +1,8 @@
-//! `kill -9` while a fixture is written, whoever writes it: afterwards it is the old one or the new one, whole, and running the
-//! command again ends as if nothing had happened.
+//! `kill -9` while a command writes a fixture: afterwards the fixture is the old one or the new one, and repeating the
+//! command succeeds.
 //!
-//! Where `strace` is there, the moments are the system calls that change something, each by its number: every one of them with
-//! `HARPROXY_KILLS=200`, else a choice. Where it is not, they are spread over the time that the command takes.
+//! With `strace`, the command is killed at system calls that change files: at every one with `HARPROXY_KILLS=200`, else at
+//! a random choice. Without it, the kills are spread over the run time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -21,16 +21,16 @@ use crate::support::origin::{Origin, Page};
 use crate::support::sandbox::{Sandbox, code};
 use crate::upkeep::{entry, named, own, tree};
 
-/// What changes a folder, or may leave it half-changed.
+/// System calls that change files.
 const CALLS: &str = "rename,renameat,renameat2,unlink,unlinkat,mkdir,mkdirat,rmdir,write,ftruncate,fsync,fdatasync,syncfs,\
                      fchmod,copy_file_range,flock";
 
-/// A moment of a command.
+/// The time of a kill.
 #[derive(Clone, Debug)]
 enum Moment {
     /// The n-th call of this name.
     Call(String, usize),
-    /// So long after its start.
+    /// This long after the start.
     After(Duration),
 }
 
@@ -39,7 +39,7 @@ struct Case {
     args: &'static [&'static str],
     /// The fixture that it writes.
     target: &'static str,
-    /// What it is told when it is run again after its work was done.
+    /// The exit status of a repetition after the command had done its work.
     again: i32,
     prepare: fn(&Sandbox),
 }
@@ -51,13 +51,13 @@ fn files(sandbox: &Sandbox) -> Files {
     named.filter(|(name, _)| !name.ends_with(".journal") && !name.ends_with(".held")).collect()
 }
 
-/// The fixture and its payloads; `None` where it is not there.
+/// The fixture and its payloads; `None` if it does not exist.
 fn state(sandbox: &Sandbox, target: &str) -> Option<Files> {
     let path = sandbox.join(target);
     let mut state = Files::from([(target.to_owned(), fs::read(&path).ok()?)]);
     let fixture = Fixture::open(&path).unwrap_or_else(|e| panic!("{target} is torn: {e}"));
     for (name, entry) in fixture.payload_names() {
-        // Those of an archive are part of it.
+        // Payloads of an archive are a part of it.
         let Some(path) = fixture.expected_payload_path(&name) else { continue };
         let bytes = fs::read(path).unwrap_or_else(|e| panic!("{target}: the payload {name} of #{entry} is gone: {e}"));
         state.insert(name, bytes);
@@ -82,7 +82,7 @@ fn has_strace() -> bool {
 }
 
 impl Case {
-    /// The moments of an undisturbed run.
+    /// The kill times of the command.
     fn moments(&self) -> Vec<Moment> {
         let sandbox = Sandbox::new();
         (self.prepare)(&sandbox);
@@ -108,7 +108,7 @@ impl Case {
         moments
     }
 
-    /// Runs it until it is killed at this moment; whether it was.
+    /// Runs the command and kills it at this moment. False if it ended before.
     fn kill_at(&self, sandbox: &Sandbox, moment: &Moment) -> bool {
         let harproxy = sandbox.command(self.args);
         let status = match moment {
@@ -161,7 +161,7 @@ impl Case {
             assert_eq!(hidden(&sandbox), [""; 0], "{told}");
             let left: Vec<_> = fs::read_dir(sandbox.join("hars")).unwrap().flatten().map(|f| f.file_name()).collect();
             assert!(!left.iter().any(|name| name.to_string_lossy().starts_with('.')), "{told}: {left:?}");
-            // Beside what is to be there, at most payloads that nothing refers to any more.
+            // Other files are at most payloads that nothing refers to.
             let names: BTreeSet<String> = files(&sandbox).into_keys().collect();
             assert!(end.keys().all(|name| names.contains(name)), "{told}: {names:?}");
         }
@@ -183,7 +183,7 @@ fn under_strace(harproxy: Command, options: &[&str]) -> Command {
     strace
 }
 
-/// A HAR of harproxy's own: payload files, one of them edited since, secrets, and no canonical layout.
+/// Writes a HAR of harproxy with an edited payload file, secrets, and no canonical layout.
 fn write(sandbox: &Sandbox, name: &str) {
     let entries: Vec<_> = (0..8)
         .map(|n| {
@@ -216,14 +216,14 @@ fn packed(sandbox: &Sandbox) {
     sandbox.run(["pack", "hars/a.har"]).expect(0);
 }
 
-/// The archive of one where another stands.
+/// Packs a fixture beside another one of the same name.
 fn packed_over(sandbox: &Sandbox) {
     two(sandbox);
     sandbox.run(["pack", "hars/a.har", "-o", "hars/b.zip"]).expect(0);
     sandbox.run(["fmt", "hars/b.har"]).expect(0);
 }
 
-/// What two recordings left: the first was finished if `again` says so, the second killed.
+/// The files of a killed recording, over a finished one if `again`.
 fn recorded(again: bool) -> Files {
     let version = std::sync::Arc::new(AtomicU64::new(1));
     let origin = Origin::answering({
@@ -270,17 +270,35 @@ fn killed_again(sandbox: &Sandbox) {
     lay_out(sandbox, FILES.get_or_init(|| recorded(true)));
 }
 
-/// The moments of each that `cargo test` tries.
+/// A fixture and a held recording.
+fn held(sandbox: &Sandbox) {
+    static FILES: OnceLock<Files> = OnceLock::new();
+    lay_out(
+        sandbox,
+        FILES.get_or_init(|| {
+            let (sandbox, origin) = (Sandbox::new(), Origin::start());
+            for (path, status) in [("json", 0), ("text", 9)] {
+                let cmd = format!("curl -sS http://api.test/api/{path}; exit {status}");
+                let args = ["record", "-o", "hars/a.har"].map(String::from).into_iter().chain(origin.args());
+                sandbox.run(args.chain(["--", "sh", "-c", &cmd].map(String::from))).expect(status);
+            }
+            assert!(sandbox.join("hars/.a.har.held").exists());
+            tree(&sandbox.join("hars")).into_iter().collect()
+        }),
+    );
+}
+
+/// The number of kills of each command in a normal test run.
 const MOST: usize = 7;
 
 #[test]
-fn killed_while_it_formats() {
+fn fmt_killed_at_any_call_leaves_a_whole_fixture() {
     Case { args: &["fmt", "hars/a.har"], target: "hars/a.har", again: 0, prepare: two }.try_all(MOST);
     Case { args: &["fmt", "hars/a.zip"], target: "hars/a.zip", again: 0, prepare: packed }.try_all(MOST);
 }
 
 #[test]
-fn killed_while_it_merges() {
+fn merge_killed_at_any_call_leaves_a_whole_fixture() {
     let joined = &["merge", "hars/a.har", "hars/b.har"];
     Case { args: joined, target: "hars/a.har", again: 0, prepare: two }.try_all(MOST);
     let anew = &["merge", "-o", "hars/c.har", "hars/a.har", "hars/b.har"];
@@ -290,14 +308,14 @@ fn killed_while_it_merges() {
 }
 
 #[test]
-fn killed_while_it_packs() {
+fn pack_killed_at_any_call_leaves_a_whole_fixture() {
     Case { args: &["pack", "hars/a.har"], target: "hars/a.zip", again: 2, prepare: two }.try_all(MOST);
     let over = &["pack", "--force", "hars/b.har", "-o", "hars/a.zip"];
     Case { args: over, target: "hars/a.zip", again: 0, prepare: packed }.try_all(MOST);
 }
 
 #[test]
-fn killed_while_it_unpacks() {
+fn unpack_killed_at_any_call_leaves_a_whole_fixture() {
     let anew = &["unpack", "hars/a.zip", "-o", "hars/c.har"];
     Case { args: anew, target: "hars/c.har", again: 2, prepare: packed }.try_all(MOST);
     let over = &["unpack", "--force", "hars/b.zip"];
@@ -305,24 +323,27 @@ fn killed_while_it_unpacks() {
 }
 
 #[test]
-fn killed_while_it_redacts() {
+fn redact_killed_at_any_call_leaves_a_whole_fixture() {
     Case { args: &["redact", "hars/a.har"], target: "hars/a.har", again: 0, prepare: two }.try_all(MOST);
     Case { args: &["redact", "hars/a.zip"], target: "hars/a.zip", again: 0, prepare: packed }.try_all(MOST);
 }
 
 #[test]
-fn killed_while_it_finalises() {
+fn recover_killed_at_any_call_leaves_a_whole_fixture() {
     let recover = &["recover", "hars/a.har"];
     Case { args: recover, target: "hars/a.har", again: 0, prepare: killed_first }.try_all(MOST);
     Case { args: recover, target: "hars/a.har", again: 0, prepare: killed_again }.try_all(MOST);
-    let zipped = &["recover", "hars/a.har", "--discard"];
-    Case { args: zipped, target: "hars/a.har", again: 0, prepare: killed_again }.try_all(MOST);
+    Case { args: recover, target: "hars/a.har", again: 0, prepare: held }.try_all(MOST);
+    let discard = &["recover", "hars/a.har", "--discard"];
+    for prepare in [killed_again, held] {
+        Case { args: discard, target: "hars/a.har", again: 0, prepare }.try_all(MOST);
+    }
 }
 
-/// The end of a recording, between the signal that asks for it and the exit: what its clients saw is in the fixture, or is once it
-/// was recovered.
+/// The kill comes between the signal that ends the recording and the exit. The exchanges are in the fixture, or are after
+/// `recover`.
 #[test]
-fn killed_while_it_ends() {
+fn record_killed_while_finishing_loses_no_exchange() {
     let (seed, kills) = fate(8);
     let origin = Origin::start();
     let paths = ["/api/json", "/api/chunked", "/api/text", "/api/gzip", "/api/binary"];

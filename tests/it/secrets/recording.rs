@@ -90,7 +90,7 @@ fn entirely_new_secrets_change_no_byte() {
 }
 
 #[test]
-fn a_journal_holds_none_and_what_is_recovered_from_it_neither() {
+fn journal_and_recovered_fixture_hold_no_secret() {
     let (sandbox, secrets) = (Sandbox::new(), Secrets::of(7));
     let origin = secrets.origin();
     let server = record(&sandbox, &origin, HAR, &[]);
@@ -107,7 +107,7 @@ fn a_journal_holds_none_and_what_is_recovered_from_it_neither() {
 }
 
 #[test]
-fn a_held_recording_holds_none() {
+fn held_recording_holds_no_secret() {
     let (sandbox, secrets) = (Sandbox::new(), Secrets::of(7));
     let origin = secrets.origin();
     for ending in [CmdEnd::Clean, CmdEnd::Failed] {
@@ -171,7 +171,7 @@ fn killed(sandbox: &Sandbox, secrets: &Secrets) {
 }
 
 #[test]
-fn what_was_written_down_before_it_was_known_is_swept() {
+fn value_journalled_before_it_was_known_is_redacted_in_the_fixture() {
     let (sandbox, secrets) = (Sandbox::new(), Secrets::of(7));
     let origin = early(&secrets);
     let server = record(&sandbox, &origin, HAR, &EMBED);
@@ -204,7 +204,7 @@ fn recording_that_takes_a_killed_one_over_says_how_to_check_it() {
 }
 
 #[test]
-fn a_held_recording_does_not_hold_what_became_known_late() {
+fn held_recording_holds_no_value_that_became_known_late() {
     let secrets = Secrets::of(7);
     let origin = early(&secrets);
     let [written, recovered] = [CmdEnd::Clean, CmdEnd::Failed].map(|ending| {

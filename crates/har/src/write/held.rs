@@ -44,7 +44,7 @@ impl FixtureWriter {
             }
         }
         fs::write(staging.path().join(NOTE), note).map_err(&failed)?;
-        discard(folder)?;
+        discard(folder, &path)?;
         fs::rename(staging.keep(), folder).map_err(&failed)?;
         publish::sync_parent(folder)
     }
@@ -89,21 +89,21 @@ pub fn release(folder: &Path, path: &Path) -> Result<(), Error> {
             let _ = fs::remove_file(payloads.join(name));
         }
     }
-    discard(folder)
+    discard(folder, path)
 }
 
-/// Removes the held fixture in `folder`, if there is one.
+/// Removes the fixture for `path` that waits in `folder`. Nothing to do when there is none.
 ///
 /// # Errors
-/// When the folder cannot be removed.
-pub fn discard(folder: &Path) -> Result<(), Error> {
-    let removed = match fs::symlink_metadata(folder) {
-        Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(folder),
-        Ok(_) => fs::remove_file(folder),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
-    };
-    removed.map_err(at(folder, "removing"))
+/// When it can't be removed.
+pub fn discard(folder: &Path, path: &Path) -> Result<(), Error> {
+    if fs::symlink_metadata(folder).is_err() {
+        return Ok(());
+    }
+    // A kill leaves the whole folder, or a temporary folder that the next writer removes.
+    let staging = Staging::private(parent(path), path.file_name().unwrap_or_default());
+    let moved = staging.and_then(|staging| fs::rename(folder, staging.path().join(FIXTURE)));
+    moved.map_err(at(folder, "removing"))
 }
 
 fn move_payloads(from: &Path, to: &Path) -> Result<(), Error> {

@@ -1,10 +1,10 @@
-//! Recording again: what stays, what is replaced, what is recovered.
+//! Recording into an existing fixture, and recovering.
 
 use super::*;
 use crate::record::recover::recover_killed;
 
 #[test]
-fn recording_the_same_again_touches_no_byte() {
+fn unchanged_recording_changes_no_byte() {
     for (file, content) in [
         ("a.har", ContentMode::Attach),
         ("b.har", ContentMode::Embed),
@@ -30,7 +30,7 @@ fn recording_the_same_again_touches_no_byte() {
 }
 
 #[test]
-fn a_change_is_replaced_in_place_and_the_rest_keeps_its_bytes() {
+fn changed_entry_is_replaced_in_place_and_others_keep_their_bytes() {
     for (file, content) in
         [("a.har", ContentMode::Attach), ("b.har", ContentMode::Embed), ("c.zip", ContentMode::Attach)]
     {
@@ -55,7 +55,7 @@ fn a_change_is_replaced_in_place_and_the_rest_keeps_its_bytes() {
 }
 
 #[test]
-fn payloads_tell_keys_apart() {
+fn requests_with_different_payloads_have_different_keys() {
     let desk = Desk::new("api.har");
     desk.record(&[Talk::post("/q", "one", "1"), Talk::post("/q", "two", "2")]);
     let result = desk.record(&[Talk::post("/q", "two", "2b"), Talk::post("/q", "three", "3")]);
@@ -64,7 +64,7 @@ fn payloads_tell_keys_apart() {
 }
 
 #[test]
-fn an_entry_that_cannot_be_used_stays_and_one_that_lost_its_payload_is_mended() {
+fn unusable_entry_is_kept_and_missing_payload_is_restored() {
     let mut desk = Desk::new("api.har");
     desk.plan.content = ContentMode::Attach;
     desk.record(&[Talk::get("/a", "1"), Talk::get("/b", "2")]);
@@ -81,7 +81,7 @@ fn an_entry_that_cannot_be_used_stays_and_one_that_lost_its_payload_is_mended() 
 }
 
 #[test]
-fn what_is_no_change_by_itself() {
+fn volatile_headers_and_values_are_not_a_change() {
     let quiet: [(&str, &str); 6] = [
         ("age", "7"),
         ("etag", "\"other\""),
@@ -108,7 +108,7 @@ fn what_is_no_change_by_itself() {
 }
 
 #[test]
-fn an_answer_that_was_not_waited_for_replaces_no_whole_one() {
+fn truncated_response_does_not_replace_a_complete_one() {
     let desk = Desk::new("api.har");
     desk.record(&[Talk::get("/events", "one two three")]);
     let result = desk.record(&[Talk { reason: Some(EndReason::ClientLeft), ..Talk::get("/events", "one") }]);
@@ -117,7 +117,7 @@ fn an_answer_that_was_not_waited_for_replaces_no_whole_one() {
 }
 
 #[test]
-fn scopes_add_up_unless_replaced() {
+fn scopes_are_united_unless_the_fixture_is_replaced() {
     let mut desk = Desk::new("api.har");
     desk.record(&[Talk::get("/a", "1")]);
     desk.plan.scope = Globs::new(["https://other.test/**"]).unwrap();
@@ -130,7 +130,7 @@ fn scopes_add_up_unless_replaced() {
 }
 
 #[test]
-fn a_foreign_har_is_not_merged_into_but_can_be_replaced() {
+fn foreign_har_is_replaced_but_never_merged_into() {
     let mut desk = Desk::new("api.har");
     let foreign = r#"{"log":{"version":"1.2","creator":{"name":"x","version":"1"},"entries":[]}}"#;
     fs::write(&desk.plan.output, foreign).unwrap();
@@ -145,7 +145,7 @@ fn a_foreign_har_is_not_merged_into_but_can_be_replaced() {
 }
 
 #[test]
-fn a_killed_recording_is_recovered_and_takes_nothing_away() {
+fn killed_recording_is_recovered_without_removing_entries() {
     let mut desk = Desk::new("api.har");
     desk.record(&[Talk::get("/a", "1"), Talk::get("/b", "2")]);
     desk.plan.update = UpdateMode::Replace;
@@ -162,7 +162,7 @@ fn a_killed_recording_is_recovered_and_takes_nothing_away() {
 }
 
 #[test]
-fn a_journal_that_was_torn_before_its_first_exchange_is_nothing() {
+fn journal_torn_before_its_first_exchange_is_empty() {
     let desk = Desk::new("api.har");
     let locked = JournalPaths::beside(&desk.plan.output).unwrap().lock().unwrap();
     for rest in [&b""[..], b"harprox", b"harproxy journal 3\n", b"harproxy journal 3\n\x05\0\0"] {

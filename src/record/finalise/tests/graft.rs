@@ -1,9 +1,9 @@
-//! What becomes of an entry that changed.
+//! Changed entries.
 
 use super::*;
 use crate::record::Volatile;
 
-/// The lines that went (`-`) and came (`+`) when these were recorded, white space around them aside.
+/// The removed (`-`) and added (`+`) lines of the HAR after recording these, trimmed.
 fn diff(desk: &Desk, talks: &[Talk]) -> Vec<String> {
     let lines = || -> Vec<String> {
         let text = fs::read_to_string(&desk.plan.output).unwrap();
@@ -28,7 +28,7 @@ fn json_talk(body: &str) -> Talk {
     Talk::get("/a", body).with("content-type", "application/json").with("etag", "\"1\"")
 }
 
-/// Another day, another connection, another client: nothing of it is a change.
+/// The same exchange on another day, by another client and connection, which is not a change.
 fn later(talk: Talk) -> Talk {
     let request_headers = vec![("host", "api.test".into()), ("user-agent", "another".into())];
     let talk = Talk { started: 86_400_000_000, connection: 7, request_headers, ..talk };
@@ -36,7 +36,7 @@ fn later(talk: Talk) -> Talk {
 }
 
 #[test]
-fn a_header_that_changed_is_one_line() {
+fn changed_header_changes_one_line() {
     let desk = Desk::new("api.har");
     let talk = || Talk::get("/a", "1").with("x-a", "1").with("x-b", "2").with("x-request-id", "one").with("x-c", "3");
     desk.record(&[talk()]);
@@ -48,7 +48,7 @@ fn a_header_that_changed_is_one_line() {
 }
 
 #[test]
-fn headers_come_and_go_at_their_place() {
+fn headers_are_added_and_removed_in_their_place() {
     let desk = Desk::new("api.har");
     let names = |desk: &Desk| -> Vec<String> {
         let headers = desk.entries()[0]["response"]["headers"].as_array().unwrap().clone();
@@ -72,7 +72,7 @@ fn headers_come_and_go_at_their_place() {
 }
 
 #[test]
-fn what_a_payload_brings_with_it_follows_it_and_never_comes_alone() {
+fn payload_headers_change_only_with_their_payload() {
     let mut desk = Desk::new("api.har");
     desk.plan.content = ContentMode::Attach;
     desk.record(&[json_talk(r#"{"n":1,"s":"x"}"#).with("content-length", "15").with("last-modified", "then")]);
@@ -97,7 +97,7 @@ fn what_a_payload_brings_with_it_follows_it_and_never_comes_alone() {
 }
 
 #[test]
-fn volatile_members_keep_their_old_values_in_a_payload_that_changed() {
+fn volatile_members_keep_their_old_values_when_the_payload_changes() {
     let mut desk = Desk::new("api.har");
     desk.plan.volatile = Volatile { headers: vec!["x-build".into()], json: vec!["$..at".into()] };
     let body =
@@ -115,7 +115,7 @@ fn volatile_members_keep_their_old_values_in_a_payload_that_changed() {
 }
 
 #[test]
-fn order_and_white_space_of_json_are_no_change_but_laying_it_out_is() {
+fn json_order_and_white_space_are_not_a_change_but_indentation_is() {
     let desk = Desk::new("api.har");
     desk.record(&[json_talk(r#"{"a":1,"b":[1,2]}"#)]);
     assert_eq!(desk.record(&[json_talk(r#"{"b":[1,2],"a":1}"#)]).unchanged, 1);
@@ -127,7 +127,7 @@ fn order_and_white_space_of_json_are_no_change_but_laying_it_out_is() {
 }
 
 #[test]
-fn only_the_claims_of_a_token_that_are_no_times_are_a_change() {
+fn token_claims_are_a_change_unless_they_are_times() {
     use base64::Engine;
     let token = |claims: &str, n: u32| {
         let part = |text: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text);
@@ -144,7 +144,7 @@ fn only_the_claims_of_a_token_that_are_no_times_are_a_change() {
 }
 
 #[test]
-fn cookies_are_told_apart_by_more_than_when_they_end() {
+fn cookies_are_compared_without_their_expiry() {
     let desk = Desk::new("api.har");
     let talk = |a: &str, b: &str| {
         let mut talk = Talk::get("/a", "1");
@@ -170,7 +170,7 @@ fn cookies_are_told_apart_by_more_than_when_they_end() {
 }
 
 #[test]
-fn status_reason_place_and_trailers_are_the_new_ones() {
+fn status_reason_location_and_trailers_are_replaced() {
     let desk = Desk::new("api.har");
     desk.record(&[Talk { trailers: vec![("x-sum", "1".into())], ..Talk::get("/a", "1").with("location", "/x") }]);
     let moved = Talk {
@@ -199,7 +199,7 @@ fn status_reason_place_and_trailers_are_the_new_ones() {
 }
 
 #[test]
-fn an_answer_where_there_was_a_failure_is_all_new_but_what_was_asked() {
+fn response_after_a_failure_replaces_all_but_the_request() {
     let desk = Desk::new("api.har");
     let failed = EndReason::Failed { kind: "refused".into(), message: "connecting".into() };
     desk.record(&[Talk { status: None, received: vec![], reason: Some(failed), ..Talk::get("/a", "") }]);
@@ -215,7 +215,7 @@ fn an_answer_where_there_was_a_failure_is_all_new_but_what_was_asked() {
 }
 
 #[test]
-fn members_of_others_survive_a_change() {
+fn members_of_other_tools_survive_a_change() {
     let desk = Desk::new("api.har");
     desk.record(&[json_talk(r#"{"n":1}"#)]);
     let text = fs::read_to_string(&desk.plan.output).unwrap();
@@ -238,7 +238,7 @@ fn members_of_others_survive_a_change() {
 }
 
 #[test]
-fn a_payload_keeps_the_layout_that_people_gave_it() {
+fn changed_payload_keeps_its_manual_layout() {
     let mut desk = Desk::new("api.har");
     desk.plan.content = ContentMode::Attach;
     desk.record(&[json_talk(r#"{"a":[1,2],"b":{"c":1},"d":1}"#)]);
@@ -252,14 +252,14 @@ fn a_payload_keeps_the_layout_that_people_gave_it() {
     let text = fs::read_to_string(payload(&desk)).unwrap();
     assert_eq!(text, "{\n\t\"a\": [ 1, 2 ],\n\n\t\"b\": { \"c\": 2 },\n\t\"d\": 1\n}");
     assert_eq!(fs::read_dir(desk.dir.path().join("api")).unwrap().count(), 1, "the old payload is gone");
-    // What is stored as the wire has it is what the wire has.
+    // With `--json-layout wire`, the payload is stored as received.
     desk.plan.json_layout = harproxy_har::write::JsonLayout::Wire;
     desk.record(&[json_talk(r#"{"d":1,"e":2}"#)]);
     assert_eq!(fs::read_to_string(payload(&desk)).unwrap(), r#"{"d":1,"e":2}"#);
 }
 
 #[test]
-fn an_edit_that_the_api_does_not_share_is_a_change() {
+fn manual_edit_that_the_api_does_not_share_is_replaced() {
     let mut desk = Desk::new("api.har");
     desk.plan.content = ContentMode::Attach;
     desk.record(&[json_talk(r#"{"a":1,"b":2}"#), Talk::get("/b", "text")]);
@@ -274,7 +274,7 @@ fn an_edit_that_the_api_does_not_share_is_a_change() {
 }
 
 #[test]
-fn a_payload_that_was_cut_or_is_no_json_is_replaced_whole() {
+fn truncated_or_invalid_json_payload_is_replaced_whole() {
     let mut desk = Desk::new("api.har");
     desk.record(&[json_talk(r#"{"a":1}"#), Talk::get("/b", "old")]);
     let cut = Talk { reason: Some(EndReason::UpstreamDied), ..json_talk(r#"{"a":"#) };
@@ -292,7 +292,7 @@ fn a_payload_that_was_cut_or_is_no_json_is_replaced_whole() {
 }
 
 #[test]
-fn a_head_is_compared_by_its_length() {
+fn head_response_is_compared_by_its_content_length() {
     let desk = Desk::new("api.har");
     let head =
         |length: &str| Talk { method: "HEAD", received: vec![], ..Talk::get("/a", "").with("content-length", length) };

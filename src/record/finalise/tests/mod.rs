@@ -1,4 +1,4 @@
-//! Journals as recordings write them, and the fixtures that come of them.
+//! Journals and the fixtures that they are finalised into.
 
 mod again;
 mod graft;
@@ -21,7 +21,7 @@ use super::*;
 use harproxy_glob::Globs;
 use harproxy_http::Headers;
 
-/// One exchange, to be changed where a test is about something else.
+/// An exchange with defaults, which a test changes.
 #[derive(Clone)]
 struct Talk {
     method: &'static str,
@@ -39,7 +39,7 @@ struct Talk {
     informational: Vec<InformationalResponse>,
     connection: u64,
     started: i64,
-    /// And on a clock that goes forward only.
+    /// The start by a monotonic clock.
     since: Option<i64>,
 }
 
@@ -146,7 +146,7 @@ fn said(what: &impl Serialize) -> Bytes {
     encode(what).unwrap()
 }
 
-/// A folder to record in.
+/// A folder for a fixture.
 struct Desk {
     dir: tempfile::TempDir,
     plan: RecordPlan,
@@ -186,7 +186,7 @@ impl Desk {
         locked
     }
 
-    /// Records these exchanges, which begin a millisecond after each other.
+    /// Records these exchanges, one millisecond apart.
     fn record(&self, talks: &[Talk]) -> Arrangement {
         let frames: Vec<Frame> = talks
             .iter()
@@ -212,7 +212,7 @@ impl Desk {
         self.har()["log"]["entries"].as_array().unwrap().clone()
     }
 
-    /// What each entry answers: path and text.
+    /// The path and the response text of each entry.
     fn story(&self) -> Vec<String> {
         let path = |entry: &Value| entry["request"]["url"].as_str().unwrap().replace("https://api.test", "");
         let text = |entry: &Value| entry["response"]["content"]["text"].as_str().unwrap_or_default().to_owned();
@@ -244,7 +244,7 @@ fn gzip(text: &str) -> Vec<u8> {
 }
 
 #[test]
-fn an_entry_says_all_that_is_known() {
+fn entry_holds_all_data_of_its_exchange() {
     let desk = Desk::new("api.har");
     let talk = Talk {
         sent: vec![b"ab", b"cd"],
@@ -275,7 +275,7 @@ fn an_entry_says_all_that_is_known() {
 }
 
 #[test]
-fn a_first_recording_is_sorted_by_start() {
+fn first_recording_is_sorted_by_start() {
     let desk = Desk::new("api.har");
     let late = Talk { started: 5000, ..Talk::get("/late", "1") };
     desk.record(&[late, Talk::get("/a", "2"), Talk::get("/b", "3")]);
@@ -283,7 +283,7 @@ fn a_first_recording_is_sorted_by_start() {
 }
 
 #[test]
-fn a_clock_that_is_set_back_changes_no_order() {
+fn clock_set_back_does_not_change_the_order() {
     let desk = Desk::new("api.har");
     let at = |since, started, body| Talk { since: Some(since), started, ..Talk::get("/poll", body) };
     desk.record(&[at(10, 0, "first"), at(20, -3_600_000_000, "second"), at(30, -3_599_999_000, "third")]);
@@ -292,7 +292,7 @@ fn a_clock_that_is_set_back_changes_no_order() {
 }
 
 #[test]
-fn an_exchange_of_many_interleaved_pieces_comes_together_in_every_form() {
+fn interleaved_pieces_are_joined_in_every_content_mode() {
     for (file, content) in
         [("a.har", ContentMode::Attach), ("b.har", ContentMode::Embed), ("c.zip", ContentMode::Attach)]
     {
@@ -315,7 +315,7 @@ fn an_exchange_of_many_interleaved_pieces_comes_together_in_every_form() {
 }
 
 #[test]
-fn what_is_encoded_is_stored_decoded_and_what_does_not_decode_as_it_came() {
+fn payload_is_stored_decoded_or_as_received_when_it_does_not_decode() {
     let desk = Desk::new("api.har");
     let packed = gzip("text that was packed");
     let talk = |path: &str, coding: &str, bytes: &[u8]| Talk {
@@ -337,7 +337,7 @@ fn what_is_encoded_is_stored_decoded_and_what_does_not_decode_as_it_came() {
 }
 
 #[test]
-fn what_was_cut_says_why_and_how_much() {
+fn truncated_payload_has_reason_and_lengths() {
     let mut desk = Desk::new("api.har");
     desk.plan.max_body = Some(10);
     let packed = gzip(&"0123456789".repeat(500));
@@ -373,7 +373,7 @@ fn what_was_cut_says_why_and_how_much() {
 }
 
 #[test]
-fn an_upload_that_was_not_taken_whole_is_truncated() {
+fn upload_that_upstream_did_not_read_whole_is_truncated() {
     let desk = Desk::new("api.har");
     let refused = Talk { upload_whole: false, status: Some(413), ..Talk::post("/upload", "begin", "too much") };
     desk.record(&[refused]);
@@ -381,7 +381,7 @@ fn an_upload_that_was_not_taken_whole_is_truncated() {
 }
 
 #[test]
-fn a_failure_is_an_entry_and_what_nobody_waited_for_is_none() {
+fn failure_becomes_an_entry_and_dropped_request_does_not() {
     let desk = Desk::new("api.har");
     let failed =
         EndReason::Failed { kind: "refused".into(), message: "connecting to https://api.test: refused".into() };
