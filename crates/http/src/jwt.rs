@@ -1,4 +1,5 @@
-//! JSON Web Tokens (RFC 7519) with a redacted signature: shifts their times with the replay clock and keeps the other claims.
+//! JSON Web Tokens (RFC 7519) with a redacted signature: shifts their times with the replay clock and keeps the other
+//! claims.
 //!
 //! A token with a real signature is not changed, because it would no longer verify.
 
@@ -76,7 +77,8 @@ pub fn without_claims(text: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(bytes)
 }
 
-/// The range of the redacted token whose placeholder begins at `placeholder`. `None` if it is not the signature of a token.
+/// The range of the redacted token whose placeholder begins at `placeholder`. `None` if it is not the signature of a
+/// token.
 #[must_use]
 pub fn redacted_around(text: &[u8], placeholder: usize) -> Option<Range<usize>> {
     let before = text.get(..placeholder)?.strip_suffix(b".")?;

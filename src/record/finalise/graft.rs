@@ -6,7 +6,7 @@ use std::str;
 
 use serde_json::{Map, Value};
 
-use super::super::volatile::{self, Quiet};
+use crate::record::volatile::{self, Quiet};
 use harproxy_har::model::{Body, Extras, Response};
 use harproxy_har::write::{FixtureWriter, PayloadSource};
 use harproxy_har::{Entry, Fixture};

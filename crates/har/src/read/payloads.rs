@@ -37,10 +37,18 @@ impl Fixture {
             }
             Storage::Nowhere => Vec::new(),
         };
-        if bytes.is_empty() && body.size.unwrap_or_default() > 0 {
-            return Ok(Payload::NotRecorded);
+        Ok(embedded_payload(bytes, body))
+    }
+
+    /// Like [`Fixture::payload`], without a second copy of an embedded text.
+    ///
+    /// # Errors
+    /// As for [`Fixture::payload`].
+    pub fn into_payload(&self, entry: usize, mut body: Body) -> Result<Payload, Error> {
+        match &mut body.stored {
+            Storage::Text(text) => Ok(embedded_payload(std::mem::take(text).into_bytes(), &body)),
+            _ => self.payload(entry, &body),
         }
-        Ok(Payload::of_bytes(bytes, body.compact))
     }
 
     /// The bytes of a payload as stored, without undoing `_compact`. `None` if there are none or more than `longest`.
@@ -142,7 +150,8 @@ impl Fixture {
         names
     }
 
-    /// The path at which a payload file belongs, existing or not. `None` for archives and for names outside the fixture.
+    /// The path at which a payload file belongs, existing or not. `None` for archives and for names outside the
+    /// fixture.
     #[must_use]
     pub fn expected_payload_path(&self, name: &str) -> Option<PathBuf> {
         let home = self.path().parent().unwrap_or(Path::new(""));
@@ -183,6 +192,14 @@ impl Fixture {
         }
         self.set_snapshot(snapshot);
     }
+}
+
+/// A payload in the HAR itself.
+fn embedded_payload(stored: Vec<u8>, body: &Body) -> Payload {
+    if stored.is_empty() && body.size.unwrap_or_default() > 0 {
+        return Payload::NotRecorded;
+    }
+    Payload::of_bytes(stored, body.compact)
 }
 
 /// The source of a payload file.

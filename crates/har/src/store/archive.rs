@@ -1,7 +1,7 @@
 //! Reads `.zip` fixtures: one HAR at the root, and payloads that are unpacked on demand.
 //!
-//! Archives are untrusted. Names outside the root, links, duplicates, encryption and expansion beyond the limits are refused
-//! before anything is unpacked.
+//! Archives are untrusted. Names outside the root, links, duplicates, encryption and expansion beyond the limits are
+//! refused before anything is unpacked.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -19,8 +19,8 @@ use harproxy_support::temp::TempFolder;
 
 /// The largest expanded size of a fixture, bytes.
 pub(crate) const MAX_EXPANDED: u64 = 16 << 30;
-/// The largest compression ratio of more than [`FREE_EXPANDED`] bytes. DEFLATE reaches about 1,030. [`FixtureWriter`] stores
-/// members with a higher ratio uncompressed.
+/// The largest compression ratio of more than [`FREE_EXPANDED`] bytes. DEFLATE reaches about 1,030. [`FixtureWriter`]
+/// stores members with a higher ratio uncompressed.
 ///
 /// [`FixtureWriter`]: crate::FixtureWriter
 const MAX_RATIO: u64 = 250;

@@ -28,7 +28,8 @@ pub struct PackSummary {
 /// Packs a HAR into an archive. Payloads of harproxy are put at its root, and those of other tools at their `_file`.
 ///
 /// # Errors
-/// When a payload cannot be read, two payloads have one name, or the archive cannot be written. No file is changed then.
+/// When a payload cannot be read, two payloads have one name, or the archive cannot be written. No file is changed
+/// then.
 pub fn pack(fixture: &Fixture, target: &Path) -> Result<PackSummary, Error> {
     let failed = |source| writing(target, source);
     let folder = payload_path::payload_folder(fixture.path())? + "/";
@@ -56,13 +57,14 @@ pub fn pack(fixture: &Fixture, target: &Path) -> Result<PackSummary, Error> {
     Ok(PackSummary { entries: fixture.entries(), payloads: members.0.len(), left: Vec::new() })
 }
 
-/// Unpacks an archive into a HAR and payload files. Payloads of harproxy are put into the payload folder, and those of other
-/// tools at their `_file`.
+/// Unpacks an archive into a HAR and payload files. Payloads of harproxy are put into the payload folder, and those
+/// of other tools at their `_file`.
 ///
 /// With `replace`, an existing HAR of harproxy is replaced with its payloads. Other files are never overwritten.
 ///
 /// # Errors
-/// When a member cannot be read, a payload is outside the folder, or writing fails. An existing fixture is then unchanged.
+/// When a member cannot be read, a payload is outside the folder, or writing fails. An existing fixture is then
+/// unchanged.
 pub fn unpack(fixture: &Fixture, target: &Path, replace: bool) -> Result<PackSummary, Error> {
     let failed = |source| writing(target, source);
     let folder = payload_path::payload_folder(target)?;
@@ -202,8 +204,8 @@ fn files(json: &str) -> Result<Vec<&str>, String> {
     Ok(found)
 }
 
-/// The relative path at which a payload of an untrusted archive is unpacked. Refuses paths outside the folder of the HAR, links,
-/// and hidden files and folders, which may contain configuration that programs run.
+/// The relative path at which a payload of an untrusted archive is unpacked. Refuses paths outside the folder of the
+/// HAR, links, and hidden files and folders, which may contain configuration that programs run.
 fn safe_path(home: &Path, target: &Path, file: &str) -> Result<PathBuf, String> {
     let parts = payload_path::parts(file)?;
     if let Some(hidden) = parts.iter().find(|part| part.starts_with('.')) {

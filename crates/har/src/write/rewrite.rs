@@ -1,5 +1,5 @@
-//! Replaces strings and payload files of a fixture, or removes entries, and keeps every other byte. Works for HARs of any tool
-//! and layout, in folders, archives and compressed.
+//! Replaces strings and payload files of a fixture, or removes entries, and keeps every other byte. Works for HARs of
+//! any tool and layout, in folders, archives and compressed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -31,7 +31,8 @@ pub struct RewriteSummary {
     pub left: Vec<(String, PathBuf)>,
 }
 
-/// A rewrite of a fixture. Files under the final names change only in [`Rewrite::finish`]. A drop removes all temporary files.
+/// A rewrite of a fixture. Files under the final names change only in [`Rewrite::finish`]. A drop removes all
+/// temporary files.
 pub struct Rewrite<'a> {
     fixture: &'a Fixture,
     /// The path of the fixture with links resolved.
@@ -145,8 +146,8 @@ impl<'a> Rewrite<'a> {
             let Some(span) = fixture.span(entry) else { continue };
             let json = fixture.entry_json(entry)?;
             let is_kept = !removed.contains(&entry);
-            // The text before the first entry stays. A separator is removed with the second entry, or with the first one if no
-            // entry was kept before it.
+            // The text before the first entry stays. A separator is removed with the second entry, or with the first
+            // one if no entry was kept before it.
             self.copy(span.offset, entry == 0 || (is_kept && any_kept))?;
             self.copy(span.offset + span.len, is_kept)?;
             any_kept |= is_kept;

@@ -21,7 +21,8 @@ use crate::store::staging;
 use harproxy_json::text::{is_name, quote};
 use harproxy_json::{CountAll, Node, TextMember, TextValue, patch};
 
-/// Writes a fixture. Files under the final names change only in [`FixtureWriter::finish`]. A drop removes all temporary files.
+/// Writes a fixture. Files under the final names change only in [`FixtureWriter::finish`]. A drop removes all
+/// temporary files.
 #[derive(Debug)]
 pub struct FixtureWriter {
     path: PathBuf,
@@ -87,8 +88,8 @@ impl FixtureWriter {
         Ok(self)
     }
 
-    /// Sets the members outside the entries: those of `log`, including `_harproxy` for a fixture of harproxy, and the other
-    /// top-level members.
+    /// Sets the members outside the entries: those of `log`, including `_harproxy` for a fixture of harproxy, and the
+    /// other top-level members.
     #[must_use]
     pub fn with_members(mut self, log: &Object, outside_log: &Object) -> Self {
         self.har.set_members(pieces::members(log), pieces::members(outside_log));
@@ -110,8 +111,8 @@ impl FixtureWriter {
         self.payloads.store(source, Message::Response, self.content, self.layout, None)
     }
 
-    /// Like [`FixtureWriter::content`], with the text to store instead of indented JSON, such as an edited layout of the same
-    /// value.
+    /// Like [`FixtureWriter::content`], with the text to store instead of indented JSON, such as an edited layout of
+    /// the same value.
     ///
     /// # Errors
     /// When reading or writing fails.
@@ -136,8 +137,8 @@ impl FixtureWriter {
         self.har.entry(&node).map_err(|source| self.unwritable(source))
     }
 
-    /// Adds a changed entry of the fixture that is being replaced. Only the differences between the old entry and `new` are
-    /// patched into its text.
+    /// Adds a changed entry of the fixture that is being replaced. Only the differences between the old entry and
+    /// `new` are patched into its text.
     ///
     /// The request payload keeps its file name, and so does the response payload if `keeps_content`.
     ///
@@ -168,8 +169,8 @@ impl FixtureWriter {
 
     /// Adds an entry of an existing fixture with its payloads.
     ///
-    /// If the fixture is the one that is being replaced and harproxy wrote it, the entry stays byte for byte, so that an
-    /// unchanged recording changes no byte. Other entries are written in canonical form with all unknown members.
+    /// If the fixture is the one that is being replaced and harproxy wrote it, the entry stays byte for byte, so that
+    /// an unchanged recording changes no byte. Other entries are written in canonical form with all unknown members.
     ///
     /// # Errors
     /// When the fixture has changed since it was opened, a payload is missing, or reading or writing fails.
@@ -189,8 +190,8 @@ impl FixtureWriter {
         self.format(fixture, entry)
     }
 
-    /// Adds an entry of an existing fixture in canonical form, with payload files named after their bytes. Unknown members are
-    /// kept.
+    /// Adds an entry of an existing fixture in canonical form, with payload files named after their bytes. Unknown
+    /// members are kept.
     ///
     /// # Errors
     /// As for [`FixtureWriter::keep`].
@@ -202,8 +203,8 @@ impl FixtureWriter {
         self.har.entry(&node).map_err(|source| self.unwritable(source))
     }
 
-    /// Syncs and renames first the payloads, then the HAR or archive. Removes payload files of the old fixture that the new one
-    /// does not use.
+    /// Syncs and renames first the payloads, then the HAR or archive. Removes payload files of the old fixture that
+    /// the new one does not use.
     ///
     /// # Errors
     /// When a write, sync or rename fails. The old fixture is then unchanged.
@@ -249,7 +250,8 @@ impl FixtureWriter {
     }
 }
 
-/// Creates a temporary file beside the fixture at `path`, for the current user only. It is removed on drop or by [`sweep`].
+/// Creates a temporary file beside the fixture at `path`, for the current user only. It is removed on drop or by
+/// [`sweep`].
 ///
 /// # Errors
 /// When the folder is not writable.
