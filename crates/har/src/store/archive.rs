@@ -69,19 +69,19 @@ impl Archive {
         let mut total: u64 = 0;
         for index in 0..zip.len() {
             let member = zip.by_index_data(index).map_err(|error| format!("the archive can't be read: {error}"))?;
-            let shown = String::from_utf8_lossy(member.name_raw()).escape_debug().to_string();
+            let display_name = String::from_utf8_lossy(member.name_raw()).escape_debug().to_string();
             let safe = std::str::from_utf8(member.name_raw()).is_ok_and(|name| payload_path::parts(name).is_ok());
             if !safe {
-                return Err(format!("archive member `{shown}` has a name that leaves the archive's root"));
+                return Err(format!("archive member `{display_name}` has a name that leaves the archive's root"));
             }
             if member.is_symlink() {
-                return Err(format!("archive member `{shown}` is a link"));
+                return Err(format!("archive member `{display_name}` is a link"));
             }
             if member.encrypted() {
-                return Err(format!("archive member `{shown}` is encrypted"));
+                return Err(format!("archive member `{display_name}` is encrypted"));
             }
             check_expansion(member.compressed_size(), member.size())
-                .map_err(|why| format!("archive member `{shown}`: {why}"))?;
+                .map_err(|why| format!("archive member `{display_name}`: {why}"))?;
             total = total.saturating_add(member.size());
         }
         check_expansion(u64::MAX, total)?;

@@ -36,8 +36,8 @@ pub fn pack(fixture: &Fixture, target: &Path) -> Result<PackSummary, Error> {
     let mut members = NameClaims::default();
     let mut har = tempfile::tempfile().map_err(failed)?;
     relocate(fixture, BufWriter::new(&mut har), |entry, name| {
-        let ours = name.strip_prefix(&folder).filter(|name| fixture.is_own() && payload_path::is_own_name(name));
-        let member = match ours {
+        let own_name = name.strip_prefix(&folder).filter(|name| fixture.is_own() && payload_path::is_own_name(name));
+        let member = match own_name {
             Some(name) => name.to_owned(),
             None => payload_path::parts(name).map_err(|reason| fixture.bad_entry(entry, reason))?.join("/"),
         };
@@ -72,12 +72,12 @@ pub fn unpack(fixture: &Fixture, target: &Path, replace: bool) -> Result<PackSum
     let mut files = NameClaims::default();
     let mut text = tempfile::tempfile().map_err(failed)?;
     relocate(fixture, BufWriter::new(&mut text), |entry, name| {
-        let ours = fixture.is_own() && payload_path::is_own_name(name);
-        let file = if ours { format!("{folder}/{name}") } else { name.to_owned() };
+        let has_own_name = fixture.is_own() && payload_path::is_own_name(name);
+        let file = if has_own_name { format!("{folder}/{name}") } else { name.to_owned() };
         let bad = |reason| fixture.bad_entry(entry, reason);
         let path = home.join(safe_path(home, target, &file).map_err(bad)?);
         files.claim(fixture, entry, &file, name.to_owned())?;
-        if !(ours && replace) && path.exists() && !is_same(fixture, entry, name, &path)? {
+        if !(has_own_name && replace) && path.exists() && !is_same(fixture, entry, name, &path)? {
             return Err(bad(format!("{} is there already, with other bytes; move it away", path.display())));
         }
         Ok(file)
@@ -190,18 +190,18 @@ fn relocate(
 /// The `_file` strings of an entry in order, as slices of `json` with their quotes.
 fn files(json: &str) -> Result<Vec<&str>, String> {
     let members_of = |json| members(json).map_err(|error| error.to_string());
-    let mut found = Vec::new();
+    let mut files = Vec::new();
     for (part, value) in members_of(json)? {
         let body = [("request", "postData"), ("response", "content")].into_iter().find(|(name, _)| is_name(part, name));
         let Some((_, body)) = body else { continue };
         for (_, value) in members_of(value)?.into_iter().filter(|(name, _)| is_name(name, body)) {
-            found.extend(
+            files.extend(
                 members_of(value)?.into_iter().filter(|(name, _)| is_name(name, "_file")).map(|(_, file)| file),
             );
         }
     }
-    found.retain(|file| file.starts_with('"'));
-    Ok(found)
+    files.retain(|file| file.starts_with('"'));
+    Ok(files)
 }
 
 /// The relative path at which a payload of an untrusted archive is unpacked. Refuses paths outside the folder of the
@@ -226,9 +226,9 @@ fn safe_path(home: &Path, target: &Path, file: &str) -> Result<PathBuf, String> 
 }
 
 fn is_same(fixture: &Fixture, entry: usize, name: &str, path: &Path) -> Result<bool, Error> {
-    let there = File::open(path).map_err(|source| reading(path, source))?;
-    let (there, new) = (io::BufReader::new(there), io::BufReader::new(fixture.open_stored(entry, name)?));
-    digest::is_same(there, new).map_err(|source| reading(path, source))
+    let existing = File::open(path).map_err(|source| reading(path, source))?;
+    let (existing, new) = (io::BufReader::new(existing), io::BufReader::new(fixture.open_stored(entry, name)?));
+    digest::is_same(existing, new).map_err(|source| reading(path, source))
 }
 
 fn make_parent(path: &Path) -> Result<(), Error> {

@@ -277,9 +277,9 @@ impl PayloadStore {
             self.names.insert(name.clone(), place);
             return Ok((name, place == FileState::Staged));
         }
-        let taken =
+        let exhausted =
             io::Error::new(io::ErrorKind::AlreadyExists, "files with other bytes have all names of this payload");
-        Err(writing(&self.parent.join(hex), taken))
+        Err(writing(&self.parent.join(hex), exhausted))
     }
 
     fn file(&self, name: String) -> Storage {

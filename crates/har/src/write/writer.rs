@@ -76,11 +76,11 @@ impl FixtureWriter {
     pub fn based_on(mut self, fixture: &Fixture) -> Result<Self, Error> {
         let mut log = self.har.log().to_vec();
         for (name, value) in fixture.log()? {
-            let ours = log.iter_mut().find(|(ours, _)| *ours == name).map(|(_, ours)| ours);
-            match ours {
+            let existing = log.iter_mut().find(|(existing, _)| *existing == name).map(|(_, value)| value);
+            match existing {
                 _ if is_name(&name, "version") => {}
-                Some(ours) if is_name(&name, "_harproxy") => add_unknown(ours, value),
-                Some(ours) => *ours = value,
+                Some(own) if is_name(&name, "_harproxy") => add_unknown(own, value),
+                Some(existing) => *existing = value,
                 None => log.push((name, value)),
             }
         }
@@ -161,7 +161,7 @@ impl FixtureWriter {
         let (base, new) = (print(&old), print(&new));
         let node = |text| Node::parse(text, &CountAll);
         let text = match (node(&text), node(&base), node(&new)) {
-            (Some(ours), Some(before), Some(theirs)) => patch(&text, &ours, &before, &new, &theirs),
+            (Some(target), Some(before), Some(after)) => patch(&text, &target, &before, &new, &after),
             _ => new,
         };
         self.har.entry_text(text.as_bytes()).map_err(|source| self.unwritable(source))
@@ -274,10 +274,10 @@ fn log_members(scope: &[String]) -> Vec<TextMember<'static>> {
 }
 
 /// Copies the members of `_harproxy` that another version wrote.
-fn add_unknown(ours: &mut TextValue<'static>, theirs: TextValue<'static>) {
-    if let (TextValue::Object(ours), TextValue::Object(theirs)) = (ours, theirs) {
-        ours.extend(
-            theirs.into_iter().filter(|(name, _)| !["format", "scope"].iter().any(|known| is_name(name, known))),
+fn add_unknown(own: &mut TextValue<'static>, other: TextValue<'static>) {
+    if let (TextValue::Object(own), TextValue::Object(other)) = (own, other) {
+        own.extend(
+            other.into_iter().filter(|(name, _)| !["format", "scope"].iter().any(|known| is_name(name, known))),
         );
     }
 }
