@@ -276,9 +276,7 @@ fn log_members(scope: &[String]) -> Vec<TextMember<'static>> {
 /// Copies the members of `_harproxy` that another version wrote.
 fn add_unknown(own: &mut TextValue<'static>, other: TextValue<'static>) {
     if let (TextValue::Object(own), TextValue::Object(other)) = (own, other) {
-        own.extend(
-            other.into_iter().filter(|(name, _)| !["format", "scope"].iter().any(|known| is_name(name, known))),
-        );
+        own.extend(other.into_iter().filter(|(name, _)| !["format", "scope"].iter().any(|known| is_name(name, known))));
     }
 }
 
