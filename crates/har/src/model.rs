@@ -86,8 +86,8 @@ pub struct Response {
 pub struct Body {
     /// `mimeType`.
     pub mime_type: String,
-    /// `size`, decoded bytes. `None` if the member is missing. `postData` has no such member: for a request payload that was not
-    /// recorded, this is `bodySize`.
+    /// `size`, decoded bytes. `None` if the member is missing. `postData` has no such member: for a request payload
+    /// that was not recorded, this is `bodySize`.
     pub size: Option<i64>,
     /// `text` and `encoding`, or `_file`.
     pub stored: Storage,
@@ -97,8 +97,8 @@ pub struct Body {
     pub encoded: bool,
     /// `_truncated`, if the payload is truncated.
     pub truncated: Option<Truncated>,
-    /// The charset on the wire, if the tool may have written the file as UTF-8. UTF-8 means that the tool may have read UTF-8 as
-    /// windows-1252. Always `None` in fixtures of harproxy.
+    /// The charset on the wire, if the tool may have written the file as UTF-8. UTF-8 means that the tool may have
+    /// read UTF-8 as windows-1252. Always `None` in fixtures of harproxy.
     pub kept_as_utf8: Option<&'static encoding_rs::Encoding>,
     /// All other members (`compression`, `params`, `comment` …).
     pub extras: Extras,

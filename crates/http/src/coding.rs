@@ -55,7 +55,8 @@ impl Coding {
     }
 }
 
-/// The codings in values of `Content-Encoding`, in the order of their application, without `identity`. `None` if one is unknown.
+/// The codings in values of `Content-Encoding`, in the order of their application, without `identity`. `None` if one
+/// is unknown.
 ///
 /// ```
 /// use harproxy_http::coding::{Coding, codings};
@@ -76,8 +77,8 @@ pub fn codings<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> Option<Vec<Cod
     Some(found)
 }
 
-/// True if values of `Accept-Encoding` accept a coding (RFC 9110 section 12.5.3). Without values no coding is accepted, because
-/// such clients rarely decode.
+/// True if values of `Accept-Encoding` accept a coding (RFC 9110 section 12.5.3). Without values no coding is
+/// accepted, because such clients rarely decode.
 ///
 /// ```
 /// use harproxy_http::coding::{Coding, accepts};
@@ -132,7 +133,8 @@ pub fn decoder<'a>(codings: &[Coding], source: Box<dyn Read + Send + 'a>) -> Box
     })
 }
 
-/// Applies codings in order: reads `source` to its end and writes the encoded payload. Returns the number of bytes written.
+/// Applies codings in order: reads `source` to its end and writes the encoded payload. Returns the number of bytes
+/// written.
 ///
 /// # Errors
 /// When reading or writing fails.
@@ -167,7 +169,8 @@ fn encoder<'a>(coding: Coding, source: Box<dyn Read + Send + 'a>) -> Box<dyn Rea
     }
 }
 
-/// Encodes one zstd frame. The encoder panics if its source or drain fails, so errors are kept apart and returned at the end.
+/// Encodes one zstd frame. The encoder panics if its source or drain fails, so errors are kept apart and returned at
+/// the end.
 fn zstd(source: &mut dyn Read, sink: &mut dyn Write) -> io::Result<u64> {
     let (mut from, mut to) = (Infallible::new(source), Infallible::new(sink));
     let mut compressor = FrameCompressor::new(CompressionLevel::Fastest);
@@ -181,7 +184,8 @@ fn zstd(source: &mut dyn Read, sink: &mut dyn Write) -> io::Result<u64> {
     }
 }
 
-/// A source or sink for a coder that panics on errors. After an error, it ends or discards the output, and keeps the error.
+/// A source or sink for a coder that panics on errors. After an error, it ends or discards the output, and keeps the
+/// error.
 struct Infallible<T> {
     inner: T,
     error: Option<io::Error>,
@@ -239,8 +243,8 @@ impl<R: Read> Read for Inflate<BufReader<R>> {
             Inflate::Raw(raw) => raw.read(buf),
             Inflate::Unknown(source) => {
                 let Some(mut source) = source.take() else { return Ok(0) };
-                // RFC 1950 section 2.2: method 8, and the two bytes are a multiple of 31. The sources (files, memory, frames)
-                // never return a single first byte.
+                // RFC 1950 section 2.2: method 8, and the two bytes are a multiple of 31. The sources (files, memory,
+                // frames) never return a single first byte.
                 let head = source.fill_buf()?;
                 let zlib = matches!(head, [cmf, flg, ..]
                     if cmf & 0x0f == 8 && (u16::from(*cmf) << 8 | u16::from(*flg)) % 31 == 0);

@@ -1,4 +1,5 @@
-//! Parses `Cookie` and `Set-Cookie` headers, derives the `cookies` arrays of HAR 1.2, and rewrites attributes of `Set-Cookie`.
+//! Parses `Cookie` and `Set-Cookie` headers, derives the `cookies` arrays of HAR 1.2, and rewrites attributes of
+//! `Set-Cookie`.
 
 use serde_json::{Map, Value};
 use time::format_description::well_known::Rfc3339;
@@ -56,7 +57,8 @@ pub enum AttributeChange {
     Replace(String),
 }
 
-/// Rewrites the attributes of a `Set-Cookie` value. `change` gets lower-case names and values. `None` if nothing changed.
+/// Rewrites the attributes of a `Set-Cookie` value. `change` gets lower-case names and values. `None` if nothing
+/// changed.
 ///
 /// ```
 /// use harproxy_http::cookies::{AttributeChange, change_attributes};

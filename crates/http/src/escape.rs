@@ -1,5 +1,5 @@
-//! Detects escapes in recorded text that end with a letter or digit, because a word may begin behind them. Escapes control
-//! characters for terminals.
+//! Detects escapes in recorded text that end with a letter or digit, because a word may begin behind them. Escapes
+//! control characters for terminals.
 
 use std::borrow::Cow;
 
@@ -33,16 +33,16 @@ pub fn ends(text: &[u8]) -> bool {
     })
 }
 
-/// The start of a word of letters and digits that seems to begin at `start`. Skips the end of an escape: in `%2Fabc` the word is
-/// `abc` and not `2Fabc`.
+/// The start of a word of letters and digits that seems to begin at `start`. Skips the end of an escape: in `%2Fabc`
+/// the word is `abc` and not `2Fabc`.
 #[must_use]
 pub fn behind(text: &[u8], start: usize) -> usize {
     let begins = start.checked_sub(1);
     begins.and_then(|begins| Some(begins + length(&text[begins..])?)).unwrap_or(start)
 }
 
-/// Escapes recorded text for a terminal: control characters except line ends and tabs, and bidirectional controls, which could
-/// display another URL than the real one.
+/// Escapes recorded text for a terminal: control characters except line ends and tabs, and bidirectional controls,
+/// which could display another URL than the real one.
 #[must_use]
 pub fn harmless(text: &str) -> Cow<'_, str> {
     if !text.contains(is_harmful) {

@@ -1,4 +1,5 @@
-//! JSON Web Tokens (RFC 7519) with a redacted signature: shifts their times with the replay clock and keeps the other claims.
+//! JSON Web Tokens (RFC 7519) with a redacted signature: shifts their times with the replay clock and keeps the other
+//! claims.
 //!
 //! A token with a real signature is not changed, because it would no longer verify.
 
@@ -49,13 +50,13 @@ pub fn shift_times(text: &[u8], seconds: i64) -> Option<Vec<u8>> {
     let mut moved: Option<(Vec<u8>, usize)> = None;
     for token in redacted_tokens(text) {
         let Some(claims) = shift_claims(&text[token.claims.clone()], seconds) else { continue };
-        let (bytes, kept) = moved.get_or_insert_with(|| (Vec::with_capacity(text.len() + 16), 0));
-        bytes.extend_from_slice(&text[*kept..token.claims.start]);
+        let (bytes, copied) = moved.get_or_insert_with(|| (Vec::with_capacity(text.len() + 16), 0));
+        bytes.extend_from_slice(&text[*copied..token.claims.start]);
         bytes.extend_from_slice(claims.as_bytes());
-        *kept = token.claims.end;
+        *copied = token.claims.end;
     }
-    let (mut bytes, kept) = moved?;
-    bytes.extend_from_slice(&text[kept..]);
+    let (mut bytes, copied) = moved?;
+    bytes.extend_from_slice(&text[copied..]);
     Some(bytes)
 }
 
@@ -63,20 +64,21 @@ pub fn shift_times(text: &[u8], seconds: i64) -> Option<Vec<u8>> {
 #[must_use]
 pub fn without_claims(text: &[u8]) -> Cow<'_, [u8]> {
     let mut bytes = Vec::new();
-    let mut kept = 0;
+    let mut copied = 0;
     for token in redacted_tokens(text) {
-        bytes.extend_from_slice(&text[kept..token.whole.start]);
+        bytes.extend_from_slice(&text[copied..token.whole.start]);
         bytes.extend_from_slice(&text[token.signature.clone()]);
-        kept = token.whole.end;
+        copied = token.whole.end;
     }
-    if kept == 0 {
+    if copied == 0 {
         return Cow::Borrowed(text);
     }
-    bytes.extend_from_slice(&text[kept..]);
+    bytes.extend_from_slice(&text[copied..]);
     Cow::Owned(bytes)
 }
 
-/// The range of the redacted token whose placeholder begins at `placeholder`. `None` if it is not the signature of a token.
+/// The range of the redacted token whose placeholder begins at `placeholder`. `None` if it is not the signature of a
+/// token.
 #[must_use]
 pub fn redacted_around(text: &[u8], placeholder: usize) -> Option<Range<usize>> {
     let before = text.get(..placeholder)?.strip_suffix(b".")?;

@@ -109,8 +109,8 @@ impl MediaType {
         self.essence == "application/x-www-form-urlencoded"
     }
 
-    /// True if the type is a form and the payload is not JSON. `curl -d` declares all payloads as forms, and a real form has
-    /// encoded quotes and braces. The start of the payload is sufficient.
+    /// True if the type is a form and the payload is not JSON. `curl -d` declares all payloads as forms, and a real
+    /// form has encoded quotes and braces. The start of the payload is sufficient.
     ///
     /// ```
     /// use harproxy_http::MediaType;

@@ -1,4 +1,5 @@
-//! Multipart payloads (RFC 2046 section 5.1). [`parts`] splits a payload in memory, [`Splitter`] a stream, with equal results.
+//! Multipart payloads (RFC 2046 section 5.1). [`parts`] splits a payload in memory, [`Splitter`] a stream, with equal
+//! results.
 
 use super::MediaType;
 
@@ -27,7 +28,8 @@ impl<'a> Part<'a> {
     }
 }
 
-/// The parts of a payload in order, without preamble and epilogue. `None` if the boundary or the closing delimiter is missing.
+/// The parts of a payload in order, without preamble and epilogue. `None` if the boundary or the closing delimiter is
+/// missing.
 ///
 /// ```
 /// use harproxy_http::multipart::parts;
@@ -50,8 +52,8 @@ pub fn parts<'a>(payload: &'a [u8], boundary: &str) -> Option<Vec<Part<'a>>> {
     Some(parts)
 }
 
-/// The text before the next delimiter line, without the line break, which belongs to the delimiter; and the text after the
-/// delimiter.
+/// The text before the next delimiter line, without the line break, which belongs to the delimiter; and the text
+/// after the delimiter.
 fn after_delimiter<'a>(text: &'a [u8], delimiter: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
     let found = memchr::memmem::find_iter(text, delimiter).find(|&at| {
         let rest = &text[at + delimiter.len()..];
@@ -261,7 +263,7 @@ impl Line {
         }
     }
 
-    /// The line feed came: how the line is line_break.
+    /// Ends the line at a line feed. Returns the line break.
     fn end(&mut self) -> &'static [u8] {
         if std::mem::take(&mut self.cr) { b"\r\n" } else { b"\n" }
     }

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-/// A URL in normal form: serialised by the WHATWG URL Standard, without fragment. `ws` and `wss` become `http` and `https`.
+/// A URL in normal form: serialised by the WHATWG URL Standard, without fragment. `ws` and `wss` become `http` and
+/// `https`.
 ///
 /// ```
 /// use harproxy_http::NormalUrl;
@@ -79,7 +80,8 @@ impl NormalUrl {
         Ok(NormalUrl(parsed.into()))
     }
 
-    /// Parses and normalises a URL of any scheme. A HAR may have `data:` and `blob:` URLs. `ws:` stays different from `http:`.
+    /// Parses and normalises a URL of any scheme. A HAR may have `data:` and `blob:` URLs. `ws:` stays different from
+    /// `http:`.
     ///
     /// # Errors
     /// When `url` is not an absolute URL.
@@ -240,8 +242,8 @@ fn is_plain_port(port: &str, default: u16) -> bool {
     port.starts_with(|c: char| matches!(c, '1'..='9')) && port.parse().is_ok_and(|port: u16| port != default)
 }
 
-/// True for dotted IPv4 addresses and for names without `--`, which may be Punycode. The parser reads other hosts that end with a
-/// number as IPv4 addresses.
+/// True for dotted IPv4 addresses and for names without `--`, which may be Punycode. The parser reads other hosts
+/// that end with a number as IPv4 addresses.
 fn is_plain_host(host: &str) -> bool {
     let mut last = b'.';
     let mut label = b'.';
@@ -309,8 +311,8 @@ pub fn is_localhost(name: &str) -> bool {
     last.eq_ignore_ascii_case("localhost")
 }
 
-/// True for a host of this machine: a loopback address, with or without brackets, or a name of [`is_localhost`]. Names are not
-/// resolved.
+/// True for a host of this machine: a loopback address, with or without brackets, or a name of [`is_localhost`].
+/// Names are not resolved.
 ///
 /// ```
 /// use harproxy_http::url::is_loopback_host;

@@ -108,7 +108,7 @@ fn all_is_the_same_wherever_and_whenever_it_was_recorded() {
 fn what_can_not_be_shown_is_told() {
     let sandbox = Sandbox::new();
     let [user, _] = fixture(&sandbox);
-    sandbox.run(["show", "hars/api.har#3"]).expect(2).says("there are 3, from #0 to #2");
+    sandbox.run(["show", "hars/api.har#3"]).expect(2).says("the fixture has 3 entries, #0 to #2");
     sandbox.run(["show", "hars/api.har"]).expect(2).says("names no entry").says("harproxy ls hars/api.har");
     sandbox.run(["show", "hars/api.har#x"]).expect(2).says("names no entry").says("`harproxy ls hars/api.har`");
     sandbox.run(["show", "#0"]).expect(2).says("names no entry").says("`harproxy ls FILE`");

@@ -31,7 +31,8 @@ pub(crate) fn encode(text: &str, charset: &'static Encoding) -> Conversion {
     }
 }
 
-/// The wire bytes of a payload file that a tool may have written as UTF-8. `None` if the stored bytes seem to be the wire bytes.
+/// The wire bytes of a payload file that a tool may have written as UTF-8. `None` if the stored bytes seem to be the
+/// wire bytes.
 pub(crate) fn wire_bytes(stored: &[u8], charset: &'static Encoding) -> Option<Vec<u8>> {
     let text = std::str::from_utf8(stored).ok()?;
     if charset == UTF_8 {

@@ -2,8 +2,6 @@
 //!
 //! Nothing is invented: lost bodies are marked as not recorded, and guesses are noted for `check`.
 
-use std::io::Read;
-
 use serde_json::Value;
 
 use super::charset::Conversion;
@@ -32,7 +30,8 @@ pub(crate) fn translate(entry: &mut Entry, dialect: Dialect, notes: &mut Vec<Str
     let size = entry.request.body_size.max(0);
     if let Some(body) = &mut entry.request.post_data {
         if is_empty(&body.stored) {
-            // With a size, the payload was not recorded. Without one, there was no payload: tools write an empty one even for GET.
+            // With a size, the payload was not recorded. Without one, there was no payload: tools write an empty one
+            // even for GET.
             body.stored = Storage::Nowhere;
             body.size = body.size.or(Some(size));
         }
@@ -207,11 +206,12 @@ fn polly(content: &mut Body, codings: &[Coding]) {
 
 /// Stores the decoded bytes, or the encoded ones if decoding fails.
 fn decode(content: &mut Body, encoded: &[u8], codings: &[Coding]) {
-    let mut bytes = Vec::new();
-    let decoder = coding::decoder(codings, Box::new(encoded));
-    let whole = decoder.take(MAX_DECODED + 1).read_to_end(&mut bytes).is_ok() && bytes.len() as u64 <= MAX_DECODED;
-    content.encoded = !whole;
-    content.stored = if whole { inline(&bytes) } else { Storage::Base64(payload::encode_base64(encoded)) };
+    let decoded = coding::decode(codings, encoded, MAX_DECODED);
+    content.encoded = decoded.is_none();
+    content.stored = match decoded {
+        Some(bytes) => inline(&bytes),
+        None => Storage::Base64(payload::encode_base64(encoded)),
+    };
 }
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {
@@ -221,8 +221,8 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
     (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok()).collect()
 }
 
-/// True for text that Chromium's DevTools protocol decodes as windows-1252: without a charset in the headers or in the text.
-/// Pages decode such text as UTF-8 instead if they fetch it or if it is an event stream.
+/// True for text that Chromium's DevTools protocol decodes as windows-1252: without a charset in the headers or in
+/// the text. Pages decode such text as UTF-8 instead if they fetch it or if it is an event stream.
 fn is_read_as_windows_1252(media: &MediaType) -> bool {
     let declares_charset = ["html", "xml", "css", "javascript", "ecmascript"];
     media.charset().is_none()

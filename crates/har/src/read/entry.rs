@@ -1,7 +1,7 @@
 //! Parses the JSON of one entry into the model.
 //!
-//! Entries of other tools are translated, so that all entries have one meaning: headers, payload bytes and sizes as on the
-//! wire. Guesses and losses are noted.
+//! Entries of other tools are translated, so that all entries have one meaning: headers, payload bytes and sizes as
+//! on the wire. Guesses and losses are noted.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};

@@ -10,7 +10,8 @@ use crate::Error;
 /// Folders are searched to this depth, which also ends loops of links.
 const MAX_DEPTH: usize = 32;
 
-/// The fixtures that the arguments name, in order and without duplicates. An argument without a fixture yields an error.
+/// The fixtures that the arguments name, in order and without duplicates. An argument without a fixture yields an
+/// error.
 ///
 /// The error is [`Error::Io`] for a missing or unreadable path, and [`Error::NoFixture`] for a folder without fixtures.
 #[must_use]

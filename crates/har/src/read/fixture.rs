@@ -105,7 +105,7 @@ impl Fixture {
         self.contents.index.len()
     }
 
-    /// The length in bytes of an entry's JSON; 0 without such an entry.
+    /// The length of an entry's JSON in bytes. 0 if the entry does not exist.
     #[must_use]
     pub fn entry_len(&self, entry: usize) -> u64 {
         self.contents.index.span(entry).map_or(0, |span| span.len)
@@ -132,7 +132,8 @@ impl Fixture {
         Ok(parsed)
     }
 
-    /// Guesses that the reader made about an entry, and losses by the tool that recorded it. Parses the entry each time.
+    /// Guesses that the reader made about an entry, and losses by the tool that recorded it. Parses the entry each
+    /// time.
     ///
     /// # Errors
     /// When the file has changed since it was opened, or the entry is malformed.

@@ -16,14 +16,6 @@ use crate::store::payload::{self, Payload};
 use crate::store::payload_path;
 use crate::store::stamp::Stamp;
 
-/// The payload that a HAR embeds.
-fn embedded(stored: Vec<u8>, body: &Body) -> Payload {
-    if stored.is_empty() && body.size.unwrap_or_default() > 0 {
-        return Payload::NotRecorded;
-    }
-    Payload::of_bytes(stored, body.compact)
-}
-
 impl Fixture {
     /// The payload behind a `content` or `postData` of this fixture.
     ///
@@ -45,16 +37,16 @@ impl Fixture {
             }
             Storage::Nowhere => Vec::new(),
         };
-        Ok(embedded(bytes, body))
+        Ok(embedded_payload(bytes, body))
     }
 
-    /// As [`Fixture::payload`], without a second copy of an embedded text.
+    /// Like [`Fixture::payload`], without a second copy of an embedded text.
     ///
     /// # Errors
     /// As for [`Fixture::payload`].
     pub fn into_payload(&self, entry: usize, mut body: Body) -> Result<Payload, Error> {
         match &mut body.stored {
-            Storage::Text(text) => Ok(embedded(std::mem::take(text).into_bytes(), &body)),
+            Storage::Text(text) => Ok(embedded_payload(std::mem::take(text).into_bytes(), &body)),
             _ => self.payload(entry, &body),
         }
     }
@@ -158,7 +150,8 @@ impl Fixture {
         names
     }
 
-    /// The path at which a payload file belongs, existing or not. `None` for archives and for names outside the fixture.
+    /// The path at which a payload file belongs, existing or not. `None` for archives and for names outside the
+    /// fixture.
     #[must_use]
     pub fn expected_payload_path(&self, name: &str) -> Option<PathBuf> {
         let home = self.path().parent().unwrap_or(Path::new(""));
@@ -199,6 +192,14 @@ impl Fixture {
         }
         self.set_snapshot(snapshot);
     }
+}
+
+/// A payload in the HAR itself.
+fn embedded_payload(stored: Vec<u8>, body: &Body) -> Payload {
+    if stored.is_empty() && body.size.unwrap_or_default() > 0 {
+        return Payload::NotRecorded;
+    }
+    Payload::of_bytes(stored, body.compact)
 }
 
 /// The source of a payload file.

@@ -95,8 +95,8 @@ fn har_of(path: &Path, archive: &Archive) -> Result<TextStore, Error> {
     unpacked.map_err(|error| unreadable(path, format!("its HAR cannot be unpacked: {error}")))
 }
 
-/// Reads a source to its end, into memory if it is small, else into a temporary file. `packed` is the compressed size, which
-/// limits the result.
+/// Reads a source to its end, into memory if it is small, else into a temporary file. `packed` is the compressed
+/// size, which limits the result.
 fn unpack(read: impl Read, packed: Option<u64>) -> io::Result<TextStore> {
     let mut read = SizeLimit { read, left: MAX_EXPANDED };
     let mut bytes = Vec::new();

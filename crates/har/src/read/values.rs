@@ -56,8 +56,8 @@ impl Fixture {
         })
     }
 
-    /// The existing payload files with names that harproxy gives, as `_file` spells them, in order. Looks into the payload folder
-    /// or the archive. Empty for fixtures of other tools.
+    /// The existing payload files with names that harproxy gives, as `_file` spells them, in order. Looks into the
+    /// payload folder or the archive. Empty for fixtures of other tools.
     pub fn payload_files(&self) -> Vec<String> {
         if !self.is_own() {
             return Vec::new();

@@ -1,6 +1,7 @@
 //! A sliding window over the text of a HAR, from which whole JSON values are parsed.
 //!
-//! The window grows only for a value that is larger than it, so memory depends on the largest entry and not on the file.
+//! The window grows only for a value that is larger than it, so memory depends on the largest entry and not on the
+//! file.
 
 use std::io;
 
@@ -223,8 +224,8 @@ impl<'a> Window<'a> {
     }
 }
 
-/// True if the error is at the last byte. The parser reports a number that is cut after its sign, point or `e` as invalid and
-/// not as incomplete.
+/// True if the error is at the last byte. The parser reports a number that is cut after its sign, point or `e` as
+/// invalid and not as incomplete.
 fn is_at_end(error: &serde_json::Error, text: &[u8]) -> bool {
     let last = memchr::memrchr(b'\n', text).map_or(0, |at| at + 1);
     error.column() == text.len() - last && error.line() == memchr::memchr_iter(b'\n', text).count() + 1

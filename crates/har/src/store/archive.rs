@@ -1,7 +1,7 @@
 //! Reads `.zip` fixtures: one HAR at the root, and payloads that are unpacked on demand.
 //!
-//! Archives are untrusted. Names outside the root, links, duplicates, encryption and expansion beyond the limits are refused
-//! before anything is unpacked.
+//! Archives are untrusted. Names outside the root, links, duplicates, encryption and expansion beyond the limits are
+//! refused before anything is unpacked.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -19,8 +19,8 @@ use harproxy_support::temp::TempFolder;
 
 /// The largest expanded size of a fixture, bytes.
 pub(crate) const MAX_EXPANDED: u64 = 16 << 30;
-/// The largest compression ratio of more than [`FREE_EXPANDED`] bytes. DEFLATE reaches about 1,030. [`FixtureWriter`] stores
-/// members with a higher ratio uncompressed.
+/// The largest compression ratio of more than [`FREE_EXPANDED`] bytes. DEFLATE reaches about 1,030. [`FixtureWriter`]
+/// stores members with a higher ratio uncompressed.
 ///
 /// [`FixtureWriter`]: crate::FixtureWriter
 const MAX_RATIO: u64 = 250;
@@ -69,19 +69,19 @@ impl Archive {
         let mut total: u64 = 0;
         for index in 0..zip.len() {
             let member = zip.by_index_data(index).map_err(|error| format!("the archive can't be read: {error}"))?;
-            let shown = String::from_utf8_lossy(member.name_raw()).escape_debug().to_string();
+            let display_name = String::from_utf8_lossy(member.name_raw()).escape_debug().to_string();
             let safe = std::str::from_utf8(member.name_raw()).is_ok_and(|name| payload_path::parts(name).is_ok());
             if !safe {
-                return Err(format!("archive member `{shown}` has a name that leaves the archive's root"));
+                return Err(format!("archive member `{display_name}` has a name that leaves the archive's root"));
             }
             if member.is_symlink() {
-                return Err(format!("archive member `{shown}` is a link"));
+                return Err(format!("archive member `{display_name}` is a link"));
             }
             if member.encrypted() {
-                return Err(format!("archive member `{shown}` is encrypted"));
+                return Err(format!("archive member `{display_name}` is encrypted"));
             }
             check_expansion(member.compressed_size(), member.size())
-                .map_err(|why| format!("archive member `{shown}`: {why}"))?;
+                .map_err(|why| format!("archive member `{display_name}`: {why}"))?;
             total = total.saturating_add(member.size());
         }
         check_expansion(u64::MAX, total)?;

@@ -1,4 +1,5 @@
-//! Names and paths of payload files. Fixtures are untrusted: a payload must be a plain file inside the folder of the HAR.
+//! Names and paths of payload files. Fixtures are untrusted: a payload must be a plain file inside the folder of the
+//! HAR.
 
 use std::fs;
 use std::io;
@@ -8,8 +9,8 @@ use crate::Error;
 
 /// The path of the payload file `name` in `folder`, the folder of the HAR.
 ///
-/// Refuses absolute names, a `..` that leaves the folder, links, and anything but plain files. The error is a reason for
-/// the user.
+/// Refuses absolute names, a `..` that leaves the folder, links, and anything but plain files. The error is a reason
+/// for the user.
 pub(crate) fn resolve(folder: &Path, name: &str) -> Result<PathBuf, String> {
     let mut path = folder.to_owned();
     for part in parts(name)? {

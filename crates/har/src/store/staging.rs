@@ -67,8 +67,8 @@ pub(crate) fn private_file(fixture: &Path) -> io::Result<NamedTempFile> {
 /// Removes the unlocked temporary files and folders of a fixture.
 pub(crate) fn sweep(fixture: &Path) {
     let prefix = prefix(fixture.file_name().unwrap_or_default());
-    let Ok(beside) = fs::read_dir(folder(fixture)) else { return };
-    for entry in beside.flatten().filter(|entry| is_temporary(&entry.file_name(), &prefix)) {
+    let Ok(entries) = fs::read_dir(folder(fixture)) else { return };
+    for entry in entries.flatten().filter(|entry| is_temporary(&entry.file_name(), &prefix)) {
         let path = entry.path();
         let Some(_lock) = lock(&path) else { continue };
         tracing::debug!(path = %path.display(), "removing temporary files of a killed writer");

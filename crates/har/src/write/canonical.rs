@@ -1,5 +1,5 @@
-//! The canonical form of an entry: members in a fixed order, grouped lower-case header names, stable numbers, and derived
-//! lists (cookies, query string).
+//! The canonical form of an entry: members in a fixed order, grouped lower-case header names, stable numbers, and
+//! derived lists (cookies, query string).
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -103,8 +103,8 @@ fn has_extras(entry: &Entry) -> bool {
     !bodies.chain([extras, &request.extras, &response.extras]).all(Object::is_empty)
 }
 
-/// Sorts the members of an entry of any tool and groups its headers. Values stay unchanged, except for the case of header
-/// names.
+/// Sorts the members of an entry of any tool and groups its headers. Values stay unchanged, except for the case of
+/// header names.
 pub(crate) fn arrange(entry: &mut TextValue<'_>) {
     reorder(entry, ENTRY);
     for (name, order) in [("request", REQUEST), ("response", RESPONSE), ("timings", TIMINGS)] {

@@ -1,7 +1,7 @@
 //! Converts a fixture of any tool to canonical form, and reports what would change.
 //!
-//! Values, strings and payload bytes stay unchanged, and a fixture of another tool keeps its creator. In fixtures of harproxy,
-//! edited payload files are renamed after their new bytes.
+//! Values, strings and payload bytes stay unchanged, and a fixture of another tool keeps its creator. In fixtures of
+//! harproxy, edited payload files are renamed after their new bytes.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::{self, File};

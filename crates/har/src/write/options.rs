@@ -4,7 +4,7 @@ use std::io::Read;
 
 use crate::model::Truncated;
 
-/// Where payloads are stored (`--content`).
+/// The storage of payloads (`--content`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ContentMode {
     /// In files beside the HAR, or in members of the archive.

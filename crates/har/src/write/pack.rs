@@ -28,15 +28,16 @@ pub struct PackSummary {
 /// Packs a HAR into an archive. Payloads of harproxy are put at its root, and those of other tools at their `_file`.
 ///
 /// # Errors
-/// When a payload cannot be read, two payloads have one name, or the archive cannot be written. No file is changed then.
+/// When a payload cannot be read, two payloads have one name, or the archive cannot be written. No file is changed
+/// then.
 pub fn pack(fixture: &Fixture, target: &Path) -> Result<PackSummary, Error> {
     let failed = |source| writing(target, source);
     let folder = payload_path::payload_folder(fixture.path())? + "/";
     let mut members = NameClaims::default();
     let mut har = tempfile::tempfile().map_err(failed)?;
     relocate(fixture, BufWriter::new(&mut har), |entry, name| {
-        let ours = name.strip_prefix(&folder).filter(|name| fixture.is_own() && payload_path::is_own_name(name));
-        let member = match ours {
+        let own_name = name.strip_prefix(&folder).filter(|name| fixture.is_own() && payload_path::is_own_name(name));
+        let member = match own_name {
             Some(name) => name.to_owned(),
             None => payload_path::parts(name).map_err(|reason| fixture.bad_entry(entry, reason))?.join("/"),
         };
@@ -56,13 +57,14 @@ pub fn pack(fixture: &Fixture, target: &Path) -> Result<PackSummary, Error> {
     Ok(PackSummary { entries: fixture.entries(), payloads: members.0.len(), left: Vec::new() })
 }
 
-/// Unpacks an archive into a HAR and payload files. Payloads of harproxy are put into the payload folder, and those of other
-/// tools at their `_file`.
+/// Unpacks an archive into a HAR and payload files. Payloads of harproxy are put into the payload folder, and those
+/// of other tools at their `_file`.
 ///
 /// With `replace`, an existing HAR of harproxy is replaced with its payloads. Other files are never overwritten.
 ///
 /// # Errors
-/// When a member cannot be read, a payload is outside the folder, or writing fails. An existing fixture is then unchanged.
+/// When a member cannot be read, a payload is outside the folder, or writing fails. An existing fixture is then
+/// unchanged.
 pub fn unpack(fixture: &Fixture, target: &Path, replace: bool) -> Result<PackSummary, Error> {
     let failed = |source| writing(target, source);
     let folder = payload_path::payload_folder(target)?;
@@ -70,12 +72,12 @@ pub fn unpack(fixture: &Fixture, target: &Path, replace: bool) -> Result<PackSum
     let mut files = NameClaims::default();
     let mut text = tempfile::tempfile().map_err(failed)?;
     relocate(fixture, BufWriter::new(&mut text), |entry, name| {
-        let ours = fixture.is_own() && payload_path::is_own_name(name);
-        let file = if ours { format!("{folder}/{name}") } else { name.to_owned() };
+        let has_own_name = fixture.is_own() && payload_path::is_own_name(name);
+        let file = if has_own_name { format!("{folder}/{name}") } else { name.to_owned() };
         let bad = |reason| fixture.bad_entry(entry, reason);
         let path = home.join(safe_path(home, target, &file).map_err(bad)?);
         files.claim(fixture, entry, &file, name.to_owned())?;
-        if !(ours && replace) && path.exists() && !is_same(fixture, entry, name, &path)? {
+        if !(has_own_name && replace) && path.exists() && !is_same(fixture, entry, name, &path)? {
             return Err(bad(format!("{} is there already, with other bytes; move it away", path.display())));
         }
         Ok(file)
@@ -188,22 +190,22 @@ fn relocate(
 /// The `_file` strings of an entry in order, as slices of `json` with their quotes.
 fn files(json: &str) -> Result<Vec<&str>, String> {
     let members_of = |json| members(json).map_err(|error| error.to_string());
-    let mut found = Vec::new();
+    let mut files = Vec::new();
     for (part, value) in members_of(json)? {
         let body = [("request", "postData"), ("response", "content")].into_iter().find(|(name, _)| is_name(part, name));
         let Some((_, body)) = body else { continue };
         for (_, value) in members_of(value)?.into_iter().filter(|(name, _)| is_name(name, body)) {
-            found.extend(
+            files.extend(
                 members_of(value)?.into_iter().filter(|(name, _)| is_name(name, "_file")).map(|(_, file)| file),
             );
         }
     }
-    found.retain(|file| file.starts_with('"'));
-    Ok(found)
+    files.retain(|file| file.starts_with('"'));
+    Ok(files)
 }
 
-/// The relative path at which a payload of an untrusted archive is unpacked. Refuses paths outside the folder of the HAR, links,
-/// and hidden files and folders, which may contain configuration that programs run.
+/// The relative path at which a payload of an untrusted archive is unpacked. Refuses paths outside the folder of the
+/// HAR, links, and hidden files and folders, which may contain configuration that programs run.
 fn safe_path(home: &Path, target: &Path, file: &str) -> Result<PathBuf, String> {
     let parts = payload_path::parts(file)?;
     if let Some(hidden) = parts.iter().find(|part| part.starts_with('.')) {
@@ -224,9 +226,9 @@ fn safe_path(home: &Path, target: &Path, file: &str) -> Result<PathBuf, String> 
 }
 
 fn is_same(fixture: &Fixture, entry: usize, name: &str, path: &Path) -> Result<bool, Error> {
-    let there = File::open(path).map_err(|source| reading(path, source))?;
-    let (there, new) = (io::BufReader::new(there), io::BufReader::new(fixture.open_stored(entry, name)?));
-    digest::is_same(there, new).map_err(|source| reading(path, source))
+    let existing = File::open(path).map_err(|source| reading(path, source))?;
+    let (existing, new) = (io::BufReader::new(existing), io::BufReader::new(fixture.open_stored(entry, name)?));
+    digest::is_same(existing, new).map_err(|source| reading(path, source))
 }
 
 fn make_parent(path: &Path) -> Result<(), Error> {

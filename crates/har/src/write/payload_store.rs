@@ -236,7 +236,8 @@ impl PayloadStore {
         Ok(true)
     }
 
-    /// Renames a complete temporary file to its final name in the staging folder, unless the fixture has the payload already.
+    /// Renames a complete temporary file to its final name in the staging folder, unless the fixture has the payload
+    /// already.
     fn stage(&mut self, part: &Path, digest: &[u8], extension: &str, len: u64) -> Result<String, Error> {
         let (name, new) = self.claim(digest, extension, len, || File::open(part))?;
         if new {
@@ -276,9 +277,9 @@ impl PayloadStore {
             self.names.insert(name.clone(), place);
             return Ok((name, place == FileState::Staged));
         }
-        let taken =
+        let exhausted =
             io::Error::new(io::ErrorKind::AlreadyExists, "files with other bytes have all names of this payload");
-        Err(writing(&self.parent.join(hex), taken))
+        Err(writing(&self.parent.join(hex), exhausted))
     }
 
     fn file(&self, name: String) -> Storage {

@@ -1,4 +1,5 @@
-//! Publishes a staged fixture: syncs and renames its files in an order that leaves the old or the new fixture after a crash.
+//! Publishes a staged fixture: syncs and renames its files in an order that leaves the old or the new fixture after a
+//! crash.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};

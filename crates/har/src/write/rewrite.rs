@@ -1,5 +1,5 @@
-//! Replaces strings and payload files of a fixture, or removes entries, and keeps every other byte. Works for HARs of any tool
-//! and layout, in folders, archives and compressed.
+//! Replaces strings and payload files of a fixture, or removes entries, and keeps every other byte. Works for HARs of
+//! any tool and layout, in folders, archives and compressed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -31,7 +31,8 @@ pub struct RewriteSummary {
     pub left: Vec<(String, PathBuf)>,
 }
 
-/// A rewrite of a fixture. Files under the final names change only in [`Rewrite::finish`]. A drop removes all temporary files.
+/// A rewrite of a fixture. Files under the final names change only in [`Rewrite::finish`]. A drop removes all
+/// temporary files.
 pub struct Rewrite<'a> {
     fixture: &'a Fixture,
     /// The path of the fixture with links resolved.
@@ -95,13 +96,13 @@ impl<'a> Rewrite<'a> {
             Some(path) => Some(sha256_hex(&mut File::open(path).ok()?).ok()),
             None => Some(sha256_hex(&mut *self.fixture.open_stored(entry, name).ok()?).ok()),
         };
-        let free = names.iter().map(|name| (name, existing(name)));
-        let fits = |there: &Option<Option<(String, u64)>>| {
-            there.as_ref().is_none_or(|there| there.as_ref().is_some_and(|(found, _)| *found == hex))
+        let candidates = names.iter().map(|name| (name, existing(name)));
+        let is_usable = |existing: &Option<Option<(String, u64)>>| {
+            existing.as_ref().is_none_or(|digest| digest.as_ref().is_some_and(|(found, _)| *found == hex))
         };
-        let found = free.into_iter().find(|(_, there)| fits(there));
-        let (name, is_there) = found.map_or((&names[3], false), |(name, there)| (name, there.is_some()));
-        if !is_there {
+        let found = candidates.into_iter().find(|(_, existing)| is_usable(existing));
+        let (name, exists) = found.map_or((&names[3], false), |(name, existing)| (name, existing.is_some()));
+        if !exists {
             self.new.insert(name.clone(), staged);
         }
         self.used.insert(name.clone());
@@ -121,13 +122,13 @@ impl<'a> Rewrite<'a> {
         let failed = |source| writing(self.fixture.path(), source);
         self.copy(value.span.offset, true)?;
         self.copy(value.span.offset + value.span.len, false)?;
-        let mut kept = 0;
+        let mut copied = 0;
         for (range, with) in edits {
-            self.out.write_all(&text.as_bytes()[kept..range.start]).map_err(failed)?;
+            self.out.write_all(&text.as_bytes()[copied..range.start]).map_err(failed)?;
             self.out.write_all(with.as_bytes()).map_err(failed)?;
-            kept = range.end;
+            copied = range.end;
         }
-        self.out.write_all(&text.as_bytes()[kept..]).map_err(failed)
+        self.out.write_all(&text.as_bytes()[copied..]).map_err(failed)
     }
 
     /// Removes entries with their separators, and payload files that only they use. Must be called before any
@@ -145,8 +146,8 @@ impl<'a> Rewrite<'a> {
             let Some(span) = fixture.span(entry) else { continue };
             let json = fixture.entry_json(entry)?;
             let is_kept = !removed.contains(&entry);
-            // The text before the first entry stays. A separator is removed with the second entry, or with the first one if no
-            // entry was kept before it.
+            // The text before the first entry stays. A separator is removed with the second entry, or with the first
+            // one if no entry was kept before it.
             self.copy(span.offset, entry == 0 || (is_kept && any_kept))?;
             self.copy(span.offset + span.len, is_kept)?;
             any_kept |= is_kept;
@@ -225,9 +226,9 @@ impl<'a> Rewrite<'a> {
         let failed = |source| writing(self.fixture.path(), source);
         let mut har = File::open(har).map_err(failed)?;
         let old = self.fixture.archive().map(Archive::payloads).unwrap_or_default();
-        let stays = |name: &String| self.used.contains(name) || !self.replaced.contains(name);
+        let is_used = |name: &String| self.used.contains(name) || !self.replaced.contains(name);
         let mut members: BTreeMap<String, Option<&PathBuf>> =
-            old.into_iter().filter(stays).map(|name| (name, None)).collect();
+            old.into_iter().filter(is_used).map(|name| (name, None)).collect();
         members.extend(self.new.iter().map(|(name, staged)| (name.clone(), Some(staged))));
         let open = |(name, staged): (String, Option<&PathBuf>)| {
             let bytes: Box<dyn ReadSeek> = match staged {
@@ -268,9 +269,9 @@ impl<'a> Rewrite<'a> {
 
     /// The payload files that other HARs in the same folder use.
     fn used_by_others(&self) -> BTreeMap<String, PathBuf> {
-        let beside = fs::read_dir(self.home()).into_iter().flatten().flatten().map(|item| item.path());
+        let neighbours = fs::read_dir(self.home()).into_iter().flatten().flatten().map(|item| item.path());
         let mut used = BTreeMap::new();
-        for path in beside.filter(|path| *path != self.target && find::is_har(path)) {
+        for path in neighbours.filter(|path| *path != self.target && find::is_har(path)) {
             let Ok(other) = Fixture::open(&path) else { continue };
             let entries = (0..other.entries()).filter_map(|entry| other.entry_json(entry).ok());
             for name in entries.flat_map(|json| payload_files(&json)) {

@@ -1,6 +1,7 @@
 //! The recorded scope of a fixture (`log._harproxy.scope`).
 
-/// The union of the globs of two recordings. An exclusion stays only if both have it. A list without a positive glob means `**`.
+/// The union of the globs of two recordings. An exclusion stays only if both have it. A list without a positive glob
+/// means `**`.
 #[must_use]
 pub fn union(old: &[String], new: &[String]) -> Vec<String> {
     let (old, new) = (explicit(old), explicit(new));

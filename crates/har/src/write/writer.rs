@@ -21,7 +21,8 @@ use crate::store::staging;
 use harproxy_json::text::{is_name, quote};
 use harproxy_json::{CountAll, Node, TextMember, TextValue, patch};
 
-/// Writes a fixture. Files under the final names change only in [`FixtureWriter::finish`]. A drop removes all temporary files.
+/// Writes a fixture. Files under the final names change only in [`FixtureWriter::finish`]. A drop removes all
+/// temporary files.
 #[derive(Debug)]
 pub struct FixtureWriter {
     path: PathBuf,
@@ -75,11 +76,11 @@ impl FixtureWriter {
     pub fn based_on(mut self, fixture: &Fixture) -> Result<Self, Error> {
         let mut log = self.har.log().to_vec();
         for (name, value) in fixture.log()? {
-            let ours = log.iter_mut().find(|(ours, _)| *ours == name).map(|(_, ours)| ours);
-            match ours {
+            let existing = log.iter_mut().find(|(existing, _)| *existing == name).map(|(_, value)| value);
+            match existing {
                 _ if is_name(&name, "version") => {}
-                Some(ours) if is_name(&name, "_harproxy") => add_unknown(ours, value),
-                Some(ours) => *ours = value,
+                Some(own) if is_name(&name, "_harproxy") => add_unknown(own, value),
+                Some(existing) => *existing = value,
                 None => log.push((name, value)),
             }
         }
@@ -87,8 +88,8 @@ impl FixtureWriter {
         Ok(self)
     }
 
-    /// Sets the members outside the entries: those of `log`, including `_harproxy` for a fixture of harproxy, and the other
-    /// top-level members.
+    /// Sets the members outside the entries: those of `log`, including `_harproxy` for a fixture of harproxy, and the
+    /// other top-level members.
     #[must_use]
     pub fn with_members(mut self, log: &Object, outside_log: &Object) -> Self {
         self.har.set_members(pieces::members(log), pieces::members(outside_log));
@@ -110,8 +111,8 @@ impl FixtureWriter {
         self.payloads.store(source, Message::Response, self.content, self.layout, None)
     }
 
-    /// Like [`FixtureWriter::content`], with the text to store instead of indented JSON, such as an edited layout of the same
-    /// value.
+    /// Like [`FixtureWriter::content`], with the text to store instead of indented JSON, such as an edited layout of
+    /// the same value.
     ///
     /// # Errors
     /// When reading or writing fails.
@@ -136,8 +137,8 @@ impl FixtureWriter {
         self.har.entry(&node).map_err(|source| self.unwritable(source))
     }
 
-    /// Adds a changed entry of the fixture that is being replaced. Only the differences between the old entry and `new` are
-    /// patched into its text.
+    /// Adds a changed entry of the fixture that is being replaced. Only the differences between the old entry and
+    /// `new` are patched into its text.
     ///
     /// The request payload keeps its file name, and so does the response payload if `keeps_content`.
     ///
@@ -160,7 +161,7 @@ impl FixtureWriter {
         let (base, new) = (print(&old), print(&new));
         let node = |text| Node::parse(text, &CountAll);
         let text = match (node(&text), node(&base), node(&new)) {
-            (Some(ours), Some(before), Some(theirs)) => patch(&text, &ours, &before, &new, &theirs),
+            (Some(target), Some(before), Some(after)) => patch(&text, &target, &before, &new, &after),
             _ => new,
         };
         self.har.entry_text(text.as_bytes()).map_err(|source| self.unwritable(source))
@@ -168,8 +169,8 @@ impl FixtureWriter {
 
     /// Adds an entry of an existing fixture with its payloads.
     ///
-    /// If the fixture is the one that is being replaced and harproxy wrote it, the entry stays byte for byte, so that an
-    /// unchanged recording changes no byte. Other entries are written in canonical form with all unknown members.
+    /// If the fixture is the one that is being replaced and harproxy wrote it, the entry stays byte for byte, so that
+    /// an unchanged recording changes no byte. Other entries are written in canonical form with all unknown members.
     ///
     /// # Errors
     /// When the fixture has changed since it was opened, a payload is missing, or reading or writing fails.
@@ -189,8 +190,8 @@ impl FixtureWriter {
         self.format(fixture, entry)
     }
 
-    /// Adds an entry of an existing fixture in canonical form, with payload files named after their bytes. Unknown members are
-    /// kept.
+    /// Adds an entry of an existing fixture in canonical form, with payload files named after their bytes. Unknown
+    /// members are kept.
     ///
     /// # Errors
     /// As for [`FixtureWriter::keep`].
@@ -202,8 +203,8 @@ impl FixtureWriter {
         self.har.entry(&node).map_err(|source| self.unwritable(source))
     }
 
-    /// Syncs and renames first the payloads, then the HAR or archive. Removes payload files of the old fixture that the new one
-    /// does not use.
+    /// Syncs and renames first the payloads, then the HAR or archive. Removes payload files of the old fixture that
+    /// the new one does not use.
     ///
     /// # Errors
     /// When a write, sync or rename fails. The old fixture is then unchanged.
@@ -249,7 +250,8 @@ impl FixtureWriter {
     }
 }
 
-/// Creates a temporary file beside the fixture at `path`, for the current user only. It is removed on drop or by [`sweep`].
+/// Creates a temporary file beside the fixture at `path`, for the current user only. It is removed on drop or by
+/// [`sweep`].
 ///
 /// # Errors
 /// When the folder is not writable.
@@ -272,11 +274,9 @@ fn log_members(scope: &[String]) -> Vec<TextMember<'static>> {
 }
 
 /// Copies the members of `_harproxy` that another version wrote.
-fn add_unknown(ours: &mut TextValue<'static>, theirs: TextValue<'static>) {
-    if let (TextValue::Object(ours), TextValue::Object(theirs)) = (ours, theirs) {
-        ours.extend(
-            theirs.into_iter().filter(|(name, _)| !["format", "scope"].iter().any(|known| is_name(name, known))),
-        );
+fn add_unknown(own: &mut TextValue<'static>, other: TextValue<'static>) {
+    if let (TextValue::Object(own), TextValue::Object(other)) = (own, other) {
+        own.extend(other.into_iter().filter(|(name, _)| !["format", "scope"].iter().any(|known| is_name(name, known))));
     }
 }
 
