@@ -11,7 +11,7 @@ const FILES: usize = 2000;
 /// So much of a manifest is read, bytes.
 const LONGEST: u64 = 256 * 1024;
 
-/// Looks at a folder; what can't be read is not there.
+/// Inspects a project folder. Unreadable files are ignored.
 #[must_use]
 pub fn look_at(folder: &Path) -> Project {
     let names = fs::read_dir(folder).into_iter().flatten().flatten().take(FILES);

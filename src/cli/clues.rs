@@ -1,4 +1,4 @@
-//! What a run knows of CMD beside its traffic.
+//! Observations about CMD for the advice on runtimes and proxy bypasses.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -8,24 +8,24 @@ use crate::child::env::{Change, Facts};
 use crate::child::{LookPlan, Observed, Pace, project};
 use crate::verdict::clues::{Bounds, Clues, Past};
 
-/// What to look for in CMD's processes.
+/// Returns the plan for observing the processes of CMD.
 #[must_use]
-pub fn to_look_for(facts: &Facts<'_>, ours: &[SocketAddr], pace: Pace) -> LookPlan {
+pub fn observation_plan(facts: &Facts<'_>, ours: &[SocketAddr], pace: Pace) -> LookPlan {
     LookPlan { proxy: facts.proxy.to_string(), ours: ours.to_vec(), pace }
 }
 
-/// What CMD reaches without the proxy: the entries of the variable that it is given.
+/// Returns the hosts that CMD reaches without the proxy: the entries of its `NO_PROXY`.
 #[must_use]
-pub fn let_past(environment: &[Change]) -> Vec<String> {
+pub fn bypassed_hosts(environment: &[Change]) -> Vec<String> {
     let value =
         environment.iter().find(|change| change.variable == "NO_PROXY").map(|change| change.value.to_string_lossy());
     let entries = value.iter().flat_map(|value| value.split(','));
     entries.map(str::trim).filter(|entry| !entry.is_empty()).map(str::to_owned).collect()
 }
 
-/// The `NAME` of a `HARPROXY_URL_NAME` that CMD's words speak of and that is not set.
+/// Returns the `NAME` of a `HARPROXY_URL_NAME` that CMD's arguments use and that is not set.
 #[must_use]
-pub fn unserved(cmd: &[OsString], is_set: impl Fn(&str) -> bool) -> Option<String> {
+pub fn unset_reverse_url(cmd: &[OsString], is_set: impl Fn(&str) -> bool) -> Option<String> {
     const URL: &str = "HARPROXY_URL_";
     let words: Vec<_> = cmd.iter().map(|word| word.to_string_lossy()).collect();
     let mut names = words.iter().flat_map(|word| word.split(URL).skip(1)).map(|rest| {
@@ -35,7 +35,7 @@ pub fn unserved(cmd: &[OsString], is_set: impl Fn(&str) -> bool) -> Option<Strin
     names.find(|name| !name.is_empty() && !is_set(&format!("{URL}{name}"))).map(str::to_owned)
 }
 
-/// Puts together what was seen of CMD, and the folder that it ran in.
+/// Combines the observations of CMD and its project folder.
 #[must_use]
 pub fn gather(cmd: &[OsString], command: String, observed: Observed, bounds: &Bounds<'_>) -> Clues {
     Clues {
@@ -55,12 +55,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_that_nothing_serves_is_found_in_cmd() {
+    fn unset_reverse_url_is_found_in_the_arguments_of_cmd() {
         let cmd =
             ["sh", "-c", "curl \"$HARPROXY_URL_API/a\"; curl ${HARPROXY_URL_PAY}/b HARPROXY_URL_"].map(OsString::from);
-        assert_eq!(unserved(&cmd, |_| false).as_deref(), Some("API"));
-        assert_eq!(unserved(&cmd, |name| name == "HARPROXY_URL_API").as_deref(), Some("PAY"));
-        assert_eq!(unserved(&cmd, |_| true), None);
-        assert_eq!(unserved(&cmd[..2], |_| false), None);
+        assert_eq!(unset_reverse_url(&cmd, |_| false).as_deref(), Some("API"));
+        assert_eq!(unset_reverse_url(&cmd, |name| name == "HARPROXY_URL_API").as_deref(), Some("PAY"));
+        assert_eq!(unset_reverse_url(&cmd, |_| true), None);
+        assert_eq!(unset_reverse_url(&cmd[..2], |_| false), None);
     }
 }

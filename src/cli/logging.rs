@@ -1,4 +1,5 @@
-//! The log: what the libraries say through `tracing`, on standard error; with `--log-format json` each line is an event like
+//! The log: what the libraries say through `tracing`, on standard error; with `--log-format json` each line is an
+//! event like
 //! every other.
 
 use std::fmt;
@@ -16,9 +17,9 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Registry, registry};
 
-use super::args::TalkArgs;
+use super::args::OutputArgs;
 use super::event;
-use super::ui::{self, LogFormat, Meanwhile, Ui};
+use super::ui::{self, LiveFormat, LogFormat, Ui};
 use crate::verdict::findings;
 
 /// The variable with a filter: levels, and levels of targets (`warn,harproxy_proxy=debug`).
@@ -40,24 +41,26 @@ enum NoFilter {
     Item(String),
 }
 
-/// Starts the log. `alone` is a harproxy without CMD, whose user watches it: what happens is worth a line at once, while
+/// Starts the log. `alone` is a harproxy without CMD, whose user watches it: what happens is worth a line at once,
+/// while
 /// with CMD the verdict tells it in the end. A second start in one process changes nothing.
 ///
 /// # Errors
 /// When `HARPROXY_LOG` is not a filter.
-pub fn start(talk: &TalkArgs, ui: &Ui, alone: bool) -> Result<(), FilterError> {
+pub fn start(talk: &OutputArgs, ui: &Ui, alone: bool) -> Result<(), FilterError> {
     let filter = match std::env::var(VARIABLE) {
         Ok(filter) if !filter.is_empty() => read(&filter),
         _ => read(level(talk.quiet, talk.verbose, alone)),
     };
     let filter = filter.map_err(|source| FilterError { source })?;
-    let filter = match ui.meanwhile(!alone) {
-        Meanwhile::Nothing => filter,
+    let filter = match ui.live_format(!alone) {
+        LiveFormat::Nothing => filter,
         // They are told beside the requests.
-        Meanwhile::List | Meanwhile::Events => filter.with_target(findings::LOG, LevelFilter::OFF),
+        LiveFormat::List | LiveFormat::Events => filter.with_target(findings::LOG, LevelFilter::OFF),
     };
     let colour = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
-    // Whoever closed our standard error does not want to hear from us; a complaint about that would end the connection it is about.
+    // Whoever closed our standard error does not want to hear from us; a complaint about that would end the connection
+    // it is about.
     let lines = layer().log_internal_errors(false).with_writer(io::stderr).with_ansi(colour);
     let _ = match talk.log_format {
         LogFormat::Text => heard(filter).with(lines.compact().with_target(talk.verbose > 1)).try_init(),
@@ -66,7 +69,8 @@ pub fn start(talk: &TalkArgs, ui: &Ui, alone: bool) -> Result<(), FilterError> {
     Ok(())
 }
 
-/// What passes the filter. Whatever else is said is stopped by its level, before anybody looks at it: some of it is said for each request.
+/// What passes the filter. Whatever else is said is stopped by its level, before anybody looks at it: some of it is
+/// said for each request.
 fn heard(filter: Targets) -> Layered<Targets, Registry> {
     registry().with(filter)
 }

@@ -1,4 +1,4 @@
-//! Looks after the fixtures of a replay without CMD: whoever edits them sees at once what became of the edit.
+//! Watches the fixtures of a replay without CMD and reloads changed ones.
 
 use std::io;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -11,29 +11,29 @@ use super::event::Event;
 use super::ui::{self, Ui, counted};
 use crate::replay::{Change, Reloader};
 
-/// Between two looks at the files. What has changed is loaded when it was the same twice.
+/// Interval of checks. A changed file is loaded when it is the same in two checks.
 const PAUSE: Duration = Duration::from_millis(250);
-/// Looking takes no more than one part in so many of the time, however many files there are.
+/// The check takes at most 1/SHARE of the time, with any number of files.
 const SHARE: u32 = 20;
 
-/// Looks until it is dropped, and has then looked for the last time: dropping it waits for a fixture that is being loaded.
+/// A thread that checks the fixtures until it is dropped. Dropping waits for a fixture that is being loaded.
 #[derive(Debug)]
-pub struct Watch {
-    /// Taken away for the thread to end.
+pub struct FixtureWatcher {
+    /// Dropped to stop the thread.
     until: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// Begins to look.
+/// Starts to watch the fixtures.
 ///
 /// # Errors
-/// When there can be no thread for it.
-pub fn watch(mut reloader: Reloader, ui: Ui) -> io::Result<Watch> {
-    Watch::over(PAUSE, move || reloader.look().iter().for_each(|change| tell(change, &ui)))
+/// When the thread cannot be started.
+pub fn watch(mut reloader: Reloader, ui: Ui) -> io::Result<FixtureWatcher> {
+    FixtureWatcher::start(PAUSE, move || reloader.look().iter().for_each(|change| print(change, &ui)))
 }
 
-impl Watch {
-    fn over(least: Duration, mut look: impl FnMut() + Send + 'static) -> io::Result<Self> {
+impl FixtureWatcher {
+    fn start(least: Duration, mut look: impl FnMut() + Send + 'static) -> io::Result<Self> {
         let (until, over) = channel::<()>();
         let thread = thread::Builder::new().name("reload".to_owned()).spawn(move || {
             let mut pause = least;
@@ -43,19 +43,19 @@ impl Watch {
                 pause = least.max(began.elapsed() * SHARE);
             }
         })?;
-        Ok(Watch { until: Some(until), thread: Some(thread) })
+        Ok(FixtureWatcher { until: Some(until), thread: Some(thread) })
     }
 }
 
-impl Drop for Watch {
+impl Drop for FixtureWatcher {
     fn drop(&mut self) {
         drop(self.until.take());
-        // A panic on it was told when it happened.
+        // The panic hook has reported a panic of the thread.
         let _ = self.thread.take().map(JoinHandle::join);
     }
 }
 
-fn tell(change: &Change, ui: &Ui) {
+fn print(change: &Change, ui: &Ui) {
     let loaded = |fixture: &str, entries: usize, change: &str| {
         let text = format!("reloaded {fixture}: {}", counted(entries, "entry", "entries"));
         (text, members(fixture, [("change", change.into()), ("entries", entries.into())]))
@@ -64,13 +64,15 @@ fn tell(change: &Change, ui: &Ui) {
         Change::Changed { fixture, entries } => loaded(fixture, *entries, "changed"),
         Change::Added { fixture, entries } => loaded(fixture, *entries, "added"),
         Change::Removed { fixture } => (
-            format!("{fixture} is gone, and with it what it answered"),
+            format!("{fixture} was removed, with its entries"),
             members(fixture, [("change", "removed".into()), ("entries", 0.into())]),
         ),
         Change::Refused { fixture, removed, because } => {
             let what = if *removed { "was removed" } else { "was edited and can't be loaded" };
-            let text =
-                format!("{}: {fixture} {what}; it goes on as it was\n  because {because}", ui::caution("warning"));
+            let text = format!(
+                "{}: {fixture} {what}; the previous version stays in use\n  because {because}",
+                ui::caution("warning")
+            );
             return ui.say(Event::ReloadFailed, &text, members(fixture, [("because", because.as_str().into())]));
         }
     };
@@ -92,12 +94,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn when_it_is_dropped_nothing_is_being_loaded_any_more() {
+    fn dropping_the_watcher_waits_for_a_check_in_progress() {
         for _ in 0..50 {
             let (begins, began) = channel();
             let is_looking = Arc::new(AtomicBool::new(false));
             let looking = is_looking.clone();
-            let watch = Watch::over(Duration::ZERO, move || {
+            let watch = FixtureWatcher::start(Duration::ZERO, move || {
                 looking.store(true, Ordering::SeqCst);
                 let _ = begins.send(());
                 (0..1000).for_each(|_| thread::yield_now());

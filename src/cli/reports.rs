@@ -29,7 +29,8 @@ pub struct Recorded {
     pub fixtures: Vec<Arc<Fixture>>,
     /// The entries of a recording by the numbers of its exchanges.
     pub entries: HashMap<u64, Became>,
-    /// The entries as reports show them, where they had to be looked up before the reports are made: later they may be gone.
+    /// The entries as reports show them, where they had to be looked up before the reports are made: later they may be
+    /// gone.
     pub shown: Option<IndexMap<(String, usize), Shown>>,
 }
 
@@ -45,7 +46,8 @@ impl Recorded {
         }
     }
 
-    /// The entries that findings and requests speak of, and those that nothing asked for; as far as there is room, in this
+    /// The entries that findings and requests speak of, and those that nothing asked for; as far as there is room, in
+    /// this
     /// order.
     #[must_use]
     pub fn show(&self, verdict: &Verdict, seen: &[Seen], policy: &Policy) -> IndexMap<(String, usize), Shown> {
@@ -76,7 +78,8 @@ impl Recorded {
     }
 }
 
-/// The verdict for a person, apart from the list of requests if there is one; with `--log-format json` the whole report beside it.
+/// The verdict for a person, apart from the list of requests if there is one; with `--log-format json` the whole
+/// report beside it.
 pub fn tell(report: &Report, ui: &Ui, after_list: bool) {
     if ui.quiet && report.verdict.passed() {
         return;
@@ -96,7 +99,7 @@ pub fn tell(report: &Report, ui: &Ui, after_list: bool) {
     if !report.shards.is_empty() {
         told.push_str(&text::endings(report, &palette));
     }
-    if Ci::here().is_some_and(|ci| ci.obeys_lines()) {
+    if Ci::detect().is_some_and(|ci| ci.interprets_output()) {
         told = github::inert(&told).into_owned();
     }
     if after_list {
@@ -105,8 +108,10 @@ pub fn tell(report: &Report, ui: &Ui, after_list: bool) {
     ui.say(Event::Verdict, &told, if ui.format == LogFormat::Json { members() } else { Map::new() });
 }
 
-/// Writes the reports that were asked for and those that the CI system takes; the exit status. What can't be written where it
-/// was asked for is told, and is a failure of harproxy's own, which the others then say too; but CMD's own status goes before.
+/// Writes the reports that were asked for and those that the CI system takes; the exit status. What can't be written
+/// where it
+/// was asked for is told, and is a failure of harproxy's own, which the others then say too; but CMD's own status goes
+/// before.
 #[must_use]
 pub fn hand_out(paths: &[PathBuf], mut report: Report, ui: &Ui) -> u8 {
     let written = write(paths, &report, ui);
@@ -116,8 +121,8 @@ pub fn hand_out(paths: &[PathBuf], mut report: Report, ui: &Ui) -> u8 {
         (report.status, report.source) = (exit::BROKEN, Source::Harproxy);
         let _ = write(&written, &report, ui);
     }
-    if let Some(ci) = Ci::here() {
-        ci.tell(&report, ui);
+    if let Some(ci) = Ci::detect() {
+        ci.publish(&report, ui);
     }
     report.status
 }
@@ -126,7 +131,7 @@ pub fn hand_out(paths: &[PathBuf], mut report: Report, ui: &Ui) -> u8 {
 fn write(paths: &[PathBuf], report: &Report, ui: &Ui) -> Vec<PathBuf> {
     let is_written = |path: &&PathBuf| {
         let Some(format) = Format::of(path) else { return false };
-        files::write(path, format.render(report).as_bytes()).inspect_err(|failure| failure.tell(ui)).is_ok()
+        files::write(path, format.render(report).as_bytes()).inspect_err(|failure| failure.print(ui)).is_ok()
     };
     paths.iter().filter(is_written).cloned().collect()
 }

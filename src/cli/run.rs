@@ -1,4 +1,5 @@
-//! The run around a recording or a replay: open the ports, say so, run CMD or wait for a signal, and come to an end. What
+//! The run around a recording or a replay: open the ports, say so, run CMD or wait for a signal, and come to an end.
+//! What
 //! passes in between is the handler's.
 
 use std::ffi::OsString;
@@ -16,9 +17,8 @@ use super::live::Live;
 use super::plan::RunPlan;
 use super::ready::Ready;
 use super::reports::{self, Recorded};
-use super::roots::Roots;
-use super::ui::{Meanwhile, Ui};
-use super::{clues, files, process};
+use super::ui::{LiveFormat, Ui};
+use super::{clues, files, process, roots};
 use crate::child::env::{self, Facts, Mode, ProxyAddress};
 use crate::child::{CommandPlan, Ended, Pace, RunFolder, Signal, Signals};
 use crate::record::Recorder;
@@ -30,6 +30,7 @@ use crate::watch::{Watch, Watcher};
 use harproxy_proxy::{Handler, Proxy, Witness};
 use harproxy_redact::Telling;
 use harproxy_tls::authority::Authority;
+use harproxy_tls::bundle::Gathered;
 
 /// What a run is about, as far as CMD is told.
 pub struct About<'a> {
@@ -81,22 +82,23 @@ pub struct Run<'a> {
     live: Option<Live>,
     /// There when something is recorded.
     recorder: Option<Arc<Recorder>>,
-    roots: Roots,
+    roots: Gathered,
 }
 
 impl<'a> Run<'a> {
-    /// Begins to listen to signals. `roots` are what clients are to trust beside the CA.
+    /// Starts to listen to signals and loads the roots that clients trust beside the CA.
     ///
     /// # Errors
     /// When the operating system does not let us.
-    pub fn new(plan: &'a RunPlan, roots: Roots, ui: &'a Ui) -> Result<Self, Failure> {
+    pub fn new(plan: &'a RunPlan, ui: &'a Ui) -> Result<Self, Failure> {
         let signals = Signals::listen().map_err(|source| Failure::System { doing: "listening to signals", source })?;
-        let live = Live::start(ui.meanwhile(!plan.cmd.is_empty()));
+        let live = Live::start(ui.live_format(!plan.cmd.is_empty()));
         let live = live.map_err(|source| Failure::System { doing: "starting a thread", source })?;
         let reports = !plan.reports.is_empty();
         let listener = live.as_ref().map(Live::listener);
         let watcher = (reports || listener.is_some()).then(|| Arc::new(Watcher::new(reports, listener)));
         let started = OffsetDateTime::now_utc();
+        let roots = roots::load(ui);
         Ok(Run { plan, ui, signals, started, watcher, clues: None, live, recorder: None, roots })
     }
 
@@ -155,7 +157,7 @@ impl<'a> Run<'a> {
                 self.ui.alert(Event::Warning, &super::advice::own_proxy(&url));
             }
         }
-        let folder = RunFolder::create(self.roots.bundle(&authority, self.ui).await?)?;
+        let folder = RunFolder::create(self.roots.with(authority.cert_pem())?)?;
         let credentials = self.plan.auth.as_ref().map(|auth| (auth.user.clone(), auth.password.clone()));
         let address = ProxyAddress::local(proxy.addr(), credentials);
         let (urls, ours) = (proxy.urls(), proxy.addrs());
@@ -204,10 +206,10 @@ impl<'a> Run<'a> {
         about: &About<'_>,
     ) -> Result<End, Failure> {
         let env = env::changes(facts, &env::own());
-        let let_past = clues::let_past(&env);
+        let let_past = clues::bypassed_hosts(&env);
         let is_set = |name: &str| std::env::var_os(name).is_some() || env.iter().any(|change| change.variable == name);
-        let unserved = clues::unserved(&self.plan.cmd, is_set);
-        let look = Some(clues::to_look_for(facts, ours, about.pace));
+        let unserved = clues::unset_reverse_url(&self.plan.cmd, is_set);
+        let look = Some(clues::observation_plan(facts, ours, about.pace));
         let quiet_output = about.quiet_output;
         let plan = CommandPlan { program: program.clone(), args: args.to_vec(), env, cwd: None, look, quiet_output };
         let ended = match crate::child::run(&plan, &mut self.signals).await {
@@ -280,8 +282,8 @@ impl Run<'_> {
             if broke && status == exit::HELD { (exit::BROKEN, Source::Harproxy) } else { (status, source) };
         let report = self.report(verdict, (status, source), fixtures);
         match end {
-            End::NotStarted(failure) => failure.tell(self.ui),
-            End::Cut(status) => Failure::Cut { status: *status, left: self.left() }.tell(self.ui),
+            End::NotStarted(failure) => failure.print(self.ui),
+            End::Cut(status) => Failure::Cut { status: *status, left: self.left() }.print(self.ui),
             End::NoCmd | End::Cmd(_) => reports::tell(&report, self.ui, self.has_list()),
         }
         reports::hand_out(&self.plan.reports, report, self.ui)
@@ -291,9 +293,9 @@ impl Run<'_> {
     #[must_use]
     pub fn unfinished(&self, end: &End, failure: &Failure, verdict: Verdict) -> u8 {
         if let End::NotStarted(cause) = end {
-            cause.tell(self.ui);
+            cause.print(self.ui);
         }
-        failure.tell(self.ui);
+        failure.print(self.ui);
         self.catch_up();
         let mut verdict = self.advised(verdict);
         verdict.findings.push(failure.finding());
@@ -308,7 +310,7 @@ impl Run<'_> {
 
     /// Whether each request was listed as it came.
     fn has_list(&self) -> bool {
-        self.ui.meanwhile(!self.plan.cmd.is_empty()) == Meanwhile::List
+        self.ui.live_format(!self.plan.cmd.is_empty()) == LiveFormat::List
     }
 
     /// With what the clues to runtimes and to ways past the proxy say.

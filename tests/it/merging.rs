@@ -71,7 +71,8 @@ impl Repo {
         self.commit(name);
     }
 
-    /// Writes a fixture: `users=1` is `GET /users`, answered `{"n":"1"}`. An entry that is there with that answer stays byte
+    /// Writes a fixture: `users=1` is `GET /users`, answered `{"n":"1"}`. An entry that is there with that answer
+    /// stays byte
     /// for byte, as when it is recorded again.
     fn record(&self, path: &str, words: &[&str], seed: u32) {
         let path = self.sandbox.join(path);
@@ -345,10 +346,7 @@ fn git_setup_outside_a_repository_is_an_error_that_says_so() {
     let sandbox = Sandbox::new();
     let mut command = sandbox.command(["git-setup"]);
     command.env("GIT_CEILING_DIRECTORIES", sandbox.path().parent().unwrap());
-    finish(command.output().unwrap())
-        .expect(2)
-        .says("this folder is in no work tree of a git repository")
-        .says("git init");
+    finish(command.output().unwrap()).expect(2).says("this folder is not in a git work tree").says("git init");
     let repo = Repo::new();
     repo.harproxy([OsStr::new("git-setup"), sandbox.path().as_os_str()]).expect(2).says("is not in the repository");
     std::fs::write(repo.sandbox.join("README.md"), "# Shop\n").unwrap();
@@ -408,7 +406,7 @@ fn the_union_of_fixtures_is_replayed_as_one() {
         }
     }
     assert!(repo.sandbox.read("hars/a.har").starts_with(before.trim_end_matches(['\n', ' ', '}', ']'])));
-    repo.harproxy(["merge", "hars/a.har"]).expect(2).says("there is nothing to merge it with");
+    repo.harproxy(["merge", "hars/a.har"]).expect(2).says("merging needs at least two fixtures");
     repo.harproxy(["merge", "hars/a.har", "gone.har"]).expect(2);
     repo.sandbox.write(
         "foreign.har",

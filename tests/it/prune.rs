@@ -66,7 +66,7 @@ fn what_was_not_used_goes_with_its_payloads_and_the_rest_stays() {
         json!({"fixture": "hars/api.har", "entries": 3, "used": 1, "unusedEntries": [1, 2], "pruned": 2, "unused": 2})
     );
     // And again there is nothing to do.
-    let output = sandbox.run(curl).expect(0).says("nothing is pruned: every entry was used");
+    let output = sandbox.run(curl).expect(0).says("nothing to prune: every entry was used");
     assert!(!output.stderr.contains("pruning"), "{}", output.stderr);
     assert_eq!(sandbox.har("report.json")["fixtures"][0].get("pruned"), None);
 }

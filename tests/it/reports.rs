@@ -289,7 +289,7 @@ fn shards_become_one_verdict_in_which_unused_is_what_none_of_them_used() {
     assert_eq!(shards, ["shards/0.json", "shards/1.json"]);
     assert_eq!(report["shards"].as_array().unwrap().len(), 3);
     let again = combine(&["./shards/../shards/1.json", "--report", "all.json"]).expect(0);
-    let again = again.says("./shards/../shards/1.json was named before, and counts once");
+    let again = again.says("./shards/../shards/1.json was passed twice and counts once");
     assert!(again.stderr.contains("2 requests served"), "{}", again.stderr);
     combine(&["--fail-on", "+unused"]).expect(1).says("1 unused entry");
     combine(&["--fail-on", "none"]).expect(0);

@@ -1,4 +1,5 @@
-//! A run told as it goes: a quiet list for people, or events for programs. Whatever tells is on a thread of its own behind a
+//! A run told as it goes: a quiet list for people, or events for programs. Whatever tells is on a thread of its own
+//! behind a
 //! queue, so that a terminal that is held, or a reader that is slow, holds up no request.
 
 mod events;
@@ -12,7 +13,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TrySendErr
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::ui::{self, Meanwhile};
+use super::ui::{self, LiveFormat};
 use crate::verdict::seen::{Fate, Seen};
 use crate::verdict::{Finding, Herald};
 use crate::watch::{Event, Listener};
@@ -68,11 +69,11 @@ impl Live {
     ///
     /// # Errors
     /// When there can be no thread for it.
-    pub fn start(meanwhile: Meanwhile) -> std::io::Result<Option<Self>> {
+    pub fn start(meanwhile: LiveFormat) -> std::io::Result<Option<Self>> {
         let teller: Box<dyn Teller> = match meanwhile {
-            Meanwhile::Nothing => return Ok(None),
-            Meanwhile::List => Box::new(list::List::default()),
-            Meanwhile::Events => Box::new(events::Events),
+            LiveFormat::Nothing => return Ok(None),
+            LiveFormat::List => Box::new(list::List::default()),
+            LiveFormat::Events => Box::new(events::Events),
         };
         let (queue, items) = sync_channel(QUEUE);
         let live = Live { queue, lost: Arc::default(), told: Arc::default() };
@@ -116,7 +117,8 @@ impl Live {
         }
     }
 
-    /// Waits until everything so far is told. If nobody reads it, nothing more is written to standard error from then on: a
+    /// Waits until everything so far is told. If nobody reads it, nothing more is written to standard error from then
+    /// on: a
     /// run must come to its end. Blocking.
     pub fn flush(&self) {
         let (done, is_done) = channel();
@@ -130,14 +132,14 @@ impl Live {
             }
             thread::sleep(UNREAD);
             if before == self.told.load(Ordering::Relaxed) {
-                return ui::nobody_reads();
+                return ui::stop_writing();
             }
         }
         loop {
             let before = self.told.load(Ordering::Relaxed);
             match is_done.recv_timeout(UNREAD) {
                 Err(RecvTimeoutError::Timeout) if before == self.told.load(Ordering::Relaxed) => {
-                    return ui::nobody_reads();
+                    return ui::stop_writing();
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Ok(()) | Err(RecvTimeoutError::Disconnected) => return,

@@ -53,7 +53,7 @@ pub enum Kind {
     Entropy,
     /// A payload file that was edited.
     Edited,
-    /// A payload that could not be looked into.
+    /// A payload that could not be scanned.
     Opaque,
     /// A payload that was cut while recording.
     Truncated,
@@ -186,7 +186,7 @@ fn look(fixture: &Fixture, check: &Check<'_>, vault: &Vault) -> Vec<Finding> {
 /// A fixture of which nothing can be told but why.
 fn unusable(error: Error) -> Result<Report, Error> {
     let (kind, line, message) = match error {
-        Error::Conflict { line, .. } => (Kind::Conflict, Some(line), "a conflict of git stands here".to_owned()),
+        Error::Conflict { line, .. } => (Kind::Conflict, Some(line), "unresolved git conflict".to_owned()),
         Error::Malformed { line, reason, .. } => (Kind::Broken, line, reason),
         error => return Err(error),
     };
@@ -226,7 +226,7 @@ fn odd(fixture: &Fixture, findings: &mut Vec<Finding>) {
         && let Ok(changes) = format::look(fixture)
         && !changes.is_empty()
     {
-        let message = "it is not in canonical form: `harproxy fmt` mends that".to_owned();
+        let message = "it is not in canonical form: run `harproxy fmt`".to_owned();
         findings.push(Finding { line: changes.line, ..Finding::new(Severity::Warning, Kind::Form, message) });
     }
 }

@@ -198,7 +198,10 @@ fn the_text_says_why() {
         )
     );
     let job = ask(&["https://api.test/job"]);
-    assert!(job.contains(&format!("not hars/api.har#1 (line {}): as good; its turn comes later\n", line(1))), "{job}");
+    assert!(
+        job.contains(&format!("not hars/api.har#1 (line {}): equal rank; later in the sequence\n", line(1))),
+        "{job}"
+    );
     let miss = ask(&["https://api.test/users?page=3"]);
     assert!(miss.starts_with("miss: GET https://api.test/users?page=3\n  no entry has this URL; 3 entries"), "{miss}");
     assert!(miss.contains("query parameter `page` is `3`, recorded `1`"), "{miss}");
@@ -224,7 +227,7 @@ fn the_text_tells_of_turns_that_are_over() {
     let said = sandbox.run(["explain", "--requests", "requests.jsonl"]).expect(0).stdout;
     let told: Vec<&str> = said.split("\n\n").collect();
     assert_eq!(told.len(), 3, "{said}");
-    assert!(told[1].contains("api.har#1 ") && told[1].contains("has had its turn"), "{said}");
+    assert!(told[1].contains("api.har#1 ") && told[1].contains("equal rank; already used"), "{said}");
     assert!(told[2].contains("it has answered before, and no other is left that is as good"), "{said}");
 }
 

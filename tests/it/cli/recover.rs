@@ -112,7 +112,7 @@ fn recording_held_by_another_version_is_not_thrown_away() {
     let held = stage.sandbox.write("hars/.a.har.held", "harproxy journal 2\nwhatever there is in it");
     stage.sandbox.run(["recover", FILE]).expect(3).says("hars/.a.har.held").says("use the harproxy that recorded it");
     assert!(held.exists());
-    stage.sandbox.run(["recover", FILE, "--discard"]).expect(0).says("dropped what can't be read");
+    stage.sandbox.run(["recover", FILE, "--discard"]).expect(0).says("dropped an unreadable part");
     assert!(!held.exists());
 }
 
@@ -121,7 +121,7 @@ fn where_nothing_was_left_it_says_so_and_what_to_do() {
     let stage = held();
     stage.sandbox.run(["recover", "hars/other.har"]).expect(2).says("`harproxy recover hars/a.har`");
     stage.sandbox.run(["recover", FILE]).expect(0);
-    stage.sandbox.run(["recover", FILE]).expect(0).says("nothing was left of a recording into hars/a.har");
+    stage.sandbox.run(["recover", FILE]).expect(0).says("no unfinished recording of hars/a.har");
     let none = stage.sandbox.run(["recover", "elsewhere/other.har"]).expect(2);
     none.says("elsewhere/other.har").says("`harproxy record -o elsewhere/other.har -- CMD`");
     assert!(!stage.sandbox.join("elsewhere").exists());
@@ -168,7 +168,7 @@ fn a_journal_of_another_version_is_not_thrown_away() {
         output.expect(3).says("hars/.a.har.journal").says("use the harproxy that recorded it");
     }
     assert!(journal.exists());
-    stage.sandbox.run(["recover", FILE, "--discard"]).expect(0).says("dropped what can't be read");
+    stage.sandbox.run(["recover", FILE, "--discard"]).expect(0).says("dropped an unreadable part");
     assert!(!journal.exists());
 }
 

@@ -109,9 +109,9 @@ fn what_can_not_be_shown_is_told() {
     let sandbox = Sandbox::new();
     let [user, _] = fixture(&sandbox);
     sandbox.run(["show", "hars/api.har#3"]).expect(2).says("there are 3, from #0 to #2");
-    sandbox.run(["show", "hars/api.har"]).expect(2).says("names no entry").says("harproxy ls hars/api.har");
-    sandbox.run(["show", "hars/api.har#x"]).expect(2).says("names no entry").says("`harproxy ls hars/api.har`");
-    sandbox.run(["show", "#0"]).expect(2).says("names no entry").says("`harproxy ls FILE`");
+    sandbox.run(["show", "hars/api.har"]).expect(2).says("is not an entry name").says("harproxy ls hars/api.har");
+    sandbox.run(["show", "hars/api.har#x"]).expect(2).says("is not an entry name").says("`harproxy ls hars/api.har`");
+    sandbox.run(["show", "#0"]).expect(2).says("is not an entry name").says("`harproxy ls FILE`");
     sandbox.run(["show", "hars/api.har#99"]).expect(2).says("no such entry").says("`harproxy ls hars/api.har` lists");
     sandbox.run(["show", "gone.har#0"]).expect(2).says("gone.har");
     sandbox.run(["show"]).expect(2);
