@@ -28,6 +28,6 @@ pub fn for_each(named: Vec<PathBuf>, ui: &Ui, mut work: impl FnMut(&Path) -> Res
 /// # Errors
 /// [`record::Error::Locked`] during a recording, and the errors of `work`.
 pub fn with_lock<T, E: Into<Failure>>(path: &Path, work: impl FnOnce() -> Result<T, E>) -> Result<T, Failure> {
-    let _hold = record::hold(path)?;
+    let _lock = record::lock_fixture(path)?;
     work().map_err(Into::into)
 }

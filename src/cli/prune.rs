@@ -14,7 +14,7 @@ use super::run::{End, Run};
 use super::summary;
 use super::ui::{self, Ui, counted, faint, help, strong};
 use crate::upkeep::prune::{self, Pruned, Selection};
-use crate::verdict::{Kind, Verdict};
+use crate::verdict::{CheckId, Verdict};
 use harproxy_har::Fixture;
 use harproxy_http::escape::one_line;
 use harproxy_redact::{Policy, Telling};
@@ -36,7 +36,8 @@ pub struct PruneResult {
     failures: Vec<Failure>,
 }
 
-/// Prunes the fixtures of a run that passed, and records the removed entries in the verdict. Findings about unused entries
+/// Prunes the fixtures of a run that passed, and records the removed entries in the verdict. Findings about unused
+/// entries
 /// do not count, because the prune resolves them.
 ///
 /// # Errors
@@ -68,7 +69,7 @@ pub async fn prune_unused(
         let done = run.unless_interrupted(work).await?;
         match done.map_err(|panic| Failure::System { doing: "pruning", source: panic.into() }) {
             Ok(Ok(pruned)) => {
-                verdict.pruned(n, &entries);
+                verdict.mark_pruned(n, &entries);
                 result.pruned.push((fixture, pruned));
             }
             Ok(Err(error)) => result.failures.push(error.into()),
@@ -86,7 +87,7 @@ fn refusal(end: &End, verdict: &Verdict) -> Option<String> {
         End::Cmd(status) if !end.is_clean() => return Some(format!("CMD ended with status {status}")),
         End::Cmd(_) | End::NoCmd => {}
     }
-    if !verdict.passed_but_for(Kind::Unused) {
+    if !verdict.passed_except(&CheckId::UNUSED) {
         return Some("the run failed".to_owned());
     }
     let used = verdict.fixtures.iter().any(|fixture| fixture.used > 0);

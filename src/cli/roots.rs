@@ -5,12 +5,12 @@ use super::event::Event;
 use super::ui::Ui;
 use crate::child::env;
 use harproxy_tls::authority::Authority;
-use harproxy_tls::bundle::{Bundle, Gathered};
+use harproxy_tls::bundle::{Bundle, TrustedRoots};
 
 /// Loads the roots that the environment names, and those of the system.
 #[must_use]
-pub fn load(ui: &Ui) -> Gathered {
-    let roots = Gathered::from_env(&env::own());
+pub fn load(ui: &Ui) -> TrustedRoots {
+    let roots = TrustedRoots::from_env(&env::own());
     for warning in &roots.warnings {
         ui.alert(Event::Warning, &advice::warning(warning));
     }

@@ -18,7 +18,8 @@ pub struct Pruned {
     pub kept: usize,
     /// Number of removed payload files or archive members.
     pub payloads: usize,
-    /// Payload files that remain, with the HAR that refers to them. It is the fixture itself if a file cannot be removed.
+    /// Payload files that remain, with the HAR that refers to them. It is the fixture itself if a file cannot be
+    /// removed.
     pub left: Vec<(String, PathBuf)>,
 }
 
@@ -77,7 +78,7 @@ pub fn candidates(fixture: &Fixture, unused: &[usize]) -> BTreeSet<usize> {
 /// # Errors
 /// [`Error`]. The fixture is then unchanged.
 pub fn prune_locked(used: &Fixture, entries: &BTreeSet<usize>) -> Result<Pruned, Error> {
-    let _hold = record::hold(used.path()).map_err(Error::Lock)?;
+    let _lock = record::lock_fixture(used.path()).map_err(Error::Lock)?;
     prune(used, entries)
 }
 

@@ -9,7 +9,8 @@ use url::form_urlencoded;
 use harproxy_har::model::{Body, Stored};
 use harproxy_har::{Entry, Error, Fixture, Payload};
 use harproxy_http::headers::to_chars;
-use harproxy_http::{Headers, MediaType, json, multipart};
+use harproxy_http::{Headers, MediaType, multipart};
+use harproxy_json as json;
 
 /// Longer payloads are not shown but summed up, bytes.
 const LONGEST: u64 = 16 << 20;

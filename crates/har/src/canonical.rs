@@ -7,8 +7,9 @@ use std::collections::HashMap;
 use serde_json::{Map, Number, Value, json};
 
 use super::model::{Body, Entry, Request, Response, Stored, Timings, Truncated};
-use super::raw::{Member, Node, is_named, unquoted};
 use harproxy_http::{Headers, cookies, headers::to_chars};
+use harproxy_json::text::{is_name, quote, unquote};
+use harproxy_json::{TextMember, TextValue};
 
 type Object = Map<String, Value>;
 
@@ -72,18 +73,18 @@ const HEADER: &[&str] = &["name", "value", "comment"];
 /// A member whose name is known when this is compiled.
 macro_rules! member {
     ($name:literal, $value:expr) => {
-        (Cow::Borrowed(concat!("\"", $name, "\"")), Node::from($value))
+        (Cow::Borrowed(concat!("\"", $name, "\"")), TextValue::from($value))
     };
 }
 
 /// The JSON of an entry as it stands in `log.entries`.
-pub(super) fn entry(entry: &Entry) -> Node<'static> {
+pub(super) fn entry(entry: &Entry) -> TextValue<'static> {
     let mut out = Vec::with_capacity(11);
     out.push(member!("startedDateTime", &*entry.started));
     out.push(member!("time", millis(entry.time)));
     out.push(member!("request", request(&entry.request)));
     out.push(member!("response", response(&entry.response)));
-    out.push(member!("cache", Node::Object(Vec::new())));
+    out.push(member!("cache", TextValue::Object(Vec::new())));
     out.push(member!("timings", timings(&entry.timings)));
     out.extend(entry.server_ip.as_deref().map(|ip| member!("serverIPAddress", ip)));
     out.extend(entry.connection.as_deref().map(|connection| member!("connection", connection)));
@@ -104,71 +105,70 @@ fn has_extras(entry: &Entry) -> bool {
 
 /// Puts the members of an entry, whoever wrote it, in their order, and its headers in canonical form. No value changes but
 /// the case of header names.
-pub(super) fn arrange(entry: &mut Node<'_>) {
+pub(super) fn arrange(entry: &mut TextValue<'_>) {
     reorder(entry, ENTRY);
     for (name, order) in [("request", REQUEST), ("response", RESPONSE), ("timings", TIMINGS)] {
-        for part in entry.all_mut(name) {
+        for part in entry.values_mut(name) {
             reorder(part, order);
             for name in ["headers", "_trailers"] {
-                part.all_mut(name).for_each(group);
+                part.values_mut(name).for_each(group);
             }
             for name in ["content", "postData"] {
-                part.all_mut(name).for_each(|body| reorder(body, BODY));
+                part.values_mut(name).for_each(|body| reorder(body, BODY));
             }
         }
     }
 }
 
 /// The `_file` members of an entry's payloads.
-pub(super) fn files_mut<'n, 'a>(entry: &'n mut Node<'a>) -> Vec<&'n mut Node<'a>> {
-    bodies_mut(entry).into_iter().flat_map(|body| body.all_mut("_file")).collect()
+pub(super) fn files_mut<'n, 'a>(entry: &'n mut TextValue<'a>) -> Vec<&'n mut TextValue<'a>> {
+    bodies_mut(entry).into_iter().flat_map(|body| body.values_mut("_file")).collect()
 }
 
 /// `postData` and `content` of an entry.
-pub(super) fn bodies_mut<'n, 'a>(entry: &'n mut Node<'a>) -> Vec<&'n mut Node<'a>> {
-    let Node::Object(members) = entry else { return Vec::new() };
+pub(super) fn bodies_mut<'n, 'a>(entry: &'n mut TextValue<'a>) -> Vec<&'n mut TextValue<'a>> {
+    let TextValue::Object(members) = entry else { return Vec::new() };
     let parts = members.iter_mut().filter_map(|(name, part)| {
-        let body =
-            [("request", "postData"), ("response", "content")].into_iter().find(|(part, _)| is_named(name, part));
+        let body = [("request", "postData"), ("response", "content")].into_iter().find(|(part, _)| is_name(name, part));
         body.map(|(_, body)| (part, body))
     });
-    parts.flat_map(|(part, body)| part.all_mut(body)).collect()
+    parts.flat_map(|(part, body)| part.values_mut(body)).collect()
 }
 
 /// Puts the members of `log` but `entries` in their order.
-pub(super) fn arrange_log(members: &mut [Member<'_>]) {
+pub(super) fn arrange_log(members: &mut [TextMember<'_>]) {
     sort(members, LOG);
 }
 
-fn reorder(node: &mut Node<'_>, order: &[&str]) {
-    if let Node::Object(members) = node {
+fn reorder(node: &mut TextValue<'_>, order: &[&str]) {
+    if let TextValue::Object(members) = node {
         sort(members, order);
     }
 }
 
-fn sort(members: &mut [Member<'_>], order: &[&str]) {
-    let rank = |name: &str| order.iter().position(|known| is_named(name, known)).unwrap_or(order.len());
+fn sort(members: &mut [TextMember<'_>], order: &[&str]) {
+    let rank = |name: &str| order.iter().position(|known| is_name(name, known)).unwrap_or(order.len());
     if !members.is_sorted_by_key(|(name, _)| rank(name)) {
         members.sort_by_key(|(name, _)| rank(name));
     }
 }
 
 /// Header names in lower case in order of first appearance, every value of a repeated name behind its first.
-fn group(list: &mut Node<'_>) {
-    let Node::Array(list) = list else { return };
+fn group(list: &mut TextValue<'_>) {
+    let TextValue::Array(list) = list else { return };
     for field in &mut *list {
         reorder(field, HEADER);
-        for name in field.all_mut("name") {
-            if let Node::Leaf(text) = name
+        for name in field.values_mut("name") {
+            if let TextValue::Scalar(text) = name
                 && text.bytes().any(|byte| byte.is_ascii_uppercase())
-                && let Some(name) = unquoted(text).map(|name| name.to_ascii_lowercase())
+                && let Some(name) = unquote(text).map(|name| name.to_ascii_lowercase())
             {
-                *text = super::raw::quoted(&name).into();
+                *text = quote(&name).into();
             }
         }
     }
     let names: Vec<_> =
-        list.iter().map(|field| field.get("name").and_then(Node::as_text).unwrap_or_default()).collect();
+        list.iter().map(|field| field.get("name").and_then(TextValue::as_str).unwrap_or_default()).collect();
     let places = first_places(&names);
     if !places.is_sorted() {
         let mut placed: Vec<_> = places.into_iter().zip(std::mem::take(list)).collect();
@@ -198,7 +198,7 @@ fn query(url: &str) -> url::form_urlencoded::Parse<'_> {
     url::form_urlencoded::parse(query.as_bytes())
 }
 
-fn request(request: &Request) -> Node<'static> {
+fn request(request: &Request) -> TextValue<'static> {
     let mut out = Vec::with_capacity(10);
     out.push(member!("method", &*request.method));
     out.push(member!("url", &*request.url));
@@ -207,7 +207,7 @@ fn request(request: &Request) -> Node<'static> {
     out.push(member!("headers", headers(&request.headers)));
     out.push(member!(
         "queryString",
-        Node::Array(query(&request.url).map(|(name, value)| pair(&name, &value)).collect())
+        TextValue::Array(query(&request.url).map(|(name, value)| pair(&name, &value)).collect())
     ));
     out.extend(request.post_data.as_ref().map(|body| member!("postData", post_data(body))));
     out.push(member!("headersSize", Value::from(request.headers_size)));
@@ -215,7 +215,7 @@ fn request(request: &Request) -> Node<'static> {
     with_extras(out, &request.extras)
 }
 
-fn response(response: &Response) -> Node<'static> {
+fn response(response: &Response) -> TextValue<'static> {
     let mut out = Vec::with_capacity(10);
     out.push(member!("status", Value::from(response.status)));
     out.push(member!("statusText", &*response.status_text));
@@ -232,18 +232,18 @@ fn response(response: &Response) -> Node<'static> {
     with_extras(out, &response.extras)
 }
 
-fn content(body: &Body) -> Node<'static> {
+fn content(body: &Body) -> TextValue<'static> {
     let unknown = if body.stored == Stored::Nowhere { 0 } else { -1 };
     stored(vec![member!("size", Value::from(body.size.unwrap_or(unknown)))], body, None)
 }
 
 /// HAR 1.2 wants a `text` of it, wherever the payload is.
-fn post_data(body: &Body) -> Node<'static> {
+fn post_data(body: &Body) -> TextValue<'static> {
     stored(Vec::new(), body, Some(""))
 }
 
 /// What the bytes are, where they are, and what is to be known of them; `elsewhere` stands for a text that is not here.
-fn stored(mut out: Vec<Member<'static>>, body: &Body, elsewhere: Option<&str>) -> Node<'static> {
+fn stored(mut out: Vec<TextMember<'static>>, body: &Body, elsewhere: Option<&str>) -> TextValue<'static> {
     out.push(member!("mimeType", &*body.mime_type));
     if let (Stored::Nowhere | Stored::File(_), Some(text)) = (&body.stored, elsewhere) {
         out.push(member!("text", text));
@@ -263,31 +263,31 @@ fn stored(mut out: Vec<Member<'static>>, body: &Body, elsewhere: Option<&str>) -
     with_extras(out, &body.extras)
 }
 
-fn truncated(truncated: &Truncated) -> Node<'static> {
+fn truncated(truncated: &Truncated) -> TextValue<'static> {
     let mut out = vec![member!("reason", &*truncated.reason), member!("kept", Value::from(truncated.kept))];
     out.extend(truncated.total.map(|total| member!("total", Value::from(total))));
-    Node::Object(out)
+    TextValue::Object(out)
 }
 
-fn headers(headers: &Headers) -> Node<'static> {
-    let mut list = Node::Array(headers.iter().map(|field| pair(&field.name, &to_chars(&field.value))).collect());
+fn headers(headers: &Headers) -> TextValue<'static> {
+    let mut list = TextValue::Array(headers.iter().map(|field| pair(&field.name, &to_chars(&field.value))).collect());
     group(&mut list);
     list
 }
 
-fn pair(name: &str, value: &str) -> Node<'static> {
-    Node::Object(vec![member!("name", name), member!("value", value)])
+fn pair(name: &str, value: &str) -> TextValue<'static> {
+    TextValue::Object(vec![member!("name", name), member!("value", value)])
 }
 
-fn values(list: Vec<Value>) -> Node<'static> {
-    Node::Array(list.into_iter().map(Node::from).collect())
+fn values(list: Vec<Value>) -> TextValue<'static> {
+    TextValue::Array(list.into_iter().map(TextValue::from).collect())
 }
 
 /// `send`, `wait` and `receive` are not optional in HAR 1.2, so unknown is 0 there and -1 elsewhere.
-fn timings(timings: &Timings) -> Node<'static> {
+fn timings(timings: &Timings) -> TextValue<'static> {
     let optional = |phase: Option<f64>| phase.map_or(Value::from(-1), millis);
     let always = |phase: Option<f64>| millis(phase.unwrap_or_default());
-    Node::Object(vec![
+    TextValue::Object(vec![
         member!("blocked", optional(timings.blocked)),
         member!("dns", optional(timings.dns)),
         member!("connect", optional(timings.connect)),
@@ -310,10 +310,10 @@ fn millis(ms: f64) -> Value {
 }
 
 /// An object with what other tools wrote; where a list could not be derived, theirs stands instead of ours.
-fn with_extras(members: Vec<Member<'static>>, extras: &Object) -> Node<'static> {
-    let mut object = Node::Object(members);
+fn with_extras(members: Vec<TextMember<'static>>, extras: &Object) -> TextValue<'static> {
+    let mut object = TextValue::Object(members);
     for (name, value) in extras {
-        object.set(name, Node::from(value.clone()));
+        object.set(name, TextValue::from(value.clone()));
     }
     object
 }

@@ -16,7 +16,8 @@ use super::observe::{self, Charset, Hashing, holds, writing};
 use super::staging::Staging;
 use super::write::{ContentMode, JsonLayout, PayloadSource};
 use super::{Error, payload};
-use harproxy_http::{MediaType, json};
+use harproxy_http::MediaType;
+use harproxy_json::CompactDetector;
 
 /// Payloads up to this size are handled in memory.
 const IN_MEMORY: u64 = 1 << 20;
@@ -128,11 +129,11 @@ impl Deposit {
             return Ok(());
         }
         let name_end = plan.ending(observe::is_text(&bytes, &plan.media));
-        body.compact = plan.is_indented(|| json::is_compact(&bytes));
+        body.compact = plan.is_indented(|| harproxy_json::is_compact(&bytes));
         let bytes = match plan.laid_out {
             _ if !body.compact => bytes,
             Some(laid_out) => laid_out.to_owned(),
-            None => json::indent(&bytes),
+            None => harproxy_json::indent(&bytes),
         };
         let (name, new) = self.claim(&Sha256::digest(&bytes), name_end, bytes.len() as u64, || Ok(&bytes[..]))?;
         if new {
@@ -152,7 +153,7 @@ impl Deposit {
     ) -> Result<u64, Error> {
         let part = self.staging()?.join(".part");
         let mut out = Hashing::create(&part)?;
-        let mut layout = json::Layout::default();
+        let mut layout = CompactDetector::default();
         let mut text = Charset::new(&plan.media);
         let mut utf8 = Charset::utf8();
         let mut chunk = vec![0; 64 * 1024];
@@ -170,7 +171,7 @@ impl Deposit {
         }
         let (mut digest, mut stored_len) = out.finish()?;
         let size = stored_len;
-        let compact = || layout.is_compact() && utf8.valid && File::open(&part).is_ok_and(json::is_valid);
+        let compact = || layout.is_compact() && utf8.valid && File::open(&part).is_ok_and(harproxy_json::is_valid);
         body.compact = plan.is_indented(compact);
         let mut stored = part.clone();
         if body.compact {
@@ -178,7 +179,7 @@ impl Deposit {
             let mut out = Hashing::create(&stored)?;
             let indented = match plan.laid_out {
                 Some(laid_out) => out.write_all(laid_out),
-                None => File::open(&part).and_then(|read| json::indent_stream(read, &mut out)),
+                None => File::open(&part).and_then(|read| harproxy_json::indent_stream(read, &mut out)),
             };
             indented.map_err(|source| writing(&stored, source))?;
             (digest, stored_len) = out.finish()?;

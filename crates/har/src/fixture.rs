@@ -13,13 +13,14 @@ use super::hold::Held;
 use super::index::Heads;
 use super::model::Stored;
 use super::parse::{self, Dialect};
-use super::raw::{self, Node};
 use super::read::Contents;
 use super::stamp::Stamp;
 use super::store::Store;
 use super::window::Span;
 use super::write::FORMAT;
 use super::{Entry, Error, Payload, model, observe, open, payload, sidecar};
+use harproxy_json::text::{quote, replace_lone_surrogates};
+use harproxy_json::{TextMember, TextValue};
 
 /// Something odd that was read around: shown by `check`, and under `-v`.
 #[derive(Clone, Debug)]
@@ -116,6 +117,12 @@ impl Fixture {
         self.contents.index.len()
     }
 
+    /// The length in bytes of an entry's JSON; 0 without such an entry.
+    #[must_use]
+    pub fn entry_len(&self, entry: usize) -> u64 {
+        self.contents.index.span(entry).map_or(0, |span| span.len)
+    }
+
     /// What was odd.
     #[must_use]
     pub fn warnings(&self) -> &[Warning] {
@@ -182,10 +189,18 @@ impl Fixture {
             }
             Stored::Nowhere => Vec::new(),
         };
-        if bytes.is_empty() && body.size.unwrap_or_default() > 0 {
-            return Ok(Payload::NotRecorded);
+        Ok(embedded(bytes, body))
+    }
+
+    /// As [`Fixture::payload`], without a second copy of an embedded text.
+    ///
+    /// # Errors
+    /// As for [`Fixture::payload`].
+    pub fn into_payload(&self, entry: usize, mut body: model::Body) -> Result<Payload, Error> {
+        match &mut body.stored {
+            Stored::Text(text) => Ok(embedded(std::mem::take(text).into_bytes(), &body)),
+            _ => self.payload(entry, &body),
         }
-        Ok(Payload::of_bytes(bytes, body.compact))
     }
 
     /// The bytes of a payload as they are stored, in whatever layout; `None` when they are more than `longest`, or there are
@@ -375,26 +390,26 @@ impl Fixture {
     }
 
     /// An entry's text, taken apart.
-    pub(super) fn node<'a>(&self, entry: usize, json: &'a [u8]) -> Result<Node<'a>, Error> {
-        let node = parse::utf8(json).and_then(Node::parse);
+    pub(super) fn node<'a>(&self, entry: usize, json: &'a [u8]) -> Result<TextValue<'a>, Error> {
+        let node = parse::tree(json);
         node.map_err(|reason| self.bad_entry(entry, reason))
     }
 
     /// The members of `log` but `entries`, as they are spelled.
-    pub(super) fn log(&self) -> Result<Vec<raw::Member<'static>>, Error> {
+    pub(super) fn log(&self) -> Result<Vec<TextMember<'static>>, Error> {
         self.members(&self.contents.members)
     }
 
     /// The members beside `log`, as they are spelled.
-    pub(super) fn beside_log(&self) -> Result<Vec<raw::Member<'static>>, Error> {
+    pub(super) fn beside_log(&self) -> Result<Vec<TextMember<'static>>, Error> {
         self.members(&self.contents.beside)
     }
 
-    fn members(&self, members: &[(String, Span)]) -> Result<Vec<raw::Member<'static>>, Error> {
+    fn members(&self, members: &[(String, Span)]) -> Result<Vec<TextMember<'static>>, Error> {
         let member = |(name, span): &(String, Span)| {
             let json = self.store.range(span.offset, span.len).map_err(|source| self.unreadable(source))?;
-            let node = parse::utf8(&json).and_then(Node::parse).map_err(|reason| self.malformed(*span, reason))?;
-            Ok((raw::quoted(name).into(), node.into_owned()))
+            let node = parse::tree(&json).map_err(|reason| self.malformed(*span, reason))?;
+            Ok((quote(name).into(), node.into_owned()))
         };
         members.iter().map(member).collect()
     }
@@ -402,7 +417,7 @@ impl Fixture {
     fn value(&self, span: Span) -> Result<Value, Error> {
         let json = self.store.range(span.offset, span.len).map_err(|source| self.unreadable(source))?;
         let text = String::from_utf8_lossy(&json);
-        let value = serde_json::from_str(&text).or_else(|_| serde_json::from_str(&parse::mend_surrogates(&text)));
+        let value = serde_json::from_str(&text).or_else(|_| serde_json::from_str(&replace_lone_surrogates(&text)));
         value.map_err(|error| self.malformed(span, error.to_string()))
     }
 
@@ -448,6 +463,14 @@ impl<T: Read + io::Seek> ReadSeek for T {}
 enum Located<'a> {
     Path(PathBuf),
     Member(&'a Archive, usize),
+}
+
+/// The payload that a HAR embeds.
+fn embedded(stored: Vec<u8>, body: &model::Body) -> Payload {
+    if stored.is_empty() && body.size.unwrap_or_default() > 0 {
+        return Payload::NotRecorded;
+    }
+    Payload::of_bytes(stored, body.compact)
 }
 
 fn scope_of(own: &Map<String, Value>) -> Vec<String> {

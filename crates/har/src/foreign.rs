@@ -274,7 +274,7 @@ fn cut_short(content: &mut Body, media: &MediaType, headers: &Headers, notes: &m
     if text.is_empty() || len >= size / 2 || headers.contains("content-encoding") {
         return;
     }
-    if media.is_json() && !harproxy_http::json::is_valid(text.as_bytes()) {
+    if media.is_json() && !harproxy_json::is_valid(text.as_bytes()) {
         notes.push(format!(
             "the response body was cut at {len} of {size} bytes and is no JSON any more; taken as not kept"
         ));

@@ -12,10 +12,9 @@ use tempfile::NamedTempFile;
 
 use super::model::Stored;
 use super::parts::digest;
-use super::raw::Node;
 use super::text::HarText;
 use super::{Error, Fixture, canonical, place, sidecar, staging, write};
-use harproxy_http::json::CompactReader;
+use harproxy_json::{CompactReader, TextValue};
 
 /// What stands between a fixture and its canonical form.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -106,8 +105,8 @@ pub fn inlined(fixture: &Fixture, entry: usize) -> Result<String, Error> {
             && let Ok(text) = std::str::from_utf8(&payload.bytes()?)
         {
             let name = if part == "request" { "postData" } else { "content" };
-            for body in node.all_mut(part).flat_map(|part| part.all_mut(name)) {
-                body.set("text", Node::text(text));
+            for body in node.values_mut(part).flat_map(|part| part.values_mut(name)) {
+                body.set("text", TextValue::string(text));
             }
         }
     }
@@ -179,15 +178,15 @@ impl<'a> Names<'a> {
 
     /// Gives the payload file of a body its name, and the body the size that follows from it. That the file is there is made
     /// sure of in any case.
-    fn see_to(&mut self, entry: usize, body: &mut Node<'_>) -> Result<(), Error> {
-        let compact = matches!(body.get("_compact"), Some(Node::Leaf(leaf)) if leaf == "true");
+    fn see_to(&mut self, entry: usize, body: &mut TextValue<'_>) -> Result<(), Error> {
+        let compact = matches!(body.get("_compact"), Some(TextValue::Scalar(leaf)) if leaf == "true");
         let mut edited = None;
-        for file in body.all_mut("_file") {
-            let Some(name) = file.as_text().filter(|name| !name.is_empty()) else { continue };
+        for file in body.values_mut("_file") {
+            let Some(name) = file.as_str().filter(|name| !name.is_empty()) else { continue };
             let name = name.into_owned();
             let to = self.name_of(entry, &name)?;
             if to != name {
-                *file = Node::text(&to);
+                *file = TextValue::string(&to);
                 self.renamed.insert(name.clone(), to.clone());
                 edited = Some(name);
             }
@@ -198,7 +197,7 @@ impl<'a> Names<'a> {
             let stored = self.fixture.stored(entry, &name)?;
             let mut read: Box<dyn Read> = if compact { Box::new(CompactReader::new(stored)) } else { stored };
             let size = io::copy(&mut read, &mut io::sink()).map_err(|source| reading(Path::new(&name), source))?;
-            body.set("size", Node::from(serde_json::Value::from(size)));
+            body.set("size", TextValue::from(serde_json::Value::from(size)));
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! The index of a HAR: where each entry stands and what a matcher wants to know of it, in a few dozen bytes an entry.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 
@@ -8,6 +9,7 @@ use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::window::Span;
+use harproxy_json::text::unquote_lossy;
 
 /// What the index keeps of a usable entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -341,11 +343,7 @@ fn is_there(raw: &RawValue) -> bool {
 }
 
 fn text(raw: &RawValue) -> Option<String> {
-    let plain = raw.get().strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-    match plain {
-        Some(plain) if !plain.contains('\\') => Some(plain.to_owned()),
-        _ => serde_json::from_str(&super::parse::mend_surrogates(raw.get())).ok(),
-    }
+    unquote_lossy(raw.get()).map(Cow::into_owned)
 }
 
 fn is_websocket(url: Option<&str>) -> bool {

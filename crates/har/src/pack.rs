@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 
 use super::fixture::ReadSeek;
 use super::staging::{self, Staging};
-use super::{Error, Fixture, observe, parse, place, raw, sidecar, write};
+use super::{Error, Fixture, observe, parse, place, sidecar, write};
+use harproxy_json::text::{is_name, quote, unquote};
+use harproxy_json::text_value::members;
 
 /// What was packed or unpacked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -164,7 +166,7 @@ fn relocate(
         at = offset + json.len() as u64;
         let mut rest = json;
         for file in files(json).map_err(bad)? {
-            let name = raw::unquoted(file).ok_or_else(|| bad(format!("its `_file` {file} is no text")))?;
+            let name = unquote(file).ok_or_else(|| bad(format!("its `_file` {file} is no text")))?;
             if name.is_empty() {
                 continue;
             }
@@ -172,7 +174,7 @@ fn relocate(
             // Both are parts of one text.
             let before = &rest[..file.as_ptr() as usize - rest.as_ptr() as usize];
             rest = &rest[before.len() + file.len()..];
-            let new = if new == name { file.to_owned() } else { raw::quoted(&new) };
+            let new = if new == name { file.to_owned() } else { quote(&new) };
             write!(out, "{before}{new}").map_err(failed)?;
         }
         out.write_all(rest.as_bytes()).map_err(failed)?;
@@ -182,24 +184,19 @@ fn relocate(
 
 /// The `_file` strings of an entry's payloads as they are spelled, in order: parts of `json`.
 fn files(json: &str) -> Result<Vec<&str>, String> {
+    let members_of = |json| members(json).map_err(|error| error.to_string());
     let mut found = Vec::new();
-    for (part, value) in inside(json)? {
-        let body =
-            [("request", "postData"), ("response", "content")].into_iter().find(|(name, _)| raw::is_named(part, name));
+    for (part, value) in members_of(json)? {
+        let body = [("request", "postData"), ("response", "content")].into_iter().find(|(name, _)| is_name(part, name));
         let Some((_, body)) = body else { continue };
-        for (_, value) in inside(value)?.into_iter().filter(|(name, _)| raw::is_named(name, body)) {
+        for (_, value) in members_of(value)?.into_iter().filter(|(name, _)| is_name(name, body)) {
             found.extend(
-                inside(value)?.into_iter().filter(|(name, _)| raw::is_named(name, "_file")).map(|(_, file)| file),
+                members_of(value)?.into_iter().filter(|(name, _)| is_name(name, "_file")).map(|(_, file)| file),
             );
         }
     }
     found.retain(|file| file.starts_with('"'));
     Ok(found)
-}
-
-/// The members of what may be an object.
-fn inside(json: &str) -> Result<Vec<(&str, &str)>, String> {
-    if json.starts_with('{') { raw::members(json) } else { Ok(Vec::new()) }
 }
 
 /// Where a payload of somebody's archive may be put: below the folder of the HAR, over no link, and in nothing that is hidden,

@@ -3,13 +3,13 @@
 //! Own fixtures are taken as they are. In those of other tools the habits that `Dialect` knows are undone here, so that
 //! the rest of harproxy meets one meaning only: wire headers, payload bytes, sizes. What is undone is noted.
 
-use std::borrow::Cow;
-
 use serde_json::{Map, Value};
 
 use super::foreign;
 use super::model::{Body, Entry, Extras, Request, Response, Stored, Timings, Truncated};
 use harproxy_http::{Header, Headers, cookies, headers::from_chars};
+use harproxy_json::TextValue;
+use harproxy_json::text::replace_lone_surrogates;
 
 /// Whose habits a HAR has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,7 +49,7 @@ pub(super) fn entry(json: &[u8], dialect: Dialect, notes: &mut Vec<String>) -> R
 /// The members of an entry.
 fn object_of(json: &[u8]) -> Result<Map<String, Value>, String> {
     let text = utf8(json)?;
-    let value = serde_json::from_str(text).or_else(|_| serde_json::from_str(&mend_surrogates(text)));
+    let value = serde_json::from_str(text).or_else(|_| serde_json::from_str(&replace_lone_surrogates(text)));
     match value {
         Ok(Value::Object(map)) => Ok(map),
         Ok(_) => Err("it is not an object".to_owned()),
@@ -65,34 +65,9 @@ pub(super) fn utf8(json: &[u8]) -> Result<&str, String> {
     std::str::from_utf8(json).map_err(not_utf8)
 }
 
-/// A lone surrogate escape (`\ud83d`) is no character and strict parsers refuse it; it becomes U+FFFD, as JavaScript
-/// encodes it.
-pub fn mend_surrogates(json: &str) -> Cow<'_, str> {
-    if !json.contains("\\u") {
-        return Cow::Borrowed(json);
-    }
-    let mut out = String::with_capacity(json.len());
-    let mut rest = json;
-    while let Some(at) = rest.find('\\') {
-        let escape = &rest[at..];
-        let (keep, len) = match code_unit(escape) {
-            Some(0xD800..=0xDBFF) if matches!(escape.get(6..).and_then(code_unit), Some(0xDC00..=0xDFFF)) => (true, 12),
-            Some(0xD800..=0xDFFF) => (false, 6),
-            Some(_) => (true, 6),
-            None => (true, 1 + escape[1..].chars().next().map_or(0, char::len_utf8)),
-        };
-        out.push_str(&rest[..at]);
-        out.push_str(if keep { &escape[..len] } else { "\\ufffd" });
-        rest = &escape[len..];
-    }
-    out.push_str(rest);
-    Cow::Owned(out)
-}
-
-/// The code unit of the escape that `text` begins with: `\u` and four hexadecimal digits (RFC 8259 section 7).
-fn code_unit(text: &str) -> Option<u16> {
-    let digits = text.strip_prefix("\\u")?.get(..4)?;
-    u16::from_str_radix(digits, 16).ok()
+/// An entry's text as a tree.
+pub(super) fn tree(json: &[u8]) -> Result<TextValue<'_>, String> {
+    TextValue::parse(utf8(json)?).map_err(|error| error.to_string())
 }
 
 fn request_of(mut map: Map<String, Value>) -> Result<Request, String> {

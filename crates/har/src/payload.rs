@@ -12,7 +12,7 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 
 use super::{Error, charset};
-use harproxy_http::json::{self, CompactReader};
+use harproxy_json::CompactReader;
 use harproxy_support::temp::TempFolder;
 
 /// A payload as it is to be compared or served: decoded, compact again when `_compact` said so.
@@ -51,7 +51,7 @@ impl Payload {
     pub(super) fn of_bytes(stored: Vec<u8>, compact: bool) -> Self {
         match stored.is_empty() {
             true => Payload::Empty,
-            false if compact => Payload::Bytes(json::compact(&stored).into()),
+            false if compact => Payload::Bytes(harproxy_json::compact(&stored).into()),
             false => Payload::Bytes(stored.into()),
         }
     }
@@ -123,7 +123,7 @@ impl Payload {
 impl PayloadFile {
     fn bytes(&self) -> Result<Bytes, Error> {
         let bytes = self.stored()?;
-        Ok(if self.compact { json::compact(&bytes).into() } else { bytes.into() })
+        Ok(if self.compact { harproxy_json::compact(&bytes).into() } else { bytes.into() })
     }
 
     fn stored(&self) -> Result<Vec<u8>, Error> {

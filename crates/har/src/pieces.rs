@@ -3,9 +3,10 @@
 use std::io::Write;
 use std::path::Path;
 
+use harproxy_json::text::{quote, replace_lone_surrogates, unquote};
+use harproxy_json::{TextMember, TextValue};
 use serde_json::{Map, Value};
 
-use super::raw::{Member, Node, quoted, unquoted};
 use super::{Error, Fixture, canonical, parse, place, staging, text};
 
 /// Members of a JSON object, in order.
@@ -19,17 +20,17 @@ pub fn around_entries(fixture: &Fixture) -> Result<(Object, Object), Error> {
     Ok((object(&fixture.log()?), object(&fixture.beside_log()?)))
 }
 
-fn object(members: &[Member<'_>]) -> Object {
-    let value = |node: &Node<'_>| {
-        let json = node.pretty(0);
-        serde_json::from_str(&json).or_else(|_| serde_json::from_str(&parse::mend_surrogates(&json))).ok()
+fn object(members: &[TextMember<'_>]) -> Object {
+    let value = |node: &TextValue<'_>| {
+        let json = node.indented(0);
+        serde_json::from_str(&json).or_else(|_| serde_json::from_str(&replace_lone_surrogates(&json))).ok()
     };
-    members.iter().filter_map(|(name, node)| Some((unquoted(name)?.into_owned(), value(node)?))).collect()
+    members.iter().filter_map(|(name, node)| Some((unquote(name)?.into_owned(), value(node)?))).collect()
 }
 
 /// The same as they are written.
-pub(super) fn members(object: &Object) -> Vec<Member<'static>> {
-    object.iter().map(|(name, value)| (quoted(name).into(), Node::from(value.clone()))).collect()
+pub(super) fn members(object: &Object) -> Vec<TextMember<'static>> {
+    object.iter().map(|(name, value)| (quote(name).into(), TextValue::from(value.clone()))).collect()
 }
 
 /// All of a HAR that stands before the first entry.
@@ -46,17 +47,17 @@ pub fn end(any: bool, beside: &Object) -> String {
 
 /// The text of an entry as it stands in the list.
 pub fn entry(entry: Object) -> String {
-    arranged(Node::from(Value::Object(entry)))
+    arranged(TextValue::from(Value::Object(entry)))
 }
 
 /// An entry's text put in canonical form; `None` when it is no JSON.
 pub fn formatted(json: &[u8]) -> Option<String> {
-    parse::utf8(json).and_then(Node::parse).map(arranged).ok()
+    parse::tree(json).map(arranged).ok()
 }
 
-fn arranged(mut entry: Node<'_>) -> String {
+fn arranged(mut entry: TextValue<'_>) -> String {
     canonical::arrange(&mut entry);
-    entry.pretty(6)
+    entry.indented(6)
 }
 
 /// Puts a text in the place of a file: synced, and there as a whole or not at all.

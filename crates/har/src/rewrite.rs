@@ -12,7 +12,6 @@ use tempfile::NamedTempFile;
 
 use super::fixture::ReadSeek;
 use super::parts::{Part, digest, spelled};
-use super::raw::Node;
 use super::staging::{self, Staging};
 use super::{Error, Fixture, canonical, find, observe, parse, place, sidecar};
 
@@ -283,8 +282,8 @@ impl<'a> Rewrite<'a> {
 
 /// The payload files that an entry refers to, however its text is laid out; `None` when it is not understood.
 fn files_of(json: &[u8]) -> Option<Vec<String>> {
-    let mut node = parse::utf8(json).and_then(Node::parse).ok()?;
-    let files = canonical::files_mut(&mut node).into_iter().filter_map(|file| file.as_text());
+    let mut node = parse::tree(json).ok()?;
+    let files = canonical::files_mut(&mut node).into_iter().filter_map(|file| file.as_str());
     Some(files.map(|name| spelled(&name)).collect())
 }
 

@@ -4,34 +4,34 @@
 use std::io::{self, Write};
 
 use super::canonical;
-use super::raw::{Member, Node};
+use harproxy_json::{TextMember, TextValue};
 
 /// A HAR being written.
 #[derive(Debug)]
 pub(super) struct HarText<W> {
     out: W,
     /// The members of `log` before `entries`.
-    log: Vec<Member<'static>>,
+    log: Vec<TextMember<'static>>,
     /// Members beside `log` that some tool wrote.
-    beside: Vec<Member<'static>>,
+    beside: Vec<TextMember<'static>>,
     entries: usize,
 }
 
 impl<W: Write> HarText<W> {
-    pub(super) fn new(out: W, mut log: Vec<Member<'static>>) -> Self {
+    pub(super) fn new(out: W, mut log: Vec<TextMember<'static>>) -> Self {
         canonical::arrange_log(&mut log);
         HarText { out, log, beside: Vec::new(), entries: 0 }
     }
 
     /// Replaces what stands around the entries; nothing has been written yet.
-    pub(super) fn surround(&mut self, mut log: Vec<Member<'static>>, beside: Vec<Member<'static>>) {
+    pub(super) fn surround(&mut self, mut log: Vec<TextMember<'static>>, beside: Vec<TextMember<'static>>) {
         canonical::arrange_log(&mut log);
         self.log = log;
         self.beside = beside;
     }
 
     /// The members of `log` before `entries`.
-    pub(super) fn log(&self) -> &[Member<'static>] {
+    pub(super) fn log(&self) -> &[TextMember<'static>] {
         &self.log
     }
 
@@ -41,8 +41,8 @@ impl<W: Write> HarText<W> {
     }
 
     /// Adds an entry.
-    pub(super) fn entry(&mut self, entry: &Node<'_>) -> io::Result<()> {
-        self.entry_text(entry.pretty(6).as_bytes())
+    pub(super) fn entry(&mut self, entry: &TextValue<'_>) -> io::Result<()> {
+        self.entry_text(entry.indented(6).as_bytes())
     }
 
     /// Adds the text of an entry, indented as it stands in the list.
@@ -66,19 +66,19 @@ impl<W: Write> HarText<W> {
 }
 
 /// All that stands before the first entry.
-pub(super) fn head(log: &[Member<'_>]) -> String {
+pub(super) fn head(log: &[TextMember<'_>]) -> String {
     let mut head = "{\n  \"log\": {\n".to_owned();
     for (name, value) in log {
-        head += &format!("    {name}: {},\n", value.pretty(4));
+        head += &format!("    {name}: {},\n", value.indented(4));
     }
     head + "    \"entries\": ["
 }
 
 /// All that stands behind the last entry, if there is any.
-pub(super) fn end(any: bool, beside: &[Member<'_>]) -> String {
+pub(super) fn end(any: bool, beside: &[TextMember<'_>]) -> String {
     let mut end = if any { "\n    ]\n  }" } else { "]\n  }" }.to_owned();
     for (name, value) in beside {
-        end += &format!(",\n  {name}: {}", value.pretty(2));
+        end += &format!(",\n  {name}: {}", value.indented(2));
     }
     end + "\n}\n"
 }

@@ -8,12 +8,11 @@ use serde_json::json;
 use tempfile::NamedTempFile;
 
 use super::deposit::{Deposit, Side};
-use super::patch::patch;
 use super::pieces::{self, Object};
-use super::raw::{Member, Node, is_named, quoted};
 use super::text::HarText;
 use super::{Entry, Error, Fixture, canonical, model, place, sidecar, staging};
-use harproxy_http::tree;
+use harproxy_json::text::{is_name, quote};
+use harproxy_json::{CountAll, Node, TextMember, TextValue, patch};
 
 /// Where payloads go (`--content`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -106,8 +105,8 @@ impl FixtureWriter {
         for (name, value) in fixture.log()? {
             let ours = log.iter_mut().find(|(ours, _)| *ours == name).map(|(_, ours)| ours);
             match ours {
-                _ if is_named(&name, "version") => {}
-                Some(ours) if is_named(&name, "_harproxy") => add_unknown(ours, value),
+                _ if is_name(&name, "version") => {}
+                Some(ours) if is_name(&name, "_harproxy") => add_unknown(ours, value),
                 Some(ours) => *ours = value,
                 None => log.push((name, value)),
             }
@@ -184,9 +183,9 @@ impl FixtureWriter {
         }
         let json = fixture.entry_json(entry)?;
         let text = String::from_utf8_lossy(&json).replace('\r', "");
-        let print = |entry: &Entry| canonical::entry(entry).pretty(6);
+        let print = |entry: &Entry| canonical::entry(entry).indented(6);
         let (base, new) = (print(&old), print(&new));
-        let node = |text| tree::Node::parse(text, &tree::Plain);
+        let node = |text| Node::parse(text, &CountAll);
         let text = match (node(&text), node(&base), node(&new)) {
             (Some(ours), Some(before), Some(theirs)) => patch(&text, &ours, &before, &new, &theirs),
             _ => new,
@@ -260,12 +259,12 @@ impl FixtureWriter {
     }
 
     /// Brings the payload files of an entry from elsewhere under names of this fixture.
-    fn adopt_payloads(&mut self, node: &mut Node<'_>, fixture: &Fixture, entry: usize) -> Result<(), Error> {
+    fn adopt_payloads(&mut self, node: &mut TextValue<'_>, fixture: &Fixture, entry: usize) -> Result<(), Error> {
         for file in canonical::files_mut(node) {
-            let Some(name) = file.as_text().filter(|name| !name.is_empty()) else { continue };
+            let Some(name) = file.as_str().filter(|name| !name.is_empty()) else { continue };
             let stored = self.deposit.adopt(&mut fixture.stored(entry, &name)?, sidecar::ending(&name))?;
             if let model::Stored::File(name) = stored {
-                *file = Node::text(&name);
+                *file = TextValue::string(&name);
             }
         }
         Ok(())
@@ -292,8 +291,8 @@ pub fn sweep(path: &Path) {
 /// The version of the fixture format that `log._harproxy.format` carries.
 pub const FORMAT: u64 = 1;
 
-fn log_members(scope: &[String]) -> Vec<Member<'static>> {
-    let member = |name, value| (quoted(name).into(), Node::from(value));
+fn log_members(scope: &[String]) -> Vec<TextMember<'static>> {
+    let member = |name, value| (quote(name).into(), TextValue::from(value));
     vec![
         member("version", "1.2".into()),
         member("creator", json!({ "name": "harproxy", "version": env!("CARGO_PKG_VERSION") })),
@@ -302,10 +301,10 @@ fn log_members(scope: &[String]) -> Vec<Member<'static>> {
 }
 
 /// Carries over what another version of harproxy said of a fixture.
-fn add_unknown(ours: &mut Node<'static>, theirs: Node<'static>) {
-    if let (Node::Object(ours), Node::Object(theirs)) = (ours, theirs) {
+fn add_unknown(ours: &mut TextValue<'static>, theirs: TextValue<'static>) {
+    if let (TextValue::Object(ours), TextValue::Object(theirs)) = (ours, theirs) {
         ours.extend(
-            theirs.into_iter().filter(|(name, _)| !["format", "scope"].iter().any(|known| is_named(name, known))),
+            theirs.into_iter().filter(|(name, _)| !["format", "scope"].iter().any(|known| is_name(name, known))),
         );
     }
 }

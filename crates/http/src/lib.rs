@@ -6,12 +6,10 @@ pub mod coding;
 pub mod cookies;
 pub mod escape;
 pub mod headers;
-pub mod json;
 pub mod jwt;
 pub mod media;
 pub mod multipart;
 pub mod problem;
-pub mod tree;
 pub mod url;
 pub mod volatile;
 

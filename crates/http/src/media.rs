@@ -2,7 +2,7 @@
 
 use encoding_rs::Encoding;
 
-use super::json;
+use harproxy_json::begins_with_text;
 
 /// A parsed `Content-Type`; any text parses.
 ///
@@ -119,7 +119,7 @@ impl MediaType {
     /// ```
     #[must_use]
     pub fn is_form_of(&self, payload: &[u8]) -> bool {
-        self.is_form() && !json::begins_with_text(payload)
+        self.is_form() && !begins_with_text(payload)
     }
 
     /// Whether one of the multipart types is declared.

@@ -195,7 +195,7 @@ fn of_record(error: &record::Error) -> String {
 
 /// Returns the commands for unfinished recordings in the same folder, or the command to record this fixture.
 fn of_nothing_left(output: &Path) -> String {
-    let left = record::left_in(output.parent().unwrap_or(Path::new("")));
+    let left = record::fixtures_with_leftovers(output.parent().unwrap_or(Path::new("")));
     match &left[..] {
         [] => format!("record it first: `harproxy record{} -- CMD`", output_option(output)),
         left => {
@@ -227,8 +227,8 @@ fn of_fixture(error: &harproxy_har::Error) -> String {
             of_missing(path)
         }
         harproxy_har::Error::Io { source, .. } | harproxy_har::Error::Payload { source, .. } => of_io(source),
-        harproxy_har::Error::NoFixture { path } if !record::left_in(path).is_empty() => {
-            let left = record::left_in(path);
+        harproxy_har::Error::NoFixture { path } if !record::fixtures_with_leftovers(path).is_empty() => {
+            let left = record::fixtures_with_leftovers(path);
             let each: Vec<_> = left.iter().map(|path| format!("`harproxy recover {}`", harproxy_support::shell_quote::path(path))).collect();
             format!("a recording was interrupted: run {} to make a fixture of it", each.join(", "))
         }
@@ -282,7 +282,7 @@ fn of_replay(error: &replay::Error) -> String {
 
 /// Returns the hint for a missing fixture, which may have an unfinished recording.
 fn of_missing(path: &Path) -> String {
-    let left = record::left_in(path.parent().unwrap_or(Path::new("")));
+    let left = record::fixtures_with_leftovers(path.parent().unwrap_or(Path::new("")));
     match left.iter().any(|left| left == path) {
         true => format!(
             "a recording of it was interrupted: run `harproxy recover {}` to make the fixture",

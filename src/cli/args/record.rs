@@ -9,7 +9,7 @@ use clap::{ArgMatches, Args};
 use super::common::{AuthorityArgs, ConfigArgs, ProxyArgs, RunArgs, UpstreamArgs};
 use super::values::{Size, choices, parse_glob, parse_size};
 use crate::cli::config::Config;
-use crate::record::{OnFailure, Update};
+use crate::record::{OnFailure, UpdateMode};
 use harproxy_har::write::{ContentMode, JsonLayout};
 
 /// Output of a recording without `-o`.
@@ -41,7 +41,7 @@ pub struct RecordArgs {
     pub content: ContentMode,
     /// How existing entries are updated
     #[arg(long, value_name = "HOW", default_value = "merge", value_parser = choices(UPDATE))]
-    pub update: Update,
+    pub update: UpdateMode,
     /// Whether an existing fixture is updated if CMD fails; a first recording is always written
     #[arg(long, value_name = "HOW", default_value = "hold", value_parser = choices(ON_FAILURE))]
     pub on_failure: OnFailure,
@@ -131,7 +131,7 @@ pub struct RecoverArgs {
     pub content: ContentMode,
     /// As for `record`; `replace` removes nothing either, because an interrupted recording is incomplete
     #[arg(long, value_name = "HOW", default_value = "merge", value_parser = choices(UPDATE))]
-    pub update: Update,
+    pub update: UpdateMode,
     /// As for `record`
     #[arg(long, value_name = "HOW", default_value = "indent", value_parser = choices(JSON_LAYOUT))]
     pub json_layout: JsonLayout,
@@ -149,10 +149,10 @@ const CONTENT: &[(&str, &str, ContentMode)] = &[
     ("omit", "dropped", ContentMode::Omit),
 ];
 
-const UPDATE: &[(&str, &str, Update)] = &[
-    ("merge", "update recorded entries and keep the rest", Update::Merge),
-    ("missing", "add only missing entries", Update::Missing),
-    ("replace", "keep only recorded entries", Update::Replace),
+const UPDATE: &[(&str, &str, UpdateMode)] = &[
+    ("merge", "update recorded entries and keep the rest", UpdateMode::Merge),
+    ("missing", "add only missing entries", UpdateMode::Missing),
+    ("replace", "keep only recorded entries", UpdateMode::Replace),
 ];
 
 const ON_FAILURE: &[(&str, &str, OnFailure)] = &[

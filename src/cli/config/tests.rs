@@ -85,7 +85,7 @@ fn invalid_values_have_a_position_and_a_reason() {
         ("[[match]]\nsame-host = ['https://a.test/x']", "2:14: `same-host`: origin `https://a.test/x`: "),
         ("[[match]]\nignore-body = ['$.a', '.b']", "2:23: `ignore-body`: JSON path `.b`: "),
         ("[replay]\nignore-body = ['$.a', '$.b[']", "2:23: `ignore-body`: JSON path `$.b[`: "),
-        ("[replay]\nfail-on = ['unusde']", "2:12: `fail-on`: `unusde` is no kind of finding"),
+        ("[replay]\nfail-on = ['unusde']", "2:12: `fail-on`: unknown finding kind `unusde`"),
         ("[[match]]\nbody = 'xml'", "2:8: `body`: expected one of exact, json, form, ignore"),
         ("[[match]]\nmatch-header = ['a b']", "2:17: `match-header`: expected header names"),
         ("[[match]]\nglob = '{{'", "2:8: `glob`: "),

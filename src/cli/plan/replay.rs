@@ -12,7 +12,7 @@ use super::matching::{fixtures_or_default, matching, scope};
 use super::run::RunPlan;
 use super::upstream::upstream;
 use crate::cli::args::replay::ReplayArgs;
-use crate::record::{OnFailure, RecordPlan, Update};
+use crate::record::{OnFailure, RecordPlan, UpdateMode};
 use crate::replay::{NetworkPlan, OnMiss, ReplayPlan};
 use crate::verdict::FailOn;
 use harproxy_glob::Globs;
@@ -91,7 +91,7 @@ fn misses(args: &ReplayArgs) -> Result<(RecordPlan, UpstreamPlan), Error> {
         scope: if args.glob.is_empty() { Globs::new(recorded_scope(output))? } else { Globs::new(&args.glob)? },
         noise: config.noise(),
         content: ContentMode::default(),
-        update: Update::Missing,
+        update: UpdateMode::Missing,
         max_body: None,
         json_layout: JsonLayout::default(),
         policy: Arc::new(config.redact_policy()),

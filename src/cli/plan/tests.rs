@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::cli::args::{Cli, Command};
-use crate::verdict::{Kind, Severity};
+use crate::verdict::{CheckId, Severity};
 
 fn record_job(args: &[&str]) -> Result<RecordJob, Error> {
     match parse("record", args) {
@@ -56,10 +56,10 @@ fn globs_set_the_scope_and_default_to_that_of_the_fixtures() {
 
 #[test]
 fn failing_findings_depend_on_cmd_and_on_fail_on() {
-    let severity = |args: &[&str], kind| replay_job(args).unwrap().replay.fail_on.severity(kind);
-    assert_eq!(severity(&[], Kind::NoTraffic), Severity::Warning);
-    assert_eq!(severity(&["--", "true"], Kind::NoTraffic), Severity::Error);
-    assert_eq!(severity(&["--fail-on", "+unused", "--", "true"], Kind::Unused), Severity::Error);
+    let severity = |args: &[&str], check: CheckId| replay_job(args).unwrap().replay.fail_on.severity(&check);
+    assert_eq!(severity(&[], CheckId::NO_TRAFFIC), Severity::Warning);
+    assert_eq!(severity(&["--", "true"], CheckId::NO_TRAFFIC), Severity::Error);
+    assert_eq!(severity(&["--fail-on", "+unused", "--", "true"], CheckId::UNUSED), Severity::Error);
 }
 
 #[test]

@@ -6,13 +6,13 @@ use std::str;
 
 use serde_json::{Map, Value};
 
-use super::super::volatile::{self, Quiet};
+use crate::record::volatile::{self, Quiet};
 use harproxy_har::model::{Body, Extras, Response};
-use harproxy_har::patch::patch;
 use harproxy_har::write::{FixtureWriter, PayloadSource};
 use harproxy_har::{Entry, Fixture};
 use harproxy_http::headers::to_chars;
-use harproxy_http::{Header, Headers, MediaType, json};
+use harproxy_http::{Header, Headers, MediaType};
+use harproxy_json::{self as json, patch};
 
 /// Longer payloads are replaced whole: a tree takes many times the memory of its text.
 const LONGEST: u64 = 4 << 20;

@@ -7,7 +7,7 @@ use super::{Finding, Kind, Severity, about};
 use crate::upkeep::sift::Body;
 use harproxy_har::parts::{self, Part};
 use harproxy_har::{Error, Fixture};
-use harproxy_http::json::{self, CompactReader};
+use harproxy_json::{self as json, CompactReader};
 
 /// The payloads of a fixture.
 pub(super) struct Payloads<'a> {

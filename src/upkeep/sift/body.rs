@@ -10,8 +10,7 @@ use harproxy_har::model::Stored;
 use harproxy_har::parts::Part;
 use harproxy_har::payload::{base64, to_base64};
 use harproxy_har::{Error, Fixture};
-use harproxy_http::json::{self, CompactReader};
-use harproxy_http::tree::Node;
+use harproxy_json::{self as json, CompactReader, Node};
 use harproxy_redact::{Outcome, Place, Splice, Stream};
 
 /// Longer payload files are looked at through a window, as they are while recording, bytes.

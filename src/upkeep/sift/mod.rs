@@ -10,7 +10,7 @@ pub(super) use spots::{Item, Spot, Where};
 
 use harproxy_har::parts::Part;
 use harproxy_har::{Error, Fixture};
-use harproxy_http::tree::{Node, Plain};
+use harproxy_json::{CountAll, Node};
 use harproxy_redact::{Namer, Policy, Redactor, Splice};
 
 /// A policy going over a fixture.
@@ -86,7 +86,7 @@ pub(super) fn each_item(
     text: &str,
     mut each: impl FnMut(&Item<'_>) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let Some(node) = Node::parse(text, &Plain) else {
+    let Some(node) = Node::parse(text, &CountAll) else {
         let reason = "it is nested too deeply to be scanned".to_owned();
         return Err(match part.entry {
             Some(entry) => fixture.bad_entry(entry, reason),

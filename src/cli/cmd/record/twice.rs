@@ -15,7 +15,7 @@ use crate::cli::plan::Learning;
 use crate::cli::run::{End, Run};
 use crate::cli::ui::Ui;
 use crate::learn::{self, Lessons};
-use crate::record::{self, Ending, Outcome, RecordPlan, Recorder, Update, Volatile};
+use crate::record::{self, CmdEnd, Outcome, RecordPlan, Recorder, UpdateMode, Volatile};
 use harproxy_har::Fixture;
 use harproxy_har::write::ContentMode;
 use harproxy_proxy::upstream::UpstreamPlan;
@@ -45,7 +45,7 @@ pub(super) async fn run_again(
     finished(run.unless_interrupted(copies).await)?;
 
     ui.note(Event::Again, "running CMD again to find volatile values");
-    let (update, content) = (Update::Merge, ContentMode::Attach);
+    let (update, content) = (UpdateMode::Merge, ContentMode::Attach);
     let plan = RecordPlan { output: measure, update, content, ..first.plan().clone() };
     let second = start(plan, upstream, ui)?;
     match serve(run, &second, authority).await? {
@@ -62,7 +62,7 @@ pub(super) async fn run_again(
             false => Lessons::default(),
         };
         let (volatile, rules) = policy(second.plan(), &lessons);
-        let outcome = second.finalise_under(volatile, rules, Ending::Clean)?;
+        let outcome = second.finalise_with_policy(volatile, rules, CmdEnd::Clean)?;
         Ok((lessons, outcome))
     });
     let (lessons, outcome) = finished(run.unless_interrupted(learned).await)?;

@@ -8,8 +8,6 @@ use std::net::IpAddr;
 use ::http::{HeaderMap, HeaderValue, Version, header};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
-use serde::de::{SeqAccess, Visitor};
-use serde::ser::SerializeSeq;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use harproxy_http::headers::{HOP_BY_HOP, connection_options, from_chars, to_chars};
@@ -34,16 +32,16 @@ pub fn decode<T: DeserializeOwned>(payload: &[u8]) -> io::Result<T> {
     decoded.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
-/// The first frame: how the recording was asked for, for whoever finalises it.
+/// The settings of a recording that finalising it needs: the first frame.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Meta {
+pub struct JournalMeta {
     /// The globs, as given.
     pub scope: Vec<String>,
     /// `--max-body`, bytes.
     pub max_body: Option<u64>,
-    /// Whose markers stand for secrets; `None` when nothing was secret.
+    /// The run whose markers stand for secrets; `None` if redaction was off.
     pub run: Option<Run>,
-    /// Who records, for whoever finds the journal locked.
+    /// The process that records.
     pub pid: Option<u32>,
 }
 
@@ -61,32 +59,32 @@ pub struct RequestHead {
     /// The protocol of the client.
     pub version: WireVersion,
     /// Names in lower case, without hop-by-hop headers, `host` first.
-    pub headers: Fields,
+    pub headers: HeaderFields,
     /// Bytes of the head as HTTP/1.1 writes it; -1 over HTTP/2.
     pub head_size: i64,
 }
 
-/// The end of a request's payload.
+/// The end of a request payload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestEnd {
-    /// Bytes that were sent, encoded, those beyond `--max-body` too.
+    /// Encoded bytes that were sent, including those beyond `--max-body`.
     pub seen: u64,
-    /// When.
+    /// The time of the end.
     pub at: i64,
     /// Whether all of it was sent.
     pub complete: bool,
-    /// It was journalled decoded.
-    pub decoded: Option<Decoded>,
+    /// Set if the payload was journalled decoded.
+    pub decoded: Option<DecodedPayload>,
 }
 
-/// What became of a payload that was decoded before it was journalled.
+/// The length and state of a payload that was journalled decoded.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Decoded {
-    /// There was more than `--max-body` allows.
+pub struct DecodedPayload {
+    /// The payload is longer than `--max-body`.
     pub more: bool,
-    /// Its whole length, decoded, in bytes.
+    /// The decoded length of the whole payload, bytes, if it is known.
     pub total: Option<u64>,
-    /// What came behind did not decode.
+    /// The payload does not decode beyond what was journalled.
     pub broken: bool,
 }
 
@@ -100,7 +98,7 @@ pub struct ResponseHead {
     /// The protocol of upstream.
     pub version: WireVersion,
     /// Names in lower case, without hop-by-hop headers.
-    pub headers: Fields,
+    pub headers: HeaderFields,
     /// Bytes of the head as HTTP/1.1 writes it; -1 over HTTP/2.
     pub head_size: i64,
     /// The number of the upstream connection, from 1.
@@ -108,7 +106,7 @@ pub struct ResponseHead {
     /// The address of upstream.
     pub remote: Option<IpAddr>,
     /// The connection phases, if this exchange opened the connection.
-    pub connect: Option<Phases>,
+    pub connect: Option<ConnectPhases>,
     /// Microseconds of waiting for a connection.
     pub blocked: i64,
     /// When the head of the request had been sent.
@@ -116,12 +114,12 @@ pub struct ResponseHead {
     /// When the head of the response had been read.
     pub answered: i64,
     /// The 1xx responses before it, without 100.
-    pub informational: Vec<Informational>,
+    pub informational: Vec<InformationalResponse>,
 }
 
-/// How long the phases of making a connection took, in microseconds.
+/// Durations of the phases of opening a connection, microseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Phases {
+pub struct ConnectPhases {
     /// Name resolution.
     pub dns: Option<i64>,
     /// TCP.
@@ -130,37 +128,36 @@ pub struct Phases {
     pub tls: Option<i64>,
 }
 
-/// A 1xx answer.
+/// A 1xx response.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Informational {
+pub struct InformationalResponse {
     /// 101 to 199.
     pub status: u16,
     /// Its headers.
-    pub headers: Fields,
+    pub headers: HeaderFields,
 }
 
 /// The end of an exchange.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct End {
-    /// How it ended.
-    pub how: How,
-    /// Bytes of the response's payload that came, encoded, those beyond `--max-body` too.
+pub struct ExchangeEnd {
+    /// The cause of the end.
+    pub reason: EndReason,
+    /// Encoded bytes of the response payload, including those beyond `--max-body`.
     pub seen: u64,
-    /// When.
+    /// The time of the end.
     pub at: i64,
-    /// The response's trailers.
-    pub trailers: Fields,
-    /// The payload was journalled decoded.
-    pub decoded: Option<Decoded>,
+    /// The trailers of the response.
+    pub trailers: HeaderFields,
+    /// Set if the payload was journalled decoded.
+    pub decoded: Option<DecodedPayload>,
 }
 
-/// How an exchange ended.
+/// The cause of the end of an exchange.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-
-pub enum How {
-    /// The response came whole.
+pub enum EndReason {
+    /// The response is complete.
     Complete,
-    /// The client went away before the end of the response.
+    /// The client left before the end of the response.
     ClientLeft,
     /// Upstream broke off before the end of the response.
     UpstreamDied,
@@ -171,7 +168,7 @@ pub enum How {
         /// The whole chain of reasons.
         message: String,
     },
-    /// The client went away before the response, or the exchange was not one: nothing to store.
+    /// The client left before the response. The exchange is not stored.
     Dropped,
 }
 
@@ -187,7 +184,7 @@ pub enum WireVersion {
 }
 
 impl WireVersion {
-    /// `httpVersion`.
+    /// The value of `httpVersion`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -208,34 +205,36 @@ impl From<Version> for WireVersion {
     }
 }
 
-/// Header fields as pairs of strings, each byte of a value one character, as a HAR has them.
+/// Header fields. In the journal they are pairs of strings in which each byte of a value is one character, as in a HAR.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Fields(pub Headers);
+pub struct HeaderFields(pub Headers);
 
-/// Which fields of a head are recorded.
+/// The hop-by-hop fields that are recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hop {
-    /// All but those of the connection, so that the same API gives the same fixture over HTTP/1.1 and HTTP/2.
-    Dropped,
-    /// `Connection` and `Upgrade` too: they are what the exchange is about (RFC 9110 section 7.8).
-    UpgradeKept,
+pub enum HopFields {
+    /// None, so that the same API gives the same fixture over HTTP/1.1 and HTTP/2.
+    Drop,
+    /// `Connection` and `Upgrade`, which an upgrade is about (RFC 9110 section 7.8).
+    KeepUpgrade,
 }
 
-impl Fields {
+impl HeaderFields {
     /// Copies the fields that are recorded.
     #[must_use]
-    pub fn of(map: &HeaderMap, hop: Hop) -> Self {
+    pub fn of(map: &HeaderMap, hop: HopFields) -> Self {
         let named = connection_options(map.get_all(header::CONNECTION).iter().map(HeaderValue::as_bytes));
         let is_recorded = |name: &str| {
             // `Trailer` announces a part of the message, not of the hop.
-            let of_hop = name != "trailer" && (HOP_BY_HOP.contains(&name) || named.iter().any(|option| option == name));
-            !of_hop || (hop == Hop::UpgradeKept && matches!(name, "connection" | "upgrade"))
+            let is_hop_by_hop =
+                name != "trailer" && (HOP_BY_HOP.contains(&name) || named.iter().any(|option| option == name));
+            !is_hop_by_hop || (hop == HopFields::KeepUpgrade && matches!(name, "connection" | "upgrade"))
         };
-        let fields = map.iter().filter(|(name, _)| is_recorded(name.as_str())).map(|(name, value)| Header {
+        let fields = map.iter().filter(|(name, _)| is_recorded(name.as_str()));
+        let fields = fields.map(|(name, value)| Header {
             name: name.as_str().to_owned(),
             value: Bytes::copy_from_slice(value.as_bytes()),
         });
-        Fields(fields.collect())
+        HeaderFields(fields.collect())
     }
 
     /// Bytes of the field lines as HTTP/1.1 writes them.
@@ -245,35 +244,17 @@ impl Fields {
     }
 }
 
-impl Serialize for Fields {
+impl Serialize for HeaderFields {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut list = serializer.serialize_seq(Some(self.0.len()))?;
-        for header in &self.0 {
-            list.serialize_element(&(&header.name, to_chars(&header.value)))?;
-        }
-        list.end()
+        serializer.collect_seq(self.0.iter().map(|field| (&field.name, to_chars(&field.value))))
     }
 }
 
-impl<'de> Deserialize<'de> for Fields {
+impl<'de> Deserialize<'de> for HeaderFields {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct List;
-        impl<'de> Visitor<'de> for List {
-            type Value = Fields;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("pairs of a name and a value")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Fields, A::Error> {
-                let mut headers = Headers::default();
-                while let Some((name, value)) = list.next_element::<(String, String)>()? {
-                    headers.push(name, from_chars(&value));
-                }
-                Ok(Fields(headers))
-            }
-        }
-        deserializer.deserialize_seq(List)
+        let fields = Vec::<(String, String)>::deserialize(deserializer)?;
+        let field = |(name, value): (String, String)| Header { name, value: from_chars(&value).into() };
+        Ok(HeaderFields(fields.into_iter().map(field).collect()))
     }
 }
 
@@ -287,7 +268,7 @@ mod tests {
         fields.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_str(value).unwrap())).collect()
     }
 
-    fn names(fields: &Fields) -> Vec<&str> {
+    fn names(fields: &HeaderFields) -> Vec<&str> {
         fields.0.iter().map(|header| header.name.as_str()).collect()
     }
 
@@ -295,8 +276,8 @@ mod tests {
     fn fields_round_trip_through_the_journal_byte_for_byte() {
         let mut map = map(&[("x-a", "plain"), ("x-a", "twice \"quoted\"")]);
         map.append("x-b", HeaderValue::from_bytes(b"caf\xe9 \xc3\xa9 \xff").unwrap());
-        let fields = Fields::of(&map, Hop::Dropped);
-        assert_eq!(decode::<Fields>(&encode(&fields).unwrap()).unwrap(), fields);
+        let fields = HeaderFields::of(&map, HopFields::Drop);
+        assert_eq!(decode::<HeaderFields>(&encode(&fields).unwrap()).unwrap(), fields);
     }
 
     #[test]
@@ -310,7 +291,10 @@ mod tests {
             ("trailer", "x-sum"),
             ("content-length", "3"),
         ]);
-        assert_eq!(names(&Fields::of(&map, Hop::Dropped)), ["trailer", "content-length"]);
-        assert_eq!(names(&Fields::of(&map, Hop::UpgradeKept)), ["connection", "upgrade", "trailer", "content-length"]);
+        assert_eq!(names(&HeaderFields::of(&map, HopFields::Drop)), ["trailer", "content-length"]);
+        assert_eq!(
+            names(&HeaderFields::of(&map, HopFields::KeepUpgrade)),
+            ["connection", "upgrade", "trailer", "content-length"]
+        );
     }
 }

@@ -1,18 +1,18 @@
-//! The version of a program, as far as its path says it: nothing is run to find out.
+//! Reads the version of a program from its path, without running it.
 
 use std::path::Path;
 
-/// How far up the path is looked.
-const FAR: usize = 4;
+/// Number of path components that are searched, from the end.
+const MAX_COMPONENTS: usize = 4;
 
-/// `~/.nvm/versions/node/v20.11.0/bin/node` is 20.11.0, `/usr/lib/jvm/java-17-openjdk-amd64/bin/java` 17,
+/// Returns the version: `~/.nvm/versions/node/v20.11.0/bin/node` is 20.11.0, `/usr/lib/jvm/java-17-openjdk-amd64/bin/java` 17,
 /// `/usr/bin/python3.11` 3.11.
 pub(super) fn of(program: &Path) -> Option<String> {
     let names = program.components().rev().filter_map(|component| component.as_os_str().to_str());
-    names.take(FAR).find_map(number)
+    names.take(MAX_COMPONENTS).find_map(number)
 }
 
-/// The first number in a name that stands at its beginning or behind a letter or `-`, and looks like a version.
+/// Returns the first number in a name, if the text before it is empty or the name of a runtime.
 fn number(name: &str) -> Option<String> {
     let begin = name.find(|c: char| c.is_ascii_digit())?;
     let length = name[begin..].find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(name.len() - begin);
@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_often_says_the_version() {
+    fn version_is_read_from_known_paths() {
         for (path, version) in [
             ("/home/a/.nvm/versions/node/v20.11.0/bin/node", Some("20.11.0")),
             ("/usr/lib/jvm/java-17-openjdk-amd64/bin/java", Some("17")),

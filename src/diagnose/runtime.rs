@@ -1,11 +1,11 @@
-//! Which kind of program CMD is: from its words, from the programs that ran, and from the folder it ran in.
+//! Guesses the runtime of CMD from its words, from the programs that ran, and from the project folder.
 
-use super::{Clues, remedy};
+use super::evidence::Evidence;
 
-/// A kind of program, as far as proxies go.
+/// A runtime or tool with its own way to configure a proxy. The order is that of the hints: the most specific first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Runtime {
-    /// A program between harproxy and the client takes the variables away, whichever it is.
+    /// A program between harproxy and the client removes the proxy variables.
     Cleared,
     /// sudo, doas, su.
     Sudo,
@@ -23,7 +23,7 @@ pub enum Runtime {
     Driver,
     /// A browser by itself.
     Browser,
-    /// `go test` that ran nothing.
+    /// `go test` that answered from its cache.
     GoCached,
     /// Go.
     Go,
@@ -31,7 +31,7 @@ pub enum Runtime {
     Aiohttp,
     /// Python.
     Python,
-    /// Gradle, Maven, sbt: a JVM that starts others.
+    /// Gradle, Maven, sbt: a JVM that starts other JVMs.
     JavaBuild,
     /// A JVM.
     Java,
@@ -55,16 +55,16 @@ pub enum Runtime {
     Curl,
 }
 
-/// What gives a runtime away.
-struct Sign {
+/// The names that identify a runtime.
+struct Signature {
     runtime: Runtime,
     /// Names of programs.
     programs: &'static [&'static str],
-    /// Names of files in the folder.
+    /// Names of files in the project folder.
     files: &'static [&'static str],
-    /// Words in its manifests.
+    /// Dependencies in manifests.
     mentions: &'static [&'static str],
-    /// The languages whose programs this one says more of; empty for a language.
+    /// Runtimes for which this one is a more specific guess; empty for a language.
     refines: &'static [Runtime],
 }
 
@@ -73,33 +73,33 @@ use Runtime::{
     Playwright, Python, Ruby, Rust, Sudo, Tox,
 };
 
-/// Those that say most first.
-const SIGNS: &[Sign] = &[
-    Sign { runtime: Sudo, programs: &["sudo", "doas", "su"], files: &[], mentions: &[], refines: &[] },
-    Sign { runtime: Tox, programs: &["tox"], files: &[], mentions: &[], refines: &[] },
-    Sign { runtime: Bazel, programs: &["bazel", "bazelisk"], files: &[], mentions: &[], refines: &[] },
-    Sign {
+/// All signatures, the most specific first.
+const SIGNATURES: &[Signature] = &[
+    Signature { runtime: Sudo, programs: &["sudo", "doas", "su"], files: &[], mentions: &[], refines: &[] },
+    Signature { runtime: Tox, programs: &["tox"], files: &[], mentions: &[], refines: &[] },
+    Signature { runtime: Bazel, programs: &["bazel", "bazelisk"], files: &[], mentions: &[], refines: &[] },
+    Signature {
         runtime: Docker,
         programs: &["docker", "docker-compose", "podman", "nerdctl"],
         files: &[],
         mentions: &["testcontainers", "testcontainers-go"],
         refines: &[Python, JavaBuild, Java, Node, Bun, Go, DotNet],
     },
-    Sign {
+    Signature {
         runtime: Playwright,
         programs: &["playwright"],
         files: &["playwright.config.*"],
         mentions: &["@playwright/test", "pytest-playwright"],
         refines: &[Node, Bun, Python],
     },
-    Sign {
+    Signature {
         runtime: Cypress,
         programs: &["cypress"],
         files: &["cypress.config.*"],
         mentions: &["cypress"],
         refines: &[Node, Bun],
     },
-    Sign {
+    Signature {
         runtime: Driver,
         programs: &["wdio", "chromedriver", "geckodriver"],
         files: &["wdio.conf.*"],
@@ -114,7 +114,7 @@ const SIGNS: &[Sign] = &[
         ],
         refines: &[Node, Bun, Python, Java, JavaBuild, Ruby, DotNet, Php],
     },
-    Sign {
+    Signature {
         runtime: Browser,
         programs: &[
             "chromium",
@@ -129,52 +129,52 @@ const SIGNS: &[Sign] = &[
         mentions: &[],
         refines: &[],
     },
-    Sign { runtime: Go, programs: &["go"], files: &["go.mod"], mentions: &[], refines: &[] },
-    Sign { runtime: Aiohttp, programs: &[], files: &[], mentions: &["aiohttp"], refines: &[Python] },
-    Sign {
+    Signature { runtime: Go, programs: &["go"], files: &["go.mod"], mentions: &[], refines: &[] },
+    Signature { runtime: Aiohttp, programs: &[], files: &[], mentions: &["aiohttp"], refines: &[Python] },
+    Signature {
         runtime: Python,
         programs: &["python", "pytest", "pip", "poetry", "pipenv", "uv", "pdm", "hatch", "nox"],
         files: &["pyproject.toml", "requirements.txt", "setup.py", "Pipfile"],
         mentions: &[],
         refines: &[],
     },
-    Sign {
+    Signature {
         runtime: JavaBuild,
         programs: &["gradle", "gradlew", "mvn", "mvnw", "sbt"],
         files: &["pom.xml", "build.gradle", "build.gradle.kts", "build.sbt"],
         mentions: &[],
         refines: &[],
     },
-    Sign {
+    Signature {
         runtime: Java,
         programs: &["java", "kotlin", "scala", "clojure", "lein"],
         files: &[],
         mentions: &[],
         refines: &[],
     },
-    Sign {
+    Signature {
         runtime: Ruby,
         programs: &["ruby", "rspec", "bundle", "rake", "rails", "cucumber"],
         files: &["Gemfile"],
         mentions: &[],
         refines: &[],
     },
-    Sign {
+    Signature {
         runtime: Php,
         programs: &["php", "phpunit", "pest", "composer"],
         files: &["composer.json"],
         mentions: &[],
         refines: &[],
     },
-    Sign { runtime: Deno, programs: &["deno"], files: &["deno.json", "deno.jsonc"], mentions: &[], refines: &[] },
-    Sign {
+    Signature { runtime: Deno, programs: &["deno"], files: &["deno.json", "deno.jsonc"], mentions: &[], refines: &[] },
+    Signature {
         runtime: Bun,
         programs: &["bun", "bunx"],
         files: &["bunfig.toml", "bun.lock", "bun.lockb"],
         mentions: &[],
         refines: &[],
     },
-    Sign {
+    Signature {
         runtime: Node,
         programs: &[
             "node", "nodejs", "npm", "npx", "yarn", "pnpm", "pnpx", "jest", "vitest", "mocha", "tsx", "ts-node",
@@ -183,140 +183,134 @@ const SIGNS: &[Sign] = &[
         mentions: &[],
         refines: &[],
     },
-    Sign { runtime: Rust, programs: &["cargo"], files: &["Cargo.toml"], mentions: &[], refines: &[] },
-    Sign { runtime: DotNet, programs: &["dotnet"], files: &["global.json"], mentions: &[], refines: &[] },
-    Sign {
+    Signature { runtime: Rust, programs: &["cargo"], files: &["Cargo.toml"], mentions: &[], refines: &[] },
+    Signature { runtime: DotNet, programs: &["dotnet"], files: &["global.json"], mentions: &[], refines: &[] },
+    Signature {
         runtime: Grpc,
         programs: &["grpcurl"],
         files: &[],
         mentions: &["grpcio", "@grpc/grpc-js", "google.golang.org/grpc", "io.grpc", "grpc", "tonic"],
         refines: &[Python, Node, Go, Java, JavaBuild, Ruby, Rust, DotNet, Php],
     },
-    Sign { runtime: Curl, programs: &["curl", "wget"], files: &[], mentions: &[], refines: &[] },
+    Signature { runtime: Curl, programs: &["curl", "wget"], files: &[], mentions: &[], refines: &[] },
 ];
 
-/// How many guesses are told.
-const TOLD: usize = 2;
+/// Maximum number of guesses.
+const MAX_GUESSES: usize = 2;
 
-/// A guess and what it goes by.
+/// A guess and its reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Guess {
     pub(super) runtime: Runtime,
     /// "`go` ran", "`go.mod` is here".
-    pub(super) because: String,
+    pub(super) reason: String,
 }
 
-impl Guess {
-    /// The guess and its remedy.
-    pub(super) fn told(&self, clues: &Clues) -> String {
-        format!("{}: {}", self.because, remedy::of(self.runtime, clues))
-    }
-}
-
-/// What CMD most likely is, the most telling first. What it is called and what ran count; the folder says more of that, or
-/// speaks alone where the words say nothing (`make test`).
-pub(super) fn guess(clues: &Clues) -> Vec<Guess> {
-    let seen = seen(clues);
-    let by_name: Vec<Guess> = SIGNS.iter().filter_map(|sign| sign.by_name(&seen)).collect();
+/// Returns the most likely runtimes of CMD, the most specific first. Names of programs decide. The project folder refines them, or
+/// decides alone if no program is known (`make test`).
+pub(super) fn guess(evidence: &Evidence) -> Vec<Guess> {
+    let programs = program_names(evidence);
+    let by_name: Vec<Guess> = SIGNATURES.iter().filter_map(|signature| signature.by_name(&programs)).collect();
     let known: Vec<Runtime> = by_name.iter().map(|guess| guess.runtime).collect();
     let mut guesses = by_name;
-    for sign in SIGNS.iter().filter(|sign| !known.contains(&sign.runtime)) {
-        // A browser's runner does not go by the language that it is written in: nothing says more of it.
-        let fits = sign.refines.iter().any(|runtime| known.contains(runtime));
+    for signature in SIGNATURES.iter().filter(|signature| !known.contains(&signature.runtime)) {
+        let fits = signature.refines.iter().any(|runtime| known.contains(runtime));
         if (known.is_empty() || fits)
-            && let Some(guess) = sign.by_folder(clues)
+            && let Some(guess) = signature.by_folder(evidence)
         {
             guesses.push(guess);
         }
     }
-    guesses.extend(cleared(clues));
-    if is_cached(clues, &known) {
+    guesses.extend(cleared(evidence));
+    if is_cached(evidence, &known) {
         guesses.retain(|guess| guess.runtime != Go);
         guesses.push(Guess {
             runtime: Runtime::GoCached,
-            because: "no test binary was seen to run, so `go test` most likely answered from its cache".to_owned(),
+            reason: "no test binary ran, so `go test` most likely answered from its cache".to_owned(),
         });
     }
     guesses.sort_by_key(|guess| guess.runtime);
-    let refined: Vec<Runtime> = guesses.iter().flat_map(|guess| Sign::of(guess.runtime).refines).copied().collect();
-    // Libraries say more of a language and leave it standing; a browser's runner is another client altogether.
+    let refined: Vec<Runtime> =
+        guesses.iter().flat_map(|guess| Signature::of(guess.runtime).refines).copied().collect();
+    // A library refines the guess for its language. A browser runner replaces it, because the browser is the client.
     let runner = guesses.iter().any(|guess| matches!(guess.runtime, Playwright | Cypress | Driver | Runtime::GoCached));
     guesses.retain(|guess| !(runner && refined.contains(&guess.runtime)));
-    guesses.truncate(TOLD);
+    guesses.truncate(MAX_GUESSES);
     guesses
 }
 
-/// The runtime that a program of this name is of.
+/// Returns the runtime of a program name.
 pub(super) fn of_program(name: &str) -> Option<Runtime> {
-    let name = plain(name);
+    let name = base_name(name);
     if name.ends_with(".test") {
         return Some(Go);
     }
-    SIGNS.iter().find(|sign| sign.programs.contains(&name.as_str())).map(|sign| sign.runtime)
+    SIGNATURES.iter().find(|signature| signature.programs.contains(&name.as_str())).map(|signature| signature.runtime)
 }
 
-impl Sign {
-    fn of(runtime: Runtime) -> &'static Sign {
-        const NONE: &Sign = &Sign { runtime: Runtime::Cleared, programs: &[], files: &[], mentions: &[], refines: &[] };
-        SIGNS.iter().find(|sign| sign.runtime == runtime).unwrap_or(NONE)
+impl Signature {
+    fn of(runtime: Runtime) -> &'static Signature {
+        const NONE: &Signature =
+            &Signature { runtime: Runtime::Cleared, programs: &[], files: &[], mentions: &[], refines: &[] };
+        SIGNATURES.iter().find(|signature| signature.runtime == runtime).unwrap_or(NONE)
     }
 
-    fn by_name(&self, seen: &[(String, &'static str)]) -> Option<Guess> {
-        let (name, how) = seen.iter().find(|(name, _)| self.programs.contains(&name.as_str()))?;
-        Some(Guess { runtime: self.runtime, because: format!("`{name}` {how}") })
+    fn by_name(&self, programs: &[(String, &'static str)]) -> Option<Guess> {
+        let (name, how) = programs.iter().find(|(name, _)| self.programs.contains(&name.as_str()))?;
+        Some(Guess { runtime: self.runtime, reason: format!("`{name}` {how}") })
     }
 
-    fn by_folder(&self, clues: &Clues) -> Option<Guess> {
-        let project = &clues.project;
+    fn by_folder(&self, evidence: &Evidence) -> Option<Guess> {
+        let project = &evidence.project;
         let file = || self.files.iter().find_map(|name| project.file(name)).map(|file| format!("`{file}` is here"));
         let mention = || {
             let mentioned =
                 |name: &&'static str| project.mentions(name).map(|file| format!("`{file}` mentions {name}"));
             self.mentions.iter().find_map(mentioned)
         };
-        Some(Guess { runtime: self.runtime, because: file().or_else(mention)? })
+        Some(Guess { runtime: self.runtime, reason: file().or_else(mention)? })
     }
 }
 
-/// The names of programs, from CMD's words and of what ran, each with where it is from.
-fn seen(clues: &Clues) -> Vec<(String, &'static str)> {
-    let words = words(clues).into_iter().map(|name| (name, "is what was run"));
-    let ran = clues.programs.iter().flatten().map(|program| (plain(&program.name), "ran"));
-    let past = clues.past.all_programs().into_iter().map(|program| (plain(program), "ran"));
+/// Returns the program names in CMD's words and of all processes, each with a phrase for the reason.
+fn program_names(evidence: &Evidence) -> Vec<(String, &'static str)> {
+    let words = words(evidence).into_iter().map(|name| (name, "is in CMD"));
+    let ran = evidence.programs.iter().flatten().map(|program| (base_name(&program.name), "ran"));
+    let past = evidence.bypasses.all_programs().into_iter().map(|program| (base_name(program), "ran"));
     words.chain(ran).chain(past).collect()
 }
 
-/// The words of CMD that may be programs: of a line for a shell all, else the first few (`npx playwright test`, `env -i
-/// curl`), and those of the script that `npm run NAME` runs. No options, no values.
-fn words(clues: &Clues) -> Vec<String> {
+/// Returns the words of CMD that may be program names: all words of a shell line (`sh -c`), else the first few (`npx playwright
+/// test`), and the words of the script of `npm run NAME`. Options and their values are left out.
+fn words(evidence: &Evidence) -> Vec<String> {
     const FIRST: usize = 4;
-    let is_line = clues.words.iter().skip(1).any(|word| word == "-c");
+    let is_line = evidence.words.iter().skip(1).any(|word| word == "-c");
     let count = if is_line { usize::MAX } else { FIRST };
-    // Behind an option of a program that is not known stands its value.
-    let known = clues.words.first().is_some_and(|first| of_program(first).is_some());
-    let beginning = clues.words.iter().take_while(|word| is_line || known || !word.starts_with("--"));
+    // The word after an option of an unknown program may be its value.
+    let known = evidence.words.first().is_some_and(|first| of_program(first).is_some());
+    let beginning = evidence.words.iter().take_while(|word| is_line || known || !word.starts_with("--"));
     let mut words: Vec<String> = beginning.flat_map(|word| split(word)).take(count).collect();
-    if let Some(script) = script(&words, clues) {
+    if let Some(script) = script(&words, evidence) {
         words.extend(split(&script));
     }
     words
 }
 
-/// `npm test`, `npm run e2e`, `yarn e2e`.
-fn script(words: &[String], clues: &Clues) -> Option<String> {
+/// Returns the script of `npm test`, `npm run e2e` or `yarn e2e`.
+fn script(words: &[String], evidence: &Evidence) -> Option<String> {
     let at = words.iter().position(|word| ["npm", "yarn", "pnpm", "bun"].contains(&word.as_str()))?;
     let name = words[at + 1..].iter().find(|word| !["run", "run-script", "exec"].contains(&word.as_str()))?;
-    clues.project.script(name)
+    evidence.project.script(name)
 }
 
 fn split(words: &str) -> Vec<String> {
     let parts = words.split(|c: char| c.is_whitespace() || "&|;()'\"`".contains(c));
     let program = |word: &&str| !word.is_empty() && !word.starts_with('-') && !word.contains('=');
-    parts.filter(program).map(plain).collect()
+    parts.filter(program).map(base_name).collect()
 }
 
-/// The name of a program, without folder, ending and version: `/usr/bin/python3.11` is python.
-fn plain(name: &str) -> String {
+/// Returns a program name without folder, extension and version: `/usr/bin/python3.11` is `python`.
+fn base_name(name: &str) -> String {
     const VERSIONED: &[&str] = &["python", "ruby", "php", "pip", "node"];
     let name = name.rsplit(['/', '\\']).next().unwrap_or_default().to_ascii_lowercase();
     let name = [".exe", ".cmd", ".bat"].iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(&name);
@@ -324,19 +318,18 @@ fn plain(name: &str) -> String {
     if VERSIONED.contains(&bare) { bare.to_owned() } else { name.to_owned() }
 }
 
-/// Whether `go test` ran without running a test binary. Where one runs it was linked before; where programs can't be seen
-/// nothing is known.
-fn is_cached(clues: &Clues, known: &[Runtime]) -> bool {
-    let Some(programs) = &clues.programs else { return false };
-    let tests = words(clues).windows(2).any(|pair| pair[0] == "go" && pair[1] == "test");
-    let counted = clues.words.iter().any(|word| word.contains("-count"));
+/// Whether `go test` ran without starting a test binary. False if the programs of CMD are unknown.
+fn is_cached(evidence: &Evidence, known: &[Runtime]) -> bool {
+    let Some(programs) = &evidence.programs else { return false };
+    let tests = words(evidence).windows(2).any(|pair| pair[0] == "go" && pair[1] == "test");
+    let counted = evidence.words.iter().any(|word| word.contains("-count"));
     let ran = programs.iter().any(|program| program.name == "link" || program.name.ends_with(".test"));
     tests && known.contains(&Go) && !counted && !ran
 }
 
-/// A program that was started without the variables.
-fn cleared(clues: &Clues) -> Option<Guess> {
-    let program = clues.programs.iter().flatten().find(|program| program.cleared == Some(true))?;
-    let because = format!("`{}` was started without HTTP_PROXY and HTTPS_PROXY", program.name);
-    Some(Guess { runtime: Runtime::Cleared, because })
+/// Returns a guess if a program was started without the proxy variables.
+fn cleared(evidence: &Evidence) -> Option<Guess> {
+    let program = evidence.programs.iter().flatten().find(|program| program.cleared == Some(true))?;
+    let reason = format!("`{}` was started without HTTP_PROXY and HTTPS_PROXY", program.name);
+    Some(Guess { runtime: Runtime::Cleared, reason })
 }

@@ -1,20 +1,39 @@
-//! The folder that CMD ran in: which files are there, and what its manifests mention.
+//! The project in the working directory of CMD: its file names and manifests.
+
+use std::fs;
+use std::io::Read;
+use std::path::Path;
 
 use serde_json::Value;
 
-/// What is known of a folder.
+/// Maximum number of files listed.
+const MAX_FILES: usize = 2000;
+/// Maximum length of a manifest that is read, bytes.
+const MAX_MANIFEST: u64 = 256 * 1024;
+
+/// Files of a project folder.
 #[derive(Clone, Debug, Default)]
 pub struct Project {
-    /// The names of the files in it.
+    /// File names.
     pub files: Vec<String>,
-    /// The name and text of those that list what the project depends on.
+    /// Names and texts of the files that list dependencies.
     pub manifests: Vec<(String, String)>,
 }
 
 impl Project {
-    /// The files that are worth reading: they say what a project depends on.
+    /// Reads a folder. Files that can't be read are left out.
     #[must_use]
-    pub fn is_manifest(file: &str) -> bool {
+    pub fn read(folder: &Path) -> Self {
+        let names = fs::read_dir(folder).into_iter().flatten().flatten().take(MAX_FILES);
+        let mut files: Vec<String> = names.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        files.sort();
+        let manifests = files.iter().filter(|file| Project::is_manifest(file));
+        let manifests = manifests.filter_map(|file| Some((file.clone(), read_start(&folder.join(file))?)));
+        Project { manifests: manifests.collect(), files }
+    }
+
+    /// Whether a file lists dependencies.
+    fn is_manifest(file: &str) -> bool {
         const NAMES: &[&str] = &[
             "package.json",
             "pyproject.toml",
@@ -35,7 +54,7 @@ impl Project {
             || file.ends_with(".csproj")
     }
 
-    /// The first file that has this name; a name that ends in `.*` has any ending.
+    /// Returns the first file with this name. A name that ends in `.*` matches any extension.
     pub(super) fn file(&self, name: &str) -> Option<&str> {
         let is = |file: &str| match name.strip_suffix('*') {
             Some(stem) => file.strip_prefix(stem).is_some_and(|ending| !ending.contains('.')),
@@ -44,12 +63,12 @@ impl Project {
         self.files.iter().map(String::as_str).find(|file| is(file))
     }
 
-    /// The first manifest that mentions this name as a whole word.
+    /// Returns the first manifest that contains this name as a whole word.
     pub(super) fn mentions(&self, name: &str) -> Option<&str> {
         self.manifests.iter().find(|(_, text)| has_word(text, name)).map(|(file, _)| file.as_str())
     }
 
-    /// The line behind `npm run NAME`.
+    /// Returns the command of `npm run NAME`.
     pub(super) fn script(&self, name: &str) -> Option<String> {
         let (_, text) = self.manifests.iter().find(|(file, _)| file == "package.json")?;
         let manifest: Value = serde_json::from_str(text).ok()?;
@@ -57,7 +76,14 @@ impl Project {
     }
 }
 
-/// Whether `name` stands in `text` and is no part of a longer name.
+fn read_start(path: &Path) -> Option<String> {
+    let mut text = Vec::new();
+    fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
+    fs::File::open(path).ok()?.take(MAX_MANIFEST).read_to_end(&mut text).ok()?;
+    Some(String::from_utf8_lossy(&text).into_owned())
+}
+
+/// Whether `text` contains `name` as a whole word.
 fn has_word(text: &str, name: &str) -> bool {
     let part = |c: char| c.is_alphanumeric() || c == '-' || c == '_';
     text.match_indices(name).any(|(at, _)| {
@@ -72,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_mentioned_as_a_whole_word() {
+    fn has_word_ignores_parts_of_longer_names() {
         assert!(has_word("aiohttp>=3.9", "aiohttp"));
         assert!(has_word("dependencies = [\"aiohttp[speedups]\"]", "aiohttp"));
         assert!(!has_word("pytest-aiohttp-client", "aiohttp"));
@@ -81,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_may_have_any_ending() {
+    fn file_matches_any_extension() {
         let project = Project { files: vec!["playwright.config.ts".into(), "go.mod".into()], ..Project::default() };
         assert_eq!(project.file("playwright.config.*"), Some("playwright.config.ts"));
         assert_eq!(project.file("cypress.config.*"), None);
@@ -89,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_script_is_read_from_package_json() {
+    fn script_is_read_from_package_json() {
         let manifest = r#"{"scripts": {"e2e": "playwright test"}}"#.to_owned();
         let project = Project { manifests: vec![("package.json".into(), manifest)], ..Project::default() };
         assert_eq!(project.script("e2e").as_deref(), Some("playwright test"));
