@@ -201,9 +201,9 @@ fn a_true_conflict_is_marked_and_either_side_is_a_fixture() {
         repo.branch("b", fixture, &["users=2", "orders=2", "items=1", "x=2"], 3);
         let merged = repo.try_git(["merge", "a", "-m", "merge"]).expect(1);
         for said in [
-            "conflict: hars/api.har: GET https://api.test/orders (#1): both sides changed its answer",
-            "conflict: hars/api.har: GET https://api.test/x (#3): both sides added it, with different answers",
-            "hint: both versions stand in hars/api.har",
+            "conflict: hars/api.har: GET https://api.test/orders (#1): both sides changed its response",
+            "conflict: hars/api.har: GET https://api.test/x (#3): both sides added it, with different responses",
+            "hint: hars/api.har has both versions between markers",
         ] {
             assert!(merged.stderr.contains(said), "{said}: {merged:?}");
         }
@@ -276,7 +276,7 @@ fn what_is_no_har_is_merged_as_text() {
         repo.commit(branch);
     }
     let merged = repo.try_git(["merge", "-q", "a", "-m", "merge"]).expect(0);
-    assert!(merged.stderr.contains("merged as text, since"), "{merged:?}");
+    assert!(merged.stderr.contains("merged as text, because"), "{merged:?}");
     let text = repo.sandbox.read(fixture);
     assert!(text.contains("/broken\"") && text.contains("/things"));
 }

@@ -201,7 +201,7 @@ fn a_payload_that_another_har_refers_to_stays() {
     sandbox.write("hars/b.har", own(&[entry("/b", shared)]));
     let output = prune(&sandbox, &[], &["/user", "/b"]).expect(0);
     output
-        .says(&format!("api/{} stays: ", files[1]))
+        .says(&format!("api/{} is kept: ", files[1]))
         .says("hars/b.har refers to it")
         .says("2 entries pruned, 1 kept\\n");
     assert!(sandbox.join("hars/api").join(&files[1]).exists());
@@ -224,7 +224,7 @@ fn a_fixture_that_is_being_recorded_or_was_changed_stays_as_it_is() {
     );
 
     let change = format!("curl -sS https://api.test/one; cat > hars/a.har <<'END'\n{edited}END\n");
-    sandbox.run(["replay", "--prune", "--", "sh", "-c", &change]).expect(3).says("was changed while the run went on");
+    sandbox.run(["replay", "--prune", "--", "sh", "-c", &change]).expect(3).says("changed during the run");
     assert_eq!(sandbox.read("hars/a.har"), edited);
     assert_eq!(names(&sandbox.join("hars")), ["a.har"], "no lock is left, nor anything else");
 }

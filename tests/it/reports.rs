@@ -324,8 +324,8 @@ fn what_is_no_report_is_named_and_so_is_what_to_do() {
         ("other.json", "no report of a run"),
         ("cut.json", "as JSON"),
         ("none.json", "check the path"),
-        ("shards/*.json", "nothing matches it"),
-        ("folder", "name the JSON reports themselves"),
+        ("shards/*.json", "no file matches it"),
+        ("folder", "pass the JSON reports themselves"),
     ] {
         let said = sandbox.run(["report", "--combine", file, "--report", "all.json"]).expect(2).says(words).says(file);
         assert!(said.stderr.contains("hint: "), "{}", said.stderr);

@@ -85,7 +85,7 @@ pub enum Error {
         reason: String,
     },
     /// A merge left its conflict in the file.
-    #[error("{}:{line}: a conflict of git stands here", path.display())]
+    #[error("{}:{line}: unresolved git conflict", path.display())]
     Conflict {
         /// The file.
         path: PathBuf,

@@ -104,7 +104,7 @@ fn env_tells_the_flags_of_browsers_as_comments() {
 #[test]
 fn env_docker_prints_arguments_that_can_be_pasted() {
     let sandbox = Sandbox::new();
-    let output = sandbox.run(["env", "--docker"]).expect(0).says("a container can't reach 127.0.0.1:8899");
+    let output = sandbox.run(["env", "--docker"]).expect(0).says("a container cannot reach 127.0.0.1:8899");
     let words: Vec<&str> = output.stdout.split_whitespace().collect();
     for word in ["HTTPS_PROXY=http://host.docker.internal:8899", "--add-host=host.docker.internal:host-gateway"] {
         assert!(words.contains(&word), "{}", output.stdout);

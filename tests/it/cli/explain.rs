@@ -228,7 +228,7 @@ fn the_text_tells_of_turns_that_are_over() {
     let told: Vec<&str> = said.split("\n\n").collect();
     assert_eq!(told.len(), 3, "{said}");
     assert!(told[1].contains("api.har#1 ") && told[1].contains("equal rank; already used"), "{said}");
-    assert!(told[2].contains("it has answered before, and no other is left that is as good"), "{said}");
+    assert!(told[2].contains("it was already used, and no other entry has the same rank"), "{said}");
 }
 
 #[test]

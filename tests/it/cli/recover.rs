@@ -49,7 +49,7 @@ fn a_held_recording_names_both_ways_on_and_recover_accepts_it() {
     let before = stage.sandbox.read(FILE);
     let output = record(&stage, &["-q"], &failing("text")).expect(9);
     let output = output.says("harproxy recover hars/a.har ").says("harproxy recover hars/a.har --discard");
-    output.says("in place of what was held before");
+    output.says("replacing an earlier held one");
     assert_eq!(stage.sandbox.read(FILE), before);
     let recovered = stage.sandbox.run(["recover", FILE]).expect(0);
     recovered
@@ -110,7 +110,12 @@ fn recording_held_by_another_version_is_not_thrown_away() {
     let stage = Stage::new();
     stage.record(&["-o", FILE], CURL).expect(0);
     let held = stage.sandbox.write("hars/.a.har.held", "harproxy journal 2\nwhatever there is in it");
-    stage.sandbox.run(["recover", FILE]).expect(3).says("hars/.a.har.held").says("use the harproxy that recorded it");
+    stage
+        .sandbox
+        .run(["recover", FILE])
+        .expect(3)
+        .says("hars/.a.har.held")
+        .says("use the version of harproxy that recorded it");
     assert!(held.exists());
     stage.sandbox.run(["recover", FILE, "--discard"]).expect(0).says("dropped an unreadable part");
     assert!(!held.exists());
@@ -165,7 +170,7 @@ fn a_journal_of_another_version_is_not_thrown_away() {
     let stage = Stage::new();
     let journal = stage.sandbox.write("hars/.a.har.journal", "harproxy journal 0\nwhatever there is in it");
     for output in [stage.record(&["-o", FILE], CURL), stage.sandbox.run(["recover", FILE])] {
-        output.expect(3).says("hars/.a.har.journal").says("use the harproxy that recorded it");
+        output.expect(3).says("hars/.a.har.journal").says("use the version of harproxy that recorded it");
     }
     assert!(journal.exists());
     stage.sandbox.run(["recover", FILE, "--discard"]).expect(0).says("dropped an unreadable part");

@@ -49,7 +49,7 @@ fn a_recording_goes_where_replay_finds_it() {
         assert_eq!(refused.stdout, "");
     }
     assert!(!stage.sandbox.join("hars").exists());
-    stage.record(&["-o", "hars/"], CURL).expect(2).says("name a file in it");
+    stage.record(&["-o", "hars/"], CURL).expect(2).says("pass a file in it");
     stage.record(&["-o", "hars/API.HAR"], CURL).expect(0);
 }
 
@@ -69,7 +69,7 @@ fn two_dashes_have_something_behind_them() {
     let sandbox = Sandbox::new();
     for command in ["record", "replay", "doctor"] {
         let output = sandbox.run([command, "--"]).expect(2);
-        assert!(command == "doctor" || output.stderr.contains("nothing stands after `--`"), "{}", output.stderr);
+        assert!(command == "doctor" || output.stderr.contains("no program follows `--`"), "{}", output.stderr);
     }
     let settings = sandbox.run(["config", "replay", "--json", "--", "curl", "x"]).expect(0).stdout;
     let fixtures = settings.lines().find(|line| line.contains("replay.fixtures")).unwrap();

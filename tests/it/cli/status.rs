@@ -114,7 +114,7 @@ fn a_failing_cmd_leaves_an_existing_fixture_and_writes_a_first_one() {
     let failing = &["sh", "-c", "curl -sS https://api.test/api/text; exit 9"];
     stage.record(&["-o", "hars/a.har"], failing).expect(9).says("git add hars/a.har");
     let before = stage.sandbox.read("hars/a.har");
-    stage.record(&["-o", "hars/a.har"], failing).expect(9).says("hars/a.har stays as it is");
+    stage.record(&["-o", "hars/a.har"], failing).expect(9).says("hars/a.har is unchanged");
     assert_eq!(stage.sandbox.read("hars/a.har"), before);
 }
 

@@ -147,7 +147,7 @@ fn payloads_that_are_not_what_the_entry_says() {
             good.replace("\"text\": \"Grüße\"", "\"text\": \"no base64!\", \"encoding\": \"base64\""),
             "payload",
             2,
-            "base64 and is not",
+            "not valid base64",
         ),
     ];
     for (har, kind, entry, says) in cases {

@@ -140,7 +140,7 @@ fn a_bad_file_is_told_left_alone_and_the_others_done() {
     let bad = [
         ("a.har", own(&[json!(null), entry("/x", json!({}))]), "hars/a.har#0".to_owned()),
         ("b.har", own(&[json!({"request": {}, "response": {}})]), "no `url`".to_owned()),
-        ("c.har", conflict, format!("hars/c.har:{conflict_line}: a conflict of git")),
+        ("c.har", conflict, format!("hars/c.har:{conflict_line}: unresolved git conflict")),
         ("d.har", own(&[entry("/x", json!({})), entry("/y", gone)]), "hars/d.har#1 (line ".to_owned()),
         ("e.har", own(&[entry("/x", json!({"_file": "../secret.txt"}))]), "leaves the folder".to_owned()),
         ("f.har", good[..good.len() / 2].to_owned(), "hars/f.har:".to_owned()),

@@ -120,7 +120,7 @@ fn what_can_not_be_shown_is_told() {
     sandbox.write("b.har", own(&[json!(null), entry("/x", json!({"size": 0, "mimeType": ""}))]));
     sandbox.run(["show", "b.har#0"]).expect(2).says("not an object");
     let all = sandbox.run(["show", "--all", "b.har"]).expect(0).stdout;
-    assert!(all.contains("can't be shown") && all.contains("https://api.test/x"), "{all}");
+    assert!(all.contains("cannot be shown") && all.contains("https://api.test/x"), "{all}");
 }
 
 /// What a command writes when standard output is a terminal.
