@@ -109,8 +109,8 @@ fn invalid_values_have_a_position_and_a_reason() {
         ("[redact]\nexcept = ['x-mine']", "2:11: `except`: `x-mine` is nothing that would be redacted"),
         ("[redact]\npersonal = 1", "2:12: `personal`: expected true or false, not a number"),
         ("[redact]\nvalues = 1", "2:10: `redact.values`: expected a section, `[redact.values]`"),
-        ("[redact.values]\npassword = 'x'", "2:1: `password`: expected what stands in a fixture behind `REDACTED-`"),
-        ("[redact.values]\npassword-0 = 'x'", "2:1: `password-0`: expected what stands in a fixture"),
+        ("[redact.values]\npassword = 'x'", "2:1: `password`: expected a placeholder without `REDACTED-`"),
+        ("[redact.values]\npassword-0 = 'x'", "2:1: `password-0`: expected a placeholder"),
         (
             "[redact.values]\nPassWord-02 = 'x'",
             "2:1: `PassWord-02`: expected a placeholder without `REDACTED-`, such as `password-2`; did you mean `password-2`?",

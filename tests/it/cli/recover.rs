@@ -44,7 +44,7 @@ fn hidden(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn a_held_recording_names_both_ways_on_and_recover_accepts_it() {
+fn held_recording_prints_both_commands_and_can_be_recovered() {
     let stage = held();
     let before = stage.sandbox.read(FILE);
     let output = record(&stage, &["-q"], &failing("text")).expect(9);
@@ -61,7 +61,7 @@ fn a_held_recording_names_both_ways_on_and_recover_accepts_it() {
 }
 
 #[test]
-fn discard_drops_it_and_says_what() {
+fn discard_drops_a_recording_and_reports_it() {
     let stage = held();
     let before = stage.sandbox.read(FILE);
     stage
@@ -75,7 +75,7 @@ fn discard_drops_it_and_says_what() {
 }
 
 #[test]
-fn what_was_killed_is_recovered_after_what_was_held() {
+fn killed_recording_is_recovered_after_a_held_one() {
     let stage = held();
     killed(&stage, "https://api.test/api/empty");
     let said = stage.sandbox.run(["recover", FILE]).expect(0).stderr;
@@ -106,7 +106,7 @@ fn held_recording_is_not_accepted_when_its_fixture_has_changed() {
 }
 
 #[test]
-fn recording_held_by_another_version_is_not_thrown_away() {
+fn held_recording_of_another_version_is_kept() {
     let stage = Stage::new();
     stage.record(&["-o", FILE], CURL).expect(0);
     let held = stage.sandbox.write("hars/.a.har.held", "harproxy journal 2\nwhatever there is in it");
@@ -122,7 +122,7 @@ fn recording_held_by_another_version_is_not_thrown_away() {
 }
 
 #[test]
-fn where_nothing_was_left_it_says_so_and_what_to_do() {
+fn recover_without_a_recording_prints_advice() {
     let stage = held();
     stage.sandbox.run(["recover", "hars/other.har"]).expect(2).says("`harproxy recover hars/a.har`");
     stage.sandbox.run(["recover", FILE]).expect(0);
@@ -133,7 +133,7 @@ fn where_nothing_was_left_it_says_so_and_what_to_do() {
 }
 
 #[test]
-fn a_live_recorder_is_not_recovered() {
+fn running_recorder_is_not_recovered() {
     let stage = Stage::new();
     let recorder = stage.sandbox.start(stage.args("record", &["-o", FILE], &[]));
     for args in [&["recover", FILE][..], &["recover", FILE, "--discard"]] {
@@ -143,7 +143,7 @@ fn a_live_recorder_is_not_recovered() {
 }
 
 #[test]
-fn recover_goes_by_the_section_of_record() {
+fn recover_reads_the_record_section() {
     let stage = Stage::new();
     stage.record(&["-o", FILE], CURL).expect(0);
     killed(&stage, "https://api.test/api/text");
@@ -156,7 +156,7 @@ fn recover_goes_by_the_section_of_record() {
 }
 
 #[test]
-fn on_failure_write_updates_the_fixture_all_the_same() {
+fn on_failure_write_updates_the_fixture() {
     let stage = Stage::new();
     stage.record(&["-o", FILE], CURL).expect(0);
     record(&stage, &["--on-failure", "write"], &failing("text"))
@@ -166,7 +166,7 @@ fn on_failure_write_updates_the_fixture_all_the_same() {
 }
 
 #[test]
-fn a_journal_of_another_version_is_not_thrown_away() {
+fn journal_of_another_version_is_kept() {
     let stage = Stage::new();
     let journal = stage.sandbox.write("hars/.a.har.journal", "harproxy journal 0\nwhatever there is in it");
     for output in [stage.record(&["-o", FILE], CURL), stage.sandbox.run(["recover", FILE])] {
@@ -178,7 +178,7 @@ fn a_journal_of_another_version_is_not_thrown_away() {
 }
 
 #[test]
-fn what_a_writer_left_that_was_killed_is_swept_by_the_next_recording() {
+fn temporary_files_of_a_killed_writer_are_removed_by_the_next_recording() {
     let stage = Stage::new();
     stage.sandbox.write("hars/.a.har.Xy12Zz.part/payload.json", "{}");
     stage.sandbox.write("hars/.a.har.Ab34Cd.part", "{");
@@ -187,7 +187,7 @@ fn what_a_writer_left_that_was_killed_is_swept_by_the_next_recording() {
 }
 
 #[test]
-fn a_recording_of_nothing_leaves_nothing() {
+fn empty_recording_leaves_no_files() {
     let stage = Stage::new();
     stage.record(&[], &["no-such-command"]).expect(127);
     stage.record(&["-o", "deep/er/a.har"], &["true"]).expect(1);

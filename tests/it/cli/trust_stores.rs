@@ -160,7 +160,7 @@ fn an_older_ca_is_named_with_what_takes_it_away() {
 }
 
 #[test]
-fn what_can_t_be_done_is_status_3_with_what_to_do() {
+fn failed_installation_is_status_3_with_advice() {
     let stage = Stage::new();
     let output = stage.run(&["--install", "--store", "browsers"]).expect(3);
     assert!(output.stderr.contains("`certutil` is not there") && output.stderr.contains("hint: "), "{}", output.stderr);
