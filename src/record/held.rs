@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::Error;
 use super::finalise::{Arrangement, JournalIndex};
 use super::journal::JournalPaths;
-use harproxy_har::{FixtureWriter, held, parts};
+use harproxy_har::{FixtureWriter, digest, held};
 
 /// The counts of a recording that was killed or held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,7 +112,7 @@ pub fn discard(paths: &JournalPaths) -> Result<bool, Error> {
 
 /// The SHA-256 of a fixture; empty if there is none.
 fn fingerprint(fixture: &Path) -> Result<String, Error> {
-    match File::open(fixture).and_then(|mut file| parts::digest(&mut file)) {
+    match File::open(fixture).and_then(|mut file| digest::sha256_hex(&mut file)) {
         Ok((hex, _)) => Ok(hex),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
         Err(source) => Err(Error::journal("reading", fixture, source)),

@@ -42,7 +42,7 @@ use time::format_description::well_known::Rfc3339;
 use crate::verdict::{FailOn, FindingListener, Verdict};
 use answer::Strict;
 use harproxy_glob::Globs;
-use harproxy_har::{Fixture, moment};
+use harproxy_har::{Fixture, parse_time};
 use harproxy_matching::{Matcher, Options};
 use harproxy_proxy::Ask;
 use harproxy_proxy::upstream::Timeouts;
@@ -257,7 +257,7 @@ impl Replayer {
     pub fn recorded_at(&self) -> Option<String> {
         let first = |fixture: &Arc<Fixture>| {
             let entry = fixture.entry(fixture.heads().iter().next()?.entry).ok()?;
-            Some((moment(&entry.started)?, entry.started.clone()))
+            Some((parse_time(&entry.started)?, entry.started.clone()))
         };
         let (at, written) = self.fixtures().iter().filter_map(first).min()?;
         // As it was written there, where others read it too.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use harproxy_har::Fixture;
-use harproxy_har::pack::{self, Moved};
+use harproxy_har::pack::{self, PackSummary};
 
 /// Why nothing was packed or unpacked.
 #[derive(Debug, thiserror::Error)]
@@ -31,7 +31,7 @@ pub enum Error {
 }
 
 /// Where it went, and what it was.
-pub type Done = (PathBuf, Moved);
+pub type Done = (PathBuf, PackSummary);
 
 /// Where a HAR is packed to if nobody says: the `.zip` of its name beside it.
 #[must_use]

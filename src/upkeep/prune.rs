@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::record;
 use crate::verdict::FixtureUse;
-use harproxy_har::rewrite::{Replaced, Rewrite};
+use harproxy_har::rewrite::{Rewrite, RewriteSummary};
 use harproxy_har::{Fixture, write};
 
 /// Result of pruning one fixture.
@@ -86,12 +86,12 @@ fn prune(used: &Fixture, gone: &BTreeSet<usize>) -> Result<Pruned, Error> {
     let path = used.path();
     write::sweep(path);
     let fixture = Fixture::open(path)?;
-    if !used.says_the_same(&fixture)? {
+    if !used.has_same_text(&fixture)? {
         return Err(Error::Changed { path: path.to_owned() });
     }
     let mut rewrite = Rewrite::begin(&fixture)?;
-    rewrite.without(gone)?;
-    let Replaced { removed, left, .. } = rewrite.finish()?;
+    rewrite.remove_entries(gone)?;
+    let RewriteSummary { removed, left, .. } = rewrite.finish()?;
     let kept = fixture.entries().saturating_sub(gone.len());
     Ok(Pruned { entries: gone.len(), kept, payloads: removed, left })
 }
