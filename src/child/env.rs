@@ -128,7 +128,7 @@ pub fn changes(facts: &Facts<'_>, user: &Environment) -> Vec<Change> {
     all.extend(facts.urls.iter().map(|(name, url)| Change {
         variable: url_variable(name),
         value: url.into(),
-        purpose: "stands in for this origin, for a client that can't use a proxy",
+        purpose: "reverse port of this origin, for a client that cannot use a proxy",
     }));
     all
 }
@@ -253,7 +253,7 @@ const TABLE: &[Row] = &[
         names: &["JDK_JAVA_OPTIONS", "_JAVA_OPTIONS"],
         when: When::Inherited,
         value: java,
-        purpose: "the JVM: what overrules JAVA_TOOL_OPTIONS",
+        purpose: "the JVM: overrides JAVA_TOOL_OPTIONS",
     },
     Row {
         names: &["PERL_LWP_ENV_PROXY"],
@@ -273,23 +273,18 @@ const TABLE: &[Row] = &[
         value: |ground, _| Some(ground.facts.files.wgetrc.clone().into()),
         purpose: "wget: the user's settings and the roots",
     },
-    Row {
-        names: &["HARPROXY_RUN_PROXY"],
-        when: When::Always,
-        value: proxy,
-        purpose: "a program that wants to know: the proxy",
-    },
+    Row { names: &["HARPROXY_RUN_PROXY"], when: When::Always, value: proxy, purpose: "for programs: the proxy" },
     Row {
         names: &["HARPROXY_RUN_CA"],
         when: When::Always,
         value: |ground, _| Some(ground.facts.ca.into()),
-        purpose: "a program that wants to know: the CA's certificate",
+        purpose: "for programs: the CA's certificate",
     },
     Row {
         names: &["HARPROXY_RUN_MODE"],
         when: When::Always,
         value: |ground, _| Some(ground.facts.mode.as_str().into()),
-        purpose: "a program that wants to know: `record` or `replay`",
+        purpose: "for programs: `record` or `replay`",
     },
     Row {
         names: &["HARPROXY_RUN_RECORDED_AT"],
@@ -321,7 +316,8 @@ impl Row {
 }
 
 impl Ground<'_> {
-    /// The user's value, and these options behind it, where they count more; once, if `harproxy env` is evaluated twice.
+    /// The user's value, and these options behind it, where they count more; once, if `harproxy env` is evaluated
+    /// twice.
     fn appended(&self, name: &str, separator: &str, options: &str) -> OsString {
         let mut value = self.user.get(name).cloned().unwrap_or_default();
         if value.as_encoded_bytes().ends_with(options.as_bytes()) {
@@ -373,7 +369,8 @@ fn java(ground: &Ground<'_>, name: &str) -> Option<OsString> {
         format!("-Dhttp.nonProxyHosts={}", no_proxy::for_jvm(&ground.bypassed)),
     ];
     if facts.proxy.credentials.is_some() {
-        // Every JVM prints these options, so the password is not among them: a program has to give its own Authenticator,
+        // Every JVM prints these options, so the password is not among them: a program has to give its own
+        // Authenticator,
         // and Basic must be allowed for it.
         options.push("-Djdk.http.auth.tunneling.disabledSchemes=".to_owned());
     }

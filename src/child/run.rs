@@ -1,4 +1,5 @@
-//! CMD as a process: started in harproxy's own process group, with its terminal and its streams, waited for, and told when
+//! CMD as a process: started in harproxy's own process group, with its terminal and its streams, waited for, and told
+//! when
 //! harproxy is told to end. It is always addressed by its pid, never the group: that is the caller's too.
 
 use std::ffi::{OsStr, OsString};
@@ -117,7 +118,8 @@ impl fmt::Display for ChildStatus {
 pub struct Ended {
     /// How CMD ended.
     pub status: ChildStatus,
-    /// The signal that asked harproxy to end, and that CMD got from it. A Ctrl-C that CMD got by itself is CMD's business.
+    /// The signal that asked harproxy to end, and that CMD got from it. A Ctrl-C that CMD got by itself is CMD's
+    /// business.
     pub stopped_by: Option<Signal>,
     /// The second one: whatever is left to do is to be left.
     pub at_once: Option<Signal>,
@@ -127,7 +129,8 @@ pub struct Ended {
 
 /// Starts CMD and waits until it has ended; processes that it left are let live.
 ///
-/// In the foreground of a terminal Ctrl-C reaches CMD by itself. It is not sent again, and harproxy waits for what CMD makes
+/// In the foreground of a terminal Ctrl-C reaches CMD by itself. It is not sent again, and harproxy waits for what CMD
+/// makes
 /// of it, however often: to an interpreter or a shell it means "stop this line". Every other signal is passed on, and a
 /// second one kills CMD.
 ///
@@ -214,7 +217,7 @@ mod os {
         Some(("/bin/sh".into(), Some(found.into())))
     }
 
-    /// A name that no folder of `PATH` holds is missing, even where a folder could not be looked into; a script whose
+    /// A name that no folder of `PATH` holds is missing, even where a folder could not be scanned; a script whose
     /// interpreter is missing is there itself.
     pub(super) fn is_missing(program: &OsStr, _error: &io::Error) -> bool {
         found(program).is_none()

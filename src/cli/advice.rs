@@ -1,4 +1,4 @@
-//! What is known of each failure of a command: message, hint and exit status.
+//! Failures of commands: message, hint and exit status of each.
 
 mod hints;
 mod usage;
@@ -12,10 +12,10 @@ use serde_json::{Map, Value};
 
 use super::event::Event;
 use super::ui::{self, Ui};
-use super::{cmd, config, logging, plan, prune};
+use super::{cmd, config, logging, plan};
 use crate::child::SpawnError;
 use crate::child::files::FilesError;
-use crate::upkeep::pack;
+use crate::upkeep::{pack, prune};
 use crate::verdict::{CheckId, Finding, Severity, exit};
 use crate::{learn, record, replay};
 use harproxy_proxy::BindError;
@@ -23,50 +23,50 @@ use harproxy_proxy::upstream::{OwnProxy, PlanError};
 use harproxy_tls::authority::AuthorityError;
 use harproxy_tls::bundle::BundleError;
 
-pub use usage::tell_usage;
+pub use usage::print_usage_error;
 use words::causes;
-pub use words::{own_proxy, told, warned, warning};
+pub use words::{error_warning, one_line, own_proxy, warning};
 
-/// Why a command could not do what it was asked for.
+/// A failure that ends a command.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// The configuration is wrong.
+    /// The configuration is invalid.
     #[error(transparent)]
     Config(#[from] config::Error),
-    /// The command line is wrong beyond the form of its values.
+    /// The command line is invalid, beyond the form of its values.
     #[error(transparent)]
     Plan(#[from] plan::Error),
-    /// `HARPROXY_LOG` is wrong.
+    /// `HARPROXY_LOG` is invalid.
     #[error(transparent)]
     Filter(#[from] logging::FilterError),
-    /// The certificate authority can't be used.
+    /// The certificate authority is not usable.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
-    /// The options of the way upstream can't be carried out.
+    /// The upstream options are not usable.
     #[error(transparent)]
     Upstream(#[from] PlanError),
-    /// The upstream proxy would be ourselves.
+    /// The upstream proxy is this harproxy itself.
     #[error(transparent)]
     OwnProxy(#[from] OwnProxy),
-    /// The recording can't start or can't be finished.
+    /// The recording cannot start or cannot be finished.
     #[error(transparent)]
     Record(#[from] record::Error),
-    /// The replay can't start.
+    /// The replay cannot start.
     #[error(transparent)]
     Replay(#[from] replay::Error),
-    /// A fixture can't be read, or not be written.
+    /// A fixture cannot be read or written.
     #[error(transparent)]
     Fixture(#[from] harproxy_har::Error),
-    /// A fixture can't be pruned.
+    /// A fixture cannot be pruned.
     #[error(transparent)]
     Prune(#[from] prune::Error),
-    /// A fixture can't be packed or unpacked.
+    /// A fixture cannot be packed or unpacked.
     #[error(transparent)]
     Pack(pack::Error),
-    /// The ports can't be opened.
+    /// A port cannot be opened.
     #[error(transparent)]
     Bind(#[from] BindError),
-    /// A file for others to read can't be written.
+    /// A file cannot be written.
     #[error("writing {}", path.display())]
     Write {
         /// The file.
@@ -74,58 +74,58 @@ pub enum Failure {
         /// The reason.
         source: io::Error,
     },
-    /// Standard input can't be read.
+    /// Standard input cannot be read.
     #[error("reading standard input")]
     Input(#[source] io::Error),
-    /// Standard output can't be written.
+    /// Standard output cannot be written.
     #[error("writing to standard output")]
     Output(#[source] io::Error),
-    /// The operating system does not give what every run needs.
+    /// The operating system refused a resource that every run needs.
     #[error("{doing}")]
     System {
-        /// What was being done: "starting the runtime".
+        /// The action, such as "starting the runtime".
         doing: &'static str,
         /// The reason.
         source: io::Error,
     },
-    /// CMD can't be started.
+    /// CMD cannot be started.
     #[error(transparent)]
     Spawn(#[from] SpawnError),
-    /// What CMD is to trust can't be put together.
+    /// The trust bundle of CMD cannot be built.
     #[error(transparent)]
     Bundle(#[from] BundleError),
-    /// The files that CMD's environment points at can't be written.
+    /// The files that CMD's environment refers to cannot be written.
     #[error(transparent)]
     Files(#[from] FilesError),
-    /// A second signal: what was left to do is left.
-    #[error("ended at once, as a second signal asked for")]
+    /// A second signal ended the run before its remaining work was done.
+    #[error("ended at once by a second signal")]
     Cut {
         /// The exit status.
         status: u8,
-        /// The fixture into which something was recorded that is not in it yet.
+        /// The fixture with a recording that is not finished.
         left: Option<PathBuf>,
     },
-    /// The requests to explain can't be read.
+    /// The requests to explain cannot be read.
     #[error(transparent)]
     Explain(#[from] cmd::explain::requests::Error),
-    /// Fixtures can't be merged.
+    /// Fixtures cannot be merged.
     #[error(transparent)]
     Merge(#[from] cmd::merge::Error),
-    /// Reports can't be combined.
+    /// Reports cannot be combined.
     #[error(transparent)]
     Report(#[from] cmd::report::Error),
-    /// The repository can't be set up.
+    /// The repository cannot be set up.
     #[error(transparent)]
     GitSetup(#[from] cmd::git_setup::Error),
-    /// What was learned can't be put into the configuration.
-    #[error("adding what was learned to {}", path.display())]
+    /// The learned lines cannot be added to the configuration.
+    #[error("adding the learned lines to {}", path.display())]
     Learn {
         /// The file.
         path: PathBuf,
         /// The reason.
         source: learn::WriteError,
     },
-    /// The demo went wrong.
+    /// The demo failed.
     #[error(transparent)]
     Demo(#[from] cmd::demo::Error),
 }
@@ -140,7 +140,7 @@ impl From<pack::Error> for Failure {
 }
 
 impl Failure {
-    /// A second signal, when nothing is known of a recording.
+    /// Returns the failure of a second signal, without a recording.
     #[must_use]
     pub fn cut(status: u8) -> Self {
         Failure::Cut { status, left: None }
@@ -181,13 +181,13 @@ impl Failure {
         }
     }
 
-    /// What to do about it.
+    /// Returns advice on how to fix the problem.
     #[must_use]
     pub fn hint(&self) -> String {
         hints::of(self)
     }
 
-    /// What it is to a verdict: what was recorded did not become a fixture.
+    /// Returns the failure as a finding `lost`: the recording did not become a fixture.
     #[must_use]
     pub fn finding(&self) -> Finding {
         let because: String = causes(self).iter().map(|cause| format!("\nbecause {cause}")).collect();
@@ -195,8 +195,8 @@ impl Failure {
         Finding { hint: Some(self.hint()), ..finding }
     }
 
-    /// Tells it.
-    pub fn tell(&self, ui: &Ui) {
+    /// Prints the failure with its causes and its hint.
+    pub fn print(&self, ui: &Ui) {
         let because = causes(self);
         let mut text = format!("{}: {self}\n", ui::bad("error"));
         for cause in &because {

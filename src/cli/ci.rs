@@ -1,5 +1,5 @@
-//! What a CI system takes beside the reports that were asked for: GitHub's annotations and step summary, GitLab's code quality.
-//! None of it decides about the run: what can't be written is a warning.
+//! Output for CI systems: GitHub annotations and step summary, GitLab code quality. A failure to write it is only a
+//! warning.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
@@ -10,15 +10,15 @@ use super::ui::{LogFormat, Ui};
 use super::{advice, files};
 use crate::verdict::report::{Report, github, gitlab, markdown, plain};
 
-/// Where GitLab's `artifacts: reports: codequality` is to look.
+/// File for GitLab's `artifacts: reports: codequality`.
 pub const CODE_QUALITY: &str = "gl-code-quality-report.json";
-/// What GitHub shows of a step's summary, bytes; of a longer one it shows nothing.
-const LONGEST_SUMMARY: u64 = 1024 * 1024;
+/// Maximum size of a step summary in bytes. GitHub shows nothing of a longer one.
+const MAX_SUMMARY: u64 = 1024 * 1024;
 
-/// The CI system that harproxy runs under, by its own variables.
+/// The CI system that harproxy runs in, detected by its variables.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ci {
-    /// GitHub Actions, and what heeds its workflow commands.
+    /// GitHub Actions, and compatible systems.
     GitHub {
         /// The root of the repository.
         workspace: Option<PathBuf>,
@@ -33,9 +33,9 @@ pub enum Ci {
 }
 
 impl Ci {
-    /// The one that this process runs under.
+    /// Detects the CI system of this process.
     #[must_use]
-    pub fn here() -> Option<Ci> {
+    pub fn detect() -> Option<Ci> {
         Ci::of(|name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from))
     }
 
@@ -50,19 +50,19 @@ impl Ci {
         }
     }
 
-    /// What it prints has to be without: lines that are orders to the CI system.
+    /// Returns true if the CI system interprets some output lines as commands. Such lines must be escaped.
     #[must_use]
-    pub fn obeys_lines(&self) -> bool {
+    pub fn interprets_output(&self) -> bool {
         matches!(self, Ci::GitHub { .. })
     }
 
-    /// Tells it of a run.
-    pub fn tell(&self, report: &Report, ui: &Ui) {
+    /// Writes the output for the CI system.
+    pub fn publish(&self, report: &Report, ui: &Ui) {
         match self {
             Ci::GitHub { workspace, summary } => {
                 let place = |fixture: &str| within(workspace.as_deref(), fixture);
-                // The runner reads orders from standard error too, and standard output is CMD's. In JSON they would be no line
-                // of it.
+                // The runner also reads commands from standard error, and standard output belongs to CMD. They would
+                // break the JSON log format.
                 if ui.format == LogFormat::Text {
                     ui.lines(&github::annotations(report, &place));
                 }
@@ -83,30 +83,30 @@ impl Ci {
     }
 }
 
-/// A path from the root of the repository, as CI systems want it; one outside stays as it is.
+/// Returns a path relative to the root of the repository. A path outside is unchanged.
 fn within(root: Option<&Path>, path: &str) -> String {
     let inside = root.and_then(|root| {
         let absolute = std::path::absolute(path).ok()?;
         Some(absolute.strip_prefix(root).ok()?.display().to_string())
     });
     let path = inside.unwrap_or_else(|| plain(path));
-    // A file on Unix may have a backslash in its name, and none of ours has.
+    // Fixture names on Unix could contain a backslash, but this is rare enough.
     path.replace('\\', "/")
 }
 
-/// Appends the report, or as much of it as there is room for: the steps before may have filled it.
+/// Appends the report, or only its head if the summary has no room for all of it.
 fn append(path: &Path, report: &Report) -> io::Result<()> {
     let mut file = OpenOptions::new().append(true).create(true).open(path)?;
-    let room = LONGEST_SUMMARY.saturating_sub(file.metadata()?.len());
+    let room = MAX_SUMMARY.saturating_sub(file.metadata()?.len());
     let fits = |text: &String| text.len() as u64 <= room;
     match Some(markdown::render(report)).filter(fits).or_else(|| Some(markdown::head(report)).filter(fits)) {
         Some(text) => file.write_all(text.as_bytes()),
-        None => Err(io::Error::new(io::ErrorKind::StorageFull, "it is as long as GitHub shows it already")),
+        None => Err(io::Error::new(io::ErrorKind::StorageFull, "it already has the greatest length that GitHub shows")),
     }
 }
 
 fn warn(ui: &Ui, what: &str, error: &(dyn std::error::Error + 'static)) {
-    ui.alert(Event::Warning, &advice::warned(what, error));
+    ui.alert(Event::Warning, &advice::error_warning(what, error));
 }
 
 #[cfg(test)]
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ci_system_is_known_by_its_own_variables() {
+    fn ci_system_is_detected_by_its_variables() {
         let of = |set: &'static [(&str, &str)]| {
             Ci::of(move |name| set.iter().find(|(known, _)| *known == name).map(|(_, value)| PathBuf::from(value)))
         };
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_count_from_the_root_of_the_repository() {
+    fn paths_are_relative_to_the_root_of_the_repository() {
         let here = std::env::current_dir().unwrap();
         let root = here.parent().unwrap();
         let name = here.file_name().unwrap().to_str().unwrap();

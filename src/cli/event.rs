@@ -1,18 +1,19 @@
-//! The names of events: what stands in `event` of each line that `--log-format json` makes. `docs/reference/events.md` has them all.
+//! The names of events: the value of `event` in each line of `--log-format json`. `docs/reference/events.md` documents
+//! them.
 
 macro_rules! events {
     ($($(#[$doc:meta])+ $name:ident => $word:literal,)+) => {
-        /// What a line on standard error is about.
+        /// The kind of a message on standard error.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Event {
             $($(#[$doc])+ $name,)+
         }
 
         impl Event {
-            /// All there are.
+            /// All events.
             pub const ALL: &[Event] = &[$(Event::$name),+];
 
-            /// The word for it.
+            /// Returns the value of `event`.
             #[must_use]
             pub fn word(self) -> &'static str {
                 match self {
@@ -24,95 +25,95 @@ macro_rules! events {
 }
 
 events! {
-    /// harproxy listens; on standard output.
+    /// The proxy listens. This event goes to standard output.
     Ready => "ready",
-    /// The head of an answer is there, and the rest takes its time.
+    /// The head of a response arrived, and its body takes longer.
     Answered => "answered",
     /// A request ended.
     Request => "request",
-    /// A connection that was passed on untouched ended.
+    /// A connection that was tunnelled unchanged ended.
     Tunnel => "tunnel",
     /// A client refused our certificate.
     TlsRefused => "tls-refused",
-    /// Something was found for the first time.
+    /// A finding occurred for the first time.
     Finding => "finding",
     /// A fixture was loaded again.
     Reloaded => "reloaded",
-    /// A fixture was edited and cannot be loaded.
+    /// An edited fixture cannot be loaded.
     ReloadFailed => "reload-failed",
-    /// Events were left out, since nobody read them.
+    /// Events were dropped because they were not read.
     Dropped => "dropped",
     /// A line of the log.
     Log => "log",
-    /// A recording that was killed was taken over, or there was none.
+    /// A killed recording was recovered, or there was none.
     Recovered => "recovered",
     /// CMD runs a second time.
     Again => "again",
-    /// What two runs of CMD differed in.
+    /// The differences between two runs of CMD.
     Learned => "learned",
-    /// What is about to be taken out of a fixture.
+    /// Entries that are about to be removed from a fixture.
     Pruning => "pruning",
-    /// What the run concludes.
+    /// The verdict of the run.
     Verdict => "verdict",
-    /// What became of the fixture of a recording.
+    /// The changes of a recording to its fixture.
     Summary => "summary",
-    /// What was taken out of a fixture, or why nothing was.
+    /// The entries that were removed from a fixture, or the reason why none were.
     Pruned => "pruned",
-    /// A fixture that nothing asked for.
+    /// A fixture without any used entry.
     Unused => "unused",
-    /// What to type next.
+    /// The next commands.
     Next => "next",
-    /// What `doctor` found out.
+    /// The diagnosis of `doctor`.
     Diagnosis => "diagnosis",
-    /// Something that may matter.
+    /// A warning.
     Warning => "warning",
-    /// It could not be done.
+    /// The command failed.
     Error => "error",
     /// A defect of harproxy.
     Defect => "defect",
-    /// What helps.
+    /// A hint.
     Hint => "hint",
-    /// Fixtures are one now.
+    /// Fixtures were merged.
     Merged => "merged",
-    /// A payload or a placeholder has another name now.
+    /// A payload or a placeholder was renamed.
     Renamed => "renamed",
     /// A payload that one side removed and another fixture needs.
     Shared => "shared",
-    /// What two sides changed differently.
+    /// A conflict of two sides.
     Conflict => "conflict",
-    /// What is no HAR was merged as text.
+    /// A file that is not a HAR was merged as text.
     Text => "text",
-    /// A fixture is an archive now.
+    /// A fixture was packed.
     Packed => "packed",
-    /// An archive is a fixture with a folder now.
+    /// An archive was unpacked.
     Unpacked => "unpacked",
-    /// A compressed fixture that stays as it is.
+    /// A compressed fixture was left unchanged.
     Compressed => "compressed",
     /// Fixtures that are not in canonical form.
     Unformatted => "unformatted",
-    /// How secrets that `check` found are taken out.
+    /// The command that removes the secrets that `check` found.
     Leaked => "leaked",
-    /// Secrets were taken out of a fixture.
+    /// Secrets were removed from a fixture.
     Redacted => "redacted",
-    /// What was left as it was.
+    /// A file or member was left unchanged.
     Left => "left",
-    /// What was left of a recording is gone.
+    /// An unfinished recording was dropped.
     Discarded => "discarded",
     /// A line was added to `.gitattributes`.
     Attribute => "attribute",
-    /// A setting of git was made.
+    /// A git setting was made.
     Setting => "setting",
-    /// What git does not know yet.
+    /// A missing git setting.
     Missing => "missing",
-    /// What trusting the CA risks.
+    /// The risk of trusting the CA.
     Risk => "risk",
     /// A command of the system is about to be run.
     Command => "command",
-    /// What became of a trust store.
+    /// The result for a trust store.
     Store => "store",
-    /// Another CA of harproxy that a trust store holds.
+    /// A trust store contains another CA of harproxy.
     OtherCa => "other-ca",
-    /// There is nothing more to do.
+    /// Nothing more is to be done.
     Done => "done",
 }
 
@@ -120,7 +121,7 @@ events! {
 mod tests {
     use super::*;
 
-    /// The words in the first column of the reference's tables of events.
+    /// Returns the first column of the event tables in the reference.
     fn documented() -> Vec<&'static str> {
         let reference = include_str!("../../docs/reference/events.md");
         let tables = reference.split("\n| event |").skip(1).map(|table| table.split("\n\n").next().unwrap_or_default());
@@ -129,12 +130,12 @@ mod tests {
     }
 
     #[test]
-    fn the_reference_has_every_event_and_no_other() {
-        let (mut documented, mut told) =
+    fn reference_documents_exactly_these_events() {
+        let (mut documented, mut events) =
             (documented(), Event::ALL.iter().map(|event| event.word()).collect::<Vec<_>>());
         documented.sort_unstable();
-        told.sort_unstable();
+        events.sort_unstable();
         documented.dedup();
-        assert_eq!(documented, told);
+        assert_eq!(documented, events);
     }
 }

@@ -1,4 +1,4 @@
-//! The small files that a run leaves for others to read.
+//! Writes the small files of a run for other programs: reports, `--ready-file`, configuration.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -7,29 +7,35 @@ use std::path::{Path, PathBuf};
 use super::advice::Failure;
 use harproxy_support::atomic_file::Readers;
 
-/// Links are followed so far; more go round in circles.
+/// Maximum number of symbolic links to follow.
 const LINKS: usize = 40;
 
-/// Writes a file, which is there whole or not at all, and its folder where that is missing. What stood there before is as it
-/// was if this fails. A link stays one, and what it leads to is written; a device or a pipe, which nothing can take the place
-/// of, is written to.
+/// Writes a file atomically, and creates its folder. If this fails, an existing file is unchanged. The target of a
+/// symbolic link is replaced, not the link. Devices and pipes are written to directly.
 ///
 /// # Errors
 /// [`Failure::Write`].
 pub fn write(path: &Path, content: &[u8]) -> Result<(), Failure> {
-    put(path, content).map_err(|source| Failure::Write { path: path.to_owned(), source })
+    write_or_replace(path, content).map_err(|source| Failure::Write { path: path.to_owned(), source })
 }
 
-/// Removes a file that [`write`] left in an earlier run: who waits for it is to see the one of this run. Where it can't be
-/// removed, writing it will tell.
-pub fn forget(path: &Path) {
+/// Removes the `--ready-file` of an earlier run before anything else can fail, so that a script waits for the new one.
+/// An
+/// error is ignored: writing the file reports it.
+pub fn remove_ready_file(path: Option<&Path>) {
+    if let Some(path) = path {
+        remove(path);
+    }
+}
+
+fn remove(path: &Path) {
     let is_file = fs::metadata(path).is_ok_and(|there| there.is_file());
     if let (true, Ok(target)) = (is_file, target(path)) {
         let _ = fs::remove_file(target);
     }
 }
 
-fn put(path: &Path, content: &[u8]) -> io::Result<()> {
+fn write_or_replace(path: &Path, content: &[u8]) -> io::Result<()> {
     if fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
         return fs::OpenOptions::new().write(true).open(path)?.write_all(content);
     }
@@ -40,7 +46,7 @@ fn put(path: &Path, content: &[u8]) -> io::Result<()> {
     harproxy_support::atomic_file::write(&path, content, Readers::All)
 }
 
-/// What a link leads to in the end, which need not be there.
+/// Returns the final target of a symbolic link, which need not exist.
 fn target(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_owned();
     for _ in 0..LINKS {
@@ -49,7 +55,7 @@ fn target(path: &Path) -> io::Result<PathBuf> {
             Err(_) => return Ok(path),
         }
     }
-    Err(io::Error::other("links that lead to each other"))
+    Err(io::Error::other("too many symbolic links"))
 }
 
 #[cfg(test)]
@@ -57,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_comes_whole_into_a_folder_that_was_not_there() {
+    fn write_creates_the_folder_and_leaves_no_temporary_files() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("new/ready.json");
         write(&path, b"one").unwrap();
@@ -67,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_in_the_way_is_an_error_that_names_it() {
+    fn write_over_a_folder_is_an_error_with_its_path() {
         let dir = tempfile::tempdir().unwrap();
         let Err(Failure::Write { path, .. }) = write(dir.path(), b"") else { panic!("written over a folder") };
         assert_eq!(path, dir.path());
@@ -75,7 +81,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_link_stays_one_and_what_it_leads_to_is_written() {
+    fn write_and_remove_follow_symbolic_links() {
         use std::os::unix::fs::symlink;
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
@@ -87,7 +93,7 @@ mod tests {
             assert_eq!(fs::read_to_string(at("there/report.json")).unwrap(), content);
         }
         assert!(at("one.json").is_symlink() && at("two.json").is_symlink());
-        forget(&at("two.json"));
+        remove(&at("two.json"));
         assert!(!at("there/report.json").exists() && at("two.json").is_symlink());
 
         symlink("round.json", at("round.json")).unwrap();
@@ -95,12 +101,12 @@ mod tests {
         symlink("/dev/null", at("null.json")).unwrap();
         write(&at("null.json"), b"x").unwrap();
         assert!(at("null.json").is_symlink());
-        forget(&at("null.json"));
+        remove(&at("null.json"));
     }
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_device_that_takes_nothing_is_told() {
+    fn write_reports_the_error_of_a_device() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("full.json");
         std::os::unix::fs::symlink("/dev/full", &path).unwrap();

@@ -1,4 +1,4 @@
-//! Commands that look after several fixtures: each is done, whatever became of the one before.
+//! Runs a maintenance command on several fixtures, independently of each other.
 
 use std::path::{Path, PathBuf};
 
@@ -8,25 +8,26 @@ use super::ui::Ui;
 use crate::record;
 use crate::verdict::exit;
 
-/// Lets `work` see to each fixture that was named (`hars/` when none was), in order. What can't be done is told, and the
-/// rest done. The status is the worst of all: what `work` gives, or what a failure deserves.
-pub fn each(named: Vec<PathBuf>, ui: &Ui, mut work: impl FnMut(&Path) -> Result<u8, Failure>) -> u8 {
+/// Runs `work` on each given fixture (default: `hars/`) in order. A failure is printed, and the remaining fixtures are
+/// processed. Returns the highest exit status of all.
+pub fn for_each(named: Vec<PathBuf>, ui: &Ui, mut work: impl FnMut(&Path) -> Result<u8, Failure>) -> u8 {
     let found = harproxy_har::find(&plan::fixtures_or_default(named)).into_iter();
     let done = found.map(|path| {
         let done = path.map_err(Failure::from).and_then(|path| work(&path));
         done.unwrap_or_else(|failure| {
-            failure.tell(ui);
+            failure.print(ui);
             failure.status()
         })
     });
     done.max().unwrap_or(exit::HELD)
 }
 
-/// Lets `work` write a fixture while nobody records into it; what a killed writer of it left is swept first.
+/// Locks a fixture against recordings and runs `work`, which writes it. Temporary files of a killed writer are removed
+/// first.
 ///
 /// # Errors
-/// [`record::Error::Locked`] while somebody does, and whatever becomes of the work.
-pub fn alone<T, E: Into<Failure>>(path: &Path, work: impl FnOnce() -> Result<T, E>) -> Result<T, Failure> {
-    let _hold = record::lock_fixture(path)?;
+/// [`record::Error::Locked`] during a recording, and the errors of `work`.
+pub fn with_lock<T, E: Into<Failure>>(path: &Path, work: impl FnOnce() -> Result<T, E>) -> Result<T, Failure> {
+    let _lock = record::lock_fixture(path)?;
     work().map_err(Into::into)
 }

@@ -1,5 +1,4 @@
-//! The log: what the libraries say through `tracing`, on standard error; with `--log-format json` each line is an event like
-//! every other.
+//! The log of `tracing` on standard error. With `--log-format json` each line is an event `log`.
 
 use std::fmt;
 use std::io;
@@ -16,63 +15,64 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Registry, registry};
 
-use super::args::TalkArgs;
+use super::args::OutputArgs;
 use super::event;
-use super::ui::{self, LogFormat, Meanwhile, Ui};
+use super::ui::{self, LiveFormat, LogFormat, Ui};
 use crate::verdict::findings;
 
 /// The variable with a filter: levels, and levels of targets (`warn,harproxy_proxy=debug`).
 pub const VARIABLE: &str = "HARPROXY_LOG";
 
-/// The filter is not one.
+/// The filter is invalid.
 #[derive(Debug, thiserror::Error)]
 #[error("reading the filter in {VARIABLE}")]
 pub struct FilterError {
     #[source]
-    source: NoFilter,
+    source: InvalidFilter,
 }
 
 #[derive(Debug, thiserror::Error)]
-enum NoFilter {
+enum InvalidFilter {
     #[error(transparent)]
     Level(#[from] ParseError),
     #[error("`{0}` is neither a level nor `target=level`")]
     Item(String),
 }
 
-/// Starts the log. `alone` is a harproxy without CMD, whose user watches it: what happens is worth a line at once, while
-/// with CMD the verdict tells it in the end. A second start in one process changes nothing.
+/// Starts the log. `alone` is a proxy without CMD, which logs warnings at once. With CMD the verdict reports them at
+/// the end. A second start in one process has no effect.
 ///
 /// # Errors
 /// When `HARPROXY_LOG` is not a filter.
-pub fn start(talk: &TalkArgs, ui: &Ui, alone: bool) -> Result<(), FilterError> {
+pub fn start(output: &OutputArgs, ui: &Ui, alone: bool) -> Result<(), FilterError> {
     let filter = match std::env::var(VARIABLE) {
         Ok(filter) if !filter.is_empty() => read(&filter),
-        _ => read(level(talk.quiet, talk.verbose, alone)),
+        _ => read(level(output.quiet, output.verbose, alone)),
     };
     let filter = filter.map_err(|source| FilterError { source })?;
-    let filter = match ui.meanwhile(!alone) {
-        Meanwhile::Nothing => filter,
-        // They are told beside the requests.
-        Meanwhile::List | Meanwhile::Events => filter.with_target(findings::LOG, LevelFilter::OFF),
+    let filter = match ui.live_format(!alone) {
+        LiveFormat::Nothing => filter,
+        // The live list shows findings.
+        LiveFormat::List | LiveFormat::Events => filter.with_target(findings::LOG, LevelFilter::OFF),
     };
     let colour = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
-    // Whoever closed our standard error does not want to hear from us; a complaint about that would end the connection it is about.
+    // Write errors are ignored: reporting them on a closed standard error would panic and end a connection.
     let lines = layer().log_internal_errors(false).with_writer(io::stderr).with_ansi(colour);
-    let _ = match talk.log_format {
-        LogFormat::Text => heard(filter).with(lines.compact().with_target(talk.verbose > 1)).try_init(),
-        LogFormat::Json => heard(filter).with(lines.event_format(Lines)).try_init(),
+    let _ = match output.log_format {
+        LogFormat::Text => filtered_registry(filter).with(lines.compact().with_target(output.verbose > 1)).try_init(),
+        LogFormat::Json => filtered_registry(filter).with(lines.event_format(LogLine)).try_init(),
     };
     Ok(())
 }
 
-/// What passes the filter. Whatever else is said is stopped by its level, before anybody looks at it: some of it is said for each request.
-fn heard(filter: Targets) -> Layered<Targets, Registry> {
+/// Returns a registry with the filter as a layer, so that `tracing` skips filtered levels early. Some are used per
+/// request.
+fn filtered_registry(filter: Targets) -> Layered<Targets, Registry> {
     registry().with(filter)
 }
 
-/// Reads a filter. `Targets` by itself takes whatever it does not understand for the name of a target.
-fn read(filter: &str) -> Result<Targets, NoFilter> {
+/// Parses a filter. The syntax is checked first, because `Targets` accepts any unknown word as the name of a target.
+fn read(filter: &str) -> Result<Targets, InvalidFilter> {
     let items = || filter.split(',').map(str::trim).filter(|item| !item.is_empty());
     let is_target = |c: char| c.is_alphanumeric() || matches!(c, '_' | ':' | '-');
     let is_item = |item: &&str| match item.split_once('=') {
@@ -80,7 +80,7 @@ fn read(filter: &str) -> Result<Targets, NoFilter> {
         None => item.chars().all(is_target),
     };
     match items().find(|item| !is_item(item)) {
-        Some(item) => Err(NoFilter::Item(item.to_owned())),
+        Some(item) => Err(InvalidFilter::Item(item.to_owned())),
         None => Ok(items().collect::<Vec<_>>().join(",").parse()?),
     }
 }
@@ -96,16 +96,16 @@ fn level(quiet: bool, verbose: u8, alone: bool) -> &'static str {
     }
 }
 
-/// A line of the log as an event: `log`.
-struct Lines;
+/// Formats a line of the log as an event `log`.
+struct LogLine;
 
-impl<S, N> FormatEvent<S, N> for Lines
+impl<S, N> FormatEvent<S, N> for LogLine
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
 {
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        let mut fields = Fields::default();
+        let mut fields = LogFields::default();
         event.record(&mut fields);
         let metadata = event.metadata();
         let mut members = Map::from_iter([
@@ -120,14 +120,14 @@ where
     }
 }
 
-/// The message of a line, and what else it says.
+/// The message and the other fields of a line.
 #[derive(Default)]
-struct Fields {
+struct LogFields {
     message: String,
     others: Map<String, Value>,
 }
 
-impl Fields {
+impl LogFields {
     fn add(&mut self, field: &Field, value: Value) {
         match (field.name(), value) {
             ("message", Value::String(message)) => self.message = message,
@@ -138,7 +138,7 @@ impl Fields {
     }
 }
 
-impl Visit for Fields {
+impl Visit for LogFields {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.add(field, format!("{value:?}").into());
     }
@@ -173,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_filter_is_levels_and_levels_of_targets() {
+    fn filter_has_levels_and_levels_of_targets() {
         for (text, means) in [
             ("warn, harproxy=debug", "warn,harproxy=debug"),
             (",info,", "info"),
@@ -190,9 +190,9 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_wants_to_hear_is_stopped_before_it_is_looked_at() {
+    fn filter_sets_the_maximum_level() {
         for (filter, hint) in [("warn,harproxy=info", LevelFilter::INFO), ("off", LevelFilter::OFF)] {
-            assert_eq!(heard(read(filter).unwrap()).with(layer()).max_level_hint(), Some(hint));
+            assert_eq!(filtered_registry(read(filter).unwrap()).with(layer()).max_level_hint(), Some(hint));
         }
     }
 }

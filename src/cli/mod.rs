@@ -1,7 +1,8 @@
-//! Arguments, configuration, advice on errors, one file a command. The only room that prints or decides an exit status.
+//! The command line: arguments, configuration, a file per command, advice on errors. Only this module prints and
+//! decides exit statuses.
 //!
-//! [`args`] is what was typed, [`config`] what the files say, [`plan`] what follows from it, [`cmd`] carries it out, [`advice`] knows what to say when it
-//! can't, and [`ui`] says it.
+//! [`args`] parses the command line and [`config`] the configuration files. [`plan`] combines them, and [`cmd`] runs
+//! the command. [`advice`] has the failures with their hints, and [`ui`] prints.
 
 pub mod advice;
 pub mod args;
@@ -38,28 +39,28 @@ use harproxy_support::runtime::Runtime;
 #[must_use]
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
-    ExitCode::from(process::guarded(|| obey(args)))
+    ExitCode::from(process::run_guarded(|| parse_and_run(args)))
 }
 
-fn obey(args: Vec<OsString>) -> u8 {
-    let Cli { talk, command } = match Cli::parse_configured(&args) {
+fn parse_and_run(args: Vec<OsString>) -> u8 {
+    let Cli { output, command } = match Cli::parse_configured(&args) {
         Ok(cli) => cli,
-        Err(UsageError::Typed(error)) => {
-            let talk = Cli::talk_of(&args);
-            return advice::tell_usage(error, &talk.map_or_else(Ui::default, |talk| talk.ui()));
+        Err(UsageError::CommandLine(error)) => {
+            let output = Cli::output_options_of(&args);
+            return advice::print_usage_error(error, &output.map_or_else(Ui::default, |output| output.ui()));
         }
-        Err(UsageError::Config(error, talk)) => {
+        Err(UsageError::Config(error, output)) => {
             let failure = Failure::from(*error);
-            failure.tell(&talk.ui());
+            failure.print(&output.ui());
             return failure.status();
         }
     };
-    let ui = talk.ui();
-    process::tell_defects(ui);
+    let ui = output.ui();
+    process::report_defects(ui);
     let done =
-        logging::start(&talk, &ui, command.serves_alone()).map_err(Failure::from).and_then(|()| run(command, &ui));
+        logging::start(&output, &ui, command.serves_alone()).map_err(Failure::from).and_then(|()| run(command, &ui));
     done.unwrap_or_else(|failure| {
-        failure.tell(&ui);
+        failure.print(&ui);
         failure.status()
     })
 }
@@ -93,6 +94,6 @@ fn run(command: Command, ui: &Ui) -> Result<u8, Failure> {
 
 fn block_on(work: impl Future<Output = Result<u8, Failure>>) -> Result<u8, Failure> {
     let runtime = Runtime::start("run").map_err(|source| Failure::System { doing: "starting the runtime", source })?;
-    // What still runs when this is done was told to stop; nobody waits for it a second time.
+    // Remaining tasks were told to stop. They are not awaited again.
     runtime.handle().block_on(work)
 }

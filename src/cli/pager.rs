@@ -1,21 +1,22 @@
-//! Long output through a pager, as git does it: only when standard output is a terminal, by HARPROXY_PAGER, PAGER, else less.
+//! Sends long output through a pager, like git: only if standard output is a terminal, with HARPROXY_PAGER, PAGER or
+//! less.
 
 use std::io::{self, IsTerminal, Write};
 use std::process::{Child, Command, Stdio};
 
 use anstream::{AutoStream, ColorChoice};
 
-/// Where output goes.
+/// Output to a pager, or to standard output.
 pub struct Pager {
     out: AutoStream<Box<dyn Write>>,
     child: Option<Child>,
     gone: bool,
-    /// While it lives, Ctrl-C is the pager's business.
+    /// Keeps the handler that ignores Ctrl-C while the pager runs.
     _interrupts: Option<tokio::runtime::Runtime>,
 }
 
 impl Pager {
-    /// Starts the pager, if there is to be one and it can be started.
+    /// Starts the pager if it is wanted and can be started.
     #[must_use]
     pub fn start(wanted: bool) -> Self {
         let color = AutoStream::choice(&io::stdout());
@@ -26,15 +27,15 @@ impl Pager {
             Some((child, input)) => (Box::new(input), Some(child)),
             None => (Box::new(io::BufWriter::new(io::stdout())), None),
         };
-        // Codes go through as they are: what reads them is a terminal in the end.
+        // Style codes are kept: the pager writes to a terminal.
         let color = if color == ColorChoice::Never { color } else { ColorChoice::AlwaysAnsi };
         Pager { out: AutoStream::new(out, color), child, gone: false, _interrupts }
     }
 
-    /// Shows more; false when nobody wants to see it any more.
+    /// Writes text. Returns false if the reader has closed the output.
     ///
     /// # Errors
-    /// When it can't be written; a reader that went away is no error.
+    /// When it cannot be written. A closed pipe is not an error.
     pub fn write(&mut self, text: &str) -> io::Result<bool> {
         match self.out.write_all(text.as_bytes()) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => self.gone = true,
@@ -43,7 +44,7 @@ impl Pager {
         Ok(!self.gone)
     }
 
-    /// Waits until it has been read.
+    /// Waits until the pager ends.
     ///
     /// # Errors
     /// As for [`Pager::write`].
@@ -60,7 +61,7 @@ impl Pager {
     }
 }
 
-/// The pager's command line; `None` when there is to be none.
+/// Returns the command line of the pager; `None` if paging is off.
 fn command() -> Option<String> {
     let set = ["HARPROXY_PAGER", "PAGER"].iter().find_map(|name| std::env::var(name).ok());
     let command = set.unwrap_or_else(|| "less".to_owned());
@@ -75,7 +76,7 @@ fn spawn(command: &str) -> Option<(Child, std::process::ChildStdin)> {
     let mut shell = if cfg!(windows) { Command::new("cmd") } else { Command::new("sh") };
     shell.args([if cfg!(windows) { "/C" } else { "-c" }, command]).stdin(Stdio::piped());
     if std::env::var_os("LESS").is_none() {
-        // Colours as they are, nothing cleared, and no pager at all for what fits the screen.
+        // Keep colors, do not clear the screen, and exit if the output fits on one screen.
         shell.env("LESS", "FRX");
     }
     let mut child = shell.spawn().ok()?;
@@ -83,22 +84,22 @@ fn spawn(command: &str) -> Option<(Child, std::process::ChildStdin)> {
     Some((child, input))
 }
 
-/// Whether there is such a program; what only a shell understands is left to it.
+/// Returns true if the program exists, or if the word is shell syntax.
 fn is_there(word: &str) -> bool {
     let plain = word.chars().all(|c| c.is_alphanumeric() || "._-".contains(c));
     let path = std::env::var_os("PATH").unwrap_or_default();
     !plain || cfg!(windows) || std::env::split_paths(&path).any(|folder| folder.join(word).is_file())
 }
 
-/// Ctrl-C in a pager ends what the pager does, not what feeds it.
+/// Makes this process ignore Ctrl-C, so that it only interrupts the pager.
 #[cfg(unix)]
 fn keep_interrupts() -> Option<tokio::runtime::Runtime> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().ok()?;
     let inside = runtime.enter();
-    // The handler that this sets stays for as long as the process does.
-    let heard = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt()).is_ok();
+    // The handler stays installed until the process ends.
+    let is_installed = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt()).is_ok();
     drop(inside);
-    heard.then_some(runtime)
+    is_installed.then_some(runtime)
 }
 
 #[cfg(not(unix))]

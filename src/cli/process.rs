@@ -1,4 +1,4 @@
-//! What the process as a whole needs: words for a defect instead of a backtrace, and room for many connections.
+//! Process-wide setup: the panic message and the limit of open files.
 
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook};
 
@@ -6,32 +6,32 @@ use super::event::Event;
 use super::ui::{self, Ui};
 use crate::verdict::exit;
 
-/// Runs the program. A defect, which should not be there, is told as such, and the status says that harproxy is to blame.
-pub fn guarded(program: impl FnOnce() -> u8) -> u8 {
-    tell_defects(Ui::default());
+/// Runs the program. A panic is reported as a defect of harproxy and sets the exit status.
+pub fn run_guarded(program: impl FnOnce() -> u8) -> u8 {
+    report_defects(Ui::default());
     catch_unwind(AssertUnwindSafe(program)).unwrap_or(exit::BROKEN)
 }
 
-/// From here on a defect is told so.
-pub fn tell_defects(ui: Ui) {
-    set_hook(Box::new(move |defect| ui.alert(Event::Defect, &told(defect))));
+/// Installs the panic hook that reports a defect.
+pub fn report_defects(ui: Ui) {
+    set_hook(Box::new(move |defect| ui.alert(Event::Defect, &message(defect))));
 }
 
-fn told(defect: &PanicHookInfo<'_>) -> String {
+fn message(defect: &PanicHookInfo<'_>) -> String {
     let payload = defect.payload();
     let what = payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-    let what = what.unwrap_or("of a reason unknown");
+    let what = what.unwrap_or("the reason is unknown");
     let place = defect.location().map(ToString::to_string).unwrap_or_default();
     let (error, hint) = (ui::bad("error"), ui::help("hint"));
     format!(
-        "{error}: a defect of harproxy {} stopped it at {place}\n  because {what}\n\n{hint}: please report it with these lines \
+        "{error}: harproxy {} stopped because of a defect at {place}\n  because {what}\n\n{hint}: please report it with these lines \
          and the command that led to it",
         env!("CARGO_PKG_VERSION"),
     )
 }
 
-/// Raises the limit of open files as far as the administrator lets us: every connection takes one or two. CMD would inherit
-/// it, and some programs walk through all they may have, so only a harproxy without CMD does this.
+/// Raises the soft limit of open files, because every connection needs one or two. Only a proxy without CMD calls
+/// this: CMD would inherit the limit, and some programs iterate over all possible descriptors.
 #[cfg(unix)]
 pub fn raise_open_files() {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -39,11 +39,11 @@ pub fn raise_open_files() {
     if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
         let wanted = hard.min(ENOUGH);
         if soft < wanted && setrlimit(Resource::RLIMIT_NOFILE, wanted, hard).is_err() {
-            tracing::debug!(soft, "the limit of open files stays");
+            tracing::debug!(soft, "the limit of open files is unchanged");
         }
     }
 }
 
-/// There is no such limit.
+/// Other systems have no such limit.
 #[cfg(not(unix))]
 pub fn raise_open_files() {}

@@ -1,4 +1,4 @@
-//! What others must know once the proxy listens: the one line on standard output, and `--ready-file`.
+//! The announcement that the proxy listens: a line on standard output, and `--ready-file`.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::event::Event;
 use super::ui::LogFormat;
 
-/// The facts.
+/// The addresses and files that a client needs.
 #[derive(Clone, Debug)]
 pub struct Ready {
     /// The proxy's URL, without credentials.
@@ -16,14 +16,14 @@ pub struct Ready {
     pub ca: PathBuf,
     /// The system's roots and the CA, PEM; absolute.
     pub bundle: PathBuf,
-    /// Of this process.
+    /// The id of this process.
     pub pid: u32,
     /// `--reverse`: name → URL.
     pub urls: Map<String, Value>,
 }
 
 impl Ready {
-    /// The line for standard output, with its line end.
+    /// Returns the line for standard output, with its line end.
     #[must_use]
     pub fn line(&self, format: LogFormat) -> String {
         match format {
@@ -48,10 +48,10 @@ impl Ready {
         text
     }
 
-    /// The facts alone, for `--ready-file`.
+    /// Returns the JSON of `--ready-file`.
     #[must_use]
     pub fn json(&self) -> Value {
-        // Strings and a number: nothing that JSON can't say, unless a path is no UTF-8.
+        // Paths that are not UTF-8 are converted lossily.
         let path = |path: &Path| Value::from(path.to_string_lossy());
         Value::Object(Map::from_iter([
             ("proxy".to_owned(), self.proxy.clone().into()),
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn both_forms_tell_the_same_facts_in_one_line() {
+    fn text_and_json_have_the_same_content_in_one_line() {
         let json = ready().line(LogFormat::Json);
         assert_eq!(
             json,

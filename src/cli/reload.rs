@@ -1,4 +1,4 @@
-//! Looks after the fixtures of a replay without CMD: whoever edits them sees at once what became of the edit.
+//! Watches the fixtures of a replay without CMD and reloads changed ones.
 
 use std::io;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -11,29 +11,29 @@ use super::event::Event;
 use super::ui::{self, Ui, counted};
 use crate::replay::{FixtureChange, Reloader};
 
-/// Between two looks at the files. What has changed is loaded when it was the same twice.
+/// Interval of checks. A changed file is loaded when it is the same in two checks.
 const PAUSE: Duration = Duration::from_millis(250);
-/// Looking takes no more than one part in so many of the time, however many files there are.
+/// The check takes at most 1/SHARE of the time, with any number of files.
 const SHARE: u32 = 20;
 
-/// Looks until it is dropped, and has then looked for the last time: dropping it waits for a fixture that is being loaded.
+/// A thread that checks the fixtures until it is dropped. Dropping waits for a fixture that is being loaded.
 #[derive(Debug)]
-pub struct Watch {
-    /// Taken away for the thread to end.
+pub struct FixtureWatcher {
+    /// Dropped to stop the thread.
     until: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// Begins to look.
+/// Starts to watch the fixtures.
 ///
 /// # Errors
-/// When there can be no thread for it.
-pub fn watch(mut reloader: Reloader, ui: Ui) -> io::Result<Watch> {
-    Watch::over(PAUSE, move || reloader.poll().iter().for_each(|change| tell(change, &ui)))
+/// When the thread cannot be started.
+pub fn watch(mut reloader: Reloader, ui: Ui) -> io::Result<FixtureWatcher> {
+    FixtureWatcher::start(PAUSE, move || reloader.poll().iter().for_each(|change| print(change, &ui)))
 }
 
-impl Watch {
-    fn over(least: Duration, mut look: impl FnMut() + Send + 'static) -> io::Result<Self> {
+impl FixtureWatcher {
+    fn start(least: Duration, mut look: impl FnMut() + Send + 'static) -> io::Result<Self> {
         let (until, over) = channel::<()>();
         let thread = thread::Builder::new().name("reload".to_owned()).spawn(move || {
             let mut pause = least;
@@ -43,19 +43,19 @@ impl Watch {
                 pause = least.max(began.elapsed() * SHARE);
             }
         })?;
-        Ok(Watch { until: Some(until), thread: Some(thread) })
+        Ok(FixtureWatcher { until: Some(until), thread: Some(thread) })
     }
 }
 
-impl Drop for Watch {
+impl Drop for FixtureWatcher {
     fn drop(&mut self) {
         drop(self.until.take());
-        // A panic on it was told when it happened.
+        // The panic hook has reported a panic of the thread.
         let _ = self.thread.take().map(JoinHandle::join);
     }
 }
 
-fn tell(change: &FixtureChange, ui: &Ui) {
+fn print(change: &FixtureChange, ui: &Ui) {
     let loaded = |fixture: &str, entries: usize, change: &str| {
         let text = format!("reloaded {fixture}: {}", counted(entries, "entry", "entries"));
         (text, members(fixture, [("change", change.into()), ("entries", entries.into())]))
@@ -94,12 +94,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn when_it_is_dropped_nothing_is_being_loaded_any_more() {
+    fn dropping_the_watcher_waits_for_a_check_in_progress() {
         for _ in 0..50 {
             let (begins, began) = channel();
             let is_looking = Arc::new(AtomicBool::new(false));
             let looking = is_looking.clone();
-            let watch = Watch::over(Duration::ZERO, move || {
+            let watch = FixtureWatcher::start(Duration::ZERO, move || {
                 looking.store(true, Ordering::SeqCst);
                 let _ = begins.send(());
                 (0..1000).for_each(|_| thread::yield_now());

@@ -1,4 +1,4 @@
-//! The reports of a run: what they show beside the verdict, and writing them.
+//! Collects the content of the reports of a run beside the verdict, and writes them.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -26,7 +26,7 @@ const MAX_PAYLOADS: usize = 64 << 20;
 /// The fixtures and entries that the reports of a run refer to.
 #[derive(Debug, Default)]
 pub struct Recorded {
-    /// The fixtures of a replay, or the one that a recording wrote.
+    /// The fixtures of a replay, or the fixture of a recording.
     pub fixtures: Vec<Arc<Fixture>>,
     /// The entries of a recording by the numbers of its exchanges.
     pub entries: HashMap<u64, RecordedEntry>,
@@ -81,14 +81,15 @@ impl Recorded {
     }
 }
 
-/// The verdict for a person, apart from the list of requests if there is one; with `--log-format json` the whole report beside it.
+/// Prints the verdict, separated from the live list by an empty line. With `--log-format json` the message contains
+/// the report.
 pub fn tell(report: &Report, ui: &Ui, after_list: bool) {
     if ui.quiet && report.verdict.passed() {
         return;
     }
     let members = || {
         let mut report: Value = serde_json::from_str(&json::render(report)).unwrap_or_default();
-        // Each was an event of its own.
+        // Each request was an event before.
         if let Value::Object(members) = &mut report {
             members.retain(|name, _| !matches!(name.as_str(), "requests" | "moreRequests"));
         }
@@ -97,11 +98,11 @@ pub fn tell(report: &Report, ui: &Ui, after_list: bool) {
     let columns = terminal_size::terminal_size_of(std::io::stderr()).map(|(width, _)| usize::from(width.0));
     let palette = text::Palette::colour().within(columns);
     let mut told = text::render(&report.verdict, &palette);
-    // With one run it is CMD that has said what is wrong with it, just before.
+    // With one run, CMD has printed its own error before.
     if !report.shards.is_empty() {
         told.push_str(&text::endings(report, &palette));
     }
-    if Ci::here().is_some_and(|ci| ci.obeys_lines()) {
+    if Ci::detect().is_some_and(|ci| ci.interprets_output()) {
         told = github::inert(&told).into_owned();
     }
     if after_list {
@@ -110,28 +111,29 @@ pub fn tell(report: &Report, ui: &Ui, after_list: bool) {
     ui.say(Event::Verdict, &told, if ui.format == LogFormat::Json { members() } else { Map::new() });
 }
 
-/// Writes the reports that were asked for and those that the CI system takes; the exit status. What can't be written where it
-/// was asked for is told, and is a failure of harproxy's own, which the others then say too; but CMD's own status goes before.
+/// Writes the requested reports and those for the CI system, and returns the exit status. A report that cannot be
+/// written is a failure of harproxy. The other reports are then written again with that status. The status of CMD
+/// takes precedence.
 #[must_use]
 pub fn hand_out(paths: &[PathBuf], mut report: Report, ui: &Ui) -> u8 {
     let written = write(paths, &report, ui);
-    // Of many runs no status is CMD's: the combined one is ours.
+    // The status of combined reports is never that of CMD.
     let is_of_cmd = report.source == Source::Cmd && report.shards.is_empty();
     if written.len() < paths.len() && !is_of_cmd && matches!(report.status, exit::HELD | exit::FAILED) {
         (report.status, report.source) = (exit::BROKEN, Source::Harproxy);
         let _ = write(&written, &report, ui);
     }
-    if let Some(ci) = Ci::here() {
-        ci.tell(&report, ui);
+    if let Some(ci) = Ci::detect() {
+        ci.publish(&report, ui);
     }
     report.status
 }
 
-/// Writes reports; those that were written. The others are told.
+/// Writes reports and returns the written ones. Failures are printed.
 fn write(paths: &[PathBuf], report: &Report, ui: &Ui) -> Vec<PathBuf> {
     let is_written = |path: &&PathBuf| {
         let Some(format) = Format::of(path) else { return false };
-        files::write(path, format.render(report).as_bytes()).inspect_err(|failure| failure.tell(ui)).is_ok()
+        files::write(path, format.render(report).as_bytes()).inspect_err(|failure| failure.print(ui)).is_ok()
     };
     paths.iter().filter(is_written).cloned().collect()
 }

@@ -1,5 +1,5 @@
-//! The run around a recording or a replay: open the ports, say so, run CMD or wait for a signal, and come to an end. What
-//! passes in between is the handler's.
+//! The run around a recording or a replay: opens the ports, announces them, runs CMD or waits for a signal, and
+//! drains. The handler serves the requests.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -16,9 +16,8 @@ use super::live::Live;
 use super::plan::RunPlan;
 use super::ready::Ready;
 use super::reports::{self, Recorded};
-use super::roots::Roots;
-use super::ui::{Meanwhile, Ui};
-use super::{files, process};
+use super::ui::{LiveFormat, Ui};
+use super::{files, process, roots};
 use crate::child::env::{self, Facts, Mode, ProxyAddress};
 use crate::child::{CommandPlan, Ended, RunFolder, Signal, Signals};
 use crate::diagnose::processes::{PollRate, WatchPlan};
@@ -32,94 +31,96 @@ use crate::watch::{Watch, Watcher};
 use harproxy_proxy::{Handler, Proxy, Witness};
 use harproxy_redact::Telling;
 use harproxy_tls::authority::Authority;
+use harproxy_tls::bundle::TrustedRoots;
 
-/// What a run is about, as far as CMD is told.
+/// The properties of a run that CMD's environment depends on.
 pub struct About<'a> {
     /// Record or replay.
     pub mode: Mode,
-    /// Whether some URL in scope could have this host.
+    /// Returns true if a URL in scope could have this host.
     pub may_match: &'a dyn Fn(&str) -> bool,
-    /// Whether some URL of this origin could be in scope.
+    /// Returns true if a URL of this origin could be in scope.
     pub may_match_origin: &'a dyn Fn(&str) -> bool,
     /// Polling rate for watching CMD's processes.
     pub rate: PollRate,
-    /// Whether CMD's standard output goes to standard error, because ours is for data.
+    /// Whether CMD's standard output goes to standard error, because that of harproxy is for data.
     pub quiet_output: bool,
-    /// At replay, when the fixture was recorded (RFC 3339).
+    /// The time of the recording (RFC 3339), in a replay.
     pub recorded_at: Option<String>,
 }
 
-/// What came of CMD.
+/// The end of CMD, or of a run without CMD.
 pub enum End {
-    /// There was none; a signal ended the run.
+    /// There was no CMD, and a signal ended the run.
     NoCmd,
-    /// It ended with this status; 128+signal when it was killed.
+    /// CMD ended with this status, or with 128 + signal if it was killed.
     Cmd(u8),
-    /// It could not be started.
+    /// CMD could not be started.
     NotStarted(Failure),
-    /// A second signal asked for the end at once; the status that comes of it. What was left to do is left.
+    /// A second signal ended the run before its remaining work was done. Contains the exit status.
     Cut(u8),
 }
 
 impl End {
-    /// Whether it went well, as far as a recording cares.
+    /// Returns true if a recording can be written to its fixture.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         matches!(self, End::NoCmd | End::Cmd(exit::HELD))
     }
 }
 
-/// A run that is under way or has just ended, and listens to signals.
+/// A run in progress, or one that has just ended. It listens to signals.
 pub struct Run<'a> {
     plan: &'a RunPlan,
     ui: &'a Ui,
     signals: Signals,
     started: OffsetDateTime,
-    /// There when somebody wants to know of each request.
+    /// Collects the requests for reports and the live list. `None` if neither is used.
     watcher: Option<Arc<Watcher>>,
-    /// What is known of CMD, once it has ended.
+    /// The observations of CMD, after its end.
     evidence: Option<Evidence>,
-    /// There when they are told as they come.
+    /// The live list. `None` if it is off.
     live: Option<Live>,
-    /// There when something is recorded.
+    /// The recorder of a recording.
     recorder: Option<Arc<Recorder>>,
-    roots: Roots,
+    roots: TrustedRoots,
 }
 
 impl<'a> Run<'a> {
-    /// Begins to listen to signals. `roots` are what clients are to trust beside the CA.
+    /// Starts to listen to signals, and loads the roots that clients trust beside the CA.
     ///
     /// # Errors
-    /// When the operating system does not let us.
-    pub fn new(plan: &'a RunPlan, roots: Roots, ui: &'a Ui) -> Result<Self, Failure> {
+    /// When the operating system refuses.
+    pub fn new(plan: &'a RunPlan, ui: &'a Ui) -> Result<Self, Failure> {
         let signals = Signals::listen().map_err(|source| Failure::System { doing: "listening to signals", source })?;
-        let live = Live::start(ui.meanwhile(!plan.cmd.is_empty()));
+        let live = Live::start(ui.live_format(!plan.cmd.is_empty()));
         let live = live.map_err(|source| Failure::System { doing: "starting a thread", source })?;
         let reports = !plan.reports.is_empty();
         let listener = live.as_ref().map(Live::listener);
         let watcher = (reports || listener.is_some()).then(|| Arc::new(Watcher::new(reports, listener)));
         let started = OffsetDateTime::now_utc();
+        let roots = roots::load(ui);
         Ok(Run { plan, ui, signals, started, watcher, evidence: None, live, recorder: None, roots })
     }
 
-    /// Who tells findings as they come, if somebody does.
+    /// Returns the listener that shows findings as they happen.
     #[must_use]
     pub fn herald(&self) -> Option<FindingListener> {
         self.live.as_ref().map(Live::herald)
     }
 
-    /// Who records in this run: when the run is cut short, what was recorded so far is left for `harproxy recover`.
+    /// Sets the recorder of this run. If the run is interrupted, its recording is left for `harproxy recover`.
     pub fn recorded_by(&mut self, recorder: Arc<Recorder>) {
         self.recorder = Some(recorder);
     }
 
-    /// The fixture for which a run leaves something that is cut short.
+    /// Returns the fixture with an unfinished recording, if the run is interrupted now.
     fn left(&self) -> Option<PathBuf> {
         let recorder = self.recorder.as_ref().filter(|recorder| !recorder.is_idle())?;
         Some(recorder.plan().output.clone())
     }
 
-    /// Sees to it that what has been seen so far is told before what comes next.
+    /// Flushes the live list, so that its output precedes the following messages.
     fn catch_up(&self) {
         if let Some(live) = &self.live {
             live.flush();
@@ -129,7 +130,7 @@ impl<'a> Run<'a> {
     /// Serves `handler` from the first open port to the last closed connection.
     ///
     /// # Errors
-    /// When it can't start.
+    /// When it cannot start.
     pub async fn serve(
         &mut self,
         handler: Arc<dyn Handler>,
@@ -157,7 +158,7 @@ impl<'a> Run<'a> {
                 self.ui.alert(Event::Warning, &super::advice::own_proxy(&url));
             }
         }
-        let folder = RunFolder::create(self.roots.bundle(&authority, self.ui).await?)?;
+        let folder = RunFolder::create(self.roots.with(authority.cert_pem())?)?;
         let credentials = self.plan.auth.as_ref().map(|auth| (auth.user.clone(), auth.password.clone()));
         let address = ProxyAddress::local(proxy.addr(), credentials);
         let (urls, ours) = (proxy.urls(), proxy.addrs());
@@ -168,7 +169,7 @@ impl<'a> Run<'a> {
             pid: std::process::id(),
             urls: urls.iter().map(|(name, url)| (name.clone(), Value::from(url.clone()))).collect(),
         };
-        // Listening already, and nothing has passed yet if this fails.
+        // The proxy listens, but serves no request yet if this fails.
         if let Some(path) = &self.plan.ready_file {
             files::write(path, format!("{:#}\n", ready.json()).as_bytes())?;
         }
@@ -215,14 +216,14 @@ impl<'a> Run<'a> {
         let quiet_output = about.quiet_output;
         let plan = CommandPlan { program: program.clone(), args: args.to_vec(), env, cwd: None, watch, quiet_output };
         let ended = match crate::child::run(&plan, &mut self.signals).await {
-            // What killed CMD was harproxy: whoever asked for it is told by what it was asked.
+            // harproxy killed CMD because of this signal, which determines the exit status.
             Ok(Ended { at_once: Some(signal), .. }) => return Err(Failure::cut(killed_by(signal))),
             Ok(ended) => ended,
             Err(error) => return Ok(End::NotStarted(error.into())),
         };
         let status = ended.status.exit_code();
         let rules = BypassRules { may_match_origin: about.may_match_origin, no_proxy: &no_proxy };
-        // Of two runs the first one is told of.
+        // With `--twice`, only the first run is diagnosed.
         if self.evidence.is_none() {
             let evidence = Evidence::collect(&self.plan.cmd, self.command(), ended.processes, &rules);
             self.evidence = Some(Evidence { unset_url, ..evidence });
@@ -230,7 +231,7 @@ impl<'a> Run<'a> {
         Ok(End::Cmd(status))
     }
 
-    /// What is known of CMD; nothing before it has ended.
+    /// Returns the observations of CMD, which are empty before its end.
     #[must_use]
     pub fn evidence(&self) -> Evidence {
         self.evidence.clone().unwrap_or_default()
@@ -241,7 +242,7 @@ impl<'a> Run<'a> {
         Some(Arc::new(Watch(watcher)))
     }
 
-    /// Does the last work of a run. A signal that comes meanwhile means: at once.
+    /// Runs the last work of a run unless a signal interrupts it.
     ///
     /// # Errors
     /// [`Failure::Cut`].
@@ -253,7 +254,7 @@ impl<'a> Run<'a> {
     }
 }
 
-/// 128 and the number that POSIX gives the signal.
+/// Returns 128 + the POSIX number of the signal.
 fn killed_by(signal: Signal) -> u8 {
     match signal {
         Signal::Hangup => 129,
@@ -263,13 +264,13 @@ fn killed_by(signal: Signal) -> u8 {
 }
 
 impl Run<'_> {
-    /// Tells the verdict, writes the reports, and settles whose the exit status is.
+    /// Prints the verdict, writes the reports, and returns the exit status.
     #[must_use]
     pub fn conclude(&self, end: &End, verdict: Verdict, fixtures: &Recorded) -> u8 {
         self.conclude_with(end, verdict, fixtures, false)
     }
 
-    /// The same; where something `broke` that was to be done after the run, that is no success.
+    /// Like [`Run::conclude`]. If work after the run `broke`, the status is not success.
     #[must_use]
     pub fn conclude_with(&self, end: &End, verdict: Verdict, fixtures: &Recorded, broke: bool) -> u8 {
         self.catch_up();
@@ -284,20 +285,20 @@ impl Run<'_> {
             if broke && status == exit::HELD { (exit::BROKEN, Source::Harproxy) } else { (status, source) };
         let report = self.report(verdict, (status, source), fixtures);
         match end {
-            End::NotStarted(failure) => failure.tell(self.ui),
-            End::Cut(status) => Failure::Cut { status: *status, left: self.left() }.tell(self.ui),
+            End::NotStarted(failure) => failure.print(self.ui),
+            End::Cut(status) => Failure::Cut { status: *status, left: self.left() }.print(self.ui),
             End::NoCmd | End::Cmd(_) => reports::tell(&report, self.ui, self.has_list()),
         }
         reports::hand_out(&self.plan.reports, report, self.ui)
     }
 
-    /// The same for a run whose work could not be finished. The status is CMD's own if that is not 0.
+    /// Like [`Run::conclude`] for a run whose work could not be finished. The status is that of CMD if it is not 0.
     #[must_use]
     pub fn unfinished(&self, end: &End, failure: &Failure, verdict: Verdict) -> u8 {
         if let End::NotStarted(cause) = end {
-            cause.tell(self.ui);
+            cause.print(self.ui);
         }
-        failure.tell(self.ui);
+        failure.print(self.ui);
         self.catch_up();
         let mut verdict = self.advised(verdict);
         verdict.findings.push(failure.finding());
@@ -310,9 +311,9 @@ impl Run<'_> {
         reports::hand_out(&self.plan.reports, report, self.ui)
     }
 
-    /// Whether each request was listed as it came.
+    /// Returns true if the live list showed each request.
     fn has_list(&self) -> bool {
-        self.ui.meanwhile(!self.plan.cmd.is_empty()) == Meanwhile::List
+        self.ui.live_format(!self.plan.cmd.is_empty()) == LiveFormat::List
     }
 
     /// Adds the diagnosis of CMD to the verdict.
@@ -343,7 +344,7 @@ impl Run<'_> {
         }
     }
 
-    /// What reports show of the entries that this verdict speaks of, as they are now.
+    /// Returns the current content of the entries that the verdict refers to, for reports.
     #[must_use]
     pub fn entry_views(&self, verdict: &Verdict, recorded: &Recorded) -> IndexMap<(String, usize), EntryView> {
         match self.plan.reports[..] {
@@ -358,7 +359,7 @@ impl Run<'_> {
         (rows, more)
     }
 
-    /// CMD as it was typed, without secrets.
+    /// Returns the command line of CMD without secrets.
     fn command(&self) -> String {
         Telling::command(&self.plan.policy, &self.plan.cmd)
     }

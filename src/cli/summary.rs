@@ -1,4 +1,4 @@
-//! The end of a recording, for a person: who was asked what, what became of the fixture, and the next two lines to type.
+//! The summary of a recording for the terminal: a table of hosts, the changes of the fixture, the next commands.
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -12,12 +12,12 @@ use crate::record::{HostLine, Outcome};
 use crate::verdict::Counts;
 use harproxy_har::write::ContentMode;
 
-/// More hosts than this are summed up in one line.
+/// Maximum number of rows. Further hosts are summed in the last row.
 const SHOWN: usize = 20;
-/// Without a terminal there is no width to fit.
+/// Width without a terminal.
 const WIDTH: u16 = 100;
 
-/// The table of hosts, fitted to the terminal; empty without hosts.
+/// Returns the table of hosts, fitted to the terminal. It is empty without hosts.
 #[must_use]
 pub fn table(hosts: &[HostLine]) -> String {
     if hosts.is_empty() {
@@ -55,7 +55,7 @@ fn shown(hosts: &[HostLine]) -> Vec<HostLine> {
     first.iter().cloned().chain([others]).collect()
 }
 
-/// One sentence on what became of the fixture. `failed` is CMD's status when that is not 0.
+/// Returns a sentence about the changes of the fixture. `failed` is the status of CMD if it is not 0.
 #[must_use]
 pub fn change(outcome: &Outcome, output: &Path, failed: Option<u8>) -> String {
     let path = output.display();
@@ -63,21 +63,21 @@ pub fn change(outcome: &Outcome, output: &Path, failed: Option<u8>) -> String {
     if !outcome.written {
         let cmd = cmd.map_or_else(String::new, |cmd| format!("{cmd}: "));
         let held = match &outcome.held {
-            Some(journal) => format!("; what was recorded is kept in {}", journal.display()),
+            Some(journal) => format!("; the recording is held in {}", journal.display()),
             None => String::new(),
         };
-        let replaced = if outcome.replaced_held { ", in place of what was held before" } else { "" };
+        let replaced = if outcome.replaced_held { ", replacing an earlier held one" } else { "" };
         return match output.exists() {
-            true => format!("{cmd}{path} stays as it is{held}{replaced}"),
+            true => format!("{cmd}{path} is unchanged{held}{replaced}"),
             false => format!("{cmd}{path} was not written{held}{replaced}"),
         };
     }
     let mut text = format!("{path}: {}", counts(outcome.added, outcome.changed, outcome.unchanged, outcome.not_seen));
     if outcome.unanswered > 0 {
-        let _ = write!(text, "; {} left out, whose client went away before the answer", outcome.unanswered);
+        let _ = write!(text, "; {} left out, whose client left before the response", outcome.unanswered);
     }
     if outcome.replaced_held {
-        text.push_str("; it takes the place of a recording that was held");
+        text.push_str("; it replaces a held recording");
     }
     if let Some(cmd) = cmd {
         let _ = write!(text, "; {cmd}");
@@ -85,7 +85,7 @@ pub fn change(outcome: &Outcome, output: &Path, failed: Option<u8>) -> String {
     text
 }
 
-/// What became of the entries of a fixture; of a new one there is but one thing to say.
+/// Formats the numbers of changed entries. A new fixture has only added ones.
 #[must_use]
 pub fn counts(added: usize, changed: usize, unchanged: usize, not_seen: usize) -> String {
     match unchanged + changed + not_seen {
@@ -94,32 +94,32 @@ pub fn counts(added: usize, changed: usize, unchanged: usize, not_seen: usize) -
     }
 }
 
-/// What to do about a recording that could not be finished.
+/// Returns advice for a recording that could not be finished.
 #[must_use]
 pub fn kept(output: &Path, journal: &Path) -> String {
-    format!("what was recorded is kept in {}; once that is mended:\n{}", journal.display(), choice(output))
+    format!("the recording is kept in {}; after fixing the problem:\n{}", journal.display(), choice(output))
 }
 
-/// The lines to choose from when a recording was held: it becomes part of the fixture, or it is dropped.
+/// Returns the commands to add a held recording to its fixture, or to drop it.
 #[must_use]
 pub fn choice(output: &Path) -> String {
     let recover = format!("harproxy recover {}", harproxy_support::shell_quote::path(output));
     let discard = format!("{recover} --discard");
     let accept = format!("{recover:width$}", width = discard.len());
-    format!("  {}  puts it into the fixture\n  {}  drops it\n", ui::help(accept), ui::help(discard))
+    format!("  {}  adds it to the fixture\n  {}  drops it\n", ui::help(accept), ui::help(discard))
 }
 
-/// What became of secrets; nothing when there were none, or nobody looked.
+/// Returns the numbers of redacted values and unscanned payloads, or `None` if both are 0.
 #[must_use]
 pub fn secrets(counts: &Counts) -> Option<String> {
     let many = |n: u64, one: &str| if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") };
     let redacted = (counts.redacted > 0).then(|| format!("redacted {}", many(counts.redacted, "value")));
-    let opaque = (counts.opaque > 0).then(|| format!("{} could not be looked into", many(counts.opaque, "payload")));
+    let opaque = (counts.opaque > 0).then(|| format!("{} could not be scanned", many(counts.opaque, "payload")));
     let parts: Vec<String> = redacted.into_iter().chain(opaque).collect();
     (!parts.is_empty()).then(|| parts.join("; "))
 }
 
-/// The next two lines to type: put the fixture under version control, and replay it with the same CMD and with these options.
+/// Returns the next commands: add the fixture to git, and replay it with the same CMD and these options.
 #[must_use]
 pub fn next(output: &Path, content: ContentMode, options: &[OsString], cmd: &[OsString]) -> String {
     let mut add = format!("git add {}", harproxy_support::shell_quote::path(output));
@@ -141,7 +141,7 @@ pub fn next(output: &Path, content: ContentMode, options: &[OsString], cmd: &[Os
     format!("  {}\n  {}\n", ui::help(add), ui::help(replay))
 }
 
-/// Where the payload files of a HAR are, if it has any.
+/// Returns the payload folder of a HAR, or `None` for an archive.
 #[must_use]
 pub fn payload_folder(output: &Path) -> Option<PathBuf> {
     let payloads = output.with_extension("");
@@ -149,7 +149,7 @@ pub fn payload_folder(output: &Path) -> Option<PathBuf> {
     (!is_archive && payloads != *output).then_some(payloads)
 }
 
-/// Whether `harproxy replay` alone looks there.
+/// Returns true if `harproxy replay` finds the fixture without arguments.
 fn found_by_default(output: &Path) -> bool {
     output.strip_prefix(".").unwrap_or(output).starts_with(DEFAULT_FIXTURES)
 }
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_stand_under_their_headings() {
+    fn table_numbers_are_aligned_with_their_headings() {
         let table = table(&[line("api.test"), line("cdn.test:8443")]);
         let lines: Vec<&str> = table.lines().collect();
         assert_eq!(lines.len(), 3, "{table}");
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn many_hosts_are_summed_up() {
+    fn many_hosts_are_summed_in_the_last_row() {
         let hosts: Vec<HostLine> = (0..50).map(|n| line(&format!("h{n}.test"))).collect();
         let shown = shown(&hosts);
         assert_eq!(shown.len(), SHOWN);
@@ -188,16 +188,16 @@ mod tests {
     }
 
     #[test]
-    fn what_became_of_secrets_is_one_line() {
+    fn secrets_are_summarised_in_one_line() {
         let secrets = |redacted, opaque| super::secrets(&Counts { redacted, opaque, ..Counts::default() });
-        assert_eq!(secrets(7, 2).unwrap(), "redacted 7 values; 2 payloads could not be looked into");
+        assert_eq!(secrets(7, 2).unwrap(), "redacted 7 values; 2 payloads could not be scanned");
         assert_eq!(secrets(1, 0).unwrap(), "redacted 1 value");
-        assert_eq!(secrets(0, 1).unwrap(), "1 payload could not be looked into");
+        assert_eq!(secrets(0, 1).unwrap(), "1 payload could not be scanned");
         assert_eq!(secrets(0, 0), None);
     }
 
     #[test]
-    fn the_next_lines_can_be_pasted() {
+    fn next_commands_are_quoted_for_the_shell() {
         let cmd = ["npm".into(), "run".into(), "it's".into()];
         let next =
             |output: &str, cmd: &[OsString]| plain(&super::next(Path::new(output), ContentMode::Attach, &[], cmd));
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn the_payload_folder_is_added_when_it_is_there() {
+    fn payload_folder_is_added_to_git_if_it_exists() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("a")).unwrap();
         let output = dir.path().join("a.har");

@@ -1,5 +1,5 @@
-//! The one place that writes to the terminal. Data goes to standard output, everything else to standard error, as text or,
-//! with `--log-format json`, as one JSON object a line. A reader that goes away is no error.
+//! Terminal output. Data goes to standard output, everything else to standard error, as text or, with `--log-format
+//! json`, as one JSON object per line. A reader that closes the stream is not an error.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -17,7 +17,7 @@ pub use harproxy_http::escape::harmless;
 /// `--color`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Color {
-    /// On a terminal, unless NO_COLOR says otherwise.
+    /// On a terminal, unless NO_COLOR is set.
     #[default]
     Auto,
     /// Always.
@@ -27,7 +27,7 @@ pub enum Color {
 }
 
 impl Color {
-    /// The words of the option.
+    /// The values of the option.
     pub const WORDS: &[(&str, &str, Color)] =
         &[("auto", "", Color::Auto), ("always", "", Color::Always), ("never", "", Color::Never)];
 }
@@ -35,23 +35,23 @@ impl Color {
 /// `--log-format`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
+    /// Plain text.
     #[default]
     Text,
-    /// One object a line.
+    /// One JSON object per line.
     Json,
 }
 
 impl LogFormat {
-    /// The words of the option.
+    /// The values of the option.
     pub const WORDS: &[(&str, &str, LogFormat)] =
-        &[("text", "for people", LogFormat::Text), ("json", "one object a line", LogFormat::Json)];
+        &[("text", "for people", LogFormat::Text), ("json", "one object per line", LogFormat::Json)];
 }
 
 /// `--progress`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Progress {
-    /// Without CMD and on a terminal; as events wherever they are asked for.
+    /// As a list without CMD on a terminal, and as events with `--log-format json`.
     #[default]
     Auto,
     /// Always.
@@ -61,40 +61,40 @@ pub enum Progress {
 }
 
 impl Progress {
-    /// The words of the option.
+    /// The values of the option.
     pub const WORDS: &[(&str, &str, Progress)] =
         &[("auto", "", Progress::Auto), ("always", "", Progress::Always), ("never", "", Progress::Never)];
 }
 
-/// How the requests of a run are told while they come.
+/// The form of the live request list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Meanwhile {
-    /// Not at all.
+pub enum LiveFormat {
+    /// No list.
     Nothing,
-    /// A line each, for people.
+    /// One text line per request.
     List,
-    /// An object each.
+    /// One JSON object per request.
     Events,
 }
 
-/// How to talk to whoever started us.
+/// The output options, with methods to print.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Ui {
-    /// Only errors, and what failed.
+    /// Print only errors and failures.
     pub quiet: bool,
-    /// Whatever may be good to know.
+    /// Print additional information.
     pub verbose: bool,
     /// The form of messages.
     pub format: LogFormat,
-    /// Whether requests are told while they come.
+    /// Whether requests are shown as they happen.
     pub progress: Progress,
 }
 
-/// Whether whoever should read our standard error has stopped reading it: writing would wait for ever.
-static UNREAD: AtomicBool = AtomicBool::new(false);
+/// Set when the reader of standard error has stopped reading, because writing would block forever.
+static IS_STOPPED: AtomicBool = AtomicBool::new(false);
 
 impl Ui {
-    /// Sets the colours of the process and how to talk.
+    /// Sets the colors of the process and returns the output options.
     #[must_use]
     pub fn new(quiet: bool, verbose: bool, format: LogFormat, color: Color, progress: Progress) -> Ui {
         match color {
@@ -106,26 +106,26 @@ impl Ui {
         Ui { quiet, verbose, format, progress }
     }
 
-    /// How the requests of a run are told while they come. A list in the midst of CMD's own output would be in its way, and
-    /// with `--verbose` the log says it all.
+    /// Returns the form of the live request list. By default there is none with CMD, whose output it would disturb,
+    /// and none with `--verbose`, because the log has every request.
     #[must_use]
-    pub fn meanwhile(&self, with_cmd: bool) -> Meanwhile {
+    pub fn live_format(&self, with_cmd: bool) -> LiveFormat {
         match (self.format, self.progress) {
-            _ if self.quiet => Meanwhile::Nothing,
-            (_, Progress::Never) => Meanwhile::Nothing,
-            (LogFormat::Json, _) => Meanwhile::Events,
-            (LogFormat::Text, Progress::Always) => Meanwhile::List,
+            _ if self.quiet => LiveFormat::Nothing,
+            (_, Progress::Never) => LiveFormat::Nothing,
+            (LogFormat::Json, _) => LiveFormat::Events,
+            (LogFormat::Text, Progress::Always) => LiveFormat::List,
             (LogFormat::Text, Progress::Auto) if !with_cmd && !self.verbose && io::stderr().is_terminal() => {
-                Meanwhile::List
+                LiveFormat::List
             }
-            (LogFormat::Text, Progress::Auto) => Meanwhile::Nothing,
+            (LogFormat::Text, Progress::Auto) => LiveFormat::Nothing,
         }
     }
 
-    /// Data, on standard output, exactly as given.
+    /// Writes data to standard output unchanged.
     ///
     /// # Errors
-    /// When it can't be written; a reader that went away is none.
+    /// When it cannot be written. A closed pipe is not an error.
     pub fn data(&self, text: &str) -> io::Result<()> {
         let mut out = anstream::stdout().lock();
         match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
@@ -134,10 +134,10 @@ impl Ui {
         }
     }
 
-    /// Bytes, on standard output, exactly as they are.
+    /// Copies bytes to standard output unchanged.
     ///
     /// # Errors
-    /// When they can't be read or written; a reader that went away is no error.
+    /// When they cannot be read or written. A closed pipe is not an error.
     pub fn bytes(&self, bytes: &mut dyn io::Read) -> io::Result<()> {
         let mut out = io::stdout().lock();
         match io::copy(bytes, &mut out).and_then(|_| out.flush()) {
@@ -146,24 +146,24 @@ impl Ui {
         }
     }
 
-    /// Something good to know; `--quiet` leaves it out.
+    /// Prints information. `--quiet` suppresses it.
     pub fn note(&self, event: Event, text: &str) {
         if !self.quiet {
             self.say(event, text, Map::new());
         }
     }
 
-    /// Something that must be seen.
+    /// Prints a message that `--quiet` does not suppress.
     pub fn alert(&self, event: Event, text: &str) {
         self.say(event, text, Map::new());
     }
 
-    /// Lines for a program that reads what this one says, on standard error, whatever the format.
+    /// Writes lines for another program to standard error, in every format.
     pub fn lines(&self, text: &str) {
         let _ = anstream::stderr().lock().write_all(text.as_bytes());
     }
 
-    /// A message with machine-readable members, which stand in JSON alone.
+    /// Prints a message with machine-readable members, which only the JSON format shows.
     pub fn say(&self, event: Event, text: &str, members: Map<String, Value>) {
         let text = text.trim_end_matches('\n');
         match self.format {
@@ -177,22 +177,22 @@ impl Ui {
     }
 }
 
-/// A line on standard error, in one piece, so that CMD's own can't come in between.
+/// Writes a line to standard error in one piece, so that output of CMD cannot interleave.
 pub fn write_line(line: &str) {
-    if UNREAD.load(Ordering::Relaxed) {
+    if IS_STOPPED.load(Ordering::Relaxed) {
         return;
     }
     let mut err = anstream::stderr().lock();
-    // Whoever closed our standard error does not want to hear from us.
+    // An error is ignored: standard error is closed.
     let _ = err.write_all(format!("{line}\n").as_bytes());
 }
 
-/// Nobody reads our standard error any more: from here on nothing is written to it.
-pub fn nobody_reads() {
-    UNREAD.store(true, Ordering::Relaxed);
+/// Suppresses further output to standard error, because its reader has stopped reading.
+pub fn stop_writing() {
+    IS_STOPPED.store(true, Ordering::Relaxed);
 }
 
-/// An event as it stands in a line of JSON: its name, when it was told, and its members.
+/// Formats an event as a JSON line: its name, the time, and its members.
 #[must_use]
 pub fn json_line(event: Event, members: impl IntoIterator<Item = (String, Value)>) -> String {
     let now = OffsetDateTime::now_utc();
@@ -206,66 +206,66 @@ fn line_at(event: Event, at: &str, members: impl IntoIterator<Item = (String, Va
     Value::Object(line).to_string()
 }
 
-/// `text` in a style; the streams take the codes out again where they are not wanted.
+/// Applies a style. The output streams remove the codes if color is off.
 fn paint(style: Style, text: impl Display) -> String {
     format!("{style}{text}{style:#}")
 }
 
-/// A headline, or a word that matters.
+/// Style of headings and important words.
 #[must_use]
 pub fn strong(text: impl Display) -> String {
     paint(Style::new().bold(), text)
 }
 
-/// Something beside the point.
+/// Style of secondary text.
 #[must_use]
 pub fn faint(text: impl Display) -> String {
     paint(Style::new().dimmed(), text)
 }
 
-/// What went well.
+/// Style of success.
 #[must_use]
 pub fn good(text: impl Display) -> String {
     paint(AnsiColor::Green.on_default().bold(), text)
 }
 
-/// What is as it should be.
+/// Style of normal results.
 #[must_use]
 pub fn fine(text: impl Display) -> String {
     paint(AnsiColor::Green.on_default(), text)
 }
 
-/// What failed.
+/// Style of failures.
 #[must_use]
 pub fn bad(text: impl Display) -> String {
     paint(AnsiColor::Red.on_default().bold(), text)
 }
 
-/// What may matter.
+/// Style of warnings.
 #[must_use]
 pub fn caution(text: impl Display) -> String {
     paint(AnsiColor::Yellow.on_default().bold(), text)
 }
 
-/// What helps: a hint, or a command to type.
+/// Style of hints and commands.
 #[must_use]
 pub fn help(text: impl Display) -> String {
     paint(AnsiColor::Cyan.on_default(), text)
 }
 
-/// How many columns the terminal has that standard error goes to; `None` when it is none.
+/// Returns the width of the terminal of standard error; `None` without a terminal.
 #[must_use]
 pub fn width() -> Option<u16> {
     terminal_size::terminal_size_of(io::stderr()).map(|(width, _)| width.0)
 }
 
-/// How many columns the terminal has that standard output goes to; `None` when it is none.
+/// Returns the width of the terminal of standard output; `None` without a terminal.
 #[must_use]
 pub fn data_width() -> Option<u16> {
     terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| width.0).filter(|width| *width > 0)
 }
 
-/// A line without styles as far as it fits on the terminal. Where there is none it stays whole.
+/// Truncates a line without styles to the width of the terminal. Without a terminal the line is unchanged.
 #[must_use]
 pub fn cut(line: &str) -> Cow<'_, str> {
     width().map_or(Cow::Borrowed(line), |width| cut_at(line, width.into()))
@@ -289,7 +289,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_cut_where_the_terminal_ends() {
+    fn lines_are_truncated_to_the_width_of_the_terminal() {
         for (line, width, cut) in [("GET /grüße", 10, "GET /grüße"), ("GET /grüße", 9, "GET /grü…"), ("a", 0, "…")]
         {
             assert_eq!(cut_at(line, width), cut);
@@ -297,24 +297,24 @@ mod tests {
     }
 
     #[test]
-    fn a_json_line_begins_with_what_it_is() {
+    fn json_line_starts_with_event_and_time() {
         let members = [("message".to_owned(), "no".into()), ("status".to_owned(), 2.into())];
         let line = line_at(Event::Error, "2026-11-20T14:00:00Z", members);
         assert_eq!(line, r#"{"event":"error","at":"2026-11-20T14:00:00Z","message":"no","status":2}"#);
     }
 
     #[test]
-    fn requests_are_told_where_somebody_looks() {
+    fn live_requests_are_shown_depending_on_format_and_progress() {
         let ui = |quiet, format, progress| Ui { quiet, format, progress, ..Ui::default() };
         for (ui, with_cmd, expected) in [
-            (ui(false, LogFormat::Json, Progress::Auto), true, Meanwhile::Events),
-            (ui(false, LogFormat::Json, Progress::Never), false, Meanwhile::Nothing),
-            (ui(true, LogFormat::Json, Progress::Auto), false, Meanwhile::Nothing),
-            (ui(false, LogFormat::Text, Progress::Always), true, Meanwhile::List),
-            (ui(false, LogFormat::Text, Progress::Auto), true, Meanwhile::Nothing),
-            (ui(false, LogFormat::Text, Progress::Never), false, Meanwhile::Nothing),
+            (ui(false, LogFormat::Json, Progress::Auto), true, LiveFormat::Events),
+            (ui(false, LogFormat::Json, Progress::Never), false, LiveFormat::Nothing),
+            (ui(true, LogFormat::Json, Progress::Auto), false, LiveFormat::Nothing),
+            (ui(false, LogFormat::Text, Progress::Always), true, LiveFormat::List),
+            (ui(false, LogFormat::Text, Progress::Auto), true, LiveFormat::Nothing),
+            (ui(false, LogFormat::Text, Progress::Never), false, LiveFormat::Nothing),
         ] {
-            assert_eq!(ui.meanwhile(with_cmd), expected, "{ui:?} {with_cmd}");
+            assert_eq!(ui.live_format(with_cmd), expected, "{ui:?} {with_cmd}");
         }
     }
 }

@@ -45,7 +45,8 @@ pub fn har_of(from: &Path) -> PathBuf {
     renamed(from, "har")
 }
 
-/// Packs a HAR, by default into the `.zip` of its name beside it. Who calls it has seen to it that nobody records into the archive.
+/// Packs a HAR, by default into the `.zip` of its name beside it. Who calls it has seen to it that nobody records into
+/// the archive.
 ///
 /// # Errors
 /// [`Error`]; nothing is written then.
@@ -63,7 +64,8 @@ pub fn pack(from: &Path, to: Option<&Path>, replace: bool) -> Result<Done, Error
     Ok((to, moved))
 }
 
-/// Unpacks an archive, by default into the `.har` of its name beside it. Who calls it has seen to it that nobody records into the HAR.
+/// Unpacks an archive, by default into the `.har` of its name beside it. Who calls it has seen to it that nobody
+/// records into the HAR.
 ///
 /// # Errors
 /// [`Error`]; what stood there is then whole.

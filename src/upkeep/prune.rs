@@ -1,51 +1,88 @@
-//! `replay --prune`: entries that a run did not use go. What stays, stays byte for byte, whoever wrote it.
+//! `replay --prune`: removes the entries that a run did not use. The other entries keep their bytes.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use crate::record;
+use crate::verdict::FixtureUse;
 use harproxy_har::rewrite::{Rewrite, RewriteSummary};
 use harproxy_har::{Fixture, write};
 
-/// What became of a fixture.
+/// Result of pruning one fixture.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pruned {
-    /// Entries that are gone.
+    /// Number of removed entries.
     pub entries: usize,
-    /// Entries that are left.
+    /// Number of remaining entries.
     pub kept: usize,
-    /// Payload files, or members of the archive, that are gone with them.
+    /// Number of removed payload files or archive members.
     pub payloads: usize,
-    /// Payload files that stay, since another HAR refers to them or they can't be removed.
+    /// Payload files that remain, with the HAR that refers to them. It is the fixture itself if a file cannot be
+    /// removed.
     pub left: Vec<(String, PathBuf)>,
 }
 
-/// Why nothing was taken out; the fixture is as it was.
+/// Error of pruning a fixture, which is then unchanged.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// It can't be read or written.
+    /// It cannot be locked, for example because a recording into it is in progress.
+    #[error(transparent)]
+    Lock(record::Error),
+    /// It cannot be read or written.
     #[error(transparent)]
     Fixture(#[from] harproxy_har::Error),
-    /// It is not the one that the run used any more.
-    #[error("{} was changed while the run went on: which of its entries it used can't be said", path.display())]
+    /// It changed since the run opened it.
+    #[error("{} changed during the run, so its used entries are unknown", path.display())]
     Changed {
         /// The fixture.
         path: PathBuf,
     },
 }
 
-/// The entries, of these, that can be taken out. One that is there for a WebSocket is not: nothing can use it yet.
+/// The fixtures of a run by what a prune does with them, as positions in the list of the run.
+#[derive(Debug, Default)]
+pub struct Selection {
+    /// Fixtures with entries to remove, and these entries.
+    pub partly_unused: Vec<(usize, BTreeSet<usize>)>,
+    /// Fixtures without any used entry. They are kept: removing a whole file is left to the user.
+    pub unused: Vec<usize>,
+}
+
+impl Selection {
+    /// Selects from the fixtures of a run and their use, in the same order.
+    #[must_use]
+    pub fn new(fixtures: &[Arc<Fixture>], use_of: &[FixtureUse]) -> Self {
+        let mut selection = Selection::default();
+        for (n, (fixture, used)) in fixtures.iter().zip(use_of).enumerate() {
+            let entries = candidates(fixture, &used.unused);
+            if used.used == 0 && !entries.is_empty() {
+                selection.unused.push(n);
+            } else if !entries.is_empty() {
+                selection.partly_unused.push((n, entries));
+            }
+        }
+        selection
+    }
+}
+
+/// Returns the entries that can be removed. A WebSocket entry is kept, because replay cannot use it yet.
 #[must_use]
 pub fn candidates(fixture: &Fixture, unused: &[usize]) -> BTreeSet<usize> {
     let is_websocket = |entry: &usize| fixture.heads().get(*entry).is_none_or(|head| head.websocket);
     unused.iter().copied().filter(|entry| !is_websocket(entry)).collect()
 }
 
-/// Takes entries out of a fixture, as it was opened for the run, and payload files that only they refer to. Who calls it has seen
-/// to it that nobody records into the fixture.
+/// Locks the fixture against recordings and removes entries, and the payload files that only they refer to.
 ///
 /// # Errors
-/// [`Error`]; the fixture is then still whole.
-pub fn prune(used: &Fixture, gone: &BTreeSet<usize>) -> Result<Pruned, Error> {
+/// [`Error`]. The fixture is then unchanged.
+pub fn prune_locked(used: &Fixture, entries: &BTreeSet<usize>) -> Result<Pruned, Error> {
+    let _lock = record::lock_fixture(used.path()).map_err(Error::Lock)?;
+    prune(used, entries)
+}
+
+fn prune(used: &Fixture, gone: &BTreeSet<usize>) -> Result<Pruned, Error> {
     let path = used.path();
     write::sweep(path);
     let fixture = Fixture::open(path)?;
@@ -65,7 +102,7 @@ mod tests {
 
     use super::*;
 
-    /// As tools lay them out: on one line, a member a line, and as nobody does.
+    /// Layouts of HARs: on one line, one member per line, and irregular.
     const LAYOUTS: [(&str, &str, &str); 3] = [
         (r#"{"log":{"version":"1.2","entries":["#, ",", r#"],"comment":"c"},"_x":[1]}"#),
         ("{\n  \"log\": {\n    \"entries\": [\n      ", ",\n      ", "\n    ]\n  }\n}\n"),
@@ -79,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stays_stays_byte_for_byte_whatever_goes() {
+    fn remaining_entries_keep_their_bytes() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.har");
         for (before, between, after) in LAYOUTS {
@@ -100,12 +137,12 @@ mod tests {
     }
 
     #[test]
-    fn a_fixture_that_was_changed_since_stays_as_it_is() {
+    fn fixture_changed_since_the_run_is_not_pruned() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.har");
         let (before, between, after) = LAYOUTS[0];
         let text = format!("{before}{}{between}{}{after}", entry(0), entry(1));
-        // By a file in its place, as editors write, and into the file itself.
+        // Replaced by a new file, as editors do, and overwritten in place.
         for in_place in [false, true] {
             for edited in [text.replace("/1", "/7"), text.replace("2e2", "201"), text.replace("\"c\"", "\"d\"")] {
                 let _ = fs::remove_file(&path);
@@ -116,7 +153,7 @@ mod tests {
                 }
                 fs::write(&path, &edited).unwrap();
                 let found = prune(&used, &BTreeSet::from([0]));
-                // What stands around the entries is nobody's reason to stop, where it can't be told from what it was.
+                // A change outside the entries is accepted if it cannot be detected.
                 let same = in_place && edited.contains("\"d\"");
                 assert_eq!(matches!(found, Err(Error::Changed { .. })), !same, "{in_place} {edited}");
                 if !same {
@@ -127,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_for_a_websocket_is_not_taken_out() {
+    fn websocket_entries_are_kept() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.har");
         let (before, between, after) = LAYOUTS[0];

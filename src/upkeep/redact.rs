@@ -1,6 +1,7 @@
 //! `redact`: the policy applied to a fixture that is there already.
 //!
-//! It is gone over twice: first to know its values, then to write placeholders for them wherever they stand. Whoever wrote it,
+//! It is gone over twice: first to know its values, then to write placeholders for them wherever they stand. Whoever
+//! wrote it,
 //! nothing else changes by a byte.
 
 use std::collections::HashSet;
@@ -22,7 +23,7 @@ pub struct Redacted {
     pub values: usize,
     /// Entries that changed.
     pub changed: usize,
-    /// Payloads that could not be looked into.
+    /// Payloads that could not be scanned.
     pub opaque: usize,
     /// Payload files that still hold what was taken out, since another HAR refers to them or they can't be removed.
     pub left: Vec<(String, PathBuf)>,
@@ -95,7 +96,7 @@ struct Writing<'a> {
     fixture: &'a Fixture,
     /// Nothing is written without.
     rewrite: Option<Rewrite<'a>>,
-    /// Payload files that could not be looked into.
+    /// Payload files that could not be scanned.
     opaque: HashSet<String>,
     done: Redacted,
 }

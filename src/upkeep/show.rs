@@ -90,7 +90,7 @@ pub fn show(fixture: &Fixture, entry: usize, files: Files) -> Result<Shown, Erro
     let (sent_about, sent) = payload(fixture, entry, sent, &request.headers, files)?;
     let (about, content) = payload(fixture, entry, &response.content, &response.headers, files)?;
     let start = match failure(&parsed) {
-        Some(why) => format!("no answer: {why}"),
+        Some(why) => format!("no response: {why}"),
         None => format!("{} {} {}", response.http_version, response.status, response.status_text).trim().to_owned(),
     };
     Ok(Shown {
@@ -171,7 +171,7 @@ fn payload(
         }
     }
     if body.encoded {
-        about.push("stored as received: it does not decode as its Content-Encoding says".to_owned());
+        about.push("stored as received: it does not match its Content-Encoding".to_owned());
     }
     if let Some(cut) = &body.truncated {
         let of = cut.total.map_or_else(String::new, |total| format!(" of {total}"));

@@ -38,7 +38,7 @@ fn an_origin_that_gives_no_answer_is_no_fault_of_the_client() {
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let map = format!("down.test:80={nobody}");
     let output = doctor(&stage, &["--map", &map], "curl -s http://down.test/").expect(0);
-    output.says("http://down.test  1 request; 1 got no answer: connecting to http://down.test");
+    output.says("http://down.test  1 request; 1 got no response: connecting to http://down.test");
 }
 
 #[test]

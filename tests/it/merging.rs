@@ -71,8 +71,9 @@ impl Repo {
         self.commit(name);
     }
 
-    /// Writes a fixture: `users=1` is `GET /users` with the response `{"n":"1"}`. An entry with that response stays byte for
-    /// byte, as in a recording.
+    /// Writes a fixture: `users=1` is `GET /users`, answered `{"n":"1"}`. An entry that is there with that answer
+    /// stays byte
+    /// for byte, as when it is recorded again.
     fn record(&self, path: &str, words: &[&str], seed: u32) {
         let path = self.sandbox.join(path);
         let old = path.exists().then(|| harproxy_har::Fixture::open(&path).unwrap());
@@ -200,9 +201,9 @@ fn conflict_is_marked_and_either_side_is_a_valid_fixture() {
         repo.branch("b", fixture, &["users=2", "orders=2", "items=1", "x=2"], 3);
         let merged = repo.try_git(["merge", "a", "-m", "merge"]).expect(1);
         for said in [
-            "conflict: hars/api.har: GET https://api.test/orders (#1): both sides changed its answer",
-            "conflict: hars/api.har: GET https://api.test/x (#3): both sides added it, with different answers",
-            "hint: both versions stand in hars/api.har",
+            "conflict: hars/api.har: GET https://api.test/orders (#1): both sides changed its response",
+            "conflict: hars/api.har: GET https://api.test/x (#3): both sides added it, with different responses",
+            "hint: hars/api.har has both versions between markers",
         ] {
             assert!(merged.stderr.contains(said), "{said}: {merged:?}");
         }
@@ -275,7 +276,7 @@ fn file_that_is_not_a_har_is_merged_as_text() {
         repo.commit(branch);
     }
     let merged = repo.try_git(["merge", "-q", "a", "-m", "merge"]).expect(0);
-    assert!(merged.stderr.contains("merged as text, since"), "{merged:?}");
+    assert!(merged.stderr.contains("merged as text, because"), "{merged:?}");
     let text = repo.sandbox.read(fixture);
     assert!(text.contains("/broken\"") && text.contains("/things"));
 }
@@ -345,10 +346,7 @@ fn git_setup_fails_outside_a_repository() {
     let sandbox = Sandbox::new();
     let mut command = sandbox.command(["git-setup"]);
     command.env("GIT_CEILING_DIRECTORIES", sandbox.path().parent().unwrap());
-    finish(command.output().unwrap())
-        .expect(2)
-        .says("this folder is in no work tree of a git repository")
-        .says("git init");
+    finish(command.output().unwrap()).expect(2).says("this folder is not in a git work tree").says("git init");
     let repo = Repo::new();
     repo.harproxy([OsStr::new("git-setup"), sandbox.path().as_os_str()]).expect(2).says("is not in the repository");
     std::fs::write(repo.sandbox.join("README.md"), "# Shop\n").unwrap();
@@ -408,7 +406,7 @@ fn union_of_fixtures_replays_as_one_fixture() {
         }
     }
     assert!(repo.sandbox.read("hars/a.har").starts_with(before.trim_end_matches(['\n', ' ', '}', ']'])));
-    repo.harproxy(["merge", "hars/a.har"]).expect(2).says("there is nothing to merge it with");
+    repo.harproxy(["merge", "hars/a.har"]).expect(2).says("merging needs at least two fixtures");
     repo.harproxy(["merge", "hars/a.har", "gone.har"]).expect(2);
     repo.sandbox.write(
         "foreign.har",

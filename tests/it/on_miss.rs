@@ -82,7 +82,7 @@ fn a_failing_cmd_changes_no_fixture() {
     let args = ["replay", "hars/api.har", "--on-miss", "record"].map(str::to_owned).into_iter().chain(origin.args());
     let run = sandbox.run(args.chain(["--", "sh", "-c", &cmd].map(str::to_owned)));
     let told = run.expect(7).stderr;
-    assert!(told.contains("hars/api.har stays as it is"), "{told}");
+    assert!(told.contains("hars/api.har is unchanged"), "{told}");
     assert!(told.contains("harproxy recover hars/api.har --discard"), "{told}");
     assert_eq!(har(&sandbox), before);
 }
@@ -95,15 +95,16 @@ fn it_takes_one_fixture_of_our_own_and_no_ci() {
         let mut command = sandbox.command(["replay", "--on-miss", "record"].iter().chain(args));
         finish(command.env("CI", ci).output().unwrap()).expect(2).stderr
     };
-    assert!(refused(&["--", "true"], "").contains("needs the one fixture"));
-    assert!(refused(&["hars", "--", "true"], "").contains("needs the one fixture"));
-    assert!(refused(&["a.har", "b.har", "--", "true"], "").contains("needs the one fixture"));
+    assert!(refused(&["--", "true"], "").contains("needs exactly one fixture"));
+    assert!(refused(&["hars", "--", "true"], "").contains("needs exactly one fixture"));
+    assert!(refused(&["a.har", "b.har", "--", "true"], "").contains("needs exactly one fixture"));
     assert!(refused(&["hars/theirs.har", "--", "true"], "").contains("was not recorded by harproxy"));
     let told = refused(&["hars/api.har", "--", "true"], "true");
     assert!(told.contains("in CI") && told.contains("--allow-ci-record"), "{told}");
 }
 
-/// What goes to the network is redacted on its way into the fixture like any recording, and found again by other values.
+/// What goes to the network is redacted on its way into the fixture like any recording, and found again by other
+/// values.
 #[test]
 fn what_is_added_holds_no_secret() {
     let sandbox = Sandbox::new();

@@ -66,7 +66,7 @@ fn what_was_not_used_goes_with_its_payloads_and_the_rest_stays() {
         json!({"fixture": "hars/api.har", "entries": 3, "used": 1, "unusedEntries": [1, 2], "pruned": 2, "unused": 2})
     );
     // And again there is nothing to do.
-    let output = sandbox.run(curl).expect(0).says("nothing is pruned: every entry was used");
+    let output = sandbox.run(curl).expect(0).says("nothing to prune: every entry was used");
     assert!(!output.stderr.contains("pruning"), "{}", output.stderr);
     assert_eq!(sandbox.har("report.json")["fixtures"][0].get("pruned"), None);
 }
@@ -201,7 +201,7 @@ fn a_payload_that_another_har_refers_to_stays() {
     sandbox.write("hars/b.har", own(&[entry("/b", shared)]));
     let output = prune(&sandbox, &[], &["/user", "/b"]).expect(0);
     output
-        .says(&format!("api/{} stays: ", files[1]))
+        .says(&format!("api/{} is kept: ", files[1]))
         .says("hars/b.har refers to it")
         .says("2 entries pruned, 1 kept\\n");
     assert!(sandbox.join("hars/api").join(&files[1]).exists());
@@ -224,7 +224,7 @@ fn a_fixture_that_is_being_recorded_or_was_changed_stays_as_it_is() {
     );
 
     let change = format!("curl -sS https://api.test/one; cat > hars/a.har <<'END'\n{edited}END\n");
-    sandbox.run(["replay", "--prune", "--", "sh", "-c", &change]).expect(3).says("was changed while the run went on");
+    sandbox.run(["replay", "--prune", "--", "sh", "-c", &change]).expect(3).says("changed during the run");
     assert_eq!(sandbox.read("hars/a.har"), edited);
     assert_eq!(names(&sandbox.join("hars")), ["a.har"], "no lock is left, nor anything else");
 }

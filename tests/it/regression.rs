@@ -69,7 +69,7 @@ fn a_cmd_that_failed_is_told_with_its_status() {
     let failing = ["sh", "-c", "curl -sS https://api.test/api/json; exit 7"];
     stage.record(&[], &failing).expect(7).says("hars/recorded.har: 1 added; CMD ended with status 7");
     let again = stage.record(&[], &failing).expect(7);
-    again.says("CMD ended with status 7: hars/recorded.har stays as it is; what was recorded is kept in ");
+    again.says("CMD ended with status 7: hars/recorded.har is unchanged; the recording is held in ");
 }
 
 #[test]

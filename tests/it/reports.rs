@@ -289,7 +289,7 @@ fn shards_become_one_verdict_in_which_unused_is_what_none_of_them_used() {
     assert_eq!(shards, ["shards/0.json", "shards/1.json"]);
     assert_eq!(report["shards"].as_array().unwrap().len(), 3);
     let again = combine(&["./shards/../shards/1.json", "--report", "all.json"]).expect(0);
-    let again = again.says("./shards/../shards/1.json was named before, and counts once");
+    let again = again.says("./shards/../shards/1.json was passed twice and counts once");
     assert!(again.stderr.contains("2 requests served"), "{}", again.stderr);
     combine(&["--fail-on", "+unused"]).expect(1).says("1 unused entry");
     combine(&["--fail-on", "none"]).expect(0);
@@ -324,8 +324,8 @@ fn what_is_no_report_is_named_and_so_is_what_to_do() {
         ("other.json", "no report of a run"),
         ("cut.json", "as JSON"),
         ("none.json", "check the path"),
-        ("shards/*.json", "nothing matches it"),
-        ("folder", "name the JSON reports themselves"),
+        ("shards/*.json", "no file matches it"),
+        ("folder", "pass the JSON reports themselves"),
     ] {
         let said = sandbox.run(["report", "--combine", file, "--report", "all.json"]).expect(2).says(words).says(file);
         assert!(said.stderr.contains("hint: "), "{}", said.stderr);

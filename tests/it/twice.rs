@@ -1,4 +1,5 @@
-//! `record --twice` turns differences between two equal runs into policy lines, so that the next recording is quiet.
+//! `record --twice`: what differs though nothing has changed becomes lines of the policy, and the next recording is
+//! quiet.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -66,7 +67,7 @@ fn differences_are_proposed_and_written_only_with_write_policy() {
     let (sandbox, origin) = (Sandbox::new(), origin());
     let told = record(&sandbox, &origin, &["--twice"]).expect(0).stderr;
     assert!(told.contains(LINES), "{told}");
-    assert!(told.contains("the second run would change nothing"), "{told}");
+    assert!(told.contains("the second run changes nothing"), "{told}");
     assert!(!sandbox.join("harproxy.toml").exists());
     assert_eq!(sandbox.har("hars/api.har")["log"]["entries"].as_array().unwrap().len(), 3, "one run's entries");
 }
@@ -83,7 +84,7 @@ fn third_run_is_quiet_with_the_written_policy() {
     record(&sandbox, &origin, &[]).expect(0).says("3 unchanged");
     assert_eq!(sandbox.read("hars/api.har"), fixture);
     let again = record(&sandbox, &origin, &["--twice", "--write-policy"]).expect(0).stderr;
-    assert!(again.contains("the second run would change nothing"), "{again}");
+    assert!(again.contains("the second run changes nothing"), "{again}");
     assert_eq!((sandbox.read("harproxy.toml"), sandbox.read("hars/api.har")), (policy, fixture));
 
     drop(origin);
@@ -102,7 +103,7 @@ fn failed_second_run_proposes_nothing() {
     let run =
         || sandbox.run(args.iter().cloned().chain(origin.args()).chain(["--", "sh", "-c", cmd].map(str::to_owned)));
     let told = run().expect(5).stderr;
-    assert!(told.contains("CMD failed when it ran again"), "{told}");
+    assert!(told.contains("CMD failed in its second run"), "{told}");
     assert!(!sandbox.join("harproxy.toml").exists());
 }
 
@@ -152,7 +153,7 @@ fn changed_secrets_are_not_proposed() {
     let cmd = "curl -sf \"https://api.test/login?key=sent-secret-$$\" -d \"password=sent-secret-$$\" >/dev/null";
     let args = ["record", "-o", "hars/api.har", "-vvv", "--twice", "--write-policy"].map(str::to_owned);
     let run = sandbox.run(args.into_iter().chain(origin.args()).chain(["--", "sh", "-c", cmd].map(str::to_owned)));
-    let told = run.expect(0).says("there is nothing to learn").stderr;
+    let told = run.expect(0).says("nothing to learn").stderr;
     assert!(!told.contains("answered-secret") && !sandbox.join("harproxy.toml").exists(), "{told}");
     let next = told.rsplit_once("Next:").unwrap().0;
     assert!(!next.contains("sent-secret"), "{told}");
@@ -172,7 +173,7 @@ fn twice_works_for_every_form_of_fixture() {
         };
         run().says("3 added");
         let before = std::fs::read(sandbox.join(output)).unwrap();
-        run().says("3 unchanged").says("the second run would change nothing");
+        run().says("3 unchanged").says("the second run changes nothing");
         assert_eq!(std::fs::read(sandbox.join(output)).unwrap(), before, "{output} {options:?}");
     }
 }

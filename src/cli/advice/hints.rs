@@ -1,4 +1,4 @@
-//! What to do about each failure, in words to type.
+//! The hint of each failure: advice with commands to run.
 
 use std::io;
 use std::path::Path;
@@ -6,17 +6,17 @@ use std::path::Path;
 use super::Failure;
 use crate::child::SpawnError;
 use crate::cli::args::replay::DEFAULT_FIXTURES;
-use crate::cli::{cmd, config, plan, prune};
-use crate::upkeep::pack;
-use crate::{record, replay, upkeep};
+use crate::cli::{cmd, config, plan};
+use crate::upkeep::{pack, prune};
+use crate::{record, replay};
 use harproxy_proxy::BindError;
 use harproxy_tls::authority::{Authority, AuthorityError};
 
-/// About the way upstream.
+/// Hint about the options of upstream connections.
 const UPSTREAM: &str = "`--upstream-ca FILE` and `--client-cert HOST=FILE` name files with `-----BEGIN CERTIFICATE-----` in them (PEM), \
                         the latter with its `-----BEGIN PRIVATE KEY-----` too, unencrypted; `--upstream-proxy` the URL of a proxy";
 
-/// What helps with a failure.
+/// Returns the hint of a failure.
 #[must_use]
 pub fn of(failure: &Failure) -> String {
     match failure {
@@ -28,7 +28,7 @@ pub fn of(failure: &Failure) -> String {
         Failure::Authority(error) => of_authority(error),
         Failure::Upstream(_) => UPSTREAM.into(),
         Failure::OwnProxy(_) => {
-            "listen elsewhere with `--port`, or go without a proxy with `--upstream-proxy none`".into()
+            "listen on another port with `--port`, or connect directly with `--upstream-proxy none`".into()
         }
         Failure::Record(error) => of_record(error),
         Failure::Replay(error) => of_replay(error),
@@ -47,35 +47,34 @@ pub fn of(failure: &Failure) -> String {
             harproxy_support::shell_quote::path(output)
         ),
         Failure::Cut { left: None, .. } => {
-            "one signal is enough: the run then comes to its end, and the verdict is told".into()
+            "send one signal only: the run then ends normally and prints its verdict".into()
         }
-        Failure::Input(_) => "give the lines by a pipe or a file".into(),
-        Failure::Output(_) => "send the output to a file or a program that can take it".into(),
+        Failure::Input(_) => "pass the lines through a pipe or a file".into(),
+        Failure::Output(_) => "send the output to a file, or to a program that reads it".into(),
         Failure::Explain(error) => of_requests(error),
         Failure::Merge(error) => error.hint(),
         Failure::GitSetup(error) => error.hint(),
         Failure::Report(error) => error.hint(),
-        Failure::Learn { .. } => "mend the file, or add the lines by hand".into(),
+        Failure::Learn { .. } => "fix the file, or add the lines by hand".into(),
         Failure::Demo(_) => "the demo needs loopback and a folder that it can write to".into(),
     }
 }
 
 fn of_config(error: &config::Error) -> String {
     match error {
-        config::Error::Read { .. } if error.is_not_found() => "check the path that `--config` names".into(),
+        config::Error::Read { .. } if error.is_not_found() => "check the path in `--config`".into(),
         config::Error::Read { source, .. } if source.kind() == io::ErrorKind::InvalidData => {
-            "save it as UTF-8, as TOML is".into()
+            "save it as UTF-8".into()
         }
         config::Error::Read { source, .. } => of_io(source),
         config::Error::Syntax { .. } => {
-            "a text stands between quotes, a list between brackets: `globs = [\"**/api/**\", \"!**/health\"]`".into()
+            "quote strings and put lists in brackets: `globs = [\"**/api/**\", \"!**/health\"]`".into()
         }
         config::Error::Unknown { .. } => {
-            "options have the names they have on the command line, without dashes: `harproxy record --help` and `harproxy \
-             replay --help` list them"
+            "use the option names of the command line without dashes: `harproxy record --help` and `harproxy replay --help` list them"
                 .into()
         }
-        config::Error::Value { .. } => "the same values do as on the command line; lists stand between brackets".into(),
+        config::Error::Value { .. } => "use the same values as on the command line, and put lists in brackets".into(),
     }
 }
 
@@ -86,7 +85,7 @@ fn of_plan(error: &plan::Error) -> String {
                 .into()
         }
         plan::Error::Remote(addr) => format!(
-            "ask clients for a password with `--auth USER:PASS`, let everybody in with `--allow-remote`, or listen on \
+            "require a password with `--auth USER:PASS`, accept every client with `--allow-remote`, or listen on \
              `127.0.0.1:{}`",
             addr.port()
         ),
@@ -94,19 +93,18 @@ fn of_plan(error: &plan::Error) -> String {
             let har = harproxy_support::shell_quote::path(&output.with_extension("har"));
             format!("`-o {har}` has its payloads in a folder beside it, `.zip` is one archive; `.har.gz` is read, not written")
         }
-        plan::Error::Twice { own, .. } => format!("give each a {own}"),
-        plan::Error::NoPort => "name the port that harproxy is to have, here and where it is started: `-p 8899`".into(),
+        plan::Error::DuplicateReverse { unique, .. } => format!("give each a {unique}"),
+        plan::Error::NoPort => "pass the same fixed port here and to harproxy: `-p 8899`".into(),
         plan::Error::TlsWithoutReverse => {
-            "the proxy port itself needs none; name an origin: `--reverse https://api.example.com`".into()
+            "only reverse ports use it; add an origin: `--reverse https://api.example.com`".into()
         }
-        plan::Error::NoDataFolder => "say where it is to live with `--ca-dir DIR`".into(),
-        plan::Error::NoOneFixture => "name it: `harproxy replay --on-miss record hars/api.har -- CMD`".into(),
+        plan::Error::NoDataFolder => "pass a folder with `--ca-dir DIR`".into(),
+        plan::Error::NoOneFixture => "pass it: `harproxy replay --on-miss record hars/api.har -- CMD`".into(),
         plan::Error::RecordsInCi => {
-            "record where you develop and commit the fixture; `--allow-ci-record` lets it happen here".into()
+            "record on your machine and commit the fixture, or pass `--allow-ci-record`".into()
         }
         plan::Error::PrunesInCi => {
-            "prune where you develop, look at the change and commit it; `HARPROXY_PRUNE=false` sets aside here what harproxy.toml \
-             says"
+            "prune on your machine, review and commit the change; set `HARPROXY_PRUNE=false` here if harproxy.toml has `prune`"
                 .into()
         }
         plan::Error::PrunesAndRecords => {
@@ -117,22 +115,22 @@ fn of_plan(error: &plan::Error) -> String {
             let file = argument.rsplit_once('#').map_or(&**argument, |(file, _)| file);
             let file = if file.is_empty() { "FILE".to_owned() } else { harproxy_support::shell_quote::path(Path::new(file)) };
             format!(
-                "an entry is named FILE#N, as `harproxy ls {file}` does; `harproxy show --all {file}` shows them all"
+                "use FILE#N, as `harproxy ls {file}` prints it; `harproxy show --all {file}` shows all entries"
             )
         }
         plan::Error::FailOn { .. } => {
-            "a list such as `miss,unused`, or a change of the default such as `+unused,-ambiguous`".into()
+            "use a list such as `miss,unused`, or change the default as in `+unused,-ambiguous`".into()
         }
     }
 }
 
 fn of_prune(error: &prune::Error) -> String {
-    let changed = "nothing is lost: run it again, so that what is used and what is there are of one time";
+    let changed = "run it again without changing the fixture meanwhile";
     match error {
-        prune::Error::Held(record::Error::Locked { .. }) => "wait for it to end, then run this again".into(),
-        prune::Error::Held(error) => of_record(error),
-        prune::Error::Pruning(upkeep::prune::Error::Fixture(error)) => of_fixture(error),
-        prune::Error::Pruning(upkeep::prune::Error::Changed { .. }) => changed.into(),
+        prune::Error::Lock(record::Error::Locked { .. }) => "wait for it to end, then run this again".into(),
+        prune::Error::Lock(error) => of_record(error),
+        prune::Error::Fixture(error) => of_fixture(error),
+        prune::Error::Changed { .. } => changed.into(),
     }
 }
 
@@ -140,19 +138,19 @@ fn of_authority(error: &AuthorityError) -> String {
     match error {
         AuthorityError::Io { path, source, .. } => match source.kind() {
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                "choose another folder for the certificate authority with `--ca-dir DIR`".into()
+                "pass another folder for the certificate authority with `--ca-dir DIR`".into()
             }
-            _ => format!("mend {}, or choose another folder with `--ca-dir DIR`", path.display()),
+            _ => format!("fix {}, or pass another folder with `--ca-dir DIR`", path.display()),
         },
         AuthorityError::Exposed { path, .. } => {
             format!("only you may read it: `chmod 600 {}`", harproxy_support::shell_quote::path(path))
         }
-        AuthorityError::Incomplete { dir, .. } => format!("put the file back, or make a new CA: {}", ca_new(dir)),
+        AuthorityError::Incomplete { dir, .. } => format!("restore the file, or create a new CA: {}", ca_new(dir)),
         AuthorityError::Malformed { path, .. } => {
-            format!("bring the file back, or make a new CA: {}", ca_new(path.parent().unwrap_or(path)))
+            format!("restore the file, or create a new CA: {}", ca_new(path.parent().unwrap_or(path)))
         }
         AuthorityError::Mismatch { dir } | AuthorityError::Expired { dir, .. } => {
-            format!("make a new CA: {}; clients that trusted the old one must be told", ca_new(dir))
+            format!("create a new CA: {}; install it again where the old one was trusted", ca_new(dir))
         }
         AuthorityError::Host { .. } | AuthorityError::Tls { .. } | AuthorityError::Certificate { .. } => {
             "a new CA may help: `harproxy ca new`".into()
@@ -173,29 +171,29 @@ fn of_record(error: &record::Error) -> String {
         record::Error::Plan(_) => UPSTREAM.into(),
         record::Error::Journal { path, source, .. } if source.kind() == io::ErrorKind::InvalidData => {
             format!(
-                "use the harproxy that recorded it, or drop what it recorded by removing {}",
+                "use the version of harproxy that recorded it, or remove {}",
                 harproxy_support::shell_quote::path(path)
             )
         }
         record::Error::Journal { source, .. } => of_io(source),
         record::Error::NothingLeft { output } => of_nothing_left(output),
         record::Error::IsFolder { output } => {
-            format!("name a file in it: `-o {}`", harproxy_support::shell_quote::path(&output.join("recorded.har")))
+            format!("pass a file in it: `-o {}`", harproxy_support::shell_quote::path(&output.join("recorded.har")))
         }
         record::Error::Changed { output } => {
             let path = harproxy_support::shell_quote::path(output);
             format!("record again, or drop the held recording with `harproxy recover {path} --discard`")
         }
         record::Error::Foreign { .. } => {
-            "take its place with `--update replace`, or record into another file with `-o FILE`".into()
+            "replace it with `--update replace`, or record into another file with `-o FILE`".into()
         }
-        record::Error::Rules(_) => "mend it under `[[match]]` in harproxy.toml".into(),
-        record::Error::Volatile(_) => "mend it under `[volatile]` in harproxy.toml".into(),
+        record::Error::Rules(_) => "fix `[[match]]` in harproxy.toml".into(),
+        record::Error::Volatile(_) => "fix `[volatile]` in harproxy.toml".into(),
         record::Error::Locked { .. } => "wait for it to end, or record into another file with `-o FILE`".into(),
     }
 }
 
-/// The fixtures in the same folder for which something was left, else how to make this one.
+/// Returns the commands for unfinished recordings in the same folder, or the command to record this fixture.
 fn of_nothing_left(output: &Path) -> String {
     let left = record::fixtures_with_leftovers(output.parent().unwrap_or(Path::new("")));
     match &left[..] {
@@ -205,7 +203,7 @@ fn of_nothing_left(output: &Path) -> String {
                 .iter()
                 .map(|path| format!("`harproxy recover {}`", harproxy_support::shell_quote::path(path)))
                 .collect();
-            format!("something was left for others: {}", each.join(", "))
+            format!("unfinished recordings of other fixtures: {}", each.join(", "))
         }
     }
 }
@@ -213,10 +211,10 @@ fn of_nothing_left(output: &Path) -> String {
 fn of_written(error: &harproxy_har::Error) -> String {
     match error {
         harproxy_har::Error::Malformed { .. } | harproxy_har::Error::Entry { .. } => {
-            "mend the file, bring it back with `git checkout`, or record it anew with `--update replace`".into()
+            "fix the file, restore it with `git checkout`, or record it again with `--update replace`".into()
         }
         harproxy_har::Error::Payload { source, .. } if source.kind() == io::ErrorKind::InvalidData => {
-            "use the harproxy that recorded it, or drop what it recorded with `harproxy recover FILE --discard`, FILE being the fixture"
+            "use the version of harproxy that recorded it, or drop the recording of fixture FILE with `harproxy recover FILE --discard`"
                 .into()
         }
         error => of_fixture(error),
@@ -232,21 +230,19 @@ fn of_fixture(error: &harproxy_har::Error) -> String {
         harproxy_har::Error::NoFixture { path } if !record::fixtures_with_leftovers(path).is_empty() => {
             let left = record::fixtures_with_leftovers(path);
             let each: Vec<_> = left.iter().map(|path| format!("`harproxy recover {}`", harproxy_support::shell_quote::path(path))).collect();
-            format!("a recording was cut short: {} makes a fixture of what is left", each.join(", "))
+            format!("a recording was interrupted: run {} to make a fixture of it", each.join(", "))
         }
         harproxy_har::Error::NoFixture { path } => format!("record one first: `harproxy record{} -- CMD`", folder_option(path)),
         harproxy_har::Error::Conflict { path, .. } => {
             let path = harproxy_support::shell_quote::path(path);
             format!(
-                "keep one side, with `git checkout --ours {path}` or `--theirs`, and record again what the other had; after \
-                 `harproxy git-setup` git merges fixtures by their entries"
+                "keep one side with `git checkout --ours {path}` or `--theirs`, then record the other side's requests again; run `harproxy git-setup` so that git merges entries"
             )
         }
-        // It is nowhere in the file.
+        // The entry does not exist.
         harproxy_har::Error::Entry { path, line: None, .. } => format!("`harproxy ls {}` lists its entries", harproxy_support::shell_quote::path(path)),
         harproxy_har::Error::Malformed { .. } | harproxy_har::Error::Entry { .. } => {
-            "a fixture is a HAR 1.2 file, or a .zip with one in it; bring it back with `git checkout`, or record it anew with \
-             `harproxy record`"
+            "a fixture is a HAR 1.2 file or a .zip with one; restore it with `git checkout`, or record it again with `harproxy record`"
                 .into()
         }
     }
@@ -256,13 +252,13 @@ fn of_pack(error: &pack::Error) -> String {
     match error {
         pack::Error::Fixture(error) => of_fixture(error),
         pack::Error::IsArchive(path) => {
-            format!("take it apart with `harproxy unpack {}`", harproxy_support::shell_quote::path(path))
+            format!("unpack it with `harproxy unpack {}`", harproxy_support::shell_quote::path(path))
         }
         pack::Error::NoArchive(path) => {
-            format!("make it one with `harproxy pack {}`", harproxy_support::shell_quote::path(path))
+            format!("pack it with `harproxy pack {}`", harproxy_support::shell_quote::path(path))
         }
-        pack::Error::Ending { wanted, .. } => format!("name a file that does with `-o FILE{wanted}`"),
-        pack::Error::Exists(_) => "replace it with `--force`, or name another file with `-o FILE`".into(),
+        pack::Error::Ending { wanted, .. } => format!("pass such a file: `-o FILE{wanted}`"),
+        pack::Error::Exists(_) => "replace it with `--force`, or pass another file with `-o FILE`".into(),
     }
 }
 
@@ -272,7 +268,7 @@ fn of_replay(error: &replay::Error) -> String {
             if source.kind() == io::ErrorKind::NotFound =>
         {
             match on_path(path) {
-                Some(name) => format!("a program to run stands after two dashes: `harproxy replay -- {name}`"),
+                Some(name) => format!("put the program after two dashes: `harproxy replay -- {name}`"),
                 None => of_missing(path),
             }
         }
@@ -284,19 +280,19 @@ fn of_replay(error: &replay::Error) -> String {
     }
 }
 
-/// A fixture that is not there: a recording of it may have been cut short.
+/// Returns the hint for a missing fixture, which may have an unfinished recording.
 fn of_missing(path: &Path) -> String {
     let left = record::fixtures_with_leftovers(path.parent().unwrap_or(Path::new("")));
     match left.iter().any(|left| left == path) {
         true => format!(
-            "a recording of it was cut short: `harproxy recover {}` makes it of what is left",
+            "a recording of it was interrupted: run `harproxy recover {}` to make the fixture",
             harproxy_support::shell_quote::path(path)
         ),
         false => format!("record it first: `harproxy record{} -- CMD`", output_option(path)),
     }
 }
 
-/// The path as a program's name, when a program of that name can be run: somebody forgot the two dashes.
+/// Returns the path if it is the name of a program in PATH: the `--` was probably forgotten.
 fn on_path(path: &Path) -> Option<String> {
     let name = path.to_str().filter(|name| !name.contains(['/', '.']))?;
     let folders = std::env::var_os("PATH")?;
@@ -307,7 +303,7 @@ fn output_option(path: &Path) -> String {
     if path == Path::new(DEFAULT_FIXTURES) {
         return String::new();
     }
-    // `hars/api/` is meant as a folder, which nothing can be recorded into.
+    // `hars/api/` is a folder, which cannot be the output of a recording.
     if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
         return folder_option(path);
     }
@@ -334,20 +330,17 @@ fn of_requests(error: &cmd::explain::requests::Error) -> String {
 fn of_spawn(error: &SpawnError) -> String {
     match error {
         SpawnError::NotFound { program } if program.to_string_lossy().contains(' ') => {
-            "give program and arguments as words of their own, or a line for the shell: `-- sh -c '…'`".into()
+            "pass program and arguments as separate words, or a shell command: `-- sh -c '…'`".into()
         }
-        SpawnError::NotFound { .. } => {
-            "check its spelling and PATH; what a shell understands needs one: `-- sh -c '…'`".into()
-        }
-        // The script itself is there.
+        SpawnError::NotFound { .. } => "check its spelling and PATH; run shell syntax with `-- sh -c '…'`".into(),
+        // The script exists, but its interpreter does not.
         SpawnError::NotExecutable { program, source } if source.kind() == io::ErrorKind::NotFound => format!(
-            "what its first line names (`#!…`) is not there: mend the line (it ends in LF, not CR LF), or name an interpreter \
-             before it: `-- sh {}`",
+            "the interpreter in its first line (`#!…`) does not exist: fix the line (LF, not CR LF), or put an interpreter in front: `-- sh {}`",
             harproxy_support::shell_quote::path(Path::new(program))
         ),
         SpawnError::NotExecutable { program, .. } => {
             format!(
-                "make it executable: `chmod +x {}`, or name its interpreter before it",
+                "make it executable: `chmod +x {}`, or put its interpreter in front",
                 harproxy_support::shell_quote::path(Path::new(program))
             )
         }
@@ -360,31 +353,31 @@ fn of_bind(error: &BindError) -> String {
         BindError::Listen { source, .. } => source,
         BindError::Reverse { .. } => return "an origin is one such as `billing=https://api.example.com`".into(),
         BindError::Threads { .. } => {
-            return "the limits of processes (`ulimit -u`) or open files (`ulimit -n`) leave no room: raise them, then run it again".into();
+            return "the limits of processes (`ulimit -u`) or open files (`ulimit -n`) are too low: raise them, then run this again".into();
         }
     };
     match source.kind() {
         io::ErrorKind::AddrInUse => {
-            "another program (another harproxy?) listens there: take any free port with `-p 0`, or choose one with `-p PORT`".into()
+            "another program uses this port: take any free port with `-p 0`, or choose one with `-p PORT`".into()
         }
-        io::ErrorKind::AddrNotAvailable => "that address is not this machine's: `127.0.0.1` is".into(),
-        io::ErrorKind::PermissionDenied => "ports below 1024 are for the administrator: choose another with `-p PORT`".into(),
-        _ => "choose another place with `--listen ADDR:PORT`".into(),
+        io::ErrorKind::AddrNotAvailable => "this machine does not have that address: use `127.0.0.1`".into(),
+        io::ErrorKind::PermissionDenied => {
+            "ports below 1024 are for the administrator: choose another with `-p PORT`".into()
+        }
+        _ => "choose another address with `--listen ADDR:PORT`".into(),
     }
 }
 
 fn of_io(source: &io::Error) -> String {
     match source.kind() {
-        io::ErrorKind::PermissionDenied => "check its permissions and its folder's, or choose another place".into(),
-        io::ErrorKind::ReadOnlyFilesystem => "the file system is read only: choose another place".into(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room on the disk, then run it again".into(),
+        io::ErrorKind::PermissionDenied => "check its permissions and those of its folder, or pass another path".into(),
+        io::ErrorKind::ReadOnlyFilesystem => "the file system is read-only: pass another path".into(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free disk space, then run this again".into(),
         io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
-            "a file stands where a folder is to be: move it away, or choose another place".into()
+            "a file has the path of the folder: move it, or pass another path".into()
         }
-        io::ErrorKind::IsADirectory => {
-            "a folder stands where a file is to be: move it away, or choose another place".into()
-        }
+        io::ErrorKind::IsADirectory => "a folder has the path of the file: move it, or pass another path".into(),
         io::ErrorKind::NotFound => "check the path".into(),
-        _ => "check the disk and the path, then run it again".into(),
+        _ => "check the disk and the path, then run this again".into(),
     }
 }

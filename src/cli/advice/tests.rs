@@ -5,7 +5,7 @@ fn io(kind: io::ErrorKind) -> io::Error {
 }
 
 #[test]
-fn the_chain_says_each_thing_once_and_without_numbers() {
+fn causes_have_no_repetition_and_no_error_numbers() {
     let source = io::Error::from_raw_os_error(2);
     let error = harproxy_har::Error::Io { doing: "reading", path: "a.har".into(), source };
     let failure = Failure::from(record::Error::from(error));
@@ -14,7 +14,7 @@ fn the_chain_says_each_thing_once_and_without_numbers() {
 }
 
 #[test]
-fn every_status_of_the_table() {
+fn failures_have_the_documented_exit_statuses() {
     let addr = ([127, 0, 0, 1], 1).into();
     let malformed = || harproxy_har::Error::Malformed { path: "a".into(), line: None, reason: String::new() };
     let read =
@@ -50,7 +50,7 @@ fn every_status_of_the_table() {
 }
 
 #[test]
-fn a_hint_names_what_to_type() {
+fn hints_contain_commands_to_run() {
     let missing = |path: &str| {
         let source = io(io::ErrorKind::NotFound);
         Failure::from(replay::Error::Fixture(harproxy_har::Error::Io { doing: "reading", path: path.into(), source }))

@@ -1,4 +1,4 @@
-//! What clap found wrong with the command line.
+//! Output of errors that clap finds in the command line.
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use serde_json::{Map, Value};
@@ -8,9 +8,9 @@ use crate::cli::ui::{self, Ui};
 use crate::verdict::exit;
 use harproxy_redact::{Policy, Telling};
 
-/// Tells what clap found, and where CMD goes when somebody forgot the two dashes. The status is 0 for `--help`.
-pub fn tell_usage(mut error: clap::Error, ui: &Ui) -> u8 {
-    withhold(&mut error);
+/// Prints an error of clap, with a hint if `--` before CMD was probably forgotten. The status is 0 for `--help`.
+pub fn print_usage_error(mut error: clap::Error, ui: &Ui) -> u8 {
+    redact_value(&mut error);
     let text = error.render().ansi().to_string();
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
@@ -18,7 +18,7 @@ pub fn tell_usage(mut error: clap::Error, ui: &Ui) -> u8 {
         }
         _ => {}
     }
-    let text = match forgotten(&error) {
+    let text = match missing_word_hint(&error) {
         Some(hint) => format!("{text}\n{}: {hint}", ui::help("hint")),
         None => text,
     };
@@ -26,11 +26,12 @@ pub fn tell_usage(mut error: clap::Error, ui: &Ui) -> u8 {
     exit::USAGE
 }
 
-/// Options whose values are nobody's business even when they are no values: a name without a colon may be a token.
+/// Options whose values may be secrets, also if they are malformed. For example, a user name without a colon may be a
+/// token.
 const SECRET: [&str; 6] = ["--auth", "--upstream-proxy", "--header", "--url", "--data", "--reverse"];
 
-/// Takes the value out of the message where it may be a secret, or holds one: logs of CI are read by many.
-fn withhold(error: &mut clap::Error) {
+/// Redacts a value in the message that is or contains a secret.
+fn redact_value(error: &mut clap::Error) {
     let named = |name: &str| SECRET.iter().any(|secret| name.split([' ', '=']).next() == Some(secret));
     let is_secret = match error.get(ContextKind::InvalidArg) {
         Some(ContextValue::String(name)) => named(name),
@@ -38,17 +39,17 @@ fn withhold(error: &mut clap::Error) {
         _ => false,
     };
     let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue) else { return };
-    let told = if is_secret && !value.is_empty() {
+    let shown = if is_secret && !value.is_empty() {
         "(redacted)".to_owned()
     } else {
         let told = Telling::of(&Policy::default()).text(value.as_bytes()).into_owned();
         String::from_utf8_lossy(&told).into_owned()
     };
-    error.insert(ContextKind::InvalidValue, ContextValue::String(told));
+    error.insert(ContextKind::InvalidValue, ContextValue::String(shown));
 }
 
-/// What is missing before a word that no option takes.
-fn forgotten(error: &clap::Error) -> Option<String> {
+/// Returns a hint about the option or `--` that is missing before an unexpected word.
+fn missing_word_hint(error: &clap::Error) -> Option<String> {
     let (ErrorKind::UnknownArgument, Some(ContextValue::String(word))) =
         (error.kind(), error.get(ContextKind::InvalidArg))
     else {
@@ -60,8 +61,8 @@ fn forgotten(error: &clap::Error) -> Option<String> {
     let usage = error.get(ContextKind::Usage).map(ToString::to_string).unwrap_or_default();
     if usage.contains("harproxy report") {
         let word = harproxy_support::shell_quote::word(word);
-        return Some(format!("the reports of runs stand after `--combine`: `harproxy report --combine {word}`"));
+        return Some(format!("put the reports after `--combine`: `harproxy report --combine {word}`"));
     }
-    // Others run no program.
-    usage.contains("CMD").then(|| format!("a program to run stands after two dashes: `-- {word} …`"))
+    // Other commands do not run a program.
+    usage.contains("CMD").then(|| format!("put the program after two dashes: `-- {word} …`"))
 }

@@ -1,4 +1,4 @@
-//! The options of the commands that tell of harproxy itself: `config`, `completions`, `man`.
+//! Options of `config`, `completions` and `man`.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -18,16 +18,16 @@ Examples:
   harproxy config --json
 ")]
 pub struct SettingsArgs {
-    /// A line of JSON for each setting instead of tables
+    /// Print a JSON object per setting instead of tables
     #[arg(long)]
     pub json: bool,
     /// The configuration file [default: harproxy.toml, searched upward from here]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Only what this command goes by [default: both]
+    /// Only the settings of this command [default: both]
     #[arg(value_name = "record|replay", value_parser = choices(SECTIONS))]
     pub section: Option<&'static str>,
-    /// Its options, as they would be typed
+    /// Options of the command, as on the command line
     #[arg(value_name = "OPTIONS", trailing_var_arg = true, allow_hyphen_values = true)]
     pub line: Vec<OsString>,
 }
@@ -43,7 +43,7 @@ Examples:
   harproxy completions fish > harproxy.fish
 ")]
 pub struct CompletionsArgs {
-    /// Whose completions to print
+    /// Shell to print completions for
     #[arg(value_name = "SHELL", value_parser = choices(SHELLS))]
     pub shell: Shell,
 }
@@ -66,7 +66,7 @@ Examples:
   harproxy man --dir share/man/man1
 ")]
 pub struct ManArgs {
-    /// The command whose page to print [default: harproxy as a whole]
+    /// Command to print the page of [default: harproxy itself]
     #[arg(value_name = "COMMAND")]
     pub command: Vec<String>,
     /// Write the pages of all commands into this folder instead

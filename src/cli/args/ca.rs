@@ -1,4 +1,4 @@
-//! The options of `harproxy ca`.
+//! Options of `harproxy ca`.
 
 use std::path::PathBuf;
 
@@ -19,10 +19,10 @@ Examples:
   harproxy ca trust
 ")]
 pub struct CaArgs {
-    /// Where the authority lives.
+    /// `--ca-dir`.
     #[command(flatten)]
     pub authority: AuthorityArgs,
-    /// What to do.
+    /// The subcommand.
     #[command(subcommand)]
     pub command: CaCommand,
 }
@@ -30,7 +30,7 @@ pub struct CaArgs {
 /// The commands of `harproxy ca`.
 #[derive(Debug, Subcommand)]
 pub enum CaCommand {
-    /// Print the path of the CA certificate (PEM), which is made at first use
+    /// Print the path of the CA certificate (PEM), which is created at first use
     Path,
     /// Print subject, validity, fingerprint and SPKI pin
     Show,
@@ -40,9 +40,10 @@ pub enum CaCommand {
         #[arg(short, long, value_name = "FILE", id = "bundle_output")]
         output: Option<PathBuf>,
     },
-    /// Print what makes this machine and its browsers trust the CA, or do it: for programs that `-- CMD` does not start
+    /// Print or run the commands that make this machine and its browsers trust the CA, for programs that `-- CMD` does
+    /// not start
     Trust(TrustArgs),
-    /// Make a new authority; certificates of the old one are no longer trusted
+    /// Create a new authority; certificates of the old one are no longer trusted
     New,
 }
 
@@ -58,16 +59,16 @@ Examples:
   harproxy ca trust --uninstall
 ")]
 pub struct TrustArgs {
-    /// Run the commands, those that apply here and are not done yet; asks nothing
+    /// Run the missing commands that apply here, without asking
     #[arg(long, conflicts_with = "uninstall")]
     pub install: bool,
-    /// Run the commands that undo it
+    /// Run the commands that reverse it
     #[arg(long)]
     pub uninstall: bool,
     /// Only these stores; several with commas or by repeating it [default: all]
     #[arg(long, value_name = "STORE", value_delimiter = ',', value_parser = choices(STORES))]
     pub store: Vec<StoreChoice>,
-    /// A line of JSON for each store
+    /// Print a JSON object per store
     #[arg(long)]
     pub json: bool,
 }
@@ -75,18 +76,18 @@ pub struct TrustArgs {
 /// A word of `--store`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoreChoice {
-    /// The system's.
+    /// The trust store of the operating system.
     System,
-    /// Those of Chromium and Firefox.
+    /// The certificate databases of Chromium and Firefox.
     Browsers,
-    /// Java's.
+    /// The trust store of the Java runtime.
     Java,
 }
 
 impl StoreChoice {
-    /// Whether such a store is meant.
+    /// Returns true if the choice includes stores of this kind.
     #[must_use]
-    pub fn takes(self, kind: StoreKind) -> bool {
+    pub fn includes(self, kind: StoreKind) -> bool {
         match self {
             StoreChoice::System => kind == StoreKind::System,
             StoreChoice::Browsers => matches!(kind, StoreKind::Chromium | StoreKind::Firefox),
@@ -96,7 +97,7 @@ impl StoreChoice {
 }
 
 const STORES: Words<StoreChoice> = &[
-    ("system", "the system's own, which most programs take", StoreChoice::System),
+    ("system", "the store of the system, which most programs use", StoreChoice::System),
     ("browsers", "the databases of Chromium and Firefox", StoreChoice::Browsers),
     ("java", "the Java runtime's", StoreChoice::Java),
 ];

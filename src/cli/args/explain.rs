@@ -1,4 +1,4 @@
-//! The options of `harproxy explain`.
+//! Options of `harproxy explain`.
 
 use std::path::PathBuf;
 
@@ -24,32 +24,32 @@ pub struct ExplainArgs {
     /// Fixtures, or folders of them [default: hars/]
     #[arg(value_name = "FILE|DIR")]
     pub fixtures: Vec<PathBuf>,
-    /// The URL that is asked for
+    /// URL of the request
     #[arg(long, value_name = "URL", value_parser = parse_any_url)]
     pub url: Option<NormalUrl>,
-    /// Its method [default: GET; with --data POST]
+    /// Method of the request [default: GET; with --data POST]
     #[arg(short = 'X', long, value_name = "METHOD", conflicts_with = "requests", value_parser = parse_method)]
     pub method: Option<String>,
-    /// One of its headers; repeatable
+    /// Header of the request; repeatable
     #[arg(short = 'H', long, value_name = "'NAME: VALUE'", conflicts_with = "requests", value_parser = parse_header)]
     pub header: Vec<(HeaderName, HeaderValue)>,
-    /// Its payload, or the file that holds it (`@-` is standard input)
+    /// Payload of the request, or its file (`@-` is standard input)
     #[arg(short, long, value_name = "DATA|@FILE", conflicts_with = "requests", value_parser = parse_data)]
     pub data: Option<Data>,
-    /// Many requests, in the order in which they come: a JSON object a line with `url`, `method`, `headers` (a list of `name`
-    /// and `value`) and `bodyBase64`; `-` is standard input
+    /// Several requests in order, one JSON object per line with `url`, `method`, `headers` (a list of `name` and
+    /// `value`) and `bodyBase64`; `-` is standard input
     #[arg(long, value_name = "FILE.jsonl")]
     pub requests: Option<PathBuf>,
-    /// An object a line for each request, instead of text
+    /// Print a JSON object per request instead of text
     #[arg(long)]
     pub json: bool,
-    /// As for `replay`; a URL that is out of scope is told of, and explained all the same
+    /// As for `replay`; out-of-scope URLs are marked as such and still explained
     #[arg(short, long, value_name = "GLOB", value_parser = parse_glob, value_delimiter = '\n')]
     pub glob: Vec<String>,
-    /// Which entry answers.
+    /// Matching options.
     #[command(flatten)]
     pub matching: MatchingArgs,
-    /// As for `replay`, whose section it reads.
+    /// `--config`. The command reads the `[replay]` section.
     #[command(flatten)]
     pub config: ConfigArgs,
 }

@@ -1,5 +1,5 @@
-//! What was typed: the options of each command, parsed into types. Nothing here does I/O or looks further than one option;
-//! [`super::plan`] turns it into finished plans. Doc comments are the help.
+//! The command line: options of each command, parsed into types. Each option is parsed by itself, without I/O.
+//! [`super::plan`] combines them into plans. Doc comments of arguments are the `--help` texts.
 
 pub mod about;
 pub mod ca;
@@ -36,7 +36,7 @@ use upkeep::{CheckArgs, FmtArgs, LsArgs, PackArgs, RedactArgs, ShowArgs, UnpackA
 use values::{choices, parse_glob};
 
 const EXAMPLES: &str = "\
-Every option of record and replay can also be given as a variable: --miss-status as HARPROXY_MISS_STATUS.
+Every option of record and replay can also be set with a variable: --miss-status with HARPROXY_MISS_STATUS.
 
 Start here:
   harproxy demo
@@ -47,37 +47,37 @@ Start here:
 #[command(name = "harproxy", version, after_help = EXAMPLES, arg_required_else_help = true, max_term_width = 110)]
 #[command(disable_help_subcommand = true, subcommand_required = true, infer_long_args = false)]
 pub struct Cli {
-    /// How to talk.
+    /// Output options.
     #[command(flatten)]
-    pub talk: TalkArgs,
-    /// What to do.
+    pub output: OutputArgs,
+    /// The subcommand.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// How harproxy talks; the same for every command.
+/// Output options, the same for every command.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Output")]
-pub struct TalkArgs {
-    /// Print nothing but errors and what failed
+pub struct OutputArgs {
+    /// Print only errors and failures
     #[arg(short, long, global = true)]
     pub quiet: bool,
-    /// Log each request (-v), then everything (-vv); HARPROXY_LOG takes a finer filter
+    /// Log each request (-v) or everything (-vv); HARPROXY_LOG takes a finer filter
     #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet")]
     pub verbose: u8,
-    /// When to use colour; `auto` is on a terminal, and honours NO_COLOR
+    /// When to use color; `auto`: on a terminal, unless NO_COLOR is set
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto", value_parser = choices(Color::WORDS))]
     pub color: Color,
-    /// When to tell requests while they come; `auto` is on a terminal and without CMD
+    /// When to show requests as they happen; `auto`: on a terminal and without CMD
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto", value_parser = choices(Progress::WORDS))]
     pub progress: Progress,
-    /// The form of what goes to standard error, and of the line that says harproxy is ready
+    /// Format of standard error, and of the line that announces that harproxy is ready
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text", value_parser = choices(LogFormat::WORDS))]
     pub log_format: LogFormat,
 }
 
-impl TalkArgs {
-    /// What talks so.
+impl OutputArgs {
+    /// Returns the terminal interface with these options.
     #[must_use]
     pub fn ui(&self) -> Ui {
         Ui::new(self.quiet, self.verbose > 0, self.log_format, self.color, self.progress)
@@ -87,54 +87,55 @@ impl TalkArgs {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Record what goes through the proxy into a fixture
+    /// Record the traffic of the proxy into a fixture
     Record(Box<RecordArgs>),
-    /// Serve fixtures back, strictly: what was not recorded fails the run
+    /// Replay fixtures strictly: a request that was not recorded fails the run
     Replay(Box<ReplayArgs>),
-    /// Accept what a killed or failed recording left, or drop it
+    /// Finish or drop a killed or held recording
     Recover(Box<RecoverArgs>),
     /// Record and replay against an embedded HTTPS API, offline
     Demo,
-    /// Run CMD once, and say what goes past the proxy or does not trust it, and the remedy
+    /// Run CMD once and report traffic that bypasses the proxy or refuses its certificate
     Doctor(Box<DoctorArgs>),
-    /// Print the variables that make a program use the proxy, as `-- CMD` would set them
+    /// Print the variables that make a program use the proxy, as `-- CMD` sets them
     Env(EnvArgs),
-    /// Say which entry would answer a request and why, or what keeps every entry from it
+    /// Explain which entry answers a request, or why none does
     Explain(Box<ExplainArgs>),
-    /// Say which of the URLs on standard input the globs match
+    /// Test globs against URLs on standard input
     Glob(GlobArgs),
-    /// List the entries of fixtures, one a line
+    /// List the entries of fixtures, one per line
     Ls(LsArgs),
-    /// Show an entry, or all of a fixture, decoded and laid out
+    /// Show an entry or a whole fixture, decoded and indented
     Show(ShowArgs),
-    /// Say whether fixtures are valid and complete, and whether a secret is left in them
+    /// Check fixtures for damage and remaining secrets
     Check(CheckArgs),
-    /// Take secrets out of fixtures that are there already
+    /// Remove secrets from existing fixtures
     Redact(RedactArgs),
-    /// Put fixtures in canonical form: the same content is the same bytes
+    /// Put fixtures in canonical form: equal content has equal bytes
     Fmt(FmtArgs),
-    /// Make one fixture of several; also the git merge driver
+    /// Merge fixtures; also the git merge driver
     Merge(MergeArgs),
-    /// Make git merge and show fixtures by their entries
+    /// Configure git to merge and show fixtures by entry
     GitSetup(GitSetupArgs),
-    /// Make one archive of a HAR and its payload files
+    /// Pack a HAR and its payload files into one archive
     Pack(PackArgs),
-    /// Make a HAR and its payload files of an archive
+    /// Unpack an archive into a HAR and its payload files
     Unpack(UnpackArgs),
-    /// Make one verdict of the reports of many runs
+    /// Combine the reports of several runs
     Report(ReportArgs),
-    /// The certificate authority: where it is, what it is, and what trusts it
+    /// Show, create and install the certificate authority
     Ca(CaArgs),
-    /// The effective settings, and where each comes from
+    /// Show the effective settings and the origin of each
     Config(SettingsArgs),
-    /// Print what a shell is to know of the command line
+    /// Print shell completions
     Completions(CompletionsArgs),
     /// Print the manual page, or write all of them into a folder
     Man(ManArgs),
 }
 
 impl Command {
-    /// What it takes from the configuration: the section of its options, if it has any, and where the rest goes.
+    /// Returns the configuration section of the command's options, if it has one, and the place for the loaded
+    /// configuration.
     fn configured(&mut self) -> Option<(Option<&'static str>, &mut ConfigArgs)> {
         match self {
             Command::Record(args) => Some((Some("record"), &mut args.config)),
@@ -142,14 +143,14 @@ impl Command {
             Command::Doctor(args) => Some((Some("record"), &mut args.config)),
             Command::Replay(args) => Some((Some("replay"), &mut args.config)),
             Command::Explain(args) => Some((Some("replay"), &mut args.config)),
-            // What a replay takes for old, and looks into.
+            // `max-age` of `[replay]` applies to `check` too.
             Command::Check(args) => Some((Some("replay"), &mut args.config)),
             Command::Redact(args) => Some((None, &mut args.config)),
             _ => None,
         }
     }
 
-    /// Whether it is a proxy without CMD.
+    /// Returns true if the command is a proxy without CMD.
     #[must_use]
     pub fn serves_alone(&self) -> bool {
         match self {
@@ -171,7 +172,7 @@ pub struct GlobArgs {
     /// The globs, as `--glob` takes them; `!GLOB` excludes
     #[arg(value_name = "GLOB", required = true, value_parser = parse_glob)]
     pub globs: Vec<String>,
-    /// An object a line: `{"url":…,"match":true}` instead of `match` or `-`, a tab, and the URL
+    /// Print a JSON object per line, `{"url":…,"match":true}`, instead of `match` or `-`, a tab, and the URL
     #[arg(long)]
     pub json: bool,
 }
@@ -187,69 +188,71 @@ Examples:
   harproxy env --docker --listen 0.0.0.0:8899 --auth ci:secret
 ")]
 pub struct EnvArgs {
-    /// The language to print
+    /// Output language
     #[arg(long, value_name = "SHELL", default_value = "sh", value_parser = choices(SHELLS))]
     pub shell: Shell,
-    /// Arguments for `docker run` (or podman) instead: variables, mounts, and the way to this machine
+    /// Print arguments for `docker run` (or podman) instead: variables, mounts, and the address of this machine
     #[arg(long, conflicts_with_all = ["shell", "playwright"])]
     pub docker: bool,
-    /// What a Playwright configuration needs instead
+    /// Print the lines of a Playwright configuration instead
     #[arg(long, conflicts_with = "shell")]
     pub playwright: bool,
-    /// Where the proxy listens.
+    /// Options of the proxy port.
     #[command(flatten)]
     pub listen: ListenArgs,
-    /// Where the authority lives.
+    /// `--ca-dir`.
     #[command(flatten)]
     pub authority: AuthorityArgs,
 }
 
-/// The words of `--shell`.
+/// Values of `--shell`.
 const SHELLS: &[(&str, &str, Shell)] = &[
-    ("sh", "bash, zsh, dash and their kin", Shell::Sh),
+    ("sh", "bash, zsh, dash and similar", Shell::Sh),
     ("fish", "", Shell::Fish),
     ("powershell", "", Shell::PowerShell),
     ("dotenv", "a .env file", Shell::Dotenv),
-    ("json", "an object of names and values", Shell::Json),
+    ("json", "a JSON object of names and values", Shell::Json),
 ];
 
 impl Cli {
     /// Parses arguments (the program's name first) and the `HARPROXY_<OPTION>` variables.
     ///
     /// # Errors
-    /// clap's own, `--help` and `--version` among them.
+    /// Errors of clap, including `--help` and `--version`.
     pub fn parse_from(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
         Cli::parse_by(Cli::command(), args).map(|(cli, _)| cli)
     }
 
-    /// The same over what the configuration says, if the command has one.
+    /// Like [`Cli::parse_from`], with the configuration's values as defaults if the command reads a configuration.
     ///
     /// # Errors
-    /// clap's own, or the configuration's.
+    /// Errors of clap or of the configuration.
     pub fn parse_configured(args: &[OsString]) -> Result<Cli, UsageError> {
         let (mut cli, mut matches) = Cli::parse_by(Cli::command(), args.iter().cloned())?;
-        cli.see_dashes(args)?;
+        cli.check_double_dash(args)?;
         let Some((section, named)) = cli.command.configured() else { return Ok(cli) };
         let config = Config::load(named.config.as_deref(), Cli::command);
-        let config = config.map_err(|error| UsageError::Config(error.into(), cli.talk.clone()))?;
+        let config = config.map_err(|error| UsageError::Config(error.into(), cli.output.clone()))?;
         if let Some(section) = section.filter(|section| config.has_defaults(section)) {
             (cli, matches) = Cli::parse_by(config.defaults(section, Cli::command()), args.iter().cloned())?;
         }
         if let (Command::Record(args), Some((_, matches))) = (&mut cli.command, matches.subcommand()) {
-            args.carried = record::carried(matches, &config);
+            args.replay_options = record::replay_options(matches, &config);
         }
         if let Some((_, args)) = cli.command.configured() {
-            args.said = Arc::new(config);
+            args.loaded = Arc::new(config);
         }
         Ok(cli)
     }
 
-    /// What clap does not tell: that two dashes stand there. With nothing behind them a script that lost its words would start
-    /// a proxy that nobody ends; before the words of another command they say what is CMD.
-    fn see_dashes(&mut self, args: &[OsString]) -> Result<(), clap::Error> {
+    /// Handles `--`, which clap drops from its result. A `--` without a program is an error: the script probably lost
+    /// its arguments and would start a proxy without end. For `config`, `--` before the options is restored, because
+    /// it starts CMD.
+    fn check_double_dash(&mut self, args: &[OsString]) -> Result<(), clap::Error> {
         match &mut self.command {
-            command if command.serves_alone() && args.last().is_some_and(|last| last == "--") => Err(Cli::command()
-                .error(ErrorKind::MissingRequiredArgument, "nothing stands after `--`, where the program to run goes")),
+            command if command.serves_alone() && args.last().is_some_and(|last| last == "--") => {
+                Err(Cli::command().error(ErrorKind::MissingRequiredArgument, "no program follows `--`"))
+            }
             Command::Config(settings) if !settings.line.is_empty() => {
                 let before = args.len().checked_sub(settings.line.len() + 1).and_then(|at| args.get(at));
                 if before.is_some_and(|word| word == "--") {
@@ -261,12 +264,12 @@ impl Cli {
         }
     }
 
-    /// How to talk of arguments that can't be understood, as far as that can be.
+    /// Returns the output options of a command line that cannot be parsed, as far as they are recognisable.
     #[must_use]
-    pub fn talk_of(args: &[OsString]) -> Option<TalkArgs> {
+    pub fn output_options_of(args: &[OsString]) -> Option<OutputArgs> {
         let matches = Cli::command().ignore_errors(true).try_get_matches_from(args).ok()?;
         let innermost = std::iter::successors(Some(&matches), |matches| Some(matches.subcommand()?.1)).last()?;
-        TalkArgs::from_arg_matches(innermost).or_else(|_| TalkArgs::from_arg_matches(&matches)).ok()
+        OutputArgs::from_arg_matches(innermost).or_else(|_| OutputArgs::from_arg_matches(&matches)).ok()
     }
 
     fn parse_by(
@@ -278,28 +281,28 @@ impl Cli {
         Ok((cli, matches))
     }
 
-    /// The whole grammar, variables included.
+    /// Returns the grammar with the `HARPROXY_*` variables.
     #[must_use]
     pub fn command() -> clap::Command {
         variables::attach(Cli::grammar())
     }
 
-    /// The grammar as it is everywhere.
+    /// Returns the grammar without variables, independent of the environment.
     #[must_use]
     pub fn grammar() -> clap::Command {
         <Cli as clap::CommandFactory>::command()
     }
 }
 
-/// What is wrong with what was asked for.
+/// Error in the command line or the configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum UsageError {
     /// The command line.
     #[error(transparent)]
-    Typed(#[from] clap::Error),
-    /// The configuration. How to talk was said rightly.
+    CommandLine(#[from] clap::Error),
+    /// The configuration. The output options are valid.
     #[error("reading the configuration")]
-    Config(#[source] Box<config::Error>, TalkArgs),
+    Config(#[source] Box<config::Error>, OutputArgs),
 }
 
 #[cfg(test)]

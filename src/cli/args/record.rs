@@ -1,4 +1,4 @@
-//! The options of `harproxy record`.
+//! Options of `harproxy record` and `harproxy recover`.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use crate::cli::config::Config;
 use crate::record::{OnFailure, UpdateMode};
 use harproxy_har::write::{ContentMode, JsonLayout};
 
-/// Where a recording goes without `-o`.
+/// Output of a recording without `-o`.
 pub const DEFAULT_OUTPUT: &str = "hars/recorded.har";
 
 /// `harproxy record`.
@@ -32,65 +32,66 @@ pub struct RecordArgs {
     /// The fixture: `.har` has its payloads in a folder beside it, `.zip` is one archive
     #[arg(short, long, value_name = "FILE", default_value = DEFAULT_OUTPUT)]
     pub output: PathBuf,
-    /// Record URLs that match; `!GLOB` excludes; repeatable. Others pass through unrecorded [default: all but noise]
+    /// Record URLs that match; `!GLOB` excludes; repeatable. Other URLs are forwarded unrecorded [default: all but
+    /// noise]
     #[arg(short, long, value_name = "GLOB", value_parser = parse_glob, value_delimiter = '\n')]
     pub glob: Vec<String>,
-    /// What becomes of payloads
+    /// Where payloads are stored
     #[arg(long, value_name = "WHERE", default_value = "attach", value_parser = choices(CONTENT))]
     pub content: ContentMode,
-    /// What becomes of the entries of an existing fixture
+    /// How existing entries are updated
     #[arg(long, value_name = "HOW", default_value = "merge", value_parser = choices(UPDATE))]
     pub update: UpdateMode,
-    /// What becomes of an existing fixture when CMD fails; a first recording is written all the same
+    /// Whether an existing fixture is updated if CMD fails; a first recording is always written
     #[arg(long, value_name = "HOW", default_value = "hold", value_parser = choices(ON_FAILURE))]
     pub on_failure: OnFailure,
-    /// How compact JSON payloads are stored
+    /// Layout of compact JSON payloads in the fixture
     #[arg(long, value_name = "HOW", default_value = "indent", value_parser = choices(JSON_LAYOUT))]
     pub json_layout: JsonLayout,
-    /// Store longer payloads truncated (10MB, 512KiB)
+    /// Truncate longer payloads (10MB, 512KiB)
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub max_body: Option<Size>,
-    /// Store secrets as they are: tokens, passwords, cookies
+    /// Store secrets unchanged: tokens, passwords, cookies
     #[arg(long)]
     pub no_redact: bool,
-    /// Run CMD twice, and propose the lines of the policy for what differed though nothing had changed
+    /// Run CMD twice and propose configuration for volatile values
     #[arg(long, requires = "cmd")]
     pub twice: bool,
     /// Add those lines to harproxy.toml
     #[arg(long, requires = "twice")]
     pub write_policy: bool,
-    /// Options of both.
+    /// Options shared with `replay`.
     #[command(flatten)]
     pub proxy: ProxyArgs,
-    /// Options of both.
+    /// Options shared with `replay`.
     #[command(flatten)]
     pub upstream: UpstreamArgs,
-    /// Options of both.
+    /// Options shared with `replay`.
     #[command(flatten)]
     pub run: RunArgs,
-    /// Options of both.
+    /// Options shared with `replay`.
     #[command(flatten)]
     pub authority: AuthorityArgs,
-    /// Options of both.
+    /// Options shared with `replay`.
     #[command(flatten)]
     pub config: ConfigArgs,
-    /// The options that a replay of the same CMD needs too, as they would be typed.
+    /// Command-line words of the options that a replay of the same CMD also needs.
     #[arg(skip)]
-    pub carried: Vec<OsString>,
+    pub replay_options: Vec<OsString>,
 }
 
-/// What makes CMD find harproxy, by the ids of options that `replay` has too.
-const CARRIED: [&str; 8] = ["config", "ca_dir", "listen", "allow_remote", "auth", "bypass", "reverse", "tls"];
+/// Ids of the options that make CMD find harproxy. `replay` has them too.
+const REPLAY_OPTIONS: [&str; 8] = ["config", "ca_dir", "listen", "allow_remote", "auth", "bypass", "reverse", "tls"];
 
-/// The options of a recording, typed or said by the section of its own in the configuration, without which a replay would not
-/// be found by the same CMD. Variables are still set when that is typed.
+/// Returns the options of a recording that a replay of the same CMD needs to be reachable, as command-line words. They
+/// come from the command line or from `[record]` alone. Variables are left out: they are still set for the replay.
 #[must_use]
-pub fn carried(matches: &ArgMatches, config: &Config) -> Vec<OsString> {
+pub fn replay_options(matches: &ArgMatches, config: &Config) -> Vec<OsString> {
     let mut words = Vec::new();
-    for id in CARRIED {
+    for id in REPLAY_OPTIONS {
         let is_said = match matches.value_source(id) {
             Some(ValueSource::CommandLine) => true,
-            Some(ValueSource::DefaultValue) => config.says_of_record_alone(id),
+            Some(ValueSource::DefaultValue) => config.is_set_for_record_only(id),
             _ => false,
         };
         let Some(values) = matches.get_raw(id).filter(|_| is_said) else { continue };
@@ -98,7 +99,8 @@ pub fn carried(matches: &ArgMatches, config: &Config) -> Vec<OsString> {
         match id {
             "tls" | "allow_remote" if !matches.get_flag(id) => {}
             "tls" | "allow_remote" => words.push(option.into()),
-            // Any password does: CMD is told which one it is. The one that was typed is not to be read in a log.
+            // The password is replaced by a placeholder to keep it out of logs. CMD receives the real one in its
+            // variables.
             "auth" => words.extend(values.flat_map(|value| {
                 let value = value.to_string_lossy();
                 [option.clone(), format!("{}:PASS", value.split(':').next().unwrap_or_default())].map(OsString::from)
@@ -118,16 +120,16 @@ Examples:
 ")]
 pub struct RecoverArgs {
     /// The fixture that was recorded into
-    // An option of `[record]` by its name: the configuration may say where that is.
+    // The name `output` makes it the same option of `[record]` in the configuration.
     #[arg(value_name = "FILE", default_value = DEFAULT_OUTPUT)]
     pub output: PathBuf,
-    /// Drop what was left; the fixture stays as it is
+    /// Drop the recording and leave the fixture unchanged
     #[arg(long)]
     pub discard: bool,
-    /// As for `record`, whose section of the configuration it reads; a held recording is finished already
+    /// As for `record`; a held recording keeps the mode that it was recorded with
     #[arg(long, value_name = "WHERE", default_value = "attach", value_parser = choices(CONTENT))]
     pub content: ContentMode,
-    /// As for `record`; `replace` takes nothing away either, as a recording that ended badly has not seen everything
+    /// As for `record`; `replace` removes nothing either, because an interrupted recording is incomplete
     #[arg(long, value_name = "HOW", default_value = "merge", value_parser = choices(UPDATE))]
     pub update: UpdateMode,
     /// As for `record`
@@ -148,17 +150,17 @@ const CONTENT: &[(&str, &str, ContentMode)] = &[
 ];
 
 const UPDATE: &[(&str, &str, UpdateMode)] = &[
-    ("merge", "refresh what was seen and keep the rest", UpdateMode::Merge),
-    ("missing", "add only what is missing", UpdateMode::Missing),
-    ("replace", "keep only what was seen", UpdateMode::Replace),
+    ("merge", "update recorded entries and keep the rest", UpdateMode::Merge),
+    ("missing", "add only missing entries", UpdateMode::Missing),
+    ("replace", "keep only recorded entries", UpdateMode::Replace),
 ];
 
 const ON_FAILURE: &[(&str, &str, OnFailure)] = &[
-    ("hold", "it stays, and the recording is held for `harproxy recover`", OnFailure::Hold),
+    ("hold", "it is unchanged, and the recording is held for `harproxy recover`", OnFailure::Hold),
     ("write", "it is updated", OnFailure::Write),
 ];
 
 const JSON_LAYOUT: &[(&str, &str, JsonLayout)] = &[
-    ("indent", "a member a line, for small diffs; replay sends them compact again", JsonLayout::Indent),
-    ("wire", "as they came", JsonLayout::Wire),
+    ("indent", "one member per line, for small diffs; replay sends them compact again", JsonLayout::Indent),
+    ("wire", "as received", JsonLayout::Wire),
 ];

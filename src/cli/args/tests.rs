@@ -27,12 +27,12 @@ fn replay(args: &[&str]) -> ReplayArgs {
 }
 
 #[test]
-fn the_grammar_is_sound() {
+fn grammar_passes_claps_debug_assertions() {
     Cli::command().debug_assert();
 }
 
 #[test]
-fn defaults_are_those_of_the_contract() {
+fn defaults_match_the_documentation() {
     let record = record(&[]);
     assert_eq!(record.output, PathBuf::from("hars/recorded.har"));
     assert_eq!((record.content, record.update), (Default::default(), Default::default()));
@@ -50,7 +50,7 @@ fn defaults_are_those_of_the_contract() {
 }
 
 #[test]
-fn what_stands_after_the_dashes_is_cmd_whatever_it_looks_like() {
+fn all_words_after_double_dash_are_cmd() {
     let args = record(&["-g", "**/a", "--", "curl", "--glob", "-v", "--"]);
     assert_eq!(args.cmd, ["curl", "--glob", "-v", "--"]);
     let args = replay(&["a.har", "b.har", "--", "true"]);
@@ -59,7 +59,7 @@ fn what_stands_after_the_dashes_is_cmd_whatever_it_looks_like() {
 }
 
 #[test]
-fn an_error_names_the_option_and_gives_an_example() {
+fn errors_name_the_option_and_give_an_example() {
     for (args, option, example) in [
         (["record", "--grace=5"], "--grace", "`5s`"),
         (["record", "--max-body=ten"], "--max-body", "`10MB`"),
@@ -84,7 +84,7 @@ fn an_error_names_the_option_and_gives_an_example() {
 }
 
 #[test]
-fn lists_are_split_where_their_values_can_not_be() {
+fn lists_are_split_at_commas_unless_values_contain_them() {
     let args =
         replay(&["--ignore-query", "ts,_", "--match-header", "X-Tenant,Accept", "-g", "**/{a,b}", "-g", "!**/c"]);
     assert_eq!(args.matching.ignore_query, ["ts", "_"]);
@@ -94,14 +94,14 @@ fn lists_are_split_where_their_values_can_not_be() {
 }
 
 #[test]
-fn insecure_takes_its_glob_by_an_equals_sign_alone() {
+fn insecure_takes_its_glob_only_after_an_equals_sign() {
     assert_eq!(record(&["--insecure", "--", "x"]).upstream.insecure, ["**"]);
     assert_eq!(record(&["--insecure=https://a/**", "--insecure=https://b/**"]).upstream.insecure.len(), 2);
     assert_eq!(replay(&["--insecure", "a.har"]).fixtures, [PathBuf::from("a.har")]);
 }
 
 #[test]
-fn places_to_listen() {
+fn listen_addresses_are_parsed() {
     for (text, meant) in [
         ("0", "127.0.0.1:0"),
         ("9000", "127.0.0.1:9000"),
@@ -118,7 +118,7 @@ fn places_to_listen() {
 }
 
 #[test]
-fn durations_and_sizes() {
+fn durations_and_sizes_are_parsed() {
     for (text, millis) in [("5s", 5000), ("200ms", 200), ("1.5s", 1500), ("2m", 120_000), ("1h", 3_600_000), ("0", 0)] {
         assert_eq!(parse_duration(text).unwrap(), Duration::from_millis(millis), "{text}");
     }
@@ -136,7 +136,7 @@ fn durations_and_sizes() {
 }
 
 #[test]
-fn reverse_origins_have_names_prefixes_and_base_paths() {
+fn reverse_origins_are_parsed_into_name_prefix_and_base_path() {
     for (text, name, prefix, origin, base) in [
         ("https://api.example.com", "API_EXAMPLE_COM", None, "https://api.example.com", ""),
         ("billing=https://api.example.com/v2/", "billing", None, "https://api.example.com", "/v2"),
@@ -164,7 +164,7 @@ fn reverse_origins_have_names_prefixes_and_base_paths() {
 }
 
 #[test]
-fn mappings_and_bypasses() {
+fn mappings_and_bypasses_are_parsed() {
     let map = parse_map("API.test:443=[::1]:8443").unwrap();
     assert_eq!(
         (map.host.as_str(), map.port, map.to_host.as_str(), map.to_port),
@@ -179,7 +179,7 @@ fn mappings_and_bypasses() {
 }
 
 #[test]
-fn upstream_proxies_and_answers_to_misses() {
+fn upstream_proxies_and_miss_statuses_are_parsed() {
     assert!(matches!(parse_upstream_proxy("none"), Ok(UpstreamProxy::Direct)));
     assert!(matches!(parse_upstream_proxy("socks5://127.0.0.1:1080"), Ok(UpstreamProxy::Url(_))));
     for bad in ["", "proxy:3128", "ftp://x", "http://"] {

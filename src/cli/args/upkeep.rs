@@ -1,4 +1,4 @@
-//! The options of the commands that look after fixtures.
+//! Options of the commands that maintain fixtures.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -18,10 +18,10 @@ Examples:
   harproxy fmt --check
 ")]
 pub struct FmtArgs {
-    /// Which fixtures.
+    /// The fixtures.
     #[command(flatten)]
     pub files: FixtureArgs,
-    /// Change nothing: list what is not in canonical form, with the first line that would change, and exit with 1
+    /// Change nothing: list fixtures that are not in canonical form with the first line to change, and exit with 1
     #[arg(long)]
     pub check: bool,
 }
@@ -34,13 +34,13 @@ Examples:
   harproxy pack hars/api.har -o build/api.zip
 ")]
 pub struct PackArgs {
-    /// The HAR; its payloads are found by what it says
+    /// HAR to pack, with the payload files that it refers to
     #[arg(value_name = "FILE.har")]
     pub file: PathBuf,
     /// The archive [default: FILE.zip, beside the HAR]
     #[arg(short, long, value_name = "FILE.zip", id = "pack_output")]
     pub output: Option<PathBuf>,
-    /// Replace an archive that is there
+    /// Replace an existing archive
     #[arg(long)]
     pub force: bool,
 }
@@ -56,10 +56,10 @@ pub struct UnpackArgs {
     /// The archive
     #[arg(value_name = "FILE.zip")]
     pub file: PathBuf,
-    /// The HAR, beside which its payloads go [default: FILE.har, beside the archive]
+    /// HAR to write, with its payloads beside it [default: FILE.har, beside the archive]
     #[arg(short, long, value_name = "FILE.har", id = "unpack_output")]
     pub output: Option<PathBuf>,
-    /// Replace a HAR that is there, and its payloads
+    /// Replace an existing HAR and its payloads
     #[arg(long)]
     pub force: bool,
 }
@@ -73,10 +73,10 @@ Examples:
   harproxy ls | grep ' 404 '
 ")]
 pub struct LsArgs {
-    /// Which fixtures.
+    /// The fixtures.
     #[command(flatten)]
     pub files: FixtureArgs,
-    /// An object a line: `fixture`, `entry`, `method`, `url`, `status`, `mimeType`, `size`, `file`
+    /// Print a JSON object per line: `fixture`, `entry`, `method`, `url`, `status`, `mimeType`, `size`, `file`
     #[arg(long)]
     pub json: bool,
 }
@@ -91,25 +91,25 @@ Examples:
   harproxy show --json 'hars/api.har#0'
 ")]
 pub struct ShowArgs {
-    /// Entries, as `ls` names them; with --all, fixtures
+    /// Entries as printed by `ls`; with --all, fixtures
     #[arg(value_name = "FILE#N", required = true)]
     pub entries: Vec<OsString>,
-    /// Show every entry of each FILE, and nothing of when and where it was recorded (for `git diff`)
+    /// Show every entry of each FILE without times and addresses (for `git diff`)
     #[arg(short, long)]
     pub all: bool,
-    /// With --all: name payload files, but show nothing of what is in them
+    /// With --all: name payload files without showing their content
     #[arg(long, requires = "all")]
     pub no_files: bool,
-    /// An object a line: the entry, with the text of its payloads inside
+    /// Print a JSON object per entry, including the text of its payloads
     #[arg(long)]
     pub json: bool,
-    /// Only the bytes of the decoded response payload
+    /// Print only the bytes of the decoded response payload
     #[arg(long, conflicts_with_all = ["json", "all"])]
     pub body: bool,
-    /// With --body: those of the request
+    /// With --body: print the request payload
     #[arg(long, requires = "body")]
     pub request: bool,
-    /// Print to the terminal as it is, not through HARPROXY_PAGER, PAGER or less
+    /// Print directly to the terminal, without HARPROXY_PAGER, PAGER or less
     #[arg(long)]
     pub no_pager: bool,
 }
@@ -117,7 +117,7 @@ pub struct ShowArgs {
 /// `harproxy redact`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
-What git has already keeps the values: a secret that was committed has to be changed where it is valid.
+Earlier git commits keep the removed values: revoke every secret that was committed.
 
 Examples:
   harproxy redact --dry-run
@@ -125,13 +125,13 @@ Examples:
   harproxy redact hars/api.har
 ")]
 pub struct RedactArgs {
-    /// Which fixtures.
+    /// The fixtures.
     #[command(flatten)]
     pub files: FixtureArgs,
-    /// Change nothing: say what would be taken out
+    /// Change nothing: list values to redact
     #[arg(long)]
     pub dry_run: bool,
-    /// Where the policy is read from.
+    /// `--config`, for the redaction policy.
     #[command(flatten)]
     pub config: ConfigArgs,
 }
@@ -139,9 +139,9 @@ pub struct RedactArgs {
 /// `harproxy check`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
-Exits with 1 when there is a problem: a secret that is left, an entry or a payload that can't be used, a payload file that
-nothing refers to, a conflict of git. Warnings alone exit with 0. A value that is no secret goes on the list `allow` under
-[check] in harproxy.toml, by the hash that is printed.
+The exit status is 1 if there is a problem: a remaining secret, an unusable entry or payload, an unreferenced payload file,
+a git conflict. It is 0 if there are only warnings. Add the printed hash of a value that is not secret to `allow` under
+[check] in harproxy.toml.
 
 Examples:
   harproxy check
@@ -149,16 +149,16 @@ Examples:
   harproxy check --json
 ")]
 pub struct CheckArgs {
-    /// Which fixtures.
+    /// The fixtures.
     #[command(flatten)]
     pub files: FixtureArgs,
-    /// Warn of entries that are older than this, such as `180d` [default: `max-age` under [replay]]
+    /// Warn about entries older than this, such as `180d` [default: `max-age` under [replay]]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub max_age: Option<Duration>,
-    /// An object a line for each finding, and nothing else
+    /// Print only a JSON object per finding
     #[arg(long)]
     pub json: bool,
-    /// Where the policy is read from.
+    /// `--config`, for the redaction policy.
     #[command(flatten)]
     pub config: ConfigArgs,
 }

@@ -1,4 +1,4 @@
-//! The small grammars of option values. Each error gives an example of what would do.
+//! Parsers of option values. Each error has an example of a valid value.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -17,10 +17,10 @@ use harproxy_http::NormalUrl;
 use harproxy_proxy::upstream::{Mapping, UpstreamProxy};
 use harproxy_proxy::{Credentials, Origin, ReversePlan, Scheme};
 
-/// The words of an option: `(word, help, value)`.
+/// The values of an option: `(word, help, value)`.
 pub type Words<T> = &'static [(&'static str, &'static str, T)];
 
-/// A parser for one of a few words.
+/// Returns a parser that accepts one of a few words.
 pub fn choices<T: Copy + Send + Sync + 'static>(words: Words<T>) -> impl TypedValueParser<Value = T> {
     let possible = words.iter().map(|(word, help, _)| match help.is_empty() {
         true => PossibleValue::new(*word),
@@ -31,11 +31,11 @@ pub fn choices<T: Copy + Send + Sync + 'static>(words: Words<T>) -> impl TypedVa
     })
 }
 
-/// `--listen`: a port, or address and port.
+/// `--listen`: the address and port to listen on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Listen(pub SocketAddr);
 
-/// `8899`, `127.0.0.1:8899`, `[::1]:8899`, `localhost:0`.
+/// Parses `8899`, `127.0.0.1:8899`, `[::1]:8899` or `localhost:0`.
 pub fn parse_listen(text: &str) -> Result<Listen, String> {
     let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
     if let Ok(port) = text.parse() {
@@ -50,36 +50,36 @@ pub fn parse_listen(text: &str) -> Result<Listen, String> {
     }
 }
 
-/// `USER:PASS`.
+/// Parses `USER:PASS`.
 pub fn parse_auth(text: &str) -> Result<Credentials, String> {
     match text.split_once(':') {
         Some((user, password)) if !user.is_empty() && !user.contains('+') => {
             Ok(Credentials { user: user.to_owned(), password: password.to_owned() })
         }
         Some((user, _)) if user.contains('+') => {
-            Err("the user name has no `+`: that is how clients name a session, as in `me+worker-1`".into())
+            Err("the user name must not contain `+`, which separates the session, as in `me+worker-1`".into())
         }
         _ => Err("expected a user name and a password, such as `me:secret`".into()),
     }
 }
 
-/// `5s`, `200ms`, `1.5s`, `2m`, `1h`.
+/// Parses `5s`, `200ms`, `1.5s`, `2m`, `1h`.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     const UNITS: &[(&str, f64)] =
         &[("ms", 0.001), ("s", 1.0), ("m", 60.0), ("min", 60.0), ("h", 3600.0), ("d", 86400.0)];
     let bad = || "expected a number with its unit, such as `5s`, `200ms` or `2m`".to_owned();
-    // A century: moments further away than a clock can tell are nobody's wish.
+    // A century. Longer durations could overflow `Instant`.
     const LONGEST: f64 = 100.0 * 365.25 * 86400.0;
     let seconds = quantity(text, UNITS).filter(|seconds| *seconds <= LONGEST).ok_or_else(bad)?;
     Duration::try_from_secs_f64(seconds).map_err(|_| bad())
 }
 
-/// `180d`: how old something may be.
+/// Parses a maximum age such as `180d`.
 pub fn parse_age(text: &str) -> Result<Duration, String> {
     parse_duration(text).map_err(|_| "expected a number of days, such as `180d`, or of hours, such as `36h`".to_owned())
 }
 
-/// `none`, `recorded`, `200` (milliseconds), `1.5s`, `0.5x`.
+/// Parses `none`, `recorded`, `200` (milliseconds), `1.5s` or `0.5x`.
 pub fn parse_latency(text: &str) -> Result<Latency, String> {
     let bad = || "expected none, recorded, milliseconds, such as `200`, or a factor, such as `0.5x`".to_owned();
     match (text, text.strip_suffix('x')) {
@@ -100,7 +100,7 @@ pub fn parse_latency(text: &str) -> Result<Latency, String> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size(pub u64);
 
-/// `4096`, `10MB` (10 000 000), `512KiB` (524 288).
+/// Parses `4096`, `10MB` (10 000 000) or `512KiB` (524 288).
 pub fn parse_size(text: &str) -> Result<Size, String> {
     const KI: f64 = 1024.0;
     const UNITS: &[(&str, f64)] = &[
@@ -120,7 +120,7 @@ pub fn parse_size(text: &str) -> Result<Size, String> {
     bytes.map(|bytes| Size(bytes as u64)).ok_or_else(|| "expected a size, such as `10MB`, `512KiB` or `4096`".into())
 }
 
-/// A decimal number times what its unit stands for; zero needs no unit.
+/// Parses a decimal number with a unit and multiplies the two. Zero needs no unit.
 fn quantity(text: &str, units: &[(&str, f64)]) -> Option<f64> {
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let number: f64 = text.get(..end)?.parse().ok()?;
@@ -132,7 +132,7 @@ fn quantity(text: &str, units: &[(&str, f64)]) -> Option<f64> {
     }
 }
 
-/// `501`, `abort`.
+/// Parses `501` or `abort`.
 pub fn parse_miss_status(text: &str) -> Result<MissAnswer, String> {
     if text == "abort" {
         return Ok(MissAnswer::Abort);
@@ -143,7 +143,7 @@ pub fn parse_miss_status(text: &str) -> Result<MissAnswer, String> {
     }
 }
 
-/// A glob that compiles; the text is kept, the list is compiled as a whole later.
+/// Checks that a glob compiles and returns its text. The list of globs is compiled as a whole later.
 pub fn parse_glob(text: &str) -> Result<String, String> {
     match Globs::new([text]) {
         Ok(_) => Ok(text.to_owned()),
@@ -151,13 +151,13 @@ pub fn parse_glob(text: &str) -> Result<String, String> {
     }
 }
 
-/// A URL of any scheme: a recording may hold more than a proxy is asked for.
+/// Parses a URL of any scheme, because HARs of other tools contain more than http and https.
 pub fn parse_any_url(text: &str) -> Result<NormalUrl, String> {
     NormalUrl::parse_any(text)
         .map_err(|_| "expected a whole URL, such as `https://api.example.com/users?page=1`".into())
 }
 
-/// A method (RFC 9110 section 9.1), whose case counts.
+/// Parses a method (RFC 9110 section 9.1), which is case-sensitive.
 pub fn parse_method(text: &str) -> Result<String, String> {
     match ::http::Method::from_str(text) {
         Ok(_) => Ok(text.to_owned()),
@@ -165,7 +165,7 @@ pub fn parse_method(text: &str) -> Result<String, String> {
     }
 }
 
-/// `NAME: VALUE`.
+/// Parses `NAME: VALUE`.
 pub fn parse_header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     let parsed = text.split_once(':').and_then(|(name, value)| {
         let value = HeaderValue::from_bytes(value.trim().as_bytes()).ok()?;
@@ -174,16 +174,16 @@ pub fn parse_header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     parsed.ok_or_else(|| "expected a name and a value, such as `accept: application/json`".into())
 }
 
-/// A payload: as given, or where it is.
+/// `--data`: a payload, or the file with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Data {
-    /// As given.
+    /// The payload.
     Text(String),
-    /// In this file.
+    /// The file with the payload.
     File(PathBuf),
 }
 
-/// `DATA`, `@FILE`.
+/// Parses `DATA` or `@FILE`.
 pub fn parse_data(text: &str) -> Result<Data, String> {
     match text.strip_prefix('@') {
         Some("") => Err("expected the name of a file after the `@`, such as `@order.json`".into()),
@@ -192,7 +192,7 @@ pub fn parse_data(text: &str) -> Result<Data, String> {
     }
 }
 
-/// A header name, in lower case.
+/// Parses a header name and returns it in lower case.
 pub fn parse_header_name(text: &str) -> Result<String, String> {
     match HeaderName::from_str(text.trim()) {
         Ok(name) => Ok(name.as_str().to_owned()),
@@ -200,7 +200,7 @@ pub fn parse_header_name(text: &str) -> Result<String, String> {
     }
 }
 
-/// A JSON path (RFC 9535), as typed.
+/// Checks a JSON path (RFC 9535) and returns it unchanged.
 pub fn parse_json_path(text: &str) -> Result<String, String> {
     match harproxy_matching::json_path(text) {
         Ok(_) => Ok(text.to_owned()),
@@ -208,7 +208,7 @@ pub fn parse_json_path(text: &str) -> Result<String, String> {
     }
 }
 
-/// `miss,unused`, `+unused,-ambiguous`, as typed: what it comes to depends on there being a CMD.
+/// Checks `miss,unused` or `+unused,-ambiguous` and returns it unchanged. Its meaning depends on CMD.
 pub fn parse_fail_on(text: &str) -> Result<String, String> {
     match FailOn::parse(text, true) {
         Ok(_) => Ok(text.to_owned()),
@@ -216,7 +216,7 @@ pub fn parse_fail_on(text: &str) -> Result<String, String> {
     }
 }
 
-/// `A=B`.
+/// Parses `A=B`.
 pub fn parse_same_host(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((a, b)) if !a.is_empty() && !b.is_empty() => Ok((a.to_owned(), b.to_owned())),
@@ -224,7 +224,7 @@ pub fn parse_same_host(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// `[NAME=][/PREFIX=]URL`.
+/// Parses `[NAME=][/PREFIX=]URL`.
 pub fn parse_reverse(text: &str) -> Result<ReversePlan, String> {
     let (name, rest) = match text.split_once('=') {
         Some((name, rest)) if is_name(name) => (Some(name.to_owned()), rest),
@@ -239,10 +239,10 @@ pub fn parse_reverse(text: &str) -> Result<ReversePlan, String> {
             .to_owned()
     })?;
     if url.parts().query.is_some() {
-        return Err("the URL of an origin has no `?`: requests bring their own query".into());
+        return Err("the URL of an origin must not have a query".into());
     }
     if url.parts().origin.contains('@') {
-        return Err("the URL of an origin has no user name: requests bring their own `Authorization`".into());
+        return Err("the URL of an origin must not have a user name".into());
     }
     let origin = origin(&url).ok_or("the URL has no host")?;
     Ok(ReversePlan {
@@ -253,7 +253,7 @@ pub fn parse_reverse(text: &str) -> Result<ReversePlan, String> {
     })
 }
 
-/// Whether this can stand in the name of a variable.
+/// Returns true if the text is valid in the name of a variable.
 fn is_name(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
@@ -270,7 +270,7 @@ fn origin(url: &NormalUrl) -> Option<Origin> {
     Some(Origin { scheme, host: Arc::from(host), port })
 }
 
-/// `http://…`, `https://…`, `socks5://…`, `none`.
+/// Parses `http://…`, `https://…`, `socks5://…` or `none`.
 pub fn parse_upstream_proxy(text: &str) -> Result<UpstreamProxy, String> {
     if text == "none" {
         return Ok(UpstreamProxy::Direct);
@@ -285,7 +285,7 @@ pub fn parse_upstream_proxy(text: &str) -> Result<UpstreamProxy, String> {
     }
 }
 
-/// `HOST=FILE`.
+/// Parses `HOST=FILE`.
 pub fn parse_client_cert(text: &str) -> Result<(String, PathBuf), String> {
     match text.split_once('=') {
         Some((host, file)) if !host.is_empty() && !file.is_empty() => {
@@ -295,17 +295,17 @@ pub fn parse_client_cert(text: &str) -> Result<(String, PathBuf), String> {
     }
 }
 
-/// `HOST[:PORT]=ADDR[:PORT]`.
+/// Parses `HOST[:PORT]=ADDR[:PORT]`.
 pub fn parse_map(text: &str) -> Result<Mapping, String> {
     let mapping = text.split_once('=').and_then(|(from, to)| {
         let (host, port) = host_and_port(from)?;
         let (to_host, to_port) = host_and_port(to)?;
         Some(Mapping { host: host.to_ascii_lowercase(), port, to_host: to_host.to_owned(), to_port })
     });
-    mapping.ok_or_else(|| "expected who to reach where, such as `api.example.com=127.0.0.1:8443`".into())
+    mapping.ok_or_else(|| "expected HOST=ADDRESS, such as `api.example.com=127.0.0.1:8443`".into())
 }
 
-/// `HOST[:PORT]`, kept as typed.
+/// Checks `HOST[:PORT]` and returns it unchanged.
 pub fn parse_bypass(text: &str) -> Result<String, String> {
     match host_and_port(text) {
         Some(_) => Ok(text.to_owned()),
@@ -313,7 +313,7 @@ pub fn parse_bypass(text: &str) -> Result<String, String> {
     }
 }
 
-/// A name or address (IPv6 in brackets, or bare without a port), and a port.
+/// Splits a name or address and a port. An IPv6 address is in brackets, or bare without a port.
 fn host_and_port(text: &str) -> Option<(&str, Option<u16>)> {
     if let Some(rest) = text.strip_prefix('[') {
         let (host, rest) = rest.split_once(']')?;
@@ -333,7 +333,7 @@ fn host_and_port(text: &str) -> Option<(&str, Option<u16>)> {
     well_formed.then_some((host, port))
 }
 
-/// A report's file, whose ending says the format.
+/// Checks the path of a report: its extension selects the format.
 pub fn parse_report(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
     match Format::of(&path) {

@@ -1,10 +1,11 @@
-//! `HARPROXY_<OPTION>`: each option of `record` and `replay` by its long name, so that no option can be forgotten.
+//! `HARPROXY_<OPTION>`: a variable for each option of `record` and `replay`, derived from its long name.
 
 use std::collections::BTreeSet;
 
 use clap::{Arg, ArgAction, Command};
 
-/// Gives every option that `record` or `replay` know its variable, wherever it appears. An empty variable is an unset one.
+/// Attaches the variable to every option that `record` or `replay` has, in all commands. An empty variable counts as
+/// unset.
 pub(super) fn attach(command: Command) -> Command {
     let known: BTreeSet<String> = ["record", "replay"]
         .iter()
@@ -22,7 +23,7 @@ fn attach_known(command: Command, known: &BTreeSet<String>) -> Command {
         .mut_subcommands(|sub| attach_known(sub, known))
 }
 
-/// The variable of an option.
+/// Returns the variable name of an option.
 #[must_use]
 pub fn name(long: &str) -> String {
     format!("HARPROXY_{}", long.replace('-', "_").to_uppercase())
@@ -36,12 +37,12 @@ fn with_variable(arg: Arg) -> Arg {
     }
     let is_switch = matches!(arg.get_action(), ArgAction::SetTrue);
     let arg = if is_switch { arg.value_parser(switch(name.clone())) } else { arg };
-    // The values may be secrets (--auth), and the rule is told once, in the general help.
+    // Hidden in --help: values may be secrets (--auth), and the general help explains the rule once.
     arg.env(name).hide_env(true)
 }
 
-/// Reads a variable that is on or off. What is neither may have been meant either way, and `HARPROXY_NO_REDACT` is no place to
-/// guess.
+/// Returns a parser for a variable that is on or off. Other values are errors, because a wrong guess for
+/// `HARPROXY_NO_REDACT` would be dangerous.
 fn switch(name: String) -> impl Fn(&str) -> Result<bool, String> + Clone {
     move |text| match text.trim().to_ascii_lowercase().as_str() {
         "1" | "true" | "yes" | "on" => Ok(true),
@@ -55,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_switch_is_on_or_off_and_nothing_is_guessed() {
+    fn switch_accepts_only_on_and_off_words() {
         let read = switch("HARPROXY_NO_REDACT".to_owned());
         for on in ["1", "true", "YES", "on"] {
             assert_eq!(read(on), Ok(true), "{on}");

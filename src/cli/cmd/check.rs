@@ -1,4 +1,4 @@
-//! `harproxy check`: whether fixtures are valid and complete, and whether a secret is left in them.
+//! `harproxy check`: checks fixtures for damage and remaining secrets.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -16,30 +16,30 @@ use crate::record::fixtures_with_leftovers;
 use crate::upkeep::check::{self, Check, Finding, Kind, Report, Severity};
 use crate::verdict::exit;
 
-/// Runs the command: a line a finding, and one that says how each fixture is.
+/// Runs the command: prints a line per finding, and a summary line per fixture.
 ///
 /// # Errors
-/// None that ends it; what can't be read is told, and the rest looked at.
+/// Failure to write the output. An unreadable fixture is reported, and the others are checked.
 pub fn run(args: CheckArgs, ui: &Ui) -> Result<u8, Failure> {
-    let config = args.config.said;
+    let config = args.config.loaded;
     let (policy, given) = (config.redact_policy(), config.redact_values());
     let max_age = args.max_age.map(|age| (age, SystemTime::now().into()));
     let check = Check { policy: &policy, given: &given, allow: config.allow(), max_age };
-    let (mut leaked, mut folders) = (false, BTreeSet::new());
-    let status = fixtures::each(args.files.fixtures, ui, |path| {
+    let (mut has_leaks, mut folders) = (false, BTreeSet::new());
+    let status = fixtures::for_each(args.files.fixtures, ui, |path| {
         folders.extend(path.parent().map(Path::to_owned));
         let mut report = check::check(path, &check)?;
         let least = if ui.verbose { Severity::Note } else { Severity::Warning };
         report.findings.retain(|finding| finding.severity >= least);
-        leaked |= report.findings.iter().any(|finding| finding.kind == Kind::Secret);
+        has_leaks |= report.findings.iter().any(|finding| finding.kind == Kind::Secret);
         let text = if args.json { lines(path, &report) } else { described(path, &report, ui.quiet) };
         ui.data(&text).map_err(Failure::Output)?;
         Ok(if report.count(Severity::Problem) > 0 { exit::FAILED } else { exit::HELD })
     });
-    if leaked && !args.json {
+    if has_leaks && !args.json {
         ui.note(
             Event::Leaked,
-            "`harproxy redact` takes secrets out; a value that is none is listed by its hash: `allow` under [check] in harproxy.toml",
+            "run `harproxy redact` to remove secrets; add the hash of a value that is not secret to `allow` under [check] in harproxy.toml",
         );
     }
     for left in folders.iter().flat_map(|folder| fixtures_with_leftovers(folder)) {
@@ -47,8 +47,7 @@ pub fn run(args: CheckArgs, ui: &Ui) -> Result<u8, Failure> {
         ui.alert(
             Event::Hint,
             &format!(
-                "beside {path} there is what a recording left that was cut short or failed: `harproxy recover {path}` takes it \
-                 over, `--discard` drops it"
+                "{path} has an unfinished or held recording: run `harproxy recover {path}` to keep it, `--discard` to drop it"
             ),
         );
     }
@@ -66,7 +65,7 @@ fn lines(path: &Path, report: &Report) -> String {
     report.findings.iter().map(line).collect()
 }
 
-/// The findings of a fixture in words, and a line that counts them. `quiet`: only the problems.
+/// Formats the findings of a fixture and a line with their number. `quiet`: only problems.
 pub(super) fn described(path: &Path, report: &Report, quiet: bool) -> String {
     let mut text = String::new();
     let name = path.display();
@@ -94,7 +93,7 @@ pub(super) fn described(path: &Path, report: &Report, quiet: bool) -> String {
         ];
         let found: Vec<_> =
             counts.into_iter().filter(|(n, ..)| *n > 0).map(|(n, one, many)| counted(n, one, many)).collect();
-        let found = if found.is_empty() { "nothing to complain of".to_owned() } else { found.join(", ") };
+        let found = if found.is_empty() { "no problems".to_owned() } else { found.join(", ") };
         let _ = writeln!(text, "{name}: {}, {found}", counted(report.entries, "entry", "entries"));
     }
     text

@@ -1,4 +1,4 @@
-//! `harproxy completions`: what a shell is to know of the command line.
+//! `harproxy completions`: prints shell completions.
 
 use crate::cli::advice::Failure;
 use crate::cli::args::Cli;

@@ -1,4 +1,4 @@
-//! `harproxy config`: the effective settings, and where each comes from.
+//! `harproxy config`: shows the effective settings and the origin of each.
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -14,17 +14,17 @@ use crate::cli::config::{Config, Setting};
 use crate::cli::ui::{self, Ui};
 use crate::verdict::exit;
 
-/// Longer values push only their own source to the right.
-const WIDEST: usize = 40;
-/// Where no setting comes from a file, sources are as wide as this.
-const SOURCE: usize = "default".len();
+/// Maximum width of the value column. A longer value moves only its own origin to the right.
+const MAX_VALUE_WIDTH: usize = 40;
+/// Minimum width of the origin column.
+const ORIGIN_WIDTH: usize = "default".len();
 
 /// Runs the command.
 ///
 /// # Errors
 /// [`Failure`].
 pub fn run(mut args: SettingsArgs, ui: &Ui) -> Result<u8, Failure> {
-    // Behind the options of the other command it would be taken for one of them.
+    // After `record` or `replay`, clap collects `--json` with the options of that command.
     let own = args.line.iter().take_while(|word| *word != "--").position(|word| word == "--json");
     if let Some(at) = own {
         args.line.remove(at);
@@ -40,8 +40,8 @@ pub fn run(mut args: SettingsArgs, ui: &Ui) -> Result<u8, Failure> {
                 settings.extend(options);
                 others = config.others();
             }
-            Err(Wrong::Typed(error)) => return Ok(advice::tell_usage(error, ui)),
-            Err(Wrong::Config(failure)) => return Err(*failure),
+            Err(SettingsError::CommandLine(error)) => return Ok(advice::print_usage_error(error, ui)),
+            Err(SettingsError::Config(failure)) => return Err(*failure),
         }
     }
     settings.extend(others);
@@ -50,25 +50,25 @@ pub fn run(mut args: SettingsArgs, ui: &Ui) -> Result<u8, Failure> {
     Ok(exit::HELD)
 }
 
-/// What keeps settings from being known.
-enum Wrong {
-    Typed(clap::Error),
+/// Error of the command line or the configuration.
+enum SettingsError {
+    CommandLine(clap::Error),
     Config(Box<Failure>),
 }
 
-impl From<clap::Error> for Wrong {
+impl From<clap::Error> for SettingsError {
     fn from(error: clap::Error) -> Self {
-        Wrong::Typed(error)
+        SettingsError::CommandLine(error)
     }
 }
 
-/// The configuration, and the options of a command under it.
-fn effective(section: &'static str, args: &SettingsArgs) -> Result<(Config, Vec<Setting>), Wrong> {
+/// Returns the configuration, and the options of a command with it.
+fn effective(section: &'static str, args: &SettingsArgs) -> Result<(Config, Vec<Setting>), SettingsError> {
     let line = || ["harproxy", section].map(OsString::from).into_iter().chain(args.line.iter().cloned());
     let bare = Cli::command().try_get_matches_from(line())?;
     let named = of(&bare).and_then(|matches| matches.get_one::<PathBuf>("config")).or(args.config.as_ref());
     let config = Config::load(named.map(PathBuf::as_path), Cli::command)
-        .map_err(|error| Wrong::Config(Box::new(error.into())))?;
+        .map_err(|error| SettingsError::Config(Box::new(error.into())))?;
     let grammar = config.defaults(section, Cli::command());
     let matches = grammar.clone().try_get_matches_from(line())?;
     let options = of(&matches).map(|matches| config.options(section, &grammar, matches)).unwrap_or_default();
@@ -87,8 +87,8 @@ fn lines(settings: &[Setting]) -> String {
     settings.iter().map(line).collect()
 }
 
-/// A row of a table.
-struct Row {
+/// A row of a section's table.
+struct SettingRow {
     heading: String,
     key: String,
     value: String,
@@ -96,13 +96,13 @@ struct Row {
     is_default: bool,
 }
 
-/// Within so many `columns`, if that is said.
+/// Formats the tables, wrapped to `columns` if given.
 fn tables(settings: &[Setting], columns: Option<usize>) -> String {
-    let rows: Vec<Row> = settings.iter().flat_map(rows).collect();
-    let width = |of: fn(&Row) -> &str| rows.iter().map(|row| of(row).chars().count()).max().unwrap_or(0);
+    let rows: Vec<SettingRow> = settings.iter().flat_map(rows).collect();
+    let width = |of: fn(&SettingRow) -> &str| rows.iter().map(|row| of(row).chars().count()).max().unwrap_or(0);
     let key = width(|row| &row.key);
-    let room = columns.map_or(WIDEST, |columns| columns.saturating_sub(key + SOURCE + 6));
-    let value = width(|row| &row.value).min(room).min(WIDEST);
+    let room = columns.map_or(MAX_VALUE_WIDTH, |columns| columns.saturating_sub(key + ORIGIN_WIDTH + 6));
+    let value = width(|row| &row.value).min(room).min(MAX_VALUE_WIDTH);
     let mut text = String::new();
     let mut heading = "";
     for row in &rows {
@@ -119,8 +119,8 @@ fn tables(settings: &[Setting], columns: Option<usize>) -> String {
     text
 }
 
-/// The line of a row, or where it is too long the lines that say the same, one below the other.
-fn within(columns: Option<usize>, line: String, row: &Row) -> Vec<String> {
+/// Returns the line of a row, or one line per field if it is too long.
+fn within(columns: Option<usize>, line: String, row: &SettingRow) -> Vec<String> {
     let Some(columns) = columns.filter(|columns| line.chars().count() > *columns) else { return vec![line] };
     let below = |text: &str, indent: &'static str| {
         let options = textwrap::Options::new(columns).initial_indent(indent).subsequent_indent("    ");
@@ -129,14 +129,14 @@ fn within(columns: Option<usize>, line: String, row: &Row) -> Vec<String> {
     [below(&row.key, "  "), below(&row.value, "    "), below(&row.source, "    ")].concat()
 }
 
-/// A rule of `[[match]]` is a table of its own, everything else a row of its section's.
-fn rows(setting: &Setting) -> Vec<Row> {
-    let row = |heading: String, key: &str, value: String| Row {
+/// Returns the rows of a setting. A rule of `[[match]]` has its own table.
+fn rows(setting: &Setting) -> Vec<SettingRow> {
+    let row = |heading: String, key: &str, value: String| SettingRow {
         heading,
         key: key.to_owned(),
         value,
         source: setting.source.to_string(),
-        is_default: setting.source == crate::cli::config::Source::Default,
+        is_default: setting.source == crate::cli::config::Origin::Default,
     };
     match &setting.value {
         Json::Object(rule) => {
@@ -144,8 +144,8 @@ fn rows(setting: &Setting) -> Vec<Row> {
             rule.iter().map(|(key, value)| row(heading.clone(), key, plain(value))).collect()
         }
         value => {
-            let meant = setting.meaning.as_ref().map(|meaning| format!("({meaning})"));
-            let value = meant.unwrap_or_else(|| plain(value));
+            let meaning = setting.meaning.as_ref().map(|meaning| format!("({meaning})"));
+            let value = meaning.unwrap_or_else(|| plain(value));
             vec![row(format!("[{}]", setting.section()), setting.key(), value)]
         }
     }

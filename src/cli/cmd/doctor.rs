@@ -1,4 +1,4 @@
-//! `harproxy doctor`: run CMD once, and say what came through the proxy, what went past it, and the remedy.
+//! `harproxy doctor`: runs CMD once and reports its traffic through the proxy and past it, with remedies.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -9,8 +9,7 @@ use serde_json::Map;
 use crate::child::env::Mode;
 use crate::cli::advice::Failure;
 use crate::cli::args::doctor::DoctorArgs;
-use crate::cli::plan::Doctoring;
-use crate::cli::roots::Roots;
+use crate::cli::plan::DoctorJob;
 use crate::cli::run::{About, End, Run};
 use crate::cli::ui::{self, Ui};
 use crate::diagnose::Program;
@@ -22,14 +21,13 @@ use harproxy_tls::authority::Authority;
 /// Runs the command.
 ///
 /// # Errors
-/// [`Failure`], when there is no diagnosis.
+/// [`Failure`], if there is no diagnosis.
 pub async fn run(args: DoctorArgs, ui: &Ui) -> Result<u8, Failure> {
     let json = args.json;
-    let Doctoring { upstream, run: plan } = Doctoring::new(args)?;
-    let roots = Roots::gather();
+    let DoctorJob { upstream, run: plan } = DoctorJob::new(args)?;
     let authority = Arc::new(Authority::load_or_create(&plan.ca_dir)?);
     let doctor = Arc::new(Doctor::new(upstream)?);
-    let mut run = Run::new(&plan, roots, ui)?;
+    let mut run = Run::new(&plan, ui)?;
     let everything = |_: &str| true;
     let about = About {
         mode: Mode::Record,
@@ -42,7 +40,7 @@ pub async fn run(args: DoctorArgs, ui: &Ui) -> Result<u8, Failure> {
     let end = run.serve(doctor.clone(), authority, &about).await?;
     let status = match end {
         End::NotStarted(failure) => {
-            failure.tell(ui);
+            failure.print(ui);
             return Ok(failure.status());
         }
         End::Cut(status) => return Err(Failure::cut(status)),
@@ -53,7 +51,7 @@ pub async fn run(args: DoctorArgs, ui: &Ui) -> Result<u8, Failure> {
     if json {
         ui.data(&format!("{}\n", diagnosis.json())).map_err(Failure::Output)?;
     } else if !ui.quiet || !diagnosis.is_well() {
-        ui.say(Event::Diagnosis, &told(&diagnosis), Map::from_iter([("diagnosis".to_owned(), diagnosis.json())]));
+        ui.say(Event::Diagnosis, &report(&diagnosis), Map::from_iter([("diagnosis".to_owned(), diagnosis.json())]));
     }
     Ok(match (status, diagnosis.is_well()) {
         (exit::HELD, false) => exit::FAILED,
@@ -61,20 +59,22 @@ pub async fn run(args: DoctorArgs, ui: &Ui) -> Result<u8, Failure> {
     })
 }
 
-/// The diagnosis for a person.
-fn told(diagnosis: &Diagnosis) -> String {
+/// Formats the diagnosis for the terminal.
+fn report(diagnosis: &Diagnosis) -> String {
     let cleared: Vec<&str> = diagnosis.cleared().collect();
     let mut text = match diagnosis.is_well() {
-        true if cleared.is_empty() => format!("{}: all that was seen came through the proxy\n", ui::good("✓ doctor")),
+        true if cleared.is_empty() => {
+            format!("{}: all observed traffic came through the proxy\n", ui::good("✓ doctor"))
+        }
         true => format!(
-            "{}: all that was seen came through the proxy, but not every program was told of it\n",
+            "{}: all observed traffic came through the proxy, but not every program got the variables\n",
             ui::caution("! doctor")
         ),
-        false => format!("{}: not all comes through the proxy\n", ui::bad("✗ doctor")),
+        false => format!("{}: some traffic bypasses the proxy\n", ui::bad("✗ doctor")),
     };
     match &diagnosis.programs {
-        None => text += "  which programs ran, and what went past the proxy, can't be seen on this system\n",
-        Some(programs) if programs.is_empty() => text += "  CMD ended before it could be seen which programs it ran\n",
+        None => text += "  programs and bypasses cannot be observed on this system\n",
+        Some(programs) if programs.is_empty() => text += "  CMD ended before its programs could be observed\n",
         Some(programs) => {
             let named: Vec<String> = programs.iter().map(named).collect();
             line(&mut text, format_args!("  ran: {}", named.join(", ")));
@@ -85,7 +85,7 @@ fn told(diagnosis: &Diagnosis) -> String {
         line(
             &mut text,
             format_args!(
-                "  {} what starts it takes variables away, as `sudo`, `env -i` and tox do: let those through that `harproxy env` prints",
+                "  {} its parent removes variables, as `sudo`, `env -i` and tox do: pass on those that `harproxy env` prints",
                 ui::help("hint:")
             ),
         );
@@ -96,14 +96,14 @@ fn told(diagnosis: &Diagnosis) -> String {
     for host in &diagnosis.hosts {
         let requests = ui::counted(usize::try_from(host.requests).unwrap_or(usize::MAX), "request", "requests");
         let failed = match &host.error {
-            Some(error) => format!("; {} got no answer: {error}", host.failed),
+            Some(error) => format!("; {} got no response: {error}", host.failed),
             None => String::new(),
         };
         line(&mut text, format_args!("    {}  {requests}{failed}", host.origin));
     }
     if diagnosis.tunnels > 0 {
         let tunnels = usize::try_from(diagnosis.tunnels).unwrap_or(usize::MAX);
-        line(&mut text, format_args!("    {} that was no HTTP", ui::counted(tunnels, "tunnel", "tunnels")));
+        line(&mut text, format_args!("    {} that was not HTTP", ui::counted(tunnels, "tunnel", "tunnels")));
     }
     diagnosis.findings.iter().for_each(|finding| add(&mut text, finding));
     text
@@ -133,6 +133,6 @@ fn add(text: &mut String, finding: &Finding) {
 }
 
 fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
-    // Writing to a String never fails.
+    // Writing to a `String` cannot fail.
     let _ = writeln!(text, "{line}");
 }

@@ -1,5 +1,5 @@
-//! `harproxy env`: what `-- CMD` would set, to paste or to evaluate; the flags of browsers, which read no variable; the
-//! arguments of a container; the lines of a Playwright configuration.
+//! `harproxy env`: prints the variables that `-- CMD` sets, the flags of browsers, the arguments of a container, or
+//! the lines of a Playwright configuration.
 
 use std::path::{Path, PathBuf};
 
@@ -10,14 +10,15 @@ use crate::cli::advice::Failure;
 use crate::cli::args::EnvArgs;
 use crate::cli::event::Event;
 use crate::cli::plan;
-use crate::cli::roots::bundle;
+use crate::cli::roots::load_bundle;
 use crate::cli::ui::{self, Ui};
 use crate::diagnose::PLAYWRIGHT;
 use crate::verdict::exit;
 use harproxy_support::atomic_file::Readers;
 use harproxy_tls::authority::Authority;
 
-/// Runs the command. The files that the variables name stay in the authority's folder: nobody knows how long they are needed.
+/// Runs the command. The files that the variables name stay in the authority's folder, because their users have no
+/// known end.
 ///
 /// # Errors
 /// [`Failure`].
@@ -34,24 +35,23 @@ pub fn run(args: &EnvArgs, ui: &Ui) -> Result<u8, Failure> {
     Ok(exit::HELD)
 }
 
-/// For a shell of this machine.
+/// Returns the variables for a shell of this machine.
 fn here(args: &EnvArgs, ui: &Ui) -> Result<String, Failure> {
     let authority = Authority::load_or_create(&plan::ca_dir(&args.authority)?)?;
-    let proxy = ProxyAddress::local(plan::listen(&args.listen, false), credentials(args));
-    let files = RunFiles::write(&folder(authority.dir().join("env"))?, &bundle(&authority, ui)?, Readers::Owner)?;
+    let proxy = ProxyAddress::local(plan::listen_address(&args.listen, false), credentials(args));
+    let files = RunFiles::write(&folder(authority.dir().join("env"))?, &load_bundle(&authority, ui)?, Readers::Owner)?;
     let changes = changes(&proxy, &authority, &files, &args.listen.bypass, &env::own());
     let comment = args.shell.comment().map_or_else(String::new, |sign| browsers(sign, &proxy, &authority));
     Ok(args.shell.render(&changes) + &comment)
 }
 
-/// For `docker run`.
+/// Returns the arguments of `docker run`.
 fn in_containers(args: &EnvArgs, ui: &Ui) -> Result<String, Failure> {
-    let listen = plan::listen(&args.listen, false);
+    let listen = plan::listen_address(&args.listen, false);
     if listen.ip().is_loopback() {
         let port = listen.port();
         let text = format!(
-            "{}: a container can't reach {listen}: start harproxy with `--listen 0.0.0.0:{port} --auth USER:PASS` (or \
-             `--allow-remote`), and give the same here",
+            "{}: a container cannot reach {listen}: start harproxy with `--listen 0.0.0.0:{port} --auth USER:PASS` (or `--allow-remote`), and pass the same here",
             ui::help("hint")
         );
         ui.note(Event::Hint, &text);
@@ -59,26 +59,26 @@ fn in_containers(args: &EnvArgs, ui: &Ui) -> Result<String, Failure> {
     let authority = Authority::load_or_create(&plan::ca_dir(&args.authority)?)?;
     let proxy = ProxyAddress { host: docker::HOST.to_owned(), port: listen.port(), credentials: credentials(args) };
     let folder = folder(authority.dir().join("docker"))?;
-    let files = RunFiles::write(&folder, &bundle(&authority, ui)?, Readers::All)?;
+    let files = RunFiles::write(&folder, &load_bundle(&authority, ui)?, Readers::All)?;
     let ca = folder.join("ca.pem");
     write(&ca, authority.cert_pem().as_bytes(), Readers::All)?;
     let loopback = docker::LOOPBACK.iter().map(ToString::to_string);
     let bypass: Vec<String> = args.listen.bypass.iter().cloned().chain(loopback).collect();
-    // The user's own settings are about this machine.
+    // The variables of this environment do not apply inside a container.
     let mut changes = changes(&proxy, &authority, &files, &bypass, &Environment::new());
     for change in changes.iter_mut().filter(|change| change.variable == "HARPROXY_RUN_CA") {
         change.value = ca.clone().into();
     }
-    // The client of Docker reads it; it may have the proxy's password in it.
+    // Readable by the owner only: the Docker client reads it, and it may contain the proxy's password.
     let file = folder.join("variables");
     write(&file, docker::variables(&changes).as_bytes(), Readers::Owner)?;
     Ok(docker::arguments(&changes, &folder, &file))
 }
 
-/// For a Playwright configuration. Playwright takes no credentials from the proxy's URL.
+/// Returns the lines of a Playwright configuration. Playwright ignores credentials in the proxy's URL.
 fn playwright(args: &EnvArgs) -> String {
     let Some((user, password)) = credentials(args) else { return format!("{PLAYWRIGHT}\n") };
-    let proxy = ProxyAddress::local(plan::listen(&args.listen, false), None);
+    let proxy = ProxyAddress::local(plan::listen_address(&args.listen, false), None);
     let quoted = |text: &str| serde_json::Value::from(text).to_string();
     let (server, user, password) = (quoted(&proxy.to_string()), quoted(&user), quoted(&password));
     format!(
@@ -99,7 +99,7 @@ fn changes(
         ca: &authority.cert_path(),
         files,
         bypass,
-        // Nothing is known about a scope here.
+        // The scope is unknown here.
         may_match: &|_| true,
         urls: &[],
         mode: Mode::Record,
@@ -108,7 +108,7 @@ fn changes(
     env::changes(&facts, user).into_iter().filter(|change| change.variable != "HARPROXY_RUN_MODE").collect()
 }
 
-/// The flags of browsers, as comments: they read no variable of ours.
+/// Returns the flags of browsers as comments, because browsers ignore the variables.
 fn browsers(comment: &str, proxy: &ProxyAddress, authority: &Authority) -> String {
     let ProxyAddress { host, port, .. } = proxy;
     let plain = ProxyAddress { credentials: None, ..proxy.clone() };

@@ -1,4 +1,4 @@
-//! `harproxy fmt`: fixtures in canonical form.
+//! `harproxy fmt`: puts fixtures in canonical form.
 
 use std::path::Path;
 
@@ -12,16 +12,16 @@ use crate::upkeep::fmt::{self, Formatted};
 use crate::verdict::exit;
 use harproxy_har::format::Changes;
 
-/// Runs the command: what changed (or would), a line each.
+/// Runs the command: prints a line per changed fixture.
 ///
 /// # Errors
-/// None that ends it; what can't be read is told, and the rest done.
+/// Failure to write the output. An unreadable fixture is reported, and the others are processed.
 pub fn run(args: FmtArgs, ui: &Ui) -> Result<u8, Failure> {
     let mut changed = 0;
-    let status = fixtures::each(args.files.fixtures, ui, |path| {
-        // What is in canonical form is read only, and by anybody at any time.
+    let status = fixtures::for_each(args.files.fixtures, ui, |path| {
+        // A canonical fixture is only read, which needs no lock.
         let formatted = match fmt::check(path)? {
-            Formatted::Changed(_) if !args.check => fixtures::alone(path, || fmt::format(path))?,
+            Formatted::Changed(_) if !args.check => fixtures::with_lock(path, || fmt::format(path))?,
             formatted => {
                 if !args.check {
                     record::remove_stale_files(path);
@@ -32,22 +32,22 @@ pub fn run(args: FmtArgs, ui: &Ui) -> Result<u8, Failure> {
         match formatted {
             Formatted::Canonical => return Ok(exit::HELD),
             Formatted::Compressed => {
-                ui.note(Event::Compressed, &format!("{} is compressed and stays as it is", path.display()));
+                ui.note(Event::Compressed, &format!("{} is compressed and was left unchanged", path.display()));
                 return Ok(exit::HELD);
             }
-            Formatted::Changed(changes) => tell(path, &changes, args.check, ui)?,
+            Formatted::Changed(changes) => print(path, &changes, args.check, ui)?,
         }
         changed += 1;
         Ok(if args.check { exit::FAILED } else { exit::HELD })
     });
     if args.check && changed > 0 {
         let are = if changed == 1 { "one fixture is".to_owned() } else { format!("{changed} fixtures are") };
-        ui.note(Event::Unformatted, &format!("{are} not in canonical form: `harproxy fmt` mends that"));
+        ui.note(Event::Unformatted, &format!("{are} not in canonical form: run `harproxy fmt`"));
     }
     Ok(status)
 }
 
-fn tell(path: &Path, changes: &Changes, check: bool, ui: &Ui) -> Result<(), Failure> {
+fn print(path: &Path, changes: &Changes, check: bool, ui: &Ui) -> Result<(), Failure> {
     let path = path.display();
     let line = match changes.line.filter(|_| check) {
         Some(line) => format!("{path}:{line}\n"),

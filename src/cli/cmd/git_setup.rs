@@ -1,5 +1,5 @@
-//! `harproxy git-setup`: what git has to know of fixtures. `.gitattributes` and `.gitignore` say it for everyone who clones, the clone's
-//! configuration says which programs carry it out.
+//! `harproxy git-setup`: configures git to merge and show fixtures by entry. `.gitattributes` and `.gitignore` apply
+//! to every clone. The configuration of a clone names the programs.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -15,24 +15,24 @@ use crate::cli::ui::{self, Ui};
 use crate::verdict::exit;
 use harproxy_har::Fixture;
 
-/// Why a repository can't be set up.
+/// Error of setting up a repository.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// git can't be run.
+    /// git cannot be run.
     #[error("running git")]
     Git(#[source] io::Error),
-    /// Not in a repository.
-    #[error("this folder is in no work tree of a git repository")]
+    /// The working directory is not in a repository.
+    #[error("this folder is not in a git work tree")]
     NoRepository,
-    /// git refused.
+    /// A git command failed.
     #[error("`git {command}` failed: {reason}")]
     Refused {
         /// The command.
         command: String,
-        /// In git's words.
+        /// The message of git.
         reason: String,
     },
-    /// A fixture elsewhere.
+    /// A fixture outside the repository.
     #[error("{} is not in the repository at {}", path.display(), root.display())]
     Outside {
         /// The fixture or folder.
@@ -40,13 +40,13 @@ pub enum Error {
         /// The work tree.
         root: PathBuf,
     },
-    /// A file that git would have to merge as if it were one.
+    /// A file that is not a fixture.
     #[error("{} is neither a folder nor a fixture", path.display())]
     NoFixture {
         /// The file.
         path: PathBuf,
     },
-    /// `.gitattributes` or `.gitignore` can't be read.
+    /// `.gitattributes` or `.gitignore` cannot be read.
     #[error("reading {}", path.display())]
     Read {
         /// The file.
@@ -57,26 +57,26 @@ pub enum Error {
 }
 
 impl Error {
-    /// What to do about it.
+    /// Returns advice on how to fix the problem.
     pub(in crate::cli) fn hint(&self) -> String {
         match self {
             Error::Git(_) => "install git, and make sure that it is in PATH".into(),
-            Error::NoRepository => "go to the repository that the fixtures are in, or make one with `git init`".into(),
-            Error::Refused { .. } => "mend what git says, then run it again".into(),
-            Error::Outside { .. } => "go to the repository that it is in, and run it there".into(),
-            Error::NoFixture { .. } => "name fixtures (.har, .zip), or folders that hold them".into(),
+            Error::NoRepository => "change to the repository of the fixtures, or create one with `git init`".into(),
+            Error::Refused { .. } => "fix the error of git, then run this again".into(),
+            Error::Outside { .. } => "run this in the repository that contains it".into(),
+            Error::NoFixture { .. } => "pass fixtures (.har, .zip), or folders of them".into(),
             Error::Read { .. } => "check its permissions, and that it is UTF-8".into(),
         }
     }
 }
 
 const ATTRIBUTES: &str = ".gitattributes";
-/// Payload files are bytes: a line end that git changes, or half of one side and half of the other (two files that were
-/// recorded anew in place of one look like a renamed one to git), is a payload that no API ever sent.
+/// Attributes of payload files. git must neither convert their line ends nor merge them, because the result would be a
+/// payload that no API sent.
 const PAYLOADS: &str = "-text -merge";
 const IGNORED: &str = ".gitignore";
-/// What a recording leaves beside a fixture that was cut short, or whose CMD failed: nothing to commit.
-const LEFT: [&str; 2] = ["journal", "held"];
+/// Extensions of unfinished and held recordings, which are not committed.
+const UNFINISHED: [&str; 2] = ["journal", "held"];
 const HEADING: &str = "# Fixtures of harproxy: `harproxy git-setup` wrote these lines, and makes git carry them out.";
 
 /// Runs the command.
@@ -84,9 +84,9 @@ const HEADING: &str = "# Fixtures of harproxy: `harproxy git-setup` wrote these 
 /// # Errors
 /// [`Failure`].
 pub fn run(args: &GitSetupArgs, ui: &Ui) -> Result<u8, Failure> {
-    let git = Git::here()?;
-    let Lines { attributes, ignored } = lines(&git, &args.fixtures)?;
-    let files = [File::new(&git, ATTRIBUTES, &attributes)?, File::new(&git, IGNORED, &ignored)?];
+    let git = Git::find()?;
+    let GitLines { attributes, ignored } = lines(&git, &args.fixtures)?;
+    let files = [GitFile::new(&git, ATTRIBUTES, &attributes)?, GitFile::new(&git, IGNORED, &ignored)?];
     let settings = settings();
     let mut unset = Vec::new();
     for (name, value) in &settings {
@@ -97,7 +97,7 @@ pub fn run(args: &GitSetupArgs, ui: &Ui) -> Result<u8, Failure> {
     if args.check {
         return Ok(check(&files, &unset, ui));
     }
-    for File { name, path, before, missing } in files.iter().filter(|file| !file.missing.is_empty()) {
+    for GitFile { name, path, before, missing } in files.iter().filter(|file| !file.missing.is_empty()) {
         files::write(path, extended(before, missing).as_bytes())?;
         for line in missing {
             ui.note(Event::Attribute, &format!("{name}: {line}"));
@@ -109,10 +109,10 @@ pub fn run(args: &GitSetupArgs, ui: &Ui) -> Result<u8, Failure> {
     }
     let written: Vec<_> = files.iter().map(|file| harproxy_support::shell_quote::path(&shown(&file.path))).collect();
     let next = if files.iter().all(|file| file.missing.is_empty()) && unset.is_empty() {
-        "nothing to do: git knows all of it already".to_owned()
+        "nothing to do: git is already set up".to_owned()
     } else {
         format!(
-            "\n{ATTRIBUTES} and {IGNORED} are for everyone: {}\nThe configuration is this clone's: everyone who clones runs {} once.",
+            "\nCommit {ATTRIBUTES} and {IGNORED}: {}\nThe git configuration belongs to this clone: run {} once in every clone.",
             ui::help(format!("git add {}", written.join(" "))),
             ui::help("harproxy git-setup")
         )
@@ -121,17 +121,17 @@ pub fn run(args: &GitSetupArgs, ui: &Ui) -> Result<u8, Failure> {
     Ok(exit::HELD)
 }
 
-/// A file at the root of the work tree that git reads.
-struct File<'l> {
+/// `.gitattributes` or `.gitignore` at the root of the work tree.
+struct GitFile<'l> {
     name: &'static str,
     path: PathBuf,
-    /// What stands in it.
+    /// Its content.
     before: String,
-    /// What it does not say yet.
+    /// The lines to add.
     missing: Vec<&'l String>,
 }
 
-impl<'l> File<'l> {
+impl<'l> GitFile<'l> {
     fn new(git: &Git, name: &'static str, lines: &'l [String]) -> Result<Self, Error> {
         let path = git.root.join(name);
         let before = match std::fs::read_to_string(&path) {
@@ -140,11 +140,11 @@ impl<'l> File<'l> {
             Err(source) => return Err(Error::Read { path, source }),
         };
         let missing = lines.iter().filter(|line| !before.lines().any(|has| has.trim() == **line)).collect();
-        Ok(File { name, path, before, missing })
+        Ok(GitFile { name, path, before, missing })
     }
 }
 
-fn check(files: &[File<'_>], unset: &[(&str, &String)], ui: &Ui) -> u8 {
+fn check(files: &[GitFile<'_>], unset: &[(&str, &String)], ui: &Ui) -> u8 {
     for (name, line) in files.iter().flat_map(|file| file.missing.iter().map(|line| (file.name, line))) {
         ui.alert(Event::Missing, &format!("missing in {name}: {line}"));
     }
@@ -152,14 +152,14 @@ fn check(files: &[File<'_>], unset: &[(&str, &String)], ui: &Ui) -> u8 {
         ui.alert(Event::Missing, &format!("missing in the configuration of this clone: {name} = {value}"));
     }
     if files.iter().all(|file| file.missing.is_empty()) && unset.is_empty() {
-        ui.note(Event::Done, "git knows all of it");
+        ui.note(Event::Done, "git is set up");
         return exit::HELD;
     }
     ui.alert(Event::Hint, &format!("{}: `harproxy git-setup` adds them", ui::help("hint")));
     exit::FAILED
 }
 
-/// The file with lines added at its end, where they win over what stands before.
+/// Appends lines to the file. Later lines take precedence in git.
 fn extended(before: &str, missing: &[&String]) -> String {
     let mut text = before.to_owned();
     let end = if before.contains("\r\n") { "\r\n" } else { "\n" };
@@ -180,25 +180,25 @@ fn extended(before: &str, missing: &[&String]) -> String {
     text
 }
 
-/// A path as it is typed from here.
+/// Returns the path relative to the working directory.
 fn shown(path: &Path) -> PathBuf {
     let here = std::env::current_dir().and_then(std::fs::canonicalize).unwrap_or_default();
     path.strip_prefix(here).map_or_else(|_| path.to_owned(), Path::to_owned)
 }
 
-/// The configuration: names and values.
+/// Returns the names and values of the git configuration.
 fn settings() -> Vec<(&'static str, String)> {
     let harproxy = program();
     vec![
         ("merge.harproxy.name", "harproxy: fixtures, entry by entry".to_owned()),
         ("merge.harproxy.driver", format!("{harproxy} merge --driver %O %A %B %P --marker-size %L")),
-        // Of several common ancestors git makes one first; with conflict markers in it, it would be no HAR.
+        // git first merges several common ancestors into one. With conflict markers in it, it would not be a HAR.
         ("merge.harproxy.recursive", "binary".to_owned()),
         ("diff.harproxy.textconv", format!("{harproxy} show --all --no-pager --color never")),
     ]
 }
 
-/// How git finds this harproxy: by its name where that is in PATH.
+/// Returns the command of this harproxy for git: its name if it is in PATH, else its path.
 fn program() -> String {
     let Ok(me) = std::env::current_exe().and_then(std::fs::canonicalize) else { return "harproxy".to_owned() };
     let name = me.file_name().unwrap_or_default();
@@ -209,18 +209,18 @@ fn program() -> String {
     {
         return "harproxy".to_owned();
     }
-    // git runs it by a shell, on Windows too, where that wants slashes.
+    // git runs it in a shell, which needs slashes on Windows too.
     let text = me.to_string_lossy();
     harproxy_support::shell_quote::words([if cfg!(windows) { text.replace('\\', "/") } else { text.into_owned() }])
 }
 
-/// What git has to be told, by files of the work tree.
-struct Lines {
+/// The lines of `.gitattributes` and `.gitignore`.
+struct GitLines {
     attributes: Vec<String>,
     ignored: Vec<String>,
 }
 
-fn lines(git: &Git, named: &[PathBuf]) -> Result<Lines, Failure> {
+fn lines(git: &Git, named: &[PathBuf]) -> Result<GitLines, Failure> {
     let (mut folders, mut fixtures) = (BTreeSet::new(), BTreeSet::new());
     for path in named {
         let within = git.within(path)?;
@@ -243,14 +243,14 @@ fn lines(git: &Git, named: &[PathBuf]) -> Result<Lines, Failure> {
     }
     let (mut lines, mut ignored) = (Vec::new(), Vec::new());
     for folder in &folders {
-        ignored.extend(LEFT.map(|left| format!("{}/**/.*.{left}", pattern(folder))));
+        ignored.extend(UNFINISHED.map(|extension| format!("{}/**/.*.{extension}", pattern(folder))));
         lines.push(line(folder, "/**", PAYLOADS));
         lines.push(line(folder, "/**/*.har", "text eol=lf merge=harproxy"));
         lines.push(line(folder, "/**/*.zip", "-text diff=harproxy merge=harproxy"));
     }
     for fixture in fixtures.iter().filter(|fixture| !folders.iter().any(|folder| fixture.starts_with(folder))) {
         let name = fixture.file_name().unwrap_or_default().to_string_lossy();
-        ignored.extend(LEFT.map(|left| pattern(&fixture.with_file_name(format!(".{name}.{left}")))));
+        ignored.extend(UNFINISHED.map(|extension| pattern(&fixture.with_file_name(format!(".{name}.{extension}")))));
         if ends_in(fixture, ".zip") {
             lines.push(line(fixture, "", "-text diff=harproxy merge=harproxy"));
         } else {
@@ -258,7 +258,7 @@ fn lines(git: &Git, named: &[PathBuf]) -> Result<Lines, Failure> {
             lines.push(line(fixture, "", "text eol=lf merge=harproxy"));
         }
     }
-    Ok(Lines { attributes: lines, ignored })
+    Ok(GitLines { attributes: lines, ignored })
 }
 
 fn is_fixture(path: &Path) -> bool {
@@ -269,7 +269,7 @@ fn ends_in(path: &Path, ending: &str) -> bool {
     path.to_string_lossy().to_ascii_lowercase().ends_with(ending)
 }
 
-/// A line of `.gitattributes` for what is at a path of the work tree.
+/// Formats a line of `.gitattributes` for a path in the work tree.
 fn line(path: &Path, glob: &str, attributes: &str) -> String {
     let mut pattern = pattern(path);
     pattern.push_str(glob);
@@ -279,7 +279,7 @@ fn line(path: &Path, glob: &str, attributes: &str) -> String {
     format!("{pattern} {attributes}")
 }
 
-/// What means this path of the work tree and nothing else.
+/// Returns a pattern that matches only this path of the work tree.
 fn pattern(path: &Path) -> String {
     let mut pattern = String::new();
     for part in path.components() {
@@ -294,14 +294,14 @@ fn pattern(path: &Path) -> String {
     pattern
 }
 
-/// git, in the repository of the working directory.
+/// Runs git in the repository of the working directory.
 struct Git {
     /// The work tree.
     root: PathBuf,
 }
 
 impl Git {
-    fn here() -> Result<Self, Error> {
+    fn find() -> Result<Self, Error> {
         let output = git(Path::new("."), &["rev-parse", "--show-toplevel"])?;
         let root = String::from_utf8_lossy(&output.stdout).trim_end_matches(['\r', '\n']).to_owned();
         if !output.status.success() || root.is_empty() {
@@ -326,7 +326,7 @@ impl Git {
         Ok(output.status.success().then_some(value))
     }
 
-    /// Where a path is in the work tree; what is not there yet is where its folder is.
+    /// Returns a path relative to the work tree. For a path that does not exist yet, its folder is resolved.
     fn within(&self, path: &Path) -> Result<PathBuf, Error> {
         let outside = || Error::Outside { path: path.to_owned(), root: self.root.clone() };
         let whole = std::path::absolute(path).map_err(Error::Git)?;
@@ -337,7 +337,7 @@ impl Git {
         whole.strip_prefix(&self.root).map(Path::to_owned).map_err(|_| outside())
     }
 
-    /// The files that git knows of or would add, as paths in the work tree.
+    /// Returns the files that git tracks or would add, as paths in the work tree.
     fn files(&self) -> Result<Vec<PathBuf>, Error> {
         let output = self.run(&["ls-files", "-z", "--cached", "--others", "--exclude-standard"])?;
         let names = output.stdout.split(|&byte| byte == 0).filter(|name| !name.is_empty());
@@ -354,7 +354,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn patterns_mean_the_path_and_nothing_else() {
+    fn patterns_match_only_their_path() {
         assert_eq!(line(Path::new("a/hars"), "/**", "-text"), "/a/hars/** -text");
         assert_eq!(line(Path::new("my hars"), "/**/*.har", "text"), "\"/my hars/**/*.har\" text");
         assert_eq!(line(Path::new("a[1]*"), "/**", "-text"), "/a\\[1]\\*/** -text");
@@ -362,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_in_the_file_stays() {
+    fn existing_lines_are_kept() {
         let line = "/hars/** -text".to_owned();
         assert_eq!(extended("", &[&line]), format!("{HEADING}\n/hars/** -text\n"));
         assert_eq!(extended("*.png binary", &[&line]), format!("*.png binary\n\n{HEADING}\n/hars/** -text\n"));

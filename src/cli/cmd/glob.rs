@@ -1,4 +1,4 @@
-//! `harproxy glob`: which of the URLs on standard input the globs match.
+//! `harproxy glob`: tests globs against URLs on standard input.
 
 use std::io::BufRead;
 
@@ -11,7 +11,7 @@ use crate::cli::ui::Ui;
 use crate::verdict::exit;
 use harproxy_glob::Globs;
 
-/// Runs the command: a line out for each line in, with nothing taken from it but its end.
+/// Runs the command: prints a line per input line, unchanged except for its line end.
 ///
 /// # Errors
 /// [`Failure`].

@@ -1,4 +1,4 @@
-//! `harproxy ls`: the entries of fixtures, one a line.
+//! `harproxy ls`: lists the entries of fixtures, one per line.
 
 use std::fmt::Write as _;
 
@@ -16,9 +16,9 @@ use harproxy_har::Fixture;
 /// Runs the command.
 ///
 /// # Errors
-/// None that ends it; what can't be read is told, and the rest listed.
+/// Failure to write the output. An unreadable fixture is reported, and the others are listed.
 pub fn run(args: LsArgs, ui: &Ui) -> Result<u8, Failure> {
-    Ok(fixtures::each(args.files.fixtures, ui, |path| {
+    Ok(fixtures::for_each(args.files.fixtures, ui, |path| {
         let fixture = Fixture::open(path)?;
         let mut status = exit::HELD;
         let mut lines = Vec::new();
@@ -27,7 +27,7 @@ pub fn run(args: LsArgs, ui: &Ui) -> Result<u8, Failure> {
                 Ok(line) => lines.push(line),
                 Err(error) => {
                     let failure = Failure::from(error);
-                    failure.tell(ui);
+                    failure.print(ui);
                     status = failure.status();
                 }
             }
@@ -46,10 +46,10 @@ fn json(lines: &[Line]) -> String {
     lines.iter().map(|line| format!("{}\n", serde_json::json!(line))).collect()
 }
 
-/// Of a URL at least so much is shown before what stands left of it is cut.
-const URL: usize = 12;
+/// Minimum width of the URL column before other columns are truncated.
+const MIN_URL_WIDTH: usize = 12;
 
-/// Fitted to the terminal; elsewhere nothing is cut.
+/// Formats the table, fitted to the terminal. Without a terminal nothing is truncated.
 fn table(lines: &[Line]) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
@@ -70,7 +70,7 @@ fn table(lines: &[Line]) -> String {
         table.add_row(row);
     }
     let left: usize = table.column_max_content_widths().iter().take(5).map(|width| usize::from(*width) + 1).sum();
-    let fits = ui::data_width().is_none_or(|width| left + URL <= width.into());
+    let fits = ui::data_width().is_none_or(|width| left + MIN_URL_WIDTH <= width.into());
     for (at, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, 1));
         match at {

@@ -1,4 +1,4 @@
-//! `harproxy man`: the help as manual pages.
+//! `harproxy man`: prints the help as manual pages.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use crate::cli::files;
 use crate::cli::ui::Ui;
 use crate::verdict::exit;
 
-/// At the foot of each page: commands have no version of their own.
+/// Footer of each page. Commands have no version of their own.
 const SOURCE: &str = concat!("harproxy ", env!("CARGO_PKG_VERSION"));
 
 /// Runs the command.
@@ -22,48 +22,48 @@ const SOURCE: &str = concat!("harproxy ", env!("CARGO_PKG_VERSION"));
 /// [`Failure`].
 pub fn run(args: &ManArgs, ui: &Ui) -> Result<u8, Failure> {
     let mut grammar = Cli::grammar();
-    // Names the pages of the commands after harproxy.
+    // Sets the names of the command pages (`harproxy-record`).
     grammar.build();
     match (&args.dir, &args.command[..]) {
-        (Some(dir), _) => all(&grammar, dir)?,
+        (Some(dir), _) => write_all(&grammar, dir)?,
         (None, names) => match named(&grammar, names) {
             Some(command) => ui.data(&page(command)).map_err(Failure::Output)?,
             None => {
                 let text = format!("harproxy has no command `{}`", names.join(" "));
-                return Ok(advice::tell_usage(grammar.error(ErrorKind::InvalidValue, text), ui));
+                return Ok(advice::print_usage_error(grammar.error(ErrorKind::InvalidValue, text), ui));
             }
         },
     }
     Ok(exit::HELD)
 }
 
-/// The command of this name, in words or as its page is called: `ca trust`, `ca-trust`, `harproxy-ca-trust`.
+/// Returns the command with this name: `ca trust`, `ca-trust` or `harproxy-ca-trust`.
 fn named<'g>(grammar: &'g Command, names: &[String]) -> Option<&'g Command> {
     let name = names.join(" ").split_whitespace().collect::<Vec<_>>().join("-");
     let name = name.strip_prefix(grammar.get_name()).map_or(&*name, |rest| rest.trim_start_matches('-'));
-    below(grammar, name)
+    find_subcommand(grammar, name)
 }
 
-fn below<'g>(command: &'g Command, name: &str) -> Option<&'g Command> {
+fn find_subcommand<'g>(command: &'g Command, name: &str) -> Option<&'g Command> {
     if name.is_empty() {
         return Some(command);
     }
     command.get_subcommands().find_map(|sub| {
         let rest = name.strip_prefix(sub.get_name())?;
-        if rest.is_empty() { Some(sub) } else { below(sub, rest.strip_prefix('-')?) }
+        if rest.is_empty() { Some(sub) } else { find_subcommand(sub, rest.strip_prefix('-')?) }
     })
 }
 
-/// Writes the page of a command, and those of its own commands.
-fn all(command: &Command, dir: &Path) -> Result<(), Failure> {
+/// Writes the page of a command, and the pages of its subcommands.
+fn write_all(command: &Command, dir: &Path) -> Result<(), Failure> {
     let man = Man::new(command.clone());
     files::write(&dir.join(man.get_filename()), page(command).as_bytes())?;
-    command.get_subcommands().filter(|sub| !sub.is_hide_set()).try_for_each(|sub| all(sub, dir))
+    command.get_subcommands().filter(|sub| !sub.is_hide_set()).try_for_each(|sub| write_all(sub, dir))
 }
 
 fn page(command: &Command) -> String {
     let mut page = Vec::new();
-    // Writing to memory does not fail.
+    // Writing to memory cannot fail.
     let _ = Man::new(command.clone()).source(SOURCE).render(&mut page);
     String::from_utf8_lossy(&page).into_owned()
 }
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_is_found_by_its_words_and_by_its_own_name() {
+    fn page_is_found_by_command_words_and_by_page_name() {
         let mut grammar = Cli::grammar();
         grammar.build();
         let found = |words: &[&str]| {
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn each_page_says_at_its_foot_whose_it_is() {
+    fn page_footer_has_program_and_version() {
         let mut grammar = Cli::grammar();
         grammar.build();
         let words = ["record".to_owned()];

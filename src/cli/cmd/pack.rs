@@ -1,4 +1,4 @@
-//! `harproxy pack` and `harproxy unpack`: between a HAR with payload files and one archive.
+//! `harproxy pack` and `harproxy unpack`: convert between a HAR with payload files and an archive.
 
 use crate::cli::advice::Failure;
 use crate::cli::args::upkeep::{PackArgs, UnpackArgs};
@@ -11,24 +11,24 @@ use crate::verdict::exit;
 /// Runs `pack`.
 ///
 /// # Errors
-/// [`Failure`]; nothing is written then.
+/// [`Failure`]. Nothing is written then.
 pub fn pack(args: &PackArgs, ui: &Ui) -> Result<u8, Failure> {
     let to = args.output.clone().unwrap_or_else(|| pack::archive_of(&args.file));
-    tell(fixtures::alone(&to, || pack::pack(&args.file, Some(&to), args.force))?, Event::Packed, ui);
+    print(fixtures::with_lock(&to, || pack::pack(&args.file, Some(&to), args.force))?, Event::Packed, ui);
     Ok(exit::HELD)
 }
 
 /// Runs `unpack`.
 ///
 /// # Errors
-/// [`Failure`]; what stood there is then whole.
+/// [`Failure`]. Existing files are then unchanged.
 pub fn unpack(args: &UnpackArgs, ui: &Ui) -> Result<u8, Failure> {
     let to = args.output.clone().unwrap_or_else(|| pack::har_of(&args.file));
-    tell(fixtures::alone(&to, || pack::unpack(&args.file, Some(&to), args.force))?, Event::Unpacked, ui);
+    print(fixtures::with_lock(&to, || pack::unpack(&args.file, Some(&to), args.force))?, Event::Unpacked, ui);
     Ok(exit::HELD)
 }
 
-fn tell((path, moved): Done, event: Event, ui: &Ui) {
+fn print((path, moved): Done, event: Event, ui: &Ui) {
     let count = |n, one: &str, more: &str| format!("{n} {}", if n == 1 { one } else { more });
     let entries = count(moved.entries, "entry", "entries");
     let payloads = count(moved.payloads, "payload file", "payload files");

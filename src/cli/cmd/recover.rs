@@ -1,4 +1,4 @@
-//! `harproxy recover`: makes a killed or held recording part of its fixture, or drops it.
+//! `harproxy recover`: adds a killed or held recording to its fixture, or drops it.
 
 use crate::cli::advice::Failure;
 use crate::cli::args::record::RecoverArgs;
@@ -11,34 +11,34 @@ use crate::record::{self, Leftover, RecordPlan, RecordingSummary, Recovery};
 use crate::upkeep::check::{Check, Finding, Kind, Report, Severity, check as check_fixture};
 use crate::verdict::exit;
 
-/// Runs the command. It fails if a secret may be left in what was recovered. With nothing to recover it succeeds if there is
-/// a fixture.
+/// Runs the command. The status is 1 if the recovered entries may contain secrets. Without a recording it is 0 if the
+/// fixture exists.
 ///
 /// # Errors
 /// [`Failure`].
 pub fn run(args: RecoverArgs, ui: &Ui) -> Result<u8, Failure> {
-    let (discard, config) = (args.discard, args.config.said.clone());
-    let plan = plan::recovering(args);
+    let (discard, config) = (args.discard, args.config.loaded.clone());
+    let plan = plan::recover_plan(args);
     let output = plan.output.display();
     if discard {
         let dropped: Vec<String> =
             record::discard(&plan.output)?.iter().map(|leftover| dropped(leftover, &output)).collect();
         match dropped.is_empty() {
-            true => ui.note(Event::Recovered, &format!("nothing was left of a recording into {output}")),
+            true => ui.note(Event::Recovered, &format!("no unfinished recording of {output}")),
             false => ui.note(Event::Discarded, &dropped.join("\n")),
         }
         return Ok(exit::HELD);
     }
     let recovered = record::recover(&plan)?;
     if recovered.is_empty() {
-        ui.note(Event::Recovered, &format!("nothing was left of a recording into {output}"));
+        ui.note(Event::Recovered, &format!("no unfinished recording of {output}"));
         return Ok(exit::HELD);
     }
     let lines: Vec<String> = recovered.iter().map(accepted).collect();
     let next = summary::next(&plan.output, plan.content, &[], &[]);
     ui.note(Event::Recovered, &format!("{}\n\n{}\n{next}", lines.join("\n"), ui::strong("Next:")));
     let entries: Vec<usize> = recovered.into_iter().flat_map(|recovery| recovery.unchecked).collect();
-    match leaks(&plan, &config, &entries)? {
+    match find_leaks(&plan, &config, &entries)? {
         None => Ok(exit::HELD),
         Some(leaks) => {
             ui.alert(Event::Leaked, &leaks);
@@ -47,9 +47,9 @@ pub fn run(args: RecoverArgs, ui: &Ui) -> Result<u8, Failure> {
     }
 }
 
-/// The findings of `harproxy check` in the entries of a killed recording, of which it could not remove the values that it
-/// found to be secret later. `None` if there are none.
-fn leaks(plan: &RecordPlan, config: &Config, entries: &[usize]) -> Result<Option<String>, Failure> {
+/// Runs `harproxy check` on the entries of a killed recording and returns its findings, or `None`. Such a recording
+/// may contain values that were found to be secret later.
+fn find_leaks(plan: &RecordPlan, config: &Config, entries: &[usize]) -> Result<Option<String>, Failure> {
     if entries.is_empty() {
         return Ok(None);
     }
@@ -65,8 +65,7 @@ fn leaks(plan: &RecordPlan, config: &Config, entries: &[usize]) -> Result<Option
     let found = check::described(&plan.output, &Report { entries: total, findings }, false);
     let path = harproxy_support::shell_quote::path(&plan.output);
     Ok(Some(format!(
-        "{found}a killed recording can't remove values that it found to be secret later; `harproxy redact {path}` takes secrets \
-         out, and `allow` under [check] in harproxy.toml lists the hashes of other values"
+        "{found}a killed recording cannot remove values that it found to be secret later; run `harproxy redact {path}` to remove secrets, and add the hashes of other values to `allow` under [check] in harproxy.toml"
     )))
 }
 
@@ -79,7 +78,7 @@ fn dropped(leftover: &Leftover, output: &impl std::fmt::Display) -> String {
     let what = match leftover.exchanges {
         Some(1) => "1 exchange".to_owned(),
         Some(many) => format!("{many} exchanges"),
-        None => "what can't be read".to_owned(),
+        None => "an unreadable part".to_owned(),
     };
     format!("dropped {what} of a recording into {output} that was {}", leftover.cause)
 }

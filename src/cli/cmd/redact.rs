@@ -1,4 +1,4 @@
-//! `harproxy redact`: the policy applied to fixtures that are there already.
+//! `harproxy redact`: removes secrets from existing fixtures.
 
 use std::path::Path;
 
@@ -11,26 +11,26 @@ use crate::record;
 use crate::upkeep::redact::{self, Redacted};
 use crate::verdict::exit;
 
-/// Runs the command: a line a fixture.
+/// Runs the command: prints a line per fixture.
 ///
 /// # Errors
-/// None that ends it; what can't be read is told, and the rest done.
+/// Failure to write the output. An unreadable fixture is reported, and the others are processed.
 pub fn run(args: RedactArgs, ui: &Ui) -> Result<u8, Failure> {
-    let config = args.config.said;
+    let config = args.config.loaded;
     let (policy, given) = (config.redact_policy(), config.redact_values());
-    Ok(fixtures::each(args.files.fixtures, ui, |path| {
-        // What is redacted is read only, and by anybody at any time.
+    Ok(fixtures::for_each(args.files.fixtures, ui, |path| {
+        // A fixture without secrets is only read, which needs no lock.
         let mut done = redact::redact(path, &policy, &given, false)?;
         if done.is_changed() && !args.dry_run {
-            done = fixtures::alone(path, || redact::redact(path, &policy, &given, true))?;
+            done = fixtures::with_lock(path, || redact::redact(path, &policy, &given, true))?;
         } else if !args.dry_run {
             record::remove_stale_files(path);
         }
         ui.note(Event::Redacted, &summary(path, &done, args.dry_run));
         for (file, other) in &done.left {
             let (caution, path, other) = (caution("warning"), path.display(), other.display());
-            let why = format!("{caution}: {file} still holds what was taken out of {path}: {other} refers to it");
-            ui.alert(Event::Left, &why);
+            let text = format!("{caution}: {file} still has the removed secrets of {path}, because {other} uses it");
+            ui.alert(Event::Left, &text);
         }
         Ok(exit::HELD)
     }))
@@ -44,7 +44,7 @@ fn summary(path: &Path, done: &Redacted, dry: bool) -> String {
         text = format!("{}: {values} {would}redacted, in {} of {entries}", path.display(), done.changed);
     }
     if done.opaque > 0 {
-        text += &format!("; {} not be looked into", counted(done.opaque, "payload could", "payloads could"));
+        text += &format!("; {} not be scanned", counted(done.opaque, "payload could", "payloads could"));
     }
     text
 }

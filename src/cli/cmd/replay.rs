@@ -10,11 +10,11 @@ use crate::child::env::Mode;
 use crate::cli::advice::Failure;
 use crate::cli::args::replay::ReplayArgs;
 use crate::cli::event::Event;
-use crate::cli::plan::Replaying;
+use crate::cli::files;
+use crate::cli::plan::ReplayJob;
 use crate::cli::prune;
 use crate::cli::reload;
 use crate::cli::reports::Recorded;
-use crate::cli::roots::Roots;
 use crate::cli::run::{About, End, Run};
 use crate::cli::summary;
 use crate::cli::ui::Ui;
@@ -30,11 +30,10 @@ use harproxy_tls::authority::Authority;
 /// Runs the command.
 ///
 /// # Errors
-/// [`Failure`], when there is no verdict.
+/// [`Failure`], if there is no verdict.
 pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
-    let Replaying { replay, record, prune, run: plan } = Replaying::new(args)?;
-    plan.begin();
-    let roots = Roots::gather();
+    let ReplayJob { replay, record, prune, run: plan } = ReplayJob::new(args)?;
+    files::remove_ready_file(plan.ready_file.as_deref());
     let output = record.as_ref().map(|(record, _)| record.output.clone());
     let authority = Arc::new(Authority::load_or_create(&plan.ca_dir)?);
     let recorder = record.map(|(record, upstream)| record::start(record, upstream, ui)).transpose()?;
@@ -53,20 +52,20 @@ pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
         rate: PollRate::LOW,
         quiet_output: false,
     };
-    let mut run = Run::new(&plan, roots, ui)?;
+    let mut run = Run::new(&plan, ui)?;
     if let Some(herald) = run.herald() {
         replayer.set_listener(herald);
     }
     recorder.iter().for_each(|recorder| run.recorded_by(recorder.clone()));
-    let watch = match &plan.cmd[..] {
+    let watcher = match &plan.cmd[..] {
         [] => Some(reload::watch(Reloader::new(replayer.clone()), *ui)),
-        // CMD is to find at its end what it found at its beginning.
+        // Fixtures must not change while CMD runs.
         _ => None,
     };
-    let watch = watch.transpose().map_err(|source| Failure::System { doing: "starting a thread", source })?;
+    let watcher = watcher.transpose().map_err(|source| Failure::System { doing: "starting a thread", source })?;
     let end = run.serve(replayer.clone(), authority, &about).await?;
-    // A fixture that is being loaded would be told of, and answer, after the verdict.
-    let end = match run.unless_interrupted(spawn_blocking(move || drop(watch))).await {
+    // Wait for a reload in progress, which would otherwise be reported after the verdict.
+    let end = match run.unless_interrupted(spawn_blocking(move || drop(watcher))).await {
         Err(Failure::Cut { status, .. }) => End::Cut(status),
         _ => end,
     };
@@ -75,15 +74,15 @@ pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
     let (mut verdict, fixtures) = replayer.conclusion();
     let mut recorded = Recorded { fixtures, ..Recorded::default() };
     if prune {
-        // Payloads of what goes are to be seen in the reports.
+        // The reports show the payloads of removed entries, so these are loaded first.
         recorded.entry_views = Some(run.entry_views(&verdict, &recorded));
-        let pruned = prune::after(&mut run, &end, &mut verdict, &recorded.fixtures, &plan.policy, ui).await;
+        let pruned = prune::prune_unused(&mut run, &end, &mut verdict, &recorded.fixtures, &plan.policy, ui).await;
         let pruned = match pruned {
             Err(Failure::Cut { status, .. }) => return Ok(run.conclude(&End::Cut(status), verdict, &recorded)),
             pruned => pruned?,
         };
-        let status = run.conclude_with(&end, verdict, &recorded, pruned.is_broken());
-        pruned.tell(ui);
+        let status = run.conclude_with(&end, verdict, &recorded, pruned.has_failed());
+        pruned.print(ui);
         return Ok(status);
     }
     let recorder = recorder.filter(|recorder| !recorder.is_idle() && !matches!(end, End::Cut(_)));
@@ -110,7 +109,7 @@ pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
     };
     let change = summary::change(&outcome, &output, failed);
     match outcome.held {
-        // Somebody has to decide on it.
+        // The user must decide on a held recording, so `--quiet` does not hide it.
         Some(_) => ui.alert(Event::Summary, &format!("{change}\n{}", summary::choice(&output))),
         None => ui.note(Event::Summary, &format!("{change}\n")),
     }
@@ -128,7 +127,7 @@ fn added(outcome: &Outcome, output: &Path, before: &Recorded) -> Option<Recorded
     Some(Recorded { fixtures: vec![fixture], entries: outcome.entries.clone(), entry_views: None })
 }
 
-/// What a replay concludes that recorded what it missed.
+/// The end of a replay with recorded misses.
 fn with_recorded(mut replayed: Verdict, recorded: &Verdict) -> Verdict {
     replayed.counts.recorded = recorded.counts.recorded;
     replayed.counts.upstream_connections += recorded.counts.upstream_connections;

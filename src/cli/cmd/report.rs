@@ -1,4 +1,4 @@
-//! `harproxy report`: one verdict of the reports of many runs.
+//! `harproxy report`: combines the reports of several runs.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -15,10 +15,10 @@ use crate::verdict::report::Report;
 use crate::verdict::report::combine::{CombineError, combine};
 use crate::verdict::report::json::{self, ReadError};
 
-/// Why reports can't be combined.
+/// Error of combining reports.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A report can't be read.
+    /// A report cannot be read.
     #[error("reading the report {}", path.display())]
     Read {
         /// The file.
@@ -26,38 +26,37 @@ pub enum Error {
         /// The reason.
         source: io::Error,
     },
-    /// It is none.
+    /// The file is not a report.
     #[error("reading the report {}", path.display())]
     NoReport {
         /// The file.
         path: PathBuf,
-        /// What it is instead.
+        /// The reason.
         source: ReadError,
     },
-    /// They have nothing in common.
+    /// The reports cannot be combined.
     #[error("combining reports")]
     Combine(#[from] CombineError),
 }
 
 impl Error {
-    /// What to do about it.
+    /// Returns advice on how to fix the problem.
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
             Error::Read { path, source } if source.kind() == io::ErrorKind::NotFound => {
-                let no_glob = path.to_string_lossy().contains(['*', '?', '[']);
-                let said = if no_glob { "nothing matches it" } else { "check the path" };
+                let is_glob = path.to_string_lossy().contains(['*', '?', '[']);
+                let advice = if is_glob { "no file matches it" } else { "check the path" };
                 format!(
-                    "{said}: a shard that left no report may have failed before it ran anything, and without it there is no verdict of \
-                     all"
+                    "{advice}: a shard without a report may have failed before it started; the combined verdict needs every report"
                 )
             }
-            Error::Read { .. } => "name the JSON reports themselves: `--combine shards/*.json`".into(),
+            Error::Read { .. } => "pass the JSON reports themselves: `--combine shards/*.json`".into(),
             Error::NoReport { source: ReadError::Newer { .. }, .. } => {
-                "combine with a harproxy that is no older than those of the runs".into()
+                "use a harproxy at least as new as those of the runs".into()
             }
-            Error::NoReport { .. } => "a report is what `--report FILE.json` of `record` and `replay` wrote".into(),
-            Error::Combine(_) => "combine those of recordings and those of replays apart".into(),
+            Error::NoReport { .. } => "pass files that `--report FILE.json` of `record` or `replay` wrote".into(),
+            Error::Combine(_) => "combine reports of recordings and of replays separately".into(),
         }
     }
 }
@@ -65,18 +64,18 @@ impl Error {
 /// Runs the command.
 ///
 /// # Errors
-/// [`Failure`], when there is no verdict.
+/// [`Failure`], if there is no verdict.
 pub fn run(args: ReportArgs, ui: &Ui) -> Result<u8, Failure> {
     let fail_on = args.fail_on.as_deref().map(|list| {
         SeverityOverride::parse(list).map_err(|source| plan::Error::FailOn { list: list.to_owned(), source })
     });
     let mut paths = args.combine;
     let mut known = HashSet::new();
-    // One that was named twice ran once, however it was named.
+    // A report that was passed twice counts once, also with different paths.
     paths.retain(|path| {
         let is_new = known.insert(path.canonicalize().unwrap_or_else(|_| path.clone()));
         if !is_new {
-            let text = format!("{}: {} was named before, and counts once", ui::caution("warning"), path.display());
+            let text = format!("{}: {} was passed twice and counts once", ui::caution("warning"), path.display());
             ui.alert(Event::Warning, &text);
         }
         is_new

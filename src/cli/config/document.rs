@@ -1,4 +1,4 @@
-//! A file as a tree of values that know where they stand, so that whatever is wrong is told with line and column.
+//! A TOML file as a tree of values with positions, so that errors have line and column.
 
 use std::fmt;
 use std::io;
@@ -9,10 +9,10 @@ use serde_json::Value as Json;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// What is wrong with a file.
+/// Error in a configuration file.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// It can't be read.
+    /// It cannot be read.
     #[error("reading the configuration {}", path.display())]
     Read {
         /// The file.
@@ -20,49 +20,49 @@ pub enum Error {
         /// The reason.
         source: io::Error,
     },
-    /// It is no TOML.
+    /// It is not valid TOML.
     #[error("{at}: {reason}")]
     Syntax {
-        /// Where it ceases to be.
-        at: At,
-        /// In the parser's words.
+        /// The position of the error.
+        at: FilePosition,
+        /// The message of the parser.
         reason: String,
     },
-    /// A name that stands for nothing.
-    #[error("{at}: unknown {what} `{name}`{}", Guess(nearest.as_deref(), known))]
+    /// An unknown name.
+    #[error("{at}: unknown {what} `{name}`{}", Suggestion(nearest.as_deref(), known))]
     Unknown {
-        /// Where it stands.
-        at: At,
-        /// What it would be: "section", "option of [replay]".
+        /// Its position.
+        at: FilePosition,
+        /// The expected item: "section" or "option of [replay]".
         what: String,
-        /// As written.
+        /// The name as written.
         name: String,
-        /// The known name that it is most like, or where it belongs.
+        /// The most similar known name, or the section that has this name.
         nearest: Option<String>,
-        /// All known ones, when they are few.
+        /// All known names, if there are few.
         known: Box<[String]>,
     },
-    /// A value that is not one for its name.
+    /// An invalid value.
     #[error("{at}: `{name}`: {reason}")]
     Value {
-        /// Where it stands.
-        at: At,
-        /// Whose value it is.
+        /// Its position.
+        at: FilePosition,
+        /// The name of the setting.
         name: String,
-        /// What is expected.
+        /// The reason.
         reason: String,
     },
 }
 
-/// `harproxy.toml:3:1`.
+/// A position such as `harproxy.toml:3:1`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct At {
+pub struct FilePosition {
     file: Box<str>,
     line: usize,
     column: usize,
 }
 
-impl At {
+impl FilePosition {
     /// The file.
     #[must_use]
     pub fn file(&self) -> &str {
@@ -82,21 +82,21 @@ impl At {
     }
 }
 
-impl fmt::Display for At {
+impl fmt::Display for FilePosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}:{}", self.file, self.line, self.column)
     }
 }
 
-/// What an unknown name may have meant, as the end of a sentence.
-struct Guess<'a>(Option<&'a str>, &'a [String]);
+/// The suggestion for an unknown name, as the end of a sentence.
+struct Suggestion<'a>(Option<&'a str>, &'a [String]);
 
-impl fmt::Display for Guess<'_> {
+impl fmt::Display for Suggestion<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Guess(Some(nearest), _) => write!(f, "; did you mean {nearest}?"),
-            Guess(None, []) => Ok(()),
-            Guess(None, known) => {
+            Suggestion(Some(nearest), _) => write!(f, "; did you mean {nearest}?"),
+            Suggestion(None, []) => Ok(()),
+            Suggestion(None, known) => {
                 let known: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();
                 write!(f, "; known are {}", known.join(", "))
             }
@@ -104,32 +104,32 @@ impl fmt::Display for Guess<'_> {
     }
 }
 
-/// More names than this are no help in a message.
-const FEW: usize = 10;
+/// Maximum number of known names in a message.
+const MAX_KNOWN: usize = 10;
 
 pub(super) type Value<'t> = Spanned<DeValue<'t>>;
 pub(super) type Table<'t> = DeTable<'t>;
 
-/// A name and its value.
-pub(super) struct Item<'t> {
+/// A name with its position and its value.
+pub(super) struct TomlItem<'t> {
     pub(super) name: String,
     pub(super) at: Range<usize>,
     pub(super) value: Value<'t>,
 }
 
 /// A file and its text.
-pub(super) struct Document<'t> {
+pub(super) struct ConfigFile<'t> {
     path: &'t Path,
     text: &'t str,
 }
 
-impl<'t> Document<'t> {
+impl<'t> ConfigFile<'t> {
     pub(super) fn new(path: &'t Path, text: &'t str) -> Self {
-        Document { path, text }
+        ConfigFile { path, text }
     }
 
-    /// The names at the top, in the order they stand in.
-    pub(super) fn root(&self) -> Result<Vec<Item<'t>>, Error> {
+    /// Parses the file and returns the top-level items in file order.
+    pub(super) fn root(&self) -> Result<Vec<TomlItem<'t>>, Error> {
         match DeTable::parse(self.text) {
             Ok(table) => Ok(self.items(table.into_inner())),
             Err(error) => Err(Error::Syntax {
@@ -139,11 +139,11 @@ impl<'t> Document<'t> {
         }
     }
 
-    /// What a table holds, in the order it stands in.
-    pub(super) fn items(&self, table: Table<'t>) -> Vec<Item<'t>> {
+    /// Returns the items of a table in file order.
+    pub(super) fn items(&self, table: Table<'t>) -> Vec<TomlItem<'t>> {
         let mut items: Vec<_> = table
             .into_iter()
-            .map(|(name, value)| Item { at: name.span(), name: name.into_inner().into_owned(), value })
+            .map(|(name, value)| TomlItem { at: name.span(), name: name.into_inner().into_owned(), value })
             .collect();
         items.sort_by_key(|item| item.at.start);
         items
@@ -164,7 +164,7 @@ impl<'t> Document<'t> {
         }
     }
 
-    /// A text.
+    /// Returns a string value.
     pub(super) fn text(&self, name: &str, value: &Value<'_>) -> Result<String, Error> {
         match value.get_ref() {
             DeValue::String(text) => Ok(text.as_ref().to_owned()),
@@ -172,7 +172,7 @@ impl<'t> Document<'t> {
         }
     }
 
-    /// The items of a list with their places. One alone stands for a list of it.
+    /// Returns the items of a list. A single value counts as a list of one item.
     pub(super) fn list<'v>(&self, value: &'v Value<'t>) -> Vec<&'v Value<'t>> {
         match value.get_ref() {
             DeValue::Array(items) => items.iter().collect(),
@@ -180,7 +180,7 @@ impl<'t> Document<'t> {
         }
     }
 
-    /// A list of texts, each read by `read`, whose reason against one is told where that stands.
+    /// Parses each string of a list with `read`. The error has the position of the invalid item.
     pub(super) fn each<T, R: ToString>(
         &self,
         name: &str,
@@ -196,7 +196,7 @@ impl<'t> Document<'t> {
             .collect()
     }
 
-    /// The value as data.
+    /// Converts the value to JSON.
     pub(super) fn json(&self, value: &DeValue<'t>) -> Json {
         match value {
             DeValue::String(text) => Json::from(text.as_ref()),
@@ -212,12 +212,12 @@ impl<'t> Document<'t> {
         }
     }
 
-    /// A value that will not do.
+    /// Returns the error of an invalid value.
     pub(super) fn wrong(&self, name: &str, span: &Range<usize>, reason: impl Into<String>) -> Error {
         Error::Value { at: self.at(span), name: name.to_owned(), reason: reason.into() }
     }
 
-    /// A name that is not among the known ones. `elsewhere` says where it would be one.
+    /// Returns the error of an unknown name. `elsewhere` is the suggestion to use another section.
     pub(super) fn unknown<S: AsRef<str>>(
         &self,
         what: impl Into<String>,
@@ -228,28 +228,28 @@ impl<'t> Document<'t> {
     ) -> Error {
         let mut known: Vec<String> = known.into_iter().map(|known| known.as_ref().to_owned()).collect();
         let nearest = elsewhere.or_else(|| nearest(name, &known).map(|known| format!("`{known}`")));
-        if known.len() > FEW {
+        if known.len() > MAX_KNOWN {
             known.clear();
         }
         Error::Unknown { at: self.at(&span), what: what.into(), name: name.to_owned(), nearest, known: known.into() }
     }
 
-    /// A path as the file means it: relative to the file.
+    /// Resolves a path relative to the file.
     pub(super) fn path(&self, path: &str) -> String {
         let folder = self.path.parent().unwrap_or(Path::new(""));
         folder.join(path).to_str().map_or_else(|| path.to_owned(), str::to_owned)
     }
 
-    /// Where a span begins.
-    pub(super) fn at(&self, span: &Range<usize>) -> At {
+    /// Returns the position of the start of a span.
+    pub(super) fn at(&self, span: &Range<usize>) -> FilePosition {
         let before = self.text.get(..span.start).unwrap_or(self.text);
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-        At { file: self.path.to_string_lossy().into(), line, column }
+        FilePosition { file: self.path.to_string_lossy().into(), line, column }
     }
 }
 
-/// The known name that is most like a given one, if any is.
+/// Returns the known name that is most similar to `name`, if one is similar enough.
 pub(super) fn nearest<'k>(name: &str, known: &'k [String]) -> Option<&'k str> {
     let plain = |name: &str| name.to_ascii_lowercase().replace('_', "-");
     let name = plain(name);
@@ -258,7 +258,7 @@ pub(super) fn nearest<'k>(name: &str, known: &'k [String]) -> Option<&'k str> {
     distances.filter(|(distance, _)| *distance <= far).min_by_key(|(distance, _)| *distance).map(|(_, known)| &**known)
 }
 
-/// What kind of value it is, in words.
+/// Returns the type of a value in words.
 pub(super) fn kind(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::String(_) => "a string",

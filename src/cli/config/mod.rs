@@ -1,13 +1,13 @@
-//! `harproxy.toml`: the options of `record` and `replay`, and what is said per URL.
+//! `harproxy.toml`: options of `record` and `replay`, and rules per URL.
 //!
-//! An option in a file is the default of the option on the command line: clap parses it with the same parser, and a flag or
-//! a variable wins over it by clap's own rules. Two files count: the user's own, and over it the project's, which is the
-//! nearest one at or above the working directory, or the one that `--config` names.
+//! An option in a file is the default of the command-line option. clap parses both with the same parser, and a flag or
+//! a variable takes precedence. There are two files: the user's, and the project's, which takes precedence. The
+//! project's file is the nearest one at or above the working directory, or the file of `--config`.
 
 mod document;
 mod options;
+mod other_settings;
 mod rules;
-mod said;
 mod secrets;
 mod sections;
 mod settings;
@@ -22,32 +22,32 @@ use std::path::{Path, PathBuf};
 use clap::Command;
 
 use crate::record::Volatile;
-pub use document::{At, Error};
-use document::{Document, Item};
+use document::{ConfigFile, TomlItem};
+pub use document::{Error, FilePosition};
 use harproxy_matching::MatchRule;
 use harproxy_redact::{Placeholder, Policy, Secret};
-pub use said::Said;
+pub use other_settings::OtherSetting;
 use secrets::Secrets;
-pub use settings::{Setting, Source};
+pub use settings::{Origin, Setting};
 
-/// The project's file, searched from the working directory upward.
+/// Name of the project's file, which is searched from the working directory upward.
 pub const NAME: &str = "harproxy.toml";
 
-/// What an option is given.
+/// The value of an option in a file.
 #[derive(Clone, Debug)]
-struct Given {
-    /// As it would be typed.
+struct OptionValue {
+    /// The value as command-line words.
     words: Vec<String>,
-    at: At,
+    at: FilePosition,
 }
 
-/// Options by their id.
-type Values = BTreeMap<String, Given>;
+/// Option values by clap id.
+type Values = BTreeMap<String, OptionValue>;
 
-/// What the files say.
+/// The merged configuration files.
 #[derive(Debug, Default)]
 pub struct Config {
-    /// By command.
+    /// Option values by command.
     options: BTreeMap<&'static str, Values>,
     rules: Vec<MatchRule>,
     noise: Option<bool>,
@@ -55,20 +55,20 @@ pub struct Config {
     policy: Policy,
     volatile: Volatile,
     allow: Vec<String>,
-    said: Vec<Said>,
+    other_settings: Vec<OtherSetting>,
 }
 
-/// The sections that hold the options of a command.
+/// The sections with options of a command.
 const COMMANDS: [&str; 2] = ["record", "replay"];
-/// All that a file may begin a table with.
+/// All sections.
 const SECTIONS: [&str; 7] = ["record", "replay", "scope", "match", "redact", "volatile", "check"];
 
 impl Config {
-    /// Reads the user's file and the project's: `named` by `--config`, else the nearest one. `grammar` knows the options; it is
-    /// made where a file is, as making it takes longer than looking for one.
+    /// Loads the user's file and the project's file (`named` by `--config`, else the nearest one). `grammar` builds
+    /// the clap grammar. It is called only if there is a file, because it is slower than the search.
     ///
     /// # Errors
-    /// A file that can't be read, or says what nobody understands.
+    /// An unreadable or invalid file.
     pub fn load<G: Borrow<Command>>(named: Option<&Path>, grammar: impl FnOnce() -> G) -> Result<Self, Error> {
         let mut config = Config::default();
         let users = users_file().filter(|path| path.is_file());
@@ -78,22 +78,22 @@ impl Config {
             let grammar = grammar();
             files.iter().try_for_each(|path| config.read(path, grammar.borrow()))?;
         }
-        config.settled()
+        config.finish()
     }
 
-    /// When every file has been read.
-    fn settled(mut self) -> Result<Self, Error> {
+    /// Builds the policy after all files are read.
+    fn finish(mut self) -> Result<Self, Error> {
         self.policy = self.secrets.policy()?;
         Ok(self)
     }
 
-    /// Whether the files say anything of the options of `command` (`record`, `replay`).
+    /// Returns true if a file has options of `command` (`record`, `replay`).
     #[must_use]
     pub fn has_defaults(&self, command: &str) -> bool {
         self.options.get(command).is_some_and(|values| !values.is_empty())
     }
 
-    /// The grammar with the defaults of `command` (`record`, `replay`) as the files have them, in every subcommand.
+    /// Returns the grammar with the file values of `command` (`record`, `replay`) as defaults in every subcommand.
     #[must_use]
     pub fn defaults(&self, command: &str, grammar: Command) -> Command {
         match self.options.get(command) {
@@ -102,56 +102,57 @@ impl Config {
         }
     }
 
-    /// Whether `[record]` says of an option what `[replay]` does not say.
+    /// Returns true if `[record]` sets an option and `[replay]` does not set it to the same value.
     #[must_use]
-    pub fn says_of_record_alone(&self, id: &str) -> bool {
-        let said = |command| self.options.get(command)?.get(id).map(|given| &given.words);
-        said("record").is_some_and(|words| said("replay") != Some(words))
+    pub fn is_set_for_record_only(&self, id: &str) -> bool {
+        let words = |command| self.options.get(command)?.get(id).map(|given| &given.words);
+        words("record").is_some_and(|set| words("replay") != Some(set))
     }
 
-    /// `[[match]]`, the user's first, in order.
+    /// Returns the rules of `[[match]]` in order, those of the user's file first.
     #[must_use]
     pub fn rules(&self) -> &[MatchRule] {
         &self.rules
     }
 
-    /// `[scope] noise`: whether there is a list of noise.
+    /// Returns `[scope] noise`: whether noise is excluded from the scope.
     #[must_use]
     pub fn noise(&self) -> bool {
         self.noise.unwrap_or(true)
     }
 
-    /// `[redact]` over the built-in table.
+    /// Returns the redaction policy: `[redact]` in addition to the built-in rules.
     #[must_use]
     pub fn redact_policy(&self) -> Policy {
         self.policy.clone()
     }
 
-    /// `[redact.values]`: those that are known here. Reads the environment.
+    /// Returns the values of `[redact.values]` that are available. Reads environment variables.
     #[must_use]
     pub fn redact_values(&self) -> Vec<(Placeholder, Secret)> {
         self.secrets.values()
     }
 
-    /// `[volatile]`.
+    /// Returns `[volatile]`.
     #[must_use]
     pub fn volatile(&self) -> &Volatile {
         &self.volatile
     }
 
-    /// `[check] allow`: how the SHA-256 of values begins that are no secrets, 12 hex digits or more each, lower case.
+    /// Returns `[check] allow`: prefixes of the SHA-256 of values that are not secret, at least 12 lower-case hex
+    /// digits each.
     #[must_use]
     pub fn allow(&self) -> &[String] {
         &self.allow
     }
 
-    /// Lays a file over what is there.
+    /// Reads a file, which takes precedence over the files before.
     fn read(&mut self, path: &Path, grammar: &Command) -> Result<(), Error> {
         let text = std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
-        let document = Document::new(path, &text);
-        for Item { name, at, value } in document.root()? {
+        let document = ConfigFile::new(path, &text);
+        for TomlItem { name, at, value } in document.root()? {
             if !COMMANDS.contains(&&*name) {
-                said::over(&mut self.said, said::of(&document, &name, &value));
+                other_settings::merge(&mut self.other_settings, other_settings::of_section(&document, &name, &value));
             }
             match name.as_str() {
                 "record" | "replay" => {
@@ -171,7 +172,8 @@ impl Config {
     }
 }
 
-/// The nearest `harproxy.toml` at or above the working directory. The one in it is named without its folder, so that paths
+/// The nearest `harproxy.toml` at or above the working directory. The one in it is named without its folder, so that
+/// paths
 /// in it stay as short as they are written.
 #[must_use]
 pub fn projects_file() -> Option<PathBuf> {
@@ -194,7 +196,7 @@ fn users_file() -> Option<PathBuf> {
 }
 
 impl Error {
-    /// Whether a file that was named is not there.
+    /// Returns true if the file does not exist.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         matches!(self, Error::Read { source, .. } if source.kind() == io::ErrorKind::NotFound)

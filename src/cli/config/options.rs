@@ -1,4 +1,4 @@
-//! `[record]` and `[replay]`: each option by its long name, as its parser on the command line takes it.
+//! `[record]` and `[replay]`: options by their long names, with the values and parsers of the command line.
 
 use std::error::Error as _;
 
@@ -6,38 +6,38 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, ArgAction, Command};
 use toml::de::DeValue;
 
-use super::document::{Document, Error, Item, Table, Value, kind};
-use super::{COMMANDS, Given, Values};
+use super::document::{ConfigFile, Error, Table, TomlItem, Value, kind};
+use super::{COMMANDS, OptionValue, Values};
 
-/// What has no place in a file: the file itself, and what is not an option.
+/// Ids of arguments that are not settings of a file.
 const NOT_IN_FILES: [&str; 4] = ["config", "help", "version", "cmd"];
 
 /// Reads the section of a command.
 pub(super) fn section(
-    document: &Document<'_>,
+    document: &ConfigFile<'_>,
     table: Table<'_>,
     command: &'static str,
     grammar: &Command,
 ) -> Result<Values, Error> {
     let mut values = Values::new();
-    for Item { name, at, value } in document.items(table) {
-        let Some(arg) = known(grammar, command).find(|arg| is_called(arg, &name)) else {
-            let elsewhere = COMMANDS.into_iter().find(|other| known(grammar, other).any(|arg| is_called(arg, &name)));
+    for TomlItem { name, at, value } in document.items(table) {
+        let Some(arg) = known(grammar, command).find(|arg| has_name(arg, &name)) else {
+            let elsewhere = COMMANDS.into_iter().find(|other| known(grammar, other).any(|arg| has_name(arg, &name)));
             let elsewhere = elsewhere.map(|other| format!("to write it under [{other}]"));
             let what = format!("option of [{command}]");
             return Err(document.unknown(what, &name, at, known(grammar, command).map(key), elsewhere));
         };
         let typed = typed(document, &name, arg, &value)?;
-        try_out(arg, &typed).map_err(|reason| document.wrong(&name, &value.span(), reason))?;
-        let given = Given { words: typed, at: document.at(&at) };
+        check_words(arg, &typed).map_err(|reason| document.wrong(&name, &value.span(), reason))?;
+        let given = OptionValue { words: typed, at: document.at(&at) };
         if let Some(before) = values.insert(arg.get_id().to_string(), given) {
-            return Err(document.wrong(&name, &at, format!("it is given in line {} already", before.at.line())));
+            return Err(document.wrong(&name, &at, format!("it is already set in line {}", before.at.line())));
         }
     }
     Ok(values)
 }
 
-/// The grammar with these defaults wherever the options appear.
+/// Returns the grammar with these defaults in all commands.
 pub(super) fn defaults(grammar: Command, values: &Values) -> Command {
     grammar
         .mut_args(|arg| match values.get(arg.get_id().as_str()) {
@@ -47,13 +47,13 @@ pub(super) fn defaults(grammar: Command, values: &Values) -> Command {
         .mut_subcommands(|sub| defaults(sub, values))
 }
 
-/// The options of a command, those of all commands among them.
+/// Returns the options of a command, including the global ones.
 pub(super) fn known<'g>(grammar: &'g Command, command: &str) -> impl Iterator<Item = &'g Arg> + use<'g> {
     let own = grammar.find_subcommand(command).into_iter().flat_map(Command::get_arguments);
     own.chain(grammar.get_arguments()).filter(|arg| !NOT_IN_FILES.contains(&arg.get_id().as_str()))
 }
 
-/// The name of an option in a file: lists that have no option name, or whose option is given once for each item, are plural.
+/// Returns the name of an option in a file. `--glob` is the list `globs`, and positional arguments use their id.
 pub(super) fn key(arg: &Arg) -> String {
     match arg.get_long() {
         Some("glob") => "globs".to_owned(),
@@ -62,14 +62,14 @@ pub(super) fn key(arg: &Arg) -> String {
     }
 }
 
-/// Whether an option has this name in a file: its key, or a name that it has on the command line.
-fn is_called(arg: &Arg, name: &str) -> bool {
+/// Returns true if the option has this name in a file: its key, its long name or an alias.
+fn has_name(arg: &Arg, name: &str) -> bool {
     let aliases = arg.get_all_aliases().unwrap_or_default();
     key(arg) == name || arg.get_long() == Some(name) || aliases.contains(&name)
 }
 
-/// A value as it would be typed.
-fn typed(document: &Document<'_>, name: &str, arg: &Arg, value: &Value<'_>) -> Result<Vec<String>, Error> {
+/// Converts a value to command-line words.
+fn typed(document: &ConfigFile<'_>, name: &str, arg: &Arg, value: &Value<'_>) -> Result<Vec<String>, Error> {
     match arg.get_action() {
         ArgAction::SetTrue => return Ok(vec![document.boolean(name, value)?.to_string()]),
         ArgAction::Append => {}
@@ -78,35 +78,35 @@ fn typed(document: &Document<'_>, name: &str, arg: &Arg, value: &Value<'_>) -> R
         }
         _ => return Ok(vec![word(document, name, arg, value)?]),
     }
-    if let (DeValue::Boolean(on), true) = (value.get_ref(), may_stand_alone(arg)) {
+    if let (DeValue::Boolean(on), true) = (value.get_ref(), has_optional_value(arg)) {
         return Ok(if *on { vec!["**".to_owned()] } else { Vec::new() });
     }
     words(document, name, arg, value)
 }
 
-/// The words of a list, each of which would do alone: what is wrong with one is told where that one stands.
-fn words(document: &Document<'_>, name: &str, arg: &Arg, list: &Value<'_>) -> Result<Vec<String>, Error> {
+/// Converts a list to words and checks each one. The error has the position of the invalid item.
+fn words(document: &ConfigFile<'_>, name: &str, arg: &Arg, list: &Value<'_>) -> Result<Vec<String>, Error> {
     let word = |item| {
         let word = word(document, name, arg, item)?;
-        try_out(arg, std::slice::from_ref(&word)).map_err(|reason| document.wrong(name, &item.span(), reason))?;
+        check_words(arg, std::slice::from_ref(&word)).map_err(|reason| document.wrong(name, &item.span(), reason))?;
         Ok(word)
     };
     document.list(list).into_iter().map(word).collect()
 }
 
-/// Whether several words with commas between them are one value: `--fail-on`.
+/// Returns true if a comma-separated list is one word: `--fail-on`.
 fn is_list_in_one_word(arg: &Arg) -> bool {
     arg.get_value_names().is_some_and(|names| names.iter().any(|name| name.as_str() == "LIST"))
 }
 
-/// Whether the option needs no value: `--insecure`.
-fn may_stand_alone(arg: &Arg) -> bool {
+/// Returns true if the option needs no value: `--insecure`.
+fn has_optional_value(arg: &Arg) -> bool {
     arg.get_num_args().is_some_and(|number| number.min_values() == 0)
 }
 
-/// One word of the command line. Files are relative to the configuration; that a value names one, its own name in the help
-/// says.
-fn word(document: &Document<'_>, name: &str, arg: &Arg, value: &Value<'_>) -> Result<String, Error> {
+/// Converts a value to a word. Paths are relative to the configuration file. A value is a path if its name in the help
+/// ends with FILE or DIR.
+fn word(document: &ConfigFile<'_>, name: &str, arg: &Arg, value: &Value<'_>) -> Result<String, Error> {
     let word = match value.get_ref() {
         DeValue::String(text) => text.as_ref().to_owned(),
         DeValue::Integer(number) => number.to_string(),
@@ -127,8 +127,8 @@ fn word(document: &Document<'_>, name: &str, arg: &Arg, value: &Value<'_>) -> Re
     })
 }
 
-/// Lets the option's own parser look at the words; what it says against them is the error.
-fn try_out(arg: &Arg, words: &[String]) -> Result<(), String> {
+/// Checks the words with the parser of the option and returns its error.
+fn check_words(arg: &Arg, words: &[String]) -> Result<(), String> {
     let Some(long) = arg.get_long().filter(|_| arg.get_action().takes_values()) else { return Ok(()) };
     let typed = words.iter().map(|word| format!("--{long}={word}"));
     let alone = Command::new("harproxy").no_binary_name(true).disable_help_flag(true).arg(arg.clone());

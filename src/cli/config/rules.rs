@@ -1,8 +1,8 @@
-//! `[[match]]`: what is said per URL.
+//! `[[match]]`: matching rules per URL.
 
 use toml::de::DeValue;
 
-use super::document::{Document, Error, Item, Table, Value};
+use super::document::{ConfigFile, Error, Table, TomlItem, Value};
 use crate::cli::args::replay::{MATCH_BODY, REDIRECTS};
 use crate::cli::args::values::{Words, parse_header_name};
 use harproxy_glob::Globs;
@@ -12,8 +12,8 @@ use harproxy_matching::{Echo, MatchRule};
 pub(super) const KEYS: [&str; 9] =
     ["glob", "path", "same-host", "ignore-query", "ignore-body", "body", "match-header", "redirects", "echo"];
 
-/// Reads all of them.
-pub(super) fn rules<'t>(document: &Document<'t>, value: Value<'t>) -> Result<Vec<MatchRule>, Error> {
+/// Reads all rules.
+pub(super) fn rules<'t>(document: &ConfigFile<'t>, value: Value<'t>) -> Result<Vec<MatchRule>, Error> {
     let span = value.span();
     let tables = match value.into_inner() {
         DeValue::Array(items) => items,
@@ -22,10 +22,10 @@ pub(super) fn rules<'t>(document: &Document<'t>, value: Value<'t>) -> Result<Vec
     tables.into_iter().map(|value| rule(document, document.table("[match]", value)?)).collect()
 }
 
-fn rule<'t>(document: &Document<'t>, table: Table<'t>) -> Result<MatchRule, Error> {
+fn rule<'t>(document: &ConfigFile<'t>, table: Table<'t>) -> Result<MatchRule, Error> {
     let mut rule = MatchRule::default();
     let mut echoes = Vec::new();
-    for Item { name, at, value } in document.items(table) {
+    for TomlItem { name, at, value } in document.items(table) {
         let each = |item: &Value<'_>| document.text(&name, item);
         let texts = || document.list(&value).into_iter().map(|item| Ok((each(item)?, item.span())));
         let wrong = |reason: &str| document.wrong(&name, &value.span(), reason);
@@ -91,7 +91,7 @@ fn rule<'t>(document: &Document<'t>, table: Table<'t>) -> Result<MatchRule, Erro
     Ok(rule)
 }
 
-fn choice<T: Copy>(document: &Document<'_>, name: &str, value: &Value<'_>, words: Words<T>) -> Result<T, Error> {
+fn choice<T: Copy>(document: &ConfigFile<'_>, name: &str, value: &Value<'_>, words: Words<T>) -> Result<T, Error> {
     let given = document.text(name, value)?;
     let found = words.iter().find(|(word, ..)| *word == given).map(|(.., value)| *value);
     found.ok_or_else(|| {

@@ -1,37 +1,37 @@
-//! `[redact]`: what is secret beside the built-in table, and which values have a placeholder of their own.
+//! `[redact]`: secrets in addition to the built-in rules, and values with their own placeholder.
 
 use std::collections::BTreeMap;
 
-use super::document::{At, Document, Error, Item, Table, nearest};
+use super::document::{ConfigFile, Error, FilePosition, Table, TomlItem, nearest};
 use super::sections::json_path;
 use crate::cli::args::values::parse_header_name;
 use harproxy_redact::{Name, Placeholder, Policy, Rules, Secret};
 
 /// The keys of the section.
 const KEYS: [&str; 7] = ["headers", "query", "json", "text", "except", "personal", "values"];
-/// Before the name of the variable that holds a value.
+/// Prefix of the name of a variable with a value.
 pub(super) const VARIABLE: &str = "env:";
 
-/// What the files say of secrets.
+/// The `[redact]` sections of all files.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Secrets {
     rules: Rules,
-    /// Where each of `rules.except` stands.
-    excepted: Vec<At>,
-    values: BTreeMap<Placeholder, Given>,
+    /// The positions of `rules.except`.
+    excepted: Vec<FilePosition>,
+    values: BTreeMap<Placeholder, SecretSource>,
 }
 
-/// A value that a placeholder stands for.
+/// The value of a placeholder.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Given {
+enum SecretSource {
     Literal(Secret),
     Variable(String),
 }
 
 impl Secrets {
-    /// Lays a file's section over what is there, list by list.
-    pub(super) fn read<'t>(&mut self, document: &Document<'t>, table: Table<'t>) -> Result<(), Error> {
-        for Item { name, at, value } in document.items(table) {
+    /// Reads the section of a file. Each of its lists replaces that of the files before.
+    pub(super) fn read<'t>(&mut self, document: &ConfigFile<'t>, table: Table<'t>) -> Result<(), Error> {
+        for TomlItem { name, at, value } in document.items(table) {
             match name.as_str() {
                 "headers" => self.rules.headers = document.each(&name, &value, parse_header_name)?,
                 "query" => self.rules.query = document.each(&name, &value, parameter)?,
@@ -51,9 +51,9 @@ impl Secrets {
         Ok(())
     }
 
-    fn read_values<'t>(&mut self, document: &Document<'t>, table: Table<'t>) -> Result<(), Error> {
+    fn read_values<'t>(&mut self, document: &ConfigFile<'t>, table: Table<'t>) -> Result<(), Error> {
         let mut seen: BTreeMap<Placeholder, String> = BTreeMap::new();
-        for Item { name, at, value } in document.items(table) {
+        for TomlItem { name, at, value } in document.items(table) {
             let placeholder = placeholder(&name).map_err(|reason| document.wrong(&name, &at, reason))?;
             if let Some(before) = seen.insert(placeholder.clone(), name.clone()) {
                 return Err(document.wrong(&name, &at, format!("`{before}` is the same placeholder")));
@@ -64,13 +64,13 @@ impl Secrets {
         Ok(())
     }
 
-    /// What is beside the built-in table.
+    /// Returns the rules in addition to the built-in ones.
     #[cfg(test)]
     pub(super) fn rules(&self) -> &Rules {
         &self.rules
     }
 
-    /// What follows once every file has been read.
+    /// Builds the policy of all files.
     pub(super) fn policy(&self) -> Result<Policy, Error> {
         let alone = |name: &String| Rules { except: vec![name.clone()], ..self.rules.clone() };
         for (name, at) in self.rules.except.iter().zip(&self.excepted) {
@@ -80,26 +80,26 @@ impl Secrets {
                 wrong(at, "except", format!("{error}{}", meant.unwrap_or_default()))
             })?;
         }
-        // Whatever else there is was looked at where it stands.
-        Policy::new(&self.rules).map_err(|error| wrong(&At::default(), "redact", error.to_string()))
+        // The other rules were checked when they were read.
+        Policy::new(&self.rules).map_err(|error| wrong(&FilePosition::default(), "redact", error.to_string()))
     }
 
-    /// The values with their placeholders. A variable that is not set gives none, which is told under `-v`: the secret may be
-    /// one that only some machines know.
+    /// Returns the values with their placeholders. A variable that is not set is skipped and logged with `-v`, because
+    /// some secrets are available only on some machines.
     pub(super) fn values(&self) -> Vec<(Placeholder, Secret)> {
         let each = self.values.iter().filter_map(|(placeholder, given)| Some((placeholder.clone(), given.value()?)));
         each.collect()
     }
 }
 
-impl Given {
+impl SecretSource {
     fn value(&self) -> Option<Secret> {
         match self {
-            Given::Literal(value) => Some(value.clone()),
-            Given::Variable(name) => match std::env::var(name) {
+            SecretSource::Literal(value) => Some(value.clone()),
+            SecretSource::Variable(name) => match std::env::var(name) {
                 Ok(value) if !value.is_empty() => Some(value.into()),
                 _ => {
-                    tracing::info!(variable = name, "[redact.values]: not set, so nothing is known by it");
+                    tracing::info!(variable = name, "[redact.values]: the variable is not set");
                     None
                 }
             },
@@ -107,15 +107,16 @@ impl Given {
     }
 }
 
-fn wrong(at: &At, name: &str, reason: String) -> Error {
+fn wrong(at: &FilePosition, name: &str, reason: String) -> Error {
     Error::Value { at: at.clone(), name: name.to_owned(), reason }
 }
 
-/// A regular expression, as written. They are refused in several lines, of which the last says why.
+/// Checks a regular expression and returns it unchanged. The error has only the last line of the message, which is the
+/// reason.
 fn pattern(text: &str) -> Result<String, String> {
     harproxy_redact::text_pattern(text).map(|_| text.to_owned()).map_err(|error| {
         match error.to_string().lines().last().and_then(|line| line.strip_prefix("error: ")) {
-            Some(reason) => format!("`{text}` is no regular expression: {reason}"),
+            Some(reason) => format!("`{text}` is not a valid regular expression: {reason}"),
             None => error.to_string(),
         }
     })
@@ -126,9 +127,9 @@ fn parameter(name: &str) -> Result<String, &'static str> {
     if name.is_empty() { Err("expected names of parameters, such as `[\"sig2\"]`") } else { Ok(name.to_owned()) }
 }
 
-/// `password-2`, `REDACTED-password-2`.
+/// Parses `password-2` or `REDACTED-password-2`.
 fn placeholder(text: &str) -> Result<Placeholder, String> {
-    const EXPECTED: &str = "expected what stands in a fixture behind `REDACTED-`, such as `password-2`";
+    const EXPECTED: &str = "expected a placeholder without `REDACTED-`, such as `password-2`";
     let short = text.strip_prefix(harproxy_redact::placeholder::BEGINS).unwrap_or(text);
     let parts = short.rsplit_once('-').and_then(|(name, number)| Some((Name::new(name), number.parse().ok()?)));
     let (name, number) = parts.filter(|(_, number)| *number > 0).ok_or(EXPECTED)?;
@@ -136,13 +137,13 @@ fn placeholder(text: &str) -> Result<Placeholder, String> {
     if meant == short { Ok(Placeholder { name, number }) } else { Err(format!("{EXPECTED}; did you mean `{meant}`?")) }
 }
 
-fn given(text: &str) -> Result<Given, &'static str> {
+fn given(text: &str) -> Result<SecretSource, &'static str> {
     match text.strip_prefix(VARIABLE) {
         Some(name) if name.is_empty() || name.contains(['=', '\0']) => {
-            Err("expected the name of a variable behind `env:`, such as `env:BAD_PW`")
+            Err("expected the name of a variable after `env:`, such as `env:BAD_PW`")
         }
-        Some(name) => Ok(Given::Variable(name.to_owned())),
+        Some(name) => Ok(SecretSource::Variable(name.to_owned())),
         None if text.is_empty() => Err("expected a value, or the variable that holds it, such as `env:BAD_PW`"),
-        None => Ok(Given::Literal(text.into())),
+        None => Ok(SecretSource::Literal(text.into())),
     }
 }

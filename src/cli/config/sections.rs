@@ -1,12 +1,12 @@
 //! The small sections: `[scope]`, `[volatile]`, `[check]`.
 
-use super::document::{Document, Error, Item, Table};
+use super::document::{ConfigFile, Error, Table, TomlItem};
 use crate::cli::args::values::parse_header_name;
 use crate::record::Volatile;
 
-/// `[scope]`: whether there is a list of noise.
-pub(super) fn scope<'t>(noise: &mut Option<bool>, document: &Document<'t>, table: Table<'t>) -> Result<(), Error> {
-    for Item { name, at, value } in document.items(table) {
+/// Reads `[scope]`: whether noise is excluded.
+pub(super) fn scope<'t>(noise: &mut Option<bool>, document: &ConfigFile<'t>, table: Table<'t>) -> Result<(), Error> {
+    for TomlItem { name, at, value } in document.items(table) {
         match name.as_str() {
             "noise" => *noise = Some(document.boolean(&name, &value)?),
             _ => return Err(document.unknown("option of [scope]", &name, at, ["noise"], None)),
@@ -15,9 +15,9 @@ pub(super) fn scope<'t>(noise: &mut Option<bool>, document: &Document<'t>, table
     Ok(())
 }
 
-/// `[volatile]`: what changes with every recording and means nothing.
-pub(super) fn volatile<'t>(volatile: &mut Volatile, document: &Document<'t>, table: Table<'t>) -> Result<(), Error> {
-    for Item { name, at, value } in document.items(table) {
+/// Reads `[volatile]`: headers and JSON paths of volatile values.
+pub(super) fn volatile<'t>(volatile: &mut Volatile, document: &ConfigFile<'t>, table: Table<'t>) -> Result<(), Error> {
+    for TomlItem { name, at, value } in document.items(table) {
         match name.as_str() {
             "headers" => volatile.headers = document.each(&name, &value, parse_header_name)?,
             "json" => volatile.json = document.each(&name, &value, json_path)?,
@@ -27,9 +27,9 @@ pub(super) fn volatile<'t>(volatile: &mut Volatile, document: &Document<'t>, tab
     Ok(())
 }
 
-/// `[check]`: what was looked at and found to be no secret, by hash.
-pub(super) fn check<'t>(allow: &mut Vec<String>, document: &Document<'t>, table: Table<'t>) -> Result<(), Error> {
-    for Item { name, at, value } in document.items(table) {
+/// Reads `[check]`: hashes of values that are not secret.
+pub(super) fn check<'t>(allow: &mut Vec<String>, document: &ConfigFile<'t>, table: Table<'t>) -> Result<(), Error> {
+    for TomlItem { name, at, value } in document.items(table) {
         match name.as_str() {
             "allow" => *allow = document.each(&name, &value, hash)?,
             _ => return Err(document.unknown("option of [check]", &name, at, ["allow"], None)),
@@ -38,7 +38,7 @@ pub(super) fn check<'t>(allow: &mut Vec<String>, document: &Document<'t>, table:
     Ok(())
 }
 
-/// How a SHA-256 begins, in lower case, with or without its name before it.
+/// Parses the prefix of a SHA-256, with or without `sha256:`, and returns it in lower case.
 fn hash(text: &str) -> Result<String, &'static str> {
     let hex = text.trim().trim_start_matches("sha256:").to_ascii_lowercase();
     match (12..=64).contains(&hex.len()) && hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
@@ -47,7 +47,7 @@ fn hash(text: &str) -> Result<String, &'static str> {
     }
 }
 
-/// A JSON path, as written. One that only lacks its beginning is told with it.
+/// Checks a JSON path and returns it unchanged. The error suggests a missing `$` or `$.`.
 pub(super) fn json_path(text: &str) -> Result<String, String> {
     harproxy_redact::json_path(text).map(|_| text.to_owned()).map_err(|error| {
         let meant = ["$", "$."].map(|begin| format!("{begin}{text}"));

@@ -1,69 +1,70 @@
-//! Every setting with its value and where that comes from: what `harproxy config` shows.
+//! The effective settings with their values and origins, for `harproxy config`.
 
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::{Value as Json, json};
 
-use super::document::At;
+use super::document::FilePosition;
 use super::{Config, SECTIONS, options};
 use crate::cli::args::variables;
 
-/// What stands for a value that nobody is to see.
+/// Replacement of a secret value.
 const REDACTED: &str = "(redacted)";
-/// Options that hold a secret.
+/// Options with a secret value.
 const SECRET: [&str; 1] = ["auth"];
 
-/// A setting.
+/// An effective setting.
 #[derive(Clone, Debug)]
 pub struct Setting {
-    /// With its section: `record.output`, `redact.headers`; rules of `[[match]]` are `match`.
+    /// The name with its section: `record.output`, `redact.headers`. Rules of `[[match]]` are `match`.
     pub name: String,
-    /// As harproxy goes by it: a string, a list of strings, true or false, a number; null when there is none.
+    /// The value: a string, a list of strings, a boolean or a number. Null if there is none.
     pub value: Json,
-    /// What there being no value means.
+    /// The meaning of an absent value.
     pub meaning: Option<String>,
-    /// Where it comes from.
-    pub source: Source,
+    /// The origin of the value.
+    pub source: Origin,
 }
 
-/// Where a setting comes from, strongest first.
+/// Origin of a setting, by descending precedence.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum Origin {
     /// The command line.
     Flag(String),
     /// A variable.
     Variable(String),
     /// A file.
-    File(At),
-    /// Nobody said anything.
+    File(FilePosition),
+    /// No source sets it.
     Default,
 }
 
-impl Source {
-    /// As an object.
+impl Origin {
+    /// Returns the origin as a JSON object.
     #[must_use]
     pub fn json(&self) -> Json {
         match self {
-            Source::Flag(name) => json!({"kind": "flag", "name": name}),
-            Source::Variable(name) => json!({"kind": "env", "name": name}),
-            Source::File(at) => json!({"kind": "file", "file": at.file(), "line": at.line(), "column": at.column()}),
-            Source::Default => json!({"kind": "default"}),
+            Origin::Flag(name) => json!({"kind": "flag", "name": name}),
+            Origin::Variable(name) => json!({"kind": "env", "name": name}),
+            Origin::File(at) => json!({"kind": "file", "file": at.file(), "line": at.line(), "column": at.column()}),
+            Origin::Default => json!({"kind": "default"}),
         }
     }
 }
 
-impl std::fmt::Display for Source {
+impl std::fmt::Display for Origin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Source::Flag(name) | Source::Variable(name) => f.write_str(name),
-            Source::File(at) => write!(f, "{}:{}", at.file(), at.line()),
-            Source::Default => f.write_str("default"),
+            Origin::Flag(name) | Origin::Variable(name) => f.write_str(name),
+            Origin::File(at) => write!(f, "{}:{}", at.file(), at.line()),
+            Origin::Default => f.write_str("default"),
         }
     }
 }
 
 impl Config {
-    /// The options of a command, as `matches` has them after a parse over [`Config::defaults`], in the order of the help.
+    /// Returns the options of a command in the order of the help. `matches` is the result of a parse with
+    /// [`Config::defaults`].
     #[must_use]
     pub fn options(&self, command: &str, grammar: &Command, matches: &ArgMatches) -> Vec<Setting> {
         let setting = |arg: &Arg| {
@@ -79,7 +80,7 @@ impl Config {
         options::known(grammar, command).map(setting).collect()
     }
 
-    /// What is said beside options.
+    /// Returns the settings that are not options of a command.
     #[must_use]
     pub fn others(&self) -> Vec<Setting> {
         let known = [
@@ -94,49 +95,49 @@ impl Config {
             ("volatile.json", json!([])),
             ("check.allow", json!([])),
         ];
-        let said = |name: &str| self.said.iter().find(|said| said.name == name);
-        let plain = known.iter().map(|(name, default)| match said(name) {
-            Some(said) => (said.name.clone(), said.value.clone(), Source::File(said.at.clone())),
-            None => ((*name).to_owned(), default.clone(), Source::Default),
+        let setting = |name: &str| self.other_settings.iter().find(|setting| setting.name == name);
+        let plain = known.iter().map(|(name, default)| match setting(name) {
+            Some(setting) => (setting.name.clone(), setting.value.clone(), Origin::File(setting.at.clone())),
+            None => ((*name).to_owned(), default.clone(), Origin::Default),
         });
-        let more = self.said.iter().filter(|said| known.iter().all(|(name, _)| said.name != *name));
-        let more = more.map(|said| (said.name.clone(), said.value.clone(), Source::File(said.at.clone())));
+        let more = self.other_settings.iter().filter(|other| known.iter().all(|(name, _)| other.name != *name));
+        let more = more.map(|other| (other.name.clone(), other.value.clone(), Origin::File(other.at.clone())));
         let setting = |(name, value, source)| Setting { name, value, meaning: None, source };
         let mut all: Vec<Setting> = plain.chain(more).map(setting).collect();
         all.sort_by_key(|setting| SECTIONS.iter().position(|section| setting.section().starts_with(section)));
         all
     }
 
-    fn source(&self, command: &str, arg: &Arg, matches: &ArgMatches) -> Source {
+    fn source(&self, command: &str, arg: &Arg, matches: &ArgMatches) -> Origin {
         let id = arg.get_id().as_str();
         match (matches.value_source(id), self.options.get(command).and_then(|values| values.get(id))) {
             (Some(ValueSource::CommandLine), _) => {
-                Source::Flag(arg.get_long().map_or_else(|| arg_name(arg), |long| format!("--{long}")))
+                Origin::Flag(arg.get_long().map_or_else(|| arg_name(arg), |long| format!("--{long}")))
             }
             (Some(ValueSource::EnvVariable), _) => {
-                Source::Variable(variables::name(arg.get_long().unwrap_or_default()))
+                Origin::Variable(variables::name(arg.get_long().unwrap_or_default()))
             }
-            (_, Some(given)) => Source::File(given.at.clone()),
-            _ => Source::Default,
+            (_, Some(given)) => Origin::File(given.at.clone()),
+            _ => Origin::Default,
         }
     }
 }
 
 impl Setting {
-    /// The section it stands in: all before the last dot.
+    /// Returns the section: the name up to the last dot.
     #[must_use]
     pub fn section(&self) -> &str {
         self.name.rsplit_once('.').map_or(&self.name, |(section, _)| section)
     }
 
-    /// Its name within the section.
+    /// Returns the name within the section.
     #[must_use]
     pub fn key(&self) -> &str {
         self.name.rsplit_once('.').map_or(&self.name, |(_, key)| key)
     }
 }
 
-/// An argument without a flag: `FILE|DIR`.
+/// Returns the name of a positional argument: `FILE|DIR`.
 fn arg_name(arg: &Arg) -> String {
     arg.get_value_names().and_then(|names| names.first()).map_or_else(|| arg.get_id().to_string(), ToString::to_string)
 }
@@ -157,7 +158,7 @@ fn value(arg: &Arg, matches: &ArgMatches) -> Json {
     }
 }
 
-/// The value as it may be shown: no password of a URL, no secret at all.
+/// Redacts secrets and passwords of URLs in a value.
 fn masked(arg: &Arg, value: Json) -> Json {
     let secret = SECRET.contains(&arg.get_id().as_str());
     match value {
@@ -168,7 +169,7 @@ fn masked(arg: &Arg, value: Json) -> Json {
     }
 }
 
-/// `http://(redacted)@proxy:3128` of `http://me:secret@proxy:3128`.
+/// Redacts the credentials: `http://(redacted)@proxy:3128` for `http://me:secret@proxy:3128`.
 fn without_userinfo(text: String) -> String {
     let Some((before, rest)) = text.split_once("://") else { return text };
     let authority = rest.find(['/', '?', '#']).unwrap_or(rest.len());
@@ -178,7 +179,7 @@ fn without_userinfo(text: String) -> String {
     }
 }
 
-/// The default that the help tells of, of options whose default is no value.
+/// Returns the default in the help text of an option that has no default value.
 fn meaning(arg: &Arg) -> Option<String> {
     let help = arg.get_help()?.to_string();
     let (_, default) = help.rsplit_once("[default: ")?;
@@ -190,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn passwords_in_urls_are_not_shown() {
+    fn passwords_in_urls_are_redacted() {
         for (text, shown) in [
             ("http://me:secret@proxy:3128", "http://(redacted)@proxy:3128"),
             ("api=https://a:b@c.test/x@y", "api=https://(redacted)@c.test/x@y"),
@@ -202,12 +203,12 @@ mod tests {
     }
 
     #[test]
-    fn a_setting_is_named_by_section_and_key() {
+    fn setting_name_has_section_and_key() {
         let setting =
-            |name: &str| Setting { name: name.into(), value: Json::Null, meaning: None, source: Source::Default };
-        let told = |name| (setting(name).section().to_owned(), setting(name).key().to_owned());
-        assert_eq!(told("record.output"), ("record".into(), "output".into()));
-        assert_eq!(told("redact.values.a-1"), ("redact.values".into(), "a-1".into()));
-        assert_eq!(told("match"), ("match".into(), "match".into()));
+            |name: &str| Setting { name: name.into(), value: Json::Null, meaning: None, source: Origin::Default };
+        let parts = |name| (setting(name).section().to_owned(), setting(name).key().to_owned());
+        assert_eq!(parts("record.output"), ("record".into(), "output".into()));
+        assert_eq!(parts("redact.values.a-1"), ("redact.values".into(), "a-1".into()));
+        assert_eq!(parts("match"), ("match".into(), "match".into()));
     }
 }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::cli::args::Cli;
 
-/// Lays texts over each other, as files in the folder `conf`.
+/// Reads texts as configuration files in order of precedence.
 fn read(texts: &[&str]) -> Result<Config, Error> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join(NAME);
@@ -10,18 +10,18 @@ fn read(texts: &[&str]) -> Result<Config, Error> {
         std::fs::write(&path, text).unwrap();
         config.read(&path, &Cli::command())?;
     }
-    config.settled()
+    config.finish()
 }
 
-/// What a text is refused with, without the folder.
+/// Returns the error of a text, without the folder.
 fn refused(text: &str) -> String {
     let error = read(&[text]).unwrap_err().to_string();
-    let (_, told) = error.split_once(&format!("{NAME}:")).unwrap_or_else(|| panic!("no place: {error}"));
-    told.to_owned()
+    let (_, message) = error.split_once(&format!("{NAME}:")).unwrap_or_else(|| panic!("no place: {error}"));
+    message.to_owned()
 }
 
 #[test]
-fn every_option_of_record_and_replay_has_its_place() {
+fn every_option_of_record_and_replay_is_a_setting() {
     for command in COMMANDS {
         let grammar = Cli::command();
         let sub = grammar.find_subcommand(command).unwrap();
@@ -29,16 +29,19 @@ fn every_option_of_record_and_replay_has_its_place() {
             let id = arg.get_id().as_str();
             let Some(long) = arg.get_long().filter(|_| !["config", "help", "version"].contains(&id)) else { continue };
             let key = if long == "glob" { "globs" } else { long };
-            // A value of no kind that any option has: its error says that the name is known.
-            let told = refused(&format!("[{command}]\n{key} = 2020-01-01"));
-            assert!(told.starts_with("2:") && told.contains(&format!("`{key}`: expected")), "{command} {key}: {told}");
+            // A date is not the value of any option. The error shows that the name is known.
+            let expected = refused(&format!("[{command}]\n{key} = 2020-01-01"));
+            assert!(
+                expected.starts_with("2:") && expected.contains(&format!("`{key}`: expected")),
+                "{command} {key}: {expected}"
+            );
         }
     }
 }
 
 #[test]
-fn an_unknown_name_is_pointed_at_and_the_nearest_known_one_suggested() {
-    for (text, told) in [
+fn unknown_names_have_a_position_and_a_suggestion() {
+    for (text, expected) in [
         ("[replay]\n\nmiss-stauts = 404", "3:1: unknown option of [replay] `miss-stauts`; did you mean `miss-status`?"),
         ("[record]\n  glbs = []", "2:3: unknown option of [record] `glbs`; did you mean `globs`?"),
         ("[replay]\nignore_query = []", "2:1: unknown option of [replay] `ignore_query`; did you mean `ignore-query`?"),
@@ -61,13 +64,13 @@ fn an_unknown_name_is_pointed_at_and_the_nearest_known_one_suggested() {
         ("replay.strict = 1", "1:8: unknown option of [replay] `strict`"),
     ] {
         let error = refused(text);
-        assert!(error.starts_with(told), "{text}: {error}");
+        assert!(error.starts_with(expected), "{text}: {error}");
     }
 }
 
 #[test]
-fn a_value_that_will_not_do_says_what_would() {
-    for (text, told) in [
+fn invalid_values_have_a_position_and_a_reason() {
+    for (text, expected) in [
         ("[replay]\nno-local = 'yes'", "2:12: `no-local`: expected true or false, not a string"),
         ("[replay]\nmiss-status = 99", "2:15: `miss-status`: expected a status from 200 to 599"),
         ("[replay]\nrepeat = 'twice'", "2:10: `repeat`: expected one of sequence, first, once"),
@@ -87,14 +90,14 @@ fn a_value_that_will_not_do_says_what_would() {
         ("[[match]]\nmatch-header = ['a b']", "2:17: `match-header`: expected header names"),
         ("[[match]]\nglob = '{{'", "2:8: `glob`: "),
         ("[replay]\nglobs = [", "2:"),
-        ("[record]\nglobs = []\nglob = ['a']", "3:1: `glob`: it is given in line 2 already"),
+        ("[record]\nglobs = []\nglob = ['a']", "3:1: `glob`: it is already set in line 2"),
         ("[redact]\nheaders = ['x-a', 'x b']", "2:19: `headers`: expected header names"),
         ("[redact]\nquery = ['']", "2:10: `query`: expected names of parameters"),
         (
             "[redact]\njson = ['$.card', '.ssn']",
             "2:19: `json`: `.ssn` is no JSON path: parser error; did you mean `$.ssn`?",
         ),
-        ("[redact]\ntext = ['sk_(']", "2:9: `text`: `sk_(` is no regular expression: unclosed group"),
+        ("[redact]\ntext = ['sk_(']", "2:9: `text`: `sk_(` is not a valid regular expression: unclosed group"),
         (
             "[redact]\nexcept = ['state', 'header:x-csrf-tokn']",
             "2:20: `except`: `header:x-csrf-tokn` is nothing that would be redacted; did you mean `header:x-csrf-token`?",
@@ -106,11 +109,11 @@ fn a_value_that_will_not_do_says_what_would() {
         ("[redact]\nexcept = ['x-mine']", "2:11: `except`: `x-mine` is nothing that would be redacted"),
         ("[redact]\npersonal = 1", "2:12: `personal`: expected true or false, not a number"),
         ("[redact]\nvalues = 1", "2:10: `redact.values`: expected a section, `[redact.values]`"),
-        ("[redact.values]\npassword = 'x'", "2:1: `password`: expected what stands in a fixture behind `REDACTED-`"),
-        ("[redact.values]\npassword-0 = 'x'", "2:1: `password-0`: expected what stands in a fixture"),
+        ("[redact.values]\npassword = 'x'", "2:1: `password`: expected a placeholder without `REDACTED-`"),
+        ("[redact.values]\npassword-0 = 'x'", "2:1: `password-0`: expected a placeholder"),
         (
             "[redact.values]\nPassWord-02 = 'x'",
-            "2:1: `PassWord-02`: expected what stands in a fixture behind `REDACTED-`, such as `password-2`; did you mean `password-2`?",
+            "2:1: `PassWord-02`: expected a placeholder without `REDACTED-`, such as `password-2`; did you mean `password-2`?",
         ),
         ("[redact.values]\na-1 = 'env:'", "2:7: `a-1`: expected the name of a variable"),
         ("[redact.values]\na-1 = ''", "2:7: `a-1`: expected a value, or the variable"),
@@ -124,12 +127,12 @@ fn a_value_that_will_not_do_says_what_would() {
         ("[check]\nallow = ['sha256:12']", "2:10: `allow`: expected a hash"),
     ] {
         let error = refused(text);
-        assert!(error.starts_with(told), "{text}: {error}");
+        assert!(error.starts_with(expected), "{text}: {error}");
     }
 }
 
 #[test]
-fn the_later_file_wins_for_each_option_and_rules_add_up() {
+fn later_file_overrides_options_and_appends_rules() {
     let config = read(&[
         "[replay]\nmiss-status = 404\nglobs = ['a', 'b']\n[scope]\nnoise = false\n[[match]]\nbody = 'json'",
         "[replay]\nglobs = ['c']\nfail-on = ['miss', 'unused']\n[[match]]\nbody = 'form'",
@@ -144,11 +147,11 @@ fn the_later_file_wins_for_each_option_and_rules_add_up() {
 }
 
 #[test]
-fn files_are_relative_to_the_configuration_and_nothing_else_is() {
+fn only_paths_are_relative_to_the_configuration_file() {
     let grammar = Cli::command();
     let path = Path::new("conf").join(NAME);
     let text = "[record]\noutput = 'hars/x.har'\nupstream-ca = ['/abs.pem', 'rel.pem']\nclient-cert = 'h=c.pem'\nglobs = ['x']\n";
-    let document = Document::new(&path, text);
+    let document = ConfigFile::new(&path, text);
     let item = document.root().unwrap().remove(0);
     let values =
         options::section(&document, document.table("record", item.value).unwrap(), "record", &grammar).unwrap();
@@ -159,7 +162,7 @@ fn files_are_relative_to_the_configuration_and_nothing_else_is() {
     assert_eq!(values["glob"].words, ["x"]);
 }
 
-/// The example of the reference, as it stands there.
+/// A configuration with all sections.
 const EXAMPLE: &str = r#"
 [record]
 output = "hars/api.har"
@@ -168,14 +171,14 @@ globs  = ["https://api.example.com/**", "!**/health"]
 passthrough = ["https://telemetry.example.com/**"]
 max-age = "180d"
 
-[redact]                       # added to the built-in table; `except` takes away
+[redact]                       # added to the built-in table; `except` removes
 headers = ["x-internal-token"]
 query   = ["sig2"]
 json    = ["$.card.number", "$..ssn"]
 text    = ["sk_live_[0-9A-Za-z]+"]
 personal = false               # true: e-mail, phone, IBAN, card numbers too, format kept
-[redact.values]                # tells equal-looking secrets apart at replay
-password-2 = "env:HARPROXY_TEST_NOBODY_SETS_THIS"
+[redact.values]                # distinguishes equal-looking secrets at replay
+password-2 = "env:HARPROXY_TEST_UNSET"
 REDACTED-token-1 = "t0k3n"
 
 [volatile]
@@ -200,7 +203,7 @@ allow = ["sha256:BA7816BF8F01CFEA414140DE5DAE2223B00361A396177A9CB410FF61F20015A
 "#;
 
 #[test]
-fn what_is_said_beside_options_is_there_in_types() {
+fn other_settings_are_parsed_into_types() {
     let config = read(&[EXAMPLE]).unwrap();
     let rules = config.secrets.rules();
     assert_eq!((&*rules.headers, &*rules.query), (&["x-internal-token".to_owned()][..], &["sig2".to_owned()][..]));
@@ -213,19 +216,19 @@ fn what_is_said_beside_options_is_there_in_types() {
     assert_eq!(config.allow(), ["ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"]);
     assert_eq!(config.rules().len(), 3);
     let token = Placeholder { name: harproxy_redact::Name::new("token"), number: 1 };
-    assert_eq!(config.redact_values(), [(token, "t0k3n".into())], "what is not set gives no value");
-    assert!(!format!("{config:?}").contains("t0k3n"), "and no value is shown");
+    assert_eq!(config.redact_values(), [(token, "t0k3n".into())], "an unset variable gives no value");
+    assert!(!format!("{config:?}").contains("t0k3n"), "values are not shown");
     assert!(!config.redact_policy().is_off());
 }
 
 #[test]
-fn a_variable_gives_its_value() {
+fn redact_values_are_read_from_variables() {
     let config = read(&["[redact.values]\npassword-2 = 'env:PATH'"]).unwrap();
     assert_eq!(config.redact_values()[0].1.reveal(), std::env::var("PATH").unwrap());
 }
 
 #[test]
-fn of_secrets_too_the_later_file_wins_list_by_list() {
+fn later_file_overrides_lists_of_secrets() {
     read(&["[redact]\nheaders = ['x-a']", "[redact]\nexcept = ['x-a']"]).unwrap();
     let config = read(&[
         "[redact]\nheaders = ['x-a']\nquery = ['a']\n[redact.values]\na-1 = 'one'\nb-1 = 'two'\n[volatile]\njson = ['$.a']",
@@ -246,23 +249,27 @@ fn of_secrets_too_the_later_file_wins_list_by_list() {
 }
 
 #[test]
-fn what_is_said_is_kept_with_its_place_but_never_a_secret() {
+fn other_settings_have_positions_and_no_secrets() {
     let config = read(&[EXAMPLE, "[redact]\nheaders = ['x-b']\n[[match]]\nbody = 'form'"]).unwrap();
-    let said: Vec<_> = config.said.iter().map(|said| (&*said.name, said.value.to_string(), said.at.line())).collect();
-    let of = |name: &str| said.iter().filter(|(known, ..)| *known == name).collect::<Vec<_>>();
+    let settings: Vec<_> = config
+        .other_settings
+        .iter()
+        .map(|setting| (&*setting.name, setting.value.to_string(), setting.at.line()))
+        .collect();
+    let of = |name: &str| settings.iter().filter(|(known, ..)| *known == name).collect::<Vec<_>>();
     assert_eq!(of("redact.headers"), [&("redact.headers", r#"["x-b"]"#.to_owned(), 2)]);
     assert_eq!(of("redact.query"), [&("redact.query", r#"["sig2"]"#.to_owned(), 11)]);
-    assert_eq!(of("match").len(), 4, "rules add up");
+    assert_eq!(of("match").len(), 4, "rules are appended");
     assert_eq!(of("redact.values.REDACTED-token-1")[0].1, r#""(redacted)""#);
     assert!(of("redact.values.password-2")[0].1.contains("is not set"));
-    assert!(said.iter().all(|(_, value, _)| !value.contains("t0k3n")));
+    assert!(settings.iter().all(|(_, value, _)| !value.contains("t0k3n")));
 }
 
-/// The reference of the file.
+/// The reference documentation of the file.
 const REFERENCE: &str = include_str!("../../../docs/reference/configuration.md");
 
 #[test]
-fn the_reference_has_every_name() {
+fn reference_documents_every_name() {
     let grammar = Cli::command();
     let options = COMMANDS.iter().flat_map(|command| options::known(&grammar, command)).map(options::key);
     let others = Config::default().others().into_iter().map(|setting| setting.key().to_owned());
@@ -277,7 +284,7 @@ fn the_reference_has_every_name() {
 }
 
 #[test]
-fn the_example_of_the_reference_is_one() {
+fn example_of_the_reference_is_valid() {
     let (_, example) = REFERENCE.split_once("```toml\n").unwrap();
     let config = read(&[example.split_once("```").unwrap().0]).unwrap();
     assert_eq!((config.rules().len(), config.volatile().headers.len()), (2, 1));

@@ -1,4 +1,4 @@
-//! The run as events: one JSON object a line, as `docs/reference/events.md` has them.
+//! The live list as events: one JSON object per line, documented in `docs/reference/events.md`.
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -10,7 +10,7 @@ use crate::verdict::Finding;
 use crate::verdict::request::{RequestRow, ResultKind};
 use harproxy_proxy::Origin;
 
-/// Tells each thing as an object.
+/// Writes each item as a JSON object.
 pub(super) struct Events;
 
 impl Teller for Events {
@@ -39,7 +39,7 @@ fn tell(event: Event, members: Map<String, Value>) {
     write_line(&json_line(event, members));
 }
 
-/// A request as in the report, and why it was refused.
+/// Returns a request as in the report, with the reason if it was refused.
 fn request(seen: &RequestRow) -> Map<String, Value> {
     let mut members = members(seen);
     let why = [("explanation", &seen.explanation), ("remedy", &seen.hint)];
@@ -48,7 +48,7 @@ fn request(seen: &RequestRow) -> Map<String, Value> {
 }
 
 fn members(of: &impl Serialize) -> Map<String, Value> {
-    // Plain data with string keys: there is nothing in it that JSON can't say.
+    // Plain data with string keys: serialisation cannot fail.
     match serde_json::to_value(of) {
         Ok(Value::Object(members)) => members,
         _ => Map::new(),
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_has_the_members_of_the_report_and_why_it_was_refused() {
+    fn request_event_has_the_members_of_the_report_and_the_reason() {
         let seen =
             RequestRow { id: 3, url: "https://api.test/".into(), outcome: ResultKind::Miss, ..RequestRow::default() };
         let plain = request(&seen);

@@ -1,4 +1,4 @@
-//! One request in one line of a terminal, however narrow.
+//! Formats one request as one line of the terminal.
 
 use std::fmt::Write as _;
 
@@ -6,13 +6,13 @@ use super::origin_of;
 use crate::cli::ui;
 use crate::verdict::request::{RequestRow, ResultKind};
 
-/// Below so many columns the time is left out.
+/// Minimum width in columns to show the time.
 const NARROW: usize = 60;
-/// As many characters of a URL are shown on the narrowest terminal.
+/// Minimum number of shown characters of a URL.
 const LEAST: usize = 8;
 
-/// A request: method, status, time, URL, and where its answer came from. `width` is the terminal's, in columns; without one
-/// nothing is cut. `times` is how often it was there.
+/// Formats a request: method, status, time, URL and entry or result. `width` is the width of the terminal in columns;
+/// without it nothing is truncated. `times` is the number of equal requests.
 pub(super) fn request(seen: &RequestRow, going: bool, times: u64, width: Option<usize>) -> String {
     let status = seen.status.map_or_else(|| "---".to_owned(), |status| status.to_string());
     let method = flat(&seen.method);
@@ -33,12 +33,12 @@ pub(super) fn request(seen: &RequestRow, going: bool, times: u64, width: Option<
     let Some(width) = width else { return format!("{lead} {url}  {}{}", painted(seen, &tail), painted_times) };
     let tail = if seen.outcome == ResultKind::Served { cut_begin(&tail, (width / 4).max(LEAST + 2)) } else { tail };
     let room = width.saturating_sub(used + 1 + 2 + tail.chars().count() + times.chars().count()).max(LEAST);
-    // There every column counts, and most URLs begin alike.
+    // On a narrow terminal the scheme is left out.
     let url = if width < NARROW { url.strip_prefix("https://").unwrap_or(&url) } else { &url };
     format!("{lead} {}  {}{}", cut_middle(url, room), painted(seen, &tail), painted_times)
 }
 
-/// What stands under a request: a sentence behind some space, in two lines at most, and cut where it does not fit.
+/// Formats an indented sentence under a request, in at most two lines.
 pub(super) fn below(text: &str, width: Option<usize>) -> Vec<String> {
     const SPACE: usize = 5;
     let text = flat(text);
@@ -46,7 +46,7 @@ pub(super) fn below(text: &str, width: Option<usize>) -> Vec<String> {
     let lines = match text.char_indices().nth(room) {
         None => vec![text],
         Some((end, _)) => {
-            // At a space, unless that leaves most of the line empty.
+            // Break at a space, unless most of the line would be empty.
             let end = text[..end].rfind(' ').filter(|space| *space > room / 2).unwrap_or(end);
             let (first, rest) = text.split_at(end);
             vec![first.to_owned(), cut_end(rest.trim_start(), room)]
@@ -55,7 +55,7 @@ pub(super) fn below(text: &str, width: Option<usize>) -> Vec<String> {
     lines.into_iter().map(|line| format!("{:SPACE$}{line}", "")).collect()
 }
 
-/// A sentence cut at the end.
+/// Truncates a sentence at its end.
 pub(super) fn cut_end(text: &str, room: usize) -> String {
     match text.chars().count() {
         n if n <= room => text.to_owned(),
@@ -63,12 +63,12 @@ pub(super) fn cut_end(text: &str, room: usize) -> String {
     }
 }
 
-/// In one line and harmless.
+/// Converts a text to one line without control characters.
 pub(super) fn flat(text: &str) -> String {
     ui::harmless(text).replace(['\n', '\t'], " ")
 }
 
-/// Without what is in the middle: a URL's beginning says whose it is, its end says what is asked.
+/// Truncates a URL in the middle, because its start and its end are the most significant.
 fn cut_middle(text: &str, room: usize) -> String {
     let count = text.chars().count();
     if count <= room {
@@ -79,7 +79,7 @@ fn cut_middle(text: &str, room: usize) -> String {
     text.chars().take(begin).chain(['…']).chain(text.chars().skip(count - end)).collect()
 }
 
-/// Without its beginning: an entry is at the end of its fixture's path.
+/// Truncates the start, because the entry is at the end of the fixture's path.
 fn cut_begin(text: &str, room: usize) -> String {
     match text.chars().count() {
         n if n <= room => text.to_owned(),
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_says_what_was_asked_and_what_answered() {
+    fn line_has_request_and_entry() {
         let line = plain(&request(&served(), false, 1, None));
         assert_eq!(
             line,
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_fits_and_keeps_both_ends_of_the_url_and_the_entry() {
+    fn line_fits_the_width_and_keeps_the_ends_of_the_url() {
         let wide = "GET  200    3 ms https://api.example.com…rs?page=2&sort=created  hars/api.har#12";
         assert_eq!(shown(&served(), 80), wide);
         assert_eq!(shown(&served(), 40), "GET  200 api.examp…t=created  …pi.har#12");
@@ -180,20 +180,20 @@ mod tests {
     }
 
     #[test]
-    fn nothing_in_it_commands_the_terminal() {
+    fn control_characters_are_removed() {
         let line = shown(&RequestRow { url: "http://h/\u{1b}[2J\nx\ty".into(), ..served() }, 120);
         assert!(!line.contains(['\u{1b}', '\n', '\t']), "{line}");
     }
 
     #[test]
-    fn what_goes_on_and_what_broke_off_is_seen() {
+    fn running_and_aborted_responses_are_marked() {
         assert!(plain(&request(&served(), true, 1, Some(100))).contains("200       … https"));
         assert!(shown(&RequestRow { complete: false, ..served() }, 120).ends_with("hars/api.har#12, broken off"));
         assert!(shown(&RequestRow { status: None, ..served() }, 120).starts_with("GET  ---"));
     }
 
     #[test]
-    fn a_sentence_takes_two_lines_at_most() {
+    fn sentence_takes_at_most_two_lines() {
         let text = "nearest: hars/api.har#0 (line 15): query parameter `page` is `3`, recorded `2`; and so on";
         assert_eq!(below(text, None), [format!("     {text}")]);
         assert_eq!(below(text, Some(100)), [format!("     {text}")]);

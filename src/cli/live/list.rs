@@ -1,5 +1,5 @@
-//! The run as a quiet list: a line a request, and under a miss what is nearest and what would help. Equal ones in a row are
-//! one line more with their number, so that a poll does not push all else away.
+//! The live list as text: a line per request, and under a miss the near miss and the hint. Consecutive equal requests
+//! are combined in one line with their number.
 
 use std::collections::HashSet;
 
@@ -10,7 +10,7 @@ use crate::verdict::request::RequestRow;
 use crate::verdict::{CheckId, Finding, Severity};
 use harproxy_proxy::Origin;
 
-/// So many explanations are remembered as told.
+/// Maximum number of remembered explanations, which are shown only once.
 const REMEMBERED: usize = 10_000;
 
 /// The checks whose findings are shown with the line of their request.
@@ -20,9 +20,9 @@ const LISTED_WITH_REQUEST: [CheckId; 4] =
 /// Writes the list to standard error.
 #[derive(Default)]
 pub(super) struct List {
-    /// The request that was told last, and how often it came again since.
+    /// The last shown request, and the number of repetitions since.
     last: Option<(RequestRow, u64)>,
-    /// What is told once.
+    /// Texts that are shown only once.
     told: HashSet<String>,
 }
 
@@ -33,7 +33,7 @@ impl List {
         lines.into_iter().for_each(|line| write_line(&line));
     }
 
-    /// Whether this is told for the first time.
+    /// Returns true if the text was not shown before.
     fn is_new(&mut self, text: String) -> bool {
         if self.told.len() >= REMEMBERED {
             self.told.clear();
@@ -41,7 +41,7 @@ impl List {
         self.told.insert(text)
     }
 
-    /// What is nearest to a request that was refused, and what would help.
+    /// Returns the lines with the near miss and the hint of a refused request.
     fn why(&mut self, seen: &RequestRow) -> Vec<String> {
         let Some(explanation) = &seen.explanation else { return Vec::new() };
         if !self.is_new(format!("{} {} {explanation}", seen.method, seen.url)) {
@@ -109,7 +109,7 @@ impl Teller for List {
     }
 }
 
-/// Whether this looks like the one before.
+/// Returns true if the request looks like the one before.
 fn is_again(last: &RequestRow, seen: &RequestRow) -> bool {
     let looks = |seen: &RequestRow| (seen.status, seen.outcome, seen.entry, seen.complete);
     let says =
@@ -127,19 +127,19 @@ fn headline(severity: Severity, check: &CheckId, about: &str) -> String {
     }
 }
 
-/// What would help. Lines of a file stand no more in one line: where they are told whole is said instead.
+/// Formats a hint. Of configuration lines only the first is shown, because the verdict shows them all.
 fn hint(remedy: &str, width: Option<usize>) -> impl Iterator<Item = String> {
     let text = match remedy.split_once(":\n") {
         Some((place, lines)) => {
             let first = lines.lines().next().unwrap_or_default();
-            format!("hint: `{first}` lines {place}, told at the end")
+            format!("hint: `{first}` lines {place} (complete at the end)")
         }
         None => format!("hint: {remedy}"),
     };
     below(&text, width).into_iter().map(ui::help)
 }
 
-/// The terminal's, now: it may have been resized. Without a terminal nothing needs to fit.
+/// Returns the current width of the terminal; `None` without a terminal.
 fn width() -> Option<usize> {
     terminal_size::terminal_size_of(std::io::stderr()).map(|(width, _)| usize::from(width.0)).filter(|width| *width > 0)
 }
@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_of_a_file_are_told_where_they_are_told_whole() {
+    fn hint_shows_only_the_first_configuration_line() {
         let hint = |remedy: &str| {
             let lines: Vec<String> =
                 hint(remedy, None).map(|line| anstream::adapter::strip_str(&line).to_string()).collect();
@@ -158,7 +158,7 @@ mod tests {
         assert_eq!(hint("--ignore-query page"), "hint: --ignore-query page");
         assert_eq!(
             hint("in harproxy.toml:\n[[match]]\nglob = \"https://a.test/**\"\npath = \"/{id}\""),
-            "hint: `[[match]]` lines in harproxy.toml, told at the end"
+            "hint: `[[match]]` lines in harproxy.toml (complete at the end)"
         );
     }
 }

@@ -1,5 +1,5 @@
-//! A run told as it goes: a quiet list for people, or events for programs. Whatever tells is on a thread of its own behind a
-//! queue, so that a terminal that is held, or a reader that is slow, holds up no request.
+//! The live list of requests: text lines or JSON events. A separate thread writes them from a queue, so that a blocked
+//! terminal or a slow reader does not block requests.
 
 mod events;
 mod line;
@@ -12,50 +12,50 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TrySendErr
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::ui::{self, Meanwhile};
+use super::ui::{self, LiveFormat};
 use crate::verdict::request::{RequestRow, ResultKind};
 use crate::verdict::{Finding, FindingListener};
 use crate::watch::{Event, Listener};
 use harproxy_proxy::{ConnectionEvent, Origin};
 
-/// So many things may wait to be told; what comes beyond them is only counted.
+/// Maximum length of the queue. Further items are only counted.
 const QUEUE: usize = 32_768;
-/// An answer that goes on for longer is told when its head is there, and again when it ends.
+/// A response that takes longer is shown at its head and again at its end.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// Who has not read a single line for so long does not read at all.
+/// A reader that has read no line for this time counts as stopped.
 const UNREAD: Duration = Duration::from_secs(3);
 
-/// Something to tell.
+/// An item of the queue.
 enum Item {
     Answered(Box<RequestRow>),
     Ended(Box<RequestRow>),
     TlsRefused(Origin, String),
     Found(Box<Finding>),
-    /// Everything before it is to be told now.
+    /// Write all items before this one, then signal.
     Flush(Sender<()>),
 }
 
-/// Tells items one by one.
+/// Writes the items in one of the formats.
 trait Teller: Send {
-    /// The head of an answer is there, and the rest takes its time.
+    /// The head of a response arrived, and its body takes longer.
     fn going(&mut self, seen: &RequestRow);
     /// A request ended.
     fn ended(&mut self, seen: &RequestRow);
-    /// A client refused our certificate.
+    /// A client refused harproxy's certificate.
     fn tls_refused(&mut self, to: &Origin, reason: &str);
-    /// Something was found.
+    /// A finding occurred.
     fn found(&mut self, finding: &Finding);
-    /// So many things were not told.
+    /// This number of items was dropped.
     fn lost(&mut self, number: u64);
-    /// Whether something is held back that [`Teller::flush`] tells.
+    /// Returns true if output is held back until [`Teller::flush`].
     fn holds_back(&self) -> bool {
         false
     }
-    /// Tells what is held back.
+    /// Writes the output that is held back.
     fn flush(&mut self) {}
 }
 
-/// The way to what tells.
+/// The sender of items to the thread.
 #[derive(Clone, Debug)]
 pub struct Live {
     queue: SyncSender<Item>,
@@ -64,25 +64,25 @@ pub struct Live {
 }
 
 impl Live {
-    /// Starts to tell; `None` when nothing is to be told.
+    /// Starts the thread. Returns `None` if the live list is off.
     ///
     /// # Errors
-    /// When there can be no thread for it.
-    pub fn start(meanwhile: Meanwhile) -> std::io::Result<Option<Self>> {
-        let teller: Box<dyn Teller> = match meanwhile {
-            Meanwhile::Nothing => return Ok(None),
-            Meanwhile::List => Box::new(list::List::default()),
-            Meanwhile::Events => Box::new(events::Events),
+    /// When the thread cannot be started.
+    pub fn start(format: LiveFormat) -> std::io::Result<Option<Self>> {
+        let teller: Box<dyn Teller> = match format {
+            LiveFormat::Nothing => return Ok(None),
+            LiveFormat::List => Box::new(list::List::default()),
+            LiveFormat::Events => Box::new(events::Events),
         };
         let (queue, items) = sync_channel(QUEUE);
         let live = Live { queue, lost: Arc::default(), told: Arc::default() };
         let (lost, told) = (live.lost.clone(), live.told.clone());
-        let voice = Voice { teller, going: HashMap::new(), waiting: VecDeque::new(), held: None, lost, told };
+        let voice = LiveThread { teller, going: HashMap::new(), waiting: VecDeque::new(), held: None, lost, told };
         thread::Builder::new().name("live".to_owned()).spawn(move || voice.run(&items))?;
         Ok(Some(live))
     }
 
-    /// Whom the watcher tells.
+    /// Returns the listener for the events of the watcher.
     #[must_use]
     pub fn listener(&self) -> Listener {
         let live = self.clone();
@@ -92,7 +92,7 @@ impl Live {
             Event::Connection(ConnectionEvent::TlsRefused { to, reason }) => {
                 live.put(Item::TlsRefused(to.clone(), reason.clone()))
             }
-            // Either they are requests or findings as well, or nobody wants to know.
+            // These are also requests or findings, or not worth showing.
             Event::Connection(
                 ConnectionEvent::TunnelClosed { .. }
                 | ConnectionEvent::UnknownProtocol { .. }
@@ -103,7 +103,7 @@ impl Live {
         })
     }
 
-    /// Whom findings are told.
+    /// Returns the listener for findings.
     #[must_use]
     pub fn herald(&self) -> FindingListener {
         let live = self.clone();
@@ -116,8 +116,8 @@ impl Live {
         }
     }
 
-    /// Waits until everything so far is told. If nobody reads it, nothing more is written to standard error from then on: a
-    /// run must come to its end. Blocking.
+    /// Blocks until all items so far are written. If the reader has stopped, output to standard error is suppressed
+    /// from then on, so that the run can end.
     pub fn flush(&self) {
         let (done, is_done) = channel();
         let mut flush = Item::Flush(done);
@@ -130,14 +130,14 @@ impl Live {
             }
             thread::sleep(UNREAD);
             if before == self.told.load(Ordering::Relaxed) {
-                return ui::nobody_reads();
+                return ui::stop_writing();
             }
         }
         loop {
             let before = self.told.load(Ordering::Relaxed);
             match is_done.recv_timeout(UNREAD) {
                 Err(RecvTimeoutError::Timeout) if before == self.told.load(Ordering::Relaxed) => {
-                    return ui::nobody_reads();
+                    return ui::stop_writing();
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
@@ -146,20 +146,20 @@ impl Live {
     }
 }
 
-/// What runs on the thread.
-struct Voice {
+/// The state of the thread.
+struct LiveThread {
     teller: Box<dyn Teller>,
-    /// Answers that have begun and are not told of, by the numbers of their requests.
+    /// Responses that have started and are not shown yet, by request number.
     going: HashMap<u64, Box<RequestRow>>,
-    /// When they are to be told of, soonest first.
+    /// The times to show them, in ascending order.
     waiting: VecDeque<(Instant, u64)>,
-    /// When what the teller holds back is to be told.
+    /// The time to flush the held-back output.
     held: Option<Instant>,
     lost: Arc<AtomicU64>,
     told: Arc<AtomicU64>,
 }
 
-impl Voice {
+impl LiveThread {
     fn run(mut self, items: &Receiver<Item>) {
         loop {
             let item = match self.due() {
@@ -227,18 +227,18 @@ impl Voice {
         };
     }
 
-    /// When there is something to tell though nothing comes.
+    /// Returns the time of the next output without a new item.
     fn due(&self) -> Option<Instant> {
         self.waiting.front().map(|(due, _)| *due).into_iter().chain(self.held).min()
     }
 }
 
-/// Whether an answer of this media type goes on until somebody leaves.
+/// Returns true if a response of this media type has no end by itself.
 fn is_endless(mime_type: &str) -> bool {
     mime_type.starts_with("text/event-stream")
 }
 
-/// The entry that answered, or the word for where an answer came from.
+/// Returns the entry that answered, or the result of the request.
 fn origin_of(seen: &RequestRow) -> String {
     match (&seen.fixture, seen.entry, seen.outcome) {
         (Some(fixture), Some(entry), ResultKind::Served) => {
@@ -255,7 +255,7 @@ mod tests {
 
     use super::*;
 
-    /// Writes down what it is to tell.
+    /// Collects the items.
     #[derive(Default)]
     struct Notes(Arc<Mutex<Vec<String>>>);
 
@@ -287,12 +287,12 @@ mod tests {
         }
     }
 
-    fn voice() -> (Voice, Arc<Mutex<Vec<String>>>) {
+    fn live_thread() -> (LiveThread, Arc<Mutex<Vec<String>>>) {
         let notes = Notes::default();
         let told = notes.0.clone();
         let teller = Box::new(notes);
         let (going, waiting) = (HashMap::new(), VecDeque::new());
-        (Voice { teller, going, waiting, held: None, lost: Arc::default(), told: Arc::default() }, told)
+        (LiveThread { teller, going, waiting, held: None, lost: Arc::default(), told: Arc::default() }, told)
     }
 
     fn seen(id: u64, mime_type: &str) -> Box<RequestRow> {
@@ -300,8 +300,8 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_told_when_it_takes_long_or_has_no_end() {
-        let (mut voice, told) = voice();
+    fn slow_and_endless_responses_are_shown_at_their_head() {
+        let (mut voice, told) = live_thread();
         for id in [1, 2] {
             voice.tell(Item::Answered(seen(id, "application/json")));
         }
@@ -316,8 +316,8 @@ mod tests {
     }
 
     #[test]
-    fn what_there_was_no_room_for_is_counted() {
-        let (voice, told) = voice();
+    fn items_beyond_the_queue_are_counted() {
+        let (voice, told) = live_thread();
         let (queue, items) = sync_channel(1);
         let live = Live { queue, lost: voice.lost.clone(), told: voice.told.clone() };
         for id in 1..=3 {

@@ -1,17 +1,20 @@
+use std::ffi::OsString;
+use std::path::PathBuf;
+
 use super::*;
 use crate::cli::args::{Cli, Command};
 use crate::verdict::{CheckId, Severity};
 
-fn recording(args: &[&str]) -> Result<Recording, Error> {
+fn record_job(args: &[&str]) -> Result<RecordJob, Error> {
     match parse("record", args) {
-        Command::Record(args) => Recording::new(*args),
+        Command::Record(args) => RecordJob::new(*args),
         other => panic!("{other:?}"),
     }
 }
 
-fn replaying(args: &[&str]) -> Result<Replaying, Error> {
+fn replay_job(args: &[&str]) -> Result<ReplayJob, Error> {
     match parse("replay", args) {
-        Command::Replay(args) => Replaying::new(*args),
+        Command::Replay(args) => ReplayJob::new(*args),
         other => panic!("{other:?}"),
     }
 }
@@ -22,16 +25,16 @@ fn parse(command: &str, args: &[&str]) -> Command {
 }
 
 #[test]
-fn the_well_known_port_without_cmd_and_a_free_one_with_it() {
-    assert_eq!(recording(&[]).unwrap().run.listen.to_string(), "127.0.0.1:8899");
-    assert_eq!(recording(&["--", "true"]).unwrap().run.listen.to_string(), "127.0.0.1:0");
-    assert_eq!(recording(&["-p", "9000", "--", "true"]).unwrap().run.listen.to_string(), "127.0.0.1:9000");
+fn port_is_the_default_without_cmd_and_free_with_cmd() {
+    assert_eq!(record_job(&[]).unwrap().run.listen.to_string(), "127.0.0.1:8899");
+    assert_eq!(record_job(&["--", "true"]).unwrap().run.listen.to_string(), "127.0.0.1:0");
+    assert_eq!(record_job(&["-p", "9000", "--", "true"]).unwrap().run.listen.to_string(), "127.0.0.1:9000");
 }
 
 #[test]
-fn others_get_in_only_by_credentials_or_by_an_explicit_word() {
+fn remote_addresses_need_auth_or_allow_remote() {
     for refused in ["0.0.0.0:1", "192.0.2.1:1", "[::]:1"] {
-        assert!(matches!(recording(&["--listen", refused]), Err(Error::Remote(_))), "{refused}");
+        assert!(matches!(record_job(&["--listen", refused]), Err(Error::Remote(_))), "{refused}");
     }
     for allowed in [
         &["--listen", "0.0.0.0:1", "--auth", "me:secret"][..],
@@ -39,36 +42,36 @@ fn others_get_in_only_by_credentials_or_by_an_explicit_word() {
         &["--listen", "127.8.0.1:1"],
         &["--listen", "[::1]:1"],
     ] {
-        assert!(recording(allowed).is_ok(), "{allowed:?}");
+        assert!(record_job(allowed).is_ok(), "{allowed:?}");
     }
 }
 
 #[test]
-fn globs_are_a_scope_and_none_keeps_the_one_of_the_fixtures() {
-    assert_eq!(recording(&["-g", "**/a", "-g", "!**/b"]).unwrap().record.scope.sources(), ["**/a", "!**/b"]);
-    assert!(replaying(&[]).unwrap().replay.scope.is_none());
-    assert_eq!(replaying(&["-g", "**/a"]).unwrap().replay.scope.unwrap().sources(), ["**/a"]);
-    assert_eq!(replaying(&[]).unwrap().replay.fixtures, [PathBuf::from("hars")]);
+fn globs_set_the_scope_and_default_to_that_of_the_fixtures() {
+    assert_eq!(record_job(&["-g", "**/a", "-g", "!**/b"]).unwrap().record.scope.sources(), ["**/a", "!**/b"]);
+    assert!(replay_job(&[]).unwrap().replay.scope.is_none());
+    assert_eq!(replay_job(&["-g", "**/a"]).unwrap().replay.scope.unwrap().sources(), ["**/a"]);
+    assert_eq!(replay_job(&[]).unwrap().replay.fixtures, [PathBuf::from("hars")]);
 }
 
 #[test]
-fn what_fails_a_replay_depends_on_cmd_and_on_the_list() {
-    let severity = |args: &[&str], check| replaying(args).unwrap().replay.fail_on.severity(&check);
+fn failing_findings_depend_on_cmd_and_on_fail_on() {
+    let severity = |args: &[&str], check: CheckId| replay_job(args).unwrap().replay.fail_on.severity(&check);
     assert_eq!(severity(&[], CheckId::NO_TRAFFIC), Severity::Warning);
     assert_eq!(severity(&["--", "true"], CheckId::NO_TRAFFIC), Severity::Error);
     assert_eq!(severity(&["--fail-on", "+unused", "--", "true"], CheckId::UNUSED), Severity::Error);
 }
 
 #[test]
-fn reverse_origins_have_a_name_and_a_prefix_of_their_own() {
-    let twice = |a: &str, b: &str| recording(&["--reverse", a, "--reverse", b]);
-    assert!(matches!(twice("http://a.test", "https://A.test"), Err(Error::Twice { .. })));
-    assert!(matches!(twice("x=/a=http://a.test", "y=/a=http://b.test"), Err(Error::Twice { .. })));
+fn reverse_origins_need_a_unique_name_and_prefix() {
+    let twice = |a: &str, b: &str| record_job(&["--reverse", a, "--reverse", b]);
+    assert!(matches!(twice("http://a.test", "https://A.test"), Err(Error::DuplicateReverse { .. })));
+    assert!(matches!(twice("x=/a=http://a.test", "y=/a=http://b.test"), Err(Error::DuplicateReverse { .. })));
     assert!(twice("x=http://a.test", "y=http://a.test").is_ok());
-    assert!(matches!(recording(&["--tls"]), Err(Error::TlsWithoutReverse)));
+    assert!(matches!(record_job(&["--tls"]), Err(Error::TlsWithoutReverse)));
 }
 
 #[test]
-fn the_folder_of_the_authority_is_absolute() {
-    assert_eq!(recording(&[]).unwrap().run.ca_dir, std::env::current_dir().unwrap().join("ca"));
+fn ca_dir_is_absolute() {
+    assert_eq!(record_job(&[]).unwrap().run.ca_dir, std::env::current_dir().unwrap().join("ca"));
 }

@@ -76,7 +76,9 @@ impl PayloadTap {
         let mode = match (harproxy_redact::pace(content_type), codings) {
             _ if is_off => PayloadMode::Immediate(None),
             (Pace::Never, _) | (_, None) => PayloadMode::Immediate(None),
-            (Pace::Lines, Some(codings)) if codings.is_empty() => PayloadMode::Immediate(Some(Stream::new(content_type))),
+            (Pace::Lines, Some(codings)) if codings.is_empty() => {
+                PayloadMode::Immediate(Some(Stream::new(content_type)))
+            }
             _ if kept.is_some_and(|kept| kept > MAX_WHOLE as u64) => {
                 PayloadMode::Streamed(StreamedPayload::start(&redactor, Bytes::new()))
             }

@@ -93,7 +93,7 @@ pub(super) fn tell(sift: &mut Sift<'_, &mut Leaks<'_>>, item: &Item<'_>, sifted:
             let Item::Body(body) = item else { return };
             let media = body.content_type.split(';').next().unwrap_or_default().trim();
             let kind = if media.is_empty() { "of no type" } else { media };
-            let message = format!("{place} ({kind}) could not be looked into");
+            let message = format!("{place} ({kind}) could not be scanned");
             findings.push(Finding { place: Some(place), ..Finding::new(Severity::Warning, Kind::Opaque, message) });
             return;
         }
@@ -136,7 +136,8 @@ impl Leak {
     }
 }
 
-/// What an entry says twice, in a header and in the list of cookies, in its URL and in the list of parameters, is told once:
+/// What an entry says twice, in a header and in the list of cookies, in its URL and in the list of parameters, is told
+/// once:
 /// `findings` are those of the entry, and those from `repeated` on are of what only repeats.
 pub(super) fn forget_repeated(findings: &mut Vec<Finding>, repeated: usize) {
     let again = findings.split_off(repeated);

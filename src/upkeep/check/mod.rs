@@ -53,7 +53,7 @@ pub enum Kind {
     Entropy,
     /// A payload file that was edited.
     Edited,
-    /// A payload that could not be looked into.
+    /// A payload that could not be scanned.
     Opaque,
     /// A payload that was cut while recording.
     Truncated,
@@ -226,7 +226,7 @@ fn odd(fixture: &Fixture, findings: &mut Vec<Finding>) {
         && let Ok(changes) = format::find_changes(fixture)
         && !changes.is_empty()
     {
-        let message = "it is not in canonical form: `harproxy fmt` mends that".to_owned();
+        let message = "it is not in canonical form: run `harproxy fmt`".to_owned();
         findings.push(Finding { line: changes.line, ..Finding::new(Severity::Warning, Kind::Form, message) });
     }
 }

@@ -56,7 +56,7 @@ impl<'a> Payloads<'a> {
         let Some((_, is_base64)) = body.text() else { return true };
         match (is_base64, body.base64_bytes()) {
             (true, None) => {
-                tell(Severity::Problem, Kind::Payload, format!("{place} says that it is base64 and is not"));
+                tell(Severity::Problem, Kind::Payload, format!("{place} is marked as base64 but is not valid base64"));
             }
             (_, bytes) => {
                 let bytes = bytes.or_else(|| body.plain_text()).unwrap_or_default();

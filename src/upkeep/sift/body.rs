@@ -109,7 +109,7 @@ impl<'t> Body<'t> {
     pub(in crate::upkeep) fn truncated(&self) -> Option<String> {
         let truncated = self.node.member("_truncated").filter(|node| node.text != "null")?;
         let reason = truncated.member("reason").and_then(text_of);
-        Some(reason.map_or_else(|| "nobody knows why".to_owned(), Cow::into_owned))
+        Some(reason.map_or_else(|| "unknown reason".to_owned(), Cow::into_owned))
     }
 
     /// Whether a member says yes.
@@ -156,7 +156,7 @@ fn as_stored(sift: &mut AnySift<'_, '_>, entry: usize, body: &Body<'_>) -> Resul
     }
     match raw {
         Some(bytes) => Ok(coded(sift, body, node, true, &bytes)),
-        // What says that it is base64 and is not, is text.
+        // What is marked as base64 but is not valid base64, is text.
         None => Ok(plain(sift, body, node)),
     }
 }

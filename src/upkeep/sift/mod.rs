@@ -1,4 +1,5 @@
-//! Going over all of a fixture in which secrets may stand: every string of the HAR at its place, every payload wherever it is
+//! Going over all of a fixture in which secrets may stand: every string of the HAR at its place, every payload
+//! wherever it is
 //! stored. `redact` writes what is left, `check` tells what was found.
 
 mod body;
@@ -26,7 +27,7 @@ type AnySift<'f, 'n> = Sift<'f, dyn Namer + 'n>;
 pub(super) enum Sifted {
     /// Nothing secret is in it.
     Clean,
-    /// It could not be looked into.
+    /// It could not be scanned.
     Opaque,
     /// Something was taken out.
     Changed(Change),
@@ -86,7 +87,7 @@ pub(super) fn each_item(
     mut each: impl FnMut(&Item<'_>) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let Some(node) = Node::parse(text, &CountAll) else {
-        let reason = "it is nested too deep to be looked into".to_owned();
+        let reason = "it is nested too deeply to be scanned".to_owned();
         return Err(match part.entry {
             Some(entry) => fixture.bad_entry(entry, reason),
             None => Error::Malformed { path: fixture.path().to_owned(), line: Some(part.line()), reason },

@@ -11,7 +11,7 @@ use super::Stage;
 use crate::support::sandbox::{Sandbox, finish};
 
 #[test]
-fn ca_path_makes_the_authority_at_first_use() {
+fn ca_path_creates_the_authority_at_first_use() {
     let sandbox = Sandbox::new();
     let first = sandbox.run(["ca", "path"]).expect(0).stdout;
     let path = std::path::Path::new(first.trim_end());
@@ -24,7 +24,7 @@ fn ca_path_makes_the_authority_at_first_use() {
 }
 
 #[test]
-fn ca_show_tells_what_a_trust_store_asks_for() {
+fn ca_show_prints_the_properties_of_the_certificate() {
     let sandbox = Sandbox::new();
     let text = sandbox.run(["ca", "show"]).expect(0).stdout;
     for what in ["file", "subject", "expires", "sha-256", "spki pin"] {
@@ -34,7 +34,7 @@ fn ca_show_tells_what_a_trust_store_asks_for() {
 }
 
 #[test]
-fn ca_bundle_holds_the_systems_roots_and_the_ca_last() {
+fn ca_bundle_has_the_system_roots_and_the_ca_last() {
     let sandbox = Sandbox::new();
     let bundle = sandbox.run(["ca", "bundle"]).expect(0).stdout;
     let roots: Vec<_> = CertificateDer::pem_slice_iter(bundle.as_bytes()).map(Result::unwrap).collect();
@@ -45,7 +45,7 @@ fn ca_bundle_holds_the_systems_roots_and_the_ca_last() {
 }
 
 #[test]
-fn ca_new_makes_another_one() {
+fn ca_new_creates_a_different_authority() {
     let sandbox = Sandbox::new();
     let old = sandbox.run(["ca", "show"]).expect(0).stdout;
     let new = sandbox.run(["ca", "new"]).expect(0).stdout;
@@ -69,7 +69,7 @@ fn env_makes_a_client_use_a_running_proxy() {
 }
 
 #[test]
-fn env_has_a_form_for_each_shell() {
+fn env_supports_each_shell() {
     let sandbox = Sandbox::new();
     let json = sandbox.run(["env", "--shell", "json", "--bypass", "db.internal"]).expect(0).stdout;
     let variables: Value = serde_json::from_str(&json).unwrap();
@@ -89,7 +89,7 @@ fn env_has_a_form_for_each_shell() {
 }
 
 #[test]
-fn env_tells_the_flags_of_browsers_as_comments() {
+fn env_prints_browser_flags_as_comments() {
     let sandbox = Sandbox::new();
     let text = sandbox.run(["env", "-p", "7777"]).expect(0).stdout;
     let pin = sandbox.run(["ca", "show"]).expect(0).stdout;
@@ -104,7 +104,7 @@ fn env_tells_the_flags_of_browsers_as_comments() {
 #[test]
 fn env_docker_prints_arguments_that_can_be_pasted() {
     let sandbox = Sandbox::new();
-    let output = sandbox.run(["env", "--docker"]).expect(0).says("a container can't reach 127.0.0.1:8899");
+    let output = sandbox.run(["env", "--docker"]).expect(0).says("a container cannot reach 127.0.0.1:8899");
     let words: Vec<&str> = output.stdout.split_whitespace().collect();
     for word in ["HTTPS_PROXY=http://host.docker.internal:8899", "--add-host=host.docker.internal:host-gateway"] {
         assert!(words.contains(&word), "{}", output.stdout);
@@ -135,7 +135,7 @@ fn env_docker_prints_arguments_that_can_be_pasted() {
 }
 
 #[test]
-fn env_playwright_prints_what_the_guide_says() {
+fn env_playwright_matches_the_guide() {
     let sandbox = Sandbox::new();
     let snippet = sandbox.run(["env", "--playwright"]).expect(0).stdout;
     let guide = std::fs::read_to_string(crate::support::repo("docs/getting-started/browser.md")).unwrap();
@@ -145,7 +145,7 @@ fn env_playwright_prints_what_the_guide_says() {
 }
 
 #[test]
-fn glob_answers_each_line_as_it_is() {
+fn glob_keeps_each_input_line_unchanged() {
     let sandbox = Sandbox::new();
     let ask = |args: &[&str]| {
         let mut command = sandbox.command(args);

@@ -50,7 +50,7 @@ fn file(file: &str, line: u64) -> Value {
 }
 
 #[test]
-fn each_setting_says_where_it_comes_from() {
+fn each_setting_has_its_origin() {
     let sandbox = Sandbox::new();
     sandbox.write("harproxy.toml", EXAMPLE);
     sandbox.write(".config/harproxy/config.toml", "[replay]\nclock = 'recorded'\nmax-age = '1d'\ngrace = '9s'\n");
@@ -85,7 +85,7 @@ fn each_setting_says_where_it_comes_from() {
 }
 
 #[test]
-fn both_commands_as_tables_and_no_secret_anywhere() {
+fn config_prints_tables_without_secrets() {
     let sandbox = Sandbox::new();
     sandbox.write("harproxy.toml", EXAMPLE);
     let variables =
@@ -119,7 +119,7 @@ fn both_commands_as_tables_and_no_secret_anywhere() {
 }
 
 #[test]
-fn the_file_that_is_named_counts_wherever_it_is_named() {
+fn config_option_applies_before_and_after_the_command() {
     let sandbox = Sandbox::new();
     sandbox.write("harproxy.toml", "[record]\noutput = 'a.har'\n");
     sandbox.write("conf/other.toml", "[record]\noutput = 'b.har'\n");
@@ -133,7 +133,7 @@ fn the_file_that_is_named_counts_wherever_it_is_named() {
 }
 
 #[test]
-fn what_can_not_be_understood_is_an_error_as_it_would_be_for_the_command() {
+fn config_reports_the_errors_of_the_command() {
     let sandbox = Sandbox::new();
     run(&sandbox, &["config", "replay", "--miss-stauts", "404"], &[]).expect(2).says("--miss-status");
     run(&sandbox, &["config", "recrod"], &[]).expect(2).says("record, replay");
@@ -152,7 +152,7 @@ fn what_can_not_be_understood_is_an_error_as_it_would_be_for_the_command() {
 }
 
 #[test]
-fn a_list_is_taken_whole_from_the_nearest_place_that_has_it() {
+fn lists_are_replaced_by_the_source_with_precedence() {
     let sandbox = Sandbox::new();
     let globs = |args: &[&str], variables: &[(&str, &str)]| {
         let args = [&["config", "record", "--json"], args].concat();
@@ -170,7 +170,7 @@ fn a_list_is_taken_whole_from_the_nearest_place_that_has_it() {
 }
 
 #[test]
-fn a_value_whose_variable_is_not_set_is_told_of_under_v_alone() {
+fn unset_secret_variable_is_logged_only_with_verbose() {
     let sandbox = Sandbox::new();
     sandbox.write("harproxy.toml", EXAMPLE.replace("hars/api.har", "new.har"));
     run(&sandbox, &["record", "-v", "--", "true"], &[]).expect(1).says("BAD_PW");
@@ -181,7 +181,7 @@ fn a_value_whose_variable_is_not_set_is_told_of_under_v_alone() {
 }
 
 #[test]
-fn a_mistyped_command_line_is_told_as_json_where_that_was_asked_for() {
+fn usage_errors_respect_the_json_log_format() {
     let sandbox = Sandbox::new();
     for (args, variables) in [
         (&["replay", "--log-format", "json", "--miss-stauts", "404"][..], &[][..]),

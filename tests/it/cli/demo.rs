@@ -3,7 +3,7 @@
 use crate::support::sandbox::Sandbox;
 
 #[test]
-fn the_demo_runs_twice_in_a_row_and_shows_its_one_miss() {
+fn demo_runs_repeatedly_with_one_miss() {
     let sandbox = Sandbox::new();
     let mut fixtures = Vec::new();
     for _ in 0..2 {
@@ -33,7 +33,7 @@ fn the_demo_runs_twice_in_a_row_and_shows_its_one_miss() {
 }
 
 #[test]
-fn the_demo_finds_a_place_when_the_folder_can_not_be_written() {
+fn demo_uses_a_temporary_folder_if_the_working_directory_is_read_only() {
     let sandbox = Sandbox::new();
     sandbox.write("hars", "a file stands in the way");
     let output = sandbox.run(["demo"]).expect(0);
@@ -41,7 +41,7 @@ fn the_demo_finds_a_place_when_the_folder_can_not_be_written() {
 }
 
 #[test]
-fn the_demo_goes_past_the_users_own_proxy() {
+fn demo_ignores_the_proxy_of_the_environment() {
     let sandbox = Sandbox::new();
     let mut command = sandbox.command(["demo"]);
     command.env("HTTPS_PROXY", "http://127.0.0.1:9").env("ALL_PROXY", "http://127.0.0.1:9");

@@ -74,7 +74,7 @@ fn get(url: &str) -> Value {
 }
 
 #[test]
-fn each_answer_has_exactly_the_members_of_the_contract() {
+fn explain_json_has_exactly_the_documented_members() {
     let sandbox = stage();
     let said = answers(
         &sandbox,
@@ -115,7 +115,7 @@ fn each_answer_has_exactly_the_members_of_the_contract() {
 }
 
 #[test]
-fn requests_take_turns_in_the_order_of_their_lines() {
+fn requests_advance_sequences_in_line_order() {
     let sandbox = stage();
     let jobs = [get("https://api.test/job"), get("https://api.test/job"), get("https://api.test/job")];
     let entries = |options: &[&str]| -> Vec<Value> {
@@ -127,7 +127,7 @@ fn requests_take_turns_in_the_order_of_their_lines() {
 }
 
 #[test]
-fn redirects_are_followed_as_replay_follows_them() {
+fn explain_follows_redirects_like_replay() {
     let sandbox = stage();
     let mut navigation = get("https://api.test/old");
     navigation["headers"] = json!([{"name": "Sec-Fetch-Mode", "value": "navigate"}]);
@@ -153,7 +153,7 @@ fn redirects_are_followed_as_replay_follows_them() {
 }
 
 #[test]
-fn a_request_is_put_together_from_options() {
+fn request_is_built_from_options() {
     let sandbox = stage();
     let ask = |more: &[&str], input: &[u8]| -> Value {
         let args = [&["explain", "--json", "hars", "--url"], more].concat();
@@ -178,7 +178,7 @@ fn a_request_is_put_together_from_options() {
 }
 
 #[test]
-fn the_text_says_why() {
+fn explain_text_has_the_reason() {
     let sandbox = stage();
     let ask = |more: &[&str]| sandbox.run([&["explain", "--url"], more].concat()).expect(0).stdout;
     let line = |entry: usize| {
@@ -198,7 +198,10 @@ fn the_text_says_why() {
         )
     );
     let job = ask(&["https://api.test/job"]);
-    assert!(job.contains(&format!("not hars/api.har#1 (line {}): as good; its turn comes later\n", line(1))), "{job}");
+    assert!(
+        job.contains(&format!("not hars/api.har#1 (line {}): equal rank; later in the sequence\n", line(1))),
+        "{job}"
+    );
     let miss = ask(&["https://api.test/users?page=3"]);
     assert!(miss.starts_with("miss: GET https://api.test/users?page=3\n  no entry has this URL; 3 entries"), "{miss}");
     assert!(miss.contains("query parameter `page` is `3`, recorded `1`"), "{miss}");
@@ -217,19 +220,19 @@ fn the_text_says_why() {
 }
 
 #[test]
-fn the_text_tells_of_turns_that_are_over() {
+fn explain_text_marks_used_entries() {
     let sandbox = stage();
     let lines = format!("{0}\n\n{0}\r\n{0}\n", get("https://api.test/job"));
     sandbox.write("requests.jsonl", &lines);
     let said = sandbox.run(["explain", "--requests", "requests.jsonl"]).expect(0).stdout;
     let told: Vec<&str> = said.split("\n\n").collect();
     assert_eq!(told.len(), 3, "{said}");
-    assert!(told[1].contains("api.har#1 ") && told[1].contains("has had its turn"), "{said}");
-    assert!(told[2].contains("it has answered before, and no other is left that is as good"), "{said}");
+    assert!(told[1].contains("api.har#1 ") && told[1].contains("equal rank; already used"), "{said}");
+    assert!(told[2].contains("it was already used, and no other entry has the same rank"), "{said}");
 }
 
 #[test]
-fn what_can_not_be_asked_is_an_error_that_says_where() {
+fn invalid_requests_are_errors_with_a_position() {
     let sandbox = stage();
     let lines = format!("{}\n\n{{\"url\":7}}\n", get("https://api.test/job"));
     let said = feed(&sandbox, &["explain", "--json", "--requests", "-"], lines.as_bytes()).expect(2);
@@ -258,7 +261,7 @@ fn explained_in(sandbox: &Sandbox, folder: &str, args: &[&str]) -> Value {
 }
 
 #[test]
-fn the_configuration_is_heeded_wherever_one_stands_below_it() {
+fn configuration_is_found_from_subfolders() {
     let sandbox = stage();
     sandbox.write(
         "harproxy.toml",
@@ -284,7 +287,7 @@ fn the_configuration_is_heeded_wherever_one_stands_below_it() {
 }
 
 #[test]
-fn the_configuration_that_is_named_is_heeded_and_no_other() {
+fn config_option_replaces_the_project_file() {
     let sandbox = stage();
     sandbox.write("harproxy.toml", "[replay]\nfixtures = ['nowhere']\n");
     sandbox.write(

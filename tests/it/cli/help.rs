@@ -13,7 +13,7 @@ fn commands(sandbox: &Sandbox) -> Vec<String> {
 }
 
 #[test]
-fn every_command_in_the_help_is_there_and_no_other() {
+fn help_lists_exactly_the_commands() {
     let sandbox = Sandbox::new();
     let commands = commands(&sandbox);
     let expected = "record replay recover demo doctor env explain glob ls show check redact fmt merge git-setup pack unpack report ca config completions man";
@@ -35,7 +35,8 @@ pub fn examples(sandbox: &Sandbox, command: &str) -> Vec<String> {
     examples.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect()
 }
 
-/// Runs a line as a person would: in a shell, with harproxy and a project's tests at hand, and the hosts of the examples
+/// Runs a line as a person would: in a shell, with harproxy and a project's tests at hand, and the hosts of the
+/// examples
 /// answered by the origin.
 pub fn type_in(stage: &Stage, line: &str) -> crate::support::sandbox::Output {
     let origin = &stage.origin;
@@ -62,7 +63,7 @@ pub fn type_in(stage: &Stage, line: &str) -> crate::support::sandbox::Output {
 }
 
 #[test]
-fn the_examples_of_record_work() {
+fn record_examples_work() {
     let sandbox = Sandbox::new();
     for example in examples(&sandbox, "record") {
         let output = type_in(&Stage::new(), &example);
@@ -71,7 +72,7 @@ fn the_examples_of_record_work() {
 }
 
 #[test]
-fn the_examples_of_replay_work_on_what_record_wrote() {
+fn replay_examples_work_on_recorded_fixtures() {
     let sandbox = Sandbox::new();
     for example in examples(&sandbox, "replay") {
         let stage = Stage::new();
@@ -85,7 +86,7 @@ fn the_examples_of_replay_work_on_what_record_wrote() {
 }
 
 #[test]
-fn the_examples_of_explain_work_on_what_record_wrote() {
+fn explain_examples_work_on_recorded_fixtures() {
     let stage = Stage::new();
     type_in(&stage, "harproxy record -- ./run-the-tests.sh").expect(0);
     stage.sandbox.write("requests.jsonl", r#"{"url":"https://api.example.com/api/users","method":"GET"}"#);
@@ -97,7 +98,7 @@ fn the_examples_of_explain_work_on_what_record_wrote() {
 }
 
 #[test]
-fn the_examples_of_recover_work_on_what_a_failed_record_left() {
+fn recover_examples_work_on_a_held_recording() {
     for example in examples(&Sandbox::new(), "recover") {
         let stage = Stage::new();
         type_in(&stage, "harproxy record -o hars/api.har -- ./run-the-tests.sh").expect(0);
@@ -111,7 +112,7 @@ fn the_examples_of_recover_work_on_what_a_failed_record_left() {
 }
 
 #[test]
-fn the_examples_of_report_work_on_what_replay_wrote() {
+fn report_examples_work_on_replay_reports() {
     for example in examples(&Sandbox::new(), "report") {
         let stage = Stage::new();
         type_in(&stage, "harproxy record -- npm test").expect(0);
@@ -123,7 +124,7 @@ fn the_examples_of_report_work_on_what_replay_wrote() {
 }
 
 #[test]
-fn the_examples_of_the_other_commands_work() {
+fn examples_of_other_commands_work() {
     let sandbox = Sandbox::new();
     for command in ["ca", "env", "glob", "config", "completions", "man"] {
         for example in examples(&sandbox, command) {

@@ -14,7 +14,7 @@ fn commands(sandbox: &Sandbox) -> Vec<String> {
 }
 
 #[test]
-fn every_shell_is_told_of_every_command() {
+fn completions_of_every_shell_have_every_command() {
     let sandbox = Sandbox::new();
     for shell in SHELLS {
         let script = sandbox.run(["completions", shell]).expect(0);
@@ -27,7 +27,7 @@ fn every_shell_is_told_of_every_command() {
 }
 
 #[test]
-fn bash_understands_its_script_and_completes_by_it() {
+fn bash_completes_with_its_script() {
     let sandbox = Sandbox::new();
     let script = sandbox.run(["completions", "bash"]).expect(0).stdout;
     let file = sandbox.write("harproxy.bash", script);
@@ -38,7 +38,7 @@ fn bash_understands_its_script_and_completes_by_it() {
 }
 
 #[test]
-fn what_is_printed_does_not_depend_on_the_variables_of_whoever_prints_it() {
+fn manual_does_not_depend_on_environment_variables() {
     let sandbox = Sandbox::new();
     for args in [["completions", "bash"], ["man", "replay"]] {
         let plain = sandbox.run(args).expect(0).stdout;
@@ -48,7 +48,7 @@ fn what_is_printed_does_not_depend_on_the_variables_of_whoever_prints_it() {
 }
 
 #[test]
-fn there_is_a_page_for_every_command() {
+fn every_command_has_a_manual_page() {
     let sandbox = Sandbox::new();
     let main = sandbox.run(["man"]).expect(0).stdout;
     assert!(main.contains(".TH harproxy 1"), "{main}");
@@ -66,7 +66,7 @@ fn there_is_a_page_for_every_command() {
 }
 
 #[test]
-fn groff_finds_nothing_wrong_with_the_pages() {
+fn groff_accepts_the_manual_pages() {
     let sandbox = Sandbox::new();
     sandbox.run(["man", "--dir", "."]).expect(0);
     for page in ["harproxy.1", "harproxy-record.1", "harproxy-ca-bundle.1"] {

@@ -44,12 +44,12 @@ fn hidden(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn held_recording_names_both_commands_and_recover_accepts_it() {
+fn held_recording_prints_both_commands_and_can_be_recovered() {
     let stage = held();
     let before = stage.sandbox.read(FILE);
     let output = record(&stage, &["-q"], &failing("text")).expect(9);
     let output = output.says("harproxy recover hars/a.har ").says("harproxy recover hars/a.har --discard");
-    output.says("in place of what was held before");
+    output.says("replacing an earlier held one");
     assert_eq!(stage.sandbox.read(FILE), before);
     let recovered = stage.sandbox.run(["recover", FILE]).expect(0);
     recovered
@@ -61,7 +61,7 @@ fn held_recording_names_both_commands_and_recover_accepts_it() {
 }
 
 #[test]
-fn discard_drops_the_held_recording_and_reports_it() {
+fn discard_drops_a_recording_and_reports_it() {
     let stage = held();
     let before = stage.sandbox.read(FILE);
     stage
@@ -75,7 +75,7 @@ fn discard_drops_the_held_recording_and_reports_it() {
 }
 
 #[test]
-fn killed_recording_is_recovered_after_the_held_one() {
+fn killed_recording_is_recovered_after_a_held_one() {
     let stage = held();
     killed(&stage, "https://api.test/api/empty");
     let said = stage.sandbox.run(["recover", FILE]).expect(0).stderr;
@@ -106,22 +106,27 @@ fn held_recording_is_not_accepted_when_its_fixture_has_changed() {
 }
 
 #[test]
-fn recording_held_by_another_version_is_kept() {
+fn held_recording_of_another_version_is_kept() {
     let stage = Stage::new();
     stage.record(&["-o", FILE], CURL).expect(0);
     let held = stage.sandbox.write("hars/.a.har.held", "harproxy journal 2\nwhatever there is in it");
-    stage.sandbox.run(["recover", FILE]).expect(3).says("hars/.a.har.held").says("use the harproxy that recorded it");
+    stage
+        .sandbox
+        .run(["recover", FILE])
+        .expect(3)
+        .says("hars/.a.har.held")
+        .says("use the version of harproxy that recorded it");
     assert!(held.exists());
-    stage.sandbox.run(["recover", FILE, "--discard"]).expect(0).says("dropped what can't be read");
+    stage.sandbox.run(["recover", FILE, "--discard"]).expect(0).says("dropped an unreadable part");
     assert!(!held.exists());
 }
 
 #[test]
-fn recover_without_leftovers_reports_it_and_names_the_next_step() {
+fn recover_without_a_recording_prints_advice() {
     let stage = held();
     stage.sandbox.run(["recover", "hars/other.har"]).expect(2).says("`harproxy recover hars/a.har`");
     stage.sandbox.run(["recover", FILE]).expect(0);
-    stage.sandbox.run(["recover", FILE]).expect(0).says("nothing was left of a recording into hars/a.har");
+    stage.sandbox.run(["recover", FILE]).expect(0).says("no unfinished recording of hars/a.har");
     let none = stage.sandbox.run(["recover", "elsewhere/other.har"]).expect(2);
     none.says("elsewhere/other.har").says("`harproxy record -o elsewhere/other.har -- CMD`");
     assert!(!stage.sandbox.join("elsewhere").exists());
@@ -151,7 +156,7 @@ fn recover_reads_the_record_section() {
 }
 
 #[test]
-fn on_failure_write_updates_the_fixture_when_cmd_fails() {
+fn on_failure_write_updates_the_fixture() {
     let stage = Stage::new();
     stage.record(&["-o", FILE], CURL).expect(0);
     record(&stage, &["--on-failure", "write"], &failing("text"))
@@ -165,10 +170,10 @@ fn journal_of_another_version_is_kept() {
     let stage = Stage::new();
     let journal = stage.sandbox.write("hars/.a.har.journal", "harproxy journal 0\nwhatever there is in it");
     for output in [stage.record(&["-o", FILE], CURL), stage.sandbox.run(["recover", FILE])] {
-        output.expect(3).says("hars/.a.har.journal").says("use the harproxy that recorded it");
+        output.expect(3).says("hars/.a.har.journal").says("use the version of harproxy that recorded it");
     }
     assert!(journal.exists());
-    stage.sandbox.run(["recover", FILE, "--discard"]).expect(0).says("dropped what can't be read");
+    stage.sandbox.run(["recover", FILE, "--discard"]).expect(0).says("dropped an unreadable part");
     assert!(!journal.exists());
 }
 

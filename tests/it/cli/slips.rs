@@ -13,7 +13,7 @@ fn proposed(recorded: &Output) -> String {
 }
 
 #[test]
-fn the_next_line_works_when_it_is_typed() {
+fn printed_next_command_works() {
     let stage = Stage::new();
     let cmd = ["sh", "-c", "curl -sS \"$HARPROXY_URL_API/text\""];
     stage.sandbox.write("conf/my.toml", "[record]\nbypass = ['db.internal']\n");
@@ -33,7 +33,7 @@ fn the_next_line_works_when_it_is_typed() {
 }
 
 #[test]
-fn a_missing_reverse_is_what_no_traffic_is_about() {
+fn no_traffic_names_a_missing_reverse_option() {
     let stage = Stage::new();
     let cmd = ["sh", "-c", "curl -sS \"$HARPROXY_URL_API/text\"; true"];
     stage.record(&["--reverse", "API=http://api.test/api"], &cmd).expect(0);
@@ -41,7 +41,7 @@ fn a_missing_reverse_is_what_no_traffic_is_about() {
 }
 
 #[test]
-fn a_recording_goes_where_replay_finds_it() {
+fn recording_output_is_found_by_replay() {
     let stage = Stage::new();
     for output in ["hars/api.json", "hars/api", "hars/api.har.gz"] {
         let refused = stage.record(&["-o", output], CURL).expect(2);
@@ -49,12 +49,12 @@ fn a_recording_goes_where_replay_finds_it() {
         assert_eq!(refused.stdout, "");
     }
     assert!(!stage.sandbox.join("hars").exists());
-    stage.record(&["-o", "hars/"], CURL).expect(2).says("name a file in it");
+    stage.record(&["-o", "hars/"], CURL).expect(2).says("pass a file in it");
     stage.record(&["-o", "hars/API.HAR"], CURL).expect(0);
 }
 
 #[test]
-fn a_switch_that_is_neither_on_nor_off_stores_no_secret() {
+fn invalid_switch_variable_is_an_error() {
     let stage = Stage::new();
     for (value, status) in [("maybe", 2), ("2", 2), ("no", 0), ("1", 0)] {
         let args = stage.args("record", &["--update", "replace"], CURL);
@@ -65,11 +65,11 @@ fn a_switch_that_is_neither_on_nor_off_stores_no_secret() {
 }
 
 #[test]
-fn two_dashes_have_something_behind_them() {
+fn double_dash_needs_a_program() {
     let sandbox = Sandbox::new();
     for command in ["record", "replay", "doctor"] {
         let output = sandbox.run([command, "--"]).expect(2);
-        assert!(command == "doctor" || output.stderr.contains("nothing stands after `--`"), "{}", output.stderr);
+        assert!(command == "doctor" || output.stderr.contains("no program follows `--`"), "{}", output.stderr);
     }
     let settings = sandbox.run(["config", "replay", "--json", "--", "curl", "x"]).expect(0).stdout;
     let fixtures = settings.lines().find(|line| line.contains("replay.fixtures")).unwrap();
@@ -77,7 +77,7 @@ fn two_dashes_have_something_behind_them() {
 }
 
 #[test]
-fn hints_are_about_what_is_wrong() {
+fn hints_match_the_error() {
     let sandbox = Sandbox::new();
     sandbox.write("hars/a.har", r#"{"log":{"version":"1.2","creator":{"name":"x","version":"1"},"entries":[]}}"#);
     let script = sandbox.write("script", "#!/nowhere/python\n");
@@ -106,7 +106,7 @@ fn hints_are_about_what_is_wrong() {
 }
 
 #[test]
-fn what_was_left_is_named_where_a_fixture_is_missing() {
+fn missing_fixture_hint_names_unfinished_recordings() {
     let stage = Stage::new();
     let recorder = stage.sandbox.start(stage.args("record", &["-o", "hars/k.har"], &[]));
     Client::new(recorder.proxy(), recorder.ca(), Proto::H1).get("http://api.test/api/json");
@@ -129,7 +129,7 @@ fn twice_signalled(before: &str) -> [String; 3] {
 }
 
 #[test]
-fn a_second_signal_says_which_it_was_and_what_is_left() {
+fn second_signal_reports_its_status_and_the_unfinished_recording() {
     let stage = Stage::new();
     stage.record(&[], CURL).expect(0);
     let fetch = "curl -sS https://api.test/api/json >/dev/null; ";
@@ -147,7 +147,7 @@ fn a_second_signal_says_which_it_was_and_what_is_left() {
 }
 
 #[test]
-fn the_ready_file_of_an_earlier_run_is_gone_when_this_one_fails() {
+fn stale_ready_file_is_removed_when_a_run_fails() {
     let sandbox = Sandbox::new();
     for args in [&["replay", "none.har"][..], &["record", "--upstream-ca", "none.pem"]] {
         sandbox.write("ready.json", "{}");
@@ -158,7 +158,7 @@ fn the_ready_file_of_an_earlier_run_is_gone_when_this_one_fails() {
 }
 
 #[test]
-fn a_report_goes_through_a_link() {
+fn report_is_written_through_a_symbolic_link() {
     let stage = Stage::new();
     stage.record(&[], CURL).expect(0);
     stage.sandbox.write("there/real.json", "{}");
@@ -171,7 +171,7 @@ fn a_report_goes_through_a_link() {
 }
 
 #[test]
-fn a_doctor_that_saw_no_program_says_so() {
+fn doctor_reports_that_no_program_was_observed() {
     let output = Sandbox::new().run(["doctor", "--", "sh", "-c", "exit 7"]).expect(7);
     assert!(!output.stderr.lines().any(|line| line.trim_end() == "  ran:"), "{}", output.stderr);
 }

@@ -10,7 +10,7 @@ use crate::support::raw::RawOrigin;
 use crate::support::sandbox::Sandbox;
 
 #[test]
-fn zero_when_all_held() {
+fn status_is_0_on_success() {
     let stage = Stage::new();
     let recorded = stage.record(&[], CURL).expect(0);
     assert!(recorded.stdout.contains("Ada"), "{recorded:?}");
@@ -21,7 +21,7 @@ fn zero_when_all_held() {
 }
 
 #[test]
-fn one_when_nothing_was_recorded_and_the_message_says_what_to_check() {
+fn status_is_1_with_advice_when_nothing_was_recorded() {
     let stage = Stage::new();
     let output = stage.record(&[], &["true"]).expect(1).says("nothing was recorded");
     assert!(!stage.sandbox.join("hars/recorded.har").exists());
@@ -32,7 +32,7 @@ fn one_when_nothing_was_recorded_and_the_message_says_what_to_check() {
 }
 
 #[test]
-fn one_when_the_verdict_fails_while_cmd_exits_0() {
+fn status_is_1_when_the_verdict_fails_and_cmd_exits_0() {
     let stage = Stage::new();
     stage.record(&[], CURL).expect(0);
     stage.replay(&[], &["curl", "-sS", "https://api.test/api/other"]).expect(1).says("api/other");
@@ -41,7 +41,7 @@ fn one_when_the_verdict_fails_while_cmd_exits_0() {
 }
 
 #[test]
-fn two_when_nothing_can_be_run() {
+fn status_is_2_when_the_command_line_is_invalid() {
     let sandbox = Sandbox::new();
     for (args, words) in [
         (&["replay", "hars/none.har", "--", "sh", "-c", "echo ran"][..], "hars/none.har"),
@@ -63,12 +63,12 @@ fn two_when_nothing_can_be_run() {
 }
 
 #[test]
-fn two_for_a_program_without_its_dashes_and_it_says_where_they_go() {
+fn status_is_2_with_a_hint_when_double_dash_is_missing() {
     Sandbox::new().run(["replay", "true"]).expect(2).says("harproxy replay -- true");
 }
 
 #[test]
-fn three_when_the_port_is_taken() {
+fn status_is_3_when_the_port_is_in_use() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = taken.local_addr().unwrap().to_string();
     let output = Sandbox::new().run(["record", "-p", &addr, "--", "true"]).expect(3).says(&addr);
@@ -76,7 +76,7 @@ fn three_when_the_port_is_taken() {
 }
 
 #[test]
-fn three_when_a_report_or_the_ready_file_can_not_be_written() {
+fn status_is_3_when_a_report_or_the_ready_file_cannot_be_written() {
     let stage = Stage::new();
     stage.sandbox.write("file", "");
     stage.record(&["--ready-file", "file/ready.json"], CURL).expect(3).says("file/ready.json");
@@ -85,7 +85,7 @@ fn three_when_a_report_or_the_ready_file_can_not_be_written() {
 }
 
 #[test]
-fn three_when_the_key_of_the_ca_can_be_read_by_others() {
+fn status_is_3_when_the_ca_key_is_readable_by_others() {
     use std::os::unix::fs::PermissionsExt;
     let sandbox = Sandbox::new();
     sandbox.run(["ca", "path"]).expect(0);
@@ -99,7 +99,7 @@ fn three_when_the_key_of_the_ca_can_be_read_by_others() {
 }
 
 #[test]
-fn the_status_of_cmd_when_that_is_not_0() {
+fn status_is_that_of_cmd_when_not_0() {
     let stage = Stage::new();
     stage.record(&[], CURL).expect(0);
     stage.replay(&[], &["sh", "-c", "exit 42"]).expect(42).says("no-traffic");
@@ -109,17 +109,17 @@ fn the_status_of_cmd_when_that_is_not_0() {
 }
 
 #[test]
-fn a_failing_cmd_leaves_an_existing_fixture_and_writes_a_first_one() {
+fn failing_cmd_keeps_an_existing_fixture_and_writes_a_first_one() {
     let stage = Stage::new();
     let failing = &["sh", "-c", "curl -sS https://api.test/api/text; exit 9"];
     stage.record(&["-o", "hars/a.har"], failing).expect(9).says("git add hars/a.har");
     let before = stage.sandbox.read("hars/a.har");
-    stage.record(&["-o", "hars/a.har"], failing).expect(9).says("hars/a.har stays as it is");
+    stage.record(&["-o", "hars/a.har"], failing).expect(9).says("hars/a.har is unchanged");
     assert_eq!(stage.sandbox.read("hars/a.har"), before);
 }
 
 #[test]
-fn a_cmd_that_is_missing_or_can_not_be_executed() {
+fn status_is_127_or_126_when_cmd_cannot_be_started() {
     let sandbox = Sandbox::new();
     sandbox.write("hars/a.har", r#"{"log":{"version":"1.2","creator":{"name":"x","version":"1"},"entries":[]}}"#);
     sandbox.write("script", "#!/bin/sh\n");
@@ -134,7 +134,7 @@ fn a_cmd_that_is_missing_or_can_not_be_executed() {
 }
 
 #[test]
-fn the_report_says_whose_the_status_is() {
+fn report_has_the_source_of_the_status() {
     let stage = Stage::new();
     for (options, cmd, status, source) in [
         (&["--report", "r.json"][..], CURL, 0, "verdict"),
@@ -151,7 +151,7 @@ fn the_report_says_whose_the_status_is() {
 }
 
 #[test]
-fn without_cmd_a_signal_is_the_normal_end_and_the_verdict_decides() {
+fn signal_ends_a_run_without_cmd_with_the_status_of_the_verdict() {
     let stage = Stage::new();
     for (signal, output) in [(Signal::SIGINT, "hars/int.har"), (Signal::SIGTERM, "hars/term.har")] {
         let recorder = stage.sandbox.start(stage.args("record", &["-o", output], &[]));
@@ -169,7 +169,7 @@ fn without_cmd_a_signal_is_the_normal_end_and_the_verdict_decides() {
 }
 
 #[test]
-fn a_terminated_harproxy_terminates_cmd_and_still_writes() {
+fn sigterm_ends_cmd_and_writes_the_fixture() {
     let stage = Stage::new();
     let script =
         "curl -sS https://api.test/api/json > /dev/null; trap 'exit 3' TERM; echo up; while :; do sleep 0.05; done";
@@ -186,7 +186,7 @@ fn a_terminated_harproxy_terminates_cmd_and_still_writes() {
 }
 
 #[test]
-fn a_second_signal_ends_at_once_and_the_journal_holds_what_was_complete() {
+fn second_signal_ends_at_once_and_keeps_the_journal() {
     let stage = Stage::new();
     let (asked, is_asked) = std::sync::mpsc::channel();
     let silent = RawOrigin::start(move |_, stream| {

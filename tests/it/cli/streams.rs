@@ -12,7 +12,7 @@ use super::{CURL, Stage};
 use crate::support::sandbox::finish;
 
 #[test]
-fn with_cmd_standard_output_and_input_are_cmds_alone() {
+fn standard_output_and_input_belong_to_cmd() {
     let stage = Stage::new();
     let mut command =
         stage.sandbox.command(stage.args("record", &[], &["sh", "-c", "cat; curl -sS https://api.test/api/text"]));
@@ -23,7 +23,7 @@ fn with_cmd_standard_output_and_input_are_cmds_alone() {
 }
 
 #[test]
-fn without_cmd_standard_output_is_one_line() {
+fn standard_output_without_cmd_is_one_line() {
     let stage = Stage::new();
     for format in ["text", "json"] {
         let options = ["-p", "0", "--log-format", format, "--reverse", "API=http://api.test", "-v"];
@@ -63,7 +63,7 @@ fn child_pid(line: &str) -> String {
 }
 
 #[test]
-fn the_ready_file_says_where_everything_is() {
+fn ready_file_has_all_addresses() {
     let stage = Stage::new();
     let server = stage.sandbox.start(stage.args(
         "record",
@@ -95,7 +95,7 @@ fn cmd_gets_the_url_of_each_reverse_origin() {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_error() {
+fn closed_pipe_is_not_an_error() {
     let stage = Stage::new();
     let script = format!("{} ca bundle | head -n 1", env!("CARGO_BIN_EXE_harproxy"));
     let mut command = stage.sandbox.command([""; 0]);
@@ -109,7 +109,7 @@ fn a_reader_that_goes_away_is_no_error() {
 }
 
 #[test]
-fn a_recording_ends_with_a_table_the_changes_and_the_next_two_lines() {
+fn recording_ends_with_hosts_changes_and_next_commands() {
     let stage = Stage::new();
     let script = "curl -sS https://api.test/api/json https://api.test/api/image -o /dev/null -o /dev/null; curl -sS http://api.test/page";
     let cmd = &["sh", "-c", script];
@@ -130,7 +130,7 @@ fn a_recording_ends_with_a_table_the_changes_and_the_next_two_lines() {
 }
 
 #[test]
-fn quiet_says_nothing_while_all_is_well() {
+fn quiet_prints_nothing_on_success() {
     let stage = Stage::new();
     assert_eq!(stage.record(&["-q"], CURL).expect(0).stderr, "");
     assert_eq!(stage.replay(&["-q"], CURL).expect(0).stderr, "");
@@ -139,7 +139,7 @@ fn quiet_says_nothing_while_all_is_well() {
 }
 
 #[test]
-fn colour_only_where_it_is_wanted() {
+fn color_respects_option_and_terminal() {
     let stage = Stage::new();
     stage.record(&[], CURL).expect(0);
     assert!(!stage.replay(&[], CURL).expect(0).stderr.contains('\u{1b}'));
@@ -147,7 +147,7 @@ fn colour_only_where_it_is_wanted() {
 }
 
 #[test]
-fn a_variable_stands_for_an_option_and_the_option_wins() {
+fn option_takes_precedence_over_its_variable() {
     let stage = Stage::new();
     let run = |options: &[&str], variables: &[(&str, &str)]| {
         finish(
@@ -170,7 +170,7 @@ fn a_variable_stands_for_an_option_and_the_option_wins() {
 }
 
 #[test]
-fn verbose_logs_each_request_without_what_may_be_secret() {
+fn verbose_logs_each_request_without_secrets() {
     let stage = Stage::new();
     let curl = &["curl", "-sS", "https://api.test/api/echo?access_token=hush", "-H", "authorization: Bearer hush"];
     for command in [stage.record(&["-vv"], curl), stage.replay(&["-vv"], curl)] {

@@ -1,4 +1,5 @@
-//! `ca trust`, in a home folder of its own and never on the system's store: `scripts/trust` does that where it can't do harm.
+//! `ca trust`, in a home folder of its own and never on the system's store: `scripts/trust` does that where it can't
+//! do harm.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -87,9 +88,9 @@ fn it_says_first_that_cmd_needs_none_of_it_and_what_it_risks() {
     let stage = Stage::new();
     let output = stage.run(&[]).expect(0);
     assert_eq!(output.stderr, "");
-    assert!(output.stdout.starts_with("-- CMD needs none of this"), "{}", output.stdout);
+    assert!(output.stdout.starts_with("-- CMD needs no installation"), "{}", output.stdout);
     let folder = stage.sandbox.join("data/harproxy");
-    let risk = format!("risk: whoever gets the key in {} can then pose as any site", folder.display());
+    let risk = format!("risk: anyone with the key in {} can pose as any site", folder.display());
     assert!(output.stdout.contains(&risk), "{}", output.stdout);
     assert!(output.stdout.contains("no name constraints"), "{}", output.stdout);
     assert!(output.stdout.contains("Java: `-- CMD` gives a JVM"), "{}", output.stdout);
@@ -113,7 +114,7 @@ fn a_ca_with_name_constraints_is_told_with_them() {
     let key = stage.sandbox.write("mine/ca-key.pem", key.serialize_pem());
     std::fs::set_permissions(key, std::fs::Permissions::from_mode(0o600)).unwrap();
     let output = stage.run(&["--ca-dir", "mine"]).expect(0);
-    assert!(output.stdout.contains("name constraints limit it to test, 10.0.0.0/8."), "{}", output.stdout);
+    assert!(output.stdout.contains("name constraints of the CA limit this to test, 10.0.0.0/8."), "{}", output.stdout);
 }
 
 #[test]
@@ -137,7 +138,7 @@ fn a_profile_of_firefox_is_told_done_and_undone() {
     assert_eq!((&store["store"], &store["place"]), (&"firefox".into(), &place.into()));
 
     stage.run(&["--uninstall", "--store", "browsers"]).expect(0).says("no longer trusts the CA");
-    stage.run(&["--uninstall", "--store", "browsers"]).expect(0).says("holds nothing of the CA");
+    stage.run(&["--uninstall", "--store", "browsers"]).expect(0).says("does not contain the CA");
     assert_eq!(stage.json(&["--store", "browsers"], 0)[0]["state"], "absent");
 }
 
@@ -159,7 +160,7 @@ fn an_older_ca_is_named_with_what_takes_it_away() {
 }
 
 #[test]
-fn what_can_t_be_done_is_status_3_with_what_to_do() {
+fn failed_installation_is_status_3_with_advice() {
     let stage = Stage::new();
     let output = stage.run(&["--install", "--store", "browsers"]).expect(3);
     assert!(output.stderr.contains("`certutil` is not there") && output.stderr.contains("hint: "), "{}", output.stderr);

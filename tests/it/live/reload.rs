@@ -26,7 +26,8 @@ fn edited(sandbox: &Sandbox, edit: impl FnOnce(&mut Value)) -> String {
     serde_json::to_string_pretty(&har).unwrap()
 }
 
-/// Puts a file in place at once, as most editors do: a test that is held up in the midst of writing is not what is tested.
+/// Puts a file in place at once, as most editors do: a test that is held up in the midst of writing is not what is
+/// tested.
 fn replace(sandbox: &Sandbox, path: &str, content: impl AsRef<[u8]>) {
     let new = sandbox.write("new", content);
     fs::rename(new, sandbox.join(path)).unwrap();
@@ -247,7 +248,7 @@ fn the_last_fixture_of_a_folder_is_told_to_be_removed_and_goes_on_answering() {
     fs::remove_file(sandbox.join(HAR)).unwrap();
     let told = server.said().event("reload-failed", |event| event["fixture"] == HAR);
     let message = told["message"].as_str().unwrap();
-    assert!(message.contains("hars/api.har was removed; its previous version stays in use"), "{message}");
+    assert!(message.contains("hars/api.har was removed; the previous version stays in use"), "{message}");
     assert_eq!(client.get(ONE).text(), "first");
     server.stop().expect(0);
 }

@@ -28,7 +28,7 @@ fn no_file_no_log_and_no_report_holds_a_secret_and_the_client_works_with_the_rea
         holds_none("stderr", said.stderr.as_bytes(), &secrets);
         holds_none("stdout", said.stdout.as_bytes(), &secrets);
         holds_none("report", sandbox.read("report.json").as_bytes(), &secrets);
-        let said = said.says("values; 1 payload could not be looked into");
+        let said = said.says("values; 1 payload could not be scanned");
         assert!(!said.stderr.contains("REDACTED_"), "{}", said.stderr);
     }
 }

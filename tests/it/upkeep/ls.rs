@@ -52,7 +52,7 @@ fn what_can_not_be_listed_is_told_and_the_rest_listed() {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_error() {
+fn closed_pipe_is_not_an_error() {
     let sandbox = Sandbox::new();
     let entries: Vec<_> = (0..5000).map(|n| entry(&format!("/{n}"), json!({"size": 0, "mimeType": "x"}))).collect();
     sandbox.write("hars/api.har", own(&entries));

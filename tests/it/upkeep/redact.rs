@@ -205,10 +205,7 @@ fn nothing_secret_is_left_wherever_it_is_stored_and_whoever_wrote_it() {
         let before = tree(&sandbox.join("hars"));
         sandbox.run(["redact", "--dry-run"]).expect(0).says("would be redacted");
         assert_eq!(tree(&sandbox.join("hars")), before);
-        sandbox
-            .run(["redact"])
-            .expect(0)
-            .says("values redacted, in 4 of 6 entries; 1 payload could not be looked into");
+        sandbox.run(["redact"]).expect(0).says("values redacted, in 4 of 6 entries; 1 payload could not be scanned");
         assert_clean(&sandbox);
         let after = tree(&sandbox.join("hars"));
         assert_eq!(before.len(), after.len(), "old payloads are gone: {after:?}");
@@ -343,7 +340,7 @@ fn payloads_are_looked_into_whatever_is_left_on_them() {
     assert_eq!(theirs["size"], left.len());
     assert_eq!(sandbox.run(["show", "--body", "hars/theirs.har#0"]).expect(0).stdout, left);
     assert_eq!(sandbox.har("hars/ours.har")["log"]["entries"][0]["response"]["content"]["text"], left);
-    sandbox.run(["redact"]).expect(0).says("hars/ours.har: nothing to redact; 1 payload could not be looked into");
+    sandbox.run(["redact"]).expect(0).says("hars/ours.har: nothing to redact; 1 payload could not be scanned");
     sandbox.run(["check"]).expect(0);
 }
 

@@ -108,10 +108,10 @@ fn all_is_the_same_wherever_and_whenever_it_was_recorded() {
 fn what_can_not_be_shown_is_told() {
     let sandbox = Sandbox::new();
     let [user, _] = fixture(&sandbox);
-    sandbox.run(["show", "hars/api.har#3"]).expect(2).says("the fixture has 3 entries, #0 to #2");
-    sandbox.run(["show", "hars/api.har"]).expect(2).says("names no entry").says("harproxy ls hars/api.har");
-    sandbox.run(["show", "hars/api.har#x"]).expect(2).says("names no entry").says("`harproxy ls hars/api.har`");
-    sandbox.run(["show", "#0"]).expect(2).says("names no entry").says("`harproxy ls FILE`");
+    sandbox.run(["show", "hars/api.har#3"]).expect(2).says("there are 3, from #0 to #2");
+    sandbox.run(["show", "hars/api.har"]).expect(2).says("is not an entry name").says("harproxy ls hars/api.har");
+    sandbox.run(["show", "hars/api.har#x"]).expect(2).says("is not an entry name").says("`harproxy ls hars/api.har`");
+    sandbox.run(["show", "#0"]).expect(2).says("is not an entry name").says("`harproxy ls FILE`");
     sandbox.run(["show", "hars/api.har#99"]).expect(2).says("no such entry").says("`harproxy ls hars/api.har` lists");
     sandbox.run(["show", "gone.har#0"]).expect(2).says("gone.har");
     sandbox.run(["show"]).expect(2);
@@ -120,7 +120,7 @@ fn what_can_not_be_shown_is_told() {
     sandbox.write("b.har", own(&[json!(null), entry("/x", json!({"size": 0, "mimeType": ""}))]));
     sandbox.run(["show", "b.har#0"]).expect(2).says("not an object");
     let all = sandbox.run(["show", "--all", "b.har"]).expect(0).stdout;
-    assert!(all.contains("can't be shown") && all.contains("https://api.test/x"), "{all}");
+    assert!(all.contains("cannot be shown") && all.contains("https://api.test/x"), "{all}");
 }
 
 /// What a command writes when standard output is a terminal.

@@ -1,4 +1,4 @@
-//! `harproxy ca`: where the certificate authority is, what it is, and what trusts it.
+//! `harproxy ca`: shows, creates and installs the certificate authority.
 
 mod trust;
 
@@ -6,7 +6,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::cli::advice::Failure;
 use crate::cli::args::ca::{CaArgs, CaCommand};
-use crate::cli::roots::bundle;
+use crate::cli::roots::load_bundle;
 use crate::cli::ui::Ui;
 use crate::cli::{files, plan};
 use crate::verdict::exit;
@@ -24,7 +24,7 @@ pub fn run(args: &CaArgs, ui: &Ui) -> Result<u8, Failure> {
         CaCommand::Trust(args) => return trust::run(args, &Authority::load_or_create(&dir)?, ui),
         CaCommand::New => show(&Authority::create_new(&dir)?),
         CaCommand::Bundle { output } => {
-            let pem = bundle(&Authority::load_or_create(&dir)?, ui)?.pem();
+            let pem = load_bundle(&Authority::load_or_create(&dir)?, ui)?.pem();
             match output {
                 None => pem,
                 Some(path) => {
@@ -38,7 +38,7 @@ pub fn run(args: &CaArgs, ui: &Ui) -> Result<u8, Failure> {
     Ok(exit::HELD)
 }
 
-/// What there is to know about the CA: a line each.
+/// Formats the properties of the CA, one per line.
 fn show(authority: &Authority) -> String {
     let rows = [
         ("file", authority.cert_path().display().to_string()),
@@ -47,5 +47,5 @@ fn show(authority: &Authority) -> String {
         ("sha-256", authority.fingerprint().to_owned()),
         ("spki pin", authority.spki_pin().to_owned()),
     ];
-    rows.iter().map(|(what, value)| format!("{what:<9} {value}\n")).collect()
+    rows.iter().map(|(name, value)| format!("{name:<9} {value}\n")).collect()
 }

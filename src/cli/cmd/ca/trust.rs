@@ -1,4 +1,4 @@
-//! `harproxy ca trust`: what makes the stores of this machine take the CA, told or done.
+//! `harproxy ca trust`: prints or runs the commands that install the CA in the trust stores of this machine.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -18,7 +18,7 @@ use harproxy_tls::authority::Authority;
 /// Runs the command.
 ///
 /// # Errors
-/// [`Failure`]; what a single store refuses is told and is in the status.
+/// [`Failure`]. The failure of a single store is reported and sets the exit status.
 pub fn run(args: &TrustArgs, authority: &Authority, ui: &Ui) -> Result<u8, Failure> {
     let env: BTreeMap<String, OsString> =
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect();
@@ -26,28 +26,28 @@ pub fn run(args: &TrustArgs, authority: &Authority, ui: &Ui) -> Result<u8, Failu
     let ca = Ca::of(authority);
     let mut plan = stores(&machine, &ca);
     if !args.store.is_empty() {
-        plan.stores.retain(|store| args.store.iter().any(|choice| choice.takes(store.kind)));
+        plan.stores.retain(|store| args.store.iter().any(|choice| choice.includes(store.kind)));
         plan.notes.clear();
     }
-    let about = About { ca: &ca, authority, rights: machine.rights, ui };
+    let output = StoreOutput { ca: &ca, authority, rights: machine.rights, ui };
     let mut hands = Here::new(&env);
     if let Some(user) = env.get("SUDO_USER").filter(|user| *user != "root" && machine.rights == Rights::Administrator) {
-        about.warn_of_sudo(&user.to_string_lossy());
+        output.warn_of_sudo(&user.to_string_lossy());
     }
     if args.install || args.uninstall {
-        return about.act(&plan, args, &mut hands);
+        return output.act(&plan, args, &mut hands);
     }
     let looked: Vec<_> = plan.stores.iter().map(|store| (store, store.look(&ca, &mut hands))).collect();
     let text = match args.json {
-        true => looked.iter().map(|(store, found)| format!("{}\n", about.json(store, found))).collect(),
-        false => about.page(&looked, &plan.notes),
+        true => looked.iter().map(|(store, found)| format!("{}\n", output.json(store, found))).collect(),
+        false => output.page(&looked, &plan.notes),
     };
     ui.data(&text).map_err(Failure::Output)?;
     Ok(exit::HELD)
 }
 
-/// What is told of each store goes by this.
-struct About<'a> {
+/// The context of the output about each store.
+struct StoreOutput<'a> {
     ca: &'a Ca,
     authority: &'a Authority,
     rights: Rights,
@@ -56,11 +56,10 @@ struct About<'a> {
 
 type Looked = Result<Found, LookError>;
 
-impl About<'_> {
+impl StoreOutput<'_> {
     fn warn_of_sudo(&self, user: &str) {
         let text = format!(
-            "{}: this is root's own view: {} belongs to the CA in {}, and the browsers are root's. Run it without sudo as {user}; it says \
-             what takes root, and uses sudo for that alone",
+            "{}: this is the view of root: {} belongs to the CA in {}, and the browsers are those of root. Run it without sudo as {user}: it marks the commands that need root and uses sudo only for these",
             ui::caution("warning"),
             self.ca.name,
             self.authority.dir().display()
@@ -68,7 +67,7 @@ impl About<'_> {
         self.ui.alert(Event::Warning, &text);
     }
 
-    /// Runs what is to be run, store after store.
+    /// Runs the commands, store by store.
     fn act(&self, plan: &Plan, args: &TrustArgs, hands: &mut Here) -> Result<u8, Failure> {
         if args.install {
             self.ui.note(Event::Risk, &self.risk());
@@ -76,25 +75,25 @@ impl About<'_> {
         let mut failed = 0;
         for store in &plan.stores {
             let ui = self.ui;
-            let mut tell = |words: &[OsString]| {
+            let mut print = |words: &[OsString]| {
                 ui.note(Event::Command, &format!("  {}", ui::faint(harproxy_support::shell_quote::words(words))))
             };
-            let mut actor = Actor::new(self.ca, self.rights, hands, &mut tell);
+            let mut actor = Actor::new(self.ca, self.rights, hands, &mut print);
             let done = if args.install { actor.install(store) } else { actor.uninstall(store) };
             let found = store.look(self.ca, hands);
             if args.json {
                 let mut object = self.json(store, &found);
                 object["done"] = done.is_ok().into();
                 object["ran"] = done.as_ref().map_or(json!(null), |done| self.ran(done));
-                object["error"] = done.as_ref().err().map_or(json!(null), |error| advice::told(error).into());
+                object["error"] = done.as_ref().err().map_or(json!(null), |error| advice::one_line(error).into());
                 object["left"] = done.as_ref().err().map_or(json!([]), |error| commands(left(error), self.rights));
                 self.ui.data(&format!("{object}\n")).map_err(Failure::Output)?;
             }
             match done {
-                Ok(done) => self.ui.note(Event::Store, &self.did(store, &done, args.install)),
+                Ok(done) => self.ui.note(Event::Store, &self.success(store, &done, args.install)),
                 Err(error) => {
                     failed += 1;
-                    self.ui.alert(Event::Store, &self.did_not(store, &error, args));
+                    self.ui.alert(Event::Store, &self.failure(store, &error, args));
                 }
             }
             if let Ok(found) = &found
@@ -104,7 +103,7 @@ impl About<'_> {
             }
         }
         if plan.stores.is_empty() {
-            self.ui.note(Event::Done, "nothing to do: there is no such store here");
+            self.ui.note(Event::Done, "nothing to do: no such store exists here");
         }
         Ok(if failed == 0 { exit::HELD } else { exit::BROKEN })
     }
@@ -116,31 +115,31 @@ impl About<'_> {
         }
     }
 
-    fn did(&self, store: &Store, done: &Done, install: bool) -> String {
+    fn success(&self, store: &Store, done: &Done, install: bool) -> String {
         let what = match (done, install) {
             (Done::Already, true) => "trusts the CA already",
-            (Done::Already, false) => "holds nothing of the CA",
+            (Done::Already, false) => "does not contain the CA",
             (Done::Now(_), true) => "trusts the CA now",
             (Done::Now(_), false) => "no longer trusts the CA",
         };
         format!("{} {}: {what}", ui::good("✓"), named(store))
     }
 
-    fn did_not(&self, store: &Store, error: &ActError, args: &TrustArgs) -> String {
-        let mut text = format!("{} {}: {}\n", ui::bad("✗"), named(store), advice::told(error));
+    fn failure(&self, store: &Store, error: &ActError, args: &TrustArgs) -> String {
+        let mut text = format!("{} {}: {}\n", ui::bad("✗"), named(store), advice::one_line(error));
         let hint = match error {
             ActError::Missing { get, .. } => format!("{}, then run this again", get.instruction(self.rights)),
             ActError::ByHand(what) => what.clone(),
             ActError::NotAllowed(_) if self.rights == Rights::Sudo => {
-                "sudo would ask for a password; type these yourself, or run this again after `sudo -v`:".into()
+                "sudo needs a password: run these commands yourself, or run this again after `sudo -v`:".into()
             }
             ActError::NotAllowed(_) => "as root:".into(),
-            ActError::Guarded(_) => "type it yourself, certutil asks for the password:".into(),
-            ActError::Start { .. } | ActError::Failed { .. } => "what is left to do, once that is mended:".into(),
-            ActError::Look(_) => "mend that, then run this again".into(),
+            ActError::Guarded(_) => "run it yourself, because certutil asks for the password:".into(),
+            ActError::Start { .. } | ActError::Failed { .. } => "commands still to run after fixing that:".into(),
+            ActError::Look(_) => "fix that, then run this again".into(),
             ActError::NoEffect { .. } => {
-                let undone = if args.uninstall { "where else the certificate comes from" } else { "what keeps it out" };
-                format!("see {undone}: {}", store.place.display())
+                let purpose = if args.uninstall { "for another source of the certificate" } else { "for the reason" };
+                format!("look in the store {purpose}: {}", store.place.display())
             }
         };
         let _ = writeln!(text, "  {} {hint}", ui::help("hint:"));
@@ -150,24 +149,24 @@ impl About<'_> {
         text
     }
 
-    /// The risk of it, and what limits that: a line each.
+    /// Formats the risk of installing the CA, and its limits.
     fn risk(&self) -> String {
         let limits = match self.authority.permitted() {
-            [] => "The CA has no name constraints that would limit it.".to_owned(),
-            names => format!("The CA's name constraints limit it to {}.", names.join(", ")),
+            [] => "The CA has no name constraints that limit this.".to_owned(),
+            names => format!("The name constraints of the CA limit this to {}.", names.join(", ")),
         };
         format!(
-            "{}: whoever gets the key in {} can then pose as any site to all that uses the store.\n      {limits}",
+            "{}: anyone with the key in {} can pose as any site to all programs that use the store.\n      {limits}",
             ui::caution("risk"),
             self.authority.dir().display()
         )
     }
 
-    /// All of it for a person.
+    /// Formats all stores for the terminal.
     fn page(&self, looked: &[(&Store, Looked)], asides: &[&str]) -> String {
         let mut text = format!(
-            "{} needs none of this: `harproxy record` and `harproxy replay` make the program they start trust the CA, by its environment,\n\
-             and leave the machine as it is. What follows is for programs that harproxy does not start.\n\n{}\n",
+            "{} needs no installation: `harproxy record` and `harproxy replay` make the program they start trust the CA with variables,\n\
+             and do not change the machine. The commands below are for programs that harproxy does not start.\n\n{}\n",
             ui::strong("-- CMD"),
             self.risk()
         );
@@ -182,7 +181,7 @@ impl About<'_> {
         }
         let _ = write!(
             text,
-            "\n{} runs what is not done yet, {} undoes it; {} chooses.\n",
+            "\n{} runs the missing commands, {} reverses them, {} selects stores.\n",
             ui::help("harproxy ca trust --install"),
             ui::help("--uninstall"),
             ui::help("--store system|browsers|java")
@@ -193,9 +192,9 @@ impl About<'_> {
     fn section(&self, store: &Store, found: &Looked) -> String {
         let (mark, state) = match found.as_ref().map(Found::state) {
             Ok(State::Trusted) => (ui::good("✓"), "trusts the CA already".to_owned()),
-            Ok(State::Half) => (ui::caution("!"), "holds the CA, and does not trust it yet".to_owned()),
+            Ok(State::Half) => (ui::caution("!"), "contains the CA, but does not trust it yet".to_owned()),
             Ok(State::Absent) => (ui::faint("-"), "does not trust the CA".to_owned()),
-            Err(error) => (ui::caution("?"), advice::told(error)),
+            Err(error) => (ui::caution("?"), advice::one_line(error)),
         };
         let mut text = format!("\n{mark} {}: {state}\n  read by {}\n", named(store), store.readers);
         let trusted = found.as_ref().is_ok_and(|found| found.state() == State::Trusted);
@@ -215,7 +214,7 @@ impl About<'_> {
             None => {}
         }
         if found.as_ref().is_ok_and(|found| found.guarded) {
-            let _ = writeln!(text, "  a primary password guards it; certutil asks for that, and --install can't");
+            let _ = writeln!(text, "  it has a primary password, which certutil asks for and --install cannot enter");
         }
         if !trusted {
             self.commands(&mut text, "to install", &store.install());
@@ -224,7 +223,7 @@ impl About<'_> {
             Ok(found) if !found.own.is_empty() => store.remove(&found.own),
             _ => store.undo(),
         };
-        self.commands(&mut text, "to undo it", &undo);
+        self.commands(&mut text, "to uninstall", &undo);
         if let Ok(found) = found
             && !found.others.is_empty()
         {
@@ -233,11 +232,11 @@ impl About<'_> {
         text
     }
 
-    /// Other CAs of harproxy, and what takes them away.
+    /// Formats other CAs of harproxy in the store, and the commands that remove them.
     fn others(&self, store: &Store, others: &[Entry]) -> String {
         let names: Vec<&str> = others.iter().map(|entry| entry.name.as_str()).collect();
         let mut text = format!(
-            "  {} {} of harproxy {} trusted there too: {}\n",
+            "  {} {} of harproxy {} also trusted there: {}\n",
             ui::caution("!"),
             if names.len() == 1 { "another CA" } else { "other CAs" },
             if names.len() == 1 { "is" } else { "are" },
@@ -292,7 +291,7 @@ fn named(store: &Store) -> String {
     format!("{} ({})", ui::strong(&store.name), store.place.display())
 }
 
-/// What a failure left to do.
+/// Returns the commands that were not run because of a failure.
 fn left(error: &ActError) -> &[Step] {
     match error {
         ActError::NotAllowed(steps) | ActError::Guarded(steps) => steps,
@@ -301,7 +300,7 @@ fn left(error: &ActError) -> &[Step] {
     }
 }
 
-/// Commands as lists of words.
+/// Converts commands to JSON lists of words.
 fn commands(steps: &[Step], rights: Rights) -> Value {
     let words = |step: &Step| {
         let words = step.typed(rights);

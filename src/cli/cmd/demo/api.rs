@@ -1,5 +1,5 @@
-//! The embedded API of `harproxy demo`: HTTPS on a free loopback port, with a certificate of its own authority that lives as
-//! long as the process. It has one of each thing worth recording, and answers the same whenever it is asked.
+//! The embedded API of `harproxy demo`: HTTPS on a free loopback port, with a temporary certificate authority. Its
+//! responses are deterministic.
 
 use std::convert::Infallible;
 use std::io::{self, Write};
@@ -22,24 +22,24 @@ use tokio_rustls::TlsAcceptor;
 
 use harproxy_tls::provider::provider;
 
-/// The name that the API's certificate is for. It resolves nowhere: the demo maps it.
+/// The host name of the API. It has no DNS entry: the demo maps it.
 pub const HOST: &str = "api.demo.test";
 
-/// Why the API can't be had.
+/// Error of starting the API.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No certificate.
+    /// The certificate cannot be created.
     #[error("making a certificate for {HOST}")]
     Certificate(#[from] rcgen::Error),
-    /// A certificate that rustls refuses.
+    /// rustls refuses the certificate.
     #[error("setting up TLS for {HOST}")]
     Tls(#[from] rustls::Error),
-    /// No port.
+    /// The port cannot be opened.
     #[error("opening a port for {HOST}")]
     Listen(#[from] io::Error),
 }
 
-/// A running API; stopping it closes every connection.
+/// The running API. Stopping it closes every connection.
 pub struct Api {
     addr: SocketAddr,
     root: String,
@@ -59,26 +59,26 @@ impl Api {
         Ok(Api { addr, root, task })
     }
 
-    /// Where it listens.
+    /// Returns its address.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// The root to trust, PEM.
+    /// Returns its root certificate (PEM).
     #[must_use]
     pub fn root(&self) -> &str {
         &self.root
     }
 
-    /// Stops it; the port is closed when this returns.
+    /// Stops the API. The port is closed when this returns.
     pub async fn stop(self) {
         self.task.abort();
         let _ = self.task.await;
     }
 }
 
-/// A root of its own and a server configuration with a leaf that it signed.
+/// Creates a root certificate, and a server configuration with a leaf that it signed.
 fn certify() -> Result<(String, rustls::ServerConfig), Error> {
     let mut root = CertificateParams::new(Vec::new())?;
     root.distinguished_name.push(DnType::CommonName, "harproxy demo root");
@@ -98,7 +98,7 @@ fn certify() -> Result<(String, rustls::ServerConfig), Error> {
 }
 
 async fn accept(listener: TcpListener, tls: TlsAcceptor) {
-    // Dropped with this task, which ends the connections too.
+    // Dropping the set with this task ends the connections too.
     let mut connections = JoinSet::new();
     while let Ok((tcp, _)) = listener.accept().await {
         connections.spawn(serve(tcp, tls.clone()));
@@ -110,7 +110,7 @@ async fn serve(tcp: TcpStream, tls: TlsAcceptor) {
     if let Ok(tls) = tls.accept(tcp).await {
         let mut server = http1::Builder::new();
         server.auto_date_header(false);
-        // A client that breaks off is its own affair.
+        // A client that aborts is not an error of the API.
         let _ = server.serve_connection(TokioIo::new(tls), service_fn(respond)).await;
     }
 }
@@ -151,7 +151,7 @@ fn moved(to: &'static str) -> Response<Full<Bytes>> {
     response
 }
 
-/// Rows that compress well, as gzip when the client takes it.
+/// Returns rows that compress well, as gzip if the client accepts it.
 fn report(headers: &HeaderMap) -> Response<Full<Bytes>> {
     let rows: Vec<Value> =
         (1..=200).map(|day| json!({"day": day, "visits": day * 37 % 101, "region": "north"})).collect();

@@ -1,5 +1,7 @@
-//! `harproxy demo`: an HTTPS API, a client, and a recording between them, in one process and offline. It records the client's
-//! visit, stops the API, replays the visit from the files just written, and shows what a request gets that was not recorded.
+//! `harproxy demo`: an HTTPS API, a client, and a recording between them, in one process and offline. It records the
+//! client's
+//! visit, stops the API, replays the visit from the files just written, and shows what a request gets that was not
+//! recorded.
 
 pub mod api;
 pub mod visit;
@@ -22,14 +24,14 @@ use harproxy_matching::Options;
 use harproxy_proxy::upstream::{Mapping, Timeouts, Upstream, UpstreamPlan, UpstreamProxy};
 use harproxy_proxy::{Handler, Proxy, ProxyPlan, Running};
 use harproxy_tls::authority::Authority;
-use visit::{Ask, Got, OUTSIDE, UNRECORDED, VISIT, Visitor};
+use visit::{DemoRequest, DemoResponse, OUTSIDE, UNRECORDED, VISIT, Visitor};
 
-/// What is recorded.
+/// The scope of the recording.
 const GLOB: &str = "**/api/**";
-/// Generous: everything is on this machine.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Timeout of every connection. All of them are local.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What can go wrong beside the rooms that the demo drives.
+/// Error of the demo itself.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The embedded API.
@@ -38,10 +40,10 @@ pub enum Error {
     /// The client.
     #[error(transparent)]
     Visit(#[from] visit::Error),
-    /// No folder for the throw-away authority, or for the fixture.
+    /// No folder for the temporary authority or for the fixture.
     #[error("making a temporary folder")]
     Folder(#[source] io::Error),
-    /// A file of the demo's own.
+    /// A file of the demo.
     #[error("writing {}", path.display())]
     Write {
         /// The file.
@@ -51,39 +53,39 @@ pub enum Error {
     },
 }
 
-/// Runs the demo; the status is 0 when every answer was the same and the one miss was the expected one.
+/// Runs the demo. The status is 0 if all responses are equal and only the expected miss happened.
 ///
 /// # Errors
-/// [`Failure`], when it can't be carried out at all.
+/// [`Failure`], if the demo cannot run.
 pub async fn run(ui: &Ui) -> Result<u8, Failure> {
-    let story = Story { ui };
+    let printer = DemoOutput { ui };
     let scratch = tempfile::Builder::new().prefix("harproxy-demo-").tempdir().map_err(Error::Folder)?;
     let authority = Arc::new(Authority::load_or_create(&scratch.path().join("ca"))?);
     let output = place(Path::new("hars/demo.har"))?;
     let api = Api::start().await.map_err(Error::Api)?;
 
-    story.tell(&ui::strong("An HTTPS API, a client, and a recording between them"))?;
-    story.step(1, &format!("The API listens on {}, as https://{HOST}", api.addr()))?;
-    story.step(2, &format!("harproxy records {GLOB} into {}", output.display()))?;
-    let live = record(&story, &api, &authority, &output, scratch.path()).await?;
+    printer.print(&ui::strong("An HTTPS API, a client, and a recording between them"))?;
+    printer.step(1, &format!("The API listens on {}, as https://{HOST}", api.addr()))?;
+    printer.step(2, &format!("harproxy records {GLOB} into {}", output.display()))?;
+    let live = record(&printer, &api, &authority, &output, scratch.path()).await?;
     api.stop().await;
-    story.step(3, &format!("The API is stopped; harproxy replays {}", output.display()))?;
-    let (differing, verdict) = replay(&story, &live, &authority, &output).await?;
+    printer.step(3, &format!("The API is stopped; harproxy replays {}", output.display()))?;
+    let (differing, verdict) = replay(&printer, &live, &authority, &output).await?;
 
-    story.tell(&format!("\n{}", text::render(&verdict, &text::Palette::colour())))?;
+    printer.print(&format!("\n{}", text::render(&verdict, &text::Palette::colour())))?;
     let held = differing == 0 && only_the_expected_miss(&verdict);
-    story.tell(&closing(held, &output))?;
+    printer.print(&closing(held, &output))?;
     Ok(if held { exit::HELD } else { exit::FAILED })
 }
 
-/// Records one visit; returns what the client saw.
+/// Records one visit and returns the responses.
 async fn record(
-    story: &Story<'_>,
+    printer: &DemoOutput<'_>,
     api: &Api,
     authority: &Arc<Authority>,
     output: &Path,
     scratch: &Path,
-) -> Result<Vec<Got>, Failure> {
+) -> Result<Vec<DemoResponse>, Failure> {
     let root = scratch.join("api-root.pem");
     std::fs::write(&root, api.root()).map_err(|source| Error::Write { path: root.clone(), source })?;
     let upstream = Upstream::anywhere(UpstreamPlan {
@@ -95,7 +97,7 @@ async fn record(
             to_host: api.addr().ip().to_string(),
             to_port: Some(api.addr().port()),
         }],
-        timeouts: Timeouts { connect: PATIENCE, idle: PATIENCE, answer: PATIENCE },
+        timeouts: Timeouts { connect: TIMEOUT, idle: TIMEOUT, answer: TIMEOUT },
         ..UpstreamPlan::default()
     })?;
     let plan = RecordPlan {
@@ -116,26 +118,26 @@ async fn record(
     let (visitor, running) = serve(recorder.clone(), authority).await?;
     let mut live = Vec::new();
     for ask in VISIT {
-        let got = visitor.ask(*ask).await.map_err(Error::Visit)?;
-        story.answer(*ask, &got, "")?;
+        let got = visitor.send(*ask).await.map_err(Error::Visit)?;
+        printer.answer(*ask, &got, "")?;
         live.push(got);
     }
-    let outside = visitor.ask(OUTSIDE).await.map_err(Error::Visit)?;
-    story.answer(OUTSIDE, &outside, &ui::faint("passed, not recorded"))?;
+    let outside = visitor.send(OUTSIDE).await.map_err(Error::Visit)?;
+    printer.answer(OUTSIDE, &outside, &ui::faint("passed, not recorded"))?;
     drop(visitor);
-    running.drain(PATIENCE).await;
+    running.drain(TIMEOUT).await;
     let finaliser = recorder.clone();
     let outcome = tokio::task::spawn_blocking(move || finaliser.finalise(CmdEnd::Clean))
         .await
         .map_err(|error| Failure::System { doing: "finalising the recording", source: error.into() })??;
-    story.tell(&format!("   {}", crate::cli::summary::change(&outcome, output, None)))?;
+    printer.print(&format!("   {}", crate::cli::summary::change(&outcome, output, None)))?;
     Ok(live)
 }
 
-/// Replays the visit and asks for one thing more; returns how many answers differ, and the verdict.
+/// Replays the visit and sends an unrecorded request. Returns the number of different responses, and the verdict.
 async fn replay(
-    story: &Story<'_>,
-    live: &[Got],
+    printer: &DemoOutput<'_>,
+    live: &[DemoResponse],
     authority: &Arc<Authority>,
     output: &Path,
 ) -> Result<(usize, Verdict), Failure> {
@@ -157,32 +159,34 @@ async fn replay(
             clock: Clock::Shift,
             now: None,
             fail_on: FailOn::standard(true),
-            timeouts: Timeouts { connect: PATIENCE, idle: PATIENCE, answer: PATIENCE },
+            timeouts: Timeouts { connect: TIMEOUT, idle: TIMEOUT, answer: TIMEOUT },
         },
         None,
     )?);
     let (visitor, running) = serve(replayer.clone(), authority).await?;
     let mut differing = 0;
     for (ask, live) in VISIT.iter().zip(live) {
-        let got = visitor.ask(*ask).await.map_err(Error::Visit)?;
+        let got = visitor.send(*ask).await.map_err(Error::Visit)?;
         if got != *live {
             differing += 1;
-            story.answer(*ask, &got, &ui::bad("differs from what the API said"))?;
+            printer.answer(*ask, &got, &ui::bad("differs from the response of the API"))?;
         }
     }
     let bytes: usize = live.iter().map(|got| got.body.len()).sum();
     let same = VISIT.len() - differing;
-    story
-        .tell(&format!("   {same} of {} answers are what the API said: status, headers, {bytes} bytes", VISIT.len()))?;
-    story.step(4, "The client asks for something that was not recorded")?;
-    let missed = visitor.ask(UNRECORDED).await.map_err(Error::Visit)?;
-    story.answer(UNRECORDED, &missed, "")?;
+    printer.print(&format!(
+        "   {same} of {} responses are equal to the API's: status, headers, {bytes} bytes",
+        VISIT.len()
+    ))?;
+    printer.step(4, "The client sends a request that was not recorded")?;
+    let missed = visitor.send(UNRECORDED).await.map_err(Error::Visit)?;
+    printer.answer(UNRECORDED, &missed, "")?;
     drop(visitor);
-    running.drain(PATIENCE).await;
+    running.drain(TIMEOUT).await;
     Ok((differing, replayer.verdict()))
 }
 
-/// A proxy on a free port, and a client that goes through it.
+/// Starts a proxy on a free port, and a client that uses it.
 async fn serve(handler: Arc<dyn Handler>, authority: &Arc<Authority>) -> Result<(Visitor, Running), Failure> {
     let plan = ProxyPlan {
         listen: (std::net::Ipv4Addr::LOCALHOST, 0).into(),
@@ -190,8 +194,8 @@ async fn serve(handler: Arc<dyn Handler>, authority: &Arc<Authority>) -> Result<
         reverse_tls: false,
         auth: None,
         authority: authority.clone(),
-        head_timeout: PATIENCE,
-        idle_timeout: PATIENCE,
+        head_timeout: TIMEOUT,
+        idle_timeout: TIMEOUT,
         witness: None,
     };
     let proxy = Proxy::bind(plan).await?;
@@ -206,10 +210,10 @@ fn only_the_expected_miss(verdict: &Verdict) -> bool {
 
 fn closing(held: bool, output: &Path) -> String {
     if !held {
-        return format!("\n{}: this is not what the demo should show; please report it", ui::bad("error"));
+        return format!("\n{}: the demo failed; please report it", ui::bad("error"));
     }
     format!(
-        "\nThat one miss was asked for; in CI it would have failed the run. The recording is plain text, made to be committed:\n  \
+        "\nThe miss was intended; in CI it fails the run. Commit the recording:\n  \
          {}\n\nTry this next:\n  {}\n  {}\n",
         output.display(),
         ui::help("harproxy record --glob '**/api/**' -- CMD"),
@@ -217,7 +221,7 @@ fn closing(held: bool, output: &Path) -> String {
     )
 }
 
-/// The fixture's place, or one in a temporary folder that stays when the working directory can't be written.
+/// Returns the path of the fixture. If the working directory is not writable, it is in a temporary folder that is kept.
 fn place(wanted: &Path) -> Result<PathBuf, Failure> {
     let folder = wanted.parent().unwrap_or(wanted);
     let writable = std::fs::create_dir_all(folder).and_then(|()| tempfile::tempfile_in(folder));
@@ -228,13 +232,13 @@ fn place(wanted: &Path) -> Result<PathBuf, Failure> {
     Ok(kept.join("demo.har"))
 }
 
-/// Tells what happens, step by step, on standard output: it is what the command is for.
-struct Story<'a> {
+/// Prints the steps of the demo on standard output.
+struct DemoOutput<'a> {
     ui: &'a Ui,
 }
 
-impl Story<'_> {
-    fn tell(&self, text: &str) -> Result<(), Failure> {
+impl DemoOutput<'_> {
+    fn print(&self, text: &str) -> Result<(), Failure> {
         if self.ui.quiet {
             return Ok(());
         }
@@ -242,10 +246,10 @@ impl Story<'_> {
     }
 
     fn step(&self, number: usize, text: &str) -> Result<(), Failure> {
-        self.tell(&format!("\n{number}  {}", ui::strong(text)))
+        self.print(&format!("\n{number}  {}", ui::strong(text)))
     }
 
-    fn answer(&self, ask: Ask, got: &Got, remark: &str) -> Result<(), Failure> {
+    fn answer(&self, ask: DemoRequest, got: &DemoResponse, remark: &str) -> Result<(), Failure> {
         let what = match (got.header("location"), got.header("content-encoding")) {
             ("", "") => got.header("content-type").to_owned(),
             ("", coding) => format!("{}, {coding}", got.header("content-type")),
@@ -255,6 +259,6 @@ impl Story<'_> {
         if !remark.is_empty() {
             line = format!("{line}  {remark}");
         }
-        self.tell(&line)
+        self.print(&line)
     }
 }

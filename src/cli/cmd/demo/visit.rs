@@ -1,4 +1,4 @@
-//! The client of `harproxy demo`: the same visit every time, through whatever proxy it is given.
+//! The client of `harproxy demo`, which sends the same requests every time.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,27 +17,27 @@ use tokio_rustls::TlsConnector;
 use super::api::HOST;
 use harproxy_tls::provider::provider;
 
-type Broken = Box<dyn std::error::Error + Send + Sync>;
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why the visitor got no answer.
+/// Error of the client.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The CA of the proxy is not usable.
     #[error("trusting the CA of the proxy")]
-    Trust(#[source] Broken),
-    /// A request got no answer.
-    #[error("asking for {what}")]
-    Ask {
+    Trust(#[source] BoxError),
+    /// A request got no response.
+    #[error("requesting {request}")]
+    Request {
         /// Method and path.
-        what: String,
+        request: String,
         /// The reason.
-        source: Broken,
+        source: BoxError,
     },
 }
 
-/// A request of the visit.
+/// A request of the demo.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ask {
+pub struct DemoRequest {
     /// The method.
     pub method: &'static str,
     /// Path and query.
@@ -46,16 +46,16 @@ pub struct Ask {
     pub body: &'static str,
 }
 
-const fn get(path: &'static str) -> Ask {
-    Ask { method: "GET", path, body: "" }
+const fn get(path: &'static str) -> DemoRequest {
+    DemoRequest { method: "GET", path, body: "" }
 }
 
-/// What every visit asks for; all of it is in scope.
-pub const VISIT: &[Ask] = &[
+/// The requests of a visit. All of them are in scope.
+pub const VISIT: &[DemoRequest] = &[
     get("/api/users?page=1"),
     get("/api/users?page=2"),
-    Ask { method: "POST", path: "/api/orders", body: r#"{"item":"tea","count":2}"# },
-    Ask { method: "POST", path: "/api/orders", body: r#"{"item":"cake","count":1}"# },
+    DemoRequest { method: "POST", path: "/api/orders", body: r#"{"item":"tea","count":2}"# },
+    DemoRequest { method: "POST", path: "/api/orders", body: r#"{"item":"cake","count":1}"# },
     get("/api/orders/latest"),
     get("/api/orders/2"),
     get("/api/report"),
@@ -63,23 +63,23 @@ pub const VISIT: &[Ask] = &[
 ];
 
 /// Outside `**/api/**`.
-pub const OUTSIDE: Ask = get("/health");
+pub const OUTSIDE: DemoRequest = get("/health");
 
-/// Like one of the visit, and yet another request.
-pub const UNRECORDED: Ask = get("/api/users?page=3");
+/// An unrecorded request that is similar to one of the visit.
+pub const UNRECORDED: DemoRequest = get("/api/users?page=3");
 
-/// What came back.
+/// A response.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Got {
+pub struct DemoResponse {
     /// The status.
     pub status: u16,
     /// Its headers, harproxy's own mark left out.
     pub headers: HeaderMap,
-    /// The payload, as it came.
+    /// The payload as received.
     pub body: Bytes,
 }
 
-impl Got {
+impl DemoResponse {
     /// A header as text.
     #[must_use]
     pub fn header(&self, name: &str) -> &str {
@@ -87,7 +87,7 @@ impl Got {
     }
 }
 
-/// A client of one proxy that trusts its CA and nothing else. It has one connection, and asks one thing at a time.
+/// A client of one proxy that trusts only its CA. It has one connection and sends one request at a time.
 pub struct Visitor {
     proxy: SocketAddr,
     tls: TlsConnector,
@@ -95,7 +95,7 @@ pub struct Visitor {
 }
 
 impl Visitor {
-    /// A client that goes through `proxy` and trusts `ca` (PEM).
+    /// Creates a client of `proxy` that trusts `ca` (PEM).
     ///
     /// # Errors
     /// [`Error::Trust`].
@@ -111,15 +111,17 @@ impl Visitor {
         Ok(Visitor { proxy, tls: Arc::new(tls).into(), connection: Mutex::default() })
     }
 
-    /// Sends one request and waits for all of its answer.
+    /// Sends one request and waits for the complete response.
     ///
     /// # Errors
-    /// [`Error::Ask`].
-    pub async fn ask(&self, ask: Ask) -> Result<Got, Error> {
-        self.try_ask(ask).await.map_err(|source| Error::Ask { what: format!("{} {}", ask.method, ask.path), source })
+    /// [`Error::Request`].
+    pub async fn send(&self, ask: DemoRequest) -> Result<DemoResponse, Error> {
+        self.try_send(ask)
+            .await
+            .map_err(|source| Error::Request { request: format!("{} {}", ask.method, ask.path), source })
     }
 
-    async fn try_ask(&self, ask: Ask) -> Result<Got, Broken> {
+    async fn try_send(&self, ask: DemoRequest) -> Result<DemoResponse, BoxError> {
         let mut request = Request::builder()
             .method(ask.method)
             .uri(ask.path)
@@ -142,11 +144,11 @@ impl Visitor {
         head.headers.remove(harproxy_proxy::respond::MARK);
         let body = body.collect().await?.to_bytes();
         *connection = Some(sender);
-        Ok(Got { status: head.status.as_u16(), headers: head.headers, body })
+        Ok(DemoResponse { status: head.status.as_u16(), headers: head.headers, body })
     }
 
-    /// By CONNECT, and TLS inside.
-    async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, Broken> {
+    /// Opens a CONNECT tunnel and starts TLS in it.
+    async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, BoxError> {
         let tcp = TcpStream::connect(self.proxy).await?;
         let (mut proxy, connection) = http1::handshake::<_, Full<Bytes>>(TokioIo::new(tcp)).await?;
         tokio::spawn(connection.with_upgrades());
@@ -169,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_two_requests_of_the_visit_are_the_same() {
+    fn demo_requests_are_distinct() {
         for (n, ask) in VISIT.iter().enumerate() {
             assert!(!VISIT[..n].contains(ask) && *ask != UNRECORDED && *ask != OUTSIDE, "{ask:?}");
         }

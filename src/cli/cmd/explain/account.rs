@@ -1,4 +1,4 @@
-//! The answer of a request in words: what it is, why it is that, and what became of the other entries.
+//! Formats the answer of a request: the entry, the reason, and why the other entries were not chosen.
 
 use crate::cli::ui;
 use crate::verdict::ambiguity;
@@ -6,12 +6,12 @@ use crate::verdict::explain::{EntryPlace, Explanation, RerunOptions};
 use crate::verdict::phrase::difference;
 use harproxy_matching::{Chosen, Contender, EntryRef, Fate, Matcher, Miss, MissKind, Outcome, Placeholders, Query};
 
-use super::answer::{self, Body};
+use super::answer::{self, AnswerBody};
 
-/// Entries that are told of beside the one that answers.
-const TOLD: usize = 10;
-/// Differences of an entry that are told.
-const DIFFERENCES: usize = 5;
+/// Maximum number of other entries in the output.
+const MAX_OTHERS: usize = 10;
+/// Maximum number of differences per entry.
+const MAX_DIFFERENCES: usize = 5;
 
 /// A request and its answer.
 pub struct Account<'a> {
@@ -20,13 +20,13 @@ pub struct Account<'a> {
     pub globs: &'a [String],
     pub query: &'a Query<'a>,
     pub outcome: &'a Outcome,
-    /// As they stood before the answer took its turn.
+    /// The candidates before the answer advanced its sequence.
     pub contenders: &'a [Contender],
 }
 
 impl Account<'_> {
-    /// A few lines, without an end to the last.
-    pub fn text(&self, body: Option<&Body>) -> String {
+    /// Formats a few lines, without a final line end.
+    pub fn text(&self, body: Option<&AnswerBody>) -> String {
         let mut lines = Vec::new();
         let word = match self.outcome {
             Outcome::Serve(chosen) => {
@@ -48,14 +48,14 @@ impl Account<'_> {
             }
         };
         if !self.matcher.in_scope(self.query.url) {
-            lines.push(format!("{}: replay answers it only with a `-g` that lets it in", ui::caution("out of scope")));
+            lines.push(format!("{}: replay answers it only with a `-g` that includes it", ui::caution("out of scope")));
         }
         let head = format!("{word}: {} {}", self.query.method, self.matcher.told(self.query.url));
         std::iter::once(head).chain(lines.into_iter().map(|line| format!("  {line}"))).collect::<Vec<_>>().join("\n")
     }
 
-    fn content(&self, chosen: &Chosen, body: Option<&Body>) -> String {
-        let Some(Body { entry, len, .. }) = body else { return chosen.status.to_string() };
+    fn content(&self, chosen: &Chosen, body: Option<&AnswerBody>) -> String {
+        let Some(AnswerBody { entry, len, .. }) = body else { return chosen.status.to_string() };
         let recorded = &entry.response;
         let mut content = format!("{} {}", chosen.status, recorded.status_text).trim_end().to_owned();
         if i32::from(chosen.status) != recorded.status {
@@ -64,7 +64,7 @@ impl Account<'_> {
         let bare = self.query.method == "HEAD" || matches!(chosen.status, 100..=199 | 204 | 304);
         match bare {
             false => format!("{content}, {len} bytes"),
-            _ if chosen.status < 200 => format!("{content}: a change of protocol, which replay refuses"),
+            _ if chosen.status < 200 => format!("{content}: a protocol upgrade, which replay refuses"),
             _ => content,
         }
     }
@@ -97,19 +97,19 @@ impl Account<'_> {
             None => format!("score {score}"),
         });
         if winner.is_some_and(|winner| winner.fate == Fate::Chosen { again: true }) {
-            lines.push("it has answered before, and no other is left that is as good".to_owned());
+            lines.push("it was already used, and no other entry has the same rank".to_owned());
         }
         self.others(lines);
     }
 
-    /// The other entries of this method and URL.
+    /// Adds the other entries of this method and URL.
     fn others(&self, lines: &mut Vec<String>) {
         let others = || self.contenders.iter().filter(|contender| !matches!(contender.fate, Fate::Chosen { .. }));
-        for contender in others().take(TOLD) {
+        for contender in others().take(MAX_OTHERS) {
             let fate = match &contender.fate {
                 Fate::Chosen { .. } => continue,
-                Fate::Waits => "as good; its turn comes later".to_owned(),
-                Fate::Answered => "has had its turn".to_owned(),
+                Fate::Waits => "equal rank; later in the sequence".to_owned(),
+                Fate::Answered => "equal rank; already used".to_owned(),
                 Fate::LowerScore => {
                     let score = contender.repeated.len();
                     format!("score {score}; not repeated: {}", contender.lacking.join(", "))
@@ -117,24 +117,26 @@ impl Account<'_> {
                         .to_owned()
                 }
                 Fate::OtherCondition => {
-                    "asked for on another condition; one was recorded on the request's own".to_owned()
+                    "recorded for another condition; another entry has the condition of the request".to_owned()
                 }
-                Fate::OtherSecrets => format!("{}; it is about other secrets", placeholders(contender)),
-                Fate::LessExact => "it answers any value in a redacted place; another says what was sent".to_owned(),
-                Fate::LaterFixture => "an earlier fixture answers".to_owned(),
-                Fate::LastResort => "answers only when nothing better is there".to_owned(),
+                Fate::OtherSecrets => format!("{}; it has other secrets", placeholders(contender)),
+                Fate::LessExact => {
+                    "it matches any value in a redacted place; another entry matches the value that was sent".to_owned()
+                }
+                Fate::LaterFixture => "an earlier fixture has precedence".to_owned(),
+                Fate::LastResort => "used only if no better entry exists".to_owned(),
                 Fate::Differs(differences) => {
-                    let mut told: Vec<String> = differences.iter().take(DIFFERENCES).map(difference).collect();
-                    if differences.len() > DIFFERENCES {
-                        told.push(format!("and {} more differences", differences.len() - DIFFERENCES));
+                    let mut told: Vec<String> = differences.iter().take(MAX_DIFFERENCES).map(difference).collect();
+                    if differences.len() > MAX_DIFFERENCES {
+                        told.push(format!("and {} more differences", differences.len() - MAX_DIFFERENCES));
                     }
                     told.join("; ")
                 }
-                Fate::Unreadable(why) => format!("can't be read: {why}"),
+                Fate::Unreadable(why) => format!("cannot be read: {why}"),
             };
             lines.push(format!("{} {}: {fate}", ui::faint("not"), self.place(contender.at)));
         }
-        let more = others().count().saturating_sub(TOLD);
+        let more = others().count().saturating_sub(MAX_OTHERS);
         if more > 0 {
             lines.push(format!("{} {more} more entries of this method and URL", ui::faint("not")));
         }
@@ -158,7 +160,7 @@ impl Account<'_> {
     }
 }
 
-/// "2 of 3 placeholders sent back".
+/// Formats "2 of 3 placeholders sent back".
 fn placeholders(contender: &Contender) -> String {
     let Placeholders { back, of } = contender.placeholders;
     format!("{back} of {of} placeholders sent back")

@@ -1,4 +1,4 @@
-//! What `explain --json` says of a request. The names and their meaning are a contract.
+//! The output of `explain --json` for a request. Names and meanings are stable.
 
 use std::io::Read;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use harproxy_matching::{Chosen, Difference, EntryRef, Matcher, Miss, Outcome, Qu
 /// The answer of a request.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Answer {
+pub struct JsonAnswer {
     action: Action,
     fixture: Option<String>,
     entry: Option<usize>,
@@ -41,19 +41,18 @@ struct Near {
     differences: Vec<Difference>,
 }
 
-/// A payload as it would be served, decoded.
+/// The decoded payload of the answer.
 #[derive(Clone, Debug)]
-pub struct Body {
-    /// The entry that has it.
+pub struct AnswerBody {
+    /// The entry with the payload.
     pub entry: Arc<Entry>,
-    /// How many bytes.
+    /// Its length in bytes.
     pub len: u64,
     sha256: String,
 }
 
-/// Finds the answer, takes its turn, and reads the payload that would be served. One that can't be read is the miss that it
-/// would be for a client.
-pub fn answer(matcher: &Matcher, query: &Query<'_>) -> (Outcome, Option<Body>) {
+/// Finds the answer, advances its sequence, and reads its payload. An unreadable payload is a miss, as in a replay.
+pub fn answer(matcher: &Matcher, query: &Query<'_>) -> (Outcome, Option<AnswerBody>) {
     let outcome = matcher.answer(query, None);
     let (Outcome::Serve(chosen) | Outcome::Redirect(chosen)) = &outcome else { return (outcome, None) };
     match body(matcher, chosen) {
@@ -62,7 +61,7 @@ pub fn answer(matcher: &Matcher, query: &Query<'_>) -> (Outcome, Option<Body>) {
     }
 }
 
-fn body(matcher: &Matcher, chosen: &Chosen) -> Result<Body, harproxy_har::Error> {
+fn body(matcher: &Matcher, chosen: &Chosen) -> Result<AnswerBody, harproxy_har::Error> {
     let fixture = &matcher.fixtures()[chosen.at.fixture];
     let entry = fixture.entry(chosen.at.entry)?;
     let payload: Payload = fixture.payload(chosen.at.entry, &entry.response.content)?;
@@ -78,24 +77,24 @@ fn body(matcher: &Matcher, chosen: &Chosen) -> Result<Body, harproxy_har::Error>
             }
         }
     }
-    Ok(Body { entry, len, sha256: digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect() })
+    Ok(AnswerBody { entry, len, sha256: digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect() })
 }
 
-impl Answer {
-    /// The answer as data.
+impl JsonAnswer {
+    /// Converts the answer.
     #[must_use]
-    pub fn of(matcher: &Matcher, outcome: &Outcome, body: Option<Body>) -> Self {
+    pub fn of(matcher: &Matcher, outcome: &Outcome, body: Option<AnswerBody>) -> Self {
         let (action, chosen) = match outcome {
             Outcome::Serve(chosen) => (Action::Serve, chosen),
             Outcome::Redirect(chosen) => (Action::Redirect, chosen),
             Outcome::Abort(chosen) => (Action::Abort, chosen),
-            Outcome::Miss(miss) => return Answer::miss(matcher, miss),
+            Outcome::Miss(miss) => return JsonAnswer::miss(matcher, miss),
         };
-        Answer {
+        JsonAnswer {
             action,
             fixture: Some(fixture(matcher, chosen.at)),
             entry: Some(chosen.at.entry),
-            // A failure has none.
+            // A recorded failure has no status.
             status: Some(chosen.status).filter(|status| *status > 0),
             location: location(chosen),
             body_sha256: body.map(|body| body.sha256),
@@ -112,7 +111,7 @@ impl Answer {
             entry: near.at.entry,
             differences: near.differences.clone(),
         });
-        Answer {
+        JsonAnswer {
             action: Action::Miss,
             fixture: None,
             entry: None,
@@ -127,7 +126,7 @@ impl Answer {
     }
 }
 
-/// Where the client is sent, as it will read it.
+/// Returns the redirect location as the client receives it.
 #[must_use]
 pub fn location(chosen: &Chosen) -> Option<String> {
     let location = chosen.location.as_ref()?;
@@ -135,7 +134,7 @@ pub fn location(chosen: &Chosen) -> Option<String> {
     Some(moved.unwrap_or_else(|| location.clone()))
 }
 
-/// A fixture as it was named.
+/// Returns the path of a fixture as given.
 #[must_use]
 pub fn fixture(matcher: &Matcher, at: EntryRef) -> String {
     matcher.fixtures()[at.fixture].path().display().to_string()

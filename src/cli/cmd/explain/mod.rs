@@ -1,4 +1,4 @@
-//! `harproxy explain`: which entry would answer, and why. It asks the same code as `replay`.
+//! `harproxy explain`: explains which entry answers a request, with the matcher of `replay`.
 
 mod account;
 mod answer;
@@ -6,21 +6,21 @@ pub mod requests;
 
 use crate::cli::advice::Failure;
 use crate::cli::args::explain::ExplainArgs;
-use crate::cli::plan::Explaining;
+use crate::cli::plan::ExplainJob;
 use crate::cli::ui::Ui;
 use crate::replay;
 use crate::verdict::exit;
 use account::Account;
-use answer::Answer;
+use answer::JsonAnswer;
 
-/// Runs the command: the requests in order, so that turns are taken.
+/// Runs the command: answers the requests in order, so that sequences advance.
 ///
 /// # Errors
-/// [`Failure`]. Whatever the answers, they are none.
+/// [`Failure`]. A miss is not an error.
 pub fn run(mut args: ExplainArgs, ui: &Ui) -> Result<u8, Failure> {
     let requests = requests::read(&mut args)?;
     let json = args.json;
-    let Explaining { fixtures, scope, matching, policy } = Explaining::new(args)?;
+    let ExplainJob { fixtures, scope, matching, policy } = ExplainJob::new(args)?;
     let globs = scope.as_ref().map(|globs| globs.sources().to_vec()).unwrap_or_default();
     let matcher = replay::open(&fixtures, scope, matching)?.telling(policy);
     for (n, request) in requests.enumerate() {
@@ -28,9 +28,9 @@ pub fn run(mut args: ExplainArgs, ui: &Ui) -> Result<u8, Failure> {
         let query = request.query();
         let text = if json {
             let (outcome, body) = answer::answer(&matcher, &query);
-            serde_json::json!(Answer::of(&matcher, &outcome, body)).to_string()
+            serde_json::json!(JsonAnswer::of(&matcher, &outcome, body)).to_string()
         } else {
-            // Before the answer: the turns as they are now.
+            // The candidates before the answer advances the sequence.
             let contenders = matcher.contenders(&query, None);
             let (outcome, body) = answer::answer(&matcher, &query);
             let account =

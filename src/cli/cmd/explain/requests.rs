@@ -1,4 +1,4 @@
-//! The requests that `explain` is asked about: one by options, or many by a file with a JSON object a line.
+//! The requests of `explain`: one from options, or several from a file with a JSON object per line.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -15,10 +15,10 @@ use harproxy_http::NormalUrl;
 use harproxy_json::text::replace_lone_surrogates;
 use harproxy_matching::Query;
 
-/// Why a request can't be read.
+/// Error of reading a request.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The file can't be read.
+    /// The file cannot be read.
     #[error("reading {}", name(path))]
     Read {
         /// The file; `-` is standard input.
@@ -26,14 +26,14 @@ pub enum Error {
         /// The reason.
         source: io::Error,
     },
-    /// A line is no request.
+    /// A line is not a request.
     #[error("reading line {line} of {}: {reason}", name(path))]
     Line {
         /// The file; `-` is standard input.
         path: PathBuf,
         /// The line, from 1.
         line: usize,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
     },
 }
@@ -42,9 +42,9 @@ fn name(path: &Path) -> String {
     if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() }
 }
 
-/// A request to be explained.
+/// A request to explain.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub struct ExplainRequest {
     /// Its method.
     pub method: String,
     /// Its URL.
@@ -53,20 +53,20 @@ pub struct Request {
     body: Option<Vec<u8>>,
 }
 
-impl Request {
-    /// As matching sees it.
+impl ExplainRequest {
+    /// Returns the query for the matcher.
     #[must_use]
     pub fn query(&self) -> Query<'_> {
         Query { method: &self.method, url: &self.url, headers: &self.headers, body: self.body.as_deref() }
     }
 }
 
-/// The requests that the arguments name, in order, read as they are asked for: whoever feeds standard input line by line
-/// gets answer by answer.
+/// Returns the requests of the arguments in order. They are read lazily, so that each line of standard input is
+/// answered at once.
 ///
 /// # Errors
-/// When a file can't be opened.
-pub fn read(args: &mut ExplainArgs) -> Result<Box<dyn Iterator<Item = Result<Request, Error>>>, Error> {
+/// When a file cannot be opened.
+pub fn read(args: &mut ExplainArgs) -> Result<Box<dyn Iterator<Item = Result<ExplainRequest, Error>>>, Error> {
     if let Some(path) = args.requests.take() {
         let input: Box<dyn BufRead> = match path == Path::new("-") {
             true => Box::new(io::stdin().lock()),
@@ -75,9 +75,9 @@ pub fn read(args: &mut ExplainArgs) -> Result<Box<dyn Iterator<Item = Result<Req
                 Err(source) => return Err(Error::Read { path, source }),
             },
         };
-        return Ok(Box::new(Lines { path, input, line: 0 }));
+        return Ok(Box::new(RequestLines { path, input, line: 0 }));
     }
-    // One of the two is there: the grammar sees to it.
+    // clap requires one of the two.
     let Some(url) = args.url.take() else { return Ok(Box::new(std::iter::empty())) };
     let body = args.data.take().map(load).transpose()?;
     let method = args.method.take().unwrap_or_else(|| if body.is_some() { "POST" } else { "GET" }.to_owned());
@@ -85,7 +85,7 @@ pub fn read(args: &mut ExplainArgs) -> Result<Box<dyn Iterator<Item = Result<Req
     for (name, value) in args.header.drain(..) {
         headers.append(name, value);
     }
-    Ok(Box::new(std::iter::once(Ok(Request { method, url, headers, body }))))
+    Ok(Box::new(std::iter::once(Ok(ExplainRequest { method, url, headers, body }))))
 }
 
 fn load(data: Data) -> Result<Vec<u8>, Error> {
@@ -102,15 +102,15 @@ fn load(data: Data) -> Result<Vec<u8>, Error> {
     Ok(bytes)
 }
 
-/// The requests of a file; empty lines are none.
-struct Lines {
+/// The requests of a file. Empty lines are skipped.
+struct RequestLines {
     path: PathBuf,
     input: Box<dyn BufRead>,
     line: usize,
 }
 
-impl Iterator for Lines {
-    type Item = Result<Request, Error>;
+impl Iterator for RequestLines {
+    type Item = Result<ExplainRequest, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let mut line = Vec::new();
@@ -129,21 +129,21 @@ impl Iterator for Lines {
     }
 }
 
-/// A line of `--requests`. Members that it does not know are somebody else's.
+/// A line of `--requests`. Unknown members are ignored.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Line {
+struct RequestLine {
     url: String,
     #[serde(default = "get")]
     method: String,
     #[serde(default)]
-    headers: Vec<Field>,
+    headers: Vec<HeaderField>,
     #[serde(default)]
     body_base64: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct Field {
+struct HeaderField {
     name: String,
     value: String,
 }
@@ -152,28 +152,28 @@ fn get() -> String {
     "GET".to_owned()
 }
 
-fn parse(line: &[u8]) -> Result<Request, String> {
+fn parse(line: &[u8]) -> Result<ExplainRequest, String> {
     let text = std::str::from_utf8(line).map_err(|_| "it is not UTF-8".to_owned())?;
-    // Some editors open a file with a byte order mark.
+    // Some editors start a file with a byte order mark.
     let text = replace_lone_surrogates(text.trim_start_matches('\u{feff}'));
-    let line: Line = serde_json::from_str(&text).map_err(|error| in_a_line(&error))?;
+    let line: RequestLine = serde_json::from_str(&text).map_err(|error| in_a_line(&error))?;
     let url = NormalUrl::parse_any(&line.url).map_err(|error| error.to_string())?;
     let body = line.body_base64.map(|body| BASE64_STANDARD.decode(body)).transpose();
     let body = body.map_err(|error| format!("`bodyBase64` is not base64: {error}"))?;
     let mut headers = HeaderMap::new();
-    for Field { name, value } in line.headers {
+    for HeaderField { name, value } in line.headers {
         // What no client can send (`:authority`, a line feed) matches nothing.
         match (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value.as_bytes())) {
             (Ok(name), Ok(value)) => {
                 headers.append(name, value);
             }
-            _ => tracing::debug!(name, "not a header that can be sent: it is left out"),
+            _ => tracing::debug!(name, "the header is invalid and was left out"),
         }
     }
-    Ok(Request { method: line.method, url, headers, body })
+    Ok(ExplainRequest { method: line.method, url, headers, body })
 }
 
-/// The parser counts lines too, and there is only one.
+/// Formats a JSON error without its line number, which is always 1.
 fn in_a_line(error: &serde_json::Error) -> String {
     let text = error.to_string();
     match text.rsplit_once(" at line ") {
@@ -187,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_a_request() {
+    fn lines_are_parsed_as_requests() {
         let line = br#"{"url":"HTTP://A.test:80/x#y","method":"PUT","headers":[{"name":"X","value":"1"},{"name":"x","value":"2"},
             {"name":":authority","value":"a"}],"bodyBase64":"aGk=","more":1}"#;
         let request = parse(line).unwrap();
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_request_says_why() {
+    fn invalid_lines_have_a_reason() {
         for (line, why) in [
             (&b"{"[..], "EOF while parsing"),
             (b"[]", "at column"),
@@ -209,8 +209,8 @@ mod tests {
             (b"{\"url\":\"http://a/\",\"bodyBase64\":\"!\"}", "not base64"),
             (b"\xff", "not UTF-8"),
         ] {
-            let said = parse(line).unwrap_err();
-            assert!(said.contains(why), "{said}");
+            let error = parse(line).unwrap_err();
+            assert!(error.contains(why), "{error}");
         }
     }
 }

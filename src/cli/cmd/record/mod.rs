@@ -2,8 +2,6 @@
 
 mod twice;
 
-pub use twice::Learning;
-
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -13,9 +11,9 @@ use crate::child::env::Mode;
 use crate::cli::advice::Failure;
 use crate::cli::args::record::RecordArgs;
 use crate::cli::event::Event;
-use crate::cli::plan::{Recording, RunPlan};
+use crate::cli::files;
+use crate::cli::plan::{RecordJob, RunPlan};
 use crate::cli::reports::Recorded;
-use crate::cli::roots::Roots;
 use crate::cli::run::{About, End, Run};
 use crate::cli::summary;
 use crate::cli::ui::{self, Ui};
@@ -29,13 +27,12 @@ use harproxy_tls::authority::Authority;
 /// Runs the command.
 ///
 /// # Errors
-/// [`Failure`], when there is no verdict.
+/// [`Failure`], if there is no verdict.
 pub async fn run(args: RecordArgs, ui: &Ui) -> Result<u8, Failure> {
-    let Recording { record, upstream, run: plan, learning } = Recording::new(args)?;
-    plan.begin();
-    let roots = Roots::gather();
+    let RecordJob { record, upstream, run: plan, learning } = RecordJob::new(args)?;
+    files::remove_ready_file(plan.ready_file.as_deref());
     let authority = Arc::new(Authority::load_or_create(&plan.ca_dir)?);
-    let mut run = Run::new(&plan, roots, ui)?;
+    let mut run = Run::new(&plan, ui)?;
     let recorder = start(record, upstream.clone(), ui)?;
     if let Some(herald) = run.herald() {
         recorder.set_listener(herald);
@@ -44,11 +41,11 @@ pub async fn run(args: RecordArgs, ui: &Ui) -> Result<u8, Failure> {
     let end = serve(&mut run, &recorder, authority.clone()).await?;
     let (end, lessons) = match &learning {
         Some(learning) if end.is_clean() && !recorder.is_idle() => {
-            match twice::again(learning, &mut run, &recorder, upstream, authority, ui).await {
-                Ok(twice::Again::Learned(policy)) => (end, policy),
-                Ok(twice::Again::Failed(end)) => (end, None),
+            match twice::run_again(learning, &mut run, &recorder, upstream, authority, ui).await {
+                Ok(twice::SecondRun::Succeeded(policy)) => (end, policy),
+                Ok(twice::SecondRun::Failed(end)) => (end, None),
                 Err(Failure::Cut { status, .. }) => (End::Cut(status), None),
-                // What could not be learned is no reason to lose what was recorded.
+                // A failure of the second run must not lose the recording of the first.
                 Err(failure) => (End::NotStarted(failure), None),
             }
         }
@@ -57,10 +54,10 @@ pub async fn run(args: RecordArgs, ui: &Ui) -> Result<u8, Failure> {
     conclude(run, recorder, lessons, &end, &plan, ui).await
 }
 
-/// A policy that was learned and written.
+/// The learned configuration that was written.
 type Learned = (Volatile, Vec<MatchRule>);
 
-/// Starts a recording, and tells what a killed one had left.
+/// Starts a recording, and reports that it continues a killed one.
 pub(super) fn start(record: RecordPlan, upstream: UpstreamPlan, ui: &Ui) -> Result<Arc<Recorder>, Failure> {
     let recorder = Recorder::start(record, Upstream::anywhere(upstream)?)?;
     if let Some(recovery) = recorder.recovery() {
@@ -84,7 +81,7 @@ async fn serve(run: &mut Run<'_>, recorder: &Arc<Recorder>, authority: Arc<Autho
     run.serve(recorder.clone(), authority, &about).await
 }
 
-/// Finalises, and tells the verdict and what became of the fixture.
+/// Finalises the recording, and prints the verdict and the changes of the fixture.
 async fn conclude(
     mut run: Run<'_>,
     recorder: Arc<Recorder>,
@@ -93,7 +90,7 @@ async fn conclude(
     plan: &RunPlan,
     ui: &Ui,
 ) -> Result<u8, Failure> {
-    let fixture = Fixture { output: recorder.plan().output.clone(), content: recorder.plan().content };
+    let fixture = OutputFixture { output: recorder.plan().output.clone(), content: recorder.plan().content };
     if let End::Cut(_) = end {
         recorder.stop();
         return Ok(run.conclude(end, recorder.verdict(), &Recorded::default()));
@@ -113,7 +110,7 @@ async fn conclude(
             let summary = fixture.summary(&outcome, end, plan);
             match end {
                 End::NotStarted(_) if !outcome.written && outcome.held.is_none() => {}
-                // Somebody has to decide on it.
+                // The user must decide on a held recording, so `--quiet` does not hide it.
                 _ if outcome.held.is_some() => ui.alert(Event::Summary, &summary),
                 _ => ui.note(Event::Summary, &summary),
             }
@@ -132,7 +129,7 @@ async fn conclude(
     }
 }
 
-/// What came of work on another thread, if it was waited for.
+/// Flattens the result of work on another thread.
 pub(super) fn finished<T, E: Into<Failure>>(
     work: Result<Result<Result<T, E>, JoinError>, Failure>,
 ) -> Result<T, Failure> {
@@ -141,14 +138,14 @@ pub(super) fn finished<T, E: Into<Failure>>(
     done.map_err(Into::into)
 }
 
-/// What was written to.
-struct Fixture {
+/// The fixture of a recording.
+struct OutputFixture {
     output: PathBuf,
     content: ContentMode,
 }
 
-impl Fixture {
-    /// The table, what changed, and what to type next.
+impl OutputFixture {
+    /// Returns the table of hosts, the changes of the fixture and the next commands.
     fn summary(&self, outcome: &Outcome, end: &End, plan: &RunPlan) -> String {
         let mut text = summary::table(&outcome.hosts);
         let failed = match end {
@@ -161,7 +158,7 @@ impl Fixture {
         }
         if outcome.written {
             text.push_str(&format!("\n{}\n", ui::strong("Next:")));
-            text.push_str(&summary::next(&self.output, self.content, &plan.carried, &plan.cmd));
+            text.push_str(&summary::next(&self.output, self.content, &plan.replay_options, &plan.cmd));
         } else if outcome.held.is_some() {
             text.push_str(&summary::choice(&self.output));
         }

@@ -1,4 +1,4 @@
-//! `record --twice`: CMD runs a second time, and what differed though nothing had changed is proposed as lines of the policy.
+//! `record --twice`: runs CMD a second time and proposes configuration for the values that differ.
 
 use std::fs;
 use std::io;
@@ -11,6 +11,7 @@ use super::{Learned, finished, serve, start};
 use crate::cli::advice::Failure;
 use crate::cli::event::Event;
 use crate::cli::files;
+use crate::cli::plan::Learning;
 use crate::cli::run::{End, Run};
 use crate::cli::ui::Ui;
 use crate::learn::{self, Lessons};
@@ -20,47 +21,38 @@ use harproxy_har::write::ContentMode;
 use harproxy_proxy::upstream::UpstreamPlan;
 use harproxy_tls::authority::Authority;
 
-/// What becomes of what is learned.
-#[derive(Clone, Debug)]
-pub struct Learning {
-    /// `--write-policy`: the file that it is added to.
-    pub write_to: Option<PathBuf>,
-    /// The one that it would be added to, for the message.
-    pub file: PathBuf,
-}
-
-/// How the second run went.
-pub(super) enum Again {
-    /// Well. What was learned, if it is in the policy now.
-    Learned(Option<Learned>),
-    /// Not: CMD failed, or could not be started.
+/// Result of the second run.
+pub(super) enum SecondRun {
+    /// It succeeded. Contains the learned configuration if it was written.
+    Succeeded(Option<Learned>),
+    /// CMD failed or could not be started.
     Failed(End),
 }
 
-/// Runs CMD again and compares. The second recording is kept out of the fixture: it is the first one's measure.
-pub(super) async fn again(
+/// Runs CMD again and compares the recordings. The second recording is not added to the fixture.
+pub(super) async fn run_again(
     learning: &Learning,
     run: &mut Run<'_>,
     first: &Arc<Recorder>,
     upstream: UpstreamPlan,
     authority: Arc<Authority>,
     ui: &Ui,
-) -> Result<Again, Failure> {
+) -> Result<SecondRun, Failure> {
     let scratch = tempfile::tempdir();
     let scratch = scratch.map_err(|source| Failure::System { doing: "making a temporary folder", source })?;
     let [once, other, measure] = ["once.har", "twice.har", "measure.har"].map(|name| scratch.path().join(name));
     let copies = copied(first.clone(), [once.clone(), measure.clone()]);
     finished(run.unless_interrupted(copies).await)?;
 
-    ui.note(Event::Again, "running CMD again, to learn what differs though nothing has changed");
+    ui.note(Event::Again, "running CMD again to find volatile values");
     let (update, content) = (UpdateMode::Merge, ContentMode::Attach);
     let plan = RecordPlan { output: measure, update, content, ..first.plan().clone() };
     let second = start(plan, upstream, ui)?;
     match serve(run, &second, authority).await? {
         end if end.is_clean() => {}
         end => {
-            ui.alert(Event::Again, "CMD failed when it ran again: there is nothing to learn from that");
-            return Ok(Again::Failed(end));
+            ui.alert(Event::Again, "CMD failed in its second run: nothing can be learned");
+            return Ok(SecondRun::Failed(end));
         }
     }
     let learned = spawn_blocking(move || -> Result<_, record::Error> {
@@ -78,15 +70,15 @@ pub(super) async fn again(
     if let Some(path) = path {
         write(path, &lessons)?;
     }
-    ui.alert(Event::Learned, &told(&lessons, &outcome, learning));
-    Ok(Again::Learned(path.map(|_| policy(first.plan(), &lessons))))
+    ui.alert(Event::Learned, &summary(&lessons, &outcome, learning));
+    Ok(SecondRun::Succeeded(path.map(|_| policy(first.plan(), &lessons))))
 }
 
 async fn copied(first: Arc<Recorder>, to: [PathBuf; 2]) -> Result<Result<(), record::Error>, tokio::task::JoinError> {
     spawn_blocking(move || to.iter().try_for_each(|path| first.copy_to(path))).await
 }
 
-/// The policy of a recording with what was learned.
+/// Returns the configuration of a recording with the learned lines.
 fn policy(plan: &RecordPlan, lessons: &Lessons) -> Learned {
     let mut volatile: Volatile = plan.volatile.clone();
     volatile.headers.extend(lessons.volatile_headers.keys().cloned());
@@ -94,11 +86,11 @@ fn policy(plan: &RecordPlan, lessons: &Lessons) -> Learned {
     (volatile, plan.rules.iter().cloned().chain(lessons.match_rules()).collect())
 }
 
-/// What differed, the lines for it, and what they change.
-fn told(lessons: &Lessons, outcome: &Outcome, learning: &Learning) -> String {
+/// Formats the differences, the proposed lines and their effect.
+fn summary(lessons: &Lessons, outcome: &Outcome, learning: &Learning) -> String {
     let mut text = String::new();
     if lessons.is_empty() && lessons.unexplained.is_empty() {
-        return "the second run was answered as the first one: there is nothing to learn".to_owned();
+        return "the second run got the responses of the first one: nothing to learn".to_owned();
     }
     let examples = lessons.volatile_headers.iter().chain(&lessons.volatile_json);
     for (place, (first, second)) in examples {
@@ -112,22 +104,22 @@ fn told(lessons: &Lessons, outcome: &Outcome, learning: &Learning) -> String {
         };
     }
     for difference in &lessons.unexplained {
-        text += &format!("no line of a policy says this: {difference}\n");
+        text += &format!("no configuration covers this: {difference}\n");
     }
     let changes = match outcome.changed + outcome.added {
         0 => "nothing in the fixture".to_owned(),
         1 => "1 entry".to_owned(),
         n => format!("{n} entries"),
     };
-    let with = if lessons.is_empty() { "the second run" } else { "with that the second run" };
-    text += &format!("{with} would change {changes}");
+    let with = if lessons.is_empty() { "the second run" } else { "with these lines the second run" };
+    text += &format!("{with} changes {changes}");
     text
 }
 
-/// As much of a value as a line has room for.
+/// Truncates a value to fit on a line.
 fn cut(value: &str) -> String {
-    const ROOM: usize = 40;
-    match value.char_indices().nth(ROOM) {
+    const MAX_CHARS: usize = 40;
+    match value.char_indices().nth(MAX_CHARS) {
         Some((at, _)) => format!("`{}…`", &value[..at]),
         None => format!("`{value}`"),
     }

@@ -1,4 +1,4 @@
-//! `harproxy show`: an entry, or all of a fixture, as people read it.
+//! `harproxy show`: prints an entry or a whole fixture, decoded and indented.
 
 mod text;
 
@@ -19,9 +19,10 @@ use harproxy_har::{Fixture, format};
 /// # Errors
 /// [`Failure`].
 pub fn run(args: &ShowArgs, ui: &Ui) -> Result<u8, Failure> {
-    let named = args.entries.iter().map(|entry| Named::parse(entry, args.all)).collect::<Result<Vec<_>, _>>()?;
+    let named =
+        args.entries.iter().map(|entry| EntryArgument::parse(entry, args.all)).collect::<Result<Vec<_>, _>>()?;
     if args.body {
-        for Named { fixture, entry } in named {
+        for EntryArgument { fixture, entry } in named {
             let payload = show::body(&Fixture::open(&fixture)?, entry.unwrap_or_default(), args.request)?;
             ui.bytes(&mut payload.reader()?).map_err(Failure::Output)?;
         }
@@ -29,12 +30,12 @@ pub fn run(args: &ShowArgs, ui: &Ui) -> Result<u8, Failure> {
     }
     let mut pager = Pager::start(!args.no_pager);
     let shown = named.iter().try_for_each(|named| show(named, args, &mut pager));
-    // It may have much to show before what went wrong.
+    // Output before the error is shown first.
     pager.finish().map_err(Failure::Output)?;
     shown.map(|()| exit::HELD)
 }
 
-fn show(Named { fixture, entry }: &Named, args: &ShowArgs, pager: &mut Pager) -> Result<(), Failure> {
+fn show(EntryArgument { fixture, entry }: &EntryArgument, args: &ShowArgs, pager: &mut Pager) -> Result<(), Failure> {
     let fixture = Fixture::open(fixture)?;
     let entries = match entry {
         Some(entry) => *entry..entry.saturating_add(1),
@@ -51,7 +52,7 @@ fn show(Named { fixture, entry }: &Named, args: &ShowArgs, pager: &mut Pager) ->
         } else {
             match show::show(&fixture, entry, files) {
                 Ok(shown) => text::of(&shown, (!args.all).then_some((&fixture, entry))),
-                // In a diff, one bad entry is no reason to see nothing of the others.
+                // In a diff, an invalid entry must not hide the others.
                 Err(error) if args.all => format!("{}\n\n", plain(&error)),
                 Err(error) => return Err(error.into()),
             }
@@ -63,30 +64,30 @@ fn show(Named { fixture, entry }: &Named, args: &ShowArgs, pager: &mut Pager) ->
     Ok(())
 }
 
-/// What is wrong with an entry, without the name of the file, which is another in each diff.
+/// Formats the error of an entry without the file name, which differs in each diff.
 fn plain(error: &harproxy_har::Error) -> String {
     match error {
-        harproxy_har::Error::Entry { reason, .. } => format!("an entry that can't be shown: {reason}"),
+        harproxy_har::Error::Entry { reason, .. } => format!("an entry that cannot be shown: {reason}"),
         error => error.to_string(),
     }
 }
 
-/// A fixture, or an entry of it.
-struct Named {
+/// An argument: a fixture or one of its entries.
+struct EntryArgument {
     fixture: PathBuf,
     entry: Option<usize>,
 }
 
-impl Named {
-    /// `FILE#N`; with `--all` just `FILE`.
+impl EntryArgument {
+    /// Parses `FILE#N`, or `FILE` with `--all`.
     fn parse(argument: &OsStr, all: bool) -> Result<Self, plan::Error> {
         if all {
-            return Ok(Named { fixture: argument.into(), entry: None });
+            return Ok(EntryArgument { fixture: argument.into(), entry: None });
         }
         let text = argument.to_str().and_then(|text| text.rsplit_once('#'));
         let text = text.filter(|(file, _)| !file.is_empty());
         match text.and_then(|(file, entry)| Some((Path::new(file), entry.parse().ok()?))) {
-            Some((fixture, entry)) => Ok(Named { fixture: fixture.to_owned(), entry: Some(entry) }),
+            Some((fixture, entry)) => Ok(EntryArgument { fixture: fixture.to_owned(), entry: Some(entry) }),
             None => Err(plan::Error::NoEntry(argument.to_string_lossy().into_owned())),
         }
     }

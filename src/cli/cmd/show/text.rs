@@ -1,4 +1,4 @@
-//! An entry as text, for a terminal and for diffs.
+//! Formats an entry as text for the terminal and for diffs.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use crate::cli::ui::{self, harmless};
 use crate::upkeep::show::{Message, Shape, Shown};
 use harproxy_har::{Entry, Fixture};
 
-/// An entry, with an empty line behind it. `place` asks for where it stands, and when and where it was recorded.
+/// Formats an entry, followed by an empty line. With `place`, the output includes its position, time and addresses.
 pub fn of(shown: &Shown, place: Option<(&Fixture, usize)>) -> String {
     let mut out = String::new();
     if let Some((fixture, entry)) = place {
@@ -78,7 +78,7 @@ fn shape(payload: &Shape, out: &mut String) {
     }
 }
 
-/// A line of JSON, with the name of its member in colour.
+/// Formats a line of JSON with the member name in color.
 fn member(line: &str) -> String {
     let bare = line.trim_start();
     let end = bare.strip_prefix('"').and_then(|rest| {
@@ -100,7 +100,7 @@ fn one_line(text: &str) -> String {
     harmless(text).replace('\n', "\\n").replace('\t', " ")
 }
 
-/// When, how long, with whom.
+/// Formats the time, the timings and the server of an entry.
 fn recorded(entry: &Entry) -> String {
     let timings = entry.timings;
     let phases = [

@@ -1,41 +1,41 @@
-//! What the files say beside the options of a command, as written, for `harproxy config`.
+//! Settings of the files that are not options of a command, as written, for `harproxy config`.
 
 use serde_json::Value as Json;
 use toml::de::DeValue;
 
-use super::document::{At, Document, Value};
+use super::document::{ConfigFile, FilePosition, Value};
 
-/// One thing that a file says.
+/// A setting that is not an option of a command.
 #[derive(Clone, Debug)]
-pub struct Said {
+pub struct OtherSetting {
     /// With its section: `redact.headers`, `match`.
     pub name: String,
-    /// The value; of a secret, where it is from.
+    /// The value. For a secret, its origin.
     pub value: Json,
-    /// Where it stands.
-    pub at: At,
+    /// Its position in the file.
+    pub at: FilePosition,
 }
 
-/// Every item of a section; each rule of `[[match]]` is one, each value of `[redact.values]` too.
-pub(super) fn of<'t>(document: &Document<'t>, section: &str, value: &Value<'t>) -> Vec<Said> {
+/// Returns the settings of a section. Each rule of `[[match]]` and each value of `[redact.values]` is one.
+pub(super) fn of_section<'t>(document: &ConfigFile<'t>, section: &str, value: &Value<'t>) -> Vec<OtherSetting> {
     match value.get_ref() {
         DeValue::Array(rules) => {
             let rule = |rule: &Value<'t>| {
                 let at = document.at(&rule.span());
-                Said { name: section.to_owned(), value: document.json(rule.get_ref()), at }
+                OtherSetting { name: section.to_owned(), value: document.json(rule.get_ref()), at }
             };
             rules.iter().map(rule).collect()
         }
         DeValue::Table(table) => {
             let items = document.items(table.clone()).into_iter();
-            let each = |item: super::Item<'t>| {
+            let each = |item: super::TomlItem<'t>| {
                 let name = format!("{section}.{}", item.name);
                 match item.value.get_ref() {
-                    DeValue::Table(_) => of(document, &name, &item.value),
+                    DeValue::Table(_) => of_section(document, &name, &item.value),
                     value => {
                         let secret = section == "redact.values";
                         let value = if secret { secret_of(value) } else { document.json(value) };
-                        vec![Said { name, value, at: document.at(&item.at) }]
+                        vec![OtherSetting { name, value, at: document.at(&item.at) }]
                     }
                 }
             };
@@ -45,14 +45,14 @@ pub(super) fn of<'t>(document: &Document<'t>, section: &str, value: &Value<'t>) 
     }
 }
 
-/// Lays what a file says over what another did.
-pub(super) fn over(said: &mut Vec<Said>, later: Vec<Said>) {
-    // Rules add up, of everything else the later counts.
-    said.retain(|before| before.name == "match" || later.iter().all(|after| after.name != before.name));
-    said.extend(later);
+/// Merges the settings of a later file into those of earlier files.
+pub(super) fn merge(settings: &mut Vec<OtherSetting>, later: Vec<OtherSetting>) {
+    // Rules are appended. Other settings are replaced by those of the later file.
+    settings.retain(|before| before.name == "match" || later.iter().all(|after| after.name != before.name));
+    settings.extend(later);
 }
 
-/// Where a value is from, and never the value.
+/// Returns the origin of a secret, never its value.
 fn secret_of(value: &DeValue<'_>) -> Json {
     const REDACTED: &str = "(redacted)";
     let variable = value.as_str().and_then(|text| text.strip_prefix(super::secrets::VARIABLE));

@@ -1,0 +1,141 @@
+//! The run around a recording or a replay: ports, certificate authority, CMD, reports.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::error::Error;
+use crate::cli::args::common::{AuthorityArgs, ListenArgs, ProxyArgs, RunArgs, UpstreamArgs};
+use harproxy_proxy::{Credentials, ProxyPlan, ReversePlan, Witness};
+use harproxy_redact::Policy;
+use harproxy_tls::authority::Authority;
+
+/// Default port of a proxy without CMD.
+const DEFAULT_PORT: u16 = 8899;
+
+/// The run around a recording or a replay.
+#[derive(Clone, Debug)]
+pub struct RunPlan {
+    /// The address of the proxy port.
+    pub listen: SocketAddr,
+    /// Credentials that clients must send.
+    pub auth: Option<Credentials>,
+    /// Origins with a reverse port.
+    pub reverse: Vec<ReversePlan>,
+    /// Whether reverse ports use TLS.
+    pub reverse_tls: bool,
+    /// `--head-timeout`.
+    pub head_timeout: Duration,
+    /// `--idle-timeout`.
+    pub idle_timeout: Duration,
+    /// The folder of the certificate authority.
+    pub ca_dir: PathBuf,
+    /// `--ready-file`.
+    pub ready_file: Option<PathBuf>,
+    /// `--report`.
+    pub reports: Vec<PathBuf>,
+    /// `--grace`.
+    pub grace: Duration,
+    /// Hosts that CMD reaches without the proxy.
+    pub bypass: Vec<String>,
+    /// The program and its arguments; empty without CMD.
+    pub cmd: Vec<OsString>,
+    /// The redaction policy for reports.
+    pub policy: Arc<Policy>,
+    /// Command-line words of the options that a replay of the same CMD also needs. Empty except for a recording.
+    pub replay_options: Vec<OsString>,
+}
+
+impl RunPlan {
+    pub(super) fn new(
+        proxy: ProxyArgs,
+        upstream: &UpstreamArgs,
+        run: RunArgs,
+        authority: &AuthorityArgs,
+        cmd: Vec<OsString>,
+        policy: Arc<Policy>,
+    ) -> Result<Self, Error> {
+        let listen = listen_address(&proxy.listen, !cmd.is_empty());
+        if !listen.ip().is_loopback() && proxy.listen.auth.is_none() && !proxy.allow_remote {
+            return Err(Error::Remote(listen));
+        }
+        if proxy.tls && proxy.reverse.is_empty() {
+            return Err(Error::TlsWithoutReverse);
+        }
+        check_reverse_is_unique(&proxy.reverse)?;
+        Ok(RunPlan {
+            listen,
+            auth: proxy.listen.auth,
+            reverse: proxy.reverse,
+            reverse_tls: proxy.tls,
+            head_timeout: proxy.head_timeout,
+            idle_timeout: upstream.idle_timeout,
+            ca_dir: ca_dir(authority)?,
+            ready_file: run.ready_file,
+            reports: run.report,
+            grace: run.grace,
+            bypass: proxy.listen.bypass,
+            cmd,
+            policy,
+            replay_options: Vec::new(),
+        })
+    }
+
+    /// Returns the plan of the engine.
+    #[must_use]
+    pub fn proxy(&self, authority: Arc<Authority>, witness: Option<Arc<dyn Witness>>) -> ProxyPlan {
+        ProxyPlan {
+            listen: self.listen,
+            reverse: self.reverse.clone(),
+            reverse_tls: self.reverse_tls,
+            auth: self.auth.clone(),
+            authority,
+            head_timeout: self.head_timeout,
+            idle_timeout: self.idle_timeout,
+            witness,
+        }
+    }
+}
+
+/// Returns the address to listen on: as given, else the default port, or with CMD any free port.
+#[must_use]
+pub fn listen_address(args: &ListenArgs, with_cmd: bool) -> SocketAddr {
+    let port = if with_cmd { 0 } else { DEFAULT_PORT };
+    args.listen.map_or(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port), |listen| listen.0)
+}
+
+/// Returns `--ca-dir`, else the user's data folder. The path is absolute, because CMD and `--ready-file` get paths in
+/// it.
+///
+/// # Errors
+/// [`Error::NoDataFolder`].
+pub fn ca_dir(args: &AuthorityArgs) -> Result<PathBuf, Error> {
+    let dir = args.ca_dir.clone().or_else(Authority::default_dir).ok_or(Error::NoDataFolder)?;
+    Ok(absolute(&dir))
+}
+
+/// Returns the absolute path, or the path itself if the working directory does not exist any more.
+#[must_use]
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+fn check_reverse_is_unique(reverse: &[ReversePlan]) -> Result<(), Error> {
+    const NAME: &str = "name of its own: `--reverse billing=https://api.example.com`";
+    const PREFIX: &str = "prefix of its own: `--reverse BILLING=/billing=https://api.example.com`";
+    let (mut names, mut prefixes) = (BTreeSet::new(), BTreeSet::new());
+    for origin in reverse {
+        if !names.insert(&origin.name) {
+            return Err(Error::DuplicateReverse { duplicate: format!("named `{}`", origin.name), unique: NAME });
+        }
+        if let Some(prefix) = &origin.prefix
+            && !prefixes.insert(prefix)
+        {
+            return Err(Error::DuplicateReverse { duplicate: format!("under `{prefix}`"), unique: PREFIX });
+        }
+    }
+    Ok(())
+}
