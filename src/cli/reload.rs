@@ -68,7 +68,7 @@ fn print(change: &Change, ui: &Ui) {
             members(fixture, [("change", "removed".into()), ("entries", 0.into())]),
         ),
         Change::Refused { fixture, removed, because } => {
-            let what = if *removed { "was removed" } else { "was edited and can't be loaded" };
+            let what = if *removed { "was removed" } else { "was edited and cannot be loaded" };
             let text = format!(
                 "{}: {fixture} {what}; the previous version stays in use\n  because {because}",
                 ui::caution("warning")

@@ -13,7 +13,7 @@ use super::recipe::{Recipe, Step, Values, Words};
 pub enum Kind {
     /// Whatever takes the system's roots.
     System,
-    /// Chromium and its kin.
+    /// Chromium and related browsers.
     Chromium,
     /// Firefox.
     Firefox,

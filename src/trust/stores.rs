@@ -31,7 +31,7 @@ pub fn stores(machine: &Machine, ca: &Ca) -> Plan {
         }
     } else {
         asides.push(
-            "browsers: Chromium and its kin take the system's roots, and so does Firefox from version 120; an older one does with \
+            "browsers: Chromium and related browsers use the system's roots, and so does Firefox from version 120; an older one does with \
              security.enterprise_roots.enabled in about:config",
         );
     }
@@ -68,7 +68,8 @@ fn system(machine: &Machine, ca: &Ca) -> Store {
     }
 }
 
-/// The family by name, a system's own before those that it says it is like; then by what is there, the most general one of those with the
+/// The family by name, a system's own before those that it says it is like; then by what is there, the most general
+/// one of those with the
 /// same program, which stands last.
 fn family(machine: &Machine) -> Option<&'static Family> {
     let ids = ["ID", "ID_LIKE"].into_iter().filter_map(|field| machine.release(field));
@@ -195,7 +196,8 @@ fn windows(ca: &Ca) -> Store {
     }
 }
 
-/// NSS's certutil(1). Without a file of passwords it asks for that of a protected database at the terminal, whatever standard input is.
+/// NSS's certutil(1). Without a file of passwords it asks for that of a protected database at the terminal, whatever
+/// standard input is.
 fn nss(machine: &Machine, ca: &Ca, database: &Nss) -> Store {
     const CERTUTIL: &str = "certutil";
     let remove = Recipe { each: &[&[CERTUTIL, "-d", "sql:{place}", "-D", "-n", "{entry}"]], then: &[] };
@@ -205,7 +207,7 @@ fn nss(machine: &Machine, ca: &Ca, database: &Nss) -> Store {
         kind: database.kind,
         name: match database.kind {
             Kind::Firefox => "Firefox's profile".into(),
-            _ => "Chromium and its kin".into(),
+            _ => "Chromium and related browsers".into(),
         },
         place: database.folder.clone(),
         readers: match database.kind {
