@@ -263,7 +263,7 @@ fn what_had_to_be_guessed_is_told_to_who_asks() {
     sandbox.write("hars/api.har", har.to_string());
     assert_eq!(sandbox.run(["check"]).expect(0).stdout, "hars/api.har: 1 entry, no problems\n");
     let check = sandbox.run(["check", "-v"]).expect(0);
-    says(&check, "note: the response body holds U+FFFD");
+    says(&check, "note: the response body has U+FFFD");
     says(&check, "hars/api.har: 1 entry, 1 note");
 }
 
