@@ -69,14 +69,14 @@ impl Ci {
                 if let Some(path) = summary
                     && let Err(source) = append(path, report)
                 {
-                    warn(ui, &format!("the summary of this step can't be added to {}", path.display()), &source);
+                    warn(ui, &format!("the summary of this step cannot be added to {}", path.display()), &source);
                 }
             }
             Ci::GitLab { project } => {
                 let place = |fixture: &str| within(project.as_deref(), fixture);
                 let written = files::write(CODE_QUALITY.as_ref(), gitlab::render(report, &place).as_bytes());
                 if let Err(failure) = written {
-                    warn(ui, "the code quality for this merge request can't be written", &failure);
+                    warn(ui, "the code quality for this merge request cannot be written", &failure);
                 }
             }
         }

@@ -83,7 +83,7 @@ impl Recorded {
 
 /// Prints the verdict, separated from the live list by an empty line. With `--log-format json` the message contains
 /// the report.
-pub fn tell(report: &Report, ui: &Ui, after_list: bool) {
+pub fn print_verdict(report: &Report, ui: &Ui, after_list: bool) {
     if ui.quiet && report.verdict.passed() {
         return;
     }
@@ -97,18 +97,18 @@ pub fn tell(report: &Report, ui: &Ui, after_list: bool) {
     };
     let columns = terminal_size::terminal_size_of(std::io::stderr()).map(|(width, _)| usize::from(width.0));
     let palette = text::Palette::colour().within(columns);
-    let mut told = text::render(&report.verdict, &palette);
+    let mut shown = text::render(&report.verdict, &palette);
     // With one run, CMD has printed its own error before.
     if !report.shards.is_empty() {
-        told.push_str(&text::endings(report, &palette));
+        shown.push_str(&text::endings(report, &palette));
     }
     if Ci::detect().is_some_and(|ci| ci.interprets_output()) {
-        told = github::inert(&told).into_owned();
+        shown = github::inert(&shown).into_owned();
     }
     if after_list {
-        told.insert(0, '\n');
+        shown.insert(0, '\n');
     }
-    ui.say(Event::Verdict, &told, if ui.format == LogFormat::Json { members() } else { Map::new() });
+    ui.say(Event::Verdict, &shown, if ui.format == LogFormat::Json { members() } else { Map::new() });
 }
 
 /// Writes the requested reports and those for the CI system, and returns the exit status. A report that cannot be

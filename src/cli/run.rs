@@ -287,7 +287,7 @@ impl Run<'_> {
         match end {
             End::NotStarted(failure) => failure.print(self.ui),
             End::Cut(status) => Failure::Cut { status: *status, left: self.left() }.print(self.ui),
-            End::NoCmd | End::Cmd(_) => reports::tell(&report, self.ui, self.has_list()),
+            End::NoCmd | End::Cmd(_) => reports::print_verdict(&report, self.ui, self.has_list()),
         }
         reports::hand_out(&self.plan.reports, report, self.ui)
     }

@@ -13,7 +13,7 @@ use super::recipe::{Recipe, Step, Values, Words};
 pub enum StoreKind {
     /// Programs that use the system's roots.
     System,
-    /// Chromium and browsers based on it.
+    /// Chromium and related browsers.
     Chromium,
     /// Firefox.
     Firefox,

@@ -31,7 +31,7 @@ pub fn stores(machine: &Machine, ca: &Ca) -> Plan {
         }
     } else {
         notes.push(
-            "browsers: Chromium and browsers based on it use the system's roots, and so does Firefox from version 120; for an older one, set \
+            "browsers: Chromium and related browsers use the system's roots, and so does Firefox from version 120; for an older one, set \
              security.enterprise_roots.enabled in about:config",
         );
     }
@@ -204,7 +204,7 @@ fn nss(machine: &Machine, ca: &Ca, database: &Nss) -> Store {
         kind: database.kind,
         name: match database.kind {
             StoreKind::Firefox => "Firefox's profile".into(),
-            _ => "Chromium and browsers based on it".into(),
+            _ => "Chromium and related browsers".into(),
         },
         place: database.folder.clone(),
         readers: match database.kind {

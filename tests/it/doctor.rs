@@ -66,7 +66,7 @@ fn a_client_that_does_not_trust_the_ca_is_named() {
     let stage = Stage::new();
     let foreign = crate::support::repo("certs/ca.pem").display().to_string();
     let output = doctor(&stage, &[], &format!("curl -s --cacert {foreign} https://api.test/; true")).expect(1);
-    let output = output.says("! tls-refused").says("api.test").says("refused harproxy's certificate");
+    let output = output.says("! tls-refused").says("api.test").says("refused the certificate that harproxy made");
     output.says("in `record` and `replay`, exclude the host with `-g '!https://api.test/**'`");
 }
 

@@ -413,7 +413,7 @@ fn union_of_fixtures_replays_as_one_fixture() {
         r#"{"log":{"entries":[{"request":{"method":"GET","url":"http://x.test/"},"response":{"status":204}}]}}"#,
     );
     let refused = repo.harproxy(["merge", "hars/a.har", "foreign.har"]).expect(2);
-    assert!(refused.stderr.contains("hint: `--adopt`"), "{refused:?}");
+    assert!(refused.stderr.contains("hint: pass `--adopt`"), "{refused:?}");
     repo.harproxy(["merge", "--adopt", "hars/a.har", "foreign.har"]).expect(0);
     assert!(repo.sandbox.read("hars/a.har").contains("\"http://x.test/**\""));
 }

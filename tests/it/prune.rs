@@ -59,7 +59,7 @@ fn what_was_not_used_goes_with_its_payloads_and_the_rest_stays() {
     assert!(place("  #2 GET https://api.test/inside\n") < place("replay passed"));
     assert!(place("hars/api.har: 2 entries pruned, 1 kept, 1 payload removed") < place("git diff --stat"));
     assert!(place("git diff --stat") < place("git add hars/api.har hars/api\n"));
-    assert!(!said.contains("unused"), "{said}");
+    assert!(!said.contains("! unused"), "{said}");
     let report = sandbox.har("report.json");
     assert_eq!(
         report["fixtures"][0],

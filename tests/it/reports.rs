@@ -227,7 +227,7 @@ fn a_summary_that_can_not_be_written_is_a_warning_and_no_verdict() {
     let nowhere = [("GITHUB_ACTIONS", "true"), ("GITHUB_STEP_SUMMARY", "none/summary.md")];
     in_ci(&stage, &[], CURL, &nowhere)
         .expect(0)
-        .says("warning: the summary of this step can't be added to none/summary.md");
+        .says("warning: the summary of this step cannot be added to none/summary.md");
     stage.sandbox.write("full.md", "x".repeat(1024 * 1024 - 10));
     let full = [("GITHUB_ACTIONS", "true"), ("GITHUB_STEP_SUMMARY", "full.md")];
     in_ci(&stage, &[], CURL, &full).expect(0).says("full.md");

@@ -42,8 +42,8 @@ fn redact_value(error: &mut clap::Error) {
     let shown = if is_secret && !value.is_empty() {
         "(redacted)".to_owned()
     } else {
-        let told = Telling::of(&Policy::default()).text(value.as_bytes()).into_owned();
-        String::from_utf8_lossy(&told).into_owned()
+        let redacted = Telling::of(&Policy::default()).text(value.as_bytes()).into_owned();
+        String::from_utf8_lossy(&redacted).into_owned()
     };
     error.insert(ContextKind::InvalidValue, ContextValue::String(shown));
 }

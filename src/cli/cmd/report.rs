@@ -83,7 +83,7 @@ pub fn run(args: ReportArgs, ui: &Ui) -> Result<u8, Failure> {
     let reports = paths.iter().map(|path| Ok((path.display().to_string(), read(path)?)));
     let reports = reports.collect::<Result<Vec<_>, Error>>()?;
     let report = combine(reports, fail_on.transpose()?.as_ref()).map_err(Error::from)?;
-    reports::tell(&report, ui, false);
+    reports::print_verdict(&report, ui, false);
     Ok(reports::hand_out(&args.report, report, ui))
 }
 

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::Teller;
+use super::LiveOutput;
 use crate::cli::event::Event;
 use crate::cli::ui::{json_line, write_line};
 use crate::verdict::Finding;
@@ -13,29 +13,29 @@ use harproxy_proxy::Origin;
 /// Writes each item as a JSON object.
 pub(super) struct Events;
 
-impl Teller for Events {
-    fn going(&mut self, seen: &RequestRow) {
-        tell(Event::Answered, request(seen));
+impl LiveOutput for Events {
+    fn running(&mut self, seen: &RequestRow) {
+        write_event(Event::Answered, request(seen));
     }
 
     fn ended(&mut self, seen: &RequestRow) {
-        tell(if seen.outcome == ResultKind::Tunnel { Event::Tunnel } else { Event::Request }, request(seen));
+        write_event(if seen.outcome == ResultKind::Tunnel { Event::Tunnel } else { Event::Request }, request(seen));
     }
 
     fn tls_refused(&mut self, to: &Origin, reason: &str) {
-        tell(Event::TlsRefused, members(&json!({ "host": &*to.host, "port": to.port, "reason": reason })));
+        write_event(Event::TlsRefused, members(&json!({ "host": &*to.host, "port": to.port, "reason": reason })));
     }
 
     fn found(&mut self, finding: &Finding) {
-        tell(Event::Finding, members(finding));
+        write_event(Event::Finding, members(finding));
     }
 
     fn lost(&mut self, number: u64) {
-        tell(Event::Dropped, members(&json!({ "number": number })));
+        write_event(Event::Dropped, members(&json!({ "number": number })));
     }
 }
 
-fn tell(event: Event, members: Map<String, Value>) {
+fn write_event(event: Event, members: Map<String, Value>) {
     write_line(&json_line(event, members));
 }
 

@@ -13,18 +13,19 @@ const LEAST: usize = 8;
 
 /// Formats a request: method, status, time, URL and entry or result. `width` is the width of the terminal in columns;
 /// without it nothing is truncated. `times` is the number of equal requests.
-pub(super) fn request(seen: &RequestRow, going: bool, times: u64, width: Option<usize>) -> String {
+pub(super) fn request(seen: &RequestRow, running: bool, times: u64, width: Option<usize>) -> String {
     let status = seen.status.map_or_else(|| "---".to_owned(), |status| status.to_string());
     let method = flat(&seen.method);
     let mut lead = format!("{method:<4} {}", if failed(seen) { ui::bad(&status) } else { status.clone() });
     let mut used = method.chars().count().max(4) + 1 + status.len();
     if width.is_none_or(|width| width >= NARROW) {
-        let took = if going { "…".to_owned() } else { seen.took_ms.or(seen.waited_ms).map(time).unwrap_or_default() };
+        let took =
+            if running { "…".to_owned() } else { seen.took_ms.or(seen.waited_ms).map(time).unwrap_or_default() };
         let _ = write!(lead, " {}", ui::faint(format!("{took:>7}")));
         used += 8;
     }
     let mut tail = flat(&origin_of(seen));
-    if !going && !seen.complete && seen.status.is_some() {
+    if !running && !seen.complete && seen.status.is_some() {
         tail.push_str(", broken off");
     }
     let times = if times > 1 { format!(" ×{times}") } else { String::new() };

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use super::Teller;
+use super::LiveOutput;
 use super::line::{below, cut_end, flat, request};
 use crate::cli::ui::{self, write_line};
 use crate::verdict::request::RequestRow;
@@ -23,7 +23,7 @@ pub(super) struct List {
     /// The last shown request, and the number of repetitions since.
     last: Option<(RequestRow, u64)>,
     /// Texts that are shown only once.
-    told: HashSet<String>,
+    written: HashSet<String>,
 }
 
 impl List {
@@ -35,10 +35,10 @@ impl List {
 
     /// Returns true if the text was not shown before.
     fn is_new(&mut self, text: String) -> bool {
-        if self.told.len() >= REMEMBERED {
-            self.told.clear();
+        if self.written.len() >= REMEMBERED {
+            self.written.clear();
         }
-        self.told.insert(text)
+        self.written.insert(text)
     }
 
     /// Returns the lines with the near miss and the hint of a refused request.
@@ -55,8 +55,8 @@ impl List {
     }
 }
 
-impl Teller for List {
-    fn going(&mut self, seen: &RequestRow) {
+impl LiveOutput for List {
+    fn running(&mut self, seen: &RequestRow) {
         self.write([request(seen, true, 1, width())]);
     }
 

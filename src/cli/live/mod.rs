@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const UNREAD: Duration = Duration::from_secs(3);
 
 /// An item of the queue.
-enum Item {
+enum LiveItem {
     Answered(Box<RequestRow>),
     Ended(Box<RequestRow>),
     TlsRefused(Origin, String),
@@ -36,9 +36,9 @@ enum Item {
 }
 
 /// Writes the items in one of the formats.
-trait Teller: Send {
+trait LiveOutput: Send {
     /// The head of a response arrived, and its body takes longer.
-    fn going(&mut self, seen: &RequestRow);
+    fn running(&mut self, seen: &RequestRow);
     /// A request ended.
     fn ended(&mut self, seen: &RequestRow);
     /// A client refused harproxy's certificate.
@@ -47,7 +47,7 @@ trait Teller: Send {
     fn found(&mut self, finding: &Finding);
     /// This number of items was dropped.
     fn lost(&mut self, number: u64);
-    /// Returns true if output is held back until [`Teller::flush`].
+    /// Returns true if output is held back until [`LiveOutput::flush`].
     fn holds_back(&self) -> bool {
         false
     }
@@ -58,9 +58,9 @@ trait Teller: Send {
 /// The sender of items to the thread.
 #[derive(Clone, Debug)]
 pub struct Live {
-    queue: SyncSender<Item>,
+    queue: SyncSender<LiveItem>,
     lost: Arc<AtomicU64>,
-    told: Arc<AtomicU64>,
+    written: Arc<AtomicU64>,
 }
 
 impl Live {
@@ -69,16 +69,17 @@ impl Live {
     /// # Errors
     /// When the thread cannot be started.
     pub fn start(format: LiveFormat) -> std::io::Result<Option<Self>> {
-        let teller: Box<dyn Teller> = match format {
+        let output: Box<dyn LiveOutput> = match format {
             LiveFormat::Nothing => return Ok(None),
             LiveFormat::List => Box::new(list::List::default()),
             LiveFormat::Events => Box::new(events::Events),
         };
         let (queue, items) = sync_channel(QUEUE);
-        let live = Live { queue, lost: Arc::default(), told: Arc::default() };
-        let (lost, told) = (live.lost.clone(), live.told.clone());
-        let voice = LiveThread { teller, going: HashMap::new(), waiting: VecDeque::new(), held: None, lost, told };
-        thread::Builder::new().name("live".to_owned()).spawn(move || voice.run(&items))?;
+        let live = Live { queue, lost: Arc::default(), written: Arc::default() };
+        let (lost, written) = (live.lost.clone(), live.written.clone());
+        let live_thread =
+            LiveThread { output, running: HashMap::new(), waiting: VecDeque::new(), held: None, lost, written };
+        thread::Builder::new().name("live".to_owned()).spawn(move || live_thread.run(&items))?;
         Ok(Some(live))
     }
 
@@ -87,10 +88,10 @@ impl Live {
     pub fn listener(&self) -> Listener {
         let live = self.clone();
         Box::new(move |event| match event {
-            Event::Answered(seen) => live.put(Item::Answered(Box::new(seen.without_messages()))),
-            Event::Ended(seen) => live.put(Item::Ended(Box::new(seen.without_messages()))),
+            Event::Answered(seen) => live.put(LiveItem::Answered(Box::new(seen.without_messages()))),
+            Event::Ended(seen) => live.put(LiveItem::Ended(Box::new(seen.without_messages()))),
             Event::Connection(ConnectionEvent::TlsRefused { to, reason }) => {
-                live.put(Item::TlsRefused(to.clone(), reason.clone()))
+                live.put(LiveItem::TlsRefused(to.clone(), reason.clone()))
             }
             // These are also requests or findings, or not worth showing.
             Event::Connection(
@@ -107,10 +108,10 @@ impl Live {
     #[must_use]
     pub fn herald(&self) -> FindingListener {
         let live = self.clone();
-        Box::new(move |finding| live.put(Item::Found(Box::new(finding.clone()))))
+        Box::new(move |finding| live.put(LiveItem::Found(Box::new(finding.clone()))))
     }
 
-    fn put(&self, item: Item) {
+    fn put(&self, item: LiveItem) {
         if self.queue.try_send(item).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
@@ -120,23 +121,23 @@ impl Live {
     /// from then on, so that the run can end.
     pub fn flush(&self) {
         let (done, is_done) = channel();
-        let mut flush = Item::Flush(done);
+        let mut flush = LiveItem::Flush(done);
         loop {
-            let before = self.told.load(Ordering::Relaxed);
+            let before = self.written.load(Ordering::Relaxed);
             match self.queue.try_send(flush) {
                 Ok(()) => break,
                 Err(TrySendError::Full(again)) => flush = again,
                 Err(TrySendError::Disconnected(_)) => return,
             }
             thread::sleep(UNREAD);
-            if before == self.told.load(Ordering::Relaxed) {
+            if before == self.written.load(Ordering::Relaxed) {
                 return ui::stop_writing();
             }
         }
         loop {
-            let before = self.told.load(Ordering::Relaxed);
+            let before = self.written.load(Ordering::Relaxed);
             match is_done.recv_timeout(UNREAD) {
-                Err(RecvTimeoutError::Timeout) if before == self.told.load(Ordering::Relaxed) => {
+                Err(RecvTimeoutError::Timeout) if before == self.written.load(Ordering::Relaxed) => {
                     return ui::stop_writing();
                 }
                 Err(RecvTimeoutError::Timeout) => {}
@@ -148,69 +149,69 @@ impl Live {
 
 /// The state of the thread.
 struct LiveThread {
-    teller: Box<dyn Teller>,
+    output: Box<dyn LiveOutput>,
     /// Responses that have started and are not shown yet, by request number.
-    going: HashMap<u64, Box<RequestRow>>,
+    running: HashMap<u64, Box<RequestRow>>,
     /// The times to show them, in ascending order.
     waiting: VecDeque<(Instant, u64)>,
     /// The time to flush the held-back output.
     held: Option<Instant>,
     lost: Arc<AtomicU64>,
-    told: Arc<AtomicU64>,
+    written: Arc<AtomicU64>,
 }
 
 impl LiveThread {
-    fn run(mut self, items: &Receiver<Item>) {
+    fn run(mut self, items: &Receiver<LiveItem>) {
         loop {
             let item = match self.due() {
                 None => items.recv().map_err(|_| RecvTimeoutError::Disconnected),
                 Some(due) => items.recv_timeout(due.saturating_duration_since(Instant::now())),
             };
             match item {
-                Ok(item) => self.tell(item),
+                Ok(item) => self.write_item(item),
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return self.teller.flush(),
+                Err(RecvTimeoutError::Disconnected) => return self.output.flush(),
             }
-            self.tell_of_lost();
-            self.tell_what_is_due(Instant::now());
-            self.told.fetch_add(1, Ordering::Relaxed);
+            self.report_lost();
+            self.write_due(Instant::now());
+            self.written.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    fn tell(&mut self, item: Item) {
+    fn write_item(&mut self, item: LiveItem) {
         match item {
-            Item::Answered(seen) if seen.mime_type.as_deref().is_some_and(is_endless) => self.teller.going(&seen),
-            Item::Answered(seen) => {
+            LiveItem::Answered(seen) if seen.mime_type.as_deref().is_some_and(is_endless) => self.output.running(&seen),
+            LiveItem::Answered(seen) => {
                 self.waiting.push_back((Instant::now() + PATIENCE, seen.id));
-                self.going.insert(seen.id, seen);
+                self.running.insert(seen.id, seen);
             }
-            Item::Ended(seen) => {
-                self.going.remove(&seen.id);
-                self.teller.ended(&seen);
+            LiveItem::Ended(seen) => {
+                self.running.remove(&seen.id);
+                self.output.ended(&seen);
             }
-            Item::TlsRefused(to, reason) => self.teller.tls_refused(&to, &reason),
-            Item::Found(finding) => self.teller.found(&finding),
-            Item::Flush(done) => {
-                self.teller.flush();
+            LiveItem::TlsRefused(to, reason) => self.output.tls_refused(&to, &reason),
+            LiveItem::Found(finding) => self.output.found(&finding),
+            LiveItem::Flush(done) => {
+                self.output.flush();
                 let _ = done.send(());
             }
         }
     }
 
-    fn tell_of_lost(&mut self) {
+    fn report_lost(&mut self) {
         match self.lost.swap(0, Ordering::Relaxed) {
             0 => {}
-            number => self.teller.lost(number),
+            number => self.output.lost(number),
         }
     }
 
-    fn tell_what_is_due(&mut self, now: Instant) {
+    fn write_due(&mut self, now: Instant) {
         while let Some((due, id)) = self.waiting.front().copied() {
-            match self.going.contains_key(&id) {
+            match self.running.contains_key(&id) {
                 true if due > now => break,
                 true => {
-                    if let Some(seen) = self.going.remove(&id) {
-                        self.teller.going(&seen);
+                    if let Some(seen) = self.running.remove(&id) {
+                        self.output.running(&seen);
                     }
                 }
                 false => {}
@@ -218,10 +219,10 @@ impl LiveThread {
             self.waiting.pop_front();
         }
         if self.held.is_some_and(|due| due <= now) {
-            self.teller.flush();
+            self.output.flush();
         }
         self.held = match self.held {
-            _ if !self.teller.holds_back() => None,
+            _ if !self.output.holds_back() => None,
             Some(due) if due > now => Some(due),
             _ => Some(now + PATIENCE),
         };
@@ -265,9 +266,9 @@ mod tests {
         }
     }
 
-    impl Teller for Notes {
-        fn going(&mut self, seen: &RequestRow) {
-            self.take(format!("going {}", seen.id));
+    impl LiveOutput for Notes {
+        fn running(&mut self, seen: &RequestRow) {
+            self.take(format!("running {}", seen.id));
         }
 
         fn ended(&mut self, seen: &RequestRow) {
@@ -289,10 +290,10 @@ mod tests {
 
     fn live_thread() -> (LiveThread, Arc<Mutex<Vec<String>>>) {
         let notes = Notes::default();
-        let told = notes.0.clone();
-        let teller = Box::new(notes);
-        let (going, waiting) = (HashMap::new(), VecDeque::new());
-        (LiveThread { teller, going, waiting, held: None, lost: Arc::default(), told: Arc::default() }, told)
+        let written = notes.0.clone();
+        let output = Box::new(notes);
+        let (running, waiting) = (HashMap::new(), VecDeque::new());
+        (LiveThread { output, running, waiting, held: None, lost: Arc::default(), written: Arc::default() }, written)
     }
 
     fn seen(id: u64, mime_type: &str) -> Box<RequestRow> {
@@ -301,30 +302,30 @@ mod tests {
 
     #[test]
     fn slow_and_endless_responses_are_shown_at_their_head() {
-        let (mut voice, told) = live_thread();
+        let (mut live_thread, written) = live_thread();
         for id in [1, 2] {
-            voice.tell(Item::Answered(seen(id, "application/json")));
+            live_thread.write_item(LiveItem::Answered(seen(id, "application/json")));
         }
-        voice.tell(Item::Answered(seen(3, "text/event-stream; charset=utf-8")));
-        voice.tell(Item::Ended(seen(1, "application/json")));
-        voice.tell_what_is_due(Instant::now());
-        assert_eq!(*told.lock().unwrap(), ["going 3", "ended 1"]);
-        assert!(voice.due().is_some());
-        voice.tell_what_is_due(Instant::now() + PATIENCE);
-        assert_eq!(told.lock().unwrap().last().unwrap(), "going 2");
-        assert_eq!((voice.due(), voice.going.len()), (None, 0));
+        live_thread.write_item(LiveItem::Answered(seen(3, "text/event-stream; charset=utf-8")));
+        live_thread.write_item(LiveItem::Ended(seen(1, "application/json")));
+        live_thread.write_due(Instant::now());
+        assert_eq!(*written.lock().unwrap(), ["running 3", "ended 1"]);
+        assert!(live_thread.due().is_some());
+        live_thread.write_due(Instant::now() + PATIENCE);
+        assert_eq!(written.lock().unwrap().last().unwrap(), "running 2");
+        assert_eq!((live_thread.due(), live_thread.running.len()), (None, 0));
     }
 
     #[test]
     fn items_beyond_the_queue_are_counted() {
-        let (voice, told) = live_thread();
+        let (live_thread, written) = live_thread();
         let (queue, items) = sync_channel(1);
-        let live = Live { queue, lost: voice.lost.clone(), told: voice.told.clone() };
+        let live = Live { queue, lost: live_thread.lost.clone(), written: live_thread.written.clone() };
         for id in 1..=3 {
-            live.put(Item::Ended(seen(id, "")));
+            live.put(LiveItem::Ended(seen(id, "")));
         }
         drop(live);
-        voice.run(&items);
-        assert_eq!(*told.lock().unwrap(), ["ended 1", "lost 2"]);
+        live_thread.run(&items);
+        assert_eq!(*written.lock().unwrap(), ["ended 1", "lost 2"]);
     }
 }

@@ -11,7 +11,7 @@ fn demo_runs_repeatedly_with_one_miss() {
         for text in [
             "https://api.demo.test",
             "hars/demo.har",
-            "8 of 8 answers",
+            "8 of 8 responses",
             "/api/users?page=3",
             "501",
             "`page`",

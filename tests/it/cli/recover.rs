@@ -71,7 +71,7 @@ fn discard_drops_a_recording_and_reports_it() {
         .says("dropped 1 exchange of a recording into hars/a.har that was held");
     assert_eq!(stage.sandbox.read(FILE), before);
     assert_eq!(hidden(&stage.sandbox.join("hars")), [""; 0]);
-    stage.sandbox.run(["recover", "--discard", FILE]).expect(0).says("nothing was left");
+    stage.sandbox.run(["recover", "--discard", FILE]).expect(0).says("no unfinished recording");
 }
 
 #[test]

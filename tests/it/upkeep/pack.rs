@@ -69,7 +69,7 @@ fn nothing_is_written_over_unless_it_is_asked_for() {
         sandbox.run(args).expect(2).says("is there already").says("--force");
     }
     sandbox.run(["pack", "hars/api.zip"]).expect(2).says("already").says("harproxy unpack");
-    sandbox.run(["unpack", "hars/api.har", "-o", "x.har"]).expect(2).says("is not an archive").says("harproxy pack");
+    sandbox.run(["unpack", "hars/api.har", "-o", "x.har"]).expect(2).says("not an archive").says("harproxy pack");
     sandbox.run(["pack", "hars/api.har", "-o", "x"]).expect(2).says("`.zip`");
     sandbox.run(["unpack", "hars/api.zip", "-o", "x.zip"]).expect(2).says("`.har`");
     sandbox.run(["pack", "gone.har"]).expect(2).says("gone.har");

@@ -355,7 +355,11 @@ fn a_payload_that_another_har_needs_stays_and_is_told() {
         sandbox.write(&format!("hars/{name}.har"), har.to_string());
     }
     sandbox.write("hars/shared/body.json", body);
-    sandbox.run(["redact", "hars/a.har"]).expect(0).says("shared/body.json still holds").says("hars/b.har");
+    sandbox
+        .run(["redact", "hars/a.har"])
+        .expect(0)
+        .says("shared/body.json still has the removed secrets")
+        .says("hars/b.har");
     assert_eq!(sandbox.read("hars/shared/body.json"), body);
     let after = sandbox.run(["redact", "hars/b.har"]).expect(0);
     assert!(!after.stderr.contains("still"), "{}", after.stderr);

@@ -61,7 +61,7 @@ fn bodies_by_what_they_are() {
     says(2, &["image/png, 4 bytes]\n89 50 4e 47\nsha256 0f4636c78f65d363"]);
     says(3, &["gür=\n"]);
     says(4, &["cut (max-body) after 3 of 9 bytes]\nabc\n"]);
-    says(5, &["no answer: connection refused\n"]);
+    says(5, &["no response: connection refused\n"]);
     says(6, &["{broken\n", "\ngrpc-status: 0\n"]);
     says(7, &["no answer: net::ERR_ABORTED\n"]);
     let output = sandbox.run(["show", "--body", "a.har#1"]).expect(2).says("not recorded");
@@ -108,7 +108,7 @@ fn all_is_the_same_wherever_and_whenever_it_was_recorded() {
 fn what_can_not_be_shown_is_told() {
     let sandbox = Sandbox::new();
     let [user, _] = fixture(&sandbox);
-    sandbox.run(["show", "hars/api.har#3"]).expect(2).says("there are 3, from #0 to #2");
+    sandbox.run(["show", "hars/api.har#3"]).expect(2).says("the fixture has 3 entries, #0 to #2");
     sandbox.run(["show", "hars/api.har"]).expect(2).says("is not an entry name").says("harproxy ls hars/api.har");
     sandbox.run(["show", "hars/api.har#x"]).expect(2).says("is not an entry name").says("`harproxy ls hars/api.har`");
     sandbox.run(["show", "#0"]).expect(2).says("is not an entry name").says("`harproxy ls FILE`");

@@ -130,7 +130,7 @@ fn answer(method: &Method, path: &str, query: Option<&str>, headers: &HeaderMap,
         ("GET", "/api/orders/2", _) => json_answer(StatusCode::OK, &json!({"id": 2, "item": "cake", "state": "sent"})),
         ("GET", "/api/report", _) => report(headers),
         ("GET", "/api/logo.png", _) => typed(StatusCode::OK, "image/png", LOGO),
-        _ => json_answer(StatusCode::NOT_FOUND, &json!({"error": "there is no such thing here"})),
+        _ => json_answer(StatusCode::NOT_FOUND, &json!({"error": "not found"})),
     }
 }
 

@@ -126,11 +126,11 @@ impl Account<'_> {
                 Fate::LaterFixture => "an earlier fixture has precedence".to_owned(),
                 Fate::LastResort => "used only if no better entry exists".to_owned(),
                 Fate::Differs(differences) => {
-                    let mut told: Vec<String> = differences.iter().take(MAX_DIFFERENCES).map(difference).collect();
+                    let mut shown: Vec<String> = differences.iter().take(MAX_DIFFERENCES).map(difference).collect();
                     if differences.len() > MAX_DIFFERENCES {
-                        told.push(format!("and {} more differences", differences.len() - MAX_DIFFERENCES));
+                        shown.push(format!("and {} more differences", differences.len() - MAX_DIFFERENCES));
                     }
-                    told.join("; ")
+                    shown.join("; ")
                 }
                 Fate::Unreadable(why) => format!("cannot be read: {why}"),
             };
