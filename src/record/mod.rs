@@ -112,7 +112,7 @@ pub enum Error {
     },
     /// `[volatile]` has a path that is none.
     #[error(transparent)]
-    Volatile(#[from] harproxy_redact::Error),
+    Volatile(#[from] harproxy_json::PathError),
     /// A rule of the policy can't be carried out.
     #[error(transparent)]
     Rules(#[from] harproxy_matching::Error),

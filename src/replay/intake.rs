@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::timeout;
 
-use harproxy_matching::{Digested, Digesting, Payload};
+use harproxy_matching::{DigestedPayload, Payload, PayloadDigester};
 
 /// The longest payload that is held, bytes. A longer one is compared by its digest, where its bytes are what is compared.
 pub const LONGEST_REQUEST: usize = 64 * 1024 * 1024;
@@ -24,7 +24,7 @@ pub(super) enum Received {
     /// All of it.
     Held(Bytes),
     /// It was longer than [`LONGEST_REQUEST`].
-    Digested(Digested),
+    Digested(DigestedPayload),
 }
 
 /// What may be decoded and compared on the way of other requests, bytes.
@@ -69,7 +69,7 @@ pub(super) enum IntakeError {
 pub(super) async fn read(
     mut body: Incoming,
     patience: Duration,
-    digesting: impl FnOnce() -> Option<Digesting>,
+    digesting: impl FnOnce() -> Option<PayloadDigester>,
 ) -> Result<Received, IntakeError> {
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     let (mut held, mut len) = (Vec::new(), 0);
@@ -103,8 +103,8 @@ async fn digest(
     held: Vec<Bytes>,
     mut body: Incoming,
     patience: Duration,
-    digesting: Digesting,
-) -> Result<Digested, IntakeError> {
+    digesting: PayloadDigester,
+) -> Result<DigestedPayload, IntakeError> {
     let (send, pieces) = mpsc::channel(WAITING);
     let digested =
         spawn_blocking(move || digesting.digest(&mut Pieces { now: Bytes::new(), held: held.into_iter(), pieces }));

@@ -1,7 +1,8 @@
 //! A difference between a request and an entry in words, the same ones wherever it is told.
 
+use harproxy_compare::{excerpt, excerpt_pair};
 use harproxy_http::escape::one_line;
-use harproxy_matching::{Difference, What, beginning, beside};
+use harproxy_matching::{Difference, What};
 
 /// Values longer than this many characters are cut in sentences; the data keeps more of them.
 const LONGEST: usize = 120;
@@ -82,8 +83,8 @@ pub fn subject(difference: &Difference) -> String {
 pub fn values(difference: &Difference, longest: usize) -> [Option<String>; 2] {
     let [request, recorded] = [&difference.request, &difference.recorded].map(|value| value.as_deref().map(one_line));
     match (request, recorded) {
-        (Some(request), Some(recorded)) => beside(&request, &recorded, longest).map(Some),
-        (request, recorded) => [request, recorded].map(|value| value.map(|value| beginning(&value, longest))),
+        (Some(request), Some(recorded)) => excerpt_pair(&request, &recorded, longest).map(Some),
+        (request, recorded) => [request, recorded].map(|value| value.map(|value| excerpt(&value, longest))),
     }
 }
 

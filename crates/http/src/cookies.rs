@@ -27,6 +27,21 @@ pub fn sent(headers: &Headers) -> Vec<Value> {
         .collect()
 }
 
+/// Returns the pairs of a `Cookie` header. A cookie without `=` is a value without a name (RFC 6265bis section 5.6).
+///
+/// ```
+/// use harproxy_http::cookies::pairs;
+/// let found: Vec<_> = pairs(b"a=1; b=x=y; c").collect();
+/// assert_eq!(found, [(&b"a"[..], &b"1"[..]), (b"b", b"x=y"), (b"", b"c")]);
+/// ```
+pub fn pairs(header: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let cookies = header.split(|byte| *byte == b';').map(<[u8]>::trim_ascii).filter(|cookie| !cookie.is_empty());
+    cookies.map(|cookie| match cookie.iter().position(|byte| *byte == b'=') {
+        Some(equals) => (&cookie[..equals], &cookie[equals + 1..]),
+        None => (&b""[..], cookie),
+    })
+}
+
 /// `response.cookies`: one for every `Set-Cookie` header, with `path`, `domain`, `expires`, `httpOnly`, `secure` (HAR 1.2)
 /// and `sameSite` (as browsers write it).
 #[must_use]

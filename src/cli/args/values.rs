@@ -203,10 +203,7 @@ pub fn parse_header_name(text: &str) -> Result<String, String> {
 
 /// A JSON path (RFC 9535), as typed.
 pub fn parse_json_path(text: &str) -> Result<String, String> {
-    match harproxy_matching::json_path(text) {
-        Ok(_) => Ok(text.to_owned()),
-        Err(error) => Err(error.to_string()),
-    }
+    harproxy_json::JsonPath::parse(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
 /// `miss,unused`, `+unused,-ambiguous`, as typed: what it comes to depends on there being a CMD.

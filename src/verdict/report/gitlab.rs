@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Report, text};
 use crate::verdict::{Finding, Kind, Severity};
-use harproxy_matching::beginning;
+use harproxy_compare::excerpt;
 
 /// Characters of a description.
 const LONGEST: usize = 1_000;
@@ -65,7 +65,7 @@ fn description(finding: &Finding) -> String {
     let about = finding.request.as_ref().map_or_else(String::new, |request| format!("{request}: "));
     let remedy = finding.remedy.as_deref();
     let remedy = remedy.map_or_else(String::new, |remedy| format!(" (what helps: {remedy})"));
-    beginning(&format!("{}: {about}{what}{remedy}", finding.kind.word()), LONGEST)
+    excerpt(&format!("{}: {about}{what}{remedy}", finding.kind.word()), LONGEST)
 }
 
 /// What fails a run is worse than what does not; what nothing asked for is worth knowing.
