@@ -16,7 +16,7 @@ use super::{cmd, config, logging, plan, prune};
 use crate::child::SpawnError;
 use crate::child::files::FilesError;
 use crate::upkeep::pack;
-use crate::verdict::{Finding, Kind, Severity, exit};
+use crate::verdict::{CheckId, Finding, Severity, exit};
 use crate::{learn, record, replay};
 use harproxy_proxy::server::BindError;
 use harproxy_proxy::upstream::{OwnProxy, PlanError};
@@ -191,8 +191,8 @@ impl Failure {
     #[must_use]
     pub fn finding(&self) -> Finding {
         let because: String = causes(self).iter().map(|cause| format!("\nbecause {cause}")).collect();
-        let finding = Finding::new(Kind::Lost, Severity::Error, format!("{self}{because}"));
-        Finding { remedy: Some(self.hint()), ..finding }
+        let finding = Finding::new(CheckId::LOST, Severity::Error, format!("{self}{because}"));
+        Finding { hint: Some(self.hint()), ..finding }
     }
 
     /// Tells it.

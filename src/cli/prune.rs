@@ -15,7 +15,7 @@ use super::summary;
 use super::ui::{self, Ui, counted, faint, help, strong};
 use crate::record;
 use crate::upkeep::prune::{self, Pruned};
-use crate::verdict::{Kind, Verdict};
+use crate::verdict::{CheckId, Verdict};
 use harproxy_har::Fixture;
 use harproxy_http::escape::one_line;
 use harproxy_redact::{Policy, Telling};
@@ -86,7 +86,7 @@ pub async fn after(
         let done = run.unless_interrupted(work).await?;
         match done.map_err(|panic| Failure::System { doing: "pruning", source: panic.into() }) {
             Ok(Ok(pruned)) => {
-                verdict.pruned(n, &gone);
+                verdict.mark_pruned(n, &gone);
                 outcome.done.push((fixture, pruned));
             }
             Ok(Err(error)) => outcome.failures.push(error.into()),
@@ -103,7 +103,7 @@ fn why_not(end: &End, verdict: &Verdict) -> Option<String> {
         End::Cmd(status) if !end.is_clean() => return Some(format!("CMD ended with status {status}")),
         End::Cmd(_) | End::NoCmd => {}
     }
-    if !verdict.passed_but_for(Kind::Unused) {
+    if !verdict.passed_except(&CheckId::UNUSED) {
         return Some("the run failed".to_owned());
     }
     let used = verdict.fixtures.iter().any(|fixture| fixture.used > 0);
@@ -111,7 +111,7 @@ fn why_not(end: &End, verdict: &Verdict) -> Option<String> {
 }
 
 fn carry_out(fixture: &Fixture, gone: &BTreeSet<usize>) -> Result<Pruned, Error> {
-    let _hold = record::hold(fixture.path()).map_err(Error::Held)?;
+    let _hold = record::lock_fixture(fixture.path()).map_err(Error::Held)?;
     Ok(prune::prune(fixture, gone)?)
 }
 

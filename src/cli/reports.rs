@@ -12,67 +12,72 @@ use super::event::Event;
 use super::files;
 use super::ui::{LogFormat, Ui};
 use crate::verdict::report::{Format, Report, github, json, text};
-use crate::verdict::seen::{Became, Room, Seen, Shown};
+use crate::verdict::request::{RecordedEntry, RequestRow};
+use crate::verdict::{EntryView, ExcerptBudget};
 use crate::verdict::{Source, Verdict, exit};
 use harproxy_har::Fixture;
 use harproxy_redact::Policy;
 
-/// So many entries are shown; they are held in memory while the reports are written.
-const SHOWN: usize = 20_000;
-/// Payload bytes that are held with them.
-const ROOM: usize = 64 << 20;
+/// The number of entries that reports show. They are in memory while the reports are written.
+const MAX_ENTRIES: usize = 20_000;
+/// The memory of their payloads, in bytes.
+const MAX_PAYLOADS: usize = 64 << 20;
 
-/// What was recorded, as far as reports show it.
+/// The fixtures and entries that the reports of a run refer to.
 #[derive(Debug, Default)]
 pub struct Recorded {
     /// The fixtures of a replay, or the one that a recording wrote.
     pub fixtures: Vec<Arc<Fixture>>,
     /// The entries of a recording by the numbers of its exchanges.
-    pub entries: HashMap<u64, Became>,
-    /// The entries as reports show them, where they had to be looked up before the reports are made: later they may be gone.
-    pub shown: Option<IndexMap<(String, usize), Shown>>,
+    pub entries: HashMap<u64, RecordedEntry>,
+    /// The entries as reports show them, if they had to be read before the fixture was changed.
+    pub entry_views: Option<IndexMap<(String, usize), EntryView>>,
 }
 
 impl Recorded {
-    /// Says of each exchange of a recording which entry it became.
-    pub fn locate(&self, seen: &mut [Seen]) {
+    /// Adds to each recorded exchange the entry that holds it.
+    pub fn locate(&self, rows: &mut [RequestRow]) {
         let Some(fixture) = self.fixtures.first() else { return };
-        for seen in seen {
-            if let Some(became) = seen.exchange.and_then(|exchange| self.entries.get(&exchange)) {
-                seen.fixture = Some(fixture.path().display().to_string());
-                (seen.entry, seen.change) = (Some(became.entry), Some(became.change));
+        for row in rows {
+            if let Some(recorded) = row.exchange.and_then(|exchange| self.entries.get(&exchange)) {
+                row.fixture = Some(fixture.path().display().to_string());
+                (row.entry, row.change) = (Some(recorded.entry), Some(recorded.change));
             }
         }
     }
 
-    /// The entries that findings and requests speak of, and those that nothing asked for; as far as there is room, in this
-    /// order.
+    /// Reads the entries that findings and requests refer to and the unused ones, in this order and within the limits.
     #[must_use]
-    pub fn show(&self, verdict: &Verdict, seen: &[Seen], policy: &Policy) -> IndexMap<(String, usize), Shown> {
+    pub fn entry_views(
+        &self,
+        verdict: &Verdict,
+        rows: &[RequestRow],
+        policy: &Policy,
+    ) -> IndexMap<(String, usize), EntryView> {
         let near = verdict.findings.iter().flat_map(|finding| &finding.near);
         let near = near.map(|near| (near.place.fixture.as_str(), near.place.entry));
-        let found = seen.iter().flat_map(|seen| {
-            let entries = seen.entry.iter().chain(&seen.followed);
-            entries.filter_map(|entry| Some((seen.fixture.as_deref()?, *entry)))
+        let served = rows.iter().flat_map(|row| {
+            let entries = row.entry.iter().chain(&row.followed);
+            entries.filter_map(|entry| Some((row.fixture.as_deref()?, *entry)))
         });
         let unused = verdict
             .fixtures
             .iter()
             .flat_map(|fixture| fixture.unused.iter().map(|entry| (fixture.fixture.as_str(), *entry)));
-        let (mut shown, mut room) = (IndexMap::new(), Room::of(ROOM));
-        for (name, entry) in near.chain(found).chain(unused) {
-            if shown.len() >= SHOWN {
+        let (mut views, mut budget) = (IndexMap::new(), ExcerptBudget::of(MAX_PAYLOADS));
+        for (name, entry) in near.chain(served).chain(unused) {
+            if views.len() >= MAX_ENTRIES {
                 break;
             }
             let key = (name.to_owned(), entry);
             let fixture = self.fixtures.iter().find(|fixture| fixture.path().display().to_string() == name);
-            if !shown.contains_key(&key)
-                && let Some(found) = fixture.and_then(|fixture| Shown::of(fixture, entry, policy, &mut room))
+            if !views.contains_key(&key)
+                && let Some(view) = fixture.and_then(|fixture| EntryView::of(fixture, entry, policy, &mut budget))
             {
-                shown.insert(key, found);
+                views.insert(key, view);
             }
         }
-        shown
+        views
     }
 }
 

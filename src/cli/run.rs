@@ -18,14 +18,16 @@ use super::ready::Ready;
 use super::reports::{self, Recorded};
 use super::roots::Roots;
 use super::ui::{Meanwhile, Ui};
-use super::{clues, files, process};
+use super::{files, process};
 use crate::child::env::{self, Facts, Mode, ProxyAddress};
-use crate::child::{CommandPlan, Ended, Pace, RunFolder, Signal, Signals};
+use crate::child::{CommandPlan, Ended, RunFolder, Signal, Signals};
+use crate::diagnose::processes::{PollRate, WatchPlan};
+use crate::diagnose::{BypassRules, Evidence, advise, no_proxy_entries, unset_url};
 use crate::record::Recorder;
-use crate::verdict::clues::{Bounds, Clues, advise};
+use crate::verdict::EntryView;
 use crate::verdict::report::Report;
-use crate::verdict::seen::{Seen, Shown};
-use crate::verdict::{Herald, Source, Verdict, exit, exit_status};
+use crate::verdict::request::RequestRow;
+use crate::verdict::{FindingListener, Source, Verdict, exit, exit_status};
 use crate::watch::{Watch, Watcher};
 use harproxy_proxy::{Handler, Proxy, Witness};
 use harproxy_redact::Telling;
@@ -39,8 +41,8 @@ pub struct About<'a> {
     pub may_match: &'a dyn Fn(&str) -> bool,
     /// Whether some URL of this origin could be in scope.
     pub may_match_origin: &'a dyn Fn(&str) -> bool,
-    /// How often CMD's processes are looked at.
-    pub pace: Pace,
+    /// Polling rate for watching CMD's processes.
+    pub rate: PollRate,
     /// Whether CMD's standard output goes to standard error, because ours is for data.
     pub quiet_output: bool,
     /// At replay, when the fixture was recorded (RFC 3339).
@@ -76,7 +78,7 @@ pub struct Run<'a> {
     /// There when somebody wants to know of each request.
     watcher: Option<Arc<Watcher>>,
     /// What is known of CMD, once it has ended.
-    clues: Option<Clues>,
+    evidence: Option<Evidence>,
     /// There when they are told as they come.
     live: Option<Live>,
     /// There when something is recorded.
@@ -97,12 +99,12 @@ impl<'a> Run<'a> {
         let listener = live.as_ref().map(Live::listener);
         let watcher = (reports || listener.is_some()).then(|| Arc::new(Watcher::new(reports, listener)));
         let started = OffsetDateTime::now_utc();
-        Ok(Run { plan, ui, signals, started, watcher, clues: None, live, recorder: None, roots })
+        Ok(Run { plan, ui, signals, started, watcher, evidence: None, live, recorder: None, roots })
     }
 
     /// Who tells findings as they come, if somebody does.
     #[must_use]
-    pub fn herald(&self) -> Option<Herald> {
+    pub fn herald(&self) -> Option<FindingListener> {
         self.live.as_ref().map(Live::herald)
     }
 
@@ -204,12 +206,14 @@ impl<'a> Run<'a> {
         about: &About<'_>,
     ) -> Result<End, Failure> {
         let env = env::changes(facts, &env::own());
-        let let_past = clues::let_past(&env);
+        let no_proxy =
+            env.iter().find(|change| change.variable == "NO_PROXY").map(|change| change.value.to_string_lossy());
+        let no_proxy = no_proxy.map_or_else(Vec::new, |value| no_proxy_entries(&value));
         let is_set = |name: &str| std::env::var_os(name).is_some() || env.iter().any(|change| change.variable == name);
-        let unserved = clues::unserved(&self.plan.cmd, is_set);
-        let look = Some(clues::to_look_for(facts, ours, about.pace));
+        let unset_url = unset_url(&self.plan.cmd, is_set);
+        let watch = Some(WatchPlan { proxy: facts.proxy.to_string(), own_addresses: ours.to_vec(), rate: about.rate });
         let quiet_output = about.quiet_output;
-        let plan = CommandPlan { program: program.clone(), args: args.to_vec(), env, cwd: None, look, quiet_output };
+        let plan = CommandPlan { program: program.clone(), args: args.to_vec(), env, cwd: None, watch, quiet_output };
         let ended = match crate::child::run(&plan, &mut self.signals).await {
             // What killed CMD was harproxy: whoever asked for it is told by what it was asked.
             Ok(Ended { at_once: Some(signal), .. }) => return Err(Failure::cut(killed_by(signal))),
@@ -217,19 +221,19 @@ impl<'a> Run<'a> {
             Err(error) => return Ok(End::NotStarted(error.into())),
         };
         let status = ended.status.exit_code();
-        let bounds = Bounds { may_match_origin: about.may_match_origin, let_past: &let_past };
+        let rules = BypassRules { may_match_origin: about.may_match_origin, no_proxy: &no_proxy };
         // Of two runs the first one is told of.
-        if self.clues.is_none() {
-            let clues = clues::gather(&self.plan.cmd, self.command(), ended.observed, &bounds);
-            self.clues = Some(Clues { unserved, ..clues });
+        if self.evidence.is_none() {
+            let evidence = Evidence::collect(&self.plan.cmd, self.command(), ended.processes, &rules);
+            self.evidence = Some(Evidence { unset_url, ..evidence });
         }
         Ok(End::Cmd(status))
     }
 
     /// What is known of CMD; nothing before it has ended.
     #[must_use]
-    pub fn clues(&self) -> Clues {
-        self.clues.clone().unwrap_or_default()
+    pub fn evidence(&self) -> Evidence {
+        self.evidence.clone().unwrap_or_default()
     }
 
     fn witness(&self) -> Option<Arc<dyn Witness>> {
@@ -311,37 +315,47 @@ impl Run<'_> {
         self.ui.meanwhile(!self.plan.cmd.is_empty()) == Meanwhile::List
     }
 
-    /// With what the clues to runtimes and to ways past the proxy say.
+    /// Adds the diagnosis of CMD to the verdict.
     fn advised(&self, mut verdict: Verdict) -> Verdict {
-        if let Some(clues) = &self.clues {
-            advise(&mut verdict, clues);
+        if let Some(evidence) = &self.evidence {
+            advise(&mut verdict, evidence);
         }
         verdict
     }
 
     fn report(&self, verdict: Verdict, (status, source): (u8, Source), recorded: &Recorded) -> Report {
-        let (seen, more_seen) = self.seen(recorded);
-        let shown = match &recorded.shown {
-            Some(shown) => shown.clone(),
-            None => self.shown(&verdict, recorded),
+        let (requests, more_requests) = self.requests(recorded);
+        let entries = match &recorded.entry_views {
+            Some(views) => views.clone(),
+            None => self.entry_views(&verdict, recorded),
         };
         let started = self.started;
-        Report { verdict, status, source, started, command: self.command(), shards: Vec::new(), seen, more_seen, shown }
+        Report {
+            verdict,
+            status,
+            source,
+            started,
+            command: self.command(),
+            shards: Vec::new(),
+            requests,
+            more_requests,
+            entries,
+        }
     }
 
     /// What reports show of the entries that this verdict speaks of, as they are now.
     #[must_use]
-    pub fn shown(&self, verdict: &Verdict, recorded: &Recorded) -> IndexMap<(String, usize), Shown> {
+    pub fn entry_views(&self, verdict: &Verdict, recorded: &Recorded) -> IndexMap<(String, usize), EntryView> {
         match self.plan.reports[..] {
             [] => IndexMap::new(),
-            _ => recorded.show(verdict, &self.seen(recorded).0, &self.plan.policy),
+            _ => recorded.entry_views(verdict, &self.requests(recorded).0, &self.plan.policy),
         }
     }
 
-    fn seen(&self, recorded: &Recorded) -> (Vec<Seen>, u64) {
-        let (mut seen, more) = self.watcher.as_ref().map(|watcher| watcher.seen()).unwrap_or_default();
-        recorded.locate(&mut seen);
-        (seen, more)
+    fn requests(&self, recorded: &Recorded) -> (Vec<RequestRow>, u64) {
+        let (mut rows, more) = self.watcher.as_ref().map(|watcher| watcher.seen()).unwrap_or_default();
+        recorded.locate(&mut rows);
+        (rows, more)
     }
 
     /// CMD as it was typed, without secrets.

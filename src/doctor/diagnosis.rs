@@ -4,8 +4,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::Doctor;
-use crate::verdict::clues::{Clues, Connection, Program, advise};
-use crate::verdict::{Counts, Finding, Kind, Mode, Severity, Verdict, beside};
+use crate::diagnose::{DirectConnection, Evidence, Program, advise};
+use crate::verdict::{CheckId, Counts, Finding, Mode, Severity, Verdict, connections};
 
 /// One origin and what came for it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -30,40 +30,43 @@ pub struct Diagnosis {
     /// Tunnels that were neither TLS nor HTTP and passed.
     pub tunnels: u64,
     /// What went past it.
-    pub past: Vec<Connection>,
+    pub past: Vec<DirectConnection>,
     /// What is wrong, and the remedy.
     pub findings: Vec<Finding>,
 }
 
+/// The checks that make a diagnosis fail.
+const FAILING: [CheckId; 3] = [CheckId::BYPASS, CheckId::TLS_REFUSED, CheckId::NO_TRAFFIC];
+
 impl Diagnosis {
     /// Puts together what came through `doctor` and what is known of CMD.
     #[must_use]
-    pub fn of(doctor: &Doctor, clues: Clues) -> Self {
+    pub fn of(doctor: &Doctor, evidence: Evidence) -> Self {
         let seen = doctor.seen();
         let hosts: Vec<Host> = seen.hosts.values().cloned().collect();
         let requests = hosts.iter().map(|host| host.requests).sum();
-        let mut findings: Vec<Finding> = seen.trust.findings().chain(seen.findings.list()).collect();
+        let mut findings: Vec<Finding> = seen.handshakes.findings().chain(seen.findings.list()).collect();
         let unauthorized = seen.unauthorized;
         let counts = Counts { requests, tunnels: seen.tunnels, unauthorized, ..Counts::default() };
-        if let Some(keyless) = beside::unauthorized(&counts, Kind::NoTraffic, Severity::Error) {
+        if let Some(keyless) = connections::unauthorized(&counts, CheckId::NO_TRAFFIC, Severity::Error) {
             findings.push(keyless);
         } else if requests == 0 {
-            let nothing = Finding::new(Kind::NoTraffic, Severity::Error, "nothing came through the proxy");
+            let nothing = Finding::new(CheckId::NO_TRAFFIC, Severity::Error, "nothing came through the proxy");
             let remedy = "see that CMD heeds HTTP_PROXY and HTTPS_PROXY, for hosts on this machine too, or let harproxy stand in for \
                           the API: `--reverse API=URL`";
-            findings.push(Finding { remedy: Some(remedy.to_owned()), ..nothing });
+            findings.push(Finding { hint: Some(remedy.to_owned()), ..nothing });
         }
-        let mut verdict = Verdict { mode: Mode::Record, counts, findings, fixtures: Vec::new(), duration_ms: 0 };
-        let clues = Clues { past: clues.past.all(), is_doctor: true, ..clues };
-        advise(&mut verdict, &clues);
-        let past = clues.past.suspects().to_vec();
-        Diagnosis { programs: clues.programs, hosts, tunnels: seen.tunnels, past, findings: verdict.findings }
+        let mut verdict = Verdict { mode: Mode::DOCTOR, counts, findings, fixtures: Vec::new(), duration_ms: 0 };
+        let evidence = Evidence { bypasses: evidence.bypasses.with_possible(), is_doctor: true, ..evidence };
+        advise(&mut verdict, &evidence);
+        let past = evidence.bypasses.likely().to_vec();
+        Diagnosis { programs: evidence.programs, hosts, tunnels: seen.tunnels, past, findings: verdict.findings }
     }
 
     /// Whether all that CMD asked for came through, and was trusted.
     #[must_use]
     pub fn is_well(&self) -> bool {
-        !self.findings.iter().any(|finding| matches!(finding.kind, Kind::Bypass | Kind::TlsRefused | Kind::NoTraffic))
+        !self.findings.iter().any(|finding| FAILING.contains(&finding.check))
     }
 
     /// The programs that were started without the variables.
@@ -82,7 +85,7 @@ impl Diagnosis {
             let program = |Program { name, version, cleared }: &Program| json!({"name": name, "version": version, "cleared": cleared});
             programs.iter().map(program).collect::<Vec<_>>()
         });
-        let past = self.past.iter().map(|Connection { program, to, udp, .. }| {
+        let past = self.past.iter().map(|DirectConnection { program, to, udp, .. }| {
             json!({"program": program, "address": to, "protocol": if *udp { "udp" } else { "tcp" }})
         });
         json!({

@@ -11,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use ::http::{HeaderMap, Response};
 use indexmap::IndexMap;
 
-use crate::verdict::{Findings, Trust, beside};
+use crate::verdict::{Findings, Handshakes, connections};
 use harproxy_http::Headers;
 use harproxy_http::problem::{Problem, in_words};
 use harproxy_proxy::forward::forward;
@@ -34,7 +34,7 @@ struct Seen {
     hosts: IndexMap<String, Host>,
     tunnels: u64,
     unauthorized: u64,
-    trust: Trust,
+    handshakes: Handshakes,
     findings: Findings,
 }
 
@@ -106,11 +106,13 @@ impl Handler for Doctor {
         let mut seen = self.seen();
         match event {
             ConnectionEvent::TunnelClosed { .. } => seen.tunnels += 1,
-            ConnectionEvent::UnknownProtocol { to } => seen.findings.add(beside::unreadable(&to.host_and_port())),
-            ConnectionEvent::MalformedHead { reason } => seen.findings.add(beside::bad_head(&reason)),
+            ConnectionEvent::UnknownProtocol { to } => {
+                seen.findings.add(connections::unreadable_tunnel(&to.host_and_port()))
+            }
+            ConnectionEvent::MalformedHead { reason } => seen.findings.add(connections::malformed_head(&reason)),
             ConnectionEvent::Unauthorized => seen.unauthorized += 1,
-            ConnectionEvent::TlsRefused { to, reason } => seen.trust.refused(to.authority(), reason),
-            ConnectionEvent::TlsAccepted { to } => seen.trust.trusted(to.authority()),
+            ConnectionEvent::TlsRefused { to, reason } => seen.handshakes.add_refused(to.authority(), reason),
+            ConnectionEvent::TlsAccepted { to } => seen.handshakes.add_accepted(to.authority()),
         }
     }
 

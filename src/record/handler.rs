@@ -15,7 +15,7 @@ use super::tally::Fate;
 use super::tap::{
     ContentHeaders, ExchangeTap, PassedBytes, RequestTap, ResponseTap, TapContext, Unanswered, asks_upgrade,
 };
-use crate::verdict::beside;
+use crate::verdict::connections;
 use harproxy_http::{Header, Headers, NormalUrl};
 use harproxy_matching::noise;
 use harproxy_proxy::body::{BoxError, Watch, Watched};
@@ -84,7 +84,7 @@ impl Handler for Recorder {
             && sent + received > 0
             && self.may_record(to)
         {
-            self.tally.find(beside::unread(&to.host_and_port()));
+            self.tally.find(connections::unrecorded_tunnel(&to.host_and_port()));
         }
         self.tally.notice(event);
     }

@@ -2,14 +2,56 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::path::PathBuf;
 
-use super::finalise::{Arrangement, Index};
-use super::{Outcome, Recorder};
-use crate::verdict::{Finding, Kind, Mode, Severity, Verdict, beside};
+use super::Recorder;
+use super::finalise::{Arrangement, JournalIndex};
+use crate::verdict::request::RecordedEntry;
+use crate::verdict::{CheckId, Finding, Location, Mode, Severity, Verdict, connections};
 
-/// A recording whose exchanges were arranged so.
-pub fn of(recorder: &Recorder, index: &Index, arrangement: Arrangement) -> Outcome {
-    let entries = index.slots.iter().map(|slot| slot.number).zip(arrangement.became()).collect();
+/// A line of the table at the end of a recording.
+#[derive(Clone, Debug, Default)]
+pub struct HostLine {
+    /// `host[:port]`.
+    pub host: String,
+    /// Requests; a tunnel counts as one.
+    pub requests: u64,
+    /// Recorded requests.
+    pub recorded: u64,
+    /// Requests that were forwarded unrecorded.
+    pub passed: u64,
+}
+
+/// The result of a recording.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Counts and findings.
+    pub verdict: Verdict,
+    /// The table, by host in order of first appearance.
+    pub hosts: Vec<HostLine>,
+    /// Whether the fixture was written; false if nothing was recorded, or CMD failed over an existing fixture.
+    pub written: bool,
+    /// Entries that stayed byte for byte.
+    pub unchanged: usize,
+    /// Entries that were replaced in place.
+    pub changed: usize,
+    /// New entries.
+    pub added: usize,
+    /// Entries of the fixture that were not seen.
+    pub not_seen: usize,
+    /// The folder of the held recording, or the journal, if the fixture stays as it is.
+    pub held: Option<PathBuf>,
+    /// Whether an older held recording was dropped.
+    pub replaced_held: bool,
+    /// Requests in scope whose client left before the response. They are not stored.
+    pub unanswered: u64,
+    /// The entries of the written fixture, by the numbers of their exchanges in the journal.
+    pub entries: HashMap<u64, RecordedEntry>,
+}
+
+/// The outcome of a recording whose exchanges were arranged in this way.
+pub fn of(recorder: &Recorder, index: &JournalIndex, arrangement: Arrangement) -> Outcome {
+    let entries = index.exchanges.iter().map(|exchange| exchange.number).zip(arrangement.became()).collect();
     let Arrangement { unchanged, changed, added, not_seen, .. } = arrangement;
     let unanswered = index.unanswered as u64;
     Outcome { unchanged, changed, added, not_seen, unanswered, entries, ..bare(recorder) }
@@ -20,8 +62,8 @@ pub fn nothing(recorder: &Recorder) -> Outcome {
     let mut outcome = bare(recorder);
     let counts = &outcome.verdict.counts;
     let output = recorder.plan.output.display();
-    if let Some(keyless) = beside::unauthorized(counts, Kind::NothingRecorded, Severity::Error) {
-        outcome.verdict.findings.push(Finding { fixture: Some(output.to_string()), ..keyless });
+    if let Some(keyless) = connections::unauthorized(counts, CheckId::NOTHING_RECORDED, Severity::Error) {
+        outcome.verdict.findings.push(Finding { at: Location::fixture(output.to_string()), ..keyless });
         return outcome;
     }
     let (explanation, remedy) = match counts.requests {
@@ -43,16 +85,16 @@ pub fn nothing(recorder: &Recorder) -> Outcome {
         ),
     };
     outcome.verdict.findings.push(Finding {
-        fixture: Some(output.to_string()),
-        remedy: Some(remedy),
-        ..Finding::new(Kind::NothingRecorded, Severity::Error, explanation)
+        at: Location::fixture(output.to_string()),
+        hint: Some(remedy),
+        ..Finding::new(CheckId::NOTHING_RECORDED, Severity::Error, explanation)
     });
     outcome
 }
 
 /// The journal could not be written to its end.
 pub fn lost(recorder: &Recorder, reason: &io::Error) -> Outcome {
-    let journal = &recorder.claimed.place.journal;
+    let journal = &recorder.locked.paths.journal;
     let explanation = format!("writing the journal {} failed: {reason}; the fixture stays as it is", journal.display());
     let remedy = "make room and record again: it begins with what the journal holds";
     unwritten(recorder, explanation, remedy.to_owned())
@@ -75,32 +117,35 @@ pub fn vanished(recorder: &Recorder) -> Outcome {
 fn unwritten(recorder: &Recorder, explanation: String, remedy: String) -> Outcome {
     let mut outcome = bare(recorder);
     outcome.verdict.findings.push(Finding {
-        fixture: Some(recorder.plan.output.display().to_string()),
-        remedy: Some(remedy),
-        ..Finding::new(Kind::Lost, Severity::Error, explanation)
+        at: Location::fixture(recorder.plan.output.display().to_string()),
+        hint: Some(remedy),
+        ..Finding::new(CheckId::LOST, Severity::Error, explanation)
     });
-    outcome.held = Some(recorder.claimed.place.journal.clone());
+    outcome.held = Some(recorder.locked.paths.journal.clone());
     outcome
 }
 
-/// What was counted and found so far.
-pub fn verdict(recorder: &Recorder) -> Verdict {
-    let mut counts = recorder.tally.counts();
-    counts.upstream_connections = recorder.upstream.opened();
-    counts.redacted = recorder.redactor.vault().found();
-    counts.opaque = recorder.redactor.opaque_payloads();
-    Verdict {
-        mode: Mode::Record,
-        counts,
-        findings: recorder.tally.findings(),
-        fixtures: Vec::new(),
-        duration_ms: u64::try_from(recorder.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+impl Recorder {
+    /// The counts and findings so far.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        let mut counts = self.tally.counts();
+        counts.upstream_connections = self.upstream.opened();
+        counts.redacted = self.redactor.vault().found();
+        counts.opaque = self.redactor.opaque_payloads();
+        Verdict {
+            mode: Mode::RECORD,
+            counts,
+            findings: self.tally.findings(),
+            fixtures: Vec::new(),
+            duration_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        }
     }
 }
 
 fn bare(recorder: &Recorder) -> Outcome {
     Outcome {
-        verdict: verdict(recorder),
+        verdict: recorder.verdict(),
         hosts: recorder.tally.hosts(),
         written: false,
         unchanged: 0,

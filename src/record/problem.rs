@@ -2,7 +2,7 @@
 
 use ::http::Response;
 
-use crate::verdict::{Finding, Kind, Severity};
+use crate::verdict::{CheckId, Finding, Severity};
 use harproxy_http::problem::{Problem, in_words};
 use harproxy_proxy::upstream::{Step, UpstreamError};
 use harproxy_proxy::{Body, Origin, respond};
@@ -21,7 +21,7 @@ pub fn answer(to: &Origin, error: &UpstreamError) -> Response<Body> {
 pub fn finding(to: &Origin, error: &UpstreamError) -> Finding {
     let explanation =
         format!("{}\nit is recorded as a failure, and replayed as one: the connection is closed", in_words(error));
-    Finding { remedy: Some(advice(to, error)), ..Finding::new(Kind::UpstreamFailed, Severity::Warning, explanation) }
+    Finding { hint: Some(advice(to, error)), ..Finding::new(CheckId::UPSTREAM_FAILED, Severity::Warning, explanation) }
 }
 
 fn advice(to: &Origin, error: &UpstreamError) -> String {

@@ -6,8 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use indexmap::IndexMap;
 
 use super::HostLine;
-use super::heads::How;
-use crate::verdict::{Counts, Finding, Findings, Herald, Trust, beside};
+use super::journal::heads::EndReason;
+use crate::verdict::{Counts, Finding, FindingListener, Findings, Handshakes, connections};
 use harproxy_matching::noise;
 use harproxy_proxy::{ConnectionEvent, Origin};
 
@@ -25,7 +25,7 @@ struct Inner {
     /// Whose line was asked for last: most likely it is the next one's, too.
     last: Option<(Origin, usize)>,
     findings: Findings,
-    trust: Trust,
+    handshakes: Handshakes,
     unanswered: u64,
 }
 
@@ -55,9 +55,9 @@ impl Tally {
     }
 
     /// An exchange in scope ended.
-    pub fn ended(&self, origin: &Origin, how: &How) {
+    pub fn ended(&self, origin: &Origin, reason: &EndReason) {
         let mut inner = self.lock();
-        if *how == How::Dropped {
+        if *reason == EndReason::Dropped {
             inner.unanswered += 1;
         } else {
             inner.counts.recorded += 1;
@@ -76,8 +76,8 @@ impl Tally {
     }
 
     /// Tells each finding at once from here on.
-    pub fn heard_by(&self, herald: Herald) {
-        self.lock().findings.heard_by(herald);
+    pub fn set_listener(&self, herald: FindingListener) {
+        self.lock().findings.set_listener(herald);
     }
 
     /// What the engine saw.
@@ -88,12 +88,12 @@ impl Tally {
                 self.bytes.fetch_add(received, Ordering::Relaxed);
                 self.lock().counts.tunnels += 1;
             }
-            ConnectionEvent::UnknownProtocol { to } => self.find(beside::unreadable(&to.host_and_port())),
-            ConnectionEvent::MalformedHead { reason } => self.find(beside::bad_head(&reason)),
+            ConnectionEvent::UnknownProtocol { to } => self.find(connections::unreadable_tunnel(&to.host_and_port())),
+            ConnectionEvent::MalformedHead { reason } => self.find(connections::malformed_head(&reason)),
             ConnectionEvent::Unauthorized => self.lock().counts.unauthorized += 1,
             ConnectionEvent::TlsRefused { to, .. } if noise::knows(&to.host) => {}
-            ConnectionEvent::TlsRefused { to, reason } => self.lock().trust.refused(to.authority(), reason),
-            ConnectionEvent::TlsAccepted { to } => self.lock().trust.trusted(to.authority()),
+            ConnectionEvent::TlsRefused { to, reason } => self.lock().handshakes.add_refused(to.authority(), reason),
+            ConnectionEvent::TlsAccepted { to } => self.lock().handshakes.add_accepted(to.authority()),
         }
     }
 
@@ -113,7 +113,7 @@ impl Tally {
     #[must_use]
     pub fn findings(&self) -> Vec<Finding> {
         let inner = self.lock();
-        inner.findings.list().chain(inner.trust.findings()).collect()
+        inner.findings.list().chain(inner.handshakes.findings()).collect()
     }
 
     /// Requests in scope whose client went away before the answer.
@@ -160,11 +160,11 @@ mod tests {
         let tally = Tally::default();
         let (api, other) = (origin("api.test", 443), origin("api.test", 8443));
         tally.request(&api, Fate::Recorded);
-        tally.ended(&api, &How::Complete);
+        tally.ended(&api, &EndReason::Complete);
         tally.request(&other, Fate::Passed);
         tally.request(&api, Fate::Noise);
         tally.request(&api, Fate::Recorded);
-        tally.ended(&api, &How::Dropped);
+        tally.ended(&api, &EndReason::Dropped);
         tally.notice(ConnectionEvent::TunnelClosed { to: other, sent: 1, received: 7, duration: Duration::ZERO });
         let lines: Vec<_> =
             tally.hosts().into_iter().map(|line| (line.host, line.requests, line.recorded, line.passed)).collect();
@@ -182,7 +182,7 @@ mod tests {
         }
         let [finding] = &tally.findings()[..] else { panic!("one finding") };
         assert_eq!(finding.times, 3);
-        assert!(finding.explanation.contains("pinned.test"));
-        assert!(finding.remedy.as_ref().unwrap().contains("!https://pinned.test/**"));
+        assert!(finding.text.contains("pinned.test"));
+        assert!(finding.hint.as_ref().unwrap().contains("!https://pinned.test/**"));
     }
 }

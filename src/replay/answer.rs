@@ -9,9 +9,9 @@ use ::http::header::UPGRADE;
 use ::http::{HeaderMap, Response};
 use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
-use tokio::task::spawn_blocking;
 
 use super::asked::Asked;
+use super::blocking::run_blocking;
 use super::cache::ResponseCache;
 use super::fixtures;
 use super::intake::{self, IntakeError, Received};
@@ -20,9 +20,9 @@ use super::refusal::{FAVICON, Refusal};
 use super::response_payload::PayloadError;
 use super::stale::{self, MaxAge};
 use super::{Clock, Latency, MissAnswer, OnMiss, ReplayPlan, cors};
-use crate::verdict::explain::{Again, Explanation, Place};
+use crate::verdict::explain::{EntryPlace, Explanation, RerunOptions};
 use crate::verdict::findings::LOG;
-use crate::verdict::{Finding, Kind, Severity, Verdict, ambiguity, beside};
+use crate::verdict::{CheckId, Finding, Location, Severity, Verdict, ambiguity, connections};
 use harproxy_har::Fixture;
 use harproxy_http::NormalUrl;
 use harproxy_matching::{Chosen, EntryRef, Found, Guess, Matcher, Miss, MissKind, Outcome, noise};
@@ -122,7 +122,7 @@ impl Strict {
 
     pub(super) fn verdict(&self, upstream_connections: u64) -> Verdict {
         let mut verdict = self.ledger.verdict(&self.matcher, self.cache.names(), &self.policy, upstream_connections);
-        let unused = verdict.findings.iter().position(|finding| finding.kind == Kind::Unused);
+        let unused = verdict.findings.iter().position(|finding| finding.check == CheckId::UNUSED);
         let at = unused.unwrap_or(verdict.findings.len());
         verdict.findings.splice(at..at, self.stale().iter().cloned());
         verdict
@@ -137,7 +137,7 @@ impl Strict {
     fn stale(&self) -> &[Finding] {
         let Some(max_age) = self.max_age else { return &[] };
         self.stale.get_or_init(|| {
-            let severity = self.ledger.severity(Kind::Stale);
+            let severity = self.ledger.severity(&CheckId::STALE);
             let named = self.fixtures().iter().zip(self.cache.names());
             named.filter_map(|(fixture, name)| stale::find(max_age, fixture, name, &self.policy, severity)).collect()
         })
@@ -245,29 +245,26 @@ impl Strict {
     /// Tells that another entry might as well have answered. Where nothing but what was given out differs, the run goes on
     /// alike most likely: that is listed, and fails nothing.
     fn find_guess(&self, asked: &Asked<'_>, guess: &Guess) {
-        let told = ambiguity::told(guess, |at| self.place(at));
-        let severity = if guess.tokens_alone { Severity::Warning } else { self.ledger.severity(Kind::Ambiguous) };
-        let Some(Place { fixture, entry, line }) = guess.among.first().map(|at| self.place(*at)) else { return };
+        let described = ambiguity::describe(guess, |at| self.place(at));
+        let severity = if guess.tokens_alone { Severity::Warning } else { self.ledger.severity(&CheckId::AMBIGUOUS) };
+        let Some(EntryPlace { fixture, entry, line }) = guess.among.first().map(|at| self.place(*at)) else { return };
         self.tell(Finding {
-            request: Some(asked.line()),
+            at: Location { request: Some(asked.line()), fixture: Some(fixture), entry: Some(entry), line },
             requests: asked.ids(),
-            fixture: Some(fixture),
-            entry: Some(entry),
-            line,
-            remedy: Some(told.remedy),
-            ..Finding::new(Kind::Ambiguous, severity, told.explanation)
+            hint: Some(described.hint),
+            ..Finding::new(CheckId::AMBIGUOUS, severity, described.text)
         });
     }
 
     /// Counts and tells a request that goes to the network.
     pub(super) fn pass(&self, asked: &Asked<'_>, what: Count, why: &str) {
         self.ledger.count(what);
-        let kind = Kind::Passthrough;
+        let severity = self.ledger.severity(&CheckId::PASSTHROUGH);
         self.tell(Finding {
-            request: Some(asked.line()),
+            at: Location::request(asked.line()),
             requests: asked.ids(),
-            remedy: Some("record it to have the same answer every time".to_owned()),
-            ..Finding::new(kind, self.ledger.severity(kind), why)
+            hint: Some("record it to have the same answer every time".to_owned()),
+            ..Finding::new(CheckId::PASSTHROUGH, severity, why)
         });
     }
 
@@ -281,7 +278,7 @@ impl Strict {
         asked.note.say(|| refusal.provenance(Way::OutOfScope));
         // What a page pulls in by itself is the page's business; what its code asks for is the test's.
         let listed = asked.is_subresource();
-        let severity = |kind| if listed { Severity::Warning } else { self.ledger.severity(kind) };
+        let severity = |check: &_| if listed { Severity::Warning } else { self.ledger.severity(check) };
         self.find(asked, &refusal, severity);
         self.refuse(asked.headers, refusal)
     }
@@ -296,15 +293,15 @@ impl Strict {
     pub(super) fn notice(&self, notice: ConnectionEvent) {
         match notice {
             ConnectionEvent::TunnelClosed { .. } => {}
-            ConnectionEvent::UnknownProtocol { to } => self.tell(beside::unreadable(&to.host_and_port())),
-            ConnectionEvent::MalformedHead { reason } => self.tell(beside::bad_head(&reason)),
+            ConnectionEvent::UnknownProtocol { to } => self.tell(connections::unreadable_tunnel(&to.host_and_port())),
+            ConnectionEvent::MalformedHead { reason } => self.tell(connections::malformed_head(&reason)),
             ConnectionEvent::Unauthorized => self.ledger.count(Count::Unauthorized),
             ConnectionEvent::TlsRefused { to, .. } if self.is_noise_alone(&to) => self.ledger.count(Count::Noise),
             ConnectionEvent::TlsRefused { to, .. } if self.is_left_alone(&to) => self.ledger.count(Count::OutOfScope),
             ConnectionEvent::TlsRefused { to, reason } => {
                 tracing::warn!(
                     target: LOG,
-                    kind = Kind::TlsRefused.word(),
+                    kind = CheckId::TLS_REFUSED.as_str(),
                     host = to.authority(),
                     "a client refused our certificate: {reason}"
                 );
@@ -345,8 +342,7 @@ impl Strict {
     ) -> T {
         let (strict, method) = (self.clone(), asked.method.clone());
         let (url, headers) = (asked.url.clone(), asked.headers.clone());
-        let beside =
-            spawn_blocking(move || work(&strict.matcher, &strict.matcher.find(method.as_str(), &url), &headers));
+        let beside = run_blocking(move || work(&strict.matcher, &strict.matcher.find(method.as_str(), &url), &headers));
         match beside.await {
             Ok(done) => done,
             // A defect is this request's, as it would be here.
@@ -388,7 +384,7 @@ impl Strict {
             self.ledger.count(Count::Truncated);
             let total = truncated.total.map_or_else(String::new, |total| format!(" of {total}"));
             let why = format!("its payload is truncated: {}{total} bytes kept ({})", truncated.kept, truncated.reason);
-            self.find_entry(Kind::Truncated, asked, chosen.at, why, "record it again, all of it");
+            self.find_entry(CheckId::TRUNCATED, asked, chosen.at, why, "record it again, all of it");
         }
         Ok(sent.response)
     }
@@ -398,7 +394,7 @@ impl Strict {
         self.note_served(asked, chosen);
         self.ledger.count(Count::Failures);
         let why = "it was recorded as a failure: the connection is closed".to_owned();
-        self.find_entry(Kind::FailedServed, asked, chosen.at, why, "record it again when the origin answers");
+        self.find_entry(CheckId::FAILED_SERVED, asked, chosen.at, why, "record it again when the origin answers");
         Err(Close)
     }
 
@@ -437,8 +433,9 @@ impl Strict {
     }
 
     fn explained(&self, asked: &Asked<'_>, miss: &Miss) -> Refusal {
-        let again = Again { globs: self.given.as_deref().unwrap_or_default(), with_cmd: self.ledger.with_cmd() };
-        Refusal::miss(asked, Explanation::in_run(miss, |at| self.place(at), again))
+        let options =
+            RerunOptions { globs: self.given.as_deref().unwrap_or_default(), with_cmd: self.ledger.with_cmd() };
+        Refusal::miss(asked, Explanation::in_run(miss, |at| self.place(at), options))
     }
 
     fn unreadable(&self, asked: &Asked<'_>, at: EntryRef, error: &PayloadError) -> Answered {
@@ -457,7 +454,7 @@ impl Strict {
 
     fn websocket(&self, asked: &Asked<'_>, recorded: Option<EntryRef>) -> Answered {
         self.ledger.count(Count::Refused);
-        let allowing = self.ledger.allowing(Kind::Websocket);
+        let allowing = self.ledger.allowing(&CheckId::WEBSOCKET);
         let refusal = Refusal::websocket(asked, recorded.map(|at| self.place(at)), allowing.as_deref());
         asked.note.say(|| refusal.provenance(Way::Refused));
         self.give_up(asked, refusal)
@@ -465,7 +462,7 @@ impl Strict {
 
     /// What `--miss-status` says.
     fn give_up(&self, asked: &Asked<'_>, mut refusal: Refusal) -> Answered {
-        self.find(asked, &refusal, |kind| self.ledger.severity(kind));
+        self.find(asked, &refusal, |check| self.ledger.severity(check));
         match self.miss {
             MissAnswer::Abort => Err(Close),
             MissAnswer::Status(status) => {
@@ -487,28 +484,25 @@ impl Strict {
         refusal.response(request, self.mark)
     }
 
-    fn find(&self, asked: &Asked<'_>, refusal: &Refusal, severity: impl FnOnce(Kind) -> Severity) {
+    fn find(&self, asked: &Asked<'_>, refusal: &Refusal, severity: impl FnOnce(&CheckId) -> Severity) {
         if let Some(finding) = refusal.finding(severity) {
             self.tell(Finding { requests: asked.ids(), ..finding });
         }
     }
 
-    fn find_entry(&self, kind: Kind, asked: &Asked<'_>, at: EntryRef, why: String, remedy: &str) {
-        let Place { fixture, entry, line } = self.place(at);
+    fn find_entry(&self, check: CheckId, asked: &Asked<'_>, at: EntryRef, why: String, remedy: &str) {
+        let EntryPlace { fixture, entry, line } = self.place(at);
         self.tell(Finding {
-            request: Some(asked.line()),
+            at: Location { request: Some(asked.line()), fixture: Some(fixture), entry: Some(entry), line },
             requests: asked.ids(),
-            fixture: Some(fixture),
-            entry: Some(entry),
-            line,
-            remedy: Some(remedy.to_owned()),
-            ..Finding::new(kind, self.ledger.severity(kind), why)
+            hint: Some(remedy.to_owned()),
+            ..Finding::new(check.clone(), self.ledger.severity(&check), why)
         });
     }
 
     fn tell(&self, finding: Finding) {
-        let (kind, request) = (finding.kind.word(), finding.request.as_deref().unwrap_or_default());
-        let (why, remedy) = (&finding.explanation, finding.remedy.as_deref().unwrap_or_default());
+        let (kind, request) = (finding.check.as_str(), finding.at.request.as_deref().unwrap_or_default());
+        let (why, remedy) = (&finding.text, finding.hint.as_deref().unwrap_or_default());
         match finding.severity {
             Severity::Error => tracing::warn!(target: LOG, kind, request, remedy, "{why}"),
             Severity::Warning => tracing::info!(target: LOG, kind, request, remedy, "{why}"),
@@ -516,9 +510,9 @@ impl Strict {
         self.ledger.find(finding);
     }
 
-    fn place(&self, at: EntryRef) -> Place {
+    fn place(&self, at: EntryRef) -> EntryPlace {
         let line = self.fixtures().get(at.fixture).and_then(|fixture| fixture.heads().get(at.entry)).map(|h| h.line);
-        Place { fixture: self.cache.names().get(at.fixture).cloned().unwrap_or_default(), entry: at.entry, line }
+        EntryPlace { fixture: self.cache.names().get(at.fixture).cloned().unwrap_or_default(), entry: at.entry, line }
     }
 
     /// Whether what no entry answers is a preflight or noise: no miss.

@@ -6,16 +6,19 @@ use std::sync::Arc;
 use ::http::HeaderValue;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
-use tokio::task::spawn_blocking;
 
+use super::blocking::run_blocking;
 use super::prepared::{EntryContext, Prepared};
 use super::response_payload::PayloadError;
 use super::{Clock, Latency};
-use harproxy_har::Fixture;
+use harproxy_har::model::Body;
+use harproxy_har::{Entry, Fixture};
 use harproxy_matching::EntryRef;
 
 /// The memory that prepared responses may take, in bytes. Any other response is prepared again when it is requested.
 const CAPACITY: u64 = 64 << 20;
+/// The length in bytes up to which entries and payloads are read by the serving thread: a thread switch takes longer.
+const SHORT: u64 = 64 << 10;
 /// The number of responses that the cache is laid out for.
 const TYPICAL_RESPONSES: usize = 10_000;
 
@@ -80,10 +83,14 @@ impl ResponseCache {
         let context =
             EntryContext { own: fixture.is_own(), mark: self.mark(&[at]), clock: self.clock, latency: self.latency };
         let prepare = move || {
-            let entry = fixture.entry(at.entry)?;
-            Prepared::of(&entry, fixture.payload(at.entry, &entry.response.content)?, &context)
+            let mut entry = Arc::unwrap_or_clone(fixture.entry(at.entry)?);
+            let content = &mut entry.response.content;
+            let body = Body { stored: std::mem::take(&mut content.stored), ..content.clone() };
+            Prepared::of(&entry, fixture.into_payload(at.entry, body)?, &context)
         };
-        Ok(Arc::new(spawn_blocking(prepare).await??))
+        let response =
+            if is_short(&self.fixtures[at.fixture], at.entry) { prepare() } else { run_blocking(prepare).await? };
+        Ok(Arc::new(response?))
     }
 
     /// The `x-harproxy` value of a response that these entries produced, the entry that was matched first; `None` if
@@ -99,6 +106,11 @@ impl ResponseCache {
         let bytes: Vec<u8> = mark.bytes().map(|byte| if byte < b' ' || byte == 0x7f { b'?' } else { byte }).collect();
         HeaderValue::from_bytes(&bytes).ok()
     }
+}
+
+fn is_short(fixture: &Fixture, entry: usize) -> bool {
+    let has_short_payload = |entry: Arc<Entry>| entry.response.content.size.is_some_and(|size| size <= SHORT as i64);
+    fixture.entry_len(entry) <= SHORT && fixture.entry(entry).is_ok_and(has_short_payload)
 }
 
 #[cfg(test)]

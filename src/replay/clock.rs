@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ::http::HeaderMap;
 use ::http::header::{DATE, EXPIRES, Entry, HeaderValue, SET_COOKIE};
-use harproxy_har::moment;
+use harproxy_har::parse_time;
 use harproxy_http::jwt;
 
 /// Seconds since 1970. Dates in HTTP have no finer unit.
@@ -45,14 +45,14 @@ impl Shift {
     /// when. `started` is `startedDateTime`. Of a `Date` that moves, one is left in its place, which is the same in all answers.
     pub(super) fn of(headers: &mut HeaderMap, body: Option<&[u8]>, started: &str) -> Option<Self> {
         let date = headers.get(DATE).and_then(|value| http_date(value.to_str().ok()?));
-        let started = || Some(moment(started)?.unix_timestamp());
+        let started = || Some(parse_time(started)?.unix_timestamp());
         let shift = Shift {
             recorded: date.or_else(started)?,
             date: date.is_some(),
             expires: headers.get(EXPIRES).and_then(|value| http_date(value.to_str().ok()?)),
             cookies: headers.get_all(SET_COOKIE).iter().map(|value| Expiry::of(value.as_bytes())).collect(),
-            tokens: headers.values().any(|value| jwt::moved(value.as_bytes(), 0).is_some()),
-            body: body.is_some_and(|body| jwt::moved(body, 0).is_some()),
+            tokens: headers.values().any(|value| jwt::shift_times(value.as_bytes(), 0).is_some()),
+            body: body.is_some_and(|body| jwt::shift_times(body, 0).is_some()),
         };
         let dates = shift.date || shift.expires.is_some() || shift.cookies.iter().any(Option::is_some);
         if shift.date {
@@ -105,7 +105,7 @@ impl Shift {
 
     /// The same for the body; `None` when nothing moves in it.
     pub(super) fn body(&self, body: &[u8], now: SystemTime) -> Option<Vec<u8>> {
-        self.body.then(|| jwt::moved(body, seconds(now) - self.recorded)).flatten()
+        self.body.then(|| jwt::shift_times(body, seconds(now) - self.recorded)).flatten()
     }
 }
 
@@ -144,7 +144,7 @@ impl Expiry {
 
 /// A field's value with the times of its redacted JWTs moved.
 fn tokens(value: &[u8], delta: Seconds) -> Option<HeaderValue> {
-    HeaderValue::from_bytes(&jwt::moved(value, delta)?).ok()
+    HeaderValue::from_bytes(&jwt::shift_times(value, delta)?).ok()
 }
 
 /// The three forms of RFC 9110 section 5.6.7.

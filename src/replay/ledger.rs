@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use crate::verdict::findings::KEPT;
+use crate::verdict::findings::MAX_FINDINGS;
 use crate::verdict::{
-    Counts, FailOn, Finding, Findings, FixtureUse, Herald, Kind, Mode, Severity, Trust, Verdict, beside,
+    CheckId, Counts, FailOn, Finding, FindingListener, Findings, FixtureUse, Handshakes, Location, Mode, Severity,
+    Verdict, connections,
 };
 use harproxy_har::EntryHead;
 use harproxy_matching::Matcher;
@@ -41,7 +42,7 @@ pub(super) struct Ledger {
     with_cmd: bool,
     counts: [AtomicU64; Count::Bytes as usize + 1],
     findings: Mutex<Findings>,
-    trust: Mutex<Trust>,
+    handshakes: Mutex<Handshakes>,
 }
 
 impl Ledger {
@@ -53,7 +54,7 @@ impl Ledger {
             with_cmd,
             counts: from_fn(|_| AtomicU64::new(0)),
             findings: Mutex::default(),
-            trust: Mutex::default(),
+            handshakes: Mutex::default(),
         }
     }
 
@@ -67,17 +68,17 @@ impl Ledger {
 
     /// A client refused our certificate for `host`.
     pub(super) fn refused(&self, host: String, reason: String) {
-        self.trust.lock().unwrap_or_else(PoisonError::into_inner).refused(host, reason);
+        self.handshakes.lock().unwrap_or_else(PoisonError::into_inner).add_refused(host, reason);
     }
 
     /// A client took our certificate for `host`.
     pub(super) fn trusted(&self, host: String) {
-        self.trust.lock().unwrap_or_else(PoisonError::into_inner).trusted(host);
+        self.handshakes.lock().unwrap_or_else(PoisonError::into_inner).add_accepted(host);
     }
 
     /// Whether findings of this kind fail the run.
-    pub(super) fn severity(&self, kind: Kind) -> Severity {
-        self.fail_on.severity(kind)
+    pub(super) fn severity(&self, check: &CheckId) -> Severity {
+        self.fail_on.severity(check)
     }
 
     /// Whether the run runs CMD.
@@ -86,8 +87,8 @@ impl Ledger {
     }
 
     /// The `--fail-on` that is this one, but for findings of this kind, which it lets be; `None` where they fail no run.
-    pub(super) fn allowing(&self, kind: Kind) -> Option<String> {
-        (self.severity(kind) == Severity::Error).then(|| self.fail_on.without(kind, self.with_cmd))
+    pub(super) fn allowing(&self, check: &CheckId) -> Option<String> {
+        (self.severity(check) == Severity::Error).then(|| self.fail_on.without(check, self.with_cmd))
     }
 
     /// Adds a finding, or counts it with its equal.
@@ -96,8 +97,8 @@ impl Ledger {
     }
 
     /// Tells each finding at once from here on.
-    pub(super) fn heard_by(&self, herald: Herald) {
-        self.findings.lock().unwrap_or_else(PoisonError::into_inner).heard_by(herald);
+    pub(super) fn set_listener(&self, herald: FindingListener) {
+        self.findings.lock().unwrap_or_else(PoisonError::into_inner).set_listener(herald);
     }
 
     /// What the run concludes so far. `names` are the fixtures' paths as they were given; what `policy` calls secret is not told.
@@ -112,7 +113,7 @@ impl Ledger {
         let mut findings = self.findings();
         let used = matcher.used();
         findings.extend(self.no_traffic(&counts, &findings, &used));
-        let room = KEPT.saturating_sub(findings.len()).max(1);
+        let room = MAX_FINDINGS.saturating_sub(findings.len()).max(1);
         findings.extend(self.unused(matcher, names, policy, room));
         let fixtures = matcher.fixtures().iter().zip(names).zip(used);
         let fixtures = fixtures.map(|((fixture, name), used)| FixtureUse {
@@ -127,12 +128,12 @@ impl Ledger {
             fixtures[at.fixture].unused.push(at.entry);
         }
         let duration_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        Verdict { mode: Mode::Replay, counts, findings, fixtures, duration_ms }
+        Verdict { mode: Mode::REPLAY, counts, findings, fixtures, duration_ms }
     }
 
     /// The entries that have not answered, as many as there is `room` for.
     fn unused(&self, matcher: &Matcher, names: &[String], policy: &Policy, room: usize) -> Vec<Finding> {
-        let severity = self.severity(Kind::Unused);
+        let severity = self.severity(&CheckId::UNUSED);
         let mut unused = matcher.unused();
         let mut findings: Vec<Finding> = unused
             .by_ref()
@@ -140,18 +141,20 @@ impl Ledger {
             .filter_map(|at| {
                 let head = matcher.fixtures()[at.fixture].heads().get(at.entry)?;
                 Some(Finding {
-                    request: Some(told(&head, policy)),
-                    fixture: Some(names[at.fixture].clone()),
-                    entry: Some(at.entry),
-                    line: Some(head.line),
-                    remedy: Some("`--prune` removes it after a run that passed".to_owned()),
-                    ..Finding::new(Kind::Unused, severity, "nothing asked for it")
+                    at: Location {
+                        request: Some(told(&head, policy)),
+                        fixture: Some(names[at.fixture].clone()),
+                        entry: Some(at.entry),
+                        line: Some(head.line),
+                    },
+                    hint: Some("`--prune` removes it after a run that passed".to_owned()),
+                    ..Finding::new(CheckId::UNUSED, severity, "nothing asked for it")
                 })
             })
             .collect();
         let more = unused.count() as u64;
         if more > 0 {
-            let sum = Finding::new(Kind::Unused, severity, "more entries that nothing asked for");
+            let sum = Finding::new(CheckId::UNUSED, severity, "more entries that nothing asked for");
             findings.push(Finding { times: more, ..sum });
         }
         findings
@@ -191,8 +194,8 @@ impl Ledger {
 
     fn findings(&self) -> Vec<Finding> {
         let findings = self.findings.lock().unwrap_or_else(PoisonError::into_inner);
-        let trust = self.trust.lock().unwrap_or_else(PoisonError::into_inner);
-        findings.list().chain(trust.findings()).collect()
+        let handshakes = self.handshakes.lock().unwrap_or_else(PoisonError::into_inner);
+        findings.list().chain(handshakes.findings()).collect()
     }
 
     /// Nothing in scope was seen: then nothing was tried either. A WebSocket that was refused was in scope, and so was what
@@ -200,10 +203,12 @@ impl Ledger {
     fn no_traffic(&self, counts: &Counts, findings: &[Finding], used: &[usize]) -> Option<Finding> {
         let forwarded = self.counts[Count::Forwarded as usize].load(Ordering::Relaxed);
         let seen = counts.served + counts.misses + counts.preflights + forwarded > 0 || used.iter().any(|n| *n > 0);
-        if seen || findings.iter().any(|finding| finding.kind == Kind::Websocket) {
+        if seen || findings.iter().any(|finding| finding.check == CheckId::WEBSOCKET) {
             return None;
         }
-        if let Some(keyless) = beside::unauthorized(counts, Kind::NoTraffic, self.severity(Kind::NoTraffic)) {
+        if let Some(keyless) =
+            connections::unauthorized(counts, CheckId::NO_TRAFFIC, self.severity(&CheckId::NO_TRAFFIC))
+        {
             return Some(keyless);
         }
         // In scope or not, these went another way before a fixture was asked.
@@ -242,8 +247,8 @@ impl Ledger {
             }
             (0, false) => "`harproxy env` prints what makes a client use the proxy",
         };
-        let finding = Finding::new(Kind::NoTraffic, self.severity(Kind::NoTraffic), explanation);
-        Some(Finding { remedy: Some(remedy.to_owned()), ..finding })
+        let finding = Finding::new(CheckId::NO_TRAFFIC, self.severity(&CheckId::NO_TRAFFIC), explanation);
+        Some(Finding { hint: Some(remedy.to_owned()), ..finding })
     }
 }
 
@@ -267,7 +272,10 @@ mod tests {
     }
 
     fn miss(url: &str) -> Finding {
-        Finding { request: Some(format!("GET {url}")), ..Finding::new(Kind::Miss, Severity::Error, "no entry") }
+        Finding {
+            at: Location::request(format!("GET {url}")),
+            ..Finding::new(CheckId::MISS, Severity::Error, "no entry")
+        }
     }
 
     #[test]
@@ -291,7 +299,7 @@ mod tests {
             ledger.find(miss(url));
         }
         let found = ledger.verdict(&none(), &[], &Policy::off(), 0).findings;
-        let found: Vec<_> = found.iter().map(|f| (f.request.as_deref().unwrap_or_default(), f.times)).collect();
+        let found: Vec<_> = found.iter().map(|f| (f.at.request.as_deref().unwrap_or_default(), f.times)).collect();
         assert_eq!(found, [("GET http://h/b", 2), ("GET http://h/a", 1)]);
     }
 
@@ -309,14 +317,14 @@ mod tests {
     #[test]
     fn findings_are_bounded_and_what_is_not_kept_still_fails_the_run() {
         let ledger = ledger();
-        for n in 0..KEPT {
+        for n in 0..MAX_FINDINGS {
             ledger.find(Finding { severity: Severity::Warning, ..miss(&format!("http://h/{n}")) });
         }
-        assert!(ledger.verdict(&none(), &[], &Policy::off(), 0).findings.len() <= KEPT + 1);
+        assert!(ledger.verdict(&none(), &[], &Policy::off(), 0).findings.len() <= MAX_FINDINGS + 1);
         ledger.find(miss("http://h/one-more"));
         ledger.find(miss("http://h/two-more"));
         let verdict = ledger.verdict(&none(), &[], &Policy::off(), 0);
-        assert!(verdict.findings.iter().any(|f| f.kind == Kind::Miss && f.times == 2 && f.request.is_none()));
+        assert!(verdict.findings.iter().any(|f| f.check == CheckId::MISS && f.times == 2 && f.at.request.is_none()));
         assert!(!verdict.passed());
     }
 
@@ -333,9 +341,9 @@ mod tests {
             let ledger = ledger();
             ways.iter().for_each(|way| ledger.count(*way));
             let found = &ledger.verdict(&none(), &[], &Policy::off(), 0).findings[0];
-            assert_eq!(found.kind, Kind::NoTraffic, "{ways:?}");
-            assert!(found.explanation.contains(said), "{}", found.explanation);
-            let remedy = found.remedy.as_ref().unwrap();
+            assert_eq!(found.check, CheckId::NO_TRAFFIC, "{ways:?}");
+            assert!(found.text.contains(said), "{}", found.text);
+            let remedy = found.hint.as_ref().unwrap();
             assert_eq!(remedy.contains("`-g GLOB`"), ways.len() == 2 || said.contains("out of scope"), "{remedy}");
         }
     }
@@ -351,7 +359,7 @@ mod tests {
     #[test]
     fn nothing_in_scope_is_a_finding_and_fails_with_cmd() {
         let verdict = ledger().verdict(&none(), &[], &Policy::off(), 0);
-        assert_eq!(verdict.findings[0].kind, Kind::NoTraffic);
+        assert_eq!(verdict.findings[0].check, CheckId::NO_TRAFFIC);
         assert!(!verdict.passed());
         let local = ledger();
         local.count(Count::Local);

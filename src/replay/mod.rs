@@ -7,6 +7,7 @@
 
 mod answer;
 mod asked;
+mod blocking;
 mod cache;
 mod clock;
 mod cors;
@@ -38,10 +39,10 @@ use arc_swap::ArcSwap;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::verdict::{FailOn, Herald, Verdict};
+use crate::verdict::{FailOn, FindingListener, Verdict};
 use answer::Strict;
 use harproxy_glob::Globs;
-use harproxy_har::{Fixture, moment};
+use harproxy_har::{Fixture, parse_time};
 use harproxy_matching::{Matcher, Options};
 use harproxy_proxy::Ask;
 use harproxy_proxy::upstream::Timeouts;
@@ -220,8 +221,8 @@ impl Replayer {
     }
 
     /// Tells each finding at once, those that are there already first.
-    pub fn heard_by(&self, herald: Herald) {
-        self.ledger.heard_by(herald);
+    pub fn set_listener(&self, herald: FindingListener) {
+        self.ledger.set_listener(herald);
     }
 
     /// What the run concludes so far. What is unused, the fixtures say that were loaded last; all else is of the whole run.
@@ -256,7 +257,7 @@ impl Replayer {
     pub fn recorded_at(&self) -> Option<String> {
         let first = |fixture: &Arc<Fixture>| {
             let entry = fixture.entry(fixture.heads().iter().next()?.entry).ok()?;
-            Some((moment(&entry.started)?, entry.started.clone()))
+            Some((parse_time(&entry.started)?, entry.started.clone()))
         };
         let (at, written) = self.fixtures().iter().filter_map(first).min()?;
         // As it was written there, where others read it too.

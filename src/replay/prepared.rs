@@ -12,9 +12,9 @@ use ::http::{HeaderMap, Response, StatusCode, Version};
 use bytes::Bytes;
 use hyper::ext::ReasonPhrase;
 use tokio::sync::OnceCell;
-use tokio::task::spawn_blocking;
 
 use super::asked::Asked;
+use super::blocking::run_blocking;
 use super::clock::Shift;
 use super::response_payload::{HEAVIEST_ON_DISK, PayloadError, ResponsePayload};
 use super::rewrite::Origins;
@@ -279,7 +279,7 @@ impl Prepared {
             let is_echoed = echoes.is_some();
             Ok::<_, PayloadError>((echoes.map(Bytes::from).or(moved), is_echoed))
         };
-        let (rewritten, is_echoed) = spawn_blocking(rewrite).await??;
+        let (rewritten, is_echoed) = run_blocking(rewrite).await??;
         if is_echoed && DIGESTS.iter().any(|name| headers.contains_key(*name)) {
             *headers = without(headers, &DIGESTS);
         }
@@ -301,7 +301,7 @@ impl Encoding {
 
 /// Applies the codings to a payload.
 async fn encode(payload: ResponsePayload, codings: Vec<Coding>) -> Result<ResponsePayload, PayloadError> {
-    spawn_blocking(move || payload.encode(&codings)).await?
+    run_blocking(move || payload.encode(&codings)).await?
 }
 
 /// `Trailer` names all of them: hyper sends no others over HTTP/1.1. HTTP/2 needs no announcement, and a gRPC client would

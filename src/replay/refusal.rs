@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 use super::asked::Asked;
 use super::cors;
 use super::intake::{IntakeError, LONGEST_REQUEST};
-use crate::verdict::explain::{Explanation, NearEntry, Place};
-use crate::verdict::{Finding, Kind, Severity};
+use crate::verdict::explain::{EntryPlace, Explanation, NearEntry};
+use crate::verdict::{CheckId, Finding, Location, Severity};
 use harproxy_http::NormalUrl;
 use harproxy_http::problem::Problem;
 use harproxy_proxy::respond;
@@ -17,7 +17,7 @@ use harproxy_proxy::{Body, Provenance, Way, Why};
 #[derive(Clone, Debug)]
 pub(super) struct Refusal {
     /// What it is reported as; noise and broken requests are not.
-    kind: Option<Kind>,
+    check: Option<CheckId>,
     /// The status of the answer.
     pub(super) status: u16,
     /// What `x-harproxy` says.
@@ -28,7 +28,7 @@ pub(super) struct Refusal {
     explanation: String,
     remedy: Option<String>,
     /// The nearest entry.
-    place: Option<Place>,
+    place: Option<EntryPlace>,
     /// The nearest entries.
     near: Vec<NearEntry>,
     /// Further members of the problem document.
@@ -37,14 +37,14 @@ pub(super) struct Refusal {
 
 impl Refusal {
     fn new(
-        kind: impl Into<Option<Kind>>,
+        check: impl Into<Option<CheckId>>,
         mark: &'static str,
         title: &'static str,
         request: String,
         explanation: String,
     ) -> Self {
         Refusal {
-            kind: kind.into(),
+            check: check.into(),
             status: 501,
             mark,
             title,
@@ -60,14 +60,14 @@ impl Refusal {
     /// A miss, explained.
     pub(super) fn miss(asked: &Asked<'_>, explained: Explanation) -> Self {
         let mut refusal =
-            Refusal::new(Kind::Miss, "miss", "no entry answers this request", asked.line(), explained.text());
+            Refusal::new(CheckId::MISS, "miss", "no entry answers this request", asked.line(), explained.text());
         refusal.member("kind", explained.kind);
         refusal.member("operation", explained.operation.clone());
         refusal.member("urlRecorded", explained.url_recorded);
         refusal.member("samePath", explained.same_path);
         refusal.member("near", serde_json::to_value(&explained.near).unwrap_or_default());
         refusal.place = explained.near.first().map(|near| near.place.clone());
-        refusal.remedy = explained.help().map(str::to_owned);
+        refusal.remedy = explained.hint().map(str::to_owned);
         refusal.near = explained.near;
         refusal
     }
@@ -77,7 +77,7 @@ impl Refusal {
         let explanation =
             format!("its payload is longer than {} MiB, which is as much as is compared", LONGEST_REQUEST >> 20);
         let mut refusal =
-            Refusal::new(Kind::Miss, "miss", "the payload is too long to be compared", asked.line(), explanation);
+            Refusal::new(CheckId::MISS, "miss", "the payload is too long to be compared", asked.line(), explanation);
         refusal.status = 413;
         refusal.member("kind", "payload-too-long");
         refusal.remedy = Some("`--match-body ignore` matches without the payload".to_owned());
@@ -86,13 +86,13 @@ impl Refusal {
 
     /// A WebSocket (or another protocol that a 101 was recorded for). `allowing` is the `--fail-on` under which none fails a run, where
     /// it does.
-    pub(super) fn websocket(asked: &Asked<'_>, recorded: Option<Place>, allowing: Option<&str>) -> Self {
+    pub(super) fn websocket(asked: &Asked<'_>, recorded: Option<EntryPlace>, allowing: Option<&str>) -> Self {
         let explanation = match &recorded {
             Some(place) => format!("{place} is a change of protocol, which can't be replayed yet"),
             None => "a WebSocket in scope can't be replayed yet".to_owned(),
         };
         let title = "a WebSocket can't be replayed yet";
-        let mut refusal = Refusal::new(Kind::Websocket, "miss", title, asked.line(), explanation);
+        let mut refusal = Refusal::new(CheckId::WEBSOCKET, "miss", title, asked.line(), explanation);
         refusal.member("kind", "websocket");
         refusal.place = recorded;
         // Out of the scope it would fail the run.
@@ -118,8 +118,13 @@ impl Refusal {
         };
         let globs: Vec<String> = scope.iter().map(|glob| format!("`{glob}`")).collect();
         let explanation = format!("{why}: in are {}", globs.join(", "));
-        let mut refusal =
-            Refusal::new(Kind::OutOfScope, "out-of-scope", "this request is out of scope", asked.line(), explanation);
+        let mut refusal = Refusal::new(
+            CheckId::OUT_OF_SCOPE,
+            "out-of-scope",
+            "this request is out of scope",
+            asked.line(),
+            explanation,
+        );
         refusal.member("scope", scope.to_vec());
         refusal.remedy = Some(format!(
             "record it too, with `harproxy record` and {}, or let CMD reach it without the proxy with `--bypass {host}`",
@@ -161,16 +166,18 @@ impl Refusal {
     }
 
     /// The finding for the report, if it is one: `severity` says whether its kind fails the run.
-    pub(super) fn finding(&self, severity: impl FnOnce(Kind) -> Severity) -> Option<Finding> {
-        let kind = self.kind?;
+    pub(super) fn finding(&self, severity: impl FnOnce(&CheckId) -> Severity) -> Option<Finding> {
+        let check = self.check.clone()?;
         Some(Finding {
-            request: Some(self.request.clone()),
-            fixture: self.place.as_ref().map(|place| place.fixture.clone()),
-            entry: self.place.as_ref().map(|place| place.entry),
-            line: self.place.as_ref().and_then(|place| place.line),
-            remedy: self.remedy.clone(),
+            at: Location {
+                request: Some(self.request.clone()),
+                fixture: self.place.as_ref().map(|place| place.fixture.clone()),
+                entry: self.place.as_ref().map(|place| place.entry),
+                line: self.place.as_ref().and_then(|place| place.line),
+            },
+            hint: self.remedy.clone(),
             near: self.near.clone(),
-            ..Finding::new(kind, severity(kind), self.explanation.clone())
+            ..Finding::new(check.clone(), severity(&check), self.explanation.clone())
         })
     }
 
@@ -244,7 +251,7 @@ mod tests {
         let near = vec![Near { at: EntryRef { fixture: 0, entry: 4 }, differences, operation: None }];
         let remedy = Some("`--ignore-query page`".to_owned());
         let miss = Miss { kind: MissKind::NoEntry, near, same_path: 3, remedy, recordable: None, operation: None };
-        Explanation::of(&miss, |at| Place { fixture: "hars/api.har".into(), entry: at.entry, line: Some(120) })
+        Explanation::of(&miss, |at| EntryPlace { fixture: "hars/api.har".into(), entry: at.entry, line: Some(120) })
     }
 
     #[tokio::test]
@@ -273,8 +280,8 @@ mod tests {
         let detail = problem["detail"].as_str().unwrap();
         assert!(detail.contains("query parameter `page` is `3`, recorded `2`"), "{detail}");
         assert!(detail.contains("hint: `--ignore-query page`"), "{detail}");
-        assert_eq!((finding.entry, finding.line), (Some(4), Some(120)), "the report points at the nearest entry");
-        assert!(detail.contains(&finding.explanation), "the report and the client read the same");
+        assert_eq!((finding.at.entry, finding.at.line), (Some(4), Some(120)), "the report points at the nearest entry");
+        assert!(detail.contains(&finding.text), "the report and the client read the same");
     }
 
     #[test]
@@ -318,8 +325,8 @@ mod tests {
             let remedy = |allowing| {
                 let refusal = Refusal::websocket(&asked(&url, &headers), None, allowing);
                 let finding = refusal.finding(|_| Severity::Warning).unwrap();
-                assert_eq!(finding.kind, Kind::Websocket);
-                finding.remedy.unwrap()
+                assert_eq!(finding.check, CheckId::WEBSOCKET);
+                finding.hint.unwrap()
             };
             let listed = remedy(None);
             assert!(listed.starts_with("nothing need be done"), "{listed}");

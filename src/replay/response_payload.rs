@@ -35,7 +35,7 @@ pub(super) enum PayloadError {
     Fixture(#[from] harproxy_har::Error),
     #[error("encoding the payload as `{codings}`")]
     Encode { codings: String, source: io::Error },
-    #[error("writing the payload to a temporary file")]
+    #[error("reading the payload back from a temporary file")]
     Temporary(#[source] io::Error),
     #[error("preparing the answer")]
     Task(#[from] tokio::task::JoinError),
@@ -43,14 +43,14 @@ pub(super) enum PayloadError {
 
 impl ResponsePayload {
     /// The bytes of a stored payload; none if it was not recorded. A long payload that the HAR embeds is written to a
-    /// temporary file. Blocking.
+    /// temporary file, or stays in memory if that fails (a full disk, a read-only container). Blocking.
     pub(super) fn of(payload: Payload) -> Result<Self, PayloadError> {
         Ok(match payload {
             Payload::Empty | Payload::NotRecorded => ResponsePayload::Memory(Bytes::new()),
             Payload::Bytes(bytes) if bytes.len() as u64 <= LONGEST_IN_MEMORY => ResponsePayload::Memory(bytes),
             Payload::Bytes(bytes) => {
                 let write = |file: &mut File| file.write_all(&bytes).map(|()| bytes.len() as u64);
-                ResponsePayload::temporary(write).map_err(PayloadError::Temporary)?
+                ResponsePayload::temporary(write).unwrap_or_else(|_| ResponsePayload::Memory(bytes.clone()))
             }
             Payload::File(file) if file.len > LONGEST_IN_MEMORY => {
                 let len = file.len;
@@ -85,25 +85,24 @@ impl ResponsePayload {
 
     /// The payload with codings applied. Blocking.
     pub(super) fn encode(&self, codings: &[Coding]) -> Result<Self, PayloadError> {
-        let mut read = self.open()?;
-        self.encode_from(&mut *read, codings).map_err(|source| PayloadError::Encode {
+        if self.len() > LONGEST_IN_MEMORY {
+            let mut read = self.open()?;
+            let encoded = ResponsePayload::temporary(|file| {
+                let mut writer = io::BufWriter::new(file);
+                let len = coding::encode(codings, &mut *read, &mut writer)?;
+                writer.flush()?;
+                Ok(len)
+            });
+            if let Ok(encoded) = encoded {
+                return Ok(encoded);
+            }
+        }
+        let mut encoded = Vec::new();
+        coding::encode(codings, &mut *self.open()?, &mut encoded).map_err(|source| PayloadError::Encode {
             codings: codings.iter().map(|coding| coding.token()).collect::<Vec<_>>().join(", "),
             source,
-        })
-    }
-
-    fn encode_from(&self, read: &mut (dyn Read + Send), codings: &[Coding]) -> io::Result<Self> {
-        if self.len() <= LONGEST_IN_MEMORY {
-            let mut encoded = Vec::new();
-            coding::encode(codings, read, &mut encoded)?;
-            return Ok(ResponsePayload::Memory(encoded.into()));
-        }
-        ResponsePayload::temporary(|file| {
-            let mut writer = io::BufWriter::new(file);
-            let len = coding::encode(codings, read, &mut writer)?;
-            writer.flush()?;
-            Ok(len)
-        })
+        })?;
+        Ok(ResponsePayload::Memory(encoded.into()))
     }
 
     /// A reader from the first byte. Blocking.

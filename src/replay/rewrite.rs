@@ -4,7 +4,7 @@
 use ::http::HeaderMap;
 use ::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, Entry, HeaderValue, LOCATION, SET_COOKIE};
 
-use harproxy_http::cookies::{self, Attribute, covers};
+use harproxy_http::cookies::{self, AttributeChange, domain_matches};
 use harproxy_matching::SameHost;
 
 /// Two origins that count as one.
@@ -39,8 +39,10 @@ impl Origins<'_> {
     fn cookie(&self, cookie: &str) -> Option<HeaderValue> {
         let (recorded, asked) = (host(&self.0.recorded), host(&self.0.asked));
         let moved = cookies::change_attributes(cookie, |name, value| match name {
-            "domain" if covers(value, recorded) && !covers(value, asked) => Attribute::Becomes(asked.to_owned()),
-            _ => Attribute::Stays,
+            "domain" if domain_matches(value, recorded) && !domain_matches(value, asked) => {
+                AttributeChange::Replace(asked.to_owned())
+            }
+            _ => AttributeChange::Keep,
         });
         HeaderValue::try_from(moved?).ok()
     }

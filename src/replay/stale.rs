@@ -7,7 +7,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 
 use super::ledger::told;
-use crate::verdict::{Finding, Kind, Severity};
+use crate::verdict::{CheckId, Finding, Location, Severity};
 use harproxy_har::Fixture;
 use harproxy_http::escape::one_line;
 use harproxy_redact::Policy;
@@ -50,8 +50,8 @@ pub(super) fn find(
         let explanation = format!(
             "none of the {entries} {of} of {name} says when it was recorded: `--max-age` can't tell how old they are"
         );
-        let finding = Finding::new(Kind::Stale, Severity::Warning, explanation);
-        return (undated == entries && entries > 0).then(|| Finding { fixture: Some(name.to_owned()), ..finding });
+        let finding = Finding::new(CheckId::STALE, Severity::Warning, explanation);
+        return (undated == entries && entries > 0).then(|| Finding { at: Location::fixture(name), ..finding });
     };
     let head = fixture.heads().get(entry)?;
     let request = told(&head, policy);
@@ -67,14 +67,16 @@ pub(super) fn find(
         explanation.push_str(&format!("; {undated} don't say when they were recorded"));
     }
     Some(Finding {
-        // One that stands alone is the finding's own.
-        request: (stale == 1).then_some(request),
-        fixture: Some(name.to_owned()),
-        entry: Some(entry),
-        line: Some(head.line),
-        remedy: Some(remedy(fixture)),
+        at: Location {
+            // If there is one stale entry, the finding is about it.
+            request: (stale == 1).then_some(request),
+            fixture: Some(name.to_owned()),
+            entry: Some(entry),
+            line: Some(head.line),
+        },
+        hint: Some(remedy(fixture)),
         times: stale,
-        ..Finding::new(Kind::Stale, severity, explanation)
+        ..Finding::new(CheckId::STALE, severity, explanation)
     })
 }
 
@@ -109,7 +111,7 @@ fn spoken(age: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use harproxy_har::moment;
+    use harproxy_har::parse_time;
 
     fn find_in(own: &str, started: &[Option<&str>]) -> Option<Finding> {
         let entry = |started: &Option<&str>| {
@@ -122,11 +124,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("it's.har");
         std::fs::write(&path, format!("{{\"log\": {{{own} \"entries\": [\n{entries}]}}}}")).unwrap();
-        let max_age = MaxAge { age: Duration::from_secs(180 * 86_400), now: moment("2026-11-20T00:00:00Z").unwrap() };
+        let max_age =
+            MaxAge { age: Duration::from_secs(180 * 86_400), now: parse_time("2026-11-20T00:00:00Z").unwrap() };
         let fixture = Arc::new(Fixture::open(&path).unwrap());
         let found = find(max_age, &fixture, "it's.har", &Policy::default(), Severity::Error)?;
         let here = harproxy_support::shell_quote::path(&path);
-        Some(Finding { remedy: found.remedy.map(|text| text.replace(&here, "FILE")), ..found })
+        Some(Finding { hint: found.hint.map(|text| text.replace(&here, "FILE")), ..found })
     }
 
     const OWN: &str = r#""_harproxy": {"format": 1, "scope": ["https://a.test/**", "!**/it's"]},"#;
@@ -146,22 +149,25 @@ mod tests {
         );
         let found = found.unwrap();
         assert_eq!(
-            found.explanation,
+            found.text,
             "2 of 6 entries of it's.har were recorded more than 180 days ago; the oldest is #3 GET http://a.test/?token=REDACTED-token, \
              of 2024-01-02 (1052 days); 1 don't say when they were recorded"
         );
-        assert_eq!((found.severity, found.entry, found.line, found.times), (Severity::Error, Some(3), Some(5), 2));
-        assert_eq!(found.request, None);
+        assert_eq!(
+            (found.severity, found.at.entry, found.at.line, found.times),
+            (Severity::Error, Some(3), Some(5), 2)
+        );
+        assert_eq!(found.at.request, None);
         let remedy = r"record it again: `harproxy record -o FILE -g 'https://a.test/**' -g '!**/it'\''s' -- CMD`";
-        assert_eq!(found.remedy.as_deref(), Some(remedy));
+        assert_eq!(found.hint.as_deref(), Some(remedy));
     }
 
     #[test]
     fn one_that_stands_alone_is_named_and_exactly_as_old_as_may_be_is_not_stale() {
         let found = find_in("", &[Some("1716422400000"), Some("2026-05-24T00:00:00Z")]).unwrap();
-        assert_eq!((found.times, found.entry), (1, Some(0)));
-        assert_eq!(found.request.as_deref(), Some("GET http://a.test/?token=REDACTED-token"));
-        assert!(found.remedy.unwrap().contains("the tool that wrote it"));
+        assert_eq!((found.times, found.at.entry), (1, Some(0)));
+        assert_eq!(found.at.request.as_deref(), Some("GET http://a.test/?token=REDACTED-token"));
+        assert!(found.hint.unwrap().contains("the tool that wrote it"));
         assert_eq!(find_in(OWN, &[Some("2026-05-24T00:00:00Z")]), None);
         assert_eq!(find_in(OWN, &[]), None);
     }
@@ -169,8 +175,8 @@ mod tests {
     #[test]
     fn what_says_nothing_of_its_age_fails_no_run() {
         let found = find_in("", &[None, Some(""), Some("NaN-NaN-NaNTNaN:NaN:NaNZ")]).unwrap();
-        assert_eq!((found.severity, found.entry), (Severity::Warning, None));
-        assert!(found.explanation.starts_with("none of the 3 entries of it's.har says"), "{}", found.explanation);
+        assert_eq!((found.severity, found.at.entry), (Severity::Warning, None));
+        assert!(found.text.starts_with("none of the 3 entries of it's.har says"), "{}", found.text);
         assert_eq!(find_in("", &[None, Some("2026-11-19T00:00:00Z")]), None);
     }
 

@@ -1,41 +1,41 @@
-//! Exit statuses: the one table, and the one function from a verdict and CMD's status to the number and whose it is.
+//! Exit statuses: their table, and the function that computes the status of a run from its verdict and the status of CMD.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, Verdict};
+use super::{CheckId, Verdict};
 
-/// All held, and CMD, if any, exited 0.
+/// No finding failed the run, and CMD, if any, exited 0.
 pub const HELD: u8 = 0;
-/// The verdict failed while CMD exited 0, or a check found something.
+/// A finding failed the run while CMD exited 0, or `check` found a problem.
 pub const FAILED: u8 = 1;
 /// Wrong usage, configuration or fixture: nothing was run.
 pub const USAGE: u8 = 2;
-/// harproxy itself could not do its work (address in use, disk full, …).
+/// harproxy itself failed (address in use, disk full, …).
 pub const BROKEN: u8 = 3;
-/// CMD is there but can't be executed.
+/// CMD exists and can't be executed.
 pub const NOT_EXECUTABLE: u8 = 126;
 /// CMD was not found.
 pub const NOT_FOUND: u8 = 127;
 
-/// Whose the exit status is.
+/// The component that determined the exit status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
-    /// CMD's own, because it was not 0.
+    /// CMD: its status was not 0.
     Cmd,
-    /// What the run concluded.
+    /// The findings of the run.
     Verdict,
-    /// harproxy could not run CMD or finish its work.
+    /// harproxy: it could not run CMD or finish its work.
     Harproxy,
 }
 
-/// The status of a finished run. `cmd` is CMD's own (128+signal when killed), `None` when there was no CMD: a status
-/// other than 0 wins, so that a red test run keeps its number; else the verdict decides, unless harproxy could not write
-/// what it was to record.
+/// The exit status of a finished run. `cmd` is CMD's status (128 + signal if it was killed), `None` without CMD. A status other
+/// than 0 has priority, so that a failed test run keeps its status. Otherwise the verdict decides, unless harproxy could not
+/// write the recording.
 ///
 /// ```
 /// # use harproxy::verdict::{Counts, Mode, Source, Verdict, exit_status};
-/// # let verdict = Verdict { mode: Mode::Replay, counts: Counts::default(), findings: vec![], fixtures: vec![], duration_ms: 0 };
+/// # let verdict = Verdict { mode: Mode::REPLAY, counts: Counts::default(), findings: vec![], fixtures: vec![], duration_ms: 0 };
 /// assert_eq!(exit_status(&verdict, Some(42)), (42, Source::Cmd));
 /// assert_eq!(exit_status(&verdict, Some(0)), (0, Source::Verdict));
 /// ```
@@ -43,7 +43,7 @@ pub enum Source {
 pub fn exit_status(verdict: &Verdict, cmd: Option<u8>) -> (u8, Source) {
     match cmd {
         Some(status) if status != HELD => (status, Source::Cmd),
-        _ if verdict.findings.iter().any(|finding| finding.kind == Kind::Lost) => (BROKEN, Source::Harproxy),
+        _ if verdict.findings.iter().any(|finding| finding.check == CheckId::LOST) => (BROKEN, Source::Harproxy),
         _ if verdict.passed() => (HELD, Source::Verdict),
         _ => (FAILED, Source::Verdict),
     }
@@ -55,12 +55,12 @@ mod tests {
     use crate::verdict::{Counts, Finding, Mode, Severity};
 
     fn verdict(severity: Option<Severity>) -> Verdict {
-        let findings = severity.map(|severity| Finding::new(Kind::Miss, severity, "")).into_iter().collect();
-        Verdict { mode: Mode::Replay, counts: Counts::default(), findings, fixtures: vec![], duration_ms: 0 }
+        let findings = severity.map(|severity| Finding::new(CheckId::MISS, severity, "")).into_iter().collect();
+        Verdict { mode: Mode::REPLAY, counts: Counts::default(), findings, fixtures: vec![], duration_ms: 0 }
     }
 
     #[test]
-    fn the_status_of_cmd_wins_unless_it_is_0_then_the_verdict_decides() {
+    fn status_of_cmd_has_priority_unless_it_is_0() {
         for (severity, cmd, expected) in [
             (None, None, (0, Source::Verdict)),
             (None, Some(0), (0, Source::Verdict)),
@@ -77,9 +77,9 @@ mod tests {
     }
 
     #[test]
-    fn what_could_not_be_written_is_harproxys_own_failure() {
+    fn lost_recording_is_a_failure_of_harproxy() {
         let mut verdict = verdict(None);
-        verdict.findings.push(Finding::new(Kind::Lost, Severity::Error, "no space left on device"));
+        verdict.findings.push(Finding::new(CheckId::LOST, Severity::Error, "no space left on device"));
         assert_eq!(exit_status(&verdict, Some(0)), (3, Source::Harproxy));
         assert_eq!(exit_status(&verdict, None), (3, Source::Harproxy));
         assert_eq!(exit_status(&verdict, Some(7)), (7, Source::Cmd));

@@ -1,4 +1,4 @@
-//! A miss in words: the same ones for the client, the log, the report and `harproxy explain`.
+//! The texts for a miss. The client, the log, the reports and `harproxy explain` share them.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -8,86 +8,86 @@ use serde::{Deserialize, Serialize};
 use super::phrase::difference;
 use harproxy_matching::{Difference, EntryRef, Miss, MissKind, What};
 
-/// How many differences of an entry are told.
-pub const TOLD: usize = 5;
-/// What stands before the nearest entry, and before each of the others.
+/// The number of differences of an entry that are listed.
+pub const MAX_DIFFERENCES: usize = 5;
+/// The labels of the nearest entry, and of the others.
 pub const LEADS: [&str; 2] = ["nearest", "then"];
 
-/// Whether a line of an explanation tells of a near entry.
+/// Returns true if a line of an explanation describes a near entry.
 #[must_use]
-pub fn is_about_near(line: &str) -> bool {
+pub fn is_near_line(line: &str) -> bool {
     LEADS.iter().any(|lead| line.strip_prefix(lead).is_some_and(|rest| rest.starts_with(':')))
 }
 
-/// Where an entry stands, for people.
+/// The place of an entry, as people read it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
+pub struct EntryPlace {
     /// The fixture, as it was given.
     pub fixture: String,
-    /// The entry, from 0.
+    /// The entry, counted from 0.
     pub entry: usize,
-    /// The entry's line in the HAR, from 1.
+    /// The entry's line in the HAR, counted from 1.
     pub line: Option<usize>,
 }
 
 /// `hars/api.har#12 (line 345)`.
-impl std::fmt::Display for Place {
+impl std::fmt::Display for EntryPlace {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}#{}", self.fixture, self.entry)?;
         self.line.map_or(Ok(()), |line| write!(f, " (line {line})"))
     }
 }
 
-/// A near entry and what keeps it from matching.
+/// An entry that is similar to a request, with the differences that prevent a match.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NearEntry {
-    /// Where it is.
+    /// Its place.
     #[serde(flatten)]
-    pub place: Place,
-    /// The GraphQL operation that it names.
+    pub place: EntryPlace,
+    /// The name of its GraphQL operation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation: Option<String>,
-    /// The differences, the weightiest first.
+    /// The differences, most important first.
     pub differences: Vec<Difference>,
 }
 
-/// A miss with all that helps.
+/// A miss with its near entries and hints.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explanation {
     /// The kind of miss, one word.
     pub kind: &'static str,
     /// What happened, one sentence.
     pub summary: String,
-    /// Whether any entry has the URL.
+    /// True if an entry has the URL.
     pub url_recorded: bool,
-    /// The GraphQL operation that the request names.
+    /// The name of the request's GraphQL operation.
     pub operation: Option<String>,
     /// The nearest entries, nearest first.
     pub near: Vec<NearEntry>,
-    /// How many entries share host and path.
+    /// The number of entries with the same host and path.
     pub same_path: usize,
-    /// The option or policy line that would make the nearest one match.
+    /// The option or configuration line that makes the nearest entry match.
     pub remedy: Option<String>,
-    /// Where there is none: how to record the request.
+    /// The command that records the request, if there is no remedy.
     pub recording: Option<String>,
 }
 
-/// What of a run has to be typed again so that it asks for the same.
+/// The options of a run that the command for recording a miss repeats.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Again<'a> {
+pub struct RerunOptions<'a> {
     /// The globs of `-g`.
     pub globs: &'a [String],
-    /// Whether it runs CMD.
+    /// True if the run has a CMD.
     pub with_cmd: bool,
 }
 
-impl Again<'_> {
+impl RerunOptions<'_> {
     fn globs(&self) -> String {
         self.globs.iter().map(|glob| format!(" -g {}", harproxy_support::shell_quote::word(glob))).collect()
     }
 
-    /// How a request is recorded: into this fixture, or a new one.
-    fn recording(&self, fixture: Option<&str>) -> String {
+    /// The command that records a request into this fixture, or into a new one.
+    fn record_command(&self, fixture: Option<&str>) -> String {
         let globs = self.globs();
         let command = match fixture {
             Some(fixture) => {
@@ -103,15 +103,15 @@ impl Again<'_> {
 }
 
 impl Explanation {
-    /// Explains a miss; `place` says where an entry stands.
+    /// Explains a miss; `place` returns the place of an entry.
     #[must_use]
-    pub fn of(miss: &Miss, place: impl Fn(EntryRef) -> Place) -> Self {
-        Explanation::in_run(miss, place, Again::default())
+    pub fn of(miss: &Miss, place: impl Fn(EntryRef) -> EntryPlace) -> Self {
+        Explanation::in_run(miss, place, RerunOptions::default())
     }
 
-    /// Explains a miss of a run that would be typed `again` so.
+    /// Explains a miss of a run with these options.
     #[must_use]
-    pub fn in_run(miss: &Miss, place: impl Fn(EntryRef) -> Place, again: Again<'_>) -> Self {
+    pub fn in_run(miss: &Miss, place: impl Fn(EntryRef) -> EntryPlace, options: RerunOptions<'_>) -> Self {
         let near = miss.near.iter();
         let near = near.map(|near| NearEntry {
             place: place(near.at),
@@ -137,7 +137,7 @@ impl Explanation {
             MissKind::RedirectLoop(loops) => ("redirect-loop", format!("the redirects lead back: {}", hops(loops))),
             MissKind::TooManyHops => ("too-many-hops", "more than 20 redirects in a row".to_owned()),
             MissKind::Unreadable(at, why) => {
-                // What can't be read is named by its own error too.
+                // The error may begin with the place, too.
                 let at = place(*at).to_string();
                 let why = why.strip_prefix(&at).map_or(why.as_str(), |why| why.trim_start_matches([':', ' ']));
                 ("unreadable", format!("{at} answers it, but can't be read: {why}"))
@@ -152,17 +152,18 @@ impl Explanation {
             same_path: miss.same_path,
             remedy: miss.remedy.clone(),
             recording: (miss.kind == MissKind::NoEntry && miss.remedy.is_none())
-                .then(|| again.recording(miss.recordable.map(|at| place(at).fixture).as_deref())),
+                .then(|| options.record_command(miss.recordable.map(|at| place(at).fixture).as_deref())),
         }
     }
 
-    /// What helps: the remedy, or that it has to be recorded.
+    /// The remedy, or the command that records the request.
     #[must_use]
-    pub fn help(&self) -> Option<&str> {
+    pub fn hint(&self) -> Option<&str> {
         self.remedy.as_deref().or(self.recording.as_deref())
     }
 
-    /// The whole of it but the remedy: the summary, how many entries share host and path, and a line for each near entry.
+    /// The explanation without the hint: the summary, the number of entries with the same host and path, and a line for each
+    /// near entry.
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = match &self.operation {
@@ -178,13 +179,13 @@ impl Explanation {
         }
         for (n, near) in self.near.iter().enumerate() {
             let lead = LEADS[usize::from(n > 0)];
-            let mut told: Vec<String> = near.differences.iter().take(TOLD).map(difference).collect();
-            if near.differences.len() > TOLD {
-                told.push(format!("and {} more differences", near.differences.len() - TOLD));
+            let mut listed: Vec<String> = near.differences.iter().take(MAX_DIFFERENCES).map(difference).collect();
+            if near.differences.len() > MAX_DIFFERENCES {
+                listed.push(format!("and {} more differences", near.differences.len() - MAX_DIFFERENCES));
             }
             let operation = near.operation.as_ref().map_or_else(String::new, |name| format!(" `{name}`"));
-            let told = if told.is_empty() { String::new() } else { format!(": {}", told.join("; ")) };
-            let _ = write!(text, "\n{lead}: {}{operation}{told}", near.place);
+            let listed = if listed.is_empty() { String::new() } else { format!(": {}", listed.join("; ")) };
+            let _ = write!(text, "\n{lead}: {}{operation}{listed}", near.place);
         }
         text
     }
@@ -199,8 +200,8 @@ mod tests {
         EntryRef { fixture: 0, entry }
     }
 
-    fn place(at: EntryRef) -> Place {
-        Place { fixture: "hars/api.har".into(), entry: at.entry, line: Some(at.entry * 10) }
+    fn place(at: EntryRef) -> EntryPlace {
+        EntryPlace { fixture: "hars/api.har".into(), entry: at.entry, line: Some(at.entry * 10) }
     }
 
     fn differs(what: What, name: &str, request: Option<&str>, recorded: Option<&str>) -> Difference {
@@ -216,23 +217,23 @@ mod tests {
     }
 
     #[test]
-    fn a_miss_says_whether_the_url_is_recorded_the_nearest_entries_and_how_many_share_the_path() {
+    fn explanation_has_the_nearest_entries_and_the_number_with_the_same_path() {
         let query = near(4, differs(What::Query, "page", Some("3"), Some("2")));
-        let told = Explanation::of(&miss(MissKind::NoEntry, vec![query]), place);
-        assert!(!told.url_recorded);
+        let explained = Explanation::of(&miss(MissKind::NoEntry, vec![query]), place);
+        assert!(!explained.url_recorded);
         assert_eq!(
-            told.text(),
+            explained.text(),
             "no entry has this URL; 2 entries share its host and path\n\
              nearest: hars/api.har#4 (line 40): query parameter `page` is `3`, recorded `2`"
         );
         let method = near(1, differs(What::Method, "", Some("PUT"), Some("GET")));
-        let told = Explanation::of(&miss(MissKind::NoEntry, vec![method]), place);
-        assert!(told.url_recorded);
-        assert!(told.text().contains("only recorded as GET"));
+        let explained = Explanation::of(&miss(MissKind::NoEntry, vec![method]), place);
+        assert!(explained.url_recorded);
+        assert!(explained.text().contains("only recorded as GET"));
     }
 
     #[test]
-    fn every_other_kind_of_miss_has_its_sentence() {
+    fn each_other_kind_of_miss_has_a_sentence() {
         for (kind, word, told) in [
             (MissKind::UsedUp, "used-up", "answered already"),
             (MissKind::BodyNotRecorded(at(3)), "body-not-recorded", "hars/api.har#3 (line 30)"),
@@ -249,45 +250,45 @@ mod tests {
     }
 
     #[test]
-    fn what_no_option_mends_has_to_be_recorded() {
+    fn hint_is_to_record_if_no_option_helps() {
         let explained = Explanation::of(&Miss { recordable: Some(at(0)), ..miss(MissKind::NoEntry, vec![]) }, place);
         assert_eq!(
-            (&explained.remedy, explained.help()),
+            (&explained.remedy, explained.hint()),
             (&None, Some("record it: `harproxy replay hars/api.har --on-miss record`"))
         );
         let foreign = Explanation::of(&miss(MissKind::NoEntry, vec![]), place);
-        assert_eq!(foreign.help(), Some("record it: `harproxy record`"));
+        assert_eq!(foreign.hint(), Some("record it: `harproxy record`"));
         let globs = ["**/api/**".to_owned(), "!**/health".to_owned()];
-        let again = Again { globs: &globs, with_cmd: true };
+        let options = RerunOptions { globs: &globs, with_cmd: true };
         let recording = |recordable| {
             let miss = Miss { recordable, ..miss(MissKind::NoEntry, vec![]) };
-            Explanation::in_run(&miss, place, again).recording.unwrap()
+            Explanation::in_run(&miss, place, options).recording.unwrap()
         };
         assert_eq!(
             recording(Some(at(0))),
             "record it: `harproxy replay hars/api.har --on-miss record -g '**/api/**' -g '!**/health' -- CMD`"
         );
         assert_eq!(recording(None), "record it: `harproxy record -g '**/api/**' -g '!**/health' -- CMD`");
-        let mended = Miss { remedy: Some("--ignore-query page".into()), ..miss(MissKind::NoEntry, vec![]) };
-        assert_eq!(Explanation::of(&mended, place).help(), Some("--ignore-query page"));
-        assert_eq!(Explanation::of(&miss(MissKind::TooManyHops, vec![]), place).help(), None);
+        let ignored = Miss { remedy: Some("--ignore-query page".into()), ..miss(MissKind::NoEntry, vec![]) };
+        assert_eq!(Explanation::of(&ignored, place).hint(), Some("--ignore-query page"));
+        assert_eq!(Explanation::of(&miss(MissKind::TooManyHops, vec![]), place).hint(), None);
     }
 
     #[test]
-    fn graphql_operations_are_named() {
+    fn explanation_names_graphql_operations() {
         let mut near = near(4, differs(What::Body, "$.variables.id", Some("7"), Some("5")));
         near.operation = Some("GetUser".into());
         let miss = Miss { operation: Some("GetUsers".into()), ..miss(MissKind::NoEntry, vec![near]) };
-        let told = Explanation::of(&miss, place).text();
-        assert!(told.starts_with("GraphQL operation `GetUsers`: "), "{told}");
-        assert!(told.contains("nearest: hars/api.har#4 (line 40) `GetUser`: body"), "{told}");
+        let text = Explanation::of(&miss, place).text();
+        assert!(text.starts_with("GraphQL operation `GetUsers`: "), "{text}");
+        assert!(text.contains("nearest: hars/api.har#4 (line 40) `GetUser`: body"), "{text}");
     }
 
     #[test]
-    fn a_flood_of_differences_stays_a_sentence() {
+    fn explanation_lists_a_bounded_number_of_differences() {
         let differences = (0..50).map(|n| differs(What::Body, &format!("$.a{n}"), Some("1"), Some("2"))).collect();
         let near = Near { at: at(0), differences, operation: None };
-        let told = Explanation::of(&miss(MissKind::NoEntry, vec![near]), place);
-        assert!(told.text().ends_with("; and 45 more differences"), "{}", told.text());
+        let explained = Explanation::of(&miss(MissKind::NoEntry, vec![near]), place);
+        assert!(explained.text().ends_with("; and 45 more differences"), "{}", explained.text());
     }
 }

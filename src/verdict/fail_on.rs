@@ -1,164 +1,167 @@
-//! `--fail-on`: which kinds of findings fail a run.
+//! `--fail-on`: the checks whose findings fail a run.
 
 use std::collections::BTreeSet;
 
-use super::{Kind, Severity};
+use super::check_id::CheckId;
+use super::finding::Severity;
 
-/// The kinds that `--fail-on` can name.
-const WORDS: [Kind; 9] = [
-    Kind::Miss,
-    Kind::OutOfScope,
-    Kind::Truncated,
-    Kind::Ambiguous,
-    Kind::NoTraffic,
-    Kind::Unused,
-    Kind::Stale,
-    Kind::Passthrough,
-    Kind::Websocket,
+/// The checks that `--fail-on` can name.
+const SELECTABLE: &[CheckId] = &[
+    CheckId::MISS,
+    CheckId::OUT_OF_SCOPE,
+    CheckId::TRUNCATED,
+    CheckId::AMBIGUOUS,
+    CheckId::NO_TRAFFIC,
+    CheckId::UNUSED,
+    CheckId::STALE,
+    CheckId::PASSTHROUGH,
+    CheckId::WEBSOCKET,
 ];
 
-/// What fails a run whatever the options: the recording would not be what the user asked for.
-const ALWAYS: [Kind; 2] = [Kind::NothingRecorded, Kind::Lost];
+/// The checks that fail a run whatever the options are: the recording is incomplete.
+const ALWAYS: [CheckId; 2] = [CheckId::NOTHING_RECORDED, CheckId::LOST];
 
-/// The kinds of findings that fail a run; the rest are warnings.
+/// The checks whose findings fail a run. Findings of other checks are warnings.
 ///
 /// ```
-/// use harproxy::verdict::{FailOn, Kind, Severity};
+/// use harproxy::verdict::{CheckId, FailOn, Severity};
 /// let fail_on = FailOn::parse("+unused,-ambiguous", true).unwrap();
-/// assert_eq!(fail_on.severity(Kind::Unused), Severity::Error);
-/// assert_eq!(fail_on.severity(Kind::Miss), Severity::Error);
-/// assert_eq!(fail_on.severity(Kind::Ambiguous), Severity::Warning);
+/// assert_eq!(fail_on.severity(&CheckId::UNUSED), Severity::Error);
+/// assert_eq!(fail_on.severity(&CheckId::MISS), Severity::Error);
+/// assert_eq!(fail_on.severity(&CheckId::AMBIGUOUS), Severity::Warning);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FailOn(BTreeSet<Kind>);
+pub struct FailOn(BTreeSet<CheckId>);
 
-/// Why a `--fail-on` list is not one.
+/// An invalid `--fail-on` list.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FailOnError {
-    /// A word that names no kind.
-    #[error("`{word}` is no kind of finding: use {}, all or none, a `+` or `-` before it changes the default", words())]
-    NoKind {
-        /// The word, its sign included.
+    /// A word is not the id of a check that can be selected.
+    #[error(
+        "unknown finding kind `{word}`: use {}, all or none; a `+` or `-` before it changes the default",
+        selectable()
+    )]
+    Unknown {
+        /// The word with its sign.
         word: String,
     },
-    /// Nothing between two commas, or nothing at all.
-    #[error("the list names nothing in one place: `none` stands for no kind")]
+    /// An item of the list, or the list, is empty.
+    #[error("the list has an empty item: use `none` for no kind")]
     Empty,
 }
 
 impl FailOn {
-    /// What fails a run when nobody said otherwise: what makes an answer wrong or missing, and with CMD that nothing
-    /// passed through.
+    /// The default: missing and wrong responses fail a run, and with CMD also a run without traffic.
     #[must_use]
     pub fn standard(with_cmd: bool) -> Self {
-        let mut kinds = BTreeSet::from([Kind::Miss, Kind::OutOfScope, Kind::Truncated, Kind::Ambiguous]);
+        let mut checks = BTreeSet::from([CheckId::MISS, CheckId::OUT_OF_SCOPE, CheckId::TRUNCATED, CheckId::AMBIGUOUS]);
         if with_cmd {
-            kinds.insert(Kind::NoTraffic);
+            checks.insert(CheckId::NO_TRAFFIC);
         }
-        FailOn(kinds)
+        FailOn(checks)
     }
 
-    /// Reads a list. Plain words say all that fails; when every word has a sign, the list changes
+    /// Parses a list. Words without a sign are the whole set. If every word has a sign, the list changes
     /// [`FailOn::standard`]. Words apply from left to right.
     ///
     /// # Errors
     /// [`FailOnError`].
     pub fn parse(list: &str, with_cmd: bool) -> Result<Self, FailOnError> {
-        FailOn::standard(with_cmd).under(list)
+        FailOn::standard(with_cmd).apply(list)
     }
 
-    /// What becomes of it under a list.
-    fn under(self, list: &str) -> Result<Self, FailOnError> {
+    /// Applies a list to this set.
+    fn apply(self, list: &str) -> Result<Self, FailOnError> {
         let words: Vec<&str> = list.split(',').map(str::trim).collect();
-        let changes = words.iter().all(|word| word.starts_with(['+', '-']));
-        let mut fail_on = if changes { self } else { FailOn(BTreeSet::new()) };
+        let is_change = words.iter().all(|word| word.starts_with(['+', '-']));
+        let mut fail_on = if is_change { self } else { FailOn(BTreeSet::new()) };
         for word in words {
             let (add, name) = match word.strip_prefix('-') {
                 Some(name) => (false, name),
                 None => (true, word.strip_prefix('+').unwrap_or(word)),
             };
-            let kinds = named(name).ok_or_else(|| match name {
+            let checks = checks_of(name).ok_or_else(|| match name {
                 "" => FailOnError::Empty,
-                _ => FailOnError::NoKind { word: word.to_owned() },
+                _ => FailOnError::Unknown { word: word.to_owned() },
             })?;
             match (name, add) {
                 ("none", true) => fail_on.0.clear(),
-                (_, true) => fail_on.0.extend(kinds),
-                (_, false) => fail_on.0.retain(|kind| !kinds.contains(kind)),
+                (_, true) => fail_on.0.extend(checks),
+                (_, false) => fail_on.0.retain(|check| !checks.contains(check)),
             }
         }
         Ok(fail_on)
     }
 
-    /// Whether a finding of this kind fails the run.
+    /// The severity of a finding of this check.
     #[must_use]
-    pub fn severity(&self, kind: Kind) -> Severity {
-        if self.0.contains(&kind) || ALWAYS.contains(&kind) { Severity::Error } else { Severity::Warning }
+    pub fn severity(&self, check: &CheckId) -> Severity {
+        if self.0.contains(check) || ALWAYS.contains(check) { Severity::Error } else { Severity::Warning }
     }
-}
 
-impl FailOn {
-    /// The list that says the same, but that findings of this kind fail no run: what it changes of [`FailOn::standard`], or all that
-    /// fails where that is shorter.
+    /// The list for the same set without this check: the changes to [`FailOn::standard`], or the whole set if that is shorter.
     ///
     /// ```
-    /// use harproxy::verdict::{FailOn, Kind};
-    /// let without = |list| FailOn::parse(list, true).unwrap().without(Kind::Websocket, true);
+    /// use harproxy::verdict::{CheckId, FailOn};
+    /// let without = |list| FailOn::parse(list, true).unwrap().without(&CheckId::WEBSOCKET, true);
     /// assert_eq!(without("+websocket"), "-websocket");
     /// assert_eq!(without("+websocket,+unused"), "+unused");
     /// assert_eq!(without("websocket,miss"), "miss");
     /// assert_eq!(without("websocket"), "none");
     /// ```
     #[must_use]
-    pub fn without(&self, kind: Kind, with_cmd: bool) -> String {
+    pub fn without(&self, check: &CheckId, with_cmd: bool) -> String {
         let standard = FailOn::standard(with_cmd);
-        let wanted = FailOn(self.0.iter().copied().filter(|other| *other != kind).collect());
+        let wanted = FailOn(self.0.iter().filter(|other| *other != check).cloned().collect());
         if wanted == standard {
-            return format!("-{}", kind.word());
+            return format!("-{check}");
         }
-        let words = |sign: &str, named: &dyn Fn(&Kind) -> bool| -> Vec<String> {
-            WORDS.iter().filter(|kind| named(kind)).map(|kind| format!("{sign}{}", kind.word())).collect()
+        let words = |sign: &str, is_listed: &dyn Fn(&CheckId) -> bool| -> Vec<String> {
+            SELECTABLE.iter().filter(|check| is_listed(check)).map(|check| format!("{sign}{check}")).collect()
         };
-        let added = words("+", &|kind| wanted.0.contains(kind) && !standard.0.contains(kind));
-        let taken = words("-", &|kind| standard.0.contains(kind) && !wanted.0.contains(kind));
-        let changes = [added, taken].concat();
-        let whole = if wanted.0.is_empty() { vec!["none".into()] } else { words("", &|kind| wanted.0.contains(kind)) };
+        let added = words("+", &|check| wanted.0.contains(check) && !standard.0.contains(check));
+        let removed = words("-", &|check| standard.0.contains(check) && !wanted.0.contains(check));
+        let changes = [added, removed].concat();
+        let whole =
+            if wanted.0.is_empty() { vec!["none".into()] } else { words("", &|check| wanted.0.contains(check)) };
         if changes.len() <= whole.len() { changes } else { whole }.join(",")
     }
 }
 
-/// `--fail-on` over findings that have a severity already: a kind that the list says nothing about keeps what it had.
+/// A `--fail-on` list that changes the severity of findings that already have one. A check that the list does not name keeps
+/// its severity.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Recast {
-    /// What fails whatever it was.
-    surely: FailOn,
-    /// What fails if it did.
-    perhaps: FailOn,
+pub struct SeverityOverride {
+    /// The list applied to no checks: those that fail in any case.
+    minimum: FailOn,
+    /// The list applied to all checks: those that fail if they did before.
+    maximum: FailOn,
 }
 
-impl Recast {
-    /// Reads a list, as [`FailOn::parse`] does; what it changes with signs is what the findings say.
+impl SeverityOverride {
+    /// Parses a list as [`FailOn::parse`] does; signs change the severity that each finding has.
     ///
     /// ```
-    /// use harproxy::verdict::{Kind, Severity, fail_on::Recast};
-    /// let recast = Recast::parse("+unused").unwrap();
-    /// assert_eq!(recast.severity(Kind::Unused, Severity::Warning), Severity::Error);
-    /// assert_eq!(recast.severity(Kind::Miss, Severity::Warning), Severity::Warning);
-    /// let recast = Recast::parse("unused").unwrap();
-    /// assert_eq!(recast.severity(Kind::Miss, Severity::Error), Severity::Warning);
+    /// use harproxy::verdict::{CheckId, Severity, fail_on::SeverityOverride};
+    /// let list = SeverityOverride::parse("+unused").unwrap();
+    /// assert_eq!(list.severity(&CheckId::UNUSED, Severity::Warning), Severity::Error);
+    /// assert_eq!(list.severity(&CheckId::MISS, Severity::Warning), Severity::Warning);
+    /// let list = SeverityOverride::parse("unused").unwrap();
+    /// assert_eq!(list.severity(&CheckId::MISS, Severity::Error), Severity::Warning);
     /// ```
     ///
     /// # Errors
     /// [`FailOnError`].
     pub fn parse(list: &str) -> Result<Self, FailOnError> {
-        let all = FailOn(WORDS.into_iter().collect());
-        Ok(Recast { surely: FailOn(BTreeSet::new()).under(list)?, perhaps: all.under(list)? })
+        let all = FailOn(SELECTABLE.iter().cloned().collect());
+        Ok(SeverityOverride { minimum: FailOn(BTreeSet::new()).apply(list)?, maximum: all.apply(list)? })
     }
 
-    /// The severity of a finding of this kind that had another.
+    /// The severity of a finding of this check that had another one. A check that no list can name keeps its severity.
     #[must_use]
-    pub fn severity(&self, kind: Kind, had: Severity) -> Severity {
-        match (self.surely.severity(kind), self.perhaps.severity(kind)) {
+    pub fn severity(&self, check: &CheckId, had: Severity) -> Severity {
+        match (self.minimum.severity(check), self.maximum.severity(check)) {
+            _ if !SELECTABLE.contains(check) => had,
             (Severity::Error, _) => Severity::Error,
             (Severity::Warning, Severity::Warning) => Severity::Warning,
             (Severity::Warning, Severity::Error) => had,
@@ -166,38 +169,49 @@ impl Recast {
     }
 }
 
-/// The kinds that a word stands for.
-fn named(word: &str) -> Option<Vec<Kind>> {
+/// The checks that a word of the list names.
+fn checks_of(word: &str) -> Option<Vec<CheckId>> {
     match word {
-        "all" => Some(WORDS.to_vec()),
+        "all" => Some(SELECTABLE.to_vec()),
         "none" => Some(Vec::new()),
-        _ => WORDS.iter().find(|kind| kind.word() == word).map(|kind| vec![*kind]),
+        _ => SELECTABLE.iter().find(|check| check.as_str() == word).map(|check| vec![check.clone()]),
     }
 }
 
-fn words() -> String {
-    WORDS.map(Kind::word).join(", ")
+fn selectable() -> String {
+    SELECTABLE.iter().map(CheckId::as_str).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn failing(list: &str) -> Vec<&'static str> {
+    fn failing(list: &str) -> Vec<String> {
         let fail_on = FailOn::parse(list, true).unwrap();
-        WORDS.into_iter().filter(|kind| fail_on.severity(*kind) == Severity::Error).map(Kind::word).collect()
+        let failing = SELECTABLE.iter().filter(|check| fail_on.severity(check) == Severity::Error);
+        failing.map(ToString::to_string).collect()
     }
 
     #[test]
-    fn the_default_is_what_makes_an_answer_wrong_and_with_cmd_no_traffic() {
+    fn default_fails_on_missing_and_wrong_responses_and_with_cmd_on_no_traffic() {
         let with_cmd = FailOn::standard(true);
-        for kind in [Kind::Miss, Kind::OutOfScope, Kind::Truncated, Kind::Ambiguous, Kind::NoTraffic] {
-            assert_eq!(with_cmd.severity(kind), Severity::Error, "{kind:?}");
+        let failing =
+            [CheckId::MISS, CheckId::OUT_OF_SCOPE, CheckId::TRUNCATED, CheckId::AMBIGUOUS, CheckId::NO_TRAFFIC];
+        for check in failing {
+            assert_eq!(with_cmd.severity(&check), Severity::Error, "{check}");
         }
-        for kind in [Kind::Unused, Kind::Stale, Kind::Passthrough, Kind::Websocket, Kind::TlsRefused] {
-            assert_eq!(with_cmd.severity(kind), Severity::Warning, "{kind:?}");
+        let listed = [
+            CheckId::UNUSED,
+            CheckId::STALE,
+            CheckId::PASSTHROUGH,
+            CheckId::WEBSOCKET,
+            CheckId::TLS_REFUSED,
+            CheckId::new("drift/field-missing"),
+        ];
+        for check in listed {
+            assert_eq!(with_cmd.severity(&check), Severity::Warning, "{check}");
         }
-        assert_eq!(FailOn::standard(false).severity(Kind::NoTraffic), Severity::Warning);
+        assert_eq!(FailOn::standard(false).severity(&CheckId::NO_TRAFFIC), Severity::Warning);
     }
 
     #[test]
@@ -212,22 +226,22 @@ mod tests {
         assert_eq!(failing("miss,+unused,-ambiguous"), ["miss", "unused"], "a plain word starts from nothing");
         assert_eq!(failing("none"), [""; 0]);
         assert_eq!(failing("none,stale"), ["stale"]);
-        assert_eq!(failing("all").len(), WORDS.len());
-        assert!(!failing("all,-unused").contains(&"unused"));
+        assert_eq!(failing("all").len(), SELECTABLE.len());
+        assert!(!failing("all,-unused").contains(&"unused".to_owned()));
         assert_eq!(failing("-all,+websocket"), ["websocket"]);
     }
 
     #[test]
-    fn a_recording_of_nothing_fails_whatever_the_list_says() {
+    fn empty_recording_fails_whatever_the_list_is() {
         let none = FailOn::parse("none", true).unwrap();
-        assert_eq!(none.severity(Kind::NothingRecorded), Severity::Error);
-        assert_eq!(none.severity(Kind::Lost), Severity::Error);
+        assert_eq!(none.severity(&CheckId::NOTHING_RECORDED), Severity::Error);
+        assert_eq!(none.severity(&CheckId::LOST), Severity::Error);
     }
 
     #[test]
-    fn an_unknown_word_is_named_together_with_the_known_ones() {
+    fn unknown_word_is_reported_with_the_known_ones() {
         let error = FailOn::parse("miss,+mis", true).unwrap_err();
-        assert_eq!(error, FailOnError::NoKind { word: "+mis".into() });
+        assert_eq!(error, FailOnError::Unknown { word: "+mis".into() });
         let text = error.to_string();
         assert!(
             text.contains("`+mis`") && text.contains("miss, out-of-scope,") && text.contains("websocket"),
@@ -239,14 +253,20 @@ mod tests {
     }
 
     #[test]
-    fn a_kind_is_spelt_alike_in_options_and_in_json() {
-        for kind in WORDS.into_iter().chain(ALWAYS).chain([
-            Kind::FailedServed,
-            Kind::TlsRefused,
-            Kind::Unreadable,
-            Kind::UpstreamFailed,
-        ]) {
-            assert_eq!(serde_json::to_value(kind).unwrap(), kind.word());
+    fn override_keeps_the_severity_of_unknown_checks() {
+        let check = CheckId::new("drift/field-missing");
+        for list in ["none", "all", "+unused"] {
+            let list = SeverityOverride::parse(list).unwrap();
+            for severity in [Severity::Error, Severity::Warning] {
+                assert_eq!(list.severity(&check, severity), severity);
+            }
+        }
+    }
+
+    #[test]
+    fn check_has_the_same_spelling_in_options_and_in_json() {
+        for check in CheckId::KNOWN {
+            assert_eq!(serde_json::to_value(check).unwrap(), check.as_str());
         }
     }
 }

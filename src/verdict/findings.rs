@@ -1,4 +1,4 @@
-//! The findings of a run as they come: equal ones counted together, and no more kept than a person or a report can use.
+//! The findings of a run as they come. Equal ones are counted together, and the number of different ones is bounded.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,28 +6,30 @@ use std::fmt;
 use indexmap::IndexMap;
 use indexmap::map::Entry;
 
-use super::{Finding, Kind, Severity};
+use super::check_id::CheckId;
+use super::finding::{Finding, Severity};
 
-/// How many different findings are kept; of the rest only the number.
-pub const KEPT: usize = 1000;
-/// How many of the requests that a finding happened to are named.
-const NAMED: usize = 1000;
+/// The number of different findings that are kept. Further ones are only counted.
+pub const MAX_FINDINGS: usize = 1000;
+/// The number of request ids that a finding keeps.
+const MAX_REQUESTS: usize = 1000;
 
-/// Under which name findings stand in the log, where they are not told otherwise.
+/// The log target of findings.
 pub const LOG: &str = "harproxy::finding";
 
-/// Who is told of findings at once. It is called while others wait to add theirs.
-pub type Herald = Box<dyn Fn(&Finding) + Send + Sync>;
+/// Receives each finding when it is first added. It is called while the findings are locked.
+pub type FindingListener = Box<dyn Fn(&Finding) + Send + Sync>;
 
-/// What makes two findings the same: kind, request and explanation.
-type Same = (Kind, Option<String>, String);
+/// Findings with an equal key are one finding: check, request and text.
+type Key = (CheckId, Option<String>, String);
 
-/// What was found so far.
+/// The findings so far.
 #[derive(Default)]
 pub struct Findings {
-    kept: IndexMap<Same, Finding>,
-    more: BTreeMap<Kind, (Severity, u64)>,
-    herald: Option<Herald>,
+    kept: IndexMap<Key, Finding>,
+    /// Findings beyond [`MAX_FINDINGS`]: the highest severity and the number.
+    more: BTreeMap<CheckId, (Severity, u64)>,
+    listener: Option<FindingListener>,
 }
 
 impl fmt::Debug for Findings {
@@ -37,52 +39,51 @@ impl fmt::Debug for Findings {
 }
 
 impl Findings {
-    /// Tells each finding at once from here on, those that are there already first. Equal ones are told once, and those that
-    /// are no longer kept not at all.
-    pub fn heard_by(&mut self, herald: Herald) {
-        self.kept.values().for_each(&herald);
-        self.herald = Some(herald);
+    /// Sets the listener, and passes it the findings that there are already.
+    pub fn set_listener(&mut self, listener: FindingListener) {
+        self.kept.values().for_each(&listener);
+        self.listener = Some(listener);
     }
 
-    /// Adds a finding, or counts it with its equal.
+    /// Adds a finding, or counts it with an equal one.
     pub fn add(&mut self, finding: Finding) {
-        let Findings { kept, more, herald } = self;
-        let same = (finding.kind, finding.request.clone(), finding.explanation.clone());
-        let full = kept.len() >= KEPT;
-        match kept.entry(same) {
+        let Findings { kept, more, listener } = self;
+        let key = (finding.check.clone(), finding.at.request.clone(), finding.text.clone());
+        let is_full = kept.len() >= MAX_FINDINGS;
+        match kept.entry(key) {
             Entry::Occupied(mut equal) => {
                 let equal = equal.get_mut();
                 equal.times += finding.times;
-                equal.severity = graver(equal.severity, finding.severity);
-                let room = NAMED.saturating_sub(equal.requests.len());
+                equal.severity = higher(equal.severity, finding.severity);
+                let room = MAX_REQUESTS.saturating_sub(equal.requests.len());
                 equal.requests.extend(finding.requests.into_iter().take(room));
             }
-            Entry::Vacant(_) if full => {
-                let (severity, times) = more.entry(finding.kind).or_insert((Severity::Warning, 0));
-                *severity = graver(*severity, finding.severity);
+            Entry::Vacant(_) if is_full => {
+                let (severity, times) = more.entry(finding.check).or_insert((Severity::Warning, 0));
+                *severity = higher(*severity, finding.severity);
                 *times += finding.times;
             }
             Entry::Vacant(vacant) => {
                 let finding = vacant.insert(finding);
-                if let Some(herald) = herald {
-                    herald(finding);
+                if let Some(listener) = listener {
+                    listener(finding);
                 }
             }
         }
     }
 
-    /// All of them in order of first appearance, and after them the number of those that were not kept.
+    /// The findings in order of first appearance, then one per check that counts those that were not kept.
     pub fn list(&self) -> impl Iterator<Item = Finding> {
-        let more = self.more.iter().map(|(kind, (severity, times))| Finding {
-            times: *times,
-            ..Finding::new(*kind, *severity, format!("more of these; only the first {KEPT} findings are listed"))
+        let more = self.more.iter().map(|(check, (severity, times))| {
+            let text = format!("more of these; only the first {MAX_FINDINGS} findings are listed");
+            Finding { times: *times, ..Finding::new(check.clone(), *severity, text) }
         });
         self.kept.values().cloned().chain(more)
     }
 }
 
-/// A finding fails the run if one of those that were counted together does.
-fn graver(one: Severity, other: Severity) -> Severity {
+/// The severity of findings that are counted together: one failing finding makes all of them fail.
+fn higher(one: Severity, other: Severity) -> Severity {
     if other == Severity::Error { other } else { one }
 }
 
@@ -90,14 +91,51 @@ fn graver(one: Severity, other: Severity) -> Severity {
 mod tests {
     use super::*;
 
+    fn miss(url: impl fmt::Display) -> Finding {
+        let at = super::super::finding::Location::request(format!("GET {url}"));
+        Finding { at, ..Finding::new(CheckId::MISS, Severity::Error, "no entry") }
+    }
+
     #[test]
-    fn equal_findings_name_the_requests_of_all_of_them_as_far_as_that_goes() {
+    fn equal_findings_keep_the_ids_of_their_requests_up_to_the_limit() {
         let mut findings = Findings::default();
-        for id in 1..=NAMED as u64 + 5 {
-            findings.add(Finding { requests: vec![id], ..Finding::new(Kind::Miss, Severity::Error, "no entry") });
+        for id in 1..=MAX_REQUESTS as u64 + 5 {
+            findings.add(Finding { requests: vec![id], ..Finding::new(CheckId::MISS, Severity::Error, "no entry") });
         }
         let found: Vec<Finding> = findings.list().collect();
-        assert_eq!((found.len(), found[0].times), (1, NAMED as u64 + 5));
-        assert_eq!(found[0].requests, (1..=NAMED as u64).collect::<Vec<_>>());
+        assert_eq!((found.len(), found[0].times), (1, MAX_REQUESTS as u64 + 5));
+        assert_eq!(found[0].requests, (1..=MAX_REQUESTS as u64).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn equal_findings_are_one_in_order_of_first_appearance() {
+        let mut findings = Findings::default();
+        ["http://h/b", "http://h/a", "http://h/b"].into_iter().for_each(|url| findings.add(miss(url)));
+        let found: Vec<_> = findings.list().map(|f| (f.at.request.unwrap_or_default(), f.times)).collect();
+        assert_eq!(found, [("GET http://h/b".to_owned(), 2), ("GET http://h/a".to_owned(), 1)]);
+    }
+
+    #[test]
+    fn failing_finding_is_not_hidden_by_an_equal_warning() {
+        let mut findings = Findings::default();
+        for severity in [Severity::Warning, Severity::Error, Severity::Warning] {
+            findings.add(Finding { severity, ..miss("http://h/") });
+        }
+        let finding = findings.list().next().unwrap();
+        assert_eq!((finding.times, finding.severity), (3, Severity::Error));
+    }
+
+    #[test]
+    fn findings_beyond_the_limit_are_counted_and_still_fail() {
+        let mut findings = Findings::default();
+        for n in 0..MAX_FINDINGS {
+            findings.add(Finding { severity: Severity::Warning, ..miss(n) });
+        }
+        assert_eq!(findings.list().count(), MAX_FINDINGS);
+        findings.add(miss("one more"));
+        findings.add(miss("two more"));
+        let counted = findings.list().last().unwrap();
+        assert_eq!((counted.check, counted.severity, counted.times), (CheckId::MISS, Severity::Error, 2));
+        assert_eq!(counted.at.request, None);
     }
 }

@@ -1,32 +1,33 @@
-//! A difference between a request and an entry in words, the same ones wherever it is told.
+//! The texts for a difference between a request and an entry. Explanations, reports and `harproxy explain` share them.
 
 use harproxy_compare::{excerpt, excerpt_pair};
 use harproxy_http::escape::one_line;
 use harproxy_matching::{Difference, What};
 
-/// Values longer than this many characters are cut in sentences; the data keeps more of them.
-const LONGEST: usize = 120;
+/// The length of values in sentences, in characters. The data keeps longer ones.
+const MAX_VALUE: usize = 120;
 
-/// Whose value a part of a phrase is.
+/// The origin of a value in a phrase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
-    /// The request's.
+pub enum ValueSide {
+    /// From the request.
     Request,
-    /// The entry's.
+    /// From the entry.
     Recorded,
 }
 
-/// "query parameter `page` is `3`, recorded `2`", in parts of which two are values.
+/// A phrase such as "query parameter `page` is `3`, recorded `2`", as words and values.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Phrase(Vec<(Option<Side>, String)>);
+pub struct Phrase(Vec<(Option<ValueSide>, String)>);
 
 impl Phrase {
-    /// A difference in words; values are cut to about `longest` characters where they differ.
+    /// Describes a difference. Values are cut to about `longest` characters around the place where they differ.
     #[must_use]
     pub fn of(difference: &Difference, longest: usize) -> Self {
         let subject = subject(difference);
         let words = |words: &str| (None, words.to_owned());
-        let (request, recorded) = (|value| (Some(Side::Request), value), |value| (Some(Side::Recorded), value));
+        let (request, recorded) =
+            (|value| (Some(ValueSide::Request), value), |value| (Some(ValueSide::Recorded), value));
         Phrase(match values(difference, longest) {
             [_, Some(kept)] if difference.what == What::Method => vec![words("only recorded as "), recorded(kept)],
             [Some(sent), Some(kept)] => {
@@ -43,25 +44,25 @@ impl Phrase {
         })
     }
 
-    /// The parts in their order, and whose value each is.
-    pub fn parts(&self) -> impl Iterator<Item = (Option<Side>, &str)> {
+    /// The parts in order; a value has its side.
+    pub fn parts(&self) -> impl Iterator<Item = (Option<ValueSide>, &str)> {
         self.0.iter().map(|(side, text)| (*side, text.as_str()))
     }
 
-    /// How many characters it has.
+    /// The length in characters.
     #[must_use]
     pub fn chars(&self) -> usize {
         self.parts().map(|(_, text)| text.chars().count()).sum()
     }
 }
 
-/// One difference as a sentence has it.
+/// Describes one difference for a sentence.
 #[must_use]
 pub fn difference(difference: &Difference) -> String {
-    Phrase::of(difference, LONGEST).parts().map(|(_, text)| text).collect()
+    Phrase::of(difference, MAX_VALUE).parts().map(|(_, text)| text).collect()
 }
 
-/// What a difference is about: "query parameter `page`".
+/// The subject of a difference: "query parameter `page`".
 #[must_use]
 pub fn subject(difference: &Difference) -> String {
     let name = one_line(&difference.name);
@@ -78,7 +79,8 @@ pub fn subject(difference: &Difference) -> String {
     }
 }
 
-/// The request's value and the recorded one, each on one line and of about `longest` characters, cut where they differ.
+/// The values of the request and of the entry, each on one line. They are cut to about `longest` characters around the place
+/// where they differ.
 #[must_use]
 pub fn values(difference: &Difference, longest: usize) -> [Option<String>; 2] {
     let [request, recorded] = [&difference.request, &difference.recorded].map(|value| value.as_deref().map(one_line));
@@ -97,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn each_difference_says_what_the_request_has_and_what_was_recorded() {
+    fn phrase_has_the_value_of_the_request_and_the_recorded_one() {
         for (given, expected) in [
             (differs(What::Query, "page", Some("3"), Some("2")), "query parameter `page` is `3`, recorded `2`"),
             (differs(What::Body, "$.user.id", Some("7"), Some("5")), "body `$.user.id` is `7`, recorded `5`"),
@@ -118,11 +120,11 @@ mod tests {
     }
 
     #[test]
-    fn long_values_are_cut_where_they_differ_and_no_value_breaks_the_line() {
+    fn long_values_are_cut_where_they_differ_and_values_stay_on_one_line() {
         let long = |mark: &str| format!("{}{mark}{}", "-".repeat(3000), "-".repeat(2000));
-        let told = difference(&differs(What::Body, "$.a", Some(&long("one")), Some(&long("two"))));
-        assert!(told.chars().count() < 320 && told.contains("--one--") && told.contains("--two--"), "{told}");
-        let told = difference(&differs(What::Query, "q", Some("a\n\u{1b}[31mb"), Some("\u{202e}")));
-        assert_eq!(told, r"query parameter `q` is `a\n\u{1b}[31mb`, recorded `\u{202e}`");
+        let phrase = difference(&differs(What::Body, "$.a", Some(&long("one")), Some(&long("two"))));
+        assert!(phrase.chars().count() < 320 && phrase.contains("--one--") && phrase.contains("--two--"), "{phrase}");
+        let phrase = difference(&differs(What::Query, "q", Some("a\n\u{1b}[31mb"), Some("\u{202e}")));
+        assert_eq!(phrase, r"query parameter `q` is `a\n\u{1b}[31mb`, recorded `\u{202e}`");
     }
 }

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use ::http::Version;
 
-use crate::verdict::seen::{Excerpt, Fate, Giver, Seen};
+use crate::verdict::PayloadExcerpt;
+use crate::verdict::request::{RequestRow, ResultKind, SourceKind};
 use harproxy_http::url::is_localhost;
 use harproxy_proxy::witness::{Answered, Asked, Sight};
 use harproxy_proxy::{Connection, ConnectionEvent, Exchange, Provenance, Way, Witness};
@@ -22,7 +23,7 @@ const ROOM: usize = 64 << 20;
 /// The requests that are kept.
 #[derive(Debug)]
 struct Kept {
-    seen: Vec<Seen>,
+    seen: Vec<RequestRow>,
     room: usize,
 }
 
@@ -36,9 +37,9 @@ impl Default for Kept {
 #[derive(Clone, Copy, Debug)]
 pub enum Event<'a> {
     /// The head of an answer is there, or the connection was closed without one.
-    Answered(&'a Seen),
+    Answered(&'a RequestRow),
     /// A request ended: its answer went out, or it broke off.
-    Ended(&'a Seen),
+    Ended(&'a RequestRow),
     /// Something happened beside the requests.
     Connection(&'a ConnectionEvent),
 }
@@ -65,7 +66,7 @@ impl Watcher {
 
     /// What was seen so far in the order in which it came, and how many requests more there were.
     #[must_use]
-    pub fn seen(&self) -> (Vec<Seen>, u64) {
+    pub fn seen(&self) -> (Vec<RequestRow>, u64) {
         let mut seen = self.kept.lock().unwrap_or_else(PoisonError::into_inner).seen.clone();
         seen.sort_by_key(|seen| seen.id);
         let more = self.came.load(Ordering::Relaxed).saturating_sub(seen.len() as u64);
@@ -78,7 +79,7 @@ impl Watcher {
         }
     }
 
-    fn keep(&self, mut seen: Seen) {
+    fn keep(&self, mut seen: RequestRow) {
         if !self.keeps {
             return;
         }
@@ -91,7 +92,7 @@ impl Watcher {
         let weight = payload + headers.map(|header| header.name.len() + header.value.len()).sum::<usize>();
         match kept.room.checked_sub(weight) {
             Some(room) => kept.room = room,
-            None => seen.lighten(),
+            None => seen.drop_messages(),
         }
         kept.seen.push(seen);
     }
@@ -116,7 +117,7 @@ impl Witness for Watch {
     fn request(&self, connection: &Connection, exchange: &Exchange, asked: Asked) -> Box<dyn Sight> {
         let (id, started_ms) = self.0.came(exchange.at.elapsed());
         let request = &exchange.request;
-        let seen = Seen {
+        let seen = RequestRow {
             id,
             started_ms,
             connection: connection.id,
@@ -125,7 +126,7 @@ impl Witness for Watch {
             method: request.method().as_str().to_owned(),
             url: asked.url,
             request_headers: asked.headers,
-            ..Seen::nothing()
+            ..RequestRow::default()
         };
         Box::new(Eye { id, seen: Some(seen), at: exchange.at, watcher: self.0.clone() })
     }
@@ -136,18 +137,18 @@ impl Witness for Watch {
         let (id, started_ms) = self.0.came(*duration);
         let url = format!("{}:{}", to.host, to.port);
         let is_local = is_localhost(&to.host) || to.host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
-        let tunnel = Seen {
+        let tunnel = RequestRow {
             id,
             started_ms,
             method: "CONNECT".to_owned(),
             url,
             protocol: "".into(),
-            outcome: Fate::Tunnel,
-            source: if is_local { Giver::Local } else { Giver::Live },
+            outcome: ResultKind::Tunnel,
+            source: if is_local { SourceKind::Local } else { SourceKind::Live },
             took_ms: Some(millis(*duration)),
             bytes: *received,
             complete: true,
-            ..Seen::nothing()
+            ..RequestRow::default()
         };
         self.0.tell(&Event::Ended(&tunnel));
         self.0.keep(tunnel);
@@ -157,7 +158,7 @@ impl Witness for Watch {
 /// Sees one request.
 struct Eye {
     id: u64,
-    seen: Option<Seen>,
+    seen: Option<RequestRow>,
     at: Instant,
     watcher: Arc<Watcher>,
 }
@@ -178,10 +179,10 @@ impl Sight for Eye {
             (seen.outcome, seen.source) = told(way);
             (seen.fixture, seen.entry) = entry.unzip();
             seen.followed = followed;
-            (seen.explanation, seen.remedy) = why.map_or((None, None), |why| (Some(why.explanation), why.remedy));
+            (seen.explanation, seen.hint) = why.map_or((None, None), |why| (Some(why.explanation), why.remedy));
             seen.exchange = exchange;
             let mime = seen.request_headers.get_str("content-type").unwrap_or_default();
-            seen.payload = payload.map(|payload| Excerpt::of(mime, &payload));
+            seen.payload = payload.map(|payload| PayloadExcerpt::of(mime, &payload));
         }
         self.watcher.tell(&Event::Answered(seen));
     }
@@ -208,19 +209,19 @@ impl Drop for Eye {
     }
 }
 
-fn told(way: Way) -> (Fate, Giver) {
+fn told(way: Way) -> (ResultKind, SourceKind) {
     match way {
-        Way::Served => (Fate::Served, Giver::Fixture),
-        Way::Miss => (Fate::Miss, Giver::None),
-        Way::OutOfScope => (Fate::OutOfScope, Giver::None),
-        Way::Noise => (Fate::Noise, Giver::None),
-        Way::PassedNoise => (Fate::Noise, Giver::Live),
-        Way::Refused => (Fate::Refused, Giver::None),
-        Way::Preflight => (Fate::Preflight, Giver::MadeUp),
-        Way::Local => (Fate::Local, Giver::Local),
-        Way::Live => (Fate::Live, Giver::Live),
-        Way::Recorded => (Fate::Recorded, Giver::Live),
-        Way::Passed => (Fate::Passed, Giver::Live),
+        Way::Served => (ResultKind::Served, SourceKind::Fixture),
+        Way::Miss => (ResultKind::Miss, SourceKind::None),
+        Way::OutOfScope => (ResultKind::OutOfScope, SourceKind::None),
+        Way::Noise => (ResultKind::Noise, SourceKind::None),
+        Way::PassedNoise => (ResultKind::Noise, SourceKind::Live),
+        Way::Refused => (ResultKind::Refused, SourceKind::None),
+        Way::Preflight => (ResultKind::Preflight, SourceKind::MadeUp),
+        Way::Local => (ResultKind::Local, SourceKind::Local),
+        Way::Live => (ResultKind::Live, SourceKind::Live),
+        Way::Recorded => (ResultKind::Recorded, SourceKind::Live),
+        Way::Passed => (ResultKind::Passed, SourceKind::Live),
     }
 }
 

@@ -32,7 +32,7 @@ pub fn check(data: &[u8]) {
     codings(CODINGS[usize::from(how) % CODINGS.len()], payload, size);
     json(payload, size);
     redaction(TYPES[usize::from(how) % TYPES.len()], payload, size);
-    let _ = (jwt::timeless(payload), jwt::moved(payload, 60));
+    let _ = (jwt::without_claims(payload), jwt::shift_times(payload, 60));
 }
 
 /// Gives at most so many bytes at once.

@@ -67,7 +67,7 @@ fn a_client_that_does_not_trust_the_ca_is_named() {
     let foreign = crate::support::repo("certs/ca.pem").display().to_string();
     let output = doctor(&stage, &[], &format!("curl -s --cacert {foreign} https://api.test/; true")).expect(1);
     let output = output.says("! tls-refused").says("api.test").says("refused harproxy's certificate");
-    output.says("`record` and `replay` leave the host alone with `-g '!https://api.test/**'`");
+    output.says("in `record` and `replay`, exclude the host with `-g '!https://api.test/**'`");
 }
 
 #[cfg(target_os = "linux")]

@@ -1,4 +1,5 @@
-//! The vocabulary of the wire, shared by every other room. Pure and synchronous: no tokio, no hyper.
+//! HTTP types and parsers that all other crates share: header lists, URLs, media types, content codings, cookies, multipart.
+//! Pure and synchronous: no tokio, no hyper.
 
 #![forbid(unsafe_code)]
 

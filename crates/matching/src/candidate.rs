@@ -16,6 +16,7 @@ use super::key::KeyForm;
 use super::payload::{read_recorded, read_redacted_places, read_response_digests};
 use super::redacted::{HeaderPlaces, UrlPlaces};
 use super::{Echo, EntryRef, MissingBody, Redirects, redirects, score};
+use harproxy_har::model::Storage;
 use harproxy_har::{Entry, Fixture, Payload};
 use harproxy_http::problem::in_words;
 use harproxy_http::url::normal;
@@ -118,7 +119,10 @@ impl Candidate {
             status: entry.response.status,
             location: redirects::location(entry).map(String::into_boxed_str),
             required: rules.match_headers.iter().map(values).collect(),
-            content: OnceLock::new(),
+            content: match &entry.response.content.stored {
+                Storage::Text(text) if !text.is_empty() => Content::There.into(),
+                _ => OnceLock::new(),
+            },
             redacted_places: OnceLock::new(),
             response_digests: OnceLock::new(),
         }

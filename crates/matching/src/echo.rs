@@ -295,10 +295,10 @@ mod tests {
             Echo::parse(good).unwrap();
         }
         for (bad, why) in [
-            ("x-id", "no place"),
-            ("cookie:a", "no place"),
-            ("query:", "no place"),
-            ("header:a b", "no name of a header"),
+            ("x-id", "not a place"),
+            ("cookie:a", "not a place"),
+            ("query:", "not a place"),
+            ("header:a b", "not a valid header name"),
             ("json:$.[", "JSON path"),
             ("path:id", "path:{id}"),
             ("path:{}", "path:{id}"),

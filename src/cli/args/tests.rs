@@ -73,7 +73,7 @@ fn an_error_names_the_option_and_gives_an_example() {
         (["replay", "--miss-status=99"], "--miss-status", "`404`"),
         (["replay", "--match-header=a b"], "--match-header", "`x-tenant,accept-language`"),
         (["replay", "--same-host=a"], "--same-host", "`https://staging.example.com="),
-        (["replay", "--fail-on=+unusd"], "--fail-on", "`+unusd` is no kind of finding: use miss, "),
+        (["replay", "--fail-on=+unusd"], "--fail-on", "unknown finding kind `+unusd`: use miss, "),
         (["replay", "--ignore-body=.a"], "--ignore-body", "JSON path `.a`: "),
         (["replay", "--max-age=3y"], "--max-age", "`180d`"),
         (["replay", "--repeat=never"], "--repeat", "sequence"),

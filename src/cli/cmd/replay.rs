@@ -6,7 +6,6 @@ use std::sync::Arc;
 use tokio::task::spawn_blocking;
 
 use super::record;
-use crate::child::Pace;
 use crate::child::env::Mode;
 use crate::cli::advice::Failure;
 use crate::cli::args::replay::ReplayArgs;
@@ -19,10 +18,11 @@ use crate::cli::roots::Roots;
 use crate::cli::run::{About, End, Run};
 use crate::cli::summary;
 use crate::cli::ui::Ui;
-use crate::record::{Ending, Outcome};
+use crate::diagnose::processes::PollRate;
+use crate::record::{CmdEnd, Outcome};
 use crate::replay::{Reloader, Replayer};
 use crate::verdict::Verdict;
-use crate::verdict::seen::{Became, Change};
+use crate::verdict::request::{EntryChange, RecordedEntry};
 use harproxy_har::Fixture;
 use harproxy_proxy::Ask;
 use harproxy_tls::authority::Authority;
@@ -50,12 +50,12 @@ pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
         may_match: &may_match,
         may_match_origin: &may_match_origin,
         recorded_at: replayer.recorded_at(),
-        pace: Pace::BESIDE,
+        rate: PollRate::LOW,
         quiet_output: false,
     };
     let mut run = Run::new(&plan, roots, ui)?;
     if let Some(herald) = run.herald() {
-        replayer.heard_by(herald);
+        replayer.set_listener(herald);
     }
     recorder.iter().for_each(|recorder| run.recorded_by(recorder.clone()));
     let watch = match &plan.cmd[..] {
@@ -70,13 +70,13 @@ pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
         Err(Failure::Cut { status, .. }) => End::Cut(status),
         _ => end,
     };
-    recorder.iter().for_each(|recorder| recorder.give_up());
+    recorder.iter().for_each(|recorder| recorder.remove_if_idle());
 
     let (mut verdict, fixtures) = replayer.conclusion();
     let mut recorded = Recorded { fixtures, ..Recorded::default() };
     if prune {
         // Payloads of what goes are to be seen in the reports.
-        recorded.shown = Some(run.shown(&verdict, &recorded));
+        recorded.entry_views = Some(run.entry_views(&verdict, &recorded));
         let pruned = prune::after(&mut run, &end, &mut verdict, &recorded.fixtures, &plan.policy, ui).await;
         let pruned = match pruned {
             Err(Failure::Cut { status, .. }) => return Ok(run.conclude(&End::Cut(status), verdict, &recorded)),
@@ -90,8 +90,8 @@ pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
     let (Some(recorder), Some(output)) = (recorder, output) else {
         return Ok(run.conclude(&end, verdict, &recorded));
     };
-    recorded.shown = Some(run.shown(&verdict, &recorded));
-    let ending = if end.is_clean() { Ending::Clean } else { Ending::Failed };
+    recorded.entry_views = Some(run.entry_views(&verdict, &recorded));
+    let ending = if end.is_clean() { CmdEnd::Clean } else { CmdEnd::Failed };
     let finalises = recorder.clone();
     let finalise = spawn_blocking(move || finalises.finalise(ending));
     let outcome = match record::finished(run.unless_interrupted(finalise).await) {
@@ -120,12 +120,12 @@ pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
 /// The fixture with what was added to it, where the numbers of the entries that it had still say the same.
 fn added(outcome: &Outcome, output: &Path, before: &Recorded) -> Option<Recorded> {
     let had = before.fixtures.iter().map(|fixture| fixture.entries()).sum();
-    let is_behind = |became: &Became| became.change != Change::Added || became.entry >= had;
+    let is_behind = |became: &RecordedEntry| became.change != EntryChange::Added || became.entry >= had;
     if !outcome.written || !outcome.entries.values().all(is_behind) {
         return None;
     }
     let fixture = Arc::new(Fixture::open(output).ok()?);
-    Some(Recorded { fixtures: vec![fixture], entries: outcome.entries.clone(), shown: None })
+    Some(Recorded { fixtures: vec![fixture], entries: outcome.entries.clone(), entry_views: None })
 }
 
 /// What a replay concludes that recorded what it missed.

@@ -10,7 +10,7 @@ use crate::cli::event::Event;
 use crate::cli::plan;
 use crate::cli::reports;
 use crate::cli::ui::{self, Ui};
-use crate::verdict::fail_on::Recast;
+use crate::verdict::fail_on::SeverityOverride;
 use crate::verdict::report::Report;
 use crate::verdict::report::combine::{CombineError, combine};
 use crate::verdict::report::json::{self, ReadError};
@@ -67,10 +67,9 @@ impl Error {
 /// # Errors
 /// [`Failure`], when there is no verdict.
 pub fn run(args: ReportArgs, ui: &Ui) -> Result<u8, Failure> {
-    let fail_on = args
-        .fail_on
-        .as_deref()
-        .map(|list| Recast::parse(list).map_err(|source| plan::Error::FailOn { list: list.to_owned(), source }));
+    let fail_on = args.fail_on.as_deref().map(|list| {
+        SeverityOverride::parse(list).map_err(|source| plan::Error::FailOn { list: list.to_owned(), source })
+    });
     let mut paths = args.combine;
     let mut known = HashSet::new();
     // One that was named twice ran once, however it was named.

@@ -82,7 +82,7 @@ fn a_value_that_will_not_do_says_what_would() {
         ("[[match]]\nsame-host = ['https://a.test/x']", "2:14: `same-host`: origin `https://a.test/x`: "),
         ("[[match]]\nignore-body = ['$.a', '.b']", "2:23: `ignore-body`: JSON path `.b`: "),
         ("[replay]\nignore-body = ['$.a', '$.b[']", "2:23: `ignore-body`: JSON path `$.b[`: "),
-        ("[replay]\nfail-on = ['unusde']", "2:12: `fail-on`: `unusde` is no kind of finding"),
+        ("[replay]\nfail-on = ['unusde']", "2:12: `fail-on`: unknown finding kind `unusde`"),
         ("[[match]]\nbody = 'xml'", "2:8: `body`: expected one of exact, json, form, ignore"),
         ("[[match]]\nmatch-header = ['a b']", "2:17: `match-header`: expected header names"),
         ("[[match]]\nglob = '{{'", "2:8: `glob`: "),

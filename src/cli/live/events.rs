@@ -7,19 +7,19 @@ use super::Teller;
 use crate::cli::event::Event;
 use crate::cli::ui::{json_line, write_line};
 use crate::verdict::Finding;
-use crate::verdict::seen::{Fate, Seen};
+use crate::verdict::request::{RequestRow, ResultKind};
 use harproxy_proxy::Origin;
 
 /// Tells each thing as an object.
 pub(super) struct Events;
 
 impl Teller for Events {
-    fn going(&mut self, seen: &Seen) {
+    fn going(&mut self, seen: &RequestRow) {
         tell(Event::Answered, request(seen));
     }
 
-    fn ended(&mut self, seen: &Seen) {
-        tell(if seen.outcome == Fate::Tunnel { Event::Tunnel } else { Event::Request }, request(seen));
+    fn ended(&mut self, seen: &RequestRow) {
+        tell(if seen.outcome == ResultKind::Tunnel { Event::Tunnel } else { Event::Request }, request(seen));
     }
 
     fn tls_refused(&mut self, to: &Origin, reason: &str) {
@@ -40,9 +40,9 @@ fn tell(event: Event, members: Map<String, Value>) {
 }
 
 /// A request as in the report, and why it was refused.
-fn request(seen: &Seen) -> Map<String, Value> {
+fn request(seen: &RequestRow) -> Map<String, Value> {
     let mut members = members(seen);
-    let why = [("explanation", &seen.explanation), ("remedy", &seen.remedy)];
+    let why = [("explanation", &seen.explanation), ("remedy", &seen.hint)];
     members.extend(why.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text.clone()?.into()))));
     members
 }
@@ -61,10 +61,11 @@ mod tests {
 
     #[test]
     fn a_request_has_the_members_of_the_report_and_why_it_was_refused() {
-        let seen = Seen { id: 3, url: "https://api.test/".into(), outcome: Fate::Miss, ..Seen::nothing() };
+        let seen =
+            RequestRow { id: 3, url: "https://api.test/".into(), outcome: ResultKind::Miss, ..RequestRow::default() };
         let plain = request(&seen);
         assert_eq!(Value::Object(plain.clone()), serde_json::to_value(&seen).unwrap());
-        let refused = request(&Seen { explanation: Some("no entry".into()), remedy: None, ..seen });
+        let refused = request(&RequestRow { explanation: Some("no entry".into()), hint: None, ..seen });
         assert_eq!(refused["explanation"], "no entry");
         assert_eq!(refused.len(), plain.len() + 1);
     }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::origin_of;
 use crate::cli::ui;
-use crate::verdict::seen::{Fate, Seen};
+use crate::verdict::request::{RequestRow, ResultKind};
 
 /// Below so many columns the time is left out.
 const NARROW: usize = 60;
@@ -13,7 +13,7 @@ const LEAST: usize = 8;
 
 /// A request: method, status, time, URL, and where its answer came from. `width` is the terminal's, in columns; without one
 /// nothing is cut. `times` is how often it was there.
-pub(super) fn request(seen: &Seen, going: bool, times: u64, width: Option<usize>) -> String {
+pub(super) fn request(seen: &RequestRow, going: bool, times: u64, width: Option<usize>) -> String {
     let status = seen.status.map_or_else(|| "---".to_owned(), |status| status.to_string());
     let method = flat(&seen.method);
     let mut lead = format!("{method:<4} {}", if failed(seen) { ui::bad(&status) } else { status.clone() });
@@ -31,7 +31,7 @@ pub(super) fn request(seen: &Seen, going: bool, times: u64, width: Option<usize>
     let painted_times = if times.is_empty() { String::new() } else { ui::faint(&times) };
     let url = flat(&seen.url);
     let Some(width) = width else { return format!("{lead} {url}  {}{}", painted(seen, &tail), painted_times) };
-    let tail = if seen.outcome == Fate::Served { cut_begin(&tail, (width / 4).max(LEAST + 2)) } else { tail };
+    let tail = if seen.outcome == ResultKind::Served { cut_begin(&tail, (width / 4).max(LEAST + 2)) } else { tail };
     let room = width.saturating_sub(used + 1 + 2 + tail.chars().count() + times.chars().count()).max(LEAST);
     // There every column counts, and most URLs begin alike.
     let url = if width < NARROW { url.strip_prefix("https://").unwrap_or(&url) } else { &url };
@@ -87,16 +87,21 @@ fn cut_begin(text: &str, room: usize) -> String {
     }
 }
 
-fn failed(seen: &Seen) -> bool {
-    matches!(seen.outcome, Fate::Miss | Fate::OutOfScope)
+fn failed(seen: &RequestRow) -> bool {
+    matches!(seen.outcome, ResultKind::Miss | ResultKind::OutOfScope)
 }
 
-fn painted(seen: &Seen, tail: &str) -> String {
+fn painted(seen: &RequestRow, tail: &str) -> String {
     match seen.outcome {
-        Fate::Served | Fate::Recorded => ui::fine(tail),
-        Fate::Miss | Fate::OutOfScope => ui::bad(tail),
-        Fate::Refused => ui::caution(tail),
-        Fate::Noise | Fate::Preflight | Fate::Local | Fate::Live | Fate::Passed | Fate::Tunnel => ui::faint(tail),
+        ResultKind::Served | ResultKind::Recorded => ui::fine(tail),
+        ResultKind::Miss | ResultKind::OutOfScope => ui::bad(tail),
+        ResultKind::Refused => ui::caution(tail),
+        ResultKind::Noise
+        | ResultKind::Preflight
+        | ResultKind::Local
+        | ResultKind::Live
+        | ResultKind::Passed
+        | ResultKind::Tunnel => ui::faint(tail),
     }
 }
 
@@ -117,21 +122,21 @@ mod tests {
         anstream::adapter::strip_str(line).to_string()
     }
 
-    fn served() -> Seen {
-        Seen {
+    fn served() -> RequestRow {
+        RequestRow {
             method: "GET".into(),
             url: "https://api.example.com/users/17/orders?page=2&sort=created".into(),
             status: Some(200),
             took_ms: Some(3.2),
-            outcome: Fate::Served,
+            outcome: ResultKind::Served,
             fixture: Some("hars/api.har".into()),
             entry: Some(12),
             complete: true,
-            ..Seen::nothing()
+            ..RequestRow::default()
         }
     }
 
-    fn shown(seen: &Seen, width: usize) -> String {
+    fn shown(seen: &RequestRow, width: usize) -> String {
         plain(&request(seen, false, 1, Some(width)))
     }
 
@@ -144,7 +149,15 @@ mod tests {
         );
         assert_eq!(shown(&served(), 120), line, "where there is room nothing is cut");
         assert_eq!(
-            shown(&Seen { outcome: Fate::Local, took_ms: Some(61_000.0), method: "DELETE".into(), ..served() }, 120),
+            shown(
+                &RequestRow {
+                    outcome: ResultKind::Local,
+                    took_ms: Some(61_000.0),
+                    method: "DELETE".into(),
+                    ..served()
+                },
+                120
+            ),
             "DELETE 200  61.0 s https://api.example.com/users/17/orders?page=2&sort=created  local"
         );
         assert!(plain(&request(&served(), false, 12, Some(120))).ends_with("hars/api.har#12 ×12"));
@@ -156,9 +169,10 @@ mod tests {
         assert_eq!(shown(&served(), 80), wide);
         assert_eq!(shown(&served(), 40), "GET  200 api.examp…t=created  …pi.har#12");
         for width in 0..200 {
-            for seen in
-                [served(), Seen { status: None, complete: false, fixture: Some("a/very/long".repeat(9)), ..served() }]
-            {
+            for seen in [
+                served(),
+                RequestRow { status: None, complete: false, fixture: Some("a/very/long".repeat(9)), ..served() },
+            ] {
                 let count = plain(&request(&seen, false, 7, Some(width))).chars().count();
                 assert!(count <= width.max(40), "{count} in {width}");
             }
@@ -167,15 +181,15 @@ mod tests {
 
     #[test]
     fn nothing_in_it_commands_the_terminal() {
-        let line = shown(&Seen { url: "http://h/\u{1b}[2J\nx\ty".into(), ..served() }, 120);
+        let line = shown(&RequestRow { url: "http://h/\u{1b}[2J\nx\ty".into(), ..served() }, 120);
         assert!(!line.contains(['\u{1b}', '\n', '\t']), "{line}");
     }
 
     #[test]
     fn what_goes_on_and_what_broke_off_is_seen() {
         assert!(plain(&request(&served(), true, 1, Some(100))).contains("200       … https"));
-        assert!(shown(&Seen { complete: false, ..served() }, 120).ends_with("hars/api.har#12, broken off"));
-        assert!(shown(&Seen { status: None, ..served() }, 120).starts_with("GET  ---"));
+        assert!(shown(&RequestRow { complete: false, ..served() }, 120).ends_with("hars/api.har#12, broken off"));
+        assert!(shown(&RequestRow { status: None, ..served() }, 120).starts_with("GET  ---"));
     }
 
     #[test]

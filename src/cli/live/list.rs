@@ -6,18 +6,22 @@ use std::collections::HashSet;
 use super::Teller;
 use super::line::{below, cut_end, flat, request};
 use crate::cli::ui::{self, write_line};
-use crate::verdict::seen::Seen;
-use crate::verdict::{Finding, Kind, Severity};
+use crate::verdict::request::RequestRow;
+use crate::verdict::{CheckId, Finding, Severity};
 use harproxy_proxy::Origin;
 
 /// So many explanations are remembered as told.
 const REMEMBERED: usize = 10_000;
 
+/// The checks whose findings are shown with the line of their request.
+const LISTED_WITH_REQUEST: [CheckId; 4] =
+    [CheckId::MISS, CheckId::OUT_OF_SCOPE, CheckId::WEBSOCKET, CheckId::PASSTHROUGH];
+
 /// Writes the list to standard error.
 #[derive(Default)]
 pub(super) struct List {
     /// The request that was told last, and how often it came again since.
-    last: Option<(Seen, u64)>,
+    last: Option<(RequestRow, u64)>,
     /// What is told once.
     told: HashSet<String>,
 }
@@ -38,7 +42,7 @@ impl List {
     }
 
     /// What is nearest to a request that was refused, and what would help.
-    fn why(&mut self, seen: &Seen) -> Vec<String> {
+    fn why(&mut self, seen: &RequestRow) -> Vec<String> {
         let Some(explanation) = &seen.explanation else { return Vec::new() };
         if !self.is_new(format!("{} {} {explanation}", seen.method, seen.url)) {
             return Vec::new();
@@ -46,17 +50,17 @@ impl List {
         let nearest = explanation.lines().find(|line| line.starts_with("nearest"));
         let why = nearest.or_else(|| explanation.lines().next()).unwrap_or_default();
         let mut lines = below(why, width());
-        lines.extend(seen.remedy.iter().flat_map(|remedy| hint(remedy, width())));
+        lines.extend(seen.hint.iter().flat_map(|remedy| hint(remedy, width())));
         lines
     }
 }
 
 impl Teller for List {
-    fn going(&mut self, seen: &Seen) {
+    fn going(&mut self, seen: &RequestRow) {
         self.write([request(seen, true, 1, width())]);
     }
 
-    fn ended(&mut self, seen: &Seen) {
+    fn ended(&mut self, seen: &RequestRow) {
         if let Some((last, again)) = &mut self.last
             && is_again(last, seen)
         {
@@ -66,25 +70,24 @@ impl Teller for List {
         }
         let why = self.why(seen);
         self.write([request(seen, false, 1, width())].into_iter().chain(why));
-        self.last = Some((seen.line(), 0));
+        self.last = Some((seen.without_messages(), 0));
     }
 
     fn tls_refused(&mut self, to: &Origin, reason: &str) {
         let text = format!("the client does not trust our certificate for {} ({reason})", to.authority());
         if self.is_new(text.clone()) {
-            self.write([headline(Severity::Warning, Kind::TlsRefused, &text)]);
+            self.write([headline(Severity::Warning, &CheckId::TLS_REFUSED, &text)]);
         }
     }
 
     fn found(&mut self, finding: &Finding) {
-        // These are told with their requests.
-        if matches!(finding.kind, Kind::Miss | Kind::OutOfScope | Kind::Websocket | Kind::Passthrough) {
+        if LISTED_WITH_REQUEST.contains(&finding.check) {
             return;
         }
-        let mut about = finding.request.as_deref().into_iter().chain(finding.explanation.lines());
-        let first = headline(finding.severity, finding.kind, about.next().unwrap_or_default());
+        let mut about = finding.at.request.as_deref().into_iter().chain(finding.text.lines());
+        let first = headline(finding.severity, &finding.check, about.next().unwrap_or_default());
         let second = about.next().into_iter().flat_map(|line| below(line, width()));
-        let remedy = finding.remedy.iter().flat_map(|remedy| hint(remedy, width()));
+        let remedy = finding.hint.iter().flat_map(|remedy| hint(remedy, width()));
         self.write([first].into_iter().chain(second).chain(remedy));
     }
 
@@ -107,14 +110,15 @@ impl Teller for List {
 }
 
 /// Whether this looks like the one before.
-fn is_again(last: &Seen, seen: &Seen) -> bool {
-    let looks = |seen: &Seen| (seen.status, seen.outcome, seen.entry, seen.complete);
-    let says = |seen: &Seen| (seen.method.clone(), seen.url.clone(), seen.fixture.clone(), seen.explanation.clone());
+fn is_again(last: &RequestRow, seen: &RequestRow) -> bool {
+    let looks = |seen: &RequestRow| (seen.status, seen.outcome, seen.entry, seen.complete);
+    let says =
+        |seen: &RequestRow| (seen.method.clone(), seen.url.clone(), seen.fixture.clone(), seen.explanation.clone());
     looks(last) == looks(seen) && says(last) == says(seen)
 }
 
-fn headline(severity: Severity, kind: Kind, about: &str) -> String {
-    let kind = kind.word();
+fn headline(severity: Severity, check: &CheckId, about: &str) -> String {
+    let kind = check.as_str();
     let room = width().map_or(usize::MAX, |width| width.saturating_sub(kind.len() + 4).max(8));
     let about = cut_end(&flat(about), room);
     match severity {

@@ -13,8 +13,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::ui::{self, Meanwhile};
-use crate::verdict::seen::{Fate, Seen};
-use crate::verdict::{Finding, Herald};
+use crate::verdict::request::{RequestRow, ResultKind};
+use crate::verdict::{Finding, FindingListener};
 use crate::watch::{Event, Listener};
 use harproxy_proxy::{ConnectionEvent, Origin};
 
@@ -27,8 +27,8 @@ const UNREAD: Duration = Duration::from_secs(3);
 
 /// Something to tell.
 enum Item {
-    Answered(Box<Seen>),
-    Ended(Box<Seen>),
+    Answered(Box<RequestRow>),
+    Ended(Box<RequestRow>),
     TlsRefused(Origin, String),
     Found(Box<Finding>),
     /// Everything before it is to be told now.
@@ -38,9 +38,9 @@ enum Item {
 /// Tells items one by one.
 trait Teller: Send {
     /// The head of an answer is there, and the rest takes its time.
-    fn going(&mut self, seen: &Seen);
+    fn going(&mut self, seen: &RequestRow);
     /// A request ended.
-    fn ended(&mut self, seen: &Seen);
+    fn ended(&mut self, seen: &RequestRow);
     /// A client refused our certificate.
     fn tls_refused(&mut self, to: &Origin, reason: &str);
     /// Something was found.
@@ -87,8 +87,8 @@ impl Live {
     pub fn listener(&self) -> Listener {
         let live = self.clone();
         Box::new(move |event| match event {
-            Event::Answered(seen) => live.put(Item::Answered(Box::new(seen.line()))),
-            Event::Ended(seen) => live.put(Item::Ended(Box::new(seen.line()))),
+            Event::Answered(seen) => live.put(Item::Answered(Box::new(seen.without_messages()))),
+            Event::Ended(seen) => live.put(Item::Ended(Box::new(seen.without_messages()))),
             Event::Connection(ConnectionEvent::TlsRefused { to, reason }) => {
                 live.put(Item::TlsRefused(to.clone(), reason.clone()))
             }
@@ -105,7 +105,7 @@ impl Live {
 
     /// Whom findings are told.
     #[must_use]
-    pub fn herald(&self) -> Herald {
+    pub fn herald(&self) -> FindingListener {
         let live = self.clone();
         Box::new(move |finding| live.put(Item::Found(Box::new(finding.clone()))))
     }
@@ -150,7 +150,7 @@ impl Live {
 struct Voice {
     teller: Box<dyn Teller>,
     /// Answers that have begun and are not told of, by the numbers of their requests.
-    going: HashMap<u64, Box<Seen>>,
+    going: HashMap<u64, Box<RequestRow>>,
     /// When they are to be told of, soonest first.
     waiting: VecDeque<(Instant, u64)>,
     /// When what the teller holds back is to be told.
@@ -239,13 +239,13 @@ fn is_endless(mime_type: &str) -> bool {
 }
 
 /// The entry that answered, or the word for where an answer came from.
-fn origin_of(seen: &Seen) -> String {
+fn origin_of(seen: &RequestRow) -> String {
     match (&seen.fixture, seen.entry, seen.outcome) {
-        (Some(fixture), Some(entry), Fate::Served) => {
+        (Some(fixture), Some(entry), ResultKind::Served) => {
             let followed: String = seen.followed.iter().map(|entry| format!("→#{entry}")).collect();
             format!("{fixture}#{entry}{followed}")
         }
-        _ => seen.outcome.word().to_owned(),
+        _ => seen.outcome.as_str().to_owned(),
     }
 }
 
@@ -266,11 +266,11 @@ mod tests {
     }
 
     impl Teller for Notes {
-        fn going(&mut self, seen: &Seen) {
+        fn going(&mut self, seen: &RequestRow) {
             self.take(format!("going {}", seen.id));
         }
 
-        fn ended(&mut self, seen: &Seen) {
+        fn ended(&mut self, seen: &RequestRow) {
             self.take(format!("ended {}", seen.id));
         }
 
@@ -279,7 +279,7 @@ mod tests {
         }
 
         fn found(&mut self, finding: &Finding) {
-            self.take(finding.explanation.clone());
+            self.take(finding.text.clone());
         }
 
         fn lost(&mut self, number: u64) {
@@ -295,8 +295,8 @@ mod tests {
         (Voice { teller, going, waiting, held: None, lost: Arc::default(), told: Arc::default() }, told)
     }
 
-    fn seen(id: u64, mime_type: &str) -> Box<Seen> {
-        Box::new(Seen { id, mime_type: Some(mime_type.into()), ..Seen::nothing() })
+    fn seen(id: u64, mime_type: &str) -> Box<RequestRow> {
+        Box::new(RequestRow { id, mime_type: Some(mime_type.into()), ..RequestRow::default() })
     }
 
     #[test]

@@ -1,6 +1,6 @@
 use super::*;
 use crate::cli::args::{Cli, Command};
-use crate::verdict::{Kind, Severity};
+use crate::verdict::{CheckId, Severity};
 
 fn recording(args: &[&str]) -> Result<Recording, Error> {
     match parse("record", args) {
@@ -53,10 +53,10 @@ fn globs_are_a_scope_and_none_keeps_the_one_of_the_fixtures() {
 
 #[test]
 fn what_fails_a_replay_depends_on_cmd_and_on_the_list() {
-    let severity = |args: &[&str], kind| replaying(args).unwrap().replay.fail_on.severity(kind);
-    assert_eq!(severity(&[], Kind::NoTraffic), Severity::Warning);
-    assert_eq!(severity(&["--", "true"], Kind::NoTraffic), Severity::Error);
-    assert_eq!(severity(&["--fail-on", "+unused", "--", "true"], Kind::Unused), Severity::Error);
+    let severity = |args: &[&str], check| replaying(args).unwrap().replay.fail_on.severity(&check);
+    assert_eq!(severity(&[], CheckId::NO_TRAFFIC), Severity::Warning);
+    assert_eq!(severity(&["--", "true"], CheckId::NO_TRAFFIC), Severity::Error);
+    assert_eq!(severity(&["--fail-on", "+unused", "--", "true"], CheckId::UNUSED), Severity::Error);
 }
 
 #[test]

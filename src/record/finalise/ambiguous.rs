@@ -5,8 +5,8 @@ use std::io::{self, Read};
 
 use sha2::{Digest, Sha256};
 
-use super::{normal, unnamed};
-use crate::verdict::{Finding, Kind, Severity};
+use super::{normal, without_secrets};
+use crate::verdict::{CheckId, Finding, Location, Severity};
 use harproxy_har::model::Body;
 use harproxy_har::{Entry, Fixture};
 use harproxy_redact::Placeholder;
@@ -30,7 +30,7 @@ struct Asked {
 pub fn find(fixture: &Fixture, known: &Secrets) -> Vec<Finding> {
     let mut alike: HashMap<(&str, String), Vec<usize>> = HashMap::new();
     for head in fixture.heads().iter() {
-        alike.entry((head.method, unnamed(&normal(head.url)))).or_default().push(head.entry);
+        alike.entry((head.method, without_secrets(&normal(head.url)))).or_default().push(head.entry);
     }
     let mut alike: Vec<Vec<usize>> = alike.into_values().filter(|entries| entries.len() > 1).collect();
     alike.sort_unstable();
@@ -86,11 +86,13 @@ fn finding(fixture: &Fixture, group: &[Asked], differ: &Secrets) -> Option<Findi
          `{short} = \"env:NAME_OF_A_VARIABLE\"`"
     );
     Some(Finding {
-        request: Some(format!("{} {}", request.method, request.url)),
-        fixture: Some(fixture.path().display().to_string()),
-        entry: Some(entry),
-        remedy: Some(remedy),
-        ..Finding::new(Kind::Ambiguous, Severity::Warning, explanation)
+        at: Location {
+            entry: Some(entry),
+            fixture: Some(fixture.path().display().to_string()),
+            ..Location::request(format!("{} {}", request.method, request.url))
+        },
+        hint: Some(remedy),
+        ..Finding::new(CheckId::AMBIGUOUS, Severity::Warning, explanation)
     })
 }
 

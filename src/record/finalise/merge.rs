@@ -5,8 +5,8 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::super::Update;
-use crate::verdict::seen::{Became, Change};
+use crate::record::UpdateMode;
+use crate::verdict::request::{EntryChange, RecordedEntry};
 
 /// What the fixture is made of, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,14 +54,14 @@ impl Arrangement {
     }
 
     /// For each new exchange, the entry of the new fixture that holds it, and what it is to the old one.
-    pub fn became(&self) -> impl Iterator<Item = Became> {
+    pub fn became(&self) -> impl Iterator<Item = RecordedEntry> {
         self.homes.iter().map(|&entry| {
             let change = match self.steps[entry] {
-                Step::Keep(_) => Change::Unchanged,
-                Step::Replace { .. } => Change::Changed,
-                Step::Put(_) => Change::Added,
+                Step::Keep(_) => EntryChange::Unchanged,
+                Step::Replace { .. } => EntryChange::Changed,
+                Step::Put(_) => EntryChange::Added,
             };
-            Became { entry, change }
+            RecordedEntry { entry, change }
         })
     }
 }
@@ -98,7 +98,7 @@ pub trait Compare {
 
 /// What became of a new exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
+enum ResultKind {
     /// Its answer is the old entry's.
     Equal(usize),
     /// It takes the old entry's place.
@@ -118,10 +118,10 @@ pub fn arrange<C: Compare>(
     old: usize,
     connections: &[Option<u64>],
     turns: &[Turns],
-    update: Update,
+    update: UpdateMode,
     compare: &mut C,
 ) -> Result<Arrangement, C::Error> {
-    let mut fates = vec![Fate::Added; connections.len()];
+    let mut fates = vec![ResultKind::Added; connections.len()];
     let mut seen = vec![false; old];
     let mut earlier_turn = vec![None; connections.len()];
     for turns in turns {
@@ -134,7 +134,7 @@ pub fn arrange<C: Compare>(
     Ok(lay_out(old, connections, &earlier_turn, &fates, &seen, update))
 }
 
-fn pair<C: Compare>(turns: &Turns, fates: &mut [Fate], compare: &mut C) -> Result<(), C::Error> {
+fn pair<C: Compare>(turns: &Turns, fates: &mut [ResultKind], compare: &mut C) -> Result<(), C::Error> {
     let mut free: Vec<usize> = turns.old.clone();
     let mut rest = Vec::new();
     let mut equals = Vec::new();
@@ -148,7 +148,7 @@ fn pair<C: Compare>(turns: &Turns, fates: &mut [Fate], compare: &mut C) -> Resul
         }
         match equal.map(|at| free.remove(at)) {
             Some(old) => {
-                fates[new] = Fate::Equal(old);
+                fates[new] = ResultKind::Equal(old);
                 equals.push(new);
             }
             None => rest.push((turn, new)),
@@ -172,10 +172,10 @@ fn pair<C: Compare>(turns: &Turns, fates: &mut [Fate], compare: &mut C) -> Resul
             && compare.same_as_new(new, before)?
         {
             surplus -= 1;
-            fates[new] = Fate::Repeats(before);
+            fates[new] = ResultKind::Repeats(before);
         } else if let Some(old) = kept.pop_front() {
             // An API that was down this time has not changed its answer.
-            fates[new] = if compare.says_less(new, old)? { Fate::Equal(old) } else { Fate::Replaces(old) };
+            fates[new] = if compare.says_less(new, old)? { ResultKind::Equal(old) } else { ResultKind::Replaces(old) };
         }
     }
     Ok(())
@@ -183,13 +183,19 @@ fn pair<C: Compare>(turns: &Turns, fates: &mut [Fate], compare: &mut C) -> Resul
 
 /// Old entries that were paired, and those that only repeat the turn before them: a poll that was answered "pending" once
 /// less is no loss.
-fn mark_seen<C: Compare>(turns: &Turns, fates: &[Fate], seen: &mut [bool], compare: &mut C) -> Result<(), C::Error> {
+fn mark_seen<C: Compare>(
+    turns: &Turns,
+    fates: &[ResultKind],
+    seen: &mut [bool],
+    compare: &mut C,
+) -> Result<(), C::Error> {
     for &new in &turns.new {
-        if let Fate::Equal(old) | Fate::Replaces(old) = fates[new] {
+        if let ResultKind::Equal(old) | ResultKind::Replaces(old) = fates[new] {
             seen[old] = true;
         }
     }
-    let equal: Vec<usize> = turns.new.iter().copied().filter(|new| matches!(fates[*new], Fate::Equal(_))).collect();
+    let equal: Vec<usize> =
+        turns.new.iter().copied().filter(|new| matches!(fates[*new], ResultKind::Equal(_))).collect();
     for &old in &turns.old {
         seen[old] = seen[old] || repeats(old, &equal, compare)?;
     }
@@ -210,9 +216,9 @@ fn lay_out(
     old: usize,
     connections: &[Option<u64>],
     earlier_turn: &[Option<usize>],
-    fates: &[Fate],
+    fates: &[ResultKind],
     seen: &[bool],
-    update: Update,
+    update: UpdateMode,
 ) -> Arrangement {
     let mut replaced = vec![None; old];
     // New entries behind the old one after which they came; the last list is for those that came after none.
@@ -222,13 +228,13 @@ fn lay_out(
     for (new, fate) in fates.iter().enumerate() {
         let before = connections[new].and_then(|connection| last_on.insert(connection, new));
         place[new] = match *fate {
-            Fate::Equal(at) => at,
-            Fate::Replaces(at) => {
+            ResultKind::Equal(at) => at,
+            ResultKind::Replaces(at) => {
                 replaced[at] = Some(new);
                 at
             }
-            Fate::Repeats(turn) => place[turn],
-            Fate::Added => {
+            ResultKind::Repeats(turn) => place[turn],
+            ResultKind::Added => {
                 // Never before an earlier turn of its own key.
                 let at = before.map_or(old, |before| place[before]);
                 let at = earlier_turn[new].map_or(at, |turn| at.max(place[turn]));
@@ -238,8 +244,8 @@ fn lay_out(
         };
     }
     let pairs = fates.iter().enumerate().filter_map(|(new, fate)| match fate {
-        Fate::Equal(old) | Fate::Replaces(old) => Some((new, *old)),
-        Fate::Repeats(_) | Fate::Added => None,
+        ResultKind::Equal(old) | ResultKind::Replaces(old) => Some((new, *old)),
+        ResultKind::Repeats(_) | ResultKind::Added => None,
     });
     let mut result = Arrangement { pairs: pairs.collect(), ..Arrangement::default() };
     // Where the steps of old entries and of new ones are.
@@ -247,10 +253,10 @@ fn lay_out(
     for (at, added) in behind.iter().enumerate() {
         if at < old {
             let step = match replaced[at] {
-                Some(new) if update != Update::Missing => Step::Replace { old: at, new },
+                Some(new) if update != UpdateMode::Missing => Step::Replace { old: at, new },
                 _ => Step::Keep(at),
             };
-            let dropped = !seen[at] && update == Update::Replace;
+            let dropped = !seen[at] && update == UpdateMode::Replace;
             result.not_seen += usize::from(!seen[at]);
             result.removed += usize::from(dropped);
             result.changed += usize::from(matches!(step, Step::Replace { .. }));
@@ -268,9 +274,9 @@ fn lay_out(
     }
     for (new, fate) in fates.iter().enumerate() {
         let home = match *fate {
-            Fate::Equal(at) | Fate::Replaces(at) => kept[at],
-            Fate::Repeats(turn) => result.homes[turn],
-            Fate::Added => put[new],
+            ResultKind::Equal(at) | ResultKind::Replaces(at) => kept[at],
+            ResultKind::Repeats(turn) => result.homes[turn],
+            ResultKind::Added => put[new],
         };
         result.homes.push(home);
     }
@@ -315,7 +321,7 @@ mod tests {
     }
 
     /// `key=answer@connection`; without a connection it is 1.
-    fn arranged(update: Update, old: &[&str], new: &[&str]) -> Arrangement {
+    fn arranged(update: UpdateMode, old: &[&str], new: &[&str]) -> Arrangement {
         let connections: Vec<_> =
             new.iter().map(|word| Some(word.split_once('@').map_or(1, |(_, n)| n.parse().unwrap()))).collect();
         let mut turns: Vec<(&str, Turns)> = Vec::new();
@@ -336,7 +342,7 @@ mod tests {
     }
 
     /// The words of the new fixture.
-    fn merged<'a>(update: Update, old: &[&'a str], new: &[&'a str]) -> Vec<&'a str> {
+    fn merged<'a>(update: UpdateMode, old: &[&'a str], new: &[&'a str]) -> Vec<&'a str> {
         let steps = arranged(update, old, new).steps;
         steps
             .into_iter()
@@ -347,16 +353,16 @@ mod tests {
             .collect()
     }
 
-    const MERGE: Update = Update::Merge;
+    const MERGE: UpdateMode = UpdateMode::Merge;
 
     #[test]
     fn an_api_that_was_down_keeps_the_answer_it_gave() {
-        for update in [Update::Merge, Update::Missing, Update::Replace] {
+        for update in [UpdateMode::Merge, UpdateMode::Missing, UpdateMode::Replace] {
             assert_eq!(merged(update, &["a=1", "b=1"], &["a=down", "b=2"])[0], "a=1");
         }
-        assert_eq!(merged(Update::Merge, &["a=down"], &["a=1"]), ["a=1"]);
-        assert_eq!(merged(Update::Merge, &["a=1", "a=2"], &["a=down", "a=1"]), ["a=1", "a=2"]);
-        assert_eq!(merged(Update::Merge, &[], &["a=down"]), ["a=down"]);
+        assert_eq!(merged(UpdateMode::Merge, &["a=down"], &["a=1"]), ["a=1"]);
+        assert_eq!(merged(UpdateMode::Merge, &["a=1", "a=2"], &["a=down", "a=1"]), ["a=1", "a=2"]);
+        assert_eq!(merged(UpdateMode::Merge, &[], &["a=down"]), ["a=down"]);
     }
 
     #[test]
@@ -390,7 +396,7 @@ mod tests {
         let short = ["p=pending", "p=pending", "p=done"];
         let long = ["p=pending", "p=pending", "p=pending", "p=pending", "p=done"];
         for (old, new) in [(&short[..], &long[..]), (&long, &short)] {
-            for update in [Update::Merge, Update::Missing, Update::Replace] {
+            for update in [UpdateMode::Merge, UpdateMode::Missing, UpdateMode::Replace] {
                 let result = arranged(update, old, new);
                 assert_eq!(result.steps, (0..old.len()).map(Keep).collect::<Vec<_>>());
                 assert_eq!((result.unchanged, result.not_seen), (old.len(), 0));
@@ -433,14 +439,14 @@ mod tests {
 
     #[test]
     fn missing_only_adds() {
-        assert_eq!(merged(Update::Missing, &["a=1", "b=1"], &["b=2", "c=1", "a=1"]), ["a=1", "b=1", "c=1"]);
-        let result = arranged(Update::Missing, &["a=1", "b=1"], &["b=2"]);
+        assert_eq!(merged(UpdateMode::Missing, &["a=1", "b=1"], &["b=2", "c=1", "a=1"]), ["a=1", "b=1", "c=1"]);
+        let result = arranged(UpdateMode::Missing, &["a=1", "b=1"], &["b=2"]);
         assert_eq!((result.changed, result.added), (0, 0));
     }
 
     #[test]
     fn replace_keeps_what_was_seen_in_the_old_order() {
-        let result = arranged(Update::Replace, &["a=1", "b=1", "c=1"], &["c=1", "d=1", "a=2"]);
+        let result = arranged(UpdateMode::Replace, &["a=1", "b=1", "c=1"], &["c=1", "d=1", "a=2"]);
         assert_eq!(result.steps, [Replace { old: 0, new: 2 }, Keep(2), Put(1)]);
         assert_eq!((result.unchanged, result.changed, result.added, result.not_seen, result.removed), (1, 1, 1, 1, 1));
     }
@@ -453,7 +459,7 @@ mod tests {
         ) {
             let old: Vec<&str> = old.iter().map(String::as_str).collect();
             let new: Vec<&str> = new.iter().map(String::as_str).collect();
-            for update in [Update::Merge, Update::Missing, Update::Replace] {
+            for update in [UpdateMode::Merge, UpdateMode::Missing, UpdateMode::Replace] {
                 let result = arranged(update, &old, &new);
                 let kept = result.steps.iter().filter_map(|step| match *step {
                     Keep(at) | Replace { old: at, .. } => Some(at),
@@ -462,8 +468,8 @@ mod tests {
                 let kept: Vec<usize> = kept.collect();
                 prop_assert!(kept.is_sorted_by(|a, b| a < b), "{kept:?}");
                 prop_assert_eq!(kept.len(), old.len() - result.removed);
-                prop_assert!(update == Update::Replace || result.removed == 0);
-                prop_assert!(update != Update::Missing || result.changed == 0);
+                prop_assert!(update == UpdateMode::Replace || result.removed == 0);
+                prop_assert!(update != UpdateMode::Missing || result.changed == 0);
                 let mut put: Vec<usize> = result.steps.iter().filter_map(|step| match *step {
                     Put(new) | Replace { new, .. } => Some(new),
                     Keep(_) => None,
@@ -476,7 +482,7 @@ mod tests {
                     };
                     prop_assert_eq!(key(says), key(new[at]));
                     let same = answer(says) == answer(new[at]);
-                    prop_assert!(same || update == Update::Missing, "{} became {}", new[at], says);
+                    prop_assert!(same || update == UpdateMode::Missing, "{} became {}", new[at], says);
                 }
                 prop_assert_eq!(result.homes.len(), new.len());
                 put.sort_unstable();
@@ -484,9 +490,9 @@ mod tests {
                 prop_assert_eq!(put.len(), result.added + result.changed);
                 // What it came to is what the next recording of the same finds unchanged.
                 let now = merged(update, &old, &new);
-                let again = arranged(Update::Merge, &now, &new);
+                let again = arranged(UpdateMode::Merge, &now, &new);
                 let same: Vec<&str> = again.steps.iter().filter_map(|step| if let Keep(at) = step { Some(now[*at]) } else { None }).collect();
-                prop_assert!(update == Update::Missing || same == now, "{now:?} became {:?}", again.steps);
+                prop_assert!(update == UpdateMode::Missing || same == now, "{now:?} became {:?}", again.steps);
             }
         }
     }

@@ -8,7 +8,7 @@ use super::place::inside_body;
 use super::{Check, Finding, Kind, Severity};
 use crate::upkeep::sift::{Body, Item, Where};
 use harproxy_har::Fixture;
-use harproxy_har::parts::Part;
+use harproxy_har::values::HarValue;
 use harproxy_http::{MediaType, volatile};
 use harproxy_json::{CountAll, Node, NodeKind};
 use harproxy_redact::placeholder;
@@ -50,7 +50,7 @@ impl Tokens {
     pub(super) fn look(
         &mut self,
         fixture: &Fixture,
-        part: &Part,
+        part: &HarValue,
         item: &Item<'_>,
         check: &Check<'_>,
         findings: &mut Vec<Finding>,

@@ -8,24 +8,19 @@ use time::OffsetDateTime;
 
 use super::{Report, Shard, plain};
 use crate::verdict::exit::{FAILED, HELD};
-use crate::verdict::fail_on::Recast;
-use crate::verdict::findings::KEPT;
-use crate::verdict::{Counts, Finding, Findings, FixtureUse, Kind, Mode, Severity, Source, Verdict};
+use crate::verdict::fail_on::SeverityOverride;
+use crate::verdict::findings::MAX_FINDINGS;
+use crate::verdict::{CheckId, Finding, Findings, FixtureUse, Location, Mode, Severity, Source, Verdict};
 
 /// Why reports have no verdict in common.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CombineError {
-    /// There is none.
+    /// There is no report.
     #[error("there is no report to combine")]
     Nothing,
-    /// A recording and a replay conclude different things.
-    #[error("{recorded} is of a recording, and {replayed} of a replay")]
-    Modes {
-        /// One of the recordings.
-        recorded: String,
-        /// One of the replays.
-        replayed: String,
-    },
+    /// Runs of different commands have no common result; the reports and their commands in words.
+    #[error("{0}")]
+    Modes(String),
 }
 
 /// Combines the reports of these files. An entry is unused if it was in every shard that loaded its fixture, `no-traffic` is a
@@ -34,7 +29,7 @@ pub enum CombineError {
 ///
 /// # Errors
 /// [`CombineError`].
-pub fn combine(reports: Vec<(String, Report)>, fail_on: Option<&Recast>) -> Result<Report, CombineError> {
+pub fn combine(reports: Vec<(String, Report)>, fail_on: Option<&SeverityOverride>) -> Result<Report, CombineError> {
     let mode = common_mode(&reports)?;
     let began = reports.iter().map(|(_, report)| report.started).min().ok_or(CombineError::Nothing)?;
     let mut commands: Vec<&str> = reports.iter().map(|(_, report)| report.command.as_str()).collect();
@@ -44,7 +39,7 @@ pub fn combine(reports: Vec<(String, Report)>, fail_on: Option<&Recast>) -> Resu
     let shards: Vec<Shard> = reports.iter().flat_map(|(name, report)| shards(name, report)).collect();
     let mut verdict = Verdict {
         mode,
-        counts: sum(reports.iter().map(|(_, report)| &report.verdict.counts)),
+        counts: reports.iter().map(|(_, report)| &report.verdict.counts).sum(),
         findings: findings(&reports),
         fixtures: fixtures(&reports),
         duration_ms: reports.iter().map(|(_, report)| lasted(report, began)).max().unwrap_or_default(),
@@ -53,7 +48,7 @@ pub fn combine(reports: Vec<(String, Report)>, fail_on: Option<&Recast>) -> Resu
     verdict.findings.extend(unused);
     if let Some(fail_on) = fail_on {
         for finding in verdict.findings.iter_mut().filter(|finding| finding.can_fail()) {
-            finding.severity = fail_on.severity(finding.kind, finding.severity);
+            finding.severity = fail_on.severity(&finding.check, finding.severity);
         }
     }
     let ended_so = |source| shards.iter().any(|shard| shard.source == source && shard.status != HELD);
@@ -66,20 +61,23 @@ pub fn combine(reports: Vec<(String, Report)>, fail_on: Option<&Recast>) -> Resu
         started: began,
         command,
         shards,
-        more_seen: reports.iter().map(|(_, report)| report.more_seen).sum(),
-        seen: reports.into_iter().flat_map(|(_, report)| report.seen).collect(),
-        shown: IndexMap::new(),
+        more_requests: reports.iter().map(|(_, report)| report.more_requests).sum(),
+        requests: reports.into_iter().flat_map(|(_, report)| report.requests).collect(),
+        entries: IndexMap::new(),
     })
 }
 
 fn common_mode(reports: &[(String, Report)]) -> Result<Mode, CombineError> {
-    let of = |mode| reports.iter().find(|(_, report)| report.verdict.mode == mode).map(|(name, _)| name);
-    match (of(Mode::Record), of(Mode::Replay)) {
-        (None, None) => Err(CombineError::Nothing),
-        (Some(_), None) => Ok(Mode::Record),
-        (None, Some(_)) => Ok(Mode::Replay),
-        (Some(recorded), Some(replayed)) => {
-            Err(CombineError::Modes { recorded: recorded.clone(), replayed: replayed.clone() })
+    let (first, report) = reports.first().ok_or(CombineError::Nothing)?;
+    let mode = &report.verdict.mode;
+    match reports.iter().find(|(_, other)| other.verdict.mode != *mode) {
+        None => Ok(mode.clone()),
+        Some((other, report)) => {
+            // In one order, whatever the order of the files.
+            let mut named = [(report.verdict.mode.noun(), other), (mode.noun(), first)];
+            named.sort();
+            let [(one_noun, one), (other_noun, other)] = named;
+            Err(CombineError::Modes(format!("{one} is of {one_noun}, and {other} of {other_noun}")))
         }
     }
 }
@@ -90,7 +88,7 @@ fn in_a_row(mut reports: Vec<(String, Report)>, began: OffsetDateTime) -> Vec<(S
     for (name, report) in &mut reports {
         let later = (report.started - began).as_seconds_f64() * 1e3;
         let (mut last, mut last_connection) = (ids, connections);
-        for seen in &mut report.seen {
+        for seen in &mut report.requests {
             seen.id = seen.id.saturating_add(ids);
             seen.connection = seen.connection.saturating_add(connections);
             seen.started_ms += later;
@@ -131,46 +129,22 @@ fn lasted(report: &Report, began: OffsetDateTime) -> u64 {
     u64::try_from(end.whole_milliseconds()).unwrap_or_default()
 }
 
-fn sum<'a>(counts: impl Iterator<Item = &'a Counts>) -> Counts {
-    counts.fold(Counts::default(), |sum, counts| Counts {
-        requests: sum.requests.saturating_add(counts.requests),
-        served: sum.served.saturating_add(counts.served),
-        misses: sum.misses.saturating_add(counts.misses),
-        local: sum.local.saturating_add(counts.local),
-        passed: sum.passed.saturating_add(counts.passed),
-        noise: sum.noise.saturating_add(counts.noise),
-        out_of_scope: sum.out_of_scope.saturating_add(counts.out_of_scope),
-        preflights: sum.preflights.saturating_add(counts.preflights),
-        refused: sum.refused.saturating_add(counts.refused),
-        followed: sum.followed.saturating_add(counts.followed),
-        truncated: sum.truncated.saturating_add(counts.truncated),
-        failures: sum.failures.saturating_add(counts.failures),
-        tunnels: sum.tunnels.saturating_add(counts.tunnels),
-        unauthorized: sum.unauthorized.saturating_add(counts.unauthorized),
-        upstream_connections: sum.upstream_connections.saturating_add(counts.upstream_connections),
-        recorded: sum.recorded.saturating_add(counts.recorded),
-        redacted: sum.redacted.saturating_add(counts.redacted),
-        opaque: sum.opaque.saturating_add(counts.opaque),
-        bytes: sum.bytes.saturating_add(counts.bytes),
-    })
-}
-
 /// All findings but for what was not used.
 fn findings(reports: &[(String, Report)]) -> Vec<Finding> {
     let of = |report: &'_ Report| report.verdict.findings.clone();
-    let silent = |report: &Report| report.verdict.findings.iter().any(|finding| finding.kind == Kind::NoTraffic);
+    let silent = |report: &Report| report.verdict.findings.iter().any(|finding| finding.check == CheckId::NO_TRAFFIC);
     let all_silent = reports.iter().all(|(_, report)| silent(report));
     let mut findings = Findings::default();
     let mut stale = BTreeSet::new();
     for finding in reports.iter().flat_map(|(_, report)| of(report)) {
-        let is_told = match finding.kind {
-            Kind::Unused => false,
-            Kind::NoTraffic => all_silent,
-            // An entry is no older for being looked at by many.
-            Kind::Stale => stale.insert((finding.fixture.clone(), finding.entry, finding.request.clone())),
+        let is_listed = match finding.check.as_str() {
+            "unused" => false,
+            "no-traffic" => all_silent,
+            // Several shards load the same entry.
+            "stale" => stale.insert((finding.at.fixture.clone(), finding.at.entry, finding.at.request.clone())),
             _ => true,
         };
-        if is_told {
+        if is_listed {
             findings.add(finding);
         }
     }
@@ -197,27 +171,27 @@ fn fixtures(reports: &[(String, Report)]) -> Vec<FixtureUse> {
 /// What no shard used, as findings: as many as there is room for, and the number of the rest.
 fn unused(reports: &[(String, Report)], combined: &Verdict) -> Vec<Finding> {
     let told = reports.iter().flat_map(|(_, report)| &report.verdict.findings);
-    let told: Vec<&Finding> = told.filter(|finding| finding.kind == Kind::Unused).collect();
+    let told: Vec<&Finding> = told.filter(|finding| finding.check == CheckId::UNUSED).collect();
     let graver = told.iter().any(|finding| finding.severity == Severity::Error);
     let severity = if graver { Severity::Error } else { Severity::Warning };
     let known: HashMap<(String, usize), &Finding> = told
         .iter()
-        .filter_map(|finding| Some(((plain(finding.fixture.as_deref()?), finding.entry?), *finding)))
+        .filter_map(|finding| Some(((plain(finding.at.fixture.as_deref()?), finding.at.entry?), *finding)))
         .collect();
     let (mut findings, mut more) = (Vec::new(), 0);
     for fixture in &combined.fixtures {
         for entry in &fixture.unused {
             match known.get(&(fixture.fixture.clone(), *entry)) {
-                Some(finding) if combined.findings.len() + findings.len() < KEPT => {
-                    let fixture = Some(fixture.fixture.clone());
-                    findings.push(Finding { severity, fixture, ..(*finding).clone() });
+                Some(finding) if combined.findings.len() + findings.len() < MAX_FINDINGS => {
+                    let at = Location { fixture: Some(fixture.fixture.clone()), ..finding.at.clone() };
+                    findings.push(Finding { severity, at, ..(*finding).clone() });
                 }
                 _ => more += 1,
             }
         }
     }
     if more > 0 {
-        let sum = Finding::new(Kind::Unused, severity, "more entries that nothing asked for");
+        let sum = Finding::new(CheckId::UNUSED, severity, "more entries that nothing asked for");
         findings.push(Finding { times: more, ..sum });
     }
     findings

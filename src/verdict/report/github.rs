@@ -6,8 +6,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use super::{Report, headline, text};
-use crate::verdict::{Finding, Kind, Severity};
-use harproxy_compare::excerpt;
+use crate::verdict::{CheckId, Finding, Severity};
 use harproxy_http::escape::harmless;
 
 /// So many of each severity are shown of a step; the rest GitHub leaves out.
@@ -23,7 +22,7 @@ pub fn annotations(report: &Report, place: &dyn Fn(&str) -> String) -> String {
     for ending in headline::endings(report).iter().take(SHOWN) {
         line(&mut out, "error", &[("title", "harproxy")], ending);
     }
-    let unused = verdict.findings.iter().filter(|finding| finding.kind == Kind::Unused);
+    let unused = verdict.findings.iter().filter(|finding| finding.check == CheckId::UNUSED);
     let findings: Vec<&Finding> = text::in_order(verdict).into_iter().chain(unused).collect();
     for (severity, command) in [(Severity::Error, "error"), (Severity::Warning, "warning")] {
         let findings: Vec<&&Finding> = findings.iter().filter(|finding| finding.severity == severity).collect();
@@ -41,14 +40,14 @@ pub fn annotations(report: &Report, place: &dyn Fn(&str) -> String) -> String {
 }
 
 fn annotation(out: &mut String, command: &str, finding: &Finding, place: &dyn Fn(&str) -> String) {
-    let title = format!("harproxy: {}", finding.kind.word());
-    let file = finding.fixture.as_deref().map(place);
-    let at = finding.line.map(|line| line.to_string());
+    let title = format!("harproxy: {}", finding.check.as_str());
+    let file = finding.at.fixture.as_deref().map(place);
+    let at = finding.at.line.map(|line| line.to_string());
     let mut properties = Vec::new();
     properties.extend(file.as_deref().map(|file| ("file", file)));
     properties.extend(file.as_ref().and(at.as_deref()).map(|line| ("line", line)));
     properties.push(("title", &title));
-    let told = [finding.request.as_deref(), Some(&finding.explanation), finding.remedy.as_deref()];
+    let told = [finding.at.request.as_deref(), Some(&finding.text), finding.hint.as_deref()];
     let told: Vec<&str> = told.into_iter().flatten().collect();
     line(out, command, &properties, &told.join("\n"));
 }

@@ -1,26 +1,28 @@
 //! What a run came to, in a line: the same words in every form of report.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::{Report, Shard};
-use crate::verdict::{Kind, Mode, Severity, Source, Verdict};
+use crate::verdict::{CheckId, Mode, Severity, Source, Verdict};
 
 /// The first line of a report, in two parts: what it comes to, and why or of what.
 #[must_use]
-pub fn of(verdict: &Verdict) -> (&'static str, String) {
+pub fn of(verdict: &Verdict) -> (Cow<'static, str>, String) {
     let counts = &verdict.counts;
-    match (verdict.mode, verdict.passed()) {
-        (Mode::Record, false) => ("recording failed", format!(": {}", reasons(verdict))),
-        (Mode::Replay, false) => ("replay failed", format!(": {}", reasons(verdict))),
-        (Mode::Record, true) => ("recorded", format!(" {}", many(counts.recorded, "exchange", "exchanges"))),
-        (Mode::Replay, true) => {
+    match (verdict.mode.as_str(), verdict.passed()) {
+        ("record", false) => ("recording failed".into(), format!(": {}", reasons(verdict))),
+        (mode, false) => (format!("{mode} failed").into(), format!(": {}", reasons(verdict))),
+        ("record", true) => ("recorded".into(), format!(" {}", many(counts.recorded, "exchange", "exchanges"))),
+        (mode, true) => {
             let of: Vec<&str> = verdict.fixtures.iter().map(|fixture| fixture.fixture.as_str()).collect();
             let of = match of[..] {
                 [] => String::new(),
                 [one] => format!(" from {one}"),
                 _ => format!(" from {} fixtures", of.len()),
             };
-            ("replay passed", format!(": {} served{of}", many(counts.served, "request", "requests")))
+            (format!("{mode} passed").into(), format!(": {} served{of}", many(counts.served, "request", "requests")))
         }
     }
 }
@@ -49,37 +51,40 @@ pub fn endings(report: &Report) -> Vec<String> {
 
 /// What failed the run, each kind once, with how often.
 fn reasons(verdict: &Verdict) -> String {
-    let mut kinds: Vec<(Kind, u64)> = Vec::new();
+    let mut checks: BTreeMap<&CheckId, u64> = BTreeMap::new();
     for finding in verdict.findings.iter().filter(|finding| finding.severity == Severity::Error) {
-        match kinds.iter_mut().find(|(kind, _)| *kind == finding.kind) {
-            Some((_, times)) => *times += finding.times,
-            None => kinds.push((finding.kind, finding.times)),
-        }
+        *checks.entry(&finding.check).or_default() += finding.times;
     }
-    kinds.sort();
-    kinds.into_iter().map(|(kind, times)| counted(kind, times)).collect::<Vec<_>>().join(", ")
+    checks.into_iter().map(|(check, times)| counted(check, times)).collect::<Vec<_>>().join(", ")
 }
 
-fn counted(kind: Kind, times: u64) -> String {
-    let (one, more) = match kind {
-        Kind::Miss => ("miss", "misses"),
-        Kind::OutOfScope => ("request out of scope", "requests out of scope"),
-        Kind::Truncated => ("truncated answer", "truncated answers"),
-        Kind::Ambiguous => ("ambiguous answer", "ambiguous answers"),
-        Kind::NoTraffic => return "no request in scope was seen".to_owned(),
-        Kind::Unused => ("unused entry", "unused entries"),
-        Kind::Stale => ("stale entry", "stale entries"),
-        Kind::Passthrough => ("request passed through", "requests passed through"),
-        Kind::Websocket => ("WebSocket refused", "WebSockets refused"),
-        Kind::Bypass => return "CMD went past the proxy".to_owned(),
-        Kind::NothingRecorded => return "nothing was recorded".to_owned(),
-        Kind::FailedServed => ("recorded failure served", "recorded failures served"),
-        Kind::TlsRefused => ("TLS handshake refused by the client", "TLS handshakes refused by the client"),
-        Kind::Unreadable => ("unreadable connection", "unreadable connections"),
-        Kind::Lost => return "what was recorded could not be written".to_owned(),
-        Kind::UpstreamFailed => ("failure of upstream", "failures of upstream"),
-    };
-    many(times, one, more)
+/// The words for each known check: of one finding and of several. A check of the run as a whole has one sentence.
+const WORDS: &[(CheckId, &str, &str)] = &[
+    (CheckId::MISS, "miss", "misses"),
+    (CheckId::OUT_OF_SCOPE, "request out of scope", "requests out of scope"),
+    (CheckId::TRUNCATED, "truncated answer", "truncated answers"),
+    (CheckId::AMBIGUOUS, "ambiguous answer", "ambiguous answers"),
+    (CheckId::NO_TRAFFIC, "no request in scope was seen", ""),
+    (CheckId::UNUSED, "unused entry", "unused entries"),
+    (CheckId::STALE, "stale entry", "stale entries"),
+    (CheckId::PASSTHROUGH, "request passed through", "requests passed through"),
+    (CheckId::WEBSOCKET, "WebSocket refused", "WebSockets refused"),
+    (CheckId::BYPASS, "CMD went past the proxy", ""),
+    (CheckId::NOTHING_RECORDED, "nothing was recorded", ""),
+    (CheckId::FAILED_SERVED, "recorded failure served", "recorded failures served"),
+    (CheckId::TLS_REFUSED, "TLS handshake refused by the client", "TLS handshakes refused by the client"),
+    (CheckId::UNREADABLE, "unreadable connection", "unreadable connections"),
+    (CheckId::LOST, "what was recorded could not be written", ""),
+    (CheckId::UPSTREAM_FAILED, "failure of upstream", "failures of upstream"),
+];
+
+/// `2 misses`. A check without words of its own is counted by its id: `2 × drift/field-missing`.
+fn counted(check: &CheckId, times: u64) -> String {
+    match WORDS.iter().find(|(known, ..)| known == check) {
+        Some((_, sentence, "")) => (*sentence).to_owned(),
+        Some((_, one, more)) => many(times, one, more),
+        None => format!("{times} × {check}"),
+    }
 }
 
 /// Where requests went, each way with its number; what is zero is left out.
@@ -114,7 +119,7 @@ pub(super) fn tally(verdict: &Verdict) -> String {
     if counts.tunnels > 0 {
         let _ = write!(tally, "; {}", many(counts.tunnels, "tunnel", "tunnels"));
     }
-    if verdict.mode == Mode::Replay {
+    if verdict.mode != Mode::RECORD {
         let (used, entries) = used(verdict);
         let upstream = many(counts.upstream_connections, "upstream connection", "upstream connections");
         let _ = write!(tally, "; {used} of {} used; {upstream}", many(entries as u64, "entry", "entries"));

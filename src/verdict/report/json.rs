@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::{Report, Shard};
-use crate::verdict::seen::Seen;
+use crate::verdict::request::RequestRow;
 use crate::verdict::{Counts, Finding, FixtureUse, Mode, Source, Verdict};
 
 /// The name and version of the schema.
@@ -60,7 +60,7 @@ struct Document<'a> {
     fixtures: Vec<Used>,
     findings: Cow<'a, [Finding]>,
     #[serde(default)]
-    requests: Cow<'a, [Seen]>,
+    requests: Cow<'a, [RequestRow]>,
     #[serde(default)]
     more_requests: u64,
 }
@@ -77,14 +77,14 @@ struct Used {
 /// [`exit_status`](crate::verdict::exit_status) gave.
 #[must_use]
 pub fn render(report: &Report) -> String {
-    let Report { verdict, status, source, started, command, shards, seen, more_seen, .. } = report;
+    let Report { verdict, status, source, started, command, shards, requests, more_requests, .. } = report;
     let used =
         |fixture: &FixtureUse| Used { unused: fixture.entries.saturating_sub(fixture.used), fixture: fixture.clone() };
     let document = Document {
         schema: SCHEMA.into(),
         version: VERSION,
         harproxy: env!("CARGO_PKG_VERSION").into(),
-        mode: verdict.mode,
+        mode: verdict.mode.clone(),
         command: (!command.is_empty()).then(|| command.into()),
         passed: verdict.passed(),
         status: *status,
@@ -95,8 +95,8 @@ pub fn render(report: &Report) -> String {
         counts: Cow::Borrowed(&verdict.counts),
         fixtures: verdict.fixtures.iter().map(used).collect(),
         findings: (&verdict.findings).into(),
-        requests: seen.into(),
-        more_requests: *more_seen,
+        requests: requests.into(),
+        more_requests: *more_requests,
     };
     // Plain data with string keys: there is nothing in it that JSON can't say.
     let mut json = serde_json::to_string_pretty(&document).unwrap_or_default();
@@ -105,7 +105,7 @@ pub fn render(report: &Report) -> String {
 }
 
 /// Reads what [`render`] wrote. Members that are not known are ignored, as the schema asks of every reader; entries are not in
-/// it, so that [`Report::shown`] is empty.
+/// it, so that [`Report::entries`] is empty.
 ///
 /// # Errors
 /// [`ReadError`].
@@ -135,9 +135,9 @@ pub fn read(json: &[u8]) -> Result<Report, ReadError> {
         started: document.started,
         command: document.command.unwrap_or_default().into_owned(),
         shards: document.shards.into_owned(),
-        seen: document.requests.into_owned(),
-        more_seen: document.more_requests,
-        shown: IndexMap::new(),
+        requests: document.requests.into_owned(),
+        more_requests: document.more_requests,
+        entries: IndexMap::new(),
     })
 }
 

@@ -12,9 +12,9 @@ use quick_xml::events::{BytesDecl, BytesText, Event};
 use time::macros::format_description;
 
 use super::{Report, headline, text};
-use crate::verdict::explain::Place;
-use crate::verdict::seen::Fate;
-use crate::verdict::{Finding, Kind, Severity, Source};
+use crate::verdict::explain::EntryPlace;
+use crate::verdict::request::ResultKind;
+use crate::verdict::{CheckId, Finding, Location, Severity, Source};
 use harproxy_http::escape::one_line;
 
 /// Renders the document.
@@ -29,7 +29,7 @@ pub fn render(report: &Report) -> String {
 type Xml<'v> = Writer<&'v mut Vec<u8>>;
 
 fn write_document(report: &Report, xml: &mut Xml<'_>) -> io::Result<()> {
-    let mode = report.verdict.mode.word();
+    let mode = report.verdict.mode.as_str();
     let classname = format!("harproxy.{mode}");
     let cases: Vec<(String, Case<'_>, Option<Status>)> = cases(report)
         .into_iter()
@@ -97,7 +97,7 @@ fn write_case(
             let element = xml.create_element(status.tag).with_attribute(("message", &*status.message));
             match &status.detail {
                 Some((kind, text)) => {
-                    element.with_attribute(("type", *kind)).write_text_content(BytesText::new(text))?;
+                    element.with_attribute(("type", kind.as_str())).write_text_content(BytesText::new(text))?;
                 }
                 None => {
                     element.write_empty()?;
@@ -126,12 +126,12 @@ struct Status {
     tag: &'static str,
     message: String,
     /// The `type` attribute and the text.
-    detail: Option<(&'static str, String)>,
+    detail: Option<(String, String)>,
 }
 
 impl Status {
-    fn failed(tag: &'static str, kind: &'static str, message: &str, text: &str) -> Self {
-        Status { tag, message: legal(&one_line(message)), detail: Some((kind, legal(text))) }
+    fn failed(tag: &'static str, kind: &str, message: &str, text: &str) -> Self {
+        Status { tag, message: legal(&one_line(message)), detail: Some((kind.to_owned(), legal(text))) }
     }
 }
 
@@ -154,11 +154,11 @@ impl Case<'_> {
             return Some(Status::failed(ERROR, component, reason, &format!("{reason}\n{text}")));
         }
         if let [first, rest @ ..] = &failing[..] {
-            let line = first.explanation.lines().next().unwrap_or_default();
+            let line = first.text.lines().next().unwrap_or_default();
             let more = if rest.is_empty() { String::new() } else { format!(" (and {} more)", rest.len()) };
             // An exchange that harproxy lost is an error of the run, not a mismatch.
-            let tag = if first.kind == Kind::Lost { ERROR } else { FAILURE };
-            return Some(Status::failed(tag, first.kind.word(), &format!("{line}{more}"), &text));
+            let tag = if first.check == CheckId::LOST { ERROR } else { FAILURE };
+            return Some(Status::failed(tag, first.check.as_str(), &format!("{line}{more}"), &text));
         }
         if !self.is_skipped() {
             return None;
@@ -169,7 +169,7 @@ impl Case<'_> {
 
     /// Whether all findings are unused or stale entries, and no request came.
     fn is_skipped(&self) -> bool {
-        let is_idle = |finding: &&Finding| matches!(finding.kind, Kind::Unused | Kind::Stale);
+        let is_idle = |finding: &&Finding| [CheckId::UNUSED, CheckId::STALE].contains(&finding.check);
         !self.is_requested && self.findings.iter().all(is_idle)
     }
 
@@ -189,9 +189,9 @@ impl Case<'_> {
 
 /// "nothing asked for it: hars/api.har#5 (line 150)"
 fn entry(finding: &Finding) -> String {
-    let Finding { fixture, entry, line, explanation, .. } = finding;
-    let (Some(fixture), Some(entry)) = (fixture, entry) else { return explanation.clone() };
-    format!("{explanation}: {}", Place { fixture: fixture.clone(), entry: *entry, line: *line })
+    let Finding { at: Location { fixture, entry, line, .. }, text, .. } = finding;
+    let (Some(fixture), Some(entry)) = (fixture, entry) else { return text.clone() };
+    format!("{text}: {}", EntryPlace { fixture: fixture.clone(), entry: *entry, line: *line })
 }
 
 /// Returns the run, the endpoints in order of first request, and endpoints that only findings name.
@@ -209,14 +209,14 @@ fn cases(report: &Report) -> IndexMap<String, Case<'_>> {
             cases.insert(format!("{run}: {}", shard.shard), Case { is_requested: true, broke, ..Case::default() });
         }
     }
-    for seen in report.seen.iter().filter(|seen| seen.outcome != Fate::Noise) {
+    for seen in report.requests.iter().filter(|seen| seen.outcome != ResultKind::Noise) {
         let case = cases.entry(endpoint(&seen.method, &seen.url)).or_default();
         case.is_requested = true;
         let took = Duration::try_from_secs_f64(seen.took_ms.unwrap_or_default() / 1e3).unwrap_or_default();
         case.took = case.took.saturating_add(took);
     }
     for finding in &report.verdict.findings {
-        let request = finding.request.as_deref().map(|request| request.split_once(' ').unwrap_or(("", request)));
+        let request = finding.at.request.as_deref().map(|request| request.split_once(' ').unwrap_or(("", request)));
         let name = request.map_or_else(|| run.clone(), |(method, url)| endpoint(method, url));
         cases.entry(name).or_default().findings.push(finding);
     }
@@ -225,7 +225,7 @@ fn cases(report: &Report) -> IndexMap<String, Case<'_>> {
 
 /// The name of the run's test case: the command as it was typed, so that readers with a history recognise it.
 fn name(report: &Report) -> String {
-    let mode = report.verdict.mode.word();
+    let mode = report.verdict.mode.as_str();
     match &*report.command {
         "" => format!("harproxy {mode}"),
         command => format!("harproxy {mode} -- {}", one_line(command)),

@@ -9,10 +9,9 @@ use std::time::Duration;
 use super::headline::many;
 use super::marks::{block, code, html, prose};
 use super::{Report, headline, text};
-use crate::verdict::explain::{TOLD, is_about_near};
+use crate::verdict::explain::{MAX_DIFFERENCES, is_near_line};
 use crate::verdict::phrase::{subject, values};
-use crate::verdict::{Finding, FixtureUse, Kind, NearEntry, Severity, Verdict};
-use harproxy_compare::excerpt;
+use crate::verdict::{CheckId, Finding, FixtureUse, NearEntry, Severity, Verdict};
 use harproxy_http::escape::harmless;
 
 /// Bytes. A comment on GitHub has 65,536 characters at most; a step summary 1 MiB, for all that a step appends to it.
@@ -125,24 +124,24 @@ fn took(time: Duration) -> String {
 fn folded(finding: &Finding, open: bool) -> String {
     let mark = mark(finding.severity);
     let times = if finding.times > 1 { format!(" ({} times)", finding.times) } else { String::new() };
-    let mut lines = finding.explanation.lines();
-    let about = match &finding.request {
-        Some(request) => format!("<code>{}</code>", html(&excerpt(request, SENTENCE))),
-        None => html(&excerpt(lines.next().unwrap_or_default(), SENTENCE)),
+    let mut lines = finding.text.lines();
+    let about = match &finding.at.request {
+        Some(request) => format!("<code>{}</code>", html(&beginning(request, SENTENCE))),
+        None => html(&beginning(lines.next().unwrap_or_default(), SENTENCE)),
     };
-    let (open, kind) = (if open { " open" } else { "" }, finding.kind.word());
+    let (open, kind) = (if open { " open" } else { "" }, finding.check.as_str());
     let mut out = format!("<details{open}><summary>{mark} <b>{kind}</b>: {about}{times}</summary>\n\n");
-    let is_told = |line: &&str| finding.near.is_empty() || !is_about_near(line);
+    let is_told = |line: &&str| finding.near.is_empty() || !is_near_line(line);
     for line in lines.filter(is_told).take(SENTENCES) {
         let _ = writeln!(out, "{}\n", prose(&excerpt(line, SENTENCE)));
     }
     for (n, near) in finding.near.iter().enumerate() {
         out.push_str(&differences(near, if n == 0 { "Nearest" } else { "Then" }));
     }
-    if let (Some(fixture), []) = (&finding.fixture, &finding.near[..]) {
-        let _ = writeln!(out, "In {}\n", place(fixture, finding.entry, finding.line));
+    if let (Some(fixture), []) = (&finding.at.fixture, &finding.near[..]) {
+        let _ = writeln!(out, "In {}\n", place(fixture, finding.at.entry, finding.at.line));
     }
-    if let Some(remedy) = &finding.remedy {
+    if let Some(remedy) = &finding.hint {
         let (first, snippet) = remedy.split_once('\n').unwrap_or((remedy, ""));
         let _ = writeln!(out, "**What helps:** {}\n", prose(&excerpt(first, SENTENCE)));
         if !snippet.is_empty() {
@@ -158,7 +157,7 @@ fn differences(near: &NearEntry, lead: &str) -> String {
     let at = place(&near.place.fixture, Some(near.place.entry), near.place.line);
     let operation = near.operation.as_ref().map(|name| format!(", {}", code(name))).unwrap_or_default();
     let mut differs = String::new();
-    for difference in near.differences.iter().take(TOLD) {
+    for difference in near.differences.iter().take(MAX_DIFFERENCES) {
         let [request, recorded] = values(difference, VALUE);
         let _ = writeln!(differs, "@@ {} @@", subject(difference));
         for (mark, value) in [('-', recorded), ('+', request)] {
@@ -167,8 +166,8 @@ fn differences(near: &NearEntry, lead: &str) -> String {
             }
         }
     }
-    if near.differences.len() > TOLD {
-        let _ = writeln!(differs, "@@ and {} more @@", near.differences.len() - TOLD);
+    if near.differences.len() > MAX_DIFFERENCES {
+        let _ = writeln!(differs, "@@ and {} more @@", near.differences.len() - MAX_DIFFERENCES);
     }
     format!("{lead}: {at}{operation}\n\n{}", if differs.is_empty() { differs } else { block("diff", &differs) })
 }
@@ -176,7 +175,9 @@ fn differences(near: &NearEntry, lead: &str) -> String {
 /// How many entries of a fixture nothing asked for, and the first few of them.
 fn unused(fixture: &FixtureUse, verdict: &Verdict) -> String {
     let is_here = |finding: &&Finding| {
-        finding.kind == Kind::Unused && finding.fixture.as_deref() == Some(&fixture.fixture) && finding.entry.is_some()
+        finding.check == CheckId::UNUSED
+            && finding.at.fixture.as_deref() == Some(&fixture.fixture)
+            && finding.at.entry.is_some()
     };
     let named: Vec<&Finding> = verdict.findings.iter().filter(is_here).collect();
     let severity = named.iter().map(|finding| finding.severity).find(|severity| *severity == Severity::Error);
@@ -187,8 +188,8 @@ fn unused(fixture: &FixtureUse, verdict: &Verdict) -> String {
     let mut out =
         format!("<details><summary>{mark} <b>unused</b>: {number} of {entries} of <code>{name}</code></summary>\n\n");
     for finding in named.iter().take(LISTED) {
-        let request = excerpt(finding.request.as_deref().unwrap_or_default(), SENTENCE);
-        let entry = format!("#{} {request}", finding.entry.unwrap_or_default());
+        let request = beginning(finding.at.request.as_deref().unwrap_or_default(), SENTENCE);
+        let entry = format!("#{} {request}", finding.at.entry.unwrap_or_default());
         let _ = writeln!(out, "- {}", code(&entry));
     }
     match number.saturating_sub(named.len().min(LISTED)) {

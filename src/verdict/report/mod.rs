@@ -18,7 +18,8 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::seen::{Seen, Shown};
+use super::EntryView;
+use super::request::RequestRow;
 use super::{Source, Verdict};
 
 /// A run that has ended, and all that reports tell of it.
@@ -37,11 +38,11 @@ pub struct Report {
     /// The reports that this one was combined from; empty for that of one run.
     pub shards: Vec<Shard>,
     /// Its requests in the order in which they came.
-    pub seen: Vec<Seen>,
+    pub requests: Vec<RequestRow>,
     /// How many there were beyond these.
-    pub more_seen: u64,
+    pub more_requests: u64,
     /// The entries that they and the findings speak of, by fixture and number.
-    pub shown: IndexMap<(String, usize), Shown>,
+    pub entries: IndexMap<(String, usize), EntryView>,
 }
 
 /// One of the reports that another was combined from.

@@ -5,8 +5,8 @@ use anstyle::Style;
 
 use super::text::{Palette, line};
 use crate::verdict::NearEntry;
-use crate::verdict::explain::{LEADS, TOLD};
-use crate::verdict::phrase::{Phrase, Side, subject, values};
+use crate::verdict::explain::{LEADS, MAX_DIFFERENCES};
+use crate::verdict::phrase::{Phrase, ValueSide, subject, values};
 use harproxy_matching::Difference;
 
 /// Columns where nobody says how many there are.
@@ -32,7 +32,7 @@ fn entry(out: &mut String, lead: &str, near: &NearEntry, palette: &Palette) {
         }
     }
     line(out, format_args!("{place}{}", if near.differences.is_empty() { "" } else { ":" }));
-    for difference in near.differences.iter().take(TOLD) {
+    for difference in near.differences.iter().take(MAX_DIFFERENCES) {
         let phrase = Phrase::of(difference, columns);
         if INDENT + phrase.chars() <= columns {
             line(out, format_args!("{:INDENT$}{}", "", painted(&phrase, palette)));
@@ -40,7 +40,7 @@ fn entry(out: &mut String, lead: &str, near: &NearEntry, palette: &Palette) {
             stacked(out, difference, columns, palette);
         }
     }
-    match near.differences.len().saturating_sub(TOLD) {
+    match near.differences.len().saturating_sub(MAX_DIFFERENCES) {
         0 => {}
         1 => line(out, format_args!("{:INDENT$}and 1 more difference", "")),
         more => line(out, format_args!("{:INDENT$}and {more} more differences", "")),
@@ -64,11 +64,11 @@ fn stacked(out: &mut String, difference: &Difference, columns: usize, palette: &
 }
 
 fn painted(phrase: &Phrase, palette: &Palette) -> String {
-    let paint = |(side, text): (Option<Side>, &str)| {
+    let paint = |(side, text): (Option<ValueSide>, &str)| {
         let style = match side {
             None => Style::new(),
-            Some(Side::Request) => palette.request,
-            Some(Side::Recorded) => palette.recorded,
+            Some(ValueSide::Request) => palette.request,
+            Some(ValueSide::Recorded) => palette.recorded,
         };
         format!("{style}{text}{style:#}")
     };
@@ -78,7 +78,7 @@ fn painted(phrase: &Phrase, palette: &Palette) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verdict::explain::Place;
+    use crate::verdict::explain::EntryPlace;
     use harproxy_matching::What;
 
     fn differs(what: What, name: &str, request: Option<&str>, recorded: Option<&str>) -> Difference {
@@ -86,7 +86,7 @@ mod tests {
     }
 
     fn rendered(differences: Vec<Difference>, palette: Palette) -> String {
-        let place = Place { fixture: "hars/api.har".into(), entry: 4, line: Some(120) };
+        let place = EntryPlace { fixture: "hars/api.har".into(), entry: 4, line: Some(120) };
         let mut out = String::new();
         render(&mut out, &[NearEntry { place, operation: None, differences }], &palette);
         out

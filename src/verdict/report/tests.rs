@@ -9,8 +9,8 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::{Report, github, gitlab, json, junit, markdown, text};
-use crate::verdict::seen::Seen;
-use crate::verdict::{Finding, FixtureUse, Kind, Severity, Source, Verdict};
+use crate::verdict::request::RequestRow;
+use crate::verdict::{CheckId, Finding, FixtureUse, Location, Severity, Source, Verdict};
 use samples::{failed, full, nothing_recorded, one_run, passed, recorded, report};
 
 /// Compares with a file under `golden/`; `HARPROXY_GOLDEN=write` writes it.
@@ -112,15 +112,19 @@ fn junit_is_what_readers_take() {
 #[test]
 fn a_case_that_was_not_asked_is_skipped_and_fails_where_that_fails_the_run() {
     let unused = |severity| Finding {
-        request: Some("GET https://api.example.com/old?page=1".into()),
-        ..Finding::new(Kind::Unused, severity, "nothing asked for it")
+        at: Location::request("GET https://api.example.com/old?page=1"),
+        ..Finding::new(CheckId::UNUSED, severity, "nothing asked for it")
     };
     for (severity, tag) in [(Severity::Warning, "<skipped message=\"nothing asked"), (Severity::Error, "<failure ")] {
         let report = report(Verdict { findings: vec![unused(severity)], ..passed() }, 0, Source::Verdict);
         let xml = junit::render(&report);
         assert!(xml.contains("name=\"GET https://api.example.com/old\"") && xml.contains(tag), "{xml}");
-        let asked = Seen { method: "GET".into(), url: "https://api.example.com/old?page=2".into(), ..Seen::nothing() };
-        let xml = junit::render(&Report { seen: vec![asked], ..report });
+        let asked = RequestRow {
+            method: "GET".into(),
+            url: "https://api.example.com/old?page=2".into(),
+            ..RequestRow::default()
+        };
+        let xml = junit::render(&Report { requests: vec![asked], ..report });
         assert!(!xml.contains("<skipped"), "{xml}");
         assert_eq!(xml.contains("<system-out>"), severity == Severity::Warning, "{xml}");
     }
@@ -131,9 +135,9 @@ fn a_flood_fits_a_comment_and_says_what_was_left_out() {
     let mut report = one_run();
     let long = "\u{1f600}`@octocat ".repeat(300);
     let finding = Finding {
-        request: Some(format!("GET https://api.example.com/{long}")),
-        explanation: vec![long.clone(); 20].join("\n"),
-        remedy: Some(long.clone()),
+        at: Location::request(format!("GET https://api.example.com/{long}")),
+        text: vec![long.clone(); 20].join("\n"),
+        hint: Some(long.clone()),
         ..report.verdict.findings.iter().find(|finding| !finding.near.is_empty()).unwrap().clone()
     };
     report.command = long.clone();
@@ -157,7 +161,7 @@ fn a_flood_fits_a_comment_and_says_what_was_left_out() {
 fn gitlab_is_told_all_the_lines_that_help() {
     let mut report = one_run();
     let lines = "in harproxy.toml:\n[[match]]\nglob = \"https://a.test/**\"\npath = \"/users/{id}\"";
-    report.verdict.findings[0].remedy = Some(lines.to_owned());
+    report.verdict.findings[0].hint = Some(lines.to_owned());
     let issues: Value = serde_json::from_str(&gitlab::render(&report, &str::to_owned)).unwrap();
     let told = |issue: &Value| issue["description"].as_str().unwrap().ends_with(&format!("(what helps: {lines})"));
     assert!(issues.as_array().unwrap().iter().any(told), "{issues:#}");
@@ -183,8 +187,8 @@ fn fingerprints_stay_when_values_and_lines_change_and_tell_equal_findings_apart(
     let before = one_run();
     let mut after = one_run();
     for finding in &mut after.verdict.findings {
-        finding.explanation.push('!');
-        finding.line = finding.line.map(|line| line + 3);
+        finding.text.push('!');
+        finding.at.line = finding.at.line.map(|line| line + 3);
         finding.times += 1;
     }
     assert_eq!(prints(&before), prints(&after));
@@ -260,9 +264,9 @@ fn every_member_of_the_json_is_documented() {
     for name in &names {
         assert!(documented.contains(&format!("`{name}`")), "docs/reference/report.md does not describe `{name}`");
     }
-    for kind in Kind::ALL {
+    for kind in CheckId::KNOWN {
         assert!(
-            documented.contains(&format!("`{}`", kind.word())),
+            documented.contains(&format!("`{}`", kind.as_str())),
             "docs/reference/report.md does not describe {kind:?}"
         );
     }
@@ -290,7 +294,7 @@ fn the_schema_fits_every_report_and_names_every_member() {
         };
         assert!(schemas.validate(&report, compiled).is_err(), "{place}");
     }
-    let kinds: Vec<&str> = Kind::ALL.iter().map(|kind| kind.word()).collect();
+    let kinds: Vec<&str> = CheckId::KNOWN.iter().map(|kind| kind.as_str()).collect();
     assert_eq!(schema["$defs"]["finding"]["properties"]["kind"]["enum"], serde_json::json!(kinds));
 }
 
@@ -326,14 +330,14 @@ fn colour_changes_no_word() {
 fn a_flood_of_findings_stays_a_few_lines() {
     let mut verdict = failed();
     verdict.findings = (0..500)
-        .map(|n| Finding { request: Some(format!("GET https://h/{n}")), ..verdict.findings[2].clone() })
+        .map(|n| Finding { at: Location::request(format!("GET https://h/{n}")), ..verdict.findings[2].clone() })
         .collect();
     let rendered = text::render(&verdict, &text::Palette::plain());
     assert!(rendered.contains("… and 480 more; `--report FILE.json` lists them all\n"), "{rendered}");
     assert!(rendered.lines().count() < 120);
     let mut findings = crate::verdict::Findings::default();
     for n in 0..1500 {
-        findings.add(Finding { request: Some(format!("GET https://h/{n}")), ..verdict.findings[0].clone() });
+        findings.add(Finding { at: Location::request(format!("GET https://h/{n}")), ..verdict.findings[0].clone() });
     }
     verdict.findings = findings.list().collect();
     let rendered = text::render(&verdict, &text::Palette::plain());

@@ -10,8 +10,8 @@ use textwrap::{Options, WordSeparator, WordSplitter};
 
 use super::headline::many;
 use super::{Report, headline, near};
-use crate::verdict::findings::KEPT;
-use crate::verdict::{Finding, FixtureUse, Kind, Severity, Verdict, explain};
+use crate::verdict::findings::MAX_FINDINGS;
+use crate::verdict::{CheckId, Finding, FixtureUse, Severity, Verdict, explain};
 use harproxy_http::escape::{harmless, one_line};
 
 /// How many findings are printed; the rest is in `--report`.
@@ -108,16 +108,17 @@ pub fn endings(report: &Report, palette: &Palette) -> String {
 /// How many of the findings a report has that leaves none out: what a run did not keep, it can't have.
 pub(super) fn listed(verdict: &Verdict) -> Cow<'static, str> {
     match verdict.findings.len() {
-        ..=KEPT => "them all".into(),
-        _ => format!("up to {KEPT} and counts the rest by their kind").into(),
+        ..=MAX_FINDINGS => "them all".into(),
+        _ => format!("up to {MAX_FINDINGS} and counts the rest by their kind").into(),
     }
 }
 
 /// The findings but for what was not used: misses, then what fails the run, then what is listed.
 pub(super) fn in_order(verdict: &Verdict) -> Vec<&Finding> {
-    let mut findings: Vec<&Finding> = verdict.findings.iter().filter(|finding| finding.kind != Kind::Unused).collect();
+    let mut findings: Vec<&Finding> =
+        verdict.findings.iter().filter(|finding| finding.check != CheckId::UNUSED).collect();
     // A stable sort: order of appearance within each group.
-    findings.sort_by_key(|finding| (finding.kind != Kind::Miss, finding.severity != Severity::Error));
+    findings.sort_by_key(|finding| (finding.check != CheckId::MISS, finding.severity != Severity::Error));
     findings
 }
 
@@ -134,20 +135,20 @@ fn told(out: &mut String, finding: &Finding, palette: &Palette) {
         Severity::Warning => ('!', palette.warning),
     };
     // What is stale is counted in entries, as its explanation says.
-    let again = finding.times > 1 && finding.kind != Kind::Stale;
+    let again = finding.times > 1 && finding.check != CheckId::STALE;
     let times = if again { format!(" ({} times)", finding.times) } else { String::new() };
-    let kind = finding.kind.word();
-    let mut rest = finding.explanation.lines();
+    let kind = finding.check.as_str();
+    let mut rest = finding.text.lines();
     // Without a request the explanation itself is the first line.
-    let about = finding.request.as_deref().or_else(|| rest.next()).unwrap_or_default();
+    let about = finding.at.request.as_deref().or_else(|| rest.next()).unwrap_or_default();
     line(out, format_args!("{style}{mark} {kind}{style:#}: {}{times}", one_line(about)));
     // The data tells of the entries below.
-    let is_told = |text: &&str| finding.near.is_empty() || !explain::is_about_near(text);
+    let is_told = |text: &&str| finding.near.is_empty() || !explain::is_near_line(text);
     for text in rest.filter(is_told) {
         line(out, format_args!("  {}", harmless(text)));
     }
     near::render(out, &finding.near, palette);
-    if let Some(remedy) = &finding.remedy {
+    if let Some(remedy) = &finding.hint {
         let hint = palette.hint;
         let remedy = harmless(remedy);
         let mut lines = remedy.lines();
@@ -165,7 +166,9 @@ fn unused(out: &mut String, verdict: &Verdict, palette: &Palette) {
         let findings: Vec<&Finding> = verdict
             .findings
             .iter()
-            .filter(|f| f.kind == Kind::Unused && f.fixture.as_deref() == Some(&fixture.fixture) && f.entry.is_some())
+            .filter(|f| {
+                f.check == CheckId::UNUSED && f.at.fixture.as_deref() == Some(&fixture.fixture) && f.at.entry.is_some()
+            })
             .collect();
         let fails = findings.iter().any(|finding| finding.severity == Severity::Error);
         let (mark, style) = if fails { ('✗', palette.bad) } else { ('!', palette.warning) };
@@ -176,7 +179,7 @@ fn unused(out: &mut String, verdict: &Verdict, palette: &Palette) {
         let mut named: Vec<String> = findings
             .iter()
             .take(NAMED_UNUSED)
-            .map(|f| format!("#{} {}", f.entry.unwrap_or_default(), f.request.as_deref().unwrap_or_default()))
+            .map(|f| format!("#{} {}", f.at.entry.unwrap_or_default(), f.at.request.as_deref().unwrap_or_default()))
             .collect();
         if !named.is_empty() && number > named.len() {
             named.push(format!("and {} more", number - named.len()));

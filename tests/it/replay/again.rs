@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use harproxy::verdict::Kind;
+use harproxy::verdict::CheckId;
 use serde_json::json;
 
 use super::stage::{Stage, entry, found, globs, own, posted, text};
@@ -87,7 +87,7 @@ fn repeated_request_gets_the_same_response_and_counts_the_same() {
         let verdict = stage.verdict();
         assert_eq!((verdict.counts.requests, verdict.counts.served), (56, 56), "{proto:?}");
         assert_eq!(verdict.counts.bytes, bytes, "{proto:?}");
-        assert!(verdict.passed() && found(&verdict, Kind::Unused).is_empty(), "{proto:?}: {verdict:?}");
+        assert!(verdict.passed() && found(&verdict, CheckId::UNUSED).is_empty(), "{proto:?}: {verdict:?}");
     }
 }
 

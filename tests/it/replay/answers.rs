@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use harproxy::verdict::Kind;
+use harproxy::verdict::CheckId;
 use harproxy_matching::Redirects;
 use serde_json::json;
 
@@ -111,7 +111,7 @@ fn a_recorded_failure_is_a_closed_connection_and_a_listed_finding() {
         assert!(stage.client(proto).try_ask(Ask::new("GET", "https://api.test/a")).is_err(), "{proto:?}");
         let verdict = stage.verdict();
         assert_eq!((verdict.counts.served, verdict.counts.failures), (1, 1));
-        assert_eq!(found(&verdict, Kind::FailedServed)[0].entry, Some(0));
+        assert_eq!(found(&verdict, CheckId::FAILED_SERVED)[0].at.entry, Some(0));
         assert!(verdict.passed());
     }
 }
@@ -135,8 +135,8 @@ fn a_truncated_answer_breaks_off_after_what_was_kept_and_fails_the_run() {
     assert!(got.contains("content-length: 10\r\n") && got.ends_with("\r\n\r\nkept"), "{got}");
     let verdict = stage.verdict();
     assert_eq!(verdict.counts.truncated, 1);
-    let finding = found(&verdict, Kind::Truncated)[0];
-    assert!(finding.explanation.contains("4 of 10 bytes"), "{finding:?}");
+    let finding = found(&verdict, CheckId::TRUNCATED)[0];
+    assert!(finding.text.contains("4 of 10 bytes"), "{finding:?}");
     assert!(!verdict.passed());
 
     let stage = Stage::of(&own(&["**"], &[truncated("client-left", json!([]))]));
@@ -154,7 +154,7 @@ fn a_truncated_answer_breaks_off_after_what_was_kept_and_fails_the_run() {
     let stage = Stage::of(&own(&["**"], &[truncated("max-body", json!([]))]));
     let got = stage.h1().get("http://api.test/a");
     assert_eq!(got.text(), "kept", "a complete short body");
-    assert_eq!(found(&stage.verdict(), Kind::Truncated).len(), 1);
+    assert_eq!(found(&stage.verdict(), CheckId::TRUNCATED).len(), 1);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use harproxy::replay::MissAnswer;
-use harproxy::verdict::{Kind, Severity};
+use harproxy::verdict::{CheckId, Severity};
 use harproxy_matching::Repeat;
 use serde_json::json;
 
@@ -33,11 +33,11 @@ fn a_miss_explains_itself_to_the_client_and_in_the_verdict() {
     );
     assert_eq!(problem["remedy"], "--ignore-query page");
     let verdict = stage.verdict();
-    let miss = found(&verdict, Kind::Miss)[0];
-    assert_eq!((miss.severity, miss.entry), (Severity::Error, Some(0)));
-    assert!(miss.line.is_some());
-    assert!(miss.explanation.contains("query parameter `page` is `3`, recorded `2`"), "{miss:?}");
-    assert_eq!(miss.remedy.as_deref(), Some("--ignore-query page"));
+    let miss = found(&verdict, CheckId::MISS)[0];
+    assert_eq!((miss.severity, miss.at.entry), (Severity::Error, Some(0)));
+    assert!(miss.at.line.is_some());
+    assert!(miss.text.contains("query parameter `page` is `3`, recorded `2`"), "{miss:?}");
+    assert_eq!(miss.hint.as_deref(), Some("--ignore-query page"));
     assert!(!verdict.passed());
 }
 
@@ -72,7 +72,8 @@ fn the_same_miss_is_one_finding_however_often_it_happens() {
         stage.h1().get(url);
     }
     let verdict = stage.verdict();
-    let misses: Vec<_> = found(&verdict, Kind::Miss).iter().map(|f| (f.request.clone().unwrap(), f.times)).collect();
+    let misses: Vec<_> =
+        found(&verdict, CheckId::MISS).iter().map(|f| (f.at.request.clone().unwrap(), f.times)).collect();
     assert_eq!(misses, [("GET https://api.test/b".into(), 2), ("GET https://api.test/c".into(), 1)]);
     assert_eq!(verdict.counts.misses, 3);
 }
@@ -151,7 +152,7 @@ fn a_websocket_in_scope_is_refused_as_a_warning() {
     assert_eq!((got.status, got.header("x-harproxy")), (501, Some("miss")));
     assert_eq!(got.json()["kind"], "websocket");
     let verdict = stage.verdict();
-    assert_eq!(found(&verdict, Kind::Websocket)[0].severity, Severity::Warning);
+    assert_eq!(found(&verdict, CheckId::WEBSOCKET)[0].severity, Severity::Warning);
     assert_eq!((verdict.counts.refused, verdict.counts.misses), (1, 0));
     assert!(verdict.passed(), "{:?}", verdict.findings);
 }
@@ -163,7 +164,7 @@ fn a_plain_request_where_a_websocket_was_recorded_is_a_miss() {
     assert_eq!((got.status, got.header("x-harproxy")), (501, Some("miss")));
     assert_eq!(got.json()["kind"], "other-protocol");
     let verdict = stage.verdict();
-    assert_eq!(found(&verdict, Kind::Miss)[0].severity, Severity::Error);
+    assert_eq!(found(&verdict, CheckId::MISS)[0].severity, Severity::Error);
     assert_eq!((verdict.counts.refused, verdict.counts.misses), (0, 1));
 }
 
@@ -211,7 +212,7 @@ fn a_payload_that_breaks_off_is_the_clients_error_and_no_miss() {
     assert!(got.starts_with("HTTP/1.1 400"), "{got}");
     let verdict = stage.verdict();
     assert_eq!((verdict.counts.refused, verdict.counts.misses), (1, 0));
-    assert!(found(&verdict, Kind::Miss).is_empty());
+    assert!(found(&verdict, CheckId::MISS).is_empty());
 }
 
 #[test]
@@ -219,10 +220,10 @@ fn entries_that_nothing_asked_for_are_listed_with_their_line() {
     let stage = Stage::of(&own(&["**"], &[text("GET https://api.test/a", "a"), text("GET https://api.test/b", "b")]));
     stage.h1().get("https://api.test/a");
     let verdict = stage.verdict();
-    let unused = found(&verdict, Kind::Unused);
+    let unused = found(&verdict, CheckId::UNUSED);
     assert_eq!(unused.len(), 1);
-    assert_eq!((unused[0].request.as_deref(), unused[0].entry), (Some("GET https://api.test/b"), Some(1)));
-    assert!(unused[0].line.is_some());
+    assert_eq!((unused[0].at.request.as_deref(), unused[0].at.entry), (Some("GET https://api.test/b"), Some(1)));
+    assert!(unused[0].at.line.is_some());
     assert_eq!((verdict.fixtures[0].entries, verdict.fixtures[0].used), (2, 1));
     assert!(verdict.passed());
 }
@@ -242,7 +243,7 @@ fn a_head_that_is_no_http_is_told_though_nothing_else_sees_it() {
         stream.read_to_string(&mut got).unwrap();
         assert!(got.starts_with("HTTP/1.1 400 "), "{got}");
         let verdict = stage.verdict();
-        let told = found(&verdict, Kind::Unreadable);
-        assert!(told.len() == 1 && told[0].explanation.contains("no HTTP"), "{:?}", verdict.findings);
+        let told = found(&verdict, CheckId::UNREADABLE);
+        assert!(told.len() == 1 && told[0].text.contains("no HTTP"), "{:?}", verdict.findings);
     }
 }

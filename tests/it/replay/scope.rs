@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use harproxy::verdict::{Kind, Severity};
+use harproxy::verdict::{CheckId, Severity};
 use serde_json::json;
 
 use super::stage::{Stage, foreign, found, globs, own, text};
@@ -84,7 +84,7 @@ fn local_requests_are_dialled_counted_and_never_traffic() {
     let verdict = stage.verdict();
     assert_eq!((verdict.counts.local, verdict.counts.requests), (2, 2));
     assert!(verdict.counts.upstream_connections >= 1);
-    assert_eq!(found(&verdict, Kind::NoTraffic).len(), 1);
+    assert_eq!(found(&verdict, CheckId::NO_TRAFFIC).len(), 1);
     assert!(!verdict.passed());
 }
 
@@ -189,8 +189,8 @@ fn out_of_scope_is_refused_inside_tls_and_fails_the_run() {
     assert_eq!((got.status, got.header("x-harproxy")), (501, Some("out-of-scope")));
     assert_eq!(got.json()["scope"], json!([API]));
     let verdict = stage.verdict();
-    let finding = found(&verdict, Kind::OutOfScope)[0];
-    assert_eq!(finding.request.as_deref(), Some("POST https://other.test/x"));
+    let finding = found(&verdict, CheckId::OUT_OF_SCOPE)[0];
+    assert_eq!(finding.at.request.as_deref(), Some("POST https://other.test/x"));
     assert_eq!(finding.severity, Severity::Error);
     assert!(!verdict.passed());
 }
@@ -202,11 +202,11 @@ fn a_browsers_subresource_out_of_scope_is_only_listed() {
     let ask = |dest: &str| Ask::new("GET", "https://fonts.test/x").header("sec-fetch-dest", dest);
     assert_eq!(stage.h1().ask(ask("font")).status, 501);
     let verdict = stage.verdict();
-    assert_eq!(found(&verdict, Kind::OutOfScope)[0].severity, Severity::Warning);
+    assert_eq!(found(&verdict, CheckId::OUT_OF_SCOPE)[0].severity, Severity::Warning);
     assert!(verdict.passed());
     let stage = Stage::of(&own(&[API], &[text("GET https://api.test/a", "a")]));
     stage.h1().ask(ask("empty"));
-    assert_eq!(found(&stage.verdict(), Kind::OutOfScope)[0].severity, Severity::Error, "the page's code asked");
+    assert_eq!(found(&stage.verdict(), CheckId::OUT_OF_SCOPE)[0].severity, Severity::Error, "the page's code asked");
 }
 
 #[test]
@@ -215,11 +215,11 @@ fn a_client_that_refuses_our_certificate_is_told_of_with_the_glob_that_leaves_th
     let mut distrusting = stage.h1();
     distrusting.ca = std::fs::read_to_string(crate::support::repo("certs/ca.pem")).unwrap();
     assert!(distrusting.try_ask(Ask::new("GET", "https://pinned.test/v1/a")).is_err());
-    stage.wait_for(|verdict| !found(verdict, Kind::TlsRefused).is_empty());
+    stage.wait_for(|verdict| !found(verdict, CheckId::TLS_REFUSED).is_empty());
     let verdict = stage.verdict();
-    let finding = found(&verdict, Kind::TlsRefused)[0];
-    assert!(finding.explanation.contains("pinned.test"), "{finding:?}");
-    assert!(finding.remedy.as_deref().unwrap().contains("!https://pinned.test/**"), "{finding:?}");
+    let finding = found(&verdict, CheckId::TLS_REFUSED)[0];
+    assert!(finding.text.contains("pinned.test"), "{finding:?}");
+    assert!(finding.hint.as_deref().unwrap().contains("!https://pinned.test/**"), "{finding:?}");
 }
 
 #[test]
@@ -233,5 +233,5 @@ fn neither_tls_nor_http_inside_a_connect_is_a_finding() {
     let _ = tcp.read_to_end(&mut rest);
     assert!(rest.is_empty());
     let verdict = stage.verdict();
-    assert!(found(&verdict, Kind::Unreadable)[0].explanation.contains("db.test:5432"));
+    assert!(found(&verdict, CheckId::UNREADABLE)[0].text.contains("db.test:5432"));
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use harproxy::replay::{Clock, Latency, MissAnswer, OnMiss, ReplayPlan, Replayer};
-use harproxy::verdict::{FailOn, Finding, Kind, Verdict};
+use harproxy::verdict::{CheckId, FailOn, Finding, Verdict};
 use harproxy_glob::Globs;
 use harproxy_matching::Options;
 use harproxy_proxy::upstream::Timeouts;
@@ -169,6 +169,6 @@ pub fn globs(globs: &[&str]) -> Option<Globs> {
 }
 
 /// The findings of a kind.
-pub fn found(verdict: &Verdict, kind: Kind) -> Vec<&Finding> {
-    verdict.findings.iter().filter(|finding| finding.kind == kind).collect()
+pub fn found(verdict: &Verdict, check: CheckId) -> Vec<&Finding> {
+    verdict.findings.iter().filter(|finding| finding.check == check).collect()
 }

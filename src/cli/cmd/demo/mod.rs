@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use crate::cli::advice::Failure;
 use crate::cli::ui::{self, Ui};
-use crate::record::{Ending, OnFailure, RecordPlan, Recorder, Update, Volatile};
+use crate::record::{CmdEnd, OnFailure, RecordPlan, Recorder, UpdateMode, Volatile};
 use crate::replay::{Clock, Latency, MissAnswer, OnMiss, ReplayPlan, Replayer};
 use crate::verdict::report::text;
-use crate::verdict::{FailOn, Kind, Severity, Verdict, exit};
+use crate::verdict::{CheckId, FailOn, Severity, Verdict, exit};
 use api::{Api, HOST};
 use harproxy_glob::Globs;
 use harproxy_har::write::{ContentMode, JsonLayout};
@@ -103,7 +103,7 @@ async fn record(
         scope: Globs::new([GLOB]).map_err(crate::cli::plan::Error::Glob)?,
         content: ContentMode::Attach,
         noise: true,
-        update: Update::Replace,
+        update: UpdateMode::Replace,
         max_body: None,
         json_layout: JsonLayout::Indent,
         policy: Arc::default(),
@@ -125,7 +125,7 @@ async fn record(
     drop(visitor);
     running.drain(PATIENCE).await;
     let finaliser = recorder.clone();
-    let outcome = tokio::task::spawn_blocking(move || finaliser.finalise(Ending::Clean))
+    let outcome = tokio::task::spawn_blocking(move || finaliser.finalise(CmdEnd::Clean))
         .await
         .map_err(|error| Failure::System { doing: "finalising the recording", source: error.into() })??;
     story.tell(&format!("   {}", crate::cli::summary::change(&outcome, output, None)))?;
@@ -201,7 +201,7 @@ async fn serve(handler: Arc<dyn Handler>, authority: &Arc<Authority>) -> Result<
 
 fn only_the_expected_miss(verdict: &Verdict) -> bool {
     let failing: Vec<_> = verdict.findings.iter().filter(|finding| finding.severity == Severity::Error).collect();
-    matches!(failing[..], [miss] if miss.kind == Kind::Miss && miss.times == 1)
+    matches!(failing[..], [miss] if miss.check == CheckId::MISS && miss.times == 1)
 }
 
 fn closing(held: bool, output: &Path) -> String {

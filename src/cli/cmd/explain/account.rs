@@ -2,7 +2,7 @@
 
 use crate::cli::ui;
 use crate::verdict::ambiguity;
-use crate::verdict::explain::{Again, Explanation, Place};
+use crate::verdict::explain::{EntryPlace, Explanation, RerunOptions};
 use crate::verdict::phrase::difference;
 use harproxy_matching::{Chosen, Contender, EntryRef, Fate, Matcher, Miss, MissKind, Outcome, Placeholders, Query};
 
@@ -80,9 +80,9 @@ impl Account<'_> {
             lines.push(format!("redacted: {}; any value matches there", placeholders(winner)));
         }
         if let Some(guess) = &chosen.guess {
-            let told = ambiguity::told(guess, |at| self.place(at));
-            lines.push(format!("{}: {}", ui::caution("ambiguous"), told.explanation));
-            lines.push(format!("{}: {}", ui::help("remedy"), told.remedy));
+            let described = ambiguity::describe(guess, |at| self.place(at));
+            lines.push(format!("{}: {}", ui::caution("ambiguous"), described.text));
+            lines.push(format!("{}: {}", ui::help("remedy"), described.hint));
         }
         let score = chosen.score;
         lines.push(match winner {
@@ -141,20 +141,20 @@ impl Account<'_> {
     }
 
     fn miss(&self, miss: &Miss, lines: &mut Vec<String>) {
-        let again = Again { globs: self.globs, with_cmd: true };
-        let explained = Explanation::in_run(miss, |at| self.place(at), again);
+        let options = RerunOptions { globs: self.globs, with_cmd: true };
+        let explained = Explanation::in_run(miss, |at| self.place(at), options);
         lines.extend(explained.text().lines().map(str::to_owned));
         if miss.kind == MissKind::UsedUp {
             self.others(lines);
         }
-        if let Some(help) = explained.help() {
+        if let Some(help) = explained.hint() {
             lines.push(format!("{}: {help}", ui::help("remedy")));
         }
     }
 
-    fn place(&self, at: EntryRef) -> Place {
+    fn place(&self, at: EntryRef) -> EntryPlace {
         let line = self.matcher.fixtures()[at.fixture].heads().get(at.entry).map(|head| head.line);
-        Place { fixture: answer::fixture(self.matcher, at), entry: at.entry, line }
+        EntryPlace { fixture: answer::fixture(self.matcher, at), entry: at.entry, line }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::cli::files;
 use crate::cli::run::{End, Run};
 use crate::cli::ui::Ui;
 use crate::learn::{self, Lessons};
-use crate::record::{self, Ending, Outcome, RecordPlan, Recorder, Update, Volatile};
+use crate::record::{self, CmdEnd, Outcome, RecordPlan, Recorder, UpdateMode, Volatile};
 use harproxy_har::Fixture;
 use harproxy_har::write::ContentMode;
 use harproxy_proxy::upstream::UpstreamPlan;
@@ -53,7 +53,7 @@ pub(super) async fn again(
     finished(run.unless_interrupted(copies).await)?;
 
     ui.note(Event::Again, "running CMD again, to learn what differs though nothing has changed");
-    let (update, content) = (Update::Merge, ContentMode::Attach);
+    let (update, content) = (UpdateMode::Merge, ContentMode::Attach);
     let plan = RecordPlan { output: measure, update, content, ..first.plan().clone() };
     let second = start(plan, upstream, ui)?;
     match serve(run, &second, authority).await? {
@@ -70,7 +70,7 @@ pub(super) async fn again(
             false => Lessons::default(),
         };
         let (volatile, rules) = policy(second.plan(), &lessons);
-        let outcome = second.finalise_under(volatile, rules, Ending::Clean)?;
+        let outcome = second.finalise_with_policy(volatile, rules, CmdEnd::Clean)?;
         Ok((lessons, outcome))
     });
     let (lessons, outcome) = finished(run.unless_interrupted(learned).await)?;

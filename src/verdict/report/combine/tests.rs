@@ -1,6 +1,7 @@
 use super::super::{json, junit, markdown};
 use super::*;
-use crate::verdict::seen::{Fate, Seen};
+use crate::verdict::Counts;
+use crate::verdict::request::{RequestRow, ResultKind};
 use time::macros::datetime;
 
 fn fixture(fixture: &str, entries: usize, unused: &[usize]) -> FixtureUse {
@@ -9,34 +10,43 @@ fn fixture(fixture: &str, entries: usize, unused: &[usize]) -> FixtureUse {
 
 fn miss(page: u32) -> Finding {
     Finding {
-        request: Some(format!("GET https://api.test/users?page={page}")),
+        at: Location::request(format!("GET https://api.test/users?page={page}")),
         requests: vec![1],
-        ..Finding::new(Kind::Miss, Severity::Error, "no entry has this URL")
+        ..Finding::new(CheckId::MISS, Severity::Error, "no entry has this URL")
     }
 }
 
 fn unused(fixture: &str, entry: usize, severity: Severity) -> Finding {
     Finding {
-        request: Some(format!("GET https://api.test/{entry}")),
-        fixture: Some(fixture.into()),
-        entry: Some(entry),
-        line: Some(entry * 30 + 1),
-        ..Finding::new(Kind::Unused, severity, "nothing asked for it")
+        at: Location {
+            request: Some(format!("GET https://api.test/{entry}")),
+            fixture: Some(fixture.into()),
+            entry: Some(entry),
+            line: Some(entry * 30 + 1),
+        },
+        ..Finding::new(CheckId::UNUSED, severity, "nothing asked for it")
     }
 }
 
 fn no_traffic() -> Finding {
-    Finding::new(Kind::NoTraffic, Severity::Error, "nothing came through the proxy")
+    Finding::new(CheckId::NO_TRAFFIC, Severity::Error, "nothing came through the proxy")
 }
 
-fn seen(id: u64) -> Seen {
-    Seen { id, connection: 1, started_ms: 10.0, method: "GET".into(), outcome: Fate::Served, ..Seen::nothing() }
+fn seen(id: u64) -> RequestRow {
+    RequestRow {
+        id,
+        connection: 1,
+        started_ms: 10.0,
+        method: "GET".into(),
+        outcome: ResultKind::Served,
+        ..RequestRow::default()
+    }
 }
 
 /// A shard that began at this second and saw one request.
 fn shard(second: u8, findings: Vec<Finding>, fixtures: Vec<FixtureUse>) -> Report {
     let verdict = Verdict {
-        mode: Mode::Replay,
+        mode: Mode::REPLAY,
         counts: Counts { requests: 1, served: 1, bytes: 70, ..Counts::default() },
         findings,
         fixtures,
@@ -50,9 +60,9 @@ fn shard(second: u8, findings: Vec<Finding>, fixtures: Vec<FixtureUse>) -> Repor
         started: datetime!(2026-11-20 09:30:00 UTC) + Duration::from_secs(second.into()),
         command: "npm test".into(),
         shards: vec![],
-        seen: vec![seen(1)],
-        more_seen: 1,
-        shown: IndexMap::new(),
+        requests: vec![seen(1)],
+        more_requests: 1,
+        entries: IndexMap::new(),
     }
 }
 
@@ -64,15 +74,15 @@ fn named(reports: Vec<Report>) -> Vec<(String, Report)> {
     reports.into_iter().enumerate().map(|(n, report)| (format!("r{n}.json"), report)).collect()
 }
 
-fn of(kind: Kind, report: &Report) -> Vec<&Finding> {
-    report.verdict.findings.iter().filter(|finding| finding.kind == kind).collect()
+fn of(check: CheckId, report: &Report) -> Vec<&Finding> {
+    report.verdict.findings.iter().filter(|finding| finding.check == check).collect()
 }
 
 #[test]
 fn what_was_counted_is_added_and_equal_findings_are_one() {
     let report = combined(vec![shard(2, vec![miss(1), miss(2)], vec![]), shard(0, vec![miss(2)], vec![])]);
-    assert_eq!((report.verdict.counts.requests, report.verdict.counts.bytes, report.more_seen), (2, 140, 2));
-    let found: Vec<_> = report.verdict.findings.iter().map(|f| (f.request.as_deref().unwrap(), f.times)).collect();
+    assert_eq!((report.verdict.counts.requests, report.verdict.counts.bytes, report.more_requests), (2, 140, 2));
+    let found: Vec<_> = report.verdict.findings.iter().map(|f| (f.at.request.as_deref().unwrap(), f.times)).collect();
     assert_eq!(found, [("GET https://api.test/users?page=1", 1), ("GET https://api.test/users?page=2", 2)]);
     assert_eq!((report.status, report.source, &*report.command), (1, Source::Verdict, "npm test"));
 }
@@ -80,7 +90,7 @@ fn what_was_counted_is_added_and_equal_findings_are_one() {
 #[test]
 fn requests_are_those_of_one_run_and_findings_still_name_theirs() {
     let report = combined(vec![shard(2, vec![miss(1)], vec![]), shard(0, vec![miss(2)], vec![])]);
-    let told: Vec<_> = report.seen.iter().map(|s| (s.id, s.connection, s.started_ms, s.shard.as_deref())).collect();
+    let told: Vec<_> = report.requests.iter().map(|s| (s.id, s.connection, s.started_ms, s.shard.as_deref())).collect();
     assert_eq!(told, [(1, 1, 2010.0, Some("r0.json")), (2, 2, 10.0, Some("r1.json"))]);
     assert_eq!(report.verdict.findings.iter().map(|f| f.requests[0]).collect::<Vec<_>>(), [1, 2]);
     assert_eq!(report.started, datetime!(2026-11-20 09:30:00 UTC));
@@ -96,7 +106,7 @@ fn an_entry_is_unused_if_no_shard_used_it() {
     ]);
     let fixtures = [fixture("hars/api.har", 4, &[2]), fixture("hars/b.har", 1, &[0])];
     assert_eq!(report.verdict.fixtures, fixtures);
-    let told: Vec<_> = of(Kind::Unused, &report).iter().map(|f| (f.entry, f.line, f.times)).collect();
+    let told: Vec<_> = of(CheckId::UNUSED, &report).iter().map(|f| (f.at.entry, f.at.line, f.times)).collect();
     assert_eq!(told, [(Some(2), Some(61), 1), (None, None, 1)], "what no finding tells of is counted");
     assert_eq!(report.status, 0);
 }
@@ -106,17 +116,17 @@ fn there_was_no_traffic_if_no_shard_had_any() {
     let silent = || shard(0, vec![no_traffic()], vec![]);
     assert!(combined(vec![silent(), shard(0, vec![], vec![])]).verdict.passed());
     let report = combined(vec![silent(), silent()]);
-    assert_eq!(of(Kind::NoTraffic, &report).len(), 1);
+    assert_eq!(of(CheckId::NO_TRAFFIC, &report).len(), 1);
     assert_eq!(report.status, 1);
 }
 
 #[test]
 fn a_fixture_that_may_be_old_or_not_fails_nothing_whatever_is_asked_for() {
     let stale = |entry| {
-        let finding = Finding::new(Kind::Stale, Severity::Warning, "it is stale, or does not say");
-        shard(0, vec![Finding { fixture: Some("hars/api.har".into()), entry, ..finding }], vec![])
+        let finding = Finding::new(CheckId::STALE, Severity::Warning, "it is stale, or does not say");
+        shard(0, vec![Finding { at: Location { entry, ..Location::fixture("hars/api.har") }, ..finding }], vec![])
     };
-    let fail_on = Recast::parse("+stale").unwrap();
+    let fail_on = SeverityOverride::parse("+stale").unwrap();
     let status = |entry| combine(named(vec![stale(entry)]), Some(&fail_on)).unwrap().status;
     assert_eq!((status(Some(3)), status(None)), (1, 0));
 }
@@ -140,19 +150,19 @@ fn severities_stay_unless_a_list_says_otherwise() {
             shard(0, vec![miss(1), unused("a.har", 0, Severity::Warning)], vec![fixture("a.har", 2, &[0])]),
             shard(0, vec![unused("a.har", 0, Severity::Warning)], vec![fixture("a.har", 2, &[0, 1])]),
         ];
-        combine(named(shards), Some(&Recast::parse(list).unwrap())).unwrap()
+        combine(named(shards), Some(&SeverityOverride::parse(list).unwrap())).unwrap()
     };
     for (list, failing) in
         [("+unused", "miss unused"), ("-miss", ""), ("unused", "unused"), ("none", ""), ("-miss,+unused", "unused")]
     {
         let report = report(list);
         let errors = report.verdict.findings.iter().filter(|finding| finding.severity == Severity::Error);
-        assert_eq!(errors.map(|f| f.kind.word()).collect::<Vec<_>>().join(" "), failing, "{list}");
+        assert_eq!(errors.map(|f| f.check.as_str()).collect::<Vec<_>>().join(" "), failing, "{list}");
         assert_eq!(report.status, u8::from(!failing.is_empty()), "{list}");
     }
     let strict = |severity| shard(0, vec![unused("a.har", 0, severity)], vec![fixture("a.har", 1, &[0])]);
     let report = combined(vec![strict(Severity::Warning), strict(Severity::Error)]);
-    assert_eq!(of(Kind::Unused, &report)[0].severity, Severity::Error, "as a shard had it");
+    assert_eq!(of(CheckId::UNUSED, &report)[0].severity, Severity::Error, "as a shard had it");
 }
 
 #[test]
@@ -176,7 +186,7 @@ fn what_was_combined_can_be_combined_again() {
 #[test]
 fn recordings_and_replays_have_no_verdict_in_common() {
     let mut recorded = shard(0, vec![], vec![]);
-    recorded.verdict.mode = Mode::Record;
+    recorded.verdict.mode = Mode::RECORD;
     let error = combine(named(vec![shard(0, vec![], vec![]), recorded]), None).unwrap_err();
     assert_eq!(error.to_string(), "r1.json is of a recording, and r0.json of a replay");
     assert_eq!(combine(vec![], None).unwrap_err(), CombineError::Nothing);

@@ -8,8 +8,9 @@ use serde::Serialize;
 use time::format_description::well_known::Rfc3339;
 
 use super::store::{Store, Tables};
+use crate::verdict::EntryView;
 use crate::verdict::report::{Report, Shard};
-use crate::verdict::seen::{Change, Fate, Giver, Seen, Shown};
+use crate::verdict::request::{EntryChange, RequestRow, ResultKind, SourceKind};
 use crate::verdict::{Counts, Finding, FixtureUse, Mode, Severity, Source};
 
 #[derive(Serialize)]
@@ -17,7 +18,7 @@ use crate::verdict::{Counts, Finding, FixtureUse, Mode, Severity, Source};
 struct Page<'a> {
     harproxy: &'static str,
     headline: &'a str,
-    mode: Mode,
+    mode: &'a Mode,
     passed: bool,
     status: u8,
     source: Source,
@@ -58,15 +59,15 @@ struct Request<'a> {
     url: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<u16>,
-    outcome: Fate,
-    source: Giver,
+    outcome: ResultKind,
+    source: SourceKind,
     /// Fixture and entry.
     #[serde(skip_serializing_if = "Option::is_none")]
     entry: Option<(usize, usize)>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     followed: &'a [usize],
     #[serde(skip_serializing_if = "Option::is_none")]
-    change: Option<Change>,
+    change: Option<EntryChange>,
     #[serde(skip_serializing_if = "Option::is_none")]
     mime: Option<&'a str>,
     bytes: u64,
@@ -98,31 +99,32 @@ struct Entry<'a> {
 
 /// What the page shows, as JSON.
 pub(super) fn json(report: &Report, headline: &str) -> String {
-    let Report { verdict, status, source, started, command, seen, more_seen, shown, shards } = report;
+    let Report { verdict, status, source, started, command, requests: rows, more_requests, entries: views, shards } =
+        report;
     let mut names: IndexSet<&str> = verdict.fixtures.iter().map(|fixture| fixture.fixture.as_str()).collect();
     let mut store = Store::default();
     // What a red run is opened for has its headers and payloads whatever room there is for others.
     let failed = failed(&verdict.findings);
-    let entries = shown.iter().map(|((name, entry), shown)| {
+    let entries = views.iter().map(|((name, entry), shown)| {
         let fixture = names.insert_full(name).0;
         Entry::of(fixture, *entry, shown)
     });
     let mut entries: Vec<Entry<'_>> = entries.collect();
-    let mut requests: Vec<Request<'_>> = seen.iter().map(|seen| Request::of(seen, &mut names)).collect();
+    let mut requests: Vec<Request<'_>> = rows.iter().map(|row| Request::of(row, &mut names)).collect();
     let near = near(&verdict.findings);
     for first in [true, false] {
-        for (request, seen) in requests.iter_mut().zip(seen).filter(|(_, seen)| failed.contains(&seen.id) == first) {
+        for (request, seen) in requests.iter_mut().zip(rows).filter(|(_, seen)| failed.contains(&seen.id) == first) {
             request.fill(seen, &mut store);
         }
         let of_near = |key: &(String, usize)| near.contains(&(key.0.as_str(), key.1)) == first;
-        for (entry, (_, shown)) in entries.iter_mut().zip(shown).filter(|(_, (key, _))| of_near(key)) {
+        for (entry, (_, shown)) in entries.iter_mut().zip(views).filter(|(_, (key, _))| of_near(key)) {
             entry.fill(shown, &mut store);
         }
     }
     let page = Page {
         harproxy: env!("CARGO_PKG_VERSION"),
         headline,
-        mode: verdict.mode,
+        mode: &verdict.mode,
         passed: verdict.passed(),
         status: *status,
         source: *source,
@@ -135,7 +137,7 @@ pub(super) fn json(report: &Report, headline: &str) -> String {
         fixtures: &verdict.fixtures,
         names: names.into_iter().collect(),
         requests,
-        more_requests: *more_seen,
+        more_requests: *more_requests,
         entries,
         tables: store.tables(),
     };
@@ -156,7 +158,7 @@ fn near(findings: &[Finding]) -> HashSet<(&str, usize)> {
 }
 
 impl<'a> Request<'a> {
-    fn of(seen: &'a Seen, names: &mut IndexSet<&'a str>) -> Self {
+    fn of(seen: &'a RequestRow, names: &mut IndexSet<&'a str>) -> Self {
         let fixture = seen.fixture.as_deref().map(|name| names.insert_full(name).0);
         Request {
             id: seen.id,
@@ -184,7 +186,7 @@ impl<'a> Request<'a> {
         }
     }
 
-    fn fill(&mut self, seen: &Seen, store: &mut Store) {
+    fn fill(&mut self, seen: &RequestRow, store: &mut Store) {
         self.payload = store.payload(seen.payload.as_ref());
         self.asked = store.fields(&seen.request_headers);
         self.answered = store.fields(&seen.response_headers);
@@ -192,7 +194,7 @@ impl<'a> Request<'a> {
 }
 
 impl<'a> Entry<'a> {
-    fn of(fixture: usize, entry: usize, shown: &'a Shown) -> Self {
+    fn of(fixture: usize, entry: usize, shown: &'a EntryView) -> Self {
         Entry {
             fixture,
             entry,
@@ -207,7 +209,7 @@ impl<'a> Entry<'a> {
         }
     }
 
-    fn fill(&mut self, shown: &Shown, store: &mut Store) {
+    fn fill(&mut self, shown: &EntryView, store: &mut Store) {
         self.asked = store.fields(&shown.request_headers);
         self.answered = store.fields(&shown.response_headers);
         self.sent = store.payload(shown.request_payload.as_ref());

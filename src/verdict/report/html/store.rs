@@ -9,7 +9,7 @@ use encoding_rs::UTF_8;
 use indexmap::IndexSet;
 use serde::Serialize;
 
-use crate::verdict::seen::Excerpt;
+use crate::verdict::PayloadExcerpt;
 use harproxy_http::headers::to_chars;
 use harproxy_http::{Headers, MediaType};
 
@@ -70,8 +70,8 @@ impl Store {
     }
 
     /// The number of this payload; `None` for none.
-    pub(super) fn payload(&mut self, excerpt: Option<&Excerpt>) -> Option<usize> {
-        let Excerpt { mime_type, bytes, size } = excerpt.filter(|excerpt| excerpt.size > 0)?;
+    pub(super) fn payload(&mut self, excerpt: Option<&PayloadExcerpt>) -> Option<usize> {
+        let PayloadExcerpt { mime_type, bytes, size } = excerpt.filter(|excerpt| excerpt.size > 0)?;
         let key = (mime_type.clone(), bytes.clone(), *size);
         if let Some(known) = self.known.get(&key) {
             return Some(*known);
@@ -176,8 +176,8 @@ mod tests {
     #[test]
     fn what_is_equal_is_kept_once() {
         let mut store = Store::default();
-        let excerpt = Excerpt::of("text/plain", b"same");
-        let longer = Excerpt { size: 5000, ..excerpt.clone() };
+        let excerpt = PayloadExcerpt::of("text/plain", b"same");
+        let longer = PayloadExcerpt { size: 5000, ..excerpt.clone() };
         let numbers = [Some(&excerpt), None, Some(&excerpt.clone()), Some(&longer)].map(|e| store.payload(e));
         assert_eq!(numbers, [Some(0), None, Some(0), Some(1)]);
         let mut headers = Headers::default();
@@ -190,8 +190,8 @@ mod tests {
     #[test]
     fn a_page_has_room_for_so_much_and_counts_escapes() {
         let mut store = Store { room: 100, ..Store::default() };
-        assert_eq!(store.payload(Some(&Excerpt::of("text/html", &[b'<'; 16]))), Some(0));
-        let none = store.payload(Some(&Excerpt::of("text/html", &[b'<'; 17]))).unwrap();
+        assert_eq!(store.payload(Some(&PayloadExcerpt::of("text/html", &[b'<'; 16]))), Some(0));
+        let none = store.payload(Some(&PayloadExcerpt::of("text/html", &[b'<'; 17]))).unwrap();
         let tables = serde_json::to_value(store.tables()).unwrap();
         assert_eq!(tables["payloads"][0]["text"], "<".repeat(16));
         assert!(tables["payloads"][none].get("text").is_none(), "there was no room for it");

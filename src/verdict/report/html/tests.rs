@@ -5,9 +5,10 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use super::*;
-use crate::verdict::explain::{NearEntry, Place};
-use crate::verdict::seen::{Excerpt, Fate, Seen, Shown};
-use crate::verdict::{Counts, Finding, FixtureUse, Kind, Mode, Severity, Source, Verdict};
+use crate::verdict::explain::{EntryPlace, NearEntry};
+use crate::verdict::request::{RequestRow, ResultKind};
+use crate::verdict::{CheckId, Counts, Finding, FixtureUse, Location, Mode, Severity, Source, Verdict};
+use crate::verdict::{EntryView, PayloadExcerpt};
 use harproxy_http::Headers;
 
 const HOSTILE: &[&str] = &[
@@ -28,16 +29,15 @@ fn headers(fields: &[(&str, &str)]) -> Headers {
 }
 
 fn report(text: &str) -> Report {
-    let place = Place { fixture: text.to_owned(), entry: 4, line: Some(40) };
+    let place = EntryPlace { fixture: text.to_owned(), entry: 4, line: Some(40) };
     let miss = Finding {
-        request: Some(format!("GET {text}")),
-        fixture: Some(text.to_owned()),
-        remedy: Some(text.to_owned()),
+        at: Location { fixture: Some(text.to_owned()), ..Location::request(format!("GET {text}")) },
+        hint: Some(text.to_owned()),
         near: vec![NearEntry { place, operation: Some(text.to_owned()), differences: vec![] }],
         requests: vec![2],
-        ..Finding::new(Kind::Miss, Severity::Error, text)
+        ..Finding::new(CheckId::MISS, Severity::Error, text)
     };
-    let seen = |id, outcome, payload: Option<&str>| Seen {
+    let seen = |id, outcome, payload: Option<&str>| RequestRow {
         id,
         method: text.to_owned(),
         url: text.to_owned(),
@@ -47,10 +47,10 @@ fn report(text: &str) -> Report {
         mime_type: Some(text.to_owned()),
         request_headers: headers(&[("x-evil", text), ("accept", "*/*")]),
         response_headers: headers(&[("x-evil", text)]),
-        payload: payload.map(|payload| Excerpt::of(format!("text/html;x={text}"), payload.as_bytes())),
-        ..Seen::nothing()
+        payload: payload.map(|payload| PayloadExcerpt::of(format!("text/html;x={text}"), payload.as_bytes())),
+        ..RequestRow::default()
     };
-    let shown = Shown {
+    let shown = EntryView {
         method: text.to_owned(),
         url: text.to_owned(),
         status: 200,
@@ -58,11 +58,11 @@ fn report(text: &str) -> Report {
         request_headers: headers(&[("accept", "*/*")]),
         request_payload: None,
         response_headers: headers(&[(text, text)]),
-        response_payload: Some(Excerpt::of("text/plain", text.as_bytes())),
+        response_payload: Some(PayloadExcerpt::of("text/plain", text.as_bytes())),
     };
     Report {
         verdict: Verdict {
-            mode: Mode::Replay,
+            mode: Mode::REPLAY,
             counts: Counts { requests: 2, served: 1, misses: 1, ..Counts::default() },
             findings: vec![miss],
             fixtures: vec![FixtureUse { fixture: text.to_owned(), entries: 9, used: 1, unused: vec![], pruned: None }],
@@ -73,9 +73,9 @@ fn report(text: &str) -> Report {
         started: OffsetDateTime::UNIX_EPOCH,
         command: text.to_owned(),
         shards: vec![],
-        seen: vec![seen(1, Fate::Served, None), seen(2, Fate::Miss, Some(text))],
-        more_seen: 0,
-        shown: [((text.to_owned(), 4), shown)].into_iter().collect(),
+        requests: vec![seen(1, ResultKind::Served, None), seen(2, ResultKind::Miss, Some(text))],
+        more_requests: 0,
+        entries: [((text.to_owned(), 4), shown)].into_iter().collect(),
     }
 }
 
@@ -161,10 +161,10 @@ fn without_its_script_the_page_has_the_summary() {
 fn what_is_equal_stands_in_the_page_once() {
     let mut report = report("tame");
     let payload = Bytes::from(vec![b'x'; 10_000]);
-    let excerpt = Excerpt { mime_type: "text/plain".into(), bytes: payload, size: 10_000 };
+    let excerpt = PayloadExcerpt { mime_type: "text/plain".into(), bytes: payload, size: 10_000 };
     for at in 0..50 {
-        let shown = Shown { response_payload: Some(excerpt.clone()), ..report.shown[0].clone() };
-        report.shown.insert(("tame".into(), 100 + at), shown);
+        let shown = EntryView { response_payload: Some(excerpt.clone()), ..report.entries[0].clone() };
+        report.entries.insert(("tame".into(), 100 + at), shown);
     }
     let page = render(&report);
     assert_eq!(page.matches(&"x".repeat(10_000)).count(), 1);
@@ -178,13 +178,14 @@ fn what_is_equal_stands_in_the_page_once() {
 #[test]
 fn a_page_is_of_bounded_size_and_what_failed_is_in_it() {
     let mut report = report("tame");
-    let big = |n: usize| Excerpt::of("text/plain", n.to_string().repeat(Excerpt::LONGEST / 3).as_bytes());
-    let shown = report.shown[0].clone();
+    let big =
+        |n: usize| PayloadExcerpt::of("text/plain", n.to_string().repeat(PayloadExcerpt::MAX_LENGTH / 3).as_bytes());
+    let shown = report.entries[0].clone();
     for at in 0..400 {
-        let shown = Shown { response_payload: Some(big(100 + at)), ..shown.clone() };
-        report.shown.insert(("tame".into(), 100 + at), shown);
+        let shown = EntryView { response_payload: Some(big(100 + at)), ..shown.clone() };
+        report.entries.insert(("tame".into(), 100 + at), shown);
     }
-    report.seen[1].payload = Some(big(999));
+    report.requests[1].payload = Some(big(999));
     let page = render(&report);
     assert!(page.len() < 30 << 20, "{}", page.len());
     let data = data(&page);

@@ -1,9 +1,9 @@
 //! Reports to render.
 
 use super::super::{Report, Shard};
-use crate::verdict::explain::Place;
-use crate::verdict::seen::{Change, Fate, Giver, Seen};
-use crate::verdict::{Counts, Finding, FixtureUse, Kind, Mode, NearEntry, Severity, Source, Verdict};
+use crate::verdict::explain::EntryPlace;
+use crate::verdict::request::{EntryChange, RequestRow, ResultKind, SourceKind};
+use crate::verdict::{CheckId, Counts, Finding, FixtureUse, Location, Mode, NearEntry, Severity, Source, Verdict};
 use harproxy_matching::{Difference, What};
 
 pub(super) fn report(verdict: Verdict, status: u8, source: Source) -> Report {
@@ -14,15 +14,15 @@ pub(super) fn report(verdict: Verdict, status: u8, source: Source) -> Report {
         started: time::OffsetDateTime::UNIX_EPOCH,
         command: "npm test".into(),
         shards: vec![],
-        seen: vec![],
-        more_seen: 0,
-        shown: indexmap::IndexMap::new(),
+        requests: vec![],
+        more_requests: 0,
+        entries: indexmap::IndexMap::new(),
     }
 }
 
 pub(super) fn passed() -> Verdict {
     Verdict {
-        mode: Mode::Replay,
+        mode: Mode::REPLAY,
         counts: Counts { requests: 14, served: 12, local: 1, noise: 1, upstream_connections: 1, ..Counts::default() },
         findings: vec![],
         fixtures: vec![FixtureUse {
@@ -38,40 +38,44 @@ pub(super) fn passed() -> Verdict {
 
 pub(super) fn failed() -> Verdict {
     let miss = Finding {
-        request: Some("GET https://api.example.com/users?page=3".into()),
-        fixture: Some("hars/api.har".into()),
-        entry: Some(4),
-        line: Some(120),
-        remedy: Some("`--ignore-query page`".into()),
+        at: Location {
+            request: Some("GET https://api.example.com/users?page=3".into()),
+            fixture: Some("hars/api.har".into()),
+            entry: Some(4),
+            line: Some(120),
+        },
+        hint: Some("`--ignore-query page`".into()),
         times: 2,
         ..Finding::new(
-            Kind::Miss,
+            CheckId::MISS,
             Severity::Error,
             "no entry answers it; 3 entries share its host and path\n\
              nearest: hars/api.har#4 (line 120): query parameter `page` is `3`, recorded `2`",
         )
     };
     let refused = Finding {
-        remedy: Some(
+        hint: Some(
             "let the client trust the CA, or leave the host alone with `-g '!https://pinned.example/**'`".into(),
         ),
-        ..Finding::new(Kind::TlsRefused, Severity::Warning, "pinned.example does not trust our certificate")
+        ..Finding::new(CheckId::TLS_REFUSED, Severity::Warning, "pinned.example does not trust our certificate")
     };
     let unused = |entry, url: &str| Finding {
-        request: Some(format!("GET {url}")),
-        fixture: Some("hars/api.har".into()),
-        entry: Some(entry),
-        line: Some(entry * 30),
-        ..Finding::new(Kind::Unused, Severity::Warning, "nothing asked for it")
+        at: Location {
+            request: Some(format!("GET {url}")),
+            fixture: Some("hars/api.har".into()),
+            entry: Some(entry),
+            line: Some(entry * 30),
+        },
+        ..Finding::new(CheckId::UNUSED, Severity::Warning, "nothing asked for it")
     };
     let out_of_scope = Finding {
-        request: Some("POST https://telemetry.example/v1".into()),
-        remedy: Some("`--bypass telemetry.example`".into()),
-        ..Finding::new(Kind::OutOfScope, Severity::Error, "the scope is `https://api.example.com/**`")
+        at: Location::request("POST https://telemetry.example/v1"),
+        hint: Some("`--bypass telemetry.example`".into()),
+        ..Finding::new(CheckId::OUT_OF_SCOPE, Severity::Error, "the scope is `https://api.example.com/**`")
     };
     let unused: Vec<Finding> = (5..9).map(|entry| unused(entry, &format!("https://api.example.com/{entry}"))).collect();
     Verdict {
-        mode: Mode::Replay,
+        mode: Mode::REPLAY,
         counts: Counts { requests: 9, served: 6, misses: 2, out_of_scope: 1, bytes: 4096, ..Counts::default() },
         findings: [vec![refused, out_of_scope, miss], unused].concat(),
         fixtures: vec![
@@ -84,11 +88,11 @@ pub(super) fn failed() -> Verdict {
 
 pub(super) fn nothing_recorded() -> Verdict {
     Verdict {
-        mode: Mode::Record,
+        mode: Mode::RECORD,
         counts: Counts { requests: 2, passed: 2, tunnels: 1, ..Counts::default() },
         findings: vec![Finding {
-            remedy: Some("check the scope with `harproxy glob`".into()),
-            ..Finding::new(Kind::NothingRecorded, Severity::Error, "2 requests passed, none was in scope")
+            hint: Some("check the scope with `harproxy glob`".into()),
+            ..Finding::new(CheckId::NOTHING_RECORDED, Severity::Error, "2 requests passed, none was in scope")
         }],
         fixtures: vec![],
         duration_ms: 70,
@@ -97,7 +101,7 @@ pub(super) fn nothing_recorded() -> Verdict {
 
 pub(super) fn recorded() -> Verdict {
     Verdict {
-        mode: Mode::Record,
+        mode: Mode::RECORD,
         counts: Counts { requests: 3, recorded: 1, passed: 2, ..Counts::default() },
         findings: vec![],
         fixtures: vec![],
@@ -114,7 +118,7 @@ pub(super) fn full() -> Report {
         recorded: recorded.map(Into::into),
     };
     let near = NearEntry {
-        place: Place { fixture: "hars/api.har".into(), entry: 4, line: Some(120) },
+        place: EntryPlace { fixture: "hars/api.har".into(), entry: 4, line: Some(120) },
         operation: Some("GetUsers".into()),
         differences: vec![
             differs(What::Query, "page", Some("3"), Some("2")),
@@ -124,16 +128,16 @@ pub(super) fn full() -> Report {
         ],
     };
     let mut verdict = failed();
-    let miss = verdict.findings.iter_mut().find(|finding| finding.kind == Kind::Miss).unwrap();
+    let miss = verdict.findings.iter_mut().find(|finding| finding.check == CheckId::MISS).unwrap();
     miss.near = vec![near];
     miss.requests = vec![2];
     verdict.findings.push(Finding {
-        request: Some("GET https://api.example.com/<img src=x onerror=alert(1)>?a=`|`".into()),
-        remedy: Some("say `--x \u{1b}[31m`, @octocat:\n```\n  use: { proxy: 1 }".into()),
-        ..Finding::new(Kind::Truncated, Severity::Warning, "cut\u{0}\n::error::not a command ]]> #1 @octocat")
+        at: Location::request("GET https://api.example.com/<img src=x onerror=alert(1)>?a=`|`"),
+        hint: Some("say `--x \u{1b}[31m`, @octocat:\n```\n  use: { proxy: 1 }".into()),
+        ..Finding::new(CheckId::TRUNCATED, Severity::Warning, "cut\u{0}\n::error::not a command ]]> #1 @octocat")
     });
     verdict.fixtures[0].unused = vec![5, 6, 7, 8];
-    let served = Seen {
+    let served = RequestRow {
         id: 1,
         shard: Some("shard-1.json".into()),
         started_ms: 12.5,
@@ -144,27 +148,27 @@ pub(super) fn full() -> Report {
         method: "GET".into(),
         url: "https://api.example.com/users?page=2".into(),
         status: Some(200),
-        outcome: Fate::Served,
-        source: Giver::Fixture,
+        outcome: ResultKind::Served,
+        source: SourceKind::Fixture,
         fixture: Some("hars/api.har".into()),
         entry: Some(4),
         followed: vec![2, 3],
         mime_type: Some("application/json".into()),
         bytes: 812,
         complete: true,
-        ..Seen::nothing()
+        ..RequestRow::default()
     };
-    let missed = Seen {
+    let missed = RequestRow {
         id: 2,
         url: "https://api.example.com/users?page=3".into(),
         status: Some(501),
-        outcome: Fate::Miss,
-        source: Giver::None,
+        outcome: ResultKind::Miss,
+        source: SourceKind::None,
         followed: vec![],
         ..served.clone()
     };
-    let login = Seen {
-        change: Some(Change::Added),
+    let login = RequestRow {
+        change: Some(EntryChange::Added),
         id: 3,
         method: "POST".into(),
         url: "https://api.example.com/login".into(),
@@ -172,15 +176,15 @@ pub(super) fn full() -> Report {
         took_ms: None,
         ..served.clone()
     };
-    let tunnel = Seen {
+    let tunnel = RequestRow {
         id: 4,
         method: "CONNECT".into(),
         url: "db.example.com:5432".into(),
         protocol: "".into(),
-        outcome: Fate::Tunnel,
-        source: Giver::Live,
+        outcome: ResultKind::Tunnel,
+        source: SourceKind::Live,
         complete: true,
-        ..Seen::nothing()
+        ..RequestRow::default()
     };
     let shard = |shard: &str, status, source| Shard {
         shard: shard.into(),
@@ -192,8 +196,8 @@ pub(super) fn full() -> Report {
     };
     Report {
         shards: vec![shard("shard-1.json", 0, Source::Verdict), shard("shard-2.json", 137, Source::Cmd)],
-        seen: vec![served, missed, login, tunnel],
-        more_seen: 3,
+        requests: vec![served, missed, login, tunnel],
+        more_requests: 3,
         ..report(verdict, 137, Source::Cmd)
     }
 }

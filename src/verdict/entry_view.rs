@@ -1,0 +1,66 @@
+//! Entries of fixtures as reports show them, without secrets.
+
+use harproxy_har::Fixture;
+use harproxy_har::model::Body;
+use harproxy_http::Headers;
+use harproxy_redact::{Outcome, Policy, Telling};
+
+use super::excerpt::{ExcerptBudget, PayloadExcerpt};
+
+/// An entry of a fixture as reports show it.
+#[derive(Clone, Debug)]
+pub struct EntryView {
+    /// The method.
+    pub method: String,
+    /// The URL.
+    pub url: String,
+    /// The status.
+    pub status: u16,
+    /// The entry's line in the HAR, counted from 1.
+    pub line: Option<usize>,
+    /// The headers of the request.
+    pub request_headers: Headers,
+    /// The payload of the request.
+    pub request_payload: Option<PayloadExcerpt>,
+    /// The headers of the response.
+    pub response_headers: Headers,
+    /// The payload of the response.
+    pub response_payload: Option<PayloadExcerpt>,
+}
+
+impl EntryView {
+    /// Reads an entry; `None` if it can't be read. A payload that can't be read, or that the budget has no room for, is left
+    /// out. Secrets are redacted, since fixtures of other tools may contain some.
+    #[must_use]
+    pub fn of(fixture: &Fixture, entry: usize, policy: &Policy, budget: &mut ExcerptBudget) -> Option<Self> {
+        let line = fixture.heads().get(entry).map(|head| head.line);
+        let recorded = fixture.entry(entry).ok()?;
+        let (request, response) = (&recorded.request, &recorded.response);
+        let mut telling = Telling::of(policy);
+        let (mut request_headers, mut response_headers) = (request.headers.clone(), response.headers.clone());
+        telling.headers(&mut request_headers);
+        telling.headers(&mut response_headers);
+        let mut payload = |body: &Body| {
+            let excerpt = PayloadExcerpt::read(&body.mime_type, &fixture.payload(entry, body).ok()?, budget)?;
+            Some(match telling.payload(&body.mime_type, &excerpt.bytes) {
+                Outcome::Redacted(redacted) => {
+                    let size = if excerpt.is_cut() { excerpt.size } else { redacted.len() as u64 };
+                    PayloadExcerpt { bytes: redacted.into(), size, ..excerpt }
+                }
+                Outcome::Clean | Outcome::Opaque => excerpt,
+            })
+        };
+        let request_payload = request.post_data.as_ref().and_then(&mut payload);
+        let response_payload = payload(&response.content);
+        Some(EntryView {
+            method: request.method.clone(),
+            url: telling.url(&request.url).unwrap_or_else(|| request.url.clone()),
+            status: u16::try_from(response.status).unwrap_or_default(),
+            line,
+            request_headers,
+            request_payload,
+            response_headers,
+            response_payload,
+        })
+    }
+}

@@ -1,0 +1,238 @@
+//! The requests of a run as the live list, the log of events and the reports show them.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::excerpt::PayloadExcerpt;
+use harproxy_http::Headers;
+
+/// The result of a request: the `outcome` of reports and events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ResultKind {
+    /// Answered from an entry, a recorded failure included.
+    Served,
+    /// In scope, and no entry answers.
+    Miss,
+    /// Refused as out of scope.
+    OutOfScope,
+    /// On the list of noise: refused at replay, forwarded unrecorded while recording.
+    Noise,
+    /// Refused because it can't be replayed: a WebSocket, an incomplete payload, an invalid URL; or the client closed the
+    /// connection before a source was chosen.
+    #[default]
+    Refused,
+    /// A CORS preflight that harproxy answered.
+    Preflight,
+    /// Sent to a server of this machine, out of scope.
+    Local,
+    /// Sent to the network, as an option says.
+    Live,
+    /// Sent to the network and recorded.
+    Recorded,
+    /// Sent to the network and not recorded.
+    Passed,
+    /// A connection that was forwarded as it is.
+    Tunnel,
+}
+
+impl ResultKind {
+    /// All results, in the order of their discriminants.
+    pub const ALL: [ResultKind; 11] = [
+        ResultKind::Served,
+        ResultKind::Miss,
+        ResultKind::OutOfScope,
+        ResultKind::Noise,
+        ResultKind::Refused,
+        ResultKind::Preflight,
+        ResultKind::Local,
+        ResultKind::Live,
+        ResultKind::Recorded,
+        ResultKind::Passed,
+        ResultKind::Tunnel,
+    ];
+
+    /// The word in reports, events and the live list.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ResultKind::Served => "served",
+            ResultKind::Miss => "miss",
+            ResultKind::OutOfScope => "out-of-scope",
+            ResultKind::Noise => "noise",
+            ResultKind::Refused => "refused",
+            ResultKind::Preflight => "preflight",
+            ResultKind::Local => "local",
+            ResultKind::Live => "live",
+            ResultKind::Recorded => "recorded",
+            ResultKind::Passed => "passed",
+            ResultKind::Tunnel => "tunnel",
+        }
+    }
+}
+
+/// The source of a response. Every request has exactly one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SourceKind {
+    /// An entry of a fixture.
+    Fixture,
+    /// The network.
+    Live,
+    /// A server of this machine.
+    Local,
+    /// harproxy, in place of the origin.
+    MadeUp,
+    /// No source: the request was refused.
+    #[default]
+    None,
+}
+
+/// The relation of a recorded exchange to the fixture that it updates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EntryChange {
+    /// Equal to an entry.
+    Unchanged,
+    /// Replaced an entry.
+    Changed,
+    /// Added as a new entry.
+    Added,
+}
+
+/// The entry of a recorded exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordedEntry {
+    /// The entry, counted from 0.
+    pub entry: usize,
+    /// Its relation to the fixture before.
+    pub change: EntryChange,
+}
+
+/// One request of a run, without secrets.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RequestRow {
+    /// Counts requests from 1, in the order in which they came.
+    pub id: u64,
+    /// The report that the row is from, if several were combined.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<String>,
+    /// Milliseconds from the start of the run to the request.
+    pub started_ms: f64,
+    /// Milliseconds to the head of the response; `None` before it.
+    pub waited_ms: Option<f64>,
+    /// Milliseconds to the end of the response; `None` before it.
+    pub took_ms: Option<f64>,
+    /// The client connection, counted from 1.
+    pub connection: u64,
+    /// The session, if it has a name.
+    pub session: Option<String>,
+    /// `HTTP/1.1`, `HTTP/2`; empty for a tunnel.
+    pub protocol: Cow<'static, str>,
+    /// The method.
+    pub method: String,
+    /// The URL; of a tunnel `host:port`.
+    pub url: String,
+    /// The status of the response; `None` if the connection was closed without one.
+    pub status: Option<u16>,
+    /// The result.
+    pub outcome: ResultKind,
+    /// The source of the response.
+    pub source: SourceKind,
+    /// The fixture of the entry that answered or was recorded; for a miss, of the most similar entry.
+    pub fixture: Option<String>,
+    /// The entry, counted from 0.
+    pub entry: Option<usize>,
+    /// The entries of redirect targets that were followed from it. The last one answered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub followed: Vec<usize>,
+    /// Of a recorded exchange: its relation to the fixture.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<EntryChange>,
+    /// The media type of the response.
+    pub mime_type: Option<String>,
+    /// Payload bytes of the response that were sent to the client, as coded.
+    pub bytes: u64,
+    /// True if the response was sent to its end.
+    pub complete: bool,
+    /// Why the request was refused. In reports it is the text of a finding.
+    #[serde(skip)]
+    pub explanation: Option<String>,
+    /// The hint of that finding.
+    #[serde(skip)]
+    pub hint: Option<String>,
+    /// The number of the exchange in the journal, until it has an entry.
+    #[serde(skip)]
+    pub exchange: Option<u64>,
+    /// The headers of the request.
+    #[serde(skip)]
+    pub request_headers: Headers,
+    /// The headers of the response.
+    #[serde(skip)]
+    pub response_headers: Headers,
+    /// The payload of the request, if no entry has it.
+    #[serde(skip)]
+    pub payload: Option<PayloadExcerpt>,
+}
+
+/// A row of an unanswered HTTP/1.1 request.
+impl Default for RequestRow {
+    fn default() -> Self {
+        RequestRow {
+            id: 0,
+            shard: None,
+            started_ms: 0.0,
+            waited_ms: None,
+            took_ms: None,
+            connection: 0,
+            session: None,
+            protocol: "HTTP/1.1".into(),
+            method: String::new(),
+            url: String::new(),
+            status: None,
+            outcome: ResultKind::default(),
+            source: SourceKind::default(),
+            fixture: None,
+            entry: None,
+            followed: Vec::new(),
+            change: None,
+            mime_type: None,
+            bytes: 0,
+            complete: false,
+            explanation: None,
+            hint: None,
+            exchange: None,
+            request_headers: Headers::default(),
+            response_headers: Headers::default(),
+            payload: None,
+        }
+    }
+}
+
+impl RequestRow {
+    /// A copy without headers and payload, for the live list and the log of events.
+    #[must_use]
+    pub fn without_messages(&self) -> Self {
+        let (request_headers, response_headers) = Default::default();
+        RequestRow { request_headers, response_headers, payload: None, ..self.clone() }
+    }
+
+    /// Drops what takes most memory: headers, and the bytes of the payload.
+    pub fn drop_messages(&mut self) {
+        (self.request_headers, self.response_headers) = Default::default();
+        if let Some(payload) = &mut self.payload {
+            payload.bytes = Bytes::new();
+        }
+    }
+
+    /// The approximate size of headers and payload in bytes.
+    #[must_use]
+    pub fn message_bytes(&self) -> usize {
+        let headers = self.request_headers.iter().chain(&self.response_headers);
+        let payload = self.payload.as_ref().map_or(0, |payload| payload.bytes.len());
+        payload + headers.map(|header| header.name.len() + header.value.len()).sum::<usize>()
+    }
+}
