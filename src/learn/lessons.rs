@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use indexmap::IndexMap;
 
 use harproxy_glob::Globs;
-use harproxy_matching::{Echo, MatchBody, MatchRule, OriginPattern, PathPattern, json_path};
+use harproxy_json::JsonPath;
+use harproxy_matching::{Echo, MatchBody, MatchRule, OriginPattern, PathPattern};
 
 /// The URLs that a rule is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -60,7 +61,7 @@ impl Lessons {
             paths: at.path.iter().filter_map(|path| PathPattern::new(path).ok()).collect(),
             same_host: rule.same_host.iter().filter_map(|origin| OriginPattern::new(origin).ok()).collect(),
             ignore_query: rule.ignore_query.iter().cloned().collect(),
-            ignore_body: rule.ignore_body.iter().filter_map(|path| json_path(path).ok()).collect(),
+            ignore_body: rule.ignore_body.iter().filter_map(|path| JsonPath::parse(path).ok()).collect(),
             echo: rule.echo.iter().filter_map(|place| Echo::parse(place).ok()).collect(),
             body: rule.ignore_payload.then_some(MatchBody::Ignore),
             ..MatchRule::default()

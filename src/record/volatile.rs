@@ -5,11 +5,10 @@ use std::collections::HashSet;
 use std::time::SystemTime;
 
 use serde_json::Value;
-use serde_json_path::JsonPath;
 
 use harproxy_http::volatile::is_volatile;
 use harproxy_http::{Headers, MediaType};
-use harproxy_json::{Digest, DigestRules, Node};
+use harproxy_json::{Digest, DigestRules, JsonPath, Node, PathError};
 use harproxy_redact::placeholder;
 
 /// `[volatile]`: what a project adds to it.
@@ -52,10 +51,10 @@ const CLAIMS: [&str; 3] = ["iat", "nbf", "exp"];
 impl Quiet {
     /// # Errors
     /// A path that is none.
-    pub(super) fn new(volatile: &Volatile) -> Result<Self, harproxy_redact::Error> {
+    pub(super) fn new(volatile: &Volatile) -> Result<Self, PathError> {
         Ok(Quiet {
             headers: volatile.headers.iter().map(|name| name.to_ascii_lowercase()).collect(),
-            json: volatile.json.iter().map(|path| harproxy_redact::json_path(path)).collect::<Result<_, _>>()?,
+            json: volatile.json.iter().map(|path| JsonPath::parse(path)).collect::<Result<_, _>>()?,
         })
     }
 
@@ -90,7 +89,7 @@ impl Quiet {
         let value = if self.json.is_empty() { None } else { serde_json::from_str::<Value>(text).ok() };
         let mut pointers = HashSet::new();
         for (value, path) in value.iter().flat_map(|value| self.json.iter().map(move |path| (value, path))) {
-            pointers.extend(path.query_located(value).locations().map(|at| at.to_json_pointer()));
+            pointers.extend(path.pointers(value));
         }
         Members { pointers }
     }

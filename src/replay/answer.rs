@@ -128,8 +128,8 @@ impl Strict {
     }
 
     /// Does what takes a look at every entry while requests are already answered.
-    pub(super) fn look_around(&self) {
-        self.matcher.look_around();
+    pub(super) fn warm_up_explanations(&self) {
+        self.matcher.warm_up_explanations();
         self.stale();
     }
 

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::timeout;
 
-use harproxy_matching::{Digested, Digesting, Payload};
+use harproxy_matching::{DigestedPayload, Payload, PayloadDigester};
 
 /// The length in bytes up to which a payload is held in memory. A longer one is compared by its digest, if matching
 /// compares its bytes.
@@ -25,7 +25,7 @@ pub(super) enum Received {
     /// The bytes as received.
     Held(Bytes),
     /// Digests of a payload longer than [`LONGEST_REQUEST`].
-    Digested(Digested),
+    Digested(DigestedPayload),
 }
 
 /// The length in bytes up to which a payload is compared by the serving thread.
@@ -71,7 +71,7 @@ pub(super) enum IntakeError {
 pub(super) async fn read(
     mut body: Incoming,
     patience: Duration,
-    digesting: impl FnOnce() -> Option<Digesting>,
+    digesting: impl FnOnce() -> Option<PayloadDigester>,
 ) -> Result<Received, IntakeError> {
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     let (mut held, mut len) = (Vec::new(), 0);
@@ -105,8 +105,8 @@ async fn digest(
     held: Vec<Bytes>,
     mut body: Incoming,
     patience: Duration,
-    digesting: Digesting,
-) -> Result<Digested, IntakeError> {
+    digesting: PayloadDigester,
+) -> Result<DigestedPayload, IntakeError> {
     let (send, arriving) = mpsc::channel(WAITING);
     let digested = spawn_blocking(move || {
         digesting.digest(&mut ChunkReader { current: Bytes::new(), held: held.into_iter(), arriving })

@@ -216,8 +216,8 @@ impl Replayer {
     }
 
     /// Gets ready to explain misses, and looks for what is stale, which can be done while requests are already answered. Blocking.
-    pub fn look_around(&self) {
-        self.strict.load().look_around();
+    pub fn warm_up_explanations(&self) {
+        self.strict.load().warm_up_explanations();
     }
 
     /// Tells each finding at once, those that are there already first.

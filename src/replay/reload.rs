@@ -240,7 +240,7 @@ impl Reloader {
                     })
                     .for_each(|next| fixtures::warn(&next.fixture));
                 self.loaded = next;
-                self.replayer.look_around();
+                self.replayer.warm_up_explanations();
                 changes
             }
             // Each fixture is valid, but not all of them together.

@@ -1,7 +1,8 @@
 //! The texts for a difference between a request and an entry. Explanations, reports and `harproxy explain` share them.
 
+use harproxy_compare::{excerpt, excerpt_pair};
 use harproxy_http::escape::one_line;
-use harproxy_matching::{Difference, What, beginning, beside};
+use harproxy_matching::{Difference, What};
 
 /// The length of values in sentences, in characters. The data keeps longer ones.
 const MAX_VALUE: usize = 120;
@@ -84,8 +85,8 @@ pub fn subject(difference: &Difference) -> String {
 pub fn values(difference: &Difference, longest: usize) -> [Option<String>; 2] {
     let [request, recorded] = [&difference.request, &difference.recorded].map(|value| value.as_deref().map(one_line));
     match (request, recorded) {
-        (Some(request), Some(recorded)) => beside(&request, &recorded, longest).map(Some),
-        (request, recorded) => [request, recorded].map(|value| value.map(|value| beginning(&value, longest))),
+        (Some(request), Some(recorded)) => excerpt_pair(&request, &recorded, longest).map(Some),
+        (request, recorded) => [request, recorded].map(|value| value.map(|value| excerpt(&value, longest))),
     }
 }
 

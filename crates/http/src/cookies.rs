@@ -10,10 +10,10 @@ use super::headers::to_chars;
 /// The pairs of a `Cookie` header (RFC 6265 section 4.2.1): name and value. The name is `None` for a pair without `=`.
 ///
 /// ```
-/// use harproxy_http::cookies::pairs;
+/// use harproxy_http::cookies::optional_pairs as pairs;
 /// assert_eq!(pairs(b"a=1; b").collect::<Vec<_>>(), [(Some(&b"a"[..]), &b"1"[..]), (None, b"b")]);
 /// ```
-pub fn pairs(header: &[u8]) -> impl Iterator<Item = (Option<&[u8]>, &[u8])> {
+pub fn optional_pairs(header: &[u8]) -> impl Iterator<Item = (Option<&[u8]>, &[u8])> {
     let pairs = header.split(|byte| *byte == b';').map(<[u8]>::trim_ascii).filter(|pair| !pair.is_empty());
     pairs.map(|pair| match memchr::memchr(b'=', pair) {
         Some(equals) => (Some(&pair[..equals]), &pair[equals + 1..]),
@@ -33,10 +33,21 @@ pub fn pairs(header: &[u8]) -> impl Iterator<Item = (Option<&[u8]>, &[u8])> {
 pub fn request_cookies(headers: &Headers) -> Vec<Value> {
     headers
         .get_all("cookie")
-        .flat_map(pairs)
+        .flat_map(optional_pairs)
         .map(|(name, value)| name.map_or((value, &b""[..]), |name| (name, value)))
         .map(|(name, value)| Value::Object(name_and_value(&to_chars(name), &to_chars(value))))
         .collect()
+}
+
+/// Returns the pairs of a `Cookie` header. A cookie without `=` is a value without a name (RFC 6265bis section 5.6).
+///
+/// ```
+/// use harproxy_http::cookies::pairs;
+/// let found: Vec<_> = pairs(b"a=1; b=x=y; c").collect();
+/// assert_eq!(found, [(&b"a"[..], &b"1"[..]), (b"b", b"x=y"), (b"", b"c")]);
+/// ```
+pub fn pairs(header: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    optional_pairs(header).map(|(name, value)| (name.unwrap_or_default(), value))
 }
 
 /// `response.cookies`: one per `Set-Cookie` header, with `path`, `domain`, `expires`, `httpOnly`, `secure` (HAR 1.2)

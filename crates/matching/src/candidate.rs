@@ -4,15 +4,17 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use harproxy_compare::{
+    BodyRules, Digest, Encoding, PlaceholderValues, RecordedPayload, RedactedPlaces, ResponseDigests, SentPayload,
+    Template,
+};
 use indexmap::IndexMap;
 
 use super::conditional::Condition;
-use super::guess::Said;
 use super::index::Ordinal;
 use super::key::KeyForm;
-use super::payload::{self, Comparison};
+use super::payload::{read_recorded, read_redacted_places, read_response_digests};
 use super::redacted::{HeaderPlaces, UrlPlaces};
-use super::template::{Spelling, Template, Values};
 use super::{Echo, EntryRef, MissingBody, Redirects, redirects, score};
 use harproxy_har::model::Storage;
 use harproxy_har::{Entry, Fixture, Payload};
@@ -25,7 +27,7 @@ use harproxy_redact::placeholder;
 pub(super) struct Candidate {
     pub(super) ordinal: Ordinal,
     pub(super) at: EntryRef,
-    pub(super) payload: payload::Recorded,
+    pub(super) payload: RecordedPayload,
     pub(super) headers: score::Recorded,
     pub(super) condition: Condition,
     /// The recorded status.
@@ -38,8 +40,10 @@ pub(super) struct Candidate {
     pub(super) places: Option<Box<(UrlPlaces, HeaderPlaces)>>,
     /// What there is to serve; looked up when it is first chosen.
     content: OnceLock<Content>,
-    /// What its answer says; looked up when it is first compared with another.
-    answer: OnceLock<Said>,
+    /// The redacted places of its request, found when it is first compared with another candidate.
+    redacted_places: OnceLock<RedactedPlaces>,
+    /// The digests of its response, made when it is first compared with another candidate.
+    response_digests: OnceLock<ResponseDigests>,
 }
 
 /// The value of a header that has to be equal.
@@ -52,7 +56,7 @@ pub(super) struct Required {
 
 impl Required {
     pub(super) fn new(value: &[u8]) -> Self {
-        let open = Template::of(value, Spelling::Plain).map(Template::lower);
+        let open = Template::parse(value, Encoding::Plain).map(Template::to_lowercase);
         Required { value: Bytes::copy_from_slice(value), open }
     }
 
@@ -60,7 +64,7 @@ impl Required {
     pub(super) fn fits(&self, sent: &[u8]) -> bool {
         match &self.open {
             None => sent.eq_ignore_ascii_case(&self.value),
-            Some(template) => template.fits(&sent.to_ascii_lowercase(), &Values::default()).is_some(),
+            Some(template) => template.score(&sent.to_ascii_lowercase(), &PlaceholderValues::default()).is_some(),
         }
     }
 }
@@ -79,13 +83,13 @@ pub(super) enum Content {
 /// The options a candidate depends on.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rules {
-    pub(super) comparison: Comparison,
+    pub(super) body: BodyRules,
     pub(super) match_headers: Vec<String>,
     pub(super) score_all_headers: bool,
     pub(super) missing_body: MissingBody,
     pub(super) redirects: Redirects,
     /// The values that are given for placeholders.
-    pub(super) values: Arc<Values>,
+    pub(super) values: Arc<PlaceholderValues>,
     /// What answers repeat of requests.
     pub(super) echo: Vec<Echo>,
 }
@@ -109,7 +113,7 @@ impl Candidate {
             places: (!(places.0.is_empty() && places.1.is_empty())).then(|| Box::new(places)),
             ordinal,
             at,
-            payload: payload::Recorded::of(fixture, at.entry, entry, &rules.comparison),
+            payload: read_recorded(fixture, at.entry, entry, &rules.body),
             headers: score::Recorded::new(&entry.request.headers, rules.score_all_headers),
             condition: Condition::of(entry),
             status: entry.response.status,
@@ -119,13 +123,24 @@ impl Candidate {
                 Storage::Text(text) if !text.is_empty() => Content::There.into(),
                 _ => OnceLock::new(),
             },
-            answer: OnceLock::new(),
+            redacted_places: OnceLock::new(),
+            response_digests: OnceLock::new(),
         }
     }
 
-    /// What its answer says.
-    pub(super) fn said(&self, fixture: &Fixture) -> &Said {
-        self.answer.get_or_init(|| Said::of(fixture, self.at.entry))
+    /// Returns true if its request has placeholders.
+    pub(super) fn has_placeholders(&self) -> bool {
+        self.places.is_some() || matches!(self.payload, RecordedPayload::Template(_))
+    }
+
+    /// Returns the redacted places of its request.
+    pub(super) fn redacted_places(&self, fixture: &Fixture) -> &RedactedPlaces {
+        self.redacted_places.get_or_init(|| read_redacted_places(fixture, self.at.entry))
+    }
+
+    /// Returns the digests of its response.
+    pub(super) fn response_digests(&self, fixture: &Fixture) -> ResponseDigests {
+        *self.response_digests.get_or_init(|| read_response_digests(fixture, self.at.entry))
     }
 
     /// Whether its answer's payload can be served.
@@ -191,7 +206,7 @@ impl<'a> Alike<'a> {
 
 /// What makes candidates alike.
 type Likeness<'a> = (
-    (usize, &'a payload::Recorded, &'a score::Recorded, &'a Condition, &'a [Vec<Required>]),
+    (usize, &'a RecordedPayload, &'a score::Recorded, &'a Condition, &'a [Vec<Required>]),
     Option<&'a (UrlPlaces, HeaderPlaces)>,
 );
 
@@ -208,7 +223,7 @@ const MANY: usize = 16;
 /// Places in a group's list of those that are alike.
 #[derive(Debug, Default)]
 struct ByPayload {
-    digests: HashMap<payload::Digest, Vec<usize>>,
+    digests: HashMap<Digest, Vec<usize>>,
     /// Those that no digest stands for.
     others: Vec<usize>,
 }
@@ -230,7 +245,7 @@ impl Group {
             }
         }
         for candidate in &candidates {
-            if let payload::Recorded::Unreadable(why) = &candidate.payload {
+            if let RecordedPayload::Unreadable(why) = &candidate.payload {
                 unreadable.push((candidate.at, why.clone()));
             }
         }
@@ -238,19 +253,19 @@ impl Group {
         let alike = alike(&candidates);
         // A redirect that keeps the payload takes it to another key.
         let needs_body =
-            candidates.iter().any(|one| one.location.is_some() || !matches!(one.payload, payload::Recorded::Unknown));
+            candidates.iter().any(|one| one.location.is_some() || !matches!(one.payload, RecordedPayload::Any));
         let by_payload = (alike.len() > MANY).then(|| Box::new(ByPayload::new(&candidates, &alike)));
         let open_urls = candidates.iter().any(|one| one.places.as_ref().is_some_and(|places| !places.0.is_empty()));
         Group { rules, candidates, alike, unreadable, needs_body, open_urls, by_payload }
     }
 
     /// The candidates that may have this payload.
-    pub(super) fn with_payload(&self, sent: &payload::Sent<'_>, comparison: &Comparison) -> Vec<Alike<'_>> {
+    pub(super) fn with_payload(&self, sent: &SentPayload<'_>, body: &BodyRules) -> Vec<Alike<'_>> {
         let alike = |places| Alike { candidates: &self.candidates, places };
         match &self.by_payload {
             None => self.alike.iter().map(|places| alike(places)).collect(),
             Some(by_payload) => {
-                let found = by_payload.places(sent, comparison);
+                let found = by_payload.places(sent, body);
                 found.into_iter().map(|place| alike(&self.alike[place])).collect()
             }
         }
@@ -270,7 +285,7 @@ impl ByPayload {
         let mut by_payload = ByPayload::default();
         for (place, members) in alike.iter().enumerate() {
             match &candidates[members[0] as usize].payload {
-                payload::Recorded::Kept { bytes, meaning } => {
+                RecordedPayload::Complete { bytes, meaning } => {
                     for digest in std::iter::once(bytes).chain(meaning) {
                         by_payload.digests.entry(*digest).or_default().push(place);
                     }
@@ -281,10 +296,10 @@ impl ByPayload {
         by_payload
     }
 
-    fn places(&self, sent: &payload::Sent<'_>, comparison: &Comparison) -> Vec<usize> {
+    fn places(&self, sent: &SentPayload<'_>, body: &BodyRules) -> Vec<usize> {
         let mut places = self.others.clone();
         if !sent.is_empty() {
-            let digests = sent.digests().iter().copied().chain(sent.meaning(comparison));
+            let digests = sent.digests().iter().copied().chain(sent.meaning(body));
             places.extend(digests.filter_map(|digest| self.digests.get(&digest)).flatten());
         }
         places.sort_unstable();

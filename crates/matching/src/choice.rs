@@ -4,15 +4,15 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use ::http::HeaderMap;
+use harproxy_compare::{PlaceholderScore, SentPayload};
 
 use super::candidate::{Alike, Candidate, Group, Required, Rules};
 use super::conditional::Standing;
 use super::guess::guess;
 use super::index::Ordinal;
 use super::key::View;
-use super::template::Told;
 use super::turns::Turns;
-use super::{EntryRef, Guess, Repeat, payload, score};
+use super::{EntryRef, Guess, Repeat, score};
 use harproxy_har::Fixture;
 
 /// A request, or what a redirect makes of it, as the choice sees it.
@@ -22,9 +22,9 @@ pub(super) struct Asked<'a, 'p> {
     pub(super) url: Option<&'a View<'a, 'a>>,
     pub(super) headers: &'a HeaderMap,
     pub(super) sent: &'a score::Sent,
-    pub(super) payload: &'a payload::Sent<'p>,
+    pub(super) payload: &'a SentPayload<'p>,
     /// What stands in its place once a redirect has dropped it.
-    pub(super) no_payload: &'a payload::Sent<'p>,
+    pub(super) no_payload: &'a SentPayload<'p>,
 }
 
 /// The entry whose turn it is.
@@ -90,7 +90,7 @@ pub(super) fn choose<'a>(
 ) -> Result<Choice<'a>, NoChoice> {
     let alike = |group: &&'a Group| {
         let (group, rules) = (*group, &*group.rules);
-        let alike = group.with_payload(asked.payload, &rules.comparison).into_iter();
+        let alike = group.with_payload(asked.payload, &rules.body).into_iter();
         alike.filter_map(move |alike| admit(alike, asked, rules))
     };
     let mut admitted: Vec<_> = groups.iter().flat_map(alike).collect();
@@ -173,12 +173,12 @@ pub(super) fn rank(candidate: &Candidate, asked: &Asked<'_, '_>, rules: &Rules) 
     if !required.into_iter().all(|(name, recorded)| same_values(asked.headers, name, recorded)) {
         return None;
     }
-    let (told, open) = told(candidate, asked, rules)?;
+    let (score, open) = placeholder_score(candidate, asked, rules)?;
     let rank = Rank {
         standing: admission.standing,
         fixture: candidate.at.fixture,
-        back: Reverse(told.back),
-        other: told.other,
+        back: Reverse(score.confirmed),
+        other: score.contradicted,
         open,
         condition: Reverse(admission.same_condition),
         score: Reverse(asked.sent.score(&candidate.headers)),
@@ -186,20 +186,24 @@ pub(super) fn rank(candidate: &Candidate, asked: &Asked<'_, '_>, rules: &Rules) 
     Some((rank, admission.status))
 }
 
-/// What the request tells of a candidate in its redacted places, and in how many of its key nothing; `None` when URL or payload
-/// don't fit.
-pub(super) fn told(candidate: &Candidate, asked: &Asked<'_, '_>, rules: &Rules) -> Option<(Told, usize)> {
-    let mut told = asked.payload.fits(&candidate.payload, &rules.comparison, &rules.values)?;
-    let Some(places) = &candidate.places else { return Some((told, told.open)) };
+/// Scores the redacted places of a candidate, and counts those of its key without a known value. Returns `None` if URL or
+/// payload don't fit.
+pub(super) fn placeholder_score(
+    candidate: &Candidate,
+    asked: &Asked<'_, '_>,
+    rules: &Rules,
+) -> Option<(PlaceholderScore, usize)> {
+    let mut score = candidate.payload.score(asked.payload, &rules.body, &rules.values)?;
+    let Some(places) = &candidate.places else { return Some((score, score.unknown)) };
     if let Some(url) = asked.url {
-        told.add(places.0.fits(url, &rules.values)?);
+        score.add(places.0.score(url, &rules.values)?);
     }
-    let open = told.open;
+    let open = score.unknown;
     if let Some(url) = asked.url {
-        told.add(places.0.aside(url, &rules.values));
+        score.add(places.0.score_ignored(url, &rules.values));
     }
-    told.add(places.1.told(asked.headers, &rules.values));
-    Some((told, open))
+    score.add(places.1.score(asked.headers, &rules.values));
+    Some((score, open))
 }
 
 /// `--match-header`: values are compared without case; a header that one side lacks is a mismatch.

@@ -1,9 +1,11 @@
 //! How the entries of a request's method and URL stand to it: which one wins, and what the others lack. It is what
 //! `choice` decides by, told entry by entry, for people who ask why.
 
+use harproxy_compare::{RecordedPayload, SentPayload};
+
 use super::choice::{self, Asked};
 use super::matcher::Matcher;
-use super::{Difference, EntryRef, Query, payload, score};
+use super::{Difference, EntryRef, Query, score};
 
 /// An entry that has the request's method and URL.
 #[derive(Clone, Debug)]
@@ -64,7 +66,7 @@ impl Matcher {
         let groups = self.groups(&self.find(query.method, query.url));
         let seen = self.seen(query.url, &groups);
         let sent = score::Sent::new(query.headers);
-        let payload = payload::Sent::new(query.headers, query.body);
+        let payload = SentPayload::new(query.headers, query.body);
         let (url, headers) = (seen.as_ref(), query.headers);
         let asked = Asked { url, headers, sent: &sent, payload: &payload, no_payload: &payload };
         let turns = self.turns(session).on_trial();
@@ -82,7 +84,7 @@ impl Matcher {
                     Fate::Chosen { again: taken }
                 }
                 (None, _) => match &candidate.payload {
-                    payload::Recorded::Unreadable(why) => Fate::Unreadable(why.clone()),
+                    RecordedPayload::Unreadable(why) => Fate::Unreadable(why.clone()),
                     _ => Fate::Differs(self.differences(query, &payload, candidate.ordinal)),
                 },
                 (Some(rank), Some(best)) if rank.standing > best.standing => Fate::LastResort,
@@ -97,8 +99,9 @@ impl Matcher {
             let entry = self.fixtures[candidate.at.fixture].entry(candidate.at.entry);
             let names = entry.map(|entry| sent.names(&entry.request.headers, group.rules.score_all_headers));
             let (repeated, lacking) = names.unwrap_or_default();
-            let told = choice::told(candidate, &asked, &group.rules).map(|(told, _)| told).unwrap_or_default();
-            let placeholders = Placeholders { back: told.back, of: told.places() };
+            let score =
+                choice::placeholder_score(candidate, &asked, &group.rules).map(|(score, _)| score).unwrap_or_default();
+            let placeholders = Placeholders { back: score.confirmed, of: score.places() };
             Contender { at: candidate.at, repeated, lacking, placeholders, fate }
         });
         let mut contenders: Vec<Contender> = told.collect();

@@ -6,12 +6,12 @@ use ::http::HeaderName;
 use memchr::memmem;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, percent_encode};
 use serde_json::Value;
-use serde_json_path::JsonPath;
 use url::form_urlencoded;
 
+use harproxy_compare::{Encoding, Template};
+use harproxy_json::{JsonPath, PathError};
+
 use super::key::View;
-use super::template::{Spelling, Template};
-use super::{Error, json_path};
 use harproxy_redact::placeholder;
 
 /// A place of the request whose value the answer repeats.
@@ -31,16 +31,16 @@ pub enum Echo {
 #[derive(Debug, thiserror::Error)]
 pub enum BadEcho {
     /// It begins with none of the words.
-    #[error("`{0}` is no place of a request: use header:NAME, query:NAME, json:JSONPATH or path:{{NAME}}")]
+    #[error("`{0}` is not a place in a request: use header:NAME, query:NAME, json:JSONPATH or path:{{NAME}}")]
     NoPlace(String),
     /// No header's name.
-    #[error("`{0}` is no name of a header")]
+    #[error("`{0}` is not a valid header name")]
     Header(String),
     /// No JSON path.
     #[error(transparent)]
-    Json(#[from] Error),
+    Json(#[from] PathError),
     /// No name in braces.
-    #[error("`{0}` is no segment of a path: name it as `path` does, as in path:{{id}}")]
+    #[error("`{0}` is not a path segment: name it as `path` does, as in path:{{id}}")]
     Path(String),
 }
 
@@ -64,7 +64,7 @@ impl Echo {
                 Ok(Echo::Header(header.map_err(|_| BadEcho::Header(name.to_owned()))?.as_str().to_owned()))
             }
             "query" if !name.is_empty() => Ok(Echo::Query(name.to_owned())),
-            "json" => Ok(Echo::Json(Box::new(json_path(name.trim())?))),
+            "json" => Ok(Echo::Json(Box::new(JsonPath::parse(name.trim())?))),
             "path" => {
                 let inside = name.trim().strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
                 let inside = inside.filter(|inside| !inside.is_empty() && !inside.contains(['{', '}']));
@@ -113,7 +113,7 @@ impl Echoed {
             for (recorded, live) in recorded.values(echo).iter().zip(live.values(echo)) {
                 add(recorded, &live);
                 // The answer may repeat the secret without what stood around it.
-                let places = Template::of(recorded, Spelling::Plain).and_then(|template| template.in_place_of(&live));
+                let places = Template::parse(recorded, Encoding::Plain).and_then(|template| template.captures(&live));
                 for (found, live) in placeholder::find(recorded).zip(places.unwrap_or_default()) {
                     add(&recorded[found.range], &live);
                 }
@@ -200,7 +200,7 @@ impl Asked<'_> {
             }
             Echo::Json(path) => {
                 let payload = (self.payload)();
-                let found = payload.as_ref().map(|payload| path.query(payload).all()).unwrap_or_default();
+                let found = payload.as_ref().map(|payload| path.select(payload)).unwrap_or_default();
                 found.into_iter().filter_map(scalar).collect()
             }
         }
@@ -295,10 +295,10 @@ mod tests {
             Echo::parse(good).unwrap();
         }
         for (bad, why) in [
-            ("x-id", "no place"),
-            ("cookie:a", "no place"),
-            ("query:", "no place"),
-            ("header:a b", "no name of a header"),
+            ("x-id", "not a place"),
+            ("cookie:a", "not a place"),
+            ("query:", "not a place"),
+            ("header:a b", "not a valid header name"),
             ("json:$.[", "JSON path"),
             ("path:id", "path:{id}"),
             ("path:{}", "path:{id}"),

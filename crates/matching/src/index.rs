@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::EntryRef;
 use super::key::{KeyForm, View};
-use super::redacted::{Shape, UrlPlaces, size};
+use super::redacted::{UrlPlaces, UrlShape, size};
 use harproxy_har::Fixture;
 use harproxy_http::url::normal;
 use harproxy_redact::placeholder;
@@ -31,7 +31,7 @@ pub(super) struct Index {
 /// The shapes of URLs in which placeholders stand, by how long such URLs are. They are as many as there are kinds of such
 /// URLs, not as there are entries. Those of one length are in order of first appearance.
 #[derive(Debug, Default)]
-struct Shapes(HashMap<(usize, usize), Vec<Shape>>);
+struct Shapes(HashMap<(usize, usize), Vec<UrlShape>>);
 
 /// What the index knows of an origin.
 #[derive(Debug, Default)]
@@ -161,11 +161,11 @@ impl Index {
 
 impl Shapes {
     /// The shape of an entry's URL; `None` when there is no placeholder in it.
-    fn note(&mut self, url: &str, seen: &View<'_, '_>) -> Option<Shape> {
+    fn note(&mut self, url: &str, seen: &View<'_, '_>) -> Option<UrlShape> {
         if !placeholder::may_be_in(url.as_bytes()) {
             return None;
         }
-        let shape = Shape::of(&UrlPlaces::of(seen))?;
+        let shape = UrlShape::of(&UrlPlaces::of(seen))?;
         let known = self.0.entry(size(seen)).or_default();
         if !known.contains(&shape) {
             known.push(shape.clone());
@@ -173,14 +173,14 @@ impl Shapes {
         Some(shape)
     }
 
-    fn that_may_fit(&self, asked: &View<'_, '_>) -> &[Shape] {
+    fn that_may_fit(&self, asked: &View<'_, '_>) -> &[UrlShape] {
         if self.0.is_empty() {
             return &[];
         }
         self.0.get(&size(asked)).map_or(&[], Vec::as_slice)
     }
 
-    fn that_open_the_path(&self, asked: &View<'_, '_>) -> impl Iterator<Item = &Shape> {
+    fn that_open_the_path(&self, asked: &View<'_, '_>) -> impl Iterator<Item = &UrlShape> {
         let segments = if self.0.is_empty() { 0 } else { size(asked).0 };
         let lengths = self.0.iter().filter(move |((length, _), _)| *length == segments);
         lengths.flat_map(|(_, shapes)| shapes).filter(|shape| shape.opens_path())

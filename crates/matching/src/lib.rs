@@ -16,21 +16,17 @@ mod carry_on;
 mod choice;
 mod conditional;
 mod contest;
-mod digested;
 mod echo;
 mod explain;
-mod graphql;
 mod guess;
 mod index;
 mod key;
 mod likeness;
 mod matcher;
 pub mod noise;
-mod open;
 mod options;
 mod outcome;
 mod path;
-mod pattern;
 mod payload;
 mod policy;
 mod redacted;
@@ -39,7 +35,6 @@ mod same_host;
 mod scope;
 mod score;
 mod shown;
-mod template;
 mod turns;
 
 #[cfg(test)]
@@ -47,18 +42,17 @@ mod tests;
 
 use ::http::HeaderMap;
 
+pub use harproxy_compare::{DigestedPayload, MatchBody, PayloadDigester};
+
 pub use conditional::asks_for_websocket;
 pub use contest::{Contender, Fate, Placeholders};
-pub use digested::{Digested, Digesting};
 pub use echo::{BadEcho, Echo, Echoed, Spelt};
-pub use explain::{beginning, beside};
 pub use guess::Guess;
 pub use likeness::{Likeness, Sameness};
 pub use matcher::{Found, Matcher, Payload};
-pub use options::{MatchBody, MatchRule, MissingBody, Options, Redirects, Repeat};
+pub use options::{MatchRule, MissingBody, Options, Redirects, Repeat};
 pub use outcome::{Chosen, Difference, EntryRef, Miss, MissKind, Near, Outcome, SameHost, What};
 pub use path::PathPattern;
-pub use payload::json_path;
 pub use same_host::OriginPattern;
 
 use harproxy_glob::GlobError;
@@ -80,14 +74,9 @@ pub struct Query<'a> {
 /// Why a matcher can't be made.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A JSON path that is not one.
-    #[error("JSON path `{path}`: {reason}")]
-    JsonPath {
-        /// The path.
-        path: String,
-        /// What is wrong with it.
-        reason: String,
-    },
+    /// An invalid JSON path.
+    #[error(transparent)]
+    JsonPath(#[from] harproxy_json::PathError),
     /// An origin pattern that is not one.
     #[error("origin `{origin}`: {reason}")]
     Origin {

@@ -1,41 +1,42 @@
-//! What recording again takes for the same request: the key of replay, by the rules of `[[match]]`.
+//! Decides which requests a new recording takes for the same one: those with the same match key, by the rules of `[[match]]`.
 
 use std::borrow::Cow;
 
-use super::key::KeyForm;
-use super::payload::Digest;
-use super::policy::Policy;
-use super::{Error, MatchBody, MatchRule, Options};
+use harproxy_compare::{Digest, MatchBody};
 
-/// The rules of a project, as far as they say which requests are one.
+use super::key::KeyForm;
+use super::policy::Policy;
+use super::{Error, MatchRule, Options};
+
+/// The rules of a project, as far as they decide which requests are the same.
 #[derive(Debug)]
 pub struct Likeness {
     form: KeyForm,
     policy: Policy,
 }
 
-/// What of a request's payload has to be equal.
+/// The part of a request's payload that must be equal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Sameness {
     /// Its bytes.
     Bytes,
-    /// What it means: this stands for it.
+    /// Its meaning, of which this is the digest.
     Meaning(Digest),
     /// Nothing.
     Anything,
 }
 
 impl Likeness {
-    /// By these rules.
+    /// Prepares the rules.
     ///
     /// # Errors
-    /// A rule that can't be carried out.
+    /// The first invalid rule.
     pub fn new(rules: &[MatchRule]) -> Result<Self, Error> {
         let options = Options { rules: rules.to_vec(), ..Options::default() };
         Ok(Likeness { form: KeyForm::new(&[], &[], rules)?, policy: Policy::new(&options)? })
     }
 
-    /// What the URLs of requests that are one have in common; `url` is in normal form.
+    /// Returns the part of a URL in normal form that must be equal.
     ///
     /// ```
     /// use harproxy_matching::{Likeness, MatchRule, PathPattern};
@@ -49,12 +50,12 @@ impl Likeness {
         self.form.of(url)
     }
 
-    /// What of a payload sent to this URL has to be equal.
+    /// Returns the part of a payload sent to this URL that must be equal.
     #[must_use]
     pub fn payload(&self, url: &str, content_type: &str, payload: &[u8]) -> Sameness {
         let rules = self.policy.under(self.form.rules(), &self.form.view(url).active);
-        match rules.comparison.meaning(content_type, payload) {
-            _ if rules.comparison.mode == MatchBody::Ignore => Sameness::Anything,
+        match rules.body.meaning(content_type, payload) {
+            _ if rules.body.mode == MatchBody::Ignore => Sameness::Anything,
             Some(meaning) => Sameness::Meaning(meaning),
             None => Sameness::Bytes,
         }

@@ -16,9 +16,10 @@ use super::policy::Policy;
 use super::scope::Scope;
 use super::turns::{Marks, Sessions, Turns};
 use super::{
-    Chosen, Digested, Digesting, Echoed, EntryRef, Error, Guess, Miss, MissKind, Options, Outcome, Query, Redirects,
-    Repeat, SameHost, echo as repeats, payload, redirects, score,
+    Chosen, Echoed, EntryRef, Error, Guess, Miss, MissKind, Options, Outcome, Query, Redirects, Repeat, SameHost,
+    echo as repeats, redirects, score,
 };
+use harproxy_compare::{DigestedPayload, PayloadDigester, RecordedPayload, SentPayload};
 use harproxy_glob::Globs;
 use harproxy_har::{Entry, EntryHead, Fixture};
 use harproxy_http::NormalUrl;
@@ -151,18 +152,18 @@ impl Matcher {
     /// How to digest a payload of this request that is too long to be held; `None` when all of it is needed to say what it is
     /// equal to (`--match-body json` and `form`, `--ignore-body`).
     #[must_use]
-    pub fn digesting(&self, found: &Found<'_>, headers: &HeaderMap) -> Option<Digesting> {
+    pub fn digesting(&self, found: &Found<'_>, headers: &HeaderMap) -> Option<PayloadDigester> {
         let content_type = headers.get("content-type").map(|value| String::from_utf8_lossy(value.as_bytes()));
         let (groups, content_type) = (self.groups(found), content_type.unwrap_or_default());
-        if !groups.all().iter().all(|group| group.rules.comparison.is_digestible(&content_type)) {
+        if !groups.all().iter().all(|group| group.rules.body.can_stream(&content_type)) {
             return None;
         }
         let cuts =
             groups.all().iter().flat_map(|group| &group.candidates).filter_map(|candidate| match candidate.payload {
-                payload::Recorded::Cut { kept, .. } => Some(kept as u64),
+                RecordedPayload::Cut { kept, .. } => Some(kept as u64),
                 _ => None,
             });
-        Some(Digesting::new(headers, cuts.collect()))
+        Some(PayloadDigester::new(headers, cuts.collect()))
     }
 
     /// Finds the answer and takes its turn for `session`.
@@ -261,7 +262,7 @@ impl Matcher {
 
     fn resolve<'q>(&'q self, query: &Query<'q>, turns: &Turns) -> Outcome {
         let found = self.find(query.method, query.url);
-        let payload = payload::Sent::new(query.headers, query.body);
+        let payload = SentPayload::new(query.headers, query.body);
         let outcome = self.choose_with(query, &found, &payload, turns);
         outcome.unwrap_or_else(|kind| Outcome::Miss(Box::new(self.explain(query, &payload, kind))))
     }
@@ -270,11 +271,11 @@ impl Matcher {
         &'q self,
         query: &Query<'q>,
         found: &Found<'_>,
-        payload: &payload::Sent<'q>,
+        payload: &SentPayload<'q>,
         turns: &Turns,
     ) -> Result<Outcome, MissKind> {
         let sent = score::Sent::new(query.headers);
-        let no_payload = payload::Sent::new(query.headers, None);
+        let no_payload = SentPayload::new(query.headers, None);
         let asked = Asked { url: None, headers: query.headers, sent: &sent, payload, no_payload: &no_payload };
         let step = Step { method: query.method.into(), url: Cow::Borrowed(query.url) };
         let choice = self.choose(found, &asked, turns, &[])?;
@@ -438,7 +439,7 @@ pub enum Payload<'p> {
     /// All of it, as received.
     Held(&'p [u8]),
     /// Digests.
-    Digested(&'p Digested),
+    Digested(&'p DigestedPayload),
 }
 
 impl<'p> Payload<'p> {
@@ -447,10 +448,10 @@ impl<'p> Payload<'p> {
         Query { method: found.method, url: found.url, headers, body }
     }
 
-    fn sent(self, headers: &'p HeaderMap) -> payload::Sent<'p> {
+    fn sent(self, headers: &'p HeaderMap) -> SentPayload<'p> {
         match self {
-            Payload::Held(bytes) => payload::Sent::new(headers, Some(bytes)),
-            Payload::Digested(digested) => payload::Sent::digested(headers, digested),
+            Payload::Held(bytes) => SentPayload::new(headers, Some(bytes)),
+            Payload::Digested(digested) => SentPayload::from_digests(headers, digested),
         }
     }
 }

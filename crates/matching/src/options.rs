@@ -1,6 +1,7 @@
 //! The matching options of a run, as the command line and the configuration give them.
 
-use serde_json_path::JsonPath;
+use harproxy_compare::MatchBody;
+use harproxy_json::JsonPath;
 
 use super::{Echo, OriginPattern, PathPattern};
 use harproxy_glob::Globs;
@@ -28,20 +29,6 @@ pub enum Redirects {
     Follow,
     /// Served as recorded.
     Serve,
-}
-
-/// `--match-body`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum MatchBody {
-    /// Byte for byte.
-    #[default]
-    Exact,
-    /// Equal JSON values.
-    Json,
-    /// Equal form fields in order.
-    Form,
-    /// Not compared.
-    Ignore,
 }
 
 /// `--missing-body`.

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use harproxy_compare::{BodyRules, PlaceholderValues};
+use harproxy_json::JsonPath;
+
 use super::candidate::Rules;
-use super::payload::Comparison;
-use super::template::Values;
 use super::{Echo, Error, MatchRule, Options};
 
 /// The options of the run, and of each set of rules that applies somewhere.
@@ -18,13 +19,14 @@ pub(super) struct Policy {
 
 impl Policy {
     pub(super) fn new(options: &Options) -> Result<Self, Error> {
+        let ignored = options.ignore_body.iter().map(|path| JsonPath::parse(path)).collect::<Result<_, _>>()?;
         let everywhere = Rules {
-            comparison: Comparison::new(options.match_body, &options.ignore_body)?,
+            body: BodyRules { mode: options.match_body, ignored },
             match_headers: options.match_headers.clone(),
             score_all_headers: options.score_all_headers,
             missing_body: options.missing_body,
             redirects: options.redirects,
-            values: Arc::new(Values::new(&options.values)),
+            values: Arc::new(PlaceholderValues::new(&options.values)),
             echo: Vec::new(),
         };
         Ok(Policy { everywhere: Arc::new(everywhere), combined: Mutex::default() })
@@ -48,16 +50,16 @@ impl Policy {
 impl Rules {
     /// With what a rule says beside it: lists add up, of single values the rule's counts.
     fn over(mut self, rule: &MatchRule) -> Self {
-        self.comparison.ignored.extend(rule.ignore_body.iter().cloned());
+        self.body.ignored.extend(rule.ignore_body.iter().cloned());
         if let Some(mode) = rule.body {
-            self.comparison.mode = mode;
+            self.body.mode = mode;
         }
         if let Some(redirects) = rule.redirects {
             self.redirects = redirects;
         }
         for echo in &rule.echo {
             if let Echo::Json(path) = echo {
-                self.comparison.ignored.push((**path).clone());
+                self.body.ignored.push((**path).clone());
             }
             if !self.echo.contains(echo) {
                 self.echo.push(echo.clone());

@@ -1,142 +1,132 @@
-//! Where an entry's URL and headers have placeholders, and what a request has there.
+//! The redacted places of an entry's URL and headers, and what a request has there.
 
 use std::collections::HashMap;
 
 use ::http::HeaderMap;
+use harproxy_compare::{Encoding, PlaceholderScore, PlaceholderValues, Template};
+use harproxy_http::{Headers, cookies};
+use harproxy_redact::placeholder;
 use url::form_urlencoded;
 
 use super::key::View;
-use super::template::{Spelling, Template, Told, Values};
-use harproxy_http::Headers;
-use harproxy_redact::placeholder;
 
-/// The parts of a URL that have placeholders in them. What a rule lets vary, or leaves out, is not among those that have to
-/// fit, but tells as much.
+/// The parts of a URL that contain placeholders.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct UrlPlaces {
-    fit: Box<[(Part, Template)]>,
-    /// What is not compared.
-    aside: Box<[(Part, Template)]>,
+    /// The parts that a request must fit.
+    required: Box<[(UrlPart, Template)]>,
+    /// The parts that a rule ignores. They only count for the score.
+    ignored: Box<[(UrlPart, Template)]>,
 }
 
-/// A part of a URL, as [`View`] sees it.
+/// A part of a URL, as [`View`] divides it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Part {
-    /// What stands before the host.
-    User,
+pub(super) enum UrlPart {
+    /// The user information before the host.
+    UserInfo,
     /// A segment of the path, from 0.
     Segment(usize),
-    /// A parameter by its place among those that count.
+    /// A parameter, by its place among those that count.
     Parameter(usize),
-    /// The parameter that is left out, by its name and its place among those of the name.
-    Ignored(String, usize),
+    /// An ignored parameter, by its name and its place among those of the name.
+    IgnoredParameter(String, usize),
 }
 
 impl UrlPlaces {
-    /// In the URL of an entry.
+    /// Finds the placeholders in the URL of an entry.
     pub(super) fn of(seen: &View<'_, '_>) -> Self {
-        let (mut fit, mut aside) = (Vec::new(), Vec::new());
-        if let Some(user) = user(seen)
-            && let Some(template) = Template::of(user.as_bytes(), Spelling::Percent)
+        let (mut required, mut ignored) = (Vec::new(), Vec::new());
+        if let Some(user) = user_info(seen)
+            && let Some(template) = Template::parse(user.as_bytes(), Encoding::Percent)
         {
-            // Among origins that count as one nobody looks at it.
-            let list = if *seen.origin() == *seen.parts.origin { &mut fit } else { &mut aside };
-            list.push((Part::User, template));
+            // Origins that count as one are compared without user information.
+            let list = if *seen.origin() == *seen.parts.origin { &mut required } else { &mut ignored };
+            list.push((UrlPart::UserInfo, template));
         }
         let path = seen.path();
-        for (n, (segment, open)) in seen.parts.segments().zip(segments(&path)).enumerate() {
-            if let Some(template) = Template::of(segment.as_bytes(), Spelling::Percent) {
-                // A rule says that it varies.
-                let list = if segment == open { &mut fit } else { &mut aside };
-                list.push((Part::Segment(n), template));
+        for (n, (segment, by_rules)) in seen.parts.segments().zip(segments(&path)).enumerate() {
+            if let Some(template) = Template::parse(segment.as_bytes(), Encoding::Percent) {
+                let list = if segment == by_rules { &mut required } else { &mut ignored };
+                list.push((UrlPart::Segment(n), template));
             }
         }
         for (n, parameter) in parameters(seen).enumerate() {
-            if let Some(template) = Template::of(parameter.as_bytes(), Spelling::Form) {
-                fit.push((Part::Parameter(n), template));
+            if let Some(template) = Template::parse(parameter.as_bytes(), Encoding::Form) {
+                required.push((UrlPart::Parameter(n), template));
             }
         }
-        for (name, n, parameter) in ignored(seen) {
-            if let Some(template) = Template::of(parameter.as_bytes(), Spelling::Form) {
-                aside.push((Part::Ignored(name, n), template));
+        for (name, n, parameter) in ignored_parameters(seen) {
+            if let Some(template) = Template::parse(parameter.as_bytes(), Encoding::Form) {
+                ignored.push((UrlPart::IgnoredParameter(name, n), template));
             }
         }
-        UrlPlaces { fit: fit.into(), aside: aside.into() }
+        UrlPlaces { required: required.into(), ignored: ignored.into() }
     }
 
-    /// Whether a request's URL fits where it has to; and what all of its parts tell.
-    pub(super) fn fits(&self, asked: &View<'_, '_>, values: &Values) -> Option<Told> {
-        let mut told = Told::default();
-        for (part, template) in &self.fit {
-            told.add(template.fits(part.of(asked)?.as_bytes(), values)?);
+    /// Scores the parts that must fit. Returns `None` if one does not.
+    pub(super) fn score(&self, asked: &View<'_, '_>, values: &PlaceholderValues) -> Option<PlaceholderScore> {
+        let mut score = PlaceholderScore::default();
+        for (part, template) in &self.required {
+            score.add(template.score(part.of(asked)?.as_bytes(), values)?);
         }
-        Some(told)
+        Some(score)
     }
 
-    /// What the parts tell that need not fit.
-    pub(super) fn aside(&self, asked: &View<'_, '_>, values: &Values) -> Told {
-        let mut told = Told::default();
-        for (part, template) in &self.aside {
-            let fits = part.of(asked).and_then(|text| template.fits(text.as_bytes(), values));
-            told.add(fits.unwrap_or_else(|| unknown(template)));
+    /// Scores the parts that need not fit.
+    pub(super) fn score_ignored(&self, asked: &View<'_, '_>, values: &PlaceholderValues) -> PlaceholderScore {
+        let mut score = PlaceholderScore::default();
+        for (part, template) in &self.ignored {
+            let found = part.of(asked).and_then(|text| template.score(text.as_bytes(), values));
+            score.add(found.unwrap_or_else(|| template.unknown_score()));
         }
-        told
+        score
     }
 
+    /// Returns true if the URL has no placeholders.
     pub(super) fn is_empty(&self) -> bool {
-        self.fit.is_empty() && self.aside.is_empty()
-    }
-
-    /// What has to fit.
-    pub(super) fn to_fit(&self) -> impl Iterator<Item = &Part> {
-        self.fit.iter().map(|(part, _)| part)
-    }
-
-    /// The placeholders that the request has to tell apart, place by place.
-    pub(super) fn places(&self) -> impl Iterator<Item = (&Part, &Template)> {
-        self.fit.iter().map(|(part, template)| (part, template))
+        self.required.is_empty() && self.ignored.is_empty()
     }
 }
 
-impl Part {
+impl UrlPart {
     fn of<'a>(&self, asked: &'a View<'_, '_>) -> Option<&'a str> {
         match self {
-            Part::User => user(asked),
-            Part::Segment(n) => asked.parts.segments().nth(*n),
-            Part::Parameter(n) => parameters(asked).nth(*n),
-            Part::Ignored(name, n) => {
-                ignored(asked).find(|(other, place, _)| other == name && place == n).map(|(.., parameter)| parameter)
+            UrlPart::UserInfo => user_info(asked),
+            UrlPart::Segment(n) => asked.parts.segments().nth(*n),
+            UrlPart::Parameter(n) => parameters(asked).nth(*n),
+            UrlPart::IgnoredParameter(name, n) => {
+                let mut namesakes = ignored_parameters(asked).filter(|(other, ..)| other == name);
+                namesakes.find(|(_, place, _)| place == n).map(|(.., parameter)| parameter)
             }
         }
     }
 }
 
-/// The shape that a URL must have for some entries to fit: which of its parts may be anything, or have something in them that
-/// may.
+/// The parts of a URL that may have any value for some entries to fit. Entries are found by the rest of their URL.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Shape {
-    user: bool,
+pub(super) struct UrlShape {
+    user_info: bool,
     segments: Box<[usize]>,
     parameters: Box<[usize]>,
 }
 
-impl Shape {
-    /// `None`: no part is open.
+impl UrlShape {
+    /// Returns the shape of a URL; `None` if all parts of it must be equal.
     pub(super) fn of(places: &UrlPlaces) -> Option<Self> {
-        let (mut user, mut segments, mut parameters) = (false, Vec::new(), Vec::new());
-        for part in places.to_fit() {
+        let (mut user_info, mut segments, mut parameters) = (false, Vec::new(), Vec::new());
+        for (part, _) in &places.required {
             match part {
-                Part::User => user = true,
-                Part::Segment(n) => segments.push(*n),
-                Part::Parameter(n) => parameters.push(*n),
-                Part::Ignored(..) => {}
+                UrlPart::UserInfo => user_info = true,
+                UrlPart::Segment(n) => segments.push(*n),
+                UrlPart::Parameter(n) => parameters.push(*n),
+                UrlPart::IgnoredParameter(..) => {}
             }
         }
-        let shape = Shape { user, segments: segments.into(), parameters: parameters.into() };
-        (!places.fit.is_empty()).then_some(shape)
+        let shape = UrlShape { user_info, segments: segments.into(), parameters: parameters.into() };
+        (!places.required.is_empty()).then_some(shape)
     }
 
-    /// What this shape leaves of a URL: equal for all that differ only in its open parts.
+    /// Returns the part of a URL that must be equal: the same for all URLs that differ only in the open parts.
     pub(super) fn of_url(&self, seen: &View<'_, '_>) -> String {
         let mut key = self.of_origin(seen);
         key.push_str(&self.of_path(&seen.path()));
@@ -153,13 +143,13 @@ impl Shape {
 
     fn of_origin(&self, seen: &View<'_, '_>) -> String {
         let origin = seen.origin();
-        match (self.user, origin.split_once("://"), origin.rsplit_once('@')) {
+        match (self.user_info, origin.split_once("://"), origin.rsplit_once('@')) {
             (true, Some((scheme, _)), Some((_, host))) => format!("{scheme}://{OPEN}@{host}"),
             _ => origin.into_owned(),
         }
     }
 
-    /// The path, with its open segments left out.
+    /// Returns the path without its open segments.
     pub(super) fn of_path(&self, path: &str) -> String {
         let mut open = String::with_capacity(path.len());
         for (n, segment) in segments(path).enumerate() {
@@ -169,21 +159,21 @@ impl Shape {
         open
     }
 
-    /// Whether some segment of the path is open.
+    /// Returns true if a segment of the path is open.
     pub(super) fn opens_path(&self) -> bool {
         !self.segments.is_empty()
     }
 }
 
-/// How long a path and a query are, in segments and parameters: shapes fit those of their own.
+/// Returns the numbers of segments and parameters of a URL. Shapes fit URLs with the same numbers.
 pub(super) fn size(seen: &View<'_, '_>) -> (usize, usize) {
     (seen.parts.segments().count(), parameters(seen).count())
 }
 
-/// No URL in normal form has braces in its path, and a query only where nobody wrote them so.
+/// Stands for an open part. The path of a URL in normal form has no braces, and clients encode those of a query.
 const OPEN: &str = "{*}";
 
-fn user<'u>(seen: &View<'_, 'u>) -> Option<&'u str> {
+fn user_info<'u>(seen: &View<'_, 'u>) -> Option<&'u str> {
     let origin: &'u str = seen.parts.origin;
     Some(origin.split_once("://")?.1.rsplit_once('@')?.0)
 }
@@ -192,14 +182,14 @@ fn segments(path: &str) -> impl Iterator<Item = &str> {
     path.strip_prefix('/').unwrap_or(path).split('/')
 }
 
-/// The parameters that count, as they are written.
+/// Returns the parameters that count, as they are written.
 fn parameters<'u>(seen: &View<'_, 'u>) -> impl Iterator<Item = &'u str> {
     let query: Option<&'u str> = seen.parts.query;
     query.into_iter().flat_map(|query| query.split('&')).filter(|parameter| !seen.ignores(parameter))
 }
 
-/// Those that don't: name, place among those of the name, and all of it.
-fn ignored<'u>(seen: &View<'_, 'u>) -> impl Iterator<Item = (String, usize, &'u str)> {
+/// Returns the ignored parameters: name, place among those of the name, and the whole parameter.
+fn ignored_parameters<'u>(seen: &View<'_, 'u>) -> impl Iterator<Item = (String, usize, &'u str)> {
     let query: Option<&'u str> = seen.parts.query;
     let ignored = query.into_iter().flat_map(|query| query.split('&')).filter(|parameter| seen.ignores(parameter));
     let mut names: Vec<String> = Vec::new();
@@ -211,26 +201,27 @@ fn ignored<'u>(seen: &View<'_, 'u>) -> impl Iterator<Item = (String, usize, &'u 
     })
 }
 
-/// The placeholders in an entry's request headers. Nothing there has to fit.
+/// The placeholders in the request headers of an entry. A request need not fit them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct HeaderPlaces(Box<[(HeaderPlace, Template)]>);
 
-/// A place in a request's headers.
+/// A place in the headers of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum HeaderPlace {
+enum HeaderPlace {
     /// A header, by its name in lower case and its place among those of the name.
     Field(Box<str>, usize),
-    /// A cookie, by the same.
+    /// A cookie, by its name and its place among those of the name.
     Cookie(Box<[u8]>, usize),
 }
 
 impl HeaderPlaces {
+    /// Finds the placeholders in the headers of an entry's request.
     pub(super) fn of(headers: &Headers) -> Self {
         let mut found: Vec<(HeaderPlace, Template)> = Vec::new();
-        let mut namesakes: HashMap<HeaderPlace, usize> = HashMap::new();
+        let mut counts: HashMap<HeaderPlace, usize> = HashMap::new();
         let mut add = |place: &dyn Fn(usize) -> HeaderPlace, text: &[u8]| {
-            if let Some(template) = Template::of(text, Spelling::Plain) {
-                let n = namesakes.entry(place(0)).or_default();
+            if let Some(template) = Template::parse(text, Encoding::Plain) {
+                let n = counts.entry(place(0)).or_default();
                 found.push((place(*n), template));
                 *n += 1;
             }
@@ -238,7 +229,7 @@ impl HeaderPlaces {
         for header in headers.iter().filter(|header| placeholder::may_be_in(&header.value)) {
             let name = header.name.to_ascii_lowercase();
             if name == "cookie" {
-                for (name, value) in cookies(&header.value) {
+                for (name, value) in cookies::pairs(&header.value) {
                     add(&|n| HeaderPlace::Cookie(name.into(), n), value);
                 }
             } else {
@@ -248,22 +239,20 @@ impl HeaderPlaces {
         HeaderPlaces(found.into())
     }
 
+    /// Returns true if the headers have no placeholders.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// What a request's headers tell: of each place, the value that tells most for the entry.
-    pub(super) fn told(&self, request: &HeaderMap, values: &Values) -> Told {
-        let mut told = Told::default();
+    /// Scores the headers of a request. Of several values at one place the best one counts.
+    pub(super) fn score(&self, request: &HeaderMap, values: &PlaceholderValues) -> PlaceholderScore {
+        let mut total = PlaceholderScore::default();
         for (place, template) in &self.0 {
-            let sent = place.of(request).into_iter().filter_map(|value| template.fits(value, values));
-            told.add(sent.max_by_key(|told| (told.back, told.open)).unwrap_or_else(|| unknown(template)));
+            let scores = place.of(request).into_iter().filter_map(|value| template.score(value, values));
+            let best = scores.max_by_key(|score| (score.confirmed, score.unknown));
+            total.add(best.unwrap_or_else(|| template.unknown_score()));
         }
-        told
-    }
-
-    pub(super) fn places(&self) -> impl Iterator<Item = (&HeaderPlace, &Template)> {
-        self.0.iter().map(|(place, template)| (place, template))
+        total
     }
 }
 
@@ -273,32 +262,11 @@ impl HeaderPlace {
         match self {
             HeaderPlace::Field(name, _) => values(name).collect(),
             HeaderPlace::Cookie(name, _) => {
-                let pairs = values("cookie").flat_map(cookies);
+                let pairs = values("cookie").flat_map(cookies::pairs);
                 pairs.filter(|(other, _)| *other == &**name).map(|(_, value)| value).collect()
             }
         }
     }
-}
-
-/// The pairs of a `Cookie` header; one without `=` is a value without a name.
-fn cookies(header: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    let pairs = header.split(|byte| *byte == b';').map(<[u8]>::trim_ascii).filter(|pair| !pair.is_empty());
-    pairs.map(|pair| match pair.iter().position(|byte| *byte == b'=') {
-        Some(equals) => (&pair[..equals], &pair[equals + 1..]),
-        None => (&b""[..], pair),
-    })
-}
-
-/// Whether a text has placeholders, and another fits it.
-pub(super) fn fits(recorded: &str, sent: &str, spelling: Spelling) -> bool {
-    placeholder::may_be_in(recorded.as_bytes())
-        && Template::of(recorded.as_bytes(), spelling)
-            .is_some_and(|template| template.fits(sent.as_bytes(), &Values::default()).is_some())
-}
-
-/// What a place tells in which the request has nothing that fits.
-fn unknown(template: &Template) -> Told {
-    Told { open: template.placeholders().count(), ..Told::default() }
 }
 
 #[cfg(test)]
@@ -306,7 +274,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_of_one_name_are_told_apart_however_many_there_are() {
+    fn many_cookies_of_one_name_are_told_apart() {
         let mut headers = Headers::default();
         headers.push("cookie", "sid=REDACTED-sid-1; ".repeat(5_000));
         let HeaderPlaces(places) = HeaderPlaces::of(&headers);

@@ -1,43 +1,45 @@
-//! A request as it may be told: what the policy calls secret is taken out of it.
+//! A request without its secrets, as an explanation shows it.
 
 use std::borrow::Cow;
 
 use ::http::header::CONTENT_ENCODING;
 use ::http::{HeaderMap, HeaderName, HeaderValue};
+use harproxy_compare::SentPayload;
+use harproxy_compare::payload_diff::EXPLAINED_BYTES;
 
-use super::{Difference, Query, payload};
+use super::{Difference, Query};
 use harproxy_http::{Headers, NormalUrl};
 use harproxy_redact::{Outcome, Policy, Redactor, Telling};
 
-/// A request without its secrets.
-pub(super) struct Shown<'p> {
+/// A request whose secrets are replaced.
+pub(super) struct RedactedRequest<'p> {
     pub(super) url: NormalUrl,
     pub(super) headers: HeaderMap,
     body: Option<Vec<u8>>,
     redactor: Redactor<'p, Telling>,
 }
 
-/// Of longer payloads nothing is told that stands in them.
-pub(super) const LONGEST: usize = 4 << 20;
+/// Stands for a value that has no counterpart in the redacted request.
+const REDACTED: &str = "REDACTED";
 
-/// What stands for what can't be told.
-const UNTOLD: &str = "REDACTED";
-
-impl<'p> Shown<'p> {
-    /// `None`: there is no secret in it.
-    pub(super) fn of(query: &Query<'_>, payload: &payload::Sent<'_>, policy: &'p Policy) -> Option<Self> {
+impl<'p> RedactedRequest<'p> {
+    /// Replaces the secrets of a request. Returns `None` if it has none.
+    pub(super) fn new(query: &Query<'_>, payload: &SentPayload<'_>, policy: &'p Policy) -> Option<Self> {
         let mut redactor = Telling::of(policy);
-        // What is secret by its place in headers and payload is known in what is told of the rest.
+        // The redactor learns the secrets of headers and payload first, and finds them everywhere else.
         redactor.headers(&mut Headers::from(query.headers));
-        let is_told = payload.decoded().len() <= LONGEST;
-        if is_told {
+        let is_shown = payload.decoded().len() <= EXPLAINED_BYTES;
+        if is_shown {
             redactor.payload(&payload.content_type(), payload.decoded());
         }
         let url = redactor.url(query.url.as_str());
         let sent = Headers::from(query.headers);
         let mut headers = sent.clone();
         redactor.headers(&mut headers);
-        let body = if is_told { redactor.payload(&payload.content_type(), payload.decoded()) } else { Outcome::Opaque };
+        let body = match is_shown {
+            true => redactor.payload(&payload.content_type(), payload.decoded()),
+            false => Outcome::Opaque,
+        };
         let body = match body {
             Outcome::Redacted(body) => Some(body),
             Outcome::Clean | Outcome::Opaque => None,
@@ -50,47 +52,47 @@ impl<'p> Shown<'p> {
             let name = HeaderName::from_bytes(field.name.as_bytes()).ok()?;
             Some((name, HeaderValue::from_bytes(&field.value).ok()?))
         };
-        // What is left of the payload is decoded.
-        let coded = |name: &HeaderName| *name == CONTENT_ENCODING && body.is_some();
+        // A redacted payload is decoded.
+        let is_obsolete = |name: &HeaderName| *name == CONTENT_ENCODING && body.is_some();
         let mut kept = HeaderMap::new();
-        for (name, value) in headers.iter().filter_map(field).filter(|(name, _)| !coded(name)) {
+        for (name, value) in headers.iter().filter_map(field).filter(|(name, _)| !is_obsolete(name)) {
             kept.append(name, value);
         }
         let url = url.and_then(|url| NormalUrl::parse_any(&url).ok()).unwrap_or_else(|| query.url.clone());
-        Some(Shown { url, headers: kept, body, redactor })
+        Some(RedactedRequest { url, headers: kept, body, redactor })
     }
 
-    /// Looks at it as matching looks at the live one.
+    /// Calls `inspect` with the redacted request in the form of a live one.
     pub(super) fn with<T>(
         &self,
         live: &Query<'_>,
-        payload: &payload::Sent<'_>,
-        look: impl FnOnce(&Query<'_>, &payload::Sent<'_>) -> T,
+        payload: &SentPayload<'_>,
+        inspect: impl FnOnce(&Query<'_>, &SentPayload<'_>) -> T,
     ) -> T {
         let body = self.body.as_deref().or(live.body);
         let query = Query { method: live.method, url: &self.url, headers: &self.headers, body };
-        match payload.as_digested() {
-            Some(digested) => look(&query, &payload::Sent::digested(&self.headers, digested)),
-            None => look(&query, &payload::Sent::new(&self.headers, body)),
+        match payload.digested() {
+            Some(digested) => inspect(&query, &SentPayload::from_digests(&self.headers, digested)),
+            None => inspect(&query, &SentPayload::new(&self.headers, body)),
         }
     }
 
-    /// Whether there is nothing secret in a text.
-    pub(super) fn may_tell(&mut self, text: &str) -> bool {
+    /// Returns true if a text contains no secret.
+    pub(super) fn is_clean(&mut self, text: &str) -> bool {
         matches!(self.redactor.text(text.as_bytes()), Cow::Borrowed(_))
     }
 
-    /// Puts in the place of live values what may be told of them. `shown` is in what this differs from the same entry.
-    pub(super) fn veil(&mut self, live: Vec<Difference>, mut shown: Vec<Difference>) -> Vec<Difference> {
-        let veiled = live.into_iter().map(|mut difference| {
-            let same = |other: &Difference| (other.what, &other.name) == (difference.what, &difference.name);
-            match shown.iter().position(same) {
-                Some(at) => difference = shown.remove(at),
-                None => difference.request = difference.request.map(|_| UNTOLD.to_owned()),
+    /// Replaces the differences of the live request by those of the redacted request from the same entry.
+    pub(super) fn redact_values(&mut self, live: Vec<Difference>, mut redacted: Vec<Difference>) -> Vec<Difference> {
+        let redact = |mut difference: Difference| {
+            let is_same = |other: &Difference| (other.what, &other.name) == (difference.what, &difference.name);
+            match redacted.iter().position(is_same) {
+                Some(at) => difference = redacted.remove(at),
+                None => difference.request = difference.request.map(|_| REDACTED.to_owned()),
             }
             difference.name = String::from_utf8_lossy(&self.redactor.text(difference.name.as_bytes())).into_owned();
             difference
-        });
-        veiled.collect()
+        };
+        live.into_iter().map(redact).collect()
     }
 }

@@ -202,10 +202,7 @@ pub fn parse_header_name(text: &str) -> Result<String, String> {
 
 /// Checks a JSON path (RFC 9535) and returns it unchanged.
 pub fn parse_json_path(text: &str) -> Result<String, String> {
-    match harproxy_matching::json_path(text) {
-        Ok(_) => Ok(text.to_owned()),
-        Err(error) => Err(error.to_string()),
-    }
+    harproxy_json::JsonPath::parse(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
 /// Checks `miss,unused` or `+unused,-ambiguous` and returns it unchanged. Its meaning depends on CMD.

@@ -40,7 +40,7 @@ pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
     let asks = recorder.clone().map(|recorder| recorder as Arc<dyn Ask>);
     let replayer = Arc::new(Replayer::open(replay, asks)?);
     let explains = replayer.clone();
-    drop(spawn_blocking(move || explains.look_around()));
+    drop(spawn_blocking(move || explains.warm_up_explanations()));
 
     let may_match = |host: &str| replayer.may_match_domain(host);
     let may_match_origin = |origin: &str| replayer.may_match_origin(origin);

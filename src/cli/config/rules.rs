@@ -56,7 +56,7 @@ fn rule<'t>(document: &ConfigFile<'t>, table: Table<'t>) -> Result<MatchRule, Er
             "ignore-body" => {
                 for text in texts() {
                     let (text, span) = text?;
-                    let path = harproxy_matching::json_path(&text);
+                    let path = harproxy_json::JsonPath::parse(&text);
                     rule.ignore_body.push(path.map_err(|error| document.wrong(&name, &span, error.to_string()))?);
                 }
             }

@@ -3,6 +3,7 @@
 use super::document::{ConfigFile, Error, Table, TomlItem};
 use crate::cli::args::values::parse_header_name;
 use crate::record::Volatile;
+use harproxy_json::JsonPath;
 
 /// Reads `[scope]`: whether noise is excluded.
 pub(super) fn scope<'t>(noise: &mut Option<bool>, document: &ConfigFile<'t>, table: Table<'t>) -> Result<(), Error> {
@@ -49,11 +50,5 @@ fn hash(text: &str) -> Result<String, &'static str> {
 
 /// Checks a JSON path and returns it unchanged. The error suggests a missing `$` or `$.`.
 pub(super) fn json_path(text: &str) -> Result<String, String> {
-    harproxy_redact::json_path(text).map(|_| text.to_owned()).map_err(|error| {
-        let meant = ["$", "$."].map(|begin| format!("{begin}{text}"));
-        match meant.iter().find(|path| harproxy_redact::json_path(path).is_ok()) {
-            Some(meant) => format!("{error}; did you mean `{meant}`?"),
-            None => error.to_string(),
-        }
-    })
+    JsonPath::parse(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }

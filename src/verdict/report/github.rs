@@ -7,8 +7,8 @@ use std::fmt::Write as _;
 
 use super::{Report, headline, text};
 use crate::verdict::{CheckId, Finding, Severity};
+use harproxy_compare::excerpt;
 use harproxy_http::escape::harmless;
-use harproxy_matching::beginning;
 
 /// So many of each severity are shown of a step; the rest GitHub leaves out.
 const SHOWN: usize = 10;
@@ -56,7 +56,7 @@ fn annotation(out: &mut String, command: &str, finding: &Finding, place: &dyn Fn
 fn line(out: &mut String, command: &str, properties: &[(&str, &str)], message: &str) {
     let properties: Vec<String> =
         properties.iter().map(|(name, value)| format!("{name}={}", escaped(value, &[':', ',']))).collect();
-    let message = escaped(&beginning(&harmless(message), LONGEST), &[]);
+    let message = escaped(&excerpt(&harmless(message), LONGEST), &[]);
     // Writing to a String never fails.
     let _ = writeln!(out, "::{command} {}::{message}", properties.join(","));
 }

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Report, text};
 use crate::verdict::{CheckId, Finding, Severity};
-use harproxy_matching::beginning;
+use harproxy_compare::excerpt;
 
 /// Characters of a description.
 const LONGEST: usize = 1_000;
@@ -70,7 +70,7 @@ fn description(finding: &Finding) -> String {
     let about = finding.at.request.as_ref().map_or_else(String::new, |request| format!("{request}: "));
     let remedy = finding.hint.as_deref();
     let remedy = remedy.map_or_else(String::new, |remedy| format!(" (what helps: {remedy})"));
-    beginning(&format!("{}: {about}{what}{remedy}", finding.check.as_str()), LONGEST)
+    excerpt(&format!("{}: {about}{what}{remedy}", finding.check.as_str()), LONGEST)
 }
 
 /// What fails a run is worse than what does not; what nothing asked for is worth knowing.

@@ -12,8 +12,8 @@ use super::{Report, headline, text};
 use crate::verdict::explain::{MAX_DIFFERENCES, is_near_line};
 use crate::verdict::phrase::{subject, values};
 use crate::verdict::{CheckId, Finding, FixtureUse, NearEntry, Severity, Verdict};
+use harproxy_compare::excerpt;
 use harproxy_http::escape::harmless;
-use harproxy_matching::beginning;
 
 /// Bytes. A comment on GitHub has 65,536 characters at most; a step summary 1 MiB, for all that a step appends to it.
 pub const LONGEST: usize = 64_000;
@@ -79,14 +79,14 @@ pub fn head(report: &Report) -> String {
     let verdict = &report.verdict;
     let (comes_to, of) = headline::of(verdict);
     let mark = if verdict.passed() { '✅' } else { '❌' };
-    let mut out = format!("### {mark} {comes_to}{}\n\n", prose(&beginning(&of, SENTENCE)));
+    let mut out = format!("### {mark} {comes_to}{}\n\n", prose(&excerpt(&of, SENTENCE)));
     let command = match &*report.command {
         "" => String::new(),
-        command => format!("{}: ", code(&beginning(command, SENTENCE))),
+        command => format!("{}: ", code(&excerpt(command, SENTENCE))),
     };
     let endings = headline::endings(report);
     for ending in endings.iter().take(LISTED) {
-        let _ = writeln!(out, "❌ {command}{}\n", prose(&beginning(ending, SENTENCE)));
+        let _ = writeln!(out, "❌ {command}{}\n", prose(&excerpt(ending, SENTENCE)));
     }
     if endings.len() > LISTED {
         let _ = writeln!(out, "… and {} more\n", endings.len() - LISTED);
@@ -127,14 +127,14 @@ fn folded(finding: &Finding, open: bool) -> String {
     let times = if finding.times > 1 { format!(" ({} times)", finding.times) } else { String::new() };
     let mut lines = finding.text.lines();
     let about = match &finding.at.request {
-        Some(request) => format!("<code>{}</code>", html(&beginning(request, SENTENCE))),
-        None => html(&beginning(lines.next().unwrap_or_default(), SENTENCE)),
+        Some(request) => format!("<code>{}</code>", html(&excerpt(request, SENTENCE))),
+        None => html(&excerpt(lines.next().unwrap_or_default(), SENTENCE)),
     };
     let (open, kind) = (if open { " open" } else { "" }, finding.check.as_str());
     let mut out = format!("<details{open}><summary>{mark} <b>{kind}</b>: {about}{times}</summary>\n\n");
     let is_told = |line: &&str| finding.near.is_empty() || !is_near_line(line);
     for line in lines.filter(is_told).take(SENTENCES) {
-        let _ = writeln!(out, "{}\n", prose(&beginning(line, SENTENCE)));
+        let _ = writeln!(out, "{}\n", prose(&excerpt(line, SENTENCE)));
     }
     for (n, near) in finding.near.iter().enumerate() {
         out.push_str(&differences(near, if n == 0 { "Nearest" } else { "Then" }));
@@ -144,9 +144,9 @@ fn folded(finding: &Finding, open: bool) -> String {
     }
     if let Some(remedy) = &finding.hint {
         let (first, snippet) = remedy.split_once('\n').unwrap_or((remedy, ""));
-        let _ = writeln!(out, "**What helps:** {}\n", prose(&beginning(first, SENTENCE)));
+        let _ = writeln!(out, "**What helps:** {}\n", prose(&excerpt(first, SENTENCE)));
         if !snippet.is_empty() {
-            out.push_str(&block("text", &format!("{}\n", harmless(&beginning(snippet, SNIPPET)))));
+            out.push_str(&block("text", &format!("{}\n", harmless(&excerpt(snippet, SNIPPET)))));
         }
     }
     out.push_str("</details>\n\n");
@@ -185,11 +185,11 @@ fn unused(fixture: &FixtureUse, verdict: &Verdict) -> String {
     let mark = mark(severity.unwrap_or(Severity::Warning));
     let number = fixture.entries - fixture.used;
     let entries = many(fixture.entries as u64, "entry", "entries");
-    let name = html(&beginning(&fixture.fixture, SENTENCE));
+    let name = html(&excerpt(&fixture.fixture, SENTENCE));
     let mut out =
         format!("<details><summary>{mark} <b>unused</b>: {number} of {entries} of <code>{name}</code></summary>\n\n");
     for finding in named.iter().take(LISTED) {
-        let request = beginning(finding.at.request.as_deref().unwrap_or_default(), SENTENCE);
+        let request = excerpt(finding.at.request.as_deref().unwrap_or_default(), SENTENCE);
         let entry = format!("#{} {request}", finding.at.entry.unwrap_or_default());
         let _ = writeln!(out, "- {}", code(&entry));
     }
@@ -207,7 +207,7 @@ fn unused(fixture: &FixtureUse, verdict: &Verdict) -> String {
 fn place(fixture: &str, entry: Option<usize>, line: Option<usize>) -> String {
     let entry = entry.map(|entry| format!("#{entry}")).unwrap_or_default();
     let line = line.map(|line| format!(", line {line}")).unwrap_or_default();
-    format!("{}{line}", code(&format!("{}{entry}", beginning(fixture, SENTENCE))))
+    format!("{}{line}", code(&format!("{}{entry}", excerpt(fixture, SENTENCE))))
 }
 
 fn mark(severity: Severity) -> &'static str {

@@ -1,175 +1,205 @@
-//! One entry beside a request: every difference that keeps it from matching, and how near that makes it.
+//! Compares a request with one entry: the differences that keep it from matching, and their distance.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::cmp::Reverse;
 use std::io::Read;
+
+use harproxy_compare::excerpt::common_prefix;
+use harproxy_compare::fields::{self, ListDifferences, Parameter};
+use harproxy_compare::payload_diff::EXPLAINED_BYTES;
+use harproxy_compare::{
+    BodyLocation, Difference, Location, PathDiff, PathSegments, PathStep, PayloadDiff, PayloadDiffKind, SentPayload,
+    diff_long_payloads, diff_payloads, distance, excerpt, excerpt_pair,
+};
+use harproxy_har::{Entry, Payload};
+use harproxy_http::url::normal;
 
 use super::super::candidate::{Required, Rules};
 use super::super::conditional::Condition;
 use super::super::index::Ordinal;
 use super::super::key::View;
 use super::super::matcher::Matcher;
-use super::super::{Difference, EntryRef, Near, Query, What, choice, payload, score};
-use super::excerpt::{beginning, beside, common};
-use super::fields::{self, Fields, Raw};
-use super::paths::{Paths, Segments};
-use super::{body, cost};
-use harproxy_har::{Entry, Payload};
-use harproxy_http::url::normal;
+use super::super::payload::read_recorded;
+use super::super::{EntryRef, Near, Query, What, choice, score};
 
-/// An entry, what keeps it from matching, and what of it a remedy has to mend.
+/// An entry that was compared with a request.
 #[derive(Debug)]
-pub(super) struct Compared {
-    pub(super) rank: Rank,
+pub(super) struct ComparedEntry {
+    pub(super) rank: NearRank,
     pub(super) near: Near,
-    /// What kind of difference the payloads have.
-    pub(super) nature: body::Nature,
+    /// The kind of difference of the payloads.
+    pub(super) payload_kind: PayloadDiffKind,
 }
 
-/// How near an entry is: the least distance first, then who repeats more of the recorded headers, then who came first.
+/// The order of near entries: the least distance first, then the most repeated headers, then the order of entries.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Rank {
-    cost: u32,
+pub(super) struct NearRank {
+    distance: u32,
     score: Reverse<usize>,
     ordinal: Ordinal,
 }
 
-impl Rank {
-    /// How far it is.
-    pub(super) fn cost(&self) -> u32 {
-        self.cost
+impl NearRank {
+    pub(super) fn distance(&self) -> u32 {
+        self.distance
     }
 }
 
-/// What one explanation may read of long payloads, bytes.
+/// Limits the bytes of long payloads that one explanation reads.
 #[derive(Debug)]
-pub(super) struct Budget(Cell<u64>);
+pub(super) struct ReadBudget(Cell<u64>);
 
-impl Budget {
+impl ReadBudget {
     pub(super) fn new() -> Self {
-        Budget(Cell::new(128 << 20))
+        ReadBudget(Cell::new(128 << 20))
     }
 
-    fn allows(&self, bytes: u64) -> bool {
+    /// Takes the bytes from the budget. Returns false if there are not enough left.
+    fn take(&self, bytes: u64) -> bool {
         let left = self.0.get().checked_sub(bytes);
         left.inspect(|left| self.0.set(*left)).is_some()
     }
 }
 
-/// A request's method and URL, to be compared with those of many entries.
-pub(super) struct Heads<'a> {
+/// The method and URL of a request, prepared for the comparison with many entries.
+pub(super) struct RequestLine<'a> {
     method: &'a str,
-    asked: &'a View<'a, 'a>,
-    path: Segments<'a>,
+    url: &'a View<'a, 'a>,
+    path: PathSegments<'a>,
 }
 
-impl<'a> Heads<'a> {
-    pub(super) fn of(method: &'a str, asked: &'a View<'a, 'a>) -> Self {
-        Heads { method, asked, path: Segments::of(asked) }
+impl<'a> RequestLine<'a> {
+    pub(super) fn new(method: &'a str, url: &'a View<'a, 'a>) -> Self {
+        RequestLine { method, url, path: path_segments(url) }
     }
 
-    /// How far an entry's are from these.
-    pub(super) fn cost(&self, method: &str, recorded: &View<'_, '_>) -> u32 {
-        let host = if self.asked.host() == recorded.host() {
+    /// Returns the distance of method and URL from those of an entry.
+    pub(super) fn distance(&self, method: &str, recorded: &View<'_, '_>) -> u32 {
+        let host = if self.url.host() == recorded.host() {
             0
         } else {
-            cost::origin(&self.asked.parts.site(), &recorded.parts.site())
+            distance::of_origins(&self.url.parts.site(), &recorded.parts.site())
         };
-        let path = if self.asked.parts.path == recorded.parts.path {
+        let path = if self.url.parts.path == recorded.parts.path {
             0
         } else {
-            Paths::of(&self.path, &Segments::of(recorded)).cost
+            PathDiff::new(&self.path, &path_segments(recorded)).distance
         };
-        cost::method(self.method, method) + host + path + Queries::of(self.asked, recorded).cost()
+        distance::of_methods(self.method, method) + host + path + QueryDiff::new(self.url, recorded).distance()
     }
+}
+
+/// Returns the segments of a path, as they are written and as the rules see them.
+pub(super) fn path_segments<'u>(seen: &View<'_, 'u>) -> PathSegments<'u> {
+    let by_rules = match seen.path() {
+        Cow::Borrowed(_) => None,
+        Cow::Owned(path) => Some(path.split('/').skip(1).map(str::to_owned).collect()),
+    };
+    PathSegments::new(seen.parts.segments().collect(), by_rules)
 }
 
 impl Matcher {
-    /// Compares a request with an entry; `None` when the entry can't be read.
+    /// Compares a request with an entry; `None` if the entry can't be read.
     pub(super) fn compare(
         &self,
         query: &Query<'_>,
-        payload: &payload::Sent<'_>,
+        payload: &SentPayload<'_>,
         ordinal: Ordinal,
-        budget: &Budget,
-    ) -> Option<Compared> {
+        budget: &ReadBudget,
+    ) -> Option<ComparedEntry> {
         let at = self.index.at(ordinal);
         let entry = self.fixtures[at.fixture].entry(at.entry).ok()?;
         let recorded_url = normal(&entry.request.url)?;
-        let (asked, recorded) = (self.form.view(query.url.as_str()), self.form.view(&recorded_url));
+        let (sent, recorded) = (self.form.view(query.url.as_str()), self.form.view(&recorded_url));
         let rules = self.rules_for(&recorded_url);
-        let mut differences = Vec::new();
+        let mut found = Vec::new();
         if query.method != entry.request.method {
-            differences.push(difference(What::Method, "", Some(query.method), Some(&entry.request.method)));
+            let recorded = Cow::Borrowed(entry.request.method.as_str());
+            found.push(Difference::new(Location::Method, Some(query.method.into()), Some(recorded)));
         }
-        if asked.host() != recorded.host() {
-            let (asked, recorded) = (asked.parts.site(), recorded.parts.site());
-            differences.push(difference(What::Host, "", Some(&*asked), Some(&*recorded)));
+        if sent.host() != recorded.host() {
+            found.push(Difference::new(Location::Origin, Some(sent.parts.site()), Some(recorded.parts.site())));
         }
-        differences.extend(Paths::of(&Segments::of(&asked), &Segments::of(&recorded)).differences(&asked, &recorded));
-        differences.extend(Queries::of(&asked, &recorded).differences(&asked, &recorded));
+        let path = PathDiff::new(&path_segments(&sent), &path_segments(&recorded));
+        found.extend(path_differences(&path, &sent, &recorded));
+        found.extend(QueryDiff::new(&sent, &recorded).differences(&sent, &recorded));
         let headers = header_differences(query, &entry, &rules);
-        let body = self.body_differences(payload, at, &entry, &rules, budget);
-        let headers_apart = u32::try_from(headers.len()).unwrap_or(u32::MAX).saturating_mul(cost::HEADER);
-        let heads = Heads::of(query.method, &asked).cost(&entry.request.method, &recorded);
-        let recorded_headers = score::Recorded::new(&entry.request.headers, rules.score_all_headers);
-        let score = score::Sent::new(query.headers).score(&recorded_headers);
-        let cost = heads.saturating_add(headers_apart).saturating_add(body.cost);
-        differences.extend(headers);
-        differences.extend(body.differences);
-        Some(Compared {
-            rank: Rank { cost, score: Reverse(score), ordinal },
+        let headers_distance = u32::try_from(headers.len()).unwrap_or(u32::MAX).saturating_mul(distance::HEADER);
+        found.extend(headers);
+        let mut differences: Vec<_> = found.iter().map(report).collect();
+
+        let stored = self.stored_payload(at, &entry);
+        let len = stored.as_ref().map_or(0, Payload::len);
+        let is_long = payload.digested().is_some() || len.max(payload.len()) > EXPLAINED_BYTES as u64;
+        let bytes = stored.as_ref().filter(|_| !is_long).and_then(|stored| stored.bytes().ok());
+        let body = match is_long {
+            true => self.diff_long(payload, at, &entry, stored.as_ref(), &rules, budget),
+            false => {
+                let recorded = read_recorded(&self.fixtures[at.fixture], at.entry, &entry, &rules.body);
+                let is_equal = recorded.score(payload, &rules.body, &rules.values).is_some();
+                diff_payloads(payload, bytes.as_deref(), &content_type(&entry), &rules.body, is_equal)
+            }
+        };
+        differences.extend(body.differences.iter().map(report));
+
+        let line = RequestLine::new(query.method, &sent).distance(&entry.request.method, &recorded);
+        let scored_headers = score::Recorded::new(&entry.request.headers, rules.score_all_headers);
+        let score = score::Sent::new(query.headers).score(&scored_headers);
+        let distance = line.saturating_add(headers_distance).saturating_add(body.distance);
+        Some(ComparedEntry {
+            rank: NearRank { distance, score: Reverse(score), ordinal },
             near: Near { at, differences, operation: body.operation },
-            nature: body.nature,
+            payload_kind: body.kind,
         })
     }
 
-    fn body_differences(
+    /// Returns the payload of an entry's request, if there is one and it was kept.
+    fn stored_payload(&self, at: EntryRef, entry: &Entry) -> Option<Payload> {
+        let fixture = &self.fixtures[at.fixture];
+        let stored = entry.request.post_data.as_ref().and_then(|body| fixture.payload(at.entry, body).ok());
+        stored.filter(|payload| matches!(payload, Payload::Bytes(_) | Payload::File(_)))
+    }
+
+    /// Compares payloads that are too long to be shown, if the budget allows reading the recorded one.
+    fn diff_long(
         &self,
-        sent: &payload::Sent<'_>,
+        sent: &SentPayload<'_>,
         at: EntryRef,
         entry: &Entry,
+        stored: Option<&Payload>,
         rules: &Rules,
-        budget: &Budget,
-    ) -> body::Compared {
-        let fixture = &self.fixtures[at.fixture];
-        let comparison = &rules.comparison;
-        let stored = entry.request.post_data.as_ref().and_then(|body| fixture.payload(at.entry, body).ok());
-        let stored = stored.filter(|payload| matches!(payload, Payload::Bytes(_) | Payload::File(_)));
-        let len = stored.as_ref().map_or(0, Payload::len);
-        let content_type = entry.request.headers.get("content-type").map(text).unwrap_or_default();
-        let is_long = sent.as_digested().is_some() || len.max(sent.decoded().len() as u64) > body::LONGEST as u64;
-        if is_long && !budget.allows(len) {
-            return body::compare_long(sent, stored.as_ref(), None, &content_type, None);
+        budget: &ReadBudget,
+    ) -> PayloadDiff<'static> {
+        let (content_type, len) = (content_type(entry), stored.map(Payload::len));
+        if !budget.take(len.unwrap_or_default()) {
+            return diff_long_payloads(sent, len, None, &content_type, None);
         }
-        let recorded = payload::Recorded::of(fixture, at.entry, entry, comparison);
-        let equal = sent.fits(&recorded, comparison, &rules.values).is_some();
-        if is_long {
-            let parts = stored.as_ref().filter(|_| !sent.is_empty() && sent.as_digested().is_none());
-            return match equal {
-                true => body::Compared::default(),
-                false => {
-                    let at = parts.and_then(|stored| differ_from(sent.decoded(), stored));
-                    body::compare_long(sent, stored.as_ref(), Some(&recorded), &content_type, at)
-                }
-            };
+        let recorded = read_recorded(&self.fixtures[at.fixture], at.entry, entry, &rules.body);
+        if recorded.score(sent, &rules.body, &rules.values).is_some() {
+            return PayloadDiff::default();
         }
-        let bytes = stored.and_then(|payload| payload.bytes().ok());
-        body::compare(sent, bytes.as_deref(), &content_type, comparison, equal)
+        let held = stored.filter(|_| !sent.is_empty() && sent.digested().is_none());
+        let differs_from = held.and_then(|stored| first_difference(sent.decoded(), stored));
+        diff_long_payloads(sent, len, Some(&recorded), &content_type, differs_from)
     }
 }
 
-/// From which byte on a stored payload differs, read piece by piece.
-fn differ_from(sent: &[u8], stored: &Payload) -> Option<u64> {
-    const PIECE: usize = 64 * 1024;
-    let (mut reader, mut piece, mut at) = (stored.reader().ok()?, vec![0; PIECE], 0);
+fn content_type(entry: &Entry) -> Cow<'_, str> {
+    entry.request.headers.get("content-type").map(String::from_utf8_lossy).unwrap_or_default()
+}
+
+/// Returns the first byte that differs between a sent payload and a stored one, which is read in chunks.
+fn first_difference(sent: &[u8], stored: &Payload) -> Option<u64> {
+    const CHUNK: usize = 64 * 1024;
+    let (mut reader, mut chunk, mut at) = (stored.reader().ok()?, vec![0; CHUNK], 0);
     loop {
-        let read = match reader.read(&mut piece) {
+        let read = match reader.read(&mut chunk) {
             Ok(read) => read,
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
             Err(_) => return None,
         };
-        let same = common(&sent[at..], &piece[..read]);
+        let same = common_prefix(&sent[at..], &chunk[..read]);
         at += same;
         if same < read || read == 0 {
             return Some(at as u64);
@@ -177,109 +207,162 @@ fn differ_from(sent: &[u8], stored: &Payload) -> Option<u64> {
     }
 }
 
-/// Says which headers that must be equal are not.
-fn header_differences(query: &Query<'_>, entry: &Entry, rules: &Rules) -> Vec<Difference> {
-    let mut differences = Vec::new();
-    let joined = |values: Vec<String>| (!values.is_empty()).then(|| values.join(", "));
+/// Returns the differences of two paths: the segments if few differ, else the paths.
+fn path_differences<'a>(diff: &PathDiff, sent: &View<'_, 'a>, recorded: &View<'_, 'a>) -> Vec<Difference<'a>> {
+    /// With more changed segments the paths are reported as a whole.
+    const MAX_CHANGED: usize = 3;
+    if diff.is_empty() {
+        return Vec::new();
+    }
+    let count = |step: PathStep| diff.steps.iter().filter(|other| **other == step).count();
+    let (same, changed) = (count(PathStep::Same), count(PathStep::Changed));
+    let moved = diff.steps.len() - same - changed;
+    let [mut left, mut right] = [sent, recorded].map(|seen| seen.parts.segments().enumerate());
+    let mut found = Vec::new();
+    for step in &diff.steps {
+        let left = if *step == PathStep::OnlyRight { None } else { left.next() };
+        let right = if *step == PathStep::OnlyLeft { None } else { right.next() };
+        if *step != PathStep::Same
+            && let Some((index, _)) = left.or(right)
+        {
+            let [left, right] = [left, right].map(|found| found.map(|(_, segment)| Cow::Borrowed(segment)));
+            found.push(Difference::new(Location::Segment(index), left, right));
+        }
+    }
+    let is_slash = |found: &Difference<'_>| found.left.as_deref().or(found.right.as_deref()) == Some("");
+    let are_few = match (changed, moved) {
+        (1, 0) => true,
+        (_, 0) => changed <= MAX_CHANGED && same > 0,
+        (0, 1) => same > 0 && !found.iter().any(is_slash),
+        _ => false,
+    };
+    match are_few {
+        true => found,
+        false => {
+            vec![Difference::new(Location::Path, Some(sent.parts.path.into()), Some(recorded.parts.path.into()))]
+        }
+    }
+}
+
+/// Returns the differences of the headers that must be equal, and of those that a conditional or range request is about.
+fn header_differences(query: &Query<'_>, entry: &Entry, rules: &Rules) -> Vec<Difference<'static>> {
+    let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+    let joined = |values: Vec<String>| (!values.is_empty()).then(|| Cow::Owned(values.join(", ")));
+    let mut found = Vec::new();
     for name in &rules.match_headers {
         let recorded: Vec<_> = entry.request.headers.get_all(name).map(Required::new).collect();
         if !choice::same_values(query.headers, name, &recorded) {
             let sent = query.headers.get_all(name).iter().map(|value| text(value.as_bytes())).collect();
             let recorded = recorded.iter().map(|recorded| text(&recorded.value)).collect();
-            let (sent, recorded): (Option<String>, Option<String>) = (joined(sent), joined(recorded));
-            differences.push(difference(What::Header, name, sent.as_deref(), recorded.as_deref()));
+            found.push(Difference::new(Location::RequestHeader(name.clone()), joined(sent), joined(recorded)));
         }
     }
     let condition = Condition::of(entry);
     if condition.admits(query.headers).is_none() {
-        for (name, sent, recorded) in condition.differences(query.headers) {
-            let (sent, recorded) = (sent.map(|value| text(&value)), recorded.map(|value| text(&value)));
-            differences.push(difference(What::Header, name, sent.as_deref(), recorded.as_deref()));
-        }
+        found.extend(condition.differences(query.headers).into_iter().map(|(name, sent, recorded)| {
+            let [sent, recorded] = [sent, recorded].map(|value| value.map(|value| Cow::Owned(text(&value))));
+            Difference::new(Location::RequestHeader(name.to_owned()), sent, recorded)
+        }));
     }
-    differences
+    found
 }
 
-/// How two queries differ.
-enum Queries<'a> {
+/// The differences of two queries.
+enum QueryDiff<'a> {
     Same,
-    /// Nothing is named in which they differ, and they are written otherwise: one has a `?` and nothing behind it, or a `&` too many.
-    Mark,
-    /// Parameters differ, and whether the others are in order.
-    Fields(Fields<'a, &'a str>, bool),
+    /// The parameters are equal. One query has a `?` without parameters, or an empty parameter.
+    Punctuation,
+    /// Parameters differ. The flag tells whether the equal ones come in the same order.
+    Parameters(ListDifferences<'a, &'a str>, bool),
 }
 
-impl<'a> Queries<'a> {
-    fn of(asked: &View<'_, 'a>, recorded: &View<'_, 'a>) -> Self {
-        if asked.parts.query == recorded.parts.query {
-            return Queries::Same;
+impl<'a> QueryDiff<'a> {
+    fn new(sent: &View<'_, 'a>, recorded: &View<'_, 'a>) -> Self {
+        if sent.parts.query == recorded.parts.query {
+            return QueryDiff::Same;
         }
-        let parameters = |seen: &View<'_, 'a>| -> Vec<Raw<'a>> {
-            fields::raw(seen.parts.query.unwrap_or_default()).filter(|(_, raw)| !seen.ignores(raw)).collect()
+        let parameters = |seen: &View<'_, 'a>| -> Vec<Parameter<'a>> {
+            let all = fields::parameters(seen.parts.query.unwrap_or_default());
+            all.filter(|(_, raw)| !seen.ignores(raw)).collect()
         };
-        let (sent, recorded_list) = (parameters(asked), parameters(recorded));
-        let filled = fields::filled(&sent, &recorded_list);
-        match fields::compare(&sent, &filled, |a, b| a == b) {
-            Fields::Same if empty_pieces(asked) == empty_pieces(recorded) => Queries::Same,
-            Fields::Same => Queries::Mark,
-            fields => Queries::Fields(fields, fields::are_in_order(&sent, &filled)),
+        let (left, right) = (parameters(sent), parameters(recorded));
+        let filled = fields::fill_placeholders(&left, &right);
+        match fields::compare_lists(&left, &filled, |a, b| a == b) {
+            ListDifferences::None if empty_parameters(sent) == empty_parameters(recorded) => QueryDiff::Same,
+            ListDifferences::None => QueryDiff::Punctuation,
+            found => QueryDiff::Parameters(found, fields::are_in_order(&left, &filled)),
         }
     }
 
-    fn cost(&self) -> u32 {
+    fn distance(&self) -> u32 {
         match self {
-            Queries::Same | Queries::Fields(Fields::Same, _) => 0,
-            Queries::Mark | Queries::Fields(Fields::Order, _) => cost::SPELLING,
-            Queries::Fields(Fields::Unlike(unlike), in_order) => {
-                let values: u32 = unlike.iter().map(fields::distance).sum();
-                values + if *in_order { 0 } else { cost::SPELLING }
+            QueryDiff::Same | QueryDiff::Parameters(ListDifferences::None, _) => 0,
+            QueryDiff::Punctuation | QueryDiff::Parameters(ListDifferences::Order, _) => distance::SPELLING,
+            QueryDiff::Parameters(ListDifferences::Names(names), is_in_order) => {
+                let values: u32 = names.iter().map(fields::parameter_distance).sum();
+                values + if *is_in_order { 0 } else { distance::SPELLING }
             }
         }
     }
 
-    fn differences(&self, asked: &View<'_, '_>, recorded: &View<'_, '_>) -> Vec<Difference> {
+    fn differences(&self, sent: &View<'_, 'a>, recorded: &View<'_, 'a>) -> Vec<Difference<'a>> {
+        let whole = || {
+            let [left, right] = [sent, recorded].map(|seen| seen.parts.query.map(Cow::Borrowed));
+            Difference::new(Location::Query, left, right)
+        };
         match self {
-            Queries::Same | Queries::Fields(Fields::Same, _) => Vec::new(),
-            Queries::Mark | Queries::Fields(Fields::Order, _) => {
-                vec![difference(What::Query, "", asked.parts.query, recorded.parts.query)]
-            }
-            Queries::Fields(Fields::Unlike(unlike), in_order) => {
-                let told = unlike.iter().map(|unlike| {
-                    let [sent, recorded] = fields::shown(unlike);
-                    difference(What::Query, &unlike.name, sent.as_deref(), recorded.as_deref())
+            QueryDiff::Same | QueryDiff::Parameters(ListDifferences::None, _) => Vec::new(),
+            QueryDiff::Punctuation | QueryDiff::Parameters(ListDifferences::Order, _) => vec![whole()],
+            QueryDiff::Parameters(ListDifferences::Names(names), is_in_order) => {
+                let named = names.iter().map(|name| {
+                    let [left, right] = fields::shown_values(name).map(|value| value.map(Cow::Owned));
+                    Difference::new(Location::Parameter(name.name.clone().into_owned()), left, right)
                 });
-                let order = || difference(What::Query, "", asked.parts.query, recorded.parts.query);
-                told.chain((!in_order).then(order)).collect()
+                let mut found: Vec<_> = named.collect();
+                if !is_in_order {
+                    found.push(whole());
+                }
+                found
             }
         }
     }
 }
 
-/// Between which parameters of those that are compared there is an empty one; nothing where there is no query.
-fn empty_pieces(seen: &View<'_, '_>) -> Option<Vec<bool>> {
+/// Returns which of the compared parameters are empty; `None` if there is no query.
+fn empty_parameters(seen: &View<'_, '_>) -> Option<Vec<bool>> {
     let query = seen.query()?;
     Some(query.split('&').map(str::is_empty).collect())
 }
 
-/// Values longer than this are cut.
-const LONGEST: usize = 400;
+/// The most characters of a value that are reported.
+const MAX_VALUE_CHARS: usize = 400;
 
-/// A difference, its values cut to what one can read: around the place where they begin to differ, if there are two.
-pub(super) fn difference(what: What, name: &str, request: Option<&str>, recorded: Option<&str>) -> Difference {
-    let sized = |whole: &str, cut: String| if cut == whole { cut } else { format!("{cut} ({} bytes)", whole.len()) };
-    let (request, recorded) = match (request, recorded) {
-        (Some(a), Some(b)) => {
-            let [cut_a, cut_b] = beside(a, b, LONGEST);
-            (Some(sized(a, cut_a)), Some(sized(b, cut_b)))
+/// Returns a difference as it is reported. Long values are cut around the place where they begin to differ.
+fn report(difference: &Difference<'_>) -> super::super::Difference {
+    let (what, name) = match &difference.location {
+        Location::Method => (What::Method, String::new()),
+        Location::Origin => (What::Host, String::new()),
+        Location::Segment(index) => (What::Path, (index + 1).to_string()),
+        Location::Query => (What::Query, String::new()),
+        Location::Parameter(name) => (What::Query, name.clone()),
+        Location::RequestHeader(name) => (What::Header, name.clone()),
+        Location::RequestBody(BodyLocation::Json(pointer)) => (What::Body, pointer.to_path()),
+        Location::RequestBody(BodyLocation::Field(name)) => (What::Body, name.clone()),
+        Location::RequestBody(BodyLocation::Whole) => (What::Body, String::new()),
+        // Responses do not match requests.
+        _ => (What::Path, String::new()),
+    };
+    let with_length =
+        |whole: &str, cut: String| if cut == whole { cut } else { format!("{cut} ({} bytes)", whole.len()) };
+    let (request, recorded) = match (&difference.left, &difference.right) {
+        (Some(left), Some(right)) => {
+            let [cut_left, cut_right] = excerpt_pair(left, right, MAX_VALUE_CHARS);
+            (Some(with_length(left, cut_left)), Some(with_length(right, cut_right)))
         }
-        (a, b) => {
-            let cut = |value: &str| sized(value, beginning(value, LONGEST));
-            (a.map(cut), b.map(cut))
+        (left, right) => {
+            let cut = |value: &Cow<'_, str>| with_length(value, excerpt(value, MAX_VALUE_CHARS));
+            (left.as_ref().map(cut), right.as_ref().map(cut))
         }
     };
-    Difference { what, name: name.to_owned(), request, recorded }
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+    super::super::Difference { what, name, request, recorded }
 }

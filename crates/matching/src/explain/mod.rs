@@ -1,141 +1,137 @@
-//! Why nothing answers: the entries that come nearest, what keeps each from matching, and what would let it.
+//! Explains misses: the nearest entries, their differences from the request, and the options that would let one match.
 //!
-//! The work is bounded whatever the size of the fixtures: nearest entries are looked up, not searched for, and of those
-//! that share a place only so many are looked at.
+//! The work does not grow with the fixtures: near entries are found by an index, and only a bounded number is compared.
 
-mod body;
 mod compare;
-mod cost;
-mod excerpt;
-mod fields;
 mod near;
-mod paths;
 mod remedy;
 
 use std::sync::OnceLock;
 
-pub use self::excerpt::{beginning, beside};
+use harproxy_compare::payload_diff::EXPLAINED_BYTES;
+use harproxy_compare::{PayloadDiffKind, SentPayload, graphql};
 
-use self::body::Nature;
-use self::compare::{Budget, Compared};
+use self::compare::{ComparedEntry, ReadBudget};
 use super::index::Ordinal;
 use super::matcher::Matcher;
-use super::shown::Shown;
-use super::{Difference, EntryRef, Miss, MissKind, Near, Query, What, graphql, payload};
+use super::shown::RedactedRequest;
+use super::{Difference, EntryRef, Miss, MissKind, Near, Query, What};
 
-/// Entries that are shown.
-const SHOWN: usize = 3;
+/// The most near entries that are reported.
+const MAX_NEAR: usize = 3;
 
-/// What explanations need beyond the index; made in the background, or for the first miss that asks for it.
+/// The index that explanations need beyond that of the matcher. It is built in the background, or for the first miss.
 #[derive(Debug, Default)]
 pub(super) struct Explainer {
     neighbours: OnceLock<near::Neighbours>,
 }
 
-/// Fixtures with more entries are looked around in for the first miss that asks: what that takes in memory is too much for a
-/// run that misses nothing.
-const LARGE: usize = 250_000;
+/// Above this number of entries the index is built for the first miss only: a run without misses does not need its memory.
+const MAX_WARMED_UP: usize = 250_000;
 
 impl Matcher {
-    /// Makes now what the first explanation of a miss would else take its time for: some 50 ms among 100,000 entries, which
-    /// are better spent in the background. Blocking.
-    pub fn look_around(&self) {
-        if self.index.entries().len() <= LARGE {
+    /// Builds the index of explanations, so that the first miss is explained without a delay. Blocking.
+    pub fn warm_up_explanations(&self) {
+        if self.index.entries().len() <= MAX_WARMED_UP {
             self.neighbours();
         }
     }
 
-    /// Explains a miss. What is told of the request is without its secrets.
-    pub(super) fn explain(&self, query: &Query<'_>, payload: &payload::Sent<'_>, kind: MissKind) -> Miss {
+    /// Explains a miss. Secrets of the request are replaced.
+    pub(super) fn explain(&self, query: &Query<'_>, payload: &SentPayload<'_>, kind: MissKind) -> Miss {
         let asked = self.form.view(query.url.as_str());
         let same_path = self.index.at_place(&asked).len();
-        let mut shown = Shown::of(query, payload, &self.telling);
-        let told_as = shown.as_ref().map_or(query.url, |shown| &shown.url).clone();
-        let budget = Budget::new();
-        let mut compared: Vec<(Compared, Ordinal)> = Vec::new();
+        let mut redacted = RedactedRequest::new(query, payload, &self.telling);
+        let shown_url = redacted.as_ref().map_or(query.url, |redacted| &redacted.url).clone();
+        let budget = ReadBudget::new();
+        let mut compared: Vec<(ComparedEntry, Ordinal)> = Vec::new();
         for (least, at) in self.nearest(query.method, &asked, !payload.is_empty()) {
-            // Headers and payload only add to the distance: what is too far without them need not be read.
-            if compared.get(SHOWN - 1).is_some_and(|(last, _)| least > last.rank.cost()) {
+            // Headers and payload only add to the distance, so the remaining entries can't be nearer.
+            if compared.get(MAX_NEAR - 1).is_some_and(|(last, _)| least > last.rank.distance()) {
                 break;
             }
             if let Some(one) = self.compare(query, payload, at, &budget) {
                 let place = compared.partition_point(|(known, _)| known.rank < one.rank);
                 compared.insert(place, (one, at));
-                compared.truncate(SHOWN);
+                compared.truncate(MAX_NEAR);
             }
         }
         let remedy = match kind {
             MissKind::NoEntry => {
-                compared.first().and_then(|(nearest, at)| self.remedy(query, payload, &told_as, *at, nearest))
+                compared.first().and_then(|(nearest, at)| self.remedy(query, payload, &shown_url, *at, nearest))
             }
             MissKind::BodyNotRecorded(_) => Some("--missing-body empty".to_owned()),
             MissKind::UsedUp => Some("--repeat sequence".to_owned()),
             MissKind::RedirectLoop(_) | MissKind::TooManyHops => Some("--redirects serve".to_owned()),
             MissKind::Unreadable(..) | MissKind::OtherProtocol(_) => None,
         };
-        // A name may be a secret, too: what can't be told can't be typed either.
-        let remedy = remedy.filter(|remedy| shown.as_mut().is_none_or(|shown| shown.may_tell(remedy)));
-        let veiled = |(compared, at)| self.veiled(compared, query, payload, at, shown.as_mut(), &budget);
-        let near: Vec<Near> = compared.into_iter().map(veiled).collect();
-        let operation = operation(query, payload, shown.as_ref());
+        // Names may be secrets, too. A remedy with a placeholder would not work.
+        let remedy = remedy.filter(|remedy| redacted.as_mut().is_none_or(|redacted| redacted.is_clean(remedy)));
+        let redact = |(compared, at)| self.redact_near(compared, query, payload, at, redacted.as_mut(), &budget);
+        let near: Vec<Near> = compared.into_iter().map(redact).collect();
+        let operation = operation(query, payload, redacted.as_ref());
         let recordable = if remedy.is_none() && kind == MissKind::NoEntry { self.recordable(&near) } else { None };
         Miss { kind, near, same_path, remedy, recordable, operation }
     }
 
-    /// A place in the fixture that a recording of the request could be added to: one of harproxy's own, the nearest entry's first.
+    /// Returns an entry of a fixture that harproxy wrote, to which a recording of the request could be added. The fixture of the
+    /// nearest entry is preferred.
     fn recordable(&self, near: &[Near]) -> Option<EntryRef> {
         let first = (0..self.fixtures.len()).map(|fixture| EntryRef { fixture, entry: 0 });
         near.iter().map(|near| near.at).chain(first).find(|at| self.fixtures[at.fixture].is_own())
     }
 
-    /// A near entry without the request's secrets.
-    fn veiled(
+    /// Replaces the secrets of the request in a near entry.
+    fn redact_near(
         &self,
-        live: Compared,
+        live: ComparedEntry,
         query: &Query<'_>,
-        payload: &payload::Sent<'_>,
+        payload: &SentPayload<'_>,
         ordinal: Ordinal,
-        shown: Option<&mut Shown<'_>>,
-        budget: &Budget,
+        redacted: Option<&mut RedactedRequest<'_>>,
+        budget: &ReadBudget,
     ) -> Near {
-        let Compared { mut near, nature, .. } = live;
-        let Some(shown) = shown else { return near };
-        let told = shown.with(query, payload, |query, payload| {
-            // Of what is long nothing is told that could be secret.
-            let nothing = payload.left_out();
-            let payload = if nature == Nature::Long { &nothing } else { payload };
+        let ComparedEntry { mut near, payload_kind, .. } = live;
+        let Some(redacted) = redacted else { return near };
+        let is_long = payload_kind == PayloadDiffKind::Long;
+        let shown = redacted.with(query, payload, |query, payload| {
+            // The differences of a long payload quote nothing of it. They are taken over below.
+            let without = payload.without_body();
+            let payload = if is_long { &without } else { payload };
             self.compare(query, payload, ordinal, budget).map(|compared| compared.near.differences)
         });
-        let mut told = told.unwrap_or_default();
-        if nature == Nature::Long {
-            told.retain(|difference| difference.what != What::Body);
-            told.extend(near.differences.iter().filter(|difference| difference.what == What::Body).cloned());
+        let mut shown = shown.unwrap_or_default();
+        if is_long {
+            shown.retain(|difference| difference.what != What::Body);
+            shown.extend(near.differences.iter().filter(|difference| difference.what == What::Body).cloned());
         }
-        near.differences = shown.veil(near.differences, told);
+        near.differences = redacted.redact_values(near.differences, shown);
         near
     }
 
-    /// Everything that keeps an entry from matching, without the request's secrets; nothing when it can't be read.
+    /// Returns all differences between a request and an entry, without the secrets of the request. An entry that can't be read
+    /// has none.
     pub(super) fn differences(
         &self,
         query: &Query<'_>,
-        payload: &payload::Sent<'_>,
+        payload: &SentPayload<'_>,
         ordinal: Ordinal,
     ) -> Vec<Difference> {
-        let budget = Budget::new();
+        let budget = ReadBudget::new();
         let Some(live) = self.compare(query, payload, ordinal, &budget) else { return Vec::new() };
-        let mut shown = Shown::of(query, payload, &self.telling);
-        self.veiled(live, query, payload, ordinal, shown.as_mut(), &budget).differences
+        let mut redacted = RedactedRequest::new(query, payload, &self.telling);
+        self.redact_near(live, query, payload, ordinal, redacted.as_mut(), &budget).differences
     }
 }
 
-fn operation(query: &Query<'_>, payload: &payload::Sent<'_>, shown: Option<&Shown<'_>>) -> Option<String> {
-    let named = |_: &Query<'_>, payload: &payload::Sent<'_>| {
-        let text = Some(payload.decoded()).filter(|text| text.len() <= body::LONGEST);
+/// Returns the GraphQL operation that a request names.
+fn operation(query: &Query<'_>, payload: &SentPayload<'_>, redacted: Option<&RedactedRequest<'_>>) -> Option<String> {
+    let named = |_: &Query<'_>, payload: &SentPayload<'_>| {
+        let text = Some(payload.decoded()).filter(|text| text.len() <= EXPLAINED_BYTES);
         serde_json::from_slice(text?).ok().and_then(|value| graphql::operation(&value))
     };
-    match shown {
-        Some(shown) => shown.with(query, payload, named),
+    match redacted {
+        Some(redacted) => redacted.with(query, payload, named),
         None => named(query, payload),
     }
 }

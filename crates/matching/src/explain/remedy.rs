@@ -1,6 +1,13 @@
-//! What to write so that the nearest entry matches: options, or a `[[match]]` of `harproxy.toml`. It is tried before it is told.
+//! Suggests what to write so that the nearest entry matches: options, or a `[[match]]` rule of `harproxy.toml`. A suggestion is
+//! tried before it is reported.
 
-use serde_json_path::JsonPath;
+use harproxy_compare::path_diff::PathStep;
+use harproxy_compare::{MatchBody, PathDiff, PayloadDiffKind, SentPayload};
+use harproxy_glob::Globs;
+use harproxy_http::NormalUrl;
+use harproxy_http::url::{Parts, normal};
+use harproxy_json::{JsonPath, Pointer, PointerStep};
+use harproxy_support::shell_quote;
 
 use super::super::candidate::Candidate;
 use super::super::choice::{self, Asked};
@@ -8,18 +15,11 @@ use super::super::index::Ordinal;
 use super::super::key::KeyForm;
 use super::super::matcher::Matcher;
 use super::super::policy::Policy;
-use super::super::redacted::{Shape, UrlPlaces};
-use super::super::{
-    Difference, MatchBody, MatchRule, Options, OriginPattern, PathPattern, Query, What, payload, score,
-};
-use super::body::Nature;
-use super::compare::Compared;
-use super::paths::{Paths, Segments, Step};
-use harproxy_glob::Globs;
-use harproxy_http::NormalUrl;
-use harproxy_http::url::{Parts, normal};
+use super::super::redacted::{UrlPlaces, UrlShape};
+use super::super::{Difference, MatchRule, Options, OriginPattern, PathPattern, Query, What, score};
+use super::compare::{ComparedEntry, path_segments};
 
-/// What lets an entry match.
+/// Options that let an entry match.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Remedy {
     /// The request's origin and the recorded one.
@@ -28,56 +28,55 @@ struct Remedy {
     path: Option<String>,
     body: Option<MatchBody>,
     ignore_body: Vec<String>,
-    /// Headers that would no longer be compared.
-    leave_out: Vec<String>,
-    /// The glob of the rule, where options can't say it.
-    rule: Option<String>,
+    /// Names to leave out of `--match-header`.
+    unmatched_headers: Vec<String>,
+    /// The glob of a `[[match]]` rule, if options alone are not enough.
+    glob: Option<String>,
 }
 
-/// More JSON paths than these are no remedy that one wants to write.
-const MOST_PATHS: usize = 5;
+/// A remedy with more JSON paths is not reported: nobody would write it.
+const MAX_JSON_PATHS: usize = 5;
 
 impl Matcher {
-    /// The options or the lines that let an entry match, beside those of the run; `None` when none do. They speak of the request
-    /// as `told_as`.
+    /// Returns the options or configuration lines that let an entry match, in addition to those of the run. `shown_url` is the
+    /// URL of the request without secrets.
     pub(super) fn remedy(
         &self,
         query: &Query<'_>,
-        payload: &payload::Sent<'_>,
-        told_as: &NormalUrl,
+        payload: &SentPayload<'_>,
+        shown_url: &NormalUrl,
         ordinal: Ordinal,
-        compared: &Compared,
+        compared: &ComparedEntry,
     ) -> Option<String> {
         let recorded = self.url_of(ordinal)?;
         let differences = &compared.near.differences;
-        let remedy = self.but_for_the_payload(query, told_as, &recorded, differences)?;
-        let bodies = bodies(&compared.nature);
-        let of_rules = self.rules_for(&recorded).comparison.mode != self.options.match_body;
-        let mut whole = bodies.into_iter().map(|(body, ignore_body)| {
+        let remedy = self.remedy_of_url_and_headers(query, shown_url, &recorded, differences)?;
+        let mode_is_of_a_rule = self.rules_for(&recorded).body.mode != self.options.match_body;
+        let mut remedies = body_remedies(&compared.payload_kind).into_iter().map(|(body, ignore_body)| {
             let mut remedy = Remedy { body, ignore_body, ..remedy.clone() };
-            let unwieldy = remedy.ignore_query.iter().any(|name| name.is_empty() || name.contains(','));
-            // What a rule says of the payload, another has to take back.
-            if remedy.path.is_some() || unwieldy || (of_rules && remedy.body.is_some()) {
-                let origin = remedy
-                    .same_host
-                    .as_ref()
-                    .map_or_else(|| Parts::of(told_as.as_str()).site().into_owned(), |(_, recorded)| recorded.clone());
-                remedy.rule = Some(format!("{origin}/**"));
+            let unfit_for_option = remedy.ignore_query.iter().any(|name| name.is_empty() || name.contains(','));
+            // Only a further rule can override the mode that a rule sets.
+            if remedy.path.is_some() || unfit_for_option || (mode_is_of_a_rule && remedy.body.is_some()) {
+                let origin = remedy.same_host.as_ref().map_or_else(
+                    || Parts::of(shown_url.as_str()).site().into_owned(),
+                    |(_, recorded)| recorded.clone(),
+                );
+                remedy.glob = Some(format!("{origin}/**"));
             }
             remedy
         });
         let works = |remedy: &Remedy| {
-            let options = remedy.applied(&self.options);
+            let options = remedy.applied_to(&self.options);
             options.is_some_and(|options| self.would_match(query, payload, ordinal, &options))
         };
-        whole.find(works)?.text(&self.options)
+        remedies.find(works)?.text(&self.options)
     }
 
-    /// What there is to do about URL and headers; `None` when nothing helps.
-    fn but_for_the_payload(
+    /// Returns the remedy for differences of URL and headers; `None` if there is none.
+    fn remedy_of_url_and_headers(
         &self,
         query: &Query<'_>,
-        told_as: &NormalUrl,
+        shown_url: &NormalUrl,
         recorded: &str,
         differences: &[Difference],
     ) -> Option<Remedy> {
@@ -87,50 +86,51 @@ impl Matcher {
         }
         let mut remedy = Remedy::default();
         if has(What::Header) {
-            // It is the only thing to do, or there is more wrong than one line mends.
+            // One line has to be enough, so there must be no other difference.
             let names = differences.iter().map(|difference| difference.name.clone());
-            return (differences.iter().all(|difference| difference.what == What::Header))
-                .then(|| Remedy { leave_out: names.collect(), ..remedy });
+            let is_header = |difference: &Difference| difference.what == What::Header;
+            return differences.iter().all(is_header).then(|| Remedy { unmatched_headers: names.collect(), ..remedy });
         }
-        let (told, kept) = (Parts::of(told_as.as_str()), Parts::of(recorded));
+        let (shown, kept) = (Parts::of(shown_url.as_str()), Parts::of(recorded));
         if has(What::Host) {
-            remedy.same_host = Some((told.site().into_owned(), kept.site().into_owned()));
+            remedy.same_host = Some((shown.site().into_owned(), kept.site().into_owned()));
         }
-        // Of parameters in another order there is no name, and nothing comes of leaving that out.
+        // A difference in order has no name. Ignoring that has no effect, so the remedy will be found not to work.
         let parameters = differences.iter().filter(|difference| difference.what == What::Query);
         remedy.ignore_query = parameters.map(|parameter| parameter.name.clone()).collect();
         if has(What::Path) {
-            remedy.path = Some(self.template(query, &told, recorded)?);
+            remedy.path = Some(self.path_pattern(query, &shown, recorded)?);
         }
         Some(remedy)
     }
 
-    /// The path with the segments that differ left open; `None` when the paths are not of one length.
-    fn template(&self, query: &Query<'_>, told: &Parts<'_>, recorded: &str) -> Option<String> {
-        let (asked, recorded) = (self.form.view(query.url.as_str()), self.form.view(recorded));
-        let (asked, recorded) = (Segments::of(&asked), Segments::of(&recorded));
-        let steps = Paths::of(&asked, &recorded).steps;
-        let told: Vec<&str> = told.segments().collect();
-        if steps.iter().any(|step| matches!(step, Step::Extra | Step::Lacking)) || told.len() != steps.len() {
+    /// Returns the path with variables for the segments that differ; `None` if the paths have different lengths.
+    fn path_pattern(&self, query: &Query<'_>, shown: &Parts<'_>, recorded: &str) -> Option<String> {
+        let (sent, recorded) = (self.form.view(query.url.as_str()), self.form.view(recorded));
+        let (sent, recorded) = (path_segments(&sent), path_segments(&recorded));
+        let steps = PathDiff::new(&sent, &recorded).steps;
+        let shown: Vec<&str> = shown.segments().collect();
+        let is_aligned = steps.iter().all(|step| matches!(step, PathStep::Same | PathStep::Changed));
+        if !is_aligned || shown.len() != steps.len() {
             return None;
         }
-        let mut template = String::new();
-        let mut open = 0;
-        for (n, (sent, kept)) in asked.written().iter().zip(recorded.written()).enumerate() {
-            template.push('/');
-            // What is secret in the request stands in no rule.
-            if sent == kept && *sent == told[n] {
-                template.push_str(sent);
+        let mut pattern = String::new();
+        let mut variables = 0;
+        for (n, (sent, kept)) in sent.written().iter().zip(recorded.written()).enumerate() {
+            pattern.push('/');
+            // A secret of the request becomes a variable, too.
+            if sent == kept && *sent == shown[n] {
+                pattern.push_str(sent);
             } else {
-                open += 1;
-                template.push_str(&if open == 1 { "{id}".to_owned() } else { format!("{{id{open}}}") });
+                variables += 1;
+                pattern.push_str(&if variables == 1 { "{id}".to_owned() } else { format!("{{id{variables}}}") });
             }
         }
-        Some(template)
+        Some(pattern)
     }
 
-    /// Whether an entry would be a candidate for a request under these options.
-    fn would_match(&self, query: &Query<'_>, payload: &payload::Sent<'_>, ordinal: Ordinal, options: &Options) -> bool {
+    /// Returns true if an entry would be a candidate for a request under these options.
+    fn would_match(&self, query: &Query<'_>, payload: &SentPayload<'_>, ordinal: Ordinal, options: &Options) -> bool {
         let (Ok(form), Ok(policy)) =
             (KeyForm::new(&options.ignore_query, &options.same_host, &options.rules), Policy::new(options))
         else {
@@ -141,7 +141,7 @@ impl Matcher {
         let Ok(entry) = fixture.entry(at.entry) else { return false };
         let Some(url) = normal(&entry.request.url) else { return false };
         let (asked, recorded) = (form.view(query.url.as_str()), form.view(&url));
-        let same_url = match Shape::of(&UrlPlaces::of(&recorded)) {
+        let same_url = match UrlShape::of(&UrlPlaces::of(&recorded)) {
             Some(shape) => shape.of_url(&asked) == shape.of_url(&recorded),
             None => form.of(query.url.as_str()) == form.of(&url),
         };
@@ -150,9 +150,9 @@ impl Matcher {
             return false;
         }
         let candidate = Candidate::new(ordinal, at, fixture, &entry, &rules, &form);
-        let (sent, no_payload) = (score::Sent::new(query.headers), payload.left_out());
-        // What it has worked out holds for the comparisons of the run.
-        let payload = payload.anew();
+        let (sent, no_payload) = (score::Sent::new(query.headers), payload.without_body());
+        // Computed values depend on the rules of the run.
+        let payload = payload.fresh();
         let asked = Asked {
             url: Some(&asked),
             headers: query.headers,
@@ -164,53 +164,54 @@ impl Matcher {
     }
 }
 
-/// What can be said of payloads so that they are equal, the mildest first.
-fn bodies(nature: &Nature) -> Vec<(Option<MatchBody>, Vec<String>)> {
-    let mut ways = Vec::new();
-    match nature {
-        Nature::Equal => return vec![(None, Vec::new())],
-        Nature::JsonSpelling => ways.push((Some(MatchBody::Json), Vec::new())),
-        Nature::FormSpelling => ways.push((Some(MatchBody::Form), Vec::new())),
-        Nature::JsonPaths(paths) => {
-            let exact = last_items_first(paths);
-            let (each, lists) = (merged(paths, "[*]"), merged(paths, ""));
-            // One path for all items of a list rather than one for each.
+/// Returns the options that may make payloads equal, the least permissive first.
+fn body_remedies(kind: &PayloadDiffKind) -> Vec<(Option<MatchBody>, Vec<String>)> {
+    let mut remedies = Vec::new();
+    match kind {
+        PayloadDiffKind::Equal => return vec![(None, Vec::new())],
+        PayloadDiffKind::JsonSpelling => remedies.push((Some(MatchBody::Json), Vec::new())),
+        PayloadDiffKind::FormSpelling => remedies.push((Some(MatchBody::Form), Vec::new())),
+        PayloadDiffKind::JsonPlaces(places) => {
+            let exact: Vec<String> = last_elements_first(places).iter().map(|place| place.to_path()).collect();
+            let (each, arrays) = (merged_paths(places, Some("[*]")), merged_paths(places, None));
+            // One path for all elements of an array is preferred to one for each.
             let first = if each.len() < exact.len() { [each, exact] } else { [exact, each] };
-            for paths in first.into_iter().chain([lists]) {
-                if paths.len() <= MOST_PATHS && !paths.iter().any(|path| path == "$") {
-                    ways.push((None, paths.clone()));
-                    ways.push((Some(MatchBody::Json), paths));
+            for paths in first.into_iter().chain([arrays]) {
+                if paths.len() <= MAX_JSON_PATHS && !paths.iter().any(|path| path == "$") {
+                    remedies.push((None, paths.clone()));
+                    remedies.push((Some(MatchBody::Json), paths));
                 }
             }
         }
-        Nature::Other | Nature::Long => {}
+        PayloadDiffKind::Other | PayloadDiffKind::Long => {}
     }
-    ways.push((Some(MatchBody::Ignore), Vec::new()));
-    ways
+    remedies.push((Some(MatchBody::Ignore), Vec::new()));
+    remedies
 }
 
-/// JSON paths of which those that end with an item of a list stand in the opposite order: taking an item out moves those after
-/// it.
-fn last_items_first(paths: &[String]) -> Vec<String> {
-    let is_item = |path: &&String| path.rsplit('[').next().is_some_and(is_index);
-    let mut items = paths.iter().filter(is_item).rev();
-    paths.iter().map(|path| if is_item(&path) { items.next().unwrap_or(path) } else { path }.clone()).collect()
+/// Reverses the order of the places that are elements of arrays: removing an element moves those behind it.
+fn last_elements_first<'p>(places: &'p [Pointer<'static>]) -> Vec<&'p Pointer<'static>> {
+    let is_element = |place: &&Pointer<'_>| matches!(place.steps().last(), Some(PointerStep::Index(_)));
+    let mut elements = places.iter().filter(is_element).rev();
+    places.iter().map(|place| if is_element(&place) { elements.next().unwrap_or(place) } else { place }).collect()
 }
 
-/// `7]`.
-fn is_index(rest: &str) -> bool {
-    rest.strip_suffix(']').is_some_and(|index| !index.is_empty() && index.bytes().all(|byte| byte.is_ascii_digit()))
-}
-
-/// JSON paths with `instead` in the place of the first index of a list; with nothing there, or nothing behind it,
-/// the list itself.
-fn merged(paths: &[String], instead: &str) -> Vec<String> {
+/// Returns the paths of places, each once, with `wildcard` for the first index of an array. Without a wildcard, or a step behind
+/// the index, it is the path of the array.
+fn merged_paths(places: &[Pointer<'static>], wildcard: Option<&str>) -> Vec<String> {
     let mut merged: Vec<String> = Vec::new();
-    for path in paths {
-        let path = match index_in(path) {
-            Some((before, after)) if !instead.is_empty() && !after.is_empty() => format!("{before}{instead}{after}"),
-            Some((before, _)) => before.to_owned(),
-            None => path.clone(),
+    for place in places {
+        let index = place.steps().iter().position(|step| matches!(step, PointerStep::Index(_)));
+        let path = match index {
+            Some(index) => {
+                let (array, rest) = place.steps().split_at(index);
+                let array = path_of(array);
+                match wildcard.filter(|_| rest.len() > 1) {
+                    Some(wildcard) => format!("{array}{wildcard}{}", &path_of(&rest[1..])[1..]),
+                    None => array,
+                }
+            }
+            None => place.to_path(),
         };
         if !merged.contains(&path) {
             merged.push(path);
@@ -219,26 +220,17 @@ fn merged(paths: &[String], instead: &str) -> Vec<String> {
     merged
 }
 
-/// What stands before the first `[7]` of a path, and behind it.
-fn index_in(path: &str) -> Option<(&str, &str)> {
-    let (mut at, mut quoted, mut escaped) = (None, false, false);
-    for (n, c) in path.char_indices() {
-        match c {
-            '\'' if !escaped => quoted = !quoted,
-            '[' if !quoted && path[n + 1..].starts_with(|c: char| c.is_ascii_digit()) => at = Some(n),
-            ']' if !quoted && at.is_some() => return Some((&path[..at?], &path[n + 1..])),
-            _ => {}
-        }
-        escaped = c == '\\' && !escaped;
-    }
-    None
+fn path_of(steps: &[PointerStep<'_>]) -> String {
+    let mut pointer = Pointer::default();
+    steps.iter().cloned().for_each(|step| pointer.push(step));
+    pointer.to_path()
 }
 
 impl Remedy {
-    /// The options of the run with this among them; `None` when it can't be said.
-    fn applied(&self, options: &Options) -> Option<Options> {
+    /// Returns the options with this remedy; `None` if a value is not valid in a rule.
+    fn applied_to(&self, options: &Options) -> Option<Options> {
         let mut options = options.clone();
-        if let Some(glob) = &self.rule {
+        if let Some(glob) = &self.glob {
             let same_host = self.same_host.iter().map(|(asked, _)| OriginPattern::new(asked));
             let paths = self.ignore_body.iter().map(|path| JsonPath::parse(path));
             options.rules.push(MatchRule {
@@ -256,46 +248,43 @@ impl Remedy {
         options.ignore_query.extend(self.ignore_query.clone());
         options.ignore_body.extend(self.ignore_body.clone());
         options.match_body = self.body.unwrap_or(options.match_body);
-        let others = |names: &mut Vec<String>| names.retain(|name| !self.leave_out.contains(name));
-        others(&mut options.match_headers);
-        options.rules.iter_mut().for_each(|rule| others(&mut rule.match_headers));
+        let remove = |names: &mut Vec<String>| names.retain(|name| !self.unmatched_headers.contains(name));
+        remove(&mut options.match_headers);
+        options.rules.iter_mut().for_each(|rule| remove(&mut rule.match_headers));
         Some(options)
     }
 
-    /// As it is typed, or written into `harproxy.toml`.
+    /// Returns the options as they are typed, or the lines for `harproxy.toml`.
     fn text(&self, options: &Options) -> Option<String> {
-        if let Some(glob) = &self.rule {
+        if let Some(glob) = &self.glob {
             return Some(format!("in harproxy.toml:\n{}", self.toml(glob)));
         }
-        if !self.leave_out.is_empty() {
-            let names = self.leave_out.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        if !self.unmatched_headers.is_empty() {
+            let names = self.unmatched_headers.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
             return Some(format!("leave {names} out of `--match-header` (`match-header` in harproxy.toml)"));
         }
         let mut words = Vec::new();
         if let Some((asked, recorded)) = &self.same_host {
             let known = options.same_host.iter().map(|(a, b)| format!("{a}={b}"));
-            words.extend(
-                known
-                    .chain([format!("{asked}={recorded}")])
-                    .map(|pair| format!("--same-host {}", harproxy_support::shell_quote::word(&pair))),
-            );
+            let pairs = known.chain([format!("{asked}={recorded}")]);
+            words.extend(pairs.map(|pair| format!("--same-host {}", shell_quote::word(&pair))));
         }
-        // A list that is given takes the place of the one in harproxy.toml: it is told whole.
+        // An option replaces the list of harproxy.toml, so the whole list is written.
         if !self.ignore_query.is_empty() {
             let names = [&options.ignore_query[..], &self.ignore_query].concat().join(",");
-            words.push(format!("--ignore-query {}", harproxy_support::shell_quote::word(&names)));
+            words.push(format!("--ignore-query {}", shell_quote::word(&names)));
         }
         if let Some(mode) = self.body {
-            words.push(format!("--match-body {}", word(mode)));
+            words.push(format!("--match-body {}", mode_word(mode)));
         }
         if !self.ignore_body.is_empty() {
             let paths = options.ignore_body.iter().chain(&self.ignore_body);
-            words.extend(paths.map(|path| format!("--ignore-body {}", harproxy_support::shell_quote::word(path))));
+            words.extend(paths.map(|path| format!("--ignore-body {}", shell_quote::word(path))));
         }
         (!words.is_empty()).then(|| words.join(" "))
     }
 
-    /// The lines of the rule.
+    /// Returns the lines of a `[[match]]` rule.
     fn toml(&self, glob: &str) -> String {
         let list = |values: &[String]| {
             values.iter().map(|value| toml::Value::from(value.as_str()).to_string()).collect::<Vec<_>>().join(", ")
@@ -311,7 +300,7 @@ impl Remedy {
             lines.push(format!("ignore-query = [{}]", list(&self.ignore_query)));
         }
         if let Some(mode) = self.body {
-            lines.push(format!("body = \"{}\"", word(mode)));
+            lines.push(format!("body = \"{}\"", mode_word(mode)));
         }
         if !self.ignore_body.is_empty() {
             lines.push(format!("ignore-body = [{}]", list(&self.ignore_body)));
@@ -320,8 +309,8 @@ impl Remedy {
     }
 }
 
-/// As options and rules spell it.
-fn word(mode: MatchBody) -> &'static str {
+/// Returns a mode as options and rules spell it.
+fn mode_word(mode: MatchBody) -> &'static str {
     match mode {
         MatchBody::Exact => "exact",
         MatchBody::Json => "json",

@@ -165,7 +165,10 @@ pub(super) fn options_of(remedy: &str, mut options: Options) -> Options {
                     .collect(),
                 same_host: list("same-host").iter().map(|origin| OriginPattern::new(origin).unwrap()).collect(),
                 ignore_query: list("ignore-query"),
-                ignore_body: list("ignore-body").iter().map(|path| json_path(path).unwrap()).collect(),
+                ignore_body: list("ignore-body")
+                    .iter()
+                    .map(|path| harproxy_json::JsonPath::parse(path).unwrap())
+                    .collect(),
                 match_headers: list("match-header"),
                 body: rule.get("body").map(|mode| mode_of(mode.as_str().unwrap())),
                 ..MatchRule::default()
