@@ -205,7 +205,7 @@ mod tests {
         assert_eq!((source.len(), read(&source)), (long().len() as u64, long().to_vec()));
         assert_eq!(source.all(LONGEST_IN_MEMORY).unwrap(), None);
         assert_eq!(source.all(2 * LONGEST_IN_MEMORY).unwrap(), Some(long()));
-        let ResponsePayload::Temporary(file, _) = &source else { unreachable!() };
+        let ResponsePayload::Temporary(file, _) = &source else { panic!("not in a file") };
         let path = file.path().to_owned();
         drop(source);
         assert!(!path.exists());
