@@ -325,7 +325,7 @@ impl FixtureFaults {
 
 /// The current stamps of a fixture's payload files.
 fn files_of(fixture: &Fixture, names: &BTreeMap<String, usize>) -> FileStamps {
-    let places = names.keys().filter_map(|name| fixture.payload_place(name));
+    let places = names.keys().filter_map(|name| fixture.expected_payload_path(name));
     places.map(|path| (path.clone(), Stamp::at(&path))).collect()
 }
 
