@@ -244,6 +244,6 @@ fn malformed_request_head_is_a_finding() {
         assert!(got.starts_with("HTTP/1.1 400 "), "{got}");
         let verdict = stage.verdict();
         let findings = found(&verdict, CheckId::UNREADABLE);
-        assert!(findings.len() == 1 && findings[0].text.contains("no HTTP"), "{:?}", verdict.findings);
+        assert!(findings.len() == 1 && findings[0].text.contains("not valid HTTP"), "{:?}", verdict.findings);
     }
 }
