@@ -1,4 +1,4 @@
-//! Fixtures age well: what was recorded against one day, one host and one port serves on another.
+//! Fixtures are valid on another day, and for another host and port.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -18,7 +18,7 @@ fn rfc3339(at: SystemTime) -> String {
     OffsetDateTime::from(at).format(&Rfc3339).unwrap()
 }
 
-/// How many seconds after `now` the cookie of a login ends, by its Expires and by its Max-Age.
+/// The seconds from `now` to the expiry of a login's cookie, by Expires and by Max-Age.
 fn cookie_left(login: &Got, now: SystemTime) -> (i64, i64) {
     let cookie = cookie::Cookie::parse(login.header("set-cookie").unwrap()).unwrap();
     let expires = cookie.expires_datetime().unwrap();
@@ -40,7 +40,7 @@ fn client(server: &Server) -> Client {
 
 const LOGIN: &str = "https://api.test/api/login";
 
-/// Logs in and asks for something with what the login gave, as a client does.
+/// Logs in, and sends a request with the cookie and token of the login.
 fn visit(client: &Client) -> (Got, Got) {
     let login = client.ask(Ask::new("POST", LOGIN).body("user=ada"));
     let cookie = login.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
@@ -50,9 +50,9 @@ fn visit(client: &Client) -> (Got, Got) {
 }
 
 #[test]
-fn a_login_recorded_today_holds_in_two_years() {
+fn recorded_login_is_valid_two_years_later() {
     let (sandbox, origin) = (Sandbox::new(), Origin::start());
-    // As it came: the origin's token has its placeholder already, and the cookie is compared below.
+    // Without redaction: the origin's token has a placeholder, and the cookie is compared below.
     let args = ["record", "-o", "hars/api.har", "--no-redact"].into_iter().map(str::to_owned).chain(origin.args());
     let recorder = sandbox.start(args);
     let (recorded, _) = visit(&client(&recorder));
@@ -67,7 +67,7 @@ fn a_login_recorded_today_holds_in_two_years() {
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(login.header("date"), Some(&*httpdate::fmt_http_date(now)));
     let (expires, max_age) = cookie_left(&login, now);
-    // Dates have whole seconds, and the two of the recording may have been taken on either side of one.
+    // Dates have whole seconds, and the two dates of the recording may differ by one second.
     assert!((3598..=3601).contains(&expires), "it ends {expires} seconds from now");
     assert_eq!(max_age, 3600);
     let claimed = claims(login.json()["access_token"].as_str().unwrap());
@@ -92,7 +92,7 @@ fn a_login_recorded_today_holds_in_two_years() {
 /// Path, status, response headers and body.
 type Line<'a> = (&'a str, u16, &'a [(&'a str, &'a str)], &'a str);
 
-/// A HAR of harproxy's own, recorded on the day that it says.
+/// An own HAR, recorded at its `startedDateTime`.
 fn fixture(entries: &[Line<'_>]) -> String {
     let entry = |&(url, status, headers, body): &(&str, u16, &[(&str, &str)], &str)| {
         let headers: Vec<Value> = headers.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
@@ -121,7 +121,7 @@ fn token(claims: &str, signature: &str) -> String {
 }
 
 #[test]
-fn tokens_move_where_a_placeholder_signed_them_and_nowhere_else() {
+fn only_tokens_with_a_placeholder_signature_move_with_the_clock() {
     let sandbox = Sandbox::new();
     let [then, then_later] = EXPIRES.map(|claims| token(claims, "REDACTED-token-1"));
     let signed = token(EXPIRES[0], "c2lnbmF0dXJl");
@@ -145,21 +145,21 @@ fn tokens_move_where_a_placeholder_signed_them_and_nowhere_else() {
     let gzip = get("gzip");
     assert_eq!(gzip.header("content-encoding"), Some("gzip"));
     assert_eq!(gzip.decoded(), json(&then_later).as_bytes());
-    assert_eq!(get("image").text(), then, "an image is nobody's token");
+    assert_eq!(get("image").text(), then, "images are not searched for tokens");
     let head = get("head");
     assert_eq!((head.header("authorization"), head.header("x-signed")), (Some(&*then_later), Some(&*signed)));
     replay.stop().expect(0);
 }
 
 #[test]
-fn a_moment_that_is_none_is_refused() {
+fn invalid_test_time_is_refused() {
     let sandbox = Sandbox::new();
     let output = sandbox.command(["replay", "--", "true"]).env("HARPROXY_TEST_NOW", "tomorrow").output().unwrap();
     crate::support::sandbox::finish(output).expect(2).says("HARPROXY_TEST_NOW").says("2026-11-20T09:30:00Z");
 }
 
 #[test]
-fn one_option_replays_what_was_recorded_of_another_host_and_port() {
+fn same_host_replays_a_recording_of_another_host_and_port() {
     let sandbox = Sandbox::new();
     let cookie = "sid=1; Domain=staging.example.com; Path=/";
     let har = fixture(&[
@@ -185,6 +185,6 @@ fn one_option_replays_what_was_recorded_of_another_host_and_port() {
     let cors = client.get("http://localhost:3000/cors");
     assert_eq!(cors.header("access-control-allow-origin"), Some("http://localhost:3000"));
     let itself = client.get("https://staging.example.com/new?a=1");
-    assert_eq!(itself.header("set-cookie"), Some(cookie), "who asks the recorded origin gets what it said");
+    assert_eq!(itself.header("set-cookie"), Some(cookie), "a request to the recorded origin gets the recorded cookie");
     replay.stop().expect(0);
 }

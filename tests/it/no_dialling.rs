@@ -1,5 +1,5 @@
-//! Replay dials nothing beyond this machine: tried in a network namespace that has loopback and nothing else, where the kernel
-//! counts each attempt to leave it, look-ups of names included.
+//! Replay does not dial beyond this machine. The test runs in a network namespace with loopback only, in which the
+//! kernel counts each attempt to leave, including name look-ups.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -11,7 +11,7 @@ use crate::replay::stage::{entry, foreign, text};
 use crate::support::client::{Ask, Client, Proto};
 use crate::support::sandbox::Sandbox;
 
-/// Set where this program runs in its namespace.
+/// Set if this program runs in its namespace.
 const INSIDE: &str = "HARPROXY_TEST_NAMESPACE";
 
 #[test]
@@ -28,11 +28,11 @@ fn replay_never_leaves_this_machine() {
     same.args(alone).arg(std::env::current_exe().unwrap());
     same.args(["--exact", "no_dialling::replay_never_leaves_this_machine", "--nocapture"]).env(INSIDE, "1");
     let output = same.output().unwrap();
-    let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
-    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+    let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
 }
 
-/// Attempts to leave: packets and connections without a way, and datagrams (look-ups) wherever they went.
+/// The number of attempts to leave: packets and connections without a route, and all datagrams (look-ups).
 fn attempts() -> u64 {
     let (old, new) =
         ["/proc/net/snmp", "/proc/net/snmp6"].map(|file| std::fs::read_to_string(file).unwrap_or_default()).into();
@@ -50,7 +50,7 @@ fn attempts() -> u64 {
     all.filter(|(name, _)| counted.contains(&name.as_str())).map(|(_, value)| value.parse::<u64>().unwrap()).sum()
 }
 
-/// URLs as somebody's fixture may have them, of which each leads somewhere else.
+/// URLs that a fixture may contain, each of another kind.
 const ELSEWHERE: &[&str] = &[
     "http://192.0.2.1/api/x",
     "https://192.0.2.1:8443/api/x",
@@ -82,7 +82,7 @@ fn inside() {
     let begin = attempts();
     let mut entries: Vec<Value> = ELSEWHERE.iter().map(|url| text(&format!("GET {url}"), "recorded")).collect();
     for (n, to) in ELSEWHERE.iter().enumerate() {
-        // Redirects that no entry goes on with, to be followed and to be served.
+        // Redirects to URLs without an entry.
         let headers = json!([{"name": "Location", "value": to}]);
         let redirect = json!({"status": 302, "statusText": "Found", "redirectURL": to, "headers": headers});
         entries.push(entry(&format!("GET http://api.test/redirect/{n}"), redirect));
@@ -106,13 +106,13 @@ fn inside() {
         asked
     });
 
-    // Answered or missed, by name or by address: nothing is dialled, and the run says so.
+    // Served or missed, by name or by address: nothing is dialled, and the report says so.
     for redirects in ["auto", "follow", "serve"] {
         let report = replay(&sandbox, &["--redirects", redirects], ask_for_all);
         assert_eq!(report["counts"]["upstreamConnections"], 0, "{report}");
         assert_eq!(attempts(), begin, "--redirects {redirects}");
     }
-    // With `--no-local` not even this machine.
+    // With `--no-local`, this machine is not dialled either.
     let scope = ["-g", "http://api.test/**", "--no-local"];
     let report = replay(&sandbox, &scope, |client| {
         ask_for_all(client);
@@ -127,21 +127,21 @@ fn inside() {
         "{report}"
     );
     assert_eq!(attempts(), begin, "--no-local");
-    // Local requests reach this machine, are counted, and names that mean it are not looked up.
+    // Local requests reach this machine and are counted. Names of this machine are not looked up.
     let report = replay(&sandbox, &["-g", "http://api.test/**"], |client| {
         ask_for_all(client);
         for url in [format!("http://{here}/x"), format!("http://localhost:{}/x", here.port())] {
             assert_eq!(client.get(&url).text(), "local");
         }
-        // What is no server of ours is refused by the kernel.
+        // The kernel refuses connections to unused ports.
         assert_eq!(client.get("http://app.localhost:1/x").status, 502);
     });
     assert_eq!(report["counts"]["upstreamConnections"], 2, "{report}");
     assert_eq!(attempts(), begin, "local requests");
     TcpStream::connect(here).unwrap().write_all(b"STOP\r\n\r\n").unwrap();
-    assert_eq!(local.join().unwrap(), 2, "only what was let through");
+    assert_eq!(local.join().unwrap(), 2, "only local requests");
 
-    // The counter counts: what an option names does go out.
+    // The counter works: `--passthrough` leaves the machine.
     let named = ["-g", "http://api.test/**", "--passthrough", "http://192.0.2.1/**"];
     replay(&sandbox, &named, |client| assert_eq!(client.get("http://192.0.2.1/api/x").status, 502));
     let (left, lookup) = (attempts(), UdpSocket::bind("127.0.0.1:0").unwrap());
@@ -150,7 +150,7 @@ fn inside() {
     assert!(attempts() > left, "a look-up is counted");
 }
 
-/// Runs a replay of the fixture while `ask` asks; its report.
+/// Runs a replay of the fixture during `ask`, and returns the report.
 fn replay(sandbox: &Sandbox, options: &[&str], ask: impl FnOnce(&Client)) -> Value {
     let server = sandbox.start(["replay", "hars/api.har", "--report", "report.json"].iter().chain(options));
     ask(&Client::new(server.proxy(), server.ca(), Proto::H1));
@@ -161,7 +161,7 @@ fn replay(sandbox: &Sandbox, options: &[&str], ask: impl FnOnce(&Client)) -> Val
 fn ask_for_all(client: &Client) {
     for url in ELSEWHERE.iter().filter(|url| url.starts_with("http")) {
         for url in [(*url).to_owned(), format!("{url}?missed")] {
-            // Some are no URLs to this client.
+            // This client rejects some of the URLs.
             let _ = client.try_ask(Ask::new("GET", &url));
         }
     }
@@ -175,7 +175,7 @@ fn ask_for_all(client: &Client) {
     }
 }
 
-/// A CONNECT that turns out to be no HTTP at all.
+/// Sends a CONNECT, and another protocol than HTTP inside it.
 fn tunnel(proxy: SocketAddr, target: &str) {
     let mut stream = TcpStream::connect(proxy).unwrap();
     stream.write_all(format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n").as_bytes()).unwrap();
@@ -183,5 +183,5 @@ fn tunnel(proxy: SocketAddr, target: &str) {
     let _ = stream.write_all(b"EHLO me\r\n");
     let mut rest = Vec::new();
     let _ = stream.read_to_end(&mut rest);
-    assert_eq!(rest, b"", "{target}: nothing is there to answer");
+    assert_eq!(rest, b"", "{target}: no response is expected");
 }

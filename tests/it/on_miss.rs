@@ -1,4 +1,4 @@
-//! `--on-miss record`: what the fixture lacks is asked for and added to it; what it has stays byte for byte.
+//! `--on-miss record`: missing exchanges are recorded and added to the fixture; the rest stays byte for byte.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use crate::support::sandbox::{Sandbox, finish};
 
 const API: &str = "https://api.test/api";
 
-/// A replay of `hars/api.har` that records what it misses; gives its answers' marks.
+/// Replays `hars/api.har` with `--on-miss record` and returns the `x-harproxy` values of the responses.
 fn ask(sandbox: &Sandbox, origin: &Origin, options: &[&str], paths: &[&str]) -> Vec<String> {
     let args = ["replay", "hars/api.har", "--on-miss", "record", "--report", "report.json"].iter().chain(options);
     let server = sandbox.start(args.map(|arg| (*arg).to_owned()).chain(origin.args()));
@@ -32,7 +32,7 @@ fn urls(har: &str) -> Vec<String> {
 }
 
 #[test]
-fn what_is_missing_is_added_and_the_rest_stays_byte_for_byte() {
+fn missing_exchanges_are_added_and_the_rest_stays_byte_for_byte() {
     let (sandbox, origin) = (Sandbox::new(), Origin::start());
     let marks = ask(&sandbox, &origin, &["-g", "https://api.test/**"], &["/json", "/text"]);
     assert_eq!(marks, ["live", "live"], "there is no fixture yet");
@@ -63,7 +63,7 @@ fn what_is_missing_is_added_and_the_rest_stays_byte_for_byte() {
 }
 
 #[test]
-fn with_nothing_missing_nothing_is_written() {
+fn fixture_is_not_written_without_a_miss() {
     let (sandbox, origin) = (Sandbox::new(), Origin::start());
     ask(&sandbox, &origin, &["-g", "https://api.test/**"], &["/json"]);
     let before = (har(&sandbox), fs::metadata(sandbox.join("hars/api.har")).unwrap().modified().unwrap());
@@ -74,21 +74,21 @@ fn with_nothing_missing_nothing_is_written() {
 }
 
 #[test]
-fn a_failing_cmd_changes_no_fixture() {
+fn failing_cmd_leaves_the_fixture_unchanged() {
     let (sandbox, origin) = (Sandbox::new(), Origin::start());
     ask(&sandbox, &origin, &["-g", "https://api.test/**"], &["/json"]);
     let before = har(&sandbox);
     let cmd = format!("curl -s {API}/text >/dev/null; exit 7");
     let args = ["replay", "hars/api.har", "--on-miss", "record"].map(str::to_owned).into_iter().chain(origin.args());
     let run = sandbox.run(args.chain(["--", "sh", "-c", &cmd].map(str::to_owned)));
-    let told = run.expect(7).stderr;
-    assert!(told.contains("hars/api.har is unchanged"), "{told}");
-    assert!(told.contains("harproxy recover hars/api.har --discard"), "{told}");
+    let message = run.expect(7).stderr;
+    assert!(message.contains("hars/api.har is unchanged"), "{message}");
+    assert!(message.contains("harproxy recover hars/api.har --discard"), "{message}");
     assert_eq!(har(&sandbox), before);
 }
 
 #[test]
-fn it_takes_one_fixture_of_our_own_and_no_ci() {
+fn on_miss_record_needs_one_own_fixture_and_refuses_ci() {
     let sandbox = Sandbox::new();
     sandbox.write("hars/theirs.har", r#"{"log":{"version":"1.2","creator":{"name":"x","version":"1"},"entries":[]}}"#);
     let refused = |args: &[&str], ci: &str| {
@@ -99,14 +99,13 @@ fn it_takes_one_fixture_of_our_own_and_no_ci() {
     assert!(refused(&["hars", "--", "true"], "").contains("needs exactly one fixture"));
     assert!(refused(&["a.har", "b.har", "--", "true"], "").contains("needs exactly one fixture"));
     assert!(refused(&["hars/theirs.har", "--", "true"], "").contains("was not recorded by harproxy"));
-    let told = refused(&["hars/api.har", "--", "true"], "true");
-    assert!(told.contains("in CI") && told.contains("--allow-ci-record"), "{told}");
+    let message = refused(&["hars/api.har", "--", "true"], "true");
+    assert!(message.contains("in CI") && message.contains("--allow-ci-record"), "{message}");
 }
 
-/// What goes to the network is redacted on its way into the fixture like any recording, and found again by other
-/// values.
+/// Recorded misses are redacted like any recording, and match requests with other values.
 #[test]
-fn what_is_added_holds_no_secret() {
+fn added_exchanges_contain_no_secret() {
     let sandbox = Sandbox::new();
     let origin = Origin::answering(|_| {
         let headers = vec![("content-type", "application/json".to_owned())];
@@ -122,13 +121,13 @@ fn what_is_added_holds_no_secret() {
     };
     let client = Client::new(server.proxy(), server.ca(), Proto::H1);
     assert!(client.ask(login("a-sent-secret")).text().contains("an-answered-secret"));
-    let said = server.stop().expect(0).stderr;
+    let output = server.stop().expect(0).stderr;
     drop(origin);
     let server = sandbox.start(["replay", "hars/api.har"]);
     let client = Client::new(server.proxy(), server.ca(), Proto::H1);
     assert!(client.ask(login("dummy")).text().contains("REDACTED-access_token-1"));
     server.stop().expect(0);
-    let mut texts = vec![said, har(&sandbox)];
+    let mut texts = vec![output, har(&sandbox)];
     let payloads = fs::read_dir(sandbox.join("hars/api")).unwrap();
     texts.extend(payloads.map(|file| fs::read_to_string(file.unwrap().path()).unwrap()));
     for text in texts {

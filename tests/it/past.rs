@@ -1,11 +1,11 @@
-//! The diagnosis of a run without requests names the runtime and the change that makes it use the proxy; what goes past
-//! the proxy is seen.
+//! The diagnosis of a run without requests names the runtime and the change that makes it use the proxy. Connections
+//! past the proxy are found.
 
 use crate::cli::{CURL, Stage};
 use crate::support::raw::RawOrigin;
 use crate::support::sandbox::{Output, finish};
 
-/// A stage with a recording of `api.test`, in whose folder these files are.
+/// A stage with a recording of `api.test` and these files in its folder.
 fn stage(files: &[(&str, &str)]) -> Stage {
     let stage = Stage::new();
     stage.record(&[], CURL).expect(0);
@@ -15,7 +15,7 @@ fn stage(files: &[(&str, &str)]) -> Stage {
     stage
 }
 
-/// Replays and records CMD, through which nothing comes: what both say.
+/// Replays and records a CMD without requests, and returns both outputs.
 fn silent(stage: &Stage, cmd: &[&str]) -> [Output; 2] {
     let replayed = stage.replay(&[], cmd).expect(1).says("no-traffic");
     let recorded = stage.record(&["-o", "hars/other.har"], cmd).expect(1).says("nothing-recorded");
@@ -23,7 +23,7 @@ fn silent(stage: &Stage, cmd: &[&str]) -> [Output; 2] {
 }
 
 #[test]
-fn silence_is_explained_by_the_folder_or_the_words_of_cmd() {
+fn run_without_traffic_names_the_runtime_by_files_or_cmd() {
     for (files, cmd, words) in [
         (
             &[("playwright.config.ts", "")][..],
@@ -57,10 +57,10 @@ fn silence_is_explained_by_the_folder_or_the_words_of_cmd() {
 }
 
 #[test]
-fn requests_with_407_explain_the_silence() {
+fn requests_with_407_explain_a_run_without_traffic() {
     let stage = stage(&[("go.mod", "module a\n")]);
     let auth = ["--auth", "me:s3cret-pass"];
-    // The proxy without what the variables say of user and password, with the wrong ones, and over CONNECT.
+    // The proxy without credentials, with wrong ones, and over CONNECT.
     let keyless = |url: &str, user: &str| format!("curl -s {user} -x \"${{HARPROXY_RUN_PROXY##*@}}\" {url}; true");
     for (cmd, came) in [
         (keyless("http://api.test/", ""), "the one request that came got 407"),
@@ -77,23 +77,23 @@ fn requests_with_407_explain_the_silence() {
             }
         }
     }
-    // Asked for them, a client may still send them.
+    // A client may send its credentials after a 407.
     let anyauth = "curl -sS --proxy-anyauth https://api.test/api/json";
     stage.replay(&auth, &["sh", "-c", anyauth]).expect(0);
 }
 
-/// `go` that answers from its cache: it starts nothing.
+/// A `go` that reports a cached result and starts nothing.
 #[cfg(target_os = "linux")]
 #[test]
-fn go_test_that_runs_no_test_binary_is_told_of_its_cache() {
+fn cached_go_test_gets_a_hint_about_its_cache() {
     let stage = stage(&[("bin/go", "#!/bin/sh\necho 'ok  api  (cached)'\n")]);
     use std::os::unix::fs::PermissionsExt;
     std::fs::set_permissions(stage.sandbox.join("bin/go"), std::fs::Permissions::from_mode(0o755)).unwrap();
     stage.replay(&[], &["bin/go", "test", "./..."]).expect(1).says("`-count=1`").says("from its cache");
-    stage.replay(&[], &["bin/go", "test", "-count=1"]).expect(1).says("no proxy for localhost");
+    stage.replay(&[], &["bin/go", "test", "-count=1"]).expect(1).says("Go bypasses the proxy for localhost");
 }
 
-/// An origin that never answers: whoever asks it keeps the connection until it gives up.
+/// An origin that never responds, so that clients keep their connection until they give up.
 #[cfg(target_os = "linux")]
 fn silent_origin() -> RawOrigin {
     RawOrigin::start(|_, stream| {
@@ -103,7 +103,7 @@ fn silent_origin() -> RawOrigin {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_client_that_goes_past_the_proxy_is_named_with_where_it_went() {
+fn client_that_bypasses_the_proxy_is_named_with_its_destination() {
     let (stage, origin) = (Stage::new(), silent_origin());
     let url = format!("http://localhost:{}/api/users", origin.addr.port());
     let glob = format!("http://localhost:{}/**", origin.addr.port());
@@ -115,7 +115,7 @@ fn a_client_that_goes_past_the_proxy_is_named_with_where_it_went() {
     let output = output.says("no-traffic").says(&named).says("`--noproxy`");
     assert!(output.stderr.contains("! bypass"), "{}", output.stderr);
 
-    // Beside traffic it is listed, and fails nothing.
+    // In a run with traffic, it is a warning.
     let both = format!("curl -sS https://api.test/api/json; {past}");
     let globs = ["hars/a.har", "-g", &glob, "-g", "https://api.test/**", "--report", "r.json"];
     stage.replay(&globs, &["sh", "-c", &both]).expect(0).says("! bypass").says(&named);
@@ -124,7 +124,7 @@ fn a_client_that_goes_past_the_proxy_is_named_with_where_it_went() {
     assert_eq!(bypass["severity"], "warning");
     assert!(bypass["remedy"].as_str().unwrap().contains("--noproxy"), "{bypass}");
 
-    // What may go past is not accused.
+    // Addresses of `--bypass` are not reported.
     let bypass = ["--bypass", &format!("127.0.0.1:{}", origin.addr.port())];
     let output = stage.replay(&[&globs[..5], &bypass].concat(), &["sh", "-c", &both]).expect(0);
     assert!(!output.stderr.contains("bypass"), "{}", output.stderr);
@@ -132,12 +132,12 @@ fn a_client_that_goes_past_the_proxy_is_named_with_where_it_went() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_wrapper_that_clears_the_environment_is_found_out() {
+fn wrapper_that_clears_the_environment_is_named() {
     let (stage, origin) = (Stage::new(), silent_origin());
     stage.record(&["-o", "hars/a.har"], CURL).expect(0);
     let url = format!("http://127.0.0.1:{}/", origin.addr.port());
     let script = format!("env -i PATH=\"$PATH\" curl -sS -m 1 {url}; true");
     let mut command = stage.sandbox.command(["replay", "hars/a.har", "--", "sh", "-c", &script]);
     let output = finish(command.output().unwrap()).expect(1);
-    output.says("`curl` was started without HTTP_PROXY").says("let it pass them on");
+    output.says("`curl` was started without HTTP_PROXY").says("pass on all variables");
 }

@@ -1,4 +1,4 @@
-//! Fixtures whose secrets were taken out, replayed by clients that have others: the real binary.
+//! Redacted fixtures, replayed by the binary to clients with other secrets.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,7 +9,7 @@ use crate::support::sandbox::{Sandbox, Server};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// An entry: method, URL, request headers, payload with its media type, status, response headers, answer.
+/// An entry of a fixture.
 struct Entry(Value);
 
 fn entry(method: &str, url: &str) -> Entry {
@@ -102,7 +102,7 @@ const THEN: i64 = 1_704_070_800;
 const NOW: i64 = 1_767_229_200;
 
 #[test]
-fn a_login_flow_holds_with_a_dummy_password_and_the_tokens_it_gives_two_years_later() {
+fn login_with_a_dummy_password_and_its_tokens_works_two_years_later() {
     let cookie = "sid=REDACTED-sid-1";
     let entries = [
         recorded_login(1)
@@ -132,7 +132,7 @@ fn a_login_flow_holds_with_a_dummy_password_and_the_tokens_it_gives_two_years_la
 }
 
 #[test]
-fn two_users_get_their_own_by_sending_back_what_they_were_given() {
+fn each_user_is_identified_by_the_token_that_the_login_gave() {
     let user = |n: u64, name: &str| {
         let login = entry("POST", "http://api.test/login")
             .sent(FORM, &format!("user={name}&password=REDACTED-password-{n}"))
@@ -160,14 +160,14 @@ fn right_and_wrong() -> [Entry; 2] {
 }
 
 #[test]
-fn right_and_wrong_password_are_a_guess_that_fails_the_run() {
+fn right_and_wrong_password_are_ambiguous_and_fail_the_run() {
     let sandbox = sandbox(right_and_wrong(), "");
     let replay = sandbox.start(["replay", "--report", "run.json"]);
     let client = client(&replay);
     client.ask(login("live-one"));
     client.ask(login("live-two"));
-    let said = replay.stop().expect(1).says("served by guess").says("[redact.values]");
-    assert!(said.stderr.contains("hars/api.har#0") && said.stderr.contains("hars/api.har#1"), "{}", said.stderr);
+    let output = replay.stop().expect(1).says("served by guess").says("[redact.values]");
+    assert!(output.stderr.contains("hars/api.har#0") && output.stderr.contains("hars/api.har#1"), "{}", output.stderr);
     let report: Value = serde_json::from_str(&sandbox.read("run.json")).unwrap();
     let findings = report["findings"].as_array().unwrap();
     assert_eq!((findings.len(), &findings[0]["kind"], &findings[0]["times"]), (1, &json!("ambiguous"), &json!(2)));
@@ -177,7 +177,7 @@ fn right_and_wrong_password_are_a_guess_that_fails_the_run() {
 }
 
 #[test]
-fn a_value_or_the_placeholder_itself_tells_them_apart() {
+fn configured_value_or_placeholder_selects_the_entry() {
     let values = "[redact.values]\npassword-2 = \"env:BAD_PW\"\n";
     let sandbox = sandbox(right_and_wrong(), values);
     let replay = sandbox.start_with(["replay"], &[("BAD_PW", "s3cr\"t wrong")]);
@@ -191,7 +191,7 @@ fn a_value_or_the_placeholder_itself_tells_them_apart() {
     replay.stop().expect(0);
 }
 
-/// Live secrets, none of which may be told.
+/// Live secrets, none of which may occur in any output.
 const SECRETS: [&str; 8] = [
     "live-query-value-1",
     "live-header-value-2",
@@ -203,12 +203,12 @@ const SECRETS: [&str; 8] = [
     "live-part-value-8",
 ];
 
-fn leaks(told: &str) -> Vec<&'static str> {
-    SECRETS.into_iter().filter(|secret| told.contains(secret)).collect()
+fn leaks(message: &str) -> Vec<&'static str> {
+    SECRETS.into_iter().filter(|secret| message.contains(secret)).collect()
 }
 
 #[test]
-fn the_secrets_of_live_requests_are_told_nowhere() {
+fn secrets_of_live_requests_are_in_no_output() {
     let entries = [
         entry("POST", "http://api.test/x?token=REDACTED-token-1&page=1")
             .with("x-api-key", "REDACTED-x-api-key-1")
@@ -247,34 +247,34 @@ fn the_secrets_of_live_requests_are_told_nowhere() {
     assert_eq!(answers[0].json()["near"][0]["differences"][0]["name"], "page");
     assert!(answers[0].text().contains("token=REDACTED-token"), "{}", answers[0].text());
     assert!(answers[4].text().contains("REDACTED-password"), "{}", answers[4].text());
-    let said = replay.stop().expect(1);
-    assert_eq!(leaks(&said.stderr), [""; 0], "{}", said.stderr);
-    assert!(said.stderr.contains("served by guess"), "{}", said.stderr);
+    let output = replay.stop().expect(1);
+    assert_eq!(leaks(&output.stderr), [""; 0], "{}", output.stderr);
+    assert!(output.stderr.contains("served by guess"), "{}", output.stderr);
     assert_eq!(leaks(&sandbox.read("run.json")), [""; 0]);
 
     let url = format!("http://api.test/x?token={query}&page=2");
     let body = format!(r#"{{"password":"{user}","n":2}}"#);
     for json in [&["--json"][..], &[]] {
         let args = [&["explain", "--url", &url, "-H", "content-type: application/json", "-d", &body], json].concat();
-        let said = sandbox.run(args).expect(0);
-        assert_eq!(leaks(&format!("{}{}", said.stdout, said.stderr)), [""; 0], "{}", said.stdout);
-        assert!(said.stdout.contains("page"), "{}", said.stdout);
+        let output = sandbox.run(args).expect(0);
+        assert_eq!(leaks(&format!("{}{}", output.stdout, output.stderr)), [""; 0], "{}", output.stdout);
+        assert!(output.stdout.contains("page"), "{}", output.stdout);
     }
 }
 
 #[test]
-fn explain_says_how_many_placeholders_were_sent_back() {
+fn explain_counts_the_placeholders_that_were_sent_back() {
     let sandbox = sandbox([recorded_me("REDACTED-token-1", "ada"), recorded_me("REDACTED-token-2", "bob")], "");
     let args = ["explain", "--url", "http://api.test/me", "-H", "authorization: Bearer REDACTED-token-2"];
-    let said = sandbox.run(args).expect(0).stdout;
-    assert!(said.contains("redacted: 1 of 1 placeholders sent back"), "{said}");
-    assert!(said.contains("0 of 1 placeholders sent back"), "{said}");
+    let output = sandbox.run(args).expect(0).stdout;
+    assert!(output.contains("redacted: 1 of 1 placeholders sent back"), "{output}");
+    assert!(output.contains("0 of 1 placeholders sent back"), "{output}");
     let both = ["explain", "--url", "http://api.test/me", "-H", "authorization: Bearer live"];
     assert!(sandbox.run(both).expect(0).stdout.contains("served by guess"));
 }
 
 #[test]
-fn what_an_answer_repeats_of_its_request_is_the_live_value() {
+fn echoed_values_are_those_of_the_live_request() {
     let rpc = |id: u64| format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"sum","params":[1,17]}}"#);
     let gzipped = entry("GET", "http://api.test/users/7/card?state=REDACTED-state-1&v=1")
         .with("x-request-id", "req-1")
@@ -311,7 +311,7 @@ fn what_an_answer_repeats_of_its_request_is_the_live_value() {
 }
 
 #[test]
-fn a_place_that_can_not_be_echoed_is_an_error_that_points_at_it() {
+fn invalid_echo_is_an_error_with_its_line() {
     for (echo, why) in
         [("cookie:a", "no place of a request"), ("path:{id}", "no segment `{id}`"), ("json:$[", "JSON path")]
     {

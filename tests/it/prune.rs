@@ -1,4 +1,4 @@
-//! `replay --prune`: what a run that passed did not use goes, after it was shown; everything else stays byte for byte.
+//! `replay --prune`: removes and lists the entries that a passed run did not use. All else stays byte for byte.
 
 use std::fs;
 use std::path::Path;
@@ -21,7 +21,7 @@ fn get(server: &Server, path: &str) -> Option<String> {
     got.header("x-harproxy").map(str::to_owned)
 }
 
-/// A replay that prunes, and gets these paths.
+/// Requests these paths from a replay that prunes.
 fn prune(sandbox: &Sandbox, options: &[&str], paths: &[&str]) -> Output {
     let args = ["replay", "--prune", "--report", "report.json"].iter().chain(options);
     let server = sandbox.start(args);
@@ -42,7 +42,7 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn what_was_not_used_goes_with_its_payloads_and_the_rest_stays() {
+fn unused_entries_are_removed_with_their_payloads() {
     let sandbox = Sandbox::new();
     let files = fixture(&sandbox);
     let before = sandbox.har("hars/api.har");
@@ -53,26 +53,26 @@ fn what_was_not_used_goes_with_its_payloads_and_the_rest_stays() {
     assert_eq!(sandbox.read("hars/api.har"), own(&[kept]));
     assert_eq!(names(&sandbox.join("hars")), ["api.har", &format!("api/{}", files[0]), "api/notes.txt"]);
 
-    let said = &output.stderr;
-    let place = |text: &str| said.find(text).unwrap_or_else(|| panic!("`{text}` is not in {said}"));
+    let stderr = &output.stderr;
+    let place = |text: &str| stderr.find(text).unwrap_or_else(|| panic!("`{text}` is not in {stderr}"));
     assert!(place("pruning: 2 of 3 entries of hars/api.har") < place("  #1 GET https://api.test/text\n"));
     assert!(place("  #2 GET https://api.test/inside\n") < place("replay passed"));
     assert!(place("hars/api.har: 2 entries pruned, 1 kept, 1 payload removed") < place("git diff --stat"));
     assert!(place("git diff --stat") < place("git add hars/api.har hars/api\n"));
-    assert!(!said.contains("! unused"), "{said}");
+    assert!(!stderr.contains("! unused"), "{stderr}");
     let report = sandbox.har("report.json");
     assert_eq!(
         report["fixtures"][0],
         json!({"fixture": "hars/api.har", "entries": 3, "used": 1, "unusedEntries": [1, 2], "pruned": 2, "unused": 2})
     );
-    // And again there is nothing to do.
+    // A second run has nothing to prune.
     let output = sandbox.run(curl).expect(0).says("nothing to prune: every entry was used");
     assert!(!output.stderr.contains("pruning"), "{}", output.stderr);
     assert_eq!(sandbox.har("report.json")["fixtures"][0].get("pruned"), None);
 }
 
 #[test]
-fn after_a_run_that_did_not_pass_nothing_is_pruned_and_it_says_why() {
+fn failed_run_prunes_nothing_and_names_the_reason() {
     let sandbox = Sandbox::new();
     fixture(&sandbox);
     let before = tree(&sandbox.join("hars"));
@@ -96,7 +96,7 @@ fn after_a_run_that_did_not_pass_nothing_is_pruned_and_it_says_why() {
 }
 
 #[test]
-fn it_is_refused_in_ci_and_together_with_recording_before_anything_is_run() {
+fn prune_is_refused_in_ci_and_with_on_miss_record_before_cmd_runs() {
     let sandbox = Sandbox::new();
     fixture(&sandbox);
     let run = |options: &[&str], variables: &[(&str, &str)]| {
@@ -120,7 +120,7 @@ fn it_is_refused_in_ci_and_together_with_recording_before_anything_is_run() {
 }
 
 #[test]
-fn what_was_not_used_does_not_fail_the_run_that_removes_it() {
+fn pruned_entries_do_not_fail_the_run_as_unused() {
     let sandbox = Sandbox::new();
     sandbox.write("hars/a.har", own(&[text("/one"), text("/two")]));
     let strict = ["--fail-on", "+unused"];
@@ -131,13 +131,13 @@ fn what_was_not_used_does_not_fail_the_run_that_removes_it() {
     let report = sandbox.har("report.json");
     assert_eq!((&report["passed"], &report["findings"][0]["severity"]), (&true.into(), &"warning".into()));
     prune(&sandbox, &strict, &["/one"]).expect(0).says("every entry was used");
-    // What stays although nothing asked for it still fails the run.
+    // Unused entries that are not pruned still fail the run.
     sandbox.write("hars/b.har", own(&[text("/three")]));
     prune(&sandbox, &strict, &["/one"]).expect(1).says("hars/b.har was not used at all");
 }
 
 #[test]
-fn of_several_fixtures_each_is_pruned_and_one_that_nothing_used_stays_whole() {
+fn each_fixture_is_pruned_but_a_wholly_unused_one_stays() {
     let sandbox = Sandbox::new();
     sandbox.write("hars/a.har", own(&[text("/one"), text("/two")]));
     sandbox.write("hars/b/c.har", own(&[text("/three"), text("/four")]));
@@ -152,9 +152,9 @@ fn of_several_fixtures_each_is_pruned_and_one_that_nothing_used_stays_whole() {
     assert_eq!([pruned(0), pruned(1), pruned(2)], [Some(1.into()), Some(1.into()), None]);
 }
 
-/// As another tool writes: its own members, its own layout, and payload files that are not harproxy's.
+/// The HAR has the members, the layout and the payload files of another tool.
 #[test]
-fn a_har_of_another_tool_keeps_its_bytes_and_its_files() {
+fn pruned_foreign_har_keeps_its_bytes_and_payload_files() {
     let sandbox = Sandbox::new();
     let entry = |path: &str, more: &str| {
         format!(
@@ -174,15 +174,15 @@ fn a_har_of_another_tool_keeps_its_bytes_and_its_files() {
     sandbox.write("hars/x.har", har(&[one, two.clone(), three.clone()]));
     prune(&sandbox, &["-g", "https://api.test/**"], &["/two", "/three"]).expect(0).says("git add hars/x.har\"");
     assert_eq!(sandbox.read("hars/x.har"), har(&[two, three]));
-    assert!(sandbox.join("hars/0123456789abcdef0123456789abcdef01234567.txt").exists(), "it is not ours");
+    assert!(sandbox.join("hars/0123456789abcdef0123456789abcdef01234567.txt").exists(), "it is not harproxy's file");
 }
 
 #[test]
-fn an_archive_loses_the_members_that_nothing_refers_to() {
+fn pruned_archive_loses_its_unreferenced_members() {
     let sandbox = Sandbox::new();
     fixture(&sandbox);
     sandbox.run(["pack", "hars/api.har"]).expect(0);
-    // What a pruned folder packs to is what the pruned archive is.
+    // Pruning an archive gives the same bytes as packing the pruned folder.
     let server = sandbox.start(["replay", "--prune", "hars/api.zip"]);
     assert_eq!(get(&server, "/text").as_deref(), Some("replay; entry=hars/api.zip#1"));
     server.stop().expect(0).says("1 payload removed").says("git add hars/api.zip\"");
@@ -194,7 +194,7 @@ fn an_archive_loses_the_members_that_nothing_refers_to() {
 }
 
 #[test]
-fn a_payload_that_another_har_refers_to_stays() {
+fn payload_that_another_har_refers_to_stays() {
     let sandbox = Sandbox::new();
     let files = fixture(&sandbox);
     let shared = json!({"size": 6, "mimeType": "text/plain", "_file": format!("api/{}", files[1])});
@@ -208,7 +208,7 @@ fn a_payload_that_another_har_refers_to_stays() {
 }
 
 #[test]
-fn a_fixture_that_is_being_recorded_or_was_changed_stays_as_it_is() {
+fn fixture_that_is_being_recorded_or_was_edited_is_not_pruned() {
     let sandbox = Sandbox::new();
     let (before, edited) = (own(&[text("/one"), text("/two")]), own(&[text("/one"), text("/two"), text("/three")]));
     sandbox.write("hars/a.har", &before);
@@ -226,11 +226,11 @@ fn a_fixture_that_is_being_recorded_or_was_changed_stays_as_it_is() {
     let change = format!("curl -sS https://api.test/one; cat > hars/a.har <<'END'\n{edited}END\n");
     sandbox.run(["replay", "--prune", "--", "sh", "-c", &change]).expect(3).says("changed during the run");
     assert_eq!(sandbox.read("hars/a.har"), edited);
-    assert_eq!(names(&sandbox.join("hars")), ["a.har"], "no lock is left, nor anything else");
+    assert_eq!(names(&sandbox.join("hars")), ["a.har"], "no lock or temporary file is left");
 }
 
 #[test]
-fn many_are_shown_by_number_and_none_with_its_secrets_or_with_what_a_terminal_obeys() {
+fn long_list_of_pruned_entries_is_cut_redacted_and_escaped() {
     let sandbox = Sandbox::new();
     let mut entries: Vec<Value> = (0..30).map(|n| text(&format!("/{n}"))).collect();
     entries[1]["request"]["url"] = "https://api.test/x?token=s3cret-s3cret".into();
@@ -248,9 +248,9 @@ fn many_are_shown_by_number_and_none_with_its_secrets_or_with_what_a_terminal_ob
     assert!(!output.stderr.contains("s3cret") && !message.contains('\u{1b}'), "{}", output.stderr);
 }
 
-/// A followed redirect was used; what a killed run left beside the fixture is swept.
+/// Pruning also removes the temporary file that a killed run left.
 #[test]
-fn hops_that_were_followed_were_used() {
+fn followed_redirects_count_as_used() {
     let sandbox = Sandbox::new();
     let mut hop = text("/old");
     hop["response"]["status"] = 302.into();
@@ -264,7 +264,7 @@ fn hops_that_were_followed_were_used() {
     assert_eq!(names(&sandbox.join("hars")), ["a.har"]);
 }
 
-/// So many entries each of the killed runs has in a folder of payloads, and in an archive; it uses the first of each.
+/// The number of entries of each fixture in the test of killed runs. The runs use the first of each.
 const MANY: usize = 60;
 
 /// `hars/a.har` with its payloads beside it, and `hars/b.zip`.
@@ -284,7 +284,7 @@ fn many(sandbox: &Sandbox) {
     fs::remove_dir_all(sandbox.join("hars/b")).unwrap();
 }
 
-/// A replay that will prune both when it ends.
+/// Starts a replay that prunes both fixtures when it ends.
 fn pruning(sandbox: &Sandbox) -> Server {
     let server = sandbox.start(["replay", "--prune"]);
     assert_eq!(get(&server, "/a/0").as_deref(), Some("replay; entry=hars/a.har#0"));
@@ -296,7 +296,7 @@ fn both(sandbox: &Sandbox) -> [Vec<u8>; 2] {
     ["hars/a.har", "hars/b.zip"].map(|path| fs::read(sandbox.join(path)).unwrap())
 }
 
-/// How far pruning has come, as its folder shows: what waits beside the fixtures, is in its place, and is gone.
+/// The progress of pruning, computed from the temporary, new and removed files in its folder.
 fn progress(sandbox: &Sandbox, old: &[Vec<u8>; 2]) -> usize {
     let names = |path: &str| -> Vec<String> {
         let items = fs::read_dir(sandbox.join(path)).into_iter().flatten().flatten();
@@ -308,9 +308,9 @@ fn progress(sandbox: &Sandbox, old: &[Vec<u8>; 2]) -> usize {
     10 * is_new_a + 10 * gone + 10 * MANY * is_new_b + waiting
 }
 
-/// `kill -9` at moments that its folder tells.
+/// Sends SIGKILL at certain points of progress.
 #[test]
-fn killed_at_any_moment_it_leaves_each_fixture_as_it_was_or_as_it_was_to_be() {
+fn killed_prune_leaves_each_fixture_in_its_old_or_new_state() {
     let whole = Sandbox::new();
     many(&whole);
     let old = both(&whole);
@@ -334,9 +334,9 @@ fn killed_at_any_moment_it_leaves_each_fixture_as_it_was_or_as_it_was_to_be() {
 
         let now = both(&sandbox);
         let is_whole = |n: usize| now[n] == old[n] || now[n] == new[n];
-        assert!(is_whole(0) && is_whole(1), "{until}: neither as it was nor as it was to be");
+        assert!(is_whole(0) && is_whole(1), "{until}: neither the old nor the new state");
         half_done += usize::from(now != old && progress(&sandbox, &old) < 2 * all);
-        // Payloads that nothing refers to may have been left; nothing is missing, and nothing is in the way.
+        // Unreferenced payloads may be left. No payload is missing, and the next run succeeds.
         let checked = sandbox.run(["check"]).stdout;
         let mut problems = checked.lines().filter(|line| line.contains("problem: "));
         assert!(problems.all(|line| line.contains("no entry refers to the payload")), "{until}: {checked}");
@@ -344,5 +344,5 @@ fn killed_at_any_moment_it_leaves_each_fixture_as_it_was_or_as_it_was_to_be() {
         assert!(both(&sandbox) == new, "{until}");
         assert!(!names(&sandbox.join("hars")).iter().any(|name| name.contains(".lock")), "{until}");
     }
-    assert!(half_done > 0, "each was killed before or after");
+    assert!(half_done > 0, "every run was killed before or after pruning");
 }

@@ -1,4 +1,4 @@
-//! Workers side by side, each with a session of its own: the user name in its proxy URL.
+//! Concurrent workers, each with its own session: the user name in its proxy URL.
 
 use std::io::Write;
 
@@ -22,7 +22,7 @@ fn polled(url: &str, state: &str) -> Value {
     })
 }
 
-/// A fixture in which this URL goes through all states.
+/// A fixture with all states of this URL, in order.
 fn fixture(url: &str) -> String {
     let entries: Vec<Value> = POLLED.iter().map(|state| polled(url, state)).collect();
     let own = json!({"version": 1, "scope": ["**"]});
@@ -32,14 +32,14 @@ fn fixture(url: &str) -> String {
 }
 
 #[test]
-fn four_workers_at_once_each_see_the_whole_of_a_poll() {
+fn concurrent_workers_each_see_all_states_of_a_poll() {
     let sandbox = Sandbox::new();
     for scheme in ["http", "https"] {
         let url = format!("{scheme}://api.test/jobs/1");
         sandbox.write("api.har", fixture(&url));
         let replay = sandbox.start(["replay", "api.har", "--fail-on", "all"]);
         let (proxy, ca) = (replay.proxy(), replay.ca());
-        // No one is ahead of the others: all go on to the next answer together.
+        // The barrier makes all workers send each request at the same time.
         let together = std::sync::Barrier::new(4);
         let seen: Vec<Vec<String>> = std::thread::scope(|scope| {
             let worker = |n: usize| {
@@ -61,7 +61,7 @@ fn four_workers_at_once_each_see_the_whole_of_a_poll() {
     }
 }
 
-/// Runs a worker's command four times under one replay, as worker 1 to 4; each prints what it saw.
+/// Runs a worker's command as worker 1 to 4 under one replay. Each prints the states that it received.
 fn four_times(worker: &str) {
     let sandbox = Sandbox::new();
     sandbox.write("api.har", fixture("https://api.test/jobs/1"));
@@ -74,14 +74,14 @@ fn four_times(worker: &str) {
 fn is_here(program: &str) -> bool {
     let found = std::process::Command::new(program).arg("--version").output().is_ok();
     if !found {
-        let _ = writeln!(std::io::stderr(), "not tried: {program} is not here");
+        let _ = writeln!(std::io::stderr(), "skipped: {program} is not installed");
     }
     found
 }
 
 #[cfg(unix)]
 #[test]
-fn the_example_for_jest_gives_each_worker_a_session() {
+fn jest_example_gives_each_worker_a_session() {
     let session = repo("examples/workers-jest/worker-session.js").display().to_string();
     let poll = "(async () => {
         const seen = [];
@@ -96,7 +96,7 @@ fn the_example_for_jest_gives_each_worker_a_session() {
 
 #[cfg(unix)]
 #[test]
-fn the_example_for_pytest_gives_each_worker_a_session() {
+fn pytest_example_gives_each_worker_a_session() {
     let example = repo("examples/workers-pytest").display().to_string();
     let poll = "import conftest, urllib.request
 conftest.pytest_configure()

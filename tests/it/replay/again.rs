@@ -76,10 +76,10 @@ fn repeated_request_gets_the_same_response_and_counts_the_same() {
         let client = stage.client(proto);
         let mut bytes = 0;
         for ask in &asks {
-            let told = |got: Got| (got.status, got.reason, got.headers, got.body, got.trailers);
-            let first = told(client.ask(ask.clone()));
+            let parts = |got: Got| (got.status, got.reason, got.headers, got.body, got.trailers);
+            let first = parts(client.ask(ask.clone()));
             for _ in 0..3 {
-                assert_eq!(told(client.ask(ask.clone())), first, "{proto:?} {ask:?}");
+                assert_eq!(parts(client.ask(ask.clone())), first, "{proto:?} {ask:?}");
             }
             assert!(first.2.iter().any(|(name, _)| name == "x-harproxy"), "{proto:?} {ask:?}: {first:?}");
             bytes += 4 * first.3.len() as u64;

@@ -1,4 +1,4 @@
-//! What an entry answers, as a client of the proxy sees it.
+//! Responses from entries, as a client of the proxy receives them.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -16,7 +16,7 @@ fn over(proto: Proto, mut entry: serde_json::Value) -> Stage {
 }
 
 #[test]
-fn status_reason_and_duplicates_reach_the_client() {
+fn client_gets_status_reason_and_duplicate_headers() {
     for proto in [Proto::H1, Proto::H2] {
         let stage = over(
             proto,
@@ -46,7 +46,7 @@ fn status_reason_and_duplicates_reach_the_client() {
 }
 
 #[test]
-fn trailers_reach_http2_and_the_http1_client_that_said_so() {
+fn trailers_reach_http2_clients_and_http1_clients_with_te_trailers() {
     let answer = json!({
         "content": {"size": 2, "mimeType": "text/plain", "text": "hi"},
         "_trailers": [{"name": "x-sum", "value": "7"}],
@@ -64,7 +64,7 @@ fn trailers_reach_http2_and_the_http1_client_that_said_so() {
 }
 
 #[test]
-fn head_no_content_and_not_modified_have_no_body() {
+fn responses_to_head_and_204_have_no_body() {
     let stage = Stage::of(&own(
         &["**"],
         &[
@@ -77,14 +77,14 @@ fn head_no_content_and_not_modified_have_no_body() {
     let head = raw("HEAD http://api.test/a HTTP/1.1\r\nHost: api.test\r\nConnection: close\r\n\r\n").to_lowercase();
     assert!(head.contains("content-length: 1234\r\n") && head.ends_with("\r\n\r\n"), "{head}");
     let head = raw("HEAD http://api.test/b HTTP/1.1\r\nHost: api.test\r\nConnection: close\r\n\r\n").to_lowercase();
-    assert!(!head.contains("content-length"), "nobody knows it: {head}");
+    assert!(!head.contains("content-length"), "the length is unknown: {head}");
     let none = raw("GET http://api.test/204 HTTP/1.1\r\nHost: api.test\r\nConnection: close\r\n\r\n").to_lowercase();
     assert!(none.starts_with("http/1.1 204 no content") && none.ends_with("\r\n\r\n"), "{none}");
     assert!(!none.contains("content-length"), "{none}");
 }
 
 #[test]
-fn an_http_1_0_client_gets_the_same_answer() {
+fn http_1_0_client_gets_the_same_response() {
     let stage = Stage::of(&own(&["**"], &[text("GET http://api.test/a", "hi")]));
     let got = raw(&stage, "GET http://api.test/a HTTP/1.0\r\n\r\n");
     assert!(got.starts_with("HTTP/1.0 200 OK\r\n"), "{got}");
@@ -92,7 +92,7 @@ fn an_http_1_0_client_gets_the_same_answer() {
     assert!(!got.to_lowercase().contains("transfer-encoding"), "{got}");
 }
 
-/// Everything that comes back for these bytes.
+/// The bytes that the proxy sends back for these bytes.
 fn raw(stage: &Stage, request: &str) -> String {
     let mut tcp = TcpStream::connect(stage.addr()).unwrap();
     tcp.write_all(request.as_bytes()).unwrap();
@@ -102,7 +102,7 @@ fn raw(stage: &Stage, request: &str) -> String {
 }
 
 #[test]
-fn a_recorded_failure_is_a_closed_connection_and_a_listed_finding() {
+fn recorded_failure_closes_the_connection_and_is_a_warning() {
     for proto in [Proto::H1, Proto::H2] {
         let mut ok = text("GET https://api.test/b", "b");
         ok["response"]["httpVersion"] = json!("HTTP/2");
@@ -117,7 +117,7 @@ fn a_recorded_failure_is_a_closed_connection_and_a_listed_finding() {
 }
 
 #[test]
-fn a_truncated_answer_breaks_off_after_what_was_kept_and_fails_the_run() {
+fn truncated_response_breaks_off_after_the_recorded_bytes_and_fails_the_run() {
     let truncated = |reason: &str, headers: serde_json::Value| {
         entry(
             "GET http://api.test/a",
@@ -158,7 +158,7 @@ fn a_truncated_answer_breaks_off_after_what_was_kept_and_fails_the_run() {
 }
 
 #[test]
-fn a_large_payload_file_comes_from_disk_whole() {
+fn long_payload_file_is_streamed_completely() {
     let folder = tempfile::tempdir().unwrap();
     let payload: Vec<u8> = (0..9 * 1024 * 1024_u32).map(|n| (n % 251) as u8).collect();
     std::fs::create_dir(folder.path().join("api")).unwrap();
@@ -194,7 +194,7 @@ fn a_large_payload_file_comes_from_disk_whole() {
 }
 
 #[test]
-fn redirects_are_served_in_own_fixtures_and_followed_in_foreign_ones() {
+fn redirects_are_served_from_own_fixtures_and_followed_in_foreign_ones() {
     let hop = entry(
         "GET http://api.test/a",
         json!({
@@ -219,7 +219,7 @@ fn redirects_are_served_in_own_fixtures_and_followed_in_foreign_ones() {
 }
 
 #[test]
-fn turns_are_each_sessions_own() {
+fn each_session_has_its_own_sequence() {
     let stage =
         Stage::of(&own(&["**"], &[text("GET http://api.test/a", "first"), text("GET http://api.test/a", "second")]));
     let mut other = stage.h1();
@@ -230,7 +230,7 @@ fn turns_are_each_sessions_own() {
 }
 
 #[test]
-fn payloads_are_compared_however_they_were_framed() {
+fn payloads_are_compared_independently_of_their_framing() {
     let entries = [
         posted(text("POST http://api.test/a", "one"), r#"{"n":1}"#),
         posted(text("POST http://api.test/a", "two"), r#"{"n":2}"#),
@@ -247,7 +247,7 @@ fn payloads_are_compared_however_they_were_framed() {
 }
 
 #[test]
-fn without_marks_nothing_is_marked() {
+fn no_mark_option_leaves_out_the_mark_header() {
     let stage = Stage::with(&own(&["**"], &[text("GET http://api.test/a", "a")]), |plan| plan.mark = false);
     assert_eq!(stage.h1().get("http://api.test/a").header("x-harproxy"), None);
     assert_eq!(stage.h1().get("http://api.test/b").header("x-harproxy"), None);

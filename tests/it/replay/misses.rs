@@ -1,4 +1,4 @@
-//! What is not answered from an entry: misses, made-up preflights, WebSockets, broken requests.
+//! Requests that no entry answers: misses, generated preflights, WebSockets, malformed requests.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -14,7 +14,7 @@ use crate::support::client::{Ask, Proto};
 const PAGE: &str = "https://app.test";
 
 #[test]
-fn a_miss_explains_itself_to_the_client_and_in_the_verdict() {
+fn miss_is_explained_to_the_client_and_in_the_verdict() {
     let stage = Stage::of(&own(&["**"], &[text("GET https://api.test/users?page=2", "two")]));
     let got = stage.h1().ask(Ask::new("GET", "https://api.test/users?page=3").header("origin", PAGE));
     assert_eq!((got.status, got.header("x-harproxy")), (501, Some("miss")));
@@ -42,7 +42,7 @@ fn a_miss_explains_itself_to_the_client_and_in_the_verdict() {
 }
 
 #[test]
-fn a_miss_says_when_the_url_is_there_with_another_method_or_payload() {
+fn miss_names_the_recorded_method_or_payload_of_the_same_url() {
     let stage = Stage::of(&own(&["**"], &[posted(text("POST https://api.test/a", "a"), r#"{"user":{"id":5}}"#)]));
     let problem = stage.h1().get("https://api.test/a").json();
     assert_eq!(problem["urlRecorded"], true);
@@ -53,7 +53,7 @@ fn a_miss_says_when_the_url_is_there_with_another_method_or_payload() {
 }
 
 #[test]
-fn the_status_of_a_miss_can_be_chosen_or_be_none() {
+fn miss_status_option_sets_the_status_or_closes_the_connection() {
     let har = own(&["**"], &[text("GET https://api.test/a", "a")]);
     let stage = Stage::with(&har, |plan| plan.miss = MissAnswer::Status(404));
     let got = stage.h1().get("https://api.test/b");
@@ -61,12 +61,12 @@ fn the_status_of_a_miss_can_be_chosen_or_be_none() {
     let stage = Stage::with(&har, |plan| plan.miss = MissAnswer::Abort);
     assert!(stage.h1().try_ask(Ask::new("GET", "https://api.test/b")).is_err());
     let verdict = stage.verdict();
-    assert_eq!(verdict.counts.misses, 1, "counted all the same");
+    assert_eq!(verdict.counts.misses, 1, "it is still counted");
     assert!(!verdict.passed());
 }
 
 #[test]
-fn the_same_miss_is_one_finding_however_often_it_happens() {
+fn repeated_miss_is_one_finding_with_a_count() {
     let stage = Stage::of(&own(&["**"], &[text("GET https://api.test/a", "a")]));
     for url in ["https://api.test/b", "https://api.test/c", "https://api.test/b"] {
         stage.h1().get(url);
@@ -79,7 +79,7 @@ fn the_same_miss_is_one_finding_however_often_it_happens() {
 }
 
 #[test]
-fn an_entry_whose_body_was_not_kept_or_whose_file_is_gone_is_a_miss_never_an_empty_answer() {
+fn entry_without_its_payload_is_a_miss_and_not_an_empty_response() {
     let stage = Stage::of(&own(
         &["**"],
         &[
@@ -102,7 +102,7 @@ fn preflight(url: &str) -> Ask {
 }
 
 #[test]
-fn a_preflight_without_an_entry_is_made_up_and_takes_no_turn() {
+fn preflight_without_an_entry_is_generated_and_leaves_the_sequence() {
     let entries = [text("PUT https://api.test/a", "put")];
     let stage = Stage::with(&own(&["**"], &entries), |plan| plan.matching.repeat = Repeat::Once);
     let got = stage.h1().ask(preflight("https://api.test/a"));
@@ -118,7 +118,7 @@ fn a_preflight_without_an_entry_is_made_up_and_takes_no_turn() {
 }
 
 #[test]
-fn a_preflight_with_an_entry_of_its_own_is_served_from_it() {
+fn recorded_preflight_is_served_from_its_entry() {
     let recorded = entry(
         "OPTIONS https://api.test/a",
         json!({"status": 200, "headers": [{"name": "access-control-allow-origin", "value": "*"}]}),
@@ -129,7 +129,7 @@ fn a_preflight_with_an_entry_of_its_own_is_served_from_it() {
 }
 
 #[test]
-fn a_plain_options_request_and_one_out_of_scope_are_no_preflights() {
+fn plain_options_request_and_preflight_out_of_scope_are_refused() {
     let stage = Stage::of(&own(&["https://api.test/**"], &[text("GET https://api.test/a", "a")]));
     assert_eq!(stage.h1().ask(Ask::new("OPTIONS", "https://api.test/a")).header("x-harproxy"), Some("miss"));
     let outside = stage.h1().ask(preflight("https://other.test/a"));
@@ -138,7 +138,7 @@ fn a_plain_options_request_and_one_out_of_scope_are_no_preflights() {
 }
 
 #[test]
-fn a_websocket_in_scope_is_refused_as_a_warning() {
+fn websocket_in_scope_is_refused_with_a_warning() {
     let stage = Stage::of(&own(&["**"], &[text("GET https://api.test/a", "a")]));
     stage.h1().get("https://api.test/a");
     let ask = |url: &str| {
@@ -158,7 +158,7 @@ fn a_websocket_in_scope_is_refused_as_a_warning() {
 }
 
 #[test]
-fn a_plain_request_where_a_websocket_was_recorded_is_a_miss() {
+fn plain_request_for_a_recorded_websocket_is_a_miss() {
     let stage = Stage::of(&own(&["**"], &[entry("GET https://api.test/live", json!({"status": 101}))]));
     let got = stage.h1().get("https://api.test/live");
     assert_eq!((got.status, got.header("x-harproxy")), (501, Some("miss")));
@@ -169,7 +169,7 @@ fn a_plain_request_where_a_websocket_was_recorded_is_a_miss() {
 }
 
 #[test]
-fn what_came_instead_of_a_websocket_goes_to_who_asks_for_one() {
+fn recorded_refusal_of_a_websocket_is_served_to_websocket_requests() {
     let mut forbidden = text("GET https://api.test/live", "no");
     forbidden["response"]["status"] = json!(403);
     forbidden["request"]["headers"] = json!([{"name": "upgrade", "value": "websocket"}]);
@@ -182,7 +182,7 @@ fn what_came_instead_of_a_websocket_goes_to_who_asks_for_one() {
 }
 
 #[test]
-fn an_offer_of_http2_on_a_plain_request_does_not_change_the_answer() {
+fn offer_of_h2c_does_not_change_the_response() {
     let stage = Stage::of(&own(&["**"], &[text("GET http://api.test/a", "a")]));
     let ask =
         Ask::new("GET", "http://api.test/a").header("connection", "Upgrade, HTTP2-Settings").header("upgrade", "h2c");
@@ -190,7 +190,7 @@ fn an_offer_of_http2_on_a_plain_request_does_not_change_the_answer() {
 }
 
 #[test]
-fn an_upload_that_nobody_compares_does_not_break_the_connection() {
+fn upload_that_matching_ignores_does_not_break_the_connection() {
     let stage = Stage::of(&own(&["**"], &[text("GET https://api.test/a", "a")]));
     for proto in [Proto::H1, Proto::H2] {
         let url = if proto == Proto::H1 { "https://api.test/upload" } else { "http://api.test/upload" };
@@ -200,7 +200,7 @@ fn an_upload_that_nobody_compares_does_not_break_the_connection() {
 }
 
 #[test]
-fn a_payload_that_breaks_off_is_the_clients_error_and_no_miss() {
+fn incomplete_payload_gets_400_and_is_not_a_miss() {
     let stage = Stage::of(&own(&["**"], &[posted(text("POST http://api.test/a", "a"), "{}")]));
     let mut tcp = TcpStream::connect(stage.addr()).unwrap();
     tcp.write_all(
@@ -216,7 +216,7 @@ fn a_payload_that_breaks_off_is_the_clients_error_and_no_miss() {
 }
 
 #[test]
-fn entries_that_nothing_asked_for_are_listed_with_their_line() {
+fn unused_entries_are_listed_with_their_line() {
     let stage = Stage::of(&own(&["**"], &[text("GET https://api.test/a", "a"), text("GET https://api.test/b", "b")]));
     stage.h1().get("https://api.test/a");
     let verdict = stage.verdict();
@@ -229,7 +229,7 @@ fn entries_that_nothing_asked_for_are_listed_with_their_line() {
 }
 
 #[test]
-fn a_head_that_is_no_http_is_told_though_nothing_else_sees_it() {
+fn malformed_request_head_is_a_finding() {
     use std::io::{Read, Write};
     for head in [
         "GET http://api.test/a<b HTTP/1.1\r\n\r\n",
@@ -243,7 +243,7 @@ fn a_head_that_is_no_http_is_told_though_nothing_else_sees_it() {
         stream.read_to_string(&mut got).unwrap();
         assert!(got.starts_with("HTTP/1.1 400 "), "{got}");
         let verdict = stage.verdict();
-        let told = found(&verdict, CheckId::UNREADABLE);
-        assert!(told.len() == 1 && told[0].text.contains("no HTTP"), "{:?}", verdict.findings);
+        let findings = found(&verdict, CheckId::UNREADABLE);
+        assert!(findings.len() == 1 && findings[0].text.contains("not valid HTTP"), "{:?}", verdict.findings);
     }
 }

@@ -1,5 +1,4 @@
-//! The replayer behind the engine, in this process: what a request gets, in the order that decides it, and what the verdict
-//! says of it.
+//! Tests of the replayer behind the proxy engine, in this process: responses and verdicts.
 
 mod again;
 mod answers;

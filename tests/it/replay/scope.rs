@@ -1,4 +1,4 @@
-//! Where a request goes: in scope, local, noise, out of scope.
+//! The classes of requests: in scope, local, noise, out of scope.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -14,7 +14,7 @@ use crate::support::raw::RawOrigin;
 const API: &str = "https://api.test/**";
 
 #[test]
-fn in_scope_is_served_from_an_entry_over_every_protocol() {
+fn request_in_scope_is_served_over_every_protocol() {
     let mut over_h2 = text("GET https://two.test/a", "two");
     over_h2["response"]["httpVersion"] = json!("HTTP/2");
     let har = own(&["**"], &[text("GET https://api.test/a", "tls"), text("GET http://api.test/a", "plain"), over_h2]);
@@ -30,7 +30,7 @@ fn in_scope_is_served_from_an_entry_over_every_protocol() {
         assert_eq!((got.status, got.text().as_str()), (200, body), "{proto:?} {url}");
         assert!(got.header("x-harproxy").unwrap().starts_with("replay; entry="), "{got:?}");
     }
-    // Entries of HTTP/1.1 are offered over that, but a client that speaks nothing but HTTP/2 is not sent away.
+    // The proxy offers HTTP/1.1 for entries of HTTP/1.1, but also serves clients that support only HTTP/2.
     assert_eq!(stage.client(Proto::H2).get("https://api.test/a").text(), "tls");
     let verdict = stage.verdict();
     assert_eq!((verdict.counts.served, verdict.counts.requests), (6, 6));
@@ -39,7 +39,7 @@ fn in_scope_is_served_from_an_entry_over_every_protocol() {
 }
 
 #[test]
-fn the_scope_is_what_was_recorded_with_its_exclusions_and_an_option_replaces_it() {
+fn scope_is_the_recorded_one_unless_an_option_replaces_it() {
     let har = own(&[API, "!**/health"], &[text("GET https://api.test/a", "a")]);
     let mark = |stage: &Stage, url: &str| stage.h1().get(url).header("x-harproxy").unwrap().to_owned();
     let stage = Stage::of(&har);
@@ -52,14 +52,14 @@ fn the_scope_is_what_was_recorded_with_its_exclusions_and_an_option_replaces_it(
 }
 
 #[test]
-fn the_scope_of_a_foreign_har_is_the_origins_in_it() {
+fn scope_of_a_foreign_har_is_its_origins() {
     let stage = Stage::of(&foreign(&[text("GET https://api.test/a", "a")]));
     assert_eq!(stage.h1().get("https://api.test/b").header("x-harproxy"), Some("miss"));
     assert_eq!(stage.h1().get("http://api.test/a").header("x-harproxy"), Some("out-of-scope"));
 }
 
 #[test]
-fn a_url_is_in_scope_if_any_fixture_accepts_it() {
+fn url_is_in_scope_if_any_fixture_accepts_it() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, har: serde_json::Value| std::fs::write(folder.path().join(name), har.to_string()).unwrap();
     write("a.har", own(&["https://a.test/**"], &[text("GET https://a.test/", "a")]));
@@ -74,7 +74,7 @@ fn a_url_is_in_scope_if_any_fixture_accepts_it() {
 }
 
 #[test]
-fn local_requests_are_dialled_counted_and_never_traffic() {
+fn local_requests_are_dialled_and_counted_but_are_not_traffic() {
     let origin = Origin::start();
     let stage = Stage::of(&own(&[API], &[text("GET https://api.test/a", "a")]));
     let plain = stage.h1().get(&format!("http://{}/api/text", origin.http));
@@ -89,7 +89,7 @@ fn local_requests_are_dialled_counted_and_never_traffic() {
 }
 
 #[test]
-fn a_local_server_that_no_glob_can_match_has_its_own_tls() {
+fn tls_of_a_local_server_that_no_glob_can_match_is_tunnelled() {
     let origin = Origin::start();
     let stage = Stage::of(&own(&[API], &[text("GET https://api.test/a", "a")]));
     let mut client = stage.h1();
@@ -101,7 +101,7 @@ fn a_local_server_that_no_glob_can_match_has_its_own_tls() {
 }
 
 #[test]
-fn a_local_server_that_a_glob_could_match_is_looked_into() {
+fn tls_of_a_local_server_that_a_glob_could_match_is_intercepted() {
     let origin = Origin::start();
     let stage = Stage::of(&own(&["**/v1/**"], &[text("GET https://api.test/v1/a", "a")]));
     let got = stage.h1().get(&format!("https://localhost:{}/api/text", origin.https.port()));
@@ -111,14 +111,14 @@ fn a_local_server_that_a_glob_could_match_is_looked_into() {
 }
 
 #[test]
-fn a_local_upgrade_passes_with_its_connection() {
+fn local_websocket_is_passed_through() {
     let server = RawOrigin::start(|head, stream| {
         assert!(String::from_utf8_lossy(head).to_lowercase().contains("upgrade: websocket"));
         let _ =
             stream.write_all(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n");
-        let mut said = [0; 4];
-        stream.read_exact(&mut said).unwrap();
-        stream.write_all(&said.map(|byte| byte.to_ascii_uppercase())).unwrap();
+        let mut received = [0; 4];
+        stream.read_exact(&mut received).unwrap();
+        stream.write_all(&received.map(|byte| byte.to_ascii_uppercase())).unwrap();
     });
     let stage = Stage::of(&own(&[API], &[text("GET https://api.test/a", "a")]));
     let mut tcp = TcpStream::connect(stage.addr()).unwrap();
@@ -137,7 +137,7 @@ fn a_local_upgrade_passes_with_its_connection() {
 }
 
 #[test]
-fn a_local_server_that_is_down_is_explained_and_no_finding() {
+fn local_server_that_is_down_gets_502_without_a_finding() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let stage = Stage::of(&own(&[API], &[text("GET https://api.test/a", "a")]));
     stage.h1().get("https://api.test/a");
@@ -148,7 +148,7 @@ fn a_local_server_that_is_down_is_explained_and_no_finding() {
 }
 
 #[test]
-fn without_local_loopback_is_refused_too() {
+fn no_local_refuses_loopback_requests() {
     let origin = Origin::start();
     let stage = Stage::with(&own(&[API], &[text("GET https://api.test/a", "a")]), |plan| plan.local = false);
     let got = stage.h1().get(&format!("http://{}/api/text", origin.http));
@@ -163,7 +163,7 @@ fn without_local_loopback_is_refused_too() {
 }
 
 #[test]
-fn noise_is_refused_counted_and_never_a_finding() {
+fn noise_is_refused_and_counted_without_a_finding() {
     let stage = Stage::of(&own(&["**"], &[text("GET https://api.test/a", "a")]));
     stage.h1().get("https://api.test/a");
     let icon = stage.h1().get("https://api.test/favicon.ico");
@@ -176,13 +176,13 @@ fn noise_is_refused_counted_and_never_a_finding() {
 }
 
 #[test]
-fn noise_that_was_recorded_is_served() {
+fn recorded_noise_is_served() {
     let stage = Stage::of(&own(&["**"], &[text("GET https://api.test/favicon.ico", "an icon")]));
     assert_eq!(stage.h1().get("https://api.test/favicon.ico").text(), "an icon");
 }
 
 #[test]
-fn out_of_scope_is_refused_inside_tls_and_fails_the_run() {
+fn request_out_of_scope_is_refused_inside_tls_and_fails_the_run() {
     let stage = Stage::of(&own(&[API], &[text("GET https://api.test/a", "a")]));
     stage.h1().get("https://api.test/a");
     let got = stage.h1().ask(Ask::new("POST", "https://other.test/x").body("hello"));
@@ -196,7 +196,7 @@ fn out_of_scope_is_refused_inside_tls_and_fails_the_run() {
 }
 
 #[test]
-fn a_browsers_subresource_out_of_scope_is_only_listed() {
+fn subresource_out_of_scope_is_a_warning() {
     let stage = Stage::of(&own(&[API], &[text("GET https://api.test/a", "a")]));
     stage.h1().get("https://api.test/a");
     let ask = |dest: &str| Ask::new("GET", "https://fonts.test/x").header("sec-fetch-dest", dest);
@@ -206,11 +206,15 @@ fn a_browsers_subresource_out_of_scope_is_only_listed() {
     assert!(verdict.passed());
     let stage = Stage::of(&own(&[API], &[text("GET https://api.test/a", "a")]));
     stage.h1().ask(ask("empty"));
-    assert_eq!(found(&stage.verdict(), CheckId::OUT_OF_SCOPE)[0].severity, Severity::Error, "the page's code asked");
+    assert_eq!(
+        found(&stage.verdict(), CheckId::OUT_OF_SCOPE)[0].severity,
+        Severity::Error,
+        "requested by the page's code"
+    );
 }
 
 #[test]
-fn a_client_that_refuses_our_certificate_is_told_of_with_the_glob_that_leaves_the_host_alone() {
+fn refused_certificate_is_a_finding_with_the_glob_that_excludes_the_host() {
     let stage = Stage::of(&own(&["**/v1/**"], &[text("GET https://api.test/v1/a", "a")]));
     let mut distrusting = stage.h1();
     distrusting.ca = std::fs::read_to_string(crate::support::repo("certs/ca.pem")).unwrap();
@@ -223,7 +227,7 @@ fn a_client_that_refuses_our_certificate_is_told_of_with_the_glob_that_leaves_th
 }
 
 #[test]
-fn neither_tls_nor_http_inside_a_connect_is_a_finding() {
+fn other_protocol_inside_connect_is_a_finding() {
     let stage = Stage::of(&own(&["**"], &[text("GET https://api.test/a", "a")]));
     let mut tcp = TcpStream::connect(stage.addr()).unwrap();
     tcp.write_all(b"CONNECT db.test:5432 HTTP/1.1\r\nHost: db.test:5432\r\n\r\n").unwrap();

@@ -1,4 +1,4 @@
-//! A replay in this process: the engine and the replayer over HAR text, and the verdict at the end.
+//! A replay in this process: the proxy engine and the replayer with a fixture from HAR text.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -34,12 +34,12 @@ pub fn entry(request: &str, response: Value) -> Value {
     entry
 }
 
-/// The same with a text as its body.
+/// An entry with a text body.
 pub fn text(request: &str, body: &str) -> Value {
     entry(request, json!({"content": {"size": body.len(), "mimeType": "text/plain", "text": body}}))
 }
 
-/// The same with a payload that was sent.
+/// Adds a request payload to an entry.
 pub fn posted(mut entry: Value, body: &str) -> Value {
     entry["request"]["postData"] = json!({"mimeType": "application/json", "text": body});
     entry["request"]["bodySize"] = json!(body.len());
@@ -69,12 +69,12 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Replays this HAR as `api.har`, with CMD's defaults.
+    /// Replays this HAR as `api.har`, with the defaults of a run with CMD.
     pub fn of(har: &Value) -> Self {
         Stage::with(har, |_| {})
     }
 
-    /// The same with other options.
+    /// Replays this HAR with changed options.
     pub fn with(har: &Value, change: impl FnOnce(&mut ReplayPlan)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("api.har");
@@ -85,7 +85,7 @@ impl Stage {
         })
     }
 
-    /// Replays what the plan says; `folder` lives as long as the stage.
+    /// Replays the fixtures in `folder` with changed options. The folder lives as long as the stage.
     pub fn in_folder(folder: tempfile::TempDir, change: impl FnOnce(&mut ReplayPlan)) -> Self {
         let mut plan = plan(folder.path());
         change(&mut plan);
@@ -123,17 +123,17 @@ impl Stage {
         self.client(Proto::H1)
     }
 
-    /// Waits until the verdict says something that no answer tells of.
+    /// Waits until the verdict fulfils a condition.
     #[track_caller]
-    pub fn wait_for(&self, what: impl Fn(&Verdict) -> bool) {
-        let patience = std::time::Instant::now() + Duration::from_secs(20);
-        while !what(&self.replayer.verdict()) {
-            assert!(std::time::Instant::now() < patience, "it never came: {:?}", self.replayer.verdict());
+    pub fn wait_for(&self, condition: impl Fn(&Verdict) -> bool) {
+        let deadline = std::time::Instant::now() + Duration::from_secs(20);
+        while !condition(&self.replayer.verdict()) {
+            assert!(std::time::Instant::now() < deadline, "condition not fulfilled: {:?}", self.replayer.verdict());
             std::thread::sleep(Duration::from_millis(2));
         }
     }
 
-    /// The verdict once everything has ended.
+    /// Drains the proxy and returns the verdict.
     pub fn verdict(mut self) -> Verdict {
         if let Some(running) = self.running.take() {
             self.runtime.block_on(running.drain(Duration::from_secs(5)));
