@@ -167,7 +167,7 @@ async fn keep_dead(way: &Way) {
     let (near, far) = tokio::io::duplex(64);
     let dialled = Dialled {
         to: way.to.clone(),
-        stream: wire::UpstreamStream::new(near, Bytes::new()),
+        stream: crate::stream::ByteStream::new(near),
         id: 99,
         remote: None,
         timings: ConnectTimings::default(),
