@@ -1,5 +1,12 @@
 //! Detects the protocol of a client by its first bytes.
 
+use std::io;
+
+use tokio::time::timeout;
+
+use crate::limits::ClientTimeouts;
+use crate::stream::ByteStream;
+
 /// The first bytes of an HTTP/2 connection (RFC 9113 section 3.4).
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Maximum length of a method. The longest registered one has 17 characters.
@@ -15,11 +22,35 @@ pub(crate) enum Protocol {
     Unknown,
 }
 
+/// Detects the protocol of a stream. The bytes stay to be read.
+///
+/// Returns `None` if the client closes, or sends no byte within the idle timeout. The protocol is unknown if it is still
+/// undecided after the head timeout. Cancel safe.
+///
+/// # Errors
+/// If the connection breaks.
+pub(crate) async fn detect(stream: &mut ByteStream, timeouts: ClientTimeouts) -> io::Result<Option<Protocol>> {
+    if stream.ahead().is_empty() && !matches!(timeout(timeouts.idle, stream.read_ahead()).await, Ok(Ok(1..))) {
+        return Ok(None);
+    }
+    let detected = async {
+        loop {
+            if let Some(protocol) = protocol_of(stream.ahead()) {
+                return Ok(protocol);
+            }
+            if stream.read_ahead().await? == 0 {
+                return Ok(Protocol::Unknown);
+            }
+        }
+    };
+    timeout(timeouts.head, detected).await.unwrap_or(Ok(Protocol::Unknown)).map(Some)
+}
+
 /// Returns the protocol of a stream that begins with `first`; `None` while several are possible.
 ///
 /// HTTP/1 is recognised by a method and the beginning of a target, because other protocols also begin with a word and a
 /// space (`EHLO host`, `NICK name`). CONNECT is not recognised: a further proxy inside a tunnel is not intercepted.
-pub(crate) fn detect(first: &[u8]) -> Option<Protocol> {
+fn protocol_of(first: &[u8]) -> Option<Protocol> {
     if first.is_empty() {
         return None;
     }
@@ -107,7 +138,7 @@ mod tests {
             (&[b'A'; 40], None),
         ];
         for (first, expected) in cases {
-            assert_eq!(detect(first), *expected, "{}", String::from_utf8_lossy(first));
+            assert_eq!(protocol_of(first), *expected, "{}", String::from_utf8_lossy(first));
         }
     }
 
@@ -120,7 +151,7 @@ mod tests {
             let bytes = [start.as_bytes(), &rest].concat();
             let mut detected = None;
             for n in 0..=bytes.len() {
-                let now = detect(&bytes[..n]);
+                let now = protocol_of(&bytes[..n]);
                 proptest::prop_assert!(detected.is_none() || now == detected, "{:?}", &bytes[..n]);
                 detected = now;
             }

@@ -9,7 +9,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio_util::sync::CancellationToken;
 
-use crate::upstream::Io;
+use crate::stream::Io;
 
 /// Size of the copy buffer of one direction.
 const BUFFER: usize = 16 * 1024;

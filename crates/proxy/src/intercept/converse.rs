@@ -5,7 +5,6 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::tls::{ClientHello, is_http2};
-use crate::client_stream::ClientStream;
 use crate::engine::ClientConnection;
 use crate::handler::{Connection, ConnectionEvent};
 use crate::origin::{Origin, Scheme, Session};
@@ -13,7 +12,8 @@ use crate::serve::drive::{TunnelStart, serve_http1, serve_http2};
 use crate::serve::grant::TunnelTarget;
 use crate::serve::http_connection::{ConnectionKind, HttpConnection};
 use crate::serve::target::Site;
-use crate::sniff::Protocol;
+use crate::sniff::{Protocol, detect};
+use crate::stream::ByteStream;
 use crate::tunnel;
 use crate::upstream::{Dialled, H2, HTTP1};
 use harproxy_tls::authority::Alpn;
@@ -24,11 +24,11 @@ pub(crate) async fn converse(
     client: Arc<ClientConnection>,
     kind: ConnectionKind,
     session: Session,
-    mut stream: ClientStream,
+    mut stream: ByteStream,
 ) {
     let timeouts = client.engine.timeouts;
     let detected = tokio::select! {
-        detected = stream.detect(timeouts) => detected,
+        detected = detect(&mut stream, timeouts) => detected,
         () = client.stop.drain.cancelled() => return,
     };
     match detected {
@@ -47,7 +47,7 @@ pub(crate) async fn converse(
             };
             let Some(Some(stream)) = client.stop.drain.run_until_cancelled(handshake).await else { return };
             let is_http2 = is_http2(&stream);
-            serve(HttpConnection::new(client.clone(), kind, session), stream.into(), is_http2).await;
+            serve(HttpConnection::new(client.clone(), kind, session), ByteStream::new(stream), is_http2).await;
         }
         Ok(Some(protocol)) => {
             serve(HttpConnection::new(client.clone(), kind, session), stream, protocol == Protocol::Http2).await;
@@ -57,7 +57,7 @@ pub(crate) async fn converse(
 }
 
 /// Serves HTTP, and the tunnel that a CONNECT leads to.
-async fn serve(http: Arc<HttpConnection>, stream: ClientStream, is_http2: bool) {
+async fn serve(http: Arc<HttpConnection>, stream: ByteStream, is_http2: bool) {
     if is_http2 {
         serve_http2(stream, &http).await;
     } else if let Some(tunnel) = serve_http1(stream, &http).await {
@@ -80,7 +80,7 @@ async fn run_tunnel(client: Arc<ClientConnection>, tunnel: TunnelStart) {
 }
 
 /// Copies bytes until the tunnel ends.
-async fn pass_through(client: &ClientConnection, to: Origin, stream: ClientStream, dialled: Dialled) {
+async fn pass_through(client: &ClientConnection, to: Origin, stream: ByteStream, dialled: Dialled) {
     let (copied, began) = (tunnel::CopiedBytes::default(), Instant::now());
     let run = tunnel::run(stream, dialled.into_io(), &copied, client.engine.timeouts.idle, &client.stop.drain);
     client.stop.abort.run_until_cancelled(run).await;
@@ -93,7 +93,7 @@ async fn intercept(
     client: Arc<ClientConnection>,
     to: Origin,
     connection: Connection,
-    mut stream: ClientStream,
+    mut stream: ByteStream,
     mut dialled: Option<Dialled>,
 ) {
     let detected = loop {
@@ -105,7 +105,7 @@ async fn intercept(
         };
         tokio::select! {
             biased;
-            detected = stream.detect(client.engine.timeouts) => break detected,
+            detected = detect(&mut stream, client.engine.timeouts) => break detected,
             speaks = upstream_speaks => match dialled.take() {
                 Some(dialled) if speaks => return pass_through(&client, to, stream, dialled).await,
                 // Upstream closed without a byte: another connection may still answer the client's request.
@@ -136,7 +136,7 @@ async fn terminate_tls(
     client: Arc<ClientConnection>,
     to: Origin,
     connection: Connection,
-    stream: ClientStream,
+    stream: ByteStream,
     dialled: Option<Dialled>,
 ) {
     let Ok(site) = Site::try_from(to.clone()) else { return };
@@ -165,7 +165,7 @@ async fn terminate_tls(
     let is_http2 = is_http2(&stream);
     let http = HttpConnection::new(client.clone(), ConnectionKind::Tunnel(site), connection.session().clone());
     let idle = http.idle.clone();
-    serve(http, stream.into(), is_http2).await;
+    serve(http, ByteStream::new(stream), is_http2).await;
     // With TLS 1.3, some clients complete the handshake before they check the certificate.
     match idle.tls_rejection() {
         Some(reason) => refused(reason.to_owned()),

@@ -9,13 +9,13 @@ use tokio::time::{Instant, timeout_at};
 use tokio_rustls::server::TlsStream;
 use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 
-use crate::client_stream::ClientStream;
 use crate::serve::idle::CLOSED_AFTER_HANDSHAKE;
+use crate::stream::ByteStream;
 use crate::upstream::H2;
 
 /// A ClientHello that is not answered yet.
 pub(super) struct ClientHello {
-    start: StartHandshake<ClientStream>,
+    start: StartHandshake<ByteStream>,
     /// The name that the client wants a certificate for (SNI), in lower case.
     pub(super) server_name: Option<String>,
     /// The protocols that the client offers.
@@ -24,7 +24,7 @@ pub(super) struct ClientHello {
 
 impl ClientHello {
     /// Reads the ClientHello. Returns `None` if there is none: the client has not seen a certificate, so no event is due.
-    pub(super) async fn read(stream: ClientStream, deadline: Instant) -> Option<ClientHello> {
+    pub(super) async fn read(stream: ByteStream, deadline: Instant) -> Option<ClientHello> {
         let start = match timeout_at(deadline, LazyConfigAcceptor::new(Acceptor::default(), stream)).await {
             Ok(Ok(start)) => start,
             Ok(Err(error)) => {
@@ -44,7 +44,7 @@ impl ClientHello {
         self,
         config: Arc<ServerConfig>,
         deadline: Instant,
-    ) -> Result<TlsStream<ClientStream>, String> {
+    ) -> Result<TlsStream<ByteStream>, String> {
         match timeout_at(deadline, self.start.into_stream(config)).await {
             Ok(Ok(stream)) => Ok(stream),
             Ok(Err(error)) => Err(reason(&error)),
@@ -54,7 +54,7 @@ impl ClientHello {
 }
 
 /// Returns true if ALPN selected HTTP/2.
-pub(super) fn is_http2(stream: &TlsStream<ClientStream>) -> bool {
+pub(super) fn is_http2(stream: &TlsStream<ByteStream>) -> bool {
     stream.get_ref().1.alpn_protocol() == Some(H2)
 }
 

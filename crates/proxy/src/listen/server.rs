@@ -11,7 +11,6 @@ use tokio_util::task::TaskTracker;
 
 use super::threads::{ThreadAssignment, Threads};
 use crate::background;
-use crate::client_stream::ClientStream;
 use crate::engine::{ClientConnection, Engine, Stop};
 use crate::handler::Handler;
 use crate::intercept::converse::converse;
@@ -20,6 +19,7 @@ use crate::origin::Session;
 use crate::serve::auth::Credentials;
 use crate::serve::http_connection::ConnectionKind;
 use crate::serve::reverse_origins::{ReverseOrigins, ReversePlan};
+use crate::stream::ByteStream;
 use crate::witness::Witness;
 use harproxy_tls::authority::Authority;
 
@@ -221,5 +221,5 @@ async fn serve_client(
     let _ = tcp.set_nodelay(true);
     let Ok(local) = tcp.local_addr() else { return };
     let client = Arc::new(ClientConnection::new(engine, peer, local));
-    converse(client, kind, Session::default(), ClientStream::from(tcp)).await;
+    converse(client, kind, Session::default(), ByteStream::new(tcp)).await;
 }

@@ -16,11 +16,11 @@ use tokio_util::task::TaskTracker;
 use super::grant::TunnelTarget;
 use super::http_connection::HttpConnection;
 use super::idle::{IdleTracker, TrackedStream, WaitingFor};
-use crate::client_stream::ClientStream;
 use crate::engine::Stop;
 use crate::handler::{Connection, ConnectionEvent};
 use crate::limits::{self, ClientTimeouts};
 use crate::origin::Origin;
+use crate::stream::ByteStream;
 use harproxy_http::problem::in_words;
 
 /// Time for which a closed connection is still read. Closing it with unread bytes resets it, and the client would lose the
@@ -32,11 +32,11 @@ pub(crate) struct TunnelStart {
     pub(crate) to: Origin,
     pub(crate) connection: Connection,
     pub(crate) target: TunnelTarget,
-    pub(crate) stream: ClientStream,
+    pub(crate) stream: ByteStream,
 }
 
 /// Serves HTTP/1. Returns the tunnel if the connection ends in a granted CONNECT.
-pub(crate) async fn serve_http1(stream: ClientStream, http: &Arc<HttpConnection>) -> Option<TunnelStart> {
+pub(crate) async fn serve_http1(stream: ByteStream, http: &Arc<HttpConnection>) -> Option<TunnelStart> {
     let service = {
         let http = http.clone();
         service_fn(move |request| http.clone().answer(request))
@@ -66,13 +66,13 @@ pub(crate) async fn serve_http1(stream: ClientStream, http: &Arc<HttpConnection>
     }
     // Without a CONNECT the handler has taken the connection over.
     let (to, connection, target, upgraded) = http.take_granted()?.upgraded().await.ok()?;
-    let parts = upgraded.downcast::<TokioIo<TrackedStream<ClientStream>>>().ok()?;
+    let parts = upgraded.downcast::<TokioIo<TrackedStream<ByteStream>>>().ok()?;
     let stream = parts.io.into_inner().into_inner().prepend(&parts.read_buf);
     Some(TunnelStart { to, connection, target, stream })
 }
 
 /// Serves HTTP/2.
-pub(crate) async fn serve_http2(stream: ClientStream, http: &Arc<HttpConnection>) {
+pub(crate) async fn serve_http2(stream: ByteStream, http: &Arc<HttpConnection>) {
     let service = {
         let http = http.clone();
         service_fn(move |request| http.clone().answer(request))
@@ -172,7 +172,7 @@ where
 }
 
 /// Reads what the client still sends, until it closes too.
-async fn linger(mut stream: ClientStream, stop: &Stop) {
+async fn linger(mut stream: ByteStream, stop: &Stop) {
     let mut unread = vec![0; 8 * 1024];
     let read = async { while matches!(stream.read(&mut unread).await, Ok(1..)) {} };
     let _ = tokio::time::timeout(LINGER, stop.drain.run_until_cancelled(read)).await;

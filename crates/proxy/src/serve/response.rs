@@ -4,23 +4,14 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use ::http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, TE, TRANSFER_ENCODING, UPGRADE};
-use ::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version};
+use ::http::header::{CONNECTION, CONTENT_LENGTH, PROXY_AUTHENTICATE};
+use ::http::{HeaderValue, Method, Response, StatusCode, Version};
 use bytes::Bytes;
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 
 use crate::body::Body;
-
-/// Hop-by-hop headers that are removed (RFC 9110 section 7.6.1). `Trailer` is kept: hyper sends the trailers that it names.
-const HOP_BY_HOP: [HeaderName; 6] = [
-    CONNECTION,
-    TE,
-    TRANSFER_ENCODING,
-    UPGRADE,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-];
+use harproxy_http::headers::remove_connection_fields;
 
 /// Removes hop-by-hop headers and a Content-Length that contradicts the body, so that hyper can frame the response.
 pub(super) async fn prepare(response: &mut Response<Body>, method: &Method, client: Version) {
@@ -29,7 +20,14 @@ pub(super) async fn prepare(response: &mut Response<Body>, method: &Method, clie
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return;
     }
-    remove_hop_by_hop(response.headers_mut());
+    let is_challenge = response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED;
+    let headers = response.headers_mut();
+    let challenges = headers.get_all(PROXY_AUTHENTICATE).iter().filter(|_| is_challenge).cloned().collect::<Vec<_>>();
+    remove_connection_fields(headers);
+    // A 407 must have a challenge (RFC 9110 section 15.5.8), also a 407 of an upstream proxy.
+    for challenge in challenges {
+        headers.append(PROXY_AUTHENTICATE, challenge);
+    }
     if method == Method::HEAD || matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
         return prepare_bodiless(response, method, client).await;
     }
@@ -57,22 +55,6 @@ pub(super) fn close_after_refused_connect(response: &mut Response<Body>) {
 /// Closes the connection after this response. Over HTTP/2 hyper ignores it.
 pub(super) fn close_connection(response: &mut Response<Body>) {
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-}
-
-fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    if !headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
-        return;
-    }
-    let options: Vec<HeaderName> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|option| option.trim().parse().ok())
-        .collect();
-    // `HeaderMap::remove` would change the order.
-    let kept = headers.iter().filter(|(name, _)| !HOP_BY_HOP.contains(name) && !options.contains(name));
-    *headers = kept.map(|(name, value)| (name.clone(), value.clone())).collect();
 }
 
 /// A response without a body by its status or method may declare a length (RFC 9110 section 8.6), except a 204.
@@ -119,6 +101,7 @@ impl http_body::Body for LengthOnly {
 
 #[cfg(test)]
 mod tests {
+    use ::http::HeaderName;
     use futures_util::FutureExt as _;
 
     use super::*;

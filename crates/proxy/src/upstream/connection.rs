@@ -12,9 +12,9 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::route::TargetForm;
 use super::upload::Upload;
-use super::wire::{Io, UpstreamStream};
 use crate::limits;
 use crate::origin::Origin;
+use crate::stream::{ByteStream, Io};
 use harproxy_support::sync::lock;
 
 /// Time that a connection may take to become ready after its answer was read, before another connection is used.
@@ -33,7 +33,7 @@ pub struct ConnectTimings {
 /// An upstream connection on which nothing was sent yet.
 pub struct Dialled {
     pub(super) to: Origin,
-    pub(super) stream: UpstreamStream,
+    pub(super) stream: ByteStream,
     pub(super) id: u64,
     pub(super) remote: Option<SocketAddr>,
     pub(super) timings: ConnectTimings,
@@ -54,7 +54,7 @@ impl Dialled {
     /// # Errors
     /// If the connection breaks.
     pub async fn first_bytes(&mut self) -> std::io::Result<bool> {
-        self.stream.peek().await
+        Ok(!self.stream.ahead().is_empty() || self.stream.read_ahead().await? > 0)
     }
 
     /// The stream, for a tunnel.

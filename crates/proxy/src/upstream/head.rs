@@ -1,8 +1,6 @@
 //! Makes the head of an upstream request from the client's: the same headers in the same order, hop-by-hop headers generated
 //! anew, target and Host in the form that the connection needs. Nothing is added.
 
-use std::mem::take;
-
 use ::http::header::{
     self, CONNECTION, CONTENT_LENGTH, COOKIE, Entry, HOST, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
@@ -12,7 +10,7 @@ use ::http::{Error, HeaderMap, HeaderName, HeaderValue, Request, Uri, Version};
 
 use super::route::TargetForm;
 use crate::origin::Origin;
-use harproxy_http::headers::HOP_BY_HOP;
+use harproxy_http::headers::{connection_options, is_hop_by_hop};
 
 /// Request extension: the Host header goes upstream unchanged, although it names another authority than the URI.
 ///
@@ -30,13 +28,8 @@ pub(super) enum BodyLength {
     Unknown,
 }
 
-/// The head for an HTTP/1.1 connection. Headers that need no change are moved out of `parts`: see [`give_back`].
-pub(super) fn http1(
-    parts: &mut Parts,
-    to: &Origin,
-    form: &TargetForm,
-    length: BodyLength,
-) -> Result<Request<()>, Error> {
+/// The head for an HTTP/1.1 connection.
+pub(super) fn http1(parts: &Parts, to: &Origin, form: &TargetForm, length: BodyLength) -> Result<Request<()>, Error> {
     let path = parts.uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
     let (uri, proxy_authorization) = match form {
         TargetForm::Origin => (Uri::from(path), None),
@@ -46,11 +39,7 @@ pub(super) fn http1(
     *request.method_mut() = parts.method.clone();
     *request.uri_mut() = uri;
     let host = host(parts, to)?;
-    *request.extensions_mut() = take(&mut parts.extensions);
-    if proxy_authorization.is_none() && is_unchanged(parts, &host, length) {
-        *request.headers_mut() = take(&mut parts.headers);
-        return Ok(request);
-    }
+    *request.extensions_mut() = parts.extensions.clone();
 
     let mut fields = HeaderBuilder::new(&parts.headers);
     if !parts.headers.contains_key(HOST) {
@@ -90,32 +79,6 @@ pub(super) fn http1(
     Ok(request)
 }
 
-/// Moves the headers of a request that was not sent back into `parts`.
-pub(super) fn give_back(parts: &mut Parts, request: Request<()>) {
-    let given = request.into_parts().0;
-    parts.extensions = given.extensions;
-    // `http1` copied them if they needed a change.
-    if parts.headers.is_empty() {
-        parts.headers = given.headers;
-    }
-}
-
-/// Returns true if no header needs a change, as for most requests.
-fn is_unchanged(parts: &Parts, host: &HeaderValue, length: BodyLength) -> bool {
-    let mut hosts = 0;
-    parts.version != Version::HTTP_2
-        && length != BodyLength::Unknown
-        && parts.headers.iter().all(|(name, value)| match *name {
-            HOST => {
-                hosts += 1;
-                value == host
-            }
-            CONTENT_LENGTH => declares(value, length),
-            _ => !HOP_BY_HOP.contains(&name.as_str()),
-        })
-        && hosts == 1
-}
-
 /// The head for an HTTP/2 connection.
 pub(super) fn http2(parts: &Parts, to: &Origin, length: BodyLength) -> Result<Request<()>, Error> {
     let path = parts.uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
@@ -148,14 +111,14 @@ pub(super) fn upgrades(headers: &HeaderMap) -> bool {
 /// Builds a header map in the order of the client's. `HeaderMap::remove` would change the order.
 struct HeaderBuilder {
     /// Names in the client's Connection header.
-    listed: Vec<HeaderName>,
+    options: Vec<String>,
     out: HeaderMap,
 }
 
 impl HeaderBuilder {
     fn new(from: &HeaderMap) -> Self {
-        let listed = tokens(from, &CONNECTION).filter_map(|token| token.parse().ok()).collect();
-        HeaderBuilder { listed, out: HeaderMap::with_capacity(from.len() + 2) }
+        let options = connection_options(from.get_all(CONNECTION).iter().map(HeaderValue::as_bytes));
+        HeaderBuilder { options, out: HeaderMap::with_capacity(from.len() + 2) }
     }
 
     fn put(&mut self, name: HeaderName, value: HeaderValue) {
@@ -171,8 +134,7 @@ impl HeaderBuilder {
     /// Copies an end-to-end header, and no other.
     fn copy(&mut self, name: &HeaderName, value: &HeaderValue) {
         // Content-Length frames the message, so a Connection header cannot remove it.
-        let listed = *name != CONTENT_LENGTH && self.listed.contains(name);
-        if !listed && !HOP_BY_HOP.contains(&name.as_str()) {
+        if *name == CONTENT_LENGTH || !is_hop_by_hop(name.as_str(), &self.options) {
             self.out.append(name.clone(), value.clone());
         }
     }

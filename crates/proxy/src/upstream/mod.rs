@@ -23,7 +23,6 @@ mod tcp;
 mod timeouts;
 mod upload;
 mod via;
-mod wire;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -36,7 +35,6 @@ pub use plan::{Mapping, UpstreamPlan, UpstreamProxy};
 pub use pool::ClientPool;
 pub(crate) use reserve::{H2, HTTP1};
 pub use timeouts::{Step, Timeouts};
-pub use wire::Io;
 
 use crate::origin::Origin;
 use harproxy_tls::authority::Alpn;

@@ -19,8 +19,8 @@ use super::route::Purpose;
 use super::timeouts::Step;
 use super::upload::Upload;
 use super::via::server_name;
-use super::wire::UpstreamStream;
 use crate::origin::{Origin, Scheme};
+use crate::stream::ByteStream;
 
 /// The ALPN identifier of HTTP/2 (RFC 9113 section 3.2).
 pub(crate) const H2: &[u8] = b"h2";
@@ -189,7 +189,7 @@ impl Upstream {
         tracing::debug!(connection = id, %to, remote = ?opened.remote, ?tcp, "upstream connection opened");
         Ok(Dialled {
             to: to.clone(),
-            stream: UpstreamStream::new(opened.io, opened.early),
+            stream: opened.stream,
             id,
             remote: opened.remote,
             timings: ConnectTimings { dns: opened.dns, tcp: Some(tcp), tls: None },
@@ -240,7 +240,7 @@ impl Upstream {
             .map_err(failed)?;
         let http2 = stream.get_ref().1.alpn_protocol() == Some(H2);
         let timings = ConnectTimings { tls: Some(began.elapsed()), ..dialled.timings };
-        let stream = UpstreamStream::new(stream, bytes::Bytes::new());
+        let stream = ByteStream::new(stream);
         Ok((Dialled { stream, timings, to: to.clone(), ..dialled }, http2))
     }
 

@@ -5,15 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::http::HeaderValue;
-use bytes::Bytes;
 use rustls::ClientConfig;
 
 use super::error::{PlanError, UpstreamError};
 use super::plan::{Mapping, UpstreamPlan};
 use super::tcp::{self, LoopbackAddr};
 use super::via::Proxies;
-use super::wire::Io;
 use crate::origin::Origin;
+use crate::stream::ByteStream;
 use harproxy_glob::Globs;
 use harproxy_tls::upstream::Trust;
 
@@ -34,9 +33,7 @@ pub(super) enum Purpose {
 
 /// A connection before TLS.
 pub(super) struct OpenedStream {
-    pub(super) io: Box<dyn Io>,
-    /// Bytes that were read early.
-    pub(super) early: Bytes,
+    pub(super) stream: ByteStream,
     /// The address of the origin; `None` through a proxy.
     pub(super) remote: Option<SocketAddr>,
     pub(super) dns: Option<Duration>,
@@ -123,10 +120,10 @@ impl Anywhere {
         let io = proxy.connect(to, &self.trust, self.verifies(&proxy.url())).await?;
         if purpose == Purpose::Requests && proxy.forwards_requests() {
             let form = TargetForm::Absolute(proxy.authorization());
-            return Ok(OpenedStream { io, early: Bytes::new(), remote: None, dns: None, form });
+            return Ok(OpenedStream { stream: ByteStream::new(io), remote: None, dns: None, form });
         }
-        let (io, early) = proxy.tunnel(to, io).await?;
-        Ok(OpenedStream { io, early, remote: None, dns: None, form: TargetForm::Origin })
+        let stream = proxy.tunnel(to, io).await?;
+        Ok(OpenedStream { stream, remote: None, dns: None, form: TargetForm::Origin })
     }
 
     async fn direct(&self, to: &Origin, host: &str, port: u16) -> Result<OpenedStream, UpstreamError> {
@@ -171,6 +168,6 @@ impl Loopback {
 impl OpenedStream {
     fn direct(stream: tokio::net::TcpStream, dns: Option<Duration>) -> Self {
         let remote = stream.peer_addr().ok();
-        OpenedStream { io: Box::new(stream), early: Bytes::new(), remote, dns, form: TargetForm::Origin }
+        OpenedStream { stream: ByteStream::new(stream), remote, dns, form: TargetForm::Origin }
     }
 }

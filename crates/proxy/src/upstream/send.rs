@@ -25,8 +25,8 @@ use harproxy_support::sync::lock;
 /// The result of one attempt to send a request.
 enum Attempt {
     Answered(Box<Answer>),
-    /// Upstream cannot have seen the request, and its body is complete. Over HTTP/1.1 the head is returned.
-    NotSent(Option<Body>, Option<Box<Request<()>>>),
+    /// Upstream cannot have seen the request. Its body, if it has one, is complete.
+    NotSent(Option<Body>),
 }
 
 impl Upstream {
@@ -61,7 +61,7 @@ impl Upstream {
             let (connection, blocked) = self.reserve(pool, to, request.requirements).await?;
             match self.attempt(pool, to, connection, blocked, &mut request).await? {
                 Attempt::Answered(answer) => return Ok(*answer),
-                Attempt::NotSent(body, head) => request.restore(body, head),
+                Attempt::NotSent(body) => request.body = body,
             }
         }
     }
@@ -76,7 +76,7 @@ impl Upstream {
     ) -> Result<Attempt, SendError> {
         let head = match &connection {
             RequestConnection::Http1(connection, _) => {
-                head::http1(&mut outgoing.parts, to, &connection.form, outgoing.length)
+                head::http1(&outgoing.parts, to, &connection.form, outgoing.length)
             }
             RequestConnection::Http2(..) => head::http2(&outgoing.parts, to, outgoing.length),
         };
@@ -167,14 +167,6 @@ impl Outgoing {
         let requirements = Requirements { http2, to_origin: head::upgrades(&parts.headers) };
         Outgoing { parts, body, length, requirements }
     }
-
-    /// Puts back what an attempt returned unsent.
-    fn restore(&mut self, body: Option<Body>, head: Option<Box<Request<()>>>) {
-        self.body = body;
-        if let Some(head) = head {
-            head::give_back(&mut self.parts, *head);
-        }
-    }
 }
 
 /// Collects the 1xx answers to a request. hyper reports none over HTTP/2.
@@ -208,8 +200,6 @@ struct UnexpectedUpgrade;
 /// A request without an answer, and whether upstream can have seen it.
 struct Failure {
     error: hyper::Error,
-    /// The head, if hyper did not begin to write it.
-    head: Option<Request<()>>,
     /// Upstream cannot have seen the request: it was not written, or upstream says so.
     unseen: bool,
     /// The connection ended without a byte of an answer.
@@ -222,16 +212,15 @@ impl Failure {
         connection: &RequestConnection,
         received_before: Option<u64>,
     ) -> Self {
-        let head = error.take_message().map(|request| request.map(drop));
+        let is_unwritten = error.take_message().is_some();
         let error = error.into_error();
         let h2 = find_h2(&error);
         Failure {
-            unseen: head.is_some() || h2.is_some_and(never_processed),
+            unseen: is_unwritten || h2.is_some_and(never_processed),
             silent: match connection {
                 RequestConnection::Http1(..) => connection.received() == received_before,
                 RequestConnection::Http2(..) => h2.is_none_or(|h2| !h2.is_reset()),
             },
-            head,
             error,
         }
     }
@@ -247,7 +236,7 @@ impl Failure {
         if self.unseen && !fresh {
             let whole = upload.and_then(UploadHandle::reclaim);
             if whole.is_some() == had_body {
-                return Ok(Attempt::NotSent(whole, self.head.map(Box::new)));
+                return Ok(Attempt::NotSent(whole));
             }
         }
         if self.silent && !fresh {

@@ -19,10 +19,11 @@ use tower_service::Service;
 use super::error::{OwnProxy, PlanError, UpstreamError};
 use super::plan::UpstreamProxy;
 use super::tcp;
-use super::wire::{ByteAtATime, Io};
+
 use crate::body::BoxError;
 use crate::origin::{Origin, Scheme};
 use crate::own_address::is_own_host;
+use crate::stream::{ByteStream, Io};
 use harproxy_tls::upstream::Trust;
 
 /// The upstream proxies by origin.
@@ -188,18 +189,18 @@ impl ProxyServer {
         Ok(Box::new(stream.map_err(|error| self.failed(to, error))?))
     }
 
-    /// Opens a tunnel to `to`. Returns the stream and the bytes of the origin that were read early.
-    pub(super) async fn tunnel(&self, to: &Origin, io: Box<dyn Io>) -> Result<(Box<dyn Io>, Bytes), UpstreamError> {
+    /// Opens a tunnel to `to`.
+    pub(super) async fn tunnel(&self, to: &Origin, io: Box<dyn Io>) -> Result<ByteStream, UpstreamError> {
         let tunnel = match self.protocol {
             ProxyProtocol::Http | ProxyProtocol::Https => self.http_tunnel(to, io).await,
-            ProxyProtocol::Socks5 => self.socks_tunnel(to, io).await.map(|io| (io, Bytes::new())),
+            ProxyProtocol::Socks5 => self.socks_tunnel(to, io).await,
         };
         tunnel.map_err(|error| self.failed(to, error))
     }
 
     /// CONNECT with hyper, which returns the bytes after the head of the answer. hyper-util's `Tunnel` drops them, and so the
     /// greeting of a server that speaks first.
-    async fn http_tunnel(&self, to: &Origin, io: Box<dyn Io>) -> Result<(Box<dyn Io>, Bytes), TunnelError> {
+    async fn http_tunnel(&self, to: &Origin, io: Box<dyn Io>) -> Result<ByteStream, TunnelError> {
         let authority = with_port(&to.host, to.port);
         let target = || TunnelError::Target(authority.clone());
         let mut request = Request::connect(authority.as_str()).body(Empty::<Bytes>::new()).map_err(|_| target())?;
@@ -216,22 +217,23 @@ impl ProxyServer {
         }
         let upgraded = hyper::upgrade::on(answer).await.map_err(TunnelError::Broken)?;
         Ok(match upgraded.downcast::<TokioIo<Box<dyn Io>>>() {
-            Ok(parts) => (parts.io.into_inner(), parts.read_buf),
-            Err(upgraded) => (Box::new(TokioIo::new(upgraded)), Bytes::new()),
+            Ok(parts) => ByteStream::new(parts.io.into_inner()).prepend(&parts.read_buf),
+            Err(upgraded) => ByteStream::new(TokioIo::new(upgraded)),
         })
     }
 
     /// SOCKS5 with hyper-util. The proxy resolves the name, which is often known only behind it.
-    async fn socks_tunnel(&self, to: &Origin, io: Box<dyn Io>) -> Result<Box<dyn Io>, TunnelError> {
+    async fn socks_tunnel(&self, to: &Origin, io: Box<dyn Io>) -> Result<ByteStream, TunnelError> {
         let target =
             Uri::builder().scheme(to.scheme.as_str()).authority(with_port(&to.host, to.port)).path_and_query("/");
         let target = target.build().map_err(|_| TunnelError::Target(to.to_string()))?;
-        let mut socks = SocksV5::new(self.intercept.uri().clone(), OpenConnector(Some(io)));
+        let mut socks =
+            SocksV5::new(self.intercept.uri().clone(), OpenConnector(Some(ByteStream::new(io).byte_at_a_time(true))));
         if let Some((user, password)) = self.intercept.raw_auth() {
             socks = socks.with_auth(user.to_owned(), password.to_owned());
         }
         let tunnel = socks.call(target).await.map_err(|error| TunnelError::Socks(error.into()))?;
-        Ok(tunnel.into_inner().0)
+        Ok(tunnel.into_inner().byte_at_a_time(false))
     }
 
     fn failed(&self, to: &Origin, source: impl Into<BoxError>) -> UpstreamError {
@@ -251,11 +253,11 @@ pub(super) fn server_name(host: &str) -> io::Result<ServerName<'static>> {
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
 }
 
-/// Gives hyper-util's SOCKS handshake the open connection. It may read past its end, hence [`ByteAtATime`].
-struct OpenConnector(Option<Box<dyn Io>>);
+/// Gives hyper-util's SOCKS handshake the open connection.
+struct OpenConnector(Option<ByteStream>);
 
 impl Service<Uri> for OpenConnector {
-    type Response = TokioIo<ByteAtATime<Box<dyn Io>>>;
+    type Response = TokioIo<ByteStream>;
     type Error = io::Error;
     type Future = std::future::Ready<io::Result<Self::Response>>;
 
@@ -265,7 +267,7 @@ impl Service<Uri> for OpenConnector {
 
     fn call(&mut self, _: Uri) -> Self::Future {
         let io = self.0.take().ok_or_else(|| io::ErrorKind::NotConnected.into());
-        std::future::ready(io.map(|io| TokioIo::new(ByteAtATime(io))))
+        std::future::ready(io.map(TokioIo::new))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Against origins in this process that do what they are told, byte for byte where bytes matter.
+//! Tests against scripted origins in this process, byte for byte where bytes matter.
 
 mod expect;
 mod http1;
@@ -32,7 +32,7 @@ use crate::origin::Scheme;
 
 const LONG: Duration = Duration::from_secs(30);
 
-/// A plan that goes nowhere by itself, with the test PKI's authority among the roots.
+/// A direct plan with the authority of the test certificates among its roots.
 fn plan() -> UpstreamPlan {
     UpstreamPlan {
         proxy: UpstreamProxy::Direct,
@@ -66,25 +66,25 @@ fn https(addr: SocketAddr) -> Origin {
     at(Scheme::Https, &addr.ip().to_string(), addr.port())
 }
 
-/// One client connection's view of the way upstream.
-struct Way {
+/// A client connection that sends requests to one origin.
+struct TestClient {
     upstream: Arc<Upstream>,
     pool: ClientPool,
     to: Origin,
 }
 
-impl Way {
+impl TestClient {
     fn new(upstream: impl Into<Arc<Upstream>>, to: Origin) -> Self {
-        Way { upstream: upstream.into(), pool: ClientPool::default(), to }
+        TestClient { upstream: upstream.into(), pool: ClientPool::default(), to }
     }
 
     fn plain(addr: SocketAddr) -> Self {
-        Way::new(upstream(), http(addr))
+        TestClient::new(upstream(), http(addr))
     }
 
-    /// The same for another client connection.
+    /// Another client connection.
     fn another(&self) -> Self {
-        Way::new(self.upstream.clone(), self.to.clone())
+        TestClient::new(self.upstream.clone(), self.to.clone())
     }
 
     async fn send<B>(&self, request: Request<B>) -> Result<Answer, SendError>
@@ -99,21 +99,21 @@ impl Way {
         Request::builder().method(method).uri(format!("{}{path}", self.to))
     }
 
-    async fn get(&self, path: &str) -> Result<Got, SendError> {
-        Ok(Got::read(self.send(self.request("GET", path).body(empty()).unwrap()).await?).await)
+    async fn get(&self, path: &str) -> Result<ReadAnswer, SendError> {
+        Ok(ReadAnswer::read(self.send(self.request("GET", path).body(empty()).unwrap()).await?).await)
     }
 
-    async fn get2(&self, path: &str) -> Result<Got, SendError> {
+    async fn get2(&self, path: &str) -> Result<ReadAnswer, SendError> {
         let request = self.request("GET", path).version(Version::HTTP_2).body(empty()).unwrap();
-        Ok(Got::read(self.send(request).await?).await)
+        Ok(ReadAnswer::read(self.send(request).await?).await)
     }
 
-    async fn secure(&self, alpn: &[&str]) -> Alpn {
+    async fn negotiate(&self, alpn: &[&str]) -> Alpn {
         let alpn: Vec<_> = alpn.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
         self.upstream.negotiate(&self.pool, &self.to, &alpn, None).await
     }
 
-    /// What an HTTP/1.1 client that sends these bytes gets back, through hyper on both hops as the engine does it.
+    /// Sends bytes as an HTTP/1.1 client and returns the bytes that it receives, through hyper on both sides as in the engine.
     async fn through(&self, sent: &str) -> String {
         let (mut client, server) = tokio::io::duplex(1 << 20);
         let (upstream, pool, to) = (self.upstream.clone(), self.pool.clone(), self.to.clone());
@@ -153,7 +153,7 @@ fn empty() -> Empty<Bytes> {
 
 /// An answer with its body read.
 #[derive(Debug)]
-struct Got {
+struct ReadAnswer {
     head: ::http::response::Parts,
     body: Result<Bytes, String>,
     trailers: Option<HeaderMap>,
@@ -162,18 +162,18 @@ struct Got {
     informational: Vec<(::http::StatusCode, HeaderMap)>,
 }
 
-impl Got {
-    async fn read(answer: Answer) -> Got {
+impl ReadAnswer {
+    async fn read(answer: Answer) -> ReadAnswer {
         let Answer { response, connection, connect, informational, .. } = answer;
         let (head, body) = response.into_parts();
         let collected = body.collect().await;
         let trailers = collected.as_ref().ok().and_then(|collected| collected.trailers().cloned());
         let body = collected.map(|collected| collected.to_bytes()).map_err(|error| format!("{error:?}"));
-        Got { head, body, trailers, connection, reused: connect.is_none(), informational }
+        ReadAnswer { head, body, trailers, connection, reused: connect.is_none(), informational }
     }
 }
 
-/// Serves each connection by `script`, which is told its number from 0.
+/// Serves each connection by `script`, which gets its number, from 0.
 async fn scripted<F, S>(script: S) -> SocketAddr
 where
     S: Fn(TcpStream, usize) -> F + Send + 'static,
@@ -190,12 +190,12 @@ where
     addr
 }
 
-/// Answers every request with the same bytes and keeps the connection; what it was sent is in the log, a request each.
+/// Answers every request with the same bytes and keeps the connection. The log has the requests.
 async fn canned(answer: &'static str) -> (SocketAddr, Log) {
     let log = Log::default();
-    let kept = log.clone();
+    let shared = log.clone();
     let addr = scripted(move |mut stream, _| {
-        let log = kept.clone();
+        let log = shared.clone();
         async move {
             while let Some(request) = read_request(&mut stream).await {
                 log.push(request);
@@ -228,7 +228,7 @@ impl Log {
     }
 }
 
-/// One head, to its empty line; `None` at the end of the stream.
+/// Reads a head, up to its empty line; `None` at the end of the stream.
 async fn read_head(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> Option<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -237,7 +237,7 @@ async fn read_head(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> Option<S
     Some(String::from_utf8(head).unwrap())
 }
 
-/// One request with its body, as it was on the wire.
+/// Reads a request with its body, as it is on the wire.
 async fn read_request(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> Option<String> {
     let mut request = read_head(stream).await?;
     let lower = request.to_ascii_lowercase();
@@ -253,7 +253,7 @@ async fn read_request(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> Optio
     Some(request)
 }
 
-/// The TLS side of a server with one of the PKI's certificates.
+/// A TLS acceptor with one of the test certificates.
 fn acceptor(certificate: &str, alpn: &[&str], client_ca: bool) -> TlsAcceptor {
     let certs =
         CertificateDer::pem_file_iter(pki(&format!("{certificate}.pem"))).unwrap().map(Result::unwrap).collect();
@@ -275,7 +275,7 @@ fn acceptor(certificate: &str, alpn: &[&str], client_ca: bool) -> TlsAcceptor {
     TlsAcceptor::from(Arc::new(config))
 }
 
-/// A TLS origin of both protocols that says what it saw: connection, SNI, version, method, target, then the headers.
+/// A TLS origin for both protocols that answers with its connection number, SNI, version, method, target and headers.
 async fn tls_origin(certificate: &'static str, alpn: &'static [&'static str]) -> SocketAddr {
     let acceptor = acceptor(certificate, alpn, false);
     scripted(move |stream, number| {
@@ -283,34 +283,34 @@ async fn tls_origin(certificate: &'static str, alpn: &'static [&'static str]) ->
         async move {
             let Ok(stream) = acceptor.accept(stream).await else { return };
             let sni = stream.get_ref().1.server_name().unwrap_or("-").to_owned();
-            let service = service_fn(move |request| tell(request, format!("{number} {sni}")));
+            let service = service_fn(move |request| describe(request, format!("{number} {sni}")));
             let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
         }
     })
     .await
 }
 
-async fn tell(request: Request<Incoming>, prefix: String) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn describe(request: Request<Incoming>, prefix: String) -> Result<Response<Full<Bytes>>, Infallible> {
     let (head, body) = request.into_parts();
-    let mut told = format!("{prefix} {:?} {} {}\n", head.version, head.method, head.uri);
+    let mut text = format!("{prefix} {:?} {} {}\n", head.version, head.method, head.uri);
     for (name, value) in &head.headers {
-        told.push_str(&format!("{name}: {}\n", value.to_str().unwrap()));
+        text.push_str(&format!("{name}: {}\n", value.to_str().unwrap()));
     }
     if let Ok(body) = body.collect().await {
         if let Some(trailers) = body.trailers() {
-            told.push_str(&format!("trailers: {trailers:?}\n"));
+            text.push_str(&format!("trailers: {trailers:?}\n"));
         }
-        told.push_str(std::str::from_utf8(&body.to_bytes()).unwrap());
+        text.push_str(std::str::from_utf8(&body.to_bytes()).unwrap());
     }
-    Ok(Response::new(Full::new(told.into())))
+    Ok(Response::new(Full::new(text.into())))
 }
 
-fn text(got: &Got) -> &str {
+fn text(got: &ReadAnswer) -> &str {
     std::str::from_utf8(got.body.as_ref().unwrap()).unwrap()
 }
 
 #[track_caller]
-fn kind(result: Result<Got, SendError>) -> &'static str {
+fn kind(result: Result<ReadAnswer, SendError>) -> &'static str {
     match result {
         Err(SendError::Upstream(error)) => error.kind(),
         Err(SendError::Stale) => "stale",

@@ -5,12 +5,12 @@ fn through(proxy: &str) -> Upstream {
     Upstream::anywhere(UpstreamPlan { proxy: UpstreamProxy::Url(proxy.to_owned()), ..plan() }).unwrap()
 }
 
-/// A proxy that is asked by CONNECT and leads to `origin` wherever it was to go.
+/// A proxy for CONNECT that connects every tunnel to `origin`.
 async fn connect_proxy(origin: SocketAddr, answer: &'static str) -> (SocketAddr, Log) {
     let log = Log::default();
-    let kept = log.clone();
+    let shared = log.clone();
     let addr = scripted(move |mut stream, _| {
-        let log = kept.clone();
+        let log = shared.clone();
         async move {
             log.push(read_head(&mut stream).await.unwrap());
             stream.write_all(answer.as_bytes()).await.unwrap();
@@ -27,27 +27,27 @@ async fn connect_proxy(origin: SocketAddr, answer: &'static str) -> (SocketAddr,
 const ESTABLISHED: &str = "HTTP/1.1 200 Connection established\r\nVia: it\r\n\r\n";
 
 #[tokio::test]
-async fn https_goes_through_a_connect() {
+async fn https_uses_connect() {
     let origin = tls_origin("origin", &["h2", "http/1.1"]).await;
     let (proxy, log) = connect_proxy(origin, ESTABLISHED).await;
-    let way = Way::new(through(&format!("http://us%40er:p:w@{proxy}")), at(Scheme::Https, "api.test", 443));
-    let answer = way.send(way.request("GET", "/").body(empty()).unwrap()).await.unwrap();
-    assert_eq!(answer.remote, None, "the proxy is not who answered");
+    let client = TestClient::new(through(&format!("http://us%40er:p:w@{proxy}")), at(Scheme::Https, "api.test", 443));
+    let answer = client.send(client.request("GET", "/").body(empty()).unwrap()).await.unwrap();
+    assert_eq!(answer.remote, None, "the address is the proxy's");
     let connect = answer.connect.unwrap();
     assert!(connect.dns.is_none() && connect.tcp.is_some() && connect.tls.is_some());
-    assert_eq!(text(&Got::read(answer).await), "0 api.test HTTP/1.1 GET /\nhost: api.test\n");
+    assert_eq!(text(&ReadAnswer::read(answer).await), "0 api.test HTTP/1.1 GET /\nhost: api.test\n");
     assert_eq!(
         log.only(),
         "CONNECT api.test:443 HTTP/1.1\r\nhost: api.test:443\r\nproxy-authorization: Basic dXNAZXI6cDp3\r\n\r\n"
     );
-    assert!(text(&way.another().get2("/").await.unwrap()).contains("HTTP/2.0"));
+    assert!(text(&client.another().get2("/").await.unwrap()).contains("HTTP/2.0"));
 }
 
 #[tokio::test]
-async fn plain_http_goes_in_absolute_form() {
+async fn http_uses_absolute_form() {
     let (proxy, log) = canned(OK).await;
-    let way = Way::new(through(&format!("http://user:pass@{proxy}")), at(Scheme::Http, "api.test", 8080));
-    way.through(
+    let client = TestClient::new(through(&format!("http://user:pass@{proxy}")), at(Scheme::Http, "api.test", 8080));
+    client.through(
         "GET http://api.test:8080/a?b HTTP/1.1\r\nHost: api.test:8080\r\nX-Y: z\r\nProxy-Authorization: Basic bWluZQ==\r\n\r\n",
     )
     .await;
@@ -56,21 +56,21 @@ async fn plain_http_goes_in_absolute_form() {
         "GET http://api.test:8080/a?b HTTP/1.1\r\nHost: api.test:8080\r\nX-Y: z\r\n\
          Proxy-Authorization: Basic dXNlcjpwYXNz\r\n\r\n"
     );
-    assert!(way.get("/").await.unwrap().reused);
+    assert!(client.get("/").await.unwrap().reused);
 }
 
 #[tokio::test]
-async fn an_upgrade_needs_a_tunnel() {
+async fn upgrade_uses_connect() {
     let (origin, seen) = canned("HTTP/1.1 426 Upgrade Required\r\nContent-Length: 0\r\n\r\n").await;
     let (proxy, log) = connect_proxy(origin, ESTABLISHED).await;
-    let way = Way::new(through(&format!("http://{proxy}")), at(Scheme::Http, "api.test", 80));
-    way.through("GET / HTTP/1.1\r\nHost: api.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n").await;
+    let client = TestClient::new(through(&format!("http://{proxy}")), at(Scheme::Http, "api.test", 80));
+    client.through("GET / HTTP/1.1\r\nHost: api.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n").await;
     assert_eq!(log.only(), "CONNECT api.test:80 HTTP/1.1\r\nhost: api.test:80\r\n\r\n");
     assert!(seen.only().starts_with("GET / HTTP/1.1\r\n"));
 }
 
 #[tokio::test]
-async fn what_comes_right_behind_the_proxys_answer_is_not_lost() {
+async fn bytes_after_the_proxys_answer_are_not_lost() {
     let proxy = scripted(|mut stream, _| async move {
         read_head(&mut stream).await.unwrap();
         stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n220 mail.test\r\n").await.unwrap();
@@ -85,29 +85,30 @@ async fn what_comes_right_behind_the_proxys_answer_is_not_lost() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_will_not_is_named_without_its_credentials() {
+async fn failing_proxy_is_named_without_credentials() {
     let (refusing, _) =
         connect_proxy(([127, 0, 0, 1], 1).into(), "HTTP/1.1 407 Proxy Authentication Required\r\n\r\n").await;
-    let gone = format!("127.0.0.1:{}", closed_port());
-    for (proxy, why) in [
+    let closed = format!("127.0.0.1:{}", closed_port());
+    for (proxy, reason) in [
         (refusing.to_string(), "it answered 407 Proxy Authentication Required"),
-        (gone, "Connection refused"),
+        (closed, "Connection refused"),
         ("no-such-proxy.invalid:1".to_owned(), "resolving no-such-proxy.invalid"),
     ] {
-        let way = Way::new(through(&format!("http://user:secret@{proxy}")), at(Scheme::Https, "api.test", 443));
-        let Err(SendError::Upstream(error)) = way.get("/").await else { panic!() };
+        let client =
+            TestClient::new(through(&format!("http://user:secret@{proxy}")), at(Scheme::Https, "api.test", 443));
+        let Err(SendError::Upstream(error)) = client.get("/").await else { panic!() };
         assert_eq!((error.kind(), error.status()), ("proxy", 502));
         assert_eq!(
             error.to_string(),
             format!("connecting to https://api.test through the upstream proxy http://{proxy}")
         );
         let source = std::error::Error::source(&error).unwrap().to_string();
-        assert!(source.contains(why), "{source}");
+        assert!(source.contains(reason), "{source}");
     }
 }
 
 #[tokio::test]
-async fn a_proxy_behind_tls_is_verified() {
+async fn https_proxy_is_verified() {
     let origin = tls_origin("origin", &["http/1.1"]).await;
     for (certificate, trusted) in [("origin", true), ("expired", false)] {
         let acceptor = acceptor(certificate, &[], false);
@@ -122,8 +123,8 @@ async fn a_proxy_behind_tls_is_verified() {
             }
         })
         .await;
-        let way = Way::new(through(&format!("https://{proxy}")), at(Scheme::Https, "api.test", 443));
-        let got = way.get("/").await;
+        let client = TestClient::new(through(&format!("https://{proxy}")), at(Scheme::Https, "api.test", 443));
+        let got = client.get("/").await;
         if trusted {
             got.unwrap();
         } else {
@@ -133,13 +134,13 @@ async fn a_proxy_behind_tls_is_verified() {
 }
 
 #[tokio::test]
-async fn socks5_asks_for_the_name_and_loses_nothing() {
+async fn socks5_sends_the_name_and_loses_no_bytes() {
     for (credentials, method) in [("", 0), ("user:pass@", 2)] {
         let log = Log::default();
-        let kept = log.clone();
+        let shared = log.clone();
         let proxy = scripted(move |mut stream, _| {
-            let log = kept.clone();
-            async move { socks(&mut stream, method, &log).await }
+            let log = shared.clone();
+            async move { serve_socks(&mut stream, method, &log).await }
         })
         .await;
         let to = at(Scheme::Https, "mail.test", 25);
@@ -152,26 +153,26 @@ async fn socks5_asks_for_the_name_and_loses_nothing() {
     }
 }
 
-/// RFC 1928 and 1929, as far as it is needed; the greeting comes in the same packet as the last answer.
-async fn socks(stream: &mut TcpStream, method: u8, log: &Log) {
+/// Serves one SOCKS5 handshake (RFC 1928, RFC 1929). The server's greeting follows in the same packet.
+async fn serve_socks(stream: &mut TcpStream, method: u8, log: &Log) {
     let mut methods = vec![0; 2];
     stream.read_exact(&mut methods).await.unwrap();
     let mut offered = vec![0; methods[1].into()];
     stream.read_exact(&mut offered).await.unwrap();
     assert!(offered.contains(&method));
     stream.write_all(&[5, method]).await.unwrap();
-    let mut asked = String::new();
+    let mut entry = String::new();
     if method == 2 {
         assert_eq!(stream.read_u8().await.unwrap(), 1);
         let user = short_string(stream).await;
-        asked = format!("{user}:{} ", short_string(stream).await);
+        entry = format!("{user}:{} ", short_string(stream).await);
         stream.write_all(&[1, 0]).await.unwrap();
     }
     let mut request = [0; 4];
     stream.read_exact(&mut request).await.unwrap();
     assert_eq!(request, [5, 1, 0, 3], "CONNECT to a name");
     let host = short_string(stream).await;
-    log.push(format!("{asked}{host}:{}", stream.read_u16().await.unwrap()));
+    log.push(format!("{entry}{host}:{}", stream.read_u16().await.unwrap()));
     stream.write_all(b"\x05\0\0\x01\x7f\0\0\x01\0\x50220 mail.test\r\n").await.unwrap();
 }
 
@@ -182,7 +183,7 @@ async fn short_string(stream: &mut TcpStream) -> String {
 }
 
 #[tokio::test]
-async fn plain_http_goes_through_socks_too() {
+async fn http_uses_socks5() {
     let (origin, seen) = canned(OK).await;
     let proxy = scripted(move |mut stream, _| async move {
         let mut hello = [0; 3];
@@ -197,26 +198,26 @@ async fn plain_http_goes_through_socks_too() {
         let _ = tokio::io::copy_bidirectional(&mut stream, &mut origin).await;
     })
     .await;
-    let way = Way::new(through(&format!("socks5://{proxy}")), at(Scheme::Http, "api.test", 80));
-    way.get("/").await.unwrap();
+    let client = TestClient::new(through(&format!("socks5://{proxy}")), at(Scheme::Http, "api.test", 80));
+    client.get("/").await.unwrap();
     assert_eq!(seen.only(), "GET / HTTP/1.1\r\nhost: api.test\r\n\r\n");
 }
 
 #[tokio::test]
-async fn a_mapped_host_is_reached_directly() {
+async fn mapped_host_is_reached_without_the_proxy() {
     let (origin, _) = canned(OK).await;
     let proxy = UpstreamProxy::Url(format!("http://127.0.0.1:{}", closed_port()));
     let mapping = |host: &str, port, to_port| Mapping { host: host.into(), port, to_host: "localhost".into(), to_port };
     let map = vec![mapping("api.test", Some(81), Some(origin.port())), mapping("any.test", None, None)];
     let upstream = Arc::new(Upstream::anywhere(UpstreamPlan { proxy, map, ..plan() }).unwrap());
-    let to = |host, port| Way::new(upstream.clone(), at(Scheme::Http, host, port));
+    let to = |host, port| TestClient::new(upstream.clone(), at(Scheme::Http, host, port));
     to("api.test", 81).get("/").await.unwrap();
     to("any.test", origin.port()).get("/").await.unwrap();
     assert_eq!(kind(to("api.test", 80).get("/").await), "proxy", "another port is not mapped");
 }
 
 #[test]
-fn a_proxy_url_must_be_one() {
+fn invalid_proxy_url_is_an_error() {
     for url in ["ftp://h:1", "socks4://h:1", "http://", "", "http://h:port", "h:3128"] {
         let plan = UpstreamPlan { proxy: UpstreamProxy::Url(url.into()), ..plan() };
         assert_eq!(Upstream::anywhere(plan).unwrap_err().what, "--upstream-proxy", "{url}");

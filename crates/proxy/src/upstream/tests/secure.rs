@@ -1,89 +1,89 @@
 use super::*;
 use harproxy_glob::Globs;
 
-fn trusting(addr: SocketAddr, plan: UpstreamPlan) -> Way {
+fn client_for(addr: SocketAddr, plan: UpstreamPlan) -> TestClient {
     let upstream = Upstream::anywhere(UpstreamPlan { map: map("api.test", addr), ..plan }).unwrap();
-    Way::new(upstream, at(Scheme::Https, "api.test", 443))
+    TestClient::new(upstream, at(Scheme::Https, "api.test", 443))
 }
 
-/// What the error says at the bottom.
-fn reason(result: Result<Got, SendError>) -> String {
+/// The source of a TLS error.
+fn reason(result: Result<ReadAnswer, SendError>) -> String {
     let Err(SendError::Upstream(error)) = result else { panic!("{result:?}") };
     assert_eq!((error.kind(), error.status()), ("tls", 502));
     std::error::Error::source(&error).unwrap().to_string()
 }
 
 #[tokio::test]
-async fn a_certificate_of_a_named_authority_verifies() {
+async fn certificate_of_an_extra_root_verifies() {
     let addr = tls_origin("origin", &["http/1.1"]).await;
-    let way = trusting(addr, plan());
-    let got = way.get("/x?y").await.unwrap();
-    // The Host and the name in SNI stay what they were, wherever the map leads.
+    let client = client_for(addr, plan());
+    let got = client.get("/x?y").await.unwrap();
+    // A mapping changes neither Host nor SNI.
     assert_eq!(text(&got), "0 api.test HTTP/1.1 GET /x?y\nhost: api.test\n");
-    assert!(way.get("/").await.unwrap().reused);
+    assert!(client.get("/").await.unwrap().reused);
 }
 
 #[tokio::test]
-async fn upstream_is_spoken_to_in_what_it_speaks_whatever_the_client_does() {
-    for (client, upstream, version) in [("http/1.1", &["h2"], "HTTP/2.0"), ("h2", &["http/1.1"], "HTTP/1.1")] {
+async fn request_is_converted_to_the_only_protocol_of_upstream() {
+    for (protocol, upstream, version) in [("http/1.1", &["h2"], "HTTP/2.0"), ("h2", &["http/1.1"], "HTTP/1.1")] {
         let addr = tls_origin("origin", upstream).await;
-        let ask = async |way: &Way, path| match client {
-            "h2" => way.get2(path).await.unwrap(),
-            _ => way.get(path).await.unwrap(),
+        let get = async |client: &TestClient, path| match protocol {
+            "h2" => client.get2(path).await.unwrap(),
+            _ => client.get(path).await.unwrap(),
         };
-        let way = trusting(addr, plan());
-        assert_eq!(way.secure(&[client]).await, if version == "HTTP/2.0" { Alpn::Http2 } else { Alpn::Http1 });
+        let client = client_for(addr, plan());
+        assert_eq!(client.negotiate(&[protocol]).await, if version == "HTTP/2.0" { Alpn::Http2 } else { Alpn::Http1 });
         for path in ["/a", "/b"] {
-            let got = ask(&way, path).await;
-            let told = text(&got);
-            assert!(told.contains(version) && told.contains(path), "{client}: {told}");
+            let got = get(&client, path).await;
+            let text = text(&got);
+            assert!(text.contains(version) && text.contains(path), "{protocol}: {text}");
         }
-        assert!(ask(&way, "/c").await.reused);
-        // Without a handshake of the client's to go by, as at a port of `--reverse`.
-        let got = ask(&trusting(addr, plan()), "/d").await;
-        let told = text(&got);
-        assert!(told.contains(version), "{client}: {told}");
+        assert!(get(&client, "/c").await.reused);
+        // Without a TLS handshake of the client, as on a `--reverse` port.
+        let got = get(&client_for(addr, plan()), "/d").await;
+        let text = text(&got);
+        assert!(text.contains(version), "{protocol}: {text}");
     }
     let addr = tls_origin("origin", &["acme-tls/1"]).await;
-    let Err(SendError::Upstream(error)) = trusting(addr, plan()).get("/").await else {
+    let Err(SendError::Upstream(error)) = client_for(addr, plan()).get("/").await else {
         panic!("no protocol is shared")
     };
     assert!(error.shares_no_protocol());
 }
 
 #[tokio::test]
-async fn addresses_are_verified_too() {
+async fn certificate_of_an_address_is_verified() {
     let addr = tls_origin("origin", &[]).await;
-    let got = Way::new(upstream(), https(addr)).get("/").await.unwrap();
+    let got = TestClient::new(upstream(), https(addr)).get("/").await.unwrap();
     assert!(text(&got).starts_with("0 - HTTP/1.1 GET /"));
 }
 
 #[tokio::test]
-async fn what_does_not_verify_is_refused() {
-    for (certificate, plan, why) in [
+async fn invalid_certificate_is_refused() {
+    for (certificate, plan, expected) in [
         ("expired", plan(), "certificate expired"),
         ("wrong-name", plan(), "not valid for name"),
         ("self-signed", plan(), "UnknownIssuer"),
         ("origin", UpstreamPlan { extra_roots: Vec::new(), ..plan() }, "UnknownIssuer"),
     ] {
         let addr = tls_origin(certificate, &["http/1.1"]).await;
-        let reason = reason(trusting(addr, plan).get("/").await);
-        assert!(reason.contains(why), "{certificate}: {reason}");
+        let reason = reason(client_for(addr, plan).get("/").await);
+        assert!(reason.contains(expected), "{certificate}: {reason}");
     }
 }
 
 #[tokio::test]
-async fn a_server_certificate_can_be_named_itself() {
+async fn server_certificate_can_be_an_extra_root() {
     let addr = tls_origin("self-signed", &["http/1.1"]).await;
-    let named = || UpstreamPlan { extra_roots: vec![pki("self-signed.pem")], ..plan() };
-    trusting(addr, named()).get("/").await.unwrap();
-    // It is still only good for its own name.
-    let upstream = Upstream::anywhere(UpstreamPlan { map: map("other.test", addr), ..named() }).unwrap();
-    reason(Way::new(upstream, at(Scheme::Https, "other.test", 443)).get("/").await);
+    let own_root = || UpstreamPlan { extra_roots: vec![pki("self-signed.pem")], ..plan() };
+    client_for(addr, own_root()).get("/").await.unwrap();
+    // It verifies only for its own name.
+    let upstream = Upstream::anywhere(UpstreamPlan { map: map("other.test", addr), ..own_root() }).unwrap();
+    reason(TestClient::new(upstream, at(Scheme::Https, "other.test", 443)).get("/").await);
 }
 
 #[tokio::test]
-async fn insecure_accepts_anything_where_its_globs_say_so() {
+async fn insecure_accepts_any_certificate_of_matching_urls() {
     for certificate in ["expired", "wrong-name", "self-signed"] {
         let addr = tls_origin(certificate, &["http/1.1"]).await;
         for (globs, accepted) in [
@@ -94,14 +94,14 @@ async fn insecure_accepts_anything_where_its_globs_say_so() {
             (&["https://api.test:8443/**"], false),
         ] {
             let insecure = Some(Globs::new(globs.iter()).unwrap());
-            let got = trusting(addr, UpstreamPlan { insecure, ..plan() }).get("/").await;
+            let got = client_for(addr, UpstreamPlan { insecure, ..plan() }).get("/").await;
             assert_eq!(got.is_ok(), accepted, "{certificate} {globs:?}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_client_certificate_is_shown_to_its_host_only() {
+async fn client_certificate_is_sent_to_its_host_only() {
     let acceptor = acceptor("origin", &["http/1.1"], true);
     let addr = scripted(move |stream, _| {
         let acceptor = acceptor.clone();
@@ -113,14 +113,14 @@ async fn a_client_certificate_is_shown_to_its_host_only() {
     })
     .await;
     let client_certs = vec![("api.test".to_owned(), pki("client-pair.pem"))];
-    let got = trusting(addr, UpstreamPlan { client_certs: client_certs.clone(), ..plan() }).get("/").await.unwrap();
+    let got = client_for(addr, UpstreamPlan { client_certs: client_certs.clone(), ..plan() }).get("/").await.unwrap();
     assert_eq!(text(&got), "ok");
     let upstream = Upstream::anywhere(UpstreamPlan { client_certs, ..plan() }).unwrap();
-    Way::new(upstream, https(addr)).get("/").await.unwrap_err();
+    TestClient::new(upstream, https(addr)).get("/").await.unwrap_err();
 }
 
 #[test]
-fn files_that_hold_nothing_of_use_are_named() {
+fn certificate_file_without_content_is_an_error() {
     for (plan, what) in [
         (UpstreamPlan { extra_roots: vec![pki("nope.pem")], ..plan() }, "reading "),
         (UpstreamPlan { extra_roots: vec![pki("README.md")], ..plan() }, "has no certificate"),
@@ -134,8 +134,8 @@ fn files_that_hold_nothing_of_use_are_named() {
 }
 
 #[tokio::test]
-async fn a_close_delimited_body_without_close_notify_is_truncated() {
-    for polite in [true, false] {
+async fn close_delimited_body_without_close_notify_is_truncated() {
+    for sends_close_notify in [true, false] {
         let acceptor = acceptor("origin", &["http/1.1"], false);
         let addr = scripted(move |stream, _| {
             let acceptor = acceptor.clone();
@@ -144,20 +144,20 @@ async fn a_close_delimited_body_without_close_notify_is_truncated() {
                 read_head(&mut stream).await;
                 stream.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nall?").await.unwrap();
                 stream.flush().await.unwrap();
-                if polite {
+                if sends_close_notify {
                     stream.shutdown().await.unwrap();
                 }
             }
         })
         .await;
-        let got = trusting(addr, plan()).get("/").await.unwrap();
-        assert_eq!(got.body.is_ok(), polite, "{:?}", got.body);
+        let got = client_for(addr, plan()).get("/").await.unwrap();
+        assert_eq!(got.body.is_ok(), sends_close_notify, "{:?}", got.body);
     }
 }
 
 #[tokio::test]
-async fn alpn_is_what_both_sides_speak() {
-    for (origin, client, agreed) in [
+async fn alpn_is_a_protocol_of_both_sides() {
+    for (origin, offered, agreed) in [
         (&["h2", "http/1.1"][..], &["h2", "http/1.1"][..], Alpn::Http2),
         (&["h2", "http/1.1"], &["http/1.1"], Alpn::Http1),
         (&["h2", "http/1.1"], &[], Alpn::Http1),
@@ -167,54 +167,54 @@ async fn alpn_is_what_both_sides_speak() {
         (&[], &["h2", "http/1.1"], Alpn::Http1),
     ] {
         let addr = tls_origin("origin", origin).await;
-        let way = trusting(addr, plan());
-        assert_eq!(way.secure(client).await, agreed, "{origin:?} {client:?}");
+        let client = client_for(addr, plan());
+        assert_eq!(client.negotiate(offered).await, agreed, "{origin:?} {offered:?}");
         let (got, version) = match agreed {
-            Alpn::Http2 => (way.get2("/").await.unwrap(), "HTTP/2.0"),
-            Alpn::Http1 => (way.get("/").await.unwrap(), "HTTP/1.1"),
+            Alpn::Http2 => (client.get2("/").await.unwrap(), "HTTP/2.0"),
+            Alpn::Http1 => (client.get("/").await.unwrap(), "HTTP/1.1"),
         };
-        assert!(text(&got).contains(version), "{origin:?} {client:?}: {}", text(&got));
-        assert_eq!((got.connection, got.reused), (1, false), "it is the one that was secured");
+        assert!(text(&got).contains(version), "{origin:?} {offered:?}: {}", text(&got));
+        assert_eq!((got.connection, got.reused), (1, false), "the negotiated connection is used");
     }
 }
 
 #[tokio::test]
-async fn an_error_of_securing_answers_the_first_request() {
+async fn tls_error_answers_the_first_request() {
     let addr = tls_origin("expired", &["h2"]).await;
-    for (client, fallback) in [(&["h2", "http/1.1"][..], Alpn::Http1), (&["h2"], Alpn::Http2), (&[], Alpn::Http1)] {
-        let way = trusting(addr, plan());
-        assert_eq!(way.secure(client).await, fallback);
-        reason(way.get("/").await);
+    for (offered, fallback) in [(&["h2", "http/1.1"][..], Alpn::Http1), (&["h2"], Alpn::Http2), (&[], Alpn::Http1)] {
+        let client = client_for(addr, plan());
+        assert_eq!(client.negotiate(offered).await, fallback);
+        reason(client.get("/").await);
     }
 }
 
 #[tokio::test]
-async fn loopback_leads_nowhere_else() {
+async fn loopback_upstream_refuses_other_addresses() {
     let (addr, _) = canned(OK).await;
     let upstream = Arc::new(Upstream::loopback(Timeouts::default()));
     for host in ["127.0.0.1", "localhost", "api.localhost"] {
-        let way = Way::new(upstream.clone(), at(Scheme::Http, host, addr.port()));
-        assert_eq!(text(&way.get("/").await.unwrap()), "ok", "{host}");
+        let client = TestClient::new(upstream.clone(), at(Scheme::Http, host, addr.port()));
+        assert_eq!(text(&client.get("/").await.unwrap()), "ok", "{host}");
     }
     let opened = upstream.opened();
     for host in ["10.0.0.1", "api.test", "127.0.0.1.nip.io", "0.0.0.0", "::ffff:127.0.0.1", "localhost.test"] {
         for scheme in [Scheme::Http, Scheme::Https] {
             let to = at(scheme, host, addr.port());
             assert_eq!(upstream.dial(&to).await.unwrap_err().kind(), "forbidden", "{host}");
-            let way = Way::new(upstream.clone(), to);
-            assert_eq!(kind(way.get("/").await), "forbidden", "{host}");
-            assert_eq!(kind(way.get2("/").await), "forbidden", "{host}");
+            let client = TestClient::new(upstream.clone(), to);
+            assert_eq!(kind(client.get("/").await), "forbidden", "{host}");
+            assert_eq!(kind(client.get2("/").await), "forbidden", "{host}");
         }
     }
     assert_eq!(upstream.opened(), opened);
 }
 
 #[tokio::test]
-async fn loopback_takes_any_certificate() {
+async fn loopback_upstream_accepts_any_certificate() {
     for certificate in ["self-signed", "expired", "wrong-name"] {
         let addr = tls_origin(certificate, &["h2", "http/1.1"]).await;
-        let way = Way::new(Upstream::loopback(Timeouts::default()), https(addr));
-        assert_eq!(way.secure(&["h2", "http/1.1"]).await, Alpn::Http2);
-        assert!(text(&way.get2("/").await.unwrap()).contains("HTTP/2.0"));
+        let client = TestClient::new(Upstream::loopback(Timeouts::default()), https(addr));
+        assert_eq!(client.negotiate(&["h2", "http/1.1"]).await, Alpn::Http2);
+        assert!(text(&client.get2("/").await.unwrap()).contains("HTTP/2.0"));
     }
 }
