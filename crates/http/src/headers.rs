@@ -120,8 +120,8 @@ pub fn to_chars(value: &[u8]) -> Cow<'_, str> {
     }
 }
 
-/// Encodes a header value of a HAR as latin-1. A value with a character above U+00FF is encoded as UTF-8, because the
-/// tool that wrote it decoded UTF-8.
+/// Encodes a header value of a HAR as latin-1. A value with a character above U+00FF is encoded as UTF-8, because the tool that
+/// wrote it decoded UTF-8.
 #[must_use]
 pub fn from_chars(text: &str) -> Vec<u8> {
     let bytes: Option<Vec<u8>> = text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect();
@@ -163,29 +163,31 @@ pub fn is_hop_by_hop(name: &str, options: &[String]) -> bool {
     HOP_BY_HOP.into_iter().any(is_name) || options.iter().any(|option| is_name(option))
 }
 
-/// Removes the hop-by-hop fields except those in `kept` (lower case), and keeps the order of the other fields.
-///
-/// A proxy may have to keep `trailer`, which announces the trailers of the message, and the fields of its own
-/// authentication.
+/// True for a hop-by-hop field other than `Trailer`, which a proxy may forward with the trailers that it announces.
+#[must_use]
+pub fn is_connection_field(name: &str, options: &[String]) -> bool {
+    let is_trailer = name.eq_ignore_ascii_case("trailer");
+    is_hop_by_hop(name, options) && (!is_trailer || options.iter().any(|option| option == "trailer"))
+}
+
+/// Removes all hop-by-hop fields except `Trailer`, and keeps the order of the other fields.
 ///
 /// ```
-/// use harproxy_http::headers::remove_hop_by_hop;
+/// use harproxy_http::headers::remove_connection_fields;
 /// let fields = [("connection", "x-a"), ("x-a", "1"), ("trailer", "b"), ("x-c", "2")];
-/// let fields = fields.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
-/// let mut map: http::HeaderMap = fields.into_iter().collect();
-/// remove_hop_by_hop(&mut map, &["trailer"]);
+/// let mut map: http::HeaderMap = fields.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).into_iter().collect();
+/// remove_connection_fields(&mut map);
 /// assert_eq!(map.keys().map(|name| name.as_str()).collect::<Vec<_>>(), ["trailer", "x-c"]);
 /// ```
-pub fn remove_hop_by_hop(map: &mut ::http::HeaderMap, kept: &[&str]) {
-    let is_removed = |name: &str, options: &[String]| !kept.contains(&name) && is_hop_by_hop(name, options);
+pub fn remove_connection_fields(map: &mut ::http::HeaderMap) {
     // Most messages have no such field.
-    if !map.keys().any(|name| is_removed(name.as_str(), &[])) {
+    if !map.keys().any(|name| is_connection_field(name.as_str(), &[])) {
         return;
     }
     let options = connection_options(map.get_all(::http::header::CONNECTION).iter().map(|value| value.as_bytes()));
     // `HeaderMap::remove` does not keep the order.
-    let fields = map.iter().filter(|(name, _)| !is_removed(name.as_str(), &options));
-    *map = fields.map(|(name, value)| (name.clone(), value.clone())).collect();
+    let kept = map.iter().filter(|(name, _)| !is_connection_field(name.as_str(), &options));
+    *map = kept.map(|(name, value)| (name.clone(), value.clone())).collect();
 }
 
 /// The field names in values of `Connection`, in lower case (RFC 9110 section 7.6.1).
