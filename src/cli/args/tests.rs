@@ -74,7 +74,7 @@ fn errors_name_the_option_and_give_an_example() {
         (["replay", "--match-header=a b"], "--match-header", "`x-tenant,accept-language`"),
         (["replay", "--same-host=a"], "--same-host", "`https://staging.example.com="),
         (["replay", "--fail-on=+unusd"], "--fail-on", "unknown finding kind `+unusd`: use miss, "),
-        (["replay", "--ignore-body=.a"], "--ignore-body", "JSON path `.a`: "),
+        (["replay", "--ignore-body=.a"], "--ignore-body", "`.a` is not a valid JSON path: "),
         (["replay", "--max-age=3y"], "--max-age", "`180d`"),
         (["replay", "--repeat=never"], "--repeat", "sequence"),
     ] {

@@ -83,8 +83,8 @@ fn invalid_values_have_a_position_and_a_reason() {
         ("[match]\nglob = '**'", "1:1: `match`: expected a list of rules, each under `[[match]]`"),
         ("[[match]]\npath = '/users/7'", "2:8: `path`: no segment varies"),
         ("[[match]]\nsame-host = ['https://a.test/x']", "2:14: `same-host`: origin `https://a.test/x`: "),
-        ("[[match]]\nignore-body = ['$.a', '.b']", "2:23: `ignore-body`: JSON path `.b`: "),
-        ("[replay]\nignore-body = ['$.a', '$.b[']", "2:23: `ignore-body`: JSON path `$.b[`: "),
+        ("[[match]]\nignore-body = ['$.a', '.b']", "2:23: `ignore-body`: `.b` is not a valid JSON path: "),
+        ("[replay]\nignore-body = ['$.a', '$.b[']", "2:23: `ignore-body`: `$.b[` is not a valid JSON path: "),
         ("[replay]\nfail-on = ['unusde']", "2:12: `fail-on`: unknown finding kind `unusde`"),
         ("[[match]]\nbody = 'xml'", "2:8: `body`: expected one of exact, json, form, ignore"),
         ("[[match]]\nmatch-header = ['a b']", "2:17: `match-header`: expected header names"),
@@ -95,7 +95,7 @@ fn invalid_values_have_a_position_and_a_reason() {
         ("[redact]\nquery = ['']", "2:10: `query`: expected names of parameters"),
         (
             "[redact]\njson = ['$.card', '.ssn']",
-            "2:19: `json`: `.ssn` is no JSON path: parser error; did you mean `$.ssn`?",
+            "2:19: `json`: `.ssn` is not a valid JSON path: parser error; did you mean `$.ssn`?",
         ),
         ("[redact]\ntext = ['sk_(']", "2:9: `text`: `sk_(` is not a valid regular expression: unclosed group"),
         (
@@ -122,7 +122,7 @@ fn invalid_values_have_a_position_and_a_reason() {
         ("[volatile]\nheaders = ['x b']", "2:12: `headers`: expected header names"),
         (
             "[volatile]\njson = ['generatedAt']",
-            "2:9: `json`: `generatedAt` is no JSON path: parser error; did you mean `$.generatedAt`?",
+            "2:9: `json`: `generatedAt` is not a valid JSON path: parser error; did you mean `$.generatedAt`?",
         ),
         ("[check]\nallow = ['sha256:12']", "2:10: `allow`: expected a hash"),
     ] {

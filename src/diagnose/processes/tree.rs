@@ -421,15 +421,30 @@ mod tests {
         }
     }
 
+    /// Set for a copy of the test program that only waits.
+    const WAIT: &str = "HARPROXY_TEST_WAIT";
+
+    /// Does nothing unless `child_before_exec_is_ignored` runs it in a process of its own.
+    #[test]
+    fn wait_for_end_of_input() {
+        if std::env::var_os(WAIT).is_some() {
+            std::io::copy(&mut std::io::stdin(), &mut std::io::sink()).unwrap();
+        }
+    }
+
     #[test]
     fn child_before_exec_is_ignored() {
         let plan = plan();
         let program = std::env::current_exe().unwrap();
-        let mut child =
-            std::process::Command::new(&program).args(["--list"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
+        let mut child = std::process::Command::new(&program)
+            .args(["--exact", "diagnose::processes::tree::tests::wait_for_end_of_input"])
+            .env(WAIT, "1")
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
         let (mut own, mut other) = (ProcessTree::new(std::process::id(), &plan), ProcessTree::new(child.id(), &plan));
         own.poll();
-        // Its output is larger than the pipe's buffer, so the process is still alive.
         while other.programs.is_empty() && child.try_wait().unwrap().is_none() {
             other.poll();
         }
