@@ -64,9 +64,17 @@ fn text<'r>(row: &'r Value, name: &str) -> Option<&'r str> {
 
 /// The blocks of code in the documentation that are of this language.
 fn documented(language: &str) -> Vec<Vec<u8>> {
-    let docs = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")).unwrap();
-    let mut pages: Vec<_> = docs.map(|page| page.unwrap().path()).collect();
-    pages.retain(|page| page.extension().is_some_and(|ending| ending == "md"));
+    let (mut pages, mut folders) = (Vec::new(), vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")]);
+    while let Some(folder) = folders.pop() {
+        for item in fs::read_dir(folder).unwrap() {
+            let path = item.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|ending| ending == "md") {
+                pages.push(path);
+            }
+        }
+    }
     pages.sort();
     let opening = format!("```{language}\n");
     let blocks = pages.iter().flat_map(|page| {
