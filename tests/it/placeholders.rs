@@ -313,7 +313,7 @@ fn echoed_values_are_those_of_the_live_request() {
 #[test]
 fn invalid_echo_is_an_error_with_its_line() {
     for (echo, why) in
-        [("cookie:a", "no place of a request"), ("path:{id}", "no segment `{id}`"), ("json:$[", "JSON path")]
+        [("cookie:a", "is not a place in a request"), ("path:{id}", "no segment `{id}`"), ("json:$[", "JSON path")]
     {
         let sandbox = sandbox([], &format!("[[match]]\necho = ['{echo}']\n"));
         sandbox.run(["replay", "--", "true"]).expect(2).says("harproxy.toml:2:").says(why);

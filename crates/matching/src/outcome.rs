@@ -49,7 +49,7 @@ impl SameHost {
     /// A URL of the recorded origin as one of the origin that was asked; `None` for one of another origin.
     ///
     /// ```
-    /// let same = crate::SameHost { recorded: "https://a.test".into(), asked: "http://localhost:81".into() };
+    /// let same = harproxy_matching::SameHost { recorded: "https://a.test".into(), asked: "http://localhost:81".into() };
     /// assert_eq!(same.moved("https://a.test/x?y").as_deref(), Some("http://localhost:81/x?y"));
     /// assert_eq!(same.moved("https://a.test.example/x"), None);
     /// ```

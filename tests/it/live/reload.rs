@@ -248,7 +248,7 @@ fn the_last_fixture_of_a_folder_is_told_to_be_removed_and_goes_on_answering() {
     fs::remove_file(sandbox.join(HAR)).unwrap();
     let told = server.said().event("reload-failed", |event| event["fixture"] == HAR);
     let message = told["message"].as_str().unwrap();
-    assert!(message.contains("hars/api.har was removed; the previous version stays in use"), "{message}");
+    assert!(message.contains("hars/api.har was removed; its previous version stays in use"), "{message}");
     assert_eq!(client.get(ONE).text(), "first");
     server.stop().expect(0);
 }

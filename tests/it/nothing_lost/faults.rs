@@ -113,7 +113,7 @@ fn unwritable_folder_is_reported_before_cmd_runs() {
     "#;
     let output = script(&sandbox, &["unshare", "-Urm"], text, &origin).expect(0);
     assert_eq!(output.stdout, "status 3\n");
-    output.says("hars/.a.har.journal").says("hint: the file system is read only");
+    output.says("hars/.a.har.journal").says("hint: the file system is read-only");
 }
 
 /// Command words that drop root's rights, since permissions do not apply to root.

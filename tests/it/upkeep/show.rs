@@ -63,7 +63,7 @@ fn bodies_by_what_they_are() {
     says(4, &["cut (max-body) after 3 of 9 bytes]\nabc\n"]);
     says(5, &["no response: connection refused\n"]);
     says(6, &["{broken\n", "\ngrpc-status: 0\n"]);
-    says(7, &["no answer: net::ERR_ABORTED\n"]);
+    says(7, &["no response: net::ERR_ABORTED\n"]);
     let output = sandbox.run(["show", "--body", "a.har#1"]).expect(2).says("not recorded");
     assert_eq!(output.stdout, "");
     assert_eq!(sandbox.run(["show", "--body", "--request", "a.har#0"]).expect(0).stdout, "a=1&long=%C3%BC+x");
