@@ -154,7 +154,10 @@ fn a_refused_certificate_says_whether_it_is_the_ca_or_a_pin() {
     let alone = format!("{refuses}; true");
     let options = ["--map", &map, "-o", "hars/a.har"];
     let output = stage.record(&options, &["sh", "-c", &alone]).expect(1).says("! tls-refused");
-    output.says("the CA is not trusted").says("-g '!https://api.test:8443/**'").says("refused the certificate that harproxy made");
+    output
+        .says("the CA is not trusted")
+        .says("-g '!https://api.test:8443/**'")
+        .says("refused the certificate that harproxy made");
     let both = format!("{refuses}; curl -sS https://api.test/api/json");
     let output = stage.record(&options, &["sh", "-c", &both]).expect(0).says("! tls-refused");
     output.says("most likely pins the certificate").says("-g '!https://api.test:8443/**'");
