@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use base64::Engine as _;
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use sha2::{Digest as _, Sha256};
@@ -108,8 +107,6 @@ pub struct Authority {
     cert_pem: String,
     fields: CaFields,
     leaves: LeafCache,
-    /// What other keys come from.
-    seed: Hmac<Sha256>,
 }
 
 /// Fields of the CA certificate.
@@ -226,12 +223,6 @@ impl Authority {
         &self.fields.spki_pin
     }
 
-    /// A key for something else, of which nothing leads back to the authority's own.
-    #[must_use]
-    pub fn derive(&self, purpose: &str) -> [u8; 32] {
-        self.seed.clone().chain_update(purpose).finalize().into_bytes().into()
-    }
-
     /// The names that the certificate's name constraints permit (RFC 5280 section 4.2.1.10): DNS names with their subdomains, and
     /// address ranges. Empty without constraints, as in CAs that harproxy creates.
     #[must_use]
@@ -270,10 +261,8 @@ impl Authority {
         if fields.expires <= OffsetDateTime::now_utc() {
             return Err(AuthorityError::Expired { dir: files.dir().to_owned(), expired: fields.expires.date() });
         }
-        let seed =
-            Hmac::new_from_slice(&key.serialize_der()).map_err(|error| malformed(files.key(), error.to_string()))?;
         let leaves = LeafCache::new(cert, key, fields.expires)?;
-        Ok(Authority { files, cert_pem: pair.cert_pem, fields, leaves, seed })
+        Ok(Authority { files, cert_pem: pair.cert_pem, fields, leaves })
     }
 }
 
