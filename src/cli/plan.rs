@@ -25,9 +25,9 @@ use crate::verdict::{FailOn, FailOnError};
 use harproxy_glob::{GlobError, Globs};
 use harproxy_har::{ContentMode, Fixture, JsonLayout};
 use harproxy_matching::Options;
+use harproxy_proxy::ProxyPlan;
 use harproxy_proxy::server::{Credentials, Reverse};
 use harproxy_proxy::upstream::UpstreamPlan;
-use harproxy_proxy::{ProxyPlan, Witness};
 use harproxy_redact::Policy;
 use harproxy_tls::authority::Authority;
 
@@ -366,7 +366,7 @@ impl RunPlan {
 
     /// The plan of the engine.
     #[must_use]
-    pub fn proxy(&self, authority: Arc<Authority>, witness: Option<Arc<dyn Witness>>) -> ProxyPlan {
+    pub fn proxy(&self, authority: Arc<Authority>) -> ProxyPlan {
         ProxyPlan {
             listen: self.listen,
             reverse: self.reverse.clone(),
@@ -375,7 +375,6 @@ impl RunPlan {
             authority,
             head_timeout: self.head_timeout,
             idle_timeout: self.idle_timeout,
-            witness,
         }
     }
 }

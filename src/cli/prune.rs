@@ -38,7 +38,7 @@ pub enum Error {
 
 /// What became of the wish to prune.
 #[derive(Debug, Default)]
-pub struct Outcome {
+pub struct PruneResult {
     /// Why nothing was done at all.
     why_not: Option<String>,
     /// What was taken out of which fixture.
@@ -60,8 +60,8 @@ pub async fn after(
     fixtures: &[Arc<Fixture>],
     policy: &Policy,
     ui: &Ui,
-) -> Result<Outcome, Failure> {
-    let mut outcome = Outcome { why_not: why_not(end, verdict), ..Outcome::default() };
+) -> Result<PruneResult, Failure> {
+    let mut outcome = PruneResult { why_not: why_not(end, verdict), ..PruneResult::default() };
     if outcome.why_not.is_some() {
         return Ok(outcome);
     }
@@ -134,7 +134,7 @@ fn show(fixture: &Fixture, gone: &BTreeSet<usize>, room: &mut usize, policy: &Po
     ui.say(Event::Pruning, &text, object(members));
 }
 
-impl Outcome {
+impl PruneResult {
     /// Whether something that was to be done could not be.
     #[must_use]
     pub fn is_broken(&self) -> bool {

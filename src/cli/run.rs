@@ -21,14 +21,14 @@ use super::ui::{Meanwhile, Ui};
 use super::{clues, files, process};
 use crate::child::env::{self, Facts, Mode, ProxyAddress};
 use crate::child::{CommandPlan, Ended, Pace, RunFolder, Signal, Signals};
+use crate::pipeline::{AccessLog, EventBus, RequestLog, Subscriber};
 use crate::record::Recorder;
 use crate::verdict::EntryView;
 use crate::verdict::clues::{Bounds, Clues, advise};
 use crate::verdict::report::Report;
 use crate::verdict::request::RequestRow;
 use crate::verdict::{FindingListener, Source, Verdict, exit, exit_status};
-use crate::watch::{Watch, Watcher};
-use harproxy_proxy::{Handler, Proxy, Witness};
+use harproxy_proxy::{Handler, Proxy};
 use harproxy_redact::Telling;
 use harproxy_tls::authority::Authority;
 
@@ -74,8 +74,9 @@ pub struct Run<'a> {
     ui: &'a Ui,
     signals: Signals,
     started: OffsetDateTime,
-    /// There when somebody wants to know of each request.
-    watcher: Option<Arc<Watcher>>,
+    bus: EventBus,
+    /// `None` without reports.
+    log: Option<Arc<RequestLog>>,
     /// What is known of CMD, once it has ended.
     clues: Option<Clues>,
     /// There when they are told as they come.
@@ -94,17 +95,24 @@ impl<'a> Run<'a> {
         let signals = Signals::listen().map_err(|source| Failure::System { doing: "listening to signals", source })?;
         let live = Live::start(ui.meanwhile(!plan.cmd.is_empty()));
         let live = live.map_err(|source| Failure::System { doing: "starting a thread", source })?;
-        let reports = !plan.reports.is_empty();
-        let listener = live.as_ref().map(Live::listener);
-        let watcher = (reports || listener.is_some()).then(|| Arc::new(Watcher::new(reports, listener)));
-        let started = OffsetDateTime::now_utc();
-        Ok(Run { plan, ui, signals, started, watcher, clues: None, live, recorder: None, roots })
+        let log = (!plan.reports.is_empty()).then(|| Arc::new(RequestLog::default()));
+        let mut subscribers: Vec<Arc<dyn Subscriber>> = vec![Arc::new(AccessLog)];
+        subscribers.extend(log.clone().map(|log| log as Arc<dyn Subscriber>));
+        subscribers.extend(live.clone().map(|live| Arc::new(live) as Arc<dyn Subscriber>));
+        let (bus, started) = (EventBus::new(subscribers), OffsetDateTime::now_utc());
+        Ok(Run { plan, ui, signals, started, bus, log, clues: None, live, recorder: None, roots })
     }
 
-    /// Who tells findings as they come, if somebody does.
+    /// The event bus of the run.
     #[must_use]
-    pub fn herald(&self) -> Option<FindingListener> {
-        self.live.as_ref().map(Live::herald)
+    pub fn bus(&self) -> &EventBus {
+        &self.bus
+    }
+
+    /// Shows findings as they come, if there is a live list or a log of events.
+    #[must_use]
+    pub fn finding_listener(&self) -> Option<FindingListener> {
+        self.live.as_ref().map(Live::finding_listener)
     }
 
     /// Who records in this run: when the run is cut short, what was recorded so far is left for `harproxy recover`.
@@ -150,7 +158,7 @@ impl<'a> Run<'a> {
         if self.plan.cmd.is_empty() {
             process::raise_open_files();
         }
-        let proxy = Proxy::bind(self.plan.proxy(authority.clone(), self.witness())).await?;
+        let proxy = Proxy::bind(self.plan.proxy(authority.clone())).await?;
         for upstream in handler.upstreams() {
             if let Some(url) = upstream.avoid(&proxy.addrs())? {
                 self.ui.alert(Event::Warning, &super::advice::own_proxy(&url));
@@ -231,11 +239,6 @@ impl<'a> Run<'a> {
     #[must_use]
     pub fn clues(&self) -> Clues {
         self.clues.clone().unwrap_or_default()
-    }
-
-    fn witness(&self) -> Option<Arc<dyn Witness>> {
-        let watcher = self.watcher.clone()?;
-        Some(Arc::new(Watch(watcher)))
     }
 
     /// Does the last work of a run. A signal that comes meanwhile means: at once.
@@ -350,7 +353,8 @@ impl Run<'_> {
     }
 
     fn requests(&self, recorded: &Recorded) -> (Vec<RequestRow>, u64) {
-        let (mut rows, more) = self.watcher.as_ref().map(|watcher| watcher.seen()).unwrap_or_default();
+        let mut rows = self.log.as_ref().map(|log| log.rows()).unwrap_or_default();
+        let more = self.log.as_ref().map_or(0, |_| self.bus.requests().saturating_sub(rows.len() as u64));
         recorded.locate(&mut rows);
         (rows, more)
     }

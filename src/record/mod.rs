@@ -1,16 +1,15 @@
-//! Recording: a proxy handler that forwards everything, watches what is in scope into a journal, and finalises the journal
-//! into a fixture.
+//! Recording: the pipeline forwards everything, the tap journals what is in scope, and the journal is finalised into a fixture.
 
 mod finalise;
-mod handler;
 mod heads;
 mod held;
 pub mod journal;
-mod outcome;
 mod problem;
 mod recover;
 mod redaction;
-mod tally;
+mod router;
+mod source;
+mod summary;
 mod tap;
 mod volatile;
 
@@ -22,13 +21,15 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
 
+use crate::pipeline::{Collector, EventBus, Marks, Pipeline};
+use crate::source::UpstreamSource;
 use crate::verdict::request::RecordedEntry;
 use crate::verdict::{FindingListener, Verdict};
 use harproxy_glob::Globs;
 use harproxy_har::write::{ContentMode, JsonLayout};
 use harproxy_matching::MatchRule;
+use harproxy_proxy::Handler;
 use harproxy_proxy::upstream::{PlanError, Upstream};
 use harproxy_redact::marker::Run;
 use harproxy_redact::{Placeholder, Policy, Secret, Vault};
@@ -37,7 +38,9 @@ use journal::frame::MAGIC;
 use journal::{Claimed, Frame, FrameKind, Journal, Place};
 pub use recover::{Hold, Left, Recovered, Why, discard, hold, left_in, recover, sweep};
 use redaction::RecordingRedactor;
-use tally::Tally;
+use router::{RecordRouter, RecordedSecrets};
+pub use source::RecordingSource;
+use tap::TapContext;
 pub use volatile::Volatile;
 
 /// All that is settled before a recording starts.
@@ -172,22 +175,22 @@ pub enum Ending {
     Failed,
 }
 
-/// One line of the table at the end: a host and what was seen of it.
+/// One line of the table at the end of a recording.
 #[derive(Clone, Debug, Default)]
 pub struct HostLine {
     /// `host[:port]`.
     pub host: String,
-    /// Requests seen (tunnels count one).
+    /// Requests; a tunnel counts as one.
     pub requests: u64,
     /// Recorded.
     pub recorded: u64,
-    /// Passed through unrecorded.
+    /// Forwarded and not recorded.
     pub passed: u64,
 }
 
-/// What a finished recording did.
+/// The result of a finished recording.
 #[derive(Clone, Debug)]
-pub struct Outcome {
+pub struct RecordingSummary {
     /// Counts and findings.
     pub verdict: Verdict,
     /// The table, by host in order of first appearance.
@@ -212,18 +215,17 @@ pub struct Outcome {
     pub entries: HashMap<u64, RecordedEntry>,
 }
 
-/// A recording under way: the proxy's handler.
+/// A recording in progress.
 #[derive(Debug)]
 pub struct Recorder {
     plan: RecordPlan,
-    upstream: Upstream,
+    live: Arc<UpstreamSource>,
     claimed: Claimed,
     journal: Arc<Journal>,
-    tally: Arc<Tally>,
+    collector: Arc<Collector>,
     redactor: Arc<RecordingRedactor>,
     /// Exchanges begun.
     exchanges: AtomicU64,
-    started: Instant,
     recovered: Option<Recovered>,
 }
 
@@ -243,20 +245,44 @@ impl Recorder {
         let journal = begin(&plan, &claimed, &redactor)?;
         Ok(Recorder {
             plan,
-            upstream,
+            live: Arc::new(UpstreamSource::live(upstream)),
             claimed,
             journal: Arc::new(journal),
-            tally: Arc::default(),
+            collector: Arc::new(Collector::new(true)),
             redactor: Arc::new(redactor),
             exchanges: AtomicU64::new(0),
-            started: Instant::now(),
             recovered,
         })
     }
 
-    /// Tells each finding at once.
-    pub fn set_listener(&self, herald: FindingListener) {
-        self.tally.set_listener(herald);
+    /// The handler that records the requests of an engine. Its events go to the bus.
+    #[must_use]
+    pub fn handler(self: &Arc<Self>, bus: &EventBus) -> Arc<dyn Handler> {
+        let router = Arc::new(RecordRouter::new(self.clone()));
+        let secrets = RecordedSecrets { policy: self.plan.policy.clone(), redactor: self.redactor.clone() };
+        Arc::new(Pipeline::new(router, self.collector.clone(), bus, Arc::new(secrets), Marks::OwnErrors))
+    }
+
+    /// The network.
+    #[must_use]
+    pub fn live(&self) -> &Arc<UpstreamSource> {
+        &self.live
+    }
+
+    /// The parts that the tap of the next exchange needs.
+    fn tap_context(&self) -> TapContext<'_> {
+        TapContext {
+            journal: &self.journal,
+            collector: &self.collector,
+            redactor: &self.redactor,
+            number: self.exchanges.fetch_add(1, Ordering::Relaxed) + 1,
+            max_body: self.plan.max_body,
+        }
+    }
+
+    /// Passes each new finding to a listener.
+    pub fn set_listener(&self, listener: FindingListener) {
+        self.collector.set_listener(listener);
     }
 
     /// What a killed recording had left, if it did.
@@ -296,14 +322,14 @@ impl Recorder {
     /// What was counted and found so far.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
-        outcome::verdict(self)
+        summary::verdict(self)
     }
 
     /// Turns the journal into the fixture. Blocking; call it after the engine has drained.
     ///
     /// # Errors
     /// [`Error`]; the old fixture and the journal stay.
-    pub fn finalise(&self, ending: Ending) -> Result<Outcome, Error> {
+    pub fn finalise(&self, ending: Ending) -> Result<RecordingSummary, Error> {
         finalise::finalise(self, &self.plan, ending)
     }
 
@@ -311,7 +337,12 @@ impl Recorder {
     ///
     /// # Errors
     /// [`Error`]; the old fixture and the journal stay.
-    pub fn finalise_under(&self, volatile: Volatile, rules: Vec<MatchRule>, ending: Ending) -> Result<Outcome, Error> {
+    pub fn finalise_under(
+        &self,
+        volatile: Volatile,
+        rules: Vec<MatchRule>,
+        ending: Ending,
+    ) -> Result<RecordingSummary, Error> {
         finalise::finalise(self, &RecordPlan { volatile, rules, ..self.plan.clone() }, ending)
     }
 

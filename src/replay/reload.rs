@@ -236,7 +236,7 @@ impl Reloader {
                     })
                     .for_each(|next| fixtures::warn(&next.fixture));
                 self.loaded = next;
-                self.replayer.look_around();
+                self.replayer.warm_up();
                 changes
             }
             // Each by itself can be read, and together they can't be served.

@@ -245,7 +245,7 @@ fn what_helps_with_a_websocket_turns_no_run_into_a_failing_one() {
     let (passing, remedy) = replay("");
     passing.expect(0);
     let remedy = remedy.unwrap();
-    assert!(remedy.starts_with("nothing need be done"), "{remedy}");
+    assert!(remedy.starts_with("no action is needed"), "{remedy}");
     let (through, websocket) = replay(&option(&remedy, "--passthrough"));
     through.expect(0);
     assert_eq!(websocket, None);

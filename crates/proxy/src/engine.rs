@@ -15,14 +15,12 @@ use super::reverse::Routes;
 use super::server::Credentials;
 use super::threads::Threads;
 use super::upstream::ClientPool;
-use super::witness::Witness;
 use harproxy_http::url::is_localhost;
 use harproxy_tls::authority::Authority;
 
 /// The engine while it serves.
 pub(super) struct Engine {
     pub(super) handler: Arc<dyn Handler>,
-    pub(super) witness: Option<Arc<dyn Witness>>,
     pub(super) authority: Arc<Authority>,
     pub(super) auth: Option<Credentials>,
     pub(super) limits: Limits,
@@ -130,9 +128,6 @@ impl ClientConnection {
 
     /// Reports an event that belongs to no request.
     pub(super) fn event(&self, event: ConnectionEvent) {
-        if let Some(witness) = &self.engine.witness {
-            witness.event(&event);
-        }
         self.engine.handler.event(event);
     }
 }

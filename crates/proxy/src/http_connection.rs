@@ -8,7 +8,6 @@ use ::http::uri::PathAndQuery;
 use ::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 
-use super::access::Access;
 use super::auth;
 use super::body::Body;
 use super::connect::{self, Granted};
@@ -22,7 +21,6 @@ use super::reverse::places::{self, Asked, Places};
 use super::served::Served;
 use super::status;
 use super::target::{Site, site_of};
-use super::witness::{Note, Watching};
 
 /// The role of a connection towards its client.
 #[derive(Clone, Debug)]
@@ -198,19 +196,8 @@ impl HttpConnection {
         *request.uri_mut() = site.uri(path)?;
         request.headers_mut().remove(PROXY_AUTHORIZATION);
         let Moment { started, at } = moment;
-        let mut exchange = Exchange { origin: site.origin.clone(), request, started, at, note: Note::default() };
-        let handler = &*self.client.engine.handler;
-        let witness = self.client.engine.witness.as_deref();
-        let watching = witness.map(|witness| Watching::begin(witness, connection, &mut exchange, handler));
-        let access = Access::of(&exchange, handler);
-        let answered = handler.handle(connection, exchange).await;
-        if let Some(access) = access {
-            access.log(&answered);
-        }
-        Ok(match watching {
-            Some(watching) => watching.answered(answered, handler)?,
-            None => answered?,
-        })
+        let exchange = Exchange { origin: site.origin.clone(), request, started, at };
+        Ok(self.client.engine.handler.handle(connection, exchange).await?)
     }
 
     fn own_page(&self, request: &Request<Incoming>) -> Response<Body> {

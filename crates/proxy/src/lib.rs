@@ -3,13 +3,11 @@
 
 #![forbid(unsafe_code)]
 
-mod access;
 mod auth;
 pub mod body;
 mod connect;
 pub mod endings;
 mod engine;
-pub mod forward;
 pub mod handler;
 mod http_connection;
 mod idle;
@@ -28,11 +26,9 @@ mod threads;
 mod tunnel;
 pub mod upstream;
 mod wire;
-pub mod witness;
 
 pub use body::Body;
-pub use handler::{Ask, BoxFuture, Close, Connection, ConnectionEvent, Exchange, Handler, HostStays, Tunnel};
+pub use handler::{BoxFuture, Close, Connection, ConnectionEvent, Exchange, Handler, HostStays, Tunnel};
 pub use origin::{Origin, Scheme, Session};
 pub use server::{Proxy, ProxyPlan, Running};
 pub use tunnel::splice;
-pub use witness::{Note, Provenance, Way, Why, Witness};

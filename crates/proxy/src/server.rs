@@ -17,7 +17,6 @@ use super::origin::{Origin, Session};
 use super::reverse::Routes;
 use super::threads::{Place, Threads};
 use super::wire::Wire;
-use super::witness::Witness;
 use super::{connect, endings};
 use harproxy_tls::authority::Authority;
 
@@ -69,8 +68,6 @@ pub struct ProxyPlan {
     pub head_timeout: Duration,
     /// How long a connection may be idle (`--idle-timeout`).
     pub idle_timeout: Duration,
-    /// Who watches what passes.
-    pub witness: Option<Arc<dyn Witness>>,
 }
 
 /// Why the engine can't start.
@@ -169,7 +166,6 @@ impl Proxy {
             // It costs memory for every head, so it is on only if requests are forwarded.
             keeps_header_case: !handler.upstreams().is_empty(),
             handler,
-            witness: self.plan.witness,
             authority: self.plan.authority,
             auth: self.plan.auth,
             limits: Limits { head: self.plan.head_timeout, idle: self.plan.idle_timeout },

@@ -28,7 +28,7 @@ pub async fn run(args: DoctorArgs, ui: &Ui) -> Result<u8, Failure> {
     let Doctoring { upstream, run: plan } = Doctoring::new(args)?;
     let roots = Roots::gather();
     let authority = Arc::new(Authority::load_or_create(&plan.ca_dir)?);
-    let doctor = Arc::new(Doctor::new(upstream)?);
+    let doctor = Doctor::new(upstream)?;
     let mut run = Run::new(&plan, roots, ui)?;
     let everything = |_: &str| true;
     let about = About {
@@ -39,7 +39,7 @@ pub async fn run(args: DoctorArgs, ui: &Ui) -> Result<u8, Failure> {
         pace: Pace::CLOSE,
         quiet_output: json,
     };
-    let end = run.serve(doctor.clone(), authority, &about).await?;
+    let end = run.serve(doctor.handler(run.bus()), authority, &about).await?;
     let status = match end {
         End::NotStarted(failure) => {
             failure.tell(ui);

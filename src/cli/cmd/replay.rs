@@ -19,12 +19,11 @@ use crate::cli::roots::Roots;
 use crate::cli::run::{About, End, Run};
 use crate::cli::summary;
 use crate::cli::ui::Ui;
-use crate::record::{Ending, Outcome};
+use crate::record::{Ending, RecordingSummary};
 use crate::replay::{Reloader, Replayer};
 use crate::verdict::Verdict;
 use crate::verdict::request::{EntryChange, RecordedEntry};
 use harproxy_har::Fixture;
-use harproxy_proxy::Ask;
 use harproxy_tls::authority::Authority;
 
 /// Runs the command.
@@ -38,10 +37,9 @@ pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
     let output = record.as_ref().map(|(record, _)| record.output.clone());
     let authority = Arc::new(Authority::load_or_create(&plan.ca_dir)?);
     let recorder = record.map(|(record, upstream)| record::start(record, upstream, ui)).transpose()?;
-    let asks = recorder.clone().map(|recorder| recorder as Arc<dyn Ask>);
-    let replayer = Arc::new(Replayer::open(replay, asks)?);
-    let explains = replayer.clone();
-    drop(spawn_blocking(move || explains.look_around()));
+    let replayer = Arc::new(Replayer::open(replay, recorder.clone())?);
+    let warmed_up = replayer.clone();
+    drop(spawn_blocking(move || warmed_up.warm_up()));
 
     let may_match = |host: &str| replayer.may_match_domain(host);
     let may_match_origin = |origin: &str| replayer.may_match_origin(origin);
@@ -54,8 +52,8 @@ pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
         quiet_output: false,
     };
     let mut run = Run::new(&plan, roots, ui)?;
-    if let Some(herald) = run.herald() {
-        replayer.set_listener(herald);
+    if let Some(listener) = run.finding_listener() {
+        replayer.set_listener(listener);
     }
     recorder.iter().for_each(|recorder| run.recorded_by(recorder.clone()));
     let watch = match &plan.cmd[..] {
@@ -64,7 +62,7 @@ pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
         _ => None,
     };
     let watch = watch.transpose().map_err(|source| Failure::System { doing: "starting a thread", source })?;
-    let end = run.serve(replayer.clone(), authority, &about).await?;
+    let end = run.serve(replayer.handler(run.bus()), authority, &about).await?;
     // A fixture that is being loaded would be told of, and answer, after the verdict.
     let end = match run.unless_interrupted(spawn_blocking(move || drop(watch))).await {
         Err(Failure::Cut { status, .. }) => End::Cut(status),
@@ -118,7 +116,7 @@ pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
 }
 
 /// The fixture with what was added to it, where the numbers of the entries that it had still say the same.
-fn added(outcome: &Outcome, output: &Path, before: &Recorded) -> Option<Recorded> {
+fn added(outcome: &RecordingSummary, output: &Path, before: &Recorded) -> Option<Recorded> {
     let had = before.fixtures.iter().map(|fixture| fixture.entries()).sum();
     let is_behind = |became: &RecordedEntry| became.change != EntryChange::Added || became.entry >= had;
     if !outcome.written || !outcome.entries.values().all(is_behind) {
@@ -130,7 +128,6 @@ fn added(outcome: &Outcome, output: &Path, before: &Recorded) -> Option<Recorded
 
 /// What a replay concludes that recorded what it missed.
 fn with_recorded(mut replayed: Verdict, recorded: &Verdict) -> Verdict {
-    replayed.counts.recorded = recorded.counts.recorded;
     replayed.counts.upstream_connections += recorded.counts.upstream_connections;
     replayed.findings.extend(recorded.findings.iter().cloned());
     replayed

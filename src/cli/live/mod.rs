@@ -13,9 +13,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::ui::{self, Meanwhile};
+use crate::pipeline::{RunEvent, Subscriber};
 use crate::verdict::request::{RequestRow, ResultKind};
 use crate::verdict::{Finding, FindingListener};
-use crate::watch::{Event, Listener};
 use harproxy_proxy::{ConnectionEvent, Origin};
 
 /// So many things may wait to be told; what comes beyond them is only counted.
@@ -82,32 +82,17 @@ impl Live {
         Ok(Some(live))
     }
 
-    /// Whom the watcher tells.
+    /// Shows each new finding.
     #[must_use]
-    pub fn listener(&self) -> Listener {
-        let live = self.clone();
-        Box::new(move |event| match event {
-            Event::Answered(seen) => live.put(Item::Answered(Box::new(seen.without_messages()))),
-            Event::Ended(seen) => live.put(Item::Ended(Box::new(seen.without_messages()))),
-            Event::Connection(ConnectionEvent::TlsRefused { to, reason }) => {
-                live.put(Item::TlsRefused(to.clone(), reason.clone()))
-            }
-            // Either they are requests or findings as well, or nobody wants to know.
-            Event::Connection(
-                ConnectionEvent::TunnelClosed { .. }
-                | ConnectionEvent::UnknownProtocol { .. }
-                | ConnectionEvent::MalformedHead { .. }
-                | ConnectionEvent::Unauthorized
-                | ConnectionEvent::TlsAccepted { .. },
-            ) => {}
-        })
-    }
-
-    /// Whom findings are told.
-    #[must_use]
-    pub fn herald(&self) -> FindingListener {
+    pub fn finding_listener(&self) -> FindingListener {
         let live = self.clone();
         Box::new(move |finding| live.put(Item::Found(Box::new(finding.clone()))))
+    }
+
+    fn put_row(&self, row: Option<&RequestRow>, item: fn(Box<RequestRow>) -> Item) {
+        if let Some(row) = row {
+            self.put(item(Box::new(row.without_messages())));
+        }
     }
 
     fn put(&self, item: Item) {
@@ -143,6 +128,24 @@ impl Live {
                 Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
             }
         }
+    }
+}
+
+impl Subscriber for Live {
+    fn notify(&self, event: &RunEvent<'_>) {
+        match event {
+            RunEvent::Answered(request) => self.put_row(request.row, Item::Answered),
+            RunEvent::Ended(request, _) => self.put_row(request.row, Item::Ended),
+            RunEvent::Connection(ConnectionEvent::TlsRefused { to, reason }) => {
+                self.put(Item::TlsRefused((*to).clone(), reason.clone()));
+            }
+            // Findings come from the listener, which gets equal ones once.
+            RunEvent::Found(_) | RunEvent::Connection(_) => {}
+        }
+    }
+
+    fn wants_rows(&self) -> bool {
+        true
     }
 }
 

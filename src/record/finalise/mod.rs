@@ -26,7 +26,7 @@ use payload::Payload;
 use super::held::{self, HeldSummary};
 use super::journal::{Claimed, Names, Place, Reader};
 use super::volatile::Quiet;
-use super::{Ending, Error, OnFailure, Outcome, RecordPlan, Recorder, Update, outcome};
+use super::{Ending, Error, OnFailure, RecordPlan, Recorder, RecordingSummary, Update, summary};
 use harproxy_har::write::{ContentMode, FixtureWriter};
 use harproxy_har::{Fixture, scope};
 use harproxy_http::NormalUrl;
@@ -47,7 +47,7 @@ pub fn check(plan: &RecordPlan) -> Result<(), Error> {
 ///
 /// # Errors
 /// [`Error`]; the old fixture and the journal stay.
-pub fn finalise(recorder: &Recorder, plan: &RecordPlan, ending: Ending) -> Result<Outcome, Error> {
+pub fn finalise(recorder: &Recorder, plan: &RecordPlan, ending: Ending) -> Result<RecordingSummary, Error> {
     let mut naming = Naming::new(recorder.redactor.vault().run());
     let mut outcome = end(recorder, plan, ending, &mut naming)?;
     // Findings were made while values had no names yet.
@@ -72,21 +72,21 @@ pub fn copy(recorder: &Recorder, to: &Path) -> Result<(), Error> {
     write(&plan, Update::Replace, &index, &mut reader, Destination::Fixture).map(drop)
 }
 
-fn end(recorder: &Recorder, plan: &RecordPlan, ending: Ending, naming: &mut Naming) -> Result<Outcome, Error> {
+fn end(recorder: &Recorder, plan: &RecordPlan, ending: Ending, naming: &mut Naming) -> Result<RecordingSummary, Error> {
     let Recorder { claimed, journal, redactor, .. } = recorder;
     journal.close();
     let anew = if recorder.is_idle() { None } else { claimed.put_back()? };
     if anew.is_some() && !plan.output.exists() {
-        return Ok(outcome::vanished(recorder));
+        return Ok(summary::vanished(recorder));
     }
     let claimed = anew.as_ref().unwrap_or(claimed);
     if let Some(reason) = journal.failure() {
-        return Ok(outcome::lost(recorder, &reason));
+        return Ok(summary::lost(recorder, &reason));
     }
     let journal = open(claimed)?;
     let Some((mut reader, index)) = journal.filter(|(_, index)| !index.slots.is_empty()) else {
         claimed.remove()?;
-        return Ok(outcome::nothing(recorder));
+        return Ok(summary::nothing(recorder));
     };
     if let Some(names) = &mut reader.names {
         names.know(redactor.vault());
@@ -99,14 +99,14 @@ fn end(recorder: &Recorder, plan: &RecordPlan, ending: Ending, naming: &mut Nami
         take_naming(&mut reader, naming);
         claimed.remove()?;
         let held = Some(claimed.place.held.clone());
-        return Ok(Outcome { held, replaced_held, ..outcome::of(recorder, &index, Arrangement::default()) });
+        return Ok(RecordingSummary { held, replaced_held, ..summary::of(recorder, &index, Arrangement::default()) });
     }
     let arrangement = write(plan, plan.update, &index, &mut reader, Destination::Fixture)?;
     take_naming(&mut reader, naming);
     // What was held is older: were the journal removed first, a kill between the two would leave it to be taken for newer.
     let replaced_held = held::discard(&claimed.place)?;
     claimed.remove()?;
-    let mut outcome = Outcome { written: true, replaced_held, ..outcome::of(recorder, &index, arrangement) };
+    let mut outcome = RecordingSummary { written: true, replaced_held, ..summary::of(recorder, &index, arrangement) };
     if redactor.vault().found() > 0 {
         let known = plan.values.iter().map(|(placeholder, _)| placeholder.clone()).collect();
         outcome.verdict.findings.extend(ambiguous::find(&Fixture::open(&plan.output)?, &known));

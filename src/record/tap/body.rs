@@ -12,7 +12,6 @@ use super::payload::{PayloadEnd, PayloadTap};
 use super::redact::{ContentHeaders, Direction};
 use crate::record::heads::{Fields, Hop, How, RequestEnd};
 use crate::record::journal::Flush;
-use crate::record::tally::Tally;
 use harproxy_proxy::body::{Allowance, End as BodyEnd, Watch};
 use harproxy_proxy::endings;
 
@@ -82,7 +81,6 @@ impl Watch for ResponseTap {
     }
 
     fn data(&mut self, data: &Bytes) {
-        self.0.exchange().tally().bytes(data.len());
         self.0.push(data);
     }
 
@@ -108,19 +106,5 @@ impl Watch for ResponseTap {
                 tap.end_after_upload(how, seen, trailers, decoded).await;
             }),
         }
-    }
-}
-
-/// Counts the bytes of a response that is not recorded.
-#[derive(Debug)]
-pub struct PassedBytes(pub Arc<Tally>);
-
-impl Watch for PassedBytes {
-    fn data(&mut self, data: &Bytes) {
-        self.0.bytes(data.len());
-    }
-
-    fn end(self: Box<Self>, _: BodyEnd) -> BoxFuture {
-        Box::pin(std::future::ready(()))
     }
 }

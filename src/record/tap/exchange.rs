@@ -12,28 +12,28 @@ use serde::Serialize;
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 
+use crate::pipeline::{Collector, Exchange};
 use crate::record::heads::{
     self, Decoded, End, Fields, Hop, How, Informational, Phases, RequestEnd, RequestHead, ResponseHead, WireVersion,
 };
 use crate::record::journal::{Ack, Flush, Frame, FrameKind, Journal};
 use crate::record::problem;
 use crate::record::redaction::RecordingRedactor;
-use crate::record::tally::Tally;
 use crate::verdict::{CheckId, Finding, Location, Severity};
 use harproxy_http::NormalUrl;
 use harproxy_http::headers::to_chars;
 use harproxy_http::problem::in_words;
+use harproxy_proxy::Origin;
 use harproxy_proxy::endings;
 use harproxy_proxy::upstream::{Answer, ConnectTimings, UpstreamError};
-use harproxy_proxy::{Exchange, Origin};
 
 /// The parts of a recording that an exchange needs.
 #[derive(Clone, Copy, Debug)]
 pub struct TapContext<'a> {
     /// The journal of the recording.
     pub journal: &'a Arc<Journal>,
-    /// The counts and findings of the recording.
-    pub tally: &'a Arc<Tally>,
+    /// The findings of the recording.
+    pub collector: &'a Arc<Collector>,
     /// Redacts everything before it is journalled.
     pub redactor: &'a Arc<RecordingRedactor>,
     /// The number of the exchange in the journal.
@@ -46,7 +46,7 @@ pub struct TapContext<'a> {
 #[derive(Debug)]
 pub struct ExchangeTap {
     journal: Arc<Journal>,
-    tally: Arc<Tally>,
+    collector: Arc<Collector>,
     redactor: Arc<RecordingRedactor>,
     number: u64,
     /// When the head of the request had been read. Times in the journal count from here.
@@ -56,7 +56,7 @@ pub struct ExchangeTap {
     /// Redacted.
     url: String,
     /// The number of the request in events and reports.
-    request_id: Option<u64>,
+    request_id: u64,
     max_body: Option<u64>,
     /// Set while the end of the request payload is still being redacted; true when it is journalled.
     upload: Mutex<Option<watch::Receiver<bool>>>,
@@ -66,8 +66,8 @@ pub struct ExchangeTap {
 
 impl ExchangeTap {
     /// Begins an exchange by journalling the head of its request.
-    pub fn begin<B>(context: TapContext<'_>, exchange: &Exchange<B>, url: NormalUrl) -> Arc<Self> {
-        let TapContext { journal, tally, redactor, number, max_body } = context;
+    pub fn begin(context: TapContext<'_>, exchange: &Exchange<'_>, url: NormalUrl) -> Arc<Self> {
+        let TapContext { journal, collector, redactor, number, max_body } = context;
         let request = &exchange.request;
         let version = WireVersion::from(request.version());
         let headers = request_fields(&exchange.origin, request.headers(), request.version());
@@ -79,14 +79,14 @@ impl ExchangeTap {
         let headers = redactor.redact_fields(headers);
         let tap = ExchangeTap {
             journal: journal.clone(),
-            tally: tally.clone(),
+            collector: collector.clone(),
             redactor: redactor.clone(),
             number,
             at: exchange.at,
             origin: exchange.origin.clone(),
             method: request.method().clone(),
             url: redactor.redact_url(url),
-            request_id: exchange.note.id(),
+            request_id: exchange.id(),
             max_body,
             upload: Mutex::new(None),
             has_ended: AtomicBool::new(false),
@@ -110,14 +110,14 @@ impl ExchangeTap {
         use harproxy_redact::{Vault, marker::Run};
         Arc::new(ExchangeTap {
             journal: Arc::new(journal),
-            tally: Arc::default(),
+            collector: Arc::new(Collector::new(false)),
             redactor: Arc::new(RecordingRedactor::new(Arc::default(), Vault::new(Run::random(), &[]))),
             number: 1,
             at: Instant::now(),
             origin: Origin { scheme: harproxy_proxy::Scheme::Https, host: "api.test".into(), port: 443 },
             method: Method::GET,
             url: String::new(),
-            request_id: None,
+            request_id: 1,
             max_body: None,
             upload: Mutex::new(None),
             has_ended: AtomicBool::new(false),
@@ -190,12 +190,6 @@ impl ExchangeTap {
     #[must_use]
     pub fn redactor(&self) -> &Arc<RecordingRedactor> {
         &self.redactor
-    }
-
-    /// The counts and findings of the recording.
-    #[must_use]
-    pub fn tally(&self) -> &Tally {
-        &self.tally
     }
 
     /// `--max-body`.
@@ -275,7 +269,6 @@ impl ExchangeTap {
     /// of the exchange.
     fn end(&self, how: How, seen: u64, trailers: Fields, decoded: Option<Decoded>) -> Ack {
         if !self.has_ended.swap(true, Ordering::AcqRel) {
-            self.tally.ended(&self.origin, &how);
             if let Some(finding) = self.truncation(&how, seen) {
                 self.add_finding(finding);
             }
@@ -307,7 +300,7 @@ impl ExchangeTap {
     }
 
     fn add_finding(&self, finding: Finding) {
-        self.tally.find(Finding { requests: self.request_id.into_iter().collect(), ..finding });
+        self.collector.add_finding(Finding { requests: vec![self.request_id], ..finding });
     }
 
     fn frame(&self, kind: FrameKind, payload: Bytes) -> Frame {

@@ -7,7 +7,7 @@ use crate::support::sandbox::{Sandbox, Server};
 
 const MIB: usize = 1 << 20;
 /// The longest upload that replay holds.
-const HELD: usize = harproxy::replay::LONGEST_REQUEST;
+const HELD: usize = harproxy::replay::MAX_REQUEST;
 
 /// The most memory that a process has held, MiB.
 #[cfg(target_os = "linux")]

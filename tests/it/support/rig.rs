@@ -5,7 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use harproxy::record::{Ending, Error, OnFailure, Outcome, RecordPlan, Recorder, Update, Volatile};
+use harproxy::pipeline::EventBus;
+use harproxy::record::{Ending, Error, OnFailure, RecordPlan, Recorder, RecordingSummary, Update, Volatile};
 use harproxy_glob::Globs;
 use harproxy_har::Fixture;
 use harproxy_har::write::{ContentMode, JsonLayout};
@@ -99,12 +100,11 @@ impl Setup {
             authority,
             head_timeout: PATIENCE,
             idle_timeout: PATIENCE,
-            witness: None,
         };
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let (proxy, running) = runtime.block_on(async {
             let proxy = Proxy::bind(plan).await.unwrap();
-            (proxy.addr(), proxy.serve(recorder.clone()))
+            (proxy.addr(), proxy.serve(recorder.handler(&EventBus::default())))
         });
         Ok(Rig { runtime, running, recorder, proxy, ca })
     }
@@ -116,12 +116,12 @@ impl Rig {
     }
 
     /// Ends the recording.
-    pub fn finish(self, ending: Ending) -> Outcome {
+    pub fn finish(self, ending: Ending) -> RecordingSummary {
         self.finish_within(Duration::from_millis(200), ending)
     }
 
     /// The same, where what is under way is waited for.
-    pub fn finish_within(self, limit: Duration, ending: Ending) -> Outcome {
+    pub fn finish_within(self, limit: Duration, ending: Ending) -> RecordingSummary {
         self.runtime.block_on(self.running.drain(limit));
         self.recorder.finalise(ending).unwrap()
     }

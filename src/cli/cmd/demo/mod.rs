@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::cli::advice::Failure;
 use crate::cli::ui::{self, Ui};
+use crate::pipeline::EventBus;
 use crate::record::{Ending, OnFailure, RecordPlan, Recorder, Update, Volatile};
 use crate::replay::{Clock, Latency, MissAnswer, OnMiss, ReplayPlan, Replayer};
 use crate::verdict::report::text;
@@ -113,7 +114,7 @@ async fn record(
         rules: Vec::new(),
     };
     let recorder = Arc::new(Recorder::start(plan, upstream)?);
-    let (visitor, running) = serve(recorder.clone(), authority).await?;
+    let (visitor, running) = serve(recorder.handler(&EventBus::default()), authority).await?;
     let mut live = Vec::new();
     for ask in VISIT {
         let got = visitor.ask(*ask).await.map_err(Error::Visit)?;
@@ -161,7 +162,7 @@ async fn replay(
         },
         None,
     )?);
-    let (visitor, running) = serve(replayer.clone(), authority).await?;
+    let (visitor, running) = serve(replayer.handler(&EventBus::default()), authority).await?;
     let mut differing = 0;
     for (ask, live) in VISIT.iter().zip(live) {
         let got = visitor.ask(*ask).await.map_err(Error::Visit)?;
@@ -192,7 +193,6 @@ async fn serve(handler: Arc<dyn Handler>, authority: &Arc<Authority>) -> Result<
         authority: authority.clone(),
         head_timeout: PATIENCE,
         idle_timeout: PATIENCE,
-        witness: None,
     };
     let proxy = Proxy::bind(plan).await?;
     let visitor = Visitor::new(proxy.addr(), authority.cert_pem()).map_err(Error::Visit)?;

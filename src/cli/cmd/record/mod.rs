@@ -20,7 +20,7 @@ use crate::cli::roots::Roots;
 use crate::cli::run::{About, End, Run};
 use crate::cli::summary;
 use crate::cli::ui::{self, Ui};
-use crate::record::{Ending, Outcome, RecordPlan, Recorder, Volatile};
+use crate::record::{Ending, RecordPlan, Recorder, RecordingSummary, Volatile};
 use harproxy_har::write::ContentMode;
 use harproxy_matching::MatchRule;
 use harproxy_proxy::upstream::{Upstream, UpstreamPlan};
@@ -37,8 +37,8 @@ pub async fn run(args: RecordArgs, ui: &Ui) -> Result<u8, Failure> {
     let authority = Arc::new(Authority::load_or_create(&plan.ca_dir)?);
     let mut run = Run::new(&plan, roots, ui)?;
     let recorder = start(record, upstream.clone(), ui)?;
-    if let Some(herald) = run.herald() {
-        recorder.set_listener(herald);
+    if let Some(listener) = run.finding_listener() {
+        recorder.set_listener(listener);
     }
     run.recorded_by(recorder.clone());
     let end = serve(&mut run, &recorder, authority.clone()).await?;
@@ -81,7 +81,8 @@ async fn serve(run: &mut Run<'_>, recorder: &Arc<Recorder>, authority: Arc<Autho
         pace: Pace::BESIDE,
         quiet_output: false,
     };
-    run.serve(recorder.clone(), authority, &about).await
+    let handler = recorder.handler(run.bus());
+    run.serve(handler, authority, &about).await
 }
 
 /// Finalises, and tells the verdict and what became of the fixture.
@@ -149,7 +150,7 @@ struct Fixture {
 
 impl Fixture {
     /// The table, what changed, and what to type next.
-    fn summary(&self, outcome: &Outcome, end: &End, plan: &RunPlan) -> String {
+    fn summary(&self, outcome: &RecordingSummary, end: &End, plan: &RunPlan) -> String {
         let mut text = summary::table(&outcome.hosts);
         let failed = match end {
             End::Cmd(status) => Some(*status).filter(|_| !end.is_clean()),

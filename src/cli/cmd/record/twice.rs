@@ -14,7 +14,7 @@ use crate::cli::files;
 use crate::cli::run::{End, Run};
 use crate::cli::ui::Ui;
 use crate::learn::{self, Lessons};
-use crate::record::{self, Ending, Outcome, RecordPlan, Recorder, Update, Volatile};
+use crate::record::{self, Ending, RecordPlan, Recorder, RecordingSummary, Update, Volatile};
 use harproxy_har::Fixture;
 use harproxy_har::write::ContentMode;
 use harproxy_proxy::upstream::UpstreamPlan;
@@ -95,7 +95,7 @@ fn policy(plan: &RecordPlan, lessons: &Lessons) -> Learned {
 }
 
 /// What differed, the lines for it, and what they change.
-fn told(lessons: &Lessons, outcome: &Outcome, learning: &Learning) -> String {
+fn told(lessons: &Lessons, outcome: &RecordingSummary, learning: &Learning) -> String {
     let mut text = String::new();
     if lessons.is_empty() && lessons.unexplained.is_empty() {
         return "the second run was answered as the first one: there is nothing to learn".to_owned();

@@ -1,22 +1,25 @@
-//! What a recording that has ended did, and whether that is a success.
+//! The result of a recording that has ended.
 
 use std::collections::HashMap;
 use std::io;
+use std::sync::atomic::Ordering;
+
+use indexmap::IndexMap;
 
 use super::finalise::{Arrangement, Index};
-use super::{Outcome, Recorder};
+use super::{HostLine, Recorder, RecordingSummary};
 use crate::verdict::{CheckId, Finding, Location, Mode, Severity, Verdict, connections};
 
 /// A recording whose exchanges were arranged so.
-pub fn of(recorder: &Recorder, index: &Index, arrangement: Arrangement) -> Outcome {
+pub fn of(recorder: &Recorder, index: &Index, arrangement: Arrangement) -> RecordingSummary {
     let entries = index.slots.iter().map(|slot| slot.number).zip(arrangement.became()).collect();
     let Arrangement { unchanged, changed, added, not_seen, .. } = arrangement;
     let unanswered = index.unanswered as u64;
-    Outcome { unchanged, changed, added, not_seen, unanswered, entries, ..bare(recorder) }
+    RecordingSummary { unchanged, changed, added, not_seen, unanswered, entries, ..bare(recorder) }
 }
 
 /// Nothing was recorded: the fixture, if there is one, stays as it is.
-pub fn nothing(recorder: &Recorder) -> Outcome {
+pub fn nothing(recorder: &Recorder) -> RecordingSummary {
     let mut outcome = bare(recorder);
     let counts = &outcome.verdict.counts;
     let output = recorder.plan.output.display();
@@ -24,7 +27,9 @@ pub fn nothing(recorder: &Recorder) -> Outcome {
         outcome.verdict.findings.push(Finding { at: Location::fixture(output.to_string()), ..keyless });
         return outcome;
     }
-    let (explanation, remedy) = match counts.requests {
+    // Exchanges of a replay that records its misses are counted there.
+    let requests = counts.requests.max(recorder.exchanges.load(Ordering::Relaxed));
+    let (explanation, remedy) = match requests {
         0 => (
             "nothing was recorded: no request came through the proxy".to_owned(),
             "check that the program uses the proxy (HTTP_PROXY, HTTPS_PROXY) and trusts its CA (SSL_CERT_FILE and the like); \
@@ -51,7 +56,7 @@ pub fn nothing(recorder: &Recorder) -> Outcome {
 }
 
 /// The journal could not be written to its end.
-pub fn lost(recorder: &Recorder, reason: &io::Error) -> Outcome {
+pub fn lost(recorder: &Recorder, reason: &io::Error) -> RecordingSummary {
     let journal = &recorder.claimed.place.journal;
     let explanation = format!("writing the journal {} failed: {reason}; the fixture stays as it is", journal.display());
     let remedy = "make room and record again: it begins with what the journal holds";
@@ -59,7 +64,7 @@ pub fn lost(recorder: &Recorder, reason: &io::Error) -> Outcome {
 }
 
 /// The folder was removed under the recording; the journal was put back.
-pub fn vanished(recorder: &Recorder) -> Outcome {
+pub fn vanished(recorder: &Recorder) -> RecordingSummary {
     let output = &recorder.plan.output;
     let explanation = format!(
         "{} was removed while the run went on; what was recorded is in its journal, which was put back",
@@ -72,7 +77,7 @@ pub fn vanished(recorder: &Recorder) -> Outcome {
     unwritten(recorder, explanation, remedy)
 }
 
-fn unwritten(recorder: &Recorder, explanation: String, remedy: String) -> Outcome {
+fn unwritten(recorder: &Recorder, explanation: String, remedy: String) -> RecordingSummary {
     let mut outcome = bare(recorder);
     outcome.verdict.findings.push(Finding {
         at: Location::fixture(recorder.plan.output.display().to_string()),
@@ -85,23 +90,23 @@ fn unwritten(recorder: &Recorder, explanation: String, remedy: String) -> Outcom
 
 /// What was counted and found so far.
 pub fn verdict(recorder: &Recorder) -> Verdict {
-    let mut counts = recorder.tally.counts();
-    counts.upstream_connections = recorder.upstream.opened();
+    let mut counts = recorder.collector.counts();
+    counts.upstream_connections = recorder.live.upstream().opened();
     counts.redacted = recorder.redactor.vault().found();
     counts.opaque = recorder.redactor.opaque_payloads();
     Verdict {
         mode: Mode::RECORD,
         counts,
-        findings: recorder.tally.findings(),
+        findings: recorder.collector.findings(),
         fixtures: Vec::new(),
-        duration_ms: u64::try_from(recorder.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        duration_ms: recorder.collector.duration_ms(),
     }
 }
 
-fn bare(recorder: &Recorder) -> Outcome {
-    Outcome {
+fn bare(recorder: &Recorder) -> RecordingSummary {
+    RecordingSummary {
         verdict: verdict(recorder),
-        hosts: recorder.tally.hosts(),
+        hosts: hosts(recorder),
         written: false,
         unchanged: 0,
         changed: 0,
@@ -109,7 +114,19 @@ fn bare(recorder: &Recorder) -> Outcome {
         not_seen: 0,
         held: None,
         replaced_held: false,
-        unanswered: recorder.tally.unanswered(),
+        unanswered: recorder.collector.unanswered(),
         entries: HashMap::new(),
     }
+}
+
+/// The table, with one line for the HTTP and HTTPS origins of a host.
+fn hosts(recorder: &Recorder) -> Vec<HostLine> {
+    let mut lines: IndexMap<String, HostLine> = IndexMap::new();
+    for (origin, counts) in recorder.collector.hosts() {
+        let line = lines.entry(origin.authority()).or_default();
+        line.requests += counts.requests + counts.tunnels;
+        line.recorded += counts.recorded;
+        line.passed += counts.passed;
+    }
+    lines.into_iter().map(|(host, line)| HostLine { host, ..line }).collect()
 }

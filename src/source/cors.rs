@@ -24,16 +24,13 @@ pub(super) fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
 }
 
 /// The answer to a preflight that has no entry: what it asks for is allowed.
-pub(super) fn preflight(request: &HeaderMap, mark: bool) -> Response<Body> {
+pub(super) fn preflight(request: &HeaderMap) -> Response<Body> {
     let mut response = Response::new(Body::Empty);
     *response.status_mut() = StatusCode::NO_CONTENT;
     let headers = response.headers_mut();
     allow(request, headers);
     headers.remove(ACCESS_CONTROL_EXPOSE_HEADERS);
     headers.insert(ACCESS_CONTROL_MAX_AGE, MAX_AGE);
-    if mark {
-        headers.insert(MARK, HeaderValue::from_static("preflight"));
-    }
     response
 }
 
@@ -58,7 +55,7 @@ pub(super) fn allow(request: &HeaderMap, response: &mut HeaderMap) {
 
 /// Whether the recorded answer allowed the page that asked by name. Development servers and test runners pick a port anew
 /// each time, so the page of another run has another origin; the real API would have named that one.
-pub(super) fn allows_asker(entry: &Entry) -> bool {
+pub(super) fn allows_requester(entry: &Entry) -> bool {
     let origin = entry.request.headers.get(ORIGIN.as_str());
     origin.is_some() && entry.response.headers.get(ACCESS_CONTROL_ALLOW_ORIGIN.as_str()) == origin
 }
@@ -87,7 +84,7 @@ mod tests {
 
     #[test]
     fn a_made_up_preflight_allows_what_was_asked_with_credentials() {
-        let response = preflight(&asked(&FULL), true);
+        let response = preflight(&asked(&FULL));
         assert_eq!(response.status(), 204);
         let get = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
         assert_eq!(get("access-control-allow-origin"), Some("https://app.example"));
@@ -95,8 +92,6 @@ mod tests {
         assert_eq!(get("access-control-allow-headers"), Some("content-type,x-a"));
         assert_eq!(get("access-control-allow-credentials"), Some("true"));
         assert_eq!(get("access-control-max-age"), Some("600"));
-        assert_eq!(get("x-harproxy"), Some("preflight"));
-        assert!(!preflight(&asked(&FULL), false).headers().contains_key("x-harproxy"));
     }
 
     #[test]
@@ -109,10 +104,10 @@ mod tests {
             entry.response.headers.push("access-control-allow-origin", allowed);
             entry
         };
-        assert!(allows_asker(&entry(Some("http://localhost:1234"), "http://localhost:1234")));
-        assert!(!allows_asker(&entry(Some("http://localhost:1234"), "*")));
-        assert!(!allows_asker(&entry(Some("http://localhost:1234"), "https://elsewhere.example")));
-        assert!(!allows_asker(&entry(None, "https://elsewhere.example")));
+        assert!(allows_requester(&entry(Some("http://localhost:1234"), "http://localhost:1234")));
+        assert!(!allows_requester(&entry(Some("http://localhost:1234"), "*")));
+        assert!(!allows_requester(&entry(Some("http://localhost:1234"), "https://elsewhere.example")));
+        assert!(!allows_requester(&entry(None, "https://elsewhere.example")));
     }
 
     #[test]
