@@ -6,6 +6,7 @@
 
 pub mod child;
 pub mod cli;
+pub mod diagnose;
 pub mod doctor;
 pub mod learn;
 pub mod pipeline;

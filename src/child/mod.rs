@@ -3,15 +3,12 @@
 pub mod docker;
 pub mod env;
 pub mod files;
-pub mod look;
 mod no_proxy;
-pub mod project;
 pub mod run;
 pub mod shell;
 pub mod signals;
 
 pub use env::{Change, Facts, Mode, changes};
 pub use files::{RunFiles, RunFolder};
-pub use look::{LookPlan, Observed, Pace};
 pub use run::{ChildStatus, CommandPlan, Ended, SpawnError, run};
 pub use signals::{Signal, Signals};

@@ -10,8 +10,8 @@ use std::process::ExitStatus;
 use tokio::process::{Child, Command};
 
 use super::env::Change;
-use super::look::{Look, LookPlan, Observed};
 use super::signals::{Signal, Signals};
+use crate::diagnose::processes::{ProcessReport, ProcessWatch, WatchPlan};
 use crate::verdict::exit;
 
 /// What to start.
@@ -25,8 +25,8 @@ pub struct CommandPlan {
     pub env: Vec<Change>,
     /// Its working directory, if another.
     pub cwd: Option<PathBuf>,
-    /// What to look for in its processes.
-    pub look: Option<LookPlan>,
+    /// Settings for watching its processes.
+    pub watch: Option<WatchPlan>,
     /// Whether its standard output goes to harproxy's standard error.
     pub quiet_output: bool,
 }
@@ -121,8 +121,8 @@ pub struct Ended {
     pub stopped_by: Option<Signal>,
     /// The second one: whatever is left to do is to be left.
     pub at_once: Option<Signal>,
-    /// What was seen of its processes.
-    pub observed: Observed,
+    /// Report on its processes.
+    pub processes: ProcessReport,
 }
 
 /// Starts CMD and waits until it has ended; processes that it left are let live.
@@ -135,7 +135,7 @@ pub struct Ended {
 /// When CMD can't be started.
 pub async fn run(plan: &CommandPlan, signals: &mut Signals) -> Result<Ended, SpawnError> {
     let mut child = spawn(plan)?;
-    let look = plan.look.clone().and_then(|look| Some(Look::at(child.id()?, look)));
+    let watch = plan.watch.clone().and_then(|watch| Some(ProcessWatch::start(child.id()?, watch)));
     let (mut stopped_by, mut at_once) = (None, None);
     let status = loop {
         tokio::select! {
@@ -157,8 +157,8 @@ pub async fn run(plan: &CommandPlan, signals: &mut Signals) -> Result<Ended, Spa
     let status = status.map_err(|source| SpawnError::Lost { program: plan.program.clone(), source })?;
     let status = ChildStatus::of(status);
     signals.cmd_ended(status.exit_code());
-    let observed = look.map(Look::end).unwrap_or_default();
-    Ok(Ended { status, stopped_by, at_once, observed })
+    let processes = watch.map(ProcessWatch::finish).unwrap_or_default();
+    Ok(Ended { status, stopped_by, at_once, processes })
 }
 
 fn spawn(plan: &CommandPlan) -> Result<Child, SpawnError> {

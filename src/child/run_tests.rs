@@ -9,7 +9,7 @@ use super::*;
 
 fn plan(program: impl Into<OsString>, args: &[&str]) -> CommandPlan {
     let args = args.iter().map(OsString::from).collect();
-    CommandPlan { program: program.into(), args, env: Vec::new(), cwd: None, look: None, quiet_output: false }
+    CommandPlan { program: program.into(), args, env: Vec::new(), cwd: None, watch: None, quiet_output: false }
 }
 
 fn sh(script: &str) -> CommandPlan {
@@ -124,7 +124,7 @@ async fn each_signal_is_passed_on_and_the_status_is_what_cmd_makes_of_it() {
                 status: ChildStatus::Exited(7),
                 stopped_by: Some(signal),
                 at_once: None,
-                observed: Observed::default()
+                processes: crate::diagnose::processes::ProcessReport::default()
             }
         );
     }
@@ -141,7 +141,7 @@ async fn a_second_signal_ends_at_once() {
             status: ChildStatus::Killed(9),
             stopped_by: Some(Signal::Interrupt),
             at_once: Some(Signal::Terminate),
-            observed: Observed::default()
+            processes: crate::diagnose::processes::ProcessReport::default()
         }
     );
 }

@@ -27,6 +27,6 @@ pub fn each(named: Vec<PathBuf>, ui: &Ui, mut work: impl FnMut(&Path) -> Result<
 /// # Errors
 /// [`record::Error::Locked`] while somebody does, and whatever becomes of the work.
 pub fn alone<T, E: Into<Failure>>(path: &Path, work: impl FnOnce() -> Result<T, E>) -> Result<T, Failure> {
-    let _hold = record::hold(path)?;
+    let _hold = record::lock_fixture(path)?;
     work().map_err(Into::into)
 }

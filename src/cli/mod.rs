@@ -6,7 +6,6 @@
 pub mod advice;
 pub mod args;
 pub mod ci;
-mod clues;
 pub mod cmd;
 pub mod config;
 pub mod event;

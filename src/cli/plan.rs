@@ -19,7 +19,7 @@ use super::args::replay::{DEFAULT_FIXTURES, MatchingArgs, ReplayArgs};
 use super::cmd::record::Learning;
 use super::config::{self, Config};
 use super::files;
-use crate::record::{OnFailure, RecordPlan, Update};
+use crate::record::{OnFailure, RecordPlan, UpdateMode};
 use crate::replay::{NetworkPlan, OnMiss, ReplayPlan};
 use crate::verdict::{FailOn, FailOnError};
 use harproxy_glob::{GlobError, Globs};
@@ -416,7 +416,7 @@ fn misses(args: &ReplayArgs) -> Result<(RecordPlan, UpstreamPlan), Error> {
         scope: if args.glob.is_empty() { Globs::new(recorded_scope(output))? } else { Globs::new(&args.glob)? },
         noise: said.noise(),
         content: ContentMode::default(),
-        update: Update::Missing,
+        update: UpdateMode::Missing,
         max_body: None,
         json_layout: JsonLayout::default(),
         policy: Arc::new(said.redact_policy()),

@@ -111,7 +111,7 @@ fn why_not(end: &End, verdict: &Verdict) -> Option<String> {
 }
 
 fn carry_out(fixture: &Fixture, gone: &BTreeSet<usize>) -> Result<Pruned, Error> {
-    let _hold = record::hold(fixture.path()).map_err(Error::Held)?;
+    let _hold = record::lock_fixture(fixture.path()).map_err(Error::Held)?;
     Ok(prune::prune(fixture, gone)?)
 }
 

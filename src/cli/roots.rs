@@ -8,15 +8,15 @@ use super::event::Event;
 use super::ui::Ui;
 use crate::child::env;
 use harproxy_tls::authority::Authority;
-use harproxy_tls::bundle::{Bundle, Gathered};
+use harproxy_tls::bundle::{Bundle, TrustedRoots};
 
 /// Roots that are being gathered, or are there.
 #[derive(Debug)]
 pub enum Roots {
     /// On the thread.
-    Gathering(JoinHandle<Gathered>),
+    Gathering(JoinHandle<TrustedRoots>),
     /// For every bundle of the run.
-    There(Gathered),
+    There(TrustedRoots),
 }
 
 impl Roots {
@@ -55,11 +55,11 @@ pub fn bundle(authority: &Authority, ui: &Ui) -> Result<Bundle, Failure> {
     Ok(gathered.with(authority.cert_pem())?)
 }
 
-fn gathered() -> Gathered {
-    Gathered::from_env(&env::own())
+fn gathered() -> TrustedRoots {
+    TrustedRoots::from_env(&env::own())
 }
 
-fn warn(gathered: &Gathered, ui: &Ui) {
+fn warn(gathered: &TrustedRoots, ui: &Ui) {
     for warning in &gathered.warnings {
         ui.alert(Event::Warning, &advice::warning(warning));
     }

@@ -18,13 +18,14 @@ use super::ready::Ready;
 use super::reports::{self, Recorded};
 use super::roots::Roots;
 use super::ui::{Meanwhile, Ui};
-use super::{clues, files, process};
+use super::{files, process};
 use crate::child::env::{self, Facts, Mode, ProxyAddress};
-use crate::child::{CommandPlan, Ended, Pace, RunFolder, Signal, Signals};
+use crate::child::{CommandPlan, Ended, RunFolder, Signal, Signals};
+use crate::diagnose::processes::{PollRate, WatchPlan};
+use crate::diagnose::{BypassRules, Evidence, advise, no_proxy_entries, unset_url};
 use crate::pipeline::{AccessLog, EventBus, RequestLog, Subscriber};
 use crate::record::Recorder;
 use crate::verdict::EntryView;
-use crate::verdict::clues::{Bounds, Clues, advise};
 use crate::verdict::report::Report;
 use crate::verdict::request::RequestRow;
 use crate::verdict::{FindingListener, Source, Verdict, exit, exit_status};
@@ -40,8 +41,8 @@ pub struct About<'a> {
     pub may_match: &'a dyn Fn(&str) -> bool,
     /// Whether some URL of this origin could be in scope.
     pub may_match_origin: &'a dyn Fn(&str) -> bool,
-    /// How often CMD's processes are looked at.
-    pub pace: Pace,
+    /// Polling rate for watching CMD's processes.
+    pub rate: PollRate,
     /// Whether CMD's standard output goes to standard error, because ours is for data.
     pub quiet_output: bool,
     /// At replay, when the fixture was recorded (RFC 3339).
@@ -78,7 +79,7 @@ pub struct Run<'a> {
     /// `None` without reports.
     log: Option<Arc<RequestLog>>,
     /// What is known of CMD, once it has ended.
-    clues: Option<Clues>,
+    evidence: Option<Evidence>,
     /// There when they are told as they come.
     live: Option<Live>,
     /// There when something is recorded.
@@ -100,7 +101,7 @@ impl<'a> Run<'a> {
         subscribers.extend(log.clone().map(|log| log as Arc<dyn Subscriber>));
         subscribers.extend(live.clone().map(|live| Arc::new(live) as Arc<dyn Subscriber>));
         let (bus, started) = (EventBus::new(subscribers), OffsetDateTime::now_utc());
-        Ok(Run { plan, ui, signals, started, bus, log, clues: None, live, recorder: None, roots })
+        Ok(Run { plan, ui, signals, started, bus, log, evidence: None, live, recorder: None, roots })
     }
 
     /// The event bus of the run.
@@ -213,12 +214,14 @@ impl<'a> Run<'a> {
         about: &About<'_>,
     ) -> Result<End, Failure> {
         let env = env::changes(facts, &env::own());
-        let let_past = clues::let_past(&env);
+        let no_proxy =
+            env.iter().find(|change| change.variable == "NO_PROXY").map(|change| change.value.to_string_lossy());
+        let no_proxy = no_proxy.map_or_else(Vec::new, |value| no_proxy_entries(&value));
         let is_set = |name: &str| std::env::var_os(name).is_some() || env.iter().any(|change| change.variable == name);
-        let unserved = clues::unserved(&self.plan.cmd, is_set);
-        let look = Some(clues::to_look_for(facts, ours, about.pace));
+        let unset_url = unset_url(&self.plan.cmd, is_set);
+        let watch = Some(WatchPlan { proxy: facts.proxy.to_string(), own_addresses: ours.to_vec(), rate: about.rate });
         let quiet_output = about.quiet_output;
-        let plan = CommandPlan { program: program.clone(), args: args.to_vec(), env, cwd: None, look, quiet_output };
+        let plan = CommandPlan { program: program.clone(), args: args.to_vec(), env, cwd: None, watch, quiet_output };
         let ended = match crate::child::run(&plan, &mut self.signals).await {
             // What killed CMD was harproxy: whoever asked for it is told by what it was asked.
             Ok(Ended { at_once: Some(signal), .. }) => return Err(Failure::cut(killed_by(signal))),
@@ -226,19 +229,19 @@ impl<'a> Run<'a> {
             Err(error) => return Ok(End::NotStarted(error.into())),
         };
         let status = ended.status.exit_code();
-        let bounds = Bounds { may_match_origin: about.may_match_origin, let_past: &let_past };
+        let rules = BypassRules { may_match_origin: about.may_match_origin, no_proxy: &no_proxy };
         // Of two runs the first one is told of.
-        if self.clues.is_none() {
-            let clues = clues::gather(&self.plan.cmd, self.command(), ended.observed, &bounds);
-            self.clues = Some(Clues { unserved, ..clues });
+        if self.evidence.is_none() {
+            let evidence = Evidence::collect(&self.plan.cmd, self.command(), ended.processes, &rules);
+            self.evidence = Some(Evidence { unset_url, ..evidence });
         }
         Ok(End::Cmd(status))
     }
 
     /// What is known of CMD; nothing before it has ended.
     #[must_use]
-    pub fn clues(&self) -> Clues {
-        self.clues.clone().unwrap_or_default()
+    pub fn evidence(&self) -> Evidence {
+        self.evidence.clone().unwrap_or_default()
     }
 
     /// Does the last work of a run. A signal that comes meanwhile means: at once.
@@ -315,10 +318,10 @@ impl Run<'_> {
         self.ui.meanwhile(!self.plan.cmd.is_empty()) == Meanwhile::List
     }
 
-    /// With what the clues to runtimes and to ways past the proxy say.
+    /// Adds the diagnosis of CMD to the verdict.
     fn advised(&self, mut verdict: Verdict) -> Verdict {
-        if let Some(clues) = &self.clues {
-            advise(&mut verdict, clues);
+        if let Some(evidence) = &self.evidence {
+            advise(&mut verdict, evidence);
         }
         verdict
     }

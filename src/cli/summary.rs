@@ -8,7 +8,7 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::args::replay::DEFAULT_FIXTURES;
 use super::ui;
-use crate::record::{HostLine, RecordingSummary};
+use crate::record::{HostLine, Outcome};
 use crate::verdict::Counts;
 use harproxy_har::write::ContentMode;
 
@@ -57,7 +57,7 @@ fn shown(hosts: &[HostLine]) -> Vec<HostLine> {
 
 /// One sentence on what became of the fixture. `failed` is CMD's status when that is not 0.
 #[must_use]
-pub fn change(outcome: &RecordingSummary, output: &Path, failed: Option<u8>) -> String {
+pub fn change(outcome: &Outcome, output: &Path, failed: Option<u8>) -> String {
     let path = output.display();
     let cmd = failed.map(|status| format!("CMD ended with status {status}"));
     if !outcome.written {

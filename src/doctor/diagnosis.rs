@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::Doctor;
-use crate::verdict::clues::{Clues, Connection, Program, advise};
+use crate::diagnose::{DirectConnection, Evidence, Program, advise};
 use crate::verdict::{CheckId, Counts, Finding, Mode, Severity, Verdict, connections};
 
 /// One origin and what came for it.
@@ -30,7 +30,7 @@ pub struct Diagnosis {
     /// Tunnels that were neither TLS nor HTTP and passed.
     pub tunnels: u64,
     /// What went past it.
-    pub past: Vec<Connection>,
+    pub past: Vec<DirectConnection>,
     /// What is wrong, and the remedy.
     pub findings: Vec<Finding>,
 }
@@ -41,7 +41,7 @@ const FAILING: [CheckId; 3] = [CheckId::BYPASS, CheckId::TLS_REFUSED, CheckId::N
 impl Diagnosis {
     /// Puts together what came through `doctor` and what is known of CMD.
     #[must_use]
-    pub fn of(doctor: &Doctor, clues: Clues) -> Self {
+    pub fn of(doctor: &Doctor, evidence: Evidence) -> Self {
         let hosts = doctor.collector.hosts().into_iter().filter(|(_, counts)| counts.requests > 0);
         let hosts: Vec<Host> = hosts
             .map(|(origin, counts)| Host {
@@ -64,10 +64,10 @@ impl Diagnosis {
             findings.push(Finding { hint: Some(remedy.to_owned()), ..nothing });
         }
         let mut verdict = Verdict { mode: Mode::DOCTOR, counts, findings, fixtures: Vec::new(), duration_ms: 0 };
-        let clues = Clues { past: clues.past.all(), is_doctor: true, ..clues };
-        advise(&mut verdict, &clues);
-        let past = clues.past.suspects().to_vec();
-        Diagnosis { programs: clues.programs, hosts, tunnels, past, findings: verdict.findings }
+        let evidence = Evidence { bypasses: evidence.bypasses.with_possible(), is_doctor: true, ..evidence };
+        advise(&mut verdict, &evidence);
+        let past = evidence.bypasses.likely().to_vec();
+        Diagnosis { programs: evidence.programs, hosts, tunnels, past, findings: verdict.findings }
     }
 
     /// Whether all that CMD asked for came through, and was trusted.
@@ -92,7 +92,7 @@ impl Diagnosis {
             let program = |Program { name, version, cleared }: &Program| json!({"name": name, "version": version, "cleared": cleared});
             programs.iter().map(program).collect::<Vec<_>>()
         });
-        let past = self.past.iter().map(|Connection { program, to, udp, .. }| {
+        let past = self.past.iter().map(|DirectConnection { program, to, udp, .. }| {
             json!({"program": program, "address": to, "protocol": if *udp { "udp" } else { "tcp" }})
         });
         json!({

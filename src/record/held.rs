@@ -10,13 +10,13 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::Error;
-use super::finalise::{Arrangement, Index};
-use super::journal::Place;
-use harproxy_har::{FixtureWriter, held, parts};
+use super::finalise::{Arrangement, JournalIndex};
+use super::journal::JournalPaths;
+use harproxy_har::{FixtureWriter, digest, held};
 
-/// The summary of a held recording.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HeldSummary {
+/// The counts of a recording that was killed or held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordingSummary {
     /// Exchanges in it.
     pub exchanges: usize,
     /// Exchanges that were cut off, stored as truncated.
@@ -31,87 +31,90 @@ pub struct HeldSummary {
     pub unchanged: usize,
     /// Entries that it has not seen.
     pub not_seen: usize,
-    /// SHA-256 of the fixture that it was made from, in hex.
-    base: String,
 }
 
-impl HeldSummary {
-    /// Sums up a recording that changes the fixture at `place` in this way.
-    ///
-    /// # Errors
-    /// When the fixture can't be read.
-    pub fn new(place: &Place, index: &Index, arrangement: &Arrangement) -> Result<Self, Error> {
-        let Arrangement { added, changed, unchanged, not_seen, .. } = *arrangement;
-        Ok(HeldSummary {
-            exchanges: index.slots.len(),
+impl RecordingSummary {
+    /// Counts the exchanges of a journal, and the entries that they change.
+    #[must_use]
+    pub fn new(index: &JournalIndex, arrangement: &Arrangement) -> Self {
+        RecordingSummary {
+            exchanges: index.exchanges.len(),
             cut: index.cut,
             unanswered: index.unanswered,
-            added,
-            changed,
-            unchanged,
-            not_seen,
-            base: fingerprint(&place.output)?,
-        })
+            added: arrangement.added,
+            changed: arrangement.changed,
+            unchanged: arrangement.unchanged,
+            not_seen: arrangement.not_seen,
+        }
     }
+}
+
+/// The description of a held recording, stored beside it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldRecording {
+    /// Its counts.
+    pub summary: RecordingSummary,
+    /// SHA-256 of the fixture that it was made from, in hex.
+    base: String,
 }
 
 /// Finishes a fixture and holds it. An older held recording is replaced.
 ///
 /// # Errors
 /// [`Error`]; the fixture stays as it is.
-pub fn hold(place: &Place, writer: FixtureWriter, summary: &HeldSummary) -> Result<(), Error> {
-    let note = serde_json::to_vec(summary).map_err(|error| failed("writing", &place.held, error.into()))?;
-    Ok(writer.hold(&place.held, &note)?)
+pub fn hold(paths: &JournalPaths, writer: FixtureWriter, summary: RecordingSummary) -> Result<(), Error> {
+    let recording = HeldRecording { summary, base: fingerprint(&paths.output)? };
+    let note = serde_json::to_vec(&recording);
+    let note = note.map_err(|error| Error::journal("writing", &paths.held, error.into()))?;
+    Ok(writer.hold(&paths.held, &note)?)
 }
 
-/// The summary of the recording that is held, if there is one.
+/// Reads the description of the held recording. `None` if there is none.
 ///
 /// # Errors
 /// [`Error::Journal`] when it can't be read, or another version of harproxy made it.
-pub fn summary(place: &Place) -> Result<Option<HeldSummary>, Error> {
-    if !place.held.exists() {
+pub fn read(paths: &JournalPaths) -> Result<Option<HeldRecording>, Error> {
+    if !paths.held.exists() {
         return Ok(None);
     }
-    let reading = |source| failed("reading", &place.held, source);
-    let foreign = |_| io::Error::new(io::ErrorKind::InvalidData, "another version of harproxy wrote it");
-    if !place.held.is_dir() {
-        return Err(reading(foreign(())));
+    let foreign = || {
+        let source = io::Error::new(io::ErrorKind::InvalidData, "another version of harproxy wrote it");
+        Error::journal("reading", &paths.held, source)
+    };
+    if !paths.held.is_dir() {
+        return Err(foreign());
     }
-    let note = held::note(&place.held)?;
-    serde_json::from_slice(&note).map(Some).map_err(|_| reading(foreign(())))
+    let note = held::note(&paths.held)?;
+    serde_json::from_slice(&note).map(Some).map_err(|_| foreign())
 }
 
 /// Puts the held recording in place.
 ///
 /// # Errors
-/// [`Error::Changed`] when the fixture is another one by now; other errors when it can't be written. The recording stays
-/// held.
-pub fn accept(place: &Place, summary: &HeldSummary) -> Result<(), Error> {
-    if held::is_waiting(&place.held) && fingerprint(&place.output)? != summary.base {
-        return Err(Error::Changed { output: place.output.clone() });
+/// [`Error::Changed`] when the fixture is not the one that it was made from; other errors when it can't be written. The
+/// recording stays held.
+pub fn accept(paths: &JournalPaths, recording: &HeldRecording) -> Result<(), Error> {
+    if held::is_waiting(&paths.held) && fingerprint(&paths.output)? != recording.base {
+        return Err(Error::Changed { output: paths.output.clone() });
     }
-    Ok(held::release(&place.held, &place.output)?)
+    Ok(held::release(&paths.held, &paths.output)?)
 }
 
 /// Drops the held recording. False if there is none.
 ///
 /// # Errors
 /// When it can't be removed.
-pub fn discard(place: &Place) -> Result<bool, Error> {
-    let was_held = place.held.exists();
-    held::discard(&place.held)?;
+pub fn discard(paths: &JournalPaths) -> Result<bool, Error> {
+    let was_held = paths.held.exists();
+    held::discard(&paths.held)?;
     Ok(was_held)
 }
 
 /// The SHA-256 of a fixture; empty if there is none.
 fn fingerprint(fixture: &Path) -> Result<String, Error> {
-    match File::open(fixture).and_then(|mut file| parts::digest(&mut file)) {
+    match File::open(fixture).and_then(|mut file| digest::sha256_hex(&mut file)) {
         Ok((hex, _)) => Ok(hex),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
-        Err(source) => Err(failed("reading", fixture, source)),
+        Err(source) => Err(Error::journal("reading", fixture, source)),
     }
-}
-
-fn failed(doing: &'static str, path: &Path, source: io::Error) -> Error {
-    Error::Journal { doing, path: path.to_owned(), source }
 }

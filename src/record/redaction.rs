@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use super::heads::Fields;
+use super::journal::heads::HeaderFields;
 use harproxy_http::NormalUrl;
 use harproxy_redact::{Outcome, Policy, Redactor, Vault};
 
@@ -51,7 +51,7 @@ impl RecordingRedactor {
 
     /// Redacts the fields of a head, or trailers.
     #[must_use]
-    pub fn redact_fields(&self, mut fields: Fields) -> Fields {
+    pub fn redact_fields(&self, mut fields: HeaderFields) -> HeaderFields {
         self.redactor().headers(&mut fields.0);
         fields
     }
@@ -139,7 +139,7 @@ mod tests {
         let url = || NormalUrl::parse("https://api.test/notes/s3cr3t-value").unwrap();
         assert_eq!(redactor.redact_payload("application/json", text), Outcome::Clean);
         assert_eq!(redactor.redact_url(url()), url().to_string());
-        let mut fields = Fields::default();
+        let mut fields = HeaderFields::default();
         fields.0.push("authorization", "Bearer s3cr3t-value");
         assert_ne!(redactor.redact_fields(fields.clone()), fields);
         assert!(!redactor.redact_url(url()).contains("s3cr3t"));

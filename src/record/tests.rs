@@ -1,12 +1,17 @@
-//! A recording whose disk fails under it.
+//! Starting a recording, and a disk that is full.
 
-use std::io;
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
+use super::journal::{Frame, FrameKind, Journal};
 use super::*;
 use crate::verdict::Severity;
-use harproxy_proxy::upstream::Timeouts;
+use harproxy_glob::Globs;
+use harproxy_har::write::{ContentMode, JsonLayout};
+use harproxy_proxy::upstream::{Timeouts, Upstream};
 
-/// Never has room.
+/// A disk without room.
 struct Full;
 
 impl Write for Full {
@@ -25,7 +30,7 @@ fn plan(dir: &tempfile::TempDir) -> RecordPlan {
         scope: Globs::default(),
         content: ContentMode::Attach,
         noise: true,
-        update: Update::Merge,
+        update: UpdateMode::Merge,
         max_body: None,
         json_layout: JsonLayout::Indent,
         policy: Arc::default(),
@@ -41,7 +46,7 @@ fn recorder(dir: &tempfile::TempDir) -> Recorder {
 }
 
 #[test]
-fn a_full_disk_fails_the_run_and_touches_nothing() {
+fn full_disk_fails_the_run_and_keeps_the_fixture() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("api.har"), r#"{"log":{"version":"1.2","_harproxy":{},"entries":[]}}"#).unwrap();
     let mut recorder = recorder(&dir);
@@ -50,7 +55,7 @@ fn a_full_disk_fails_the_run_and_touches_nothing() {
     recorder.journal = Arc::new(Journal::start(Full).unwrap());
     let ack = recorder.journal.commit(Frame { kind: FrameKind::End, exchange: 1, payload: bytes::Bytes::new() });
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(ack);
-    let outcome = recorder.finalise(Ending::Clean).unwrap();
+    let outcome = recorder.finalise(CmdEnd::Clean).unwrap();
     assert!(!outcome.written);
     let finding = &outcome.verdict.findings[0];
     assert_eq!((&finding.check, finding.severity), (&crate::verdict::CheckId::LOST, Severity::Error));
@@ -62,14 +67,14 @@ fn a_full_disk_fails_the_run_and_touches_nothing() {
 }
 
 #[test]
-fn a_recorder_that_is_given_up_leaves_no_journal() {
+fn recorder_without_exchanges_leaves_no_journal_when_dropped() {
     let dir = tempfile::tempdir().unwrap();
     drop(recorder(&dir));
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
 }
 
 #[test]
-fn what_cannot_be_recorded_into_is_said_before_anything_runs() {
+fn start_fails_when_the_output_cannot_be_written() {
     let dir = tempfile::tempdir().unwrap();
     let start = |output: &std::path::Path| {
         let plan = RecordPlan { output: output.to_owned(), ..plan(&dir) };

@@ -7,9 +7,9 @@ use std::time::SystemTime;
 use serde_json::Value;
 use serde_json_path::JsonPath;
 
-use harproxy_http::tree::{Aside, Node, Sum};
 use harproxy_http::volatile::is_volatile;
 use harproxy_http::{Headers, MediaType};
+use harproxy_json::{Digest, DigestRules, Node};
 use harproxy_redact::placeholder;
 
 /// `[volatile]`: what a project adds to it.
@@ -75,9 +75,9 @@ impl Quiet {
     }
 
     /// What counts of a JSON payload's values; `None` when it is none.
-    pub(super) fn payload(&self, mime_type: &str, payload: &[u8]) -> Option<Sum> {
+    pub(super) fn payload(&self, mime_type: &str, payload: &[u8]) -> Option<Digest> {
         let text = MediaType::parse(mime_type).is_json().then(|| std::str::from_utf8(payload).ok())??;
-        Node::sum_of(text, &self.members(text))
+        Node::digest_of(text, &self.members(text))
     }
 
     /// A JSON payload, with what is volatile in it set aside; `None` when it is no JSON.
@@ -105,16 +105,16 @@ struct Members {
     pointers: HashSet<String>,
 }
 
-impl Aside for Members {
-    fn leaf<'t>(&self, text: &'t str) -> Cow<'t, [u8]> {
+impl DigestRules for Members {
+    fn scalar<'t>(&self, text: &'t str) -> Cow<'t, [u8]> {
         placeholder::set_aside(text.as_bytes())
     }
 
-    fn is_aside(&self, pointer: &str) -> bool {
+    fn ignores_value(&self, pointer: &str) -> bool {
         !self.pointers.is_empty() && self.pointers.contains(pointer)
     }
 
-    fn is_member_aside(&self, name: &str, text: &str, leaves: &[&str]) -> bool {
+    fn ignores_member(&self, name: &str, text: &str, leaves: &[&str]) -> bool {
         let is_time = || text.parse::<u64>().is_ok_and(|seconds| (1_000_000_000..10_000_000_000).contains(&seconds));
         let of_a_token = || leaves.iter().any(|leaf| placeholder::is_in(leaf.as_bytes()));
         let is_leaf = !text.starts_with(['{', '[']);
@@ -183,7 +183,7 @@ mod tests {
     #[test]
     fn json_that_differs_in_volatile_members_only_is_equal() {
         let quiet = quiet(&[], &["$.generatedAt", "$..seen", "$.items[?@.kind == 'ad']"]);
-        let sum = |text: &str| quiet.tree(text).unwrap().sum;
+        let sum = |text: &str| quiet.tree(text).unwrap().digest;
         let old = r#"{"generatedAt":1,"items":[{"seen":1,"n":1},{"kind":"ad","x":[1]}]}"#;
         for same in [
             r#"{"generatedAt":"2","items":[{"seen":{"a":[]},"n":1},{"kind":"ad","y":2}]}"#,
@@ -203,7 +203,7 @@ mod tests {
     #[test]
     fn the_value_and_the_expiry_of_a_redacted_token_are_no_change() {
         let quiet = Quiet::default();
-        let sum = |text: &str| quiet.tree(text).unwrap().sum;
+        let sum = |text: &str| quiet.tree(text).unwrap().digest;
         let token = r#"{"access_token":"REDACTED-access_token-1","expires_in":3600,"expires_at":"2026-11-20","n":1}"#;
         assert_eq!(sum(token), sum(&token.replace("3600", "3599").replace("11-20", "11-21").replace("n-1", "n-2")));
         assert_ne!(sum(token), sum(&token.replace("\"n\":1", "\"n\":2")));

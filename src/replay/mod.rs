@@ -26,7 +26,7 @@ use crate::source::fixture::FixtureOptions;
 use crate::source::{Source, UpstreamSource};
 use crate::verdict::{CheckId, FailOn, Finding, FindingListener, Verdict};
 use harproxy_glob::Globs;
-use harproxy_har::{Fixture, moment};
+use harproxy_har::{Fixture, parse_time};
 use harproxy_matching::{Matcher, Options};
 use harproxy_proxy::Handler;
 use harproxy_proxy::upstream::{Timeouts, Upstream, UpstreamPlan};
@@ -278,7 +278,7 @@ impl Replayer {
     pub fn recorded_at(&self) -> Option<String> {
         let first = |fixture: &Arc<Fixture>| {
             let entry = fixture.entry(fixture.heads().iter().next()?.entry).ok()?;
-            Some((moment(&entry.started)?, entry.started.clone()))
+            Some((parse_time(&entry.started)?, entry.started.clone()))
         };
         let (at, written) = self.fixtures().iter().filter_map(first).min()?;
         // As it is written in the fixture, if it is RFC 3339.

@@ -124,7 +124,7 @@ impl Reloader {
             let names = loaded.fixture.payload_names();
             loaded.files.extend(files_of(&loaded.fixture, &names));
             loaded.faults = Faults::of(&loaded.fixture, &names);
-            loaded.fixture.hold(&names, &mut bytes);
+            loaded.fixture.preload(&names, &mut bytes);
         }
         self.is_ready = true;
     }
@@ -272,7 +272,7 @@ impl Reloader {
             return Err(Trouble::Reason(why, before_reading));
         }
         let mut bytes = HELD;
-        fixture.hold(&names, &mut bytes);
+        fixture.preload(&names, &mut bytes);
         if Stamp::at(&found.path).as_ref() != Some(fixture.stamp()) || files() != before_reading {
             return Err(Trouble::Moving);
         }
@@ -316,7 +316,7 @@ impl Faults {
 
 /// The payload files beside a fixture as they are.
 fn files_of(fixture: &Fixture, names: &BTreeMap<String, usize>) -> Files {
-    let places = names.keys().filter_map(|name| fixture.payload_place(name));
+    let places = names.keys().filter_map(|name| fixture.expected_payload_path(name));
     places.map(|path| (path.clone(), Stamp::at(&path))).collect()
 }
 

@@ -111,7 +111,7 @@ fn spoken(age: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use harproxy_har::moment;
+    use harproxy_har::parse_time;
 
     fn find_in(own: &str, started: &[Option<&str>]) -> Option<Finding> {
         let entry = |started: &Option<&str>| {
@@ -124,7 +124,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("it's.har");
         std::fs::write(&path, format!("{{\"log\": {{{own} \"entries\": [\n{entries}]}}}}")).unwrap();
-        let max_age = MaxAge { age: Duration::from_secs(180 * 86_400), now: moment("2026-11-20T00:00:00Z").unwrap() };
+        let max_age =
+            MaxAge { age: Duration::from_secs(180 * 86_400), now: parse_time("2026-11-20T00:00:00Z").unwrap() };
         let fixture = Arc::new(Fixture::open(&path).unwrap());
         let found = find(max_age, &fixture, "it's.har", &Policy::default(), Severity::Error)?;
         let here = harproxy_support::shell_quote::path(&path);

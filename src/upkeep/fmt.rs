@@ -37,7 +37,7 @@ fn see_to(path: &Path, change: fn(&Fixture, &Changes) -> Result<(), Error>) -> R
     if fixture.is_compressed() {
         return Ok(Formatted::Compressed);
     }
-    let changes = format::look(&fixture)?;
+    let changes = format::find_changes(&fixture)?;
     if changes.is_empty() {
         return Ok(Formatted::Canonical);
     }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use harproxy_har::model::{Body, Stored};
+use harproxy_har::model::{Body, Storage};
 use harproxy_har::{EntryHead, Error, Fixture};
 
 /// An entry in a few words. Its JSON is part of the command line's contract.
@@ -44,7 +44,7 @@ fn line(fixture: &Fixture, head: EntryHead<'_>) -> Result<Line, Error> {
         mime_type: content.mime_type.clone(),
         size: size(content),
         file: match &content.stored {
-            Stored::File(file) => Some(file.clone()),
+            Storage::File(file) => Some(file.clone()),
             _ => None,
         },
     })
@@ -53,7 +53,7 @@ fn line(fixture: &Fixture, head: EntryHead<'_>) -> Result<Line, Error> {
 fn size(content: &Body) -> Option<u64> {
     let noted = content.size.and_then(|size| u64::try_from(size).ok());
     noted.or(match &content.stored {
-        Stored::Text(text) => Some(text.len() as u64),
+        Storage::Text(text) => Some(text.len() as u64),
         _ => None,
     })
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use harproxy_har::Fixture;
-use harproxy_har::pack::{self, Moved};
+use harproxy_har::pack::{self, PackSummary};
 
 /// Why nothing was packed or unpacked.
 #[derive(Debug, thiserror::Error)]
@@ -15,7 +15,7 @@ pub enum Error {
     #[error("{} is an archive already", .0.display())]
     IsArchive(PathBuf),
     /// What is to be unpacked is not packed.
-    #[error("{} is no archive", .0.display())]
+    #[error("{} is not an archive", .0.display())]
     NoArchive(PathBuf),
     /// An archive is known by the end of its name, and so is what is none.
     #[error("{} does not end in `{wanted}`", path.display())]
@@ -31,7 +31,7 @@ pub enum Error {
 }
 
 /// Where it went, and what it was.
-pub type Done = (PathBuf, Moved);
+pub type Done = (PathBuf, PackSummary);
 
 /// Where a HAR is packed to if nobody says: the `.zip` of its name beside it.
 #[must_use]

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use harproxy_har::rewrite::{Replaced, Rewrite};
+use harproxy_har::rewrite::{Rewrite, RewriteSummary};
 use harproxy_har::{Fixture, write};
 
 /// What became of a fixture.
@@ -49,12 +49,12 @@ pub fn prune(used: &Fixture, gone: &BTreeSet<usize>) -> Result<Pruned, Error> {
     let path = used.path();
     write::sweep(path);
     let fixture = Fixture::open(path)?;
-    if !used.says_the_same(&fixture)? {
+    if !used.has_same_text(&fixture)? {
         return Err(Error::Changed { path: path.to_owned() });
     }
     let mut rewrite = Rewrite::begin(&fixture)?;
-    rewrite.without(gone)?;
-    let Replaced { removed, left, .. } = rewrite.finish()?;
+    rewrite.remove_entries(gone)?;
+    let RewriteSummary { removed, left, .. } = rewrite.finish()?;
     let kept = fixture.entries().saturating_sub(gone.len());
     Ok(Pruned { entries: gone.len(), kept, payloads: removed, left })
 }

@@ -8,8 +8,8 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::sift::{self, Item, Sift, Sifted};
-use harproxy_har::parts::Part;
 use harproxy_har::rewrite::Rewrite;
+use harproxy_har::values::HarValue;
 use harproxy_har::{Error, Fixture};
 use harproxy_redact::{Numbering, Placeholder, Policy, Secret, Splice};
 
@@ -51,7 +51,7 @@ pub fn redact(path: &Path, policy: &Policy, given: &[(Placeholder, Secret)], wri
         done: Redacted { entries: fixture.entries(), ..Redacted::default() },
     };
     let mut sift = Sift::new(&fixture, policy, &mut numbering);
-    for part in fixture.parts() {
+    for part in fixture.values() {
         writing.part(&mut sift, &part)?;
     }
     let mut done = writing.done;
@@ -66,8 +66,8 @@ pub fn redact(path: &Path, policy: &Policy, given: &[(Placeholder, Secret)], wri
 fn learn(fixture: &Fixture, policy: &Policy, numbering: &mut Numbering) -> Result<bool, Error> {
     let mut seen = HashSet::new();
     let mut any = false;
-    for part in fixture.parts() {
-        let text = fixture.part_text(&part)?;
+    for part in fixture.values() {
+        let text = fixture.value_text(&part)?;
         numbering.take(text.as_bytes());
         let mut payloads: Vec<Box<dyn Read>> = Vec::new();
         let mut sift = Sift::new(fixture, policy, numbering.vault());
@@ -77,7 +77,7 @@ fn learn(fixture: &Fixture, policy: &Policy, numbering: &mut Numbering) -> Resul
                     if !seen.insert((file.clone(), body.content_type.clone())) {
                         return Ok(());
                     }
-                    payloads.push(fixture.stored(part.entry.unwrap_or_default(), &file)?);
+                    payloads.push(fixture.open_stored(part.entry.unwrap_or_default(), &file)?);
                 }
                 payloads.extend(body.base64_bytes().map(|bytes| Box::new(io::Cursor::new(bytes)) as Box<dyn Read>));
             }
@@ -101,14 +101,14 @@ struct Writing<'a> {
 }
 
 impl<'a> Writing<'a> {
-    fn part(&mut self, sift: &mut Sift<'a, &mut Numbering>, part: &Part) -> Result<(), Error> {
-        let text = self.fixture.part_text(part)?;
+    fn part(&mut self, sift: &mut Sift<'a, &mut Numbering>, part: &HarValue) -> Result<(), Error> {
+        let text = self.fixture.value_text(part)?;
         let mut edits: Vec<Splice> = Vec::new();
         sift::each_item(self.fixture, part, &text, |item| self.item(sift, part, item, &mut edits))?;
         edits.sort_by_key(|edit| edit.range.start);
         self.done.changed += usize::from(!edits.is_empty() && part.entry.is_some());
         match &mut self.rewrite {
-            Some(rewrite) => rewrite.part(part, &text, edits.iter().map(|edit| (&edit.range, &*edit.with))),
+            Some(rewrite) => rewrite.edit_value(part, &text, edits.iter().map(|edit| (&edit.range, &*edit.with))),
             None => Ok(()),
         }
     }
@@ -116,7 +116,7 @@ impl<'a> Writing<'a> {
     fn item(
         &mut self,
         sift: &mut Sift<'a, &mut Numbering>,
-        part: &Part,
+        part: &HarValue,
         item: &Item<'_>,
         edits: &mut Vec<Splice>,
     ) -> Result<(), Error> {
@@ -127,7 +127,7 @@ impl<'a> Writing<'a> {
                 if let Some((body, name)) = &file {
                     let mut left = change.left.reader().map_err(unreadable)?;
                     let to = match &mut self.rewrite {
-                        Some(rewrite) => rewrite.payload(part.entry.unwrap_or_default(), name, &mut left)?,
+                        Some(rewrite) => rewrite.replace_payload(part.entry.unwrap_or_default(), name, &mut left)?,
                         None => name.clone(),
                     };
                     edits.extend(body.moved_to(&to));
@@ -142,7 +142,7 @@ impl<'a> Writing<'a> {
             Sifted::Clean => {}
         }
         if let (Some((_, name)), Some(rewrite)) = (&file, &mut self.rewrite) {
-            rewrite.uses(name);
+            rewrite.mark_used(name);
         }
         Ok(())
     }

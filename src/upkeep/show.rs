@@ -6,10 +6,11 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use url::form_urlencoded;
 
-use harproxy_har::model::{Body, Stored};
+use harproxy_har::model::{Body, Storage};
 use harproxy_har::{Entry, Error, Fixture, Payload};
 use harproxy_http::headers::to_chars;
-use harproxy_http::{Headers, MediaType, json, multipart};
+use harproxy_http::{Headers, MediaType, multipart};
+use harproxy_json as json;
 
 /// Longer payloads are not shown but summed up, bytes.
 const LONGEST: u64 = 16 << 20;
@@ -138,7 +139,7 @@ fn payload(
 ) -> Result<(Option<String>, Shape), Error> {
     let mut about = Vec::new();
     let file = match &body.stored {
-        Stored::File(file) => Some(file),
+        Storage::File(file) => Some(file),
         _ => None,
     };
     about.extend(file.cloned());

@@ -3,7 +3,6 @@
 
 pub mod ambiguity;
 mod check_id;
-pub mod clues;
 pub mod connections;
 mod counts;
 mod entry_view;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use harproxy::record::journal::frame::{FrameHeader, HEADER, MAGIC, TRAILER};
-use harproxy::record::journal::{Frame, Reader};
-use harproxy::record::{OnFailure, RecordPlan, Update, Volatile, recover};
+use harproxy::record::journal::{Frame, JournalReader};
+use harproxy::record::{OnFailure, RecordPlan, UpdateMode, Volatile, recover};
 use harproxy_glob::Globs;
 use harproxy_har::write::{ContentMode, JsonLayout};
 use harproxy_redact::Policy;
@@ -38,7 +38,7 @@ pub fn check(data: &[u8]) {
 fn read(dir: &Path, bytes: &[u8]) -> Vec<(u64, Vec<u8>)> {
     let path = dir.join("journal");
     fs::write(&path, bytes).unwrap();
-    let mut reader = match Reader::open(File::open(&path).unwrap()) {
+    let mut reader = match JournalReader::open(File::open(&path).unwrap()) {
         Ok(Some(reader)) => reader,
         Ok(None) => return Vec::new(),
         Err(error) => {
@@ -81,7 +81,7 @@ fn recovers(dir: &Path, bytes: &[u8]) {
         }
         Ok(recovered) => {
             assert!(!journal.exists() && recovered.len() <= 1);
-            let exchanges: usize = recovered.iter().map(|one| one.added + one.changed).sum();
+            let exchanges: usize = recovered.iter().map(|one| one.summary.added + one.summary.changed).sum();
             if let Some(fixture) = output.exists().then(|| open(&output).expect("a broken fixture was written")) {
                 assert!(exchanges >= fixture.entries(), "{exchanges} make {}", fixture.entries());
                 assert!(ask_all(&fixture).iter().flatten().all(Option::is_some), "a payload was not written");
@@ -96,7 +96,7 @@ fn plan(output: &Path) -> RecordPlan {
         scope: Globs::default(),
         noise: true,
         content: ContentMode::Attach,
-        update: Update::Merge,
+        update: UpdateMode::Merge,
         max_body: None,
         json_layout: JsonLayout::Indent,
         policy: Arc::new(Policy::default()),

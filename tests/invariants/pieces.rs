@@ -4,8 +4,10 @@
 use std::io::{self, Read};
 
 use harproxy_http::coding::{Coding, decoder, encode};
-use harproxy_http::json::{CompactReader, Compacter, Layout, compact, indent, indent_stream, is_compact};
-use harproxy_http::{jwt, tree};
+use harproxy_http::jwt;
+use harproxy_json::{
+    CompactDetector, CompactReader, Compacter, CountAll, Node, compact, indent, indent_stream, is_compact,
+};
 use harproxy_redact::Stream;
 use harproxy_redact::{Policy, Redactor};
 use serde_json::Value;
@@ -30,7 +32,7 @@ pub fn check(data: &[u8]) {
     codings(CODINGS[usize::from(how) % CODINGS.len()], payload, size);
     json(payload, size);
     redaction(TYPES[usize::from(how) % TYPES.len()], payload, size);
-    let _ = (jwt::timeless(payload), jwt::moved(payload, 60));
+    let _ = (jwt::without_claims(payload), jwt::shift_times(payload, 60));
 }
 
 /// Gives at most so many bytes at once.
@@ -65,7 +67,7 @@ fn codings(coding: Coding, payload: &[u8], size: usize) {
 }
 
 fn json(payload: &[u8], size: usize) {
-    let (mut layout, mut compacter, mut compacted) = (Layout::default(), Compacter::default(), Vec::new());
+    let (mut layout, mut compacter, mut compacted) = (CompactDetector::default(), Compacter::default(), Vec::new());
     for piece in payload.chunks(size) {
         layout.push(piece);
         compacter.push(piece, &mut compacted);
@@ -82,14 +84,12 @@ fn json(payload: &[u8], size: usize) {
         assert_eq!(compact(&indented), payload, "what is stored indented does not come back");
     }
     let Ok(text) = std::str::from_utf8(payload) else { return };
-    let (node, value) = (tree::Node::parse(text, &tree::Plain), serde_json::from_str::<Value>(text));
+    let (node, value) = (Node::parse(text, &CountAll), serde_json::from_str::<Value>(text));
     assert!(value.is_err() || node.is_some() || nests(text), "JSON that is no tree");
     if let (Some(node), Ok(value)) = (node, value) {
-        assert_eq!(tree::Node::sum_of(text, &tree::Plain), Some(node.sum));
+        assert_eq!(Node::digest_of(text, &CountAll), Some(node.digest));
         assert_eq!(node.text, text.trim_matches([' ', '\t', '\n', '\r']));
-        if let tree::Kind::Object(members) = &node.kind {
-            assert!(members.len() >= value.as_object().map_or(0, serde_json::Map::len));
-        }
+        assert!(node.members().len() >= value.as_object().map_or(0, serde_json::Map::len));
     }
 }
 

@@ -174,7 +174,7 @@ fn the_key_of_the_authority_is_its_owners_alone() {
         for args in [["replay", "--", "true"].as_slice(), &["record", "--", "true"], &["ca", "bundle"]] {
             let output = sandbox.run(args);
             assert!([2, 3].contains(&output.status), "{bits:o} {args:?}: {}", output.stderr);
-            assert!(output.stderr.contains("can be read by others"), "{bits:o} {args:?}: {}", output.stderr);
+            assert!(output.stderr.contains("is readable by other users"), "{bits:o} {args:?}: {}", output.stderr);
             let line = secret.lines().nth(1).unwrap();
             assert!(!output.stderr.contains(line) && !output.stdout.contains(line), "it is never shown");
         }

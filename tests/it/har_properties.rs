@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use harproxy_har::model::{Body, Extras, Request, Response, Stored, Truncated};
+use harproxy_har::model::{Body, Extras, Request, Response, Storage, Truncated};
 use harproxy_har::{ContentMode, Entry, Fixture, FixtureWriter, PayloadSource, Timings};
 use harproxy_http::{Header, Headers};
 use proptest::prelude::*;
@@ -52,13 +52,13 @@ fn extras() -> impl Strategy<Value = Extras> {
 
 fn body() -> impl Strategy<Value = Body> {
     let stored = prop_oneof![
-        Just(Stored::Nowhere),
-        any::<String>().prop_map(Stored::Text),
+        Just(Storage::Nowhere),
+        any::<String>().prop_map(Storage::Text),
         prop::collection::vec(any::<u8>(), 1..9).prop_map(|bytes| {
             use base64::Engine;
-            Stored::Base64(base64::prelude::BASE64_STANDARD.encode(bytes))
+            Storage::Base64(base64::prelude::BASE64_STANDARD.encode(bytes))
         }),
-        "[a-z]{1,3}/[0-9a-f]{16}\\.txt".prop_map(Stored::File),
+        "[a-z]{1,3}/[0-9a-f]{16}\\.txt".prop_map(Storage::File),
     ];
     let truncated = (any::<u32>(), prop::option::of(any::<u32>())).prop_map(|(kept, total)| Truncated {
         reason: "max-body".to_owned(),

@@ -194,7 +194,7 @@ fn text_goes_back_to_the_bytes_of_its_charset() {
         assert_eq!(read.notes.len(), usize::from(text == "漢"), "{charset}");
     }
     let lossy = with("latin1", "a\u{fffd}");
-    assert_eq!(lossy.notes, ["the response body holds U+FFFD: bytes of it were lost when it was recorded"]);
+    assert_eq!(lossy.notes, ["the response body has U+FFFD: some of its bytes were lost when it was recorded"]);
     let own = json!({
         "headers": [{ "name": "content-type", "value": "text/html; charset=latin1" }],
         "content": { "size": 2, "mimeType": "text/html; charset=latin1", "text": "é" },
@@ -242,7 +242,10 @@ fn bodies_cut_by_the_tool() {
     let with = |mime: &str| response(json!({ "content": { "size": 1000, "mimeType": mime, "text": "[1,2" } }));
     let json = with("application/json");
     assert!(matches!(json.content, Payload::NotRecorded));
-    assert_eq!(json.notes, ["the response body was cut at 4 of 1000 bytes and is no JSON any more; taken as not kept"]);
+    assert_eq!(
+        json.notes,
+        ["the response body was cut at 4 of 1000 bytes, so it is not valid JSON; treated as not recorded"]
+    );
     let text = with("text/plain");
     assert_eq!(bytes(&text.content), b"[1,2");
     assert_eq!(text.notes, ["the response body was probably cut at 4 of 1000 bytes"]);

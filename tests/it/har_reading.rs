@@ -173,28 +173,28 @@ fn what_is_not_a_har_is_refused_in_one_sentence() {
         (&b""[..], "1: column 1: the file is empty: not a HAR"),
         (b"  \n ", "2: column 2: the file is empty: not a HAR"),
         (b"\xef\xbb\xbf", "the file is empty"),
-        (b"hello", "1: column 1: expected `{`: this is not a HAR, found `h`"),
+        (b"hello", "1: column 1: expected `{` at the start of a HAR, found `h`"),
         (b"[1]", "found `[`"),
         (b"nil", "found `n`"),
         (b"null {", "found `n`"),
         (b"<html>{}", "found `<`"),
         (b"\x00\x01", "found byte 0x00"),
-        (br#"{"a":1,"b":{}}"#, "there is no `log` object, only `a`, `b`"),
+        (br#"{"a":1,"b":{}}"#, "not a HAR: no `log` object, only `a`, `b`"),
         (br#"{"a":{"b":{"log":{"entries":[]}}}}"#, "but one at `a.b.log`: save that object as the HAR"),
         (br#"{"log":[]}"#, "only `log`"),
-        (br#"{"log":{"_harproxy":{"format":2},"entries":[]}}"#, "it is of format 2, this harproxy reads up to 1"),
+        (br#"{"log":{"_harproxy":{"format":2},"entries":[]}}"#, "it has format 2, but this harproxy reads up to 1"),
         (br#"{"log":{"entries":[]}} {"#, "column 24: expected the end of the file after the HAR, found `{`"),
         (b"{\"log\":{\n\"entries\":[{},]}}", "2: column 15: expected value, after 1 whole entry"),
         (b"{\"log\":{\"entries\":[{\"a\":\n\n nil}]}}", "3: column 3: expected ident"),
         (b"// c\n{}", "found `/`"),
         (cut.as_bytes(), "2: column 124: EOF while parsing a string, after 1 whole entry"),
         (b"PK\x03\x04rubbish", "the archive can't be read"),
-        (b"\x1f\x8b\x08\x00rubbish", "it is gzip'd, and unpacking failed"),
+        (b"\x1f\x8b\x08\x00rubbish", "gzip decompression failed"),
     ] {
         let text = refused(&dir.file("a.har", bytes));
         assert!(text.contains(says), "{:?}: {text}", String::from_utf8_lossy(bytes));
     }
-    assert!(refused(dir.0.path()).contains("it is a folder; name the HAR in it"));
+    assert!(refused(dir.0.path()).contains("it is a folder; pass the path of the HAR in it"));
     assert!(refused(&dir.0.path().join("none.har")).starts_with("opening "));
 }
 
@@ -203,9 +203,9 @@ fn what_is_not_a_har_is_refused_in_one_sentence() {
 fn what_has_no_entries_is_read_with_a_warning() {
     let dir = Dir::new();
     for (text, says) in [
-        ("null", "this is not a HAR: it holds nothing"),
-        (" [ ]\n", "this is not a HAR: it holds nothing"),
-        ("{}", "this is not a HAR: it holds nothing"),
+        ("null", "not a HAR: it has no entries"),
+        (" [ ]\n", "not a HAR: it has no entries"),
+        ("{}", "not a HAR: it has no entries"),
         (r#"{"log":{}}"#, "`log` has no `entries` list"),
         (r#"{"log":{"entries":null}}"#, "`log` has no `entries` list"),
         (r#"{"log":{"entries":{}}}"#, "`log` has no `entries` list"),
@@ -260,8 +260,8 @@ fn one_bad_entry_poisons_no_other() {
             (2, 3, "it has no `request` object; left out"),
             (3, 4, "it is not an object that can be read; left out"),
             (4, 5, "its request has no `url`; left out"),
-            (5, 6, "its request has no `method`; taken as GET"),
-            (6, 7, "it has no `response`; it can answer nothing"),
+            (5, 6, "its request has no `method`; read as GET"),
+            (6, 7, "it has no `response`, so it cannot be replayed"),
         ]
     );
     assert!(fixture.entry(1).unwrap_err().to_string().ends_with("a.har#1 (line 2): it is not an object"));
@@ -354,7 +354,7 @@ fn base64_that_is_none() {
     assert_eq!(text_of(&foreign, 0), b"no base64!", "as other readers serve it");
     assert_eq!(foreign.examine(0).unwrap().len(), 1);
     let own = text.replace(r#""version""#, r#""_harproxy":{"format":1,"scope":[]},"version""#);
-    assert!(no_payload(&dir.file("own.har", own)).contains("says it is base64 and is not"));
+    assert!(no_payload(&dir.file("own.har", own)).contains("is marked as base64 but is not valid base64"));
 }
 
 #[test]
@@ -410,13 +410,13 @@ fn archives_that_mean_harm_or_are_none() {
         (renamed(&below, "xx/y.txt", "/x/y.txt"), "has a name that leaves"),
         (renamed(&below, "xx/y.txt", "x\\..\\..t"), "has a name that leaves"),
         (link, "`x.txt` is a link"),
-        (zip(&[("har.har", &bomb)]), "no recording does that"),
-        (zip(&[har, ("zeros.bin", &zeros)]), "no recording does that"),
+        (zip(&[("har.har", &bomb)]), "beyond the limit for recordings"),
+        (zip(&[har, ("zeros.bin", &zeros)]), "beyond the limit for recordings"),
         (zip(&[("x.txt", b"")]), "holds no `.har` at its root"),
         (zip(&[("a.har", har.1), ("b.har", har.1)]), "several `.har`"),
         (zip(&[]), "holds no `.har`"),
         (cut, "the archive can't be read"),
-        (gzip(&bomb), "no recording does that"),
+        (gzip(&bomb), "beyond the limit for recordings"),
     ] {
         let text = refused(&dir.file("a.zip", bytes));
         assert!(text.contains(says), "{says}: {text}");

@@ -1,4 +1,4 @@
-//! A run to whose proxy nothing came says which runtime it most likely was and what makes that use the proxy; what goes past
+//! The diagnosis of a run without requests names the runtime and the change that makes it use the proxy; what goes past
 //! the proxy is seen.
 
 use crate::cli::{CURL, Stage};
@@ -23,7 +23,7 @@ fn silent(stage: &Stage, cmd: &[&str]) -> [Output; 2] {
 }
 
 #[test]
-fn nothing_came_and_the_folder_or_the_words_say_what_to_do() {
+fn silence_is_explained_by_the_folder_or_the_words_of_cmd() {
     for (files, cmd, words) in [
         (
             &[("playwright.config.ts", "")][..],
@@ -37,13 +37,13 @@ fn nothing_came_and_the_folder_or_the_words_say_what_to_do() {
         ),
         (&[("go.mod", "module a\n")], &["true"], &["`go.mod` is here", "--reverse API=", "http.ProxyFromEnvironment"]),
         (&[("pyproject.toml", "dependencies = [\"aiohttp>=3\"]")], &["true"], &["mentions aiohttp", "trust_env=True"]),
-        (&[("Gemfile", "")], &["true"], &["`Gemfile` is here", "Ruby uses no proxy for localhost"]),
+        (&[("Gemfile", "")], &["true"], &["`Gemfile` is here", "Ruby bypasses the proxy for localhost"]),
         (&[("pom.xml", "<project/>")], &["true"], &["-Dhttps.proxyHost", "JAVA_TOOL_OPTIONS"]),
         (&[("package.json", "{}")], &["true"], &["EnvHttpProxyAgent"]),
         (
             &[("Cargo.toml", "")],
             &["sh", "-c", "docker --version; true"],
-            &["`docker` is what was run", "harproxy env --docker"],
+            &["`docker` is in CMD", "harproxy env --docker"],
         ),
         (&[], &["sh", "-c", "true # tox"], &["`pass_env = *`"]),
         (&[], &["true"], &["harproxy doctor -- true"]),
@@ -57,7 +57,7 @@ fn nothing_came_and_the_folder_or_the_words_say_what_to_do() {
 }
 
 #[test]
-fn where_every_request_got_407_the_credentials_are_what_is_missing() {
+fn requests_with_407_explain_the_silence() {
     let stage = stage(&[("go.mod", "module a\n")]);
     let auth = ["--auth", "me:s3cret-pass"];
     // The proxy without what the variables say of user and password, with the wrong ones, and over CONNECT.

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant, SystemTime};
 
-use harproxy::record::{Ending, RecordingSummary};
+use harproxy::record::{CmdEnd, Outcome};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject};
 use rustls::{ClientConnection, ServerConnection, StreamOwned};
 use time::OffsetDateTime;
@@ -143,7 +143,7 @@ fn pipelined_requests_are_recorded_and_answered_in_order() {
     go.send(()).unwrap();
     assert_eq!([near.answer(), near.answer()], [PLAIN, PLAIN]);
     drop(near);
-    assert_eq!(rig.finish(Ending::Clean).verdict.counts.recorded, 2);
+    assert_eq!(rig.finish(CmdEnd::Clean).verdict.counts.recorded, 2);
     assert_eq!(origin.heads.lock().unwrap().len(), 2);
 }
 
@@ -158,7 +158,7 @@ fn upstream_close_without_an_answer_closes_the_client_connection() {
     assert_eq!(near.answer(), "");
     drop(near);
     assert_eq!(origin.heads.lock().unwrap().len(), 2, "the request is not sent twice");
-    rig.finish(Ending::Clean);
+    rig.finish(CmdEnd::Clean);
 }
 
 #[test]
@@ -174,7 +174,7 @@ fn upstream_gets_a_close_notify() {
     assert_eq!(near.answer(), PLAIN);
     drop(near);
     assert_eq!(ended.recv().unwrap(), Ok(0));
-    rig.finish(Ending::Clean);
+    rig.finish(CmdEnd::Clean);
 }
 
 /// Waits without sleeping.
@@ -207,7 +207,7 @@ fn answer_that_pauses_after_its_head_is_forwarded_at_once() {
     near.0.read_exact(&mut payload).unwrap();
     assert_eq!(head + std::str::from_utf8(&payload).unwrap(), PLAIN);
     drop(near);
-    assert_eq!(rig.finish(Ending::Clean).verdict.counts.recorded, 1);
+    assert_eq!(rig.finish(CmdEnd::Clean).verdict.counts.recorded, 1);
     let entry = &sandbox.har("hars/api.har")["log"]["entries"][0];
     assert!(entry["timings"]["receive"].as_f64().unwrap() >= pause.as_millis() as f64, "{entry}");
 }
@@ -222,8 +222,8 @@ fn recording_survives_a_kill() {
     }
     rig.kill();
     let rig = setup(&sandbox).map("api.test", origin.addr, origin.addr).start(&sandbox).unwrap();
-    let recovered = rig.recorder.recovered().unwrap();
-    assert_eq!((recovered.exchanges, recovered.cut), (3, 0));
+    let recovery = rig.recorder.recovery().unwrap();
+    assert_eq!((recovery.summary.exchanges, recovery.summary.cut), (3, 0));
 }
 
 #[test]
@@ -247,7 +247,7 @@ fn slow_answer_is_recorded_with_its_start_and_wait() {
     go.send(()).unwrap();
     assert_eq!([near.answer(), near.answer()], [PLAIN, PLAIN]);
     drop(near);
-    assert_eq!(rig.finish(Ending::Clean).verdict.counts.requests, 2);
+    assert_eq!(rig.finish(CmdEnd::Clean).verdict.counts.requests, 2);
     let har = sandbox.har("hars/api.har");
     let entry = &har["log"]["entries"][0];
     assert!(entry["request"]["url"].as_str().unwrap().contains("/api/0"));
@@ -274,7 +274,7 @@ fn answer_timeout_is_a_504_and_a_recorded_failure() {
         near.send(&get(0, ""));
         assert_eq!(near.answer(), PLAIN);
         drop(near);
-        let RecordingSummary { verdict, .. } = rig.finish(Ending::Clean);
+        let Outcome { verdict, .. } = rig.finish(CmdEnd::Clean);
         assert_eq!((verdict.counts.requests, origin.heads.lock().unwrap().len()), (2, 2));
         origin.heads.lock().unwrap().clear();
         let har = sandbox.har("hars/api.har");
@@ -307,7 +307,7 @@ fn request_in_progress_at_the_end_of_a_run_is_answered_and_recorded() {
         let _ = idle.read_to_end(&mut Vec::new());
         go.send(()).unwrap();
     });
-    let outcome = rig.finish_within(PATIENCE, Ending::Clean);
+    let outcome = rig.finish_within(PATIENCE, CmdEnd::Clean);
     begins.join().unwrap();
     assert_eq!(near.answer().to_ascii_lowercase().replace("connection: close\r\n", ""), PLAIN.to_ascii_lowercase());
     assert_eq!(outcome.verdict.counts.recorded, 1);
@@ -330,7 +330,7 @@ fn request_whose_client_left_before_the_answer_is_counted_and_not_recorded() {
     asked.recv().unwrap();
     drop(near);
     assert_eq!((end.recv().unwrap(), origin.heads.lock().unwrap().len()), (0, 1), "nothing is asked twice");
-    let counts = rig.finish(Ending::Clean).verdict.counts;
+    let counts = rig.finish(CmdEnd::Clean).verdict.counts;
     assert_eq!((counts.requests, counts.recorded), (1, 0));
 }
 
@@ -359,5 +359,5 @@ fn connection_that_upstream_closed_between_requests_is_replaced() {
             closed.recv().unwrap();
         }
     }
-    assert_eq!(rig.finish(Ending::Clean).verdict.counts.recorded, 3);
+    assert_eq!(rig.finish(CmdEnd::Clean).verdict.counts.recorded, 3);
 }

@@ -5,8 +5,8 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, mpsc};
 
-use harproxy::record::journal::{FrameKind, Reader};
-use harproxy::record::{Ending, Error};
+use harproxy::record::journal::{FrameKind, JournalReader};
+use harproxy::record::{CmdEnd, Error};
 use harproxy::verdict::{CheckId, Severity};
 use harproxy_redact::Policy;
 use serde_json::Value;
@@ -84,7 +84,7 @@ fn heads_of_many_lines_are_recorded_as_all_others_the_first_time_and_the_next() 
         let ask = Ask::new("GET", &format!("https://api.test/api/{n}"));
         client.ask(fields.iter().fold(ask, |ask, (name, value)| ask.header(name, value)));
     }
-    assert!(rig.finish(Ending::Clean).written);
+    assert!(rig.finish(CmdEnd::Clean).written);
     for (entry, side) in entries(&sandbox).iter().flat_map(|entry| [(entry, "request"), (entry, "response")]) {
         let mut own = pairs(&entry[side]["headers"]);
         own.retain(|(name, _)| name.starts_with("x-many-"));
@@ -102,7 +102,7 @@ fn every_form_of_answer_is_an_entry_that_says_the_same_over_http1_and_http2() {
         setup.record.policy = Arc::new(Policy::off());
         let rig = setup.start(&sandbox).unwrap();
         visit(&rig.client(proto), "https://api.test");
-        let outcome = rig.finish(Ending::Clean);
+        let outcome = rig.finish(CmdEnd::Clean);
         assert!(outcome.written && outcome.verdict.passed());
         assert_eq!((outcome.added, outcome.verdict.counts.recorded), (13, 13));
         let host = &outcome.hosts[0];
@@ -166,7 +166,7 @@ fn a_reason_phrase_of_its_own_is_kept() {
     let (sandbox, origin) = (Sandbox::new(), Origin::start());
     let rig = setup(&sandbox).to(&origin).start(&sandbox).unwrap();
     assert_eq!(rig.client(Proto::H1).get("https://api.test/api/reason").reason, "Fine Indeed");
-    rig.finish(Ending::Clean);
+    rig.finish(CmdEnd::Clean);
     assert_eq!(entries(&sandbox)[0]["response"]["statusText"], "Fine Indeed");
 }
 
@@ -182,7 +182,7 @@ fn what_is_out_of_scope_passes_and_is_counted() {
     // A host that no glob can match is not looked into: the certificate is the origin's own.
     let pinned = Client { ca: std::fs::read_to_string(repo("certs/ca.pem")).unwrap(), ..rig.client(Proto::H2) };
     assert_eq!(pinned.get("https://app.test/api/json").status, 200);
-    let outcome = rig.finish(Ending::Clean);
+    let outcome = rig.finish(CmdEnd::Clean);
     assert_eq!(entries(&sandbox).len(), 1);
     let lines: Vec<_> =
         outcome.hosts.iter().map(|line| (&*line.host, line.requests, line.recorded, line.passed)).collect();
@@ -197,18 +197,18 @@ fn an_icon_is_noise_unless_a_glob_names_it() {
     let (sandbox, origin) = (Sandbox::new(), Origin::start());
     let rig = setup(&sandbox).to(&origin).globs([]).start(&sandbox).unwrap();
     rig.client(Proto::H1).get("https://api.test/favicon.ico");
-    let outcome = rig.finish(Ending::Clean);
+    let outcome = rig.finish(CmdEnd::Clean);
     assert_eq!((outcome.verdict.counts.noise, outcome.written), (1, false));
     let rig = setup(&sandbox).to(&origin).globs(["**/favicon.ico"]).start(&sandbox).unwrap();
     rig.client(Proto::H1).get("https://api.test/favicon.ico");
-    assert!(rig.finish(Ending::Clean).written);
+    assert!(rig.finish(CmdEnd::Clean).written);
 }
 
 #[test]
 fn nothing_recorded_is_an_error_and_leaves_no_trace() {
     let sandbox = Sandbox::new();
     let rig = setup(&sandbox).start(&sandbox).unwrap();
-    let outcome = rig.finish(Ending::Clean);
+    let outcome = rig.finish(CmdEnd::Clean);
     assert!(!outcome.written && !outcome.verdict.passed());
     assert_eq!(outcome.verdict.findings[0].check, CheckId::NOTHING_RECORDED);
     assert!(!sandbox.join("hars").exists());
@@ -225,7 +225,7 @@ fn an_upload_waits_for_100_continue_and_is_recorded() {
     assert!(String::from_utf8(read_head(&mut stream)).unwrap().starts_with("HTTP/1.1 100"));
     stream.write_all(b"hello").unwrap();
     assert!(text_of(stream).contains("hello"));
-    rig.finish(Ending::Clean);
+    rig.finish(CmdEnd::Clean);
     let entry = &entries(&sandbox)[0];
     assert_eq!(entry["request"]["postData"]["text"], "hello");
     assert!(entry["_harproxy"].is_null(), "the 100 is the hop's own");
@@ -246,7 +246,7 @@ fn an_upgrade_passes_both_ways_and_is_an_entry() {
     stream.read_exact(&mut pong).unwrap();
     assert_eq!(&pong, b"ping");
     drop(stream);
-    rig.finish(Ending::Clean);
+    rig.finish(CmdEnd::Clean);
     let entry = &entries(&sandbox)[0];
     assert_eq!(entry["response"]["status"], 101);
     assert!(pairs(&entry["response"]["headers"]).contains(&("upgrade".into(), "echo".into())));
@@ -266,7 +266,7 @@ fn an_upstream_that_is_not_there_is_told_of_inside_tls_and_recorded() {
         assert!(got.json()["detail"].as_str().unwrap().contains("api.test"), "{}", got.text());
         assert_eq!(got.header("x-harproxy"), Some("live"));
     }
-    let outcome = rig.finish(Ending::Clean);
+    let outcome = rig.finish(CmdEnd::Clean);
     assert_eq!(outcome.added, 3);
     for entry in entries(&sandbox) {
         assert_eq!(entry["response"]["status"], 0);
@@ -281,7 +281,7 @@ fn a_tunnel_that_cannot_be_made_is_refused() {
         setup(&sandbox).globs(["https://other.test/**"]).map("api.test", nowhere(), nowhere()).start(&sandbox).unwrap();
     let error = rig.client(Proto::H1).try_ask(Ask::new("GET", "https://api.test/api/x")).unwrap_err();
     assert!(error.to_string().starts_with("HTTP/1.1 502"), "{error}");
-    let outcome = rig.finish(Ending::Clean);
+    let outcome = rig.finish(CmdEnd::Clean);
     assert_eq!((outcome.verdict.counts.passed, outcome.written), (1, false));
 }
 
@@ -292,7 +292,7 @@ fn an_upstream_that_breaks_off_is_a_cut_entry_and_a_cut_answer() {
         RawOrigin::saying("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 100\r\n\r\nonly this");
     let rig = setup(&sandbox).map("api.test", origin.addr, origin.addr).start(&sandbox).unwrap();
     rig.client(Proto::H1).try_ask(Ask::new("GET", "http://api.test/api/cut")).unwrap_err();
-    rig.finish(Ending::Clean);
+    rig.finish(CmdEnd::Clean);
     let content = &entries(&sandbox)[0]["response"]["content"];
     assert_eq!(content["text"], "only this");
     assert_eq!(content["_truncated"], serde_json::json!({ "reason": "upstream-died", "kept": 9, "total": 100 }));
@@ -306,7 +306,7 @@ fn what_is_longer_than_allowed_reaches_the_client_whole_and_the_fixture_in_part(
     let rig = setup.start(&sandbox).unwrap();
     let ask = Ask::new("POST", "https://api.test/api/json").header("content-type", "text/plain").body("x".repeat(30));
     assert_eq!(rig.client(Proto::H2).ask(ask).body.len(), 60);
-    rig.finish(Ending::Clean);
+    rig.finish(CmdEnd::Clean);
     let entry = &entries(&sandbox)[0];
     let cut = |total: u64| serde_json::json!({ "reason": "max-body", "kept": 10, "total": total });
     assert_eq!(entry["response"]["content"]["_truncated"], cut(60));
@@ -328,7 +328,7 @@ fn a_client_that_leaves_half_way_is_a_cut_entry() {
     let mut half = [0; 10];
     stream.read_exact(&mut half).unwrap();
     drop(stream);
-    let outcome = rig.finish(Ending::Clean);
+    let outcome = rig.finish(CmdEnd::Clean);
     drop(go);
     assert_eq!(outcome.added, 1);
     let content = &entries(&sandbox)[0]["response"]["content"];
@@ -348,7 +348,7 @@ fn a_client_that_leaves_before_the_answer_is_counted_and_not_stored() {
     let stream = raw(&rig, "GET http://api.test/api/slow HTTP/1.1\r\nHost: api.test\r\n\r\n");
     was_asked.recv().unwrap();
     drop(stream);
-    let outcome = rig.finish(Ending::Clean);
+    let outcome = rig.finish(CmdEnd::Clean);
     drop(go);
     assert_eq!((outcome.unanswered, outcome.written), (1, false));
 }
@@ -360,7 +360,7 @@ fn no_client_sees_the_end_before_the_journal_has_it() {
     let rig = setup(&sandbox).to(&origin).start(&sandbox).unwrap();
     let ends = || {
         let journal = std::fs::File::open(sandbox.join("hars/.api.har.journal")).unwrap();
-        let mut reader = Reader::open(journal).unwrap().unwrap();
+        let mut reader = JournalReader::open(journal).unwrap().unwrap();
         let kinds = std::iter::from_fn(|| reader.next_frame().unwrap().map(|frame| frame.kind));
         kinds.filter(|kind| *kind == FrameKind::End).count()
     };
@@ -375,7 +375,7 @@ fn no_client_sees_the_end_before_the_journal_has_it() {
             }
         }
     }
-    assert_eq!(rig.finish(Ending::Clean).added, seen);
+    assert_eq!(rig.finish(CmdEnd::Clean).added, seen);
 }
 
 #[test]
@@ -383,8 +383,8 @@ fn a_second_recorder_of_the_same_fixture_is_refused() {
     let (sandbox, origin) = (Sandbox::new(), Origin::start());
     let rig = setup(&sandbox).to(&origin).start(&sandbox).unwrap();
     assert!(matches!(setup(&sandbox).start(&sandbox), Err(Error::Locked { .. })));
-    rig.finish(Ending::Clean);
-    setup(&sandbox).start(&sandbox).unwrap().finish(Ending::Clean);
+    rig.finish(CmdEnd::Clean);
+    setup(&sandbox).start(&sandbox).unwrap().finish(CmdEnd::Clean);
 }
 
 #[test]
@@ -395,17 +395,17 @@ fn a_failed_run_leaves_an_existing_fixture_alone_and_holds_what_it_saw() {
         rig.client(Proto::H1).get(&format!("https://api.test/api/{path}"));
         rig.finish(ending)
     };
-    let first = record("json", Ending::Failed);
+    let first = record("json", CmdEnd::Failed);
     assert!(first.written && first.held.is_none(), "a first recording is written all the same");
     let before = sandbox.read(HAR);
     let held = sandbox.join("hars/.api.har.held");
     for again in [false, true] {
-        let outcome = record("text", Ending::Failed);
+        let outcome = record("text", CmdEnd::Failed);
         assert_eq!((outcome.written, outcome.held.as_ref(), outcome.replaced_held), (false, Some(&held), again));
         assert_eq!(sandbox.read(HAR), before);
         assert!(held.exists() && !sandbox.join("hars/.api.har.journal").exists());
     }
-    let clean = record("text", Ending::Clean);
+    let clean = record("text", CmdEnd::Clean);
     assert_eq!((clean.added, clean.not_seen, clean.replaced_held), (1, 1, true));
     assert!(!held.exists());
 }
@@ -417,11 +417,11 @@ fn a_killed_recording_is_finalised_by_the_next_one() {
     rig.client(Proto::H1).get("https://api.test/api/json");
     rig.kill();
     let rig = setup(&sandbox).to(&origin).start(&sandbox).unwrap();
-    let recovered = rig.recorder.recovered().unwrap();
-    assert_eq!((recovered.exchanges, recovered.cut), (1, 0));
-    assert!(recovered.to_string().contains("recovered 1 exchange into"), "{recovered}");
+    let recovery = rig.recorder.recovery().unwrap();
+    assert_eq!((recovery.summary.exchanges, recovery.summary.cut), (1, 0));
+    assert!(recovery.to_string().contains("recovered 1 exchange into"), "{recovery}");
     rig.client(Proto::H1).get("https://api.test/api/text");
-    let outcome = rig.finish(Ending::Clean);
+    let outcome = rig.finish(CmdEnd::Clean);
     assert_eq!((outcome.added, outcome.not_seen), (1, 1));
     assert_eq!(answers(&sandbox.join(HAR)).len(), 2);
 }
@@ -432,7 +432,7 @@ fn a_client_that_refuses_the_certificate_is_named_with_the_glob_that_leaves_it_a
     let rig = setup(&sandbox).to(&origin).start(&sandbox).unwrap();
     let pinned = Client { ca: std::fs::read_to_string(repo("certs/ca.pem")).unwrap(), ..rig.client(Proto::H1) };
     pinned.try_ask(Ask::new("GET", "https://api.test/api/json")).unwrap_err();
-    let outcome = rig.finish(Ending::Clean);
+    let outcome = rig.finish(CmdEnd::Clean);
     let finding = outcome.verdict.findings.iter().find(|finding| finding.check == CheckId::TLS_REFUSED).unwrap();
     assert_eq!(finding.severity, Severity::Warning);
     assert!(finding.hint.as_ref().unwrap().contains("'!https://api.test/**'"));
@@ -447,7 +447,7 @@ fn recording_again_changes_nothing_when_nothing_changed() {
         for path in ["json", "gzip", "duplicates", "chunked", "trailers", "no-content", "json"] {
             client.ask(Ask::new("GET", &format!("https://api.test/api/{path}")).header("te", "trailers"));
         }
-        rig.finish(Ending::Clean)
+        rig.finish(CmdEnd::Clean)
     };
     record(Proto::H1);
     let before = sandbox.read(HAR);

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::mpsc::{Receiver, channel};
 
-use harproxy::record::Ending;
+use harproxy::record::CmdEnd;
 
 use crate::support::raw::{RawOrigin, read_head};
 use crate::support::rig::{Rig, setup};
@@ -131,7 +131,7 @@ fn names_go_both_ways_as_they_are_spelt_whatever_was_said_before() {
     client.send("GET http://api.test/api/mixed HTTP/1.1\r\nhOST: api.test\r\n\r\n");
     assert_eq!(client.passed(), "hOST: api.test\r\n\r\n");
     assert_eq!(client.answer(), cookies);
-    assert_eq!(rig.finish(Ending::Clean).verdict.counts.recorded, 7);
+    assert_eq!(rig.finish(CmdEnd::Clean).verdict.counts.recorded, 7);
 }
 
 #[test]
@@ -144,5 +144,5 @@ fn requests_that_come_together_are_spelt_as_the_first() {
         assert_eq!(client.passed(), "HoSt: api.test\r\nX-iD: 1\r\n\r\n");
         assert!(client.answer().contains("\r\nset-cookie: B=2\r\n"));
     }
-    rig.finish(Ending::Clean);
+    rig.finish(CmdEnd::Clean);
 }

@@ -1,170 +1,68 @@
 //! The differences of two exchanges.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
-use harproxy_http::Headers;
 use harproxy_http::headers::to_chars;
 use harproxy_http::url::Parts;
-use harproxy_json::text::unquote_lossy;
-use harproxy_json::{Node, Pointer};
+use harproxy_http::{Header, Headers};
 use harproxy_redact::placeholder;
+use serde_json::Value;
 use url::form_urlencoded;
 
+use super::difference::{BodyLocation, Difference, DifferenceKind, Location};
 use super::exchange::{Body, Exchange};
+use super::fields::{ListDifferences, compare_lists};
 use super::json_diff::{ArrayRule, JsonDifference, json_differences};
 use super::projection::Projection;
 use super::volatile::{VolatileRules, date};
 
-/// A place at which two exchanges differ.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Difference {
-    /// The place.
-    pub location: Location,
-    /// How they differ.
-    pub kind: DifferenceKind,
-    /// The left value, as text; `None` if there is none, or it is not text.
-    pub left: Option<String>,
-    /// The right value.
-    pub right: Option<String>,
-}
-
-/// How two values differ.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum DifferenceKind {
-    /// Both exchanges have the value, and it differs.
-    Changed,
-    /// Only the left exchange has it.
-    OnlyLeft,
-    /// Only the right exchange has it.
-    OnlyRight,
-    /// The values are the same in another order.
-    Order,
-    /// The values mean the same and are spelled in another way.
-    Spelling,
-}
-
-/// A place in an exchange.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Location {
-    /// The method.
-    Method,
-    /// The URL, if its parts are equal but for their order or spelling.
-    Url,
-    /// Scheme, host and port of the URL.
-    Origin,
-    /// The path of the URL, if the numbers of segments differ.
-    Path,
-    /// A segment of the path, from 0.
-    Segment(usize),
-    /// The query parameters with this name, decoded.
-    Query(String),
-    /// The request header fields with this name, in lower case.
-    RequestHeader(String),
-    /// A place in the payload of the request.
-    RequestBody(BodyLocation),
-    /// The status.
-    Status,
-    /// The reason phrase.
-    Reason,
-    /// The response header fields with this name, in lower case.
-    ResponseHeader(String),
-    /// The trailer fields with this name, in lower case.
-    Trailer(String),
-    /// A place in the payload of the response.
-    ResponseBody(BodyLocation),
-    /// The kind of failure, if no response was received.
-    Failure,
-}
-
-/// A place in a payload.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum BodyLocation {
-    /// The payload as a whole.
-    Whole,
-    /// A JSON value.
-    Json(Pointer),
-    /// The form fields with this name.
-    Field(String),
-}
-
-/// Writes a pointer like `/request/body/items/0`.
-impl fmt::Display for Location {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Location::Method => f.write_str("/request/method"),
-            Location::Url => f.write_str("/request/url"),
-            Location::Origin => f.write_str("/request/origin"),
-            Location::Path => f.write_str("/request/path"),
-            Location::Segment(index) => write!(f, "/request/path/{index}"),
-            Location::Query(name) => write!(f, "/request/query/{name}"),
-            Location::RequestHeader(name) => write!(f, "/request/headers/{name}"),
-            Location::RequestBody(place) => write!(f, "/request/body{place}"),
-            Location::Status => f.write_str("/response/status"),
-            Location::Reason => f.write_str("/response/reason"),
-            Location::ResponseHeader(name) => write!(f, "/response/headers/{name}"),
-            Location::Trailer(name) => write!(f, "/response/trailers/{name}"),
-            Location::ResponseBody(place) => write!(f, "/response/body{place}"),
-            Location::Failure => f.write_str("/response/failure"),
-        }
-    }
-}
-
-impl fmt::Display for BodyLocation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            BodyLocation::Whole => Ok(()),
-            BodyLocation::Json(pointer) => pointer.fmt(f),
-            BodyLocation::Field(name) => write!(f, "/{name}"),
-        }
-    }
-}
-
-/// Returns the differences of two exchanges, in the order of [`Location`]. There are none if and only if their keys are equal.
+/// Returns the differences of two exchanges, in the order of [`Location`], and of first appearance. There are none if and only if their keys are equal.
 #[must_use]
-pub fn diff(left: &Exchange<'_>, right: &Exchange<'_>, projection: &Projection) -> Vec<Difference> {
+pub fn diff<'a>(left: &'a Exchange<'_>, right: &'a Exchange<'_>, projection: &Projection) -> Vec<Difference<'a>> {
     let mut found = Vec::new();
-    request_differences(left, right, projection, &mut found);
-    response_differences(left, right, projection, &mut found);
+    diff_requests(left, right, projection, &mut found);
+    diff_responses(left, right, projection, &mut found);
     found
 }
 
-fn request_differences(
-    left: &Exchange<'_>,
-    right: &Exchange<'_>,
+fn diff_requests<'a>(
+    left: &'a Exchange<'_>,
+    right: &'a Exchange<'_>,
     projection: &Projection,
-    found: &mut Vec<Difference>,
+    found: &mut Vec<Difference<'a>>,
 ) {
     let (a, b) = (&left.request, &right.request);
     let keys = [a, b].map(|request| projection.request_key(request));
     compare_texts(Location::Method, Some(&*a.method), Some(&*b.method), found);
     if keys[0].url != keys[1].url {
-        url_differences(&a.url, &b.url, found);
+        diff_urls(&a.url, &b.url, found);
     }
     if keys[0].headers != keys[1].headers {
         let [a, b] = [a, b].map(|request| fields(&request.headers, |_, value| Some(placeholder::set_aside(value))));
         compare_named(&a, &b, Location::RequestHeader, found);
     }
     if keys[0].content != keys[1].content {
-        body_differences(&a.body, &b.body, &VolatileRules::none(), Location::RequestBody, found);
+        diff_bodies(&a.body, &b.body, &VolatileRules::none(), Location::RequestBody, found);
     }
 }
 
-fn response_differences(
-    left: &Exchange<'_>,
-    right: &Exchange<'_>,
+fn diff_responses<'a>(
+    left: &'a Exchange<'_>,
+    right: &'a Exchange<'_>,
     projection: &Projection,
-    found: &mut Vec<Difference>,
+    found: &mut Vec<Difference<'a>>,
 ) {
     let (a, b) = (&left.response, &right.response);
     let method = &left.request.method;
     let keys = [a, b].map(|response| projection.response_key(method, response));
-    compare_texts(Location::Status, Some(&a.status.to_string()), Some(&b.status.to_string()), found);
-    if let (Some(left), Some(right)) = (&a.reason, &b.reason)
+    if a.status != b.status {
+        let [left, right] = [a, b].map(|response| Some(Cow::Owned(response.status.to_string())));
+        found.push(Difference::new(Location::Status, left, right));
+    }
+    if let (Some(left), Some(right)) = (a.reason.as_deref(), b.reason.as_deref())
         && left != right
     {
-        found.push(difference(Location::Reason, Some(left.to_string()), Some(right.to_string())));
+        found.push(Difference::new(Location::Reason, Some(left.into()), Some(right.into())));
     }
     if keys[0].head != keys[1].head {
         let [left_fields, right_fields] = [a, b].map(|response| {
@@ -181,29 +79,25 @@ fn response_differences(
         compare_texts(Location::Failure, a.failure.as_deref(), b.failure.as_deref(), found);
     }
     if !keys[0].has_same_payload(&keys[1]) {
-        body_differences(&a.body, &b.body, &projection.volatile, Location::ResponseBody, found);
+        diff_bodies(&a.body, &b.body, &projection.volatile, Location::ResponseBody, found);
     }
 }
 
-fn difference(location: Location, left: Option<String>, right: Option<String>) -> Difference {
-    let kind = match (&left, &right) {
-        (Some(_), None) => DifferenceKind::OnlyLeft,
-        (None, Some(_)) => DifferenceKind::OnlyRight,
-        _ => DifferenceKind::Changed,
-    };
-    Difference { location, kind, left, right }
-}
-
 /// Adds a difference if two texts differ in more than placeholders.
-fn compare_texts(location: Location, left: Option<&str>, right: Option<&str>, found: &mut Vec<Difference>) {
+fn compare_texts<'a>(
+    location: Location,
+    left: Option<&'a str>,
+    right: Option<&'a str>,
+    found: &mut Vec<Difference<'a>>,
+) {
     let [a, b] = [left, right].map(|text| text.map(|text| placeholder::set_aside(text.as_bytes())));
     if a != b {
-        found.push(difference(location, left.map(str::to_owned), right.map(str::to_owned)));
+        found.push(Difference::new(location, left.map(Cow::Borrowed), right.map(Cow::Borrowed)));
     }
 }
 
 /// Adds the differences of two URLs that differ in more than placeholders.
-fn url_differences(left: &str, right: &str, found: &mut Vec<Difference>) {
+fn diff_urls<'a>(left: &'a str, right: &'a str, found: &mut Vec<Difference<'a>>) {
     let before = found.len();
     let (a, b) = (Parts::of(left), Parts::of(right));
     compare_texts(Location::Origin, Some(a.origin), Some(b.origin), found);
@@ -212,121 +106,106 @@ fn url_differences(left: &str, right: &str, found: &mut Vec<Difference>) {
             compare_texts(Location::Segment(index), Some(left), Some(right), found);
         }
     } else {
-        found.push(difference(Location::Path, Some(a.path.to_owned()), Some(b.path.to_owned())));
+        found.push(Difference::new(Location::Path, Some(a.path.into()), Some(b.path.into())));
     }
     let [a, b] = [a, b].map(|parts| parameters(parts.query.unwrap_or_default().as_bytes()));
-    compare_named(&a, &b, Location::Query, found);
+    let is_order = compare_named(&a, &b, Location::Parameter, found);
     if found.len() == before {
-        let kind = if a.is_permutation_of(&b) { DifferenceKind::Order } else { DifferenceKind::Spelling };
-        found.push(Difference { kind, ..difference(Location::Url, Some(left.to_owned()), Some(right.to_owned())) });
+        let kind = if is_order { DifferenceKind::Order } else { DifferenceKind::Spelling };
+        found.push(Difference::new(Location::Url, Some(left.into()), Some(right.into())).with_kind(kind));
     }
 }
 
 /// Adds the differences of two payloads that differ in what counts of them.
-fn body_differences(
-    left: &Body<'_>,
-    right: &Body<'_>,
+fn diff_bodies<'a>(
+    left: &'a Body<'_>,
+    right: &'a Body<'_>,
     volatile: &VolatileRules,
     location: fn(BodyLocation) -> Location,
-    found: &mut Vec<Difference>,
+    found: &mut Vec<Difference<'a>>,
 ) {
     let before = found.len();
     let [left_text, right_text] = [left, right].map(Body::text);
-    let trees = left_text.and_then(|text| volatile.parse(text)).zip(right_text.and_then(|text| volatile.parse(text)));
     let is_form = |body: &Body<'_>| body.media().is_form();
-    if let Some((left, right)) = &trees {
+    let values = left_text.and_then(|text| volatile.value(text)).zip(right_text.and_then(|text| volatile.value(text)));
+    if let Some((left, right)) = &values {
         for JsonDifference { pointer, left, right } in json_differences(left, right, ArrayRule::Whole) {
-            let place = if pointer.is_root() { BodyLocation::Whole } else { BodyLocation::Json(pointer) };
-            let [left, right] = [left, right].map(|node| node.map(node_text));
-            found.push(difference(location(place), left, right));
+            let place = if pointer.is_root() { BodyLocation::Whole } else { BodyLocation::Json(pointer.to_owned()) };
+            let [left, right] = [left, right].map(|value| value.map(|value| Cow::Owned(value_text(value))));
+            found.push(Difference::new(location(place), left, right));
         }
     } else if let (Some(a), Some(b)) = (left_text.filter(|_| is_form(left)), right_text.filter(|_| is_form(right))) {
         let [a, b] = [a, b].map(|text| parameters(text.as_bytes()));
         compare_named(&a, &b, |name| location(BodyLocation::Field(name)), found);
     } else {
-        let text = |body: &Body<'_>| body.content.bytes().map(|bytes| String::from_utf8_lossy(bytes).into_owned());
-        let whole = difference(location(BodyLocation::Whole), text(left), text(right));
-        return found.push(Difference { kind: DifferenceKind::Changed, ..whole });
+        let [left, right] = [left, right].map(|body| body.content.bytes().map(String::from_utf8_lossy));
+        let whole = Difference::new(location(BodyLocation::Whole), left, right);
+        return found.push(whole.with_kind(DifferenceKind::Changed));
     }
     if found.len() == before {
-        let [left, right] = [left_text, right_text].map(|text| text.map(str::to_owned));
-        let whole = difference(location(BodyLocation::Whole), left, right);
-        found.push(Difference { kind: DifferenceKind::Spelling, ..whole });
+        let [left, right] = [left_text, right_text].map(|text| text.map(Cow::Borrowed));
+        let whole = Difference::new(location(BodyLocation::Whole), left, right);
+        found.push(whole.with_kind(DifferenceKind::Spelling));
     }
 }
 
-/// Returns a JSON value as text: a string decoded, any other value as it is spelled.
-fn node_text(node: &Node<'_>) -> String {
-    unquote_lossy(node.text).map_or_else(|| node.text.to_owned(), Cow::into_owned)
+/// Returns a JSON value as text: a string without quotes, any other value as JSON.
+fn value_text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// Values by name, and the names in order.
-struct NamedValues {
-    names: Vec<String>,
-    values: BTreeMap<String, Vec<NamedValue>>,
-}
-
-struct NamedValue {
+/// A value with a name.
+#[derive(Clone)]
+struct NamedValue<'a> {
     /// The part of the value that counts.
-    projected: Vec<u8>,
-    text: String,
+    projected: Cow<'a, [u8]>,
+    text: Cow<'a, str>,
 }
 
-impl NamedValues {
-    fn new(list: impl Iterator<Item = (String, NamedValue)>) -> Self {
-        let mut named = NamedValues { names: Vec::new(), values: BTreeMap::new() };
-        for (name, value) in list {
-            named.names.push(name.clone());
-            named.values.entry(name).or_default().push(value);
-        }
-        named
-    }
+type NamedValues<'a> = Vec<(Cow<'a, str>, NamedValue<'a>)>;
 
-    fn text(&self, name: &str) -> Option<String> {
-        let values = self.values.get(name)?;
-        Some(values.iter().map(|value| value.text.as_str()).collect::<Vec<_>>().join(", "))
-    }
-
-    fn projected<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        self.values.get(name).into_iter().flatten().map(|value| &value.projected[..])
-    }
-
-    /// Returns true if the names come in another order. The values of each name are known to be equal.
-    fn is_permutation_of(&self, other: &NamedValues) -> bool {
-        self.names != other.names
-    }
-}
-
-/// Adds the names whose values differ.
-fn compare_named(
-    left: &NamedValues,
-    right: &NamedValues,
+/// Adds the names whose values differ. Returns true if the values are equal and the names come in another order.
+fn compare_named<'a>(
+    left: &NamedValues<'_>,
+    right: &NamedValues<'_>,
     location: impl Fn(String) -> Location,
-    found: &mut Vec<Difference>,
-) {
-    let names: BTreeSet<&String> = left.values.keys().chain(right.values.keys()).collect();
-    for name in names {
-        if !left.projected(name).eq(right.projected(name)) {
-            found.push(difference(location(name.clone()), left.text(name), right.text(name)));
+    found: &mut Vec<Difference<'a>>,
+) -> bool {
+    let text = |values: &[NamedValue<'_>]| {
+        let texts: Vec<&str> = values.iter().map(|value| &*value.text).collect();
+        (!values.is_empty()).then(|| Cow::Owned(texts.join(", ")))
+    };
+    match compare_lists(left, right, |a, b| a.projected == b.projected) {
+        ListDifferences::None => false,
+        ListDifferences::Order => true,
+        ListDifferences::Names(names) => {
+            found.extend(names.iter().map(|name| {
+                Difference::new(location(name.name.clone().into_owned()), text(&name.left), text(&name.right))
+            }));
+            false
         }
     }
 }
 
-/// Returns header fields by their names in lower case. `project` returns what counts of a value, if anything.
-fn fields<'v>(headers: &'v Headers, project: impl Fn(&str, &'v [u8]) -> Option<Cow<'v, [u8]>>) -> NamedValues {
-    NamedValues::new(headers.iter().filter_map(|field| {
+/// Returns header fields by their names in lower case. `project` returns the part of a value that counts, if any.
+fn fields<'v>(headers: &'v Headers, project: impl Fn(&str, &'v [u8]) -> Option<Cow<'v, [u8]>>) -> NamedValues<'v> {
+    let field = |field: &'v Header| {
         let name = field.name.to_ascii_lowercase();
-        let projected = project(&name, &field.value)?.into_owned();
-        Some((name, NamedValue { projected, text: to_chars(&field.value).into_owned() }))
-    }))
+        let projected = project(&name, &field.value)?;
+        Some((name.into(), NamedValue { projected, text: to_chars(&field.value) }))
+    };
+    headers.iter().filter_map(field).collect()
 }
 
 /// Returns the parameters of a query or form by their decoded names.
-fn parameters(text: &[u8]) -> NamedValues {
-    NamedValues::new(form_urlencoded::parse(text).map(|(name, value)| {
-        let projected = placeholder::set_aside(value.as_bytes()).into_owned();
-        (name.into_owned(), NamedValue { projected, text: value.into_owned() })
-    }))
+fn parameters(text: &[u8]) -> NamedValues<'_> {
+    let parameter = |(name, value): (Cow<'static, str>, Cow<'static, str>)| {
+        let projected = Cow::Owned(placeholder::set_aside(value.as_bytes()).into_owned());
+        (name, NamedValue { projected, text: value })
+    };
+    form_urlencoded::parse(text)
+        .map(|(name, value)| parameter((name.into_owned().into(), value.into_owned().into())))
+        .collect()
 }
 
 #[cfg(test)]

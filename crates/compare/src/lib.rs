@@ -5,6 +5,9 @@
 //! Equality is defined once: two messages are equal if their keys ([`RequestKey`], [`ResponseKey`]) are, and then, and only
 //! then, [`diff`] returns nothing.
 //!
+//! Requests are matched with [`RecordedPayload::score`]. It ends at the first difference; [`diff_payloads`] lists the
+//! differences of those that do not match.
+//!
 //! | module | content |
 //! | --- | --- |
 //! | [`content`] | [`Content`]: a payload, read up to [`INSPECTED_BYTES`] |
@@ -12,30 +15,58 @@
 //! | [`volatile`] | [`VolatileRules`]: headers and JSON values that differ in every recording |
 //! | [`projection`] | [`Projection`] and the keys that it makes of requests and responses |
 //! | [`fingerprint`] | [`Fingerprinter`]: digests of named values, and the placeholders in them |
-//! | [`json_diff`] | the differences of two JSON trees |
-//! | [`diff`](mod@diff) | the differences of two exchanges |
-//! | [`pairing`] | pairs of corresponding items: by key, in order, by longest common subsequence |
-//! | [`pair`] | pairs of corresponding exchanges |
+//! | [`pairing`], [`pair`] | pairs of corresponding items, and of corresponding exchanges |
+//! | [`template`], [`text_pattern`], [`json_template`], [`payload_template`] | recorded texts with placeholders |
+//! | [`body_rules`] | [`BodyRules`]: how request payloads are compared |
+//! | [`recorded`], [`sent`], [`stream_digest`] | the payloads of an entry and of a live request |
+//! | [`difference`], [`diff`](mod@diff) | [`Difference`], and the differences of two exchanges |
+//! | [`json_diff`], [`fields`], [`path_diff`], [`payload_diff`] | the differences of JSON, named values, paths, payloads |
+//! | [`distance`], [`excerpt`](mod@excerpt) | how near an entry is, and what is shown of long values |
 
 #![forbid(unsafe_code)]
 
+pub mod body_rules;
 pub mod content;
 pub mod diff;
+pub mod difference;
+pub mod distance;
+pub mod excerpt;
 pub mod exchange;
+pub mod fields;
 pub mod fingerprint;
+pub mod graphql;
 pub mod json_diff;
+pub mod json_template;
+mod multipart_digest;
 pub mod pair;
 pub mod pairing;
+pub mod path_diff;
+pub mod payload_diff;
+pub mod payload_template;
 pub mod projection;
+pub mod recorded;
+pub mod sent;
+pub mod stream_digest;
+pub mod template;
+pub mod text_pattern;
 pub mod volatile;
 
+pub use body_rules::{BodyRules, MatchBody};
 pub use content::{Content, ContentKey, INSPECTED_BYTES};
-pub use diff::{BodyLocation, Difference, DifferenceKind, Location, diff};
+pub use diff::diff;
+pub use difference::{BodyLocation, Difference, DifferenceKind, Location};
+pub use excerpt::{excerpt, excerpt_pair};
 pub use exchange::{Body, Exchange, Request, Response};
 pub use fingerprint::{Fingerprint, Fingerprinter};
 pub use harproxy_json::Digest;
-pub use json_diff::{ArrayRule, JsonDifference, json_differences};
+pub use json_diff::{ArrayRule, JsonDifference, json_differences, score_json};
 pub use pair::pair_exchanges;
 pub use pairing::{Pairing, align};
+pub use path_diff::{PathDiff, PathSegments, PathStep};
+pub use payload_diff::{PayloadDiff, PayloadDiffKind, diff_long_payloads, diff_payloads};
 pub use projection::{Projection, RequestKey, ResponseKey};
+pub use recorded::{CutLengths, RecordedPayload};
+pub use sent::SentPayload;
+pub use stream_digest::{DigestedPayload, PayloadDigester};
+pub use template::{Encoding, PlaceholderScore, PlaceholderValues, Template};
 pub use volatile::VolatileRules;

@@ -102,13 +102,68 @@ impl VolatileRules {
         Node::parse(text, &self.digest_rules(text))
     }
 
-    fn digest_rules(&self, text: &str) -> VolatileMembers {
+    /// Parses a JSON text into a value without what is volatile: placeholders become one character, volatile values null.
+    #[must_use]
+    pub fn value(&self, text: &str) -> Option<Value> {
+        let mut value: Value = serde_json::from_str(text).ok()?;
+        for pointer in self.json.iter().flat_map(|path| path.pointers(&value)).collect::<Vec<_>>() {
+            if let Some(found) = value.pointer_mut(&pointer) {
+                *found = Value::Null;
+            }
+        }
+        self.project_value(&mut value);
+        Some(value)
+    }
+
+    fn project_value(&self, value: &mut Value) {
+        match value {
+            Value::String(text) => {
+                if let Cow::Owned(projected) = placeholder::set_aside(text.as_bytes()) {
+                    *text = String::from_utf8_lossy(&projected).into_owned();
+                }
+            }
+            Value::Number(number) => {
+                if placeholder::is_in(number.to_string().as_bytes()) {
+                    *value = Value::Null;
+                }
+            }
+            Value::Array(elements) => elements.iter_mut().for_each(|element| self.project_value(element)),
+            Value::Object(members) => {
+                let scalars: Vec<String> = members
+                    .values()
+                    .filter(|value| !matches!(value, Value::Array(_) | Value::Object(_)))
+                    .map(Value::to_string)
+                    .collect();
+                let scalars: Vec<&str> = scalars.iter().map(String::as_str).collect();
+                for (name, value) in members {
+                    match self.ignores_member(name, &value.to_string(), &scalars) {
+                        true => *value = Value::Null,
+                        false => self.project_value(value),
+                    }
+                }
+            }
+            Value::Null | Value::Bool(_) => {}
+        }
+    }
+
+    /// Returns true if a member is volatile by the built-in rules. `json` is its value and `siblings` are the scalars of its
+    /// object, as spelled.
+    fn ignores_member(&self, name: &str, json: &str, siblings: &[&str]) -> bool {
+        let is_time = || json.parse::<u64>().is_ok_and(|seconds| (1_000_000_000..10_000_000_000).contains(&seconds));
+        let has_token = || siblings.iter().any(|sibling| placeholder::is_in(sibling.as_bytes()));
+        let is_scalar = !json.starts_with(['{', '[']);
+        self.has_builtin
+            && ((CLAIMS.contains(&name) && is_time())
+                || (is_scalar && EXPIRY.contains(&&*name.to_ascii_lowercase()) && has_token()))
+    }
+
+    fn digest_rules(&self, text: &str) -> VolatileMembers<'_> {
         let value = if self.json.is_empty() { None } else { serde_json::from_str::<Value>(text).ok() };
         let mut pointers = HashSet::new();
         if let Some(value) = &value {
             pointers.extend(self.json.iter().flat_map(|path| path.pointers(value)));
         }
-        VolatileMembers { has_builtin: self.has_builtin, pointers }
+        VolatileMembers { rules: self, pointers }
     }
 }
 
@@ -119,13 +174,13 @@ pub fn date(headers: &Headers) -> Option<SystemTime> {
 }
 
 /// The volatile values of one document.
-struct VolatileMembers {
-    has_builtin: bool,
+struct VolatileMembers<'r> {
+    rules: &'r VolatileRules,
     pointers: HashSet<String>,
 }
 
-impl DigestRules for VolatileMembers {
-    fn scalar<'t>(&self, _: &str, json: &'t str) -> Cow<'t, [u8]> {
+impl DigestRules for VolatileMembers<'_> {
+    fn scalar<'t>(&self, json: &'t str) -> Cow<'t, [u8]> {
         placeholder::set_aside(json.as_bytes())
     }
 
@@ -134,12 +189,7 @@ impl DigestRules for VolatileMembers {
     }
 
     fn ignores_member(&self, name: &str, json: &str, siblings: &[&str]) -> bool {
-        let is_time = || json.parse::<u64>().is_ok_and(|seconds| (1_000_000_000..10_000_000_000).contains(&seconds));
-        let has_token = || siblings.iter().any(|sibling| placeholder::is_in(sibling.as_bytes()));
-        let is_scalar = !json.starts_with(['{', '[']);
-        self.has_builtin
-            && ((CLAIMS.contains(&name) && is_time())
-                || (is_scalar && EXPIRY.contains(&&*name.to_ascii_lowercase()) && has_token()))
+        self.rules.ignores_member(name, json, siblings)
     }
 }
 

@@ -3,99 +3,68 @@
 
 #![forbid(unsafe_code)]
 
-mod archive;
-mod canonical;
-mod charset;
-mod deposit;
-mod find;
-pub mod fixture;
 mod foreign;
-pub mod format;
-mod forms;
-pub mod held;
-mod hold;
-mod index;
 pub mod model;
-mod moment;
-mod observe;
-mod open;
-pub mod pack;
-mod parse;
-pub mod parts;
-pub mod patch;
-pub mod payload;
-pub mod pieces;
-mod place;
-mod raw;
 mod read;
-pub mod rewrite;
-pub mod scope;
-mod sidecar;
-mod staging;
-mod stamp;
 mod store;
-mod text;
-mod window;
 pub mod write;
 
-pub use find::find;
-pub use fixture::{Fixture, Warning};
-pub use index::{EntryHead, Heads};
 pub use model::{Entry, Timings};
-pub use moment::moment;
-pub use parse::mend_surrogates;
-pub use payload::{Payload, PayloadFile};
-pub use stamp::Stamp;
-pub use write::{ContentMode, FixtureWriter, JsonLayout, PayloadSource, Written};
+pub use read::{EntryHead, Fixture, Heads, Warning, find, parse_time, values};
+pub use store::payload::{Payload, PayloadFile};
+pub use store::stamp::Stamp;
+pub use store::{digest, payload, payload_path};
+pub use write::{ContentMode, FixtureWriter, JsonLayout, PayloadSource, WriteSummary};
+pub use write::{format, held, pack, pieces, rewrite, scope};
 
 use std::path::{Path, PathBuf};
 
-/// What went wrong with a fixture: always the file, and the entry and line where there is one.
+/// An error about a fixture, with its path, and entry and line if known.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The operating system refused.
+    /// A system call failed.
     #[error("{doing} {}", path.display())]
     Io {
-        /// What was being done: "reading", "creating" …
+        /// The operation: "reading", "creating" …
         doing: &'static str,
         /// The file.
         path: PathBuf,
         /// The reason.
         source: std::io::Error,
     },
-    /// The bytes of a payload could not be had from their source.
+    /// The source of a payload failed.
     #[error("{doing}")]
     Payload {
-        /// What was being done.
+        /// The operation.
         doing: &'static str,
         /// The reason.
         source: std::io::Error,
     },
-    /// A folder without any fixture in it.
+    /// A folder without fixtures.
     #[error("no fixture in {}", path.display())]
     NoFixture {
         /// The folder.
         path: PathBuf,
     },
-    /// The file is not a HAR that can be used.
+    /// The file is not a usable HAR.
     #[error("{}{}: {reason}", path.display(), line.map(|l| format!(":{l}")).unwrap_or_default())]
     Malformed {
         /// The file.
         path: PathBuf,
-        /// The line, from 1, if one is to blame.
+        /// The line of the problem, from 1, if known.
         line: Option<usize>,
-        /// What is wrong, in words.
+        /// The description for the user.
         reason: String,
     },
-    /// A merge left its conflict in the file.
-    #[error("{}:{line}: a conflict of git stands here", path.display())]
+    /// The file has conflict markers of git.
+    #[error("{}:{line}: unresolved git conflict", path.display())]
     Conflict {
         /// The file.
         path: PathBuf,
         /// The line of the first marker, from 1.
         line: usize,
     },
-    /// One entry is not usable; the others are.
+    /// One entry is not usable. The others are.
     #[error("{}#{entry}{}: {reason}", path.display(), line.map(|l| format!(" (line {l})")).unwrap_or_default())]
     Entry {
         /// The file.
@@ -104,13 +73,13 @@ pub enum Error {
         entry: usize,
         /// Its first line in the HAR, from 1.
         line: Option<usize>,
-        /// What is wrong, in words.
+        /// The description for the user.
         reason: String,
     },
 }
 
 impl Error {
-    /// The file or folder that it is about.
+    /// The path of the file or folder.
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         match self {
@@ -123,7 +92,7 @@ impl Error {
         }
     }
 
-    /// Whether something was to be written: then it is no fault of what was read.
+    /// True if writing failed, so that the input is not at fault.
     #[must_use]
     pub fn is_about_writing(&self) -> bool {
         matches!(self, Error::Io { doing, .. } if !matches!(*doing, "opening" | "reading"))

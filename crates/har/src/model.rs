@@ -1,20 +1,23 @@
-//! The members of a HAR that harproxy knows, typed; the rest kept as it came.
+//! A typed model of the HAR members that harproxy uses. Other members are kept unchanged.
 //!
-//! Field meanings are those of HAR 1.2. Sizes are bytes, times milliseconds; `-1` or `None` is "unknown".
+//! Fields have the meanings of HAR 1.2. Sizes are in bytes, times in milliseconds. `-1` or `None` means unknown.
 
 use serde_json::{Map, Value};
 
 use harproxy_http::Headers;
 
-/// Members that harproxy does not know, in order, as the tool wrote them.
+/// The version of the fixture format, written as `log._harproxy.format`.
+pub const FORMAT: u64 = 1;
+
+/// Unknown members in their original order.
 pub type Extras = Map<String, Value>;
 
-/// `log.entries[i]`: one exchange as stored.
+/// `log.entries[i]`: a stored exchange.
 #[derive(Clone, Debug, Default)]
 pub struct Entry {
     /// `startedDateTime`, verbatim (RFC 3339 when harproxy wrote it).
     pub started: String,
-    /// `time`, the whole duration in milliseconds.
+    /// `time`, the total duration in milliseconds.
     pub time: f64,
     /// `request`.
     pub request: Request,
@@ -24,24 +27,24 @@ pub struct Entry {
     pub timings: Timings,
     /// `serverIPAddress`.
     pub server_ip: Option<String>,
-    /// `connection`: which upstream connection carried it.
+    /// `connection`, the number of the upstream connection.
     pub connection: Option<String>,
-    /// `_harproxy`: what HAR cannot say (`error`, `informational`), only when there is something to say.
+    /// `_harproxy`: data that HAR has no members for (`error`, `informational`), if any.
     pub harproxy: Option<Map<String, Value>>,
-    /// Everything else, `cache` and `pageref` included.
+    /// All other members, including `cache` and `pageref`.
     pub extras: Extras,
 }
 
 /// `request`.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
-    /// `method`, in the case it was written.
+    /// `method`, in its original case.
     pub method: String,
-    /// `url`, absolute, as written.
+    /// `url`, absolute, not normalised.
     pub url: String,
     /// `httpVersion`.
     pub http_version: String,
-    /// `headers`: pseudo headers dropped, newline-joined values split, in order.
+    /// `headers` in order, without pseudo headers, with newline-joined values split.
     pub headers: Headers,
     /// `postData`, if the request had a payload.
     pub post_data: Option<Body>,
@@ -49,14 +52,14 @@ pub struct Request {
     pub headers_size: i64,
     /// `bodySize` as sent (encoded), -1 when unknown.
     pub body_size: i64,
-    /// Everything else (`cookies` and `queryString` of another tool included, when headers and URL say otherwise).
+    /// All other members, including `cookies` and `queryString` if they differ from headers and URL.
     pub extras: Extras,
 }
 
 /// `response`.
 #[derive(Clone, Debug, Default)]
 pub struct Response {
-    /// `status`; 0 or -1 for a request that was never answered.
+    /// `status`. 0 or -1 for a request without a response.
     pub status: i32,
     /// `statusText`, the reason phrase.
     pub status_text: String,
@@ -74,36 +77,36 @@ pub struct Response {
     pub body_size: i64,
     /// `_trailers`.
     pub trailers: Headers,
-    /// Everything else (`cookies` included, when the headers say otherwise).
+    /// All other members, including `cookies` if they differ from the headers.
     pub extras: Extras,
 }
 
-/// `content` or `postData`: where a payload is and how it is stored.
+/// `content` or `postData`: the storage and properties of a payload.
 #[derive(Clone, Debug, Default)]
 pub struct Body {
     /// `mimeType`.
     pub mime_type: String,
-    /// `size`, bytes after decoding; `None` when the member is missing. `postData` has no such member: there it stands in
-    /// for `bodySize` when a payload was sent and not kept.
+    /// `size`, decoded bytes. `None` if the member is missing. `postData` has no such member: for a request payload that was not
+    /// recorded, this is `bodySize`.
     pub size: Option<i64>,
-    /// `text`, with what its `encoding` says, or `_file`.
-    pub stored: Stored,
-    /// `_compact`: compact JSON stored indented; it goes out compact again.
+    /// `text` and `encoding`, or `_file`.
+    pub stored: Storage,
+    /// `_compact`: compact JSON that is stored indented and served compact.
     pub compact: bool,
-    /// `_encoded`: stored as received because it does not decode as its coding says.
+    /// `_encoded`: stored as received, because its content coding could not be removed.
     pub encoded: bool,
-    /// `_truncated`: it was cut.
+    /// `_truncated`, if the payload is truncated.
     pub truncated: Option<Truncated>,
-    /// The charset that the payload had on the wire, where its tool may have written the file as UTF-8 all the same (UTF-8
-    /// itself: it may have been misread before it was written); never in harproxy's own fixtures.
+    /// The charset on the wire, if the tool may have written the file as UTF-8. UTF-8 means that the tool may have read UTF-8 as
+    /// windows-1252. Always `None` in fixtures of harproxy.
     pub kept_as_utf8: Option<&'static encoding_rs::Encoding>,
-    /// Everything else (`compression`, `params`, `comment` …).
+    /// All other members (`compression`, `params`, `comment` …).
     pub extras: Extras,
 }
 
-/// Where the bytes of a payload are.
+/// The storage of a payload.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Stored {
+pub enum Storage {
     /// Neither `text` nor `_file`.
     #[default]
     Nowhere,
@@ -115,32 +118,32 @@ pub enum Stored {
     File(String),
 }
 
-/// `_truncated`: why a payload was cut, and its sizes.
+/// `_truncated`: the reason and sizes of a truncated payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Truncated {
     /// `client-left`, `upstream-died` or `max-body`.
     pub reason: String,
-    /// Bytes kept.
+    /// The number of recorded bytes.
     pub kept: u64,
-    /// Bytes seen, or announced, in all; `None` when nobody knows.
+    /// The number of received or announced bytes. `None` if unknown.
     pub total: Option<u64>,
 }
 
-/// `timings`, in milliseconds; `None` (−1 in the file) where a phase did not happen.
+/// `timings` in milliseconds. `None` (−1 in the file) for a phase that did not happen.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Timings {
     /// Waiting for a connection.
     pub blocked: Option<f64>,
     /// Name resolution.
     pub dns: Option<f64>,
-    /// Making the connection, TLS included (HAR 1.2).
+    /// Connecting, including TLS (HAR 1.2).
     pub connect: Option<f64>,
     /// The TLS part of `connect`.
     pub ssl: Option<f64>,
     /// Sending the request.
     pub send: Option<f64>,
-    /// From the end of the request to the first byte of the answer.
+    /// From the end of the request to the first byte of the response.
     pub wait: Option<f64>,
-    /// From the first byte of the answer to its end.
+    /// From the first byte of the response to its end.
     pub receive: Option<f64>,
 }

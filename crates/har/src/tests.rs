@@ -1,14 +1,14 @@
-//! Writing and reading back, in every form.
+//! Writes fixtures in every form and reads them back.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use super::model::{Body, Request, Response, Stored};
+use super::model::{Body, Request, Response, Storage};
 use super::*;
 use harproxy_http::Headers;
 
-/// An entry as `record` makes them.
+/// An entry like those of `record`.
 fn entry(url: &str, content: Body) -> Entry {
     let mut headers = Headers::default();
     headers.push("Content-Type", content.mime_type.clone());
@@ -47,7 +47,7 @@ fn source<'a>(read: &'a mut &'static [u8], mime_type: &'a str) -> PayloadSource<
     PayloadSource { read, mime_type, encoded: false, truncated: None }
 }
 
-/// Writes one entry with this payload and opens what came of it.
+/// Writes a fixture of one entry with this payload and opens it.
 fn written(path: &Path, mode: ContentMode, mime_type: &str, bytes: &'static [u8]) -> (Fixture, Body) {
     let mut writer = FixtureWriter::create(path, mode, &["**".to_owned()]).unwrap();
     let content = writer.content(source(&mut &*bytes, mime_type)).unwrap();
@@ -63,7 +63,7 @@ fn served(fixture: &Fixture, entry: usize) -> Vec<u8> {
 }
 
 #[test]
-fn an_attached_fixture_reads_back() {
+fn attached_fixture_reads_back() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("hars/api.har");
     let (fixture, content) = written(&path, ContentMode::Attach, "application/json", br#"{"a":1.0,"b":[true]}"#);
@@ -71,7 +71,7 @@ fn an_attached_fixture_reads_back() {
     assert_eq!(fixture.scope().unwrap(), ["**"]);
     let head = fixture.heads().get(0).unwrap();
     assert_eq!((head.method, head.url, head.status, head.line), ("GET", "https://a.test/?q=1&r", 200, 15));
-    let Stored::File(name) = &content.stored else { panic!("{content:?}") };
+    let Storage::File(name) = &content.stored else { panic!("{content:?}") };
     let stored = fs::read_to_string(dir.path().join("hars").join(name)).unwrap();
     assert_eq!(stored, "{\n  \"a\": 1.0,\n  \"b\": [\n    true\n  ]\n}\n");
     assert!(content.compact);
@@ -85,11 +85,11 @@ fn an_attached_fixture_reads_back() {
 }
 
 #[test]
-fn embedded_and_omitted() {
+fn embedded_payloads_read_back_and_omitted_ones_are_not_recorded() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("api.har");
     let (fixture, content) = written(&path, ContentMode::Embed, "text/plain", b"\xff\0x");
-    assert_eq!(content.stored, Stored::Base64("/wB4".to_owned()));
+    assert_eq!(content.stored, Storage::Base64("/wB4".to_owned()));
     assert_eq!(served(&fixture, 0), b"\xff\0x");
     let (fixture, _) = written(&path, ContentMode::Omit, "text/plain", b"abc");
     let content = &fixture.entry(0).unwrap().response.content;
@@ -115,7 +115,7 @@ fn tree(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 }
 
 /// Writes these JSON payloads as entries `https://a.test/0` …
-fn write_all(path: &Path, payloads: &[&'static [u8]]) -> Written {
+fn write_all(path: &Path, payloads: &[&'static [u8]]) -> WriteSummary {
     let mut writer = FixtureWriter::create(path, ContentMode::Attach, &["**".to_owned()]).unwrap();
     for (n, bytes) in payloads.iter().enumerate() {
         let content = writer.content(source(&mut &**bytes, "application/json")).unwrap();
@@ -125,7 +125,7 @@ fn write_all(path: &Path, payloads: &[&'static [u8]]) -> Written {
 }
 
 #[test]
-fn keeping_every_entry_changes_no_byte() {
+fn fixture_is_unchanged_when_every_entry_is_kept() {
     for name in ["api.har", "api.zip"] {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(name);
@@ -144,12 +144,12 @@ fn keeping_every_entry_changes_no_byte() {
 }
 
 #[test]
-fn payloads_that_nothing_refers_to_any_more_go() {
+fn finish_removes_payloads_that_no_entry_uses() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("api.har");
     write_all(&path, &[br#"{"a":1}"#, br#"{"b":2}"#]);
     fs::write(dir.path().join("api/notes.txt"), "mine").unwrap();
-    fs::write(dir.path().join("api/0123456789abcdef.txt"), "not referenced: not ours to remove").unwrap();
+    fs::write(dir.path().join("api/0123456789abcdef.txt"), "not referenced by the old fixture: kept").unwrap();
     let old = Fixture::open(&path).unwrap();
     let mut writer = FixtureWriter::create(&path, ContentMode::Attach, &[]).unwrap();
     writer.keep(&old, 1).unwrap();
@@ -160,7 +160,7 @@ fn payloads_that_nothing_refers_to_any_more_go() {
 }
 
 #[test]
-fn a_writer_that_is_dropped_leaves_nothing_behind() {
+fn dropped_writer_leaves_no_files() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("api.har");
     write_all(&path, &[br#"{"a":1}"#]);
@@ -173,7 +173,7 @@ fn a_writer_that_is_dropped_leaves_nothing_behind() {
 }
 
 #[test]
-fn an_edited_payload_is_served_as_edited_and_never_mixed_up() {
+fn edited_payload_is_served_as_edited_when_its_old_bytes_are_written_again() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("api.har");
     write_all(&path, &[br#"{"a":1}"#]);
@@ -198,7 +198,7 @@ fn an_edited_payload_is_served_as_edited_and_never_mixed_up() {
             if keep_first { [br#"{"a":2}"#, br#"{"a":1}"#] } else { [br#"{"a":1}"#, br#"{"a":2}"#] };
         assert_eq!(served, expected, "{keep_first}");
         if keep_first {
-            // As it was, for the other order.
+            // Restores the fixture for the other order.
             write_all(&path, &[br#"{"a":1}"#]);
             fs::write(dir.path().join(&name), "{ \"a\": 2 }").unwrap();
         }
@@ -206,11 +206,11 @@ fn an_edited_payload_is_served_as_edited_and_never_mixed_up() {
 }
 
 #[test]
-fn an_archive_is_the_same_bytes_whatever_the_order() {
+fn archive_is_reproducible() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("api.zip");
     let (fixture, content) = written(&path, ContentMode::Attach, "image/png", b"\x89PNG\r\n\x1a\n");
-    let Stored::File(name) = &content.stored else { panic!("{content:?}") };
+    let Storage::File(name) = &content.stored else { panic!("{content:?}") };
     assert!(name.ends_with(".png") && !name.contains('/'), "{name}");
     assert_eq!(served(&fixture, 0), b"\x89PNG\r\n\x1a\n");
     let first = fs::read(&path).unwrap();
@@ -219,19 +219,19 @@ fn an_archive_is_the_same_bytes_whatever_the_order() {
     assert_eq!(fs::read(&path).unwrap(), first);
 }
 
-/// The stored form of a payload and what its file is named.
+/// The body and the file content of a stored payload.
 fn stored(mime_type: &str, bytes: &'static [u8]) -> (Body, Vec<u8>) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("api.har");
     let (fixture, body) = written(&path, ContentMode::Attach, mime_type, bytes);
     assert_eq!(served(&fixture, 0), bytes, "{mime_type}");
-    let Stored::File(name) = &body.stored else { panic!("{body:?}") };
+    let Storage::File(name) = &body.stored else { panic!("{body:?}") };
     let file = fs::read(dir.path().join(name)).unwrap();
     (body, file)
 }
 
 #[test]
-fn payload_files_end_as_they_can_be_read() {
+fn payload_file_extension_depends_on_type_and_charset() {
     for (mime_type, bytes, ending) in [
         ("text/plain", &b"plain"[..], "txt"),
         ("text/html; charset=utf-8", "\u{feff}é".as_bytes(), "txt"),
@@ -250,7 +250,7 @@ fn payload_files_end_as_they_can_be_read() {
         ("", b"text", "bin"),
     ] {
         let (body, file) = stored(mime_type, bytes);
-        let Stored::File(name) = &body.stored else { panic!() };
+        let Storage::File(name) = &body.stored else { panic!() };
         assert_eq!(name.rsplit_once('.').unwrap().1, ending, "{mime_type}");
         assert_eq!((file, body.compact), (bytes.to_vec(), false));
     }
@@ -276,7 +276,7 @@ fn only_compact_json_is_indented() {
 }
 
 #[test]
-fn the_layout_of_the_wire_on_request() {
+fn wire_layout_keeps_json_compact() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("api.har");
     let writer = FixtureWriter::create(&path, ContentMode::Attach, &[]).unwrap();
@@ -286,23 +286,23 @@ fn the_layout_of_the_wire_on_request() {
 }
 
 #[test]
-fn requests_keep_small_text_inside() {
+fn small_request_text_is_stored_in_the_entry() {
     let dir = tempfile::tempdir().unwrap();
     let mut writer = FixtureWriter::create(&dir.path().join("api.har"), ContentMode::Attach, &[]).unwrap();
     let large = &*vec![b'x'; 5000].leak();
     let mut post = |bytes: &'static [u8], mime_type| writer.post_data(source(&mut &*bytes, mime_type)).unwrap();
     let json = post(br#"{"a":1}"#, "application/json");
-    assert_eq!((json.stored, json.compact), (Stored::Text(r#"{"a":1}"#.to_owned()), false));
-    assert_eq!(post(b"a=1", "").stored, Stored::Text("a=1".to_owned()));
+    assert_eq!((json.stored, json.compact), (Storage::Text(r#"{"a":1}"#.to_owned()), false));
+    assert_eq!(post(b"a=1", "").stored, Storage::Text("a=1".to_owned()));
     for (bytes, mime_type) in [(large, "text/plain"), (b"\xff", "text/plain"), (b"x", "image/png")] {
         let body = post(bytes, mime_type);
-        assert!(matches!(body.stored, Stored::File(_)), "{mime_type} {body:?}");
+        assert!(matches!(body.stored, Storage::File(_)), "{mime_type} {body:?}");
     }
-    assert_eq!(post(b"", "text/plain").stored, Stored::Nowhere);
+    assert_eq!(post(b"", "text/plain").stored, Storage::Nowhere);
 }
 
 #[test]
-fn what_was_said_of_a_payload_is_written() {
+fn truncation_and_encoding_flags_are_written() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("api.har");
     let mut writer = FixtureWriter::create(&path, ContentMode::Attach, &[]).unwrap();
@@ -316,12 +316,12 @@ fn what_was_said_of_a_payload_is_written() {
     let read = Fixture::open(&path).unwrap().entry(0).unwrap();
     assert_eq!(read.response.content.truncated, Some(truncated));
     assert!(read.response.content.encoded);
-    let Stored::File(name) = &read.response.content.stored else { panic!() };
+    let Storage::File(name) = &read.response.content.stored else { panic!() };
     assert!(name.ends_with(".bin"), "{name}");
 }
 
 #[test]
-fn what_other_tools_wrote_survives() {
+fn unknown_members_of_other_tools_are_kept() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("other.har");
     fs::write(dir.path().join("abc.JSON"), "{}").unwrap();
@@ -410,7 +410,7 @@ fn what_other_tools_wrote_survives() {
 }
 
 #[test]
-fn a_folder_becomes_an_archive_and_back() {
+fn fixture_is_unchanged_after_conversion_to_an_archive_and_back() {
     let dir = tempfile::tempdir().unwrap();
     let (folder, archive) = (dir.path().join("api.har"), dir.path().join("api.zip"));
     write_all(&folder, &[br#"{"a":1}"#, b"2"]);
@@ -433,7 +433,7 @@ fn a_folder_becomes_an_archive_and_back() {
 
 #[cfg(unix)]
 #[test]
-fn files_are_readable_like_any_other_that_the_user_makes() {
+fn fixture_files_have_default_permissions() {
     use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().unwrap();
     let like = dir.path().join("like");
@@ -454,7 +454,7 @@ fn files_are_readable_like_any_other_that_the_user_makes() {
 }
 
 #[test]
-fn a_fixture_that_can_t_be_put_in_place_leaves_the_old_one() {
+fn failed_finish_leaves_the_old_fixture() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("api.har");
     write_all(&path, &[br#"{"a":1}"#]);
@@ -462,7 +462,7 @@ fn a_fixture_that_can_t_be_put_in_place_leaves_the_old_one() {
     // A folder where a payload file should go.
     let mut writer = FixtureWriter::create(&path, ContentMode::Attach, &[]).unwrap();
     let content = writer.content(source(&mut &br#"{"c":1}"#[..], "application/json")).unwrap();
-    let Stored::File(name) = &content.stored else { panic!() };
+    let Storage::File(name) = &content.stored else { panic!() };
     fs::create_dir(dir.path().join(name)).unwrap();
     writer.entry(&entry("https://a.test/", content.clone())).unwrap();
     let error = writer.finish().unwrap_err().to_string();
@@ -471,7 +471,7 @@ fn a_fixture_that_can_t_be_put_in_place_leaves_the_old_one() {
 }
 
 #[test]
-fn windows_line_ends_do_not_survive_a_kept_entry() {
+fn kept_entry_gets_unix_line_ends() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("api.har");
     write_all(&path, &[b"1", b"2"]);

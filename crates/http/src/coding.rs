@@ -1,24 +1,27 @@
-//! Content codings (RFC 9110 section 8.4.1), both ways: gzip, deflate, br and zstd.
+//! Encodes and decodes content codings (RFC 9110 section 8.4.1): gzip, deflate, br and zstd.
 //!
-//! Both directions stream. Whoever decodes what a stranger sent bounds the output with [`Read::take`].
-
-mod brotli;
+//! Both directions stream. [`decode`] bounds the output; users of [`decoder`] must bound it with [`Read::take`].
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 
+use brotli::{CompressorReader, Decompressor};
 use flate2::Compression;
 use ruzstd::decoding::StreamingDecoder;
 use ruzstd::encoding::{CompressionLevel, FrameCompressor};
 
-/// Buffers between a coder and its source or sink, bytes.
+/// The buffer between a coder and its source or sink, bytes.
 const BUFFER: usize = 32 * 1024;
+/// Brotli quality: about the ratio of gzip's default, at similar speed.
+const BROTLI_QUALITY: u32 = 4;
+/// Brotli window, bits.
+const BROTLI_WINDOW: u32 = 20;
 
-/// A content coding that harproxy can apply and remove.
+/// A content coding that harproxy can encode and decode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Coding {
     /// `gzip`, `x-gzip` (RFC 1952).
     Gzip,
-    /// `deflate`: the zlib format (RFC 1950); raw DEFLATE, which some servers send, is read too.
+    /// `deflate`: the zlib format (RFC 1950). Raw DEFLATE, which some servers send, is decoded too.
     Deflate,
     /// `br` (RFC 7932).
     Brotli,
@@ -27,7 +30,7 @@ pub enum Coding {
 }
 
 impl Coding {
-    /// The coding that a token names, without case.
+    /// The coding of a token, compared case-insensitively.
     #[must_use]
     pub fn from_token(token: &str) -> Option<Self> {
         let known = [
@@ -40,7 +43,7 @@ impl Coding {
         known.into_iter().find(|(name, _)| token.eq_ignore_ascii_case(name)).map(|(_, coding)| coding)
     }
 
-    /// Its token.
+    /// The token in `Content-Encoding`.
     #[must_use]
     pub fn token(self) -> &'static str {
         match self {
@@ -52,8 +55,7 @@ impl Coding {
     }
 }
 
-/// The codings that the values of `Content-Encoding` list, in the order in which they were applied, `identity` left out;
-/// `None` when one of them is unknown.
+/// The codings in values of `Content-Encoding`, in the order of their application, without `identity`. `None` if one is unknown.
 ///
 /// ```
 /// use harproxy_http::coding::{Coding, codings};
@@ -74,8 +76,8 @@ pub fn codings<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> Option<Vec<Cod
     Some(found)
 }
 
-/// Whether the values of `Accept-Encoding` accept a coding (RFC 9110 section 12.5.3). No value at all accepts none: such
-/// clients rarely decode.
+/// True if values of `Accept-Encoding` accept a coding (RFC 9110 section 12.5.3). Without values no coding is accepted, because
+/// such clients rarely decode.
 ///
 /// ```
 /// use harproxy_http::coding::{Coding, accepts};
@@ -103,23 +105,37 @@ pub fn accepts<'a>(values: impl IntoIterator<Item = &'a [u8]>, coding: Coding) -
     any
 }
 
-/// Removes codings: the reader yields the payload before any of them was applied. A stream that is cut or does not
-/// decode ends in an error.
+/// Decodes a payload in memory. `None` if it does not decode, or has more than `limit` bytes.
+///
+/// ```
+/// use harproxy_http::coding::{Coding, decode, encode};
+/// let mut coded = Vec::new();
+/// encode(&[Coding::Brotli], &mut &b"text"[..], &mut coded).unwrap();
+/// assert_eq!(decode(&[Coding::Brotli], &coded, 4).as_deref(), Some(&b"text"[..]));
+/// assert_eq!(decode(&[Coding::Brotli], &coded, 3), None);
+/// ```
+#[must_use]
+pub fn decode(codings: &[Coding], payload: &[u8], limit: u64) -> Option<Vec<u8>> {
+    let mut decoded = Vec::new();
+    decoder(codings, Box::new(payload)).take(limit.saturating_add(1)).read_to_end(&mut decoded).ok()?;
+    (decoded.len() as u64 <= limit).then_some(decoded)
+}
+
+/// A reader that removes codings. It fails for a truncated or invalid stream.
 #[must_use]
 pub fn decoder<'a>(codings: &[Coding], source: Box<dyn Read + Send + 'a>) -> Box<dyn Read + Send + 'a> {
     codings.iter().rev().fold(source, |source, coding| match coding {
         Coding::Gzip => Box::new(flate2::read::MultiGzDecoder::new(source)),
         Coding::Deflate => Box::new(Inflate::Unknown(Some(BufReader::with_capacity(BUFFER, source)))),
-        Coding::Brotli => Box::new(brotli_decompressor::Decompressor::new(source, BUFFER)),
-        Coding::Zstd => Box::new(Frames { idle: Some(BufReader::with_capacity(BUFFER, source)), frame: None }),
+        Coding::Brotli => Box::new(Decompressor::new(source, BUFFER)),
+        Coding::Zstd => Box::new(ZstdFrames { idle: Some(BufReader::with_capacity(BUFFER, source)), frame: None }),
     })
 }
 
-/// Applies codings in order: reads `source` to its end and writes what goes on the wire. Returns the bytes written. What is in
-/// brotli is not compressed: see `brotli`.
+/// Applies codings in order: reads `source` to its end and writes the encoded payload. Returns the number of bytes written.
 ///
 /// # Errors
-/// What reading or writing gave.
+/// When reading or writing fails.
 pub fn encode(codings: &[Coding], source: &mut (dyn Read + Send), sink: &mut dyn Write) -> io::Result<u64> {
     let Some((last, before)) = codings.split_last() else {
         return io::copy(source, sink);
@@ -128,7 +144,7 @@ pub fn encode(codings: &[Coding], source: &mut (dyn Read + Send), sink: &mut dyn
     for coding in before {
         source = match coding {
             Coding::Zstd => {
-                // Its encoder can't be read from; two codings on one answer are rare, and zstd first among them rarer.
+                // The zstd encoder is not a reader. zstd before another coding is rare, so it is buffered.
                 let mut coded = Vec::new();
                 zstd(&mut source, &mut coded)?;
                 Box::new(io::Cursor::new(coded))
@@ -146,14 +162,14 @@ fn encoder<'a>(coding: Coding, source: Box<dyn Read + Send + 'a>) -> Box<dyn Rea
     match coding {
         Coding::Gzip => Box::new(flate2::read::GzEncoder::new(source, Compression::default())),
         Coding::Deflate => Box::new(flate2::read::ZlibEncoder::new(source, Compression::default())),
-        Coding::Brotli => Box::new(brotli::Stored::new(source)),
+        Coding::Brotli => Box::new(CompressorReader::new(source, BUFFER, BROTLI_QUALITY, BROTLI_WINDOW)),
         Coding::Zstd => source,
     }
 }
 
-/// Encodes as one zstd frame. The encoder panics when its ends fail, so they don't: the first error is kept and told.
+/// Encodes one zstd frame. The encoder panics if its source or drain fails, so errors are kept apart and returned at the end.
 fn zstd(source: &mut dyn Read, sink: &mut dyn Write) -> io::Result<u64> {
-    let (mut from, mut to) = (Held::new(source), Held::new(sink));
+    let (mut from, mut to) = (Infallible::new(source), Infallible::new(sink));
     let mut compressor = FrameCompressor::new(CompressionLevel::Fastest);
     compressor.set_source(&mut from);
     compressor.set_drain(&mut to);
@@ -165,20 +181,20 @@ fn zstd(source: &mut dyn Read, sink: &mut dyn Write) -> io::Result<u64> {
     }
 }
 
-/// One end of a coder that must not fail: after its first error it is at its end, or swallows.
-struct Held<T> {
+/// A source or sink for a coder that panics on errors. After an error, it ends or discards the output, and keeps the error.
+struct Infallible<T> {
     inner: T,
     error: Option<io::Error>,
     bytes: u64,
 }
 
-impl<T> Held<T> {
+impl<T> Infallible<T> {
     fn new(inner: T) -> Self {
-        Held { inner, error: None, bytes: 0 }
+        Infallible { inner, error: None, bytes: 0 }
     }
 }
 
-impl Read for Held<&mut dyn Read> {
+impl Read for Infallible<&mut dyn Read> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.inner.read(buf) {
@@ -193,7 +209,7 @@ impl Read for Held<&mut dyn Read> {
     }
 }
 
-impl Write for Held<&mut dyn Write> {
+impl Write for Infallible<&mut dyn Write> {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         if self.error.is_none() {
             match self.inner.write_all(buf) {
@@ -209,7 +225,7 @@ impl Write for Held<&mut dyn Write> {
     }
 }
 
-/// `deflate` as it is found: the zlib format, or raw DEFLATE; the first two bytes tell.
+/// A decoder for `deflate`: the zlib format or raw DEFLATE, detected from the first two bytes.
 enum Inflate<R: BufRead> {
     Unknown(Option<R>),
     Zlib(flate2::bufread::ZlibDecoder<R>),
@@ -223,8 +239,8 @@ impl<R: Read> Read for Inflate<BufReader<R>> {
             Inflate::Raw(raw) => raw.read(buf),
             Inflate::Unknown(source) => {
                 let Some(mut source) = source.take() else { return Ok(0) };
-                // RFC 1950 section 2.2: method 8, and the two bytes are a multiple of 31. A first read of one byte
-                // alone does not happen with what we read from (files, memory, whole frames).
+                // RFC 1950 section 2.2: method 8, and the two bytes are a multiple of 31. The sources (files, memory, frames)
+                // never return a single first byte.
                 let head = source.fill_buf()?;
                 let zlib = matches!(head, [cmf, flg, ..]
                     if cmf & 0x0f == 8 && (u16::from(*cmf) << 8 | u16::from(*flg)) % 31 == 0);
@@ -239,13 +255,13 @@ impl<R: Read> Read for Inflate<BufReader<R>> {
     }
 }
 
-/// zstd frames, one after the other (RFC 8878 section 3): the decoder itself knows only one.
-struct Frames<R: Read> {
+/// Decodes consecutive zstd frames (RFC 8878 section 3). The decoder of the crate reads only one.
+struct ZstdFrames<R: Read> {
     idle: Option<R>,
     frame: Option<StreamingDecoder<R, ruzstd::decoding::FrameDecoder>>,
 }
 
-impl<R: BufRead> Read for Frames<R> {
+impl<R: BufRead> Read for ZstdFrames<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         loop {
             if let Some(frame) = &mut self.frame {
@@ -287,39 +303,30 @@ mod tests {
     }
 
     #[test]
-    fn what_is_encoded_decodes_to_the_same_bytes_whatever_the_chain() {
+    fn encoded_payload_decodes_to_the_same_bytes_for_every_chain() {
         for codings in [vec![], vec![Coding::Gzip, Coding::Brotli], vec![Coding::Zstd, Coding::Gzip]]
             .into_iter()
             .chain(ALL.map(|coding| vec![coding]))
         {
             for plain in [&b""[..], b"a", &text()] {
                 let coded = encoded(&codings, plain);
-                let compresses = !matches!(codings[..], [] | [Coding::Brotli]);
-                assert!(plain.len() < 100 || !compresses || coded.len() < plain.len() / 2, "{codings:?}");
+                assert!(plain.len() < 100 || codings.is_empty() || coded.len() < plain.len() / 2, "{codings:?}");
                 assert_eq!(decoded(&codings, coded).unwrap(), plain, "{codings:?}");
             }
         }
     }
 
     #[test]
-    fn members_and_frames_one_after_the_other_are_one_payload() {
+    fn consecutive_members_and_frames_are_one_payload() {
         for coding in [Coding::Gzip, Coding::Zstd] {
             let two = [encoded(&[coding], b"one "), encoded(&[coding], b"two")].concat();
             assert_eq!(decoded(&[coding], two).unwrap(), b"one two", "{coding:?}");
         }
     }
 
-    /// As servers send it.
-    fn compressed(bytes: &[u8]) -> Vec<u8> {
-        let mut coded = Vec::new();
-        ::brotli::CompressorReader::new(bytes, 4096, 5, 22).read_to_end(&mut coded).unwrap();
-        coded
-    }
-
     #[test]
-    fn brotli_that_is_compressed_is_read_wherever_it_is_cut() {
-        let (plain, coded) = (text(), compressed(&text()));
-        assert!(coded.len() < plain.len() / 2);
+    fn truncated_brotli_yields_a_prefix_and_an_error() {
+        let (plain, coded) = (text(), encoded(&[Coding::Brotli], &text()));
         assert!(decoded(&[Coding::Brotli], coded.clone()).unwrap() == plain);
         for end in [1, 2, 3, 1000, coded.len() / 2, coded.len() - 1] {
             assert!(decoded(&[Coding::Brotli], coded[..end].to_vec()).is_err(), "{end}");
@@ -330,14 +337,14 @@ mod tests {
     }
 
     #[test]
-    fn raw_deflate_is_read_too() {
+    fn raw_deflate_is_decoded() {
         let mut raw = Vec::new();
         flate2::read::DeflateEncoder::new(&text()[..], Compression::fast()).read_to_end(&mut raw).unwrap();
         assert_eq!(decoded(&[Coding::Deflate], raw).unwrap(), text());
     }
 
     #[test]
-    fn what_is_cut_or_is_no_such_coding_is_an_error() {
+    fn truncated_or_invalid_payload_is_an_error() {
         for coding in ALL {
             let mut cut = encoded(&[coding], &text());
             cut.truncate(cut.len() / 2);
@@ -347,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_of_an_end_is_told_and_never_a_panic() {
+    fn error_of_source_or_sink_is_returned_without_a_panic() {
         struct Broken;
         impl Read for Broken {
             fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
@@ -369,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn accept_encoding_is_read_as_rfc_9110_says() {
+    fn accepts_follows_the_weights_of_accept_encoding() {
         for (value, gzip, zstd) in [
             ("gzip", true, false),
             ("GZIP;q=1.0, zstd", true, true),

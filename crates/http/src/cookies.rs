@@ -1,96 +1,106 @@
-//! `Cookie` and `Set-Cookie` headers as the arrays of cookies that HAR 1.2 derives from them, and what of a `Set-Cookie` changes
-//! when its origin goes by another name.
+//! Parses `Cookie` and `Set-Cookie` headers, derives the `cookies` arrays of HAR 1.2, and rewrites attributes of `Set-Cookie`.
 
 use serde_json::{Map, Value};
 use time::format_description::well_known::Rfc3339;
 
 use super::Headers;
+use super::headers::to_chars;
 
-/// `request.cookies`: the pairs of every `Cookie` header, in order.
+/// The pairs of a `Cookie` header (RFC 6265 section 4.2.1): name and value. The name is `None` for a pair without `=`.
+///
+/// ```
+/// use harproxy_http::cookies::pairs;
+/// assert_eq!(pairs(b"a=1; b").collect::<Vec<_>>(), [(Some(&b"a"[..]), &b"1"[..]), (None, b"b")]);
+/// ```
+pub fn pairs(header: &[u8]) -> impl Iterator<Item = (Option<&[u8]>, &[u8])> {
+    let pairs = header.split(|byte| *byte == b';').map(<[u8]>::trim_ascii).filter(|pair| !pair.is_empty());
+    pairs.map(|pair| match memchr::memchr(b'=', pair) {
+        Some(equals) => (Some(&pair[..equals]), &pair[equals + 1..]),
+        None => (None, pair),
+    })
+}
+
+/// `request.cookies`: the pairs of all `Cookie` headers in order.
 ///
 /// ```
 /// use harproxy_http::{Headers, cookies};
 /// let mut headers = Headers::default();
 /// headers.push("cookie", "a=1; b=x=y");
-/// assert_eq!(cookies::sent(&headers)[1]["value"], "x=y");
+/// assert_eq!(cookies::request_cookies(&headers)[1]["value"], "x=y");
 /// ```
 #[must_use]
-pub fn sent(headers: &Headers) -> Vec<Value> {
+pub fn request_cookies(headers: &Headers) -> Vec<Value> {
     headers
         .get_all("cookie")
-        .map(super::headers::to_chars)
-        .flat_map(|header| {
-            let pairs = header.split(';').map(str::trim).filter(|pair| !pair.is_empty());
-            pairs.map(|pair| pair_of(pair.split_once('=').unwrap_or((pair, "")))).collect::<Vec<_>>()
-        })
-        .map(Value::Object)
+        .flat_map(pairs)
+        .map(|(name, value)| name.map_or((value, &b""[..]), |name| (name, value)))
+        .map(|(name, value)| Value::Object(name_and_value(&to_chars(name), &to_chars(value))))
         .collect()
 }
 
-/// `response.cookies`: one for every `Set-Cookie` header, with `path`, `domain`, `expires`, `httpOnly`, `secure` (HAR 1.2)
+/// `response.cookies`: one per `Set-Cookie` header, with `path`, `domain`, `expires`, `httpOnly`, `secure` (HAR 1.2)
 /// and `sameSite` (as browsers write it).
 #[must_use]
-pub fn set(headers: &Headers) -> Vec<Value> {
-    headers.get_all("set-cookie").map(super::headers::to_chars).filter_map(|header| set_cookie(&header)).collect()
+pub fn response_cookies(headers: &Headers) -> Vec<Value> {
+    headers.get_all("set-cookie").map(to_chars).filter_map(|header| set_cookie(&header)).collect()
 }
 
-/// What becomes of an attribute of a `Set-Cookie`.
+/// The change of an attribute of a `Set-Cookie`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Attribute {
-    /// It stays as it is.
-    Stays,
-    /// It goes.
-    Goes,
-    /// It gets this value.
-    Becomes(String),
+pub enum AttributeChange {
+    /// Keep the attribute.
+    Keep,
+    /// Remove the attribute.
+    Remove,
+    /// Replace its value.
+    Replace(String),
 }
 
-/// A `Set-Cookie` value with other attributes; all else of it stays as it is. `change` gets their names in lower case. `None` when nothing
-/// changed.
+/// Rewrites the attributes of a `Set-Cookie` value. `change` gets lower-case names and values. `None` if nothing changed.
 ///
 /// ```
-/// use harproxy_http::cookies::{Attribute, change_attributes};
+/// use harproxy_http::cookies::{AttributeChange, change_attributes};
 /// let moved = change_attributes("a=1; Domain=a.test; Path=/", |name, _| match name {
-///     "domain" => Attribute::Goes,
-///     "path" => Attribute::Becomes("/api".to_owned()),
-///     _ => Attribute::Stays,
+///     "domain" => AttributeChange::Remove,
+///     "path" => AttributeChange::Replace("/api".to_owned()),
+///     _ => AttributeChange::Keep,
 /// });
 /// assert_eq!(moved.as_deref(), Some("a=1; Path=/api"));
 /// ```
 #[must_use]
-pub fn change_attributes(cookie: &str, mut change: impl FnMut(&str, &str) -> Attribute) -> Option<String> {
+pub fn change_attributes(cookie: &str, mut change: impl FnMut(&str, &str) -> AttributeChange) -> Option<String> {
     let mut changed = false;
     let mut pieces = cookie.split(';');
     let mut moved = pieces.next().unwrap_or_default().to_owned();
     for piece in pieces {
         let attribute =
             piece.split_once('=').map(|(name, value)| (name, change(&name.trim().to_ascii_lowercase(), value)));
-        changed |= attribute.as_ref().is_some_and(|(_, become_of)| *become_of != Attribute::Stays);
+        changed |= attribute.as_ref().is_some_and(|(_, change)| *change != AttributeChange::Keep);
         match attribute {
-            Some((_, Attribute::Goes)) => {}
-            Some((name, Attribute::Becomes(value))) => moved.extend([";", name, "=", value.as_str()]),
-            Some((_, Attribute::Stays)) | None => moved.extend([";", piece]),
+            Some((_, AttributeChange::Remove)) => {}
+            Some((name, AttributeChange::Replace(value))) => moved.extend([";", name, "=", value.as_str()]),
+            Some((_, AttributeChange::Keep)) | None => moved.extend([";", piece]),
         }
     }
     changed.then_some(moved)
 }
 
-/// Whether a cookie's Domain covers a host (RFC 6265 section 5.1.3).
+/// True if a host matches the Domain of a cookie (RFC 6265 section 5.1.3).
 ///
 /// ```
-/// use harproxy_http::cookies::covers;
-/// assert!(covers(".Example.com", "api.example.com"));
-/// assert!(!covers("example.com", "badexample.com"));
+/// use harproxy_http::cookies::domain_matches;
+/// assert!(domain_matches(".Example.com", "api.example.com"));
+/// assert!(!domain_matches("example.com", "badexample.com"));
 /// ```
 #[must_use]
-pub fn covers(domain: &str, host: &str) -> bool {
+pub fn domain_matches(domain: &str, host: &str) -> bool {
     let domain = domain.trim().trim_start_matches('.').to_ascii_lowercase();
     host.strip_suffix(&domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
 fn set_cookie(header: &str) -> Option<Value> {
     let cookie = cookie::Cookie::parse(header).ok()?;
-    let mut map = pair_of((cookie.name(), cookie.value()));
+    let mut map = name_and_value(cookie.name(), cookie.value());
     let text = |text: Option<&str>| text.map(Value::from);
     let expires = cookie.expires_datetime().and_then(|at| at.format(&Rfc3339).ok());
     let members = [
@@ -105,7 +115,7 @@ fn set_cookie(header: &str) -> Option<Value> {
     Some(Value::Object(map))
 }
 
-fn pair_of((name, value): (&str, &str)) -> Map<String, Value> {
+fn name_and_value(name: &str, value: &str) -> Map<String, Value> {
     Map::from_iter([("name".to_owned(), name.trim().into()), ("value".to_owned(), value.trim().into())])
 }
 
@@ -124,15 +134,15 @@ mod tests {
     }
 
     #[test]
-    fn every_pair_of_every_cookie_header() {
-        let sent = sent(&headers("Cookie", &["a=1; b=\"2\";; c", "d= 4 "]));
+    fn request_cookies_has_every_pair_of_every_cookie_header() {
+        let sent = request_cookies(&headers("Cookie", &["a=1; b=\"2\";; c", "d= 4 "]));
         let pair = |name: &str, value: &str| json!({ "name": name, "value": value });
         assert_eq!(sent, [pair("a", "1"), pair("b", "\"2\""), pair("c", ""), pair("d", "4")]);
     }
 
     #[test]
-    fn attributes_of_a_set_cookie() {
-        let set = set(&headers(
+    fn response_cookies_have_the_attributes_of_set_cookie() {
+        let set = response_cookies(&headers(
             "set-cookie",
             &[
                 "id=a=b; Path=/x; Domain=.example.com; Expires=Wed, 21 Oct 2026 07:28:00 GMT; HttpOnly; Secure; SameSite=None",

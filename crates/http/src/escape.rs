@@ -1,12 +1,12 @@
-//! Escapes: those that stand in what is recorded and end with a letter or a digit, so that what stands behind one begins a word
-//! all the same; and those that make a text harmless to a terminal.
+//! Detects escapes in recorded text that end with a letter or digit, because a word may begin behind them. Escapes control
+//! characters for terminals.
 
 use std::borrow::Cow;
 
-/// The longest, bytes.
+/// The length of the longest escape, bytes.
 pub const LONGEST: usize = 6;
 
-/// How long the escape is that a text begins with: `%2F` of a URL, `\n` or `\u0022` of a JSON string.
+/// The length of the escape at the start of a text: `%2F` of a URL, `\n` or `\u0022` of a JSON string.
 #[must_use]
 pub fn length(text: &[u8]) -> Option<usize> {
     let is_hex = |digits: &[u8]| digits.iter().all(u8::is_ascii_hexdigit);
@@ -18,7 +18,7 @@ pub fn length(text: &[u8]) -> Option<usize> {
     }
 }
 
-/// Whether a text ends with one.
+/// True if a text ends with an escape.
 ///
 /// ```
 /// use harproxy_http::escape::ends;
@@ -33,15 +33,16 @@ pub fn ends(text: &[u8]) -> bool {
     })
 }
 
-/// Where a word begins that letters and digits lead up to from `start` on: behind the escape that these are the end of, if they are.
+/// The start of a word of letters and digits that seems to begin at `start`. Skips the end of an escape: in `%2Fabc` the word is
+/// `abc` and not `2Fabc`.
 #[must_use]
 pub fn behind(text: &[u8], start: usize) -> usize {
     let begins = start.checked_sub(1);
     begins.and_then(|begins| Some(begins + length(&text[begins..])?)).unwrap_or(start)
 }
 
-/// Text that was recorded, with nothing in it that a terminal obeys: control characters but line ends and tabs are spelled out,
-/// and so is what makes text run the other way, which would show another URL than the one that is there.
+/// Escapes recorded text for a terminal: control characters except line ends and tabs, and bidirectional controls, which could
+/// display another URL than the real one.
 #[must_use]
 pub fn harmless(text: &str) -> Cow<'_, str> {
     if !text.contains(is_harmful) {
@@ -58,10 +59,10 @@ pub fn harmless(text: &str) -> Cow<'_, str> {
     out.into()
 }
 
-/// The same on one line.
+/// Escapes recorded text for one line of a terminal, including line ends and tabs.
 ///
 /// ```
-/// assert_eq!(crate::escape::one_line("a\tb\r\n\u{1b}[31m"), r"a\tb\r\n\u{1b}[31m");
+/// assert_eq!(harproxy_http::escape::one_line("a\tb\r\n\u{1b}[31m"), r"a\tb\r\n\u{1b}[31m");
 /// ```
 #[must_use]
 pub fn one_line(text: &str) -> Cow<'_, str> {
@@ -81,8 +82,8 @@ pub fn one_line(text: &str) -> Cow<'_, str> {
 }
 
 fn is_harmful(c: char) -> bool {
-    let turns = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    turns || (c.is_control() && c != '\n' && c != '\t')
+    let is_bidirectional = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    is_bidirectional || (c.is_control() && c != '\n' && c != '\t')
 }
 
 #[cfg(test)]
@@ -90,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_recorded_can_neither_command_a_terminal_nor_turn_text_around() {
+    fn harmless_escapes_control_characters_and_bidirectional_controls() {
         assert_eq!(harmless("a\tb\r\n\u{1b}[31mc\u{7}"), "a\tb\n\\u{1b}[31mc\\u{7}");
         assert_eq!(harmless("https://a.test/\u{202e}gpj.exe"), "https://a.test/\\u{202e}gpj.exe");
         assert!(matches!(harmless("Grüße \u{5d0}\u{200f}"), Cow::Borrowed(_)));

@@ -1,6 +1,6 @@
-//! An ordered list of header fields with byte values, as a HAR keeps them.
+//! An ordered list of header fields with byte values, as stored in a HAR, and the filter of hop-by-hop fields.
 //!
-//! Names compare without case and keep the spelling they came with; repeated names keep every value in order.
+//! Names are compared case-insensitively and keep their spelling. Repeated names keep all values in order.
 
 use std::borrow::Cow;
 
@@ -9,13 +9,13 @@ use bytes::Bytes;
 /// One header field line (RFC 9110 section 5).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// The field name as it was spelt.
+    /// The field name in its original spelling.
     pub name: String,
-    /// The field value, byte for byte, without the optional white space around it.
+    /// The field value without surrounding white space.
     pub value: Bytes,
 }
 
-/// Header fields in order, duplicates included.
+/// Header fields in order, including duplicates.
 ///
 /// ```
 /// use harproxy_http::Headers;
@@ -39,30 +39,30 @@ impl Headers {
         self.0.insert(0, Header { name: name.into(), value: value.into() });
     }
 
-    /// The first value of `name`, compared without case.
+    /// The first value of `name`, compared case-insensitively.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&[u8]> {
         self.0.iter().find(|h| h.name.eq_ignore_ascii_case(name)).map(|h| &h.value[..])
     }
 
-    /// The first value of `name` when it is UTF-8.
+    /// The first value of `name`, if it is UTF-8.
     #[must_use]
     pub fn get_str(&self, name: &str) -> Option<&str> {
         self.get(name).and_then(|value| std::str::from_utf8(value).ok())
     }
 
-    /// Every value of `name`, in order.
+    /// All values of `name` in order.
     pub fn get_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + 'a {
         self.0.iter().filter(move |h| h.name.eq_ignore_ascii_case(name)).map(|h| &h.value[..])
     }
 
-    /// Whether a field of this name is there.
+    /// True if there is a field of this name.
     #[must_use]
     pub fn contains(&self, name: &str) -> bool {
         self.get(name).is_some()
     }
 
-    /// Keeps the fields for which `keep` says so.
+    /// Keeps the fields for which `keep` returns true.
     pub fn retain(&mut self, keep: impl FnMut(&Header) -> bool) {
         self.0.retain(keep);
     }
@@ -72,13 +72,13 @@ impl Headers {
         self.0.iter()
     }
 
-    /// How many field lines there are.
+    /// The number of field lines.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there is none.
+    /// True if there are no fields.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -99,7 +99,7 @@ impl FromIterator<Header> for Headers {
     }
 }
 
-/// Names in lower case in order of first appearance, the values of a repeated name together: what hyper hands over.
+/// Copies a `HeaderMap`: lower-case names in order of first appearance, with the values of a repeated name together.
 impl From<&::http::HeaderMap> for Headers {
     fn from(map: &::http::HeaderMap) -> Self {
         map.iter()
@@ -111,7 +111,7 @@ impl From<&::http::HeaderMap> for Headers {
     }
 }
 
-/// Header bytes as text of one character a byte (U+0000 to U+00FF), as browsers and Node write them into a HAR.
+/// Decodes a header value as latin-1 (U+0000 to U+00FF), as browsers and Node write it into a HAR.
 #[must_use]
 pub fn to_chars(value: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(value) {
@@ -120,16 +120,15 @@ pub fn to_chars(value: &[u8]) -> Cow<'_, str> {
     }
 }
 
-/// The bytes of a header value in a HAR: one for each character up to U+00FF; a value with any character above was read as
-/// UTF-8 by the tool that wrote it, and is sent as UTF-8.
+/// Encodes a header value of a HAR as latin-1. A value with a character above U+00FF is encoded as UTF-8, because the tool that
+/// wrote it decoded UTF-8.
 #[must_use]
 pub fn from_chars(text: &str) -> Vec<u8> {
     let bytes: Option<Vec<u8>> = text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect();
     bytes.unwrap_or_else(|| text.as_bytes().to_vec())
 }
 
-/// Fields that describe one hop and not the message (RFC 9110 section 7.6.1, RFC 9112, RFC 7540 section 8.1.2.2).
-/// `connection` may name more; see [`Headers::connection_options`].
+/// Hop-by-hop fields (RFC 9110 section 7.6.1, RFC 9112, RFC 9113 section 8.2.2). `Connection` may name more.
 pub const HOP_BY_HOP: [&str; 9] = [
     "connection",
     "keep-alive",
@@ -143,14 +142,55 @@ pub const HOP_BY_HOP: [&str; 9] = [
 ];
 
 impl Headers {
-    /// The field names that `Connection` lists, in lower case (RFC 9110 section 7.6.1).
+    /// The field names in `Connection`, in lower case (RFC 9110 section 7.6.1).
     #[must_use]
     pub fn connection_options(&self) -> Vec<String> {
         connection_options(self.get_all("connection"))
     }
 }
 
-/// The same of the values of `Connection`.
+/// True for a hop-by-hop field: one of [`HOP_BY_HOP`], or one that `Connection` names. `options` are the
+/// [`connection_options`].
+///
+/// ```
+/// use harproxy_http::headers::is_hop_by_hop;
+/// assert!(is_hop_by_hop("Keep-Alive", &[]) && is_hop_by_hop("X-Session", &["x-session".to_owned()]));
+/// assert!(!is_hop_by_hop("accept", &[]));
+/// ```
+#[must_use]
+pub fn is_hop_by_hop(name: &str, options: &[String]) -> bool {
+    let is_name = |other: &str| name.eq_ignore_ascii_case(other);
+    HOP_BY_HOP.into_iter().any(is_name) || options.iter().any(|option| is_name(option))
+}
+
+/// True for a hop-by-hop field other than `Trailer`, which a proxy may forward with the trailers that it announces.
+#[must_use]
+pub fn is_connection_field(name: &str, options: &[String]) -> bool {
+    let is_trailer = name.eq_ignore_ascii_case("trailer");
+    is_hop_by_hop(name, options) && (!is_trailer || options.iter().any(|option| option == "trailer"))
+}
+
+/// Removes all hop-by-hop fields except `Trailer`, and keeps the order of the other fields.
+///
+/// ```
+/// use harproxy_http::headers::remove_connection_fields;
+/// let fields = [("connection", "x-a"), ("x-a", "1"), ("trailer", "b"), ("x-c", "2")];
+/// let mut map: http::HeaderMap = fields.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).into_iter().collect();
+/// remove_connection_fields(&mut map);
+/// assert_eq!(map.keys().map(|name| name.as_str()).collect::<Vec<_>>(), ["trailer", "x-c"]);
+/// ```
+pub fn remove_connection_fields(map: &mut ::http::HeaderMap) {
+    // Most messages have no such field.
+    if !map.keys().any(|name| is_connection_field(name.as_str(), &[])) {
+        return;
+    }
+    let options = connection_options(map.get_all(::http::header::CONNECTION).iter().map(|value| value.as_bytes()));
+    // `HeaderMap::remove` does not keep the order.
+    let kept = map.iter().filter(|(name, _)| !is_connection_field(name.as_str(), &options));
+    *map = kept.map(|(name, value)| (name.clone(), value.clone())).collect();
+}
+
+/// The field names in values of `Connection`, in lower case (RFC 9110 section 7.6.1).
 pub fn connection_options<'a>(values: impl Iterator<Item = &'a [u8]>) -> Vec<String> {
     values
         .filter_map(|value| std::str::from_utf8(value).ok())

@@ -1,4 +1,5 @@
-//! The vocabulary of the wire, shared by every other room. Pure and synchronous: no tokio, no hyper.
+//! HTTP types and parsers that all other crates share: header lists, URLs, media types, content codings, cookies, multipart.
+//! Pure and synchronous: no tokio, no hyper.
 
 #![forbid(unsafe_code)]
 
@@ -6,12 +7,10 @@ pub mod coding;
 pub mod cookies;
 pub mod escape;
 pub mod headers;
-pub mod json;
 pub mod jwt;
 pub mod media;
 pub mod multipart;
 pub mod problem;
-pub mod tree;
 pub mod url;
 pub mod volatile;
 

@@ -1,10 +1,10 @@
-//! Media types (RFC 9110 section 8.3.1): what a payload is, which charset it declares, how its file ends.
+//! Media types (RFC 9110 section 8.3.1): type, charset, and the file extension of a payload.
 
 use encoding_rs::Encoding;
 
-use super::json;
+use harproxy_json::begins_with_text;
 
-/// A parsed `Content-Type`; any text parses.
+/// A parsed `Content-Type`. Parsing never fails.
 ///
 /// ```
 /// use harproxy_http::MediaType;
@@ -20,7 +20,7 @@ pub struct MediaType {
     parameters: Vec<(String, String)>,
 }
 
-/// Types that are text although their name does not say so.
+/// Text types other than `text/*`. Sorted.
 const TEXT: [&str; 29] = [
     "application/csp-report",
     "application/ecmascript",
@@ -54,7 +54,7 @@ const TEXT: [&str; 29] = [
 ];
 
 impl MediaType {
-    /// Parses `type/subtype; name=value`, in lower case but for parameter values; what is malformed is left out.
+    /// Parses `type/subtype; name=value` into lower case, except for parameter values. Ignores malformed parameters.
     #[must_use]
     pub fn parse(text: &str) -> Self {
         let (essence, mut rest) = text.split_once(';').unwrap_or((text, ""));
@@ -75,7 +75,7 @@ impl MediaType {
         MediaType { essence: essence.trim().to_ascii_lowercase(), parameters }
     }
 
-    /// `type/subtype`, in lower case; empty when there was none.
+    /// `type/subtype` in lower case. Empty if it is missing.
     #[must_use]
     pub fn essence(&self) -> &str {
         &self.essence
@@ -87,13 +87,13 @@ impl MediaType {
         self.parameters.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
     }
 
-    /// The encoding that `charset` names, by the Encoding Standard's labels; `None` when none or an unknown one is declared.
+    /// The encoding of the `charset` label (Encoding Standard). `None` if it is missing or unknown.
     #[must_use]
     pub fn charset(&self) -> Option<&'static Encoding> {
         self.parameter("charset").and_then(|label| Encoding::for_label(label.trim_matches('\'').as_bytes()))
     }
 
-    /// Whether a JSON value is declared.
+    /// True for types of a JSON value.
     #[must_use]
     pub fn is_json(&self) -> bool {
         self.essence.ends_with("+json")
@@ -103,14 +103,14 @@ impl MediaType {
             )
     }
 
-    /// Whether `application/x-www-form-urlencoded` is declared.
+    /// True for `application/x-www-form-urlencoded`.
     #[must_use]
     pub fn is_form(&self) -> bool {
         self.essence == "application/x-www-form-urlencoded"
     }
 
-    /// Whether a payload is a form as it is declared. What begins as JSON with names or strings in it is none: `curl -d` calls
-    /// all that it sends one, and in a form quotes and braces are encoded. The beginning of a payload is enough to tell.
+    /// True if the type is a form and the payload is not JSON. `curl -d` declares all payloads as forms, and a real form has
+    /// encoded quotes and braces. The start of the payload is sufficient.
     ///
     /// ```
     /// use harproxy_http::MediaType;
@@ -119,16 +119,16 @@ impl MediaType {
     /// ```
     #[must_use]
     pub fn is_form_of(&self, payload: &[u8]) -> bool {
-        self.is_form() && !json::begins_with_text(payload)
+        self.is_form() && !begins_with_text(payload)
     }
 
-    /// Whether one of the multipart types is declared.
+    /// True for multipart types.
     #[must_use]
     pub fn is_multipart(&self) -> bool {
         self.essence.starts_with("multipart/")
     }
 
-    /// Whether people can read it: `text/*`, JSON, XML, scripts, forms and their kin.
+    /// True for readable types: `text/*`, JSON, XML, scripts, forms and similar.
     #[must_use]
     pub fn is_text(&self) -> bool {
         self.essence.starts_with("text/")
@@ -136,14 +136,14 @@ impl MediaType {
             || TEXT.binary_search(&&*self.essence).is_ok()
     }
 
-    /// The ending of a payload file: `txt` for text, the type's own for the rest, else `bin`.
+    /// The extension of a payload file: `txt` for text, else that of the type, else `bin`.
     #[must_use]
     pub fn extension(&self) -> &'static str {
         if self.is_text() { "txt" } else { mime2ext::mime2ext(&self.essence).unwrap_or("bin") }
     }
 }
 
-/// A parameter's value, unquoted, and what follows its `;`.
+/// The unquoted value of a parameter, and the text after its `;`.
 fn parameter_value(text: &str) -> (String, &str) {
     let Some(quoted) = text.strip_prefix('"') else {
         let (value, rest) = text.split_once(';').unwrap_or((text, ""));
@@ -169,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parameters_as_they_are_written() {
+    fn parse_reads_quoted_and_malformed_parameters() {
         let form = MediaType::parse("multipart/form-data;charset=latin1 ; boundary=\"a;\\\"b\" ;x;=;y=");
         assert_eq!(form.parameter("boundary"), Some("a;\"b"));
         assert_eq!(form.charset(), Some(encoding_rs::WINDOWS_1252));
@@ -181,13 +181,13 @@ mod tests {
     }
 
     #[test]
-    fn the_list_of_text_types_can_be_searched() {
+    fn text_types_are_sorted_for_binary_search() {
         assert!(TEXT.is_sorted());
     }
 
-    /// The names of payload files follow from these; a change moves files in people's repositories.
+    /// A change would rename payload files in the repositories of users.
     #[test]
-    fn extensions_stay_what_they_are() {
+    fn extensions_are_stable() {
         for (media_type, extension) in [
             ("", "bin"),
             ("x-unknown", "bin"),

@@ -1,19 +1,18 @@
-//! Multipart payloads (RFC 2046 section 5.1): the parts, the boundary set aside. [`parts`] takes a payload apart that is there,
-//! [`Splitter`] one that passes by; they agree.
+//! Multipart payloads (RFC 2046 section 5.1). [`parts`] splits a payload in memory, [`Splitter`] a stream, with equal results.
 
 use super::MediaType;
 
-/// One part, as it stands in the payload.
+/// A body part, borrowed from the payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part<'a> {
-    /// Its header lines, without the empty line after them.
+    /// The header lines, without the empty line after them.
     pub headers: &'a [u8],
-    /// Its content.
+    /// The content.
     pub body: &'a [u8],
 }
 
 impl<'a> Part<'a> {
-    /// The value of a header of the part; `name` in lower case.
+    /// The value of a header of the part, compared case-insensitively.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&'a str> {
         let text = std::str::from_utf8(self.headers).ok()?;
@@ -21,15 +20,14 @@ impl<'a> Part<'a> {
         fields.find(|(field, _)| field.trim().eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
     }
 
-    /// The `name` of its `Content-Disposition` (RFC 7578 section 4.2).
+    /// The `name` in `Content-Disposition` (RFC 7578 section 4.2).
     #[must_use]
     pub fn name(&self) -> Option<String> {
         MediaType::parse(self.header("content-disposition")?).parameter("name").map(str::to_owned)
     }
 }
 
-/// The parts of a payload, in order; `None` when the boundary does not divide it or the closing one is missing. What
-/// stands before the first boundary and after the last is set aside, as the RFC says.
+/// The parts of a payload in order, without preamble and epilogue. `None` if the boundary or the closing delimiter is missing.
 ///
 /// ```
 /// use harproxy_http::multipart::parts;
@@ -52,7 +50,8 @@ pub fn parts<'a>(payload: &'a [u8], boundary: &str) -> Option<Vec<Part<'a>>> {
     Some(parts)
 }
 
-/// What stands before the next delimiter line (the line break belongs to the delimiter), and what follows the delimiter.
+/// The text before the next delimiter line, without the line break, which belongs to the delimiter; and the text after the
+/// delimiter.
 fn after_delimiter<'a>(text: &'a [u8], delimiter: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
     let found = memchr::memmem::find_iter(text, delimiter).find(|&at| {
         let rest = &text[at + delimiter.len()..];
@@ -64,7 +63,7 @@ fn after_delimiter<'a>(text: &'a [u8], delimiter: &[u8]) -> Option<(&'a [u8], &'
     Some((before, &text[found + delimiter.len()..]))
 }
 
-/// The header lines end at the first empty line, whichever way the lines are broken.
+/// Splits a part at the first empty line. Lines may end with CRLF or LF.
 fn part(content: &[u8]) -> Part<'_> {
     let mut start = 0;
     for end in memchr::memchr_iter(b'\n', content) {
@@ -78,18 +77,18 @@ fn part(content: &[u8]) -> Part<'_> {
     Part { headers: content, body: b"" }
 }
 
-/// What of a part comes next.
+/// A fragment of a part in a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Piece<'a> {
     /// More of its header lines.
     Headers(&'a [u8]),
     /// More of its content.
     Body(&'a [u8]),
-    /// Its end.
+    /// The end of the part.
     End,
 }
 
-/// Takes a payload apart while it passes, in memory that does not grow with it.
+/// Splits a streamed payload in constant memory.
 ///
 /// ```
 /// use harproxy_http::multipart::{Piece, Splitter};
@@ -102,127 +101,127 @@ pub enum Piece<'a> {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Splitter {
-    /// The closing delimiter; without its last two bytes it is the one between parts.
+    /// The closing delimiter. Without its last two bytes it is the delimiter between parts.
     closing: Vec<u8>,
-    at: At,
-    /// How the line before this one ended: it belongs to the part unless this line is a delimiter.
-    broken: &'static [u8],
+    state: State,
+    /// The previous line break. It belongs to the part unless the current line is a delimiter.
+    line_break: &'static [u8],
     line: Line,
-    /// The part under way; before the first delimiter there is none.
-    part: Option<Open>,
+    /// The current part. `None` in the preamble.
+    part: Option<PartialPart>,
 }
 
-/// Where in the payload the next byte stands.
+/// The state of the splitter at the next byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum At {
-    /// On a line of which so many bytes are the closing delimiter's first, and none is anything else.
+enum State {
+    /// In a line that so far consists of this many first bytes of the closing delimiter.
     Start(usize),
-    /// On a line that is no delimiter.
+    /// In a line that is not a delimiter.
     Text,
-    /// After a delimiter, on its line.
+    /// In a line after its delimiter.
     Delimiter,
-    /// After the closing one.
+    /// After the closing delimiter.
     Closed,
 }
 
 impl Splitter {
-    /// For a payload of which `Content-Type` names this boundary.
+    /// A splitter for a payload with this boundary.
     #[must_use]
     pub fn new(boundary: &str) -> Self {
         let closing = format!("--{boundary}--").into_bytes();
-        Splitter { closing, at: At::Start(0), broken: b"", line: Line::default(), part: None }
+        Splitter { closing, state: State::Start(0), line_break: b"", line: Line::default(), part: None }
     }
 
-    /// Takes the next bytes, and tells `each` piece of a part that they settle.
+    /// Processes the next bytes and calls `each` with the pieces that they complete.
     pub fn push(&mut self, mut bytes: &[u8], mut each: impl FnMut(Piece<'_>)) {
         while let Some(&first) = bytes.first() {
-            match self.at {
-                At::Closed => return,
-                At::Start(known) if first == self.closing[known] => {
-                    self.at = At::Start(known + 1);
+            match self.state {
+                State::Closed => return,
+                State::Start(known) if first == self.closing[known] => {
+                    self.state = State::Start(known + 1);
                     if known + 1 == self.closing.len() {
-                        self.end(&mut each);
-                        self.at = At::Closed;
+                        self.end_part(&mut each);
+                        self.state = State::Closed;
                     }
                     bytes = &bytes[1..];
                 }
-                At::Start(known) if known + 2 == self.closing.len() && b"\r\n \t".contains(&first) => {
-                    self.end(&mut each);
-                    self.part = Some(Open::default());
-                    self.at = At::Delimiter;
+                State::Start(known) if known + 2 == self.closing.len() && b"\r\n \t".contains(&first) => {
+                    self.end_part(&mut each);
+                    self.part = Some(PartialPart::default());
+                    self.state = State::Delimiter;
                 }
-                At::Start(known) => {
-                    self.at = At::Text;
-                    let Splitter { closing, line, part, broken, .. } = self;
-                    tell(part, std::mem::take(broken), &mut each);
-                    line.text(&closing[..known], |text| tell(part, text, &mut each));
+                State::Start(known) => {
+                    self.state = State::Text;
+                    let Splitter { closing, line, part, line_break, .. } = self;
+                    push_text(part, std::mem::take(line_break), &mut each);
+                    line.text(&closing[..known], |text| push_text(part, text, &mut each));
                 }
-                At::Text | At::Delimiter => {
+                State::Text | State::Delimiter => {
                     let end = memchr::memchr(b'\n', bytes);
                     let text = &bytes[..end.unwrap_or(bytes.len())];
                     let Splitter { line, part, .. } = self;
-                    if self.at == At::Text {
-                        line.text(text, |text| tell(part, text, &mut each));
+                    if self.state == State::Text {
+                        line.text(text, |text| push_text(part, text, &mut each));
                     }
                     let Some(end) = end else { return };
-                    if self.at == At::Text {
-                        self.broken = self.line.end();
+                    if self.state == State::Text {
+                        self.line_break = self.line.end();
                     }
-                    self.at = At::Start(0);
+                    self.state = State::Start(0);
                     bytes = &bytes[end + 1..];
                 }
             }
         }
     }
 
-    /// Whether the closing delimiter has come: without it, this was no multipart payload.
+    /// True after the closing delimiter. Without it, the payload is not valid multipart.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.at == At::Closed
+        self.state == State::Closed
     }
 
-    /// A delimiter came: the line break before it is its own.
-    fn end(&mut self, each: &mut impl FnMut(Piece<'_>)) {
-        self.broken = b"";
+    /// Ends the current part at a delimiter, which includes the line break before it.
+    fn end_part(&mut self, each: &mut impl FnMut(Piece<'_>)) {
+        self.line_break = b"";
         if let Some(part) = self.part.take() {
             part.end(each);
         }
     }
 }
 
-fn tell(part: &mut Option<Open>, text: &[u8], each: &mut impl FnMut(Piece<'_>)) {
+fn push_text(part: &mut Option<PartialPart>, text: &[u8], each: &mut impl FnMut(Piece<'_>)) {
     if let Some(part) = part {
         part.push(text, each);
     }
 }
 
-/// A part whose end has not come.
+/// An incomplete part.
 #[derive(Clone, Debug, Default)]
-struct Open {
+struct PartialPart {
     in_body: bool,
     line: Line,
-    /// How the header line before this one ended.
-    broken: &'static [u8],
-    /// Whether anything stands on this header line.
+    /// The previous line break.
+    line_break: &'static [u8],
+    /// True if the current header line is not empty.
     filled: bool,
 }
 
-impl Open {
+impl PartialPart {
     fn push(&mut self, mut bytes: &[u8], each: &mut impl FnMut(Piece<'_>)) {
         while !self.in_body && !bytes.is_empty() {
             let end = memchr::memchr(b'\n', bytes);
             let text = &bytes[..end.unwrap_or(bytes.len())];
-            let (broken, filled) = (&mut self.broken, &mut self.filled);
+            let (line_break, filled) = (&mut self.line_break, &mut self.filled);
             self.line.text(text, |text| {
-                if !broken.is_empty() {
-                    each(Piece::Headers(std::mem::take(broken)));
+                if !line_break.is_empty() {
+                    each(Piece::Headers(std::mem::take(line_break)));
                 }
                 *filled = true;
                 each(Piece::Headers(text));
             });
             let Some(end) = end else { return };
             bytes = &bytes[end + 1..];
-            self.broken = self.line.end();
+            self.line_break = self.line.end();
             self.in_body = !std::mem::take(&mut self.filled);
         }
         if !bytes.is_empty() {
@@ -231,22 +230,22 @@ impl Open {
     }
 
     fn end(self, each: &mut impl FnMut(Piece<'_>)) {
-        let held: [&[u8]; 2] = [self.broken, if self.line.cr { b"\r" } else { b"" }];
+        let pending: [&[u8]; 2] = [self.line_break, if self.line.cr { b"\r" } else { b"" }];
         if !self.in_body {
-            held.into_iter().filter(|held| !held.is_empty()).for_each(|held| each(Piece::Headers(held)));
+            pending.into_iter().filter(|text| !text.is_empty()).for_each(|text| each(Piece::Headers(text)));
         }
         each(Piece::End);
     }
 }
 
-/// A line of which a last CR is held back: it may be the line break's.
+/// A line that holds back a final CR, which may belong to the line break.
 #[derive(Clone, Debug, Default)]
 struct Line {
     cr: bool,
 }
 
 impl Line {
-    /// More of the line, without a line feed.
+    /// Adds text of the line, without a line feed.
     fn text(&mut self, bytes: &[u8], mut each: impl FnMut(&[u8])) {
         if bytes.is_empty() {
             return;
@@ -262,7 +261,7 @@ impl Line {
         }
     }
 
-    /// The line feed came: how the line is broken.
+    /// The line feed came: how the line is line_break.
     fn end(&mut self) -> &'static [u8] {
         if std::mem::take(&mut self.cr) { b"\r\n" } else { b"\n" }
     }
@@ -277,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_between_their_boundaries() {
+    fn parts_are_split_at_delimiter_lines() {
         let payload = "preamble\r\n--b\r\n\r\none\r\n--bb is no boundary\r\n--b \r\nX: y\r\n\r\n\r\n--b--\r\nepilogue";
         assert_eq!(bodies(payload, "b"), Some(vec!["one\r\n--bb is no boundary", ""]));
         assert_eq!(bodies("--b\n\nx\n--b\nA: b\n\ny\n--b--", "b"), Some(vec!["x", "y"]));
@@ -286,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_divided_has_no_parts() {
+    fn parts_is_none_without_boundary_or_closing_delimiter() {
         assert_eq!(bodies("--b\r\n\r\nx\r\n--b--\r\n", "c"), None);
         assert_eq!(bodies("--b\r\n\r\nx\r\n", "b"), None);
         assert_eq!(bodies("--b\r\n\r\nx\r\n--b\r\n", "b"), None);
@@ -294,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_empty_line_ends_the_headers_however_lines_are_broken() {
+    fn headers_end_at_the_first_empty_line_with_crlf_or_lf() {
         let split = |payload: &'static str| {
             let part = parts(payload.as_bytes(), "b").unwrap()[0];
             (std::str::from_utf8(part.headers).unwrap(), std::str::from_utf8(part.body).unwrap())
@@ -306,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_parts() {
+    fn name_is_read_from_content_disposition() {
         let payload =
             b"--b\r\ncontent-disposition: form-data; filename=\"x;y\"; name=\"f\"\r\n\r\n1\r\n--b\r\n\r\n2\r\n--b--";
         let names: Vec<_> = parts(payload, "b").unwrap().iter().map(Part::name).collect();

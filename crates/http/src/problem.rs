@@ -1,27 +1,27 @@
-//! `application/problem+json` (RFC 9457): how harproxy explains itself to the client that asked.
+//! Problem documents (`application/problem+json`, RFC 9457), the body of error responses that harproxy makes.
 
 use std::error::Error;
 
 use serde_json::{Map, Value};
 
-/// A problem document; members beyond RFC 9457's own go into `extra`.
+/// A problem document. `extra` has the members beyond RFC 9457.
 #[derive(Clone, Debug)]
 pub struct Problem {
-    /// The HTTP status it is sent with.
+    /// The HTTP status of the response.
     pub status: u16,
-    /// A short summary of the kind, the same for each occurrence.
+    /// A short summary of the type of problem, equal for all occurrences.
     pub title: String,
-    /// What happened this time and what to do about it.
+    /// The explanation of this occurrence, with a hint.
     pub detail: String,
     /// Further members, in order.
     pub extra: Map<String, Value>,
 }
 
-/// An error and all that caused it, on one line.
+/// An error with all its causes on one line.
 ///
 /// ```
 /// use harproxy_http::problem::in_words;
-/// let error = crate::NormalUrl::parse("nowhere").unwrap_err();
+/// let error = harproxy_http::NormalUrl::parse("nowhere").unwrap_err();
 /// assert_eq!(in_words(&error), "`nowhere` is not a URL: relative URL without a base");
 /// ```
 #[must_use]
@@ -30,7 +30,7 @@ pub fn in_words(error: &dyn Error) -> String {
     let mut cause = error.source();
     while let Some(error) = cause {
         let reason = error.to_string();
-        // Some errors repeat their cause in their own words.
+        // Some errors include the text of their cause.
         if !text.ends_with(&reason) {
             text = format!("{text}: {reason}");
         }
@@ -40,7 +40,7 @@ pub fn in_words(error: &dyn Error) -> String {
 }
 
 impl Problem {
-    /// The media type to send it with.
+    /// The media type of the document.
     pub const MEDIA_TYPE: &'static str = "application/problem+json";
 
     /// A problem without further members.
@@ -55,7 +55,7 @@ impl Problem {
         self
     }
 
-    /// The document, indented, with a final newline.
+    /// The document as indented JSON with a final newline.
     #[must_use]
     pub fn to_json(&self) -> String {
         let mut map = Map::new();

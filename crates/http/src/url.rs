@@ -1,9 +1,8 @@
-//! The normal form in which URLs are compared: the WHATWG URL Standard's serialisation, without the fragment.
+//! The normal form of URLs for comparisons: the serialisation of the WHATWG URL Standard without the fragment.
 
 use std::borrow::Cow;
 
-/// A URL as the WHATWG URL Standard serialises it, without its fragment. Only `http`, `https`, `ws` and `wss` (the
-/// latter two as `http` and `https`) get here.
+/// A URL in normal form: serialised by the WHATWG URL Standard, without fragment. `ws` and `wss` become `http` and `https`.
 ///
 /// ```
 /// use harproxy_http::NormalUrl;
@@ -13,18 +12,18 @@ use std::borrow::Cow;
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NormalUrl(String);
 
-/// Why a string is not a URL that can be matched.
+/// The reason why a string is not a usable URL.
 #[derive(Debug, thiserror::Error)]
 pub enum UrlError {
-    /// The URL Standard's parser refuses it.
+    /// Not a URL for the parser of the URL Standard.
     #[error("`{url}` is not a URL")]
     Invalid {
         /// The string.
         url: String,
-        /// The parser's reason.
+        /// The reason of the parser.
         source: ::url::ParseError,
     },
-    /// It is a URL, but not one that goes over HTTP.
+    /// A URL of another scheme than `http`, `https`, `ws` or `wss`.
     #[error("`{url}` is not an http or https URL")]
     Scheme {
         /// The string.
@@ -33,21 +32,21 @@ pub enum UrlError {
 }
 
 impl UrlError {
-    /// What is wrong with it, without saying what it is: there may be secrets in it.
+    /// The reason without the URL, which may contain secrets.
     #[must_use]
     pub fn reason(&self) -> String {
         match self {
-            UrlError::Invalid { source, .. } => format!("its URL is none: {source}"),
+            UrlError::Invalid { source, .. } => format!("invalid URL: {source}"),
             UrlError::Scheme { .. } => "its URL is not an http or https URL".to_owned(),
         }
     }
 }
 
 impl NormalUrl {
-    /// Parses and normalises.
+    /// Parses and normalises a URL.
     ///
     /// # Errors
-    /// When `url` is no absolute URL, has no host, or its scheme is not one of HTTP's.
+    /// When `url` is not absolute, has no host, or has another scheme than HTTP or WebSocket.
     pub fn parse(url: &str) -> Result<Self, UrlError> {
         match is_plainly_normal(url) {
             true => Ok(NormalUrl(url.to_owned())),
@@ -55,7 +54,7 @@ impl NormalUrl {
         }
     }
 
-    /// The same, of a text that is nobody else's: most URLs of requests are in normal form already, and stay where they are.
+    /// Like [`NormalUrl::parse`], but reuses the string if it is in normal form already.
     ///
     /// # Errors
     /// As [`NormalUrl::parse`].
@@ -74,22 +73,21 @@ impl NormalUrl {
             _ => return Err(UrlError::Scheme { url: url.to_owned() }),
         };
         if let Some(scheme) = scheme {
-            // The url crate refuses no change between special schemes.
+            // Cannot fail: both are special schemes.
             let _ = parsed.set_scheme(scheme);
         }
         Ok(NormalUrl(parsed.into()))
     }
 
-    /// Parses and normalises a URL of any scheme, which none goes through a proxy with but which a recording may hold:
-    /// `data:`, `blob:`, and `ws:` kept apart from `http:`.
+    /// Parses and normalises a URL of any scheme. A HAR may have `data:` and `blob:` URLs. `ws:` stays different from `http:`.
     ///
     /// # Errors
-    /// When `url` is no absolute URL.
+    /// When `url` is not an absolute URL.
     pub fn parse_any(url: &str) -> Result<Self, UrlError> {
         Ok(NormalUrl(parse(url)?.into()))
     }
 
-    /// The URL that a reference (a `Location`) leads to from here, its fragment set aside (RFC 9110 section 10.2.2).
+    /// Resolves a reference such as a `Location`, without its fragment (RFC 9110 section 10.2.2).
     ///
     /// ```
     /// use harproxy_http::NormalUrl;
@@ -113,7 +111,7 @@ impl NormalUrl {
         &self.0
     }
 
-    /// Its parts.
+    /// The parts of the URL.
     #[must_use]
     pub fn parts(&self) -> Parts<'_> {
         Parts::of(&self.0)
@@ -138,7 +136,7 @@ impl std::fmt::Display for NormalUrl {
     }
 }
 
-/// The parts of a URL in normal form, each as it is written.
+/// The parts of a URL in normal form.
 ///
 /// ```
 /// use harproxy_http::url::Parts;
@@ -152,15 +150,15 @@ pub struct Parts<'a> {
     pub origin: &'a str,
     /// From the first `/` to the query.
     pub path: &'a str,
-    /// What follows the `?`; `None` when there is none.
+    /// The text after `?`. `None` without `?`.
     pub query: Option<&'a str>,
 }
 
 impl<'a> Parts<'a> {
-    /// Takes a URL in normal form apart.
+    /// Splits a URL in normal form.
     #[must_use]
     pub fn of(url: &'a str) -> Self {
-        // Of most URLs the first colon is the one; setting out a search for all three takes longer than the look.
+        // The first colon is that of the scheme in most URLs.
         let colon = memchr::memchr(b':', url.as_bytes()).filter(|colon| url[colon + 1..].starts_with("//"));
         let authority = colon.or_else(|| url.find("://")).map_or(0, |at| at + 3);
         let path = if authority == 0 { 0 } else { url[authority..].find('/').map_or(url.len(), |at| authority + at) };
@@ -171,7 +169,7 @@ impl<'a> Parts<'a> {
         }
     }
 
-    /// The origin as others see it: the user name that a URL may carry is no part of it.
+    /// The origin without a user name and password.
     #[must_use]
     pub fn site(&self) -> Cow<'a, str> {
         match (self.origin.split_once("://"), self.origin.split_once('@')) {
@@ -180,7 +178,7 @@ impl<'a> Parts<'a> {
         }
     }
 
-    /// `host:port`, a default port left out, an IPv6 address in brackets.
+    /// `host:port`, without a default port, with brackets around an IPv6 address.
     #[must_use]
     pub fn authority(&self) -> &'a str {
         let colon = memchr::memchr(b':', self.origin.as_bytes()).map_or(self.origin.len(), |colon| colon + 1);
@@ -188,7 +186,7 @@ impl<'a> Parts<'a> {
         authority.split_once('@').map_or(authority, |(_, host)| host)
     }
 
-    /// Name or address, an IPv6 one in brackets.
+    /// The host name or address, with brackets around an IPv6 address.
     #[must_use]
     pub fn host(&self) -> &'a str {
         let authority = self.authority();
@@ -198,25 +196,25 @@ impl<'a> Parts<'a> {
         }
     }
 
-    /// The port, where it is not the scheme's own.
+    /// The port, unless it is the default of the scheme.
     #[must_use]
     pub fn port(&self) -> Option<u16> {
         self.authority().get(self.host().len() + 1..)?.parse().ok()
     }
 
-    /// Whether it is asked for over TLS.
+    /// True for `https:`.
     #[must_use]
     pub fn is_https(&self) -> bool {
         self.origin.starts_with("https:")
     }
 
-    /// The path's segments, without the `/` before the first.
+    /// The segments of the path.
     pub fn segments(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         self.path.strip_prefix('/').unwrap_or(self.path).split('/')
     }
 }
 
-/// A recorded URL in normal form. Most are in it already, which a look at the bytes tells.
+/// The normal form of a recorded URL of any scheme. Borrowed if the URL is in normal form already.
 #[must_use]
 pub fn normal(url: &str) -> Option<Cow<'_, str>> {
     if is_plainly_normal(url) {
@@ -225,7 +223,7 @@ pub fn normal(url: &str) -> Option<Cow<'_, str>> {
     NormalUrl::parse_any(url).ok().map(|url| Cow::Owned(url.0))
 }
 
-/// Whether a URL is surely its own normal form. `false` says nothing.
+/// True if a URL is certainly in normal form. False if it may not be.
 fn is_plainly_normal(url: &str) -> bool {
     let (rest, default_port) = match (url.strip_prefix("https://"), url.strip_prefix("http://")) {
         (Some(rest), _) => (rest, 443),
@@ -242,7 +240,8 @@ fn is_plain_port(port: &str, default: u16) -> bool {
     port.starts_with(|c: char| matches!(c, '1'..='9')) && port.parse().is_ok_and(|port: u16| port != default)
 }
 
-/// Addresses as they are written, and names: what else ends in a number is an IPv4 address to the parser, `--` may be Punycode.
+/// True for dotted IPv4 addresses and for names without `--`, which may be Punycode. The parser reads other hosts that end with a
+/// number as IPv4 addresses.
 fn is_plain_host(host: &str) -> bool {
     let mut last = b'.';
     let mut label = b'.';
@@ -258,7 +257,7 @@ fn is_plain_host(host: &str) -> bool {
     last != b'.' && (label.is_ascii_lowercase() || host.parse::<std::net::Ipv4Addr>().is_ok())
 }
 
-/// A path and a query that the URL Standard leaves alone.
+/// True for a path and query that the URL Standard does not change.
 fn is_plain_target(target: &str) -> bool {
     let bytes = target.as_bytes();
     let path = bytes.iter().position(|byte| *byte == b'?').unwrap_or(bytes.len());
@@ -266,7 +265,7 @@ fn is_plain_target(target: &str) -> bool {
     let mut last = 0;
     for (at, &byte) in path.iter().enumerate() {
         let plain = match byte {
-            // Segments of dots lead elsewhere, however they are written.
+            // Dot segments are resolved, also if they are percent-encoded.
             b'.' => last != b'/',
             b'%' => !(path.get(at + 1) == Some(&b'2') && matches!(path.get(at + 2), Some(b'e' | b'E'))),
             _ => PLAIN[usize::from(byte)] & IN_PATH != 0,
@@ -282,7 +281,7 @@ fn is_plain_target(target: &str) -> bool {
 const IN_PATH: u8 = 1;
 const IN_QUERY: u8 = 2;
 
-/// Characters that the URL Standard leaves alone in paths and in the queries of web URLs.
+/// The characters that the URL Standard does not change in paths and in queries of special URLs.
 const PLAIN: [u8; 256] = {
     let mut plain = [0; 256];
     let both = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_~!$&()*+,;=:@/%.";
@@ -296,8 +295,7 @@ const PLAIN: [u8; 256] = {
     plain
 };
 
-/// Whether a name stands for this machine, without asking anybody: `localhost` and the names below it (RFC 6761 section
-/// 6.3), in any case, the final dot of an absolute name aside.
+/// True for `localhost` and its subdomains (RFC 6761 section 6.3), in any case, with or without a final dot.
 ///
 /// ```
 /// use harproxy_http::url::is_localhost;
@@ -311,12 +309,28 @@ pub fn is_localhost(name: &str) -> bool {
     last.eq_ignore_ascii_case("localhost")
 }
 
+/// True for a host of this machine: a loopback address, with or without brackets, or a name of [`is_localhost`]. Names are not
+/// resolved.
+///
+/// ```
+/// use harproxy_http::url::is_loopback_host;
+/// assert!(is_loopback_host("127.0.0.2") && is_loopback_host("[::1]") && is_loopback_host("app.localhost"));
+/// assert!(!is_loopback_host("0.0.0.0") && !is_loopback_host("127.0.0.1.example"));
+/// ```
+#[must_use]
+pub fn is_loopback_host(host: &str) -> bool {
+    match host.trim_matches(['[', ']']).parse::<std::net::IpAddr>() {
+        Ok(address) => address.is_loopback(),
+        Err(_) => is_localhost(host),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn parts() {
+    fn parts_split_origin_path_and_query() {
         let parts = Parts::of("https://h.test:8443/a/b?x=/y?z");
         assert_eq!(parts, Parts { origin: "https://h.test:8443", path: "/a/b", query: Some("x=/y?z") });
         assert_eq!(parts.segments().collect::<Vec<_>>(), ["a", "b"]);
@@ -324,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_normal_form_already_is_seen_to_be() {
+    fn is_plainly_normal_accepts_common_urls() {
         for url in [
             "https://api.test/v1/users/7/orders?page=3&limit=20",
             "http://127.0.0.1:54321/a%20b/c.json",
@@ -337,7 +351,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn what_looks_normal_is(url in "https?://[a-z0-9.:A-]{1,8}/[a-z.%2eE/'\"?#&=|^ ]{0,10}") {
+        fn plainly_normal_urls_are_unchanged_by_the_parser(url in "https?://[a-z0-9.:A-]{1,8}/[a-z.%2eE/'\"?#&=|^ ]{0,10}") {
             if is_plainly_normal(&url) {
                 let parsed = ::url::Url::parse(&url).unwrap();
                 proptest::prop_assert_eq!(parsed.as_str(), &url);
@@ -345,7 +359,7 @@ mod tests {
         }
 
         #[test]
-        fn addresses_and_ports_too(url in "https?://([0-9]{1,3}[.]){2,4}[0-9x]{1,3}(:[0-9]{0,6})?/") {
+        fn plainly_normal_addresses_and_ports_are_unchanged_by_the_parser(url in "https?://([0-9]{1,3}[.]){2,4}[0-9x]{1,3}(:[0-9]{0,6})?/") {
             if is_plainly_normal(&url) {
                 let parsed = ::url::Url::parse(&url).unwrap();
                 proptest::prop_assert_eq!(parsed.as_str(), &url);
@@ -353,7 +367,7 @@ mod tests {
         }
 
         #[test]
-        fn its_parts_are_those_of_the_parser(url in "(http|https|ws)://([a-z]{1,3}(:[a-z]{0,2})?@)?([a-z]{1,3}[.]test|\\[::[0-9]\\]|1[.]2[.]3[.]4)(:[0-9]{1,4})?(/[a-z?@:]{0,6})?") {
+        fn parts_are_equal_to_those_of_the_parser(url in "(http|https|ws)://([a-z]{1,3}(:[a-z]{0,2})?@)?([a-z]{1,3}[.]test|\\[::[0-9]\\]|1[.]2[.]3[.]4)(:[0-9]{1,4})?(/[a-z?@:]{0,6})?") {
             if let Ok(normal) = NormalUrl::parse_any(&url) {
                 let parsed = ::url::Url::parse(normal.as_str()).unwrap();
                 let parts = normal.parts();

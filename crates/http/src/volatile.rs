@@ -1,8 +1,10 @@
-//! Headers whose values differ from answer to answer though nothing changed.
+//! Response headers with values that change although the resource does not.
 
-/// Sorted. The length of a payload is compared by its bytes, and the validator of an equal payload says nothing more. How a
-/// cache came by an answer, how long it took and what is left of a quota depend on what was asked before. What is said to the
-/// next hop alone (RFC 9110 section 7.6.1) goes with the protocol's version.
+/// Volatile header names, sorted.
+///
+/// - Lengths and validators are redundant, because payloads are compared.
+/// - Cache states, durations, request ids and quotas depend on earlier requests.
+/// - Hop-by-hop fields (RFC 9110 section 7.6.1) depend on the HTTP version.
 const VOLATILE: &[&str] = &[
     "age",
     "b3",
@@ -72,7 +74,7 @@ const VOLATILE: &[&str] = &[
     "x-vercel-id",
 ];
 
-/// Whether a header of this name, in lower case, is one of them.
+/// True for the lower-case name of a volatile header.
 ///
 /// ```
 /// use harproxy_http::volatile::is_volatile;
@@ -88,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_is_found() {
+    fn every_name_is_found_by_binary_search() {
         assert!(VOLATILE.is_sorted());
         for name in VOLATILE {
             assert!(is_volatile(name), "{name}");

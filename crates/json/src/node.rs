@@ -3,7 +3,6 @@
 //! Comparing digests finds the values that differ between two texts. The spans allow changing them in place.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
 
 use serde::de::IgnoredAny;
 use sha2::{Digest as _, Sha256};
@@ -16,20 +15,13 @@ pub type Digest = [u8; 32];
 
 /// Decides what counts of a value when its digest is made. The default counts everything, as it is spelled.
 pub trait DigestRules {
-    /// Returns what counts of a scalar at this JSON pointer (RFC 6901). `json` is its spelling, with the quotes of a string.
-    fn scalar<'t>(&self, pointer: &str, json: &'t str) -> Cow<'t, [u8]> {
-        let _ = pointer;
+    /// Returns what counts of a scalar. `json` is its spelling, with the quotes of a string.
+    fn scalar<'t>(&self, json: &'t str) -> Cow<'t, [u8]> {
         Cow::Borrowed(json.as_bytes())
     }
 
-    /// Returns true if the value at this JSON pointer does not count. That there is a value still counts.
+    /// Returns true if the value at this JSON pointer (RFC 6901) does not count. That there is a value still counts.
     fn ignores_value(&self, pointer: &str) -> bool {
-        let _ = pointer;
-        false
-    }
-
-    /// Returns true if the member or element at this JSON pointer is left out of the tree.
-    fn removes_value(&self, pointer: &str) -> bool {
         let _ = pointer;
         false
     }
@@ -38,11 +30,6 @@ pub trait DigestRules {
     /// spelled.
     fn ignores_member(&self, name: &str, json: &str, siblings: &[&str]) -> bool {
         let _ = (name, json, siblings);
-        false
-    }
-
-    /// Returns true if only the last one of several members with the same name counts, as most parsers have it.
-    fn keeps_last_namesake(&self) -> bool {
         false
     }
 }
@@ -173,7 +160,7 @@ impl<'t, 'r> Builder<'t, 'r> {
             EventKind::Open(Container::Object) => self.object()?,
             _ => {
                 let end = first.span.end;
-                (NodeKind::Scalar, scalar_digest(&self.rules.scalar(&self.pointer, &self.text[at..end])), end)
+                (NodeKind::Scalar, scalar_digest(&self.rules.scalar(&self.text[at..end])), end)
             }
         };
         let digest = if self.rules.ignores_value(&self.pointer) { Digest::default() } else { digest };
@@ -190,13 +177,10 @@ impl<'t, 'r> Builder<'t, 'r> {
             }
             let parent = self.push_step(&index.to_string());
             let element = self.value(&event)?;
-            let is_removed = self.rules.removes_value(&self.pointer);
             self.pointer.truncate(parent);
-            if !is_removed {
-                digest.update(element.digest);
-                if self.keep_parts {
-                    elements.push(element);
-                }
+            digest.update(element.digest);
+            if self.keep_parts {
+                elements.push(element);
             }
         }
         None
@@ -219,18 +203,12 @@ impl<'t, 'r> Builder<'t, 'r> {
             let parent = self.push_step(&name);
             let first = self.walker.next()?;
             let value = self.value(&first)?;
-            let is_removed = self.rules.removes_value(&self.pointer);
             self.pointer.truncate(parent);
-            if !is_removed {
-                members.push(Member { name, at, value });
-            }
+            members.push(Member { name, at, value });
         }
     }
 
-    fn object_digest(&self, members: &mut Vec<Member<'t>>) -> Digest {
-        if self.rules.keeps_last_namesake() {
-            keep_last_namesakes(members);
-        }
+    fn object_digest(&self, members: &mut [Member<'t>]) -> Digest {
         let scalars = members.iter().filter(|member| member.value.is_scalar());
         let scalars: Vec<&str> = scalars.map(|member| member.value.text).collect();
         for Member { name, value, .. } in &mut *members {
@@ -260,26 +238,6 @@ impl<'t, 'r> Builder<'t, 'r> {
         }
         parent
     }
-}
-
-/// Removes the members whose name occurs again. The last one takes the place of the first.
-fn keep_last_namesakes(members: &mut Vec<Member<'_>>) {
-    let mut names = HashSet::with_capacity(members.len());
-    if members.iter().all(|member| names.insert(member.name.as_str())) {
-        return;
-    }
-    let mut places: HashMap<String, usize> = HashMap::with_capacity(members.len());
-    let mut kept: Vec<Member<'_>> = Vec::with_capacity(members.len());
-    for member in members.drain(..) {
-        match places.get(&member.name) {
-            Some(&place) => kept[place] = member,
-            None => {
-                places.insert(member.name.clone(), kept.len());
-                kept.push(member);
-            }
-        }
-    }
-    *members = kept;
 }
 
 fn scalar_digest(text: &[u8]) -> Digest {
@@ -325,35 +283,17 @@ mod tests {
     }
 
     #[test]
-    fn ignored_value_counts_as_present_and_removed_value_does_not() {
-        struct Second(bool);
-        impl DigestRules for Second {
+    fn ignored_value_counts_only_as_present() {
+        struct IgnoreSecond;
+        impl DigestRules for IgnoreSecond {
             fn ignores_value(&self, pointer: &str) -> bool {
                 pointer == "/a~1b/1"
             }
-            fn removes_value(&self, pointer: &str) -> bool {
-                self.0 && self.ignores_value(pointer)
-            }
         }
-        let digest = |text, removes| Node::digest_of(text, &Second(removes)).unwrap();
-        for removes in [false, true] {
-            assert_eq!(digest(r#"{"a/b":[1,2]}"#, removes), digest(r#"{"a/b":[1,{"x":[]}]}"#, removes));
-            assert_eq!(digest(r#"{"a/b":[1,2]}"#, removes) == digest(r#"{"a/b":[1]}"#, removes), removes);
-            assert_ne!(digest(r#"{"a/b":[1,2]}"#, removes), digest(r#"{"a/b":[2,2]}"#, removes));
-        }
-    }
-
-    #[test]
-    fn last_namesake_counts_if_the_rules_say_so() {
-        struct LastCounts;
-        impl DigestRules for LastCounts {
-            fn keeps_last_namesake(&self) -> bool {
-                true
-            }
-        }
-        let digest = |text| Node::digest_of(text, &LastCounts).unwrap();
-        assert_eq!(digest(r#"{"a":1,"b":2,"a":3}"#), digest(r#"{"a":3,"b":2}"#));
-        assert_ne!(digest(r#"{"a":1,"a":3}"#), digest(r#"{"a":3,"a":1}"#));
+        let digest = |text| Node::digest_of(text, &IgnoreSecond).unwrap();
+        assert_eq!(digest(r#"{"a/b":[1,2]}"#), digest(r#"{"a/b":[1,{"x":[]}]}"#));
+        assert_ne!(digest(r#"{"a/b":[1,2]}"#), digest(r#"{"a/b":[1]}"#));
+        assert_ne!(digest(r#"{"a/b":[1,2]}"#), digest(r#"{"a/b":[2,2]}"#));
     }
 
     #[test]

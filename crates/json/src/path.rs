@@ -1,5 +1,6 @@
 //! JSON paths (RFC 9535): parsing, selecting, removing, and the positions of the scalars that they select in a text.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
@@ -136,20 +137,20 @@ pub fn member_step(name: &str) -> String {
 
 /// The position of a value in a document.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Pointer(Vec<PointerStep>);
+pub struct Pointer<'a>(Vec<PointerStep<'a>>);
 
 /// One step of a [`Pointer`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum PointerStep {
+pub enum PointerStep<'a> {
     /// To the member with this name.
-    Member(String),
+    Member(Cow<'a, str>),
     /// To the element with this index.
     Index(usize),
 }
 
-impl Pointer {
+impl<'a> Pointer<'a> {
     /// Appends a step.
-    pub fn push(&mut self, step: PointerStep) {
+    pub fn push(&mut self, step: PointerStep<'a>) {
         self.0.push(step);
     }
 
@@ -160,7 +161,7 @@ impl Pointer {
 
     /// Returns the steps from the root on.
     #[must_use]
-    pub fn steps(&self) -> &[PointerStep] {
+    pub fn steps(&self) -> &[PointerStep<'a>] {
         &self.0
     }
 
@@ -168,6 +169,16 @@ impl Pointer {
     #[must_use]
     pub fn is_root(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Copies the names.
+    #[must_use]
+    pub fn to_owned(&self) -> Pointer<'static> {
+        let owned = |step: &PointerStep<'_>| match step {
+            PointerStep::Member(name) => PointerStep::Member(name.clone().into_owned().into()),
+            PointerStep::Index(index) => PointerStep::Index(*index),
+        };
+        Pointer(self.0.iter().map(owned).collect())
     }
 
     /// Returns the JSON path that selects this value alone: `$.items[0].id`.
@@ -181,7 +192,7 @@ impl Pointer {
     /// ```
     /// use harproxy_json::{Pointer, PointerStep};
     /// let mut pointer = Pointer::default();
-    /// pointer.push(PointerStep::Member("items".to_owned()));
+    /// pointer.push(PointerStep::Member("items".into()));
     /// pointer.push(PointerStep::Index(0));
     /// assert_eq!((pointer.to_path(), pointer.to_wildcard_path()), ("$.items[0]".to_owned(), "$.items[*]".to_owned()));
     /// assert_eq!(pointer.to_string(), "/items/0");
@@ -201,7 +212,7 @@ impl Pointer {
 }
 
 /// Writes a JSON pointer (RFC 6901).
-impl fmt::Display for Pointer {
+impl fmt::Display for Pointer<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|step| match step {
             PointerStep::Member(name) => write!(f, "/{}", name.replace('~', "~0").replace('/', "~1")),

@@ -14,6 +14,7 @@ use super::payload::{self, Comparison};
 use super::redacted::{HeaderPlaces, UrlPlaces};
 use super::template::{Spelling, Template, Values};
 use super::{Echo, EntryRef, MissingBody, Redirects, redirects, score};
+use harproxy_har::model::Storage;
 use harproxy_har::{Entry, Fixture, Payload};
 use harproxy_http::problem::in_words;
 use harproxy_http::url::normal;
@@ -114,7 +115,10 @@ impl Candidate {
             status: entry.response.status,
             location: redirects::location(entry).map(String::into_boxed_str),
             required: rules.match_headers.iter().map(values).collect(),
-            content: OnceLock::new(),
+            content: match &entry.response.content.stored {
+                Storage::Text(text) if !text.is_empty() => Content::There.into(),
+                _ => OnceLock::new(),
+            },
             answer: OnceLock::new(),
         }
     }

@@ -5,7 +5,7 @@ use ::http::header::{CONNECTION, UPGRADE};
 use bytes::Bytes;
 
 use harproxy_har::Entry;
-use harproxy_har::model::Stored;
+use harproxy_har::model::Storage;
 
 /// How good an answer is, the best first: a worse one is used only when no better one is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -73,9 +73,9 @@ impl Condition {
             206 => Condition::Range(recorded(entry, RANGE)),
             304 => {
                 let cached_body = match &entry.response.content.stored {
-                    Stored::Nowhere => false,
-                    Stored::Text(text) | Stored::Base64(text) => !text.is_empty(),
-                    Stored::File(_) => true,
+                    Storage::Nowhere => false,
+                    Storage::Text(text) | Storage::Base64(text) => !text.is_empty(),
+                    Storage::File(_) => true,
                 };
                 Condition::Validator { recorded: recorded(entry, VALIDATORS), cached_body }
             }
@@ -167,7 +167,7 @@ mod tests {
     fn condition(status: i32, headers: &[(&str, &str)], body: &str) -> Condition {
         let mut entry = Entry::default();
         entry.response.status = status;
-        entry.response.content.stored = Stored::Text(body.to_owned());
+        entry.response.content.stored = Storage::Text(body.to_owned());
         headers.iter().for_each(|(name, value)| entry.request.headers.push(*name, value.to_string()));
         Condition::of(&entry)
     }

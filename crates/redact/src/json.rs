@@ -386,5 +386,5 @@ pub(super) fn looks_like(text: &[u8]) -> bool {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text).trim_ascii();
     let opens = |c: &[u8]| matches!(c.first(), Some(b'{' | b'['));
     let is_inside = |text: &[u8]| opens(text) && matches!(text.last(), Some(b'}' | b']')) && !is_url(text);
-    is_inside(text) && harproxy_http::json::is_valid(text)
+    is_inside(text) && harproxy_json::is_valid(text)
 }

@@ -11,7 +11,7 @@ use super::payload::{Kind, is_form, is_text};
 use super::view::{Coding, Splice, View, apply, moved};
 use super::{AnyRedactor, Form, Name, is_lines, paths};
 use harproxy_http::MediaType;
-use harproxy_http::json::begins_with_text;
+use harproxy_json::begins_with_text;
 
 /// The window.
 const WINDOW: usize = 64 * 1024;

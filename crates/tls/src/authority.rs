@@ -1,4 +1,4 @@
-//! The certificate authority: made at first use, kept in the user's data folder, never in the project.
+//! The certificate authority. It is created at first use, in the user's data folder and never in the project.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -14,30 +14,30 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::ca_files::{CaFiles, Pair};
-use super::leaf::{self, Leaves};
+use super::leaf::{self, LeafCache};
 
-/// Why the authority can't be used.
+/// Error of loading, creating or using the authority.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthorityError {
     /// The operating system refused.
     #[error("{doing} {}", path.display())]
     Io {
-        /// What was being done.
+        /// The failed operation, as a participle.
         doing: &'static str,
         /// The file or folder.
         path: PathBuf,
         /// The reason.
         source: std::io::Error,
     },
-    /// Whoever reads the key can pose as any host towards every client that trusts the CA.
-    #[error("the key of the CA can be read by others (mode {mode:04o}): {}", path.display())]
+    /// Other users can read the key. It can impersonate any host to every client that trusts the CA.
+    #[error("the key of the CA is readable by other users (mode {mode:04o}): {}", path.display())]
     Exposed {
         /// The key.
         path: PathBuf,
         /// Its permission bits.
         mode: u32,
     },
-    /// One of the two files is not there.
+    /// The certificate or the key is missing.
     #[error("the CA in {} has no {missing}", dir.display())]
     Incomplete {
         /// The authority's folder.
@@ -45,48 +45,48 @@ pub enum AuthorityError {
         /// The file's name.
         missing: &'static str,
     },
-    /// A file is not what it should be.
+    /// A file has no valid certificate or key.
     #[error("{} is not usable: {reason}", path.display())]
     Malformed {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The defect.
         reason: String,
     },
-    /// Certificate and key are not of one CA.
+    /// The certificate is for another key.
     #[error("the certificate and the key in {} do not belong together", dir.display())]
     Mismatch {
         /// The authority's folder.
         dir: PathBuf,
     },
-    /// No client would accept what it signs.
+    /// The CA has expired: clients would reject its leaf certificates.
     #[error("the CA in {} expired on {expired}", dir.display())]
     Expired {
         /// The authority's folder.
         dir: PathBuf,
-        /// The day it did.
+        /// Last day of validity.
         expired: time::Date,
     },
-    /// Nobody can be called that.
+    /// The host name can't be in a certificate.
     #[error("no certificate can be made for `{host}`: {reason}")]
     Host {
-        /// The name as it was asked for.
+        /// The requested name.
         host: String,
-        /// What is wrong with it.
+        /// The defect.
         reason: &'static str,
     },
-    /// The TLS library refused.
+    /// rustls failed.
     #[error("{doing}")]
     Tls {
-        /// What was being done.
+        /// The failed operation, as a participle.
         doing: &'static str,
         /// The reason.
         source: rustls::Error,
     },
-    /// The certificate library refused.
+    /// rcgen failed.
     #[error("{doing}")]
     Certificate {
-        /// What was being done.
+        /// The failed operation, as a participle.
         doing: &'static str,
         /// The reason.
         source: rcgen::Error,
@@ -102,19 +102,19 @@ pub enum Alpn {
     Http2,
 }
 
-/// The CA and its cache of leaf certificates. Shared by all connections.
+/// The CA and its cache of leaf certificates, shared by all connections.
 pub struct Authority {
     files: CaFiles,
     cert_pem: String,
-    facts: Facts,
-    leaves: Leaves,
+    fields: CaFields,
+    leaves: LeafCache,
     /// What other keys come from.
     seed: Hmac<Sha256>,
 }
 
-/// What the certificate says about itself.
+/// Fields of the CA certificate.
 #[derive(Clone, Debug)]
-struct Facts {
+struct CaFields {
     subject: String,
     expires: OffsetDateTime,
     fingerprint: String,
@@ -123,15 +123,15 @@ struct Facts {
 }
 
 impl Authority {
-    /// Loads the authority kept in `dir`, or makes it under a lock so that parallel first runs agree.
+    /// Loads the authority in `dir`, or creates it. A file lock makes parallel first runs use one authority.
     ///
     /// # Errors
-    /// When the folder can't be used, the key can be read by others, the two files are not a pair, or the CA has expired.
+    /// When the folder can't be used, other users can read the key, certificate and key don't match, or the CA has expired.
     pub fn load_or_create(dir: &Path) -> Result<Self, AuthorityError> {
         let files = CaFiles::at(dir);
         match Self::load(&files) {
             Ok(Some(authority)) => return Ok(authority),
-            // Somebody may be between the two files: look again when nobody can be.
+            // Another process may be writing the two files: load again under the lock.
             Ok(None) | Err(AuthorityError::Incomplete { .. } | AuthorityError::Mismatch { .. }) => {}
             Err(error) => return Err(error),
         }
@@ -142,7 +142,7 @@ impl Authority {
         }
     }
 
-    /// The authority that is in `dir`, if one is.
+    /// Loads the authority in `dir`; `None` if there is none.
     ///
     /// # Errors
     /// As [`Authority::load_or_create`].
@@ -150,8 +150,7 @@ impl Authority {
         Self::load(&CaFiles::at(dir))
     }
 
-    /// Makes a new authority in `dir`, in place of the one that may be there (`harproxy ca new`). Clients that trusted the old
-    /// one must be told about this one.
+    /// Creates a new authority in `dir` and replaces an existing one (`harproxy ca new`). Clients must trust the new one.
     ///
     /// # Errors
     /// When the folder can't be written.
@@ -161,7 +160,7 @@ impl Authority {
         Self::create(files)
     }
 
-    /// The folder that is used without `--ca-dir`: `$XDG_DATA_HOME/harproxy` or `~/.local/share/harproxy`; on macOS
+    /// Default folder without `--ca-dir`: `$XDG_DATA_HOME/harproxy` or `~/.local/share/harproxy`; on macOS
     /// `~/Library/Application Support/harproxy`, on Windows `%LOCALAPPDATA%\harproxy`. `None` when the environment names none.
     #[must_use]
     pub fn default_dir() -> Option<PathBuf> {
@@ -178,7 +177,7 @@ impl Authority {
         data.map(|data| data.join("harproxy"))
     }
 
-    /// The folder it lives in.
+    /// The folder of the authority.
     #[must_use]
     pub fn dir(&self) -> &Path {
         self.files.dir()
@@ -205,26 +204,26 @@ impl Authority {
     /// The certificate's subject, as `CN=…`.
     #[must_use]
     pub fn subject(&self) -> &str {
-        &self.facts.subject
+        &self.fields.subject
     }
 
-    /// When the certificate ceases to be valid.
+    /// End of the certificate's validity.
     #[must_use]
     pub fn expires(&self) -> OffsetDateTime {
-        self.facts.expires
+        self.fields.expires
     }
 
-    /// SHA-256 of the certificate, as trust stores show it: upper-case hexadecimal pairs with colons between.
+    /// SHA-256 of the certificate in the form of trust stores: upper-case hexadecimal pairs, separated by colons.
     #[must_use]
     pub fn fingerprint(&self) -> &str {
-        &self.facts.fingerprint
+        &self.fields.fingerprint
     }
 
     /// SHA-256 of the certificate's public key in base64 (RFC 7469 section 2.4), for Chromium's
     /// `--ignore-certificate-errors-spki-list`. The CA is sent with every leaf, so that the pin finds it.
     #[must_use]
     pub fn spki_pin(&self) -> &str {
-        &self.facts.spki_pin
+        &self.fields.spki_pin
     }
 
     /// A key for something else, of which nothing leads back to the authority's own.
@@ -233,18 +232,18 @@ impl Authority {
         self.seed.clone().chain_update(purpose).finalize().into_bytes().into()
     }
 
-    /// The names that the certificate's name constraints (RFC 5280 section 4.2.1.10) limit it to: DNS names with all below them, ranges of
-    /// addresses. Empty when it may vouch for any, as the CAs that harproxy makes: what a recording visits is not known before.
+    /// The names that the certificate's name constraints permit (RFC 5280 section 4.2.1.10): DNS names with their subdomains, and
+    /// address ranges. Empty without constraints, as in CAs that harproxy creates.
     #[must_use]
     pub fn permitted(&self) -> &[String] {
-        &self.facts.permitted
+        &self.fields.permitted
     }
 
-    /// The configuration to answer a client with that asked for `host`: a name, or an IP address with or without brackets.
-    /// The same host gets the same certificate again.
+    /// Returns the server configuration for a client that connects to `host`, a name or an IP address with or without brackets.
+    /// Every call for a host returns the same certificate.
     ///
     /// # Errors
-    /// When no certificate can be made for such a name.
+    /// When the name can't be in a certificate.
     pub fn server_config(&self, host: &str, alpn: Alpn) -> Result<Arc<ServerConfig>, AuthorityError> {
         self.leaves.server_config(host, alpn)
     }
@@ -263,39 +262,39 @@ impl Authority {
         let malformed = |path: PathBuf, reason: String| AuthorityError::Malformed { path, reason };
         let cert = CertificateDer::from_pem_slice(pair.cert_pem.as_bytes())
             .map_err(|error| malformed(files.cert(), error.to_string()))?;
-        let facts = Facts::of(&cert).map_err(|reason| malformed(files.cert(), reason))?;
+        let fields = CaFields::of(&cert).map_err(|reason| malformed(files.cert(), reason))?;
         let key = rcgen::KeyPair::from_pem(&pair.key_pem).map_err(|error| malformed(files.key(), error.to_string()))?;
-        if base64_sha256(&rcgen::PublicKeyData::subject_public_key_info(&key)) != facts.spki_pin {
+        if base64_sha256(&rcgen::PublicKeyData::subject_public_key_info(&key)) != fields.spki_pin {
             return Err(AuthorityError::Mismatch { dir: files.dir().to_owned() });
         }
-        if facts.expires <= OffsetDateTime::now_utc() {
-            return Err(AuthorityError::Expired { dir: files.dir().to_owned(), expired: facts.expires.date() });
+        if fields.expires <= OffsetDateTime::now_utc() {
+            return Err(AuthorityError::Expired { dir: files.dir().to_owned(), expired: fields.expires.date() });
         }
         let seed =
             Hmac::new_from_slice(&key.serialize_der()).map_err(|error| malformed(files.key(), error.to_string()))?;
-        let leaves = Leaves::new(cert, key, facts.expires)?;
-        Ok(Authority { files, cert_pem: pair.cert_pem, facts, leaves, seed })
+        let leaves = LeafCache::new(cert, key, fields.expires)?;
+        Ok(Authority { files, cert_pem: pair.cert_pem, fields, leaves, seed })
     }
 }
 
-/// Never shows the key.
+/// LeafCache the key out.
 impl std::fmt::Debug for Authority {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Authority")
             .field("dir", &self.files.dir())
-            .field("subject", &self.facts.subject)
+            .field("subject", &self.fields.subject)
             .finish_non_exhaustive()
     }
 }
 
-impl Facts {
+impl CaFields {
     fn of(cert: &CertificateDer<'_>) -> Result<Self, String> {
         let (_, parsed) = X509Certificate::from_der(cert).map_err(|error| error.to_string())?;
         if !parsed.is_ca() {
-            return Err("it is not the certificate of a CA".to_owned());
+            return Err("not a CA certificate".to_owned());
         }
         let fingerprint: Vec<String> = Sha256::digest(cert).iter().map(|byte| format!("{byte:02X}")).collect();
-        Ok(Facts {
+        Ok(CaFields {
             subject: parsed.subject().to_string(),
             expires: parsed.validity().not_after.to_datetime(),
             fingerprint: fingerprint.join(":"),
@@ -316,7 +315,7 @@ fn permitted(certificate: &X509Certificate<'_>) -> Vec<String> {
     names.collect()
 }
 
-/// An address and a mask of the same length.
+/// Formats an address and its mask (RFC 5280 section 4.2.1.10) as `address/bits`.
 fn address_range(range: &[u8]) -> Option<String> {
     let address = |bytes: &[u8]| match bytes.len() {
         4 => Some(IpAddr::from(<[u8; 4]>::try_from(bytes).ok()?)),

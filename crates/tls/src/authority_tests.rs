@@ -54,25 +54,7 @@ fn key_id(cert: &X509Certificate<'_>) -> Vec<u8> {
 }
 
 #[test]
-fn aes_128_is_agreed_on_whatever_a_client_would_rather_have() {
-    use rustls::CipherSuite::{TLS13_AES_128_GCM_SHA256, TLS13_CHACHA20_POLY1305_SHA256};
-    let dir = tempfile::tempdir().unwrap();
-    let authority = Authority::load_or_create(dir.path()).unwrap();
-    let mut rather = rustls::crypto::ring::default_provider();
-    rather.cipher_suites.sort_by_key(|suite| suite.suite() != TLS13_CHACHA20_POLY1305_SHA256);
-    let agreed = |provider| {
-        let client = shake_hands(&authority, "api.test", Arc::new(provider));
-        client.negotiated_cipher_suite().unwrap().suite()
-    };
-    let preferred =
-        if crate::provider::prefers_aes_128() { TLS13_AES_128_GCM_SHA256 } else { TLS13_CHACHA20_POLY1305_SHA256 };
-    assert_eq!(agreed(rather.clone()), preferred);
-    rather.cipher_suites.retain(|suite| suite.suite() == TLS13_CHACHA20_POLY1305_SHA256);
-    assert_eq!(agreed(rather), TLS13_CHACHA20_POLY1305_SHA256, "a client that has nothing else");
-}
-
-#[test]
-fn a_ca_says_that_it_is_one_and_no_more() {
+fn ca_certificate_allows_signing_alone() {
     let dir = tempfile::tempdir().unwrap();
     let authority = Authority::load_or_create(dir.path()).unwrap();
     let cert = parse(authority.cert_der());
@@ -88,7 +70,7 @@ fn a_ca_says_that_it_is_one_and_no_more() {
 }
 
 #[test]
-fn a_leaf_is_for_the_host_alone_and_for_less_than_two_hundred_days() {
+fn leaf_names_one_host_and_is_valid_for_less_than_200_days() {
     let dir = tempfile::tempdir().unwrap();
     let authority = Authority::load_or_create(dir.path()).unwrap();
     let der = leaf(&authority, "api.example.com");
@@ -112,7 +94,7 @@ fn a_leaf_is_for_the_host_alone_and_for_less_than_two_hundred_days() {
 }
 
 #[test]
-fn an_address_is_an_address_in_the_certificate() {
+fn leaf_for_an_address_has_an_ip_name() {
     let dir = tempfile::tempdir().unwrap();
     let authority = Authority::load_or_create(dir.path()).unwrap();
     for (host, octets) in [("127.0.0.1", vec![127, 0, 0, 1]), ("[::1]", [vec![0; 15], vec![1]].concat())] {
@@ -124,7 +106,7 @@ fn an_address_is_an_address_in_the_certificate() {
 }
 
 #[test]
-fn the_same_host_gets_the_same_certificate_over_both_protocols() {
+fn host_gets_one_certificate_for_both_protocols() {
     let dir = tempfile::tempdir().unwrap();
     let authority = Authority::load_or_create(dir.path()).unwrap();
     assert_eq!(leaf(&authority, "a.test"), leaf(&authority, "a.test"));
@@ -135,7 +117,7 @@ fn the_same_host_gets_the_same_certificate_over_both_protocols() {
 }
 
 #[test]
-fn no_certificate_is_made_for_what_is_no_host() {
+fn invalid_host_names_get_no_certificate() {
     let dir = tempfile::tempdir().unwrap();
     let authority = Authority::load_or_create(dir.path()).unwrap();
     for host in ["", ".", "*.example.com", "a b", "bücher.example", "a/b", "[::1", &"a.".repeat(200)] {
@@ -145,7 +127,7 @@ fn no_certificate_is_made_for_what_is_no_host() {
 }
 
 #[test]
-fn threads_that_start_together_share_one_ca() {
+fn parallel_first_runs_share_one_ca() {
     let parent = tempfile::tempdir().unwrap();
     let dir = parent.path().join("data/harproxy");
     let pins: Vec<String> = std::thread::scope(|scope| {
@@ -157,7 +139,7 @@ fn threads_that_start_together_share_one_ca() {
 }
 
 #[test]
-fn a_new_ca_takes_the_place_of_the_old_one() {
+fn create_new_replaces_the_ca() {
     let dir = tempfile::tempdir().unwrap();
     let old = Authority::load_or_create(dir.path()).unwrap();
     let new = Authority::create_new(dir.path()).unwrap();
@@ -167,7 +149,7 @@ fn a_new_ca_takes_the_place_of_the_old_one() {
 }
 
 #[test]
-fn half_a_pair_and_a_mixed_one_are_told_apart() {
+fn incomplete_and_mismatched_pairs_are_distinct_errors() {
     let dir = tempfile::tempdir().unwrap();
     let other = tempfile::tempdir().unwrap();
     Authority::load_or_create(dir.path()).unwrap();
@@ -192,7 +174,7 @@ fn half_a_pair_and_a_mixed_one_are_told_apart() {
 }
 
 #[test]
-fn an_expired_ca_is_not_remade_behind_the_users_back() {
+fn expired_ca_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let key = rcgen::KeyPair::generate().unwrap();
     let mut params = rcgen::CertificateParams::default();
@@ -207,7 +189,7 @@ fn an_expired_ca_is_not_remade_behind_the_users_back() {
 
 #[cfg(unix)]
 #[test]
-fn only_the_user_can_read_the_key() {
+fn key_readable_by_others_is_refused() {
     use std::os::unix::fs::PermissionsExt as _;
     let parent = tempfile::tempdir().unwrap();
     let dir = parent.path().join("harproxy");
@@ -217,5 +199,5 @@ fn only_the_user_can_read_the_key() {
 
     fs::set_permissions(dir.join("ca-key.pem"), fs::Permissions::from_mode(0o644)).unwrap();
     let error = Authority::load_or_create(&dir).unwrap_err().to_string();
-    assert!(error.contains("0644") && error.contains("can be read by others"), "{error}");
+    assert!(error.contains("0644") && error.contains("is readable by other users"), "{error}");
 }

@@ -1,9 +1,8 @@
-//! The trust bundle of a run: what CMD trusts instead of the system's roots, because most clients take one file and no more.
+//! The trust bundle of a run: the roots for CMD, in one file, because most clients read only one.
 //!
-//! It holds the roots that the user's own variables named (a corporate root must survive), the system's, and the CA. It is
-//! made for each run, in memory, and then written where the run keeps its files. A bundle begins with a marker: an inner
-//! harproxy finds the outer one's bundle in `SSL_CERT_FILE`, takes its roots and with them the outer CA, and knows that
-//! the system's are among them.
+//! It contains the roots that the user's own variables name (a corporate root must survive), the system's roots, and the CA. Each
+//! run builds it in memory and writes it to the run's folder. The first line is a marker: a nested harproxy that finds the marker
+//! in `SSL_CERT_FILE` takes all roots from that file and does not read the system's again.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -18,7 +17,7 @@ use super::jvm::TrustStoreError;
 use super::roots::{Reader, Root, Roots};
 use harproxy_support::atomic_file::Readers;
 
-/// The variables of a process, by name.
+/// Environment variables of a process.
 pub type Environment = BTreeMap<String, OsString>;
 
 /// Variables that name the file a client trusts *instead of* the system's roots.
@@ -35,20 +34,20 @@ pub const REPLACING: &[&str] = &[
     "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
 ];
 
-/// Like [`REPLACING`], for clients that need none of them unless the user has set it: it would then overrule the others.
+/// Like [`REPLACING`], but set only if the user has set the variable: it would overrule the others.
 pub const OVERRULING: &[&str] =
     &["NIX_SSL_CERT_FILE", "YARN_HTTPS_CA_FILE_PATH", "BUNDLE_SSL_CA_CERT", "COMPOSER_CAFILE", "HTTPLIB2_CA_CERTS"];
 
-/// Variables that name a file a client trusts *beside* the roots it has.
+/// Variables that name a file a client trusts *in addition to* its own roots.
 pub const ADDING: &[&str] = &["NODE_EXTRA_CA_CERTS", "DENO_CERT"];
 
-/// Named by the user, left as it is: OpenSSL and Go read it beside `SSL_CERT_FILE`.
+/// Read but never set: OpenSSL and Go read it in addition to `SSL_CERT_FILE`.
 const FOLDERS: &str = "SSL_CERT_DIR";
 
-/// How a bundle begins.
+/// First line of a bundle.
 pub(super) const MARKER: &str = "# harproxy bundle: the user's roots, the system's and the CA of harproxy";
 
-/// Something that was meant to be trusted and can't be. The run goes on without it.
+/// A root that the user named and that can't be read. The run continues without it.
 #[derive(Debug, thiserror::Error)]
 pub enum BundleWarning {
     /// A file or folder can't be read, or a block of it is malformed.
@@ -56,35 +55,35 @@ pub enum BundleWarning {
     Unreadable {
         /// The user's variable.
         variable: String,
-        /// What it names.
+        /// Its value.
         path: PathBuf,
         /// The reason.
         source: pem::Error,
     },
-    /// The file can be read, but there is nothing in it.
+    /// The file has no certificate.
     #[error("no PEM certificate in {}, which {variable} names", path.display())]
     Empty {
         /// The user's variable.
         variable: String,
-        /// What it names.
+        /// Its value.
         path: PathBuf,
     },
-    /// A JVM's trust store.
+    /// A JVM's trust store can't be read.
     #[error("reading the trust store {}, which {variable} names", path.display())]
     TrustStore {
         /// The user's variable.
         variable: String,
-        /// What it names.
+        /// Its value.
         path: PathBuf,
         /// The reason.
         source: TrustStoreError,
     },
 }
 
-/// Why the bundle can't be made.
+/// Error of building or writing a bundle.
 #[derive(Debug, thiserror::Error)]
 pub enum BundleError {
-    /// The CA's own certificate is not one.
+    /// The CA certificate is not valid PEM.
     #[error("reading the CA certificate")]
     Ca(#[source] pem::Error),
     /// The operating system refused.
@@ -97,17 +96,16 @@ pub enum BundleError {
     },
 }
 
-/// The roots that the environment names, and the system's. Gathering them can mean reading hundreds of files; it needs no CA, so that
-/// a run does it beside whatever else a start takes.
+/// The roots that the environment names, and the system's.
 #[derive(Debug)]
-pub struct Gathered {
+pub struct TrustedRoots {
     roots: Roots,
     adding: Vec<(&'static str, Roots)>,
-    /// What the user named and could not be used.
+    /// Files and stores that the user named and that can't be used.
     pub warnings: Vec<BundleWarning>,
 }
 
-/// All that CMD is to trust.
+/// The roots that CMD trusts.
 #[derive(Debug)]
 pub struct Bundle {
     ca: CertificateDer<'static>,
@@ -115,19 +113,19 @@ pub struct Bundle {
     adding: Vec<(&'static str, Roots)>,
 }
 
-/// Where the files of a bundle are.
+/// Paths of a written bundle.
 #[derive(Clone, Debug)]
 pub struct BundleFiles {
     /// Every root, PEM: for the [`REPLACING`] variables.
     pub bundle: PathBuf,
-    /// For each of the [`ADDING`] variables: the CA, and what that variable named.
+    /// For each of the [`ADDING`] variables: a file with the CA and the roots that the user's value named.
     pub adding: Vec<(&'static str, PathBuf)>,
     /// Every root as a PKCS #12 trust store, its password [`jvm::PASSWORD`].
     pub trust_store: PathBuf,
 }
 
-impl Gathered {
-    /// Reads what `env` names, and the system's roots. What the user named and can't be read becomes a warning.
+impl TrustedRoots {
+    /// Reads the roots that `env` names, and the system's. A file that can't be read becomes a warning.
     #[must_use]
     pub fn from_env(env: &Environment) -> Self {
         let mut reader = Reader::default();
@@ -151,13 +149,13 @@ impl Gathered {
             own.extend(&env.get(*variable).map(|value| reader.named(variable, Path::new(value))).unwrap_or_default());
             (*variable, own)
         });
-        Gathered { adding: adding.collect(), roots, warnings: reader.warnings }
+        TrustedRoots { adding: adding.collect(), roots, warnings: reader.warnings }
     }
 
-    /// These roots and the CA.
+    /// Adds the CA.
     ///
     /// # Errors
-    /// When `ca_pem` holds no certificate.
+    /// When `ca_pem` has no certificate.
     pub fn with(&self, ca_pem: &str) -> Result<Bundle, BundleError> {
         let ca = CertificateDer::from_pem_slice(ca_pem.as_bytes()).map_err(BundleError::Ca)?;
         let (mut roots, mut adding) = (self.roots.clone(), self.adding.clone());
@@ -171,12 +169,12 @@ impl Gathered {
 }
 
 impl Bundle {
-    /// Gathers the roots: those that `env` names, the system's, and the CA.
+    /// Builds the bundle from the roots that `env` names, the system's, and the CA.
     ///
     /// # Errors
-    /// When `ca_pem` holds no certificate.
+    /// When `ca_pem` has no certificate.
     pub fn build(ca_pem: &str, env: &Environment) -> Result<Self, BundleError> {
-        Gathered::from_env(env).with(ca_pem)
+        TrustedRoots::from_env(env).with(ca_pem)
     }
 
     /// The CA's certificate.
@@ -185,19 +183,19 @@ impl Bundle {
         &self.ca
     }
 
-    /// Every root, the CA last, none twice.
+    /// All roots without duplicates, the CA last.
     #[must_use]
     pub fn roots(&self) -> Vec<CertificateDer<'static>> {
         self.roots.certificates()
     }
 
-    /// Every root in PEM, behind the marker.
+    /// All roots in PEM, after the marker.
     #[must_use]
     pub fn pem(&self) -> String {
         self.roots.pem(&format!("{MARKER}\n"))
     }
 
-    /// Writes [`Bundle::pem`] into `folder`, whole or not at all, and says where.
+    /// Writes [`Bundle::pem`] to `folder`, atomically, and returns the path.
     ///
     /// # Errors
     /// When the file can't be written.
@@ -205,7 +203,7 @@ impl Bundle {
         write(folder.join("bundle.pem"), self.pem().as_bytes())
     }
 
-    /// Writes every form into `folder`, each file whole or not at all. Certificates are public: anybody may read them.
+    /// Writes all forms to `folder`, each file atomically. Certificates are public, so all users may read them.
     ///
     /// # Errors
     /// When a file can't be written.

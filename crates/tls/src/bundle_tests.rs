@@ -24,9 +24,9 @@ fn count(roots: &[CertificateDer<'_>], pem: &str) -> usize {
 }
 
 #[test]
-fn without_variables_it_is_the_systems_roots_and_the_ca() {
+fn bundle_without_variables_has_the_systems_roots_and_the_ca() {
     let folder = tempfile::tempdir().unwrap();
-    let gathered = Gathered::from_env(&Environment::new());
+    let gathered = TrustedRoots::from_env(&Environment::new());
     assert!(gathered.warnings.is_empty());
     let bundle = gathered.with(CA).unwrap();
     let files = bundle.write_to(folder.path()).unwrap();
@@ -39,7 +39,7 @@ fn without_variables_it_is_the_systems_roots_and_the_ca() {
 }
 
 #[test]
-fn each_variable_of_the_user_keeps_its_roots() {
+fn roots_of_each_variable_are_kept() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("corporate.pem");
     fs::write(&file, CORPORATE).unwrap();
@@ -52,7 +52,7 @@ fn each_variable_of_the_user_keeps_its_roots() {
 }
 
 #[test]
-fn what_adds_to_a_clients_roots_gets_the_ca_and_its_own() {
+fn adding_variables_get_the_ca_and_their_own_roots() {
     let folder = tempfile::tempdir().unwrap();
     let (node, curl) = (folder.path().join("node.pem"), folder.path().join("curl.pem"));
     fs::write(&node, format!("{CORPORATE}{CORPORATE}")).unwrap();
@@ -65,7 +65,7 @@ fn what_adds_to_a_clients_roots_gets_the_ca_and_its_own() {
 }
 
 #[test]
-fn what_can_not_be_read_is_a_warning_and_said_once() {
+fn unreadable_file_is_one_warning() {
     let folder = tempfile::tempdir().unwrap();
     let (missing, text) = (folder.path().join("missing.pem"), folder.path().join("text.pem"));
     let broken = folder.path().join("broken.pem");
@@ -79,7 +79,7 @@ fn what_can_not_be_read_is_a_warning_and_said_once() {
         ("REQUESTS_CA_BUNDLE", &broken),
     ]);
     env.insert("JAVA_TOOL_OPTIONS".into(), format!("-Djavax.net.ssl.trustStore={}", text.display()).into());
-    let gathered = Gathered::from_env(&env);
+    let gathered = TrustedRoots::from_env(&env);
     assert_eq!(count(&gathered.with(CA).unwrap().roots(), CORPORATE), 1);
     let said: Vec<String> = gathered.warnings.iter().map(ToString::to_string).collect();
     assert_eq!(said.len(), 4, "{said:#?}");
@@ -90,7 +90,7 @@ fn what_can_not_be_read_is_a_warning_and_said_once() {
 }
 
 #[test]
-fn it_nests_without_doubling() {
+fn nested_bundle_has_no_duplicates() {
     let folder = tempfile::tempdir().unwrap();
     let outer = Bundle::build(OUTER_CA, &Environment::new()).unwrap();
     let files = outer.write_to(folder.path()).unwrap();
@@ -99,7 +99,7 @@ fn it_nests_without_doubling() {
         "JAVA_TOOL_OPTIONS".into(),
         format!("-Djavax.net.ssl.trustStore={}", files.trust_store.display()).into(),
     );
-    let gathered = Gathered::from_env(&env);
+    let gathered = TrustedRoots::from_env(&env);
     assert!(gathered.warnings.is_empty(), "{:?}", gathered.warnings);
     let inner = gathered.with(CA).unwrap();
     assert_eq!(inner.roots().len(), outer.roots().len() + 1);
@@ -107,7 +107,7 @@ fn it_nests_without_doubling() {
 }
 
 #[test]
-fn behind_the_marker_the_systems_roots_are_not_read_again() {
+fn marker_skips_the_systems_roots() {
     let folder = tempfile::tempdir().unwrap();
     let outer = folder.path().join("bundle.pem");
     fs::write(&outer, format!("{MARKER}\n{CORPORATE}")).unwrap();
@@ -116,13 +116,13 @@ fn behind_the_marker_the_systems_roots_are_not_read_again() {
 }
 
 #[test]
-fn a_jvms_own_roots_survive() {
+fn roots_of_a_named_jvm_store_are_kept() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("corporate store.p12");
     fs::write(&path, jvm::trust_store(&[certificate(CORPORATE)])).unwrap();
     for variable in jvm::OPTION_VARIABLES {
         let options = format!("-Xmx1g '-Djavax.net.ssl.trustStore={}'", path.display());
-        let gathered = Gathered::from_env(&Environment::from([((*variable).to_owned(), options.into())]));
+        let gathered = TrustedRoots::from_env(&Environment::from([((*variable).to_owned(), options.into())]));
         if let [BundleWarning::TrustStore { source: jvm::TrustStoreError::Start { source, .. }, .. }] =
             &gathered.warnings[..]
         {
@@ -134,12 +134,12 @@ fn a_jvms_own_roots_survive() {
 }
 
 #[test]
-fn a_ca_that_is_none_is_an_error() {
+fn invalid_ca_is_an_error() {
     assert!(matches!(Bundle::build("nothing", &Environment::new()), Err(BundleError::Ca(_))));
 }
 
 #[test]
-fn keytool_reads_every_root() {
+fn keytool_lists_every_root() {
     let folder = tempfile::tempdir().unwrap();
     let bundle = Bundle::build(CA, &Environment::new()).unwrap();
     let files = bundle.write_to(folder.path()).unwrap();
@@ -156,7 +156,7 @@ fn keytool_reads_every_root() {
 
 #[cfg(unix)]
 #[test]
-fn a_folder_is_read_whatever_its_names_are_and_whatever_is_linked() {
+fn folder_is_read_with_hash_names_and_links() {
     use std::os::unix::fs::symlink;
     let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     // As OpenSSL has it: a file, and its hash that is a link to it; or the hash alone, a file or a link to another folder.

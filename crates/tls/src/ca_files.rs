@@ -1,4 +1,4 @@
-//! The two files of the authority on disk: who may read them, and how they appear together.
+//! The certificate and key files of the authority: permissions, locking, atomic creation.
 
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -9,7 +9,7 @@ use harproxy_support::atomic_file::Readers;
 
 const CERT: &str = "ca.pem";
 const KEY: &str = "ca-key.pem";
-/// Held while the pair is made; never removed, or two could hold it.
+/// Lock file, held while the pair is created. It is never removed, because two processes could then hold locks.
 const LOCK: &str = "ca.lock";
 
 /// The authority's folder.
@@ -26,7 +26,7 @@ pub(super) struct Pair {
 
 impl CaFiles {
     pub(super) fn at(dir: &Path) -> Self {
-        // Absolute, because the path is told to other processes with other working directories.
+        // Absolute, because CMD's processes have other working directories.
         CaFiles { dir: std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned()) }
     }
 
@@ -42,7 +42,7 @@ impl CaFiles {
         self.dir.join(KEY)
     }
 
-    /// Keeps other makers out until the answer is dropped. Makes the folder when there is none.
+    /// Creates the folder and locks it against other creators until the returned file is dropped.
     pub(super) fn lock(&self) -> Result<File, AuthorityError> {
         create_private(&self.dir).map_err(io("creating", &self.dir))?;
         let path = self.dir.join(LOCK);
@@ -52,7 +52,7 @@ impl CaFiles {
         Ok(lock)
     }
 
-    /// The pair; `None` when neither file is there.
+    /// Reads the pair; `None` if neither file exists.
     pub(super) fn read(&self) -> Result<Option<Pair>, AuthorityError> {
         let incomplete = |missing| AuthorityError::Incomplete { dir: self.dir.clone(), missing };
         let key = match File::open(self.key()) {
@@ -77,8 +77,7 @@ impl CaFiles {
         }
     }
 
-    /// Puts the pair in place, each file whole or not at all; the key first, so that whoever sees the certificate of a first
-    /// pair finds its key. Call it under the lock.
+    /// Writes each file atomically, the key first, so that a process that sees the certificate finds its key. Requires the lock.
     pub(super) fn write(&self, pair: &Pair) -> Result<(), AuthorityError> {
         let put = |path: PathBuf, text: &str, readers| {
             harproxy_support::atomic_file::write_durably(&path, text.as_bytes(), readers).map_err(io("writing", &path))
@@ -94,7 +93,7 @@ impl CaFiles {
         if mode & 0o077 == 0 { Ok(()) } else { Err(AuthorityError::Exposed { path: self.key(), mode }) }
     }
 
-    /// Elsewhere the user's profile folder is private by its access list.
+    /// Windows: the access list of the user's profile folder keeps it private.
     #[cfg(not(unix))]
     fn refuse_exposed(&self, _key: &File) -> Result<(), AuthorityError> {
         Ok(())

@@ -1,5 +1,5 @@
-//! Leaf certificates: one for each host asked for, made on demand and kept, so that a client meets the same one again and can
-//! resume its session.
+//! Leaf certificates, one for each host. They are signed on demand and cached, so that clients see a stable certificate and can
+//! resume TLS sessions.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,51 +17,50 @@ use time::{Duration, OffsetDateTime};
 
 use super::authority::{Alpn, AuthorityError};
 use super::ca_files::Pair;
-use super::provider::{prefers_aes_128, provider};
+use super::provider::provider;
 
-/// How long the CA is valid.
+/// Validity of a new CA.
 const CA_VALIDITY: Duration = Duration::days(3650);
-/// Validity of a leaf in all. Clients refuse more than 200 days since the CA/Browser Forum's ballot SC-081.
+/// Validity of a leaf. Clients reject more than 200 days (CA/Browser Forum ballot SC-081).
 const LEAF_VALIDITY: Duration = Duration::days(197);
-/// How far certificates begin in the past: clocks differ, and machines that resume from a snapshot lag behind.
+/// Certificates start this long in the past, because clocks differ and resumed snapshots lag behind.
 const BACKDATED: Duration = Duration::days(2);
-/// Hosts whose leaf is kept; the oldest goes when there are more.
-const MAX_KEPT: usize = 4096;
-/// TLS 1.2 sessions that can be resumed by their id (tickets need no memory).
+/// Capacity of the leaf cache; the oldest leaf is evicted.
+const MAX_CACHED: usize = 4096;
+/// Capacity of the cache of TLS 1.2 sessions for resumption by id. Tickets need no memory.
 const MAX_SESSIONS: usize = 4096;
-/// Bytes of a record that is sent, at most. rustls makes each in memory of its own, which with what goes around it takes no more than 8 KiB: up to
-/// there our allocator's pages are 64 KiB, above 10 KiB they are 512, and as it goes through all of a page before it gives a place again, records of
-/// 16 KiB were written to memory that no processor has at hand.
-const RECORD: usize = (8 << 10) - 24;
+/// Maximum length of a sent TLS record. rustls allocates each record; blocks of up to 8 KiB come from mimalloc's small pages, which
+/// stay in the processor's cache.
+const MAX_RECORD: usize = (8 << 10) - 24;
 /// X.520's upper bound for a common name.
 const MAX_COMMON_NAME: usize = 64;
 
-/// What signs leaves, and those it has signed.
-pub(super) struct Leaves {
+/// Signs leaves, and caches them.
+pub(super) struct LeafCache {
     issuer: Issuer<'static, KeyPair>,
     ca: CertificateDer<'static>,
     ca_expires: OffsetDateTime,
     key: KeyPair,
     signing_key: Arc<dyn SigningKey>,
-    /// All that the configurations have in common, the session stores among it.
+    /// Settings shared by all configurations, with the session stores.
     common: ServerConfig,
-    kept: Mutex<IndexMap<String, Leaf>>,
+    cached: Mutex<IndexMap<String, Leaf>>,
 }
 
-/// The configurations that present one leaf.
+/// The server configurations of one leaf.
 struct Leaf {
     http1: Arc<ServerConfig>,
     http2: Arc<ServerConfig>,
 }
 
-impl Leaves {
+impl LeafCache {
     pub(super) fn new(
         ca: CertificateDer<'static>,
         ca_key: KeyPair,
         ca_expires: OffsetDateTime,
     ) -> Result<Self, AuthorityError> {
         let issuer = Issuer::from_ca_cert_der(&ca, ca_key).map_err(certificate("reading the CA's certificate"))?;
-        let key = KeyPair::generate().map_err(certificate("making a key"))?;
+        let key = KeyPair::generate().map_err(certificate("generating a key"))?;
         let der = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let signing_key = provider().key_provider.load_private_key(der).map_err(tls("loading a key"))?;
         let mut common = ServerConfig::builder_with_provider(provider())
@@ -69,11 +68,10 @@ impl Leaves {
             .map_err(tls("choosing TLS versions"))?
             .with_no_client_auth()
             .with_cert_resolver(Arc::new(ResolvesServerCertUsingSni::new()));
-        common.ignore_client_order = prefers_aes_128();
-        common.max_fragment_size = Some(RECORD);
+        common.max_fragment_size = Some(MAX_RECORD);
         common.session_storage = ServerSessionMemoryCache::new(MAX_SESSIONS);
-        common.ticketer = rustls::crypto::ring::Ticketer::new().map_err(tls("making a ticket key"))?;
-        Ok(Leaves { issuer, ca, ca_expires, key, signing_key, common, kept: Mutex::default() })
+        common.ticketer = rustls::crypto::ring::Ticketer::new().map_err(tls("generating a ticket key"))?;
+        Ok(LeafCache { issuer, ca, ca_expires, key, signing_key, common, cached: Mutex::default() })
     }
 
     pub(super) fn ca(&self) -> &CertificateDer<'static> {
@@ -85,17 +83,17 @@ impl Leaves {
             Alpn::Http1 => leaf.http1.clone(),
             Alpn::Http2 => leaf.http2.clone(),
         };
-        // Signed under the lock: it takes microseconds, and two first connections must see one certificate.
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(leaf) = kept.get(host) {
+        // Signing takes microseconds. Under the lock, two first connections to a host get the same certificate.
+        let mut cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(leaf) = cached.get(host) {
             return Ok(pick(leaf));
         }
         let leaf = self.sign(host)?;
         let config = pick(&leaf);
-        if kept.len() >= MAX_KEPT {
-            kept.shift_remove_index(0);
+        if cached.len() >= MAX_CACHED {
+            cached.shift_remove_index(0);
         }
-        kept.insert(host.to_owned(), leaf);
+        cached.insert(host.to_owned(), leaf);
         Ok(config)
     }
 
@@ -110,7 +108,7 @@ impl Leaves {
             params.distinguished_name.push(DnType::CommonName, host);
         }
         params.subject_alt_names = vec![name];
-        // Explicit, because rcgen writes the subject key identifier only then.
+        // rcgen writes the subject key identifier only for an explicit value.
         params.is_ca = IsCa::ExplicitNoCa;
         params.use_authority_key_identifier_extension = true;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
@@ -127,9 +125,9 @@ impl Leaves {
     }
 }
 
-/// A new CA, of which only the suffix of the name is ours to choose: two machines' CAs must not collide in a trust store.
+/// Creates a CA. The random suffix of its name keeps CAs of two machines apart in a trust store.
 pub(super) fn new_ca() -> Result<Pair, AuthorityError> {
-    let key = KeyPair::generate().map_err(certificate("making a key"))?;
+    let key = KeyPair::generate().map_err(certificate("generating a key"))?;
     let suffix: String = random::<4>()?.iter().map(|byte| format!("{byte:02x}")).collect();
     let mut params = CertificateParams::default();
     params.not_before = OffsetDateTime::now_utc() - BACKDATED;
@@ -143,29 +141,29 @@ pub(super) fn new_ca() -> Result<Pair, AuthorityError> {
     Ok(Pair { cert_pem: cert.pem(), key_pem: key.serialize_pem() })
 }
 
-/// The subject alternative name of the right kind (RFC 6125: an address is never a DNS name).
+/// Returns the subject alternative name, an IP address or a DNS name (RFC 6125).
 fn subject_name(host: &str) -> Result<SanType, AuthorityError> {
     let refuse = |reason| AuthorityError::Host { host: host.to_owned(), reason };
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     if let Ok(address) = bare.parse::<IpAddr>() {
         return Ok(SanType::IpAddress(address));
     }
-    // A final dot says that the name is absolute; it is no part of the name in a certificate.
+    // A final dot marks an absolute name; certificates omit it.
     let name = host.strip_suffix('.').unwrap_or(host);
     match name {
-        "" => Err(refuse("it is empty")),
-        _ if name.len() > 253 => Err(refuse("it is too long")),
-        _ if name.contains('*') => Err(refuse("it is a wildcard")),
+        "" => Err(refuse("the name is empty")),
+        _ if name.len() > 253 => Err(refuse("the name is longer than 253 characters")),
+        _ if name.contains('*') => Err(refuse("the name is a wildcard")),
         _ if !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b)) => {
-            Err(refuse("it is neither a host name nor an address"))
+            Err(refuse("not a host name or address"))
         }
         _ => rcgen::string::Ia5String::try_from(name)
             .map(SanType::DnsName)
-            .map_err(certificate("writing the name of a host")),
+            .map_err(certificate("encoding the name of a host")),
     }
 }
 
-/// 128 random bits: two certificates of one issuer must never share a serial number, across runs and machines.
+/// Returns 128 random bits: serial numbers of an issuer must be unique across runs and machines.
 fn random_serial() -> Result<SerialNumber, AuthorityError> {
     Ok(SerialNumber::from_slice(&random::<16>()?))
 }
@@ -176,7 +174,7 @@ fn random<const N: usize>() -> Result<[u8; N], AuthorityError> {
         .secure_random
         .fill(&mut bytes)
         .map_err(|_| rustls::Error::FailedToGetRandomBytes)
-        .map_err(tls("asking for random numbers"))?;
+        .map_err(tls("reading random numbers"))?;
     Ok(bytes)
 }
 

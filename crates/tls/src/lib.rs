@@ -1,4 +1,4 @@
-//! The certificate authority, the leaf certificates it signs, trust bundles, and the roots that upstreams are checked with.
+//! The certificate authority and its leaf certificates, trust bundles for clients, and the roots that verify upstreams.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! Reading roots: files and folders of PEM, the system's own, a JVM's. A machine has hundreds of them, often each in three places.
+//! Reads root certificates: PEM files and folders, the system's roots, and JVM trust stores.
 
 use std::borrow::Borrow;
 use std::cmp::Ordering;
@@ -19,10 +19,10 @@ use super::jvm;
 
 const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
 const END: &str = "-----END CERTIFICATE-----";
-/// Of a line of PEM.
+/// Length of a line in PEM.
 const WIDTH: usize = 64;
 
-/// A certificate, and its text. There is one of each, however many lists it is in: fresh memory is what a start pays for most.
+/// A certificate and its PEM text, shared by all lists that contain it.
 #[derive(Clone, Debug)]
 pub(super) struct Root(Arc<(CertificateDer<'static>, Box<str>)>);
 
@@ -33,9 +33,9 @@ impl Root {
         Root(Arc::new((certificate, text.into())))
     }
 
-    /// From what stands between [`BEGIN`] and [`END`]; `None` when it is not base64. Most stands as it is to be written, and stays.
+    /// Parses the text between [`BEGIN`] and [`END`]; `None` if it is not base64. A block in canonical layout is kept as it is.
     fn from_block(block: &str) -> Option<Self> {
-        if let Some(certificate) = laid_out(block) {
+        if let Some(certificate) = decode_canonical(block) {
             return Some(Root(Arc::new((certificate, [BEGIN, block, END, "\n"].concat().into()))));
         }
         let packed: Vec<u8> = block.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
@@ -51,8 +51,8 @@ impl Root {
     }
 }
 
-/// A block whose lines are all as long as they should be. Decoding sees that nothing else is in them.
-fn laid_out(block: &str) -> Option<CertificateDer<'static>> {
+/// Decodes a block in canonical layout (lines of [`WIDTH`] characters); `None` for other layouts.
+fn decode_canonical(block: &str) -> Option<CertificateDer<'static>> {
     let lines = block.strip_prefix('\n')?.strip_suffix('\n')?.as_bytes();
     let mut packed = Vec::with_capacity(lines.len());
     for line in lines.chunks(WIDTH + 1) {
@@ -65,7 +65,7 @@ fn laid_out(block: &str) -> Option<CertificateDer<'static>> {
     Some(BASE64_STANDARD.decode(packed).ok()?.into())
 }
 
-/// By its text, which is the same for the same bytes. Ordered, because texts differ within their first lines: hashing reads all of each.
+/// Compares by the PEM text. An ordered set is faster here than a hash set: texts differ in their first lines, and hashing reads all.
 impl Borrow<str> for Root {
     fn borrow(&self) -> &str {
         let (_, text) = &*self.0;
@@ -93,7 +93,7 @@ impl PartialEq for Root {
     }
 }
 
-/// Certificates in the order they came, none twice.
+/// Certificates in order of insertion, without duplicates.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Roots {
     list: Vec<Root>,
@@ -115,7 +115,7 @@ impl Roots {
         self.list.iter().map(|root| root.certificate().clone()).collect()
     }
 
-    /// All in PEM, behind a first line.
+    /// All certificates in PEM, after a first line.
     pub(super) fn pem(&self, first: &str) -> String {
         let mut text =
             String::with_capacity(first.len() + self.list.iter().map(|root| root.text().len()).sum::<usize>());
@@ -125,19 +125,19 @@ impl Roots {
     }
 }
 
-/// Reads what the user's variables name. Several often name the same file: it is read and complained about once.
+/// Reads the files that the user's variables name. A file that several variables name is read, and reported, once.
 #[derive(Default)]
 pub(super) struct Reader {
     read: BTreeMap<PathBuf, Vec<Root>>,
-    /// Every certificate so far: most come again.
+    /// All certificates so far, because most appear in several files.
     known: BTreeSet<Root>,
     pub(super) warnings: Vec<BundleWarning>,
-    /// A file had the marker.
+    /// Whether a file had the marker of an outer harproxy.
     pub(super) nested: bool,
 }
 
 impl Reader {
-    /// The roots in the file or, with the clients that take one, the folder at `path`. An empty value names nothing.
+    /// Returns the roots in the file or folder at `path`. An empty value names no file.
     pub(super) fn named(&mut self, variable: &str, path: &Path) -> Vec<Root> {
         if path.as_os_str().is_empty() {
             return Vec::new();
@@ -150,7 +150,7 @@ impl Reader {
         roots
     }
 
-    /// A block that is malformed costs itself only.
+    /// Reads a file. A malformed block is left out.
     fn file(&mut self, variable: &str, path: &Path) -> Vec<Root> {
         let (roots, wrong) = match fs::read(path) {
             Err(error) => (Vec::new(), Some(pem::Error::Io(error))),
@@ -168,8 +168,7 @@ impl Reader {
         roots
     }
 
-    /// A folder of certificates holds other files too: what is no PEM in it is passed over. So are links to files beside them, by
-    /// the names that OpenSSL finds certificates by.
+    /// Reads a folder. Files that are not PEM are skipped, and so are OpenSSL's hash links to other files of the folder.
     fn folder(&mut self, folder: &Path) -> Vec<Root> {
         let mut roots = Vec::new();
         for file in fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -180,7 +179,7 @@ impl Reader {
             let Ok(text) = fs::read(&path) else { continue };
             let (found, wrong) = self.certificates(&text);
             roots.extend_from_slice(&found);
-            // The system's file is asked for next. Of this one nothing would be said under its own name.
+            // `system` reads this file next: remember the result.
             let is_systems = SYSTEM_FILES.iter().any(|file| path.as_os_str() == *file);
             if is_systems && wrong.is_none() && !found.is_empty() && !text.starts_with(MARKER.as_bytes()) {
                 self.read.insert(path, found);
@@ -189,9 +188,8 @@ impl Reader {
         roots
     }
 
-    /// The system's own roots, whatever `SSL_CERT_FILE` and `SSL_CERT_DIR` say: they tell some programs where to look, but
-    /// others (Python's requests, the JVM) go on trusting the rest of the world. Where one file has them all, it alone is read:
-    /// the folder around it has the same, each twice.
+    /// Returns the system's roots, even if `SSL_CERT_FILE` or `SSL_CERT_DIR` is set: some programs ignore these (Python's requests,
+    /// JVMs). If one file has all roots, the folder around it is not read.
     pub(super) fn system(&mut self) -> Vec<Root> {
         let file = SYSTEM_FILES.iter().map(Path::new).find(|file| file.is_file());
         if let Some(known) = file.and_then(|file| self.read.get(file)) {
@@ -201,18 +199,18 @@ impl Reader {
             Some(Ok(text)) => {
                 let (roots, wrong) = self.certificates(&text);
                 if let Some(error) = wrong {
-                    tracing::debug!(%error, "a root of the system is left out");
+                    tracing::debug!(%error, "skipping a system root");
                 }
                 roots
             }
             Some(Err(error)) => {
-                tracing::debug!(%error, "the system's roots are left out");
+                tracing::debug!(%error, "skipping the system's roots");
                 Vec::new()
             }
             None => {
                 let found = rustls_native_certs::load_native_certs();
                 for error in &found.errors {
-                    tracing::debug!(%error, "a root of the system is left out");
+                    tracing::debug!(%error, "skipping a system root");
                 }
                 found.certs.into_iter().map(Root::new).collect()
             }
@@ -236,7 +234,7 @@ impl Reader {
         }
     }
 
-    /// The certificates of a PEM text, and what is wrong with the last block that is none.
+    /// Returns the certificates of a PEM text, and the error of the last malformed block.
     fn certificates(&mut self, text: &[u8]) -> (Vec<Root>, Option<pem::Error>) {
         if let Some(plain) = self.plain_certificates(text) {
             return (plain, None);
@@ -251,8 +249,8 @@ impl Reader {
         (roots, wrong)
     }
 
-    /// The same of a text without anything wrong or uncommon in it. rustls reads PEM in constant time, for the sake of private keys;
-    /// for the hundreds of public certificates that a system has that was half of what a start took.
+    /// Fast path for well-formed text; `None` otherwise. rustls decodes PEM in constant time to protect private keys, which takes half
+    /// of the start-up time for the hundreds of public certificates of a system.
     fn plain_certificates(&mut self, text: &[u8]) -> Option<Vec<Root>> {
         let mut rest = std::str::from_utf8(text).ok()?;
         let mut found = Vec::new();
@@ -272,7 +270,7 @@ impl Reader {
     }
 }
 
-/// Whether a name is one of those by which OpenSSL looks certificates up: the hash of a subject and a number, `5ad8a5d6.0`.
+/// Whether a name has OpenSSL's form for look-ups: the hash of a subject and a number, `5ad8a5d6.0`.
 fn is_hash(name: &OsStr) -> bool {
     let Some((hash, number)) = name.to_str().and_then(|name| name.split_once('.')) else { return false };
     hash.len() == 8
@@ -281,14 +279,13 @@ fn is_hash(name: &OsStr) -> bool {
         && number.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// A certificate can be there under its hash alone; where that is a link to another name in the same folder, it is read there.
+/// Whether the path is a link to a file in the same folder whose name is not a hash. That file is read under its own name.
 fn is_link_to_beside(path: &Path, folder: &Path) -> bool {
     let beside = |to: &Path| folder.join(to) == folder.join(to.file_name().unwrap_or_default());
     fs::read_link(path).is_ok_and(|to| beside(&to) && !to.file_name().is_some_and(is_hash))
 }
 
-/// Where Unix systems keep their roots in one file (<https://go.dev/src/crypto/x509/root_linux.go> and its kin).
-/// Elsewhere the user's `SSL_CERT_FILE` stands for all of them.
+/// Files with all roots on Unix systems (as listed in <https://go.dev/src/crypto/x509/root_linux.go>).
 const SYSTEM_FILES: &[&str] = &[
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",

@@ -1,7 +1,7 @@
-//! What upstream servers are checked with, and what harproxy shows them: roots, `--upstream-ca`, `--client-cert`.
+//! TLS towards upstream servers: roots, `--upstream-ca` and `--client-cert`.
 //!
-//! Where nothing is to be verified (`--insecure`, loopback) any certificate is accepted, but the handshake's signatures are
-//! still checked: the other side holds the key of the certificate it shows.
+//! Without verification (`--insecure`, loopback) any certificate is accepted. The handshake's signatures are still verified, so the
+//! server owns the key of its certificate.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -20,10 +20,10 @@ use rustls::{
 
 use super::provider::provider;
 
-/// Why a file of certificates can't be used.
+/// Error of reading a certificate file.
 #[derive(Debug, thiserror::Error)]
 pub enum TrustError {
-    /// It can't be read, or is not PEM.
+    /// The file can't be read, or is not PEM.
     #[error("reading {}", path.display())]
     Pem {
         /// The file.
@@ -31,19 +31,19 @@ pub enum TrustError {
         /// The reason.
         source: pem::Error,
     },
-    /// It holds no certificate.
-    #[error("{} holds no certificate", path.display())]
+    /// The file has no certificate.
+    #[error("{} has no certificate", path.display())]
     Empty {
         /// The file.
         path: PathBuf,
     },
-    /// It holds a certificate to show, but not the key to it.
-    #[error("{} holds no private key beside its certificate", path.display())]
+    /// The file has a client certificate without its key.
+    #[error("{} has a certificate but no private key", path.display())]
     Keyless {
         /// The file.
         path: PathBuf,
     },
-    /// A certificate in it is not one, or does not belong to the key beside it.
+    /// A certificate is malformed or does not match the key.
     #[error("using the certificate in {}", path.display())]
     Certificate {
         /// The file.
@@ -53,12 +53,12 @@ pub enum TrustError {
     },
 }
 
-/// The roots, the certificates to show, and the TLS configurations made of them; these are kept, so that sessions resume.
+/// Roots, client certificates, and a cache of the TLS configurations made of them, so that sessions resume.
 #[derive(Debug)]
 pub struct Trust {
     verifier: Option<Arc<dyn ServerCertVerifier>>,
     identities: HashMap<String, Identity>,
-    made: Mutex<HashMap<Kind, Arc<ClientConfig>>>,
+    configs: Mutex<HashMap<ConfigKey, Arc<ClientConfig>>>,
 }
 
 #[derive(Debug)]
@@ -67,21 +67,21 @@ struct Identity {
     key: PrivateKeyDer<'static>,
 }
 
-/// What two connections must have in common to share a configuration.
+/// Cache key: connections that share a configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Kind {
+struct ConfigKey {
     identity: Option<String>,
     verify: bool,
     alpn: Vec<Vec<u8>>,
 }
 
 impl Trust {
-    /// The system's roots (or those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name, so that harproxy trusts another harproxy
-    /// around it; or Mozilla's, with a warning, where there are none) and those in the `extra_roots` files; and for some
-    /// hosts a certificate of our own, from PEM files that hold its chain and key.
+    /// Loads the system's roots and those in the `extra_roots` files. `SSL_CERT_FILE` and `SSL_CERT_DIR` replace the system's roots,
+    /// so that a nested harproxy trusts the outer one. Without system roots Mozilla's are used, with a warning. `client_certs` maps
+    /// hosts to PEM files with a certificate chain and its key.
     ///
     /// # Errors
-    /// When a file can't be read or holds nothing of use.
+    /// When a file can't be read, or has no certificate or key.
     pub fn new(extra_roots: &[PathBuf], client_certs: &[(String, PathBuf)]) -> Result<Self, TrustError> {
         let mut roots = system_roots();
         let mut named = Vec::new();
@@ -93,64 +93,61 @@ impl Trust {
                 named.push(certificate);
             }
         }
-        #[expect(
-            clippy::expect_used,
-            reason = "without the system's roots there are Mozilla's, so that it is never built of none"
-        )]
+        #[expect(clippy::expect_used, reason = "there are always roots: the system's or Mozilla's")]
         let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider())
             .build()
-            .expect("there are roots, and no revocation lists to go wrong");
+            .expect("there are roots, and no revocation lists");
         let mut trust = Trust {
             verifier: Some(Arc::new(Verifier { webpki: verifier, named })),
             identities: HashMap::new(),
-            made: Mutex::default(),
+            configs: Mutex::default(),
         };
         for (host, path) in client_certs {
             let identity = Identity { chain: certificates(path)?, key: key(path)? };
             trust.identities.insert(host.to_ascii_lowercase(), identity);
             trust
-                .make(&Kind { identity: Some(host.to_ascii_lowercase()), verify: true, alpn: Vec::new() })
+                .build(&ConfigKey { identity: Some(host.to_ascii_lowercase()), verify: true, alpn: Vec::new() })
                 .map_err(|source| TrustError::Certificate { path: path.clone(), source })?;
         }
         Ok(trust)
     }
 
-    /// Accepts any certificate and has none to show.
+    /// Accepts any server certificate and has no client certificates.
     #[must_use]
     pub fn blind() -> Self {
-        Trust { verifier: None, identities: HashMap::new(), made: Mutex::default() }
+        Trust { verifier: None, identities: HashMap::new(), configs: Mutex::default() }
     }
 
-    /// The configuration for a connection to `host` (a name in lower case or an IP address) that offers `alpn`; without
-    /// `verify` any certificate will do.
+    /// Returns the configuration for a connection to `host` (a name in lower case or an IP address) that offers `alpn`. Without
+    /// `verify` it accepts any certificate.
     #[must_use]
     pub fn config(&self, host: &str, verify: bool, alpn: &[Vec<u8>]) -> Arc<ClientConfig> {
         let identity = self.identities.contains_key(host).then(|| host.to_owned());
-        let kind = Kind { identity, verify: verify && self.verifier.is_some(), alpn: alpn.to_vec() };
-        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(config) = made.get(&kind) {
+        let key = ConfigKey { identity, verify: verify && self.verifier.is_some(), alpn: alpn.to_vec() };
+        let mut configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(config) = configs.get(&key) {
             return config.clone();
         }
-        #[expect(clippy::expect_used, reason = "what is made of a certificate was made once when it was read")]
-        let config = Arc::new(self.make(&kind).expect("the certificate was tried when it was read"));
-        made.insert(kind, config.clone());
+        #[expect(clippy::expect_used, reason = "`new` built a configuration of each certificate")]
+        let config = Arc::new(self.build(&key).expect("the certificate is valid"));
+        configs.insert(key, config.clone());
         config
     }
 
-    fn make(&self, kind: &Kind) -> Result<ClientConfig, TlsError> {
+    fn build(&self, key: &ConfigKey) -> Result<ClientConfig, TlsError> {
         let verifier = match &self.verifier {
-            Some(verifier) if kind.verify => verifier.clone(),
+            Some(verifier) if key.verify => verifier.clone(),
             _ => Arc::new(AcceptAny(provider())),
         };
         let builder = ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()?
             .dangerous()
             .with_custom_certificate_verifier(verifier);
-        let mut config = match kind.identity.as_deref().and_then(|host| self.identities.get(host)) {
+        let mut config = match key.identity.as_deref().and_then(|host| self.identities.get(host)) {
             Some(identity) => builder.with_client_auth_cert(identity.chain.clone(), identity.key.clone_key())?,
             None => builder.with_no_client_auth(),
         };
-        config.alpn_protocols.clone_from(&kind.alpn);
+        config.alpn_protocols.clone_from(&key.alpn);
         Ok(config)
     }
 }
@@ -167,7 +164,7 @@ fn roots_of(certificates: Vec<CertificateDer<'static>>) -> RootCertStore {
     let mut roots = RootCertStore::empty();
     let (added, _) = roots.add_parsable_certificates(certificates);
     if added == 0 {
-        tracing::warn!("this system has no root certificates; Mozilla's, as built in, are used instead");
+        tracing::warn!("this system has no root certificates: using Mozilla's, which are built in");
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     }
     roots
@@ -189,8 +186,8 @@ fn key(path: &Path) -> Result<PrivateKeyDer<'static>, TrustError> {
     })
 }
 
-/// Checks against the roots. A server's own certificate that the user named by `--upstream-ca` is accepted too, as curl
-/// does: `openssl req -x509` makes one that calls itself an authority, which WebPKI refuses from a server.
+/// Verifies servers against the roots. Like curl, it also accepts a server certificate that `--upstream-ca` names itself:
+/// `openssl req -x509` marks its certificates as CAs, and WebPKI rejects those from a server.
 #[derive(Debug)]
 struct Verifier {
     webpki: Arc<WebPkiServerVerifier>,
@@ -211,7 +208,7 @@ impl ServerCertVerifier for Verifier {
                 if !self.named.iter().any(|named| named == end_entity) {
                     return Err(CertificateError::UnknownIssuer.into());
                 }
-                // Its dates are right: WebPKI looks at them first.
+                // WebPKI has checked the validity period already.
                 rustls::client::verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
                 Ok(ServerCertVerified::assertion())
             }
@@ -242,7 +239,7 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-/// Whether WebPKI's only trouble is that a server shows an authority's certificate. rustls has no variant for it.
+/// Whether WebPKI rejected a server certificate only because it is marked as a CA. rustls has no variant for it.
 fn is_an_authority(error: &OtherError) -> bool {
     error.0.to_string() == "CaUsedAsEndEntity"
 }
@@ -295,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_system_without_roots_gets_the_built_in_ones() {
+    fn built_in_roots_are_used_without_system_roots() {
         assert_eq!(roots_of(Vec::new()).len(), webpki_roots::TLS_SERVER_ROOTS.len());
         let broken = CertificateDer::from(vec![1, 2, 3]);
         assert_eq!(roots_of(vec![broken.clone()]).len(), webpki_roots::TLS_SERVER_ROOTS.len());
@@ -304,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn one_configuration_for_equal_connections() {
+    fn equal_connections_share_a_configuration() {
         let trust = Trust::new(&[], &[("API.test".to_owned(), pki("client-pair.pem"))]).unwrap();
         let h2 = &[b"h2".to_vec()][..];
         assert!(Arc::ptr_eq(&trust.config("a.test", true, h2), &trust.config("b.test", true, h2)));
@@ -316,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_to_show_without_its_key_is_told_as_that() {
+    fn missing_key_or_certificate_is_an_error() {
         for (file, said) in [("client.pem", "no private key"), ("client-key.pem", "no certificate")] {
             let error = Trust::new(&[], &[("a".to_owned(), pki(file))]).unwrap_err().to_string();
             assert!(error.contains(file) && error.contains(said), "{error}");
@@ -324,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_belongs_to_another_certificate_is_refused() {
+    fn mismatched_key_is_an_error() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("mixed.pem");
         let [chain, key] = ["client.pem", "ca-key.pem"].map(|file| std::fs::read_to_string(pki(file)).unwrap());

@@ -197,7 +197,7 @@ fn of_record(error: &record::Error) -> String {
 
 /// The fixtures in the same folder for which something was left, else how to make this one.
 fn of_nothing_left(output: &Path) -> String {
-    let left = record::left_in(output.parent().unwrap_or(Path::new("")));
+    let left = record::fixtures_with_leftovers(output.parent().unwrap_or(Path::new("")));
     match &left[..] {
         [] => format!("record it first: `harproxy record{} -- CMD`", output_option(output)),
         left => {
@@ -229,8 +229,8 @@ fn of_fixture(error: &harproxy_har::Error) -> String {
             of_missing(path)
         }
         harproxy_har::Error::Io { source, .. } | harproxy_har::Error::Payload { source, .. } => of_io(source),
-        harproxy_har::Error::NoFixture { path } if !record::left_in(path).is_empty() => {
-            let left = record::left_in(path);
+        harproxy_har::Error::NoFixture { path } if !record::fixtures_with_leftovers(path).is_empty() => {
+            let left = record::fixtures_with_leftovers(path);
             let each: Vec<_> = left.iter().map(|path| format!("`harproxy recover {}`", harproxy_support::shell_quote::path(path))).collect();
             format!("a recording was cut short: {} makes a fixture of what is left", each.join(", "))
         }
@@ -286,7 +286,7 @@ fn of_replay(error: &replay::Error) -> String {
 
 /// A fixture that is not there: a recording of it may have been cut short.
 fn of_missing(path: &Path) -> String {
-    let left = record::left_in(path.parent().unwrap_or(Path::new("")));
+    let left = record::fixtures_with_leftovers(path.parent().unwrap_or(Path::new("")));
     match left.iter().any(|left| left == path) {
         true => format!(
             "a recording of it was cut short: `harproxy recover {}` makes it of what is left",

@@ -9,7 +9,7 @@ use clap::{ArgMatches, Args};
 use super::common::{AuthorityArgs, ConfigArgs, ProxyArgs, RunArgs, UpstreamArgs};
 use super::values::{Size, choices, parse_glob, parse_size};
 use crate::cli::config::Config;
-use crate::record::{OnFailure, Update};
+use crate::record::{OnFailure, UpdateMode};
 use harproxy_har::write::{ContentMode, JsonLayout};
 
 /// Where a recording goes without `-o`.
@@ -40,7 +40,7 @@ pub struct RecordArgs {
     pub content: ContentMode,
     /// What becomes of the entries of an existing fixture
     #[arg(long, value_name = "HOW", default_value = "merge", value_parser = choices(UPDATE))]
-    pub update: Update,
+    pub update: UpdateMode,
     /// What becomes of an existing fixture when CMD fails; a first recording is written all the same
     #[arg(long, value_name = "HOW", default_value = "hold", value_parser = choices(ON_FAILURE))]
     pub on_failure: OnFailure,
@@ -129,7 +129,7 @@ pub struct RecoverArgs {
     pub content: ContentMode,
     /// As for `record`; `replace` takes nothing away either, as a recording that ended badly has not seen everything
     #[arg(long, value_name = "HOW", default_value = "merge", value_parser = choices(UPDATE))]
-    pub update: Update,
+    pub update: UpdateMode,
     /// As for `record`
     #[arg(long, value_name = "HOW", default_value = "indent", value_parser = choices(JSON_LAYOUT))]
     pub json_layout: JsonLayout,
@@ -147,10 +147,10 @@ const CONTENT: &[(&str, &str, ContentMode)] = &[
     ("omit", "dropped", ContentMode::Omit),
 ];
 
-const UPDATE: &[(&str, &str, Update)] = &[
-    ("merge", "refresh what was seen and keep the rest", Update::Merge),
-    ("missing", "add only what is missing", Update::Missing),
-    ("replace", "keep only what was seen", Update::Replace),
+const UPDATE: &[(&str, &str, UpdateMode)] = &[
+    ("merge", "refresh what was seen and keep the rest", UpdateMode::Merge),
+    ("missing", "add only what is missing", UpdateMode::Missing),
+    ("replace", "keep only what was seen", UpdateMode::Replace),
 ];
 
 const ON_FAILURE: &[(&str, &str, OnFailure)] = &[

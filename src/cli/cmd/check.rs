@@ -12,7 +12,7 @@ use crate::cli::args::upkeep::CheckArgs;
 use crate::cli::event::Event;
 use crate::cli::fixtures;
 use crate::cli::ui::{Ui, bad, caution, counted, faint, harmless};
-use crate::record::left_in;
+use crate::record::fixtures_with_leftovers;
 use crate::upkeep::check::{self, Check, Finding, Kind, Report, Severity};
 use crate::verdict::exit;
 
@@ -42,7 +42,7 @@ pub fn run(args: CheckArgs, ui: &Ui) -> Result<u8, Failure> {
             "`harproxy redact` takes secrets out; a value that is none is listed by its hash: `allow` under [check] in harproxy.toml",
         );
     }
-    for left in folders.iter().flat_map(|folder| left_in(folder)) {
+    for left in folders.iter().flat_map(|folder| fixtures_with_leftovers(folder)) {
         let path = harproxy_support::shell_quote::path(&left);
         ui.alert(
             Event::Hint,

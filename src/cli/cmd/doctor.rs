@@ -6,7 +6,6 @@ use std::sync::Arc;
 use crate::cli::event::Event;
 use serde_json::Map;
 
-use crate::child::Pace;
 use crate::child::env::Mode;
 use crate::cli::advice::Failure;
 use crate::cli::args::doctor::DoctorArgs;
@@ -14,8 +13,9 @@ use crate::cli::plan::Doctoring;
 use crate::cli::roots::Roots;
 use crate::cli::run::{About, End, Run};
 use crate::cli::ui::{self, Ui};
+use crate::diagnose::Program;
+use crate::diagnose::processes::PollRate;
 use crate::doctor::{Diagnosis, Doctor};
-use crate::verdict::clues::Program;
 use crate::verdict::{Finding, Severity, exit};
 use harproxy_tls::authority::Authority;
 
@@ -36,7 +36,7 @@ pub async fn run(args: DoctorArgs, ui: &Ui) -> Result<u8, Failure> {
         may_match: &everything,
         may_match_origin: &everything,
         recorded_at: None,
-        pace: Pace::CLOSE,
+        rate: PollRate::HIGH,
         quiet_output: json,
     };
     let end = run.serve(doctor.handler(run.bus()), authority, &about).await?;
@@ -49,7 +49,7 @@ pub async fn run(args: DoctorArgs, ui: &Ui) -> Result<u8, Failure> {
         End::Cmd(status) => status,
         End::NoCmd => exit::HELD,
     };
-    let diagnosis = Diagnosis::of(&doctor, run.clues());
+    let diagnosis = Diagnosis::of(&doctor, run.evidence());
     if json {
         ui.data(&format!("{}\n", diagnosis.json())).map_err(Failure::Output)?;
     } else if !ui.quiet || !diagnosis.is_well() {

@@ -12,7 +12,7 @@ use crate::cli::event::Event;
 use crate::cli::plan;
 use crate::cli::roots::bundle;
 use crate::cli::ui::{self, Ui};
-use crate::verdict::clues::PLAYWRIGHT;
+use crate::diagnose::PLAYWRIGHT;
 use crate::verdict::exit;
 use harproxy_support::atomic_file::Readers;
 use harproxy_tls::authority::Authority;

@@ -24,7 +24,7 @@ pub fn run(args: FmtArgs, ui: &Ui) -> Result<u8, Failure> {
             Formatted::Changed(_) if !args.check => fixtures::alone(path, || fmt::format(path))?,
             formatted => {
                 if !args.check {
-                    record::sweep(path);
+                    record::remove_stale_files(path);
                 }
                 formatted
             }

@@ -7,7 +7,7 @@ use crate::cli::config::Config;
 use crate::cli::event::Event;
 use crate::cli::ui::{self, Ui};
 use crate::cli::{plan, summary};
-use crate::record::{self, Left, RecordPlan, Recovered};
+use crate::record::{self, Leftover, RecordPlan, RecordingSummary, Recovery};
 use crate::upkeep::check::{Check, Finding, Kind, Report, Severity, check as check_fixture};
 use crate::verdict::exit;
 
@@ -21,7 +21,8 @@ pub fn run(args: RecoverArgs, ui: &Ui) -> Result<u8, Failure> {
     let plan = plan::recovering(args);
     let output = plan.output.display();
     if discard {
-        let dropped: Vec<String> = record::discard(&plan.output)?.iter().map(|left| dropped(left, &output)).collect();
+        let dropped: Vec<String> =
+            record::discard(&plan.output)?.iter().map(|leftover| dropped(leftover, &output)).collect();
         match dropped.is_empty() {
             true => ui.note(Event::Recovered, &format!("nothing was left of a recording into {output}")),
             false => ui.note(Event::Discarded, &dropped.join("\n")),
@@ -36,7 +37,7 @@ pub fn run(args: RecoverArgs, ui: &Ui) -> Result<u8, Failure> {
     let lines: Vec<String> = recovered.iter().map(accepted).collect();
     let next = summary::next(&plan.output, plan.content, &[], &[]);
     ui.note(Event::Recovered, &format!("{}\n\n{}\n{next}", lines.join("\n"), ui::strong("Next:")));
-    let entries: Vec<usize> = recovered.into_iter().flat_map(|recovered| recovered.unchecked).collect();
+    let entries: Vec<usize> = recovered.into_iter().flat_map(|recovery| recovery.unchecked).collect();
     match leaks(&plan, &config, &entries)? {
         None => Ok(exit::HELD),
         Some(leaks) => {
@@ -69,16 +70,16 @@ fn leaks(plan: &RecordPlan, config: &Config, entries: &[usize]) -> Result<Option
     )))
 }
 
-fn accepted(recovered: &Recovered) -> String {
-    let Recovered { added, changed, unchanged, not_seen, .. } = *recovered;
-    format!("{recovered}: {}", summary::counts(added, changed, unchanged, not_seen))
+fn accepted(recovery: &Recovery) -> String {
+    let RecordingSummary { added, changed, unchanged, not_seen, .. } = recovery.summary;
+    format!("{recovery}: {}", summary::counts(added, changed, unchanged, not_seen))
 }
 
-fn dropped(left: &Left, output: &impl std::fmt::Display) -> String {
-    let what = match left.exchanges {
+fn dropped(leftover: &Leftover, output: &impl std::fmt::Display) -> String {
+    let what = match leftover.exchanges {
         Some(1) => "1 exchange".to_owned(),
         Some(many) => format!("{many} exchanges"),
         None => "what can't be read".to_owned(),
     };
-    format!("dropped {what} of a recording into {output} that was {}", left.why)
+    format!("dropped {what} of a recording into {output} that was {}", leftover.cause)
 }

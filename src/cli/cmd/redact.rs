@@ -24,7 +24,7 @@ pub fn run(args: RedactArgs, ui: &Ui) -> Result<u8, Failure> {
         if done.is_changed() && !args.dry_run {
             done = fixtures::alone(path, || redact::redact(path, &policy, &given, true))?;
         } else if !args.dry_run {
-            record::sweep(path);
+            record::remove_stale_files(path);
         }
         ui.note(Event::Redacted, &summary(path, &done, args.dry_run));
         for (file, other) in &done.left {

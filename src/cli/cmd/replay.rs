@@ -6,7 +6,6 @@ use std::sync::Arc;
 use tokio::task::spawn_blocking;
 
 use super::record;
-use crate::child::Pace;
 use crate::child::env::Mode;
 use crate::cli::advice::Failure;
 use crate::cli::args::replay::ReplayArgs;
@@ -19,7 +18,8 @@ use crate::cli::roots::Roots;
 use crate::cli::run::{About, End, Run};
 use crate::cli::summary;
 use crate::cli::ui::Ui;
-use crate::record::{Ending, RecordingSummary};
+use crate::diagnose::processes::PollRate;
+use crate::record::{CmdEnd, Outcome};
 use crate::replay::{Reloader, Replayer};
 use crate::verdict::Verdict;
 use crate::verdict::request::{EntryChange, RecordedEntry};
@@ -38,8 +38,8 @@ pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
     let authority = Arc::new(Authority::load_or_create(&plan.ca_dir)?);
     let recorder = record.map(|(record, upstream)| record::start(record, upstream, ui)).transpose()?;
     let replayer = Arc::new(Replayer::open(replay, recorder.clone())?);
-    let warmed_up = replayer.clone();
-    drop(spawn_blocking(move || warmed_up.warm_up()));
+    let explains = replayer.clone();
+    drop(spawn_blocking(move || explains.warm_up()));
 
     let may_match = |host: &str| replayer.may_match_domain(host);
     let may_match_origin = |origin: &str| replayer.may_match_origin(origin);
@@ -48,7 +48,7 @@ pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
         may_match: &may_match,
         may_match_origin: &may_match_origin,
         recorded_at: replayer.recorded_at(),
-        pace: Pace::BESIDE,
+        rate: PollRate::LOW,
         quiet_output: false,
     };
     let mut run = Run::new(&plan, roots, ui)?;
@@ -68,7 +68,7 @@ pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
         Err(Failure::Cut { status, .. }) => End::Cut(status),
         _ => end,
     };
-    recorder.iter().for_each(|recorder| recorder.give_up());
+    recorder.iter().for_each(|recorder| recorder.remove_if_idle());
 
     let (mut verdict, fixtures) = replayer.conclusion();
     let mut recorded = Recorded { fixtures, ..Recorded::default() };
@@ -89,7 +89,7 @@ pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
         return Ok(run.conclude(&end, verdict, &recorded));
     };
     recorded.entry_views = Some(run.entry_views(&verdict, &recorded));
-    let ending = if end.is_clean() { Ending::Clean } else { Ending::Failed };
+    let ending = if end.is_clean() { CmdEnd::Clean } else { CmdEnd::Failed };
     let finalises = recorder.clone();
     let finalise = spawn_blocking(move || finalises.finalise(ending));
     let outcome = match record::finished(run.unless_interrupted(finalise).await) {
@@ -116,7 +116,7 @@ pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
 }
 
 /// The fixture with what was added to it, where the numbers of the entries that it had still say the same.
-fn added(outcome: &RecordingSummary, output: &Path, before: &Recorded) -> Option<Recorded> {
+fn added(outcome: &Outcome, output: &Path, before: &Recorded) -> Option<Recorded> {
     let had = before.fixtures.iter().map(|fixture| fixture.entries()).sum();
     let is_behind = |became: &RecordedEntry| became.change != EntryChange::Added || became.entry >= had;
     if !outcome.written || !outcome.entries.values().all(is_behind) {

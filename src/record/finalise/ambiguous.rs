@@ -5,7 +5,7 @@ use std::io::{self, Read};
 
 use sha2::{Digest, Sha256};
 
-use super::{normal, unnamed};
+use super::{normal, without_secrets};
 use crate::verdict::{CheckId, Finding, Location, Severity};
 use harproxy_har::model::Body;
 use harproxy_har::{Entry, Fixture};
@@ -30,7 +30,7 @@ struct Asked {
 pub fn find(fixture: &Fixture, known: &Secrets) -> Vec<Finding> {
     let mut alike: HashMap<(&str, String), Vec<usize>> = HashMap::new();
     for head in fixture.heads().iter() {
-        alike.entry((head.method, unnamed(&normal(head.url)))).or_default().push(head.entry);
+        alike.entry((head.method, without_secrets(&normal(head.url)))).or_default().push(head.entry);
     }
     let mut alike: Vec<Vec<usize>> = alike.into_values().filter(|entries| entries.len() > 1).collect();
     alike.sort_unstable();

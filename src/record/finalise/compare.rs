@@ -6,16 +6,17 @@ use std::io::{self, Read};
 
 use sha2::{Digest, Sha256};
 
-use super::super::Error;
-use super::super::heads::How;
-use super::super::journal::Reader;
-use super::super::volatile::{self, Quiet};
-use super::index::{Heads, Index};
+use super::index::{ExchangeHeads, JournalIndex};
 use super::merge::Compare;
-use super::payload::{CLIENT_LEFT, INTERRUPTED, Payload};
+use super::payload::{CLIENT_LEFT, INTERRUPTED, JournalledPayload};
+use crate::record::Error;
+use crate::record::journal::JournalReader;
+use crate::record::journal::heads::EndReason;
+use crate::record::volatile::{self, Quiet};
 use harproxy_har::Fixture;
 use harproxy_har::model::{Body, Response};
-use harproxy_http::{Headers, json};
+use harproxy_http::Headers;
+use harproxy_json as json;
 use harproxy_matching::{Likeness, Sameness};
 use harproxy_redact::placeholder;
 
@@ -81,9 +82,9 @@ pub struct Answers<'a> {
     /// The fixture that is recorded again.
     pub fixture: &'a Fixture,
     /// The journal.
-    pub reader: &'a mut Reader,
+    pub reader: &'a mut JournalReader,
     /// What is in it.
-    pub index: &'a Index,
+    pub index: &'a JournalIndex,
     /// What is no change.
     pub quiet: &'a Quiet,
     /// Which requests are one.
@@ -99,8 +100,8 @@ impl<'a> Answers<'a> {
     /// Nothing read yet.
     pub fn new(
         fixture: &'a Fixture,
-        reader: &'a mut Reader,
-        index: &'a Index,
+        reader: &'a mut JournalReader,
+        index: &'a JournalIndex,
         (quiet, like): (&'a Quiet, &'a Likeness),
         omit: bool,
     ) -> Self {
@@ -151,11 +152,11 @@ impl<'a> Answers<'a> {
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn asked(&mut self, new: usize, heads: &Heads) -> Result<Content, Error> {
+    pub fn asked(&mut self, new: usize, heads: &ExchangeHeads) -> Result<Content, Error> {
         if ignores(self.like, &heads.request.url) {
             return Ok(Content::Anything);
         }
-        let payload = Payload::of_request(&self.index.slots[new], heads, self.index.meta.max_body);
+        let payload = JournalledPayload::of_request(&self.index.exchanges[new], heads, self.index.meta.max_body);
         let asked = content(&payload, self.reader, &asked_for(self.like, &heads.request.url), false)?.0;
         Ok(self.as_kept(asked))
     }
@@ -191,12 +192,12 @@ impl<'a> Answers<'a> {
     }
 
     fn answered(&mut self, new: usize) -> Result<Answer, Error> {
-        let slot = &self.index.slots[new];
-        let heads = slot.heads(self.reader).map_err(har_error)?;
-        let payload = Payload::of_response(slot, &heads, self.index.meta.max_body);
+        let exchange = &self.index.exchanges[new];
+        let heads = exchange.heads(self.reader).map_err(har_error)?;
+        let payload = JournalledPayload::of_response(exchange, &heads, self.index.meta.max_body);
         let (content, encoded, cut) = content(&payload, self.reader, &answered_with(self.quiet), self.omit)?;
-        let error = match heads.end.as_ref().map(|end| &end.how) {
-            Some(How::Failed { kind, .. }) => Some(kind.as_str()),
+        let error = match heads.end.as_ref().map(|end| &end.reason) {
+            Some(EndReason::Failed { kind, .. }) => Some(kind.as_str()),
             _ => None,
         };
         let none = Headers::default();
@@ -264,8 +265,8 @@ fn head(quiet: &Quiet, method: &str, headers: &Headers, trailers: &Headers, erro
 
 /// The payload of an exchange, whether it was left as received, and why it was cut.
 fn content(
-    payload: &Payload<'_>,
-    reader: &mut Reader,
+    payload: &JournalledPayload<'_>,
+    reader: &mut JournalReader,
     view: View<'_>,
     omit: bool,
 ) -> Result<(Content, bool, Option<String>), harproxy_har::Error> {

@@ -1,40 +1,41 @@
-//! An exchange of the journal as an entry of a HAR.
+//! Builds the HAR entry of an exchange of the journal.
 
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 
-use super::super::heads::{End, Fields, How, RequestHead, ResponseHead};
-use super::super::journal::Reader;
-use super::index::{Heads, Slot};
-use super::payload::Payload;
+use super::index::{ExchangeHeads, IndexedExchange};
+use super::payload::JournalledPayload;
+use crate::record::journal::JournalReader;
+use crate::record::journal::heads::{EndReason, ExchangeEnd, HeaderFields, RequestHead, ResponseHead};
 use harproxy_har::Entry;
 use harproxy_har::model::{Body, Request, Response, Timings};
 use harproxy_har::write::FixtureWriter;
 use harproxy_http::headers::to_chars;
 
-/// Builds the entry of an exchange; its payloads go into the writer as they are decoded.
+/// Builds the entry of an exchange and writes its payloads.
 ///
 /// # Errors
 /// When a payload cannot be stored.
 pub fn build(
-    slot: &Slot,
-    heads: &Heads,
-    reader: &mut Reader,
+    exchange: &IndexedExchange,
+    heads: &ExchangeHeads,
+    reader: &mut JournalReader,
     writer: &mut FixtureWriter,
     max_body: Option<u64>,
 ) -> Result<Entry, harproxy_har::Error> {
-    let request_payload = Payload::of_request(slot, heads, max_body);
-    let post_data = match request_payload.is_none() {
+    let sent = JournalledPayload::of_request(exchange, heads, max_body);
+    let post_data = match sent.is_none() {
         true => None,
-        false => Some(request_payload.store(reader, |source| writer.post_data(source))?),
+        false => Some(sent.store(reader, |source| writer.post_data(source))?),
     };
-    let content = Payload::of_response(slot, heads, max_body).store(reader, |source| writer.content(source))?;
-    Ok(with(heads, post_data, content))
+    let received = JournalledPayload::of_response(exchange, heads, max_body);
+    let content = received.store(reader, |source| writer.content(source))?;
+    Ok(with_payloads(heads, post_data, content))
 }
 
-/// The entry of an exchange whose payloads are stored so.
+/// Builds the entry of an exchange whose payloads are stored.
 #[must_use]
-pub fn with(heads: &Heads, post_data: Option<Body>, content: Body) -> Entry {
+pub fn with_payloads(heads: &ExchangeHeads, post_data: Option<Body>, content: Body) -> Entry {
     let timings = timings(heads);
     Entry {
         started: rfc3339(heads.request.started),
@@ -44,14 +45,14 @@ pub fn with(heads: &Heads, post_data: Option<Body>, content: Body) -> Entry {
         timings,
         server_ip: heads.response.as_ref().and_then(|head| head.remote).map(|ip| ip.to_string()),
         connection: heads.response.as_ref().map(|head| head.connection.to_string()),
-        harproxy: said_by_harproxy(heads),
+        harproxy: own_member(heads),
         ..Entry::default()
     }
 }
 
-fn request(heads: &Heads, post_data: Option<Body>) -> Request {
+fn request(heads: &ExchangeHeads, post_data: Option<Body>) -> Request {
     let RequestHead { method, url, version, headers, head_size, .. } = heads.request.clone();
-    // As sent upstream: what the answer's protocol was, not the client's.
+    // The protocol towards upstream, which may be another one than the client's.
     let version = heads.response.as_ref().map_or(version, |head| head.version);
     Request {
         method,
@@ -65,9 +66,9 @@ fn request(heads: &Heads, post_data: Option<Body>) -> Request {
     }
 }
 
-fn response(heads: &Heads, content: Body) -> Response {
+fn response(heads: &ExchangeHeads, content: Body) -> Response {
     let Some(ResponseHead { status, reason, version, headers, head_size, .. }) = heads.response.clone() else {
-        // A failure: HAR has no other word for it than status 0.
+        // A failure has status 0 in a HAR.
         return Response { content, headers_size: -1, body_size: -1, ..Response::default() };
     };
     Response {
@@ -84,29 +85,30 @@ fn response(heads: &Heads, content: Body) -> Response {
     }
 }
 
-fn said_by_harproxy(heads: &Heads) -> Option<Map<String, Value>> {
-    let mut said = Map::new();
-    if let Some(End { how: How::Failed { kind, message }, .. }) = &heads.end {
-        said.insert("error".into(), json!({ "kind": kind, "message": message }));
+/// The `_harproxy` member: the error of a failure, and informational responses.
+fn own_member(heads: &ExchangeHeads) -> Option<Map<String, Value>> {
+    let mut own = Map::new();
+    if let Some(ExchangeEnd { reason: EndReason::Failed { kind, message }, .. }) = &heads.end {
+        own.insert("error".into(), json!({ "kind": kind, "message": message }));
     }
     let informational = heads.response.iter().flat_map(|head| &head.informational);
     let informational: Vec<Value> =
         informational.map(|info| json!({ "status": info.status, "headers": list(&info.headers) })).collect();
     if !informational.is_empty() {
-        said.insert("informational".into(), informational.into());
+        own.insert("informational".into(), informational.into());
     }
-    (!said.is_empty()).then_some(said)
+    (!own.is_empty()).then_some(own)
 }
 
-fn list(fields: &Fields) -> Vec<Value> {
+fn list(fields: &HeaderFields) -> Vec<Value> {
     fields.0.iter().map(|header| json!({ "name": header.name, "value": to_chars(&header.value) })).collect()
 }
 
-/// HAR 1.2 timings in milliseconds; what did not happen for this exchange stays unknown.
-fn timings(heads: &Heads) -> Timings {
+/// The timings (HAR 1.2) in milliseconds. Phases that this exchange did not have are unknown.
+fn timings(heads: &ExchangeHeads) -> Timings {
     let ended = heads.end.as_ref().map(|end| end.at);
     let Some(head) = &heads.response else {
-        // All that is known of a failure is when it was one.
+        // Of a failure, only the time of its end is known.
         return Timings { send: Some(0.0), wait: ended.map(millis), receive: Some(0.0), ..Timings::default() };
     };
     let uploaded =
@@ -124,7 +126,7 @@ fn timings(heads: &Heads) -> Timings {
     }
 }
 
-/// `time`: the sum of the phases, `ssl` being part of `connect`.
+/// The value of `time`: the sum of the phases, `ssl` being a part of `connect`.
 fn total(timings: &Timings) -> f64 {
     let Timings { blocked, dns, connect, ssl: _, send, wait, receive } = *timings;
     let sum: f64 = [blocked, dns, connect, send, wait, receive].into_iter().flatten().sum();

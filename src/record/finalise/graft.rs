@@ -6,13 +6,13 @@ use std::str;
 
 use serde_json::{Map, Value};
 
-use super::super::volatile::{self, Quiet};
+use crate::record::volatile::{self, Quiet};
 use harproxy_har::model::{Body, Extras, Response};
-use harproxy_har::patch::patch;
 use harproxy_har::write::{FixtureWriter, PayloadSource};
 use harproxy_har::{Entry, Fixture};
 use harproxy_http::headers::to_chars;
-use harproxy_http::{Header, Headers, MediaType, json};
+use harproxy_http::{Header, Headers, MediaType};
+use harproxy_json::{self as json, patch};
 
 /// Longer payloads are replaced whole: a tree takes many times the memory of its text.
 const LONGEST: u64 = 4 << 20;
@@ -100,7 +100,7 @@ pub fn content(
     let mut read = Cursor::new(bytes).chain(read);
     let source = PayloadSource { read: &mut read, mime_type, encoded, truncated };
     match laid_out {
-        Some(laid_out) => writer.content_laid_out(source, laid_out.as_bytes()),
+        Some(laid_out) => writer.content_with_layout(source, laid_out.as_bytes()),
         None => writer.content(source),
     }
 }
@@ -119,7 +119,7 @@ fn old_text(fixture: &Fixture, at: usize) -> Option<(String, bool)> {
     let entry = fixture.entry(at).ok()?;
     let content = &entry.response.content;
     let whole = !content.encoded && content.truncated.is_none();
-    let stored = whole.then(|| fixture.as_stored(at, content, LONGEST).ok()).flatten()??;
+    let stored = whole.then(|| fixture.stored_bytes(at, content, LONGEST).ok()).flatten()??;
     Some((String::from_utf8(stored).ok()?, content.compact))
 }
 

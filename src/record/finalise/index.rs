@@ -1,5 +1,5 @@
-//! The journal, indexed: where the parts of each exchange lie. Its size grows with the number of frames, not with their
-//! bytes.
+//! The index of a journal: the positions of the frames of each exchange. Its size grows with the number of frames, not with
+//! their bytes.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -8,105 +8,110 @@ use std::io;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::super::heads::{End, Fields, How, Meta, RequestEnd, RequestHead, ResponseHead, decode};
-use super::super::journal::{FrameKind, Names, Reader, Span};
+use crate::record::journal::heads::{
+    EndReason, ExchangeEnd, HeaderFields, JournalMeta, RequestEnd, RequestHead, ResponseHead, decode,
+};
+use crate::record::journal::{FrameKind, JournalReader, PayloadSpan, SecretNames};
 use harproxy_http::Header;
 
-/// An exchange of the journal that is worth an entry: it was answered, or it failed.
+/// An exchange of the journal that becomes an entry: it has a response, or it failed.
 #[derive(Debug)]
-pub struct Slot {
-    /// Its number in the recording.
+pub struct IndexedExchange {
+    /// Its number in the journal.
     pub number: u64,
-    /// When it began, in microseconds on a clock that goes forward only.
+    /// Its start in microseconds, by a monotonic clock if the journal has that.
     began: i64,
-    request: Span,
-    request_end: Option<Span>,
-    response: Option<Span>,
-    end: Option<Span>,
-    /// The request's payload.
-    pub sent: Pieces,
-    /// The response's payload.
-    pub received: Pieces,
+    request: PayloadSpan,
+    request_end: Option<PayloadSpan>,
+    response: Option<PayloadSpan>,
+    end: Option<PayloadSpan>,
+    /// The payload of the request.
+    pub sent: PayloadPieces,
+    /// The payload of the response.
+    pub received: PayloadPieces,
 }
 
 /// A payload in the journal.
 #[derive(Debug, Default)]
-pub struct Pieces {
-    /// Where it lies.
-    pub spans: Vec<Span>,
+pub struct PayloadPieces {
+    /// The positions of its pieces, in order.
+    pub spans: Vec<PayloadSpan>,
     /// It was decoded before it was journalled.
     pub decoded: bool,
 }
 
-impl Pieces {
-    fn add(&mut self, span: Span, decoded: bool) {
+impl PayloadPieces {
+    fn add(&mut self, span: PayloadSpan, decoded: bool) {
         self.spans.push(span);
         self.decoded |= decoded;
     }
 }
 
-/// What the frames say about an exchange.
+/// The structured frames of an exchange.
 #[derive(Clone, Debug)]
-pub struct Heads {
-    /// The request's head.
+pub struct ExchangeHeads {
+    /// The head of the request.
     pub request: RequestHead,
-    /// The end of its payload, if it had one and it ended.
+    /// The end of the request payload, if there was one and it ended.
     pub request_end: Option<RequestEnd>,
-    /// The response's head, if there was one.
+    /// The head of the response, if there was one.
     pub response: Option<ResponseHead>,
-    /// How it ended; `None` when the recording ended before.
-    pub end: Option<End>,
+    /// The end; `None` if the recording ended before.
+    pub end: Option<ExchangeEnd>,
 }
 
-/// A journal, indexed.
-#[derive(Debug)]
-pub struct Index {
-    /// How the recording was asked for.
-    pub meta: Meta,
-    /// Exchanges by start time.
-    pub slots: Vec<Slot>,
-    /// Exchanges that were under way when the recording ended and are stored as far as they came.
+/// The index of a journal.
+#[derive(Debug, Default)]
+pub struct JournalIndex {
+    /// The settings of the recording.
+    pub meta: JournalMeta,
+    /// The exchanges by start time.
+    pub exchanges: Vec<IndexedExchange>,
+    /// Exchanges in progress when the recording ended. They are stored as truncated.
     pub cut: usize,
-    /// Exchanges that ended, or were under way, before an answer.
+    /// Requests without a response. They are not stored.
     pub unanswered: usize,
 }
 
-impl Index {
-    /// Reads a journal up to its last whole frame. `None` when it is no journal, or holds nothing.
+impl JournalIndex {
+    /// Reads a journal up to its last whole frame. `None` if it is empty.
     ///
     /// # Errors
-    /// When the file cannot be read.
-    pub fn read(file: File) -> io::Result<Option<(Reader, Index)>> {
-        let Some(mut reader) = Reader::open(file)? else { return Ok(None) };
+    /// When the file cannot be read, or is not a journal of this version.
+    pub fn read(file: File) -> io::Result<Option<(JournalReader, JournalIndex)>> {
+        let Some(mut reader) = JournalReader::open(file)? else { return Ok(None) };
         let mut meta = None;
-        let mut open: HashMap<u64, Slot> = HashMap::new();
-        let mut index = Index { meta: Meta::default(), slots: Vec::new(), cut: 0, unanswered: 0 };
+        let mut open: HashMap<u64, IndexedExchange> = HashMap::new();
+        let mut index = JournalIndex::default();
         while let Some(frame) = reader.next_frame()? {
-            if frame.kind == FrameKind::Meta {
-                meta = Some(decode(frame.payload)?);
-                continue;
-            }
-            if frame.kind == FrameKind::Request {
-                let Started { started, since } = decode(frame.payload)?;
-                let began = since.unwrap_or(started);
-                open.insert(frame.exchange, Slot::new(frame.exchange, began, frame.span));
-                continue;
-            }
-            let Some(slot) = open.get_mut(&frame.exchange) else { continue };
             match frame.kind {
-                FrameKind::RequestData => slot.sent.add(frame.span, false),
-                FrameKind::RequestDecoded => slot.sent.add(frame.span, true),
-                FrameKind::RequestEnd => slot.request_end = Some(frame.span),
-                FrameKind::Response => slot.response = Some(frame.span),
-                FrameKind::ResponseData => slot.received.add(frame.span, false),
-                FrameKind::ResponseDecoded => slot.received.add(frame.span, true),
-                // The first end counts. Pieces of the upload may still follow one.
-                FrameKind::End if slot.end.is_none() => {
-                    if decode::<Ended>(frame.payload)?.how == How::Dropped {
+                FrameKind::Meta => {
+                    meta = Some(decode(frame.payload)?);
+                    continue;
+                }
+                FrameKind::Request => {
+                    let StartTimes { started, since } = decode(frame.payload)?;
+                    let began = since.unwrap_or(started);
+                    open.insert(frame.exchange, IndexedExchange::new(frame.exchange, began, frame.span));
+                    continue;
+                }
+                _ => {}
+            }
+            let Some(exchange) = open.get_mut(&frame.exchange) else { continue };
+            match frame.kind {
+                FrameKind::RequestData => exchange.sent.add(frame.span, false),
+                FrameKind::RequestDecoded => exchange.sent.add(frame.span, true),
+                FrameKind::RequestEnd => exchange.request_end = Some(frame.span),
+                FrameKind::Response => exchange.response = Some(frame.span),
+                FrameKind::ResponseData => exchange.received.add(frame.span, false),
+                FrameKind::ResponseDecoded => exchange.received.add(frame.span, true),
+                // The first end counts. Pieces of the request payload may follow it.
+                FrameKind::End if exchange.end.is_none() => {
+                    let FirstOfEnd { reason } = decode(frame.payload)?;
+                    exchange.end = Some(frame.span);
+                    if reason == EndReason::Dropped {
                         open.remove(&frame.exchange);
                         index.unanswered += 1;
-                    } else {
-                        slot.end = Some(frame.span);
                     }
                 }
                 FrameKind::End | FrameKind::Meta | FrameKind::Request => {}
@@ -114,78 +119,82 @@ impl Index {
         }
         let Some(meta) = meta else { return Ok(None) };
         index.meta = meta;
-        for slot in open.into_values() {
-            match (&slot.end, &slot.response) {
+        index.add_all(open.into_values());
+        Ok(Some((reader, index)))
+    }
+
+    fn add_all(&mut self, exchanges: impl Iterator<Item = IndexedExchange>) {
+        for exchange in exchanges {
+            match (&exchange.end, &exchange.response) {
                 (None, None) => {
-                    index.unanswered += 1;
+                    self.unanswered += 1;
                     continue;
                 }
-                (None, Some(_)) => index.cut += 1,
+                (None, Some(_)) => self.cut += 1,
                 (Some(_), _) => {}
             }
-            index.slots.push(slot);
+            self.exchanges.push(exchange);
         }
-        index.slots.sort_unstable_by_key(|slot| (slot.began, slot.number));
-        Ok(Some((reader, index)))
+        self.exchanges.sort_unstable_by_key(|exchange| (exchange.began, exchange.number));
     }
 }
 
-impl Slot {
-    fn new(number: u64, began: i64, request: Span) -> Self {
-        Slot {
+impl IndexedExchange {
+    fn new(number: u64, began: i64, request: PayloadSpan) -> Self {
+        IndexedExchange {
             number,
             began,
             request,
             request_end: None,
             response: None,
             end: None,
-            sent: Pieces::default(),
-            received: Pieces::default(),
+            sent: PayloadPieces::default(),
+            received: PayloadPieces::default(),
         }
     }
 
-    /// What its frames say. Values are named in the order in which the exchange has them, those of payloads too.
+    /// Reads the heads. Secrets get placeholders in the order of the exchange, in which payloads have their place too.
     ///
     /// # Errors
     /// When the journal cannot be read.
-    pub fn heads(&self, reader: &mut Reader) -> io::Result<Heads> {
+    pub fn heads(&self, reader: &mut JournalReader) -> io::Result<ExchangeHeads> {
         let mut request: RequestHead = decode(&reader.read(self.request)?)?;
         let request_end = read(reader, self.request_end)?;
         let mut response: Option<ResponseHead> = read(reader, self.response)?;
-        let mut end: Option<End> = read(reader, self.end)?;
+        let mut end: Option<ExchangeEnd> = read(reader, self.end)?;
         if let Some(mut names) = reader.names.take() {
-            request.url = names.text(request.url);
-            name(&mut request.headers, &mut names);
-            self.sent.name(reader, &mut names)?;
+            request.url = names.redact_text(request.url);
+            redact_fields(&mut request.headers, &mut names);
+            self.sent.assign_names(reader, &mut names)?;
             if let Some(response) = &mut response {
-                response.informational.iter_mut().for_each(|info| name(&mut info.headers, &mut names));
-                name(&mut response.headers, &mut names);
+                response.informational.iter_mut().for_each(|info| redact_fields(&mut info.headers, &mut names));
+                redact_fields(&mut response.headers, &mut names);
             }
             if let Some(end) = &mut end {
                 if !end.trailers.0.is_empty() {
-                    self.received.name(reader, &mut names)?;
-                    name(&mut end.trailers, &mut names);
+                    self.received.assign_names(reader, &mut names)?;
+                    redact_fields(&mut end.trailers, &mut names);
                 }
-                if let How::Failed { message, .. } = &mut end.how {
-                    *message = names.text(std::mem::take(message));
+                if let EndReason::Failed { message, .. } = &mut end.reason {
+                    *message = names.redact_text(std::mem::take(message));
                 }
             }
             reader.names = Some(names);
         }
-        Ok(Heads { request, request_end, response, end })
+        Ok(ExchangeHeads { request, request_end, response, end })
     }
 }
 
-fn name(fields: &mut Fields, names: &mut Names) {
-    fields.0 =
-        fields.0.iter().map(|field| Header { value: names.bytes(field.value.clone()), ..field.clone() }).collect();
+fn redact_fields(fields: &mut HeaderFields, names: &mut SecretNames) {
+    let redacted = |field: &Header| Header { value: names.redact_bytes(field.value.clone()), ..field.clone() };
+    fields.0 = fields.0.iter().map(redacted).collect();
 }
 
-impl Pieces {
-    /// Gives the values of the payload their names, before those of what comes behind.
-    fn name(&self, reader: &mut Reader, names: &mut Names) -> io::Result<()> {
+impl PayloadPieces {
+    /// Gives the secrets of the payload their names before those of the frames behind it.
+    fn assign_names(&self, reader: &mut JournalReader, names: &mut SecretNames) -> io::Result<()> {
         if self.decoded && names.naming.is_final() {
-            io::copy(&mut names.payload(&mut reader.stream(&self.spans), false), &mut io::sink())?;
+            io::copy(&mut names.redact_stream(&mut reader.stream(&self.spans), false), &mut io::sink())?;
         }
         Ok(())
     }
@@ -193,17 +202,17 @@ impl Pieces {
 
 /// The first members of a [`RequestHead`].
 #[derive(Deserialize)]
-struct Started {
+struct StartTimes {
     started: i64,
     since: Option<i64>,
 }
 
-/// The first member of an [`End`].
+/// The first member of an [`ExchangeEnd`].
 #[derive(Deserialize)]
-struct Ended {
-    how: How,
+struct FirstOfEnd {
+    reason: EndReason,
 }
 
-fn read<T: DeserializeOwned>(reader: &mut Reader, span: Option<Span>) -> io::Result<Option<T>> {
+fn read<T: DeserializeOwned>(reader: &mut JournalReader, span: Option<PayloadSpan>) -> io::Result<Option<T>> {
     span.map(|span| decode(&reader.read(span)?)).transpose()
 }

@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::super::Update;
+use crate::record::UpdateMode;
 use crate::verdict::request::{EntryChange, RecordedEntry};
 
 /// What the fixture is made of, in order.
@@ -118,7 +118,7 @@ pub fn arrange<C: Compare>(
     old: usize,
     connections: &[Option<u64>],
     turns: &[Turns],
-    update: Update,
+    update: UpdateMode,
     compare: &mut C,
 ) -> Result<Arrangement, C::Error> {
     let mut fates = vec![ResultKind::Added; connections.len()];
@@ -218,7 +218,7 @@ fn lay_out(
     earlier_turn: &[Option<usize>],
     fates: &[ResultKind],
     seen: &[bool],
-    update: Update,
+    update: UpdateMode,
 ) -> Arrangement {
     let mut replaced = vec![None; old];
     // New entries behind the old one after which they came; the last list is for those that came after none.
@@ -253,10 +253,10 @@ fn lay_out(
     for (at, added) in behind.iter().enumerate() {
         if at < old {
             let step = match replaced[at] {
-                Some(new) if update != Update::Missing => Step::Replace { old: at, new },
+                Some(new) if update != UpdateMode::Missing => Step::Replace { old: at, new },
                 _ => Step::Keep(at),
             };
-            let dropped = !seen[at] && update == Update::Replace;
+            let dropped = !seen[at] && update == UpdateMode::Replace;
             result.not_seen += usize::from(!seen[at]);
             result.removed += usize::from(dropped);
             result.changed += usize::from(matches!(step, Step::Replace { .. }));
@@ -321,7 +321,7 @@ mod tests {
     }
 
     /// `key=answer@connection`; without a connection it is 1.
-    fn arranged(update: Update, old: &[&str], new: &[&str]) -> Arrangement {
+    fn arranged(update: UpdateMode, old: &[&str], new: &[&str]) -> Arrangement {
         let connections: Vec<_> =
             new.iter().map(|word| Some(word.split_once('@').map_or(1, |(_, n)| n.parse().unwrap()))).collect();
         let mut turns: Vec<(&str, Turns)> = Vec::new();
@@ -342,7 +342,7 @@ mod tests {
     }
 
     /// The words of the new fixture.
-    fn merged<'a>(update: Update, old: &[&'a str], new: &[&'a str]) -> Vec<&'a str> {
+    fn merged<'a>(update: UpdateMode, old: &[&'a str], new: &[&'a str]) -> Vec<&'a str> {
         let steps = arranged(update, old, new).steps;
         steps
             .into_iter()
@@ -353,16 +353,16 @@ mod tests {
             .collect()
     }
 
-    const MERGE: Update = Update::Merge;
+    const MERGE: UpdateMode = UpdateMode::Merge;
 
     #[test]
     fn an_api_that_was_down_keeps_the_answer_it_gave() {
-        for update in [Update::Merge, Update::Missing, Update::Replace] {
+        for update in [UpdateMode::Merge, UpdateMode::Missing, UpdateMode::Replace] {
             assert_eq!(merged(update, &["a=1", "b=1"], &["a=down", "b=2"])[0], "a=1");
         }
-        assert_eq!(merged(Update::Merge, &["a=down"], &["a=1"]), ["a=1"]);
-        assert_eq!(merged(Update::Merge, &["a=1", "a=2"], &["a=down", "a=1"]), ["a=1", "a=2"]);
-        assert_eq!(merged(Update::Merge, &[], &["a=down"]), ["a=down"]);
+        assert_eq!(merged(UpdateMode::Merge, &["a=down"], &["a=1"]), ["a=1"]);
+        assert_eq!(merged(UpdateMode::Merge, &["a=1", "a=2"], &["a=down", "a=1"]), ["a=1", "a=2"]);
+        assert_eq!(merged(UpdateMode::Merge, &[], &["a=down"]), ["a=down"]);
     }
 
     #[test]
@@ -396,7 +396,7 @@ mod tests {
         let short = ["p=pending", "p=pending", "p=done"];
         let long = ["p=pending", "p=pending", "p=pending", "p=pending", "p=done"];
         for (old, new) in [(&short[..], &long[..]), (&long, &short)] {
-            for update in [Update::Merge, Update::Missing, Update::Replace] {
+            for update in [UpdateMode::Merge, UpdateMode::Missing, UpdateMode::Replace] {
                 let result = arranged(update, old, new);
                 assert_eq!(result.steps, (0..old.len()).map(Keep).collect::<Vec<_>>());
                 assert_eq!((result.unchanged, result.not_seen), (old.len(), 0));
@@ -439,14 +439,14 @@ mod tests {
 
     #[test]
     fn missing_only_adds() {
-        assert_eq!(merged(Update::Missing, &["a=1", "b=1"], &["b=2", "c=1", "a=1"]), ["a=1", "b=1", "c=1"]);
-        let result = arranged(Update::Missing, &["a=1", "b=1"], &["b=2"]);
+        assert_eq!(merged(UpdateMode::Missing, &["a=1", "b=1"], &["b=2", "c=1", "a=1"]), ["a=1", "b=1", "c=1"]);
+        let result = arranged(UpdateMode::Missing, &["a=1", "b=1"], &["b=2"]);
         assert_eq!((result.changed, result.added), (0, 0));
     }
 
     #[test]
     fn replace_keeps_what_was_seen_in_the_old_order() {
-        let result = arranged(Update::Replace, &["a=1", "b=1", "c=1"], &["c=1", "d=1", "a=2"]);
+        let result = arranged(UpdateMode::Replace, &["a=1", "b=1", "c=1"], &["c=1", "d=1", "a=2"]);
         assert_eq!(result.steps, [Replace { old: 0, new: 2 }, Keep(2), Put(1)]);
         assert_eq!((result.unchanged, result.changed, result.added, result.not_seen, result.removed), (1, 1, 1, 1, 1));
     }
@@ -459,7 +459,7 @@ mod tests {
         ) {
             let old: Vec<&str> = old.iter().map(String::as_str).collect();
             let new: Vec<&str> = new.iter().map(String::as_str).collect();
-            for update in [Update::Merge, Update::Missing, Update::Replace] {
+            for update in [UpdateMode::Merge, UpdateMode::Missing, UpdateMode::Replace] {
                 let result = arranged(update, &old, &new);
                 let kept = result.steps.iter().filter_map(|step| match *step {
                     Keep(at) | Replace { old: at, .. } => Some(at),
@@ -468,8 +468,8 @@ mod tests {
                 let kept: Vec<usize> = kept.collect();
                 prop_assert!(kept.is_sorted_by(|a, b| a < b), "{kept:?}");
                 prop_assert_eq!(kept.len(), old.len() - result.removed);
-                prop_assert!(update == Update::Replace || result.removed == 0);
-                prop_assert!(update != Update::Missing || result.changed == 0);
+                prop_assert!(update == UpdateMode::Replace || result.removed == 0);
+                prop_assert!(update != UpdateMode::Missing || result.changed == 0);
                 let mut put: Vec<usize> = result.steps.iter().filter_map(|step| match *step {
                     Put(new) | Replace { new, .. } => Some(new),
                     Keep(_) => None,
@@ -482,7 +482,7 @@ mod tests {
                     };
                     prop_assert_eq!(key(says), key(new[at]));
                     let same = answer(says) == answer(new[at]);
-                    prop_assert!(same || update == Update::Missing, "{} became {}", new[at], says);
+                    prop_assert!(same || update == UpdateMode::Missing, "{} became {}", new[at], says);
                 }
                 prop_assert_eq!(result.homes.len(), new.len());
                 put.sort_unstable();
@@ -490,9 +490,9 @@ mod tests {
                 prop_assert_eq!(put.len(), result.added + result.changed);
                 // What it came to is what the next recording of the same finds unchanged.
                 let now = merged(update, &old, &new);
-                let again = arranged(Update::Merge, &now, &new);
+                let again = arranged(UpdateMode::Merge, &now, &new);
                 let same: Vec<&str> = again.steps.iter().filter_map(|step| if let Keep(at) = step { Some(now[*at]) } else { None }).collect();
-                prop_assert!(update == Update::Missing || same == now, "{now:?} became {:?}", again.steps);
+                prop_assert!(update == UpdateMode::Missing || same == now, "{now:?} became {:?}", again.steps);
             }
         }
     }

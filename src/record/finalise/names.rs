@@ -1,16 +1,17 @@
-//! What secrets are called in the fixture: as in the old one where they stand in the same place, else after their first.
+//! Chooses the placeholders of the secrets of a recording: the placeholder that stands in the same place of the old entry,
+//! else the next free number of the name of its first place.
 
 use std::collections::HashMap;
 use std::io::Read;
 
 use serde_json::Value;
 
-use super::super::journal::{Names, Reader};
-use super::super::{Error, RecordPlan};
 use super::har_error;
-use super::index::{Heads, Index};
+use super::index::{ExchangeHeads, JournalIndex};
 use super::merge::Arrangement;
-use super::payload::Payload;
+use super::payload::JournalledPayload;
+use crate::record::journal::{JournalReader, SecretNames};
+use crate::record::{Error, RecordPlan};
 use harproxy_har::model::Body;
 use harproxy_har::{Entry, Fixture};
 use harproxy_http::headers::to_chars;
@@ -18,27 +19,27 @@ use harproxy_http::{Headers, MediaType};
 use harproxy_redact::placeholder::{self, Found};
 use harproxy_redact::{Naming, marker::Run};
 
-/// A payload is aligned by its members up to this length, bytes.
-const LOOKED_INTO: u64 = 16 << 20;
-/// No placeholder is longer, bytes.
-const LONGEST: usize = 4 << 10;
+/// Payloads up to this length, bytes, are aligned member by member.
+const MAX_ALIGNED: u64 = 16 << 20;
+/// The longest placeholder, bytes.
+const MAX_PLACEHOLDER: usize = 4 << 10;
 
-/// For comparing a journal with the old fixture.
+/// Names for comparing a journal with the old fixture.
 #[must_use]
-pub fn provisional(run: Run) -> Names {
-    Names::new(Naming::provisional(run))
+pub fn provisional(run: Run) -> SecretNames {
+    SecretNames::new(Naming::provisional(run))
 }
 
-/// For writing the fixture over an old one, if there is one. The reader still names values provisionally.
+/// Names for writing a fixture, over an old one if there is one. The names of `reader` must be provisional.
 ///
 /// # Errors
 /// When the journal cannot be read.
-pub fn settle(
+pub fn choose(
     plan: &RecordPlan,
     run: Run,
     old: Option<(&Fixture, &Arrangement)>,
-    index: &Index,
-    reader: &mut Reader,
+    index: &JournalIndex,
+    reader: &mut JournalReader,
 ) -> Result<Naming, Error> {
     let mut naming = Naming::new(run);
     for (placeholder, _) in &plan.values {
@@ -46,17 +47,18 @@ pub fn settle(
     }
     let Some((fixture, arrangement)) = old else { return Ok(naming) };
     for &(new, entry) in &arrangement.pairs {
-        // What can't be read has no placeholders to keep.
+        // An entry that can't be read has no placeholders to keep.
         let Ok(old) = fixture.entry(entry) else { continue };
-        let slot = &index.slots[new];
-        let heads = slot.heads(reader).map_err(har_error)?;
+        let exchange = &index.exchanges[new];
+        let heads = exchange.heads(reader).map_err(har_error)?;
         align_heads(&heads, &old, &mut naming);
+        let max_body = index.meta.max_body;
         for (payload, body) in [
-            (Payload::of_request(slot, &heads, index.meta.max_body), old.request.post_data.as_ref()),
-            (Payload::of_response(slot, &heads, index.meta.max_body), Some(&old.response.content)),
+            (JournalledPayload::of_request(exchange, &heads, max_body), old.request.post_data.as_ref()),
+            (JournalledPayload::of_response(exchange, &heads, max_body), Some(&old.response.content)),
         ] {
             let Some(body) = body else { continue };
-            let new = text_of(&payload, reader)?;
+            let new = new_text(&payload, reader)?;
             if placeholder::is_in(&new)
                 && let Some(old) = old_text(fixture, entry, body)
             {
@@ -64,20 +66,20 @@ pub fn settle(
             }
         }
     }
-    // Only what is written anew may need new numbers.
+    // Only entries that are written anew may need new numbers.
     if arrangement.changed + arrangement.added > 0 {
         for entry in 0..fixture.entries() {
-            take(fixture, entry, &mut naming);
+            reserve_numbers(fixture, entry, &mut naming);
         }
     }
     Ok(naming)
 }
 
-fn text_of(payload: &Payload<'_>, reader: &mut Reader) -> Result<Vec<u8>, Error> {
+fn new_text(payload: &JournalledPayload<'_>, reader: &mut JournalReader) -> Result<Vec<u8>, Error> {
     let mut text = Vec::new();
     payload.store(reader, |source| {
         text.clear();
-        source.read.take(LOOKED_INTO).read_to_end(&mut text).map_err(har_error)?;
+        source.read.take(MAX_ALIGNED).read_to_end(&mut text).map_err(har_error)?;
         Ok(Body::default())
     })?;
     Ok(text)
@@ -86,14 +88,14 @@ fn text_of(payload: &Payload<'_>, reader: &mut Reader) -> Result<Vec<u8>, Error>
 fn old_text(fixture: &Fixture, entry: usize, body: &Body) -> Option<Vec<u8>> {
     let mut text = Vec::new();
     let read = fixture.payload(entry, body).ok()?.reader().ok()?;
-    read.take(LOOKED_INTO).read_to_end(&mut text).ok()?;
+    read.take(MAX_ALIGNED).read_to_end(&mut text).ok()?;
     Some(text)
 }
 
-/// Placeholders by place, in order.
+/// Placeholders by their place in a message, in order.
 type Places = HashMap<String, Vec<Found>>;
 
-fn align_heads(new: &Heads, old: &Entry, naming: &mut Naming) {
+fn align_heads(new: &ExchangeHeads, old: &Entry, naming: &mut Naming) {
     align(url_places(&new.request.url), url_places(&old.request.url), naming);
     align(header_places(&new.request.headers.0), header_places(&old.request.headers), naming);
     if let Some(response) = &new.response {
@@ -104,7 +106,7 @@ fn align_heads(new: &Heads, old: &Entry, naming: &mut Naming) {
     }
 }
 
-/// Values keep the placeholders that stand in their places.
+/// Lets secrets keep the placeholders that stand in their places.
 fn align(new: Places, mut old: Places, naming: &mut Naming) {
     let mut places: Vec<(String, Vec<Found>)> = new.into_iter().collect();
     places.sort_by(|a, b| a.0.cmp(&b.0));
@@ -198,8 +200,8 @@ fn json_places(places: &mut Places, path: &mut String, value: &Value) {
     }
 }
 
-/// All numbers in an entry are taken.
-fn take(fixture: &Fixture, entry: usize, naming: &mut Naming) {
+/// Reserves the numbers of all placeholders in an entry.
+fn reserve_numbers(fixture: &Fixture, entry: usize, naming: &mut Naming) {
     let Ok(parsed) = fixture.entry(entry) else { return };
     let Entry { request, response, .. } = &*parsed;
     naming.take(request.url.as_bytes());
@@ -208,23 +210,28 @@ fn take(fixture: &Fixture, entry: usize, naming: &mut Naming) {
     }
     for body in request.post_data.iter().chain([&response.content]) {
         if !harproxy_redact::is_opaque(&body.mime_type) {
-            // A payload that is gone takes none.
-            let _ = take_payload(fixture, entry, body, naming);
+            // A missing payload has no placeholders.
+            let _ = reserve_payload_numbers(fixture, entry, body, naming);
         }
     }
 }
 
-fn take_payload(fixture: &Fixture, entry: usize, body: &Body, naming: &mut Naming) -> Result<(), harproxy_har::Error> {
+fn reserve_payload_numbers(
+    fixture: &Fixture,
+    entry: usize,
+    body: &Body,
+    naming: &mut Naming,
+) -> Result<(), harproxy_har::Error> {
     let mut read = fixture.payload(entry, body)?.reader()?;
     let mut text = Vec::new();
     loop {
-        let more = (&mut read).take(LOOKED_INTO).read_to_end(&mut text).map_err(har_error)?;
+        let more = (&mut read).take(MAX_ALIGNED).read_to_end(&mut text).map_err(har_error)?;
         naming.take(&text);
         if more == 0 {
             return Ok(());
         }
-        // One may stand across the seam.
-        text.drain(..text.len().saturating_sub(LONGEST));
+        // A placeholder may cross the edge of the window.
+        text.drain(..text.len().saturating_sub(MAX_PLACEHOLDER));
     }
 }
 
@@ -247,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn every_value_has_its_place() {
+    fn placeholders_are_found_by_their_places() {
         let url = url_places("https://u:REDACTED-userinfo-1@h/p?a=1&token=REDACTED-token-2&sig=REDACTED-sig-3");
         assert_eq!(numbers(&url), [one("", 1), one("?sig", 3), one("?token", 2)]);
         let mut headers = Headers::default();
@@ -267,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn values_keep_what_stood_in_their_place_wherever_it_moved() {
+    fn secrets_keep_the_placeholders_of_their_members_when_these_move() {
         let run = Run::random();
         let mut naming = Naming::new(run);
         let new = br#"{"new":1,"b":"REDACTED-x-8","a":"REDACTED-x-7"}"#;

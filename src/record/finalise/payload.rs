@@ -1,122 +1,122 @@
-//! A payload of the journal on its way into a fixture: decoded, or as received when it does not decode, and as long as
-//! `--max-body` allows.
+//! A payload of the journal on its way into a fixture: decoded, or as received if it does not decode, and at most
+//! `--max-body` bytes of it.
 
 use std::io::{self, Read};
 
-use super::super::heads::{Decoded, How};
-use super::super::journal::{Reader, Span};
-use super::index::{Heads, Pieces, Slot};
+use super::index::{ExchangeHeads, IndexedExchange, PayloadPieces};
+use crate::record::journal::heads::{DecodedPayload, EndReason};
+use crate::record::journal::{JournalReader, PayloadSpan};
 use harproxy_har::model::{Body, Truncated};
 use harproxy_har::write::PayloadSource;
 use harproxy_http::Headers;
 use harproxy_http::coding::{self, Coding};
 use harproxy_http::headers::to_chars;
 
-/// The client went away.
+/// The client left.
 pub const CLIENT_LEFT: &str = "client-left";
 /// Upstream broke off.
 pub const UPSTREAM_DIED: &str = "upstream-died";
-/// The recording itself was killed.
+/// The recording was killed.
 pub const INTERRUPTED: &str = "interrupted";
-/// `--max-body`.
+/// The payload is longer than `--max-body`.
 pub const MAX_BODY: &str = "max-body";
-/// It was too long to be kept as received, and what came behind did not decode.
+/// The payload was too long to be kept as received, and its rest did not decode.
 pub const UNDECODABLE: &str = "undecodable";
 
-/// How far a payload that was cut is decoded only to say how long it is.
-const COUNTED: u64 = 1 << 30;
+/// Bytes of a truncated payload that are decoded only to count them, at most.
+const MAX_COUNTED: u64 = 1 << 30;
 
-/// Where the pieces of a payload are, how to decode it, and what is known of its being cut.
+/// A payload in the journal, its coding, and the reason why it is truncated.
 #[derive(Debug)]
-pub struct Payload<'a> {
-    pieces: &'a [Span],
-    /// What became of it when it was decoded before it was journalled.
-    decoded: Option<Decoded>,
+pub struct JournalledPayload<'a> {
+    pieces: &'a [PayloadSpan],
+    /// Set if it was decoded before it was journalled.
+    decoded: Option<DecodedPayload>,
     mime_type: String,
-    /// `None`: a coding that nobody here knows.
+    /// `None` if a coding is unknown.
     codings: Option<Vec<Coding>>,
-    /// It broke off: one of the reasons above.
+    /// The reason why it broke off.
     cut: Option<&'static str>,
-    /// Bytes that came, or were announced, before decoding.
+    /// Encoded bytes that came, or that were declared.
     total: Option<u64>,
     max_body: Option<u64>,
 }
 
-impl<'a> Payload<'a> {
-    /// What the client sent.
+impl<'a> JournalledPayload<'a> {
+    /// The payload of the request.
     #[must_use]
-    pub fn of_request(slot: &'a Slot, heads: &Heads, max_body: Option<u64>) -> Self {
-        let ended = heads.request_end.as_ref();
-        // Without pieces and without an end there was no payload to watch.
-        let whole = ended.map_or(slot.sent.spans.is_empty(), |end| end.complete);
-        let cut = (!whole).then_some(CLIENT_LEFT);
-        let said = Said { seen: ended.map(|end| end.seen), decoded: ended.and_then(|end| end.decoded.clone()) };
-        Payload::new(&slot.sent, &heads.request.headers.0, cut, said, max_body)
+    pub fn of_request(exchange: &'a IndexedExchange, heads: &ExchangeHeads, max_body: Option<u64>) -> Self {
+        let end = heads.request_end.as_ref();
+        // A request without a payload has neither pieces nor an end.
+        let is_whole = end.map_or(exchange.sent.spans.is_empty(), |end| end.complete);
+        let cut = (!is_whole).then_some(CLIENT_LEFT);
+        let end = end.map(|end| (end.seen, end.decoded.clone()));
+        JournalledPayload::new(&exchange.sent, &heads.request.headers.0, cut, end, max_body)
     }
 
-    /// What upstream answered.
+    /// The payload of the response.
     #[must_use]
-    pub fn of_response(slot: &'a Slot, heads: &Heads, max_body: Option<u64>) -> Self {
-        let cut = match heads.end.as_ref().map(|end| &end.how) {
-            Some(How::Complete | How::Failed { .. } | How::Dropped) => None,
-            Some(How::ClientLeft) => Some(CLIENT_LEFT),
-            Some(How::UpstreamDied) => Some(UPSTREAM_DIED),
+    pub fn of_response(exchange: &'a IndexedExchange, heads: &ExchangeHeads, max_body: Option<u64>) -> Self {
+        let cut = match heads.end.as_ref().map(|end| &end.reason) {
+            Some(EndReason::Complete | EndReason::Failed { .. } | EndReason::Dropped) => None,
+            Some(EndReason::ClientLeft) => Some(CLIENT_LEFT),
+            Some(EndReason::UpstreamDied) => Some(UPSTREAM_DIED),
             None => Some(INTERRUPTED),
         };
         let none = Headers::default();
         let headers = heads.response.as_ref().map_or(&none, |head| &head.headers.0);
-        let ended = heads.end.as_ref();
-        let said = Said { seen: ended.map(|end| end.seen), decoded: ended.and_then(|end| end.decoded.clone()) };
-        Payload::new(&slot.received, headers, cut, said, max_body)
+        let end = heads.end.as_ref().map(|end| (end.seen, end.decoded.clone()));
+        JournalledPayload::new(&exchange.received, headers, cut, end, max_body)
     }
 
+    /// `end`: the bytes that came, and whether they were journalled decoded.
     fn new(
-        pieces: &'a Pieces,
+        pieces: &'a PayloadPieces,
         headers: &Headers,
         cut: Option<&'static str>,
-        said: Said,
+        end: Option<(u64, Option<DecodedPayload>)>,
         max_body: Option<u64>,
     ) -> Self {
-        let announced = || headers.get_str("content-length").and_then(|length| length.trim().parse().ok());
-        let Said { seen, decoded } = said;
-        Payload {
+        let declared = || headers.get_str("content-length").and_then(|length| length.trim().parse().ok());
+        let (seen, decoded) = end.map_or((None, None), |(seen, decoded)| (Some(seen), decoded));
+        JournalledPayload {
             pieces: &pieces.spans,
-            // One that was interrupted says nothing of its end.
+            // After a kill there is no end frame.
             decoded: pieces.decoded.then(|| decoded.unwrap_or_default()),
             mime_type: headers.get("content-type").map(|mime| to_chars(mime).into_owned()).unwrap_or_default(),
             codings: coding::codings(headers.get_all("content-encoding")),
             cut,
-            total: if cut.is_some() { announced() } else { seen },
+            total: if cut.is_some() { declared() } else { seen },
             max_body,
         }
     }
 
-    /// Whether the message had no payload, not even one that was cut to nothing.
+    /// Whether the message had no payload, not even a truncated one.
     #[must_use]
     pub fn is_none(&self) -> bool {
         self.cut.is_none() && self.pieces.iter().all(|piece| piece.len == 0)
     }
 
-    /// Gives the decoded bytes to `store`. What does not decode is given as received, and said to be so; of what was cut,
-    /// as much as decodes.
+    /// Passes the decoded bytes to `store`, as many as decode if the payload is truncated. A payload that does not decode is
+    /// passed as received and marked as encoded; `store` is then called again.
     ///
     /// # Errors
-    /// What `store` gave.
-    pub fn store<F>(&self, reader: &mut Reader, mut store: F) -> Result<Body, harproxy_har::Error>
+    /// The error of `store`.
+    pub fn store<F>(&self, reader: &mut JournalReader, mut store: F) -> Result<Body, harproxy_har::Error>
     where
         F: FnMut(PayloadSource<'_>) -> Result<Body, harproxy_har::Error>,
     {
-        let Some(mut names) = reader.names.take() else { return self.stored(reader, store) };
+        let Some(mut names) = reader.names.take() else { return self.store_unnamed(reader, store) };
         let is_opaque = harproxy_redact::is_opaque(&self.mime_type);
-        let stored = self.stored(reader, |source| {
-            let mut named = names.payload(source.read, is_opaque);
+        let stored = self.store_unnamed(reader, |source| {
+            let mut named = names.redact_stream(source.read, is_opaque);
             store(PayloadSource { read: &mut named, ..source })
         });
         reader.names = Some(names);
         stored
     }
 
-    fn stored<F>(&self, reader: &mut Reader, mut store: F) -> Result<Body, harproxy_har::Error>
+    fn store_unnamed<F>(&self, reader: &mut JournalReader, mut store: F) -> Result<Body, harproxy_har::Error>
     where
         F: FnMut(PayloadSource<'_>) -> Result<Body, harproxy_har::Error>,
     {
@@ -128,17 +128,17 @@ impl<'a> Payload<'a> {
         };
         if let Some(codings) = codings.filter(|codings| !codings.is_empty()) {
             let pieces = Box::new(reader.stream(self.pieces));
-            let mut decoded = Limited::new(coding::decoder(codings, pieces), self.max_body, self.is_partial());
+            let mut decoded = LimitedReader::new(coding::decoder(codings, pieces), self.max_body, self.is_partial());
             let stored = store(self.source(&mut decoded, false));
             if !decoded.is_broken() {
-                return stored.map(|body| self.mark(body, decoded, None));
+                return stored.map(|body| self.mark_truncated(body, decoded, None));
             }
         }
-        // What was decoded was cut then, and has grown or shrunk since.
+        // A payload that was journalled decoded was cut then. Markers have changed its length since.
         let max_body = self.max_body.filter(|_| self.decoded.is_none());
-        let mut raw = Limited::new(Box::new(reader.stream(self.pieces)), max_body, false);
+        let mut raw = LimitedReader::new(Box::new(reader.stream(self.pieces)), max_body, false);
         let body = store(self.source(&mut raw, codings.is_some()))?;
-        Ok(self.mark(body, raw, self.total))
+        Ok(self.mark_truncated(body, raw, self.total))
     }
 
     /// Whether the journal holds only its beginning.
@@ -152,62 +152,56 @@ impl<'a> Payload<'a> {
         PayloadSource { read, mime_type: &self.mime_type, encoded, truncated }
     }
 
-    /// Says how it was cut, now that it is known how much was kept.
-    fn mark(&self, mut body: Body, mut read: Limited<'_>, total: Option<u64>) -> Body {
+    /// Adds the reason and the lengths of a truncation, after the payload was read.
+    fn mark_truncated(&self, mut body: Body, mut read: LimitedReader<'_>, total: Option<u64>) -> Body {
         if let Some(decoded) = &self.decoded {
             return self.mark_decoded(body, read.kept, decoded);
         }
-        let partial = self.is_partial();
-        let reason = self.cut.or_else(|| (read.has_more() || partial).then_some(MAX_BODY));
+        let is_partial = self.is_partial();
+        let reason = self.cut.or_else(|| (read.has_more() || is_partial).then_some(MAX_BODY));
         body.truncated = reason.map(|reason| Truncated {
             reason: reason.to_owned(),
             kept: read.kept,
-            total: total.or_else(|| if partial { None } else { read.count() }),
+            total: total.or_else(|| if is_partial { None } else { read.count_all() }),
         });
         body
     }
 
-    fn mark_decoded(&self, mut body: Body, read: u64, decoded: &Decoded) -> Body {
+    fn mark_decoded(&self, mut body: Body, read: u64, decoded: &DecodedPayload) -> Body {
         let reason = self.cut.or(decoded.more.then_some(MAX_BODY)).or(decoded.broken.then_some(UNDECODABLE));
-        let is_plain = self.codings.as_ref().is_some_and(Vec::is_empty);
+        let has_no_coding = self.codings.as_ref().is_some_and(Vec::is_empty);
         body.truncated = reason.map(|reason| Truncated {
             reason: reason.to_owned(),
             kept: body.size.and_then(|size| u64::try_from(size).ok()).unwrap_or(read),
-            total: if self.cut.is_some() { self.total.filter(|_| is_plain) } else { decoded.total },
+            total: if self.cut.is_some() { self.total.filter(|_| has_no_coding) } else { decoded.total },
         });
         body
     }
 }
 
-/// What its end says of a payload.
-struct Said {
-    seen: Option<u64>,
-    decoded: Option<Decoded>,
-}
-
-/// A payload up to `--max-body`.
-struct Limited<'a> {
+/// Reads at most `--max-body` bytes of a payload.
+struct LimitedReader<'a> {
     inner: Box<dyn Read + Send + 'a>,
     left: u64,
     kept: u64,
-    /// A byte beyond the limit that was read to see whether there is one.
+    /// A byte behind the limit that was read to see whether there is one.
     beyond: u64,
-    /// Where it no longer decodes it ends quietly, if anything did.
-    partial: bool,
-    failed: bool,
+    /// Treats the first error as the end, if any bytes came before it.
+    is_partial: bool,
+    has_failed: bool,
 }
 
-impl<'a> Limited<'a> {
-    fn new(inner: Box<dyn Read + Send + 'a>, limit: Option<u64>, partial: bool) -> Self {
-        Limited { inner, left: limit.unwrap_or(u64::MAX), kept: 0, beyond: 0, partial, failed: false }
+impl<'a> LimitedReader<'a> {
+    fn new(inner: Box<dyn Read + Send + 'a>, limit: Option<u64>, is_partial: bool) -> Self {
+        LimitedReader { inner, left: limit.unwrap_or(u64::MAX), kept: 0, beyond: 0, is_partial, has_failed: false }
     }
 
-    /// It does not decode, and not because it is partial.
+    /// Whether the payload does not decode for another reason than being partial.
     fn is_broken(&self) -> bool {
-        self.failed && !(self.partial && self.kept > 0)
+        self.has_failed && !(self.is_partial && self.kept > 0)
     }
 
-    /// Whether there is more than the limit allows.
+    /// Whether the payload is longer than the limit.
     fn has_more(&mut self) -> bool {
         if self.left == 0 && self.beyond == 0 {
             self.beyond = self.inner.read(&mut [0]).map_or(0, |read| read as u64);
@@ -215,14 +209,14 @@ impl<'a> Limited<'a> {
         self.beyond > 0
     }
 
-    /// How long it is in all; `None` when that is too long, or does not decode.
-    fn count(&mut self) -> Option<u64> {
-        let rest = io::copy(&mut (&mut self.inner).take(COUNTED), &mut io::sink()).ok()?;
-        (rest < COUNTED).then_some(self.kept + self.beyond + rest)
+    /// The length of the whole payload. `None` if it is longer than [`MAX_COUNTED`], or does not decode.
+    fn count_all(&mut self) -> Option<u64> {
+        let rest = io::copy(&mut (&mut self.inner).take(MAX_COUNTED), &mut io::sink()).ok()?;
+        (rest < MAX_COUNTED).then_some(self.kept + self.beyond + rest)
     }
 }
 
-impl Read for Limited<'_> {
+impl Read for LimitedReader<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let wanted = usize::try_from(self.left).unwrap_or(usize::MAX).min(buf.len());
         if wanted == 0 {
@@ -235,7 +229,7 @@ impl Read for Limited<'_> {
                 Ok(read)
             }
             Err(error) => {
-                self.failed = true;
+                self.has_failed = true;
                 if self.is_broken() { Err(error) } else { Ok(0) }
             }
         }

@@ -2,11 +2,14 @@
 //! of the next recording if this one was killed, the journal is turned into the fixture.
 
 pub mod frame;
-pub mod place;
+pub mod heads;
+pub mod names;
+pub mod paths;
 pub mod reader;
 pub mod writer;
 
 pub use frame::{Frame, FrameKind};
-pub use place::{Claimed, Place};
-pub use reader::{Names, Reader, Span};
+pub use names::SecretNames;
+pub use paths::{JournalPaths, LockedJournal};
+pub use reader::{JournalReader, PayloadSpan};
 pub use writer::{Ack, Flush, Journal};

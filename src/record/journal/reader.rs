@@ -1,118 +1,49 @@
-//! Reading a journal: one pass over its frames up to the last whole one, then pieces of it on demand.
+//! Reads a journal: one pass over its frames up to the last whole one, then payloads on demand.
 
-use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
-use std::sync::Arc;
-
-use bytes::Bytes;
 
 use super::frame::{FrameHeader, FrameKind, HEADER, MAGIC, TRAILER};
-use harproxy_redact::{Known, Naming, Vault, known};
+use super::names::SecretNames;
 
-/// Where a payload lies in the journal.
+/// The position of a payload in the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span {
+pub struct PayloadSpan {
     /// Bytes from the start of the file.
     pub at: u64,
     /// Its length.
     pub len: u32,
 }
 
-/// A whole frame.
+/// A frame that was read.
 #[derive(Debug)]
-pub struct Seen<'a> {
-    /// What it holds.
+pub struct ReadFrame<'a> {
+    /// The content of the payload.
     pub kind: FrameKind,
-    /// Which exchange it belongs to.
+    /// The number of the exchange.
     pub exchange: u64,
-    /// Where its payload is.
-    pub span: Span,
-    /// The payload itself, except for pieces of bodies.
+    /// The position of the payload.
+    pub span: PayloadSpan,
+    /// The payload itself; empty for pieces of bodies.
     pub payload: &'a [u8],
 }
 
-/// A journal being read.
+/// A journal that is being read.
 #[derive(Debug)]
-pub struct Reader {
+pub struct JournalReader {
     file: BufReader<File>,
-    /// Where the file stands.
+    /// The position in the file.
     at: u64,
     payload: Vec<u8>,
-    /// What is made of markers in what is read; `None` leaves them.
-    pub names: Option<Names>,
+    /// Replaces the markers in heads and payloads; `None` keeps them.
+    pub names: Option<SecretNames>,
 }
 
-/// How secrets are named in what is read from a journal.
-#[derive(Debug)]
-pub struct Names {
-    /// Makes placeholders of markers.
-    pub naming: Naming,
-    /// The values, or clues to them: what became known after a text had been journalled is taken out of it.
-    known: Option<Arc<dyn Known>>,
-    /// The recording is known to have found none.
-    found_none: bool,
-}
-
-impl Names {
-    /// No value is known.
-    #[must_use]
-    pub fn new(naming: Naming) -> Self {
-        Names { naming, known: None, found_none: false }
-    }
-
-    /// The recording's own values are.
-    pub fn know(&mut self, vault: &Arc<Vault>) {
-        self.found_none = vault.found() == 0;
-        self.known = Some(vault.clone());
-    }
-
-    /// Values are known as far as these go.
-    pub fn know_by(&mut self, known: Arc<dyn Known>) {
-        self.known = Some(known);
-    }
-
-    /// Whether the recording is known to have found no value.
-    #[must_use]
-    pub fn found_none(&self) -> bool {
-        self.found_none
-    }
-
-    /// A text with placeholders for what is secret.
-    pub fn text(&mut self, text: String) -> String {
-        let swept = match self.known.as_ref().map(|known| known.swept(text.as_bytes())) {
-            Some(Cow::Owned(swept)) => String::from_utf8(swept).ok(),
-            _ => None,
-        };
-        self.naming.string(swept.unwrap_or(text))
-    }
-
-    /// Bytes with placeholders for what is secret.
-    pub fn bytes(&mut self, bytes: Bytes) -> Bytes {
-        let swept = match self.known.as_ref().map(|known| known.swept(&bytes)) {
-            Some(Cow::Owned(swept)) => swept.into(),
-            _ => bytes,
-        };
-        match self.naming.text(&swept) {
-            Cow::Owned(named) => named.into(),
-            Cow::Borrowed(_) => swept,
-        }
-    }
-
-    /// A payload with placeholders for what is secret. What can't be looked into is not swept.
-    pub fn payload<'a>(&'a mut self, read: &'a mut dyn Read, is_opaque: bool) -> Box<dyn Read + 'a> {
-        match self.known.as_deref().filter(|_| !is_opaque) {
-            Some(values) => Box::new(self.naming.reader(known::sweeper(values, read))),
-            None => Box::new(self.naming.reader(read)),
-        }
-    }
-}
-
-impl Reader {
-    /// Starts at the first frame. `None` when there is none: an empty file, or one torn within its first line.
+impl JournalReader {
+    /// Starts at the first frame. `None` for an empty file, and for one that was torn within its first line.
     ///
     /// # Errors
-    /// When the file cannot be read; [`io::ErrorKind::InvalidData`] when it is no journal of this version.
+    /// When the file cannot be read; [`io::ErrorKind::InvalidData`] when it is not a journal of this version.
     pub fn open(mut file: File) -> io::Result<Option<Self>> {
         file.seek(SeekFrom::Start(0))?;
         let mut file = BufReader::with_capacity(128 << 10, file);
@@ -121,28 +52,28 @@ impl Reader {
             return Ok(None);
         }
         if magic != MAGIC {
-            let reason = "it is no journal that this version of harproxy understands";
+            let reason = "it is not a journal that this version of harproxy can read";
             return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
         }
-        Ok(Some(Reader { file, at: MAGIC.len() as u64, payload: Vec::new(), names: None }))
+        Ok(Some(JournalReader { file, at: MAGIC.len() as u64, payload: Vec::new(), names: None }))
     }
 
-    /// The next frame; `None` at the end, or where what follows is not a whole frame.
+    /// Reads the next frame. `None` at the end, and where the next bytes are not a whole frame.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn next_frame(&mut self) -> io::Result<Option<Seen<'_>>> {
+    pub fn next_frame(&mut self) -> io::Result<Option<ReadFrame<'_>>> {
         let start = self.at;
-        let Some(header) = self.frame()? else { return Ok(None) };
-        let span = Span { at: start + HEADER as u64, len: header.len };
-        Ok(Some(Seen { kind: header.kind, exchange: header.exchange, span, payload: &self.payload }))
+        let Some(header) = self.read_frame()? else { return Ok(None) };
+        let span = PayloadSpan { at: start + HEADER as u64, len: header.len };
+        Ok(Some(ReadFrame { kind: header.kind, exchange: header.exchange, span, payload: &self.payload }))
     }
 
-    /// One payload.
+    /// Reads one payload.
     ///
     /// # Errors
     /// When the file cannot be read, or is shorter than it was.
-    pub fn read(&mut self, span: Span) -> io::Result<Vec<u8>> {
+    pub fn read(&mut self, span: PayloadSpan) -> io::Result<Vec<u8>> {
         let mut bytes = vec![0; span.len as usize];
         self.seek(span.at)?;
         self.file.read_exact(&mut bytes)?;
@@ -150,12 +81,13 @@ impl Reader {
         Ok(bytes)
     }
 
-    /// Several payloads, one after the other, as a stream.
-    pub fn stream<'a>(&'a mut self, spans: &'a [Span]) -> Pieces<'a> {
-        Pieces { reader: self, spans, done: 0 }
+    /// Reads several payloads as one stream.
+    pub fn stream<'a>(&'a mut self, spans: &'a [PayloadSpan]) -> SpanReader<'a> {
+        SpanReader { reader: self, spans, done: 0 }
     }
 
-    fn frame(&mut self) -> io::Result<Option<FrameHeader>> {
+    /// Reads a frame and checks it. The payload goes into `self.payload`, except for pieces of bodies.
+    fn read_frame(&mut self) -> io::Result<Option<FrameHeader>> {
         let mut header = [0; HEADER];
         if !self.fill(&mut header)? {
             return Ok(None);
@@ -180,8 +112,8 @@ impl Reader {
             left -= used;
         }
         let mut sum = [0; TRAILER];
-        let whole = self.fill(&mut sum)? && u32::from_le_bytes(sum) == crc.finalize();
-        Ok(whole.then_some(header))
+        let is_whole = self.fill(&mut sum)? && u32::from_le_bytes(sum) == crc.finalize();
+        Ok(is_whole.then_some(header))
     }
 
     fn fill(&mut self, bytes: &mut [u8]) -> io::Result<bool> {
@@ -202,7 +134,7 @@ impl Reader {
     }
 }
 
-/// Fills `bytes`, or says that the file ends before.
+/// Fills `bytes`. False if the file ends before.
 fn fill(file: &mut impl Read, bytes: &mut [u8]) -> io::Result<bool> {
     match file.read_exact(bytes) {
         Ok(()) => Ok(true),
@@ -213,14 +145,14 @@ fn fill(file: &mut impl Read, bytes: &mut [u8]) -> io::Result<bool> {
 
 /// Payloads of a journal as one stream.
 #[derive(Debug)]
-pub struct Pieces<'a> {
-    reader: &'a mut Reader,
-    spans: &'a [Span],
+pub struct SpanReader<'a> {
+    reader: &'a mut JournalReader,
+    spans: &'a [PayloadSpan],
     /// Bytes of the first span that were read.
     done: u32,
 }
 
-impl Read for Pieces<'_> {
+impl Read for SpanReader<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         while let [span, rest @ ..] = self.spans {
             if self.done == span.len {
@@ -244,6 +176,8 @@ impl Read for Pieces<'_> {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
+
+    use bytes::Bytes;
 
     use super::super::frame::Frame;
     use super::*;
@@ -283,7 +217,7 @@ mod tests {
     }
 
     fn read(bytes: &[u8]) -> Option<Vec<(FrameKind, u64, Vec<u8>)>> {
-        let mut reader = Reader::open(file(bytes)).unwrap()?;
+        let mut reader = JournalReader::open(file(bytes)).unwrap()?;
         let mut seen = Vec::new();
         while let Some(frame) = reader.next_frame().unwrap() {
             seen.push((frame.kind, frame.exchange, frame.payload.to_vec()));
@@ -292,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tail_torn_at_any_byte_costs_the_last_frame_alone() {
+    fn tail_torn_at_any_byte_costs_the_last_frame_only() {
         let (bytes, ends) = bytes(&frames());
         for cut in 0..=bytes.len() {
             let whole = ends.iter().filter(|end| **end <= cut).count();
@@ -304,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_byte_is_found_wherever_it_is() {
+    fn damaged_byte_ends_the_journal_before_its_frame() {
         let (bytes, ends) = bytes(&frames());
         for at in MAGIC.len()..bytes.len() {
             let mut damaged = bytes.clone();
@@ -316,9 +250,9 @@ mod tests {
     }
 
     #[test]
-    fn pieces_of_interleaved_bodies_come_together() {
+    fn pieces_of_interleaved_bodies_are_one_stream() {
         let (bytes, _) = bytes(&frames());
-        let mut reader = Reader::open(file(&bytes)).unwrap().unwrap();
+        let mut reader = JournalReader::open(file(&bytes)).unwrap().unwrap();
         let mut spans = Vec::new();
         while let Some(frame) = reader.next_frame().unwrap() {
             if frame.kind == FrameKind::ResponseData && frame.exchange == 2 {
@@ -332,9 +266,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_journal_is_not_read() {
+    fn file_is_rejected_when_it_is_not_a_journal() {
         assert!(read(b"").is_none());
-        let other = Reader::open(file(b"harproxy journal 0\n....................")).unwrap_err();
+        let other = JournalReader::open(file(b"harproxy journal 0\n....................")).unwrap_err();
         assert_eq!(other.kind(), io::ErrorKind::InvalidData);
     }
 }

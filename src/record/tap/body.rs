@@ -10,8 +10,8 @@ use bytes::Bytes;
 use super::exchange::ExchangeTap;
 use super::payload::{PayloadEnd, PayloadTap};
 use super::redact::{ContentHeaders, Direction};
-use crate::record::heads::{Fields, Hop, How, RequestEnd};
 use crate::record::journal::Flush;
+use crate::record::journal::heads::{EndReason, HeaderFields, HopFields, RequestEnd};
 use harproxy_proxy::body::{Allowance, End as BodyEnd, Watch};
 use harproxy_proxy::endings;
 
@@ -90,20 +90,22 @@ impl Watch for ResponseTap {
 
     fn end(self: Box<Self>, end: BodyEnd) -> BoxFuture {
         let (tap, seen) = (self.0.exchange().clone(), self.0.seen());
-        let (how, trailers) = match end {
-            BodyEnd::Complete(trailers) => (How::Complete, trailers.map(|map| Fields::of(&map, Hop::Dropped))),
+        let (reason, trailers) = match end {
+            BodyEnd::Complete(trailers) => {
+                (EndReason::Complete, trailers.map(|map| HeaderFields::of(&map, HopFields::Drop)))
+            }
             BodyEnd::Failed(error) => {
                 tracing::debug!(%error, "upstream broke off");
-                (How::UpstreamDied, None)
+                (EndReason::UpstreamDied, None)
             }
-            BodyEnd::Cancelled => (How::ClientLeft, None),
+            BodyEnd::Cancelled => (EndReason::ClientLeft, None),
         };
         let trailers = trailers.unwrap_or_default();
-        match self.0.end(how == How::Complete) {
-            PayloadEnd::Journalled(decoded) => Box::pin(tap.end_after_upload(how, seen, trailers, decoded)),
+        match self.0.end(reason == EndReason::Complete) {
+            PayloadEnd::Journalled(decoded) => Box::pin(tap.end_after_upload(reason, seen, trailers, decoded)),
             PayloadEnd::Pending(work) => Box::pin(async move {
                 let decoded = work.await;
-                tap.end_after_upload(how, seen, trailers, decoded).await;
+                tap.end_after_upload(reason, seen, trailers, decoded).await;
             }),
         }
     }

@@ -13,8 +13,9 @@ use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 
 use crate::pipeline::{Collector, Exchange};
-use crate::record::heads::{
-    self, Decoded, End, Fields, Hop, How, Informational, Phases, RequestEnd, RequestHead, ResponseHead, WireVersion,
+use crate::record::journal::heads::{
+    self, ConnectPhases, DecodedPayload, EndReason, ExchangeEnd, HeaderFields, HopFields, InformationalResponse,
+    RequestEnd, RequestHead, ResponseHead, WireVersion,
 };
 use crate::record::journal::{Ack, Flush, Frame, FrameKind, Journal};
 use crate::record::problem;
@@ -32,7 +33,7 @@ use harproxy_proxy::upstream::{Answer, ConnectTimings, UpstreamError};
 pub struct TapContext<'a> {
     /// The journal of the recording.
     pub journal: &'a Arc<Journal>,
-    /// The findings of the recording.
+    /// The counts and findings of the recording.
     pub collector: &'a Arc<Collector>,
     /// Redacts everything before it is journalled.
     pub redactor: &'a Arc<RecordingRedactor>,
@@ -130,7 +131,7 @@ impl ExchangeTap {
         let version = WireVersion::from(response.version());
         let reason = reason(response.status(), response.extensions().get());
         let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-        let hop = if is_upgrade { Hop::UpgradeKept } else { Hop::Dropped };
+        let hop = if is_upgrade { HopFields::KeepUpgrade } else { HopFields::Drop };
         let head_size = match version {
             WireVersion::Http2 => -1,
             _ => {
@@ -139,11 +140,11 @@ impl ExchangeTap {
                 to_i64("HTTP/1.1 200 \r\n\r\n".len() + reason.len() + fields.sum::<usize>())
             }
         };
-        let redacted = |headers, hop| self.redactor.redact_fields(Fields::of(headers, hop));
+        let redacted = |headers, hop| self.redactor.redact_fields(HeaderFields::of(headers, hop));
         let others = answer.informational.iter().filter(|(status, _)| *status != StatusCode::CONTINUE);
-        let informational = others.map(|(status, headers)| Informational {
+        let informational = others.map(|(status, headers)| InformationalResponse {
             status: status.as_u16(),
-            headers: redacted(headers, Hop::Dropped),
+            headers: redacted(headers, HopFields::Drop),
         });
         let head = ResponseHead {
             status: response.status().as_u16(),
@@ -154,7 +155,7 @@ impl ExchangeTap {
             head_size,
             connection: answer.connection,
             remote: answer.remote.map(|addr| addr.ip()),
-            connect: answer.connect.map(Phases::from),
+            connect: answer.connect.map(ConnectPhases::from),
             blocked: micros(answer.blocked),
             sent: self.micros_at(answer.sent_at),
             answered: self.micros_at(answer.answered_at),
@@ -164,20 +165,21 @@ impl ExchangeTap {
 
     /// Ends an exchange whose response has no body. Completes when the journal has the exchange.
     pub async fn complete(self: Arc<Self>) {
-        self.end_after_upload(How::Complete, 0, Fields::default(), None).await;
+        self.end_after_upload(EndReason::Complete, 0, HeaderFields::default(), None).await;
     }
 
     /// Ends an exchange that failed upstream. Completes when the journal has it.
     pub async fn fail(self: Arc<Self>, error: &UpstreamError) {
         let finding = problem::finding(&self.origin, error);
         self.add_finding(Finding { text: self.redactor.redact_text(&finding.text), ..finding });
-        let how = How::Failed { kind: error.kind().to_owned(), message: self.redactor.redact_text(&in_words(error)) };
-        self.end_after_upload(how, 0, Fields::default(), None).await;
+        let reason =
+            EndReason::Failed { kind: error.kind().to_owned(), message: self.redactor.redact_text(&in_words(error)) };
+        self.end_after_upload(reason, 0, HeaderFields::default(), None).await;
     }
 
     /// Ends an exchange that is not stored, because the client left before a response.
     pub fn discard(&self) {
-        drop(self.end(How::Dropped, 0, Fields::default(), None));
+        drop(self.end(EndReason::Dropped, 0, HeaderFields::default(), None));
     }
 
     /// The number of the exchange in the journal.
@@ -238,20 +240,20 @@ impl ExchangeTap {
     /// dropped; it completes when the journal has the exchange.
     pub fn end_after_upload(
         self: Arc<Self>,
-        how: How,
+        reason: EndReason,
         seen: u64,
-        trailers: Fields,
-        decoded: Option<Decoded>,
+        trailers: HeaderFields,
+        decoded: Option<DecodedPayload>,
     ) -> impl Future<Output = ()> + Send + 'static {
         let (done, ended) = oneshot::channel::<()>();
         let upload = self.upload.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let ack = match upload.filter(|upload| !*upload.borrow()) {
-            None => Some(self.end(how, seen, trailers, decoded)),
+            None => Some(self.end(reason, seen, trailers, decoded)),
             Some(mut upload) => {
                 endings::spawn(async move {
                     // An error means that the upload task panicked: there is nothing to wait for.
                     let _ = upload.wait_for(|is_done| *is_done).await;
-                    self.end(how, seen, trailers, decoded).await;
+                    self.end(reason, seen, trailers, decoded).await;
                     drop(done);
                 });
                 None
@@ -267,22 +269,22 @@ impl ExchangeTap {
 
     /// Journals the end of the exchange. Only the first end counts. The acknowledgement completes when the journal has all
     /// of the exchange.
-    fn end(&self, how: How, seen: u64, trailers: Fields, decoded: Option<Decoded>) -> Ack {
+    fn end(&self, reason: EndReason, seen: u64, trailers: HeaderFields, decoded: Option<DecodedPayload>) -> Ack {
         if !self.has_ended.swap(true, Ordering::AcqRel) {
-            if let Some(finding) = self.truncation(&how, seen) {
+            if let Some(finding) = self.truncation(&reason, seen) {
                 self.add_finding(finding);
             }
         }
         let at = self.micros_at(Instant::now());
-        let end = End { how, seen, at, trailers: self.redactor.redact_fields(trailers), decoded };
+        let end = ExchangeEnd { reason, seen, at, trailers: self.redactor.redact_fields(trailers), decoded };
         self.journal.commit(self.frame(FrameKind::End, encode(&end)))
     }
 
     /// A warning if the response is stored in part only, since a truncated response fails a replay.
-    fn truncation(&self, how: &How, seen: u64) -> Option<Finding> {
-        let cut = match how {
-            How::ClientLeft => "the client left",
-            How::UpstreamDied => "upstream broke off",
+    fn truncation(&self, reason: &EndReason, seen: u64) -> Option<Finding> {
+        let cut = match reason {
+            EndReason::ClientLeft => "the client left",
+            EndReason::UpstreamDied => "upstream broke off",
             _ => {
                 let max = self.max_body.filter(|max| seen > *max)?;
                 let what = format!("an answer longer than --max-body ({max} bytes) is recorded as far as that");
@@ -328,11 +330,11 @@ pub fn asks_upgrade(headers: &HeaderMap, version: Version) -> bool {
 }
 
 /// The recorded fields of a request: `host` first, whether it came as `Host`, as `:authority` or in the request target.
-fn request_fields(origin: &Origin, headers: &HeaderMap, version: Version) -> Fields {
-    let hop = if asks_upgrade(headers, version) { Hop::UpgradeKept } else { Hop::Dropped };
+fn request_fields(origin: &Origin, headers: &HeaderMap, version: Version) -> HeaderFields {
+    let hop = if asks_upgrade(headers, version) { HopFields::KeepUpgrade } else { HopFields::Drop };
     let mut fields = match joined_cookies(headers, version) {
-        Some(joined) => Fields::of(&joined, hop),
-        None => Fields::of(headers, hop),
+        Some(joined) => HeaderFields::of(&joined, hop),
+        None => HeaderFields::of(headers, hop),
     };
     fields.0.retain(|field| field.name != header::HOST.as_str());
     fields.0.push_front("host", origin.authority());
@@ -361,9 +363,9 @@ fn reason(status: StatusCode, received: Option<&ReasonPhrase>) -> String {
     }
 }
 
-impl From<ConnectTimings> for Phases {
+impl From<ConnectTimings> for ConnectPhases {
     fn from(timings: ConnectTimings) -> Self {
-        Phases { dns: timings.dns.map(micros), tcp: timings.tcp.map(micros), tls: timings.tls.map(micros) }
+        ConnectPhases { dns: timings.dns.map(micros), tcp: timings.tcp.map(micros), tls: timings.tls.map(micros) }
     }
 }
 

@@ -17,8 +17,8 @@ use tokio_util::sync::PollSender;
 
 use super::exchange::ExchangeTap;
 use super::redact::{ContentHeaders, Direction, PayloadFrames, PayloadRedactor};
-use crate::record::heads::Decoded;
 use crate::record::journal::Flush;
+use crate::record::journal::heads::DecodedPayload;
 use crate::record::redaction::{MAX_WHOLE, MemoryReservation};
 use harproxy_redact::{Pace, Stream};
 
@@ -54,9 +54,9 @@ enum Mode {
 /// The state of the journal at the end of a payload.
 pub enum PayloadEnd {
     /// The payload is queued in the journal.
-    Journalled(Option<Decoded>),
+    Journalled(Option<DecodedPayload>),
     /// The future queues the rest of the payload.
-    Pending(Pin<Box<dyn Future<Output = Option<Decoded>> + Send>>),
+    Pending(Pin<Box<dyn Future<Output = Option<DecodedPayload>> + Send>>),
 }
 
 impl PayloadTap {
@@ -139,8 +139,8 @@ impl PayloadTap {
         let PayloadTap { redactor, mode, seen } = self;
         let cut = Cut::new(&redactor, seen);
         let is_whole = complete && cut.is_none();
-        let with_cut = move |decoded: Option<Decoded>| match cut {
-            Some(Cut { total }) => decoded.map(|decoded| Decoded { more: true, total, ..decoded }),
+        let with_cut = move |decoded: Option<DecodedPayload>| match cut {
+            Some(Cut { total }) => decoded.map(|decoded| DecodedPayload { more: true, total, ..decoded }),
             None => decoded,
         };
         match mode {
@@ -155,7 +155,7 @@ impl PayloadTap {
                 let mut rest = Vec::new();
                 lines.finish(&mut redactor.frames.tap.redactor().redactor(), &mut rest);
                 redactor.frames.push_decoded(rest.into());
-                PayloadEnd::Journalled(with_cut((seen > 0).then(Decoded::default)))
+                PayloadEnd::Journalled(with_cut((seen > 0).then(DecodedPayload::default)))
             }
             Mode::Collected(CollectedPayload { bytes, .. }) if bytes.is_empty() => PayloadEnd::Journalled(None),
             Mode::Collected(CollectedPayload { bytes, mut reservation }) => {
@@ -191,10 +191,10 @@ impl Cut {
 }
 
 /// The result of a blocking thread. After a panic, part of the payload is journalled.
-async fn joined(work: JoinHandle<Option<Decoded>>) -> Option<Decoded> {
+async fn joined(work: JoinHandle<Option<DecodedPayload>>) -> Option<DecodedPayload> {
     work.await.unwrap_or_else(|error| {
         tracing::error!(%error, "redacting a payload failed");
-        Some(Decoded { broken: true, ..Decoded::default() })
+        Some(DecodedPayload { broken: true, ..DecodedPayload::default() })
     })
 }
 
@@ -229,7 +229,7 @@ struct StreamedPayload {
     batch: Vec<Bytes>,
     /// Bytes of the next batch.
     batched: usize,
-    work: JoinHandle<Option<Decoded>>,
+    work: JoinHandle<Option<DecodedPayload>>,
 }
 
 impl StreamedPayload {
@@ -263,7 +263,7 @@ impl StreamedPayload {
     }
 
     /// Sends the rest to the thread.
-    async fn end(mut self) -> JoinHandle<Option<Decoded>> {
+    async fn end(mut self) -> JoinHandle<Option<DecodedPayload>> {
         poll_fn(|cx| self.poll_send(cx)).await;
         self.work
     }

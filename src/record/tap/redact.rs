@@ -10,7 +10,7 @@ use ::http::{HeaderMap, HeaderValue, header};
 use bytes::{Buf, Bytes};
 
 use super::exchange::ExchangeTap;
-use crate::record::heads::Decoded;
+use crate::record::journal::heads::DecodedPayload;
 use crate::record::journal::{Flush, FrameKind};
 use crate::record::redaction::{MAX_WHOLE, MemoryReservation};
 use harproxy_http::coding::{self, Coding};
@@ -70,7 +70,7 @@ pub struct PayloadFrames {
     pub tap: Arc<ExchangeTap>,
     /// The message of the payload.
     pub direction: Direction,
-    /// How soon frames are written.
+    /// EndReason soon frames are written.
     pub flush: Flush,
 }
 
@@ -115,7 +115,12 @@ enum Decoding {
 
 impl PayloadRedactor {
     /// Redacts a collected payload. `is_whole`: it is not cut off. `reservation` holds its bytes.
-    pub fn redact_whole(&self, bytes: &Bytes, is_whole: bool, reservation: &mut MemoryReservation) -> Option<Decoded> {
+    pub fn redact_whole(
+        &self,
+        bytes: &Bytes,
+        is_whole: bool,
+        reservation: &mut MemoryReservation,
+    ) -> Option<DecodedPayload> {
         if !self.headers.is_coded() {
             return self.push_redacted(self.redact(bytes, is_whole), bytes);
         }
@@ -124,14 +129,14 @@ impl PayloadRedactor {
             Decoding::TooLong => self.redact_stream(&mut std::iter::once(bytes.clone())),
             Decoding::Complete(plain) if plain.len() > max => {
                 self.push_decoded(&plain[..max]);
-                Some(Decoded { more: true, total: Some(plain.len() as u64), broken: false })
+                Some(DecodedPayload { more: true, total: Some(plain.len() as u64), broken: false })
             }
             Decoding::Complete(plain) => self.push_redacted(self.redact(&plain, is_whole), bytes),
             Decoding::Broken(plain) if is_whole || plain.is_empty() => {
                 // Anyone can read the beginning, for example of a payload whose checksum is missing.
                 if let Some(redacted) = self.redact(&plain[..plain.len().min(max)], false) {
                     self.frames.push_decoded(redacted.into());
-                    return Some(Decoded { more: false, total: None, broken: true });
+                    return Some(DecodedPayload { more: false, total: None, broken: true });
                 }
                 let redacted = self.redact(bytes, is_whole);
                 self.frames.push_wire(redacted.map_or_else(|| bytes.clone(), Bytes::from));
@@ -139,13 +144,13 @@ impl PayloadRedactor {
             }
             Decoding::Broken(plain) => {
                 self.push_decoded(&plain[..plain.len().min(max)]);
-                Some(Decoded::default())
+                Some(DecodedPayload::default())
             }
         }
     }
 
     /// Redacts a long payload as its pieces come. Blocks: only for blocking threads.
-    pub fn redact_stream(&self, pieces: &mut (dyn Iterator<Item = Bytes> + Send)) -> Option<Decoded> {
+    pub fn redact_stream(&self, pieces: &mut (dyn Iterator<Item = Bytes> + Send)) -> Option<DecodedPayload> {
         let codings = self.headers.codings.as_deref().unwrap_or_default();
         let max_body = self.frames.tap.max_body();
         let push_decoded = |bytes| self.frames.push_decoded(bytes);
@@ -203,11 +208,11 @@ impl PayloadRedactor {
     }
 
     /// Journals the redacted payload, or the bytes as they came if they hold no secret.
-    fn push_redacted(&self, redacted: Option<Vec<u8>>, wire: &Bytes) -> Option<Decoded> {
+    fn push_redacted(&self, redacted: Option<Vec<u8>>, wire: &Bytes) -> Option<DecodedPayload> {
         match redacted {
             Some(redacted) => {
                 self.frames.push_decoded(redacted.into());
-                Some(Decoded::default())
+                Some(DecodedPayload::default())
             }
             None => {
                 self.frames.push_wire(wire.clone());
@@ -227,7 +232,7 @@ impl PayloadRedactor {
         pieces: &mut dyn Iterator<Item = io::Result<Bytes>>,
         max: Option<u64>,
         push: &dyn Fn(Bytes),
-    ) -> Decoded {
+    ) -> DecodedPayload {
         let tap = &self.frames.tap;
         let (mut redactor, mut stream) = (tap.redactor().redactor(), Stream::new(&self.headers.content_type));
         let mut redacted = Vec::new();
@@ -250,7 +255,7 @@ impl PayloadRedactor {
         }
         stream.finish(&mut redactor, &mut redacted);
         push(redacted.into());
-        Decoded { more: max.is_some_and(|max| total > max), total: (!broken).then_some(total), broken }
+        DecodedPayload { more: max.is_some_and(|max| total > max), total: (!broken).then_some(total), broken }
     }
 }
 

@@ -8,8 +8,8 @@ use futures_util::FutureExt;
 use super::payload::{PayloadEnd, PayloadTap};
 use super::redact::Direction;
 use super::*;
-use crate::record::heads::Decoded;
-use crate::record::journal::{Flush, FrameKind, Journal, Reader, frame::MAGIC};
+use crate::record::journal::heads::DecodedPayload;
+use crate::record::journal::{Flush, FrameKind, Journal, JournalReader, frame::MAGIC};
 use harproxy_proxy::endings;
 
 /// An exchange, and its journal.
@@ -23,7 +23,7 @@ fn exchange() -> (Arc<ExchangeTap>, File) {
 fn frames(tap: Arc<ExchangeTap>, mut journal: File) -> Vec<(FrameKind, Vec<u8>)> {
     drop(Arc::into_inner(tap).unwrap());
     journal.rewind().unwrap();
-    let mut reader = Reader::open(journal).unwrap().unwrap();
+    let mut reader = JournalReader::open(journal).unwrap().unwrap();
     let mut found = Vec::new();
     while let Some(frame) = reader.next_frame().unwrap() {
         found.push((frame.kind, frame.span));
@@ -47,7 +47,7 @@ async fn journalled(
     content_type: &'static str,
     coding: &'static str,
     wire: Vec<u8>,
-) -> (bool, Option<Decoded>, Vec<u8>) {
+) -> (bool, Option<DecodedPayload>, Vec<u8>) {
     let (tap, journal) = exchange();
     let headers = [(header::CONTENT_TYPE, content_type), (header::CONTENT_ENCODING, coding)];
     let headers = headers.map(|(name, value)| (name, HeaderValue::from_static(value))).into_iter().collect();
@@ -87,7 +87,7 @@ async fn coded_payload_is_decoded_on_a_blocking_thread() {
         for content_type in ["application/json", "application/x-ndjson"] {
             let (is_inline, decoded, journal) = journalled(content_type, "gzip, gzip", wire.clone()).await;
             assert!(!is_inline, "{len}");
-            let Decoded { broken, total, .. } = decoded.unwrap();
+            let DecodedPayload { broken, total, .. } = decoded.unwrap();
             assert!(!broken && total.is_none_or(|total| total == text.len() as u64), "{total:?}");
             assert!(journal.len() > text.len() && !holds_secret(&journal));
         }

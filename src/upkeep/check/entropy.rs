@@ -8,9 +8,9 @@ use super::place::inside_body;
 use super::{Check, Finding, Kind, Severity};
 use crate::upkeep::sift::{Body, Item, Where};
 use harproxy_har::Fixture;
-use harproxy_har::parts::Part;
-use harproxy_http::tree::{Kind as Json, Node, Plain};
+use harproxy_har::values::HarValue;
 use harproxy_http::{MediaType, volatile};
+use harproxy_json::{CountAll, Node, NodeKind};
 use harproxy_redact::placeholder;
 
 /// Shorter values can't be told from identifiers, and longer ones are data, bytes.
@@ -50,7 +50,7 @@ impl Tokens {
     pub(super) fn look(
         &mut self,
         fixture: &Fixture,
-        part: &Part,
+        part: &HarValue,
         item: &Item<'_>,
         check: &Check<'_>,
         findings: &mut Vec<Finding>,
@@ -81,7 +81,7 @@ impl Tokens {
     }
 
     fn body(&mut self, body: &Body<'_>, text: &str, check: &Check<'_>, findings: &mut Vec<Finding>) {
-        let Some(node) = Node::parse(text, &Plain) else { return };
+        let Some(node) = Node::parse(text, &CountAll) else { return };
         let mut strings = Vec::new();
         collect(&node, "", &mut strings);
         for (name, string) in strings {
@@ -115,10 +115,10 @@ impl Tokens {
 /// Strings with the name of the nearest member.
 fn collect<'n, 't>(node: &'n Node<'t>, name: &'n str, strings: &mut Vec<(&'n str, &'n Node<'t>)>) {
     match &node.kind {
-        Json::Leaf if node.text.starts_with('"') => strings.push((name, node)),
-        Json::Leaf => {}
-        Json::List(items) => items.iter().for_each(|item| collect(item, name, strings)),
-        Json::Object(members) => members.iter().for_each(|member| collect(&member.value, &member.name, strings)),
+        NodeKind::Scalar if node.text.starts_with('"') => strings.push((name, node)),
+        NodeKind::Scalar => {}
+        NodeKind::Array(items) => items.iter().for_each(|item| collect(item, name, strings)),
+        NodeKind::Object(members) => members.iter().for_each(|member| collect(&member.value, &member.name, strings)),
     }
 }
 

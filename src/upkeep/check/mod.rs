@@ -12,7 +12,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::sift::{self, Item, Sift};
-use harproxy_har::parts::Part;
+use harproxy_har::values::HarValue;
 use harproxy_har::{Error, Fixture, format};
 use harproxy_redact::marker::Run;
 use harproxy_redact::{Placeholder, Policy, Secret, Vault};
@@ -142,8 +142,8 @@ fn look(fixture: &Fixture, check: &Check<'_>, vault: &Vault) -> Vec<Finding> {
     let mut tokens = entropy::Tokens::default();
     let mut leaks = Leaks::new(vault, check.allow);
     let mut sift = Sift::new(fixture, check.policy, &mut leaks);
-    for part in fixture.parts() {
-        let text = match fixture.part_text(&part) {
+    for part in fixture.values() {
+        let text = match fixture.value_text(&part) {
             Ok(text) => text,
             Err(error) => {
                 findings.push(about(&part, error));
@@ -186,7 +186,7 @@ fn look(fixture: &Fixture, check: &Check<'_>, vault: &Vault) -> Vec<Finding> {
 /// A fixture of which nothing can be told but why.
 fn unusable(error: Error) -> Result<Report, Error> {
     let (kind, line, message) = match error {
-        Error::Conflict { line, .. } => (Kind::Conflict, Some(line), "a conflict of git stands here".to_owned()),
+        Error::Conflict { line, .. } => (Kind::Conflict, Some(line), "unresolved git conflict".to_owned()),
         Error::Malformed { line, reason, .. } => (Kind::Broken, line, reason),
         error => return Err(error),
     };
@@ -195,7 +195,7 @@ fn unusable(error: Error) -> Result<Report, Error> {
 }
 
 /// An error as a finding about its part.
-fn about(part: &Part, error: Error) -> Finding {
+fn about(part: &HarValue, error: Error) -> Finding {
     let message = match error {
         Error::Entry { reason, .. } | Error::Malformed { reason, .. } => reason,
         error => error.to_string(),
@@ -223,7 +223,7 @@ fn odd(fixture: &Fixture, findings: &mut Vec<Finding>) {
     if fixture.is_own()
         && !fixture.is_compressed()
         && !is_broken
-        && let Ok(changes) = format::look(fixture)
+        && let Ok(changes) = format::find_changes(fixture)
         && !changes.is_empty()
     {
         let message = "it is not in canonical form: `harproxy fmt` mends that".to_owned();
@@ -231,7 +231,7 @@ fn odd(fixture: &Fixture, findings: &mut Vec<Finding>) {
     }
 }
 
-fn stale(fixture: &Fixture, part: &Part, check: &Check<'_>) -> Option<Finding> {
+fn stale(fixture: &Fixture, part: &HarValue, check: &Check<'_>) -> Option<Finding> {
     let ((max_age, now), entry) = (check.max_age?, part.entry?);
     let age = now - fixture.recorded_at(entry)?;
     let message = format!("it was recorded {} days ago, before --max-age: record it again", age.whole_days());

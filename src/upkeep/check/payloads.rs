@@ -5,9 +5,10 @@ use std::io;
 
 use super::{Finding, Kind, Severity, about};
 use crate::upkeep::sift::Body;
-use harproxy_har::parts::{self, Part};
+use harproxy_har::values::HarValue;
 use harproxy_har::{Error, Fixture};
-use harproxy_http::json::{self, CompactReader};
+use harproxy_har::{digest, payload_path};
+use harproxy_json::{self as json, CompactReader};
 
 /// The payloads of a fixture.
 pub(super) struct Payloads<'a> {
@@ -24,7 +25,7 @@ impl<'a> Payloads<'a> {
     }
 
     /// Looks at a payload; whether it can be had.
-    pub(super) fn see_to(&mut self, part: &Part, body: &Body<'_>, findings: &mut Vec<Finding>) -> bool {
+    pub(super) fn see_to(&mut self, part: &HarValue, body: &Body<'_>, findings: &mut Vec<Finding>) -> bool {
         let place = format!("{} body", body.side);
         let mut tell = |severity, kind, message: String| {
             findings.push(Finding { place: Some(place.clone()), ..Finding::new(severity, kind, message) });
@@ -33,7 +34,7 @@ impl<'a> Payloads<'a> {
             tell(Severity::Warning, Kind::Truncated, format!("{place} was cut while it was recorded ({reason})"));
         }
         if let Some(name) = body.file() {
-            self.used.insert(parts::spelled(&name));
+            self.used.insert(payload_path::normal_name(&name));
             let (digest, len) = match self.digest(part, &name, body.says("_compact")) {
                 Ok(read) => read,
                 Err(error) => {
@@ -41,7 +42,10 @@ impl<'a> Payloads<'a> {
                     return false;
                 }
             };
-            if self.fixture.is_own() && parts::is_named_by_us(&name) && !parts::is_named_after(&name, &digest) {
+            if self.fixture.is_own()
+                && payload_path::has_own_name(&name)
+                && !payload_path::is_named_after(&name, &digest)
+            {
                 let message = format!("the payload {name} was edited: `harproxy fmt` gives it its name");
                 tell(Severity::Warning, Kind::Edited, message);
                 return true;
@@ -72,7 +76,7 @@ impl<'a> Payloads<'a> {
         }
     }
 
-    fn digest(&mut self, part: &Part, name: &str, compact: bool) -> Result<(String, u64), Error> {
+    fn digest(&mut self, part: &HarValue, name: &str, compact: bool) -> Result<(String, u64), Error> {
         let key = (name.to_owned(), compact);
         if let Some(read) = self.read.get(&key) {
             return Ok(read.clone());
@@ -80,9 +84,9 @@ impl<'a> Payloads<'a> {
         let entry = part.entry.unwrap_or_default();
         let unreadable =
             |error: io::Error| self.fixture.bad_entry(entry, format!("`_file` `{name}` can't be read: {error}"));
-        let (hex, mut len) = parts::digest(&mut *self.fixture.stored(entry, name)?).map_err(unreadable)?;
+        let (hex, mut len) = digest::sha256_hex(&mut *self.fixture.open_stored(entry, name)?).map_err(unreadable)?;
         if compact {
-            let mut read = CompactReader::new(self.fixture.stored(entry, name)?);
+            let mut read = CompactReader::new(self.fixture.open_stored(entry, name)?);
             len = io::copy(&mut read, &mut io::sink()).map_err(unreadable)?;
         }
         Ok(self.read.entry(key).or_insert((hex, len)).clone())

@@ -1,13 +1,12 @@
 //! Where in a payload something stands, in words.
 
 use harproxy_http::MediaType;
-use harproxy_http::json::member_step;
-use harproxy_http::tree::{Kind, Node, Plain};
+use harproxy_json::{CountAll, Node, NodeKind, member_step};
 
 /// `$.access_token` in JSON, `field password` in a form, else the line.
 pub(super) fn inside_body(content_type: &str, text: &[u8], at: usize) -> String {
     let start = if text.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
-    let json = std::str::from_utf8(&text[start..]).ok().and_then(|text| Node::parse(text, &Plain));
+    let json = std::str::from_utf8(&text[start..]).ok().and_then(|text| Node::parse(text, &CountAll));
     if let Some(node) = json {
         let mut path = "$".to_owned();
         descend(&node, at.saturating_sub(start), &mut path);
@@ -23,14 +22,14 @@ pub(super) fn inside_body(content_type: &str, text: &[u8], at: usize) -> String 
 
 fn descend(node: &Node<'_>, at: usize, path: &mut String) {
     match &node.kind {
-        Kind::Leaf => {}
-        Kind::List(items) => {
+        NodeKind::Scalar => {}
+        NodeKind::Array(items) => {
             if let Some((n, item)) = items.iter().enumerate().find(|(_, item)| (item.at..item.end()).contains(&at)) {
                 *path += &format!("[{n}]");
                 descend(item, at, path);
             }
         }
-        Kind::Object(members) => {
+        NodeKind::Object(members) => {
             if let Some(member) = members.iter().find(|member| (member.at..member.value.end()).contains(&at)) {
                 *path += &member_step(&member.name);
                 if at >= member.value.at {

@@ -16,7 +16,7 @@ pub(super) fn write(result: &Composed<'_>, path: &Path) -> Result<(), harproxy_h
     let parent = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let folder = tempfile::Builder::new().prefix(".harproxy-").tempdir_in(parent).map_err(failed("writing"))?;
     let made = folder.path().join("merged.zip");
-    let mut writer = FixtureWriter::create(&made, ContentMode::Attach, &[])?.saying(&result.log, &result.beside);
+    let mut writer = FixtureWriter::create(&made, ContentMode::Attach, &[])?.with_members(&result.log, &result.beside);
     for piece in &result.plan.pieces {
         match *piece {
             Piece::Take(take) => put(result, take, &mut writer)?,

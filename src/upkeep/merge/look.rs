@@ -7,7 +7,7 @@ use std::io::{self, Read};
 use memchr::memmem;
 use sha2::{Digest, Sha256};
 
-use harproxy_har::model::{Body, Entry, Stored};
+use harproxy_har::model::{Body, Entry, Storage};
 use harproxy_har::{Fixture, Payload};
 use harproxy_http::volatile::is_volatile;
 use harproxy_http::{Headers, MediaType, NormalUrl};
@@ -77,7 +77,7 @@ impl Look {
         };
         let bodies = [Some(&parsed.response.content), parsed.request.post_data.as_ref()];
         let files = bodies.into_iter().flatten().filter_map(|body| match &body.stored {
-            Stored::File(name) => Some(name.clone()),
+            Storage::File(name) => Some(name.clone()),
             _ => None,
         });
         let files = files.collect();
@@ -169,15 +169,15 @@ impl Eye<'_> {
             part.add("cut", cut.reason.as_bytes());
         }
         match &body.stored {
-            Stored::Nowhere if body.size.unwrap_or_default() > 0 => part.add("not kept", b""),
-            Stored::Nowhere => {}
-            Stored::File(name) if self.payloads == Payloads::ByName => {
+            Storage::Nowhere if body.size.unwrap_or_default() > 0 => part.add("not kept", b""),
+            Storage::Nowhere => {}
+            Storage::File(name) if self.payloads == Payloads::ByName => {
                 part.add("file", name.rsplit('/').next().unwrap_or_default().as_bytes());
             }
-            Stored::Text(text) | Stored::Base64(text) if self.payloads == Payloads::ByName => {
+            Storage::Text(text) | Storage::Base64(text) if self.payloads == Payloads::ByName => {
                 part.add("text", &without_boundary(body, text.as_bytes()));
             }
-            Stored::Text(_) | Stored::Base64(_) | Stored::File(_) => self.payload(body, part)?,
+            Storage::Text(_) | Storage::Base64(_) | Storage::File(_) => self.payload(body, part)?,
         }
         Ok(())
     }

@@ -141,9 +141,9 @@ impl Composed<'_> {
             entry = Some(with_folder(entry.unwrap_or_else(|| before.clone()), to));
         }
         Ok(match entry {
-            Some(entry) => pieces::entry(entry).into_bytes(),
+            Some(entry) => pieces::entry_text(entry).into_bytes(),
             None if fixture.is_own() => json,
-            None => pieces::formatted(&json).map_or(json, String::into_bytes),
+            None => pieces::format_entry(&json).map_or(json, String::into_bytes),
         })
     }
 

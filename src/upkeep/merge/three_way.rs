@@ -114,7 +114,7 @@ pub fn three_way(versions: &Versions<'_>) -> Result<Merged, harproxy_har::Error>
     let plan = plan::plan(&base, &ours, &theirs);
     let (renaming, shared) = numbers(&base, &ours, &theirs, &plan, archive);
     let members = |side: &Side| match &side.fixture {
-        Some(fixture) => pieces::around_entries(fixture),
+        Some(fixture) => pieces::members_outside_entries(fixture),
         None => Ok(Default::default()),
     };
     let (of_base, of_ours, of_theirs) = (members(&base)?, members(&ours)?, members(&theirs)?);

@@ -12,7 +12,7 @@ use super::rename::{Known, Renaming};
 use super::side::Side;
 use harproxy_har::pieces::{self, Object};
 use harproxy_har::write::FORMAT;
-use harproxy_har::{ContentMode, Fixture, FixtureWriter, Written, scope};
+use harproxy_har::{ContentMode, Fixture, FixtureWriter, WriteSummary, scope};
 use harproxy_http::NormalUrl;
 use harproxy_redact::Placeholder;
 
@@ -31,7 +31,7 @@ pub struct Union<'a> {
 #[derive(Clone, Debug, Default)]
 pub struct Joined {
     /// The result.
-    pub written: Written,
+    pub written: WriteSummary,
     /// What each file was good for, in their order.
     pub shares: Vec<Share>,
 }
@@ -93,7 +93,7 @@ pub fn union(union: &Union<'_>) -> Result<Joined, Error> {
         check(&fixtures)?;
     }
     let (log, beside) = beside_entries(&fixtures, adopt)?;
-    let mut writer = FixtureWriter::create(output, ContentMode::Attach, &[])?.saying(&log, &beside);
+    let mut writer = FixtureWriter::create(output, ContentMode::Attach, &[])?.with_members(&log, &beside);
     let mut shares = Vec::with_capacity(fixtures.len());
     let mut sum = Growing::default();
     for fixture in fixtures {
@@ -106,7 +106,7 @@ pub fn union(union: &Union<'_>) -> Result<Joined, Error> {
 /// Own ones and others are not mixed, nor are others that are read differently: the result would mean something else.
 fn check(fixtures: &[Fixture]) -> Result<(), Error> {
     let Some(first) = fixtures.first() else { return Ok(()) };
-    let Some(other) = fixtures.iter().find(|other| !other.is_read_as(first)) else { return Ok(()) };
+    let Some(other) = fixtures.iter().find(|other| !other.has_same_dialect(first)) else { return Ok(()) };
     let path = |fixture: &Fixture| fixture.path().to_owned();
     Err(match (first.is_own(), other.is_own()) {
         (true, _) => Error::Mixed { own: path(first), foreign: path(other) },
@@ -121,7 +121,7 @@ fn beside_entries(fixtures: &[Fixture], adopt: bool) -> Result<(Object, Object),
     let mut globs: Option<Vec<String>> = None;
     for fixture in fixtures {
         let none = Object::new();
-        let (more_log, more_beside) = pieces::around_entries(fixture)?;
+        let (more_log, more_beside) = pieces::members_outside_entries(fixture)?;
         log = log::merge(&none, &log, &more_log);
         beside = log::merge(&none, &beside, &more_beside);
         let own = fixture.scope().filter(|_| fixture.is_own()).map(<[String]>::to_vec);

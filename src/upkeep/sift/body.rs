@@ -6,12 +6,11 @@ use std::io::{self, Read, Seek, Write};
 
 use super::spots::{Side, inside, text_of};
 use super::{AnySift, Change, Sifted, applied};
-use harproxy_har::model::Stored;
-use harproxy_har::parts::Part;
-use harproxy_har::payload::{base64, to_base64};
+use harproxy_har::model::Storage;
+use harproxy_har::payload::{decode_base64, encode_base64};
+use harproxy_har::values::HarValue;
 use harproxy_har::{Error, Fixture};
-use harproxy_http::json::{self, CompactReader};
-use harproxy_http::tree::Node;
+use harproxy_json::{self as json, CompactReader, Node};
 use harproxy_redact::{Outcome, Place, Splice, Stream};
 
 /// Longer payload files are looked at through a window, as they are while recording, bytes.
@@ -84,7 +83,7 @@ impl<'t> Body<'t> {
     /// The bytes of `text`, if that is base64.
     pub(in crate::upkeep) fn base64_bytes(&self) -> Option<Vec<u8>> {
         let (node, is_base64) = self.text()?;
-        if is_base64 { base64(&text_of(node)?) } else { None }
+        if is_base64 { decode_base64(&text_of(node)?) } else { None }
     }
 
     /// `text` as it is.
@@ -93,11 +92,11 @@ impl<'t> Body<'t> {
     }
 
     /// Its bytes as text, if they are that and no more than so many.
-    pub(in crate::upkeep) fn held_text(&self, fixture: &Fixture, part: &Part, longest: usize) -> Option<String> {
+    pub(in crate::upkeep) fn held_text(&self, fixture: &Fixture, part: &HarValue, longest: usize) -> Option<String> {
         let bytes = match self.file() {
             Some(file) => {
                 let mut bytes = Vec::new();
-                let stored = fixture.stored(part.entry.unwrap_or_default(), &file).ok()?;
+                let stored = fixture.open_stored(part.entry.unwrap_or_default(), &file).ok()?;
                 stored.take(longest as u64 + 1).read_to_end(&mut bytes).ok()?;
                 bytes
             }
@@ -185,7 +184,7 @@ fn coded(sift: &mut AnySift<'_, '_>, body: &Body<'_>, node: &Node<'_>, is_base64
         Outcome::Opaque => return Sifted::Opaque,
         Outcome::Redacted(left) => left,
     };
-    let text = if is_base64 { to_base64(&left) } else { String::from_utf8_lossy(&left).into_owned() };
+    let text = if is_base64 { encode_base64(&left) } else { String::from_utf8_lossy(&left).into_owned() };
     let mut edits = vec![Splice { range: node.at..node.end(), with: serde_json::Value::from(text).to_string() }];
     edits.extend(body.resized(body.len_of(bytes), body.len_of(&left)));
     Sifted::Changed(Change { edits, left: Content::Bytes(left) })
@@ -200,16 +199,16 @@ fn meant(fixture: &Fixture, entry: usize, body: &Body<'_>, raw: &[u8]) -> Option
     let response = &parsed.response;
     response.headers.contains("content-encoding").then_some(())?;
     let meant = match &response.content.stored {
-        Stored::Text(text) => text.clone().into_bytes(),
-        Stored::Base64(text) => base64(text)?,
-        Stored::Nowhere | Stored::File(_) => return None,
+        Storage::Text(text) => text.clone().into_bytes(),
+        Storage::Base64(text) => decode_base64(text)?,
+        Storage::Nowhere | Storage::File(_) => return None,
     };
     (meant != raw).then_some(meant)
 }
 
 fn in_file(sift: &mut AnySift<'_, '_>, entry: usize, body: &Body<'_>, name: &str) -> Result<Sifted, Error> {
     let failed = |source| Error::Payload { doing: "looking into a payload", source };
-    let mut stored = sift.fixture.stored(entry, name)?;
+    let mut stored = sift.fixture.open_stored(entry, name)?;
     let mut head = Vec::new();
     (&mut stored).take(HELD + 1).read_to_end(&mut head).map_err(failed)?;
     if head.len() as u64 <= HELD {
@@ -256,10 +255,10 @@ fn long(
             if body.says("_compact") { Box::new(CompactReader::new(read)) } else { read };
         io::copy(&mut read, &mut io::sink())
     };
-    if is_same(sift.fixture.stored(entry, name)?, content.reader().map_err(failed)?).map_err(failed)? {
+    if is_same(sift.fixture.open_stored(entry, name)?, content.reader().map_err(failed)?).map_err(failed)? {
         return Ok(Sifted::Clean);
     }
-    let old = len(sift.fixture.stored(entry, name)?).map_err(failed)?;
+    let old = len(sift.fixture.open_stored(entry, name)?).map_err(failed)?;
     let new = len(content.reader().map_err(failed)?).map_err(failed)?;
     let edits = body.resized(old, new).into_iter().collect();
     Ok(Sifted::Changed(Change { edits, left: content }))

@@ -7,9 +7,9 @@ mod spots;
 pub(super) use body::{Body, Content};
 pub(super) use spots::{Item, Spot, Where};
 
-use harproxy_har::parts::Part;
+use harproxy_har::values::HarValue;
 use harproxy_har::{Error, Fixture};
-use harproxy_http::tree::{Node, Plain};
+use harproxy_json::{CountAll, Node};
 use harproxy_redact::{Namer, Policy, Redactor, Splice};
 
 /// A policy going over a fixture.
@@ -55,7 +55,7 @@ impl<'a, N: Namer> Sift<'a, N> {
     ///
     /// # Errors
     /// When a payload can't be read.
-    pub(super) fn item(&mut self, part: &Part, item: &Item<'_>) -> Result<Sifted, Error> {
+    pub(super) fn item(&mut self, part: &HarValue, item: &Item<'_>) -> Result<Sifted, Error> {
         match item {
             Item::Spot(spot) => Ok(AnySift::spot(self, spot)),
             Item::Body(body) => body::sift(self, part.entry.unwrap_or_default(), body),
@@ -81,11 +81,11 @@ impl AnySift<'_, '_> {
 /// When it is nested deeper than anything that people or tools write.
 pub(super) fn each_item(
     fixture: &Fixture,
-    part: &Part,
+    part: &HarValue,
     text: &str,
     mut each: impl FnMut(&Item<'_>) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let Some(node) = Node::parse(text, &Plain) else {
+    let Some(node) = Node::parse(text, &CountAll) else {
         let reason = "it is nested too deep to be looked into".to_owned();
         return Err(match part.entry {
             Some(entry) => fixture.bad_entry(entry, reason),

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::Body;
-use harproxy_har::mend_surrogates;
-use harproxy_http::tree::{Kind, Member, Node};
+use harproxy_json::text::unquote_lossy;
+use harproxy_json::{Member, Node, NodeKind};
 use harproxy_redact::Place;
 
 /// Which message something belongs to.
@@ -105,14 +105,14 @@ impl Item<'_> {
 pub(super) fn of_entry<'t>(entry: &'t Node<'t>) -> Vec<Item<'t>> {
     let mut walk = Walk::default();
     let messages = [("request", Side::Request), ("response", Side::Response)];
-    let parts = |name: &'static str| members(entry).filter(move |member| member.name == name);
+    let parts = |name: &'static str| entry.members().iter().filter(move |member| member.name == name);
     for names in
         [&["url", "headers", "postData", "content", "_trailers"][..], &["cookies", "queryString", "redirectURL"]]
     {
         for (message, side) in messages {
             for part in parts(message) {
                 for name in names {
-                    let of_name = members(&part.value).filter(|member| member.name == *name);
+                    let of_name = part.value.members().iter().filter(|member| member.name == *name);
                     of_name.for_each(|member| walk.known(side, &part.value, member));
                 }
             }
@@ -132,10 +132,10 @@ pub(super) fn of_entry<'t>(entry: &'t Node<'t>) -> Vec<Item<'t>> {
         "redirectURL",
     ];
     const ENTRY: [&str; 4] = ["startedDateTime", "pageref", "serverIPAddress", "connection"];
-    for member in members(entry).filter(|member| !ENTRY.contains(&&*member.name)) {
+    for member in entry.members().iter().filter(|member| !ENTRY.contains(&&*member.name)) {
         let message = messages.iter().any(|(name, _)| *name == member.name);
-        if message && matches!(member.value.kind, Kind::Object(_)) {
-            let others = members(&member.value).filter(|member| !MESSAGE.contains(&&*member.name));
+        if message && matches!(member.value.kind, NodeKind::Object(_)) {
+            let others = member.value.members().iter().filter(|member| !MESSAGE.contains(&&*member.name));
             others.for_each(|other| walk.any(&other.name, &format!("{}.{}", member.name, other.name), &other.value));
         } else {
             walk.any(&member.name, &member.name, &member.value);
@@ -172,11 +172,11 @@ impl<'t> Walk<'t> {
     }
 
     fn body(&mut self, name: &str, side: Side, message: &'t Node<'t>, value: &'t Node<'t>) {
-        if !matches!(value.kind, Kind::Object(_)) {
+        if !matches!(value.kind, NodeKind::Object(_)) {
             return self.any(name, name, value);
         }
         self.items.push(Item::Body(Body::new(side, content_type(message, value), value)));
-        for member in members(value) {
+        for member in value.members() {
             match &*member.name {
                 "text" | "_file" | "mimeType" | "encoding" => {}
                 "params" => self.fields("params", &member.value, Where::Field),
@@ -187,10 +187,10 @@ impl<'t> Walk<'t> {
 
     /// A list of names and values.
     fn fields(&mut self, name: &str, list: &'t Node<'t>, what: impl Fn(String) -> Where) {
-        let Kind::List(fields) = &list.kind else { return self.any(name, name, list) };
+        let NodeKind::Array(fields) = &list.kind else { return self.any(name, name, list) };
         for field in fields {
             let called = field.member("name").and_then(text_of).unwrap_or_default();
-            for member in members(field) {
+            for member in field.members() {
                 match &*member.name {
                     "name" => {}
                     "value" => self.string(&member.value, || what(called.to_string())),
@@ -204,8 +204,8 @@ impl<'t> Walk<'t> {
     fn any(&mut self, name: &str, path: &str, value: &'t Node<'t>) {
         let header = name.to_ascii_lowercase().ends_with("headers") || name == "trailers";
         match &value.kind {
-            Kind::Leaf => self.string(value, || Where::Member { path: path.to_owned(), name: name.to_owned() }),
-            Kind::List(items) => {
+            NodeKind::Scalar => self.string(value, || Where::Member { path: path.to_owned(), name: name.to_owned() }),
+            NodeKind::Array(items) => {
                 let pairs = items.iter().any(|item| item.member("name").is_some() && item.member("value").is_some());
                 match name {
                     _ if !pairs => {}
@@ -217,9 +217,9 @@ impl<'t> Walk<'t> {
                 }
                 items.iter().enumerate().for_each(|(n, item)| self.any(name, &format!("{path}[{n}]"), item));
             }
-            Kind::Object(members) => {
+            NodeKind::Object(members) => {
                 for member in members {
-                    if header && matches!(member.value.kind, Kind::Leaf) {
+                    if header && matches!(member.value.kind, NodeKind::Scalar) {
                         self.string(&member.value, || Where::Header(Side::Request, member.name.clone()));
                     } else {
                         self.any(&member.name, &format!("{path}.{}", member.name), &member.value);
@@ -236,35 +236,19 @@ impl<'t> Walk<'t> {
     }
 }
 
-/// The members of an object.
-fn members<'t>(node: &'t Node<'t>) -> impl Iterator<Item = &'t Member<'t>> {
-    match &node.kind {
-        Kind::Object(members) => members.iter(),
-        _ => [].iter(),
-    }
-}
-
 /// A string as it is written, without its quotes.
 pub(super) fn inside<'t>(node: &Node<'t>) -> Option<&'t str> {
     node.text.strip_prefix('"')?.strip_suffix('"')
 }
 
-/// What a string says.
+/// Decodes a string.
 pub(super) fn text_of<'t>(node: &Node<'t>) -> Option<Cow<'t, str>> {
-    let written = inside(node)?;
-    if !written.contains('\\') {
-        return Some(written.into());
-    }
-    let text = serde_json::from_str(node.text).or_else(|_| serde_json::from_str(&mend_surrogates(node.text)));
-    text.ok().map(Cow::Owned)
+    unquote_lossy(node.text)
 }
 
 /// The `Content-Type` of a message, else what its payload is said to be.
 fn content_type(message: &Node<'_>, body: &Node<'_>) -> String {
-    let fields = match message.member("headers").map(|headers| &headers.kind) {
-        Some(Kind::List(fields)) => &fields[..],
-        _ => &[],
-    };
+    let fields = message.member("headers").map(Node::elements).unwrap_or_default();
     let of_name = |field: &&Node<'_>| {
         let name = field.member("name").and_then(text_of);
         name.is_some_and(|name| name.eq_ignore_ascii_case("content-type"))

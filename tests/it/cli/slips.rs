@@ -95,12 +95,7 @@ fn hints_are_about_what_is_wrong() {
         (&["env", "extra"], 2, "'extra'", "two dashes"),
         (&["ca", "bundle", "extra"], 2, "'extra'", "two dashes"),
         (&["record", "--upstream-ca", "nope.pem", "--", "true"], 2, "nope.pem", "os error"),
-        (
-            &["record", "--upstream-ca", "empty.pem", "--", "true"],
-            2,
-            "empty.pem holds no certificate\n",
-            "certificate: ",
-        ),
+        (&["record", "--upstream-ca", "empty.pem", "--", "true"], 2, "empty.pem has no certificate\n", "certificate: "),
         (&["record", "--config", "bad.toml", "--", "true"], 2, "UTF-8", "check the disk"),
         (&["env", "-p", "0"], 2, "-p 8899", "http://127.0.0.1:0"),
     ] {

@@ -77,7 +77,7 @@ fn a_broken_edit_leaves_what_was_loaded_and_is_told_once_with_its_reason() {
     let unusable = edited(&sandbox, |har| har["log"]["entries"][1]["request"] = Value::Null);
     for (broken, why) in [
         (half, "EOF while"),
-        (&conflict, "a conflict of git"),
+        (&conflict, "unresolved git conflict"),
         (&missing, "api/none.txt"),
         (&unusable, "api.har#1"),
         ("", "empty"),

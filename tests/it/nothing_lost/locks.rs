@@ -99,7 +99,7 @@ fn tools_that_write_wait_for_a_recorder_and_those_that_read_do_not() {
 fn a_recorder_waits_for_a_tool() {
     let stage = Stage::new();
     stage.record(&["-o", FILE], CURL).expect(0);
-    let hold = record::hold(&stage.sandbox.join(FILE)).unwrap();
+    let hold = record::lock_fixture(&stage.sandbox.join(FILE)).unwrap();
     stage.record(&["-o", FILE], &["echo", "ran"]).expect(3).says("hars/a.har is being written by another harproxy");
     drop(hold);
     stage.record(&["-o", FILE], CURL).expect(0).says("1 unchanged");

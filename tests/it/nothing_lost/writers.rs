@@ -58,7 +58,7 @@ fn state(sandbox: &Sandbox, target: &str) -> Option<Files> {
     let fixture = Fixture::open(&path).unwrap_or_else(|e| panic!("{target} is torn: {e}"));
     for (name, entry) in fixture.payload_names() {
         // Those of an archive are part of it.
-        let Some(path) = fixture.payload_place(&name) else { continue };
+        let Some(path) = fixture.expected_payload_path(&name) else { continue };
         let bytes = fs::read(path).unwrap_or_else(|e| panic!("{target}: the payload {name} of #{entry} is gone: {e}"));
         state.insert(name, bytes);
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use harproxy::pipeline::EventBus;
-use harproxy::record::{Ending, Error, OnFailure, RecordPlan, Recorder, RecordingSummary, Update, Volatile};
+use harproxy::record::{CmdEnd, Error, OnFailure, Outcome, RecordPlan, Recorder, UpdateMode, Volatile};
 use harproxy_glob::Globs;
 use harproxy_har::Fixture;
 use harproxy_har::write::{ContentMode, JsonLayout};
@@ -44,7 +44,7 @@ pub fn setup(sandbox: &Sandbox) -> Setup {
             scope: Globs::new(["**/api/**"]).unwrap(),
             content: ContentMode::Embed,
             noise: true,
-            update: Update::Merge,
+            update: UpdateMode::Merge,
             max_body: None,
             json_layout: JsonLayout::Indent,
             policy: Arc::default(),
@@ -116,12 +116,12 @@ impl Rig {
     }
 
     /// Ends the recording.
-    pub fn finish(self, ending: Ending) -> RecordingSummary {
+    pub fn finish(self, ending: CmdEnd) -> Outcome {
         self.finish_within(Duration::from_millis(200), ending)
     }
 
     /// The same, where what is under way is waited for.
-    pub fn finish_within(self, limit: Duration, ending: Ending) -> RecordingSummary {
+    pub fn finish_within(self, limit: Duration, ending: CmdEnd) -> Outcome {
         self.runtime.block_on(self.running.drain(limit));
         self.recorder.finalise(ending).unwrap()
     }

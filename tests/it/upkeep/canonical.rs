@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use harproxy::upkeep::fmt::{self, Formatted};
 use harproxy_har::Fixture;
-use harproxy_http::json::compact;
+use harproxy_json::compact;
 use proptest::prelude::*;
 use serde_json::Value;
 

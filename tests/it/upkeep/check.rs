@@ -222,7 +222,7 @@ fn broken_fixtures_are_problems_and_unreadable_ones_are_told_at_the_end() {
     sandbox.write("hars/d.har", &good);
     sandbox.write("hars/e.har", "{\"log\": {}}");
     let check = sandbox.run(["check"]).expect(1);
-    says(&check, &format!("hars/a.har:{}: problem: a conflict of git stands here", at + 1));
+    says(&check, &format!("hars/a.har:{}: problem: unresolved git conflict", at + 1));
     says(&check, "hars/b.har:");
     says(&check, "hars/c.har#0 (line ");
     says(&check, "hars/c.har#1 (line ");

@@ -140,16 +140,12 @@ fn a_bad_file_is_told_left_alone_and_the_others_done() {
     let bad = [
         ("a.har", own(&[json!(null), entry("/x", json!({}))]), "hars/a.har#0".to_owned()),
         ("b.har", own(&[json!({"request": {}, "response": {}})]), "no `url`".to_owned()),
-        ("c.har", conflict, format!("hars/c.har:{conflict_line}: a conflict of git")),
+        ("c.har", conflict, format!("hars/c.har:{conflict_line}: unresolved git conflict")),
         ("d.har", own(&[entry("/x", json!({})), entry("/y", gone)]), "hars/d.har#1 (line ".to_owned()),
         ("e.har", own(&[entry("/x", json!({"_file": "../secret.txt"}))]), "leaves the folder".to_owned()),
         ("f.har", good[..good.len() / 2].to_owned(), "hars/f.har:".to_owned()),
         ("g.har", json!({"entries": [entry("/x", json!({}))]}).to_string(), "no `log`".to_owned()),
-        (
-            "h.har",
-            good.replacen("\"entries\"", "\"entries\": 1, \"entries\"", 1),
-            "`entries` stands there twice".to_owned(),
-        ),
+        ("h.har", good.replacen("\"entries\"", "\"entries\": 1, \"entries\"", 1), "`entries` is duplicated".to_owned()),
     ];
     for (name, text, _) in &bad {
         sandbox.write(&format!("hars/{name}"), text);

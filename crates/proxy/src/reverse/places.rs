@@ -11,7 +11,7 @@ use ::http::{Request, Uri};
 use ::url::Url;
 
 use super::{Route, Routes, reachable};
-use harproxy_http::cookies::{self, Attribute};
+use harproxy_http::cookies::{self, AttributeChange};
 
 /// A request on a `--reverse` port, as the client sent it and as the origin gets it.
 pub(crate) struct Asked {
@@ -113,9 +113,11 @@ impl<'a> Places<'a> {
     fn cookie(&self, cookie: &str) -> Option<String> {
         let (here, there) = (self.here.host_str()?, self.there.host_str()?);
         cookies::change_attributes(cookie, |name, value| match name {
-            "domain" if cookies::covers(value, there) && !cookies::covers(value, here) => Attribute::Goes,
-            "path" => self.route.cookie_path(value).map_or(Attribute::Stays, Attribute::Becomes),
-            _ => Attribute::Stays,
+            "domain" if cookies::domain_matches(value, there) && !cookies::domain_matches(value, here) => {
+                AttributeChange::Remove
+            }
+            "path" => self.route.cookie_path(value).map_or(AttributeChange::Keep, AttributeChange::Replace),
+            _ => AttributeChange::Keep,
         })
     }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::cli::advice::Failure;
 use crate::cli::ui::{self, Ui};
 use crate::pipeline::EventBus;
-use crate::record::{Ending, OnFailure, RecordPlan, Recorder, Update, Volatile};
+use crate::record::{CmdEnd, OnFailure, RecordPlan, Recorder, UpdateMode, Volatile};
 use crate::replay::{Clock, Latency, MissAnswer, OnMiss, ReplayPlan, Replayer};
 use crate::verdict::report::text;
 use crate::verdict::{CheckId, FailOn, Severity, Verdict, exit};
@@ -104,7 +104,7 @@ async fn record(
         scope: Globs::new([GLOB]).map_err(crate::cli::plan::Error::Glob)?,
         content: ContentMode::Attach,
         noise: true,
-        update: Update::Replace,
+        update: UpdateMode::Replace,
         max_body: None,
         json_layout: JsonLayout::Indent,
         policy: Arc::default(),
@@ -126,7 +126,7 @@ async fn record(
     drop(visitor);
     running.drain(PATIENCE).await;
     let finaliser = recorder.clone();
-    let outcome = tokio::task::spawn_blocking(move || finaliser.finalise(Ending::Clean))
+    let outcome = tokio::task::spawn_blocking(move || finaliser.finalise(CmdEnd::Clean))
         .await
         .map_err(|error| Failure::System { doing: "finalising the recording", source: error.into() })??;
     story.tell(&format!("   {}", crate::cli::summary::change(&outcome, output, None)))?;

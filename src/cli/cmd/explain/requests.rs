@@ -11,8 +11,8 @@ use serde::Deserialize;
 
 use crate::cli::args::explain::ExplainArgs;
 use crate::cli::args::values::Data;
-use harproxy_har::mend_surrogates;
 use harproxy_http::NormalUrl;
+use harproxy_json::text::replace_lone_surrogates;
 use harproxy_matching::Query;
 
 /// Why a request can't be read.
@@ -155,7 +155,7 @@ fn get() -> String {
 fn parse(line: &[u8]) -> Result<Request, String> {
     let text = std::str::from_utf8(line).map_err(|_| "it is not UTF-8".to_owned())?;
     // Some editors open a file with a byte order mark.
-    let text = mend_surrogates(text.trim_start_matches('\u{feff}'));
+    let text = replace_lone_surrogates(text.trim_start_matches('\u{feff}'));
     let line: Line = serde_json::from_str(&text).map_err(|error| in_a_line(&error))?;
     let url = NormalUrl::parse_any(&line.url).map_err(|error| error.to_string())?;
     let body = line.body_base64.map(|body| BASE64_STANDARD.decode(body)).transpose();

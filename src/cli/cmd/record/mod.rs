@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use tokio::task::{JoinError, spawn_blocking};
 
-use crate::child::Pace;
 use crate::child::env::Mode;
 use crate::cli::advice::Failure;
 use crate::cli::args::record::RecordArgs;
@@ -20,7 +19,8 @@ use crate::cli::roots::Roots;
 use crate::cli::run::{About, End, Run};
 use crate::cli::summary;
 use crate::cli::ui::{self, Ui};
-use crate::record::{Ending, RecordPlan, Recorder, RecordingSummary, Volatile};
+use crate::diagnose::processes::PollRate;
+use crate::record::{CmdEnd, Outcome, RecordPlan, Recorder, Volatile};
 use harproxy_har::write::ContentMode;
 use harproxy_matching::MatchRule;
 use harproxy_proxy::upstream::{Upstream, UpstreamPlan};
@@ -63,9 +63,9 @@ type Learned = (Volatile, Vec<MatchRule>);
 /// Starts a recording, and tells what a killed one had left.
 pub(super) fn start(record: RecordPlan, upstream: UpstreamPlan, ui: &Ui) -> Result<Arc<Recorder>, Failure> {
     let recorder = Recorder::start(record, Upstream::anywhere(upstream)?)?;
-    if let Some(recovered) = recorder.recovered() {
-        let fixture = harproxy_support::shell_quote::path(&recovered.output);
-        ui.alert(Event::Recovered, &format!("{recovered}; run `harproxy check {fixture}` before you commit it"));
+    if let Some(recovery) = recorder.recovery() {
+        let fixture = harproxy_support::shell_quote::path(&recovery.output);
+        ui.alert(Event::Recovered, &format!("{recovery}; run `harproxy check {fixture}` before you commit it"));
     }
     Ok(Arc::new(recorder))
 }
@@ -78,7 +78,7 @@ async fn serve(run: &mut Run<'_>, recorder: &Arc<Recorder>, authority: Arc<Autho
         may_match: &may_match,
         may_match_origin: &may_match_origin,
         recorded_at: None,
-        pace: Pace::BESIDE,
+        rate: PollRate::LOW,
         quiet_output: false,
     };
     let handler = recorder.handler(run.bus());
@@ -99,10 +99,10 @@ async fn conclude(
         recorder.stop();
         return Ok(run.conclude(end, recorder.verdict(), &Recorded::default()));
     }
-    let ending = if end.is_clean() { Ending::Clean } else { Ending::Failed };
+    let ending = if end.is_clean() { CmdEnd::Clean } else { CmdEnd::Failed };
     let finalises = recorder.clone();
     let finalise = move || match learned {
-        Some((volatile, rules)) => finalises.finalise_under(volatile, rules, ending),
+        Some((volatile, rules)) => finalises.finalise_with_policy(volatile, rules, ending),
         None => finalises.finalise(ending),
     };
     match finished(run.unless_interrupted(spawn_blocking(finalise)).await) {
@@ -125,7 +125,7 @@ async fn conclude(
         }
         Err(failure) => {
             let status = run.unfinished(end, &failure, recorder.verdict());
-            if let Some(journal) = recorder.kept() {
+            if let Some(journal) = recorder.unfinished_journal() {
                 ui.alert(Event::Summary, &summary::kept(&fixture.output, &journal));
             }
             Ok(status)
@@ -150,7 +150,7 @@ struct Fixture {
 
 impl Fixture {
     /// The table, what changed, and what to type next.
-    fn summary(&self, outcome: &RecordingSummary, end: &End, plan: &RunPlan) -> String {
+    fn summary(&self, outcome: &Outcome, end: &End, plan: &RunPlan) -> String {
         let mut text = summary::table(&outcome.hosts);
         let failed = match end {
             End::Cmd(status) => Some(*status).filter(|_| !end.is_clean()),

@@ -14,7 +14,7 @@ use crate::cli::files;
 use crate::cli::run::{End, Run};
 use crate::cli::ui::Ui;
 use crate::learn::{self, Lessons};
-use crate::record::{self, Ending, RecordPlan, Recorder, RecordingSummary, Update, Volatile};
+use crate::record::{self, CmdEnd, Outcome, RecordPlan, Recorder, UpdateMode, Volatile};
 use harproxy_har::Fixture;
 use harproxy_har::write::ContentMode;
 use harproxy_proxy::upstream::UpstreamPlan;
@@ -53,7 +53,7 @@ pub(super) async fn again(
     finished(run.unless_interrupted(copies).await)?;
 
     ui.note(Event::Again, "running CMD again, to learn what differs though nothing has changed");
-    let (update, content) = (Update::Merge, ContentMode::Attach);
+    let (update, content) = (UpdateMode::Merge, ContentMode::Attach);
     let plan = RecordPlan { output: measure, update, content, ..first.plan().clone() };
     let second = start(plan, upstream, ui)?;
     match serve(run, &second, authority).await? {
@@ -70,7 +70,7 @@ pub(super) async fn again(
             false => Lessons::default(),
         };
         let (volatile, rules) = policy(second.plan(), &lessons);
-        let outcome = second.finalise_under(volatile, rules, Ending::Clean)?;
+        let outcome = second.finalise_with_policy(volatile, rules, CmdEnd::Clean)?;
         Ok((lessons, outcome))
     });
     let (lessons, outcome) = finished(run.unless_interrupted(learned).await)?;
@@ -95,7 +95,7 @@ fn policy(plan: &RecordPlan, lessons: &Lessons) -> Learned {
 }
 
 /// What differed, the lines for it, and what they change.
-fn told(lessons: &Lessons, outcome: &RecordingSummary, learning: &Learning) -> String {
+fn told(lessons: &Lessons, outcome: &Outcome, learning: &Learning) -> String {
     let mut text = String::new();
     if lessons.is_empty() && lessons.unexplained.is_empty() {
         return "the second run was answered as the first one: there is nothing to learn".to_owned();

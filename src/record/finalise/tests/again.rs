@@ -1,7 +1,7 @@
 //! Recording again: what stays, what is replaced, what is recovered.
 
 use super::*;
-use crate::record::recover::killed;
+use crate::record::recover::recover_killed;
 
 #[test]
 fn recording_the_same_again_touches_no_byte() {
@@ -100,7 +100,7 @@ fn what_is_no_change_by_itself() {
         Talk::get("/a", "1").with("x-version", "2"),
         Talk { status: Some(201), ..Talk::get("/a", "1") },
         Talk { trailers: vec![("x-sum", "1".into())], ..Talk::get("/a", "1") },
-        Talk { how: Some(How::UpstreamDied), ..Talk::get("/a", "1") },
+        Talk { reason: Some(EndReason::UpstreamDied), ..Talk::get("/a", "1") },
     ] {
         assert_eq!(desk.record(&[changed]).changed, 1);
         desk.record(&[Talk::get("/a", "1")]);
@@ -111,7 +111,7 @@ fn what_is_no_change_by_itself() {
 fn an_answer_that_was_not_waited_for_replaces_no_whole_one() {
     let desk = Desk::new("api.har");
     desk.record(&[Talk::get("/events", "one two three")]);
-    let result = desk.record(&[Talk { how: Some(How::ClientLeft), ..Talk::get("/events", "one") }]);
+    let result = desk.record(&[Talk { reason: Some(EndReason::ClientLeft), ..Talk::get("/events", "one") }]);
     assert_eq!((result.unchanged, result.changed), (1, 0));
     assert_eq!(desk.story(), ["/events one two three"]);
 }
@@ -124,7 +124,7 @@ fn scopes_add_up_unless_replaced() {
     desk.record(&[Talk::get("/a", "1")]);
     let scope = |desk: &Desk| desk.har()["log"]["_harproxy"]["scope"].clone();
     assert_eq!(scope(&desk), serde_json::json!(["https://api.test/**", "https://other.test/**"]));
-    desk.plan.update = Update::Replace;
+    desk.plan.update = UpdateMode::Replace;
     desk.record(&[Talk::get("/a", "1")]);
     assert_eq!(scope(&desk), serde_json::json!(["https://other.test/**"]));
 }
@@ -134,11 +134,11 @@ fn a_foreign_har_is_not_merged_into_but_can_be_replaced() {
     let mut desk = Desk::new("api.har");
     let foreign = r#"{"log":{"version":"1.2","creator":{"name":"x","version":"1"},"entries":[]}}"#;
     fs::write(&desk.plan.output, foreign).unwrap();
-    for update in [Update::Merge, Update::Missing] {
+    for update in [UpdateMode::Merge, UpdateMode::Missing] {
         desk.plan.update = update;
         assert!(matches!(check(&desk.plan), Err(Error::Foreign { .. })));
     }
-    desk.plan.update = Update::Replace;
+    desk.plan.update = UpdateMode::Replace;
     check(&desk.plan).unwrap();
     desk.record(&[Talk::get("/a", "1")]);
     assert_eq!(desk.story(), ["/a 1"]);
@@ -148,27 +148,28 @@ fn a_foreign_har_is_not_merged_into_but_can_be_replaced() {
 fn a_killed_recording_is_recovered_and_takes_nothing_away() {
     let mut desk = Desk::new("api.har");
     desk.record(&[Talk::get("/a", "1"), Talk::get("/b", "2")]);
-    desk.plan.update = Update::Replace;
-    let frames = [Talk::get("/b", "2b").frames(1, 0), Talk { how: None, ..Talk::get("/c", "3") }.frames(2, 1)].concat();
-    let claimed = desk.journal(&frames);
+    desk.plan.update = UpdateMode::Replace;
+    let frames =
+        [Talk::get("/b", "2b").frames(1, 0), Talk { reason: None, ..Talk::get("/c", "3") }.frames(2, 1)].concat();
+    let locked = desk.journal(&frames);
     // Torn in the middle of a frame.
-    (&claimed.file).write_all(&[9, 0, 0]).unwrap();
-    let recovered = killed(&desk.plan, &claimed).unwrap().unwrap();
-    assert_eq!((recovered.exchanges, recovered.cut), (2, 1));
+    (&locked.file).write_all(&[9, 0, 0]).unwrap();
+    let recovered = recover_killed(&desk.plan, &locked).unwrap().unwrap();
+    assert_eq!((recovered.summary.exchanges, recovered.summary.cut), (2, 1));
     assert_eq!(desk.story(), ["/a 1", "/b 2b", "/c 3"]);
-    assert_eq!(claimed.file.metadata().unwrap().len(), 0);
-    assert!(killed(&desk.plan, &claimed).unwrap().is_none());
+    assert_eq!(locked.file.metadata().unwrap().len(), 0);
+    assert!(recover_killed(&desk.plan, &locked).unwrap().is_none());
 }
 
 #[test]
 fn a_journal_that_was_torn_before_its_first_exchange_is_nothing() {
     let desk = Desk::new("api.har");
-    let claimed = Place::beside(&desk.plan.output).unwrap().claim().unwrap();
-    for rest in [&b""[..], b"harprox", b"harproxy journal 2\n", b"harproxy journal 2\n\x05\0\0"] {
-        claimed.clear().unwrap();
-        (&claimed.file).write_all(rest).unwrap();
-        assert!(killed(&desk.plan, &claimed).unwrap().is_none());
+    let locked = JournalPaths::beside(&desk.plan.output).unwrap().lock().unwrap();
+    for rest in [&b""[..], b"harprox", b"harproxy journal 3\n", b"harproxy journal 3\n\x05\0\0"] {
+        locked.truncate().unwrap();
+        (&locked.file).write_all(rest).unwrap();
+        assert!(recover_killed(&desk.plan, &locked).unwrap().is_none());
     }
     assert!(!desk.plan.output.exists());
-    assert!(Path::new(&claimed.place.journal).exists());
+    assert!(Path::new(&locked.paths.journal).exists());
 }

@@ -201,8 +201,8 @@ fn status_reason_place_and_trailers_are_the_new_ones() {
 #[test]
 fn an_answer_where_there_was_a_failure_is_all_new_but_what_was_asked() {
     let desk = Desk::new("api.har");
-    let failed = How::Failed { kind: "refused".into(), message: "connecting".into() };
-    desk.record(&[Talk { status: None, received: vec![], how: Some(failed), ..Talk::get("/a", "") }]);
+    let failed = EndReason::Failed { kind: "refused".into(), message: "connecting".into() };
+    desk.record(&[Talk { status: None, received: vec![], reason: Some(failed), ..Talk::get("/a", "") }]);
     let text = fs::read_to_string(&desk.plan.output).unwrap();
     fs::write(&desk.plan.output, text.replace("\"cache\": {}", "\"cache\": {},\n        \"comment\": \"mine\""))
         .unwrap();
@@ -277,7 +277,7 @@ fn an_edit_that_the_api_does_not_share_is_a_change() {
 fn a_payload_that_was_cut_or_is_no_json_is_replaced_whole() {
     let mut desk = Desk::new("api.har");
     desk.record(&[json_talk(r#"{"a":1}"#), Talk::get("/b", "old")]);
-    let cut = Talk { how: Some(How::UpstreamDied), ..json_talk(r#"{"a":"#) };
+    let cut = Talk { reason: Some(EndReason::UpstreamDied), ..json_talk(r#"{"a":"#) };
     assert_eq!(desk.record(&[cut, Talk::get("/b", "new")]).changed, 2);
     assert_eq!(desk.story(), [r#"/a {"a":"#, "/b new"]);
     assert_eq!(desk.entries()[0]["response"]["content"]["_truncated"]["reason"], "upstream-died");

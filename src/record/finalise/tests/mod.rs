@@ -11,11 +11,12 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::super::heads::{
-    End, Fields, How, Informational, Meta, Phases, RequestEnd, RequestHead, ResponseHead, WireVersion, encode,
-};
 use super::super::journal::frame::MAGIC;
-use super::super::journal::{Frame, FrameKind, Place};
+use super::super::journal::heads::{
+    ConnectPhases, EndReason, ExchangeEnd, HeaderFields, InformationalResponse, JournalMeta, RequestEnd, RequestHead,
+    ResponseHead, WireVersion, encode,
+};
+use super::super::journal::{Frame, FrameKind, JournalPaths};
 use super::*;
 use harproxy_glob::Globs;
 use harproxy_http::Headers;
@@ -33,9 +34,9 @@ struct Talk {
     headers: Vec<(&'static str, String)>,
     received: Vec<Vec<u8>>,
     seen: Option<u64>,
-    how: Option<How>,
+    reason: Option<EndReason>,
     trailers: Vec<(&'static str, String)>,
-    informational: Vec<Informational>,
+    informational: Vec<InformationalResponse>,
     connection: u64,
     started: i64,
     /// And on a clock that goes forward only.
@@ -58,7 +59,7 @@ impl Talk {
             headers: vec![("content-type", "text/plain".into()), ("date", "Fri, 20 Nov 2026 10:00:00 GMT".into())],
             received: vec![body.as_bytes().to_vec()],
             seen: None,
-            how: Some(How::Complete),
+            reason: Some(EndReason::Complete),
             trailers: Vec::new(),
             informational: Vec::new(),
             connection: 1,
@@ -111,7 +112,7 @@ impl Talk {
                     head_size: 120,
                     connection: self.connection,
                     remote: Some([127, 0, 0, 1].into()),
-                    connect: (exchange == 1).then_some(Phases { dns: None, tcp: Some(1000), tls: Some(2500) }),
+                    connect: (exchange == 1).then_some(ConnectPhases { dns: None, tcp: Some(1000), tls: Some(2500) }),
                     blocked: 40,
                     sent: 200,
                     answered: 1300,
@@ -122,20 +123,23 @@ impl Talk {
         for piece in &self.received {
             say(FrameKind::ResponseData, piece.clone().into());
         }
-        if let Some(how) = self.how.clone() {
+        if let Some(reason) = self.reason.clone() {
             let seen = self.seen.unwrap_or_else(|| self.received.iter().map(|piece| piece.len() as u64).sum());
-            say(FrameKind::End, said(&End { how, seen, at: 2300, trailers: fields(&self.trailers), decoded: None }));
+            say(
+                FrameKind::End,
+                said(&ExchangeEnd { reason, seen, at: 2300, trailers: fields(&self.trailers), decoded: None }),
+            );
         }
         frames
     }
 }
 
-fn fields(list: &[(&'static str, String)]) -> Fields {
+fn fields(list: &[(&'static str, String)]) -> HeaderFields {
     let mut headers = Headers::default();
     for (name, value) in list {
         headers.push(*name, value.clone());
     }
-    Fields(headers)
+    HeaderFields(headers)
 }
 
 fn said(what: &impl Serialize) -> Bytes {
@@ -156,7 +160,7 @@ impl Desk {
             scope: Globs::new(["https://api.test/**"]).unwrap(),
             content: ContentMode::Embed,
             noise: true,
-            update: Update::Merge,
+            update: UpdateMode::Merge,
             max_body: None,
             json_layout: harproxy_har::write::JsonLayout::Indent,
             policy: std::sync::Arc::default(),
@@ -168,14 +172,18 @@ impl Desk {
         Desk { dir, plan }
     }
 
-    fn journal(&self, frames: &[Frame]) -> Claimed {
-        let claimed = Place::beside(&self.plan.output).unwrap().claim().unwrap();
-        let meta = Meta { scope: self.plan.scope.sources().to_vec(), max_body: self.plan.max_body, ..Meta::default() };
+    fn journal(&self, frames: &[Frame]) -> LockedJournal {
+        let locked = JournalPaths::beside(&self.plan.output).unwrap().lock().unwrap();
+        let meta = JournalMeta {
+            scope: self.plan.scope.sources().to_vec(),
+            max_body: self.plan.max_body,
+            ..JournalMeta::default()
+        };
         let mut bytes = MAGIC.to_vec();
         Frame { kind: FrameKind::Meta, exchange: 0, payload: said(&meta) }.write(&mut bytes).unwrap();
         frames.iter().for_each(|frame| frame.write(&mut bytes).unwrap());
-        (&claimed.file).write_all(&bytes).unwrap();
-        claimed
+        (&locked.file).write_all(&bytes).unwrap();
+        locked
     }
 
     /// Records these exchanges, which begin a millisecond after each other.
@@ -189,10 +197,10 @@ impl Desk {
     }
 
     fn record_frames(&self, frames: &[Frame]) -> Arrangement {
-        let claimed = self.journal(frames);
-        let (mut reader, index) = open(&claimed).unwrap().unwrap();
+        let locked = self.journal(frames);
+        let (mut reader, index) = open(&locked).unwrap().unwrap();
         let arrangement = write(&self.plan, self.plan.update, &index, &mut reader, Destination::Fixture).unwrap();
-        claimed.remove().unwrap();
+        locked.remove().unwrap();
         arrangement
     }
 
@@ -241,7 +249,7 @@ fn an_entry_says_all_that_is_known() {
     let talk = Talk {
         sent: vec![b"ab", b"cd"],
         trailers: vec![("x-sum", "9".into())],
-        informational: vec![Informational { status: 103, headers: fields(&[("link", "</a>".into())]) }],
+        informational: vec![InformationalResponse { status: 103, headers: fields(&[("link", "</a>".into())]) }],
         ..Talk::post("/x?q=1", "", "hello").with("location", "/next")
     };
     desk.record(&[talk]);
@@ -333,15 +341,15 @@ fn what_was_cut_says_why_and_how_much() {
     let mut desk = Desk::new("api.har");
     desk.plan.max_body = Some(10);
     let packed = gzip(&"0123456789".repeat(500));
-    let left = Talk { how: Some(How::ClientLeft), ..Talk::get("/left", "four").with("content-length", "7") };
-    let died = Talk { how: Some(How::UpstreamDied), ..Talk::get("/died", "four") };
-    let killed = Talk { how: None, ..Talk::get("/killed", "four") };
+    let left = Talk { reason: Some(EndReason::ClientLeft), ..Talk::get("/left", "four").with("content-length", "7") };
+    let died = Talk { reason: Some(EndReason::UpstreamDied), ..Talk::get("/died", "four") };
+    let killed = Talk { reason: None, ..Talk::get("/killed", "four") };
     let long = Talk { seen: Some(25), ..Talk::get("/long", "tencharact") };
     let exact = Talk::get("/exact", "tencharact");
     let swollen = Talk { received: vec![packed.clone()], ..Talk::get("/swollen", "").with("content-encoding", "gzip") };
     let half = Talk {
         received: vec![packed[..packed.len() - 12].to_vec()],
-        how: Some(How::UpstreamDied),
+        reason: Some(EndReason::UpstreamDied),
         ..Talk::get("/half", "").with("content-encoding", "gzip")
     };
     desk.record(&[left, died, killed, long, exact, swollen, half]);
@@ -375,17 +383,18 @@ fn an_upload_that_was_not_taken_whole_is_truncated() {
 #[test]
 fn a_failure_is_an_entry_and_what_nobody_waited_for_is_none() {
     let desk = Desk::new("api.har");
-    let failed = How::Failed { kind: "refused".into(), message: "connecting to https://api.test: refused".into() };
+    let failed =
+        EndReason::Failed { kind: "refused".into(), message: "connecting to https://api.test: refused".into() };
     let none = || Talk { status: None, received: Vec::new(), ..Talk::get("/none", "") };
     let frames = [
-        Talk { how: Some(failed), ..none() }.frames(1, 0),
-        Talk { how: Some(How::Dropped), ..none() }.frames(2, 1),
-        Talk { how: None, ..none() }.frames(3, 2),
+        Talk { reason: Some(failed), ..none() }.frames(1, 0),
+        Talk { reason: Some(EndReason::Dropped), ..none() }.frames(2, 1),
+        Talk { reason: None, ..none() }.frames(3, 2),
     ];
-    let claimed = desk.journal(&frames.concat());
-    let (mut reader, index) = open(&claimed).unwrap().unwrap();
-    assert_eq!((index.slots.len(), index.unanswered, index.cut), (1, 2, 0));
-    write(&desk.plan, Update::Merge, &index, &mut reader, Destination::Fixture).unwrap();
+    let locked = desk.journal(&frames.concat());
+    let (mut reader, index) = open(&locked).unwrap().unwrap();
+    assert_eq!((index.exchanges.len(), index.unanswered, index.cut), (1, 2, 0));
+    write(&desk.plan, UpdateMode::Merge, &index, &mut reader, Destination::Fixture).unwrap();
     let entry = &desk.entries()[0];
     assert_eq!(entry["response"]["status"], 0);
     assert_eq!(entry["_harproxy"]["error"]["kind"], "refused");

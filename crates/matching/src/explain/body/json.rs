@@ -9,7 +9,7 @@ use super::super::super::{Difference, What};
 use super::super::compare::difference;
 use super::super::cost;
 use super::{Found, Nature, SHOWN, apart};
-use harproxy_http::json::member_step;
+use harproxy_json::member_step;
 
 /// Values that are looked at: what is beyond is told as one.
 const LOOKED_AT: usize = 100_000;

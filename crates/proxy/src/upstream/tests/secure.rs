@@ -123,9 +123,9 @@ async fn a_client_certificate_is_shown_to_its_host_only() {
 fn files_that_hold_nothing_of_use_are_named() {
     for (plan, what) in [
         (UpstreamPlan { extra_roots: vec![pki("nope.pem")], ..plan() }, "reading "),
-        (UpstreamPlan { extra_roots: vec![pki("README.md")], ..plan() }, "holds no certificate"),
-        (UpstreamPlan { extra_roots: vec![pki("ca-key.pem")], ..plan() }, "holds no certificate"),
-        (UpstreamPlan { client_certs: vec![("a".into(), pki("client.pem"))], ..plan() }, "holds no private key"),
+        (UpstreamPlan { extra_roots: vec![pki("README.md")], ..plan() }, "has no certificate"),
+        (UpstreamPlan { extra_roots: vec![pki("ca-key.pem")], ..plan() }, "has no certificate"),
+        (UpstreamPlan { client_certs: vec![("a".into(), pki("client.pem"))], ..plan() }, "no private key"),
     ] {
         let error = Upstream::anywhere(plan).unwrap_err();
         assert!(error.what.contains(what), "{error}");

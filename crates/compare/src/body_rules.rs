@@ -1,0 +1,172 @@
+//! The rules by which request payloads are compared.
+
+use harproxy_http::MediaType;
+use harproxy_json::{Digest, JsonPath};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use url::form_urlencoded;
+
+use super::graphql::fold_queries;
+use super::json_template::canonical_number;
+use super::multipart_digest::MultipartDigest;
+
+/// How request payloads are compared (`--match-body`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MatchBody {
+    /// Byte for byte.
+    #[default]
+    Exact,
+    /// Equal JSON values.
+    Json,
+    /// Equal form fields in order.
+    Form,
+    /// Not at all.
+    Ignore,
+}
+
+/// The rules for the payloads of some URLs.
+#[derive(Clone, Debug, Default)]
+pub struct BodyRules {
+    /// How payloads are compared.
+    pub mode: MatchBody,
+    /// The values that are removed from JSON before it is compared.
+    pub ignored: Vec<JsonPath>,
+}
+
+impl BodyRules {
+    /// Returns true if JSON payloads are compared by their values.
+    fn compares_values(&self) -> bool {
+        self.mode == MatchBody::Json || !self.ignored.is_empty()
+    }
+
+    /// Returns true if payloads of this media type can be compared by digests that are made while they are received. JSON
+    /// values and form fields need the whole payload.
+    #[must_use]
+    pub fn can_stream(&self, content_type: &str) -> bool {
+        let media_type = MediaType::parse(content_type);
+        let by_fields = self.mode == MatchBody::Form && media_type.is_form();
+        media_type.is_multipart() || !(self.compares_values() || by_fields)
+    }
+
+    /// Removes the ignored values.
+    pub fn remove_ignored(&self, value: &mut Value) {
+        self.ignored.iter().for_each(|path| path.remove_from(value));
+    }
+
+    /// Returns the JSON value that is compared; `None` if the payload is not JSON, or is compared by its bytes.
+    #[must_use]
+    pub fn json_value(&self, bytes: &[u8]) -> Option<Value> {
+        if !self.compares_values() {
+            return None;
+        }
+        let mut value: Value = serde_json::from_slice(bytes).ok()?;
+        self.remove_ignored(&mut value);
+        if self.mode == MatchBody::Json {
+            fold_queries(&mut value);
+        }
+        Some(value)
+    }
+
+    /// Returns the digest of the meaning of a payload; `None` if only its bytes are compared.
+    ///
+    /// Payloads with the same meaning are equal: multipart payloads with another boundary, JSON in another order.
+    #[must_use]
+    pub fn meaning(&self, content_type: &str, bytes: &[u8]) -> Option<Digest> {
+        let media_type = MediaType::parse(content_type);
+        if media_type.is_multipart() {
+            let mut parts = MultipartDigest::new(content_type)?;
+            parts.push(bytes);
+            return parts.finish();
+        }
+        if self.mode == MatchBody::Form && media_type.is_form() {
+            let mut digest = Sha256::new_with_prefix("form");
+            for (name, value) in form_urlencoded::parse(bytes) {
+                update_sized(&mut digest, name.as_bytes());
+                update_sized(&mut digest, value.as_bytes());
+            }
+            return Some(digest.finalize().into());
+        }
+        let mut digest = Sha256::new_with_prefix("json");
+        update_json(&self.json_value(bytes)?, &mut digest);
+        Some(digest.finalize().into())
+    }
+}
+
+/// Adds a JSON value to a digest. Equal values have equal digests: the order of members and the spelling of numbers do not
+/// count.
+fn update_json(value: &Value, digest: &mut Sha256) {
+    match value {
+        Value::Null => digest.update("n"),
+        Value::Bool(bool) => digest.update(if *bool { "t" } else { "f" }),
+        Value::Number(number) => {
+            digest.update("#");
+            update_sized(digest, canonical_number(number).as_bytes());
+        }
+        Value::String(text) => {
+            digest.update("s");
+            update_sized(digest, text.as_bytes());
+        }
+        Value::Array(elements) => {
+            digest.update("[");
+            elements.iter().for_each(|element| update_json(element, digest));
+            digest.update("]");
+        }
+        Value::Object(members) => {
+            let mut members: Vec<_> = members.iter().collect();
+            members.sort_unstable_by_key(|(name, _)| *name);
+            digest.update("{");
+            for (name, value) in members {
+                update_sized(digest, name.as_bytes());
+                update_json(value, digest);
+            }
+            digest.update("}");
+        }
+    }
+}
+
+/// Adds bytes with their length, so that they cannot run into the next ones.
+fn update_sized(digest: &mut Sha256, bytes: &[u8]) {
+    digest.update((bytes.len() as u64).to_le_bytes());
+    digest.update(bytes);
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::json_diff::score_json;
+    use super::super::template::PlaceholderValues;
+    use super::*;
+
+    #[test]
+    fn meaning_of_json_ignores_order_spelling_and_ignored_values() {
+        let rules = BodyRules { mode: MatchBody::Json, ignored: vec![JsonPath::parse("$.id").unwrap()] };
+        let meaning = |text: &str| rules.meaning("application/json", text.as_bytes());
+        assert_eq!(meaning(r#"{"id": 1, "a": 1.0, "b": []}"#), meaning(r#"{"b":[],"a":1}"#));
+        assert_ne!(meaning(r#"{"a":1}"#), meaning(r#"{"a":"1"}"#));
+        assert_eq!(meaning("{"), None);
+        assert_eq!(BodyRules::default().meaning("application/json", b"{}"), None, "bytes are compared");
+        let queries = [r#"{"query":"{ a }"}"#, r#"{"query":"{a}"}"#].map(meaning);
+        assert_eq!(queries[0], queries[1]);
+    }
+
+    fn json() -> impl Strategy<Value = Value> {
+        let scalar = prop_oneof![Just(Value::Null), (0_u8..3).prop_map(Value::from), Just(serde_json::json!(1.0))];
+        scalar.prop_recursive(3, 12, 3, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+                prop::collection::vec(("[ab]", inner), 0..3)
+                    .prop_map(|members| Value::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn meanings_are_equal_if_and_only_if_no_difference_is_found(a in json(), b in json()) {
+            let rules = BodyRules { mode: MatchBody::Json, ignored: Vec::new() };
+            let [left, right] = [&a, &b].map(|value| rules.meaning("application/json", value.to_string().as_bytes()));
+            prop_assert_eq!(left == right, score_json(&a, &b, &PlaceholderValues::default()).is_some());
+        }
+    }
+}

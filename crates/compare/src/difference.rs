@@ -1,0 +1,132 @@
+//! A difference of two exchanges, and its place.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use harproxy_json::Pointer;
+
+/// A place at which two exchanges differ.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference<'a> {
+    /// The place.
+    pub location: Location,
+    /// How the values differ.
+    pub kind: DifferenceKind,
+    /// The left value as text; `None` if there is none.
+    pub left: Option<Cow<'a, str>>,
+    /// The right value as text; `None` if there is none.
+    pub right: Option<Cow<'a, str>>,
+}
+
+/// How two values differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DifferenceKind {
+    /// Both exchanges have the value, and it differs.
+    Changed,
+    /// Only the left exchange has it.
+    OnlyLeft,
+    /// Only the right exchange has it.
+    OnlyRight,
+    /// The values are the same in another order.
+    Order,
+    /// The values mean the same and are spelled in another way.
+    Spelling,
+}
+
+/// A place in an exchange.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Location {
+    /// The method.
+    Method,
+    /// The URL, if its parts are equal but for their order or spelling.
+    Url,
+    /// Scheme, host and port of the URL.
+    Origin,
+    /// The path of the URL.
+    Path,
+    /// A segment of the path, from 0.
+    Segment(usize),
+    /// The query of the URL.
+    Query,
+    /// The query parameters with this name, decoded.
+    Parameter(String),
+    /// The request header fields with this name, in lower case.
+    RequestHeader(String),
+    /// A place in the payload of the request.
+    RequestBody(BodyLocation),
+    /// The status.
+    Status,
+    /// The reason phrase.
+    Reason,
+    /// The response header fields with this name, in lower case.
+    ResponseHeader(String),
+    /// The trailer fields with this name, in lower case.
+    Trailer(String),
+    /// A place in the payload of the response.
+    ResponseBody(BodyLocation),
+    /// The kind of failure, if no response was received.
+    Failure,
+}
+
+/// A place in a payload.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum BodyLocation {
+    /// The payload as a whole.
+    Whole,
+    /// A JSON value.
+    Json(Pointer<'static>),
+    /// The form fields, or parts of a multipart payload, with this name.
+    Field(String),
+}
+
+impl<'a> Difference<'a> {
+    /// Returns the difference of two values, of which at most one is `None`.
+    #[must_use]
+    pub fn new(location: Location, left: Option<Cow<'a, str>>, right: Option<Cow<'a, str>>) -> Self {
+        let kind = match (&left, &right) {
+            (Some(_), None) => DifferenceKind::OnlyLeft,
+            (None, Some(_)) => DifferenceKind::OnlyRight,
+            _ => DifferenceKind::Changed,
+        };
+        Difference { location, kind, left, right }
+    }
+
+    /// Replaces the kind of the difference.
+    #[must_use]
+    pub fn with_kind(self, kind: DifferenceKind) -> Self {
+        Difference { kind, ..self }
+    }
+}
+
+/// Writes a pointer like `/request/body/items/0`.
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Location::Method => f.write_str("/request/method"),
+            Location::Url => f.write_str("/request/url"),
+            Location::Origin => f.write_str("/request/origin"),
+            Location::Path => f.write_str("/request/path"),
+            Location::Segment(index) => write!(f, "/request/path/{index}"),
+            Location::Query => f.write_str("/request/query"),
+            Location::Parameter(name) => write!(f, "/request/query/{name}"),
+            Location::RequestHeader(name) => write!(f, "/request/headers/{name}"),
+            Location::RequestBody(place) => write!(f, "/request/body{place}"),
+            Location::Status => f.write_str("/response/status"),
+            Location::Reason => f.write_str("/response/reason"),
+            Location::ResponseHeader(name) => write!(f, "/response/headers/{name}"),
+            Location::Trailer(name) => write!(f, "/response/trailers/{name}"),
+            Location::ResponseBody(place) => write!(f, "/response/body{place}"),
+            Location::Failure => f.write_str("/response/failure"),
+        }
+    }
+}
+
+impl fmt::Display for BodyLocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BodyLocation::Whole => Ok(()),
+            BodyLocation::Json(pointer) => pointer.fmt(f),
+            BodyLocation::Field(name) => write!(f, "/{name}"),
+        }
+    }
+}

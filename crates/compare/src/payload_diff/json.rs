@@ -1,0 +1,117 @@
+//! The differences of two JSON payloads, and their distance.
+
+use std::borrow::Cow;
+use std::ops::ControlFlow;
+
+use harproxy_json::Pointer;
+use serde_json::Value;
+
+use super::super::body_rules::BodyRules;
+use super::super::difference::{BodyLocation, Difference, Location};
+use super::super::distance;
+use super::super::graphql;
+use super::super::json_diff::{ArrayRule, JsonVisitor, value, walk};
+use super::super::json_template::ExpectedJson;
+use super::super::template::{PlaceholderScore, PlaceholderValues};
+use super::{MAX_DIFFERENCES, PayloadDiffKind, SyntaxDiff};
+
+/// The most containers that are compared value by value. Further ones are compared as a whole.
+const MAX_CONTAINERS: usize = 100_000;
+/// The most places that are kept. With more differences the payloads are different ones.
+const MAX_PLACES: usize = 64;
+/// The weight of a value that only one payload has, and of an equal value.
+const WEIGHT: u64 = 100;
+/// The weight of a value that differs. It is less if the values resemble each other.
+const CHANGED_WEIGHT: u64 = 60;
+
+/// Compares two values without the parts that the rules ignore. Returns `None` if they are equal.
+pub(super) fn diff<'a>(mut left: Value, mut right: Value, rules: &BodyRules) -> Option<SyntaxDiff<'a>> {
+    let operations = [graphql::operation(&left), graphql::operation(&right)];
+    for value in [&mut left, &mut right] {
+        rules.remove_ignored(value);
+        // White space in a GraphQL query is reported only if nothing else differs.
+        graphql::fold_queries(value);
+    }
+    let mut collector = Collector::default();
+    let _ = walk(&left, (&right).into(), ArrayRule::Elements, &PlaceholderValues::default(), &mut collector);
+    let Collector { differences, places, differing, equal, .. } = collector;
+    if places.is_empty() {
+        return None;
+    }
+    // No path can ignore a whole payload.
+    let is_complete = places.len() <= MAX_PLACES && !places.iter().any(Pointer::is_root);
+    let kind = if is_complete { PayloadDiffKind::JsonPlaces(places) } else { PayloadDiffKind::Other };
+    let mut distance = distance::of_payloads(differing, differing + equal * WEIGHT);
+    if operations[0] != operations[1] {
+        distance += distance::OPERATION;
+    }
+    Some(SyntaxDiff { differences, kind, distance })
+}
+
+/// Collects the first differences, their places, and the weights of all values.
+#[derive(Debug, Default)]
+struct Collector {
+    differences: Vec<Difference<'static>>,
+    places: Vec<Pointer<'static>>,
+    differing: u64,
+    equal: u64,
+    containers: usize,
+}
+
+impl<'v> JsonVisitor<'v> for Collector {
+    fn equal(&mut self, _: PlaceholderScore) {
+        self.equal += 1;
+    }
+
+    fn different(
+        &mut self,
+        pointer: &Pointer<'v>,
+        left: Option<&'v Value>,
+        right: Option<ExpectedJson<'v>>,
+    ) -> ControlFlow<()> {
+        let right = right.and_then(value);
+        self.differing += weight(left, right);
+        if self.differences.len() < MAX_DIFFERENCES {
+            // Quotes are shown only where they tell a string from another kind of value.
+            let is_quoted =
+                left.zip(right).is_some_and(|(a, b)| std::mem::discriminant(a) != std::mem::discriminant(b));
+            let [left, right] = [left, right].map(|value| value.map(|value| Cow::Owned(shown(value, is_quoted))));
+            let location = Location::RequestBody(BodyLocation::Json(pointer.to_owned()));
+            self.differences.push(Difference::new(location, left, right));
+        }
+        if self.places.len() <= MAX_PLACES {
+            self.places.push(pointer.to_owned());
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn descends(&mut self) -> bool {
+        self.containers += 1;
+        self.containers < MAX_CONTAINERS
+    }
+}
+
+fn weight(left: Option<&Value>, right: Option<&Value>) -> u64 {
+    let similarity = match (left, right) {
+        (Some(Value::String(a)), Some(Value::String(b))) => distance::similarity(a.as_bytes(), b.as_bytes()),
+        (Some(_), Some(_)) => 0,
+        (left, right) => return WEIGHT * left.or(right).map_or(1, scalars),
+    };
+    CHANGED_WEIGHT - u64::from(similarity) * 2 / 5
+}
+
+/// Counts the scalars in a value. An empty container counts as one.
+fn scalars(value: &Value) -> u64 {
+    match value {
+        Value::Array(elements) if !elements.is_empty() => elements.iter().map(scalars).sum(),
+        Value::Object(members) if !members.is_empty() => members.values().map(scalars).sum(),
+        _ => 1,
+    }
+}
+
+fn shown(value: &Value, is_quoted: bool) -> String {
+    match value {
+        Value::String(text) if !is_quoted => text.clone(),
+        value => value.to_string(),
+    }
+}

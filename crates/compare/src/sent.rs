@@ -1,0 +1,153 @@
+//! The payload of a live request. Digests and values are computed when they are first needed.
+
+use std::borrow::Cow;
+use std::cell::{Cell, OnceCell, RefCell};
+use std::io::Read;
+use std::rc::Rc;
+
+use ::http::{HeaderMap, HeaderValue};
+use harproxy_http::coding;
+use harproxy_json::Digest;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use super::body_rules::BodyRules;
+use super::stream_digest::DigestedPayload;
+
+/// A payload that decodes to more bytes is compared as it was received.
+pub(super) const MAX_DECODED: u64 = 256 << 20;
+
+/// The payload of a request.
+#[derive(Debug)]
+pub struct SentPayload<'a> {
+    /// The bytes as received; empty if there are none.
+    raw: &'a [u8],
+    /// The digests of a payload that was too long to be held.
+    digested: Option<&'a DigestedPayload>,
+    headers: &'a HeaderMap,
+    decoded: OnceCell<Cow<'a, [u8]>>,
+    digests: OnceCell<[Digest; 2]>,
+    /// By the rules of the last comparison. A redirect may lead to where others apply.
+    meaning: Cell<ByRules<Digest>>,
+    value: RefCell<ByRules<Rc<Value>>>,
+}
+
+/// A value that was computed by some rules, identified by their address.
+type ByRules<T> = Option<(*const BodyRules, Option<T>)>;
+
+impl<'a> SentPayload<'a> {
+    /// Takes a payload as received, with the headers of its request.
+    #[must_use]
+    pub fn new(headers: &'a HeaderMap, body: Option<&'a [u8]>) -> Self {
+        SentPayload {
+            raw: body.unwrap_or_default(),
+            digested: None,
+            headers,
+            decoded: OnceCell::new(),
+            digests: OnceCell::new(),
+            meaning: Cell::new(None),
+            value: RefCell::default(),
+        }
+    }
+
+    /// Takes the digests of a payload that was not held.
+    #[must_use]
+    pub fn from_digests(headers: &'a HeaderMap, digested: &'a DigestedPayload) -> Self {
+        SentPayload { digested: Some(digested), ..SentPayload::new(headers, None) }
+    }
+
+    /// Returns the same payload without any computed value.
+    #[must_use]
+    pub fn fresh(&self) -> Self {
+        SentPayload { digested: self.digested, ..SentPayload::new(self.headers, Some(self.raw)) }
+    }
+
+    /// Returns the payload of the same request without a body.
+    #[must_use]
+    pub fn without_body(&self) -> Self {
+        SentPayload::new(self.headers, None)
+    }
+
+    /// Returns the digests of a payload that was not held.
+    #[must_use]
+    pub fn digested(&self) -> Option<&'a DigestedPayload> {
+        self.digested
+    }
+
+    /// Returns true if the request has no payload.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.raw.is_empty() && self.digested.is_none()
+    }
+
+    /// Returns the bytes without the content coding; as received if they do not decode, and nothing if they were not held.
+    pub fn decoded(&self) -> &[u8] {
+        self.decoded.get_or_init(|| decode(self.headers, self.raw).map_or(Cow::Borrowed(self.raw), Cow::Owned))
+    }
+
+    /// Returns the bytes as received.
+    #[must_use]
+    pub fn raw(&self) -> &'a [u8] {
+        self.raw
+    }
+
+    /// Returns the length without the content coding, in bytes.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.digested.map_or_else(|| self.decoded().len() as u64, DigestedPayload::len)
+    }
+
+    /// Returns the value of the first `Content-Type`.
+    #[must_use]
+    pub fn content_type(&self) -> Cow<'a, str> {
+        self.headers.get("content-type").map(|value| String::from_utf8_lossy(value.as_bytes())).unwrap_or_default()
+    }
+
+    /// Returns the digests of the bytes as received, and without the content coding.
+    pub fn digests(&self) -> &[Digest; 2] {
+        self.digests.get_or_init(|| {
+            if let Some(digested) = self.digested {
+                return digested.wholes();
+            }
+            let raw: Digest = Sha256::digest(self.raw).into();
+            let decoded = self.decoded();
+            [raw, if decoded == self.raw { raw } else { Sha256::digest(decoded).into() }]
+        })
+    }
+
+    /// Returns the digest of the meaning by these rules; see [`BodyRules::meaning`].
+    pub fn meaning(&self, rules: &BodyRules) -> Option<Digest> {
+        match self.meaning.get() {
+            _ if self.digested.is_some() => self.digested.and_then(DigestedPayload::parts),
+            Some((known, meaning)) if std::ptr::eq(known, rules) => meaning,
+            _ => {
+                let meaning = rules.meaning(&self.content_type(), self.decoded());
+                self.meaning.set(Some((rules, meaning)));
+                meaning
+            }
+        }
+    }
+
+    /// Returns the JSON value that these rules compare; see [`BodyRules::json_value`].
+    pub fn json_value(&self, rules: &BodyRules) -> Option<Rc<Value>> {
+        let mut known = self.value.borrow_mut();
+        match &*known {
+            Some((of, value)) if std::ptr::eq(*of, rules) => value.clone(),
+            _ => {
+                let value = rules.json_value(self.decoded()).map(Rc::new);
+                *known = Some((rules, value.clone()));
+                value
+            }
+        }
+    }
+}
+
+fn decode(headers: &HeaderMap, raw: &[u8]) -> Option<Vec<u8>> {
+    let codings = coding::codings(headers.get_all("content-encoding").iter().map(HeaderValue::as_bytes))?;
+    if codings.is_empty() || raw.is_empty() {
+        return None;
+    }
+    let mut decoded = Vec::new();
+    coding::decoder(&codings, Box::new(raw)).take(MAX_DECODED + 1).read_to_end(&mut decoded).ok()?;
+    (decoded.len() as u64 <= MAX_DECODED).then_some(decoded)
+}

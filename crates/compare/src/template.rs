@@ -1,0 +1,312 @@
+//! Texts of an entry that contain placeholders. Any value fits in the place of one, and the values that the client sent there
+//! tell entries apart.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use harproxy_json::text::unquote;
+use harproxy_redact::{Placeholder, Secret, placeholder};
+use memchr::memmem;
+use percent_encoding::percent_decode;
+
+/// The live values that `[redact.values]` gives for placeholders.
+#[derive(Clone, Debug, Default)]
+pub struct PlaceholderValues(HashMap<Placeholder, Vec<Secret>>);
+
+impl PlaceholderValues {
+    /// Groups the values by placeholder.
+    #[must_use]
+    pub fn new(given: &[(Placeholder, Secret)]) -> Self {
+        let mut values = PlaceholderValues::default();
+        for (placeholder, value) in given {
+            values.0.entry(placeholder.clone()).or_default().push(value.clone());
+        }
+        values
+    }
+
+    /// Returns whether a placeholder has this value, as it is or in the encoding of Basic credentials. `None` if no value is
+    /// given for the placeholder.
+    fn has_value(&self, placeholder: &Placeholder, sent: &[u8]) -> Option<bool> {
+        let given = self.0.get(placeholder)?;
+        let is_sent = |value: &str| value.as_bytes() == sent || BASE64_STANDARD.encode(value).as_bytes() == sent;
+        Some(given.iter().map(Secret::reveal).any(is_sent))
+    }
+}
+
+/// How the values of a request agree with the placeholders of an entry, counted over its redacted places.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PlaceholderScore {
+    /// Places in which the client sent the placeholder itself, or the value that is given for it.
+    pub confirmed: usize,
+    /// Places in which it sent another placeholder, or another value than the given one.
+    pub contradicted: usize,
+    /// Places for which no value is given.
+    pub unknown: usize,
+}
+
+impl PlaceholderScore {
+    /// Adds the counts of further places.
+    pub fn add(&mut self, more: PlaceholderScore) {
+        self.confirmed += more.confirmed;
+        self.contradicted += more.contradicted;
+        self.unknown += more.unknown;
+    }
+
+    /// Returns the number of places.
+    #[must_use]
+    pub fn places(self) -> usize {
+        self.confirmed + self.contradicted + self.unknown
+    }
+}
+
+/// The encoding of a text at its place in a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Encoding {
+    /// None.
+    Plain,
+    /// Percent-encoding, as in a path.
+    Percent,
+    /// Percent-encoding with `+` for a space, as in a query or a form.
+    Form,
+    /// The inside of a JSON string.
+    Json,
+}
+
+impl Encoding {
+    /// Decodes a text.
+    #[must_use]
+    pub fn decode(self, encoded: &[u8]) -> Cow<'_, [u8]> {
+        match self {
+            Encoding::Plain => Cow::Borrowed(encoded),
+            Encoding::Percent => percent_decode(encoded).into(),
+            Encoding::Form if encoded.contains(&b'+') => {
+                let spaced: Vec<u8> = encoded.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+                Cow::Owned(percent_decode(&spaced).collect())
+            }
+            Encoding::Form => percent_decode(encoded).into(),
+            Encoding::Json if encoded.contains(&b'\\') => {
+                let decoded = std::str::from_utf8(encoded).ok().and_then(|inside| {
+                    let quoted = format!("\"{inside}\"");
+                    unquote(&quoted).map(|text| text.into_owned().into_bytes())
+                });
+                decoded.map_or(Cow::Borrowed(encoded), Cow::Owned)
+            }
+            Encoding::Json => Cow::Borrowed(encoded),
+        }
+    }
+}
+
+/// A text that contains placeholders.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Template {
+    encoding: Encoding,
+    /// The placeholders were found only in the decoded text. Texts are decoded before they are compared.
+    is_decoded: bool,
+    /// The text before the first placeholder.
+    before: Box<[u8]>,
+    /// Each placeholder with the text behind it.
+    holes: Box<[(Placeholder, Box<[u8]>)]>,
+}
+
+impl Template {
+    /// Finds the placeholders in a text. Returns `None` if there is none.
+    #[must_use]
+    pub fn parse(encoded: &[u8], encoding: Encoding) -> Option<Self> {
+        Template::find(encoded, encoding, false).or_else(|| match encoding.decode(encoded) {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(decoded) => Template::find(&decoded, encoding, true),
+        })
+    }
+
+    fn find(text: &[u8], encoding: Encoding, is_decoded: bool) -> Option<Self> {
+        let (mut holes, mut ranges, mut end) = (Vec::new(), Vec::new(), 0);
+        for found in placeholder::find(text).filter(|found| !found.range.is_empty()) {
+            if found.range.start >= end {
+                end = found.range.end;
+                ranges.push(found.range.clone());
+                holes.push(found.placeholder);
+            }
+        }
+        let before = text[..ranges.first()?.start].into();
+        let nexts = ranges.iter().skip(1).map(|range| range.start).chain([text.len()]);
+        let literals = ranges.iter().zip(nexts).map(|(range, next)| text[range.end..next].into());
+        Some(Template { encoding, is_decoded, before, holes: holes.into_iter().zip(literals).collect() })
+    }
+
+    /// Returns the template with the text around the placeholders in lower case, for values that compare without case.
+    #[must_use]
+    pub fn to_lowercase(mut self) -> Self {
+        self.before.make_ascii_lowercase();
+        self.holes.iter_mut().for_each(|(_, literal)| literal.make_ascii_lowercase());
+        self
+    }
+
+    /// Returns the placeholders in order.
+    pub fn placeholders(&self) -> impl Iterator<Item = &Placeholder> {
+        self.holes.iter().map(|(placeholder, _)| placeholder)
+    }
+
+    /// Scores a text. Returns `None` if it differs in more than placeholders.
+    #[must_use]
+    pub fn score(&self, encoded: &[u8], values: &PlaceholderValues) -> Option<PlaceholderScore> {
+        self.score_part(encoded, values, true)
+    }
+
+    /// Scores a text of which the template is only the beginning.
+    #[must_use]
+    pub fn score_prefix(&self, encoded: &[u8], values: &PlaceholderValues) -> Option<PlaceholderScore> {
+        self.score_part(encoded, values, false)
+    }
+
+    /// Returns the score of a place where the request has no value that fits.
+    #[must_use]
+    pub fn unknown_score(&self) -> PlaceholderScore {
+        PlaceholderScore { unknown: self.holes.len(), ..PlaceholderScore::default() }
+    }
+
+    fn score_part(&self, encoded: &[u8], values: &PlaceholderValues, is_whole: bool) -> Option<PlaceholderScore> {
+        let mut score = PlaceholderScore::default();
+        self.capture(encoded, is_whole, |placeholder, sent| {
+            match self.has_value(placeholder, sent, values) {
+                Some(true) => score.confirmed += 1,
+                Some(false) => score.contradicted += 1,
+                None => score.unknown += 1,
+            };
+        })?;
+        Some(score)
+    }
+
+    /// Returns the values that a text has in the places of the placeholders, in order. `None` if the rest differs.
+    #[must_use]
+    pub fn captures(&self, encoded: &[u8]) -> Option<Vec<Vec<u8>>> {
+        let mut found = Vec::new();
+        self.capture(encoded, true, |_, sent| found.push(sent.to_vec()))?;
+        Some(found)
+    }
+
+    /// Calls `each` with the value in the place of each placeholder. Each value but the last is as short as possible: if there
+    /// is a way to fit the text at all, this finds one.
+    fn capture<'t>(
+        &'t self,
+        encoded: &[u8],
+        is_whole: bool,
+        mut each: impl FnMut(&'t Placeholder, &[u8]),
+    ) -> Option<()> {
+        let decoded = if self.is_decoded { self.encoding.decode(encoded) } else { Cow::Borrowed(encoded) };
+        let mut rest = decoded.strip_prefix(&*self.before)?;
+        let ((last, end), holes) = self.holes.split_last()?;
+        for (placeholder, literal) in holes {
+            let at = memmem::find(rest, literal)?;
+            each(placeholder, &rest[..at]);
+            rest = &rest[at + literal.len()..];
+        }
+        let value = match is_whole || end.is_empty() {
+            true => rest.strip_suffix(&**end)?,
+            false => &rest[..memmem::find(rest, end)?],
+        };
+        each(last, value);
+        Some(())
+    }
+
+    /// Returns whether a sent value is that of the placeholder; `None` if that is unknown.
+    fn has_value(&self, placeholder: &Placeholder, sent: &[u8], values: &PlaceholderValues) -> Option<bool> {
+        let encoding = if self.is_decoded { Encoding::Plain } else { self.encoding };
+        let decoded = encoding.decode(sent);
+        let is_placeholder = |text: &[u8]| {
+            let mut found = placeholder::find(text);
+            let whole = found.next().filter(|found| found.range == (0..text.len()))?;
+            Some(whole.placeholder == *placeholder)
+        };
+        is_placeholder(sent).or_else(|| is_placeholder(&decoded)).or_else(|| values.has_value(placeholder, &decoded))
+    }
+}
+
+/// Returns true if a recorded text contains placeholders and a sent text differs from it in nothing else.
+#[must_use]
+pub fn differs_only_in_placeholders(recorded: &str, sent: &str, encoding: Encoding) -> bool {
+    placeholder::may_be_in(recorded.as_bytes())
+        && Template::parse(recorded.as_bytes(), encoding)
+            .is_some_and(|template| template.score(sent.as_bytes(), &PlaceholderValues::default()).is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use harproxy_redact::Name;
+
+    use super::*;
+
+    fn score(template: &str, encoding: Encoding, sent: &str) -> Option<(usize, usize, usize)> {
+        let given = Placeholder { name: Name::new("pw"), number: 2 };
+        let values = PlaceholderValues::new(&[(given, "p@ss wörd".into())]);
+        let score = Template::parse(template.as_bytes(), encoding).unwrap().score(sent.as_bytes(), &values)?;
+        Some((score.confirmed, score.contradicted, score.unknown))
+    }
+
+    #[test]
+    fn any_value_fits_and_the_text_around_it_must_be_equal() {
+        let template = "Bearer REDACTED-token-1";
+        for (sent, expected) in [
+            ("Bearer REDACTED-token-1", Some((1, 0, 0))),
+            ("Bearer REDACTED-token-2", Some((0, 1, 0))),
+            ("Bearer live", Some((0, 0, 1))),
+            ("Bearer ", Some((0, 0, 1))),
+            ("bearer live", None),
+            ("Basic live", None),
+        ] {
+            assert_eq!(score(template, Encoding::Plain, sent), expected, "{sent}");
+        }
+    }
+
+    #[test]
+    fn several_placeholders_fit_in_order() {
+        let template = "a=REDACTED-a-1; b=REDACTED-b-2; c";
+        assert_eq!(score(template, Encoding::Plain, "a=1; b=2; b=REDACTED-b-2; c"), Some((0, 0, 2)));
+        assert_eq!(score(template, Encoding::Plain, "a=REDACTED-a-1; b=; c"), Some((1, 0, 1)));
+        assert_eq!(score(template, Encoding::Plain, "a=1; c"), None);
+        assert_eq!(score("REDACTED-a-1,x", Encoding::Plain, ",x"), Some((0, 0, 1)));
+        assert_eq!(score("x,REDACTED-a-1,x", Encoding::Plain, "x,x"), None, "prefix and suffix share no byte");
+    }
+
+    #[test]
+    fn given_value_is_recognised_in_every_encoding() {
+        let pw = "REDACTED-pw-2";
+        assert_eq!(score(pw, Encoding::Plain, "p@ss wörd"), Some((1, 0, 0)));
+        assert_eq!(score(pw, Encoding::Form, "p%40ss+w%C3%B6rd"), Some((1, 0, 0)));
+        assert_eq!(score(pw, Encoding::Percent, "p@ss%20w%C3%B6rd"), Some((1, 0, 0)));
+        assert_eq!(score(pw, Encoding::Percent, "p@ss+w%C3%B6rd"), Some((0, 1, 0)));
+        assert_eq!(score(pw, Encoding::Json, r"p\u0040ss wörd"), Some((1, 0, 0)));
+        assert_eq!(score(&format!("Basic {pw}"), Encoding::Plain, "Basic cEBzcyB3w7ZyZA=="), Some((1, 0, 0)));
+        assert_eq!(score(pw, Encoding::Plain, "another"), Some((0, 1, 0)));
+    }
+
+    #[test]
+    fn encoded_placeholder_is_found() {
+        let template = "mail=redacted-1%40example.invalid";
+        assert_eq!(score(template, Encoding::Form, "mail=ada%40a.test"), Some((0, 0, 1)));
+        assert_eq!(score(template, Encoding::Form, template), Some((1, 0, 0)));
+        assert_eq!(score(template, Encoding::Form, "male=x"), None);
+        assert_eq!(Template::parse(b"mail=redacted%40x", Encoding::Form), None);
+    }
+
+    #[test]
+    fn times_of_a_redacted_token_do_not_count() {
+        // {"exp":1000}, {"exp":1500}
+        let then = "eyJhbGciOiJub25lIn0.eyJleHAiOjEwMDB9.REDACTED-token-1";
+        let now = "eyJhbGciOiJub25lIn0.eyJleHAiOjE1MDB9.REDACTED-token-1";
+        assert_eq!(score(then, Encoding::Plain, now), Some((1, 0, 0)));
+        assert_eq!(score(then, Encoding::Plain, "eyJhbGciOiJub25lIn0.eyJleHAiOjE1MDB9.c2lnbmVk"), Some((0, 0, 1)));
+        let parse = |text: &str| Template::parse(text.as_bytes(), Encoding::Plain);
+        assert_eq!(parse(then), parse(now));
+    }
+
+    #[test]
+    fn prefix_fits_longer_texts() {
+        let template = Template::parse(b"k=REDACTED-k-1, n=1", Encoding::Plain).unwrap();
+        let values = PlaceholderValues::default();
+        assert!(template.score_prefix(b"k=v, n=12, m=3", &values).is_some());
+        assert!(template.score_prefix(b"k=v, n=2", &values).is_none());
+        assert!(template.score(b"k=v, n=12, m=3", &values).is_none());
+    }
+}

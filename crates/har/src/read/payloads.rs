@@ -1,0 +1,208 @@
+//! The payloads of a fixture's entries, in files, archive members or the HAR itself.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use super::Fixture;
+use super::entry::payload_files;
+use super::snapshot::Snapshot;
+use super::window::Span;
+use crate::Error;
+use crate::model::{Body, Storage};
+use crate::store::archive::{Archive, Member, ReadSeek};
+use crate::store::payload::{self, Payload};
+use crate::store::payload_path;
+use crate::store::stamp::Stamp;
+
+/// The payload that a HAR embeds.
+fn embedded(stored: Vec<u8>, body: &Body) -> Payload {
+    if stored.is_empty() && body.size.unwrap_or_default() > 0 {
+        return Payload::NotRecorded;
+    }
+    Payload::of_bytes(stored, body.compact)
+}
+
+impl Fixture {
+    /// The payload behind a `content` or `postData` of this fixture.
+    ///
+    /// # Errors
+    /// When a payload file is missing, unreadable or outside the fixture.
+    pub fn payload(&self, entry: usize, body: &Body) -> Result<Payload, Error> {
+        let bytes = match &body.stored {
+            Storage::File(name) => {
+                let payload = self.payload_file(entry, name, body.compact)?;
+                return match body.kept_as_utf8 {
+                    Some(charset) => payload.in_charset(charset),
+                    None => Ok(payload),
+                };
+            }
+            Storage::Text(text) => text.clone().into_bytes(),
+            Storage::Base64(text) => {
+                let bad = || self.bad_entry(entry, "a payload is marked as base64 but is not valid base64".to_owned());
+                payload::decode_base64(text).ok_or_else(bad)?
+            }
+            Storage::Nowhere => Vec::new(),
+        };
+        Ok(embedded(bytes, body))
+    }
+
+    /// As [`Fixture::payload`], without a second copy of an embedded text.
+    ///
+    /// # Errors
+    /// As for [`Fixture::payload`].
+    pub fn into_payload(&self, entry: usize, mut body: Body) -> Result<Payload, Error> {
+        match &mut body.stored {
+            Storage::Text(text) => Ok(embedded(std::mem::take(text).into_bytes(), &body)),
+            _ => self.payload(entry, &body),
+        }
+    }
+
+    /// The bytes of a payload as stored, without undoing `_compact`. `None` if there are none or more than `longest`.
+    ///
+    /// # Errors
+    /// As for [`Fixture::payload`].
+    pub fn stored_bytes(&self, entry: usize, body: &Body, longest: u64) -> Result<Option<Vec<u8>>, Error> {
+        let mut bytes = Vec::new();
+        match &body.stored {
+            Storage::File(name) => {
+                let read = self.open_stored(entry, name)?.take(longest + 1).read_to_end(&mut bytes);
+                read.map_err(|source| self.unreadable(source))?;
+            }
+            _ => bytes = self.payload(entry, body)?.bytes()?.to_vec(),
+        }
+        Ok(Some(bytes).filter(|bytes| !bytes.is_empty() && bytes.len() as u64 <= longest))
+    }
+
+    fn payload_file(&self, entry: usize, name: &str, compact: bool) -> Result<Payload, Error> {
+        if let Some(bytes) = self.snapshot().and_then(|snapshot| snapshot.payload(name)) {
+            return Ok(Payload::of_bytes(bytes.to_vec(), compact));
+        }
+        let bad = |reason| self.bad_entry(entry, reason);
+        match self.locate(name).map_err(bad)? {
+            PayloadLocation::Path(path) => Payload::of_file(path, compact, None),
+            PayloadLocation::Member(archive, index) => {
+                let failed = |error| bad(format!("archive member `{name}` can't be unpacked: {error}"));
+                match archive.member(index, payload::IN_MEMORY).map_err(failed)? {
+                    Member::Bytes(bytes) => Ok(Payload::of_bytes(bytes, compact)),
+                    Member::File(path, folder) => Payload::of_file(path, compact, Some(folder)),
+                }
+            }
+        }
+    }
+
+    /// Opens a payload file or archive member, as stored.
+    ///
+    /// # Errors
+    /// When it is missing, unreadable or outside the fixture.
+    pub fn open_stored(&self, entry: usize, name: &str) -> Result<Box<dyn Read>, Error> {
+        let bad = |reason| self.bad_entry(entry, reason);
+        let failed = |error: io::Error| bad(format!("`_file` `{name}` can't be read: {error}"));
+        let path = match self.locate(name).map_err(bad)? {
+            PayloadLocation::Path(path) => path,
+            PayloadLocation::Member(archive, index) => {
+                match archive.member(index, payload::IN_MEMORY).map_err(failed)? {
+                    Member::Bytes(bytes) => return Ok(Box::new(io::Cursor::new(bytes))),
+                    Member::File(path, _) => path,
+                }
+            }
+        };
+        Ok(Box::new(File::open(path).map_err(failed)?))
+    }
+
+    fn locate(&self, name: &str) -> Result<PayloadLocation<'_>, String> {
+        match self.archive() {
+            Some(archive) => Ok(PayloadLocation::Member(archive, archive.find(name)?)),
+            None => {
+                payload_path::resolve(self.path().parent().unwrap_or(Path::new("")), name).map(PayloadLocation::Path)
+            }
+        }
+    }
+
+    /// Checks that a payload file exists. The error is a reason for [`Fixture::bad_entry`].
+    pub(crate) fn find_payload(&self, name: &str) -> Result<(), String> {
+        self.locate(name).map(drop)
+    }
+
+    /// Opens a member of an archive with random access.
+    pub(crate) fn member(&self, name: &str) -> Result<Box<dyn ReadSeek>, Error> {
+        let bad = |reason| Error::Malformed { path: self.path().to_owned(), line: None, reason };
+        let Some(archive) = self.archive() else { return Err(bad("not an archive".to_owned())) };
+        let index = archive.find(name).map_err(bad)?;
+        let failed = |error: io::Error| bad(format!("archive member `{name}` can't be unpacked: {error}"));
+        match archive.member(index, payload::IN_MEMORY).map_err(failed)? {
+            Member::Bytes(bytes) => Ok(Box::new(io::Cursor::new(bytes))),
+            Member::File(path, _) => Ok(Box::new(File::open(path).map_err(failed)?)),
+        }
+    }
+
+    /// The path of a payload file of a HAR.
+    pub(crate) fn payload_path(&self, entry: usize, name: &str) -> Result<PathBuf, Error> {
+        let home = self.path().parent().unwrap_or(Path::new(""));
+        payload_path::resolve(home, name).map_err(|reason| self.bad_entry(entry, reason))
+    }
+
+    /// The values of all `_file` members, each with the first entry that has it. Reads the whole fixture.
+    #[must_use]
+    pub fn payload_names(&self) -> BTreeMap<String, usize> {
+        let mut names = BTreeMap::new();
+        for head in self.heads().iter() {
+            let Ok(json) = self.entry_json(head.entry) else { continue };
+            if memchr::memmem::find(&json, b"\"_file\"").is_some() {
+                for name in payload_files(&json) {
+                    names.entry(name).or_insert(head.entry);
+                }
+            }
+        }
+        names
+    }
+
+    /// The path at which a payload file belongs, existing or not. `None` for archives and for names outside the fixture.
+    #[must_use]
+    pub fn expected_payload_path(&self, name: &str) -> Option<PathBuf> {
+        let home = self.path().parent().unwrap_or(Path::new(""));
+        let parts = payload_path::parts(name).ok().filter(|_| !self.is_archive())?;
+        Some(parts.into_iter().fold(home.to_owned(), |path, part| path.join(part)))
+    }
+
+    /// Checks that the payload file of an entry exists.
+    ///
+    /// # Errors
+    /// When it does not exist or cannot be used.
+    pub fn expect_payload(&self, entry: usize, name: &str) -> Result<(), Error> {
+        self.find_payload(name).map_err(|reason| self.bad_entry(entry, reason))
+    }
+
+    /// Reads the text and these payloads into memory, so that later writes to the files do not change a running replay.
+    ///
+    /// Subtracts their size from the budget `bytes`. Larger payloads stay on disk, and so does the text if the file has
+    /// changed since it was opened. Only the first call has an effect.
+    pub fn preload(&self, names: &BTreeMap<String, usize>, bytes: &mut u64) {
+        let mut snapshot = Snapshot::default();
+        if let Some(len) = self.text_on_disk().filter(|len| *len <= *bytes)
+            && let Ok(text) = self.range(Span { offset: 0, len, line: 1 })
+            && Stamp::at(self.path()).as_ref() == Some(self.stamp())
+        {
+            *bytes -= len;
+            snapshot.text = Some(text);
+        }
+        for (name, entry) in names {
+            let longest = payload::IN_MEMORY.min(*bytes);
+            let mut payload = Vec::new();
+            let read = self.open_stored(*entry, name).map(|stored| stored.take(longest + 1).read_to_end(&mut payload));
+            // A read error is reported when the payload is requested.
+            if matches!(read, Ok(Ok(_))) && payload.len() as u64 <= longest {
+                *bytes -= payload.len() as u64;
+                snapshot.payloads.insert(name.clone(), payload.into());
+            }
+        }
+        self.set_snapshot(snapshot);
+    }
+}
+
+/// The source of a payload file.
+enum PayloadLocation<'a> {
+    Path(PathBuf),
+    Member(&'a Archive, usize),
+}

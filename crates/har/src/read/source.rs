@@ -1,0 +1,163 @@
+//! The text of a HAR file of any form: plain, gzip, archive, UTF-16, with a byte order mark or wrapped as JSONP.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+use encoding_rs::Encoding;
+
+use crate::Error;
+use crate::store::archive::{Archive, MAX_EXPANDED, SizeLimit, check_expansion, unreadable};
+use crate::store::stamp::Stamp;
+use crate::store::text_store::TextStore;
+
+/// The text of a HAR and the form of its file.
+pub(crate) struct HarSource {
+    /// The stamp of the file when it was opened.
+    pub(crate) stamp: Stamp,
+    pub(crate) store: TextStore,
+    /// The offset of the first byte of JSON.
+    pub(crate) start: u64,
+    /// The JSON is the argument of a function call (JSONP), whose end follows it.
+    pub(crate) wrapped: bool,
+    /// The file is gzip-compressed as a whole.
+    pub(crate) compressed: bool,
+    /// The archive with the payloads, if the HAR is a member of one.
+    pub(crate) archive: Option<Archive>,
+}
+
+/// Unpacked text up to this size stays in memory.
+const IN_MEMORY: usize = 8 << 20;
+
+/// Opens a HAR. Its form is detected from its first bytes, not from its name.
+pub(crate) fn open(path: &Path) -> Result<HarSource, Error> {
+    let io = |source| Error::Io { doing: "opening", path: path.to_owned(), source };
+    let file = File::open(path).map_err(io)?;
+    let metadata = file.metadata().map_err(io)?;
+    if metadata.is_dir() {
+        return Err(unreadable(path, "it is a folder; pass the path of the HAR in it".to_owned()));
+    }
+    let mut archive = None;
+    let mut compressed = false;
+    // A pipe can be read only once.
+    let mut store = if metadata.is_file() { TextStore::File(file) } else { unpack(file, None).map_err(io)? };
+    match magic(&store).map_err(io)? {
+        [0x1f, 0x8b, ..] => {
+            store = gunzip(path, &store)?;
+            compressed = true;
+        }
+        [b'P', b'K', 3 | 5, 4 | 6] => {
+            let opened = Archive::open(File::open(path).map_err(io)?).map_err(|why| unreadable(path, why))?;
+            store = har_of(path, &opened)?;
+            archive = Some(opened);
+        }
+        _ => {}
+    }
+    let start = match magic(&store).map_err(io)? {
+        [0xef, 0xbb, 0xbf, _] => 3,
+        [0xff, 0xfe, ..] => {
+            store = to_utf8(path, &store, encoding_rs::UTF_16LE)?;
+            0
+        }
+        [0xfe, 0xff, ..] => {
+            store = to_utf8(path, &store, encoding_rs::UTF_16BE)?;
+            0
+        }
+        _ => 0,
+    };
+    let call = call_before(&store, start).map_err(io)?;
+    let stamp = Stamp::of(&metadata);
+    Ok(HarSource {
+        stamp,
+        start: start + call.unwrap_or_default(),
+        wrapped: call.is_some(),
+        compressed,
+        store,
+        archive,
+    })
+}
+
+fn magic(store: &TextStore) -> io::Result<[u8; 4]> {
+    let mut first = [0; 4];
+    store.read_at(0, &mut first)?;
+    Ok(first)
+}
+
+fn gunzip(path: &Path, store: &TextStore) -> Result<TextStore, Error> {
+    let packed = store.len().map_err(|source| Error::Io { doing: "opening", path: path.to_owned(), source })?;
+    let decoder = flate2::read::MultiGzDecoder::new(store.reader());
+    unpack(decoder, Some(packed)).map_err(|error| unreadable(path, format!("gzip decompression failed: {error}")))
+}
+
+fn har_of(path: &Path, archive: &Archive) -> Result<TextStore, Error> {
+    let index = archive.har().map_err(|why| unreadable(path, why))?;
+    let unpacked = archive.read(index, |member| unpack(member, None));
+    unpacked.map_err(|error| unreadable(path, format!("its HAR cannot be unpacked: {error}")))
+}
+
+/// Reads a source to its end, into memory if it is small, else into a temporary file. `packed` is the compressed size, which
+/// limits the result.
+fn unpack(read: impl Read, packed: Option<u64>) -> io::Result<TextStore> {
+    let mut read = SizeLimit { read, left: MAX_EXPANDED };
+    let mut bytes = Vec::new();
+    (&mut read).take(IN_MEMORY as u64).read_to_end(&mut bytes)?;
+    if bytes.len() < IN_MEMORY {
+        return Ok(TextStore::Memory(bytes));
+    }
+    let mut file = tempfile::tempfile()?;
+    let mut size = bytes.len() as u64;
+    while !bytes.is_empty() {
+        file.write_all(&bytes)?;
+        bytes.clear();
+        size += (&mut read).take(1 << 20).read_to_end(&mut bytes)? as u64;
+        if let Some(packed) = packed {
+            check_expansion(packed, size).map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why))?;
+        }
+    }
+    Ok(TextStore::File(file))
+}
+
+fn to_utf8(path: &Path, store: &TextStore, encoding: &'static Encoding) -> Result<TextStore, Error> {
+    let converted = unpack(
+        Utf8Reader { read: store.reader(), decoder: encoding.new_decoder(), ready: Vec::new(), ended: false },
+        None,
+    );
+    converted.map_err(|source| Error::Io { doing: "reading", path: path.to_owned(), source })
+}
+
+/// A reader that converts a text to UTF-8.
+struct Utf8Reader<R> {
+    read: R,
+    decoder: encoding_rs::Decoder,
+    ready: Vec<u8>,
+    ended: bool,
+}
+
+impl<R: Read> Read for Utf8Reader<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        while self.ready.is_empty() && !self.ended {
+            let mut raw = [0; 8 * 1024];
+            let n = self.read.read(&mut raw)?;
+            self.ended = n == 0;
+            let mut text = String::with_capacity(self.decoder.max_utf8_buffer_length(n).unwrap_or(n * 3));
+            let _ = self.decoder.decode_to_string(&raw[..n], &mut text, self.ended);
+            self.ready = text.into_bytes();
+        }
+        let n = buf.len().min(self.ready.len());
+        buf[..n].copy_from_slice(&self.ready[..n]);
+        self.ready.drain(..n);
+        Ok(n)
+    }
+}
+
+/// The length of a function call such as `onInputData(` before the JSON (JSONP, as in `.harp` files).
+fn call_before(store: &TextStore, start: u64) -> io::Result<Option<u64>> {
+    let mut head = [0; 1024];
+    let n = store.read_at(start, &mut head)?;
+    let Some(open) = head[..n].iter().position(|&byte| byte == b'{') else { return Ok(None) };
+    let call = head[..open].trim_ascii().strip_suffix(b"(").is_some_and(|name| {
+        let word = |byte: &u8| byte.is_ascii_alphanumeric() || b"_$. \t\r\n".contains(byte);
+        !name.is_empty() && name.iter().all(word)
+    });
+    Ok(call.then_some(open as u64))
+}

@@ -1,0 +1,226 @@
+//! Reads `.zip` fixtures: one HAR at the root, and payloads that are unpacked on demand.
+//!
+//! Archives are untrusted. Names outside the root, links, duplicates, encryption and expansion beyond the limits are refused
+//! before anything is unpacked.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use zip::ZipArchive;
+use zip::read::ZipFile;
+
+use super::payload_path;
+use super::text_store::read_file_at;
+use crate::Error;
+use harproxy_support::temp::TempFolder;
+
+/// The largest expanded size of a fixture, bytes.
+pub(crate) const MAX_EXPANDED: u64 = 16 << 30;
+/// The largest compression ratio of more than [`FREE_EXPANDED`] bytes. DEFLATE reaches about 1,030. [`FixtureWriter`] stores
+/// members with a higher ratio uncompressed.
+///
+/// [`FixtureWriter`]: crate::FixtureWriter
+const MAX_RATIO: u64 = 250;
+pub(crate) const FREE_EXPANDED: u64 = 16 << 20;
+
+/// Checks that an expansion of `packed` to `expanded` bytes is within the limits. The error is a reason for the user.
+pub(crate) fn check_expansion(packed: u64, expanded: u64) -> Result<(), String> {
+    if expanded > MAX_EXPANDED || (expanded > FREE_EXPANDED && expanded / MAX_RATIO > packed) {
+        return Err(format!(
+            "it expands from {packed} to {expanded} bytes or more, beyond the limit for recordings: not unpacked"
+        ));
+    }
+    Ok(())
+}
+
+/// An opened archive.
+#[derive(Debug)]
+pub(crate) struct Archive {
+    zip: ZipArchive<SharedFile>,
+    /// Members that are too large for memory, each unpacked once.
+    unpacked: Mutex<UnpackedMembers>,
+}
+
+#[derive(Debug, Default)]
+struct UnpackedMembers {
+    folder: Option<Arc<TempFolder>>,
+    members: HashMap<usize, PathBuf>,
+}
+
+/// The content of an archive member.
+pub(crate) enum Member {
+    /// A small member.
+    Bytes(Vec<u8>),
+    /// A large member, in a temporary file that exists as long as the folder.
+    File(PathBuf, Arc<TempFolder>),
+}
+
+impl Archive {
+    /// Opens an archive and checks all names and sizes. The error is a reason for the user.
+    pub(crate) fn open(file: File) -> Result<Self, String> {
+        let mut zip =
+            ZipArchive::new(SharedFile::new(file)).map_err(|error| format!("the archive can't be read: {error}"))?;
+        if zip.has_duplicate_names() {
+            return Err("the archive has two members of the same name".to_owned());
+        }
+        let mut total: u64 = 0;
+        for index in 0..zip.len() {
+            let member = zip.by_index_data(index).map_err(|error| format!("the archive can't be read: {error}"))?;
+            let shown = String::from_utf8_lossy(member.name_raw()).escape_debug().to_string();
+            let safe = std::str::from_utf8(member.name_raw()).is_ok_and(|name| payload_path::parts(name).is_ok());
+            if !safe {
+                return Err(format!("archive member `{shown}` has a name that leaves the archive's root"));
+            }
+            if member.is_symlink() {
+                return Err(format!("archive member `{shown}` is a link"));
+            }
+            if member.encrypted() {
+                return Err(format!("archive member `{shown}` is encrypted"));
+            }
+            check_expansion(member.compressed_size(), member.size())
+                .map_err(|why| format!("archive member `{shown}`: {why}"))?;
+            total = total.saturating_add(member.size());
+        }
+        check_expansion(u64::MAX, total)?;
+        if zip.has_overlapping_files().map_err(|error| format!("the archive can't be read: {error}"))? {
+            return Err("members of the archive overlap".to_owned());
+        }
+        Ok(Archive { zip, unpacked: Mutex::default() })
+    }
+
+    /// The HAR: `har.har`, else the only `.har` at the root.
+    pub(crate) fn har(&self) -> Result<usize, String> {
+        if let Some(index) = self.zip.index_for_name("har.har") {
+            return Ok(index);
+        }
+        let names = self.zip.file_names_raw().enumerate();
+        let hars: Vec<_> = names.filter(|(_, name)| name.ends_with(b".har") && !name.contains(&b'/')).collect();
+        match hars[..] {
+            [(index, _)] => Ok(index),
+            [] => Err("the archive has no `.har` at its root".to_owned()),
+            _ => Err("the archive has several `.har` at its root, but no `har.har`".to_owned()),
+        }
+    }
+
+    /// The names of all members except the HAR and folders.
+    pub(crate) fn payloads(&self) -> Vec<String> {
+        let har = self.har().ok();
+        let names = self.zip.file_names_raw().enumerate().filter(|(index, _)| Some(*index) != har);
+        let names = names.map(|(_, name)| String::from_utf8_lossy(name).into_owned());
+        names.filter(|name| !name.ends_with('/')).collect()
+    }
+
+    /// Compressed and expanded size of a member, from the central directory.
+    pub(crate) fn sizes(&self, index: usize) -> (u64, u64) {
+        self.zip.by_index_data(index).map_or((0, 0), |member| (member.compressed_size(), member.size()))
+    }
+
+    /// The index of the member with the name in `_file`. Names are compared literally: `./a` is not `a`.
+    pub(crate) fn find(&self, name: &str) -> Result<usize, String> {
+        payload_path::parts(name)?;
+        self.zip.index_for_name(name).ok_or_else(|| format!("`_file` `{name}` is not in the archive"))
+    }
+
+    /// Reads a member of up to `in_memory` bytes into memory, and unpacks a larger one into a temporary file.
+    pub(crate) fn member(&self, index: usize, in_memory: u64) -> io::Result<Member> {
+        let (_, size) = self.sizes(index);
+        if size <= in_memory {
+            return self.read(index, |member| {
+                let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
+                member.read_to_end(&mut bytes)?;
+                Ok(Member::Bytes(bytes))
+            });
+        }
+        let mut unpacked = self.unpacked.lock().unwrap_or_else(PoisonError::into_inner);
+        let folder = match &unpacked.folder {
+            Some(folder) => folder.clone(),
+            None => {
+                let folder = Arc::new(TempFolder::create()?);
+                unpacked.folder.insert(folder).clone()
+            }
+        };
+        if let Some(path) = unpacked.members.get(&index) {
+            return Ok(Member::File(path.clone(), folder));
+        }
+        let path = folder.path().join(index.to_string());
+        let mut file = File::create(&path)?;
+        self.read(index, |member| io::copy(member, &mut file))?;
+        unpacked.members.insert(index, path.clone());
+        Ok(Member::File(path, folder))
+    }
+
+    /// Passes a reader of a member to `consume`. The reader fails beyond the size in the central directory.
+    pub(crate) fn read<T>(&self, index: usize, consume: impl FnOnce(&mut dyn Read) -> io::Result<T>) -> io::Result<T> {
+        let (_, size) = self.sizes(index);
+        // A clone shares the directory and has its own position.
+        let mut zip = self.zip.clone();
+        let member: ZipFile<'_, SharedFile> = zip.by_index(index).map_err(io::Error::other)?;
+        consume(&mut SizeLimit { read: member, left: size })
+    }
+}
+
+/// A reader that fails after `left` bytes if the source has more.
+pub(crate) struct SizeLimit<R> {
+    pub(crate) read: R,
+    pub(crate) left: u64,
+}
+
+impl<R: Read> Read for SizeLimit<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.read.read(buf)?;
+        let Some(left) = self.left.checked_sub(n as u64) else {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "it expands to more than its header declares, or beyond the limit",
+            ));
+        };
+        self.left = left;
+        Ok(n)
+    }
+}
+
+/// A handle to a shared file with its own position.
+#[derive(Clone, Debug)]
+struct SharedFile {
+    file: Arc<File>,
+    at: u64,
+}
+
+impl SharedFile {
+    fn new(file: File) -> Self {
+        SharedFile { file: Arc::new(file), at: 0 }
+    }
+}
+
+impl Read for SharedFile {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = read_file_at(&self.file, self.at, buf)?;
+        self.at += n as u64;
+        Ok(n)
+    }
+}
+
+impl Seek for SharedFile {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let target = match to {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::Current(by) => self.at.checked_add_signed(by),
+            SeekFrom::End(by) => self.file.metadata()?.len().checked_add_signed(by),
+        };
+        self.at = target.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(self.at)
+    }
+}
+
+/// A source that can be read again from its beginning.
+pub(crate) trait ReadSeek: Read + Seek {}
+
+impl<T: Read + Seek> ReadSeek for T {}
+
+/// The error for a file that cannot be read as a fixture.
+pub(crate) fn unreadable(path: &Path, reason: String) -> Error {
+    Error::Malformed { path: path.to_owned(), line: None, reason }
+}

@@ -1,0 +1,9 @@
+//! Storage of fixtures: the text of a HAR, payload files, archives and staged files.
+
+pub(crate) mod archive;
+pub mod digest;
+pub mod payload;
+pub mod payload_path;
+pub(crate) mod staging;
+pub(crate) mod stamp;
+pub(crate) mod text_store;

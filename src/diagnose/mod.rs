@@ -1,0 +1,21 @@
+//! Diagnosis of a CMD whose traffic does not reach the proxy: its runtime, the connections that bypass the proxy, and the change
+//! that sends them through it.
+
+mod advice;
+mod bypass;
+mod evidence;
+pub mod processes;
+mod program;
+mod project;
+mod remedy;
+mod runtime;
+#[cfg(test)]
+mod tests;
+
+pub use advice::advise;
+pub use bypass::{BypassRules, Bypasses};
+pub use evidence::{Evidence, no_proxy_entries, unset_url};
+pub use program::{DirectConnection, Program};
+pub use project::Project;
+pub use remedy::PLAYWRIGHT;
+pub use runtime::Runtime;

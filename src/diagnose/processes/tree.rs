@@ -1,0 +1,467 @@
+//! The tree of CMD's processes on Linux, read from `/proc`: programs, sockets and environments.
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::{OsStr, OsString};
+use std::io::Read;
+use std::net::SocketAddr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use indexmap::{IndexMap, IndexSet};
+use procfs::net::{TcpNetEntry, TcpState, UdpNetEntry};
+use procfs::process::{FDTarget, Process, Stat};
+
+use super::{ProcessReport, WatchPlan, version};
+use crate::diagnose::program::{DirectConnection, Program};
+
+/// Maximum number of programs, and of connections, in a report.
+const MAX_REPORTED: usize = 500;
+/// A program uses the proxy if it has one of these variables.
+const PROXIES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"];
+/// The variable that names the harproxy of an environment.
+const RUN_PROXY: &str = "HARPROXY_RUN_PROXY";
+
+/// A tree of processes and its history.
+///
+/// The kernel's connection tables are expensive to read, so they are read only after a process has opened a new socket.
+pub(super) struct ProcessTree {
+    plan: WatchPlan,
+    /// Memory layout of harproxy itself, to recognise forked children before their exec.
+    own: Option<MemoryLayout>,
+    /// Processes that were alive at the last poll. A [`Process`] is an open folder of `/proc`, so a reused pid is not mistaken
+    /// for it.
+    alive: HashMap<i32, KnownProcess>,
+    programs: IndexMap<String, Program>,
+    connections: IndexSet<DirectConnection>,
+    /// Inodes of all sockets so far.
+    sockets: HashSet<u64>,
+    /// Sockets whose remote address is not known yet.
+    pending: HashMap<u64, PendingSocket>,
+    /// Addresses on which CMD's programs listen.
+    listening: HashSet<SocketAddr>,
+    /// Programs with TCP sockets that closed before their address was read.
+    short_lived: IndexSet<String>,
+}
+
+struct KnownProcess {
+    process: Process,
+    /// The kernel's name of the process, which changes on exec.
+    comm: String,
+    name: String,
+    /// Network namespace.
+    network: Option<OsString>,
+}
+
+/// A socket whose remote address is not known.
+struct PendingSocket {
+    program: String,
+    network: Option<OsString>,
+    kind: SocketKind,
+    /// Number of failed look-ups.
+    tries: u32,
+    /// Polls to skip before the next look-up, so that an unconnected socket does not cost a table at every poll.
+    wait: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum SocketKind {
+    Tcp,
+    Tcp6,
+    Udp,
+    Udp6,
+}
+
+/// Maximum number of look-ups of a socket.
+const MAX_TRIES: u32 = 8;
+
+/// A row of a connection table.
+struct TableRow {
+    inode: u64,
+    local: SocketAddr,
+    remote: SocketAddr,
+    listens: bool,
+}
+
+impl ProcessTree {
+    pub(super) fn new(pid: u32, plan: &WatchPlan) -> Self {
+        let mut tree = ProcessTree {
+            plan: plan.clone(),
+            own: Process::myself().and_then(|own| own.stat()).ok().map(|stat| MemoryLayout::of(&stat)),
+            alive: HashMap::new(),
+            programs: IndexMap::new(),
+            connections: IndexSet::new(),
+            sockets: HashSet::new(),
+            pending: HashMap::new(),
+            listening: HashSet::new(),
+            short_lived: IndexSet::new(),
+        };
+        if let Ok(pid) = i32::try_from(pid) {
+            tree.add(pid);
+        }
+        tree
+    }
+
+    /// Reads the state of all processes. Returns whether something changed.
+    pub(super) fn poll(&mut self) -> bool {
+        let changed = self.update_processes();
+        let open = self.find_sockets();
+        self.resolve_sockets(&open);
+        changed || !self.pending.is_empty()
+    }
+
+    pub(super) fn into_report(self) -> ProcessReport {
+        ProcessReport {
+            programs: Some(self.programs.into_values().collect()),
+            connections: self.connections.into_iter().collect(),
+            short_lived: self.short_lived.into_iter().collect(),
+        }
+    }
+
+    /// Removes ended processes and adds new ones. A process stays known after its parent has ended.
+    fn update_processes(&mut self) -> bool {
+        let mut new = false;
+        let mut pids: Vec<i32> = self.alive.keys().copied().collect();
+        while let Some(pid) = pids.pop() {
+            match self.alive[&pid].process.stat() {
+                Ok(stat) if stat.state != 'Z' => new |= self.identify(pid, stat.comm),
+                _ => {
+                    self.alive.remove(&pid);
+                    continue;
+                }
+            }
+            for child in self.children(pid) {
+                if !self.alive.contains_key(&child) && self.add(child) {
+                    pids.push(child);
+                    new = true;
+                }
+            }
+        }
+        new
+    }
+
+    fn children(&self, pid: i32) -> Vec<i32> {
+        let tasks = self.alive.get(&pid).and_then(|known| known.process.tasks().ok());
+        let children = tasks.into_iter().flatten().flatten().filter_map(|task| task.children().ok()).flatten();
+        children.filter_map(|child| i32::try_from(child).ok()).collect()
+    }
+
+    fn add(&mut self, pid: i32) -> bool {
+        let Ok(process) = Process::new(pid) else { return false };
+        let network = std::fs::read_link(format!("/proc/{pid}/ns/net")).ok().map(Into::into);
+        self.alive.insert(pid, KnownProcess { process, comm: String::new(), name: String::new(), network });
+        true
+    }
+
+    /// Records the program of a process after an exec. Returns whether it is a new program.
+    fn identify(&mut self, pid: i32, comm: String) -> bool {
+        let Some(known) = self.alive.get_mut(&pid).filter(|known| known.comm != comm) else { return false };
+        let exe = known.process.exe().ok();
+        if is_before_exec(&known.process, self.own) {
+            return false;
+        }
+        let cleared = is_cleared(&known.process, &self.plan.proxy);
+        if known.process.exe().ok() != exe {
+            // An exec happened while the environment was read. The next poll reads it again.
+            return false;
+        }
+        known.name = exe.as_deref().and_then(file_name).unwrap_or_else(|| first_word(&comm));
+        known.comm = comm;
+        let program = Program { name: known.name.clone(), version: exe.as_deref().and_then(version::of), cleared };
+        let script = script(&known.process, &known.comm).map(|name| Program { name, ..program.clone() });
+        [Some(program), script].into_iter().flatten().for_each(|program| self.record(program));
+        true
+    }
+
+    fn record(&mut self, program: Program) {
+        if self.programs.len() >= MAX_REPORTED {
+            return;
+        }
+        let known = self.programs.entry(program.name.clone()).or_insert_with(|| program.clone());
+        if program.cleared == Some(true) || known.cleared.is_none() {
+            known.cleared = program.cleared;
+        }
+    }
+
+    /// Returns the inodes of all open sockets. New IP sockets become pending.
+    fn find_sockets(&mut self) -> HashSet<u64> {
+        let mut open = HashSet::new();
+        for known in self.alive.values() {
+            for fd in known.process.fd().into_iter().flatten().flatten() {
+                let FDTarget::Socket(inode) = fd.target else { continue };
+                open.insert(inode);
+                if self.sockets.contains(&inode) {
+                    continue;
+                }
+                // A forked child closes its sockets on exec. The parent still has this one.
+                let Ok(kind) = socket_kind(known.process.pid(), fd.fd) else { continue };
+                self.sockets.insert(inode);
+                if let Some(kind) = kind {
+                    let (program, network) = (known.name.clone(), known.network.clone());
+                    self.pending.insert(inode, PendingSocket { program, network, kind, tries: 0, wait: 0 });
+                }
+            }
+        }
+        open
+    }
+
+    /// Looks up pending sockets in the connection tables.
+    fn resolve_sockets(&mut self, open: &HashSet<u64>) {
+        let mut lines = HashMap::new();
+        let mut wanted: HashSet<(Option<OsString>, SocketKind)> = HashSet::new();
+        for socket in self.pending.values().filter(|socket| socket.wait == 0) {
+            wanted.insert((socket.network.clone(), socket.kind));
+        }
+        let mut ports = HashSet::new();
+        for (network, kind) in &wanted {
+            let Some(known) = self.alive.values().find(|known| known.network == *network) else { continue };
+            for line in table(&known.process, *kind) {
+                if line.listens {
+                    ports.insert(line.local.port());
+                }
+                if self.pending.contains_key(&line.inode) {
+                    lines.insert(line.inode, line);
+                }
+            }
+        }
+        let listening = lines.values().filter(|line| line.listens).map(|line| canonical(line.local));
+        self.listening.extend(listening);
+        for (inode, mut socket) in std::mem::take(&mut self.pending) {
+            match lines.get(&inode) {
+                Some(line) if line.listens => {}
+                Some(line) if ports.contains(&line.local.port()) => {}
+                Some(line) if line.remote.port() != 0 => self.record_connection(socket, canonical(line.remote)),
+                _ if !open.contains(&inode) => {
+                    if matches!(socket.kind, SocketKind::Tcp | SocketKind::Tcp6) {
+                        self.short_lived.insert(socket.program);
+                    }
+                }
+                _ if socket.wait == 0 => {
+                    socket.tries += 1;
+                    socket.wait = 1 << socket.tries.min(6);
+                    if socket.tries < MAX_TRIES {
+                        self.pending.insert(inode, socket);
+                    }
+                }
+                _ => {
+                    socket.wait -= 1;
+                    self.pending.insert(inode, socket);
+                }
+            }
+        }
+    }
+
+    fn record_connection(&mut self, socket: PendingSocket, to: SocketAddr) {
+        if self.is_own_address(to) || self.connections.len() >= MAX_REPORTED {
+            return;
+        }
+        let here = |addr: &SocketAddr| addr.port() == to.port() && (addr.ip() == to.ip() || addr.ip().is_unspecified());
+        let own = to.ip().is_loopback() && self.listening.iter().any(here);
+        let udp = matches!(socket.kind, SocketKind::Udp | SocketKind::Udp6);
+        self.connections.insert(DirectConnection { program: socket.program, to, udp, own });
+    }
+
+    fn is_own_address(&self, to: SocketAddr) -> bool {
+        self.plan
+            .own_addresses
+            .iter()
+            .any(|own| own.port() == to.port() && (own.ip() == to.ip() || own.ip().is_unspecified()))
+    }
+}
+
+/// Returns the kind of a socket from the kernel's protocol name; `None` for other protocols. An error means that the process has
+/// closed it.
+fn socket_kind(pid: i32, fd: i32) -> rustix::io::Result<Option<SocketKind>> {
+    let mut name = [0; 32];
+    let length = rustix::fs::getxattr(format!("/proc/{pid}/fd/{fd}"), "system.sockprotoname", &mut name[..])?;
+    Ok(match &name[..length] {
+        b"TCP\0" | b"MPTCP\0" => Some(SocketKind::Tcp),
+        b"TCPv6\0" | b"MPTCPv6\0" => Some(SocketKind::Tcp6),
+        b"UDP\0" => Some(SocketKind::Udp),
+        b"UDPv6\0" => Some(SocketKind::Udp6),
+        _ => None,
+    })
+}
+
+/// Reads a connection table in the network namespace of a process. Sockets without an owner are left out.
+fn table(process: &Process, kind: SocketKind) -> Vec<TableRow> {
+    let tcp = |entries: Vec<TcpNetEntry>| {
+        let lines = entries.into_iter().filter(|entry| entry.inode != 0 && entry.state != TcpState::SynRecv);
+        let line = |entry: TcpNetEntry| TableRow {
+            inode: entry.inode,
+            local: entry.local_address,
+            remote: entry.remote_address,
+            listens: entry.state == TcpState::Listen,
+        };
+        lines.map(line).collect()
+    };
+    let udp = |entries: Vec<UdpNetEntry>| {
+        let line = |entry: UdpNetEntry| TableRow {
+            inode: entry.inode,
+            local: entry.local_address,
+            remote: entry.remote_address,
+            listens: false,
+        };
+        entries.into_iter().map(line).collect()
+    };
+    match kind {
+        SocketKind::Tcp => process.tcp().map(tcp),
+        SocketKind::Tcp6 => process.tcp6().map(tcp),
+        SocketKind::Udp => process.udp().map(udp),
+        SocketKind::Udp6 => process.udp6().map(udp),
+    }
+    .unwrap_or_default()
+}
+
+fn canonical(addr: SocketAddr) -> SocketAddr {
+    SocketAddr::new(addr.ip().to_canonical(), addr.port())
+}
+
+fn file_name(path: &Path) -> Option<String> {
+    let name = path.file_name()?.to_string_lossy().into_owned();
+    Some(name.trim_end_matches(" (deleted)").to_owned())
+}
+
+/// Returns the first word of a process title, which may contain arguments.
+fn first_word(comm: &str) -> String {
+    comm.split_whitespace().next().unwrap_or_default().to_owned()
+}
+
+/// Returns the script of an interpreter, if the kernel named the process after it (`#!`).
+fn script(process: &Process, comm: &str) -> Option<String> {
+    /// The kernel's limit for the name of a process.
+    const MAX_COMM: usize = 15;
+    let name = file_name(Path::new(process.cmdline().ok()?.get(1)?))?;
+    let cut = name.get(..MAX_COMM).unwrap_or(&name);
+    (cut == comm && !comm.is_empty()).then_some(name)
+}
+
+/// Start addresses of a program's code and stack, which differ for each exec.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct MemoryLayout {
+    code: u64,
+    stack: u64,
+}
+
+impl MemoryLayout {
+    fn of(stat: &Stat) -> Self {
+        MemoryLayout { code: stat.startcode, stack: stat.startstack }
+    }
+}
+
+/// Whether a process is between fork and exec. It then still has harproxy's memory layout and environment, or none yet: the kernel
+/// sets the start of the code last. Always false for an ended process.
+fn is_before_exec(process: &Process, own: Option<MemoryLayout>) -> bool {
+    let is_pending = |memory: MemoryLayout| memory.code == 0 || Some(memory) == own;
+    process.stat().is_ok_and(|stat| is_pending(MemoryLayout::of(&stat))) && process.exe().is_ok()
+}
+
+/// Whether a process was started without the proxy variables. `None` if it belongs to another user, has overwritten its environment
+/// with a title, has ended, or runs below another harproxy.
+fn is_cleared(process: &Process, proxy: &str) -> Option<bool> {
+    cleared(&environment(process)?, proxy)
+}
+
+fn environment(process: &Process) -> Option<Vec<u8>> {
+    let mut environment = Vec::new();
+    process.open_relative("environ").ok()?.read_to_end(&mut environment).ok()?;
+    process.exe().ok()?;
+    Some(environment)
+}
+
+fn cleared(environment: &[u8], proxy: &str) -> Option<bool> {
+    let lines = || environment.split(|byte| *byte == 0).filter(|line| !line.is_empty());
+    if (lines().next().is_none() && !environment.is_empty()) || lines().any(|line| !line.contains(&b'=')) {
+        return None;
+    }
+    let value = |name: &str| lines().find_map(|line| line.strip_prefix(name.as_bytes())?.strip_prefix(b"="));
+    let is_own = |value: &[u8]| OsStr::from_bytes(value) == proxy;
+    if value(RUN_PROXY).is_some_and(|value| !is_own(value)) {
+        return None;
+    }
+    Some(!PROXIES.iter().any(|name| value(name).is_some_and(is_own)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PROXY: &str = "http://127.0.0.1:8899";
+
+    fn plan() -> WatchPlan {
+        WatchPlan { proxy: PROXY.to_owned(), own_addresses: Vec::new(), rate: super::super::PollRate::LOW }
+    }
+
+    #[test]
+    fn environment_without_the_proxy_is_cleared() {
+        for (environment, expected) in [
+            ("HTTPS_PROXY=http://127.0.0.1:8899\0A=b\0", Some(false)),
+            ("http_proxy=http://127.0.0.1:8899\0", Some(false)),
+            ("A=b\0", Some(true)),
+            ("", Some(true)),
+            ("HTTPS_PROXY=http://corp:3128\0", Some(true)),
+            ("HTTPS_PROXY=http://127.0.0.1:7\0HARPROXY_RUN_PROXY=http://127.0.0.1:7\0", None),
+            ("postgres: writer process\0\0\0", None),
+            ("\0\0\0", None),
+        ] {
+            assert_eq!(cleared(environment.as_bytes(), PROXY), expected, "{environment:?}");
+        }
+    }
+
+    #[test]
+    fn starting_program_is_not_cleared() {
+        let plan = plan();
+        for _ in 0..200 {
+            let mut child = std::process::Command::new("env").arg("true").env("HTTPS_PROXY", PROXY).spawn().unwrap();
+            let mut tree = ProcessTree::new(child.id(), &plan);
+            while child.try_wait().unwrap().is_none() {
+                tree.poll();
+            }
+            let cleared: Vec<_> = tree.programs.values().filter(|program| program.cleared == Some(true)).collect();
+            assert!(cleared.is_empty(), "{cleared:?}");
+        }
+    }
+
+    #[test]
+    fn child_before_exec_is_ignored() {
+        let plan = plan();
+        let program = std::env::current_exe().unwrap();
+        let mut child =
+            std::process::Command::new(&program).args(["--list"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
+        let (mut own, mut other) = (ProcessTree::new(std::process::id(), &plan), ProcessTree::new(child.id(), &plan));
+        own.poll();
+        // Its output is larger than the pipe's buffer, so the process is still alive.
+        while other.programs.is_empty() && child.try_wait().unwrap().is_none() {
+            other.poll();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let name = file_name(&program).unwrap();
+        assert!(other.programs.contains_key(&name), "{:?}", other.programs);
+        let pid = i32::try_from(std::process::id()).unwrap();
+        assert_eq!(own.alive[&pid].name, "", "{:?}", own.programs);
+    }
+
+    #[test]
+    fn unconnected_socket_is_looked_up_again() {
+        let plan = plan();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let to = listener.local_addr().unwrap();
+            let socket = tokio::net::TcpSocket::new_v4().unwrap();
+            let mut tree = ProcessTree::new(std::process::id(), &plan);
+            tree.poll();
+            let _stream = socket.connect(to).await.unwrap();
+            for _ in 0..1 << MAX_TRIES {
+                tree.poll();
+            }
+            assert!(tree.connections.iter().any(|connection| connection.to == to), "{:?}", tree.connections);
+        });
+    }
+
+    #[test]
+    fn title_is_reduced_to_its_first_word() {
+        assert_eq!(first_word("npm exec secret"), "npm");
+        assert_eq!(file_name(Path::new("/usr/bin/python3.11 (deleted)")).as_deref(), Some("python3.11"));
+    }
+}

@@ -1,0 +1,70 @@
+//! The settings of a recording.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::volatile::Volatile;
+use harproxy_glob::Globs;
+use harproxy_har::write::{ContentMode, JsonLayout};
+use harproxy_matching::MatchRule;
+use harproxy_redact::{Placeholder, Policy, Secret};
+
+/// The settings of a recording, known before it starts.
+#[derive(Clone, Debug)]
+pub struct RecordPlan {
+    /// The fixture to write (`-o`).
+    pub output: PathBuf,
+    /// The URLs to record (`-g`); an empty list means everything but noise.
+    pub scope: Globs,
+    /// `[scope] noise`: whether noise is left out.
+    pub noise: bool,
+    /// `--content`.
+    pub content: ContentMode,
+    /// `--update`.
+    pub update: UpdateMode,
+    /// `--max-body`, bytes.
+    pub max_body: Option<u64>,
+    /// `--json-layout`.
+    pub json_layout: JsonLayout,
+    /// The redaction policy ([`Policy::off`] for `--no-redact`).
+    pub policy: Arc<Policy>,
+    /// `[redact.values]`: known values and their placeholders.
+    pub values: Vec<(Placeholder, Secret)>,
+    /// `--on-failure`.
+    pub on_failure: OnFailure,
+    /// `[volatile]`.
+    pub volatile: Volatile,
+    /// `[[match]]`: the rules by which requests are equal.
+    pub rules: Vec<MatchRule>,
+}
+
+/// `--update`: the treatment of entries of an existing fixture.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UpdateMode {
+    /// Refresh the entries that were seen, keep the rest.
+    #[default]
+    Merge,
+    /// Add only missing entries.
+    Missing,
+    /// Keep only the entries that were seen.
+    Replace,
+}
+
+/// `--on-failure`: the treatment of an existing fixture when CMD fails. A first recording is always written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnFailure {
+    /// The fixture stays as it is, and the recording is held for `harproxy recover`.
+    #[default]
+    Hold,
+    /// The fixture is updated.
+    Write,
+}
+
+/// The end of CMD, as far as a recording depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CmdEnd {
+    /// It exited 0, or there was none.
+    Clean,
+    /// It failed.
+    Failed,
+}

@@ -1,0 +1,185 @@
+//! A running recording.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::journal::frame::MAGIC;
+use super::journal::heads::{self, JournalMeta};
+use super::journal::{Frame, FrameKind, Journal, JournalPaths, LockedJournal};
+use super::redaction::RecordingRedactor;
+use super::router::{RecordRouter, RecordedSecrets};
+use super::tap::TapContext;
+use super::{CmdEnd, Error, Outcome, RecordPlan, Recovery, Volatile, finalise, recover};
+use crate::pipeline::{Collector, EventBus, Marks, Pipeline};
+use crate::source::UpstreamSource;
+use crate::verdict::FindingListener;
+use harproxy_matching::MatchRule;
+use harproxy_proxy::Handler;
+use harproxy_proxy::upstream::Upstream;
+use harproxy_redact::Vault;
+use harproxy_redact::marker::Run;
+
+/// A recording in progress.
+#[derive(Debug)]
+pub struct Recorder {
+    pub(super) plan: RecordPlan,
+    pub(super) live: Arc<UpstreamSource>,
+    pub(super) locked: LockedJournal,
+    pub(super) journal: Arc<Journal>,
+    pub(super) collector: Arc<Collector>,
+    pub(super) redactor: Arc<RecordingRedactor>,
+    /// The number of exchanges that have begun.
+    pub(super) exchanges: AtomicU64,
+    recovery: Option<Recovery>,
+}
+
+impl Recorder {
+    /// Checks and locks the output, recovers a killed recording, and opens the journal.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn start(plan: RecordPlan, upstream: Upstream) -> Result<Self, Error> {
+        let paths = JournalPaths::beside(&plan.output)?;
+        finalise::check(&plan)?;
+        let locked = paths.lock()?;
+        harproxy_har::write::sweep(&plan.output);
+        let recovery = recover::recover_killed(&plan, &locked)?;
+        let redactor = RecordingRedactor::new(plan.policy.clone(), Vault::new(Run::random(), &plan.values));
+        let journal = start_journal(&plan, &locked, &redactor)?;
+        Ok(Recorder {
+            plan,
+            live: Arc::new(UpstreamSource::live(upstream)),
+            locked,
+            journal: Arc::new(journal),
+            collector: Arc::new(Collector::new(true)),
+            redactor: Arc::new(redactor),
+            exchanges: AtomicU64::new(0),
+            recovery,
+        })
+    }
+
+    /// Passes each finding to `listener` as it is made.
+    pub fn set_listener(&self, listener: FindingListener) {
+        self.collector.set_listener(listener);
+    }
+
+    /// The handler that records the requests of an engine. Its events go to the bus.
+    #[must_use]
+    pub fn handler(self: &Arc<Self>, bus: &EventBus) -> Arc<dyn Handler> {
+        let router = Arc::new(RecordRouter::new(self.clone()));
+        let secrets = RecordedSecrets { policy: self.plan.policy.clone(), redactor: self.redactor.clone() };
+        Arc::new(Pipeline::new(router, self.collector.clone(), bus, Arc::new(secrets), Marks::OwnErrors))
+    }
+
+    /// The network.
+    #[must_use]
+    pub fn live(&self) -> &Arc<UpstreamSource> {
+        &self.live
+    }
+
+    /// The parts that the tap of the next exchange needs.
+    pub(super) fn tap_context(&self) -> TapContext<'_> {
+        TapContext {
+            journal: &self.journal,
+            collector: &self.collector,
+            redactor: &self.redactor,
+            number: self.exchanges.fetch_add(1, Ordering::Relaxed) + 1,
+            max_body: self.plan.max_body,
+        }
+    }
+
+    /// The killed recording that was recovered at the start, if there was one.
+    #[must_use]
+    pub fn recovery(&self) -> Option<&Recovery> {
+        self.recovery.as_ref()
+    }
+
+    /// Whether no exchange has begun.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.exchanges.load(Ordering::Relaxed) == 0
+    }
+
+    /// The journal, if it holds exchanges that are not in the fixture.
+    #[must_use]
+    pub fn unfinished_journal(&self) -> Option<PathBuf> {
+        let journal = &self.locked.paths.journal;
+        (!self.is_idle() && journal.exists()).then(|| journal.clone())
+    }
+
+    /// Writes all queued frames and ends the recording without finalising it.
+    pub fn stop(&self) {
+        self.journal.close();
+        self.remove_if_idle();
+    }
+
+    /// Removes the journal if no exchange has begun. Dropping the recorder does the same, but connections may keep it alive
+    /// until the process ends.
+    pub fn remove_if_idle(&self) {
+        if self.is_idle() {
+            self.journal.close();
+            let _ = self.locked.remove();
+        }
+    }
+
+    /// Turns the journal into the fixture. Blocks; call it after the engine has drained.
+    ///
+    /// # Errors
+    /// [`Error`]; the old fixture and the journal stay.
+    pub fn finalise(&self, end: CmdEnd) -> Result<Outcome, Error> {
+        finalise::finalise(self, &self.plan, end)
+    }
+
+    /// Turns the journal into the fixture with a learned policy, which replaces `[volatile]` and the rules of the plan.
+    ///
+    /// # Errors
+    /// [`Error`]; the old fixture and the journal stay.
+    pub fn finalise_with_policy(
+        &self,
+        volatile: Volatile,
+        rules: Vec<MatchRule>,
+        end: CmdEnd,
+    ) -> Result<Outcome, Error> {
+        finalise::finalise(self, &RecordPlan { volatile, rules, ..self.plan.clone() }, end)
+    }
+
+    /// Writes the recording as a fixture of its own. Nothing can be recorded after that.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn copy_to(&self, fixture: &Path) -> Result<(), Error> {
+        finalise::copy(self, fixture)
+    }
+
+    /// The settings of the recording.
+    #[must_use]
+    pub fn plan(&self) -> &RecordPlan {
+        &self.plan
+    }
+}
+
+/// Writes the first frame of a journal and opens it for exchanges.
+fn start_journal(plan: &RecordPlan, locked: &LockedJournal, redactor: &RecordingRedactor) -> Result<Journal, Error> {
+    let meta = JournalMeta {
+        scope: plan.scope.sources().to_vec(),
+        max_body: plan.max_body,
+        run: (!redactor.is_off()).then(|| redactor.vault().run()),
+        pid: Some(std::process::id()),
+    };
+    let start = || {
+        let mut bytes = MAGIC.to_vec();
+        Frame { kind: FrameKind::Meta, exchange: 0, payload: heads::encode(&meta)? }.write(&mut bytes)?;
+        (&locked.file).write_all(&bytes)?;
+        Journal::start(locked.file.try_clone()?)
+    };
+    start().map_err(|source| Error::journal("writing the journal", &locked.paths.journal, source))
+}
+
+/// A recorder without exchanges leaves no journal behind.
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        self.remove_if_idle();
+    }
+}
