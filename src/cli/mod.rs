@@ -8,6 +8,7 @@ pub mod args;
 pub mod ci;
 mod clues;
 pub mod cmd;
+mod command_line;
 pub mod config;
 pub mod event;
 pub mod files;

@@ -18,7 +18,7 @@ use crate::upkeep::prune::{self, Pruned};
 use crate::verdict::{CheckId, Verdict};
 use harproxy_har::Fixture;
 use harproxy_http::escape::one_line;
-use harproxy_redact::{Policy, Telling};
+use harproxy_redact::{Policy, display};
 
 /// So many entries of a fixture are shown.
 const SHOWN: usize = 20;
@@ -123,7 +123,7 @@ fn show(fixture: &Fixture, gone: &BTreeSet<usize>, room: &mut usize, policy: &Po
     let shown = gone.len().min(SHOWN).min(*room);
     *room -= shown;
     for head in gone.iter().take(shown).filter_map(|entry| fixture.heads().get(*entry)) {
-        let url = Telling::of(policy).url(head.url).unwrap_or_else(|| head.url.to_owned());
+        let url = display::redactor(policy).redact_url(head.url).unwrap_or_else(|| head.url.to_owned());
         let line = format!("  #{} {} {url}", head.entry, head.method);
         let _ = writeln!(text, "{}", ui::cut(&one_line(&line)));
     }

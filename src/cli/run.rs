@@ -18,7 +18,7 @@ use super::ready::Ready;
 use super::reports::{self, Recorded};
 use super::roots::Roots;
 use super::ui::{Meanwhile, Ui};
-use super::{clues, files, process};
+use super::{clues, command_line, files, process};
 use crate::child::env::{self, Facts, Mode, ProxyAddress};
 use crate::child::{CommandPlan, Ended, Pace, RunFolder, Signal, Signals};
 use crate::record::Recorder;
@@ -29,7 +29,6 @@ use crate::verdict::request::RequestRow;
 use crate::verdict::{FindingListener, Source, Verdict, exit, exit_status};
 use crate::watch::{Watch, Watcher};
 use harproxy_proxy::{Handler, Proxy, Witness};
-use harproxy_redact::Telling;
 use harproxy_tls::authority::Authority;
 
 /// What a run is about, as far as CMD is told.
@@ -357,6 +356,6 @@ impl Run<'_> {
 
     /// CMD as it was typed, without secrets.
     fn command(&self) -> String {
-        Telling::command(&self.plan.policy, &self.plan.cmd)
+        command_line::redact(&self.plan.policy, &self.plan.cmd)
     }
 }

@@ -17,7 +17,7 @@ use harproxy_http::problem::{Problem, in_words};
 use harproxy_proxy::forward::forward;
 use harproxy_proxy::upstream::{Dialled, PlanError, Upstream, UpstreamError, UpstreamPlan};
 use harproxy_proxy::{Body, BoxFuture, Close, Connection, ConnectionEvent, Exchange, Handler, Origin, Tunnel, respond};
-use harproxy_redact::{Policy, Telling};
+use harproxy_redact::{Policy, display};
 use harproxy_tls::authority::Alpn;
 
 /// Lets everything through, and counts.
@@ -95,11 +95,11 @@ impl Handler for Doctor {
     }
 
     fn told<'u>(&self, headers: &HeaderMap, url: &'u str) -> Cow<'u, str> {
-        Telling::url(&self.policy, headers, url)
+        display::redact_url(&self.policy, headers, url)
     }
 
     fn told_headers(&self, headers: &HeaderMap) -> Headers {
-        Telling::headers(&self.policy, headers)
+        display::redact_headers(&self.policy, headers)
     }
 
     fn event(&self, event: ConnectionEvent) {

@@ -26,7 +26,7 @@ pub enum Error {
     },
     /// `[volatile]` has an invalid path.
     #[error(transparent)]
-    Volatile(#[from] harproxy_redact::Error),
+    Volatile(#[from] harproxy_json::PathError),
     /// A `[[match]]` rule is invalid.
     #[error(transparent)]
     Rules(#[from] harproxy_matching::Error),

@@ -24,7 +24,7 @@ use harproxy_proxy::{
     Ask, Body, BoxFuture, Close, Connection, ConnectionEvent, Exchange, Handler, Origin, Provenance, Scheme, Tunnel,
     Way,
 };
-use harproxy_redact::Telling;
+use harproxy_redact::display;
 use harproxy_tls::authority::Alpn;
 
 impl Handler for Recorder {
@@ -62,20 +62,21 @@ impl Handler for Recorder {
     }
 
     fn told<'u>(&self, headers: &HeaderMap, url: &'u str) -> Cow<'u, str> {
-        match Telling::url(&self.plan.policy, headers, url) {
-            Cow::Borrowed(url) => self.redactor.vault().told(url),
-            Cow::Owned(told) => Cow::Owned(self.redactor.vault().told(&told).into_owned()),
+        match display::redact_url(&self.plan.policy, headers, url) {
+            Cow::Borrowed(url) => self.redactor.secrets().redact_for_display(url),
+            Cow::Owned(url) => Cow::Owned(self.redactor.secrets().redact_for_display(&url).into_owned()),
         }
     }
 
     fn told_headers(&self, headers: &HeaderMap) -> Headers {
-        let told = Telling::headers(&self.plan.policy, headers);
-        let known =
-            |field: &Header| match std::str::from_utf8(&field.value).map(|value| self.redactor.vault().told(value)) {
-                Ok(Cow::Owned(value)) => Header { name: field.name.clone(), value: value.into() },
-                _ => field.clone(),
-            };
-        told.iter().map(known).collect()
+        let redacted = display::redact_headers(&self.plan.policy, headers);
+        let known = |field: &Header| match std::str::from_utf8(&field.value)
+            .map(|value| self.redactor.secrets().redact_for_display(value))
+        {
+            Ok(Cow::Owned(value)) => Header { name: field.name.clone(), value: value.into() },
+            _ => field.clone(),
+        };
+        redacted.iter().map(known).collect()
     }
 
     fn event(&self, event: ConnectionEvent) {

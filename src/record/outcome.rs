@@ -131,7 +131,7 @@ impl Recorder {
     pub fn verdict(&self) -> Verdict {
         let mut counts = self.tally.counts();
         counts.upstream_connections = self.upstream.opened();
-        counts.redacted = self.redactor.vault().found();
+        counts.redacted = self.redactor.secrets().found();
         counts.opaque = self.redactor.opaque_payloads();
         Verdict {
             mode: Mode::RECORD,

@@ -5,11 +5,10 @@ use std::collections::HashSet;
 use std::time::SystemTime;
 
 use serde_json::Value;
-use serde_json_path::JsonPath;
 
 use harproxy_http::volatile::is_volatile;
 use harproxy_http::{Headers, MediaType};
-use harproxy_json::{Digest, DigestRules, Node};
+use harproxy_json::{Digest, DigestRules, JsonPath, Node, PathError};
 use harproxy_redact::placeholder;
 
 /// `[volatile]`: what a project adds to it.
@@ -52,10 +51,10 @@ const CLAIMS: [&str; 3] = ["iat", "nbf", "exp"];
 impl Quiet {
     /// # Errors
     /// A path that is none.
-    pub(super) fn new(volatile: &Volatile) -> Result<Self, harproxy_redact::Error> {
+    pub(super) fn new(volatile: &Volatile) -> Result<Self, PathError> {
         Ok(Quiet {
             headers: volatile.headers.iter().map(|name| name.to_ascii_lowercase()).collect(),
-            json: volatile.json.iter().map(|path| harproxy_redact::json_path(path)).collect::<Result<_, _>>()?,
+            json: volatile.json.iter().map(|path| JsonPath::parse(path)).collect::<Result<_, _>>()?,
         })
     }
 
@@ -66,7 +65,7 @@ impl Quiet {
 
     /// What counts of a header's value; `date` is when the response was made.
     pub(super) fn value<'v>(&self, name: &str, value: &'v [u8], date: Option<SystemTime>) -> Cow<'v, [u8]> {
-        if name == "set-cookie" { timeless(value, date) } else { placeholder::set_aside(value) }
+        if name == "set-cookie" { timeless(value, date) } else { placeholder::mask(value) }
     }
 
     /// The same in an answer to this method: the length of what HEAD does not send is all that is known of it.
@@ -90,7 +89,7 @@ impl Quiet {
         let value = if self.json.is_empty() { None } else { serde_json::from_str::<Value>(text).ok() };
         let mut pointers = HashSet::new();
         for (value, path) in value.iter().flat_map(|value| self.json.iter().map(move |path| (value, path))) {
-            pointers.extend(path.query_located(value).locations().map(|at| at.to_json_pointer()));
+            pointers.extend(path.pointers(value));
         }
         Members { pointers }
     }
@@ -107,7 +106,7 @@ struct Members {
 
 impl DigestRules for Members {
     fn scalar<'t>(&self, _: &str, text: &'t str) -> Cow<'t, [u8]> {
-        placeholder::set_aside(text.as_bytes())
+        placeholder::mask(text.as_bytes())
     }
 
     fn ignores_value(&self, pointer: &str) -> bool {
@@ -116,7 +115,7 @@ impl DigestRules for Members {
 
     fn ignores_member(&self, name: &str, text: &str, leaves: &[&str]) -> bool {
         let is_time = || text.parse::<u64>().is_ok_and(|seconds| (1_000_000_000..10_000_000_000).contains(&seconds));
-        let of_a_token = || leaves.iter().any(|leaf| placeholder::is_in(leaf.as_bytes()));
+        let of_a_token = || leaves.iter().any(|leaf| placeholder::occurs_in(leaf.as_bytes()));
         let is_leaf = !text.starts_with(['{', '[']);
         (CLAIMS.contains(&name) && is_time())
             || (is_leaf && EXPIRY.contains(&&*name.to_ascii_lowercase()) && of_a_token())
@@ -125,9 +124,9 @@ impl DigestRules for Members {
 
 /// A `Set-Cookie` of which nothing is left that says when it ends, but whether it ends at once: that takes the cookie away.
 fn timeless(value: &[u8], date: Option<SystemTime>) -> Cow<'_, [u8]> {
-    let Ok(text) = std::str::from_utf8(value) else { return placeholder::set_aside(value) };
+    let Ok(text) = std::str::from_utf8(value) else { return placeholder::mask(value) };
     let mut parts = text.split(';');
-    let mut counted = placeholder::set_aside(parts.next().unwrap_or_default().as_bytes()).into_owned();
+    let mut counted = placeholder::mask(parts.next().unwrap_or_default().as_bytes()).into_owned();
     let mut ends_at_once = None;
     for part in parts {
         let (name, value) = part.split_once('=').unwrap_or((part, ""));

@@ -29,7 +29,7 @@ use harproxy_matching::{Chosen, EntryRef, Found, Guess, Matcher, Miss, MissKind,
 use harproxy_proxy::handler::Close;
 use harproxy_proxy::respond::MARK;
 use harproxy_proxy::{Body, ConnectionEvent, Origin, Provenance, Session, Way};
-use harproxy_redact::{Policy, Telling};
+use harproxy_redact::{Policy, display};
 
 /// What answers from fixtures, and keeps the ledger of a run.
 pub(super) struct Strict {
@@ -424,7 +424,7 @@ impl Strict {
         let refusal = self.explained(asked, miss);
         asked.note.say(|| {
             let payload = match payload {
-                Received::Held(payload) => Telling::payload(asked.policy, asked.headers, payload),
+                Received::Held(payload) => display::redact_payload(asked.policy, asked.headers, payload),
                 Received::Digested(_) => None,
             };
             Provenance { payload, ..refusal.provenance(Way::Miss) }

@@ -7,7 +7,7 @@ use ::http::{HeaderMap, Method, Version};
 use harproxy_http::NormalUrl;
 use harproxy_matching::asks_for_websocket;
 use harproxy_proxy::Note;
-use harproxy_redact::{Policy, Telling};
+use harproxy_redact::{Policy, display};
 
 /// A request's head, in the terms of replay.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +27,7 @@ pub(super) struct Asked<'a> {
 impl Asked<'_> {
     /// The request as people name it, without its secrets.
     pub(super) fn line(&self) -> String {
-        format!("{} {}", self.method, Telling::url(self.policy, self.headers, self.url.as_str()))
+        format!("{} {}", self.method, display::redact_url(self.policy, self.headers, self.url.as_str()))
     }
 
     /// The request as findings number it; nothing where nobody numbers requests.

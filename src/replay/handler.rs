@@ -20,7 +20,7 @@ use harproxy_proxy::upstream::{Dialled, Upstream};
 use harproxy_proxy::{
     Ask, Body, BoxFuture, Close, Connection, ConnectionEvent, Exchange, Handler, Note, Origin, Provenance, Tunnel,
 };
-use harproxy_redact::Telling;
+use harproxy_redact::display;
 use harproxy_tls::authority::Alpn;
 
 /// Where a request goes. What comes first wins.
@@ -190,11 +190,11 @@ impl Handler for Replayer {
     }
 
     fn told<'u>(&self, headers: &HeaderMap, url: &'u str) -> Cow<'u, str> {
-        Telling::url(&self.policy, headers, url)
+        display::redact_url(&self.policy, headers, url)
     }
 
     fn told_headers(&self, headers: &HeaderMap) -> Headers {
-        Telling::headers(&self.policy, headers)
+        display::redact_headers(&self.policy, headers)
     }
 
     fn event(&self, event: ConnectionEvent) {

@@ -12,7 +12,7 @@ use crate::verdict::{
 };
 use harproxy_har::EntryHead;
 use harproxy_matching::Matcher;
-use harproxy_redact::{Policy, Telling};
+use harproxy_redact::{Policy, display};
 
 /// What is counted, each by a place in the ledger.
 #[derive(Clone, Copy, Debug)]
@@ -254,7 +254,7 @@ impl Ledger {
 
 /// The request of an entry as it may be told.
 pub(super) fn told(head: &EntryHead<'_>, policy: &Policy) -> String {
-    let url = Telling::of(policy).url(head.url);
+    let url = display::redactor(policy).redact_url(head.url);
     format!("{} {}", head.method, url.as_deref().unwrap_or(head.url))
 }
 

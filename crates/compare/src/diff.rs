@@ -143,7 +143,7 @@ fn request_differences(
         url_differences(&a.url, &b.url, found);
     }
     if keys[0].headers != keys[1].headers {
-        let [a, b] = [a, b].map(|request| fields(&request.headers, |_, value| Some(placeholder::set_aside(value))));
+        let [a, b] = [a, b].map(|request| fields(&request.headers, |_, value| Some(placeholder::mask(value))));
         compare_named(&a, &b, Location::RequestHeader, found);
     }
     if keys[0].content != keys[1].content {
@@ -196,7 +196,7 @@ fn difference(location: Location, left: Option<String>, right: Option<String>) -
 
 /// Adds a difference if two texts differ in more than placeholders.
 fn compare_texts(location: Location, left: Option<&str>, right: Option<&str>, found: &mut Vec<Difference>) {
-    let [a, b] = [left, right].map(|text| text.map(|text| placeholder::set_aside(text.as_bytes())));
+    let [a, b] = [left, right].map(|text| text.map(|text| placeholder::mask(text.as_bytes())));
     if a != b {
         found.push(difference(location, left.map(str::to_owned), right.map(str::to_owned)));
     }
@@ -324,7 +324,7 @@ fn fields<'v>(headers: &'v Headers, project: impl Fn(&str, &'v [u8]) -> Option<C
 /// Returns the parameters of a query or form by their decoded names.
 fn parameters(text: &[u8]) -> NamedValues {
     NamedValues::new(form_urlencoded::parse(text).map(|(name, value)| {
-        let projected = placeholder::set_aside(value.as_bytes()).into_owned();
+        let projected = placeholder::mask(value.as_bytes()).into_owned();
         (name.into_owned(), NamedValue { projected, text: value.into_owned() })
     }))
 }

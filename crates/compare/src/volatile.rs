@@ -85,7 +85,7 @@ impl VolatileRules {
         if self.has_builtin && name == "set-cookie" {
             cookie_without_lifetime(value, date)
         } else {
-            placeholder::set_aside(value)
+            placeholder::mask(value)
         }
     }
 
@@ -126,7 +126,7 @@ struct VolatileMembers {
 
 impl DigestRules for VolatileMembers {
     fn scalar<'t>(&self, _: &str, json: &'t str) -> Cow<'t, [u8]> {
-        placeholder::set_aside(json.as_bytes())
+        placeholder::mask(json.as_bytes())
     }
 
     fn ignores_value(&self, pointer: &str) -> bool {
@@ -135,7 +135,7 @@ impl DigestRules for VolatileMembers {
 
     fn ignores_member(&self, name: &str, json: &str, siblings: &[&str]) -> bool {
         let is_time = || json.parse::<u64>().is_ok_and(|seconds| (1_000_000_000..10_000_000_000).contains(&seconds));
-        let has_token = || siblings.iter().any(|sibling| placeholder::is_in(sibling.as_bytes()));
+        let has_token = || siblings.iter().any(|sibling| placeholder::occurs_in(sibling.as_bytes()));
         let is_scalar = !json.starts_with(['{', '[']);
         self.has_builtin
             && ((CLAIMS.contains(&name) && is_time())
@@ -145,9 +145,9 @@ impl DigestRules for VolatileMembers {
 
 /// Removes the lifetime of a `Set-Cookie`. Whether the cookie is deleted (its lifetime is over at once) still counts.
 fn cookie_without_lifetime(value: &[u8], date: Option<SystemTime>) -> Cow<'_, [u8]> {
-    let Ok(text) = std::str::from_utf8(value) else { return placeholder::set_aside(value) };
+    let Ok(text) = std::str::from_utf8(value) else { return placeholder::mask(value) };
     let mut parts = text.split(';');
-    let mut projected = placeholder::set_aside(parts.next().unwrap_or_default().as_bytes()).into_owned();
+    let mut projected = placeholder::mask(parts.next().unwrap_or_default().as_bytes()).into_owned();
     let mut is_deleted = None;
     for part in parts {
         let (name, value) = part.split_once('=').unwrap_or((part, ""));

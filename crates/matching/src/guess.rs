@@ -39,7 +39,7 @@ impl Said {
         if let Ok(entry) = fixture.entry(at) {
             let mut say = |text: &[u8]| {
                 for (digest, text) in
-                    digests.iter_mut().zip([harproxy_http::jwt::timeless(text), placeholder::set_aside(text)])
+                    digests.iter_mut().zip([harproxy_http::jwt::timeless(text), placeholder::mask(text)])
                 {
                     digest.update((text.len() as u64).to_le_bytes());
                     digest.update(text);

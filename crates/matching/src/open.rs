@@ -79,7 +79,7 @@ impl Open {
             let fields: Box<[_]> = form_urlencoded::parse(bytes).map(field).collect();
             return fields.iter().any(|(name, value)| name.is_open() || value.is_open()).then_some(Open::Form(fields));
         }
-        if let Some(value) = comparison.value(bytes).filter(|_| placeholder::may_be_in(bytes)) {
+        if let Some(value) = comparison.value(bytes).filter(|_| placeholder::may_occur_in(bytes)) {
             return match Tree::new(value) {
                 Tree::Fixed(_) => None,
                 open => Some(Open::Json(open)),
@@ -256,8 +256,8 @@ impl Tree {
 /// Whether there is a placeholder in a value.
 fn is_in(value: &Value) -> bool {
     match value {
-        Value::String(text) => placeholder::is_in(text.as_bytes()),
-        Value::Number(number) => placeholder::is_in(number.to_string().as_bytes()),
+        Value::String(text) => placeholder::occurs_in(text.as_bytes()),
+        Value::Number(number) => placeholder::occurs_in(number.to_string().as_bytes()),
         Value::Array(items) => items.iter().any(is_in),
         Value::Object(members) => Map::values(members).any(is_in),
         Value::Null | Value::Bool(_) => false,

@@ -62,7 +62,7 @@ impl Pattern {
         if media.is_form_of(text) {
             return Pattern::with(text, &parameters(text));
         }
-        if !placeholder::may_be_in(text) {
+        if !placeholder::may_occur_in(text) {
             return None;
         }
         // Whatever it is called.

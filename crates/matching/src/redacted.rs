@@ -235,7 +235,7 @@ impl HeaderPlaces {
                 *n += 1;
             }
         };
-        for header in headers.iter().filter(|header| placeholder::may_be_in(&header.value)) {
+        for header in headers.iter().filter(|header| placeholder::may_occur_in(&header.value)) {
             let name = header.name.to_ascii_lowercase();
             if name == "cookie" {
                 for (name, value) in cookies(&header.value) {
@@ -291,7 +291,7 @@ fn cookies(header: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
 
 /// Whether a text has placeholders, and another fits it.
 pub(super) fn fits(recorded: &str, sent: &str, spelling: Spelling) -> bool {
-    placeholder::may_be_in(recorded.as_bytes())
+    placeholder::may_occur_in(recorded.as_bytes())
         && Template::of(recorded.as_bytes(), spelling)
             .is_some_and(|template| template.fits(sent.as_bytes(), &Values::default()).is_some())
 }

@@ -7,14 +7,15 @@ use ::http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{Difference, Query, payload};
 use harproxy_http::{Headers, NormalUrl};
-use harproxy_redact::{Outcome, Policy, Redactor, Telling};
+use harproxy_redact::display::{self, DisplayRedactor};
+use harproxy_redact::{PayloadRedaction, Policy};
 
 /// A request without its secrets.
 pub(super) struct Shown<'p> {
     pub(super) url: NormalUrl,
     pub(super) headers: HeaderMap,
     body: Option<Vec<u8>>,
-    redactor: Redactor<'p, Telling>,
+    redactor: DisplayRedactor<'p>,
 }
 
 /// Of longer payloads nothing is told that stands in them.
@@ -26,23 +27,27 @@ const UNTOLD: &str = "REDACTED";
 impl<'p> Shown<'p> {
     /// `None`: there is no secret in it.
     pub(super) fn of(query: &Query<'_>, payload: &payload::Sent<'_>, policy: &'p Policy) -> Option<Self> {
-        let mut redactor = Telling::of(policy);
+        let mut redactor = display::redactor(policy);
         // What is secret by its place in headers and payload is known in what is told of the rest.
-        redactor.headers(&mut Headers::from(query.headers));
+        redactor.redact_headers(&mut Headers::from(query.headers));
         let is_told = payload.decoded().len() <= LONGEST;
         if is_told {
-            redactor.payload(&payload.content_type(), payload.decoded());
+            redactor.redact_payload(&payload.content_type(), payload.decoded());
         }
-        let url = redactor.url(query.url.as_str());
+        let url = redactor.redact_url(query.url.as_str());
         let sent = Headers::from(query.headers);
         let mut headers = sent.clone();
-        redactor.headers(&mut headers);
-        let body = if is_told { redactor.payload(&payload.content_type(), payload.decoded()) } else { Outcome::Opaque };
-        let body = match body {
-            Outcome::Redacted(body) => Some(body),
-            Outcome::Clean | Outcome::Opaque => None,
+        redactor.redact_headers(&mut headers);
+        let body = if is_told {
+            redactor.redact_payload(&payload.content_type(), payload.decoded())
+        } else {
+            PayloadRedaction::Opaque
         };
-        let body = redactor.of_unknown_kind(body, payload.decoded());
+        let body = match body {
+            PayloadRedaction::Redacted(body) => Some(body),
+            PayloadRedaction::Clean | PayloadRedaction::Opaque => None,
+        };
+        let body = redactor.redact_undeclared_text(body, payload.decoded());
         if url.is_none() && sent == headers && body.is_none() {
             return None;
         }
@@ -77,7 +82,7 @@ impl<'p> Shown<'p> {
 
     /// Whether there is nothing secret in a text.
     pub(super) fn may_tell(&mut self, text: &str) -> bool {
-        matches!(self.redactor.text(text.as_bytes()), Cow::Borrowed(_))
+        matches!(self.redactor.redact_text(text.as_bytes()), Cow::Borrowed(_))
     }
 
     /// Puts in the place of live values what may be told of them. `shown` is in what this differs from the same entry.
@@ -88,7 +93,8 @@ impl<'p> Shown<'p> {
                 Some(at) => difference = shown.remove(at),
                 None => difference.request = difference.request.map(|_| UNTOLD.to_owned()),
             }
-            difference.name = String::from_utf8_lossy(&self.redactor.text(difference.name.as_bytes())).into_owned();
+            difference.name =
+                String::from_utf8_lossy(&self.redactor.redact_text(difference.name.as_bytes())).into_owned();
             difference
         });
         veiled.collect()

@@ -203,10 +203,10 @@ impl Template {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use harproxy_redact::Name;
+    use harproxy_redact::PlaceholderName;
 
     fn told(template: &str, spelling: Spelling, sent: &str) -> Option<(usize, usize, usize)> {
-        let given = Placeholder { name: Name::new("pw"), number: 2 };
+        let given = Placeholder { name: PlaceholderName::new("pw"), number: 2 };
         let values = Values::new(&[(given, "p@ss wörd".into())]);
         let told = Template::of(template.as_bytes(), spelling).unwrap().fits(sent.as_bytes(), &values)?;
         Some((told.back, told.other, told.open))

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::cli::event::Event;
 use crate::cli::ui::{self, Ui};
 use crate::verdict::exit;
-use harproxy_redact::{Policy, Telling};
+use harproxy_redact::{Policy, display};
 
 /// Tells what clap found, and where CMD goes when somebody forgot the two dashes. The status is 0 for `--help`.
 pub fn tell_usage(mut error: clap::Error, ui: &Ui) -> u8 {
@@ -41,7 +41,7 @@ fn withhold(error: &mut clap::Error) {
     let told = if is_secret && !value.is_empty() {
         "(redacted)".to_owned()
     } else {
-        let told = Telling::of(&Policy::default()).text(value.as_bytes()).into_owned();
+        let told = display::redactor(&Policy::default()).redact_text(value.as_bytes()).into_owned();
         String::from_utf8_lossy(&told).into_owned()
     };
     error.insert(ContextKind::InvalidValue, ContextValue::String(told));

@@ -3,6 +3,7 @@
 use super::document::{Document, Error, Item, Table};
 use crate::cli::args::values::parse_header_name;
 use crate::record::Volatile;
+use harproxy_json::{JsonPath, PathError};
 
 /// `[scope]`: whether there is a list of noise.
 pub(super) fn scope<'t>(noise: &mut Option<bool>, document: &Document<'t>, table: Table<'t>) -> Result<(), Error> {
@@ -47,13 +48,7 @@ fn hash(text: &str) -> Result<String, &'static str> {
     }
 }
 
-/// A JSON path, as written. One that only lacks its beginning is told with it.
-pub(super) fn json_path(text: &str) -> Result<String, String> {
-    harproxy_redact::json_path(text).map(|_| text.to_owned()).map_err(|error| {
-        let meant = ["$", "$."].map(|begin| format!("{begin}{text}"));
-        match meant.iter().find(|path| harproxy_redact::json_path(path).is_ok()) {
-            Some(meant) => format!("{error}; did you mean `{meant}`?"),
-            None => error.to_string(),
-        }
-    })
+/// Checks a JSON path.
+pub(super) fn json_path(text: &str) -> Result<String, PathError> {
+    JsonPath::parse(text).map(|_| text.to_owned())
 }

@@ -92,25 +92,25 @@ fn a_value_that_will_not_do_says_what_would() {
         ("[redact]\nquery = ['']", "2:10: `query`: expected names of parameters"),
         (
             "[redact]\njson = ['$.card', '.ssn']",
-            "2:19: `json`: `.ssn` is no JSON path: parser error; did you mean `$.ssn`?",
+            "2:19: `json`: `.ssn` is not a valid JSON path: parser error; did you mean `$.ssn`?",
         ),
-        ("[redact]\ntext = ['sk_(']", "2:9: `text`: `sk_(` is no regular expression: unclosed group"),
+        ("[redact]\ntext = ['sk_(']", "2:9: `text`: `sk_(` is not a valid regular expression: unclosed group"),
         (
             "[redact]\nexcept = ['state', 'header:x-csrf-tokn']",
-            "2:20: `except`: `header:x-csrf-tokn` is nothing that would be redacted; did you mean `header:x-csrf-token`?",
+            "2:20: `except`: `header:x-csrf-tokn` has no effect: nothing with this name is redacted; did you mean `header:x-csrf-token`?",
         ),
         (
             "[redact]\nexcept = ['shape:jwtt']",
-            "2:11: `except`: `shape:jwtt` is nothing that would be redacted; did you mean `shape:jwt`?",
+            "2:11: `except`: `shape:jwtt` has no effect: nothing with this name is redacted; did you mean `shape:jwt`?",
         ),
-        ("[redact]\nexcept = ['x-mine']", "2:11: `except`: `x-mine` is nothing that would be redacted"),
+        ("[redact]\nexcept = ['x-mine']", "2:11: `except`: `x-mine` has no effect: nothing with this name is redacted"),
         ("[redact]\npersonal = 1", "2:12: `personal`: expected true or false, not a number"),
         ("[redact]\nvalues = 1", "2:10: `redact.values`: expected a section, `[redact.values]`"),
-        ("[redact.values]\npassword = 'x'", "2:1: `password`: expected what stands in a fixture behind `REDACTED-`"),
+        ("[redact.values]\npassword = 'x'", "2:1: `password`: expected a placeholder without `REDACTED-`"),
         ("[redact.values]\npassword-0 = 'x'", "2:1: `password-0`: expected what stands in a fixture"),
         (
             "[redact.values]\nPassWord-02 = 'x'",
-            "2:1: `PassWord-02`: expected what stands in a fixture behind `REDACTED-`, such as `password-2`; did you mean `password-2`?",
+            "2:1: `PassWord-02`: expected a placeholder without `REDACTED-`, such as `password-2`; did you mean `password-2`?",
         ),
         ("[redact.values]\na-1 = 'env:'", "2:7: `a-1`: expected the name of a variable"),
         ("[redact.values]\na-1 = ''", "2:7: `a-1`: expected a value, or the variable"),
@@ -119,7 +119,7 @@ fn a_value_that_will_not_do_says_what_would() {
         ("[volatile]\nheaders = ['x b']", "2:12: `headers`: expected header names"),
         (
             "[volatile]\njson = ['generatedAt']",
-            "2:9: `json`: `generatedAt` is no JSON path: parser error; did you mean `$.generatedAt`?",
+            "2:9: `json`: `generatedAt` is not a valid JSON path: parser error; did you mean `$.generatedAt`?",
         ),
         ("[check]\nallow = ['sha256:12']", "2:10: `allow`: expected a hash"),
     ] {
@@ -212,7 +212,7 @@ fn what_is_said_beside_options_is_there_in_types() {
     assert_eq!(config.volatile().json, ["$.generatedAt"]);
     assert_eq!(config.allow(), ["ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"]);
     assert_eq!(config.rules().len(), 3);
-    let token = Placeholder { name: harproxy_redact::Name::new("token"), number: 1 };
+    let token = Placeholder { name: harproxy_redact::PlaceholderName::new("token"), number: 1 };
     assert_eq!(config.redact_values(), [(token, "t0k3n".into())], "what is not set gives no value");
     assert!(!format!("{config:?}").contains("t0k3n"), "and no value is shown");
     assert!(!config.redact_policy().is_off());
