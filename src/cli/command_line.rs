@@ -1,7 +1,7 @@
 //! Redaction of command lines, which messages and reports show as they were typed.
 //!
-//! Secrets are found by name or by shape, also in the scripts that a shell is given. A secret without either, such as the
-//! second word of `-p hunter2`, can't be found.
+//! Secrets are found by name or by shape, also in the scripts that a shell is given. A secret without either, such as
+//! the second word of `-p hunter2`, can't be found.
 
 use std::ffi::{OsStr, OsString};
 use std::ops::Range;
@@ -27,8 +27,8 @@ const SCHEMES: [&str; 5] = ["bearer ", "basic ", "token ", "digest ", "negotiate
 /// The name of a password behind a user name.
 const PASSWORD: &str = "password";
 
-/// Quotes the words of a command for a shell, and redacts them. A word is redacted as a header, a URL, a form, JSON or an
-/// assignment if it is one.
+/// Quotes the words of a command for a shell, and redacts them. A word is redacted as a header, a URL, a form, JSON or
+/// an assignment if it is one.
 pub(super) fn redact<S: AsRef<OsStr>>(policy: &Policy, words: &[S]) -> String {
     if policy.is_off() {
         return shell_quote::words(words);
@@ -190,7 +190,8 @@ fn end(found: &Captures<'_>) -> usize {
     found.get(0).map_or(0, |all| all.end())
 }
 
-/// Returns the position of the value behind a name. The value of a header extends to the end of its line or of its quotes.
+/// Returns the position of the value behind a name. The value of a header extends to the end of its line or of its
+/// quotes.
 fn named_value(text: &str, found: &Captures<'_>, policy: &Policy, name: &str) -> Range<usize> {
     let start = end(found);
     let is_quoted = text[..start].ends_with(['"', '\'']);
@@ -202,8 +203,8 @@ fn named_value(text: &str, found: &Captures<'_>, policy: &Policy, name: &str) ->
     start..start + text[start..].find(['"', '\'', '\\', '\n']).unwrap_or(text.len() - start)
 }
 
-/// Returns the position of the value at `start`: a quoted string, or a word without the scheme before it. Both ends are next to
-/// ASCII, so they are character boundaries.
+/// Returns the position of the value at `start`: a quoted string, or a word without the scheme before it. Both ends are
+/// next to ASCII, so they are character boundaries.
 fn value_at(text: &str, start: usize) -> Range<usize> {
     let rest = &text[start..];
     let bytes = rest.as_bytes();

@@ -72,8 +72,8 @@ pub fn redact_payload(policy: &Policy, headers: &HeaderMap, payload: &[u8]) -> O
 }
 
 impl DisplayRedactor<'_> {
-    /// Redacts text in a payload whatever its type, for example in a part of a multipart payload that is declared as binary.
-    /// `redacted`: the payload redacted by its type. `None` if there are no secrets.
+    /// Redacts text in a payload whatever its type, for example in a part of a multipart payload that is declared as
+    /// binary. `redacted`: the payload redacted by its type. `None` if there are no secrets.
     #[must_use]
     pub fn redact_undeclared_text(&mut self, redacted: Option<Vec<u8>>, payload: &[u8]) -> Option<Vec<u8>> {
         match self.redact_text(redacted.as_deref().unwrap_or(payload)) {

@@ -6,7 +6,7 @@ use std::ops::Range;
 use aho_corasick::{AhoCorasick, Input};
 
 use super::secret_match::token_rest;
-use super::shapes::automaton;
+use super::shapes::{MAX_NEEDLES, automaton};
 use harproxy_http::escape;
 
 /// The length of the shortest value that is searched for, bytes. A shorter value is too likely to occur by chance.
@@ -47,9 +47,8 @@ pub(crate) const NOTHING: PrecedingBytes = [b' '; escape::LONGEST];
 #[derive(Default)]
 pub(crate) struct KnownValues {
     by_prefix: HashMap<Prefix, Vec<Box<[u8]>>>,
-    /// Automata, each with the prefixes that it searches for. Each automaton has more prefixes than the next one, so that
-    /// adding n values compiles each prefix about log2(n) times.
-    automata: Vec<(Vec<Prefix>, AhoCorasick)>,
+    /// Searches for all prefixes. `None` if there are too many for a fast search: then each word is looked up.
+    automaton: Option<AhoCorasick>,
     longest: usize,
 }
 
@@ -59,18 +58,11 @@ impl KnownValues {
         let is_word = || WORDS.iter().any(|word| value.eq_ignore_ascii_case(word.as_bytes()));
         let Some(prefix) = value.first_chunk().filter(|_| value.len() <= MAX_LEN && !is_word()) else { return };
         self.longest = self.longest.max(value.len());
-        if self.automata.is_empty() {
-            self.automata.push((vec![REDACTED], automaton(&[REDACTED])));
-        }
         let values = self.by_prefix.entry(*prefix).or_default();
         values.push(value.into());
         if values.len() == 1 {
-            let mut prefixes = vec![*prefix];
-            while let Some((more, _)) = self.automata.pop_if(|(last, _)| last.len() <= prefixes.len()) {
-                prefixes.extend(more);
-            }
-            let automaton = automaton(&prefixes);
-            self.automata.push((prefixes, automaton));
+            let is_few = self.by_prefix.len() < MAX_NEEDLES;
+            self.automaton = is_few.then(|| automaton(&self.by_prefix.keys().chain([&REDACTED]).collect::<Vec<_>>()));
         }
     }
 
@@ -79,13 +71,12 @@ impl KnownValues {
         self.longest
     }
 
-    /// Finds the values in a text that begin before `until`, in order. If two values begin in one place, the longer one is
-    /// found. Names within placeholders are skipped.
+    /// Finds the values in a text that begin before `until`, in order. If two values begin in one place, the longer one
+    /// is found. Names within placeholders are skipped.
     pub(crate) fn find(&self, text: &[u8], preceding: PrecedingBytes, until: usize) -> Vec<Range<usize>> {
         let mut found = Vec::new();
-        let mut next: Vec<_> = self.automata.iter().map(|(_, automaton)| (automaton, Some(0))).collect();
         let mut at = 0;
-        while let Some(start) = next_prefix(&mut next, text, at).filter(|start| *start < until) {
+        while let Some(start) = self.next_prefix(text, at).filter(|start| *start < until) {
             at = start + 1;
             if is_within_word(preceding, text, start) {
                 continue;
@@ -100,6 +91,22 @@ impl KnownValues {
         found
     }
 
+    /// Returns the position of the next prefix from `at` on.
+    fn next_prefix(&self, text: &[u8], at: usize) -> Option<usize> {
+        if self.by_prefix.is_empty() {
+            return None;
+        }
+        if let Some(automaton) = &self.automaton {
+            return automaton.find(Input::new(text).range(at..)).map(|found| found.start());
+        }
+        let is_prefix = |at: usize| {
+            let prefix = text[at..].first_chunk();
+            prefix.is_some_and(|prefix| *prefix == REDACTED || self.by_prefix.contains_key(prefix))
+        };
+        let may_begin_word = |at: usize| at == 0 || !text[at - 1].is_ascii_alphanumeric() || escape::ends(&text[..at]);
+        (at..text.len()).find(|&at| may_begin_word(at) && is_prefix(at))
+    }
+
     /// Returns the length of the longest value that a text begins with and that ends a word.
     fn value_at(&self, text: &[u8]) -> Option<usize> {
         let ends_word = |len: usize| text.get(len).is_none_or(|byte| !byte.is_ascii_alphanumeric());
@@ -108,18 +115,8 @@ impl KnownValues {
     }
 }
 
-/// Returns the position of the next prefix from `at` on. `next` holds the next match of each automaton, or a position
-/// before it.
-fn next_prefix(next: &mut [(&AhoCorasick, Option<usize>)], text: &[u8], at: usize) -> Option<usize> {
-    for (automaton, next) in &mut *next {
-        if next.is_some_and(|next| next <= at) {
-            *next = automaton.find(Input::new(text).range(at..)).map(|found| found.start());
-        }
-    }
-    next.iter().filter_map(|(_, next)| *next).min()
-}
-
-/// Returns true if a position is within a word. An escape before it, such as `%2F` or `\n`, does not belong to the word.
+/// Returns true if a position is within a word. An escape before it, such as `%2F` or `\n`, does not belong to the
+/// word.
 fn is_within_word(preceding: PrecedingBytes, text: &[u8], at: usize) -> bool {
     let preceding = preceding_at(preceding, text, at);
     preceding.last().is_some_and(u8::is_ascii_alphanumeric) && !escape::ends(&preceding)
@@ -171,5 +168,6 @@ mod tests {
         let values: Vec<String> = (0..300).map(|n| format!("{n}-value-{n}")).collect();
         let values: Vec<&str> = values.iter().map(|value| &**value).collect();
         assert_eq!(found(&values, &values.join(" ")), values);
+        assert_eq!(found(&values[..9], &values.join(" ")), &values[..9]);
     }
 }

@@ -1,4 +1,5 @@
-//! Personal data: e-mail addresses, telephone numbers, IBANs and card numbers. They are redacted only if the policy enables it.
+//! Personal data: e-mail addresses, telephone numbers, IBANs and card numbers. They are redacted only if the policy
+//! enables it.
 //!
 //! Check digits, lengths and surroundings exclude times, prices and identifiers.
 
@@ -54,8 +55,8 @@ impl PersonalShapes {
     }
 }
 
-/// Returns the format of a value that matches a pattern, if its check digits and length are right. In percent-encoded text,
-/// a number keeps no separators.
+/// Returns the format of a value that matches a pattern, if its check digits and length are right. In percent-encoded
+/// text, a number keeps no separators.
 fn format_of(name: &str, found: &[u8], encoded: bool) -> Option<ValueFormat> {
     let digits: Vec<u8> = found.iter().filter(|byte| byte.is_ascii_digit()).map(|digit| digit - b'0').collect();
     let is_valid = match name {

@@ -27,8 +27,8 @@ static NEEDLES: LazyLock<AhoCorasick> = LazyLock::new(|| {
     shapes::automaton(&needles)
 });
 
-/// Returns the part of a name behind its last separator. Camel case has no separators, so that only this part is the same
-/// in all spellings.
+/// Returns the part of a name behind its last separator. Camel case has no separators, so that only this part is the
+/// same in all spellings.
 fn last_word(name: &str) -> &str {
     name.rsplit(['-', '_']).next().unwrap_or_default()
 }
@@ -68,7 +68,8 @@ impl<'t> Candidates<'t> {
         !self.all && self.next.is_none() && self.known.peek().is_none() && memchr(b'\\', self.text).is_none()
     }
 
-    /// Returns true if a string can hold a secret. `string` includes its quotes. Callers must ask in the order of the text.
+    /// Returns true if a string can hold a secret. `string` includes its quotes. Callers must ask in the order of the
+    /// text.
     pub(crate) fn contain(&mut self, string: &Range<usize>) -> bool {
         while self.next.is_some_and(|next| next < string.start) {
             self.find_next();
@@ -103,8 +104,8 @@ impl<'t> Candidates<'t> {
     }
 }
 
-/// Returns the last position before `limit` at which an item or a member begins. The text must have no escapes and begin
-/// outside of strings. `None` if only the beginning of the text qualifies.
+/// Returns the last position before `limit` at which an item or a member begins. The text must have no escapes and
+/// begin outside of strings. `None` if only the beginning of the text qualifies.
 pub(crate) fn last_item(text: &[u8], limit: usize) -> Option<usize> {
     let text = &text[..limit.min(text.len())];
     let quote_before = |at: usize| memrchr(b'"', &text[..at]);
@@ -158,6 +159,11 @@ mod tests {
                 assert_eq!(candidates(&format!("[\"a\",{string},\"b\"]")), [string]);
             }
         }
+    }
+
+    #[test]
+    fn needles_are_few_enough_for_a_fast_search() {
+        assert!(NEEDLES.patterns_len() <= shapes::MAX_NEEDLES, "{}", NEEDLES.patterns_len());
     }
 
     #[test]

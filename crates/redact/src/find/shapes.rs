@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::LazyLock;
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use memchr::memmem;
 use regex::bytes::Regex;
 
@@ -96,10 +96,15 @@ pub(crate) fn prefixes() -> impl Iterator<Item = &'static str> {
 
 static PREFIXES: LazyLock<AhoCorasick> = LazyLock::new(|| automaton(&prefixes().collect::<Vec<_>>()));
 
-/// Builds an automaton that searches for all needles at once. Up to 64 needles are searched for with SIMD instructions.
+/// The number of needles up to which an automaton searches with SIMD instructions.
+pub(crate) const MAX_NEEDLES: usize = 64;
+
+/// Builds an automaton that searches for all needles at once.
 #[expect(clippy::expect_used, reason = "only more needles than fit into memory make it fail")]
 pub(crate) fn automaton<N: AsRef<[u8]>>(needles: &[N]) -> AhoCorasick {
-    AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(needles).expect("few needles")
+    let mut builder = AhoCorasick::builder();
+    builder.match_kind(MatchKind::LeftmostFirst).kind(Some(AhoCorasickKind::ContiguousNFA));
+    builder.build(needles).expect("few needles")
 }
 
 /// Returns false if the text certainly contains no shape of the table.
@@ -150,8 +155,8 @@ impl EnabledShapes {
         self.personal != PersonalShapes::default()
     }
 
-    /// Adds all shapes in a text to `matches`, in no order. `encoded`: the text was percent-encoded, so that numbers are
-    /// replaced by digits without separators, which need no encoding.
+    /// Adds all shapes in a text to `matches`, in no order. `encoded`: the text was percent-encoded, so that numbers
+    /// are replaced by digits without separators, which need no encoding.
     pub(crate) fn find(&self, text: &[u8], encoded: bool, matches: &mut Vec<SecretMatch>) {
         self.personal.find(text, encoded, matches);
         if !may_contain_shape(text) {

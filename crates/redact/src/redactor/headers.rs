@@ -90,8 +90,8 @@ impl DynRedactor<'_, '_> {
         splices
     }
 
-    /// Finds the secrets in `a=1; Path=/; Secure` (RFC 6265 section 4.1.1). HAR files of browsers have several cookies in one
-    /// value, one a line.
+    /// Finds the secrets in `a=1; Path=/; Secure` (RFC 6265 section 4.1.1). HAR files of browsers have several cookies
+    /// in one value, one a line.
     fn set_cookies_splices(&mut self, value: &[u8]) -> Vec<Splice> {
         let mut splices = Vec::new();
         let mut at = 0;
@@ -131,8 +131,8 @@ pub(super) fn has_scheme(name: &str) -> bool {
     CREDENTIALS.contains(&name)
 }
 
-/// Returns the position of the credentials behind their scheme. `any`: each first word is a scheme, not only a well-known
-/// one.
+/// Returns the position of the credentials behind their scheme. `any`: each first word is a scheme, not only a
+/// well-known one.
 pub(super) fn after_scheme(value: &[u8], any: bool) -> usize {
     let Some(space) = memchr::memchr(b' ', value) else { return 0 };
     let rest = value[space..].trim_ascii_start();

@@ -1,8 +1,8 @@
 //! Redaction of JSON. Only the bytes of secret strings and scalars change.
 //!
-//! The walk looks at strings and at the text between them. A string with a colon behind it is a member name. The walk needs
-//! no valid document, so it also serves documents that are cut off, windows of a stream, and lines of events. It has no
-//! recursion, and it handles members with equal names one by one.
+//! The walk looks at strings and at the text between them. A string with a colon behind it is a member name. The walk
+//! needs no valid document, so it also serves documents that are cut off, windows of a stream, and lines of events. It
+//! has no recursion, and it handles members with equal names one by one.
 
 use std::iter::Peekable;
 use std::ops::Range;
@@ -81,8 +81,8 @@ impl DynRedactor<'_, '_> {
         (walk.splices, walk.complete)
     }
 
-    /// Returns the name for the placeholder if the value of a member with this name is secret. `by_path`: a path that can't
-    /// be followed ends with this name.
+    /// Returns the name for the placeholder if the value of a member with this name is secret. `by_path`: a path that
+    /// can't be followed ends with this name.
     pub(super) fn secret_member_name(&self, name: &[u8], by_path: bool) -> Option<PlaceholderName> {
         (by_path || self.policy.members.contains(name)).then(|| PlaceholderName::from_bytes(name))
     }
@@ -373,7 +373,8 @@ impl<'t> JsonWalk<'t> {
     }
 }
 
-/// Returns true for bytes that JSON has between strings: white space, brackets, numbers, and the letters of its three words.
+/// Returns true for bytes that JSON has between strings: white space, brackets, numbers, and the letters of its three
+/// words.
 fn is_between_strings(byte: u8) -> bool {
     BETWEEN_STRINGS[usize::from(byte)]
 }

@@ -1,7 +1,8 @@
 //! The redactor: applies a policy to URLs, headers and payloads.
 //!
-//! Each format has a file with the methods that find secrets in it. Texts can be nested: a URL in a parameter of a URL in a
-//! JSON string. Each level is decoded for the search, and replacements are written into the text as it was spelled.
+//! Each format has a file with the methods that find secrets in it. Texts can be nested: a URL in a parameter of a URL
+//! in a JSON string. Each level is decoded for the search, and replacements are written into the text as it was
+//! spelled.
 
 mod decoded;
 mod headers;

@@ -171,15 +171,16 @@ fn has_lines(media: &MediaType) -> bool {
     LINES.contains(&media.essence())
 }
 
-/// Returns true if bytes without a declared type are text: UTF-8 without control characters. The last character may be cut
-/// off.
+/// Returns true if bytes without a declared type are text: UTF-8 without control characters. The last character may be
+/// cut off.
 pub(super) fn is_text(bytes: &[u8]) -> bool {
     let is_cut_off = |error: std::str::Utf8Error| error.error_len().is_none();
     let is_control = |byte: &u8| *byte < b' ' && !matches!(byte, b'\t' | b'\n' | b'\r' | 0x0c | 0x1b | 0x1e);
     std::str::from_utf8(bytes).err().is_none_or(is_cut_off) && !bytes.iter().any(is_control)
 }
 
-/// Returns true if text without a declared type is a form: pairs without white space, with usual characters in their names.
+/// Returns true if text without a declared type is a form: pairs without white space, with usual characters in their
+/// names.
 pub(super) fn is_form(text: &[u8]) -> bool {
     let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.~%+*[]$:@".contains(byte);
     let is_pair = |pair: &[u8]| match memchr::memchr(b'=', pair) {

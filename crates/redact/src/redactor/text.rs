@@ -28,7 +28,8 @@ impl DynRedactor<'_, '_> {
         apply_splices(text, &splices).map_or(Cow::Borrowed(text), Cow::Owned)
     }
 
-    /// Returns the replacement of a value that is secret because of its place. `None` if it is empty or already redacted.
+    /// Returns the replacement of a value that is secret because of its place. `None` if it is empty or already
+    /// redacted.
     pub fn replace_value(&mut self, value: &[u8], name: &PlaceholderName) -> Option<String> {
         (!value.is_empty() && !redacted::is_whole(value)).then(|| self.replace_secret(value, name, ValueFormat::Text))
     }
@@ -53,8 +54,8 @@ impl DynRedactor<'_, '_> {
         self.partial_text_splices(text, encoded, None, Vec::new()).0
     }
 
-    /// Finds the secrets in the first part of a text that goes on behind `limit`. Returns the length of the part that is
-    /// complete, too. `matches` are secrets that the caller has found.
+    /// Finds the secrets in the first part of a text that goes on behind `limit`. Returns the length of the part that
+    /// is complete, too. `matches` are secrets that the caller has found.
     pub(super) fn partial_text_splices(
         &mut self,
         text: &[u8],
@@ -149,8 +150,8 @@ fn overlaps(ranges: &[Range<usize>], range: &Range<usize>) -> bool {
     ranges.get(after).is_some_and(|other| other.start < range.end)
 }
 
-/// Returns the end of the complete part of a text that goes on: behind the last separator before `limit`, and not within one
-/// of `parts`. A part that ends with the text may go on, too.
+/// Returns the end of the complete part of a text that goes on: behind the last separator before `limit`, and not
+/// within one of `parts`. A part that ends with the text may go on, too.
 fn complete_end<'r>(text: &[u8], limit: usize, parts: impl Iterator<Item = &'r Range<usize>>) -> usize {
     let limit = limit.min(text.len());
     let ends_token = |byte: &u8| byte.is_ascii_whitespace() || b"\"'<>,;{}()".contains(byte);

@@ -13,8 +13,8 @@ use crate::replace::placeholder::PlaceholderName;
 const USERINFO: &str = "userinfo";
 
 impl DynRedactor<'_, '_> {
-    /// Redacts a URL: user information, parameters of the query, and shapes anywhere. A fragment with parameters is redacted
-    /// like a query. `None` if there are no secrets. A valid URL remains valid.
+    /// Redacts a URL: user information, parameters of the query, and shapes anywhere. A fragment with parameters is
+    /// redacted like a query. `None` if there are no secrets. A valid URL remains valid.
     pub fn redact_url(&mut self, url: &str) -> Option<String> {
         if self.policy.is_off() {
             return None;
@@ -63,7 +63,8 @@ impl DynRedactor<'_, '_> {
         }
     }
 
-    /// Finds the secrets in a fragment: parameters (RFC 6749 section 4.2.2), or a route of a web application with a query.
+    /// Finds the secrets in a fragment: parameters (RFC 6749 section 4.2.2), or a route of a web application with a
+    /// query.
     fn fragment_splices(&mut self, text: &[u8], depth: u8) -> Vec<Splice> {
         match split_at_first(text, b'?') {
             (route, Some(query)) => {

@@ -1,7 +1,7 @@
 //! Redaction of a long payload through a window.
 //!
-//! The window is redacted whenever it is full. What begins in its last quarter is left for the next window, so that shorter
-//! secrets are always seen as a whole.
+//! The window is redacted whenever it is full. What begins in its last quarter is left for the next window, so that
+//! shorter secrets are always seen as a whole.
 
 use super::DynRedactor;
 use super::decoded::{DecodedText, TextEncoding};
@@ -240,8 +240,8 @@ fn find_long_form_value(redactor: &DynRedactor<'_, '_>, text: &[u8]) -> (usize, 
     (start, pair.value.and_then(|_| redactor.secret_pair_name(&name.text, PairSource::Form)))
 }
 
-/// Finds the string without an end, of a member or by itself. Returns its name if it is secret, too. `None` if there is no such
-/// string.
+/// Finds the string without an end, of a member or by itself. Returns its name if it is secret, too. `None` if there is
+/// no such string.
 fn find_long_json_value(redactor: &DynRedactor<'_, '_>, text: &[u8]) -> Option<(usize, Option<PlaceholderName>)> {
     let first = memchr::memchr(b'"', text)?;
     let Some(end) = string_end(text, first + 1) else { return Some((first + 1, None)) };

@@ -29,8 +29,8 @@ pub struct PlaceholderAllocator {
     last: HashMap<PlaceholderName, u64>,
 }
 
-/// Identifies the placeholder of a secret. A secret has one placeholder in all formats with space for a name, and others in
-/// formats without it.
+/// Identifies the placeholder of a secret. A secret has one placeholder in all formats with space for a name, and
+/// others in formats without it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct SecretKey {
     number: u64,
@@ -51,8 +51,8 @@ impl PlaceholderAllocator {
         }
     }
 
-    /// Creates an allocator for comparing a recording with a fixture. Its placeholders are different for different secrets,
-    /// and [`PlaceholderAllocator::keep`] recognises them.
+    /// Creates an allocator for comparing a recording with a fixture. Its placeholders are different for different
+    /// secrets, and [`PlaceholderAllocator::keep`] recognises them.
     #[must_use]
     pub fn provisional(run: RunId) -> Self {
         PlaceholderAllocator { is_provisional: true, ..PlaceholderAllocator::new(run) }

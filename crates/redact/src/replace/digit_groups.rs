@@ -91,8 +91,9 @@ fn is_separator(byte: u8) -> bool {
     SEPARATORS.iter().any(|(separator, _)| *separator == char::from(byte))
 }
 
-/// Reads the digits of a placeholder at the beginning of a text, with at most two separators between digits, and no more
-/// than `longest` bytes. Returns their end and the digits; `None` if the first digits are not those of a placeholder.
+/// Reads the digits of a placeholder at the beginning of a text, with at most two separators between digits, and no
+/// more than `longest` bytes. Returns their end and the digits; `None` if the first digits are not those of a
+/// placeholder.
 pub(crate) fn read_digits(text: &[u8], longest: usize) -> Option<(usize, String)> {
     let mut digits = String::new();
     let mut end = 0;

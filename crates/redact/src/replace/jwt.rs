@@ -14,8 +14,8 @@ pub(crate) fn is_token(text: &[u8]) -> bool {
     text.starts_with(b"eyJ") && parse(text).is_some()
 }
 
-/// Returns the token with only the kept claims, in their order, and with a replacement of its signature. `None` if the text
-/// is not a token.
+/// Returns the token with only the kept claims, in their order, and with a replacement of its signature. `None` if the
+/// text is not a token.
 pub(crate) fn redact(token: &[u8], signature: &str) -> Option<String> {
     let (header, mut claims) = parse(token)?;
     claims.retain(|name, _| KEPT.contains(&name.as_str()));

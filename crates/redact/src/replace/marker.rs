@@ -1,14 +1,14 @@
 //! Markers: the replacements of secrets in a journal.
 //!
-//! A marker identifies a secret of one recording and contains all that its placeholder needs. Placeholders get their numbers
-//! when the recording is finalised.
+//! A marker identifies a secret of one recording and contains all that its placeholder needs. Placeholders get their
+//! numbers when the recording is finalised.
 //!
 //! ```text
 //! REDACTED_ │ run, 16 hex │ format, a letter │ number, 12 hex │ length of the name, 2 digits │ name
 //! ```
 //!
-//! For groups of digits, the name is the code of the groups. A marker is safe wherever a placeholder is, and its end is known, so
-//! that it can be found in a stream. A text of one run contains no markers of another run.
+//! For groups of digits, the name is the code of the groups. A marker is safe wherever a placeholder is. Its length is part
+//! of it, so that it can be found in a stream. Markers of another run are not recognised.
 
 use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;

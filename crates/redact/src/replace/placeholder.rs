@@ -36,7 +36,7 @@ static PREFIXES: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(&format!("{}|{number}", prefixes.join("|"))).expect("a valid pattern")
 });
 
-/// The name in a placeholder: that of the place where the value was first found, in characters that are safe in a header, a
+/// The name in a placeholder: that of the place where the value was first found. Its characters are safe in a header, a
 /// URL, a JSON string and base64url.
 ///
 /// ```
@@ -255,8 +255,8 @@ fn find_numbers(text: &[u8]) -> impl Iterator<Item = PlaceholderMatch> + '_ {
     })
 }
 
-/// Returns the start of a number whose first digit is at `first`. A `+`, the letters of a country and the `(` of a first
-/// group belong to it.
+/// Returns the start of a number whose first digit is at `first`. A `+`, the letters of a country and the `(` of a
+/// first group belong to it.
 fn number_start(text: &[u8], first: usize, is_plain: bool) -> Option<usize> {
     let start = match text[..first] {
         [.., b'+', b'('] if !is_plain => first - 2,

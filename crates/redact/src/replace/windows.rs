@@ -10,8 +10,8 @@ const FIRST_CHUNK: usize = 4 << 10;
 
 /// A change of a text that is available window by window.
 pub(crate) trait WindowFilter {
-    /// Writes the changed beginning of a text to `out`. Returns the length of the text that it replaces. The rest comes again
-    /// with more text behind it. The last window must be written completely.
+    /// Writes the changed beginning of a text to `out`. Returns the length of the text that it replaces. The rest comes
+    /// again with more text behind it. The last window must be written completely.
     fn filter(&mut self, text: &[u8], is_last: bool, out: &mut Vec<u8>) -> usize;
 }
 
