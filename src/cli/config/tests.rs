@@ -107,7 +107,7 @@ fn a_value_that_will_not_do_says_what_would() {
         ("[redact]\npersonal = 1", "2:12: `personal`: expected true or false, not a number"),
         ("[redact]\nvalues = 1", "2:10: `redact.values`: expected a section, `[redact.values]`"),
         ("[redact.values]\npassword = 'x'", "2:1: `password`: expected a placeholder without `REDACTED-`"),
-        ("[redact.values]\npassword-0 = 'x'", "2:1: `password-0`: expected what stands in a fixture"),
+        ("[redact.values]\npassword-0 = 'x'", "2:1: `password-0`: expected a placeholder without"),
         (
             "[redact.values]\nPassWord-02 = 'x'",
             "2:1: `PassWord-02`: expected a placeholder without `REDACTED-`, such as `password-2`; did you mean `password-2`?",
