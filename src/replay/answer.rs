@@ -104,7 +104,7 @@ impl Strict {
 
     /// Takes over what has answered before, and whose turn it is.
     pub(super) fn carry_on(&self, before: &Strict) {
-        self.matcher.carry_on(&before.matcher);
+        self.matcher.inherit_state(&before.matcher);
     }
 
     pub(super) fn fixtures(&self) -> &[Arc<Fixture>] {

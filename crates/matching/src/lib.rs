@@ -12,7 +12,6 @@
 #![forbid(unsafe_code)]
 
 mod candidate;
-mod carry_on;
 mod choice;
 mod conditional;
 mod contest;
@@ -22,6 +21,7 @@ mod explain;
 mod graphql;
 mod guess;
 mod index;
+mod inherit_state;
 mod key;
 mod likeness;
 mod matcher;
@@ -38,9 +38,9 @@ mod redirects;
 mod same_host;
 mod scope;
 mod score;
+mod session;
 mod shown;
 mod template;
-mod turns;
 
 #[cfg(test)]
 mod tests;

@@ -46,7 +46,7 @@ impl Likeness {
     /// ```
     #[must_use]
     pub fn url<'u>(&self, url: &'u str) -> Cow<'u, str> {
-        self.form.of(url)
+        self.form.key(url)
     }
 
     /// What of a payload sent to this URL has to be equal.

@@ -78,7 +78,7 @@ fn a_value_that_will_not_do_says_what_would() {
         ("[record]\noutput = ['a']", "2:10: `output`: expected a string (FILE), not a list"),
         ("replay = 1", "1:10: `replay`: expected a section"),
         ("[match]\nglob = '**'", "1:1: `match`: expected a list of rules, each under `[[match]]`"),
-        ("[[match]]\npath = '/users/7'", "2:8: `path`: no segment varies"),
+        ("[[match]]\npath = '/users/7'", "2:8: `path`: no segment is variable"),
         ("[[match]]\nsame-host = ['https://a.test/x']", "2:14: `same-host`: origin `https://a.test/x`: "),
         ("[[match]]\nignore-body = ['$.a', '.b']", "2:23: `ignore-body`: JSON path `.b`: "),
         ("[replay]\nignore-body = ['$.a', '$.b[']", "2:23: `ignore-body`: JSON path `$.b[`: "),
