@@ -6,9 +6,9 @@ use harproxy_matching::{EntryRef, Guess};
 /// The texts of the finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ambiguity {
-    /// What happened, one sentence.
+    /// The description of the guess, one sentence.
     pub text: String,
-    /// How the client or the configuration distinguishes the entries.
+    /// The way in which the client or the configuration can distinguish the entries.
     pub hint: String,
 }
 

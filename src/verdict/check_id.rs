@@ -6,8 +6,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The id of a check: a word such as `miss`, or a path such as `drift/field-missing`. `--fail-on`, reports and the log use
-/// it as it is.
+/// The id of a check: a word such as `miss`, or a path such as `drift/field-missing`. `--fail-on`, reports and the log
+/// use it as it is.
 ///
 /// Ids are sorted as in [`CheckId::KNOWN`], unknown ones after them by name.
 ///

@@ -1,4 +1,5 @@
-//! Findings about connections and requests that the engine could not read. Record, replay and `doctor` use the same texts.
+//! Findings about connections and requests that the engine could not read. Record, replay and `doctor` use the same
+//! texts.
 
 use super::check_id::CheckId;
 use super::counts::Counts;

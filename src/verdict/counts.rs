@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 /// Defines [`Counts`] and their sum, so that a count is added in one line.
 macro_rules! counts {
     ($($(#[$attribute:meta])+ $name:ident,)+) => {
-        /// The counts of a run. Every request of a replay is in exactly one of `served` (fixture), `local`, `passed` (live),
-        /// `preflights` (made up), `misses`, `noise`, `outOfScope` and `refused`.
+        /// The counts of a run. Every request of a replay is in exactly one of `served` (fixture), `local`, `passed`
+        /// (live), `preflights` (made up), `misses`, `noise`, `outOfScope` and `refused`.
         #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(rename_all = "camelCase", default)]
         pub struct Counts {

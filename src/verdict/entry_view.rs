@@ -29,8 +29,8 @@ pub struct EntryView {
 }
 
 impl EntryView {
-    /// Reads an entry; `None` if it can't be read. A payload that can't be read, or that the budget has no room for, is left
-    /// out. Secrets are redacted, since fixtures of other tools may contain some.
+    /// Reads an entry; `None` if it can't be read. A payload that can't be read, or that the budget has no room for, is
+    /// left out. Secrets are redacted, since fixtures of other tools may contain some.
     #[must_use]
     pub fn of(fixture: &Fixture, entry: usize, policy: &Policy, budget: &mut ExcerptBudget) -> Option<Self> {
         let line = fixture.heads().get(entry).map(|head| head.line);

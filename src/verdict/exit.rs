@@ -1,4 +1,5 @@
-//! Exit statuses: their table, and the function that computes the status of a run from its verdict and the status of CMD.
+//! Exit statuses: their table, and the function that computes the status of a run from its verdict and the status of
+//! CMD.
 
 use serde::{Deserialize, Serialize};
 
@@ -29,9 +30,9 @@ pub enum Source {
     Harproxy,
 }
 
-/// The exit status of a finished run. `cmd` is CMD's status (128 + signal if it was killed), `None` without CMD. A status other
-/// than 0 has priority, so that a failed test run keeps its status. Otherwise the verdict decides, unless harproxy could not
-/// write the recording.
+/// The exit status of a finished run. `cmd` is CMD's status (128 + signal if it was killed), `None` without CMD. A
+/// status other than 0 has priority, so that a failed test run keeps its status. Otherwise the verdict decides, unless
+/// harproxy could not write the recording.
 ///
 /// ```
 /// # use harproxy::verdict::{Counts, Mode, Source, Verdict, exit_status};

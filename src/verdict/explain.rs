@@ -56,7 +56,7 @@ pub struct NearEntry {
 pub struct Explanation {
     /// The kind of miss, one word.
     pub kind: &'static str,
-    /// What happened, one sentence.
+    /// The reason for the miss, one sentence.
     pub summary: String,
     /// True if an entry has the URL.
     pub url_recorded: bool,
@@ -162,8 +162,8 @@ impl Explanation {
         self.remedy.as_deref().or(self.recording.as_deref())
     }
 
-    /// The explanation without the hint: the summary, the number of entries with the same host and path, and a line for each
-    /// near entry.
+    /// The explanation without the hint: the summary, the number of entries with the same host and path, and a line for
+    /// each near entry.
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = match &self.operation {

@@ -99,7 +99,8 @@ impl FailOn {
         if self.0.contains(check) || ALWAYS.contains(check) { Severity::Error } else { Severity::Warning }
     }
 
-    /// The list for the same set without this check: the changes to [`FailOn::standard`], or the whole set if that is shorter.
+    /// The list for the same set without this check: the changes to [`FailOn::standard`], or the whole set if that is
+    /// shorter.
     ///
     /// ```
     /// use harproxy::verdict::{CheckId, FailOn};
@@ -128,8 +129,8 @@ impl FailOn {
     }
 }
 
-/// A `--fail-on` list that changes the severity of findings that already have one. A check that the list does not name keeps
-/// its severity.
+/// A `--fail-on` list that changes the severity of findings that already have one. A check that the list does not name
+/// keeps its severity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeverityOverride {
     /// The list applied to no checks: those that fail in any case.

@@ -1,4 +1,5 @@
-//! A finding: one result of a check, with its location and a hint. The JSON names of its members are those of the report schema.
+//! A finding: one result of a check, with its location and a hint. The JSON names of its members are those of the
+//! report schema.
 
 use serde::{Deserialize, Serialize};
 
@@ -50,10 +51,10 @@ pub struct Finding {
     pub check: CheckId,
     /// Whether it fails the run.
     pub severity: Severity,
-    /// What it is about.
+    /// The location: request, fixture and entry.
     #[serde(flatten)]
     pub at: Location,
-    /// What happened: one sentence, or a few lines.
+    /// The explanation: one sentence, or a few lines.
     #[serde(rename = "explanation")]
     pub text: String,
     /// The option, configuration line or command that helps.
@@ -76,8 +77,8 @@ impl Finding {
         Finding { check, severity, at, text: text.into(), hint: None, near, times: 1, requests }
     }
 
-    /// Whether `--fail-on` can make this finding fail a run. A fixture without any date may be stale or not, so that it is
-    /// listed as [`CheckId::STALE`] and never fails.
+    /// Whether `--fail-on` can make this finding fail a run. A fixture without any date may be stale or not, so that it
+    /// is listed as [`CheckId::STALE`] and never fails.
     #[must_use]
     pub fn can_fail(&self) -> bool {
         self.check != CheckId::STALE || self.at.entry.is_some() || self.at.fixture.is_none()

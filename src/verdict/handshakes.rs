@@ -1,8 +1,8 @@
-//! TLS handshakes with clients, and the findings that follow from refused ones: the client does not trust the CA, or it pins
-//! the certificate of a host.
+//! TLS handshakes with clients, and the findings that follow from refused ones: the client does not trust the CA, or it
+//! pins the certificate of a host.
 //!
-//! Browsers connect speculatively, refuse an unknown certificate, and connect again with the exception that a test runner
-//! made. A refusal is therefore reported only for a host whose certificate no client accepted.
+//! Browsers connect speculatively, refuse an unknown certificate, and connect again with the exception that a test
+//! runner made. A refusal is therefore reported only for a host whose certificate no client accepted.
 
 use std::collections::HashSet;
 

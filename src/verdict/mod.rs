@@ -1,5 +1,5 @@
-//! The result of a run as plain data: counts, findings, fixtures, and the exit status. Nothing here does I/O. [`report`]
-//! renders the data, [`exit`] turns it into a status, [`FailOn`] decides which checks fail a run.
+//! The result of a run as plain data: counts, findings, fixtures, and the exit status. Nothing here does I/O.
+//! [`report`] renders the data, [`exit`] turns it into a status, [`FailOn`] decides which checks fail a run.
 
 pub mod ambiguity;
 mod check_id;
@@ -91,8 +91,8 @@ impl Verdict {
         self.findings.iter().all(|finding| finding.check == *check || finding.severity != Severity::Error)
     }
 
-    /// Records that unused entries were removed from the fixture at this index of [`Verdict::fixtures`]. They no longer fail
-    /// the run.
+    /// Records that unused entries were removed from the fixture at this index of [`Verdict::fixtures`]. They no longer
+    /// fail the run.
     pub fn mark_pruned(&mut self, fixture: usize, removed: &BTreeSet<usize>) {
         let Some(pruned) = self.fixtures.get_mut(fixture) else { return };
         pruned.pruned = Some(removed.len());

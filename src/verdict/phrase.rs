@@ -79,8 +79,8 @@ pub fn subject(difference: &Difference) -> String {
     }
 }
 
-/// The values of the request and of the entry, each on one line. They are cut to about `longest` characters around the place
-/// where they differ.
+/// The values of the request and of the entry, each on one line. They are cut to about `longest` characters around the
+/// place where they differ.
 #[must_use]
 pub fn values(difference: &Difference, longest: usize) -> [Option<String>; 2] {
     let [request, recorded] = [&difference.request, &difference.recorded].map(|value| value.as_deref().map(one_line));

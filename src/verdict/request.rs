@@ -20,8 +20,8 @@ pub enum ResultKind {
     OutOfScope,
     /// On the list of noise: refused at replay, forwarded unrecorded while recording.
     Noise,
-    /// Refused because it can't be replayed: a WebSocket, an incomplete payload, an invalid URL; or the client closed the
-    /// connection before a source was chosen.
+    /// Refused because it can't be replayed: a WebSocket, an incomplete payload, an invalid URL; or the client closed
+    /// the connection before a source was chosen.
     #[default]
     Refused,
     /// A CORS preflight that harproxy answered.

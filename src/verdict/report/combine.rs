@@ -23,9 +23,10 @@ pub enum CombineError {
     Modes(String),
 }
 
-/// Combines the reports of these files. An entry is unused if it was in every shard that loaded its fixture, `no-traffic` is a
-/// finding if it was in all shards, everything else is added up. Severities are those that the shards gave, unless `fail_on`
-/// says otherwise. The status is 0 when the verdict holds and no shard ended with the status of its CMD or of harproxy, else 1.
+/// Combines the reports of these files. An entry is unused if it was in every shard that loaded its fixture,
+/// `no-traffic` is a finding if it was in all shards, everything else is added up. Severities are those that the shards
+/// gave, unless `fail_on` says otherwise. The status is 0 when the verdict holds and no shard ended with the status of
+/// its CMD or of harproxy, else 1.
 ///
 /// # Errors
 /// [`CombineError`].
@@ -108,7 +109,7 @@ fn in_a_row(mut reports: Vec<(String, Report)>, began: OffsetDateTime) -> Vec<(S
     reports
 }
 
-/// What a report was combined from, or it alone.
+/// Returns the shards of a combined report, or the report itself as the only shard.
 fn shards(name: &str, report: &Report) -> Vec<Shard> {
     if !report.shards.is_empty() {
         return report.shards.clone();
@@ -168,7 +169,7 @@ fn fixtures(reports: &[(String, Report)]) -> Vec<FixtureUse> {
     all.into_values().collect()
 }
 
-/// What no shard used, as findings: as many as there is room for, and the number of the rest.
+/// Returns findings for entries that no shard used, up to a limit, and the number of the rest.
 fn unused(reports: &[(String, Report)], combined: &Verdict) -> Vec<Finding> {
     let told = reports.iter().flat_map(|(_, report)| &report.verdict.findings);
     let told: Vec<&Finding> = told.filter(|finding| finding.check == CheckId::UNUSED).collect();

@@ -1,4 +1,4 @@
-//! What GitHub Actions shows beside a file: workflow commands, a line each.
+//! Renders a report as GitHub Actions annotations: one workflow command a line.
 //!
 //! <https://docs.github.com/actions/reference/workflow-commands-for-github-actions>
 

@@ -84,7 +84,8 @@ fn severity(finding: &Finding) -> &'static str {
     }
 }
 
-/// What GitLab tells by whether an issue is new: the same from run to run, whatever values differ and wherever the line has moved.
+/// What GitLab tells by whether an issue is new: the same from run to run, whatever values differ and wherever the line
+/// has moved.
 #[derive(Default)]
 struct Fingerprints(HashMap<String, usize>);
 

@@ -1,4 +1,4 @@
-//! What a run came to, in a line: the same words in every form of report.
+//! The one-line result of a run, with the same words in every report format.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -27,7 +27,7 @@ pub fn of(verdict: &Verdict) -> (Cow<'static, str>, String) {
     }
 }
 
-/// What CMD or harproxy came to where that, and not the verdict, is the exit status.
+/// Describes the exit status if it came from CMD or harproxy; `None` if it is 0 or follows from the verdict.
 #[must_use]
 pub fn ending(status: u8, source: Source) -> Option<String> {
     match (source, status) {
@@ -49,7 +49,7 @@ pub fn endings(report: &Report) -> Vec<String> {
     report.shards.iter().filter_map(of).collect()
 }
 
-/// What failed the run, each kind once, with how often.
+/// Lists the checks that failed the run, each once with its number of occurrences.
 fn reasons(verdict: &Verdict) -> String {
     let mut checks: BTreeMap<&CheckId, u64> = BTreeMap::new();
     for finding in verdict.findings.iter().filter(|finding| finding.severity == Severity::Error) {
@@ -87,7 +87,7 @@ fn counted(check: &CheckId, times: u64) -> String {
     }
 }
 
-/// Where requests went, each way with its number; what is zero is left out.
+/// Returns the number of requests for each outcome, without zeros.
 pub(super) fn ways(verdict: &Verdict) -> impl Iterator<Item = (u64, &'static str)> {
     let counts = &verdict.counts;
     let ways = [
@@ -104,12 +104,12 @@ pub(super) fn ways(verdict: &Verdict) -> impl Iterator<Item = (u64, &'static str
     ways.into_iter().filter(|(count, _)| *count > 0)
 }
 
-/// How many of how many entries were used.
+/// Returns the numbers of used entries and of all entries, summed over the fixtures.
 pub(super) fn used(verdict: &Verdict) -> (usize, usize) {
     verdict.fixtures.iter().fold((0, 0), |(used, entries), fixture| (used + fixture.used, entries + fixture.entries))
 }
 
-/// Where every request went, in one line; what is zero is left out, but for upstream connections of a replay.
+/// Counts requests by outcome, in one line. Zeros are omitted, except for upstream connections of a replay.
 pub(super) fn tally(verdict: &Verdict) -> String {
     let counts = &verdict.counts;
     let mut tally = many(counts.requests, "request", "requests");

@@ -1,5 +1,5 @@
-//! The verdict for machines. `docs/reference/report.md` describes it and `docs/reference/report.schema.json` says it in JSON Schema; a change of
-//! meaning raises the number in [`SCHEMA`].
+//! The verdict for machines. `docs/reference/report.md` describes it and `docs/reference/report.schema.json` says it in
+//! JSON Schema; a change of meaning raises the number in [`SCHEMA`].
 
 use std::borrow::Cow;
 
@@ -14,7 +14,7 @@ use crate::verdict::{Counts, Finding, FixtureUse, Mode, Source, Verdict};
 
 /// The name and version of the schema.
 pub const SCHEMA: &str = "harproxy.report/1";
-/// What a schema of any version begins with.
+/// Prefix of the schema name in every version.
 const FAMILY: &str = "harproxy.report/";
 const VERSION: u32 = 1;
 
@@ -104,8 +104,8 @@ pub fn render(report: &Report) -> String {
     json
 }
 
-/// Reads what [`render`] wrote. Members that are not known are ignored, as the schema asks of every reader; entries are not in
-/// it, so that [`Report::entries`] is empty.
+/// Reads what [`render`] wrote. Members that are not known are ignored, as the schema asks of every reader; entries are
+/// not in it, so that [`Report::entries`] is empty.
 ///
 /// # Errors
 /// [`ReadError`].

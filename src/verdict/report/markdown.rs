@@ -1,7 +1,7 @@
 //! The report as Markdown, for a step summary or a comment on a merge request: GitHub's and GitLab's dialect of it.
 //!
-//! Whatever came from a request, an answer or a fixture stands in code, where nothing of it is markup, or is escaped: it can't
-//! become HTML, call for somebody (`@name`) or refer to an issue (`#1`).
+//! Text from requests, responses and fixtures is put in code spans or escaped. It can't become HTML, mention a user
+//! (`@name`) or refer to an issue (`#1`).
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use harproxy_http::escape::harmless;
 
 /// Bytes. A comment on GitHub has 65,536 characters at most; a step summary 1 MiB, for all that a step appends to it.
 pub const LONGEST: usize = 64_000;
-/// What is kept for saying how much was left out.
+/// Part of the length that is reserved for the note about omitted content.
 const RESERVE: usize = 400;
 /// Findings beyond these are counted.
 const SHOWN: usize = 50;
@@ -153,7 +153,7 @@ fn folded(finding: &Finding, open: bool) -> String {
     out
 }
 
-/// What an entry differs in: what was recorded is taken away, what the request has is added.
+/// Renders the differences of a near entry as a diff: recorded values are removed, the request's values are added.
 fn differences(near: &NearEntry, lead: &str) -> String {
     let at = place(&near.place.fixture, Some(near.place.entry), near.place.line);
     let operation = near.operation.as_ref().map(|name| format!(", {}", code(name))).unwrap_or_default();
@@ -173,7 +173,7 @@ fn differences(near: &NearEntry, lead: &str) -> String {
     format!("{lead}: {at}{operation}\n\n{}", if differs.is_empty() { differs } else { block("diff", &differs) })
 }
 
-/// How many entries of a fixture nothing asked for, and the first few of them.
+/// Renders the number of unused entries of a fixture, and the first few of them.
 fn unused(fixture: &FixtureUse, verdict: &Verdict) -> String {
     let is_here = |finding: &&Finding| {
         finding.check == CheckId::UNUSED

@@ -66,7 +66,7 @@ pub fn html(text: &str) -> String {
 /// Text in which nothing is markup.
 fn plain(out: &mut String, text: &str) {
     for c in text.chars() {
-        // What begins a list or underlines a heading stands at the beginning of a line alone.
+        // `-`, `+` and `=` begin a list or underline a heading only at the beginning of a line.
         let begins = out.is_empty() && matches!(c, '-' | '+' | '=');
         let numbers = matches!(c, '.' | ')') && !out.is_empty() && out.bytes().all(|byte| byte.is_ascii_digit());
         match c {

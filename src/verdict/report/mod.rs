@@ -25,11 +25,11 @@ use super::{Source, Verdict};
 /// A run that has ended, and all that reports tell of it.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// What it concludes.
+    /// The verdict of the run.
     pub verdict: Verdict,
     /// The exit status.
     pub status: u8,
-    /// Whose it is.
+    /// The origin of the exit status: the verdict, CMD or harproxy.
     pub source: Source,
     /// When the run began.
     pub started: OffsetDateTime,
@@ -39,7 +39,7 @@ pub struct Report {
     pub shards: Vec<Shard>,
     /// Its requests in the order in which they came.
     pub requests: Vec<RequestRow>,
-    /// How many there were beyond these.
+    /// Number of requests that are not listed in `requests`.
     pub more_requests: u64,
     /// The entries that they and the findings speak of, by fixture and number.
     pub entries: IndexMap<(String, usize), EntryView>,
@@ -55,7 +55,7 @@ pub struct Shard {
     pub passed: bool,
     /// The exit status of its run.
     pub status: u8,
-    /// Whose that was.
+    /// The origin of the exit status.
     pub source: Source,
     /// Requests seen.
     pub requests: u64,

@@ -1,5 +1,5 @@
-//! The near entries of a miss for a terminal: what the request has and what was recorded, told apart by words as by colour, and
-//! cut to the columns there are.
+//! The near entries of a miss for a terminal: what the request has and what was recorded, told apart by words as by
+//! colour, and cut to the columns there are.
 
 use anstyle::Style;
 
@@ -47,7 +47,7 @@ fn entry(out: &mut String, lead: &str, near: &NearEntry, palette: &Palette) {
     }
 }
 
-/// How far differences are set in.
+/// Indentation of differences, columns.
 const INDENT: usize = 4;
 
 /// The two values below each other: what differs stands in the same column.

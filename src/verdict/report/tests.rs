@@ -64,7 +64,7 @@ fn what_ci_systems_take_is_word_for_word() {
     assert_eq!(gitlab::render(&report(passed(), 0, Source::Verdict), &place), "[]\n");
 }
 
-/// What the schemas of Ant and Jenkins ask for, and readers rely on.
+/// Checks the rules of the Ant and Jenkins schemas that JUnit readers rely on.
 #[test]
 fn junit_is_what_readers_take() {
     let shards = full();

@@ -1,5 +1,5 @@
-//! The verdict for a person: a headline, the misses with their nearest entry and remedy, the other findings, what was not
-//! used. Understandable without colour.
+//! The verdict for a person: a headline, the misses with their nearest entry and remedy, the other findings, what was
+//! not used. Understandable without colour.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -14,31 +14,31 @@ use crate::verdict::findings::MAX_FINDINGS;
 use crate::verdict::{CheckId, Finding, FixtureUse, Severity, Verdict, explain};
 use harproxy_http::escape::{harmless, one_line};
 
-/// How many findings are printed; the rest is in `--report`.
+/// Maximum number of findings printed; `--report` has the rest.
 const SHOWN: usize = 20;
 /// A terminal of fewer columns than this is not heeded.
 const FEWEST: usize = 20;
-/// How many unused entries of a fixture are named.
+/// Maximum number of unused entries named for each fixture.
 const NAMED_UNUSED: usize = 3;
 
 /// The styles of the parts; all plain without colour.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Palette {
-    /// What held.
+    /// Checks that passed.
     pub good: Style,
-    /// What failed.
+    /// Checks that failed.
     pub bad: Style,
-    /// What is only listed.
+    /// Findings that do not fail the run.
     pub warning: Style,
-    /// What to do.
+    /// Hints.
     pub hint: Style,
-    /// What matters less.
+    /// Secondary text.
     pub dim: Style,
-    /// What the request has.
+    /// Values of the request.
     pub request: Style,
-    /// What was recorded.
+    /// Recorded values.
     pub recorded: Style,
-    /// How many columns there are, if that is known.
+    /// Width of the terminal in columns, if known.
     pub columns: Option<usize>,
 }
 
@@ -94,7 +94,7 @@ pub fn render(verdict: &Verdict, palette: &Palette) -> String {
     wrapped(&out, palette)
 }
 
-/// Whose exit status it is where it is not the verdict's, a line each; nothing where the verdict decides.
+/// Describes exit statuses that came from CMD or harproxy, one line each. Empty if the verdict decided.
 #[must_use]
 pub fn endings(report: &Report, palette: &Palette) -> String {
     let bad = palette.bad;
@@ -105,7 +105,7 @@ pub fn endings(report: &Report, palette: &Palette) -> String {
     wrapped(&out, palette)
 }
 
-/// How many of the findings a report has that leaves none out: what a run did not keep, it can't have.
+/// Says how many findings a complete report lists: all of them, or up to `MAX_FINDINGS` and a count of the rest.
 pub(super) fn listed(verdict: &Verdict) -> Cow<'static, str> {
     match verdict.findings.len() {
         ..=MAX_FINDINGS => "them all".into(),
@@ -134,7 +134,7 @@ fn told(out: &mut String, finding: &Finding, palette: &Palette) {
         Severity::Error => ('✗', palette.bad),
         Severity::Warning => ('!', palette.warning),
     };
-    // What is stale is counted in entries, as its explanation says.
+    // A stale finding counts entries, and its explanation has that number.
     let again = finding.times > 1 && finding.check != CheckId::STALE;
     let times = if again { format!(" ({} times)", finding.times) } else { String::new() };
     let kind = finding.check.as_str();
@@ -160,7 +160,7 @@ fn told(out: &mut String, finding: &Finding, palette: &Palette) {
 /// One line a fixture: how many entries nothing asked for, and the first few of them.
 fn unused(out: &mut String, verdict: &Verdict, palette: &Palette) {
     let mut first = true;
-    // What was pruned has been shown, and is told of by who did it.
+    // Pruned fixtures are skipped: the code that pruned them reports them.
     let left = |fixture: &&FixtureUse| fixture.used < fixture.entries && fixture.pruned.is_none();
     for fixture in verdict.fixtures.iter().filter(left) {
         let findings: Vec<&Finding> = verdict
@@ -196,8 +196,9 @@ pub(super) fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
     let _ = writeln!(out, "{text}");
 }
 
-/// Lines that are longer than there are columns go on in the next one, set in. What has no space in it, such as a URL, stays whole: the
-/// terminal breaks it where it likes, and it can still be copied; and so does a remedy, which is there to be copied.
+/// Lines that are longer than there are columns go on in the next one, set in. What has no space in it, such as a URL,
+/// stays whole: the terminal breaks it where it likes, and it can still be copied; and so does a remedy, which is there
+/// to be copied.
 fn wrapped(text: &str, palette: &Palette) -> String {
     let Some(columns) = palette.columns else { return text.to_owned() };
     let mut out = String::with_capacity(text.len() + text.len() / 16);

@@ -1,5 +1,5 @@
-//! What the page is built from, as JSON: the verdict, the requests, and the entries that they speak of. Names, header fields and
-//! payloads stand in tables, so that ten thousand requests are a few megabytes.
+//! The page's data as JSON: the verdict, the requests, and the entries that they refer to. Names, header fields and
+//! payloads are stored in tables, so that ten thousand requests take a few megabytes.
 
 use std::collections::HashSet;
 
@@ -97,7 +97,7 @@ struct Entry<'a> {
     received: Option<usize>,
 }
 
-/// What the page shows, as JSON.
+/// Serialises the page's data as JSON.
 pub(super) fn json(report: &Report, headline: &str) -> String {
     let Report { verdict, status, source, started, command, requests: rows, more_requests, entries: views, shards } =
         report;

@@ -1,7 +1,7 @@
 //! Text that may be anything, in HTML and in JSON inside HTML.
 
-/// JSON that can stand in a `<script>`: nothing in it ends the element, begins another or is a comment's mark (HTML Standard
-/// 4.12.1.3), and it is a JavaScript literal too.
+/// JSON that can stand in a `<script>`: nothing in it ends the element, begins another or is a comment's mark (HTML
+/// Standard 4.12.1.3), and it is a JavaScript literal too.
 pub(super) fn in_json(json: &str) -> String {
     let mut escaped = String::with_capacity(json.len() + json.len() / 16);
     let mut rest = json;
@@ -17,8 +17,8 @@ pub(super) fn in_json(json: &str) -> String {
     escaped
 }
 
-/// Text as the content of an element or in quotes: what HTML has no way to say (NUL and other controls) is a replacement
-/// character.
+/// Text as the content of an element or in quotes: what HTML has no way to say (NUL and other controls) is a
+/// replacement character.
 pub(super) fn in_text(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {

@@ -1,5 +1,5 @@
-//! The report as a page: one file that needs no network, and can do nothing with one. Data is embedded as JSON, and the page's
-//! own script builds every element from it as text; its policy (CSP) lets nothing else run, load or connect.
+//! The report as a page: one file that needs no network, and can do nothing with one. Data is embedded as JSON, and the
+//! page's own script builds every element from it as text; its policy (CSP) lets nothing else run, load or connect.
 
 mod data;
 mod escape;
@@ -70,7 +70,7 @@ fn headline(report: &Report) -> String {
     text.lines().next().unwrap_or_default().to_owned()
 }
 
-/// What the page may do: run this script, look like this, and show images that it carries itself.
+/// The Content-Security-Policy of the page. It allows this script, this style and images in `data:` URLs only.
 fn policy(style: &str, script: &str) -> String {
     let hash = |text: &str| format!("'sha256-{}'", BASE64_STANDARD.encode(Sha256::digest(text.as_bytes())));
     format!(

@@ -1,4 +1,4 @@
-//! What requests and entries share: header fields and payloads, each kept once, and no more of them than a page can carry.
+//! Header fields and payloads that requests and entries share. Each is stored once, within the page's size budget.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ use crate::verdict::PayloadExcerpt;
 use harproxy_http::headers::to_chars;
 use harproxy_http::{Headers, MediaType};
 
-/// What fields and payloads may take of the page, bytes.
+/// Size budget of header fields and payloads in the page, bytes.
 const ROOM: usize = 25 << 20;
 /// So much of a binary payload is shown as bytes.
 const DUMPED: usize = 1024;
@@ -129,11 +129,11 @@ fn text(media: &MediaType, bytes: &Bytes, is_whole: bool) -> Option<String> {
         Err(_) if media.is_text() => return Some(String::from_utf8_lossy(bytes).into_owned()),
         Err(_) => return None,
     };
-    // What is text by accident of its bytes has a NUL sooner or later.
+    // Binary data that happens to decode as text usually contains a NUL.
     (media.is_text() || !text.contains('\0')).then(|| text.to_owned())
 }
 
-/// What a text takes of the page, with its escapes.
+/// Returns the size of a text in the page with its escapes, bytes.
 fn cost(text: &str) -> usize {
     text.bytes()
         .map(|byte| match byte {

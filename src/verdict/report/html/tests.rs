@@ -1,4 +1,4 @@
-//! What a page carries, and that nothing of it is more than text to a browser.
+//! Tests of the page's content, and that a browser treats embedded data as text only.
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -79,7 +79,7 @@ fn report(text: &str) -> Report {
     }
 }
 
-/// What stands between two marks; neither may be there twice.
+/// Returns the text between two marks. Each mark must occur exactly once.
 fn between<'a>(page: &'a str, begin: &str, end: &str) -> &'a str {
     assert_eq!(page.matches(begin).count(), 1, "{begin}");
     let (_, rest) = page.split_once(begin).unwrap();
