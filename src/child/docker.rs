@@ -1,19 +1,19 @@
-//! The same changes for a container: arguments of `docker run`, and the file of those that arguments can't carry.
+//! Renders the environment changes for `docker run`: as arguments, and as an `--env-file` for values that need quoting.
 
 use std::path::Path;
 
 use super::env::Change;
 use harproxy_support::shell_quote::is_plain;
 
-/// The name of this machine in a container: Docker Desktop knows it, elsewhere `--add-host` makes it known.
+/// Host name of this machine inside a container. Docker Desktop defines it; elsewhere `--add-host` does.
 pub const HOST: &str = "host.docker.internal";
 
-/// What a container reaches without the proxy: its own loopback is not this machine's.
+/// Loopback hosts that a container reaches without the proxy: its loopback interface is not this machine's.
 pub const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
-/// The arguments, a line each, to stand in `docker run $(…) IMAGE`: no value has a character that a shell would split or
-/// expand. `folder` has the files of the run and is mounted where it is, so that a path is the same inside; `file` is where
-/// [`variables`] went.
+/// Returns the arguments for `docker run $(…) IMAGE`, one per line, without characters that a shell splits or expands.
+/// `folder` holds the files of the run and is mounted read-only at the same path. `file` is the file that contains
+/// [`variables`].
 #[must_use]
 pub fn arguments(changes: &[Change], folder: &Path, file: &Path) -> String {
     let plain = changes.iter().filter(|change| fits(change));
@@ -26,14 +26,15 @@ pub fn arguments(changes: &[Change], folder: &Path, file: &Path) -> String {
     lines.join("\n") + "\n"
 }
 
-/// The variables that arguments can't carry, as `--env-file` reads them: everything up to the end of a line is the value.
+/// Returns the variables that are not safe as arguments, in `--env-file` syntax: the value extends to the end of the
+/// line.
 #[must_use]
 pub fn variables(changes: &[Change]) -> String {
     let others = changes.iter().filter(|change| !fits(change));
     others.map(|change| format!("{}={}\n", change.variable, change.value.to_string_lossy())).collect()
 }
 
-/// An empty value is plain here: nothing follows the `=`.
+/// Returns true if the value is safe in an unquoted argument. An empty value is safe because nothing follows the `=`.
 fn fits(change: &Change) -> bool {
     change.value.is_empty() || is_plain(&change.value.to_string_lossy())
 }

@@ -1,7 +1,7 @@
-//! The environment that makes a client use the proxy and trust its CA, as a table: variable, value, who reads it.
+//! The environment variables that make a client use the proxy and trust its CA, as a table.
 //!
-//! [`changes`] is a pure function of the facts of a run and of the user's own variables. `-- CMD` gets what it returns;
-//! `harproxy env` prints the same ([`super::shell`]).
+//! [`changes`] is a pure function of the facts of a run and the user's variables. `-- CMD` runs with its result;
+//! `harproxy env` prints the same result ([`super::shell`]).
 
 use std::ffi::OsString;
 use std::fmt;
@@ -17,17 +17,17 @@ use harproxy_tls::jvm;
 
 pub use harproxy_tls::bundle::Environment;
 
-/// What harproxy does with the traffic of a run.
+/// Tells CMD whether the run records or replays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// It is recorded.
+    /// Exchanges are recorded.
     Record,
-    /// It is answered from fixtures.
+    /// Requests are answered from fixtures.
     Replay,
 }
 
 impl Mode {
-    /// As `HARPROXY_RUN_MODE` has it.
+    /// Returns the value of `HARPROXY_RUN_MODE`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -37,19 +37,21 @@ impl Mode {
     }
 }
 
-/// The proxy as a client reaches it. Displays as its URL, password and all; its `Debug` leaves that out.
+/// The proxy's address as seen by a client. `Display` writes its URL including the password; `Debug` omits the
+/// credentials.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ProxyAddress {
-    /// A name or an address (IPv6 without brackets).
+    /// A host name or an IP address (IPv6 without brackets).
     pub host: String,
-    /// The port.
+    /// The TCP port.
     pub port: u16,
-    /// User name and password.
+    /// User name and password, unencoded.
     pub credentials: Option<(String, String)>,
 }
 
 impl ProxyAddress {
-    /// The proxy listening on `addr`, for a client on this machine.
+    /// Returns the address of the proxy listening on `addr`, for a client on this machine. An unspecified IP becomes
+    /// loopback.
     #[must_use]
     pub fn local(addr: SocketAddr, credentials: Option<(String, String)>) -> Self {
         let ip = match addr.ip() {
@@ -61,10 +63,10 @@ impl ProxyAddress {
     }
 }
 
-/// What RFC 3986 leaves unreserved.
+/// Characters to percent-encode in credentials: all but the unreserved ones (RFC 3986 section 2.3).
 const USER_INFO: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// `http://user:password@host:port`, the port always: curl takes 1080 for a missing one.
+/// Writes `http://user:password@host:port`. The port is always written, because curl defaults to 1080.
 impl fmt::Display for ProxyAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("http://")?;
@@ -83,34 +85,34 @@ impl fmt::Debug for ProxyAddress {
     }
 }
 
-/// All that the environment of CMD depends on, beside the user's own.
+/// The inputs of [`changes`], apart from the user's environment.
 pub struct Facts<'a> {
-    /// Where the proxy is.
+    /// Address of the proxy.
     pub proxy: &'a ProxyAddress,
-    /// The CA's certificate, PEM.
+    /// Path of the CA certificate (PEM).
     pub ca: &'a Path,
-    /// The files of the run.
+    /// Files that the variables point at.
     pub files: &'a RunFiles,
-    /// `--bypass`: `HOST` or `HOST:PORT`.
+    /// Values of `--bypass`: `HOST` or `HOST:PORT`.
     pub bypass: &'a [String],
-    /// Whether some URL in scope could have this host, or one below it as a domain.
+    /// Returns true if a URL in scope could have this host, or a subdomain of it.
     pub may_match: &'a dyn Fn(&str) -> bool,
-    /// The name and URL of each `--reverse`.
+    /// Name and URL of each `--reverse`.
     pub urls: &'a [(String, String)],
-    /// What the run does.
+    /// Value for `HARPROXY_RUN_MODE`.
     pub mode: Mode,
-    /// At replay, when the fixture was recorded (RFC 3339).
+    /// Recording time of the fixture (RFC 3339); replay only.
     pub recorded_at: Option<&'a str>,
 }
 
 /// One variable to set.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Change {
-    /// Its name: ASCII letters, digits and `_`.
+    /// The name: ASCII letters, digits and `_`.
     pub variable: String,
-    /// Its value. May hold the proxy's password.
+    /// The value. It may contain the proxy's password.
     pub value: OsString,
-    /// Who reads it, and what for.
+    /// The clients that read the variable, and its effect; printed as a comment by `harproxy env`.
     pub purpose: &'static str,
 }
 
@@ -120,7 +122,7 @@ impl fmt::Debug for Change {
     }
 }
 
-/// What has to be set so that a client uses the proxy and trusts its CA, in the order of the table.
+/// Returns the variables that make a client use the proxy and trust its CA, in table order.
 #[must_use]
 pub fn changes(facts: &Facts<'_>, user: &Environment) -> Vec<Change> {
     let ground = Ground { facts, user, bypassed: no_proxy::entries(facts, user) };
@@ -133,7 +135,7 @@ pub fn changes(facts: &Facts<'_>, user: &Environment) -> Vec<Change> {
     all
 }
 
-/// The variable in which CMD finds the URL of a `--reverse` of this name.
+/// Returns the name of the variable that gives CMD the URL of a `--reverse`.
 ///
 /// ```
 /// assert_eq!(harproxy::child::env::url_variable("api.test"), "HARPROXY_URL_api_test");
@@ -144,32 +146,32 @@ pub fn url_variable(name: &str) -> String {
     format!("HARPROXY_URL_{name}")
 }
 
-/// The variables of this process. One whose name is not Unicode is no concern of ours; CMD inherits it.
+/// Returns the variables of this process. Names that are not Unicode are omitted; CMD inherits them unchanged.
 #[must_use]
 pub fn own() -> Environment {
     std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect()
 }
 
-/// What a value is made from.
+/// The inputs of the value functions in the table.
 struct Ground<'a> {
     facts: &'a Facts<'a>,
     user: &'a Environment,
     bypassed: Vec<String>,
 }
 
-/// When a variable is set.
+/// The condition under which a variable is set.
 #[derive(Clone, Copy, PartialEq)]
 enum When {
     Always,
-    /// Only if the user has: it would overrule the others, and nobody needs it otherwise.
+    /// Only if the user has set it. The variable overrides the common ones, so it is needed only then.
     Inherited,
 }
 
-/// Some variables that get the same value for the same reason.
+/// Variables that get the same value for the same reason.
 struct Row {
     names: &'static [&'static str],
     when: When,
-    /// The value of this variable; none leaves it alone.
+    /// Returns the value for a variable, or `None` to leave it unchanged.
     value: fn(&Ground<'_>, &str) -> Option<OsString>,
     purpose: &'static str,
 }
@@ -290,7 +292,7 @@ const TABLE: &[Row] = &[
         names: &["HARPROXY_RUN_RECORDED_AT"],
         when: When::Always,
         value: |ground, name| {
-            // An outer replay's date must not pass for this run's.
+            // Clears the date of an outer replay, which does not apply to this run.
             let none = ground.user.contains_key(name).then(OsString::new);
             ground.facts.recorded_at.map(OsString::from).or(none)
         },
@@ -299,7 +301,8 @@ const TABLE: &[Row] = &[
 ];
 
 impl Row {
-    /// A variable that the user has in another case (`NPM_CONFIG_CAFILE`) is set too: who reads it takes either.
+    /// Returns the changes of this row. A variable that the user has in another case (`NPM_CONFIG_CAFILE`) is set too,
+    /// because its clients ignore case.
     fn changes(&self, ground: &Ground<'_>) -> Vec<Change> {
         let always = self.names.iter().filter(|_| self.when == When::Always).map(|name| (*name, *name));
         let inherited = ground.user.keys().filter_map(|own| {
@@ -316,8 +319,8 @@ impl Row {
 }
 
 impl Ground<'_> {
-    /// The user's value, and these options behind it, where they count more; once, if `harproxy env` is evaluated
-    /// twice.
+    /// Appends `options` to the user's value, because later options take precedence. Does nothing if the value already
+    /// ends with them (`harproxy env` evaluated twice).
     fn appended(&self, name: &str, separator: &str, options: &str) -> OsString {
         let mut value = self.user.get(name).cloned().unwrap_or_default();
         if value.as_encoded_bytes().ends_with(options.as_bytes()) {
@@ -339,13 +342,13 @@ fn no_proxy(ground: &Ground<'_>, _: &str) -> Option<OsString> {
     Some(ground.bypassed.join(",").into())
 }
 
-/// Node.js splits at spaces; in double quotes `\` escapes.
+/// Returns the value of `NODE_OPTIONS`. Node.js splits it at spaces; `\` escapes within double quotes.
 fn node_options(facts: &Facts<'_>) -> String {
     let hook = facts.files.node_hook.to_string_lossy().replace('\\', "\\\\").replace('"', "\\\"");
     format!("--require \"{hook}\"")
 }
 
-/// An empty element stands for the folder that PHP was built with.
+/// Returns the value of `PHP_INI_SCAN_DIR`. An empty element stands for PHP's compiled-in folder.
 fn php_folders(ground: &Ground<'_>, name: &str) -> Option<OsString> {
     let separator = if cfg!(windows) { ";" } else { ":" };
     let own = ground.facts.files.php.to_string_lossy();
@@ -369,9 +372,8 @@ fn java(ground: &Ground<'_>, name: &str) -> Option<OsString> {
         format!("-Dhttp.nonProxyHosts={}", no_proxy::for_jvm(&ground.bypassed)),
     ];
     if facts.proxy.credentials.is_some() {
-        // Every JVM prints these options, so the password is not among them: a program has to give its own
-        // Authenticator,
-        // and Basic must be allowed for it.
+        // Every JVM prints these options, so they omit the password. The program must set its own `Authenticator`. This
+        // option permits Basic authentication for CONNECT tunnels.
         options.push("-Djdk.http.auth.tunneling.disabledSchemes=".to_owned());
     }
     let quoted: Vec<String> = options.iter().map(|option| jvm::quote_option(option)).collect();

@@ -24,7 +24,7 @@ fn user(pairs: &[(&str, &str)]) -> Environment {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), OsString::from(value))).collect()
 }
 
-/// A run whose globs reach `api.example.com` and nothing else.
+/// Inputs of a run whose scope covers only `api.example.com`.
 struct Run {
     proxy: ProxyAddress,
     files: RunFiles,

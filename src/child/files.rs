@@ -1,5 +1,5 @@
-//! The small files that a run's environment points at: the trust bundle, and what some clients read because they take the
-//! proxy or the bundle from no variable.
+//! Writes the files that a run's environment variables point at: the trust bundle and configuration for Node.js, PHP
+//! and wget.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,56 +8,56 @@ use harproxy_support::atomic_file::Readers;
 use harproxy_support::temp::TempFolder;
 use harproxy_tls::bundle::{Bundle, BundleError, BundleFiles};
 
-/// What `--require` loads into Node.js.
+/// Script that Node.js loads through `--require`.
 const NODE_HOOK: &str = include_str!("node_hook.js");
 
-/// What PHP reads before each script.
+/// Script that PHP runs before each script (`auto_prepend_file`).
 const PHP_PREPEND: &str = include_str!("php_prepend.php");
 
-/// Why the files of a run can't be made.
+/// Errors while the files of a run are created.
 #[derive(Debug, thiserror::Error)]
 pub enum FilesError {
-    /// No temporary folder.
+    /// The temporary folder could not be created.
     #[error("making a temporary folder for this run")]
     Folder(#[source] io::Error),
-    /// Node.js and the JVM take options as text.
+    /// The folder's path is not Unicode; Node.js and the JVM take their options as text.
     #[error("the folder {} has a name that is not Unicode, which variables can't carry", path.display())]
     NotUnicode {
         /// The folder.
         path: PathBuf,
     },
-    /// The trust bundle.
+    /// The trust bundle could not be built or written.
     #[error("making the trust bundle")]
     Bundle(#[from] BundleError),
-    /// One of the others.
+    /// Another file could not be written.
     #[error("writing {}", path.display())]
     Write {
-        /// The file.
+        /// The file or folder.
         path: PathBuf,
-        /// The reason.
+        /// The cause.
         source: io::Error,
     },
 }
 
-/// Where they are; every path is absolute if the folder's was, and Unicode.
+/// Paths of the written files: Unicode, and absolute if the folder's path is.
 #[derive(Clone, Debug)]
 pub struct RunFiles {
-    /// The trust bundle in its forms.
+    /// The trust bundle in its formats.
     pub trust: BundleFiles,
     /// The hook for Node.js.
     pub node_hook: PathBuf,
-    /// A folder of settings for PHP.
+    /// Folder with PHP's `.ini` file.
     pub php: PathBuf,
-    /// The user's settings for wget, and the bundle: wget with GnuTLS, as Debian has it, reads no variable for that.
+    /// The user's wget settings plus the bundle. wget with GnuTLS (Debian) reads no variable for the bundle.
     pub wgetrc: PathBuf,
 }
 
 impl RunFiles {
-    /// Writes them into `folder`, which stays. Where others may read them (a container's users), the user's own settings for
-    /// wget, which can hold passwords, are left out.
+    /// Writes the files into `folder`. If other users may read them (in a container), the user's wget settings are
+    /// omitted, because they can contain passwords.
     ///
     /// # Errors
-    /// When the folder's name can't be put into a variable, or a file can't be written.
+    /// Fails if the folder's path is not Unicode, or a file cannot be written.
     pub fn write(folder: &Path, bundle: &Bundle, readers: Readers) -> Result<Self, FilesError> {
         if folder.to_str().is_none() {
             return Err(FilesError::NotUnicode { path: folder.to_owned() });
@@ -65,7 +65,7 @@ impl RunFiles {
         let trust = bundle.write_to(folder)?;
         let php = folder.join("php");
         std::fs::create_dir_all(&php).map_err(|source| FilesError::Write { path: php.clone(), source })?;
-        // Whole, because another client may be reading.
+        // Files are replaced atomically, because another client may be reading them.
         let users_wgetrc = if readers == Readers::Owner { users_wgetrc() } else { Vec::new() };
         let write = |path: PathBuf, content: &[u8]| match harproxy_support::atomic_file::write(&path, content, readers)
         {
@@ -83,20 +83,20 @@ impl RunFiles {
     }
 }
 
-/// Single quotes take everything literally.
+/// Returns the PHP settings. Paths are in single quotes, which PHP reads literally.
 fn php_ini(bundle: &Path, prepend: &Path) -> String {
     let (bundle, prepend) = (bundle.display(), prepend.display());
     format!("curl.cainfo = '{bundle}'\nopenssl.cafile = '{bundle}'\nauto_prepend_file = '{prepend}'\n")
 }
 
-/// What wget would read without us: `$WGETRC`, else `~/.wgetrc`.
+/// Reads the user's wget settings: `$WGETRC`, else `~/.wgetrc`. Returns no bytes if the file cannot be read.
 fn users_wgetrc() -> Vec<u8> {
     let path = std::env::var_os("WGETRC").filter(|path| !path.is_empty()).map(PathBuf::from);
     let path = path.or_else(|| Some(std::env::home_dir()?.join(".wgetrc")));
     path.and_then(|path| std::fs::read(path).ok()).unwrap_or_default()
 }
 
-/// The last setting of a name counts. A line of ours that is there already is not doubled.
+/// Appends the bundle to the user's settings, because wget uses the last value. An identical earlier line is removed.
 fn wgetrc(users: &[u8], bundle: &Path) -> Vec<u8> {
     let ours = format!("ca_certificate = {}\n", bundle.display());
     let mut text: Vec<u8> = Vec::new();
@@ -110,8 +110,8 @@ fn wgetrc(users: &[u8], bundle: &Path) -> Vec<u8> {
     text
 }
 
-/// A folder for the files of one run, which only this user may enter and which goes when this is dropped. At first it has the
-/// bundle alone, for whoever is told of it: the other files take longer to make than a replay takes to start.
+/// Temporary folder for the files of one run. Only this user can enter it, and it is deleted on drop. At first it
+/// contains only the bundle, because the other files take longer to write than a replay takes to start.
 #[derive(Debug)]
 pub struct RunFolder {
     dir: TempFolder,
@@ -120,26 +120,26 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// Makes the folder and writes the bundle into it.
+    /// Creates the folder and writes the bundle into it.
     ///
     /// # Errors
-    /// When there is no place for a temporary folder, or the file can't be written.
+    /// Fails if no temporary folder can be created, or the bundle cannot be written.
     pub fn create(bundle: Bundle) -> Result<Self, FilesError> {
         let dir = TempFolder::create().map_err(FilesError::Folder)?;
         let bundle_file = bundle.write_pem_to(dir.path())?;
         Ok(RunFolder { dir, bundle, bundle_file })
     }
 
-    /// The trust bundle, PEM.
+    /// Returns the path of the trust bundle (PEM).
     #[must_use]
     pub fn bundle(&self) -> &Path {
         &self.bundle_file
     }
 
-    /// Writes all that CMD needs.
+    /// Writes all files that CMD needs.
     ///
     /// # Errors
-    /// As [`RunFiles::write`].
+    /// See [`RunFiles::write`].
     pub fn for_cmd(&self) -> Result<RunFiles, FilesError> {
         RunFiles::write(self.dir.path(), &self.bundle, Readers::Owner)
     }

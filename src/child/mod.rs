@@ -1,4 +1,4 @@
-//! CMD: the environment that makes a client use the proxy and trust its CA, and the process itself: spawn, signals, status.
+//! Runs CMD: prepares its environment (proxy and CA), spawns it, forwards signals and returns its status.
 
 pub mod docker;
 pub mod env;

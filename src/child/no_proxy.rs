@@ -1,6 +1,7 @@
-//! What CMD reaches without the proxy: `--bypass`, and of the user's own `NO_PROXY` the hosts that are out of any glob's reach.
+//! Builds `NO_PROXY` for CMD from `--bypass` and from the entries of the user's `NO_PROXY` that are out of scope.
 //!
-//! Never loopback: local APIs are APIs, and what of them is out of scope passes as local.
+//! The user's loopback entries are dropped: local APIs can be recorded, and out-of-scope local requests are passed
+//! through.
 
 use std::net::IpAddr;
 
@@ -8,7 +9,7 @@ use super::env::Facts;
 use harproxy_http::url::is_localhost;
 use harproxy_tls::bundle::Environment;
 
-/// The entries in force, none twice.
+/// Returns the entries of `NO_PROXY` without duplicates.
 pub(super) fn entries(facts: &Facts<'_>, user: &Environment) -> Vec<String> {
     let mut all: Vec<String> = Vec::new();
     let own = ["no_proxy", "NO_PROXY"].iter().filter_map(|name| user.get(*name)?.to_str());
@@ -21,8 +22,8 @@ pub(super) fn entries(facts: &Facts<'_>, user: &Environment) -> Vec<String> {
     all
 }
 
-/// The same for `http.nonProxyHosts`: `|` between them, `*` for what a name begins with. It knows no ports and no networks;
-/// an entry with one goes through the proxy.
+/// Returns the entries in the syntax of `http.nonProxyHosts`: separated by `|`, with `*` as a prefix wildcard. Entries
+/// with a port or a network are omitted, because the JVM does not support them.
 pub(super) fn for_jvm(entries: &[String]) -> String {
     let hosts = entries.iter().filter_map(|entry| {
         let (host, port) = host_and_port(entry);
@@ -36,8 +37,9 @@ pub(super) fn for_jvm(entries: &[String]) -> String {
     hosts.collect::<Vec<_>>().join("|")
 }
 
-/// Clients read `corp.example`, `.corp.example` and `*.corp.example` alike: the domain and what lies below it. `*` and
-/// networks (`10.0.0.0/8`) could hold anything, so they go.
+/// Returns true if an entry of the user's `NO_PROXY` stays. Clients treat `corp.example`, `.corp.example` and
+/// `*.corp.example` alike: the domain and its subdomains. `*` and networks (`10.0.0.0/8`) are dropped, because they
+/// could cover hosts in scope.
 fn keeps(entry: &str, facts: &Facts<'_>) -> bool {
     let (host, _) = host_and_port(entry);
     let domain = host.trim_start_matches("*.").trim_start_matches('.').to_ascii_lowercase();
@@ -52,10 +54,10 @@ fn is_loopback(host: &str) -> bool {
     }
 }
 
-/// What `/etc/hosts` calls it, here and there.
+/// Names of loopback in a typical `/etc/hosts`.
 const LOOPBACK: &[&str] = &["localhost.localdomain", "localdomain", "ip6-localhost", "ip6-loopback"];
 
-/// `host`, `host:port`, `[v6]`, `[v6]:port`, and `v6` as it is.
+/// Splits `host`, `host:port`, `[v6]`, `[v6]:port` or a bare `v6` into host and port.
 fn host_and_port(entry: &str) -> (&str, Option<&str>) {
     if let Some((host, rest)) = entry.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         return (host, rest.strip_prefix(':'));

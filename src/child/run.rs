@@ -1,6 +1,5 @@
-//! CMD as a process: started in harproxy's own process group, with its terminal and its streams, waited for, and told
-//! when
-//! harproxy is told to end. It is always addressed by its pid, never the group: that is the caller's too.
+//! Runs CMD in harproxy's process group, with its terminal and streams, and forwards signals to it. Signals are sent to
+//! CMD's pid, not to the group, because the group includes harproxy's caller.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -15,52 +14,52 @@ use super::signals::{Signal, Signals};
 use crate::diagnose::processes::{ProcessReport, ProcessWatch, WatchPlan};
 use crate::verdict::exit;
 
-/// What to start.
+/// Describes the process to spawn.
 #[derive(Clone, Debug)]
 pub struct CommandPlan {
-    /// A path, or a name to be found in `PATH`.
+    /// A path, or a name to look up in `PATH`.
     pub program: OsString,
-    /// Its arguments.
+    /// Arguments, without the program name.
     pub args: Vec<OsString>,
-    /// What differs from harproxy's own environment.
+    /// Variables to set in addition to harproxy's own environment.
     pub env: Vec<Change>,
-    /// Its working directory, if another.
+    /// Working directory; `None` for harproxy's.
     pub cwd: Option<PathBuf>,
-    /// Settings for watching its processes.
+    /// Settings for watching CMD's processes; `None` disables it.
     pub watch: Option<WatchPlan>,
-    /// Whether its standard output goes to harproxy's standard error.
+    /// Redirects CMD's standard output to harproxy's standard error.
     pub quiet_output: bool,
 }
 
-/// Why CMD can't be started.
+/// Errors from starting CMD or waiting for it.
 #[derive(Debug, thiserror::Error)]
 pub enum SpawnError {
-    /// There is no such program.
+    /// The program does not exist.
     #[error("`{}` was not found", program.display())]
     NotFound {
-        /// As it was given.
+        /// The program as given.
         program: OsString,
     },
-    /// There is, but it can't be run.
+    /// The program exists but cannot be run.
     #[error("running `{}`", program.display())]
     NotExecutable {
-        /// As it was given.
+        /// The program as given.
         program: OsString,
-        /// The reason.
+        /// The cause.
         source: io::Error,
     },
-    /// It runs, and the operating system can't tell what became of it.
+    /// CMD was started, but waiting for its status failed.
     #[error("waiting for `{}`", program.display())]
     Lost {
-        /// As it was given.
+        /// The program as given.
         program: OsString,
-        /// The reason.
+        /// The cause.
         source: io::Error,
     },
 }
 
 impl SpawnError {
-    /// The status that a shell would exit with.
+    /// Returns the exit status that a shell would use.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
@@ -70,23 +69,24 @@ impl SpawnError {
     }
 }
 
-/// How CMD ended.
+/// Exit status of CMD.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChildStatus {
-    /// By itself, with this status.
+    /// CMD exited with this status.
     Exited(i32),
-    /// By this signal.
+    /// CMD was killed by this signal.
     Killed(i32),
 }
 
 impl ChildStatus {
-    /// Whether it exited with 0.
+    /// Returns true if CMD exited with 0.
     #[must_use]
     pub fn success(self) -> bool {
         self == ChildStatus::Exited(0)
     }
 
-    /// As a shell has it in `$?`: the status, or 128 + signal. A status beyond 255 (Windows) is 1.
+    /// Returns the status as a shell reports it in `$?`: the status, or 128 + signal. A status over 255 (Windows)
+    /// becomes 1.
     #[must_use]
     pub fn exit_code(self) -> u8 {
         match self {
@@ -113,29 +113,28 @@ impl fmt::Display for ChildStatus {
     }
 }
 
-/// CMD's end, and harproxy's part in it.
+/// Result of [`run`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ended {
-    /// How CMD ended.
+    /// Exit status of CMD.
     pub status: ChildStatus,
-    /// The signal that asked harproxy to end, and that CMD got from it. A Ctrl-C that CMD got by itself is CMD's
-    /// business.
+    /// The first signal that harproxy received and forwarded to CMD. A Ctrl-C that the terminal delivered to CMD
+    /// directly is not included.
     pub stopped_by: Option<Signal>,
-    /// The second one: whatever is left to do is to be left.
+    /// The second such signal: the caller must skip its remaining work.
     pub at_once: Option<Signal>,
-    /// Report on its processes.
+    /// Report on CMD's processes.
     pub processes: ProcessReport,
 }
 
-/// Starts CMD and waits until it has ended; processes that it left are let live.
+/// Starts CMD and waits for it to exit. Processes that CMD leaves behind keep running.
 ///
-/// In the foreground of a terminal Ctrl-C reaches CMD by itself. It is not sent again, and harproxy waits for what CMD
-/// makes
-/// of it, however often: to an interpreter or a shell it means "stop this line". Every other signal is passed on, and a
-/// second one kills CMD.
+/// In the foreground of a terminal, Ctrl-C reaches CMD directly. harproxy does not forward it and keeps waiting,
+/// because interpreters and shells use Ctrl-C to cancel a line. The first other signal is forwarded to CMD; a second
+/// one kills CMD.
 ///
 /// # Errors
-/// When CMD can't be started.
+/// Fails if CMD cannot be started, or waiting for it fails.
 pub async fn run(plan: &CommandPlan, signals: &mut Signals) -> Result<Ended, SpawnError> {
     let mut child = spawn(plan)?;
     let watch = plan.watch.clone().and_then(|watch| Some(ProcessWatch::start(child.id()?, watch)));
@@ -198,7 +197,7 @@ mod os {
 
     use super::{Child, OsStr, OsString, PathBuf, Signal, io};
 
-    /// CMD that has ended meanwhile has no pid any more, and none is taken for it.
+    /// Sends the signal to CMD. `Child::id` is `None` once CMD was reaped, so a reused pid is never signalled.
     pub(super) fn pass_on(child: &mut Child, signal: Signal) {
         let number = match signal {
             Signal::Interrupt => Number::SIGINT,
@@ -210,15 +209,15 @@ mod os {
         }
     }
 
-    /// A script without `#!` is for sh to run, as every shell does.
+    /// Returns `/bin/sh` and the script's path for a script without `#!` (`ENOEXEC`), as shells do.
     pub(super) fn second_try(program: &OsStr, error: &io::Error) -> Option<(OsString, Option<OsString>)> {
         let script = error.raw_os_error() == Some(Errno::ENOEXEC as i32);
         let found = script.then(|| found(program)).flatten()?;
         Some(("/bin/sh".into(), Some(found.into())))
     }
 
-    /// A name that no folder of `PATH` holds is missing, even where a folder could not be scanned; a script whose
-    /// interpreter is missing is there itself.
+    /// Returns true if the program does not exist in `PATH` or at its path. The error is not used: it also occurs for
+    /// an unreadable `PATH` folder or a missing script interpreter.
     pub(super) fn is_missing(program: &OsStr, _error: &io::Error) -> bool {
         found(program).is_none()
     }
@@ -239,14 +238,14 @@ mod os {
 mod os {
     use super::{Child, OsStr, OsString, Signal, io};
 
-    /// There is nothing gentler: the console tells CMD itself what it tells us.
+    /// Kills CMD, except on Ctrl-C, which the console delivers to CMD itself. Windows has no gentler signal.
     pub(super) fn pass_on(child: &mut Child, signal: Signal) {
         if signal != Signal::Interrupt {
             let _ = child.start_kill();
         }
     }
 
-    /// `npm` is `npm.cmd`; only `.exe` is looked for by itself.
+    /// Returns the program with `.cmd` appended (`npm.cmd`), because Windows itself only tries `.exe`.
     pub(super) fn second_try(program: &OsStr, error: &io::Error) -> Option<(OsString, Option<OsString>)> {
         (error.kind() == io::ErrorKind::NotFound).then(|| {
             let mut script = program.to_owned();

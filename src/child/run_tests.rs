@@ -16,7 +16,7 @@ fn sh(script: &str) -> CommandPlan {
     plan("sh", &["-c", script])
 }
 
-/// Runs it without a signal.
+/// Runs the plan without sending a signal and returns CMD's status.
 async fn ended(plan: &CommandPlan) -> Result<ChildStatus, SpawnError> {
     let (_tell, events) = unbounded_channel();
     run(plan, &mut Signals::from_events(events)).await.map(|ended| ended.status)
@@ -29,14 +29,14 @@ fn script(folder: &Path, name: &str, text: &str, mode: u32) -> OsString {
     path.into()
 }
 
-/// A file that a reader waits at until a writer opens it.
+/// Creates a FIFO, whose reader blocks until a writer opens it.
 fn fifo(folder: &Path) -> PathBuf {
     let path = folder.join("fifo");
     assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
     path
 }
 
-/// Runs a script that says through `$1`, a fifo, that it is ready, and then signals harproxy.
+/// Runs a script and sends `signals` to harproxy once the script has written to the FIFO in `$1`.
 async fn signalled(script: &str, signals: &[Signal]) -> Ended {
     let folder = tempfile::tempdir().unwrap();
     let fifo = fifo(folder.path());
@@ -113,7 +113,7 @@ async fn cmd_gets_its_variables_and_folder_and_our_process_group() {
 #[tokio::test]
 async fn each_signal_is_passed_on_and_the_status_is_what_cmd_makes_of_it() {
     for (signal, name) in [(Signal::Terminate, "TERM"), (Signal::Hangup, "HUP"), (Signal::Interrupt, "INT")] {
-        // A shell can't trap a signal that is ignored when it starts, as SIGHUP is under nohup.
+        // A shell cannot trap a signal that was ignored when it started (SIGHUP under nohup).
         if signal == Signal::Hangup && crate::child::signals::os::hangup_is_ignored() {
             continue;
         }
@@ -158,10 +158,10 @@ async fn what_cmd_leaves_behind_lives() {
     assert_eq!(std::fs::read_to_string(folder.path().join("fifo.out")).unwrap(), "still here\n");
 }
 
-/// Names the test that is started again in a terminal of its own.
+/// Variable that tells the re-executed test that it runs in its own terminal.
 const IN_TERMINAL: &str = "HARPROXY_TEST_IN_TERMINAL";
 
-/// In a real terminal: Ctrl-C reaches CMD once and leaves harproxy waiting, a SIGTERM to harproxy alone is passed on.
+/// In a real terminal, Ctrl-C reaches CMD once and harproxy keeps waiting; a SIGTERM to harproxy alone is forwarded.
 #[test]
 fn ctrl_c_reaches_cmd_once_and_by_itself() {
     if std::env::var_os(IN_TERMINAL).is_some() {

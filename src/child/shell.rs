@@ -1,25 +1,25 @@
-//! The same changes as text to paste or to evaluate: one function a shell, each with that shell's quoting.
+//! Renders the environment changes for a shell, a `.env` file or JSON, each with its own quoting.
 
 use super::env::Change;
 use harproxy_support::shell_quote::is_plain;
 
-/// A form in which variables are written down.
+/// Output format of `harproxy env`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shell {
-    /// POSIX: sh, bash, zsh, dash.
+    /// POSIX shells: sh, bash, zsh, dash.
     Sh,
-    /// fish.
+    /// The fish shell.
     Fish,
     /// PowerShell.
     PowerShell,
-    /// A `.env` file, as the dotenv libraries and Docker Compose read it.
+    /// A `.env` file for dotenv libraries and Docker Compose.
     Dotenv,
-    /// One JSON object: name → value.
+    /// A JSON object that maps names to values.
     Json,
 }
 
 impl Shell {
-    /// Every form, by the name that `--shell` takes.
+    /// All formats with their `--shell` names.
     pub const ALL: &[(&str, Shell)] = &[
         ("sh", Shell::Sh),
         ("fish", Shell::Fish),
@@ -28,13 +28,13 @@ impl Shell {
         ("json", Shell::Json),
     ];
 
-    /// What begins a comment; JSON has none.
+    /// Returns the comment prefix; `None` for JSON.
     #[must_use]
     pub fn comment(self) -> Option<&'static str> {
         (self != Shell::Json).then_some("#")
     }
 
-    /// The changes in this form, a line each, comments where the form has them.
+    /// Renders the changes one per line, preceded by their purpose as a comment. JSON has no comments.
     #[must_use]
     pub fn render(self, changes: &[Change]) -> String {
         if self == Shell::Json {
@@ -64,13 +64,13 @@ impl Shell {
     }
 }
 
-/// fish: in single quotes only `\` and `'` are escaped.
+/// Quotes a value for fish, where single quotes escape only `\` and `'`.
 #[must_use]
 pub fn fish(value: &str) -> String {
     if is_plain(value) { value.to_owned() } else { format!("'{}'", value.replace('\\', r"\\").replace('\'', r"\'")) }
 }
 
-/// PowerShell: in single quotes a quote is doubled, and the typographic ones count as quotes too.
+/// Quotes a value for PowerShell by doubling single quotes, including typographic ones.
 #[must_use]
 pub fn powershell(value: &str) -> String {
     let mut quoted = String::from("'");
@@ -84,8 +84,8 @@ pub fn powershell(value: &str) -> String {
     quoted
 }
 
-/// dotenv: bare if it can be (`docker run --env-file` takes quotes for text), literal in single quotes, else escaped in
-/// double ones.
+/// Quotes a value for dotenv. Plain values stay bare, because `docker run --env-file` does not strip quotes. Other
+/// values are single-quoted, or double-quoted with escapes if they contain `'` or line breaks.
 #[must_use]
 pub fn dotenv(value: &str) -> String {
     if is_plain(value) {
@@ -137,7 +137,7 @@ mod tests {
         Change { variable: "HARPROXY_T".into(), value: value.into(), purpose: "a test" }
     }
 
-    /// What a real shell makes of it, if the shell is here.
+    /// Returns the output of a real shell for the script, or `None` if the shell is not installed.
     fn evaluated(shell: &str, args: &[&str], script: &str) -> Option<String> {
         let output = Command::new(shell).args(args).arg(script).env_remove("HARPROXY_T").output().ok()?;
         assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));

@@ -1,26 +1,26 @@
-//! The signals that end a run, as events: the first asks for an orderly end, a second one ends at once.
+//! Termination signals as events: the first requests an orderly shutdown, the second an immediate one.
 //!
-//! Without CMD a caller waits for [`Signals::next`] and races the orderly end against another; with CMD [`super::run()`] does
-//! the waiting.
+//! Without CMD, the caller awaits [`Signals::next`] and stops its orderly shutdown on another signal. With CMD,
+//! [`super::run()`] awaits the signals.
 
 use std::io;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-/// A wish that the run end.
+/// A request to end the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
     /// SIGINT, or Ctrl-C.
     Interrupt,
-    /// SIGTERM; on Windows the console's close.
+    /// SIGTERM; on Windows Ctrl-Break or closing the console.
     Terminate,
-    /// SIGHUP: the terminal has gone.
+    /// SIGHUP: the terminal was closed.
     Hangup,
 }
 
 impl Signal {
-    /// What ended a program that exits with this code, as shells have it: 128 + signal.
+    /// Returns the signal that an exit code of 128 + signal stands for.
     fn told_by(code: u8) -> Option<Self> {
         match code {
             129 => Some(Signal::Hangup),
@@ -31,38 +31,38 @@ impl Signal {
     }
 }
 
-/// The signals of this process, in the order in which they came.
+/// The termination signals of this process, in order of arrival.
 #[derive(Debug)]
 pub struct Signals {
     events: UnboundedReceiver<Signal>,
     last: Option<(Signal, Instant)>,
-    /// Whether a Ctrl-C reaches CMD too.
+    /// Returns true if the terminal also sends Ctrl-C to CMD.
     terminal: fn() -> bool,
 }
 
-/// The same signal this soon after is the same wish: timeout(1) signals its child and then the group, a shell and the
-/// kernel both report a terminal that has closed.
+/// Window in which a repeated signal counts as the same request. timeout(1) signals its child and then the group; a
+/// shell and the kernel both report a closed terminal.
 const ECHO: Duration = Duration::from_millis(200);
 
 impl Signals {
-    /// Listens from now on, for as long as the process lives: none of these signals ends it by itself any more. Must be
-    /// called within a tokio runtime. SIGHUP stays ignored where it is (`nohup`).
+    /// Installs the handlers for the lifetime of the process, replacing the default termination. Must be called within
+    /// a tokio runtime. On Linux, SIGHUP stays ignored if it already is (`nohup`).
     ///
     /// # Errors
-    /// When the operating system refuses a handler.
+    /// Fails if the operating system rejects a handler.
     pub fn listen() -> io::Result<Self> {
         let (tell, events) = unbounded_channel();
         os::listen(&tell)?;
         Ok(Signals { events, last: None, terminal: os::in_foreground })
     }
 
-    /// Signals that a program sends itself, for one that embeds harproxy.
+    /// Creates `Signals` from a channel, for a program that embeds harproxy.
     #[must_use]
     pub fn from_events(events: UnboundedReceiver<Signal>) -> Self {
         Signals { events, last: None, terminal: || false }
     }
 
-    /// The next one. Waits for ever when no more can come. Nothing is lost if the future is dropped.
+    /// Returns the next signal that is not a repetition. Never resolves if no sender is left. Cancel-safe.
     pub async fn next(&mut self) -> Signal {
         loop {
             let Some(signal) = self.events.recv().await else { return std::future::pending().await };
@@ -74,17 +74,19 @@ impl Signals {
         }
     }
 
-    /// CMD has ended with this exit code. The signal that it got by itself, and that ended it, may be told to us only now: it is no wish of its own. That is a
-    /// Ctrl-C in the terminal, or what a whole process group is sent: by timeout(1), or by who cancels a job.
+    /// Records that CMD exited with this code. If a signal to the whole group ended CMD, harproxy's copy may arrive
+    /// later and must not count as a new request. Such signals come from Ctrl-C in a terminal, timeout(1) or a
+    /// cancelled CI job.
     pub(super) fn cmd_ended(&mut self, code: u8) {
-        // What CMD makes of a Ctrl-C may be any code.
+        // CMD may exit with any code after a Ctrl-C.
         let interrupted = (self.terminal)().then_some(Signal::Interrupt);
         if let Some(signal) = interrupted.or_else(|| Signal::told_by(code)) {
             self.last = Some((signal, Instant::now()));
         }
     }
 
-    /// Whether CMD gets this signal by itself: a Ctrl-C in the terminal whose foreground harproxy shares with it.
+    /// Returns true if CMD receives this signal directly: Ctrl-C in a terminal whose foreground group includes harproxy
+    /// and CMD.
     #[must_use]
     pub fn reaches_cmd(&self, signal: Signal) -> bool {
         signal == Signal::Interrupt && (self.terminal)()
@@ -113,7 +115,7 @@ pub(super) mod os {
             tokio::spawn(async move {
                 while stream.recv().await.is_some() {
                     if tell.send(name).is_err() {
-                        // Signals has been dropped, but the handler stays: go on swallowing.
+                        // `Signals` was dropped, but the handler stays installed: continue to discard signals.
                         continue;
                     }
                 }
@@ -122,8 +124,8 @@ pub(super) mod os {
         Ok(())
     }
 
-    /// Linux says in `/proc/self/status` which signals are ignored. Elsewhere asking takes `unsafe`; a nohup'd run ends
-    /// with its terminal there.
+    /// Returns true if SIGHUP is ignored, according to `/proc/self/status` on Linux. Other systems need `unsafe` for
+    /// this, so SIGHUP ends a run under nohup there.
     pub(in crate::child) fn hangup_is_ignored() -> bool {
         const HANGUP: u64 = 1;
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -131,7 +133,7 @@ pub(super) mod os {
         mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & HANGUP != 0)
     }
 
-    /// Whether our process group is the one that the controlling terminal sends Ctrl-C to.
+    /// Returns true if harproxy's process group is the foreground group of its controlling terminal.
     pub(super) fn in_foreground() -> bool {
         std::fs::File::open("/dev/tty").is_ok_and(|terminal| tcgetpgrp(terminal) == Ok(getpgrp()))
     }
@@ -159,7 +161,7 @@ mod os {
         Ok(())
     }
 
-    /// The console gives Ctrl-C to every process that is attached to it.
+    /// Always true: the console sends Ctrl-C to every attached process.
     pub(super) fn in_foreground() -> bool {
         true
     }

@@ -1,4 +1,4 @@
-//! What was found out about CMD, as data.
+//! The result of `harproxy doctor`.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -7,39 +7,39 @@ use super::Doctor;
 use crate::diagnose::{DirectConnection, Evidence, Program, advise};
 use crate::verdict::{CheckId, Counts, Finding, Mode, Severity, Verdict, connections};
 
-/// One origin and what came for it.
+/// An origin with its request counts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Host {
-    /// `https://host:port`, a default port left out.
+    /// `https://host:port`, without a default port.
     pub origin: String,
-    /// Requests that came through the proxy.
+    /// Number of requests received by the proxy.
     pub requests: u64,
-    /// How many of them upstream gave no answer to.
+    /// Number of these requests that failed upstream.
     pub failed: u64,
-    /// Why, of the first.
+    /// Error of the first failed request.
     pub error: Option<String>,
 }
 
-/// What was found out.
+/// Traffic, programs and findings of a run of CMD.
 #[derive(Clone, Debug)]
 pub struct Diagnosis {
-    /// The programs that ran; `None` where they can't be seen, and what goes past the proxy neither.
+    /// Programs that ran. `None` where processes cannot be observed; direct connections are unknown there too.
     pub programs: Option<Vec<Program>>,
-    /// What came through the proxy.
+    /// Origins of the requests that the proxy received.
     pub hosts: Vec<Host>,
-    /// Tunnels that were neither TLS nor HTTP and passed.
+    /// Number of closed tunnels whose bytes were passed through.
     pub tunnels: u64,
-    /// What went past it.
+    /// Direct connections that bypassed the proxy.
     pub past: Vec<DirectConnection>,
-    /// What is wrong, and the remedy.
+    /// Problems, each with a hint.
     pub findings: Vec<Finding>,
 }
 
-/// The checks that make a diagnosis fail.
+/// Checks that make a diagnosis fail.
 const FAILING: [CheckId; 3] = [CheckId::BYPASS, CheckId::TLS_REFUSED, CheckId::NO_TRAFFIC];
 
 impl Diagnosis {
-    /// Puts together what came through `doctor` and what is known of CMD.
+    /// Combines the traffic seen by `doctor` with the evidence collected about CMD.
     #[must_use]
     pub fn of(doctor: &Doctor, evidence: Evidence) -> Self {
         let seen = doctor.seen();
@@ -63,13 +63,13 @@ impl Diagnosis {
         Diagnosis { programs: evidence.programs, hosts, tunnels: seen.tunnels, past, findings: verdict.findings }
     }
 
-    /// Whether all that CMD asked for came through, and was trusted.
+    /// Returns true if no finding is for bypassed connections, refused TLS or missing traffic.
     #[must_use]
     pub fn is_well(&self) -> bool {
         !self.findings.iter().any(|finding| FAILING.contains(&finding.check))
     }
 
-    /// The programs that were started without the variables.
+    /// Names of the programs that were started without the proxy variables.
     pub fn cleared(&self) -> impl Iterator<Item = &str> {
         self.programs
             .iter()
@@ -78,7 +78,7 @@ impl Diagnosis {
             .map(|program| program.name.as_str())
     }
 
-    /// As JSON. `docs/guides/doctor.md` documents it; members are only added.
+    /// Returns the diagnosis as JSON, documented in `docs/guides/doctor.md`. Later versions only add members.
     #[must_use]
     pub fn json(&self) -> Value {
         let programs = self.programs.as_ref().map(|programs| {

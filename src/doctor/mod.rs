@@ -1,5 +1,5 @@
-//! A handler that lets everything through and records nothing: what came is counted, for the diagnosis of a client that goes
-//! past the proxy or does not trust it.
+//! Handler of `harproxy doctor`: forwards all requests and counts them, to diagnose clients that bypass or distrust the
+//! proxy.
 
 mod diagnosis;
 
@@ -20,7 +20,7 @@ use harproxy_proxy::{Body, BoxFuture, Close, Connection, ConnectionEvent, Exchan
 use harproxy_redact::{Policy, Telling};
 use harproxy_tls::authority::Alpn;
 
-/// Lets everything through, and counts.
+/// Forwards all requests to their upstream and counts them.
 #[derive(Debug)]
 pub struct Doctor {
     upstream: Upstream,
@@ -28,7 +28,7 @@ pub struct Doctor {
     seen: Mutex<Seen>,
 }
 
-/// What came.
+/// Counters and findings of the run so far.
 #[derive(Debug, Default)]
 struct Seen {
     hosts: IndexMap<String, Host>,
@@ -39,10 +39,10 @@ struct Seen {
 }
 
 impl Doctor {
-    /// One that goes upstream this way.
+    /// Creates a handler that connects to upstreams according to the plan.
     ///
     /// # Errors
-    /// When the plan can't be carried out.
+    /// Fails if the upstream plan is invalid or cannot be applied.
     pub fn new(upstream: UpstreamPlan) -> Result<Self, PlanError> {
         Ok(Doctor { upstream: Upstream::anywhere(upstream)?, policy: Policy::default(), seen: Mutex::default() })
     }

@@ -1,4 +1,4 @@
-//! Where two exchanges that belong together differ, and which line of the policy says that this is noise.
+//! Compares two paired exchanges and derives the policy rules that ignore their differences.
 
 use std::collections::BTreeSet;
 
@@ -12,14 +12,14 @@ use harproxy_http::headers::to_chars;
 use harproxy_http::volatile::is_volatile;
 use harproxy_redact::placeholder;
 
-/// A value of the request that is another one each time, and where `echo` would find it.
+/// A request value that differs between the recordings, with its location in `echo` syntax.
 struct Varying {
     place: String,
     first: String,
     second: String,
 }
 
-/// Shorter values are repeated by chance.
+/// Minimum length in bytes of a value that counts as echoed; shorter values repeat by chance.
 const TELLING: usize = 4;
 
 pub(super) fn differences(a: &Exchange, b: &Exchange, lessons: &mut Lessons) {
@@ -57,7 +57,7 @@ pub(super) fn differences(a: &Exchange, b: &Exchange, lessons: &mut Lessons) {
     }
 }
 
-/// The URLs that the pair stands for; segments and origins that vary are lessons.
+/// Returns the URLs that the rule for this pair applies to. Varying segments and origins become rules.
 fn place(a: &Exchange, b: &Exchange, lessons: &mut Lessons, asked: &mut Vec<Varying>) -> Where {
     let mut at = Where { glob: String::new(), path: None };
     let (mut glob, mut pattern) = (String::new(), String::new());
@@ -74,7 +74,7 @@ fn place(a: &Exchange, b: &Exchange, lessons: &mut Lessons, asked: &mut Vec<Vary
         pattern += &format!("/{{{name}}}");
         asked.push(Varying { place: format!("path:{{{name}}}"), first: one.clone(), second: other.clone() });
     }
-    // A port that the system chose is another one each time.
+    // A port chosen by the operating system differs in each run.
     let origin = if a.loopback { "**" } else { &a.origin };
     at.glob =
         if a.query.is_empty() && b.query.is_empty() { format!("{origin}{glob}") } else { format!("{origin}{glob}*") };
@@ -144,7 +144,7 @@ fn headers(a: &Headers, b: &Headers, asked: &[Varying], lessons: &mut Lessons, e
     }
 }
 
-/// Whether an answer repeats, both times, what the request said.
+/// Records the varying request values that the response repeats in both recordings.
 fn echoes(asked: &[Varying], first: &str, second: &str, echoed: &mut BTreeSet<String>) {
     for one in asked {
         let telling = one.first.len() >= TELLING && one.second.len() >= TELLING;
@@ -154,15 +154,15 @@ fn echoes(asked: &[Varying], first: &str, second: &str, echoed: &mut BTreeSet<St
     }
 }
 
-/// A place in a JSON value where two differ.
+/// A location in a JSON value where two values differ.
 struct Difference {
-    /// A JSON path; `$` when nothing is left in common.
+    /// A JSON path; `$` if the values differ at the root.
     path: String,
     first: String,
     second: String,
 }
 
-/// Where two values differ, at the innermost places that both have. Elements of a list share one path.
+/// Returns the innermost locations at which two JSON values differ. Array elements share one path.
 fn json(a: &Value, b: &Value) -> Vec<Difference> {
     let mut found: Vec<Difference> = Vec::new();
     let mut open = vec![(String::from("$"), a, b)];
@@ -190,7 +190,7 @@ fn json(a: &Value, b: &Value) -> Vec<Difference> {
     found
 }
 
-/// `.name`, or `['na me']` (RFC 9535 section 2.5.1.1).
+/// Returns the path segment of a member: `.name` or `['na me']` (RFC 9535 section 2.5.1.1).
 fn member(name: &str) -> String {
     let first = name.starts_with(|c: char| c.is_alphabetic() || c == '_');
     if first && name.chars().all(|c| c.is_alphanumeric() || c == '_') {

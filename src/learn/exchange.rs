@@ -1,4 +1,4 @@
-//! An entry as learning looks at it: its URL taken apart, its payloads read.
+//! Entries prepared for comparison, with parsed URLs and payloads.
 
 use std::borrow::Cow;
 
@@ -9,21 +9,21 @@ use harproxy_har::{Fixture, model};
 use harproxy_http::{Headers, MediaType, multipart};
 use harproxy_redact::placeholder;
 
-/// Longer payloads are compared as a whole.
+/// Maximum payload size in bytes to parse; longer payloads are compared by length only.
 const READ: u64 = 16 << 20;
 
-/// An exchange, taken apart.
+/// A parsed exchange.
 #[derive(Debug)]
 pub(super) struct Exchange {
     pub(super) method: String,
     pub(super) url: String,
-    /// `https://api.example.com`.
+    /// Scheme, host and non-default port, such as `https://api.example.com`.
     pub(super) origin: String,
-    /// Whether that is this machine: its port may be another one each time.
+    /// Set if the host is loopback, whose port can differ between runs.
     pub(super) loopback: bool,
-    /// Without the `/` before the first.
+    /// Path segments, without the leading `/`.
     pub(super) segments: Vec<String>,
-    /// Decoded, in order.
+    /// Decoded query parameters in order.
     pub(super) query: Vec<(String, String)>,
     pub(super) request: Headers,
     pub(super) sent: Payload,
@@ -32,23 +32,23 @@ pub(super) struct Exchange {
     pub(super) received: Payload,
 }
 
-/// A payload, as far as differences in it can be named. Placeholders are set aside in all of them.
+/// A payload, parsed as far as differences in it can be located. Placeholders are neutralised.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Payload {
-    /// None, or nobody kept it.
+    /// Absent, empty or not stored.
     None,
     /// A JSON value.
     Json(Value),
-    /// Fields of a form.
+    /// The fields of a URL-encoded form.
     Form(Vec<(String, String)>),
     /// Anything else.
     Bytes(Vec<u8>),
-    /// Too long to be looked into: its length.
+    /// Too long to parse; the length in bytes.
     Long(u64),
 }
 
 impl Exchange {
-    /// Every entry of a fixture that was answered.
+    /// Returns all entries of a fixture that have a response.
     pub(super) fn all(fixture: &Fixture) -> Result<Vec<Exchange>, harproxy_har::Error> {
         let heads = fixture.heads();
         heads.iter().filter(|head| head.status > 0).map(|head| Exchange::of(fixture, head.entry)).collect()
@@ -84,7 +84,7 @@ impl Exchange {
         })
     }
 
-    /// `GET https://api.example.com/x`, for people.
+    /// Returns method and URL for messages, such as `GET https://api.example.com/x`.
     pub(super) fn line(&self) -> String {
         format!("{} {}", self.method, self.url)
     }
@@ -105,7 +105,7 @@ impl Payload {
             return Ok(Payload::Json(value));
         }
         let media = MediaType::parse(content_type);
-        // Clients make up another boundary each time.
+        // Clients generate a new boundary for each request.
         let boundary = media.parameter("boundary").filter(|_| media.is_multipart());
         if let Some(parts) = boundary.and_then(|boundary| multipart::parts(&bytes, boundary)) {
             let parts: Vec<_> = parts.iter().flat_map(|part| [part.headers, b"\r\n\r\n", part.body, b"\0"]).collect();
@@ -119,7 +119,7 @@ impl Payload {
     }
 }
 
-/// A text without what stands for secrets in it: that is no noise.
+/// Neutralises placeholders in a text, because differences between them are not volatile values.
 pub(super) fn aside(text: &str) -> String {
     match placeholder::set_aside(text.as_bytes()) {
         Cow::Borrowed(_) => text.to_owned(),

@@ -1,4 +1,4 @@
-//! What was learned, gathered over all pairs.
+//! Rules and volatile values collected from all pairs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,52 +8,51 @@ use harproxy_glob::Globs;
 use harproxy_json::JsonPath;
 use harproxy_matching::{Echo, MatchBody, MatchRule, OriginPattern, PathPattern};
 
-/// The URLs that a rule is about.
+/// The URLs that a rule applies to.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Where {
-    /// `glob`.
+    /// Value of `glob`.
     pub glob: String,
-    /// `path`, when segments vary.
+    /// Value of `path`, if path segments vary.
     pub path: Option<String>,
 }
 
-/// What follows for some URLs: a `[[match]]`.
+/// A learned `[[match]]` rule.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rule {
-    /// `ignore-query`.
+    /// Values of `ignore-query`.
     pub ignore_query: BTreeSet<String>,
-    /// `ignore-body`.
+    /// Values of `ignore-body`.
     pub ignore_body: BTreeSet<String>,
-    /// `body = "ignore"`: the payload varies in a way that no path names.
+    /// Sets `body = "ignore"`: no JSON path describes how the payload varies.
     pub ignore_payload: bool,
-    /// `echo`.
+    /// Values of `echo`.
     pub echo: BTreeSet<String>,
-    /// `same-host`.
+    /// Values of `same-host`.
     pub same_host: BTreeSet<String>,
 }
 
-/// What follows from two recordings of the same program.
+/// Rules and volatile values learned from two recordings of the same program.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lessons {
-    /// `[volatile] headers`, each with an example: the two values.
+    /// Values of `[volatile] headers`, each with its first two differing values.
     pub volatile_headers: BTreeMap<String, (String, String)>,
-    /// `[volatile] json`, each with an example.
+    /// Values of `[volatile] json`, each with its first two differing values.
     pub volatile_json: BTreeMap<String, (String, String)>,
-    /// `[[match]]`, in order of first appearance.
+    /// The `[[match]]` rules, in order of first appearance.
     pub rules: IndexMap<Where, Rule>,
-    /// What differed and no line of a policy would make quiet, in words.
+    /// Messages about differences that no policy rule can ignore.
     pub unexplained: Vec<String>,
 }
 
 impl Lessons {
-    /// Whether nothing differed, or nothing that could be said in a policy.
+    /// Returns true if no rule or volatile value was learned. `unexplained` may still contain messages.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.volatile_headers.is_empty() && self.volatile_json.is_empty() && self.rules.is_empty()
     }
 
-    /// The rules as matching takes them. What a rule says that can't be carried out is left out: the lines would be refused
-    /// when they are read.
+    /// Returns the rules for the matcher. Invalid patterns are omitted; the policy parser would reject them too.
     #[must_use]
     pub fn match_rules(&self) -> Vec<MatchRule> {
         let rule = |(at, rule): (&Where, &Rule)| MatchRule {
@@ -83,7 +82,7 @@ impl Lessons {
         self.volatile_json.entry(path.to_owned()).or_insert_with(example);
     }
 
-    /// An origin on this machine whose port varies: `http://127.0.0.1:8000` is any port there.
+    /// Adds a rule for a loopback origin whose port varies: `http://127.0.0.1:8000` then matches any port of that host.
     pub(super) fn same_host(&mut self, origin: &str) {
         let any_port = origin.rsplit_once(':').map_or(origin, |(host, _)| host);
         let at = Where { glob: format!("{any_port}:*/**"), path: None };

@@ -1,8 +1,7 @@
-//! Learning what is noise: two recordings of the same program are compared, and what differed though nothing had changed
-//! becomes lines of the policy (`record --twice`).
+//! Learns volatile values from two recordings of the same program (`record --twice`) and writes them as policy rules.
 //!
-//! [`pair`] finds the entries of the two recordings that belong together, [`differ`] says where two of them differ,
-//! [`Lessons`] is what follows from that, and [`write`] puts it into a `harproxy.toml`.
+//! [`pair`] pairs the entries of the two recordings, and [`differ`] compares each pair. [`Lessons`] collects the
+//! resulting rules, and [`write`] adds them to a `harproxy.toml`.
 
 mod differ;
 mod exchange;
@@ -19,10 +18,10 @@ pub use write::{WriteError, added_to, rendered};
 use exchange::Exchange;
 use harproxy_har::Fixture;
 
-/// What follows from two recordings of the same program.
+/// Compares two recordings of the same program and returns the learned rules.
 ///
 /// # Errors
-/// When an entry or a payload of one of them can't be read.
+/// Fails if an entry or a payload of either recording cannot be read.
 pub fn learn(first: &Fixture, second: &Fixture) -> Result<Lessons, harproxy_har::Error> {
     let (first, second) = (Exchange::all(first)?, Exchange::all(second)?);
     let pairs = pair::pairs(&first, &second);

@@ -1,13 +1,13 @@
-//! Which entries of two recordings belong together.
+//! Pairs the entries of two recordings.
 //!
-//! Those that ask for the same are paired first, in order. What is left asks for something that varies: entries are paired
-//! in order when all but what looks like an identifier, the values of the query and the values of the payload is equal.
+//! Entries with equal requests are paired first, in order. The others are paired in order by their shape: identifiers
+//! in the path, query values and payload values may differ.
 
 use std::collections::{HashMap, VecDeque};
 
 use super::exchange::{Exchange, Payload};
 
-/// The pairs, by their places.
+/// Pairs and unpaired exchanges, as indices into the two recordings.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Pairs {
     pub(super) both: Vec<(usize, usize)>,
@@ -17,7 +17,7 @@ pub(super) struct Pairs {
 
 pub(super) fn pairs(first: &[Exchange], second: &[Exchange]) -> Pairs {
     let mut taken = Taken { first: vec![false; first.len()], second: vec![false; second.len()], both: Vec::new() };
-    // Equal answers first: a poll may have taken another number of turns.
+    // Equal responses are paired first, because a poll may repeat a different number of times.
     taken.pair(first, second, |one| {
         format!("{} {} {:?} {} {:?}", one.method, one.url, one.sent, one.status, one.received)
     });
@@ -38,7 +38,7 @@ struct Taken {
 }
 
 impl Taken {
-    /// Pairs what is left and has the same shape, in order.
+    /// Pairs the remaining exchanges of equal shape, in order.
     fn pair(&mut self, first: &[Exchange], second: &[Exchange], shape: impl Fn(&Exchange) -> String) {
         let mut waiting: HashMap<String, VecDeque<usize>> = HashMap::new();
         for (at, one) in second.iter().enumerate().filter(|(at, _)| !self.second[*at]) {
@@ -55,7 +55,8 @@ impl Taken {
         }
     }
 
-    /// A poll that was answered once more or less says nothing: what asks and answers as one that has its pair needs none.
+    /// Excludes repetitions from the unpaired exchanges: those identical to a paired one of the same recording. The
+    /// number of repetitions of a poll varies.
     fn repeats(&mut self, first: &[Exchange], second: &[Exchange]) {
         let key =
             |one: &Exchange| format!("{} {} {:?} {} {:?}", one.method, one.url, one.sent, one.status, one.received);
@@ -69,14 +70,14 @@ impl Taken {
     }
 }
 
-/// Method, origin and path, with `{}` for what looks like an identifier.
+/// Returns method, origin and path, with `{}` in place of identifiers.
 fn path_shape(one: &Exchange) -> String {
     let origin = if one.loopback { "loopback" } else { &one.origin };
     let segments: Vec<&str> = one.segments.iter().map(|text| if is_id(text) { "{}" } else { text }).collect();
     format!("{} {origin}/{}", one.method, segments.join("/"))
 }
 
-/// Whether a segment of a path may name one of many: a number, a UUID, a hash, a slug with a number in it, a placeholder.
+/// Returns true if a path segment looks like an identifier: a number, UUID, hash, slug with a digit, or placeholder.
 fn is_id(segment: &str) -> bool {
     let digits = segment.bytes().filter(u8::is_ascii_digit).count();
     let version = segment.len() <= 3 && segment.starts_with('v');

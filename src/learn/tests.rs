@@ -122,7 +122,7 @@ fn a_nonce_in_the_payload_that_the_answer_repeats() {
     );
 }
 
-/// Of another boundary there is nothing to learn.
+/// The multipart boundary is not part of the compared payload.
 #[test]
 fn an_upload_in_parts_is_the_same_whatever_parts_it() {
     let upload = |boundary: &str, n: u8| {

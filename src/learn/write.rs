@@ -1,4 +1,4 @@
-//! Lessons as lines of a `harproxy.toml`, and into one that is there: what stands in it stays as it stands.
+//! Adds learned rules to the text of a `harproxy.toml`, preserving its existing content.
 
 use std::collections::BTreeSet;
 
@@ -6,32 +6,32 @@ use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, Value, value};
 
 use super::{Lessons, Rule, Where};
 
-/// Why lessons can't be written into a file.
+/// Errors while rules are added to a file.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    /// The file is no TOML.
+    /// The file is not valid TOML.
     #[error("reading it")]
     Syntax(#[from] toml_edit::TomlError),
-    /// A name stands for something else in it.
+    /// An existing key has an unexpected type.
     #[error("`{name}` in it is not {expected}")]
     Other {
-        /// Which.
+        /// The key.
         name: &'static str,
-        /// What it would have to be.
+        /// The expected type.
         expected: &'static str,
     },
 }
 
-/// The lines, as they would be added to an empty file; each with the two values that were seen.
+/// Returns the rules as the text of a new file.
 #[must_use]
 pub fn rendered(lessons: &Lessons) -> String {
     added_to("", lessons).unwrap_or_default()
 }
 
-/// The text of a file with the lessons in it: lists grow by what they lack, rules for the same URLs are one.
+/// Returns the file's text with the rules added. Lists are extended, and rules for the same URLs are merged.
 ///
 /// # Errors
-/// [`WriteError`].
+/// Fails with [`WriteError`] if the file is invalid TOML or a key has an unexpected type.
 pub fn added_to(text: &str, lessons: &Lessons) -> Result<String, WriteError> {
     let mut document: DocumentMut = text.parse()?;
     volatile(&mut document, lessons)?;
@@ -39,7 +39,7 @@ pub fn added_to(text: &str, lessons: &Lessons) -> Result<String, WriteError> {
         add_rule(&mut document, at, rule)?;
     }
     let text = document.to_string();
-    // What stood empty at the end of the file would stand empty behind what was added.
+    // Trailing blank lines would otherwise remain after the added rules.
     Ok(if text.trim().is_empty() { text } else { format!("{}\n", text.trim_end()) })
 }
 
@@ -87,7 +87,7 @@ fn add_rule(document: &mut DocumentMut, at: &Where, rule: &Rule) -> Result<(), W
     Ok(())
 }
 
-/// Adds what a list lacks; one value alone becomes a list with it.
+/// Adds the missing values to a list. A single string becomes a list first.
 fn extend<'v>(
     table: &mut Table,
     name: &'static str,

@@ -1,4 +1,4 @@
-//! The witness of a run: it keeps what was seen of each request for the reports, and tells it as it happens.
+//! Records each request for the reports and notifies a listener as it happens.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -14,13 +14,13 @@ use harproxy_http::url::is_localhost;
 use harproxy_proxy::witness::{Answered, Asked, Sight};
 use harproxy_proxy::{Connection, ConnectionEvent, Exchange, Provenance, Way, Witness};
 
-/// So many requests are kept; of the rest only the number.
+/// Maximum number of stored requests; further ones are only counted.
 pub const KEPT: usize = 20_000;
 
-/// What headers and payloads of kept requests may take of the memory, bytes. Beyond it only the rest of them is kept.
+/// Maximum total bytes of stored headers and payload excerpts. Beyond it, requests are stored without them.
 const ROOM: usize = 64 << 20;
 
-/// The requests that are kept.
+/// The stored requests and the remaining memory budget in bytes.
 #[derive(Debug)]
 struct Kept {
     seen: Vec<RequestRow>,
@@ -33,38 +33,38 @@ impl Default for Kept {
     }
 }
 
-/// Something to tell at once.
+/// An event passed to the [`Listener`].
 #[derive(Clone, Copy, Debug)]
 pub enum Event<'a> {
-    /// The head of an answer is there, or the connection was closed without one.
+    /// The response head arrived, or the connection was closed without one.
     Answered(&'a RequestRow),
-    /// A request ended: its answer went out, or it broke off.
+    /// A request ended: its response was sent completely or aborted.
     Ended(&'a RequestRow),
-    /// Something happened beside the requests.
+    /// A connection event that is not tied to a request.
     Connection(&'a ConnectionEvent),
 }
 
-/// Who is told at once.
+/// Callback that receives each event as it happens.
 pub type Listener = Box<dyn Fn(&Event<'_>) + Send + Sync>;
 
-/// Keeps and tells what passes.
+/// Stores requests and notifies the listener.
 pub struct Watcher {
     at: Instant,
     came: AtomicU64,
-    /// Whether requests are kept at all.
+    /// Enables storing of requests.
     keeps: bool,
     kept: Mutex<Kept>,
     listener: Option<Listener>,
 }
 
 impl Watcher {
-    /// A watcher whose time begins now. It `keeps` requests for reports, and tells a listener of them as they come.
+    /// Creates a watcher whose clock starts now. `keeps` enables storing of requests for the reports.
     #[must_use]
     pub fn new(keeps: bool, listener: Option<Listener>) -> Self {
         Watcher { at: Instant::now(), came: AtomicU64::new(0), keeps, kept: Mutex::default(), listener }
     }
 
-    /// What was seen so far in the order in which it came, and how many requests more there were.
+    /// Returns the stored requests in order of arrival, and the number of requests that are not stored.
     #[must_use]
     pub fn seen(&self) -> (Vec<RequestRow>, u64) {
         let mut seen = self.kept.lock().unwrap_or_else(PoisonError::into_inner).seen.clone();
@@ -109,7 +109,7 @@ impl fmt::Debug for Watcher {
     }
 }
 
-/// The witness that a running engine holds.
+/// The [`Witness`] of a running engine, which reports to a [`Watcher`].
 #[derive(Debug)]
 pub struct Watch(pub Arc<Watcher>);
 
@@ -155,7 +155,7 @@ impl Witness for Watch {
     }
 }
 
-/// Sees one request.
+/// Observes one request.
 struct Eye {
     id: u64,
     seen: Option<RequestRow>,
@@ -202,7 +202,7 @@ impl Sight for Eye {
     }
 }
 
-/// A request whose client went away before there was an answer.
+/// Reports a request as incomplete if its client disconnected before it ended.
 impl Drop for Eye {
     fn drop(&mut self) {
         self.ended(false);
@@ -234,6 +234,6 @@ fn protocol(version: Version) -> &'static str {
 }
 
 fn millis(duration: Duration) -> f64 {
-    // Microseconds are as much as anybody reads.
+    // Rounds to microseconds.
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }
