@@ -201,7 +201,7 @@ impl Recorder {
         if icon || noise::is_noise_at(&parts, url) { Fate::Noise } else { Fate::Recorded }
     }
 
-    /// Where the next exchange is recorded.
+    /// Returns the context in which the next exchange is recorded, with a new exchange number.
     fn tap_context(&self) -> TapContext<'_> {
         TapContext {
             journal: &self.journal,

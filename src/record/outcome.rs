@@ -1,4 +1,4 @@
-//! What a recording that has ended did, and whether that is a success.
+//! The result of a finished recording: its verdict and its table of hosts.
 
 use std::collections::HashMap;
 use std::io;

@@ -1,4 +1,4 @@
-//! What a recording counts and finds while it runs.
+//! Counts and findings of a running recording.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -22,26 +22,26 @@ pub struct Tally {
 struct Inner {
     counts: Counts,
     hosts: IndexMap<String, HostLine>,
-    /// Whose line was asked for last: most likely it is the next one's, too.
+    /// Cache of the last lookup: the next request most likely has the same origin.
     last: Option<(Origin, usize)>,
     findings: Findings,
     handshakes: Handshakes,
     unanswered: u64,
 }
 
-/// What becomes of a request.
+/// The classification of a request by the recorder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// In scope.
     Recorded,
-    /// In scope, but nobody's API.
+    /// In scope, but a request that a browser, package manager or operating system makes by itself.
     Noise,
     /// Out of scope.
     Passed,
 }
 
 impl Tally {
-    /// A request came.
+    /// Counts a request.
     pub fn request(&self, origin: &Origin, fate: Fate) {
         let mut inner = self.lock();
         inner.counts.requests += 1;
@@ -54,7 +54,7 @@ impl Tally {
         inner.host(origin).passed += 1;
     }
 
-    /// An exchange in scope ended.
+    /// Counts the end of an exchange in scope.
     pub fn ended(&self, origin: &Origin, reason: &EndReason) {
         let mut inner = self.lock();
         if *reason == EndReason::Dropped {
@@ -65,22 +65,22 @@ impl Tally {
         }
     }
 
-    /// Payload bytes went to a client.
+    /// Counts payload bytes sent to a client.
     pub fn bytes(&self, bytes: usize) {
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// Something worth telling; the same thing again is counted.
+    /// Adds a finding, or counts it with an equal one.
     pub fn find(&self, finding: Finding) {
         self.lock().findings.add(finding);
     }
 
-    /// Tells each finding at once from here on.
+    /// Sets the listener that is told of each finding at once.
     pub fn set_listener(&self, herald: FindingListener) {
         self.lock().findings.set_listener(herald);
     }
 
-    /// What the engine saw.
+    /// Counts a connection event of the engine, or adds its finding.
     pub fn notice(&self, notice: ConnectionEvent) {
         match notice {
             ConnectionEvent::TunnelClosed { to, received, .. } => {

@@ -1,4 +1,4 @@
-//! What is never a change by itself: what differs from answer to answer though nobody changed anything.
+//! Volatile values (dates, ids, counters) that are ignored when a recording is compared with its predecessor.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -63,7 +63,7 @@ impl Quiet {
         is_volatile(name) || self.headers.iter().any(|known| known == name)
     }
 
-    /// What counts of a header's value; `date` is when the response was made.
+    /// Returns the projection of a header value. `date` is the time of the response.
     pub(super) fn value<'v>(&self, name: &str, value: &'v [u8], date: Option<SystemTime>) -> Cow<'v, [u8]> {
         if name == "set-cookie" { timeless(value, date) } else { placeholder::set_aside(value) }
     }
@@ -73,18 +73,18 @@ impl Quiet {
         self.is_header(name) && !(name == "content-length" && method == "HEAD")
     }
 
-    /// What counts of a JSON payload's values; `None` when it is none.
+    /// Returns the digest of a JSON payload without its volatile members; `None` if the payload is not JSON.
     pub(super) fn payload(&self, mime_type: &str, payload: &[u8]) -> Option<Digest> {
         let text = MediaType::parse(mime_type).is_json().then(|| std::str::from_utf8(payload).ok())??;
         Node::digest_of(text, &self.members(text))
     }
 
-    /// A JSON payload, with what is volatile in it set aside; `None` when it is no JSON.
+    /// Parses a JSON payload without its volatile members; `None` if the text is not JSON.
     pub(super) fn tree<'t>(&self, text: &'t str) -> Option<Node<'t>> {
         Node::parse(text, &self.members(text))
     }
 
-    /// Where in a payload volatile members are.
+    /// Returns the JSON pointers of the volatile members of a payload.
     fn members(&self, text: &str) -> Members {
         let value = if self.json.is_empty() { None } else { serde_json::from_str::<Value>(text).ok() };
         let mut pointers = HashSet::new();
@@ -95,7 +95,7 @@ impl Quiet {
     }
 }
 
-/// When a response says it was made.
+/// Returns the time in a response's `Date` header.
 pub(super) fn date(headers: &Headers) -> Option<SystemTime> {
     httpdate::parse_http_date(headers.get_str("date")?).ok()
 }
@@ -122,7 +122,8 @@ impl DigestRules for Members {
     }
 }
 
-/// A `Set-Cookie` of which nothing is left that says when it ends, but whether it ends at once: that takes the cookie away.
+/// Returns a `Set-Cookie` value without its expiry time.
+/// The result still says whether the cookie has an expiry, and whether it expires at once, which deletes it.
 fn timeless(value: &[u8], date: Option<SystemTime>) -> Cow<'_, [u8]> {
     let Ok(text) = std::str::from_utf8(value) else { return placeholder::set_aside(value) };
     let mut parts = text.split(';');
@@ -151,7 +152,8 @@ fn timeless(value: &[u8], date: Option<SystemTime>) -> Cow<'_, [u8]> {
     Cow::Owned(counted)
 }
 
-/// Without a `Date`, only what lies long ago is past: it is written to take a cookie away.
+/// Returns true if `expires` is not after `date`.
+/// Without a `Date`, only years before 2000 are past: servers send them to delete a cookie.
 fn is_past(expires: &str, date: Option<SystemTime>) -> bool {
     let parsed = cookie::Cookie::parse(format!("a=b; Expires={expires}")).ok();
     let Some(expires) = parsed.and_then(|cookie| cookie.expires_datetime()) else { return false };

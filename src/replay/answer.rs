@@ -1,4 +1,4 @@
-//! The strict part of replay: a request in scope gets the answer of an entry or an explanation, and nothing here can dial.
+//! The strict part of replay: answers requests in scope from an entry, or with an explanation. It cannot dial.
 
 use std::future::pending;
 use std::panic::resume_unwind;
@@ -30,7 +30,7 @@ use harproxy_proxy::respond::MARK;
 use harproxy_proxy::{Body, Close, ConnectionEvent, Origin, Provenance, Session, Way};
 use harproxy_redact::{Policy, Telling};
 
-/// What answers from fixtures, and keeps the ledger of a run.
+/// Answers requests from fixtures and updates the ledger of a run.
 pub(super) struct Strict {
     matcher: Matcher,
     cache: ResponseCache,
@@ -48,16 +48,16 @@ pub(super) struct Strict {
     on_miss: OnMiss,
     /// How far apart the pieces of a payload may be.
     patience: Duration,
-    /// What is not told of requests.
+    /// The redaction policy for reports about requests.
     policy: Arc<Policy>,
     max_age: Option<MaxAge>,
-    /// What is older, once somebody has looked: every entry is read for that.
+    /// Findings for stale entries, computed on first use because every entry is read.
     stale: OnceLock<Vec<Finding>>,
 }
 
 type Answered = Result<Response<Body>, Close>;
 
-/// What becomes of a request in scope.
+/// The result of looking up a request in scope.
 pub(super) enum Given {
     /// This answer.
     Answer(Response<Body>),
@@ -241,8 +241,8 @@ impl Strict {
         self.pass(asked, Count::Forwarded, &format!("{explained}\nit went to the network (`--on-miss passthrough`)"));
     }
 
-    /// Tells that another entry might as well have answered. Where nothing but what was given out differs, the run goes on
-    /// alike most likely: that is listed, and fails nothing.
+    /// Adds a finding that another entry could have answered as well.
+    /// If the entries differ only in tokens, the finding is a warning and does not fail the run.
     fn find_guess(&self, asked: &Asked<'_>, guess: &Guess) {
         let described = ambiguity::describe(guess, |at| self.place(at));
         let severity = if guess.tokens_alone { Severity::Warning } else { self.ledger.severity(&CheckId::AMBIGUOUS) };
@@ -255,7 +255,7 @@ impl Strict {
         });
     }
 
-    /// Counts and tells a request that goes to the network.
+    /// Counts a request that goes to the network and adds its finding.
     pub(super) fn pass(&self, asked: &Asked<'_>, what: Count, why: &str) {
         self.ledger.count(what);
         let severity = self.ledger.severity(&CheckId::PASSTHROUGH);
@@ -288,7 +288,7 @@ impl Strict {
         self.refuse(&HeaderMap::new(), Refusal::malformed(request, why))
     }
 
-    /// What the engine saw beside requests.
+    /// Handles a connection event of the engine: counts it or adds its finding.
     pub(super) fn notice(&self, notice: ConnectionEvent) {
         match notice {
             ConnectionEvent::TunnelClosed { .. } => {}
@@ -332,8 +332,8 @@ impl Strict {
         self.beside_others(asked, |matcher, found, _| matcher.needs_body(found)).await
     }
 
-    /// Does work that may read from a fixture or look at much, and lets the other connections of this thread go on meanwhile. A step
-    /// aside takes longer than what is at hand.
+    /// Runs work that may block, such as reading a fixture, without stalling the other connections of this thread.
+    /// Loaded entries do not need it: the handover takes longer than the lookup.
     async fn beside_others<T: Send + 'static>(
         self: &Arc<Self>,
         asked: &Asked<'_>,
@@ -459,7 +459,7 @@ impl Strict {
         self.give_up(asked, refusal)
     }
 
-    /// What `--miss-status` says.
+    /// Adds the finding of a refused request and answers it as `--miss-status` says.
     fn give_up(&self, asked: &Asked<'_>, mut refusal: Refusal) -> Answered {
         self.find(asked, &refusal, |check| self.ledger.severity(check));
         match self.miss {

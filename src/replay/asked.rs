@@ -1,4 +1,4 @@
-//! What replay wants to know of a request beside what matching compares.
+//! The properties of a request that replay needs in addition to the match key.
 
 use std::time::SystemTime;
 
@@ -18,9 +18,9 @@ pub(super) struct Asked<'a> {
     pub(super) version: Version,
     /// When it came, or is taken to have come.
     pub(super) now: SystemTime,
-    /// What of it is not told.
+    /// The redaction policy for reports about the request.
     pub(super) policy: &'a Policy,
-    /// Where it is said what became of it.
+    /// Receives the provenance of the answer.
     pub(super) note: &'a Note,
 }
 

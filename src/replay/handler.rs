@@ -23,7 +23,7 @@ use harproxy_proxy::{
 use harproxy_redact::Telling;
 use harproxy_tls::authority::Alpn;
 
-/// Where a request goes. What comes first wins.
+/// The route of a request. An earlier variant takes precedence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
     /// Named by `--passthrough`: to the network.
@@ -49,8 +49,8 @@ impl Replayer {
         }
     }
 
-    /// The way to the network, when nothing else than what `--passthrough` names may be asked for there. Where an entry could
-    /// answer as well, nothing is dialled before a request asks for it.
+    /// Returns the connector to the network if `--passthrough` may name this origin and no entry may match it.
+    /// If an entry could answer as well, a connection is dialled only when a request needs it.
     fn live_alone(&self, to: &Origin) -> Option<&Passthrough> {
         self.live.as_ref().filter(|live| live.may_name(to) && !self.strict.load().may_match(to))
     }
@@ -111,8 +111,8 @@ impl Replayer {
         live.pass(connection, &origin, request.map(Body::full), client, strict.marks()).await
     }
 
-    /// Nothing is dialled, but for what `--passthrough` names, and for a local server that no request in scope could be meant
-    /// for: its own TLS goes through untouched.
+    /// Decides how to handle a CONNECT tunnel. Without `--no-local`, one to a local server out of scope passes through.
+    /// All others are intercepted; upstream is dialled only for origins that `--passthrough` alone may name.
     async fn decide_tunnel(&self, connection: &Connection, to: &Origin) -> Tunnel {
         if let Some(live) = self.live_alone(to) {
             return live.tunnel(connection, to).await;

@@ -1,4 +1,4 @@
-//! What a replay counts and finds. Counting is atomic, so that connections share no lock; only a finding takes one.
+//! Counts and findings of a replay. Counters are atomic, so that connections share no lock; only findings take one.
 
 use std::array::from_fn;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,7 +14,7 @@ use harproxy_har::EntryHead;
 use harproxy_matching::Matcher;
 use harproxy_redact::{Policy, Telling};
 
-/// What is counted, each by a place in the ledger.
+/// The counters of the ledger; each variant is an index.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Count {
     Served,
@@ -86,22 +86,23 @@ impl Ledger {
         self.with_cmd
     }
 
-    /// The `--fail-on` that is this one, but for findings of this kind, which it lets be; `None` where they fail no run.
+    /// Returns this run's `--fail-on` without this kind of finding, for hints.
+    /// Returns `None` if findings of this kind do not fail the run.
     pub(super) fn allowing(&self, check: &CheckId) -> Option<String> {
         (self.severity(check) == Severity::Error).then(|| self.fail_on.without(check, self.with_cmd))
     }
 
-    /// Adds a finding, or counts it with its equal.
+    /// Adds a finding, or counts it with an equal one.
     pub(super) fn find(&self, finding: Finding) {
         self.findings.lock().unwrap_or_else(PoisonError::into_inner).add(finding);
     }
 
-    /// Tells each finding at once from here on.
+    /// Sets the listener that is told of each finding at once.
     pub(super) fn set_listener(&self, herald: FindingListener) {
         self.findings.lock().unwrap_or_else(PoisonError::into_inner).set_listener(herald);
     }
 
-    /// What the run concludes so far. `names` are the fixtures' paths as they were given; what `policy` calls secret is not told.
+    /// Returns the verdict so far. `names` are the fixtures' paths as given; `policy` redacts secrets.
     pub(super) fn verdict(
         &self,
         matcher: &Matcher,
@@ -198,8 +199,8 @@ impl Ledger {
         findings.list().chain(handshakes.findings()).collect()
     }
 
-    /// Nothing in scope was seen: then nothing was tried either. A WebSocket that was refused was in scope, and so was what
-    /// an entry was `used` for whose answer was still to come.
+    /// Returns a finding if the run saw no request in scope.
+    /// Refused WebSockets are in scope, and so are requests in progress, which are counted in `used`.
     fn no_traffic(&self, counts: &Counts, findings: &[Finding], used: &[usize]) -> Option<Finding> {
         let forwarded = self.counts[Count::Forwarded as usize].load(Ordering::Relaxed);
         let seen = counts.served + counts.misses + counts.preflights + forwarded > 0 || used.iter().any(|n| *n > 0);

@@ -15,10 +15,10 @@ use harproxy_proxy::respond;
 use harproxy_proxy::upstream::{Dialled, Timeouts, Upstream, UpstreamError};
 use harproxy_proxy::{Body, Close, Connection, Origin};
 
-/// What `x-harproxy` says.
+/// The `x-harproxy` value of local answers.
 const LOCAL: &str = "local";
 
-/// The way to this machine's own servers.
+/// The connector to servers on this machine.
 pub(super) struct Local {
     upstream: Upstream,
 }
@@ -64,8 +64,8 @@ pub(super) fn failed(to: &Origin, error: &UpstreamError, mark: bool) -> Response
     respond::problem(&problem, if mark { LOCAL } else { "" })
 }
 
-/// Whether a URL leads to this machine: 127.0.0.0/8, ::1, `localhost` and `*.localhost` (RFC 6761 section 6.3). Names are
-/// never looked up.
+/// Returns true if a URL's host is 127.0.0.0/8, ::1, `localhost` or `*.localhost` (RFC 6761 section 6.3).
+/// Names are never resolved.
 pub(super) fn is_local(url: &NormalUrl) -> bool {
     let parts = url.parts();
     let host = parts.host().trim_matches(['[', ']']);

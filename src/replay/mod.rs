@@ -1,9 +1,9 @@
-//! Replay: a proxy handler that answers from fixtures, lets local requests pass, refuses the rest, and keeps the ledger.
+//! Replay: a proxy handler that answers from fixtures, forwards local requests, refuses the rest and keeps the ledger.
 //!
-//! `answer` is the strict part: it holds the matcher and what was made ready to be sent, and no way to dial; `reload` puts another in its
-//! place when fixtures were edited. `local`
-//! has a connector that ends on this machine, and none with `--no-local`; `passthrough` has one that leads anywhere, and only
-//! when an option asks for it.
+//! - `answer`: the strict part, with the matcher and the response cache. It has no connector.
+//! - `reload`: replaces the strict part when fixtures were edited.
+//! - `local`: has a connector to this machine only; absent with `--no-local`.
+//! - `passthrough`: has a connector to any host; present only if an option asks for it.
 
 mod answer;
 mod asked;
@@ -76,7 +76,7 @@ pub struct ReplayPlan {
     pub max_age: Option<Duration>,
     /// `--miss-status`: what a miss gets.
     pub miss: MissAnswer,
-    /// What is secret in requests: none of it is told in a log, an explanation or a report.
+    /// The redaction policy: secrets in requests appear in no log, explanation or report.
     pub policy: Arc<Policy>,
     /// `--no-mark` is `false`: answers carry `x-harproxy`.
     pub mark: bool,
@@ -84,10 +84,10 @@ pub struct ReplayPlan {
     pub fail_on: FailOn,
     /// `--clock`: whether the dates of answers move with the clock.
     pub clock: Clock,
-    /// What to take for the present; `None` is the machine's clock.
+    /// The current time for answers; `None` uses the machine's clock.
     pub now: Option<SystemTime>,
-    /// `--connect-timeout`, `--idle-timeout` and `--answer-timeout`, for local requests. A request whose payload stops for as long as a
-    /// connection may be idle is refused, too.
+    /// `--connect-timeout`, `--idle-timeout` and `--answer-timeout`, for local requests.
+    /// A request whose payload stalls for the idle timeout is refused, too.
     pub timeouts: Timeouts,
 }
 
@@ -103,7 +103,7 @@ pub enum OnMiss {
     Record,
 }
 
-/// What a client gets for a miss.
+/// The answer to a miss (`--miss-status`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MissAnswer {
     /// This status and the explanation.
@@ -136,8 +136,7 @@ pub enum Error {
     Matching(#[from] harproxy_matching::Error),
 }
 
-/// Opens the fixtures that these files and folders name, in order, and indexes them: what a replay answers from, without
-/// the replay.
+/// Opens the fixtures in these files and folders, in order, and builds their matcher, without starting a replay.
 ///
 /// # Errors
 /// [`Error`].
@@ -147,25 +146,25 @@ pub fn open(arguments: &[PathBuf], scope: Option<Globs>, matching: Options) -> R
     Ok(Matcher::new(fixtures, scope, matching)?)
 }
 
-/// A replay under way: the proxy's handler.
+/// The proxy handler of a running replay.
 pub struct Replayer {
-    /// Another takes its place when fixtures are loaded again; requests under way go on with the one that they began with.
+    /// Replaced when fixtures are reloaded; requests in progress keep the one they started with.
     strict: ArcSwap<Strict>,
     ledger: Arc<Ledger>,
     policy: Arc<Policy>,
-    /// What it was opened from, to do so again.
+    /// The arguments for a reload.
     opening: Opening,
-    /// Absent with `--no-local`: then nothing here can dial at all.
+    /// The connector to local servers; absent with `--no-local`.
     local: Option<Local>,
-    /// Absent unless an option lets something go to the network.
+    /// The connector to the network; absent unless an option allows it.
     live: Option<Passthrough>,
-    /// Who asks for what is missing and records it (`--on-miss record`).
+    /// Requests and records misses (`--on-miss record`).
     recorder: Option<Arc<dyn Ask>>,
-    /// What is taken for the present; `None`: the moment at which a request came.
+    /// The current time for answers; `None` uses the arrival time of the request.
     now: Option<SystemTime>,
 }
 
-/// What a replay is opened from.
+/// The arguments from which a replay opens its matcher.
 struct Opening {
     arguments: Vec<PathBuf>,
     scope: Option<Globs>,
@@ -173,7 +172,7 @@ struct Opening {
 }
 
 impl Replayer {
-    /// Opens the fixtures and builds the index. `recorder` is who asks for what is missing, with [`OnMiss::Record`].
+    /// Opens the fixtures and builds the index. `recorder` requests and records misses, with [`OnMiss::Record`].
     ///
     /// # Errors
     /// [`Error`]; nothing was run.
@@ -210,28 +209,28 @@ impl Replayer {
         let strict = Arc::new(before.with(Matcher::new(fixtures, scope.clone(), matching.clone())?));
         strict.carry_on(&before);
         self.strict.store(strict.clone());
-        // What was asked for in between.
+        // Copies the state of requests that were answered since the first call.
         strict.carry_on(&before);
         Ok(())
     }
 
-    /// Gets ready to explain misses, and looks for what is stale, which can be done while requests are already answered. Blocking.
+    /// Prepares explanations of misses and looks for stale entries. Blocking; can run while requests are answered.
     pub fn warm_up_explanations(&self) {
         self.strict.load().warm_up_explanations();
     }
 
-    /// Tells each finding at once, those that are there already first.
+    /// Sets the listener that is told of each finding at once, existing findings first.
     pub fn set_listener(&self, herald: FindingListener) {
         self.ledger.set_listener(herald);
     }
 
-    /// What the run concludes so far. What is unused, the fixtures say that were loaded last; all else is of the whole run.
+    /// Returns the verdict so far. Unused entries are those of the fixtures loaded last; all else covers the whole run.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         self.conclusion().0
     }
 
-    /// The verdict, and the fixtures whose entries it counts by their places: both of one moment, whatever is loaded meanwhile.
+    /// Returns the verdict and the fixtures that it refers to. Both come from one snapshot, even during a reload.
     #[must_use]
     pub fn conclusion(&self) -> (Verdict, Vec<Arc<Fixture>>) {
         let opened = self.local.as_ref().map_or(0, Local::opened) + self.live.as_ref().map_or(0, Passthrough::opened);
@@ -239,7 +238,8 @@ impl Replayer {
         (strict.verdict(opened), strict.fixtures().to_vec())
     }
 
-    /// Whether a request to this host, or to one below it as a domain, could be in scope or named by `--passthrough`: then it may not go past the proxy.
+    /// Returns true if a request to this domain or a subdomain could be in scope or named by `--passthrough`.
+    /// Such a request must not bypass the proxy.
     #[must_use]
     pub fn may_match_domain(&self, domain: &str) -> bool {
         self.strict.load().may_match_domain(domain)

@@ -1,8 +1,6 @@
-//! Requests that go to the network because somebody said so: the URLs that `--passthrough` names, and misses under
-//! `--on-miss passthrough`.
+//! Forwards requests to the network: URLs that `--passthrough` names, and misses with `--on-miss passthrough`.
 //!
-//! The only file of replay with a connector that leads beyond this machine, and there is one only when an option asks for
-//! it.
+//! No other file of replay has a connector beyond this machine. It exists only if an option asks for it.
 
 use ::http::{Request, Response};
 use bytes::Bytes;
@@ -18,19 +16,19 @@ use harproxy_proxy::upstream::{Dialled, PlanError, Upstream, UpstreamError, Upst
 use harproxy_proxy::{Body, Close, Connection, Origin, Scheme, Tunnel};
 use harproxy_tls::authority::Alpn;
 
-/// What `x-harproxy` says.
+/// The `x-harproxy` value of answers from the network.
 pub(super) const LIVE: &str = "live";
 
-/// What may go to the network, and how.
+/// The URLs that may go to the network, and the upstream settings.
 #[derive(Clone, Debug)]
 pub struct NetworkPlan {
-    /// `--passthrough`: the URLs that do.
+    /// The URLs named by `--passthrough`.
     pub named: Option<Globs>,
-    /// The way there.
+    /// The upstream settings.
     pub upstream: UpstreamPlan,
 }
 
-/// The way to the network.
+/// The connector to the network.
 pub(super) struct Passthrough {
     named: Option<Globs>,
     upstream: Upstream,
@@ -41,7 +39,7 @@ impl Passthrough {
         Ok(Passthrough { named: plan.named, upstream: Upstream::anywhere(plan.upstream)? })
     }
 
-    /// The way there.
+    /// Returns the connector.
     pub(super) fn upstream(&self) -> &Upstream {
         &self.upstream
     }

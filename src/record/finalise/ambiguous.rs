@@ -1,4 +1,4 @@
-//! Entries that differ only in what is secret and in what was answered: at replay nobody can tell which of them is meant.
+//! Finds entries whose requests differ only in secrets but have different answers: replay cannot tell them apart.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io::{self, Read};
@@ -18,15 +18,15 @@ const LOOKED_INTO: u64 = 16 << 20;
 type Secrets = BTreeSet<Placeholder>;
 type Sum = [u8; 32];
 
-/// What an entry was asked with, and what it answers.
+/// The secrets in an entry's request, and the hash of its answer.
 struct Asked {
     entry: usize,
     secrets: Secrets,
     answer: (i32, Sum),
 }
 
-/// A finding for each request that was answered differently to different secrets, none of which a client gets to know from an
-/// answer of the fixture, or by `known` values of the policy.
+/// Returns a finding for each request that was answered differently to different secrets.
+/// Secrets that occur in an answer of the fixture or in `known`, the policy's values, can be told apart.
 pub fn find(fixture: &Fixture, known: &Secrets) -> Vec<Finding> {
     let mut alike: HashMap<(&str, String), Vec<usize>> = HashMap::new();
     for head in fixture.heads().iter() {
@@ -115,7 +115,7 @@ fn asked(fixture: &Fixture, entry: usize) -> Option<(Sum, Asked)> {
     Some((sum(&payload), Asked { entry, secrets, answer: (response.status, sum(&answer)) }))
 }
 
-/// What a client gets to know from the fixture.
+/// Returns the placeholders that occur in the fixture's responses: headers, trailers and payloads.
 fn given_by(fixture: &Fixture) -> Secrets {
     let mut given = Secrets::new();
     for entry in 0..fixture.entries() {

@@ -1,4 +1,4 @@
-//! Whether an exchange was answered as an entry says: status, headers and payload, what never is a change by itself aside.
+//! Compares the answer of an exchange with an entry: status, headers and payload, without volatile values.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -83,11 +83,11 @@ pub struct Answers<'a> {
     pub fixture: &'a Fixture,
     /// The journal.
     pub reader: &'a mut JournalReader,
-    /// What is in it.
+    /// The index of the journal.
     pub index: &'a JournalIndex,
-    /// What is no change.
+    /// The volatile values, which the comparison ignores.
     pub quiet: &'a Quiet,
-    /// Which requests are one.
+    /// The rules by which requests are compared.
     pub like: &'a Likeness,
     /// Payloads are not kept (`--content omit`).
     omit: bool,
@@ -298,15 +298,15 @@ fn kept(fixture: &Fixture, entry: usize, body: &Body, view: View<'_>) -> Result<
     })
 }
 
-/// What counts of a payload of this media type; `None`: its bytes.
+/// Returns the projection of a payload of this media type; `None` compares its bytes.
 type View<'v> = &'v dyn Fn(&str, &[u8]) -> Option<Content>;
 
-/// Of an answer: of JSON that a media type announces its values.
+/// Returns the view of response payloads: JSON, as declared by the media type, is compared by value.
 fn answered_with(quiet: &Quiet) -> impl Fn(&str, &[u8]) -> Option<Content> {
     |mime_type, bytes| Some(Content::Json(quiet.payload(mime_type, bytes)?, json::is_compact(bytes)))
 }
 
-/// Of a request: what the rules for its URL say.
+/// Returns the view of request payloads, by the match rules for the URL.
 fn asked_for(like: &Likeness, url: &str) -> impl Fn(&str, &[u8]) -> Option<Content> {
     move |mime_type, bytes| {
         // JSON stays JSON without its placeholders.
@@ -320,13 +320,13 @@ fn asked_for(like: &Likeness, url: &str) -> impl Fn(&str, &[u8]) -> Option<Conte
     }
 }
 
-/// Whether the payloads that are sent to this URL don't count.
+/// Returns true if the match rules ignore request payloads for this URL.
 fn ignores(like: &Likeness, url: &str) -> bool {
     like.payload(url, "", &[]) == Sameness::Anything
 }
 
-/// What counts of a payload that can be looked into is what `view` says, else its bytes without placeholders; of what is too
-/// long for that all of it.
+/// Returns the projection of a payload: the result of `view`, or else a hash of its bytes without placeholders.
+/// A payload longer than `LOOKED_INTO` bytes is hashed unchanged.
 fn counted(read: &mut dyn Read, view: impl Fn(&[u8]) -> Option<Content>) -> io::Result<Content> {
     let mut bytes = Vec::new();
     read.take(LOOKED_INTO + 1).read_to_end(&mut bytes)?;
@@ -340,7 +340,7 @@ fn counted(read: &mut dyn Read, view: impl Fn(&[u8]) -> Option<Content>) -> io::
     Ok(view(&bytes).unwrap_or_else(by_bytes))
 }
 
-/// Of what was read, and of the rest.
+/// Hashes `bytes` and then the rest of the payload, 1 MiB at a time.
 fn hash(mut bytes: Vec<u8>, rest: &mut dyn Read) -> io::Result<Sum> {
     let mut sum = Sha256::new();
     while !bytes.is_empty() {

@@ -1,5 +1,5 @@
-//! An entry that changed: the old one, and of the new one only what changed. Whatever is never a change by itself keeps the
-//! old text, so that a diff shows what the API did and nothing else.
+//! Merges a changed exchange into its old entry. Volatile values keep the old text, so that a diff shows only API
+//! changes.
 
 use std::io::{Cursor, Read};
 use std::str;
@@ -17,11 +17,11 @@ use harproxy_json::{self as json, patch};
 /// Longer payloads are replaced whole: a tree takes many times the memory of its text.
 const LONGEST: u64 = 4 << 20;
 
-/// What follows from a payload: it changes with it, and by itself never. `Last-Modified` stays with the `Date` that it must
-/// not be after.
+/// Headers that are derived from the payload: they are updated only if the payload changed.
+/// `Last-Modified` is not among them: it must not be later than `Date`, which keeps its old value.
 const FOLLOWS: [&str; 2] = ["content-length", "etag"];
 
-/// What the old entry becomes. `content` is the new payload as stored; `None` keeps the old one.
+/// Returns the old entry with the changes of `new`. `content` is the new payload as stored; `None` keeps the old one.
 #[must_use]
 pub fn entry(quiet: &Quiet, old: &Entry, new: Entry, content: Option<Body>) -> Entry {
     if !was_given(old) || !was_given(&new) {
@@ -153,8 +153,8 @@ struct Fields<'a> {
 }
 
 impl Fields<'_> {
-    /// Names in the old order, new ones behind what precedes them; values as they are now, in the old spelling where that
-    /// counts as the same.
+    /// Merges two header lists. Names keep the old order; a new name follows its predecessor in `new`.
+    /// Values are the new ones; a value that compares as equal keeps its old spelling.
     fn merged(&self, old: &Headers, new: &Headers) -> Headers {
         let (old_names, new_names) = (names(old), names(new));
         let mut merged: Vec<(String, Vec<Header>)> = Vec::new();

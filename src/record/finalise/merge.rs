@@ -8,7 +8,7 @@ use std::collections::{HashMap, VecDeque};
 use crate::record::UpdateMode;
 use crate::verdict::request::{EntryChange, RecordedEntry};
 
-/// What the fixture is made of, in order.
+/// One entry of the new fixture; the steps are in fixture order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// The old entry, as it stands.
@@ -96,7 +96,7 @@ pub trait Compare {
     fn same_as_new(&mut self, new: usize, other: usize) -> Result<bool, Self::Error>;
 }
 
-/// What became of a new exchange.
+/// The result of comparing a new exchange with the old entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ResultKind {
     /// Its answer is the old entry's.
@@ -109,11 +109,11 @@ enum ResultKind {
     Added,
 }
 
-/// Arranges `new` exchanges (one connection number each, by start time) around `old` entries. `turns` holds the keys that
-/// both have.
+/// Arranges `new` exchanges (one connection number each, by start time) around `old` entries.
+/// `turns` holds the keys that both have.
 ///
 /// # Errors
-/// What comparing gave.
+/// The errors of `compare`.
 pub fn arrange<C: Compare>(
     old: usize,
     connections: &[Option<u64>],
@@ -181,8 +181,8 @@ fn pair<C: Compare>(turns: &Turns, fates: &mut [ResultKind], compare: &mut C) ->
     Ok(())
 }
 
-/// Old entries that were paired, and those that only repeat the turn before them: a poll that was answered "pending" once
-/// less is no loss.
+/// Marks old entries as seen if they were paired with a new exchange or repeat the answer of an equal one.
+/// A poll that was answered "pending" once less therefore loses no entry.
 fn mark_seen<C: Compare>(
     turns: &Turns,
     fates: &[ResultKind],
