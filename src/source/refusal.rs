@@ -1,57 +1,48 @@
-//! Requests that no entry answers. A refusal is the one description of the reason, for the client's problem document,
-//! the log and the report.
+//! Refusals: one description for the problem document that the client gets, the log and the report.
 
 use ::http::{HeaderMap, Response};
 use serde_json::{Map, Value, json};
 
-use super::asked::Asked;
-use super::cors;
-use super::intake::{IntakeError, LONGEST_REQUEST};
+use super::fixture::LONGEST_REQUEST;
+use super::request_view::RequestView;
+use super::{Answer, cors};
+use crate::pipeline::{EntryName, Outcome, RefusalReason};
 use crate::verdict::explain::{EntryPlace, Explanation, NearEntry};
 use crate::verdict::{CheckId, Finding, Location, Severity};
 use harproxy_http::NormalUrl;
 use harproxy_http::problem::Problem;
-use harproxy_proxy::respond;
-use harproxy_proxy::{Body, Provenance, Way, Why};
+use harproxy_matching::noise;
+use harproxy_proxy::{Body, respond};
 
-/// The reason why a request is refused.
+/// The refusal of a request.
 #[derive(Clone, Debug)]
 pub(super) struct Refusal {
-    /// The check of its finding. Noise and malformed requests have none.
+    /// The check of the finding; `None` if there is no finding.
     check: Option<CheckId>,
     /// The status of the response.
     pub(super) status: u16,
-    /// The value of `x-harproxy`.
-    mark: &'static str,
     title: &'static str,
     /// `METHOD URL`.
     request: String,
     explanation: String,
-    remedy: Option<String>,
-    /// The nearest entry.
+    hint: Option<String>,
+    /// The most similar entry, or the one that can't be served.
     place: Option<EntryPlace>,
-    /// The nearest entries.
+    /// The most similar entries.
     near: Vec<NearEntry>,
     /// Further members of the problem document.
     more: Map<String, Value>,
 }
 
 impl Refusal {
-    fn new(
-        check: impl Into<Option<CheckId>>,
-        mark: &'static str,
-        title: &'static str,
-        request: String,
-        explanation: String,
-    ) -> Self {
+    fn new(check: impl Into<Option<CheckId>>, title: &'static str, request: String, explanation: String) -> Self {
         Refusal {
             check: check.into(),
             status: 501,
-            mark,
             title,
             request,
             explanation,
-            remedy: None,
+            hint: None,
             place: None,
             near: Vec::new(),
             more: Map::new(),
@@ -59,75 +50,70 @@ impl Refusal {
     }
 
     /// A miss with its explanation.
-    pub(super) fn miss(asked: &Asked<'_>, explained: Explanation) -> Self {
+    pub(super) fn miss(request: &RequestView<'_>, explained: Explanation) -> Self {
         let mut refusal =
-            Refusal::new(CheckId::MISS, "miss", "no entry matches this request", asked.line(), explained.text());
+            Refusal::new(CheckId::MISS, "no entry matches this request", request.line(), explained.text());
         refusal.member("kind", explained.kind);
         refusal.member("operation", explained.operation.clone());
         refusal.member("urlRecorded", explained.url_recorded);
         refusal.member("samePath", explained.same_path);
         refusal.member("near", serde_json::to_value(&explained.near).unwrap_or_default());
         refusal.place = explained.near.first().map(|near| near.place.clone());
-        refusal.remedy = explained.hint().map(str::to_owned);
+        refusal.hint = explained.hint().map(str::to_owned);
         refusal.near = explained.near;
         refusal
     }
 
-    /// A payload that is too long to be compared.
-    pub(super) fn too_long(asked: &Asked<'_>) -> Self {
+    /// A request whose payload is too long to be compared.
+    pub(super) fn too_long(request: &RequestView<'_>) -> Self {
         let explanation =
             format!("its payload is longer than {} MiB, the most that is compared", LONGEST_REQUEST >> 20);
         let mut refusal =
-            Refusal::new(CheckId::MISS, "miss", "the payload is too long to be compared", asked.line(), explanation);
+            Refusal::new(CheckId::MISS, "the payload is too long to be compared", request.line(), explanation);
         refusal.status = 413;
         refusal.member("kind", "payload-too-long");
-        refusal.remedy = Some("match without the payload with `--match-body ignore`".to_owned());
+        refusal.hint = Some("match without the payload with `--match-body ignore`".to_owned());
         refusal
     }
 
-    /// A WebSocket, or another protocol for which a 101 was recorded. `allowing` is the `--fail-on` list that lets
-    /// WebSockets pass, if they fail the run.
-    pub(super) fn websocket(asked: &Asked<'_>, recorded: Option<EntryPlace>, allowing: Option<&str>) -> Self {
+    /// A WebSocket, or another protocol that a 101 was recorded for. If WebSockets fail the run, `allowing` is the `--fail-on`
+    /// with which they don't.
+    pub(super) fn websocket(request: &RequestView<'_>, recorded: Option<EntryPlace>, allowing: Option<&str>) -> Self {
         let explanation = match &recorded {
             Some(place) => format!("{place} is a change of protocol, which cannot be replayed yet"),
             None => "a WebSocket in scope cannot be replayed yet".to_owned(),
         };
         let title = "a WebSocket cannot be replayed yet";
-        let mut refusal = Refusal::new(CheckId::WEBSOCKET, "miss", title, asked.line(), explanation);
+        let mut refusal = Refusal::new(CheckId::WEBSOCKET, title, request.line(), explanation);
         refusal.member("kind", "websocket");
         refusal.place = recorded;
-        // Excluding it from the scope would not help: a request that is out of scope fails the run.
+        // Excluding it from the scope would fail the run.
         let passthrough = format!(
             "pass it on to its server with `--passthrough {}`",
-            harproxy_support::shell_quote::word(&exact_glob(asked.url))
+            harproxy_support::shell_quote::word(&exact_glob(request.url))
         );
-        refusal.remedy = Some(match allowing {
+        refusal.hint = Some(match allowing {
             Some(list) => format!("list WebSockets without failing the run with `--fail-on {list}`, or {passthrough}"),
             None => format!("ignore it, as it does not fail the run, or {passthrough}"),
         });
         refusal
     }
 
-    /// A request out of scope. `scope` is the list of globs that are in scope. `--no-local` refuses `local` requests.
-    pub(super) fn out_of_scope(asked: &Asked<'_>, scope: &[String], local: bool) -> Self {
-        // Some clients ignore ports in NO_PROXY. On this machine, every port belongs to the user's own servers.
-        let host = if local { asked.url.parts().host() } else { asked.url.parts().authority() };
-        let glob = origin_glob(asked.url);
+    /// A request out of scope. A `local` one is refused only with `--no-local`.
+    pub(super) fn out_of_scope(request: &RequestView<'_>, scope: &[String], local: bool) -> Self {
+        // Not every client supports ports in NO_PROXY. A local server is the user's own whatever its port is.
+        let host = if local { request.url.parts().host() } else { request.url.parts().authority() };
+        let glob = origin_glob(request.url);
         let why = match local {
             true => "it is local and out of scope, and `--no-local` is set",
             false => "it is out of scope",
         };
         let globs: Vec<String> = scope.iter().map(|glob| format!("`{glob}`")).collect();
         let explanation = format!("{why}; the scope is {}", globs.join(", "));
-        let mut refusal = Refusal::new(
-            CheckId::OUT_OF_SCOPE,
-            "out-of-scope",
-            "this request is out of scope",
-            asked.line(),
-            explanation,
-        );
+        let mut refusal =
+            Refusal::new(CheckId::OUT_OF_SCOPE, "this request is out of scope", request.line(), explanation);
         refusal.member("scope", scope.to_vec());
-        refusal.remedy = Some(format!(
+        refusal.hint = Some(format!(
             "record it, too, with `harproxy record` and {}, or let CMD connect to it without the proxy with `--bypass {host}`",
             glob_option(&glob),
         ));
@@ -135,30 +121,27 @@ impl Refusal {
     }
 
     /// A request on the list of noise.
-    pub(super) fn noise(asked: &Asked<'_>) -> Self {
-        let favicon = asked.url.parts().path == FAVICON;
+    pub(super) fn noise(request: &RequestView<'_>) -> Self {
+        let favicon = request.url.parts().path == FAVICON;
         let why = "browsers, package managers and telemetry request it on their own; it is never recorded".to_owned();
         let title = "this request is noise";
-        let mut refusal = Refusal::new(None, "noise", title, asked.line(), why);
+        let mut refusal = Refusal::new(None, title, request.line(), why);
         refusal.status = if favicon { 404 } else { 501 };
         refusal
     }
 
-    /// A request with an invalid URL or payload.
+    /// A request with an invalid URL or an incomplete payload.
     pub(super) fn malformed(request: String, why: String) -> Self {
-        let mut refusal = Refusal::new(None, "", "this request is malformed", request, why);
+        let mut refusal = Refusal::new(None, "this request is malformed", request, why);
         refusal.status = 400;
         refusal
     }
 
-    /// A request whose payload did not arrive.
-    pub(super) fn unread(request: String, error: &IntakeError) -> Self {
-        if !matches!(error, IntakeError::Stalled(_)) {
-            return Refusal::malformed(request, error.to_string());
-        }
-        let mut refusal = Refusal::new(None, "", "this request took too long", request, error.to_string());
+    /// A request whose payload did not come within the time limit.
+    pub(super) fn timed_out(request: String, why: String) -> Self {
+        let mut refusal = Refusal::new(None, "this request took too long", request, why);
         refusal.status = 408;
-        refusal.remedy = Some("raise the limit with `--idle-timeout`".to_owned());
+        refusal.hint = Some("raise the limit with `--idle-timeout`".to_owned());
         refusal
     }
 
@@ -166,46 +149,56 @@ impl Refusal {
         self.more.insert(name.to_owned(), value.into());
     }
 
-    /// The finding for the report, if the reason is one. `severity` is the severity of a check in this run.
+    /// The finding, if there is one; `severity` returns the severity of its check.
     pub(super) fn finding(&self, severity: impl FnOnce(&CheckId) -> Severity) -> Option<Finding> {
         let check = self.check.clone()?;
-        Some(Finding {
-            at: Location {
-                request: Some(self.request.clone()),
-                fixture: self.place.as_ref().map(|place| place.fixture.clone()),
-                entry: self.place.as_ref().map(|place| place.entry),
-                line: self.place.as_ref().and_then(|place| place.line),
-            },
-            hint: self.remedy.clone(),
-            near: self.near.clone(),
-            ..Finding::new(check.clone(), severity(&check), self.explanation.clone())
-        })
+        let place = self.place.as_ref();
+        let at = Location {
+            request: Some(self.request.clone()),
+            fixture: place.map(|place| place.fixture.clone()),
+            entry: place.map(|place| place.entry),
+            line: place.and_then(|place| place.line),
+        };
+        let severity = severity(&check);
+        let (hint, near) = (self.hint.clone(), self.near.clone());
+        Some(Finding { at, hint, near, ..Finding::new(check, severity, self.explanation.clone()) })
     }
 
-    /// The entry and the reason for the request's note.
-    pub(super) fn provenance(&self, way: Way) -> Provenance {
-        let entry = self.place.as_ref().map(|place| (place.fixture.clone(), place.entry));
-        let why = Why { explanation: self.explanation.clone(), remedy: self.remedy.clone() };
-        Provenance { entry, why: Some(why), ..Provenance::of(way) }
+    /// Writes the reason and the most similar entry into the outcome.
+    pub(super) fn note(&self, outcome: &mut Outcome) {
+        let name = |place: &EntryPlace| EntryName { fixture: place.fixture.as_str().into(), entry: place.entry };
+        outcome.entry = self.place.as_ref().map(name);
+        outcome.refusal = Some(RefusalReason { text: self.explanation.clone(), hint: self.hint.clone() });
     }
 
-    /// The response for the client. It has CORS headers, so that a page's code can read it.
-    pub(super) fn response(self, request: &HeaderMap, mark: bool) -> Response<Body> {
-        let detail = match &self.remedy {
-            Some(remedy) => format!("{}\n{}\nhint: {remedy}", self.request, self.explanation),
+    /// Notes the refusal in the outcome, and answers with its problem document.
+    pub(super) fn answer(self, request: &HeaderMap, outcome: &mut Outcome) -> Answer {
+        self.note(outcome);
+        Answer::Response(self.response(request))
+    }
+
+    /// The problem document, which the code of a page may read.
+    pub(super) fn response(self, request: &HeaderMap) -> Response<Body> {
+        let detail = match &self.hint {
+            Some(hint) => format!("{}\n{}\nhint: {hint}", self.request, self.explanation),
             None => format!("{}\n{}", self.request, self.explanation),
         };
         let mut problem = Problem::new(self.status, self.title, detail).with("request", self.request);
         problem.extra.extend(self.more);
-        let problem = problem.with("remedy", json!(self.remedy));
-        let mut response = respond::problem(&problem, if mark { self.mark } else { "" });
+        let problem = problem.with("remedy", json!(self.hint));
+        let mut response = respond::problem(&problem, "");
         cors::allow(request, response.headers_mut());
         response
     }
 }
 
-/// The path that browsers request from every origin.
-pub(super) const FAVICON: &str = "/favicon.ico";
+/// Returns true if a request is on the list of noise: browsers, package managers and telemetry send it by themselves.
+pub(super) fn is_noise(url: &NormalUrl) -> bool {
+    noise::is_noise(url) || url.parts().path == FAVICON
+}
+
+/// The path of the icon that browsers request from every origin.
+const FAVICON: &str = "/favicon.ico";
 
 /// The glob of all URLs of the origin.
 fn origin_glob(url: &NormalUrl) -> String {
@@ -238,8 +231,8 @@ mod tests {
         (head.status.as_u16(), head.headers, serde_json::from_slice(&bytes).unwrap())
     }
 
-    fn asked<'a>(url: &'a NormalUrl, headers: &'a HeaderMap) -> Asked<'a> {
-        Asked::get(url, headers)
+    fn request<'a>(url: &'a NormalUrl, headers: &'a HeaderMap) -> RequestView<'a> {
+        RequestView::get(url, headers)
     }
 
     fn miss() -> Explanation {
@@ -256,16 +249,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn miss_tells_the_client_the_nearest_entry_and_a_hint() {
+    async fn miss_has_the_explanation_in_the_problem_document() {
         let url = NormalUrl::parse("https://api.example.com/users?page=3").unwrap();
         let headers = HeaderMap::from_iter([("origin".parse().unwrap(), "https://app.example".parse().unwrap())]);
-        let refusal = Refusal::miss(&asked(&url, &headers), miss());
+        let refusal = Refusal::miss(&request(&url, &headers), miss());
         let finding = refusal.finding(|_| Severity::Error).unwrap();
-        let (status, head, problem) = read(refusal.response(&headers, true)).await;
+        let (status, head, problem) = read(refusal.response(&headers)).await;
         assert_eq!(status, 501);
         assert_eq!(head["content-type"], "application/problem+json");
         assert_eq!(head["cache-control"], "no-store");
-        assert_eq!(head["x-harproxy"], "miss");
         assert_eq!(head["access-control-allow-origin"], "https://app.example");
         assert_eq!(problem["request"], "GET https://api.example.com/users?page=3");
         assert_eq!(problem["kind"], "no-entry");
@@ -286,20 +278,20 @@ mod tests {
     }
 
     #[test]
-    fn bypass_hint_leaves_out_the_port_of_local_requests() {
+    fn hint_for_a_local_request_bypasses_its_host() {
         let (url, headers) = (NormalUrl::parse("http://127.0.0.1:8443/x").unwrap(), HeaderMap::new());
         let remedy =
-            |local| Refusal::out_of_scope(&asked(&url, &headers), &["**/api/**".into()], local).remedy.unwrap();
+            |local| Refusal::out_of_scope(&request(&url, &headers), &["**/api/**".into()], local).hint.unwrap();
         assert!(remedy(true).ends_with("`--bypass 127.0.0.1`"), "{}", remedy(true));
         assert!(remedy(false).ends_with("`--bypass 127.0.0.1:8443`"), "{}", remedy(false));
     }
 
     #[tokio::test]
-    async fn out_of_scope_request_gets_the_scope_and_two_remedies() {
+    async fn out_of_scope_has_the_scope_and_two_remedies() {
         let (url, headers) = (NormalUrl::parse("https://other.example:8443/x").unwrap(), HeaderMap::new());
-        let refusal = Refusal::out_of_scope(&asked(&url, &headers), &["https://api.example.com/**".into()], false);
-        let (status, head, problem) = read(refusal.response(&headers, true)).await;
-        assert_eq!((status, &head["x-harproxy"]), (501, &"out-of-scope".parse().unwrap()));
+        let refusal = Refusal::out_of_scope(&request(&url, &headers), &["https://api.example.com/**".into()], false);
+        let (status, _, problem) = read(refusal.response(&headers)).await;
+        assert_eq!(status, 501);
         assert_eq!(problem["scope"], json!(["https://api.example.com/**"]));
         let remedy = problem["remedy"].as_str().unwrap();
         assert!(remedy.contains("`-g 'https://other.example:8443/**'`"), "{remedy}");
@@ -311,20 +303,20 @@ mod tests {
         let headers = HeaderMap::new();
         for (url, expected) in [("http://h/favicon.ico", 404), ("http://detectportal.firefox.com/", 501)] {
             let url = NormalUrl::parse(url).unwrap();
-            let (status, head, _) = read(Refusal::noise(&asked(&url, &headers)).response(&headers, true)).await;
-            assert_eq!((status, &head["x-harproxy"]), (expected, &"noise".parse().unwrap()));
+            let (status, ..) = read(Refusal::noise(&request(&url, &headers)).response(&headers)).await;
+            assert_eq!(status, expected);
         }
     }
 
     #[test]
-    fn websocket_hint_names_the_passthrough_glob_and_the_fail_on_list() {
+    fn websocket_has_the_option_that_forwards_it_and_the_one_that_lists_it() {
         for (url, glob) in [
             ("https://api.example.com/live", "https://api.example.com/live"),
             ("https://api.example.com/live/*?token=t", "https://api.example.com/live/\\*?**"),
         ] {
             let (url, headers) = (NormalUrl::parse(url).unwrap(), HeaderMap::new());
             let remedy = |allowing| {
-                let refusal = Refusal::websocket(&asked(&url, &headers), None, allowing);
+                let refusal = Refusal::websocket(&request(&url, &headers), None, allowing);
                 let finding = refusal.finding(|_| Severity::Warning).unwrap();
                 assert_eq!(finding.check, CheckId::WEBSOCKET);
                 finding.hint.unwrap()
@@ -338,12 +330,5 @@ mod tests {
             assert!(remedy(Some("-websocket")).contains("`--fail-on -websocket`"));
             assert!(Globs::new([glob]).unwrap().matches(url.as_str()), "{glob}");
         }
-    }
-
-    #[tokio::test]
-    async fn refusal_has_no_mark_with_no_mark() {
-        let (url, headers) = (NormalUrl::parse("http://h/").unwrap(), HeaderMap::new());
-        let (_, head, _) = read(Refusal::miss(&asked(&url, &headers), miss()).response(&headers, false)).await;
-        assert!(!head.contains_key("x-harproxy"));
     }
 }
