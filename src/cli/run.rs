@@ -17,7 +17,7 @@ use super::plan::RunPlan;
 use super::ready::Ready;
 use super::reports::{self, Recorded};
 use super::ui::{LiveFormat, Ui};
-use super::{files, process, roots};
+use super::{command_line, files, process, roots};
 use crate::child::env::{self, Facts, Mode, ProxyAddress};
 use crate::child::{CommandPlan, Ended, RunFolder, Signal, Signals};
 use crate::diagnose::processes::{PollRate, WatchPlan};
@@ -29,7 +29,6 @@ use crate::verdict::report::Report;
 use crate::verdict::request::RequestRow;
 use crate::verdict::{FindingListener, Source, Verdict, exit, exit_status};
 use harproxy_proxy::{Handler, Proxy};
-use harproxy_redact::Telling;
 use harproxy_tls::authority::Authority;
 use harproxy_tls::bundle::TrustedRoots;
 
@@ -365,6 +364,6 @@ impl Run<'_> {
 
     /// Returns the command line of CMD without secrets.
     fn command(&self) -> String {
-        Telling::command(&self.plan.policy, &self.plan.cmd)
+        command_line::redact(&self.plan.policy, &self.plan.cmd)
     }
 }

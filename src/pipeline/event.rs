@@ -13,7 +13,7 @@ use crate::verdict::Finding;
 use crate::verdict::request::RequestRow;
 use harproxy_http::Headers;
 use harproxy_proxy::{ConnectionEvent, Origin};
-use harproxy_redact::{Policy, Telling};
+use harproxy_redact::{Policy, display};
 
 /// An event of a run.
 #[derive(Clone, Copy, Debug)]
@@ -65,11 +65,11 @@ pub trait LogRedaction: Send + Sync {
 
 impl LogRedaction for Policy {
     fn redact_url<'u>(&self, headers: &HeaderMap, url: &'u str) -> Cow<'u, str> {
-        Telling::url(self, headers, url)
+        display::redact_url(self, headers, url)
     }
 
     fn redact_headers(&self, headers: &HeaderMap) -> Headers {
-        Telling::headers(self, headers)
+        display::redact_headers(self, headers)
     }
 }
 

@@ -133,7 +133,7 @@ impl Recorder {
     pub fn verdict(&self) -> Verdict {
         let mut counts = self.collector.counts();
         counts.upstream_connections = self.live.upstream().opened();
-        counts.redacted = self.redactor.vault().found();
+        counts.redacted = self.redactor.secrets().found();
         counts.opaque = self.redactor.opaque_payloads();
         Verdict {
             mode: Mode::RECORD,

@@ -18,8 +18,8 @@ use crate::verdict::FindingListener;
 use harproxy_matching::MatchRule;
 use harproxy_proxy::Handler;
 use harproxy_proxy::upstream::Upstream;
-use harproxy_redact::Vault;
-use harproxy_redact::marker::Run;
+use harproxy_redact::RunId;
+use harproxy_redact::SecretStore;
 
 /// A recording in progress.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl Recorder {
         let locked = paths.lock()?;
         harproxy_har::write::sweep(&plan.output);
         let recovery = recover::recover_killed(&plan, &locked)?;
-        let redactor = RecordingRedactor::new(plan.policy.clone(), Vault::new(Run::random(), &plan.values));
+        let redactor = RecordingRedactor::new(plan.policy.clone(), SecretStore::new(RunId::random(), &plan.values));
         let journal = start_journal(&plan, &locked, &redactor)?;
         Ok(Recorder {
             plan,
@@ -165,7 +165,7 @@ fn start_journal(plan: &RecordPlan, locked: &LockedJournal, redactor: &Recording
     let meta = JournalMeta {
         scope: plan.scope.sources().to_vec(),
         max_body: plan.max_body,
-        run: (!redactor.is_off()).then(|| redactor.vault().run()),
+        run: (!redactor.is_off()).then(|| redactor.secrets().run()),
         pid: Some(std::process::id()),
     };
     let start = || {

@@ -16,7 +16,7 @@ use harproxy_http::{Header, Headers, NormalUrl};
 use harproxy_matching::noise;
 use harproxy_proxy::upstream::Upstream;
 use harproxy_proxy::{ConnectionEvent, Origin, Scheme};
-use harproxy_redact::{Policy, Telling};
+use harproxy_redact::{Policy, display};
 
 /// Decides what is recorded.
 pub struct RecordRouter {
@@ -99,18 +99,19 @@ pub struct RecordedSecrets {
 
 impl LogRedaction for RecordedSecrets {
     fn redact_url<'u>(&self, headers: &HeaderMap, url: &'u str) -> Cow<'u, str> {
-        match Telling::url(&self.policy, headers, url) {
-            Cow::Borrowed(url) => self.redactor.vault().told(url),
-            Cow::Owned(redacted) => Cow::Owned(self.redactor.vault().told(&redacted).into_owned()),
+        match display::redact_url(&self.policy, headers, url) {
+            Cow::Borrowed(url) => self.redactor.secrets().redact_for_display(url),
+            Cow::Owned(redacted) => Cow::Owned(self.redactor.secrets().redact_for_display(&redacted).into_owned()),
         }
     }
 
     fn redact_headers(&self, headers: &HeaderMap) -> Headers {
-        let known =
-            |field: &Header| match std::str::from_utf8(&field.value).map(|value| self.redactor.vault().told(value)) {
-                Ok(Cow::Owned(value)) => Header { name: field.name.clone(), value: value.into() },
-                _ => field.clone(),
-            };
-        Telling::headers(&self.policy, headers).iter().map(known).collect()
+        let known = |field: &Header| match std::str::from_utf8(&field.value)
+            .map(|value| self.redactor.secrets().redact_for_display(value))
+        {
+            Ok(Cow::Owned(value)) => Header { name: field.name.clone(), value: value.into() },
+            _ => field.clone(),
+        };
+        display::redact_headers(&self.policy, headers).iter().map(known).collect()
     }
 }

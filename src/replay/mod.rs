@@ -9,7 +9,7 @@ mod router;
 mod stale;
 mod verdict;
 
-pub use crate::source::fixture::{Clock, Latency, LONGEST_REQUEST, MissAnswer, OnMiss};
+pub use crate::source::fixture::{Clock, LONGEST_REQUEST, Latency, MissAnswer, OnMiss};
 pub use reload::{FixtureChange, Reloader};
 
 use std::path::PathBuf;

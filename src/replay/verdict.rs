@@ -8,7 +8,7 @@ use crate::verdict::findings::MAX_FINDINGS;
 use crate::verdict::{CheckId, Counts, FailOn, Finding, FixtureUse, Location, Mode, Severity, Verdict, connections};
 use harproxy_har::EntryHead;
 use harproxy_matching::Matcher;
-use harproxy_redact::{Policy, Telling};
+use harproxy_redact::{Policy, display};
 
 /// The verdict so far.
 pub(super) fn verdict(
@@ -75,7 +75,7 @@ fn unused(matcher: &Matcher, names: &[Arc<str>], policy: &Policy, fail_on: &Fail
 
 /// The request of an entry without secrets.
 pub(super) fn request_line(head: &EntryHead<'_>, policy: &Policy) -> String {
-    let url = Telling::of(policy).url(head.url);
+    let url = display::redactor(policy).redact_url(head.url);
     format!("{} {}", head.method, url.as_deref().unwrap_or(head.url))
 }
 

@@ -93,8 +93,7 @@ impl UpstreamSource {
                 ("a local server did not answer", format!("{}\n{why}", in_words(error)))
             }
             _ => {
-                let title =
-                    if error.status() == 504 { "upstream took too long" } else { "upstream request failed" };
+                let title = if error.status() == 504 { "upstream took too long" } else { "upstream request failed" };
                 (title, format!("{}; {}", in_words(error), advice(to, error)))
             }
         };

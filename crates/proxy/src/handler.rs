@@ -56,7 +56,6 @@ impl Exchange {
     }
 }
 
-
 /// A handler's decision about a CONNECT.
 pub enum Tunnel {
     /// Answer 200 and detect the protocol: TLS is intercepted, HTTP is served as it is.

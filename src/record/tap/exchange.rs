@@ -108,11 +108,11 @@ impl ExchangeTap {
     /// An exchange that began without a request, for tests.
     #[cfg(test)]
     pub fn unrequested(journal: Journal) -> Arc<Self> {
-        use harproxy_redact::{Vault, marker::Run};
+        use harproxy_redact::{RunId, SecretStore};
         Arc::new(ExchangeTap {
             journal: Arc::new(journal),
             collector: Arc::new(Collector::new(false)),
-            redactor: Arc::new(RecordingRedactor::new(Arc::default(), Vault::new(Run::random(), &[]))),
+            redactor: Arc::new(RecordingRedactor::new(Arc::default(), SecretStore::new(RunId::random(), &[]))),
             number: 1,
             at: Instant::now(),
             origin: Origin { scheme: harproxy_proxy::Scheme::Https, host: "api.test".into(), port: 443 },
