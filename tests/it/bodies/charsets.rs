@@ -1,4 +1,4 @@
-//! Texts in every charset, marked and unmarked, and what is no text: the bytes come back, in answers and in uploads.
+//! Texts in several charsets, with and without a byte order mark, and binary data: answers and uploads keep their bytes.
 
 use super::{FORMS, get, missed, page, post, record, replay, served};
 use crate::support::client::{Ask, Proto};
@@ -40,12 +40,12 @@ fn cases() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 #[test]
-fn answers_keep_their_bytes() {
+fn answers_keep_their_bytes_in_every_charset() {
     let asks: Vec<Ask> = (0..cases().len()).map(|n| get(&format!("/api/text/{n}"))).collect();
     for (output, options) in FORMS {
         let sandbox = Sandbox::new();
-        let origin = Origin::answering(|asked| {
-            let (media_type, body) = cases().into_iter().nth(asked.path.strip_prefix("/api/text/")?.parse().ok()?)?;
+        let origin = Origin::answering(|request| {
+            let (media_type, body) = cases().into_iter().nth(request.path.strip_prefix("/api/text/")?.parse().ok()?)?;
             let mut page = page(media_type, body);
             page.headers.retain(|(_, value)| !value.is_empty());
             Some(page)

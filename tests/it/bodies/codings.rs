@@ -1,4 +1,4 @@
-//! Content codings: each one and several on top of each other, for clients that accept them and for those that don't.
+//! Content codings, single and stacked, for clients that accept them and for others.
 
 use std::io::Read;
 
@@ -24,7 +24,7 @@ fn raw_deflate(plain: &[u8]) -> Vec<u8> {
     coded
 }
 
-/// What `Content-Encoding` says, and the bytes.
+/// `Content-Encoding` and the bytes.
 fn cases() -> Vec<(&'static str, Vec<u8>)> {
     use Coding::{Deflate, Gzip, Zstd};
     vec![
@@ -44,8 +44,8 @@ fn cases() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 fn origin() -> Origin {
-    Origin::answering(|asked| {
-        let (coding, body) = cases().into_iter().nth(asked.path.strip_prefix("/api/coding/")?.parse().ok()?)?;
+    Origin::answering(|request| {
+        let (coding, body) = cases().into_iter().nth(request.path.strip_prefix("/api/coding/")?.parse().ok()?)?;
         let mut page = page("application/json", body);
         page.headers.extend([("content-encoding", coding.into()), ("vary", "accept-encoding".into())]);
         Some(page)
@@ -53,7 +53,7 @@ fn origin() -> Origin {
 }
 
 #[test]
-fn every_coding_and_stack_comes_back_to_those_who_accept_it_and_plain_to_others() {
+fn codings_are_served_to_clients_that_accept_them_and_removed_for_others() {
     let asks: Vec<_> =
         (0..cases().len()).map(|n| get(&format!("/api/coding/{n}")).header("accept-encoding", ALL)).collect();
     for (output, options) in FORMS {
@@ -79,7 +79,7 @@ fn every_coding_and_stack_comes_back_to_those_who_accept_it_and_plain_to_others(
 }
 
 #[test]
-fn a_weight_of_nought_is_a_refusal_and_any_other_is_not() {
+fn weight_of_zero_refuses_a_coding() {
     let sandbox = Sandbox::new();
     // gzip, and gzip under br.
     let asks = [0, 6].map(|n| get(&format!("/api/coding/{n}")).header("accept-encoding", ALL));
@@ -108,9 +108,9 @@ fn a_weight_of_nought_is_a_refusal_and_any_other_is_not() {
     server.stop().expect(0);
 }
 
-/// A client that compresses another way than the one that was recorded sends the same payload.
+/// The recorded client used another compression.
 #[test]
-fn a_compressed_upload_matches_by_what_it_holds() {
+fn compressed_upload_matches_by_its_decoded_payload() {
     use std::io::Write;
     let long = TEXT.repeat(50);
     let at_level = |level| {
@@ -137,7 +137,7 @@ fn a_compressed_upload_matches_by_what_it_holds() {
             assert!(got.header("x-harproxy").unwrap().ends_with("#0"), "{coding:?}: {got:?}");
         }
         let got = client.ask(upload(lie.clone(), Some("gzip")));
-        assert!(got.header("x-harproxy").unwrap().ends_with("#1"), "as it came: {got:?}");
+        assert!(got.header("x-harproxy").unwrap().ends_with("#1"), "unchanged: {got:?}");
         let other = encoded(&[Coding::Gzip], &TEXT.repeat(49));
         let explained = super::missed(&client.ask(upload(other, Some("gzip"))));
         assert!(explained.contains("packed"), "the decoded payloads are shown: {explained}");
@@ -146,12 +146,12 @@ fn a_compressed_upload_matches_by_what_it_holds() {
 }
 
 #[test]
-fn a_coding_that_nobody_knows_goes_through_as_it_came() {
+fn unknown_coding_is_served_unchanged() {
     let sandbox = Sandbox::new();
-    let origin = Origin::answering(|asked| {
+    let origin = Origin::answering(|request| {
         let mut page: Page = page("text/plain", *b"5;chunk-signature=1\r\nhello\r\n");
         page.headers.push(("content-encoding", "aws-chunked".into()));
-        (asked.path == "/api/strange").then_some(page)
+        (request.path == "/api/strange").then_some(page)
     });
     let ask = [get("/api/strange").header("accept-encoding", "gzip")];
     let live = record(&sandbox, origin, "hars/api.har", &[], Proto::H1, &ask);

@@ -1,4 +1,4 @@
-//! Payloads that are too long to be held in memory.
+//! Payloads that are too large for memory.
 
 use super::{missed, record, replay, served};
 use crate::support::client::{Ask, Client, Proto};
@@ -6,10 +6,10 @@ use crate::support::origin::Origin;
 use crate::support::sandbox::{Sandbox, Server};
 
 const MIB: usize = 1 << 20;
-/// The longest upload that replay holds.
+/// The largest upload that replay keeps in memory.
 const HELD: usize = harproxy::replay::LONGEST_REQUEST;
 
-/// The most memory that a process has held, MiB.
+/// The peak memory of a process, in MiB.
 #[cfg(target_os = "linux")]
 fn peak(server: &Server) -> usize {
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
@@ -26,13 +26,13 @@ fn bytes(len: usize) -> Vec<u8> {
 }
 
 fn origin() -> Origin {
-    Origin::answering(|asked| (asked.path == "/api/items").then(|| super::page("text/plain", "taken")))
+    Origin::answering(|request| (request.path == "/api/items").then(|| super::page("text/plain", "taken")))
 }
 
-/// Recorded and replayed, and neither process holds it. (`scripts/big` does the same with 2 GiB.)
+/// Neither process keeps the payload in memory. (`scripts/big` does the same with 2 GiB.)
 #[cfg(target_os = "linux")]
 #[test]
-fn a_long_download_is_streamed_both_ways() {
+fn large_download_is_streamed_while_recording_and_replaying() {
     const LEN: usize = 80;
     let sandbox = Sandbox::new();
     let origin = Origin::start();
@@ -52,7 +52,7 @@ fn a_long_download_is_streamed_both_ways() {
 }
 
 #[test]
-fn a_long_upload_is_compared_by_its_digest() {
+fn large_upload_is_compared_by_its_digest() {
     let sandbox = Sandbox::new();
     let long = bytes(HELD + 5);
     let asks = [upload(long.clone()), upload(b"short".to_vec())];
@@ -70,7 +70,7 @@ fn a_long_upload_is_compared_by_its_digest() {
     assert!(explained.contains("shorter"), "{explained}");
     server.stop().expect(1);
 
-    // What a payload means can't be told from its digest.
+    // A digest does not allow a comparison as JSON.
     let (server, client) = replay(&sandbox, &["hars/api.har", "--match-body", "json"], Proto::H1);
     let got = client.ask(upload(long));
     assert_eq!((got.status, got.header("x-harproxy")), (413, Some("miss")), "{}", got.text());
@@ -78,10 +78,10 @@ fn a_long_upload_is_compared_by_its_digest() {
     server.stop().expect(1).says("--match-body ignore");
 }
 
-/// Each client draws a boundary of its own.
+/// The boundaries differ.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_long_multipart_upload_is_compared_by_its_parts() {
+fn large_multipart_upload_is_compared_by_its_parts() {
     let form = |boundary: &str, file: &[u8]| {
         let head = format!(
             "--{boundary}\r\nContent-Disposition: form-data; name=\"n\"\r\n\r\n1\r\n--{boundary}\r\n\
@@ -110,7 +110,7 @@ fn a_long_multipart_upload_is_compared_by_its_parts() {
 }
 
 #[test]
-fn an_upload_that_max_body_cut_matches_by_what_was_kept_and_its_length() {
+fn upload_truncated_by_max_body_matches_by_its_beginning_and_length() {
     let sandbox = Sandbox::new();
     let long = bytes(HELD + 5);
     record(&sandbox, origin(), "hars/api.har", &["--max-body", "1MiB"], Proto::H1, &[upload(long.clone())]);

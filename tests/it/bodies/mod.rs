@@ -1,5 +1,4 @@
-//! Payloads from end to end: what a real origin sent or a client uploaded is recorded and replayed by the real binary, and
-//! compared byte by byte.
+//! Payloads end to end: downloads and uploads are recorded and replayed by the real binary, and compared byte by byte.
 
 mod answers;
 mod charsets;
@@ -16,11 +15,11 @@ use crate::support::client::{Ask, Client, Got, Proto};
 use crate::support::origin::{Origin, Page};
 use crate::support::sandbox::{Sandbox, Server};
 
-/// Every form of a fixture: its file and the options of `record`.
+/// The forms of a fixture: its file and the options of `record`.
 const FORMS: [(&str, &[&str]); 3] =
     [("hars/api.har", &[]), ("hars/api.har", &["--content", "embed"]), ("hars/api.zip", &[])];
 
-/// Records these requests and gives what came live; the origin is stopped.
+/// Records requests, stops the origin and returns the live answers.
 fn record(sandbox: &Sandbox, origin: Origin, output: &str, options: &[&str], proto: Proto, asks: &[Ask]) -> Vec<Got> {
     let mut args: Vec<String> = ["record", "-o", output].iter().chain(options).map(|&arg| arg.to_owned()).collect();
     args.extend(origin.args());
@@ -32,7 +31,7 @@ fn record(sandbox: &Sandbox, origin: Origin, output: &str, options: &[&str], pro
     live
 }
 
-/// A running replay and a client of it.
+/// Starts a replay with a client.
 fn replay(sandbox: &Sandbox, args: &[&str], proto: Proto) -> (Server, Client) {
     let replay = sandbox.start(["replay"].iter().chain(args));
     let client = Client::new(replay.proxy(), replay.ca(), proto);
@@ -62,7 +61,7 @@ fn missed(got: &Got) -> String {
     got.text()
 }
 
-/// Sends these bytes and reads what comes until the end.
+/// Sends bytes and reads to the end.
 fn raw(to: SocketAddr, request: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(to).unwrap();
     stream.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();

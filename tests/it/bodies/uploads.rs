@@ -1,4 +1,4 @@
-//! How an upload is framed says nothing about what it is.
+//! The framing of an upload does not affect matching.
 
 use super::{missed, post, raw, record, replay, served};
 use crate::support::client::{Ask, Proto};
@@ -15,7 +15,7 @@ fn entry_of(answer: &[u8]) -> String {
 }
 
 #[test]
-fn chunks_a_length_an_expectation_and_frames_match_alike() {
+fn uploads_match_with_any_framing() {
     let framed = [
         format!("{HEAD}Content-Length: 11\r\n\r\nhello there"),
         format!("{HEAD}Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6;a=b\r\n there\r\n0\r\n\r\n"),
@@ -43,7 +43,7 @@ fn chunks_a_length_an_expectation_and_frames_match_alike() {
 }
 
 #[test]
-fn no_payload_and_one_of_no_bytes_are_the_same_and_another_is_not() {
+fn missing_and_empty_payloads_are_equal() {
     let sandbox = Sandbox::new();
     let asks =
         [Ask::new("POST", "https://api.test/api/echo"), Ask::new("DELETE", "https://api.test/api/items/9").body("why")];
@@ -55,6 +55,6 @@ fn no_payload_and_one_of_no_bytes_are_the_same_and_another_is_not() {
     missed(&client.ask(Ask::new("DELETE", "https://api.test/api/items/9")));
     missed(&client.ask(post("/api/echo", "text/plain", "x")));
     let empty = b"POST http://api.test/api/echo HTTP/1.1\r\nHost: api.test\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
-    assert!(String::from_utf8_lossy(&raw(server.proxy(), empty)).contains("501"), "that one was recorded over https");
+    assert!(String::from_utf8_lossy(&raw(server.proxy(), empty)).contains("501"), "the entry was recorded over https");
     server.stop().expect(1);
 }

@@ -1,4 +1,4 @@
-//! Messages on the wire: framing, keep-alive, what the parser accepts and refuses.
+//! Framing, keep-alive, and the heads that the parser accepts and refuses.
 
 use std::io::Read;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use crate::support::client::{Ask, Proto};
 use harproxy_tls::authority::Alpn;
 
 #[test]
-fn a_connection_is_kept_and_pipelined_requests_are_answered_in_order() {
+fn connection_is_kept_and_pipelined_requests_are_answered_in_order() {
     let stage = Stage::start();
     let mut raw = stage.raw();
     let requests: String = (0..3).map(|n| format!("GET http://a.test/{n} HTTP/1.1\r\n\r\n")).collect();
@@ -23,7 +23,7 @@ fn a_connection_is_kept_and_pipelined_requests_are_answered_in_order() {
 }
 
 #[test]
-fn an_upload_waits_for_the_hundred() {
+fn upload_waits_for_100_continue() {
     let stage = Stage::start();
     let mut raw = stage.raw();
     raw.send("POST http://a.test/ HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n");
@@ -32,11 +32,11 @@ fn an_upload_waits_for_the_hundred() {
     assert_eq!(raw.echo()["body"], "body");
 
     raw.send("POST http://a.test/unread HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n");
-    assert!(raw.answer().0.starts_with("HTTP/1.1 501 "), "an answer without a look at the body spares the upload");
+    assert!(raw.answer().0.starts_with("HTTP/1.1 501 "), "no 100 if the handler does not read the body");
 }
 
 #[test]
-fn chunks_and_trailers_of_a_request_arrive() {
+fn chunks_and_trailers_of_a_request_are_read() {
     let stage = Stage::start();
     let mut raw = stage.raw();
     raw.send("POST http://a.test/ HTTP/1.1\r\nTransfer-Encoding: Chunked\r\n\r\n3\r\nabc\r\n0\r\nX-Sum: 1\r\n\r\n");
@@ -46,7 +46,7 @@ fn chunks_and_trailers_of_a_request_arrive() {
 }
 
 #[test]
-fn trailers_go_to_those_who_ask_for_them() {
+fn trailers_are_sent_to_clients_with_te_trailers() {
     let stage = Stage::with(Setting { alpn: Alpn::Http2, ..Setting::default() });
     let mut raw = stage.raw();
     raw.send("GET http://a.test/trailers HTTP/1.1\r\nTE: trailers\r\nConnection: TE, close\r\n\r\n");
@@ -87,7 +87,7 @@ fn answers_without_a_body_have_none() {
 }
 
 #[test]
-fn clients_of_http_10_are_served() {
+fn http_10_clients_are_served() {
     let stage = Stage::start();
     let mut raw = stage.raw();
     raw.send("GET http://a.test/trailers HTTP/1.0\r\n\r\n");
@@ -103,7 +103,7 @@ fn clients_of_http_10_are_served() {
 }
 
 #[test]
-fn nothing_is_added_that_the_handler_did_not_say() {
+fn engine_adds_no_headers() {
     let stage = Stage::start();
     let mut raw = stage.raw();
     raw.send("GET http://a.test/ HTTP/1.1\r\n\r\n");
@@ -113,11 +113,11 @@ fn nothing_is_added_that_the_handler_did_not_say() {
 }
 
 #[test]
-fn a_head_has_one_meaning_or_none() {
+fn ambiguous_heads_are_refused() {
     let stage = Stage::start();
     let refused = [
         ("two lengths", "POST http://a.test/ HTTP/1.1\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\nbody!"),
-        ("no length at all", "POST http://a.test/ HTTP/1.1\r\nContent-Length: x\r\n\r\n"),
+        ("an invalid length", "POST http://a.test/ HTTP/1.1\r\nContent-Length: x\r\n\r\n"),
         ("a signed length", "POST http://a.test/ HTTP/1.1\r\nContent-Length: +4\r\n\r\nbody"),
         ("an unknown last coding", "POST http://a.test/ HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n"),
         ("codings in HTTP/1.0", "POST http://a.test/ HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
@@ -126,7 +126,7 @@ fn a_head_has_one_meaning_or_none() {
         ("no version", "GET http://a.test/\r\n\r\n"),
         ("no method", " http://a.test/ HTTP/1.1\r\n\r\n"),
         ("a NUL", "GET http://a.test/ HTTP/1.1\r\nX-A: \0\r\n\r\n"),
-        ("a port that is none", "GET http://a.test:x/ HTTP/1.1\r\nConnection: close\r\n\r\n"),
+        ("an invalid port", "GET http://a.test:x/ HTTP/1.1\r\nConnection: close\r\n\r\n"),
         ("another scheme", "GET ftp://a.test/ HTTP/1.1\r\nConnection: close\r\n\r\n"),
         ("neither TLS nor HTTP", "\x00\x01\x02\x03\r\n\r\n"),
     ];
@@ -137,7 +137,7 @@ fn a_head_has_one_meaning_or_none() {
         assert!(answer.starts_with("HTTP/1.1 400 ") || answer.starts_with("HTTP/1.0 400 "), "{what}: {answer}");
     }
 
-    // A chunked body wins over a length, and the connection does not outlive the doubt.
+    // A chunked body wins over a length, and the connection is closed.
     let mut raw = stage.raw();
     raw.send("POST http://a.test/ HTTP/1.1\r\nContent-Length: 30\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\nGET");
     let echo = raw.echo();
@@ -149,7 +149,7 @@ fn a_head_has_one_meaning_or_none() {
     raw.send("POST http://a.test/ HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\nConnection: close\r\n\r\n0\r\n\r\n");
     assert!(raw.rest_text().starts_with("HTTP/1.1 501 "));
 
-    // Line ends without CR are read as RFC 9112 section 2.2 allows, and are gone behind the parser.
+    // Line ends without CR are accepted (RFC 9112 section 2.2) and normalised.
     let mut raw = stage.raw();
     raw.send("GET http://a.test/lf HTTP/1.1\nX-A: 1\n\n");
     let echo = raw.echo();
@@ -157,7 +157,7 @@ fn a_head_has_one_meaning_or_none() {
 }
 
 #[test]
-fn a_broken_body_is_an_error_and_not_an_end() {
+fn malformed_chunked_body_is_an_error() {
     let stage = Stage::start();
     let mut raw = stage.raw();
     raw.send("POST http://a.test/ HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n0\r\n\r\n");
@@ -166,7 +166,7 @@ fn a_broken_body_is_an_error_and_not_an_end() {
 }
 
 #[test]
-fn heads_may_be_long_but_not_without_end() {
+fn long_heads_are_accepted_up_to_a_limit() {
     let stage = Stage::start();
     let mut raw = stage.raw();
     let long = "x".repeat(200 * 1024);
@@ -192,7 +192,7 @@ fn heads_may_be_long_but_not_without_end() {
 }
 
 #[test]
-fn a_slow_head_is_cut_and_an_idle_connection_closed() {
+fn slow_heads_and_idle_connections_are_closed() {
     let short = Duration::from_millis(50);
     let stage = Stage::with(Setting { head_timeout: short, ..Setting::default() });
     for begun in ["G", "GET http://a.test/ HTTP/1.1\r\nX-A"] {
@@ -204,7 +204,7 @@ fn a_slow_head_is_cut_and_an_idle_connection_closed() {
     raw.send("GET http://a.test/ HTTP/1.1\r\n\r\n");
     raw.echo();
     raw.send("GET http://a.test/ HTTP/1.1\r\n");
-    assert_eq!(raw.rest(), b"", "the second head came too slowly");
+    assert_eq!(raw.rest(), b"", "the second head was too slow");
     let mut raw = stage.tunnel("a.test:443");
     raw.send([0x16, 3, 1, 2, 0, 1]);
     assert_eq!(raw.rest(), b"", "the rest of the ClientHello did not come");
@@ -217,33 +217,33 @@ fn a_slow_head_is_cut_and_an_idle_connection_closed() {
     assert_eq!(raw.rest(), b"");
     assert_eq!(stage.tunnel("a.test:443").rest(), b"");
     let mut raw = stage.tunnel("a.test:80");
-    // The preface and empty SETTINGS (RFC 9113 section 3.4): ours come back, and in the end GOAWAY.
+    // Preface and empty SETTINGS (RFC 9113 section 3.4). The answer is SETTINGS and finally GOAWAY.
     raw.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0");
     let frames = raw.rest();
     assert!(frames.windows(5).any(|frame| frame == [8, 7, 0, 0, 0]), "{frames:?}");
 }
 
 #[test]
-fn an_answer_survives_an_upload_that_nobody_reads() {
+fn answer_reaches_the_client_despite_an_unread_upload() {
     let stage = Stage::start();
     let mut raw = stage.raw();
     let upload = vec![b'x'; 8 * 1024 * 1024];
     raw.send(format!("POST http://a.test/unread HTTP/1.1\r\nContent-Length: {}\r\n\r\n", upload.len()));
-    // Like a client that reads only when it has sent all.
+    // The client reads only after it has sent the whole upload.
     raw.send(&upload);
     let (head, body) = raw.answer();
     assert!(head.starts_with("HTTP/1.1 501 ") && body == "not read", "{head}{body}");
 }
 
 #[test]
-fn a_close_is_an_end_without_a_byte() {
+fn close_ends_the_connection_without_a_byte() {
     let stage = Stage::with(Setting { alpn: Alpn::Http2, ..Setting::default() });
     let mut raw = stage.raw();
     raw.send("GET http://a.test/close HTTP/1.1\r\n\r\n");
     let mut byte = [0];
     assert_eq!(raw.0.read(&mut byte).unwrap(), 0);
 
-    // Over HTTP/2 only the stream ends.
+    // Over HTTP/2 only the stream is reset.
     let (closed, after) = crate::support::block_on(async {
         let mut send = h2(&stage).await;
         let ask = |path: &str| http::Request::get(format!("https://a.test{path}")).body(String::new()).unwrap();
@@ -268,14 +268,14 @@ async fn h2(stage: &Stage) -> hyper::client::conn::http2::SendRequest<String> {
 }
 
 #[test]
-fn a_body_that_breaks_off_cuts_the_connection_behind_what_there_was() {
+fn failed_body_closes_the_connection_after_its_data() {
     let stage = Stage::with(Setting { alpn: Alpn::Http2, ..Setting::default() });
     let mut raw = stage.raw();
     raw.send("GET http://a.test/broken HTTP/1.1\r\n\r\n");
     let answer = raw.rest_text();
     assert!(answer.ends_with("\r\n\r\n4\r\nhalf\r\n"), "{answer}");
 
-    // Over HTTP/2 it is no other when all there was has long been written.
+    // Over HTTP/2 the data also arrives if it was flushed before the failure.
     let results = ["/broken", "/broken-later"].map(|path| {
         crate::support::block_on(async {
             let mut send = h2(&stage).await;
@@ -286,8 +286,9 @@ fn a_body_that_breaks_off_cuts_the_connection_behind_what_there_was() {
                 stage.echo.gate.notify_one();
             }
             let rest = http_body_util::BodyExt::collect(body);
-            let rest =
-                tokio::time::timeout(std::time::Duration::from_secs(20), rest).await.expect("it is told at once");
+            let rest = tokio::time::timeout(std::time::Duration::from_secs(20), rest)
+                .await
+                .expect("the failure arrives at once");
             (data, rest.map(drop))
         })
     });

@@ -1,10 +1,10 @@
-//! The proxy port: absolute form, sessions and credentials, its own pages.
+//! The proxy port: absolute form, sessions, credentials and the proxy's own pages.
 
 use super::stage::{Setting, Stage, authorization};
 use crate::support::client::{Ask, Proto};
 
 #[test]
-fn absolute_form_says_where_to_and_the_host_header_does_not() {
+fn absolute_form_wins_over_the_host_header() {
     let stage = Stage::start();
     let mut raw = stage.raw();
     raw.send(
@@ -26,7 +26,7 @@ fn absolute_form_says_where_to_and_the_host_header_does_not() {
 }
 
 #[test]
-fn http2_with_prior_knowledge_is_understood_on_the_proxy_port() {
+fn proxy_port_accepts_http2_with_prior_knowledge() {
     let stage = Stage::start();
     let answer = crate::support::block_on(async {
         let tcp = tokio::net::TcpStream::connect(stage.addr).await.unwrap();
@@ -43,7 +43,7 @@ fn http2_with_prior_knowledge_is_understood_on_the_proxy_port() {
 }
 
 #[test]
-fn a_proxy_url_with_https_works_too() {
+fn proxy_port_accepts_tls() {
     let stage = Stage::start();
     let client = stage.client(Proto::H1);
     let (direct, inside) = crate::support::block_on(async {
@@ -71,7 +71,7 @@ fn a_proxy_url_with_https_works_too() {
 }
 
 #[test]
-fn the_user_name_names_the_session_and_goes_no_further() {
+fn user_name_is_the_session_and_is_not_forwarded() {
     let stage = Stage::start();
     let mut raw = stage.raw();
     for (credentials, session) in [(Some("worker-3:x"), Some("worker-3")), (None, None), (Some("w4:"), Some("w4"))] {
@@ -84,7 +84,7 @@ fn the_user_name_names_the_session_and_goes_no_further() {
 }
 
 #[test]
-fn a_connect_names_the_session_of_all_requests_inside() {
+fn connect_sets_the_session_of_all_requests_inside() {
     let stage = Stage::start();
     let mut client = stage.client(Proto::H1);
     client.user = Some("worker-5".into());
@@ -92,7 +92,7 @@ fn a_connect_names_the_session_of_all_requests_inside() {
 }
 
 #[test]
-fn with_auth_only_the_right_credentials_are_let_in() {
+fn auth_requires_the_right_credentials() {
     let stage = Stage::with(Setting { auth: Some("me:secret"), ..Setting::default() });
     let mut raw = stage.raw();
     for wrong in ["", "me:wrong", "you:secret", "me+x:wrong"] {
@@ -113,7 +113,7 @@ fn with_auth_only_the_right_credentials_are_let_in() {
 }
 
 #[test]
-fn its_own_pages_are_for_its_own_names() {
+fn own_pages_require_an_own_host_name() {
     let stage = Stage::start();
     let port = stage.addr.port();
     let get = |path: &str, headers: &str| {
@@ -134,7 +134,7 @@ fn its_own_pages_are_for_its_own_names() {
             let answer = get(path, rebound);
             assert!(answer.starts_with("HTTP/1.1 421 ") && answer.contains("HTTP_PROXY=http://127.0.0.1"), "{answer}");
         }
-        // That something answers is no secret, and a container's health check knows it by the name of its service.
+        // The health check answers under any name: a container knows the proxy by the name of its service.
         assert!(get("/healthz", rebound).ends_with("{\"status\":\"ok\"}\n"), "{rebound}");
     }
     let other_site = format!("{own}Origin: https://evil.test\r\n");
@@ -148,7 +148,7 @@ fn its_own_pages_are_for_its_own_names() {
 }
 
 #[test]
-fn the_proxy_does_not_forward_to_itself() {
+fn proxy_does_not_forward_to_itself() {
     let stage = Stage::start();
     let client = stage.client(Proto::H1);
     assert_eq!(client.get(&format!("http://{}/healthz", stage.addr)).text(), "{\"status\":\"ok\"}\n");

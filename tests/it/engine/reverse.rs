@@ -1,4 +1,4 @@
-//! `--reverse`: listening as an origin would.
+//! `--reverse` ports.
 
 use std::net::SocketAddr;
 
@@ -39,7 +39,7 @@ fn addr(url: &url::Url) -> SocketAddr {
 }
 
 #[test]
-fn each_origin_has_its_url_and_those_with_a_prefix_share_a_port() {
+fn origins_have_urls_and_share_a_port_if_they_have_a_prefix() {
     let stage = stage(false);
     let (api, a, ab) = (url(&stage, "API"), url(&stage, "A"), url(&stage, "AB"));
     assert_eq!((a.path(), ab.path()), ("/a", "/a/b"));
@@ -71,7 +71,7 @@ fn each_origin_has_its_url_and_those_with_a_prefix_share_a_port() {
 }
 
 #[test]
-fn tls_has_a_certificate_for_the_name_asked() {
+fn reverse_port_has_a_certificate_for_the_requested_name() {
     let stage = stage(true);
     let api = url(&stage, "API");
     assert_eq!(api.scheme(), "https");
@@ -102,7 +102,7 @@ fn tls_has_a_certificate_for_the_name_asked() {
 }
 
 #[test]
-fn a_client_that_asks_the_proxy_for_a_reverse_port_gets_the_origin() {
+fn reverse_port_is_reachable_through_the_proxy_port() {
     let stage = stage(false);
     let client = stage.client(Proto::H1);
     let api = url(&stage, "API");

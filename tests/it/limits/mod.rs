@@ -1,5 +1,5 @@
-//! What is too much, too slow or too long, against the real binary: each has its bound, memory stays within one, and everybody
-//! else is served meanwhile.
+//! Limits of the real binary: too many, too slow and too long messages are refused, memory stays bounded, and other clients
+//! are served meanwhile.
 
 mod connecting;
 mod crowds;
@@ -18,14 +18,14 @@ use crate::support::client::{Client, Proto};
 use crate::support::raw::read_head;
 use crate::support::sandbox::{Sandbox, Server};
 
-/// A replay of a few answers of `http://api.test` under way.
-struct Shop {
+/// A running replay with a few entries of `api.test`.
+struct ReplayServer {
     sandbox: Sandbox,
     server: Server,
 }
 
-impl Shop {
-    fn open(options: &[&str]) -> Self {
+impl ReplayServer {
+    fn start(options: &[&str]) -> Self {
         let sandbox = Sandbox::new();
         let entries = [
             text("GET http://api.test/api/good", "good"),
@@ -34,14 +34,14 @@ impl Shop {
         ];
         sandbox.write("hars/api.har", own(&["{http,https}://api.test/**"], &entries).to_string());
         let server = sandbox.start(["replay", "hars/api.har"].iter().chain(options));
-        Shop { sandbox, server }
+        ReplayServer { sandbox, server }
     }
 
     fn raw(&self) -> Raw {
         Raw::to(self.server.proxy())
     }
 
-    /// Somebody else comes and gets what they asked for, in the clear and over TLS.
+    /// Asserts that another client is served, over HTTP and HTTPS.
     #[track_caller]
     fn serves(&self) {
         serves(&self.server, "http://api.test/api/good");
@@ -57,13 +57,13 @@ fn serves(server: &Server, url: &str) {
 
 const GOOD: &str = "GET http://api.test/api/good HTTP/1.1\r\nHost: api.test\r\n\r\n";
 
-/// A connection whose bytes are the test's own.
+/// A connection for requests that are written byte by byte.
 struct Raw(TcpStream);
 
 impl Raw {
     fn to(addr: SocketAddr) -> Self {
         let stream = TcpStream::connect(addr).unwrap();
-        // Long enough for any machine; nothing waits for it unless a test fails.
+        // A time limit that passes only if a test fails.
         stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         stream.set_write_timeout(Some(Duration::from_secs(60))).unwrap();
         Raw(stream)
@@ -73,10 +73,10 @@ impl Raw {
         self.0.write_all(bytes.as_ref()).unwrap();
     }
 
-    /// Sends the same again and again until the other side closes, but no more than `most` bytes; how many it took.
-    fn flood(&mut self, bytes: &[u8], most: usize) -> usize {
+    /// Sends the same bytes until the other side closes, up to `max` bytes. Returns the number of bytes sent.
+    fn flood(&mut self, bytes: &[u8], max: usize) -> usize {
         let mut sent = 0;
-        while sent < most && self.0.write_all(bytes).is_ok() {
+        while sent < max && self.0.write_all(bytes).is_ok() {
             sent += bytes.len();
         }
         sent
@@ -86,7 +86,7 @@ impl Raw {
         self.0.shutdown(Shutdown::Write).unwrap();
     }
 
-    /// A head, and as much of the body as it announces.
+    /// Reads an answer with a Content-Length: head and body.
     #[track_caller]
     fn answer(&mut self) -> (String, String) {
         let head = String::from_utf8(read_head(&mut self.0)).unwrap();
@@ -96,7 +96,7 @@ impl Raw {
         (head, String::from_utf8(body).unwrap())
     }
 
-    /// What comes until the other side closes, or resets: it does so with bytes of ours unread.
+    /// Reads until the other side closes, or resets because it has unread bytes.
     #[track_caller]
     fn rest(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();
@@ -117,7 +117,7 @@ impl Raw {
     }
 }
 
-/// The most memory that the process ever had, in MiB.
+/// The peak memory of the process, in MiB.
 fn peak(server: &Server) -> u64 {
     status(server, "VmHWM:") / 1024
 }
@@ -128,25 +128,25 @@ fn status(server: &Server, name: &str) -> u64 {
     line.split_whitespace().next().unwrap().parse().unwrap()
 }
 
-/// Waits until it has no more than so many descriptors open. Each look is a request, so that there is an end to it.
+/// Waits until the process has at most `max` descriptors open. Each check makes a request.
 #[track_caller]
-fn descriptors_come_back(server: &Server, most: usize) {
+fn wait_for_descriptors(server: &Server, max: usize) {
     for _ in 0..2000 {
         serves(server, "http://api.test/api/good");
-        if descriptors(server) <= most {
+        if descriptors(server) <= max {
             return;
         }
     }
-    panic!("{} descriptors are left, not {most}", descriptors(server));
+    panic!("{} descriptors are left, not {max}", descriptors(server));
 }
 
-/// How many descriptors it has open.
+/// The number of open descriptors of the process.
 fn descriptors(server: &Server) -> usize {
     std::fs::read_dir(format!("/proc/{}/fd", server.pid())).unwrap().count()
 }
 
-/// Lets this process have as many descriptors as it may; how many that is.
-fn descriptors_allowed() -> usize {
+/// Raises the descriptor limit of this process to its maximum and returns it.
+fn raise_descriptor_limit() -> usize {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
