@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use crate::replay::stage::{foreign, text};
-use crate::support::client::{Ask, Client, Proto};
+use crate::support::client::{Client, Proto, TestRequest};
 use crate::support::origin::Origin;
 use crate::support::sandbox::{Sandbox, Server, finish};
 
@@ -54,7 +54,7 @@ fn only_the_right_credentials_give_access() {
     let server = sandbox.start(["replay", "--auth", "me:secret"]);
     let ask = |user: Option<&str>, url: &str| {
         let user = user.map(str::to_owned);
-        Client { user, ..Client::new(server.proxy(), server.ca(), Proto::H1) }.try_ask(Ask::new("GET", url))
+        Client { user, ..Client::new(server.proxy(), server.ca(), Proto::H1) }.try_send(TestRequest::new("GET", url))
     };
     for url in ["http://api.test/api/good", "https://api.test/api/good"] {
         for wrong in [None, Some("me:"), Some("me:secre"), Some("me:secrets"), Some("Me:secret"), Some("me+x:secre")] {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::support::client::{Ask, Client, Got, Proto};
+use crate::support::client::{Client, Proto, TestRequest, TestResponse};
 use crate::support::origin::Origin;
 use crate::support::sandbox::{Sandbox, Server};
 
@@ -19,7 +19,7 @@ fn rfc3339(at: SystemTime) -> String {
 }
 
 /// The seconds from `now` to the expiry of a login's cookie, by Expires and by Max-Age.
-fn cookie_left(login: &Got, now: SystemTime) -> (i64, i64) {
+fn cookie_left(login: &TestResponse, now: SystemTime) -> (i64, i64) {
     let cookie = cookie::Cookie::parse(login.header("set-cookie").unwrap()).unwrap();
     let expires = cookie.expires_datetime().unwrap();
     ((expires - OffsetDateTime::from(now)).whole_seconds(), cookie.max_age().unwrap().whole_seconds())
@@ -41,12 +41,13 @@ fn client(server: &Server) -> Client {
 const LOGIN: &str = "https://api.test/api/login";
 
 /// Logs in, and sends a request with the cookie and token of the login.
-fn visit(client: &Client) -> (Got, Got) {
-    let login = client.ask(Ask::new("POST", LOGIN).body("user=ada"));
+fn visit(client: &Client) -> (TestResponse, TestResponse) {
+    let login = client.send(TestRequest::new("POST", LOGIN).body("user=ada"));
     let cookie = login.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
     let bearer = format!("Bearer {}", login.json()["access_token"].as_str().unwrap());
-    let ask = Ask::new("GET", "https://api.test/api/json").header("cookie", &cookie).header("authorization", &bearer);
-    (login, client.ask(ask))
+    let ask =
+        TestRequest::new("GET", "https://api.test/api/json").header("cookie", &cookie).header("authorization", &bearer);
+    (login, client.send(ask))
 }
 
 #[test]
@@ -138,7 +139,8 @@ fn only_tokens_with_a_placeholder_signature_move_with_the_clock() {
     let tomorrow = [("HARPROXY_TEST_NOW", "2026-11-21T09:30:00Z")];
     let replay = sandbox.start_with(["replay", "api.har"], &tomorrow);
     let get = |path: &str| {
-        client(&replay).ask(Ask::new("GET", &format!("https://api.test/{path}")).header("accept-encoding", "gzip"))
+        client(&replay)
+            .send(TestRequest::new("GET", &format!("https://api.test/{path}")).header("accept-encoding", "gzip"))
     };
     assert_eq!(get("json").text(), json(&then_later));
     assert_eq!(get("form").text(), format!("a=1&id_token={then_later}"));

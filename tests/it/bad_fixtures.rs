@@ -11,7 +11,7 @@ use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
 use crate::replay::stage::{entry, foreign, own, posted, text};
-use crate::support::client::{Ask, Client, Got, Proto};
+use crate::support::client::{Client, Proto, TestRequest, TestResponse};
 use crate::support::sandbox::{Sandbox, Server};
 
 const HOST: &str = "http://api.test";
@@ -43,7 +43,7 @@ fn is_good(client: &Client, path: &str) {
 
 /// A miss that says all of this.
 #[track_caller]
-fn says(got: &Got, words: &[&str]) {
+fn says(got: &TestResponse, words: &[&str]) {
     assert_eq!((got.status, got.header("x-harproxy")), (501, Some("miss")), "{}", got.text());
     for word in words {
         assert!(got.text().contains(word), "`{word}`: {}", got.text());
@@ -124,7 +124,7 @@ fn payload_files_that_are_none_of_the_fixtures_are_never_read() {
         says(&got, &[word, "hars/api.har#"]);
         assert_eq!(got.json()["kind"], "unreadable", "{path}: {}", got.text());
     }
-    says(&client.ask(Ask::new("POST", &url("/api/upload")).body("secret")), &["leaves the folder"]);
+    says(&client.send(TestRequest::new("POST", &url("/api/upload")).body("secret")), &["leaves the folder"]);
     is_good(&client, "/api/good");
     server.stop().expect(1).says("leaves the folder");
 }
@@ -152,7 +152,7 @@ fn bodies_that_lie_about_what_they_are() {
     sandbox.write("hars/api.har", own(&["**"], &entries).to_string());
     let (server, client) = replay(&sandbox);
     says(&client.get(&url("/api/base64")), &["base64", "hars/api.har#1"]);
-    let ask = |path: &str| client.ask(Ask::new("GET", &url(path)).header("accept-encoding", "gzip"));
+    let ask = |path: &str| client.send(TestRequest::new("GET", &url(path)).header("accept-encoding", "gzip"));
     let got = ask("/api/decoded");
     assert_eq!((got.header("content-encoding"), got.decoded()), (Some("gzip"), b"decoded already".to_vec()));
     let got = ask("/api/lie");
@@ -280,7 +280,7 @@ fn requests_that_are_broken_are_told_so_and_fail_no_run() {
         assert!(answer.starts_with("HTTP/1.1 400"), "{}: {answer}", String::from_utf8_lossy(line));
     }
     is_good(&client, "/api/good");
-    assert_eq!(client.ask(Ask::new("POST", &url("/api/upload")).body("hello")).text(), "taken");
+    assert_eq!(client.send(TestRequest::new("POST", &url("/api/upload")).body("hello")).text(), "taken");
     server.stop().expect(0);
 }
 
@@ -316,7 +316,7 @@ fn values_without_measure_are_values() {
     let (server, client) = replay(&sandbox);
     for n in 0..count {
         // Served or explained; nothing hangs, nothing breaks.
-        let got = client.try_ask(Ask::new("GET", &url(&format!("/api/{n}"))));
+        let got = client.try_send(TestRequest::new("GET", &url(&format!("/api/{n}"))));
         assert!(got.is_ok() || n < 3, "{n}: {:?}", got.err());
     }
     for name in ["time", "startedDateTime"] {

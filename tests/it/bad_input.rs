@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::net::TcpListener;
 
-use crate::support::client::{Ask, Client, Proto};
+use crate::support::client::{Client, Proto, TestRequest};
 use crate::support::origin::Origin;
 use crate::support::raw::RawOrigin;
 use crate::support::sandbox::{Output, Sandbox};
@@ -100,12 +100,12 @@ fn a_command_that_is_not_there_or_not_executable() {
 }
 
 /// Asks an upstream that fails through a recorder, and gives what the client and the fixture say of it.
-fn record_failure(args: &[String], url: &str) -> (crate::support::client::Got, serde_json::Value) {
+fn record_failure(args: &[String], url: &str) -> (crate::support::client::TestResponse, serde_json::Value) {
     let sandbox = Sandbox::new();
     let args: Vec<String> =
         ["record", "-o", "hars/api.har"].iter().map(|s| (*s).to_owned()).chain(args.to_vec()).collect();
     let recorder = sandbox.start(&args);
-    let got = Client::new(recorder.proxy(), recorder.ca(), Proto::H1).ask(Ask::new("GET", url));
+    let got = Client::new(recorder.proxy(), recorder.ca(), Proto::H1).send(TestRequest::new("GET", url));
     recorder.stop().expect(0);
     let har = sandbox.har("hars/api.har");
     assert_eq!(har["log"]["entries"].as_array().unwrap().len(), 1);
@@ -173,7 +173,10 @@ fn an_upstream_that_breaks_off_half_way_is_stored_truncated() {
         &format!("api.test:80={}", raw.addr),
     ]);
     let client = Client::new(recorder.proxy(), recorder.ca(), Proto::H1);
-    assert!(client.try_ask(Ask::new("GET", "http://api.test/api/cut")).is_err(), "the cut must reach the client");
+    assert!(
+        client.try_send(TestRequest::new("GET", "http://api.test/api/cut")).is_err(),
+        "the cut must reach the client"
+    );
     recorder.stop().expect(0);
     let entry = sandbox.har("hars/api.har")["log"]["entries"][0].clone();
     assert_eq!(entry["response"]["content"]["text"], "only this");
@@ -182,7 +185,7 @@ fn an_upstream_that_breaks_off_half_way_is_stored_truncated() {
 
     let replay = sandbox.start(["replay", "hars/api.har"]);
     let client = Client::new(replay.proxy(), replay.ca(), Proto::H1);
-    assert!(client.try_ask(Ask::new("GET", "http://api.test/api/cut")).is_err(), "as live");
+    assert!(client.try_send(TestRequest::new("GET", "http://api.test/api/cut")).is_err(), "as live");
     replay.stop().expect(1).says("truncated");
 }
 

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::cli::Stage;
+use crate::cli::CliSandbox;
 use crate::support::sandbox::{Output, finish};
 
-fn doctor(stage: &Stage, options: &[&str], script: &str) -> Output {
+fn doctor(stage: &CliSandbox, options: &[&str], script: &str) -> Output {
     let mut command = stage.sandbox.command(["doctor"]);
     command.args(stage.origin.args()).args(options).args(["--", "sh", "-c", script]);
     finish(command.output().unwrap())
@@ -17,7 +17,7 @@ fn diagnosis(output: &Output) -> Value {
 
 #[test]
 fn what_comes_through_is_counted_by_origin_and_nothing_is_written() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     let script = "curl -sS https://api.test/api/json https://api.test/api/text http://api.test/api/text";
     let output = doctor(&stage, &[], script).expect(0).says("✓ doctor").says("https://api.test  2 requests");
     assert!(output.stdout.contains("Ada"), "standard output is CMD's: {output:?}");
@@ -34,7 +34,7 @@ fn what_comes_through_is_counted_by_origin_and_nothing_is_written() {
 
 #[test]
 fn an_origin_that_gives_no_answer_is_no_fault_of_the_client() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let map = format!("down.test:80={nobody}");
     let output = doctor(&stage, &["--map", &map], "curl -s http://down.test/").expect(0);
@@ -43,7 +43,7 @@ fn an_origin_that_gives_no_answer_is_no_fault_of_the_client() {
 
 #[test]
 fn nothing_at_all_is_a_finding_and_the_status_of_cmd_comes_first() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     doctor(&stage, &[], "true").expect(1).says("✗ doctor").says("nothing came through the proxy");
     doctor(&stage, &[], "exit 7").expect(7).says("✗ doctor");
     stage.sandbox.run(["doctor", "--", "no-such-program"]).expect(127);
@@ -54,7 +54,7 @@ fn nothing_at_all_is_a_finding_and_the_status_of_cmd_comes_first() {
 
 #[test]
 fn credentials_that_are_missing_are_named() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     let script = "curl -s -x \"${HARPROXY_RUN_PROXY##*@}\" http://api.test/; true";
     let output = doctor(&stage, &["--auth", "me:s3cret-pass"], script).expect(1);
     let output = output.says("the one request that came got 407").says("http://USER:PASS@HOST:PORT");
@@ -63,7 +63,7 @@ fn credentials_that_are_missing_are_named() {
 
 #[test]
 fn a_client_that_does_not_trust_the_ca_is_named() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     let foreign = crate::support::repo("certs/ca.pem").display().to_string();
     let output = doctor(&stage, &[], &format!("curl -s --cacert {foreign} https://api.test/; true")).expect(1);
     let output = output.says("! tls-refused").says("api.test").says("refused the certificate that harproxy made");
@@ -84,7 +84,7 @@ mod past {
 
     #[test]
     fn a_connection_past_the_proxy_is_named_with_its_program_and_remedy() {
-        let (stage, origin) = (Stage::new(), origin());
+        let (stage, origin) = (CliSandbox::new(), origin());
         let script = format!(
             "curl -sS https://api.test/api/text; curl -s -m 1 --noproxy '*' 'http://user:secret@{}/?token=secret'; true",
             origin.addr
@@ -104,7 +104,7 @@ mod past {
 
     #[test]
     fn a_socket_of_pythons_own_goes_past() {
-        let (stage, origin) = (Stage::new(), origin());
+        let (stage, origin) = (CliSandbox::new(), origin());
         let script = format!(
             "python3 -c \"\
              import socket\n\
@@ -124,14 +124,14 @@ mod past {
 
     #[test]
     fn a_cleared_environment_is_named() {
-        let (stage, origin) = (Stage::new(), origin());
+        let (stage, origin) = (CliSandbox::new(), origin());
         let script = format!("env -i PATH=\"$PATH\" curl -s -m 1 http://{}/; true", origin.addr);
         let output = doctor(&stage, &[], &script).expect(1).says("started without harproxy's variables: curl");
         output.says("`curl` was started without HTTP_PROXY and HTTPS_PROXY");
     }
 
     /// The addresses that CMD is said to have gone past the proxy to.
-    fn past(stage: &Stage, options: &[&str], script: &str) -> Value {
+    fn past(stage: &CliSandbox, options: &[&str], script: &str) -> Value {
         let told = diagnosis(&doctor(stage, &[&["--json"], options].concat(), script).expect(1));
         told["past"].as_array().unwrap().iter().map(|past| past["address"].clone()).collect()
     }
@@ -139,7 +139,7 @@ mod past {
     /// Each time another connection, as long as the one in question, shows that there was somebody who looked.
     #[test]
     fn what_may_go_past_and_what_cmd_itself_listens_on_is_no_fault() {
-        let (stage, [origin, other]) = (Stage::new(), [(); 2].map(|()| origin()));
+        let (stage, [origin, other]) = (CliSandbox::new(), [(); 2].map(|()| origin()));
         let both =
             format!("curl -s -m 1 --noproxy '*' --parallel http://{}/ http://{}/; true", origin.addr, other.addr);
         let accused = json!([other.addr.to_string()]);

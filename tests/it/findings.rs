@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::cli::{CURL, Stage};
+use crate::cli::{CURL, CliSandbox};
 use crate::support::origin::Origin;
 use crate::support::repo;
 use crate::support::sandbox::{Output, Sandbox, finish};
@@ -135,7 +135,7 @@ fn every_kind_has_its_default_and_fail_on_changes_it() {
 
 #[test]
 fn a_recording_of_nothing_fails_and_says_what_to_do() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     stage.record(&["--report", "r.json"], &["true"]).expect(1).says("✗ nothing-recorded").says("harproxy doctor");
     let report = stage.sandbox.har("r.json");
     assert_eq!(
@@ -147,7 +147,7 @@ fn a_recording_of_nothing_fails_and_says_what_to_do() {
 /// The one that pins is told apart from the one that knows no CA: the other hosts' certificates were taken.
 #[test]
 fn a_refused_certificate_says_whether_it_is_the_ca_or_a_pin() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     let foreign = repo("certs/ca.pem").display().to_string();
     let refuses = format!("curl -s --cacert {foreign} https://api.test:8443/api/json");
     let map = format!("api.test:8443={}", stage.origin.https);
@@ -176,7 +176,7 @@ fn a_refused_certificate_says_whether_it_is_the_ca_or_a_pin() {
 /// Node.js finishes the handshake before it looks at the certificate, and leaves without a word.
 #[test]
 fn a_client_that_leaves_without_a_word_refused_the_certificate_too() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     let script = "require('https').get('https://api.test/api/json').on('error', () => {})";
     let command = ["sh", "-c", "env -u NODE_EXTRA_CA_CERTS -u SSL_CERT_FILE node -e \"$0\"", script];
     stage.record(&["-o", "hars/a.har"], &command).expect(1).says("! tls-refused").says("https://api.test/**");
@@ -185,7 +185,7 @@ fn a_client_that_leaves_without_a_word_refused_the_certificate_too() {
 /// A tunnel that nobody could read passes while recording, and that is told: a replay has nothing to answer it with.
 #[test]
 fn a_tunnel_that_could_not_be_read_is_told() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     let mail = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let map = format!("mail.test:25={}", mail.local_addr().unwrap());
     std::thread::spawn(move || {
@@ -202,7 +202,7 @@ fn a_tunnel_that_could_not_be_read_is_told() {
 /// A full disk, played by a limit on the size of files: the client gets its answer, the run fails with the reason.
 #[test]
 fn what_can_not_be_written_is_lost_and_harproxys_own_failure() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     let args = stage.args("record", &["-o", "hars/a.har"], &["curl", "-sS", "https://api.test/api/big?mib=8"]);
     let mut shell = std::process::Command::new("sh");
     // 2 MiB, in blocks of 512 bytes (dash) or 1024 (bash); who ignores the signal is told by the error.

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use crate::cli::Stage;
-use crate::support::origin::{Origin, Page};
+use crate::cli::CliSandbox;
+use crate::support::origin::{Origin, OriginResponse};
 use crate::support::sandbox::Sandbox;
 
 /// The data of a page.
@@ -27,7 +27,7 @@ fn a_recording_says_which_entry_each_exchange_became_and_shows_it() {
         asked.path.starts_with("/count").then(|| {
             let n = counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             let headers = vec![("content-type", "text/plain".to_owned())];
-            Page { status: 200, headers, body: format!("answer {n}").into(), ..Page::default() }
+            OriginResponse { status: 200, headers, body: format!("answer {n}").into(), ..OriginResponse::default() }
         })
     });
     let record = |urls: &[&str]| {
@@ -53,7 +53,7 @@ fn a_recording_says_which_entry_each_exchange_became_and_shows_it() {
 
 #[test]
 fn a_miss_has_its_payload_its_entry_and_its_request() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     stage.record(&[], &["curl", "-sS", "https://api.test/api/json", "-d", r#"{"id":1}"#]).expect(0);
     let cmd = ["curl", "-sS", "https://api.test/api/json", "-d", r#"{"id":"</script>"}"#];
     stage.replay(&["--report", "run.html"], &cmd).expect(1);
@@ -72,7 +72,7 @@ fn a_miss_has_its_payload_its_entry_and_its_request() {
 
 #[test]
 fn what_a_replay_added_is_shown_with_its_payload() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     stage.record(&[], &["curl", "-sS", "https://api.test/api/json"]).expect(0);
     let options = ["replay", "hars/recorded.har", "--on-miss", "record", "--report", "run.html"].map(str::to_owned);
     let both = curl(&["https://api.test/api/text", "https://api.test/api/json"]);
@@ -87,7 +87,7 @@ fn what_a_replay_added_is_shown_with_its_payload() {
 
 #[test]
 fn what_was_pruned_is_shown_as_it_was() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     stage.record(&[], &["curl", "-sS", "https://api.test/api/json", "https://api.test/api/text"]).expect(0);
     stage.replay(&["--prune", "--report", "run.html"], &["curl", "-sS", "https://api.test/api/json"]).expect(0);
     let data = data(&stage.sandbox.read("run.html"));
@@ -100,7 +100,7 @@ fn what_was_pruned_is_shown_as_it_was() {
 
 #[test]
 fn a_run_without_requests_shows_what_nothing_asked_for() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     stage.record(&[], &["curl", "-sS", "https://api.test/api/json"]).expect(0);
     stage.replay(&["--report", "run.html"], &["true"]).expect(1);
     let data = data(&stage.sandbox.read("run.html"));
@@ -111,7 +111,7 @@ fn a_run_without_requests_shows_what_nothing_asked_for() {
 
 #[test]
 fn no_secret_is_in_a_page() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     let secrets = ["hunter2-hunter2", "s3cr3t-of-the-query", "t0ken-of-the-header"];
     let url = format!("https://api.test/api/json?access_token={}", secrets[1]);
     let header = format!("authorization: Bearer {}", secrets[2]);

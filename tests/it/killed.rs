@@ -2,7 +2,7 @@
 
 use nix::sys::signal::Signal;
 
-use crate::support::client::{Client, Got, Proto};
+use crate::support::client::{Client, Proto, TestResponse};
 use crate::support::origin::Origin;
 use crate::support::sandbox::{Sandbox, Server};
 
@@ -16,7 +16,7 @@ fn start(sandbox: &Sandbox, command: &str, more: &[String]) -> Server {
     sandbox.start(args)
 }
 
-fn visit(server: &Server, proto: Proto) -> Vec<Got> {
+fn visit(server: &Server, proto: Proto) -> Vec<TestResponse> {
     let client = Client::new(server.proxy(), server.ca(), proto);
     PATHS.map(|path| client.get(&format!("https://api.test{path}"))).into()
 }

@@ -72,13 +72,13 @@ impl Tunnels {
 }
 
 /// Everything around a script: origin, proxy, and the environment that `-- CMD` would have.
-struct Stage {
+struct NodeSetup {
     origin: Origin,
     tunnels: Tunnels,
     sandbox: Sandbox,
 }
 
-impl Stage {
+impl NodeSetup {
     /// None, and a word on it, where there is no Node.js.
     fn set() -> Option<Self> {
         if Command::new("node").arg("--version").output().is_err() {
@@ -86,7 +86,7 @@ impl Stage {
             return None;
         }
         let origin = Origin::start();
-        Some(Stage { tunnels: Tunnels::to(&origin), origin, sandbox: Sandbox::new() })
+        Some(NodeSetup { tunnels: Tunnels::to(&origin), origin, sandbox: Sandbox::new() })
     }
 
     /// Runs `node ARGS` in that environment, in a folder whose name has a space, and gives what it printed.
@@ -146,7 +146,7 @@ fn script(body: &str) -> String {
 
 #[test]
 fn http_and_https_go_through_the_proxy() {
-    let Some(stage) = Stage::set() else { return };
+    let Some(stage) = NodeSetup::set() else { return };
     let body =
         "for (const scheme of ['http', 'https']) console.log(await get(`${scheme}://api.test/api/poll?${scheme}`));";
     let said = stage.node(&["-e", &script(body)], &[]);
@@ -159,7 +159,7 @@ fn http_and_https_go_through_the_proxy() {
 
 #[test]
 fn an_agent_of_the_programs_own_goes_through_the_proxy_and_keeps_its_connection() {
-    let Some(stage) = Stage::set() else { return };
+    let Some(stage) = NodeSetup::set() else { return };
     let body = "for (const scheme of ['http', 'https']) {
         const agent = new (require(scheme).Agent)({ keepAlive: true });
         for (const n of [1, 2, 3]) console.log(await get(`${scheme}://api.test/api/poll?${n}`, { agent }));
@@ -174,7 +174,7 @@ fn an_agent_of_the_programs_own_goes_through_the_proxy_and_keeps_its_connection(
 
 #[test]
 fn fetch_goes_through_the_proxy() {
-    let Some(stage) = Stage::set() else { return };
+    let Some(stage) = NodeSetup::set() else { return };
     let body = "for (const scheme of ['http', 'https']) {
         const answer = await fetch(`${scheme}://api.test/api/items`, { method: 'POST', body: 'sent' });
         console.log(answer.status, (await answer.text()).includes('sent'));
@@ -187,7 +187,7 @@ fn fetch_goes_through_the_proxy() {
 
 #[test]
 fn what_is_bypassed_does_not_go_through_the_proxy() {
-    let Some(stage) = Stage::set() else { return };
+    let Some(stage) = NodeSetup::set() else { return };
     let body = "console.log((await fetch(process.env.DIRECT)).status);
         const below = process.env.DIRECT.replace('127.0.0.1', 'sub.origin.localhost');
         const lookup = (name, options, done) => options.all ? done(null, [{ address: '127.0.0.1', family: 4 }]) : done(null, '127.0.0.1', 4);
@@ -198,7 +198,7 @@ fn what_is_bypassed_does_not_go_through_the_proxy() {
 
 #[test]
 fn a_client_that_knows_the_proxy_talks_to_it_itself() {
-    let Some(stage) = Stage::set() else { return };
+    let Some(stage) = NodeSetup::set() else { return };
     let body = "const { hostname, port } = new URL(process.env.http_proxy);
         console.log(await get('http://x/', { hostname, port, path: 'http://api.test/api/poll' }));";
     assert_eq!(stage.node(&["-e", &script(body)], &[]), "200 /api/poll");
@@ -208,7 +208,7 @@ fn a_client_that_knows_the_proxy_talks_to_it_itself() {
 
 #[test]
 fn a_refusal_is_an_error_that_says_so() {
-    let Some(stage) = Stage::set() else { return };
+    let Some(stage) = NodeSetup::set() else { return };
     let body = "console.log(await get('https://other.test/'));
         await fetch('https://other.test/').catch((error) => console.log(error.message, '-', error.cause.message));";
     let message = "the proxy answered 502 Nobody Home to CONNECT other.test:443";
@@ -222,7 +222,7 @@ fn a_refusal_is_an_error_that_says_so() {
 
 #[test]
 fn modules_workers_and_child_processes_keep_it() {
-    let Some(stage) = Stage::set() else { return };
+    let Some(stage) = NodeSetup::set() else { return };
     stage.sandbox.write(
         "main.mjs",
         "import https, { get } from 'node:https';
@@ -246,7 +246,7 @@ fn modules_workers_and_child_processes_keep_it() {
 
 #[test]
 fn node_itself_works_as_ever() {
-    let Some(stage) = Stage::set() else { return };
+    let Some(stage) = NodeSetup::set() else { return };
     let version = stage.node(&["--version"], &[("NODE_OPTIONS", "")]);
     assert_eq!(stage.node(&["--version"], &[]), version);
     assert_eq!(stage.node(&["-p", "1 + 1"], &[]), "2");

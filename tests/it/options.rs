@@ -1,6 +1,6 @@
 //! Options of the way upstream and of who may use the proxy, through the real binary.
 
-use crate::support::client::{Ask, Client, Proto};
+use crate::support::client::{Client, Proto, TestRequest};
 use crate::support::origin::Origin;
 use crate::support::repo;
 use crate::support::sandbox::{Sandbox, Server};
@@ -97,7 +97,7 @@ fn with_auth_only_those_who_know_it_get_in_and_a_session_stands_behind_a_plus() 
         let client = Client { user: user.map(str::to_owned), ..client(&recorder) };
         assert_eq!(client.get("http://api.test/api/json").status, status, "{user:?}");
     }
-    let stranger = client(&recorder).try_ask(Ask::new("GET", URL)).unwrap_err().to_string();
+    let stranger = client(&recorder).try_send(TestRequest::new("GET", URL)).unwrap_err().to_string();
     assert!(stranger.contains("407") && stranger.to_lowercase().contains("proxy-authenticate: basic"), "{stranger}");
     let known = Client { user: Some("ada:secret".into()), ..client(&recorder) };
     for page in ["1", "2"] {

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use crate::support::client::{Ask, Client, Proto};
+use crate::support::client::{Client, Proto, TestRequest};
 use crate::support::origin::Origin;
 use crate::support::sandbox::{Sandbox, Server};
 use serde_json::{Value, json};
@@ -43,24 +43,24 @@ fn client(server: &Server) -> Client {
 }
 
 /// What each request is answered with under a configuration: the payload of the entry, or the status of a refusal.
-fn answers(entries: &[Value], config: &str, asks: impl IntoIterator<Item = Ask>) -> Vec<String> {
+fn answers(entries: &[Value], config: &str, asks: impl IntoIterator<Item = TestRequest>) -> Vec<String> {
     let sandbox = sandbox(entries, config);
     let server = sandbox.start(["replay"]);
     let client = client(&server);
     asks.into_iter()
         .map(|ask| {
-            let got = client.ask(ask);
+            let got = client.send(ask);
             if got.status == 200 { got.text() } else { got.status.to_string() }
         })
         .collect()
 }
 
-fn ask(url: &str) -> Ask {
-    Ask::new("GET", url)
+fn ask(url: &str) -> TestRequest {
+    TestRequest::new("GET", url)
 }
 
-fn post(url: &str, body: &str) -> Ask {
-    Ask::new("POST", url).header("content-type", "application/json").body(body)
+fn post(url: &str, body: &str) -> TestRequest {
+    TestRequest::new("POST", url).header("content-type", "application/json").body(body)
 }
 
 #[test]
@@ -122,7 +122,8 @@ fn payloads_are_compared_as_the_rule_of_their_url_says() {
         .iter()
         .map(|how| format!("[[match]]\nglob = '**/{how}'\nbody = '{how}'\n"))
         .collect();
-    let form = Ask::new("POST", "http://api.test/form").header("content-type", "application/x-www-form-urlencoded");
+    let form =
+        TestRequest::new("POST", "http://api.test/form").header("content-type", "application/x-www-form-urlencoded");
     let asks = [
         post("http://api.test/json", r#"{ "b": 2, "a": 1 }"#),
         form.body("a=%31&b=2"),
@@ -308,7 +309,7 @@ fn only_the_urls_that_passthrough_names_go_to_the_network() {
         let sandbox = sandbox(&[get("http://api.test/api/json", "recorded")], config);
         let server = sandbox.start(["replay".to_owned()].into_iter().chain(origin.args()));
         let client = Client::new(server.proxy(), server.ca(), proto);
-        let live = client.ask(Ask::new("POST", "https://api.test/api/echo?x").body("sent"));
+        let live = client.send(TestRequest::new("POST", "https://api.test/api/echo?x").body("sent"));
         assert_eq!((live.status, live.header("x-harproxy")), (200, Some("live")), "{proto:?}");
         assert_eq!((&live.json()["body"], &live.json()["path"]), (&json!("sent"), &json!("/api/echo?x")));
         assert_eq!(client.get("https://api.test/page").header("x-harproxy"), Some("out-of-scope"));
@@ -369,7 +370,7 @@ fn a_miss_goes_to_the_network_only_when_it_may_and_with_its_payload() {
     let server = sandbox.start(args.into_iter().chain(origin.args()));
     let client = client(&server);
     assert_eq!(client.get("http://api.test/api/json").text(), "recorded");
-    let live = client.ask(post("http://api.test/api/echo", "b"));
+    let live = client.send(post("http://api.test/api/echo", "b"));
     assert_eq!((live.header("x-harproxy"), &live.json()["body"]), (Some("live"), &json!("b")));
     assert_eq!(client.get("http://elsewhere.test/x").header("x-harproxy"), Some("out-of-scope"));
     server.stop().expect(1);

@@ -325,8 +325,8 @@ fn killed_prune_leaves_each_fixture_in_its_old_or_new_state() {
         many(&sandbox);
         let server = pruning(&sandbox);
         server.signal(Signal::SIGINT);
-        server.said().event("pruning", |_| true);
-        while progress(&sandbox, &old) < until && !server.said().text().contains("\"event\":\"verdict\"") {
+        server.stderr().event("pruning", |_| true);
+        while progress(&sandbox, &old) < until && !server.stderr().text().contains("\"event\":\"verdict\"") {
             std::thread::yield_now();
         }
         server.signal(Signal::SIGKILL);

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
-use crate::cli::{CURL, Stage};
+use crate::cli::{CURL, CliSandbox};
 use crate::support::client::{Client, Proto};
 use crate::support::raw::RawOrigin;
 use crate::support::sandbox::{Sandbox, finish};
@@ -37,7 +37,7 @@ fn a_recording_says_which_answers_broke_off() {
     let origin = RawOrigin::saying("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this");
     let recorder = sandbox.start(["record", "-o", "hars/api.har", "--map", &format!("api.test:80={}", origin.addr)]);
     let client = Client::new(recorder.proxy(), recorder.ca(), Proto::H1);
-    let _ = client.try_ask(crate::support::client::Ask::new("GET", "http://api.test/api/cut"));
+    let _ = client.try_send(crate::support::client::TestRequest::new("GET", "http://api.test/api/cut"));
     recorder.stop().expect(0).says("truncated").says("GET http://api.test/api/cut").says("after 9 bytes");
 }
 
@@ -65,7 +65,7 @@ fn a_disk_that_fills_up_while_recording_is_harproxys_own_failure() {
 
 #[test]
 fn a_cmd_that_failed_is_told_with_its_status() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     let failing = ["sh", "-c", "curl -sS https://api.test/api/json; exit 7"];
     stage.record(&[], &failing).expect(7).says("hars/recorded.har: 1 added; CMD ended with status 7");
     let again = stage.record(&[], &failing).expect(7);
@@ -74,7 +74,7 @@ fn a_cmd_that_failed_is_told_with_its_status() {
 
 #[test]
 fn an_archive_is_committed_without_the_folder_that_happens_to_have_its_name() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     stage.sandbox.write("hars/api/unrelated.txt", "not a payload");
     let output = stage.record(&["-o", "hars/api.zip"], CURL).expect(0).says("git add hars/api.zip\n");
     assert!(!output.stderr.contains("git add hars/api.zip hars/api"), "{}", output.stderr);
@@ -98,7 +98,7 @@ fn an_answer_without_a_reason_phrase_comes_back_without_one() {
 
 #[test]
 fn with_no_local_a_client_reads_inside_its_tls_why_it_was_refused() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     stage.record(&["-g", "https://api.test/**"], CURL).expect(0);
     let page = format!("https://localhost:{}/page", stage.origin.https.port());
     let output = stage.replay(&["--no-local"], &["curl", "-sS", &page]).expect(1);
@@ -108,7 +108,7 @@ fn with_no_local_a_client_reads_inside_its_tls_why_it_was_refused() {
 
 #[test]
 fn a_near_entry_that_differs_in_nothing_is_named_without_a_colon_that_leads_nowhere() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     stage.record(&[], CURL).expect(0);
     let twice = [CURL, &CURL[2..]].concat();
     let output = stage.replay(&["--repeat", "once"], &twice).expect(1).says("nearest: hars/recorded.har#0");
@@ -123,14 +123,14 @@ fn a_missing_folder_of_fixtures_is_answered_with_a_command_that_can_be_run() {
 
 #[test]
 fn a_recording_says_what_max_body_cut() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     let output = stage.record(&["--max-body", "5"], CURL).expect(0).says("! truncated: ");
     assert!(output.stderr.contains("--max-body (5 bytes)"), "{}", output.stderr);
 }
 
 #[test]
 fn a_payload_file_that_is_gone_is_named_once() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     stage.record(&[], CURL).expect(0);
     std::fs::remove_dir_all(stage.sandbox.join("hars/recorded")).unwrap();
     let output = stage.replay(&[], CURL).expect(1).says("was it committed?");

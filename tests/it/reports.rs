@@ -6,8 +6,8 @@ use std::process::Stdio;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::cli::{CURL, Stage};
-use crate::support::client::{Ask, Client, Proto};
+use crate::cli::{CURL, CliSandbox};
+use crate::support::client::{Client, Proto, TestRequest};
 use crate::support::raw::RawOrigin;
 use crate::support::sandbox::{Output, Sandbox, finish};
 
@@ -20,8 +20,8 @@ const MIXED: &[&str] = &[
 ];
 
 /// A fixture `hars/api.har` with `/api/json`, `/api/text` and `/api/empty`.
-fn recorded() -> Stage {
-    let stage = Stage::new();
+fn recorded() -> CliSandbox {
+    let stage = CliSandbox::new();
     let script = "for path in json text empty; do curl -sS -o /dev/null https://api.test/api/$path; done";
     stage.record(&["-o", "hars/api.har", "-g", "https://api.test/**"], &["sh", "-c", script]).expect(0);
     stage
@@ -80,7 +80,7 @@ fn every_form_at_once_tells_of_the_same_run() {
 
 #[test]
 fn recordings_fit_the_schema_too() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     stage.record(&["-o", "hars/a.har", "--report", "r.json"], CURL).expect(0);
     let report = stage.sandbox.har("r.json");
     fits_the_schema(&report);
@@ -126,7 +126,7 @@ fn a_harproxy_that_is_terminated_writes_them_after_cmd_has_ended() {
 
 #[test]
 fn a_second_signal_leaves_time_for_what_is_known() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     let (asked, is_asked) = std::sync::mpsc::channel();
     let silent = RawOrigin::start(move |_, stream| {
         let _ = asked.send(());
@@ -138,7 +138,7 @@ fn a_second_signal_leaves_time_for_what_is_known() {
     let recorder = stage.sandbox.start(stage.args("record", &options, &[]));
     let client = Client::new(recorder.proxy(), recorder.ca(), Proto::H1);
     client.get("https://api.test/api/json");
-    let waiting = std::thread::spawn(move || client.try_ask(Ask::new("GET", "http://silent.test/")));
+    let waiting = std::thread::spawn(move || client.try_send(TestRequest::new("GET", "http://silent.test/")));
     is_asked.recv().unwrap();
     recorder.signal(Signal::SIGINT);
     recorder.signal(Signal::SIGTERM);
@@ -153,7 +153,7 @@ fn a_second_signal_leaves_time_for_what_is_known() {
 
 #[test]
 fn a_fixture_that_can_not_be_written_is_in_the_report() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     let script = "curl -sS -o /dev/null https://api.test/api/json; mv hars gone; touch hars";
     let options = ["-o", "hars/a.har", "--report", "r.json", "--report", "r.xml"];
     stage.record(&options, &["sh", "-c", script]).expect(3);
@@ -186,7 +186,7 @@ fn one_report_that_can_not_be_written_does_not_keep_the_others_from_saying_so() 
 }
 
 /// A replay of what misses, with these variables.
-fn in_ci(stage: &Stage, options: &[&str], cmd: &[&str], variables: &[(&str, &str)]) -> Output {
+fn in_ci(stage: &CliSandbox, options: &[&str], cmd: &[&str], variables: &[(&str, &str)]) -> Output {
     let mut command = stage.sandbox.command(stage.args("replay", options, cmd));
     finish(command.envs(variables.iter().copied()).output().unwrap())
 }
@@ -261,7 +261,7 @@ fn gitlab_gets_code_quality_with_fingerprints_that_stay() {
 }
 
 /// Reports of shards, each of which asks for some paths.
-fn sharded(stage: &Stage, shards: &[&str]) {
+fn sharded(stage: &CliSandbox, shards: &[&str]) {
     for (n, paths) in shards.iter().enumerate() {
         let report = format!("shards/{n}.json");
         let script = format!("for path in {paths}; do curl -sS -o /dev/null https://api.test/api/$path; done");

@@ -2,18 +2,21 @@
 
 use serde_json::Value;
 
-use crate::support::origin::{Asked, Origin, Page};
+use crate::support::origin::{Origin, OriginRequest, OriginResponse};
 use crate::support::sandbox::{Output, Sandbox};
 
 /// Two origins in one: paths below `/v1`, and the others.
 fn origins() -> Origin {
-    Origin::answering(|request: &Asked| {
-        let see =
-            |location: &str| Page { status: 302, headers: vec![("location", location.into())], ..Page::default() };
+    Origin::answering(|request: &OriginRequest| {
+        let see = |location: &str| OriginResponse {
+            status: 302,
+            headers: vec![("location", location.into())],
+            ..OriginResponse::default()
+        };
         let cookie = request.headers.get("cookie").map_or("none", |cookie| cookie.to_str().unwrap());
         let page = match &*request.path {
             "/v1/checkout" => see("https://api.test/pay?for=app"),
-            "/pay?for=app" => Page {
+            "/pay?for=app" => OriginResponse {
                 headers: vec![
                     ("location", "/receipt".into()),
                     ("set-cookie", "session=s1; Domain=api.test; Path=/".into()),
@@ -21,11 +24,11 @@ fn origins() -> Origin {
                 ..see("")
             },
             "/v1/elsewhere" => see("https://nowhere.test/"),
-            _ => Page {
+            _ => OriginResponse {
                 status: 200,
                 headers: vec![("content-type", "text/plain".into())],
                 body: format!("{} {cookie}\n", request.path).into(),
-                ..Page::default()
+                ..OriginResponse::default()
             },
         };
         Some(page)

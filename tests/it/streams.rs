@@ -3,7 +3,7 @@
 
 use harproxy_har::Fixture;
 
-use crate::support::client::{Ask, Client, Got, Proto};
+use crate::support::client::{Client, Proto, TestRequest, TestResponse};
 use crate::support::repo;
 use crate::support::sandbox::{Sandbox, Server};
 
@@ -14,11 +14,11 @@ fn client(server: &Server) -> Client {
     Client::new(server.proxy(), server.ca(), Proto::H1)
 }
 
-fn get(path: &str) -> Ask {
-    Ask::new("GET", &format!("http://app.test{path}"))
+fn get(path: &str) -> TestRequest {
+    TestRequest::new("GET", &format!("http://app.test{path}"))
 }
 
-fn upgrade() -> Ask {
+fn upgrade() -> TestRequest {
     get("/socket")
         .header("connection", "Upgrade")
         .header("upgrade", "websocket")
@@ -27,7 +27,7 @@ fn upgrade() -> Ask {
 }
 
 #[track_caller]
-fn assert_served(got: &Got, status: u16, media_type: &str, body: &str) {
+fn assert_served(got: &TestResponse, status: u16, media_type: &str, body: &str) {
     assert!(got.header("x-harproxy").is_some_and(|mark| mark.starts_with("replay; entry=")), "{got:?}");
     assert_eq!((got.status, got.header("content-type").unwrap_or_default(), &*got.text()), (status, media_type, body));
 }
@@ -42,35 +42,35 @@ fn visit(name: &str, file: &str) {
     let sandbox = Sandbox::new();
     let server = sandbox.start(["replay".as_ref(), path.as_os_str()]);
     let client = client(&server);
-    let page = client.ask(get("/"));
+    let page = client.send(get("/"));
     assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")));
     assert!(page.text().contains("new EventSource('/api/events')"));
-    assert_served(&client.ask(get("/api/items?page=1")), 200, "application/json", r#"{"items":[{"id":1},{"id":2}]}"#);
+    assert_served(&client.send(get("/api/items?page=1")), 200, "application/json", r#"{"items":[{"id":1},{"id":2}]}"#);
     let post = |body: &str| {
-        Ask::new("POST", "http://app.test/api/items").header("content-type", "application/json").body(body)
+        TestRequest::new("POST", "http://app.test/api/items").header("content-type", "application/json").body(body)
     };
-    assert_served(&client.ask(post(r#"{"name":"third"}"#)), 201, "application/json", r#"{"id":3,"name":"third"}"#);
-    assert_eq!(client.ask(post(r#"{"name":"fourth"}"#)).header("x-harproxy"), Some("miss"));
+    assert_served(&client.send(post(r#"{"name":"third"}"#)), 201, "application/json", r#"{"id":3,"name":"third"}"#);
+    assert_eq!(client.send(post(r#"{"name":"fourth"}"#)).header("x-harproxy"), Some("miss"));
     // Text without a declared charset is served with its original bytes.
-    assert_served(&client.ask(get("/api/note")), 200, "text/plain", "größer als 3 €\n");
+    assert_served(&client.send(get("/api/note")), 200, "text/plain", "größer als 3 €\n");
 
     // Whole event streams, and the answer to a listener that reconnects.
     for _ in 0..2 {
-        assert_served(&client.ask(get("/api/ticks")), 200, "text/event-stream", "data: tick\n\ndata: tock\n\n");
+        assert_served(&client.send(get("/api/ticks")), 200, "text/event-stream", "data: tick\n\ndata: tock\n\n");
     }
     assert_served(
-        &client.ask(get("/api/events").header("accept", "text/event-stream")),
+        &client.send(get("/api/events").header("accept", "text/event-stream")),
         200,
         "text/event-stream",
         EVENTS,
     );
-    let again = client.ask(get("/api/events").header("accept", "text/event-stream").header("last-event-id", "3"));
+    let again = client.send(get("/api/events").header("accept", "text/event-stream").header("last-event-id", "3"));
     assert_served(&again, 204, "", "");
 
     // A plain request gets the plain answer each time; a WebSocket request never does.
     for _ in 0..3 {
-        assert_served(&client.ask(get("/socket")), 426, "text/plain", "this is a socket\n");
-        let refused = client.ask(upgrade());
+        assert_served(&client.send(get("/socket")), 426, "text/plain", "this is a socket\n");
+        let refused = client.send(upgrade());
         assert_eq!((refused.status, refused.header("x-harproxy")), (501, Some("miss")));
         assert_eq!(refused.json()["kind"], "websocket");
     }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::support::client::{Client, Proto};
-use crate::support::origin::{Origin, Page};
+use crate::support::origin::{Origin, OriginResponse};
 use crate::support::sandbox::{Output, Sandbox};
 
 const HAR: &str = "hars/api.har";
@@ -15,7 +15,12 @@ fn origin() -> Origin {
     Origin::answering(move |_| {
         let n = answers.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let headers = vec![("content-type", "application/json".to_owned())];
-        Some(Page { status: 200, headers, body: format!("{{\"n\":{n}}}").into(), ..Page::default() })
+        Some(OriginResponse {
+            status: 200,
+            headers,
+            body: format!("{{\"n\":{n}}}").into(),
+            ..OriginResponse::default()
+        })
     })
 }
 
@@ -131,7 +136,7 @@ fn payload_gets_a_longer_name_if_an_edited_file_has_its_name() {
     let sandbox = Sandbox::new();
     let origin = Origin::answering(|_| {
         let headers = vec![("content-type", "application/json".to_owned())];
-        Some(Page { status: 200, headers, body: b"{\"n\":1}".to_vec(), ..Page::default() })
+        Some(OriginResponse { status: 200, headers, body: b"{\"n\":1}".to_vec(), ..OriginResponse::default() })
     });
     record(&sandbox, &origin, "a").expect(0);
     let payload = |at: usize| {

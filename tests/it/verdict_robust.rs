@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::support::client::{Ask, Client, Proto};
+use crate::support::client::{Client, Proto, TestRequest};
 use crate::support::sandbox::{Output, Sandbox, Server, finish};
 use crate::support::terminal;
 use crate::upkeep::{entry, own};
@@ -264,8 +264,8 @@ fn payloads_of_fifty_megabytes_in_misses_are_told_by_their_size() {
         ("/text", "image/png", (0..SIZE).map(|n| (n % 251) as u8).collect()),
     ];
     for (path, mime, body) in asks {
-        let ask = Ask::new("POST", &format!("http://api.test{path}")).header("content-type", mime).body(body);
-        let got = client.ask(ask);
+        let ask = TestRequest::new("POST", &format!("http://api.test{path}")).header("content-type", mime).body(body);
+        let got = client.send(ask);
         assert_eq!((got.status, got.header("x-harproxy")), (501, Some("miss")), "{path}");
         assert!(got.body.len() < 8_000, "{path}: {}", got.body.len());
         assert!(!got.text().contains("an-uploaded-secret"), "{path}: {}", got.text());

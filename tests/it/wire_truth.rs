@@ -12,7 +12,7 @@ use base64::Engine;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::support::client::{Ask, Client, Got, Proto};
+use crate::support::client::{Client, Proto, TestRequest, TestResponse};
 use crate::support::repo;
 use crate::support::sandbox::Sandbox;
 
@@ -27,10 +27,10 @@ impl WireExchange {
         self.row[name].as_str().unwrap_or_default()
     }
 
-    fn ask(&self) -> Ask {
+    fn request(&self) -> TestRequest {
         const OWN: [&str; 6] =
             ["host", "connection", "content-length", "transfer-encoding", "upgrade-insecure-requests", "keep-alive"];
-        let mut ask = Ask::new(self.text("method"), self.text("url"));
+        let mut ask = TestRequest::new(self.text("method"), self.text("url"));
         for header in self.row["requestHeaders"].as_array().unwrap() {
             let (name, value) = (header["name"].as_str().unwrap(), header["value"].as_str().unwrap());
             if !name.starts_with(':') && !OWN.contains(&name.to_ascii_lowercase().as_str()) {
@@ -148,12 +148,12 @@ fn replay_over(proto: Proto, name: &str, fixture: &Path) -> (usize, usize) {
 fn ask_all(client: &Client, name: &str, exchanges: &[WireExchange], variant: Variant) -> (usize, usize) {
     let (mut agreed, mut groups, mut wrong) = (0, BTreeMap::new(), Vec::new());
     for wire in exchanges {
-        let mut ask = wire.ask();
+        let mut ask = wire.request();
         if variant == Variant::Identity {
             ask.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("accept-encoding"));
             ask = ask.header("accept-encoding", "identity");
         }
-        let answer = client.try_ask(ask);
+        let answer = client.try_send(ask);
         // A lost exchange is requested too: it has its place in the sequence.
         if let Some(group) = lost_by_playwright(wire, name) {
             *groups.entry(group).or_insert(0) += 1;
@@ -174,7 +174,7 @@ fn ask_all(client: &Client, name: &str, exchanges: &[WireExchange], variant: Var
     (agreed, groups.values().sum())
 }
 
-fn difference(wire: &WireExchange, got: &Got, variant: Variant) -> Option<String> {
+fn difference(wire: &WireExchange, got: &TestResponse, variant: Variant) -> Option<String> {
     if u64::from(got.status) != wire.row["status"].as_u64().unwrap() {
         let text: String = got.text().chars().take(600).collect();
         return Some(format!("status {} instead of {}: {text}", got.status, wire.row["status"]));

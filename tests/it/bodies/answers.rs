@@ -1,14 +1,14 @@
 //! Answers without a body, with a range of one, and with trailers.
 
 use super::{get, missed, page, raw, record, replay, served};
-use crate::support::client::{Ask, Client, Proto};
-use crate::support::origin::{Asked, Origin, Page};
+use crate::support::client::{Client, Proto, TestRequest};
+use crate::support::origin::{Origin, OriginRequest, OriginResponse};
 use crate::support::sandbox::Sandbox;
 
 const WHOLE: &str = "0123456789abcdefghij";
 
 /// An origin that supports ranges and validators.
-fn ranges(request: &Asked) -> Option<Page> {
+fn ranges(request: &OriginRequest) -> Option<OriginResponse> {
     let head = |name: &str| request.headers.get(name).and_then(|value| value.to_str().ok());
     let status = match (request.path.as_str(), head("range"), head("if-range"), head("if-none-match")) {
         ("/api/ranges", _, _, Some("\"v1\"")) => 304,
@@ -54,11 +54,11 @@ fn ranges_and_304_answer_only_matching_requests() {
 
         let (server, client) = replay(&sandbox, &["hars/api.har"], proto);
         for (ask, live) in asks.iter().zip(live) {
-            let got = client.ask(ask.clone());
+            let got = client.send(ask.clone());
             served(&got);
             assert_eq!(got.unmarked(), live.unmarked(), "{ask:?}");
         }
-        let got = client.ask(ask(Some("bytes=10-14"), None, None));
+        let got = client.send(ask(Some("bytes=10-14"), None, None));
         assert_eq!((got.status, got.text().as_str()), (200, WHOLE), "an unrecorded range gets the whole");
         server.stop().expect(0);
     }
@@ -70,7 +70,7 @@ fn recorded_range_does_not_answer_another_range() {
     let part = get("/api/ranges").header("range", "bytes=0-4");
     record(&sandbox, Origin::answering(ranges), "hars/api.har", &[], Proto::H1, &[part]);
     let (server, client) = replay(&sandbox, &["hars/api.har"], Proto::H1);
-    let explained = missed(&client.ask(get("/api/ranges").header("range", "bytes=5-9")));
+    let explained = missed(&client.send(get("/api/ranges").header("range", "bytes=5-9")));
     assert!(explained.contains("range") && explained.contains("bytes=0-4"), "{explained}");
     missed(&client.get("https://api.test/api/ranges"));
     server.stop().expect(1);
@@ -82,9 +82,9 @@ fn answers_without_a_body_have_none_on_the_wire() {
     let sandbox = Sandbox::new();
     let url = |path: &str| format!("http://api.test{path}");
     let asks = [
-        Ask::new("HEAD", &url("/api/whole")),
-        Ask::new("GET", &url("/api/no-content")),
-        Ask::new("GET", &url("/api/ranges")).header("if-none-match", "\"v1\""),
+        TestRequest::new("HEAD", &url("/api/whole")),
+        TestRequest::new("GET", &url("/api/no-content")),
+        TestRequest::new("GET", &url("/api/ranges")).header("if-none-match", "\"v1\""),
     ];
     record(&sandbox, Origin::answering(ranges), "hars/api.har", &[], Proto::H1, &asks);
     let (server, _) = replay(&sandbox, &["hars/api.har"], Proto::H1);
@@ -109,8 +109,8 @@ fn answers_without_a_body_have_none_on_the_wire() {
 
 #[test]
 fn trailers_are_replayed_over_http1_and_http2() {
-    let page = |request: &Asked| {
-        let page = Page {
+    let page = |request: &OriginRequest| {
+        let page = OriginResponse {
             status: 200,
             headers: vec![("content-type", "text/plain".into()), ("trailer", "x-sum, x-sig".into())],
             body: b"with trailers".to_vec(),
@@ -126,7 +126,7 @@ fn trailers_are_replayed_over_http1_and_http2() {
             let live = record(&sandbox, Origin::answering(page), output, &[], recorded, &asks);
             assert_eq!(live[0].trailers.len(), 2, "{recorded:?}: {live:?}");
             let (server, client) = replay(&sandbox, &[output], replayed);
-            let got = client.ask(ask.clone());
+            let got = client.send(ask.clone());
             served(&got);
             assert_eq!(got.unmarked(), live[0].clone().unmarked(), "{recorded:?} {replayed:?}");
             if replayed == Proto::H1 {

@@ -6,7 +6,7 @@ use harproxy_http::coding::{self, Coding};
 
 use super::{FORMS, get, page, post, record, replay, served};
 use crate::support::client::Proto;
-use crate::support::origin::{Origin, Page, brotli};
+use crate::support::origin::{Origin, OriginResponse, brotli};
 use crate::support::sandbox::Sandbox;
 
 const TEXT: &[u8] = br#"{"packed":true,"list":[1,2,3,4,5,6,7,8,9],"again":"packed, packed, packed, packed, packed"}"#;
@@ -61,14 +61,14 @@ fn codings_are_served_to_clients_that_accept_them_and_removed_for_others() {
         let live = record(&sandbox, origin(), output, options, Proto::H2, &asks);
         let (server, client) = replay(&sandbox, &[output], Proto::H2);
         for ((ask, live), (coding, _)) in asks.iter().zip(&live).zip(cases()) {
-            let got = client.ask(ask.clone());
+            let got = client.send(ask.clone());
             served(&got);
             assert_eq!(got.header("content-encoding"), Some(coding), "{output} {options:?}");
             assert_eq!(got.clone().unmarked(), live.clone().unmarked(), "{output} {options:?} {coding}");
 
             let mut plain = ask.clone();
             plain.headers = vec![("accept-encoding".into(), "identity".into())];
-            let got = client.ask(plain);
+            let got = client.send(plain);
             served(&got);
             let stays = (coding == "identity").then_some("identity");
             assert_eq!((got.header("content-encoding"), got.header("vary")), (stays, Some("accept-encoding")));
@@ -99,7 +99,7 @@ fn weight_of_zero_refuses_a_coding() {
         for (ask, coded) in asks.iter().zip([one, both]) {
             let mut ask = ask.clone();
             ask.headers = vec![("accept-encoding".into(), accept.into())];
-            let got = client.ask(ask);
+            let got = client.send(ask);
             served(&got);
             assert_eq!(got.header("content-encoding").is_some(), coded, "`{accept}`: {got:?}");
             assert_eq!(got.decoded(), TEXT, "`{accept}`");
@@ -132,14 +132,14 @@ fn compressed_upload_matches_by_its_decoded_payload() {
         let mut same = vec![(at_level(9), Some("gzip")), (at_level(1), Some("x-gzip")), (long.clone(), None)];
         same.push((brotli(&encoded(&[Coding::Zstd], &long)), Some("zstd, br")));
         for (body, coding) in same {
-            let got = client.ask(upload(body, coding));
+            let got = client.send(upload(body, coding));
             served(&got);
             assert!(got.header("x-harproxy").unwrap().ends_with("#0"), "{coding:?}: {got:?}");
         }
-        let got = client.ask(upload(lie.clone(), Some("gzip")));
+        let got = client.send(upload(lie.clone(), Some("gzip")));
         assert!(got.header("x-harproxy").unwrap().ends_with("#1"), "unchanged: {got:?}");
         let other = encoded(&[Coding::Gzip], &TEXT.repeat(49));
-        let explained = super::missed(&client.ask(upload(other, Some("gzip"))));
+        let explained = super::missed(&client.send(upload(other, Some("gzip"))));
         assert!(explained.contains("packed"), "the decoded payloads are shown: {explained}");
         server.stop().expect(1);
     }
@@ -149,13 +149,13 @@ fn compressed_upload_matches_by_its_decoded_payload() {
 fn unknown_coding_is_served_unchanged() {
     let sandbox = Sandbox::new();
     let origin = Origin::answering(|request| {
-        let mut page: Page = page("text/plain", *b"5;chunk-signature=1\r\nhello\r\n");
+        let mut page: OriginResponse = page("text/plain", *b"5;chunk-signature=1\r\nhello\r\n");
         page.headers.push(("content-encoding", "aws-chunked".into()));
         (request.path == "/api/strange").then_some(page)
     });
     let ask = [get("/api/strange").header("accept-encoding", "gzip")];
     let live = record(&sandbox, origin, "hars/api.har", &[], Proto::H1, &ask);
     let (server, client) = replay(&sandbox, &["hars/api.har"], Proto::H1);
-    assert_eq!(client.ask(ask[0].clone()).unmarked(), live[0].clone().unmarked());
+    assert_eq!(client.send(ask[0].clone()).unmarked(), live[0].clone().unmarked());
     server.stop().expect(0);
 }

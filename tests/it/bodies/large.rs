@@ -1,7 +1,7 @@
 //! Payloads that are too large for memory.
 
 use super::{missed, record, replay, served};
-use crate::support::client::{Ask, Client, Proto};
+use crate::support::client::{Client, Proto, TestRequest};
 use crate::support::origin::Origin;
 use crate::support::sandbox::{Sandbox, Server};
 
@@ -17,8 +17,8 @@ fn peak(server: &Server) -> usize {
     line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() / 1024
 }
 
-fn upload(body: Vec<u8>) -> Ask {
-    Ask::new("POST", "http://api.test/api/items").header("content-type", "application/octet-stream").body(body)
+fn upload(body: Vec<u8>) -> TestRequest {
+    TestRequest::new("POST", "http://api.test/api/items").header("content-type", "application/octet-stream").body(body)
 }
 
 fn bytes(len: usize) -> Vec<u8> {
@@ -37,13 +37,13 @@ fn large_download_is_streamed_while_recording_and_replaying() {
     let sandbox = Sandbox::new();
     let origin = Origin::start();
     let recorder = sandbox.record(&origin);
-    let ask = Ask::new("GET", &format!("http://api.test/api/big?mib={LEN}"));
-    let live = Client::new(recorder.proxy(), recorder.ca(), Proto::H1).ask(ask.clone());
+    let ask = TestRequest::new("GET", &format!("http://api.test/api/big?mib={LEN}"));
+    let live = Client::new(recorder.proxy(), recorder.ca(), Proto::H1).send(ask.clone());
     let recording = peak(&recorder);
     recorder.stop().expect(0);
     origin.stop();
     let (server, client) = replay(&sandbox, &["hars/api.har"], Proto::H1);
-    let got = client.ask(ask);
+    let got = client.send(ask);
     let replaying = peak(&server);
     server.stop().expect(0);
     served(&got);
@@ -59,20 +59,20 @@ fn large_upload_is_compared_by_its_digest() {
     record(&sandbox, origin(), "hars/api.har", &[], Proto::H1, &asks);
 
     let (server, client) = replay(&sandbox, &["hars/api.har"], Proto::H1);
-    let got = client.ask(upload(long.clone()));
+    let got = client.send(upload(long.clone()));
     assert_eq!(got.header("x-harproxy"), Some("replay; entry=hars/api.har#0"));
     let mut other = long.clone();
     other[HELD] ^= 1;
-    let explained = missed(&client.ask(upload(other)));
+    let explained = missed(&client.send(upload(other)));
     assert!(explained.contains(&format!("{} bytes (SHA-256 ", long.len())), "{explained}");
-    assert_eq!(client.ask(upload(b"short".to_vec())).header("x-harproxy"), Some("replay; entry=hars/api.har#1"));
-    let explained = missed(&client.ask(upload(b"shorter".to_vec())));
+    assert_eq!(client.send(upload(b"short".to_vec())).header("x-harproxy"), Some("replay; entry=hars/api.har#1"));
+    let explained = missed(&client.send(upload(b"shorter".to_vec())));
     assert!(explained.contains("shorter"), "{explained}");
     server.stop().expect(1);
 
     // A digest does not allow a comparison as JSON.
     let (server, client) = replay(&sandbox, &["hars/api.har", "--match-body", "json"], Proto::H1);
-    let got = client.ask(upload(long));
+    let got = client.send(upload(long));
     assert_eq!((got.status, got.header("x-harproxy")), (413, Some("miss")), "{}", got.text());
     assert_eq!(got.json()["kind"], "payload-too-long", "{}", got.text());
     server.stop().expect(1).says("--match-body ignore");
@@ -88,7 +88,7 @@ fn large_multipart_upload_is_compared_by_its_parts() {
              Content-Disposition: form-data; name=\"f\"; filename=\"f.bin\"\r\n\r\n"
         );
         let body = [head.as_bytes(), file, format!("\r\n--{boundary}--\r\n").as_bytes()].concat();
-        Ask::new("POST", "http://api.test/api/items")
+        TestRequest::new("POST", "http://api.test/api/items")
             .header("content-type", &format!("multipart/form-data; boundary={boundary}"))
             .body(body)
     };
@@ -98,11 +98,11 @@ fn large_multipart_upload_is_compared_by_its_parts() {
 
     let (server, client) = replay(&sandbox, &["hars/api.har"], Proto::H1);
     let idle = peak(&server);
-    assert_eq!(client.ask(form("replayed", &long)).header("x-harproxy"), Some("replay; entry=hars/api.har#0"));
-    assert_eq!(client.ask(form("replayed", b"short")).header("x-harproxy"), Some("replay; entry=hars/api.har#1"));
+    assert_eq!(client.send(form("replayed", &long)).header("x-harproxy"), Some("replay; entry=hars/api.har#0"));
+    assert_eq!(client.send(form("replayed", b"short")).header("x-harproxy"), Some("replay; entry=hars/api.har#1"));
     let mut other = long;
     other[HELD] ^= 1;
-    let explained = missed(&client.ask(form("replayed", &other)));
+    let explained = missed(&client.send(form("replayed", &other)));
     assert!(explained.contains(" bytes (SHA-256 "), "{explained}");
     let more = peak(&server) - idle;
     server.stop().expect(1);
@@ -117,8 +117,8 @@ fn upload_truncated_by_max_body_matches_by_its_beginning_and_length() {
     let (server, client) = replay(&sandbox, &["hars/api.har"], Proto::H1);
     let mut other = long;
     other[HELD] ^= 1;
-    served(&client.ask(upload(other.clone())));
+    served(&client.send(upload(other.clone())));
     other[MIB - 1] ^= 1;
-    missed(&client.ask(upload(other)));
+    missed(&client.send(upload(other)));
     server.stop().expect(1);
 }

@@ -11,8 +11,8 @@ mod uploads;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
-use crate::support::client::{Ask, Client, Got, Proto};
-use crate::support::origin::{Origin, Page};
+use crate::support::client::{Client, Proto, TestRequest, TestResponse};
+use crate::support::origin::{Origin, OriginResponse};
 use crate::support::sandbox::{Sandbox, Server};
 
 /// The forms of a fixture: its file and the options of `record`.
@@ -20,12 +20,19 @@ const FORMS: [(&str, &[&str]); 3] =
     [("hars/api.har", &[]), ("hars/api.har", &["--content", "embed"]), ("hars/api.zip", &[])];
 
 /// Records requests, stops the origin and returns the live answers.
-fn record(sandbox: &Sandbox, origin: Origin, output: &str, options: &[&str], proto: Proto, asks: &[Ask]) -> Vec<Got> {
+fn record(
+    sandbox: &Sandbox,
+    origin: Origin,
+    output: &str,
+    options: &[&str],
+    proto: Proto,
+    asks: &[TestRequest],
+) -> Vec<TestResponse> {
     let mut args: Vec<String> = ["record", "-o", output].iter().chain(options).map(|&arg| arg.to_owned()).collect();
     args.extend(origin.args());
     let recorder = sandbox.start(&args);
     let client = Client::new(recorder.proxy(), recorder.ca(), proto);
-    let live = asks.iter().map(|ask| client.ask(ask.clone())).collect();
+    let live = asks.iter().map(|ask| client.send(ask.clone())).collect();
     recorder.stop().expect(0);
     origin.stop();
     live
@@ -38,25 +45,30 @@ fn replay(sandbox: &Sandbox, args: &[&str], proto: Proto) -> (Server, Client) {
     (replay, client)
 }
 
-fn page(media_type: &str, body: impl Into<Vec<u8>>) -> Page {
-    Page { status: 200, headers: vec![("content-type", media_type.to_owned())], body: body.into(), ..Page::default() }
+fn page(media_type: &str, body: impl Into<Vec<u8>>) -> OriginResponse {
+    OriginResponse {
+        status: 200,
+        headers: vec![("content-type", media_type.to_owned())],
+        body: body.into(),
+        ..OriginResponse::default()
+    }
 }
 
-fn get(path: &str) -> Ask {
-    Ask::new("GET", &format!("https://api.test{path}"))
+fn get(path: &str) -> TestRequest {
+    TestRequest::new("GET", &format!("https://api.test{path}"))
 }
 
-fn post(path: &str, media_type: &str, body: impl Into<Vec<u8>>) -> Ask {
-    Ask::new("POST", &format!("https://api.test{path}")).header("content-type", media_type).body(body)
+fn post(path: &str, media_type: &str, body: impl Into<Vec<u8>>) -> TestRequest {
+    TestRequest::new("POST", &format!("https://api.test{path}")).header("content-type", media_type).body(body)
 }
 
 #[track_caller]
-fn served(got: &Got) {
+fn served(got: &TestResponse) {
     assert!(got.header("x-harproxy").is_some_and(|mark| mark.starts_with("replay; ")), "{got:?}\n{}", got.text());
 }
 
 #[track_caller]
-fn missed(got: &Got) -> String {
+fn missed(got: &TestResponse) -> String {
     assert_eq!((got.status, got.header("x-harproxy")), (501, Some("miss")), "{}", got.text());
     got.text()
 }

@@ -1,7 +1,7 @@
 //! The framing of an upload does not affect matching.
 
 use super::{missed, post, raw, record, replay, served};
-use crate::support::client::{Ask, Proto};
+use crate::support::client::{Proto, TestRequest};
 use crate::support::origin::Origin;
 use crate::support::sandbox::Sandbox;
 
@@ -35,9 +35,9 @@ fn uploads_match_with_any_framing() {
         for framed in &framed {
             assert_eq!(entry_of(&raw(server.proxy(), framed.as_bytes())), "replay; entry=hars/api.har#0", "{framed}");
         }
-        let plain = Ask::new("POST", "http://api.test/api/echo").header("content-type", "text/plain");
-        served(&client.ask(plain.clone().body("hello there")));
-        missed(&client.ask(plain.body("hello here")));
+        let plain = TestRequest::new("POST", "http://api.test/api/echo").header("content-type", "text/plain");
+        served(&client.send(plain.clone().body("hello there")));
+        missed(&client.send(plain.body("hello here")));
         server.stop().expect(1);
     }
 }
@@ -45,15 +45,17 @@ fn uploads_match_with_any_framing() {
 #[test]
 fn missing_and_empty_payloads_are_equal() {
     let sandbox = Sandbox::new();
-    let asks =
-        [Ask::new("POST", "https://api.test/api/echo"), Ask::new("DELETE", "https://api.test/api/items/9").body("why")];
+    let asks = [
+        TestRequest::new("POST", "https://api.test/api/echo"),
+        TestRequest::new("DELETE", "https://api.test/api/items/9").body("why"),
+    ];
     record(&sandbox, Origin::start(), "hars/api.har", &[], Proto::H1, &asks);
     let (server, client) = replay(&sandbox, &["hars/api.har"], Proto::H1);
-    served(&client.ask(asks[0].clone()));
-    served(&client.ask(asks[0].clone().body("")));
-    served(&client.ask(asks[1].clone()));
-    missed(&client.ask(Ask::new("DELETE", "https://api.test/api/items/9")));
-    missed(&client.ask(post("/api/echo", "text/plain", "x")));
+    served(&client.send(asks[0].clone()));
+    served(&client.send(asks[0].clone().body("")));
+    served(&client.send(asks[1].clone()));
+    missed(&client.send(TestRequest::new("DELETE", "https://api.test/api/items/9")));
+    missed(&client.send(post("/api/echo", "text/plain", "x")));
     let empty = b"POST http://api.test/api/echo HTTP/1.1\r\nHost: api.test\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
     assert!(String::from_utf8_lossy(&raw(server.proxy(), empty)).contains("501"), "the entry was recorded over https");
     server.stop().expect(1);

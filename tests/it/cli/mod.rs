@@ -16,14 +16,14 @@ use crate::support::origin::Origin;
 use crate::support::sandbox::Sandbox;
 
 /// A sandbox whose harproxy reaches `api.test` at an origin, whatever the command line says.
-pub struct Stage {
+pub struct CliSandbox {
     pub sandbox: Sandbox,
     pub origin: Origin,
 }
 
-impl Stage {
+impl CliSandbox {
     pub fn new() -> Self {
-        Stage { sandbox: Sandbox::new(), origin: Origin::start() }
+        CliSandbox { sandbox: Sandbox::new(), origin: Origin::start() }
     }
 
     /// The options that lead to the origin, then CMD.

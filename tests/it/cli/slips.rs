@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 
-use super::{CURL, Stage};
+use super::{CURL, CliSandbox};
 use crate::support::client::{Client, Proto};
 use crate::support::sandbox::{Output, Sandbox, finish};
 
@@ -14,7 +14,7 @@ fn proposed(recorded: &Output) -> String {
 
 #[test]
 fn printed_next_command_works() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     let cmd = ["sh", "-c", "curl -sS \"$HARPROXY_URL_API/text\""];
     stage.sandbox.write("conf/my.toml", "[record]\nbypass = ['db.internal']\n");
     let options = ["-o", "my fixtures/a.har", "--config", "conf/my.toml", "--reverse", "API=http://api.test/api"];
@@ -34,7 +34,7 @@ fn printed_next_command_works() {
 
 #[test]
 fn no_traffic_names_a_missing_reverse_option() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     let cmd = ["sh", "-c", "curl -sS \"$HARPROXY_URL_API/text\"; true"];
     stage.record(&["--reverse", "API=http://api.test/api"], &cmd).expect(0);
     stage.replay(&[], &cmd).expect(1).says("no-traffic").says("`--reverse API=URL`");
@@ -42,7 +42,7 @@ fn no_traffic_names_a_missing_reverse_option() {
 
 #[test]
 fn recording_output_is_found_by_replay() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     for output in ["hars/api.json", "hars/api", "hars/api.har.gz"] {
         let refused = stage.record(&["-o", output], CURL).expect(2);
         assert!(refused.stderr.contains("ends neither in .har nor in .zip"), "{output}: {}", refused.stderr);
@@ -55,7 +55,7 @@ fn recording_output_is_found_by_replay() {
 
 #[test]
 fn invalid_switch_variable_is_an_error() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     for (value, status) in [("maybe", 2), ("2", 2), ("no", 0), ("1", 0)] {
         let args = stage.args("record", &["--update", "replace"], CURL);
         let mut command = stage.sandbox.command(args);
@@ -107,7 +107,7 @@ fn hints_match_the_error() {
 
 #[test]
 fn missing_fixture_hint_names_unfinished_recordings() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     let recorder = stage.sandbox.start(stage.args("record", &["-o", "hars/k.har"], &[]));
     Client::new(recorder.proxy(), recorder.ca(), Proto::H1).get("http://api.test/api/json");
     recorder.signal(nix::sys::signal::Signal::SIGKILL);
@@ -130,7 +130,7 @@ fn twice_signalled(before: &str) -> [String; 3] {
 
 #[test]
 fn second_signal_reports_its_status_and_the_unfinished_recording() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     stage.record(&[], CURL).expect(0);
     let fetch = "curl -sS https://api.test/api/json >/dev/null; ";
     let words = twice_signalled(fetch);
@@ -159,7 +159,7 @@ fn stale_ready_file_is_removed_when_a_run_fails() {
 
 #[test]
 fn report_is_written_through_a_symbolic_link() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     stage.record(&[], CURL).expect(0);
     stage.sandbox.write("there/real.json", "{}");
     symlink("there/real.json", stage.sandbox.join("r.json")).unwrap();

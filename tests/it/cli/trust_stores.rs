@@ -48,16 +48,16 @@ pub fn certutil(sandbox: &Sandbox) {
 }
 
 /// A sandbox with a profile of Firefox, where no other browser is.
-struct Stage {
+struct FirefoxSandbox {
     sandbox: Sandbox,
     profile: PathBuf,
 }
 
-impl Stage {
+impl FirefoxSandbox {
     fn new() -> Self {
         let sandbox = Sandbox::new();
         let database = sandbox.write(".mozilla/firefox/abc.my profile/cert9.db", "");
-        Stage { profile: database.parent().unwrap().to_owned(), sandbox }
+        FirefoxSandbox { profile: database.parent().unwrap().to_owned(), sandbox }
     }
 
     fn run(&self, args: &[&str]) -> Output {
@@ -85,7 +85,7 @@ impl Stage {
 
 #[test]
 fn it_says_first_that_cmd_needs_none_of_it_and_what_it_risks() {
-    let stage = Stage::new();
+    let stage = FirefoxSandbox::new();
     let output = stage.run(&[]).expect(0);
     assert_eq!(output.stderr, "");
     assert!(output.stdout.starts_with("-- CMD needs no installation"), "{}", output.stdout);
@@ -98,7 +98,7 @@ fn it_says_first_that_cmd_needs_none_of_it_and_what_it_risks() {
 
 #[test]
 fn a_ca_with_name_constraints_is_told_with_them() {
-    let stage = Stage::new();
+    let stage = FirefoxSandbox::new();
     let key = rcgen::KeyPair::generate().unwrap();
     let mut params = rcgen::CertificateParams::default();
     params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
@@ -119,7 +119,7 @@ fn a_ca_with_name_constraints_is_told_with_them() {
 
 #[test]
 fn a_profile_of_firefox_is_told_done_and_undone() {
-    let stage = Stage::new();
+    let stage = FirefoxSandbox::new();
     certutil(&stage.sandbox);
     let place = stage.profile.to_str().unwrap();
     let told = stage.run(&["--store", "browsers"]).expect(0).stdout;
@@ -144,7 +144,7 @@ fn a_profile_of_firefox_is_told_done_and_undone() {
 
 #[test]
 fn an_older_ca_is_named_with_what_takes_it_away() {
-    let stage = Stage::new();
+    let stage = FirefoxSandbox::new();
     certutil(&stage.sandbox);
     stage.run(&["--install", "--store", "browsers"]).expect(0);
     let old = stage.sandbox.run(["ca", "show"]).expect(0).stdout;
@@ -161,7 +161,7 @@ fn an_older_ca_is_named_with_what_takes_it_away() {
 
 #[test]
 fn failed_installation_is_status_3_with_advice() {
-    let stage = Stage::new();
+    let stage = FirefoxSandbox::new();
     let output = stage.run(&["--install", "--store", "browsers"]).expect(3);
     assert!(output.stderr.contains("`certutil` is not there") && output.stderr.contains("hint: "), "{}", output.stderr);
     certutil(&stage.sandbox);
@@ -174,7 +174,7 @@ fn failed_installation_is_status_3_with_advice() {
 
 #[test]
 fn install_and_uninstall_are_not_for_one_line_and_stores_have_names() {
-    let stage = Stage::new();
+    let stage = FirefoxSandbox::new();
     stage.run(&["--install", "--uninstall"]).expect(2);
     stage.run(&["--store", "mozilla"]).expect(2).says("possible values: system, browsers, java");
 }

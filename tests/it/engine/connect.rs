@@ -3,8 +3,8 @@
 use harproxy_proxy::ConnectionEvent;
 use harproxy_tls::authority::Alpn;
 
-use super::stage::{Setting, Stage};
-use crate::support::client::{Ask, Proto};
+use super::stage::{EngineSettings, TestEngine};
+use crate::support::client::{Proto, TestRequest};
 
 #[test]
 fn tls_in_a_tunnel_is_served_over_http1_and_http2() {
@@ -15,9 +15,9 @@ fn tls_in_a_tunnel_is_served_over_http1_and_http2() {
         // The client offers only HTTP/2.
         (Alpn::Http1, Proto::H2, "HTTP/2.0"),
     ] {
-        let stage = Stage::with(Setting { alpn, ..Setting::default() });
+        let stage = TestEngine::with(EngineSettings { alpn, ..EngineSettings::default() });
         let client = stage.client(proto);
-        let echo = client.ask(Ask::new("POST", "https://api.test/v1?a=b").body("hello")).json();
+        let echo = client.send(TestRequest::new("POST", "https://api.test/v1?a=b").body("hello")).json();
         assert_eq!(echo["uri"], "https://api.test/v1?a=b");
         assert_eq!(echo["version"], version);
         assert_eq!(echo["body"], "hello");
@@ -31,7 +31,7 @@ fn tls_in_a_tunnel_is_served_over_http1_and_http2() {
 
 #[test]
 fn http_in_a_tunnel_is_served_over_http1_and_http2() {
-    let stage = Stage::start();
+    let stage = TestEngine::start();
     let echo = stage.client(Proto::H2).get("http://api.test:8080/x").json();
     assert_eq!((&echo["uri"], &echo["version"]), (&"http://api.test:8080/x".into(), &"HTTP/2.0".into()));
 
@@ -48,7 +48,7 @@ fn http_in_a_tunnel_is_served_over_http1_and_http2() {
 
 #[test]
 fn bytes_sent_with_the_connect_are_not_lost() {
-    let stage = Stage::start();
+    let stage = TestEngine::start();
     let mut raw = stage.raw();
     raw.send("CONNECT api.test:80 HTTP/1.1\r\n\r\nGET /early HTTP/1.1\r\n\r\n");
     assert!(raw.head().starts_with("HTTP/1.1 200 "));
@@ -57,7 +57,7 @@ fn bytes_sent_with_the_connect_are_not_lost() {
 
 #[test]
 fn invalid_connect_targets_are_refused() {
-    let stage = Stage::start();
+    let stage = TestEngine::start();
     for target in ["api.test", "api.test:0", "api.test:99999", "/x", "http://api.test:443/", "u@api.test:443", ":443"] {
         let mut raw = stage.raw();
         raw.send(format!("CONNECT {target} HTTP/1.1\r\n\r\n"));
@@ -68,7 +68,7 @@ fn invalid_connect_targets_are_refused() {
 
 #[test]
 fn refused_connect_gets_the_handlers_answer_and_is_closed() {
-    let stage = Stage::start();
+    let stage = TestEngine::start();
     let mut raw = stage.raw();
     raw.send("CONNECT refused.test:443 HTTP/1.1\r\n\r\n");
     let (head, body) = raw.answer();
@@ -79,7 +79,7 @@ fn refused_connect_gets_the_handlers_answer_and_is_closed() {
 
 #[test]
 fn certificate_is_for_the_name_in_the_client_hello() {
-    let stage = Stage::start();
+    let stage = TestEngine::start();
     let client = stage.client(Proto::H1);
     let answer = crate::support::block_on(async {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -97,7 +97,7 @@ fn certificate_is_for_the_name_in_the_client_hello() {
 #[test]
 fn tls_12_and_13_are_served_and_sessions_resume() {
     use rustls::HandshakeKind;
-    let stage = Stage::start();
+    let stage = TestEngine::start();
     let client = stage.client(Proto::H1);
     for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
         let config = std::sync::Arc::new(tls_config(&stage.ca, &[version]));
@@ -135,10 +135,10 @@ fn tls_config(ca: &str, versions: &[&'static rustls::SupportedProtocolVersion]) 
 
 #[test]
 fn refused_certificate_is_an_event() {
-    let stage = Stage::start();
+    let stage = TestEngine::start();
     let mut client = stage.client(Proto::H1);
     client.ca = other_ca();
-    client.try_ask(Ask::new("GET", "https://pinned.test/")).unwrap_err();
+    client.try_send(TestRequest::new("GET", "https://pinned.test/")).unwrap_err();
     match stage.next_event() {
         ConnectionEvent::TlsRefused { to, reason } => {
             assert_eq!(to.to_string(), "https://pinned.test");
@@ -169,7 +169,7 @@ fn other_ca() -> String {
 
 #[test]
 fn unknown_protocol_without_an_upstream_is_refused() {
-    let stage = Stage::start();
+    let stage = TestEngine::start();
     let mut raw = stage.tunnel("irc.test:6667");
     raw.send("NICK someone\r\n");
     assert_eq!(raw.rest(), b"");
@@ -180,7 +180,7 @@ fn unknown_protocol_without_an_upstream_is_refused() {
 
 #[test]
 fn upgrade_works_on_the_proxy_port_and_in_a_tunnel() {
-    let stage = Stage::start();
+    let stage = TestEngine::start();
     let ask = "GET http://a.test/upgrade HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: twice\r\n\r\nabcd";
     let inside = "GET /upgrade HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: twice\r\n\r\nabcd";
     for (mut raw, request) in [(stage.raw(), ask), (stage.tunnel("a.test:80"), inside)] {

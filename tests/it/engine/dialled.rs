@@ -6,11 +6,11 @@ use std::net::TcpListener;
 use harproxy_proxy::ConnectionEvent;
 use harproxy_proxy::upstream::{Timeouts, Upstream};
 
-use super::stage::{Setting, Stage};
+use super::stage::{EngineSettings, TestEngine};
 
-fn with_upstream() -> Setting {
+fn with_upstream() -> EngineSettings {
     let upstream = Upstream::loopback(Timeouts::default());
-    Setting { upstream: Some(upstream), ..Setting::default() }
+    EngineSettings { upstream: Some(upstream), ..EngineSettings::default() }
 }
 
 #[test]
@@ -26,7 +26,7 @@ fn upstream_that_speaks_first_gets_a_tunnel() {
         stream.write_all(b"221 bye\r\n").unwrap();
         received
     });
-    let stage = Stage::with(with_upstream());
+    let stage = TestEngine::with(with_upstream());
     let mut raw = stage.tunnel(&format!("127.0.0.1:{port}"));
     assert_eq!(raw.exactly(15), b"220 mail.test\r\n");
     raw.send("EHLO me\r\n");
@@ -53,7 +53,7 @@ fn unknown_protocol_is_tunnelled_to_the_dialled_upstream() {
             stream.write_all(b"+PONG\r\n").unwrap();
             received
         });
-        let stage = Stage::with(with_upstream());
+        let stage = TestEngine::with(with_upstream());
         let mut raw = stage.tunnel(&format!("{host}:{port}"));
         raw.send("PING\r\n");
         assert_eq!(raw.rest(), b"+PONG\r\n");
@@ -66,7 +66,7 @@ fn unknown_protocol_is_tunnelled_to_the_dialled_upstream() {
 #[test]
 fn connect_to_a_closed_port_is_intercepted() {
     let unused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let stage = Stage::with(with_upstream());
+    let stage = TestEngine::with(with_upstream());
     let mut raw = stage.tunnel(&unused.to_string());
     raw.send("GET / HTTP/1.1\r\n\r\n");
     assert_eq!(raw.echo()["origin"], format!("http://{unused}"));

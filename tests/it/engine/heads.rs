@@ -3,13 +3,13 @@
 use std::io::Read;
 use std::time::Duration;
 
-use super::stage::{Setting, Stage};
-use crate::support::client::{Ask, Proto};
+use super::stage::{EngineSettings, TestEngine};
+use crate::support::client::{Proto, TestRequest};
 use harproxy_tls::authority::Alpn;
 
 #[test]
 fn connection_is_kept_and_pipelined_requests_are_answered_in_order() {
-    let stage = Stage::start();
+    let stage = TestEngine::start();
     let mut raw = stage.raw();
     let requests: String = (0..3).map(|n| format!("GET http://a.test/{n} HTTP/1.1\r\n\r\n")).collect();
     raw.send(requests);
@@ -24,7 +24,7 @@ fn connection_is_kept_and_pipelined_requests_are_answered_in_order() {
 
 #[test]
 fn upload_waits_for_100_continue() {
-    let stage = Stage::start();
+    let stage = TestEngine::start();
     let mut raw = stage.raw();
     raw.send("POST http://a.test/ HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n");
     assert_eq!(raw.head(), "HTTP/1.1 100 Continue\r\n\r\n");
@@ -37,7 +37,7 @@ fn upload_waits_for_100_continue() {
 
 #[test]
 fn chunks_and_trailers_of_a_request_are_read() {
-    let stage = Stage::start();
+    let stage = TestEngine::start();
     let mut raw = stage.raw();
     raw.send("POST http://a.test/ HTTP/1.1\r\nTransfer-Encoding: Chunked\r\n\r\n3\r\nabc\r\n0\r\nX-Sum: 1\r\n\r\n");
     let echo = raw.echo();
@@ -47,7 +47,7 @@ fn chunks_and_trailers_of_a_request_are_read() {
 
 #[test]
 fn trailers_are_sent_to_clients_with_te_trailers() {
-    let stage = Stage::with(Setting { alpn: Alpn::Http2, ..Setting::default() });
+    let stage = TestEngine::with(EngineSettings { alpn: Alpn::Http2, ..EngineSettings::default() });
     let mut raw = stage.raw();
     raw.send("GET http://a.test/trailers HTTP/1.1\r\nTE: trailers\r\nConnection: TE, close\r\n\r\n");
     let answer = raw.rest_text();
@@ -64,7 +64,7 @@ fn trailers_are_sent_to_clients_with_te_trailers() {
 
 #[test]
 fn answers_without_a_body_have_none() {
-    let stage = Stage::start();
+    let stage = TestEngine::start();
     let mut raw = stage.raw();
     raw.send("HEAD http://a.test/some/length HTTP/1.1\r\n\r\n");
     let head = raw.head();
@@ -78,17 +78,17 @@ fn answers_without_a_body_have_none() {
     raw.send("GET http://a.test/next HTTP/1.1\r\n\r\n");
     raw.echo();
 
-    let stage = Stage::with(Setting { alpn: Alpn::Http2, ..Setting::default() });
+    let stage = TestEngine::with(EngineSettings { alpn: Alpn::Http2, ..EngineSettings::default() });
     let client = stage.client(Proto::H2);
     for (method, path, status) in [("HEAD", "x", 200), ("GET", "204", 204), ("GET", "304", 304)] {
-        let got = client.ask(Ask::new(method, &format!("https://a.test/{path}")));
+        let got = client.send(TestRequest::new(method, &format!("https://a.test/{path}")));
         assert_eq!((got.status, got.body.len()), (status, 0), "{path}");
     }
 }
 
 #[test]
 fn http_10_clients_are_served() {
-    let stage = Stage::start();
+    let stage = TestEngine::start();
     let mut raw = stage.raw();
     raw.send("GET http://a.test/trailers HTTP/1.0\r\n\r\n");
     let answer = raw.rest_text();
@@ -104,7 +104,7 @@ fn http_10_clients_are_served() {
 
 #[test]
 fn engine_adds_no_headers() {
-    let stage = Stage::start();
+    let stage = TestEngine::start();
     let mut raw = stage.raw();
     raw.send("GET http://a.test/ HTTP/1.1\r\n\r\n");
     let (head, _) = raw.answer();
@@ -114,7 +114,7 @@ fn engine_adds_no_headers() {
 
 #[test]
 fn ambiguous_heads_are_refused() {
-    let stage = Stage::start();
+    let stage = TestEngine::start();
     let refused = [
         ("two lengths", "POST http://a.test/ HTTP/1.1\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\nbody!"),
         ("an invalid length", "POST http://a.test/ HTTP/1.1\r\nContent-Length: x\r\n\r\n"),
@@ -158,7 +158,7 @@ fn ambiguous_heads_are_refused() {
 
 #[test]
 fn malformed_chunked_body_is_an_error() {
-    let stage = Stage::start();
+    let stage = TestEngine::start();
     let mut raw = stage.raw();
     raw.send("POST http://a.test/ HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n0\r\n\r\n");
     let (_, body) = raw.answer();
@@ -167,7 +167,7 @@ fn malformed_chunked_body_is_an_error() {
 
 #[test]
 fn long_heads_are_accepted_up_to_a_limit() {
-    let stage = Stage::start();
+    let stage = TestEngine::start();
     let mut raw = stage.raw();
     let long = "x".repeat(200 * 1024);
     raw.send(format!("GET http://a.test/ HTTP/1.1\r\nX-Long: {long}\r\nX-Longer: {long}\r\n\r\n"));
@@ -186,15 +186,15 @@ fn long_heads_are_accepted_up_to_a_limit() {
     raw.send(format!("GET http://a.test/{} HTTP/1.1\r\n\r\n", "x".repeat(70 * 1024)));
     assert!(raw.rest_text().starts_with("HTTP/1.1 414 "));
 
-    let stage = Stage::with(Setting { alpn: Alpn::Http2, ..Setting::default() });
-    let got = stage.client(Proto::H2).ask(Ask::new("GET", "https://a.test/").header("x-long", &long));
+    let stage = TestEngine::with(EngineSettings { alpn: Alpn::Http2, ..EngineSettings::default() });
+    let got = stage.client(Proto::H2).send(TestRequest::new("GET", "https://a.test/").header("x-long", &long));
     assert!(got.text().contains(&long));
 }
 
 #[test]
 fn slow_heads_and_idle_connections_are_closed() {
     let short = Duration::from_millis(50);
-    let stage = Stage::with(Setting { head_timeout: short, ..Setting::default() });
+    let stage = TestEngine::with(EngineSettings { head_timeout: short, ..EngineSettings::default() });
     for begun in ["G", "GET http://a.test/ HTTP/1.1\r\nX-A"] {
         let mut raw = stage.raw();
         raw.send(begun);
@@ -209,7 +209,8 @@ fn slow_heads_and_idle_connections_are_closed() {
     raw.send([0x16, 3, 1, 2, 0, 1]);
     assert_eq!(raw.rest(), b"", "the rest of the ClientHello did not come");
 
-    let stage = Stage::with(Setting { idle_timeout: short, head_timeout: short, ..Setting::default() });
+    let stage =
+        TestEngine::with(EngineSettings { idle_timeout: short, head_timeout: short, ..EngineSettings::default() });
     assert_eq!(stage.raw().rest(), b"");
     let mut raw = stage.raw();
     raw.send("GET http://a.test/ HTTP/1.1\r\n\r\n");
@@ -225,7 +226,7 @@ fn slow_heads_and_idle_connections_are_closed() {
 
 #[test]
 fn answer_reaches_the_client_despite_an_unread_upload() {
-    let stage = Stage::start();
+    let stage = TestEngine::start();
     let mut raw = stage.raw();
     let upload = vec![b'x'; 8 * 1024 * 1024];
     raw.send(format!("POST http://a.test/unread HTTP/1.1\r\nContent-Length: {}\r\n\r\n", upload.len()));
@@ -237,7 +238,7 @@ fn answer_reaches_the_client_despite_an_unread_upload() {
 
 #[test]
 fn close_ends_the_connection_without_a_byte() {
-    let stage = Stage::with(Setting { alpn: Alpn::Http2, ..Setting::default() });
+    let stage = TestEngine::with(EngineSettings { alpn: Alpn::Http2, ..EngineSettings::default() });
     let mut raw = stage.raw();
     raw.send("GET http://a.test/close HTTP/1.1\r\n\r\n");
     let mut byte = [0];
@@ -255,7 +256,7 @@ fn close_ends_the_connection_without_a_byte() {
 }
 
 /// An HTTP/2 connection inside a CONNECT.
-async fn h2(stage: &Stage) -> hyper::client::conn::http2::SendRequest<String> {
+async fn h2(stage: &TestEngine) -> hyper::client::conn::http2::SendRequest<String> {
     let tcp = tokio::net::TcpStream::connect(stage.addr).await.unwrap();
     let client = stage.client(Proto::H2);
     let url: url::Url = "https://a.test/".parse().unwrap();
@@ -269,7 +270,7 @@ async fn h2(stage: &Stage) -> hyper::client::conn::http2::SendRequest<String> {
 
 #[test]
 fn failed_body_closes_the_connection_after_its_data() {
-    let stage = Stage::with(Setting { alpn: Alpn::Http2, ..Setting::default() });
+    let stage = TestEngine::with(EngineSettings { alpn: Alpn::Http2, ..EngineSettings::default() });
     let mut raw = stage.raw();
     raw.send("GET http://a.test/broken HTTP/1.1\r\n\r\n");
     let answer = raw.rest_text();

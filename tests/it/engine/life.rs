@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use harproxy_tls::authority::{Alpn, Authority};
 
-use super::stage::{Setting, Stage};
+use super::stage::{EngineSettings, TestEngine};
 use crate::support::client::Proto;
 
 /// A time limit that does not pass within a test.
@@ -13,7 +13,7 @@ const LONG: Duration = Duration::from_secs(600);
 
 #[test]
 fn drain_completes_requests_in_progress_and_closes_idle_connections() {
-    let mut stage = Stage::start();
+    let mut stage = TestEngine::start();
     let mut busy = stage.raw();
     busy.send("GET http://a.test/gate HTTP/1.1\r\n\r\n");
     stage.entered.recv().unwrap();
@@ -35,7 +35,7 @@ fn drain_completes_requests_in_progress_and_closes_idle_connections() {
 #[test]
 fn drain_closes_upgraded_connections_and_tunnels() {
     let upstream = harproxy_proxy::upstream::Upstream::loopback(harproxy_proxy::upstream::Timeouts::default());
-    let mut stage = Stage::with(Setting { upstream: Some(upstream), ..Setting::default() });
+    let mut stage = TestEngine::with(EngineSettings { upstream: Some(upstream), ..EngineSettings::default() });
     let mut upgraded = stage.raw();
     upgraded.send("GET http://a.test/upgrade HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: twice\r\n\r\nabcd");
     upgraded.head();
@@ -54,7 +54,7 @@ fn drain_closes_upgraded_connections_and_tunnels() {
 
 #[test]
 fn drain_completes_http2_streams() {
-    let mut stage = Stage::with(Setting { alpn: Alpn::Http2, ..Setting::default() });
+    let mut stage = TestEngine::with(EngineSettings { alpn: Alpn::Http2, ..EngineSettings::default() });
     let client = stage.client(Proto::H2);
     let asking = std::thread::spawn(move || client.get("https://a.test/gate"));
     stage.entered.recv().unwrap();
@@ -67,13 +67,13 @@ fn drain_completes_http2_streams() {
 #[test]
 fn observed_bodies_have_reported_their_end_after_a_drain() {
     for (alpn, proto) in [(Alpn::Http1, Proto::H1), (Alpn::Http2, Proto::H2)] {
-        let mut stage = Stage::with(Setting { alpn, ..Setting::default() });
+        let mut stage = TestEngine::with(EngineSettings { alpn, ..EngineSettings::default() });
         let mut raw = stage.raw();
         raw.send("GET http://a.test/endless HTTP/1.1\r\n\r\n");
         assert!(raw.head().starts_with("HTTP/1.1 200 "));
         let client = stage.client(proto);
         let asking = std::thread::spawn(move || {
-            client.try_ask(crate::support::client::Ask::new("GET", "https://a.test/endless")).is_err()
+            client.try_send(crate::support::client::TestRequest::new("GET", "https://a.test/endless")).is_err()
         });
         let mut gate = stage.raw();
         gate.send("GET http://a.test/gate HTTP/1.1\r\n\r\n");
@@ -90,7 +90,7 @@ fn observed_bodies_have_reported_their_end_after_a_drain() {
 
 #[test]
 fn client_that_leaves_cancels_its_body() {
-    let stage = Stage::start();
+    let stage = TestEngine::start();
     let mut raw = stage.raw();
     raw.send("GET http://a.test/endless HTTP/1.1\r\n\r\n");
     raw.head();
@@ -101,7 +101,7 @@ fn client_that_leaves_cancels_its_body() {
 
 #[test]
 fn panic_closes_only_its_connection() {
-    let stage = Stage::start();
+    let stage = TestEngine::start();
     let mut raw = stage.raw();
     raw.send("GET http://a.test/panic HTTP/1.1\r\n\r\n");
     assert_eq!(raw.rest(), b"");
@@ -112,7 +112,7 @@ fn panic_closes_only_its_connection() {
 
 #[test]
 fn idle_connections_do_not_block_other_clients() {
-    let stage = Stage::start();
+    let stage = TestEngine::start();
     let idle: Vec<_> = (0..300).map(|_| stage.raw()).collect();
     assert_eq!(stage.client(Proto::H1).get("https://a.test/").status, 200);
     drop(idle);
@@ -126,7 +126,7 @@ fn serve_with_few_descriptors() {
     if std::env::var_os(FEW_FILES).is_none() {
         return;
     }
-    let stage = Stage::start();
+    let stage = TestEngine::start();
     let mut clients = Vec::new();
     while let Ok(client) = TcpStream::connect(stage.addr) {
         clients.push(client);

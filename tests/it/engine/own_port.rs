@@ -1,11 +1,11 @@
 //! The proxy port: absolute form, sessions, credentials and the proxy's own pages.
 
-use super::stage::{Setting, Stage, authorization};
-use crate::support::client::{Ask, Proto};
+use super::stage::{EngineSettings, TestEngine, authorization};
+use crate::support::client::{Proto, TestRequest};
 
 #[test]
 fn absolute_form_wins_over_the_host_header() {
-    let stage = Stage::start();
+    let stage = TestEngine::start();
     let mut raw = stage.raw();
     raw.send(
         "GET http://User:pw@API.example.com:80/a%2Fb//c?q=%41#x HTTP/1.1\r\nHost: other.test\r\nX-MiXed: 1\r\n\r\n",
@@ -27,7 +27,7 @@ fn absolute_form_wins_over_the_host_header() {
 
 #[test]
 fn proxy_port_accepts_http2_with_prior_knowledge() {
-    let stage = Stage::start();
+    let stage = TestEngine::start();
     let answer = crate::support::block_on(async {
         let tcp = tokio::net::TcpStream::connect(stage.addr).await.unwrap();
         let io = hyper_util::rt::TokioIo::new(tcp);
@@ -44,7 +44,7 @@ fn proxy_port_accepts_http2_with_prior_knowledge() {
 
 #[test]
 fn proxy_port_accepts_tls() {
-    let stage = Stage::start();
+    let stage = TestEngine::start();
     let client = stage.client(Proto::H1);
     let (direct, inside) = crate::support::block_on(async {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -72,7 +72,7 @@ fn proxy_port_accepts_tls() {
 
 #[test]
 fn user_name_is_the_session_and_is_not_forwarded() {
-    let stage = Stage::start();
+    let stage = TestEngine::start();
     let mut raw = stage.raw();
     for (credentials, session) in [(Some("worker-3:x"), Some("worker-3")), (None, None), (Some("w4:"), Some("w4"))] {
         let header = credentials.map(authorization).unwrap_or_default();
@@ -85,7 +85,7 @@ fn user_name_is_the_session_and_is_not_forwarded() {
 
 #[test]
 fn connect_sets_the_session_of_all_requests_inside() {
-    let stage = Stage::start();
+    let stage = TestEngine::start();
     let mut client = stage.client(Proto::H1);
     client.user = Some("worker-5".into());
     assert_eq!(client.get("https://a.test/").json()["session"], "worker-5");
@@ -93,7 +93,7 @@ fn connect_sets_the_session_of_all_requests_inside() {
 
 #[test]
 fn auth_requires_the_right_credentials() {
-    let stage = Stage::with(Setting { auth: Some("me:secret"), ..Setting::default() });
+    let stage = TestEngine::with(EngineSettings { auth: Some("me:secret"), ..EngineSettings::default() });
     let mut raw = stage.raw();
     for wrong in ["", "me:wrong", "you:secret", "me+x:wrong"] {
         let header = if wrong.is_empty() { String::new() } else { authorization(wrong) };
@@ -114,7 +114,7 @@ fn auth_requires_the_right_credentials() {
 
 #[test]
 fn own_pages_require_an_own_host_name() {
-    let stage = Stage::start();
+    let stage = TestEngine::start();
     let port = stage.addr.port();
     let get = |path: &str, headers: &str| {
         let mut raw = stage.raw();
@@ -149,12 +149,12 @@ fn own_pages_require_an_own_host_name() {
 
 #[test]
 fn proxy_does_not_forward_to_itself() {
-    let stage = Stage::start();
+    let stage = TestEngine::start();
     let client = stage.client(Proto::H1);
     assert_eq!(client.get(&format!("http://{}/healthz", stage.addr)).text(), "{\"status\":\"ok\"}\n");
-    let looped = client.ask(Ask::new("POST", &format!("http://localhost:{}/healthz", stage.addr.port())));
+    let looped = client.send(TestRequest::new("POST", &format!("http://localhost:{}/healthz", stage.addr.port())));
     assert_eq!(looped.status, 508);
     assert!(looped.text().contains("own address"), "{}", looped.text());
-    let error = client.try_ask(Ask::new("GET", &format!("https://{}/", stage.addr))).unwrap_err().to_string();
+    let error = client.try_send(TestRequest::new("GET", &format!("https://{}/", stage.addr))).unwrap_err().to_string();
     assert!(error.starts_with("HTTP/1.1 508 "), "{error}");
 }

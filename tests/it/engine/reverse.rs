@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 
 use harproxy_proxy::{Origin, ReversePlan, Scheme};
 
-use super::stage::{Raw, Setting, Stage};
-use crate::support::client::{Ask, Proto};
+use super::stage::{EngineSettings, Raw, TestEngine};
+use crate::support::client::{Proto, TestRequest};
 
 fn reverse(name: &str, prefix: Option<&str>, url: &str) -> ReversePlan {
     let url: url::Url = url.parse().unwrap();
@@ -21,16 +21,16 @@ fn reverse(name: &str, prefix: Option<&str>, url: &str) -> ReversePlan {
     }
 }
 
-fn stage(tls: bool) -> Stage {
+fn stage(tls: bool) -> TestEngine {
     let reverse = vec![
         reverse("API", None, "https://api.test/v1"),
         reverse("A", Some("/a"), "https://a.test"),
         reverse("AB", Some("/a/b"), "http://b.test:8080/base"),
     ];
-    Stage::with(Setting { reverse, reverse_tls: tls, ..Setting::default() })
+    TestEngine::with(EngineSettings { reverse, reverse_tls: tls, ..EngineSettings::default() })
 }
 
-fn url(stage: &Stage, name: &str) -> url::Url {
+fn url(stage: &TestEngine, name: &str) -> url::Url {
     stage.urls.iter().find(|(n, _)| n == name).unwrap().1.parse().unwrap()
 }
 
@@ -107,6 +107,6 @@ fn reverse_port_is_reachable_through_the_proxy_port() {
     let client = stage.client(Proto::H1);
     let api = url(&stage, "API");
     assert_eq!(client.get(&format!("{api}users")).json()["uri"], "https://api.test/v1/users");
-    let tunnelled = stage.client(Proto::H2).ask(Ask::new("GET", &format!("{api}users")));
+    let tunnelled = stage.client(Proto::H2).send(TestRequest::new("GET", &format!("{api}users")));
     assert_eq!(tunnelled.json()["uri"], "https://api.test/v1/users");
 }

@@ -138,7 +138,7 @@ impl Echo {
                     }
                     Some((Ok::<_, Close>(Frame::data(Bytes::from("first"))), n + 1))
                 });
-                let watch = Box::new(Ends(self.ends.lock().unwrap().clone()));
+                let watch = Box::new(EndReporter(self.ends.lock().unwrap().clone()));
                 let body = ObservedBody::new(Body::boxed(StreamBody::new(pieces)), watch);
                 Ok(plain(200, Body::boxed(body)))
             }
@@ -195,9 +195,9 @@ fn upgrade(mut exchange: Exchange) -> Response<Body> {
         .unwrap()
 }
 
-struct Ends(Sender<String>);
+struct EndReporter(Sender<String>);
 
-impl BodyObserver for Ends {
+impl BodyObserver for EndReporter {
     fn data(&mut self, _: &Bytes) {}
 
     fn end(self: Box<Self>, end: BodyEnd) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
@@ -210,7 +210,7 @@ impl BodyObserver for Ends {
 }
 
 /// The settings of an engine under test.
-pub struct Setting {
+pub struct EngineSettings {
     pub auth: Option<&'static str>,
     pub alpn: Alpn,
     pub head_timeout: Duration,
@@ -220,9 +220,9 @@ pub struct Setting {
     pub upstream: Option<Upstream>,
 }
 
-impl Default for Setting {
+impl Default for EngineSettings {
     fn default() -> Self {
-        Setting {
+        EngineSettings {
             auth: None,
             alpn: Alpn::Http1,
             head_timeout: PATIENCE,
@@ -235,7 +235,7 @@ impl Default for Setting {
 }
 
 /// A running engine, with the events and body ends that it reports.
-pub struct Stage {
+pub struct TestEngine {
     pub addr: SocketAddr,
     pub urls: Vec<(String, String)>,
     pub ca: String,
@@ -248,12 +248,12 @@ pub struct Stage {
     _dir: tempfile::TempDir,
 }
 
-impl Stage {
+impl TestEngine {
     pub fn start() -> Self {
-        Self::with(Setting::default())
+        Self::with(EngineSettings::default())
     }
 
-    pub fn with(setting: Setting) -> Self {
+    pub fn with(setting: EngineSettings) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let authority = Arc::new(Authority::load_or_create(dir.path()).unwrap());
         let ca = authority.cert_pem().to_owned();
@@ -287,7 +287,7 @@ impl Stage {
             let proxy = Proxy::bind(plan).await.unwrap();
             (proxy.addr(), proxy.urls(), proxy.serve(handler))
         });
-        Stage { addr, urls, ca, echo, events, ends, entered, running: Some(running), runtime, _dir: dir }
+        TestEngine { addr, urls, ca, echo, events, ends, entered, running: Some(running), runtime, _dir: dir }
     }
 
     pub fn drain(&mut self, grace: Duration) {

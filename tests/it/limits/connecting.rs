@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use super::{Raw, ReplayServer, serves};
 use crate::support::block_on;
-use crate::support::client::{Ask, Client, Proto};
-use crate::support::origin::{Origin, Page};
+use crate::support::client::{Client, Proto, TestRequest};
+use crate::support::origin::{Origin, OriginResponse};
 use crate::support::sandbox::{Sandbox, Server};
 
 /// A bound for the end of a run. The system itself gives up connecting after two minutes.
@@ -62,7 +62,7 @@ impl UnresponsivePort {
 
 fn good() -> Origin {
     Origin::answering(|request| {
-        let page = Page { status: 200, body: b"good".to_vec(), ..Page::default() };
+        let page = OriginResponse { status: 200, body: b"good".to_vec(), ..OriginResponse::default() };
         (request.path == "/api/good").then_some(page)
     })
 }
@@ -86,11 +86,11 @@ fn upstream_that_accepts_no_connection_is_a_504() {
     options.extend(["--connect-timeout", "2s", "--report", "report.json"].map(String::from));
     let recorder = record(&sandbox, &origin, &options);
     let asks = [
-        (Ask::new("GET", "http://deaf.test/api/x"), Proto::H1),
-        (Ask::new("POST", "http://deaf.test/api/x").body("hello"), Proto::H1),
-        (Ask::new("GET", "https://deaf.test/api/x"), Proto::H1),
-        (Ask::new("GET", "https://deaf.test/api/two"), Proto::H2),
-        (Ask::new("GET", "http://other.test/x"), Proto::H1),
+        (TestRequest::new("GET", "http://deaf.test/api/x"), Proto::H1),
+        (TestRequest::new("POST", "http://deaf.test/api/x").body("hello"), Proto::H1),
+        (TestRequest::new("GET", "https://deaf.test/api/x"), Proto::H1),
+        (TestRequest::new("GET", "https://deaf.test/api/two"), Proto::H2),
+        (TestRequest::new("GET", "http://other.test/x"), Proto::H1),
     ];
     // Out of scope: only the host is known.
     let mut tunnel = Raw::to(recorder.proxy());
@@ -99,7 +99,7 @@ fn upstream_that_accepts_no_connection_is_a_504() {
         for (ask, proto) in asks {
             let client = Client::new(recorder.proxy(), recorder.ca(), proto);
             scope.spawn(move || {
-                let got = client.ask(ask);
+                let got = client.send(ask);
                 assert_timeout(got.status, &got.text());
             });
         }

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::net::TcpStream;
 
 use super::{GOOD, Raw, ReplayServer, descriptors, peak, raise_descriptor_limit, serves, wait_for_descriptors};
-use crate::support::origin::{Origin, Page};
+use crate::support::origin::{Origin, OriginResponse};
 use crate::support::sandbox::{Sandbox, Server};
 
 /// Maximum memory of a thousand idle connections, in MiB: buffers, tasks and descriptors.
@@ -42,7 +42,7 @@ fn a_thousand_concurrent_tunnels_are_served() {
     let crowd = 1000.min(raise_descriptor_limit() / 4);
     let origin = Origin::answering(|request| {
         let body = if request.path == "/api/good" { "good".into() } else { request.path.clone().into_bytes() };
-        Some(Page { status: 200, body, ..Page::default() })
+        Some(OriginResponse { status: 200, body, ..OriginResponse::default() })
     });
     let sandbox = Sandbox::new();
     let recorder = sandbox.record(&origin);
@@ -81,7 +81,7 @@ fn new_clients_wait_when_no_descriptors_are_left() {
     shell.envs(harproxy.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let few = Server::spawn(shell);
     let mut crowd: Vec<TcpStream> = (0..120).map(|_| TcpStream::connect(few.proxy()).unwrap()).collect();
-    few.said().wait_for("the warning", |stderr| stderr.contains("clients wait until").then_some(()));
+    few.stderr().wait_for("the warning", |stderr| stderr.contains("clients wait until").then_some(()));
     let mut last = Raw(crowd.pop().unwrap());
     last.0.set_read_timeout(Some(std::time::Duration::from_secs(60))).unwrap();
     last.send(GOOD);

@@ -75,7 +75,7 @@ impl WindowedClient {
     }
 
     /// Opens a stream.
-    pub fn ask(&mut self, path: &str) -> u32 {
+    pub fn send(&mut self, path: &str) -> u32 {
         let stream = 2 * self.streams + 1;
         self.streams += 1;
         self.raw.send(frame(HEADERS, END_STREAM | END_HEADERS, stream, &get(path)));
@@ -110,7 +110,7 @@ impl WindowedClient {
     /// Asserts that a small answer arrives.
     #[track_caller]
     pub fn is_served(&mut self, path: &str, length: usize) {
-        let stream = self.ask(path);
+        let stream = self.send(path);
         self.until(|client| client.received(stream).ended);
         assert_eq!(self.received(stream).bytes, length);
     }

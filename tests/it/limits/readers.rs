@@ -101,13 +101,13 @@ fn origin() -> (SocketAddr, Flooding) {
 /// Two clients that do not read: one with small stream windows, one with a small connection window.
 fn stall(server: &Server, path: &str) -> [WindowedClient; 2] {
     let mut narrow = WindowedClient::with_window(server.proxy(), SMALL_WINDOW);
-    let streams: Vec<u32> = (0..STREAMS).map(|_| narrow.ask(path)).collect();
+    let streams: Vec<u32> = (0..STREAMS).map(|_| narrow.send(path)).collect();
     narrow.until(|client| streams.iter().all(|stream| client.received(*stream).bytes == SMALL_WINDOW as usize));
     // A small answer passes the blocked streams on the same connection.
     narrow.is_served("/api/good", 4);
 
     let mut stuck = WindowedClient::new(server.proxy());
-    let streams: Vec<u32> = (0..STREAMS).map(|_| stuck.ask(path)).collect();
+    let streams: Vec<u32> = (0..STREAMS).map(|_| stuck.send(path)).collect();
     stuck.until(|client| {
         let received = || streams.iter().map(|stream| client.received(*stream));
         received().all(|received| received.heads == 1)

@@ -5,8 +5,8 @@ use std::net::TcpListener;
 use std::sync::mpsc::channel;
 
 use super::{GOOD, Raw, ReplayServer, descriptors, serves};
-use crate::support::client::{Ask, Client, Proto};
-use crate::support::origin::{Origin, Page};
+use crate::support::client::{Client, Proto, TestRequest};
+use crate::support::origin::{Origin, OriginResponse};
 use crate::support::raw::{RawOrigin, read_head};
 use crate::support::sandbox::{Sandbox, Server};
 
@@ -121,7 +121,7 @@ fn silent() -> std::net::SocketAddr {
 #[test]
 fn upstream_that_never_answers_is_a_504() {
     let origin = Origin::answering(|request| {
-        let page = Page { status: 200, body: b"good".to_vec(), ..Page::default() };
+        let page = OriginResponse { status: 200, body: b"good".to_vec(), ..OriginResponse::default() };
         (request.path == "/api/good").then_some(page)
     });
     let never = silent().to_string();
@@ -133,16 +133,16 @@ fn upstream_that_never_answers_is_a_504() {
     let recorder = sandbox.start(args.into_iter().chain(limits).chain(maps).chain(origin.args()));
     let client = Client::new(recorder.proxy(), recorder.ca(), Proto::H1);
     let asks = [
-        (Ask::new("GET", "http://never.test/api/x"), "--answer-timeout"),
-        (Ask::new("POST", "http://never.test/api/x").body("hello"), "--answer-timeout"),
+        (TestRequest::new("GET", "http://never.test/api/x"), "--answer-timeout"),
+        (TestRequest::new("POST", "http://never.test/api/x").body("hello"), "--answer-timeout"),
         // No answer to the ClientHello.
-        (Ask::new("GET", "https://never.test/api/x"), "--connect-timeout"),
+        (TestRequest::new("GET", "https://never.test/api/x"), "--connect-timeout"),
     ];
     std::thread::scope(|scope| {
         for (ask, option) in asks {
             let client = &client;
             scope.spawn(move || {
-                let got = client.ask(ask);
+                let got = client.send(ask);
                 assert_eq!((got.status, got.json()["kind"].as_str()), (504, Some("timeout")), "{}", got.text());
                 assert!(got.text().contains(option), "{}", got.text());
             });

@@ -7,8 +7,8 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 
 use super::{client, two_entries};
-use crate::cli::{CURL, Stage};
-use crate::support::client::Ask;
+use crate::cli::{CURL, CliSandbox};
+use crate::support::client::TestRequest;
 use crate::support::raw::RawOrigin;
 use crate::support::repo;
 use crate::support::sandbox::{Output, Sandbox, finish};
@@ -36,7 +36,7 @@ fn of<'e>(events: &'e [Value], name: &str) -> Vec<&'e Value> {
 
 #[test]
 fn each_line_in_every_situation_is_an_event() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     let json = ["--log-format", "json"];
     let run = |command: &str, options: &[&str], cmd: &[&str]| {
         let options = [&json[..], options].concat();
@@ -117,7 +117,7 @@ fn a_replay_tells_each_request_with_what_answered_and_why_not() {
 
 #[test]
 fn a_recording_tells_what_was_recorded_passed_and_tunnelled() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     let server = stage.sandbox.start(stage.args("record", &["-g", "https://api.test/api/**"], &[]));
     let client = client(&server);
     for path in ["/api/json", "/page"] {
@@ -155,8 +155,8 @@ fn a_client_that_refuses_our_certificate_is_an_event() {
         std::fs::read_to_string(repo("certs/ca.pem")).unwrap(),
         crate::support::client::Proto::H1,
     );
-    assert!(distrusting.try_ask(Ask::new("GET", "https://api.test/two")).is_err());
-    let refused = server.said().event("tls-refused", |_| true);
+    assert!(distrusting.try_send(TestRequest::new("GET", "https://api.test/two")).is_err());
+    let refused = server.stderr().event("tls-refused", |_| true);
     assert_eq!((&refused["host"], &refused["port"]), (&json!("api.test"), &json!(443)));
     assert!(!refused["reason"].as_str().unwrap().is_empty());
     events(&server.stop());
@@ -174,8 +174,8 @@ fn an_answer_that_goes_on_is_told_when_its_head_is_there() {
     let map = format!("sse.test:80={}", origin.addr);
     let server = sandbox.start(["record", "-o", "hars/a.har", "--map", &map, "--grace", "0s"]);
     let client = client(&server);
-    let waiting = std::thread::spawn(move || client.try_ask(Ask::new("GET", "http://sse.test/events")));
-    let answered = server.said().event("answered", |_| true);
+    let waiting = std::thread::spawn(move || client.try_send(TestRequest::new("GET", "http://sse.test/events")));
+    let answered = server.stderr().event("answered", |_| true);
     assert_eq!(
         (&answered["status"], &answered["complete"], &answered["tookMs"]),
         (&json!(200), &json!(false), &json!(null))
@@ -189,7 +189,7 @@ fn an_answer_that_goes_on_is_told_when_its_head_is_there() {
 
 #[test]
 fn progress_and_quiet_leave_requests_out() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     stage.record(&[], CURL).expect(0);
     for options in [&["--progress", "never"][..], &["-q"]] {
         let output = stage.replay(&[&["--log-format", "json"], options].concat(), CURL).expect(0);

@@ -9,16 +9,16 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::two_entries;
-use crate::cli::{CURL, Stage};
+use crate::cli::{CURL, CliSandbox};
 use crate::secrets::{Secrets, holds_none};
 use crate::support::client::{Client, Proto};
-use crate::support::sandbox::{Said, Sandbox};
+use crate::support::sandbox::{CapturedOutput, Sandbox};
 
 /// harproxy whose standard error is a terminal.
 struct Seat {
     child: Child,
-    stdout: Said,
-    said: Said,
+    stdout: CapturedOutput,
+    said: CapturedOutput,
     readers: Vec<JoinHandle<()>>,
     /// The program's side, to resize it.
     terminal: Option<File>,
@@ -32,8 +32,8 @@ impl Seat {
         let mut child =
             command.stdout(Stdio::piped()).stderr(Stdio::from(theirs.try_clone().unwrap())).spawn().unwrap();
         drop(command);
-        let (stdout, out) = Said::by(child.stdout.take().unwrap());
-        let (said, err) = Said::by(ours);
+        let (stdout, out) = CapturedOutput::by(child.stdout.take().unwrap());
+        let (said, err) = CapturedOutput::by(ours);
         Seat { child, stdout, said, readers: vec![out, err], terminal: Some(theirs) }
     }
 
@@ -111,7 +111,7 @@ fn each_request_is_a_line_and_a_miss_says_what_is_nearest_and_what_helps() {
 
 #[test]
 fn a_recording_shows_what_was_recorded_and_what_passed() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     let args = stage.args("record", &["-p", "0", "-g", "https://api.test/api/**"], &[]);
     let seat = Seat::start(stage.sandbox.command(args), 100);
     let client = seat.client(&stage.sandbox);
@@ -212,7 +212,7 @@ fn neither_list_nor_events_hold_a_secret() {
 
 #[test]
 fn with_cmd_nothing_is_told_until_the_end_unless_it_is_asked_for() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     stage.record(&[], CURL).expect(0);
     for (options, told) in [(&[][..], false), (&["--progress", "always"], true)] {
         let mut seat = Seat::start(stage.sandbox.command(stage.args("replay", options, CURL)), 100);
@@ -235,8 +235,8 @@ fn without_a_terminal_there_is_no_list() {
     for (options, told) in [(&[][..], false), (&["--progress", "always"], true)] {
         let mut command = sandbox.command([&["replay", "-p", "0"], options].concat());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let (stdout, out) = Said::by(child.stdout.take().unwrap());
-        let (said, err) = Said::by(child.stderr.take().unwrap());
+        let (stdout, out) = CapturedOutput::by(child.stdout.take().unwrap());
+        let (said, err) = CapturedOutput::by(child.stderr.take().unwrap());
         let mut seat = Seat { child, stdout, said, readers: vec![out, err], terminal: None };
         seat.client(&sandbox).get("https://api.test/two");
         kill(Pid::from_raw(i32::try_from(seat.child.id()).unwrap()), Signal::SIGINT).unwrap();

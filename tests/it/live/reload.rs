@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::{Value, json};
 
 use super::{client, two_entries};
-use crate::cli::{CURL, Stage};
+use crate::cli::{CURL, CliSandbox};
 use crate::support::client::Client;
 use crate::support::origin::Origin;
 use crate::support::sandbox::{Sandbox, Server};
@@ -36,7 +36,7 @@ fn replace(sandbox: &Sandbox, path: &str, content: impl AsRef<[u8]>) {
 /// Waits until so many reloads of a fixture were told.
 #[track_caller]
 fn reloads(server: &Server, name: &str, number: usize) -> Vec<Value> {
-    server.said().wait_for(&format!("{number} {name}"), |text| {
+    server.stderr().wait_for(&format!("{number} {name}"), |text| {
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
         let events = whole.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         let events: Vec<Value> = events.filter(|event| event["event"] == name).collect();
@@ -85,14 +85,14 @@ fn a_broken_edit_leaves_what_was_loaded_and_is_told_once_with_its_reason() {
     ] {
         // In place, so that what is open changes as well.
         sandbox.write(HAR, broken);
-        server.said().event("reload-failed", |event| event["because"].as_str().unwrap().contains(why));
+        server.stderr().event("reload-failed", |event| event["because"].as_str().unwrap().contains(why));
         for (url, text) in [(ONE, "first"), (TWO, "second")] {
             assert_eq!(client.get(url).text(), text, "{why}");
         }
     }
     // Nothing is left in the folder, which then is no folder of fixtures.
     fs::remove_file(sandbox.join(HAR)).unwrap();
-    server.said().event("reload-failed", |event| event["because"].as_str().unwrap().contains("no fixture in"));
+    server.stderr().event("reload-failed", |event| event["because"].as_str().unwrap().contains("no fixture in"));
     assert_eq!(client.get(ONE).text(), "first");
     replace(&sandbox, HAR, two_entries("mended"));
     reloads(&server, "reloaded", 1);
@@ -105,7 +105,7 @@ fn a_broken_edit_leaves_what_was_loaded_and_is_told_once_with_its_reason() {
 
 #[test]
 fn payload_files_are_part_of_their_fixture() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     stage.record(&["-o", HAR], CURL).expect(0);
     let (server, client) = start(&stage.sandbox, &[]);
     let url = "https://api.test/api/json";
@@ -165,7 +165,7 @@ fn many_files_at_once_are_each_loaded_once() {
 
 #[test]
 fn an_archive_and_what_harproxy_itself_writes_are_loaded() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     let origin = &stage.origin;
     for output in ["zips/api.zip", HAR] {
         let folder = output.split('/').next().unwrap();
@@ -180,7 +180,7 @@ fn an_archive_and_what_harproxy_itself_writes_are_loaded() {
         assert_eq!(client.get("https://api.test/api/text").text(), "Grüße\n");
         // An archive that somebody writes into.
         stage.sandbox.write(output, "PK\u{3}\u{4} and no more");
-        server.said().event("reload-failed", |event| event["fixture"] == output);
+        server.stderr().event("reload-failed", |event| event["fixture"] == output);
         assert!(client.get("https://api.test/api/json").text().contains("Ada"));
         let output = server.stop().expect(1);
         let unused: Vec<&str> = output.stderr.lines().filter(|line| line.contains("\"verdict\"")).collect();
@@ -246,7 +246,7 @@ fn the_last_fixture_of_a_folder_is_told_to_be_removed_and_goes_on_answering() {
     sandbox.write(HAR, two_entries("first"));
     let (server, client) = start(&sandbox, &["hars"]);
     fs::remove_file(sandbox.join(HAR)).unwrap();
-    let told = server.said().event("reload-failed", |event| event["fixture"] == HAR);
+    let told = server.stderr().event("reload-failed", |event| event["fixture"] == HAR);
     let message = told["message"].as_str().unwrap();
     assert!(message.contains("hars/api.har was removed; its previous version stays in use"), "{message}");
     assert_eq!(client.get(ONE).text(), "first");

@@ -17,7 +17,7 @@ use serde_json::json;
 
 use super::dice::{Dice, fate, say};
 use crate::support::client::{Client, Proto};
-use crate::support::origin::{Origin, Page};
+use crate::support::origin::{Origin, OriginResponse};
 use crate::support::sandbox::{Sandbox, code};
 use crate::upkeep::{entry, named, own, tree};
 
@@ -231,7 +231,7 @@ fn recorded(again: bool) -> Files {
         move |asked| {
             let version = version.load(Ordering::SeqCst);
             let changes = if asked.path.contains("changing") { version } else { 0 };
-            Some(Page {
+            Some(OriginResponse {
                 status: 200,
                 headers: vec![("content-type", "application/json".into())],
                 body: format!("{{\"path\":\"{}\",\"version\":{changes}}}", asked.path).into_bytes(),

@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::path::Path;
 
 use super::{HAR, base64_inside, files};
-use crate::support::client::{Ask, Client, Proto};
+use crate::support::client::{Client, Proto, TestRequest};
 use crate::support::origin::Origin;
 use crate::support::raw::RawOrigin;
 use crate::support::repo;
@@ -105,8 +105,9 @@ fn visit(client: &Client, host: &str) {
         format!("https://user:{USERINFO}@{host}/c"),
     ];
     for (url, (media, body)) in urls.iter().zip(bodies.iter().cycle()) {
-        let ask = Ask::new("POST", url).header("authorization", &bearer).header("cookie", &format!("sid={SENT}"));
-        if let Ok(got) = client.try_ask(ask.header("content-type", media).body(body.as_str())) {
+        let ask =
+            TestRequest::new("POST", url).header("authorization", &bearer).header("cookie", &format!("sid={SENT}"));
+        if let Ok(got) = client.try_send(ask.header("content-type", media).body(body.as_str())) {
             tells_none("an answer", &got.body, &[]);
             tells_none("its headers", format!("{:?}", got.headers).as_bytes(), &[]);
         }

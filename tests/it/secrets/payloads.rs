@@ -5,8 +5,8 @@ use std::io::Write;
 use serde_json::json;
 
 use super::{HAR, Secrets, client, folder_holds_none, record};
-use crate::support::client::Ask;
-use crate::support::origin::{Origin, Page};
+use crate::support::client::TestRequest;
+use crate::support::origin::{Origin, OriginResponse};
 use crate::support::sandbox::Sandbox;
 
 /// Longer than is held: they pass through a window, coded or not, both ways.
@@ -29,12 +29,12 @@ fn a_payload_that_is_too_long_to_be_held_holds_none() {
             _ => ("identity", b"{}".to_vec()),
         };
         let headers = vec![("content-type", "application/json".to_owned()), ("content-encoding", coding.to_owned())];
-        Some(Page { status: 200, headers, body, ..Page::default() })
+        Some(OriginResponse { status: 200, headers, body, ..OriginResponse::default() })
     });
     let server = record(&sandbox, &origin, HAR, &[]);
     let client = client(&server);
-    let upload = Ask::new("POST", "https://api.test/plain").header("content-type", "application/json");
-    client.ask(upload.body(plain.clone()));
+    let upload = TestRequest::new("POST", "https://api.test/plain").header("content-type", "application/json");
+    client.send(upload.body(plain.clone()));
     assert!(client.get("https://api.test/coded").decoded() == packed.as_bytes());
     server.stop().expect(0);
     folder_holds_none(&sandbox, &secrets);
@@ -55,7 +55,7 @@ fn a_payload_that_was_cut_holds_none() {
     let origin = Origin::answering(move |_| {
         let body = json!({ "a_token": 1, "token": own.query, "text": "x".repeat(5000) }).to_string();
         let headers = vec![("content-type", "application/json".to_owned())];
-        Some(Page { status: 200, headers, body: body.into(), ..Page::default() })
+        Some(OriginResponse { status: 200, headers, body: body.into(), ..OriginResponse::default() })
     });
     let server = record(&sandbox, &origin, HAR, &["--content", "embed", "--max-body", "1000"]);
     client(&server).get("https://api.test/cut");
@@ -80,7 +80,7 @@ fn a_payload_that_does_not_quite_decode_holds_none() {
             _ => body.extend(b"behind the end"),
         }
         let headers = vec![("content-type", "application/json".to_owned()), ("content-encoding", "gzip".to_owned())];
-        Some(Page { status: 200, headers, body, ..Page::default() })
+        Some(OriginResponse { status: 200, headers, body, ..OriginResponse::default() })
     });
     let server = record(&sandbox, &origin, HAR, &["--content", "embed"]);
     for path in ["/short", "/long"] {

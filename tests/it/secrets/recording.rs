@@ -7,8 +7,8 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use super::{HAR, JOURNAL, Secrets, client, files, folder_holds_none, holds_none, record};
-use crate::support::client::{Ask, Client, Proto};
-use crate::support::origin::{Origin, Page};
+use crate::support::client::{Client, Proto, TestRequest};
+use crate::support::origin::{Origin, OriginResponse};
 use crate::support::rig::setup;
 use crate::support::sandbox::Sandbox;
 
@@ -127,7 +127,7 @@ fn early(secrets: &Secrets) -> Origin {
         let text = format!("the value is {early}.");
         let page = |mime: &str, body: Vec<u8>| {
             let headers = vec![("content-type", mime.to_owned()), ("x-hint", early.clone())];
-            Page { status: 200, headers, body, ..Page::default() }
+            OriginResponse { status: 200, headers, body, ..OriginResponse::default() }
         };
         let encoded = |body: Vec<u8>| {
             let mut page = page("text/plain", body);
@@ -139,7 +139,7 @@ fn early(secrets: &Secrets) -> Origin {
             "/early.gz" => encoded(gzip(early.as_bytes())),
             "/early.cut" => encoded([&gzip(text.as_bytes())[..20], text.as_bytes()].concat()),
             "/early.bin" => page("application/octet-stream", vec![0, 1, 2]),
-            "/none" => Page { status: 204, ..Page::default() },
+            "/none" => OriginResponse { status: 204, ..OriginResponse::default() },
             _ => return own.answer(asked),
         })
     })
@@ -218,8 +218,11 @@ fn held_recording_holds_no_value_that_became_known_late() {
         for path in ["early", "early.gz", "early.cut", "early.bin"] {
             client.get(&format!("https://api.test/{path}"));
         }
-        client
-            .ask(Ask::new("POST", "https://api.test/early").header("x-hint", &secrets.refresh).body(&*secrets.refresh));
+        client.send(
+            TestRequest::new("POST", "https://api.test/early")
+                .header("x-hint", &secrets.refresh)
+                .body(&*secrets.refresh),
+        );
         secrets.visit(&client);
         rig.finish(ending);
         if ending == CmdEnd::Failed {

@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use super::{HAR, Secrets, client, record};
-use crate::support::client::Ask;
-use crate::support::origin::{Origin, Page};
+use crate::support::client::TestRequest;
+use crate::support::origin::{Origin, OriginResponse};
 use crate::support::sandbox::Sandbox;
 
 #[test]
@@ -14,10 +14,10 @@ fn right_and_wrong_password_are_told_with_the_remedy() {
     let server = record(&sandbox, &origin, HAR, &[]);
     let login = |password: &str| {
         let body = json!({ "username": "ada", "password": password }).to_string();
-        Ask::new("POST", "https://api.test/login").header("content-type", "application/json").body(body)
+        TestRequest::new("POST", "https://api.test/login").header("content-type", "application/json").body(body)
     };
-    assert_eq!(client(&server).ask(login(&secrets.password)).status, 200);
-    assert_eq!(client(&server).ask(login("wr0ng-one")).status, 401);
+    assert_eq!(client(&server).send(login(&secrets.password)).status, 200);
+    assert_eq!(client(&server).send(login("wr0ng-one")).status, 401);
     let said = server.stop().expect(0).says("ambiguous").says("REDACTED-password-2").says("[redact.values]");
     assert!(!said.stderr.contains("wr0ng-one"), "{}", said.stderr);
 
@@ -25,8 +25,8 @@ fn right_and_wrong_password_are_told_with_the_remedy() {
     let args = ["record", "-o", HAR, "--update", "replace", "--config", config.to_str().unwrap()].map(str::to_owned);
     let args: Vec<String> = args.into_iter().chain(origin.args()).collect();
     let server = sandbox.start_with(&args, &[("BAD_PW", "wr0ng-one")]);
-    client(&server).ask(login("wr0ng-one"));
-    client(&server).ask(login(&secrets.password));
+    client(&server).send(login("wr0ng-one"));
+    client(&server).send(login(&secrets.password));
     let said = server.stop().expect(0);
     assert!(!said.stderr.contains("ambiguous"), "{}", said.stderr);
     let text = sandbox.read(HAR);
@@ -49,19 +49,19 @@ personal = true
     sandbox.write("harproxy.toml", POLICY);
     let origin = Origin::answering(|asked| {
         let headers = vec![("content-type", asked.headers["content-type"].to_str().unwrap().to_owned())];
-        Some(Page { status: 200, headers, body: asked.body.clone(), ..Page::default() })
+        Some(OriginResponse { status: 200, headers, body: asked.body.clone(), ..OriginResponse::default() })
     });
     let ask = |run: &str, number: u64, mail: &str| {
         let person = json!({ "ssn": format!("ssn{run}"), "mail": mail, "note": format!("see acme_{run}.") });
         let body = json!({ "card": { "number": number }, "people": [person], "plan": "free" });
-        Ask::new("POST", &format!("https://api.test/orders?sig2=sig{run}&page=1"))
+        TestRequest::new("POST", &format!("https://api.test/orders?sig2=sig{run}&page=1"))
             .header("content-type", "application/json")
             .header("x-internal-token", &format!("internal{run}"))
             .header("cookie", "theme=dark")
             .body(body.to_string().into_bytes())
     };
     let server = record(&sandbox, &origin, HAR, &["--content", "embed", "-vvv"]);
-    client(&server).ask(ask("Real1", 4_111_111_111_111_111, "ada@lovelace.test"));
+    client(&server).send(ask("Real1", 4_111_111_111_111_111, "ada@lovelace.test"));
     let said = server.stop().expect(0).stderr;
     let har = sandbox.read(HAR);
     for text in [&har, &said] {
@@ -74,7 +74,7 @@ personal = true
     }
     drop(origin);
     let server = sandbox.start(["replay", HAR]);
-    let got = client(&server).ask(ask("Other22", 7, "eve@elsewhere.test"));
+    let got = client(&server).send(ask("Other22", 7, "eve@elsewhere.test"));
     assert_eq!(got.status, 200, "{}", got.text());
     server.stop().expect(0);
 }
@@ -85,23 +85,28 @@ fn a_password_in_a_graphql_document_is_taken_out_and_another_fits() {
     let sandbox = Sandbox::new();
     let origin = Origin::answering(|_| {
         let headers = vec![("content-type", "application/json".to_owned())];
-        Some(Page { status: 200, headers, body: br#"{"data":{"ok":true}}"#.to_vec(), ..Page::default() })
+        Some(OriginResponse {
+            status: 200,
+            headers,
+            body: br#"{"data":{"ok":true}}"#.to_vec(),
+            ..OriginResponse::default()
+        })
     });
     let login = |user: &str, password: &str| {
         let document = format!("mutation {{ login(user: \"{user}\", password: \"{password}\") {{ ok }} }}");
-        let ask = Ask::new("POST", "https://api.test/graphql").header("content-type", "application/json");
+        let ask = TestRequest::new("POST", "https://api.test/graphql").header("content-type", "application/json");
         ask.body(json!({ "query": document }).to_string())
     };
     let server = record(&sandbox, &origin, HAR, &[]);
-    client(&server).ask(login("ada", "correct horse"));
+    client(&server).send(login("ada", "correct horse"));
     server.stop().expect(0);
     drop(origin);
     let har = sandbox.read(HAR);
     assert!(!har.contains("correct horse") && har.contains("REDACTED-password-1"), "{har}");
     let server = sandbox.start(["replay", HAR]);
     let client = client(&server);
-    assert_eq!(client.ask(login("ada", "of the CI")).status, 200);
-    let missed = client.ask(login("bob", "hidden from all"));
+    assert_eq!(client.send(login("ada", "of the CI")).status, 200);
+    let missed = client.send(login("bob", "hidden from all"));
     assert_eq!(missed.status, 501);
     assert!(!missed.text().contains("hidden from all"), "{}", missed.text());
     let told = server.stop().expect(1).stderr;
@@ -114,20 +119,20 @@ fn a_password_in_json_that_is_called_a_form_is_taken_out_and_another_fits() {
     let sandbox = Sandbox::new();
     let origin = Secrets::of(7).origin();
     let login = |user: &str, password: &str| {
-        Ask::new("POST", "https://api.test/session")
+        TestRequest::new("POST", "https://api.test/session")
             .header("content-type", "application/x-www-form-urlencoded")
             .body(json!({ "user": user, "password": password }).to_string())
     };
     let server = record(&sandbox, &origin, HAR, &["--content", "embed"]);
-    client(&server).ask(login("ada", "correct horse"));
+    client(&server).send(login("ada", "correct horse"));
     server.stop().expect(0);
     drop(origin);
     let har = sandbox.read(HAR);
     assert!(!har.contains("correct") && har.contains("REDACTED-password-1"), "{har}");
     for mode in ["exact", "json", "form"] {
         let server = sandbox.start(["replay", HAR, "--match-body", mode]);
-        assert_eq!(client(&server).ask(login("ada", "of the CI")).status, 200, "{mode}");
-        let missed = client(&server).ask(login("bob", "hidden from all"));
+        assert_eq!(client(&server).send(login("ada", "of the CI")).status, 200, "{mode}");
+        let missed = client(&server).send(login("bob", "hidden from all"));
         assert_eq!((missed.status, missed.text().contains("hidden")), (501, false), "{mode}: {}", missed.text());
         server.stop().expect(1);
     }

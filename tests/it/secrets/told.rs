@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::json;
 
 use super::{HAR, Secrets, base64_inside, client, escaped, files, holds_none, record};
-use crate::support::client::Ask;
+use crate::support::client::TestRequest;
 use crate::support::sandbox::{Output, Sandbox, finish};
 
 const REPORTS: [&str; 4] = ["report.json", "report.xml", "report.md", "report.html"];
@@ -26,11 +26,11 @@ fn recorded(secrets: &Secrets) -> Sandbox {
 }
 
 /// Requests that nothing answers, with a secret wherever one may be, some of them near to an entry.
-fn missing(secrets: &Secrets) -> Vec<Ask> {
+fn missing(secrets: &Secrets) -> Vec<TestRequest> {
     let url = |path: &str| format!("https://api.test{path}");
-    let get = |path: &str| Ask::new("GET", &url(path));
+    let get = |path: &str| TestRequest::new("GET", &url(path));
     let post = |path: &str, media: &str, body: String| {
-        Ask::new("POST", &url(path)).header("content-type", media).body(body.into_bytes())
+        TestRequest::new("POST", &url(path)).header("content-type", media).body(body.into_bytes())
     };
     let form = |kind: &str| format!("grant_type={kind}&refresh_token={}", escaped(&secrets.refresh));
     let part =
@@ -144,7 +144,7 @@ fn no_event_and_no_line_of_a_live_list_holds_one() {
     let server = sandbox.start(args(&[&["replay", HAR, "-vv"]]));
     let client = client(&server);
     for ask in missing(&secrets) {
-        let got = client.ask(ask);
+        let got = client.send(ask);
         assert_eq!((got.status, got.header("content-type")), (501, Some("application/problem+json")));
         tells_none("the refusal", &got.body, &secrets);
         tells_none("its headers", format!("{:?}", got.headers).as_bytes(), &secrets);

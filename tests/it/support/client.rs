@@ -37,7 +37,7 @@ pub struct Client {
 
 /// An answer, as it was seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Got {
+pub struct TestResponse {
     pub status: u16,
     pub reason: String,
     /// Lower case names, in order; hop-by-hop ones and framing left out, for they are each hop's own.
@@ -46,7 +46,7 @@ pub struct Got {
     pub trailers: Vec<(String, String)>,
 }
 
-impl Got {
+impl TestResponse {
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
     }
@@ -80,16 +80,16 @@ impl Got {
 
 /// A request to send.
 #[derive(Clone, Debug)]
-pub struct Ask {
+pub struct TestRequest {
     pub method: String,
     pub url: String,
     pub headers: Vec<(String, String)>,
     pub body: Option<Vec<u8>>,
 }
 
-impl Ask {
+impl TestRequest {
     pub fn new(method: &str, url: &str) -> Self {
-        Ask { method: method.into(), url: url.into(), headers: Vec::new(), body: None }
+        TestRequest { method: method.into(), url: url.into(), headers: Vec::new(), body: None }
     }
 
     pub fn header(mut self, name: &str, value: &str) -> Self {
@@ -108,25 +108,25 @@ impl Client {
         Client { proxy, ca, proto, user: None }
     }
 
-    pub fn get(&self, url: &str) -> Got {
-        self.ask(Ask::new("GET", url))
+    pub fn get(&self, url: &str) -> TestResponse {
+        self.send(TestRequest::new("GET", url))
     }
 
     /// Sends one request on a connection of its own.
     #[track_caller]
-    pub fn ask(&self, ask: Ask) -> Got {
-        self.try_ask(ask.clone()).unwrap_or_else(|e| panic!("{} {}: {e}", ask.method, ask.url))
+    pub fn send(&self, request: TestRequest) -> TestResponse {
+        self.try_send(request.clone()).unwrap_or_else(|e| panic!("{} {}: {e}", request.method, request.url))
     }
 
     /// The same, when it may fail.
-    pub fn try_ask(&self, ask: Ask) -> Result<Got, Box<dyn std::error::Error + Send + Sync>> {
-        block_on(self.send(ask))
+    pub fn try_send(&self, request: TestRequest) -> Result<TestResponse, Box<dyn std::error::Error + Send + Sync>> {
+        block_on(self.exchange(request))
     }
 
-    async fn send(&self, ask: Ask) -> Result<Got, Box<dyn std::error::Error + Send + Sync>> {
-        let url: url::Url = ask.url.parse()?;
+    async fn exchange(&self, test: TestRequest) -> Result<TestResponse, Box<dyn std::error::Error + Send + Sync>> {
+        let url: url::Url = test.url.parse()?;
         let tcp = TcpStream::connect(self.proxy).await?;
-        let request = self.request(&ask, &url)?;
+        let request = self.request(&test, &url)?;
         let response = match (url.scheme(), self.proto) {
             ("http", Proto::H1) => h1(tcp, request).await?,
             ("http", Proto::H2) => h2(self.tunnel(tcp, &url).await?, request).await?,
@@ -142,20 +142,20 @@ impl Client {
         gather(response).await
     }
 
-    fn request(&self, ask: &Ask, url: &url::Url) -> Result<Request<Full<Bytes>>, http::Error> {
+    fn request(&self, test: &TestRequest, url: &url::Url) -> Result<Request<Full<Bytes>>, http::Error> {
         let absolute = url.scheme() == "http" || self.proto == Proto::H2;
         let target = if absolute { url.as_str() } else { &url[url::Position::BeforePath..url::Position::AfterQuery] };
-        let mut request = Request::builder().method(ask.method.as_str()).uri(target);
+        let mut request = Request::builder().method(test.method.as_str()).uri(target);
         if self.proto == Proto::H1 {
             request = request.header("host", &url[url::Position::BeforeHost..url::Position::AfterPort]);
             if let (Some(user), "http") = (&self.user, url.scheme()) {
                 request = request.header("proxy-authorization", basic(user));
             }
         }
-        for (name, value) in &ask.headers {
+        for (name, value) in &test.headers {
             request = request.header(name, value);
         }
-        request.body(Full::new(Bytes::from(ask.body.clone().unwrap_or_default())))
+        request.body(Full::new(Bytes::from(test.body.clone().unwrap_or_default())))
     }
 
     /// A CONNECT tunnel.
@@ -228,7 +228,7 @@ where
     send.send_request(request).await
 }
 
-async fn gather(response: Response<Incoming>) -> Result<Got, Box<dyn std::error::Error + Send + Sync>> {
+async fn gather(response: Response<Incoming>) -> Result<TestResponse, Box<dyn std::error::Error + Send + Sync>> {
     let (parts, body) = response.into_parts();
     let reason = parts.extensions.get::<hyper::ext::ReasonPhrase>().map_or_else(
         || parts.status.canonical_reason().unwrap_or_default().to_owned(),
@@ -236,7 +236,7 @@ async fn gather(response: Response<Incoming>) -> Result<Got, Box<dyn std::error:
     );
     let body = body.collect().await?;
     let trailers = body.trailers().map(list).unwrap_or_default();
-    Ok(Got {
+    Ok(TestResponse {
         status: parts.status.as_u16(),
         reason,
         headers: list(&parts.headers),

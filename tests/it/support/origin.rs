@@ -27,7 +27,7 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 type Reply = Response<BoxBody<Bytes, Error>>;
 
 /// A request that reached the origin.
-pub struct Asked {
+pub struct OriginRequest {
     pub method: String,
     /// With its query.
     pub path: String,
@@ -37,14 +37,14 @@ pub struct Asked {
 
 /// An answer that a test makes up.
 #[derive(Clone, Debug, Default)]
-pub struct Page {
+pub struct OriginResponse {
     pub status: u16,
     pub headers: Vec<(&'static str, String)>,
     pub body: Vec<u8>,
     pub trailers: Vec<(&'static str, &'static str)>,
 }
 
-type Extra = Arc<dyn Fn(&Asked) -> Option<Page> + Send + Sync>;
+type Extra = Arc<dyn Fn(&OriginRequest) -> Option<OriginResponse> + Send + Sync>;
 
 /// A running origin; dropping it stops it.
 pub struct Origin {
@@ -71,7 +71,7 @@ impl Origin {
     }
 
     /// With answers of the test's own before those of the API.
-    pub fn answering(extra: impl Fn(&Asked) -> Option<Page> + Send + Sync + 'static) -> Self {
+    pub fn answering(extra: impl Fn(&OriginRequest) -> Option<OriginResponse> + Send + Sync + 'static) -> Self {
         Origin::begin(server_config("origin", false), Arc::new(extra))
     }
 
@@ -178,14 +178,14 @@ async fn answer(mut request: Request<Incoming>, extra: Extra) -> Result<Reply, E
     };
     let path = request.uri().path_and_query().map_or("/", |p| p.as_str()).to_owned();
     let (method, headers) = (request.method().to_string(), request.headers().clone());
-    let asked = Asked { method, path, headers, body };
+    let asked = OriginRequest { method, path, headers, body };
     match extra(&asked) {
         Some(page) => Ok(page.reply()),
         None => route(&asked).await,
     }
 }
 
-impl Page {
+impl OriginResponse {
     fn reply(self) -> Reply {
         let mut response = reply(self.status, &[], Vec::new());
         *response.body_mut() = match self.trailers[..] {
@@ -204,7 +204,7 @@ impl Page {
 }
 
 /// Every path that a test can ask for; anything else is a 404.
-async fn route(request: &Asked) -> Result<Reply, Error> {
+async fn route(request: &OriginRequest) -> Result<Reply, Error> {
     let path = request.path.split('?').next().unwrap_or_default();
     let query = request.path.split_once('?').map_or("", |(_, query)| query);
     let json = |text: &str| reply(200, &[("content-type", "application/json")], text.as_bytes().to_vec());
@@ -286,7 +286,7 @@ fn login() -> Reply {
 }
 
 /// What the origin saw, as JSON.
-fn echo(request: &Asked) -> String {
+fn echo(request: &OriginRequest) -> String {
     let headers: Vec<_> = request
         .headers
         .iter()

@@ -114,18 +114,18 @@ impl Sandbox {
 
 /// What a running program says, as it says it.
 #[derive(Clone, Default)]
-pub struct Said(Arc<(Mutex<Heard>, Condvar)>);
+pub struct CapturedOutput(Arc<(Mutex<OutputBuffer>, Condvar)>);
 
 #[derive(Default)]
-struct Heard {
+struct OutputBuffer {
     text: Vec<u8>,
     ended: bool,
 }
 
-impl Said {
+impl CapturedOutput {
     /// Listens on a thread until there is no more.
     pub fn by(mut stream: impl Read + Send + 'static) -> (Self, JoinHandle<()>) {
-        let said = Said::default();
+        let said = CapturedOutput::default();
         let listening = said.clone();
         let thread = std::thread::spawn(move || {
             let mut piece = [0; 4096];
@@ -138,7 +138,7 @@ impl Said {
         (said, thread)
     }
 
-    fn change(&self, change: impl FnOnce(&mut Heard)) {
+    fn change(&self, change: impl FnOnce(&mut OutputBuffer)) {
         change(&mut self.0.0.lock().unwrap());
         self.0.1.notify_all();
     }
@@ -182,7 +182,7 @@ pub struct Server {
     child: Child,
     ready: Value,
     stdout: BufReader<std::process::ChildStdout>,
-    said: Said,
+    said: CapturedOutput,
     stderr: Option<JoinHandle<()>>,
 }
 
@@ -190,7 +190,7 @@ impl Server {
     /// Starts a command that says when it is ready as JSON, and waits for that.
     pub fn spawn(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let (said, stderr) = Said::by(child.stderr.take().unwrap());
+        let (said, stderr) = CapturedOutput::by(child.stderr.take().unwrap());
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();
@@ -203,7 +203,7 @@ impl Server {
     }
 
     /// What it says on standard error.
-    pub fn said(&self) -> &Said {
+    pub fn stderr(&self) -> &CapturedOutput {
         &self.said
     }
 

@@ -28,7 +28,7 @@ fn says(output: &Output, line: &str) {
 
 #[test]
 fn what_record_writes_is_nothing_to_complain_of() {
-    let stage = crate::cli::Stage::new();
+    let stage = crate::cli::CliSandbox::new();
     let script = "curl -sS https://api.test/api/json https://api.test/api/users -d a=1 https://api.test/api/gzip \
          -H 'authorization: Bearer s3cret-token-1' -o /dev/null";
     for options in [&["-o", "hars/a.har"][..], &["-o", "hars/b.zip"], &["-o", "hars/c.har", "--content", "embed"]] {

@@ -7,7 +7,7 @@ use crate::support::sandbox::Sandbox;
 
 #[test]
 fn what_record_writes_is_in_canonical_form() {
-    let stage = crate::cli::Stage::new();
+    let stage = crate::cli::CliSandbox::new();
     let script =
         "curl -sS https://api.test/api/json https://api.test/api/image -d a=1 https://api.test/api/gzip -o /dev/null";
     for options in [&["-o", "hars/a.har"][..], &["-o", "hars/b.zip"], &["-o", "hars/c.har", "--content", "embed"]] {

@@ -32,7 +32,7 @@ fn a_har_becomes_an_archive_and_back_byte_for_byte() {
 
 #[test]
 fn what_record_writes_comes_back() {
-    let stage = crate::cli::Stage::new();
+    let stage = crate::cli::CliSandbox::new();
     let script = "curl -sS https://api.test/api/json https://api.test/api/image -o /dev/null -o /dev/null";
     for output in ["hars/api.har", "zips/api.zip"] {
         stage.record(&["-o", output], &["sh", "-c", script]).expect(0);
