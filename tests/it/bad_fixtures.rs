@@ -62,7 +62,7 @@ fn raw(server: &Server, request: &[u8]) -> String {
 }
 
 #[test]
-fn malformed_entries_are_warned_of_and_the_others_served() {
+fn malformed_entries_are_warnings_and_the_others_are_served() {
     let sandbox = Sandbox::new();
     let mut entries = vec![good("/api/0"), json!(null), json!({"request": 7}), json!({"response": {}}), json!([])];
     entries.push(json!({"request": {"method": "GET", "url": "not a url"}, "response": {"status": 200}}));
@@ -78,7 +78,7 @@ fn malformed_entries_are_warned_of_and_the_others_served() {
 }
 
 #[test]
-fn payload_files_that_are_none_of_the_fixtures_are_never_read() {
+fn payload_files_outside_the_folder_of_the_fixture_are_not_read() {
     let sandbox = Sandbox::new();
     sandbox.write("secret.txt", "secret");
     sandbox.write("hars/api/good.txt", "good");
@@ -130,7 +130,7 @@ fn payload_files_that_are_none_of_the_fixtures_are_never_read() {
 }
 
 #[test]
-fn bodies_that_lie_about_what_they_are() {
+fn contradictory_payload_members_are_served_or_explained() {
     let sandbox = Sandbox::new();
     let coded = |path: &str, content: Value| {
         let mut entry = with_content(path, content);
@@ -176,7 +176,7 @@ fn zip(members: &[(&str, &[u8])]) -> Vec<u8> {
 }
 
 #[test]
-fn archives_that_mean_harm_are_refused_before_anything_is_served() {
+fn malicious_archives_are_refused_before_the_first_response() {
     let har = own(&["**"], &[good("/api/x")]).to_string();
     let har = ("har.har", har.as_bytes());
     let zeros = vec![b' '; 30 << 20];
@@ -198,7 +198,7 @@ fn archives_that_mean_harm_are_refused_before_anything_is_served() {
 }
 
 #[test]
-fn redirects_that_lead_nowhere_are_shown() {
+fn redirects_without_a_target_are_shown() {
     let hop = |from: &str, to: &str| {
         let headers = json!([{"name": "location", "value": to}]);
         entry(&format!("GET {HOST}{from}"), json!({"status": 302, "statusText": "Found", "headers": headers}))
@@ -225,7 +225,7 @@ fn redirects_that_lead_nowhere_are_shown() {
 
 /// A header of 10 MB, recorded and sent: neither takes the server down.
 #[test]
-fn headers_of_ten_megabytes() {
+fn headers_of_ten_megabytes_are_served_and_refused_in_requests() {
     let long = "x".repeat(10 << 20);
     let mut huge = good("/api/huge");
     huge["response"]["headers"] = json!([{"name": "x-huge", "value": long}, {"name": "x-small", "value": "1"}]);
@@ -253,7 +253,7 @@ fn headers_of_ten_megabytes() {
 }
 
 #[test]
-fn requests_that_are_broken_are_told_so_and_fail_no_run() {
+fn malformed_requests_get_400_and_do_not_fail_the_run() {
     let sandbox = Sandbox::new();
     let post = posted(text(&format!("POST {HOST}/api/upload"), "taken"), "hello");
     sandbox.write("hars/api.har", own(&["**"], &[good("/api/good"), post]).to_string());
@@ -286,7 +286,7 @@ fn requests_that_are_broken_are_told_so_and_fail_no_run() {
 
 /// What a stranger's fixture may say to make its reader work or look elsewhere; it answers, or does not.
 #[test]
-fn values_without_measure_are_values() {
+fn extreme_values_cause_no_panic() {
     let sandbox = Sandbox::new();
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     let mut entries: Vec<Value> = [

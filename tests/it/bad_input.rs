@@ -26,21 +26,21 @@ fn replay_of(content: &[u8]) -> Output {
 }
 
 #[test]
-fn a_missing_fixture() {
+fn missing_fixture_is_an_error() {
     let sandbox = Sandbox::new();
     plain(sandbox.run(["replay", "hars/none.har", "--", "true"]).expect(2)).says("hars/none.har");
     plain(sandbox.run(["replay", "--", "true"]).expect(2)).says("harproxy record");
 }
 
 #[test]
-fn an_empty_folder_of_fixtures() {
+fn empty_folder_is_an_error() {
     let sandbox = Sandbox::new();
     std::fs::create_dir(sandbox.join("hars")).unwrap();
     plain(sandbox.run(["replay", "--", "true"]).expect(2)).says("no fixture");
 }
 
 #[test]
-fn a_fixture_that_is_no_har() {
+fn file_that_is_not_a_har_is_an_error() {
     replay_of(b"").says("hars/api.har");
     replay_of(b"hello").says("hars/api.har");
     replay_of(b"{\"log\":{\"version\":\"1.2\"}}").says("entries");
@@ -52,7 +52,7 @@ fn a_fixture_that_is_no_har() {
 }
 
 #[test]
-fn a_truncated_fixture_names_its_line() {
+fn truncated_fixture_is_an_error_with_a_line() {
     let sandbox = Sandbox::new();
     let origin = Origin::start();
     let recorder = sandbox.record(&origin);
@@ -66,7 +66,7 @@ fn a_truncated_fixture_names_its_line() {
 }
 
 #[test]
-fn a_port_in_use() {
+fn port_in_use_is_an_error() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = taken.local_addr().unwrap().to_string();
     let sandbox = Sandbox::new();
@@ -74,7 +74,7 @@ fn a_port_in_use() {
 }
 
 #[test]
-fn wrong_usage() {
+fn usage_error_names_the_option() {
     let sandbox = Sandbox::new();
     for (args, word) in [
         (vec!["record", "--glob", "https://api.test/{a,{b}}", "--", "true"], "glob"),
@@ -92,7 +92,7 @@ fn wrong_usage() {
 }
 
 #[test]
-fn a_command_that_is_not_there_or_not_executable() {
+fn missing_or_not_executable_cmd_is_an_error() {
     let sandbox = Sandbox::new();
     sandbox.write("script", "#!/bin/sh\n");
     plain(sandbox.run(["record", "--", "no-such-command"]).expect(127)).says("no-such-command");
@@ -113,7 +113,7 @@ fn record_failure(args: &[String], url: &str) -> (crate::support::client::TestRe
 }
 
 #[test]
-fn an_upstream_that_fails_is_a_problem_for_the_client_and_a_failed_entry() {
+fn failed_upstream_is_a_problem_document_and_a_failed_entry() {
     let refused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let dead = RawOrigin::saying("");
     let map = |to: &str| {
@@ -141,7 +141,7 @@ fn an_upstream_that_fails_is_a_problem_for_the_client_and_a_failed_entry() {
 }
 
 #[test]
-fn a_certificate_that_does_not_verify() {
+fn invalid_upstream_certificate_names_insecure() {
     for certificate in ["expired", "wrong-name", "self-signed"] {
         let origin = Origin::with_certificate(certificate);
         let (got, entry) = record_failure(&origin.args(), "https://api.test/api/json");
@@ -157,7 +157,7 @@ fn a_certificate_that_does_not_verify() {
 }
 
 #[test]
-fn an_upstream_that_breaks_off_half_way_is_stored_truncated() {
+fn response_cut_by_upstream_is_stored_and_replayed_truncated() {
     let raw = RawOrigin::start(|_, stream| {
         let _ =
             stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 100\r\n\r\nonly this");
@@ -190,7 +190,7 @@ fn an_upstream_that_breaks_off_half_way_is_stored_truncated() {
 }
 
 #[test]
-fn recording_nothing_leaves_the_old_file_and_fails() {
+fn empty_recording_keeps_the_fixture_and_fails() {
     let sandbox = Sandbox::new();
     let origin = Origin::start();
     let recorder = sandbox.record(&origin);
@@ -203,7 +203,7 @@ fn recording_nothing_leaves_the_old_file_and_fails() {
 
 #[cfg(unix)]
 #[test]
-fn a_folder_that_cannot_be_written() {
+fn unwritable_folder_is_an_error() {
     let sandbox = Sandbox::new();
     // A file where the folder should be stops root as well.
     sandbox.write("hars", "not a folder");
@@ -211,7 +211,7 @@ fn a_folder_that_cannot_be_written() {
 }
 
 #[test]
-fn an_unmatched_request_explains_itself_and_fails_the_run() {
+fn miss_is_explained_and_fails_the_run() {
     let sandbox = Sandbox::new();
     let origin = Origin::start();
     let args: Vec<String> = ["record", "-o", "hars/api.har", "--glob", "**/api/**"]

@@ -16,7 +16,7 @@ fn diagnosis(output: &Output) -> Value {
 }
 
 #[test]
-fn what_comes_through_is_counted_by_origin_and_nothing_is_written() {
+fn requests_are_counted_by_origin_and_no_file_is_written() {
     let stage = CliSandbox::new();
     let script = "curl -sS https://api.test/api/json https://api.test/api/text http://api.test/api/text";
     let output = doctor(&stage, &[], script).expect(0).says("✓ doctor").says("https://api.test  2 requests");
@@ -33,7 +33,7 @@ fn what_comes_through_is_counted_by_origin_and_nothing_is_written() {
 }
 
 #[test]
-fn an_origin_that_gives_no_answer_is_no_fault_of_the_client() {
+fn unreachable_origin_does_not_fail_the_diagnosis() {
     let stage = CliSandbox::new();
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let map = format!("down.test:80={nobody}");
@@ -42,7 +42,7 @@ fn an_origin_that_gives_no_answer_is_no_fault_of_the_client() {
 }
 
 #[test]
-fn nothing_at_all_is_a_finding_and_the_status_of_cmd_comes_first() {
+fn no_traffic_is_a_finding_and_the_status_of_cmd_has_priority() {
     let stage = CliSandbox::new();
     doctor(&stage, &[], "true").expect(1).says("✗ doctor").says("nothing came through the proxy");
     doctor(&stage, &[], "exit 7").expect(7).says("✗ doctor");
@@ -53,7 +53,7 @@ fn nothing_at_all_is_a_finding_and_the_status_of_cmd_comes_first() {
 }
 
 #[test]
-fn credentials_that_are_missing_are_named() {
+fn missing_credentials_are_named() {
     let stage = CliSandbox::new();
     let script = "curl -s -x \"${HARPROXY_RUN_PROXY##*@}\" http://api.test/; true";
     let output = doctor(&stage, &["--auth", "me:s3cret-pass"], script).expect(1);
@@ -62,7 +62,7 @@ fn credentials_that_are_missing_are_named() {
 }
 
 #[test]
-fn a_client_that_does_not_trust_the_ca_is_named() {
+fn client_that_does_not_trust_the_ca_is_named() {
     let stage = CliSandbox::new();
     let foreign = crate::support::repo("certs/ca.pem").display().to_string();
     let output = doctor(&stage, &[], &format!("curl -s --cacert {foreign} https://api.test/; true")).expect(1);
@@ -83,7 +83,7 @@ mod past {
     }
 
     #[test]
-    fn a_connection_past_the_proxy_is_named_with_its_program_and_remedy() {
+    fn connection_past_the_proxy_is_named_with_program_and_hint() {
         let (stage, origin) = (CliSandbox::new(), origin());
         let script = format!(
             "curl -sS https://api.test/api/text; curl -s -m 1 --noproxy '*' 'http://user:secret@{}/?token=secret'; true",
@@ -103,7 +103,7 @@ mod past {
     }
 
     #[test]
-    fn a_socket_of_pythons_own_goes_past() {
+    fn raw_python_socket_is_reported_as_a_bypass() {
         let (stage, origin) = (CliSandbox::new(), origin());
         let script = format!(
             "python3 -c \"\
@@ -123,7 +123,7 @@ mod past {
     }
 
     #[test]
-    fn a_cleared_environment_is_named() {
+    fn cleared_environment_is_named() {
         let (stage, origin) = (CliSandbox::new(), origin());
         let script = format!("env -i PATH=\"$PATH\" curl -s -m 1 http://{}/; true", origin.addr);
         let output = doctor(&stage, &[], &script).expect(1).says("started without harproxy's variables: curl");
@@ -138,7 +138,7 @@ mod past {
 
     /// Each time another connection, as long as the one in question, shows that there was somebody who looked.
     #[test]
-    fn what_may_go_past_and_what_cmd_itself_listens_on_is_no_fault() {
+    fn allowed_bypasses_and_ports_of_cmd_are_not_findings() {
         let (stage, [origin, other]) = (CliSandbox::new(), [(); 2].map(|()| origin()));
         let both =
             format!("curl -s -m 1 --noproxy '*' --parallel http://{}/ http://{}/; true", origin.addr, other.addr);

@@ -103,7 +103,7 @@ fn replayed(sandbox: &Sandbox, case: &Case, fail_on: Option<&str>) -> (Output, V
 }
 
 #[test]
-fn every_kind_has_its_default_and_fail_on_changes_it() {
+fn each_kind_has_its_default_severity_and_fail_on_changes_it() {
     let (sandbox, origin) = (sandbox(), Origin::start());
     for case in cases(&origin) {
         let kind = case.kind;
@@ -134,7 +134,7 @@ fn every_kind_has_its_default_and_fail_on_changes_it() {
 }
 
 #[test]
-fn a_recording_of_nothing_fails_and_says_what_to_do() {
+fn empty_recording_fails_with_a_hint() {
     let stage = CliSandbox::new();
     stage.record(&["--report", "r.json"], &["true"]).expect(1).says("✗ nothing-recorded").says("harproxy doctor");
     let report = stage.sandbox.har("r.json");
@@ -146,7 +146,7 @@ fn a_recording_of_nothing_fails_and_says_what_to_do() {
 
 /// The one that pins is told apart from the one that knows no CA: the other hosts' certificates were taken.
 #[test]
-fn a_refused_certificate_says_whether_it_is_the_ca_or_a_pin() {
+fn refused_certificate_finding_tells_an_unknown_ca_from_a_pin() {
     let stage = CliSandbox::new();
     let foreign = repo("certs/ca.pem").display().to_string();
     let refuses = format!("curl -s --cacert {foreign} https://api.test:8443/api/json");
@@ -175,7 +175,7 @@ fn a_refused_certificate_says_whether_it_is_the_ca_or_a_pin() {
 
 /// Node.js finishes the handshake before it looks at the certificate, and leaves without a word.
 #[test]
-fn a_client_that_leaves_without_a_word_refused_the_certificate_too() {
+fn connection_closed_after_the_handshake_is_a_refused_certificate() {
     let stage = CliSandbox::new();
     let script = "require('https').get('https://api.test/api/json').on('error', () => {})";
     let command = ["sh", "-c", "env -u NODE_EXTRA_CA_CERTS -u SSL_CERT_FILE node -e \"$0\"", script];
@@ -184,7 +184,7 @@ fn a_client_that_leaves_without_a_word_refused_the_certificate_too() {
 
 /// A tunnel that nobody could read passes while recording, and that is told: a replay has nothing to answer it with.
 #[test]
-fn a_tunnel_that_could_not_be_read_is_told() {
+fn tunnel_of_an_unknown_protocol_is_a_finding() {
     let stage = CliSandbox::new();
     let mail = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let map = format!("mail.test:25={}", mail.local_addr().unwrap());
@@ -201,7 +201,7 @@ fn a_tunnel_that_could_not_be_read_is_told() {
 
 /// A full disk, played by a limit on the size of files: the client gets its answer, the run fails with the reason.
 #[test]
-fn what_can_not_be_written_is_lost_and_harproxys_own_failure() {
+fn full_disk_loses_the_exchange_and_fails_with_status_3() {
     let stage = CliSandbox::new();
     let args = stage.args("record", &["-o", "hars/a.har"], &["curl", "-sS", "https://api.test/api/big?mib=8"]);
     let mut shell = std::process::Command::new("sh");
@@ -222,7 +222,7 @@ fn option(remedy: &str, name: &str) -> String {
 }
 
 #[test]
-fn what_helps_with_a_websocket_turns_no_run_into_a_failing_one() {
+fn hint_for_a_websocket_does_not_fail_the_run_when_followed() {
     let (sandbox, origin) = (sandbox(), Origin::start());
     let live = format!("http://127.0.0.1:{}", origin.http.port());
     let cmd = format!(

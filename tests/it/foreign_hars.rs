@@ -84,7 +84,7 @@ fn summary(path: &Path) -> String {
 }
 
 #[test]
-fn every_file_loads_or_is_refused_in_one_sentence() {
+fn each_file_loads_or_is_refused_in_one_line() {
     let mut found = String::new();
     let files = index();
     assert_eq!(files.len(), 71);
@@ -116,7 +116,7 @@ fn formatted(path: &Path, from: &Fixture) -> (Vec<u8>, Fixture) {
 }
 
 #[test]
-fn the_canonical_form_of_a_canonical_form_is_itself() {
+fn canonical_form_is_stable() {
     let dir = tempfile::tempdir().unwrap();
     for (name, _) in index() {
         let Ok(foreign) = Fixture::open(&path_of(&name)) else { continue };

@@ -139,7 +139,7 @@ targets! {
 
 /// Every target is fuzzed, too; and `scripts/fuzz` has them begin with the same seeds.
 #[test]
-fn fuzzing_has_the_same_targets() {
+fn fuzz_targets_are_those_of_the_tests() {
     let manifest = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/Cargo.toml")).unwrap();
     let manifest: toml::Table = manifest.parse().unwrap();
     let bins = manifest["bin"].as_array().unwrap().iter().map(|bin| bin["name"].as_str().unwrap());

@@ -99,7 +99,7 @@ impl Tally {
 }
 
 #[test]
-fn the_command_matches_as_playwright_does() {
+fn glob_command_matches_like_playwright() {
     let (sandbox, next, tally) = (Sandbox::new(), AtomicUsize::new(0), Mutex::new(Tally::default()));
     let globs: Vec<(String, Vec<Row>)> = corpus().into_iter().collect();
     let work = || {

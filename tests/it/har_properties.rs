@@ -156,7 +156,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn writing_what_was_read_changes_no_byte(entries in prop::collection::vec(entry(), 0..4)) {
+    fn written_har_is_unchanged_after_reading_and_writing(entries in prop::collection::vec(entry(), 0..4)) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.har");
         let first = write(&path, entries.clone());
@@ -192,7 +192,7 @@ proptest! {
     }
 
     #[test]
-    fn every_payload_comes_back_in_every_form(
+    fn payloads_round_trip_in_every_storage(
         bytes in prop_oneof![
             prop::collection::vec(any::<u8>(), 0..300),
             any::<String>().prop_map(String::into_bytes),
@@ -227,7 +227,7 @@ proptest! {
     }
 
     #[test]
-    fn no_input_is_worth_a_panic(
+    fn arbitrary_input_does_not_panic(
         which in any::<Index>(),
         edits in prop::collection::vec((any::<Index>(), 0..4_u8, any::<u8>()), 1..6),
     ) {

@@ -100,7 +100,7 @@ fn renamed(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
 }
 
 #[test]
-fn every_form_of_file_reads_the_same() {
+fn each_file_form_reads_equal() {
     let dir = Dir::new();
     let text = small();
     let utf16 = |to_bytes: fn(u16) -> [u8; 2]| {
@@ -136,7 +136,7 @@ fn every_form_of_file_reads_the_same() {
 }
 
 #[test]
-fn members_come_in_any_order_and_lines_are_counted() {
+fn member_order_is_free_and_lines_are_counted() {
     let dir = Dir::new();
     let text = format!(
         "{{\"zzz\": [1],\n\"log\": {{\"pages\": [\n],\n\"entries\": [\n{},\n\n{}\n],\n\"_harproxy\": {{\"format\": 1, \"scope\": [\"**/a\", \"!**/b\"]}},\n\"version\": 1.1}}}}",
@@ -151,7 +151,7 @@ fn members_come_in_any_order_and_lines_are_counted() {
 }
 
 #[test]
-fn an_entry_larger_than_the_window_and_many_small_ones() {
+fn entry_larger_than_the_window_is_read_among_many_small_ones() {
     let dir = Dir::new();
     let large = format!(r#"{{"size":1,"mimeType":"text/plain","text":"{}"}}"#, "x\\n".repeat(700_000));
     let mut entries: Vec<_> = (0..3000).map(|n| entry(&format!("http://a.test/{n}"), CONTENT)).collect();
@@ -165,7 +165,7 @@ fn an_entry_larger_than_the_window_and_many_small_ones() {
 }
 
 #[test]
-fn what_is_not_a_har_is_refused_in_one_sentence() {
+fn invalid_har_is_refused_with_line_and_column() {
     let dir = Dir::new();
     let whole = har(&[entry("http://a.test/1", CONTENT), entry("http://a.test/2", CONTENT)]);
     let cut = &whole[..whole.len() - 40];
@@ -200,7 +200,7 @@ fn what_is_not_a_har_is_refused_in_one_sentence() {
 
 /// As Playwright opens it. A replay refuses it, but for an empty list: it would answer nothing.
 #[test]
-fn what_has_no_entries_is_read_with_a_warning() {
+fn file_without_entries_is_read_with_a_warning() {
     let dir = Dir::new();
     for (text, says) in [
         ("null", "not a HAR: it has no entries"),
@@ -228,7 +228,7 @@ fn what_has_no_entries_is_read_with_a_warning() {
 }
 
 #[test]
-fn one_bad_entry_poisons_no_other() {
+fn malformed_entry_does_not_affect_others() {
     let dir = Dir::new();
     let good = |n: usize| entry(&format!("http://a.test/{n}"), CONTENT);
     let entries = [
@@ -269,7 +269,7 @@ fn one_bad_entry_poisons_no_other() {
 }
 
 #[test]
-fn bytes_that_are_no_utf8_are_not_guessed() {
+fn invalid_utf8_is_an_error_of_its_entry() {
     let dir = Dir::new();
     let text = har(&[entry("http://a.test/", CONTENT), entry("http://b.test/", "{\"text\":\"caf#\"}")]);
     let latin: Vec<u8> = text.bytes().map(|byte| if byte == b'#' { 0xe9 } else { byte }).collect();
@@ -280,7 +280,7 @@ fn bytes_that_are_no_utf8_are_not_guessed() {
 }
 
 #[test]
-fn warnings_do_not_fill_memory() {
+fn warnings_are_bounded() {
     let dir = Dir::new();
     let fixture = Fixture::open(&dir.file("a.har", har(&vec!["0".to_owned(); 5000]))).unwrap();
     assert_eq!(fixture.warnings().len(), 201);
@@ -288,7 +288,7 @@ fn warnings_do_not_fill_memory() {
 }
 
 #[test]
-fn payload_files_beside_the_har() {
+fn payload_files_are_read_from_the_folder_of_the_har() {
     let dir = Dir::new();
     dir.file("hars/api/a.txt", "beside");
     dir.file("hars/sub/empty.dat", "");
@@ -316,7 +316,7 @@ fn payload_files_beside_the_har() {
 
 #[cfg(unix)]
 #[test]
-fn payload_files_behind_links_are_refused() {
+fn payload_files_behind_symbolic_links_are_refused() {
     use std::os::unix::fs::symlink;
     let dir = Dir::new();
     let secret = dir.file("secret/s.txt", "secret");
@@ -332,7 +332,7 @@ fn payload_files_behind_links_are_refused() {
 
 #[cfg(unix)]
 #[test]
-fn a_pipe_is_read_once_and_kept() {
+fn pipe_is_read_once_and_buffered() {
     let dir = Dir::new();
     let path = dir.0.path().join("pipe");
     nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
@@ -346,7 +346,7 @@ fn a_pipe_is_read_once_and_kept() {
 }
 
 #[test]
-fn base64_that_is_none() {
+fn invalid_base64_is_served_as_text_in_a_foreign_har() {
     let dir = Dir::new();
     let content = r#"{"size":6,"mimeType":"image/png","text":"no base64!","encoding":"base64"}"#;
     let text = har(&[entry("http://a.test/", content)]);
@@ -358,7 +358,7 @@ fn base64_that_is_none() {
 }
 
 #[test]
-fn archives_with_payloads() {
+fn archive_payloads_are_read() {
     let dir = Dir::new();
     let content = |file: &str| format!(r#"{{"size":6,"mimeType":"text/plain","_file":"{file}"}}"#);
     let large = "large ".repeat(400_000);
@@ -389,7 +389,7 @@ fn archives_with_payloads() {
 }
 
 #[test]
-fn archives_that_mean_harm_or_are_none() {
+fn malicious_and_invalid_archives_are_refused() {
     let dir = Dir::new();
     let text = small();
     let har = ("har.har", text.as_bytes());
@@ -424,7 +424,7 @@ fn archives_that_mean_harm_or_are_none() {
 }
 
 #[test]
-fn large_payloads_are_streamed_both_ways() {
+fn large_payloads_are_streamed_while_writing_and_reading() {
     let dir = Dir::new();
     let path = dir.0.path().join("a.har");
     let plain = "0123456789abcdef".repeat(200_000);
@@ -458,7 +458,7 @@ fn large_payloads_are_streamed_both_ways() {
 }
 
 #[test]
-fn an_archive_of_our_own_is_never_taken_for_a_bomb() {
+fn highly_compressed_own_archive_is_accepted() {
     let dir = Dir::new();
     let path = dir.0.path().join("a.zip");
     let zeros = vec![0; 17 << 20];

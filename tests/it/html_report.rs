@@ -21,7 +21,7 @@ fn text<'a>(data: &'a Value, payload: &Value) -> &'a str {
 }
 
 #[test]
-fn a_recording_says_which_entry_each_exchange_became_and_shows_it() {
+fn recording_page_links_each_exchange_to_its_entry() {
     let (sandbox, counter) = (Sandbox::new(), std::sync::atomic::AtomicU64::new(0));
     let origin = Origin::answering(move |asked| {
         asked.path.starts_with("/count").then(|| {
@@ -52,7 +52,7 @@ fn a_recording_says_which_entry_each_exchange_became_and_shows_it() {
 }
 
 #[test]
-fn a_miss_has_its_payload_its_entry_and_its_request() {
+fn miss_has_its_payload_and_the_nearest_entry_with_its_request() {
     let stage = CliSandbox::new();
     stage.record(&[], &["curl", "-sS", "https://api.test/api/json", "-d", r#"{"id":1}"#]).expect(0);
     let cmd = ["curl", "-sS", "https://api.test/api/json", "-d", r#"{"id":"</script>"}"#];
@@ -71,7 +71,7 @@ fn a_miss_has_its_payload_its_entry_and_its_request() {
 }
 
 #[test]
-fn what_a_replay_added_is_shown_with_its_payload() {
+fn exchange_added_by_replay_has_its_payload() {
     let stage = CliSandbox::new();
     stage.record(&[], &["curl", "-sS", "https://api.test/api/json"]).expect(0);
     let options = ["replay", "hars/recorded.har", "--on-miss", "record", "--report", "run.html"].map(str::to_owned);
@@ -86,7 +86,7 @@ fn what_a_replay_added_is_shown_with_its_payload() {
 }
 
 #[test]
-fn what_was_pruned_is_shown_as_it_was() {
+fn pruned_entry_is_shown_with_its_payload() {
     let stage = CliSandbox::new();
     stage.record(&[], &["curl", "-sS", "https://api.test/api/json", "https://api.test/api/text"]).expect(0);
     stage.replay(&["--prune", "--report", "run.html"], &["curl", "-sS", "https://api.test/api/json"]).expect(0);
@@ -99,7 +99,7 @@ fn what_was_pruned_is_shown_as_it_was() {
 }
 
 #[test]
-fn a_run_without_requests_shows_what_nothing_asked_for() {
+fn run_without_requests_lists_unused_entries() {
     let stage = CliSandbox::new();
     stage.record(&[], &["curl", "-sS", "https://api.test/api/json"]).expect(0);
     stage.replay(&["--report", "run.html"], &["true"]).expect(1);
@@ -110,7 +110,7 @@ fn a_run_without_requests_shows_what_nothing_asked_for() {
 }
 
 #[test]
-fn no_secret_is_in_a_page() {
+fn page_contains_no_secret() {
     let stage = CliSandbox::new();
     let secrets = ["hunter2-hunter2", "s3cr3t-of-the-query", "t0ken-of-the-header"];
     let url = format!("https://api.test/api/json?access_token={}", secrets[1]);

@@ -145,7 +145,7 @@ fn script(body: &str) -> String {
 }
 
 #[test]
-fn http_and_https_go_through_the_proxy() {
+fn http_and_https_requests_use_the_proxy() {
     let Some(stage) = NodeSetup::set() else { return };
     let body =
         "for (const scheme of ['http', 'https']) console.log(await get(`${scheme}://api.test/api/poll?${scheme}`));";
@@ -158,7 +158,7 @@ fn http_and_https_go_through_the_proxy() {
 }
 
 #[test]
-fn an_agent_of_the_programs_own_goes_through_the_proxy_and_keeps_its_connection() {
+fn custom_agent_uses_the_proxy_and_keeps_its_connection() {
     let Some(stage) = NodeSetup::set() else { return };
     let body = "for (const scheme of ['http', 'https']) {
         const agent = new (require(scheme).Agent)({ keepAlive: true });
@@ -173,7 +173,7 @@ fn an_agent_of_the_programs_own_goes_through_the_proxy_and_keeps_its_connection(
 }
 
 #[test]
-fn fetch_goes_through_the_proxy() {
+fn fetch_uses_the_proxy() {
     let Some(stage) = NodeSetup::set() else { return };
     let body = "for (const scheme of ['http', 'https']) {
         const answer = await fetch(`${scheme}://api.test/api/items`, { method: 'POST', body: 'sent' });
@@ -186,7 +186,7 @@ fn fetch_goes_through_the_proxy() {
 }
 
 #[test]
-fn what_is_bypassed_does_not_go_through_the_proxy() {
+fn bypassed_hosts_do_not_use_the_proxy() {
     let Some(stage) = NodeSetup::set() else { return };
     let body = "console.log((await fetch(process.env.DIRECT)).status);
         const below = process.env.DIRECT.replace('127.0.0.1', 'sub.origin.localhost');
@@ -197,7 +197,7 @@ fn what_is_bypassed_does_not_go_through_the_proxy() {
 }
 
 #[test]
-fn a_client_that_knows_the_proxy_talks_to_it_itself() {
+fn client_with_its_own_proxy_support_is_unchanged() {
     let Some(stage) = NodeSetup::set() else { return };
     let body = "const { hostname, port } = new URL(process.env.http_proxy);
         console.log(await get('http://x/', { hostname, port, path: 'http://api.test/api/poll' }));";
@@ -207,7 +207,7 @@ fn a_client_that_knows_the_proxy_talks_to_it_itself() {
 }
 
 #[test]
-fn a_refusal_is_an_error_that_says_so() {
+fn refused_connect_is_an_error_with_the_status() {
     let Some(stage) = NodeSetup::set() else { return };
     let body = "console.log(await get('https://other.test/'));
         await fetch('https://other.test/').catch((error) => console.log(error.message, '-', error.cause.message));";
@@ -221,7 +221,7 @@ fn a_refusal_is_an_error_that_says_so() {
 }
 
 #[test]
-fn modules_workers_and_child_processes_keep_it() {
+fn hook_applies_to_modules_workers_and_child_processes() {
     let Some(stage) = NodeSetup::set() else { return };
     stage.sandbox.write(
         "main.mjs",
@@ -245,7 +245,7 @@ fn modules_workers_and_child_processes_keep_it() {
 }
 
 #[test]
-fn node_itself_works_as_ever() {
+fn node_works_without_requests() {
     let Some(stage) = NodeSetup::set() else { return };
     let version = stage.node(&["--version"], &[("NODE_OPTIONS", "")]);
     assert_eq!(stage.node(&["--version"], &[]), version);
@@ -266,7 +266,7 @@ fn built_in() -> bool {
 }
 
 #[test]
-fn the_folder_of_a_run_has_the_hook() {
+fn run_folder_contains_the_hook() {
     let bundle = Bundle::build(&std::fs::read_to_string(repo("certs/ca.pem")).unwrap(), &Environment::new()).unwrap();
     let run = RunFolder::create(bundle).unwrap();
     assert!(std::fs::read_to_string(run.for_cmd().unwrap().node_hook).unwrap().contains("globalDispatcher"));

@@ -17,7 +17,7 @@ fn client(server: &Server) -> Client {
 }
 
 #[test]
-fn a_client_certificate_is_shown_to_the_host_that_it_is_for() {
+fn client_certificate_is_sent_to_its_host() {
     let origin = Origin::for_known_clients();
     let sandbox = Sandbox::new();
     let without = record(&sandbox, origin.args());
@@ -40,7 +40,7 @@ fn a_client_certificate_is_shown_to_the_host_that_it_is_for() {
 }
 
 #[test]
-fn everything_goes_through_the_upstream_proxy() {
+fn upstream_proxy_is_used_for_every_request() {
     let origin = Origin::start();
     let (far, near) = (Sandbox::new(), Sandbox::new());
     let upstream = record(&far, origin.args());
@@ -60,7 +60,7 @@ fn everything_goes_through_the_upstream_proxy() {
 }
 
 #[test]
-fn harproxy_is_no_upstream_proxy_of_itself() {
+fn harproxy_does_not_use_itself_as_upstream_proxy() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let (listen, own) = (free.to_string(), format!("http://localhost:{}", free.port()));
     let sandbox = Sandbox::new();
@@ -87,7 +87,7 @@ fn harproxy_is_no_upstream_proxy_of_itself() {
 }
 
 #[test]
-fn with_auth_only_those_who_know_it_get_in_and_a_session_stands_behind_a_plus() {
+fn auth_is_required_and_a_plus_separates_the_session() {
     let origin = Origin::start();
     let sandbox = Sandbox::new();
     let auth = ["--auth", "ada:secret"].map(String::from);

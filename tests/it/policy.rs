@@ -64,7 +64,7 @@ fn post(url: &str, body: &str) -> TestRequest {
 }
 
 #[test]
-fn a_path_with_a_uuid_in_it_matches_by_one_policy_line() {
+fn path_with_a_uuid_matches_with_one_policy_line() {
     let entries = [get("http://api.test/users/0d9c3c1e-2f43-4d0c-8a3e-30a1d3f4b5c6/orders", "orders")];
     let rule = "[[match]]\nglob = 'http://api.test/**'\npath = '/users/{id}/orders'\n";
     let asks = || [ask("http://api.test/users/7/orders"), ask("http://api.test/users/7/orders/1")];
@@ -73,7 +73,7 @@ fn a_path_with_a_uuid_in_it_matches_by_one_policy_line() {
 }
 
 #[test]
-fn a_recording_of_one_host_and_port_replays_against_another_by_one_line() {
+fn same_hosts_replays_a_recording_of_another_host_and_port() {
     let mut moved = get("http://api.test/moved", "");
     moved["response"]["status"] = 302.into();
     moved["response"]["headers"] = json!([
@@ -93,7 +93,7 @@ fn a_recording_of_one_host_and_port_replays_against_another_by_one_line() {
 }
 
 #[test]
-fn parameters_and_payload_members_are_left_out_where_a_rule_says_so() {
+fn ignored_parameters_and_members_apply_to_the_urls_of_their_rule() {
     let entries = [
         get("http://api.test/search?q=a&ts=1", "search"),
         get("http://api.test/list?ts=1", "list"),
@@ -110,7 +110,7 @@ fn parameters_and_payload_members_are_left_out_where_a_rule_says_so() {
 }
 
 #[test]
-fn payloads_are_compared_as_the_rule_of_their_url_says() {
+fn payload_mode_follows_the_rule_of_its_url() {
     let entries = ["json", "form", "ignore", "exact"].map(|how| {
         let body = if how == "form" { "a=1&b=%32" } else { r#"{"a":1,"b":2}"# };
         let mut entry = entry("POST", &format!("http://api.test/{how}"), Some(body), how);
@@ -134,7 +134,7 @@ fn payloads_are_compared_as_the_rule_of_their_url_says() {
 }
 
 #[test]
-fn the_last_rule_that_says_how_wins_and_a_rule_wins_over_the_general_option() {
+fn last_matching_rule_wins_over_earlier_rules_and_options() {
     let entries = [entry("POST", "http://api.test/x", Some(r#"{"a":1}"#), "x")];
     let config =
         "[replay]\nmatch-body = 'ignore'\n[[match]]\nbody = 'exact'\n[[match]]\nglob = '**/x'\nbody = 'json'\n";
@@ -143,7 +143,7 @@ fn the_last_rule_that_says_how_wins_and_a_rule_wins_over_the_general_option() {
 }
 
 #[test]
-fn headers_that_a_rule_names_must_be_equal() {
+fn required_headers_of_a_rule_must_be_equal() {
     let mut a = get("http://api.test/graphql", "a");
     a["request"]["headers"] = json!([{"name": "X-Tenant", "value": "a"}]);
     let rule = "[[match]]\nglob = '**/graphql'\nmatch-header = ['X-Tenant']\n";
@@ -153,7 +153,7 @@ fn headers_that_a_rule_names_must_be_equal() {
 }
 
 #[test]
-fn redirects_are_followed_or_served_by_the_rule_of_their_url() {
+fn redirects_follow_the_rule_of_their_url() {
     let moved = |url: &str| {
         let mut entry = get(url, "");
         entry["response"]["status"] = 302.into();
@@ -169,7 +169,7 @@ fn redirects_are_followed_or_served_by_the_rule_of_their_url() {
 }
 
 #[test]
-fn noise_is_a_miss_where_the_list_is_turned_off() {
+fn noise_is_a_miss_when_the_noise_list_is_off() {
     let entries = [get("http://api.test/x", "x")];
     let told = |config: &str| {
         let sandbox = sandbox(&entries, config);
@@ -183,7 +183,7 @@ fn noise_is_a_miss_where_the_list_is_turned_off() {
 }
 
 #[test]
-fn a_flag_wins_over_a_variable_over_the_projects_file_over_the_users() {
+fn option_wins_over_variable_then_project_file_then_user_file() {
     let entries = [get("http://api.test/x", "x")];
     let sandbox = sandbox(&entries, "");
     let user = |text: &str| sandbox.write(".config/harproxy/config.toml", text);
@@ -205,7 +205,7 @@ fn a_flag_wins_over_a_variable_over_the_projects_file_over_the_users() {
 }
 
 #[test]
-fn the_file_is_searched_upward_and_paths_in_it_are_relative_to_it() {
+fn project_file_is_searched_upward_and_its_paths_are_relative_to_it() {
     let entries = [get("http://api.test/x", "x")];
     let sandbox = sandbox(&entries, "[replay]\nfixtures = ['recorded/api.har']\nmiss-status = 404\n");
     sandbox.write("recorded/api.har", sandbox.read("hars/api.har"));
@@ -225,7 +225,7 @@ fn the_file_is_searched_upward_and_paths_in_it_are_relative_to_it() {
 }
 
 #[test]
-fn a_recording_takes_its_options_from_the_file() {
+fn recording_reads_options_from_the_project_file() {
     let sandbox = Sandbox::new();
     sandbox.write(
         "harproxy.toml",
@@ -244,7 +244,7 @@ fn a_recording_takes_its_options_from_the_file() {
 }
 
 #[test]
-fn noise_is_recorded_where_the_list_is_turned_off() {
+fn noise_is_recorded_when_the_noise_list_is_off() {
     let recorded = |config: &str| {
         let sandbox = Sandbox::new();
         sandbox.write("harproxy.toml", config);
@@ -264,7 +264,7 @@ fn noise_is_recorded_where_the_list_is_turned_off() {
 }
 
 #[test]
-fn what_nobody_understands_is_pointed_at_and_nothing_is_run() {
+fn invalid_settings_are_errors_with_positions_and_cmd_is_not_run() {
     let sandbox = sandbox(&[get("http://api.test/x", "x")], "[replay]\nmiss-status = 404\nignore-qurey = ['ts']\n");
     let out = sandbox.run(["replay", "--", "sh", "-c", "echo ran"]).expect(2);
     assert_eq!(out.stdout, "");
@@ -278,7 +278,7 @@ fn what_nobody_understands_is_pointed_at_and_nothing_is_run() {
 }
 
 #[test]
-fn the_remedy_of_a_near_miss_works_when_it_is_pasted() {
+fn pasted_hint_of_a_near_miss_works() {
     let sandbox = sandbox(&[get("http://api.test/users/7/orders", "orders")], "");
     let remedy = {
         let server = sandbox.start(["replay"]);
@@ -302,7 +302,7 @@ fn findings(report: &Value, kind: &str) -> Vec<Value> {
 }
 
 #[test]
-fn only_the_urls_that_passthrough_names_go_to_the_network() {
+fn passthrough_forwards_only_matching_urls() {
     let origin = Origin::start();
     for proto in [Proto::H1, Proto::H2] {
         let config = "[replay]\nreport = ['report.json']\npassthrough = ['https://api.test/api/**', 'http://api.test/api/echo']\n";
@@ -332,7 +332,7 @@ fn only_the_urls_that_passthrough_names_go_to_the_network() {
 }
 
 #[test]
-fn an_upgrade_passes_where_passthrough_names_it_and_an_upstream_that_is_down_is_told() {
+fn passthrough_forwards_upgrades_and_reports_an_unreachable_upstream() {
     let origin = Origin::start();
     let sandbox =
         sandbox(&[get("http://api.test/x", "x")], "[replay]\npassthrough = ['http://{api,gone}.test/live*']\n");
@@ -361,7 +361,7 @@ fn an_upgrade_passes_where_passthrough_names_it_and_an_upstream_that_is_down_is_
 }
 
 #[test]
-fn a_miss_goes_to_the_network_only_when_it_may_and_with_its_payload() {
+fn on_miss_pass_forwards_misses_with_their_payload() {
     let origin = Origin::start();
     let entries =
         [get("http://api.test/api/json", "recorded"), entry("POST", "http://api.test/api/echo", Some("a"), "recorded")];
@@ -382,7 +382,7 @@ fn a_miss_goes_to_the_network_only_when_it_may_and_with_its_payload() {
 }
 
 #[test]
-fn entries_older_than_may_be_are_told_of() {
+fn entries_older_than_max_age_are_reported() {
     let mut fresh = get("http://api.test/new", "new");
     fresh["startedDateTime"] = "2099-01-01T00:00:00.000Z".into();
     let sandbox = sandbox(&[get("http://api.test/old", "old"), fresh], "[replay]\nmax-age = '180d'\n");
@@ -399,7 +399,7 @@ fn entries_older_than_may_be_are_told_of() {
 }
 
 #[test]
-fn an_answer_that_waits_lets_the_others_by() {
+fn delayed_response_does_not_block_others() {
     let mut slow = get("http://api.test/slow", "slow");
     slow["time"] = 2000.into();
     let sandbox = sandbox(&[slow, get("http://api.test/quick", "quick")], "[replay]\nlatency = 'recorded'\n");
@@ -418,7 +418,7 @@ fn an_answer_that_waits_lets_the_others_by() {
 
 /// One finding a fixture: a person wants to know what to record again, and a thousand of them would hide the miss.
 #[test]
-fn stale_entries_are_one_finding_a_fixture_and_check_goes_by_the_same_age() {
+fn stale_entries_are_one_finding_per_fixture_in_replay_and_check() {
     let old: Vec<Value> = (0..1_200).map(|n| get(&format!("http://api.test/{n}"), "old")).collect();
     let sandbox = sandbox(&old, "[replay]\nmax-age = '180d'\nfail-on = ['+stale']\n");
     let cmd = ["--", "curl", "-s", "http://api.test/none", "http://api.test/0"];

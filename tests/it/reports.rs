@@ -45,7 +45,7 @@ fn cases(xml: &str, tag: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_form_at_once_tells_of_the_same_run() {
+fn all_report_formats_describe_the_same_run() {
     let stage = recorded();
     let forms = ["out/new/run.json", "out/run.xml", "out/run.md", "out/run.html"];
     let options: Vec<&str> = forms.iter().flat_map(|file| ["--report", *file]).collect();
@@ -79,7 +79,7 @@ fn every_form_at_once_tells_of_the_same_run() {
 }
 
 #[test]
-fn recordings_fit_the_schema_too() {
+fn recording_report_conforms_to_the_schema() {
     let stage = CliSandbox::new();
     stage.record(&["-o", "hars/a.har", "--report", "r.json"], CURL).expect(0);
     let report = stage.sandbox.har("r.json");
@@ -90,7 +90,7 @@ fn recordings_fit_the_schema_too() {
 }
 
 #[test]
-fn a_cmd_that_is_killed_or_never_starts_leaves_reports_that_say_so() {
+fn killed_or_unstarted_cmd_is_in_the_reports() {
     let stage = recorded();
     let all = ["--report", "r.json", "--report", "r.xml"];
     let killed = ["sh", "-c", "curl -sS -o /dev/null https://api.test/api/json; kill -KILL $$"];
@@ -109,7 +109,7 @@ fn a_cmd_that_is_killed_or_never_starts_leaves_reports_that_say_so() {
 }
 
 #[test]
-fn a_harproxy_that_is_terminated_writes_them_after_cmd_has_ended() {
+fn terminated_harproxy_writes_reports_after_cmd_ended() {
     let stage = recorded();
     let script =
         "curl -sS -o /dev/null https://api.test/api/json; trap 'exit 3' TERM; echo up; while :; do sleep 0.05; done";
@@ -125,7 +125,7 @@ fn a_harproxy_that_is_terminated_writes_them_after_cmd_has_ended() {
 }
 
 #[test]
-fn a_second_signal_leaves_time_for_what_is_known() {
+fn second_signal_still_writes_the_reports() {
     let stage = CliSandbox::new();
     let (asked, is_asked) = std::sync::mpsc::channel();
     let silent = RawOrigin::start(move |_, stream| {
@@ -152,7 +152,7 @@ fn a_second_signal_leaves_time_for_what_is_known() {
 }
 
 #[test]
-fn a_fixture_that_can_not_be_written_is_in_the_report() {
+fn unwritable_fixture_is_in_the_report() {
     let stage = CliSandbox::new();
     let script = "curl -sS -o /dev/null https://api.test/api/json; mv hars gone; touch hars";
     let options = ["-o", "hars/a.har", "--report", "r.json", "--report", "r.xml"];
@@ -170,7 +170,7 @@ fn a_fixture_that_can_not_be_written_is_in_the_report() {
 }
 
 #[test]
-fn one_report_that_can_not_be_written_does_not_keep_the_others_from_saying_so() {
+fn unwritable_report_is_a_finding_in_the_others() {
     let stage = recorded();
     stage.sandbox.write("file", "");
     let options = ["--report", "r.json", "--report", "file/r.xml", "--report", "r.md"];
@@ -192,7 +192,7 @@ fn in_ci(stage: &CliSandbox, options: &[&str], cmd: &[&str], variables: &[(&str,
 }
 
 #[test]
-fn github_gets_annotations_on_the_lines_of_the_har_and_a_summary_behind_those_of_other_steps() {
+fn github_gets_annotations_with_lines_and_an_appended_summary() {
     let stage = recorded();
     let summary = stage.sandbox.write("summary.md", "before\n");
     let summary = summary.to_str().unwrap();
@@ -222,7 +222,7 @@ fn github_gets_annotations_on_the_lines_of_the_har_and_a_summary_behind_those_of
 }
 
 #[test]
-fn a_summary_that_can_not_be_written_is_a_warning_and_no_verdict() {
+fn unwritable_summary_is_a_warning() {
     let stage = recorded();
     let nowhere = [("GITHUB_ACTIONS", "true"), ("GITHUB_STEP_SUMMARY", "none/summary.md")];
     in_ci(&stage, &[], CURL, &nowhere)
@@ -237,7 +237,7 @@ fn a_summary_that_can_not_be_written_is_a_warning_and_no_verdict() {
 }
 
 #[test]
-fn gitlab_gets_code_quality_with_fingerprints_that_stay() {
+fn gitlab_gets_code_quality_with_stable_fingerprints() {
     let stage = recorded();
     let root = stage.sandbox.path().canonicalize().unwrap();
     let gitlab = [("GITLAB_CI", "true"), ("CI_PROJECT_DIR", root.parent().unwrap().to_str().unwrap())];
@@ -270,7 +270,7 @@ fn sharded(stage: &CliSandbox, shards: &[&str]) {
 }
 
 #[test]
-fn shards_become_one_verdict_in_which_unused_is_what_none_of_them_used() {
+fn combined_shards_list_entries_that_no_shard_used() {
     let stage = recorded();
     sharded(&stage, &["json", "text", ""]);
     let combine = |more: &[&str]| {
@@ -300,7 +300,7 @@ fn shards_become_one_verdict_in_which_unused_is_what_none_of_them_used() {
 }
 
 #[test]
-fn a_shard_that_failed_fails_the_whole_and_is_named() {
+fn failed_shard_fails_the_combined_report_and_is_named() {
     let stage = recorded();
     sharded(&stage, &["json"]);
     stage
@@ -313,7 +313,7 @@ fn a_shard_that_failed_fails_the_whole_and_is_named() {
 }
 
 #[test]
-fn what_is_no_report_is_named_and_so_is_what_to_do() {
+fn invalid_reports_are_named_with_a_hint() {
     let sandbox = Sandbox::new();
     sandbox.write("newer.json", r#"{"schema":"harproxy.report/2"}"#);
     sandbox.write("other.json", r#"{"log":{}}"#);
@@ -337,7 +337,7 @@ fn what_is_no_report_is_named_and_so_is_what_to_do() {
 }
 
 #[test]
-fn a_report_that_cannot_be_written_is_3_where_it_would_have_been_0_or_1() {
+fn unwritable_report_changes_status_0_or_1_to_3() {
     let stage = recorded();
     stage.sandbox.write("file", "");
     let report = ["--report", "file/r.json", "--report", "r.json"];

@@ -18,7 +18,7 @@ fn packages() -> Vec<(String, Value)> {
 }
 
 #[test]
-fn nothing_that_is_banned_is_in_the_graph() {
+fn dependency_graph_has_no_banned_crate() {
     let deny = table("deny.toml");
     let banned: Vec<_> =
         deny["bans"]["deny"].as_array().unwrap().iter().map(|ban| ban["crate"].as_str().unwrap()).collect();
@@ -28,7 +28,7 @@ fn nothing_that_is_banned_is_in_the_graph() {
 }
 
 #[test]
-fn there_is_one_tls_and_one_provider_of_it() {
+fn dependency_graph_has_one_tls_library_and_one_crypto_provider() {
     let packages = packages();
     let count = |name: &str| packages.iter().filter(|(package, _)| package == name).count();
     assert_eq!((count("rustls"), count("ring")), (1, 1));
@@ -39,7 +39,7 @@ fn there_is_one_tls_and_one_provider_of_it() {
 
 /// Neither a repository nor another registry, and each by its checksum.
 #[test]
-fn everything_comes_from_one_registry() {
+fn packages_come_from_one_registry_with_checksums() {
     let deny = table("deny.toml");
     let allowed = deny["sources"]["allow-registry"].as_array().unwrap();
     let [allowed] = &allowed[..] else { panic!("{allowed:?}") };
@@ -52,7 +52,7 @@ fn everything_comes_from_one_registry() {
 }
 
 #[test]
-fn every_package_forbids_unsafe_code() {
+fn packages_forbid_unsafe_code() {
     assert_eq!(table("Cargo.toml")["workspace"]["lints"]["rust"]["unsafe_code"].as_str(), Some("forbid"));
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let crates = fs::read_dir(root.join("crates")).unwrap().map(|item| item.unwrap().path());
@@ -66,7 +66,7 @@ fn every_package_forbids_unsafe_code() {
 
 /// What SECURITY.md claims is held by tests that are there.
 #[test]
-fn every_test_that_the_threat_model_names_exists() {
+fn tests_named_by_the_threat_model_exist() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let page = fs::read_to_string(root.join("SECURITY.md")).unwrap();
     let code = ["src", "crates", "tests/it"].map(|folder| code(&root.join(folder))).concat();

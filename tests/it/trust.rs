@@ -6,7 +6,7 @@ use super::support::sandbox::{Sandbox, finish};
 
 /// The inner one reaches the network through the outer one and trusts its CA, which is another than its own.
 #[test]
-fn a_recording_within_a_recording_sees_the_same() {
+fn nested_recording_records_the_same_exchanges() {
     let (origin, sandbox) = (Origin::start(), Sandbox::new());
     let inner = ["record", "-o", "inner.har", "--ca-dir", "inner-ca", "--", "curl", "-sS", "https://api.test/api/json"];
     let mut outer = sandbox.command(["record", "-o", "outer.har"]);
@@ -24,7 +24,7 @@ fn a_recording_within_a_recording_sees_the_same() {
 /// A host out of scope is tunnelled, so the client sees the origin's own certificate; its root is one that only a variable
 /// of the user names, and it has to be among those that CMD is given in its place.
 #[test]
-fn a_root_that_the_user_named_is_still_trusted() {
+fn root_named_by_the_user_is_still_trusted() {
     let (origin, sandbox) = (Origin::start(), Sandbox::new());
     let root = repo("certs/ca.pem");
     let run = |variables: &[&str]| {

@@ -49,7 +49,7 @@ fn whose(report: &Value) -> (i64, &str) {
 }
 
 #[test]
-fn reports_that_can_not_be_written_take_none_of_the_others_away() {
+fn unwritable_reports_do_not_prevent_others() {
     for (script, status, source, verdict) in [
         (HIT.to_owned(), 3, "harproxy", "replay passed"),
         (format!("{HIT}; {MISS}"), 3, "harproxy", "replay failed"),
@@ -71,7 +71,7 @@ fn reports_that_can_not_be_written_take_none_of_the_others_away() {
 }
 
 #[test]
-fn a_cmd_that_a_signal_killed_has_its_verdict_and_its_report() {
+fn cmd_killed_by_a_signal_has_verdict_and_report() {
     let sandbox = stage();
     for (signal, status) in [("KILL", 137), ("SEGV", 139), ("ABRT", 134), ("PIPE", 141)] {
         let script = format!("ulimit -c 0; {HIT}; {MISS}; kill -{signal} $$");
@@ -85,7 +85,7 @@ fn a_cmd_that_a_signal_killed_has_its_verdict_and_its_report() {
 
 /// Daemons are let live. They hold the pipes that CMD had, and whoever waits for harproxy itself is not kept waiting.
 #[test]
-fn what_cmd_leaves_behind_holds_nobody_up_and_is_answered_no_more() {
+fn daemon_of_cmd_neither_blocks_the_end_nor_gets_responses() {
     let sandbox = stage();
     assert!(Command::new("mkfifo").arg(sandbox.join("told")).status().unwrap().success());
     // One that is waiting for its answer, and asks again when it is cut off.
@@ -109,7 +109,7 @@ fn closed() -> Stdio {
 }
 
 #[test]
-fn a_verdict_that_nobody_reads_stands_and_clients_are_served_meanwhile() {
+fn unread_output_changes_neither_verdict_nor_responses() {
     let sandbox = stage();
     let full = || Stdio::from(fs::File::options().write(true).open("/dev/full").unwrap());
     for options in [&[][..], &["-vvv"], &["-vvv", "--log-format", "json"], &["--color", "always"]] {
@@ -134,7 +134,7 @@ fn a_verdict_that_nobody_reads_stands_and_clients_are_served_meanwhile() {
 }
 
 #[test]
-fn data_that_nobody_reads_is_no_error_and_data_that_can_not_be_written_is() {
+fn closed_output_is_not_an_error_but_a_full_disk_is() {
     let sandbox = stage();
     for args in
         [&["ls"][..], &["show", "--all", "hars/api.har"], &["check"], &["config"], &["env"], &["--help"], &["man"]]
@@ -153,7 +153,7 @@ fn widths(text: &str) -> Vec<(usize, String)> {
 }
 
 #[test]
-fn on_a_narrow_terminal_lists_and_tables_fit() {
+fn lists_and_tables_fit_a_narrow_terminal() {
     let sandbox = Sandbox::new();
     let long = "a-segment-that-is-longer-than-the-terminal/page";
     let entries: Vec<Value> = (0..9).map(|n| get(&format!("/{long}/{n}?size=100&sort=name"))).collect();
@@ -190,7 +190,7 @@ fn on_a_narrow_terminal_lists_and_tables_fit() {
 }
 
 #[test]
-fn colour_is_for_terminals_that_have_it_and_for_who_asks() {
+fn color_is_on_for_capable_terminals_and_on_request() {
     let sandbox = stage();
     let coloured = |options: &[&str], variables: &[(&str, &str)], on_a_terminal: bool| {
         let mut command = replay(&sandbox, options, HIT);
@@ -225,7 +225,7 @@ fn peak(server: &Server) -> usize {
 /// answer.
 #[cfg(target_os = "linux")]
 #[test]
-fn payloads_of_fifty_megabytes_in_misses_are_told_by_their_size() {
+fn miss_with_a_payload_of_fifty_megabytes_shows_its_size() {
     const SIZE: usize = 50 << 20;
     let sandbox = Sandbox::new();
     let post = |path: &str, mime: &str, text: &str| {
@@ -312,7 +312,7 @@ fn miss(server: &Server, pages: usize) {
 /// What is kept of them has an end; what is counted has none.
 #[cfg(target_os = "linux")]
 #[test]
-fn misses_without_end_are_counted_and_not_kept() {
+fn unbounded_misses_are_counted_in_bounded_memory() {
     const PAGES: usize = 30_000;
     let sandbox = stage();
     let reports = ["r.json", "r.html", "r.md", "r.xml"].map(|report| ["--report", report]);
@@ -335,7 +335,7 @@ fn misses_without_end_are_counted_and_not_kept() {
 
 /// Escape sequences, other ways to turn a line around, markup and what CI systems take for commands.
 #[test]
-fn hostile_texts_are_harmless_wherever_they_are_told() {
+fn hostile_text_is_escaped_in_every_output() {
     let evil = "\u{1b}[31m\u{9b}2J\u{7}\u{202e}<script>alert(1)</script>\n::error::x\u{0}";
     let sandbox = Sandbox::new();
     let mut posted = get("/post");

@@ -113,7 +113,7 @@ fn main_stays_thin_and_only_cli_uses_clap() {
 
 /// A replay without `--passthrough` must not reach the network: two files can dial, one of them loopback addresses alone.
 #[test]
-fn only_two_files_of_replay_dial() {
+fn only_two_files_of_replay_open_connections() {
     const DIALS: &[&str] = &[
         "Upstream::",
         "TcpStream",

@@ -84,7 +84,7 @@ impl FirefoxSandbox {
 }
 
 #[test]
-fn it_says_first_that_cmd_needs_none_of_it_and_what_it_risks() {
+fn output_begins_with_the_alternative_and_the_risk() {
     let stage = FirefoxSandbox::new();
     let output = stage.run(&[]).expect(0);
     assert_eq!(output.stderr, "");
@@ -97,7 +97,7 @@ fn it_says_first_that_cmd_needs_none_of_it_and_what_it_risks() {
 }
 
 #[test]
-fn a_ca_with_name_constraints_is_told_with_them() {
+fn name_constraints_of_the_ca_are_printed() {
     let stage = FirefoxSandbox::new();
     let key = rcgen::KeyPair::generate().unwrap();
     let mut params = rcgen::CertificateParams::default();
@@ -118,7 +118,7 @@ fn a_ca_with_name_constraints_is_told_with_them() {
 }
 
 #[test]
-fn a_profile_of_firefox_is_told_done_and_undone() {
+fn firefox_profile_is_printed_installed_and_uninstalled() {
     let stage = FirefoxSandbox::new();
     certutil(&stage.sandbox);
     let place = stage.profile.to_str().unwrap();
@@ -143,7 +143,7 @@ fn a_profile_of_firefox_is_told_done_and_undone() {
 }
 
 #[test]
-fn an_older_ca_is_named_with_what_takes_it_away() {
+fn older_ca_is_named_with_the_command_that_removes_it() {
     let stage = FirefoxSandbox::new();
     certutil(&stage.sandbox);
     stage.run(&["--install", "--store", "browsers"]).expect(0);
@@ -173,7 +173,7 @@ fn failed_installation_is_status_3_with_advice() {
 }
 
 #[test]
-fn install_and_uninstall_are_not_for_one_line_and_stores_have_names() {
+fn install_conflicts_with_uninstall_and_unknown_stores_are_refused() {
     let stage = FirefoxSandbox::new();
     stage.run(&["--install", "--uninstall"]).expect(2);
     stage.run(&["--store", "mozilla"]).expect(2).says("possible values: system, browsers, java");

@@ -35,7 +35,7 @@ fn of<'e>(events: &'e [Value], name: &str) -> Vec<&'e Value> {
 }
 
 #[test]
-fn each_line_in_every_situation_is_an_event() {
+fn each_log_line_is_an_event() {
     let stage = CliSandbox::new();
     let json = ["--log-format", "json"];
     let run = |command: &str, options: &[&str], cmd: &[&str]| {
@@ -77,7 +77,7 @@ fn each_line_in_every_situation_is_an_event() {
 }
 
 #[test]
-fn a_replay_tells_each_request_with_what_answered_and_why_not() {
+fn replay_events_have_the_entry_or_the_reason_of_a_miss() {
     let sandbox = Sandbox::new();
     sandbox.write("hars/api.har", two_entries("first"));
     let server = sandbox.start(["replay"]);
@@ -116,7 +116,7 @@ fn a_replay_tells_each_request_with_what_answered_and_why_not() {
 }
 
 #[test]
-fn a_recording_tells_what_was_recorded_passed_and_tunnelled() {
+fn recording_events_mark_recorded_forwarded_and_tunnelled_requests() {
     let stage = CliSandbox::new();
     let server = stage.sandbox.start(stage.args("record", &["-g", "https://api.test/api/**"], &[]));
     let client = client(&server);
@@ -146,7 +146,7 @@ fn a_recording_tells_what_was_recorded_passed_and_tunnelled() {
 }
 
 #[test]
-fn a_client_that_refuses_our_certificate_is_an_event() {
+fn refused_certificate_is_an_event() {
     let sandbox = Sandbox::new();
     sandbox.write("hars/api.har", two_entries("first"));
     let server = sandbox.start(["replay"]);
@@ -163,7 +163,7 @@ fn a_client_that_refuses_our_certificate_is_an_event() {
 }
 
 #[test]
-fn an_answer_that_goes_on_is_told_when_its_head_is_there() {
+fn running_response_is_an_event_at_its_head() {
     let origin = RawOrigin::start(|_, stream| {
         let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\ndata: 1\n\n";
         let _ = stream.write_all(head.as_bytes());
@@ -188,7 +188,7 @@ fn an_answer_that_goes_on_is_told_when_its_head_is_there() {
 }
 
 #[test]
-fn progress_and_quiet_leave_requests_out() {
+fn progress_never_and_quiet_omit_request_events() {
     let stage = CliSandbox::new();
     stage.record(&[], CURL).expect(0);
     for options in [&["--progress", "never"][..], &["-q"]] {
@@ -200,7 +200,7 @@ fn progress_and_quiet_leave_requests_out() {
 }
 
 #[test]
-fn a_run_ends_though_nobody_reads_what_it_tells() {
+fn run_ends_when_its_output_is_not_read() {
     let sandbox = Sandbox::new();
     sandbox.write("hars/api.har", two_entries("first"));
     let mut command = sandbox.command(["replay", "--log-format", "json", "--report", "report.json", "--"]);

@@ -45,7 +45,7 @@ fn reloads(server: &Server, name: &str, number: usize) -> Vec<Value> {
 }
 
 #[test]
-fn an_edit_in_place_and_one_by_renaming_are_loaded_and_told() {
+fn edited_and_replaced_fixtures_are_reloaded_and_logged() {
     let sandbox = Sandbox::new();
     sandbox.write(HAR, two_entries("first"));
     let (server, client) = start(&sandbox, &[]);
@@ -64,7 +64,7 @@ fn an_edit_in_place_and_one_by_renaming_are_loaded_and_told() {
 }
 
 #[test]
-fn a_broken_edit_leaves_what_was_loaded_and_is_told_once_with_its_reason() {
+fn invalid_edit_keeps_the_loaded_fixture_and_is_logged_once() {
     let sandbox = Sandbox::new();
     let whole = two_entries("first");
     sandbox.write(HAR, &whole);
@@ -104,7 +104,7 @@ fn a_broken_edit_leaves_what_was_loaded_and_is_told_once_with_its_reason() {
 }
 
 #[test]
-fn payload_files_are_part_of_their_fixture() {
+fn edited_payload_file_reloads_its_fixture() {
     let stage = CliSandbox::new();
     stage.record(&["-o", HAR], CURL).expect(0);
     let (server, client) = start(&stage.sandbox, &[]);
@@ -126,7 +126,7 @@ fn payload_files_are_part_of_their_fixture() {
 }
 
 #[test]
-fn files_come_to_a_folder_and_go() {
+fn fixtures_added_to_or_removed_from_a_folder_are_reloaded() {
     let sandbox = Sandbox::new();
     sandbox.write(HAR, two_entries("first"));
     let (server, client) = start(&sandbox, &["hars"]);
@@ -148,7 +148,7 @@ fn files_come_to_a_folder_and_go() {
 }
 
 #[test]
-fn many_files_at_once_are_each_loaded_once() {
+fn simultaneous_edits_load_each_file_once() {
     let sandbox = Sandbox::new();
     let har = |n: usize, text: &str| two_entries(text).replace("api.test", &format!("h{n}.test"));
     (0..40).for_each(|n| drop(sandbox.write(&format!("hars/{n}.har"), har(n, "before"))));
@@ -164,7 +164,7 @@ fn many_files_at_once_are_each_loaded_once() {
 }
 
 #[test]
-fn an_archive_and_what_harproxy_itself_writes_are_loaded() {
+fn archives_and_fixtures_written_by_harproxy_are_reloaded() {
     let stage = CliSandbox::new();
     let origin = &stage.origin;
     for output in ["zips/api.zip", HAR] {
@@ -196,7 +196,7 @@ fn record(sandbox: &Sandbox, origin: &Origin, output: &str, cmd: &[&str]) {
 }
 
 #[test]
-fn what_has_answered_stays_so_and_turns_begin_anew_only_where_something_changed() {
+fn reload_keeps_used_entries_and_restarts_only_changed_sequences() {
     let sandbox = Sandbox::new();
     let poll = |host: &str, texts: &[&str]| {
         let mut har: Value = serde_json::from_str(&two_entries("x").replace("api.test", host)).unwrap();
@@ -231,7 +231,7 @@ fn what_has_answered_stays_so_and_turns_begin_anew_only_where_something_changed(
 }
 
 #[test]
-fn with_cmd_nothing_is_loaded_again() {
+fn fixtures_are_not_reloaded_with_cmd() {
     let sandbox = Sandbox::new();
     sandbox.write(HAR, two_entries("first"));
     sandbox.write("other.har", two_entries("edited"));
@@ -241,7 +241,7 @@ fn with_cmd_nothing_is_loaded_again() {
 }
 
 #[test]
-fn the_last_fixture_of_a_folder_is_told_to_be_removed_and_goes_on_answering() {
+fn removed_last_fixture_is_logged_and_stays_loaded() {
     let sandbox = Sandbox::new();
     sandbox.write(HAR, two_entries("first"));
     let (server, client) = start(&sandbox, &["hars"]);

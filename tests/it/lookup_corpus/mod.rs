@@ -258,7 +258,7 @@ impl Tally {
 }
 
 #[test]
-fn answers_as_playwright_does() {
+fn matcher_answers_like_playwright() {
     let mut tally = Tally::default();
     for case in &cases() {
         let folder = tempfile::tempdir().unwrap();
@@ -270,7 +270,7 @@ fn answers_as_playwright_does() {
 }
 
 #[test]
-fn explain_answers_as_playwright_does() {
+fn explain_answers_like_playwright() {
     let (cases, next, tally) = (cases(), AtomicUsize::new(0), Mutex::new(Tally::default()));
     let work = || {
         let mut mine = Tally::default();
@@ -298,7 +298,7 @@ fn explain_answers_as_playwright_does() {
 }
 
 #[test]
-fn the_reference_lists_each_difference() {
+fn reference_lists_each_difference() {
     let reference = include_str!("../../../docs/reference/matching.md");
     let quirks: BTreeSet<String> =
         cases().into_iter().flat_map(|case| case.requests).flat_map(|request| request.quirks).collect();

@@ -121,7 +121,7 @@ fn nobody() -> String {
 
 /// An upstream proxy that answers, one that refuses its credentials, one that breaks off, one that isn't there.
 #[test]
-fn no_recording_tells_what_it_was_given_whatever_the_upstream_proxy_does() {
+fn recording_output_contains_no_option_secret_whatever_the_upstream_proxy_does() {
     let good = RawOrigin::start(|head, stream| {
         assert!(String::from_utf8_lossy(head).to_lowercase().contains("proxy-authorization: basic"));
         let _ = match head.starts_with(b"CONNECT") {
@@ -156,7 +156,7 @@ fn no_recording_tells_what_it_was_given_whatever_the_upstream_proxy_does() {
 
 /// TLS that does not come about names hosts and reasons, and no more.
 #[test]
-fn no_error_of_tls_tells_what_was_asked_for() {
+fn tls_errors_contain_no_secret_of_the_request() {
     for (certificate, proto) in [("self-signed", Proto::H1), ("expired", Proto::H2), ("wrong-name", Proto::H1)] {
         let (sandbox, origin) = (Sandbox::new(), Origin::with_certificate(certificate));
         let options = args("record", &[&["-o", HAR, "-vvv"], &REPORTS], origin.args());
@@ -169,7 +169,7 @@ fn no_error_of_tls_tells_what_was_asked_for() {
 }
 
 #[test]
-fn doctor_tells_none() {
+fn doctor_output_contains_no_secret() {
     for (talk, variables) in TALK {
         let sandbox = Sandbox::new();
         sandbox.write("own.sh", format!("curl -sk -H 'authorization: Bearer {SENT}' 'https://u:{USERINFO}@api.test/?token={SENT}' -o /dev/null; true"));
@@ -182,7 +182,7 @@ fn doctor_tells_none() {
 
 /// What answers, and what nothing does: in words and as JSON.
 #[test]
-fn explain_tells_none() {
+fn explain_output_contains_no_secret() {
     let (sandbox, origin) = (Sandbox::new(), Origin::start());
     let server = sandbox.record(&origin);
     Client::new(server.proxy(), server.ca(), Proto::H1).get(&format!("https://api.test/api/json?token={SENT}"));
@@ -208,7 +208,7 @@ fn explain_tells_none() {
 
 /// A value that is none may be one with a slip in it: the complaint does without.
 #[test]
-fn wrong_usage_is_told_without_the_value() {
+fn usage_errors_do_not_repeat_values() {
     let auth = format!("nocolon{AUTH}");
     let upstream = [format!("ftp://bob:{UPSTREAM}@proxy.test"), format!("bob:{UPSTREAM}@proxy.test:99999")];
     let reverse = [format!("api=https://u:{USERINFO}@h.test:999999"), format!("https://u:{USERINFO}@h.test/")];
@@ -249,7 +249,7 @@ fn wrong_usage_is_told_without_the_value() {
 
 /// `config` shows where each setting is from.
 #[test]
-fn config_tells_that_there_is_one_and_not_which() {
+fn config_shows_that_a_secret_is_set_without_its_value() {
     let sandbox = Sandbox::new();
     let lines = format!("auth = \"ada:{AUTH}\"\nupstream-proxy = \"http://bob:{UPSTREAM}@proxy.test\"\n");
     sandbox.write(
@@ -270,7 +270,7 @@ fn config_tells_that_there_is_one_and_not_which() {
 /// An authority that is refused is refused by its name.
 #[cfg(unix)]
 #[test]
-fn a_key_that_others_can_read_is_not_shown_to_them_either() {
+fn error_about_a_readable_ca_key_does_not_print_it() {
     use std::os::unix::fs::PermissionsExt;
     let sandbox = Sandbox::new();
     sandbox.run(["ca", "path"]).expect(0);
@@ -290,7 +290,7 @@ fn a_key_that_others_can_read_is_not_shown_to_them_either() {
 
 /// What holds a secret prints as something else: a `{:?}` in a log line is soon written.
 #[test]
-fn types_that_hold_one_print_without_it() {
+fn debug_output_contains_no_secret() {
     use harproxy_proxy::Credentials;
     use harproxy_proxy::upstream::{UpstreamPlan, UpstreamProxy};
     use harproxy_redact::{Name, Placeholder, Secret, Vault, marker::Run};

@@ -11,7 +11,7 @@ use crate::support::sandbox::Sandbox;
 
 /// Longer than is held: they pass through a window, coded or not, both ways.
 #[test]
-fn a_payload_that_is_too_long_to_be_held_holds_none() {
+fn long_payload_is_redacted() {
     const ROWS: usize = 16_000;
     let (sandbox, secrets) = (Sandbox::new(), Secrets::of(7));
     let long = |secret: &str| {
@@ -49,7 +49,7 @@ fn a_payload_that_is_too_long_to_be_held_holds_none() {
 
 /// Half a document can't be parsed, and is looked into all the same.
 #[test]
-fn a_payload_that_was_cut_holds_none() {
+fn truncated_payload_is_redacted() {
     let (sandbox, secrets) = (Sandbox::new(), Secrets::of(7));
     let own = secrets.clone();
     let origin = Origin::answering(move |_| {
@@ -68,7 +68,7 @@ fn a_payload_that_was_cut_holds_none() {
 
 /// A coding that breaks off, or goes on behind its end, hides nothing: whoever has the bytes reads them all the same.
 #[test]
-fn a_payload_that_does_not_quite_decode_holds_none() {
+fn undecodable_payload_is_redacted() {
     let (sandbox, secrets) = (Sandbox::new(), Secrets::of(7));
     let own = secrets.clone();
     let origin = Origin::answering(move |asked| {

@@ -13,7 +13,7 @@ use crate::support::rig::setup;
 use crate::support::sandbox::Sandbox;
 
 #[test]
-fn no_file_no_log_and_no_report_holds_a_secret_and_the_client_works_with_the_real_ones() {
+fn secrets_are_in_no_output_and_the_client_gets_real_values() {
     for (output, options) in [(HAR, &[][..]), (HAR, &["--content", "embed"]), ("hars/api.zip", &[])] {
         let (sandbox, secrets) = (Sandbox::new(), Secrets::of(7));
         let origin = secrets.origin();
@@ -34,7 +34,7 @@ fn no_file_no_log_and_no_report_holds_a_secret_and_the_client_works_with_the_rea
 }
 
 #[test]
-fn what_stands_for_a_value_is_the_same_wherever_it_stood() {
+fn equal_values_get_equal_placeholders_everywhere() {
     let (sandbox, secrets) = (Sandbox::new(), Secrets::of(7));
     let origin = secrets.origin();
     let server = record(&sandbox, &origin, HAR, &["--content", "embed"]);
@@ -69,7 +69,7 @@ fn what_stands_for_a_value_is_the_same_wherever_it_stood() {
 }
 
 #[test]
-fn entirely_new_secrets_change_no_byte() {
+fn different_secrets_change_no_byte_of_the_fixture() {
     for (output, options) in [(HAR, &[][..]), (HAR, &["--content", "embed"]), ("hars/api.zip", &[])] {
         let sandbox = Sandbox::new();
         let run = |run: u64| {
@@ -184,7 +184,7 @@ fn value_journalled_before_it_was_known_is_redacted_in_the_fixture() {
 
 /// A value that a killed recording had journalled before it was known may stay. `recover` checks the entries.
 #[test]
-fn recover_names_what_looks_like_a_secret_in_a_killed_recording_and_fails() {
+fn recover_fails_and_names_possible_secrets_of_a_killed_recording() {
     let (sandbox, refresh) = (Sandbox::new(), "q7Zt0WmXv4Lr9KdB2nYcJ8hUeG5sPaF3".to_owned());
     let secrets = Secrets { refresh, ..Secrets::of(7) };
     killed(&sandbox, &secrets);
@@ -195,7 +195,7 @@ fn recover_names_what_looks_like_a_secret_in_a_killed_recording_and_fails() {
 }
 
 #[test]
-fn recording_that_takes_a_killed_one_over_says_how_to_check_it() {
+fn recording_that_recovers_a_killed_one_recommends_check() {
     let (sandbox, secrets) = (Sandbox::new(), Secrets::of(7));
     killed(&sandbox, &secrets);
     record(&sandbox, &early(&secrets), HAR, &EMBED)
@@ -249,7 +249,7 @@ fn held_recording_holds_no_value_that_became_known_late() {
 }
 
 #[test]
-fn a_changed_answer_keeps_the_placeholders_of_its_neighbours() {
+fn changed_response_keeps_placeholders_of_other_values() {
     let sandbox = Sandbox::new();
     let run = |run: u64, extra: bool| {
         let secrets = Secrets::of(run);
@@ -275,7 +275,7 @@ fn a_changed_answer_keeps_the_placeholders_of_its_neighbours() {
 }
 
 #[test]
-fn without_redaction_everything_is_stored_as_it_came() {
+fn no_redact_stores_values_unchanged() {
     let (sandbox, secrets) = (Sandbox::new(), Secrets::of(7));
     let origin = secrets.origin();
     let server = record(&sandbox, &origin, HAR, &["--content", "embed", "--no-redact"]);

@@ -8,7 +8,7 @@ use crate::support::origin::{Origin, OriginResponse};
 use crate::support::sandbox::Sandbox;
 
 #[test]
-fn right_and_wrong_password_are_told_with_the_remedy() {
+fn right_and_wrong_password_are_ambiguous_with_a_hint() {
     let (sandbox, secrets) = (Sandbox::new(), Secrets::of(7));
     let origin = secrets.origin();
     let server = record(&sandbox, &origin, HAR, &[]);
@@ -35,7 +35,7 @@ fn right_and_wrong_password_are_told_with_the_remedy() {
 
 /// What a project adds to the table and takes from it, and what is personal: found again by whatever else stands there.
 #[test]
-fn what_the_policy_names_is_taken_out_and_replays_with_other_values() {
+fn values_named_by_the_policy_are_redacted_and_match_any_value() {
     const POLICY: &str = r#"
 [redact]
 headers  = ["x-internal-token"]
@@ -81,7 +81,7 @@ personal = true
 
 /// Not in the variables, where it belongs, but in the document itself.
 #[test]
-fn a_password_in_a_graphql_document_is_taken_out_and_another_fits() {
+fn password_in_a_graphql_document_is_redacted_and_matches_any_value() {
     let sandbox = Sandbox::new();
     let origin = Origin::answering(|_| {
         let headers = vec![("content-type", "application/json".to_owned())];
@@ -115,7 +115,7 @@ fn a_password_in_a_graphql_document_is_taken_out_and_another_fits() {
 
 /// As `curl -d` sends it.
 #[test]
-fn a_password_in_json_that_is_called_a_form_is_taken_out_and_another_fits() {
+fn password_in_json_with_a_form_content_type_is_redacted_and_matches_any_value() {
     let sandbox = Sandbox::new();
     let origin = Secrets::of(7).origin();
     let login = |user: &str, password: &str| {

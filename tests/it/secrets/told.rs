@@ -113,7 +113,7 @@ fn script(sandbox: &Sandbox, secrets: &Secrets) {
 }
 
 #[test]
-fn no_report_no_log_and_no_refusal_holds_a_secret_of_a_request_that_was_missed() {
+fn reports_logs_and_refusals_contain_no_secret_of_a_missed_request() {
     for (variables, options) in [(&GITHUB[..], &["-vv"][..]), (&GITLAB, &["-vv"]), (&GITHUB, &JSON_LOG)] {
         let secrets = Secrets::of(7);
         let sandbox = recorded(&secrets);
@@ -138,7 +138,7 @@ fn no_report_no_log_and_no_refusal_holds_a_secret_of_a_request_that_was_missed()
 
 /// Each request is told as it comes.
 #[test]
-fn no_event_and_no_line_of_a_live_list_holds_one() {
+fn events_and_live_list_contain_no_secret() {
     let secrets = Secrets::of(7);
     let sandbox = recorded(&secrets);
     let server = sandbox.start(args(&[&["replay", HAR, "-vv"]]));
@@ -156,7 +156,7 @@ fn no_event_and_no_line_of_a_live_list_holds_one() {
 
 /// What `record` ends with, the line to type next, is what was typed: it alone.
 #[test]
-fn the_words_of_cmd_are_told_without_theirs() {
+fn printed_cmd_contains_no_secret() {
     let secrets = Secrets::of(7);
     let url = format!("https://api.test/list?token={}&page=1", escaped(&secrets.query));
     let bearer = format!("authorization: Bearer {}", secrets.jwt);
