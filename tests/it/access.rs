@@ -54,7 +54,7 @@ fn only_the_right_credentials_give_access() {
     let server = sandbox.start(["replay", "--auth", "me:secret"]);
     let ask = |user: Option<&str>, url: &str| {
         let user = user.map(str::to_owned);
-        Client { user, ..Client::new(server.proxy(), server.ca(), Proto::H1) }.try_send(TestRequest::new("GET", url))
+        Client { user, ..server.client(Proto::H1) }.try_send(TestRequest::new("GET", url))
     };
     for url in ["http://api.test/api/good", "https://api.test/api/good"] {
         for wrong in [None, Some("me:"), Some("me:secre"), Some("me:secrets"), Some("Me:secret"), Some("me+x:secre")] {
@@ -122,7 +122,7 @@ fn own_pages_are_not_readable_by_other_sites() {
         assert!(!page.contains("PRIVATE KEY"), "{path}: {page}");
     }
     assert_eq!(get("/", own), before);
-    assert_eq!(Client::new(server.proxy(), server.ca(), Proto::H1).get("http://api.test/api/good").text(), "good");
+    assert_eq!(server.client(Proto::H1).get("http://api.test/api/good").text(), "good");
     server.stop().expect(0);
 }
 
@@ -146,7 +146,7 @@ fn invalid_certificate_is_refused_unless_insecure_names_it() {
         ] {
             let sandbox = Sandbox::new();
             let server = sandbox.start(args.iter().map(String::as_str).chain(insecure));
-            let got = Client::new(server.proxy(), server.ca(), Proto::H1).get("https://api.test/api/json");
+            let got = server.client(Proto::H1).get("https://api.test/api/json");
             assert_eq!(got.status, status, "{certificate}, {insecure:?}: {}", got.text());
             if status == 502 {
                 assert_eq!(got.json()["kind"], "tls", "{certificate}: {}", got.text());

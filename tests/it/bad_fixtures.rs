@@ -2,15 +2,14 @@
 //! words, and
 //! everything else is served. (What the reader makes of each oddity is in `har_reading`; here the binary serves them.)
 
-use std::io::{Cursor, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use zip::ZipWriter;
-use zip::write::SimpleFileOptions;
 
 use crate::replay::stage::{entry, foreign, own, posted, text};
+use crate::support::archive::zip;
 use crate::support::client::{Client, Proto, TestRequest, TestResponse};
 use crate::support::sandbox::{Sandbox, Server};
 
@@ -31,7 +30,7 @@ fn good(path: &str) -> Value {
 /// Replays `hars/api.har` of this folder.
 fn replay(sandbox: &Sandbox) -> (Server, Client) {
     let server = sandbox.start(["replay", "hars/api.har"]);
-    let client = Client::new(server.proxy(), server.ca(), Proto::H1);
+    let client = server.client(Proto::H1);
     (server, client)
 }
 
@@ -164,15 +163,6 @@ fn contradictory_payload_members_are_served_or_explained() {
     is_good(&client, "/api/size");
     is_good(&client, "/api/good");
     server.stop().expect(1).says("base64");
-}
-
-fn zip(members: &[(&str, &[u8])]) -> Vec<u8> {
-    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-    for (name, bytes) in members {
-        zip.start_file(*name, SimpleFileOptions::default()).unwrap();
-        zip.write_all(bytes).unwrap();
-    }
-    zip.finish().unwrap().into_inner()
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::net::TcpListener;
 
-use crate::support::client::{Client, Proto, TestRequest};
+use crate::support::client::{Proto, TestRequest};
 use crate::support::origin::Origin;
 use crate::support::raw::RawOrigin;
 use crate::support::sandbox::{Output, Sandbox};
@@ -56,7 +56,7 @@ fn truncated_fixture_is_an_error_with_a_line() {
     let sandbox = Sandbox::new();
     let origin = Origin::start();
     let recorder = sandbox.record(&origin);
-    let client = Client::new(recorder.proxy(), recorder.ca(), Proto::H1);
+    let client = recorder.client(Proto::H1);
     client.get("https://api.test/api/json");
     client.get("https://api.test/api/text");
     recorder.stop().expect(0);
@@ -105,7 +105,7 @@ fn record_failure(args: &[String], url: &str) -> (crate::support::client::TestRe
     let args: Vec<String> =
         ["record", "-o", "hars/api.har"].iter().map(|s| (*s).to_owned()).chain(args.to_vec()).collect();
     let recorder = sandbox.start(&args);
-    let got = Client::new(recorder.proxy(), recorder.ca(), Proto::H1).send(TestRequest::new("GET", url));
+    let got = recorder.client(Proto::H1).send(TestRequest::new("GET", url));
     recorder.stop().expect(0);
     let har = sandbox.har("hars/api.har");
     assert_eq!(har["log"]["entries"].as_array().unwrap().len(), 1);
@@ -172,7 +172,7 @@ fn response_cut_by_upstream_is_stored_and_replayed_truncated() {
         "--map",
         &format!("api.test:80={}", raw.addr),
     ]);
-    let client = Client::new(recorder.proxy(), recorder.ca(), Proto::H1);
+    let client = recorder.client(Proto::H1);
     assert!(
         client.try_send(TestRequest::new("GET", "http://api.test/api/cut")).is_err(),
         "the cut must reach the client"
@@ -184,7 +184,7 @@ fn response_cut_by_upstream_is_stored_and_replayed_truncated() {
     assert_eq!(entry["response"]["content"]["_truncated"]["total"], 100, "{entry}");
 
     let replay = sandbox.start(["replay", "hars/api.har"]);
-    let client = Client::new(replay.proxy(), replay.ca(), Proto::H1);
+    let client = replay.client(Proto::H1);
     assert!(client.try_send(TestRequest::new("GET", "http://api.test/api/cut")).is_err(), "as live");
     replay.stop().expect(1).says("truncated");
 }
@@ -194,7 +194,7 @@ fn empty_recording_keeps_the_fixture_and_fails() {
     let sandbox = Sandbox::new();
     let origin = Origin::start();
     let recorder = sandbox.record(&origin);
-    Client::new(recorder.proxy(), recorder.ca(), Proto::H1).get("https://api.test/api/json");
+    recorder.client(Proto::H1).get("https://api.test/api/json");
     recorder.stop().expect(0).says("git add hars/api.har");
     let before = std::fs::read(sandbox.join("hars/api.har")).unwrap();
     sandbox.run(["record", "-o", "hars/api.har", "--", "true"]).expect(1);
@@ -220,12 +220,12 @@ fn miss_is_explained_and_fails_the_run() {
         .chain(origin.args())
         .collect();
     let recorder = sandbox.start(&args);
-    Client::new(recorder.proxy(), recorder.ca(), Proto::H1).get("https://api.test/api/items?page=2");
+    recorder.client(Proto::H1).get("https://api.test/api/items?page=2");
     recorder.stop().expect(0);
     origin.stop();
 
     let replay = sandbox.start(["replay", "hars/api.har"]);
-    let client = Client::new(replay.proxy(), replay.ca(), Proto::H1);
+    let client = replay.client(Proto::H1);
     let got = client.get("https://api.test/api/items?page=3");
     assert_eq!(got.status, 501);
     assert_eq!(got.header("x-harproxy"), Some("miss"));

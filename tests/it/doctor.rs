@@ -75,16 +75,9 @@ mod past {
     use super::*;
     use crate::support::raw::RawOrigin;
 
-    /// An origin that never answers: whoever asks it keeps the connection until it gives up.
-    fn origin() -> RawOrigin {
-        RawOrigin::start(|_, stream| {
-            let _ = std::io::Read::read(stream, &mut [0]);
-        })
-    }
-
     #[test]
     fn connection_past_the_proxy_is_named_with_program_and_hint() {
-        let (stage, origin) = (CliSandbox::new(), origin());
+        let (stage, origin) = (CliSandbox::new(), RawOrigin::silent());
         let script = format!(
             "curl -sS https://api.test/api/text; curl -s -m 1 --noproxy '*' 'http://user:secret@{}/?token=secret'; true",
             origin.addr
@@ -104,7 +97,7 @@ mod past {
 
     #[test]
     fn raw_python_socket_is_reported_as_a_bypass() {
-        let (stage, origin) = (CliSandbox::new(), origin());
+        let (stage, origin) = (CliSandbox::new(), RawOrigin::silent());
         let script = format!(
             "python3 -c \"\
              import socket\n\
@@ -124,7 +117,7 @@ mod past {
 
     #[test]
     fn cleared_environment_is_named() {
-        let (stage, origin) = (CliSandbox::new(), origin());
+        let (stage, origin) = (CliSandbox::new(), RawOrigin::silent());
         let script = format!("env -i PATH=\"$PATH\" curl -s -m 1 http://{}/; true", origin.addr);
         let output = doctor(&stage, &[], &script).expect(1).says("started without harproxy's variables: curl");
         output.says("`curl` was started without HTTP_PROXY and HTTPS_PROXY");
@@ -139,7 +132,7 @@ mod past {
     /// Each time another connection, as long as the one in question, shows that there was somebody who looked.
     #[test]
     fn allowed_bypasses_and_ports_of_cmd_are_not_findings() {
-        let (stage, [origin, other]) = (CliSandbox::new(), [(); 2].map(|()| origin()));
+        let (stage, [origin, other]) = (CliSandbox::new(), [(); 2].map(|()| RawOrigin::silent()));
         let both =
             format!("curl -s -m 1 --noproxy '*' --parallel http://{}/ http://{}/; true", origin.addr, other.addr);
         let accused = json!([other.addr.to_string()]);

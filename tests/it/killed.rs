@@ -2,7 +2,7 @@
 
 use nix::sys::signal::Signal;
 
-use crate::support::client::{Client, Proto, TestResponse};
+use crate::support::client::{Proto, TestResponse};
 use crate::support::origin::Origin;
 use crate::support::sandbox::{Sandbox, Server};
 
@@ -17,7 +17,7 @@ fn start(sandbox: &Sandbox, command: &str, more: &[String]) -> Server {
 }
 
 fn visit(server: &Server, proto: Proto) -> Vec<TestResponse> {
-    let client = Client::new(server.proxy(), server.ca(), proto);
+    let client = server.client(proto);
     PATHS.map(|path| client.get(&format!("https://api.test{path}"))).into()
 }
 

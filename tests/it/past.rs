@@ -93,18 +93,10 @@ fn cached_go_test_gets_a_hint_about_its_cache() {
     stage.replay(&[], &["bin/go", "test", "-count=1"]).expect(1).says("Go bypasses the proxy for localhost");
 }
 
-/// An origin that never responds, so that clients keep their connection until they give up.
-#[cfg(target_os = "linux")]
-fn silent_origin() -> RawOrigin {
-    RawOrigin::start(|_, stream| {
-        let _ = std::io::Read::read(stream, &mut [0]);
-    })
-}
-
 #[cfg(target_os = "linux")]
 #[test]
 fn client_that_bypasses_the_proxy_is_named_with_its_destination() {
-    let (stage, origin) = (CliSandbox::new(), silent_origin());
+    let (stage, origin) = (CliSandbox::new(), RawOrigin::silent());
     let url = format!("http://localhost:{}/api/users", origin.addr.port());
     let glob = format!("http://localhost:{}/**", origin.addr.port());
     stage.record(&["-o", "hars/a.har"], CURL).expect(0);
@@ -133,7 +125,7 @@ fn client_that_bypasses_the_proxy_is_named_with_its_destination() {
 #[cfg(target_os = "linux")]
 #[test]
 fn wrapper_that_clears_the_environment_is_named() {
-    let (stage, origin) = (CliSandbox::new(), silent_origin());
+    let (stage, origin) = (CliSandbox::new(), RawOrigin::silent());
     stage.record(&["-o", "hars/a.har"], CURL).expect(0);
     let url = format!("http://127.0.0.1:{}/", origin.addr.port());
     let script = format!("env -i PATH=\"$PATH\" curl -sS -m 1 {url}; true");

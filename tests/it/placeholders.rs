@@ -4,8 +4,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use crate::support::client::{Client, Proto, TestRequest, TestResponse};
-use crate::support::sandbox::{Sandbox, Server};
+use crate::support::client::{Proto, TestRequest, TestResponse};
+use crate::support::sandbox::Sandbox;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -61,10 +61,6 @@ fn sandbox(entries: impl IntoIterator<Item = Entry>, config: &str) -> Sandbox {
     sandbox
 }
 
-fn client(server: &Server) -> Client {
-    Client::new(server.proxy(), server.ca(), Proto::H1)
-}
-
 fn jwt(expires: i64) -> String {
     let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
     let claims = format!(r#"{{"iss":"http://api.test","iat":{},"exp":{expires}}}"#, expires - 3600);
@@ -117,7 +113,7 @@ fn login_with_a_dummy_password_and_its_tokens_works_two_years_later() {
     ];
     let sandbox = sandbox(entries, "[[match]]\nmatch-header = ['authorization']\n");
     let replay = sandbox.start_with(["replay"], &[("HARPROXY_TEST_NOW", "2026-01-01T00:00:00Z")]);
-    let client = client(&replay);
+    let client = replay.client(Proto::H1);
     let given = client.send(login("hunter2-live"));
     let token = given.json()["access_token"].as_str().unwrap().to_owned();
     assert_eq!(expires(&token), NOW);
@@ -141,7 +137,7 @@ fn each_user_is_identified_by_the_token_that_the_login_gave() {
     };
     let sandbox = sandbox(user(1, "ada").into_iter().chain(user(2, "bob")), "");
     let replay = sandbox.start(["replay"]);
-    let client = client(&replay);
+    let client = replay.client(Proto::H1);
     let logs_in = |name: &str| {
         let form = format!("user={name}&password=x");
         let ask = TestRequest::new("POST", "http://api.test/login").header("content-type", FORM).body(form);
@@ -163,7 +159,7 @@ fn right_and_wrong() -> [Entry; 2] {
 fn right_and_wrong_password_are_ambiguous_and_fail_the_run() {
     let sandbox = sandbox(right_and_wrong(), "");
     let replay = sandbox.start(["replay", "--report", "run.json"]);
-    let client = client(&replay);
+    let client = replay.client(Proto::H1);
     client.send(login("live-one"));
     client.send(login("live-two"));
     let output = replay.stop().expect(1).says("served by guess").says("[redact.values]");
@@ -172,7 +168,7 @@ fn right_and_wrong_password_are_ambiguous_and_fail_the_run() {
     let findings = report["findings"].as_array().unwrap();
     assert_eq!((findings.len(), &findings[0]["kind"], &findings[0]["times"]), (1, &json!("ambiguous"), &json!(2)));
     let tolerant = sandbox.start(["replay", "--fail-on=-ambiguous"]);
-    self::client(&tolerant).send(login("live-one"));
+    tolerant.client(Proto::H1).send(login("live-one"));
     tolerant.stop().expect(0);
 }
 
@@ -181,7 +177,7 @@ fn configured_value_or_placeholder_selects_the_entry() {
     let values = "[redact.values]\npassword-2 = \"env:BAD_PW\"\n";
     let sandbox = sandbox(right_and_wrong(), values);
     let replay = sandbox.start_with(["replay"], &[("BAD_PW", "s3cr\"t wrong")]);
-    let client = client(&replay);
+    let client = replay.client(Proto::H1);
     for _ in 0..2 {
         assert_eq!(client.send(login(r#"s3cr\"t wrong"#)).status, 401);
         assert_eq!(client.send(login("right")).status, 200);
@@ -219,7 +215,7 @@ fn secrets_of_live_requests_are_in_no_output() {
     ];
     let sandbox = sandbox(entries, "[[match]]\nmatch-header = ['x-api-key', 'authorization']\n");
     let replay = sandbox.start(["replay", "-vv", "--report", "run.json", "--passthrough", "http://127.0.0.1:1/**"]);
-    let client = client(&replay);
+    let client = replay.client(Proto::H1);
     let [query, header, cookie, password, path, form, user, part] = SECRETS;
     let multipart = format!("--b\r\nContent-Disposition: form-data; name=\"password\"\r\n\r\n{part}\r\n--b--\r\n");
     let asks = [
@@ -295,7 +291,7 @@ fn echoed_values_are_those_of_the_live_request() {
                   echo = ['header:X-Request-Id', 'query:state', 'path:{id}']\n";
     let sandbox = sandbox(entries, config);
     let replay = sandbox.start(["replay"]);
-    let client = client(&replay);
+    let client = replay.client(Proto::H1);
     for id in [5, 6, 12_345] {
         let ask =
             TestRequest::new("POST", "http://api.test/rpc").header("content-type", "application/json").body(rpc(id));

@@ -38,15 +38,11 @@ fn sandbox(entries: &[Value], config: &str) -> Sandbox {
     sandbox
 }
 
-fn client(server: &Server) -> Client {
-    Client::new(server.proxy(), server.ca(), Proto::H1)
-}
-
 /// What each request is answered with under a configuration: the payload of the entry, or the status of a refusal.
 fn answers(entries: &[Value], config: &str, asks: impl IntoIterator<Item = TestRequest>) -> Vec<String> {
     let sandbox = sandbox(entries, config);
     let server = sandbox.start(["replay"]);
-    let client = client(&server);
+    let client = server.client(Proto::H1);
     asks.into_iter()
         .map(|ask| {
             let got = client.send(ask);
@@ -83,7 +79,7 @@ fn same_hosts_replays_a_recording_of_another_host_and_port() {
     let rule = "[[match]]\nglob = 'http://api.test/**'\nsame-host = ['http://staging.test:*']\n";
     let sandbox = sandbox(&[get("http://api.test/x", "x"), moved], rule);
     let server = sandbox.start(["replay"]);
-    let client = client(&server);
+    let client = server.client(Proto::H1);
     assert_eq!(client.get("http://staging.test:8443/x").text(), "x");
     let moved = client.get("http://staging.test:8443/moved");
     assert_eq!(moved.header("location"), Some("http://staging.test:8443/there"));
@@ -174,7 +170,7 @@ fn noise_is_a_miss_when_the_noise_list_is_off() {
     let told = |config: &str| {
         let sandbox = sandbox(&entries, config);
         let server = sandbox.start(["replay"]);
-        let client = client(&server);
+        let client = server.client(Proto::H1);
         ["http://detectportal.firefox.com/success.txt", "http://api.test/favicon.ico"]
             .map(|url| client.get(url).header("x-harproxy").unwrap().to_owned())
     };
@@ -194,7 +190,7 @@ fn option_wins_over_variable_then_project_file_then_user_file() {
             command.env("HARPROXY_MISS_STATUS", value);
         }
         let server = Server::spawn(command);
-        client(&server).get("http://api.test/none").status
+        server.client(Proto::H1).get("http://api.test/none").status
     };
     user("[replay]\nmiss-status = 401\nno-mark = true\n");
     assert_eq!(status(None, &[]), 401);
@@ -215,7 +211,7 @@ fn project_file_is_searched_upward_and_its_paths_are_relative_to_it() {
         let mut command = sandbox.command(["replay", "--listen", "127.0.0.1:0", "--log-format", "json"]);
         command.args(flags).current_dir(sandbox.join(folder));
         let server = Server::spawn(command);
-        let client = client(&server);
+        let client = server.client(Proto::H1);
         assert_eq!(client.get("http://api.test/x").text(), "x");
         client.get("http://api.test/none").status
     };
@@ -233,7 +229,7 @@ fn recording_reads_options_from_the_project_file() {
     );
     let origin = Origin::start();
     let server = sandbox.start(["record".to_owned()].into_iter().chain(origin.args()));
-    let client = client(&server);
+    let client = server.client(Proto::H1);
     client.get("http://api.test/api/json");
     client.get("http://api.test/api/health");
     server.stop().expect(0);
@@ -250,7 +246,7 @@ fn noise_is_recorded_when_the_noise_list_is_off() {
         sandbox.write("harproxy.toml", config);
         let origin = Origin::start();
         let server = sandbox.record(&origin);
-        let client = client(&server);
+        let client = server.client(Proto::H1);
         client.get("http://api.test/favicon.ico");
         client.get("http://api.test/api/json");
         server.stop().expect(0);
@@ -282,13 +278,13 @@ fn pasted_hint_of_a_near_miss_works() {
     let sandbox = sandbox(&[get("http://api.test/users/7/orders", "orders")], "");
     let remedy = {
         let server = sandbox.start(["replay"]);
-        client(&server).get("http://api.test/users/8/orders").json()["remedy"].as_str().unwrap().to_owned()
+        server.client(Proto::H1).get("http://api.test/users/8/orders").json()["remedy"].as_str().unwrap().to_owned()
     };
     let (place, rule) = remedy.split_once('\n').unwrap();
     assert_eq!(place, "in harproxy.toml:");
     sandbox.write("harproxy.toml", rule);
     let server = sandbox.start(["replay"]);
-    assert_eq!(client(&server).get("http://api.test/users/8/orders").text(), "orders");
+    assert_eq!(server.client(Proto::H1).get("http://api.test/users/8/orders").text(), "orders");
 }
 
 /// The report of a run that has ended.
@@ -308,7 +304,7 @@ fn passthrough_forwards_only_matching_urls() {
         let config = "[replay]\nreport = ['report.json']\npassthrough = ['https://api.test/api/**', 'http://api.test/api/echo']\n";
         let sandbox = sandbox(&[get("http://api.test/api/json", "recorded")], config);
         let server = sandbox.start(["replay".to_owned()].into_iter().chain(origin.args()));
-        let client = Client::new(server.proxy(), server.ca(), proto);
+        let client = server.client(proto);
         let live = client.send(TestRequest::new("POST", "https://api.test/api/echo?x").body("sent"));
         assert_eq!((live.status, live.header("x-harproxy")), (200, Some("live")), "{proto:?}");
         assert_eq!((&live.json()["body"], &live.json()["path"]), (&json!("sent"), &json!("/api/echo?x")));
@@ -356,7 +352,7 @@ fn passthrough_forwards_upgrades_and_reports_an_unreachable_upstream() {
     stream.read_exact(&mut back).unwrap();
     assert_eq!(&back, b"hello");
     drop(stream);
-    let down = client(&server).get("http://gone.test/live");
+    let down = server.client(Proto::H1).get("http://gone.test/live");
     assert_eq!((down.status, down.header("x-harproxy")), (502, Some("live")));
 }
 
@@ -368,7 +364,7 @@ fn on_miss_pass_forwards_misses_with_their_payload() {
     let sandbox = sandbox(&entries, "[replay]\non-miss = 'passthrough'\n");
     let args = ["replay", "--report", "report.json", "--fail-on", "+passthrough"].map(str::to_owned);
     let server = sandbox.start(args.into_iter().chain(origin.args()));
-    let client = client(&server);
+    let client = server.client(Proto::H1);
     assert_eq!(client.get("http://api.test/api/json").text(), "recorded");
     let live = client.send(post("http://api.test/api/echo", "b"));
     assert_eq!((live.header("x-harproxy"), &live.json()["body"]), (Some("live"), &json!("b")));
@@ -404,7 +400,7 @@ fn delayed_response_does_not_block_others() {
     slow["time"] = 2000.into();
     let sandbox = sandbox(&[slow, get("http://api.test/quick", "quick")], "[replay]\nlatency = 'recorded'\n");
     let server = sandbox.start(["replay"]);
-    let client = client(&server);
+    let client = server.client(Proto::H1);
     let (tell, told) = std::sync::mpsc::channel();
     std::thread::scope(|scope| {
         for path in ["slow", "quick"] {

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use crate::support::client::{Client, Proto, TestRequest};
+use crate::support::client::{Proto, TestRequest};
 use crate::support::origin::{Origin, OriginRequest, OriginResponse};
 use crate::support::sandbox::{Output, Sandbox};
 
@@ -72,7 +72,7 @@ impl Project {
         args.extend(self.form.args().iter().chain(more).map(|&arg| arg.to_owned()));
         args.extend(self.origin.args());
         let recorder = self.sandbox.start(args);
-        let client = Client::new(recorder.proxy(), recorder.ca(), proto);
+        let client = recorder.client(proto);
         for (method, path) in visit {
             let times = if *path == "/job" { polls } else { 1 };
             for poll in 0..times {
@@ -450,7 +450,7 @@ fn order_of_parallel_responses_is_not_a_change() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let map = format!("api.test:80={}", listener.local_addr().unwrap());
         let recorder = sandbox.start(["record", "-o", "hars/api.har", "--map", &map]);
-        let client = Client::new(recorder.proxy(), recorder.ca(), Proto::H1);
+        let client = recorder.client(Proto::H1);
         std::thread::scope(|scope| {
             scope.spawn(|| answer_in_any_order(&listener, CONNECTIONS, seed));
             for at in 0..CONNECTIONS {

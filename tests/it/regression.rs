@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
 use crate::cli::{CURL, CliSandbox};
-use crate::support::client::{Client, Proto};
+use crate::support::client::Proto;
 use crate::support::raw::RawOrigin;
 use crate::support::sandbox::{Sandbox, finish};
 
@@ -36,7 +36,7 @@ fn recording_names_truncated_responses() {
     let sandbox = Sandbox::new();
     let origin = RawOrigin::saying("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this");
     let recorder = sandbox.start(["record", "-o", "hars/api.har", "--map", &format!("api.test:80={}", origin.addr)]);
-    let client = Client::new(recorder.proxy(), recorder.ca(), Proto::H1);
+    let client = recorder.client(Proto::H1);
     let _ = client.try_send(crate::support::client::TestRequest::new("GET", "http://api.test/api/cut"));
     recorder.stop().expect(0).says("truncated").says("GET http://api.test/api/cut").says("after 9 bytes");
 }

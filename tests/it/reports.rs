@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::cli::{CURL, CliSandbox};
-use crate::support::client::{Client, Proto, TestRequest};
+use crate::support::client::{Proto, TestRequest};
 use crate::support::raw::RawOrigin;
 use crate::support::sandbox::{Output, Sandbox, finish};
 
@@ -136,7 +136,7 @@ fn second_signal_still_writes_the_reports() {
     let map = format!("silent.test:80={}", silent.addr);
     let options = ["-o", "hars/a.har", "--grace", "1h", "--map", &map, "--report", "r.json", "--report", "r.html"];
     let recorder = stage.sandbox.start(stage.args("record", &options, &[]));
-    let client = Client::new(recorder.proxy(), recorder.ca(), Proto::H1);
+    let client = recorder.client(Proto::H1);
     client.get("https://api.test/api/json");
     let waiting = std::thread::spawn(move || client.try_send(TestRequest::new("GET", "http://silent.test/")));
     is_asked.recv().unwrap();

@@ -1,7 +1,7 @@
 //! A replayed response equals the live one: status, reason, headers with duplicates, body bytes, trailers. Tested over
 //! HTTP/1.1 and HTTP/2, in cleartext and over TLS, from each form of a fixture, with the origin stopped.
 
-use crate::support::client::{Client, Proto, TestRequest, TestResponse};
+use crate::support::client::{Proto, TestRequest, TestResponse};
 use crate::support::origin::Origin;
 use crate::support::sandbox::Sandbox;
 
@@ -59,13 +59,13 @@ fn record_and_replay(base: &str, proto: Proto, output: &str, options: &[&str]) {
     let args: Vec<String> = args.into_iter().map(String::from).chain(origin.args()).collect();
 
     let recorder = sandbox.start(&args);
-    let client = Client::new(recorder.proxy(), recorder.ca(), proto);
+    let client = recorder.client(proto);
     let live: Vec<TestResponse> = visit(base).into_iter().map(|ask| client.send(ask)).collect();
     recorder.stop().expect(0);
     origin.stop();
 
     let replay = sandbox.start(["replay", output]);
-    let client = Client::new(replay.proxy(), replay.ca(), proto);
+    let client = replay.client(proto);
     for (ask, live) in visit(base).into_iter().zip(live) {
         let what = format!("{} {}", ask.method, ask.url);
         let got = client.send(ask);
@@ -112,12 +112,12 @@ fn http2_recording_replays_over_http1() {
     let origin = Origin::start();
     let args = ["record", "-o", "hars/api.har", "--no-redact"].map(String::from);
     let recorder = sandbox.start(args.into_iter().chain(origin.args()));
-    let live = Client::new(recorder.proxy(), recorder.ca(), Proto::H2).get("https://api.test/api/duplicates");
+    let live = recorder.client(Proto::H2).get("https://api.test/api/duplicates");
     recorder.stop().expect(0);
     origin.stop();
 
     let replay = sandbox.start(["replay", "hars/api.har"]);
-    let got = Client::new(replay.proxy(), replay.ca(), Proto::H1).get("https://api.test/api/duplicates");
+    let got = replay.client(Proto::H1).get("https://api.test/api/duplicates");
     assert_eq!(got.unmarked(), live.unmarked());
     replay.stop().expect(0);
 }
@@ -128,14 +128,14 @@ fn encoded_response_is_served_as_identity_when_the_client_has_no_gzip() {
     let sandbox = Sandbox::new();
     let origin = Origin::start();
     let recorder = sandbox.record(&origin);
-    let client = Client::new(recorder.proxy(), recorder.ca(), Proto::H1);
+    let client = recorder.client(Proto::H1);
     let ask = TestRequest::new("GET", "https://api.test/api/gzip");
     client.send(ask.clone().header("accept-encoding", "gzip"));
     recorder.stop().expect(0);
     origin.stop();
 
     let replay = sandbox.start(["replay", "hars/api.har"]);
-    let client = Client::new(replay.proxy(), replay.ca(), Proto::H1);
+    let client = replay.client(Proto::H1);
     let got = client.send(ask.clone().header("accept-encoding", "identity"));
     assert_eq!(got.header("content-encoding"), None);
     assert_eq!(got.header("vary"), Some("accept-encoding"));

@@ -3,16 +3,12 @@
 
 use harproxy_har::Fixture;
 
-use crate::support::client::{Client, Proto, TestRequest, TestResponse};
+use crate::support::client::{Proto, TestRequest, TestResponse};
 use crate::support::repo;
-use crate::support::sandbox::{Sandbox, Server};
+use crate::support::sandbox::Sandbox;
 
 const EVENTS: &str = "retry: 10\nid: 1\nevent: price\ndata: {\"item\":1,\"price\":10}\n\n: a comment\nid: 2\nevent: price\n\
                       data: {\"item\":2,\ndata: \"price\":20}\n\nid: 3\ndata: größer\n\n";
-
-fn client(server: &Server) -> Client {
-    Client::new(server.proxy(), server.ca(), Proto::H1)
-}
 
 fn get(path: &str) -> TestRequest {
     TestRequest::new("GET", &format!("http://app.test{path}"))
@@ -41,7 +37,7 @@ fn visit(name: &str, file: &str) {
 
     let sandbox = Sandbox::new();
     let server = sandbox.start(["replay".as_ref(), path.as_os_str()]);
-    let client = client(&server);
+    let client = server.client(Proto::H1);
     let page = client.send(get("/"));
     assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")));
     assert!(page.text().contains("new EventSource('/api/events')"));

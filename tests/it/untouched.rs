@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::support::client::{Client, Proto};
+use crate::support::client::Proto;
 use crate::support::origin::{Origin, OriginResponse};
 use crate::support::sandbox::{Output, Sandbox};
 
@@ -116,7 +116,7 @@ fn edited_and_missing_payloads_are_served_reported_and_recorded_again() {
     fs::remove_file(sandbox.join(&missing)).unwrap();
 
     let server = sandbox.start(["replay", HAR]);
-    let client = Client::new(server.proxy(), server.ca(), Proto::H1);
+    let client = server.client(Proto::H1);
     assert_eq!(client.get("https://api.test/a").text(), "{\"n\":\"mine\"}");
     let missed = client.get("https://api.test/b");
     assert!(missed.status == 501 && missed.text().contains(missing.trim_start_matches("hars/")), "{}", missed.text());
@@ -125,7 +125,7 @@ fn edited_and_missing_payloads_are_served_reported_and_recorded_again() {
     record(&sandbox, &origin, "b").expect(0);
     assert_eq!(sandbox.read(&edited), "{\n  \"n\": \"mine\"\n}", "an edited payload is not changed");
     let server = sandbox.start(["replay", HAR]);
-    let client = Client::new(server.proxy(), server.ca(), Proto::H1);
+    let client = server.client(Proto::H1);
     assert_eq!(client.get("https://api.test/b").text(), "{\"n\":3}");
     server.stop().expect(0);
 }
@@ -152,7 +152,7 @@ fn payload_gets_a_longer_name_if_an_edited_file_has_its_name() {
     assert!(added.len() > edited.len() && added.starts_with(edited.trim_end_matches(".txt")), "{added}");
     drop(origin);
     let server = sandbox.start(["replay", HAR]);
-    let client = Client::new(server.proxy(), server.ca(), Proto::H1);
+    let client = server.client(Proto::H1);
     assert_eq!(client.get("https://api.test/a").text(), "{\"n\":2}");
     assert_eq!(client.get("https://api.test/b").text(), "{\"n\":1}");
     server.stop().expect(0);

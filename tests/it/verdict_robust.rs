@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::support::client::{Client, Proto, TestRequest};
+use crate::support::client::{Proto, TestRequest};
 use crate::support::sandbox::{Output, Sandbox, Server, finish};
 use crate::support::terminal;
 use crate::upkeep::{entry, own};
@@ -248,7 +248,7 @@ fn miss_with_a_payload_of_fifty_megabytes_shows_its_size() {
     sandbox.write("hars/api.har", own(&entries));
     let reports = ["r.json", "r.html", "r.md", "r.xml"].map(|report| ["--report", report]);
     let server = sandbox.start(["replay"].iter().chain(reports.as_flattened()));
-    let client = Client::new(server.proxy(), server.ca(), Proto::H1);
+    let client = server.client(Proto::H1);
     let idle = peak(&server);
     let row = r#"{"id":1,"password":"an-uploaded-secret","tags":["a","b",{"deep":[1,2,3]}]},"#;
     let json = format!(r#"{{"password":"an-uploaded-secret","rows":[{}0]}}"#, row.repeat(SIZE / row.len()));

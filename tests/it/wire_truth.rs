@@ -137,7 +137,7 @@ fn replay_over(proto: Proto, name: &str, fixture: &Path) -> (usize, usize) {
     let exchanges = wire(&repo("tests/corpus/recorded").join(name));
     let ask = |variant| {
         let session = (variant == Variant::Identity).then(|| "identity".to_owned());
-        let client = Client { user: session, ..Client::new(server.proxy(), server.ca(), proto) };
+        let client = Client { user: session, ..server.client(proto) };
         ask_all(&client, name, &exchanges, variant)
     };
     let counts = ask(Variant::AsRecorded);

@@ -1,7 +1,7 @@
 //! Payloads that are too large for memory.
 
 use super::{missed, record, replay, served};
-use crate::support::client::{Client, Proto, TestRequest};
+use crate::support::client::{Proto, TestRequest};
 use crate::support::origin::Origin;
 use crate::support::sandbox::{Sandbox, Server};
 
@@ -38,7 +38,7 @@ fn large_download_is_streamed_while_recording_and_replaying() {
     let origin = Origin::start();
     let recorder = sandbox.record(&origin);
     let ask = TestRequest::new("GET", &format!("http://api.test/api/big?mib={LEN}"));
-    let live = Client::new(recorder.proxy(), recorder.ca(), Proto::H1).send(ask.clone());
+    let live = recorder.client(Proto::H1).send(ask.clone());
     let recording = peak(&recorder);
     recorder.stop().expect(0);
     origin.stop();

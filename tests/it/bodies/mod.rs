@@ -31,7 +31,7 @@ fn record(
     let mut args: Vec<String> = ["record", "-o", output].iter().chain(options).map(|&arg| arg.to_owned()).collect();
     args.extend(origin.args());
     let recorder = sandbox.start(&args);
-    let client = Client::new(recorder.proxy(), recorder.ca(), proto);
+    let client = recorder.client(proto);
     let live = asks.iter().map(|ask| client.send(ask.clone())).collect();
     recorder.stop().expect(0);
     origin.stop();
@@ -41,7 +41,7 @@ fn record(
 /// Starts a replay with a client.
 fn replay(sandbox: &Sandbox, args: &[&str], proto: Proto) -> (Server, Client) {
     let replay = sandbox.start(["replay"].iter().chain(args));
-    let client = Client::new(replay.proxy(), replay.ca(), proto);
+    let client = replay.client(proto);
     (replay, client)
 }
 

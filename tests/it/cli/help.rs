@@ -6,7 +6,7 @@ use super::CliSandbox;
 use crate::support::sandbox::{Sandbox, finish};
 
 /// The commands in the help, by name.
-fn commands(sandbox: &Sandbox) -> Vec<String> {
+pub fn commands(sandbox: &Sandbox) -> Vec<String> {
     let help = sandbox.run(["--help"]).expect(0).stdout;
     let list = help.split_once("Commands:\n").unwrap().1.split_once("\n\n").unwrap().0;
     list.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()

@@ -2,16 +2,10 @@
 
 use std::process::Command;
 
+use super::help::commands;
 use crate::support::sandbox::{Sandbox, finish};
 
 const SHELLS: [&str; 5] = ["bash", "zsh", "fish", "powershell", "elvish"];
-
-/// The commands in the help, by name.
-fn commands(sandbox: &Sandbox) -> Vec<String> {
-    let help = sandbox.run(["--help"]).expect(0).stdout;
-    let list = help.split_once("Commands:\n").unwrap().1.split_once("\n\n").unwrap().0;
-    list.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
-}
 
 #[test]
 fn completions_of_every_shell_have_every_command() {

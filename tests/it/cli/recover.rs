@@ -5,7 +5,7 @@ use std::path::Path;
 use nix::sys::signal::Signal;
 
 use super::{CURL, CliSandbox};
-use crate::support::client::{Client, Proto};
+use crate::support::client::Proto;
 use crate::support::sandbox::{Output, Sandbox};
 
 const FILE: &str = "hars/a.har";
@@ -29,7 +29,7 @@ fn held() -> CliSandbox {
 
 fn killed(stage: &CliSandbox, url: &str) {
     let recorder = stage.sandbox.start(stage.args("record", &["-o", FILE], &[]));
-    Client::new(recorder.proxy(), recorder.ca(), Proto::H1).get(url);
+    recorder.client(Proto::H1).get(url);
     recorder.signal(Signal::SIGKILL);
     recorder.wait();
 }

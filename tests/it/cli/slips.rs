@@ -3,7 +3,7 @@
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use super::{CURL, CliSandbox};
-use crate::support::client::{Client, Proto};
+use crate::support::client::Proto;
 use crate::support::sandbox::{Output, Sandbox, finish};
 
 /// The line that a recording proposes for its replay.
@@ -109,7 +109,7 @@ fn hints_match_the_error() {
 fn missing_fixture_hint_names_unfinished_recordings() {
     let stage = CliSandbox::new();
     let recorder = stage.sandbox.start(stage.args("record", &["-o", "hars/k.har"], &[]));
-    Client::new(recorder.proxy(), recorder.ca(), Proto::H1).get("http://api.test/api/json");
+    recorder.client(Proto::H1).get("http://api.test/api/json");
     recorder.signal(nix::sys::signal::Signal::SIGKILL);
     recorder.wait();
     for args in [&["replay", "hars/k.har", "--", "true"][..], &["ls", "hars/k.har"], &["replay", "--", "true"]] {

@@ -5,7 +5,7 @@ use std::io::Read;
 use nix::sys::signal::Signal;
 
 use super::{CURL, CliSandbox};
-use crate::support::client::{Client, Proto, TestRequest};
+use crate::support::client::{Proto, TestRequest};
 use crate::support::raw::RawOrigin;
 use crate::support::sandbox::Sandbox;
 
@@ -155,7 +155,7 @@ fn signal_ends_a_run_without_cmd_with_the_status_of_the_verdict() {
     let stage = CliSandbox::new();
     for (signal, output) in [(Signal::SIGINT, "hars/int.har"), (Signal::SIGTERM, "hars/term.har")] {
         let recorder = stage.sandbox.start(stage.args("record", &["-o", output], &[]));
-        Client::new(recorder.proxy(), recorder.ca(), Proto::H1).get("https://api.test/api/json");
+        recorder.client(Proto::H1).get("https://api.test/api/json");
         recorder.signal(signal);
         recorder.wait().expect(0);
         assert!(stage.sandbox.join(output).exists());
@@ -163,7 +163,7 @@ fn signal_ends_a_run_without_cmd_with_the_status_of_the_verdict() {
     let idle = stage.sandbox.start(stage.args("replay", &["hars/int.har"], &[]));
     idle.stop().expect(0);
     let missing = stage.sandbox.start(stage.args("replay", &["hars/int.har"], &[]));
-    Client::new(missing.proxy(), missing.ca(), Proto::H1).get("https://api.test/api/other");
+    missing.client(Proto::H1).get("https://api.test/api/other");
     missing.signal(Signal::SIGTERM);
     missing.wait().expect(1);
 }
@@ -197,7 +197,7 @@ fn second_signal_ends_at_once_and_keeps_the_journal() {
     let map = format!("silent.test:80={}", silent.addr);
     let options = ["-o", "hars/a.har", "--grace", "1h", "--map", &map];
     let recorder = stage.sandbox.start(stage.args("record", &options, &[]));
-    let client = Client::new(recorder.proxy(), recorder.ca(), Proto::H1);
+    let client = recorder.client(Proto::H1);
     client.get("https://api.test/api/json");
     let waiting = std::thread::spawn(move || client.try_send(TestRequest::new("GET", "http://silent.test/")));
     is_asked.recv().unwrap();

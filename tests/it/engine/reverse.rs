@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 
 use harproxy_proxy::{Origin, ReversePlan, Scheme};
 
-use super::stage::{EngineSettings, Raw, TestEngine};
+use super::stage::{EngineSettings, TestEngine};
 use crate::support::client::{Proto, TestRequest};
+use crate::support::raw::Raw;
 
 fn reverse(name: &str, prefix: Option<&str>, url: &str) -> ReversePlan {
     let url: url::Url = url.parse().unwrap();

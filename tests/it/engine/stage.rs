@@ -1,7 +1,6 @@
 //! An engine with a handler that echoes requests, and raw connections to it.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -24,7 +23,7 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use crate::support::client::{self, Proto};
-use crate::support::raw::read_head;
+use crate::support::raw::Raw;
 
 /// A time limit that passes only if a test fails.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -328,59 +327,7 @@ impl TestEngine {
     }
 }
 
-/// A connection for requests that are written byte by byte.
-pub struct Raw(pub TcpStream);
-
 impl Raw {
-    pub fn to(addr: SocketAddr) -> Self {
-        let stream = TcpStream::connect(addr).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        Raw(stream)
-    }
-
-    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        self.0.write_all(bytes.as_ref()).unwrap();
-    }
-
-    /// Reads a head, up to its empty line.
-    pub fn head(&mut self) -> String {
-        String::from_utf8(read_head(&mut self.0)).unwrap()
-    }
-
-    pub fn exactly(&mut self, n: usize) -> Vec<u8> {
-        let mut bytes = vec![0; n];
-        self.0.read_exact(&mut bytes).unwrap();
-        bytes
-    }
-
-    /// Reads up to the end of the connection, or up to its reset.
-    pub fn rest(&mut self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        let mut piece = [0; 4096];
-        loop {
-            match self.0.read(&mut piece) {
-                Ok(0) => return bytes,
-                Ok(n) => bytes.extend_from_slice(&piece[..n]),
-                Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return bytes,
-                Err(error) => panic!("{error} after {:?}", String::from_utf8_lossy(&bytes)),
-            }
-        }
-    }
-
-    pub fn rest_text(&mut self) -> String {
-        String::from_utf8_lossy(&self.rest()).into_owned()
-    }
-
-    /// Reads an answer with a Content-Length: head and body.
-    pub fn answer(&mut self) -> (String, String) {
-        let head = self.head();
-        let length = head
-            .lines()
-            .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok())
-            .unwrap_or_else(|| panic!("no length in {head}"));
-        (head, String::from_utf8(self.exactly(length)).unwrap())
-    }
-
     /// Reads the echo of a request.
     #[track_caller]
     pub fn echo(&mut self) -> Value {

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{Raw, ReplayServer, serves};
 use crate::support::block_on;
-use crate::support::client::{Client, Proto, TestRequest};
+use crate::support::client::{Proto, TestRequest};
 use crate::support::origin::{Origin, OriginResponse};
 use crate::support::sandbox::{Sandbox, Server};
 
@@ -97,7 +97,7 @@ fn upstream_that_accepts_no_connection_is_a_504() {
     tunnel.send("CONNECT other.test:443 HTTP/1.1\r\nHost: other.test:443\r\n\r\n");
     std::thread::scope(|scope| {
         for (ask, proto) in asks {
-            let client = Client::new(recorder.proxy(), recorder.ca(), proto);
+            let client = recorder.client(proto);
             scope.spawn(move || {
                 let got = client.send(ask);
                 assert_timeout(got.status, &got.text());
@@ -158,7 +158,7 @@ fn upstream_proxy_that_accepts_no_connection_is_named() {
                 let proxy = format!("{scheme}://me:secret@{}", unresponsive.addr);
                 let options = ["--connect-timeout", "2s", "--upstream-proxy", &proxy].map(String::from);
                 let recorder = record(&sandbox, &origin, &options);
-                let client = Client::new(recorder.proxy(), recorder.ca(), Proto::H1);
+                let client = recorder.client(Proto::H1);
                 std::thread::scope(|asking| {
                     for url in ["http://deaf.test/api/x", "https://deaf.test/api/x", "http://other.test/x"] {
                         let client = &client;
@@ -188,8 +188,7 @@ fn local_server_that_accepts_no_connection_is_a_504_at_replay() {
     let (replay, unresponsive) = (ReplayServer::start(&["--connect-timeout", "2s"]), UnresponsivePort::new());
     let mut tunnel = replay.raw();
     tunnel.send(format!("CONNECT {0} HTTP/1.1\r\nHost: {0}\r\n\r\n", unresponsive.addr));
-    let got = Client::new(replay.server.proxy(), replay.server.ca(), Proto::H1)
-        .get(&format!("http://{}/x", unresponsive.addr));
+    let got = replay.server.client(Proto::H1).get(&format!("http://{}/x", unresponsive.addr));
     assert_timeout(got.status, &got.text());
     replay.serves();
     let (head, body) = tunnel.answer();
@@ -213,7 +212,7 @@ fn unresponsive_address_is_skipped_for_another() {
         }
     });
     let replay = ReplayServer::start(&["--connect-timeout", "1h"]);
-    let client = Client::new(replay.server.proxy(), replay.server.ca(), Proto::H1);
+    let client = replay.server.client(Proto::H1);
     assert_eq!(client.get(&format!("http://localhost:{}/x", unresponsive.addr.port())).text(), "here");
     replay.server.stop().expect(0);
 }
@@ -255,7 +254,7 @@ fn run_in_silent_network() {
     let (origin, sandbox) = (good(), Sandbox::new());
     let begin = ["record", "-o", "hars/api.har", "--connect-timeout", "2s"].map(String::from);
     let recorder = sandbox.start(begin.into_iter().chain(origin.args()));
-    let client = Client::new(recorder.proxy(), recorder.ca(), Proto::H1);
+    let client = recorder.client(Proto::H1);
     std::thread::scope(|scope| {
         for url in ["http://192.0.2.9/api/x", "https://192.0.2.9/api/x", "http://slow.example/api/x"] {
             let client = &client;

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::sync::mpsc::channel;
 
 use super::{GOOD, Raw, ReplayServer, descriptors, serves};
-use crate::support::client::{Client, Proto, TestRequest};
+use crate::support::client::{Proto, TestRequest};
 use crate::support::origin::{Origin, OriginResponse};
 use crate::support::raw::{RawOrigin, read_head};
 use crate::support::sandbox::{Sandbox, Server};
@@ -131,7 +131,7 @@ fn upstream_that_never_answers_is_a_504() {
     let limits = ["--answer-timeout", "2s", "--connect-timeout", "2s"].map(String::from);
     let maps = maps.iter().flat_map(|map| ["--map".to_owned(), map.clone()]);
     let recorder = sandbox.start(args.into_iter().chain(limits).chain(maps).chain(origin.args()));
-    let client = Client::new(recorder.proxy(), recorder.ca(), Proto::H1);
+    let client = recorder.client(Proto::H1);
     let asks = [
         (TestRequest::new("GET", "http://never.test/api/x"), "--answer-timeout"),
         (TestRequest::new("POST", "http://never.test/api/x").body("hello"), "--answer-timeout"),
@@ -162,7 +162,7 @@ fn upstream_that_never_answers_is_a_504() {
 #[test]
 fn local_server_that_never_answers_is_a_504_at_replay() {
     let replay = ReplayServer::start(&["--answer-timeout", "2s"]);
-    let got = Client::new(replay.server.proxy(), replay.server.ca(), Proto::H1).get(&format!("http://{}/x", silent()));
+    let got = replay.server.client(Proto::H1).get(&format!("http://{}/x", silent()));
     assert_eq!((got.status, got.json()["kind"].as_str()), (504, Some("timeout")), "{}", got.text());
     assert_eq!(got.header("x-harproxy"), Some("local"));
     replay.serves();

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use super::dice::say;
 use crate::cli::CliSandbox;
-use crate::support::client::{Client, Proto};
+use crate::support::client::Proto;
 use crate::support::origin::{Origin, OriginResponse};
 use crate::support::sandbox::{Output, Sandbox, Server, finish};
 
@@ -207,7 +207,7 @@ fn recording_finishes_when_file_descriptors_run_out() {
     command.envs(harproxy.get_envs().filter_map(|(name, value)| Some((name, value?))));
     command.stdin(Stdio::null());
     let server = Server::spawn(command);
-    let client = Client::new(server.proxy(), server.ca(), Proto::H1);
+    let client = server.client(Proto::H1);
     client.get("http://api.test/api/json");
     // More connections than descriptors: the others wait in the backlog.
     let crowd: Vec<_> = (0..100).map(|_| TcpStream::connect(server.proxy()).unwrap()).collect();

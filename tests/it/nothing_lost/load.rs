@@ -282,7 +282,7 @@ fn judge(sandbox: &Sandbox, output: &str, log: &[SeenExchange], told: &str) -> (
 /// Checks that replay serves the logged exchanges.
 fn serves(sandbox: &Sandbox, output: &str, log: &[SeenExchange], dice: &mut Dice, told: &str) {
     let replay = sandbox.start(["replay", output]);
-    let client = Client::new(replay.proxy(), replay.ca(), Proto::H1);
+    let client = replay.client(Proto::H1);
     for _ in 0..3 {
         let done = &log[usize::try_from(dice.below(log.len() as u64)).unwrap()];
         if done.method == "GET" {

@@ -11,7 +11,7 @@ use harproxy_har::model::{Body, Entry};
 use harproxy_har::write::{ContentMode, FixtureWriter, PayloadSource};
 
 use crate::cli::{CURL, CliSandbox};
-use crate::support::client::{Client, Proto};
+use crate::support::client::Proto;
 use crate::support::sandbox::Sandbox;
 use crate::upkeep::{fixture, tree};
 
@@ -26,7 +26,7 @@ fn second_recorder_names_the_first_and_runs_nothing() {
     assert_eq!(second.stdout, "");
     // Recording into another file of the folder is possible.
     stage.record(&["-o", "hars/b.har"], CURL).expect(0);
-    Client::new(first.proxy(), first.ca(), Proto::H1).get("http://api.test/api/json");
+    first.client(Proto::H1).get("http://api.test/api/json");
     first.stop().expect(0);
     stage.record(&["-o", FILE], CURL).expect(0);
 }

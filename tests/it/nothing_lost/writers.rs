@@ -16,7 +16,7 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 
 use super::dice::{Dice, fate, say};
-use crate::support::client::{Client, Proto};
+use crate::support::client::Proto;
 use crate::support::origin::{Origin, OriginResponse};
 use crate::support::sandbox::{Sandbox, code};
 use crate::upkeep::{entry, named, own, tree};
@@ -242,7 +242,7 @@ fn recorded(again: bool) -> Files {
     let sandbox = Sandbox::new();
     let record = |paths: &[&str]| {
         let server = sandbox.start(["record", "-o", "hars/a.har"].map(String::from).into_iter().chain(origin.args()));
-        let client = Client::new(server.proxy(), server.ca(), Proto::H1);
+        let client = server.client(Proto::H1);
         paths.iter().for_each(|path| drop(client.get(&format!("http://api.test{path}"))));
         server
     };
@@ -353,11 +353,11 @@ fn record_killed_while_finishing_loses_no_exchange() {
         let sandbox = Sandbox::new();
         if round % 2 == 1 {
             let first = sandbox.record(&origin);
-            Client::new(first.proxy(), first.ca(), Proto::H1).get("http://api.test/api/login");
+            first.client(Proto::H1).get("http://api.test/api/login");
             first.stop().expect(0);
         }
         let server = sandbox.record(&origin);
-        let client = Client::new(server.proxy(), server.ca(), Proto::H1);
+        let client = server.client(Proto::H1);
         let seen: Vec<_> = paths.iter().map(|path| client.get(&format!("http://api.test{path}"))).collect();
         server.signal(Signal::SIGINT);
         let (start, time) = (Instant::now(), Duration::from_micros(dice.below(60_000)));
@@ -369,7 +369,7 @@ fn record_killed_while_finishing_loses_no_exchange() {
         sandbox.run(["recover", "hars/api.har"]).expect(0);
         assert_eq!(hidden(&sandbox), [""; 0], "{told}");
         let replay = sandbox.start(["replay"]);
-        let client = Client::new(replay.proxy(), replay.ca(), Proto::H1);
+        let client = replay.client(Proto::H1);
         for (path, live) in paths.iter().zip(seen) {
             let got = client.get(&format!("http://api.test{path}"));
             assert_eq!((got.status, got.decoded()), (live.status, live.decoded()), "{told}: {path}");

@@ -13,7 +13,7 @@ use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
-use crate::support::client::{Client, Proto, TestRequest, TestResponse};
+use crate::support::client::{Client, TestRequest, TestResponse};
 use crate::support::origin::{Origin, OriginRequest, OriginResponse};
 use crate::support::sandbox::{Sandbox, Server};
 
@@ -158,10 +158,6 @@ fn escaped(text: &str) -> String {
 fn record(sandbox: &Sandbox, origin: &Origin, output: &str, options: &[&str]) -> Server {
     let args = ["record", "-o", output].into_iter().chain(options.iter().copied()).map(str::to_owned);
     sandbox.start(args.chain(origin.args()))
-}
-
-fn client(server: &Server) -> Client {
-    Client::new(server.proxy(), server.ca(), Proto::H1)
 }
 
 /// Every file below a folder, archives with their members.

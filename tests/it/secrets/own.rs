@@ -86,7 +86,7 @@ fn args(command: &str, more: &[&[&str]], given: Vec<String>) -> Vec<String> {
 }
 
 fn client(server: &Server, proto: Proto) -> Client {
-    Client { user: Some(format!("ada:{AUTH}")), ..Client::new(server.proxy(), server.ca(), proto) }
+    Client { user: Some(format!("ada:{AUTH}")), ..server.client(proto) }
 }
 
 /// Requests with a secret wherever one may be.
@@ -161,7 +161,7 @@ fn tls_errors_contain_no_secret_of_the_request() {
         let (sandbox, origin) = (Sandbox::new(), Origin::with_certificate(certificate));
         let options = args("record", &[&["-o", HAR, "-vvv"], &REPORTS], origin.args());
         let server = sandbox.start(&options);
-        visit(&Client::new(server.proxy(), server.ca(), proto), "api.test");
+        visit(&server.client(proto), "api.test");
         let said = server.stop();
         assert!(said.stderr.contains("certificate"), "{}", said.stderr);
         run_tells_none(&sandbox, &said);
@@ -185,7 +185,7 @@ fn doctor_output_contains_no_secret() {
 fn explain_output_contains_no_secret() {
     let (sandbox, origin) = (Sandbox::new(), Origin::start());
     let server = sandbox.record(&origin);
-    Client::new(server.proxy(), server.ca(), Proto::H1).get(&format!("https://api.test/api/json?token={SENT}"));
+    server.client(Proto::H1).get(&format!("https://api.test/api/json?token={SENT}"));
     server.stop().expect(0);
     let header = format!("Authorization: Bearer {SENT}");
     let data = format!("password={SENT}");

@@ -4,8 +4,8 @@ use std::io::Write;
 
 use serde_json::json;
 
-use super::{HAR, Secrets, client, folder_holds_none, record};
-use crate::support::client::TestRequest;
+use super::{HAR, Secrets, folder_holds_none, record};
+use crate::support::client::{Proto, TestRequest};
 use crate::support::origin::{Origin, OriginResponse};
 use crate::support::sandbox::Sandbox;
 
@@ -32,7 +32,7 @@ fn long_payload_is_redacted() {
         Some(OriginResponse { status: 200, headers, body, ..OriginResponse::default() })
     });
     let server = record(&sandbox, &origin, HAR, &[]);
-    let client = client(&server);
+    let client = server.client(Proto::H1);
     let upload = TestRequest::new("POST", "https://api.test/plain").header("content-type", "application/json");
     client.send(upload.body(plain.clone()));
     assert!(client.get("https://api.test/coded").decoded() == packed.as_bytes());
@@ -58,7 +58,7 @@ fn truncated_payload_is_redacted() {
         Some(OriginResponse { status: 200, headers, body: body.into(), ..OriginResponse::default() })
     });
     let server = record(&sandbox, &origin, HAR, &["--content", "embed", "--max-body", "1000"]);
-    client(&server).get("https://api.test/cut");
+    server.client(Proto::H1).get("https://api.test/cut");
     server.stop().expect(0);
     folder_holds_none(&sandbox, &secrets);
     let content = sandbox.har(HAR)["log"]["entries"][0]["response"]["content"].clone();
@@ -84,7 +84,7 @@ fn undecodable_payload_is_redacted() {
     });
     let server = record(&sandbox, &origin, HAR, &["--content", "embed"]);
     for path in ["/short", "/long"] {
-        client(&server).get(&format!("https://api.test{path}"));
+        server.client(Proto::H1).get(&format!("https://api.test{path}"));
     }
     server.stop().expect(0);
     for entry in sandbox.har(HAR)["log"]["entries"].as_array().unwrap() {

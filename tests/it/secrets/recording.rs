@@ -6,8 +6,8 @@ use harproxy::record::CmdEnd;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use super::{HAR, JOURNAL, Secrets, client, files, folder_holds_none, holds_none, record};
-use crate::support::client::{Client, Proto, TestRequest};
+use super::{HAR, JOURNAL, Secrets, files, folder_holds_none, holds_none, record};
+use crate::support::client::{Proto, TestRequest};
 use crate::support::origin::{Origin, OriginResponse};
 use crate::support::rig::setup;
 use crate::support::sandbox::Sandbox;
@@ -20,7 +20,7 @@ fn secrets_are_in_no_output_and_the_client_gets_real_values() {
         let options = [options, &["-vvv", "--report", "report.json"]].concat();
         let server = record(&sandbox, &origin, output, &options);
         let proto = if options.contains(&"embed") { Proto::H2 } else { Proto::H1 };
-        let live = secrets.visit(&Client::new(server.proxy(), server.ca(), proto));
+        let live = secrets.visit(&server.client(proto));
         let said = server.stop().expect(0);
         assert_eq!(live[0].json()["access_token"], secrets.jwt);
         assert!(live[0].header("set-cookie").unwrap().contains(&secrets.session));
@@ -38,7 +38,7 @@ fn equal_values_get_equal_placeholders_everywhere() {
     let (sandbox, secrets) = (Sandbox::new(), Secrets::of(7));
     let origin = secrets.origin();
     let server = record(&sandbox, &origin, HAR, &["--content", "embed"]);
-    secrets.visit(&client(&server));
+    secrets.visit(&server.client(Proto::H1));
     server.stop().expect(0);
     let har = sandbox.har(HAR);
     let entries = har["log"]["entries"].as_array().unwrap();
@@ -76,7 +76,7 @@ fn different_secrets_change_no_byte_of_the_fixture() {
             let secrets = Secrets::of(run);
             let origin = secrets.origin();
             let server = record(&sandbox, &origin, output, options);
-            secrets.visit(&client(&server));
+            secrets.visit(&server.client(Proto::H1));
             (server.stop().expect(0), files(&sandbox.join("hars")))
         };
         let (_, first) = run(7);
@@ -94,7 +94,7 @@ fn journal_and_recovered_fixture_hold_no_secret() {
     let (sandbox, secrets) = (Sandbox::new(), Secrets::of(7));
     let origin = secrets.origin();
     let server = record(&sandbox, &origin, HAR, &[]);
-    secrets.visit(&client(&server));
+    secrets.visit(&server.client(Proto::H1));
     server.signal(Signal::SIGKILL);
     server.wait();
     let journal = std::fs::read(sandbox.join(JOURNAL)).unwrap();
@@ -164,8 +164,8 @@ const EMBED: [&str; 2] = ["--content", "embed"];
 fn killed(sandbox: &Sandbox, secrets: &Secrets) {
     let origin = early(secrets);
     let server = record(sandbox, &origin, HAR, &EMBED);
-    client(&server).get("https://api.test/early");
-    secrets.visit(&client(&server));
+    server.client(Proto::H1).get("https://api.test/early");
+    secrets.visit(&server.client(Proto::H1));
     server.signal(Signal::SIGKILL);
     server.wait();
 }
@@ -175,8 +175,8 @@ fn value_journalled_before_it_was_known_is_redacted_in_the_fixture() {
     let (sandbox, secrets) = (Sandbox::new(), Secrets::of(7));
     let origin = early(&secrets);
     let server = record(&sandbox, &origin, HAR, &EMBED);
-    client(&server).get("https://api.test/early");
-    secrets.visit(&client(&server));
+    server.client(Proto::H1).get("https://api.test/early");
+    secrets.visit(&server.client(Proto::H1));
     server.stop().expect(0);
     folder_holds_none(&sandbox, &secrets);
     assert!(hint(&sandbox).starts_with(KNOWN), "{}", hint(&sandbox));
@@ -262,7 +262,7 @@ fn changed_response_keeps_placeholders_of_other_values() {
             Some(page)
         });
         let server = record(&sandbox, &origin, HAR, &["--content", "embed"]);
-        secrets.visit(&client(&server));
+        secrets.visit(&server.client(Proto::H1));
         server.stop().expect(0);
         sandbox.read(HAR)
     };
@@ -279,7 +279,7 @@ fn no_redact_stores_values_unchanged() {
     let (sandbox, secrets) = (Sandbox::new(), Secrets::of(7));
     let origin = secrets.origin();
     let server = record(&sandbox, &origin, HAR, &["--content", "embed", "--no-redact"]);
-    secrets.visit(&client(&server));
+    secrets.visit(&server.client(Proto::H1));
     let said = server.stop().expect(0);
     assert!(sandbox.read(HAR).contains(&secrets.jwt) && !said.stderr.contains("redacted 1"), "{}", said.stderr);
 }

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::{HAR, Secrets, client, record};
-use crate::support::client::TestRequest;
+use super::{HAR, Secrets, record};
+use crate::support::client::{Proto, TestRequest};
 use crate::support::origin::{Origin, OriginResponse};
 use crate::support::sandbox::Sandbox;
 
@@ -16,8 +16,8 @@ fn right_and_wrong_password_are_ambiguous_with_a_hint() {
         let body = json!({ "username": "ada", "password": password }).to_string();
         TestRequest::new("POST", "https://api.test/login").header("content-type", "application/json").body(body)
     };
-    assert_eq!(client(&server).send(login(&secrets.password)).status, 200);
-    assert_eq!(client(&server).send(login("wr0ng-one")).status, 401);
+    assert_eq!(server.client(Proto::H1).send(login(&secrets.password)).status, 200);
+    assert_eq!(server.client(Proto::H1).send(login("wr0ng-one")).status, 401);
     let said = server.stop().expect(0).says("ambiguous").says("REDACTED-password-2").says("[redact.values]");
     assert!(!said.stderr.contains("wr0ng-one"), "{}", said.stderr);
 
@@ -25,8 +25,8 @@ fn right_and_wrong_password_are_ambiguous_with_a_hint() {
     let args = ["record", "-o", HAR, "--update", "replace", "--config", config.to_str().unwrap()].map(str::to_owned);
     let args: Vec<String> = args.into_iter().chain(origin.args()).collect();
     let server = sandbox.start_with(&args, &[("BAD_PW", "wr0ng-one")]);
-    client(&server).send(login("wr0ng-one"));
-    client(&server).send(login(&secrets.password));
+    server.client(Proto::H1).send(login("wr0ng-one"));
+    server.client(Proto::H1).send(login(&secrets.password));
     let said = server.stop().expect(0);
     assert!(!said.stderr.contains("ambiguous"), "{}", said.stderr);
     let text = sandbox.read(HAR);
@@ -61,7 +61,7 @@ personal = true
             .body(body.to_string().into_bytes())
     };
     let server = record(&sandbox, &origin, HAR, &["--content", "embed", "-vvv"]);
-    client(&server).send(ask("Real1", 4_111_111_111_111_111, "ada@lovelace.test"));
+    server.client(Proto::H1).send(ask("Real1", 4_111_111_111_111_111, "ada@lovelace.test"));
     let said = server.stop().expect(0).stderr;
     let har = sandbox.read(HAR);
     for text in [&har, &said] {
@@ -74,7 +74,7 @@ personal = true
     }
     drop(origin);
     let server = sandbox.start(["replay", HAR]);
-    let got = client(&server).send(ask("Other22", 7, "eve@elsewhere.test"));
+    let got = server.client(Proto::H1).send(ask("Other22", 7, "eve@elsewhere.test"));
     assert_eq!(got.status, 200, "{}", got.text());
     server.stop().expect(0);
 }
@@ -98,13 +98,13 @@ fn password_in_a_graphql_document_is_redacted_and_matches_any_value() {
         ask.body(json!({ "query": document }).to_string())
     };
     let server = record(&sandbox, &origin, HAR, &[]);
-    client(&server).send(login("ada", "correct horse"));
+    server.client(Proto::H1).send(login("ada", "correct horse"));
     server.stop().expect(0);
     drop(origin);
     let har = sandbox.read(HAR);
     assert!(!har.contains("correct horse") && har.contains("REDACTED-password-1"), "{har}");
     let server = sandbox.start(["replay", HAR]);
-    let client = client(&server);
+    let client = server.client(Proto::H1);
     assert_eq!(client.send(login("ada", "of the CI")).status, 200);
     let missed = client.send(login("bob", "hidden from all"));
     assert_eq!(missed.status, 501);
@@ -124,15 +124,15 @@ fn password_in_json_with_a_form_content_type_is_redacted_and_matches_any_value()
             .body(json!({ "user": user, "password": password }).to_string())
     };
     let server = record(&sandbox, &origin, HAR, &["--content", "embed"]);
-    client(&server).send(login("ada", "correct horse"));
+    server.client(Proto::H1).send(login("ada", "correct horse"));
     server.stop().expect(0);
     drop(origin);
     let har = sandbox.read(HAR);
     assert!(!har.contains("correct") && har.contains("REDACTED-password-1"), "{har}");
     for mode in ["exact", "json", "form"] {
         let server = sandbox.start(["replay", HAR, "--match-body", mode]);
-        assert_eq!(client(&server).send(login("ada", "of the CI")).status, 200, "{mode}");
-        let missed = client(&server).send(login("bob", "hidden from all"));
+        assert_eq!(server.client(Proto::H1).send(login("ada", "of the CI")).status, 200, "{mode}");
+        let missed = server.client(Proto::H1).send(login("bob", "hidden from all"));
         assert_eq!((missed.status, missed.text().contains("hidden")), (501, false), "{mode}: {}", missed.text());
         server.stop().expect(1);
     }

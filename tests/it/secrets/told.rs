@@ -5,8 +5,8 @@ use std::process::Command;
 
 use serde_json::json;
 
-use super::{HAR, Secrets, base64_inside, client, escaped, files, holds_none, record};
-use crate::support::client::TestRequest;
+use super::{HAR, Secrets, base64_inside, escaped, files, holds_none, record};
+use crate::support::client::{Proto, TestRequest};
 use crate::support::sandbox::{Output, Sandbox, finish};
 
 const REPORTS: [&str; 4] = ["report.json", "report.xml", "report.md", "report.html"];
@@ -20,7 +20,7 @@ fn recorded(secrets: &Secrets) -> Sandbox {
     let sandbox = Sandbox::new();
     let origin = secrets.origin();
     let server = record(&sandbox, &origin, HAR, &[]);
-    secrets.visit(&client(&server));
+    secrets.visit(&server.client(Proto::H1));
     server.stop().expect(0);
     sandbox
 }
@@ -142,7 +142,7 @@ fn events_and_live_list_contain_no_secret() {
     let secrets = Secrets::of(7);
     let sandbox = recorded(&secrets);
     let server = sandbox.start(args(&[&["replay", HAR, "-vv"]]));
-    let client = client(&server);
+    let client = server.client(Proto::H1);
     for ask in missing(&secrets) {
         let got = client.send(ask);
         assert_eq!((got.status, got.header("content-type")), (501, Some("application/problem+json")));

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::client::{Client, Proto};
 use super::origin::Origin;
 
 /// A temporary folder: working directory, home and data folder of what runs in it.
@@ -219,6 +220,11 @@ impl Server {
     /// The CA's certificate, PEM.
     pub fn ca(&self) -> String {
         std::fs::read_to_string(self.ready["ca"].as_str().unwrap()).unwrap()
+    }
+
+    /// A client that trusts the CA.
+    pub fn client(&self, proto: Proto) -> Client {
+        Client::new(self.proxy(), self.ca(), proto)
     }
 
     pub fn pid(&self) -> u32 {
