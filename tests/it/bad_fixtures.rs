@@ -1,6 +1,5 @@
-//! Fixtures and requests that are wrong in a way that someone's editor, tool or malice makes them: each is told in
-//! words, and
-//! everything else is served. (What the reader makes of each oddity is in `har_reading`; here the binary serves them.)
+//! Malformed and malicious fixtures and requests, served by the binary: each is reported, and the rest is served. The
+//! reader itself is tested in `har_reading`.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -40,7 +39,7 @@ fn is_good(client: &Client, path: &str) {
     assert_eq!((got.status, got.text().as_str()), (200, "good"), "{path}");
 }
 
-/// A miss that says all of this.
+/// Asserts that a response is a miss whose text contains these words.
 #[track_caller]
 fn says(got: &TestResponse, words: &[&str]) {
     assert_eq!((got.status, got.header("x-harproxy")), (501, Some("miss")), "{}", got.text());
@@ -49,11 +48,11 @@ fn says(got: &TestResponse, words: &[&str]) {
     }
 }
 
-/// Sends these bytes and reads what comes until the end.
+/// Sends these bytes and reads to the end of the connection.
 fn raw(server: &Server, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(server.proxy()).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    // It may be refused before all of it is sent.
+    // The request may be refused before it is sent completely.
     let _ = stream.write_all(request);
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer);
@@ -213,7 +212,7 @@ fn redirects_without_a_target_are_shown() {
     server.stop().expect(1).says("the redirects lead back");
 }
 
-/// A header of 10 MB, recorded and sent: neither takes the server down.
+/// Headers of 10 MB in an entry and in a request do not stop the server.
 #[test]
 fn headers_of_ten_megabytes_are_served_and_refused_in_requests() {
     let long = "x".repeat(10 << 20);
@@ -274,7 +273,7 @@ fn malformed_requests_get_400_and_do_not_fail_the_run() {
     server.stop().expect(0);
 }
 
-/// What a stranger's fixture may say to make its reader work or look elsewhere; it answers, or does not.
+/// Extreme values in an untrusted fixture are served or explained.
 #[test]
 fn extreme_values_cause_no_panic() {
     let sandbox = Sandbox::new();
@@ -305,7 +304,7 @@ fn extreme_values_cause_no_panic() {
     sandbox.write("hars/api.har", own(&["**"], &entries).to_string());
     let (server, client) = replay(&sandbox);
     for n in 0..count {
-        // Served or explained; nothing hangs, nothing breaks.
+        // A connection error is accepted for invalid statuses only.
         let got = client.try_send(TestRequest::new("GET", &url(&format!("/api/{n}"))));
         assert!(got.is_ok() || n < 3, "{n}: {:?}", got.err());
     }
@@ -317,7 +316,7 @@ fn extreme_values_cause_no_panic() {
     assert!(output.status <= 1 && !output.stderr.contains("panicked"), "{}", output.stderr);
     assert!(!output.stderr.contains("because of a defect"), "{}", output.stderr);
 
-    // The same depth where the reader itself has to follow it.
+    // The reader itself has to descend into the nested value.
     for har in [deep.clone(), format!("{{\"log\":{{\"version\":\"1.2\",\"entries\":{deep}}}}}")] {
         let sandbox = Sandbox::new();
         sandbox.write("hars/api.har", har);

@@ -1,4 +1,4 @@
-//! What goes wrong for a user: one clear message each, the right status, nothing lost, no panic.
+//! Errors of users: each has one clear message and its exit status, loses no data and does not panic.
 
 use std::io::Write;
 use std::net::TcpListener;
@@ -8,7 +8,7 @@ use crate::support::origin::Origin;
 use crate::support::raw::RawOrigin;
 use crate::support::sandbox::{Output, Sandbox};
 
-/// The message is one error with a way out, and no trace of the code that wrote it.
+/// Asserts that the message has an error and a hint, and no internals of the program.
 #[track_caller]
 fn plain(output: Output) -> Output {
     for word in ["panicked", "RUST_BACKTRACE", "Custom {", "Os {", "src/"] {
@@ -99,7 +99,7 @@ fn missing_or_not_executable_cmd_is_an_error() {
     plain(sandbox.run(["record", "--", "./script"]).expect(126)).says("./script");
 }
 
-/// Asks an upstream that fails through a recorder, and gives what the client and the fixture say of it.
+/// Records a request to a failing upstream. Returns the response of the client and the recorded entry.
 fn record_failure(args: &[String], url: &str) -> (crate::support::client::TestResponse, serde_json::Value) {
     let sandbox = Sandbox::new();
     let args: Vec<String> =
@@ -205,7 +205,7 @@ fn empty_recording_keeps_the_fixture_and_fails() {
 #[test]
 fn unwritable_folder_is_an_error() {
     let sandbox = Sandbox::new();
-    // A file where the folder should be stops root as well.
+    // A file in place of the folder is an error for root, too.
     sandbox.write("hars", "not a folder");
     plain(sandbox.run(["record", "-o", "hars/api.har", "--", "true"]).expect(3)).says("hars");
 }

@@ -1,4 +1,4 @@
-//! `harproxy doctor`: what came through the proxy, what went past it, and what to do.
+//! `harproxy doctor`: requests through the proxy, connections past it, and hints.
 
 use serde_json::{Value, json};
 
@@ -123,13 +123,13 @@ mod past {
         output.says("`curl` was started without HTTP_PROXY and HTTPS_PROXY");
     }
 
-    /// The addresses that CMD is said to have gone past the proxy to.
+    /// The addresses to which CMD is reported to connect past the proxy.
     fn past(stage: &CliSandbox, options: &[&str], script: &str) -> Value {
         let told = diagnosis(&doctor(stage, &[&["--json"], options].concat(), script).expect(1));
         told["past"].as_array().unwrap().iter().map(|past| past["address"].clone()).collect()
     }
 
-    /// Each time another connection, as long as the one in question, shows that there was somebody who looked.
+    /// A second connection of the same duration is reported each time. It proves that processes were observed.
     #[test]
     fn allowed_bypasses_and_ports_of_cmd_are_not_findings() {
         let (stage, [origin, other]) = (CliSandbox::new(), [(); 2].map(|()| RawOrigin::silent()));

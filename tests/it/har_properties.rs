@@ -1,4 +1,4 @@
-//! What holds for any fixture: writing what was read changes no byte, and no input is worth a panic.
+//! Properties of all fixtures: a written HAR is unchanged after reading and writing, and no input causes a panic.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -173,7 +173,7 @@ proptest! {
         }
         let again = write(&dir.path().join("b.har"), read);
         prop_assert_eq!(String::from_utf8_lossy(&again), String::from_utf8_lossy(&first));
-        // What another tool says of an entry changes no order.
+        // Members of other tools do not change the order.
         let mut said = entries;
         for entry in &mut said {
             entry.extras.insert("_said".to_owned(), Value::Null);
@@ -268,7 +268,7 @@ proptest! {
     }
 }
 
-/// Small files of many producers, and archives.
+/// Small HARs of many tools, and archives.
 fn samples() -> Vec<PathBuf> {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
     let folder = fs::read_dir(corpus.join("hars-foreign")).unwrap();

@@ -1,4 +1,4 @@
-//! What real tools write otherwise than HAR 1.2 says, and what harproxy reads.
+//! HARs in which real tools deviate from HAR 1.2, and the data that harproxy reads from them.
 
 use std::fs;
 
@@ -14,7 +14,7 @@ struct Read {
     notes: Vec<String>,
 }
 
-/// Reads an entry whose request and response have these members beside those that every one has.
+/// Reads an entry with these members of request and response besides the required ones.
 #[track_caller]
 fn read_by(creator: &str, own: bool, request: Value, response: Value) -> Read {
     let with = |mut object: Value, members: Value| {
@@ -321,7 +321,7 @@ fn mitmproxy_text_decoded_as_latin1_is_restored() {
     );
     let latin1 = json!({ "content": { "mimeType": "text/plain", "text": "größer", "size": 6 } });
     assert_eq!(bytes(&read_by("mitmproxy", false, json!({}), latin1).content), b"gr\xf6\xdfer");
-    // The size says that these were UTF-8 and read so.
+    // The declared size shows that the text was decoded as UTF-8.
     let utf8 = json!({ "content": { "mimeType": "text/html", "text": "größer", "size": 8 } });
     assert_eq!(bytes(&read_by("mitmproxy", false, json!({}), utf8).content), "größer".as_bytes());
     let sent =
@@ -340,7 +340,7 @@ fn text_decoded_as_windows_1252_is_restored_to_utf8() {
         let plain = of_type(media_type, "größer 3 €");
         assert_eq!((bytes(&plain.content), plain.notes.len()), ("größer 3 €".as_bytes().to_vec(), 0));
     }
-    // These say what they are, or are read as UTF-8 by everybody.
+    // These types declare a charset, or every tool decodes them as UTF-8.
     for media_type in
         ["text/plain; charset=utf-8", "text/html", "text/css", "text/xml", "text/javascript", "application/json"]
     {

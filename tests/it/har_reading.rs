@@ -1,5 +1,4 @@
-//! Fixtures in every form that a file can have, and input that is bad: an answer or an error that names the place, never
-//! a panic.
+//! Fixtures in every file form, and malformed input: each error names its position, and none is a panic.
 
 use std::fs::{self, File};
 use std::io::{Cursor, Read, Write};
@@ -17,7 +16,7 @@ use crate::support::archive::zip;
 
 const CONTENT: &str = r#"{"size":2,"mimeType":"text/plain","text":"hi"}"#;
 
-/// An entry as small as it may be.
+/// A minimal entry.
 fn entry(url: &str, content: &str) -> String {
     format!(
         r#"{{"request":{{"method":"GET","url":"{url}","headers":[]}},"response":{{"status":200,"headers":[],"content":{content}}}}}"#
@@ -52,7 +51,7 @@ fn text_of(fixture: &Fixture, entry: usize) -> Vec<u8> {
     fixture.payload(entry, &parsed.response.content).unwrap().bytes().unwrap().to_vec()
 }
 
-/// The error, in one line that begins with the file.
+/// Opens a file that is refused. Returns the error, which is one line that begins with the path.
 #[track_caller]
 fn refused(path: &Path) -> String {
     let error = Fixture::open(path).unwrap_err();
@@ -80,7 +79,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     out.finish().unwrap()
 }
 
-/// An archive whose member gets a name that its writer would refuse.
+/// Renames a member of an archive to a name that the zip writer refuses.
 fn renamed(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
     assert_eq!(from.len(), to.len());
     let mut out = bytes.to_vec();
@@ -191,7 +190,7 @@ fn invalid_har_is_refused_with_line_and_column() {
     assert!(refused(&dir.0.path().join("none.har")).starts_with("opening "));
 }
 
-/// As Playwright opens it. A replay refuses it, but for an empty list: it would answer nothing.
+/// Playwright opens these files. A replay refuses them, except an empty list, since it could not answer a request.
 #[test]
 fn file_without_entries_is_read_with_a_warning() {
     let dir = Dir::new();
@@ -211,7 +210,7 @@ fn file_without_entries_is_read_with_a_warning() {
         assert!(warnings.len() == 1 && warnings[0].text.contains(says), "{text}: {warnings:?}");
         let refused = fixture.expect_entries();
         assert_eq!(refused.is_ok(), text.contains("[]") && text.contains("log"), "{text}: {refused:?}");
-        // Written again it is a HAR, with one list of entries.
+        // The formatted file is a HAR with one list of entries.
         let written = dir.0.path().join("b.har");
         let writer = FixtureWriter::create(&written, ContentMode::Attach, &["**".to_owned()]).unwrap();
         writer.based_on(&fixture).unwrap().finish().unwrap();

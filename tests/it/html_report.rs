@@ -1,4 +1,4 @@
-//! What `--report x.html` carries of a real run: `scripts/report` looks at it in a browser.
+//! The data in the page of `--report x.html`. `scripts/report` tests the page in a browser.
 
 use serde_json::Value;
 

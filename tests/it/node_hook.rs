@@ -1,5 +1,5 @@
-//! The hook that gives Node.js 18 and 20 a way through a proxy, in the machine's own Node.js: an origin that only the proxy
-//! can find, and a proxy that is not harproxy.
+//! The hook that makes Node.js 18 and 20 use a proxy, tested with the installed Node.js. The origin is reachable only
+//! through a proxy that is not harproxy.
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -15,8 +15,8 @@ use super::support::raw::read_head;
 use super::support::repo;
 use super::support::sandbox::Sandbox;
 
-/// A proxy that leads `api.test` to an origin and refuses other names. It takes absolute-form too, which later versions send
-/// by themselves.
+/// A proxy that forwards `api.test` to an origin and refuses other names. It accepts absolute-form requests, too, which
+/// later versions of Node.js send.
 struct Tunnels {
     addr: SocketAddr,
     heads: Arc<Mutex<Vec<String>>>,
@@ -64,14 +64,14 @@ impl Tunnels {
         Tunnels { addr, heads }
     }
 
-    /// How many tunnels were asked for.
+    /// The number of CONNECT requests for an authority.
     fn count(&self, authority: &str) -> usize {
         let line = format!("CONNECT {authority} HTTP/1.1\r\n");
         self.heads.lock().unwrap().iter().filter(|head| head.starts_with(&line)).count()
     }
 }
 
-/// Everything around a script: origin, proxy, and the environment that `-- CMD` would have.
+/// The origin, the proxy and the environment of a script under `-- CMD`.
 struct NodeSetup {
     origin: Origin,
     tunnels: Tunnels,
@@ -79,7 +79,7 @@ struct NodeSetup {
 }
 
 impl NodeSetup {
-    /// None, and a word on it, where there is no Node.js.
+    /// Returns `None` and prints a note if Node.js is not installed.
     fn set() -> Option<Self> {
         if Command::new("node").arg("--version").output().is_err() {
             let _ = writeln!(std::io::stderr(), "not tried: node is not here");
@@ -89,7 +89,7 @@ impl NodeSetup {
         Some(NodeSetup { tunnels: Tunnels::to(&origin), origin, sandbox: Sandbox::new() })
     }
 
-    /// Runs `node ARGS` in that environment, in a folder whose name has a space, and gives what it printed.
+    /// Runs `node ARGS` in that environment, in a folder whose name has a space. Returns its output.
     fn node(&self, args: &[&str], more: &[(&str, &str)]) -> String {
         let output = self.command(args, more);
         let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -129,7 +129,7 @@ impl NodeSetup {
     }
 }
 
-/// `get(url, options)`: the status and the path that the origin was asked for.
+/// `get(url, options)` returns the status and the path that the origin received.
 const GET: &str = r"
 const get = (url, options = {}) => new Promise((done, failed) => {
   const { request } = require(url.split(':')[0]);
@@ -239,7 +239,7 @@ fn hook_applies_to_modules_workers_and_child_processes() {
         await new Promise((done) => new Worker(code, { eval: true }).on('exit', done));
         console.log(execFileSync(process.execPath, ['-e', code, '', 'child']).toString().trim());",
     );
-    // 22 warns in each worker that its own support is experimental.
+    // Node.js 22 warns in each worker that its own proxy support is experimental.
     let said = stage.node(&["main.mjs"], &[("NODE_NO_WARNINGS", "1")]);
     assert_eq!(said, "module 200 200\nworker 200 200\nchild 200 200");
 }
@@ -250,7 +250,7 @@ fn node_works_without_requests() {
     let version = stage.node(&["--version"], &[("NODE_OPTIONS", "")]);
     assert_eq!(stage.node(&["--version"], &[]), version);
     assert_eq!(stage.node(&["-p", "1 + 1"], &[]), "2");
-    // Twice, as a harproxy in a harproxy has it; and where the variables are gone.
+    // The hook is loaded twice in nested runs of harproxy. It does nothing without the variables.
     let twice = format!("--require \"{0}\" --require \"{0}\"", stage.sandbox.join("a b/node-hook.cjs").display());
     let body = script("console.log(await get('https://api.test/api/poll'));");
     assert_eq!(stage.node(&["-e", &body], &[("NODE_OPTIONS", &twice)]), "200 /api/poll");
@@ -259,7 +259,7 @@ fn node_works_without_requests() {
     assert_eq!(stage.node(&["-e", &body], &none), "200 200 undefined");
 }
 
-/// Whether this Node.js uses the proxy variables by itself.
+/// Returns true if this Node.js supports the proxy variables itself.
 fn built_in() -> bool {
     let flag = "process.exit(process.allowedNodeEnvironmentFlags.has('--use-env-proxy') ? 0 : 1)";
     Command::new("node").args(["-e", flag]).status().unwrap().success()

@@ -1,4 +1,4 @@
-//! Options of the way upstream and of who may use the proxy, through the real binary.
+//! Options for upstream connections and for access to the proxy, with the real binary.
 
 use crate::support::client::{Client, Proto, TestRequest};
 use crate::support::origin::Origin;

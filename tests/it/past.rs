@@ -5,7 +5,7 @@ use crate::cli::{CURL, CliSandbox};
 use crate::support::raw::RawOrigin;
 use crate::support::sandbox::{Output, finish};
 
-/// A stage with a recording of `api.test` and these files in its folder.
+/// A sandbox with a recording of `api.test` and these files.
 fn stage(files: &[(&str, &str)]) -> CliSandbox {
     let stage = CliSandbox::new();
     stage.record(&[], CURL).expect(0);

@@ -1,4 +1,4 @@
-//! `harproxy.toml` and the replay options of its own: the real binary, in a folder with a file.
+//! `harproxy.toml` and options that only replay has, with the real binary.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -28,7 +28,7 @@ fn get(url: &str, answer: &str) -> Value {
     entry("GET", url, None, answer)
 }
 
-/// A folder with a recording of harproxy's own, and a configuration.
+/// A sandbox with an own recording and a configuration.
 fn sandbox(entries: &[Value], config: &str) -> Sandbox {
     let sandbox = Sandbox::new();
     let har = json!({"log": {"version": "1.2", "creator": {"name": "t", "version": "1"},
@@ -38,7 +38,7 @@ fn sandbox(entries: &[Value], config: &str) -> Sandbox {
     sandbox
 }
 
-/// What each request is answered with under a configuration: the payload of the entry, or the status of a refusal.
+/// Replays the entries under a configuration. Returns the payload of each response, or the status of a refusal.
 fn answers(entries: &[Value], config: &str, asks: impl IntoIterator<Item = TestRequest>) -> Vec<String> {
     let sandbox = sandbox(entries, config);
     let server = sandbox.start(["replay"]);
@@ -287,7 +287,7 @@ fn pasted_hint_of_a_near_miss_works() {
     assert_eq!(server.client(Proto::H1).get("http://api.test/users/8/orders").text(), "orders");
 }
 
-/// The report of a run that has ended.
+/// The report of a finished run.
 fn report(sandbox: &Sandbox) -> Value {
     serde_json::from_str(&sandbox.read("report.json")).unwrap()
 }
@@ -412,7 +412,7 @@ fn delayed_response_does_not_block_others() {
     assert_eq!([told.recv().unwrap(), told.recv().unwrap()], ["quick", "slow"]);
 }
 
-/// One finding a fixture: a person wants to know what to record again, and a thousand of them would hide the miss.
+/// A fixture has one finding, so that a thousand stale entries do not hide a miss.
 #[test]
 fn stale_entries_are_one_finding_per_fixture_in_replay_and_check() {
     let old: Vec<Value> = (0..1_200).map(|n| get(&format!("http://api.test/{n}"), "old")).collect();
@@ -429,7 +429,7 @@ fn stale_entries_are_one_finding_per_fixture_in_replay_and_check() {
     assert!(said.contains("`harproxy record -o hars/api.har") && !said.contains("1200 times"), "{said}");
     let check = sandbox.run(["check", "hars/api.har"]);
     assert_eq!(check.stdout.matches("before --max-age").count(), 1_200, "{}", check.stdout);
-    // The fixtures of a replay are those that it looks into, too.
+    // `check` uses the fixtures of `[replay]`, too.
     sandbox.write("harproxy.toml", "[replay]\nmax-age = '180d'\nfixtures = ['hars/api.har']\n");
     let check = sandbox.run(["check", "--json"]).expect(0);
     assert_eq!(check.stdout.matches("\"kind\":\"stale\"").count(), 1_200, "{}", check.stdout);

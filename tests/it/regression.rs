@@ -1,4 +1,4 @@
-//! What once went wrong, a test each.
+//! Regression tests, one for each defect.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -8,7 +8,7 @@ use crate::support::client::Proto;
 use crate::support::raw::RawOrigin;
 use crate::support::sandbox::{Sandbox, finish};
 
-/// The status line that a proxy answers a GET with.
+/// The status line of the proxy's response to a GET.
 fn status_line(proxy: SocketAddr, url: &str) -> String {
     let mut stream = TcpStream::connect(proxy).unwrap();
     write!(stream, "GET {url} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").unwrap();
@@ -50,7 +50,7 @@ fn full_disk_while_recording_is_status_3() {
     let origin = RawOrigin::saying([head.as_bytes(), &long].concat());
     let map = format!("api.test:80={}", origin.addr);
     let harproxy = sandbox.command(["--version"]).get_program().to_owned();
-    // No file may grow beyond a MiB: the journal cannot be written to its end.
+    // Files are limited to 1 MiB, so the journal cannot be completed.
     let mut command = std::process::Command::new("sh");
     command.args(["-c", r#"trap "" XFSZ; ulimit -f 2048; exec "$0" "$@""#]).arg(harproxy);
     command.args(["record", "-o", "hars/api.har", "--map", &map, "--report", "report.json", "--"]);

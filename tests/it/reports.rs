@@ -1,4 +1,4 @@
-//! Reports of the real binary: every form of one run, however it ended; what CI systems take; and one verdict of many.
+//! Reports of the real binary: all formats for one run, runs that end early, CI systems, and combined reports.
 
 use std::collections::BTreeSet;
 use std::process::Stdio;
@@ -11,7 +11,7 @@ use crate::support::client::{Proto, TestRequest};
 use crate::support::raw::RawOrigin;
 use crate::support::sandbox::{Output, Sandbox, finish};
 
-/// Asks for what is there, for what is not, twice, and for what is out of scope.
+/// A recorded request, a miss that is repeated, and a request out of scope.
 const MIXED: &[&str] = &[
     "sh",
     "-c",
@@ -130,7 +130,7 @@ fn second_signal_still_writes_the_reports() {
     let (asked, is_asked) = std::sync::mpsc::channel();
     let silent = RawOrigin::start(move |_, stream| {
         let _ = asked.send(());
-        // Until the other side goes away.
+        // Waits until the client closes the connection.
         let _ = std::io::Read::read(stream, &mut [0]);
     });
     let map = format!("silent.test:80={}", silent.addr);
@@ -185,7 +185,7 @@ fn unwritable_report_is_a_finding_in_the_others() {
     assert_eq!(stage.sandbox.har("r.json")["source"], "cmd");
 }
 
-/// A replay of what misses, with these variables.
+/// A replay of CMD with these environment variables.
 fn in_ci(stage: &CliSandbox, options: &[&str], cmd: &[&str], variables: &[(&str, &str)]) -> Output {
     let mut command = stage.sandbox.command(stage.args("replay", options, cmd));
     finish(command.envs(variables.iter().copied()).output().unwrap())
@@ -260,7 +260,7 @@ fn gitlab_gets_code_quality_with_stable_fingerprints() {
     assert!(!stage.sandbox.join("gl-code-quality-report.json").exists());
 }
 
-/// Reports of shards, each of which asks for some paths.
+/// Writes a report for each shard. Each shard requests some paths.
 fn sharded(stage: &CliSandbox, shards: &[&str]) {
     for (n, paths) in shards.iter().enumerate() {
         let report = format!("shards/{n}.json");

@@ -1,5 +1,6 @@
-//! Replays recordings of Playwright and mitmproxy of a page with a WebSocket, event streams and JSON (`tests/corpus/streams`).
-//! All but the WebSocket is served with its own bytes. A plain GET never gets the WebSocket entry.
+//! Replays recordings of Playwright and mitmproxy of a page with a WebSocket, event streams and JSON
+//! (`tests/corpus/streams`). All but the WebSocket is served with its own bytes. A plain GET never gets the WebSocket
+//! entry.
 
 use harproxy_har::Fixture;
 

@@ -1,4 +1,4 @@
-//! What comes into the binary, by Cargo.lock alone: `scripts/deny` looks at licences and advisories, too.
+//! The dependencies in Cargo.lock. `scripts/deny` checks licences and advisories, too.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ fn table(file: &str) -> Table {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap().parse().unwrap()
 }
 
-/// Name and the rest of every package.
+/// The name and the other fields of every package.
 fn packages() -> Vec<(String, Value)> {
     let lock = table("Cargo.lock");
     let packages = lock["package"].as_array().unwrap().clone();
@@ -37,7 +37,7 @@ fn dependency_graph_has_one_tls_library_and_one_crypto_provider() {
     assert!(needs.iter().any(|name| name.as_str() == Some("ring")), "{needs:?}");
 }
 
-/// Neither a repository nor another registry, and each by its checksum.
+/// No package comes from a repository or from another registry, and each has a checksum.
 #[test]
 fn packages_come_from_one_registry_with_checksums() {
     let deny = table("deny.toml");
@@ -64,7 +64,7 @@ fn packages_forbid_unsafe_code() {
     }
 }
 
-/// What SECURITY.md claims is held by tests that are there.
+/// The tests that SECURITY.md names exist.
 #[test]
 fn tests_named_by_the_threat_model_exist() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

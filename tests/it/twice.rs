@@ -1,5 +1,4 @@
-//! `record --twice`: what differs though nothing has changed becomes lines of the policy, and the next recording is
-//! quiet.
+//! `record --twice`: differences between two runs become lines of the policy, and the next recording changes nothing.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

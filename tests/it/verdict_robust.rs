@@ -1,6 +1,5 @@
-//! What would take the verdict away: reports that can't be written, a CMD that is killed or leaves others behind,
-//! output that is
-//! closed, narrow terminals, hostile texts, payloads and misses without end. The verdict stands, and nothing panics.
+//! The verdict survives unwritable reports, killed commands, background processes, closed output, narrow terminals,
+//! hostile text, large payloads and unbounded misses. No case panics.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -25,14 +24,14 @@ fn get(path: &str) -> Value {
     entry
 }
 
-/// With a fixture of one entry, `/hit`.
+/// A sandbox whose fixture has one entry, `/hit`.
 fn stage() -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.write("hars/api.har", own(&[get("/hit")]));
     sandbox
 }
 
-/// A replay whose CMD is this script.
+/// A replay with this script as CMD.
 fn replay(sandbox: &Sandbox, options: &[&str], script: &str) -> Command {
     sandbox.command(["replay"].iter().chain(options).copied().chain(["--", "sh", "-c", script]))
 }
@@ -83,12 +82,12 @@ fn cmd_killed_by_a_signal_has_verdict_and_report() {
     }
 }
 
-/// Daemons are let live. They hold the pipes that CMD had, and whoever waits for harproxy itself is not kept waiting.
+/// Background processes of CMD are not killed. They inherit its pipes, but do not delay the end of harproxy.
 #[test]
 fn daemon_of_cmd_neither_blocks_the_end_nor_gets_responses() {
     let sandbox = stage();
     assert!(Command::new("mkfifo").arg(sandbox.join("told")).status().unwrap().success());
-    // One that is waiting for its answer, and asks again when it is cut off.
+    // The process waits for a response, and sends another request when the connection closes.
     let daemon = "(curl -sS http://api.test/hit; echo \"cut $?\" > told; curl -sS http://api.test/hit; echo \"then $?\" > told) &";
     let options = ["--latency", "1000s", "--grace", "100ms", "--report", "r.json", "--fail-on", "none"];
     let mut command = replay(&sandbox, &options, daemon);
@@ -101,7 +100,7 @@ fn daemon_of_cmd_neither_blocks_the_end_nor_gets_responses() {
     assert_eq!(then, "then 7\n", "nobody listens any more");
 }
 
-/// A pipe whose reader has gone.
+/// A pipe whose reader is closed.
 fn closed() -> Stdio {
     let (read, write): (OwnedFd, OwnedFd) = nix::unistd::pipe().unwrap();
     drop(read);
@@ -121,7 +120,7 @@ fn unread_output_changes_neither_verdict_nor_responses() {
             assert_eq!(sandbox.har("r.json")["counts"]["misses"], 2, "{options:?}");
         }
     }
-    // Closed as a shell closes them.
+    // The shell closes the streams.
     let harproxy = env!("CARGO_BIN_EXE_harproxy");
     for closing in [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-", "2>&1 | head -n 1 >/dev/null; exit $(cat status)"] {
         let script = format!("{{ {harproxy} replay -- {MISS}; echo $? > status; }} {closing}; exit $(cat status)");
@@ -146,7 +145,7 @@ fn closed_output_is_not_an_error_but_a_full_disk_is() {
     }
 }
 
-/// The lines of a text without colours, and how wide they are.
+/// The lines of a text without colors, with their widths.
 fn widths(text: &str) -> Vec<(usize, String)> {
     let plain = anstream::adapter::strip_str(text).to_string();
     plain.lines().map(|line| (line.chars().count(), line.to_owned())).collect()
@@ -183,7 +182,7 @@ fn lists_and_tables_fit_a_narrow_terminal() {
     assert!(without_breaks.contains(setting) && without_breaks.contains("harproxy.toml:2"), "{shown}");
     fs::remove_file(sandbox.join("harproxy.toml")).unwrap();
     let (shown, _) = terminal::show(sandbox.command(["replay", "--help"]), 40);
-    // What has no gap can't be broken.
+    // Text without a space cannot be wrapped.
     let is_prose = |line: &str| line.trim().contains(' ') && !line.contains("harproxy replay ") && !line.contains('<');
     let prose = widths(&shown).into_iter().filter(|(_, line)| is_prose(line));
     assert_eq!(prose.filter(|(width, _)| *width > 40).collect::<Vec<_>>(), []);
@@ -213,7 +212,7 @@ fn color_is_on_for_capable_terminals_and_on_request() {
     assert!(!coloured(&["--color", "never"], &[("CLICOLOR_FORCE", "1")], true));
 }
 
-/// The most memory that a process has had, in MiB.
+/// The peak memory of the process, in MiB.
 #[cfg(target_os = "linux")]
 fn peak(server: &Server) -> usize {
     let status = fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
@@ -221,8 +220,7 @@ fn peak(server: &Server) -> usize {
     line.trim().trim_end_matches(" kB").trim().parse::<usize>().unwrap() / 1024
 }
 
-/// Nothing is told of what is in them: to find the secrets first would take longer than the test that waits for its
-/// answer.
+/// The content is not described, since searching it for secrets would delay the response.
 #[cfg(target_os = "linux")]
 #[test]
 fn miss_with_a_payload_of_fifty_megabytes_shows_its_size() {
@@ -270,7 +268,7 @@ fn miss_with_a_payload_of_fifty_megabytes_shows_its_size() {
         assert!(got.body.len() < 8_000, "{path}: {}", got.body.len());
         assert!(!got.text().contains("an-uploaded-secret"), "{path}: {}", got.text());
     }
-    // The payload as it came, once more for the client's own buffers, and room to breathe: no tree of its values.
+    // Memory for the payload, a copy in socket buffers, and a margin, but not for a tree of its values.
     let grown = peak(&server) - idle;
     assert!(grown < 300, "{grown} MiB");
     let output = server.stop().expect(1);
@@ -286,7 +284,7 @@ fn miss_with_a_payload_of_fifty_megabytes_shows_its_size() {
     assert!(told.contains(" bytes (SHA-256 "), "{told}");
 }
 
-/// Asks for so many different pages that were not recorded, over one connection.
+/// Requests `pages` different URLs without an entry, over one connection.
 fn miss(server: &Server, pages: usize) {
     let mut stream = TcpStream::connect(server.proxy()).unwrap();
     let mut reading = stream.try_clone().unwrap();
@@ -309,7 +307,7 @@ fn miss(server: &Server, pages: usize) {
     assert!(reader.join().unwrap() > pages * 100);
 }
 
-/// What is kept of them has an end; what is counted has none.
+/// The stored misses are bounded, the counters are not.
 #[cfg(target_os = "linux")]
 #[test]
 fn unbounded_misses_are_counted_in_bounded_memory() {
@@ -333,7 +331,7 @@ fn unbounded_misses_are_counted_in_bounded_memory() {
     }
 }
 
-/// Escape sequences, other ways to turn a line around, markup and what CI systems take for commands.
+/// Escape sequences, bidirectional controls, markup, and workflow commands of CI systems.
 #[test]
 fn hostile_text_is_escaped_in_every_output() {
     let evil = "\u{1b}[31m\u{9b}2J\u{7}\u{202e}<script>alert(1)</script>\n::error::x\u{0}";
@@ -368,7 +366,7 @@ fn hostile_text_is_escaped_in_every_output() {
     for (text, name) in texts.iter().zip(["terminal", "md", "xml", "html"]) {
         let turns = |c: char| c == '\u{202e}' && name != "xml";
         let harmful = |c: char| (c.is_control() && !"\n\t".contains(c)) || turns(c);
-        // A page holds data, and a browser is no terminal.
+        // In the HTML report, control characters are harmless.
         let found = text.chars().position(harmful).filter(|_| name != "html");
         let around = |at: usize| text.chars().skip(at.saturating_sub(60)).take(120).collect::<String>();
         assert_eq!(found.map(|at| around(at).escape_debug().to_string()), None, "{name}");

@@ -1,8 +1,8 @@
-//! Replays recordings of the real Playwright and compares the answers with the origin's own log: status, every end-to-end
-//! header with its duplicates, and the body, with and without its content coding.
+//! Replays recordings of the real Playwright and compares the answers with the origin's own log: status, every
+//! end-to-end header with its duplicates, and the body, with and without its content coding.
 //!
-//! Playwright lost or changed some exchanges. Each belongs to a named group with its reason. The groups are counted exactly,
-//! so that a test fails if a loss is added or fixed.
+//! Playwright lost or changed some exchanges. Each belongs to a named group with its reason. The groups are counted
+//! exactly, so that a test fails if a loss is added or fixed.
 
 use std::collections::BTreeMap;
 use std::io::Read;

@@ -1,4 +1,5 @@
-//! Texts in several charsets, with and without a byte order mark, and binary data: answers and uploads keep their bytes.
+//! Texts in several charsets, with and without a byte order mark, and binary data: answers and uploads keep their
+//! bytes.
 
 use super::{FORMS, get, missed, page, post, record, replay, served};
 use crate::support::client::{Proto, TestRequest};

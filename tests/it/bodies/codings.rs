@@ -24,7 +24,7 @@ fn raw_deflate(plain: &[u8]) -> Vec<u8> {
     coded
 }
 
-/// `Content-Encoding` and the bytes.
+/// A response body: its `Content-Encoding` and bytes.
 fn cases() -> Vec<(&'static str, Vec<u8>)> {
     use Coding::{Deflate, Gzip, Zstd};
     vec![

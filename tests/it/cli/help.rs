@@ -1,4 +1,4 @@
-//! The help: it names what is there, and its examples run.
+//! The help lists every command, and its examples run.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -28,16 +28,15 @@ fn help_lists_exactly_the_commands() {
     assert!(sandbox.run(["--version"]).expect(0).stdout.starts_with("harproxy 0."));
 }
 
-/// The examples of a command, a line each.
+/// The examples of a command, one per line.
 pub fn examples(sandbox: &Sandbox, command: &str) -> Vec<String> {
     let help = sandbox.run(command.split(' ').chain(["--help"])).expect(0).stdout;
     let Some((_, examples)) = help.split_once("Examples:\n") else { panic!("{command} has no examples") };
     examples.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect()
 }
 
-/// Runs a line as a person would: in a shell, with harproxy and a project's tests at hand, and the hosts of the
-/// examples
-/// answered by the origin.
+/// Runs a line in a shell like a user, with harproxy and the tests of a project in PATH. The origin answers for the
+/// hosts of the examples.
 pub fn type_in(stage: &CliSandbox, line: &str) -> crate::support::sandbox::Output {
     let origin = &stage.origin;
     let tests = "#!/bin/sh\nexec curl -sSk http://localhost:8000/api/users https://api.example.com/api/users\n";
@@ -133,7 +132,7 @@ fn examples_of_other_commands_work() {
         }
     }
     for example in examples(&sandbox, "ca trust") {
-        // The rest would change the stores of whoever runs the tests.
+        // The other examples would change the trust stores of this machine.
         let changes = example.contains("install");
         if !changes || example.ends_with("--store browsers") {
             let stage = CliSandbox::new();

@@ -1,4 +1,4 @@
-//! What people type that can't be meant, and what they are told: each line that is proposed works when it is typed.
+//! Mistakes on the command line, and their messages. Each suggested command works.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 
@@ -6,7 +6,7 @@ use super::{CURL, CliSandbox};
 use crate::support::client::Proto;
 use crate::support::sandbox::{Output, Sandbox, finish};
 
-/// The line that a recording proposes for its replay.
+/// The replay command that a recording suggests.
 fn proposed(recorded: &Output) -> String {
     let mut lines = recorded.stderr.lines().map(str::trim);
     lines.rfind(|line| line.starts_with("harproxy replay")).unwrap_or_default().to_owned()
@@ -122,7 +122,7 @@ fn missing_fixture_hint_names_unfinished_recordings() {
     assert!(!quiet.stderr.contains("recover"), "{}", quiet.stderr);
 }
 
-/// CMD is told to end by the first signal, and sends harproxy the second.
+/// The first signal ends CMD, which sends harproxy the second one.
 fn twice_signalled(before: &str) -> [String; 3] {
     let script = format!("{before}trap 'kill -INT $PPID' TERM; kill -TERM $PPID; while :; do sleep 0.05; done");
     ["sh".into(), "-c".into(), script]

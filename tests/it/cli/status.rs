@@ -1,4 +1,4 @@
-//! Every line of the table of exit statuses.
+//! The exit statuses of the documented table.
 
 use std::io::Read;
 
@@ -191,7 +191,7 @@ fn second_signal_ends_at_once_and_keeps_the_journal() {
     let (asked, is_asked) = std::sync::mpsc::channel();
     let silent = RawOrigin::start(move |_, stream| {
         let _ = asked.send(());
-        // Until the other side goes away.
+        // Waits until the client closes the connection.
         let _ = stream.read(&mut [0]);
     });
     let map = format!("silent.test:80={}", silent.addr);

@@ -1,4 +1,4 @@
-//! Who may write where, and what others read once the proxy listens.
+//! The use of the standard streams, and the output that other programs read.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
@@ -57,7 +57,7 @@ fn standard_output_without_cmd_is_one_line() {
     }
 }
 
-/// The number after `pid `, or nothing.
+/// The number after `pid `, if there is one.
 fn child_pid(line: &str) -> String {
     line.split_once("pid ").map(|(_, rest)| rest.chars().take_while(char::is_ascii_digit).collect()).unwrap_or_default()
 }

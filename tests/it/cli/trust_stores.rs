@@ -1,5 +1,5 @@
-//! `ca trust`, in a home folder of its own and never on the system's store: `scripts/trust` does that where it can't
-//! do harm.
+//! `ca trust` in a home folder of the test, never on the store of the system. `scripts/trust` tests that in a
+//! container.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::support::sandbox::{Output, Sandbox, finish};
 
-/// What harproxy needs of NSS's certutil: entries are files beside the database, trust in their first line.
+/// A replacement for NSS's certutil. Entries are files beside the database, with the trust in their first line.
 const CERTUTIL: &str = r#"#!/bin/sh
 [ "$1" = -d ] || exit 9
 folder=${2#sql:}
@@ -41,13 +41,13 @@ case $act in
 esac
 "#;
 
-/// Puts such a certutil into `bin`.
+/// Writes the certutil replacement into `bin`.
 pub fn certutil(sandbox: &Sandbox) {
     let file = sandbox.write("bin/certutil", CERTUTIL);
     std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// A sandbox with a profile of Firefox, where no other browser is.
+/// A sandbox with a Firefox profile and no other browser.
 struct FirefoxSandbox {
     sandbox: Sandbox,
     profile: PathBuf,
@@ -62,7 +62,7 @@ impl FirefoxSandbox {
 
     fn run(&self, args: &[&str]) -> Output {
         let mut command = self.sandbox.command(["ca", "trust"].iter().chain(args));
-        // The programs that its own certutil needs, and no browser's.
+        // PATH has the programs that the certutil replacement needs, and no browser.
         let programs = ["sh", "sed", "cat", "rm", "head", "basename", "mkdir"];
         let path = std::env::var_os("PATH").unwrap();
         for name in programs {
@@ -75,7 +75,7 @@ impl FirefoxSandbox {
         finish(command.env("PATH", self.sandbox.join("bin")).output().unwrap())
     }
 
-    /// The lines of `--json`.
+    /// Runs the command with `--json`, and returns its lines.
     fn json(&self, args: &[&str], status: i32) -> Vec<Value> {
         let args: Vec<&str> = args.iter().copied().chain(["--json"]).collect();
         let said = self.run(&args).expect(status).stdout;

@@ -146,7 +146,7 @@ fn refused_certificate_is_an_event() {
         }
         other => panic!("{other:?}"),
     }
-    // A client that closes the connection after the certificate is one, too.
+    // Closing the connection after the certificate counts as a refusal, too.
     let name = "leaving.test".try_into().unwrap();
     let config = tls_config(&stage.ca, rustls::ALL_VERSIONS);
     let mut tls = rustls::ClientConnection::new(std::sync::Arc::new(config), name).unwrap();

@@ -1,4 +1,5 @@
-//! Connections that are never established: an origin or upstream proxy that drops SYN packets, and unanswered DNS queries.
+//! Connections that are never established: an origin or upstream proxy that drops SYN packets, and unanswered DNS
+//! queries.
 
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};

@@ -1,5 +1,5 @@
-//! Limits of the real binary: too many, too slow and too long messages are refused, memory stays bounded, and other clients
-//! are served meanwhile.
+//! Limits of the real binary: too many, too slow and too long messages are refused, memory stays bounded, and other
+//! clients are served meanwhile.
 
 mod connecting;
 mod crowds;

@@ -1,4 +1,4 @@
-//! `--log-format json`: whatever stands on standard error is one object a line with an `event`, as `docs/reference/events.md` has it.
+//! `--log-format json`: each line on standard error is an object with an `event`, as in `docs/reference/events.md`.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -13,7 +13,7 @@ use crate::support::raw::RawOrigin;
 use crate::support::repo;
 use crate::support::sandbox::{Output, Sandbox, finish};
 
-/// Every line as an event.
+/// The events of all lines.
 #[track_caller]
 fn events(output: &Output) -> Vec<Value> {
     let event = |line: &str| -> Value {
@@ -167,7 +167,7 @@ fn running_response_is_an_event_at_its_head() {
     let origin = RawOrigin::start(|_, stream| {
         let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\ndata: 1\n\n";
         let _ = stream.write_all(head.as_bytes());
-        // Until the other side goes away.
+        // Waits until the client closes the connection.
         let _ = std::io::Read::read(stream, &mut [0]);
     });
     let sandbox = Sandbox::new();
@@ -204,7 +204,7 @@ fn run_ends_when_its_output_is_not_read() {
     let sandbox = Sandbox::new();
     sandbox.write("hars/api.har", two_entries("first"));
     let mut command = sandbox.command(["replay", "--log-format", "json", "--report", "report.json", "--"]);
-    // More than a pipe holds.
+    // The output is larger than the buffer of a pipe.
     let script = "curl -s -o /dev/null 'http://api.test/[1-600]' 2>/dev/null; true";
     command.args(["sh", "-c", script]).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
@@ -213,7 +213,7 @@ fn run_ends_when_its_output_is_not_read() {
     assert_eq!(status.code(), Some(1));
     drop(unread);
     assert!(sandbox.har("report.json")["counts"]["requests"].as_u64().unwrap() > 400);
-    // And where standard error is closed, nothing else changes.
+    // A closed standard error changes nothing else.
     let mut command = sandbox.command(["replay", "--log-format", "json", "--", "curl", "-s", "https://api.test/two"]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stderr.take());

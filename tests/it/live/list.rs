@@ -20,7 +20,7 @@ struct Seat {
     stdout: CapturedOutput,
     said: CapturedOutput,
     readers: Vec<JoinHandle<()>>,
-    /// The program's side, to resize it.
+    /// The terminal of the program, to resize it.
     terminal: Option<File>,
 }
 
@@ -52,7 +52,7 @@ impl Seat {
         assert!(set.success());
     }
 
-    /// Waits for a line that holds this.
+    /// Waits for a line that contains `part`.
     #[track_caller]
     fn line(&self, part: &str) -> String {
         self.said.wait_for(part, |text| {
@@ -172,7 +172,7 @@ fn color_follows_option_and_terminal() {
 #[test]
 fn control_characters_of_a_url_are_not_printed() {
     let (sandbox, seat) = replay(&[], 200);
-    // A method of its own, and a path with what a terminal might take for an order.
+    // An unknown method, and a path with terminal control characters.
     let client = seat.client(&sandbox);
     client.get("https://api.test/%1b%5b2J/\u{202e}x");
     seat.line("miss");

@@ -1,4 +1,4 @@
-//! A replay without CMD loads fixtures again that were edited, whole or not at all.
+//! A replay without CMD reloads edited fixtures, completely or not at all.
 
 use std::fs;
 
@@ -26,14 +26,13 @@ fn edited(sandbox: &Sandbox, edit: impl FnOnce(&mut Value)) -> String {
     serde_json::to_string_pretty(&har).unwrap()
 }
 
-/// Puts a file in place at once, as most editors do: a test that is held up in the midst of writing is not what is
-/// tested.
+/// Replaces a file atomically, as most editors do, so that no test depends on an incomplete write.
 fn replace(sandbox: &Sandbox, path: &str, content: impl AsRef<[u8]>) {
     let new = sandbox.write("new", content);
     fs::rename(new, sandbox.join(path)).unwrap();
 }
 
-/// Waits until so many reloads of a fixture were told.
+/// Waits for `number` reloads of a fixture, and returns their events.
 #[track_caller]
 fn reloads(server: &Server, name: &str, number: usize) -> Vec<Value> {
     server.stderr().wait_for(&format!("{number} {name}"), |text| {
@@ -83,14 +82,14 @@ fn invalid_edit_keeps_the_loaded_fixture_and_is_logged_once() {
         (&unusable, "api.har#1"),
         ("", "empty"),
     ] {
-        // In place, so that what is open changes as well.
+        // The file is written in place, so that open descriptors see the change.
         sandbox.write(HAR, broken);
         server.stderr().event("reload-failed", |event| event["because"].as_str().unwrap().contains(why));
         for (url, text) in [(ONE, "first"), (TWO, "second")] {
             assert_eq!(client.get(url).text(), text, "{why}");
         }
     }
-    // Nothing is left in the folder, which then is no folder of fixtures.
+    // The folder is empty, so it is not a folder of fixtures any more.
     fs::remove_file(sandbox.join(HAR)).unwrap();
     server.stderr().event("reload-failed", |event| event["because"].as_str().unwrap().contains("no fixture in"));
     assert_eq!(client.get(ONE).text(), "first");
@@ -173,12 +172,12 @@ fn archives_and_fixtures_written_by_harproxy_are_reloaded() {
         let (server, client) = start(&stage.sandbox, &[folder]);
         assert!(client.get("https://api.test/api/json").text().contains("Ada"));
         assert_eq!(client.get("https://api.test/api/text").status, 501);
-        // A second recording is put in place while the first one answers.
+        // A second recording replaces the fixture while the first one is served.
         let again = ["curl", "-sS", "-o", "a", "https://api.test/api/text", "-o", "b", "https://api.test/api/json"];
         record(&stage.sandbox, origin, output, &again);
         reloads(&server, "reloaded", 1);
         assert_eq!(client.get("https://api.test/api/text").text(), "Grüße\n");
-        // An archive that somebody writes into.
+        // An archive that is being written.
         stage.sandbox.write(output, "PK\u{3}\u{4} and no more");
         server.stderr().event("reload-failed", |event| event["fixture"] == output);
         assert!(client.get("https://api.test/api/json").text().contains("Ada"));

@@ -256,7 +256,8 @@ fn kept(fixture: &Fixture) -> HashMap<(String, String), StoredExchange> {
     all
 }
 
-/// Compares a fixture with the clients' log. Returns the number of other exchanges, and how many of those are truncated.
+/// Compares a fixture with the clients' log. Returns the number of other exchanges, and how many of those are
+/// truncated.
 fn judge(sandbox: &Sandbox, output: &str, log: &[SeenExchange], told: &str) -> (usize, usize) {
     if !sandbox.join(output).exists() {
         assert!(log.is_empty(), "{told}: no fixture, and {} exchanges were seen", log.len());
@@ -270,7 +271,8 @@ fn judge(sandbox: &Sandbox, output: &str, log: &[SeenExchange], told: &str) -> (
         assert!(whole && found.sent == done.sent && !found.cut, "{told}: {} {} differs", done.method, done.url);
     }
     for ((method, url), StoredExchange { body, cut, .. }) in &kept {
-        // An exchange that no client saw complete holds the beginning of its response, and is marked if that is not all.
+        // An exchange that no client saw complete holds the beginning of its response, and is marked if that is not
+        // all.
         let Some((_, query)) = url.split_once('?').filter(|(path, _)| path.contains("/api/long")) else { continue };
         let len = query.split('&').find_map(|pair| pair.strip_prefix("len=")).unwrap().parse().unwrap();
         let whole = if method == "HEAD" { Vec::new() } else { text(query, len) };

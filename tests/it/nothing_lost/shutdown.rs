@@ -1,5 +1,5 @@
-//! Ends of a recording: a signal, a second signal, a closed terminal, a killed parent. A long response and an event stream
-//! are in progress each time and are stored as truncated.
+//! Ends of a recording: a signal, a second signal, a closed terminal, a killed parent. A long response and an event
+//! stream are in progress each time and are stored as truncated.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -24,7 +24,7 @@ const FILE: &str = "hars/a.har";
 const EVENT: &str = "data: first\n\n";
 const PART: &str = "the beginning";
 
-/// A stage with two origins whose responses never end.
+/// A sandbox with two origins whose responses never end.
 struct EndlessSetup {
     stage: CliSandbox,
     events: RawOrigin,

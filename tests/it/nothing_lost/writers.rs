@@ -1,8 +1,8 @@
 //! `kill -9` while a command writes a fixture: afterwards the fixture is the old one or the new one, and repeating the
 //! command succeeds.
 //!
-//! With `strace`, the command is killed at system calls that change files: at every one with `HARPROXY_KILLS=200`, else at
-//! a random choice. Without it, the kills are spread over the run time.
+//! With `strace`, the command is killed at system calls that change files: at every one with `HARPROXY_KILLS=200`, else
+//! at a random choice. Without it, the kills are spread over the run time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -340,7 +340,8 @@ fn recover_killed_at_any_call_leaves_a_whole_fixture() {
     }
 }
 
-/// The kill comes between the signal that ends the recording and the exit. The exchanges are in the fixture, or are after
+/// The kill comes between the signal that ends the recording and the exit. The exchanges are in the fixture, or are
+/// after
 /// `recover`.
 #[test]
 fn record_killed_while_finishing_loses_no_exchange() {

@@ -1,4 +1,4 @@
-//! Secrets never reach the disk: not the fixture, not the journal, no log and no report; and new ones next time change nothing.
+//! Secrets are written to no fixture, journal, log or report. Different secrets in the next recording change no byte.
 
 mod own;
 mod payloads;
@@ -20,7 +20,7 @@ use crate::support::sandbox::{Sandbox, Server};
 const HAR: &str = "hars/api.har";
 const JOURNAL: &str = "hars/.api.har.journal";
 
-/// What nobody may find, of one run.
+/// The secrets of one run.
 #[derive(Clone)]
 pub struct Secrets {
     password: String,
@@ -64,7 +64,7 @@ impl Secrets {
         BASE64_STANDARD.encode(format!("ada:{}", self.password))
     }
 
-    /// As they may stand anywhere.
+    /// All spellings of the secrets that outputs are searched for.
     fn needles(&self) -> Vec<String> {
         let mut parts = self.jwt.split('.').skip(1).map(str::to_owned).collect::<Vec<_>>();
         parts.extend([self.basic(), self.password.clone(), self.refresh.clone(), self.second.clone()]);
@@ -123,7 +123,7 @@ impl Secrets {
         Origin::answering(move |asked| own.answer(asked))
     }
 
-    /// What a program does with them.
+    /// Sends requests that contain the secrets, like a program would.
     pub fn visit(&self, client: &Client) -> Vec<TestResponse> {
         let url = |path: &str| format!("https://api.test{path}");
         let get = |path: &str| TestRequest::new("GET", &url(path));
@@ -160,7 +160,7 @@ fn record(sandbox: &Sandbox, origin: &Origin, output: &str, options: &[&str]) ->
     sandbox.start(args.chain(origin.args()))
 }
 
-/// Every file below a folder, archives with their members.
+/// All files below a folder, including the members of archives.
 fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let mut files = Vec::new();
     for item in std::fs::read_dir(folder).unwrap() {

@@ -1,4 +1,4 @@
-//! Payloads that can't be looked into as a whole: too long, cut, broken.
+//! Payloads that cannot be parsed as a whole: too long, truncated or malformed.
 
 use std::io::Write;
 
@@ -9,7 +9,7 @@ use crate::support::client::{Proto, TestRequest};
 use crate::support::origin::{Origin, OriginResponse};
 use crate::support::sandbox::Sandbox;
 
-/// Longer than is held: they pass through a window, coded or not, both ways.
+/// Payloads beyond the memory limit are redacted in windows: requests and responses, with and without a content coding.
 #[test]
 fn long_payload_is_redacted() {
     const ROWS: usize = 16_000;
@@ -47,7 +47,7 @@ fn long_payload_is_redacted() {
     assert!(sent["_file"].is_string() && sent.get("_truncated").is_none(), "{sent}");
 }
 
-/// Half a document can't be parsed, and is looked into all the same.
+/// Half of a document cannot be parsed, but is redacted.
 #[test]
 fn truncated_payload_is_redacted() {
     let (sandbox, secrets) = (Sandbox::new(), Secrets::of(7));
@@ -66,7 +66,7 @@ fn truncated_payload_is_redacted() {
     assert_eq!(content["_truncated"]["reason"], "max-body");
 }
 
-/// A coding that breaks off, or goes on behind its end, hides nothing: whoever has the bytes reads them all the same.
+/// Truncated compressed data and data behind the end of a stream are redacted, too, since readers can decode them.
 #[test]
 fn undecodable_payload_is_redacted() {
     let (sandbox, secrets) = (Sandbox::new(), Secrets::of(7));

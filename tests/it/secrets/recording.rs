@@ -1,4 +1,4 @@
-//! What a recording leaves on the disk.
+//! The files that a recording writes.
 
 use std::io::Write;
 
@@ -120,7 +120,7 @@ fn held_recording_holds_no_secret() {
     folder_holds_none(&sandbox, &secrets);
 }
 
-/// Says a value where nobody takes it for a secret, in a header and in a text, before it stands where it is one.
+/// An origin that sends a value in an unsuspicious header and text before the value is known as a secret.
 fn early(secrets: &Secrets) -> Origin {
     let (early, own) = (secrets.refresh.clone(), secrets.clone());
     Origin::answering(move |asked| {
@@ -151,7 +151,7 @@ fn gzip(text: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// The text in the fixture, after all of a visit.
+/// The text of that response in the fixture.
 fn hint(sandbox: &Sandbox) -> String {
     let har = sandbox.har(HAR);
     har["log"]["entries"][0]["response"]["content"]["text"].as_str().unwrap().to_owned()
@@ -160,7 +160,7 @@ fn hint(sandbox: &Sandbox) -> String {
 const KNOWN: &str = "the value is REDACTED-refresh_token-1";
 const EMBED: [&str; 2] = ["--content", "embed"];
 
-/// Kills a recording after a value became known that it had written down before.
+/// Kills a recording after a value became known that was already in the journal.
 fn killed(sandbox: &Sandbox, secrets: &Secrets) {
     let origin = early(secrets);
     let server = record(sandbox, &origin, HAR, &EMBED);
@@ -182,7 +182,7 @@ fn value_journalled_before_it_was_known_is_redacted_in_the_fixture() {
     assert!(hint(&sandbox).starts_with(KNOWN), "{}", hint(&sandbox));
 }
 
-/// A value that a killed recording had journalled before it was known may stay. `recover` checks the entries.
+/// The journal of a killed recording may contain a value that was not known yet. `recover` checks the entries.
 #[test]
 fn recover_fails_and_names_possible_secrets_of_a_killed_recording() {
     let (sandbox, refresh) = (Sandbox::new(), "q7Zt0WmXv4Lr9KdB2nYcJ8hUeG5sPaF3".to_owned());

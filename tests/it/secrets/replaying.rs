@@ -1,4 +1,4 @@
-//! What was taken out, at replay: other values fit, and what fits none is told without them.
+//! Replay of redacted values: other values match, and messages about misses do not contain them.
 
 use serde_json::json;
 
@@ -33,7 +33,7 @@ fn right_and_wrong_password_are_ambiguous_with_a_hint() {
     assert!(text.contains("REDACTED-password-2") && text.contains("REDACTED-password-1"), "{text}");
 }
 
-/// What a project adds to the table and takes from it, and what is personal: found again by whatever else stands there.
+/// Names that the policy adds and removes, and personal data. Other values match in the same places.
 #[test]
 fn values_named_by_the_policy_are_redacted_and_match_any_value() {
     const POLICY: &str = r#"
@@ -79,7 +79,7 @@ personal = true
     server.stop().expect(0);
 }
 
-/// Not in the variables, where it belongs, but in the document itself.
+/// The password is in the document, not in its variables.
 #[test]
 fn password_in_a_graphql_document_is_redacted_and_matches_any_value() {
     let sandbox = Sandbox::new();
@@ -113,7 +113,7 @@ fn password_in_a_graphql_document_is_redacted_and_matches_any_value() {
     assert!(!told.contains("hidden from all"), "{told}");
 }
 
-/// As `curl -d` sends it.
+/// `curl -d` sends JSON with the content type of a form.
 #[test]
 fn password_in_json_with_a_form_content_type_is_redacted_and_matches_any_value() {
     let sandbox = Sandbox::new();

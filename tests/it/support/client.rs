@@ -1,4 +1,4 @@
-//! A client that goes through the proxy and shows everything it got: version, reason, every header, trailers.
+//! A client that uses the proxy and returns complete responses: reason, all headers, trailers.
 
 use std::io::Read;
 use std::net::SocketAddr;
@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 
 use super::block_on;
 
-/// Which protocol to speak.
+/// The HTTP version of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Proto {
     H1,
@@ -35,12 +35,12 @@ pub struct Client {
     pub user: Option<String>,
 }
 
-/// An answer, as it was seen.
+/// A response as the client received it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TestResponse {
     pub status: u16,
     pub reason: String,
-    /// Lower case names, in order; hop-by-hop ones and framing left out, for they are each hop's own.
+    /// Headers in order, with lower-case names and without hop-by-hop and framing headers.
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
     pub trailers: Vec<(String, String)>,
@@ -51,7 +51,7 @@ impl TestResponse {
         self.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
     }
 
-    /// The body without its content codings; as it is when it does not decode as they say.
+    /// The body without its content codings, or unchanged if it cannot be decoded.
     pub fn decoded(&self) -> Vec<u8> {
         let values = self.header("content-encoding").map(str::as_bytes);
         let Some(codings) = coding::codings(values) else { return self.body.clone() };
@@ -70,7 +70,7 @@ impl TestResponse {
         serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e}: {}", self.text()))
     }
 
-    /// Decoded, without harproxy's own mark and the dates that replay moves, for comparing with the live answer.
+    /// The decoded response without `x-harproxy` and `date`, for a comparison with the live response.
     pub fn unmarked(mut self) -> Self {
         self.body = self.decoded();
         self.headers.retain(|(name, _)| name != "x-harproxy" && name != "date");
@@ -118,7 +118,7 @@ impl Client {
         self.try_send(request.clone()).unwrap_or_else(|e| panic!("{} {}: {e}", request.method, request.url))
     }
 
-    /// The same, when it may fail.
+    /// Like [`Client::send`], but returns errors.
     pub fn try_send(&self, request: TestRequest) -> Result<TestResponse, Box<dyn std::error::Error + Send + Sync>> {
         block_on(self.exchange(request))
     }
@@ -158,7 +158,7 @@ impl Client {
         request.body(Full::new(Bytes::from(test.body.clone().unwrap_or_default())))
     }
 
-    /// A CONNECT tunnel.
+    /// Opens a CONNECT tunnel.
     pub async fn tunnel(&self, mut tcp: TcpStream, url: &url::Url) -> std::io::Result<TcpStream> {
         let port = url.port_or_known_default().unwrap();
         let host = url.host_str().unwrap();
@@ -180,7 +180,7 @@ impl Client {
         Ok(tcp)
     }
 
-    /// TLS that trusts this client's CA alone.
+    /// Starts TLS with the CA of this client as the only root.
     pub async fn tls<S>(&self, stream: S, url: &url::Url) -> std::io::Result<tokio_rustls::client::TlsStream<S>>
     where
         S: AsyncRead + AsyncWrite + Unpin,
@@ -245,7 +245,7 @@ async fn gather(response: Response<Incoming>) -> Result<TestResponse, Box<dyn st
     })
 }
 
-/// Header bytes as characters, one each, as a HAR has them.
+/// Headers whose bytes are converted to one character each, as in a HAR.
 fn list(map: &HeaderMap) -> Vec<(String, String)> {
     const FRAMING: [&str; 4] = ["connection", "keep-alive", "transfer-encoding", "content-length"];
     map.iter()

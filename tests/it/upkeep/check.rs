@@ -16,7 +16,7 @@ fn of_kind<'f>(findings: &'f [Value], kind: &str) -> Vec<&'f Value> {
     findings.iter().filter(|finding| finding["kind"] == kind).collect()
 }
 
-/// The hash of a value as it is told.
+/// The hash of a value as `check` prints it.
 fn told(value: &str) -> String {
     use sha2::{Digest, Sha256};
     Sha256::digest(value).iter().take(6).map(|byte| format!("{byte:02x}")).collect()

@@ -1,4 +1,4 @@
-//! The examples in the help of these tools work on what record wrote.
+//! The examples in the help of these commands work on recorded fixtures.
 
 use crate::cli::CliSandbox;
 use crate::cli::help::{examples, type_in};

@@ -194,7 +194,7 @@ fn archive_is_formatted_like_a_har() {
     let [user, text] = fixture(&sandbox);
     sandbox.run(["pack", "hars/api.har"]).expect(0);
     let before = std::fs::read(sandbox.join("hars/api.zip")).unwrap();
-    // Somebody's own zip of the same, with a payload edited.
+    // The same fixture in an archive of another tool, with an edited payload.
     let har = sandbox.read("hars/api.har").replace("\"api/", "\"");
     let edited = "{\n  \"name\": \"Grace\"\n}\n";
     super::pack::zip(&sandbox.join("a.zip"), &[(&text, "hello\n"), ("har.har", &har), (&user, edited)]);

@@ -163,7 +163,7 @@ fn unreferenced_members_are_reported() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// However the HAR is laid out, and whatever is in its payloads.
+    /// The layout of the HAR and its payloads are arbitrary.
     #[test]
     fn arbitrary_hars_are_unchanged_after_pack_and_unpack(
         payloads in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 1..4),

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{entry, named, own, tree};
 use crate::support::sandbox::Sandbox;
 
-/// Every secret of [`har`], as it is valid.
+/// The secrets in the entries, unescaped.
 pub const SECRETS: [&str; 22] = [
     "bearer-s3cret-one",
     "dXNlcjpoZW1saWNo",
@@ -35,26 +35,26 @@ pub const SECRETS: [&str; 22] = [
     "fragment-token-18",
 ];
 
-/// Put together here, so that no scanner takes this file for a leak.
+/// Composed at run time, so that secret scanners ignore this file.
 pub fn shapes() -> [String; 2] {
     let random = "0aZ9bY8cX7dW6eV5fU4gT3hS2iR1jQ0kP9lO";
     [format!("ghp_{random}"), format!("sk_live_{random}")]
 }
 
-/// A token that says who.
+/// A token with personal claims.
 pub fn jwt() -> String {
     let part = |json: &str| BASE64_URL_SAFE_NO_PAD.encode(json);
     format!("{}.{}.{}", part(r#"{"alg":"HS256"}"#), part(r#"{"sub":"heinz-the-user","exp":1000}"#), "c2lnbmVkLWhlcmU")
 }
 
-/// How payloads are stored.
+/// The storage of payloads.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Storage {
     Files,
     Inside,
 }
 
-/// A payload as an entry has it; `bytes` go into a file of `files`, or inside.
+/// The content of an entry with this payload. `bytes` are added to `files` or stored inside.
 fn stored(storage: Storage, mime: &str, bytes: &[u8], files: &mut Vec<(String, Vec<u8>)>) -> Value {
     let mut content = json!({"size": bytes.len(), "mimeType": mime});
     match (storage, std::str::from_utf8(bytes)) {
@@ -72,7 +72,7 @@ fn stored(storage: Storage, mime: &str, bytes: &[u8], files: &mut Vec<(String, V
     content
 }
 
-/// Entries with a secret of every kind in every place, and payload files of theirs.
+/// Entries with a secret of every kind in every place, and their payload files.
 pub fn entries(storage: Storage) -> (Vec<Value>, Vec<(String, Vec<u8>)>) {
     let mut files = Vec::new();
     let [github, stripe] = shapes();
@@ -130,7 +130,7 @@ pub fn entries(storage: Storage) -> (Vec<Value>, Vec<(String, Vec<u8>)>) {
     (vec![login, events, multipart, wide, image, plain], files)
 }
 
-/// The fixture with all of them: `hars/api.har`, harproxy's own or another tool's.
+/// Writes `hars/api.har` with these entries, as an own or a foreign HAR.
 pub fn write(sandbox: &Sandbox, storage: Storage, is_own: bool) {
     let (entries, files) = entries(storage);
     let mut har: Value = serde_json::from_str(&own(&entries)).unwrap();
@@ -145,7 +145,7 @@ pub fn write(sandbox: &Sandbox, storage: Storage, is_own: bool) {
     }
 }
 
-/// No secret is in any file below `hars`, however it may be written there.
+/// Asserts that no file below `hars` contains a secret in any spelling.
 #[track_caller]
 pub fn assert_clean(sandbox: &Sandbox) {
     let mut texts = Vec::new();
@@ -186,7 +186,7 @@ pub fn assert_clean(sandbox: &Sandbox) {
     }
 }
 
-/// What the base64 texts of a HAR hold.
+/// The decoded base64 texts of a HAR.
 fn base64_inside(name: &str, bytes: &[u8]) -> Vec<(String, Vec<u8>)> {
     let Ok(har) = serde_json::from_slice::<Value>(bytes) else { return Vec::new() };
     let entries = har["log"]["entries"].as_array().cloned().unwrap_or_default();
@@ -302,7 +302,7 @@ fn archives_and_compressed_hars_are_redacted() {
     assert_eq!(tree(&sandbox.join("hars")), after);
     sandbox.run(["check"]).expect(0);
     sandbox.run(["fmt", "--check", "hars/api.zip"]).expect(0);
-    // It is what redacting the HAR itself would have made of it.
+    // Redacting the HAR itself gives the same result.
     let plain = Sandbox::new();
     write(&plain, Storage::Files, true);
     plain.run(["fmt"]).expect(0);
@@ -315,7 +315,7 @@ fn archives_and_compressed_hars_are_redacted() {
     );
 }
 
-/// Some tools leave the content coding on; and what did not decode may be plain text all the same.
+/// Some tools store payloads encoded. Payloads that cannot be decoded may contain plain text.
 #[test]
 fn encoded_and_undecodable_payloads_are_redacted() {
     let sandbox = Sandbox::new();
@@ -408,7 +408,7 @@ fn redact_of_real_hars_is_valid_and_idempotent() {
     for item in std::fs::read_dir(folder).unwrap() {
         let path = item.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-        // The largest take too long without optimisation, and are like the others.
+        // Large files take too long without optimisation.
         if name.contains(".har") && std::fs::metadata(&path).unwrap().len() < 60_000 {
             sandbox.write(&format!("hars/{name}"), std::fs::read(&path).unwrap());
             names.push(name);

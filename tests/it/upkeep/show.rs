@@ -97,7 +97,7 @@ fn all_option_output_is_independent_of_time_and_machine() {
     let other = sandbox.read("hars/api.har").replace("2026-01-02", "2027-01-02").replace("12.5", "99");
     sandbox.write("hars/later.har", other);
     assert_eq!(all(&["hars/later.har"]), shown);
-    // As git hands over what was committed: alone.
+    // Git passes a committed file without its folder.
     sandbox.write("alone/api.har", sandbox.read("hars/api.har"));
     let alone = all(&["alone/api.har"]);
     assert!(alone.contains(&format!("[api/{user}, which is not here]")), "{alone}");
@@ -123,16 +123,16 @@ fn unshowable_entries_are_reported() {
     assert!(all.contains("cannot be shown") && all.contains("https://api.test/x"), "{all}");
 }
 
-/// What a command writes when standard output is a terminal.
+/// The output of a command on a terminal.
 fn at_a_terminal(sandbox: &Sandbox, args: &[&str], variables: &[(&str, &str)]) -> String {
     let nix::pty::OpenptyResult { master, slave } = nix::pty::openpty(None, None).unwrap();
     let mut command = sandbox.command(args);
     command.env("TERM", "xterm").env_remove("NO_COLOR").envs(variables.iter().copied()).stdout(slave);
     let status = command.status().unwrap();
-    // Its copy of the terminal's end is the last.
+    // Closes the last descriptor of the terminal in this process.
     drop(command);
     let mut seen = Vec::new();
-    // The end of a terminal is an error.
+    // Reading from a closed terminal returns an error.
     let _ = File::from(master).read_to_end(&mut seen);
     assert!(status.success());
     String::from_utf8(seen).unwrap().replace("\r\n", "\n")
