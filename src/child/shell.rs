@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_real_shell_reads_back_every_value() {
+    fn real_shells_read_every_value_back() {
         let print = "printenv HARPROXY_T";
         let shells: [(Shell, &str, &[&str], &str); 4] = [
             (Shell::Sh, "sh", &["-c"], print),
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn each_quoting_has_its_own_escape() {
+    fn values_are_escaped_for_each_shell() {
         assert_eq!(fish(r"it's \ x"), r"'it\'s \\ x'");
         assert_eq!(powershell("it's ‘x’"), "'it''s ‘‘x’’'");
         assert_eq!(dotenv("http://127.0.0.1:1"), "http://127.0.0.1:1");
@@ -178,14 +178,14 @@ mod tests {
     }
 
     #[test]
-    fn json_is_one_object() {
+    fn json_output_is_one_object() {
         let text = Shell::Json.render(&[change("it's \"q\""), Change { variable: "B".into(), ..change("") }]);
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value, serde_json::json!({"HARPROXY_T": "it's \"q\"", "B": ""}));
     }
 
     #[test]
-    fn a_purpose_is_said_once() {
+    fn repeated_purpose_is_printed_once() {
         let text = Shell::Sh.render(&[change("1"), change("2")]);
         assert_eq!(text, "# a test\nexport HARPROXY_T=1\nexport HARPROXY_T=2\n");
     }

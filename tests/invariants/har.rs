@@ -1,4 +1,4 @@
-//! Reading a HAR, indexing it, and writing again what was read.
+//! Reading, indexing and rewriting a HAR.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::support::{ask_all, is_told, open, refused};
 
-/// The bytes are a HAR, beside which lie payload files that it may name.
+/// The bytes are a HAR, which may refer to existing payload files.
 pub fn check(data: &[u8]) {
     let dir = tempfile::tempdir().unwrap();
     let home = dir.path().join("hars");
@@ -44,7 +44,7 @@ fn agrees_with_a_parser(data: &[u8], entries: usize) {
     }
 }
 
-/// What is kept of a fixture is a fixture.
+/// A fixture with a part of its entries is valid.
 fn rewrites(path: &Path, usable: usize) {
     let Some(fixture) = open(path) else { panic!("it opened before") };
     let copy = path.with_file_name("copy.har");
@@ -62,7 +62,7 @@ fn rewrites(path: &Path, usable: usize) {
     assert_eq!(copy.heads().len(), kept, "entries were lost in writing");
 }
 
-/// `fmt` twice is `fmt` once, and what is served stays.
+/// `fmt` is idempotent and keeps the served bytes.
 fn formats(path: &Path, usable: usize, payloads: &[Vec<Option<Vec<u8>>>]) {
     match fmt::format(path) {
         Err(error) => return refused(&error, path),

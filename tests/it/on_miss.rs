@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::support::client::{Ask, Client, Proto};
+use crate::support::client::{Client, Proto, TestRequest};
 use crate::support::origin::Origin;
 use crate::support::sandbox::{Sandbox, finish};
 
@@ -110,22 +110,24 @@ fn added_exchanges_contain_no_secret() {
     let origin = Origin::answering(|_| {
         let headers = vec![("content-type", "application/json".to_owned())];
         let body = br#"{"access_token":"an-answered-secret"}"#.to_vec();
-        Some(crate::support::origin::Page { status: 200, headers, body, ..Default::default() })
+        Some(crate::support::origin::OriginResponse { status: 200, headers, body, ..Default::default() })
     });
     let args =
         ["replay", "hars/api.har", "-g", "https://api.test/**", "--on-miss", "record", "-vvv"].map(str::to_owned);
     let server = sandbox.start(args.into_iter().chain(origin.args()));
     let login = |password: &str| {
         let text = format!(r#"{{"user":"ada","password":"{password}"}}"#);
-        Ask::new("POST", "https://api.test/login").header("content-type", "application/json").body(text.into_bytes())
+        TestRequest::new("POST", "https://api.test/login")
+            .header("content-type", "application/json")
+            .body(text.into_bytes())
     };
     let client = Client::new(server.proxy(), server.ca(), Proto::H1);
-    assert!(client.ask(login("a-sent-secret")).text().contains("an-answered-secret"));
+    assert!(client.send(login("a-sent-secret")).text().contains("an-answered-secret"));
     let output = server.stop().expect(0).stderr;
     drop(origin);
     let server = sandbox.start(["replay", "hars/api.har"]);
     let client = Client::new(server.proxy(), server.ca(), Proto::H1);
-    assert!(client.ask(login("dummy")).text().contains("REDACTED-access_token-1"));
+    assert!(client.send(login("dummy")).text().contains("REDACTED-access_token-1"));
     server.stop().expect(0);
     let mut texts = vec![output, har(&sandbox)];
     let payloads = fs::read_dir(sandbox.join("hars/api")).unwrap();

@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_fits_is_one_line_and_values_are_in_colour() {
+    fn short_difference_is_one_line_with_colored_values() {
         let page = || vec![differs(What::Query, "page", Some("3"), Some("2"))];
         assert_eq!(
             rendered(page(), Palette::plain()),
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn forty_columns_hold_two_long_values_where_they_differ() {
+    fn long_values_are_cut_around_their_difference() {
         let long = |mark: &str| format!("{}{mark}{}", "-".repeat(3000), "-".repeat(1997));
         let out = rendered(
             vec![
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_is_cut() {
+    fn long_list_of_differences_is_cut() {
         let flood = |n: usize| (0..n).map(|n| differs(What::Query, &n.to_string(), Some("a"), None)).collect();
         assert!(rendered(flood(6), Palette::plain()).ends_with("    and 1 more difference\n"));
         assert!(rendered(flood(9), Palette::plain()).ends_with("    and 4 more differences\n"));

@@ -1,5 +1,5 @@
-//! Rules of the code's structure that cargo does not check: the order of the crates, no import cycle between files of a crate, no
-//! type name twice in a crate, and the size of files.
+//! Rules of the code's structure that cargo does not check: the order of the crates, import cycles between files of a
+//! crate, type names that occur twice in a crate, and the size of files.
 
 mod imports;
 mod sources;
@@ -114,7 +114,7 @@ fn main_stays_thin_and_only_cli_uses_clap() {
 /// A replay without `--passthrough` must not reach the network: one file connects to loopback addresses alone, and one to the
 /// network if an option asks for it.
 #[test]
-fn only_two_files_of_replay_dial() {
+fn only_two_files_of_replay_open_connections() {
     const DIALS: &[&str] = &[
         "Upstream::",
         "TcpStream",

@@ -13,7 +13,7 @@ fn entries(shelf: &Shelf, ask: &Ask, times: usize) -> Vec<Option<usize>> {
 }
 
 #[test]
-fn sequence_goes_on_and_stays_with_the_last() {
+fn sequence_advances_and_repeats_its_last_entry() {
     let shelf = shelf(Own, [get(URL), get("https://a.test/y"), get(URL), get(URL)], Options::default());
     assert_eq!(entries(&shelf, &ask("GET", URL), 5), [0, 2, 3, 3, 3].map(Some));
     assert_eq!(shelf.matcher.used(), [3]);
@@ -22,13 +22,13 @@ fn sequence_goes_on_and_stays_with_the_last() {
 }
 
 #[test]
-fn first_is_always_the_first() {
+fn repeat_first_always_serves_the_first_entry() {
     let shelf = shelf(Own, [get(URL), get(URL)], repeating(Repeat::First));
     assert_eq!(entries(&shelf, &ask("GET", URL), 3), [0, 0, 0].map(Some));
 }
 
 #[test]
-fn once_is_each_at_most_once_then_a_miss() {
+fn repeat_once_serves_each_entry_once_then_misses() {
     let shelf = shelf(Own, [get(URL).with("accept", "a"), get(URL).with("accept", "b")], repeating(Repeat::Once));
     assert_eq!(entries(&shelf, &ask("GET", URL).with("accept", "b"), 3), [Some(1), Some(0), None]);
     let miss = shelf.miss(&ask("GET", URL));
@@ -37,7 +37,7 @@ fn once_is_each_at_most_once_then_a_miss() {
 }
 
 #[test]
-fn sessions_have_turns_of_their_own() {
+fn each_session_has_its_own_sequence() {
     let shelf = shelf(Own, [get(URL), get(URL)], Options::default());
     let ask = ask("GET", URL);
     let told = |session| brief(&shelf.answer_to(&ask, session));
@@ -49,7 +49,7 @@ fn sessions_have_turns_of_their_own() {
 }
 
 #[test]
-fn parallel_requests_of_a_session_take_different_turns() {
+fn parallel_requests_of_a_session_get_different_entries() {
     let shelf = shelf(Own, (0..32).map(|_| get(URL)), repeating(Repeat::Once));
     let url = NormalUrl::parse(URL).unwrap();
     let headers = HeaderMap::new();
@@ -68,7 +68,7 @@ fn parallel_requests_of_a_session_take_different_turns() {
 }
 
 #[test]
-fn the_score_ranks_before_the_turn() {
+fn score_ranks_before_sequence() {
     let shelf = shelf(
         Own,
         [get(URL).with("accept", "a"), get(URL).with("Accept", "b").with("x", "1"), get(URL).with("accept", "b")],
@@ -81,7 +81,7 @@ fn the_score_ranks_before_the_turn() {
 }
 
 #[test]
-fn masked_headers_neither_raise_nor_lower() {
+fn ignored_headers_do_not_change_the_score() {
     let recorded = || {
         [
             get(URL).with("user-agent", "one").with("accept", "a"),
@@ -96,7 +96,7 @@ fn masked_headers_neither_raise_nor_lower() {
 }
 
 #[test]
-fn the_first_fixture_that_has_the_key_answers() {
+fn first_fixture_with_the_key_answers() {
     let fixtures = vec![
         (Own, vec![get(URL)]),
         (Own, vec![get(URL).with("accept", "a"), get("https://a.test/y"), post("https://a.test/z", "2")]),
@@ -112,14 +112,14 @@ fn the_first_fixture_that_has_the_key_answers() {
 }
 
 #[test]
-fn a_failure_answers_only_when_nothing_else_does() {
+fn recorded_failure_answers_only_without_another_candidate() {
     let shelf = shelf(Own, [get(URL).status(0), get(URL), get("https://a.test/y").status(-1)], Options::default());
     assert_eq!(entries(&shelf, &ask("GET", URL), 2), [1, 1].map(Some));
     assert_eq!(brief(&shelf.answer(&ask("GET", "https://a.test/y"))), "abort 0.2 0");
 }
 
 #[test]
-fn a_cached_body_is_served_when_nothing_better_is() {
+fn cached_body_is_served_without_a_better_candidate() {
     let validated = || get(URL).status(304).with("If-None-Match", "\"a\"");
     let both = shelf(Foreign, [validated(), get(URL)], Options::default());
     assert_eq!(brief(&both.answer(&ask("GET", URL))), "serve 0.1 200");
@@ -134,7 +134,7 @@ fn a_cached_body_is_served_when_nothing_better_is() {
 
 /// What a client with a cache lives: the answer, that it still holds, and the next answer.
 #[test]
-fn who_validates_gets_what_validating_got_wherever_it_stands_in_the_file() {
+fn conditional_request_gets_the_recorded_304_in_any_file_order() {
     let plain = || get(URL).content(json!({"size": 5, "mimeType": "text/plain", "text": "first"}));
     let validated = || get(URL).with("If-None-Match", "\"a\"");
     let unchanged = || validated().status(304).content(json!({"size": 0, "mimeType": ""}));
@@ -156,7 +156,7 @@ fn who_validates_gets_what_validating_got_wherever_it_stands_in_the_file() {
 }
 
 #[test]
-fn who_asks_for_a_part_gets_the_part_wherever_it_stands_in_the_file() {
+fn range_request_gets_the_recorded_range_in_any_file_order() {
     let part = || get(URL).status(206).with("Range", "bytes=0-1");
     let ask_part = ask("GET", URL).with("range", "bytes=0-1");
     let orders: [Vec<Recorded>; 2] = [vec![get(URL), part()], vec![part(), get(URL)]];
@@ -173,7 +173,7 @@ fn who_asks_for_a_part_gets_the_part_wherever_it_stands_in_the_file() {
 }
 
 #[test]
-fn a_websocket_and_a_plain_answer_of_one_url_are_not_taken_for_each_other() {
+fn websocket_and_plain_entries_of_one_url_are_not_confused() {
     let websocket = || get(URL).status(101).with("Upgrade", "websocket");
     let upgrade = ask("GET", URL).with("connection", "Upgrade").with("upgrade", "websocket");
     let orders: [Vec<Recorded>; 2] = [vec![get(URL).status(426), websocket()], vec![websocket(), get(URL).status(426)]];
@@ -191,7 +191,7 @@ fn a_websocket_and_a_plain_answer_of_one_url_are_not_taken_for_each_other() {
 }
 
 #[test]
-fn a_body_that_was_not_kept_is_a_miss_of_its_own_kind() {
+fn entry_without_its_body_is_a_separate_kind_of_miss() {
     let lost = || get(URL).content(json!({"size": 5120, "mimeType": "text/html"}));
     let kept = shelf(Foreign, [lost()], Options::default());
     assert_eq!(kept.miss(&ask("GET", URL)).kind, MissKind::BodyNotRecorded(EntryRef { fixture: 0, entry: 0 }));
@@ -202,7 +202,7 @@ fn a_body_that_was_not_kept_is_a_miss_of_its_own_kind() {
 }
 
 #[test]
-fn the_scope_is_the_globs_recorded_with_or_the_origins_of_a_foreign_har() {
+fn scope_is_the_recorded_globs_or_the_origins_of_a_foreign_har() {
     let shelf = shelf_of(
         vec![
             (Own, vec![get(URL)]),

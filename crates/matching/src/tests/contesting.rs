@@ -17,7 +17,7 @@ fn fates(shelf: &Shelf, ask: &Ask) -> Vec<Fate> {
 const CHOSEN: Fate = Fate::Chosen { again: false };
 
 #[test]
-fn turns_are_told_as_they_stand() {
+fn candidates_show_their_position_in_the_sequence() {
     let shelf = shelf(Own, [get(URL), get(URL), get("https://a.test/y")], Options::default());
     let ask = ask("GET", URL);
     assert_eq!(fates(&shelf, &ask), [CHOSEN, Fate::Waits]);
@@ -26,7 +26,7 @@ fn turns_are_told_as_they_stand() {
 }
 
 #[test]
-fn once_all_have_answered_nobody_is_chosen() {
+fn no_candidate_is_chosen_after_repeat_once_served_all() {
     let options = Options { repeat: Repeat::Once, ..Options::default() };
     let shelf = shelf(Own, [get(URL).with("accept", "a"), get(URL).with("accept", "b")], options);
     let ask = ask("GET", URL).with("accept", "b");
@@ -36,7 +36,7 @@ fn once_all_have_answered_nobody_is_chosen() {
 }
 
 #[test]
-fn what_is_worse_says_in_what() {
+fn lower_ranked_candidates_have_a_reason() {
     let first = vec![get(URL).with("accept", "a").with("host", "a.test"), get(URL), get(URL).status(0)];
     let shelf = shelf_of(vec![(Foreign, first), (Foreign, vec![get(URL).with("accept", "a")])], Options::default());
     let (shelf, ask) = (shelf.unwrap(), ask("GET", URL).with("accept", "a").with("host", "a.test"));
@@ -48,7 +48,7 @@ fn what_is_worse_says_in_what() {
 }
 
 #[test]
-fn who_validates_is_told_of_the_plain_answer_too() {
+fn conditional_request_lists_the_plain_entry_too() {
     let unchanged = get(URL).with("If-None-Match", "\"a\"").status(304);
     let shelf = shelf(Own, [get(URL).with("accept", "a"), unchanged], Options::default());
     let ask = ask("GET", URL).with("accept", "a").with("if-none-match", "\"a\"");
@@ -56,7 +56,7 @@ fn who_validates_is_told_of_the_plain_answer_too() {
 }
 
 #[test]
-fn what_may_not_answer_says_every_difference() {
+fn inadmissible_candidates_list_every_difference() {
     let bob = post(URL, r#"{"n":"Bob"}"#);
     let part = post(URL, r#"{"n":"Ada"}"#).with("range", "bytes=0-1").status(206);
     let shelf = shelf(Own, [bob, part], Options::default());

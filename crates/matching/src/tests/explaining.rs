@@ -10,7 +10,7 @@ fn told(miss: &Miss, near: usize) -> Vec<Told<'_>> {
 }
 
 #[test]
-fn a_query_parameter() {
+fn different_query_parameter_is_named() {
     let shelf = shelf(
         Own,
         [get("https://a.test/s?page=2&q=x"), get("https://a.test/s?page=1&q=y&r"), get("https://a.test/t")],
@@ -24,7 +24,7 @@ fn a_query_parameter() {
 }
 
 #[test]
-fn the_order_of_parameters() {
+fn different_parameter_order_is_a_difference() {
     let shelf = shelf(Own, [get("https://a.test/s?a=1&b=2")], Options::default());
     let miss = shelf.miss(&ask("GET", "https://a.test/s?b=2&a=1"));
     assert_eq!(told(&miss, 0), [(What::Query, "", Some("b=2&a=1"), Some("a=1&b=2"))]);
@@ -32,7 +32,7 @@ fn the_order_of_parameters() {
 }
 
 #[test]
-fn the_order_of_parameters_beside_another_that_differs() {
+fn parameter_order_is_compared_beside_other_differences() {
     let shelf = shelf(Own, [get("https://a.test/s?a=1&b=2&r=1&r=2")], Options::default());
     let order = |asked| (What::Query, "", Some(asked), Some("a=1&b=2&r=1&r=2"));
     let asked = "b=2&a=1&c=3&r=1&r=2";
@@ -44,7 +44,7 @@ fn the_order_of_parameters_beside_another_that_differs() {
 }
 
 #[test]
-fn parameters_without_name_and_value() {
+fn empty_parameters_are_differences() {
     for (asked, recorded) in [("a=1&b=2&", "a=1&b=2"), ("a=1&&b=2", "a=1&b=2"), ("&a=1", "a=1"), ("page=1", "page=1&")]
     {
         let shelf = shelf(Own, [get(&format!("https://a.test/s?{recorded}"))], Options::default());
@@ -57,7 +57,7 @@ fn parameters_without_name_and_value() {
 }
 
 #[test]
-fn the_method() {
+fn different_method_is_named() {
     let shelf = shelf(Own, [get("https://a.test/s")], Options::default());
     let miss = shelf.miss(&ask("POST", "https://a.test/s"));
     assert_eq!(told(&miss, 0), [(What::Method, "", Some("POST"), Some("GET"))]);
@@ -65,7 +65,7 @@ fn the_method() {
 }
 
 #[test]
-fn a_json_value() {
+fn different_json_values_are_named() {
     let shelf = shelf(
         Own,
         [post("https://a.test/s", r#"{"user":{"id":5,"a b":"x"},"n":[1,2]}"#), post("https://a.test/s", r#"{"z":1}"#)],
@@ -81,7 +81,7 @@ fn a_json_value() {
 }
 
 #[test]
-fn json_that_is_spelt_otherwise() {
+fn json_spelling_has_match_body_as_hint() {
     let shelf = shelf(Own, [post("https://a.test/s", r#"{"a":1}"#)], Options::default());
     let miss = shelf.miss(&ask("POST", "https://a.test/s").json(r#"{"a": 1}"#));
     assert_eq!(miss.remedy.as_deref(), Some("--match-body json"));
@@ -89,7 +89,7 @@ fn json_that_is_spelt_otherwise() {
 }
 
 #[test]
-fn a_form_field_and_a_part() {
+fn different_form_field_and_part_are_named() {
     let form = "application/x-www-form-urlencoded";
     let part = |value: &str| format!("--B\r\nContent-Disposition: form-data; name=\"p\"\r\n\r\n{value}\r\n--B--\r\n");
     let shelf = shelf(
@@ -108,7 +108,7 @@ fn a_form_field_and_a_part() {
 }
 
 #[test]
-fn a_payload_on_one_side_only_and_long_ones() {
+fn one_sided_and_long_payloads_are_described() {
     let shelf = shelf(Own, [asked("POST", "https://a.test/s")], Options::default());
     let long = "x".repeat(5000);
     let miss = shelf.miss(&ask("POST", "https://a.test/s").body("text/plain", long));
@@ -118,7 +118,7 @@ fn a_payload_on_one_side_only_and_long_ones() {
 }
 
 #[test]
-fn a_path_segment() {
+fn different_path_segment_is_named() {
     let shelf = shelf(
         Own,
         [
@@ -139,7 +139,7 @@ fn a_path_segment() {
 }
 
 #[test]
-fn the_host() {
+fn different_host_is_named() {
     let shelf = shelf(Own, [get("https://staging.test/x?y=1")], Options::default());
     let miss = shelf.miss(&ask("GET", "http://localhost:3000/x?y=1"));
     assert_eq!(told(&miss, 0), [(What::Host, "", Some("http://localhost:3000"), Some("https://staging.test"))]);
@@ -147,7 +147,7 @@ fn the_host() {
 }
 
 #[test]
-fn a_required_header() {
+fn different_required_header_is_named() {
     let options = Options { match_headers: strings(&["x-tenant"]), ..Options::default() };
     let shelf = shelf(Own, [get("https://a.test/x").with("x-tenant", "a")], options);
     let miss = shelf.miss(&ask("GET", "https://a.test/x").with("x-tenant", "b"));
@@ -155,7 +155,7 @@ fn a_required_header() {
 }
 
 #[test]
-fn the_graphql_operation_is_named() {
+fn graphql_operation_is_named() {
     let shelf = shelf(Own, [post("https://a.test/g", r#"{"query":"query Old { a }"}"#)], Options::default());
     let miss = shelf.miss(&ask("POST", "https://a.test/g").json(r#"{"query":"query New { a }"}"#));
     assert_eq!(miss.operation.as_deref(), Some("New"));
@@ -163,7 +163,7 @@ fn the_graphql_operation_is_named() {
 }
 
 #[test]
-fn nothing_near_shows_what_the_host_has() {
+fn miss_without_a_similar_entry_shows_entries_of_the_host() {
     let shelf = shelf(Own, [get("https://a.test/a/b/c"), get("https://b.test/z")], Options::default());
     let miss = shelf.miss(&ask("GET", "https://a.test/q"));
     assert_eq!(told(&miss, 0), [(What::Path, "", Some("/q"), Some("/a/b/c"))]);
@@ -172,7 +172,7 @@ fn nothing_near_shows_what_the_host_has() {
 }
 
 #[test]
-fn paths_that_people_mistake_for_each_other() {
+fn similar_paths_are_nearest() {
     let shelf = shelf(
         Own,
         [
@@ -208,7 +208,7 @@ fn paths_that_people_mistake_for_each_other() {
 }
 
 #[test]
-fn neighbours_of_paths_in_which_segments_vary() {
+fn variable_path_segments_are_equal_when_searching_the_nearest() {
     let shelf = shelf(
         Own,
         [
@@ -228,7 +228,7 @@ fn neighbours_of_paths_in_which_segments_vary() {
 }
 
 #[test]
-fn repeated_parameters_and_those_that_only_one_side_has() {
+fn repeated_and_one_sided_parameters_are_named() {
     let shelf = shelf(Own, [get("https://a.test/s?id=1&id=2&x")], Options::default());
     for (url, expected) in [
         ("https://a.test/s?id=1&x", (What::Query, "id", Some("1"), Some("1, 2"))),
@@ -243,7 +243,7 @@ fn repeated_parameters_and_those_that_only_one_side_has() {
 }
 
 #[test]
-fn form_fields_by_name() {
+fn form_fields_are_compared_by_name() {
     let form = "application/x-www-form-urlencoded";
     let shelf = shelf(Own, [asked("POST", "https://a.test/f").sent(form, "a=1&b=2&c=3")], Options::default());
     for (body, expected) in [
@@ -257,7 +257,7 @@ fn form_fields_by_name() {
 }
 
 #[test]
-fn json_members_items_and_types() {
+fn json_members_items_and_types_are_compared() {
     let shelf = shelf(
         Own,
         [post("https://a.test/s", r#"{"a":1,"list":[{"n":1},{"n":2},{"n":3}],"s":"1"}"#)],
@@ -280,7 +280,7 @@ fn json_members_items_and_types() {
 }
 
 #[test]
-fn parts_by_name_and_files_by_size_and_digest() {
+fn parts_are_compared_by_name_and_files_by_size_and_digest() {
     let multipart = |file: &str, note: &str| {
         format!(
             "--B\r\nContent-Disposition: form-data; name=\"note\"\r\n\r\n{note}\r\n\
@@ -309,7 +309,7 @@ fn parts_by_name_and_files_by_size_and_digest() {
 }
 
 #[test]
-fn long_texts_and_bytes_show_where_they_differ() {
+fn long_texts_and_bytes_are_shown_around_their_difference() {
     let long = |mark: &str| format!("{}{mark}{}", "a".repeat(3000), "b".repeat(2000));
     let shelf = shelf(
         Own,
@@ -340,7 +340,7 @@ fn long_texts_and_bytes_show_where_they_differ() {
 }
 
 #[test]
-fn payloads_of_many_megabytes_are_told_by_length_digest_and_where_they_differ() {
+fn large_payloads_are_described_by_length_digest_and_position() {
     let mut long = vec![b'x'; 50 << 20];
     long.extend_from_slice(b" password=hunter2");
     let text = String::from_utf8(long.clone()).unwrap();
@@ -356,7 +356,7 @@ fn payloads_of_many_megabytes_are_told_by_length_digest_and_where_they_differ() 
 }
 
 #[test]
-fn a_payload_too_long_to_be_looked_into_is_not_nearest_for_that() {
+fn uncompared_long_payload_is_not_nearest_because_of_its_length() {
     let json = r#"{"a":1,"b":2,"c":3,"d":4,"e":5}"#;
     for (content_type, long) in [
         ("application/octet-stream", "0".repeat(6_000_000)),
@@ -376,7 +376,7 @@ fn a_payload_too_long_to_be_looked_into_is_not_nearest_for_that() {
 }
 
 #[test]
-fn the_entry_of_the_same_operation_is_nearest_among_hundreds_of_one_endpoint() {
+fn entry_of_the_same_graphql_operation_is_nearest() {
     let body = |name: &str, id: usize| {
         format!(r#"{{"operationName":"{name}","query":"query {name} {{ a }}","variables":{{"id":{id}}}}}"#)
     };
@@ -388,7 +388,7 @@ fn the_entry_of_the_same_operation_is_nearest_among_hundreds_of_one_endpoint() {
 }
 
 #[test]
-fn a_place_with_thousands_of_entries_shows_the_nearest() {
+fn nearest_is_found_among_thousands_of_entries() {
     let entries = (0..3000).map(|n| get(&format!("https://a.test/s?n={n}&k=1")));
     let shelf = shelf(Own, entries.chain([get("https://a.test/s?n=1&k=2")]), Options::default());
     let miss = shelf.miss(&ask("GET", "https://a.test/s?n=1500&k=9"));
@@ -398,7 +398,7 @@ fn a_place_with_thousands_of_entries_shows_the_nearest() {
 }
 
 #[test]
-fn among_neighbours_the_one_with_the_same_query_is_nearest() {
+fn entry_with_the_same_query_is_nearest_among_similar_paths() {
     let entries = (0..300).map(|n| get(&format!("https://a.test/items/{n}?page={n}")));
     let shelf = shelf(Own, entries, Options::default());
     let miss = shelf.miss(&ask("GET", "https://a.test/items/new?page=200"));

@@ -15,7 +15,7 @@ fn chain() -> [Recorded; 3] {
 }
 
 #[test]
-fn own_fixtures_serve_each_hop_and_foreign_ones_are_followed() {
+fn redirects_are_served_from_own_fixtures_and_followed_in_foreign_ones() {
     let told = |whose, options| brief(&shelf(whose, chain(), options).answer(&ask("GET", "https://a.test/1")));
     assert_eq!(told(Own, Options::default()), "redirect 0.0 302");
     assert_eq!(told(Foreign, Options::default()), "serve 0.2 200 via 0 via 1");
@@ -24,7 +24,7 @@ fn own_fixtures_serve_each_hop_and_foreign_ones_are_followed() {
 }
 
 #[test]
-fn cookies_of_hops_on_the_clients_host_come_along() {
+fn cookies_of_followed_redirects_of_the_same_host_are_sent() {
     let shelf = shelf(Foreign, chain(), Options::default());
     let outcome = shelf.answer(&ask("GET", "https://a.test/1"));
     let cookies: Vec<_> = chosen(&outcome).unwrap().cookies.iter().map(|c| String::from_utf8_lossy(c)).collect();
@@ -38,14 +38,14 @@ fn cookies_of_hops_on_the_clients_host_come_along() {
 }
 
 #[test]
-fn hops_count_as_used() {
+fn followed_redirects_count_as_used() {
     let shelf = shelf(Foreign, chain(), Options::default());
     shelf.answer(&ask("GET", "https://a.test/1"));
     assert_eq!(shelf.matcher.used(), [3]);
 }
 
 #[test]
-fn a_navigation_is_handed_the_redirect() {
+fn navigation_gets_the_redirect() {
     let shelf = shelf(Foreign, chain(), Options::default());
     let outcome = shelf.answer(&ask("GET", "https://a.test/1").with("sec-fetch-mode", "navigate"));
     assert_eq!(brief(&outcome), "redirect 0.0 302");
@@ -54,7 +54,7 @@ fn a_navigation_is_handed_the_redirect() {
 }
 
 #[test]
-fn a_redirect_whose_target_is_missing_is_served() {
+fn redirect_without_its_target_is_served() {
     let [one, two, _] = chain();
     let shelf = shelf(Foreign, [one, two], Options::default());
     let outcome = shelf.answer(&ask("GET", "https://a.test/1"));
@@ -63,7 +63,7 @@ fn a_redirect_whose_target_is_missing_is_served() {
 }
 
 #[test]
-fn methods_and_payloads_go_as_browsers_send_them() {
+fn followed_redirect_changes_method_and_payload_like_a_browser() {
     let shelf = shelf(
         Foreign,
         [
@@ -80,7 +80,7 @@ fn methods_and_payloads_go_as_browsers_send_them() {
 }
 
 #[test]
-fn a_circle_is_a_miss_that_shows_it() {
+fn redirect_loop_is_a_miss_with_its_entries() {
     let entries = || [get("https://a.test/1").to(302, "/2#x"), get("https://a.test/2").to(302, "/1")];
     let shelf = shelf(Foreign, entries(), Options::default());
     let hops = [0, 1].map(|entry| EntryRef { fixture: 0, entry }).to_vec();
@@ -94,7 +94,7 @@ fn a_circle_is_a_miss_that_shows_it() {
 }
 
 #[test]
-fn a_way_that_comes_back_to_another_answer_is_no_circle() {
+fn return_to_a_url_with_another_response_is_not_a_loop() {
     let wall = || [get("https://a.test/1").to(302, "/1").sets("s=1"), get("https://a.test/1")];
     for options in [Options::default(), Options { repeat: Repeat::First, ..Options::default() }] {
         let shelf = shelf(Foreign, wall(), options);
@@ -103,7 +103,7 @@ fn a_way_that_comes_back_to_another_answer_is_no_circle() {
 }
 
 #[test]
-fn twenty_hops_and_no_more() {
+fn at_most_twenty_redirects_are_followed() {
     let entries = |hops: usize| {
         let hop = |n| get(&format!("https://a.test/{n}")).to(302, &format!("/{}", n + 1));
         (0..hops).map(hop).chain([get(&format!("https://a.test/{hops}"))]).collect::<Vec<_>>()
@@ -115,7 +115,7 @@ fn twenty_hops_and_no_more() {
 }
 
 #[test]
-fn a_3xx_without_location_is_an_answer() {
+fn redirect_status_without_location_is_served() {
     let shelf =
         shelf(Own, [get("https://a.test/1").status(302), get("https://a.test/2").to(304, "/1")], Options::default());
     assert_eq!(brief(&shelf.answer(&ask("GET", "https://a.test/1"))), "serve 0.0 302");

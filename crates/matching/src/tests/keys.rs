@@ -18,7 +18,7 @@ fn method_and_url_are_exact() {
 }
 
 #[test]
-fn ignored_query_names_count_on_neither_side() {
+fn ignored_query_names_are_not_compared() {
     let options = Options { ignore_query: strings(&["ts", "_"]), ..Options::default() };
     let shelf = shelf(Own, [get("https://a.test/x?ts=1&a=1"), get("https://a.test/y")], options);
     for url in ["https://a.test/x?a=1", "https://a.test/x?_=9&a=1&ts=2&ts=3"] {
@@ -29,7 +29,7 @@ fn ignored_query_names_count_on_neither_side() {
 }
 
 #[test]
-fn same_hosts_answer_for_each_other_and_say_so() {
+fn same_hosts_match_and_the_outcome_names_the_recorded_one() {
     let pair = ("https://staging.test".to_owned(), "http://localhost:*".to_owned());
     let options = Options { same_host: vec![pair], ..Options::default() };
     let shelf = shelf(Foreign, [get("https://staging.test/x")], options);
@@ -44,7 +44,7 @@ fn same_hosts_answer_for_each_other_and_say_so() {
 }
 
 #[test]
-fn a_payload_is_compared_for_every_method() {
+fn payload_is_compared_for_every_method() {
     let shelf = shelf(
         Own,
         [asked("PUT", URL).sent("text/plain", "one"), asked("PUT", URL).sent("text/plain", "two"), asked("PUT", URL)],
@@ -57,7 +57,7 @@ fn a_payload_is_compared_for_every_method() {
 }
 
 #[test]
-fn an_entry_without_a_payload_was_recorded_without_or_may_have_lost_it() {
+fn missing_payload_is_empty_in_an_own_har_and_unknown_in_a_foreign_one() {
     let own = shelf(Own, [asked("POST", URL)], Options::default());
     assert_eq!(own.entry(&ask("POST", URL).json("{}")), None);
     assert_eq!(own.entry(&ask("POST", URL)), Some(0));
@@ -67,7 +67,7 @@ fn an_entry_without_a_payload_was_recorded_without_or_may_have_lost_it() {
 }
 
 #[test]
-fn content_encoding_is_taken_off_before() {
+fn content_encoding_is_decoded_before_comparison() {
     use std::io::Write;
     let body = r#"{"a":1}"#;
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
@@ -88,7 +88,7 @@ fn content_encoding_is_taken_off_before() {
 }
 
 #[test]
-fn how_a_payload_was_framed_never_counts() {
+fn framing_is_not_compared() {
     let recorded = post(URL, "{}").with("content-length", "2").with("expect", "100-continue");
     let shelf = shelf(Own, [recorded], Options::default());
     let framed = ask("POST", URL).json("{}").with("transfer-encoding", "chunked");
@@ -107,13 +107,13 @@ fn json_is_equal_by_value() {
 }
 
 #[test]
-fn under_exact_json_is_bytes() {
+fn exact_mode_compares_json_as_bytes() {
     let shelf = shelf(Own, [post(URL, r#"{"a":1}"#)], Options::default());
     assert_eq!(shelf.entry(&ask("POST", URL).json(r#"{"a": 1}"#)), None);
 }
 
 #[test]
-fn graphql_folds_white_space_under_json_only() {
+fn graphql_white_space_is_ignored_only_in_json_mode() {
     let recorded = r#"{"query":"query Q($id: ID!) {\n  user(id: $id) {\n    name\n  }\n}","variables":{"id":"1"}}"#;
     let folded = r#"{"variables":{"id":"1"},"query":"query Q($id: ID!) { user(id: $id) { name } }"}"#;
     let other = r#"{"variables":{"id":"2"},"query":"query Q($id: ID!) { user(id: $id) { name } }"}"#;
@@ -126,7 +126,7 @@ fn graphql_folds_white_space_under_json_only() {
 }
 
 #[test]
-fn form_fields_are_equal_in_order() {
+fn form_fields_are_compared_in_order() {
     let form = "application/x-www-form-urlencoded";
     let shelf = shelf(Own, [asked("POST", URL).sent(form, "a=b+c&d=%C3%A9")], under(MatchBody::Form));
     let with = |body: &str| shelf.entry(&ask("POST", URL).body(form, body));
@@ -136,7 +136,7 @@ fn form_fields_are_equal_in_order() {
 }
 
 #[test]
-fn ignored_json_paths_count_on_neither_side() {
+fn ignored_json_paths_are_not_compared() {
     let options = || Options { ignore_body: strings(&["$.ts", "$..id", "$.list[1]"]), ..Options::default() };
     let shelf = shelf(Own, [post(URL, r#"{"ts":1,"a":{"id":1,"b":2},"list":[1,2,3]}"#)], options());
     for equal in [r#"{"a":{"b":2,"id":7},"list":[1,9,3]}"#, r#"{"ts":9,"a":{"b":2},"list":[1,2,3],"id":0}"#] {
@@ -176,7 +176,7 @@ fn multipart_is_compared_part_by_part() {
 }
 
 #[test]
-fn required_headers_are_there_on_both_sides_or_neither() {
+fn required_headers_are_on_both_sides_or_neither() {
     let options = Options { match_headers: strings(&["x-tenant"]), ..Options::default() };
     let shelf = shelf(Own, [get(URL).with("X-Tenant", "Acme"), get("https://a.test/y")], options);
     assert_eq!(shelf.entry(&ask("GET", URL).with("x-tenant", "aCME")), Some(0));
@@ -188,7 +188,7 @@ fn required_headers_are_there_on_both_sides_or_neither() {
 }
 
 #[test]
-fn a_payload_that_was_cut_matches_what_begins_so() {
+fn truncated_payload_matches_its_prefix() {
     let mut cut = asked("POST", URL).sent("text/plain", "0123");
     cut.0["request"]["postData"]["_truncated"] = json!({"reason": "max-body", "kept": 4, "total": 10});
     let shelf = shelf(Own, [cut], Options::default());
@@ -198,7 +198,7 @@ fn a_payload_that_was_cut_matches_what_begins_so() {
 }
 
 #[test]
-fn a_key_with_many_payloads_finds_the_one() {
+fn entry_is_found_among_many_payloads_of_one_key() {
     let entries = (0..60).map(|n| post(URL, &format!(r#"{{"n":{n}}}"#)));
     let shelf = shelf(Own, entries, under(MatchBody::Json));
     for n in [0, 31, 59] {
@@ -209,7 +209,7 @@ fn a_key_with_many_payloads_finds_the_one() {
 }
 
 #[test]
-fn the_payload_is_waited_for_where_it_tells_entries_apart() {
+fn payload_is_required_if_it_selects_the_entry() {
     let foreign = shelf(
         Foreign,
         [get(URL), post("https://a.test/p", "1"), asked("POST", "https://a.test/r").to(307, "/p")],
@@ -230,7 +230,7 @@ fn the_payload_is_waited_for_where_it_tells_entries_apart() {
 }
 
 #[test]
-fn one_bad_entry_harms_no_other() {
+fn unreadable_entry_does_not_affect_others() {
     let mut bad = asked("POST", URL);
     bad.0["request"]["postData"] = json!({"mimeType": "text/plain", "_file": "gone.txt"});
     let shelf = shelf(Own, [bad, post(URL, "1")], Options::default());

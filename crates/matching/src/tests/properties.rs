@@ -45,7 +45,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn what_was_recorded_finds_an_entry_of_its_key(
+    fn recorded_request_finds_an_entry_of_its_key(
         sketches in prop::collection::vec(sketch(), 1..12),
         which in any::<prop::sample::Index>(),
         mode in modes(),
@@ -69,7 +69,7 @@ proptest! {
     }
 
     #[test]
-    fn two_matchers_over_the_same_fixtures_always_agree(
+    fn matchers_of_the_same_fixtures_agree(
         sketches in prop::collection::vec(sketch(), 1..12),
         sent in prop::collection::vec(sketch(), 1..12),
     ) {
@@ -85,7 +85,7 @@ proptest! {
 
     /// Whatever two requests an option makes one, it makes one whichever of them was recorded.
     #[test]
-    fn options_that_ignore_are_symmetrical(a in sketch(), b in sketch(), mode in modes(), path in any::<bool>()) {
+    fn ignoring_options_are_symmetric(a in sketch(), b in sketch(), mode in modes(), path in any::<bool>()) {
         let matches = |recorded: &Sketch, sent: &Sketch| {
             let options = Options {
                 match_body: mode,

@@ -39,7 +39,7 @@ fn given(name: &str, number: u64, value: &str) -> Options {
 }
 
 #[test]
-fn any_value_fits_in_a_query() {
+fn query_placeholder_matches_any_value() {
     let shelf = shelf(
         Own,
         [
@@ -71,7 +71,7 @@ fn any_value_fits_in_a_query() {
 }
 
 #[test]
-fn any_value_fits_in_a_segment_and_in_userinfo() {
+fn segment_and_userinfo_placeholders_match_any_value() {
     let shelf = shelf(
         Own,
         [
@@ -101,7 +101,7 @@ fn any_value_fits_in_a_segment_and_in_userinfo() {
 }
 
 #[test]
-fn what_says_it_literally_is_nearer_than_what_says_anything() {
+fn literal_value_ranks_before_a_placeholder() {
     let shelf = shelf(
         Own,
         [
@@ -117,7 +117,7 @@ fn what_says_it_literally_is_nearer_than_what_says_anything() {
 }
 
 #[test]
-fn any_value_fits_in_a_payload_under_every_mode() {
+fn payload_placeholder_matches_any_value_in_every_mode() {
     let json = r#"{"user":"ada","password":"REDACTED-password-1","pin":73322833001}"#;
     let form = "user=ada&password=REDACTED-password-1&x=%41";
     for (mode, same, fits) in [
@@ -151,7 +151,7 @@ fn any_value_fits_in_a_payload_under_every_mode() {
 }
 
 #[test]
-fn any_value_fits_in_a_part() {
+fn part_placeholder_matches_any_value() {
     let payload = |boundary: &str, length: &str, value: &str, file: &str| {
         format!(
             "--{boundary}\r\nContent-Disposition: form-data; name=\"password\"{length}\r\n\r\n{value}\r\n\
@@ -170,7 +170,7 @@ fn any_value_fits_in_a_part() {
 }
 
 #[test]
-fn any_value_fits_in_a_header_that_has_to_be_equal() {
+fn required_header_placeholder_matches_any_value() {
     let options = Options { match_headers: strings(&["authorization"]), ..Options::default() };
     let entry = get("https://a.test/me").with("authorization", &format!("Bearer {JWT_THEN}"));
     let shelf = shelf(Own, [entry], options);
@@ -181,7 +181,7 @@ fn any_value_fits_in_a_header_that_has_to_be_equal() {
 }
 
 #[test]
-fn whoever_sends_back_a_placeholder_gets_its_entry() {
+fn returned_placeholder_selects_its_entry() {
     let shelf = shelf(
         Own,
         [
@@ -201,7 +201,7 @@ fn whoever_sends_back_a_placeholder_gets_its_entry() {
 }
 
 #[test]
-fn each_cookie_counts_and_their_order_does_not() {
+fn cookies_are_compared_one_by_one_in_any_order() {
     let page = |cookies: &str| get("https://a.test/").with("cookie", cookies);
     let shelf = shelf(
         Own,
@@ -219,7 +219,7 @@ fn each_cookie_counts_and_their_order_does_not() {
 }
 
 #[test]
-fn right_and_wrong_password_are_told_apart_by_placeholder_and_by_value() {
+fn placeholder_or_configured_value_selects_the_login() {
     let entries = || [login(1, 401), login(2, 200)];
     let one = shelf(Own, entries(), Options::default());
     assert_eq!(one.entry(&with_password("REDACTED-password-2")), Some(1));
@@ -240,7 +240,7 @@ fn right_and_wrong_password_are_told_apart_by_placeholder_and_by_value() {
 }
 
 #[test]
-fn what_makes_no_difference_is_no_guess() {
+fn choice_between_equal_responses_is_not_ambiguous() {
     let poll = [bearer("REDACTED-token-1", "pending"), bearer("REDACTED-token-1", "done")];
     let shelf_of_poll = shelf(Own, poll, Options::default());
     assert_eq!(guessed(&shelf_of_poll, &me("live")), None, "one token: a poll");
@@ -259,7 +259,7 @@ fn what_makes_no_difference_is_no_guess() {
 }
 
 #[test]
-fn answers_that_differ_in_tokens_alone_are_told_as_that() {
+fn responses_that_differ_only_in_tokens_are_named_so() {
     let assertion = |n: u64| {
         let body = format!("client_assertion=REDACTED-client_assertion-{n}");
         let token = format!(r#"{{"access_token":"REDACTED-access_token-{n}"}}"#);
@@ -271,7 +271,7 @@ fn answers_that_differ_in_tokens_alone_are_told_as_that() {
 }
 
 #[test]
-fn a_flow_that_sends_back_what_it_was_given_goes_its_way() {
+fn refresh_tokens_select_the_next_entry_of_a_flow() {
     let refresh = |n: u64| {
         let body = format!("grant_type=refresh_token&refresh_token=REDACTED-refresh_token-{n}");
         let next = format!(r#"{{"refresh_token":"REDACTED-refresh_token-{}"}}"#, n + 1);
@@ -286,7 +286,7 @@ fn a_flow_that_sends_back_what_it_was_given_goes_its_way() {
 }
 
 #[test]
-fn places_that_a_rule_lets_vary_still_tell() {
+fn placeholders_in_variable_places_still_select_the_entry() {
     let rule = MatchRule {
         paths: vec![PathPattern::new("/users/{id}").unwrap()],
         ignore_query: strings(&["ts"]),
@@ -310,7 +310,7 @@ fn redirects_lead_to_urls_with_placeholders() {
 }
 
 #[test]
-fn a_redacted_place_is_no_difference() {
+fn redacted_values_are_not_differences() {
     let entries = [
         post(
             "https://a.test/t/REDACTED-t-1/x?sig=REDACTED-sig-1&page=2",
@@ -329,7 +329,7 @@ fn a_redacted_place_is_no_difference() {
 }
 
 #[test]
-fn long_payloads_and_those_that_were_cut_off() {
+fn long_and_truncated_payloads_match_with_placeholders() {
     let mut cut = post("https://a.test/x", r#"{"password":"REDACTED-password-1","n":[1"#);
     cut.0["request"]["postData"]["_truncated"] = json!({"kept": 40, "total": 100, "reason": "max-body"});
     let shelf = shelf(Own, [cut], Options::default());

@@ -70,7 +70,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
-    fn what_was_sent_matches_what_was_stored_of_it(
+    fn request_matches_its_redacted_entry(
         segments in prop::collection::vec(spot("[a-z0-9~!-]{1,6}", &[("", ""), ("bot:", ""), ("", ":x")]), 0..4),
         query in parameters(),
         form in parameters(),
@@ -97,7 +97,7 @@ proptest! {
     }
 
     #[test]
-    fn what_was_sent_as_json_matches_what_was_stored_of_it((live, stored) in json_value(), by_value in any::<bool>()) {
+    fn json_request_matches_its_redacted_entry((live, stored) in json_value(), by_value in any::<bool>()) {
         let match_body = if by_value { MatchBody::Json } else { MatchBody::Exact };
         let shelf = shelf(Own, [post("https://a.test/x", &stored.to_string())], Options { match_body, ..Options::default() });
         let ask = |text: &str| shelf.entry(&ask("POST", "https://a.test/x").json(text));
@@ -110,7 +110,7 @@ proptest! {
     }
 
     #[test]
-    fn which_entry_answers_does_not_depend_on_how_hashes_fall(
+    fn choice_does_not_depend_on_hash_seeds(
         recorded in prop::collection::vec((0_u32..4, 0_u32..3, 0_u32..3, "[ab]"), 1..10),
         sent in prop::collection::vec((0_u32..5, 0_u32..4, 0_u32..4), 1..10),
     ) {

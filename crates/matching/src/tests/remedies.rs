@@ -21,7 +21,7 @@ fn entries() -> Vec<Recorded> {
 
 /// What is advised is tried: the request that missed is answered by the entry that was nearest.
 #[test]
-fn remedies_work() {
+fn advised_options_lead_to_the_nearest_entry() {
     for (missed, remedy) in [
         (ask("GET", "https://a.test/s?page=3&q=y"), "--ignore-query page,q"),
         (ask("GET", "https://a.test/s?page=2"), "--ignore-query q"),
@@ -84,7 +84,7 @@ fn remedies_work() {
 
 /// The same where options and rules already say something: lists are told whole, and a rule is taken back by a later one.
 #[test]
-fn remedies_work_beside_what_is_already_said() {
+fn advised_options_work_with_existing_options_and_rules() {
     let rule = |toml: &str| options_of(&format!("in harproxy.toml:\n{toml}"), Options::default()).rules;
     let ignoring = Options {
         ignore_query: strings(&["page"]),
@@ -131,7 +131,7 @@ fn remedies_work_beside_what_is_already_said() {
 
 /// Nothing is advised that does not help.
 #[test]
-fn what_nothing_mends_has_no_remedy() {
+fn miss_without_a_working_option_has_no_advice() {
     for missed in [
         ask("DELETE", "https://a.test/s?page=2&q=x"),
         ask("GET", "https://a.test/s?q=x&page=2"),

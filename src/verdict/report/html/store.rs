@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_text_whatever_its_charset_and_however_it_was_cut() {
+    fn text_is_decoded_in_any_charset_and_when_truncated() {
         assert_eq!(shown("text/plain; charset=latin1", b"caf\xe9", 4)["text"], "café");
         assert_eq!(shown("application/json", "{\"a\":\"é\"}".as_bytes(), 10)["text"], "{\"a\":\"é\"}");
         let cut = shown("application/json", &"{\"a\":\"é".as_bytes()[..7], 5000);
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_bytes_and_an_image_is_there_whole_or_not_as_one() {
+    fn binary_payload_is_cut_and_an_image_is_stored_whole_or_as_bytes() {
         let binary = shown("application/octet-stream", &[0; 5000], 5000);
         assert!(binary.get("text").is_none());
         assert_eq!(BASE64_STANDARD.decode(binary["bytes"].as_str().unwrap()).unwrap().len(), DUMPED);
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_equal_is_kept_once() {
+    fn equal_values_are_stored_once() {
         let mut store = Store::default();
         let excerpt = PayloadExcerpt::of("text/plain", b"same");
         let longer = PayloadExcerpt { size: 5000, ..excerpt.clone() };
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_has_room_for_so_much_and_counts_escapes() {
+    fn page_size_is_bounded_including_escapes() {
         let mut store = Store { room: 100, ..Store::default() };
         assert_eq!(store.payload(Some(&PayloadExcerpt::of("text/html", &[b'<'; 16]))), Some(0));
         let none = store.payload(Some(&PayloadExcerpt::of("text/html", &[b'<'; 17]))).unwrap();
