@@ -163,7 +163,11 @@ fn an_older_ca_is_named_with_what_takes_it_away() {
 fn failed_installation_is_status_3_with_advice() {
     let stage = Stage::new();
     let output = stage.run(&["--install", "--store", "browsers"]).expect(3);
-    assert!(output.stderr.contains("`certutil` is not there") && output.stderr.contains("hint: "), "{}", output.stderr);
+    assert!(
+        output.stderr.contains("`certutil` is not installed") && output.stderr.contains("hint: "),
+        "{}",
+        output.stderr
+    );
     certutil(&stage.sandbox);
     std::fs::write(stage.profile.join("full"), "").unwrap();
     let output = stage.run(&["--install", "--store", "browsers"]).expect(3);
