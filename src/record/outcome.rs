@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use super::Recorder;
 use super::finalise::{Arrangement, JournalIndex};
 use crate::verdict::request::RecordedEntry;
-use crate::verdict::{CheckId, Finding, Location, Mode, Severity, Verdict, connections};
+use crate::verdict::{CheckId, Finding, Location, RunMode, Severity, Verdict, connections};
 
 /// A line of the table at the end of a recording.
 #[derive(Clone, Debug, Default)]
@@ -134,7 +134,7 @@ impl Recorder {
         counts.redacted = self.redactor.vault().found();
         counts.opaque = self.redactor.opaque_payloads();
         Verdict {
-            mode: Mode::RECORD,
+            mode: RunMode::RECORD,
             counts,
             findings: self.tally.findings(),
             fixtures: Vec::new(),

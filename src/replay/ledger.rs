@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use crate::verdict::findings::MAX_FINDINGS;
 use crate::verdict::{
-    CheckId, Counts, FailOn, Finding, FindingListener, Findings, FixtureUse, Handshakes, Location, Mode, Severity,
+    CheckId, Counts, FailOn, Finding, FindingListener, Findings, FixtureUse, Handshakes, Location, RunMode, Severity,
     Verdict, connections,
 };
 use harproxy_har::EntryHead;
@@ -129,7 +129,7 @@ impl Ledger {
             fixtures[at.fixture].unused.push(at.entry);
         }
         let duration_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        Verdict { mode: Mode::REPLAY, counts, findings, fixtures, duration_ms }
+        Verdict { mode: RunMode::REPLAY, counts, findings, fixtures, duration_ms }
     }
 
     /// The entries that have not answered, as many as there is `room` for.
