@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use harproxy::upkeep::fmt::{self, Formatted};
+use harproxy::fixtures::fmt::{self, Formatted};
 use harproxy_har::{ContentMode, FixtureWriter};
 use serde_json::Value;
 

@@ -12,8 +12,8 @@ use crate::cli::args::upkeep::CheckArgs;
 use crate::cli::event::Event;
 use crate::cli::fixtures;
 use crate::cli::ui::{Ui, bad, caution, counted, faint, harmless};
+use crate::fixtures::check::{self, Check, Finding, Kind, Report, Severity};
 use crate::record::fixtures_with_leftovers;
-use crate::upkeep::check::{self, Check, Finding, Kind, Report, Severity};
 use crate::verdict::exit;
 
 /// Runs the command: prints a line per finding, and a summary line per fixture.

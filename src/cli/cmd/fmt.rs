@@ -7,8 +7,8 @@ use crate::cli::args::upkeep::FmtArgs;
 use crate::cli::event::Event;
 use crate::cli::fixtures;
 use crate::cli::ui::Ui;
+use crate::fixtures::fmt::{self, Formatted};
 use crate::record;
-use crate::upkeep::fmt::{self, Formatted};
 use crate::verdict::exit;
 use harproxy_har::format::Changes;
 

@@ -9,7 +9,7 @@ use crate::cli::args::upkeep::LsArgs;
 use crate::cli::event::Event;
 use crate::cli::fixtures;
 use crate::cli::ui::{self, Ui, harmless};
-use crate::upkeep::ls::{self, Line};
+use crate::fixtures::ls::{self, Line};
 use crate::verdict::exit;
 use harproxy_har::Fixture;
 

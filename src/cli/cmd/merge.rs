@@ -11,7 +11,7 @@ use crate::cli::args::git::MergeArgs;
 use crate::cli::event::Event;
 use crate::cli::fixtures;
 use crate::cli::ui::{self, Ui};
-use crate::upkeep::merge::{Change, Conflict, Joined, Lost, Merged, Share, Union, Versions, three_way, union};
+use crate::fixtures::merge::{Change, Conflict, Joined, Lost, Merged, Share, Union, Versions, three_way, union};
 use crate::verdict::exit;
 
 /// Error of merging fixtures.
@@ -31,13 +31,13 @@ pub enum Error {
     },
     /// Error of the merge itself.
     #[error(transparent)]
-    Union(#[from] crate::upkeep::merge::Error),
+    Union(#[from] crate::fixtures::merge::Error),
 }
 
 impl Error {
     /// Returns advice on how to fix the problem.
     pub(in crate::cli) fn hint(&self) -> String {
-        use crate::upkeep::merge::Error as Of;
+        use crate::fixtures::merge::Error as Of;
         match self {
             Error::Alone { only } => {
                 format!(
@@ -75,7 +75,7 @@ pub fn run(args: &MergeArgs, ui: &Ui) -> Result<u8, Failure> {
     }
     let joined = fixtures::with_lock(output, || {
         union(&Union { files: &files, output, adopt: args.adopt }).map_err(|error| match error {
-            crate::upkeep::merge::Error::Fixture(error) => Failure::from(error),
+            crate::fixtures::merge::Error::Fixture(error) => Failure::from(error),
             error => Error::from(error).into(),
         })
     })?;

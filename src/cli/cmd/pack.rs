@@ -5,7 +5,7 @@ use crate::cli::args::upkeep::{PackArgs, UnpackArgs};
 use crate::cli::event::Event;
 use crate::cli::fixtures;
 use crate::cli::ui::Ui;
-use crate::upkeep::pack::{self, Done};
+use crate::fixtures::pack::{self, Done};
 use crate::verdict::exit;
 
 /// Runs `pack`.

@@ -7,8 +7,8 @@ use crate::cli::config::Config;
 use crate::cli::event::Event;
 use crate::cli::ui::{self, Ui};
 use crate::cli::{plan, summary};
+use crate::fixtures::check::{Check, Finding, Kind, Report, Severity, check as check_fixture};
 use crate::record::{self, Leftover, RecordPlan, RecordingSummary, Recovery};
-use crate::upkeep::check::{Check, Finding, Kind, Report, Severity, check as check_fixture};
 use crate::verdict::exit;
 
 /// Runs the command. The status is 1 if the recovered entries may contain secrets. Without a recording it is 0 if the

@@ -7,8 +7,8 @@ use crate::cli::args::upkeep::RedactArgs;
 use crate::cli::event::Event;
 use crate::cli::fixtures;
 use crate::cli::ui::{Ui, caution, counted};
+use crate::fixtures::redact::{self, Redacted};
 use crate::record;
-use crate::upkeep::redact::{self, Redacted};
 use crate::verdict::exit;
 
 /// Runs the command: prints a line per fixture.

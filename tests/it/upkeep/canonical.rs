@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use harproxy::upkeep::fmt::{self, Formatted};
+use harproxy::fixtures::fmt::{self, Formatted};
 use harproxy_har::Fixture;
 use harproxy_json::compact;
 use proptest::prelude::*;

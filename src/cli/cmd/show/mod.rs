@@ -10,7 +10,7 @@ use crate::cli::args::upkeep::ShowArgs;
 use crate::cli::pager::Pager;
 use crate::cli::plan;
 use crate::cli::ui::Ui;
-use crate::upkeep::show::{self, Files};
+use crate::fixtures::show::{self, Files};
 use crate::verdict::exit;
 use harproxy_har::{Fixture, format};
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::cli::ui::{self, harmless};
-use crate::upkeep::show::{Message, Shape, Shown};
+use crate::fixtures::show::{Message, Shape, Shown};
 use harproxy_har::{Entry, Fixture};
 
 /// Formats an entry, followed by an empty line. With `place`, the output includes its position, time and addresses.
