@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use harproxy::fixtures::fmt::{self, Formatted};
+use harproxy::fixtures::fmt::{self, FormatResult};
 use harproxy_har::Fixture;
 use harproxy_json::compact;
 use proptest::prelude::*;
@@ -108,7 +108,7 @@ fn real_hars_lose_nothing_and_twice_is_once() {
             continue;
         }
         let after = fs::read(&path).unwrap();
-        assert_eq!(fmt::check(&path).unwrap(), Formatted::Canonical, "{file:?}");
+        assert_eq!(fmt::check(&path).unwrap(), FormatResult::Canonical, "{file:?}");
         assert!(!after.contains(&b'\r') && after.ends_with(b"\n}\n"), "{file:?}");
         let as_read = String::from_utf8_lossy(&before);
         assert!(leaves(as_read.as_bytes()) == leaves(&after), "{file:?}");
@@ -126,7 +126,7 @@ fn real_hars_lose_nothing_and_twice_is_once() {
 
 #[test]
 fn fixtures_of_the_repository_are_in_canonical_form() {
-    assert_eq!(fmt::check(&repo("hars/demo.har")).unwrap(), Formatted::Canonical);
+    assert_eq!(fmt::check(&repo("hars/demo.har")).unwrap(), FormatResult::Canonical);
 }
 
 /// JSON as strange as it gets, as text: odd numbers, lone surrogates, names that stand twice.
@@ -182,7 +182,7 @@ proptest! {
         fs::write(&path, &before).unwrap();
         fmt::format(&path).unwrap();
         let after = fs::read(&path).unwrap();
-        prop_assert_eq!(fmt::check(&path).unwrap(), Formatted::Canonical);
+        prop_assert_eq!(fmt::check(&path).unwrap(), FormatResult::Canonical);
         prop_assert_eq!(leaves(&after), leaves(before.as_bytes()));
         prop_assert_eq!(Fixture::open(&path).unwrap().entries(), entries.len());
     }
