@@ -15,7 +15,7 @@ use super::ui::{self, Ui};
 use super::{cmd, config, logging, plan};
 use crate::child::SpawnError;
 use crate::child::files::FilesError;
-use crate::upkeep::{pack, prune};
+use crate::fixtures::{pack, prune};
 use crate::verdict::{CheckId, Finding, Severity, exit};
 use crate::{learn, record, replay};
 use harproxy_proxy::BindError;

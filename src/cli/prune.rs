@@ -13,7 +13,7 @@ use super::event::Event;
 use super::run::{End, Run};
 use super::summary;
 use super::ui::{self, Ui, counted, faint, help, strong};
-use crate::upkeep::prune::{self, Pruned, Selection};
+use crate::fixtures::prune::{self, Pruned, Selection};
 use crate::verdict::{CheckId, Verdict};
 use harproxy_har::Fixture;
 use harproxy_http::escape::one_line;

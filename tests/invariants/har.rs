@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use harproxy::upkeep::fmt::{self, Formatted};
+use harproxy::fixtures::fmt::{self, FormatResult};
 use harproxy_har::{ContentMode, FixtureWriter};
 use serde_json::Value;
 
@@ -66,11 +66,11 @@ fn rewrites(path: &Path, usable: usize) {
 fn formats(path: &Path, usable: usize, payloads: &[Vec<Option<Vec<u8>>>]) {
     match fmt::format(path) {
         Err(error) => return refused(&error, path),
-        Ok(Formatted::Compressed) => return,
-        Ok(Formatted::Canonical | Formatted::Changed(_)) => {}
+        Ok(FormatResult::Compressed) => return,
+        Ok(FormatResult::Canonical | FormatResult::Changed(_)) => {}
     }
     let again = fmt::check(path);
-    assert!(matches!(again, Ok(Formatted::Canonical)), "fmt twice is not fmt once: {again:?}");
+    assert!(matches!(again, Ok(FormatResult::Canonical)), "fmt twice is not fmt once: {again:?}");
     let Some(formatted) = open(path) else { panic!("what fmt left can't be read") };
     assert_eq!(formatted.heads().len(), usable, "fmt lost entries");
     assert_eq!(ask_all(&formatted), payloads, "fmt changed a payload");

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
 
-use harproxy::upkeep::pack;
+use harproxy::fixtures::pack;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 

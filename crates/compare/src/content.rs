@@ -85,7 +85,7 @@ impl<'a> Content<'a> {
 }
 
 /// The part of a payload that counts. Two payloads are equal if their keys are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ContentKey {
     /// There is no payload.
     Empty,

@@ -33,8 +33,9 @@ pub struct RequestKey {
     pub content: ContentKey,
 }
 
-/// The parts of a response that count. Compare with [`ResponseKey::equals`].
-#[derive(Clone, Debug)]
+/// The parts of a response that count. [`ResponseKey::equals`] compares two responses. The derived equality also tells a
+/// missing reason phrase from another one, so that keys can be ordered and hashed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ResponseKey {
     /// The status.
     pub status: i32,

@@ -1,11 +1,15 @@
 //! `harproxy pack` and `harproxy unpack`: convert between a HAR with payload files and an archive.
 
+use std::path::PathBuf;
+
+use harproxy_har::pack::PackSummary;
+
 use crate::cli::advice::Failure;
 use crate::cli::args::upkeep::{PackArgs, UnpackArgs};
 use crate::cli::event::Event;
 use crate::cli::fixtures;
 use crate::cli::ui::Ui;
-use crate::upkeep::pack::{self, Done};
+use crate::fixtures::pack;
 use crate::verdict::exit;
 
 /// Runs `pack`.
@@ -28,7 +32,7 @@ pub fn unpack(args: &UnpackArgs, ui: &Ui) -> Result<u8, Failure> {
     Ok(exit::HELD)
 }
 
-fn print((path, moved): Done, event: Event, ui: &Ui) {
+fn print((path, moved): (PathBuf, PackSummary), event: Event, ui: &Ui) {
     let count = |n, one: &str, more: &str| format!("{n} {}", if n == 1 { one } else { more });
     let entries = count(moved.entries, "entry", "entries");
     let payloads = count(moved.payloads, "payload file", "payload files");

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use harproxy::upkeep::fmt::{self, Formatted};
+use harproxy::fixtures::fmt::{self, FormatResult};
 use harproxy_har::Fixture;
 use harproxy_json::compact;
 use proptest::prelude::*;
@@ -108,7 +108,7 @@ fn fmt_of_real_hars_loses_no_data_and_is_idempotent() {
             continue;
         }
         let after = fs::read(&path).unwrap();
-        assert_eq!(fmt::check(&path).unwrap(), Formatted::Canonical, "{file:?}");
+        assert_eq!(fmt::check(&path).unwrap(), FormatResult::Canonical, "{file:?}");
         assert!(!after.contains(&b'\r') && after.ends_with(b"\n}\n"), "{file:?}");
         let as_read = String::from_utf8_lossy(&before);
         assert!(leaves(as_read.as_bytes()) == leaves(&after), "{file:?}");
@@ -125,8 +125,8 @@ fn fmt_of_real_hars_loses_no_data_and_is_idempotent() {
 }
 
 #[test]
-fn fixtures_of_the_repository_are_canonical() {
-    assert_eq!(fmt::check(&repo("hars/demo.har")).unwrap(), Formatted::Canonical);
+fn fixtures_of_the_repository_are_in_canonical_form() {
+    assert_eq!(fmt::check(&repo("hars/demo.har")).unwrap(), FormatResult::Canonical);
 }
 
 /// JSON texts with unusual numbers, lone surrogates and duplicate names.
@@ -182,7 +182,7 @@ proptest! {
         fs::write(&path, &before).unwrap();
         fmt::format(&path).unwrap();
         let after = fs::read(&path).unwrap();
-        prop_assert_eq!(fmt::check(&path).unwrap(), Formatted::Canonical);
+        prop_assert_eq!(fmt::check(&path).unwrap(), FormatResult::Canonical);
         prop_assert_eq!(leaves(&after), leaves(before.as_bytes()));
         prop_assert_eq!(Fixture::open(&path).unwrap().entries(), entries.len());
     }

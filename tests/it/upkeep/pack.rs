@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use harproxy::upkeep::pack;
+use harproxy::fixtures::pack;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

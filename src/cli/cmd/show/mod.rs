@@ -10,7 +10,7 @@ use crate::cli::args::upkeep::ShowArgs;
 use crate::cli::pager::Pager;
 use crate::cli::plan;
 use crate::cli::ui::Ui;
-use crate::upkeep::show::{self, Files};
+use crate::fixtures::show::{self, FileAccess};
 use crate::verdict::exit;
 use harproxy_har::{Fixture, format};
 
@@ -42,9 +42,9 @@ fn show(EntryArgument { fixture, entry }: &EntryArgument, args: &ShowArgs, pager
         None => 0..fixture.entries(),
     };
     let files = match (args.all, args.no_files) {
-        (false, _) => Files::Needed,
-        (true, false) => Files::Wanted,
-        (true, true) => Files::Named,
+        (false, _) => FileAccess::Required,
+        (true, false) => FileAccess::IfReadable,
+        (true, true) => FileAccess::NamesOnly,
     };
     for entry in entries {
         let text = if args.json {
