@@ -1,8 +1,11 @@
 //! Recording: a proxy handler that forwards everything and taps the exchanges in scope into a journal, which is
 //! finalised into a fixture.
 
+mod ambiguous;
+mod entry_view;
 mod error;
 mod finalise;
+mod finish;
 mod handler;
 mod held;
 pub mod journal;
@@ -15,7 +18,6 @@ mod recover;
 mod redaction;
 mod tally;
 mod tap;
-mod volatile;
 
 #[cfg(test)]
 mod tests;
@@ -24,7 +26,6 @@ pub use error::Error;
 pub use held::RecordingSummary;
 pub use lock::{FixtureLock, lock_fixture, remove_stale_files};
 pub use outcome::{HostLine, Outcome};
-pub use plan::{CmdEnd, OnFailure, RecordPlan, UpdateMode};
+pub use plan::{CmdEnd, OnFailure, RecordPlan, UpdateMode, Volatile};
 pub use recorder::Recorder;
 pub use recover::{Leftover, LeftoverCause, Recovery, discard, fixtures_with_leftovers, recover};
-pub use volatile::Volatile;

@@ -6,11 +6,11 @@ use std::io::Read;
 
 use serde_json::Value;
 
+use super::arrangement::Arrangement;
 use super::har_error;
 use super::index::{ExchangeHeads, JournalIndex};
-use super::merge::Arrangement;
 use super::payload::JournalledPayload;
-use crate::record::journal::{JournalReader, SecretNames};
+use crate::record::journal::JournalReader;
 use crate::record::{Error, RecordPlan};
 use harproxy_har::model::Body;
 use harproxy_har::{Entry, Fixture};
@@ -23,12 +23,6 @@ use harproxy_redact::{Naming, marker::Run};
 const MAX_ALIGNED: u64 = 16 << 20;
 /// The longest placeholder, bytes.
 const MAX_PLACEHOLDER: usize = 4 << 10;
-
-/// Names for comparing a journal with the old fixture.
-#[must_use]
-pub fn provisional(run: Run) -> SecretNames {
-    SecretNames::new(Naming::provisional(run))
-}
 
 /// Names for writing a fixture, over an old one if there is one. The names of `reader` must be provisional.
 ///
