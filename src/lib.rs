@@ -8,7 +8,6 @@ pub mod child;
 pub mod cli;
 pub mod diagnose;
 pub mod doctor;
-pub mod learn;
 pub mod record;
 pub mod replay;
 pub mod trust;

@@ -18,6 +18,7 @@ mod recover;
 mod redaction;
 mod tally;
 mod tap;
+pub mod twice;
 
 #[cfg(test)]
 mod tests;
