@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::finalise::{self, Arrangement, Destination, JournalIndex};
 use super::journal::JournalReader;
-use super::{CmdEnd, Error, OnFailure, Outcome, RecordPlan, Recorder, UpdateMode, Volatile, ambiguous, held};
+use super::{CmdEnd, Error, OnFailure, RecordPlan, Recorder, RecordingOutcome, UpdateMode, Volatile, ambiguous, held};
 use crate::verdict::{CheckId, Finding, Location, Mode, Severity, Verdict, connections};
 use harproxy_har::Fixture;
 use harproxy_har::write::ContentMode;
@@ -18,8 +18,8 @@ impl Recorder {
     ///
     /// # Errors
     /// [`Error`]; the old fixture and the journal stay.
-    pub fn finalise(&self, end: CmdEnd) -> Result<Outcome, Error> {
-        finalise_with_plan(self, &self.plan, end)
+    pub fn finalise(&self, end: CmdEnd) -> Result<RecordingOutcome, Error> {
+        self.finalise_with_plan(&self.plan, end)
     }
 
     /// Turns the journal into the fixture with a learned policy, which replaces `[volatile]` and the rules of the plan.
@@ -31,8 +31,8 @@ impl Recorder {
         volatile: Volatile,
         rules: Vec<MatchRule>,
         end: CmdEnd,
-    ) -> Result<Outcome, Error> {
-        finalise_with_plan(self, &RecordPlan { volatile, rules, ..self.plan.clone() }, end)
+    ) -> Result<RecordingOutcome, Error> {
+        self.finalise_with_plan(&RecordPlan { volatile, rules, ..self.plan.clone() }, end)
     }
 
     /// Writes the recording as a fixture of its own. Nothing can be recorded after that.
@@ -64,156 +64,158 @@ impl Recorder {
             duration_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
         }
     }
-}
 
-fn finalise_with_plan(recorder: &Recorder, plan: &RecordPlan, end: CmdEnd) -> Result<Outcome, Error> {
-    let mut naming = Naming::new(recorder.redactor.vault().run());
-    let mut outcome = write_fixture(recorder, plan, end, &mut naming)?;
-    // Findings hold markers until now.
-    for finding in &mut outcome.verdict.findings {
-        finding.text = naming.string(std::mem::take(&mut finding.text));
-        finding.at.request = finding.at.request.take().map(|request| naming.string(request));
+    fn finalise_with_plan(&self, plan: &RecordPlan, end: CmdEnd) -> Result<RecordingOutcome, Error> {
+        let mut naming = Naming::new(self.redactor.vault().run());
+        let mut outcome = self.write_fixture(plan, end, &mut naming)?;
+        // Findings hold markers until now.
+        for finding in &mut outcome.verdict.findings {
+            finding.text = naming.string(std::mem::take(&mut finding.text));
+            finding.at.request = finding.at.request.take().map(|request| naming.string(request));
+        }
+        Ok(outcome)
     }
-    Ok(outcome)
-}
 
-/// Writes the fixture, or the held recording if CMD failed over an existing fixture. `naming` becomes the one of the
-/// fixture.
-fn write_fixture(recorder: &Recorder, plan: &RecordPlan, end: CmdEnd, naming: &mut Naming) -> Result<Outcome, Error> {
-    let Recorder { locked, journal, redactor, .. } = recorder;
-    journal.close();
-    let restored = if recorder.is_idle() { None } else { locked.restore()? };
-    if restored.is_some() && !plan.output.exists() {
-        return Ok(vanished(recorder));
-    }
-    let locked = restored.as_ref().unwrap_or(locked);
-    if let Some(reason) = journal.failure() {
-        return Ok(lost(recorder, &reason));
-    }
-    let journal = finalise::open(locked)?;
-    let Some((mut reader, index)) = journal.filter(|(_, index)| !index.exchanges.is_empty()) else {
-        locked.remove()?;
-        return Ok(nothing(recorder));
-    };
-    if let Some(names) = &mut reader.names {
-        names.add_known(redactor.vault());
-    }
-    if end == CmdEnd::Failed && plan.on_failure == OnFailure::Hold && plan.output.exists() {
-        let replaced_held = locked.paths.held.exists();
-        let destination = Destination::Held(&locked.paths);
-        finalise::write(plan, finalise::without_removals(plan.update), &index, &mut reader, destination)?;
+    /// Writes the fixture, or the held recording if CMD failed over an existing fixture. `naming` becomes the one of the
+    /// fixture.
+    fn write_fixture(&self, plan: &RecordPlan, end: CmdEnd, naming: &mut Naming) -> Result<RecordingOutcome, Error> {
+        let Recorder { locked, journal, redactor, .. } = self;
+        journal.close();
+        let restored = if self.is_idle() { None } else { locked.restore()? };
+        if restored.is_some() && !plan.output.exists() {
+            return Ok(self.folder_removed());
+        }
+        let locked = restored.as_ref().unwrap_or(locked);
+        if let Some(reason) = journal.failure() {
+            return Ok(self.journal_failed(&reason));
+        }
+        let journal = finalise::open(locked)?;
+        let Some((mut reader, index)) = journal.filter(|(_, index)| !index.exchanges.is_empty()) else {
+            locked.remove()?;
+            return Ok(self.nothing_recorded());
+        };
+        if let Some(names) = &mut reader.names {
+            names.add_known(redactor.vault());
+        }
+        if end == CmdEnd::Failed && plan.on_failure == OnFailure::Hold && plan.output.exists() {
+            let replaced_held = locked.paths.held.exists();
+            let destination = Destination::Held(&locked.paths);
+            finalise::write(plan, finalise::without_removals(plan.update), &index, &mut reader, destination)?;
+            take_naming(&mut reader, naming);
+            locked.remove()?;
+            let held = Some(locked.paths.held.clone());
+            return Ok(RecordingOutcome { held, replaced_held, ..self.outcome(&index, Arrangement::default()) });
+        }
+        let arrangement = finalise::write(plan, plan.update, &index, &mut reader, Destination::Fixture)?;
         take_naming(&mut reader, naming);
+        // The held recording is older. If the journal went first, a kill between the two would leave the older one.
+        let replaced_held = held::discard(&locked.paths)?;
         locked.remove()?;
-        let held = Some(locked.paths.held.clone());
-        return Ok(Outcome { held, replaced_held, ..outcome(recorder, &index, Arrangement::default()) });
+        let mut outcome = RecordingOutcome { written: true, replaced_held, ..self.outcome(&index, arrangement) };
+        if redactor.vault().found() > 0 {
+            let known = plan.values.iter().map(|(placeholder, _)| placeholder.clone()).collect();
+            outcome.verdict.findings.extend(ambiguous::find(&Fixture::open(&plan.output)?, &known));
+        }
+        Ok(outcome)
     }
-    let arrangement = finalise::write(plan, plan.update, &index, &mut reader, Destination::Fixture)?;
-    take_naming(&mut reader, naming);
-    // The held recording is older. If the journal went first, a kill between the two would leave the older one.
-    let replaced_held = held::discard(&locked.paths)?;
-    locked.remove()?;
-    let mut outcome = Outcome { written: true, replaced_held, ..outcome(recorder, &index, arrangement) };
-    if redactor.vault().found() > 0 {
-        let known = plan.values.iter().map(|(placeholder, _)| placeholder.clone()).collect();
-        outcome.verdict.findings.extend(ambiguous::find(&Fixture::open(&plan.output)?, &known));
+
+    /// The outcome of a recording whose exchanges were arranged in this way.
+    fn outcome(&self, index: &JournalIndex, arrangement: Arrangement) -> RecordingOutcome {
+        let entries =
+            index.exchanges.iter().map(|exchange| exchange.number).zip(arrangement.recorded_entries()).collect();
+        let Arrangement { unchanged, changed, added, not_seen, .. } = arrangement;
+        let unanswered = index.unanswered as u64;
+        RecordingOutcome { unchanged, changed, added, not_seen, unanswered, entries, ..self.unwritten_outcome() }
     }
-    Ok(outcome)
+
+    /// Nothing was recorded: the fixture, if there is one, stays as it is.
+    fn nothing_recorded(&self) -> RecordingOutcome {
+        let mut outcome = self.unwritten_outcome();
+        let counts = &outcome.verdict.counts;
+        let output = self.plan.output.display();
+        if let Some(keyless) = connections::unauthorized(counts, CheckId::NOTHING_RECORDED, Severity::Error) {
+            outcome.verdict.findings.push(Finding { at: Location::fixture(output.to_string()), ..keyless });
+            return outcome;
+        }
+        let (explanation, remedy) = match counts.requests {
+            0 => (
+                "nothing was recorded: no request came through the proxy".to_owned(),
+                "check that the program uses the proxy (HTTP_PROXY, HTTPS_PROXY) and trusts its CA (SSL_CERT_FILE and the like); \
+                 `harproxy env` shows all that CMD was told. One that can't use a proxy can be pointed at a `--reverse` port"
+                    .to_owned(),
+            ),
+            requests => (
+                match requests {
+                    1 => "nothing was recorded: the one request was not in scope, or not answered".to_owned(),
+                    _ => format!("nothing was recorded: of {requests} requests none was in scope and answered"),
+                },
+                match self.plan.scope.sources() {
+                    [] => "what was seen is noise, or broke off before it was answered: see the log with `-v`".to_owned(),
+                    globs => format!("check the globs: `{}` match none of the URLs that were seen", globs.join("` `")),
+                },
+            ),
+        };
+        outcome.verdict.findings.push(Finding {
+            at: Location::fixture(output.to_string()),
+            hint: Some(remedy),
+            ..Finding::new(CheckId::NOTHING_RECORDED, Severity::Error, explanation)
+        });
+        outcome
+    }
+
+    /// The journal could not be written to its end.
+    fn journal_failed(&self, reason: &io::Error) -> RecordingOutcome {
+        let journal = &self.locked.paths.journal;
+        let explanation =
+            format!("writing the journal {} failed: {reason}; the fixture stays as it is", journal.display());
+        let remedy = "make room and record again: it begins with what the journal holds";
+        self.outcome_lost(explanation, remedy.to_owned())
+    }
+
+    /// The folder was removed under the recording; the journal was put back.
+    fn folder_removed(&self) -> RecordingOutcome {
+        let output = &self.plan.output;
+        let explanation = format!(
+            "{} was removed while the run went on; what was recorded is in its journal, which was put back",
+            output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(output).display()
+        );
+        let remedy = format!(
+            "bring back the fixture if there was one, then `harproxy recover {}`",
+            harproxy_support::shell_quote::path(output)
+        );
+        self.outcome_lost(explanation, remedy)
+    }
+
+    fn outcome_lost(&self, explanation: String, remedy: String) -> RecordingOutcome {
+        let mut outcome = self.unwritten_outcome();
+        outcome.verdict.findings.push(Finding {
+            at: Location::fixture(self.plan.output.display().to_string()),
+            hint: Some(remedy),
+            ..Finding::new(CheckId::LOST, Severity::Error, explanation)
+        });
+        outcome.held = Some(self.locked.paths.journal.clone());
+        outcome
+    }
+
+    fn unwritten_outcome(&self) -> RecordingOutcome {
+        RecordingOutcome {
+            verdict: self.verdict(),
+            hosts: self.tally.hosts(),
+            written: false,
+            unchanged: 0,
+            changed: 0,
+            added: 0,
+            not_seen: 0,
+            held: None,
+            replaced_held: false,
+            unanswered: self.tally.unanswered(),
+            entries: HashMap::new(),
+        }
+    }
 }
 
 fn take_naming(reader: &mut JournalReader, naming: &mut Naming) {
     if let Some(names) = reader.names.take() {
         *naming = names.naming;
-    }
-}
-
-/// The outcome of a recording whose exchanges were arranged in this way.
-fn outcome(recorder: &Recorder, index: &JournalIndex, arrangement: Arrangement) -> Outcome {
-    let entries = index.exchanges.iter().map(|exchange| exchange.number).zip(arrangement.recorded_entries()).collect();
-    let Arrangement { unchanged, changed, added, not_seen, .. } = arrangement;
-    let unanswered = index.unanswered as u64;
-    Outcome { unchanged, changed, added, not_seen, unanswered, entries, ..bare(recorder) }
-}
-
-/// Nothing was recorded: the fixture, if there is one, stays as it is.
-fn nothing(recorder: &Recorder) -> Outcome {
-    let mut outcome = bare(recorder);
-    let counts = &outcome.verdict.counts;
-    let output = recorder.plan.output.display();
-    if let Some(keyless) = connections::unauthorized(counts, CheckId::NOTHING_RECORDED, Severity::Error) {
-        outcome.verdict.findings.push(Finding { at: Location::fixture(output.to_string()), ..keyless });
-        return outcome;
-    }
-    let (explanation, remedy) = match counts.requests {
-        0 => (
-            "nothing was recorded: no request came through the proxy".to_owned(),
-            "check that the program uses the proxy (HTTP_PROXY, HTTPS_PROXY) and trusts its CA (SSL_CERT_FILE and the like); \
-             `harproxy env` shows all that CMD was told. One that can't use a proxy can be pointed at a `--reverse` port"
-                .to_owned(),
-        ),
-        requests => (
-            match requests {
-                1 => "nothing was recorded: the one request was not in scope, or not answered".to_owned(),
-                _ => format!("nothing was recorded: of {requests} requests none was in scope and answered"),
-            },
-            match recorder.plan.scope.sources() {
-                [] => "what was seen is noise, or broke off before it was answered: see the log with `-v`".to_owned(),
-                globs => format!("check the globs: `{}` match none of the URLs that were seen", globs.join("` `")),
-            },
-        ),
-    };
-    outcome.verdict.findings.push(Finding {
-        at: Location::fixture(output.to_string()),
-        hint: Some(remedy),
-        ..Finding::new(CheckId::NOTHING_RECORDED, Severity::Error, explanation)
-    });
-    outcome
-}
-
-/// The journal could not be written to its end.
-fn lost(recorder: &Recorder, reason: &io::Error) -> Outcome {
-    let journal = &recorder.locked.paths.journal;
-    let explanation = format!("writing the journal {} failed: {reason}; the fixture stays as it is", journal.display());
-    let remedy = "make room and record again: it begins with what the journal holds";
-    unwritten(recorder, explanation, remedy.to_owned())
-}
-
-/// The folder was removed under the recording; the journal was put back.
-fn vanished(recorder: &Recorder) -> Outcome {
-    let output = &recorder.plan.output;
-    let explanation = format!(
-        "{} was removed while the run went on; what was recorded is in its journal, which was put back",
-        output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(output).display()
-    );
-    let remedy = format!(
-        "bring back the fixture if there was one, then `harproxy recover {}`",
-        harproxy_support::shell_quote::path(output)
-    );
-    unwritten(recorder, explanation, remedy)
-}
-
-fn unwritten(recorder: &Recorder, explanation: String, remedy: String) -> Outcome {
-    let mut outcome = bare(recorder);
-    outcome.verdict.findings.push(Finding {
-        at: Location::fixture(recorder.plan.output.display().to_string()),
-        hint: Some(remedy),
-        ..Finding::new(CheckId::LOST, Severity::Error, explanation)
-    });
-    outcome.held = Some(recorder.locked.paths.journal.clone());
-    outcome
-}
-
-fn bare(recorder: &Recorder) -> Outcome {
-    Outcome {
-        verdict: recorder.verdict(),
-        hosts: recorder.tally.hosts(),
-        written: false,
-        unchanged: 0,
-        changed: 0,
-        added: 0,
-        not_seen: 0,
-        held: None,
-        replaced_held: false,
-        unanswered: recorder.tally.unanswered(),
-        entries: HashMap::new(),
     }
 }

@@ -21,7 +21,7 @@ pub struct HostLine {
 
 /// The result of a recording.
 #[derive(Clone, Debug)]
-pub struct Outcome {
+pub struct RecordingOutcome {
     /// Counts and findings.
     pub verdict: Verdict,
     /// The table, by host in order of first appearance.

@@ -50,13 +50,6 @@ impl Pairing {
         }
     }
 
-    /// Pairs the free items of both lists in order.
-    pub fn pair_in_order(&mut self) {
-        for (left, right) in self.free_left().into_iter().zip(self.free_right()) {
-            self.pair(left, right);
-        }
-    }
-
     /// Pairs two items.
     pub fn pair(&mut self, left: usize, right: usize) {
         self.left[left] = State::Paired(right);
@@ -71,12 +64,6 @@ impl Pairing {
     /// Excludes a right item from further passes.
     pub fn exclude_right(&mut self, at: usize) {
         self.right[at] = State::Excluded;
-    }
-
-    /// Returns the partner of a left item.
-    #[must_use]
-    pub fn partner_of_left(&self, at: usize) -> Option<usize> {
-        partner(self.left[at])
     }
 
     /// Returns the partner of a right item.
@@ -183,10 +170,7 @@ mod tests {
         assert_eq!(pairing.pairs(), [(0, 2), (3, 0)]);
         pairing.exclude_left(1);
         pairing.pair_by(|a, b| left[a] * 10 == right[b]);
-        assert_eq!((pairing.partner_of_left(2), pairing.partner_of_right(3)), (Some(3), Some(2)));
+        assert_eq!(pairing.partner_of_right(3), Some(2));
         assert_eq!((pairing.free_left(), pairing.free_right()), (vec![], vec![1]));
-        let mut in_order = Pairing::new(2, 3);
-        in_order.pair_in_order();
-        assert_eq!(in_order.pairs(), [(0, 0), (1, 1)]);
     }
 }

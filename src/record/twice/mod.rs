@@ -179,10 +179,9 @@ impl<'a> PairLearner<'a> {
                         self.policy.add_volatile_header(name, first, second);
                     }
                 }
+                Location::ResponseBody(BodyLocation::Whole) if is_same_json(difference, bodies) => {}
                 Location::ResponseBody(BodyLocation::Whole) if are_json(bodies) => {
-                    if !is_same_json(difference, bodies) {
-                        self.add_unexplained("was answered with something else altogether");
-                    }
+                    self.add_unexplained("was answered with something else altogether");
                 }
                 Location::ResponseBody(BodyLocation::Whole) => {
                     self.add_echoes(first, second);
