@@ -73,7 +73,7 @@ fn finding(fixture: &Fixture, group: &[GroupedEntry], different: &Placeholders) 
         names.join(", ")
     );
     let short = last.to_string();
-    let short = short.strip_prefix(placeholder::BEGINS).unwrap_or(&short);
+    let short = short.strip_prefix(placeholder::PREFIX).unwrap_or(&short);
     let remedy = format!(
         "let the test send the placeholder itself (`{last}`), or name the value in harproxy.toml: `[redact.values]` \
          `{short} = \"env:NAME_OF_A_VARIABLE\"`"

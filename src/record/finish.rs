@@ -4,14 +4,18 @@ use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 
+use indexmap::IndexMap;
+
 use super::finalise::{self, Arrangement, Destination, JournalIndex};
 use super::journal::JournalReader;
-use super::{CmdEnd, Error, OnFailure, RecordPlan, Recorder, RecordingOutcome, UpdateMode, Volatile, ambiguous, held};
+use super::{
+    CmdEnd, Error, HostLine, OnFailure, RecordPlan, Recorder, RecordingOutcome, UpdateMode, Volatile, ambiguous, held,
+};
 use crate::verdict::{CheckId, Finding, Location, Mode, Severity, Verdict, connections};
 use harproxy_har::Fixture;
 use harproxy_har::write::ContentMode;
 use harproxy_matching::MatchRule;
-use harproxy_redact::Naming;
+use harproxy_redact::PlaceholderAllocator;
 
 impl Recorder {
     /// Turns the journal into the fixture. Blocks; call it after the engine has drained.
@@ -43,7 +47,7 @@ impl Recorder {
         self.journal.close();
         let Some((mut reader, index)) = finalise::open(&self.locked)? else { return Ok(()) };
         if let Some(names) = &mut reader.names {
-            names.add_known(self.redactor.vault());
+            names.add_known(self.redactor.secrets());
         }
         let plan = RecordPlan { output: fixture.to_owned(), content: ContentMode::Attach, ..self.plan.clone() };
         finalise::write(&plan, UpdateMode::Replace, &index, &mut reader, Destination::Fixture).map(drop)
@@ -52,33 +56,38 @@ impl Recorder {
     /// The counts and findings so far.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
-        let mut counts = self.tally.counts();
-        counts.upstream_connections = self.upstream.opened();
-        counts.redacted = self.redactor.vault().found();
+        let mut counts = self.collector.counts();
+        counts.upstream_connections = self.live.upstream().opened();
+        counts.redacted = self.redactor.secrets().found();
         counts.opaque = self.redactor.opaque_payloads();
         Verdict {
             mode: Mode::RECORD,
             counts,
-            findings: self.tally.findings(),
+            findings: self.collector.findings(),
             fixtures: Vec::new(),
-            duration_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            duration_ms: self.collector.duration_ms(),
         }
     }
 
     fn finalise_with_plan(&self, plan: &RecordPlan, end: CmdEnd) -> Result<RecordingOutcome, Error> {
-        let mut naming = Naming::new(self.redactor.vault().run());
+        let mut naming = PlaceholderAllocator::new(self.redactor.secrets().run());
         let mut outcome = self.write_fixture(plan, end, &mut naming)?;
         // Findings hold markers until now.
         for finding in &mut outcome.verdict.findings {
-            finding.text = naming.string(std::mem::take(&mut finding.text));
-            finding.at.request = finding.at.request.take().map(|request| naming.string(request));
+            finding.text = naming.replace_markers_in_string(std::mem::take(&mut finding.text));
+            finding.at.request = finding.at.request.take().map(|request| naming.replace_markers_in_string(request));
         }
         Ok(outcome)
     }
 
     /// Writes the fixture, or the held recording if CMD failed over an existing fixture. `naming` becomes the one of the
     /// fixture.
-    fn write_fixture(&self, plan: &RecordPlan, end: CmdEnd, naming: &mut Naming) -> Result<RecordingOutcome, Error> {
+    fn write_fixture(
+        &self,
+        plan: &RecordPlan,
+        end: CmdEnd,
+        naming: &mut PlaceholderAllocator,
+    ) -> Result<RecordingOutcome, Error> {
         let Recorder { locked, journal, redactor, .. } = self;
         journal.close();
         let restored = if self.is_idle() { None } else { locked.restore()? };
@@ -95,7 +104,7 @@ impl Recorder {
             return Ok(self.nothing_recorded());
         };
         if let Some(names) = &mut reader.names {
-            names.add_known(redactor.vault());
+            names.add_known(redactor.secrets());
         }
         if end == CmdEnd::Failed && plan.on_failure == OnFailure::Hold && plan.output.exists() {
             let replaced_held = locked.paths.held.exists();
@@ -112,7 +121,7 @@ impl Recorder {
         let replaced_held = held::discard(&locked.paths)?;
         locked.remove()?;
         let mut outcome = RecordingOutcome { written: true, replaced_held, ..self.outcome(&index, arrangement) };
-        if redactor.vault().found() > 0 {
+        if redactor.secrets().found() > 0 {
             let known = plan.values.iter().map(|(placeholder, _)| placeholder.clone()).collect();
             outcome.verdict.findings.extend(ambiguous::find(&Fixture::open(&plan.output)?, &known));
         }
@@ -200,7 +209,7 @@ impl Recorder {
     fn unwritten_outcome(&self) -> RecordingOutcome {
         RecordingOutcome {
             verdict: self.verdict(),
-            hosts: self.tally.hosts(),
+            hosts: self.hosts(),
             written: false,
             unchanged: 0,
             changed: 0,
@@ -208,13 +217,25 @@ impl Recorder {
             not_seen: 0,
             held: None,
             replaced_held: false,
-            unanswered: self.tally.unanswered(),
+            unanswered: self.collector.unanswered(),
             entries: HashMap::new(),
         }
     }
+
+    /// Returns the table, with one line for the HTTP and HTTPS origins of a host.
+    fn hosts(&self) -> Vec<HostLine> {
+        let mut lines: IndexMap<String, HostLine> = IndexMap::new();
+        for (origin, counts) in self.collector.hosts() {
+            let line = lines.entry(origin.authority()).or_default();
+            line.requests += counts.requests + counts.tunnels;
+            line.recorded += counts.recorded;
+            line.passed += counts.passed;
+        }
+        lines.into_iter().map(|(host, line)| HostLine { host, ..line }).collect()
+    }
 }
 
-fn take_naming(reader: &mut JournalReader, naming: &mut Naming) {
+fn take_naming(reader: &mut JournalReader, naming: &mut PlaceholderAllocator) {
     if let Some(names) = reader.names.take() {
         *naming = names.naming;
     }

@@ -1,12 +1,11 @@
-//! Recording: a proxy handler that forwards everything and taps the exchanges in scope into a journal, which is
-//! finalised into a fixture.
+//! Recording: the pipeline forwards everything, the tap journals the exchanges in scope, and the journal is finalised into a
+//! fixture.
 
 mod ambiguous;
 mod entry_view;
 mod error;
 mod finalise;
 mod finish;
-mod handler;
 mod held;
 pub mod journal;
 mod lock;
@@ -16,7 +15,8 @@ mod problem;
 mod recorder;
 mod recover;
 mod redaction;
-mod tally;
+mod router;
+mod source;
 mod tap;
 pub mod twice;
 
@@ -30,3 +30,4 @@ pub use outcome::{HostLine, RecordingOutcome};
 pub use plan::{CmdEnd, OnFailure, RecordPlan, UpdateMode, Volatile};
 pub use recorder::Recorder;
 pub use recover::{Leftover, LeftoverCause, Recovery, discard, fixtures_with_leftovers, recover};
+pub use source::RecordingSource;

@@ -75,7 +75,7 @@ impl BodyRules {
     pub fn content_key(&self, body: &Body<'_>) -> ContentKey {
         body.content.key(|bytes| {
             // With a digit in the place of each placeholder, JSON stays JSON.
-            let mut bytes = placeholder::set_aside(bytes).into_owned();
+            let mut bytes = placeholder::mask(bytes).into_owned();
             bytes.iter_mut().filter(|byte| **byte == 0).for_each(|byte| *byte = b'0');
             let meaning = if body.is_encoded { None } else { self.meaning(&body.media_type, &bytes) };
             meaning.map(ContentKey::Bytes)

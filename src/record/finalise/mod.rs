@@ -27,7 +27,7 @@ use super::{Error, RecordPlan, UpdateMode};
 use harproxy_compare::VolatileRules;
 use harproxy_har::write::{FixtureWriter, PayloadSource};
 use harproxy_har::{Fixture, scope};
-use harproxy_redact::{Naming, placeholder};
+use harproxy_redact::{PlaceholderAllocator, placeholder};
 
 /// Checks that a recording can be finalised: the policy is valid, and an existing output can be read and merged into.
 ///
@@ -83,7 +83,7 @@ pub fn open(journal: &LockedJournal) -> Result<Option<(JournalReader, JournalInd
     let failed = |source| Error::journal("reading the journal", &journal.paths.journal, source);
     let mut read = JournalIndex::read(journal.file.try_clone().map_err(failed)?).map_err(failed)?;
     if let Some((reader, index)) = &mut read {
-        reader.names = index.meta.run.map(|run| SecretNames::new(Naming::provisional(run)));
+        reader.names = index.meta.run.map(|run| SecretNames::new(PlaceholderAllocator::provisional(run)));
     }
     Ok(read)
 }
@@ -187,7 +187,7 @@ fn replace(
 
 /// Returns a URL without its secrets.
 fn without_secrets(url: &str) -> String {
-    String::from_utf8_lossy(&placeholder::set_aside(url.as_bytes())).into_owned()
+    String::from_utf8_lossy(&placeholder::mask(url.as_bytes())).into_owned()
 }
 
 fn har_error(source: io::Error) -> harproxy_har::Error {

@@ -114,7 +114,7 @@ impl<'a> PairLearner<'a> {
         let (mut glob, mut pattern) = (String::new(), String::new());
         let mut ids = 0;
         for (one, other) in a.segments().zip(b.segments()) {
-            if placeholder::set_aside(one.as_bytes()) == placeholder::set_aside(other.as_bytes()) {
+            if placeholder::mask(one.as_bytes()) == placeholder::mask(other.as_bytes()) {
                 glob += &format!("/{}", escaped(one));
                 pattern += &format!("/{one}");
                 continue;
@@ -149,7 +149,7 @@ impl<'a> PairLearner<'a> {
                     self.add_varying(format!("query:{name}"), first, second);
                 }
                 Location::RequestHeader(name) => {
-                    let has_placeholder = placeholder::is_in(first.as_bytes());
+                    let has_placeholder = placeholder::occurs_in(first.as_bytes());
                     if difference.kind == DifferenceKind::Changed && !has_placeholder {
                         self.add_varying(format!("header:{name}"), first, second);
                     }

@@ -292,8 +292,8 @@ fn a_key_that_others_can_read_is_not_shown_to_them_either() {
 fn types_that_hold_one_print_without_it() {
     use harproxy_proxy::Credentials;
     use harproxy_proxy::upstream::{UpstreamPlan, UpstreamProxy};
-    use harproxy_redact::{Name, Placeholder, Secret, Vault, marker::Run};
-    let values = vec![(Placeholder { name: Name::new("password"), number: 1 }, Secret::from(GIVEN))];
+    use harproxy_redact::{Placeholder, PlaceholderName, RunId, Secret, SecretStore};
+    let values = vec![(Placeholder { name: PlaceholderName::new("password"), number: 1 }, Secret::from(GIVEN))];
     let plan = UpstreamPlan {
         proxy: UpstreamProxy::Url(format!("http://bob:{UPSTREAM}@proxy.test")),
         client_certs: vec![("api.test".to_owned(), repo("certs/client-pair.pem"))],
@@ -308,7 +308,7 @@ fn types_that_hold_one_print_without_it() {
         format!("{:?}", harproxy_proxy::upstream::Upstream::anywhere(plan.clone()).unwrap()),
         format!("{:?}", harproxy::doctor::Doctor::new(plan).unwrap()),
         format!("{values:?} {options:?}"),
-        format!("{:?}", Vault::new(Run::random(), &values)),
+        format!("{:?}", SecretStore::new(RunId::random(), &values)),
         format!("{:?}", harproxy_matching::Matcher::new(Vec::new(), None, options.clone())),
         format!("{authority:?}"),
     ];
