@@ -9,7 +9,6 @@ pub mod cli;
 pub mod diagnose;
 pub mod doctor;
 pub mod fixtures;
-pub mod learn;
 pub mod pipeline;
 pub mod record;
 pub mod replay;

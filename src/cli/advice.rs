@@ -17,7 +17,7 @@ use crate::child::SpawnError;
 use crate::child::files::FilesError;
 use crate::fixtures::{pack, prune};
 use crate::verdict::{CheckId, Finding, Severity, exit};
-use crate::{learn, record, replay};
+use crate::{record, replay};
 use harproxy_proxy::BindError;
 use harproxy_proxy::upstream::{OwnProxy, PlanError};
 use harproxy_tls::authority::AuthorityError;
@@ -123,7 +123,7 @@ pub enum Failure {
         /// The file.
         path: PathBuf,
         /// The reason.
-        source: learn::WriteError,
+        source: record::twice::WriteError,
     },
     /// The demo failed.
     #[error(transparent)]

@@ -1,8 +1,11 @@
 //! Recording: the pipeline forwards everything, the tap journals the exchanges in scope, and the journal is finalised into a
 //! fixture.
 
+mod ambiguous;
+mod entry_view;
 mod error;
 mod finalise;
+mod finish;
 mod held;
 pub mod journal;
 mod lock;
@@ -15,7 +18,7 @@ mod redaction;
 mod router;
 mod source;
 mod tap;
-mod volatile;
+pub mod twice;
 
 #[cfg(test)]
 mod tests;
@@ -23,9 +26,8 @@ mod tests;
 pub use error::Error;
 pub use held::RecordingSummary;
 pub use lock::{FixtureLock, lock_fixture, remove_stale_files};
-pub use outcome::{HostLine, Outcome};
-pub use plan::{CmdEnd, OnFailure, RecordPlan, UpdateMode};
+pub use outcome::{HostLine, RecordingOutcome};
+pub use plan::{CmdEnd, OnFailure, RecordPlan, UpdateMode, Volatile};
 pub use recorder::Recorder;
 pub use recover::{Leftover, LeftoverCause, Recovery, discard, fixtures_with_leftovers, recover};
 pub use source::RecordingSource;
-pub use volatile::Volatile;

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::volatile::Volatile;
+use harproxy_compare::VolatileRules;
 use harproxy_glob::Globs;
 use harproxy_har::write::{ContentMode, JsonLayout};
+use harproxy_json::PathError;
 use harproxy_matching::MatchRule;
 use harproxy_redact::{Placeholder, Policy, Secret};
 
@@ -36,6 +37,25 @@ pub struct RecordPlan {
     pub volatile: Volatile,
     /// `[[match]]`: the rules by which requests are equal.
     pub rules: Vec<MatchRule>,
+}
+
+/// `[volatile]`: the values that a project adds to the built-in volatile ones.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Volatile {
+    /// Names of response headers.
+    pub headers: Vec<String>,
+    /// JSON paths (RFC 9535) into response payloads.
+    pub json: Vec<String>,
+}
+
+impl Volatile {
+    /// Parses the paths, for comparisons.
+    ///
+    /// # Errors
+    /// The first invalid path.
+    pub fn rules(&self) -> Result<VolatileRules, PathError> {
+        VolatileRules::new(&self.headers, &self.json)
+    }
 }
 
 /// `--update`: the treatment of entries of an existing fixture.

@@ -1,7 +1,7 @@
 //! A running recording.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,11 +11,10 @@ use super::journal::{Frame, FrameKind, Journal, JournalPaths, LockedJournal};
 use super::redaction::RecordingRedactor;
 use super::router::{RecordRouter, RecordedSecrets};
 use super::tap::TapContext;
-use super::{CmdEnd, Error, Outcome, RecordPlan, Recovery, Volatile, finalise, recover};
+use super::{Error, RecordPlan, Recovery, finalise, recover};
 use crate::pipeline::{Collector, EventBus, Marks, Pipeline};
 use crate::source::UpstreamSource;
 use crate::verdict::FindingListener;
-use harproxy_matching::MatchRule;
 use harproxy_proxy::Handler;
 use harproxy_proxy::upstream::Upstream;
 use harproxy_redact::RunId;
@@ -122,35 +121,6 @@ impl Recorder {
             self.journal.close();
             let _ = self.locked.remove();
         }
-    }
-
-    /// Turns the journal into the fixture. Blocks; call it after the engine has drained.
-    ///
-    /// # Errors
-    /// [`Error`]; the old fixture and the journal stay.
-    pub fn finalise(&self, end: CmdEnd) -> Result<Outcome, Error> {
-        finalise::finalise(self, &self.plan, end)
-    }
-
-    /// Turns the journal into the fixture with a learned policy, which replaces `[volatile]` and the rules of the plan.
-    ///
-    /// # Errors
-    /// [`Error`]; the old fixture and the journal stay.
-    pub fn finalise_with_policy(
-        &self,
-        volatile: Volatile,
-        rules: Vec<MatchRule>,
-        end: CmdEnd,
-    ) -> Result<Outcome, Error> {
-        finalise::finalise(self, &RecordPlan { volatile, rules, ..self.plan.clone() }, end)
-    }
-
-    /// Writes the recording as a fixture of its own. Nothing can be recorded after that.
-    ///
-    /// # Errors
-    /// [`Error`].
-    pub fn copy_to(&self, fixture: &Path) -> Result<(), Error> {
-        finalise::copy(self, fixture)
     }
 
     /// The settings of the recording.

@@ -143,7 +143,7 @@ pub fn recover_killed(plan: &RecordPlan, journal: &LockedJournal) -> Result<Opti
             let update = finalise::without_removals(plan.update);
             let arrangement = finalise::write(plan, update, &index, &mut reader, Destination::Fixture)?;
             let is_written = |entry: &RecordedEntry| entry.change != EntryChange::Unchanged;
-            let written = arrangement.became().filter(is_written).map(|entry| entry.entry);
+            let written = arrangement.recorded_entries().filter(is_written).map(|entry| entry.entry);
             Some(Recovery {
                 cause: LeftoverCause::Killed,
                 output: plan.output.clone(),

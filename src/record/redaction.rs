@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use super::journal::heads::HeaderFields;
+use harproxy_compare::INSPECTED_BYTES;
 use harproxy_http::NormalUrl;
 use harproxy_redact::{PayloadRedaction, Policy, Redactor, SecretStore};
 
 /// Payloads up to this length, bytes decoded, are redacted as a whole. Longer ones are redacted piece by piece.
-pub const MAX_WHOLE: usize = 16 << 20;
+pub const MAX_WHOLE: usize = INSPECTED_BYTES as usize;
 
 /// Memory of all collected payloads together, bytes.
 const MAX_RESERVED: usize = 256 << 20;

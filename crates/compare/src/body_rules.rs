@@ -2,10 +2,13 @@
 
 use harproxy_http::MediaType;
 use harproxy_json::{Digest, JsonPath};
+use harproxy_redact::placeholder;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use url::form_urlencoded;
 
+use super::content::ContentKey;
+use super::exchange::Body;
 use super::graphql::fold_queries;
 use super::json_template::canonical_number;
 use super::multipart_digest::MultipartDigest;
@@ -65,6 +68,18 @@ impl BodyRules {
             fold_queries(&mut value);
         }
         Some(value)
+    }
+
+    /// Returns the key of a recorded payload, in which placeholders do not count.
+    #[must_use]
+    pub fn content_key(&self, body: &Body<'_>) -> ContentKey {
+        body.content.key(|bytes| {
+            // With a digit in the place of each placeholder, JSON stays JSON.
+            let mut bytes = placeholder::mask(bytes).into_owned();
+            bytes.iter_mut().filter(|byte| **byte == 0).for_each(|byte| *byte = b'0');
+            let meaning = if body.is_encoded { None } else { self.meaning(&body.media_type, &bytes) };
+            meaning.map(ContentKey::Bytes)
+        })
     }
 
     /// Returns the digest of the meaning of a payload; `None` if only its bytes are compared.

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use harproxy_http::url::{Parts, is_localhost};
+use harproxy_http::url::{Parts, is_loopback_host};
 use harproxy_redact::placeholder;
 use url::form_urlencoded;
 
@@ -79,7 +79,8 @@ struct RequestShape {
 
 fn request_shape(request: &Request<'_>) -> RequestShape {
     let parts = Parts::of(&request.url);
-    let origin = if is_loopback(parts.host()) { "loopback" } else { parts.origin };
+    // The system chooses other ports for each run.
+    let origin = if is_loopback_host(parts.host()) { "loopback" } else { parts.origin };
     let segments: Vec<&str> = parts.segments().map(|text| if is_identifier(text) { "{}" } else { text }).collect();
     let query = parts.query.unwrap_or_default();
     RequestShape {
@@ -87,11 +88,6 @@ fn request_shape(request: &Request<'_>) -> RequestShape {
         query: form_urlencoded::parse(query.as_bytes()).map(|(name, _)| name.into_owned()).collect(),
         payload: payload_shape(&request.body),
     }
-}
-
-/// Returns true for hosts of this machine, whose ports the system chooses anew for each run.
-fn is_loopback(host: &str) -> bool {
-    is_localhost(host) || host.starts_with("127.") || host == "[::1]"
 }
 
 /// Returns true if a path segment may name one of many things: a number, a UUID, a hash, a slug with a number, a placeholder.

@@ -41,26 +41,12 @@ impl Pairing {
     }
 
     /// Pairs each free left item with the first free right item that `is_same` accepts.
-    ///
-    /// # Errors
-    /// The first error of `is_same`.
-    pub fn pair_by<E>(&mut self, mut is_same: impl FnMut(usize, usize) -> Result<bool, E>) -> Result<(), E> {
+    pub fn pair_by(&mut self, is_same: impl Fn(usize, usize) -> bool) {
         let mut free = self.free_right();
         for at in self.free_left() {
-            for place in 0..free.len() {
-                if is_same(at, free[place])? {
-                    self.pair(at, free.remove(place));
-                    break;
-                }
+            if let Some(place) = free.iter().position(|right| is_same(at, *right)) {
+                self.pair(at, free.remove(place));
             }
-        }
-        Ok(())
-    }
-
-    /// Pairs the free items of both lists in order.
-    pub fn pair_in_order(&mut self) {
-        for (left, right) in self.free_left().into_iter().zip(self.free_right()) {
-            self.pair(left, right);
         }
     }
 
@@ -78,12 +64,6 @@ impl Pairing {
     /// Excludes a right item from further passes.
     pub fn exclude_right(&mut self, at: usize) {
         self.right[at] = State::Excluded;
-    }
-
-    /// Returns the partner of a left item.
-    #[must_use]
-    pub fn partner_of_left(&self, at: usize) -> Option<usize> {
-        partner(self.left[at])
     }
 
     /// Returns the partner of a right item.
@@ -189,12 +169,8 @@ mod tests {
         pairing.pair_by_key(|at| left[at], |at| right[at]);
         assert_eq!(pairing.pairs(), [(0, 2), (3, 0)]);
         pairing.exclude_left(1);
-        let same = |a: usize, b: usize| Ok::<_, std::convert::Infallible>(left[a] * 10 == right[b]);
-        pairing.pair_by(same).unwrap_or_else(|never| match never {});
-        assert_eq!((pairing.partner_of_left(2), pairing.partner_of_right(3)), (Some(3), Some(2)));
+        pairing.pair_by(|a, b| left[a] * 10 == right[b]);
+        assert_eq!(pairing.partner_of_right(3), Some(2));
         assert_eq!((pairing.free_left(), pairing.free_right()), (vec![], vec![1]));
-        let mut in_order = Pairing::new(2, 3);
-        in_order.pair_in_order();
-        assert_eq!(in_order.pairs(), [(0, 0), (1, 1)]);
     }
 }

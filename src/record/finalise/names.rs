@@ -6,12 +6,13 @@ use std::io::Read;
 
 use serde_json::Value;
 
+use super::arrangement::Arrangement;
 use super::har_error;
 use super::index::{ExchangeHeads, JournalIndex};
-use super::merge::Arrangement;
 use super::payload::JournalledPayload;
-use crate::record::journal::{JournalReader, SecretNames};
+use crate::record::journal::JournalReader;
 use crate::record::{Error, RecordPlan};
+use harproxy_compare::INSPECTED_BYTES;
 use harproxy_har::model::Body;
 use harproxy_har::{Entry, Fixture};
 use harproxy_http::headers::to_chars;
@@ -19,16 +20,8 @@ use harproxy_http::{Headers, MediaType};
 use harproxy_redact::placeholder::{self, PlaceholderMatch};
 use harproxy_redact::{PlaceholderAllocator, RunId};
 
-/// Payloads up to this length, bytes, are aligned member by member.
-const MAX_ALIGNED: u64 = 16 << 20;
 /// The longest placeholder, bytes.
 const MAX_PLACEHOLDER: usize = 4 << 10;
-
-/// Names for comparing a journal with the old fixture.
-#[must_use]
-pub fn provisional(run: RunId) -> SecretNames {
-    SecretNames::new(PlaceholderAllocator::provisional(run))
-}
 
 /// Names for writing a fixture, over an old one if there is one. The names of `reader` must be provisional.
 ///
@@ -79,7 +72,7 @@ fn new_text(payload: &JournalledPayload<'_>, reader: &mut JournalReader) -> Resu
     let mut text = Vec::new();
     payload.store(reader, |source| {
         text.clear();
-        source.read.take(MAX_ALIGNED).read_to_end(&mut text).map_err(har_error)?;
+        source.read.take(INSPECTED_BYTES).read_to_end(&mut text).map_err(har_error)?;
         Ok(Body::default())
     })?;
     Ok(text)
@@ -88,7 +81,7 @@ fn new_text(payload: &JournalledPayload<'_>, reader: &mut JournalReader) -> Resu
 fn old_text(fixture: &Fixture, entry: usize, body: &Body) -> Option<Vec<u8>> {
     let mut text = Vec::new();
     let read = fixture.payload(entry, body).ok()?.reader().ok()?;
-    read.take(MAX_ALIGNED).read_to_end(&mut text).ok()?;
+    read.take(INSPECTED_BYTES).read_to_end(&mut text).ok()?;
     Some(text)
 }
 
@@ -225,7 +218,7 @@ fn reserve_payload_numbers(
     let mut read = fixture.payload(entry, body)?.reader()?;
     let mut text = Vec::new();
     loop {
-        let more = (&mut read).take(MAX_ALIGNED).read_to_end(&mut text).map_err(har_error)?;
+        let more = (&mut read).take(INSPECTED_BYTES).read_to_end(&mut text).map_err(har_error)?;
         naming.exclude_all_in(&text);
         if more == 0 {
             return Ok(());

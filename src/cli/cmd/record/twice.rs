@@ -14,8 +14,8 @@ use crate::cli::files;
 use crate::cli::plan::Learning;
 use crate::cli::run::{End, Run};
 use crate::cli::ui::Ui;
-use crate::learn::{self, Lessons};
-use crate::record::{self, CmdEnd, Outcome, RecordPlan, Recorder, UpdateMode, Volatile};
+use crate::record::twice::{self, LearnedPolicy};
+use crate::record::{self, CmdEnd, RecordPlan, Recorder, RecordingOutcome, UpdateMode, Volatile};
 use harproxy_har::Fixture;
 use harproxy_har::write::ContentMode;
 use harproxy_proxy::upstream::UpstreamPlan;
@@ -58,8 +58,8 @@ pub(super) async fn run_again(
     let learned = spawn_blocking(move || -> Result<_, record::Error> {
         second.copy_to(&other)?;
         let lessons = match other.exists() {
-            true => learn::learn(&Fixture::open(&once)?, &Fixture::open(&other)?)?,
-            false => Lessons::default(),
+            true => twice::learn(&Fixture::open(&once)?, &Fixture::open(&other)?)?,
+            false => LearnedPolicy::default(),
         };
         let (volatile, rules) = policy(second.plan(), &lessons);
         let outcome = second.finalise_with_policy(volatile, rules, CmdEnd::Clean)?;
@@ -79,7 +79,7 @@ async fn copied(first: Arc<Recorder>, to: [PathBuf; 2]) -> Result<Result<(), rec
 }
 
 /// Returns the configuration of a recording with the learned lines.
-fn policy(plan: &RecordPlan, lessons: &Lessons) -> Learned {
+fn policy(plan: &RecordPlan, lessons: &LearnedPolicy) -> Learned {
     let mut volatile: Volatile = plan.volatile.clone();
     volatile.headers.extend(lessons.volatile_headers.keys().cloned());
     volatile.json.extend(lessons.volatile_json.keys().cloned());
@@ -87,7 +87,7 @@ fn policy(plan: &RecordPlan, lessons: &Lessons) -> Learned {
 }
 
 /// Formats the differences, the proposed lines and their effect.
-fn summary(lessons: &Lessons, outcome: &Outcome, learning: &Learning) -> String {
+fn summary(lessons: &LearnedPolicy, outcome: &RecordingOutcome, learning: &Learning) -> String {
     let mut text = String::new();
     if lessons.is_empty() && lessons.unexplained.is_empty() {
         return "the second run got the responses of the first one: nothing to learn".to_owned();
@@ -99,8 +99,8 @@ fn summary(lessons: &Lessons, outcome: &Outcome, learning: &Learning) -> String 
     if !lessons.is_empty() {
         let file = harproxy_support::shell_quote::path(&learning.file);
         text += &match &learning.write_to {
-            Some(_) => format!("added to {file}:\n\n{}\n", learn::rendered(lessons)),
-            None => format!("lines for {file} (`--write-policy` adds them):\n\n{}\n", learn::rendered(lessons)),
+            Some(_) => format!("added to {file}:\n\n{}\n", twice::to_toml(lessons)),
+            None => format!("lines for {file} (`--write-policy` adds them):\n\n{}\n", twice::to_toml(lessons)),
         };
     }
     for difference in &lessons.unexplained {
@@ -125,13 +125,13 @@ fn cut(value: &str) -> String {
     }
 }
 
-fn write(path: &Path, lessons: &Lessons) -> Result<(), Failure> {
+fn write(path: &Path, lessons: &LearnedPolicy) -> Result<(), Failure> {
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
         Err(source) => return Err(Failure::Write { path: path.to_owned(), source }),
     };
-    let added = learn::added_to(&text, lessons);
+    let added = twice::add_to(&text, lessons);
     let added = added.map_err(|source| Failure::Learn { path: path.to_owned(), source })?;
     files::write(path, added.as_bytes())
 }

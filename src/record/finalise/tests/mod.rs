@@ -1,8 +1,10 @@
 //! Journals and the fixtures that they are finalised into.
 
 mod again;
-mod graft;
+mod arrangement;
+mod updated_entry;
 
+use std::collections::HashMap;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -18,7 +20,9 @@ use super::super::journal::heads::{
 };
 use super::super::journal::{Frame, FrameKind, JournalPaths};
 use super::*;
+use crate::record::OnFailure;
 use harproxy_glob::Globs;
+use harproxy_har::write::ContentMode;
 use harproxy_http::Headers;
 
 /// An exchange with defaults, which a test changes.

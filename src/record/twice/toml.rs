@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, Value, value};
 
-use super::{Lessons, Rule, Where};
+use super::policy::{LearnedPolicy, LearnedRule, RuleScope};
 
 /// Errors while rules are added to a file.
 #[derive(Debug, thiserror::Error)]
@@ -24,18 +24,18 @@ pub enum WriteError {
 
 /// Returns the rules as the text of a new file.
 #[must_use]
-pub fn rendered(lessons: &Lessons) -> String {
-    added_to("", lessons).unwrap_or_default()
+pub fn to_toml(policy: &LearnedPolicy) -> String {
+    add_to("", policy).unwrap_or_default()
 }
 
 /// Returns the file's text with the rules added. Lists are extended, and rules for the same URLs are merged.
 ///
 /// # Errors
 /// Fails with [`WriteError`] if the file is invalid TOML or a key has an unexpected type.
-pub fn added_to(text: &str, lessons: &Lessons) -> Result<String, WriteError> {
+pub fn add_to(text: &str, policy: &LearnedPolicy) -> Result<String, WriteError> {
     let mut document: DocumentMut = text.parse()?;
-    volatile(&mut document, lessons)?;
-    for (at, rule) in &lessons.rules {
+    volatile(&mut document, policy)?;
+    for (at, rule) in &policy.rules {
         add_rule(&mut document, at, rule)?;
     }
     let text = document.to_string();
@@ -43,8 +43,8 @@ pub fn added_to(text: &str, lessons: &Lessons) -> Result<String, WriteError> {
     Ok(if text.trim().is_empty() { text } else { format!("{}\n", text.trim_end()) })
 }
 
-fn volatile(document: &mut DocumentMut, lessons: &Lessons) -> Result<(), WriteError> {
-    let lists = [("headers", &lessons.volatile_headers), ("json", &lessons.volatile_json)];
+fn volatile(document: &mut DocumentMut, policy: &LearnedPolicy) -> Result<(), WriteError> {
+    let lists = [("headers", &policy.volatile_headers), ("json", &policy.volatile_json)];
     if lists.iter().all(|(_, values)| values.is_empty()) {
         return Ok(());
     }
@@ -57,7 +57,7 @@ fn volatile(document: &mut DocumentMut, lessons: &Lessons) -> Result<(), WriteEr
     Ok(())
 }
 
-fn add_rule(document: &mut DocumentMut, at: &Where, rule: &Rule) -> Result<(), WriteError> {
+fn add_rule(document: &mut DocumentMut, at: &RuleScope, rule: &LearnedRule) -> Result<(), WriteError> {
     let other = || WriteError::Other { name: "match", expected: "a list of rules, each under `[[match]]`" };
     let rules = document.entry("match").or_insert_with(|| Item::ArrayOfTables(ArrayOfTables::new()));
     let rules = rules.as_array_of_tables_mut().ok_or_else(other)?;

@@ -49,26 +49,26 @@ fn fixture(folder: &Path, name: &str, asks: &[Ask<'_>]) -> Fixture {
     Fixture::open(&path).unwrap()
 }
 
-fn learned(first: &[Ask<'_>], second: &[Ask<'_>]) -> Lessons {
+fn learned(first: &[Ask<'_>], second: &[Ask<'_>]) -> LearnedPolicy {
     let folder = tempfile::tempdir().unwrap();
     learn(&fixture(folder.path(), "a.har", first), &fixture(folder.path(), "b.har", second)).unwrap()
 }
 
 fn toml(first: &[Ask<'_>], second: &[Ask<'_>]) -> String {
-    let lessons = learned(first, second);
-    assert_eq!(lessons.unexplained, [] as [&str; 0]);
-    rendered(&lessons)
+    let policy = learned(first, second);
+    assert_eq!(policy.unexplained, [] as [&str; 0]);
+    to_toml(&policy)
 }
 
 #[test]
-fn equal_runs_propose_nothing() {
+fn equal_recordings_teach_nothing() {
     let once = || Ask { url: "https://api.test/a", answer: json!({ "a": 1 }), ..GET };
-    let lessons = learned(&[once(), once()], &[once()]);
-    assert!(lessons.is_empty() && lessons.unexplained.is_empty(), "{lessons:?}");
+    let policy = learned(&[once(), once()], &[once()]);
+    assert!(policy.is_empty() && policy.unexplained.is_empty(), "{policy:?}");
 }
 
 #[test]
-fn times_and_counters_of_a_response_are_volatile() {
+fn varying_values_of_a_response_are_volatile() {
     let once = |at, build| Ask {
         url: "https://api.test/a",
         answer: json!({ "at": at, "items": [{ "seen": at, "n": 1 }, { "seen": at, "n": 2 }], "odd name": at }),
@@ -83,7 +83,7 @@ fn times_and_counters_of_a_response_are_volatile() {
 }
 
 #[test]
-fn varying_query_parameters_are_ignored() {
+fn varying_query_parameter_is_ignored() {
     let once = |url| Ask { url, ..GET };
     assert_eq!(
         toml(&[once("https://api.test/s?q=x&ts=1")], &[once("https://api.test/s?q=x&ts=2")]),
@@ -92,7 +92,7 @@ fn varying_query_parameters_are_ignored() {
 }
 
 #[test]
-fn id_in_path_and_response_becomes_a_path_and_an_echo_rule() {
+fn varying_path_segment_is_a_path_and_an_echo() {
     let once = |url, id: &str| Ask { url, answer: json!({ "id": id }), ..GET };
     let first = [once("https://api.test/orders/a1b2c3/items", "a1b2c3")];
     let second = [once("https://api.test/orders/d4e5f6/items", "d4e5f6")];
@@ -104,7 +104,7 @@ fn id_in_path_and_response_becomes_a_path_and_an_echo_rule() {
 }
 
 #[test]
-fn repeated_payload_nonce_becomes_an_ignored_member_and_an_echo_rule() {
+fn nonce_of_the_payload_is_an_echo_when_the_response_repeats_it() {
     let once = |nonce: &str, id: &'static [(&str, &str)]| Ask {
         method: "POST",
         url: "https://api.test/pay",
@@ -122,30 +122,17 @@ fn repeated_payload_nonce_becomes_an_ignored_member_and_an_echo_rule() {
     );
 }
 
-/// The multipart boundary is not part of the compared payload.
 #[test]
-fn multipart_boundary_is_not_a_difference() {
-    let upload = |boundary: &str, n: u8| {
-        let text =
-            format!("--{boundary}\r\ncontent-disposition: form-data; name=\"n\"\r\n\r\n{n}\r\n--{boundary}--\r\n");
-        let payload = harproxy_har::Payload::Bytes(text.into_bytes().into());
-        exchange::Payload::of(&payload, &format!("multipart/form-data; boundary={boundary}")).unwrap()
-    };
-    assert_eq!(upload("one", 1), upload("other", 1));
-    assert_ne!(upload("one", 1), upload("one", 2));
-}
-
-#[test]
-fn member_names_are_escaped_in_json_paths() {
+fn member_name_is_escaped_in_its_json_path() {
     let once = |at| Ask { url: "https://api.test/a", answer: json!({ "a\n'\\b": at }), ..GET };
-    let lessons = learned(&[once(1)], &[once(2)]);
-    let path = lessons.volatile_json.keys().next().unwrap();
+    let policy = learned(&[once(1)], &[once(2)]);
+    let path = policy.volatile_json.keys().next().unwrap();
     assert_eq!(path, r"$['a\u000a\'\\b']");
     harproxy_json::JsonPath::parse(path).unwrap();
 }
 
 #[test]
-fn varying_port_of_this_machine_becomes_a_same_host_rule() {
+fn varying_loopback_port_is_the_same_host() {
     let once = |url| Ask { url, ..GET };
     assert_eq!(
         toml(&[once("http://127.0.0.1:4001/a")], &[once("http://127.0.0.1:4002/a")]),
@@ -154,29 +141,29 @@ fn varying_port_of_this_machine_becomes_a_same_host_rule() {
 }
 
 #[test]
-fn differences_without_a_rule_are_described() {
+fn difference_without_a_rule_is_described() {
     let once = |url| Ask { url, ..GET };
-    let lessons = learned(&[once("https://api.test/a"), once("https://api.test/b")], &[once("https://api.test/a")]);
-    assert_eq!(lessons.unexplained, ["GET https://api.test/b was seen in the first run only"]);
-    assert!(lessons.is_empty());
+    let policy = learned(&[once("https://api.test/a"), once("https://api.test/b")], &[once("https://api.test/a")]);
+    assert_eq!(policy.unexplained, ["GET https://api.test/b was seen in the first run only"]);
+    assert!(policy.is_empty());
 }
 
 #[test]
-fn existing_configuration_file_keeps_its_lines() {
+fn existing_file_keeps_its_content() {
     let text = "# ours\n[record]\noutput = \"hars/api.har\" # here\n\n[volatile]\nheaders = [\"x-build\"] # told by CI\n\n\
                 [[match]]\nglob = \"https://api.test/s*\"\nignore-query = \"_\"\n";
-    let mut lessons = Lessons::default();
-    lessons.volatile_header("x-build", "1", "2");
-    lessons.volatile_header("x-node", "1", "2");
-    let at = Where { glob: "https://api.test/s*".into(), path: None };
-    lessons.rule(&at).ignore_query.insert("ts".into());
-    let added = added_to(text, &lessons).unwrap();
+    let mut policy = LearnedPolicy::default();
+    policy.add_volatile_header("x-build", "1", "2");
+    policy.add_volatile_header("x-node", "1", "2");
+    let at = RuleScope { glob: "https://api.test/s*".into(), path: None };
+    policy.rule(&at).ignore_query.insert("ts".into());
+    let added = add_to(text, &policy).unwrap();
     assert_eq!(
         added,
         "# ours\n[record]\noutput = \"hars/api.har\" # here\n\n[volatile]\nheaders = [\"x-build\", \"x-node\"] # told by CI\n\n\
          [[match]]\nglob = \"https://api.test/s*\"\nignore-query = [\"_\", \"ts\"]\n"
     );
-    assert_eq!(added_to(&added, &lessons).unwrap(), added, "again adds nothing");
-    assert!(matches!(added_to("volatile = 1", &lessons), Err(WriteError::Other { .. })));
-    assert!(matches!(added_to("[", &lessons), Err(WriteError::Syntax(_))));
+    assert_eq!(add_to(&added, &policy).unwrap(), added, "again adds nothing");
+    assert!(matches!(add_to("volatile = 1", &policy), Err(WriteError::Other { .. })));
+    assert!(matches!(add_to("[", &policy), Err(WriteError::Syntax(_))));
 }

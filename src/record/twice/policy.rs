@@ -1,4 +1,4 @@
-//! Rules and volatile values collected from all pairs.
+//! The rules and volatile values that two recordings taught.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,8 +9,8 @@ use harproxy_json::JsonPath;
 use harproxy_matching::{Echo, MatchBody, MatchRule, OriginPattern, PathPattern};
 
 /// The URLs that a rule applies to.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Where {
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct RuleScope {
     /// Value of `glob`.
     pub glob: String,
     /// Value of `path`, if path segments vary.
@@ -19,7 +19,7 @@ pub struct Where {
 
 /// A learned `[[match]]` rule.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Rule {
+pub struct LearnedRule {
     /// Values of `ignore-query`.
     pub ignore_query: BTreeSet<String>,
     /// Values of `ignore-body`.
@@ -34,18 +34,18 @@ pub struct Rule {
 
 /// Rules and volatile values learned from two recordings of the same program.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Lessons {
+pub struct LearnedPolicy {
     /// Values of `[volatile] headers`, each with its first two differing values.
     pub volatile_headers: BTreeMap<String, (String, String)>,
     /// Values of `[volatile] json`, each with its first two differing values.
     pub volatile_json: BTreeMap<String, (String, String)>,
     /// The `[[match]]` rules, in order of first appearance.
-    pub rules: IndexMap<Where, Rule>,
+    pub rules: IndexMap<RuleScope, LearnedRule>,
     /// Messages about differences that no policy rule can ignore.
     pub unexplained: Vec<String>,
 }
 
-impl Lessons {
+impl LearnedPolicy {
     /// Returns true if no rule or volatile value was learned. `unexplained` may still contain messages.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -55,7 +55,7 @@ impl Lessons {
     /// Returns the rules for the matcher. Invalid patterns are omitted; the policy parser would reject them too.
     #[must_use]
     pub fn match_rules(&self) -> Vec<MatchRule> {
-        let rule = |(at, rule): (&Where, &Rule)| MatchRule {
+        let rule = |(at, rule): (&RuleScope, &LearnedRule)| MatchRule {
             glob: Globs::new([&at.glob]).unwrap_or_default(),
             paths: at.path.iter().filter_map(|path| PathPattern::new(path).ok()).collect(),
             same_host: rule.same_host.iter().filter_map(|origin| OriginPattern::new(origin).ok()).collect(),
@@ -68,24 +68,24 @@ impl Lessons {
         self.rules.iter().map(rule).collect()
     }
 
-    pub(super) fn rule(&mut self, at: &Where) -> &mut Rule {
+    pub(super) fn rule(&mut self, at: &RuleScope) -> &mut LearnedRule {
         self.rules.entry(at.clone()).or_default()
     }
 
-    pub(super) fn volatile_header(&mut self, name: &str, first: &str, second: &str) {
+    pub(super) fn add_volatile_header(&mut self, name: &str, first: &str, second: &str) {
         let example = || (first.to_owned(), second.to_owned());
         self.volatile_headers.entry(name.to_owned()).or_insert_with(example);
     }
 
-    pub(super) fn volatile_json(&mut self, path: &str, first: &str, second: &str) {
+    pub(super) fn add_volatile_json(&mut self, path: &str, first: &str, second: &str) {
         let example = || (first.to_owned(), second.to_owned());
         self.volatile_json.entry(path.to_owned()).or_insert_with(example);
     }
 
     /// Adds a rule for a loopback origin whose port varies: `http://127.0.0.1:8000` then matches any port of that host.
-    pub(super) fn same_host(&mut self, origin: &str) {
+    pub(super) fn add_same_host(&mut self, origin: &str) {
         let any_port = origin.rsplit_once(':').map_or(origin, |(host, _)| host);
-        let at = Where { glob: format!("{any_port}:*/**"), path: None };
+        let at = RuleScope { glob: format!("{any_port}:*/**"), path: None };
         self.rule(&at).same_host.insert(format!("{any_port}:*"));
     }
 }

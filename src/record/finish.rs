@@ -1,0 +1,242 @@
+//! Ends a recording: turns its journal into the fixture, or into a held recording, and reports the result.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::Path;
+
+use indexmap::IndexMap;
+
+use super::finalise::{self, Arrangement, Destination, JournalIndex};
+use super::journal::JournalReader;
+use super::{
+    CmdEnd, Error, HostLine, OnFailure, RecordPlan, Recorder, RecordingOutcome, UpdateMode, Volatile, ambiguous, held,
+};
+use crate::verdict::{CheckId, Finding, Location, RunMode, Severity, Verdict, connections};
+use harproxy_har::Fixture;
+use harproxy_har::write::ContentMode;
+use harproxy_matching::MatchRule;
+use harproxy_redact::PlaceholderAllocator;
+
+impl Recorder {
+    /// Turns the journal into the fixture. Blocks; call it after the engine has drained.
+    ///
+    /// # Errors
+    /// [`Error`]; the old fixture and the journal stay.
+    pub fn finalise(&self, end: CmdEnd) -> Result<RecordingOutcome, Error> {
+        self.finalise_with_plan(&self.plan, end)
+    }
+
+    /// Turns the journal into the fixture with a learned policy, which replaces `[volatile]` and the rules of the plan.
+    ///
+    /// # Errors
+    /// [`Error`]; the old fixture and the journal stay.
+    pub fn finalise_with_policy(
+        &self,
+        volatile: Volatile,
+        rules: Vec<MatchRule>,
+        end: CmdEnd,
+    ) -> Result<RecordingOutcome, Error> {
+        self.finalise_with_plan(&RecordPlan { volatile, rules, ..self.plan.clone() }, end)
+    }
+
+    /// Writes the recording as a fixture of its own. Nothing can be recorded after that.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn copy_to(&self, fixture: &Path) -> Result<(), Error> {
+        self.journal.close();
+        let Some((mut reader, index)) = finalise::open(&self.locked)? else { return Ok(()) };
+        if let Some(names) = &mut reader.names {
+            names.add_known(self.redactor.secrets());
+        }
+        let plan = RecordPlan { output: fixture.to_owned(), content: ContentMode::Attach, ..self.plan.clone() };
+        finalise::write(&plan, UpdateMode::Replace, &index, &mut reader, Destination::Fixture).map(drop)
+    }
+
+    /// The counts and findings so far.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        let mut counts = self.collector.counts();
+        counts.upstream_connections = self.live.upstream().opened();
+        counts.redacted = self.redactor.secrets().found();
+        counts.opaque = self.redactor.opaque_payloads();
+        Verdict {
+            mode: RunMode::RECORD,
+            counts,
+            findings: self.collector.findings(),
+            fixtures: Vec::new(),
+            duration_ms: self.collector.duration_ms(),
+        }
+    }
+
+    fn finalise_with_plan(&self, plan: &RecordPlan, end: CmdEnd) -> Result<RecordingOutcome, Error> {
+        let mut naming = PlaceholderAllocator::new(self.redactor.secrets().run());
+        let mut outcome = self.write_fixture(plan, end, &mut naming)?;
+        // Findings hold markers until now.
+        for finding in &mut outcome.verdict.findings {
+            finding.text = naming.replace_markers_in_string(std::mem::take(&mut finding.text));
+            finding.at.request = finding.at.request.take().map(|request| naming.replace_markers_in_string(request));
+        }
+        Ok(outcome)
+    }
+
+    /// Writes the fixture, or the held recording if CMD failed over an existing fixture. `naming` becomes the one of the
+    /// fixture.
+    fn write_fixture(
+        &self,
+        plan: &RecordPlan,
+        end: CmdEnd,
+        naming: &mut PlaceholderAllocator,
+    ) -> Result<RecordingOutcome, Error> {
+        let Recorder { locked, journal, redactor, .. } = self;
+        journal.close();
+        let restored = if self.is_idle() { None } else { locked.restore()? };
+        if restored.is_some() && !plan.output.exists() {
+            return Ok(self.folder_removed());
+        }
+        let locked = restored.as_ref().unwrap_or(locked);
+        if let Some(reason) = journal.failure() {
+            return Ok(self.journal_failed(&reason));
+        }
+        let journal = finalise::open(locked)?;
+        let Some((mut reader, index)) = journal.filter(|(_, index)| !index.exchanges.is_empty()) else {
+            locked.remove()?;
+            return Ok(self.nothing_recorded());
+        };
+        if let Some(names) = &mut reader.names {
+            names.add_known(redactor.secrets());
+        }
+        if end == CmdEnd::Failed && plan.on_failure == OnFailure::Hold && plan.output.exists() {
+            let replaced_held = locked.paths.held.exists();
+            let destination = Destination::Held(&locked.paths);
+            finalise::write(plan, finalise::without_removals(plan.update), &index, &mut reader, destination)?;
+            take_naming(&mut reader, naming);
+            locked.remove()?;
+            let held = Some(locked.paths.held.clone());
+            return Ok(RecordingOutcome { held, replaced_held, ..self.outcome(&index, Arrangement::default()) });
+        }
+        let arrangement = finalise::write(plan, plan.update, &index, &mut reader, Destination::Fixture)?;
+        take_naming(&mut reader, naming);
+        // The held recording is older. If the journal went first, a kill between the two would leave the older one.
+        let replaced_held = held::discard(&locked.paths)?;
+        locked.remove()?;
+        let mut outcome = RecordingOutcome { written: true, replaced_held, ..self.outcome(&index, arrangement) };
+        if redactor.secrets().found() > 0 {
+            let known = plan.values.iter().map(|(placeholder, _)| placeholder.clone()).collect();
+            outcome.verdict.findings.extend(ambiguous::find(&Fixture::open(&plan.output)?, &known));
+        }
+        Ok(outcome)
+    }
+
+    /// The outcome of a recording whose exchanges were arranged in this way.
+    fn outcome(&self, index: &JournalIndex, arrangement: Arrangement) -> RecordingOutcome {
+        let entries =
+            index.exchanges.iter().map(|exchange| exchange.number).zip(arrangement.recorded_entries()).collect();
+        let Arrangement { unchanged, changed, added, not_seen, .. } = arrangement;
+        let unanswered = index.unanswered as u64;
+        RecordingOutcome { unchanged, changed, added, not_seen, unanswered, entries, ..self.unwritten_outcome() }
+    }
+
+    /// Nothing was recorded: the fixture, if there is one, stays as it is.
+    fn nothing_recorded(&self) -> RecordingOutcome {
+        let mut outcome = self.unwritten_outcome();
+        let counts = &outcome.verdict.counts;
+        let output = self.plan.output.display();
+        if let Some(keyless) = connections::unauthorized(counts, CheckId::NOTHING_RECORDED, Severity::Error) {
+            outcome.verdict.findings.push(Finding { at: Location::fixture(output.to_string()), ..keyless });
+            return outcome;
+        }
+        let (explanation, remedy) = match counts.requests {
+            0 => (
+                "nothing was recorded: no request came through the proxy".to_owned(),
+                "check that the program uses the proxy (HTTP_PROXY, HTTPS_PROXY) and trusts its CA (SSL_CERT_FILE and the like); \
+                 `harproxy env` shows all that CMD was told. One that can't use a proxy can be pointed at a `--reverse` port"
+                    .to_owned(),
+            ),
+            requests => (
+                match requests {
+                    1 => "nothing was recorded: the one request was not in scope, or not answered".to_owned(),
+                    _ => format!("nothing was recorded: of {requests} requests none was in scope and answered"),
+                },
+                match self.plan.scope.sources() {
+                    [] => "what was seen is noise, or broke off before it was answered: see the log with `-v`".to_owned(),
+                    globs => format!("check the globs: `{}` match none of the URLs that were seen", globs.join("` `")),
+                },
+            ),
+        };
+        outcome.verdict.findings.push(Finding {
+            at: Location::fixture(output.to_string()),
+            hint: Some(remedy),
+            ..Finding::new(CheckId::NOTHING_RECORDED, Severity::Error, explanation)
+        });
+        outcome
+    }
+
+    /// The journal could not be written to its end.
+    fn journal_failed(&self, reason: &io::Error) -> RecordingOutcome {
+        let journal = &self.locked.paths.journal;
+        let explanation =
+            format!("writing the journal {} failed: {reason}; the fixture stays as it is", journal.display());
+        let remedy = "make room and record again: it begins with what the journal holds";
+        self.outcome_lost(explanation, remedy.to_owned())
+    }
+
+    /// The folder was removed under the recording; the journal was put back.
+    fn folder_removed(&self) -> RecordingOutcome {
+        let output = &self.plan.output;
+        let explanation = format!(
+            "{} was removed while the run went on; what was recorded is in its journal, which was put back",
+            output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(output).display()
+        );
+        let remedy = format!(
+            "bring back the fixture if there was one, then `harproxy recover {}`",
+            harproxy_support::shell_quote::path(output)
+        );
+        self.outcome_lost(explanation, remedy)
+    }
+
+    fn outcome_lost(&self, explanation: String, remedy: String) -> RecordingOutcome {
+        let mut outcome = self.unwritten_outcome();
+        outcome.verdict.findings.push(Finding {
+            at: Location::fixture(self.plan.output.display().to_string()),
+            hint: Some(remedy),
+            ..Finding::new(CheckId::LOST, Severity::Error, explanation)
+        });
+        outcome.held = Some(self.locked.paths.journal.clone());
+        outcome
+    }
+
+    fn unwritten_outcome(&self) -> RecordingOutcome {
+        RecordingOutcome {
+            verdict: self.verdict(),
+            hosts: self.hosts(),
+            written: false,
+            unchanged: 0,
+            changed: 0,
+            added: 0,
+            not_seen: 0,
+            held: None,
+            replaced_held: false,
+            unanswered: self.collector.unanswered(),
+            entries: HashMap::new(),
+        }
+    }
+
+    /// Returns the table, with one line for the HTTP and HTTPS origins of a host.
+    fn hosts(&self) -> Vec<HostLine> {
+        let mut lines: IndexMap<String, HostLine> = IndexMap::new();
+        for (origin, counts) in self.collector.hosts() {
+            let line = lines.entry(origin.authority()).or_default();
+            line.requests += counts.requests + counts.tunnels;
+            line.recorded += counts.recorded;
+            line.passed += counts.passed;
+        }
+        lines.into_iter().map(|(host, line)| HostLine { host, ..line }).collect()
+    }
+}
+
+fn take_naming(reader: &mut JournalReader, naming: &mut PlaceholderAllocator) {
+    if let Some(names) = reader.names.take() {
+        *naming = names.naming;
+    }
+}
