@@ -7,11 +7,11 @@ use ::http::HeaderMap;
 use harproxy_compare::{PlaceholderScore, SentPayload};
 
 use super::candidate::{Alike, Candidate, Group, Required, Rules};
-use super::conditional::Standing;
+use super::conditional::ResponseClass;
 use super::guess::guess;
 use super::index::Ordinal;
 use super::key::View;
-use super::turns::Turns;
+use super::session::SequenceState;
 use super::{EntryRef, Guess, Repeat, score};
 use harproxy_har::Fixture;
 
@@ -56,7 +56,7 @@ pub(super) enum NoChoice {
 /// How well a candidate fits, the best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rank {
-    pub(super) standing: Standing,
+    pub(super) class: ResponseClass,
     /// Candidates come from the first fixture that has one.
     pub(super) fixture: usize,
     /// Redacted places whose placeholder the client sent back, or the value that is given for it.
@@ -84,7 +84,7 @@ pub(super) fn choose<'a>(
     groups: &[&'a Group],
     asked: &Asked<'_, '_>,
     repeat: Repeat,
-    turns: &Turns,
+    turns: &SequenceState,
     passed: &[Ordinal],
     fixtures: &[Arc<Fixture>],
 ) -> Result<Choice<'a>, NoChoice> {
@@ -95,19 +95,19 @@ pub(super) fn choose<'a>(
     };
     let mut admitted: Vec<_> = groups.iter().flat_map(alike).collect();
     admitted.sort_by_key(|a| a.rank);
-    let Some(Rank { standing, fixture, .. }) = admitted.first().map(|best| best.rank) else {
+    let Some(Rank { class, fixture, .. }) = admitted.first().map(|best| best.rank) else {
         let unreadable = groups.iter().find_map(|group| group.unreadable.first().cloned());
         return Err(unreadable.map_or(NoChoice::NoEntry, |(at, why)| NoChoice::Unreadable(at, why)));
     };
     // What has been passed or used up opens the door neither to a lesser standing nor to another fixture.
-    admitted.retain(|a| a.is_of(standing, fixture) && a.left(passed).next().is_some());
+    admitted.retain(|a| a.is_of(class, fixture) && a.left(passed).next().is_some());
     let mut equals = admitted.chunk_by(|a, b| a.rank == b.rank);
     let best = equals.next().ok_or(NoChoice::Passed)?;
     let (chosen, best) = match repeat {
         Repeat::First => {
             let first = earliest(best, |candidate| !passed.contains(&candidate.ordinal));
             let chosen = first.ok_or(NoChoice::Passed)?;
-            turns.take(chosen.candidate.ordinal);
+            turns.serve(chosen.candidate.ordinal);
             (chosen, best)
         }
         Repeat::Sequence => (next(best, turns, passed).or_else(|| last(best, passed)).ok_or(NoChoice::Passed)?, best),
@@ -127,8 +127,8 @@ impl<'a> Admitted<'a> {
         self.alike.iter().filter(move |candidate| !passed.contains(&candidate.ordinal))
     }
 
-    fn is_of(&self, standing: Standing, fixture: usize) -> bool {
-        (self.rank.standing, self.rank.fixture) == (standing, fixture)
+    fn is_of(&self, class: ResponseClass, fixture: usize) -> bool {
+        (self.rank.class, self.rank.fixture) == (class, fixture)
     }
 
     fn choice(&self, candidate: &'a Candidate) -> Choice<'a> {
@@ -143,11 +143,11 @@ fn earliest<'a>(equals: &[Admitted<'a>], is: impl Fn(&Candidate) -> bool) -> Opt
 }
 
 /// The first not served yet; its turn is taken.
-fn next<'a>(equals: &[Admitted<'a>], turns: &Turns, passed: &[Ordinal]) -> Option<Choice<'a>> {
+fn next<'a>(equals: &[Admitted<'a>], turns: &SequenceState, passed: &[Ordinal]) -> Option<Choice<'a>> {
     loop {
-        let next = earliest(equals, |c| !turns.taken(c.ordinal) && !passed.contains(&c.ordinal))?;
+        let next = earliest(equals, |c| !turns.was_served(c.ordinal) && !passed.contains(&c.ordinal))?;
         // Another request may have been faster.
-        if turns.take(next.candidate.ordinal) {
+        if turns.serve(next.candidate.ordinal) {
             return Some(next);
         }
     }
@@ -175,7 +175,7 @@ pub(super) fn rank(candidate: &Candidate, asked: &Asked<'_, '_>, rules: &Rules) 
     }
     let (score, open) = placeholder_score(candidate, asked, rules)?;
     let rank = Rank {
-        standing: admission.standing,
+        class: admission.class,
         fixture: candidate.at.fixture,
         back: Reverse(score.confirmed),
         other: score.contradicted,

@@ -69,9 +69,9 @@ impl Matcher {
         let payload = SentPayload::new(query.headers, query.body);
         let (url, headers) = (seen.as_ref(), query.headers);
         let asked = Asked { url, headers, sent: &sent, payload: &payload, no_payload: &payload };
-        let turns = self.turns(session).on_trial();
+        let turns = self.turns(session).dry_run();
         let candidates = || groups.all().iter().flat_map(|group| group.candidates.iter().map(move |one| (one, *group)));
-        let taken: Vec<bool> = candidates().map(|(candidate, _)| turns.taken(candidate.ordinal)).collect();
+        let taken: Vec<bool> = candidates().map(|(candidate, _)| turns.was_served(candidate.ordinal)).collect();
         let winner = choice::choose(groups.all(), &asked, self.repeat, &turns, &[], &self.fixtures);
         let best = winner.as_ref().ok().and_then(|winner| choice::rank(winner.candidate, &asked, winner.rules));
         let best = best.map(|(rank, _)| rank);
@@ -87,7 +87,7 @@ impl Matcher {
                     RecordedPayload::Unreadable(why) => Fate::Unreadable(why.clone()),
                     _ => Fate::Differs(self.differences(query, &payload, candidate.ordinal)),
                 },
-                (Some(rank), Some(best)) if rank.standing > best.standing => Fate::LastResort,
+                (Some(rank), Some(best)) if rank.class > best.class => Fate::LastResort,
                 (Some(rank), Some(best)) if rank.fixture > best.fixture => Fate::LaterFixture,
                 (Some(_), _) if taken => Fate::Answered,
                 (Some(rank), Some(best)) if (rank.back, rank.other) > (best.back, best.other) => Fate::OtherSecrets,

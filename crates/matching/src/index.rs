@@ -57,7 +57,7 @@ impl Index {
                 let seen = form.view(&url);
                 match index.shapes.note(&url, &seen) {
                     None => {
-                        keys.push((key(head.method, &form.of(&url)), ordinal));
+                        keys.push((key(head.method, &form.key(&url)), ordinal));
                         places.push((place(&seen.host(), &seen.path()), ordinal));
                     }
                     Some(shape) => {

@@ -12,7 +12,6 @@
 #![forbid(unsafe_code)]
 
 mod candidate;
-mod carry_on;
 mod choice;
 mod conditional;
 mod contest;
@@ -20,6 +19,7 @@ mod echo;
 mod explain;
 mod guess;
 mod index;
+mod inherit_state;
 mod key;
 mod likeness;
 mod matcher;
@@ -34,8 +34,8 @@ mod redirects;
 mod same_host;
 mod scope;
 mod score;
+mod session;
 mod shown;
-mod turns;
 
 #[cfg(test)]
 mod tests;

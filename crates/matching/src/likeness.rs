@@ -47,7 +47,7 @@ impl Likeness {
     /// ```
     #[must_use]
     pub fn url<'u>(&self, url: &'u str) -> Cow<'u, str> {
-        self.form.of(url)
+        self.form.key(url)
     }
 
     /// Returns the part of a payload sent to this URL that must be equal.

@@ -14,7 +14,7 @@ use super::index::{Index, Ordinal};
 use super::key::{KeyForm, View};
 use super::policy::Policy;
 use super::scope::Scope;
-use super::turns::{Marks, Sessions, Turns};
+use super::session::{EntrySet, SequenceState, Sessions};
 use super::{
     Chosen, Echoed, EntryRef, Error, Guess, Miss, MissKind, Options, Outcome, Query, Redirects, Repeat, SameHost,
     echo as repeats, redirects, score,
@@ -44,7 +44,7 @@ pub struct Matcher {
     /// By what the index numbers them; most of a long fixture is never asked for.
     pub(super) keys: Box<[OnceLock<Box<Group>>]>,
     pub(super) sessions: Sessions,
-    pub(super) used: Marks,
+    pub(super) used: EntrySet,
     pub(super) explainer: Explainer,
     /// What is secret in what is told of requests.
     pub(super) telling: Arc<harproxy_redact::Policy>,
@@ -63,7 +63,7 @@ impl Matcher {
         Ok(Matcher {
             keys: (0..index.groups()).map(|_| OnceLock::new()).collect(),
             sessions: Sessions::new(index.entries().len()),
-            used: Marks::new(index.entries().len()),
+            used: EntrySet::new(index.entries().len()),
             explainer: Explainer::default(),
             telling: Arc::default(),
             repeat: options.repeat,
@@ -120,14 +120,14 @@ impl Matcher {
         let hosts = self.form.hosts();
         self.index.origin(origin).is_some_and(|known| known.http2)
             || (!hosts.is_empty()
-                && self.index.origins().any(|(name, known)| known.http2 && hosts.may_be_one(name, origin)))
+                && self.index.origins().any(|(name, known)| known.http2 && hosts.may_be_equal(name, origin)))
     }
 
     /// Looks a method and a URL up.
     #[must_use]
     pub fn find<'u>(&self, method: &'u str, url: &'u NormalUrl) -> Found<'u> {
         let mut found = Found { method, url, one: None, more: Vec::new() };
-        if let Some(group) = self.index.group(method, &self.form.of(url.as_str())) {
+        if let Some(group) = self.index.group(method, &self.form.key(url.as_str())) {
             found.add(group);
         }
         if self.index.has_open_urls() {
@@ -196,7 +196,7 @@ impl Matcher {
     /// What [`Matcher::answer`] would say now. No turn is taken and nothing counts as used.
     #[must_use]
     pub fn would_answer(&self, query: &Query<'_>, session: Option<&str>) -> Outcome {
-        self.resolve(query, &self.turns(session).on_trial())
+        self.resolve(query, &self.turns(session).dry_run())
     }
 
     /// How many entries of each fixture have answered, hops included, by fixture.
@@ -204,7 +204,7 @@ impl Matcher {
     pub fn used(&self) -> Vec<usize> {
         let mut counts = vec![0; self.fixtures.len()];
         for (ordinal, at) in (0..).zip(self.index.entries()) {
-            counts[at.fixture] += usize::from(self.used.is_set(ordinal));
+            counts[at.fixture] += usize::from(self.used.contains(ordinal));
         }
         counts
     }
@@ -212,7 +212,7 @@ impl Matcher {
     /// The entries that have not answered, fixture by fixture in file order.
     pub fn unused(&self) -> impl Iterator<Item = EntryRef> + '_ {
         let entries = (0..).zip(self.index.entries());
-        entries.filter(|(ordinal, _)| !self.used.is_set(*ordinal)).map(|(_, at)| *at)
+        entries.filter(|(ordinal, _)| !self.used.contains(*ordinal)).map(|(_, at)| *at)
     }
 
     /// The groups of entries that a request of this method and URL may be answered from.
@@ -239,8 +239,8 @@ impl Matcher {
     }
 
     /// The turns of a session.
-    pub(super) fn turns(&self, session: Option<&str>) -> Turns {
-        Turns::new(self.sessions.of(session))
+    pub(super) fn turns(&self, session: Option<&str>) -> SequenceState {
+        SequenceState::new(self.sessions.of(session))
     }
 
     /// What the index knows of an entry.
@@ -262,7 +262,7 @@ impl Matcher {
         }
     }
 
-    fn resolve<'q>(&'q self, query: &Query<'q>, turns: &Turns) -> Outcome {
+    fn resolve<'q>(&'q self, query: &Query<'q>, turns: &SequenceState) -> Outcome {
         let found = self.find(query.method, query.url);
         let payload = SentPayload::new(query.headers, query.body);
         let outcome = self.choose_with(query, &found, &payload, turns);
@@ -274,7 +274,7 @@ impl Matcher {
         query: &Query<'q>,
         found: &Found<'_>,
         payload: &SentPayload<'q>,
-        turns: &Turns,
+        turns: &SequenceState,
     ) -> Result<Outcome, MissKind> {
         let sent = score::Sent::new(query.headers);
         let no_payload = SentPayload::new(query.headers, None);
@@ -289,7 +289,7 @@ impl Matcher {
         &self,
         found: &Found<'_>,
         asked: &Asked<'_, '_>,
-        turns: &Turns,
+        turns: &SequenceState,
         passed: &[Ordinal],
     ) -> Result<Choice<'_>, NoChoice> {
         let groups = self.groups(found);
@@ -304,7 +304,7 @@ impl Matcher {
         mut step: Step<'s>,
         mut choice: Choice<'s>,
         asked: &Asked<'_, '_>,
-        turns: &Turns,
+        turns: &SequenceState,
         navigation: bool,
     ) -> Result<Outcome, MissKind> {
         let mut asked = *asked;
@@ -319,20 +319,20 @@ impl Matcher {
         loop {
             let Candidate { at, status, .. } = *choice.candidate;
             way.guess = way.guess.or_else(|| choice.guess.take());
-            if !turns.is_on_trial() {
-                self.used.set(choice.candidate.ordinal);
+            if !turns.is_dry_run() {
+                self.used.insert(choice.candidate.ordinal);
             }
             way.echoed = self.echoed(&step, &choice, &asked)?;
             let Some(location) = choice.candidate.location.as_deref() else {
                 return self.serve(&step, &choice, way);
             };
-            let next = redirects::next(status, &step.method, &step.url, location);
+            let next = redirects::redirected(status, &step.method, &step.url, location);
             let leads_to = next.as_ref().map_or(location, |next| next.url.as_str()).to_owned();
             let chosen = |way| Outcome::Redirect(self.chosen(&step, &choice, way, Some(leads_to)));
             let Some(next) = next.filter(|_| self.follows(&choice)) else { return Ok(chosen(way)) };
             if navigation {
                 // The browser goes the way itself, but not round in circles.
-                let trial = self.walk(step.clone(), choice.clone(), &asked, &turns.on_trial(), false);
+                let trial = self.walk(step.clone(), choice.clone(), &asked, &turns.dry_run(), false);
                 return match trial {
                     Err(looped @ MissKind::RedirectLoop(_)) => Err(looped),
                     _ => Ok(chosen(way)),

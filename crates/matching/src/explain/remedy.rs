@@ -143,7 +143,7 @@ impl Matcher {
         let (asked, recorded) = (form.view(query.url.as_str()), form.view(&url));
         let same_url = match UrlShape::of(&UrlPlaces::of(&recorded)) {
             Some(shape) => shape.of_url(&asked) == shape.of_url(&recorded),
-            None => form.of(query.url.as_str()) == form.of(&url),
+            None => form.key(query.url.as_str()) == form.key(&url),
         };
         let rules = policy.under(form.rules(), &recorded.active);
         if query.method != entry.request.method || !same_url {
