@@ -194,7 +194,7 @@ fn shape_of(bytes: &[u8], media: &MediaType, encoded: bool, depth: usize) -> Sha
         && depth == 0
         && let Some(parts) = media.parameter("boundary").and_then(|boundary| multipart::parts(bytes, boundary))
     {
-        let part = |part: &multipart::Part<'_>| {
+        let part = |part: &multipart::BodyPart<'_>| {
             let media = MediaType::parse(part.header("content-type").unwrap_or("text/plain"));
             let head = String::from_utf8_lossy(part.headers).trim().to_owned();
             (head, shape_of(part.body, &media, false, depth + 1))

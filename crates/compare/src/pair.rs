@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use harproxy_http::url::{Parts, is_localhost};
+use harproxy_http::url::{Parts, is_loopback_host};
 use harproxy_redact::placeholder;
 use url::form_urlencoded;
 
@@ -13,9 +13,10 @@ use super::projection::{Projection, RequestKey};
 
 /// Pairs the exchanges of two recordings.
 ///
-/// Exchanges with the same request and the same response are paired first, then those with the same request. The rest asks for
-/// something that varies: it is paired in order if all but identifiers in the path, values of the query and values of the
-/// payload is equal. An exchange that repeats a paired one of its recording is excluded: polls differ in length.
+/// Exchanges with the same request and the same response are paired first, then those with the same request. The rest
+/// asks for something that varies: it is paired in order if all but identifiers in the path, values of the query and
+/// values of the payload is equal. An exchange that repeats a paired one of its recording is excluded: polls differ in
+/// length.
 #[must_use]
 pub fn pair_exchanges(left: &[Exchange<'_>], right: &[Exchange<'_>], projection: &Projection) -> Pairing {
     let [left_keys, right_keys] =
@@ -79,7 +80,8 @@ struct RequestShape {
 
 fn request_shape(request: &Request<'_>) -> RequestShape {
     let parts = Parts::of(&request.url);
-    let origin = if is_loopback(parts.host()) { "loopback" } else { parts.origin };
+    // The system chooses the ports of this machine anew for each run.
+    let origin = if is_loopback_host(parts.host()) { "loopback" } else { parts.origin };
     let segments: Vec<&str> = parts.segments().map(|text| if is_identifier(text) { "{}" } else { text }).collect();
     let query = parts.query.unwrap_or_default();
     RequestShape {
@@ -89,12 +91,8 @@ fn request_shape(request: &Request<'_>) -> RequestShape {
     }
 }
 
-/// Returns true for hosts of this machine, whose ports the system chooses anew for each run.
-fn is_loopback(host: &str) -> bool {
-    is_localhost(host) || host.starts_with("127.") || host == "[::1]"
-}
-
-/// Returns true if a path segment may name one of many things: a number, a UUID, a hash, a slug with a number, a placeholder.
+/// Returns true if a path segment may name one of many things: a number, a UUID, a hash, a slug with a number, a
+/// placeholder.
 fn is_identifier(segment: &str) -> bool {
     let has_digit = segment.bytes().any(|byte| byte.is_ascii_digit());
     let is_version = segment.len() <= 3 && segment.starts_with('v');

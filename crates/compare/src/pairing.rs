@@ -57,13 +57,6 @@ impl Pairing {
         Ok(())
     }
 
-    /// Pairs the free items of both lists in order.
-    pub fn pair_in_order(&mut self) {
-        for (left, right) in self.free_left().into_iter().zip(self.free_right()) {
-            self.pair(left, right);
-        }
-    }
-
     /// Pairs two items.
     pub fn pair(&mut self, left: usize, right: usize) {
         self.left[left] = State::Paired(right);
@@ -78,12 +71,6 @@ impl Pairing {
     /// Excludes a right item from further passes.
     pub fn exclude_right(&mut self, at: usize) {
         self.right[at] = State::Excluded;
-    }
-
-    /// Returns the partner of a left item.
-    #[must_use]
-    pub fn partner_of_left(&self, at: usize) -> Option<usize> {
-        partner(self.left[at])
     }
 
     /// Returns the partner of a right item.
@@ -191,10 +178,8 @@ mod tests {
         pairing.exclude_left(1);
         let same = |a: usize, b: usize| Ok::<_, std::convert::Infallible>(left[a] * 10 == right[b]);
         pairing.pair_by(same).unwrap_or_else(|never| match never {});
-        assert_eq!((pairing.partner_of_left(2), pairing.partner_of_right(3)), (Some(3), Some(2)));
+        assert_eq!(pairing.pairs(), [(0, 2), (2, 3), (3, 0)]);
+        assert_eq!(pairing.partner_of_right(3), Some(2));
         assert_eq!((pairing.free_left(), pairing.free_right()), (vec![], vec![1]));
-        let mut in_order = Pairing::new(2, 3);
-        in_order.pair_in_order();
-        assert_eq!(in_order.pairs(), [(0, 0), (1, 1)]);
     }
 }

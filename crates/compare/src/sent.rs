@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::cell::{Cell, OnceCell, RefCell};
-use std::io::Read;
 use std::rc::Rc;
 
 use ::http::{HeaderMap, HeaderValue};
@@ -80,7 +79,8 @@ impl<'a> SentPayload<'a> {
         self.raw.is_empty() && self.digested.is_none()
     }
 
-    /// Returns the bytes without the content coding; as received if they do not decode, and nothing if they were not held.
+    /// Returns the bytes without the content coding; as received if they do not decode, and nothing if they were not
+    /// held.
     pub fn decoded(&self) -> &[u8] {
         self.decoded.get_or_init(|| decode(self.headers, self.raw).map_or(Cow::Borrowed(self.raw), Cow::Owned))
     }
@@ -147,7 +147,5 @@ fn decode(headers: &HeaderMap, raw: &[u8]) -> Option<Vec<u8>> {
     if codings.is_empty() || raw.is_empty() {
         return None;
     }
-    let mut decoded = Vec::new();
-    coding::decoder(&codings, Box::new(raw)).take(MAX_DECODED + 1).read_to_end(&mut decoded).ok()?;
-    (decoded.len() as u64 <= MAX_DECODED).then_some(decoded)
+    coding::decode(&codings, raw, MAX_DECODED)
 }

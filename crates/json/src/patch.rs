@@ -14,7 +14,8 @@ use super::sequence::common;
 /// ```
 /// use harproxy_json::{CountAll, Node, patch};
 /// let parse = |text| Node::parse(text, &CountAll).unwrap();
-/// let (ours, base, theirs) = (r#"{ "n" : [1,2], "b": 2, "mine": 0 }"#, r#"{"n":[1,2],"b":2}"#, r#"{"b":3,"n":[1,2]}"#);
+/// let (ours, base) = (r#"{ "n" : [1,2], "b": 2, "mine": 0 }"#, r#"{"n":[1,2],"b":2}"#);
+/// let theirs = r#"{"b":3,"n":[1,2]}"#;
 /// let patched = patch(ours, &parse(ours), &parse(base), theirs, &parse(theirs));
 /// assert_eq!(patched, r#"{ "n" : [1,2], "b": 3, "mine": 0 }"#);
 /// ```
