@@ -1,7 +1,7 @@
 //! Responses that only some requests may get: 206, 304, responses to WebSocket requests, and recorded failures.
 
-use ::http::HeaderMap;
 use ::http::header::{CONNECTION, UPGRADE};
+use ::http::{HeaderMap, HeaderValue};
 use bytes::Bytes;
 
 use harproxy_har::Entry;
@@ -41,10 +41,11 @@ pub(super) enum Condition {
     Ignored(Box<[Option<Bytes>; 4]>),
     /// A 206: Range and If-Range must be equal.
     Range([Option<Bytes>; 2]),
-    /// A 304: the validators must be equal. If the fixture has the cached body, a request without validators suits, too.
+    /// A 304: the validators must be equal. If the fixture has the cached body, a request without validators suits,
+    /// too.
     Validator { recorded: [Option<Bytes>; 2], cached_body: bool },
-    /// The response to a request for another protocol, such as a WebSocket. It answers such requests only, unless there is
-    /// no other entry.
+    /// The response to a request for another protocol, such as a WebSocket. It answers such requests only, unless there
+    /// is no other entry.
     Upgrade,
     /// A recorded failure.
     Failure,
@@ -58,11 +59,14 @@ const ALL: [&str; 4] = [RANGE[0], RANGE[1], VALIDATORS[0], VALIDATORS[1]];
 /// ignore: some clients offer `h2c` with every request.
 #[must_use]
 pub fn asks_for_websocket(request: &HeaderMap) -> bool {
-    let lists = |name, item: &str| {
-        let values = request.get_all(name).iter().filter_map(|value| value.to_str().ok());
-        values.flat_map(|value| value.split(',')).any(|listed| listed.trim().eq_ignore_ascii_case(item))
-    };
-    lists(UPGRADE, "websocket") && lists(CONNECTION, "upgrade")
+    let values = |name| request.get_all(name).iter().map(HeaderValue::as_bytes);
+    lists(values(UPGRADE), "websocket") && lists(values(CONNECTION), "upgrade")
+}
+
+/// Returns true if the comma-separated values of a header list an item, in any case.
+fn lists<'a>(values: impl Iterator<Item = &'a [u8]>, item: &str) -> bool {
+    let mut listed = values.flat_map(|value| value.split(|byte| *byte == b','));
+    listed.any(|listed| listed.trim_ascii().eq_ignore_ascii_case(item.as_bytes()))
 }
 
 impl Condition {
@@ -131,20 +135,13 @@ fn recorded<const N: usize>(entry: &Entry, names: [&str; N]) -> [Option<Bytes>; 
 
 /// Returns true if the entry is a WebSocket, or the response to a request for one.
 fn was_websocket(entry: &Entry) -> bool {
-    let asked = || {
-        let protocols = entry.request.headers.get_all("upgrade").filter_map(|value| std::str::from_utf8(value).ok());
-        protocols.flat_map(|value| value.split(',')).any(|listed| listed.trim().eq_ignore_ascii_case("websocket"))
-    };
     entry.extras.get("_webSocketMessages").is_some_and(|messages| !messages.is_null())
         || entry.extras.get("_resourceType").and_then(serde_json::Value::as_str) == Some("websocket")
-        || asked()
+        || lists(entry.request.headers.get_all("upgrade"), "websocket")
 }
 
 fn equal<const N: usize>(recorded: &[Option<Bytes>; N], names: [&str; N], request: &HeaderMap) -> bool {
-    names
-        .iter()
-        .zip(recorded)
-        .all(|(name, value)| request.get(*name).map(::http::HeaderValue::as_bytes) == value.as_deref())
+    names.iter().zip(recorded).all(|(name, value)| request.get(*name).map(HeaderValue::as_bytes) == value.as_deref())
 }
 
 fn differing<const N: usize>(

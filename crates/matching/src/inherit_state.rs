@@ -12,8 +12,8 @@ use harproxy_har::Fixture;
 type EntryIdentity<'a> = (&'a Path, &'a str, &'a str, usize);
 
 impl Matcher {
-    /// Copies the state of the previous matcher. Used entries stay used, identified by fixture, method, URL and their index
-    /// among equal ones. Sequences continue in unchanged fixtures, and start again in the others. Idempotent.
+    /// Copies the state of the previous matcher. Used entries stay used, identified by fixture, method, URL and their
+    /// index among equal ones. Sequences continue in unchanged fixtures, and start again in the others. Idempotent.
     pub fn inherit_state(&self, before: &Matcher) {
         let known = before.identities();
         for (entry, ordinal) in self.identities() {

@@ -1,4 +1,4 @@
-//! Decides which requests a new recording takes for the same one: those with the same match key, by the rules of `[[match]]`.
+//! Decides which requests of two recordings are the same: those with the same match key, by the `[[match]]` rules.
 
 use std::borrow::Cow;
 
@@ -8,14 +8,14 @@ use super::key::KeyForm;
 use super::policy::Policy;
 use super::{Error, MatchRule, Options};
 
-/// The rules of a project, as far as they decide which requests are the same.
+/// The rules that decide which requests of two recordings are the same.
 #[derive(Debug)]
 pub struct Likeness {
     form: KeyForm,
     policy: Policy,
 }
 
-/// The part of a request's payload that must be equal.
+/// The part of a payload that must be equal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Sameness {
     /// Its bytes.
@@ -53,7 +53,7 @@ impl Likeness {
     /// Returns the part of a payload sent to this URL that must be equal.
     #[must_use]
     pub fn payload(&self, url: &str, content_type: &str, payload: &[u8]) -> Sameness {
-        let rules = self.policy.under(self.form.rules(), &self.form.view(url).active);
+        let rules = self.policy.combine(self.form.rules(), &self.form.view(url).active);
         match rules.body.meaning(content_type, payload) {
             _ if rules.body.mode == MatchBody::Ignore => Sameness::Anything,
             Some(meaning) => Sameness::Meaning(meaning),

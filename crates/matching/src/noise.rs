@@ -1,9 +1,9 @@
 //! Noise: requests that browsers, package managers and operating systems send on their own. They are not recorded, and
 //! replay refuses them without a finding.
 //!
-//! The list is short. It contains hosts that serve only noise, and single paths of other hosts. Requests that a test may
-//! send on purpose are not on it: the `audit` of a package registry belongs to `npm install`, analytics belong to the page
-//! under test.
+//! The list is short. It contains hosts that serve only noise, and single paths of other hosts. Requests that a test
+//! may send on purpose are not on it: the `audit` of a package registry belongs to `npm install`, analytics belong to
+//! the page under test.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;

@@ -6,8 +6,8 @@ use harproxy_http::NormalUrl;
 /// The number of redirects that browsers follow.
 pub(super) const MAX_HOPS: usize = 20;
 
-/// The `Location` of a redirect: a 301, 302, 303, 307 or 308 with a `Location` that is not empty. Like browsers, it reads
-/// values that are not UTF-8 as Latin-1.
+/// The `Location` of a redirect: a 301, 302, 303, 307 or 308 with a `Location` that is not empty. Like browsers, it
+/// reads values that are not UTF-8 as Latin-1.
 pub(super) fn location(entry: &Entry) -> Option<String> {
     if !matches!(entry.response.status, 301 | 302 | 303 | 307 | 308) {
         return None;

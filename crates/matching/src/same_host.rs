@@ -1,5 +1,5 @@
-//! Origins that are treated as equal: by `--same-host A=B` for all URLs, by `same-host` of a `[[match]]` for those of its
-//! glob.
+//! Origins that are treated as equal: by `--same-host A=B` for all URLs, by `same-host` of a `[[match]]` for those of
+//! its glob.
 
 use super::{Error, MatchRule};
 use harproxy_glob::Globs;
@@ -16,8 +16,8 @@ struct OriginClass {
     /// The URLs to which it applies; `None` for all.
     glob: Option<Globs>,
     members: Vec<OriginPattern>,
-    /// Whether the origins of all URLs that the glob matches are members, too. They are if the rule names one origin and
-    /// the glob none.
+    /// Whether the origins of all URLs that the glob matches are members, too. They are if the rule names one origin
+    /// and the glob none.
     open: bool,
 }
 

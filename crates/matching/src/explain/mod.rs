@@ -14,7 +14,7 @@ use harproxy_compare::{PayloadDiffKind, SentPayload, graphql};
 use self::compare::{ComparedEntry, ReadBudget};
 use super::index::Ordinal;
 use super::matcher::Matcher;
-use super::shown::RedactedRequest;
+use super::redacted_request::RedactedRequest;
 use super::{Difference, EntryRef, Miss, MissKind, Near, Query, What};
 
 /// The most near entries that are reported.
@@ -26,7 +26,8 @@ pub(super) struct Explainer {
     neighbours: OnceLock<near::Neighbours>,
 }
 
-/// Above this number of entries the index is built for the first miss only: a run without misses does not need its memory.
+/// Above this number of entries the index is built for the first miss only: a run without misses does not need its
+/// memory.
 const MAX_WARMED_UP: usize = 250_000;
 
 impl Matcher {
@@ -40,8 +41,8 @@ impl Matcher {
     /// Explains a miss. Secrets of the request are replaced.
     pub(super) fn explain(&self, query: &Query<'_>, payload: &SentPayload<'_>, kind: MissKind) -> Miss {
         let asked = self.form.view(query.url.as_str());
-        let same_path = self.index.at_place(&asked).len();
-        let mut redacted = RedactedRequest::new(query, payload, &self.telling);
+        let same_path = self.index.with_path(&asked).len();
+        let mut redacted = RedactedRequest::new(query, payload, &self.redaction);
         let shown_url = redacted.as_ref().map_or(query.url, |redacted| &redacted.url).clone();
         let budget = ReadBudget::new();
         let mut compared: Vec<(ComparedEntry, Ordinal)> = Vec::new();
@@ -74,8 +75,8 @@ impl Matcher {
         Miss { kind, near, same_path, remedy, recordable, operation }
     }
 
-    /// Returns an entry of a fixture that harproxy wrote, to which a recording of the request could be added. The fixture of the
-    /// nearest entry is preferred.
+    /// Returns an entry of a fixture that harproxy wrote, to which a recording of the request could be added. The
+    /// fixture of the nearest entry is preferred.
     fn recordable(&self, near: &[Near]) -> Option<EntryRef> {
         let first = (0..self.fixtures.len()).map(|fixture| EntryRef { fixture, entry: 0 });
         near.iter().map(|near| near.at).chain(first).find(|at| self.fixtures[at.fixture].is_own())
@@ -109,8 +110,8 @@ impl Matcher {
         near
     }
 
-    /// Returns all differences between a request and an entry, without the secrets of the request. An entry that can't be read
-    /// has none.
+    /// Returns all differences between a request and an entry, without the secrets of the request. An entry that can't
+    /// be read has none.
     pub(super) fn differences(
         &self,
         query: &Query<'_>,
@@ -119,7 +120,7 @@ impl Matcher {
     ) -> Vec<Difference> {
         let budget = ReadBudget::new();
         let Some(live) = self.compare(query, payload, ordinal, &budget) else { return Vec::new() };
-        let mut redacted = RedactedRequest::new(query, payload, &self.telling);
+        let mut redacted = RedactedRequest::new(query, payload, &self.redaction);
         self.redact_near(live, query, payload, ordinal, redacted.as_mut(), &budget).differences
     }
 }

@@ -1,5 +1,5 @@
-//! Suggests what to write so that the nearest entry matches: options, or a `[[match]]` rule of `harproxy.toml`. A suggestion is
-//! tried before it is reported.
+//! Suggests what to write so that the nearest entry matches: options, or a `[[match]]` rule of `harproxy.toml`. A
+//! suggestion is tried before it is reported.
 
 use harproxy_compare::path_diff::PathStep;
 use harproxy_compare::{MatchBody, PathDiff, PayloadDiffKind, SentPayload};
@@ -10,13 +10,14 @@ use harproxy_json::{JsonPath, Pointer, PointerStep};
 use harproxy_support::shell_quote;
 
 use super::super::candidate::Candidate;
-use super::super::choice::{self, Asked};
+use super::super::choice::{self, LiveRequest};
 use super::super::index::Ordinal;
 use super::super::key::KeyForm;
 use super::super::matcher::Matcher;
 use super::super::policy::Policy;
-use super::super::redacted::{UrlPlaces, UrlShape};
-use super::super::{Difference, MatchRule, Options, OriginPattern, PathPattern, Query, What, score};
+use super::super::redacted_places::{UrlPlaces, UrlShape};
+use super::super::score::SentFields;
+use super::super::{Difference, MatchRule, Options, OriginPattern, PathPattern, Query, What};
 use super::compare::{ComparedEntry, path_segments};
 
 /// Options that let an entry match.
@@ -38,8 +39,8 @@ struct Remedy {
 const MAX_JSON_PATHS: usize = 5;
 
 impl Matcher {
-    /// Returns the options or configuration lines that let an entry match, in addition to those of the run. `shown_url` is the
-    /// URL of the request without secrets.
+    /// Returns the options or configuration lines that let an entry match, in addition to those of the run. `shown_url`
+    /// is the URL of the request without secrets.
     pub(super) fn remedy(
         &self,
         query: &Query<'_>,
@@ -145,22 +146,22 @@ impl Matcher {
             Some(shape) => shape.of_url(&asked) == shape.of_url(&recorded),
             None => form.key(query.url.as_str()) == form.key(&url),
         };
-        let rules = policy.under(form.rules(), &recorded.active);
+        let rules = policy.combine(form.rules(), &recorded.active);
         if query.method != entry.request.method || !same_url {
             return false;
         }
         let candidate = Candidate::new(ordinal, at, fixture, &entry, &rules, &form);
-        let (sent, no_payload) = (score::Sent::new(query.headers), payload.without_body());
+        let (fields, no_payload) = (SentFields::new(query.headers), payload.without_body());
         // Computed values depend on the rules of the run.
         let payload = payload.fresh();
-        let asked = Asked {
+        let request = LiveRequest {
             url: Some(&asked),
             headers: query.headers,
-            sent: &sent,
+            fields: &fields,
             payload: &payload,
             no_payload: &no_payload,
         };
-        choice::rank(&candidate, &asked, &rules).is_some()
+        choice::rank(&candidate, &request, &rules).is_some()
     }
 }
 
@@ -196,8 +197,8 @@ fn last_elements_first<'p>(places: &'p [Pointer<'static>]) -> Vec<&'p Pointer<'s
     places.iter().map(|place| if is_element(&place) { elements.next().unwrap_or(place) } else { place }).collect()
 }
 
-/// Returns the paths of places, each once, with `wildcard` for the first index of an array. Without a wildcard, or a step behind
-/// the index, it is the path of the array.
+/// Returns the paths of places, each once, with `wildcard` for the first index of an array. Without a wildcard, or a
+/// step behind the index, it is the path of the array.
 fn merged_paths(places: &[Pointer<'static>], wildcard: Option<&str>) -> Vec<String> {
     let mut merged: Vec<String> = Vec::new();
     for place in places {

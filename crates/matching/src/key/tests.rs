@@ -29,7 +29,7 @@ fn ignoring(glob: &str, names: &[&str]) -> MatchRule {
 }
 
 #[test]
-fn ignored_names_go_and_the_rest_stays_as_it_was() {
+fn key_has_no_ignored_parameters_and_is_otherwise_unchanged() {
     let form = form(&["ts", "a b"], &[]).unwrap();
     assert_eq!(form.key("http://h/s?x=1&ts=2&x=%20"), "http://h/s?x=1&x=%20");
     assert_eq!(form.key("http://h/s?ts=2"), form.key("http://h/s"));
@@ -39,7 +39,7 @@ fn ignored_names_go_and_the_rest_stays_as_it_was() {
 }
 
 #[test]
-fn same_hosts_are_one_whichever_is_asked() {
+fn equal_origins_have_one_key() {
     let form =
         form(&[], &[("https://a.test", "http://localhost:*"), ("http://b.test:81", "https://A.test:443")]).unwrap();
     let key = form.key("https://a.test/x");
@@ -52,14 +52,14 @@ fn same_hosts_are_one_whichever_is_asked() {
 }
 
 #[test]
-fn what_is_no_origin_is_refused() {
+fn invalid_origin_is_refused() {
     for bad in ["localhost", "https://h/x", "https://h?x", "ftp://h", "http://h:1:*", "https://*.h.test"] {
         assert!(form(&[], &[(bad, "https://a.test")]).is_err(), "{bad}");
     }
 }
 
 #[test]
-fn a_segment_that_varies_does_so_where_the_glob_says_and_nowhere_else() {
+fn variable_segment_applies_only_to_urls_of_its_glob() {
     let form = ruled([path("https://a.test/**", &["/users/{id}/orders"])]);
     assert_eq!(form.key("https://a.test/users/7/orders?x"), form.key("https://a.test/users/8/orders?x"));
     assert_ne!(form.key("https://a.test/users/7/orders?x"), form.key("https://a.test/users/8/orders?y"));
@@ -69,7 +69,7 @@ fn a_segment_that_varies_does_so_where_the_glob_says_and_nowhere_else() {
 }
 
 #[test]
-fn lists_of_several_rules_add_up() {
+fn lists_of_several_rules_are_joined() {
     let form = ruled([
         ignoring("**", &["ts"]),
         ignoring("**/search*", &["page"]),
@@ -83,7 +83,7 @@ fn lists_of_several_rules_add_up() {
 }
 
 #[test]
-fn a_host_of_a_rule_is_one_with_that_of_its_glob_under_that_glob_alone() {
+fn origin_of_a_rule_equals_that_of_its_glob_for_urls_of_the_glob() {
     let form = ruled([same("https://api.test/v1/**", &["https://staging.test", "http://localhost:*"])]);
     let key = form.key("https://api.test/v1/x?q");
     assert_eq!(key, form.key("https://staging.test/v1/x?q"));
@@ -93,7 +93,7 @@ fn a_host_of_a_rule_is_one_with_that_of_its_glob_under_that_glob_alone() {
 }
 
 #[test]
-fn hosts_that_a_rule_lists_are_one_though_its_glob_names_none() {
+fn origins_of_a_rule_are_equal_when_its_glob_names_none() {
     let form = ruled([same("**/api/**", &["https://a.test", "http://127.0.0.1:*"])]);
     assert_eq!(form.key("https://a.test/api/x"), form.key("http://127.0.0.1:81/api/x"));
     assert_ne!(form.key("https://a.test/api/x"), form.key("https://cdn.test/api/x"));
@@ -104,23 +104,22 @@ fn hosts_that_a_rule_lists_are_one_though_its_glob_names_none() {
 }
 
 #[test]
-fn one_host_alone_stands_for_whatever_host_the_glob_matches() {
+fn single_origin_of_a_rule_equals_any_origin_of_the_glob() {
     let form = ruled([same("**/api/**", &["https://staging.test"])]);
     assert_eq!(form.key("https://staging.test/api/x"), form.key("http://anywhere.test:81/api/x"));
     assert_ne!(form.key("https://staging.test/x"), form.key("http://anywhere.test:81/x"));
 }
 
 #[test]
-fn rules_for_a_host_hold_for_those_that_count_as_it() {
+fn rules_for_an_origin_apply_to_equal_origins() {
     let form =
         ruled([same("https://api.test/**", &["https://staging.test"]), ignoring("https://api.test/s*", &["ts"])]);
     assert_eq!(form.key("https://api.test/s"), form.key("https://staging.test/s?ts=1"));
 }
 
 proptest::proptest! {
-    /// Two URLs have one key exactly when they differ in nothing but what varies.
     #[test]
-    fn paths_are_one_when_only_segments_in_braces_differ(
+    fn paths_have_one_key_when_only_variable_segments_differ(
         a in "(/[ab]){1,4}", b in "(/[ab]){1,4}", pattern in "(/([ab]|\\{x\\})){1,4}",
     ) {
         proptest::prop_assume!(pattern.contains('{'));
@@ -131,9 +130,8 @@ proptest::proptest! {
         proptest::prop_assert_eq!(key_a == key_b, one);
     }
 
-    /// The order of rules is of no importance for what they add.
     #[test]
-    fn rules_that_add_do_so_in_any_order(url in "https://[ab]\\.test(/[ab]){1,3}\\?[xy]=1&[xy]=2") {
+    fn key_does_not_depend_on_the_order_of_rules(url in "https://[ab]\\.test(/[ab]){1,3}\\?[xy]=1&[xy]=2") {
         let rules = || [
             path("**", &["/a/{x}"]),
             path("https://a.test/**", &["/{y}/a"]),
