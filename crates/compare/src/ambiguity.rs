@@ -32,12 +32,12 @@ enum RedactedPlace {
     Payload(usize),
 }
 
-/// Digests of the parts of a response by which clients tell responses apart: status, `Location`, cookies and payload.
+/// Digests of the parts of a response by which clients distinguish responses: status, `Location`, cookies and payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResponseDigests {
-    /// Everything but the times of tokens.
+    /// The digest of everything except the times of tokens.
     whole: Digest,
-    /// Everything but placeholders.
+    /// The digest of everything except placeholders.
     without_placeholders: Digest,
 }
 

@@ -7,7 +7,7 @@ use harproxy_json::Digest;
 use harproxy_redact::placeholder;
 use sha2::{Digest as _, Sha256};
 
-/// The longest payload that comparisons look into, in bytes. Longer ones are compared by the digest of all their bytes.
+/// The longest payload that comparisons inspect, in bytes. Longer ones are compared by the digest of all their bytes.
 pub const INSPECTED_BYTES: u64 = 16 << 20;
 
 /// The content of a payload.
@@ -60,7 +60,7 @@ impl<'a> Content<'a> {
         Ok(Content::Long { len, digest: digest.finalize().into() })
     }
 
-    /// Returns the bytes of a payload that can be looked into.
+    /// Returns the bytes of a payload that can be inspected.
     #[must_use]
     pub fn bytes(&self) -> Option<&[u8]> {
         match self {

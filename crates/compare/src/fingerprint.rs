@@ -1,4 +1,4 @@
-//! Digests of named values with their placeholders set aside.
+//! Digests of named values in which placeholders do not count.
 
 use harproxy_json::Digest;
 use harproxy_redact::{Placeholder, placeholder};
@@ -9,7 +9,7 @@ use super::content::update_sized;
 /// A digest of values, and the placeholders that were found in them, in order.
 ///
 /// Values that differ only in placeholders have the same digest. Placeholders at the same index of two fingerprints
-/// with the same digest stand at the same place.
+/// with the same digest are at the same place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fingerprint {
     /// The digest.

@@ -21,7 +21,7 @@ pub(super) const MAX_DECODED: u64 = 256 << 20;
 pub struct SentPayload<'a> {
     /// The bytes as received; empty if there are none.
     raw: &'a [u8],
-    /// The digests of a payload that was too long to be held.
+    /// The digests of a payload that was too long for memory.
     digested: Option<&'a DigestedPayload>,
     headers: &'a HeaderMap,
     decoded: OnceCell<Cow<'a, [u8]>>,
@@ -49,7 +49,7 @@ impl<'a> SentPayload<'a> {
         }
     }
 
-    /// Takes the digests of a payload that was not held.
+    /// Takes the digests of a payload that was not kept in memory.
     #[must_use]
     pub fn from_digests(headers: &'a HeaderMap, digested: &'a DigestedPayload) -> Self {
         SentPayload { digested: Some(digested), ..SentPayload::new(headers, None) }
@@ -67,7 +67,7 @@ impl<'a> SentPayload<'a> {
         SentPayload::new(self.headers, None)
     }
 
-    /// Returns the digests of a payload that was not held.
+    /// Returns the digests of a payload that was not kept in memory.
     #[must_use]
     pub fn digested(&self) -> Option<&'a DigestedPayload> {
         self.digested

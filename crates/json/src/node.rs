@@ -20,7 +20,7 @@ pub trait DigestRules {
         Cow::Borrowed(json.as_bytes())
     }
 
-    /// Returns true if the value at this JSON pointer (RFC 6901) does not count. That there is a value still counts.
+    /// Returns true if the value at this JSON pointer (RFC 6901) does not count. The presence of a value still counts.
     fn ignores_value(&self, pointer: &str) -> bool {
         let _ = pointer;
         false

@@ -137,7 +137,7 @@ fn reindented(json: &str, from: &str, to: &str) -> String {
     json.replace(&format!("\n{from}"), &format!("\n{to}"))
 }
 
-/// Merges members by their names. If several share a name they can't be told apart, and nothing is kept.
+/// Merges members by their names. Members that share a name cannot be matched, so nothing is kept then.
 fn merge_members<'n, 't>(
     ours: &'n [Member<'t>],
     base: &'n [Member<'t>],

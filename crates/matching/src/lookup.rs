@@ -70,7 +70,7 @@ impl Matcher {
     /// Returns a digester for a payload that is too long for memory. `None` if the comparison needs the whole payload
     /// (`--match-body json` and `form`, `--ignore-body`).
     #[must_use]
-    pub fn digesting(&self, lookup: &Lookup<'_>, headers: &HeaderMap) -> Option<PayloadDigester> {
+    pub fn payload_digester(&self, lookup: &Lookup<'_>, headers: &HeaderMap) -> Option<PayloadDigester> {
         let (groups, content_type) = (self.load(lookup), SentPayload::new(headers, None).content_type());
         if !groups.iter().all(|group| group.rules.body.can_stream(&content_type)) {
             return None;

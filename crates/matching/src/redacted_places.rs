@@ -1,4 +1,4 @@
-//! The redacted places of an entry's URL and headers, and what a request has there.
+//! The redacted places of an entry's URL and headers, and the values of a request at these places.
 
 use std::collections::HashMap;
 
@@ -26,9 +26,9 @@ pub(super) enum UrlPart {
     UserInfo,
     /// A segment of the path, from 0.
     Segment(usize),
-    /// A parameter, by its place among those that count.
+    /// A parameter, by its index among those that count.
     Parameter(usize),
-    /// An ignored parameter, by its name and its place among those of the name.
+    /// An ignored parameter, by its name and its index among those of this name.
     IgnoredParameter(String, usize),
 }
 
@@ -39,7 +39,7 @@ impl UrlPlaces {
         if let Some(user) = user_info(view)
             && let Some(template) = Template::parse(user.as_bytes(), Encoding::Percent)
         {
-            // Origins that count as one are compared without user information.
+            // Equal origins are compared without user information.
             let list = if *view.origin() == *view.parts.origin { &mut required } else { &mut ignored };
             list.push((UrlPart::UserInfo, template));
         }
@@ -188,7 +188,7 @@ fn parameters<'u>(view: &View<'_, 'u>) -> impl Iterator<Item = &'u str> {
     query.into_iter().flat_map(|query| query.split('&')).filter(|parameter| !view.ignores(parameter))
 }
 
-/// Returns the ignored parameters: name, place among those of the name, and the whole parameter.
+/// Returns the ignored parameters: name, index among those of this name, and the whole parameter.
 fn ignored_parameters<'u>(view: &View<'_, 'u>) -> impl Iterator<Item = (String, usize, &'u str)> {
     let query: Option<&'u str> = view.parts.query;
     let ignored = query.into_iter().flat_map(|query| query.split('&')).filter(|parameter| view.ignores(parameter));
@@ -208,9 +208,9 @@ pub(super) struct HeaderPlaces(Box<[(HeaderPlace, Template)]>);
 /// A place in the headers of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum HeaderPlace {
-    /// A header, by its name in lower case and its place among those of the name.
+    /// A header, by its name in lower case and its index among those of this name.
     Field(Box<str>, usize),
-    /// A cookie, by its name and its place among those of the name.
+    /// A cookie, by its name and its index among those of this name.
     Cookie(Box<[u8]>, usize),
 }
 

@@ -101,12 +101,8 @@ impl Scope {
 
 /// Returns true if an origin is in a domain. The name of a class of equal origins may be in any domain.
 fn is_below(origin: &str, domain: &str) -> bool {
-    let Some((_, authority)) = origin.split_once("://") else { return true };
-    let host = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((host, _)) => host,
-        None => authority.split_once(':').map_or(authority, |(host, _)| host),
-    };
-    host.strip_suffix(domain).is_some_and(|above| above.is_empty() || above.ends_with('.'))
+    let host = Parts::of(origin).host().trim_matches(['[', ']']);
+    !origin.contains("://") || host.strip_suffix(domain).is_some_and(|above| above.is_empty() || above.ends_with('.'))
 }
 
 #[cfg(test)]

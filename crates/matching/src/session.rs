@@ -33,11 +33,11 @@ impl EntrySet {
 }
 
 /// The greatest number of named sessions.
-const MOST: usize = 10_000;
+const MAX_SESSIONS: usize = 10_000;
 /// The memory that named sessions may take, in bytes.
-const MEMORY: usize = 64 << 20;
-/// The number of named sessions that are kept whatever memory they take.
-const LEAST: usize = 256;
+const MAX_MEMORY: usize = 64 << 20;
+/// The number of named sessions that are kept even if they take more memory.
+const MIN_SESSIONS: usize = 256;
 
 /// The sessions of a replay. Clients choose their names. When there are too many, the least recently used are removed,
 /// and their sequences start again.
@@ -60,10 +60,10 @@ struct NamedSession {
 
 impl Sessions {
     pub(super) fn new(entries: usize) -> Self {
-        Sessions::of_at_most((MEMORY / (entries / 8 + 1)).clamp(LEAST, MOST), entries)
+        Sessions::with_limit((MAX_MEMORY / (entries / 8 + 1)).clamp(MIN_SESSIONS, MAX_SESSIONS), entries)
     }
 
-    fn of_at_most(most: usize, entries: usize) -> Self {
+    fn with_limit(most: usize, entries: usize) -> Self {
         let unnamed = Arc::new(EntrySet::new(entries));
         Sessions { entries, most, unnamed, named: RwLock::default(), requests: AtomicU64::default() }
     }
@@ -83,9 +83,7 @@ impl Sessions {
         let new = || NamedSession { served: Arc::new(EntrySet::new(self.entries)), last_used: now.into() };
         named.entry(name.into()).or_insert_with(new).served.clone()
     }
-}
 
-impl Sessions {
     /// Copies the state of other sessions. Each pair is an entry there and here.
     pub(super) fn inherit(&self, before: &Sessions, entries: &[(Ordinal, Ordinal)]) {
         let copy = |from: &EntrySet, to: &EntrySet| {
@@ -183,7 +181,7 @@ mod tests {
 
     #[test]
     fn least_recently_used_sessions_are_removed() {
-        let sessions = Sessions::of_at_most(20, 1);
+        let sessions = Sessions::with_limit(20, 1);
         let names: Vec<String> = (0..20).map(|n| format!("w{n}")).collect();
         names.iter().for_each(|name| assert!(SequenceState::new(sessions.of(Some(name))).serve(0), "{name}"));
         // The first is used again, so that the three after it are the least recently used.
@@ -200,9 +198,9 @@ mod tests {
 
     #[test]
     fn number_of_sessions_is_limited_by_memory() {
-        assert_eq!(Sessions::new(100).most, MOST);
+        assert_eq!(Sessions::new(100).most, MAX_SESSIONS);
         assert_eq!(Sessions::new(100_000).most, 5_368);
-        assert_eq!(Sessions::new(100_000_000).most, LEAST);
+        assert_eq!(Sessions::new(100_000_000).most, MIN_SESSIONS);
     }
 
     #[test]

@@ -24,8 +24,8 @@ const MAX_SAME_PATH: usize = 2048;
 const MAX_OTHER_PATHS: [usize; 2] = [384, 64];
 /// The most entries that are read and compared as a whole.
 const MAX_COMPARED: usize = 24;
-/// The same among entries with equally near method and URL, if the request has a payload. Where one URL serves
-/// everything, only payloads tell entries apart.
+/// The same for entries with equally near method and URL, if the request has a payload. Where one URL serves
+/// everything, entries differ in their payloads only.
 const MAX_COMPARED_BY_PAYLOAD: usize = 96;
 /// The segments by which longer paths are found.
 const MAX_SEGMENTS: usize = 16;
