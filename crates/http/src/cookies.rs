@@ -8,7 +8,12 @@ use super::Headers;
 use super::headers::to_chars;
 
 /// The pairs of a `Cookie` header (RFC 6265 section 4.2.1): name and value. The name is `None` for a pair without `=`.
-fn optional_pairs(header: &[u8]) -> impl Iterator<Item = (Option<&[u8]>, &[u8])> {
+///
+/// ```
+/// use harproxy_http::cookies::optional_pairs as pairs;
+/// assert_eq!(pairs(b"a=1; b").collect::<Vec<_>>(), [(Some(&b"a"[..]), &b"1"[..]), (None, b"b")]);
+/// ```
+pub fn optional_pairs(header: &[u8]) -> impl Iterator<Item = (Option<&[u8]>, &[u8])> {
     let pairs = header.split(|byte| *byte == b';').map(<[u8]>::trim_ascii).filter(|pair| !pair.is_empty());
     pairs.map(|pair| match memchr::memchr(b'=', pair) {
         Some(equals) => (Some(&pair[..equals]), &pair[equals + 1..]),

@@ -188,13 +188,24 @@ impl<'a> Pointer<'a> {
     /// let mut pointer = Pointer::default();
     /// pointer.push(PointerStep::Member("items".into()));
     /// pointer.push(PointerStep::Index(0));
-    /// assert_eq!((pointer.to_path(), pointer.to_string()), ("$.items[0]".to_owned(), "/items/0".to_owned()));
+    /// assert_eq!([pointer.to_path(), pointer.to_wildcard_path()], ["$.items[0]", "$.items[*]"]);
+    /// assert_eq!(pointer.to_string(), "/items/0");
     /// ```
     #[must_use]
     pub fn to_path(&self) -> String {
+        self.path(|index| format!("[{index}]"))
+    }
+
+    /// Returns the JSON path that selects this value in all elements of the arrays around it: `$.items[*].id`.
+    #[must_use]
+    pub fn to_wildcard_path(&self) -> String {
+        self.path(|_| "[*]".to_owned())
+    }
+
+    fn path(&self, index_step: impl Fn(usize) -> String) -> String {
         let steps = self.0.iter().map(|step| match step {
             PointerStep::Member(name) => member_step(name),
-            PointerStep::Index(index) => format!("[{index}]"),
+            PointerStep::Index(index) => index_step(*index),
         });
         std::iter::once("$".to_owned()).chain(steps).collect()
     }

@@ -35,7 +35,7 @@ struct Remedy {
     glob: Option<String>,
 }
 
-/// A remedy with more JSON paths is not reported: nobody would write it.
+/// A remedy with more JSON paths is not reported, because it is impractical.
 const MAX_JSON_PATHS: usize = 5;
 
 impl Matcher {
@@ -287,26 +287,20 @@ impl Remedy {
 
     /// Returns the lines of a `[[match]]` rule.
     fn toml(&self, glob: &str) -> String {
-        let list = |values: &[String]| {
-            values.iter().map(|value| toml::Value::from(value.as_str()).to_string()).collect::<Vec<_>>().join(", ")
+        let list = |name: &str, values: &[String]| {
+            let quoted: Vec<_> = values.iter().map(|value| toml::Value::from(value.as_str()).to_string()).collect();
+            (!quoted.is_empty()).then(|| format!("{name} = [{}]", quoted.join(", ")))
         };
-        let mut lines = vec!["[[match]]".to_owned(), format!("glob = \"{glob}\"")];
-        if let Some(path) = &self.path {
-            lines.push(format!("path = \"{path}\""));
-        }
-        if let Some((asked, _)) = &self.same_host {
-            lines.push(format!("same-host = [{}]", list(std::slice::from_ref(asked))));
-        }
-        if !self.ignore_query.is_empty() {
-            lines.push(format!("ignore-query = [{}]", list(&self.ignore_query)));
-        }
-        if let Some(mode) = self.body {
-            lines.push(format!("body = \"{}\"", mode_word(mode)));
-        }
-        if !self.ignore_body.is_empty() {
-            lines.push(format!("ignore-body = [{}]", list(&self.ignore_body)));
-        }
-        lines.join("\n")
+        let same_host = self.same_host.as_ref().and_then(|(asked, _)| list("same-host", std::slice::from_ref(asked)));
+        let lines = [
+            Some(format!("[[match]]\nglob = \"{glob}\"")),
+            self.path.as_ref().map(|path| format!("path = \"{path}\"")),
+            same_host,
+            list("ignore-query", &self.ignore_query),
+            self.body.map(|mode| format!("body = \"{}\"", mode_word(mode))),
+            list("ignore-body", &self.ignore_body),
+        ];
+        lines.into_iter().flatten().collect::<Vec<_>>().join("\n")
     }
 }
 
