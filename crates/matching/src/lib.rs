@@ -58,7 +58,7 @@ pub use likeness::{Likeness, Sameness};
 pub use lookup::{Lookup, Payload};
 pub use matcher::Matcher;
 pub use options::{MatchRule, MissingBody, Options, Redirects, Repeat};
-pub use outcome::{Chosen, Difference, EntryRef, Miss, MissKind, Near, Outcome, SameHost, What};
+pub use outcome::{Chosen, Difference, EntryRef, Miss, MissKind, NearMiss, Outcome, RequestPart, SameHost};
 pub use path::PathPattern;
 pub use same_host::OriginPattern;
 

@@ -81,7 +81,7 @@ pub struct Miss {
     /// The kind of miss.
     pub kind: MissKind,
     /// The nearest entries, at most three, nearest first.
-    pub near: Vec<Near>,
+    pub near: Vec<NearMiss>,
     /// The number of entries with the same host and path.
     pub same_path: usize,
     /// The options or configuration lines that would let the nearest entry match.
@@ -132,7 +132,7 @@ pub enum MissKind {
 
 /// A near miss: an entry with its differences from the request.
 #[derive(Clone, Debug)]
-pub struct Near {
+pub struct NearMiss {
     /// The entry.
     pub at: EntryRef,
     /// The differences: those of method and URL first, then those of headers and payload.
@@ -145,7 +145,7 @@ pub struct Near {
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Difference {
     /// The part of the request.
-    pub what: What,
+    pub what: RequestPart,
     /// The name of a parameter, field or header, a JSON path, or the number of a path segment. Empty for a whole part.
     pub name: String,
     /// The value in the request, if there is one.
@@ -157,7 +157,7 @@ pub struct Difference {
 /// The part of a request in which an entry differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum What {
+pub enum RequestPart {
     /// The method.
     Method,
     /// The origin.

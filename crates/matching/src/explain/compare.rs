@@ -22,13 +22,13 @@ use super::super::key::View;
 use super::super::matcher::Matcher;
 use super::super::payload::{content_type, read_recorded};
 use super::super::score::{RecordedFields, SentFields};
-use super::super::{EntryRef, Near, Query, What, choice};
+use super::super::{EntryRef, NearMiss, Query, RequestPart, choice};
 
 /// An entry that was compared with a request.
 #[derive(Debug)]
 pub(super) struct ComparedEntry {
     pub(super) rank: NearRank,
-    pub(super) near: Near,
+    pub(super) near: NearMiss,
     /// The kind of difference of the payloads.
     pub(super) payload_kind: PayloadDiffKind,
 }
@@ -150,7 +150,7 @@ impl Matcher {
         let distance = line.saturating_add(headers_distance).saturating_add(body.distance);
         Some(ComparedEntry {
             rank: NearRank { distance, score: Reverse(score), ordinal },
-            near: Near { at, differences, operation: body.operation },
+            near: NearMiss { at, differences, operation: body.operation },
             payload_kind: body.kind,
         })
     }
@@ -338,17 +338,17 @@ const MAX_VALUE_CHARS: usize = 400;
 /// Returns a difference as it is reported. Long values are cut around the place where they begin to differ.
 fn report(difference: &Difference<'_>) -> super::super::Difference {
     let (what, name) = match &difference.location {
-        Location::Method => (What::Method, String::new()),
-        Location::Origin => (What::Host, String::new()),
-        Location::Segment(index) => (What::Path, (index + 1).to_string()),
-        Location::Query => (What::Query, String::new()),
-        Location::Parameter(name) => (What::Query, name.clone()),
-        Location::RequestHeader(name) => (What::Header, name.clone()),
-        Location::RequestBody(BodyLocation::Json(pointer)) => (What::Body, pointer.to_path()),
-        Location::RequestBody(BodyLocation::Field(name)) => (What::Body, name.clone()),
-        Location::RequestBody(BodyLocation::Whole) => (What::Body, String::new()),
+        Location::Method => (RequestPart::Method, String::new()),
+        Location::Origin => (RequestPart::Host, String::new()),
+        Location::Segment(index) => (RequestPart::Path, (index + 1).to_string()),
+        Location::Query => (RequestPart::Query, String::new()),
+        Location::Parameter(name) => (RequestPart::Query, name.clone()),
+        Location::RequestHeader(name) => (RequestPart::Header, name.clone()),
+        Location::RequestBody(BodyLocation::Json(pointer)) => (RequestPart::Body, pointer.to_path()),
+        Location::RequestBody(BodyLocation::Field(name)) => (RequestPart::Body, name.clone()),
+        Location::RequestBody(BodyLocation::Whole) => (RequestPart::Body, String::new()),
         // Responses do not match requests.
-        _ => (What::Path, String::new()),
+        _ => (RequestPart::Path, String::new()),
     };
     let with_length =
         |whole: &str, cut: String| if cut == whole { cut } else { format!("{cut} ({} bytes)", whole.len()) };

@@ -15,7 +15,7 @@ use self::compare::{ComparedEntry, ReadBudget};
 use super::index::Ordinal;
 use super::matcher::Matcher;
 use super::redacted_request::RedactedRequest;
-use super::{Difference, EntryRef, Miss, MissKind, Near, Query, What};
+use super::{Difference, EntryRef, Miss, MissKind, NearMiss, Query, RequestPart};
 
 /// The most near entries that are reported.
 const MAX_NEAR: usize = 3;
@@ -69,7 +69,7 @@ impl Matcher {
         // Names may be secrets, too. A remedy with a placeholder would not work.
         let remedy = remedy.filter(|remedy| redacted.as_mut().is_none_or(|redacted| redacted.is_clean(remedy)));
         let redact = |(compared, at)| self.redact_near(compared, query, payload, at, redacted.as_mut(), &budget);
-        let near: Vec<Near> = compared.into_iter().map(redact).collect();
+        let near: Vec<NearMiss> = compared.into_iter().map(redact).collect();
         let operation = operation(query, payload, redacted.as_ref());
         let recordable = if remedy.is_none() && kind == MissKind::NoEntry { self.recordable(&near) } else { None };
         Miss { kind, near, same_path, remedy, recordable, operation }
@@ -77,7 +77,7 @@ impl Matcher {
 
     /// Returns an entry of a fixture that harproxy wrote, to which a recording of the request could be added. The
     /// fixture of the nearest entry is preferred.
-    fn recordable(&self, near: &[Near]) -> Option<EntryRef> {
+    fn recordable(&self, near: &[NearMiss]) -> Option<EntryRef> {
         let first = (0..self.fixtures.len()).map(|fixture| EntryRef { fixture, entry: 0 });
         near.iter().map(|near| near.at).chain(first).find(|at| self.fixtures[at.fixture].is_own())
     }
@@ -91,7 +91,7 @@ impl Matcher {
         ordinal: Ordinal,
         redacted: Option<&mut RedactedRequest<'_>>,
         budget: &ReadBudget,
-    ) -> Near {
+    ) -> NearMiss {
         let ComparedEntry { mut near, payload_kind, .. } = live;
         let Some(redacted) = redacted else { return near };
         let is_long = payload_kind == PayloadDiffKind::Long;
@@ -103,8 +103,8 @@ impl Matcher {
         });
         let mut shown = shown.unwrap_or_default();
         if is_long {
-            shown.retain(|difference| difference.what != What::Body);
-            shown.extend(near.differences.iter().filter(|difference| difference.what == What::Body).cloned());
+            shown.retain(|difference| difference.what != RequestPart::Body);
+            shown.extend(near.differences.iter().filter(|difference| difference.what == RequestPart::Body).cloned());
         }
         near.differences = redacted.redact_values(near.differences, shown);
         near

@@ -17,7 +17,7 @@ use super::super::matcher::Matcher;
 use super::super::policy::Policy;
 use super::super::redacted_places::{UrlPlaces, UrlShape};
 use super::super::score::SentFields;
-use super::super::{Difference, MatchRule, Options, OriginPattern, PathPattern, Query, What};
+use super::super::{Difference, MatchRule, Options, OriginPattern, PathPattern, Query, RequestPart};
 use super::compare::{ComparedEntry, path_segments};
 
 /// Options that let an entry match.
@@ -82,24 +82,24 @@ impl Matcher {
         differences: &[Difference],
     ) -> Option<Remedy> {
         let has = |what| differences.iter().any(|difference| difference.what == what);
-        if has(What::Method) {
+        if has(RequestPart::Method) {
             return None;
         }
         let mut remedy = Remedy::default();
-        if has(What::Header) {
+        if has(RequestPart::Header) {
             // One line has to be enough, so there must be no other difference.
             let names = differences.iter().map(|difference| difference.name.clone());
-            let is_header = |difference: &Difference| difference.what == What::Header;
+            let is_header = |difference: &Difference| difference.what == RequestPart::Header;
             return differences.iter().all(is_header).then(|| Remedy { unmatched_headers: names.collect(), ..remedy });
         }
         let (shown, kept) = (Parts::of(shown_url.as_str()), Parts::of(recorded));
-        if has(What::Host) {
+        if has(RequestPart::Host) {
             remedy.same_host = Some((shown.site().into_owned(), kept.site().into_owned()));
         }
         // A difference in order has no name. Ignoring that has no effect, so the remedy will be found not to work.
-        let parameters = differences.iter().filter(|difference| difference.what == What::Query);
+        let parameters = differences.iter().filter(|difference| difference.what == RequestPart::Query);
         remedy.ignore_query = parameters.map(|parameter| parameter.name.clone()).collect();
-        if has(What::Path) {
+        if has(RequestPart::Path) {
             remedy.path = Some(self.path_pattern(query, &shown, recorded)?);
         }
         Some(remedy)

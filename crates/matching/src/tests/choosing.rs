@@ -130,7 +130,7 @@ fn cached_body_of_a_304_answers_only_without_a_full_response() {
     assert_eq!(brief(&alone.answer(&request("GET", URL))), "serve 0.0 200");
     let bare = matcher_over(Own, [validated().content(json!({"size": 0, "mimeType": ""}))], Options::default());
     let miss = bare.miss(&request("GET", URL));
-    assert_eq!(miss.near[0].differences[0].to_tuple(), (What::Header, "if-none-match", None, Some("\"a\"")));
+    assert_eq!(miss.near[0].differences[0].to_tuple(), (RequestPart::Header, "if-none-match", None, Some("\"a\"")));
 }
 
 #[test]
@@ -192,7 +192,7 @@ fn websocket_and_plain_response_of_one_url_are_distinguished() {
     let plain = matcher_over(Foreign, [get(URL)], Options::default());
     let miss = plain.miss(&upgrade);
     assert_eq!(miss.kind, MissKind::NoEntry);
-    assert_eq!(miss.near[0].differences[0].to_tuple(), (What::Header, "upgrade", Some("websocket"), None));
+    assert_eq!(miss.near[0].differences[0].to_tuple(), (RequestPart::Header, "upgrade", Some("websocket"), None));
 }
 
 #[test]
@@ -239,7 +239,7 @@ fn scope_is_the_recorded_globs_or_the_origins_of_a_foreign_har() {
 }
 
 impl Difference {
-    pub(super) fn to_tuple(&self) -> (What, &str, Option<&str>, Option<&str>) {
+    pub(super) fn to_tuple(&self) -> (RequestPart, &str, Option<&str>, Option<&str>) {
         (self.what, &self.name, self.request.as_deref(), self.recorded.as_deref())
     }
 }

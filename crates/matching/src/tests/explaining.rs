@@ -3,9 +3,9 @@
 use super::remedies::options_of;
 use super::*;
 
-type Told<'a> = (What, &'a str, Option<&'a str>, Option<&'a str>);
+type DifferenceTuple<'a> = (RequestPart, &'a str, Option<&'a str>, Option<&'a str>);
 
-fn told(miss: &Miss, near: usize) -> Vec<Told<'_>> {
+fn told(miss: &Miss, near: usize) -> Vec<DifferenceTuple<'_>> {
     miss.near[near].differences.iter().map(Difference::to_tuple).collect()
 }
 
@@ -18,7 +18,7 @@ fn query_parameter_that_differs_is_named() {
     );
     let miss = test.miss(&request("GET", "https://a.test/s?page=3&q=x"));
     assert_eq!(miss.kind, MissKind::NoEntry);
-    assert_eq!(told(&miss, 0), [(What::Query, "page", Some("3"), Some("2"))]);
+    assert_eq!(told(&miss, 0), [(RequestPart::Query, "page", Some("3"), Some("2"))]);
     assert_eq!(told(&miss, 1).len(), 3);
     assert_eq!((miss.same_path, miss.remedy.as_deref()), (2, Some("--ignore-query page")));
 }
@@ -27,20 +27,24 @@ fn query_parameter_that_differs_is_named() {
 fn order_of_parameters_is_one_difference() {
     let test = matcher_over(Own, [get("https://a.test/s?a=1&b=2")], Options::default());
     let miss = test.miss(&request("GET", "https://a.test/s?b=2&a=1"));
-    assert_eq!(told(&miss, 0), [(What::Query, "", Some("b=2&a=1"), Some("a=1&b=2"))]);
+    assert_eq!(told(&miss, 0), [(RequestPart::Query, "", Some("b=2&a=1"), Some("a=1&b=2"))]);
     assert_eq!(miss.remedy, None);
 }
 
 #[test]
 fn order_of_parameters_is_reported_beside_a_changed_one() {
     let test = matcher_over(Own, [get("https://a.test/s?a=1&b=2&r=1&r=2")], Options::default());
-    let order = |asked| (What::Query, "", Some(asked), Some("a=1&b=2&r=1&r=2"));
+    let order = |asked| (RequestPart::Query, "", Some(asked), Some("a=1&b=2&r=1&r=2"));
     let asked = "b=2&a=1&c=3&r=1&r=2";
     let miss = test.miss(&request("GET", &format!("https://a.test/s?{asked}")));
-    assert_eq!(told(&miss, 0), [(What::Query, "c", Some("3"), None), order(asked)]);
+    assert_eq!(told(&miss, 0), [(RequestPart::Query, "c", Some("3"), None), order(asked)]);
     assert_eq!(miss.remedy, None);
     let miss = test.miss(&request("GET", "https://a.test/s?a=1&r=1&b=2"));
-    assert_eq!(told(&miss, 0), [(What::Query, "r", Some("1"), Some("1, 2"))], "what is repeated stands in no order");
+    assert_eq!(
+        told(&miss, 0),
+        [(RequestPart::Query, "r", Some("1"), Some("1, 2"))],
+        "what is repeated stands in no order"
+    );
 }
 
 #[test]
@@ -49,7 +53,7 @@ fn empty_parameters_are_a_difference_of_the_query() {
     {
         let test = matcher_over(Own, [get(&format!("https://a.test/s?{recorded}"))], Options::default());
         let miss = test.miss(&request("GET", &format!("https://a.test/s?{asked}")));
-        assert_eq!(told(&miss, 0), [(What::Query, "", Some(asked), Some(recorded))]);
+        assert_eq!(told(&miss, 0), [(RequestPart::Query, "", Some(asked), Some(recorded))]);
     }
     let ignoring = Options { ignore_query: vec!["t".into()], ..Options::default() };
     let test = matcher_over(Own, [get("https://a.test/s?a=1&t=1")], ignoring);
@@ -60,7 +64,7 @@ fn empty_parameters_are_a_difference_of_the_query() {
 fn other_method_is_reported() {
     let test = matcher_over(Own, [get("https://a.test/s")], Options::default());
     let miss = test.miss(&request("POST", "https://a.test/s"));
-    assert_eq!(told(&miss, 0), [(What::Method, "", Some("POST"), Some("GET"))]);
+    assert_eq!(told(&miss, 0), [(RequestPart::Method, "", Some("POST"), Some("GET"))]);
     assert_eq!(miss.remedy, None);
 }
 
@@ -74,7 +78,7 @@ fn json_value_that_differs_has_its_path() {
     let miss = test.miss(&request("POST", "https://a.test/s").json(r#"{"user":{"id":7,"a b":"x"},"n":[1]}"#));
     assert_eq!(
         told(&miss, 0),
-        [(What::Body, "$.user.id", Some("7"), Some("5")), (What::Body, "$.n[1]", None, Some("2"))]
+        [(RequestPart::Body, "$.user.id", Some("7"), Some("5")), (RequestPart::Body, "$.n[1]", None, Some("2"))]
     );
     assert_eq!(miss.near.len(), 2);
     assert_eq!(miss.remedy.as_deref(), Some("--ignore-body '$.user.id' --ignore-body '$.n[1]'"));
@@ -101,9 +105,9 @@ fn form_field_and_part_that_differ_are_named() {
         Options::default(),
     );
     let miss = test.miss(&request("POST", "https://a.test/f").body(form, "a=1&b=3"));
-    assert_eq!(told(&miss, 0), [(What::Body, "b", Some("3"), Some("2"))]);
+    assert_eq!(told(&miss, 0), [(RequestPart::Body, "b", Some("3"), Some("2"))]);
     let miss = test.miss(&request("POST", "https://a.test/m").body("multipart/form-data; boundary=B", part("2")));
-    assert_eq!(told(&miss, 0), [(What::Body, "p", Some("2"), Some("1"))]);
+    assert_eq!(told(&miss, 0), [(RequestPart::Body, "p", Some("2"), Some("1"))]);
     assert_eq!(miss.remedy.as_deref(), Some("--match-body ignore"));
 }
 
@@ -130,8 +134,8 @@ fn path_segment_that_differs_is_numbered() {
         Options::default(),
     );
     let miss = test.miss(&request("GET", "https://a.test/users/7/orders"));
-    assert_eq!(told(&miss, 0), [(What::Path, "2", Some("7"), Some("5"))]);
-    assert_eq!(told(&miss, 1), [(What::Host, "", Some("https://a.test"), Some("https://b.test"))]);
+    assert_eq!(told(&miss, 0), [(RequestPart::Path, "2", Some("7"), Some("5"))]);
+    assert_eq!(told(&miss, 1), [(RequestPart::Host, "", Some("https://a.test"), Some("https://b.test"))]);
     assert_eq!(
         (miss.same_path, miss.remedy.as_deref()),
         (0, Some("in harproxy.toml:\n[[match]]\nglob = \"https://a.test/**\"\npath = \"/users/{id}/orders\""))
@@ -142,7 +146,7 @@ fn path_segment_that_differs_is_numbered() {
 fn other_origin_is_reported() {
     let test = matcher_over(Own, [get("https://staging.test/x?y=1")], Options::default());
     let miss = test.miss(&request("GET", "http://localhost:3000/x?y=1"));
-    assert_eq!(told(&miss, 0), [(What::Host, "", Some("http://localhost:3000"), Some("https://staging.test"))]);
+    assert_eq!(told(&miss, 0), [(RequestPart::Host, "", Some("http://localhost:3000"), Some("https://staging.test"))]);
     assert_eq!(miss.remedy.as_deref(), Some("--same-host http://localhost:3000=https://staging.test"));
 }
 
@@ -151,7 +155,7 @@ fn required_header_that_differs_is_named() {
     let options = Options { match_headers: strings(&["x-tenant"]), ..Options::default() };
     let test = matcher_over(Own, [get("https://a.test/x").with("x-tenant", "a")], options);
     let miss = test.miss(&request("GET", "https://a.test/x").with("x-tenant", "b"));
-    assert_eq!(told(&miss, 0), [(What::Header, "x-tenant", Some("b"), Some("a"))]);
+    assert_eq!(told(&miss, 0), [(RequestPart::Header, "x-tenant", Some("b"), Some("a"))]);
 }
 
 #[test]
@@ -166,7 +170,7 @@ fn graphql_operation_is_named() {
 fn entries_of_the_host_are_shown_when_no_path_is_similar() {
     let test = matcher_over(Own, [get("https://a.test/a/b/c"), get("https://b.test/z")], Options::default());
     let miss = test.miss(&request("GET", "https://a.test/q"));
-    assert_eq!(told(&miss, 0), [(What::Path, "", Some("/q"), Some("/a/b/c"))]);
+    assert_eq!(told(&miss, 0), [(RequestPart::Path, "", Some("/q"), Some("/a/b/c"))]);
     assert_eq!(miss.near.len(), 1);
     assert_eq!(test.miss(&request("GET", "https://c.test/q")).near.len(), 0);
 }
@@ -185,19 +189,19 @@ fn similar_paths_are_near() {
     );
     for (url, entry, expected) in [
         // An added, a missing and a changed API version.
-        ("https://a.test/api/users/5", 0, (What::Path, "2", None, Some("v1"))),
-        ("https://a.test/v2/api/v1/users/5", 0, (What::Path, "1", Some("v2"), None)),
-        ("https://a.test/api/v2/users/5", 0, (What::Path, "2", Some("v2"), Some("v1"))),
+        ("https://a.test/api/users/5", 0, (RequestPart::Path, "2", None, Some("v1"))),
+        ("https://a.test/v2/api/v1/users/5", 0, (RequestPart::Path, "1", Some("v2"), None)),
+        ("https://a.test/api/v2/users/5", 0, (RequestPart::Path, "2", Some("v2"), Some("v1"))),
         // A trailing slash, case, percent-encoding.
-        ("https://a.test/api/v1/teams/", 1, (What::Path, "", Some("/api/v1/teams/"), Some("/api/v1/teams"))),
-        ("https://a.test/api/v1/Teams", 1, (What::Path, "3", Some("Teams"), Some("teams"))),
-        ("https://b.test/Files/caf%c3%a9", 2, (What::Path, "2", Some("caf%c3%a9"), Some("caf%C3%A9"))),
-        ("https://b.test/files/caf%C3%A9", 2, (What::Path, "1", Some("files"), Some("Files"))),
-        ("https://a.test/he%61lth", 3, (What::Path, "1", Some("he%61lth"), Some("health"))),
+        ("https://a.test/api/v1/teams/", 1, (RequestPart::Path, "", Some("/api/v1/teams/"), Some("/api/v1/teams"))),
+        ("https://a.test/api/v1/Teams", 1, (RequestPart::Path, "3", Some("Teams"), Some("teams"))),
+        ("https://b.test/Files/caf%c3%a9", 2, (RequestPart::Path, "2", Some("caf%c3%a9"), Some("caf%C3%A9"))),
+        ("https://b.test/files/caf%C3%A9", 2, (RequestPart::Path, "1", Some("files"), Some("Files"))),
+        ("https://a.test/he%61lth", 3, (RequestPart::Path, "1", Some("he%61lth"), Some("health"))),
         // Another scheme, port or host.
-        ("http://a.test/health", 3, (What::Host, "", Some("http://a.test"), Some("https://a.test"))),
-        ("https://a.test:8443/health", 3, (What::Host, "", Some("https://a.test:8443"), Some("https://a.test"))),
-        ("https://c.test/health", 3, (What::Host, "", Some("https://c.test"), Some("https://a.test"))),
+        ("http://a.test/health", 3, (RequestPart::Host, "", Some("http://a.test"), Some("https://a.test"))),
+        ("https://a.test:8443/health", 3, (RequestPart::Host, "", Some("https://a.test:8443"), Some("https://a.test"))),
+        ("https://c.test/health", 3, (RequestPart::Host, "", Some("https://c.test"), Some("https://a.test"))),
     ] {
         let miss = test.miss(&request("GET", url));
         assert_eq!((miss.near[0].at.entry, told(&miss, 0)), (entry, vec![expected]), "{url}");
@@ -222,21 +226,27 @@ fn paths_with_variable_segments_are_near() {
         ),
     );
     let miss = test.miss(&request("GET", "https://a.test/reset/live/undone"));
-    assert_eq!((miss.near[0].at.entry, told(&miss, 0)), (0, vec![(What::Path, "3", Some("undone"), Some("done"))]));
+    assert_eq!(
+        (miss.near[0].at.entry, told(&miss, 0)),
+        (0, vec![(RequestPart::Path, "3", Some("undone"), Some("done"))])
+    );
     let miss = test.miss(&request("GET", "https://a.test/users/7/carts/1"));
-    assert_eq!((miss.near[0].at.entry, told(&miss, 0)), (1, vec![(What::Path, "3", Some("carts"), Some("orders"))]));
+    assert_eq!(
+        (miss.near[0].at.entry, told(&miss, 0)),
+        (1, vec![(RequestPart::Path, "3", Some("carts"), Some("orders"))])
+    );
 }
 
 #[test]
 fn repeated_and_added_parameters_are_reported() {
     let test = matcher_over(Own, [get("https://a.test/s?id=1&id=2&x")], Options::default());
     for (url, expected) in [
-        ("https://a.test/s?id=1&x", (What::Query, "id", Some("1"), Some("1, 2"))),
-        ("https://a.test/s?id=2&id=1&x", (What::Query, "id", Some("2, 1"), Some("1, 2"))),
-        ("https://a.test/s?id=1&id=2&x=", (What::Query, "x", Some("x="), Some("x"))),
-        ("https://a.test/s?id=1&id=2", (What::Query, "x", None, Some(""))),
-        ("https://a.test/s?id=1&id=2&x&y=1", (What::Query, "y", Some("1"), None)),
-        ("https://a.test/s?x&id=1&id=2", (What::Query, "", Some("x&id=1&id=2"), Some("id=1&id=2&x"))),
+        ("https://a.test/s?id=1&x", (RequestPart::Query, "id", Some("1"), Some("1, 2"))),
+        ("https://a.test/s?id=2&id=1&x", (RequestPart::Query, "id", Some("2, 1"), Some("1, 2"))),
+        ("https://a.test/s?id=1&id=2&x=", (RequestPart::Query, "x", Some("x="), Some("x"))),
+        ("https://a.test/s?id=1&id=2", (RequestPart::Query, "x", None, Some(""))),
+        ("https://a.test/s?id=1&id=2&x&y=1", (RequestPart::Query, "y", Some("1"), None)),
+        ("https://a.test/s?x&id=1&id=2", (RequestPart::Query, "", Some("x&id=1&id=2"), Some("id=1&id=2&x"))),
     ] {
         assert_eq!(told(&test.miss(&request("GET", url)), 0), [expected], "{url}");
     }
@@ -248,10 +258,10 @@ fn form_fields_are_compared_by_name() {
     let test =
         matcher_over(Own, [entry_json("POST", "https://a.test/f").sent(form, "a=1&b=2&c=3")], Options::default());
     for (body, expected) in [
-        ("b=2&c=3", (What::Body, "a", None, Some("1"))),
-        ("a=1&b=2&c=3&d=%C3%A9", (What::Body, "d", Some("é"), None)),
-        ("a=1&b=2&c=4", (What::Body, "c", Some("4"), Some("3"))),
-        ("b=2&a=1&c=3", (What::Body, "", Some("b=2&a=1&c=3"), Some("a=1&b=2&c=3"))),
+        ("b=2&c=3", (RequestPart::Body, "a", None, Some("1"))),
+        ("a=1&b=2&c=3&d=%C3%A9", (RequestPart::Body, "d", Some("é"), None)),
+        ("a=1&b=2&c=4", (RequestPart::Body, "c", Some("4"), Some("3"))),
+        ("b=2&a=1&c=3", (RequestPart::Body, "", Some("b=2&a=1&c=3"), Some("a=1&b=2&c=3"))),
     ] {
         assert_eq!(told(&test.miss(&request("POST", "https://a.test/f").body(form, body)), 0), [expected], "{body}");
     }
@@ -265,16 +275,28 @@ fn json_members_elements_and_types_are_compared() {
         Options::default(),
     );
     for (body, expected) in [
-        (r#"{"a":"1","list":[{"n":1},{"n":2},{"n":3}],"s":"1"}"#, (What::Body, "$.a", Some(r#""1""#), Some("1"))),
-        (r#"{"a":1,"list":[{"n":1},{"n":2},{"n":3}],"s":null}"#, (What::Body, "$.s", Some("null"), Some(r#""1""#))),
-        (r#"{"a":1,"list":[{"n":2},{"n":3}],"s":"1"}"#, (What::Body, "$.list[0]", None, Some(r#"{"n":1}"#))),
+        (
+            r#"{"a":"1","list":[{"n":1},{"n":2},{"n":3}],"s":"1"}"#,
+            (RequestPart::Body, "$.a", Some(r#""1""#), Some("1")),
+        ),
+        (
+            r#"{"a":1,"list":[{"n":1},{"n":2},{"n":3}],"s":null}"#,
+            (RequestPart::Body, "$.s", Some("null"), Some(r#""1""#)),
+        ),
+        (r#"{"a":1,"list":[{"n":2},{"n":3}],"s":"1"}"#, (RequestPart::Body, "$.list[0]", None, Some(r#"{"n":1}"#))),
         (
             r#"{"a":1,"list":[{"n":1},{"n":2},{"n":9},{"n":3}],"s":"1"}"#,
-            (What::Body, "$.list[2]", Some(r#"{"n":9}"#), None),
+            (RequestPart::Body, "$.list[2]", Some(r#"{"n":9}"#), None),
         ),
-        (r#"{"a":1,"list":[{"n":1},{"n":7},{"n":3}],"s":"1"}"#, (What::Body, "$.list[1].n", Some("7"), Some("2"))),
-        (r#"{"a":1,"list":[{"n":1},{"n":2},{"n":3}]}"#, (What::Body, "$.s", None, Some("1"))),
-        (r#"{"a":1,"list":{},"s":"1"}"#, (What::Body, "$.list", Some("{}"), Some(r#"[{"n":1},{"n":2},{"n":3}]"#))),
+        (
+            r#"{"a":1,"list":[{"n":1},{"n":7},{"n":3}],"s":"1"}"#,
+            (RequestPart::Body, "$.list[1].n", Some("7"), Some("2")),
+        ),
+        (r#"{"a":1,"list":[{"n":1},{"n":2},{"n":3}]}"#, (RequestPart::Body, "$.s", None, Some("1"))),
+        (
+            r#"{"a":1,"list":{},"s":"1"}"#,
+            (RequestPart::Body, "$.list", Some("{}"), Some(r#"[{"n":1},{"n":2},{"n":3}]"#)),
+        ),
     ] {
         assert_eq!(told(&test.miss(&request("POST", "https://a.test/s").json(body)), 0), [expected], "{body}");
     }
@@ -295,7 +317,9 @@ fn parts_are_compared_by_name_and_files_by_size_and_digest() {
     let miss = test.miss(
         &request("POST", "https://a.test/m").body(content_type, multipart(&format!("{}y", &long[..9_999]), "hi")),
     );
-    let [(What::Body, "doc", Some(sent), Some(recorded))] = told(&miss, 0)[..] else { panic!("{:?}", told(&miss, 0)) };
+    let [(RequestPart::Body, "doc", Some(sent), Some(recorded))] = told(&miss, 0)[..] else {
+        panic!("{:?}", told(&miss, 0))
+    };
     for shown in [sent, recorded] {
         assert!(
             shown.starts_with("10000 bytes (SHA-256 ") && shown.ends_with("…), from byte 9999 on another"),
@@ -303,10 +327,10 @@ fn parts_are_compared_by_name_and_files_by_size_and_digest() {
         );
     }
     let miss = test.miss(&request("POST", "https://a.test/m").body(content_type, multipart(&long, "ho")));
-    assert_eq!(told(&miss, 0), [(What::Body, "note", Some("ho"), Some("hi"))]);
+    assert_eq!(told(&miss, 0), [(RequestPart::Body, "note", Some("ho"), Some("hi"))]);
     let renamed = multipart(&long, "hi").replace("d.bin", "e.bin");
     let miss = test.miss(&request("POST", "https://a.test/m").body(content_type, renamed));
-    let [(What::Body, "doc", Some(sent), Some(_))] = told(&miss, 0)[..] else { panic!("{:?}", told(&miss, 0)) };
+    let [(RequestPart::Body, "doc", Some(sent), Some(_))] = told(&miss, 0)[..] else { panic!("{:?}", told(&miss, 0)) };
     assert!(sent.contains("filename=\"e.bin\""), "{sent}");
 }
 
@@ -326,7 +350,7 @@ fn excerpts_of_long_texts_and_bytes_contain_the_difference() {
         (request("POST", "https://a.test/j").json(&format!(r#"{{"text":"{}"}}"#, long("two"))), "$.text"),
     ] {
         let miss = test.miss(&request);
-        let [(What::Body, named, Some(sent), Some(recorded))] = told(&miss, 0)[..] else {
+        let [(RequestPart::Body, named, Some(sent), Some(recorded))] = told(&miss, 0)[..] else {
             panic!("{:?}", told(&miss, 0))
         };
         assert_eq!(named, name);
@@ -352,7 +376,9 @@ fn very_long_payloads_are_described_by_length_digest_and_first_difference() {
     long[1234] = b'y';
     let miss =
         test.miss(&request("POST", "https://a.test/t").with("authorization", "Bearer live").body("text/plain", long));
-    let [(What::Body, "", Some(sent), Some(recorded))] = told(&miss, 0)[..] else { panic!("{:?}", told(&miss, 0)) };
+    let [(RequestPart::Body, "", Some(sent), Some(recorded))] = told(&miss, 0)[..] else {
+        panic!("{:?}", told(&miss, 0))
+    };
     assert!(sent.starts_with("52428817 bytes (SHA-256 ") && sent.ends_with("from byte 1234 on another"), "{sent}");
     assert!(recorded.starts_with("52428817 bytes (SHA-256 "), "{recorded}");
     assert_eq!(miss.remedy.as_deref(), Some("--match-body ignore"));
@@ -387,7 +413,7 @@ fn entry_of_the_same_operation_is_nearest_among_hundreds() {
     let test = matcher_over(Own, entries, Options::default());
     let miss = test.miss(&request("POST", "https://a.test/graphql").json(&body("Op41", 7)));
     assert_eq!((miss.near[0].at.entry, miss.near[0].operation.as_deref()), (41, Some("Op41")));
-    assert_eq!(told(&miss, 0), [(What::Body, "$.variables.id", Some("7"), Some("41"))]);
+    assert_eq!(told(&miss, 0), [(RequestPart::Body, "$.variables.id", Some("7"), Some("41"))]);
 }
 
 #[test]
@@ -396,7 +422,7 @@ fn nearest_of_thousands_of_entries_with_one_path_is_shown() {
     let test = matcher_over(Own, entries.chain([get("https://a.test/s?n=1&k=2")]), Options::default());
     let miss = test.miss(&request("GET", "https://a.test/s?n=1500&k=9"));
     assert_eq!(miss.same_path, 3001);
-    assert_eq!(told(&miss, 0), [(What::Query, "k", Some("9"), Some("1"))]);
+    assert_eq!(told(&miss, 0), [(RequestPart::Query, "k", Some("9"), Some("1"))]);
     assert_eq!(miss.near[0].at.entry, 1500);
 }
 
@@ -405,7 +431,7 @@ fn neighbour_with_the_same_query_is_nearest() {
     let entries = (0..300).map(|n| get(&format!("https://a.test/items/{n}?page={n}")));
     let test = matcher_over(Own, entries, Options::default());
     let miss = test.miss(&request("GET", "https://a.test/items/new?page=200"));
-    assert_eq!(told(&miss, 0), [(What::Path, "2", Some("new"), Some("200"))]);
+    assert_eq!(told(&miss, 0), [(RequestPart::Path, "2", Some("new"), Some("200"))]);
     assert_eq!(
         miss.remedy.as_deref(),
         Some("in harproxy.toml:\n[[match]]\nglob = \"https://a.test/**\"\npath = \"/items/{id}\"")
