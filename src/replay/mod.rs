@@ -214,10 +214,10 @@ impl Replayer {
         let on_miss = on_miss(self.live.as_ref(), self.recorder.as_ref());
         let routes = Arc::new(Routes::new(matcher, before.fixtures.options().clone(), on_miss));
         let (next, previous) = (routes.fixtures.clone(), before.fixtures.matcher());
-        next.matcher().carry_on(previous);
+        next.matcher().inherit_state(previous);
         self.routes.store(routes);
         // The requests in between.
-        next.matcher().carry_on(previous);
+        next.matcher().inherit_state(previous);
         Ok(())
     }
 

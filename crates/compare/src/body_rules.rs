@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 use url::form_urlencoded;
 
 use super::content::ContentKey;
+use super::content::update_sized;
 use super::exchange::Body;
 use super::graphql::fold_queries;
 use super::json_template::canonical_number;
@@ -42,8 +43,8 @@ impl BodyRules {
         self.mode == MatchBody::Json || !self.ignored.is_empty()
     }
 
-    /// Returns true if payloads of this media type can be compared by digests that are made while they are received. JSON
-    /// values and form fields need the whole payload.
+    /// Returns true if payloads of this media type can be compared by digests that are made while they are received.
+    /// JSON values and form fields need the whole payload.
     #[must_use]
     pub fn can_stream(&self, content_type: &str) -> bool {
         let media_type = MediaType::parse(content_type);
@@ -107,8 +108,8 @@ impl BodyRules {
     }
 }
 
-/// Adds a JSON value to a digest. Equal values have equal digests: the order of members and the spelling of numbers do not
-/// count.
+/// Adds a JSON value to a digest. Equal values have equal digests: the order of members and the spelling of numbers do
+/// not count.
 fn update_json(value: &Value, digest: &mut Sha256) {
     match value {
         Value::Null => digest.update("n"),
@@ -137,12 +138,6 @@ fn update_json(value: &Value, digest: &mut Sha256) {
             digest.update("}");
         }
     }
-}
-
-/// Adds bytes with their length, so that they cannot run into the next ones.
-fn update_sized(digest: &mut Sha256, bytes: &[u8]) {
-    digest.update((bytes.len() as u64).to_le_bytes());
-    digest.update(bytes);
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 //!
 //! An [`Exchange`] is a normalised view of an entry or of a live request. A [`Projection`] decides what counts of it.
 //! [`pair_exchanges`] finds the exchanges of two recordings that correspond, and [`diff`] lists their differences.
-//! Equality is defined once: two messages are equal if their keys ([`RequestKey`], [`ResponseKey`]) are, and then, and only
-//! then, [`diff`] returns nothing.
+//! Equality is defined once: two messages are equal if their keys ([`RequestKey`], [`ResponseKey`]) are, and then, and
+//! only then, [`diff`] returns nothing.
 //!
 //! Requests are matched with [`RecordedPayload::score`]. It ends at the first difference; [`diff_payloads`] lists the
 //! differences of those that do not match.
@@ -20,7 +20,8 @@
 //! | [`body_rules`] | [`BodyRules`]: how request payloads are compared |
 //! | [`recorded`], [`sent`], [`stream_digest`] | the payloads of an entry and of a live request |
 //! | [`difference`], [`diff`](mod@diff) | [`Difference`], and the differences of two exchanges |
-//! | [`json_diff`], [`fields`], [`path_diff`], [`payload_diff`] | the differences of JSON, named values, paths, payloads |
+//! | [`json_diff`], [`fields`], [`path_diff`] | the differences of JSON, of named values and of paths |
+//! | [`payload_diff`] | the differences of payloads |
 //! | [`ambiguity`](mod@ambiguity) | entries that differ only in redacted places |
 //! | [`distance`], [`excerpt`](mod@excerpt) | how near an entry is, and what is shown of long values |
 

@@ -7,7 +7,7 @@ use harproxy_json::{Digest, is_compact};
 use harproxy_redact::placeholder;
 use sha2::{Digest as _, Sha256};
 
-use super::content::ContentKey;
+use super::content::{ContentKey, update_sized};
 use super::exchange::{Body, Request, Response};
 use super::volatile::{VolatileRules, date};
 
@@ -137,8 +137,8 @@ impl Projection {
     }
 }
 
-/// Returns the digest of header fields: of the names in alphabetical order, because servers with a hash table send them in any
-/// order, and of the values of each name in theirs. `project` returns what counts of a value, if anything.
+/// Returns the digest of header fields: of the names in alphabetical order, because servers with a hash table send them
+/// in any order, and of the values of each name in theirs. `project` returns what counts of a value, if anything.
 fn fields_digest<'v>(fields: &'v Headers, project: impl Fn(&str, &'v [u8]) -> Option<Cow<'v, [u8]>>) -> Digest {
     let mut fields: Vec<(String, &[u8])> =
         fields.iter().map(|field| (field.name.to_ascii_lowercase(), &field.value[..])).collect();
@@ -146,10 +146,8 @@ fn fields_digest<'v>(fields: &'v Headers, project: impl Fn(&str, &'v [u8]) -> Op
     let mut digest = Sha256::new();
     for (name, value) in fields {
         if let Some(value) = project(&name, value) {
-            for part in [name.as_bytes(), &placeholder::mask(&value)] {
-                digest.update((part.len() as u64).to_le_bytes());
-                digest.update(part);
-            }
+            update_sized(&mut digest, name.as_bytes());
+            update_sized(&mut digest, &placeholder::mask(&value));
         }
     }
     digest.finalize().into()
@@ -162,9 +160,7 @@ fn without_boundary(body: &Body<'_>, bytes: &[u8]) -> Option<ContentKey> {
     let mut digest = Sha256::new_with_prefix("multipart");
     for part in multipart::parts(bytes, boundary)? {
         for piece in [part.headers, part.body] {
-            let piece = placeholder::mask(piece);
-            digest.update((piece.len() as u64).to_le_bytes());
-            digest.update(piece);
+            update_sized(&mut digest, &placeholder::mask(piece));
         }
     }
     Some(ContentKey::Bytes(digest.finalize().into()))

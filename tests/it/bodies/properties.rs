@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use harproxy_http::coding::{self, Coding};
-use harproxy_http::multipart::{self, Part, Piece, Splitter};
+use harproxy_http::multipart::{self, BodyPart, Piece, Splitter};
 use proptest::prelude::*;
 
 fn codings() -> impl Strategy<Value = Vec<Coding>> {
@@ -110,8 +110,8 @@ proptest! {
         let payloads = boundaries.each_ref().map(|boundary| multipart_of(&parts, boundary));
         for (payload, boundary) in payloads.iter().zip(&boundaries) {
             let found = multipart::parts(payload, boundary).unwrap();
-            let wanted: Vec<Part<'_>> =
-                parts.iter().map(|(header, content)| Part { headers: header.as_bytes(), body: content }).collect();
+            let wanted: Vec<BodyPart<'_>> =
+                parts.iter().map(|(header, content)| BodyPart { headers: header.as_bytes(), body: content }).collect();
             prop_assert_eq!(found, wanted);
         }
     }

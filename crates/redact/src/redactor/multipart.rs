@@ -37,7 +37,7 @@ impl DynRedactor<'_, '_> {
         Some(splices)
     }
 
-    fn part_splices(&mut self, part: &multipart::Part<'_>, depth: u8) -> Vec<Splice> {
+    fn part_splices(&mut self, part: &multipart::BodyPart<'_>, depth: u8) -> Vec<Splice> {
         // A field without a type is text (RFC 7578 section 4.4). A file is not necessarily.
         let is_file = part.header("content-disposition").is_some_and(|value| has_file_name(&MediaType::parse(value)));
         let media = MediaType::parse(part.header("content-type").unwrap_or(if is_file { "" } else { "text/plain" }));

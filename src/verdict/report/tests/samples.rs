@@ -4,7 +4,7 @@ use super::super::{Report, Shard};
 use crate::verdict::explain::EntryPlace;
 use crate::verdict::request::{EntryChange, RequestRow, ResultKind, SourceKind};
 use crate::verdict::{CheckId, Counts, Finding, FixtureUse, Location, NearEntry, RunMode, Severity, Source, Verdict};
-use harproxy_matching::{Difference, What};
+use harproxy_matching::{Difference, RequestPart};
 
 pub(super) fn report(verdict: Verdict, status: u8, source: Source) -> Report {
     Report {
@@ -121,10 +121,10 @@ pub(super) fn full() -> Report {
         place: EntryPlace { fixture: "hars/api.har".into(), entry: 4, line: Some(120) },
         operation: Some("GetUsers".into()),
         differences: vec![
-            differs(What::Query, "page", Some("3"), Some("2")),
-            differs(What::Body, "$.note", Some("a `b`\n```\n@octocat </script><b>|"), Some("two\nlines")),
-            differs(What::Header, "x-tenant", None, Some("blue")),
-            differs(What::Query, "debug", Some("1"), None),
+            differs(RequestPart::Query, "page", Some("3"), Some("2")),
+            differs(RequestPart::Body, "$.note", Some("a `b`\n```\n@octocat </script><b>|"), Some("two\nlines")),
+            differs(RequestPart::Header, "x-tenant", None, Some("blue")),
+            differs(RequestPart::Query, "debug", Some("1"), None),
         ],
     };
     let mut verdict = failed();

@@ -1,4 +1,4 @@
-//! The redacted places of an entry's URL and headers, and what a request has there.
+//! The redacted places of an entry's URL and headers, and the values of a request at these places.
 
 use std::collections::HashMap;
 
@@ -26,36 +26,36 @@ pub(super) enum UrlPart {
     UserInfo,
     /// A segment of the path, from 0.
     Segment(usize),
-    /// A parameter, by its place among those that count.
+    /// A parameter, by its index among those that count.
     Parameter(usize),
-    /// An ignored parameter, by its name and its place among those of the name.
+    /// An ignored parameter, by its name and its index among those of this name.
     IgnoredParameter(String, usize),
 }
 
 impl UrlPlaces {
     /// Finds the placeholders in the URL of an entry.
-    pub(super) fn of(seen: &View<'_, '_>) -> Self {
+    pub(super) fn of(view: &View<'_, '_>) -> Self {
         let (mut required, mut ignored) = (Vec::new(), Vec::new());
-        if let Some(user) = user_info(seen)
+        if let Some(user) = user_info(view)
             && let Some(template) = Template::parse(user.as_bytes(), Encoding::Percent)
         {
-            // Origins that count as one are compared without user information.
-            let list = if *seen.origin() == *seen.parts.origin { &mut required } else { &mut ignored };
+            // Equal origins are compared without user information.
+            let list = if *view.origin() == *view.parts.origin { &mut required } else { &mut ignored };
             list.push((UrlPart::UserInfo, template));
         }
-        let path = seen.path();
-        for (n, (segment, by_rules)) in seen.parts.segments().zip(segments(&path)).enumerate() {
+        let path = view.path();
+        for (n, (segment, by_rules)) in view.parts.segments().zip(segments(&path)).enumerate() {
             if let Some(template) = Template::parse(segment.as_bytes(), Encoding::Percent) {
                 let list = if segment == by_rules { &mut required } else { &mut ignored };
                 list.push((UrlPart::Segment(n), template));
             }
         }
-        for (n, parameter) in parameters(seen).enumerate() {
+        for (n, parameter) in parameters(view).enumerate() {
             if let Some(template) = Template::parse(parameter.as_bytes(), Encoding::Form) {
                 required.push((UrlPart::Parameter(n), template));
             }
         }
-        for (name, n, parameter) in ignored_parameters(seen) {
+        for (name, n, parameter) in ignored_parameters(view) {
             if let Some(template) = Template::parse(parameter.as_bytes(), Encoding::Form) {
                 ignored.push((UrlPart::IgnoredParameter(name, n), template));
             }
@@ -127,10 +127,10 @@ impl UrlShape {
     }
 
     /// Returns the part of a URL that must be equal: the same for all URLs that differ only in the open parts.
-    pub(super) fn of_url(&self, seen: &View<'_, '_>) -> String {
-        let mut key = self.of_origin(seen);
-        key.push_str(&self.of_path(&seen.path()));
-        for (n, parameter) in parameters(seen).enumerate() {
+    pub(super) fn of_url(&self, view: &View<'_, '_>) -> String {
+        let mut key = self.of_origin(view);
+        key.push_str(&self.of_path(&view.path()));
+        for (n, parameter) in parameters(view).enumerate() {
             key.push(if n == 0 { '?' } else { '&' });
             match parameter.split_once('=') {
                 Some((name, _)) if self.parameters.contains(&n) => key.extend([name, "=", OPEN]),
@@ -141,8 +141,8 @@ impl UrlShape {
         key
     }
 
-    fn of_origin(&self, seen: &View<'_, '_>) -> String {
-        let origin = seen.origin();
+    fn of_origin(&self, view: &View<'_, '_>) -> String {
+        let origin = view.origin();
         match (self.user_info, origin.split_once("://"), origin.rsplit_once('@')) {
             (true, Some((scheme, _)), Some((_, host))) => format!("{scheme}://{OPEN}@{host}"),
             _ => origin.into_owned(),
@@ -166,15 +166,15 @@ impl UrlShape {
 }
 
 /// Returns the numbers of segments and parameters of a URL. Shapes fit URLs with the same numbers.
-pub(super) fn size(seen: &View<'_, '_>) -> (usize, usize) {
-    (seen.parts.segments().count(), parameters(seen).count())
+pub(super) fn size(view: &View<'_, '_>) -> (usize, usize) {
+    (view.parts.segments().count(), parameters(view).count())
 }
 
 /// Stands for an open part. The path of a URL in normal form has no braces, and clients encode those of a query.
 const OPEN: &str = "{*}";
 
-fn user_info<'u>(seen: &View<'_, 'u>) -> Option<&'u str> {
-    let origin: &'u str = seen.parts.origin;
+fn user_info<'u>(view: &View<'_, 'u>) -> Option<&'u str> {
+    let origin: &'u str = view.parts.origin;
     Some(origin.split_once("://")?.1.rsplit_once('@')?.0)
 }
 
@@ -183,15 +183,15 @@ fn segments(path: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Returns the parameters that count, as they are written.
-fn parameters<'u>(seen: &View<'_, 'u>) -> impl Iterator<Item = &'u str> {
-    let query: Option<&'u str> = seen.parts.query;
-    query.into_iter().flat_map(|query| query.split('&')).filter(|parameter| !seen.ignores(parameter))
+fn parameters<'u>(view: &View<'_, 'u>) -> impl Iterator<Item = &'u str> {
+    let query: Option<&'u str> = view.parts.query;
+    query.into_iter().flat_map(|query| query.split('&')).filter(|parameter| !view.ignores(parameter))
 }
 
-/// Returns the ignored parameters: name, place among those of the name, and the whole parameter.
-fn ignored_parameters<'u>(seen: &View<'_, 'u>) -> impl Iterator<Item = (String, usize, &'u str)> {
-    let query: Option<&'u str> = seen.parts.query;
-    let ignored = query.into_iter().flat_map(|query| query.split('&')).filter(|parameter| seen.ignores(parameter));
+/// Returns the ignored parameters: name, index among those of this name, and the whole parameter.
+fn ignored_parameters<'u>(view: &View<'_, 'u>) -> impl Iterator<Item = (String, usize, &'u str)> {
+    let query: Option<&'u str> = view.parts.query;
+    let ignored = query.into_iter().flat_map(|query| query.split('&')).filter(|parameter| view.ignores(parameter));
     let mut names: Vec<String> = Vec::new();
     ignored.filter_map(move |parameter| {
         let name = form_urlencoded::parse(parameter.as_bytes()).next()?.0.into_owned();
@@ -208,9 +208,9 @@ pub(super) struct HeaderPlaces(Box<[(HeaderPlace, Template)]>);
 /// A place in the headers of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum HeaderPlace {
-    /// A header, by its name in lower case and its place among those of the name.
+    /// A header, by its name in lower case and its index among those of this name.
     Field(Box<str>, usize),
-    /// A cookie, by its name and its place among those of the name.
+    /// A cookie, by its name and its index among those of this name.
     Cookie(Box<[u8]>, usize),
 }
 
