@@ -4,7 +4,6 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::io::Read;
 use std::ops::Range;
 
 use ::http::HeaderMap;
@@ -54,12 +53,7 @@ pub fn redact_headers(policy: &Policy, headers: &HeaderMap) -> Headers {
 pub fn redact_payload(policy: &Policy, headers: &HeaderMap, payload: &[u8]) -> Option<Vec<u8>> {
     let mut headers = Headers::from(headers);
     let codings = coding::codings(headers.get_all("content-encoding"))?;
-    let mut decoded = Vec::new();
-    let source = coding::decoder(&codings, Box::new(payload)).take(MAX_PAYLOAD + 1);
-    let read = { source }.read_to_end(&mut decoded).ok()?;
-    if read as u64 > MAX_PAYLOAD {
-        return None;
-    }
+    let decoded = coding::decode(&codings, payload, MAX_PAYLOAD)?;
     let content_type = headers.get_str("content-type").unwrap_or_default().to_owned();
     let mut redactor = redactor(policy);
     redactor.redact_headers(&mut headers);

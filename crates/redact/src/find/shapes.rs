@@ -9,6 +9,7 @@ use regex::bytes::Regex;
 
 use super::personal::{self, PersonalShapes};
 use super::secret_match::{SecretMatch, can_begin_token, compile_regex, is_token_byte};
+use crate::replace::jwt;
 
 /// A kind of secret with a recognisable shape.
 struct Shape {
@@ -199,11 +200,8 @@ pub(crate) fn is_userinfo(userinfo: &[u8]) -> bool {
 
 /// Returns true if the first part of a token is a JOSE header (RFC 7515, RFC 7516).
 fn is_jose(token: &[u8]) -> bool {
-    use base64::Engine;
-    let header = token.split(|&byte| byte == b'.').next().unwrap_or_default();
-    let header = base64::prelude::BASE64_URL_SAFE_NO_PAD.decode(header);
-    let header = header.ok().and_then(|json| serde_json::from_slice::<serde_json::Map<_, _>>(&json).ok());
-    header.is_some_and(|header| header.contains_key("alg"))
+    let header = token.split(|&byte| byte == b'.').next().and_then(|header| std::str::from_utf8(header).ok());
+    header.and_then(jwt::parse_part).is_some_and(|header| header.contains_key("alg"))
 }
 
 #[cfg(test)]

@@ -16,12 +16,12 @@ use regex::bytes::{Captures, Regex};
 use super::decoded::{DecodedText, TextEncoding};
 use super::headers::{after_scheme, has_scheme};
 use super::pairs::is_url;
-use super::splice::{Splice, shifted};
 use super::{DynRedactor, MAX_DEPTH};
 use crate::find::prefilter::{Candidates, last_item};
 use crate::find::redacted;
 use crate::find::secret_match::{SecretMatch, compile_regex};
 use crate::replace::placeholder::{PlaceholderName, ValueFormat};
+use crate::splice::{Splice, shifted};
 use harproxy_json::scan::{BYTE_ORDER_MARK, StringSpan, scalar_end, skip_space};
 use harproxy_json::{LocatedScalar, locate};
 
@@ -50,8 +50,9 @@ impl DynRedactor<'_, '_> {
         if candidates.is_empty() {
             return Vec::new();
         }
-        let located = locate(text, &self.policy.paths);
-        let mut walk = JsonWalk::new(candidates, text, depth, Extent::WHOLE, located);
+        let mut walk = JsonWalk::new(text, candidates, Extent::WHOLE);
+        walk.depth = depth.min(MAX_DEPTH);
+        walk.located = locate(text, &self.policy.paths).map(|located| located.into_iter().peekable());
         self.walk(&mut walk);
         let JsonWalk { splices, is_malformed, .. } = walk;
         if is_malformed { self.add_members(text, splices) } else { splices }
@@ -74,7 +75,7 @@ impl DynRedactor<'_, '_> {
         {
             return (Vec::new(), complete);
         }
-        let mut walk = JsonWalk::new(candidates, text, 0, extent, None);
+        let mut walk = JsonWalk::new(text, candidates, extent);
         walk.array = array.take();
         self.walk(&mut walk);
         *array = walk.array;
@@ -85,6 +86,12 @@ impl DynRedactor<'_, '_> {
     /// can't be followed ends with this name.
     pub(super) fn secret_member_name(&self, name: &[u8], by_path: bool) -> Option<PlaceholderName> {
         (by_path || self.policy.members.contains(name)).then(|| PlaceholderName::from_bytes(name))
+    }
+
+    /// Returns a splice for the value of a secret member. A scheme before credentials is kept.
+    pub(super) fn member_splice(&mut self, value: &[u8], name: &PlaceholderName) -> Vec<Splice> {
+        let from = if has_scheme(name.as_str()) { after_scheme(value, true) } else { 0 };
+        self.value_splice(value, from, name)
     }
 
     /// Finds members with a secret name in any text.
@@ -122,7 +129,7 @@ impl DynRedactor<'_, '_> {
         }
         let end = walk.text.len();
         let rest = &walk.text[walk.checked.min(end)..];
-        if walk.extent.is_last || rest.iter().all(|byte| is_between_strings(*byte)) {
+        if walk.extent.is_last || rest.iter().all(is_between_strings) {
             return self.stop(walk, end);
         }
         // The text is not JSON, and no string shows where it can be divided.
@@ -222,10 +229,7 @@ impl DynRedactor<'_, '_> {
             return;
         }
         let splices = match name {
-            Some(name) => {
-                let from = if has_scheme(name.as_str()) { after_scheme(&decoded.text, true) } else { 0 };
-                self.value_splice(&decoded.text, from, name)
-            }
+            Some(name) => self.member_splice(&decoded.text, name),
             None => self.nested_splices(&decoded.text, false, walk.depth + 1),
         };
         walk.splices.extend(decoded.encode_splices(splices, string.inside.start));
@@ -250,7 +254,7 @@ impl DynRedactor<'_, '_> {
         }
         let at = walk.checked;
         let between = &walk.text[at.min(end)..end];
-        if !between.iter().all(|byte| is_between_strings(*byte)) {
+        if !between.iter().all(is_between_strings) {
             walk.is_malformed = true;
             let splices = self.text_splices(between, false);
             walk.splices.extend(shifted(splices, at));
@@ -317,21 +321,15 @@ struct JsonWalk<'t> {
 }
 
 impl<'t> JsonWalk<'t> {
-    fn new(
-        candidates: Candidates<'t>,
-        text: &'t [u8],
-        depth: u8,
-        extent: Extent,
-        located: Option<Vec<LocatedScalar>>,
-    ) -> Self {
+    fn new(text: &'t [u8], candidates: Candidates<'t>, extent: Extent) -> Self {
         JsonWalk {
             text,
             candidates,
             at: 0,
             checked: if text.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 },
-            depth: depth.min(MAX_DEPTH),
+            depth: 0,
             extent,
-            located: located.map(|located| located.into_iter().peekable()),
+            located: None,
             splices: Vec::new(),
             array: None,
             complete: 0,
@@ -375,20 +373,13 @@ impl<'t> JsonWalk<'t> {
 
 /// Returns true for bytes that JSON has between strings: white space, brackets, numbers, and the letters of its three
 /// words.
-fn is_between_strings(byte: u8) -> bool {
-    BETWEEN_STRINGS[usize::from(byte)]
+fn is_between_strings(byte: &u8) -> bool {
+    matches!(
+        byte,
+        b' ' | b'\t' | b'\n' | b'\r' | b'{' | b'}' | b'[' | b']' | b',' | b':' | b'+' | b'-' | b'.' | b'E' | b'0'
+            ..=b'9' | b't' | b'r' | b'u' | b'e' | b'f' | b'a' | b'l' | b's' | b'n'
+    )
 }
-
-const BETWEEN_STRINGS: [bool; 256] = {
-    let mut table = [false; 256];
-    let all = b" \t\n\r{}[],:+-.E0123456789truefalsn";
-    let mut at = 0;
-    while at < all.len() {
-        table[all[at] as usize] = true;
-        at += 1;
-    }
-    table
-};
 
 /// Returns true if a text is a JSON object or array, whatever its `Content-Type`.
 pub(super) fn is_document(text: &[u8]) -> bool {

@@ -7,8 +7,8 @@ use regex::bytes::{Captures, Regex};
 
 use super::DynRedactor;
 use super::pairs::PairSource;
-use super::splice::{Splice, shifted};
 use crate::find::secret_match::{SecretMatch, compile_regex};
+use crate::splice::{Splice, of_part};
 use harproxy_http::{MediaType, multipart};
 
 /// The head of a form field, found without the boundary.
@@ -29,9 +29,8 @@ impl DynRedactor<'_, '_> {
         };
         let mut splices = Vec::new();
         for part in parts {
-            let headers = self.text_splices(part.headers, false);
-            splices.extend(shifted(headers, offset(text, part.headers)));
-            splices.extend(shifted(self.part_splices(&part, depth), offset(text, part.body)));
+            splices.extend(of_part(text, part.headers, self.text_splices(part.headers, false)));
+            splices.extend(of_part(text, part.body, self.part_splices(&part, depth)));
         }
         splices.retain(|splice| splice.range.end <= payload.len());
         Some(splices)
@@ -68,9 +67,4 @@ impl DynRedactor<'_, '_> {
 
 fn has_file_name(disposition: &MediaType) -> bool {
     ["filename", "filename*"].iter().any(|name| disposition.parameter(name).is_some())
-}
-
-/// Returns the position of a part of a text.
-fn offset(text: &[u8], part: &[u8]) -> usize {
-    (part.as_ptr() as usize).saturating_sub(text.as_ptr() as usize).min(text.len())
 }

@@ -3,8 +3,8 @@
 use super::DynRedactor;
 use super::json::is_document;
 use super::pairs::PairSource;
-use super::splice::{Splice, apply_splices};
 use super::utf16::Utf16;
+use crate::splice::{Splice, apply_splices};
 use harproxy_http::MediaType;
 
 /// The result of redacting a payload.
@@ -16,6 +16,12 @@ pub enum PayloadRedaction {
     Redacted(Vec<u8>),
     /// The format is unknown, such as that of an image, so that the payload can't be searched.
     Opaque,
+}
+
+impl PayloadRedaction {
+    fn of(redacted: Option<Vec<u8>>) -> Self {
+        redacted.map_or(PayloadRedaction::Clean, PayloadRedaction::Redacted)
+    }
 }
 
 /// The format of a payload.
@@ -66,21 +72,16 @@ impl DynRedactor<'_, '_> {
             return self.redact_utf16(&media, payload, utf16);
         }
         match self.media_splices(&media, payload, 0) {
-            Some(splices) => {
-                apply_splices(payload, &splices).map_or(PayloadRedaction::Clean, PayloadRedaction::Redacted)
-            }
+            Some(splices) => PayloadRedaction::of(apply_splices(payload, &splices)),
             None => PayloadRedaction::Opaque,
         }
     }
 
     fn redact_utf16(&mut self, media: &MediaType, payload: &[u8], utf16: Utf16) -> PayloadRedaction {
         let Some(text) = utf16.decode(payload) else { return PayloadRedaction::Opaque };
-        match self.media_splices(media, text.as_bytes(), 0) {
-            Some(splices) => apply_splices(text.as_bytes(), &splices).map_or(PayloadRedaction::Clean, |redacted| {
-                PayloadRedaction::Redacted(utf16.encode(&String::from_utf8_lossy(&redacted)))
-            }),
-            None => PayloadRedaction::Opaque,
-        }
+        let Some(splices) = self.media_splices(media, text.as_bytes(), 0) else { return PayloadRedaction::Opaque };
+        let redacted = apply_splices(text.as_bytes(), &splices);
+        PayloadRedaction::of(redacted.map(|redacted| utf16.encode(&String::from_utf8_lossy(&redacted))))
     }
 
     /// Finds the secrets in a payload that is text. `None` if its format is unknown.

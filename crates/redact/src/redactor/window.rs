@@ -8,8 +8,8 @@ use super::decoded::{DecodedText, TextEncoding};
 use super::json::Extent;
 use super::pairs::{PairSource, RawPair};
 use super::payload::{PayloadFormat, is_form, is_text};
-use super::splice::{Splice, apply_splices};
 use crate::replace::placeholder::{PlaceholderName, ValueFormat};
+use crate::splice::{Splice, write_spliced};
 use harproxy_json::begins_with_text;
 use harproxy_json::scan::{BYTE_ORDER_MARK, skip_space, string_end};
 
@@ -123,7 +123,7 @@ impl WindowRedactor {
         if complete == 0 {
             return self.begin_long_item(redactor, text, out);
         }
-        write_redacted(&text[..complete], &splices, out);
+        write_spliced(text, 0..complete, &splices, out);
         complete
     }
 
@@ -141,7 +141,7 @@ impl WindowRedactor {
         // A string with only white space behind it is at most a name.
         let Some((start, name)) = value else {
             let (splices, _) = redactor.json_window_splices(text, Extent::WHOLE, &mut self.array.clone());
-            write_redacted(text, &splices, out);
+            write_spliced(text, 0..text.len(), &splices, out);
             return text.len();
         };
         out.extend_from_slice(&text[..start]);
@@ -175,7 +175,7 @@ impl WindowRedactor {
             return text.len() - usize::from(text.ends_with(b"\\"));
         }
         let complete = if limit.is_none() { text.len() } else { decoded.raw_position(complete) };
-        write_redacted(&text[..complete], &splices, out);
+        write_spliced(text, 0..complete, &splices, out);
         if end.is_none() {
             return complete;
         }
@@ -197,10 +197,6 @@ impl WindowRedactor {
     fn find_item_end(&self, text: &[u8]) -> Option<usize> {
         if self.format == PayloadFormat::Json { string_end(text, 0) } else { memchr::memchr(b'&', text) }
     }
-}
-
-fn write_redacted(text: &[u8], splices: &[Splice], out: &mut Vec<u8>) {
-    out.extend_from_slice(apply_splices(text, splices).as_deref().unwrap_or(text));
 }
 
 fn replace_long_value(redactor: &mut DynRedactor<'_, '_>, value: &[u8], name: &PlaceholderName, out: &mut Vec<u8>) {

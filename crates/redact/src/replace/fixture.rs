@@ -68,9 +68,7 @@ impl Replacer for &mut FixtureReplacer {
     fn replace(&mut self, secret: &[u8], name: &PlaceholderName, format: ValueFormat) -> String {
         let marker = (&mut &self.store).replace(secret, name, format);
         let placeholder = self.allocator.replace_markers_in_string(marker);
-        if !self.written.contains(&placeholder) {
-            self.written.insert(placeholder.clone());
-        }
+        self.written.insert(placeholder.clone());
         placeholder
     }
 

@@ -12,6 +12,7 @@ use memchr::memmem;
 use regex::bytes::Regex;
 
 use super::digit_groups::{self, DigitGroups, NUMBER_PREFIX, read_digits};
+use crate::splice::{Splice, spliced};
 use harproxy_http::jwt;
 
 /// The beginning of each placeholder that is plain text.
@@ -188,18 +189,8 @@ pub fn find(text: &[u8]) -> impl Iterator<Item = PlaceholderMatch> + '_ {
 /// ```
 #[must_use]
 pub fn mask(text: &[u8]) -> Cow<'_, [u8]> {
-    let mut out = Vec::new();
-    let mut copied = 0;
-    for PlaceholderMatch { range, .. } in find(text) {
-        out.extend_from_slice(&text[copied..range.start]);
-        out.push(0);
-        copied = range.end;
-    }
-    if copied == 0 {
-        return Cow::Borrowed(text);
-    }
-    out.extend_from_slice(&text[copied..]);
-    Cow::Owned(out)
+    let splices: Vec<_> = find(text).map(|found| Splice { range: found.range, with: "\0".to_owned() }).collect();
+    spliced(text, &splices)
 }
 
 /// Returns false if the text certainly contains no placeholder, also once its percent-encoding or its JSON escapes are

@@ -1,5 +1,6 @@
 //! Replacements of parts of a text.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// A replacement of a part of a text.
@@ -20,8 +21,13 @@ impl Splice {
 }
 
 /// Returns the splices for a text that contains this one at `offset`.
-pub(super) fn shifted(splices: Vec<Splice>, offset: usize) -> impl Iterator<Item = Splice> {
+pub(crate) fn shifted(splices: Vec<Splice>, offset: usize) -> impl Iterator<Item = Splice> {
     splices.into_iter().map(move |splice| splice.shifted(offset))
+}
+
+/// Returns the splices of a part of a text, a subslice of it, as splices of the text.
+pub(crate) fn of_part(text: &[u8], part: &[u8], splices: Vec<Splice>) -> impl Iterator<Item = Splice> + use<> {
+    shifted(splices, (part.as_ptr() as usize).saturating_sub(text.as_ptr() as usize))
 }
 
 /// Applies splices, which are in order and do not overlap. `None` if there are none.
@@ -30,13 +36,24 @@ pub fn apply_splices(text: &[u8], splices: &[Splice]) -> Option<Vec<u8>> {
     if splices.is_empty() {
         return None;
     }
-    let mut out = Vec::with_capacity(text.len());
-    let mut copied = 0;
+    let mut out = Vec::new();
+    write_spliced(text, 0..text.len(), splices, &mut out);
+    Some(out)
+}
+
+/// Applies splices like [`apply_splices`], without a copy if there are none.
+pub(crate) fn spliced<'t>(text: &'t [u8], splices: &[Splice]) -> Cow<'t, [u8]> {
+    apply_splices(text, splices).map_or(Cow::Borrowed(text), Cow::Owned)
+}
+
+/// Writes a part of a text with splices, whose ranges are in the text.
+pub(crate) fn write_spliced(text: &[u8], part: Range<usize>, splices: &[Splice], out: &mut Vec<u8>) {
+    out.reserve(part.len());
+    let mut copied = part.start;
     for Splice { range, with } in splices {
         out.extend_from_slice(text.get(copied..range.start).unwrap_or_default());
         out.extend_from_slice(with.as_bytes());
         copied = range.end.max(copied);
     }
-    out.extend_from_slice(text.get(copied..).unwrap_or_default());
-    Some(out)
+    out.extend_from_slice(text.get(copied..part.end).unwrap_or_default());
 }
