@@ -1,6 +1,7 @@
 //! Replacements of parts of a text.
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
 use std::ops::Range;
 
 /// A replacement of a part of a text.
@@ -56,4 +57,15 @@ pub(crate) fn write_spliced(text: &[u8], part: Range<usize>, splices: &[Splice],
         copied = range.end.max(copied);
     }
     out.extend_from_slice(text.get(copied..part.end).unwrap_or_default());
+}
+
+/// Sorts matches by their position, and removes those that overlap an earlier or a longer one.
+pub(crate) fn remove_overlaps<T>(found: &mut Vec<T>, range: impl Fn(&T) -> Range<usize>) {
+    found.sort_by_key(|found| (range(found).start, Reverse(range(found).end)));
+    let mut end = 0;
+    found.retain(|found| {
+        let is_separate = range(found).start >= end;
+        end = if is_separate { range(found).end } else { end };
+        is_separate
+    });
 }

@@ -13,21 +13,10 @@ pub(crate) const MIN_LEN: usize = 8;
 /// The length of the longest value that is searched for, bytes. A longer value does not occur in other places.
 pub(crate) const MAX_LEN: usize = 64 << 10;
 /// Words that are not searched for although they are values: they occur in paths and member names.
+#[rustfmt::skip]
 const WORDS: [&str; 14] = [
-    "password",
-    "username",
-    "undefined",
-    "anonymous",
-    "changeme",
-    "localhost",
-    "redacted",
-    "required",
-    "disabled",
-    "authorization",
-    "access_token",
-    "refresh_token",
-    "client_secret",
-    "example.com",
+    "password", "username", "undefined", "anonymous", "changeme", "localhost", "redacted", "required", "disabled",
+    "authorization", "access_token", "refresh_token", "client_secret", "example.com",
 ];
 
 /// The first bytes of placeholders and markers.

@@ -25,15 +25,11 @@ impl DynRedactor<'_, '_> {
         if self.policy.is_off() {
             return;
         }
-        let redacted: Vec<_> = headers.iter().map(|header| self.redact_header(&header.name, &header.value)).collect();
-        if redacted.iter().all(Option::is_none) {
-            return;
-        }
-        let replace = |(header, value): (&Header, Option<Vec<u8>>)| Header {
-            name: header.name.clone(),
-            value: value.map_or_else(|| header.value.clone(), Bytes::from),
+        let redact = |Header { name, value }: &Header| Header {
+            name: name.clone(),
+            value: self.redact_header(name, value).map_or_else(|| value.clone(), Bytes::from),
         };
-        *headers = headers.iter().zip(redacted).map(replace).collect();
+        *headers = headers.iter().map(redact).collect();
     }
 
     /// Redacts the value of a header field. `None` if it contains no secrets.

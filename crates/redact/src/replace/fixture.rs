@@ -1,7 +1,6 @@
 //! Redaction of an existing fixture: placeholders without the detour of markers.
 
 use std::collections::HashSet;
-use std::fmt;
 use std::io::{self, Read};
 use std::ops::Range;
 
@@ -15,6 +14,7 @@ use crate::secret::Secret;
 /// Replaces secrets in a fixture by placeholders, numbered in the order in which they are found.
 ///
 /// A fixture is read twice: first with [`FixtureReplacer::store`] to learn its secrets, then with the replacer itself.
+#[derive(Debug)]
 pub struct FixtureReplacer {
     store: SecretStore,
     allocator: PlaceholderAllocator,
@@ -82,13 +82,6 @@ impl Replacer for &mut FixtureReplacer {
     }
 }
 
-/// Prints no secrets.
-impl fmt::Debug for FixtureReplacer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("FixtureReplacer (redacted)")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,7 +99,7 @@ mod tests {
         assert_eq!(token(&mut replacer, "two", "token"), "REDACTED-token-4");
         assert_eq!(token(&mut replacer, "one", "authorization"), "REDACTED-token-2");
         assert_eq!(replacer.placeholders(), 2);
-        assert_eq!(format!("{replacer:?}"), "FixtureReplacer (redacted)");
+        assert!(!format!("{replacer:?}").contains("two"));
     }
 
     #[test]
