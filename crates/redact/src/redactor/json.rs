@@ -22,7 +22,7 @@ use crate::find::redacted;
 use crate::find::secret_match::{SecretMatch, compile_regex};
 use crate::replace::placeholder::{PlaceholderName, ValueFormat};
 use crate::splice::{Splice, shifted};
-use harproxy_json::scan::{BYTE_ORDER_MARK, StringSpan, scalar_end, skip_space};
+use harproxy_json::scan::{BYTE_ORDER_MARK, StringSpan, is_space, scalar_end, skip_space};
 use harproxy_json::{LocatedScalar, locate};
 
 /// A member with a string value, found without regard to the quotes before it.
@@ -110,24 +110,22 @@ impl DynRedactor<'_, '_> {
     }
 
     fn walk(&mut self, walk: &mut JsonWalk<'_>) {
-        self.walk_elements(walk);
-        while walk.array.is_none() {
-            let Some(string) = walk.next_string() else { break };
+        while let Some(string) = walk.next_string() {
             let quote = string.inside.start - 1;
+            walk.leave_array(quote);
             if quote > walk.extent.limit || walk.may_go_on(&string) {
                 return self.stop(walk, quote);
             }
             let colon = skip_space(walk.text, string.end);
-            if walk.text.get(colon) != Some(&b':') {
-                self.walk_string(walk, &string, None);
+            if walk.array.is_some() || walk.text.get(colon) != Some(&b':') {
+                let array = walk.array.clone();
+                self.walk_string(walk, &string, array.as_ref());
             } else if !self.walk_member(walk, &string, skip_space(walk.text, colon + 1)) {
                 return self.stop(walk, quote);
             }
         }
-        if walk.array.is_some() {
-            return self.stop(walk, walk.at);
-        }
         let end = walk.text.len();
+        walk.leave_array(end);
         let rest = &walk.text[walk.checked.min(end)..];
         if walk.extent.is_last || rest.iter().all(is_between_strings) {
             return self.stop(walk, end);
@@ -168,7 +166,6 @@ impl DynRedactor<'_, '_> {
                 self.walk_string(walk, name, None);
                 walk.advance(at + 1);
                 walk.array = secret_name;
-                self.walk_elements(walk);
             }
             _ if !walk.extent.is_last && scalar_end(walk.text, at) == walk.text.len() => return false,
             _ => {
@@ -180,33 +177,6 @@ impl DynRedactor<'_, '_> {
             }
         }
         true
-    }
-
-    /// Replaces the strings of an array of secrets, as far as the array goes before the limit.
-    fn walk_elements(&mut self, walk: &mut JsonWalk<'_>) {
-        while let Some(name) = walk.array.take() {
-            let at = skip_space(walk.text, walk.at);
-            match walk.text.get(at) {
-                Some(b'"') => {
-                    let element = StringSpan::at(walk.text, at);
-                    if at > walk.extent.limit || walk.may_go_on(&element) {
-                        walk.array = Some(name);
-                        return walk.advance(at);
-                    }
-                    self.walk_string(walk, &element, Some(&name));
-                }
-                Some(b',') => walk.advance(at + 1),
-                Some(byte) if byte.is_ascii_alphanumeric() || *byte == b'-' => {
-                    walk.advance(scalar_end(walk.text, at).max(at + 1));
-                }
-                None if !walk.extent.is_last => {
-                    walk.array = Some(name);
-                    return walk.advance(at);
-                }
-                _ => return walk.advance(at),
-            }
-            walk.array = Some(name);
-        }
     }
 
     /// Handles a string. `name`: it is secret as the value of this member.
@@ -340,6 +310,12 @@ impl<'t> JsonWalk<'t> {
     fn next_string(&self) -> Option<StringSpan> {
         let quote = self.at + memchr::memchr(b'"', self.text.get(self.at..)?)?;
         Some(StringSpan::at(self.text, quote))
+    }
+
+    /// Leaves the array of secrets if anything but commas and scalars stands between the current position and `end`.
+    fn leave_array(&mut self, end: usize) {
+        let is_within = |byte: &u8| is_space(*byte) || byte.is_ascii_alphanumeric() || b",+-._".contains(byte);
+        self.array.take_if(|_| !self.text[self.at.min(end)..end].iter().all(is_within));
     }
 
     /// Returns true if a string may go on behind the text, or if a colon may follow there.

@@ -24,12 +24,24 @@ impl PayloadRedaction {
     }
 }
 
+/// The media types of lines.
+const LINES: [&str; 6] = [
+    "text/event-stream",
+    "application/x-ndjson",
+    "application/ndjson",
+    "application/jsonl",
+    "application/jsonlines",
+    "application/json-seq",
+];
+
 /// The format of a payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PayloadFormat {
     Json,
     Form,
     Multipart,
+    /// Events, or lines of JSON.
+    Lines,
     /// Other text. Some servers send JSON as `text/plain`.
     Text,
     /// No type is declared.
@@ -43,6 +55,7 @@ impl PayloadFormat {
         // For example `application/x-amz-json-1.1`.
         let is_json = media.is_json() || essence.contains("json") && !media.is_text();
         match () {
+            () if LINES.contains(&essence) => PayloadFormat::Lines,
             () if essence.is_empty() => PayloadFormat::Undeclared,
             () if essence.starts_with("application/grpc") => PayloadFormat::Opaque,
             () if is_json => PayloadFormat::Json,
@@ -102,7 +115,7 @@ impl DynRedactor<'_, '_> {
     /// Finds the secrets in a payload of a media type. `None` if the format is unknown.
     pub(super) fn media_splices(&mut self, media: &MediaType, payload: &[u8], depth: u8) -> Option<Vec<Splice>> {
         match PayloadFormat::of(media) {
-            _ if has_lines(media) => Some(self.lines_splices(payload)),
+            PayloadFormat::Lines => Some(self.lines_splices(payload)),
             PayloadFormat::Json => Some(self.json_splices(payload, 0)),
             PayloadFormat::Form if media.is_form_of(payload) => Some(self.pairs_splices(payload, PairSource::Form, 0)),
             PayloadFormat::Form => Some(self.json_splices(payload, 0)),
@@ -140,10 +153,9 @@ pub enum PayloadScan {
 /// Returns how payloads with this `Content-Type` are redacted.
 #[must_use]
 pub fn payload_scan(content_type: &str) -> PayloadScan {
-    let media = MediaType::parse(content_type);
-    match PayloadFormat::of(&media) {
+    match PayloadFormat::of(&MediaType::parse(content_type)) {
         PayloadFormat::Opaque => PayloadScan::Never,
-        _ if has_lines(&media) => PayloadScan::Lines,
+        PayloadFormat::Lines => PayloadScan::Lines,
         _ => PayloadScan::Whole,
     }
 }
@@ -157,19 +169,7 @@ pub fn is_opaque(content_type: &str) -> bool {
 /// Returns true if payloads with this `Content-Type` are redacted line by line.
 #[must_use]
 pub fn is_lines(content_type: &str) -> bool {
-    has_lines(&MediaType::parse(content_type))
-}
-
-fn has_lines(media: &MediaType) -> bool {
-    const LINES: [&str; 6] = [
-        "text/event-stream",
-        "application/x-ndjson",
-        "application/ndjson",
-        "application/jsonl",
-        "application/jsonlines",
-        "application/json-seq",
-    ];
-    LINES.contains(&media.essence())
+    payload_scan(content_type) == PayloadScan::Lines
 }
 
 /// Returns true if bytes without a declared type are text: UTF-8 without control characters. The last character may be

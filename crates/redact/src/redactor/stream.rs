@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::DynRedactor;
 use super::lines::line_content;
-use super::payload::{PayloadFormat, is_lines};
+use super::payload::PayloadFormat;
 use super::window::{WINDOW, WindowRedactor};
 use crate::splice::write_spliced;
 use harproxy_http::MediaType;
@@ -34,8 +34,8 @@ impl StreamRedactor {
     /// Creates the redactor of a payload with this `Content-Type`.
     #[must_use]
     pub fn new(content_type: &str) -> Self {
-        let by_line = is_lines(content_type);
         let format = PayloadFormat::of(&MediaType::parse(content_type));
+        let by_line = format == PayloadFormat::Lines;
         StreamRedactor { by_line, window: WindowRedactor::new(format), ..StreamRedactor::default() }
     }
 
