@@ -177,7 +177,7 @@ impl Failure {
             ) => exit::USAGE,
             Failure::Spawn(error) => error.exit_code(),
             Failure::Cut { status, .. } => *status,
-            _ => exit::BROKEN,
+            _ => exit::INTERNAL_ERROR,
         }
     }
 

@@ -119,8 +119,8 @@ pub fn hand_out(paths: &[PathBuf], mut report: Report, ui: &Ui) -> u8 {
     let written = write(paths, &report, ui);
     // The status of combined reports is never that of CMD.
     let is_of_cmd = report.source == Source::Cmd && report.shards.is_empty();
-    if written.len() < paths.len() && !is_of_cmd && matches!(report.status, exit::HELD | exit::FAILED) {
-        (report.status, report.source) = (exit::BROKEN, Source::Harproxy);
+    if written.len() < paths.len() && !is_of_cmd && matches!(report.status, exit::SUCCESS | exit::FAILED) {
+        (report.status, report.source) = (exit::INTERNAL_ERROR, Source::Harproxy);
         let _ = write(&written, &report, ui);
     }
     if let Some(ci) = Ci::detect() {

@@ -64,7 +64,7 @@ impl End {
     /// Returns true if a recording can be written to its fixture.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        matches!(self, End::NoCmd | End::Cmd(exit::HELD))
+        matches!(self, End::NoCmd | End::Cmd(exit::SUCCESS))
     }
 }
 
@@ -284,7 +284,7 @@ impl Run<'_> {
             End::Cmd(status) => exit_status(&verdict, Some(*status)),
         };
         let (status, source) =
-            if broke && status == exit::HELD { (exit::BROKEN, Source::Harproxy) } else { (status, source) };
+            if broke && status == exit::SUCCESS { (exit::INTERNAL_ERROR, Source::Harproxy) } else { (status, source) };
         let report = self.report(verdict, (status, source), fixtures);
         match end {
             End::NotStarted(failure) => failure.print(self.ui),
@@ -305,7 +305,7 @@ impl Run<'_> {
         let mut verdict = self.advised(verdict);
         verdict.findings.push(failure.finding());
         let (status, source) = match end {
-            End::Cmd(status) if *status != exit::HELD => (*status, Source::Cmd),
+            End::Cmd(status) if *status != exit::SUCCESS => (*status, Source::Cmd),
             End::NotStarted(cause) => (cause.status(), Source::Harproxy),
             End::NoCmd | End::Cmd(_) | End::Cut(_) => (failure.status(), Source::Harproxy),
         };

@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 use super::{CheckId, Verdict};
 
 /// No finding failed the run, and CMD, if any, exited 0.
-pub const HELD: u8 = 0;
+pub const SUCCESS: u8 = 0;
 /// A finding failed the run while CMD exited 0, or `check` found a problem.
 pub const FAILED: u8 = 1;
 /// Wrong usage, configuration or fixture: nothing was run.
 pub const USAGE: u8 = 2;
 /// harproxy itself failed (address in use, disk full, …).
-pub const BROKEN: u8 = 3;
+pub const INTERNAL_ERROR: u8 = 3;
 /// CMD exists and can't be executed.
 pub const NOT_EXECUTABLE: u8 = 126;
 /// CMD was not found.
@@ -43,9 +43,11 @@ pub enum Source {
 #[must_use]
 pub fn exit_status(verdict: &Verdict, cmd: Option<u8>) -> (u8, Source) {
     match cmd {
-        Some(status) if status != HELD => (status, Source::Cmd),
-        _ if verdict.findings.iter().any(|finding| finding.check == CheckId::LOST) => (BROKEN, Source::Harproxy),
-        _ if verdict.passed() => (HELD, Source::Verdict),
+        Some(status) if status != SUCCESS => (status, Source::Cmd),
+        _ if verdict.findings.iter().any(|finding| finding.check == CheckId::LOST) => {
+            (INTERNAL_ERROR, Source::Harproxy)
+        }
+        _ if verdict.passed() => (SUCCESS, Source::Verdict),
         _ => (FAILED, Source::Verdict),
     }
 }

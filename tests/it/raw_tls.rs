@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant, SystemTime};
 
-use harproxy::record::{CmdEnd, RecordingOutcome};
+use harproxy::record::{CmdEnd, RecordingResult};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject};
 use rustls::{ClientConnection, ServerConnection, StreamOwned};
 use time::OffsetDateTime;
@@ -274,7 +274,7 @@ fn answer_timeout_is_a_504_and_a_recorded_failure() {
         client.send(&get(0, ""));
         assert_eq!(client.answer(), PLAIN);
         drop(client);
-        let RecordingOutcome { verdict, .. } = rig.finish(CmdEnd::Clean);
+        let RecordingResult { verdict, .. } = rig.finish(CmdEnd::Clean);
         assert_eq!((verdict.counts.requests, origin.heads.lock().unwrap().len()), (2, 2));
         origin.heads.lock().unwrap().clear();
         let har = sandbox.har("hars/api.har");

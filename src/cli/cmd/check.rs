@@ -34,7 +34,7 @@ pub fn run(args: CheckArgs, ui: &Ui) -> Result<u8, Failure> {
         has_leaks |= report.findings.iter().any(|finding| finding.kind == FindingKind::Secret);
         let text = if args.json { lines(path, &report) } else { described(path, &report, ui.quiet) };
         ui.data(&text).map_err(Failure::Output)?;
-        Ok(if report.count(CheckSeverity::Problem) > 0 { exit::FAILED } else { exit::HELD })
+        Ok(if report.count(CheckSeverity::Problem) > 0 { exit::FAILED } else { exit::SUCCESS })
     });
     if has_leaks && !args.json {
         ui.note(

@@ -32,7 +32,7 @@ pub fn run(args: &EnvArgs, ui: &Ui) -> Result<u8, Failure> {
         _ => here(args, ui)?,
     };
     ui.data(&text).map_err(Failure::Output)?;
-    Ok(exit::HELD)
+    Ok(exit::SUCCESS)
 }
 
 /// Returns the variables for a shell of this machine.

@@ -30,15 +30,15 @@ pub fn run(args: FmtArgs, ui: &Ui) -> Result<u8, Failure> {
             }
         };
         match formatted {
-            FormatResult::Canonical => return Ok(exit::HELD),
+            FormatResult::Canonical => return Ok(exit::SUCCESS),
             FormatResult::Compressed => {
                 ui.note(Event::Compressed, &format!("{} is compressed and was left unchanged", path.display()));
-                return Ok(exit::HELD);
+                return Ok(exit::SUCCESS);
             }
             FormatResult::Changed(changes) => print(path, &changes, args.check, ui)?,
         }
         changed += 1;
-        Ok(if args.check { exit::FAILED } else { exit::HELD })
+        Ok(if args.check { exit::FAILED } else { exit::SUCCESS })
     });
     if args.check && changed > 0 {
         let are = if changed == 1 { "one fixture is".to_owned() } else { format!("{changed} fixtures are") };

@@ -82,7 +82,7 @@ pub fn run(args: &MergeArgs, ui: &Ui) -> Result<u8, Failure> {
         })
     })?;
     ui.note(Event::Merged, &summary(&merged, &files, output));
-    Ok(exit::HELD)
+    Ok(exit::SUCCESS)
 }
 
 fn summary(merged: &FileMerge, files: &[PathBuf], output: &Path) -> String {
@@ -117,7 +117,7 @@ fn run_driver(versions: &Versions<'_>, path: &Path, ui: &Ui) -> Result<u8, Failu
     };
     print(&merged, path, ui);
     // A payload that git removes can be restored before the merge is committed, so the merge must stop.
-    Ok(if merged.conflicts.is_empty() && merged.lost.is_empty() { exit::HELD } else { exit::FAILED })
+    Ok(if merged.conflicts.is_empty() && merged.lost.is_empty() { exit::SUCCESS } else { exit::FAILED })
 }
 
 fn print(merged: &BranchMerge, path: &Path, ui: &Ui) {
@@ -204,9 +204,9 @@ fn merge_as_text(versions: &Versions<'_>, path: &Path, reason: &harproxy_har::Er
     git.arg(format!("--marker-size={}", versions.marker_size)).args([versions.ours, versions.base, versions.theirs]);
     let status = git.status().map_err(|source| Failure::System { doing: "running `git merge-file`", source })?;
     Ok(match status.code() {
-        Some(0) => exit::HELD,
+        Some(0) => exit::SUCCESS,
         Some(1..=127) => exit::FAILED,
         // git treats this status as a failure, not as a marked conflict.
-        _ => exit::BROKEN,
+        _ => exit::INTERNAL_ERROR,
     })
 }

@@ -19,7 +19,7 @@ use crate::verdict::exit;
 pub fn pack(args: &PackArgs, ui: &Ui) -> Result<u8, Failure> {
     let to = args.output.clone().unwrap_or_else(|| pack::archive_of(&args.file));
     print(fixtures::with_lock(&to, || pack::pack(&args.file, Some(&to), args.force))?, Event::Packed, ui);
-    Ok(exit::HELD)
+    Ok(exit::SUCCESS)
 }
 
 /// Runs `unpack`.
@@ -29,7 +29,7 @@ pub fn pack(args: &PackArgs, ui: &Ui) -> Result<u8, Failure> {
 pub fn unpack(args: &UnpackArgs, ui: &Ui) -> Result<u8, Failure> {
     let to = args.output.clone().unwrap_or_else(|| pack::har_of(&args.file));
     print(fixtures::with_lock(&to, || pack::unpack(&args.file, Some(&to), args.force))?, Event::Unpacked, ui);
-    Ok(exit::HELD)
+    Ok(exit::SUCCESS)
 }
 
 fn print((path, moved): (PathBuf, PackSummary), event: Event, ui: &Ui) {

@@ -29,19 +29,19 @@ pub fn run(args: RecoverArgs, ui: &Ui) -> Result<u8, Failure> {
             true => ui.note(Event::Recovered, &format!("no unfinished recording of {output}")),
             false => ui.note(Event::Discarded, &dropped.join("\n")),
         }
-        return Ok(exit::HELD);
+        return Ok(exit::SUCCESS);
     }
     let recovered = record::recover(&plan)?;
     if recovered.is_empty() {
         ui.note(Event::Recovered, &format!("no unfinished recording of {output}"));
-        return Ok(exit::HELD);
+        return Ok(exit::SUCCESS);
     }
     let lines: Vec<String> = recovered.iter().map(accepted).collect();
     let next = summary::next(&plan.output, plan.content, &[], &[]);
     ui.note(Event::Recovered, &format!("{}\n\n{}\n{next}", lines.join("\n"), ui::strong("Next:")));
     let entries: Vec<usize> = recovered.into_iter().flat_map(|recovery| recovery.unchecked).collect();
     match find_leaks(&plan, &config, &entries)? {
-        None => Ok(exit::HELD),
+        None => Ok(exit::SUCCESS),
         Some(leaks) => {
             ui.alert(Event::Leaked, &leaks);
             Ok(exit::FAILED)

@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use time::OffsetDateTime;
 
 use super::{Report, Shard, plain};
-use crate::verdict::exit::{FAILED, HELD};
+use crate::verdict::exit::{FAILED, SUCCESS};
 use crate::verdict::fail_on::SeverityOverride;
 use crate::verdict::findings::MAX_FINDINGS;
 use crate::verdict::{CheckId, Finding, Findings, FixtureUse, Location, RunMode, Severity, Source, Verdict};
@@ -52,9 +52,9 @@ pub fn combine(reports: Vec<(String, Report)>, fail_on: Option<&SeverityOverride
             finding.severity = fail_on.severity(&finding.check, finding.severity);
         }
     }
-    let ended_so = |source| shards.iter().any(|shard| shard.source == source && shard.status != HELD);
+    let ended_so = |source| shards.iter().any(|shard| shard.source == source && shard.status != SUCCESS);
     let source = [Source::Cmd, Source::Harproxy].into_iter().find(|source| ended_so(*source));
-    let status = if source.is_some() || !verdict.passed() { FAILED } else { HELD };
+    let status = if source.is_some() || !verdict.passed() { FAILED } else { SUCCESS };
     Ok(Report {
         verdict,
         status,

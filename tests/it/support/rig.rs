@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use harproxy::pipeline::EventBus;
-use harproxy::record::{CmdEnd, Error, OnFailure, RecordPlan, Recorder, RecordingOutcome, UpdateMode, Volatile};
+use harproxy::record::{CmdEnd, Error, OnFailure, RecordPlan, Recorder, RecordingResult, UpdateMode, Volatile};
 use harproxy_glob::Globs;
 use harproxy_har::Fixture;
 use harproxy_har::write::{ContentMode, JsonLayout};
@@ -116,12 +116,12 @@ impl Rig {
     }
 
     /// Ends the recording.
-    pub fn finish(self, ending: CmdEnd) -> RecordingOutcome {
+    pub fn finish(self, ending: CmdEnd) -> RecordingResult {
         self.finish_within(Duration::from_millis(200), ending)
     }
 
     /// Like [`Rig::finish`], but waits up to `limit` for exchanges in progress.
-    pub fn finish_within(self, limit: Duration, ending: CmdEnd) -> RecordingOutcome {
+    pub fn finish_within(self, limit: Duration, ending: CmdEnd) -> RecordingResult {
         self.runtime.block_on(self.running.drain(limit));
         self.recorder.finalise(ending).unwrap()
     }

@@ -46,7 +46,7 @@ pub fn run(args: &TrustArgs, authority: &Authority, ui: &Ui) -> Result<u8, Failu
         false => output.page(&looked, &plan.notes),
     };
     ui.data(&text).map_err(Failure::Output)?;
-    Ok(exit::HELD)
+    Ok(exit::SUCCESS)
 }
 
 /// The context of the output about each store.
@@ -108,7 +108,7 @@ impl StoreOutput<'_> {
         if plan.stores.is_empty() {
             self.ui.note(Event::Done, "nothing to do: no such store exists here");
         }
-        Ok(if failed == 0 { exit::HELD } else { exit::BROKEN })
+        Ok(if failed == 0 { exit::SUCCESS } else { exit::INTERNAL_ERROR })
     }
 
     fn ran(&self, done: &StoreChange) -> Value {

@@ -39,5 +39,5 @@ pub fn run(mut args: ExplainArgs, ui: &Ui) -> Result<u8, Failure> {
         };
         ui.data(&format!("{text}\n")).map_err(Failure::Output)?;
     }
-    Ok(exit::HELD)
+    Ok(exit::SUCCESS)
 }

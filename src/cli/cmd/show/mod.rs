@@ -26,13 +26,13 @@ pub fn run(args: &ShowArgs, ui: &Ui) -> Result<u8, Failure> {
             let payload = show::body(&Fixture::open(&fixture)?, entry.unwrap_or_default(), args.request)?;
             ui.bytes(&mut payload.reader()?).map_err(Failure::Output)?;
         }
-        return Ok(exit::HELD);
+        return Ok(exit::SUCCESS);
     }
     let mut pager = Pager::start(!args.no_pager);
     let shown = named.iter().try_for_each(|named| show(named, args, &mut pager));
     // Output before the error is shown first.
     pager.finish().map_err(Failure::Output)?;
-    shown.map(|()| exit::HELD)
+    shown.map(|()| exit::SUCCESS)
 }
 
 fn show(EntryArgument { fixture, entry }: &EntryArgument, args: &ShowArgs, pager: &mut Pager) -> Result<(), Failure> {
