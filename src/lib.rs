@@ -7,7 +7,6 @@
 pub mod child;
 pub mod cli;
 pub mod diagnose;
-pub mod doctor;
 pub mod fixtures;
 pub mod pipeline;
 pub mod record;

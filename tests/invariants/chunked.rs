@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread::{JoinHandle, spawn};
 use std::time::Duration;
 
-use harproxy::doctor::Doctor;
+use harproxy::diagnose::doctor::Doctor;
 use harproxy::pipeline::EventBus;
 use harproxy_proxy::upstream::{Timeouts, UpstreamPlan, UpstreamProxy};
 use harproxy_proxy::{Proxy, ProxyPlan};

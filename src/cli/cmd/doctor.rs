@@ -13,8 +13,8 @@ use crate::cli::plan::DoctorJob;
 use crate::cli::run::{About, End, Run};
 use crate::cli::ui::{self, Ui};
 use crate::diagnose::Program;
+use crate::diagnose::doctor::{Diagnosis, Doctor};
 use crate::diagnose::processes::PollRate;
-use crate::doctor::{Diagnosis, Doctor};
 use crate::verdict::{Finding, Severity, exit};
 use harproxy_tls::authority::Authority;
 

@@ -307,7 +307,7 @@ fn debug_output_contains_no_secret() {
         format!("{:?}", Credentials { user: "ada".into(), password: AUTH.into() }),
         format!("{plan:?}"),
         format!("{:?}", harproxy_proxy::upstream::Upstream::anywhere(plan.clone()).unwrap()),
-        format!("{:?}", harproxy::doctor::Doctor::new(plan).unwrap()),
+        format!("{:?}", harproxy::diagnose::doctor::Doctor::new(plan).unwrap()),
         format!("{values:?} {options:?}"),
         format!("{:?}", SecretStore::new(RunId::random(), &values)),
         format!("{:?}", harproxy_matching::Matcher::new(Vec::new(), None, options.clone())),

@@ -1,5 +1,5 @@
-//! `harproxy doctor`: forwards all requests, records nothing, and counts, so that a client that bypasses the proxy or does not
-//! trust it can be diagnosed.
+//! `harproxy doctor`: forwards all requests and counts them, so that a client that bypasses the proxy or does not trust
+//! it can be diagnosed. Nothing is recorded.
 
 mod diagnosis;
 
@@ -24,7 +24,7 @@ impl Doctor {
     /// A diagnosis with these upstream connections.
     ///
     /// # Errors
-    /// When the plan is not usable.
+    /// If the plan is not usable.
     pub fn new(upstream: UpstreamPlan) -> Result<Self, PlanError> {
         let live = Arc::new(UpstreamSource::live(Upstream::anywhere(upstream)?));
         Ok(Doctor { live, collector: Arc::new(Collector::new(true)) })
