@@ -21,7 +21,7 @@ pub const NOT_FOUND: u8 = 127;
 /// The component that determined the exit status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Source {
+pub enum StatusSource {
     /// CMD: its status was not 0.
     Cmd,
     /// The findings of the run.
@@ -35,20 +35,20 @@ pub enum Source {
 /// harproxy could not write the recording.
 ///
 /// ```
-/// # use harproxy::verdict::{Counts, RunMode, Source, Verdict, exit_status};
+/// # use harproxy::verdict::{Counts, RunMode, StatusSource, Verdict, exit_status};
 /// # let verdict = Verdict { mode: RunMode::REPLAY, counts: Counts::default(), findings: vec![], fixtures: vec![], duration_ms: 0 };
-/// assert_eq!(exit_status(&verdict, Some(42)), (42, Source::Cmd));
-/// assert_eq!(exit_status(&verdict, Some(0)), (0, Source::Verdict));
+/// assert_eq!(exit_status(&verdict, Some(42)), (42, StatusSource::Cmd));
+/// assert_eq!(exit_status(&verdict, Some(0)), (0, StatusSource::Verdict));
 /// ```
 #[must_use]
-pub fn exit_status(verdict: &Verdict, cmd: Option<u8>) -> (u8, Source) {
+pub fn exit_status(verdict: &Verdict, cmd: Option<u8>) -> (u8, StatusSource) {
     match cmd {
-        Some(status) if status != SUCCESS => (status, Source::Cmd),
+        Some(status) if status != SUCCESS => (status, StatusSource::Cmd),
         _ if verdict.findings.iter().any(|finding| finding.check == CheckId::LOST) => {
-            (INTERNAL_ERROR, Source::Harproxy)
+            (INTERNAL_ERROR, StatusSource::Harproxy)
         }
-        _ if verdict.passed() => (SUCCESS, Source::Verdict),
-        _ => (FAILED, Source::Verdict),
+        _ if verdict.passed() => (SUCCESS, StatusSource::Verdict),
+        _ => (FAILED, StatusSource::Verdict),
     }
 }
 
@@ -65,15 +65,15 @@ mod tests {
     #[test]
     fn status_of_cmd_has_priority_unless_it_is_0() {
         for (severity, cmd, expected) in [
-            (None, None, (0, Source::Verdict)),
-            (None, Some(0), (0, Source::Verdict)),
-            (None, Some(7), (7, Source::Cmd)),
-            (None, Some(143), (143, Source::Cmd)),
-            (Some(Severity::Warning), Some(0), (0, Source::Verdict)),
-            (Some(Severity::Error), None, (1, Source::Verdict)),
-            (Some(Severity::Error), Some(0), (1, Source::Verdict)),
-            (Some(Severity::Error), Some(1), (1, Source::Cmd)),
-            (Some(Severity::Error), Some(127), (127, Source::Cmd)),
+            (None, None, (0, StatusSource::Verdict)),
+            (None, Some(0), (0, StatusSource::Verdict)),
+            (None, Some(7), (7, StatusSource::Cmd)),
+            (None, Some(143), (143, StatusSource::Cmd)),
+            (Some(Severity::Warning), Some(0), (0, StatusSource::Verdict)),
+            (Some(Severity::Error), None, (1, StatusSource::Verdict)),
+            (Some(Severity::Error), Some(0), (1, StatusSource::Verdict)),
+            (Some(Severity::Error), Some(1), (1, StatusSource::Cmd)),
+            (Some(Severity::Error), Some(127), (127, StatusSource::Cmd)),
         ] {
             assert_eq!(exit_status(&verdict(severity), cmd), expected, "{severity:?} {cmd:?}");
         }
@@ -83,8 +83,8 @@ mod tests {
     fn lost_recording_is_a_failure_of_harproxy() {
         let mut verdict = verdict(None);
         verdict.findings.push(Finding::new(CheckId::LOST, Severity::Error, "no space left on device"));
-        assert_eq!(exit_status(&verdict, Some(0)), (3, Source::Harproxy));
-        assert_eq!(exit_status(&verdict, None), (3, Source::Harproxy));
-        assert_eq!(exit_status(&verdict, Some(7)), (7, Source::Cmd));
+        assert_eq!(exit_status(&verdict, Some(0)), (3, StatusSource::Harproxy));
+        assert_eq!(exit_status(&verdict, None), (3, StatusSource::Harproxy));
+        assert_eq!(exit_status(&verdict, Some(7)), (7, StatusSource::Cmd));
     }
 }

@@ -22,7 +22,7 @@ pub use check_id::CheckId;
 pub use counts::Counts;
 pub use entry_view::EntryView;
 pub use excerpt::{ExcerptBudget, PayloadExcerpt};
-pub use exit::{Source, exit_status};
+pub use exit::{StatusSource, exit_status};
 pub use explain::NearEntry;
 pub use fail_on::{FailOn, FailOnError};
 pub use finding::{Finding, Location, Severity};

@@ -10,7 +10,7 @@ use super::{Report, Shard, plain};
 use crate::verdict::exit::{FAILED, SUCCESS};
 use crate::verdict::fail_on::SeverityOverride;
 use crate::verdict::findings::MAX_FINDINGS;
-use crate::verdict::{CheckId, Finding, Findings, FixtureUse, Location, RunMode, Severity, Source, Verdict};
+use crate::verdict::{CheckId, Finding, Findings, FixtureUse, Location, RunMode, Severity, StatusSource, Verdict};
 
 /// Why reports have no verdict in common.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -53,12 +53,12 @@ pub fn combine(reports: Vec<(String, Report)>, fail_on: Option<&SeverityOverride
         }
     }
     let ended_so = |source| shards.iter().any(|shard| shard.source == source && shard.status != SUCCESS);
-    let source = [Source::Cmd, Source::Harproxy].into_iter().find(|source| ended_so(*source));
+    let source = [StatusSource::Cmd, StatusSource::Harproxy].into_iter().find(|source| ended_so(*source));
     let status = if source.is_some() || !verdict.passed() { FAILED } else { SUCCESS };
     Ok(Report {
         verdict,
         status,
-        source: source.unwrap_or(Source::Verdict),
+        source: source.unwrap_or(StatusSource::Verdict),
         started: began,
         command,
         shards,

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::{Report, github, gitlab, json, junit, markdown, text};
 use crate::verdict::request::RequestRow;
-use crate::verdict::{CheckId, Finding, FixtureUse, Location, Severity, Source, Verdict};
+use crate::verdict::{CheckId, Finding, FixtureUse, Location, Severity, StatusSource, Verdict};
 use json_schema::find_violation;
 use samples::{failed, full, nothing_recorded, one_run, passed, recorded, report};
 
@@ -37,23 +37,23 @@ fn text_report_equals_golden_files() {
 
 #[test]
 fn json_report_equals_golden_files() {
-    assert_golden(&json::render(&report(passed(), 0, Source::Verdict)), "passed.json");
-    assert_golden(&json::render(&report(failed(), 1, Source::Verdict)), "failed.json");
-    assert_golden(&json::render(&report(nothing_recorded(), 4, Source::Cmd)), "nothing-recorded.json");
+    assert_golden(&json::render(&report(passed(), 0, StatusSource::Verdict)), "passed.json");
+    assert_golden(&json::render(&report(failed(), 1, StatusSource::Verdict)), "failed.json");
+    assert_golden(&json::render(&report(nothing_recorded(), 4, StatusSource::Cmd)), "nothing-recorded.json");
     assert_golden(&json::render(&full()), "full.json");
 }
 
 #[test]
 fn junit_report_equals_golden_files() {
-    assert_golden(&junit::render(&report(passed(), 0, Source::Verdict)), "passed.xml");
-    assert_golden(&junit::render(&report(nothing_recorded(), 4, Source::Cmd)), "nothing-recorded.xml");
+    assert_golden(&junit::render(&report(passed(), 0, StatusSource::Verdict)), "passed.xml");
+    assert_golden(&junit::render(&report(nothing_recorded(), 4, StatusSource::Cmd)), "nothing-recorded.xml");
     assert_golden(&junit::render(&one_run()), "full.xml");
 }
 
 #[test]
 fn markdown_report_equals_golden_files() {
-    assert_golden(&markdown::render(&report(passed(), 0, Source::Verdict)), "passed.md");
-    assert_golden(&markdown::render(&report(nothing_recorded(), 4, Source::Cmd)), "nothing-recorded.md");
+    assert_golden(&markdown::render(&report(passed(), 0, StatusSource::Verdict)), "passed.md");
+    assert_golden(&markdown::render(&report(nothing_recorded(), 4, StatusSource::Cmd)), "nothing-recorded.md");
     assert_golden(&markdown::render(&full()), "full.md");
 }
 
@@ -62,15 +62,17 @@ fn github_and_gitlab_reports_equal_golden_files() {
     let place = |fixture: &str| format!("backend/{fixture}");
     assert_golden(&github::annotations(&one_run(), &place), "full.github");
     assert_golden(&gitlab::render(&one_run(), &place), "full.gitlab.json");
-    assert_eq!(github::annotations(&report(passed(), 0, Source::Verdict), &place), "");
-    assert_eq!(gitlab::render(&report(passed(), 0, Source::Verdict), &place), "[]\n");
+    assert_eq!(github::annotations(&report(passed(), 0, StatusSource::Verdict), &place), "");
+    assert_eq!(gitlab::render(&report(passed(), 0, StatusSource::Verdict), &place), "[]\n");
 }
 
 /// Checks the rules of the Ant and Jenkins schemas that JUnit readers rely on.
 #[test]
 fn junit_report_conforms_to_the_schemas() {
     let shards = full();
-    for report in [full(), one_run(), report(failed(), 1, Source::Verdict), report(passed(), 0, Source::Verdict)] {
+    for report in
+        [full(), one_run(), report(failed(), 1, StatusSource::Verdict), report(passed(), 0, StatusSource::Verdict)]
+    {
         let xml = junit::render(&report);
         let document = roxmltree::Document::parse(&xml).unwrap_or_else(|error| panic!("{error}\n{xml}"));
         let root = document.root_element();
@@ -104,7 +106,7 @@ fn junit_report_conforms_to_the_schemas() {
             let ends = ["failure", "error", "skipped", "system-out"];
             assert!(case.children().filter(|c| c.is_element()).all(|c| ends.contains(&c.tag_name().name())));
         }
-        let expected = usize::from(report.source != Source::Verdict);
+        let expected = usize::from(report.source != StatusSource::Verdict);
         assert_eq!(number(root, "errors"), expected, "a broken run is an error, a mismatch none");
         assert_eq!(number(root, "failures") > 0, !report.verdict.passed());
     }
@@ -118,7 +120,7 @@ fn unused_entry_is_a_skipped_or_failed_case() {
         ..Finding::new(CheckId::UNUSED, severity, "nothing asked for it")
     };
     for (severity, tag) in [(Severity::Warning, "<skipped message=\"nothing asked"), (Severity::Error, "<failure ")] {
-        let report = report(Verdict { findings: vec![unused(severity)], ..passed() }, 0, Source::Verdict);
+        let report = report(Verdict { findings: vec![unused(severity)], ..passed() }, 0, StatusSource::Verdict);
         let xml = junit::render(&report);
         assert!(xml.contains("name=\"GET https://api.example.com/old\"") && xml.contains(tag), "{xml}");
         let asked = RequestRow {
@@ -221,7 +223,8 @@ fn text_lines_fit_the_terminal_except_commands_to_copy() {
 
 #[test]
 fn json_report_round_trips() {
-    for report in [full(), report(nothing_recorded(), 4, Source::Cmd), report(passed(), 0, Source::Verdict)] {
+    for report in [full(), report(nothing_recorded(), 4, StatusSource::Cmd), report(passed(), 0, StatusSource::Verdict)]
+    {
         let written = json::render(&report);
         assert_eq!(json::render(&json::read(written.as_bytes()).unwrap()), written);
     }
@@ -277,7 +280,8 @@ fn members_of_the_json_report_are_documented() {
 #[test]
 fn schema_accepts_every_report_and_names_every_member() {
     let mut schema: Value = serde_json::from_str(include_str!("../../../docs/reference/report.schema.json")).unwrap();
-    let reports = [full(), report(failed(), 1, Source::Verdict), report(nothing_recorded(), 4, Source::Cmd)];
+    let reports =
+        [full(), report(failed(), 1, StatusSource::Verdict), report(nothing_recorded(), 4, StatusSource::Cmd)];
     let reports = reports.map(|report| serde_json::from_str::<Value>(&json::render(&report)).unwrap());
     close(&mut schema);
     for report in &reports {

@@ -84,7 +84,7 @@ fn counts_are_added_and_equal_findings_are_merged() {
     assert_eq!((report.verdict.counts.requests, report.verdict.counts.bytes, report.more_requests), (2, 140, 2));
     let found: Vec<_> = report.verdict.findings.iter().map(|f| (f.at.request.as_deref().unwrap(), f.times)).collect();
     assert_eq!(found, [("GET https://api.test/users?page=1", 1), ("GET https://api.test/users?page=2", 2)]);
-    assert_eq!((report.status, report.source, &*report.command), (1, Source::Verdict, "npm test"));
+    assert_eq!((report.status, report.source, &*report.command), (1, StatusSource::Verdict, "npm test"));
 }
 
 #[test]
@@ -134,10 +134,17 @@ fn fixture_of_unknown_age_does_not_fail_with_fail_on_stale() {
 #[test]
 fn shard_with_failed_cmd_or_harproxy_fails_the_combined_report() {
     let ended = |status, source| Report { status, source, ..shard(0, vec![], vec![]) };
-    let report = combined(vec![ended(0, Source::Verdict), ended(137, Source::Cmd), ended(3, Source::Harproxy)]);
+    let report = combined(vec![
+        ended(0, StatusSource::Verdict),
+        ended(137, StatusSource::Cmd),
+        ended(3, StatusSource::Harproxy),
+    ]);
     assert!(report.verdict.passed());
-    assert_eq!((report.status, report.source), (1, Source::Cmd));
-    assert_eq!(combined(vec![ended(3, Source::Harproxy), ended(0, Source::Verdict)]).source, Source::Harproxy);
+    assert_eq!((report.status, report.source), (1, StatusSource::Cmd));
+    assert_eq!(
+        combined(vec![ended(3, StatusSource::Harproxy), ended(0, StatusSource::Verdict)]).source,
+        StatusSource::Harproxy
+    );
     let markdown = markdown::render(&report);
     assert!(markdown.contains("r1.json: CMD ended with status 137 (signal 9)"), "{markdown}");
     assert!(junit::render(&report).contains("errors=\"2\""));

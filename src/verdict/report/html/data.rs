@@ -11,7 +11,7 @@ use super::store::{PageStore, Tables};
 use crate::verdict::EntryView;
 use crate::verdict::report::{Report, Shard};
 use crate::verdict::request::{EntryChange, RequestRow, ResultKind, SourceKind};
-use crate::verdict::{Counts, Finding, FixtureUse, RunMode, Severity, Source};
+use crate::verdict::{Counts, Finding, FixtureUse, RunMode, Severity, StatusSource};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -21,7 +21,7 @@ struct Page<'a> {
     mode: &'a RunMode,
     passed: bool,
     status: u8,
-    source: Source,
+    source: StatusSource,
     started: String,
     duration_ms: u64,
     command: &'a str,

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use super::*;
 use crate::verdict::explain::{EntryPlace, NearEntry};
 use crate::verdict::request::{RequestRow, ResultKind};
-use crate::verdict::{CheckId, Counts, Finding, FixtureUse, Location, RunMode, Severity, Source, Verdict};
+use crate::verdict::{CheckId, Counts, Finding, FixtureUse, Location, RunMode, Severity, StatusSource, Verdict};
 use crate::verdict::{EntryView, PayloadExcerpt};
 use harproxy_http::Headers;
 
@@ -69,7 +69,7 @@ fn report(text: &str) -> Report {
             duration_ms: 5,
         },
         status: 1,
-        source: Source::Verdict,
+        source: StatusSource::Verdict,
         started: OffsetDateTime::UNIX_EPOCH,
         command: text.to_owned(),
         shards: vec![],

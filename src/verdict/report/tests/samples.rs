@@ -3,10 +3,12 @@
 use super::super::{Report, Shard};
 use crate::verdict::explain::EntryPlace;
 use crate::verdict::request::{EntryChange, RequestRow, ResultKind, SourceKind};
-use crate::verdict::{CheckId, Counts, Finding, FixtureUse, Location, NearEntry, RunMode, Severity, Source, Verdict};
+use crate::verdict::{
+    CheckId, Counts, Finding, FixtureUse, Location, NearEntry, RunMode, Severity, StatusSource, Verdict,
+};
 use harproxy_matching::{Difference, RequestPart};
 
-pub(super) fn report(verdict: Verdict, status: u8, source: Source) -> Report {
+pub(super) fn report(verdict: Verdict, status: u8, source: StatusSource) -> Report {
     Report {
         verdict,
         status,
@@ -195,10 +197,10 @@ pub(super) fn full() -> Report {
         duration_ms: 70,
     };
     Report {
-        shards: vec![shard("shard-1.json", 0, Source::Verdict), shard("shard-2.json", 137, Source::Cmd)],
+        shards: vec![shard("shard-1.json", 0, StatusSource::Verdict), shard("shard-2.json", 137, StatusSource::Cmd)],
         requests: vec![served, missed, login, tunnel],
         more_requests: 3,
-        ..report(verdict, 137, Source::Cmd)
+        ..report(verdict, 137, StatusSource::Cmd)
     }
 }
 
