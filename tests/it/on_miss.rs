@@ -1,11 +1,14 @@
 //! `--on-miss record`: missing exchanges are recorded and added to the fixture; the rest stays byte for byte.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 
 use serde_json::Value;
 
 use crate::support::client::{Client, Proto, TestRequest};
 use crate::support::origin::Origin;
+use crate::support::raw::RawOrigin;
 use crate::support::sandbox::{Sandbox, finish};
 
 const API: &str = "https://api.test/api";
@@ -135,4 +138,27 @@ fn added_exchanges_contain_no_secret() {
     for text in texts {
         assert!(!text.contains("a-sent-secret") && !text.contains("an-answered-secret"), "{text}");
     }
+}
+
+#[test]
+fn summary_of_dropped_exchanges_does_not_say_that_no_request_came() {
+    let sandbox = Sandbox::new();
+    let (began, has_begun) = std::sync::mpsc::channel();
+    let origin = RawOrigin::start(move |_, stream| {
+        began.send(()).unwrap();
+        // Until the client has left.
+        let _ = stream.read(&mut [0]);
+    });
+    let map = format!("api.test:80={}", origin.addr);
+    let args = ["replay", "hars/api.har", "--on-miss", "record", "-g", "http://api.test/**", "--map", &map];
+    let server = sandbox.start(args);
+    let mut client = TcpStream::connect(server.proxy()).unwrap();
+    client.write_all(b"GET http://api.test/ HTTP/1.1\r\nHost: api.test\r\n\r\n").unwrap();
+    has_begun.recv().unwrap();
+    drop(client);
+    server.said().event("request", |event| event["outcome"] == "recorded" && event["complete"] == false);
+    let output = server.stop();
+    assert!(!output.stderr.contains("no request came"), "{}", output.stderr);
+    assert!(!output.stderr.contains("match none of the URLs"), "{}", output.stderr);
+    output.says("the one request was not in scope, or not answered");
 }

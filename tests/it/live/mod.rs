@@ -1,5 +1,6 @@
 //! Output during a run: the list on a terminal, the events of `--log-format json`, and reloads of fixtures.
 
+mod accounts;
 mod events;
 mod list;
 mod reload;
