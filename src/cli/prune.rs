@@ -37,8 +37,7 @@ pub struct PruneResult {
 }
 
 /// Prunes the fixtures of a run that passed, and records the removed entries in the verdict. Findings about unused
-/// entries
-/// do not count, because the prune resolves them.
+/// entries do not count, because the prune resolves them.
 ///
 /// # Errors
 /// [`Failure::Cut`] when a signal arrives meanwhile. Each fixture is then either unchanged or pruned.

@@ -76,8 +76,8 @@ impl Refusal {
         refusal
     }
 
-    /// A WebSocket, or another protocol that a 101 was recorded for. If WebSockets fail the run, `allowing` is the `--fail-on`
-    /// with which they don't.
+    /// A WebSocket, or another protocol that a 101 was recorded for. If WebSockets fail the run, `allowing` is the
+    /// `--fail-on` with which they don't.
     pub(super) fn websocket(request: &RequestView<'_>, recorded: Option<EntryPlace>, allowing: Option<&str>) -> Self {
         let explanation = match &recorded {
             Some(place) => format!("{place} is a change of protocol, which cannot be replayed yet"),
