@@ -270,10 +270,10 @@ impl ExchangeTap {
     /// Journals the end of the exchange. Only the first end counts. The acknowledgement completes when the journal has
     /// all of the exchange.
     fn end(&self, reason: EndReason, seen: u64, trailers: HeaderFields, decoded: Option<DecodedPayload>) -> Ack {
-        if !self.has_ended.swap(true, Ordering::AcqRel) {
-            if let Some(finding) = self.truncation(&reason, seen) {
-                self.add_finding(finding);
-            }
+        if !self.has_ended.swap(true, Ordering::AcqRel)
+            && let Some(finding) = self.truncation(&reason, seen)
+        {
+            self.add_finding(finding);
         }
         let at = self.micros_at(Instant::now());
         let end = ExchangeEnd { reason, seen, at, trailers: self.redactor.redact_fields(trailers), decoded };

@@ -70,7 +70,7 @@ pub struct PayloadFrames {
     pub tap: Arc<ExchangeTap>,
     /// The message of the payload.
     pub direction: Direction,
-    /// EndReason soon frames are written.
+    /// How soon frames are written.
     pub flush: Flush,
 }
 
@@ -259,7 +259,7 @@ impl PayloadRedactor {
     }
 }
 
-/// ReadPieces read as one stream.
+/// Pieces read as one stream.
 struct PieceReader<I> {
     piece: Bytes,
     pieces: I,
