@@ -61,7 +61,7 @@ const HANDSHAKE_GRACE: Duration = Duration::from_millis(250);
 
 /// The two steps of a shutdown. Each connection has tokens of its own below the engine's: waiting for a shared token takes
 /// a lock that all connections would contend for.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Stop {
     /// Accept no new requests; requests in progress end.
     pub(crate) drain: CancellationToken,
@@ -70,10 +70,6 @@ pub(crate) struct Stop {
 }
 
 impl Stop {
-    pub(crate) fn new() -> Self {
-        Stop { drain: CancellationToken::new(), abort: CancellationToken::new() }
-    }
-
     fn child(&self) -> Self {
         Stop { drain: self.drain.child_token(), abort: self.abort.child_token() }
     }

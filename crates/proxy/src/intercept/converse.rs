@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::tls::{ClientHello, is_http2};
+use super::tls::ClientHello;
 use crate::engine::ClientConnection;
 use crate::handler::{Connection, ConnectionEvent};
 use crate::origin::{Origin, Scheme, Session};
-use crate::serve::drive::{TunnelStart, serve_http1, serve_http2};
-use crate::serve::grant::TunnelTarget;
+use crate::serve::drive::{serve_http1, serve_http2};
+use crate::serve::grant::{GrantedConnect, TunnelTarget};
 use crate::serve::http_connection::{ConnectionKind, HttpConnection};
 use crate::serve::target::Site;
 use crate::sniff::{Protocol, detect};
@@ -38,16 +38,12 @@ pub(crate) async fn converse(
             let handshake = async {
                 let hello = ClientHello::read(stream, deadline).await?;
                 let host = hello.server_name.clone().unwrap_or_else(|| client.local.ip().to_string());
-                let config = client.engine.authority.server_config(&host, alpn);
-                let stream = match config {
-                    Ok(config) => hello.answer(config, deadline).await,
-                    Err(error) => Err(error.to_string()),
-                };
-                stream.inspect_err(|reason| tracing::debug!("TLS handshake with a client failed: {reason}")).ok()
+                let answered = hello.answer(&client.engine.authority, &host, alpn, deadline).await;
+                answered.inspect_err(|reason| tracing::debug!("TLS handshake with a client failed: {reason}")).ok()
             };
-            let Some(Some(stream)) = client.stop.drain.run_until_cancelled(handshake).await else { return };
-            let is_http2 = is_http2(&stream);
-            serve(HttpConnection::new(client.clone(), kind, session), ByteStream::new(stream), is_http2).await;
+            let handshake = client.stop.drain.run_until_cancelled(handshake);
+            let Some(Some((stream, is_http2))) = handshake.await else { return };
+            serve(HttpConnection::new(client.clone(), kind, session), stream, is_http2).await;
         }
         Ok(Some(protocol)) => {
             serve(HttpConnection::new(client.clone(), kind, session), stream, protocol == Protocol::Http2).await;
@@ -60,16 +56,16 @@ pub(crate) async fn converse(
 async fn serve(http: Arc<HttpConnection>, stream: ByteStream, is_http2: bool) {
     if is_http2 {
         serve_http2(stream, &http).await;
-    } else if let Some(tunnel) = serve_http1(stream, &http).await {
+    } else if let Some((granted, stream)) = serve_http1(stream, &http).await {
         let client = http.client.clone();
         drop(http);
         // Boxed, because the tunnel may be served by this function.
-        Box::pin(run_tunnel(client, tunnel)).await;
+        Box::pin(run_tunnel(client, granted, stream)).await;
     }
 }
 
-async fn run_tunnel(client: Arc<ClientConnection>, tunnel: TunnelStart) {
-    let TunnelStart { to, connection, target, stream } = tunnel;
+async fn run_tunnel(client: Arc<ClientConnection>, granted: GrantedConnect, stream: ByteStream) {
+    let GrantedConnect { to, connection, target } = granted;
     match target {
         TunnelTarget::PassThrough(dialled) => pass_through(&client, to, stream, dialled).await,
         TunnelTarget::Intercept(dialled) => intercept(client, to, connection, stream, dialled).await,
@@ -81,10 +77,10 @@ async fn run_tunnel(client: Arc<ClientConnection>, tunnel: TunnelStart) {
 
 /// Copies bytes until the tunnel ends.
 async fn pass_through(client: &ClientConnection, to: Origin, stream: ByteStream, dialled: Dialled) {
-    let (copied, began) = (tunnel::CopiedBytes::default(), Instant::now());
-    let run = tunnel::run(stream, dialled.into_io(), &copied, client.engine.timeouts.idle, &client.stop.drain);
+    let (copied, began) = (tunnel::CopiedBytes::new(&stream, &dialled.stream), Instant::now());
+    let run = tunnel::run(stream, dialled.stream, &copied, client.engine.timeouts.idle, &client.stop.drain);
     client.stop.abort.run_until_cancelled(run).await;
-    let (sent, received) = (copied.sent.into_inner(), copied.received.into_inner());
+    let (sent, received) = copied.sent_and_received();
     client.event(ConnectionEvent::TunnelClosed { to, sent, received, duration: began.elapsed() });
 }
 
@@ -149,23 +145,20 @@ async fn terminate_tls(
         let alpn = if offers(H2) && !offers(HTTP1) { Alpn::Http2 } else { alpn };
         // The client checks the certificate for the name in its ClientHello, which can differ from the CONNECT target
         // (curl's --connect-to).
-        let host = hello.server_name.as_deref().unwrap_or(&to.host);
-        Some(match client.engine.authority.server_config(host, alpn) {
-            // A new deadline: the time that upstream took does not count.
-            Ok(config) => hello.answer(config, Instant::now() + head).await,
-            Err(error) => Err(error.to_string()),
-        })
+        let host = hello.server_name.clone().unwrap_or_else(|| to.host.to_string());
+        // A new deadline: the time that upstream took does not count.
+        let deadline = Instant::now() + head;
+        Some(hello.answer(&client.engine.authority, &host, alpn, deadline).await)
     };
     let refused = |reason| client.event(ConnectionEvent::TlsRefused { to: to.clone(), reason });
-    let stream = match client.stop.run_handshake(handshake).await {
-        Some(Some(Ok(stream))) => stream,
-        Some(Some(Err(reason))) => return refused(reason),
-        Some(None) | None => return,
+    let (stream, is_http2) = match client.stop.run_handshake(handshake).await.flatten() {
+        Some(Ok(answered)) => answered,
+        Some(Err(reason)) => return refused(reason),
+        None => return,
     };
-    let is_http2 = is_http2(&stream);
     let http = HttpConnection::new(client.clone(), ConnectionKind::Tunnel(site), connection.session().clone());
     let idle = http.idle.clone();
-    serve(http, ByteStream::new(stream), is_http2).await;
+    serve(http, stream, is_http2).await;
     // With TLS 1.3, some clients complete the handshake before they check the certificate.
     match idle.tls_rejection() {
         Some(reason) => refused(reason.to_owned()),

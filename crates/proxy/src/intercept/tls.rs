@@ -1,17 +1,16 @@
 //! TLS towards the client.
 
 use std::io;
-use std::sync::Arc;
 
+use rustls::AlertDescription;
 use rustls::server::Acceptor;
-use rustls::{AlertDescription, ServerConfig};
 use tokio::time::{Instant, timeout_at};
-use tokio_rustls::server::TlsStream;
 use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 
 use crate::serve::idle::CLOSED_AFTER_HANDSHAKE;
 use crate::stream::ByteStream;
 use crate::upstream::H2;
+use harproxy_tls::authority::{Alpn, Authority};
 
 /// A ClientHello that is not answered yet.
 pub(super) struct ClientHello {
@@ -39,23 +38,25 @@ impl ClientHello {
         Some(ClientHello { start, server_name, alpn })
     }
 
-    /// Completes the handshake. The error is the reason as rustls reports it.
+    /// Completes the handshake with a certificate for `host`. Returns the stream, and true if ALPN selected HTTP/2. The error
+    /// is the reason as rustls reports it.
     pub(super) async fn answer(
         self,
-        config: Arc<ServerConfig>,
+        authority: &Authority,
+        host: &str,
+        alpn: Alpn,
         deadline: Instant,
-    ) -> Result<TlsStream<ByteStream>, String> {
+    ) -> Result<(ByteStream, bool), String> {
+        let config = authority.server_config(host, alpn).map_err(|error| error.to_string())?;
         match timeout_at(deadline, self.start.into_stream(config)).await {
-            Ok(Ok(stream)) => Ok(stream),
+            Ok(Ok(stream)) => {
+                let is_http2 = stream.get_ref().1.alpn_protocol() == Some(H2);
+                Ok((ByteStream::new(stream), is_http2))
+            }
             Ok(Err(error)) => Err(reason(&error)),
             Err(_) => Err("the client did not finish the handshake in time".to_owned()),
         }
     }
-}
-
-/// Returns true if ALPN selected HTTP/2.
-pub(super) fn is_http2(stream: &TlsStream<ByteStream>) -> bool {
-    stream.get_ref().1.alpn_protocol() == Some(H2)
 }
 
 fn reason(error: &io::Error) -> String {

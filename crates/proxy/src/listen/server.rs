@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
 
-use super::threads::{ThreadAssignment, Threads};
+use super::threads::Threads;
 use crate::background;
 use crate::engine::{ClientConnection, Engine, Stop};
 use crate::handler::Handler;
@@ -20,6 +20,7 @@ use crate::serve::auth::Credentials;
 use crate::serve::http_connection::ConnectionKind;
 use crate::serve::reverse_origins::{ReverseOrigins, ReversePlan};
 use crate::stream::ByteStream;
+use harproxy_support::runtime::Runtime;
 use harproxy_tls::authority::Authority;
 
 /// Pause after an accept failed, usually because there are no file descriptors left.
@@ -62,15 +63,10 @@ pub struct Proxy {
     plan: ProxyPlan,
     listener: TcpListener,
     addr: SocketAddr,
-    reverse: Vec<ReverseListener>,
+    reverse_listeners: Vec<TcpListener>,
+    /// The addresses and origins of `reverse_listeners`.
+    reverse: Vec<(SocketAddr, Arc<ReverseOrigins>)>,
     threads: Threads,
-}
-
-#[derive(Debug)]
-struct ReverseListener {
-    listener: TcpListener,
-    addr: SocketAddr,
-    origins: Arc<ReverseOrigins>,
 }
 
 /// A running engine.
@@ -93,15 +89,16 @@ impl Proxy {
             (IpAddr::V6(ip), Some(_)) if !ip.is_loopback() => Ipv6Addr::LOCALHOST.into(),
             (ip, _) => ip,
         };
-        let mut reverse = Vec::new();
+        let (mut reverse_listeners, mut reverse) = (Vec::new(), Vec::new());
         let ports = ReverseOrigins::by_port(&plan.reverse, plan.reverse_tls)
             .map_err(|refusal| BindError::Reverse { reason: refusal.problem().detail })?;
         for origins in ports {
             let (listener, addr) = listen(SocketAddr::new(ip, 0)).await?;
-            reverse.push(ReverseListener { listener, addr, origins: Arc::new(origins) });
+            reverse_listeners.push(listener);
+            reverse.push((addr, Arc::new(origins)));
         }
         let threads = Threads::start().map_err(|source| BindError::Threads { source })?;
-        Ok(Proxy { plan, listener, addr, reverse, threads })
+        Ok(Proxy { plan, listener, addr, reverse_listeners, reverse, threads })
     }
 
     /// The address of the proxy port.
@@ -113,13 +110,13 @@ impl Proxy {
     /// The addresses of all ports.
     #[must_use]
     pub fn addrs(&self) -> Vec<SocketAddr> {
-        std::iter::once(self.addr).chain(self.reverse.iter().map(|port| port.addr)).collect()
+        std::iter::once(self.addr).chain(self.reverse.iter().map(|(addr, _)| *addr)).collect()
     }
 
     /// Name and URL of each `--reverse` origin, as a client on this machine reaches it.
     #[must_use]
     pub fn urls(&self) -> Vec<(String, String)> {
-        self.reverse.iter().flat_map(|port| port.origins.urls(port.addr)).collect()
+        self.reverse.iter().flat_map(|(addr, origins)| origins.urls(*addr)).collect()
     }
 
     /// Serves in the background until drained.
@@ -133,15 +130,15 @@ impl Proxy {
             auth: self.plan.auth,
             timeouts: ClientTimeouts { head: self.plan.head_timeout, idle: self.plan.idle_timeout },
             proxy: self.addr,
-            reverse: self.reverse.iter().map(|port| (port.addr, port.origins.clone())).collect(),
+            reverse: self.reverse,
             accepted: AtomicU64::new(0),
             tasks: TaskTracker::new(),
             threads: self.threads,
-            stop: Stop::new(),
+            stop: Stop::default(),
         });
         engine.tasks.spawn(accept(engine.clone(), self.listener, ConnectionKind::Proxy));
-        for port in self.reverse {
-            engine.tasks.spawn(accept(engine.clone(), port.listener, ConnectionKind::Reverse(port.origins)));
+        for (listener, (_, origins)) in self.reverse_listeners.into_iter().zip(&engine.reverse) {
+            engine.tasks.spawn(accept(engine.clone(), listener, ConnectionKind::Reverse(origins.clone())));
         }
         Running { engine }
     }
@@ -193,7 +190,7 @@ async fn accept(engine: Arc<Engine>, listener: TcpListener, kind: ConnectionKind
         match tcp.into_std() {
             Ok(tcp) => {
                 let thread = engine.threads.assign();
-                let runtime = thread.runtime().clone();
+                let runtime = thread.handle().clone();
                 engine.tasks.spawn_on(serve_client(engine.clone(), kind.clone(), tcp, peer, thread), &runtime);
             }
             Err(error) => tracing::warn!("moving a connection to its thread: {error}; it is closed"),
@@ -207,7 +204,7 @@ async fn serve_client(
     kind: ConnectionKind,
     tcp: std::net::TcpStream,
     peer: SocketAddr,
-    _thread: ThreadAssignment,
+    _assignment: Arc<Runtime>,
 ) {
     let tcp = match TcpStream::from_std(tcp) {
         Ok(tcp) => tcp,

@@ -5,9 +5,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-
-use tokio::runtime::Handle;
 
 use harproxy_support::runtime::Runtime;
 
@@ -17,20 +14,9 @@ const MAX_THREADS: usize = 16;
 /// The serving threads. They end, with their connections, when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Threads {
-    first: Arc<ServingThread>,
-    others: Vec<Arc<ServingThread>>,
+    first: Arc<Runtime>,
+    others: Vec<Arc<Runtime>>,
 }
-
-#[derive(Debug)]
-struct ServingThread {
-    runtime: Runtime,
-    /// Number of connections.
-    connections: AtomicUsize,
-}
-
-/// A connection's assignment to a thread, until it is dropped.
-#[derive(Debug)]
-pub(crate) struct ThreadAssignment(Arc<ServingThread>);
 
 impl Threads {
     /// Starts a thread per processor, up to a maximum, as far as the system allows.
@@ -39,38 +25,19 @@ impl Threads {
     /// If not even one thread can be started.
     pub(crate) fn start() -> io::Result<Threads> {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        let first = ServingThread::start(0)?;
-        let others = (1..processors.min(MAX_THREADS)).map_while(|n| ServingThread::start(n).ok()).collect();
-        Ok(Threads { first, others })
+        let start = |n| Runtime::start(format!("serve-{n}")).map(Arc::new);
+        let others = (1..processors.min(MAX_THREADS)).map_while(|n| start(n).ok());
+        Ok(Threads { first: start(0)?, others: others.collect() })
     }
 
-    /// Assigns a connection to the thread with the fewest connections.
-    pub(crate) fn assign(&self) -> ThreadAssignment {
-        let count = |thread: &Arc<ServingThread>| thread.connections.load(Relaxed);
-        let least =
-            self.others.iter().fold(&self.first, |least, next| if count(next) < count(least) { next } else { least });
-        least.connections.fetch_add(1, Relaxed);
-        ThreadAssignment(least.clone())
-    }
-}
-
-impl ServingThread {
-    fn start(n: usize) -> io::Result<Arc<ServingThread>> {
-        let runtime = Runtime::start(format!("serve-{n}"))?;
-        Ok(Arc::new(ServingThread { runtime, connections: AtomicUsize::new(0) }))
-    }
-}
-
-impl ThreadAssignment {
-    /// The runtime of the thread.
-    pub(crate) fn runtime(&self) -> &Handle {
-        self.0.runtime.handle()
-    }
-}
-
-impl Drop for ThreadAssignment {
-    fn drop(&mut self) {
-        self.0.connections.fetch_sub(1, Relaxed);
+    /// Assigns a connection to the thread with the fewest connections, until the reference is dropped.
+    pub(crate) fn assign(&self) -> Arc<Runtime> {
+        let count = Arc::strong_count;
+        let least = self.others.iter().fold(&self.first, |least, next| match count(next) < count(least) {
+            true => next,
+            false => least,
+        });
+        least.clone()
     }
 }
 
@@ -82,14 +49,14 @@ mod tests {
     fn connections_are_assigned_evenly_and_assignments_are_reused() {
         let threads = Threads::start().unwrap();
         let all = 1 + threads.others.len();
-        let mut assignments: Vec<ThreadAssignment> = (0..3 * all).map(|_| threads.assign()).collect();
+        let mut assignments: Vec<_> = (0..3 * all).map(|_| threads.assign()).collect();
         let counts =
-            || std::iter::once(&threads.first).chain(&threads.others).map(|thread| thread.connections.load(Relaxed));
+            || std::iter::once(&threads.first).chain(&threads.others).map(|thread| Arc::strong_count(thread) - 1);
         assert!(counts().all(|count| count == 3));
         let freed = assignments.swap_remove(all);
-        let runtime = freed.runtime().id();
+        let runtime = freed.handle().id();
         drop(freed);
-        assert_eq!(threads.assign().runtime().id(), runtime);
+        assert_eq!(threads.assign().handle().id(), runtime);
         drop(assignments);
         assert_eq!(counts().sum::<usize>(), 0);
     }

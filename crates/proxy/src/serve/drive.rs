@@ -13,13 +13,12 @@ use tokio::io::AsyncReadExt as _;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::task::TaskTracker;
 
-use super::grant::TunnelTarget;
+use super::grant::GrantedConnect;
 use super::http_connection::HttpConnection;
 use super::idle::{IdleTracker, TrackedStream, WaitingFor};
 use crate::engine::Stop;
-use crate::handler::{Connection, ConnectionEvent};
+use crate::handler::ConnectionEvent;
 use crate::limits::{self, ClientTimeouts};
-use crate::origin::Origin;
 use crate::stream::ByteStream;
 use harproxy_http::problem::in_words;
 
@@ -27,16 +26,11 @@ use harproxy_http::problem::in_words;
 /// answer: one to a refused upload, for example.
 const LINGER: Duration = Duration::from_secs(3);
 
-/// The stream of a connection that ended in a granted CONNECT.
-pub(crate) struct TunnelStart {
-    pub(crate) to: Origin,
-    pub(crate) connection: Connection,
-    pub(crate) target: TunnelTarget,
-    pub(crate) stream: ByteStream,
-}
-
 /// Serves HTTP/1. Returns the tunnel if the connection ends in a granted CONNECT.
-pub(crate) async fn serve_http1(stream: ByteStream, http: &Arc<HttpConnection>) -> Option<TunnelStart> {
+pub(crate) async fn serve_http1(
+    stream: ByteStream,
+    http: &Arc<HttpConnection>,
+) -> Option<(GrantedConnect, ByteStream)> {
     let service = {
         let http = http.clone();
         service_fn(move |request| http.clone().answer(request))
@@ -49,26 +43,26 @@ pub(crate) async fn serve_http1(stream: ByteStream, http: &Arc<HttpConnection>) 
         .preserve_header_case(engine.keeps_header_case)
         // hyper's timeout also runs between requests; see `idle`.
         .header_read_timeout(None)
-        .serve_connection(TokioIo::new(TrackedStream::http1(stream, http.idle.clone())), service)
+        .serve_connection(TokioIo::new(TrackedStream::new(stream, http.idle.clone(), true)), service)
         .with_upgrades();
     let shut_down = http1::UpgradeableConnection::graceful_shutdown;
     let end = drive(Pin::new(&mut connection), shut_down, &http.idle, engine.timeouts, &http.client.stop).await;
-    if let End::Done(Err(error)) = &end
-        && error.is_parse()
-    {
+    // hyper answered a malformed head with a 4xx. Other errors are the handler's `Close`.
+    let malformed = end.as_ref().and_then(|result| result.as_ref().err()).filter(|error| error.is_parse());
+    if let Some(error) = malformed {
         http.client.event(ConnectionEvent::MalformedHead { reason: in_words(error) });
     }
     if let Some(parts) = connection.into_parts() {
-        if end.delivers_answer() {
+        // The last answer has to reach the client.
+        if malformed.is_some() || matches!(end, Some(Ok(()))) {
             linger(parts.io.into_inner().into_inner(), &http.client.stop).await;
         }
         return None;
     }
     // Without a CONNECT the handler has taken the connection over.
-    let (to, connection, target, upgraded) = http.take_granted()?.upgraded().await.ok()?;
-    let parts = upgraded.downcast::<TokioIo<TrackedStream<ByteStream>>>().ok()?;
-    let stream = parts.io.into_inner().into_inner().prepend(&parts.read_buf);
-    Some(TunnelStart { to, connection, target, stream })
+    let (granted, upgrade) = http.take_granted()?;
+    let parts = upgrade.await.ok()?.downcast::<TokioIo<TrackedStream>>().ok()?;
+    Some((granted, parts.io.into_inner().into_inner().prepend(&parts.read_buf)))
 }
 
 /// Serves HTTP/2.
@@ -84,7 +78,7 @@ pub(crate) async fn serve_http2(stream: ByteStream, http: &Arc<HttpConnection>) 
         .max_concurrent_streams(limits::H2_MAX_STREAMS)
         .initial_stream_window_size(limits::H2_STREAM_WINDOW)
         .initial_connection_window_size(limits::H2_CONNECTION_WINDOW)
-        .serve_connection(TokioIo::new(TrackedStream::http2(stream, http.idle.clone())), service);
+        .serve_connection(TokioIo::new(TrackedStream::new(stream, http.idle.clone(), false)), service);
     let shut_down = http2::Connection::graceful_shutdown;
     drive(Pin::new(&mut connection), shut_down, &http.idle, engine.timeouts, &http.client.stop).await;
 }
@@ -102,37 +96,17 @@ where
     }
 }
 
-/// The end of a connection.
-enum End {
-    /// hyper ended it.
-    Done(hyper::Result<()>),
-    /// The client took too long, or the engine stopped.
-    Aborted,
-}
-
-impl End {
-    /// Returns true if the last answer has to reach the client.
-    fn delivers_answer(&self) -> bool {
-        match self {
-            End::Done(Ok(())) => true,
-            // hyper answered a malformed head with a 4xx. Other errors are the handler's `Close`.
-            End::Done(Err(error)) => error.is_parse(),
-            End::Aborted => false,
-        }
-    }
-}
-
-/// Drives a connection to its end.
+/// Drives a connection to its end. Returns `None` if the client took too long, or the engine stopped.
 ///
-/// `shut_down` is hyper's graceful shutdown. It is called on an idle connection whose time is up, and when the engine drains.
-/// A connection is dropped if it does not end then, or if the client takes too long within a head.
+/// `shut_down` is hyper's graceful shutdown. It is called when the idle timeout has passed, and when the engine drains.
+/// A connection that does not end then is aborted, and so is one whose client takes too long within a head.
 async fn drive<C>(
     mut connection: Pin<&mut C>,
     shut_down: fn(Pin<&mut C>),
     idle: &IdleTracker,
     timeouts: ClientTimeouts,
     stop: &Stop,
-) -> End
+) -> Option<hyper::Result<()>>
 where
     C: Future<Output = hyper::Result<()>>,
 {
@@ -155,13 +129,13 @@ where
         });
         tokio::select! {
             biased;
-            () = stop.abort.cancelled() => return End::Aborted,
+            () = stop.abort.cancelled() => return None,
             // Polled before the connection, so that an answer that is due now closes it.
             () = stop.drain.cancelled(), if !is_shutting_down => {}
-            result = &mut connection => return End::Done(result),
+            result = &mut connection => return Some(result),
             waiting_for = late => {
                 if waiting_for == WaitingFor::Head || last_chance.is_some() {
-                    return End::Aborted;
+                    return None;
                 }
                 last_chance = Some(Instant::now() + timeouts.head);
             }

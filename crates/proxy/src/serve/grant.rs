@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ::http::{Request, Response, Version};
 use hyper::body::Incoming;
-use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper::upgrade::OnUpgrade;
 
 use super::refusal::Refusal;
 use super::reverse_origins::ReverseOrigins;
@@ -20,7 +20,6 @@ pub(crate) struct GrantedConnect {
     pub(crate) to: Origin,
     pub(crate) connection: Connection,
     pub(crate) target: TunnelTarget,
-    upgrade: OnUpgrade,
 }
 
 /// The use of a tunnel.
@@ -31,20 +30,12 @@ pub(crate) enum TunnelTarget {
     Reverse(Arc<ReverseOrigins>),
 }
 
-impl GrantedConnect {
-    /// Waits until the 200 has been sent, and returns the stream.
-    pub(crate) async fn upgraded(self) -> hyper::Result<(Origin, Connection, TunnelTarget, Upgraded)> {
-        let upgraded = self.upgrade.await?;
-        Ok((self.to, self.connection, self.target, upgraded))
-    }
-}
-
 /// Asks the handler about a CONNECT. Returns the response, and for a 200 the granted CONNECT.
 pub(super) async fn connect(
     client: &ClientConnection,
     connection: Connection,
     mut request: Request<Incoming>,
-) -> Result<(Response<Body>, Option<GrantedConnect>), Refusal> {
+) -> Result<(Response<Body>, Option<(GrantedConnect, OnUpgrade)>), Refusal> {
     if request.version() >= Version::HTTP_2 {
         return Err(Refusal::NoTunnel("CONNECT over HTTP/2 is not supported; use HTTP/1.1 towards the proxy."));
     }
@@ -59,5 +50,5 @@ pub(super) async fn connect(
         },
     };
     let upgrade = hyper::upgrade::on(&mut request);
-    Ok((Response::new(Body::Empty), Some(GrantedConnect { to, connection, target, upgrade })))
+    Ok((Response::new(Body::Empty), Some((GrantedConnect { to, connection, target }, upgrade))))
 }

@@ -7,13 +7,14 @@ use ::http::header::{HOST, PROXY_AUTHORIZATION, TRANSFER_ENCODING};
 use ::http::uri::PathAndQuery;
 use ::http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
 
 use super::grant::{self, GrantedConnect};
 use super::idle::IdleTracker;
 use super::refusal::Refusal;
 use super::response_body::ResponseBody;
 use super::reverse_origins::ReverseOrigins;
-use super::reverse_urls::{self, ClientTarget, UrlRewriter};
+use super::reverse_urls::{ClientTarget, UrlRewriter};
 use super::target::{Site, site_of};
 use super::{auth, own_pages, response};
 use crate::body::Body;
@@ -42,33 +43,11 @@ pub(crate) struct HttpConnection {
     connection: Connection,
     pub(crate) idle: Arc<IdleTracker>,
     /// The CONNECT that ends this connection.
-    granted: Mutex<Option<GrantedConnect>>,
+    granted: Mutex<Option<(GrantedConnect, OnUpgrade)>>,
 }
 
-/// The reason why a request is not answered by the handler.
-enum Unanswered {
-    Refusal(Refusal),
-    Close(Close),
-}
-
-impl From<Refusal> for Unanswered {
-    fn from(refusal: Refusal) -> Self {
-        Unanswered::Refusal(refusal)
-    }
-}
-
-impl From<Close> for Unanswered {
-    fn from(close: Close) -> Self {
-        Unanswered::Close(close)
-    }
-}
-
-/// The time at which the head of a request had been read.
-#[derive(Clone, Copy)]
-struct Received {
-    started: SystemTime,
-    at: Instant,
-}
+/// The handler's answer, or the reason why the handler does not get the request.
+type Answered = Result<Result<Response<Body>, Close>, Refusal>;
 
 impl HttpConnection {
     pub(crate) fn new(client: Arc<ClientConnection>, kind: ConnectionKind, session: Session) -> Arc<Self> {
@@ -78,7 +57,7 @@ impl HttpConnection {
     }
 
     /// Takes the CONNECT that ended this connection.
-    pub(super) fn take_granted(&self) -> Option<GrantedConnect> {
+    pub(super) fn take_granted(&self) -> Option<(GrantedConnect, OnUpgrade)> {
         lock(&self.granted).take()
     }
 
@@ -88,27 +67,18 @@ impl HttpConnection {
     /// [`Close`] if the connection is to be closed without an answer.
     pub(super) async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<ResponseBody>, Close> {
         let busy = self.idle.clone().begin();
-        let received = Received { started: SystemTime::now(), at: Instant::now() };
         let (method, version) = (request.method().clone(), request.version());
         let answered = match &self.kind {
-            ConnectionKind::Proxy => self.answer_as_proxy(request, received).await,
-            ConnectionKind::Tunnel(site) => self.answer_as_origin(site, request, received).await,
-            ConnectionKind::Reverse(origins) => {
-                self.answer_as_reverse(origins, request, &self.connection, received).await
-            }
+            ConnectionKind::Proxy => self.answer_as_proxy(request).await,
+            ConnectionKind::Tunnel(site) => self.answer_as_origin(site, request).await,
+            ConnectionKind::Reverse(origins) => self.answer_as_reverse(origins, request, &self.connection).await,
         };
-        let mut must_close = false;
-        let mut response = match answered {
-            Ok(response) => response,
-            Err(Unanswered::Refusal(refusal)) => {
-                if matches!(refusal, Refusal::Unauthorized) {
-                    self.client.event(ConnectionEvent::Unauthorized);
-                }
-                must_close = refusal.must_close();
-                refusal.response()
-            }
-            Err(Unanswered::Close(close)) => return Err(close),
-        };
+        // After another transfer coding, other parsers may see another end of the request.
+        let must_close = matches!(answered, Err(Refusal::TransferCoding));
+        if matches!(answered, Err(Refusal::Unauthorized)) {
+            self.client.event(ConnectionEvent::Unauthorized);
+        }
+        let mut response = answered.unwrap_or_else(|refusal| Ok(refusal.response()))?;
         response::prepare(&mut response, &method, version).await;
         if method == Method::CONNECT {
             response::close_after_refused_connect(&mut response);
@@ -120,42 +90,33 @@ impl HttpConnection {
         Ok(response.map(|body| ResponseBody::new(body, busy, version)))
     }
 
-    async fn answer_as_proxy(
-        &self,
-        mut request: Request<Incoming>,
-        received: Received,
-    ) -> Result<Response<Body>, Unanswered> {
+    async fn answer_as_proxy(&self, mut request: Request<Incoming>) -> Answered {
         if request.method() != Method::CONNECT && request.uri().authority().is_none() {
-            return Ok(self.own_page(&request));
+            return Ok(Ok(self.own_page(&request)));
         }
         let session = auth::session(self.client.engine.auth.as_ref(), request.headers().get(PROXY_AUTHORIZATION))?;
         let connection = self.client.with_session(session);
         if request.method() == Method::CONNECT {
             let (response, granted) = grant::connect(&self.client, connection, request).await?;
             *lock(&self.granted) = granted;
-            return Ok(response);
+            return Ok(Ok(response));
         }
         let site = site_of(request.uri())?;
         match self.client.engine.own_port(self.client.local, &site.origin.host, site.origin.port) {
-            None => self.forward(&site, path(request.uri()), request, &connection, received).await,
-            Some(OwnPort::Reverse(origins)) => self.answer_as_reverse(origins, request, &connection, received).await,
+            None => self.forward(&site, path(request.uri()), request, &connection).await,
+            Some(OwnPort::Reverse(origins)) => self.answer_as_reverse(origins, request, &connection).await,
             Some(OwnPort::Proxy) if matches!(*request.method(), Method::GET | Method::HEAD) => {
                 // In absolute form the Host header is ignored (RFC 9112 section 3.2.2): the URI has the host.
                 if let Ok(host) = HeaderValue::from_str(site.authority.as_str()) {
                     request.headers_mut().insert(HOST, host);
                 }
-                Ok(self.own_page(&request))
+                Ok(Ok(self.own_page(&request)))
             }
-            Some(OwnPort::Proxy) => Err(Refusal::Loop(self.client.engine.proxy).into()),
+            Some(OwnPort::Proxy) => Err(Refusal::Loop(self.client.engine.proxy)),
         }
     }
 
-    async fn answer_as_origin(
-        &self,
-        site: &Site,
-        mut request: Request<Incoming>,
-        received: Received,
-    ) -> Result<Response<Body>, Unanswered> {
+    async fn answer_as_origin(&self, site: &Site, mut request: Request<Incoming>) -> Answered {
         refuse_connect(&request)?;
         // Over HTTP/2 the client names the host in `:authority` alone.
         if let Some(authority) = request.uri().authority()
@@ -170,7 +131,7 @@ impl HttpConnection {
             request.extensions_mut().insert(HostStays);
         }
         let path = path(request.uri());
-        self.forward(site, path, request, &self.connection, received).await
+        self.forward(site, path, request, &self.connection).await
     }
 
     async fn answer_as_reverse(
@@ -178,20 +139,19 @@ impl HttpConnection {
         origins: &ReverseOrigins,
         request: Request<Incoming>,
         connection: &Connection,
-        received: Received,
-    ) -> Result<Response<Body>, Unanswered> {
+    ) -> Answered {
         refuse_connect(&request)?;
         let (origin, path) = origins.find(&path(request.uri()))?;
         let client_target = ClientTarget::of(&request);
         let uri = origin.site.uri(path.clone())?;
-        let mut answer = self.forward(&origin.site, path, request, connection, received).await?;
-        if reverse_urls::has_urls(answer.headers())
+        let mut answered = self.forward(&origin.site, path, request, connection).await?;
+        if let Ok(response) = &mut answered
             && let Some(rewriter) =
                 UrlRewriter::new(&self.client.engine.reverse, (origins, origin), &client_target, &uri)
         {
-            rewriter.rewrite(answer.headers_mut());
+            rewriter.rewrite(response.headers_mut());
         }
-        Ok(answer)
+        Ok(answered)
     }
 
     /// Passes a request to the handler.
@@ -201,19 +161,18 @@ impl HttpConnection {
         path: PathAndQuery,
         mut request: Request<Incoming>,
         connection: &Connection,
-        received: Received,
-    ) -> Result<Response<Body>, Unanswered> {
+    ) -> Answered {
         let mut codings = request.headers().get_all(TRANSFER_ENCODING).iter();
         if codings.next().is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
             || codings.next().is_some()
         {
-            return Err(Refusal::TransferCoding.into());
+            return Err(Refusal::TransferCoding);
         }
         *request.uri_mut() = site.uri(path)?;
         request.headers_mut().remove(PROXY_AUTHORIZATION);
-        let Received { started, at } = received;
+        let (started, at) = (SystemTime::now(), Instant::now());
         let exchange = Exchange { origin: site.origin.clone(), request, started, at };
-        Ok(self.client.engine.handler.handle(connection, exchange).await?)
+        Ok(self.client.engine.handler.handle(connection, exchange).await)
     }
 
     fn own_page(&self, request: &Request<Incoming>) -> Response<Body> {

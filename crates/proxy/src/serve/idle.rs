@@ -12,12 +12,14 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::Notify;
+use tokio::sync::futures::OwnedNotified;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use super::flushes::Flushes;
 use crate::limits::ClientTimeouts;
+use crate::stream::ByteStream;
 
 /// A client that closes its connection within this time of the TLS handshake, without a request, has rejected the
 /// certificate: Node.js and some others complete the handshake first and send no alert.
@@ -52,7 +54,8 @@ pub(crate) struct IdleTracker {
     alert: OnceLock<String>,
     /// When the client closed the connection without a request.
     closed: OnceLock<u64>,
-    flushes: Flushes,
+    /// Notified by every flush of the connection.
+    flushed: Arc<Notify>,
     /// Set when the handler took the connection over by an Upgrade: the token that ends it, and the task that the drain
     /// waits for.
     lent: OnceLock<(CancellationToken, TaskTrackerToken)>,
@@ -68,7 +71,7 @@ impl IdleTracker {
             head_since: AtomicU64::new(0),
             alert: OnceLock::new(),
             closed: OnceLock::new(),
-            flushes: Flushes::default(),
+            flushed: Arc::default(),
             lent: OnceLock::new(),
         }
     }
@@ -157,9 +160,9 @@ impl IdleTracker {
 pub(crate) struct Busy(Arc<IdleTracker>);
 
 impl Busy {
-    /// The flushes of the connection.
-    pub(super) fn flushes(&self) -> &Flushes {
-        &self.0.flushes
+    /// Resolves after the next flush of the connection, also if that comes before the first poll.
+    pub(super) fn next_flush(&self) -> OwnedNotified {
+        self.0.flushed.clone().notified_owned()
     }
 }
 
@@ -170,8 +173,8 @@ impl Drop for Busy {
 }
 
 /// A stream that reports reads and flushes to its [`IdleTracker`].
-pub(crate) struct TrackedStream<I> {
-    io: I,
+pub(crate) struct TrackedStream {
+    io: ByteStream,
     idle: Arc<IdleTracker>,
     /// Bytes between two requests begin a head. Over HTTP/2 they can be any frame.
     has_heads: bool,
@@ -179,16 +182,12 @@ pub(crate) struct TrackedStream<I> {
     end: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
 }
 
-impl<I> TrackedStream<I> {
-    pub(crate) fn http1(io: I, idle: Arc<IdleTracker>) -> Self {
-        TrackedStream { io, idle, has_heads: true, end: None }
+impl TrackedStream {
+    pub(crate) fn new(io: ByteStream, idle: Arc<IdleTracker>, has_heads: bool) -> Self {
+        TrackedStream { io, idle, has_heads, end: None }
     }
 
-    pub(crate) fn http2(io: I, idle: Arc<IdleTracker>) -> Self {
-        TrackedStream { io, idle, has_heads: false, end: None }
-    }
-
-    pub(crate) fn into_inner(self) -> I {
+    pub(crate) fn into_inner(self) -> ByteStream {
         self.io
     }
 
@@ -200,7 +199,7 @@ impl<I> TrackedStream<I> {
     }
 }
 
-impl<I: AsyncRead + Unpin> AsyncRead for TrackedStream<I> {
+impl AsyncRead for TrackedStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let read = Pin::new(&mut self.io).poll_read(cx, buf);
@@ -214,7 +213,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for TrackedStream<I> {
     }
 }
 
-impl<I: AsyncWrite + Unpin> AsyncWrite for TrackedStream<I> {
+impl AsyncWrite for TrackedStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.io).poll_write(cx, buf);
         self.or_end(written, cx)
@@ -235,7 +234,7 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for TrackedStream<I> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.io).poll_flush(cx))?;
-        self.idle.flushes.flushed();
+        self.idle.flushed.notify_waiters();
         Poll::Ready(Ok(()))
     }
 

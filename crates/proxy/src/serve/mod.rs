@@ -2,7 +2,6 @@
 
 pub(crate) mod auth;
 pub(crate) mod drive;
-mod flushes;
 pub(crate) mod grant;
 pub(crate) mod http_connection;
 pub(crate) mod idle;

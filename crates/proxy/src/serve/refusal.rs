@@ -76,11 +76,6 @@ impl Refusal {
         }
     }
 
-    /// Returns true if other parsers may see another end of the request: then the connection must be closed.
-    pub(crate) fn must_close(&self) -> bool {
-        matches!(self, Refusal::TransferCoding)
-    }
-
     pub(crate) fn response(&self) -> Response<Body> {
         let mut response = problem(&self.problem(), "");
         match self {

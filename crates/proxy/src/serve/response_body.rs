@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 use ::http::Version;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
+use tokio::sync::futures::OwnedNotified;
 
 use super::idle::Busy;
 use crate::body::{Body, BoxError};
@@ -23,20 +24,19 @@ pub(super) struct ResponseBody {
     error: Option<BoxError>,
     /// Empty frames still to be sent before the error.
     empty_frames: u8,
-    /// Flushes at the time when waiting for one began.
-    flushes_before: Option<u64>,
+    flush: Option<Pin<Box<OwnedNotified>>>,
 }
 
 impl ResponseBody {
     pub(super) fn new(body: Body, busy: Busy, version: Version) -> Self {
         let empty_frames = if version >= Version::HTTP_2 { 2 } else { 0 };
-        ResponseBody { body, busy, error: None, empty_frames, flushes_before: None }
+        ResponseBody { body, busy, error: None, empty_frames, flush: None }
     }
 
     fn empty_frame(&mut self) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         self.empty_frames -= 1;
-        // Counted before the frame is returned: another thread may flush it before this body is polled again.
-        self.flushes_before = Some(self.busy.flushes().count());
+        // Created before the frame is returned: another thread may flush it before this body is polled again.
+        self.flush = Some(Box::pin(self.busy.next_flush()));
         Poll::Ready(Some(Ok(Frame::data(Bytes::new()))))
     }
 }
@@ -56,9 +56,8 @@ impl http_body::Body for ResponseBody {
                 return this.empty_frame();
             }
         }
-        let flushes = this.busy.flushes();
-        let before = *this.flushes_before.get_or_insert_with(|| flushes.count());
-        ready!(flushes.poll_after(before, cx));
+        let flush = this.flush.get_or_insert_with(|| Box::pin(this.busy.next_flush()));
+        ready!(flush.as_mut().poll(cx));
         if this.empty_frames > 0 {
             return this.empty_frame();
         }

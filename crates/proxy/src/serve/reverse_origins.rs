@@ -110,11 +110,11 @@ pub(super) fn reachable(addr: SocketAddr) -> SocketAddr {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
     use crate::origin::Scheme;
 
-    pub(crate) fn plan(name: &str, prefix: Option<&str>, host: &str, base_path: &str) -> ReversePlan {
+    fn plan(name: &str, prefix: Option<&str>, host: &str, base_path: &str) -> ReversePlan {
         let origin = Origin { scheme: Scheme::Https, host: host.into(), port: 443 };
         ReversePlan { name: name.into(), prefix: prefix.map(Into::into), origin, base_path: base_path.into() }
     }

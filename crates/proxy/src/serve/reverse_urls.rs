@@ -32,13 +32,6 @@ impl ClientTarget {
     }
 }
 
-/// Returns true if an answer has a header that may need rewriting.
-pub(super) fn has_urls(answer: &HeaderMap) -> bool {
-    [LOCATION, CONTENT_LOCATION, LINK, SET_COOKIE, ACCESS_CONTROL_ALLOW_ORIGIN]
-        .iter()
-        .any(|name| answer.contains_key(name))
-}
-
 /// Rewrites the URLs in the answer to one request.
 pub(super) struct UrlRewriter<'a> {
     ports: &'a [(SocketAddr, Arc<ReverseOrigins>)],
@@ -187,8 +180,14 @@ fn rewrite_values(answer: &mut HeaderMap, name: HeaderName, mut rewrite: impl Fn
 
 #[cfg(test)]
 mod tests {
-    use super::super::reverse_origins::tests::plan;
+    use super::super::reverse_origins::ReversePlan;
     use super::*;
+    use crate::origin::{Origin, Scheme};
+
+    fn plan(name: &str, prefix: Option<&str>, host: &str, base_path: &str) -> ReversePlan {
+        let origin = Origin { scheme: Scheme::Https, host: host.into(), port: 443 };
+        ReversePlan { name: name.into(), prefix: prefix.map(Into::into), origin, base_path: base_path.into() }
+    }
 
     fn ports(tls: bool) -> Vec<(SocketAddr, Arc<ReverseOrigins>)> {
         let plans = [

@@ -14,7 +14,7 @@ use super::route::TargetForm;
 use super::upload::Upload;
 use crate::limits;
 use crate::origin::Origin;
-use crate::stream::{ByteStream, Io};
+use crate::stream::ByteStream;
 use harproxy_support::sync::lock;
 
 /// Time that a connection may take to become ready after its answer was read, before another connection is used.
@@ -33,7 +33,7 @@ pub struct ConnectTimings {
 /// An upstream connection on which nothing was sent yet.
 pub struct Dialled {
     pub(super) to: Origin,
-    pub(super) stream: ByteStream,
+    pub(crate) stream: ByteStream,
     pub(super) id: u64,
     pub(super) remote: Option<SocketAddr>,
     pub(super) timings: ConnectTimings,
@@ -41,26 +41,11 @@ pub struct Dialled {
 }
 
 impl Dialled {
-    /// The origin that was dialled.
-    #[must_use]
-    pub fn to(&self) -> &Origin {
-        &self.to
-    }
-
     /// Waits for the first byte of upstream (SMTP, MySQL). Returns false if upstream closes without one.
     ///
-    /// The bytes are not lost: [`Dialled::into_io`] returns them first. Cancel safe.
-    ///
-    /// # Errors
-    /// If the connection breaks.
-    pub async fn first_bytes(&mut self) -> std::io::Result<bool> {
+    /// The bytes stay to be read. Cancel safe.
+    pub(crate) async fn first_bytes(&mut self) -> std::io::Result<bool> {
         Ok(!self.stream.ahead().is_empty() || self.stream.read_ahead().await? > 0)
-    }
-
-    /// The stream, for a tunnel.
-    #[must_use]
-    pub fn into_io(self) -> Box<dyn Io> {
-        Box::new(self.stream)
     }
 }
 

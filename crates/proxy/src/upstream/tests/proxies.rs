@@ -80,7 +80,7 @@ async fn bytes_after_the_proxys_answer_are_not_lost() {
     let mut dialled = through(&format!("http://{proxy}")).dial(&to).await.unwrap();
     assert!(dialled.first_bytes().await.unwrap());
     let mut all = String::new();
-    dialled.into_io().read_to_string(&mut all).await.unwrap();
+    dialled.stream.read_to_string(&mut all).await.unwrap();
     assert_eq!(all, "220 mail.test\r\n");
 }
 
@@ -147,7 +147,7 @@ async fn socks5_sends_the_name_and_loses_no_bytes() {
         let mut dialled = through(&format!("socks5://{credentials}{proxy}")).dial(&to).await.unwrap();
         assert!(dialled.first_bytes().await.unwrap());
         let mut all = String::new();
-        dialled.into_io().read_to_string(&mut all).await.unwrap();
+        dialled.stream.read_to_string(&mut all).await.unwrap();
         assert_eq!(all, "220 mail.test\r\n");
         assert_eq!(log.only(), if method == 2 { "user:pass mail.test:25" } else { "mail.test:25" });
     }

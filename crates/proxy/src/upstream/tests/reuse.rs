@@ -357,7 +357,7 @@ async fn greeting_of_a_server_is_not_lost() {
     let mut dialled = upstream().dial(&http(addr)).await.unwrap();
     assert!(dialled.first_bytes().await.unwrap());
     assert!(dialled.first_bytes().await.unwrap(), "a second call reads nothing");
-    let mut io = dialled.into_io();
+    let mut io = dialled.stream;
     io.write_all(b"EHLO").await.unwrap();
     let mut all = String::new();
     io.read_to_string(&mut all).await.unwrap();
