@@ -1,5 +1,5 @@
-//! Tasks that outlive their request and must complete before the process exits: final writes of a recorder whose body was
-//! cancelled.
+//! Tasks that outlive their request and must complete before the process exits: final writes of a recorder whose body
+//! was cancelled.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -10,8 +10,8 @@ use tokio_util::task::TaskTracker;
 /// Maximum time to wait for the tasks at the end of a run.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// One tracker for the process: bodies are dropped in tasks of both sides, without a reference to their engine. A closed
-/// tracker still accepts tasks; waiting returns when it is empty.
+/// One tracker for the process: bodies are dropped in tasks of both sides, without a reference to their engine. A
+/// closed tracker still accepts tasks; waiting returns when it is empty.
 static TASKS: LazyLock<TaskTracker> = LazyLock::new(|| {
     let tracker = TaskTracker::new();
     tracker.close();

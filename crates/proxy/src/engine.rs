@@ -59,8 +59,8 @@ impl Engine {
 /// Time for which a TLS handshake may continue after a drain began.
 const HANDSHAKE_GRACE: Duration = Duration::from_millis(250);
 
-/// The two steps of a shutdown. Each connection has tokens of its own below the engine's: waiting for a shared token takes
-/// a lock that all connections would contend for.
+/// The two steps of a shutdown. Each connection has tokens of its own below the engine's: waiting for a shared token
+/// takes a lock that all connections would contend for.
 #[derive(Debug, Default)]
 pub(crate) struct Stop {
     /// Accept no new requests; requests in progress end.

@@ -36,8 +36,8 @@ impl Connection {
 pub struct Exchange {
     /// The origin that the request is for.
     pub origin: Origin,
-    /// The request. Its URI is absolute: the origin with path and query as sent. Headers are as received, hop-by-hop ones
-    /// included; the HTTP version is the client's. Extensions are hyper's: header case, upgrade.
+    /// The request. Its URI is absolute: the origin with path and query as sent. Headers are as received, hop-by-hop
+    /// ones included; the HTTP version is the client's. Extensions are hyper's: header case, upgrade.
     pub request: Request<Incoming>,
     /// When its head had been read, for dates.
     pub started: SystemTime,
@@ -134,7 +134,8 @@ pub trait Handler: Send + Sync + 'static {
     /// Receives events that belong to no request.
     fn event(&self, event: ConnectionEvent);
 
-    /// The upstreams outside this machine that requests may be forwarded to. If there are any, header names keep their case.
+    /// The upstreams outside this machine that requests may be forwarded to. If there are any, header names keep their
+    /// case.
     fn upstreams(&self) -> Vec<&Upstream> {
         Vec::new()
     }

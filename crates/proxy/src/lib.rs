@@ -1,8 +1,8 @@
 //! The engine: an intercepting proxy for HTTP and HTTPS.
 //!
-//! It serves a proxy port (absolute-form requests and CONNECT) and `--reverse` ports (origin-form requests), intercepts TLS,
-//! and forwards requests and tunnels. It contains no HAR code: an [`Exchange`] goes to a [`Handler`], and its answer to the
-//! client.
+//! It serves a proxy port (absolute-form requests and CONNECT) and `--reverse` ports (origin-form requests), intercepts
+//! TLS, and forwards requests and tunnels. It contains no HAR code: an [`Exchange`] goes to a [`Handler`], and its
+//! answer to the client.
 //!
 //! ```text
 //! listen ─ intercept ─ serve ─ Handler ─ upstream

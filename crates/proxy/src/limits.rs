@@ -9,8 +9,8 @@ pub const MAX_HEAD: usize = 512 * 1024;
 /// Maximum size of an HTTP/2 head (SETTINGS_MAX_HEADER_LIST_SIZE).
 pub const H2_MAX_HEAD: u32 = 512 * 1024;
 
-/// Maximum number of header lines. hyper allocates two tables of 32 bytes per line with every message: with twice as many
-/// lines the allocation would be mapped anew each time, which takes longer than the request.
+/// Maximum number of header lines. hyper allocates two tables of 32 bytes per line with every message: with twice as
+/// many lines the allocation would be mapped anew each time, which takes longer than the request.
 pub const MAX_HEADERS: usize = 2048;
 
 /// Concurrent requests on one HTTP/2 client connection (SETTINGS_MAX_CONCURRENT_STREAMS).
@@ -23,8 +23,8 @@ pub const H2_STREAM_WINDOW: u32 = 1024 * 1024;
 /// Flow-control window of an HTTP/2 client connection: its uploads.
 pub const H2_CONNECTION_WINDOW: u32 = 8 * 1024 * 1024;
 
-/// Flow-control window of an HTTP/2 upstream connection. A stream whose reader stalls keeps its share of the window, so a
-/// connection gets no more streams than the window has shares.
+/// Flow-control window of an HTTP/2 upstream connection. A stream whose reader stalls keeps its share of the window, so
+/// a connection gets no more streams than the window has shares.
 pub const H2_UPSTREAM_WINDOW: u32 = 32 * H2_STREAM_WINDOW;
 
 /// Time limits of the client side.

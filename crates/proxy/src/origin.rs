@@ -52,9 +52,13 @@ impl Origin {
     /// `host:port` as in a CONNECT: with the default port, IPv6 in brackets.
     #[must_use]
     pub fn host_and_port(&self) -> String {
-        let (open, close) = if self.host.contains(':') { ("[", "]") } else { ("", "") };
-        format!("{open}{}{close}:{}", self.host, self.port)
+        with_port(&self.host, self.port)
     }
+}
+
+/// `host:port`, an IPv6 address in brackets.
+pub(crate) fn with_port(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
 /// `https://host:port` as the URL Standard serialises an origin: without the default port, IPv6 in brackets.

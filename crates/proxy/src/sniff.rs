@@ -24,8 +24,8 @@ pub(crate) enum Protocol {
 
 /// Detects the protocol of a stream. The bytes stay to be read.
 ///
-/// Returns `None` if the client closes, or sends no byte within the idle timeout. The protocol is unknown if it is still
-/// undecided after the head timeout. Cancel safe.
+/// Returns `None` if the client closes, or sends no byte within the idle timeout. The protocol is unknown if it is
+/// still undecided after the head timeout. Cancel safe.
 ///
 /// # Errors
 /// If the connection breaks.

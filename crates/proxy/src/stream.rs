@@ -17,8 +17,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Io for T {}
 /// Size of a read ahead: enough to detect the protocol, and for most heads, ClientHellos and greetings.
 const READ_AHEAD: usize = 4 * 1024;
 
-/// Maximum bytes of one read. hyper doubles its read buffer, up to 512 KiB, when a read fills it; payload chunks wait in
-/// these buffers for the journal. A limit just below 64 KiB keeps the buffers at that size.
+/// Maximum bytes of one read. hyper doubles its read buffer, up to 512 KiB, when a read fills it; payload chunks wait
+/// in these buffers for the journal. A limit just below 64 KiB keeps the buffers at that size.
 const MAX_READ: u64 = (64 << 10) - 1;
 
 /// A stream with bytes that were read ahead. It counts received bytes.

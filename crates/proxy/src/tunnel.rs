@@ -13,7 +13,8 @@ use crate::stream::ByteStream;
 
 /// Size of the copy buffer of one direction.
 const BUFFER: usize = 16 * 1024;
-/// Idle timeout while the engine drains: long enough for an answer in progress, short enough not to delay the end of a run.
+/// Idle timeout while the engine drains: long enough for an answer in progress, short enough not to delay the end of a
+/// run.
 const DRAIN_IDLE: Duration = Duration::from_millis(250);
 
 /// Counts the bytes that are read from both sides of a tunnel.
@@ -37,7 +38,8 @@ impl CopiedBytes {
     }
 }
 
-/// Copies until both sides have closed, one fails, or neither has sent a byte for `idle`. Each direction closes by itself.
+/// Copies until both sides have closed, one fails, or neither has sent a byte for `idle`. Each direction closes by
+/// itself.
 pub(crate) async fn run(
     mut client: ByteStream,
     mut upstream: ByteStream,
@@ -60,8 +62,8 @@ pub(crate) async fn run(
     }
 }
 
-/// Copies bytes between two connections that an Upgrade took out of HTTP, until one closes. The client's connection ends
-/// with the engine.
+/// Copies bytes between two connections that an Upgrade took out of HTTP, until one closes. The client's connection
+/// ends with the engine.
 pub async fn splice(client: OnUpgrade, upstream: OnUpgrade) {
     let (client, upstream) = match tokio::try_join!(client, upstream) {
         Ok(both) => both,

@@ -1,8 +1,8 @@
 //! A body with an observer, which sees every frame and exactly one end.
 //!
-//! hyper drops a body as soon as it needs no more of it. It never polls a body of known length, or one with trailers, to its
-//! `None`, and it does not poll a body whose receiver left. So the end is detected here, in `poll_frame` and in `Drop`. The
-//! frame that completes the body for the receiver is held back until the observer has finished.
+//! hyper drops a body as soon as it needs no more of it. It never polls a body of known length, or one with trailers,
+//! to its `None`, and it does not poll a body whose receiver left. So the end is detected here, in `poll_frame` and in
+//! `Drop`. The frame that completes the body for the receiver is held back until the observer has finished.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -51,8 +51,8 @@ pub trait BodyObserver: Send + 'static {
 
     /// Receives the end of the body.
     ///
-    /// The receiver gets the end of the body after the future completes, so that the journal has the exchange before the
-    /// client can see that it is complete. After [`BodyEnd::Cancelled`] the future runs in the background.
+    /// The receiver gets the end of the body after the future completes, so that the journal has the exchange before
+    /// the client can see that it is complete. After [`BodyEnd::Cancelled`] the future runs in the background.
     fn end(self: Box<Self>, end: BodyEnd) -> BoxFuture<'static, ()>;
 }
 
@@ -70,8 +70,8 @@ pub struct ReadAllowance {
 /// - for a body of known length, the last data frame and the trailers,
 /// - for other bodies, the trailers or the `None` (closing chunk, END_STREAM, close).
 ///
-/// An aborted body passes its error on after [`BodyObserver::end`]. The receiver's connection is then closed, or its HTTP/2
-/// stream reset, so that it cannot take the partial body for a complete one.
+/// An aborted body passes its error on after [`BodyObserver::end`]. The receiver's connection is then closed, or its
+/// HTTP/2 stream reset, so that it cannot take the partial body for a complete one.
 pub struct ObservedBody<B>
 where
     B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
@@ -86,6 +86,8 @@ where
     buffered: VecDeque<Bytes>,
     /// The data frame that may be the last one.
     held: Option<Bytes>,
+    /// False when the rest is read without a receiver, which has no further allowance.
+    has_receiver: bool,
     phase: Phase,
 }
 
@@ -101,7 +103,7 @@ enum Phase {
     Over,
 }
 
-/// What follows the data of a body.
+/// The end of a body after its data.
 enum Tail {
     Nothing,
     Trailers(HeaderMap),
@@ -141,8 +143,8 @@ where
 
     /// Reads what is available before the head is sent.
     ///
-    /// A small body is completed here, so that it is sent in one write with its head. The head of a message with an empty
-    /// body completes it, so for such a body this waits for [`BodyObserver::end`].
+    /// A small body is completed here, so that it is sent in one write with its head. The head of a message with an
+    /// empty body completes it, so for such a body this waits for [`BodyObserver::end`].
     pub async fn buffer(mut self) -> Self {
         poll_fn(|cx| {
             let mut read = 0;
@@ -171,7 +173,7 @@ where
 
     fn streaming(inner: B, observer: Option<Box<dyn BodyObserver>>, missing: Option<u64>) -> Self {
         let (buffered, held, phase) = (VecDeque::new(), None, Phase::Streaming);
-        ObservedBody { inner: Some(inner), observer, missing, buffered, held, phase }
+        ObservedBody { inner: Some(inner), observer, missing, buffered, held, has_receiver: true, phase }
     }
 
     /// Ready when the observer has finished, or has not been given an end yet.
@@ -325,8 +327,8 @@ where
     }
 }
 
-/// A body that is dropped before its end was cancelled by its receiver, unless the observer has an allowance to read the
-/// rest. An observer that is working on the end completes in the background.
+/// A body that is dropped before its end was cancelled by its receiver, unless the observer has an allowance to read
+/// the rest. An observer that is working on the end completes in the background.
 impl<B> Drop for ObservedBody<B>
 where
     B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
@@ -335,13 +337,16 @@ where
     fn drop(&mut self) {
         let runtime = tokio::runtime::Handle::try_current();
         let ending = match (self.observer.take(), std::mem::replace(&mut self.phase, Phase::Over)) {
-            (Some(observer), _) => match (observer.allowance(), self.inner.take(), &runtime) {
-                (Some(allowance), Some(inner), Ok(_)) => {
-                    let observer = Box::new(WithoutAllowance(observer));
-                    Box::pin(ObservedBody::streaming(inner, Some(observer), self.missing).read_rest(allowance))
+            (Some(observer), _) => {
+                match (observer.allowance().filter(|_| self.has_receiver), self.inner.take(), &runtime) {
+                    (Some(allowance), Some(inner), Ok(_)) => {
+                        let mut rest = ObservedBody::streaming(inner, Some(observer), self.missing);
+                        rest.has_receiver = false;
+                        Box::pin(rest.read_rest(allowance))
+                    }
+                    _ => observer.end(BodyEnd::Cancelled),
                 }
-                _ => observer.end(BodyEnd::Cancelled),
-            },
+            }
             (None, Phase::Ending(ending, _)) => ending,
             _ => return,
         };
@@ -350,23 +355,6 @@ where
             // Without a runtime the future can be polled only once.
             Err(_) => drop(ending.now_or_never()),
         }
-    }
-}
-
-/// The observer of a body whose receiver left. It has no further allowance.
-struct WithoutAllowance(Box<dyn BodyObserver>);
-
-impl BodyObserver for WithoutAllowance {
-    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.0.poll_room(cx)
-    }
-
-    fn data(&mut self, data: &Bytes) {
-        self.0.data(data);
-    }
-
-    fn end(self: Box<Self>, end: BodyEnd) -> BoxFuture<'static, ()> {
-        self.0.end(end)
     }
 }
 

@@ -11,7 +11,8 @@ use http_body::{Body, Frame, SizeHint};
 /// The result of one poll.
 pub type Step = Poll<io::Result<Frame<Bytes>>>;
 
-/// A body that yields its steps. As with hyper's bodies, `is_end_stream` becomes true after the last one if `knows_its_end`.
+/// A body that yields its steps. As with hyper's bodies, `is_end_stream` becomes true after the last one if
+/// `knows_its_end`.
 pub struct Script {
     steps: VecDeque<Step>,
     length: Option<u64>,

@@ -18,8 +18,8 @@ use crate::tunnel;
 use crate::upstream::{Dialled, H2, HTTP1};
 use harproxy_tls::authority::Alpn;
 
-/// Serves a client of the proxy port or of a `--reverse` port. TLS is accepted on both, so that a proxy URL with `https://`
-/// works.
+/// Serves a client of the proxy port or of a `--reverse` port. TLS is accepted on both, so that a proxy URL with
+/// `https://` works.
 pub(crate) async fn converse(
     client: Arc<ClientConnection>,
     kind: ConnectionKind,

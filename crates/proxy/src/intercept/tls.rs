@@ -22,7 +22,8 @@ pub(super) struct ClientHello {
 }
 
 impl ClientHello {
-    /// Reads the ClientHello. Returns `None` if there is none: the client has not seen a certificate, so no event is due.
+    /// Reads the ClientHello. Returns `None` if there is none: the client has not seen a certificate, so no event is
+    /// due.
     pub(super) async fn read(stream: ByteStream, deadline: Instant) -> Option<ClientHello> {
         let start = match timeout_at(deadline, LazyConfigAcceptor::new(Acceptor::default(), stream)).await {
             Ok(Ok(start)) => start,
@@ -38,8 +39,8 @@ impl ClientHello {
         Some(ClientHello { start, server_name, alpn })
     }
 
-    /// Completes the handshake with a certificate for `host`. Returns the stream, and true if ALPN selected HTTP/2. The error
-    /// is the reason as rustls reports it.
+    /// Completes the handshake with a certificate for `host`. Returns the stream, and true if ALPN selected HTTP/2. The
+    /// error is the reason as rustls reports it.
     pub(super) async fn answer(
         self,
         authority: &Authority,

@@ -77,8 +77,8 @@ pub struct Running {
 impl Proxy {
     /// Opens the ports and starts the threads.
     ///
-    /// The `--reverse` ports are on the address of the proxy port. With `auth` they are on loopback, because their clients
-    /// cannot send credentials.
+    /// The `--reverse` ports are on the address of the proxy port. With `auth` they are on loopback, because their
+    /// clients cannot send credentials.
     ///
     /// # Errors
     /// If an address is in use or not on this machine, or no thread can be started.
@@ -167,8 +167,8 @@ async fn listen(addr: SocketAddr) -> Result<(TcpListener, SocketAddr), BindError
     Ok((listener, bound))
 }
 
-/// Accepts connections until drained. The process's file descriptors limit their number: without a free one, new clients
-/// wait until others have left. The first such failure is logged.
+/// Accepts connections until drained. The process's file descriptors limit their number: without a free one, new
+/// clients wait until others have left. The first such failure is logged.
 async fn accept(engine: Arc<Engine>, listener: TcpListener, kind: ConnectionKind) {
     let drain = engine.stop.drain.child_token();
     let mut is_logged = false;

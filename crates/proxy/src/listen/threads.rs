@@ -1,7 +1,8 @@
-//! The serving threads: one current-thread runtime each, with a connection on one thread from its first byte to its last.
+//! The serving threads: one current-thread runtime each, with a connection on one thread from its first byte to its
+//! last.
 //!
-//! A request, its upstream connection and their timers wake no other thread. The price: blocking work on a thread delays its
-//! other connections, so it has to run elsewhere (`spawn_blocking`).
+//! A request, its upstream connection and their timers wake no other thread. The price: blocking work on a thread
+//! delays its other connections, so it has to run elsewhere (`spawn_blocking`).
 
 use std::io;
 use std::sync::Arc;

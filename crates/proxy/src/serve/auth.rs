@@ -1,4 +1,5 @@
-//! Proxy authentication: `Proxy-Authorization: Basic` (RFC 7617) names a client's session and, with `--auth`, is checked.
+//! Proxy authentication: `Proxy-Authorization: Basic` (RFC 7617) names a client's session and, with `--auth`, is
+//! checked.
 
 use std::sync::Arc;
 
@@ -45,7 +46,8 @@ pub(super) fn session(required: Option<&Credentials>, header: Option<&HeaderValu
     if right.into() { Ok(session_named(name)) } else { Err(Refusal::Unauthorized) }
 }
 
-/// Compares two texts by their digests, in a time that depends neither on where they differ nor on the length of the secret.
+/// Compares two texts by their digests, in a time that depends neither on where they differ nor on the length of the
+/// secret.
 fn is_same(given: &[u8], secret: &[u8]) -> Choice {
     Sha256::digest(given)[..].ct_eq(&Sha256::digest(secret)[..])
 }

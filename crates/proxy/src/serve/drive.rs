@@ -22,8 +22,8 @@ use crate::limits::{self, ClientTimeouts};
 use crate::stream::ByteStream;
 use harproxy_http::problem::in_words;
 
-/// Time for which a closed connection is still read. Closing it with unread bytes resets it, and the client would lose the
-/// answer: one to a refused upload, for example.
+/// Time for which a closed connection is still read. Closing it with unread bytes resets it, and the client would lose
+/// the answer: one to a refused upload, for example.
 const LINGER: Duration = Duration::from_secs(3);
 
 /// Serves HTTP/1. Returns the tunnel if the connection ends in a granted CONNECT.

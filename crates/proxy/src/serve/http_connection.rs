@@ -39,7 +39,8 @@ pub(crate) enum ConnectionKind {
 pub(crate) struct HttpConnection {
     pub(crate) client: Arc<ClientConnection>,
     kind: ConnectionKind,
-    /// The connection for handlers, with the session of the CONNECT. On the proxy port each request has its own session.
+    /// The connection for handlers, with the session of the CONNECT. On the proxy port each request has its own
+    /// session.
     connection: Connection,
     pub(crate) idle: Arc<IdleTracker>,
     /// The CONNECT that ends this connection.

@@ -1,7 +1,7 @@
 //! Tracks when a client connection is idle, for the idle and head timeouts.
 //!
-//! hyper's own head timeout also runs between requests. Here a connection may be idle for `--idle-timeout`, and a head must
-//! be complete within `--head-timeout` of its first byte.
+//! hyper's own head timeout also runs between requests. Here a connection may be idle for `--idle-timeout`, and a head
+//! must be complete within `--head-timeout` of its first byte.
 
 use std::io;
 use std::pin::Pin;
@@ -39,8 +39,8 @@ pub(crate) enum WaitingFor {
 
 /// The state of one connection, updated by its reads and its requests.
 ///
-/// Times are milliseconds since `created`. The reads and requests of a connection run in one task, over HTTP/2 in a few, so
-/// `Relaxed` is sufficient.
+/// Times are milliseconds since `created`. The reads and requests of a connection run in one task, over HTTP/2 in a
+/// few, so `Relaxed` is sufficient.
 #[derive(Debug)]
 pub(crate) struct IdleTracker {
     created: Instant,

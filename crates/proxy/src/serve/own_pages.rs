@@ -1,7 +1,7 @@
 //! The proxy's own web pages: a start page, a health check and the certificate of the CA.
 //!
-//! The pages change nothing, and other sites cannot read them: Host and Origin must name the proxy. The health check says no
-//! more than that the proxy answers, so any Host is allowed: a container knows the proxy as a service.
+//! The pages change nothing, and other sites cannot read them: Host and Origin must name the proxy. The health check
+//! says no more than that the proxy answers, so any Host is allowed: a container knows the proxy as a service.
 
 use std::net::SocketAddr;
 

@@ -16,8 +16,8 @@ pub(crate) enum Refusal {
     Unauthorized,
     /// The request target is not usable; the reason.
     InvalidTarget(String),
-    /// A request in origin form with another Host than the proxy's: a client that does not use the proxy as a proxy, or a
-    /// site whose name was rebound to this address.
+    /// A request in origin form with another Host than the proxy's: a client that does not use the proxy as a proxy, or
+    /// a site whose name was rebound to this address.
     Misdirected(SocketAddr),
     /// The proxy has no page at this path.
     UnknownPage,

@@ -44,8 +44,8 @@ fn is_number(value: &HeaderValue, number: u64) -> bool {
     parsed == Some(number) && digits.iter().all(u8::is_ascii_digit)
 }
 
-/// Closes the connection after a refused CONNECT: the client has no further use for it, and some clients read the body up to
-/// the end of the connection. After a 407 the client repeats the CONNECT on the same connection.
+/// Closes the connection after a refused CONNECT: the client has no further use for it, and some clients read the body
+/// up to the end of the connection. After a 407 the client repeats the CONNECT on the same connection.
 pub(super) fn close_after_refused_connect(response: &mut Response<Body>) {
     if !response.status().is_success() && response.status() != StatusCode::PROXY_AUTHENTICATION_REQUIRED {
         close_connection(response);

@@ -13,8 +13,8 @@ use crate::body::{Body, BoxError};
 
 /// The body of a response. The request ends when it is dropped.
 ///
-/// When a body fails, hyper discards what it has not written yet. So the error is held back until a flush: the client gets
-/// all the data before its connection is closed, or its stream reset.
+/// When a body fails, hyper discards what it has not written yet. So the error is held back until a flush: the client
+/// gets all the data before its connection is closed, or its stream reset.
 ///
 /// Over HTTP/1.1 hyper flushes when the body is pending. Over HTTP/2 it flushes only after writing something: an empty
 /// frame. A flush that was in progress began without that frame, so two are needed.

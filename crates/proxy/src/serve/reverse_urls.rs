@@ -1,8 +1,8 @@
 //! Rewrites URLs in the answers on a `--reverse` port.
 //!
 //! The client reaches the origin by another address than the origin's own. Headers that the client's software follows
-//! (Location, Link, Domain and Path of cookies, CORS) get an address that leads back to the port, as a gateway would do. The
-//! recording has the headers as the origin sent them.
+//! (Location, Link, Domain and Path of cookies, CORS) get an address that leads back to the port, as a gateway would
+//! do. The recording has the headers as the origin sent them.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -87,8 +87,8 @@ impl<'a> UrlRewriter<'a> {
         (rewritten != links).then_some(rewritten)
     }
 
-    /// The client's URL for a URL of a `--reverse` origin: of the request's own origin if possible, else of the one with the
-    /// longest base path.
+    /// The client's URL for a URL of a `--reverse` origin: of the request's own origin if possible, else of the one
+    /// with the longest base path.
     fn for_client(&self, url: &Url) -> Option<Url> {
         let all = self.ports.iter().flat_map(|port| port.1.origins.iter().map(move |origin| (port, origin)));
         let matching = all.filter_map(|(port, origin)| Some((port, origin, origin.path_below_base(url)?)));
@@ -104,8 +104,8 @@ impl<'a> UrlRewriter<'a> {
         Some(client_url)
     }
 
-    /// Rewrites a cookie that the client would refuse or never send back: for a Domain without the client's host (RFC 6265
-    /// section 5.3), or for a Path that the client does not request (section 5.4).
+    /// Rewrites a cookie that the client would refuse or never send back: for a Domain without the client's host (RFC
+    /// 6265 section 5.3), or for a Path that the client does not request (section 5.4).
     fn cookie(&self, cookie: &str) -> Option<String> {
         let (client_host, origin_host) = (self.client_url.host_str()?, self.origin_url.host_str()?);
         cookies::change_attributes(cookie, |name, value| match name {

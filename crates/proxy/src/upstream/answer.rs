@@ -10,8 +10,9 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::connection::{ConnectTimings, Http1, InUse};
+use super::connection::ConnectTimings;
 use super::pool::{IdleConnection, WeakPool};
+use super::reserve::RequestConnection;
 use super::upload::UploadHandle;
 use crate::body::BoxError;
 use crate::origin::Origin;
@@ -38,8 +39,8 @@ pub struct Answer {
     pub informational: Vec<(StatusCode, HeaderMap)>,
 }
 
-/// The body of an answer. At its end the connection goes back to the pool, before the last frame is returned: a client that
-/// sends its next request at once finds it there.
+/// The body of an answer. At its end the connection goes back to the pool, before the last frame is returned: a client
+/// that sends its next request at once finds it there.
 #[derive(Debug)]
 pub struct AnswerBody {
     inner: Incoming,
@@ -86,22 +87,16 @@ impl Body for AnswerBody {
     }
 }
 
-/// An answer's claim on its connection until the body ends. Dropped before that, it aborts the upload and closes an HTTP/1.1
-/// connection.
+/// An answer's claim on its connection until the body ends. Dropped before that, it aborts the upload and closes an
+/// HTTP/1.1 connection.
 pub(super) struct Lease {
     pub(super) upload: Option<UploadHandle>,
-    pub(super) connection: LeasedConnection,
+    /// `None` if an Upgrade took the connection.
+    pub(super) connection: Option<RequestConnection>,
+    pub(super) to: Origin,
+    pub(super) pool: WeakPool,
     /// Time limit for an upload whose answer is complete.
     pub(super) upload_timeout: Duration,
-}
-
-pub(super) enum LeasedConnection {
-    /// A whole connection, which goes back to its pool.
-    Http1 { connection: Box<Http1>, in_use: InUse, to: Origin, pool: WeakPool },
-    /// One stream.
-    Http2 { _in_use: InUse },
-    /// An Upgrade took the connection.
-    Upgraded,
 }
 
 impl Lease {
@@ -113,14 +108,12 @@ impl Lease {
             Some(upload) if !upload.is_complete() => return abort_later(upload.clone(), self.upload_timeout),
             _ => {}
         }
-        if let LeasedConnection::Http1 { connection, in_use, to, pool } =
-            std::mem::replace(&mut self.connection, LeasedConnection::Upgraded)
-        {
+        if let Some(RequestConnection::Http1(connection, in_use)) = self.connection.take() {
             drop(in_use);
-            if let Some(pool) = pool.upgrade()
+            if let Some(pool) = self.pool.upgrade()
                 && !connection.send.is_closed()
             {
-                pool.put(&to, IdleConnection::Http1(connection));
+                pool.put(&self.to, IdleConnection::Http1(connection));
             }
         }
     }

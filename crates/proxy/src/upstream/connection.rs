@@ -20,7 +20,8 @@ use harproxy_support::sync::lock;
 /// Time that a connection may take to become ready after its answer was read, before another connection is used.
 const READY_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Durations of the phases of opening a connection; `None` for phases that did not take place (a literal address, no TLS).
+/// Durations of the phases of opening a connection; `None` for phases that did not take place (a literal address, no
+/// TLS).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ConnectTimings {
     /// Name resolution.
@@ -91,8 +92,8 @@ impl Http1 {
         Ok(Http1 { send, id, remote, form, received, fresh: Some(timings), usage })
     }
 
-    /// Waits until the connection is ready for a request after its last answer was read. Returns false if it does not become
-    /// ready.
+    /// Waits until the connection is ready for a request after its last answer was read. Returns false if it does not
+    /// become ready.
     pub(super) async fn ready(&mut self) -> bool {
         if self.send.is_ready() {
             return true;

@@ -1,5 +1,6 @@
 //! Errors of the upstream side, with the codes that answers and fixtures contain.
 
+use std::error::Error;
 use std::io;
 use std::time::Duration;
 
@@ -70,14 +71,9 @@ impl UpstreamError {
     }
 
     fn has_alert(&self, alert: AlertDescription) -> bool {
-        let mut cause = std::error::Error::source(self);
-        while let Some(error) = cause {
-            if matches!(rustls_error(error), Some(rustls::Error::AlertReceived(received)) if *received == alert) {
-                return true;
-            }
-            cause = error.source();
-        }
-        false
+        let is_alert =
+            |error: &rustls::Error| matches!(error, rustls::Error::AlertReceived(received) if *received == alert);
+        causes(self).filter_map(rustls_error).any(is_alert)
     }
 
     /// The code in `_harproxy.error`: `dns`, `refused`, `connect`, `proxy`, `tls`, `reset`, `timeout`, `forbidden`,
@@ -103,8 +99,13 @@ fn through(proxy: Option<&str>) -> String {
     proxy.map(|proxy| format!(" through the upstream proxy {proxy}")).unwrap_or_default()
 }
 
+/// The chain of sources of an error, without the error itself.
+pub(super) fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(error.source(), |error| (*error).source())
+}
+
 /// The rustls error inside an I/O error, which is not its `source`.
-fn rustls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
+fn rustls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
     let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
     inner.and_then(|inner| inner.downcast_ref()).or_else(|| error.downcast_ref())
 }
@@ -115,8 +116,8 @@ pub enum SendError {
     /// The client gets an error response.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
-    /// A reused connection closed without a byte of an answer. The client's connection is closed too, so that the client
-    /// repeats the request if it is safe.
+    /// A reused connection closed without a byte of an answer. The client's connection is closed too, so that the
+    /// client repeats the request if it is safe.
     #[error("a reused connection died before it answered")]
     Stale,
 }

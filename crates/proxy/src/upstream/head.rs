@@ -1,5 +1,5 @@
-//! Makes the head of an upstream request from the client's: the same headers in the same order, hop-by-hop headers generated
-//! anew, target and Host in the form that the connection needs. Nothing is added.
+//! Makes the head of an upstream request from the client's: the same headers in the same order, hop-by-hop headers
+//! generated anew, target and Host in the form that the connection needs. Nothing is added.
 
 use ::http::header::{
     self, CONNECTION, CONTENT_LENGTH, COOKIE, Entry, HOST, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
@@ -101,8 +101,8 @@ pub(super) fn http2(parts: &Parts, to: &Origin, length: BodyLength) -> Result<Re
     Ok(request)
 }
 
-/// Returns true if the client asks for an upgrade, except to `h2c`: RFC 9113 removed it, and a recorder could not read the
-/// bytes that follow.
+/// Returns true if the client asks for an upgrade, except to `h2c`: RFC 9113 removed it, and a recorder could not read
+/// the bytes that follow.
 pub(super) fn upgrades(headers: &HeaderMap) -> bool {
     tokens(headers, &CONNECTION).any(|token| token.eq_ignore_ascii_case("upgrade"))
         && headers.get_all(UPGRADE).iter().any(passes_as_upgrade)
@@ -154,12 +154,6 @@ fn host(parts: &Parts, to: &Origin) -> Result<HeaderValue, Error> {
 }
 
 fn names_origin(host: &HeaderValue, to: &Origin) -> bool {
-    // The usual spelling, without parsing.
-    match host.as_bytes().strip_prefix(to.host.as_bytes()) {
-        Some([]) if to.port == to.scheme.default_port() => return true,
-        Some([b':', port @ ..]) if is_port(port, to.port) => return true,
-        _ => {}
-    }
     let Some(authority) = host.to_str().ok().and_then(|host| host.parse::<Authority>().ok()) else {
         return false;
     };
@@ -167,11 +161,6 @@ fn names_origin(host: &HeaderValue, to: &Origin) -> bool {
     !authority.as_str().contains('@')
         && name.eq_ignore_ascii_case(&to.host)
         && authority.port_u16().unwrap_or(to.scheme.default_port()) == to.port
-}
-
-fn is_port(digits: &[u8], port: u16) -> bool {
-    digits.iter().all(u8::is_ascii_digit)
-        && std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok()) == Some(port)
 }
 
 /// The Connection header for upstream: it lists TE and Upgrade (RFC 9110 sections 7.8, 10.1.4).

@@ -1,8 +1,8 @@
 //! Connections to origins: name resolution, upstream proxies, `--map`, TLS, pools, sending.
 //!
 //! HTTP/1.1 connections belong to the client connection that opened them. HTTP/2 connections are shared by client
-//! connections with equal credentials; each has only as many streams as its flow-control window can hold, so that one slow
-//! client cannot stall the others. A request is never sent twice.
+//! connections with equal credentials; each has only as many streams as its flow-control window can hold, so that one
+//! slow client cannot stall the others. A request is never sent twice.
 //!
 //! ```text
 //! send ─ reserve ─ pool       which connection, with which headers, retry
@@ -103,9 +103,11 @@ impl Upstream {
         self.shared.is_live(pool.session(), to)
     }
 
-    /// Dials for a CONNECT that is going to be intercepted, so that the client can be offered the protocols of upstream.
+    /// Dials for a CONNECT that is going to be intercepted, so that the client can be offered the protocols of
+    /// upstream.
     ///
-    /// Returns `None` if a shared connection exists, or if the dial fails: then the first request inside gets the error.
+    /// Returns `None` if a shared connection exists, or if the dial fails: then the first request inside gets the
+    /// error.
     pub async fn dial_for_intercept(&self, pool: &ClientPool, to: &Origin) -> Option<Dialled> {
         if self.has_shared(pool, to) {
             return None;
@@ -115,8 +117,8 @@ impl Upstream {
 
     /// Completes TLS on a dialled connection, or on a new one, and returns the protocol to offer to the client.
     ///
-    /// Upstream is offered what the client offered, of h2 and http/1.1. The connection is kept for the next requests: of
-    /// this client connection, over HTTP/2 of its session. An error is kept too, as the answer to the first request.
+    /// Upstream is offered what the client offered, of h2 and http/1.1. The connection is kept for the next requests:
+    /// of this client connection, over HTTP/2 of its session. An error is kept too, as the answer to the first request.
     pub async fn negotiate(
         &self,
         pool: &ClientPool,

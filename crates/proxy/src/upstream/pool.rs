@@ -164,7 +164,8 @@ impl SharedPool {
     }
 }
 
-/// The HTTP/2 connections of one session to one origin. A second one is opened when the first has its maximum of streams.
+/// The HTTP/2 connections of one session to one origin. A second one is opened when the first has its maximum of
+/// streams.
 #[derive(Default)]
 pub(super) struct Slot {
     live: Mutex<Vec<Http2>>,

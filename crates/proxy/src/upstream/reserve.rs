@@ -40,7 +40,10 @@ pub(super) struct Requirements {
 pub(super) enum RequestConnection {
     Http1(Box<Http1>, InUse),
     /// A stream of a shared connection.
-    Http2(Http2, InUse),
+    Http2 {
+        connection: Http2,
+        _in_use: InUse,
+    },
 }
 
 impl RequestConnection {
@@ -52,7 +55,7 @@ impl RequestConnection {
     pub(super) fn take_fresh(&mut self) -> Option<ConnectTimings> {
         match self {
             RequestConnection::Http1(connection, _) => connection.fresh.take(),
-            RequestConnection::Http2(connection, _) => connection.take_fresh(),
+            RequestConnection::Http2 { connection, .. } => connection.take_fresh(),
         }
     }
 
@@ -60,7 +63,7 @@ impl RequestConnection {
     pub(super) fn id_and_remote(&self) -> (u64, Option<SocketAddr>) {
         match self {
             RequestConnection::Http1(connection, _) => (connection.id, connection.remote),
-            RequestConnection::Http2(connection, _) => (connection.id, connection.remote),
+            RequestConnection::Http2 { connection, .. } => (connection.id, connection.remote),
         }
     }
 
@@ -68,7 +71,7 @@ impl RequestConnection {
     pub(super) fn received(&self) -> Option<u64> {
         match self {
             RequestConnection::Http1(connection, _) => Some(connection.received.load(Ordering::Relaxed)),
-            RequestConnection::Http2(..) => None,
+            RequestConnection::Http2 { .. } => None,
         }
     }
 
@@ -79,14 +82,14 @@ impl RequestConnection {
     ) -> BoxFuture<'static, Result<Response<Incoming>, TrySendError<Request<Upload>>>> {
         match self {
             RequestConnection::Http1(connection, _) => Box::pin(connection.send.try_send_request(request)),
-            RequestConnection::Http2(connection, _) => Box::pin(connection.send.try_send_request(request)),
+            RequestConnection::Http2 { connection, .. } => Box::pin(connection.send.try_send_request(request)),
         }
     }
 }
 
 impl Upstream {
-    /// Returns the connection for a request, and how long the request waited for it. Opening a connection does not count
-    /// as waiting.
+    /// Returns the connection for a request, and how long the request waited for it. Opening a connection does not
+    /// count as waiting.
     pub(super) async fn reserve(
         &self,
         pool: &ClientPool,
@@ -94,28 +97,43 @@ impl Upstream {
         requirements: Requirements,
     ) -> Result<(RequestConnection, Duration), UpstreamError> {
         let started = Instant::now();
-        if requirements.http2 || pool.offers_only(to, H2) {
-            return self.reserve_http2(pool, to, started).await;
+        let wants_http2 = requirements.http2 || pool.offers_only(to, H2);
+        let slot = wants_http2.then(|| self.shared.slot(pool.session(), to));
+        let shared =
+            || slot.as_ref()?.take().map(|(connection, _in_use)| RequestConnection::Http2 { connection, _in_use });
+        if let Some(connection) = shared() {
+            return Ok((connection, started.elapsed()));
         }
-        let dialled = match self.take_idle(pool, to, requirements.to_origin).await {
-            Some(IdleConnection::Http1(connection)) => {
-                return Ok((RequestConnection::http1(connection), started.elapsed()));
+        let _opening = match &slot {
+            Some(slot) => {
+                let opening = timeout(self.timeouts.connect, slot.opening.lock()).await;
+                Some(opening.map_err(|_| self.timed_out(Step::Connect, to))?)
             }
-            Some(IdleConnection::Dialled(dialled)) => Some(*dialled),
             None => None,
         };
+        // Another request may have opened one meanwhile.
+        if let Some(connection) = shared() {
+            return Ok((connection, started.elapsed()));
+        }
+        let to_origin = wants_http2 || requirements.to_origin;
+        let idle = self.take_idle(pool, to, to_origin).await;
         let blocked = started.elapsed();
-        let dialled = match dialled {
-            Some(dialled) => dialled,
-            None if requirements.to_origin || to.scheme == Scheme::Https => self.open(to, Purpose::Bytes).await?,
+        let dialled = match idle {
+            Some(IdleConnection::Http1(connection)) => return Ok((RequestConnection::http1(connection), blocked)),
+            Some(IdleConnection::Dialled(dialled)) => *dialled,
+            None if to_origin || to.scheme == Scheme::Https => self.open(to, Purpose::Bytes).await?,
             None => self.open(to, Purpose::Requests).await?,
         };
-        let mut offer = pool.offered(to).unwrap_or_else(|| vec![HTTP1.to_vec()]);
-        offer.retain(|protocol| protocol == HTTP1);
+        let mut offer = pool.offered(to).unwrap_or_else(|| vec![H2.to_vec(), HTTP1.to_vec()]);
+        offer.retain(|protocol| wants_http2 || protocol == HTTP1);
         let (dialled, http2) = self.agree(pool, to, dialled, &offer).await?;
-        let connection = match http2 {
-            true => self.stream_on(pool, to, dialled).await?,
-            false => RequestConnection::http1(self.start_http1(pool, dialled).await?),
+        // Without TLS there is no ALPN: the client used prior knowledge (RFC 9113 section 3.3).
+        let connection = if http2 || wants_http2 && to.scheme == Scheme::Http {
+            let connection = self.start_http2(pool, to, dialled).await?;
+            let _in_use = connection.usage.begin();
+            RequestConnection::Http2 { connection, _in_use }
+        } else {
+            RequestConnection::http1(self.start_http1(pool, dialled).await?)
         };
         Ok((connection, blocked))
     }
@@ -132,46 +150,6 @@ impl Upstream {
                 dialled @ IdleConnection::Dialled(_) => return Some(dialled),
             }
         }
-    }
-
-    /// Reserves a stream on a shared HTTP/2 connection; on an HTTP/1.1 connection if upstream does not support HTTP/2.
-    async fn reserve_http2(
-        &self,
-        pool: &ClientPool,
-        to: &Origin,
-        started: Instant,
-    ) -> Result<(RequestConnection, Duration), UpstreamError> {
-        let slot = self.shared.slot(pool.session(), to);
-        let shared = || slot.take().map(|(connection, in_use)| RequestConnection::Http2(connection, in_use));
-        if let Some(connection) = shared() {
-            return Ok((connection, started.elapsed()));
-        }
-        let _opening =
-            timeout(self.timeouts.connect, slot.opening.lock()).await.map_err(|_| self.timed_out(Step::Connect, to))?;
-        if let Some(connection) = shared() {
-            return Ok((connection, started.elapsed()));
-        }
-        let dialled = match self.take_idle(pool, to, true).await {
-            Some(IdleConnection::Http1(connection)) => {
-                return Ok((RequestConnection::http1(connection), started.elapsed()));
-            }
-            Some(IdleConnection::Dialled(dialled)) => Some(*dialled),
-            None => None,
-        };
-        let blocked = started.elapsed();
-        let dialled = match dialled {
-            Some(dialled) => dialled,
-            None => self.open(to, Purpose::Bytes).await?,
-        };
-        let offer = pool.offered(to).unwrap_or_else(|| vec![H2.to_vec(), HTTP1.to_vec()]);
-        let (dialled, http2) = self.agree(pool, to, dialled, &offer).await?;
-        // Without TLS there is no ALPN: the client used prior knowledge (RFC 9113 section 3.3).
-        let connection = if http2 || to.scheme == Scheme::Http {
-            self.stream_on(pool, to, dialled).await?
-        } else {
-            RequestConnection::http1(self.start_http1(pool, dialled).await?)
-        };
-        Ok((connection, blocked))
     }
 
     /// Opens a connection within the time limit.
@@ -254,17 +232,6 @@ impl Upstream {
         };
         let started = Http1::start(dialled, self.timeouts.idle, forget).await;
         started.map(Box::new).map_err(|error| UpstreamError::Broken { to, source: error.into() })
-    }
-
-    async fn stream_on(
-        &self,
-        pool: &ClientPool,
-        to: &Origin,
-        dialled: Dialled,
-    ) -> Result<RequestConnection, UpstreamError> {
-        let connection = self.start_http2(pool, to, dialled).await?;
-        let in_use = connection.usage.begin();
-        Ok(RequestConnection::Http2(connection, in_use))
     }
 
     pub(super) async fn start_http2(

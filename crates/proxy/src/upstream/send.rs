@@ -11,8 +11,8 @@ use http_body::Body as HttpBody;
 use hyper::client::conn::TrySendError;
 
 use super::Upstream;
-use super::answer::{Answer, AnswerBody, Lease, LeasedConnection};
-use super::error::{SendError, UpstreamError};
+use super::answer::{Answer, AnswerBody, Lease};
+use super::error::{SendError, UpstreamError, causes};
 use super::head::{self, BodyLength};
 use super::pool::ClientPool;
 use super::reserve::{RequestConnection, Requirements};
@@ -34,10 +34,10 @@ impl Upstream {
     /// stream.
     ///
     /// The request's URI is absolute and `to` is its origin. Hop-by-hop headers are removed and generated anew, except
-    /// `TE: trailers` and, over HTTP/1.1, an Upgrade. A 101 answer then carries the connection: use `hyper::upgrade::on`
-    /// on the answer, and on the request before it is sent. Other headers keep their order and, between two HTTP/1.1
-    /// connections, their case. Nothing is added. The request goes upstream in its own HTTP version if upstream supports
-    /// it.
+    /// `TE: trailers` and, over HTTP/1.1, an Upgrade. A 101 answer then carries the connection: use
+    /// `hyper::upgrade::on` on the answer, and on the request before it is sent. Other headers keep their order and,
+    /// between two HTTP/1.1 connections, their case. Nothing is added. The request goes upstream in its own HTTP
+    /// version if upstream supports it.
     ///
     /// With `Expect: 100-continue` the body is not polled before upstream's 100, a final answer, or one second. On a
     /// final answer the body is dropped and the connection is closed.
@@ -78,7 +78,7 @@ impl Upstream {
             RequestConnection::Http1(connection, _) => {
                 head::http1(&outgoing.parts, to, &connection.form, outgoing.length)
             }
-            RequestConnection::Http2(..) => head::http2(&outgoing.parts, to, outgoing.length),
+            RequestConnection::Http2 { .. } => head::http2(&outgoing.parts, to, outgoing.length),
         };
         let head = head.map_err(|source| UpstreamError::Request { to: to.clone(), source })?;
         let (expects, upgrades) = (expects_continue(head.headers()), head.headers().contains_key(UPGRADE));
@@ -102,7 +102,7 @@ impl Upstream {
             Ok(response) => response,
             Err(error) => {
                 let failure = Failure::of(error, &connection, received);
-                if let RequestConnection::Http2(connection, _) = &connection
+                if let RequestConnection::Http2 { connection, .. } = &connection
                     && failure.unseen
                 {
                     // It accepts no more requests, although hyper still reports it as open.
@@ -120,14 +120,13 @@ impl Upstream {
             upload.set_answered();
         }
         let (id, remote) = connection.id_and_remote();
-        let leased = match connection {
-            _ if is_upgrade => LeasedConnection::Upgraded,
-            RequestConnection::Http1(connection, in_use) => {
-                LeasedConnection::Http1 { connection, in_use, to: to.clone(), pool: pool.downgrade() }
-            }
-            RequestConnection::Http2(_, in_use) => LeasedConnection::Http2 { _in_use: in_use },
+        let lease = Lease {
+            upload: upload_handle,
+            connection: (!is_upgrade).then_some(connection),
+            to: to.clone(),
+            pool: pool.downgrade(),
+            upload_timeout: self.timeouts.idle,
         };
-        let lease = Lease { upload: upload_handle, connection: leased, upload_timeout: self.timeouts.idle };
         Ok(Attempt::Answered(Box::new(Answer {
             response: response.map(|body| AnswerBody::new(body, lease)),
             connection: id,
@@ -219,7 +218,7 @@ impl Failure {
             unseen: is_unwritten || h2.is_some_and(never_processed),
             silent: match connection {
                 RequestConnection::Http1(..) => connection.received() == received_before,
-                RequestConnection::Http2(..) => h2.is_none_or(|h2| !h2.is_reset()),
+                RequestConnection::Http2 { .. } => h2.is_none_or(|h2| !h2.is_reset()),
             },
             error,
         }
@@ -246,22 +245,16 @@ impl Failure {
     }
 }
 
-/// Returns true if upstream did not process the stream (RFC 9113 section 8.7): it refused the stream, or its GOAWAY names an
-/// earlier stream as the last. (If the connection then ends, h2 reports another error for streams up to the last one.)
+/// Returns true if upstream did not process the stream (RFC 9113 section 8.7): it refused the stream, or its GOAWAY
+/// names an earlier stream as the last. (If the connection then ends, h2 reports another error for streams up to the
+/// last one.)
 fn never_processed(error: &h2::Error) -> bool {
     error.is_remote()
         && (error.is_go_away() || (error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM)))
 }
 
 fn find_h2(error: &hyper::Error) -> Option<&h2::Error> {
-    let mut source = std::error::Error::source(error);
-    while let Some(error) = source {
-        if let Some(h2) = error.downcast_ref::<h2::Error>() {
-            return Some(h2);
-        }
-        source = error.source();
-    }
-    None
+    causes(error).find_map(|cause| cause.downcast_ref())
 }
 
 fn expects_continue(headers: &HeaderMap) -> bool {

@@ -63,8 +63,8 @@ pub(super) async fn connect(addrs: Vec<SocketAddr>) -> io::Result<TcpStream> {
 pub(super) struct LoopbackAddr(SocketAddr);
 
 impl LoopbackAddr {
-    /// The addresses of a loopback host: a literal address, or `localhost` and names below it, which are not looked up (RFC
-    /// 6761 section 6.3). A trailing dot is allowed.
+    /// The addresses of a loopback host: a literal address, or `localhost` and names below it, which are not looked up
+    /// (RFC 6761 section 6.3). A trailing dot is allowed.
     pub(super) fn of(host: &str, port: u16) -> Option<Vec<LoopbackAddr>> {
         if let Ok(ip) = host.parse::<IpAddr>() {
             return LoopbackAddr::new(SocketAddr::new(ip, port)).map(|addr| vec![addr]);

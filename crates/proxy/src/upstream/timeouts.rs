@@ -16,8 +16,8 @@ pub struct Timeouts {
     pub connect: Duration,
     /// `--idle-timeout`: for an idle connection.
     pub idle: Duration,
-    /// `--answer-timeout`: for the head of an answer, from the time at which upstream last read a part of the request. Time
-    /// in which upstream waits for the client does not count.
+    /// `--answer-timeout`: for the head of an answer, from the time at which upstream last read a part of the request.
+    /// Time in which upstream waits for the client does not count.
     pub answer: Duration,
 }
 

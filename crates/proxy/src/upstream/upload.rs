@@ -1,5 +1,5 @@
-//! The body of a request on its way upstream. It can wait for `100 Continue`, be reclaimed while nothing was sent, and be
-//! aborted.
+//! The body of a request on its way upstream. It can wait for `100 Continue`, be reclaimed while nothing was sent, and
+//! be aborted.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -51,8 +51,8 @@ enum Gate {
     Open,
     /// Closed until upstream sends 100, or the timer fires.
     WaitsForContinue(Pin<Box<Sleep>>),
-    /// Upstream answered without 100. hyper must not see an error before the body of the answer ends: it closes a connection
-    /// on which a body fails.
+    /// Upstream answered without 100. hyper must not see an error before the body of the answer ends: it closes a
+    /// connection on which a body fails.
     Abandoned,
     Aborted,
 }

@@ -21,7 +21,7 @@ use super::plan::UpstreamProxy;
 use super::tcp;
 
 use crate::body::BoxError;
-use crate::origin::{Origin, Scheme};
+use crate::origin::{Origin, Scheme, with_port};
 use crate::own_address::is_own_host;
 use crate::stream::{ByteStream, Io};
 use harproxy_tls::upstream::Trust;
@@ -198,10 +198,10 @@ impl ProxyServer {
         tunnel.map_err(|error| self.failed(to, error))
     }
 
-    /// CONNECT with hyper, which returns the bytes after the head of the answer. hyper-util's `Tunnel` drops them, and so the
-    /// greeting of a server that speaks first.
+    /// CONNECT with hyper, which returns the bytes after the head of the answer. hyper-util's `Tunnel` drops them, and
+    /// so the greeting of a server that speaks first.
     async fn http_tunnel(&self, to: &Origin, io: Box<dyn Io>) -> Result<ByteStream, TunnelError> {
-        let authority = with_port(&to.host, to.port);
+        let authority = to.host_and_port();
         let target = || TunnelError::Target(authority.clone());
         let mut request = Request::connect(authority.as_str()).body(Empty::<Bytes>::new()).map_err(|_| target())?;
         request.headers_mut().insert(HOST, authority.parse().map_err(|_| target())?);
@@ -224,8 +224,7 @@ impl ProxyServer {
 
     /// SOCKS5 with hyper-util. The proxy resolves the name, which is often known only behind it.
     async fn socks_tunnel(&self, to: &Origin, io: Box<dyn Io>) -> Result<ByteStream, TunnelError> {
-        let target =
-            Uri::builder().scheme(to.scheme.as_str()).authority(with_port(&to.host, to.port)).path_and_query("/");
+        let target = Uri::builder().scheme(to.scheme.as_str()).authority(to.host_and_port()).path_and_query("/");
         let target = target.build().map_err(|_| TunnelError::Target(to.to_string()))?;
         let mut socks =
             SocksV5::new(self.intercept.uri().clone(), OpenConnector(Some(ByteStream::new(io).byte_at_a_time(true))));
@@ -241,13 +240,8 @@ impl ProxyServer {
     }
 }
 
-/// `host:port`, an IPv6 address in brackets.
-pub(super) fn with_port(host: &str, port: u16) -> String {
-    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
-}
-
-/// The name that a certificate is verified for, and that SNI has unless it is an address. The final dot of an absolute name
-/// belongs to neither (RFC 6066 section 3).
+/// The name that a certificate is verified for, and that SNI has unless it is an address. The final dot of an absolute
+/// name belongs to neither (RFC 6066 section 3).
 pub(super) fn server_name(host: &str) -> io::Result<ServerName<'static>> {
     ServerName::try_from(host.strip_suffix('.').unwrap_or(host).to_owned())
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))

@@ -113,7 +113,8 @@ impl TestClient {
         self.upstream.negotiate(&self.pool, &self.to, &alpn, None).await
     }
 
-    /// Sends bytes as an HTTP/1.1 client and returns the bytes that it receives, through hyper on both sides as in the engine.
+    /// Sends bytes as an HTTP/1.1 client and returns the bytes that it receives, through hyper on both sides as in the
+    /// engine.
     async fn through(&self, sent: &str) -> String {
         let (mut client, server) = tokio::io::duplex(1 << 20);
         let (upstream, pool, to) = (self.upstream.clone(), self.pool.clone(), self.to.clone());
