@@ -70,7 +70,7 @@ fn good() -> Origin {
 
 /// Records `api.test`, which answers, and `deaf.test`. No other host is in scope.
 fn record(sandbox: &Sandbox, origin: &Origin, more: &[String]) -> Server {
-    let args = ["record", "-o", "hars/api.har", "-g", "{http,https}://{api,unresponsive}.test/**"].map(String::from);
+    let args = ["record", "-o", "hars/api.har", "-g", "{http,https}://{api,deaf}.test/**"].map(String::from);
     sandbox.start(args.into_iter().chain(origin.args()).chain(more.iter().cloned()))
 }
 

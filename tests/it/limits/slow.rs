@@ -30,7 +30,7 @@ fn slow_heads_and_handshakes_are_closed() {
     for _ in 0..50 {
         let mut raw = replay.raw();
         raw.send("CONNECT api.test:443 HTTP/1.1\r\n\r\n");
-        raw.answer();
+        raw.head();
         // The first bytes of a ClientHello.
         raw.send([0x16, 3, 1, 2, 0, 1]);
         slow.push(raw);
@@ -198,7 +198,7 @@ fn half_closed_connections_end_and_half_closed_tunnels_continue() {
     });
     let mut tunnel = replay.raw();
     tunnel.send(format!("CONNECT {addr} HTTP/1.1\r\n\r\n"));
-    tunnel.answer();
+    tunnel.head();
     tunnel.send("\x01all of it");
     tunnel.finish();
     assert_eq!(tunnel.rest(), b"\x01all of it");
