@@ -7,7 +7,7 @@ use clap::Command;
 use harproxy::cli::args::Cli;
 use harproxy::cli::config::Config;
 
-use super::support::{is_told, redacted};
+use super::support::{check_message, redacted};
 
 /// The bytes are a configuration.
 pub fn check(data: &[u8]) {
@@ -19,7 +19,7 @@ pub fn check(data: &[u8]) {
     let config = match Config::load(Some(&path), || grammar) {
         Ok(config) => config,
         Err(error) => {
-            is_told(&error);
+            check_message(&error);
             assert!(error.to_string().contains("harproxy.toml"), "where? {error}");
             return;
         }

@@ -124,7 +124,7 @@ mod past {
     }
 
     /// The addresses to which CMD is reported to connect past the proxy.
-    fn past(stage: &CliSandbox, options: &[&str], script: &str) -> Value {
+    fn bypass_addresses(stage: &CliSandbox, options: &[&str], script: &str) -> Value {
         let told = diagnosis(&doctor(stage, &[&["--json"], options].concat(), script).expect(1));
         told["past"].as_array().unwrap().iter().map(|past| past["address"].clone()).collect()
     }
@@ -136,7 +136,7 @@ mod past {
         let both =
             format!("curl -s -m 1 --noproxy '*' --parallel http://{}/ http://{}/; true", origin.addr, other.addr);
         let accused = json!([other.addr.to_string()]);
-        assert_eq!(past(&stage, &["--bypass", &origin.addr.to_string()], &both), accused);
+        assert_eq!(bypass_addresses(&stage, &["--bypass", &origin.addr.to_string()], &both), accused);
         let server = format!(
             "import socket\n\
              s = socket.create_server(('127.0.0.1', 0))\n\
@@ -146,7 +146,7 @@ mod past {
              o.recv(1)",
             other.addr.port()
         );
-        assert_eq!(past(&stage, &[], &format!("python3 -c \"{server}\" 2>/dev/null; true")), accused);
+        assert_eq!(bypass_addresses(&stage, &[], &format!("python3 -c \"{server}\" 2>/dev/null; true")), accused);
         let ask =
             format!("curl -sS https://api.test/api/text; curl -s -m 1 --noproxy '*' http://{}/; true", origin.addr);
         doctor(&stage, &["--bypass", &origin.addr.to_string()], &ask).expect(0).says("✓ doctor");

@@ -292,7 +292,7 @@ fn connect_is_refused_when_the_tunnel_fails() {
 fn response_that_upstream_breaks_off_is_truncated_for_client_and_entry() {
     let sandbox = Sandbox::new();
     let origin =
-        RawOrigin::saying("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 100\r\n\r\nonly this");
+        RawOrigin::answering("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 100\r\n\r\nonly this");
     let rig = setup(&sandbox).map("api.test", origin.addr, origin.addr).start(&sandbox).unwrap();
     rig.client(Proto::H1).try_send(TestRequest::new("GET", "http://api.test/api/cut")).unwrap_err();
     rig.finish(CmdEnd::Clean);

@@ -34,7 +34,7 @@ fn recording_names_unreachable_upstreams_with_a_hint() {
 #[test]
 fn recording_names_truncated_responses() {
     let sandbox = Sandbox::new();
-    let origin = RawOrigin::saying("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this");
+    let origin = RawOrigin::answering("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this");
     let recorder = sandbox.start(["record", "-o", "hars/api.har", "--map", &format!("api.test:80={}", origin.addr)]);
     let client = recorder.client(Proto::H1);
     let _ = client.try_send(crate::support::client::TestRequest::new("GET", "http://api.test/api/cut"));
@@ -47,7 +47,7 @@ fn full_disk_while_recording_is_status_3() {
     let sandbox = Sandbox::new();
     let long = vec![b'x'; 2 << 20];
     let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", long.len());
-    let origin = RawOrigin::saying([head.as_bytes(), &long].concat());
+    let origin = RawOrigin::answering([head.as_bytes(), &long].concat());
     let map = format!("api.test:80={}", origin.addr);
     let harproxy = sandbox.command(["--version"]).get_program().to_owned();
     // Files are limited to 1 MiB, so the journal cannot be completed.
@@ -84,7 +84,7 @@ fn git_add_hint_of_an_archive_omits_a_folder_of_the_same_name() {
 fn empty_reason_phrase_is_replayed_empty() {
     let sandbox = Sandbox::new();
     for line in ["HTTP/1.1 200 \r\n", "HTTP/1.1 599 \r\n", "HTTP/1.1 404 Nope\r\n"] {
-        let origin = RawOrigin::saying(format!("{line}Content-Length: 2\r\nConnection: close\r\n\r\nok"));
+        let origin = RawOrigin::answering(format!("{line}Content-Length: 2\r\nConnection: close\r\n\r\nok"));
         let map = format!("api.test:80={}", origin.addr);
         let recorder =
             sandbox.start(["record", "-o", "hars/api.har", "--update", "replace", "--map", &map, "-g", "**/api/**"]);

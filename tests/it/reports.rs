@@ -186,7 +186,7 @@ fn unwritable_report_is_a_finding_in_the_others() {
 }
 
 /// A replay of CMD with these environment variables.
-fn in_ci(stage: &CliSandbox, options: &[&str], cmd: &[&str], variables: &[(&str, &str)]) -> Output {
+fn replay_in_ci(stage: &CliSandbox, options: &[&str], cmd: &[&str], variables: &[(&str, &str)]) -> Output {
     let mut command = stage.sandbox.command(stage.args("replay", options, cmd));
     finish(command.envs(variables.iter().copied()).output().unwrap())
 }
@@ -199,7 +199,7 @@ fn github_gets_annotations_with_lines_and_an_appended_summary() {
     let root = stage.sandbox.path().canonicalize().unwrap();
     let github =
         [("GITHUB_ACTIONS", "true"), ("GITHUB_WORKSPACE", root.to_str().unwrap()), ("GITHUB_STEP_SUMMARY", summary)];
-    let said = in_ci(&stage, &["./hars/api.har"], MIXED, &github).expect(1);
+    let said = replay_in_ci(&stage, &["./hars/api.har"], MIXED, &github).expect(1);
     assert_eq!(said.stdout, "", "standard output is CMD's");
     let errors: Vec<&str> = said.stderr.lines().filter(|line| line.starts_with("::error ")).collect();
     let [miss, out_of_scope] = errors[..] else { panic!("{}", said.stderr) };
@@ -212,10 +212,10 @@ fn github_gets_annotations_with_lines_and_an_appended_summary() {
     assert!(said.stderr.contains("::warning file=hars/api.har,line="), "the unused entry: {}", said.stderr);
     let told = stage.sandbox.read("summary.md");
     assert!(told.starts_with("before\n### ❌ replay failed"), "{told}");
-    in_ci(&stage, &[], CURL, &github).expect(0);
+    replay_in_ci(&stage, &[], CURL, &github).expect(0);
     assert!(stage.sandbox.read("summary.md").contains("### ✅ replay passed"), "one after the other");
 
-    let json = in_ci(&stage, &["--log-format", "json"], MIXED, &github).expect(1);
+    let json = replay_in_ci(&stage, &["--log-format", "json"], MIXED, &github).expect(1);
     for line in json.stderr.lines() {
         serde_json::from_str::<Value>(line).unwrap_or_else(|_| panic!("one object a line: {line}"));
     }
@@ -225,15 +225,15 @@ fn github_gets_annotations_with_lines_and_an_appended_summary() {
 fn unwritable_summary_is_a_warning() {
     let stage = recorded();
     let nowhere = [("GITHUB_ACTIONS", "true"), ("GITHUB_STEP_SUMMARY", "none/summary.md")];
-    in_ci(&stage, &[], CURL, &nowhere)
+    replay_in_ci(&stage, &[], CURL, &nowhere)
         .expect(0)
         .says("warning: the summary of this step cannot be added to none/summary.md");
     stage.sandbox.write("full.md", "x".repeat(1024 * 1024 - 10));
     let full = [("GITHUB_ACTIONS", "true"), ("GITHUB_STEP_SUMMARY", "full.md")];
-    in_ci(&stage, &[], CURL, &full).expect(0).says("full.md");
+    replay_in_ci(&stage, &[], CURL, &full).expect(0).says("full.md");
     assert_eq!(stage.sandbox.read("full.md").len(), 1024 * 1024 - 10);
     stage.sandbox.write("gl-code-quality-report.json/in-the-way", "");
-    in_ci(&stage, &[], CURL, &[("GITLAB_CI", "true")]).expect(0).says("warning: the code quality");
+    replay_in_ci(&stage, &[], CURL, &[("GITLAB_CI", "true")]).expect(0).says("warning: the code quality");
 }
 
 #[test]
@@ -242,7 +242,7 @@ fn gitlab_gets_code_quality_with_stable_fingerprints() {
     let root = stage.sandbox.path().canonicalize().unwrap();
     let gitlab = [("GITLAB_CI", "true"), ("CI_PROJECT_DIR", root.parent().unwrap().to_str().unwrap())];
     let issues = || -> Vec<Value> {
-        in_ci(&stage, &[], MIXED, &gitlab).expect(1);
+        replay_in_ci(&stage, &[], MIXED, &gitlab).expect(1);
         stage.sandbox.har("gl-code-quality-report.json").as_array().unwrap().clone()
     };
     let (first, second) = (issues(), issues());
@@ -254,14 +254,14 @@ fn gitlab_gets_code_quality_with_stable_fingerprints() {
     assert_eq!(miss["severity"], "critical");
     let prints: BTreeSet<&str> = first.iter().map(|issue| issue["fingerprint"].as_str().unwrap()).collect();
     assert_eq!(prints.len(), first.len());
-    in_ci(&stage, &[], CURL, &[]).expect(0);
+    replay_in_ci(&stage, &[], CURL, &[]).expect(0);
     std::fs::remove_file(stage.sandbox.join("gl-code-quality-report.json")).unwrap();
-    in_ci(&stage, &[], CURL, &[("GITLAB_CI", "false")]).expect(0);
+    replay_in_ci(&stage, &[], CURL, &[("GITLAB_CI", "false")]).expect(0);
     assert!(!stage.sandbox.join("gl-code-quality-report.json").exists());
 }
 
 /// Writes a report for each shard. Each shard requests some paths.
-fn sharded(stage: &CliSandbox, shards: &[&str]) {
+fn write_shard_reports(stage: &CliSandbox, shards: &[&str]) {
     for (n, paths) in shards.iter().enumerate() {
         let report = format!("shards/{n}.json");
         let script = format!("for path in {paths}; do curl -sS -o /dev/null https://api.test/api/$path; done");
@@ -272,7 +272,7 @@ fn sharded(stage: &CliSandbox, shards: &[&str]) {
 #[test]
 fn combined_shards_list_entries_that_no_shard_used() {
     let stage = recorded();
-    sharded(&stage, &["json", "text", ""]);
+    write_shard_reports(&stage, &["json", "text", ""]);
     let combine = |more: &[&str]| {
         let shards = ["report", "--combine", "shards/0.json", "shards/1.json", "shards/2.json"];
         stage.sandbox.run(shards.iter().chain(more))
@@ -302,7 +302,7 @@ fn combined_shards_list_entries_that_no_shard_used() {
 #[test]
 fn failed_shard_fails_the_combined_report_and_is_named() {
     let stage = recorded();
-    sharded(&stage, &["json"]);
+    write_shard_reports(&stage, &["json"]);
     stage
         .replay(&["--report", "shards/red.json"], &["sh", "-c", "curl -sS https://api.test/api/text; exit 7"])
         .expect(7);
@@ -349,7 +349,7 @@ fn unwritable_report_changes_status_0_or_1_to_3() {
     stage.replay(&report, &["sh", "-c", "exit 1"]).expect(1);
     stage.replay(&report, &["sh", "-c", "exit 7"]).expect(7);
 
-    sharded(&stage, &["json", "other"]);
+    write_shard_reports(&stage, &["json", "other"]);
     stage.replay(&["--report", "shards/red.json"], &["sh", "-c", "exit 1"]).expect(1);
     for shard in ["shards/0.json", "shards/1.json", "shards/red.json"] {
         stage.sandbox.run(["report", "--combine", shard, "--report", "file/all.json"]).expect(3);

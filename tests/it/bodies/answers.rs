@@ -1,6 +1,6 @@
 //! Answers without a body, with a range of one, and with trailers.
 
-use super::{get, missed, page, raw, record, replay, served};
+use super::{assert_served, explained_miss, get, page, record, replay, send_raw};
 use crate::support::client::{Client, Proto, TestRequest};
 use crate::support::origin::{Origin, OriginRequest, OriginResponse};
 use crate::support::sandbox::Sandbox;
@@ -55,7 +55,7 @@ fn ranges_and_304_answer_only_matching_requests() {
         let (server, client) = replay(&sandbox, &["hars/api.har"], proto);
         for (ask, live) in asks.iter().zip(live) {
             let got = client.send(ask.clone());
-            served(&got);
+            assert_served(&got);
             assert_eq!(got.unmarked(), live.unmarked(), "{ask:?}");
         }
         let got = client.send(ask(Some("bytes=10-14"), None, None));
@@ -70,9 +70,9 @@ fn recorded_range_does_not_answer_another_range() {
     let part = get("/api/ranges").header("range", "bytes=0-4");
     record(&sandbox, Origin::answering(ranges), "hars/api.har", &[], Proto::H1, &[part]);
     let (server, client) = replay(&sandbox, &["hars/api.har"], Proto::H1);
-    let explained = missed(&client.send(get("/api/ranges").header("range", "bytes=5-9")));
+    let explained = explained_miss(&client.send(get("/api/ranges").header("range", "bytes=5-9")));
     assert!(explained.contains("range") && explained.contains("bytes=0-4"), "{explained}");
-    missed(&client.get("https://api.test/api/ranges"));
+    explained_miss(&client.get("https://api.test/api/ranges"));
     server.stop().expect(1);
 }
 
@@ -95,7 +95,7 @@ fn answers_without_a_body_have_none_on_the_wire() {
         request("GET http://api.test/api/ranges", "If-None-Match: \"v1\"\r\nConnection: close\r\n"),
     ]
     .concat();
-    let answers = String::from_utf8(raw(server.proxy(), all.as_bytes())).unwrap().to_ascii_lowercase();
+    let answers = String::from_utf8(send_raw(server.proxy(), all.as_bytes())).unwrap().to_ascii_lowercase();
     let heads: Vec<&str> = answers.split_terminator("\r\n\r\n").collect();
     assert_eq!(heads.len(), 3, "{answers}");
     for (head, status) in heads.iter().zip(["200", "204", "304"]) {
@@ -127,7 +127,7 @@ fn trailers_are_replayed_over_http1_and_http2() {
             assert_eq!(live[0].trailers.len(), 2, "{recorded:?}: {live:?}");
             let (server, client) = replay(&sandbox, &[output], replayed);
             let got = client.send(ask.clone());
-            served(&got);
+            assert_served(&got);
             assert_eq!(got.unmarked(), live[0].clone().unmarked(), "{recorded:?} {replayed:?}");
             if replayed == Proto::H1 {
                 let without = Client::get(&client, "https://api.test/api/tail");

@@ -4,7 +4,7 @@ use std::io::Read;
 
 use harproxy_http::coding::{self, Coding};
 
-use super::{FORMS, get, page, post, record, replay, served};
+use super::{FORMS, assert_served, get, page, post, record, replay};
 use crate::support::client::Proto;
 use crate::support::origin::{Origin, OriginResponse, brotli};
 use crate::support::sandbox::Sandbox;
@@ -62,14 +62,14 @@ fn codings_are_served_to_clients_that_accept_them_and_removed_for_others() {
         let (server, client) = replay(&sandbox, &[output], Proto::H2);
         for ((ask, live), (coding, _)) in asks.iter().zip(&live).zip(cases()) {
             let got = client.send(ask.clone());
-            served(&got);
+            assert_served(&got);
             assert_eq!(got.header("content-encoding"), Some(coding), "{output} {options:?}");
             assert_eq!(got.clone().unmarked(), live.clone().unmarked(), "{output} {options:?} {coding}");
 
             let mut plain = ask.clone();
             plain.headers = vec![("accept-encoding".into(), "identity".into())];
             let got = client.send(plain);
-            served(&got);
+            assert_served(&got);
             let stays = (coding == "identity").then_some("identity");
             assert_eq!((got.header("content-encoding"), got.header("vary")), (stays, Some("accept-encoding")));
             assert_eq!(got.body, live.decoded(), "{output} {options:?} {coding}");
@@ -100,7 +100,7 @@ fn weight_of_zero_refuses_a_coding() {
             let mut ask = ask.clone();
             ask.headers = vec![("accept-encoding".into(), accept.into())];
             let got = client.send(ask);
-            served(&got);
+            assert_served(&got);
             assert_eq!(got.header("content-encoding").is_some(), coded, "`{accept}`: {got:?}");
             assert_eq!(got.decoded(), TEXT, "`{accept}`");
         }
@@ -133,13 +133,13 @@ fn compressed_upload_matches_by_its_decoded_payload() {
         same.push((brotli(&encoded(&[Coding::Zstd], &long)), Some("zstd, br")));
         for (body, coding) in same {
             let got = client.send(upload(body, coding));
-            served(&got);
+            assert_served(&got);
             assert!(got.header("x-harproxy").unwrap().ends_with("#0"), "{coding:?}: {got:?}");
         }
         let got = client.send(upload(lie.clone(), Some("gzip")));
         assert!(got.header("x-harproxy").unwrap().ends_with("#1"), "unchanged: {got:?}");
         let other = encoded(&[Coding::Gzip], &TEXT.repeat(49));
-        let explained = super::missed(&client.send(upload(other, Some("gzip"))));
+        let explained = super::explained_miss(&client.send(upload(other, Some("gzip"))));
         assert!(explained.contains("packed"), "the decoded payloads are shown: {explained}");
         server.stop().expect(1);
     }

@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 
 use super::two_entries;
 use crate::cli::{CURL, CliSandbox};
-use crate::secrets::{Secrets, holds_none};
+use crate::secrets::{Secrets, assert_no_secret};
 use crate::support::client::{Client, Proto};
 use crate::support::sandbox::{CapturedOutput, Sandbox};
 
@@ -32,8 +32,8 @@ impl Seat {
         let mut child =
             command.stdout(Stdio::piped()).stderr(Stdio::from(theirs.try_clone().unwrap())).spawn().unwrap();
         drop(command);
-        let (stdout, out) = CapturedOutput::by(child.stdout.take().unwrap());
-        let (said, err) = CapturedOutput::by(ours);
+        let (stdout, out) = CapturedOutput::read_from(child.stdout.take().unwrap());
+        let (said, err) = CapturedOutput::read_from(ours);
         Seat { child, stdout, said, readers: vec![out, err], terminal: Some(theirs) }
     }
 
@@ -198,7 +198,7 @@ fn list_and_events_contain_no_secret() {
         secrets.visit(&seat.client(&sandbox));
         let list = seat.stop(status);
         assert!(list.contains(word), "{list}");
-        holds_none("the list", list.as_bytes(), &secrets);
+        assert_no_secret("the list", list.as_bytes(), &secrets);
         if word == "recorded" {
             continue;
         }
@@ -206,7 +206,7 @@ fn list_and_events_contain_no_secret() {
         secrets.visit(&super::client(&server));
         let events = server.stop().expect(status).stderr;
         assert!(events.lines().filter(|line| line.contains(r#""event":"request""#)).count() >= 11, "{events}");
-        holds_none("the events", events.as_bytes(), &secrets);
+        assert_no_secret("the events", events.as_bytes(), &secrets);
     }
 }
 
@@ -235,8 +235,8 @@ fn list_is_off_without_a_terminal_unless_progress_is_always() {
     for (options, told) in [(&[][..], false), (&["--progress", "always"], true)] {
         let mut command = sandbox.command([&["replay", "-p", "0"], options].concat());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let (stdout, out) = CapturedOutput::by(child.stdout.take().unwrap());
-        let (said, err) = CapturedOutput::by(child.stderr.take().unwrap());
+        let (stdout, out) = CapturedOutput::read_from(child.stdout.take().unwrap());
+        let (said, err) = CapturedOutput::read_from(child.stderr.take().unwrap());
         let mut seat = Seat { child, stdout, said, readers: vec![out, err], terminal: None };
         seat.client(&sandbox).get("https://api.test/two");
         kill(Pid::from_raw(i32::try_from(seat.child.id()).unwrap()), Signal::SIGINT).unwrap();

@@ -155,7 +155,7 @@ impl Replies for Explain {
 }
 
 /// Sends a request, and follows redirects like the browser.
-fn ask(whom: &mut dyn Replies, request: &Request) -> (Answer, Reply) {
+fn send(whom: &mut dyn Replies, request: &Request) -> (Answer, Reply) {
     let mut headers: Vec<(&str, &str)> =
         request.headers.iter().map(|Header { name, value }| (&**name, &**value)).collect();
     if request.is_navigation {
@@ -210,7 +210,7 @@ impl Tally {
         };
         for request in &case.requests {
             let theirs = request.expect.answer();
-            let (ours, reply) = ask(whom, request);
+            let (ours, reply) = send(whom, request);
             if ours == theirs {
                 self.agreed += 1;
                 continue;
@@ -262,7 +262,7 @@ fn matcher_answers_like_playwright() {
     let mut tally = Tally::default();
     for case in &cases() {
         let folder = tempfile::tempdir().unwrap();
-        let path = case.put(folder.path());
+        let path = case.write_files(folder.path());
         let mut core = Core::open(&path);
         tally.case(case, &path, core.as_mut().map(|core| core as &mut dyn Replies));
     }
@@ -276,7 +276,7 @@ fn explain_answers_like_playwright() {
         let mut mine = Tally::default();
         while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
             let sandbox = Sandbox::new();
-            let path = case.put(sandbox.path());
+            let path = case.write_files(sandbox.path());
             match Explain::open(&sandbox, &path) {
                 Ok(mut explain) => {
                     mine.case(case, &path, Some(&mut explain));

@@ -59,7 +59,7 @@ impl EndlessSetup {
     }
 
     /// Starts one exchange that ends, and two that last as long as their connections.
-    fn busy(&self, proxy: SocketAddr) -> [TcpStream; 2] {
+    fn start_exchanges(&self, proxy: SocketAddr) -> [TcpStream; 2] {
         let got = Client::new(proxy, String::new(), Proto::H1).get("http://api.test/api/json");
         assert_eq!(got.status, 200);
         [("events.test", EVENT), ("long.test", PART)].map(|(host, begins)| {
@@ -77,7 +77,7 @@ impl EndlessSetup {
 
     /// Checks that the fixture holds one whole exchange and two truncated ones.
     #[track_caller]
-    fn has_all(&self) {
+    fn assert_stored(&self) {
         self.has(PART);
     }
 
@@ -101,7 +101,7 @@ impl EndlessSetup {
     }
 
     #[track_caller]
-    fn has_all_once_recovered(&self) {
+    fn recover_and_assert_stored(&self) {
         assert!(!self.stage.sandbox.join(FILE).exists());
         self.stage.sandbox.run(["recover", FILE]).expect(0).says("recovered 3 exchanges").says("2 of them cut off");
         // A collected payload is not journalled before it is complete.
@@ -125,11 +125,11 @@ fn first_signal_without_cmd_finishes_and_truncates_exchanges_in_progress() {
         }
         let scene = EndlessSetup::new();
         let server = scene.stage.sandbox.start(scene.args("50ms", &[]));
-        let in_flight = scene.busy(server.proxy());
+        let in_flight = scene.start_exchanges(server.proxy());
         server.signal(signal);
         server.wait().expect(0).says("truncated");
         drop(in_flight);
-        scene.has_all();
+        scene.assert_stored();
     }
 }
 
@@ -145,7 +145,7 @@ fn second_signal_without_cmd_ends_at_once_and_keeps_the_journal() {
         }
         let scene = EndlessSetup::new();
         let server = scene.stage.sandbox.start(scene.args("1h", &[]));
-        let in_flight = scene.busy(server.proxy());
+        let in_flight = scene.start_exchanges(server.proxy());
         server.signal(first);
         // Pending signals have no order. The first one is handled when the port is closed.
         while TcpStream::connect(server.proxy()).is_ok() {
@@ -154,7 +154,7 @@ fn second_signal_without_cmd_ends_at_once_and_keeps_the_journal() {
         server.signal(second);
         server.wait().expect(status).says("harproxy recover hars/a.har");
         drop(in_flight);
-        scene.has_all_once_recovered();
+        scene.recover_and_assert_stored();
     }
 }
 
@@ -187,7 +187,7 @@ fn on_a_terminal(sandbox: &Sandbox, args: Vec<String>) -> (Child, File) {
 impl TerminalRun {
     fn start(sandbox: &Sandbox, args: Vec<String>) -> Self {
         let (child, terminal) = on_a_terminal(sandbox, args);
-        let (said, _) = CapturedOutput::by(terminal.try_clone().unwrap());
+        let (said, _) = CapturedOutput::read_from(terminal.try_clone().unwrap());
         TerminalRun { child, terminal, said }
     }
 
@@ -203,7 +203,7 @@ impl TerminalRun {
 const TELL: &str = "echo proxy=$HARPROXY_RUN_PROXY; ";
 
 /// A script that logs each signal and ends at the signal `ends`.
-fn noting(ends: &str) -> String {
+fn signal_log_script(ends: &str) -> String {
     format!(
         "for s in INT TERM HUP; do trap \"echo $s >>signals\" $s; done; trap 'echo {ends} >>signals; exit 3' {ends}; \
          {TELL} while :; do read -r line <fifo; done"
@@ -218,14 +218,14 @@ fn fifo(sandbox: &Sandbox) {
 fn ctrl_c_in_a_terminal_reaches_cmd_once() {
     let scene = EndlessSetup::new();
     fifo(&scene.stage.sandbox);
-    let cmd = noting("INT");
+    let cmd = signal_log_script("INT");
     let mut seat = TerminalRun::start(&scene.stage.sandbox, scene.args("50ms", &["sh", "-c", &cmd]));
-    let in_flight = scene.busy(seat.proxy());
+    let in_flight = scene.start_exchanges(seat.proxy());
     seat.terminal.write_all(b"\x03").unwrap();
     assert_eq!(code(seat.child.wait().unwrap()), 3, "{}", seat.said.text());
     drop(in_flight);
     assert_eq!(scene.stage.sandbox.read("signals"), "INT\n");
-    scene.has_all();
+    scene.assert_stored();
 }
 
 #[test]
@@ -241,26 +241,26 @@ fn closed_terminal_ends_cmd_and_finishes_the_recording() {
             break proxy.trim_end_matches('/').parse().unwrap();
         }
     };
-    let in_flight = scene.busy(proxy);
+    let in_flight = scene.start_exchanges(proxy);
     // The other side is closed: the kernel sends SIGHUP, and writes to the terminal fail.
     drop(terminal);
     assert_eq!(code(child.wait().unwrap()), 129);
     drop(in_flight);
-    scene.has_all();
+    scene.assert_stored();
 }
 
 #[test]
 fn sigterm_is_forwarded_to_cmd_and_its_status_returned() {
     let scene = EndlessSetup::new();
     fifo(&scene.stage.sandbox);
-    for (cmd, status) in [(noting("TERM"), 3), (format!("{TELL} exec sleep 600"), 143)] {
+    for (cmd, status) in [(signal_log_script("TERM"), 3), (format!("{TELL} exec sleep 600"), 143)] {
         let _ = fs::remove_dir_all(scene.stage.sandbox.join("hars"));
         let mut run = PipedRun::start(&scene, "50ms", &cmd);
-        let in_flight = scene.busy(run.proxy);
+        let in_flight = scene.start_exchanges(run.proxy);
         run.signal(Signal::SIGTERM);
         assert_eq!(code(run.child.wait().unwrap()), status, "{}", run.said.text());
         drop(in_flight);
-        scene.has_all();
+        scene.assert_stored();
     }
     assert_eq!(scene.stage.sandbox.read("signals"), "TERM\n");
 }
@@ -271,14 +271,14 @@ fn second_signal_kills_cmd_and_keeps_the_journal() {
     fifo(&scene.stage.sandbox);
     let cmd = format!("trap 'echo told' TERM; trap '' HUP INT; {TELL} while :; do read -r line <fifo; done");
     let mut run = PipedRun::start(&scene, "1h", &cmd);
-    let in_flight = scene.busy(run.proxy);
+    let in_flight = scene.start_exchanges(run.proxy);
     run.signal(Signal::SIGTERM);
     run.out.wait_for("word of CMD", |text| text.contains("told").then_some(()));
     let (second, status) = if is_ignored(Signal::SIGHUP) { (Signal::SIGINT, 130) } else { (Signal::SIGHUP, 129) };
     run.signal(second);
     assert_eq!(code(run.child.wait().unwrap()), status, "{}", run.said.text());
     drop(in_flight);
-    scene.has_all_once_recovered();
+    scene.recover_and_assert_stored();
 }
 
 /// A harproxy with CMD, without a terminal.
@@ -293,8 +293,8 @@ impl PipedRun {
     fn start(scene: &EndlessSetup, grace: &str, cmd: &str) -> Self {
         let mut command = scene.stage.sandbox.command(scene.args(grace, &["sh", "-c", cmd]));
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let (said, _) = CapturedOutput::by(child.stderr.take().unwrap());
-        let (out, _) = CapturedOutput::by(child.stdout.take().unwrap());
+        let (said, _) = CapturedOutput::read_from(child.stderr.take().unwrap());
+        let (out, _) = CapturedOutput::read_from(child.stdout.take().unwrap());
         let proxy = out.wait_for("proxy", |text| {
             let line = text.split("proxy=http://").nth(1)?.split_once('\n')?.0;
             line.trim_end_matches('/').parse().ok()
@@ -329,7 +329,7 @@ fn recording_finishes_when_its_parent_was_killed() {
     shell.wait().unwrap();
     drop(shell);
     let proxy = ready["proxy"].as_str().unwrap().trim_start_matches("http://").trim_end_matches('/').parse().unwrap();
-    let in_flight = scene.busy(proxy);
+    let in_flight = scene.start_exchanges(proxy);
     kill(pid, Signal::SIGTERM).unwrap();
     let patience = Instant::now() + Duration::from_secs(120);
     while scene.stage.sandbox.join("hars/.a.har.journal").exists() {
@@ -337,5 +337,5 @@ fn recording_finishes_when_its_parent_was_killed() {
         std::thread::yield_now();
     }
     drop(in_flight);
-    scene.has_all();
+    scene.assert_stored();
 }

@@ -187,7 +187,7 @@ fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
 }
 
 #[track_caller]
-pub fn holds_none(what: &str, bytes: &[u8], secrets: &Secrets) {
+pub fn assert_no_secret(what: &str, bytes: &[u8], secrets: &Secrets) {
     for needle in secrets.needles() {
         let at = memchr::memmem::find(bytes, needle.as_bytes());
         if let Some(at) = at {
@@ -198,12 +198,12 @@ pub fn holds_none(what: &str, bytes: &[u8], secrets: &Secrets) {
 }
 
 #[track_caller]
-fn folder_holds_none(sandbox: &Sandbox, secrets: &Secrets) {
+fn assert_no_secret_in_folder(sandbox: &Sandbox, secrets: &Secrets) {
     let files = files(&sandbox.join("hars"));
     assert!(!files.is_empty());
     for (name, bytes) in files {
-        holds_none(&name, &bytes, secrets);
-        holds_none(&name, &base64_inside(&bytes), secrets);
+        assert_no_secret(&name, &bytes, secrets);
+        assert_no_secret(&name, &base64_inside(&bytes), secrets);
     }
 }
 

@@ -139,7 +139,7 @@ impl Client {
                 }
             }
         };
-        gather(response).await
+        collect_response(response).await
     }
 
     fn request(&self, test: &TestRequest, url: &url::Url) -> Result<Request<Full<Bytes>>, http::Error> {
@@ -228,7 +228,9 @@ where
     send.send_request(request).await
 }
 
-async fn gather(response: Response<Incoming>) -> Result<TestResponse, Box<dyn std::error::Error + Send + Sync>> {
+async fn collect_response(
+    response: Response<Incoming>,
+) -> Result<TestResponse, Box<dyn std::error::Error + Send + Sync>> {
     let (parts, body) = response.into_parts();
     let reason = parts.extensions.get::<hyper::ext::ReasonPhrase>().map_or_else(
         || parts.status.canonical_reason().unwrap_or_default().to_owned(),

@@ -125,7 +125,7 @@ struct OutputBuffer {
 
 impl CapturedOutput {
     /// Reads a stream on a thread until it ends.
-    pub fn by(mut stream: impl Read + Send + 'static) -> (Self, JoinHandle<()>) {
+    pub fn read_from(mut stream: impl Read + Send + 'static) -> (Self, JoinHandle<()>) {
         let said = CapturedOutput::default();
         let listening = said.clone();
         let thread = std::thread::spawn(move || {
@@ -191,7 +191,7 @@ impl Server {
     /// Starts a command that prints a ready line as JSON, and waits for the line.
     pub fn spawn(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let (said, stderr) = CapturedOutput::by(child.stderr.take().unwrap());
+        let (said, stderr) = CapturedOutput::read_from(child.stderr.take().unwrap());
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();
