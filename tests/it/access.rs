@@ -3,6 +3,8 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
+use serde_json::{Value, json};
+
 use crate::replay::stage::{foreign, text};
 use crate::support::client::{Client, Proto, TestRequest};
 use crate::support::origin::Origin;
@@ -154,6 +156,10 @@ fn invalid_certificate_is_refused_unless_insecure_names_it() {
                 assert!(got.text().contains("--insecure=https://api.test/**"), "{certificate}: {}", got.text());
             }
             server.stop().expect(0);
+            let entry = &sandbox.har("hars/api.har")["log"]["entries"][0];
+            let recorded = (&entry["response"]["status"], &entry["_harproxy"]["error"]["kind"]);
+            let expected = if status == 502 { (json!(0), json!("tls")) } else { (json!(200), Value::Null) };
+            assert_eq!(recorded, (&expected.0, &expected.1), "{certificate}, {insecure:?}");
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::support::sandbox::{Output, Sandbox};
 
 /// Asserts that the message has an error and a hint, and no internals of the program.
 #[track_caller]
-fn assert_plain_error(output: Output) -> Output {
+pub fn assert_plain_error(output: Output) -> Output {
     for word in ["panicked", "RUST_BACKTRACE", "Custom {", "Os {", "src/"] {
         assert!(!output.stderr.contains(word), "{word}: {}", output.stderr);
     }
@@ -65,40 +65,6 @@ fn truncated_fixture_is_an_error_with_a_line() {
     assert_plain_error(sandbox.run(["replay", "hars/api.har", "--", "true"]).expect(2)).says("hars/api.har:");
 }
 
-#[test]
-fn port_in_use_is_an_error() {
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let addr = taken.local_addr().unwrap().to_string();
-    let sandbox = Sandbox::new();
-    assert_plain_error(sandbox.run(["record", "--listen", &addr, "--", "true"]).expect(3)).says(&addr);
-}
-
-#[test]
-fn usage_error_names_the_option() {
-    let sandbox = Sandbox::new();
-    for (args, word) in [
-        (vec!["record", "--glob", "https://api.test/{a,{b}}", "--", "true"], "glob"),
-        (vec!["record", "--reverse", "not a url", "--", "true"], "--reverse"),
-        (vec!["record", "--map", "nonsense", "--", "true"], "--map"),
-        (vec!["record", "--listen", "0.0.0.0:0", "--", "true"], "--allow-remote"),
-        (vec!["record", "--no-such-option"], "--no-such-option"),
-        (vec!["record", "--content", "sideways", "--", "true"], "attach"),
-        (vec!["nonsense"], "nonsense"),
-        (vec![], "Usage"),
-    ] {
-        let output = sandbox.run(&args).expect(2);
-        assert!(output.stderr.contains(word), "{args:?}: {}", output.stderr);
-    }
-}
-
-#[test]
-fn missing_or_not_executable_cmd_is_an_error() {
-    let sandbox = Sandbox::new();
-    sandbox.write("script", "#!/bin/sh\n");
-    assert_plain_error(sandbox.run(["record", "--", "no-such-command"]).expect(127)).says("no-such-command");
-    assert_plain_error(sandbox.run(["record", "--", "./script"]).expect(126)).says("./script");
-}
-
 /// Records a request to a failing upstream. Returns the response of the client and the recorded entry.
 fn record_failure(args: &[String], url: &str) -> (crate::support::client::TestResponse, serde_json::Value) {
     let sandbox = Sandbox::new();
@@ -137,22 +103,6 @@ fn failed_upstream_is_a_problem_document_and_a_failed_entry() {
         assert_eq!(entry["response"]["status"], 0, "{entry}");
         assert_eq!(entry["_harproxy"]["error"]["kind"], kind, "{entry}");
         assert_eq!(entry["request"]["url"], url);
-    }
-}
-
-#[test]
-fn invalid_upstream_certificate_names_insecure() {
-    for certificate in ["expired", "wrong-name", "self-signed"] {
-        let origin = Origin::with_certificate(certificate);
-        let (got, entry) = record_failure(&origin.args(), "https://api.test/api/json");
-        assert_eq!(got.status, 502, "{certificate}");
-        assert!(got.json()["detail"].as_str().unwrap().contains("--insecure"), "{}", got.text());
-        assert_eq!(entry["_harproxy"]["error"]["kind"], "tls");
-
-        let mut args = origin.args();
-        args.push("--insecure=https://api.test/**".into());
-        let (got, entry) = record_failure(&args, "https://api.test/api/json");
-        assert_eq!((got.status, entry["response"]["status"].as_i64()), (200, Some(200)), "{certificate}");
     }
 }
 

@@ -8,7 +8,7 @@ pub mod help;
 mod manual;
 mod recover;
 mod slips;
-mod status;
+pub mod status;
 mod streams;
 mod trust_stores;
 
