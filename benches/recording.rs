@@ -9,8 +9,8 @@ use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
 use harproxy::record::journal::{Flush, Frame, FrameKind, Journal};
 use harproxy_http::{Header, Headers};
-use harproxy_redact::marker::Run;
-use harproxy_redact::{Policy, Redactor, Vault};
+use harproxy_redact::RunId;
+use harproxy_redact::{Policy, Redactor, SecretStore};
 
 const SIZES: [usize; 3] = [1 << 10, 64 << 10, 1 << 20];
 
@@ -34,10 +34,10 @@ fn json(size: usize, member: &str) -> Vec<u8> {
 }
 
 fn redact(bencher: Bencher<'_, '_>, payload: &[u8]) {
-    let (policy, vault) = (Policy::default(), Vault::new(Run::random(), &[]));
+    let (policy, vault) = (Policy::default(), SecretStore::new(RunId::random(), &[]));
     bencher
         .counter(BytesCount::new(payload.len()))
-        .bench_local(|| Redactor::new(&policy, &vault).payload("application/json", black_box(payload)));
+        .bench_local(|| Redactor::new(&policy, &vault).redact_payload("application/json", black_box(payload)));
 }
 
 /// Redaction of a payload without secrets.
@@ -61,7 +61,7 @@ fn json_with_secrets(bencher: Bencher<'_, '_>, size: usize) {
 /// Redaction of the URL and headers of a request.
 #[divan::bench]
 fn request_head(bencher: Bencher<'_, '_>) {
-    let (policy, vault) = (Policy::default(), Vault::new(Run::random(), &[]));
+    let (policy, vault) = (Policy::default(), SecretStore::new(RunId::random(), &[]));
     let field = |(name, value): (&str, &'static str)| Header { name: name.to_owned(), value: Bytes::from(value) };
     let headers: Headers = [
         ("accept", "application/json"),
@@ -78,8 +78,8 @@ fn request_head(bencher: Bencher<'_, '_>) {
     bencher.bench_local(|| {
         let mut redactor = Redactor::new(&policy, &vault);
         let mut headers = headers.clone();
-        redactor.headers(&mut headers);
-        (redactor.url(black_box("https://api.test/v1/users/7/orders?page=3&limit=20")), headers)
+        redactor.redact_headers(&mut headers);
+        (redactor.redact_url(black_box("https://api.test/v1/users/7/orders?page=3&limit=20")), headers)
     });
 }
 

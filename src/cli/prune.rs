@@ -17,7 +17,7 @@ use crate::upkeep::prune::{self, Pruned, Selection};
 use crate::verdict::{CheckId, Verdict};
 use harproxy_har::Fixture;
 use harproxy_http::escape::one_line;
-use harproxy_redact::{Policy, Telling};
+use harproxy_redact::{Policy, display};
 
 /// Maximum number of shown entries of one fixture.
 const MAX_SHOWN: usize = 20;
@@ -102,7 +102,7 @@ fn show(fixture: &Fixture, entries: &BTreeSet<usize>, room: &mut usize, policy: 
     let shown = entries.len().min(MAX_SHOWN).min(*room);
     *room -= shown;
     for head in entries.iter().take(shown).filter_map(|entry| fixture.heads().get(*entry)) {
-        let url = Telling::of(policy).url(head.url).unwrap_or_else(|| head.url.to_owned());
+        let url = display::redactor(policy).redact_url(head.url).unwrap_or_else(|| head.url.to_owned());
         let line = format!("  #{} {} {url}", head.entry, head.method);
         let _ = writeln!(text, "{}", ui::cut(&one_line(&line)));
     }

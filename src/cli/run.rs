@@ -17,19 +17,18 @@ use super::plan::RunPlan;
 use super::ready::Ready;
 use super::reports::{self, Recorded};
 use super::ui::{LiveFormat, Ui};
-use super::{files, process, roots};
+use super::{command_line, files, process, roots};
 use crate::child::env::{self, Facts, Mode, ProxyAddress};
 use crate::child::{CommandPlan, Ended, RunFolder, Signal, Signals};
 use crate::diagnose::processes::{PollRate, WatchPlan};
 use crate::diagnose::{BypassRules, Evidence, advise, no_proxy_entries, unset_url};
+use crate::pipeline::{AccessLog, EventBus, RequestLog, Subscriber};
 use crate::record::Recorder;
 use crate::verdict::EntryView;
 use crate::verdict::report::Report;
 use crate::verdict::request::RequestRow;
 use crate::verdict::{FindingListener, Source, Verdict, exit, exit_status};
-use crate::watch::{Watch, Watcher};
-use harproxy_proxy::{Handler, Proxy, Witness};
-use harproxy_redact::Telling;
+use harproxy_proxy::{Handler, Proxy};
 use harproxy_tls::authority::Authority;
 use harproxy_tls::bundle::TrustedRoots;
 
@@ -75,8 +74,9 @@ pub struct Run<'a> {
     ui: &'a Ui,
     signals: Signals,
     started: OffsetDateTime,
-    /// Collects the requests for reports and the live list. `None` if neither is used.
-    watcher: Option<Arc<Watcher>>,
+    bus: EventBus,
+    /// `None` without reports.
+    log: Option<Arc<RequestLog>>,
     /// The observations of CMD, after its end.
     evidence: Option<Evidence>,
     /// The live list. `None` if it is off.
@@ -95,18 +95,25 @@ impl<'a> Run<'a> {
         let signals = Signals::listen().map_err(|source| Failure::System { doing: "listening to signals", source })?;
         let live = Live::start(ui.live_format(!plan.cmd.is_empty()));
         let live = live.map_err(|source| Failure::System { doing: "starting a thread", source })?;
-        let reports = !plan.reports.is_empty();
-        let listener = live.as_ref().map(Live::listener);
-        let watcher = (reports || listener.is_some()).then(|| Arc::new(Watcher::new(reports, listener)));
-        let started = OffsetDateTime::now_utc();
+        let log = (!plan.reports.is_empty()).then(|| Arc::new(RequestLog::default()));
+        let mut subscribers: Vec<Arc<dyn Subscriber>> = vec![Arc::new(AccessLog)];
+        subscribers.extend(log.clone().map(|log| log as Arc<dyn Subscriber>));
+        subscribers.extend(live.clone().map(|live| Arc::new(live) as Arc<dyn Subscriber>));
+        let (bus, started) = (EventBus::new(subscribers), OffsetDateTime::now_utc());
         let roots = roots::load(ui);
-        Ok(Run { plan, ui, signals, started, watcher, evidence: None, live, recorder: None, roots })
+        Ok(Run { plan, ui, signals, started, bus, log, evidence: None, live, recorder: None, roots })
     }
 
-    /// Returns the listener that shows findings as they happen.
+    /// The event bus of the run.
     #[must_use]
-    pub fn herald(&self) -> Option<FindingListener> {
-        self.live.as_ref().map(Live::herald)
+    pub fn bus(&self) -> &EventBus {
+        &self.bus
+    }
+
+    /// Shows findings as they come, if there is a live list or a log of events.
+    #[must_use]
+    pub fn finding_listener(&self) -> Option<FindingListener> {
+        self.live.as_ref().map(Live::finding_listener)
     }
 
     /// Sets the recorder of this run. If the run is interrupted, its recording is left for `harproxy recover`.
@@ -152,7 +159,7 @@ impl<'a> Run<'a> {
         if self.plan.cmd.is_empty() {
             process::raise_open_files();
         }
-        let proxy = Proxy::bind(self.plan.proxy(authority.clone(), self.witness())).await?;
+        let proxy = Proxy::bind(self.plan.proxy(authority.clone())).await?;
         for upstream in handler.upstreams() {
             if let Some(url) = upstream.avoid(&proxy.addrs())? {
                 self.ui.alert(Event::Warning, &super::advice::own_proxy(&url));
@@ -235,11 +242,6 @@ impl<'a> Run<'a> {
     #[must_use]
     pub fn evidence(&self) -> Evidence {
         self.evidence.clone().unwrap_or_default()
-    }
-
-    fn witness(&self) -> Option<Arc<dyn Witness>> {
-        let watcher = self.watcher.clone()?;
-        Some(Arc::new(Watch(watcher)))
     }
 
     /// Runs the last work of a run unless a signal interrupts it.
@@ -354,13 +356,14 @@ impl Run<'_> {
     }
 
     fn requests(&self, recorded: &Recorded) -> (Vec<RequestRow>, u64) {
-        let (mut rows, more) = self.watcher.as_ref().map(|watcher| watcher.seen()).unwrap_or_default();
+        let mut rows = self.log.as_ref().map(|log| log.rows()).unwrap_or_default();
+        let more = self.log.as_ref().map_or(0, |_| self.bus.requests().saturating_sub(rows.len() as u64));
         recorded.locate(&mut rows);
         (rows, more)
     }
 
     /// Returns the command line of CMD without secrets.
     fn command(&self) -> String {
-        Telling::command(&self.plan.policy, &self.plan.cmd)
+        command_line::redact(&self.plan.policy, &self.plan.cmd)
     }
 }

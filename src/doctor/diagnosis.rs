@@ -42,12 +42,19 @@ impl Diagnosis {
     /// Combines the traffic seen by `doctor` with the evidence collected about CMD.
     #[must_use]
     pub fn of(doctor: &Doctor, evidence: Evidence) -> Self {
-        let seen = doctor.seen();
-        let hosts: Vec<Host> = seen.hosts.values().cloned().collect();
+        let hosts = doctor.collector.hosts().into_iter().filter(|(_, counts)| counts.requests > 0);
+        let hosts: Vec<Host> = hosts
+            .map(|(origin, counts)| Host {
+                origin: origin.to_string(),
+                requests: counts.requests,
+                failed: counts.failed,
+                error: counts.error,
+            })
+            .collect();
         let requests = hosts.iter().map(|host| host.requests).sum();
-        let mut findings: Vec<Finding> = seen.handshakes.findings().chain(seen.findings.list()).collect();
-        let unauthorized = seen.unauthorized;
-        let counts = Counts { requests, tunnels: seen.tunnels, unauthorized, ..Counts::default() };
+        let mut findings = doctor.collector.findings();
+        let Counts { tunnels, unauthorized, .. } = doctor.collector.counts();
+        let counts = Counts { requests, tunnels, unauthorized, ..Counts::default() };
         if let Some(keyless) = connections::unauthorized(&counts, CheckId::NO_TRAFFIC, Severity::Error) {
             findings.push(keyless);
         } else if requests == 0 {
@@ -60,7 +67,7 @@ impl Diagnosis {
         let evidence = Evidence { bypasses: evidence.bypasses.with_possible(), is_doctor: true, ..evidence };
         advise(&mut verdict, &evidence);
         let past = evidence.bypasses.likely().to_vec();
-        Diagnosis { programs: evidence.programs, hosts, tunnels: seen.tunnels, past, findings: verdict.findings }
+        Diagnosis { programs: evidence.programs, hosts, tunnels, past, findings: verdict.findings }
     }
 
     /// Returns true if no finding is for bypassed connections, refused TLS or missing traffic.

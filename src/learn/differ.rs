@@ -120,7 +120,7 @@ fn request(a: &Exchange, b: &Exchange, at: &Where, lessons: &mut Lessons, asked:
         let values = |headers: &Headers| headers.get(&header.name).map(|value| to_chars(value).into_owned());
         if let (Some(first), Some(second)) = (values(&a.request), values(&b.request))
             && first != second
-            && !placeholder::is_in(first.as_bytes())
+            && !placeholder::occurs_in(first.as_bytes())
         {
             asked.push(Varying { place: format!("header:{}", header.name.to_ascii_lowercase()), first, second });
         }

@@ -109,19 +109,19 @@ impl Payload {
         let boundary = media.parameter("boundary").filter(|_| media.is_multipart());
         if let Some(parts) = boundary.and_then(|boundary| multipart::parts(&bytes, boundary)) {
             let parts: Vec<_> = parts.iter().flat_map(|part| [part.headers, b"\r\n\r\n", part.body, b"\0"]).collect();
-            return Ok(Payload::Bytes(placeholder::set_aside(&parts.concat()).into_owned()));
+            return Ok(Payload::Bytes(placeholder::mask(&parts.concat()).into_owned()));
         }
         if media.is_form() {
             let fields = form_urlencoded::parse(&bytes).map(|(name, value)| (name.into_owned(), aside(&value)));
             return Ok(Payload::Form(fields.collect()));
         }
-        Ok(Payload::Bytes(placeholder::set_aside(&bytes).into_owned()))
+        Ok(Payload::Bytes(placeholder::mask(&bytes).into_owned()))
     }
 }
 
 /// Neutralises placeholders in a text, because differences between them are not volatile values.
 pub(super) fn aside(text: &str) -> String {
-    match placeholder::set_aside(text.as_bytes()) {
+    match placeholder::mask(text.as_bytes()) {
         Cow::Borrowed(_) => text.to_owned(),
         Cow::Owned(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
     }

@@ -1,9 +1,8 @@
-//! Recording: a proxy handler that forwards everything and taps the exchanges in scope into a journal, which is
-//! finalised into a fixture.
+//! Recording: the pipeline forwards everything, the tap journals the exchanges in scope, and the journal is finalised into a
+//! fixture.
 
 mod error;
 mod finalise;
-mod handler;
 mod held;
 pub mod journal;
 mod lock;
@@ -13,7 +12,8 @@ mod problem;
 mod recorder;
 mod recover;
 mod redaction;
-mod tally;
+mod router;
+mod source;
 mod tap;
 mod volatile;
 
@@ -27,4 +27,5 @@ pub use outcome::{HostLine, Outcome};
 pub use plan::{CmdEnd, OnFailure, RecordPlan, UpdateMode};
 pub use recorder::Recorder;
 pub use recover::{Leftover, LeftoverCause, Recovery, discard, fixtures_with_leftovers, recover};
+pub use source::RecordingSource;
 pub use volatile::Volatile;

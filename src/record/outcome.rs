@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
 
+use indexmap::IndexMap;
+
 use super::Recorder;
 use super::finalise::{Arrangement, JournalIndex};
 use crate::verdict::request::RecordedEntry;
@@ -129,16 +131,16 @@ impl Recorder {
     /// The counts and findings so far.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
-        let mut counts = self.tally.counts();
-        counts.upstream_connections = self.upstream.opened();
-        counts.redacted = self.redactor.vault().found();
+        let mut counts = self.collector.counts();
+        counts.upstream_connections = self.live.upstream().opened();
+        counts.redacted = self.redactor.secrets().found();
         counts.opaque = self.redactor.opaque_payloads();
         Verdict {
             mode: Mode::RECORD,
             counts,
-            findings: self.tally.findings(),
+            findings: self.collector.findings(),
             fixtures: Vec::new(),
-            duration_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            duration_ms: self.collector.duration_ms(),
         }
     }
 }
@@ -146,7 +148,7 @@ impl Recorder {
 fn bare(recorder: &Recorder) -> Outcome {
     Outcome {
         verdict: recorder.verdict(),
-        hosts: recorder.tally.hosts(),
+        hosts: hosts(recorder),
         written: false,
         unchanged: 0,
         changed: 0,
@@ -154,7 +156,19 @@ fn bare(recorder: &Recorder) -> Outcome {
         not_seen: 0,
         held: None,
         replaced_held: false,
-        unanswered: recorder.tally.unanswered(),
+        unanswered: recorder.collector.unanswered(),
         entries: HashMap::new(),
     }
+}
+
+/// The table, with one line for the HTTP and HTTPS origins of a host.
+fn hosts(recorder: &Recorder) -> Vec<HostLine> {
+    let mut lines: IndexMap<String, HostLine> = IndexMap::new();
+    for (origin, counts) in recorder.collector.hosts() {
+        let line = lines.entry(origin.authority()).or_default();
+        line.requests += counts.requests + counts.tunnels;
+        line.recorded += counts.recorded;
+        line.passed += counts.passed;
+    }
+    lines.into_iter().map(|(host, line)| HostLine { host, ..line }).collect()
 }

@@ -4,32 +4,34 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
 
 use super::journal::frame::MAGIC;
 use super::journal::heads::{self, JournalMeta};
 use super::journal::{Frame, FrameKind, Journal, JournalPaths, LockedJournal};
 use super::redaction::RecordingRedactor;
-use super::tally::Tally;
+use super::router::{RecordRouter, RecordedSecrets};
+use super::tap::TapContext;
 use super::{CmdEnd, Error, Outcome, RecordPlan, Recovery, Volatile, finalise, recover};
+use crate::pipeline::{Collector, EventBus, Marks, Pipeline};
+use crate::source::UpstreamSource;
 use crate::verdict::FindingListener;
 use harproxy_matching::MatchRule;
+use harproxy_proxy::Handler;
 use harproxy_proxy::upstream::Upstream;
-use harproxy_redact::Vault;
-use harproxy_redact::marker::Run;
+use harproxy_redact::RunId;
+use harproxy_redact::SecretStore;
 
-/// Forwards all requests and records those in scope. It is the handler of the proxy.
+/// A recording in progress.
 #[derive(Debug)]
 pub struct Recorder {
     pub(super) plan: RecordPlan,
-    pub(super) upstream: Upstream,
+    pub(super) live: Arc<UpstreamSource>,
     pub(super) locked: LockedJournal,
     pub(super) journal: Arc<Journal>,
-    pub(super) tally: Arc<Tally>,
+    pub(super) collector: Arc<Collector>,
     pub(super) redactor: Arc<RecordingRedactor>,
     /// The number of exchanges that have begun.
     pub(super) exchanges: AtomicU64,
-    pub(super) started: Instant,
     recovery: Option<Recovery>,
 }
 
@@ -44,24 +46,48 @@ impl Recorder {
         let locked = paths.lock()?;
         harproxy_har::write::sweep(&plan.output);
         let recovery = recover::recover_killed(&plan, &locked)?;
-        let redactor = RecordingRedactor::new(plan.policy.clone(), Vault::new(Run::random(), &plan.values));
+        let redactor = RecordingRedactor::new(plan.policy.clone(), SecretStore::new(RunId::random(), &plan.values));
         let journal = start_journal(&plan, &locked, &redactor)?;
         Ok(Recorder {
             plan,
-            upstream,
+            live: Arc::new(UpstreamSource::live(upstream)),
             locked,
             journal: Arc::new(journal),
-            tally: Arc::default(),
+            collector: Arc::new(Collector::new(true)),
             redactor: Arc::new(redactor),
             exchanges: AtomicU64::new(0),
-            started: Instant::now(),
             recovery,
         })
     }
 
     /// Passes each finding to `listener` as it is made.
     pub fn set_listener(&self, listener: FindingListener) {
-        self.tally.set_listener(listener);
+        self.collector.set_listener(listener);
+    }
+
+    /// The handler that records the requests of an engine. Its events go to the bus.
+    #[must_use]
+    pub fn handler(self: &Arc<Self>, bus: &EventBus) -> Arc<dyn Handler> {
+        let router = Arc::new(RecordRouter::new(self.clone()));
+        let secrets = RecordedSecrets { policy: self.plan.policy.clone(), redactor: self.redactor.clone() };
+        Arc::new(Pipeline::new(router, self.collector.clone(), bus, Arc::new(secrets), Marks::OwnErrors))
+    }
+
+    /// The network.
+    #[must_use]
+    pub fn live(&self) -> &Arc<UpstreamSource> {
+        &self.live
+    }
+
+    /// The parts that the tap of the next exchange needs.
+    pub(super) fn tap_context(&self) -> TapContext<'_> {
+        TapContext {
+            journal: &self.journal,
+            collector: &self.collector,
+            redactor: &self.redactor,
+            number: self.exchanges.fetch_add(1, Ordering::Relaxed) + 1,
+            max_body: self.plan.max_body,
+        }
     }
 
     /// The killed recording that was recovered at the start, if there was one.
@@ -139,7 +165,7 @@ fn start_journal(plan: &RecordPlan, locked: &LockedJournal, redactor: &Recording
     let meta = JournalMeta {
         scope: plan.scope.sources().to_vec(),
         max_body: plan.max_body,
-        run: (!redactor.is_off()).then(|| redactor.vault().run()),
+        run: (!redactor.is_off()).then(|| redactor.secrets().run()),
         pid: Some(std::process::id()),
     };
     let start = || {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use super::journal::heads::HeaderFields;
 use harproxy_http::NormalUrl;
-use harproxy_redact::{Outcome, Policy, Redactor, Vault};
+use harproxy_redact::{PayloadRedaction, Policy, Redactor, SecretStore};
 
 /// Payloads up to this length, bytes decoded, are redacted as a whole. Longer ones are redacted piece by piece.
 pub const MAX_WHOLE: usize = 16 << 20;
@@ -18,17 +18,17 @@ const MAX_RESERVED: usize = 256 << 20;
 #[derive(Debug)]
 pub struct RecordingRedactor {
     policy: Arc<Policy>,
-    vault: Arc<Vault>,
+    secrets: Arc<SecretStore>,
     reserved: AtomicUsize,
     opaque: AtomicU64,
 }
 
 impl RecordingRedactor {
-    /// Creates a redactor that adds the secrets it finds to `vault`.
+    /// Creates a redactor that adds the secrets it finds to `secrets`.
     #[must_use]
-    pub fn new(policy: Arc<Policy>, vault: Vault) -> Self {
+    pub fn new(policy: Arc<Policy>, secrets: SecretStore) -> Self {
         let (reserved, opaque) = (AtomicUsize::new(0), AtomicU64::new(0));
-        RecordingRedactor { policy, vault: Arc::new(vault), reserved, opaque }
+        RecordingRedactor { policy, secrets: Arc::new(secrets), reserved, opaque }
     }
 
     /// Whether nothing is redacted (`--no-redact`).
@@ -39,34 +39,34 @@ impl RecordingRedactor {
 
     /// The secrets found so far.
     #[must_use]
-    pub fn vault(&self) -> &Arc<Vault> {
-        &self.vault
+    pub fn secrets(&self) -> &Arc<SecretStore> {
+        &self.secrets
     }
 
     /// A redactor that replaces secrets by markers of this recording.
     #[must_use]
-    pub fn redactor(&self) -> Redactor<'_, &Vault> {
-        Redactor::new(&self.policy, &self.vault)
+    pub fn redactor(&self) -> Redactor<'_, &SecretStore> {
+        Redactor::new(&self.policy, &self.secrets)
     }
 
     /// Redacts the fields of a head, or trailers.
     #[must_use]
     pub fn redact_fields(&self, mut fields: HeaderFields) -> HeaderFields {
-        self.redactor().headers(&mut fields.0);
+        self.redactor().redact_headers(&mut fields.0);
         fields
     }
 
     /// Redacts a URL.
     #[must_use]
     pub fn redact_url(&self, url: NormalUrl) -> String {
-        self.redactor().url(url.as_str()).unwrap_or_else(|| url.into())
+        self.redactor().redact_url(url.as_str()).unwrap_or_else(|| url.into())
     }
 
     /// Redacts a decoded payload that is complete. Counts it if it is opaque.
     #[must_use]
-    pub fn redact_payload(&self, content_type: &str, payload: &[u8]) -> Outcome {
-        let outcome = self.redactor().payload(content_type, payload);
-        if outcome == Outcome::Opaque {
+    pub fn redact_payload(&self, content_type: &str, payload: &[u8]) -> PayloadRedaction {
+        let outcome = self.redactor().redact_payload(content_type, payload);
+        if outcome == PayloadRedaction::Opaque {
             self.count_opaque();
         }
         outcome
@@ -75,7 +75,7 @@ impl RecordingRedactor {
     /// Redacts a message.
     #[must_use]
     pub fn redact_text(&self, text: &str) -> String {
-        String::from_utf8_lossy(&self.redactor().text(text.as_bytes())).into_owned()
+        String::from_utf8_lossy(&self.redactor().redact_text(text.as_bytes())).into_owned()
     }
 
     /// Counts a payload that is stored unredacted because its format is not text.
@@ -126,10 +126,10 @@ impl Drop for MemoryReservation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use harproxy_redact::marker::Run;
+    use harproxy_redact::RunId;
 
     fn redactor() -> RecordingRedactor {
-        RecordingRedactor::new(Arc::default(), Vault::new(Run::random(), &[]))
+        RecordingRedactor::new(Arc::default(), SecretStore::new(RunId::random(), &[]))
     }
 
     #[test]
@@ -137,13 +137,13 @@ mod tests {
         let redactor = redactor();
         let text = br#"{"note":"s3cr3t-value"}"#;
         let url = || NormalUrl::parse("https://api.test/notes/s3cr3t-value").unwrap();
-        assert_eq!(redactor.redact_payload("application/json", text), Outcome::Clean);
+        assert_eq!(redactor.redact_payload("application/json", text), PayloadRedaction::Clean);
         assert_eq!(redactor.redact_url(url()), url().to_string());
         let mut fields = HeaderFields::default();
         fields.0.push("authorization", "Bearer s3cr3t-value");
         assert_ne!(redactor.redact_fields(fields.clone()), fields);
         assert!(!redactor.redact_url(url()).contains("s3cr3t"));
-        assert!(matches!(redactor.redact_payload("application/json", text), Outcome::Redacted(_)));
+        assert!(matches!(redactor.redact_payload("application/json", text), PayloadRedaction::Redacted(_)));
     }
 
     #[test]

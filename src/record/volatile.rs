@@ -65,7 +65,7 @@ impl Quiet {
 
     /// Returns the projection of a header value. `date` is the time of the response.
     pub(super) fn value<'v>(&self, name: &str, value: &'v [u8], date: Option<SystemTime>) -> Cow<'v, [u8]> {
-        if name == "set-cookie" { timeless(value, date) } else { placeholder::set_aside(value) }
+        if name == "set-cookie" { timeless(value, date) } else { placeholder::mask(value) }
     }
 
     /// The same in an answer to this method: the length of what HEAD does not send is all that is known of it.
@@ -106,7 +106,7 @@ struct Members {
 
 impl DigestRules for Members {
     fn scalar<'t>(&self, text: &'t str) -> Cow<'t, [u8]> {
-        placeholder::set_aside(text.as_bytes())
+        placeholder::mask(text.as_bytes())
     }
 
     fn ignores_value(&self, pointer: &str) -> bool {
@@ -115,7 +115,7 @@ impl DigestRules for Members {
 
     fn ignores_member(&self, name: &str, text: &str, leaves: &[&str]) -> bool {
         let is_time = || text.parse::<u64>().is_ok_and(|seconds| (1_000_000_000..10_000_000_000).contains(&seconds));
-        let of_a_token = || leaves.iter().any(|leaf| placeholder::is_in(leaf.as_bytes()));
+        let of_a_token = || leaves.iter().any(|leaf| placeholder::occurs_in(leaf.as_bytes()));
         let is_leaf = !text.starts_with(['{', '[']);
         (CLAIMS.contains(&name) && is_time())
             || (is_leaf && EXPIRY.contains(&&*name.to_ascii_lowercase()) && of_a_token())
@@ -125,9 +125,9 @@ impl DigestRules for Members {
 /// Returns a `Set-Cookie` value without its expiry time.
 /// The result still says whether the cookie has an expiry, and whether it expires at once, which deletes it.
 fn timeless(value: &[u8], date: Option<SystemTime>) -> Cow<'_, [u8]> {
-    let Ok(text) = std::str::from_utf8(value) else { return placeholder::set_aside(value) };
+    let Ok(text) = std::str::from_utf8(value) else { return placeholder::mask(value) };
     let mut parts = text.split(';');
-    let mut counted = placeholder::set_aside(parts.next().unwrap_or_default().as_bytes()).into_owned();
+    let mut counted = placeholder::mask(parts.next().unwrap_or_default().as_bytes()).into_owned();
     let mut ends_at_once = None;
     for part in parts {
         let (name, value) = part.split_once('=').unwrap_or((part, ""));

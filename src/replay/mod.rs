@@ -1,34 +1,15 @@
-//! Replay: a proxy handler that answers from fixtures, forwards local requests, refuses the rest and keeps the ledger.
+//! Replay: routes over fixtures, local servers and the network, and the verdict of a run.
 //!
-//! - `answer`: the strict part, with the matcher and the response cache. It has no connector.
-//! - `reload`: replaces the strict part when fixtures were edited.
-//! - `local`: has a connector to this machine only; absent with `--no-local`.
-//! - `passthrough`: has a connector to any host; present only if an option asks for it.
+//! Requests in scope are answered by [`FixtureSource`], which can't dial. Local requests go to a source whose connector ends on
+//! this machine, and there is none with `--no-local`. The network is a source only if an option asks for it.
 
-mod answer;
-mod asked;
-mod blocking;
-mod cache;
-mod clock;
-mod cors;
 mod fixtures;
-mod handler;
-mod intake;
-mod latency;
-mod ledger;
-mod local;
-mod passthrough;
-mod prepared;
-mod refusal;
 mod reload;
-mod response_payload;
-mod rewrite;
+mod router;
 mod stale;
-mod stream;
+mod verdict;
 
-pub use intake::LONGEST_REQUEST;
-pub use latency::Latency;
-pub use passthrough::NetworkPlan;
+pub use crate::source::fixture::{Clock, LONGEST_REQUEST, Latency, MissAnswer, OnMiss};
 pub use reload::{FixtureChange, Reloader};
 
 use std::path::PathBuf;
@@ -39,87 +20,67 @@ use arc_swap::ArcSwap;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::verdict::{FailOn, FindingListener, Verdict};
-use answer::Strict;
+use crate::pipeline::{Collector, EventBus, Marks, Pipeline, SourceList};
+use crate::record::{Recorder, RecordingSource};
+use crate::source::fixture::FixtureOptions;
+use crate::source::{Source, UpstreamSource};
+use crate::verdict::{CheckId, FailOn, Finding, FindingListener, Verdict};
 use harproxy_glob::Globs;
 use harproxy_har::{Fixture, parse_time};
 use harproxy_matching::{Matcher, Options};
-use harproxy_proxy::Ask;
-use harproxy_proxy::upstream::Timeouts;
+use harproxy_proxy::Handler;
+use harproxy_proxy::upstream::{Timeouts, Upstream, UpstreamPlan};
 use harproxy_redact::Policy;
-use ledger::Ledger;
-use local::Local;
-use passthrough::Passthrough;
+use router::Routes;
+use stale::MaxAge;
 
-/// All that is settled before a replay starts.
+/// The options of a replay.
 #[derive(Clone, Debug)]
 pub struct ReplayPlan {
     /// Fixtures and folders, in order.
     pub fixtures: Vec<PathBuf>,
     /// `-g`: replaces the scope of the fixtures; `None` keeps it.
     pub scope: Option<Globs>,
-    /// Whether CMD is run (then `no-traffic` fails).
+    /// True if the run has a CMD. Then `no-traffic` fails.
     pub with_cmd: bool,
     /// Matching options.
     pub matching: Options,
-    /// `[scope] noise`: whether there is a list of noise.
+    /// `[scope] noise`: true if there is a list of noise.
     pub noise: bool,
-    /// `--no-local` is `false`: loopback that is out of scope is dialled.
+    /// False with `--no-local`: local servers out of scope are not dialled.
     pub local: bool,
     /// `--on-miss`.
     pub on_miss: OnMiss,
-    /// `--passthrough` and `--on-miss passthrough`; `None` when nothing goes to the network by itself.
+    /// `--passthrough` and `--on-miss passthrough`; `None` if no request goes to the network.
     pub network: Option<NetworkPlan>,
     /// `--latency`.
     pub latency: Latency,
-    /// `--max-age`: entries older than this are told of.
+    /// `--max-age`: older entries are reported.
     pub max_age: Option<Duration>,
-    /// `--miss-status`: what a miss gets.
+    /// `--miss-status`.
     pub miss: MissAnswer,
-    /// The redaction policy: secrets in requests appear in no log, explanation or report.
+    /// Redacts logs, explanations and reports.
     pub policy: Arc<Policy>,
-    /// `--no-mark` is `false`: answers carry `x-harproxy`.
+    /// False with `--no-mark`: responses have no `x-harproxy` header.
     pub mark: bool,
-    /// `--fail-on`: the kinds that fail the run.
+    /// `--fail-on`.
     pub fail_on: FailOn,
-    /// `--clock`: whether the dates of answers move with the clock.
+    /// `--clock`.
     pub clock: Clock,
-    /// The current time for answers; `None` uses the machine's clock.
+    /// `--now`; `None` is the machine's clock.
     pub now: Option<SystemTime>,
-    /// `--connect-timeout`, `--idle-timeout` and `--answer-timeout`, for local requests.
-    /// A request whose payload stalls for the idle timeout is refused, too.
+    /// `--connect-timeout`, `--idle-timeout` and `--answer-timeout` for local requests. The idle timeout also limits the time
+    /// between two pieces of a request payload.
     pub timeouts: Timeouts,
 }
 
-/// `--on-miss`: what becomes of a request in scope that no entry answers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OnMiss {
-    /// It is refused, and fails the run.
-    #[default]
-    Fail,
-    /// It goes to the network.
-    Passthrough,
-    /// It goes to the network, and what comes back into the fixture.
-    Record,
-}
-
-/// The answer to a miss (`--miss-status`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MissAnswer {
-    /// This status and the explanation.
-    Status(u16),
-    /// A closed connection.
-    Abort,
-}
-
-/// `--clock`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Clock {
-    /// Date, Expires and the cookies' Expires move by now minus the recorded Date: fixtures don't expire.
-    #[default]
-    Shift,
-    /// They are sent as recorded.
-    Recorded,
+/// The network for a replay.
+#[derive(Clone, Debug)]
+pub struct NetworkPlan {
+    /// `--passthrough`: the URLs that go there.
+    pub named: Option<Globs>,
+    /// The options of upstream connections.
+    pub upstream: UpstreamPlan,
 }
 
 /// Why a replay can't start.
@@ -128,7 +89,7 @@ pub enum Error {
     /// A fixture can't be read.
     #[error(transparent)]
     Fixture(#[from] harproxy_har::Error),
-    /// The options of the way to the network can't be carried out.
+    /// The options of upstream connections are not usable.
     #[error(transparent)]
     Upstream(#[from] harproxy_proxy::upstream::PlanError),
     /// A matching option is malformed.
@@ -136,7 +97,7 @@ pub enum Error {
     Matching(#[from] harproxy_matching::Error),
 }
 
-/// Opens the fixtures in these files and folders, in order, and builds their matcher, without starting a replay.
+/// Opens the fixtures that these files and folders name, in order, and indexes them.
 ///
 /// # Errors
 /// [`Error`].
@@ -146,113 +107,173 @@ pub fn open(arguments: &[PathBuf], scope: Option<Globs>, matching: Options) -> R
     Ok(Matcher::new(fixtures, scope, matching)?)
 }
 
-/// The proxy handler of a running replay.
+/// A replay in progress.
 pub struct Replayer {
-    /// Replaced when fixtures are reloaded; requests in progress keep the one they started with.
-    strict: ArcSwap<Strict>,
-    ledger: Arc<Ledger>,
-    policy: Arc<Policy>,
-    /// The arguments for a reload.
+    /// Replaced when fixtures are loaded again. Requests in progress keep the routes that they began with.
+    routes: ArcSwap<Routes>,
+    collector: Arc<Collector>,
     opening: Opening,
-    /// The connector to local servers; absent with `--no-local`.
-    local: Option<Local>,
-    /// The connector to the network; absent unless an option allows it.
-    live: Option<Passthrough>,
-    /// Requests and records misses (`--on-miss record`).
-    recorder: Option<Arc<dyn Ask>>,
-    /// The current time for answers; `None` uses the arrival time of the request.
-    now: Option<SystemTime>,
+    policy: Arc<Policy>,
+    marks: Marks,
+    max_age: Option<MaxAge>,
+    /// `--passthrough`.
+    passthrough: Option<Globs>,
+    /// `None` with `--no-local`.
+    local: Option<Forwarding>,
+    /// `None` unless an option sends requests to the network.
+    live: Option<Forwarding>,
+    /// Records misses (`--on-miss record`).
+    recorder: Option<Arc<Recorder>>,
 }
 
-/// The arguments from which a replay opens its matcher.
+/// What the fixtures are opened with, first and again.
 struct Opening {
     arguments: Vec<PathBuf>,
     scope: Option<Globs>,
     matching: Options,
 }
 
+/// A source that forwards requests, also as a list.
+struct Forwarding {
+    source: Arc<UpstreamSource>,
+    list: SourceList,
+}
+
+impl Forwarding {
+    fn new(source: UpstreamSource) -> Self {
+        let source = Arc::new(source);
+        Forwarding { list: Arc::new([source.clone()]), source }
+    }
+
+    fn opened(&self) -> u64 {
+        self.source.upstream().opened()
+    }
+}
+
 impl Replayer {
-    /// Opens the fixtures and builds the index. `recorder` requests and records misses, with [`OnMiss::Record`].
+    /// Opens the fixtures and builds the index. `recorder` records misses, with [`OnMiss::Record`].
     ///
     /// # Errors
     /// [`Error`]; nothing was run.
-    pub fn open(plan: ReplayPlan, recorder: Option<Arc<dyn Ask>>) -> Result<Self, Error> {
+    pub fn open(plan: ReplayPlan, recorder: Option<Arc<Recorder>>) -> Result<Self, Error> {
         let matcher = open(&plan.fixtures, plan.scope.clone(), plan.matching.clone())?;
-        // Asking what a file that is no HAR would answer is one thing, relying on it another.
+        // A replay needs entries, while other commands also accept a file without any.
         matcher.fixtures().iter().try_for_each(|fixture| fixture.expect_entries())?;
         matcher.fixtures().iter().for_each(|fixture| fixtures::warn(fixture));
-        let local = plan.local.then(|| Local::new(plan.timeouts));
-        let strict = Strict::new(matcher, &plan);
-        let live = plan.network.map(Passthrough::new).transpose()?;
+        let (passthrough, live) = match plan.network {
+            Some(network) => (network.named, Some(UpstreamSource::live(Upstream::anywhere(network.upstream)?))),
+            None => (None, None),
+        };
+        let live = live.map(Forwarding::new);
+        let options = FixtureOptions {
+            globs: plan.scope.as_ref().map(|globs| globs.sources().to_vec()),
+            with_cmd: plan.with_cmd,
+            fail_on: plan.fail_on,
+            on_miss: plan.on_miss,
+            miss: plan.miss,
+            noise: plan.noise,
+            clock: plan.clock,
+            now: plan.now,
+            latency: plan.latency,
+            idle_timeout: plan.timeouts.idle,
+            policy: plan.policy.clone(),
+        };
+        let on_miss = on_miss(live.as_ref(), recorder.as_ref());
+        let now = plan.now.unwrap_or_else(SystemTime::now).into();
         Ok(Replayer {
-            ledger: strict.ledger().clone(),
-            strict: ArcSwap::from_pointee(strict),
-            policy: plan.policy,
+            routes: ArcSwap::from_pointee(Routes::new(matcher, options, on_miss)),
+            collector: Arc::new(Collector::new(false)),
             opening: Opening { arguments: plan.fixtures, scope: plan.scope, matching: plan.matching },
-            local,
+            policy: plan.policy,
+            marks: if plan.mark { Marks::All } else { Marks::None },
+            max_age: plan.max_age.map(|age| MaxAge { age, now }),
+            passthrough,
+            local: plan.local.then(|| Forwarding::new(UpstreamSource::local(plan.timeouts))),
             live,
             recorder,
-            now: plan.now,
         })
+    }
+
+    /// The handler that answers the requests of an engine. Its events go to the bus.
+    #[must_use]
+    pub fn handler(self: &Arc<Self>, bus: &EventBus) -> Arc<dyn Handler> {
+        Arc::new(Pipeline::new(self.clone(), self.collector.clone(), bus, self.policy.clone(), self.marks))
     }
 
     /// The fixtures in order, as they were loaded last.
     #[must_use]
     pub fn fixtures(&self) -> Vec<Arc<Fixture>> {
-        self.strict.load().fixtures().to_vec()
+        self.routes.load().fixtures.fixtures().to_vec()
     }
 
-    /// Answers from these fixtures from here on.
+    /// Replaces the fixtures.
     fn answer_from(&self, fixtures: Vec<Arc<Fixture>>) -> Result<(), Error> {
         let Opening { scope, matching, .. } = &self.opening;
-        let before = self.strict.load_full();
-        let strict = Arc::new(before.with(Matcher::new(fixtures, scope.clone(), matching.clone())?));
-        strict.carry_on(&before);
-        self.strict.store(strict.clone());
-        // Copies the state of requests that were answered since the first call.
-        strict.carry_on(&before);
+        let matcher = Matcher::new(fixtures, scope.clone(), matching.clone())?;
+        let before = self.routes.load_full();
+        let on_miss = on_miss(self.live.as_ref(), self.recorder.as_ref());
+        let routes = Arc::new(Routes::new(matcher, before.fixtures.options().clone(), on_miss));
+        let (next, previous) = (routes.fixtures.clone(), before.fixtures.matcher());
+        next.matcher().carry_on(previous);
+        self.routes.store(routes);
+        // The requests in between.
+        next.matcher().carry_on(previous);
         Ok(())
     }
 
-    /// Prepares explanations of misses and looks for stale entries. Blocking; can run while requests are answered.
-    pub fn warm_up_explanations(&self) {
-        self.strict.load().warm_up_explanations();
+    /// Prepares explanations of misses, and looks for stale entries, while requests are already answered. Blocking.
+    pub fn warm_up(&self) {
+        let routes = self.routes.load_full();
+        routes.fixtures.matcher().warm_up_explanations();
+        self.stale(&routes);
     }
 
-    /// Sets the listener that is told of each finding at once, existing findings first.
-    pub fn set_listener(&self, herald: FindingListener) {
-        self.ledger.set_listener(herald);
+    /// The findings about stale entries. The first call reads all entries.
+    fn stale<'r>(&self, routes: &'r Routes) -> &'r [Finding] {
+        let Some(max_age) = self.max_age else { return &[] };
+        routes.stale.get_or_init(|| {
+            let source = &routes.fixtures;
+            let severity = source.options().fail_on.severity(&CheckId::STALE);
+            let named = source.fixtures().iter().zip(source.names());
+            named.filter_map(|(fixture, name)| stale::find(max_age, fixture, name, &self.policy, severity)).collect()
+        })
     }
 
-    /// Returns the verdict so far. Unused entries are those of the fixtures loaded last; all else covers the whole run.
+    /// Passes each new finding to a listener.
+    pub fn set_listener(&self, listener: FindingListener) {
+        self.collector.set_listener(listener);
+    }
+
+    /// The verdict so far. The use of entries is that of the fixtures that were loaded last.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         self.conclusion().0
     }
 
-    /// Returns the verdict and the fixtures that it refers to. Both come from one snapshot, even during a reload.
+    /// The verdict, and the fixtures that it is about.
     #[must_use]
     pub fn conclusion(&self) -> (Verdict, Vec<Arc<Fixture>>) {
-        let opened = self.local.as_ref().map_or(0, Local::opened) + self.live.as_ref().map_or(0, Passthrough::opened);
-        let strict = self.strict.load();
-        (strict.verdict(opened), strict.fixtures().to_vec())
+        let opened = self.local.iter().chain(&self.live).map(Forwarding::opened).sum();
+        let routes = self.routes.load_full();
+        let verdict = verdict::verdict(&self.collector, &routes.fixtures, self.stale(&routes), opened);
+        (verdict, routes.fixtures.fixtures().to_vec())
     }
 
-    /// Returns true if a request to this domain or a subdomain could be in scope or named by `--passthrough`.
-    /// Such a request must not bypass the proxy.
+    /// Returns true if a URL of this host, or of a host below it, may be in scope or named by `--passthrough`. Such requests must
+    /// not bypass the proxy.
     #[must_use]
     pub fn may_match_domain(&self, domain: &str) -> bool {
-        self.strict.load().may_match_domain(domain)
-            || self.live.as_ref().is_some_and(|live| live.may_name_domain(domain))
+        self.routes.load().fixtures.matcher().may_match_domain(domain)
+            || self.passthrough.as_ref().is_some_and(|globs| globs.may_match_domain(domain))
     }
 
-    /// Whether some URL of this origin (`https://host:port`, a default port left out) could be in scope.
+    /// Returns true if a URL of this origin (`https://host:port`, without a default port) may be in scope.
     #[must_use]
     pub fn may_match_origin(&self, origin: &str) -> bool {
-        self.strict.load().may_match_origin(origin)
+        self.routes.load().fixtures.matcher().may_match_origin(origin)
     }
 
-    /// When the recording began: the earliest `startedDateTime` among the first entries of the fixtures, as RFC 3339.
+    /// The start of the recording: the earliest `startedDateTime` among the first entries of the fixtures, as RFC 3339.
     #[must_use]
     pub fn recorded_at(&self) -> Option<String> {
         let first = |fixture: &Arc<Fixture>| {
@@ -260,7 +281,16 @@ impl Replayer {
             Some((parse_time(&entry.started)?, entry.started.clone()))
         };
         let (at, written) = self.fixtures().iter().filter_map(first).min()?;
-        // As it was written there, where others read it too.
+        // As it is written in the fixture, if it is RFC 3339.
         if OffsetDateTime::parse(&written, &Rfc3339).is_ok() { Some(written) } else { at.format(&Rfc3339).ok() }
+    }
+}
+
+/// The source for misses that are passed on.
+fn on_miss(live: Option<&Forwarding>, recorder: Option<&Arc<Recorder>>) -> Option<Arc<dyn Source>> {
+    match (recorder, live) {
+        (Some(recorder), _) => Some(Arc::new(RecordingSource::new(recorder.clone()))),
+        (None, Some(live)) => Some(live.source.clone()),
+        (None, None) => None,
     }
 }

@@ -240,7 +240,7 @@ impl Reloader {
                     })
                     .for_each(|next| fixtures::warn(&next.fixture));
                 self.loaded = next;
-                self.replayer.warm_up_explanations();
+                self.replayer.warm_up();
                 changes
             }
             // Each fixture is valid, but not all of them together.

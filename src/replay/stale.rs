@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use super::ledger::told;
+use super::verdict::request_line;
 use crate::verdict::{CheckId, Finding, Location, Severity};
 use harproxy_har::Fixture;
 use harproxy_http::escape::one_line;
@@ -54,7 +54,7 @@ pub(super) fn find(
         return (undated == entries && entries > 0).then(|| Finding { at: Location::fixture(name), ..finding });
     };
     let head = fixture.heads().get(entry)?;
-    let request = told(&head, policy);
+    let request = request_line(&head, policy);
     let mut explanation = format!(
         "{stale} of {entries} {of} of {name} {} recorded more than {} ago; the oldest is #{entry} {}, of {} ({} days)",
         if stale == 1 { "was" } else { "were" },

@@ -12,7 +12,7 @@ use super::sift::{self, Item, Sift, Sifted};
 use harproxy_har::rewrite::Rewrite;
 use harproxy_har::values::HarValue;
 use harproxy_har::{Error, Fixture};
-use harproxy_redact::{Numbering, Placeholder, Policy, Secret, Splice};
+use harproxy_redact::{FixtureReplacer, Placeholder, Policy, Secret, Splice};
 
 /// What became of a fixture, or would.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,7 +43,7 @@ impl Redacted {
 /// When it, an entry or a payload of it can't be read, or it can't be written: it then stays as it is.
 pub fn redact(path: &Path, policy: &Policy, given: &[(Placeholder, Secret)], write: bool) -> Result<Redacted, Error> {
     let fixture = Fixture::open(path)?;
-    let mut numbering = Numbering::new(given);
+    let mut numbering = FixtureReplacer::new(given);
     let any = learn(&fixture, policy, &mut numbering)?;
     let mut writing = Writing {
         fixture: &fixture,
@@ -56,7 +56,7 @@ pub fn redact(path: &Path, policy: &Policy, given: &[(Placeholder, Secret)], wri
         writing.part(&mut sift, &part)?;
     }
     let mut done = writing.done;
-    done.values = numbering.values();
+    done.values = numbering.placeholders();
     if let Some(rewrite) = writing.rewrite {
         done.left = rewrite.finish()?.left;
     }
@@ -64,14 +64,14 @@ pub fn redact(path: &Path, policy: &Policy, given: &[(Placeholder, Secret)], wri
 }
 
 /// Goes over the fixture to know its values, and the placeholders that it has. Whether anything is to be taken out.
-fn learn(fixture: &Fixture, policy: &Policy, numbering: &mut Numbering) -> Result<bool, Error> {
+fn learn(fixture: &Fixture, policy: &Policy, numbering: &mut FixtureReplacer) -> Result<bool, Error> {
     let mut seen = HashSet::new();
     let mut any = false;
     for part in fixture.values() {
         let text = fixture.value_text(&part)?;
-        numbering.take(text.as_bytes());
+        numbering.exclude_all_in(text.as_bytes());
         let mut payloads: Vec<Box<dyn Read>> = Vec::new();
-        let mut sift = Sift::new(fixture, policy, numbering.vault());
+        let mut sift = Sift::new(fixture, policy, numbering.store());
         sift::each_item(fixture, &part, &text, |item| {
             if let Item::Body(body) = item {
                 if let Some(file) = body.file() {
@@ -86,7 +86,7 @@ fn learn(fixture: &Fixture, policy: &Policy, numbering: &mut Numbering) -> Resul
             Ok(())
         })?;
         for mut payload in payloads {
-            numbering.take_all(&mut payload).map_err(unreadable)?;
+            numbering.exclude_all_read(&mut payload).map_err(unreadable)?;
         }
     }
     Ok(any)
@@ -102,7 +102,7 @@ struct Writing<'a> {
 }
 
 impl<'a> Writing<'a> {
-    fn part(&mut self, sift: &mut Sift<'a, &mut Numbering>, part: &HarValue) -> Result<(), Error> {
+    fn part(&mut self, sift: &mut Sift<'a, &mut FixtureReplacer>, part: &HarValue) -> Result<(), Error> {
         let text = self.fixture.value_text(part)?;
         let mut edits: Vec<Splice> = Vec::new();
         sift::each_item(self.fixture, part, &text, |item| self.item(sift, part, item, &mut edits))?;
@@ -116,7 +116,7 @@ impl<'a> Writing<'a> {
 
     fn item(
         &mut self,
-        sift: &mut Sift<'a, &mut Numbering>,
+        sift: &mut Sift<'a, &mut FixtureReplacer>,
         part: &HarValue,
         item: &Item<'_>,
         edits: &mut Vec<Splice>,

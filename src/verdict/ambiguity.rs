@@ -50,11 +50,11 @@ fn list(items: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use harproxy_redact::{Name, Placeholder};
+    use harproxy_redact::{Placeholder, PlaceholderName};
 
     #[test]
     fn guess_names_entries_placeholders_and_both_remedies() {
-        let password = |number| Placeholder { name: Name::new("password"), number };
+        let password = |number| Placeholder { name: PlaceholderName::new("password"), number };
         let at = |entry| EntryRef { fixture: 0, entry };
         let place =
             |at: EntryRef| EntryPlace { fixture: "hars/api.har".into(), entry: at.entry, line: Some(at.entry * 10) };

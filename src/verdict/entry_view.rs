@@ -3,7 +3,7 @@
 use harproxy_har::Fixture;
 use harproxy_har::model::Body;
 use harproxy_http::Headers;
-use harproxy_redact::{Outcome, Policy, Telling};
+use harproxy_redact::{PayloadRedaction, Policy, display};
 
 use super::excerpt::{ExcerptBudget, PayloadExcerpt};
 
@@ -36,25 +36,25 @@ impl EntryView {
         let line = fixture.heads().get(entry).map(|head| head.line);
         let recorded = fixture.entry(entry).ok()?;
         let (request, response) = (&recorded.request, &recorded.response);
-        let mut telling = Telling::of(policy);
+        let mut redactor = display::redactor(policy);
         let (mut request_headers, mut response_headers) = (request.headers.clone(), response.headers.clone());
-        telling.headers(&mut request_headers);
-        telling.headers(&mut response_headers);
+        redactor.redact_headers(&mut request_headers);
+        redactor.redact_headers(&mut response_headers);
         let mut payload = |body: &Body| {
             let excerpt = PayloadExcerpt::read(&body.mime_type, &fixture.payload(entry, body).ok()?, budget)?;
-            Some(match telling.payload(&body.mime_type, &excerpt.bytes) {
-                Outcome::Redacted(redacted) => {
+            Some(match redactor.redact_payload(&body.mime_type, &excerpt.bytes) {
+                PayloadRedaction::Redacted(redacted) => {
                     let size = if excerpt.is_cut() { excerpt.size } else { redacted.len() as u64 };
                     PayloadExcerpt { bytes: redacted.into(), size, ..excerpt }
                 }
-                Outcome::Clean | Outcome::Opaque => excerpt,
+                PayloadRedaction::Clean | PayloadRedaction::Opaque => excerpt,
             })
         };
         let request_payload = request.post_data.as_ref().and_then(&mut payload);
         let response_payload = payload(&response.content);
         Some(EntryView {
             method: request.method.clone(),
-            url: telling.url(&request.url).unwrap_or_else(|| request.url.clone()),
+            url: redactor.redact_url(&request.url).unwrap_or_else(|| request.url.clone()),
             status: u16::try_from(response.status).unwrap_or_default(),
             line,
             request_headers,

@@ -8,6 +8,7 @@ use std::thread::{JoinHandle, spawn};
 use std::time::Duration;
 
 use harproxy::doctor::Doctor;
+use harproxy::pipeline::EventBus;
 use harproxy_proxy::upstream::{Timeouts, UpstreamPlan, UpstreamProxy};
 use harproxy_proxy::{Proxy, ProxyPlan};
 use harproxy_tls::authority::Authority;
@@ -260,7 +261,6 @@ fn start() -> SocketAddr {
         authority: Arc::new(Authority::load_or_create(dir.path()).unwrap()),
         head_timeout: PATIENCE,
         idle_timeout: PATIENCE,
-        witness: None,
     };
     let upstream = UpstreamPlan {
         proxy: UpstreamProxy::Direct,
@@ -273,7 +273,7 @@ fn start() -> SocketAddr {
         runtime.block_on(async move {
             let proxy = Proxy::bind(plan).await.unwrap();
             tell.send(proxy.addr()).unwrap();
-            let _running = proxy.serve(Arc::new(Doctor::new(upstream).unwrap()));
+            let _running = proxy.serve(Doctor::new(upstream).unwrap().handler(&EventBus::default()));
             std::future::pending::<()>().await;
         });
     });

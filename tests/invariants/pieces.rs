@@ -8,7 +8,7 @@ use harproxy_http::jwt;
 use harproxy_json::{
     CompactDetector, CompactReader, Compacter, CountAll, Node, compact, indent, indent_stream, is_compact,
 };
-use harproxy_redact::Stream;
+use harproxy_redact::StreamRedactor;
 use harproxy_redact::{Policy, Redactor};
 use serde_json::Value;
 
@@ -101,7 +101,7 @@ fn nests(text: &str) -> bool {
 fn redaction(content_type: &str, payload: &[u8], size: usize) {
     let policy = Policy::default();
     let passed = |size: usize| {
-        let (mut stream, mut out) = (Stream::new(content_type), Vec::new());
+        let (mut stream, mut out) = (StreamRedactor::new(content_type), Vec::new());
         let mut redactor = Redactor::new(&policy, Plainly);
         payload.chunks(size).for_each(|piece| stream.push(&mut redactor, piece, &mut out));
         stream.finish(&mut redactor, &mut out);

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::path::Path;
 
 use harproxy_har::Fixture;
-use harproxy_redact::{Form, Name, Namer, Outcome, Placeholder, Policy, Redactor};
+use harproxy_redact::{PayloadRedaction, Placeholder, PlaceholderName, Policy, Redactor, Replacer, ValueFormat};
 
 /// Splits text into its first line and the rest.
 pub fn first_line(data: &[u8]) -> Option<(&str, &[u8])> {
@@ -65,20 +65,24 @@ pub fn refused(error: &harproxy_har::Error, path: &Path) {
 #[derive(Default)]
 pub struct Plainly;
 
-impl Namer for Plainly {
-    fn stand_in(&mut self, _: &[u8], name: &Name, form: Form) -> String {
-        form.write(&Placeholder { name: form.shared_name().unwrap_or_else(|| name.clone()), number: 1 })
+impl Replacer for Plainly {
+    fn replace(&mut self, _: &[u8], name: &PlaceholderName, format: ValueFormat) -> String {
+        format.write(&Placeholder { name: format.shared_name().unwrap_or_else(|| name.clone()), number: 1 })
     }
 
-    fn known(&mut self, _: &[u8]) -> Vec<(std::ops::Range<usize>, String)> {
+    fn find_known(&mut self, _: &[u8]) -> Vec<std::ops::Range<usize>> {
         Vec::new()
+    }
+
+    fn replace_known(&mut self, _: &[u8]) -> String {
+        unreachable!("no secret is known")
     }
 }
 
 /// The redacted payload.
 pub fn redacted(policy: &Policy, content_type: &str, payload: &[u8]) -> Vec<u8> {
-    match Redactor::new(policy, Plainly).payload(content_type, payload) {
-        Outcome::Redacted(left) => left,
-        Outcome::Clean | Outcome::Opaque => payload.to_vec(),
+    match Redactor::new(policy, Plainly).redact_payload(content_type, payload) {
+        PayloadRedaction::Redacted(left) => left,
+        PayloadRedaction::Clean | PayloadRedaction::Opaque => payload.to_vec(),
     }
 }

@@ -94,7 +94,7 @@ impl RedactedPlaces {
             add(RedactedPlace::Parameter(name, index), raw.as_bytes());
         }
         let (mut names, mut cookie_names) = (Vec::new(), Vec::new());
-        for header in request.headers.iter().filter(|header| placeholder::may_be_in(&header.value)) {
+        for header in request.headers.iter().filter(|header| placeholder::may_occur_in(&header.value)) {
             let name = header.name.to_ascii_lowercase();
             if name == "cookie" {
                 for (name, value) in cookies::pairs(&header.value) {
@@ -144,7 +144,7 @@ impl ResponseDigests {
     pub fn new(response: &Response<'_>) -> Self {
         let mut digests = [Sha256::new(), Sha256::new()];
         let mut add = |text: &[u8]| {
-            for (digest, text) in digests.iter_mut().zip([jwt::without_claims(text), placeholder::set_aside(text)]) {
+            for (digest, text) in digests.iter_mut().zip([jwt::without_claims(text), placeholder::mask(text)]) {
                 digest.update((text.len() as u64).to_le_bytes());
                 digest.update(text);
             }

@@ -77,8 +77,9 @@ impl<'a> Content<'a> {
             Content::Empty => ContentKey::Empty,
             Content::NotKept => ContentKey::NotKept,
             Content::Long { digest, .. } => ContentKey::Bytes(*digest),
-            Content::Bytes(bytes) => inspect(bytes)
-                .unwrap_or_else(|| ContentKey::Bytes(Sha256::digest(placeholder::set_aside(bytes)).into())),
+            Content::Bytes(bytes) => {
+                inspect(bytes).unwrap_or_else(|| ContentKey::Bytes(Sha256::digest(placeholder::mask(bytes)).into()))
+            }
         }
     }
 }

@@ -38,7 +38,7 @@ fn diff_requests<'a>(
         diff_urls(&a.url, &b.url, found);
     }
     if keys[0].headers != keys[1].headers {
-        let [a, b] = [a, b].map(|request| fields(&request.headers, |_, value| Some(placeholder::set_aside(value))));
+        let [a, b] = [a, b].map(|request| fields(&request.headers, |_, value| Some(placeholder::mask(value))));
         compare_named(&a, &b, Location::RequestHeader, found);
     }
     if keys[0].content != keys[1].content {
@@ -90,7 +90,7 @@ fn compare_texts<'a>(
     right: Option<&'a str>,
     found: &mut Vec<Difference<'a>>,
 ) {
-    let [a, b] = [left, right].map(|text| text.map(|text| placeholder::set_aside(text.as_bytes())));
+    let [a, b] = [left, right].map(|text| text.map(|text| placeholder::mask(text.as_bytes())));
     if a != b {
         found.push(Difference::new(location, left.map(Cow::Borrowed), right.map(Cow::Borrowed)));
     }
@@ -200,7 +200,7 @@ fn fields<'v>(headers: &'v Headers, project: impl Fn(&str, &'v [u8]) -> Option<C
 /// Returns the parameters of a query or form by their decoded names.
 fn parameters(text: &[u8]) -> NamedValues<'_> {
     let parameter = |(name, value): (Cow<'static, str>, Cow<'static, str>)| {
-        let projected = Cow::Owned(placeholder::set_aside(value.as_bytes()).into_owned());
+        let projected = Cow::Owned(placeholder::mask(value.as_bytes()).into_owned());
         (name, NamedValue { projected, text: value })
     };
     form_urlencoded::parse(text)

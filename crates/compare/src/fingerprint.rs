@@ -27,7 +27,7 @@ impl Fingerprinter {
     /// Adds a value.
     pub fn add(&mut self, name: &str, value: &[u8]) {
         self.placeholders.extend(placeholder::find(value).map(|found| found.placeholder));
-        let value = placeholder::set_aside(value);
+        let value = placeholder::mask(value);
         for part in [name.as_bytes(), &value] {
             self.digest.update((part.len() as u64).to_le_bytes());
             self.digest.update(part);

@@ -65,8 +65,8 @@ impl JsonTemplate {
 
 fn has_placeholder(value: &Value) -> bool {
     match value {
-        Value::String(text) => placeholder::is_in(text.as_bytes()),
-        Value::Number(number) => placeholder::is_in(number.to_string().as_bytes()),
+        Value::String(text) => placeholder::occurs_in(text.as_bytes()),
+        Value::Number(number) => placeholder::occurs_in(number.to_string().as_bytes()),
         Value::Array(elements) => elements.iter().any(has_placeholder),
         Value::Object(members) => members.values().any(has_placeholder),
         Value::Null | Value::Bool(_) => false,

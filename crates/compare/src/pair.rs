@@ -98,7 +98,7 @@ fn is_loopback(host: &str) -> bool {
 fn is_identifier(segment: &str) -> bool {
     let has_digit = segment.bytes().any(|byte| byte.is_ascii_digit());
     let is_version = segment.len() <= 3 && segment.starts_with('v');
-    (has_digit && !is_version) || segment.len() >= 20 || placeholder::is_in(segment.as_bytes())
+    (has_digit && !is_version) || segment.len() >= 20 || placeholder::occurs_in(segment.as_bytes())
 }
 
 fn payload_shape(body: &Body<'_>) -> String {

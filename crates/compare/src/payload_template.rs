@@ -76,7 +76,7 @@ impl PayloadTemplate {
             let has_placeholder = fields.iter().any(|(name, value)| name.template().or(value.template()).is_some());
             return has_placeholder.then_some(PayloadTemplate::Form(fields));
         }
-        if let Some(value) = rules.json_value(bytes).filter(|_| placeholder::may_be_in(bytes)) {
+        if let Some(value) = rules.json_value(bytes).filter(|_| placeholder::may_occur_in(bytes)) {
             return match JsonTemplate::parse(value) {
                 JsonTemplate::Plain(_) => None,
                 template => Some(PayloadTemplate::Json(template)),

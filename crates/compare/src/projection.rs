@@ -86,7 +86,7 @@ impl Projection {
     pub fn request_key(&self, request: &Request<'_>) -> RequestKey {
         RequestKey {
             method: request.method.clone().into_owned(),
-            url: placeholder::set_aside(request.url.as_bytes()).into_owned(),
+            url: placeholder::mask(request.url.as_bytes()).into_owned(),
             headers: self.request_headers.then(|| fields_digest(&request.headers, |_, value| Some(value.into()))),
             content: request.body.content.key(|bytes| without_boundary(&request.body, bytes)),
         }
@@ -145,7 +145,7 @@ fn fields_digest<'v>(fields: &'v Headers, project: impl Fn(&str, &'v [u8]) -> Op
     let mut digest = Sha256::new();
     for (name, value) in fields {
         if let Some(value) = project(&name, value) {
-            for part in [name.as_bytes(), &placeholder::set_aside(&value)] {
+            for part in [name.as_bytes(), &placeholder::mask(&value)] {
                 digest.update((part.len() as u64).to_le_bytes());
                 digest.update(part);
             }
@@ -161,7 +161,7 @@ fn without_boundary(body: &Body<'_>, bytes: &[u8]) -> Option<ContentKey> {
     let mut digest = Sha256::new_with_prefix("multipart");
     for part in multipart::parts(bytes, boundary)? {
         for piece in [part.headers, part.body] {
-            let piece = placeholder::set_aside(piece);
+            let piece = placeholder::mask(piece);
             digest.update((piece.len() as u64).to_le_bytes());
             digest.update(piece);
         }

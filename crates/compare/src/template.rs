@@ -226,19 +226,19 @@ impl Template {
 /// Returns true if a recorded text contains placeholders and a sent text differs from it in nothing else.
 #[must_use]
 pub fn differs_only_in_placeholders(recorded: &str, sent: &str, encoding: Encoding) -> bool {
-    placeholder::may_be_in(recorded.as_bytes())
+    placeholder::may_occur_in(recorded.as_bytes())
         && Template::parse(recorded.as_bytes(), encoding)
             .is_some_and(|template| template.score(sent.as_bytes(), &PlaceholderValues::default()).is_some())
 }
 
 #[cfg(test)]
 mod tests {
-    use harproxy_redact::Name;
+    use harproxy_redact::PlaceholderName;
 
     use super::*;
 
     fn score(template: &str, encoding: Encoding, sent: &str) -> Option<(usize, usize, usize)> {
-        let given = Placeholder { name: Name::new("pw"), number: 2 };
+        let given = Placeholder { name: PlaceholderName::new("pw"), number: 2 };
         let values = PlaceholderValues::new(&[(given, "p@ss wörd".into())]);
         let score = Template::parse(template.as_bytes(), encoding).unwrap().score(sent.as_bytes(), &values)?;
         Some((score.confirmed, score.contradicted, score.unknown))

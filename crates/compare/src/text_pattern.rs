@@ -67,7 +67,7 @@ impl TextPattern {
         if media.is_form_of(text) {
             return TextPattern::from_parts(text, &parameters(text));
         }
-        if !placeholder::may_be_in(text) {
+        if !placeholder::may_occur_in(text) {
             return None;
         }
         // JSON is recognised under any media type.

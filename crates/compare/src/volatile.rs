@@ -85,7 +85,7 @@ impl VolatileRules {
         if self.has_builtin && name == "set-cookie" {
             cookie_without_lifetime(value, date)
         } else {
-            placeholder::set_aside(value)
+            placeholder::mask(value)
         }
     }
 
@@ -118,12 +118,12 @@ impl VolatileRules {
     fn project_value(&self, value: &mut Value) {
         match value {
             Value::String(text) => {
-                if let Cow::Owned(projected) = placeholder::set_aside(text.as_bytes()) {
+                if let Cow::Owned(projected) = placeholder::mask(text.as_bytes()) {
                     *text = String::from_utf8_lossy(&projected).into_owned();
                 }
             }
             Value::Number(number) => {
-                if placeholder::is_in(number.to_string().as_bytes()) {
+                if placeholder::occurs_in(number.to_string().as_bytes()) {
                     *value = Value::Null;
                 }
             }
@@ -150,7 +150,7 @@ impl VolatileRules {
     /// object, as spelled.
     fn ignores_member(&self, name: &str, json: &str, siblings: &[&str]) -> bool {
         let is_time = || json.parse::<u64>().is_ok_and(|seconds| (1_000_000_000..10_000_000_000).contains(&seconds));
-        let has_token = || siblings.iter().any(|sibling| placeholder::is_in(sibling.as_bytes()));
+        let has_token = || siblings.iter().any(|sibling| placeholder::occurs_in(sibling.as_bytes()));
         let is_scalar = !json.starts_with(['{', '[']);
         self.has_builtin
             && ((CLAIMS.contains(&name) && is_time())
@@ -181,7 +181,7 @@ struct VolatileMembers<'r> {
 
 impl DigestRules for VolatileMembers<'_> {
     fn scalar<'t>(&self, json: &'t str) -> Cow<'t, [u8]> {
-        placeholder::set_aside(json.as_bytes())
+        placeholder::mask(json.as_bytes())
     }
 
     fn ignores_value(&self, pointer: &str) -> bool {
@@ -195,9 +195,9 @@ impl DigestRules for VolatileMembers<'_> {
 
 /// Removes the lifetime of a `Set-Cookie`. Whether the cookie is deleted (its lifetime is over at once) still counts.
 fn cookie_without_lifetime(value: &[u8], date: Option<SystemTime>) -> Cow<'_, [u8]> {
-    let Ok(text) = std::str::from_utf8(value) else { return placeholder::set_aside(value) };
+    let Ok(text) = std::str::from_utf8(value) else { return placeholder::mask(value) };
     let mut parts = text.split(';');
-    let mut projected = placeholder::set_aside(parts.next().unwrap_or_default().as_bytes()).into_owned();
+    let mut projected = placeholder::mask(parts.next().unwrap_or_default().as_bytes()).into_owned();
     let mut is_deleted = None;
     for part in parts {
         let (name, value) = part.split_once('=').unwrap_or((part, ""));

@@ -104,7 +104,7 @@ impl Candidate {
         form: &KeyForm,
     ) -> Self {
         let values = |name: &String| entry.request.headers.get_all(name).map(Required::new).collect();
-        let url = normal(&entry.request.url).filter(|url| placeholder::may_be_in(url.as_bytes()));
+        let url = normal(&entry.request.url).filter(|url| placeholder::may_occur_in(url.as_bytes()));
         let places = (
             url.map(|url| UrlPlaces::of(&form.view(&url))).unwrap_or_default(),
             HeaderPlaces::of(&entry.request.headers),

@@ -162,7 +162,7 @@ impl Index {
 impl Shapes {
     /// The shape of an entry's URL; `None` when there is no placeholder in it.
     fn note(&mut self, url: &str, seen: &View<'_, '_>) -> Option<UrlShape> {
-        if !placeholder::may_be_in(url.as_bytes()) {
+        if !placeholder::may_occur_in(url.as_bytes()) {
             return None;
         }
         let shape = UrlShape::of(&UrlPlaces::of(seen))?;

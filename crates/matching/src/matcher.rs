@@ -85,7 +85,9 @@ impl Matcher {
     /// A URL as it may be told: without its secrets.
     #[must_use]
     pub fn told<'u>(&self, url: &'u NormalUrl) -> Cow<'u, str> {
-        harproxy_redact::Telling::of(&self.telling).url(url.as_str()).map_or(Cow::Borrowed(url.as_str()), Cow::Owned)
+        harproxy_redact::display::redactor(&self.telling)
+            .redact_url(url.as_str())
+            .map_or(Cow::Borrowed(url.as_str()), Cow::Owned)
     }
 
     /// The fixtures, in order.

@@ -226,7 +226,7 @@ impl HeaderPlaces {
                 *n += 1;
             }
         };
-        for header in headers.iter().filter(|header| placeholder::may_be_in(&header.value)) {
+        for header in headers.iter().filter(|header| placeholder::may_occur_in(&header.value)) {
             let name = header.name.to_ascii_lowercase();
             if name == "cookie" {
                 for (name, value) in cookies::pairs(&header.value) {

@@ -9,14 +9,15 @@ use harproxy_compare::payload_diff::EXPLAINED_BYTES;
 
 use super::{Difference, Query};
 use harproxy_http::{Headers, NormalUrl};
-use harproxy_redact::{Outcome, Policy, Redactor, Telling};
+use harproxy_redact::display::{self, DisplayRedactor};
+use harproxy_redact::{PayloadRedaction, Policy};
 
 /// A request whose secrets are replaced.
 pub(super) struct RedactedRequest<'p> {
     pub(super) url: NormalUrl,
     pub(super) headers: HeaderMap,
     body: Option<Vec<u8>>,
-    redactor: Redactor<'p, Telling>,
+    redactor: DisplayRedactor<'p>,
 }
 
 /// Stands for a value that has no counterpart in the redacted request.
@@ -25,26 +26,26 @@ const REDACTED: &str = "REDACTED";
 impl<'p> RedactedRequest<'p> {
     /// Replaces the secrets of a request. Returns `None` if it has none.
     pub(super) fn new(query: &Query<'_>, payload: &SentPayload<'_>, policy: &'p Policy) -> Option<Self> {
-        let mut redactor = Telling::of(policy);
+        let mut redactor = display::redactor(policy);
         // The redactor learns the secrets of headers and payload first, and finds them everywhere else.
-        redactor.headers(&mut Headers::from(query.headers));
+        redactor.redact_headers(&mut Headers::from(query.headers));
         let is_shown = payload.decoded().len() <= EXPLAINED_BYTES;
         if is_shown {
-            redactor.payload(&payload.content_type(), payload.decoded());
+            redactor.redact_payload(&payload.content_type(), payload.decoded());
         }
-        let url = redactor.url(query.url.as_str());
+        let url = redactor.redact_url(query.url.as_str());
         let sent = Headers::from(query.headers);
         let mut headers = sent.clone();
-        redactor.headers(&mut headers);
+        redactor.redact_headers(&mut headers);
         let body = match is_shown {
-            true => redactor.payload(&payload.content_type(), payload.decoded()),
-            false => Outcome::Opaque,
+            true => redactor.redact_payload(&payload.content_type(), payload.decoded()),
+            false => PayloadRedaction::Opaque,
         };
         let body = match body {
-            Outcome::Redacted(body) => Some(body),
-            Outcome::Clean | Outcome::Opaque => None,
+            PayloadRedaction::Redacted(body) => Some(body),
+            PayloadRedaction::Clean | PayloadRedaction::Opaque => None,
         };
-        let body = redactor.of_unknown_kind(body, payload.decoded());
+        let body = redactor.redact_undeclared_text(body, payload.decoded());
         if url.is_none() && sent == headers && body.is_none() {
             return None;
         }
@@ -79,7 +80,7 @@ impl<'p> RedactedRequest<'p> {
 
     /// Returns true if a text contains no secret.
     pub(super) fn is_clean(&mut self, text: &str) -> bool {
-        matches!(self.redactor.text(text.as_bytes()), Cow::Borrowed(_))
+        matches!(self.redactor.redact_text(text.as_bytes()), Cow::Borrowed(_))
     }
 
     /// Replaces the differences of the live request by those of the redacted request from the same entry.
@@ -90,7 +91,8 @@ impl<'p> RedactedRequest<'p> {
                 Some(at) => difference = redacted.remove(at),
                 None => difference.request = difference.request.map(|_| REDACTED.to_owned()),
             }
-            difference.name = String::from_utf8_lossy(&self.redactor.text(difference.name.as_bytes())).into_owned();
+            difference.name =
+                String::from_utf8_lossy(&self.redactor.redact_text(difference.name.as_bytes())).into_owned();
             difference
         };
         live.into_iter().map(redact).collect()

@@ -16,13 +16,11 @@ use crate::own_address::is_own_host;
 use crate::serve::auth::Credentials;
 use crate::serve::reverse_origins::ReverseOrigins;
 use crate::upstream::ClientPool;
-use crate::witness::Witness;
 use harproxy_tls::authority::Authority;
 
 /// The state that all connections share.
 pub(crate) struct Engine {
     pub(crate) handler: Arc<dyn Handler>,
-    pub(crate) witness: Option<Arc<dyn Witness>>,
     pub(crate) authority: Arc<Authority>,
     pub(crate) auth: Option<Credentials>,
     pub(crate) timeouts: ClientTimeouts,
@@ -122,9 +120,6 @@ impl ClientConnection {
 
     /// Reports an event that belongs to no request.
     pub(crate) fn event(&self, event: ConnectionEvent) {
-        if let Some(witness) = &self.engine.witness {
-            witness.event(&event);
-        }
         self.engine.handler.event(event);
     }
 }

@@ -1,19 +1,15 @@
 //! The interface between the engine and the application: a [`Handler`] decides what happens to tunnels and requests.
 
-use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
-use ::http::{HeaderMap, Request, Response};
-use bytes::Bytes;
+use ::http::{Request, Response};
 use futures_util::future::BoxFuture;
 use hyper::body::Incoming;
 
 use crate::body::Body;
 use crate::origin::{Origin, Session};
 use crate::upstream::{ClientPool, Dialled, Upstream};
-use crate::witness::Note;
-use harproxy_http::Headers;
 use harproxy_tls::authority::Alpn;
 
 /// An accepted client connection, with the session of the request or tunnel at hand.
@@ -35,23 +31,21 @@ impl Connection {
     }
 }
 
-/// A request as it was received. Its payload is still to be read, or is in memory.
+/// A request as it was received. Its payload is still to be read.
 #[derive(Debug)]
-pub struct Exchange<B = Incoming> {
+pub struct Exchange {
     /// The origin that the request is for.
     pub origin: Origin,
     /// The request. Its URI is absolute: the origin with path and query as sent. Headers are as received, hop-by-hop ones
     /// included; the HTTP version is the client's. Extensions are hyper's: header case, upgrade.
-    pub request: Request<B>,
+    pub request: Request<Incoming>,
     /// When its head had been read, for dates.
     pub started: SystemTime,
     /// The same moment, for durations.
     pub at: Instant,
-    /// The handler's account of the request.
-    pub note: Note,
 }
 
-impl<B> Exchange<B> {
+impl Exchange {
     /// The request's URL.
     #[must_use]
     pub fn url(&self) -> String {
@@ -60,19 +54,6 @@ impl<B> Exchange<B> {
         let target = uri.path_and_query().map_or("/", |target| target.as_str());
         [scheme, "://", authority, target].concat()
     }
-}
-
-/// Forwards requests for a handler that cannot answer them, after their payload has been read.
-pub trait Ask: Send + Sync {
-    /// Forwards a request and returns the answer.
-    fn ask<'a>(
-        &'a self,
-        connection: &'a Connection,
-        exchange: Exchange<Bytes>,
-    ) -> BoxFuture<'a, Result<Response<Body>, Close>>;
-
-    /// The upstream that requests go to.
-    fn upstream(&self) -> &Upstream;
 }
 
 /// A handler's decision about a CONNECT.
@@ -157,10 +138,4 @@ pub trait Handler: Send + Sync + 'static {
     fn upstreams(&self) -> Vec<&Upstream> {
         Vec::new()
     }
-
-    /// A request's URL as it may be written to the log: without its secrets, and without those that the headers have.
-    fn told<'u>(&self, headers: &HeaderMap, url: &'u str) -> Cow<'u, str>;
-
-    /// Headers of a request or an answer as they may be told, without their secrets.
-    fn told_headers(&self, headers: &HeaderMap) -> Headers;
 }

@@ -11,11 +11,9 @@
 
 #![forbid(unsafe_code)]
 
-mod access;
 pub mod background;
 pub mod body;
 mod engine;
-pub mod forward;
 pub mod handler;
 mod intercept;
 pub mod limits;
@@ -28,11 +26,10 @@ mod sniff;
 mod stream;
 mod tunnel;
 pub mod upstream;
-pub mod witness;
 
 pub use body::Body;
 pub use futures_util::future::BoxFuture;
-pub use handler::{Ask, Close, Connection, ConnectionEvent, Exchange, Handler, Tunnel};
+pub use handler::{Close, Connection, ConnectionEvent, Exchange, Handler, Tunnel};
 pub use listen::server::{BindError, Proxy, ProxyPlan, Running};
 pub use origin::{Origin, Scheme, Session};
 pub use serve::auth::Credentials;
@@ -40,4 +37,3 @@ pub use serve::reverse_origins::ReversePlan;
 pub use stream::Io;
 pub use tunnel::splice;
 pub use upstream::HostStays;
-pub use witness::{Note, Provenance, Way, Why, Witness};

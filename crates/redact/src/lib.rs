@@ -1,59 +1,34 @@
-//! Redaction: what is secret, what stands for it in a fixture, and what was left.
+//! Redaction: which values of an HTTP exchange are secret, and what replaces them in a fixture.
 //!
-//! [`Policy`] says what is secret, [`Redactor`] takes it out of heads and payloads, a [`Namer`] decides what stands for a
-//! value, and [`placeholder`] knows such stand-ins wherever they are met again. Nothing here does I/O, and nothing can be
-//! computed back from what stands for a value.
+//! | module | content |
+//! | --- | --- |
+//! | `policy` | [`Policy`]: the built-in table of secrets and the changes of a project |
+//! | `find` | shapes of secrets, known secrets, the prefilter of the JSON walk |
+//! | `redactor` | [`Redactor`]: finds and replaces secrets in URLs, headers and payloads |
+//! | `replace` | [`Replacer`]: placeholders, markers, and their numbers |
+//! | [`display`] | redaction of log lines and reports |
+//!
+//! Nothing here does I/O. A secret can't be computed from its placeholder.
 
 #![forbid(unsafe_code)]
 
-pub mod clue;
-mod command;
-mod form;
-mod graphql;
-mod grouping;
-mod headers;
-mod inert;
-mod json;
-mod jwt;
-pub mod known;
-pub mod marker;
-mod names;
-pub mod naming;
-mod numbering;
-mod paths;
-mod payload;
-mod personal;
-mod place;
-pub mod placeholder;
+pub mod display;
+mod find;
 mod policy;
-mod prefilter;
 mod redactor;
+mod replace;
 mod secret;
-mod shapes;
-mod spellings;
-mod stream;
-mod table;
-mod telling;
-mod url;
-pub mod vault;
-mod view;
-mod windows;
 
-pub use clue::{Clue, ClueKey, Clues};
-pub use grouping::Grouping;
-pub use known::Known;
-pub use naming::Naming;
-pub use numbering::Numbering;
-pub use payload::{Outcome, Pace, is_lines, is_opaque, pace};
-pub use place::Place;
-pub use placeholder::{Form, Name, Placeholder};
-pub use policy::{Error, Policy, Rules, exceptable, json_path, text_pattern};
-pub use redactor::{AnyRedactor, Namer, Redactor};
+pub use policy::{Error, Policy, Rules, exceptions, parse_pattern};
+pub use redactor::{
+    DynRedactor, PayloadRedaction, PayloadScan, Redactor, Splice, StreamRedactor, TextLocation, apply_splices,
+    is_lines, is_opaque, payload_scan,
+};
+pub use replace::{
+    DigitGroups, FixtureReplacer, KnownSecret, Placeholder, PlaceholderAllocator, PlaceholderMatch, PlaceholderName,
+    Replacer, RunId, SecretStore, ValueFormat, placeholder,
+};
 pub use secret::Secret;
-pub use stream::Stream;
-pub use telling::Telling;
-pub use vault::Vault;
-pub use view::Splice;
 
 #[cfg(test)]
 mod tests;

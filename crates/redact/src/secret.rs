@@ -1,8 +1,8 @@
-//! A value that nobody may read.
+//! Secret values.
 
 use std::fmt;
 
-/// A secret that somebody gave: it goes where it is used, and prints as `(redacted)`.
+/// A secret from the configuration. `Debug` prints it as `(redacted)`.
 ///
 /// ```
 /// use harproxy_redact::Secret;
@@ -14,7 +14,7 @@ use std::fmt;
 pub struct Secret(Box<str>);
 
 impl Secret {
-    /// The value itself, which is nothing to print.
+    /// Returns the value itself, which must not be printed.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::cli::event::Event;
 use crate::cli::ui::{self, Ui};
 use crate::verdict::exit;
-use harproxy_redact::{Policy, Telling};
+use harproxy_redact::{Policy, display};
 
 /// Prints an error of clap, with a hint if `--` before CMD was probably forgotten. The status is 0 for `--help`.
 pub fn print_usage_error(mut error: clap::Error, ui: &Ui) -> u8 {
@@ -42,7 +42,7 @@ fn redact_value(error: &mut clap::Error) {
     let shown = if is_secret && !value.is_empty() {
         "(redacted)".to_owned()
     } else {
-        let redacted = Telling::of(&Policy::default()).text(value.as_bytes()).into_owned();
+        let redacted = display::redactor(&Policy::default()).redact_text(value.as_bytes()).into_owned();
         String::from_utf8_lossy(&redacted).into_owned()
     };
     error.insert(ContextKind::InvalidValue, ContextValue::String(shown));

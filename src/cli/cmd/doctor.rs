@@ -26,7 +26,7 @@ pub async fn run(args: DoctorArgs, ui: &Ui) -> Result<u8, Failure> {
     let json = args.json;
     let DoctorJob { upstream, run: plan } = DoctorJob::new(args)?;
     let authority = Arc::new(Authority::load_or_create(&plan.ca_dir)?);
-    let doctor = Arc::new(Doctor::new(upstream)?);
+    let doctor = Doctor::new(upstream)?;
     let mut run = Run::new(&plan, ui)?;
     let everything = |_: &str| true;
     let about = About {
@@ -37,7 +37,7 @@ pub async fn run(args: DoctorArgs, ui: &Ui) -> Result<u8, Failure> {
         rate: PollRate::HIGH,
         quiet_output: json,
     };
-    let end = run.serve(doctor.clone(), authority, &about).await?;
+    let end = run.serve(doctor.handler(run.bus()), authority, &about).await?;
     let status = match end {
         End::NotStarted(failure) => {
             failure.print(ui);

@@ -24,7 +24,6 @@ use crate::replay::{Reloader, Replayer};
 use crate::verdict::Verdict;
 use crate::verdict::request::{EntryChange, RecordedEntry};
 use harproxy_har::Fixture;
-use harproxy_proxy::Ask;
 use harproxy_tls::authority::Authority;
 
 /// Runs the command.
@@ -37,10 +36,9 @@ pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
     let output = record.as_ref().map(|(record, _)| record.output.clone());
     let authority = Arc::new(Authority::load_or_create(&plan.ca_dir)?);
     let recorder = record.map(|(record, upstream)| record::start(record, upstream, ui)).transpose()?;
-    let asks = recorder.clone().map(|recorder| recorder as Arc<dyn Ask>);
-    let replayer = Arc::new(Replayer::open(replay, asks)?);
+    let replayer = Arc::new(Replayer::open(replay, recorder.clone())?);
     let explains = replayer.clone();
-    drop(spawn_blocking(move || explains.warm_up_explanations()));
+    drop(spawn_blocking(move || explains.warm_up()));
 
     let may_match = |host: &str| replayer.may_match_domain(host);
     let may_match_origin = |origin: &str| replayer.may_match_origin(origin);
@@ -53,8 +51,8 @@ pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
         quiet_output: false,
     };
     let mut run = Run::new(&plan, ui)?;
-    if let Some(herald) = run.herald() {
-        replayer.set_listener(herald);
+    if let Some(listener) = run.finding_listener() {
+        replayer.set_listener(listener);
     }
     recorder.iter().for_each(|recorder| run.recorded_by(recorder.clone()));
     let watcher = match &plan.cmd[..] {
@@ -63,7 +61,7 @@ pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
         _ => None,
     };
     let watcher = watcher.transpose().map_err(|source| Failure::System { doing: "starting a thread", source })?;
-    let end = run.serve(replayer.clone(), authority, &about).await?;
+    let end = run.serve(replayer.handler(run.bus()), authority, &about).await?;
     // Wait for a reload in progress, which would otherwise be reported after the verdict.
     let end = match run.unless_interrupted(spawn_blocking(move || drop(watcher))).await {
         Err(Failure::Cut { status, .. }) => End::Cut(status),
@@ -129,7 +127,6 @@ fn added(outcome: &Outcome, output: &Path, before: &Recorded) -> Option<Recorded
 
 /// The end of a replay with recorded misses.
 fn with_recorded(mut replayed: Verdict, recorded: &Verdict) -> Verdict {
-    replayed.counts.recorded = recorded.counts.recorded;
     replayed.counts.upstream_connections += recorded.counts.upstream_connections;
     replayed.findings.extend(recorded.findings.iter().cloned());
     replayed

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::document::{ConfigFile, Error, FilePosition, Table, TomlItem, nearest};
 use super::sections::json_path;
 use crate::cli::args::values::parse_header_name;
-use harproxy_redact::{Name, Placeholder, Policy, Rules, Secret};
+use harproxy_redact::{Placeholder, PlaceholderName, Policy, Rules, Secret};
 
 /// The keys of the section.
 const KEYS: [&str; 7] = ["headers", "query", "json", "text", "except", "personal", "values"];
@@ -75,7 +75,7 @@ impl Secrets {
         let alone = |name: &String| Rules { except: vec![name.clone()], ..self.rules.clone() };
         for (name, at) in self.rules.except.iter().zip(&self.excepted) {
             Policy::new(&alone(name)).map_err(|error| {
-                let known = harproxy_redact::exceptable();
+                let known = harproxy_redact::exceptions();
                 let meant = nearest(name, &known).map(|meant| format!("; did you mean `{meant}`?"));
                 wrong(at, "except", format!("{error}{}", meant.unwrap_or_default()))
             })?;
@@ -114,7 +114,7 @@ fn wrong(at: &FilePosition, name: &str, reason: String) -> Error {
 /// Checks a regular expression and returns it unchanged. The error has only the last line of the message, which is the
 /// reason.
 fn pattern(text: &str) -> Result<String, String> {
-    harproxy_redact::text_pattern(text).map(|_| text.to_owned()).map_err(|error| {
+    harproxy_redact::parse_pattern(text).map(|_| text.to_owned()).map_err(|error| {
         match error.to_string().lines().last().and_then(|line| line.strip_prefix("error: ")) {
             Some(reason) => format!("`{text}` is not a valid regular expression: {reason}"),
             None => error.to_string(),
@@ -130,8 +130,9 @@ fn parameter(name: &str) -> Result<String, &'static str> {
 /// Parses `password-2` or `REDACTED-password-2`.
 fn placeholder(text: &str) -> Result<Placeholder, String> {
     const EXPECTED: &str = "expected a placeholder without `REDACTED-`, such as `password-2`";
-    let short = text.strip_prefix(harproxy_redact::placeholder::BEGINS).unwrap_or(text);
-    let parts = short.rsplit_once('-').and_then(|(name, number)| Some((Name::new(name), number.parse().ok()?)));
+    let short = text.strip_prefix(harproxy_redact::placeholder::PREFIX).unwrap_or(text);
+    let parts =
+        short.rsplit_once('-').and_then(|(name, number)| Some((PlaceholderName::new(name), number.parse().ok()?)));
     let (name, number) = parts.filter(|(_, number)| *number > 0).ok_or(EXPECTED)?;
     let meant = format!("{name}-{number}");
     if meant == short { Ok(Placeholder { name, number }) } else { Err(format!("{EXPECTED}; did you mean `{meant}`?")) }

@@ -100,13 +100,13 @@ fn invalid_values_have_a_position_and_a_reason() {
         ("[redact]\ntext = ['sk_(']", "2:9: `text`: `sk_(` is not a valid regular expression: unclosed group"),
         (
             "[redact]\nexcept = ['state', 'header:x-csrf-tokn']",
-            "2:20: `except`: `header:x-csrf-tokn` is nothing that would be redacted; did you mean `header:x-csrf-token`?",
+            "2:20: `except`: `header:x-csrf-tokn` has no effect: nothing with this name is redacted; did you mean `header:x-csrf-token`?",
         ),
         (
             "[redact]\nexcept = ['shape:jwtt']",
-            "2:11: `except`: `shape:jwtt` is nothing that would be redacted; did you mean `shape:jwt`?",
+            "2:11: `except`: `shape:jwtt` has no effect: nothing with this name is redacted; did you mean `shape:jwt`?",
         ),
-        ("[redact]\nexcept = ['x-mine']", "2:11: `except`: `x-mine` is nothing that would be redacted"),
+        ("[redact]\nexcept = ['x-mine']", "2:11: `except`: `x-mine` has no effect: nothing with this name is redacted"),
         ("[redact]\npersonal = 1", "2:12: `personal`: expected true or false, not a number"),
         ("[redact]\nvalues = 1", "2:10: `redact.values`: expected a section, `[redact.values]`"),
         ("[redact.values]\npassword = 'x'", "2:1: `password`: expected a placeholder without `REDACTED-`"),
@@ -215,7 +215,7 @@ fn other_settings_are_parsed_into_types() {
     assert_eq!(config.volatile().json, ["$.generatedAt"]);
     assert_eq!(config.allow(), ["ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"]);
     assert_eq!(config.rules().len(), 3);
-    let token = Placeholder { name: harproxy_redact::Name::new("token"), number: 1 };
+    let token = Placeholder { name: harproxy_redact::PlaceholderName::new("token"), number: 1 };
     assert_eq!(config.redact_values(), [(token, "t0k3n".into())], "an unset variable gives no value");
     assert!(!format!("{config:?}").contains("t0k3n"), "values are not shown");
     assert!(!config.redact_policy().is_off());

@@ -13,9 +13,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::ui::{self, LiveFormat};
+use crate::pipeline::{RunEvent, Subscriber};
 use crate::verdict::request::{RequestRow, ResultKind};
 use crate::verdict::{Finding, FindingListener};
-use crate::watch::{Event, Listener};
 use harproxy_proxy::{ConnectionEvent, Origin};
 
 /// Maximum length of the queue. Further items are only counted.
@@ -83,32 +83,17 @@ impl Live {
         Ok(Some(live))
     }
 
-    /// Returns the listener for the events of the watcher.
+    /// Shows each new finding.
     #[must_use]
-    pub fn listener(&self) -> Listener {
-        let live = self.clone();
-        Box::new(move |event| match event {
-            Event::Answered(seen) => live.put(LiveItem::Answered(Box::new(seen.without_messages()))),
-            Event::Ended(seen) => live.put(LiveItem::Ended(Box::new(seen.without_messages()))),
-            Event::Connection(ConnectionEvent::TlsRefused { to, reason }) => {
-                live.put(LiveItem::TlsRefused(to.clone(), reason.clone()))
-            }
-            // These are also requests or findings, or not worth showing.
-            Event::Connection(
-                ConnectionEvent::TunnelClosed { .. }
-                | ConnectionEvent::UnknownProtocol { .. }
-                | ConnectionEvent::MalformedHead { .. }
-                | ConnectionEvent::Unauthorized
-                | ConnectionEvent::TlsAccepted { .. },
-            ) => {}
-        })
-    }
-
-    /// Returns the listener for findings.
-    #[must_use]
-    pub fn herald(&self) -> FindingListener {
+    pub fn finding_listener(&self) -> FindingListener {
         let live = self.clone();
         Box::new(move |finding| live.put(LiveItem::Found(Box::new(finding.clone()))))
+    }
+
+    fn put_row(&self, row: Option<&RequestRow>, item: fn(Box<RequestRow>) -> LiveItem) {
+        if let Some(row) = row {
+            self.put(item(Box::new(row.without_messages())));
+        }
     }
 
     fn put(&self, item: LiveItem) {
@@ -144,6 +129,24 @@ impl Live {
                 Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
             }
         }
+    }
+}
+
+impl Subscriber for Live {
+    fn notify(&self, event: &RunEvent<'_>) {
+        match event {
+            RunEvent::Answered(request) => self.put_row(request.row, LiveItem::Answered),
+            RunEvent::Ended(request, _) => self.put_row(request.row, LiveItem::Ended),
+            RunEvent::Connection(ConnectionEvent::TlsRefused { to, reason }) => {
+                self.put(LiveItem::TlsRefused((*to).clone(), reason.clone()));
+            }
+            // Findings come from the listener, which gets equal ones once.
+            RunEvent::Found(_) | RunEvent::Connection(_) => {}
+        }
+    }
+
+    fn wants_rows(&self) -> bool {
+        true
     }
 }
 

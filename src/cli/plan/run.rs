@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::error::Error;
 use crate::cli::args::common::{AuthorityArgs, ListenArgs, ProxyArgs, RunArgs, UpstreamArgs};
-use harproxy_proxy::{Credentials, ProxyPlan, ReversePlan, Witness};
+use harproxy_proxy::{Credentials, ProxyPlan, ReversePlan};
 use harproxy_redact::Policy;
 use harproxy_tls::authority::Authority;
 
@@ -86,7 +86,7 @@ impl RunPlan {
 
     /// Returns the plan of the engine.
     #[must_use]
-    pub fn proxy(&self, authority: Arc<Authority>, witness: Option<Arc<dyn Witness>>) -> ProxyPlan {
+    pub fn proxy(&self, authority: Arc<Authority>) -> ProxyPlan {
         ProxyPlan {
             listen: self.listen,
             reverse: self.reverse.clone(),
@@ -95,7 +95,6 @@ impl RunPlan {
             authority,
             head_timeout: self.head_timeout,
             idle_timeout: self.idle_timeout,
-            witness,
         }
     }
 }

@@ -80,7 +80,7 @@ fn finding(fixture: &Fixture, group: &[Asked], differ: &Secrets) -> Option<Findi
         names.join(", ")
     );
     let short = last.to_string();
-    let short = short.strip_prefix(placeholder::BEGINS).unwrap_or(&short);
+    let short = short.strip_prefix(placeholder::PREFIX).unwrap_or(&short);
     let remedy = format!(
         "let the test send the placeholder itself (`{last}`), or name the value in harproxy.toml: `[redact.values]` \
          `{short} = \"env:NAME_OF_A_VARIABLE\"`"
@@ -111,7 +111,7 @@ fn asked(fixture: &Fixture, entry: usize) -> Option<(Sum, Asked)> {
     };
     collect(&mut secrets, &payload);
     let answer = text(fixture, entry, &response.content).ok()?;
-    let sum = |text: &[u8]| Sha256::digest(placeholder::set_aside(text)).into();
+    let sum = |text: &[u8]| Sha256::digest(placeholder::mask(text)).into();
     Some((sum(&payload), Asked { entry, secrets, answer: (response.status, sum(&answer)) }))
 }
 

@@ -310,8 +310,7 @@ fn answered_with(quiet: &Quiet) -> impl Fn(&str, &[u8]) -> Option<Content> {
 fn asked_for(like: &Likeness, url: &str) -> impl Fn(&str, &[u8]) -> Option<Content> {
     move |mime_type, bytes| {
         // JSON stays JSON without its placeholders.
-        let bare: Vec<u8> =
-            placeholder::set_aside(bytes).iter().map(|byte| if *byte == 0 { b'0' } else { *byte }).collect();
+        let bare: Vec<u8> = placeholder::mask(bytes).iter().map(|byte| if *byte == 0 { b'0' } else { *byte }).collect();
         match like.payload(url, mime_type, &bare) {
             Sameness::Bytes => None,
             Sameness::Meaning(meaning) => Some(Content::Bytes(meaning)),
@@ -336,7 +335,7 @@ fn counted(read: &mut dyn Read, view: impl Fn(&[u8]) -> Option<Content>) -> io::
     if bytes.len() as u64 > LOOKED_INTO {
         return hash(bytes, read).map(Content::Bytes);
     }
-    let by_bytes = || Content::Bytes(Sha256::digest(placeholder::set_aside(&bytes)).into());
+    let by_bytes = || Content::Bytes(Sha256::digest(placeholder::mask(&bytes)).into());
     Ok(view(&bytes).unwrap_or_else(by_bytes))
 }
 

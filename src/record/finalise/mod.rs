@@ -31,7 +31,7 @@ use harproxy_har::write::{ContentMode, FixtureWriter};
 use harproxy_har::{Fixture, scope};
 use harproxy_http::NormalUrl;
 use harproxy_matching::Likeness;
-use harproxy_redact::{Naming, placeholder};
+use harproxy_redact::{PlaceholderAllocator, placeholder};
 
 /// Checks that a recording can be finalised: the policy is valid, and an existing output can be read and merged into.
 ///
@@ -48,12 +48,12 @@ pub fn check(plan: &RecordPlan) -> Result<(), Error> {
 /// # Errors
 /// [`Error`]; the old fixture and the journal stay.
 pub fn finalise(recorder: &Recorder, plan: &RecordPlan, end: CmdEnd) -> Result<Outcome, Error> {
-    let mut naming = Naming::new(recorder.redactor.vault().run());
+    let mut naming = PlaceholderAllocator::new(recorder.redactor.secrets().run());
     let mut outcome = write_recording(recorder, plan, end, &mut naming)?;
     // Findings hold markers until now.
     for finding in &mut outcome.verdict.findings {
-        finding.text = naming.string(std::mem::take(&mut finding.text));
-        finding.at.request = finding.at.request.take().map(|request| naming.string(request));
+        finding.text = naming.replace_markers_in_string(std::mem::take(&mut finding.text));
+        finding.at.request = finding.at.request.take().map(|request| naming.replace_markers_in_string(request));
     }
     Ok(outcome)
 }
@@ -66,7 +66,7 @@ pub fn copy(recorder: &Recorder, to: &Path) -> Result<(), Error> {
     recorder.journal.close();
     let Some((mut reader, index)) = open(&recorder.locked)? else { return Ok(()) };
     if let Some(names) = &mut reader.names {
-        names.add_known(recorder.redactor.vault());
+        names.add_known(recorder.redactor.secrets());
     }
     let plan = RecordPlan { output: to.to_owned(), content: ContentMode::Attach, ..recorder.plan.clone() };
     write(&plan, UpdateMode::Replace, &index, &mut reader, Destination::Fixture).map(drop)
@@ -74,7 +74,12 @@ pub fn copy(recorder: &Recorder, to: &Path) -> Result<(), Error> {
 
 /// Writes the fixture, or the held recording if CMD failed over an existing fixture. `naming` becomes the one of the
 /// fixture.
-fn write_recording(recorder: &Recorder, plan: &RecordPlan, end: CmdEnd, naming: &mut Naming) -> Result<Outcome, Error> {
+fn write_recording(
+    recorder: &Recorder,
+    plan: &RecordPlan,
+    end: CmdEnd,
+    naming: &mut PlaceholderAllocator,
+) -> Result<Outcome, Error> {
     let Recorder { locked, journal, redactor, .. } = recorder;
     journal.close();
     let restored = if recorder.is_idle() { None } else { locked.restore()? };
@@ -91,7 +96,7 @@ fn write_recording(recorder: &Recorder, plan: &RecordPlan, end: CmdEnd, naming: 
         return Ok(outcome::nothing(recorder));
     };
     if let Some(names) = &mut reader.names {
-        names.add_known(redactor.vault());
+        names.add_known(redactor.secrets());
     }
     if end == CmdEnd::Failed && plan.on_failure == OnFailure::Hold && plan.output.exists() {
         let replaced_held = locked.paths.held.exists();
@@ -108,14 +113,14 @@ fn write_recording(recorder: &Recorder, plan: &RecordPlan, end: CmdEnd, naming: 
     let replaced_held = held::discard(&locked.paths)?;
     locked.remove()?;
     let mut outcome = Outcome { written: true, replaced_held, ..outcome::of(recorder, &index, arrangement) };
-    if redactor.vault().found() > 0 {
+    if redactor.secrets().found() > 0 {
         let known = plan.values.iter().map(|(placeholder, _)| placeholder.clone()).collect();
         outcome.verdict.findings.extend(ambiguous::find(&Fixture::open(&plan.output)?, &known));
     }
     Ok(outcome)
 }
 
-fn take_naming(reader: &mut JournalReader, naming: &mut Naming) {
+fn take_naming(reader: &mut JournalReader, naming: &mut PlaceholderAllocator) {
     if let Some(names) = reader.names.take() {
         *naming = names.naming;
     }
@@ -273,7 +278,7 @@ fn same_url(like: &Likeness, url: &str) -> String {
 
 /// A URL without its secrets.
 fn without_secrets(url: &str) -> String {
-    String::from_utf8_lossy(&placeholder::set_aside(url.as_bytes())).into_owned()
+    String::from_utf8_lossy(&placeholder::mask(url.as_bytes())).into_owned()
 }
 
 /// The normal form of a URL, if it has one.

@@ -16,8 +16,8 @@ use harproxy_har::model::Body;
 use harproxy_har::{Entry, Fixture};
 use harproxy_http::headers::to_chars;
 use harproxy_http::{Headers, MediaType};
-use harproxy_redact::placeholder::{self, Found};
-use harproxy_redact::{Naming, marker::Run};
+use harproxy_redact::placeholder::{self, PlaceholderMatch};
+use harproxy_redact::{PlaceholderAllocator, RunId};
 
 /// Payloads up to this length, bytes, are aligned member by member.
 const MAX_ALIGNED: u64 = 16 << 20;
@@ -26,8 +26,8 @@ const MAX_PLACEHOLDER: usize = 4 << 10;
 
 /// Names for comparing a journal with the old fixture.
 #[must_use]
-pub fn provisional(run: Run) -> SecretNames {
-    SecretNames::new(Naming::provisional(run))
+pub fn provisional(run: RunId) -> SecretNames {
+    SecretNames::new(PlaceholderAllocator::provisional(run))
 }
 
 /// Names for writing a fixture, over an old one if there is one. The names of `reader` must be provisional.
@@ -36,12 +36,12 @@ pub fn provisional(run: Run) -> SecretNames {
 /// When the journal cannot be read.
 pub fn choose(
     plan: &RecordPlan,
-    run: Run,
+    run: RunId,
     old: Option<(&Fixture, &Arrangement)>,
     index: &JournalIndex,
     reader: &mut JournalReader,
-) -> Result<Naming, Error> {
-    let mut naming = Naming::new(run);
+) -> Result<PlaceholderAllocator, Error> {
+    let mut naming = PlaceholderAllocator::new(run);
     for (placeholder, _) in &plan.values {
         naming.reserve(placeholder.clone());
     }
@@ -59,7 +59,7 @@ pub fn choose(
         ] {
             let Some(body) = body else { continue };
             let new = new_text(&payload, reader)?;
-            if placeholder::is_in(&new)
+            if placeholder::occurs_in(&new)
                 && let Some(old) = old_text(fixture, entry, body)
             {
                 align(payload_places(&body.mime_type, &new), payload_places(&body.mime_type, &old), &mut naming);
@@ -93,9 +93,9 @@ fn old_text(fixture: &Fixture, entry: usize, body: &Body) -> Option<Vec<u8>> {
 }
 
 /// Placeholders by their place in a message, in order.
-type Places = HashMap<String, Vec<Found>>;
+type Places = HashMap<String, Vec<PlaceholderMatch>>;
 
-fn align_heads(new: &ExchangeHeads, old: &Entry, naming: &mut Naming) {
+fn align_heads(new: &ExchangeHeads, old: &Entry, naming: &mut PlaceholderAllocator) {
     align(url_places(&new.request.url), url_places(&old.request.url), naming);
     align(header_places(&new.request.headers.0), header_places(&old.request.headers), naming);
     if let Some(response) = &new.response {
@@ -107,14 +107,14 @@ fn align_heads(new: &ExchangeHeads, old: &Entry, naming: &mut Naming) {
 }
 
 /// Lets secrets keep the placeholders that stand in their places.
-fn align(new: Places, mut old: Places, naming: &mut Naming) {
-    let mut places: Vec<(String, Vec<Found>)> = new.into_iter().collect();
+fn align(new: Places, mut old: Places, naming: &mut PlaceholderAllocator) {
+    let mut places: Vec<(String, Vec<PlaceholderMatch>)> = new.into_iter().collect();
     places.sort_by(|a, b| a.0.cmp(&b.0));
     for (place, new) in places {
         let old = old.remove(&place).unwrap_or_default();
         if new.len() == old.len() {
             for (new, old) in new.iter().zip(&old) {
-                naming.settle(&new.placeholder, new.form, &old.placeholder);
+                naming.keep(&new.placeholder, new.format, &old.placeholder);
             }
         }
     }
@@ -201,12 +201,12 @@ fn json_places(places: &mut Places, path: &mut String, value: &Value) {
 }
 
 /// Reserves the numbers of all placeholders in an entry.
-fn reserve_numbers(fixture: &Fixture, entry: usize, naming: &mut Naming) {
+fn reserve_numbers(fixture: &Fixture, entry: usize, naming: &mut PlaceholderAllocator) {
     let Ok(parsed) = fixture.entry(entry) else { return };
     let Entry { request, response, .. } = &*parsed;
-    naming.take(request.url.as_bytes());
+    naming.exclude_all_in(request.url.as_bytes());
     for header in request.headers.iter().chain(&response.headers).chain(&response.trailers) {
-        naming.take(&header.value);
+        naming.exclude_all_in(&header.value);
     }
     for body in request.post_data.iter().chain([&response.content]) {
         if !harproxy_redact::is_opaque(&body.mime_type) {
@@ -220,13 +220,13 @@ fn reserve_payload_numbers(
     fixture: &Fixture,
     entry: usize,
     body: &Body,
-    naming: &mut Naming,
+    naming: &mut PlaceholderAllocator,
 ) -> Result<(), harproxy_har::Error> {
     let mut read = fixture.payload(entry, body)?.reader()?;
     let mut text = Vec::new();
     loop {
         let more = (&mut read).take(MAX_ALIGNED).read_to_end(&mut text).map_err(har_error)?;
-        naming.take(&text);
+        naming.exclude_all_in(&text);
         if more == 0 {
             return Ok(());
         }
@@ -238,7 +238,7 @@ fn reserve_payload_numbers(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use harproxy_redact::{Form, Name, Placeholder};
+    use harproxy_redact::{Placeholder, PlaceholderName, Replacer, SecretStore, ValueFormat};
 
     fn numbers(places: &Places) -> Vec<(String, Vec<u64>)> {
         let mut list: Vec<_> = places
@@ -275,18 +275,17 @@ mod tests {
 
     #[test]
     fn secrets_keep_the_placeholders_of_their_members_when_these_move() {
-        let run = Run::random();
-        let mut naming = Naming::new(run);
-        let new = br#"{"new":1,"b":"REDACTED-x-8","a":"REDACTED-x-7"}"#;
+        let run = RunId::random();
+        let secrets = SecretStore::new(run, &[]);
+        let marker = |secret: &[u8]| (&mut &secrets).replace(secret, &PlaceholderName::new("x"), ValueFormat::Text);
+        let (a, b) = (marker(b"a"), marker(b"b"));
+        let new = format!(r#"{{"new":1,"b":"{b}","a":"{a}"}}"#);
+        let new = PlaceholderAllocator::provisional(run).replace_markers_in_string(new);
         let old = br#"{"a":"REDACTED-token-1","b":"REDACTED-token-5"}"#;
-        align(payload_places("", new), payload_places("", old), &mut naming);
-        let marker = |value| harproxy_redact::marker::Marker {
-            value: harproxy_redact::marker::Value::Found(value),
-            form: Form::Text,
-            name: Name::new("x"),
-        };
-        let named = naming.string(format!("{} {}", marker(7).write(run), marker(8).write(run)));
-        let placeholder = |number| Placeholder { name: Name::new("token"), number }.to_string();
-        assert_eq!(named, format!("{} {}", placeholder(1), placeholder(5)));
+        let mut naming = PlaceholderAllocator::new(run);
+        align(payload_places("", new.as_bytes()), payload_places("", old), &mut naming);
+        let placeholder = |number| Placeholder { name: PlaceholderName::new("token"), number }.to_string();
+        let expected = format!("{} {}", placeholder(1), placeholder(5));
+        assert_eq!(naming.replace_markers_in_string(format!("{a} {b}")), expected);
     }
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use harproxy_http::headers::{HOP_BY_HOP, connection_options, from_chars, to_chars};
 use harproxy_http::{Header, Headers};
-use harproxy_redact::marker::Run;
+use harproxy_redact::RunId;
 
 /// Encodes the payload of a structured frame.
 ///
@@ -40,7 +40,7 @@ pub struct JournalMeta {
     /// `--max-body`, bytes.
     pub max_body: Option<u64>,
     /// The run whose markers stand for secrets; `None` if redaction was off.
-    pub run: Option<Run>,
+    pub run: Option<RunId>,
     /// The process that records.
     pub pid: Option<u32>,
 }

@@ -6,62 +6,62 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use harproxy_redact::{Known, Naming, Vault, known};
+use harproxy_redact::{PlaceholderAllocator, SecretStore};
 
 /// The placeholders of the secrets of a recording.
 #[derive(Debug)]
 pub struct SecretNames {
     /// Replaces markers by placeholders.
-    pub naming: Naming,
+    pub naming: PlaceholderAllocator,
     /// The secrets of this process's own recording, which are removed where they were journalled before they were
     /// known.
-    vault: Option<Arc<Vault>>,
+    secrets: Option<Arc<SecretStore>>,
 }
 
 impl SecretNames {
     /// Creates names for a journal whose secrets are not known any more.
     #[must_use]
-    pub fn new(naming: Naming) -> Self {
-        SecretNames { naming, vault: None }
+    pub fn new(naming: PlaceholderAllocator) -> Self {
+        SecretNames { naming, secrets: None }
     }
 
     /// Adds the secrets of the recording.
-    pub fn add_known(&mut self, vault: &Arc<Vault>) {
-        self.vault = Some(vault.clone());
+    pub fn add_known(&mut self, secrets: &Arc<SecretStore>) {
+        self.secrets = Some(secrets.clone());
     }
 
     /// Whether the recording is known to have found no secret.
     #[must_use]
     pub fn found_none(&self) -> bool {
-        self.vault.as_ref().is_some_and(|vault| vault.found() == 0)
+        self.secrets.as_ref().is_some_and(|secrets| secrets.found() == 0)
     }
 
     /// Replaces the secrets in a text.
     pub fn redact_text(&mut self, text: String) -> String {
-        let swept = match self.vault.as_ref().map(|vault| vault.swept(text.as_bytes())) {
-            Some(Cow::Owned(swept)) => String::from_utf8(swept).ok(),
+        let redacted = match self.secrets.as_ref().map(|secrets| secrets.redact_known(text.as_bytes())) {
+            Some(Cow::Owned(redacted)) => String::from_utf8(redacted).ok(),
             _ => None,
         };
-        self.naming.string(swept.unwrap_or(text))
+        self.naming.replace_markers_in_string(redacted.unwrap_or(text))
     }
 
     /// Replaces the secrets in bytes.
     pub fn redact_bytes(&mut self, bytes: Bytes) -> Bytes {
-        let swept = match self.vault.as_ref().map(|vault| vault.swept(&bytes)) {
-            Some(Cow::Owned(swept)) => swept.into(),
+        let redacted = match self.secrets.as_ref().map(|secrets| secrets.redact_known(&bytes)) {
+            Some(Cow::Owned(redacted)) => redacted.into(),
             _ => bytes,
         };
-        match self.naming.text(&swept) {
+        match self.naming.replace_markers(&redacted) {
             Cow::Owned(named) => named.into(),
-            Cow::Borrowed(_) => swept,
+            Cow::Borrowed(_) => redacted,
         }
     }
 
     /// Replaces the secrets in a stream. An opaque payload is not searched for known secrets.
     pub fn redact_stream<'a>(&'a mut self, read: &'a mut dyn Read, is_opaque: bool) -> Box<dyn Read + 'a> {
-        match self.vault.as_deref().filter(|_| !is_opaque) {
-            Some(vault) => Box::new(self.naming.reader(known::sweeper(vault, read))),
-            None => Box::new(self.naming.reader(read)),
+        match self.secrets.as_deref().filter(|_| !is_opaque) {
+            Some(secrets) => Box::new(self.naming.replace_markers_in(secrets.redact_known_in(read))),
+            None => Box::new(self.naming.replace_markers_in(read)),
         }
     }
 }

@@ -12,7 +12,6 @@ use super::payload::{PayloadEnd, PayloadTap};
 use super::redact::{ContentHeaders, Direction};
 use crate::record::journal::Flush;
 use crate::record::journal::heads::{EndReason, HeaderFields, HopFields, RequestEnd};
-use crate::record::tally::Tally;
 use harproxy_proxy::background;
 use harproxy_proxy::body::{BodyEnd, BodyObserver, ReadAllowance};
 
@@ -82,7 +81,6 @@ impl BodyObserver for ResponseTap {
     }
 
     fn data(&mut self, data: &Bytes) {
-        self.0.exchange().tally().bytes(data.len());
         self.0.push(data);
     }
 
@@ -110,19 +108,5 @@ impl BodyObserver for ResponseTap {
                 tap.end_after_upload(reason, seen, trailers, decoded).await;
             }),
         }
-    }
-}
-
-/// Counts the bytes of a response that is not recorded.
-#[derive(Debug)]
-pub struct PassedBytes(pub Arc<Tally>);
-
-impl BodyObserver for PassedBytes {
-    fn data(&mut self, data: &Bytes) {
-        self.0.bytes(data.len());
-    }
-
-    fn end(self: Box<Self>, _: BodyEnd) -> BoxFuture {
-        Box::pin(std::future::ready(()))
     }
 }

@@ -12,6 +12,7 @@ use serde::Serialize;
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 
+use crate::pipeline::{Collector, Exchange};
 use crate::record::journal::heads::{
     self, ConnectPhases, DecodedPayload, EndReason, ExchangeEnd, HeaderFields, HopFields, InformationalResponse,
     RequestEnd, RequestHead, ResponseHead, WireVersion,
@@ -19,14 +20,13 @@ use crate::record::journal::heads::{
 use crate::record::journal::{Ack, Flush, Frame, FrameKind, Journal};
 use crate::record::problem;
 use crate::record::redaction::RecordingRedactor;
-use crate::record::tally::Tally;
 use crate::verdict::{CheckId, Finding, Location, Severity};
 use harproxy_http::NormalUrl;
 use harproxy_http::headers::to_chars;
 use harproxy_http::problem::in_words;
+use harproxy_proxy::Origin;
 use harproxy_proxy::background;
 use harproxy_proxy::upstream::{Answer, ConnectTimings, UpstreamError};
-use harproxy_proxy::{Exchange, Origin};
 
 /// The parts of a recording that an exchange needs.
 #[derive(Clone, Copy, Debug)]
@@ -34,7 +34,7 @@ pub struct TapContext<'a> {
     /// The journal of the recording.
     pub journal: &'a Arc<Journal>,
     /// The counts and findings of the recording.
-    pub tally: &'a Arc<Tally>,
+    pub collector: &'a Arc<Collector>,
     /// Redacts everything before it is journalled.
     pub redactor: &'a Arc<RecordingRedactor>,
     /// The number of the exchange in the journal.
@@ -47,7 +47,7 @@ pub struct TapContext<'a> {
 #[derive(Debug)]
 pub struct ExchangeTap {
     journal: Arc<Journal>,
-    tally: Arc<Tally>,
+    collector: Arc<Collector>,
     redactor: Arc<RecordingRedactor>,
     number: u64,
     /// When the head of the request had been read. Times in the journal count from here.
@@ -57,7 +57,7 @@ pub struct ExchangeTap {
     /// Redacted.
     url: String,
     /// The number of the request in events and reports.
-    request_id: Option<u64>,
+    request_id: u64,
     max_body: Option<u64>,
     /// Set while the end of the request payload is still being redacted; true when it is journalled.
     upload: Mutex<Option<watch::Receiver<bool>>>,
@@ -67,8 +67,8 @@ pub struct ExchangeTap {
 
 impl ExchangeTap {
     /// Begins an exchange by journalling the head of its request.
-    pub fn begin<B>(context: TapContext<'_>, exchange: &Exchange<B>, url: NormalUrl) -> Arc<Self> {
-        let TapContext { journal, tally, redactor, number, max_body } = context;
+    pub fn begin(context: TapContext<'_>, exchange: &Exchange<'_>, url: NormalUrl) -> Arc<Self> {
+        let TapContext { journal, collector, redactor, number, max_body } = context;
         let request = &exchange.request;
         let version = WireVersion::from(request.version());
         let headers = request_fields(&exchange.origin, request.headers(), request.version());
@@ -80,14 +80,14 @@ impl ExchangeTap {
         let headers = redactor.redact_fields(headers);
         let tap = ExchangeTap {
             journal: journal.clone(),
-            tally: tally.clone(),
+            collector: collector.clone(),
             redactor: redactor.clone(),
             number,
             at: exchange.at,
             origin: exchange.origin.clone(),
             method: request.method().clone(),
             url: redactor.redact_url(url),
-            request_id: exchange.note.id(),
+            request_id: exchange.id(),
             max_body,
             upload: Mutex::new(None),
             has_ended: AtomicBool::new(false),
@@ -108,17 +108,17 @@ impl ExchangeTap {
     /// An exchange that began without a request, for tests.
     #[cfg(test)]
     pub fn unrequested(journal: Journal) -> Arc<Self> {
-        use harproxy_redact::{Vault, marker::Run};
+        use harproxy_redact::{RunId, SecretStore};
         Arc::new(ExchangeTap {
             journal: Arc::new(journal),
-            tally: Arc::default(),
-            redactor: Arc::new(RecordingRedactor::new(Arc::default(), Vault::new(Run::random(), &[]))),
+            collector: Arc::new(Collector::new(false)),
+            redactor: Arc::new(RecordingRedactor::new(Arc::default(), SecretStore::new(RunId::random(), &[]))),
             number: 1,
             at: Instant::now(),
             origin: Origin { scheme: harproxy_proxy::Scheme::Https, host: "api.test".into(), port: 443 },
             method: Method::GET,
             url: String::new(),
-            request_id: None,
+            request_id: 1,
             max_body: None,
             upload: Mutex::new(None),
             has_ended: AtomicBool::new(false),
@@ -192,12 +192,6 @@ impl ExchangeTap {
     #[must_use]
     pub fn redactor(&self) -> &Arc<RecordingRedactor> {
         &self.redactor
-    }
-
-    /// The counts and findings of the recording.
-    #[must_use]
-    pub fn tally(&self) -> &Tally {
-        &self.tally
     }
 
     /// `--max-body`.
@@ -277,7 +271,6 @@ impl ExchangeTap {
     /// all of the exchange.
     fn end(&self, reason: EndReason, seen: u64, trailers: HeaderFields, decoded: Option<DecodedPayload>) -> Ack {
         if !self.has_ended.swap(true, Ordering::AcqRel) {
-            self.tally.ended(&self.origin, &reason);
             if let Some(finding) = self.truncation(&reason, seen) {
                 self.add_finding(finding);
             }
@@ -309,7 +302,7 @@ impl ExchangeTap {
     }
 
     fn add_finding(&self, finding: Finding) {
-        self.tally.find(Finding { requests: self.request_id.into_iter().collect(), ..finding });
+        self.collector.add_finding(Finding { requests: vec![self.request_id], ..finding });
     }
 
     fn frame(&self, kind: FrameKind, payload: Bytes) -> Frame {

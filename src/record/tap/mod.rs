@@ -8,8 +8,8 @@ mod exchange;
 mod payload;
 mod redact;
 
-pub use body::{PassedBytes, RequestTap, ResponseTap};
-pub use exchange::{ExchangeTap, TapContext, Unanswered, asks_upgrade};
+pub use body::{RequestTap, ResponseTap};
+pub use exchange::{ExchangeTap, TapContext, Unanswered};
 pub use redact::ContentHeaders;
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use super::redact::{ContentHeaders, Direction, PayloadFrames, PayloadRedactor};
 use crate::record::journal::Flush;
 use crate::record::journal::heads::DecodedPayload;
 use crate::record::redaction::{MAX_WHOLE, MemoryReservation};
-use harproxy_redact::{Pace, Stream};
+use harproxy_redact::{PayloadScan, StreamRedactor};
 
 /// Collected payloads without a coding, up to this length, are redacted on the serving thread. A blocking thread would
 /// cost more.
@@ -44,7 +44,7 @@ pub struct PayloadTap {
 #[derive(Debug)]
 enum PayloadMode {
     /// Each piece is journalled as it comes: lines through a redactor, opaque payloads unchanged.
-    Immediate(Option<Stream>),
+    Immediate(Option<StreamRedactor>),
     /// Redacted when it is complete.
     Collected(CollectedPayload),
     /// Redacted by a blocking thread as it comes.
@@ -73,11 +73,11 @@ impl PayloadTap {
         let kept = length.map(|length| length.min(tap.max_body().unwrap_or(u64::MAX)));
         let redactor = PayloadRedactor { frames: PayloadFrames { tap, direction, flush }, headers };
         let ContentHeaders { content_type, codings } = &redactor.headers;
-        let mode = match (harproxy_redact::pace(content_type), codings) {
+        let mode = match (harproxy_redact::payload_scan(content_type), codings) {
             _ if is_off => PayloadMode::Immediate(None),
-            (Pace::Never, _) | (_, None) => PayloadMode::Immediate(None),
-            (Pace::Lines, Some(codings)) if codings.is_empty() => {
-                PayloadMode::Immediate(Some(Stream::new(content_type)))
+            (PayloadScan::Never, _) | (_, None) => PayloadMode::Immediate(None),
+            (PayloadScan::Lines, Some(codings)) if codings.is_empty() => {
+                PayloadMode::Immediate(Some(StreamRedactor::new(content_type)))
             }
             _ if kept.is_some_and(|kept| kept > MAX_WHOLE as u64) => {
                 PayloadMode::Streamed(StreamedPayload::start(&redactor, Bytes::new()))

@@ -15,7 +15,7 @@ use crate::record::journal::{Flush, FrameKind};
 use crate::record::redaction::{MAX_WHOLE, MemoryReservation};
 use harproxy_http::coding::{self, Coding};
 use harproxy_http::headers::to_chars;
-use harproxy_redact::{Outcome, Stream};
+use harproxy_redact::{PayloadRedaction, StreamRedactor};
 
 /// Bytes that are decoded at a time.
 const PIECE: usize = 64 << 10;
@@ -195,12 +195,12 @@ impl PayloadRedactor {
         let shared = self.frames.tap.redactor();
         if is_whole {
             return match shared.redact_payload(&self.headers.content_type, plain) {
-                Outcome::Redacted(redacted) => Some(redacted),
-                Outcome::Clean | Outcome::Opaque => None,
+                PayloadRedaction::Redacted(redacted) => Some(redacted),
+                PayloadRedaction::Clean | PayloadRedaction::Opaque => None,
             };
         }
         // Half a document can't be parsed.
-        let (mut redactor, mut stream) = (shared.redactor(), Stream::new(&self.headers.content_type));
+        let (mut redactor, mut stream) = (shared.redactor(), StreamRedactor::new(&self.headers.content_type));
         let mut redacted = Vec::with_capacity(plain.len());
         stream.push(&mut redactor, plain, &mut redacted);
         stream.finish(&mut redactor, &mut redacted);
@@ -234,7 +234,7 @@ impl PayloadRedactor {
         push: &dyn Fn(Bytes),
     ) -> DecodedPayload {
         let tap = &self.frames.tap;
-        let (mut redactor, mut stream) = (tap.redactor().redactor(), Stream::new(&self.headers.content_type));
+        let (mut redactor, mut stream) = (tap.redactor().redactor(), StreamRedactor::new(&self.headers.content_type));
         let mut redacted = Vec::new();
         let (mut total, mut left, mut broken) = (0, max.unwrap_or(u64::MAX), false);
         for piece in pieces {

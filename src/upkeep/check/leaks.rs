@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::place::inside_body;
 use super::{Finding, Kind, Severity};
 use crate::upkeep::sift::{Item, Sift, Sifted};
-use harproxy_redact::{Form, Name, Namer, Placeholder, Vault, marker, placeholder};
+use harproxy_redact::{KnownSecret, Placeholder, PlaceholderName, Replacer, SecretStore, ValueFormat, placeholder};
 
 /// Numbers of placeholders that tell what was found from what stands in the fixture.
 const FIRST: u64 = 900_000_000_000;
@@ -20,47 +20,46 @@ const LOCATED: u64 = 16 << 20;
 
 /// A namer that keeps book.
 pub(super) struct Leaks<'a> {
-    vault: &'a Vault,
+    store: &'a SecretStore,
     allow: &'a [String],
     found: Vec<Leak>,
 }
 
 /// A value that was found.
 struct Leak {
-    name: Name,
+    name: PlaceholderName,
     hash: String,
     /// Known from elsewhere.
     is_known: bool,
 }
 
 impl<'a> Leaks<'a> {
-    pub(super) fn new(vault: &'a Vault, allow: &'a [String]) -> Self {
-        Leaks { vault, allow, found: Vec::new() }
+    pub(super) fn new(store: &'a SecretStore, allow: &'a [String]) -> Self {
+        Leaks { store, allow, found: Vec::new() }
     }
 
-    fn add(&mut self, secret: &[u8], name: Name, form: Form, is_known: bool) -> String {
+    fn add(&mut self, secret: &[u8], name: PlaceholderName, format: ValueFormat, is_known: bool) -> String {
         let number = FIRST + self.found.len() as u64;
         self.found.push(Leak { name: name.clone(), hash: hash(secret), is_known });
-        form.write(&Placeholder { name: form.shared_name().unwrap_or(name), number })
+        format.write(&Placeholder { name: format.shared_name().unwrap_or(name), number })
     }
 }
 
-impl Namer for &mut Leaks<'_> {
-    fn stand_in(&mut self, secret: &[u8], name: &Name, form: Form) -> String {
-        (&mut &*self.vault).stand_in(secret, name, form);
-        self.add(secret, name.clone(), form, false)
+impl Replacer for &mut Leaks<'_> {
+    fn replace(&mut self, secret: &[u8], name: &PlaceholderName, format: ValueFormat) -> String {
+        (&mut &*self.store).replace(secret, name, format);
+        self.add(secret, name.clone(), format, false)
     }
 
-    fn known(&mut self, text: &[u8]) -> Vec<(Range<usize>, String)> {
-        let known = (&mut &*self.vault).known(text);
-        let mut found = Vec::with_capacity(known.len());
-        for (range, written) in known {
-            let marker = marker::find(written.as_bytes(), self.vault.run()).next();
-            let Some(marker) = marker.map(|found| found.marker) else { continue };
-            let with = self.add(&text[range.clone()], marker.name, marker.form, true);
-            found.push((range, with));
+    fn find_known(&mut self, text: &[u8]) -> Vec<Range<usize>> {
+        (&mut &*self.store).find_known(text)
+    }
+
+    fn replace_known(&mut self, secret: &[u8]) -> String {
+        match self.store.find_secrets(secret).into_iter().next() {
+            Some(KnownSecret { name, format, .. }) => self.add(secret, name, format, true),
+            None => String::new(),
         }
-        found
     }
 }
 
@@ -81,7 +80,7 @@ pub(super) fn told(hash: &str) -> String {
 
 /// Tells what came of an item.
 pub(super) fn tell(sift: &mut Sift<'_, &mut Leaks<'_>>, item: &Item<'_>, sifted: Sifted, findings: &mut Vec<Finding>) {
-    let leaks = sift.namer();
+    let leaks = sift.replacer();
     let found = std::mem::take(&mut leaks.found);
     let place = match item {
         Item::Spot(spot) => spot.what.to_string(),

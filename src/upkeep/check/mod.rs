@@ -14,8 +14,8 @@ use time::OffsetDateTime;
 use super::sift::{self, Item, Sift};
 use harproxy_har::values::HarValue;
 use harproxy_har::{Error, Fixture, format};
-use harproxy_redact::marker::Run;
-use harproxy_redact::{Placeholder, Policy, Secret, Vault};
+use harproxy_redact::RunId;
+use harproxy_redact::{Placeholder, Policy, Secret, SecretStore};
 use leaks::Leaks;
 use payloads::Payloads;
 
@@ -125,7 +125,7 @@ pub fn check(path: &Path, check: &Check<'_>) -> Result<Report, Error> {
         Ok(fixture) => fixture,
         Err(error) => return unusable(error),
     };
-    let vault = Vault::new(Run::random(), check.given);
+    let vault = SecretStore::new(RunId::random(), check.given);
     let mut findings = look(&fixture, check, &vault);
     if vault.found() > 0 {
         // Now that its values are known, they are wherever they stand.
@@ -136,7 +136,7 @@ pub fn check(path: &Path, check: &Check<'_>) -> Result<Report, Error> {
     Ok(Report { entries: fixture.entries(), findings })
 }
 
-fn look(fixture: &Fixture, check: &Check<'_>, vault: &Vault) -> Vec<Finding> {
+fn look(fixture: &Fixture, check: &Check<'_>, vault: &SecretStore) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut payloads = Payloads::new(fixture);
     let mut tokens = entropy::Tokens::default();

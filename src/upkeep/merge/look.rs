@@ -282,7 +282,7 @@ struct Part {
 impl Part {
     fn add(&mut self, name: &str, value: &[u8]) {
         self.placeholders.extend(placeholder::find(value).map(|found| found.placeholder));
-        let value = placeholder::set_aside(value);
+        let value = placeholder::mask(value);
         for piece in [name.as_bytes(), &value] {
             self.sum.update((piece.len() as u64).to_le_bytes());
             self.sum.update(piece);

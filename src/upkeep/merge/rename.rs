@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use memchr::memmem;
 
 use super::look::Look;
-use harproxy_redact::{Name, Placeholder, placeholder};
+use harproxy_redact::{Placeholder, PlaceholderName, placeholder};
 
 /// Which placeholders of a fixture become which others.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,7 +38,7 @@ impl Renaming {
                 }
             }
         }
-        let mut taken: BTreeMap<Name, u64> = BTreeMap::new();
+        let mut taken: BTreeMap<PlaceholderName, u64> = BTreeMap::new();
         for name in known.common.into_iter().flatten().chain(known.ours).chain(known.theirs) {
             let highest = taken.entry(name.name.clone()).or_default();
             *highest = name.number.max(*highest);
@@ -94,12 +94,12 @@ impl Renaming {
         for found in placeholder::find(text) {
             let Some(new) = self.map.get(&found.placeholder).filter(|_| found.range.start >= kept) else { continue };
             let whole = &text[found.range.clone()];
-            let old = found.form.write(&found.placeholder);
+            let old = found.format.write(&found.placeholder);
             // Of a redacted JWT, the last part.
             let Some(at) = memmem::rfind(whole, old.as_bytes()) else { continue };
             let start = found.range.start + at;
             out.extend_from_slice(&text[kept..start]);
-            out.extend_from_slice(found.form.write(new).as_bytes());
+            out.extend_from_slice(found.format.write(new).as_bytes());
             kept = start + old.len();
         }
         if kept == 0 {

@@ -11,7 +11,7 @@ use harproxy_har::payload::{decode_base64, encode_base64};
 use harproxy_har::values::HarValue;
 use harproxy_har::{Error, Fixture};
 use harproxy_json::{self as json, CompactReader, Node};
-use harproxy_redact::{Outcome, Place, Splice, Stream};
+use harproxy_redact::{PayloadRedaction, Splice, StreamRedactor, TextLocation};
 
 /// Longer payload files are looked at through a window, as they are while recording, bytes.
 const HELD: u64 = 16 << 20;
@@ -164,7 +164,9 @@ fn as_stored(sift: &mut AnySift<'_, '_>, entry: usize, body: &Body<'_>) -> Resul
 /// Text as it is.
 fn plain(sift: &mut AnySift<'_, '_>, body: &Body<'_>, node: &Node<'_>) -> Sifted {
     let written = inside(node).unwrap_or_default();
-    let Some(splices) = sift.redactor.at_string(Place::Payload(&body.content_type), written.as_bytes()) else {
+    let Some(splices) =
+        sift.redactor.splices_in_json_string(TextLocation::Payload(&body.content_type), written.as_bytes())
+    else {
         return Sifted::Opaque;
     };
     if splices.is_empty() {
@@ -172,17 +174,17 @@ fn plain(sift: &mut AnySift<'_, '_>, body: &Body<'_>, node: &Node<'_>) -> Sifted
     }
     let decoded = |written: &str| serde_json::from_str::<String>(&format!("\"{written}\"")).unwrap_or_default();
     let (old, left) = (decoded(written), decoded(&applied(written, &splices)));
-    let mut edits: Vec<_> = splices.into_iter().map(|splice| splice.moved(node.at + 1)).collect();
+    let mut edits: Vec<_> = splices.into_iter().map(|splice| splice.shifted(node.at + 1)).collect();
     edits.extend(body.resized(body.len_of(old.as_bytes()), body.len_of(left.as_bytes())));
     Sifted::Changed(Change { edits, left: Content::Bytes(left.into_bytes()) })
 }
 
 /// Bytes that are not written as they are.
 fn coded(sift: &mut AnySift<'_, '_>, body: &Body<'_>, node: &Node<'_>, is_base64: bool, bytes: &[u8]) -> Sifted {
-    let left = match sift.redactor.payload(&body.content_type, bytes) {
-        Outcome::Clean => return Sifted::Clean,
-        Outcome::Opaque => return Sifted::Opaque,
-        Outcome::Redacted(left) => left,
+    let left = match sift.redactor.redact_payload(&body.content_type, bytes) {
+        PayloadRedaction::Clean => return Sifted::Clean,
+        PayloadRedaction::Opaque => return Sifted::Opaque,
+        PayloadRedaction::Redacted(left) => left,
     };
     let text = if is_base64 { encode_base64(&left) } else { String::from_utf8_lossy(&left).into_owned() };
     let mut edits = vec![Splice { range: node.at..node.end(), with: serde_json::Value::from(text).to_string() }];
@@ -212,10 +214,10 @@ fn in_file(sift: &mut AnySift<'_, '_>, entry: usize, body: &Body<'_>, name: &str
     let mut head = Vec::new();
     (&mut stored).take(HELD + 1).read_to_end(&mut head).map_err(failed)?;
     if head.len() as u64 <= HELD {
-        return Ok(match sift.redactor.payload(&body.content_type, &head) {
-            Outcome::Clean => Sifted::Clean,
-            Outcome::Opaque => Sifted::Opaque,
-            Outcome::Redacted(left) => {
+        return Ok(match sift.redactor.redact_payload(&body.content_type, &head) {
+            PayloadRedaction::Clean => Sifted::Clean,
+            PayloadRedaction::Opaque => Sifted::Opaque,
+            PayloadRedaction::Redacted(left) => {
                 let edits = body.resized(body.len_of(&head), body.len_of(&left)).into_iter().collect();
                 Sifted::Changed(Change { edits, left: Content::Bytes(left) })
             }
@@ -237,7 +239,7 @@ fn long(
 ) -> Result<Sifted, Error> {
     let failed = |source| Error::Payload { doing: "looking into a payload", source };
     let mut left = tempfile::tempfile().map_err(failed)?;
-    let mut stream = Stream::new(&body.content_type);
+    let mut stream = StreamRedactor::new(&body.content_type);
     let (mut piece, mut out) = (vec![0; 64 * 1024], Vec::new());
     loop {
         match stored.read(&mut piece).map_err(failed)? {

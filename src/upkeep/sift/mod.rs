@@ -11,7 +11,7 @@ pub(super) use spots::{Item, Spot, Where};
 use harproxy_har::values::HarValue;
 use harproxy_har::{Error, Fixture};
 use harproxy_json::{CountAll, Node};
-use harproxy_redact::{Namer, Policy, Redactor, Splice};
+use harproxy_redact::{Policy, Redactor, Replacer, Splice};
 
 /// A policy going over a fixture.
 pub(super) struct Sift<'a, N: ?Sized> {
@@ -20,7 +20,7 @@ pub(super) struct Sift<'a, N: ?Sized> {
 }
 
 /// The same, whoever says what stands for a value.
-type AnySift<'f, 'n> = Sift<'f, dyn Namer + 'n>;
+type AnySift<'f, 'n> = Sift<'f, dyn Replacer + 'n>;
 
 /// What came of a string or a payload.
 #[derive(Debug)]
@@ -42,14 +42,14 @@ pub(super) struct Change {
     pub(super) left: Content,
 }
 
-impl<'a, N: Namer> Sift<'a, N> {
-    pub(super) fn new(fixture: &'a Fixture, policy: &'a Policy, namer: N) -> Self {
-        Sift { fixture, redactor: Redactor::new(policy, namer) }
+impl<'a, N: Replacer> Sift<'a, N> {
+    pub(super) fn new(fixture: &'a Fixture, policy: &'a Policy, replacer: N) -> Self {
+        Sift { fixture, redactor: Redactor::new(policy, replacer) }
     }
 
-    /// Who says what stands for a value.
-    pub(super) fn namer(&mut self) -> &mut N {
-        self.redactor.namer_mut()
+    /// Returns the replacer of the redactor.
+    pub(super) fn replacer(&mut self) -> &mut N {
+        self.redactor.replacer_mut()
     }
 
     /// What comes of an item of this part.
@@ -66,12 +66,13 @@ impl<'a, N: Namer> Sift<'a, N> {
 
 impl AnySift<'_, '_> {
     fn spot(&mut self, spot: &Spot<'_>) -> Sifted {
-        let splices = self.redactor.at_string(spot.what.place(), spot.written.as_bytes()).unwrap_or_default();
+        let splices =
+            self.redactor.splices_in_json_string(spot.what.place(), spot.written.as_bytes()).unwrap_or_default();
         if splices.is_empty() {
             return Sifted::Clean;
         }
         let left = applied(spot.written, &splices);
-        let edits = splices.into_iter().map(|splice| splice.moved(spot.at)).collect();
+        let edits = splices.into_iter().map(|splice| splice.shifted(spot.at)).collect();
         Sifted::Changed(Change { edits, left: Content::Bytes(left.into_bytes()) })
     }
 }

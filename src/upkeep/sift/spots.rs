@@ -6,7 +6,7 @@ use std::fmt;
 use super::Body;
 use harproxy_json::text::unquote_lossy;
 use harproxy_json::{Member, Node, NodeKind};
-use harproxy_redact::Place;
+use harproxy_redact::TextLocation;
 
 /// Which message something belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,15 +40,15 @@ pub(in crate::upkeep) enum Where {
 
 impl Where {
     /// What of it is secret.
-    pub(super) fn place(&self) -> Place<'_> {
+    pub(super) fn place(&self) -> TextLocation<'_> {
         match self {
-            Where::Url | Where::RedirectUrl => Place::Url,
-            Where::Header(_, name) | Where::Trailer(name) => Place::Header(name),
-            Where::Cookie(Side::Request, name) => Place::Cookie { header: "cookie", name },
-            Where::Cookie(Side::Response, name) => Place::Cookie { header: "set-cookie", name },
-            Where::Parameter(name) => Place::Parameter(name),
-            Where::Field(name) => Place::Field(name),
-            Where::Member { name, .. } => Place::Member(name),
+            Where::Url | Where::RedirectUrl => TextLocation::Url,
+            Where::Header(_, name) | Where::Trailer(name) => TextLocation::Header(name),
+            Where::Cookie(Side::Request, name) => TextLocation::Cookie { header: "cookie", name },
+            Where::Cookie(Side::Response, name) => TextLocation::Cookie { header: "set-cookie", name },
+            Where::Parameter(name) => TextLocation::Parameter(name),
+            Where::Field(name) => TextLocation::Field(name),
+            Where::Member { name, .. } => TextLocation::Member(name),
         }
     }
 

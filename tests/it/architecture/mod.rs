@@ -58,7 +58,7 @@ fn core_crates_use_no_sockets_and_no_command_line() {
 }
 
 /// Files that are part of an import cycle today. Lower it when a cycle is gone.
-const FILES_IN_CYCLES: usize = 29;
+const FILES_IN_CYCLES: usize = 24;
 
 #[test]
 fn files_of_a_crate_have_no_import_cycle() {
@@ -68,7 +68,7 @@ fn files_of_a_crate_have_no_import_cycle() {
 }
 
 /// Type names that several files of a crate define today. Lower it when one is gone.
-const DUPLICATE_TYPES: usize = 31;
+const DUPLICATE_TYPES: usize = 27;
 
 #[test]
 fn type_names_are_unique_inside_a_crate() {
@@ -90,7 +90,7 @@ fn type_names_are_unique_inside_a_crate() {
 }
 
 /// Files with more than 400 lines today. Lower it when one is split.
-const LONG_FILES: usize = 3;
+const LONG_FILES: usize = 1;
 
 #[test]
 fn files_have_at_most_400_lines_of_code() {
@@ -111,8 +111,8 @@ fn main_stays_thin_and_only_cli_uses_clap() {
     }
 }
 
-/// A replay without `--passthrough` must not reach the network: two files open connections, one of them to loopback
-/// addresses only.
+/// A replay without `--passthrough` must not reach the network: one file connects to loopback addresses alone, and one
+/// to the network if an option asks for it.
 #[test]
 fn only_two_files_of_replay_open_connections() {
     const DIALS: &[&str] = &[
@@ -126,8 +126,10 @@ fn only_two_files_of_replay_open_connections() {
         "http1::handshake",
     ];
     let mut wrong = Vec::new();
-    for source in sources(Path::new("src/replay")) {
-        let (local, live) = (source.path.ends_with("local.rs"), source.path.ends_with("passthrough.rs"));
+    for source in ["src/replay", "src/source", "src/pipeline"].into_iter().flat_map(|folder| sources(Path::new(folder)))
+    {
+        let local = source.path.ends_with("source/upstream.rs");
+        let live = source.path.ends_with("replay/mod.rs");
         for (line, text) in source.code_lines() {
             for dial in DIALS {
                 let is_allowed =

@@ -26,7 +26,8 @@ impl Source {
 
     /// Line numbers from 1, and lines without their comments.
     pub(super) fn code_lines(&self) -> impl Iterator<Item = (usize, &str)> {
-        self.text.lines().enumerate().map(|(n, line)| (n + 1, line.split("//").next().unwrap_or_default()))
+        let code = self.text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        code.lines().enumerate().map(|(n, line)| (n + 1, line.split("//").next().unwrap_or_default()))
     }
 
     /// The names of the structs, enums and traits that the file defines.

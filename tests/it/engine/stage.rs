@@ -74,14 +74,6 @@ impl Handler for Echo {
         Box::pin(self.answer(connection, exchange))
     }
 
-    fn told<'u>(&self, _: &http::HeaderMap, url: &'u str) -> std::borrow::Cow<'u, str> {
-        url.into()
-    }
-
-    fn told_headers(&self, headers: &http::HeaderMap) -> harproxy_http::Headers {
-        headers.into()
-    }
-
     fn event(&self, event: ConnectionEvent) {
         let _ = self.events.lock().unwrap().send(event);
     }
@@ -267,7 +259,6 @@ impl TestEngine {
             authority,
             head_timeout: setting.head_timeout,
             idle_timeout: setting.idle_timeout,
-            witness: None,
         };
         let (event, events) = channel();
         let (end, ends) = channel();

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use harproxy::pipeline::EventBus;
 use harproxy::replay::{Clock, Latency, MissAnswer, OnMiss, ReplayPlan, Replayer};
 use harproxy::verdict::{CheckId, FailOn, Finding, Verdict};
 use harproxy_glob::Globs;
@@ -102,10 +103,9 @@ impl Stage {
                 authority,
                 head_timeout: Duration::from_secs(15),
                 idle_timeout: Duration::from_secs(60),
-                witness: None,
             };
             let proxy = Proxy::bind(plan).await.unwrap();
-            (proxy.addr(), proxy.serve(replayer.clone()))
+            (proxy.addr(), proxy.serve(replayer.handler(&EventBus::default())))
         });
         Stage { _folder: folder, runtime, replayer, running: Some(running), addr, ca }
     }

@@ -293,8 +293,8 @@ fn error_about_a_readable_ca_key_does_not_print_it() {
 fn debug_output_contains_no_secret() {
     use harproxy_proxy::Credentials;
     use harproxy_proxy::upstream::{UpstreamPlan, UpstreamProxy};
-    use harproxy_redact::{Name, Placeholder, Secret, Vault, marker::Run};
-    let values = vec![(Placeholder { name: Name::new("password"), number: 1 }, Secret::from(GIVEN))];
+    use harproxy_redact::{Placeholder, PlaceholderName, RunId, Secret, SecretStore};
+    let values = vec![(Placeholder { name: PlaceholderName::new("password"), number: 1 }, Secret::from(GIVEN))];
     let plan = UpstreamPlan {
         proxy: UpstreamProxy::Url(format!("http://bob:{UPSTREAM}@proxy.test")),
         client_certs: vec![("api.test".to_owned(), repo("certs/client-pair.pem"))],
@@ -309,7 +309,7 @@ fn debug_output_contains_no_secret() {
         format!("{:?}", harproxy_proxy::upstream::Upstream::anywhere(plan.clone()).unwrap()),
         format!("{:?}", harproxy::doctor::Doctor::new(plan).unwrap()),
         format!("{values:?} {options:?}"),
-        format!("{:?}", Vault::new(Run::random(), &values)),
+        format!("{:?}", SecretStore::new(RunId::random(), &values)),
         format!("{:?}", harproxy_matching::Matcher::new(Vec::new(), None, options.clone())),
         format!("{authority:?}"),
     ];

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use harproxy::pipeline::EventBus;
 use harproxy::record::{CmdEnd, Error, OnFailure, Outcome, RecordPlan, Recorder, UpdateMode, Volatile};
 use harproxy_glob::Globs;
 use harproxy_har::Fixture;
@@ -99,12 +100,11 @@ impl Setup {
             authority,
             head_timeout: PATIENCE,
             idle_timeout: PATIENCE,
-            witness: None,
         };
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let (proxy, running) = runtime.block_on(async {
             let proxy = Proxy::bind(plan).await.unwrap();
-            (proxy.addr(), proxy.serve(recorder.clone()))
+            (proxy.addr(), proxy.serve(recorder.handler(&EventBus::default())))
         });
         Ok(Rig { runtime, running, recorder, proxy, ca })
     }

@@ -1,7 +1,7 @@
 //! Placeholders in entries: what fits in their places, which entry they tell, and when nothing does.
 
 use super::*;
-use harproxy_redact::{Name, Placeholder};
+use harproxy_redact::{Placeholder, PlaceholderName};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 /// {"alg":"RS256"}, {"iss":"https://id.test","exp":1000} and later.
@@ -34,7 +34,7 @@ fn guessed(shelf: &Shelf, ask: &Ask) -> Option<Guess> {
 }
 
 fn given(name: &str, number: u64, value: &str) -> Options {
-    let values = vec![(Placeholder { name: Name::new(name), number }, value.into())];
+    let values = vec![(Placeholder { name: PlaceholderName::new(name), number }, value.into())];
     Options { values, ..Options::default() }
 }
 

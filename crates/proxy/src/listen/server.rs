@@ -20,7 +20,6 @@ use crate::serve::auth::Credentials;
 use crate::serve::http_connection::ConnectionKind;
 use crate::serve::reverse_origins::{ReverseOrigins, ReversePlan};
 use crate::stream::ByteStream;
-use crate::witness::Witness;
 use harproxy_tls::authority::Authority;
 
 /// Pause after an accept failed, usually because there are no file descriptors left.
@@ -43,8 +42,6 @@ pub struct ProxyPlan {
     pub head_timeout: Duration,
     /// Time limit for an idle connection (`--idle-timeout`).
     pub idle_timeout: Duration,
-    /// The observer of requests.
-    pub witness: Option<Arc<dyn Witness>>,
 }
 
 /// The engine cannot start.
@@ -132,7 +129,6 @@ impl Proxy {
             // It costs memory for every head, so it is on only if requests are forwarded.
             keeps_header_case: !handler.upstreams().is_empty(),
             handler,
-            witness: self.plan.witness,
             authority: self.plan.authority,
             auth: self.plan.auth,
             timeouts: ClientTimeouts { head: self.plan.head_timeout, idle: self.plan.idle_timeout },

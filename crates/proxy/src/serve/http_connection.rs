@@ -16,13 +16,11 @@ use super::reverse_origins::ReverseOrigins;
 use super::reverse_urls::{self, ClientTarget, UrlRewriter};
 use super::target::{Site, site_of};
 use super::{auth, own_pages, response};
-use crate::access::Access;
 use crate::body::Body;
 use crate::engine::{ClientConnection, OwnPort};
 use crate::handler::{Close, Connection, ConnectionEvent, Exchange};
 use crate::origin::Session;
 use crate::upstream::HostStays;
-use crate::witness::{Note, Watching};
 use harproxy_support::sync::lock;
 
 /// The role of a connection towards its client.
@@ -214,19 +212,8 @@ impl HttpConnection {
         *request.uri_mut() = site.uri(path)?;
         request.headers_mut().remove(PROXY_AUTHORIZATION);
         let Received { started, at } = received;
-        let mut exchange = Exchange { origin: site.origin.clone(), request, started, at, note: Note::default() };
-        let handler = &*self.client.engine.handler;
-        let witness = self.client.engine.witness.as_deref();
-        let watching = witness.map(|witness| Watching::begin(witness, connection, &mut exchange, handler));
-        let access = Access::of(&exchange, handler);
-        let answered = handler.handle(connection, exchange).await;
-        if let Some(access) = access {
-            access.log(&answered);
-        }
-        Ok(match watching {
-            Some(watching) => watching.answered(answered, handler)?,
-            None => answered?,
-        })
+        let exchange = Exchange { origin: site.origin.clone(), request, started, at };
+        Ok(self.client.engine.handler.handle(connection, exchange).await?)
     }
 
     fn own_page(&self, request: &Request<Incoming>) -> Response<Body> {

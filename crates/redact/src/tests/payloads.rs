@@ -1,4 +1,4 @@
-//! Payloads by their media type.
+//! Payloads of each media type.
 
 use super::*;
 
@@ -38,7 +38,7 @@ fn json_keeps_every_other_byte() {
 }
 
 #[test]
-fn values_that_stand_in_a_graphql_document_itself() {
+fn arguments_in_graphql_documents_are_redacted() {
     let policy = Policy::default();
     for (text, left) in [
         (
@@ -63,7 +63,7 @@ fn values_that_stand_in_a_graphql_document_itself() {
 }
 
 #[test]
-fn json_paths_name_what_no_table_does() {
+fn values_that_json_paths_select_are_redacted() {
     let policy = rules(|rules| rules.json = list(&["$.card.number", "$..ssn", "$.ids[*]", "$.all"]));
     let uuid = "6ba7b810-9dad-11d1-80b4-00c04fd430c8";
     for (text, left) in [
@@ -81,7 +81,7 @@ fn json_paths_name_what_no_table_does() {
             r#"{"all":{"a":1,"b":["x"]},"b":"y"}"#.to_owned(),
             r#"{"all":{"a":73322833001,"b":["REDACTED-b-1"]},"b":"y"}"#,
         ),
-        // Where paths can't be followed the names at their ends do.
+        // In a malformed document, the last names of the paths decide.
         (
             r#"{"a":{"ssn":"x","number":7,"ids":["y"]}"#.to_owned(),
             r#"{"a":{"ssn":"REDACTED-ssn-1","number":73322833001,"ids":["REDACTED-ids-1"]}"#,
@@ -92,7 +92,7 @@ fn json_paths_name_what_no_table_does() {
 }
 
 #[test]
-fn broken_json_is_redacted_all_the_same() {
+fn malformed_json_is_redacted() {
     let policy = Policy::default();
     for (text, left) in [
         (
@@ -120,26 +120,26 @@ fn broken_json_is_redacted_all_the_same() {
 }
 
 #[test]
-fn tokens_stay_tokens() {
+fn redacted_jwts_are_still_jwts() {
     let policy = Policy::default();
     assert_eq!(
         json(&policy, &format!(r#"{{"id_token":"{JWT}"}}"#)),
-        format!(r#"{{"id_token":"{JWT_LEFT}REDACTED-id_token-1"}}"#)
+        format!(r#"{{"id_token":"{REDACTED_JWT}REDACTED-id_token-1"}}"#)
     );
     assert_eq!(
         json(&policy, &format!(r#"{{"x":"see\n{JWT}."}}"#)),
-        format!(r#"{{"x":"see\n{JWT_LEFT}REDACTED-jwt-1."}}"#)
+        format!(r#"{{"x":"see\n{REDACTED_JWT}REDACTED-jwt-1."}}"#)
     );
     assert_eq!(
         header(&policy, "authorization", &format!("Bearer {JWT}")),
-        format!("Bearer {JWT_LEFT}REDACTED-authorization-1")
+        format!("Bearer {REDACTED_JWT}REDACTED-authorization-1")
     );
-    assert_eq!(header(&policy, "cookie", &format!("s={JWT}")), format!("s={JWT_LEFT}REDACTED-s-1"));
+    assert_eq!(header(&policy, "cookie", &format!("s={JWT}")), format!("s={REDACTED_JWT}REDACTED-s-1"));
 }
 
-/// As `curl -d` sends it.
+/// `curl -d` sends JSON as a form.
 #[test]
-fn json_that_is_called_a_form_is_looked_into_as_json() {
+fn json_that_is_declared_as_a_form_is_redacted_as_json() {
     let (policy, form) = (Policy::default(), "application/x-www-form-urlencoded");
     for text in
         [r#"{"password":"it is + secret"}"#, r#" [{"password":"it is + secret"},1]"#, r#"{"password":"it is + se"#]
@@ -173,7 +173,7 @@ const MULTIPART: &str = "--x\r\nContent-Disposition: form-data; name=\"password\
     --x--\r\n";
 
 #[test]
-fn parts_by_their_names_and_types() {
+fn parts_are_redacted_by_name_and_type() {
     let policy = Policy::default();
     let multipart = "multipart/form-data; boundary=x";
     let left = MULTIPART
@@ -189,7 +189,7 @@ fn parts_by_their_names_and_types() {
 }
 
 #[test]
-fn other_text_by_its_shapes() {
+fn other_text_is_redacted_by_shapes() {
     let policy = rules(|rules| rules.text = list(&["acme_[0-9]+"]));
     for content_type in [
         "text/html",
@@ -201,8 +201,9 @@ fn other_text_by_its_shapes() {
         "",
     ] {
         let text = format!("<a href='https://u:p@h/'>{JWT}</a> acme_1 password=x");
-        let left =
-            format!("<a href='https://REDACTED-userinfo-1@h/'>{JWT_LEFT}REDACTED-jwt-1</a> REDACTED-text-1 password=x");
+        let left = format!(
+            "<a href='https://REDACTED-userinfo-1@h/'>{REDACTED_JWT}REDACTED-jwt-1</a> REDACTED-text-1 password=x"
+        );
         assert_eq!(payload(&policy, content_type, &text), left, "{content_type}");
     }
     for content_type in
@@ -217,7 +218,7 @@ fn other_text_by_its_shapes() {
 }
 
 #[test]
-fn what_can_not_be_looked_into() {
+fn binary_payloads_are_opaque() {
     let policy = Policy::default();
     for content_type in [
         "image/png",
@@ -241,20 +242,20 @@ fn what_can_not_be_looked_into() {
 }
 
 #[test]
-fn other_charsets() {
+fn utf16_and_single_byte_charsets_are_redacted() {
     let policy = Policy::default();
     assert_eq!(
         bytes(&policy, "application/json; charset=latin1", b"{\"n\":\"\xe9\",\"token\":\"\xe8\"}").unwrap(),
         b"{\"n\":\"\xe9\",\"token\":\"REDACTED-token-1\"}"
     );
-    let wide = |text: &str, big: bool| -> Vec<u8> {
+    let utf16 = |text: &str, big: bool| -> Vec<u8> {
         text.encode_utf16().flat_map(|unit| if big { unit.to_be_bytes() } else { unit.to_le_bytes() }).collect()
     };
     let (text, left) =
         ("{\"n\":\"\u{1f600}\",\"token\":\"a\"}", "{\"n\":\"\u{1f600}\",\"token\":\"REDACTED-token-1\"}");
-    assert_eq!(bytes(&policy, "application/json; charset=utf-16le", &wide(text, false)), Some(wide(left, false)));
+    assert_eq!(bytes(&policy, "application/json; charset=utf-16le", &utf16(text, false)), Some(utf16(left, false)));
     let marked = |text: &str| format!("\u{feff}{text}");
-    assert_eq!(bytes(&policy, "application/json", &wide(&marked(text), true)), Some(wide(&marked(left), true)));
+    assert_eq!(bytes(&policy, "application/json", &utf16(&marked(text), true)), Some(utf16(&marked(left), true)));
     assert_eq!(bytes(&policy, "text/plain", b"\xff\xfea"), None);
 }
 

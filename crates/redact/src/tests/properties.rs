@@ -1,4 +1,4 @@
-//! What holds for any input and any rules.
+//! Properties for any input and any rules.
 
 use proptest::prelude::*;
 use serde_json::Value;
@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::*;
 use crate::placeholder;
 
-/// Names that are secret somewhere and names that nearly are.
+/// Names that are secret in some place, and similar names.
 const NAMES: [&str; 14] = [
     "token",
     "accessToken",
@@ -43,19 +43,19 @@ fn policy() -> impl Strategy<Value = Policy> {
     })
 }
 
-/// A policy with a pattern that has no match, so that every string is looked at.
+/// Returns a policy with a pattern that never matches, which makes every string a candidate.
 fn without_prefilter() -> Policy {
     rules(|rules| rules.text = list(&["\\x01nowhere\\x01"]))
 }
 
-/// Values as they are met, some with secrets in them and some with what stands for one.
+/// Generates values. Some contain secrets, placeholders or markers.
 fn value() -> impl Strategy<Value = String> {
     prop_oneof![
         "[ -~]{0,20}",
         any::<String>(),
         Just(JWT.to_owned()),
         Just(format!("Bearer {JWT}")),
-        Just(format!("{JWT_LEFT}REDACTED-token-3")),
+        Just(format!("{REDACTED_JWT}REDACTED-token-3")),
         "(REDACTED-[a-z-]{1,8}-[0-9]{1,3}|REDACTED_[0-9a-f]{8}t01)[ ,.;&x-]?[a-z]{0,3}",
         "https?://([a-z]:[a-z]@)?h/[a-z]?[?](token|a|u)=[a-z%&=:/]{0,20}#?[a-z=]{0,5}",
         "(AKIA[A-Z]{16}|ghp_[a-z0-9]{36}|sk-[a-z0-9]{20})[ .,x-]?",
@@ -81,15 +81,17 @@ fn json_text() -> impl Strategy<Value = Value> {
     })
 }
 
-/// The same, but that each string may have become another, and what a path names anything.
-fn is_alike(before: &Value, after: &Value, named: bool) -> bool {
+/// Returns true if only strings differ. `by_path`: values that a path selects may differ in any way.
+fn is_alike(before: &Value, after: &Value, by_path: bool) -> bool {
     match (before, after) {
         (Value::Object(a), Value::Object(b)) => {
-            a.len() == b.len() && a.values().zip(b.values()).all(|(a, b)| is_alike(a, b, named))
+            a.len() == b.len() && a.values().zip(b.values()).all(|(a, b)| is_alike(a, b, by_path))
         }
-        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| is_alike(a, b, named)),
+        (Value::Array(a), Value::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| is_alike(a, b, by_path))
+        }
         (Value::String(_), Value::String(_)) => true,
-        _ => named || before == after,
+        _ => by_path || before == after,
     }
 }
 
@@ -97,14 +99,13 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn json_stays_json_and_twice_is_once(policy in policy(), value in json_text(), pretty in any::<bool>()) {
+    fn redacted_json_is_json_and_is_not_redacted_again(policy in policy(), value in json_text(), pretty in any::<bool>()) {
         let text = if pretty { format!("{value:#}") } else { value.to_string() };
         let left = json(&policy, &text);
         let after: Value = serde_json::from_str(&left).unwrap();
         prop_assert!(is_alike(&value, &after, !policy.paths.is_empty()), "{} became {}", text, left);
     }
 
-    // A pattern without a match makes every string a candidate.
     #[test]
     fn prefilter_and_walk_find_the_same_as_the_walk_alone(
         values in prop::collection::vec(json_text(), 1..30),
@@ -121,10 +122,10 @@ proptest! {
             text[at] = byte;
         }
         let left = |policy: &Policy| {
-            let mut numbers = Numbers::default();
-            let mut redactor = Redactor::new(policy, &mut numbers);
-            let whole = redactor.payload("application/json", &text);
-            let (mut stream, mut streamed) = (Stream::new("application/json"), Vec::new());
+            let mut replacer = TestReplacer::default();
+            let mut redactor = Redactor::new(policy, &mut replacer);
+            let whole = redactor.redact_payload("application/json", &text);
+            let (mut stream, mut streamed) = (StreamRedactor::new("application/json"), Vec::new());
             text.chunks(piece).for_each(|piece| stream.push(&mut redactor, piece, &mut streamed));
             stream.finish(&mut redactor, &mut streamed);
             (whole, String::from_utf8_lossy(&streamed).into_owned())
@@ -132,7 +133,6 @@ proptest! {
         prop_assert_eq!(left(&Policy::default()), left(&without_prefilter()));
     }
 
-    // Windows of a long text begin and end anywhere.
     #[test]
     fn prefilter_and_walk_find_the_same_in_every_window(
         unit in "[a-z]{1,30}",
@@ -143,9 +143,9 @@ proptest! {
         let item = format!("{space}{{\"name\":\"{unit}\",\"n\":12{secret}}},");
         let text = format!("[{}null]", item.repeat(200_000 / item.len()));
         let [filtered, walked] = [Policy::default(), without_prefilter()].map(|policy| {
-            let mut numbers = Numbers::default();
-            let mut redactor = Redactor::new(&policy, &mut numbers);
-            let (mut stream, mut left) = (Stream::new("application/json"), Vec::new());
+            let mut replacer = TestReplacer::default();
+            let mut redactor = Redactor::new(&policy, &mut replacer);
+            let (mut stream, mut left) = (StreamRedactor::new("application/json"), Vec::new());
             text.as_bytes().chunks(cut).for_each(|piece| stream.push(&mut redactor, piece, &mut left));
             stream.finish(&mut redactor, &mut left);
             left
@@ -155,12 +155,12 @@ proptest! {
     }
 
     #[test]
-    fn headers_twice_are_once(policy in policy(), name in prop::sample::select(vec!["authorization", "cookie", "set-cookie", "x-mine", "location", "link", "x-other"]), value in value()) {
+    fn redacted_headers_are_not_redacted_again(policy in policy(), name in prop::sample::select(vec!["authorization", "cookie", "set-cookie", "x-mine", "location", "link", "x-other"]), value in value()) {
         header(&policy, name, &value);
     }
 
     #[test]
-    fn urls_twice_are_once(policy in policy(), path in "[a-z/%@.]{0,10}", pairs in prop::collection::vec((prop::sample::select(&NAMES[..]), value()), 0..4), fragment in "[a-z=&#]{0,8}") {
+    fn redacted_urls_are_urls_and_are_not_redacted_again(policy in policy(), path in "[a-z/%@.]{0,10}", pairs in prop::collection::vec((prop::sample::select(&NAMES[..]), value()), 0..4), fragment in "[a-z=&#]{0,8}") {
         let query: String = ::url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
         let text = format!("https://u:p@h/{path}?{query}#{fragment}");
         let left = url(&policy, &text);
@@ -168,27 +168,27 @@ proptest! {
     }
 
     #[test]
-    fn anything_twice_is_once(policy in policy(), text in value(), kind in 0usize..4) {
+    fn redacted_payloads_are_not_redacted_again(policy in policy(), text in value(), kind in 0usize..4) {
         let content_type = ["text/plain", "application/x-www-form-urlencoded", "application/json", ""][kind];
         let _ = bytes(&policy, content_type, text.as_bytes());
     }
 
     #[test]
-    fn any_bytes_are_taken(policy in policy(), text in prop::collection::vec(any::<u8>(), 0..200), kind in 0usize..7) {
+    fn any_bytes_are_accepted(policy in policy(), text in prop::collection::vec(any::<u8>(), 0..200), kind in 0usize..7) {
         let content_type = ["text/plain", "application/x-www-form-urlencoded", "application/json", "", "multipart/form-data; boundary=-", "application/json; charset=utf-16le", "image/png"][kind];
-        let mut numbers = Numbers::default();
-        let mut redactor = Redactor::new(&policy, &mut numbers);
-        let _ = redactor.payload(content_type, &text);
-        let _ = redactor.text(&text);
+        let mut replacer = TestReplacer::default();
+        let mut redactor = Redactor::new(&policy, &mut replacer);
+        let _ = redactor.redact_payload(content_type, &text);
+        let _ = redactor.redact_text(&text);
         let mut headers = Headers::default();
         for name in ["cookie", "set-cookie", "authorization", "location", "link", "x"] {
             headers.push(name, text.clone());
         }
-        redactor.headers(&mut headers);
+        redactor.redact_headers(&mut headers);
     }
 
     #[test]
-    fn no_secret_survives_at_its_place(secret in r#"[a-zA-Z0-9é"\\ &=%;+-]{4,24}"#) {
+    fn secrets_are_replaced_as_a_whole(secret in r#"[a-zA-Z0-9é"\\ &=%;+-]{4,24}"#) {
         let secret = secret.trim();
         prop_assume!(secret.len() >= 4);
         let policy = Policy::default();

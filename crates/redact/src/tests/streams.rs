@@ -1,14 +1,14 @@
-//! Payloads that come in pieces.
+//! Payloads that arrive in pieces.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// Redacts a text in pieces of these lengths, over and over.
+/// Redacts a text in pieces of these lengths, in a cycle.
 fn streamed(policy: &Policy, content_type: &str, text: &[u8], pieces: &[usize]) -> Vec<u8> {
-    let mut numbers = Numbers::default();
-    let mut redactor = Redactor::new(policy, &mut numbers);
-    let mut stream = Stream::new(content_type);
+    let mut replacer = TestReplacer::default();
+    let mut redactor = Redactor::new(policy, &mut replacer);
+    let mut stream = StreamRedactor::new(content_type);
     let mut out = Vec::new();
     let mut rest = text;
     for len in pieces.iter().cycle() {
@@ -23,7 +23,7 @@ fn streamed(policy: &Policy, content_type: &str, text: &[u8], pieces: &[usize]) 
     out
 }
 
-/// The text in pieces of any size; it must not matter of which.
+/// Redacts a text in pieces, and checks that their length does not matter.
 fn stream(policy: &Policy, content_type: &str, text: &str) -> String {
     let whole = streamed(policy, content_type, text.as_bytes(), &[text.len()]);
     for pieces in [&[1][..], &[7, 4096, 65_536], &[65_535], &[65_537, 3]] {
@@ -36,7 +36,7 @@ fn stream(policy: &Policy, content_type: &str, text: &str) -> String {
 
 const FILL: usize = 150_000;
 
-/// A list of so many records without secrets.
+/// Returns a list of records without secrets.
 fn records(count: usize) -> String {
     let record = |n| {
         format!(
@@ -47,14 +47,14 @@ fn records(count: usize) -> String {
 }
 
 #[test]
-fn lines_that_are_longer_than_the_window_are_redacted_in_it() {
+fn several_long_lines_are_redacted_through_the_window() {
     let line = format!("data: {{\"all\":[{}{{\"pin\":\"1\"}}]}}\n", records(3000));
     let left = line.replace("\"1\"", "\"REDACTED-pin-1\"").repeat(3);
     assert!(stream(&Policy::default(), "text/event-stream", &line.repeat(3)) == left);
 }
 
 #[test]
-fn a_list_of_secrets_goes_on_in_the_next_window() {
+fn array_of_secrets_continues_in_the_next_window() {
     let policy = Policy::default();
     let list = |strings: &str| format!("{{\"otp\" : [{strings}],\"a\":[\"{}\"],\"pin\":\"1\"}}", "b".repeat(FILL));
     let one = |n: usize| format!("\"{n:05}\",");
@@ -70,7 +70,7 @@ fn a_list_of_secrets_goes_on_in_the_next_window() {
 }
 
 #[test]
-fn a_secret_is_found_wherever_a_piece_ends() {
+fn secrets_are_found_at_every_end_of_a_piece() {
     let policy = Policy::default();
     let (before, after) = (records(30), records(60));
     let secrets = [
@@ -78,7 +78,10 @@ fn a_secret_is_found_wherever_a_piece_ends() {
             r#"{"user":"a b","password" : "hunter2","note":"x y"},"#.to_owned(),
             r#"{"user":"a b","password" : "REDACTED-password-1","note":"x y"},"#.to_owned(),
         ),
-        (format!(r#"{{"note":"see {JWT} there"}},"#), format!(r#"{{"note":"see {JWT_LEFT}REDACTED-jwt-1 there"}},"#)),
+        (
+            format!(r#"{{"note":"see {JWT} there"}},"#),
+            format!(r#"{{"note":"see {REDACTED_JWT}REDACTED-jwt-1 there"}},"#),
+        ),
         (
             r#"{"tokens":{"to\u006ben":"a\"b"}},"#.to_owned(),
             r#"{"tokens":{"to\u006ben":"REDACTED-token-1"}},"#.to_owned(),
@@ -97,11 +100,11 @@ fn a_secret_is_found_wherever_a_piece_ends() {
 }
 
 #[test]
-fn lines_go_on_as_soon_as_they_are_complete() {
+fn lines_are_passed_on_when_they_are_complete() {
     let policy = rules(|rules| rules.json = list(&["$.n"]));
-    let mut numbers = Numbers::default();
-    let mut redactor = Redactor::new(&policy, &mut numbers);
-    let mut stream = Stream::new("text/event-stream; charset=utf-8");
+    let mut replacer = TestReplacer::default();
+    let mut redactor = Redactor::new(&policy, &mut replacer);
+    let mut stream = StreamRedactor::new("text/event-stream; charset=utf-8");
     let mut out = Vec::new();
     let mut push = |piece: &str| {
         stream.push(&mut redactor, piece.as_bytes(), &mut out);
@@ -111,15 +114,15 @@ fn lines_go_on_as_soon_as_they_are_complete() {
     assert_eq!(push("en\":\"a\"}"), "");
     assert_eq!(push("\n"), "data: {\"token\":\"REDACTED-token-1\"}\n");
     assert_eq!(push("data:{\"n\":5}\r\n\r\n: "), "data:{\"n\":73322833001}\r\n\r\n");
-    assert_eq!(push(&format!("{JWT}\ndata: [DONE]\n")), format!(": {JWT_LEFT}REDACTED-jwt-1\ndata: [DONE]\n"));
+    assert_eq!(push(&format!("{JWT}\ndata: [DONE]\n")), format!(": {REDACTED_JWT}REDACTED-jwt-1\ndata: [DONE]\n"));
     assert_eq!(push("data: end"), "");
     stream.finish(&mut redactor, &mut out);
     assert_eq!(out, b"data: end");
-    assert!(!format!("{:?}", Stream::new("text/plain")).contains("window: ["));
+    assert!(!format!("{:?}", StreamRedactor::new("text/plain")).contains("window: ["));
 }
 
 #[test]
-fn lines_of_json_member_by_member() {
+fn lines_of_json_are_redacted_by_member() {
     let policy = Policy::default();
     for content_type in ["application/x-ndjson", "application/json-seq", "application/jsonl"] {
         let mark = if content_type.ends_with("seq") { "\u{1e}" } else { "" };
@@ -130,7 +133,7 @@ fn lines_of_json_member_by_member() {
 }
 
 #[test]
-fn a_long_line_falls_to_the_window() {
+fn long_line_is_redacted_through_the_window() {
     let policy = Policy::default();
     let line = |token: &str| format!("data: {{\"fill\":\"{}\",\"token\":\"{token}\"}}\n", "x ".repeat(FILL / 2));
     let text = format!("data: {{\"token\":\"a\"}}\n{}data: {{\"token\":\"a\"}}\n", line("b"));
@@ -142,7 +145,7 @@ fn a_long_line_falls_to_the_window() {
 }
 
 #[test]
-fn members_wherever_the_window_parts_them() {
+fn members_are_found_at_every_end_of_the_window() {
     let policy = rules(|rules| rules.json = list(&["$..ssn"]));
     let member =
         "{\"token\" : \"abc\\\"d\", \"n\": [1, 2.5], \"ssn\":123, \"u\": \"https://h/?sig=x\", \"t\":\"token\"},\n";
@@ -157,7 +160,7 @@ fn members_wherever_the_window_parts_them() {
 }
 
 #[test]
-fn strings_without_an_end() {
+fn strings_longer_than_the_window_are_redacted() {
     let policy = Policy::default();
     let long = "0123456789abcdef".repeat(FILL / 16);
     let text = format!(
@@ -166,7 +169,7 @@ fn strings_without_an_end() {
     );
     let left = stream(&policy, "application/json", &text);
     let expected = format!(
-        "{{\"image\":\"{long}\",\"token\":\"REDACTED-token-1\",\"note\":\"{}{JWT_LEFT}REDACTED-jwt-1\",\"pin\":\"REDACTED-pin-1\"}}",
+        "{{\"image\":\"{long}\",\"token\":\"REDACTED-token-1\",\"note\":\"{}{REDACTED_JWT}REDACTED-jwt-1\",\"pin\":\"REDACTED-pin-1\"}}",
         "a ".repeat(FILL / 2)
     );
     assert!(left == expected, "{}", left.replace(&long, "…").replace("a a ", ""));
@@ -183,7 +186,7 @@ fn strings_without_an_end() {
 }
 
 #[test]
-fn forms_in_pieces() {
+fn forms_are_redacted_in_pieces() {
     let policy = Policy::default();
     let form = "application/x-www-form-urlencoded";
     let long = "x".repeat(FILL);
@@ -191,7 +194,7 @@ fn forms_in_pieces() {
         format!("{}password={long}&b={long}&code=c&d={}{JWT}&pin", "a=1&sid=2&".repeat(20_000), "y+".repeat(FILL / 2));
     let left = stream(&policy, form, &text);
     let expected = format!(
-        "{}password=REDACTED-password-1&b={long}&code=REDACTED-code-1&d={}{JWT_LEFT}REDACTED-jwt-1&pin",
+        "{}password=REDACTED-password-1&b={long}&code=REDACTED-code-1&d={}{REDACTED_JWT}REDACTED-jwt-1&pin",
         "a=1&sid=REDACTED-sid-1&".repeat(20_000),
         "y+".repeat(FILL / 2)
     );
@@ -199,14 +202,14 @@ fn forms_in_pieces() {
 }
 
 #[test]
-fn text_in_pieces() {
+fn text_is_redacted_in_pieces() {
     let policy = Policy::default();
     let pem =
         format!("-----BEGIN PRIVATE KEY-----\n{}-----END PRIVATE KEY-----", "MIIEvQIBADANBgkqhkiG9w0BAQ\n".repeat(60));
     for fill in [20_000, 24_570, 24_576, 32_760, 32_768] {
         let text = format!("{}{pem}\n{}{JWT}.", "a ".repeat(fill), "b ".repeat(fill));
         let left =
-            format!("{}REDACTED-private-key-1\n{}{JWT_LEFT}REDACTED-jwt-1.", "a ".repeat(fill), "b ".repeat(fill));
+            format!("{}REDACTED-private-key-1\n{}{REDACTED_JWT}REDACTED-jwt-1.", "a ".repeat(fill), "b ".repeat(fill));
         for content_type in ["text/plain", ""] {
             assert!(streamed(&policy, content_type, text.as_bytes(), &[5001]) == left.as_bytes(), "{fill}");
         }
@@ -218,7 +221,7 @@ fn text_in_pieces() {
 }
 
 #[test]
-fn what_has_no_type_is_told_by_its_first_window() {
+fn undeclared_format_is_detected_in_the_first_window() {
     let policy = Policy::default();
     assert_eq!(stream(&policy, "", "{\"token\":\"a\"}"), "{\"token\":\"REDACTED-token-1\"}");
     assert_eq!(stream(&policy, "text/plain", " [{\"token\":\"a\"}"), " [{\"token\":\"REDACTED-token-1\"}");
@@ -228,7 +231,7 @@ fn what_has_no_type_is_told_by_its_first_window() {
 }
 
 #[test]
-fn fields_of_a_long_upload() {
+fn form_fields_of_a_long_upload_are_redacted() {
     let policy = Policy::default();
     let part =
         |name: &str, value: &str| format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
@@ -255,7 +258,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
 
     #[test]
-    fn pieces_do_not_matter(
+    fn result_does_not_depend_on_the_pieces(
         unit in r#"[ -~\n]{1,40}"#,
         secret in r#"(|"token":"[a-z]{4}"|&sid=[a-z]{4}&|ghp_[0-9a-z]{30})"#,
         pieces in prop::collection::vec(1usize..70_000, 1..6),
@@ -270,7 +273,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_stream_through(
+    fn any_bytes_are_accepted_as_a_stream(
         bytes in prop::collection::vec(any::<u8>(), 1..300),
         times in 1usize..600,
         kind in 0usize..5,

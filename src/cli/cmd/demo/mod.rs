@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use crate::cli::advice::Failure;
 use crate::cli::ui::{self, Ui};
+use crate::pipeline::EventBus;
 use crate::record::{CmdEnd, OnFailure, RecordPlan, Recorder, UpdateMode, Volatile};
 use crate::replay::{Clock, Latency, MissAnswer, OnMiss, ReplayPlan, Replayer};
 use crate::verdict::report::text;
@@ -115,7 +116,7 @@ async fn record(
         rules: Vec::new(),
     };
     let recorder = Arc::new(Recorder::start(plan, upstream)?);
-    let (visitor, running) = serve(recorder.clone(), authority).await?;
+    let (visitor, running) = serve(recorder.handler(&EventBus::default()), authority).await?;
     let mut live = Vec::new();
     for ask in VISIT {
         let got = visitor.send(*ask).await.map_err(Error::Visit)?;
@@ -163,7 +164,7 @@ async fn replay(
         },
         None,
     )?);
-    let (visitor, running) = serve(replayer.clone(), authority).await?;
+    let (visitor, running) = serve(replayer.handler(&EventBus::default()), authority).await?;
     let mut differing = 0;
     for (ask, live) in VISIT.iter().zip(live) {
         let got = visitor.send(*ask).await.map_err(Error::Visit)?;
@@ -196,7 +197,6 @@ async fn serve(handler: Arc<dyn Handler>, authority: &Arc<Authority>) -> Result<
         authority: authority.clone(),
         head_timeout: TIMEOUT,
         idle_timeout: TIMEOUT,
-        witness: None,
     };
     let proxy = Proxy::bind(plan).await?;
     let visitor = Visitor::new(proxy.addr(), authority.cert_pem()).map_err(Error::Visit)?;

@@ -34,8 +34,8 @@ pub async fn run(args: RecordArgs, ui: &Ui) -> Result<u8, Failure> {
     let authority = Arc::new(Authority::load_or_create(&plan.ca_dir)?);
     let mut run = Run::new(&plan, ui)?;
     let recorder = start(record, upstream.clone(), ui)?;
-    if let Some(herald) = run.herald() {
-        recorder.set_listener(herald);
+    if let Some(listener) = run.finding_listener() {
+        recorder.set_listener(listener);
     }
     run.recorded_by(recorder.clone());
     let end = serve(&mut run, &recorder, authority.clone()).await?;
@@ -78,7 +78,8 @@ async fn serve(run: &mut Run<'_>, recorder: &Arc<Recorder>, authority: Arc<Autho
         rate: PollRate::LOW,
         quiet_output: false,
     };
-    run.serve(recorder.clone(), authority, &about).await
+    let handler = recorder.handler(run.bus());
+    run.serve(handler, authority, &about).await
 }
 
 /// Finalises the recording, and prints the verdict and the changes of the fixture.

@@ -1,0 +1,142 @@
+//! Redaction of header fields and trailers. Their other bytes do not change.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+
+use super::DynRedactor;
+use super::pairs::is_url;
+use super::splice::{Splice, apply_splices, shifted};
+use crate::replace::placeholder::PlaceholderName;
+use harproxy_http::{Header, Headers};
+
+/// Fields with a URL, absolute or relative.
+const URLS: [&str; 3] = ["location", "content-location", "referer"];
+/// Fields with a scheme and credentials (RFC 9110 section 11.4).
+const CREDENTIALS: [&str; 2] = ["authorization", "proxy-authorization"];
+/// Fields with a host and a port.
+const AUTHORITIES: [&str; 3] = ["host", ":authority", "x-forwarded-host"];
+/// Schemes that also occur in fields for credentials without a scheme.
+const SCHEMES: [&str; 2] = ["bearer", "basic"];
+
+impl DynRedactor<'_, '_> {
+    /// Redacts header fields or trailers in place.
+    pub fn redact_headers(&mut self, headers: &mut Headers) {
+        if self.policy.is_off() {
+            return;
+        }
+        let redacted: Vec<_> = headers.iter().map(|header| self.redact_header(&header.name, &header.value)).collect();
+        if redacted.iter().all(Option::is_none) {
+            return;
+        }
+        let replace = |(header, value): (&Header, Option<Vec<u8>>)| Header {
+            name: header.name.clone(),
+            value: value.map_or_else(|| header.value.clone(), Bytes::from),
+        };
+        *headers = headers.iter().zip(redacted).map(replace).collect();
+    }
+
+    /// Redacts the value of a header field. `None` if it contains no secrets.
+    pub fn redact_header(&mut self, name: &str, value: &[u8]) -> Option<Vec<u8>> {
+        if self.policy.is_off() {
+            return None;
+        }
+        apply_splices(value, &self.header_splices(name, value))
+    }
+
+    /// Finds the secrets in the value of a header field.
+    pub(super) fn header_splices(&mut self, name: &str, value: &[u8]) -> Vec<Splice> {
+        let name = match name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            true => Cow::Owned(name.to_ascii_lowercase()),
+            false => Cow::Borrowed(name),
+        };
+        match &*name {
+            name if !self.policy.headers.contains(name.as_bytes()) => self.plain_header_splices(name, value),
+            "cookie" => self.cookies_splices(value),
+            "set-cookie" => self.set_cookies_splices(value),
+            name => self.value_splice(value, after_scheme(value, has_scheme(name)), &PlaceholderName::new(name)),
+        }
+    }
+
+    fn plain_header_splices(&mut self, name: &str, value: &[u8]) -> Vec<Splice> {
+        if URLS.contains(&name) || is_url(value) {
+            return self.url_splices(value, 0);
+        }
+        if AUTHORITIES.contains(&name) {
+            return self.authority_splices(value);
+        }
+        if name != "link" {
+            return self.text_splices(value, false);
+        }
+        // RFC 8288: `<target>; rel=next, <target>; rel=last`. Only the targets can contain secrets.
+        let mut splices = Vec::new();
+        let mut at = 0;
+        for part in value.split(|&byte| byte == b'>') {
+            let target = memchr::memrchr(b'<', part).map_or(part.len(), |open| open + 1);
+            splices.extend(shifted(self.url_splices(&part[target..], 0), at + target));
+            at += part.len() + 1;
+        }
+        splices
+    }
+
+    /// Finds the secrets in `a=1; b=2` (RFC 6265 section 4.2.1).
+    fn cookies_splices(&mut self, value: &[u8]) -> Vec<Splice> {
+        let mut splices = Vec::new();
+        let mut at = 0;
+        for pair in value.split(|&byte| byte == b';') {
+            splices.extend(shifted(self.cookie_splices(pair), at));
+            at += pair.len() + 1;
+        }
+        splices
+    }
+
+    /// Finds the secrets in `a=1; Path=/; Secure` (RFC 6265 section 4.1.1). HAR files of browsers have several cookies
+    /// in one value, one a line.
+    fn set_cookies_splices(&mut self, value: &[u8]) -> Vec<Splice> {
+        let mut splices = Vec::new();
+        let mut at = 0;
+        for line in value.split(|&byte| byte == b'\n') {
+            let pair = line.split(|&byte| byte == b';').next().unwrap_or_default();
+            splices.extend(shifted(self.cookie_splices(pair), at));
+            splices.extend(shifted(self.text_splices(&line[pair.len()..], false), at + pair.len()));
+            at += line.len() + 1;
+        }
+        splices
+    }
+
+    /// Finds the secret in `name=value`, or in a value without a name.
+    fn cookie_splices(&mut self, pair: &[u8]) -> Vec<Splice> {
+        match memchr::memchr(b'=', pair) {
+            Some(at) => shifted(self.cookie_value_splices(pair[..at].trim_ascii(), &pair[at + 1..]), at + 1).collect(),
+            None => self.cookie_value_splices(b"cookie", pair),
+        }
+    }
+
+    /// Finds the secret in the value of a cookie, quoted or not.
+    pub(super) fn cookie_value_splices(&mut self, name: &[u8], value: &[u8]) -> Vec<Splice> {
+        let trimmed = value.trim_ascii();
+        let quoted = trimmed.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
+        let start = value.len() - value.trim_ascii_start().len() + usize::from(quoted.is_some());
+        let inside = quoted.unwrap_or(trimmed);
+        let splices = match self.policy.plain_cookies.contains(name) {
+            true => self.text_splices(inside, false),
+            false => self.value_splice(inside, 0, &PlaceholderName::from_bytes(name)),
+        };
+        shifted(splices, start).collect()
+    }
+}
+
+/// Returns true if a field, or a member with its name, has a scheme before its credentials.
+pub(super) fn has_scheme(name: &str) -> bool {
+    CREDENTIALS.contains(&name)
+}
+
+/// Returns the position of the credentials behind their scheme. `any`: each first word is a scheme, not only a
+/// well-known one.
+pub(super) fn after_scheme(value: &[u8], any: bool) -> usize {
+    let Some(space) = memchr::memchr(b' ', value) else { return 0 };
+    let rest = value[space..].trim_ascii_start();
+    let is_known = SCHEMES.iter().any(|scheme| value[..space].eq_ignore_ascii_case(scheme.as_bytes()));
+    let is_word = value[..space].iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-');
+    if rest.is_empty() || !(is_known || any && is_word) { 0 } else { value.len() - rest.len() }
+}

@@ -1,0 +1,399 @@
+//! Redaction of JSON. Only the bytes of secret strings and scalars change.
+//!
+//! The walk looks at strings and at the text between them. A string with a colon behind it is a member name. The walk
+//! needs no valid document, so it also serves documents that are cut off, windows of a stream, and lines of events. It
+//! has no recursion, and it handles members with equal names one by one.
+
+use std::iter::Peekable;
+use std::ops::Range;
+use std::sync::LazyLock;
+use std::vec::IntoIter;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use regex::bytes::{Captures, Regex};
+
+use super::decoded::{DecodedText, TextEncoding};
+use super::headers::{after_scheme, has_scheme};
+use super::pairs::is_url;
+use super::splice::{Splice, shifted};
+use super::{DynRedactor, MAX_DEPTH};
+use crate::find::prefilter::{Candidates, last_item};
+use crate::find::redacted;
+use crate::find::secret_match::{SecretMatch, compile_regex};
+use crate::replace::placeholder::{PlaceholderName, ValueFormat};
+use harproxy_json::scan::{BYTE_ORDER_MARK, StringSpan, scalar_end, skip_space};
+use harproxy_json::{LocatedScalar, locate};
+
+/// A member with a string value, found without regard to the quotes before it.
+static MEMBER: LazyLock<Regex> =
+    LazyLock::new(|| compile_regex(r#""([^"\\\s]{1,64})"\s{0,64}:\s{0,64}"((?:[^"\\]|\\[\x00-\xff])+)"#));
+
+/// How far a text is redacted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Extent {
+    /// Strings that begin behind this position are left for the next window.
+    pub(super) limit: usize,
+    /// Nothing follows the text: a string without an end is complete.
+    pub(super) is_last: bool,
+}
+
+impl Extent {
+    /// The extent of a text that is available as a whole.
+    pub(super) const WHOLE: Extent = Extent { limit: usize::MAX, is_last: true };
+}
+
+impl DynRedactor<'_, '_> {
+    /// Finds the secrets in a JSON text.
+    pub(super) fn json_splices(&mut self, text: &[u8], depth: u8) -> Vec<Splice> {
+        let mut candidates = self.candidates(text);
+        if candidates.is_empty() {
+            return Vec::new();
+        }
+        let located = locate(text, &self.policy.paths);
+        let mut walk = JsonWalk::new(candidates, text, depth, Extent::WHOLE, located);
+        self.walk(&mut walk);
+        let JsonWalk { splices, is_malformed, .. } = walk;
+        if is_malformed { self.add_members(text, splices) } else { splices }
+    }
+
+    /// Finds the secrets in a window of a JSON text. Returns the length of the part that is complete, too.
+    ///
+    /// `array`: the name of an array of secrets in which the window begins, then of one in which the part ends.
+    pub(super) fn json_window_splices(
+        &mut self,
+        text: &[u8],
+        extent: Extent,
+        array: &mut Option<PlaceholderName>,
+    ) -> (Vec<Splice>, usize) {
+        let mut candidates = self.candidates(text);
+        if candidates.is_empty()
+            && array.is_none()
+            && !extent.is_last
+            && let Some(complete) = last_item(text, extent.limit)
+        {
+            return (Vec::new(), complete);
+        }
+        let mut walk = JsonWalk::new(candidates, text, 0, extent, None);
+        walk.array = array.take();
+        self.walk(&mut walk);
+        *array = walk.array;
+        (walk.splices, walk.complete)
+    }
+
+    /// Returns the name for the placeholder if the value of a member with this name is secret. `by_path`: a path that
+    /// can't be followed ends with this name.
+    pub(super) fn secret_member_name(&self, name: &[u8], by_path: bool) -> Option<PlaceholderName> {
+        (by_path || self.policy.members.contains(name)).then(|| PlaceholderName::from_bytes(name))
+    }
+
+    /// Finds members with a secret name in any text.
+    pub(super) fn find_members(&self, text: &[u8]) -> Vec<SecretMatch> {
+        let member = |found: Captures<'_>| {
+            let (name, value) = (found.get(1)?.as_bytes(), found.get(2)?);
+            let is_secret = self.policy.members.contains(name);
+            is_secret.then(|| SecretMatch::text(value.range(), String::from_utf8_lossy(name).into_owned()))
+        };
+        MEMBER.captures_iter(text).filter_map(member).collect()
+    }
+
+    fn candidates<'t>(&mut self, text: &'t [u8]) -> Candidates<'t> {
+        let known = self.replacer.find_known(text);
+        Candidates::find(self.policy, text, known)
+    }
+
+    fn walk(&mut self, walk: &mut JsonWalk<'_>) {
+        self.walk_elements(walk);
+        while walk.array.is_none() {
+            let Some(string) = walk.next_string() else { break };
+            let quote = string.inside.start - 1;
+            if quote > walk.extent.limit || walk.may_go_on(&string) {
+                return self.stop(walk, quote);
+            }
+            let colon = skip_space(walk.text, string.end);
+            if walk.text.get(colon) != Some(&b':') {
+                self.walk_string(walk, &string, None);
+            } else if !self.walk_member(walk, &string, skip_space(walk.text, colon + 1)) {
+                return self.stop(walk, quote);
+            }
+        }
+        if walk.array.is_some() {
+            return self.stop(walk, walk.at);
+        }
+        let end = walk.text.len();
+        let rest = &walk.text[walk.checked.min(end)..];
+        if walk.extent.is_last || rest.iter().all(|byte| is_between_strings(*byte)) {
+            return self.stop(walk, end);
+        }
+        // The text is not JSON, and no string shows where it can be divided.
+        let at = walk.checked;
+        let limit = walk.extent.limit.saturating_sub(at);
+        let (splices, complete) = self.partial_text_splices(rest, false, Some(limit), Vec::new());
+        walk.splices.extend(shifted(splices, at));
+        walk.finish(at + complete);
+    }
+
+    /// Ends the walk before `at`.
+    fn stop(&mut self, walk: &mut JsonWalk<'_>, at: usize) {
+        self.walk_between(walk, at);
+        walk.finish(at);
+    }
+
+    /// Handles a member whose value begins at `at`. Returns false if the value may go on behind the text.
+    fn walk_member(&mut self, walk: &mut JsonWalk<'_>, name: &StringSpan, at: usize) -> bool {
+        let mut by_path = false;
+        let secret_name = walk.is_candidate(name).then(|| {
+            let decoded = DecodedText::new(&walk.text[name.inside.clone()], TextEncoding::Json);
+            by_path = walk.located.is_none() && self.policy.path_names.contains(&decoded.text);
+            self.secret_member_name(&decoded.text, by_path)
+        });
+        let secret_name = secret_name.flatten();
+        match walk.text.get(at) {
+            Some(b'"') => {
+                let value = StringSpan::at(walk.text, at);
+                if walk.may_go_on(&value) {
+                    return false;
+                }
+                self.walk_string(walk, name, None);
+                self.walk_string(walk, &value, secret_name.as_ref());
+            }
+            Some(b'[') if secret_name.is_some() => {
+                self.walk_string(walk, name, None);
+                walk.advance(at + 1);
+                walk.array = secret_name;
+                self.walk_elements(walk);
+            }
+            _ if !walk.extent.is_last && scalar_end(walk.text, at) == walk.text.len() => return false,
+            _ => {
+                self.walk_string(walk, name, None);
+                walk.advance(at);
+                if by_path {
+                    self.replace_scalar(walk, at..scalar_end(walk.text, at), secret_name.as_ref());
+                }
+            }
+        }
+        true
+    }
+
+    /// Replaces the strings of an array of secrets, as far as the array goes before the limit.
+    fn walk_elements(&mut self, walk: &mut JsonWalk<'_>) {
+        while let Some(name) = walk.array.take() {
+            let at = skip_space(walk.text, walk.at);
+            match walk.text.get(at) {
+                Some(b'"') => {
+                    let element = StringSpan::at(walk.text, at);
+                    if at > walk.extent.limit || walk.may_go_on(&element) {
+                        walk.array = Some(name);
+                        return walk.advance(at);
+                    }
+                    self.walk_string(walk, &element, Some(&name));
+                }
+                Some(b',') => walk.advance(at + 1),
+                Some(byte) if byte.is_ascii_alphanumeric() || *byte == b'-' => {
+                    walk.advance(scalar_end(walk.text, at).max(at + 1));
+                }
+                None if !walk.extent.is_last => {
+                    walk.array = Some(name);
+                    return walk.advance(at);
+                }
+                _ => return walk.advance(at),
+            }
+            walk.array = Some(name);
+        }
+    }
+
+    /// Handles a string. `name`: it is secret as the value of this member.
+    fn walk_string(&mut self, walk: &mut JsonWalk<'_>, string: &StringSpan, name: Option<&PlaceholderName>) {
+        let quote = string.inside.start - 1;
+        self.walk_between(walk, quote);
+        walk.advance(string.end);
+        if name.is_none() && !walk.is_candidate(string) {
+            return;
+        }
+        let located = walk.located_at(quote);
+        let decoded = DecodedText::new(&walk.text[string.inside.clone()], TextEncoding::Json);
+        if let Some(LocatedScalar { name, .. }) = located {
+            // A path selects empty values, too.
+            if !redacted::is_whole(&decoded.text) {
+                let name = PlaceholderName::new(&name);
+                let with = self.replace_secret(&decoded.text, &name, format_of(&decoded.text));
+                walk.splices.push(Splice { range: string.inside.clone(), with });
+            }
+            return;
+        }
+        let splices = match name {
+            Some(name) => {
+                let from = if has_scheme(name.as_str()) { after_scheme(&decoded.text, true) } else { 0 };
+                self.value_splice(&decoded.text, from, name)
+            }
+            None => self.nested_splices(&decoded.text, false, walk.depth + 1),
+        };
+        walk.splices.extend(decoded.encode_splices(splices, string.inside.start));
+    }
+
+    /// Replaces a number, a boolean or null that a path selects.
+    fn replace_scalar(&mut self, walk: &mut JsonWalk<'_>, range: Range<usize>, name: Option<&PlaceholderName>) {
+        let value = &walk.text[range.clone()];
+        let Some(name) = name.filter(|_| !value.is_empty() && !redacted::is_whole(value)) else { return };
+        let with = if value.iter().any(u8::is_ascii_digit) {
+            self.replace_secret(value, name, ValueFormat::Number)
+        } else {
+            format!("\"{}\"", self.replace_secret(value, name, ValueFormat::Text))
+        };
+        walk.splices.push(Splice { range, with });
+    }
+
+    /// Handles the text between strings up to `end`: scalars that paths select, and any text if it is not JSON.
+    fn walk_between(&mut self, walk: &mut JsonWalk<'_>, end: usize) {
+        while let Some(LocatedScalar { range, name }) = walk.located_before(end) {
+            self.replace_scalar(walk, range, Some(&PlaceholderName::new(&name)));
+        }
+        let at = walk.checked;
+        let between = &walk.text[at.min(end)..end];
+        if !between.iter().all(|byte| is_between_strings(*byte)) {
+            walk.is_malformed = true;
+            let splices = self.text_splices(between, false);
+            walk.splices.extend(shifted(splices, at));
+        }
+        walk.checked = end;
+    }
+
+    /// Adds the secret members of a malformed document, in which the walk may have paired quotes wrongly.
+    fn add_members(&mut self, text: &[u8], mut splices: Vec<Splice>) -> Vec<Splice> {
+        let mut more = Vec::new();
+        for found in self.find_members(text) {
+            let after = splices.partition_point(|splice| splice.range.end <= found.range.start);
+            if splices.get(after).is_none_or(|splice| found.range.end <= splice.range.start) {
+                let decoded = DecodedText::new(&text[found.range.clone()], TextEncoding::Json);
+                let with = self.replace_value(&decoded.text, &PlaceholderName::new(&found.name));
+                more.extend(with.map(|with| Splice { range: found.range, with }));
+            }
+        }
+        splices.extend(more);
+        splices.sort_by_key(|splice| splice.range.start);
+        splices
+    }
+}
+
+/// Returns the format of a string that a path selects.
+fn format_of(value: &[u8]) -> ValueFormat {
+    let is_dash = |at: usize| matches!(at, 8 | 13 | 18 | 23);
+    let is_uuid = value.len() == 36
+        && value
+            .iter()
+            .enumerate()
+            .all(|(at, byte)| if is_dash(at) { *byte == b'-' } else { byte.is_ascii_hexdigit() });
+    // A word consists of base64 characters, too. Base64 has all kinds of them, or padding.
+    let has = |is: fn(&u8) -> bool| value.iter().any(is);
+    let is_mixed = has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase) && has(u8::is_ascii_digit);
+    let is_base64 = value.len() >= 16 && (is_mixed || value.ends_with(b"=")) && BASE64_STANDARD.decode(value).is_ok();
+    match () {
+        () if is_uuid => ValueFormat::Uuid,
+        () if is_base64 => ValueFormat::Base64,
+        () => ValueFormat::Text,
+    }
+}
+
+/// The state of a walk.
+struct JsonWalk<'t> {
+    text: &'t [u8],
+    /// The strings that can hold a secret although they are not values of secret members.
+    candidates: Candidates<'t>,
+    /// The current position.
+    at: usize,
+    /// The position up to which the text between strings was checked.
+    checked: usize,
+    depth: u8,
+    extent: Extent,
+    /// The scalars that paths select, in order. `None` if the paths can't be followed.
+    located: Option<Peekable<IntoIter<LocatedScalar>>>,
+    splices: Vec<Splice>,
+    /// The name of the array of secrets at the current position.
+    array: Option<PlaceholderName>,
+    /// The length of the part that is complete.
+    complete: usize,
+    /// The text is not JSON.
+    is_malformed: bool,
+}
+
+impl<'t> JsonWalk<'t> {
+    fn new(
+        candidates: Candidates<'t>,
+        text: &'t [u8],
+        depth: u8,
+        extent: Extent,
+        located: Option<Vec<LocatedScalar>>,
+    ) -> Self {
+        JsonWalk {
+            text,
+            candidates,
+            at: 0,
+            checked: if text.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 },
+            depth: depth.min(MAX_DEPTH),
+            extent,
+            located: located.map(|located| located.into_iter().peekable()),
+            splices: Vec::new(),
+            array: None,
+            complete: 0,
+            is_malformed: false,
+        }
+    }
+
+    fn next_string(&self) -> Option<StringSpan> {
+        let quote = self.at + memchr::memchr(b'"', self.text.get(self.at..)?)?;
+        Some(StringSpan::at(self.text, quote))
+    }
+
+    /// Returns true if a string may go on behind the text, or if a colon may follow there.
+    fn may_go_on(&self, string: &StringSpan) -> bool {
+        !self.extent.is_last && skip_space(self.text, string.end) == self.text.len()
+    }
+
+    /// Returns true if a string can hold a secret. Each secret that was found before can occur again.
+    fn is_candidate(&mut self, string: &StringSpan) -> bool {
+        !self.splices.is_empty() || self.candidates.contain(&(string.inside.start - 1..string.end))
+    }
+
+    fn advance(&mut self, at: usize) {
+        self.at = at;
+        self.checked = self.checked.max(at);
+    }
+
+    fn finish(&mut self, complete: usize) {
+        self.complete = complete;
+        self.splices.sort_by_key(|splice| splice.range.start);
+    }
+
+    fn located_at(&mut self, at: usize) -> Option<LocatedScalar> {
+        self.located.as_mut()?.next_if(|located| located.range.start == at)
+    }
+
+    fn located_before(&mut self, end: usize) -> Option<LocatedScalar> {
+        self.located.as_mut()?.next_if(|located| located.range.start < end)
+    }
+}
+
+/// Returns true for bytes that JSON has between strings: white space, brackets, numbers, and the letters of its three
+/// words.
+fn is_between_strings(byte: u8) -> bool {
+    BETWEEN_STRINGS[usize::from(byte)]
+}
+
+const BETWEEN_STRINGS: [bool; 256] = {
+    let mut table = [false; 256];
+    let all = b" \t\n\r{}[],:+-.E0123456789truefalsn";
+    let mut at = 0;
+    while at < all.len() {
+        table[all[at] as usize] = true;
+        at += 1;
+    }
+    table
+};
+
+/// Returns true if a text is a JSON object or array, whatever its `Content-Type`.
+pub(super) fn is_document(text: &[u8]) -> bool {
+    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text).trim_ascii();
+    let is_bracketed =
+        matches!(text.first(), Some(b'{' | b'[')) && matches!(text.last(), Some(b'}' | b']')) && !is_url(text);
+    is_bracketed && harproxy_json::is_valid(text)
+}

@@ -1,0 +1,31 @@
+//! Redaction of lines of events, and of lines of JSON.
+
+use super::DynRedactor;
+use super::splice::{Splice, shifted};
+
+impl DynRedactor<'_, '_> {
+    /// Finds the secrets in lines that are available as a whole.
+    pub(super) fn lines_splices(&mut self, text: &[u8]) -> Vec<Splice> {
+        let mut splices = Vec::new();
+        let mut at = 0;
+        for line in text.split_inclusive(|&byte| byte == b'\n') {
+            splices.extend(shifted(self.line_splices(line), at));
+            at += line.len();
+        }
+        splices
+    }
+
+    /// Finds the secrets in one line.
+    pub(super) fn line_splices(&mut self, line: &[u8]) -> Vec<Splice> {
+        let content = line_content(line);
+        let is_json = matches!(content.first(), Some(b'{' | b'[' | b'"' | b'}' | b']'));
+        let splices = if is_json { self.json_splices(content, 0) } else { self.text_splices(content, false) };
+        shifted(splices, line.len() - content.len()).collect()
+    }
+}
+
+/// Returns a line without the name of an event field or the separator of a JSON text sequence.
+pub(super) fn line_content(line: &[u8]) -> &[u8] {
+    let content = line.strip_prefix(b"data:").or_else(|| line.strip_prefix(b"\x1e")).unwrap_or(line);
+    content.trim_ascii_start()
+}

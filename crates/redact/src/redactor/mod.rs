@@ -1,0 +1,76 @@
+//! The redactor: applies a policy to URLs, headers and payloads.
+//!
+//! Each format has a file with the methods that find secrets in it. Texts can be nested: a URL in a parameter of a URL
+//! in a JSON string. Each level is decoded for the search, and replacements are written into the text as it was
+//! spelled.
+
+mod decoded;
+mod headers;
+mod json;
+mod lines;
+mod location;
+mod multipart;
+mod pairs;
+mod payload;
+mod splice;
+mod stream;
+mod text;
+mod url;
+mod utf16;
+mod window;
+
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+
+pub use location::TextLocation;
+pub use payload::{PayloadRedaction, PayloadScan, is_lines, is_opaque, payload_scan};
+pub use splice::{Splice, apply_splices};
+pub use stream::StreamRedactor;
+
+use crate::policy::Policy;
+use crate::replace::Replacer;
+
+/// The depth up to which nested texts are decoded. Deeper texts are searched as they are.
+const MAX_DEPTH: u8 = 4;
+
+/// Redacts values by a policy. `replacer` chooses the replacements.
+pub struct Redactor<'a, R: ?Sized> {
+    pub(crate) policy: &'a Policy,
+    pub(crate) replacer: R,
+}
+
+/// A redactor with any replacer. All formats are implemented for it, so that they are compiled once.
+pub type DynRedactor<'p, 'r> = Redactor<'p, dyn Replacer + 'r>;
+
+/// Prints no secrets: the replacer may hold some.
+impl<R: ?Sized> fmt::Debug for Redactor<'_, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Redactor").field("policy", self.policy).field("replacer", &"(redacted)").finish()
+    }
+}
+
+impl<'a, R: Replacer> Redactor<'a, R> {
+    /// Creates a redactor.
+    pub fn new(policy: &'a Policy, replacer: R) -> Self {
+        Redactor { policy, replacer }
+    }
+
+    /// Returns the replacer.
+    pub fn replacer_mut(&mut self) -> &mut R {
+        &mut self.replacer
+    }
+}
+
+impl<'a, R: Replacer + 'a> Deref for Redactor<'a, R> {
+    type Target = DynRedactor<'a, 'a>;
+
+    fn deref(&self) -> &DynRedactor<'a, 'a> {
+        self
+    }
+}
+
+impl<'a, R: Replacer + 'a> DerefMut for Redactor<'a, R> {
+    fn deref_mut(&mut self) -> &mut DynRedactor<'a, 'a> {
+        self
+    }
+}

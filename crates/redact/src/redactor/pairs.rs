@@ -1,0 +1,105 @@
+//! Redaction of `name=value` pairs between `&`: queries and forms.
+
+use super::decoded::{DecodedText, TextEncoding};
+use super::splice::{Splice, shifted};
+use super::{DynRedactor, MAX_DEPTH};
+use crate::find::graphql;
+use crate::policy::NameSet;
+use crate::replace::placeholder::PlaceholderName;
+
+/// The origin of pairs, which decides what names are secret.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum PairSource {
+    Query,
+    Form,
+}
+
+/// A pair as it is written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RawPair<'t> {
+    pub(super) name: &'t [u8],
+    /// `None` without `=`.
+    pub(super) value: Option<&'t [u8]>,
+}
+
+impl<'t> RawPair<'t> {
+    pub(super) fn new(text: &'t [u8]) -> Self {
+        match memchr::memchr(b'=', text) {
+            Some(at) => RawPair { name: &text[..at], value: Some(&text[at + 1..]) },
+            None => RawPair { name: text, value: None },
+        }
+    }
+}
+
+impl DynRedactor<'_, '_> {
+    /// Finds the secrets in pairs.
+    pub(super) fn pairs_splices(&mut self, text: &[u8], source: PairSource, depth: u8) -> Vec<Splice> {
+        let mut splices = Vec::new();
+        let mut at = 0;
+        for pair in text.split(|&byte| byte == b'&') {
+            splices.extend(shifted(self.pair_splices(RawPair::new(pair), source, depth), at));
+            at += pair.len() + 1;
+        }
+        splices
+    }
+
+    fn pair_splices(&mut self, pair: RawPair<'_>, source: PairSource, depth: u8) -> Vec<Splice> {
+        let name = DecodedText::new(pair.name, TextEncoding::Form);
+        let Some(raw) = pair.value else {
+            let splices = self.text_splices(&name.text, true);
+            return name.encode_splices(splices, 0).collect();
+        };
+        let at = pair.name.len() + 1;
+        let value = DecodedText::new(raw, TextEncoding::Form);
+        if let Some(secret_name) = self.secret_pair_name(&name.text, source) {
+            let with = self.replace_value(&value.text, &secret_name);
+            return with.map(|with| Splice { range: at..at + raw.len(), with }).into_iter().collect();
+        }
+        let in_name = self.text_splices(&name.text, true);
+        let in_value = self.nested_splices(&value.text, true, depth + 1);
+        name.encode_splices(in_name, 0).chain(value.encode_splices(in_value, at)).collect()
+    }
+
+    /// Returns the name for the placeholder if the value of a pair with this name is secret.
+    pub(super) fn secret_pair_name(&self, name: &[u8], source: PairSource) -> Option<PlaceholderName> {
+        let names = match source {
+            PairSource::Query => &self.policy.query,
+            PairSource::Form => &self.policy.form,
+        };
+        let is_secret = names.contains(name) || ends_with_member(name, &self.policy.members);
+        is_secret.then(|| PlaceholderName::from_bytes(name))
+    }
+
+    /// Finds the secrets in a decoded value that may be a URL or JSON.
+    pub(super) fn nested_splices(&mut self, text: &[u8], encoded: bool, depth: u8) -> Vec<Splice> {
+        if depth < MAX_DEPTH {
+            if is_url(text) {
+                return self.url_splices(text, depth);
+            }
+            if is_json(text) && !graphql::looks_like(text) {
+                return self.json_splices(text, depth);
+            }
+        }
+        self.text_splices(text, encoded)
+    }
+}
+
+/// Returns true if a name is a path to a secret member, such as `user[password]`.
+fn ends_with_member(name: &[u8], members: &NameSet) -> bool {
+    let last = name.strip_suffix(b"]").and_then(|inside| inside.rsplit(|&byte| byte == b'[').next());
+    last.is_some_and(|last| last.len() + 2 < name.len() && members.contains(last))
+}
+
+/// Returns true if the whole text is a URL with the scheme `http` or `https`.
+pub(super) fn is_url(text: &[u8]) -> bool {
+    let has_scheme = text
+        .get(..8)
+        .is_some_and(|start| start.eq_ignore_ascii_case(b"https://") || start[..7].eq_ignore_ascii_case(b"http://"));
+    has_scheme && !text.iter().any(u8::is_ascii_whitespace)
+}
+
+/// Returns true if a text looks like a JSON object or array with strings.
+fn is_json(text: &[u8]) -> bool {
+    let text = text.trim_ascii();
+    matches!((text.first(), text.last()), (Some(b'{'), Some(b'}')) | (Some(b'['), Some(b']'))) && text.contains(&b'"')
+}

@@ -1,0 +1,192 @@
+//! Redaction of payloads by their media type.
+
+use super::DynRedactor;
+use super::json::is_document;
+use super::pairs::PairSource;
+use super::splice::{Splice, apply_splices};
+use super::utf16::Utf16;
+use harproxy_http::MediaType;
+
+/// The result of redacting a payload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PayloadRedaction {
+    /// The payload contains no secrets.
+    Clean,
+    /// The payload without its secrets.
+    Redacted(Vec<u8>),
+    /// The format is unknown, such as that of an image, so that the payload can't be searched.
+    Opaque,
+}
+
+/// The format of a payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PayloadFormat {
+    Json,
+    Form,
+    Multipart,
+    /// Other text. Some servers send JSON as `text/plain`.
+    Text,
+    /// No type is declared.
+    Undeclared,
+    Opaque,
+}
+
+impl PayloadFormat {
+    pub(super) fn of(media: &MediaType) -> Self {
+        let essence = media.essence();
+        // For example `application/x-amz-json-1.1`.
+        let is_json = media.is_json() || essence.contains("json") && !media.is_text();
+        match () {
+            () if essence.is_empty() => PayloadFormat::Undeclared,
+            () if essence.starts_with("application/grpc") => PayloadFormat::Opaque,
+            () if is_json => PayloadFormat::Json,
+            () if media.is_form() => PayloadFormat::Form,
+            () if media.is_multipart() => PayloadFormat::Multipart,
+            () if media.is_text() => PayloadFormat::Text,
+            () => PayloadFormat::Opaque,
+        }
+    }
+}
+
+/// The depth up to which the parts of multipart payloads may be multipart themselves.
+const MAX_PART_DEPTH: u8 = 4;
+
+impl DynRedactor<'_, '_> {
+    /// Redacts a decoded payload. `content_type` is empty if it is not declared.
+    ///
+    /// UTF-16 is converted and written back. In other charsets than UTF-8, only ASCII is searched.
+    pub fn redact_payload(&mut self, content_type: &str, payload: &[u8]) -> PayloadRedaction {
+        if self.policy.is_off() || payload.is_empty() {
+            return PayloadRedaction::Clean;
+        }
+        let media = MediaType::parse(content_type);
+        if PayloadFormat::of(&media) != PayloadFormat::Opaque
+            && let Some(utf16) = Utf16::detect(&media, payload)
+        {
+            return self.redact_utf16(&media, payload, utf16);
+        }
+        match self.media_splices(&media, payload, 0) {
+            Some(splices) => {
+                apply_splices(payload, &splices).map_or(PayloadRedaction::Clean, PayloadRedaction::Redacted)
+            }
+            None => PayloadRedaction::Opaque,
+        }
+    }
+
+    fn redact_utf16(&mut self, media: &MediaType, payload: &[u8], utf16: Utf16) -> PayloadRedaction {
+        let Some(text) = utf16.decode(payload) else { return PayloadRedaction::Opaque };
+        match self.media_splices(media, text.as_bytes(), 0) {
+            Some(splices) => apply_splices(text.as_bytes(), &splices).map_or(PayloadRedaction::Clean, |redacted| {
+                PayloadRedaction::Redacted(utf16.encode(&String::from_utf8_lossy(&redacted)))
+            }),
+            None => PayloadRedaction::Opaque,
+        }
+    }
+
+    /// Finds the secrets in a payload that is text. `None` if its format is unknown.
+    pub(super) fn payload_splices(&mut self, content_type: &str, text: &[u8]) -> Option<Vec<Splice>> {
+        let media = MediaType::parse(content_type);
+        if Utf16::detect(&media, text).is_none() {
+            return self.media_splices(&media, text, 0);
+        }
+        match self.redact_payload(content_type, text) {
+            PayloadRedaction::Clean => Some(Vec::new()),
+            PayloadRedaction::Redacted(redacted) => {
+                Some(vec![Splice { range: 0..text.len(), with: String::from_utf8(redacted).ok()? }])
+            }
+            PayloadRedaction::Opaque => None,
+        }
+    }
+
+    /// Finds the secrets in a payload of a media type. `None` if the format is unknown.
+    pub(super) fn media_splices(&mut self, media: &MediaType, payload: &[u8], depth: u8) -> Option<Vec<Splice>> {
+        match PayloadFormat::of(media) {
+            _ if has_lines(media) => Some(self.lines_splices(payload)),
+            PayloadFormat::Json => Some(self.json_splices(payload, 0)),
+            PayloadFormat::Form if media.is_form_of(payload) => Some(self.pairs_splices(payload, PairSource::Form, 0)),
+            PayloadFormat::Form => Some(self.json_splices(payload, 0)),
+            PayloadFormat::Multipart => self.parts_splices(media, payload, depth),
+            PayloadFormat::Text => Some(self.text_or_json_splices(payload)),
+            PayloadFormat::Undeclared if !is_text(payload) => None,
+            PayloadFormat::Undeclared if is_form(payload) => Some(self.pairs_splices(payload, PairSource::Form, 0)),
+            PayloadFormat::Undeclared => Some(self.text_or_json_splices(payload)),
+            PayloadFormat::Opaque => None,
+        }
+    }
+
+    fn text_or_json_splices(&mut self, text: &[u8]) -> Vec<Splice> {
+        if is_document(text) { self.json_splices(text, 0) } else { self.text_splices(text, false) }
+    }
+
+    fn parts_splices(&mut self, media: &MediaType, payload: &[u8], depth: u8) -> Option<Vec<Splice>> {
+        let boundary = media.parameter("boundary").filter(|_| depth < MAX_PART_DEPTH);
+        let splices = boundary.and_then(|boundary| self.multipart_splices(payload, boundary, depth));
+        splices.or_else(|| is_text(payload).then(|| self.text_splices(payload, false)))
+    }
+}
+
+/// How payloads of a media type are redacted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PayloadScan {
+    /// Not at all: images, protobuf, archives.
+    Never,
+    /// Line by line as they arrive: events and lines of JSON.
+    Lines,
+    /// As a whole, or through a window if they are long.
+    Whole,
+}
+
+/// Returns how payloads with this `Content-Type` are redacted.
+#[must_use]
+pub fn payload_scan(content_type: &str) -> PayloadScan {
+    let media = MediaType::parse(content_type);
+    match PayloadFormat::of(&media) {
+        PayloadFormat::Opaque => PayloadScan::Never,
+        _ if has_lines(&media) => PayloadScan::Lines,
+        _ => PayloadScan::Whole,
+    }
+}
+
+/// Returns true if payloads with this `Content-Type` can't be searched.
+#[must_use]
+pub fn is_opaque(content_type: &str) -> bool {
+    payload_scan(content_type) == PayloadScan::Never
+}
+
+/// Returns true if payloads with this `Content-Type` are redacted line by line.
+#[must_use]
+pub fn is_lines(content_type: &str) -> bool {
+    has_lines(&MediaType::parse(content_type))
+}
+
+fn has_lines(media: &MediaType) -> bool {
+    const LINES: [&str; 6] = [
+        "text/event-stream",
+        "application/x-ndjson",
+        "application/ndjson",
+        "application/jsonl",
+        "application/jsonlines",
+        "application/json-seq",
+    ];
+    LINES.contains(&media.essence())
+}
+
+/// Returns true if bytes without a declared type are text: UTF-8 without control characters. The last character may be
+/// cut off.
+pub(super) fn is_text(bytes: &[u8]) -> bool {
+    let is_cut_off = |error: std::str::Utf8Error| error.error_len().is_none();
+    let is_control = |byte: &u8| *byte < b' ' && !matches!(byte, b'\t' | b'\n' | b'\r' | 0x0c | 0x1b | 0x1e);
+    std::str::from_utf8(bytes).err().is_none_or(is_cut_off) && !bytes.iter().any(is_control)
+}
+
+/// Returns true if text without a declared type is a form: pairs without white space, with usual characters in their
+/// names.
+pub(super) fn is_form(text: &[u8]) -> bool {
+    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.~%+*[]$:@".contains(byte);
+    let is_pair = |pair: &[u8]| match memchr::memchr(b'=', pair) {
+        Some(at) => at > 0 && pair[..at].iter().all(is_name),
+        None => pair.iter().all(is_name),
+    };
+    let is_excluded = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'<' | b'"' | b'{');
+    text.contains(&b'=') && !text.iter().any(is_excluded) && text.split(|&byte| byte == b'&').all(is_pair)
+}

@@ -1,0 +1,90 @@
+//! Redaction of payloads that arrive in pieces.
+
+use std::fmt;
+
+use super::DynRedactor;
+use super::lines::line_content;
+use super::payload::{PayloadFormat, is_lines};
+use super::splice::apply_splices;
+use super::window::{WINDOW, WindowRedactor};
+use harproxy_http::MediaType;
+
+/// Redacts a payload that is too long to be held, or whose lines are passed on as they arrive.
+///
+/// Secrets are found if they fit into a window of 64 KiB. The result does not depend on the pieces.
+#[derive(Default)]
+pub struct StreamRedactor {
+    /// Lines are redacted and passed on one by one.
+    by_line: bool,
+    /// The current line, as far as it fits into the window.
+    line: Vec<u8>,
+    /// The current line is longer than the window.
+    is_long_line: bool,
+    window: WindowRedactor,
+}
+
+/// Prints no bytes of the payload.
+impl fmt::Debug for StreamRedactor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamRedactor").field("by_line", &self.by_line).finish_non_exhaustive()
+    }
+}
+
+impl StreamRedactor {
+    /// Creates the redactor of a payload with this `Content-Type`.
+    #[must_use]
+    pub fn new(content_type: &str) -> Self {
+        let by_line = is_lines(content_type);
+        let format = PayloadFormat::of(&MediaType::parse(content_type));
+        StreamRedactor { by_line, window: WindowRedactor::new(format), ..StreamRedactor::default() }
+    }
+
+    /// Takes the next piece. Appends what is complete to `out`.
+    pub fn push(&mut self, redactor: &mut DynRedactor<'_, '_>, piece: &[u8], out: &mut Vec<u8>) {
+        if redactor.policy.is_off() {
+            out.extend_from_slice(piece);
+        } else if self.by_line {
+            for part in piece.split_inclusive(|&byte| byte == b'\n') {
+                self.push_line(redactor, part, out);
+            }
+        } else {
+            self.window.push(redactor, piece, out);
+        }
+    }
+
+    /// Appends the rest to `out`.
+    pub fn finish(self, redactor: &mut DynRedactor<'_, '_>, out: &mut Vec<u8>) {
+        redact_line(redactor, &self.line, out);
+        self.window.finish(redactor, out);
+    }
+
+    /// Takes the next part of a line, with or without its end.
+    fn push_line(&mut self, redactor: &mut DynRedactor<'_, '_>, mut part: &[u8], out: &mut Vec<u8>) {
+        if !self.is_long_line {
+            let (taken, rest) = part.split_at(part.len().min(WINDOW - self.line.len()));
+            self.line.extend_from_slice(taken);
+            part = rest;
+            if self.line.ends_with(b"\n") {
+                return redact_line(redactor, &std::mem::take(&mut self.line), out);
+            }
+            if self.line.len() < WINDOW {
+                return;
+            }
+            self.is_long_line = true;
+            let line = std::mem::take(&mut self.line);
+            let has_members = matches!(line_content(&line).first(), Some(b'{' | b'['));
+            self.window = WindowRedactor::new(if has_members { PayloadFormat::Json } else { PayloadFormat::Text });
+            self.window.push(redactor, &line, out);
+        }
+        self.window.push(redactor, part, out);
+        if part.ends_with(b"\n") {
+            std::mem::take(&mut self.window).finish(redactor, out);
+            self.is_long_line = false;
+        }
+    }
+}
+
+fn redact_line(redactor: &mut DynRedactor<'_, '_>, line: &[u8], out: &mut Vec<u8>) {
+    let splices = redactor.line_splices(line);
+    out.extend_from_slice(apply_splices(line, &splices).as_deref().unwrap_or(line));
+}

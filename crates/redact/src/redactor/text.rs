@@ -1,0 +1,167 @@
+//! Redaction of text without a structure: shapes, patterns of the policy, and known secrets.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use super::DynRedactor;
+use super::splice::{Splice, apply_splices};
+use crate::find::secret_match::{SecretMatch, token_rest};
+use crate::find::{graphql, redacted};
+use crate::policy::Policy;
+use crate::replace::jwt;
+use crate::replace::placeholder::{PlaceholderName, ValueFormat};
+
+/// The name of a token that begins with a known secret.
+const LONGER_TOKEN: &str = "value";
+/// The name of a match of a pattern of the policy.
+const PATTERN: &str = "text";
+/// The length of the shortest shape of the table and of the shortest known secret, bytes.
+const MIN_LEN: usize = 8;
+
+impl DynRedactor<'_, '_> {
+    /// Redacts text of any kind.
+    pub fn redact_text<'t>(&mut self, text: &'t [u8]) -> Cow<'t, [u8]> {
+        if self.policy.is_off() {
+            return Cow::Borrowed(text);
+        }
+        let splices = self.text_splices(text, false);
+        apply_splices(text, &splices).map_or(Cow::Borrowed(text), Cow::Owned)
+    }
+
+    /// Returns the replacement of a value that is secret because of its place. `None` if it is empty or already
+    /// redacted.
+    pub fn replace_value(&mut self, value: &[u8], name: &PlaceholderName) -> Option<String> {
+        (!value.is_empty() && !redacted::is_whole(value)).then(|| self.replace_secret(value, name, ValueFormat::Text))
+    }
+
+    /// Returns a splice that replaces a text from `from` on, if it is not empty or already redacted.
+    pub(super) fn value_splice(&mut self, text: &[u8], from: usize, name: &PlaceholderName) -> Vec<Splice> {
+        let with = self.replace_value(&text[from..], name);
+        with.map(|with| Splice { range: from..text.len(), with }).into_iter().collect()
+    }
+
+    /// Returns the replacement of a secret. A JWT remains a JWT.
+    pub(super) fn replace_secret(&mut self, secret: &[u8], name: &PlaceholderName, format: ValueFormat) -> String {
+        if !jwt::is_token(secret) {
+            return self.replacer.replace(secret, name, format);
+        }
+        let signature = self.replacer.replace(secret, name, ValueFormat::Text);
+        jwt::redact(secret, &signature).unwrap_or(signature)
+    }
+
+    /// Finds the secrets in a text that is not secret because of its place. `encoded`: the text was percent-encoded.
+    pub(super) fn text_splices(&mut self, text: &[u8], encoded: bool) -> Vec<Splice> {
+        self.partial_text_splices(text, encoded, None, Vec::new()).0
+    }
+
+    /// Finds the secrets in the first part of a text that goes on behind `limit`. Returns the length of the part that
+    /// is complete, too. `matches` are secrets that the caller has found.
+    pub(super) fn partial_text_splices(
+        &mut self,
+        text: &[u8],
+        encoded: bool,
+        limit: Option<usize>,
+        mut matches: Vec<SecretMatch>,
+    ) -> (Vec<Splice>, usize) {
+        find_matches(self.policy, text, encoded, &mut matches);
+        let known = if text.len() < MIN_LEN { Vec::new() } else { self.replacer.find_known(text) };
+        if matches.is_empty() && known.is_empty() && limit.is_none() {
+            return (Vec::new(), text.len());
+        }
+        let known = known.into_iter().map(|range| (range.clone(), self.replacer.replace_known(&text[range]))).collect();
+        let selection = Selection::new(text, limit, matches, known);
+        let replace = |found: SecretMatch| {
+            let with =
+                self.replace_secret(&text[found.range.clone()], &PlaceholderName::new(&found.name), found.format);
+            Splice { range: found.range, with }
+        };
+        let mut splices: Vec<Splice> = selection.matches.into_iter().map(replace).collect();
+        for (range, with) in selection.known {
+            let name = PlaceholderName::new(LONGER_TOKEN);
+            let with = with.unwrap_or_else(|| self.replace_secret(&text[range.clone()], &name, ValueFormat::Text));
+            splices.push(Splice { range, with });
+        }
+        splices.sort_by_key(|splice| splice.range.start);
+        (splices, selection.end)
+    }
+}
+
+/// The parts of a text that are replaced. They do not overlap.
+struct Selection {
+    /// Matches in order. Overlapping matches are one secret.
+    matches: Vec<SecretMatch>,
+    /// Known secrets outside of the matches, with their replacement unless the token goes on behind the secret.
+    known: Vec<(Range<usize>, Option<String>)>,
+    /// The end of the part that is complete.
+    end: usize,
+}
+
+impl Selection {
+    /// Selects from matches in any order and known secrets in order. Redacted parts are kept.
+    fn new(text: &[u8], limit: Option<usize>, mut all: Vec<SecretMatch>, known: Vec<(Range<usize>, String)>) -> Self {
+        let redacted = redacted::find(text);
+        all.retain(|found| !overlaps(&redacted, &found.range));
+        all.sort_by_key(|found| found.range.start);
+        let known = known.into_iter().filter(|(range, _)| !overlaps(&redacted, range)).collect::<Vec<_>>();
+        let parts =
+            redacted.iter().chain(all.iter().map(|found| &found.range)).chain(known.iter().map(|(range, _)| range));
+        let end = limit.map_or(text.len(), |limit| complete_end(text, limit, parts));
+        let mut matches: Vec<SecretMatch> = Vec::new();
+        for found in all.into_iter().filter(|found| found.range.end <= end) {
+            match matches.last_mut().filter(|last| found.range.start < last.range.end) {
+                Some(last) => last.range.end = last.range.end.max(found.range.end),
+                None => matches.push(found),
+            }
+        }
+        let matched: Vec<Range<usize>> = matches.iter().map(|found| found.range.clone()).collect();
+        let mut free_from = 0;
+        let whole_token = |(mut range, with): (Range<usize>, String)| {
+            let rest = token_rest(text, range.end);
+            range.end += rest;
+            if range.start < free_from || range.end > end || overlaps(&matched, &range) {
+                return None;
+            }
+            free_from = range.end;
+            Some((range, (rest == 0).then_some(with)))
+        };
+        Selection { known: known.into_iter().filter_map(whole_token).collect(), matches, end }
+    }
+}
+
+/// Adds shapes, GraphQL arguments and patterns in a text to `matches`, in no order.
+fn find_matches(policy: &Policy, text: &[u8], encoded: bool, matches: &mut Vec<SecretMatch>) {
+    if text.len() >= MIN_LEN || policy.shapes.has_personal() {
+        policy.shapes.find(text, encoded, matches);
+    }
+    if graphql::looks_like(text) {
+        matches.extend(graphql::find_arguments(policy, text));
+    }
+    for pattern in &policy.patterns {
+        let found = pattern.find_iter(text).filter(|found| !found.is_empty());
+        // The rest of a token would become a part of the placeholder.
+        matches.extend(
+            found.map(|found| SecretMatch::text(found.start()..found.end() + token_rest(text, found.end()), PATTERN)),
+        );
+    }
+}
+
+fn overlaps(ranges: &[Range<usize>], range: &Range<usize>) -> bool {
+    let after = ranges.partition_point(|other| other.end <= range.start);
+    ranges.get(after).is_some_and(|other| other.start < range.end)
+}
+
+/// Returns the end of the complete part of a text that goes on: behind the last separator before `limit`, and not
+/// within one of `parts`. A part that ends with the text may go on, too.
+fn complete_end<'r>(text: &[u8], limit: usize, parts: impl Iterator<Item = &'r Range<usize>>) -> usize {
+    let limit = limit.min(text.len());
+    let ends_token = |byte: &u8| byte.is_ascii_whitespace() || b"\"'<>,;{}()".contains(byte);
+    let mut end = text[..limit].iter().rposition(ends_token).map_or(limit, |at| at + 1);
+    let mut parts: Vec<_> = parts.filter(|range| range.end > end).collect();
+    parts.sort_by_key(|range| range.start);
+    for range in parts.into_iter().filter(|range| range.start < limit) {
+        if range.start < end {
+            end = if range.end < text.len() { range.end } else { range.start };
+        }
+    }
+    end
+}

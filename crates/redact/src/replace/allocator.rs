@@ -1,0 +1,263 @@
+//! Replaces the markers of a journal by the placeholders of a fixture.
+
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+use std::io::Read;
+
+use super::marker::{self, Marker, RunId};
+use super::placeholder::{self, Placeholder, PlaceholderName, ValueFormat};
+use super::windows::{WindowFilter, WindowReader};
+
+/// The number of a provisional placeholder is the number of its secret plus this. No fixture has such numbers, and JSON
+/// numbers with it fit into 64 bits.
+const PROVISIONAL: u64 = 90_000_000_000;
+
+/// Gives secrets their placeholders in the order in which their markers are replaced.
+///
+/// A secret is named after the place of its first marker and gets the next free number of that name, unless it keeps a
+/// placeholder of the old fixture.
+#[derive(Debug)]
+pub struct PlaceholderAllocator {
+    run: RunId,
+    is_provisional: bool,
+    allocated: HashMap<SecretKey, Placeholder>,
+    /// Placeholders of secrets of this recording, and those of `[redact.values]`.
+    owned: HashSet<Placeholder>,
+    /// Placeholders that occur in the old fixture.
+    occupied: HashSet<Placeholder>,
+    /// The last number of each name.
+    last: HashMap<PlaceholderName, u64>,
+}
+
+/// Identifies the placeholder of a secret. A secret has one placeholder in all formats with space for a name, and
+/// others in formats without it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct SecretKey {
+    number: u64,
+    shared_name: Option<PlaceholderName>,
+}
+
+impl PlaceholderAllocator {
+    /// Creates an allocator for the markers of a recording.
+    #[must_use]
+    pub fn new(run: RunId) -> Self {
+        PlaceholderAllocator {
+            run,
+            is_provisional: false,
+            allocated: HashMap::new(),
+            owned: HashSet::new(),
+            occupied: HashSet::new(),
+            last: HashMap::new(),
+        }
+    }
+
+    /// Creates an allocator for comparing a recording with a fixture. Its placeholders are different for different
+    /// secrets, and [`PlaceholderAllocator::keep`] recognises them.
+    #[must_use]
+    pub fn provisional(run: RunId) -> Self {
+        PlaceholderAllocator { is_provisional: true, ..PlaceholderAllocator::new(run) }
+    }
+
+    /// Returns true if the placeholders are those of the fixture.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        !self.is_provisional
+    }
+
+    /// Excludes the placeholders in a text of the old fixture from new secrets.
+    pub fn exclude_all_in(&mut self, text: &[u8]) {
+        self.occupied.extend(placeholder::find(text).map(|found| found.placeholder));
+    }
+
+    /// Reserves a placeholder of `[redact.values]`.
+    pub fn reserve(&mut self, placeholder: Placeholder) {
+        self.owned.insert(placeholder);
+    }
+
+    /// Keeps a placeholder of the old fixture for the secret with this provisional placeholder, unless the secret has
+    /// another one or another secret has this one.
+    pub fn keep(&mut self, provisional: &Placeholder, format: ValueFormat, placeholder: &Placeholder) {
+        let Some(number) = provisional.number.checked_sub(PROVISIONAL) else { return };
+        let key = SecretKey { number, shared_name: format.shared_name() };
+        let fits = key.shared_name.as_ref().is_none_or(|name| *name == placeholder.name);
+        if fits && !self.allocated.contains_key(&key) && self.owned.insert(placeholder.clone()) {
+            self.allocated.insert(key, placeholder.clone());
+        }
+    }
+
+    /// Replaces the markers in a text.
+    pub fn replace_markers<'t>(&mut self, text: &'t [u8]) -> Cow<'t, [u8]> {
+        let mut out = Vec::new();
+        let copied = self.write_replaced(text, text.len(), &mut out);
+        if copied == 0 { Cow::Borrowed(text) } else { Cow::Owned([&out, &text[copied..]].concat()) }
+    }
+
+    /// Replaces the markers in a string.
+    #[must_use]
+    pub fn replace_markers_in_string(&mut self, text: String) -> String {
+        match self.replace_markers(text.as_bytes()) {
+            Cow::Borrowed(_) => text,
+            Cow::Owned(replaced) => String::from_utf8(replaced).unwrap_or(text),
+        }
+    }
+
+    /// Replaces the markers in a stream.
+    pub fn replace_markers_in<R: Read>(&mut self, read: R) -> impl Read {
+        WindowReader::new(read, MarkerFilter(self))
+    }
+
+    /// Writes the text up to the last marker that begins before `until`. Returns the length of that part.
+    fn write_replaced(&mut self, text: &[u8], until: usize, out: &mut Vec<u8>) -> usize {
+        let mut copied = 0;
+        for found in marker::find(text, self.run).take_while(|found| found.range.start < until) {
+            out.extend_from_slice(&text[copied..found.range.start]);
+            let placeholder = self.allocate(&found.marker);
+            out.extend_from_slice(found.marker.format.write(&placeholder).as_bytes());
+            copied = found.range.end;
+        }
+        copied
+    }
+
+    fn allocate(&mut self, marker: &Marker) -> Placeholder {
+        let key = SecretKey { number: marker.number, shared_name: marker.format.shared_name() };
+        if let Some(placeholder) = self.allocated.get(&key) {
+            return placeholder.clone();
+        }
+        let name = key.shared_name.clone().unwrap_or_else(|| marker.name.clone());
+        if self.is_provisional {
+            return Placeholder { name, number: PROVISIONAL + marker.number };
+        }
+        let last = self.last.entry(name.clone()).or_default();
+        let mut placeholder = Placeholder { name, number: *last + 1 };
+        while self.occupied.contains(&placeholder) || self.owned.contains(&placeholder) {
+            placeholder.number += 1;
+        }
+        *last = placeholder.number;
+        self.owned.insert(placeholder.clone());
+        self.allocated.insert(key, placeholder.clone());
+        placeholder
+    }
+}
+
+/// Replaces markers in a stream.
+struct MarkerFilter<'a>(&'a mut PlaceholderAllocator);
+
+impl WindowFilter for MarkerFilter<'_> {
+    fn filter(&mut self, text: &[u8], is_last: bool, out: &mut Vec<u8>) -> usize {
+        // The whole marker that begins before this position is in the window.
+        let until = if is_last { text.len() } else { text.len().saturating_sub(marker::MAX_LEN - 1) };
+        let copied = self.0.write_replaced(text, until, out);
+        out.extend_from_slice(&text[copied.min(until)..until]);
+        copied.max(until)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn marker(number: u64, format: ValueFormat, name: &str) -> Marker {
+        Marker { number, format, name: PlaceholderName::new(name) }
+    }
+
+    fn token(number: u64, run: RunId) -> String {
+        marker(number, ValueFormat::Text, "token").write(run)
+    }
+
+    fn placeholder(name: &str, number: u64) -> Placeholder {
+        Placeholder { name: PlaceholderName::new(name), number }
+    }
+
+    #[test]
+    fn secrets_are_numbered_in_order_and_equal_secrets_are_equal() {
+        let run = RunId::random();
+        let mut allocator = PlaceholderAllocator::new(run);
+        let text = format!("{} {} {}", token(9, run), token(4, run), token(9, run));
+        assert_eq!(allocator.replace_markers_in_string(text), "REDACTED-token-1 REDACTED-token-2 REDACTED-token-1");
+        let elsewhere = marker(4, ValueFormat::Text, "authorization").write(run);
+        assert_eq!(allocator.replace_markers_in_string(elsewhere), "REDACTED-token-2");
+    }
+
+    #[test]
+    fn kept_occupied_and_reserved_placeholders_are_not_allocated() {
+        let run = RunId::random();
+        let mut allocator = PlaceholderAllocator::new(run);
+        allocator.exclude_all_in(b"REDACTED-token-1 REDACTED-token-3");
+        allocator.reserve(placeholder("token", 2));
+        for (number, old) in [(7, 3), (8, 3), (9, 2)] {
+            let provisional = placeholder("any", PROVISIONAL + number);
+            allocator.keep(&provisional, ValueFormat::Text, &placeholder("token", old));
+        }
+        allocator.keep(&placeholder("token", 7), ValueFormat::Text, &placeholder("token", 9));
+        let text = format!("{} {} {}", token(7, run), token(8, run), token(9, run));
+        let replaced = allocator.replace_markers_in_string(text);
+        assert_eq!(replaced, "REDACTED-token-3 REDACTED-token-4 REDACTED-token-5");
+    }
+
+    #[test]
+    fn formats_are_kept_and_those_without_space_share_a_name() {
+        let run = RunId::random();
+        let mut allocator = PlaceholderAllocator::new(run);
+        let of = |number, format| marker(number, format, "id").write(run);
+        let text = format!("{{\"a\":{},\"b\":\"{}\"}}", of(1, ValueFormat::Number), of(2, ValueFormat::Email));
+        assert_eq!(allocator.replace_markers_in_string(text), r#"{"a":73322833001,"b":"redacted-1@example.invalid"}"#);
+        let found = |text: &str| placeholder::find(text.as_bytes()).map(|found| found.placeholder).collect::<Vec<_>>();
+        assert_eq!(found(&allocator.replace_markers_in_string(of(3, ValueFormat::Uuid))), [placeholder("uuid", 1)]);
+        assert_eq!(found(&allocator.replace_markers_in_string(of(3, ValueFormat::Base64))), [placeholder("id", 1)]);
+    }
+
+    #[test]
+    fn provisional_placeholders_are_recognised() {
+        let run = RunId::random();
+        let of = |number, format| marker(number, format, "id").write(run);
+        let text = format!("{} {}", of(5, ValueFormat::Text), of(6, ValueFormat::Number));
+        let provisional = PlaceholderAllocator::provisional(run).replace_markers_in_string(text.clone());
+        let mut allocator = PlaceholderAllocator::new(run);
+        for found in placeholder::find(provisional.as_bytes()) {
+            let name = found.format.shared_name().unwrap_or(PlaceholderName::new("old"));
+            allocator.keep(&found.placeholder, found.format, &Placeholder { name, number: 70 });
+        }
+        assert_eq!(allocator.replace_markers_in_string(text), "REDACTED-old-70 73322833070");
+    }
+
+    #[test]
+    fn text_without_markers_is_not_copied() {
+        let mut allocator = PlaceholderAllocator::new(RunId::random());
+        let foreign = token(1, RunId::random());
+        assert!(matches!(allocator.replace_markers(foreign.as_bytes()), Cow::Borrowed(_)));
+    }
+
+    /// Reads in pieces of these lengths, in a cycle.
+    struct PiecewiseReader<'a> {
+        text: &'a [u8],
+        steps: std::iter::Cycle<std::vec::IntoIter<usize>>,
+    }
+
+    impl Read for PiecewiseReader<'_> {
+        fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+            let step = self.steps.next().unwrap_or(1).min(buf.len());
+            self.text.read(&mut buf[..step])
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn stream_is_replaced_like_its_text(
+            parts in prop::collection::vec((0_u64..4, "[ -~]{0,40}"), 0..20),
+            steps in prop::collection::vec(1_usize..200, 1..6),
+        ) {
+            let run = RunId::random();
+            let formats = [ValueFormat::Text, ValueFormat::Uuid, ValueFormat::Number, ValueFormat::Base64];
+            let text: String = parts
+                .iter()
+                .map(|(n, between)| format!("{between}{}", marker(*n, formats[between.len() % 4], "access_token").write(run)))
+                .collect();
+            let mut streamed = Vec::new();
+            let mut allocator = PlaceholderAllocator::new(run);
+            allocator.replace_markers_in(PiecewiseReader { text: text.as_bytes(), steps: steps.into_iter().cycle() }).read_to_end(&mut streamed).unwrap();
+            prop_assert_eq!(String::from_utf8(streamed).unwrap(), PlaceholderAllocator::new(run).replace_markers_in_string(text));
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Markers: the replacements of secrets in a journal.
+//!
+//! A marker identifies a secret of one recording and contains all that its placeholder needs. Placeholders get their
+//! numbers when the recording is finalised.
+//!
+//! ```text
+//! REDACTED_ │ run, 16 hex │ format, a letter │ number, 12 hex │ length of the name, 2 digits │ name
+//! ```
+//!
+//! For groups of digits, the name is the code of the groups. A marker is safe wherever a placeholder is. Its length is part
+//! of it, so that it can be found in a stream. Markers of another run are not recognised.
+
+use std::hash::{BuildHasher, RandomState};
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use memchr::memmem;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::digit_groups::DigitGroups;
+use super::placeholder::{PlaceholderName, ValueFormat};
+
+/// The beginning of every marker. A placeholder has a hyphen there.
+pub(crate) const PREFIX: &str = "REDACTED_";
+static FINDER: LazyLock<memmem::Finder<'_>> = LazyLock::new(|| memmem::Finder::new(PREFIX));
+/// The lengths of the run, of the number, and of the length of the name, in digits.
+const RUN_DIGITS: usize = 16;
+const NUMBER_DIGITS: usize = 12;
+const LENGTH_DIGITS: usize = 2;
+/// The length of a marker without its name, bytes.
+const FIXED_LEN: usize = PREFIX.len() + RUN_DIGITS + 1 + NUMBER_DIGITS + LENGTH_DIGITS;
+/// The length of the longest marker, bytes.
+pub(crate) const MAX_LEN: usize = FIXED_LEN + 99;
+
+/// Identifies a recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RunId(u64);
+
+impl RunId {
+    /// Returns a new random id.
+    #[must_use]
+    pub fn random() -> Self {
+        // std provides random numbers only as the keys of a hasher.
+        RunId(RandomState::new().hash_one((std::process::id(), std::time::SystemTime::now())))
+    }
+}
+
+impl Serialize for RunId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{:016x}", self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for RunId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        u64::from_str_radix(&text, 16).map(RunId).map_err(serde::de::Error::custom)
+    }
+}
+
+/// A marker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Marker {
+    /// The number of the secret in its recording.
+    pub(crate) number: u64,
+    /// The format of the secret.
+    pub(crate) format: ValueFormat,
+    /// The name of the place where the secret was found.
+    pub(crate) name: PlaceholderName,
+}
+
+/// A marker in a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct MarkerMatch {
+    pub(crate) range: Range<usize>,
+    pub(crate) marker: Marker,
+}
+
+/// The letter of groups of digits.
+const DIGITS_LETTER: u8 = b'd';
+
+/// The letters of the other formats.
+const LETTERS: [(u8, ValueFormat); 5] = [
+    (b't', ValueFormat::Text),
+    (b'u', ValueFormat::Uuid),
+    (b'n', ValueFormat::Number),
+    (b'b', ValueFormat::Base64),
+    (b'e', ValueFormat::Email),
+];
+
+impl Marker {
+    /// Writes the marker for a journal.
+    pub(crate) fn write(&self, run: RunId) -> String {
+        let groups = if let ValueFormat::Digits(groups) = self.format { Some(groups.code()) } else { None };
+        let letter =
+            LETTERS.iter().find(|(_, format)| *format == self.format).map_or(DIGITS_LETTER, |(letter, _)| *letter);
+        let name = groups.as_deref().unwrap_or(self.name.as_str());
+        format!("{PREFIX}{:016x}{}{:012x}{:02}{name}", run.0, char::from(letter), self.number, name.len())
+    }
+
+    /// Parses the marker at the beginning of a text. Returns its length, too.
+    fn parse(text: &[u8], run: RunId) -> Option<(Self, usize)> {
+        let rest = text.strip_prefix(PREFIX.as_bytes())?;
+        let (marker_run, rest) = rest.split_at_checked(RUN_DIGITS)?;
+        let (&letter, rest) = rest.split_first()?;
+        let (number, rest) = rest.split_at_checked(NUMBER_DIGITS)?;
+        let (length, rest) = rest.split_at_checked(LENGTH_DIGITS)?;
+        if parse_hex(marker_run)? != run.0 {
+            return None;
+        }
+        let number = parse_hex(number)?;
+        let length: usize = std::str::from_utf8(length).ok()?.parse().ok()?;
+        let name = std::str::from_utf8(rest.get(..length)?).ok()?;
+        let (format, name) = if letter == DIGITS_LETTER {
+            let format = ValueFormat::Digits(DigitGroups::from_code(name)?);
+            (format, format.shared_name()?)
+        } else {
+            (LETTERS.iter().find(|(known, _)| *known == letter)?.1, PlaceholderName::new(name))
+        };
+        Some((Marker { number, format, name }, FIXED_LEN + length))
+    }
+}
+
+fn parse_hex(digits: &[u8]) -> Option<u64> {
+    u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+}
+
+/// Finds the markers of a run in a text, in order.
+pub(crate) fn find(text: &[u8], run: RunId) -> impl Iterator<Item = MarkerMatch> + '_ {
+    let mut end = 0;
+    FINDER.find_iter(text).filter_map(move |start| {
+        let (marker, len) = (start >= end).then(|| Marker::parse(&text[start..], run)).flatten()?;
+        end = start + len;
+        Some(MarkerMatch { range: start..end, marker })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn marker(number: u64, format: ValueFormat, name: &str) -> Marker {
+        Marker { number, format, name: PlaceholderName::new(name) }
+    }
+
+    #[test]
+    fn written_marker_is_found_in_any_context() {
+        let run = RunId::random();
+        for (_, format) in LETTERS {
+            for number in [1, 0xffff_ffff_ffff] {
+                for name in ["t", "access_token", "x-api-key", &"long-".repeat(30)] {
+                    let marker = marker(number, format, name);
+                    let written = marker.write(run);
+                    assert!(written.len() <= MAX_LEN);
+                    assert!(written.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')));
+                    for text in [written.clone(), format!("a={written}&b"), format!("{written}{written}tail9")] {
+                        let found: Vec<MarkerMatch> = find(text.as_bytes(), run).collect();
+                        assert_eq!(found.len(), text.matches(PREFIX).count(), "{text}");
+                        for found in found {
+                            assert_eq!((&found.marker, &text[found.range.clone()]), (&marker, &*written), "{text}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn marker_keeps_groups_of_digits() {
+        let run = RunId::random();
+        for (number, is_iban) in [("+49 (170) 123-4567", false), ("DE89 3704 0044 0532 0130 00", true)] {
+            let format = ValueFormat::Digits(DigitGroups::of(number.as_bytes(), is_iban).unwrap());
+            let marker = marker(3, format, "number");
+            let text = format!("{}9", marker.write(run));
+            let found: Vec<_> = find(text.as_bytes(), run).map(|found| found.marker).collect();
+            assert_eq!(found, [marker]);
+        }
+    }
+
+    #[test]
+    fn markers_of_another_run_and_incomplete_markers_are_not_found() {
+        let (run, other) = (RunId(7), RunId(8));
+        let written = marker(1, ValueFormat::Text, "token").write(run);
+        assert_eq!(find(written.as_bytes(), other).count(), 0);
+        for cut in 0..written.len() {
+            assert_eq!(find(&written.as_bytes()[..cut], run).count(), 0, "{cut}");
+        }
+        assert_eq!(find(b"REDACTED_ REDACTED_REDACTED_ REDACTED-token-1", run).count(), 0);
+    }
+
+    #[test]
+    fn run_id_is_serialised_without_loss() {
+        let run = RunId::random();
+        assert_eq!(serde_json::from_str::<RunId>(&serde_json::to_string(&run).unwrap()).unwrap(), run);
+        assert_ne!(run, RunId::random());
+    }
+}

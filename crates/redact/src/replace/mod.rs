@@ -1,0 +1,33 @@
+//! Replacing secrets: placeholders in fixtures, and markers for them in a journal.
+
+mod allocator;
+pub(crate) mod digit_groups;
+mod fixture;
+pub(crate) mod jwt;
+pub(crate) mod marker;
+pub mod placeholder;
+mod store;
+mod windows;
+
+use std::ops::Range;
+
+pub use allocator::PlaceholderAllocator;
+pub use digit_groups::DigitGroups;
+pub use fixture::FixtureReplacer;
+pub use marker::RunId;
+pub use placeholder::{Placeholder, PlaceholderMatch, PlaceholderName, ValueFormat};
+pub use store::{KnownSecret, SecretStore};
+
+/// Chooses the replacements of secrets. Equal values get equal replacements.
+pub trait Replacer {
+    /// Returns the replacement of a secret that was found at a place with this name. It has the given format.
+    ///
+    /// A JWT is passed as a whole. Its replacement becomes the signature of the redacted token.
+    fn replace(&mut self, secret: &[u8], name: &PlaceholderName, format: ValueFormat) -> String;
+
+    /// Finds values in a text, as whole words, that are secrets of other places. In order, without overlaps.
+    fn find_known(&mut self, text: &[u8]) -> Vec<Range<usize>>;
+
+    /// Returns the replacement of a value that [`Replacer::find_known`] found.
+    fn replace_known(&mut self, secret: &[u8]) -> String;
+}

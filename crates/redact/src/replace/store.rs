@@ -1,0 +1,329 @@
+//! The secrets of one recording. They are kept in memory only.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt;
+use std::io::Read;
+use std::ops::Range;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+
+use super::Replacer;
+use super::marker::{self, Marker, RunId};
+use super::placeholder::{self, Placeholder, PlaceholderName, ValueFormat};
+use super::windows::{WindowFilter, WindowReader};
+use crate::find::known::{KnownValues, MAX_LEN, NOTHING, PrecedingBytes, preceding_at};
+use crate::find::spellings::spellings;
+use crate::secret::Secret;
+
+/// The secrets of one recording, shared by its connections. `&SecretStore` is the [`Replacer`] that writes markers.
+///
+/// A secret that was found at a named place is known from then on in any text.
+pub struct SecretStore {
+    run: RunId,
+    inner: RwLock<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    /// The secrets by all their spellings.
+    secrets: HashMap<Box<[u8]>, StoredSecret>,
+    known: KnownValues,
+    /// The number of the last secret.
+    last: u64,
+    /// The number of secrets that `[redact.values]` defines.
+    configured: u64,
+}
+
+#[derive(Clone)]
+struct StoredSecret {
+    number: u64,
+    /// The name of the place where it was found first.
+    name: PlaceholderName,
+    format: ValueFormat,
+    /// The placeholder that `[redact.values]` defines.
+    configured: Option<Placeholder>,
+}
+
+/// A known secret in a text.
+#[derive(Clone, Debug)]
+pub struct KnownSecret {
+    /// The position.
+    pub range: Range<usize>,
+    /// The name of the place where it was found first.
+    pub name: PlaceholderName,
+    /// Its format at that place.
+    pub format: ValueFormat,
+}
+
+impl SecretStore {
+    /// Creates the store of a recording with the values of `[redact.values]`.
+    #[must_use]
+    pub fn new(run: RunId, configured: &[(Placeholder, Secret)]) -> Self {
+        let mut inner = Inner::default();
+        for (placeholder, value) in configured.iter().filter(|(_, value)| !value.reveal().is_empty()) {
+            let name = placeholder.name.clone();
+            inner.insert(value.reveal().as_bytes(), name, ValueFormat::Text, Some(placeholder.clone()));
+        }
+        inner.configured = inner.last;
+        SecretStore { run, inner: RwLock::new(inner) }
+    }
+
+    /// Returns the id of the recording.
+    #[must_use]
+    pub fn run(&self) -> RunId {
+        self.run
+    }
+
+    /// Returns how many different secrets were found, without those of `[redact.values]`.
+    #[must_use]
+    pub fn found(&self) -> u64 {
+        let inner = self.read();
+        inner.last - inner.configured
+    }
+
+    /// Finds known secrets in a text, in order.
+    #[must_use]
+    pub fn find_secrets(&self, text: &[u8]) -> Vec<KnownSecret> {
+        let inner = self.read();
+        let known = inner.known.find(text, NOTHING, text.len()).into_iter();
+        let secret = |range: Range<usize>| {
+            let StoredSecret { name, format, .. } = inner.secrets.get(&text[range.clone()])?.clone();
+            Some(KnownSecret { range, name, format })
+        };
+        known.filter_map(secret).collect()
+    }
+
+    /// Replaces known secrets by `REDACTED-` and their name, for log lines.
+    pub fn redact_for_display<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let mut redacted = String::new();
+        let mut copied = 0;
+        for KnownSecret { range, name, .. } in self.find_secrets(text.as_bytes()) {
+            // Escapes and the ends of words are ASCII, so both ends are character boundaries.
+            redacted.push_str(text.get(copied..range.start).unwrap_or_default());
+            redacted.push_str(placeholder::PREFIX);
+            redacted.push_str(name.as_str());
+            copied = range.end;
+        }
+        if copied == 0 { Cow::Borrowed(text) } else { Cow::Owned(redacted + text.get(copied..).unwrap_or_default()) }
+    }
+
+    /// Replaces known secrets in a text that was journalled before they were known.
+    #[must_use]
+    pub fn redact_known<'t>(&self, text: &'t [u8]) -> Cow<'t, [u8]> {
+        let mut out = Vec::new();
+        let copied = self.write_redacted(text, NOTHING, text.len(), &mut out);
+        if copied == 0 { Cow::Borrowed(text) } else { Cow::Owned([&out, &text[copied..]].concat()) }
+    }
+
+    /// Replaces known secrets in a stream: see [`SecretStore::redact_known`].
+    pub fn redact_known_in<'s, R: Read + 's>(&'s self, read: R) -> impl Read + 's {
+        let longest = self.read().known.longest().max(marker::MAX_LEN);
+        WindowReader::new(read, KnownFilter { store: self, longest, preceding: NOTHING })
+    }
+
+    /// Writes the text up to the last known secret that begins before `until`. Returns the length of that part.
+    fn write_redacted(&self, text: &[u8], preceding: PrecedingBytes, until: usize, out: &mut Vec<u8>) -> usize {
+        let inner = self.read();
+        let mut copied = 0;
+        for range in inner.known.find(text, preceding, until) {
+            out.extend_from_slice(&text[copied..range.start]);
+            out.extend_from_slice(inner.write_known(&text[range.clone()], self.run).as_bytes());
+            copied = range.end;
+        }
+        copied
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Inner> {
+        self.inner.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Replacer for &SecretStore {
+    fn replace(&mut self, secret: &[u8], name: &PlaceholderName, format: ValueFormat) -> String {
+        let known = self.read().secrets.get(secret).cloned();
+        let known = known.unwrap_or_else(|| {
+            let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+            // Another connection may have added it meanwhile.
+            let known = inner.secrets.get(secret).cloned();
+            known.unwrap_or_else(|| inner.insert(secret, name.clone(), format, None))
+        });
+        known.write(name, format, self.run)
+    }
+
+    fn find_known(&mut self, text: &[u8]) -> Vec<Range<usize>> {
+        self.read().known.find(text, NOTHING, text.len())
+    }
+
+    fn replace_known(&mut self, secret: &[u8]) -> String {
+        self.read().write_known(secret, self.run)
+    }
+}
+
+/// Prints no secrets.
+impl fmt::Debug for SecretStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretStore (redacted)")
+    }
+}
+
+impl Inner {
+    /// Adds a secret in all spellings that are not known yet.
+    fn insert(
+        &mut self,
+        value: &[u8],
+        name: PlaceholderName,
+        format: ValueFormat,
+        configured: Option<Placeholder>,
+    ) -> StoredSecret {
+        self.last += 1;
+        let secret = StoredSecret { number: self.last, name, format, configured };
+        let all = if value.len() > MAX_LEN { vec![value.into()] } else { spellings(value) };
+        for spelling in all {
+            if !self.secrets.contains_key(&spelling) {
+                self.known.insert(&spelling);
+                self.secrets.insert(spelling, secret.clone());
+            }
+        }
+        secret
+    }
+
+    fn write_known(&self, secret: &[u8], run: RunId) -> String {
+        let known = self.secrets.get(secret);
+        known.map(|known| known.write(&known.name, known.format, run)).unwrap_or_default()
+    }
+}
+
+impl StoredSecret {
+    /// Writes the marker, or the configured placeholder if the format has space for its name.
+    fn write(&self, name: &PlaceholderName, format: ValueFormat, run: RunId) -> String {
+        match &self.configured {
+            Some(placeholder) if format.shared_name().is_none() => format.write(placeholder),
+            _ => Marker { number: self.number, format, name: name.clone() }.write(run),
+        }
+    }
+}
+
+/// Replaces known secrets in a stream.
+struct KnownFilter<'s> {
+    store: &'s SecretStore,
+    /// The length of the longest known secret and of a marker.
+    longest: usize,
+    preceding: PrecedingBytes,
+}
+
+impl WindowFilter for KnownFilter<'_> {
+    fn filter(&mut self, text: &[u8], is_last: bool, out: &mut Vec<u8>) -> usize {
+        // The whole secret that begins before this position is in the window, and the byte behind it.
+        let until = if is_last { text.len() } else { text.len().saturating_sub(self.longest) };
+        let copied = self.store.write_redacted(text, self.preceding, until, out);
+        out.extend_from_slice(&text[copied.min(until)..until]);
+        let filtered = copied.max(until);
+        self.preceding = preceding_at(self.preceding, text, filtered);
+        filtered
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+
+    const SECRET: &[u8] = b"s3cr3t-value/1";
+
+    fn store() -> SecretStore {
+        SecretStore::new(RunId::random(), &[])
+    }
+
+    fn token(store: &SecretStore, secret: &[u8]) -> String {
+        (&mut &*store).replace(secret, &PlaceholderName::new("token"), ValueFormat::Text)
+    }
+
+    fn redacted(store: &SecretStore, text: &str) -> String {
+        String::from_utf8(store.redact_known(text.as_bytes()).into_owned()).unwrap()
+    }
+
+    fn numbers(store: &SecretStore, text: &str) -> Vec<u64> {
+        marker::find(text.as_bytes(), store.run()).map(|found| found.marker.number).collect()
+    }
+
+    #[test]
+    fn equal_values_have_one_number_in_every_place_and_format() {
+        let store = store();
+        let one = token(&store, SECRET);
+        let two = (&mut &store).replace(SECRET, &PlaceholderName::new("authorization"), ValueFormat::Base64);
+        let other = token(&store, b"another-one");
+        assert_eq!(numbers(&store, &format!("{one} {two} {other}")), [1, 1, 2]);
+        assert_eq!(store.found(), 2);
+        assert_eq!(numbers(&store, &token(&store, b"s3cr3t-value%2F1")), [1]);
+    }
+
+    #[test]
+    fn secrets_are_known_in_every_spelling() {
+        let store = store();
+        let marker = token(&store, SECRET);
+        for (text, is_known) in [
+            ("s3cr3t-value/1", true),
+            ("a s3cr3t-value/1, b", true),
+            ("\"s3cr3t-value\\/1\"", true),
+            ("q=s3cr3t-value%2F1&r", true),
+            ("q=s3cr3t-value%2f1", true),
+            ("next=%2Fs3cr3t-value/1", true),
+            ("\"key:\\ns3cr3t-value/1\"", true),
+            ("\"a=b\\u0026s3cr3t-value/1\"", true),
+            ("as3cr3t-value/1", false),
+            ("2Fs3cr3t-value/1", false),
+            ("s3cr3t-value/12", false),
+            ("s3cr3t-value/", false),
+        ] {
+            assert_eq!(redacted(&store, text).contains(&marker), is_known, "{text}");
+        }
+    }
+
+    #[test]
+    fn known_secrets_are_displayed_by_name() {
+        let store = store();
+        token(&store, SECRET);
+        let display = |text| store.redact_for_display(text).into_owned();
+        assert_eq!(display("https://a.test/é/s3cr3t-value%2F1/x"), "https://a.test/é/REDACTED-token/x");
+        assert_eq!(display("https://a.test/x"), "https://a.test/x");
+    }
+
+    #[test]
+    fn markers_and_placeholders_are_not_redacted_again() {
+        let store = store();
+        token(&store, b"secret-key");
+        let marker = (&mut &store).replace(SECRET, &PlaceholderName::new("x-secret-key"), ValueFormat::Text);
+        for text in [marker, "REDACTED-x-secret-key-1".to_owned(), "\"REDACTED-secret-key-2\"".to_owned()] {
+            assert_eq!(redacted(&store, &text), text);
+        }
+    }
+
+    #[test]
+    fn configured_values_have_their_configured_placeholder() {
+        let placeholder = Placeholder { name: PlaceholderName::new("password"), number: 2 };
+        let store = SecretStore::new(RunId::random(), &[(placeholder, "pw-2-long-enough".into())]);
+        let replacement = (&mut &store).replace(b"pw-2-long-enough", &PlaceholderName::new("pwd"), ValueFormat::Text);
+        assert_eq!(replacement, "REDACTED-password-2");
+        assert_eq!(redacted(&store, "pw-2-long-enough"), "REDACTED-password-2");
+        assert_eq!(store.found(), 0);
+    }
+
+    #[test]
+    fn stream_is_redacted_like_its_text() {
+        let store = store();
+        token(&store, SECRET);
+        let text: String = (0..9000).map(|n| format!("{}s3cr3t-value/1{} ", "x".repeat(n % 7 / 6), n % 3)).collect();
+        let text = text.replace("10 ", "1 ");
+        let mut streamed = Vec::new();
+        store.redact_known_in(text.as_bytes()).read_to_end(&mut streamed).unwrap();
+        assert_eq!(String::from_utf8(streamed).unwrap(), redacted(&store, &text));
+    }
+
+    #[test]
+    fn debug_output_has_no_secrets() {
+        let store = store();
+        token(&store, SECRET);
+        assert_eq!(format!("{store:?}"), "SecretStore (redacted)");
+    }
+}

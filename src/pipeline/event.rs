@@ -1,0 +1,134 @@
+//! The event bus: every run publishes what happens to its requests and connections, and subscribers count it, list it, log it
+//! and keep it for the reports.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use ::http::{HeaderMap, StatusCode};
+
+use super::outcome::{Completion, Outcome};
+use crate::verdict::Finding;
+use crate::verdict::request::RequestRow;
+use harproxy_http::Headers;
+use harproxy_proxy::{ConnectionEvent, Origin};
+use harproxy_redact::{Policy, display};
+
+/// An event of a run.
+#[derive(Clone, Copy, Debug)]
+pub enum RunEvent<'a> {
+    /// The head of a response is there, or the connection is closed without one.
+    Answered(&'a RequestEvent<'a>),
+    /// A request ended. A request whose client left before the response has no other event.
+    Ended(&'a RequestEvent<'a>, Completion),
+    /// A finding, which may be equal to an earlier one.
+    Found(&'a Finding),
+    /// An event that belongs to no request.
+    Connection(&'a ConnectionEvent),
+}
+
+/// A request as events carry it.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestEvent<'a> {
+    /// The origin that the request is for.
+    pub origin: &'a Origin,
+    /// Its outcome.
+    pub outcome: &'a Outcome,
+    /// True if the outcome was published when the response began.
+    pub was_answered: bool,
+    /// The head of the response; `None` if there is none.
+    pub head: Option<(StatusCode, &'a HeaderMap)>,
+    /// The request without secrets, if a subscriber wanted rows when it came.
+    pub row: Option<&'a RequestRow>,
+}
+
+/// Receives the events of a run, on the threads that serve.
+pub trait Subscriber: Send + Sync {
+    /// Receives an event.
+    fn notify(&self, event: &RunEvent<'_>);
+
+    /// Returns true if the next request needs a row. Rows take time, since they are redacted.
+    fn wants_rows(&self) -> bool {
+        false
+    }
+}
+
+/// Redacts what is logged and reported of requests.
+pub trait LogRedaction: Send + Sync {
+    /// The URL without its secrets and without those of the headers.
+    fn redact_url<'u>(&self, headers: &HeaderMap, url: &'u str) -> Cow<'u, str>;
+
+    /// The headers without their secrets.
+    fn redact_headers(&self, headers: &HeaderMap) -> Headers;
+}
+
+impl LogRedaction for Policy {
+    fn redact_url<'u>(&self, headers: &HeaderMap, url: &'u str) -> Cow<'u, str> {
+        display::redact_url(self, headers, url)
+    }
+
+    fn redact_headers(&self, headers: &HeaderMap) -> Headers {
+        display::redact_headers(self, headers)
+    }
+}
+
+/// The subscribers of a run, and the ids of its requests.
+#[derive(Clone, Default)]
+pub struct EventBus {
+    clock: Arc<RunClock>,
+    subscribers: Vec<Arc<dyn Subscriber>>,
+}
+
+/// The start of a run, and the number of its requests.
+struct RunClock {
+    started: Instant,
+    requests: AtomicU64,
+}
+
+impl Default for RunClock {
+    fn default() -> Self {
+        RunClock { started: Instant::now(), requests: AtomicU64::new(0) }
+    }
+}
+
+impl EventBus {
+    /// A bus of a run that begins now.
+    #[must_use]
+    pub fn new(subscribers: Vec<Arc<dyn Subscriber>>) -> Self {
+        EventBus { clock: Arc::default(), subscribers }
+    }
+
+    /// The same bus with one more subscriber, which is notified first.
+    #[must_use]
+    pub fn with(&self, subscriber: Arc<dyn Subscriber>) -> Self {
+        let subscribers = std::iter::once(subscriber).chain(self.subscribers.iter().cloned()).collect();
+        EventBus { clock: self.clock.clone(), subscribers }
+    }
+
+    /// The number of requests so far.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.clock.requests.load(Ordering::Relaxed)
+    }
+
+    /// Publishes an event.
+    pub fn publish(&self, event: &RunEvent<'_>) {
+        self.subscribers.iter().for_each(|subscriber| subscriber.notify(event));
+    }
+
+    pub(super) fn wants_rows(&self) -> bool {
+        self.subscribers.iter().any(|subscriber| subscriber.wants_rows())
+    }
+
+    /// Counts a request that began `ago`; its id, and the milliseconds from the start of the run.
+    pub(super) fn count_request(&self, ago: Duration) -> (u64, f64) {
+        let id = self.clock.requests.fetch_add(1, Ordering::Relaxed) + 1;
+        (id, millis(self.clock.started.elapsed().saturating_sub(ago)))
+    }
+}
+
+/// A duration as rows have it, in milliseconds with microseconds as the fraction.
+pub(super) fn millis(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}

@@ -1,0 +1,96 @@
+//! A request on its way through the pipeline.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use ::http::{HeaderMap, Method, Request};
+use hyper::body::{Body as _, Incoming};
+
+use super::event::LogRedaction;
+use super::observe::{Observation, Observer};
+use super::outcome::Outcome;
+use harproxy_http::NormalUrl;
+use harproxy_http::url::UrlError;
+use harproxy_proxy::{Body, Connection, Exchange as Received, Origin};
+
+/// A request on its way through the pipeline. Stages and sources read it, and write its outcome.
+pub struct Exchange<'c> {
+    /// The client connection.
+    pub connection: &'c Connection,
+    /// The origin that the request is for.
+    pub origin: Origin,
+    /// The URL in normal form, or why there is none.
+    pub url: Result<NormalUrl, UrlError>,
+    /// The request. A source that needs the payload takes the body, and puts it back if the next source may need it.
+    pub request: Request<Body>,
+    /// When the head had been read, for dates.
+    pub started: SystemTime,
+    /// The same moment, for durations.
+    pub at: Instant,
+    observation: Box<Observation>,
+}
+
+impl<'c> Exchange<'c> {
+    /// Identifies a request: its client and session, its URL, and its id in events and reports.
+    #[must_use]
+    pub fn identify(observer: Arc<Observer>, connection: &'c Connection, received: Received) -> Self {
+        let url = NormalUrl::of(received.url());
+        let Received { origin, request, started, at } = received;
+        let observation = Observation::begin(observer, connection, &origin, &request, at);
+        Exchange { connection, origin, url, request: request.map(body), started, at, observation }
+    }
+
+    /// The parts of the exchange that a source reads while it writes the outcome.
+    pub fn split(&mut self) -> (&Result<NormalUrl, UrlError>, &Request<Body>, &dyn LogRedaction, &mut Outcome) {
+        let (redaction, outcome) = self.observation.split();
+        (&self.url, &self.request, redaction, outcome)
+    }
+
+    /// The outcome so far.
+    pub fn outcome(&mut self) -> &mut Outcome {
+        &mut self.observation.outcome
+    }
+
+    /// The id in events and reports.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.observation.id()
+    }
+
+    /// `METHOD URL` without secrets, as findings and the log have it. Of an invalid URL only the origin, since its secrets
+    /// can't be found.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let method = self.method();
+        match &self.url {
+            Ok(url) => format!("{method} {}", self.observation.redaction().redact_url(self.headers(), url.as_str())),
+            Err(_) => format!("{method} {}", self.origin),
+        }
+    }
+
+    /// The method.
+    #[must_use]
+    pub fn method(&self) -> &Method {
+        self.request.method()
+    }
+
+    /// The headers.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        self.request.headers()
+    }
+
+    /// Takes the body; the request has none afterwards.
+    pub fn take_body(&mut self) -> Body {
+        std::mem::take(self.request.body_mut())
+    }
+
+    /// Ends the pipeline.
+    pub(super) fn into_observation(self) -> Box<Observation> {
+        self.observation
+    }
+}
+
+fn body(incoming: Incoming) -> Body {
+    if incoming.is_end_stream() { Body::Empty } else { Body::boxed(incoming) }
+}

@@ -1,0 +1,105 @@
+//! The pipeline: the one way of every request, in stages.
+//!
+//! | stage | file |
+//! | --- | --- |
+//! | identify: session, URL, id | [`exchange`] |
+//! | scope: the sources that may answer | [`scope`] |
+//! | answer: the first source that does | [`answer`] |
+//! | send: mark, outcome, completion | [`send`] |
+//!
+//! [`Outcome`] and [`Completion`](outcome::Completion) are the account of a request. [`event`] publishes them to
+//! subscribers: [`collector`] (counts and findings), [`log`] (rows for reports), [`access`] (log lines), and the live list.
+
+mod access;
+mod answer;
+mod collector;
+pub mod event;
+mod exchange;
+mod log;
+mod observe;
+pub mod outcome;
+pub mod scope;
+mod send;
+mod tunnel;
+
+pub use access::AccessLog;
+pub use collector::{Collector, HostCounts};
+pub use event::{EventBus, LogRedaction, RunEvent, Subscriber};
+pub use exchange::Exchange;
+pub use log::RequestLog;
+pub use outcome::{EntryName, Outcome, RefusalReason};
+pub use scope::{Router, SourceList, TlsRefusal, TunnelRoute};
+pub use send::Marks;
+
+use std::sync::Arc;
+
+use ::http::Response;
+
+use harproxy_proxy::upstream::{Dialled, Upstream};
+use harproxy_proxy::{
+    Body, BoxFuture, Close, Connection, ConnectionEvent, Exchange as Received, Handler, Origin, Tunnel,
+};
+use harproxy_tls::authority::Alpn;
+use observe::Observer;
+
+/// The handler of the engine, in every mode.
+pub struct Pipeline {
+    router: Arc<dyn Router>,
+    collector: Arc<Collector>,
+    observer: Arc<Observer>,
+    marks: Marks,
+}
+
+impl Pipeline {
+    /// A pipeline with these routes. It publishes on the bus, and notifies the collector first.
+    #[must_use]
+    pub fn new(
+        router: Arc<dyn Router>,
+        collector: Arc<Collector>,
+        bus: &EventBus,
+        redaction: Arc<dyn LogRedaction>,
+        marks: Marks,
+    ) -> Self {
+        let observer = Arc::new(Observer { bus: bus.with(collector.clone()), redaction });
+        Pipeline { router, collector, observer, marks }
+    }
+
+    async fn run(&self, connection: &Connection, received: Received) -> Result<Response<Body>, Close> {
+        let mut exchange = Exchange::identify(self.observer.clone(), connection, received);
+        let sources = self.router.route(&mut exchange);
+        let answer = answer::ask_sources(&sources, &mut exchange).await;
+        send::send(answer, exchange, self.marks)
+    }
+}
+
+impl Handler for Pipeline {
+    fn tunnel<'a>(&'a self, connection: &'a Connection, to: &'a Origin) -> BoxFuture<'a, Tunnel> {
+        Box::pin(self.open_tunnel(connection, to))
+    }
+
+    fn alpn<'a>(
+        &'a self,
+        connection: &'a Connection,
+        to: &'a Origin,
+        offered: &'a [Vec<u8>],
+        dialled: Option<Dialled>,
+    ) -> BoxFuture<'a, Alpn> {
+        Box::pin(self.choose_protocol(connection, to, offered, dialled))
+    }
+
+    fn handle<'a>(
+        &'a self,
+        connection: &'a Connection,
+        exchange: Received,
+    ) -> BoxFuture<'a, Result<Response<Body>, Close>> {
+        Box::pin(self.run(connection, exchange))
+    }
+
+    fn event(&self, event: ConnectionEvent) {
+        self.handle_event(&event);
+    }
+
+    fn upstreams(&self) -> Vec<&Upstream> {
+        self.router.upstreams()
+    }
+}

@@ -1,0 +1,167 @@
+//! The account of a request: its outcome when the response begins, and its completion when the response ends. Counts,
+//! findings, events, reports and the `x-harproxy` header derive from the two.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::http::HeaderValue;
+
+use crate::verdict::request::{ResultKind, SourceKind};
+use crate::verdict::{CheckId, Finding};
+use harproxy_proxy::upstream::UpstreamError;
+
+/// The outcome of a request. Stages and sources fill it in while the request passes them.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// The source of the response.
+    pub source: SourceKind,
+    /// The result; `None` until a stage or a source decided.
+    pub result: Option<ResultKind>,
+    /// True if the request is in scope.
+    pub in_scope: bool,
+    /// The entry that answered; for a miss, the most similar one.
+    pub entry: Option<EntryName>,
+    /// The entries of redirect targets that were followed from it. The last one answered.
+    pub followed: Vec<usize>,
+    /// What the run reports about the request.
+    pub findings: Vec<Finding>,
+    /// Why the request was refused.
+    pub refusal: Option<RefusalReason>,
+    /// The number of the exchange in the journal.
+    pub exchange: Option<u64>,
+    /// The decoded and redacted payload of the request, if no entry has it.
+    pub payload: Option<Vec<u8>>,
+    /// Why upstream sent no response. The response is then harproxy's own.
+    pub upstream_error: Option<UpstreamError>,
+}
+
+/// An entry, by the name of its fixture.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntryName {
+    /// The fixture, as it was given.
+    pub fixture: Arc<str>,
+    /// The entry, counted from 0.
+    pub entry: usize,
+}
+
+/// Why a request was refused, in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusalReason {
+    /// What happened: one sentence, or a few lines.
+    pub text: String,
+    /// The option or command that helps.
+    pub hint: Option<String>,
+}
+
+impl Outcome {
+    /// Sets result and source.
+    pub fn decide(&mut self, result: ResultKind, source: SourceKind) {
+        (self.result, self.source) = (Some(result), source);
+    }
+
+    /// The result. A request without a decision counts as refused.
+    #[must_use]
+    pub fn result(&self) -> ResultKind {
+        self.result.unwrap_or_default()
+    }
+
+    /// Returns true if a finding of this check is about the request.
+    #[must_use]
+    pub fn has_finding(&self, check: &CheckId) -> bool {
+        self.findings.iter().any(|finding| finding.check == *check)
+    }
+
+    /// The value of the `x-harproxy` header; `None` if the response has none.
+    #[must_use]
+    pub fn mark(&self) -> Option<HeaderValue> {
+        let mark = match self.result? {
+            ResultKind::Served => return self.entry_mark(),
+            ResultKind::Miss => "miss",
+            // A WebSocket in scope has no entry that could answer it.
+            ResultKind::Refused if self.has_finding(&CheckId::WEBSOCKET) => "miss",
+            ResultKind::Refused => return None,
+            ResultKind::OutOfScope => "out-of-scope",
+            ResultKind::Noise if self.source == SourceKind::None => "noise",
+            ResultKind::Preflight => "preflight",
+            ResultKind::Local => "local",
+            ResultKind::Noise | ResultKind::Live | ResultKind::Recorded | ResultKind::Passed | ResultKind::Tunnel => {
+                "live"
+            }
+        };
+        Some(HeaderValue::from_static(mark))
+    }
+
+    fn entry_mark(&self) -> Option<HeaderValue> {
+        let EntryName { fixture, entry } = self.entry.as_ref()?;
+        let mut mark = format!("replay; entry={fixture}#{entry}");
+        for (n, followed) in self.followed.iter().enumerate() {
+            // Writing to a string never fails.
+            let _ = write!(mark, "{}#{followed}", if n == 0 { "; followed=" } else { "," });
+        }
+        // A path may contain control characters, a header value may not.
+        let bytes = mark.into_bytes().into_iter().map(|byte| if byte < b' ' || byte == 0x7f { b'?' } else { byte });
+        HeaderValue::from_maybe_shared(bytes.collect::<bytes::Bytes>()).ok()
+    }
+}
+
+/// The end of a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Completion {
+    /// Payload bytes that were sent to the client, as coded.
+    pub bytes: u64,
+    /// The time from the head of the request.
+    pub duration: Duration,
+    /// How the response ended.
+    pub end: CompletionEnd,
+}
+
+/// How a response ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CompletionEnd {
+    /// All of it was sent.
+    Complete,
+    /// The client closed its connection before the end.
+    ClientLeft,
+    /// The source broke off, or closed the connection without a response.
+    SourceFailed,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verdict::Severity;
+
+    fn mark(outcome: &Outcome) -> Option<String> {
+        outcome.mark().map(|mark| String::from_utf8_lossy(mark.as_bytes()).into_owned())
+    }
+
+    #[test]
+    fn mark_of_a_served_request_names_the_entry_and_the_redirects() {
+        let entry = EntryName { fixture: "hars/api\n.har".into(), entry: 12 };
+        let mut outcome = Outcome { entry: Some(entry), ..Outcome::default() };
+        assert_eq!(mark(&outcome), None, "nothing was decided");
+        outcome.decide(ResultKind::Served, SourceKind::Fixture);
+        assert_eq!(mark(&outcome).unwrap(), "replay; entry=hars/api?.har#12");
+        outcome.followed = vec![13, 4];
+        assert_eq!(mark(&outcome).unwrap(), "replay; entry=hars/api?.har#12; followed=#13,#4");
+    }
+
+    #[test]
+    fn mark_of_a_refused_request_says_miss_for_a_websocket_alone() {
+        let mut outcome = Outcome::default();
+        outcome.decide(ResultKind::Refused, SourceKind::None);
+        assert_eq!(mark(&outcome), None);
+        outcome.findings.push(Finding::new(CheckId::WEBSOCKET, Severity::Warning, ""));
+        assert_eq!(mark(&outcome).unwrap(), "miss");
+    }
+
+    #[test]
+    fn mark_of_noise_says_whether_it_was_forwarded() {
+        let mut outcome = Outcome::default();
+        outcome.decide(ResultKind::Noise, SourceKind::Live);
+        assert_eq!(mark(&outcome).unwrap(), "live");
+        outcome.source = SourceKind::None;
+        assert_eq!(mark(&outcome).unwrap(), "noise");
+    }
+}

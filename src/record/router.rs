@@ -1,0 +1,117 @@
+//! The routes of a recording: everything is forwarded, and what is in scope is recorded.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use ::http::HeaderMap;
+
+use super::Recorder;
+use super::redaction::RecordingRedactor;
+use super::source::RecordingSource;
+use crate::pipeline::{Exchange, LogRedaction, Router, SourceList, TlsRefusal, TunnelRoute};
+use crate::source::UpstreamSource;
+use crate::verdict::request::ResultKind;
+use crate::verdict::{Finding, connections};
+use harproxy_http::{Header, Headers, NormalUrl};
+use harproxy_matching::noise;
+use harproxy_proxy::upstream::Upstream;
+use harproxy_proxy::{ConnectionEvent, Origin, Scheme};
+use harproxy_redact::{Policy, display};
+
+/// Decides what is recorded.
+pub struct RecordRouter {
+    recorder: Arc<Recorder>,
+    recorded: SourceList,
+    forwarded: SourceList,
+}
+
+impl RecordRouter {
+    /// The routes of this recorder.
+    #[must_use]
+    pub fn new(recorder: Arc<Recorder>) -> Self {
+        let recorded: SourceList = Arc::new([Arc::new(RecordingSource::new(recorder.clone()))]);
+        let forwarded: SourceList = Arc::new([recorder.live().clone()]);
+        RecordRouter { recorder, recorded, forwarded }
+    }
+
+    /// Returns true if a URL of this host may be recorded. Inside a CONNECT the scheme is not known yet.
+    fn may_record(&self, to: &Origin) -> bool {
+        let scope = &self.recorder.plan().scope;
+        [Scheme::Https, Scheme::Http]
+            .into_iter()
+            .any(|scheme| scope.may_match_origin(&Origin { scheme, ..to.clone() }.to_string()))
+    }
+
+    fn result(&self, url: &NormalUrl) -> ResultKind {
+        let plan = self.recorder.plan();
+        if !plan.scope.matches(url.as_str()) {
+            return ResultKind::Passed;
+        }
+        if !plan.noise {
+            return ResultKind::Recorded;
+        }
+        // Browsers request the icon by themselves. It is recorded only if a glob names it.
+        let parts = url.parts();
+        let is_icon =
+            parts.path == "/favicon.ico" && !plan.scope.sources().iter().any(|glob| glob.contains("favicon.ico"));
+        if is_icon || noise::is_noise_at(&parts, url) { ResultKind::Noise } else { ResultKind::Recorded }
+    }
+}
+
+impl Router for RecordRouter {
+    fn route(&self, exchange: &mut Exchange<'_>) -> SourceList {
+        let result = exchange.url.as_ref().map_or(ResultKind::Passed, |url| self.result(url));
+        let outcome = exchange.outcome();
+        outcome.result = Some(result);
+        outcome.in_scope = result != ResultKind::Passed;
+        if result == ResultKind::Recorded { self.recorded.clone() } else { self.forwarded.clone() }
+    }
+
+    fn route_tunnel(&self, to: &Origin) -> TunnelRoute {
+        let live: Arc<UpstreamSource> = self.recorder.live().clone();
+        if self.may_record(to) { TunnelRoute::Intercept(live) } else { TunnelRoute::PassThrough(live) }
+    }
+
+    fn route_tls_refusal(&self, to: &Origin) -> TlsRefusal {
+        if noise::knows(&to.host) { TlsRefusal::Ignore } else { TlsRefusal::Report }
+    }
+
+    fn check_tunnel(&self, event: &ConnectionEvent) -> Option<Finding> {
+        match event {
+            // A tunnel out of scope need not be read.
+            ConnectionEvent::TunnelClosed { to, sent, received, .. } if sent + received > 0 && self.may_record(to) => {
+                Some(connections::unrecorded_tunnel(&to.host_and_port()))
+            }
+            _ => None,
+        }
+    }
+
+    fn upstreams(&self) -> Vec<&Upstream> {
+        vec![self.recorder.live().upstream()]
+    }
+}
+
+/// Redacts log lines and reports with the policy, and with the secrets that the recording found.
+pub struct RecordedSecrets {
+    pub(super) policy: Arc<Policy>,
+    pub(super) redactor: Arc<RecordingRedactor>,
+}
+
+impl LogRedaction for RecordedSecrets {
+    fn redact_url<'u>(&self, headers: &HeaderMap, url: &'u str) -> Cow<'u, str> {
+        match display::redact_url(&self.policy, headers, url) {
+            Cow::Borrowed(url) => self.redactor.secrets().redact_for_display(url),
+            Cow::Owned(redacted) => Cow::Owned(self.redactor.secrets().redact_for_display(&redacted).into_owned()),
+        }
+    }
+
+    fn redact_headers(&self, headers: &HeaderMap) -> Headers {
+        let known = |field: &Header| match std::str::from_utf8(&field.value)
+            .map(|value| self.redactor.secrets().redact_for_display(value))
+        {
+            Ok(Cow::Owned(value)) => Header { name: field.name.clone(), value: value.into() },
+            _ => field.clone(),
+        };
+        display::redact_headers(&self.policy, headers).iter().map(known).collect()
+    }
+}

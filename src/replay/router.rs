@@ -1,0 +1,135 @@
+//! The routes of a replay: `--passthrough` first, then the fixtures, then this machine; the rest is refused.
+
+use std::sync::{Arc, OnceLock};
+
+use super::{Replayer, fixtures};
+use crate::pipeline::{Exchange, Router, SourceList, TlsRefusal, TunnelRoute};
+use crate::source::fixture::{FixtureOptions, FixtureSource, passthrough};
+use crate::source::{RefusingSource, Source, is_local};
+use crate::verdict::request::ResultKind;
+use crate::verdict::{CheckId, Finding};
+use harproxy_http::NormalUrl;
+use harproxy_matching::{Matcher, noise};
+use harproxy_proxy::upstream::Upstream;
+use harproxy_proxy::{Origin, Scheme};
+
+/// The sources over the fixtures that are loaded. Another set replaces it when they are loaded again.
+pub(super) struct Routes {
+    /// The fixtures.
+    pub(super) fixtures: Arc<FixtureSource>,
+    /// For requests in scope.
+    answered: SourceList,
+    /// For requests that no source may answer.
+    refused: SourceList,
+    /// The findings about stale entries.
+    pub(super) stale: OnceLock<Vec<Finding>>,
+}
+
+impl Routes {
+    /// Routes over these fixtures; `on_miss` is the source of what they don't answer, if they pass it on.
+    pub(super) fn new(matcher: Matcher, options: FixtureOptions, on_miss: Option<Arc<dyn Source>>) -> Self {
+        let refusing = RefusingSource {
+            scope: options.globs.clone().unwrap_or_else(|| fixtures::scopes(matcher.fixtures())),
+            noise: options.noise,
+            fail_on: options.fail_on.clone(),
+        };
+        let fixtures = Arc::new(FixtureSource::new(matcher, options));
+        let first: Arc<dyn Source> = fixtures.clone();
+        Routes {
+            fixtures,
+            answered: std::iter::once(first).chain(on_miss).collect(),
+            refused: Arc::new([Arc::new(refusing)]),
+            stale: OnceLock::new(),
+        }
+    }
+}
+
+impl Replayer {
+    /// Returns true if `--passthrough` names this URL.
+    fn is_passed_through(&self, url: &NormalUrl) -> bool {
+        self.passthrough.as_ref().is_some_and(|globs| globs.matches(url.as_str()))
+    }
+
+    /// Returns true if `--passthrough` may name a URL at this host and port, whatever the scheme is.
+    fn may_pass_through(&self, to: &Origin) -> bool {
+        self.passthrough.as_ref().is_some_and(|globs| schemes(to).any(|origin| globs.may_match_origin(&origin)))
+    }
+
+    /// Returns true if a URL at this host and port may be in scope, whatever the scheme is.
+    fn may_be_in_scope(&self, to: &Origin) -> bool {
+        let routes = self.routes.load();
+        schemes(to).any(|origin| routes.fixtures.matcher().may_match_origin(&origin))
+    }
+}
+
+/// The origins of a host and port in both schemes.
+fn schemes(to: &Origin) -> impl Iterator<Item = String> {
+    [Scheme::Https, Scheme::Http].into_iter().map(|scheme| Origin { scheme, ..to.clone() }.to_string())
+}
+
+impl Router for Replayer {
+    fn route(&self, exchange: &mut Exchange<'_>) -> SourceList {
+        let routes = self.routes.load();
+        let Ok(url) = &exchange.url else { return routes.refused.clone() };
+        if let Some(live) = &self.live
+            && self.is_passed_through(url)
+        {
+            let severity = routes.fixtures.options().fail_on.severity(&CheckId::PASSTHROUGH);
+            let finding = passthrough(exchange.line(), severity, "it went to the network, as `--passthrough` says");
+            exchange.outcome().findings.push(finding);
+            return live.list.clone();
+        }
+        if routes.fixtures.matcher().in_scope(url) {
+            exchange.outcome().in_scope = true;
+            return routes.answered.clone();
+        }
+        match &self.local {
+            Some(local) if is_local(url) => local.list.clone(),
+            _ => routes.refused.clone(),
+        }
+    }
+
+    /// Nothing is dialled, except what `--passthrough` names, and a local server that no request in scope may be meant for:
+    /// its own TLS is passed through.
+    fn route_tunnel(&self, to: &Origin) -> TunnelRoute {
+        if self.may_be_in_scope(to) {
+            return TunnelRoute::Serve;
+        }
+        if let Some(live) = &self.live
+            && self.may_pass_through(to)
+        {
+            return TunnelRoute::Intercept(live.source.clone());
+        }
+        let is_local = NormalUrl::parse(&format!("{to}/")).is_ok_and(|url| is_local(&url));
+        match &self.local {
+            Some(local) if is_local => TunnelRoute::PassThrough(local.source.clone()),
+            // With `--no-local` the client gets the reason inside its TLS, where it can read it.
+            _ => TunnelRoute::Serve,
+        }
+    }
+
+    fn speaks_h2(&self, to: &Origin) -> bool {
+        self.routes.load().fixtures.matcher().speaks_h2(&to.to_string())
+    }
+
+    /// A host that no request in scope is meant for is not reported, if it is on the list of noise, or if the globs of the user
+    /// exclude some.
+    fn route_tls_refusal(&self, to: &Origin) -> TlsRefusal {
+        let routes = self.routes.load();
+        let (matcher, options) = (routes.fixtures.matcher(), routes.fixtures.options());
+        let in_scope = || NormalUrl::parse(&format!("{to}/")).is_ok_and(|url| matcher.in_scope(&url));
+        if options.noise && noise::knows(&to.host) && !in_scope() {
+            return TlsRefusal::Count(ResultKind::Noise);
+        }
+        let excludes = options.globs.iter().flatten().any(|glob| glob.starts_with('!'));
+        if excludes && !self.may_be_in_scope(to) {
+            return TlsRefusal::Count(ResultKind::OutOfScope);
+        }
+        TlsRefusal::Report
+    }
+
+    fn upstreams(&self) -> Vec<&Upstream> {
+        let recorder = self.recorder.as_ref().map(|recorder| recorder.live().upstream());
+        self.live.as_ref().map(|live| live.source.upstream()).into_iter().chain(recorder).collect()
+    }
+}

@@ -1,0 +1,34 @@
+//! Sources: the components that can answer a request. The pipeline asks them in the order of the route.
+
+mod cors;
+pub mod fixture;
+mod local;
+mod refusal;
+mod refuse;
+mod request_view;
+mod upstream;
+
+pub use local::is_local;
+pub use refuse::RefusingSource;
+pub use upstream::{UpstreamSource, advice};
+
+use ::http::Response;
+
+use crate::pipeline::Exchange;
+use harproxy_proxy::{Body, BoxFuture};
+
+/// A component that can answer requests.
+pub trait Source: Send + Sync {
+    /// Answers a request, and writes result, source and findings into its outcome.
+    fn answer<'a>(&'a self, exchange: &'a mut Exchange<'_>) -> BoxFuture<'a, Answer>;
+}
+
+/// The answer of a source.
+pub enum Answer {
+    /// This response.
+    Response(Response<Body>),
+    /// None: ask the next source.
+    Pass,
+    /// Close the connection without a response.
+    Close,
+}

@@ -1,0 +1,334 @@
+//! Refusals: one description for the problem document that the client gets, the log and the report.
+
+use ::http::{HeaderMap, Response};
+use serde_json::{Map, Value, json};
+
+use super::fixture::LONGEST_REQUEST;
+use super::request_view::RequestView;
+use super::{Answer, cors};
+use crate::pipeline::{EntryName, Outcome, RefusalReason};
+use crate::verdict::explain::{EntryPlace, Explanation, NearEntry};
+use crate::verdict::{CheckId, Finding, Location, Severity};
+use harproxy_http::NormalUrl;
+use harproxy_http::problem::Problem;
+use harproxy_matching::noise;
+use harproxy_proxy::{Body, respond};
+
+/// The refusal of a request.
+#[derive(Clone, Debug)]
+pub(super) struct Refusal {
+    /// The check of the finding; `None` if there is no finding.
+    check: Option<CheckId>,
+    /// The status of the response.
+    pub(super) status: u16,
+    title: &'static str,
+    /// `METHOD URL`.
+    request: String,
+    explanation: String,
+    hint: Option<String>,
+    /// The most similar entry, or the one that can't be served.
+    place: Option<EntryPlace>,
+    /// The most similar entries.
+    near: Vec<NearEntry>,
+    /// Further members of the problem document.
+    more: Map<String, Value>,
+}
+
+impl Refusal {
+    fn new(check: impl Into<Option<CheckId>>, title: &'static str, request: String, explanation: String) -> Self {
+        Refusal {
+            check: check.into(),
+            status: 501,
+            title,
+            request,
+            explanation,
+            hint: None,
+            place: None,
+            near: Vec::new(),
+            more: Map::new(),
+        }
+    }
+
+    /// A miss with its explanation.
+    pub(super) fn miss(request: &RequestView<'_>, explained: Explanation) -> Self {
+        let mut refusal =
+            Refusal::new(CheckId::MISS, "no entry matches this request", request.line(), explained.text());
+        refusal.member("kind", explained.kind);
+        refusal.member("operation", explained.operation.clone());
+        refusal.member("urlRecorded", explained.url_recorded);
+        refusal.member("samePath", explained.same_path);
+        refusal.member("near", serde_json::to_value(&explained.near).unwrap_or_default());
+        refusal.place = explained.near.first().map(|near| near.place.clone());
+        refusal.hint = explained.hint().map(str::to_owned);
+        refusal.near = explained.near;
+        refusal
+    }
+
+    /// A request whose payload is too long to be compared.
+    pub(super) fn too_long(request: &RequestView<'_>) -> Self {
+        let explanation =
+            format!("its payload is longer than {} MiB, the most that is compared", LONGEST_REQUEST >> 20);
+        let mut refusal =
+            Refusal::new(CheckId::MISS, "the payload is too long to be compared", request.line(), explanation);
+        refusal.status = 413;
+        refusal.member("kind", "payload-too-long");
+        refusal.hint = Some("match without the payload with `--match-body ignore`".to_owned());
+        refusal
+    }
+
+    /// A WebSocket, or another protocol that a 101 was recorded for. If WebSockets fail the run, `allowing` is the `--fail-on`
+    /// with which they don't.
+    pub(super) fn websocket(request: &RequestView<'_>, recorded: Option<EntryPlace>, allowing: Option<&str>) -> Self {
+        let explanation = match &recorded {
+            Some(place) => format!("{place} is a change of protocol, which cannot be replayed yet"),
+            None => "a WebSocket in scope cannot be replayed yet".to_owned(),
+        };
+        let title = "a WebSocket cannot be replayed yet";
+        let mut refusal = Refusal::new(CheckId::WEBSOCKET, title, request.line(), explanation);
+        refusal.member("kind", "websocket");
+        refusal.place = recorded;
+        // Excluding it from the scope would fail the run.
+        let passthrough = format!(
+            "pass it on to its server with `--passthrough {}`",
+            harproxy_support::shell_quote::word(&exact_glob(request.url))
+        );
+        refusal.hint = Some(match allowing {
+            Some(list) => format!("list WebSockets without failing the run with `--fail-on {list}`, or {passthrough}"),
+            None => format!("ignore it, as it does not fail the run, or {passthrough}"),
+        });
+        refusal
+    }
+
+    /// A request out of scope. A `local` one is refused only with `--no-local`.
+    pub(super) fn out_of_scope(request: &RequestView<'_>, scope: &[String], local: bool) -> Self {
+        // Not every client supports ports in NO_PROXY. A local server is the user's own whatever its port is.
+        let host = if local { request.url.parts().host() } else { request.url.parts().authority() };
+        let glob = origin_glob(request.url);
+        let why = match local {
+            true => "it is local and out of scope, and `--no-local` is set",
+            false => "it is out of scope",
+        };
+        let globs: Vec<String> = scope.iter().map(|glob| format!("`{glob}`")).collect();
+        let explanation = format!("{why}; the scope is {}", globs.join(", "));
+        let mut refusal =
+            Refusal::new(CheckId::OUT_OF_SCOPE, "this request is out of scope", request.line(), explanation);
+        refusal.member("scope", scope.to_vec());
+        refusal.hint = Some(format!(
+            "record it, too, with `harproxy record` and {}, or let CMD connect to it without the proxy with `--bypass {host}`",
+            glob_option(&glob),
+        ));
+        refusal
+    }
+
+    /// A request on the list of noise.
+    pub(super) fn noise(request: &RequestView<'_>) -> Self {
+        let favicon = request.url.parts().path == FAVICON;
+        let why = "browsers, package managers and telemetry request it on their own; it is never recorded".to_owned();
+        let title = "this request is noise";
+        let mut refusal = Refusal::new(None, title, request.line(), why);
+        refusal.status = if favicon { 404 } else { 501 };
+        refusal
+    }
+
+    /// A request with an invalid URL or an incomplete payload.
+    pub(super) fn malformed(request: String, why: String) -> Self {
+        let mut refusal = Refusal::new(None, "this request is malformed", request, why);
+        refusal.status = 400;
+        refusal
+    }
+
+    /// A request whose payload did not come within the time limit.
+    pub(super) fn timed_out(request: String, why: String) -> Self {
+        let mut refusal = Refusal::new(None, "this request took too long", request, why);
+        refusal.status = 408;
+        refusal.hint = Some("raise the limit with `--idle-timeout`".to_owned());
+        refusal
+    }
+
+    fn member(&mut self, name: &str, value: impl Into<Value>) {
+        self.more.insert(name.to_owned(), value.into());
+    }
+
+    /// The finding, if there is one; `severity` returns the severity of its check.
+    pub(super) fn finding(&self, severity: impl FnOnce(&CheckId) -> Severity) -> Option<Finding> {
+        let check = self.check.clone()?;
+        let place = self.place.as_ref();
+        let at = Location {
+            request: Some(self.request.clone()),
+            fixture: place.map(|place| place.fixture.clone()),
+            entry: place.map(|place| place.entry),
+            line: place.and_then(|place| place.line),
+        };
+        let severity = severity(&check);
+        let (hint, near) = (self.hint.clone(), self.near.clone());
+        Some(Finding { at, hint, near, ..Finding::new(check, severity, self.explanation.clone()) })
+    }
+
+    /// Writes the reason and the most similar entry into the outcome.
+    pub(super) fn note(&self, outcome: &mut Outcome) {
+        let name = |place: &EntryPlace| EntryName { fixture: place.fixture.as_str().into(), entry: place.entry };
+        outcome.entry = self.place.as_ref().map(name);
+        outcome.refusal = Some(RefusalReason { text: self.explanation.clone(), hint: self.hint.clone() });
+    }
+
+    /// Notes the refusal in the outcome, and answers with its problem document.
+    pub(super) fn answer(self, request: &HeaderMap, outcome: &mut Outcome) -> Answer {
+        self.note(outcome);
+        Answer::Response(self.response(request))
+    }
+
+    /// The problem document, which the code of a page may read.
+    pub(super) fn response(self, request: &HeaderMap) -> Response<Body> {
+        let detail = match &self.hint {
+            Some(hint) => format!("{}\n{}\nhint: {hint}", self.request, self.explanation),
+            None => format!("{}\n{}", self.request, self.explanation),
+        };
+        let mut problem = Problem::new(self.status, self.title, detail).with("request", self.request);
+        problem.extra.extend(self.more);
+        let problem = problem.with("remedy", json!(self.hint));
+        let mut response = respond::problem(&problem, "");
+        cors::allow(request, response.headers_mut());
+        response
+    }
+}
+
+/// Returns true if a request is on the list of noise: browsers, package managers and telemetry send it by themselves.
+pub(super) fn is_noise(url: &NormalUrl) -> bool {
+    noise::is_noise(url) || url.parts().path == FAVICON
+}
+
+/// The path of the icon that browsers request from every origin.
+const FAVICON: &str = "/favicon.ico";
+
+/// The glob of all URLs of the origin.
+fn origin_glob(url: &NormalUrl) -> String {
+    format!("{}/**", url.parts().site())
+}
+
+/// The glob of this URL with any query.
+fn exact_glob(url: &NormalUrl) -> String {
+    let parts = url.parts();
+    let query = if parts.query.is_some() { "?**" } else { "" };
+    harproxy_glob::escaped(&url.as_str()[..parts.origin.len() + parts.path.len()]) + query
+}
+
+/// The `-g` option for a shell.
+fn glob_option(glob: &str) -> String {
+    format!("`-g {}`", harproxy_support::shell_quote::word(glob))
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+    use harproxy_glob::Globs;
+    use harproxy_matching::{Difference, EntryRef, Miss, MissKind, Near, What};
+
+    async fn read(response: Response<Body>) -> (u16, HeaderMap, Value) {
+        let (head, body) = response.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        (head.status.as_u16(), head.headers, serde_json::from_slice(&bytes).unwrap())
+    }
+
+    fn request<'a>(url: &'a NormalUrl, headers: &'a HeaderMap) -> RequestView<'a> {
+        RequestView::get(url, headers)
+    }
+
+    fn miss() -> Explanation {
+        let differences = vec![Difference {
+            what: What::Query,
+            name: "page".into(),
+            request: Some("3".into()),
+            recorded: Some("2".into()),
+        }];
+        let near = vec![Near { at: EntryRef { fixture: 0, entry: 4 }, differences, operation: None }];
+        let remedy = Some("`--ignore-query page`".to_owned());
+        let miss = Miss { kind: MissKind::NoEntry, near, same_path: 3, remedy, recordable: None, operation: None };
+        Explanation::of(&miss, |at| EntryPlace { fixture: "hars/api.har".into(), entry: at.entry, line: Some(120) })
+    }
+
+    #[tokio::test]
+    async fn miss_has_the_explanation_in_the_problem_document() {
+        let url = NormalUrl::parse("https://api.example.com/users?page=3").unwrap();
+        let headers = HeaderMap::from_iter([("origin".parse().unwrap(), "https://app.example".parse().unwrap())]);
+        let refusal = Refusal::miss(&request(&url, &headers), miss());
+        let finding = refusal.finding(|_| Severity::Error).unwrap();
+        let (status, head, problem) = read(refusal.response(&headers)).await;
+        assert_eq!(status, 501);
+        assert_eq!(head["content-type"], "application/problem+json");
+        assert_eq!(head["cache-control"], "no-store");
+        assert_eq!(head["access-control-allow-origin"], "https://app.example");
+        assert_eq!(problem["request"], "GET https://api.example.com/users?page=3");
+        assert_eq!(problem["kind"], "no-entry");
+        assert_eq!(problem["urlRecorded"], false);
+        assert_eq!(problem["samePath"], 3);
+        assert_eq!(problem["near"][0]["fixture"], "hars/api.har");
+        assert_eq!(problem["near"][0]["entry"], 4);
+        assert_eq!(
+            problem["near"][0]["differences"][0],
+            json!({"what": "query", "name": "page", "request": "3", "recorded": "2"})
+        );
+        assert_eq!(problem["remedy"], "`--ignore-query page`");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains("query parameter `page` is `3`, recorded `2`"), "{detail}");
+        assert!(detail.contains("hint: `--ignore-query page`"), "{detail}");
+        assert_eq!((finding.at.entry, finding.at.line), (Some(4), Some(120)), "the report points at the nearest entry");
+        assert!(detail.contains(&finding.text), "the report and the client read the same");
+    }
+
+    #[test]
+    fn hint_for_a_local_request_bypasses_its_host() {
+        let (url, headers) = (NormalUrl::parse("http://127.0.0.1:8443/x").unwrap(), HeaderMap::new());
+        let remedy =
+            |local| Refusal::out_of_scope(&request(&url, &headers), &["**/api/**".into()], local).hint.unwrap();
+        assert!(remedy(true).ends_with("`--bypass 127.0.0.1`"), "{}", remedy(true));
+        assert!(remedy(false).ends_with("`--bypass 127.0.0.1:8443`"), "{}", remedy(false));
+    }
+
+    #[tokio::test]
+    async fn out_of_scope_has_the_scope_and_two_remedies() {
+        let (url, headers) = (NormalUrl::parse("https://other.example:8443/x").unwrap(), HeaderMap::new());
+        let refusal = Refusal::out_of_scope(&request(&url, &headers), &["https://api.example.com/**".into()], false);
+        let (status, _, problem) = read(refusal.response(&headers)).await;
+        assert_eq!(status, 501);
+        assert_eq!(problem["scope"], json!(["https://api.example.com/**"]));
+        let remedy = problem["remedy"].as_str().unwrap();
+        assert!(remedy.contains("`-g 'https://other.example:8443/**'`"), "{remedy}");
+        assert!(remedy.contains("`--bypass other.example:8443`"), "{remedy}");
+    }
+
+    #[tokio::test]
+    async fn favicon_gets_404_and_other_noise_501() {
+        let headers = HeaderMap::new();
+        for (url, expected) in [("http://h/favicon.ico", 404), ("http://detectportal.firefox.com/", 501)] {
+            let url = NormalUrl::parse(url).unwrap();
+            let (status, ..) = read(Refusal::noise(&request(&url, &headers)).response(&headers)).await;
+            assert_eq!(status, expected);
+        }
+    }
+
+    #[test]
+    fn websocket_has_the_option_that_forwards_it_and_the_one_that_lists_it() {
+        for (url, glob) in [
+            ("https://api.example.com/live", "https://api.example.com/live"),
+            ("https://api.example.com/live/*?token=t", "https://api.example.com/live/\\*?**"),
+        ] {
+            let (url, headers) = (NormalUrl::parse(url).unwrap(), HeaderMap::new());
+            let remedy = |allowing| {
+                let refusal = Refusal::websocket(&request(&url, &headers), None, allowing);
+                let finding = refusal.finding(|_| Severity::Warning).unwrap();
+                assert_eq!(finding.check, CheckId::WEBSOCKET);
+                finding.hint.unwrap()
+            };
+            let listed = remedy(None);
+            assert!(listed.starts_with("ignore it"), "{listed}");
+            assert!(
+                listed.contains(&format!("`--passthrough {}`", harproxy_support::shell_quote::word(glob))),
+                "{listed}"
+            );
+            assert!(remedy(Some("-websocket")).contains("`--fail-on -websocket`"));
+            assert!(Globs::new([glob]).unwrap().matches(url.as_str()), "{glob}");
+        }
+    }
+}
