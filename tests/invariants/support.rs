@@ -15,7 +15,7 @@ pub fn first_line(data: &[u8]) -> Option<(&str, &[u8])> {
 /// Checks that an error has a message. The message may repeat the input.
 #[track_caller]
 pub fn check_message(error: &dyn Error) {
-    assert!(!error.to_string().is_empty(), "an error without words");
+    assert!(!error.to_string().is_empty(), "the error has no message");
 }
 
 /// Reads all of a fixture: the number of usable entries, and their payloads.

@@ -35,8 +35,8 @@ fn requests_are_counted_by_origin_and_no_file_is_written() {
 #[test]
 fn unreachable_origin_does_not_fail_the_diagnosis() {
     let stage = CliSandbox::new();
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let map = format!("down.test:80={nobody}");
+    let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let map = format!("down.test:80={unused}");
     let output = doctor(&stage, &["--map", &map], "curl -s http://down.test/").expect(0);
     output.says("http://down.test  1 request; 1 got no response: connecting to http://down.test");
 }

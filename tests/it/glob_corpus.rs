@@ -117,5 +117,5 @@ fn glob_command_matches_like_playwright() {
     }
     assert!(wrong.is_empty(), "{} rows differ:\n{}", wrong.len(), wrong.join("\n"));
     assert_eq!(bugs.len(), 2, "{bugs:?}: an unknown group");
-    assert!(agreed > 10_000, "the corpus is gone");
+    assert!(agreed > 10_000, "the corpus is missing");
 }

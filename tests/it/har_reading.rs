@@ -343,7 +343,7 @@ fn invalid_base64_is_served_as_text_in_a_foreign_har() {
     let content = r#"{"size":6,"mimeType":"image/png","text":"no base64!","encoding":"base64"}"#;
     let text = har(&[entry("http://a.test/", content)]);
     let foreign = Fixture::open(&dir.file("a.har", &text)).unwrap();
-    assert_eq!(text_of(&foreign, 0), b"no base64!", "as other readers serve it");
+    assert_eq!(text_of(&foreign, 0), b"no base64!", "other readers serve the text, too");
     assert_eq!(foreign.examine(0).unwrap().len(), 1);
     let own = text.replace(r#""version""#, r#""_harproxy":{"format":1,"scope":[]},"version""#);
     assert!(payload_error(&dir.file("own.har", own)).contains("is marked as base64 but is not valid base64"));
@@ -429,7 +429,7 @@ fn large_payloads_are_streamed_while_writing_and_reading() {
         bodies.push(writer.content(source).unwrap());
     }
     let compact: Vec<_> = bodies.iter().map(|body| body.compact).collect();
-    assert_eq!(compact, [false, true, false], "a line end would not come back");
+    assert_eq!(compact, [false, true, false], "a final line end would be lost");
     let mut entry = harproxy_har::Entry::default();
     entry.request.method = "GET".to_owned();
     entry.request.url = "http://a.test/".to_owned();

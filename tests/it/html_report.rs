@@ -48,7 +48,7 @@ fn recording_page_links_each_exchange_to_its_entry() {
     assert_eq!(became(&second), list(&[("changed", 1), ("added", 2), ("unchanged", 0)]));
     let entries = page["entries"].as_array().unwrap();
     let changed = entries.iter().find(|entry| entry["entry"] == 1).unwrap();
-    assert_eq!(text(&page, &changed["received"]), "answer 1", "what was recorded now");
+    assert_eq!(text(&page, &changed["received"]), "answer 1", "the new response");
 }
 
 #[test]

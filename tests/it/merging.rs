@@ -383,7 +383,7 @@ fn line_endings_converted_by_git_change_no_payload() {
         let _ = std::fs::remove_file(repo.sandbox.join(path));
     }
     repo.git(["checkout", "HEAD", "--", "."]);
-    assert!(repo.sandbox.read("readme.txt").contains("\r\n"), "git converts what it may");
+    assert!(repo.sandbox.read("readme.txt").contains("\r\n"), "git converts other files");
     assert_eq!(files(&payloads), before);
     assert_eq!(repo.sandbox.read(fixture), har);
     repo.harproxy(["fmt", "--check"]).expect(0);

@@ -100,7 +100,7 @@ fn auth_is_required_and_a_plus_separates_the_session() {
         known.get(&format!("https://api.test/api/poll?{page}"));
     }
     recorder.stop().expect(0);
-    assert!(!sandbox.read("hars/api.har").contains("secret"), "the proxy's password is nobody's business");
+    assert!(!sandbox.read("hars/api.har").contains("secret"), "the fixture does not contain the password of the proxy");
 
     let fixture = sandbox.read("hars/api.har").replace("poll?2", "poll?1");
     sandbox.write("hars/api.har", fixture);

@@ -422,7 +422,7 @@ fn stale_entries_are_one_finding_per_fixture_in_replay_and_check() {
     let report = report(&sandbox);
     let stale = findings(&report, "stale");
     assert_eq!((stale.len(), &stale[0]["times"], &stale[0]["severity"]), (1, &json!(1_200), &json!("error")));
-    assert_eq!(findings(&report, "miss").len(), 1, "and no miss is hidden by it");
+    assert_eq!(findings(&report, "miss").len(), 1, "stale entries do not hide the miss");
     let said = &output.stderr;
     assert!(said.contains("1 miss, 1200 stale entries"), "{said}");
     assert!(said.contains("1200 of 1200 entries of hars/api.har were recorded more than 180 days ago"), "{said}");

@@ -390,7 +390,7 @@ fn lost_payload_is_restored() {
     let project = Project::new(Form::Attach);
     std::fs::remove_file(project.sandbox.join(project.payload("/page"))).unwrap();
     project.record(Proto::H2, 3, &VISIT).expect(0);
-    assert_eq!(project.status(), "", "the payload is back, and nothing else was touched");
+    assert_eq!(project.status(), "", "only the payload is restored");
     let mut har = project.sandbox.har("hars/api.har");
     let entries = har["log"]["entries"].as_array_mut().unwrap();
     let at = entries.iter().position(|entry| entry["request"]["url"] == "https://api.test/page").unwrap();

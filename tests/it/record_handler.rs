@@ -231,7 +231,7 @@ fn upload_after_100_continue_is_recorded() {
     rig.finish(CmdEnd::Clean);
     let entry = &entries(&sandbox)[0];
     assert_eq!(entry["request"]["postData"]["text"], "hello");
-    assert!(entry["_harproxy"].is_null(), "the 100 is the hop's own");
+    assert!(entry["_harproxy"].is_null(), "the informational response is not recorded");
 }
 
 #[test]
@@ -400,7 +400,7 @@ fn failed_run_keeps_the_fixture_and_holds_the_recording() {
         rig.finish(ending)
     };
     let first = record("json", CmdEnd::Failed);
-    assert!(first.written && first.held.is_none(), "a first recording is written all the same");
+    assert!(first.written && first.held.is_none(), "a first recording is written");
     let before = sandbox.read(HAR);
     let held = sandbox.join("hars/.api.har.held");
     for again in [false, true] {

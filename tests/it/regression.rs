@@ -20,8 +20,8 @@ fn status_line(proxy: SocketAddr, url: &str) -> String {
 #[test]
 fn recording_names_unreachable_upstreams_with_a_hint() {
     let sandbox = Sandbox::new();
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let map = format!("api.test:80={nobody}");
+    let unused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let map = format!("api.test:80={unused}");
     let urls = ["curl", "-s", "http://api.test/api/a", "http://api.test/api/b"];
     let args = ["record", "-o", "hars/api.har", "--map", &map, "--report", "report.json", "--"];
     let output = sandbox.run(args.iter().chain(&urls)).expect(0);
@@ -57,7 +57,7 @@ fn full_disk_while_recording_is_status_3() {
     command.args(["curl", "-s", "-o", "/dev/null", "-w", "%{size_download}", "http://api.test/api/long"]);
     command.current_dir(sandbox.path()).env("HOME", sandbox.path()).env("XDG_DATA_HOME", sandbox.join("data"));
     let output = finish(command.output().unwrap()).expect(3).says("lost").says(".api.har.journal");
-    assert_eq!(output.stdout, long.len().to_string(), "the client's traffic goes on");
+    assert_eq!(output.stdout, long.len().to_string(), "the client gets the whole response");
     assert!(!sandbox.join("hars/api.har").exists());
     let report = sandbox.har("report.json");
     assert_eq!((&report["status"], &report["source"]), (&3.into(), &"harproxy".into()), "{report}");

@@ -66,7 +66,7 @@ fn all_report_formats_describe_the_same_run() {
 
     let xml = stage.sandbox.read("out/run.xml");
     let failures = cases(&xml, "failure");
-    assert_eq!(failures, ["GET https://api.test/api/other", "GET https://elsewhere.test/"], "one case an endpoint");
+    assert_eq!(failures, ["GET https://api.test/api/other", "GET https://elsewhere.test/"], "one case per endpoint");
     assert_eq!(cases(&xml, "skipped"), ["GET https://api.test/api/empty"]);
     assert_eq!(cases(&xml, "error"), [""; 0]);
 
@@ -74,7 +74,7 @@ fn all_report_formats_describe_the_same_run() {
     assert!(markdown.starts_with("### ❌ replay failed: 2 misses, 1 request out of scope\n"), "{markdown}");
     assert!(markdown.contains("```diff\n") && markdown.contains("`hars/api.har#"), "{markdown}");
     assert!(stage.sandbox.read("out/run.html").to_lowercase().starts_with("<!doctype html"));
-    assert_eq!(std::fs::read_dir(stage.sandbox.join("out")).unwrap().count(), 4, "nothing is left beside them");
+    assert_eq!(std::fs::read_dir(stage.sandbox.join("out")).unwrap().count(), 4, "no temporary file is left");
 }
 
 #[test]
@@ -189,14 +189,14 @@ fn github_gets_annotations_with_lines_and_an_appended_summary() {
     let at = miss.strip_prefix("::error file=hars/api.har,line=").unwrap_or_else(|| panic!("{miss}"));
     let line: usize = at.split(',').next().unwrap().parse().unwrap();
     let har = stage.sandbox.read("hars/api.har");
-    assert_eq!(har.lines().nth(line - 1).map(str::trim), Some("{"), "an entry begins there");
+    assert_eq!(har.lines().nth(line - 1).map(str::trim), Some("{"), "the line begins an entry");
     assert!(at.contains(",title=harproxy%3A miss::GET https://api.test/api/other?page=3%0A"), "{miss}");
     assert!(out_of_scope.contains("https://elsewhere.test/"));
     assert!(said.stderr.contains("::warning file=hars/api.har,line="), "the unused entry: {}", said.stderr);
     let told = stage.sandbox.read("summary.md");
     assert!(told.starts_with("before\n### ❌ replay failed"), "{told}");
     replay_in_ci(&stage, &[], CURL, &github).expect(0);
-    assert!(stage.sandbox.read("summary.md").contains("### ✅ replay passed"), "one after the other");
+    assert!(stage.sandbox.read("summary.md").contains("### ✅ replay passed"), "the summary is appended");
 
     let json = replay_in_ci(&stage, &["--log-format", "json"], MIXED, &github).expect(1);
     for line in json.stderr.lines() {

@@ -97,7 +97,7 @@ fn daemon_of_cmd_neither_blocks_the_end_nor_gets_responses() {
     let told = || fs::read_to_string(sandbox.join("told")).unwrap();
     let (cut, then) = (told(), told());
     assert!(cut.starts_with("cut ") && !cut.starts_with("cut 0"), "{cut}");
-    assert_eq!(then, "then 7\n", "nobody listens any more");
+    assert_eq!(then, "then 7\n", "the port is closed");
 }
 
 /// A pipe whose reader is closed.

@@ -81,7 +81,7 @@ fn each_setting_has_its_origin() {
     let rules = settings(&output, "match");
     assert_eq!(rules[0], (json!({"glob": "**/search*", "ignore-query": ["ts", "_"]}), file("harproxy.toml", 22)));
     assert_eq!(rules.len(), 2);
-    assert!(settings(&output, "record.output").is_empty(), "only what replay goes by");
+    assert!(settings(&output, "record.output").is_empty(), "only settings of replay");
 }
 
 #[test]

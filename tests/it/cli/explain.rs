@@ -149,7 +149,7 @@ fn explain_follows_redirects_like_replay() {
         &["--redirects", "serve", "--same-host", "http://localhost:3000=https://api.test"],
         &[get("http://localhost:3000/out")],
     );
-    assert_eq!(moved[0]["location"], "http://localhost:3000/elsewhere", "as the client gets it");
+    assert_eq!(moved[0]["location"], "http://localhost:3000/elsewhere", "as the client receives it");
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn request_is_built_from_options() {
     assert_eq!(ask(&[users, "-X", "PUT"], b"")["action"], "miss");
     let page = "https://api.test/users?page=1";
     let scored = ask(&[page, "-H", "accept-language: en", "-H", "X-Tenant:a", "-g", "https://other.test/**"], b"");
-    assert_eq!((&scored["entry"], &scored["score"]), (&json!(2), &json!(2)), "the scope is set aside");
+    assert_eq!((&scored["entry"], &scored["score"]), (&json!(2), &json!(2)), "the scope is ignored");
     assert_eq!(ask(&["https://api.test/users?page=9", "--ignore-query", "page"], b"")["entry"], 2);
 }
 
@@ -236,7 +236,7 @@ fn invalid_requests_are_errors_with_a_position() {
     let sandbox = foreign_fixture();
     let lines = format!("{}\n\n{{\"url\":7}}\n", get("https://api.test/job"));
     let said = run_with_input(&sandbox, &["explain", "--json", "--requests", "-"], lines.as_bytes()).expect(2);
-    assert_eq!(said.stdout.lines().count(), 1, "what came before it is answered");
+    assert_eq!(said.stdout.lines().count(), 1, "earlier requests are answered");
     said.says("line 3 of standard input: ").says("hint: ");
     sandbox.write("bad.jsonl", "{\"url\":\"/relative\"}");
     sandbox.run(["explain", "--requests", "bad.jsonl"]).expect(2).says("line 1 of bad.jsonl: `/relative` is not a URL");

@@ -117,7 +117,7 @@ fn edited_payload_file_reloads_its_fixture() {
     fs::remove_file(&payload).unwrap();
     let told = reloads(&server, "reload-failed", 1);
     assert!(told[0]["because"].as_str().unwrap().contains("does not exist"), "{told:?}");
-    assert!(client.get(url).text().contains("Grace"), "though its file is gone");
+    assert!(client.get(url).text().contains("Grace"), "the loaded fixture is served");
     replace(&stage.sandbox, payload.to_str().unwrap(), text);
     reloads(&server, "reloaded", 2);
     assert!(client.get(url).text().contains("Ada"));

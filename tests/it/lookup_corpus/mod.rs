@@ -141,7 +141,7 @@ impl Explain {
 
     fn close(mut self) {
         drop(self.requests);
-        assert_eq!(self.child.wait().unwrap().code(), Some(0), "the answers don't decide the status");
+        assert_eq!(self.child.wait().unwrap().code(), Some(0), "the results do not change the status");
     }
 }
 
@@ -253,7 +253,7 @@ impl Tally {
         let reasons = DIFFERENCES.iter().map(|(reason, _)| *reason);
         let unused: Vec<_> = reasons.filter(|reason| !self.groups.contains_key(reason)).collect();
         assert!(unused.is_empty(), "nothing differs any more because of {unused:?}");
-        assert!(self.agreed > 2_500, "the corpus is gone");
+        assert!(self.agreed > 2_500, "the corpus is missing");
     }
 }
 

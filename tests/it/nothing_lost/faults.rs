@@ -133,7 +133,7 @@ fn unprivileged(sandbox: &Sandbox) -> Option<Vec<&'static str>> {
     let tried = Command::new(program).args(words).arg(harproxy.get_program()).arg("--version").output();
     let can = tried.is_ok_and(|tried| tried.status.success());
     if !can {
-        print_note("skipped: nobody else can be had here to whom permissions apply");
+        print_note("skipped: no unprivileged user is available");
         return None;
     }
     chown(sandbox.path(), Some(Uid::from_raw(65534)), None).unwrap();

@@ -252,7 +252,7 @@ fn stored_exchanges(fixture: &Fixture) -> HashMap<(String, String), StoredExchan
         )
     };
     let all: HashMap<_, _> = (0..fixture.entries()).map(entry).collect();
-    assert_eq!(all.len(), fixture.entries(), "an exchange is there twice");
+    assert_eq!(all.len(), fixture.entries(), "an exchange is duplicated");
     all
 }
 
@@ -337,5 +337,5 @@ fn kill_under_load_loses_no_exchange_that_a_client_saw_complete() {
     print_note(&format!(
         "{kills} kills: {seen} exchanges seen complete, all kept; {beside} others, {cut} of them cut off"
     ));
-    assert!(seen as u64 > kills && beside > 0, "the kills came too early, or none in the middle of anything");
+    assert!(seen as u64 > kills && beside > 0, "the kills came too early, or none during an exchange");
 }

@@ -190,6 +190,6 @@ fn reader_sees_old_or_new_fixture_while_it_is_replaced() {
         }
         let seen = reader.join();
         over.store(true, Ordering::Relaxed);
-        assert!(seen.unwrap() > 1, "nothing was replaced meanwhile");
+        assert!(seen.unwrap() > 1, "the fixture was not replaced during the test");
     });
 }
