@@ -23,8 +23,8 @@ pub fn check(data: &[u8]) {
 }
 
 fn answer(body: &[u8]) {
-    let said = [&b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"[..], body].concat();
-    let origin = Origin::answering(said, |heard| heard.windows(4).any(|end| end == b"\r\n\r\n"));
+    let output = [&b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"[..], body].concat();
+    let origin = Origin::answering(output, |heard| heard.windows(4).any(|end| end == b"\r\n\r\n"));
     let mut client = connect();
     let head = format!("GET http://{0}/ HTTP/1.1\r\nHost: {0}\r\nConnection: close\r\n\r\n", origin.addr);
     client.write_all(head.as_bytes()).unwrap();
@@ -56,10 +56,10 @@ fn request(body: &[u8]) {
     if !sent.is_clear() {
         let _ = client.shutdown(Shutdown::Write);
     }
-    let mut said = Vec::new();
-    let _ = client.read_to_end(&mut said);
+    let mut output = Vec::new();
+    let _ = client.read_to_end(&mut output);
     if sent.is_clear() {
-        assert!(said.starts_with(b"HTTP/1.1 204"), "{}", shown(&said));
+        assert!(output.starts_with(b"HTTP/1.1 204"), "{}", shown(&output));
     }
     let heard = origin.received();
     let Some(got) = Message::of(&heard) else {
@@ -267,7 +267,7 @@ fn start() -> SocketAddr {
         timeouts: Timeouts { connect: PATIENCE, idle: PATIENCE, answer: PATIENCE },
         ..UpstreamPlan::default()
     };
-    let (tell, told) = std::sync::mpsc::channel();
+    let (tell, reported) = std::sync::mpsc::channel();
     spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async move {
@@ -277,5 +277,5 @@ fn start() -> SocketAddr {
             std::future::pending::<()>().await;
         });
     });
-    told.recv().unwrap()
+    reported.recv().unwrap()
 }

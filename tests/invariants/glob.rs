@@ -32,8 +32,9 @@ pub fn check(data: &[u8]) {
         let site = url.parts().site();
         for list in [globs, others] {
             // Requests to a host that is tunnelled cannot be recorded. A user name in a URL is not sent to a proxy.
-            let told = list.may_match_origin(&site) || site != url.parts().origin || !list.matches(url.as_str());
-            assert!(told, "{:?} matches {url} and nothing at {site}", list.sources());
+            let is_consistent =
+                list.may_match_origin(&site) || site != url.parts().origin || !list.matches(url.as_str());
+            assert!(is_consistent, "{:?} matches {url} and nothing at {site}", list.sources());
         }
     }
 }

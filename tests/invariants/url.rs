@@ -11,8 +11,8 @@ pub fn check(data: &[u8]) {
     match NormalUrl::parse(url) {
         Err(error) => {
             let reason = error.reason();
-            let told = url.contains("://") && reason.contains(url);
-            assert!(!reason.is_empty() && !told, "the reason contains the URL");
+            let has_url = url.contains("://") && reason.contains(url);
+            assert!(!reason.is_empty() && !has_url, "the reason contains the URL");
             assert!(NormalUrl::of(url.to_owned()).is_err());
         }
         Ok(parsed) => {

@@ -41,9 +41,9 @@ fn log_in_and_request(client: &Client) -> (TestResponse, TestResponse) {
     let login = client.send(TestRequest::new("POST", LOGIN).body("user=ada"));
     let cookie = login.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
     let bearer = format!("Bearer {}", login.json()["access_token"].as_str().unwrap());
-    let ask =
+    let request =
         TestRequest::new("GET", "https://api.test/api/json").header("cookie", &cookie).header("authorization", &bearer);
-    (login, client.send(ask))
+    (login, client.send(request))
 }
 
 #[test]

@@ -26,10 +26,10 @@ fn requests_are_counted_by_origin_and_no_file_is_written() {
 
     let output = doctor(&stage, &["--json"], script).expect(0);
     assert!(output.stderr.contains("Ada"), "with --json CMD's output goes beside: {output:?}");
-    let told = diagnosis(&output);
-    assert_eq!((&told["schema"], &told["well"]), (&json!("harproxy.doctor/1"), &json!(true)));
-    assert_eq!(told["hosts"][0], json!({"origin": "https://api.test", "requests": 2, "failed": 0, "error": null}));
-    assert_eq!(told["past"], json!([]));
+    let reported = diagnosis(&output);
+    assert_eq!((&reported["schema"], &reported["well"]), (&json!("harproxy.doctor/1"), &json!(true)));
+    assert_eq!(reported["hosts"][0], json!({"origin": "https://api.test", "requests": 2, "failed": 0, "error": null}));
+    assert_eq!(reported["past"], json!([]));
 }
 
 #[test]
@@ -90,9 +90,9 @@ mod past {
             "{}",
             output.stderr
         );
-        let told = diagnosis(&doctor(&stage, &["--json"], &script).expect(1));
+        let reported = diagnosis(&doctor(&stage, &["--json"], &script).expect(1));
         let connection = json!({"program": "curl", "address": origin.addr.to_string(), "protocol": "tcp"});
-        assert_eq!((&told["well"], &told["past"]), (&json!(false), &json!([connection])));
+        assert_eq!((&reported["well"], &reported["past"]), (&json!(false), &json!([connection])));
     }
 
     #[test]
@@ -125,8 +125,8 @@ mod past {
 
     /// The addresses to which CMD is reported to connect past the proxy.
     fn bypass_addresses(stage: &CliSandbox, options: &[&str], script: &str) -> Value {
-        let told = diagnosis(&doctor(stage, &[&["--json"], options].concat(), script).expect(1));
-        told["past"].as_array().unwrap().iter().map(|past| past["address"].clone()).collect()
+        let reported = diagnosis(&doctor(stage, &[&["--json"], options].concat(), script).expect(1));
+        reported["past"].as_array().unwrap().iter().map(|past| past["address"].clone()).collect()
     }
 
     /// A second connection of the same duration is reported each time. It proves that processes were observed.
@@ -147,8 +147,8 @@ mod past {
             other.addr.port()
         );
         assert_eq!(bypass_addresses(&stage, &[], &format!("python3 -c \"{server}\" 2>/dev/null; true")), accused);
-        let ask =
+        let request =
             format!("curl -sS https://api.test/api/text; curl -s -m 1 --noproxy '*' http://{}/; true", origin.addr);
-        doctor(&stage, &["--bypass", &origin.addr.to_string()], &ask).expect(0).says("✓ doctor");
+        doctor(&stage, &["--bypass", &origin.addr.to_string()], &request).expect(0).says("✓ doctor");
     }
 }

@@ -48,12 +48,12 @@ fn match_urls(sandbox: &Sandbox, glob: &str, rows: &[Row]) -> Option<Vec<Value>>
     let urls: String = rows.iter().map(|row| format!("{}\n", row.url)).collect();
     // A malformed glob is refused before standard input is read.
     let _ = child.stdin.take().unwrap().write_all(urls.as_bytes());
-    let said = finish(child.wait_with_output().unwrap());
-    match said.status {
-        0 => Some(said.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()),
+    let output = finish(child.wait_with_output().unwrap());
+    match output.status {
+        0 => Some(output.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()),
         _ => {
-            let said = said.expect(2);
-            assert!(said.stdout.is_empty() && said.stderr.starts_with("error: "), "{glob}: {said:?}");
+            let output = output.expect(2);
+            assert!(output.stdout.is_empty() && output.stderr.starts_with("error: "), "{glob}: {output:?}");
             None
         }
     }

@@ -149,8 +149,8 @@ fn http_and_https_requests_use_the_proxy() {
     let Some(stage) = NodeSetup::start() else { return };
     let body =
         "for (const scheme of ['http', 'https']) console.log(await get(`${scheme}://api.test/api/poll?${scheme}`));";
-    let said = stage.node(&["-e", &script(body)], &[]);
-    assert_eq!(said, "200 /api/poll?http\n200 /api/poll?https");
+    let output = stage.node(&["-e", &script(body)], &[]);
+    assert_eq!(output, "200 /api/poll?http\n200 /api/poll?https");
     let heads = stage.tunnels.heads.lock().unwrap();
     assert_eq!(heads.len(), 2, "{heads:#?}");
     let head = heads[0].to_ascii_lowercase();
@@ -166,9 +166,9 @@ fn custom_agent_uses_the_proxy_and_keeps_its_connection() {
         console.log(await get(`${scheme}://api.test/api/poll?none`, { agent: false }));
         agent.destroy();
     }";
-    let said = stage.node(&["-e", &script(body)], &[]);
+    let output = stage.node(&["-e", &script(body)], &[]);
     let each = "200 /api/poll?1\n200 /api/poll?2\n200 /api/poll?3\n200 /api/poll?none";
-    assert_eq!(said, format!("{each}\n{each}"));
+    assert_eq!(output, format!("{each}\n{each}"));
     assert_eq!((stage.tunnels.connects("api.test:80"), stage.tunnels.connects("api.test:443")), (2, 2));
 }
 
@@ -180,8 +180,8 @@ fn fetch_uses_the_proxy() {
         console.log(answer.status, (await answer.text()).includes('sent'));
     }
     console.log(await (await fetch('data:,x')).text());";
-    let said = stage.node(&["-e", &script(body)], &[]);
-    assert_eq!(said, "201 true\n201 true\nx");
+    let output = stage.node(&["-e", &script(body)], &[]);
+    assert_eq!(output, "201 true\n201 true\nx");
     assert_eq!((stage.tunnels.connects("api.test:80"), stage.tunnels.connects("api.test:443")), (1, 1));
 }
 
@@ -212,11 +212,11 @@ fn refused_connect_is_an_error_with_the_status() {
     let body = "console.log(await get('https://other.test/'));
         await fetch('https://other.test/').catch((error) => console.log(error.message, '-', error.cause.message));";
     let message = "the proxy answered 502 Nobody Home to CONNECT other.test:443";
-    let said = stage.node(&["-e", &script(body)], &[]);
+    let output = stage.node(&["-e", &script(body)], &[]);
     if built_in() {
-        assert!(said.contains("502"), "{said}");
+        assert!(output.contains("502"), "{output}");
     } else {
-        assert_eq!(said, format!("{message}\nfetch failed - {message}"));
+        assert_eq!(output, format!("{message}\nfetch failed - {message}"));
     }
 }
 
@@ -240,8 +240,8 @@ fn hook_applies_to_modules_workers_and_child_processes() {
         console.log(execFileSync(process.execPath, ['-e', code, '', 'child']).toString().trim());",
     );
     // Node.js 22 warns in each worker that its own proxy support is experimental.
-    let said = stage.node(&["main.mjs"], &[("NODE_NO_WARNINGS", "1")]);
-    assert_eq!(said, "module 200 200\nworker 200 200\nchild 200 200");
+    let output = stage.node(&["main.mjs"], &[("NODE_NO_WARNINGS", "1")]);
+    assert_eq!(output, "module 200 200\nworker 200 200\nchild 200 200");
 }
 
 #[test]

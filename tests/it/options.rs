@@ -17,9 +17,9 @@ fn client_certificate_is_sent_to_its_host() {
     let origin = Origin::for_known_clients();
     let sandbox = Sandbox::new();
     let without = record(&sandbox, origin.args());
-    let told = without.client(Proto::H1).get(URL);
-    assert_eq!((told.status, &told.json()["kind"]), (502, &"tls".into()), "{}", told.text());
-    assert!(told.text().contains("--client-cert api.test=FILE"), "{}", told.text());
+    let reported = without.client(Proto::H1).get(URL);
+    assert_eq!((reported.status, &reported.json()["kind"]), (502, &"tls".into()), "{}", reported.text());
+    assert!(reported.text().contains("--client-cert api.test=FILE"), "{}", reported.text());
     without.stop().expect(0).says("--client-cert api.test=FILE");
 
     let pair = repo("certs/client-pair.pem").display().to_string();

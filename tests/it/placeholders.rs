@@ -121,8 +121,8 @@ fn login_with_a_dummy_password_and_its_tokens_works_two_years_later() {
     assert_eq!(client.send(me(&token).header("cookie", &cookie)).json()["name"], "ada");
     let refresh = given.json()["refresh_token"].as_str().unwrap().to_owned();
     let refresh = format!("grant_type=refresh_token&refresh_token={refresh}&hint={token}");
-    let ask = TestRequest::new("POST", "http://api.test/token").header("content-type", FORM).body(refresh);
-    assert_eq!(client.send(ask).status, 200);
+    let request = TestRequest::new("POST", "http://api.test/token").header("content-type", FORM).body(refresh);
+    assert_eq!(client.send(request).status, 200);
     assert_eq!(client.get(&format!("http://api.test/stream?access_token={token}&v=1")).text(), "[]");
     replay.stop().expect(0);
 }
@@ -140,8 +140,8 @@ fn each_user_is_identified_by_the_token_that_the_login_gave() {
     let client = replay.client(Proto::H1);
     let logs_in = |name: &str| {
         let form = format!("user={name}&password=x");
-        let ask = TestRequest::new("POST", "http://api.test/login").header("content-type", FORM).body(form);
-        client.send(ask).json()["token"].as_str().unwrap().to_owned()
+        let request = TestRequest::new("POST", "http://api.test/login").header("content-type", FORM).body(form);
+        client.send(request).json()["token"].as_str().unwrap().to_owned()
     };
     let [bob, ada] = ["bob", "ada"].map(logs_in);
     for _ in 0..2 {
@@ -218,7 +218,7 @@ fn secrets_of_live_requests_are_in_no_output() {
     let client = replay.client(Proto::H1);
     let [query, header, cookie, password, path, form, user, part] = SECRETS;
     let multipart = format!("--b\r\nContent-Disposition: form-data; name=\"password\"\r\n\r\n{part}\r\n--b--\r\n");
-    let asks = [
+    let requests = [
         TestRequest::new("POST", &format!("http://api.test/x?token={query}&page=2"))
             .header("x-api-key", header)
             .header("cookie", &format!("sid={cookie}"))
@@ -238,7 +238,7 @@ fn secrets_of_live_requests_are_in_no_output() {
         TestRequest::new("GET", &format!("http://other.test/x?access_token={query}")),
         TestRequest::new("GET", &format!("http://127.0.0.1:1/x?access_token={query}")),
     ];
-    let answers: Vec<TestResponse> = asks.into_iter().map(|ask| client.send(ask)).collect();
+    let answers: Vec<TestResponse> = requests.into_iter().map(|request| client.send(request)).collect();
     for got in &answers {
         assert_eq!(secrets_in(&got.text()), [""; 0], "{}", got.text());
     }

@@ -342,10 +342,10 @@ fn entry_is_truncated_when_the_client_leaves_half_way() {
 #[test]
 fn exchange_is_not_stored_when_the_client_leaves_before_the_response() {
     let sandbox = Sandbox::new();
-    let (asked, was_asked) = mpsc::channel();
+    let (request, was_asked) = mpsc::channel();
     let (go, wait) = mpsc::channel::<()>();
     let origin = RawOrigin::start(move |_, _| {
-        asked.send(()).unwrap();
+        request.send(()).unwrap();
         let _ = wait.recv();
     });
     let rig = setup(&sandbox).map("api.test", origin.addr, origin.addr).start(&sandbox).unwrap();

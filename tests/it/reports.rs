@@ -193,8 +193,8 @@ fn github_gets_annotations_with_lines_and_an_appended_summary() {
     assert!(at.contains(",title=harproxy%3A miss::GET https://api.test/api/other?page=3%0A"), "{miss}");
     assert!(out_of_scope.contains("https://elsewhere.test/"));
     assert!(said.stderr.contains("::warning file=hars/api.har,line="), "the unused entry: {}", said.stderr);
-    let told = stage.sandbox.read("summary.md");
-    assert!(told.starts_with("before\n### ❌ replay failed"), "{told}");
+    let reported = stage.sandbox.read("summary.md");
+    assert!(reported.starts_with("before\n### ❌ replay failed"), "{reported}");
     replay_in_ci(&stage, &[], CURL, &github).expect(0);
     assert!(stage.sandbox.read("summary.md").contains("### ✅ replay passed"), "the summary is appended");
 
@@ -262,9 +262,9 @@ fn combined_shards_list_entries_that_no_shard_used() {
     };
     assert_eq!(stage.sandbox.har("shards/2.json")["findings"][0]["kind"], "no-traffic");
     let all = ["--report", "all.json", "--report", "all.xml", "--report", "all.md", "--report", "all.html"];
-    let said = combine(&all).expect(0).says("2 requests served from hars/api.har").says("2 of 3 entries used");
-    assert_eq!(said.stdout, "");
-    assert!(!said.stderr.contains("no-traffic"), "{}", said.stderr);
+    let output = combine(&all).expect(0).says("2 requests served from hars/api.har").says("2 of 3 entries used");
+    assert_eq!(output.stdout, "");
+    assert!(!output.stderr.contains("no-traffic"), "{}", output.stderr);
     let report = stage.sandbox.har("all.json");
     fits_the_schema(&report);
     assert_eq!(report["fixtures"][0]["unusedEntries"], json!([2]));
@@ -310,13 +310,14 @@ fn invalid_reports_are_named_with_a_hint() {
         ("shards/*.json", "no file matches it"),
         ("folder", "pass the JSON reports themselves"),
     ] {
-        let said = sandbox.run(["report", "--combine", file, "--report", "all.json"]).expect(2).says(words).says(file);
-        assert!(said.stderr.contains("hint: "), "{}", said.stderr);
+        let output =
+            sandbox.run(["report", "--combine", file, "--report", "all.json"]).expect(2).says(words).says(file);
+        assert!(output.stderr.contains("hint: "), "{}", output.stderr);
         assert!(!sandbox.join("all.json").exists());
     }
     sandbox.run(["report"]).expect(2).says("--combine");
-    let said = sandbox.run(["report", "shards/1.json"]).expect(2).says("`harproxy report --combine shards/1.json`");
-    assert!(!said.stderr.contains("two dashes"), "{}", said.stderr);
+    let output = sandbox.run(["report", "shards/1.json"]).expect(2).says("`harproxy report --combine shards/1.json`");
+    assert!(!output.stderr.contains("two dashes"), "{}", output.stderr);
 }
 
 #[test]

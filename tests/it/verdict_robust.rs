@@ -253,7 +253,7 @@ fn miss_with_a_payload_of_fifty_megabytes_shows_its_size() {
     let part = "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f\"\r\n\r\n";
     let multipart = [part.as_bytes(), &vec![7; SIZE], b"\r\n--x--\r\n"].concat();
     let text = "token=an-uploaded-secret and what else a line has\n".repeat(SIZE / 50);
-    let asks = [
+    let requests = [
         ("/json", "application/json", json.clone().into_bytes()),
         ("/none", "application/json", json.into_bytes()),
         ("/text", "text/plain", text.clone().into_bytes()),
@@ -261,7 +261,7 @@ fn miss_with_a_payload_of_fifty_megabytes_shows_its_size() {
         ("/multipart", "multipart/form-data; boundary=x", multipart),
         ("/text", "image/png", (0..SIZE).map(|n| (n % 251) as u8).collect()),
     ];
-    for (path, mime, body) in asks {
+    for (path, mime, body) in requests {
         let ask = TestRequest::new("POST", &format!("http://api.test{path}")).header("content-type", mime).body(body);
         let got = client.send(ask);
         assert_eq!((got.status, got.header("x-harproxy")), (501, Some("miss")), "{path}");
@@ -280,8 +280,8 @@ fn miss_with_a_payload_of_fifty_megabytes_shows_its_size() {
     }
     let report = sandbox.har("r.json");
     assert_eq!(report["counts"]["misses"], 6);
-    let told = report["findings"].to_string();
-    assert!(told.contains(" bytes (SHA-256 "), "{told}");
+    let reported = report["findings"].to_string();
+    assert!(reported.contains(" bytes (SHA-256 "), "{reported}");
 }
 
 /// Requests `pages` different URLs without an entry, over one connection.
@@ -297,12 +297,13 @@ fn request_missing(server: &Server, pages: usize) {
         read
     });
     for chunk in (0..pages).collect::<Vec<_>>().chunks(100) {
-        let mut asks = String::new();
+        let mut requests = String::new();
         for page in chunk {
             let close = if page + 1 == pages { "connection: close\r\n" } else { "" };
-            let _ = write!(asks, "GET http://api.test/miss/{page}?n={page} HTTP/1.1\r\nhost: api.test\r\n{close}\r\n");
+            let _ =
+                write!(requests, "GET http://api.test/miss/{page}?n={page} HTTP/1.1\r\nhost: api.test\r\n{close}\r\n");
         }
-        stream.write_all(asks.as_bytes()).unwrap();
+        stream.write_all(requests.as_bytes()).unwrap();
     }
     assert!(reader.join().unwrap() > pages * 100);
 }

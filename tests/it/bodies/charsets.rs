@@ -71,11 +71,11 @@ fn uploads_are_compared_by_their_bytes() {
         let sandbox = Sandbox::new();
         record(&sandbox, Origin::start(), output, options, Proto::H1, &asks);
         let (server, client) = replay(&sandbox, &[output], Proto::H1);
-        for (n, ask) in asks.iter().enumerate() {
-            let got = client.send(ask.clone());
+        for (n, request) in asks.iter().enumerate() {
+            let got = client.send(request.clone());
             let mark = got.header("x-harproxy").unwrap_or_default();
-            assert!(mark.ends_with(&format!("#{n}")), "{output} {options:?} {:?}: {mark}", ask.headers);
-            let mut other = ask.clone();
+            assert!(mark.ends_with(&format!("#{n}")), "{output} {options:?} {:?}: {mark}", request.headers);
+            let mut other = request.clone();
             other.body.as_mut().unwrap().push(b' ');
             explained_miss(&client.send(other));
         }

@@ -28,9 +28,9 @@ fn multipart_matches_with_any_boundary_and_a_miss_names_the_part() {
         record(&sandbox, Origin::start(), output, options, Proto::H1, &live);
         let (server, client) = replay(&sandbox, &[output], Proto::H1);
         for boundary in ["----WebKitFormBoundaryAAAA", "----WebKitFormBoundaryBBBB", "x", "\"with space\""] {
-            let mut ask = multipart(boundary.trim_matches('"'), "Ada", file);
-            ask.headers = vec![("content-type".into(), format!("multipart/form-data; boundary={boundary}"))];
-            assert_served(&client.send(ask));
+            let mut request = multipart(boundary.trim_matches('"'), "Ada", file);
+            request.headers = vec![("content-type".into(), format!("multipart/form-data; boundary={boundary}"))];
+            assert_served(&client.send(request));
         }
         let explained = explained_miss(&client.send(multipart("zzz", "Grace", file)));
         for word in ["name", "Grace", "Ada"] {

@@ -37,13 +37,13 @@ fn large_download_is_streamed_while_recording_and_replaying() {
     let sandbox = Sandbox::new();
     let origin = Origin::start();
     let recorder = sandbox.record(&origin);
-    let ask = TestRequest::new("GET", &format!("http://api.test/api/big?mib={LEN}"));
-    let live = recorder.client(Proto::H1).send(ask.clone());
+    let request = TestRequest::new("GET", &format!("http://api.test/api/big?mib={LEN}"));
+    let live = recorder.client(Proto::H1).send(request.clone());
     let recording = peak(&recorder);
     recorder.stop().expect(0);
     origin.stop();
     let (server, client) = replay(&sandbox, &["hars/api.har"], Proto::H1);
-    let got = client.send(ask);
+    let got = client.send(request);
     let replaying = peak(&server);
     server.stop().expect(0);
     assert_served(&got);
@@ -55,8 +55,8 @@ fn large_download_is_streamed_while_recording_and_replaying() {
 fn large_upload_is_compared_by_its_digest() {
     let sandbox = Sandbox::new();
     let long = bytes(HELD + 5);
-    let asks = [upload(long.clone()), upload(b"short".to_vec())];
-    record(&sandbox, origin(), "hars/api.har", &[], Proto::H1, &asks);
+    let requests = [upload(long.clone()), upload(b"short".to_vec())];
+    record(&sandbox, origin(), "hars/api.har", &[], Proto::H1, &requests);
 
     let (server, client) = replay(&sandbox, &["hars/api.har"], Proto::H1);
     let got = client.send(upload(long.clone()));

@@ -26,13 +26,13 @@ fn record(
     output: &str,
     options: &[&str],
     proto: Proto,
-    asks: &[TestRequest],
+    requests: &[TestRequest],
 ) -> Vec<TestResponse> {
     let mut args: Vec<String> = ["record", "-o", output].iter().chain(options).map(|&arg| arg.to_owned()).collect();
     args.extend(origin.args());
     let recorder = sandbox.start(&args);
     let client = recorder.client(proto);
-    let live = asks.iter().map(|ask| client.send(ask.clone())).collect();
+    let live = requests.iter().map(|request| client.send(request.clone())).collect();
     recorder.stop().expect(0);
     origin.stop();
     live

@@ -49,15 +49,15 @@ fn uploads_match_with_any_framing() {
 #[test]
 fn missing_and_empty_payloads_are_equal() {
     let sandbox = Sandbox::new();
-    let asks = [
+    let requests = [
         TestRequest::new("POST", "https://api.test/api/echo"),
         TestRequest::new("DELETE", "https://api.test/api/items/9").body("why"),
     ];
-    record(&sandbox, Origin::start(), "hars/api.har", &[], Proto::H1, &asks);
+    record(&sandbox, Origin::start(), "hars/api.har", &[], Proto::H1, &requests);
     let (server, client) = replay(&sandbox, &["hars/api.har"], Proto::H1);
-    assert_served(&client.send(asks[0].clone()));
-    assert_served(&client.send(asks[0].clone().body("")));
-    assert_served(&client.send(asks[1].clone()));
+    assert_served(&client.send(requests[0].clone()));
+    assert_served(&client.send(requests[0].clone().body("")));
+    assert_served(&client.send(requests[1].clone()));
     explained_miss(&client.send(TestRequest::new("DELETE", "https://api.test/api/items/9")));
     explained_miss(&client.send(post("/api/echo", "text/plain", "x")));
     let empty = b"POST http://api.test/api/echo HTTP/1.1\r\nHost: api.test\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";

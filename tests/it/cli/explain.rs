@@ -64,9 +64,9 @@ fn run_with_input(sandbox: &Sandbox, args: &[&str], input: &[u8]) -> Output {
 fn answers(sandbox: &Sandbox, options: &[&str], requests: &[Value]) -> Vec<Value> {
     let lines: Vec<String> = requests.iter().map(ToString::to_string).collect();
     let args = [&["explain", "--json", "--requests", "-"], options].concat();
-    let said = run_with_input(sandbox, &args, lines.join("\n").as_bytes()).expect(0);
-    assert_eq!(said.stderr, "");
-    said.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    let output = run_with_input(sandbox, &args, lines.join("\n").as_bytes()).expect(0);
+    assert_eq!(output.stderr, "");
+    output.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 fn get(url: &str) -> Value {
@@ -76,7 +76,7 @@ fn get(url: &str) -> Value {
 #[test]
 fn explain_json_has_exactly_the_documented_members() {
     let sandbox = foreign_fixture();
-    let said = answers(
+    let output = answers(
         &sandbox,
         &[],
         &[
@@ -104,11 +104,11 @@ fn explain_json_has_exactly_the_documented_members() {
                     "differences": [{"what": "query", "name": "page", "request": "3", "recorded": "1"}]},
                 {"fixture": "hars/api.har", "entry": 7,
                     "differences": [{"what": "query", "name": "page", "request": "3", "recorded": "1"}]},
-                {"fixture": "hars/api.har", "entry": 5, "differences": said[3]["near"][2]["differences"]},
+                {"fixture": "hars/api.har", "entry": 5, "differences": output[3]["near"][2]["differences"]},
             ], "remedy": "--ignore-query page"}),
     ];
-    assert_eq!(said, expected);
-    let names: Vec<&String> = said[0].as_object().unwrap().keys().collect();
+    assert_eq!(output, expected);
+    let names: Vec<&String> = output[0].as_object().unwrap().keys().collect();
     let order =
         ["action", "fixture", "entry", "status", "location", "bodySha256", "followed", "score", "near", "remedy"];
     assert_eq!(names, order);
@@ -131,18 +131,18 @@ fn explain_follows_redirects_like_replay() {
     let sandbox = foreign_fixture();
     let mut navigation = get("https://api.test/old");
     navigation["headers"] = json!([{"name": "Sec-Fetch-Mode", "value": "navigate"}]);
-    let asked = [get("https://api.test/old"), navigation];
-    let said = answers(&sandbox, &["--repeat", "first"], &asked);
+    let request = [get("https://api.test/old"), navigation];
+    let output = answers(&sandbox, &["--repeat", "first"], &request);
     assert_eq!(
-        (&said[0]["action"], &said[0]["entry"], &said[0]["followed"]),
+        (&output[0]["action"], &output[0]["entry"], &output[0]["followed"]),
         (&json!("serve"), &json!(0), &json!([3]))
     );
     assert_eq!(
-        (&said[1]["action"], &said[1]["entry"], &said[1]["status"]),
+        (&output[1]["action"], &output[1]["entry"], &output[1]["status"]),
         (&json!("redirect"), &json!(3), &json!(302))
     );
-    assert_eq!(said[1]["location"], "https://api.test/job");
-    let served = answers(&sandbox, &["--redirects", "serve"], &asked[..1]);
+    assert_eq!(output[1]["location"], "https://api.test/job");
+    let served = answers(&sandbox, &["--redirects", "serve"], &request[..1]);
     assert_eq!((&served[0]["action"], &served[0]["followed"]), (&json!("redirect"), &json!([])));
     let moved = answers(
         &sandbox,
@@ -224,20 +224,20 @@ fn explain_text_marks_used_entries() {
     let sandbox = foreign_fixture();
     let lines = format!("{0}\n\n{0}\r\n{0}\n", get("https://api.test/job"));
     sandbox.write("requests.jsonl", &lines);
-    let said = sandbox.run(["explain", "--requests", "requests.jsonl"]).expect(0).stdout;
-    let told: Vec<&str> = said.split("\n\n").collect();
-    assert_eq!(told.len(), 3, "{said}");
-    assert!(told[1].contains("api.har#1 ") && told[1].contains("equal rank; already used"), "{said}");
-    assert!(told[2].contains("it was already used, and no other entry has the same rank"), "{said}");
+    let output = sandbox.run(["explain", "--requests", "requests.jsonl"]).expect(0).stdout;
+    let told: Vec<&str> = output.split("\n\n").collect();
+    assert_eq!(told.len(), 3, "{output}");
+    assert!(told[1].contains("api.har#1 ") && told[1].contains("equal rank; already used"), "{output}");
+    assert!(told[2].contains("it was already used, and no other entry has the same rank"), "{output}");
 }
 
 #[test]
 fn invalid_requests_are_errors_with_a_position() {
     let sandbox = foreign_fixture();
     let lines = format!("{}\n\n{{\"url\":7}}\n", get("https://api.test/job"));
-    let said = run_with_input(&sandbox, &["explain", "--json", "--requests", "-"], lines.as_bytes()).expect(2);
-    assert_eq!(said.stdout.lines().count(), 1, "earlier requests are answered");
-    said.says("line 3 of standard input: ").says("hint: ");
+    let output = run_with_input(&sandbox, &["explain", "--json", "--requests", "-"], lines.as_bytes()).expect(2);
+    assert_eq!(output.stdout.lines().count(), 1, "earlier requests are answered");
+    output.says("line 3 of standard input: ").says("hint: ");
     sandbox.write("bad.jsonl", "{\"url\":\"/relative\"}");
     sandbox.run(["explain", "--requests", "bad.jsonl"]).expect(2).says("line 1 of bad.jsonl: `/relative` is not a URL");
     sandbox.run(["explain", "--requests", "gone.jsonl"]).expect(2).says("gone.jsonl");

@@ -199,9 +199,9 @@ fn sigterm_ends_cmd_and_writes_the_fixture() {
 
 /// Records one exchange into `hars/a.har`, and sends two signals during a second one that has no response.
 pub fn record_until_second_signal(stage: &CliSandbox, options: &[&str]) -> Output {
-    let (asked, is_asked) = std::sync::mpsc::channel();
+    let (request, is_asked) = std::sync::mpsc::channel();
     let silent = RawOrigin::start(move |_, stream| {
-        let _ = asked.send(());
+        let _ = request.send(());
         // Waits until the client closes the connection.
         let _ = stream.read(&mut [0]);
     });

@@ -179,10 +179,10 @@ fn verbose_logs_each_request_without_secrets() {
     let stage = CliSandbox::new();
     let curl = &["curl", "-sS", "https://api.test/api/echo?access_token=hush", "-H", "authorization: Bearer hush"];
     for command in [stage.record(&["-vv"], curl), stage.replay(&["-vv"], curl)] {
-        let said = command.expect(0).stderr;
-        assert!(said.contains("GET https://api.test/api/echo 200"), "{said}");
+        let output = command.expect(0).stderr;
+        assert!(output.contains("GET https://api.test/api/echo 200"), "{output}");
         // The last two lines of a recording repeat CMD as it was typed.
-        let log: Vec<&str> = said.lines().filter(|line| line.contains("Z ")).collect();
+        let log: Vec<&str> = output.lines().filter(|line| line.contains("Z ")).collect();
         assert!(!log.is_empty() && log.iter().all(|line| !line.contains("hush")), "{log:#?}");
     }
     assert!(!stage.replay(&[], curl).expect(0).stderr.contains("api/echo"), "not without -v");

@@ -86,7 +86,7 @@ fn upstream_that_accepts_no_connection_is_a_504() {
     let mut options = unresponsive.maps(&["deaf.test", "other.test"]);
     options.extend(["--connect-timeout", "2s", "--report", "report.json"].map(String::from));
     let recorder = record(&sandbox, &origin, &options);
-    let asks = [
+    let requests = [
         (TestRequest::new("GET", "http://deaf.test/api/x"), Proto::H1),
         (TestRequest::new("POST", "http://deaf.test/api/x").body("hello"), Proto::H1),
         (TestRequest::new("GET", "https://deaf.test/api/x"), Proto::H1),
@@ -97,10 +97,10 @@ fn upstream_that_accepts_no_connection_is_a_504() {
     let mut tunnel = Raw::to(recorder.proxy());
     tunnel.send("CONNECT other.test:443 HTTP/1.1\r\nHost: other.test:443\r\n\r\n");
     std::thread::scope(|scope| {
-        for (ask, proto) in asks {
+        for (request, proto) in requests {
             let client = recorder.client(proto);
             scope.spawn(move || {
-                let got = client.send(ask);
+                let got = client.send(request);
                 assert_timeout(got.status, &got.text());
             });
         }

@@ -132,14 +132,14 @@ fn upstream_that_never_answers_is_a_504() {
     let maps = maps.iter().flat_map(|map| ["--map".to_owned(), map.clone()]);
     let recorder = sandbox.start(args.into_iter().chain(limits).chain(maps).chain(origin.args()));
     let client = recorder.client(Proto::H1);
-    let asks = [
+    let requests = [
         (TestRequest::new("GET", "http://never.test/api/x"), "--answer-timeout"),
         (TestRequest::new("POST", "http://never.test/api/x").body("hello"), "--answer-timeout"),
         // No answer to the ClientHello.
         (TestRequest::new("GET", "https://never.test/api/x"), "--connect-timeout"),
     ];
     std::thread::scope(|scope| {
-        for (ask, option) in asks {
+        for (ask, option) in requests {
             let client = &client;
             scope.spawn(move || {
                 let got = client.send(ask);

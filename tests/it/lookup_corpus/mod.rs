@@ -123,10 +123,10 @@ impl Explain {
             Some(_) => Ok(explain),
             None => {
                 let status = explain.child.wait().unwrap();
-                let mut said = String::new();
-                explain.child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-                assert_eq!(status.code(), Some(2), "{said}");
-                Err(said)
+                let mut output = String::new();
+                explain.child.stderr.take().unwrap().read_to_string(&mut output).unwrap();
+                assert_eq!(status.code(), Some(2), "{output}");
+                Err(output)
             }
         }
     }
@@ -155,7 +155,7 @@ impl Replies for Explain {
 }
 
 /// Sends a request, and follows redirects like the browser.
-fn send(whom: &mut dyn Replies, request: &Request) -> (Answer, Reply) {
+fn send(target: &mut dyn Replies, request: &Request) -> (Answer, Reply) {
     let mut headers: Vec<(&str, &str)> =
         request.headers.iter().map(|Header { name, value }| (&**name, &**value)).collect();
     if request.is_navigation {
@@ -165,7 +165,7 @@ fn send(whom: &mut dyn Replies, request: &Request) -> (Answer, Reply) {
     let (mut method, mut url, mut body) = (request.method.as_str(), request.url.clone(), request.body());
     let mut sent_to = None;
     for _ in 0..20 {
-        let reply = whom.reply(method, &url, &headers, body.as_deref());
+        let reply = target.reply(method, &url, &headers, body.as_deref());
         match (reply.answer(), sent_to) {
             (Answer::Redirect { location, .. }, _) if request.is_navigation => {
                 if NormalUrl::parse_any(&location).is_err() {
@@ -248,8 +248,8 @@ impl Tally {
         for (reason, differing) in &self.groups {
             println!("{differing} answers differ: {reason}");
         }
-        let (wrong, told) = (self.wrong.len(), self.wrong.join("\n"));
-        assert!(self.wrong.is_empty(), "{wrong} answers differ without a reason:\n{told}");
+        let (wrong, reported) = (self.wrong.len(), self.wrong.join("\n"));
+        assert!(self.wrong.is_empty(), "{wrong} answers differ without a reason:\n{reported}");
         let reasons = DIFFERENCES.iter().map(|(reason, _)| *reason);
         let unused: Vec<_> = reasons.filter(|reason| !self.groups.contains_key(reason)).collect();
         assert!(unused.is_empty(), "nothing differs any more because of {unused:?}");
@@ -282,10 +282,10 @@ fn explain_answers_like_playwright() {
                     mine.case(case, &path, Some(&mut explain));
                     explain.close();
                 }
-                Err(said) => {
+                Err(output) => {
                     assert!(
-                        said.starts_with("error: ") && said.contains("f.har") && said.contains("\nhint: "),
-                        "{said}"
+                        output.starts_with("error: ") && output.contains("f.har") && output.contains("\nhint: "),
+                        "{output}"
                     );
                     mine.case(case, &path, None);
                 }

@@ -15,9 +15,9 @@ const FILE: &str = "hars/a.har";
 
 /// An origin whose `/api/long` answers `len` bytes without repetition.
 fn long(len: usize) -> Origin {
-    Origin::answering(move |asked| {
-        let body = asked.path.starts_with("/api/long").then(|| {
-            let line = format!("a line of {}\n", asked.path);
+    Origin::answering(move |request| {
+        let body = request.path.starts_with("/api/long").then(|| {
+            let line = format!("a line of {}\n", request.path);
             line.bytes().cycle().take(len).collect()
         })?;
         Some(OriginResponse {

@@ -65,8 +65,8 @@ fn text(name: &str, len: usize) -> Vec<u8> {
 }
 
 /// Answers with a payload of the requested length, with trailers and chunked if requested.
-fn answer(asked: &OriginRequest) -> Option<OriginResponse> {
-    let (path, query) = asked.path.split_once('?')?;
+fn answer(request: &OriginRequest) -> Option<OriginResponse> {
+    let (path, query) = request.path.split_once('?')?;
     let len = query.split('&').find_map(|pair| pair.strip_prefix("len=")?.parse().ok())?;
     let trailers = if path == "/api/trailing" { vec![("x-end", "here")] } else { Vec::new() };
     let headers = vec![("content-type", "text/plain".to_owned())];
@@ -258,17 +258,17 @@ fn stored_exchanges(fixture: &Fixture) -> HashMap<(String, String), StoredExchan
 
 /// Compares a fixture with the clients' log. Returns the number of other exchanges, and how many of those are
 /// truncated.
-fn compare_with_log(sandbox: &Sandbox, output: &str, log: &[SeenExchange], told: &str) -> (usize, usize) {
+fn compare_with_log(sandbox: &Sandbox, output: &str, log: &[SeenExchange], reported: &str) -> (usize, usize) {
     if !sandbox.join(output).exists() {
-        assert!(log.is_empty(), "{told}: no fixture, and {} exchanges were seen", log.len());
+        assert!(log.is_empty(), "{reported}: no fixture, and {} exchanges were seen", log.len());
         return (0, 0);
     }
     let mut kept = stored_exchanges(&Fixture::open(&sandbox.join(output)).unwrap());
     for done in log {
         let key = (done.method.to_owned(), done.url.clone());
-        let Some(found) = kept.remove(&key) else { panic!("{told}: {} {} is lost", done.method, done.url) };
+        let Some(found) = kept.remove(&key) else { panic!("{reported}: {} {} is lost", done.method, done.url) };
         let whole = found.status == i32::from(done.status) && digest(&found.body) == done.body;
-        assert!(whole && found.sent == done.sent && !found.cut, "{told}: {} {} differs", done.method, done.url);
+        assert!(whole && found.sent == done.sent && !found.cut, "{reported}: {} {} differs", done.method, done.url);
     }
     for ((method, url), StoredExchange { body, cut, .. }) in &kept {
         // An exchange that no client saw complete holds the beginning of its response, and is marked if that is not
@@ -276,20 +276,20 @@ fn compare_with_log(sandbox: &Sandbox, output: &str, log: &[SeenExchange], told:
         let Some((_, query)) = url.split_once('?').filter(|(path, _)| path.contains("/api/long")) else { continue };
         let len = query.split('&').find_map(|pair| pair.strip_prefix("len=")).unwrap().parse().unwrap();
         let whole = if method == "HEAD" { Vec::new() } else { text(query, len) };
-        assert!(if *cut { whole.starts_with(body) } else { whole == *body }, "{told}: {method} {url} was torn");
+        assert!(if *cut { whole.starts_with(body) } else { whole == *body }, "{reported}: {method} {url} was torn");
     }
     (kept.len(), kept.values().filter(|kept| kept.cut).count())
 }
 
 /// Checks that replay serves the logged exchanges.
-fn check_replay(sandbox: &Sandbox, output: &str, log: &[SeenExchange], dice: &mut Random, told: &str) {
+fn check_replay(sandbox: &Sandbox, output: &str, log: &[SeenExchange], dice: &mut Random, reported: &str) {
     let replay = sandbox.start(["replay", output]);
     let client = replay.client(Proto::H1);
     for _ in 0..3 {
         let done = &log[usize::try_from(dice.below(log.len() as u64)).unwrap()];
         if done.method == "GET" {
             let got = client.get(&done.url);
-            assert_eq!((got.status, digest(&got.decoded())), (done.status, done.body), "{told}: {}", done.url);
+            assert_eq!((got.status, digest(&got.decoded())), (done.status, done.body), "{reported}: {}", done.url);
         }
     }
     replay.stop();
@@ -308,7 +308,7 @@ fn kill_under_load_loses_no_exchange_that_a_client_saw_complete() {
     let (mut killed, mut round) = (0, 0);
     while killed < kills {
         (killed, round) = (killed + 1, round + 1);
-        let told = format!("HARPROXY_SEED={seed} HARPROXY_KILLS={kills}, kill {killed}");
+        let reported = format!("HARPROXY_SEED={seed} HARPROXY_KILLS={kills}, kill {killed}");
         let mut dice = Random::of(seed ^ (killed << 32));
         let sandbox = Sandbox::new();
         let output = if round % 4 == 3 { "hars/a.zip" } else { "hars/a.har" };
@@ -324,14 +324,14 @@ fn kill_under_load_loses_no_exchange_that_a_client_saw_complete() {
             }
             _ => {
                 let next = sandbox.run(["record", "-o", output, "--", "true"]).expect(1);
-                assert!(log.is_empty() || next.stderr.contains("recovered"), "{told}: {}", next.stderr);
+                assert!(log.is_empty() || next.stderr.contains("recovered"), "{reported}: {}", next.stderr);
             }
         }
-        let (more, torn) = compare_with_log(&sandbox, output, &log, &told);
+        let (more, torn) = compare_with_log(&sandbox, output, &log, &reported);
         if !log.is_empty() && round % 5 == 0 {
-            check_replay(&sandbox, output, &log, &mut dice, &told);
+            check_replay(&sandbox, output, &log, &mut dice, &reported);
         }
-        assert_eq!(hidden_files(&sandbox), [""; 0], "{told}");
+        assert_eq!(hidden_files(&sandbox), [""; 0], "{reported}");
         (seen, beside, cut) = (seen + log.len(), beside + more, cut + torn);
     }
     print_note(&format!(

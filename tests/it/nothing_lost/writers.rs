@@ -146,24 +146,24 @@ impl Case {
         }
         let (mut killed, mut olds, mut news) = (0, 0, 0);
         for moment in &moments {
-            let told = format!("HARPROXY_SEED={seed}, {:?} at {moment:?}", self.args);
+            let reported = format!("HARPROXY_SEED={seed}, {:?} at {moment:?}", self.args);
             let sandbox = Sandbox::new();
             (self.prepare)(&sandbox);
             killed += usize::from(self.kill_at(&sandbox, moment));
             let now = state(&sandbox, self.target);
-            assert!(now == old || now == new, "{told}: neither the old fixture nor the new one");
+            assert!(now == old || now == new, "{reported}: neither the old fixture nor the new one");
             let done = now == new && new != old;
             (olds, news) = (olds + usize::from(!done), news + usize::from(done));
             let again = sandbox.run(self.args);
             let status = if done && again.status != 0 { self.again } else { 0 };
             let again = again.expect(status);
-            assert!(state(&sandbox, self.target) == new, "{told}: run again, {again:?}");
-            assert_eq!(hidden_files(&sandbox), [""; 0], "{told}");
+            assert!(state(&sandbox, self.target) == new, "{reported}: run again, {again:?}");
+            assert_eq!(hidden_files(&sandbox), [""; 0], "{reported}");
             let left: Vec<_> = fs::read_dir(sandbox.join("hars")).unwrap().flatten().map(|f| f.file_name()).collect();
-            assert!(!left.iter().any(|name| name.to_string_lossy().starts_with('.')), "{told}: {left:?}");
+            assert!(!left.iter().any(|name| name.to_string_lossy().starts_with('.')), "{reported}: {left:?}");
             // Other files are at most payloads that nothing refers to.
             let names: BTreeSet<String> = files(&sandbox).into_keys().collect();
-            assert!(end.keys().all(|name| names.contains(name)), "{told}: {names:?}");
+            assert!(end.keys().all(|name| names.contains(name)), "{reported}: {names:?}");
         }
         let n = moments.len();
         print_note(&format!(
@@ -228,13 +228,13 @@ fn recorded(again: bool) -> Files {
     let version = std::sync::Arc::new(AtomicU64::new(1));
     let origin = Origin::answering({
         let version = version.clone();
-        move |asked| {
+        move |request| {
             let version = version.load(Ordering::SeqCst);
-            let changes = if asked.path.contains("changing") { version } else { 0 };
+            let changes = if request.path.contains("changing") { version } else { 0 };
             Some(OriginResponse {
                 status: 200,
                 headers: vec![("content-type", "application/json".into())],
-                body: format!("{{\"path\":\"{}\",\"version\":{changes}}}", asked.path).into_bytes(),
+                body: format!("{{\"path\":\"{}\",\"version\":{changes}}}", request.path).into_bytes(),
                 trailers: Vec::new(),
             })
         }
@@ -349,7 +349,7 @@ fn record_killed_while_finishing_loses_no_exchange() {
     let origin = Origin::start();
     let paths = ["/api/json", "/api/chunked", "/api/text", "/api/gzip", "/api/binary"];
     for round in 0..kills.min(60) {
-        let told = format!("HARPROXY_SEED={seed}, round {round}");
+        let reported = format!("HARPROXY_SEED={seed}, round {round}");
         let mut dice = Random::of(seed ^ (round << 32));
         let sandbox = Sandbox::new();
         if round % 2 == 1 {
@@ -368,12 +368,12 @@ fn record_killed_while_finishing_loses_no_exchange() {
         server.signal(Signal::SIGKILL);
         server.wait();
         sandbox.run(["recover", "hars/api.har"]).expect(0);
-        assert_eq!(hidden_files(&sandbox), [""; 0], "{told}");
+        assert_eq!(hidden_files(&sandbox), [""; 0], "{reported}");
         let replay = sandbox.start(["replay"]);
         let client = replay.client(Proto::H1);
         for (path, live) in paths.iter().zip(seen) {
             let got = client.get(&format!("http://api.test{path}"));
-            assert_eq!((got.status, got.decoded()), (live.status, live.decoded()), "{told}: {path}");
+            assert_eq!((got.status, got.decoded()), (live.status, live.decoded()), "{reported}: {path}");
         }
         replay.stop().expect(0);
     }

@@ -74,7 +74,7 @@ impl Secrets {
         parts.into_iter().chain(encoded).collect()
     }
 
-    fn answer(&self, asked: &OriginRequest) -> Option<OriginResponse> {
+    fn answer(&self, request: &OriginRequest) -> Option<OriginResponse> {
         let page = |media: &str, body: Vec<u8>| OriginResponse {
             status: 200,
             headers: vec![("content-type", media.to_owned())],
@@ -83,8 +83,8 @@ impl Secrets {
         };
         let json = |value: Value| page("application/json", value.to_string().into_bytes());
         let cookie = ("set-cookie", format!("sid={}; Path=/; HttpOnly", self.session));
-        Some(match asked.path.split('?').next().unwrap_or_default() {
-            "/login" if String::from_utf8_lossy(&asked.body).contains(&self.password) => {
+        Some(match request.path.split('?').next().unwrap_or_default() {
+            "/login" if String::from_utf8_lossy(&request.body).contains(&self.password) => {
                 let mut page =
                     json(json!({ "access_token": self.jwt, "refresh_token": self.refresh, "expires_in": 3600 }));
                 page.headers.push(cookie);
@@ -120,7 +120,7 @@ impl Secrets {
 
     pub fn origin(&self) -> Origin {
         let own = self.clone();
-        Origin::answering(move |asked| own.answer(asked))
+        Origin::answering(move |request| own.answer(request))
     }
 
     /// Sends requests that contain the secrets, like a program would.
@@ -132,7 +132,7 @@ impl Secrets {
         };
         let form = format!("grant_type=refresh_token&refresh_token={}", escaped(&self.refresh));
         let login = json!({ "username": "ada", "password": self.password }).to_string();
-        let asks = [
+        let requests = [
             post("/login", "application/json", login),
             get("/me")
                 .header("authorization", &format!("Bearer {}", self.jwt))
@@ -147,7 +147,7 @@ impl Secrets {
             get("/events"),
             get("/image"),
         ];
-        asks.into_iter().map(|ask| client.send(ask)).collect()
+        requests.into_iter().map(|request| client.send(request)).collect()
     }
 }
 

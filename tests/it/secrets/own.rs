@@ -60,10 +60,10 @@ fn assert_no_output_secret(what: &str, text: &[u8], keys: &[String]) {
 
 /// Asserts that neither the output nor any file except those in [`OWN`] contains a secret.
 #[track_caller]
-fn assert_run_has_no_secret(sandbox: &Sandbox, said: &Output) {
+fn assert_run_has_no_secret(sandbox: &Sandbox, output: &Output) {
     let keys = keys(sandbox);
-    assert_no_output_secret("stderr", said.stderr.as_bytes(), &keys);
-    assert_no_output_secret("stdout", said.stdout.as_bytes(), &keys);
+    assert_no_output_secret("stderr", output.stderr.as_bytes(), &keys);
+    assert_no_output_secret("stdout", output.stdout.as_bytes(), &keys);
     for (name, bytes) in files(sandbox.path()) {
         if !OWN.iter().any(|own| name.ends_with(own)) {
             assert_no_output_secret(&name, &bytes, &keys);
@@ -105,9 +105,9 @@ fn visit(client: &Client, host: &str) {
         format!("https://user:{USERINFO}@{host}/c"),
     ];
     for (url, (media, body)) in urls.iter().zip(bodies.iter().cycle()) {
-        let ask =
+        let request =
             TestRequest::new("POST", url).header("authorization", &bearer).header("cookie", &format!("sid={SENT}"));
-        if let Ok(got) = client.try_send(ask.header("content-type", media).body(body.as_str())) {
+        if let Ok(got) = client.try_send(request.header("content-type", media).body(body.as_str())) {
             assert_no_output_secret("an answer", &got.body, &[]);
             assert_no_output_secret("its headers", format!("{:?}", got.headers).as_bytes(), &[]);
         }
@@ -162,9 +162,9 @@ fn tls_errors_contain_no_secret_of_the_request() {
         let options = args("record", &[&["-o", HAR, "-vvv"], &REPORTS], origin.args());
         let server = sandbox.start(&options);
         visit(&server.client(proto), "api.test");
-        let said = server.stop();
-        assert!(said.stderr.contains("certificate"), "{}", said.stderr);
-        assert_run_has_no_secret(&sandbox, &said);
+        let output = server.stop();
+        assert!(output.stderr.contains("certificate"), "{}", output.stderr);
+        assert_run_has_no_secret(&sandbox, &output);
     }
 }
 
@@ -282,9 +282,9 @@ fn error_about_a_readable_ca_key_does_not_print_it() {
             std::fs::write(&key, text.replacen('M', "!", 1)).unwrap();
             std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
         }
-        let said = sandbox.run(["record", "-vvv", "--", "true"]);
-        assert!(said.status == 2 || said.status == 3, "{said:?}");
-        assert_run_has_no_secret(&sandbox, &said);
+        let output = sandbox.run(["record", "-vvv", "--", "true"]);
+        assert!(output.status == 2 || output.status == 3, "{output:?}");
+        assert_run_has_no_secret(&sandbox, &output);
     }
 }
 

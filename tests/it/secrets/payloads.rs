@@ -71,11 +71,11 @@ fn truncated_payload_is_redacted() {
 fn undecodable_payload_is_redacted() {
     let (sandbox, secrets) = (Sandbox::new(), Secrets::of(7));
     let own = secrets.clone();
-    let origin = Origin::answering(move |asked| {
+    let origin = Origin::answering(move |request| {
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         gzip.write_all(json!({ "token": own.packed, "n": 1 }).to_string().as_bytes()).unwrap();
         let mut body = gzip.finish().unwrap();
-        match &*asked.path {
+        match &*request.path {
             "/short" => body.truncate(body.len() - 8),
             _ => body.extend(b"behind the end"),
         }

@@ -123,7 +123,7 @@ fn held_recording_holds_no_secret() {
 /// An origin that sends a value in an unsuspicious header and text before the value is known as a secret.
 fn origin_with_early_value(secrets: &Secrets) -> Origin {
     let (early, own) = (secrets.refresh.clone(), secrets.clone());
-    Origin::answering(move |asked| {
+    Origin::answering(move |request| {
         let text = format!("the value is {early}.");
         let page = |mime: &str, body: Vec<u8>| {
             let headers = vec![("content-type", mime.to_owned()), ("x-hint", early.clone())];
@@ -134,13 +134,13 @@ fn origin_with_early_value(secrets: &Secrets) -> Origin {
             page.headers.push(("content-encoding", "gzip".into()));
             page
         };
-        Some(match &*asked.path {
+        Some(match &*request.path {
             "/early" => page("text/plain", text.into_bytes()),
             "/early.gz" => encoded(gzip(early.as_bytes())),
             "/early.cut" => encoded([&gzip(text.as_bytes())[..20], text.as_bytes()].concat()),
             "/early.bin" => page("application/octet-stream", vec![0, 1, 2]),
             "/none" => OriginResponse { status: 204, ..OriginResponse::default() },
-            _ => return own.answer(asked),
+            _ => return own.answer(request),
         })
     })
 }
@@ -188,9 +188,10 @@ fn recover_fails_and_names_possible_secrets_of_a_killed_recording() {
     let (sandbox, refresh) = (Sandbox::new(), "q7Zt0WmXv4Lr9KdB2nYcJ8hUeG5sPaF3".to_owned());
     let secrets = Secrets { refresh, ..Secrets::of(7) };
     kill_recording(&sandbox, &secrets);
-    let said = sandbox.run(["recover", HAR, "--content", "embed"]).expect(1);
-    let said = said.says("that was killed").says("hars/api.har#0").says("x-hint").says("harproxy redact hars/api.har");
-    assert!(!said.stderr.contains(&secrets.refresh), "{}", said.stderr);
+    let output = sandbox.run(["recover", HAR, "--content", "embed"]).expect(1);
+    let output =
+        output.says("that was killed").says("hars/api.har#0").says("x-hint").says("harproxy redact hars/api.har");
+    assert!(!output.stderr.contains(&secrets.refresh), "{}", output.stderr);
     assert!(hint_text(&sandbox).starts_with("the value is"), "{}", hint_text(&sandbox));
 }
 
@@ -254,9 +255,9 @@ fn changed_response_keeps_placeholders_of_other_values() {
     let run = |run: u64, extra: bool| {
         let secrets = Secrets::of(run);
         let own = secrets.clone();
-        let origin = Origin::answering(move |asked| {
-            let mut page = own.answer(asked)?;
-            if extra && asked.path == "/refresh" {
+        let origin = Origin::answering(move |request| {
+            let mut page = own.answer(request)?;
+            if extra && request.path == "/refresh" {
                 page.body = json!({ "new": 1, "access_token": own.second, "token_type": "bearer" }).to_string().into();
             }
             Some(page)
@@ -280,6 +281,6 @@ fn no_redact_stores_values_unchanged() {
     let origin = secrets.origin();
     let server = record(&sandbox, &origin, HAR, &["--content", "embed", "--no-redact"]);
     secrets.visit(&server.client(Proto::H1));
-    let said = server.stop().expect(0);
-    assert!(sandbox.read(HAR).contains(&secrets.jwt) && !said.stderr.contains("redacted 1"), "{}", said.stderr);
+    let output = server.stop().expect(0);
+    assert!(sandbox.read(HAR).contains(&secrets.jwt) && !output.stderr.contains("redacted 1"), "{}", output.stderr);
 }

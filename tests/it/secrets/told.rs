@@ -68,9 +68,9 @@ fn assert_no_output_secret(what: &str, text: &[u8], secrets: &Secrets) {
 
 /// Asserts that neither the output nor any file except those of CMD contains a secret.
 #[track_caller]
-fn assert_run_has_no_secret(sandbox: &Sandbox, said: &Output, secrets: &Secrets) {
-    assert_no_output_secret("stderr", said.stderr.as_bytes(), secrets);
-    assert_no_output_secret("stdout", said.stdout.as_bytes(), secrets);
+fn assert_run_has_no_secret(sandbox: &Sandbox, output: &Output, secrets: &Secrets) {
+    assert_no_output_secret("stderr", output.stderr.as_bytes(), secrets);
+    assert_no_output_secret("stdout", output.stdout.as_bytes(), secrets);
     for (name, bytes) in files(sandbox.path()).into_iter().filter(|(name, _)| !name.contains("/own/")) {
         assert_no_output_secret(&name, &bytes, secrets);
     }
@@ -119,18 +119,18 @@ fn reports_logs_and_refusals_contain_no_secret_of_a_missed_request() {
         let sandbox = recorded(&secrets);
         script(&sandbox, &secrets);
         let args = args(&[&["replay", HAR], options, &["--", "sh", "own/ask.sh"]]);
-        let said = run(sandbox.command(args), variables).expect(1);
+        let output = run(sandbox.command(args), variables).expect(1);
         let asked = missing_requests(&secrets).len();
         for n in 0..asked {
             assert_eq!(sandbox.har(&format!("answer-{n}.json"))["status"], 501, "{n}");
         }
-        assert_run_has_no_secret(&sandbox, &said, &secrets);
+        assert_run_has_no_secret(&sandbox, &output, &secrets);
         assert_reports_have_misses(&sandbox, &REPORTS);
-        let told = match (variables, options) {
-            (_, ["--log-format", _]) | (&[("GITLAB_CI", _)], _) => said.stderr,
-            _ => said.says("::error ").stderr,
+        let reported = match (variables, options) {
+            (_, ["--log-format", _]) | (&[("GITLAB_CI", _)], _) => output.stderr,
+            _ => output.says("::error ").stderr,
         };
-        assert!(told.contains("REDACTED-token"), "{told}");
+        assert!(reported.contains("REDACTED-token"), "{reported}");
         let handed = if variables.len() > 1 { "summary.md" } else { "gl-code-quality-report.json" };
         assert!(sandbox.read(handed).contains("REDACTED-token"), "{handed}");
     }
@@ -143,14 +143,14 @@ fn events_and_live_list_contain_no_secret() {
     let sandbox = recorded(&secrets);
     let server = sandbox.start(args(&[&["replay", HAR, "-vv"]]));
     let client = server.client(Proto::H1);
-    for ask in missing_requests(&secrets) {
-        let got = client.send(ask);
+    for request in missing_requests(&secrets) {
+        let got = client.send(request);
         assert_eq!((got.status, got.header("content-type")), (501, Some("application/problem+json")));
         assert_no_output_secret("the refusal", &got.body, &secrets);
         assert_no_output_secret("its headers", format!("{:?}", got.headers).as_bytes(), &secrets);
     }
-    let said = server.stop().expect(1).says("REDACTED-token");
-    assert_run_has_no_secret(&sandbox, &said, &secrets);
+    let output = server.stop().expect(1).says("REDACTED-token");
+    assert_run_has_no_secret(&sandbox, &output, &secrets);
     assert_reports_have_misses(&sandbox, &REPORTS);
 }
 
@@ -174,20 +174,20 @@ fn printed_cmd_contains_no_secret() {
     for cmd in cmds {
         let sandbox = recorded(&secrets);
         for ci in [&GITHUB[..], &GITLAB] {
-            let said = run(sandbox.command(args(&[&["replay", "-vv", HAR, "--"], cmd])), ci);
-            assert_run_has_no_secret(&sandbox, &said, &secrets);
+            let output = run(sandbox.command(args(&[&["replay", "-vv", HAR, "--"], cmd])), ci);
+            assert_run_has_no_secret(&sandbox, &output, &secrets);
             assert_reports_have_misses(&sandbox, &["report.json", "report.html"]);
         }
         let origin = secrets.origin();
         let to = origin.args();
         let to: Vec<&str> = to.iter().map(String::as_str).collect();
         let args = args(&[&["record", "-vv", "-o", HAR], &to, &["--"], cmd]);
-        let mut said = run(sandbox.command(args), &GITHUB).expect(0);
+        let mut output = run(sandbox.command(args), &GITHUB).expect(0);
         let (next, rest): (Vec<&str>, Vec<&str>) =
-            said.stderr.lines().partition(|line| line.trim_start().starts_with("harproxy replay"));
-        assert_eq!(next.len(), 1, "{}", said.stderr);
-        said.stderr = rest.join("\n");
-        assert_run_has_no_secret(&sandbox, &said, &secrets);
+            output.stderr.lines().partition(|line| line.trim_start().starts_with("harproxy replay"));
+        assert_eq!(next.len(), 1, "{}", output.stderr);
+        output.stderr = rest.join("\n");
+        assert_run_has_no_secret(&sandbox, &output, &secrets);
         assert_reports_have_misses(&sandbox, &["report.json"]);
     }
 }

@@ -170,8 +170,9 @@ impl Client {
             head.push(tcp.read_u8().await?);
         }
         if !head.starts_with(b"HTTP/1.1 200") {
-            let said = String::from_utf8_lossy(&head).to_lowercase();
-            let length = said.split("content-length:").nth(1).and_then(|rest| rest.lines().next()?.trim().parse().ok());
+            let output = String::from_utf8_lossy(&head).to_lowercase();
+            let length =
+                output.split("content-length:").nth(1).and_then(|rest| rest.lines().next()?.trim().parse().ok());
             let mut rest = vec![0; length.unwrap_or(0)];
             tcp.read_exact(&mut rest).await?;
             head.extend(rest);
