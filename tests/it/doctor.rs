@@ -71,7 +71,7 @@ fn client_that_does_not_trust_the_ca_is_named() {
 }
 
 #[cfg(target_os = "linux")]
-mod past {
+mod bypass {
     use super::*;
     use crate::support::raw::RawOrigin;
 

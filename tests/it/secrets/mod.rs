@@ -1,10 +1,10 @@
 //! Secrets are written to no fixture, journal, log or report. Different secrets in the next recording change no byte.
 
+mod outputs;
 mod own;
 mod payloads;
 mod recording;
 mod replaying;
-mod told;
 
 use std::io::{Read, Write};
 use std::path::Path;
