@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_with_spaces_are_written_to_the_env_file() {
+    fn what_a_shell_would_split_goes_into_the_file() {
         let change =
             |variable: &str, value: &str| Change { variable: variable.into(), value: value.into(), purpose: "a test" };
         let changes = [

@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn json_output_is_one_object() {
+    fn json_is_one_object() {
         let text = Shell::Json.render(&[change("it's \"q\""), Change { variable: "B".into(), ..change("") }]);
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value, serde_json::json!({"HARPROXY_T": "it's \"q\"", "B": ""}));

@@ -61,14 +61,14 @@ fn toml(first: &[Ask<'_>], second: &[Ask<'_>]) -> String {
 }
 
 #[test]
-fn equal_runs_propose_nothing() {
+fn the_same_twice_teaches_nothing() {
     let once = || Ask { url: "https://api.test/a", answer: json!({ "a": 1 }), ..GET };
     let lessons = learned(&[once(), once()], &[once()]);
     assert!(lessons.is_empty() && lessons.unexplained.is_empty(), "{lessons:?}");
 }
 
 #[test]
-fn times_and_counters_of_a_response_are_volatile() {
+fn times_and_counters_of_an_answer_are_volatile() {
     let once = |at, build| Ask {
         url: "https://api.test/a",
         answer: json!({ "at": at, "items": [{ "seen": at, "n": 1 }, { "seen": at, "n": 2 }], "odd name": at }),
@@ -83,7 +83,7 @@ fn times_and_counters_of_a_response_are_volatile() {
 }
 
 #[test]
-fn varying_query_parameters_are_ignored() {
+fn what_varies_in_the_query_is_ignored() {
     let once = |url| Ask { url, ..GET };
     assert_eq!(
         toml(&[once("https://api.test/s?q=x&ts=1")], &[once("https://api.test/s?q=x&ts=2")]),
@@ -92,7 +92,7 @@ fn varying_query_parameters_are_ignored() {
 }
 
 #[test]
-fn id_in_path_and_response_becomes_a_path_and_an_echo_rule() {
+fn an_id_in_the_path_and_in_the_answer_is_a_path_and_an_echo() {
     let once = |url, id: &str| Ask { url, answer: json!({ "id": id }), ..GET };
     let first = [once("https://api.test/orders/a1b2c3/items", "a1b2c3")];
     let second = [once("https://api.test/orders/d4e5f6/items", "d4e5f6")];
@@ -104,7 +104,7 @@ fn id_in_path_and_response_becomes_a_path_and_an_echo_rule() {
 }
 
 #[test]
-fn repeated_payload_nonce_becomes_an_ignored_member_and_an_echo_rule() {
+fn a_nonce_in_the_payload_that_the_answer_repeats() {
     let once = |nonce: &str, id: &'static [(&str, &str)]| Ask {
         method: "POST",
         url: "https://api.test/pay",
@@ -124,7 +124,7 @@ fn repeated_payload_nonce_becomes_an_ignored_member_and_an_echo_rule() {
 
 /// The multipart boundary is not part of the compared payload.
 #[test]
-fn multipart_boundary_is_not_a_difference() {
+fn an_upload_in_parts_is_the_same_whatever_parts_it() {
     let upload = |boundary: &str, n: u8| {
         let text =
             format!("--{boundary}\r\ncontent-disposition: form-data; name=\"n\"\r\n\r\n{n}\r\n--{boundary}--\r\n");
@@ -136,7 +136,7 @@ fn multipart_boundary_is_not_a_difference() {
 }
 
 #[test]
-fn member_names_are_escaped_in_json_paths() {
+fn names_of_members_are_written_as_json_paths_have_them() {
     let once = |at| Ask { url: "https://api.test/a", answer: json!({ "a\n'\\b": at }), ..GET };
     let lessons = learned(&[once(1)], &[once(2)]);
     let path = lessons.volatile_json.keys().next().unwrap();
@@ -145,7 +145,7 @@ fn member_names_are_escaped_in_json_paths() {
 }
 
 #[test]
-fn varying_port_of_this_machine_becomes_a_same_host_rule() {
+fn a_port_of_this_machine_that_varies_is_the_same_host() {
     let once = |url| Ask { url, ..GET };
     assert_eq!(
         toml(&[once("http://127.0.0.1:4001/a")], &[once("http://127.0.0.1:4002/a")]),
@@ -154,7 +154,7 @@ fn varying_port_of_this_machine_becomes_a_same_host_rule() {
 }
 
 #[test]
-fn differences_without_a_rule_are_described() {
+fn what_no_line_can_say_is_said_in_words() {
     let once = |url| Ask { url, ..GET };
     let lessons = learned(&[once("https://api.test/a"), once("https://api.test/b")], &[once("https://api.test/a")]);
     assert_eq!(lessons.unexplained, ["GET https://api.test/b was seen in the first run only"]);
@@ -162,7 +162,7 @@ fn differences_without_a_rule_are_described() {
 }
 
 #[test]
-fn existing_configuration_file_keeps_its_lines() {
+fn a_file_that_is_there_keeps_what_it_says() {
     let text = "# ours\n[record]\noutput = \"hars/api.har\" # here\n\n[volatile]\nheaders = [\"x-build\"] # told by CI\n\n\
                 [[match]]\nglob = \"https://api.test/s*\"\nignore-query = \"_\"\n";
     let mut lessons = Lessons::default();

@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_values_are_stored_once() {
+    fn what_is_equal_is_kept_once() {
         let mut store = Store::default();
         let excerpt = PayloadExcerpt::of("text/plain", b"same");
         let longer = PayloadExcerpt { size: 5000, ..excerpt.clone() };
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn page_size_is_bounded_including_escapes() {
+    fn a_page_has_room_for_so_much_and_counts_escapes() {
         let mut store = Store { room: 100, ..Store::default() };
         assert_eq!(store.payload(Some(&PayloadExcerpt::of("text/html", &[b'<'; 16]))), Some(0));
         let none = store.payload(Some(&PayloadExcerpt::of("text/html", &[b'<'; 17]))).unwrap();
