@@ -40,7 +40,7 @@ impl Run {
         Run { proxy, files: files(), ca: "/data/ca.pem".into(), bypass: vec![], urls: vec![], recorded_at: None }
     }
 
-    fn changes(&self, user: &Environment) -> Vec<Change> {
+    fn changes(&self, user: &Environment) -> Vec<VariableChange> {
         let facts = Facts {
             proxy: &self.proxy,
             ca: &self.ca,

@@ -104,7 +104,7 @@ async fn cmd_gets_variables_folder_and_the_process_group_of_harproxy() {
     let group = nix::unistd::getpgrp();
     let mut plan =
         sh(&format!("echo \"$HARPROXY_T $(ps -o pgid= -p $$ | tr -d ' ')\" >out; [ \"$PATH\" ] && exit {}", 9));
-    plan.env = vec![Change { variable: "HARPROXY_T".into(), value: "a b".into(), purpose: "" }];
+    plan.env = vec![VariableChange { variable: "HARPROXY_T".into(), value: "a b".into(), purpose: "" }];
     plan.cwd = Some(folder.path().to_owned());
     assert_eq!(ended(&plan).await.unwrap(), ChildStatus::Exited(9));
     assert_eq!(std::fs::read_to_string(folder.path().join("out")).unwrap(), format!("a b {group}\n"));

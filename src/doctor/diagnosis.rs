@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::Doctor;
 use crate::diagnose::{DirectConnection, Evidence, Program, advise};
-use crate::verdict::{CheckId, Counts, Finding, Mode, Severity, Verdict, connections};
+use crate::verdict::{CheckId, Counts, Finding, RunMode, Severity, Verdict, connections};
 
 /// An origin with its request counts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -63,7 +63,7 @@ impl Diagnosis {
                           the API: `--reverse API=URL`";
             findings.push(Finding { hint: Some(remedy.to_owned()), ..nothing });
         }
-        let mut verdict = Verdict { mode: Mode::DOCTOR, counts, findings, fixtures: Vec::new(), duration_ms: 0 };
+        let mut verdict = Verdict { mode: RunMode::DOCTOR, counts, findings, fixtures: Vec::new(), duration_ms: 0 };
         let evidence = Evidence { bypasses: evidence.bypasses.with_possible(), is_doctor: true, ..evidence };
         advise(&mut verdict, &evidence);
         let past = evidence.bypasses.likely().to_vec();

@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 use super::Recorder;
 use super::finalise::{Arrangement, JournalIndex};
 use crate::verdict::request::RecordedEntry;
-use crate::verdict::{CheckId, Finding, Location, Mode, Severity, Verdict, connections};
+use crate::verdict::{CheckId, Finding, Location, RunMode, Severity, Verdict, connections};
 
 /// A line of the table at the end of a recording.
 #[derive(Clone, Debug, Default)]
@@ -136,7 +136,7 @@ impl Recorder {
         counts.redacted = self.redactor.secrets().found();
         counts.opaque = self.redactor.opaque_payloads();
         Verdict {
-            mode: Mode::RECORD,
+            mode: RunMode::RECORD,
             counts,
             findings: self.collector.findings(),
             fixtures: Vec::new(),

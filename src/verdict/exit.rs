@@ -35,8 +35,8 @@ pub enum Source {
 /// harproxy could not write the recording.
 ///
 /// ```
-/// # use harproxy::verdict::{Counts, Mode, Source, Verdict, exit_status};
-/// # let verdict = Verdict { mode: Mode::REPLAY, counts: Counts::default(), findings: vec![], fixtures: vec![], duration_ms: 0 };
+/// # use harproxy::verdict::{Counts, RunMode, Source, Verdict, exit_status};
+/// # let verdict = Verdict { mode: RunMode::REPLAY, counts: Counts::default(), findings: vec![], fixtures: vec![], duration_ms: 0 };
 /// assert_eq!(exit_status(&verdict, Some(42)), (42, Source::Cmd));
 /// assert_eq!(exit_status(&verdict, Some(0)), (0, Source::Verdict));
 /// ```
@@ -53,11 +53,11 @@ pub fn exit_status(verdict: &Verdict, cmd: Option<u8>) -> (u8, Source) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verdict::{Counts, Finding, Mode, Severity};
+    use crate::verdict::{Counts, Finding, RunMode, Severity};
 
     fn verdict(severity: Option<Severity>) -> Verdict {
         let findings = severity.map(|severity| Finding::new(CheckId::MISS, severity, "")).into_iter().collect();
-        Verdict { mode: Mode::REPLAY, counts: Counts::default(), findings, fixtures: vec![], duration_ms: 0 }
+        Verdict { mode: RunMode::REPLAY, counts: Counts::default(), findings, fixtures: vec![], duration_ms: 0 }
     }
 
     #[test]

@@ -6,6 +6,9 @@ use std::process::Stdio;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
+#[path = "../../src/verdict/report/tests/json_schema.rs"]
+mod json_schema;
+
 use crate::cli::status::record_until_second_signal;
 use crate::cli::{CURL, CliSandbox};
 use crate::support::sandbox::{Output, Sandbox, finish};
@@ -29,11 +32,7 @@ fn recorded() -> CliSandbox {
 /// Asserts that a report is valid under the documented schema.
 fn fits_the_schema(report: &Value) {
     let schema: Value = serde_json::from_str(include_str!("../../docs/reference/report.schema.json")).unwrap();
-    let mut schemas = boon::Schemas::new();
-    let mut compiler = boon::Compiler::new();
-    compiler.add_resource("report.json", schema).unwrap();
-    let compiled = compiler.compile("report.json", &mut schemas).unwrap();
-    schemas.validate(report, compiled).unwrap_or_else(|error| panic!("{error:#}\n{report:#}"));
+    assert_eq!(json_schema::find_violation(&schema, &schema, report, ""), None, "{report:#}");
 }
 
 fn cases(xml: &str, tag: &str) -> Vec<String> {

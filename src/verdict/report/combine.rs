@@ -10,7 +10,7 @@ use super::{Report, Shard, plain};
 use crate::verdict::exit::{FAILED, HELD};
 use crate::verdict::fail_on::SeverityOverride;
 use crate::verdict::findings::MAX_FINDINGS;
-use crate::verdict::{CheckId, Finding, Findings, FixtureUse, Location, Mode, Severity, Source, Verdict};
+use crate::verdict::{CheckId, Finding, Findings, FixtureUse, Location, RunMode, Severity, Source, Verdict};
 
 /// Why reports have no verdict in common.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -68,7 +68,7 @@ pub fn combine(reports: Vec<(String, Report)>, fail_on: Option<&SeverityOverride
     })
 }
 
-fn common_mode(reports: &[(String, Report)]) -> Result<Mode, CombineError> {
+fn common_mode(reports: &[(String, Report)]) -> Result<RunMode, CombineError> {
     let (first, report) = reports.first().ok_or(CombineError::Nothing)?;
     let mode = &report.verdict.mode;
     match reports.iter().find(|(_, other)| other.verdict.mode != *mode) {

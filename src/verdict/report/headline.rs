@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::{Report, Shard};
-use crate::verdict::{CheckId, Mode, Severity, Source, Verdict};
+use crate::verdict::{CheckId, RunMode, Severity, Source, Verdict};
 
 /// The first line of a report, in two parts: what it comes to, and why or of what.
 #[must_use]
@@ -119,7 +119,7 @@ pub(super) fn tally(verdict: &Verdict) -> String {
     if counts.tunnels > 0 {
         let _ = write!(tally, "; {}", many(counts.tunnels, "tunnel", "tunnels"));
     }
-    if verdict.mode != Mode::RECORD {
+    if verdict.mode != RunMode::RECORD {
         let (used, entries) = used(verdict);
         let upstream = many(counts.upstream_connections, "upstream connection", "upstream connections");
         let _ = write!(tally, "; {used} of {} used; {upstream}", many(entries as u64, "entry", "entries"));

@@ -10,6 +10,7 @@ pub mod junit;
 pub mod markdown;
 pub mod marks;
 mod near;
+mod palette;
 pub mod text;
 
 use std::path::{Component, Path, PathBuf};

@@ -3,7 +3,7 @@
 
 use anstyle::Style;
 
-use super::text::{Palette, line};
+use super::palette::{Palette, line};
 use crate::verdict::NearEntry;
 use crate::verdict::explain::{LEADS, MAX_DIFFERENCES};
 use crate::verdict::phrase::{Phrase, ValueSide, subject, values};

@@ -1,5 +1,6 @@
 //! Golden reports: a few verdicts, and each report of them word for word under `golden/`.
 
+mod json_schema;
 mod samples;
 
 use std::collections::BTreeSet;
@@ -11,6 +12,7 @@ use serde_json::Value;
 use super::{Report, github, gitlab, json, junit, markdown, text};
 use crate::verdict::request::RequestRow;
 use crate::verdict::{CheckId, Finding, FixtureUse, Location, Severity, Source, Verdict};
+use json_schema::find_violation;
 use samples::{failed, full, nothing_recorded, one_run, passed, recorded, report};
 
 /// Compares with a file under `golden/`; `HARPROXY_GOLDEN=write` writes it.
@@ -278,12 +280,8 @@ fn schema_accepts_every_report_and_names_every_member() {
     let reports = [full(), report(failed(), 1, Source::Verdict), report(nothing_recorded(), 4, Source::Cmd)];
     let reports = reports.map(|report| serde_json::from_str::<Value>(&json::render(&report)).unwrap());
     close(&mut schema);
-    let mut schemas = boon::Schemas::new();
-    let mut compiler = boon::Compiler::new();
-    compiler.add_resource("report.json", schema.clone()).unwrap();
-    let compiled = compiler.compile("report.json", &mut schemas).unwrap();
     for report in &reports {
-        schemas.validate(report, compiled).unwrap_or_else(|error| panic!("{error:#}"));
+        assert_eq!(find_violation(&schema, &schema, report, ""), None);
     }
     for (place, wrong) in [("/findings/0/kind", "mis"), ("/requests/0/outcome", "x"), ("/started", ""), ("/counts", "")]
     {
@@ -292,7 +290,7 @@ fn schema_accepts_every_report_and_names_every_member() {
             "/started" => 1.into(),
             _ => wrong.into(),
         };
-        assert!(schemas.validate(&report, compiled).is_err(), "{place}");
+        assert!(find_violation(&schema, &schema, &report, "").is_some(), "{place}");
     }
     let kinds: Vec<&str> = CheckId::KNOWN.iter().map(|kind| kind.as_str()).collect();
     assert_eq!(schema["$defs"]["finding"]["properties"]["kind"]["enum"], serde_json::json!(kinds));

@@ -163,7 +163,11 @@ fn older_ca_is_named_with_the_command_that_removes_it() {
 fn failed_installation_is_status_3_with_advice() {
     let stage = FirefoxSandbox::new();
     let output = stage.run(&["--install", "--store", "browsers"]).expect(3);
-    assert!(output.stderr.contains("`certutil` is not there") && output.stderr.contains("hint: "), "{}", output.stderr);
+    assert!(
+        output.stderr.contains("`certutil` is not installed") && output.stderr.contains("hint: "),
+        "{}",
+        output.stderr
+    );
     certutil(&stage.sandbox);
     std::fs::write(stage.profile.join("full"), "").unwrap();
     let output = stage.run(&["--install", "--store", "browsers"]).expect(3);

@@ -46,7 +46,7 @@ fn seen(id: u64) -> RequestRow {
 /// A shard that began at this second and saw one request.
 fn shard(second: u8, findings: Vec<Finding>, fixtures: Vec<FixtureUse>) -> Report {
     let verdict = Verdict {
-        mode: Mode::REPLAY,
+        mode: RunMode::REPLAY,
         counts: Counts { requests: 1, served: 1, bytes: 70, ..Counts::default() },
         findings,
         fixtures,
@@ -186,7 +186,7 @@ fn combined_report_can_be_combined_again() {
 #[test]
 fn recordings_and_replays_cannot_be_combined() {
     let mut recorded = shard(0, vec![], vec![]);
-    recorded.verdict.mode = Mode::RECORD;
+    recorded.verdict.mode = RunMode::RECORD;
     let error = combine(named(vec![shard(0, vec![], vec![]), recorded]), None).unwrap_err();
     assert_eq!(error.to_string(), "r1.json is of a recording, and r0.json of a replay");
     assert_eq!(combine(vec![], None).unwrap_err(), CombineError::Nothing);

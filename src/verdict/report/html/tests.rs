@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use super::*;
 use crate::verdict::explain::{EntryPlace, NearEntry};
 use crate::verdict::request::{RequestRow, ResultKind};
-use crate::verdict::{CheckId, Counts, Finding, FixtureUse, Location, Mode, Severity, Source, Verdict};
+use crate::verdict::{CheckId, Counts, Finding, FixtureUse, Location, RunMode, Severity, Source, Verdict};
 use crate::verdict::{EntryView, PayloadExcerpt};
 use harproxy_http::Headers;
 
@@ -62,7 +62,7 @@ fn report(text: &str) -> Report {
     };
     Report {
         verdict: Verdict {
-            mode: Mode::REPLAY,
+            mode: RunMode::REPLAY,
             counts: Counts { requests: 2, served: 1, misses: 1, ..Counts::default() },
             findings: vec![miss],
             fixtures: vec![FixtureUse { fixture: text.to_owned(), entries: 9, used: 1, unused: vec![], pruned: None }],

@@ -3,7 +3,7 @@
 use super::super::{Report, Shard};
 use crate::verdict::explain::EntryPlace;
 use crate::verdict::request::{EntryChange, RequestRow, ResultKind, SourceKind};
-use crate::verdict::{CheckId, Counts, Finding, FixtureUse, Location, Mode, NearEntry, Severity, Source, Verdict};
+use crate::verdict::{CheckId, Counts, Finding, FixtureUse, Location, NearEntry, RunMode, Severity, Source, Verdict};
 use harproxy_matching::{Difference, What};
 
 pub(super) fn report(verdict: Verdict, status: u8, source: Source) -> Report {
@@ -22,7 +22,7 @@ pub(super) fn report(verdict: Verdict, status: u8, source: Source) -> Report {
 
 pub(super) fn passed() -> Verdict {
     Verdict {
-        mode: Mode::REPLAY,
+        mode: RunMode::REPLAY,
         counts: Counts { requests: 14, served: 12, local: 1, noise: 1, upstream_connections: 1, ..Counts::default() },
         findings: vec![],
         fixtures: vec![FixtureUse {
@@ -75,7 +75,7 @@ pub(super) fn failed() -> Verdict {
     };
     let unused: Vec<Finding> = (5..9).map(|entry| unused(entry, &format!("https://api.example.com/{entry}"))).collect();
     Verdict {
-        mode: Mode::REPLAY,
+        mode: RunMode::REPLAY,
         counts: Counts { requests: 9, served: 6, misses: 2, out_of_scope: 1, bytes: 4096, ..Counts::default() },
         findings: [vec![refused, out_of_scope, miss], unused].concat(),
         fixtures: vec![
@@ -88,7 +88,7 @@ pub(super) fn failed() -> Verdict {
 
 pub(super) fn nothing_recorded() -> Verdict {
     Verdict {
-        mode: Mode::RECORD,
+        mode: RunMode::RECORD,
         counts: Counts { requests: 2, passed: 2, tunnels: 1, ..Counts::default() },
         findings: vec![Finding {
             hint: Some("check the scope with `harproxy glob`".into()),
@@ -101,7 +101,7 @@ pub(super) fn nothing_recorded() -> Verdict {
 
 pub(super) fn recorded() -> Verdict {
     Verdict {
-        mode: Mode::RECORD,
+        mode: RunMode::RECORD,
         counts: Counts { requests: 3, recorded: 1, passed: 2, ..Counts::default() },
         findings: vec![],
         fixtures: vec![],

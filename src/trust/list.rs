@@ -5,29 +5,14 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use super::act::{Hands, Said};
 use super::ca::Ca;
-use super::found::{Found, nicknames};
-use super::store::{Obstacle, Store};
-
-/// How to list a store.
-#[derive(Clone, Debug)]
-pub(super) enum Look {
-    /// Folders of files and the bundle built from them. The first existing bundle is read.
-    Files { folders: Vec<PathBuf>, bundles: Vec<PathBuf> },
-    /// NSS's certutil.
-    Nss,
-    /// keytool.
-    Keytool,
-    /// security(1).
-    Keychain,
-    /// Windows' certutil.
-    Windows,
-}
+use super::contents::{StoreContents, nicknames};
+use super::runner::{CommandOutput, CommandRunner};
+use super::store::{Listing, Obstacle, Store};
 
 /// Error of listing a store.
 #[derive(Debug, thiserror::Error)]
-pub enum LookError {
+pub enum ListError {
     /// A system file can't be read.
     #[error("reading {}", path.display())]
     Read {
@@ -53,7 +38,7 @@ pub enum LookError {
         said: String,
     },
     /// The store does not exist.
-    #[error("`{0}` is not there to look with")]
+    #[error("`{0}`, which lists the store, is not installed")]
     Missing(&'static str),
 }
 
@@ -65,62 +50,62 @@ impl Store {
     ///
     /// # Errors
     /// When the store can't be listed.
-    pub fn look(&self, ca: &Ca, hands: &mut dyn Hands) -> Result<Found, LookError> {
-        match &self.look {
-            Look::Files { folders, bundles } => in_files(ca, folders, bundles),
-            Look::Nss => self.in_nss(ca, hands),
-            Look::Keytool => {
+    pub fn list(&self, ca: &Ca, runner: &mut dyn CommandRunner) -> Result<StoreContents, ListError> {
+        match &self.listing {
+            Listing::Files { folders, bundles } => in_files(ca, folders, bundles),
+            Listing::Nss => self.in_nss(ca, runner),
+            Listing::Keytool => {
                 let tool = self.values.tool.as_os_str();
                 let place = self.place.as_os_str();
                 let english = ["-J-Duser.language=en", "-list", "-rfc", "-keystore"].map(OsString::from);
                 let password = ["-storepass", "changeit"].map(OsString::from);
                 let words = [tool.to_owned()].into_iter().chain(english).chain([place.to_owned()]).chain(password);
-                Ok(Found::in_keytool(ca, &ask(hands, &words.collect::<Vec<_>>())?.out))
+                Ok(StoreContents::in_keytool(ca, &ask(runner, &words.collect::<Vec<_>>())?.out))
             }
-            Look::Keychain => {
+            Listing::Keychain => {
                 let place = self.place.to_string_lossy();
-                let certificates = ask(hands, &words(&["security", "find-certificate", "-a", "-p", &place]))?;
+                let certificates = ask(runner, &words(&["security", "find-certificate", "-a", "-p", &place]))?;
                 // The command fails if there are no settings yet.
-                let settled = run(hands, &words(&["security", "dump-trust-settings", "-d"]))?;
-                Ok(Found::in_keychain(ca, &certificates.out, &settled.out))
+                let settled = run(runner, &words(&["security", "dump-trust-settings", "-d"]))?;
+                Ok(StoreContents::in_keychain(ca, &certificates.out, &settled.out))
             }
-            Look::Windows => {
-                let listed = ask(hands, &words(&["certutil", "-store", "-user", "Root"]))?;
-                Ok(Found::in_windows(ca, &listed.out))
+            Listing::Windows => {
+                let listed = ask(runner, &words(&["certutil", "-store", "-user", "Root"]))?;
+                Ok(StoreContents::in_windows(ca, &listed.out))
             }
         }
     }
 
-    fn in_nss(&self, ca: &Ca, hands: &mut dyn Hands) -> Result<Found, LookError> {
+    fn in_nss(&self, ca: &Ca, runner: &mut dyn CommandRunner) -> Result<StoreContents, ListError> {
         // certutil fails for a missing database. It may have been created after the machine was described.
         if !self.place.join("cert9.db").is_file() {
-            return Ok(Found::default());
+            return Ok(StoreContents::default());
         }
         if let Some(Obstacle::Missing { tool, .. }) = self.obstacle {
-            return Err(LookError::Missing(tool));
+            return Err(ListError::Missing(tool));
         }
         let certutil = |more: &[&str]| {
             let database = self.values.fill(&["certutil", "-d", "sql:{place}"]);
             let more = more.iter().chain(self.unattended).map(OsString::from);
             database.into_iter().chain(more).collect::<Vec<_>>()
         };
-        let listed = ask(hands, &certutil(&["-L"]))?;
+        let listed = ask(runner, &certutil(&["-L"]))?;
         let mut entries = Vec::new();
         for (nickname, trust) in nicknames(ca, &listed.out) {
-            let pem = ask(hands, &certutil(&["-L", "-a", "-n", &nickname]))?.out;
+            let pem = ask(runner, &certutil(&["-L", "-a", "-n", &nickname]))?.out;
             entries.push((nickname, trust, pem));
         }
         // Adding to a password-protected database would leave an entry without trust, so protection is detected first. certutil also
         // fails if there are no keys to list.
-        let keys = run(hands, &certutil(&["-K"]))?;
-        Ok(Found::in_nss(ca, &entries, keys.err.contains("could not authenticate")))
+        let keys = run(runner, &certutil(&["-K"]))?;
+        Ok(StoreContents::in_nss(ca, &entries, keys.err.contains("could not authenticate")))
     }
 }
 
-fn in_files(ca: &Ca, folders: &[PathBuf], bundles: &[PathBuf]) -> Result<Found, LookError> {
+fn in_files(ca: &Ca, folders: &[PathBuf], bundles: &[PathBuf]) -> Result<StoreContents, ListError> {
     let mut files = Vec::new();
     for folder in folders {
-        let read = |source| LookError::Read { path: folder.clone(), source };
+        let read = |source| ListError::Read { path: folder.clone(), source };
         let entries = match fs::read_dir(folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == ErrorKind::NotFound => continue,
@@ -134,9 +119,9 @@ fn in_files(ca: &Ca, folders: &[PathBuf], bundles: &[PathBuf]) -> Result<Found, 
     }
     let bundle = match bundles.iter().find(|bundle| bundle.is_file()) {
         None => None,
-        Some(path) => Some(fs::read(path).map_err(|source| LookError::Read { path: path.clone(), source })?),
+        Some(path) => Some(fs::read(path).map_err(|source| ListError::Read { path: path.clone(), source })?),
     };
-    Ok(Found::in_files(ca, files, bundle.as_deref()))
+    Ok(StoreContents::in_files(ca, files, bundle.as_deref()))
 }
 
 fn is_short(path: &Path) -> bool {
@@ -147,13 +132,13 @@ fn words(words: &[&str]) -> Vec<OsString> {
     words.iter().map(OsString::from).collect()
 }
 
-fn run(hands: &mut dyn Hands, words: &[OsString]) -> Result<Said, LookError> {
-    hands.run(words).map_err(|source| LookError::Start { program: program(words), source })
+fn run(runner: &mut dyn CommandRunner, words: &[OsString]) -> Result<CommandOutput, ListError> {
+    runner.run(words).map_err(|source| ListError::Start { program: program(words), source })
 }
 
-fn ask(hands: &mut dyn Hands, words: &[OsString]) -> Result<Said, LookError> {
-    let said = run(hands, words)?;
-    if said.ok { Ok(said) } else { Err(LookError::Refused { program: program(words), said: said.last_line() }) }
+fn ask(runner: &mut dyn CommandRunner, words: &[OsString]) -> Result<CommandOutput, ListError> {
+    let said = run(runner, words)?;
+    if said.ok { Ok(said) } else { Err(ListError::Refused { program: program(words), said: said.last_line() }) }
 }
 
 fn program(words: &[OsString]) -> String {

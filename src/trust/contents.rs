@@ -7,7 +7,7 @@ use super::ca::{self, Ca};
 
 /// A CA of harproxy in a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct StoreEntry {
     /// Its common name.
     pub name: String,
     /// Its identifier in the store: a file, a nickname, an alias.
@@ -16,20 +16,20 @@ pub struct Entry {
 
 /// The harproxy entries of a store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Found {
+pub struct StoreContents {
     /// Whether readers of the store trust the CA for servers.
     pub trusted: bool,
     /// Entries with this CA's certificate.
-    pub own: Vec<Entry>,
+    pub own: Vec<StoreEntry>,
     /// Entries with another harproxy CA, from before `ca new` or of another `--ca-dir`.
-    pub others: Vec<Entry>,
+    pub others: Vec<StoreEntry>,
     /// A password protects the store against changes.
     pub guarded: bool,
 }
 
 /// Whether a store trusts the CA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum TrustState {
     /// The CA is trusted.
     Trusted,
     /// The certificate is present without effect: a file that is not in the bundle, or an entry without trust.
@@ -38,44 +38,44 @@ pub enum State {
     Absent,
 }
 
-impl State {
+impl TrustState {
     /// Its name in JSON.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
-            State::Trusted => "trusted",
-            State::Half => "half",
-            State::Absent => "absent",
+            TrustState::Trusted => "trusted",
+            TrustState::Half => "half",
+            TrustState::Absent => "absent",
         }
     }
 }
 
-impl Found {
+impl StoreContents {
     /// The state of the store.
     #[must_use]
-    pub fn state(&self) -> State {
+    pub fn state(&self) -> TrustState {
         match (self.trusted, self.own.is_empty()) {
-            (true, _) => State::Trusted,
-            (false, false) => State::Half,
-            (false, true) => State::Absent,
+            (true, _) => TrustState::Trusted,
+            (false, false) => TrustState::Half,
+            (false, true) => TrustState::Absent,
         }
     }
 
     /// Records a root and its identifier. Returns whether it is the CA.
     fn add(&mut self, ca: &Ca, root: &rustls::pki_types::CertificateDer<'_>, handle: impl Into<OsString>) -> bool {
         if ca.is(root) {
-            self.own.push(Entry { name: ca.name.clone(), handle: handle.into() });
+            self.own.push(StoreEntry { name: ca.name.clone(), handle: handle.into() });
             return true;
         }
         if let Some(name) = ca.other(root) {
-            self.others.push(Entry { name, handle: handle.into() });
+            self.others.push(StoreEntry { name, handle: handle.into() });
         }
         false
     }
 
     /// Parses files of roots and their bundle.
     pub(super) fn in_files(ca: &Ca, files: Vec<(PathBuf, Vec<u8>)>, bundle: Option<&[u8]>) -> Self {
-        let mut found = Found::default();
+        let mut found = StoreContents::default();
         for (path, text) in files {
             // A file with several certificates was not written by harproxy: it is never removed.
             let mut roots = ca::certificates(&text);
@@ -89,7 +89,7 @@ impl Found {
 
     /// Parses entries of an NSS database: nickname, trust (`C,,`) and certificate.
     pub(super) fn in_nss(ca: &Ca, entries: &[(String, String, String)], guarded: bool) -> Self {
-        let mut found = Found { guarded, ..Found::default() };
+        let mut found = StoreContents { guarded, ..StoreContents::default() };
         for (nickname, trust, pem) in entries {
             let for_servers = trust.split(',').next().unwrap_or_default();
             for root in ca::certificates(pem.as_bytes()) {
@@ -101,7 +101,7 @@ impl Found {
 
     /// Parses the English output of `keytool -list -rfc`.
     pub(super) fn in_keytool(ca: &Ca, listed: &str) -> Self {
-        let mut found = Found::default();
+        let mut found = StoreContents::default();
         for entry in listed.split("Alias name: ").skip(1) {
             let Some((alias, rest)) = entry.split_once('\n') else { continue };
             for root in ca::certificates(rest.as_bytes()) {
@@ -114,7 +114,7 @@ impl Found {
     /// Parses the output of `security find-certificate -a -p` and `security dump-trust-settings -d`: the certificates, and the names
     /// of those that an administrator trusts.
     pub(super) fn in_keychain(ca: &Ca, certificates: &str, settled: &str) -> Self {
-        let mut found = Found::default();
+        let mut found = StoreContents::default();
         for root in ca::certificates(certificates.as_bytes()) {
             let name = ca.other(&root).unwrap_or_else(|| ca.name.clone());
             found.add(ca, &root, name);
@@ -125,17 +125,17 @@ impl Found {
 
     /// Parses the output of Windows' `certutil -store`. Names and serial numbers are the same in every language.
     pub(super) fn in_windows(ca: &Ca, listed: &str) -> Self {
-        let mut found = Found::default();
+        let mut found = StoreContents::default();
         let listed = listed.to_ascii_lowercase();
         if !ca.serial.is_empty() && listed.contains(&ca.serial) {
-            found.own.push(Entry { name: ca.name.clone(), handle: (&ca.serial).into() });
+            found.own.push(StoreEntry { name: ca.name.clone(), handle: (&ca.serial).into() });
             found.trusted = true;
         }
         for part in listed.split("cn=harproxy ca ").skip(1) {
             let name = format!("harproxy CA {}", part.chars().take(8).collect::<String>());
             let told = found.others.iter().any(|entry| entry.name == name);
             if name != ca.name && ca::is_harproxy_name(&name) && !told {
-                found.others.push(Entry { handle: (&name).into(), name });
+                found.others.push(StoreEntry { handle: (&name).into(), name });
             }
         }
         found

@@ -3,8 +3,6 @@
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-use super::store::Right;
-
 /// Words of a command. A name in braces at the end of a word is replaced by one of the [`Values`].
 pub(super) type Words = &'static [&'static str];
 
@@ -17,13 +15,33 @@ pub(super) struct Recipe {
 
 /// A command, ready to be run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step {
+pub struct StoreCommand {
     /// The program and its arguments.
     pub words: Vec<OsString>,
-    /// The rights that it needs.
-    pub right: Right,
+    /// Whether it needs root.
+    pub needs_root: bool,
     /// Additional arguments that suppress prompts. They are not shown to users, who can answer prompts.
     pub(super) unattended: &'static [&'static str],
+}
+
+impl StoreCommand {
+    /// Returns the words for a user with these rights to type.
+    #[must_use]
+    pub fn typed(&self, rights: Rights) -> Vec<OsString> {
+        let by_sudo = self.needs_root && rights == Rights::Sudo;
+        by_sudo.then(|| "sudo".into()).into_iter().chain(self.words.iter().cloned()).collect()
+    }
+}
+
+/// Rights of the user on the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rights {
+    /// Root.
+    Administrator,
+    /// `sudo` exists; it may refuse the user.
+    Sudo,
+    /// No rights beyond the user's own.
+    User,
 }
 
 /// Values of the names in braces.
@@ -31,12 +49,8 @@ pub struct Step {
 pub(super) struct Values {
     /// `{ca}`: file of the CA.
     pub(super) ca: PathBuf,
-    /// `{name}`: its common name.
-    pub(super) name: String,
     /// `{label}`: [`super::Ca::label`].
     pub(super) label: String,
-    /// `{serial}`: its serial number.
-    pub(super) serial: String,
     /// `{place}`: path of the store.
     pub(super) place: PathBuf,
     /// `{tool}`: program that manages the store.
@@ -49,9 +63,7 @@ impl Values {
     fn value(&self, name: &str) -> Option<&OsStr> {
         Some(match name {
             "ca" => self.ca.as_os_str(),
-            "name" => OsStr::new(&self.name),
             "label" => OsStr::new(&self.label),
-            "serial" => OsStr::new(&self.serial),
             "place" => self.place.as_os_str(),
             "tool" => self.tool.as_os_str(),
             "entry" => &self.entry,
