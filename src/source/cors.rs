@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_made_up_preflight_allows_what_was_asked_with_credentials() {
+    fn generated_preflight_allows_the_requested_method_and_headers_with_credentials() {
         let response = preflight(&headers_of(&FULL));
         assert_eq!(response.status(), 204);
         let get = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());

@@ -23,28 +23,28 @@ pub fn check(data: &[u8]) {
 }
 
 fn answer(body: &[u8]) {
-    let said = [&b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"[..], body].concat();
-    let origin = Origin::saying(said, |heard| heard.windows(4).any(|end| end == b"\r\n\r\n"));
+    let output = [&b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"[..], body].concat();
+    let origin = Origin::answering(output, |heard| heard.windows(4).any(|end| end == b"\r\n\r\n"));
     let mut client = connect();
     let head = format!("GET http://{0}/ HTTP/1.1\r\nHost: {0}\r\nConnection: close\r\n\r\n", origin.addr);
     client.write_all(head.as_bytes()).unwrap();
     let mut heard = Vec::new();
     // A reset ends the connection, too.
     let _ = client.read_to_end(&mut heard);
-    origin.heard();
+    origin.received();
     let sent = Chunks::of(body);
     let Some(got) = Message::of(&heard) else { panic!("no answer at all: {}", shown(&heard)) };
     if !got.head.starts_with("HTTP/1.1 200") {
         assert!(got.head.starts_with("HTTP/1.1 502") && !sent.is_clear(), "{}", got.head);
         return;
     }
-    agree(&sent, &got);
+    check_forwarded(&sent, &got);
 }
 
 fn request(body: &[u8]) {
     let answer = b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n";
     let origin =
-        Origin::saying(answer.to_vec(), |heard| Message::of(heard).is_some_and(|it| it.body().end != End::Cut));
+        Origin::answering(answer.to_vec(), |heard| Message::of(heard).is_some_and(|it| it.body().end != End::Cut));
     let mut client = connect();
     let head = format!(
         "POST http://{0}/ HTTP/1.1\r\nHost: {0}\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n",
@@ -56,21 +56,21 @@ fn request(body: &[u8]) {
     if !sent.is_clear() {
         let _ = client.shutdown(Shutdown::Write);
     }
-    let mut said = Vec::new();
-    let _ = client.read_to_end(&mut said);
+    let mut output = Vec::new();
+    let _ = client.read_to_end(&mut output);
     if sent.is_clear() {
-        assert!(said.starts_with(b"HTTP/1.1 204"), "{}", shown(&said));
+        assert!(output.starts_with(b"HTTP/1.1 204"), "{}", shown(&output));
     }
-    let heard = origin.heard();
+    let heard = origin.received();
     let Some(got) = Message::of(&heard) else {
         assert!(!sent.is_clear(), "nothing came: {}", shown(&heard));
         return;
     };
-    agree(&sent, &got);
+    check_forwarded(&sent, &got);
 }
 
 /// Checks that the received body is a prefix of the sent one, has one framing, and is complete only if the sent one is.
-fn agree(sent: &Chunks, got: &Message) {
+fn check_forwarded(sent: &Chunks, got: &Message) {
     assert!(got.framings() == 1, "framed {} times: {}", got.framings(), got.head);
     let body = got.body();
     assert!(body.end != End::Broken, "not chunks: {}", shown(&got.rest));
@@ -209,7 +209,7 @@ struct Origin {
 
 impl Origin {
     /// Answers as soon as `enough` accepts the received bytes, and reads to the end.
-    fn saying(answer: Vec<u8>, enough: impl Fn(&[u8]) -> bool + Send + 'static) -> Self {
+    fn answering(answer: Vec<u8>, enough: impl Fn(&[u8]) -> bool + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
         let name = addr.to_string();
@@ -236,7 +236,7 @@ impl Origin {
     }
 
     /// All received bytes. Connects first if no connection was made.
-    fn heard(self) -> Vec<u8> {
+    fn received(self) -> Vec<u8> {
         drop(TcpStream::connect(self.addr));
         self.thread.join().unwrap()
     }
@@ -267,7 +267,7 @@ fn start() -> SocketAddr {
         timeouts: Timeouts { connect: PATIENCE, idle: PATIENCE, answer: PATIENCE },
         ..UpstreamPlan::default()
     };
-    let (tell, told) = std::sync::mpsc::channel();
+    let (tell, reported) = std::sync::mpsc::channel();
     spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async move {
@@ -277,5 +277,5 @@ fn start() -> SocketAddr {
             std::future::pending::<()>().await;
         });
     });
-    told.recv().unwrap()
+    reported.recv().unwrap()
 }

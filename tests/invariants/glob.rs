@@ -4,7 +4,7 @@ use harproxy_glob::{Globs, escaped};
 use harproxy_http::NormalUrl;
 use regex::Regex;
 
-use super::support::is_told;
+use super::support::check_message;
 
 /// The first line is a glob, the following lines are URLs.
 pub fn check(data: &[u8]) {
@@ -14,7 +14,7 @@ pub fn check(data: &[u8]) {
     let compiled = match (Globs::new([glob]), Globs::new([format!("!{glob}")])) {
         (Ok(globs), Ok(others)) => Some((globs, others)),
         (Err(error), Err(_)) => {
-            is_told(&error);
+            check_message(&error);
             assert!(error.to_string().contains(glob));
             None
         }
@@ -22,7 +22,7 @@ pub fn check(data: &[u8]) {
     };
     let oracle = oracle(glob);
     for url in lines.take(8).filter_map(|line| NormalUrl::parse(line).ok()) {
-        names_itself(&url);
+        matches_itself(&url);
         let Some((globs, others)) = &compiled else { continue };
         let matches = globs.matches(url.as_str());
         assert_ne!(matches, others.matches(url.as_str()), "`!{glob}` is not the opposite, of {url}");
@@ -32,14 +32,15 @@ pub fn check(data: &[u8]) {
         let site = url.parts().site();
         for list in [globs, others] {
             // Requests to a host that is tunnelled cannot be recorded. A user name in a URL is not sent to a proxy.
-            let told = list.may_match_origin(&site) || site != url.parts().origin || !list.matches(url.as_str());
-            assert!(told, "{:?} matches {url} and nothing at {site}", list.sources());
+            let is_consistent =
+                list.may_match_origin(&site) || site != url.parts().origin || !list.matches(url.as_str());
+            assert!(is_consistent, "{:?} matches {url} and nothing at {site}", list.sources());
         }
     }
 }
 
 /// A URL that equals a glob matches it.
-fn names_itself(url: &NormalUrl) {
+fn matches_itself(url: &NormalUrl) {
     let glob = escaped(url.as_str());
     let globs = Globs::new([&glob]).unwrap_or_else(|error| panic!("{error}"));
     assert!(globs.matches(url.as_str()), "`{glob}` does not match {url}");

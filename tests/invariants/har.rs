@@ -7,7 +7,7 @@ use harproxy::fixtures::fmt::{self, FormatResult};
 use harproxy_har::{ContentMode, FixtureWriter};
 use serde_json::Value;
 
-use super::support::{ask_all, is_told, open, refused};
+use super::support::{check_message, open, read_all, refused};
 
 /// The bytes are a HAR, which may refer to existing payload files.
 pub fn check(data: &[u8]) {
@@ -19,7 +19,7 @@ pub fn check(data: &[u8]) {
     let path = home.join("a.har");
     fs::write(&path, data).unwrap();
     let Some(fixture) = open(&path) else { return };
-    let payloads = ask_all(&fixture);
+    let payloads = read_all(&fixture);
     for payload in payloads.iter().flatten().flatten() {
         assert!(!payload.windows(OUTSIDE.len()).any(|window| window == OUTSIDE), "a file outside was read");
     }
@@ -49,11 +49,11 @@ fn rewrites(path: &Path, usable: usize) {
     let Some(fixture) = open(path) else { panic!("it opened before") };
     let copy = path.with_file_name("copy.har");
     let writer = FixtureWriter::create(&copy, ContentMode::Attach, &[]).unwrap();
-    let Ok(mut writer) = writer.based_on(&fixture).inspect_err(|error| is_told(error)) else { return };
+    let Ok(mut writer) = writer.based_on(&fixture).inspect_err(|error| check_message(error)) else { return };
     let heads = fixture.heads();
     let kept = heads.into_iter().filter(|head| {
         let kept = writer.keep(&fixture, head.entry);
-        kept.inspect_err(|error| is_told(error)).is_ok()
+        kept.inspect_err(|error| check_message(error)).is_ok()
     });
     let kept = kept.count();
     assert!(kept <= usable);
@@ -73,5 +73,5 @@ fn formats(path: &Path, usable: usize, payloads: &[Vec<Option<Vec<u8>>>]) {
     assert!(matches!(again, Ok(FormatResult::Canonical)), "fmt twice is not fmt once: {again:?}");
     let Some(formatted) = open(path) else { panic!("what fmt left can't be read") };
     assert_eq!(formatted.heads().len(), usable, "fmt lost entries");
-    assert_eq!(ask_all(&formatted), payloads, "fmt changed a payload");
+    assert_eq!(read_all(&formatted), payloads, "fmt changed a payload");
 }

@@ -12,7 +12,7 @@ use harproxy_glob::Globs;
 use harproxy_har::write::{ContentMode, JsonLayout};
 use harproxy_redact::Policy;
 
-use super::support::{ask_all, is_told, open};
+use super::support::{check_message, open, read_all};
 
 /// The first byte is the position, in 256ths, at which the journal of the other bytes is cut.
 pub fn check(data: &[u8]) {
@@ -31,7 +31,7 @@ pub fn check(data: &[u8]) {
     let found = read(dir.path(), &whole[..cut]);
     let expected: Vec<_> = frames[..left].iter().map(|frame| (frame.exchange, frame.payload.to_vec())).collect();
     assert_eq!(found, expected, "cut at {cut} of {}", whole.len());
-    recovers(dir.path(), &whole[..cut]);
+    check_recovery(dir.path(), &whole[..cut]);
 }
 
 /// Reads all frames of these bytes. Their total length is at most that of the input.
@@ -42,7 +42,7 @@ fn read(dir: &Path, bytes: &[u8]) -> Vec<(u64, Vec<u8>)> {
         Ok(Some(reader)) => reader,
         Ok(None) => return Vec::new(),
         Err(error) => {
-            is_told(&error);
+            check_message(&error);
             return Vec::new();
         }
     };
@@ -72,12 +72,12 @@ fn frames(data: &[u8]) -> Vec<Frame> {
 }
 
 /// The next recording recovers the journal, or reports the reason and keeps the journal.
-fn recovers(dir: &Path, bytes: &[u8]) {
+fn check_recovery(dir: &Path, bytes: &[u8]) {
     let (output, journal) = (dir.join("a.har"), dir.join(".a.har.journal"));
     fs::write(&journal, bytes).unwrap();
     match recover(&plan(&output)) {
         Err(error) => {
-            is_told(&error);
+            check_message(&error);
             assert_eq!(fs::read(&journal).unwrap(), bytes, "{error}, and the journal is gone");
         }
         Ok(recovered) => {
@@ -85,7 +85,7 @@ fn recovers(dir: &Path, bytes: &[u8]) {
             let exchanges: usize = recovered.iter().map(|one| one.summary.added + one.summary.changed).sum();
             if let Some(fixture) = output.exists().then(|| open(&output).expect("a broken fixture was written")) {
                 assert!(exchanges >= fixture.entries(), "{exchanges} make {}", fixture.entries());
-                assert!(ask_all(&fixture).iter().flatten().all(Option::is_some), "a payload was not written");
+                assert!(read_all(&fixture).iter().flatten().all(Option::is_some), "a payload was not written");
             }
         }
     }

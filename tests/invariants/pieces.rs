@@ -81,7 +81,7 @@ fn json(payload: &[u8], size: usize) {
     assert_eq!(indented, indent(payload));
     if is_compact(payload) {
         assert!(layout.is_compact());
-        assert_eq!(compact(&indented), payload, "what is stored indented does not come back");
+        assert_eq!(compact(&indented), payload, "the indented payload does not compact to the original");
     }
     let Ok(text) = std::str::from_utf8(payload) else { return };
     let (node, value) = (Node::parse(text, &CountAll), serde_json::from_str::<Value>(text));

@@ -7,7 +7,7 @@ use clap::Command;
 use harproxy::cli::args::Cli;
 use harproxy::cli::config::Config;
 
-use super::support::{is_told, redacted};
+use super::support::{check_message, redacted};
 
 /// The bytes are a configuration.
 pub fn check(data: &[u8]) {
@@ -19,7 +19,7 @@ pub fn check(data: &[u8]) {
     let config = match Config::load(Some(&path), || grammar) {
         Ok(config) => config,
         Err(error) => {
-            is_told(&error);
+            check_message(&error);
             assert!(error.to_string().contains("harproxy.toml"), "where? {error}");
             return;
         }
@@ -36,7 +36,7 @@ pub fn check(data: &[u8]) {
         ("text/plain", b"anna@example.com sk_live_abcdefghijklmnop https://u:p@h/?key=v"),
     ] {
         let left = redacted(&policy, content_type, payload);
-        assert_eq!(redacted(&policy, content_type, &left), left, "twice is not once");
+        assert_eq!(redacted(&policy, content_type, &left), left, "the result changes when it is repeated");
     }
     for prefix in config.allow() {
         assert!(prefix.len() >= 12 && prefix.bytes().all(|byte| byte.is_ascii_hexdigit()), "{prefix}");

@@ -14,35 +14,35 @@ pub fn first_line(data: &[u8]) -> Option<(&str, &[u8])> {
 
 /// Checks that an error has a message. The message may repeat the input.
 #[track_caller]
-pub fn is_told(error: &dyn Error) {
-    assert!(!error.to_string().is_empty(), "an error without words");
+pub fn check_message(error: &dyn Error) {
+    assert!(!error.to_string().is_empty(), "the error has no message");
 }
 
 /// Reads all of a fixture: the number of usable entries, and their payloads.
-pub fn ask_all(fixture: &Fixture) -> Vec<Vec<Option<Vec<u8>>>> {
+pub fn read_all(fixture: &Fixture) -> Vec<Vec<Option<Vec<u8>>>> {
     assert!(fixture.heads().len() <= fixture.entries());
     for warning in fixture.warnings() {
         assert!(!warning.text.is_empty() && warning.entry.is_none_or(|entry| entry < fixture.entries()));
     }
-    let _ = fixture.expect_entries().inspect_err(|error| is_told(error));
+    let _ = fixture.expect_entries().inspect_err(|error| check_message(error));
     let heads = fixture.heads();
-    heads.into_iter().map(|head| ask_one(fixture, head.entry)).collect()
+    heads.into_iter().map(|head| read_entry(fixture, head.entry)).collect()
 }
 
-fn ask_one(fixture: &Fixture, at: usize) -> Vec<Option<Vec<u8>>> {
+fn read_entry(fixture: &Fixture, at: usize) -> Vec<Option<Vec<u8>>> {
     let entry = match fixture.entry(at) {
         Ok(entry) => entry,
         Err(error) => {
-            is_told(&error);
+            check_message(&error);
             return Vec::new();
         }
     };
-    let _ = fixture.examine(at).inspect_err(|error| is_told(error));
+    let _ = fixture.examine(at).inspect_err(|error| check_message(error));
     let bodies = [Some(&entry.response.content), entry.request.post_data.as_ref()];
     let bytes = |body| match fixture.payload(at, body).and_then(|payload| payload.bytes()) {
         Ok(bytes) => Some(bytes.to_vec()),
         Err(error) => {
-            is_told(&error);
+            check_message(&error);
             None
         }
     };
@@ -57,7 +57,7 @@ pub fn open(path: &Path) -> Option<Fixture> {
 /// Checks that an error about a fixture names the file.
 #[track_caller]
 pub fn refused(error: &harproxy_har::Error, path: &Path) {
-    is_told(error);
+    check_message(error);
     assert!(error.path().is_some(), "{error}, of {}", path.display());
 }
 

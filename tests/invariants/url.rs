@@ -11,12 +11,12 @@ pub fn check(data: &[u8]) {
     match NormalUrl::parse(url) {
         Err(error) => {
             let reason = error.reason();
-            let told = url.contains("://") && reason.contains(url);
-            assert!(!reason.is_empty() && !told, "the reason tells the URL");
+            let has_url = url.contains("://") && reason.contains(url);
+            assert!(!reason.is_empty() && !has_url, "the reason contains the URL");
             assert!(NormalUrl::of(url.to_owned()).is_err());
         }
         Ok(parsed) => {
-            assert_eq!(NormalUrl::of(url.to_owned()).unwrap(), parsed, "two ways, two forms");
+            assert_eq!(NormalUrl::of(url.to_owned()).unwrap(), parsed, "the two constructors differ");
             is_normal(&parsed);
             agrees_with_the_parser(url, &parsed);
             if let Ok(joined) = parsed.join(reference) {
@@ -29,12 +29,12 @@ pub fn check(data: &[u8]) {
 fn any_scheme(url: &str) {
     let parsed = NormalUrl::parse_any(url).ok();
     let parsed = parsed.as_ref().map(NormalUrl::as_str);
-    assert_eq!(normal(url).as_deref(), parsed, "a look at the bytes and the parser disagree");
+    assert_eq!(normal(url).as_deref(), parsed, "the fast path and the parser disagree");
 }
 
 /// Normalisation is idempotent, and the parts form the whole URL.
 fn is_normal(url: &NormalUrl) {
-    assert_eq!(NormalUrl::parse(url.as_str()).unwrap(), *url, "twice is not once");
+    assert_eq!(NormalUrl::parse(url.as_str()).unwrap(), *url, "the result changes when it is repeated");
     assert_eq!(normal(url.as_str()).as_deref(), Some(url.as_str()));
     let Parts { origin, path, query } = url.parts();
     let query = query.map(|query| format!("?{query}")).unwrap_or_default();

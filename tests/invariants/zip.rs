@@ -8,7 +8,7 @@ use harproxy::fixtures::pack;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
-use super::support::{ask_all, is_told, open};
+use super::support::{check_message, open, read_all};
 
 /// The expanded size beyond which a small archive is an attack.
 const MOST: usize = 64 << 20;
@@ -22,7 +22,7 @@ pub fn check(data: &[u8]) {
     let path = dir.path().join("a.zip");
     fs::write(&path, &archive).unwrap();
     let Some(fixture) = open(&path) else { return };
-    let payloads = ask_all(&fixture);
+    let payloads = read_all(&fixture);
     let expanded: usize = payloads.iter().flatten().flatten().map(Vec::len).sum();
     assert!(expanded <= MOST.max(archive.len() * 300 * payloads.len().max(1)), "{expanded} bytes of {}", archive.len());
     let har = home.join("a.har");
@@ -30,24 +30,24 @@ pub fn check(data: &[u8]) {
     let before: Vec<PathBuf> = files(dir.path()).into_iter().filter(|file| !file.starts_with(&home)).collect();
     assert_eq!(before, [path], "something was written outside");
     match unpacked {
-        Err(error) => is_told(&error),
+        Err(error) => check_message(&error),
         Ok(_) => {
             let Some(fixture) = open(&har) else { panic!("what was unpacked can't be read") };
-            assert_eq!(ask_all(&fixture), payloads, "unpacking changed a payload");
-            packs(&har, &payloads);
+            assert_eq!(read_all(&fixture), payloads, "unpacking changed a payload");
+            packs_again(&har, &payloads);
         }
     }
 }
 
 /// An unpacked archive can be packed again, with equal contents.
-fn packs(har: &Path, payloads: &[Vec<Option<Vec<u8>>>]) {
+fn packs_again(har: &Path, payloads: &[Vec<Option<Vec<u8>>>]) {
     let packed = match pack::pack(har, None, false) {
         Ok((packed, _)) => packed,
         // Unreadable entries may refer to any payload file.
-        Err(error) => return is_told(&error),
+        Err(error) => return check_message(&error),
     };
     let Some(fixture) = open(&packed) else { panic!("what was packed can't be read") };
-    assert_eq!(ask_all(&fixture), payloads, "packing changed a payload");
+    assert_eq!(read_all(&fixture), payloads, "packing changed a payload");
 }
 
 fn made(data: &[u8]) -> Vec<u8> {

@@ -3,6 +3,8 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
+use serde_json::{Value, json};
+
 use crate::replay::stage::{foreign, text};
 use crate::support::client::{Client, Proto, TestRequest};
 use crate::support::origin::Origin;
@@ -16,7 +18,7 @@ fn fixture() -> Sandbox {
 }
 
 /// Sends a request to the proxy port and reads to the end.
-fn raw(server: &Server, request: &str) -> String {
+fn send_raw(server: &Server, request: &str) -> String {
     let port = server.proxy().port();
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.write_all(request.replace("{port}", &port.to_string()).as_bytes()).unwrap();
@@ -76,8 +78,9 @@ fn only_the_right_credentials_give_access() {
 fn own_pages_are_not_readable_by_other_sites() {
     let sandbox = fixture();
     let server = sandbox.start(["replay"]);
-    let get =
-        |path: &str, headers: &str| raw(&server, &format!("GET {path} HTTP/1.1\r\n{headers}Connection: close\r\n\r\n"));
+    let get = |path: &str, headers: &str| {
+        send_raw(&server, &format!("GET {path} HTTP/1.1\r\n{headers}Connection: close\r\n\r\n"))
+    };
     let own = "Host: 127.0.0.1:{port}\r\n";
     for path in ["/", "/ca.pem"] {
         let page = get(path, own);
@@ -108,7 +111,7 @@ fn own_pages_are_not_readable_by_other_sites() {
     // No method changes anything.
     for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"] {
         for path in ["/", "/healthz", "/ca.pem", "/shutdown"] {
-            let answer = raw(
+            let answer = send_raw(
                 &server,
                 &format!("{method} {path} HTTP/1.1\r\n{own}Connection: close\r\nContent-Length: 0\r\n\r\n"),
             );
@@ -153,6 +156,10 @@ fn invalid_certificate_is_refused_unless_insecure_names_it() {
                 assert!(got.text().contains("--insecure=https://api.test/**"), "{certificate}: {}", got.text());
             }
             server.stop().expect(0);
+            let entry = &sandbox.har("hars/api.har")["log"]["entries"][0];
+            let recorded = (&entry["response"]["status"], &entry["_harproxy"]["error"]["kind"]);
+            let expected = if status == 502 { (json!(0), json!("tls")) } else { (json!(200), Value::Null) };
+            assert_eq!(recorded, (&expected.0, &expected.1), "{certificate}, {insecure:?}");
         }
     }
 }

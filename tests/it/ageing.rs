@@ -19,7 +19,7 @@ fn rfc3339(at: SystemTime) -> String {
 }
 
 /// The seconds from `now` to the expiry of a login's cookie, by Expires and by Max-Age.
-fn cookie_left(login: &TestResponse, now: SystemTime) -> (i64, i64) {
+fn cookie_lifetime(login: &TestResponse, now: SystemTime) -> (i64, i64) {
     let cookie = cookie::Cookie::parse(login.header("set-cookie").unwrap()).unwrap();
     let expires = cookie.expires_datetime().unwrap();
     ((expires - OffsetDateTime::from(now)).whole_seconds(), cookie.max_age().unwrap().whole_seconds())
@@ -37,13 +37,13 @@ fn seconds(at: SystemTime) -> i64 {
 const LOGIN: &str = "https://api.test/api/login";
 
 /// Logs in, and sends a request with the cookie and token of the login.
-fn visit(client: &Client) -> (TestResponse, TestResponse) {
+fn log_in_and_request(client: &Client) -> (TestResponse, TestResponse) {
     let login = client.send(TestRequest::new("POST", LOGIN).body("user=ada"));
     let cookie = login.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
     let bearer = format!("Bearer {}", login.json()["access_token"].as_str().unwrap());
-    let ask =
+    let request =
         TestRequest::new("GET", "https://api.test/api/json").header("cookie", &cookie).header("authorization", &bearer);
-    (login, client.send(ask))
+    (login, client.send(request))
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn recorded_login_is_valid_two_years_later() {
     // Without redaction: the origin's token has a placeholder, and the cookie is compared below.
     let args = ["record", "-o", "hars/api.har", "--no-redact"].into_iter().map(str::to_owned).chain(origin.args());
     let recorder = sandbox.start(args);
-    let (recorded, _) = visit(&recorder.client(Proto::H1));
+    let (recorded, _) = log_in_and_request(&recorder.client(Proto::H1));
     recorder.stop().expect(0);
     origin.stop();
     let lived = claims(recorded.json()["access_token"].as_str().unwrap());
@@ -60,10 +60,10 @@ fn recorded_login_is_valid_two_years_later() {
     let now = SystemTime::now() + TWO_YEARS;
     let later = [("HARPROXY_TEST_NOW", &*rfc3339(now))];
     let replay = sandbox.start_with(["replay", "hars/api.har"], &later);
-    let (login, answer) = visit(&replay.client(Proto::H1));
+    let (login, answer) = log_in_and_request(&replay.client(Proto::H1));
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(login.header("date"), Some(&*httpdate::fmt_http_date(now)));
-    let (expires, max_age) = cookie_left(&login, now);
+    let (expires, max_age) = cookie_lifetime(&login, now);
     // Dates have whole seconds, and the two dates of the recording may differ by one second.
     assert!((3598..=3601).contains(&expires), "it ends {expires} seconds from now");
     assert_eq!(max_age, 3600);
@@ -78,7 +78,7 @@ fn recorded_login_is_valid_two_years_later() {
     replay.stop().expect(0);
 
     let as_it_was = sandbox.start_with(["replay", "hars/api.har", "--clock", "recorded"], &later);
-    let (login, _) = visit(&as_it_was.client(Proto::H1));
+    let (login, _) = log_in_and_request(&as_it_was.client(Proto::H1));
     for header in ["date", "set-cookie"] {
         assert_eq!(login.header(header), recorded.header(header));
     }

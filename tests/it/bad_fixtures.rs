@@ -22,7 +22,7 @@ fn with_content(path: &str, content: Value) -> Value {
     entry(&format!("GET {HOST}{path}"), json!({"content": content}))
 }
 
-fn good(path: &str) -> Value {
+fn good_entry(path: &str) -> Value {
     text(&format!("GET {HOST}{path}"), "good")
 }
 
@@ -34,14 +34,14 @@ fn replay(sandbox: &Sandbox) -> (Server, Client) {
 }
 
 #[track_caller]
-fn is_good(client: &Client, path: &str) {
+fn assert_good(client: &Client, path: &str) {
     let got = client.get(&url(path));
     assert_eq!((got.status, got.text().as_str()), (200, "good"), "{path}");
 }
 
 /// Asserts that a response is a miss whose text contains these words.
 #[track_caller]
-fn says(got: &TestResponse, words: &[&str]) {
+fn assert_miss(got: &TestResponse, words: &[&str]) {
     assert_eq!((got.status, got.header("x-harproxy")), (501, Some("miss")), "{}", got.text());
     for word in words {
         assert!(got.text().contains(word), "`{word}`: {}", got.text());
@@ -49,7 +49,7 @@ fn says(got: &TestResponse, words: &[&str]) {
 }
 
 /// Sends these bytes and reads to the end of the connection.
-fn raw(server: &Server, request: &[u8]) -> String {
+fn send_raw(server: &Server, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(server.proxy()).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     // The request may be refused before it is sent completely.
@@ -62,13 +62,14 @@ fn raw(server: &Server, request: &[u8]) -> String {
 #[test]
 fn malformed_entries_are_warnings_and_the_others_are_served() {
     let sandbox = Sandbox::new();
-    let mut entries = vec![good("/api/0"), json!(null), json!({"request": 7}), json!({"response": {}}), json!([])];
+    let mut entries =
+        vec![good_entry("/api/0"), json!(null), json!({"request": 7}), json!({"response": {}}), json!([])];
     entries.push(json!({"request": {"method": "GET", "url": "not a url"}, "response": {"status": 200}}));
-    entries.push(good("/api/6"));
+    entries.push(good_entry("/api/6"));
     sandbox.write("hars/api.har", serde_json::to_string_pretty(&own(&["**/api/**"], &entries)).unwrap());
     let (server, client) = replay(&sandbox);
-    is_good(&client, "/api/0");
-    is_good(&client, "/api/6");
+    assert_good(&client, "/api/0");
+    assert_good(&client, "/api/6");
     let output = server.stop().expect(0);
     for entry in ["hars/api.har#1", "hars/api.har#2", "hars/api.har#3", "hars/api.har#4"] {
         assert!(output.stderr.contains(entry), "{entry}: {}", output.stderr);
@@ -119,11 +120,11 @@ fn payload_files_outside_the_folder_of_the_fixture_are_not_read() {
     .chain(links)
     {
         let got = client.get(&url(path));
-        says(&got, &[word, "hars/api.har#"]);
+        assert_miss(&got, &[word, "hars/api.har#"]);
         assert_eq!(got.json()["kind"], "unreadable", "{path}: {}", got.text());
     }
-    says(&client.send(TestRequest::new("POST", &url("/api/upload")).body("secret")), &["leaves the folder"]);
-    is_good(&client, "/api/good");
+    assert_miss(&client.send(TestRequest::new("POST", &url("/api/upload")).body("secret")), &["leaves the folder"]);
+    assert_good(&client, "/api/good");
     server.stop().expect(1).says("leaves the folder");
 }
 
@@ -138,7 +139,7 @@ fn contradictory_payload_members_are_served_or_explained() {
     };
     let plain = |body: &str| json!({"size": body.len(), "mimeType": "text/plain", "text": body});
     let entries = [
-        good("/api/good"),
+        good_entry("/api/good"),
         with_content(
             "/api/base64",
             json!({"size": 6, "mimeType": "image/png", "text": "no base64!", "encoding": "base64"}),
@@ -149,7 +150,7 @@ fn contradictory_payload_members_are_served_or_explained() {
     ];
     sandbox.write("hars/api.har", own(&["**"], &entries).to_string());
     let (server, client) = replay(&sandbox);
-    says(&client.get(&url("/api/base64")), &["base64", "hars/api.har#1"]);
+    assert_miss(&client.get(&url("/api/base64")), &["base64", "hars/api.har#1"]);
     let ask = |path: &str| client.send(TestRequest::new("GET", &url(path)).header("accept-encoding", "gzip"));
     let got = ask("/api/decoded");
     assert_eq!((got.header("content-encoding"), got.decoded()), (Some("gzip"), b"decoded already".to_vec()));
@@ -159,14 +160,14 @@ fn contradictory_payload_members_are_served_or_explained() {
         (Some("gzip"), "not coded"),
         "as it was received"
     );
-    is_good(&client, "/api/size");
-    is_good(&client, "/api/good");
+    assert_good(&client, "/api/size");
+    assert_good(&client, "/api/good");
     server.stop().expect(1).says("base64");
 }
 
 #[test]
 fn malicious_archives_are_refused_before_the_first_response() {
-    let har = own(&["**"], &[good("/api/x")]).to_string();
+    let har = own(&["**"], &[good_entry("/api/x")]).to_string();
     let har = ("har.har", har.as_bytes());
     let zeros = vec![b' '; 30 << 20];
     let mut twice = zip(&[har, ("aa.txt", b"1"), ("ab.txt", b"2")]);
@@ -192,23 +193,27 @@ fn redirects_without_a_target_are_shown() {
         let headers = json!([{"name": "location", "value": to}]);
         entry(&format!("GET {HOST}{from}"), json!({"status": 302, "statusText": "Found", "headers": headers}))
     };
-    let mut entries =
-        vec![good("/api/good"), hop("/api/self", "/api/self"), hop("/api/a", "/api/b"), hop("/api/b", "/api/a#x")];
+    let mut entries = vec![
+        good_entry("/api/good"),
+        hop("/api/self", "/api/self"),
+        hop("/api/a", "/api/b"),
+        hop("/api/b", "/api/a#x"),
+    ];
     entries.extend((0..21).map(|n| hop(&format!("/api/hop/{n}"), &(n + 1).to_string())));
-    entries.push(good("/api/hop/21"));
+    entries.push(good_entry("/api/hop/21"));
     entries.push(hop("/api/odd", "http://[broken"));
     let sandbox = Sandbox::new();
     sandbox.write("hars/api.har", foreign(&entries).to_string());
     let (server, client) = replay(&sandbox);
     for path in ["/api/self", "/api/a"] {
         let got = client.get(&url(path));
-        says(&got, &["loop", "--redirects serve"]);
+        assert_miss(&got, &["loop", "--redirects serve"]);
     }
-    says(&client.get(&url("/api/hop/0")), &["20"]);
-    is_good(&client, "/api/hop/1");
+    assert_miss(&client.get(&url("/api/hop/0")), &["20"]);
+    assert_good(&client, "/api/hop/1");
     let got = client.get(&url("/api/odd"));
     assert_eq!((got.status, got.header("location")), (302, Some("http://[broken")));
-    is_good(&client, "/api/good");
+    assert_good(&client, "/api/good");
     server.stop().expect(1).says("the redirects lead back");
 }
 
@@ -216,28 +221,29 @@ fn redirects_without_a_target_are_shown() {
 #[test]
 fn headers_of_ten_megabytes_are_served_and_refused_in_requests() {
     let long = "x".repeat(10 << 20);
-    let mut huge = good("/api/huge");
+    let mut huge = good_entry("/api/huge");
     huge["response"]["headers"] = json!([{"name": "x-huge", "value": long}, {"name": "x-small", "value": "1"}]);
-    let mut wide = good("/api/wide");
+    let mut wide = good_entry("/api/wide");
     wide["request"]["headers"] = json!([{"name": "x-huge", "value": long}]);
     let odd = json!([{"name": "x bad", "value": "1"}, {"name": "x-line", "value": "a\r\nset-cookie: b"}, {"name": "", "value": ""},
         {"name": "x-nul", "value": "\0"}, {"name": "x-good", "value": "yes"}]);
-    let mut split = good("/api/split");
+    let mut split = good_entry("/api/split");
     split["response"]["headers"] = odd;
     let sandbox = Sandbox::new();
-    sandbox.write("hars/api.har", own(&["**"], &[huge, wide, split, good("/api/good")]).to_string());
+    sandbox.write("hars/api.har", own(&["**"], &[huge, wide, split, good_entry("/api/good")]).to_string());
     let (server, client) = replay(&sandbox);
     let answer =
-        raw(&server, format!("GET {HOST}/api/huge HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes());
+        send_raw(&server, format!("GET {HOST}/api/huge HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes());
     assert!(answer.starts_with("HTTP/1.1 200"), "{}", &answer[..answer.len().min(500)]);
     assert!(answer.len() > long.len() && answer.ends_with("good"), "{} bytes", answer.len());
-    is_good(&client, "/api/wide");
+    assert_good(&client, "/api/wide");
     let got = client.get(&url("/api/split"));
     assert_eq!((got.text().as_str(), got.header("x-good"), got.header("set-cookie")), ("good", Some("yes"), None));
 
-    let answer = raw(&server, format!("GET {HOST}/api/good HTTP/1.1\r\nHost: x\r\nX-Huge: {long}\r\n\r\n").as_bytes());
+    let answer =
+        send_raw(&server, format!("GET {HOST}/api/good HTTP/1.1\r\nHost: x\r\nX-Huge: {long}\r\n\r\n").as_bytes());
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431"), "{answer}");
-    is_good(&client, "/api/good");
+    assert_good(&client, "/api/good");
     server.stop().expect(0);
 }
 
@@ -245,7 +251,7 @@ fn headers_of_ten_megabytes_are_served_and_refused_in_requests() {
 fn malformed_requests_get_400_and_do_not_fail_the_run() {
     let sandbox = Sandbox::new();
     let post = posted(text(&format!("POST {HOST}/api/upload"), "taken"), "hello");
-    sandbox.write("hars/api.har", own(&["**"], &[good("/api/good"), post]).to_string());
+    sandbox.write("hars/api.har", own(&["**"], &[good_entry("/api/good"), post]).to_string());
     let (server, client) = replay(&sandbox);
     let chunked = |body: &str| {
         format!("POST {HOST}/api/upload HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n{body}").into_bytes()
@@ -257,7 +263,7 @@ fn malformed_requests_get_400_and_do_not_fail_the_run() {
         "ffffffffffffffffff\r\nx",
         "5 5\r\nhello\r\n0\r\n\r\n",
     ] {
-        let answer = raw(&server, &chunked(body));
+        let answer = send_raw(&server, &chunked(body));
         assert!(answer.starts_with("HTTP/1.1 400"), "{body:?}: {answer}");
     }
     for line in [
@@ -265,10 +271,10 @@ fn malformed_requests_get_400_and_do_not_fail_the_run() {
         b"GET http://api.test/a b HTTP/1.1",
         b"G\xc3\xa9T http://api.test/ HTTP/1.1",
     ] {
-        let answer = raw(&server, &[line, b"\r\nHost: x\r\n\r\n"].concat());
+        let answer = send_raw(&server, &[line, b"\r\nHost: x\r\n\r\n"].concat());
         assert!(answer.starts_with("HTTP/1.1 400"), "{}: {answer}", String::from_utf8_lossy(line));
     }
-    is_good(&client, "/api/good");
+    assert_good(&client, "/api/good");
     assert_eq!(client.send(TestRequest::new("POST", &url("/api/upload")).body("hello")).text(), "taken");
     server.stop().expect(0);
 }
@@ -295,12 +301,12 @@ fn extreme_values_cause_no_panic() {
     .map(|(n, response)| entry(&format!("GET {HOST}/api/{n}"), response))
     .collect();
     for (name, value) in [("time", json!(-1e300)), ("startedDateTime", json!("+999999-99-99T99:99:99Z"))] {
-        let mut odd = good(&format!("/api/{name}"));
+        let mut odd = good_entry(&format!("/api/{name}"));
         odd[name] = value;
         entries.push(odd);
     }
     let count = entries.len();
-    entries.push(good("/api/good"));
+    entries.push(good_entry("/api/good"));
     sandbox.write("hars/api.har", own(&["**"], &entries).to_string());
     let (server, client) = replay(&sandbox);
     for n in 0..count {
@@ -309,9 +315,9 @@ fn extreme_values_cause_no_panic() {
         assert!(got.is_ok() || n < 3, "{n}: {:?}", got.err());
     }
     for name in ["time", "startedDateTime"] {
-        is_good(&client, &format!("/api/{name}"));
+        assert_good(&client, &format!("/api/{name}"));
     }
-    is_good(&client, "/api/good");
+    assert_good(&client, "/api/good");
     let output = server.stop();
     assert!(output.status <= 1 && !output.stderr.contains("panicked"), "{}", output.stderr);
     assert!(!output.stderr.contains("because of a defect"), "{}", output.stderr);

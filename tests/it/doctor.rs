@@ -26,17 +26,17 @@ fn requests_are_counted_by_origin_and_no_file_is_written() {
 
     let output = doctor(&stage, &["--json"], script).expect(0);
     assert!(output.stderr.contains("Ada"), "with --json CMD's output goes beside: {output:?}");
-    let told = diagnosis(&output);
-    assert_eq!((&told["schema"], &told["well"]), (&json!("harproxy.doctor/1"), &json!(true)));
-    assert_eq!(told["hosts"][0], json!({"origin": "https://api.test", "requests": 2, "failed": 0, "error": null}));
-    assert_eq!(told["past"], json!([]));
+    let reported = diagnosis(&output);
+    assert_eq!((&reported["schema"], &reported["well"]), (&json!("harproxy.doctor/1"), &json!(true)));
+    assert_eq!(reported["hosts"][0], json!({"origin": "https://api.test", "requests": 2, "failed": 0, "error": null}));
+    assert_eq!(reported["past"], json!([]));
 }
 
 #[test]
 fn unreachable_origin_does_not_fail_the_diagnosis() {
     let stage = CliSandbox::new();
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let map = format!("down.test:80={nobody}");
+    let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let map = format!("down.test:80={unused}");
     let output = doctor(&stage, &["--map", &map], "curl -s http://down.test/").expect(0);
     output.says("http://down.test  1 request; 1 got no response: connecting to http://down.test");
 }
@@ -71,7 +71,7 @@ fn client_that_does_not_trust_the_ca_is_named() {
 }
 
 #[cfg(target_os = "linux")]
-mod past {
+mod bypass {
     use super::*;
     use crate::support::raw::RawOrigin;
 
@@ -90,9 +90,9 @@ mod past {
             "{}",
             output.stderr
         );
-        let told = diagnosis(&doctor(&stage, &["--json"], &script).expect(1));
+        let reported = diagnosis(&doctor(&stage, &["--json"], &script).expect(1));
         let connection = json!({"program": "curl", "address": origin.addr.to_string(), "protocol": "tcp"});
-        assert_eq!((&told["well"], &told["past"]), (&json!(false), &json!([connection])));
+        assert_eq!((&reported["well"], &reported["past"]), (&json!(false), &json!([connection])));
     }
 
     #[test]
@@ -124,9 +124,9 @@ mod past {
     }
 
     /// The addresses to which CMD is reported to connect past the proxy.
-    fn past(stage: &CliSandbox, options: &[&str], script: &str) -> Value {
-        let told = diagnosis(&doctor(stage, &[&["--json"], options].concat(), script).expect(1));
-        told["past"].as_array().unwrap().iter().map(|past| past["address"].clone()).collect()
+    fn bypass_addresses(stage: &CliSandbox, options: &[&str], script: &str) -> Value {
+        let reported = diagnosis(&doctor(stage, &[&["--json"], options].concat(), script).expect(1));
+        reported["past"].as_array().unwrap().iter().map(|past| past["address"].clone()).collect()
     }
 
     /// A second connection of the same duration is reported each time. It proves that processes were observed.
@@ -136,7 +136,7 @@ mod past {
         let both =
             format!("curl -s -m 1 --noproxy '*' --parallel http://{}/ http://{}/; true", origin.addr, other.addr);
         let accused = json!([other.addr.to_string()]);
-        assert_eq!(past(&stage, &["--bypass", &origin.addr.to_string()], &both), accused);
+        assert_eq!(bypass_addresses(&stage, &["--bypass", &origin.addr.to_string()], &both), accused);
         let server = format!(
             "import socket\n\
              s = socket.create_server(('127.0.0.1', 0))\n\
@@ -146,9 +146,9 @@ mod past {
              o.recv(1)",
             other.addr.port()
         );
-        assert_eq!(past(&stage, &[], &format!("python3 -c \"{server}\" 2>/dev/null; true")), accused);
-        let ask =
+        assert_eq!(bypass_addresses(&stage, &[], &format!("python3 -c \"{server}\" 2>/dev/null; true")), accused);
+        let request =
             format!("curl -sS https://api.test/api/text; curl -s -m 1 --noproxy '*' http://{}/; true", origin.addr);
-        doctor(&stage, &["--bypass", &origin.addr.to_string()], &ask).expect(0).says("✓ doctor");
+        doctor(&stage, &["--bypass", &origin.addr.to_string()], &request).expect(0).says("✓ doctor");
     }
 }

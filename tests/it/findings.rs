@@ -166,10 +166,10 @@ fn refused_certificate_finding_tells_an_unknown_ca_from_a_pin() {
     // The hint works.
     let pinned = format!("{refuses} && curl -sS https://api.test/api/json");
     let alone = ["-g", "**/api/**", "-g", "!https://api.test:8443/**"];
-    let told = stage.record(&[&options[..], &alone].concat(), &["sh", "-c", &pinned]).expect(0).stderr;
-    assert!(!told.contains("tls-refused"), "{told}");
-    let told = stage.replay(&[&["hars/a.har"][..], &alone].concat(), &["sh", "-c", &both]).expect(0).stderr;
-    assert!(!told.contains("tls-refused"), "{told}");
+    let reported = stage.record(&[&options[..], &alone].concat(), &["sh", "-c", &pinned]).expect(0).stderr;
+    assert!(!reported.contains("tls-refused"), "{reported}");
+    let reported = stage.replay(&[&["hars/a.har"][..], &alone].concat(), &["sh", "-c", &both]).expect(0).stderr;
+    assert!(!reported.contains("tls-refused"), "{reported}");
 }
 
 /// Node.js completes the handshake before it verifies the certificate, and closes without an alert.
@@ -216,8 +216,8 @@ fn full_disk_loses_the_exchange_and_fails_with_status_3() {
 
 /// The value of the first hint in backticks that begins with this option, unquoted.
 fn option(remedy: &str, name: &str) -> String {
-    let told = remedy.split('`').find(|text| text.starts_with(name));
-    told.unwrap_or_else(|| panic!("no {name} in {remedy}")).to_owned()
+    let reported = remedy.split('`').find(|text| text.starts_with(name));
+    reported.unwrap_or_else(|| panic!("no {name} in {remedy}")).to_owned()
 }
 
 #[test]

@@ -81,14 +81,14 @@ fn mutated(mut bytes: Vec<u8>, other: &[u8], edits: &[Edit]) -> Vec<u8> {
     bytes
 }
 
-fn kept(target: &str) -> Vec<Vec<u8>> {
+fn earlier_findings(target: &str) -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/fuzz").join(target);
     let Ok(files) = fs::read_dir(folder) else { return Vec::new() };
     files.map(|file| fs::read(file.unwrap().path()).unwrap()).collect()
 }
 
-fn holds(target: &str, check: fn(&[u8]), cases: u32) {
-    let seeds: Vec<_> = seeds(target).into_iter().chain(kept(target)).collect();
+fn check_invariants(target: &str, check: fn(&[u8]), cases: u32) {
+    let seeds: Vec<_> = seeds(target).into_iter().chain(earlier_findings(target)).collect();
     assert!(seeds.iter().collect::<HashSet<_>>().len() > 2, "{target} has no seeds");
     for seed in &seeds {
         check(seed);
@@ -119,7 +119,7 @@ macro_rules! targets {
         const TARGETS: &[&str] = &[$(stringify!($target)),*];
         $(#[test]
         fn $target() {
-            holds(stringify!($target), invariants::$target::check, $cases);
+            check_invariants(stringify!($target), invariants::$target::check, $cases);
         })*
     };
 }
@@ -148,7 +148,7 @@ fn fuzz_targets_are_those_of_the_tests() {
     for target in TARGETS {
         let folder = Path::new(&corpus).join(target);
         fs::create_dir_all(&folder).unwrap();
-        for (n, seed) in seeds(target).into_iter().chain(kept(target)).enumerate() {
+        for (n, seed) in seeds(target).into_iter().chain(earlier_findings(target)).enumerate() {
             fs::write(folder.join(format!("seed-{n}")), seed).unwrap();
         }
     }

@@ -25,7 +25,7 @@ struct Row {
 
 impl Row {
     /// Playwright's result; `None` for a glob that it refuses.
-    fn theirs(&self) -> Option<bool> {
+    fn expected(&self) -> Option<bool> {
         self.matches.filter(|_| !self.throws)
     }
 }
@@ -42,18 +42,18 @@ fn corpus() -> BTreeMap<String, Vec<Row>> {
 }
 
 /// The result for each URL; `None` if the glob is refused.
-fn ask(sandbox: &Sandbox, glob: &str, rows: &[Row]) -> Option<Vec<Value>> {
+fn match_urls(sandbox: &Sandbox, glob: &str, rows: &[Row]) -> Option<Vec<Value>> {
     let mut command = sandbox.command(["glob", "--json", "--", glob]);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let urls: String = rows.iter().map(|row| format!("{}\n", row.url)).collect();
     // A malformed glob is refused before standard input is read.
     let _ = child.stdin.take().unwrap().write_all(urls.as_bytes());
-    let said = finish(child.wait_with_output().unwrap());
-    match said.status {
-        0 => Some(said.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()),
+    let output = finish(child.wait_with_output().unwrap());
+    match output.status {
+        0 => Some(output.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()),
         _ => {
-            let said = said.expect(2);
-            assert!(said.stdout.is_empty() && said.stderr.starts_with("error: "), "{glob}: {said:?}");
+            let output = output.expect(2);
+            assert!(output.stdout.is_empty() && output.stderr.starts_with("error: "), "{glob}: {output:?}");
             None
         }
     }
@@ -75,7 +75,7 @@ impl Tally {
                 assert_eq!(answers[n], json!({"url": row.url, "match": answers[n]["match"]}), "{glob}");
                 answers[n]["match"].as_bool().unwrap()
             });
-            let theirs = row.theirs();
+            let theirs = row.expected();
             match &row.bug {
                 Some(bug) => {
                     let [seen, differ] = self.bugs.entry(bug.clone()).or_default();
@@ -105,7 +105,7 @@ fn glob_command_matches_like_playwright() {
     let work = || {
         let mut mine = Tally::default();
         while let Some((glob, rows)) = globs.get(next.fetch_add(1, Ordering::Relaxed)) {
-            mine.rows(glob, rows, ask(&sandbox, glob, rows).as_deref());
+            mine.rows(glob, rows, match_urls(&sandbox, glob, rows).as_deref());
         }
         tally.lock().unwrap().add(mine);
     };
@@ -117,5 +117,5 @@ fn glob_command_matches_like_playwright() {
     }
     assert!(wrong.is_empty(), "{} rows differ:\n{}", wrong.len(), wrong.join("\n"));
     assert_eq!(bugs.len(), 2, "{bugs:?}: an unknown group");
-    assert!(agreed > 10_000, "the corpus is gone");
+    assert!(agreed > 10_000, "the corpus is missing");
 }

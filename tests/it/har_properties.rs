@@ -174,12 +174,12 @@ proptest! {
         let again = write(&dir.path().join("b.har"), read);
         prop_assert_eq!(String::from_utf8_lossy(&again), String::from_utf8_lossy(&first));
         // Members of other tools do not change the order.
-        let mut said = entries;
-        for entry in &mut said {
+        let mut output = entries;
+        for entry in &mut output {
             entry.extras.insert("_said".to_owned(), Value::Null);
         }
-        let said = String::from_utf8(write(&dir.path().join("c.har"), said)).unwrap();
-        let without: String = said.split_inclusive('\n').filter(|line| !line.contains("\"_said\"")).collect();
+        let output = String::from_utf8(write(&dir.path().join("c.har"), output)).unwrap();
+        let without: String = output.split_inclusive('\n').filter(|line| !line.contains("\"_said\"")).collect();
         let plain = |text: &str| text.replace(",\n", "\n");
         prop_assert_eq!(plain(&without), plain(&String::from_utf8_lossy(&first)));
 

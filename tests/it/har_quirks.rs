@@ -199,7 +199,11 @@ fn text_is_encoded_in_its_declared_charset() {
         "headers": [{ "name": "content-type", "value": "text/html; charset=latin1" }],
         "content": { "size": 2, "mimeType": "text/html; charset=latin1", "text": "é" },
     });
-    assert_eq!(bytes(&read_by("harproxy", true, json!({}), own).content), "é".as_bytes(), "ours is the bytes");
+    assert_eq!(
+        bytes(&read_by("harproxy", true, json!({}), own).content),
+        "é".as_bytes(),
+        "an own recording has the bytes"
+    );
 }
 
 const GZIP_HI: &[u8] = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\xcb\xc8\x04\x00\xac\x2a\x93\xd8\x02\x00\x00\x00";
@@ -220,7 +224,7 @@ fn payload_is_served_decoded_whether_or_not_the_tool_decoded_it() {
     assert!(kept.entry.response.content.encoded && bytes(&kept.content).starts_with(b"\x1f\x8b"));
     let file =
         response(coded(json!({ "size": 2, "mimeType": "application/gzip", "text": base64, "encoding": "base64" })));
-    assert_eq!(bytes(&file.content), GZIP_HI, "a file that is gzip itself");
+    assert_eq!(bytes(&file.content), GZIP_HI, "the payload itself is gzip data");
 }
 
 #[test]
@@ -234,7 +238,7 @@ fn polly_chunk_lists_are_joined() {
     let chunks = polly(json!({ "size": 22, "mimeType": "text/plain", "text": base64, "encoding": "base64" }));
     assert_eq!(bytes(&chunks.content), b"hi");
     let list = response(coded(json!({ "size": 22, "mimeType": "application/json", "text": "[\"1f8b\"]" })));
-    assert_eq!(bytes(&list.content), b"[\"1f8b\"]", "a list is a list when another tool wrote it");
+    assert_eq!(bytes(&list.content), b"[\"1f8b\"]", "only Polly's lists are joined");
 }
 
 #[test]
@@ -317,7 +321,7 @@ fn mitmproxy_text_decoded_as_latin1_is_restored() {
     assert_eq!(
         bytes(&response(xml).content),
         "<a>gr\u{c3}\u{b6}\u{c3}\u{9f}er</a>".as_bytes(),
-        "no other tool does so"
+        "the text of other tools is not converted"
     );
     let latin1 = json!({ "content": { "mimeType": "text/plain", "text": "größer", "size": 6 } });
     assert_eq!(bytes(&read_by("mitmproxy", false, json!({}), latin1).content), b"gr\xf6\xdfer");

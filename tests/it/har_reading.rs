@@ -53,7 +53,7 @@ fn text_of(fixture: &Fixture, entry: usize) -> Vec<u8> {
 
 /// Opens a file that is refused. Returns the error, which is one line that begins with the path.
 #[track_caller]
-fn refused(path: &Path) -> String {
+fn open_error(path: &Path) -> String {
     let error = Fixture::open(path).unwrap_err();
     let text = match std::error::Error::source(&error) {
         Some(source) => format!("{error}: {source}"),
@@ -65,7 +65,7 @@ fn refused(path: &Path) -> String {
 
 /// The error for the payload of entry 0.
 #[track_caller]
-fn no_payload(path: &Path) -> String {
+fn payload_error(path: &Path) -> String {
     let fixture = Fixture::open(path).unwrap();
     let parsed = fixture.entry(0).unwrap();
     let error = fixture.payload(0, &parsed.response.content).unwrap_err().to_string();
@@ -80,7 +80,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// Renames a member of an archive to a name that the zip writer refuses.
-fn renamed(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
+fn with_renamed_member(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
     assert_eq!(from.len(), to.len());
     let mut out = bytes.to_vec();
     for at in 0..out.len() - from.len() {
@@ -183,11 +183,11 @@ fn invalid_har_is_refused_with_line_and_column() {
         (b"PK\x03\x04rubbish", "the archive can't be read"),
         (b"\x1f\x8b\x08\x00rubbish", "gzip decompression failed"),
     ] {
-        let text = refused(&dir.file("a.har", bytes));
+        let text = open_error(&dir.file("a.har", bytes));
         assert!(text.contains(says), "{:?}: {text}", String::from_utf8_lossy(bytes));
     }
-    assert!(refused(dir.0.path()).contains("it is a folder; pass the path of the HAR in it"));
-    assert!(refused(&dir.0.path().join("none.har")).starts_with("opening "));
+    assert!(open_error(dir.0.path()).contains("it is a folder; pass the path of the HAR in it"));
+    assert!(open_error(&dir.0.path().join("none.har")).starts_with("opening "));
 }
 
 /// Playwright opens these files. A replay refuses them, except an empty list, since it could not answer a request.
@@ -301,7 +301,7 @@ fn payload_files_are_read_from_the_folder_of_the_har() {
         ("api/none.txt", "does not exist; was it committed?"),
         ("C:/x", "is not a relative path"),
     ] {
-        let text = no_payload(&with(file));
+        let text = payload_error(&with(file));
         assert!(text.contains(says), "{file}: {text}");
     }
 }
@@ -317,7 +317,7 @@ fn payload_files_behind_symbolic_links_are_refused() {
     symlink(secret.parent().unwrap(), dir.0.path().join("hars/linked")).unwrap();
     for file in ["api/link.txt", "linked/s.txt"] {
         let content = format!(r#"{{"size":6,"mimeType":"text/plain","_file":"{file}"}}"#);
-        let text = no_payload(&dir.file("hars/a.har", har(&[entry("http://a.test/", &content)])));
+        let text = payload_error(&dir.file("hars/a.har", har(&[entry("http://a.test/", &content)])));
         assert!(text.contains("passes through a link"), "{text}");
     }
 }
@@ -343,10 +343,10 @@ fn invalid_base64_is_served_as_text_in_a_foreign_har() {
     let content = r#"{"size":6,"mimeType":"image/png","text":"no base64!","encoding":"base64"}"#;
     let text = har(&[entry("http://a.test/", content)]);
     let foreign = Fixture::open(&dir.file("a.har", &text)).unwrap();
-    assert_eq!(text_of(&foreign, 0), b"no base64!", "as other readers serve it");
+    assert_eq!(text_of(&foreign, 0), b"no base64!", "other readers serve the text, too");
     assert_eq!(foreign.examine(0).unwrap().len(), 1);
     let own = text.replace(r#""version""#, r#""_harproxy":{"format":1,"scope":[]},"version""#);
-    assert!(no_payload(&dir.file("own.har", own)).contains("is marked as base64 but is not valid base64"));
+    assert!(payload_error(&dir.file("own.har", own)).contains("is marked as base64 but is not valid base64"));
 }
 
 #[test]
@@ -374,10 +374,10 @@ fn archive_payloads_are_read() {
 
     let lost = har(&[entry("http://a.test/0", &content("../a.txt"))]);
     let lost = dir.file("b.zip", zip(&[("har.har", lost.as_bytes())]));
-    assert!(no_payload(&lost).contains("leaves the folder of the HAR"));
+    assert!(payload_error(&lost).contains("leaves the folder of the HAR"));
     let lost = har(&[entry("http://a.test/0", &content("none.txt"))]);
     let lost = dir.file("b.zip", zip(&[("har.har", lost.as_bytes())]));
-    assert!(no_payload(&lost).contains("`none.txt` is not in the archive"));
+    assert!(payload_error(&lost).contains("`none.txt` is not in the archive"));
 }
 
 #[test]
@@ -397,10 +397,10 @@ fn malicious_and_invalid_archives_are_refused() {
     let mut cut = two.clone();
     cut.truncate(two.len() - 30);
     for (bytes, says) in [
-        (renamed(&two, "ab.txt", "aa.txt"), "two members of the same name"),
-        (renamed(&below, "xx/y.txt", "../y.txt"), "`../y.txt` has a name that leaves the archive's root"),
-        (renamed(&below, "xx/y.txt", "/x/y.txt"), "has a name that leaves"),
-        (renamed(&below, "xx/y.txt", "x\\..\\..t"), "has a name that leaves"),
+        (with_renamed_member(&two, "ab.txt", "aa.txt"), "two members of the same name"),
+        (with_renamed_member(&below, "xx/y.txt", "../y.txt"), "`../y.txt` has a name that leaves the archive's root"),
+        (with_renamed_member(&below, "xx/y.txt", "/x/y.txt"), "has a name that leaves"),
+        (with_renamed_member(&below, "xx/y.txt", "x\\..\\..t"), "has a name that leaves"),
         (link, "`x.txt` is a link"),
         (zip(&[("har.har", &bomb)]), "beyond the limit for recordings"),
         (zip(&[har, ("zeros.bin", &zeros)]), "beyond the limit for recordings"),
@@ -410,7 +410,7 @@ fn malicious_and_invalid_archives_are_refused() {
         (cut, "the archive can't be read"),
         (gzip(&bomb), "beyond the limit for recordings"),
     ] {
-        let text = refused(&dir.file("a.zip", bytes));
+        let text = open_error(&dir.file("a.zip", bytes));
         assert!(text.contains(says), "{says}: {text}");
     }
 }
@@ -429,7 +429,7 @@ fn large_payloads_are_streamed_while_writing_and_reading() {
         bodies.push(writer.content(source).unwrap());
     }
     let compact: Vec<_> = bodies.iter().map(|body| body.compact).collect();
-    assert_eq!(compact, [false, true, false], "a line end would not come back");
+    assert_eq!(compact, [false, true, false], "a final line end would be lost");
     let mut entry = harproxy_har::Entry::default();
     entry.request.method = "GET".to_owned();
     entry.request.url = "http://a.test/".to_owned();

@@ -23,8 +23,8 @@ fn text<'a>(data: &'a Value, payload: &Value) -> &'a str {
 #[test]
 fn recording_page_links_each_exchange_to_its_entry() {
     let (sandbox, counter) = (Sandbox::new(), std::sync::atomic::AtomicU64::new(0));
-    let origin = Origin::answering(move |asked| {
-        asked.path.starts_with("/count").then(|| {
+    let origin = Origin::answering(move |request| {
+        request.path.starts_with("/count").then(|| {
             let n = counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             let headers = vec![("content-type", "text/plain".to_owned())];
             OriginResponse { status: 200, headers, body: format!("answer {n}").into(), ..OriginResponse::default() }
@@ -48,7 +48,7 @@ fn recording_page_links_each_exchange_to_its_entry() {
     assert_eq!(became(&second), list(&[("changed", 1), ("added", 2), ("unchanged", 0)]));
     let entries = page["entries"].as_array().unwrap();
     let changed = entries.iter().find(|entry| entry["entry"] == 1).unwrap();
-    assert_eq!(text(&page, &changed["received"]), "answer 1", "what was recorded now");
+    assert_eq!(text(&page, &changed["received"]), "answer 1", "the new response");
 }
 
 #[test]

@@ -31,7 +31,7 @@ fn keeps_everything(proto: Proto) {
 
     let next = start(&sandbox, "record", &origin.args()).stop();
     assert!(next.stderr.contains("recovered 6 exchanges into hars/recorded.har"), "{}", next.stderr);
-    assert_eq!(next.status, 1, "this one recorded nothing itself");
+    assert_eq!(next.status, 1, "the next run records no exchange itself");
     origin.stop();
 
     let replay = start(&sandbox, "replay", &[]);

@@ -200,12 +200,12 @@ fn conflict_is_marked_and_either_side_is_a_valid_fixture() {
         repo.branch("a", fixture, &["users=1", "orders=3", "items=3", "x=1"], 2);
         repo.branch("b", fixture, &["users=2", "orders=2", "items=1", "x=2"], 3);
         let merged = repo.try_git(["merge", "a", "-m", "merge"]).expect(1);
-        for said in [
+        for output in [
             "conflict: hars/api.har: GET https://api.test/orders (#1): both sides changed its response",
             "conflict: hars/api.har: GET https://api.test/x (#3): both sides added it, with different responses",
             "hint: hars/api.har has both versions between markers",
         ] {
-            assert!(merged.stderr.contains(said), "{said}: {merged:?}");
+            assert!(merged.stderr.contains(output), "{output}: {merged:?}");
         }
         assert_eq!(repo.sandbox.read(fixture).matches("<<<<<<< ours").count(), 2);
         repo.resolve(fixture, ours);
@@ -383,7 +383,7 @@ fn line_endings_converted_by_git_change_no_payload() {
         let _ = std::fs::remove_file(repo.sandbox.join(path));
     }
     repo.git(["checkout", "HEAD", "--", "."]);
-    assert!(repo.sandbox.read("readme.txt").contains("\r\n"), "git converts what it may");
+    assert!(repo.sandbox.read("readme.txt").contains("\r\n"), "git converts other files");
     assert_eq!(files(&payloads), before);
     assert_eq!(repo.sandbox.read(fixture), har);
     repo.harproxy(["fmt", "--check"]).expect(0);

@@ -93,17 +93,17 @@ fn inside() {
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let here = server.local_addr().unwrap();
     let local = std::thread::spawn(move || {
-        let mut asked = 0;
+        let mut request = 0;
         for stream in server.incoming() {
             let mut stream = stream.unwrap();
             let head = crate::support::raw::read_head(&mut stream);
             if head.starts_with(b"STOP") {
-                return asked;
+                return request;
             }
-            asked += 1;
+            request += 1;
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nlocal");
         }
-        asked
+        request
     });
 
     // Served or missed, by name or by address: nothing is dialled, and the report says so.

@@ -65,7 +65,7 @@ impl Tunnels {
     }
 
     /// The number of CONNECT requests for an authority.
-    fn count(&self, authority: &str) -> usize {
+    fn connects(&self, authority: &str) -> usize {
         let line = format!("CONNECT {authority} HTTP/1.1\r\n");
         self.heads.lock().unwrap().iter().filter(|head| head.starts_with(&line)).count()
     }
@@ -80,7 +80,7 @@ struct NodeSetup {
 
 impl NodeSetup {
     /// Returns `None` and prints a note if Node.js is not installed.
-    fn set() -> Option<Self> {
+    fn start() -> Option<Self> {
         if Command::new("node").arg("--version").output().is_err() {
             let _ = writeln!(std::io::stderr(), "not tried: node is not here");
             return None;
@@ -146,11 +146,11 @@ fn script(body: &str) -> String {
 
 #[test]
 fn http_and_https_requests_use_the_proxy() {
-    let Some(stage) = NodeSetup::set() else { return };
+    let Some(stage) = NodeSetup::start() else { return };
     let body =
         "for (const scheme of ['http', 'https']) console.log(await get(`${scheme}://api.test/api/poll?${scheme}`));";
-    let said = stage.node(&["-e", &script(body)], &[]);
-    assert_eq!(said, "200 /api/poll?http\n200 /api/poll?https");
+    let output = stage.node(&["-e", &script(body)], &[]);
+    assert_eq!(output, "200 /api/poll?http\n200 /api/poll?https");
     let heads = stage.tunnels.heads.lock().unwrap();
     assert_eq!(heads.len(), 2, "{heads:#?}");
     let head = heads[0].to_ascii_lowercase();
@@ -159,35 +159,35 @@ fn http_and_https_requests_use_the_proxy() {
 
 #[test]
 fn custom_agent_uses_the_proxy_and_keeps_its_connection() {
-    let Some(stage) = NodeSetup::set() else { return };
+    let Some(stage) = NodeSetup::start() else { return };
     let body = "for (const scheme of ['http', 'https']) {
         const agent = new (require(scheme).Agent)({ keepAlive: true });
         for (const n of [1, 2, 3]) console.log(await get(`${scheme}://api.test/api/poll?${n}`, { agent }));
         console.log(await get(`${scheme}://api.test/api/poll?none`, { agent: false }));
         agent.destroy();
     }";
-    let said = stage.node(&["-e", &script(body)], &[]);
+    let output = stage.node(&["-e", &script(body)], &[]);
     let each = "200 /api/poll?1\n200 /api/poll?2\n200 /api/poll?3\n200 /api/poll?none";
-    assert_eq!(said, format!("{each}\n{each}"));
-    assert_eq!((stage.tunnels.count("api.test:80"), stage.tunnels.count("api.test:443")), (2, 2));
+    assert_eq!(output, format!("{each}\n{each}"));
+    assert_eq!((stage.tunnels.connects("api.test:80"), stage.tunnels.connects("api.test:443")), (2, 2));
 }
 
 #[test]
 fn fetch_uses_the_proxy() {
-    let Some(stage) = NodeSetup::set() else { return };
+    let Some(stage) = NodeSetup::start() else { return };
     let body = "for (const scheme of ['http', 'https']) {
         const answer = await fetch(`${scheme}://api.test/api/items`, { method: 'POST', body: 'sent' });
         console.log(answer.status, (await answer.text()).includes('sent'));
     }
     console.log(await (await fetch('data:,x')).text());";
-    let said = stage.node(&["-e", &script(body)], &[]);
-    assert_eq!(said, "201 true\n201 true\nx");
-    assert_eq!((stage.tunnels.count("api.test:80"), stage.tunnels.count("api.test:443")), (1, 1));
+    let output = stage.node(&["-e", &script(body)], &[]);
+    assert_eq!(output, "201 true\n201 true\nx");
+    assert_eq!((stage.tunnels.connects("api.test:80"), stage.tunnels.connects("api.test:443")), (1, 1));
 }
 
 #[test]
 fn bypassed_hosts_do_not_use_the_proxy() {
-    let Some(stage) = NodeSetup::set() else { return };
+    let Some(stage) = NodeSetup::start() else { return };
     let body = "console.log((await fetch(process.env.DIRECT)).status);
         const below = process.env.DIRECT.replace('127.0.0.1', 'sub.origin.localhost');
         const lookup = (name, options, done) => options.all ? done(null, [{ address: '127.0.0.1', family: 4 }]) : done(null, '127.0.0.1', 4);
@@ -198,7 +198,7 @@ fn bypassed_hosts_do_not_use_the_proxy() {
 
 #[test]
 fn client_with_its_own_proxy_support_is_unchanged() {
-    let Some(stage) = NodeSetup::set() else { return };
+    let Some(stage) = NodeSetup::start() else { return };
     let body = "const { hostname, port } = new URL(process.env.http_proxy);
         console.log(await get('http://x/', { hostname, port, path: 'http://api.test/api/poll' }));";
     assert_eq!(stage.node(&["-e", &script(body)], &[]), "200 /api/poll");
@@ -208,21 +208,21 @@ fn client_with_its_own_proxy_support_is_unchanged() {
 
 #[test]
 fn refused_connect_is_an_error_with_the_status() {
-    let Some(stage) = NodeSetup::set() else { return };
+    let Some(stage) = NodeSetup::start() else { return };
     let body = "console.log(await get('https://other.test/'));
         await fetch('https://other.test/').catch((error) => console.log(error.message, '-', error.cause.message));";
     let message = "the proxy answered 502 Nobody Home to CONNECT other.test:443";
-    let said = stage.node(&["-e", &script(body)], &[]);
+    let output = stage.node(&["-e", &script(body)], &[]);
     if built_in() {
-        assert!(said.contains("502"), "{said}");
+        assert!(output.contains("502"), "{output}");
     } else {
-        assert_eq!(said, format!("{message}\nfetch failed - {message}"));
+        assert_eq!(output, format!("{message}\nfetch failed - {message}"));
     }
 }
 
 #[test]
 fn hook_applies_to_modules_workers_and_child_processes() {
-    let Some(stage) = NodeSetup::set() else { return };
+    let Some(stage) = NodeSetup::start() else { return };
     stage.sandbox.write(
         "main.mjs",
         "import https, { get } from 'node:https';
@@ -240,13 +240,13 @@ fn hook_applies_to_modules_workers_and_child_processes() {
         console.log(execFileSync(process.execPath, ['-e', code, '', 'child']).toString().trim());",
     );
     // Node.js 22 warns in each worker that its own proxy support is experimental.
-    let said = stage.node(&["main.mjs"], &[("NODE_NO_WARNINGS", "1")]);
-    assert_eq!(said, "module 200 200\nworker 200 200\nchild 200 200");
+    let output = stage.node(&["main.mjs"], &[("NODE_NO_WARNINGS", "1")]);
+    assert_eq!(output, "module 200 200\nworker 200 200\nchild 200 200");
 }
 
 #[test]
 fn node_works_without_requests() {
-    let Some(stage) = NodeSetup::set() else { return };
+    let Some(stage) = NodeSetup::start() else { return };
     let version = stage.node(&["--version"], &[("NODE_OPTIONS", "")]);
     assert_eq!(stage.node(&["--version"], &[]), version);
     assert_eq!(stage.node(&["-p", "1 + 1"], &[]), "2");

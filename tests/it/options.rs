@@ -17,9 +17,9 @@ fn client_certificate_is_sent_to_its_host() {
     let origin = Origin::for_known_clients();
     let sandbox = Sandbox::new();
     let without = record(&sandbox, origin.args());
-    let told = without.client(Proto::H1).get(URL);
-    assert_eq!((told.status, &told.json()["kind"]), (502, &"tls".into()), "{}", told.text());
-    assert!(told.text().contains("--client-cert api.test=FILE"), "{}", told.text());
+    let reported = without.client(Proto::H1).get(URL);
+    assert_eq!((reported.status, &reported.json()["kind"]), (502, &"tls".into()), "{}", reported.text());
+    assert!(reported.text().contains("--client-cert api.test=FILE"), "{}", reported.text());
     without.stop().expect(0).says("--client-cert api.test=FILE");
 
     let pair = repo("certs/client-pair.pem").display().to_string();
@@ -100,7 +100,7 @@ fn auth_is_required_and_a_plus_separates_the_session() {
         known.get(&format!("https://api.test/api/poll?{page}"));
     }
     recorder.stop().expect(0);
-    assert!(!sandbox.read("hars/api.har").contains("secret"), "the proxy's password is nobody's business");
+    assert!(!sandbox.read("hars/api.har").contains("secret"), "the fixture does not contain the password of the proxy");
 
     let fixture = sandbox.read("hars/api.har").replace("poll?2", "poll?1");
     sandbox.write("hars/api.har", fixture);

@@ -39,15 +39,15 @@ impl Entry {
         self
     }
 
-    fn answers(mut self, name: &str, value: &str) -> Self {
+    fn response_header(mut self, name: &str, value: &str) -> Self {
         self.0["response"]["headers"].as_array_mut().unwrap().push(json!({"name": name, "value": value}));
         self
     }
 
-    fn says(mut self, text: &str) -> Self {
+    fn body(mut self, text: &str) -> Self {
         let content = json!({"size": text.len(), "mimeType": "application/json", "text": text});
         self.0["response"]["content"] = content;
-        self.answers("content-type", "application/json")
+        self.response_header("content-type", "application/json")
     }
 }
 
@@ -89,7 +89,7 @@ fn me(bearer: &str) -> TestRequest {
 fn recorded_me(bearer: &str, name: &str) -> Entry {
     entry("GET", "http://api.test/me")
         .with("authorization", &format!("Bearer {bearer}"))
-        .says(&format!(r#"{{"name":"{name}"}}"#))
+        .body(&format!(r#"{{"name":"{name}"}}"#))
 }
 
 /// 2024-01-01T01:00:00Z, an hour after the recording.
@@ -102,14 +102,14 @@ fn login_with_a_dummy_password_and_its_tokens_works_two_years_later() {
     let cookie = "sid=REDACTED-sid-1";
     let entries = [
         recorded_login(1)
-            .answers("set-cookie", &format!("{cookie}; Path=/; HttpOnly"))
-            .says(&format!(r#"{{"access_token":"{}","refresh_token":"REDACTED-refresh_token-1"}}"#, jwt(THEN))),
+            .response_header("set-cookie", &format!("{cookie}; Path=/; HttpOnly"))
+            .body(&format!(r#"{{"access_token":"{}","refresh_token":"REDACTED-refresh_token-1"}}"#, jwt(THEN))),
         recorded_me("REDACTED-access_token-7", "somebody else"),
         recorded_me(&jwt(THEN), "ada").with("cookie", &format!("theme=dark; {cookie}")),
         entry("POST", "http://api.test/token")
             .sent(FORM, &format!("grant_type=refresh_token&refresh_token=REDACTED-refresh_token-1&hint={}", jwt(THEN)))
-            .says("{}"),
-        entry("GET", &format!("http://api.test/stream?access_token={}&v=1", jwt(THEN))).says("[]"),
+            .body("{}"),
+        entry("GET", &format!("http://api.test/stream?access_token={}&v=1", jwt(THEN))).body("[]"),
     ];
     let sandbox = sandbox(entries, "[[match]]\nmatch-header = ['authorization']\n");
     let replay = sandbox.start_with(["replay"], &[("HARPROXY_TEST_NOW", "2026-01-01T00:00:00Z")]);
@@ -121,8 +121,8 @@ fn login_with_a_dummy_password_and_its_tokens_works_two_years_later() {
     assert_eq!(client.send(me(&token).header("cookie", &cookie)).json()["name"], "ada");
     let refresh = given.json()["refresh_token"].as_str().unwrap().to_owned();
     let refresh = format!("grant_type=refresh_token&refresh_token={refresh}&hint={token}");
-    let ask = TestRequest::new("POST", "http://api.test/token").header("content-type", FORM).body(refresh);
-    assert_eq!(client.send(ask).status, 200);
+    let request = TestRequest::new("POST", "http://api.test/token").header("content-type", FORM).body(refresh);
+    assert_eq!(client.send(request).status, 200);
     assert_eq!(client.get(&format!("http://api.test/stream?access_token={token}&v=1")).text(), "[]");
     replay.stop().expect(0);
 }
@@ -132,7 +132,7 @@ fn each_user_is_identified_by_the_token_that_the_login_gave() {
     let user = |n: u64, name: &str| {
         let login = entry("POST", "http://api.test/login")
             .sent(FORM, &format!("user={name}&password=REDACTED-password-{n}"))
-            .says(&format!(r#"{{"token":"REDACTED-token-{n}"}}"#));
+            .body(&format!(r#"{{"token":"REDACTED-token-{n}"}}"#));
         [login, recorded_me(&format!("REDACTED-token-{n}"), name)]
     };
     let sandbox = sandbox(user(1, "ada").into_iter().chain(user(2, "bob")), "");
@@ -140,8 +140,8 @@ fn each_user_is_identified_by_the_token_that_the_login_gave() {
     let client = replay.client(Proto::H1);
     let logs_in = |name: &str| {
         let form = format!("user={name}&password=x");
-        let ask = TestRequest::new("POST", "http://api.test/login").header("content-type", FORM).body(form);
-        client.send(ask).json()["token"].as_str().unwrap().to_owned()
+        let request = TestRequest::new("POST", "http://api.test/login").header("content-type", FORM).body(form);
+        client.send(request).json()["token"].as_str().unwrap().to_owned()
     };
     let [bob, ada] = ["bob", "ada"].map(logs_in);
     for _ in 0..2 {
@@ -152,7 +152,7 @@ fn each_user_is_identified_by_the_token_that_the_login_gave() {
 }
 
 fn right_and_wrong() -> [Entry; 2] {
-    [recorded_login(1).says(r#"{"ok":true}"#), recorded_login(2).status(401).says(r#"{"ok":false}"#)]
+    [recorded_login(1).body(r#"{"ok":true}"#), recorded_login(2).status(401).body(r#"{"ok":false}"#)]
 }
 
 #[test]
@@ -199,7 +199,7 @@ const SECRETS: [&str; 8] = [
     "live-part-value-8",
 ];
 
-fn leaks(message: &str) -> Vec<&'static str> {
+fn secrets_in(message: &str) -> Vec<&'static str> {
     SECRETS.into_iter().filter(|secret| message.contains(secret)).collect()
 }
 
@@ -209,8 +209,8 @@ fn secrets_of_live_requests_are_in_no_output() {
         entry("POST", "http://api.test/x?token=REDACTED-token-1&page=1")
             .with("x-api-key", "REDACTED-x-api-key-1")
             .sent("application/json", r#"{"password":"REDACTED-password-1","n":1}"#),
-        entry("GET", "http://api.test/me").with("authorization", "Bearer REDACTED-token-2").says("1"),
-        entry("GET", "http://api.test/me").with("authorization", "Bearer REDACTED-token-3").says("2"),
+        entry("GET", "http://api.test/me").with("authorization", "Bearer REDACTED-token-2").body("1"),
+        entry("GET", "http://api.test/me").with("authorization", "Bearer REDACTED-token-3").body("2"),
         entry("POST", "http://api.test/form").sent(FORM, "user=ada&password=plain-recorded&n=1"),
     ];
     let sandbox = sandbox(entries, "[[match]]\nmatch-header = ['x-api-key', 'authorization']\n");
@@ -218,7 +218,7 @@ fn secrets_of_live_requests_are_in_no_output() {
     let client = replay.client(Proto::H1);
     let [query, header, cookie, password, path, form, user, part] = SECRETS;
     let multipart = format!("--b\r\nContent-Disposition: form-data; name=\"password\"\r\n\r\n{part}\r\n--b--\r\n");
-    let asks = [
+    let requests = [
         TestRequest::new("POST", &format!("http://api.test/x?token={query}&page=2"))
             .header("x-api-key", header)
             .header("cookie", &format!("sid={cookie}"))
@@ -238,24 +238,24 @@ fn secrets_of_live_requests_are_in_no_output() {
         TestRequest::new("GET", &format!("http://other.test/x?access_token={query}")),
         TestRequest::new("GET", &format!("http://127.0.0.1:1/x?access_token={query}")),
     ];
-    let answers: Vec<TestResponse> = asks.into_iter().map(|ask| client.send(ask)).collect();
+    let answers: Vec<TestResponse> = requests.into_iter().map(|request| client.send(request)).collect();
     for got in &answers {
-        assert_eq!(leaks(&got.text()), [""; 0], "{}", got.text());
+        assert_eq!(secrets_in(&got.text()), [""; 0], "{}", got.text());
     }
     assert_eq!(answers[0].json()["near"][0]["differences"][0]["name"], "page");
     assert!(answers[0].text().contains("token=REDACTED-token"), "{}", answers[0].text());
     assert!(answers[4].text().contains("REDACTED-password"), "{}", answers[4].text());
     let output = replay.stop().expect(1);
-    assert_eq!(leaks(&output.stderr), [""; 0], "{}", output.stderr);
+    assert_eq!(secrets_in(&output.stderr), [""; 0], "{}", output.stderr);
     assert!(output.stderr.contains("served by guess"), "{}", output.stderr);
-    assert_eq!(leaks(&sandbox.read("run.json")), [""; 0]);
+    assert_eq!(secrets_in(&sandbox.read("run.json")), [""; 0]);
 
     let url = format!("http://api.test/x?token={query}&page=2");
     let body = format!(r#"{{"password":"{user}","n":2}}"#);
     for json in [&["--json"][..], &[]] {
         let args = [&["explain", "--url", &url, "-H", "content-type: application/json", "-d", &body], json].concat();
         let output = sandbox.run(args).expect(0);
-        assert_eq!(leaks(&format!("{}{}", output.stdout, output.stderr)), [""; 0], "{}", output.stdout);
+        assert_eq!(secrets_in(&format!("{}{}", output.stdout, output.stderr)), [""; 0], "{}", output.stdout);
         assert!(output.stdout.contains("page"), "{}", output.stdout);
     }
 }
@@ -276,14 +276,14 @@ fn echoed_values_are_those_of_the_live_request() {
     let rpc = |id: u64| format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"sum","params":[1,17]}}"#);
     let gzipped = entry("GET", "http://api.test/users/7/card?state=REDACTED-state-1&v=1")
         .with("x-request-id", "req-1")
-        .answers("x-request-id", "req-1")
-        .answers("location", "http://api.test/cb?state=REDACTED-state-1&code=REDACTED-code-1")
-        .answers("content-encoding", "gzip")
-        .says(r#"{"id":"7","request":"req-1","state":"REDACTED-state-1","count":177}"#);
+        .response_header("x-request-id", "req-1")
+        .response_header("location", "http://api.test/cb?state=REDACTED-state-1&code=REDACTED-code-1")
+        .response_header("content-encoding", "gzip")
+        .body(r#"{"id":"7","request":"req-1","state":"REDACTED-state-1","count":177}"#);
     let entries = [
         entry("POST", "http://api.test/rpc")
             .sent("application/json", &rpc(5))
-            .says(r#"{"jsonrpc":"2.0","result":55,"id":5}"#),
+            .body(r#"{"jsonrpc":"2.0","result":55,"id":5}"#),
         gzipped,
     ];
     let config = "[[match]]\nglob = 'http://api.test/rpc'\necho = 'json:$.id'\n\

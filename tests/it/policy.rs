@@ -39,13 +39,14 @@ fn sandbox(entries: &[Value], config: &str) -> Sandbox {
 }
 
 /// Replays the entries under a configuration. Returns the payload of each response, or the status of a refusal.
-fn answers(entries: &[Value], config: &str, asks: impl IntoIterator<Item = TestRequest>) -> Vec<String> {
+fn answers(entries: &[Value], config: &str, requests: impl IntoIterator<Item = TestRequest>) -> Vec<String> {
     let sandbox = sandbox(entries, config);
     let server = sandbox.start(["replay"]);
     let client = server.client(Proto::H1);
-    asks.into_iter()
-        .map(|ask| {
-            let got = client.send(ask);
+    requests
+        .into_iter()
+        .map(|request| {
+            let got = client.send(request);
             if got.status == 200 { got.text() } else { got.status.to_string() }
         })
         .collect()
@@ -96,13 +97,13 @@ fn ignored_parameters_and_members_apply_to_the_urls_of_their_rule() {
         entry("POST", "http://api.test/events", Some(r#"{"a":1,"at":5}"#), "event"),
     ];
     let rules = "[[match]]\nglob = '**/search*'\nignore-query = ['ts', '_']\n[[match]]\nglob = '**/events'\nignore-body = ['$.at']\n";
-    let asks = [
+    let requests = [
         ask("http://api.test/search?q=a&ts=2&_=3"),
         ask("http://api.test/list?ts=2"),
         post("http://api.test/events", r#"{"a":1,"at":6}"#),
         post("http://api.test/events", r#"{"a":2,"at":6}"#),
     ];
-    assert_eq!(answers(&entries, rules, asks), ["search", "501", "event", "501"]);
+    assert_eq!(answers(&entries, rules, requests), ["search", "501", "event", "501"]);
 }
 
 #[test]
@@ -120,13 +121,13 @@ fn payload_mode_follows_the_rule_of_its_url() {
         .collect();
     let form =
         TestRequest::new("POST", "http://api.test/form").header("content-type", "application/x-www-form-urlencoded");
-    let asks = [
+    let requests = [
         post("http://api.test/json", r#"{ "b": 2, "a": 1 }"#),
         form.body("a=%31&b=2"),
         post("http://api.test/ignore", "x"),
         post("http://api.test/exact", r#"{ "b": 2, "a": 1 }"#),
     ];
-    assert_eq!(answers(&entries, &rules, asks), ["json", "form", "ignore", "501"]);
+    assert_eq!(answers(&entries, &rules, requests), ["json", "form", "ignore", "501"]);
 }
 
 #[test]
@@ -134,8 +135,8 @@ fn last_matching_rule_wins_over_earlier_rules_and_options() {
     let entries = [entry("POST", "http://api.test/x", Some(r#"{"a":1}"#), "x")];
     let config =
         "[replay]\nmatch-body = 'ignore'\n[[match]]\nbody = 'exact'\n[[match]]\nglob = '**/x'\nbody = 'json'\n";
-    let asks = [post("http://api.test/x", r#"{"a": 1}"#), post("http://api.test/x", "y")];
-    assert_eq!(answers(&entries, config, asks), ["x", "501"]);
+    let requests = [post("http://api.test/x", r#"{"a": 1}"#), post("http://api.test/x", "y")];
+    assert_eq!(answers(&entries, config, requests), ["x", "501"]);
 }
 
 #[test]
@@ -401,15 +402,15 @@ fn delayed_response_does_not_block_others() {
     let sandbox = sandbox(&[slow, get("http://api.test/quick", "quick")], "[replay]\nlatency = 'recorded'\n");
     let server = sandbox.start(["replay"]);
     let client = server.client(Proto::H1);
-    let (tell, told) = std::sync::mpsc::channel();
+    let (tell, reported) = std::sync::mpsc::channel();
     std::thread::scope(|scope| {
         for path in ["slow", "quick"] {
             let (tell, client) = (tell.clone(), client.clone());
-            let ask = move || tell.send(client.get(&format!("http://api.test/{path}")).text()).unwrap();
-            scope.spawn(ask);
+            let request = move || tell.send(client.get(&format!("http://api.test/{path}")).text()).unwrap();
+            scope.spawn(request);
         }
     });
-    assert_eq!([told.recv().unwrap(), told.recv().unwrap()], ["quick", "slow"]);
+    assert_eq!([reported.recv().unwrap(), reported.recv().unwrap()], ["quick", "slow"]);
 }
 
 /// A fixture has one finding, so that a thousand stale entries do not hide a miss.
@@ -422,7 +423,7 @@ fn stale_entries_are_one_finding_per_fixture_in_replay_and_check() {
     let report = report(&sandbox);
     let stale = findings(&report, "stale");
     assert_eq!((stale.len(), &stale[0]["times"], &stale[0]["severity"]), (1, &json!(1_200), &json!("error")));
-    assert_eq!(findings(&report, "miss").len(), 1, "and no miss is hidden by it");
+    assert_eq!(findings(&report, "miss").len(), 1, "stale entries do not hide the miss");
     let said = &output.stderr;
     assert!(said.contains("1 miss, 1200 stale entries"), "{said}");
     assert!(said.contains("1200 of 1200 entries of hars/api.har were recorded more than 180 days ago"), "{said}");

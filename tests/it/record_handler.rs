@@ -231,7 +231,7 @@ fn upload_after_100_continue_is_recorded() {
     rig.finish(CmdEnd::Clean);
     let entry = &entries(&sandbox)[0];
     assert_eq!(entry["request"]["postData"]["text"], "hello");
-    assert!(entry["_harproxy"].is_null(), "the 100 is the hop's own");
+    assert!(entry["_harproxy"].is_null(), "the informational response is not recorded");
 }
 
 #[test]
@@ -292,7 +292,7 @@ fn connect_is_refused_when_the_tunnel_fails() {
 fn response_that_upstream_breaks_off_is_truncated_for_client_and_entry() {
     let sandbox = Sandbox::new();
     let origin =
-        RawOrigin::saying("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 100\r\n\r\nonly this");
+        RawOrigin::answering("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 100\r\n\r\nonly this");
     let rig = setup(&sandbox).map("api.test", origin.addr, origin.addr).start(&sandbox).unwrap();
     rig.client(Proto::H1).try_send(TestRequest::new("GET", "http://api.test/api/cut")).unwrap_err();
     rig.finish(CmdEnd::Clean);
@@ -342,10 +342,10 @@ fn entry_is_truncated_when_the_client_leaves_half_way() {
 #[test]
 fn exchange_is_not_stored_when_the_client_leaves_before_the_response() {
     let sandbox = Sandbox::new();
-    let (asked, was_asked) = mpsc::channel();
+    let (request, was_asked) = mpsc::channel();
     let (go, wait) = mpsc::channel::<()>();
     let origin = RawOrigin::start(move |_, _| {
-        asked.send(()).unwrap();
+        request.send(()).unwrap();
         let _ = wait.recv();
     });
     let rig = setup(&sandbox).map("api.test", origin.addr, origin.addr).start(&sandbox).unwrap();
@@ -400,7 +400,7 @@ fn failed_run_keeps_the_fixture_and_holds_the_recording() {
         rig.finish(ending)
     };
     let first = record("json", CmdEnd::Failed);
-    assert!(first.written && first.held.is_none(), "a first recording is written all the same");
+    assert!(first.written && first.held.is_none(), "a first recording is written");
     let before = sandbox.read(HAR);
     let held = sandbox.join("hars/.api.har.held");
     for again in [false, true] {

@@ -20,8 +20,8 @@ fn status_line(proxy: SocketAddr, url: &str) -> String {
 #[test]
 fn recording_names_unreachable_upstreams_with_a_hint() {
     let sandbox = Sandbox::new();
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let map = format!("api.test:80={nobody}");
+    let unused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let map = format!("api.test:80={unused}");
     let urls = ["curl", "-s", "http://api.test/api/a", "http://api.test/api/b"];
     let args = ["record", "-o", "hars/api.har", "--map", &map, "--report", "report.json", "--"];
     let output = sandbox.run(args.iter().chain(&urls)).expect(0);
@@ -34,7 +34,7 @@ fn recording_names_unreachable_upstreams_with_a_hint() {
 #[test]
 fn recording_names_truncated_responses() {
     let sandbox = Sandbox::new();
-    let origin = RawOrigin::saying("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this");
+    let origin = RawOrigin::answering("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this");
     let recorder = sandbox.start(["record", "-o", "hars/api.har", "--map", &format!("api.test:80={}", origin.addr)]);
     let client = recorder.client(Proto::H1);
     let _ = client.try_send(crate::support::client::TestRequest::new("GET", "http://api.test/api/cut"));
@@ -47,7 +47,7 @@ fn full_disk_while_recording_is_status_3() {
     let sandbox = Sandbox::new();
     let long = vec![b'x'; 2 << 20];
     let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", long.len());
-    let origin = RawOrigin::saying([head.as_bytes(), &long].concat());
+    let origin = RawOrigin::answering([head.as_bytes(), &long].concat());
     let map = format!("api.test:80={}", origin.addr);
     let harproxy = sandbox.command(["--version"]).get_program().to_owned();
     // Files are limited to 1 MiB, so the journal cannot be completed.
@@ -57,7 +57,7 @@ fn full_disk_while_recording_is_status_3() {
     command.args(["curl", "-s", "-o", "/dev/null", "-w", "%{size_download}", "http://api.test/api/long"]);
     command.current_dir(sandbox.path()).env("HOME", sandbox.path()).env("XDG_DATA_HOME", sandbox.join("data"));
     let output = finish(command.output().unwrap()).expect(3).says("lost").says(".api.har.journal");
-    assert_eq!(output.stdout, long.len().to_string(), "the client's traffic goes on");
+    assert_eq!(output.stdout, long.len().to_string(), "the client gets the whole response");
     assert!(!sandbox.join("hars/api.har").exists());
     let report = sandbox.har("report.json");
     assert_eq!((&report["status"], &report["source"]), (&3.into(), &"harproxy".into()), "{report}");
@@ -84,7 +84,7 @@ fn git_add_hint_of_an_archive_omits_a_folder_of_the_same_name() {
 fn empty_reason_phrase_is_replayed_empty() {
     let sandbox = Sandbox::new();
     for line in ["HTTP/1.1 200 \r\n", "HTTP/1.1 599 \r\n", "HTTP/1.1 404 Nope\r\n"] {
-        let origin = RawOrigin::saying(format!("{line}Content-Length: 2\r\nConnection: close\r\n\r\nok"));
+        let origin = RawOrigin::answering(format!("{line}Content-Length: 2\r\nConnection: close\r\n\r\nok"));
         let map = format!("api.test:80={}", origin.addr);
         let recorder =
             sandbox.start(["record", "-o", "hars/api.har", "--update", "replace", "--map", &map, "-g", "**/api/**"]);

@@ -9,9 +9,8 @@ use serde_json::{Value, json};
 #[path = "../../src/verdict/report/tests/json_schema.rs"]
 mod json_schema;
 
+use crate::cli::status::record_until_second_signal;
 use crate::cli::{CURL, CliSandbox};
-use crate::support::client::{Proto, TestRequest};
-use crate::support::raw::RawOrigin;
 use crate::support::sandbox::{Output, Sandbox, finish};
 
 /// A recorded request, a miss that is repeated, and a request out of scope.
@@ -66,7 +65,7 @@ fn all_report_formats_describe_the_same_run() {
 
     let xml = stage.sandbox.read("out/run.xml");
     let failures = cases(&xml, "failure");
-    assert_eq!(failures, ["GET https://api.test/api/other", "GET https://elsewhere.test/"], "one case an endpoint");
+    assert_eq!(failures, ["GET https://api.test/api/other", "GET https://elsewhere.test/"], "one case per endpoint");
     assert_eq!(cases(&xml, "skipped"), ["GET https://api.test/api/empty"]);
     assert_eq!(cases(&xml, "error"), [""; 0]);
 
@@ -74,7 +73,7 @@ fn all_report_formats_describe_the_same_run() {
     assert!(markdown.starts_with("### ❌ replay failed: 2 misses, 1 request out of scope\n"), "{markdown}");
     assert!(markdown.contains("```diff\n") && markdown.contains("`hars/api.har#"), "{markdown}");
     assert!(stage.sandbox.read("out/run.html").to_lowercase().starts_with("<!doctype html"));
-    assert_eq!(std::fs::read_dir(stage.sandbox.join("out")).unwrap().count(), 4, "nothing is left beside them");
+    assert_eq!(std::fs::read_dir(stage.sandbox.join("out")).unwrap().count(), 4, "no temporary file is left");
 }
 
 #[test]
@@ -126,28 +125,12 @@ fn terminated_harproxy_writes_reports_after_cmd_ended() {
 #[test]
 fn second_signal_still_writes_the_reports() {
     let stage = CliSandbox::new();
-    let (asked, is_asked) = std::sync::mpsc::channel();
-    let silent = RawOrigin::start(move |_, stream| {
-        let _ = asked.send(());
-        // Waits until the client closes the connection.
-        let _ = std::io::Read::read(stream, &mut [0]);
-    });
-    let map = format!("silent.test:80={}", silent.addr);
-    let options = ["-o", "hars/a.har", "--grace", "1h", "--map", &map, "--report", "r.json", "--report", "r.html"];
-    let recorder = stage.sandbox.start(stage.args("record", &options, &[]));
-    let client = recorder.client(Proto::H1);
-    client.get("https://api.test/api/json");
-    let waiting = std::thread::spawn(move || client.try_send(TestRequest::new("GET", "http://silent.test/")));
-    is_asked.recv().unwrap();
-    recorder.signal(Signal::SIGINT);
-    recorder.signal(Signal::SIGTERM);
-    let output = recorder.wait();
-    assert!(waiting.join().unwrap().is_err());
+    let output = record_until_second_signal(&stage, &["--report", "r.json", "--report", "r.html"]);
     let report = stage.sandbox.har("r.json");
     fits_the_schema(&report);
     assert_eq!((&report["status"], &report["source"]), (&json!(output.status), &json!("harproxy")));
     assert_eq!((&report["counts"]["recorded"], &report["requests"][0]["status"]), (&json!(1), &json!(200)));
-    assert!(stage.sandbox.join("r.html").exists() && !stage.sandbox.join("hars/a.har").exists());
+    assert!(stage.sandbox.join("r.html").exists());
 }
 
 #[test]
@@ -185,7 +168,7 @@ fn unwritable_report_is_a_finding_in_the_others() {
 }
 
 /// A replay of CMD with these environment variables.
-fn in_ci(stage: &CliSandbox, options: &[&str], cmd: &[&str], variables: &[(&str, &str)]) -> Output {
+fn replay_in_ci(stage: &CliSandbox, options: &[&str], cmd: &[&str], variables: &[(&str, &str)]) -> Output {
     let mut command = stage.sandbox.command(stage.args("replay", options, cmd));
     finish(command.envs(variables.iter().copied()).output().unwrap())
 }
@@ -198,23 +181,23 @@ fn github_gets_annotations_with_lines_and_an_appended_summary() {
     let root = stage.sandbox.path().canonicalize().unwrap();
     let github =
         [("GITHUB_ACTIONS", "true"), ("GITHUB_WORKSPACE", root.to_str().unwrap()), ("GITHUB_STEP_SUMMARY", summary)];
-    let said = in_ci(&stage, &["./hars/api.har"], MIXED, &github).expect(1);
+    let said = replay_in_ci(&stage, &["./hars/api.har"], MIXED, &github).expect(1);
     assert_eq!(said.stdout, "", "standard output is CMD's");
     let errors: Vec<&str> = said.stderr.lines().filter(|line| line.starts_with("::error ")).collect();
     let [miss, out_of_scope] = errors[..] else { panic!("{}", said.stderr) };
     let at = miss.strip_prefix("::error file=hars/api.har,line=").unwrap_or_else(|| panic!("{miss}"));
     let line: usize = at.split(',').next().unwrap().parse().unwrap();
     let har = stage.sandbox.read("hars/api.har");
-    assert_eq!(har.lines().nth(line - 1).map(str::trim), Some("{"), "an entry begins there");
+    assert_eq!(har.lines().nth(line - 1).map(str::trim), Some("{"), "the line begins an entry");
     assert!(at.contains(",title=harproxy%3A miss::GET https://api.test/api/other?page=3%0A"), "{miss}");
     assert!(out_of_scope.contains("https://elsewhere.test/"));
     assert!(said.stderr.contains("::warning file=hars/api.har,line="), "the unused entry: {}", said.stderr);
-    let told = stage.sandbox.read("summary.md");
-    assert!(told.starts_with("before\n### ❌ replay failed"), "{told}");
-    in_ci(&stage, &[], CURL, &github).expect(0);
-    assert!(stage.sandbox.read("summary.md").contains("### ✅ replay passed"), "one after the other");
+    let reported = stage.sandbox.read("summary.md");
+    assert!(reported.starts_with("before\n### ❌ replay failed"), "{reported}");
+    replay_in_ci(&stage, &[], CURL, &github).expect(0);
+    assert!(stage.sandbox.read("summary.md").contains("### ✅ replay passed"), "the summary is appended");
 
-    let json = in_ci(&stage, &["--log-format", "json"], MIXED, &github).expect(1);
+    let json = replay_in_ci(&stage, &["--log-format", "json"], MIXED, &github).expect(1);
     for line in json.stderr.lines() {
         serde_json::from_str::<Value>(line).unwrap_or_else(|_| panic!("one object a line: {line}"));
     }
@@ -224,15 +207,15 @@ fn github_gets_annotations_with_lines_and_an_appended_summary() {
 fn unwritable_summary_is_a_warning() {
     let stage = recorded();
     let nowhere = [("GITHUB_ACTIONS", "true"), ("GITHUB_STEP_SUMMARY", "none/summary.md")];
-    in_ci(&stage, &[], CURL, &nowhere)
+    replay_in_ci(&stage, &[], CURL, &nowhere)
         .expect(0)
         .says("warning: the summary of this step cannot be added to none/summary.md");
     stage.sandbox.write("full.md", "x".repeat(1024 * 1024 - 10));
     let full = [("GITHUB_ACTIONS", "true"), ("GITHUB_STEP_SUMMARY", "full.md")];
-    in_ci(&stage, &[], CURL, &full).expect(0).says("full.md");
+    replay_in_ci(&stage, &[], CURL, &full).expect(0).says("full.md");
     assert_eq!(stage.sandbox.read("full.md").len(), 1024 * 1024 - 10);
     stage.sandbox.write("gl-code-quality-report.json/in-the-way", "");
-    in_ci(&stage, &[], CURL, &[("GITLAB_CI", "true")]).expect(0).says("warning: the code quality");
+    replay_in_ci(&stage, &[], CURL, &[("GITLAB_CI", "true")]).expect(0).says("warning: the code quality");
 }
 
 #[test]
@@ -241,7 +224,7 @@ fn gitlab_gets_code_quality_with_stable_fingerprints() {
     let root = stage.sandbox.path().canonicalize().unwrap();
     let gitlab = [("GITLAB_CI", "true"), ("CI_PROJECT_DIR", root.parent().unwrap().to_str().unwrap())];
     let issues = || -> Vec<Value> {
-        in_ci(&stage, &[], MIXED, &gitlab).expect(1);
+        replay_in_ci(&stage, &[], MIXED, &gitlab).expect(1);
         stage.sandbox.har("gl-code-quality-report.json").as_array().unwrap().clone()
     };
     let (first, second) = (issues(), issues());
@@ -253,14 +236,14 @@ fn gitlab_gets_code_quality_with_stable_fingerprints() {
     assert_eq!(miss["severity"], "critical");
     let prints: BTreeSet<&str> = first.iter().map(|issue| issue["fingerprint"].as_str().unwrap()).collect();
     assert_eq!(prints.len(), first.len());
-    in_ci(&stage, &[], CURL, &[]).expect(0);
+    replay_in_ci(&stage, &[], CURL, &[]).expect(0);
     std::fs::remove_file(stage.sandbox.join("gl-code-quality-report.json")).unwrap();
-    in_ci(&stage, &[], CURL, &[("GITLAB_CI", "false")]).expect(0);
+    replay_in_ci(&stage, &[], CURL, &[("GITLAB_CI", "false")]).expect(0);
     assert!(!stage.sandbox.join("gl-code-quality-report.json").exists());
 }
 
 /// Writes a report for each shard. Each shard requests some paths.
-fn sharded(stage: &CliSandbox, shards: &[&str]) {
+fn write_shard_reports(stage: &CliSandbox, shards: &[&str]) {
     for (n, paths) in shards.iter().enumerate() {
         let report = format!("shards/{n}.json");
         let script = format!("for path in {paths}; do curl -sS -o /dev/null https://api.test/api/$path; done");
@@ -271,16 +254,16 @@ fn sharded(stage: &CliSandbox, shards: &[&str]) {
 #[test]
 fn combined_shards_list_entries_that_no_shard_used() {
     let stage = recorded();
-    sharded(&stage, &["json", "text", ""]);
+    write_shard_reports(&stage, &["json", "text", ""]);
     let combine = |more: &[&str]| {
         let shards = ["report", "--combine", "shards/0.json", "shards/1.json", "shards/2.json"];
         stage.sandbox.run(shards.iter().chain(more))
     };
     assert_eq!(stage.sandbox.har("shards/2.json")["findings"][0]["kind"], "no-traffic");
     let all = ["--report", "all.json", "--report", "all.xml", "--report", "all.md", "--report", "all.html"];
-    let said = combine(&all).expect(0).says("2 requests served from hars/api.har").says("2 of 3 entries used");
-    assert_eq!(said.stdout, "");
-    assert!(!said.stderr.contains("no-traffic"), "{}", said.stderr);
+    let output = combine(&all).expect(0).says("2 requests served from hars/api.har").says("2 of 3 entries used");
+    assert_eq!(output.stdout, "");
+    assert!(!output.stderr.contains("no-traffic"), "{}", output.stderr);
     let report = stage.sandbox.har("all.json");
     fits_the_schema(&report);
     assert_eq!(report["fixtures"][0]["unusedEntries"], json!([2]));
@@ -301,7 +284,7 @@ fn combined_shards_list_entries_that_no_shard_used() {
 #[test]
 fn failed_shard_fails_the_combined_report_and_is_named() {
     let stage = recorded();
-    sharded(&stage, &["json"]);
+    write_shard_reports(&stage, &["json"]);
     stage
         .replay(&["--report", "shards/red.json"], &["sh", "-c", "curl -sS https://api.test/api/text; exit 7"])
         .expect(7);
@@ -326,13 +309,14 @@ fn invalid_reports_are_named_with_a_hint() {
         ("shards/*.json", "no file matches it"),
         ("folder", "pass the JSON reports themselves"),
     ] {
-        let said = sandbox.run(["report", "--combine", file, "--report", "all.json"]).expect(2).says(words).says(file);
-        assert!(said.stderr.contains("hint: "), "{}", said.stderr);
+        let output =
+            sandbox.run(["report", "--combine", file, "--report", "all.json"]).expect(2).says(words).says(file);
+        assert!(output.stderr.contains("hint: "), "{}", output.stderr);
         assert!(!sandbox.join("all.json").exists());
     }
     sandbox.run(["report"]).expect(2).says("--combine");
-    let said = sandbox.run(["report", "shards/1.json"]).expect(2).says("`harproxy report --combine shards/1.json`");
-    assert!(!said.stderr.contains("two dashes"), "{}", said.stderr);
+    let output = sandbox.run(["report", "shards/1.json"]).expect(2).says("`harproxy report --combine shards/1.json`");
+    assert!(!output.stderr.contains("two dashes"), "{}", output.stderr);
 }
 
 #[test]
@@ -348,7 +332,7 @@ fn unwritable_report_changes_status_0_or_1_to_3() {
     stage.replay(&report, &["sh", "-c", "exit 1"]).expect(1);
     stage.replay(&report, &["sh", "-c", "exit 7"]).expect(7);
 
-    sharded(&stage, &["json", "other"]);
+    write_shard_reports(&stage, &["json", "other"]);
     stage.replay(&["--report", "shards/red.json"], &["sh", "-c", "exit 1"]).expect(1);
     for shard in ["shards/0.json", "shards/1.json", "shards/red.json"] {
         stage.sandbox.run(["report", "--combine", shard, "--report", "file/all.json"]).expect(3);

@@ -115,8 +115,8 @@ fn fixture_recorded_through_the_proxy_answers_on_a_reverse_port() {
     let origin = origins();
     let mut record: Vec<String> = ["record", "-o", "hars/api.har"].map(String::from).to_vec();
     record.extend(origin.args());
-    let ask = ["--", "sh", "-ec", "curl -sS --fail https://api.test/receipt"].map(String::from);
-    sandbox.run(record.into_iter().chain(ask)).expect(0);
+    let request = ["--", "sh", "-ec", "curl -sS --fail https://api.test/receipt"].map(String::from);
+    sandbox.run(record.into_iter().chain(request)).expect(0);
     origin.stop();
     let cmd = "curl -sS --fail --noproxy '*' \"$HARPROXY_URL_PAY/receipt\"";
     let replay = ["replay", "--reverse", "PAY=/pay=https://api.test", "--", "sh", "-ec", cmd];

@@ -60,15 +60,15 @@ fn record_and_replay(base: &str, proto: Proto, output: &str, options: &[&str]) {
 
     let recorder = sandbox.start(&args);
     let client = recorder.client(proto);
-    let live: Vec<TestResponse> = visit(base).into_iter().map(|ask| client.send(ask)).collect();
+    let live: Vec<TestResponse> = visit(base).into_iter().map(|request| client.send(request)).collect();
     recorder.stop().expect(0);
     origin.stop();
 
     let replay = sandbox.start(["replay", output]);
     let client = replay.client(proto);
-    for (ask, live) in visit(base).into_iter().zip(live) {
-        let what = format!("{} {}", ask.method, ask.url);
-        let got = client.send(ask);
+    for (request, live) in visit(base).into_iter().zip(live) {
+        let what = format!("{} {}", request.method, request.url);
+        let got = client.send(request);
         assert!(got.header("x-harproxy").is_some_and(|mark| mark.starts_with("replay; entry=")), "{what}: {got:?}");
         assert_eq!(got.unmarked(), live.unmarked(), "{what}");
     }
@@ -129,18 +129,18 @@ fn encoded_response_is_served_as_identity_when_the_client_has_no_gzip() {
     let origin = Origin::start();
     let recorder = sandbox.record(&origin);
     let client = recorder.client(Proto::H1);
-    let ask = TestRequest::new("GET", "https://api.test/api/gzip");
-    client.send(ask.clone().header("accept-encoding", "gzip"));
+    let request = TestRequest::new("GET", "https://api.test/api/gzip");
+    client.send(request.clone().header("accept-encoding", "gzip"));
     recorder.stop().expect(0);
     origin.stop();
 
     let replay = sandbox.start(["replay", "hars/api.har"]);
     let client = replay.client(Proto::H1);
-    let got = client.send(ask.clone().header("accept-encoding", "identity"));
+    let got = client.send(request.clone().header("accept-encoding", "identity"));
     assert_eq!(got.header("content-encoding"), None);
     assert_eq!(got.header("vary"), Some("accept-encoding"));
     assert_eq!(got.text(), r#"{"packed":true,"list":[1,2,3,4,5,6,7,8,9]}"#);
-    let packed = client.send(ask.header("accept-encoding", "gzip"));
+    let packed = client.send(request.header("accept-encoding", "gzip"));
     assert_eq!(packed.header("content-encoding"), Some("gzip"));
     assert_ne!(packed.body, got.body);
     replay.stop().expect(0);

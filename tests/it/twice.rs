@@ -8,9 +8,9 @@ use crate::support::sandbox::{Output, Sandbox};
 /// An API that numbers its responses and echoes requests.
 fn origin() -> Origin {
     let answers = AtomicU64::new(7_000);
-    Origin::answering(move |asked| {
+    Origin::answering(move |request| {
         let n = answers.fetch_add(1, Ordering::Relaxed);
-        let path = asked.path.split('?').next().unwrap_or_default();
+        let path = request.path.split('?').next().unwrap_or_default();
         let json = |text: String| OriginResponse {
             status: 200,
             headers: vec![("content-type", "application/json".to_owned()), ("x-node", format!("node-{n}"))],
@@ -21,7 +21,7 @@ fn origin() -> Origin {
             return Some(json(format!(r#"{{"id":"{id}","at":{n},"total":12}}"#)));
         }
         if path == "/pay" {
-            let sent: serde_json::Value = serde_json::from_slice(&asked.body).ok()?;
+            let sent: serde_json::Value = serde_json::from_slice(&request.body).ok()?;
             return Some(json(format!(r#"{{"reference":{},"amount":{}}}"#, sent["nonce"], sent["amount"])));
         }
         Some(json(r#"{"fixed":true}"#.to_owned()))
@@ -64,9 +64,9 @@ echo = ["json:$.nonce"]
 #[test]
 fn differences_are_proposed_and_written_only_with_write_policy() {
     let (sandbox, origin) = (Sandbox::new(), origin());
-    let told = record(&sandbox, &origin, &["--twice"]).expect(0).stderr;
-    assert!(told.contains(LINES), "{told}");
-    assert!(told.contains("the second run changes nothing"), "{told}");
+    let reported = record(&sandbox, &origin, &["--twice"]).expect(0).stderr;
+    assert!(reported.contains(LINES), "{reported}");
+    assert!(reported.contains("the second run changes nothing"), "{reported}");
     assert!(!sandbox.join("harproxy.toml").exists());
     assert_eq!(sandbox.har("hars/api.har")["log"]["entries"].as_array().unwrap().len(), 3, "one run's entries");
 }
@@ -101,8 +101,8 @@ fn failed_second_run_proposes_nothing() {
     let args = ["record", "-o", "hars/api.har", "--twice", "--write-policy"].map(str::to_owned);
     let run =
         || sandbox.run(args.iter().cloned().chain(origin.args()).chain(["--", "sh", "-c", cmd].map(str::to_owned)));
-    let told = run().expect(5).stderr;
-    assert!(told.contains("CMD failed in its second run"), "{told}");
+    let reported = run().expect(5).stderr;
+    assert!(reported.contains("CMD failed in its second run"), "{reported}");
     assert!(!sandbox.join("harproxy.toml").exists());
 }
 
@@ -112,14 +112,15 @@ fn recording_is_kept_when_the_policy_cannot_be_written() {
     let (sandbox, origin) = (Sandbox::new(), origin());
     let config = "match = [{ glob = \"**/else\", body = \"json\" }]\n";
     sandbox.write("harproxy.toml", config);
-    let told = record(&sandbox, &origin, &["--twice", "--write-policy", "--report", "report.json"]).expect(3).stderr;
-    assert!(told.contains("`match`") && told.contains("3 added"), "{told}");
+    let reported =
+        record(&sandbox, &origin, &["--twice", "--write-policy", "--report", "report.json"]).expect(3).stderr;
+    assert!(reported.contains("`match`") && reported.contains("3 added"), "{reported}");
     assert_eq!(sandbox.har("hars/api.har")["log"]["entries"].as_array().unwrap().len(), 3);
     assert_eq!(sandbox.har("report.json")["source"], "harproxy");
     assert_eq!(sandbox.read("harproxy.toml"), config);
 
-    let told = record(&sandbox, &origin, &["--twice", "--write-policy"]).expect(3).stderr;
-    assert!(told.contains("harproxy recover hars/api.har"), "{told}");
+    let reported = record(&sandbox, &origin, &["--twice", "--write-policy"]).expect(3).stderr;
+    assert!(reported.contains("harproxy recover hars/api.har"), "{reported}");
 }
 
 #[test]
@@ -152,10 +153,10 @@ fn changed_secrets_are_not_proposed() {
     let cmd = "curl -sf \"https://api.test/login?key=sent-secret-$$\" -d \"password=sent-secret-$$\" >/dev/null";
     let args = ["record", "-o", "hars/api.har", "-vvv", "--twice", "--write-policy"].map(str::to_owned);
     let run = sandbox.run(args.into_iter().chain(origin.args()).chain(["--", "sh", "-c", cmd].map(str::to_owned)));
-    let told = run.expect(0).says("nothing to learn").stderr;
-    assert!(!told.contains("answered-secret") && !sandbox.join("harproxy.toml").exists(), "{told}");
-    let next = told.rsplit_once("Next:").unwrap().0;
-    assert!(!next.contains("sent-secret"), "{told}");
+    let reported = run.expect(0).says("nothing to learn").stderr;
+    assert!(!reported.contains("answered-secret") && !sandbox.join("harproxy.toml").exists(), "{reported}");
+    let next = reported.rsplit_once("Next:").unwrap().0;
+    assert!(!next.contains("sent-secret"), "{reported}");
 }
 
 /// For each form of a fixture, with and without an existing one.

@@ -25,7 +25,7 @@ fn get(path: &str) -> Value {
 }
 
 /// A sandbox whose fixture has one entry, `/hit`.
-fn stage() -> Sandbox {
+fn sandbox_with_entry() -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.write("hars/api.har", own(&[get("/hit")]));
     sandbox
@@ -43,7 +43,7 @@ fn no_panic(output: &Output) {
     }
 }
 
-fn whose(report: &Value) -> (i64, &str) {
+fn status_and_source(report: &Value) -> (i64, &str) {
     (report["status"].as_i64().unwrap(), report["source"].as_str().unwrap())
 }
 
@@ -54,7 +54,7 @@ fn unwritable_reports_do_not_prevent_others() {
         (format!("{HIT}; {MISS}"), 3, "harproxy", "replay failed"),
         (format!("{HIT}; exit 42"), 42, "cmd", "replay passed"),
     ] {
-        let sandbox = stage();
+        let sandbox = sandbox_with_entry();
         sandbox.write("file", "");
         fs::create_dir(sandbox.join("folder.json")).unwrap();
         let reports = ["first.json", "folder.json", "/proc/none.md", "file/x.html", "new/folder/last.json"];
@@ -64,20 +64,20 @@ fn unwritable_reports_do_not_prevent_others() {
             assert!(output.stderr.contains(&format!("writing {unwritten}")), "{}", output.stderr);
         }
         no_panic(&output);
-        assert_eq!(whose(&sandbox.har("first.json")), (i64::from(status), source));
+        assert_eq!(status_and_source(&sandbox.har("first.json")), (i64::from(status), source));
         assert_eq!(sandbox.har("first.json"), sandbox.har("new/folder/last.json"));
     }
 }
 
 #[test]
 fn cmd_killed_by_a_signal_has_verdict_and_report() {
-    let sandbox = stage();
+    let sandbox = sandbox_with_entry();
     for (signal, status) in [("KILL", 137), ("SEGV", 139), ("ABRT", 134), ("PIPE", 141)] {
         let script = format!("ulimit -c 0; {HIT}; {MISS}; kill -{signal} $$");
         let output = finish(replay(&sandbox, &["--report", "r.json"], &script).output().unwrap()).expect(status);
         no_panic(&output.says("1 miss"));
         let report = sandbox.har("r.json");
-        assert_eq!(whose(&report), (i64::from(status), "cmd"));
+        assert_eq!(status_and_source(&report), (i64::from(status), "cmd"));
         assert_eq!((&report["counts"]["served"], &report["counts"]["misses"]), (&json!(1), &json!(1)));
     }
 }
@@ -85,7 +85,7 @@ fn cmd_killed_by_a_signal_has_verdict_and_report() {
 /// Background processes of CMD are not killed. They inherit its pipes, but do not delay the end of harproxy.
 #[test]
 fn daemon_of_cmd_neither_blocks_the_end_nor_gets_responses() {
-    let sandbox = stage();
+    let sandbox = sandbox_with_entry();
     assert!(Command::new("mkfifo").arg(sandbox.join("told")).status().unwrap().success());
     // The process waits for a response, and sends another request when the connection closes.
     let daemon = "(curl -sS http://api.test/hit; echo \"cut $?\" > told; curl -sS http://api.test/hit; echo \"then $?\" > told) &";
@@ -93,11 +93,11 @@ fn daemon_of_cmd_neither_blocks_the_end_nor_gets_responses() {
     let mut command = replay(&sandbox, &options, daemon);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     assert!(child.wait().unwrap().success());
-    assert_eq!(whose(&sandbox.har("r.json")), (0, "verdict"));
+    assert_eq!(status_and_source(&sandbox.har("r.json")), (0, "verdict"));
     let told = || fs::read_to_string(sandbox.join("told")).unwrap();
     let (cut, then) = (told(), told());
     assert!(cut.starts_with("cut ") && !cut.starts_with("cut 0"), "{cut}");
-    assert_eq!(then, "then 7\n", "nobody listens any more");
+    assert_eq!(then, "then 7\n", "the port is closed");
 }
 
 /// A pipe whose reader is closed.
@@ -109,7 +109,7 @@ fn closed() -> Stdio {
 
 #[test]
 fn unread_output_changes_neither_verdict_nor_responses() {
-    let sandbox = stage();
+    let sandbox = sandbox_with_entry();
     let full = || Stdio::from(fs::File::options().write(true).open("/dev/full").unwrap());
     for options in [&[][..], &["-vvv"], &["-vvv", "--log-format", "json"], &["--color", "always"]] {
         let options: Vec<&str> = options.iter().copied().chain(["--report", "r.json"]).collect();
@@ -134,7 +134,7 @@ fn unread_output_changes_neither_verdict_nor_responses() {
 
 #[test]
 fn closed_output_is_not_an_error_but_a_full_disk_is() {
-    let sandbox = stage();
+    let sandbox = sandbox_with_entry();
     for args in
         [&["ls"][..], &["show", "--all", "hars/api.har"], &["check"], &["config"], &["env"], &["--help"], &["man"]]
     {
@@ -190,7 +190,7 @@ fn lists_and_tables_fit_a_narrow_terminal() {
 
 #[test]
 fn color_is_on_for_capable_terminals_and_on_request() {
-    let sandbox = stage();
+    let sandbox = sandbox_with_entry();
     let coloured = |options: &[&str], variables: &[(&str, &str)], on_a_terminal: bool| {
         let mut command = replay(&sandbox, options, HIT);
         command.env_remove("NO_COLOR").env("TERM", "xterm-256color").envs(variables.iter().copied());
@@ -253,7 +253,7 @@ fn miss_with_a_payload_of_fifty_megabytes_shows_its_size() {
     let part = "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f\"\r\n\r\n";
     let multipart = [part.as_bytes(), &vec![7; SIZE], b"\r\n--x--\r\n"].concat();
     let text = "token=an-uploaded-secret and what else a line has\n".repeat(SIZE / 50);
-    let asks = [
+    let requests = [
         ("/json", "application/json", json.clone().into_bytes()),
         ("/none", "application/json", json.into_bytes()),
         ("/text", "text/plain", text.clone().into_bytes()),
@@ -261,7 +261,7 @@ fn miss_with_a_payload_of_fifty_megabytes_shows_its_size() {
         ("/multipart", "multipart/form-data; boundary=x", multipart),
         ("/text", "image/png", (0..SIZE).map(|n| (n % 251) as u8).collect()),
     ];
-    for (path, mime, body) in asks {
+    for (path, mime, body) in requests {
         let ask = TestRequest::new("POST", &format!("http://api.test{path}")).header("content-type", mime).body(body);
         let got = client.send(ask);
         assert_eq!((got.status, got.header("x-harproxy")), (501, Some("miss")), "{path}");
@@ -280,12 +280,12 @@ fn miss_with_a_payload_of_fifty_megabytes_shows_its_size() {
     }
     let report = sandbox.har("r.json");
     assert_eq!(report["counts"]["misses"], 6);
-    let told = report["findings"].to_string();
-    assert!(told.contains(" bytes (SHA-256 "), "{told}");
+    let reported = report["findings"].to_string();
+    assert!(reported.contains(" bytes (SHA-256 "), "{reported}");
 }
 
 /// Requests `pages` different URLs without an entry, over one connection.
-fn miss(server: &Server, pages: usize) {
+fn request_missing(server: &Server, pages: usize) {
     let mut stream = TcpStream::connect(server.proxy()).unwrap();
     let mut reading = stream.try_clone().unwrap();
     let reader = std::thread::spawn(move || {
@@ -297,12 +297,13 @@ fn miss(server: &Server, pages: usize) {
         read
     });
     for chunk in (0..pages).collect::<Vec<_>>().chunks(100) {
-        let mut asks = String::new();
+        let mut requests = String::new();
         for page in chunk {
             let close = if page + 1 == pages { "connection: close\r\n" } else { "" };
-            let _ = write!(asks, "GET http://api.test/miss/{page}?n={page} HTTP/1.1\r\nhost: api.test\r\n{close}\r\n");
+            let _ =
+                write!(requests, "GET http://api.test/miss/{page}?n={page} HTTP/1.1\r\nhost: api.test\r\n{close}\r\n");
         }
-        stream.write_all(asks.as_bytes()).unwrap();
+        stream.write_all(requests.as_bytes()).unwrap();
     }
     assert!(reader.join().unwrap() > pages * 100);
 }
@@ -312,10 +313,10 @@ fn miss(server: &Server, pages: usize) {
 #[test]
 fn unbounded_misses_are_counted_in_bounded_memory() {
     const PAGES: usize = 30_000;
-    let sandbox = stage();
+    let sandbox = sandbox_with_entry();
     let reports = ["r.json", "r.html", "r.md", "r.xml"].map(|report| ["--report", report]);
     let server = sandbox.start(["replay", "-q"].iter().chain(reports.as_flattened()));
-    miss(&server, PAGES);
+    request_missing(&server, PAGES);
     let output = server.stop().expect(1);
     no_panic(&output);
     let report = sandbox.har("r.json");

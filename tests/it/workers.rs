@@ -62,7 +62,7 @@ fn concurrent_workers_each_see_all_states_of_a_poll() {
 }
 
 /// Runs a worker's command as worker 1 to 4 under one replay. Each prints the states that it received.
-fn four_times(worker: &str) {
+fn run_four_workers(worker: &str) {
     let sandbox = Sandbox::new();
     sandbox.write("api.har", fixture("https://api.test/jobs/1"));
     let script = format!("for n in 1 2 3 4; do {worker} || exit 1; done");
@@ -71,7 +71,7 @@ fn four_times(worker: &str) {
     assert_eq!(seen, vec![POLLED.join(" "); 4]);
 }
 
-fn is_here(program: &str) -> bool {
+fn is_installed(program: &str) -> bool {
     let found = std::process::Command::new(program).arg("--version").output().is_ok();
     if !found {
         let _ = writeln!(std::io::stderr(), "skipped: {program} is not installed");
@@ -88,9 +88,9 @@ fn jest_example_gives_each_worker_a_session() {
         while (seen.at(-1) !== 'done') seen.push(await (await fetch('https://api.test/jobs/1')).text());
         console.log(seen.join(' '));
     })()";
-    if is_here("node") {
+    if is_installed("node") {
         let required = format!(r#"NODE_OPTIONS="--require \"{session}\" $NODE_OPTIONS" NODE_USE_ENV_PROXY="#);
-        four_times(&format!("{required} JEST_WORKER_ID=$n node -e \"{poll}\""));
+        run_four_workers(&format!("{required} JEST_WORKER_ID=$n node -e \"{poll}\""));
     }
 }
 
@@ -103,8 +103,8 @@ conftest.pytest_configure()
 seen = ['']
 while seen[-1] != 'done': seen.append(urllib.request.urlopen('https://api.test/jobs/1').read().decode())
 print(*seen[1:])";
-    if is_here("python3") {
+    if is_installed("python3") {
         let found = format!("PYTHONPATH='{example}' PYTHONDONTWRITEBYTECODE=1");
-        four_times(&format!("{found} PYTEST_XDIST_WORKER=gw$n python3 -c \"{poll}\""));
+        run_four_workers(&format!("{found} PYTEST_XDIST_WORKER=gw$n python3 -c \"{poll}\""));
     }
 }

@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn workflow_commands_in_text_are_disabled() {
+    fn recorded_text_contains_no_workflow_command() {
         let text = "✗ miss: x\n  ::add-mask::x\n##[error]y\n a::b\n";
         assert_eq!(inert(text), "✗ miss: x\n|  ::add-mask::x\n|##[error]y\n a::b\n");
         assert!(matches!(inert("a\n"), Cow::Borrowed(_)));

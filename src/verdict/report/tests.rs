@@ -58,7 +58,7 @@ fn markdown_report_equals_golden_files() {
 }
 
 #[test]
-fn github_and_gitlab_reports_equal_golden_files() {
+fn ci_reports_are_word_for_word() {
     let place = |fixture: &str| format!("backend/{fixture}");
     assert_golden(&github::annotations(&one_run(), &place), "full.github");
     assert_golden(&gitlab::render(&one_run(), &place), "full.gitlab.json");
@@ -231,7 +231,7 @@ fn json_report_round_trips() {
 }
 
 #[test]
-fn invalid_report_error_names_the_file_kind() {
+fn other_json_is_rejected_with_a_reason() {
     let read = |json: &str| {
         let error = json::read(json.as_bytes()).unwrap_err();
         let because = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();

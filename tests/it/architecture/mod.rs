@@ -111,8 +111,8 @@ fn main_stays_thin_and_only_cli_uses_clap() {
     }
 }
 
-/// A replay without `--passthrough` must not reach the network: one file connects to loopback addresses alone, and one to the
-/// network if an option asks for it.
+/// A replay without `--passthrough` must not reach the network: one file connects to loopback addresses alone, and one
+/// to the network if an option asks for it.
 #[test]
 fn only_two_files_of_replay_open_connections() {
     const DIALS: &[&str] = &[

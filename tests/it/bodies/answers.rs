@@ -1,6 +1,6 @@
 //! Answers without a body, with a range of one, and with trailers.
 
-use super::{get, missed, page, raw, record, replay, served};
+use super::{assert_served, explained_miss, get, page, record, replay, send_raw};
 use crate::support::client::{Client, Proto, TestRequest};
 use crate::support::origin::{Origin, OriginRequest, OriginResponse};
 use crate::support::sandbox::Sandbox;
@@ -39,7 +39,7 @@ fn ranges_and_304_answer_only_matching_requests() {
             let given = fields.iter().filter_map(|(name, value)| Some((*name, (*value)?)));
             given.fold(get("/api/ranges"), |ask, (name, value)| ask.header(name, value))
         };
-        let asks = [
+        let requests = [
             ask(Some("bytes=0-4"), None, None),
             ask(Some("bytes=5-9"), Some("\"v1\""), None),
             ask(Some("bytes=0-4"), Some("\"old\""), None),
@@ -48,14 +48,14 @@ fn ranges_and_304_answer_only_matching_requests() {
             get("/api/whole").header("range", "bytes=0-4"),
         ];
         let sandbox = Sandbox::new();
-        let live = record(&sandbox, Origin::answering(ranges), "hars/api.har", &[], proto, &asks);
+        let live = record(&sandbox, Origin::answering(ranges), "hars/api.har", &[], proto, &requests);
         let statuses: Vec<_> = live.iter().map(|got| got.status).collect();
         assert_eq!(statuses, [206, 206, 200, 304, 200, 200]);
 
         let (server, client) = replay(&sandbox, &["hars/api.har"], proto);
-        for (ask, live) in asks.iter().zip(live) {
+        for (ask, live) in requests.iter().zip(live) {
             let got = client.send(ask.clone());
-            served(&got);
+            assert_served(&got);
             assert_eq!(got.unmarked(), live.unmarked(), "{ask:?}");
         }
         let got = client.send(ask(Some("bytes=10-14"), None, None));
@@ -70,9 +70,9 @@ fn recorded_range_does_not_answer_another_range() {
     let part = get("/api/ranges").header("range", "bytes=0-4");
     record(&sandbox, Origin::answering(ranges), "hars/api.har", &[], Proto::H1, &[part]);
     let (server, client) = replay(&sandbox, &["hars/api.har"], Proto::H1);
-    let explained = missed(&client.send(get("/api/ranges").header("range", "bytes=5-9")));
+    let explained = explained_miss(&client.send(get("/api/ranges").header("range", "bytes=5-9")));
     assert!(explained.contains("range") && explained.contains("bytes=0-4"), "{explained}");
-    missed(&client.get("https://api.test/api/ranges"));
+    explained_miss(&client.get("https://api.test/api/ranges"));
     server.stop().expect(1);
 }
 
@@ -81,12 +81,12 @@ fn recorded_range_does_not_answer_another_range() {
 fn answers_without_a_body_have_none_on_the_wire() {
     let sandbox = Sandbox::new();
     let url = |path: &str| format!("http://api.test{path}");
-    let asks = [
+    let requests = [
         TestRequest::new("HEAD", &url("/api/whole")),
         TestRequest::new("GET", &url("/api/no-content")),
         TestRequest::new("GET", &url("/api/ranges")).header("if-none-match", "\"v1\""),
     ];
-    record(&sandbox, Origin::answering(ranges), "hars/api.har", &[], Proto::H1, &asks);
+    record(&sandbox, Origin::answering(ranges), "hars/api.har", &[], Proto::H1, &requests);
     let (server, _) = replay(&sandbox, &["hars/api.har"], Proto::H1);
     let request = |line: &str, more: &str| format!("{line} HTTP/1.1\r\nHost: api.test\r\n{more}\r\n");
     let all = [
@@ -95,7 +95,7 @@ fn answers_without_a_body_have_none_on_the_wire() {
         request("GET http://api.test/api/ranges", "If-None-Match: \"v1\"\r\nConnection: close\r\n"),
     ]
     .concat();
-    let answers = String::from_utf8(raw(server.proxy(), all.as_bytes())).unwrap().to_ascii_lowercase();
+    let answers = String::from_utf8(send_raw(server.proxy(), all.as_bytes())).unwrap().to_ascii_lowercase();
     let heads: Vec<&str> = answers.split_terminator("\r\n\r\n").collect();
     assert_eq!(heads.len(), 3, "{answers}");
     for (head, status) in heads.iter().zip(["200", "204", "304"]) {
@@ -122,12 +122,12 @@ fn trailers_are_replayed_over_http1_and_http2() {
     for output in ["hars/api.har", "hars/api.zip"] {
         for (recorded, replayed) in [(Proto::H1, Proto::H1), (Proto::H2, Proto::H2), (Proto::H2, Proto::H1)] {
             let sandbox = Sandbox::new();
-            let asks = [ask.clone()];
-            let live = record(&sandbox, Origin::answering(page), output, &[], recorded, &asks);
+            let requests = [ask.clone()];
+            let live = record(&sandbox, Origin::answering(page), output, &[], recorded, &requests);
             assert_eq!(live[0].trailers.len(), 2, "{recorded:?}: {live:?}");
             let (server, client) = replay(&sandbox, &[output], replayed);
             let got = client.send(ask.clone());
-            served(&got);
+            assert_served(&got);
             assert_eq!(got.unmarked(), live[0].clone().unmarked(), "{recorded:?} {replayed:?}");
             if replayed == Proto::H1 {
                 let without = Client::get(&client, "https://api.test/api/tail");

@@ -1,7 +1,7 @@
 //! Texts in several charsets, with and without a byte order mark, and binary data: answers and uploads keep their
 //! bytes.
 
-use super::{FORMS, get, missed, page, post, record, replay, served};
+use super::{FORMS, assert_served, explained_miss, get, page, post, record, replay};
 use crate::support::client::{Proto, TestRequest};
 use crate::support::origin::Origin;
 use crate::support::sandbox::Sandbox;
@@ -56,7 +56,7 @@ fn answers_keep_their_bytes_in_every_charset() {
         for ((ask, live), (media_type, body)) in asks.iter().zip(live).zip(cases()) {
             assert_eq!(live.body, body);
             let got = client.send(ask.clone());
-            served(&got);
+            assert_served(&got);
             assert_eq!(got.unmarked(), live.unmarked(), "{output} {options:?} {media_type}");
         }
         server.stop().expect(0);
@@ -71,13 +71,13 @@ fn uploads_are_compared_by_their_bytes() {
         let sandbox = Sandbox::new();
         record(&sandbox, Origin::start(), output, options, Proto::H1, &asks);
         let (server, client) = replay(&sandbox, &[output], Proto::H1);
-        for (n, ask) in asks.iter().enumerate() {
-            let got = client.send(ask.clone());
+        for (n, request) in asks.iter().enumerate() {
+            let got = client.send(request.clone());
             let mark = got.header("x-harproxy").unwrap_or_default();
-            assert!(mark.ends_with(&format!("#{n}")), "{output} {options:?} {:?}: {mark}", ask.headers);
-            let mut other = ask.clone();
+            assert!(mark.ends_with(&format!("#{n}")), "{output} {options:?} {:?}: {mark}", request.headers);
+            let mut other = request.clone();
             other.body.as_mut().unwrap().push(b' ');
-            missed(&client.send(other));
+            explained_miss(&client.send(other));
         }
         server.stop().expect(1);
     }

@@ -4,7 +4,7 @@ use std::io::Read;
 
 use harproxy_http::coding::{self, Coding};
 
-use super::{FORMS, get, page, post, record, replay, served};
+use super::{FORMS, assert_served, get, page, post, record, replay};
 use crate::support::client::Proto;
 use crate::support::origin::{Origin, OriginResponse, brotli};
 use crate::support::sandbox::Sandbox;
@@ -60,16 +60,16 @@ fn codings_are_served_to_clients_that_accept_them_and_removed_for_others() {
         let sandbox = Sandbox::new();
         let live = record(&sandbox, origin(), output, options, Proto::H2, &asks);
         let (server, client) = replay(&sandbox, &[output], Proto::H2);
-        for ((ask, live), (coding, _)) in asks.iter().zip(&live).zip(cases()) {
-            let got = client.send(ask.clone());
-            served(&got);
+        for ((request, live), (coding, _)) in asks.iter().zip(&live).zip(cases()) {
+            let got = client.send(request.clone());
+            assert_served(&got);
             assert_eq!(got.header("content-encoding"), Some(coding), "{output} {options:?}");
             assert_eq!(got.clone().unmarked(), live.clone().unmarked(), "{output} {options:?} {coding}");
 
-            let mut plain = ask.clone();
+            let mut plain = request.clone();
             plain.headers = vec![("accept-encoding".into(), "identity".into())];
             let got = client.send(plain);
-            served(&got);
+            assert_served(&got);
             let stays = (coding == "identity").then_some("identity");
             assert_eq!((got.header("content-encoding"), got.header("vary")), (stays, Some("accept-encoding")));
             assert_eq!(got.body, live.decoded(), "{output} {options:?} {coding}");
@@ -82,8 +82,8 @@ fn codings_are_served_to_clients_that_accept_them_and_removed_for_others() {
 fn weight_of_zero_refuses_a_coding() {
     let sandbox = Sandbox::new();
     // gzip, and gzip under br.
-    let asks = [0, 6].map(|n| get(&format!("/api/coding/{n}")).header("accept-encoding", ALL));
-    record(&sandbox, origin(), "hars/api.har", &[], Proto::H1, &asks);
+    let requests = [0, 6].map(|n| get(&format!("/api/coding/{n}")).header("accept-encoding", ALL));
+    record(&sandbox, origin(), "hars/api.har", &[], Proto::H1, &requests);
     let (server, client) = replay(&sandbox, &["hars/api.har"], Proto::H1);
     for (accept, one, both) in [
         ("gzip;q=0.001, br;q=1.0", true, true),
@@ -96,11 +96,11 @@ fn weight_of_zero_refuses_a_coding() {
         ("", false, false),
         ("identity;q=0, gzip", true, false),
     ] {
-        for (ask, coded) in asks.iter().zip([one, both]) {
-            let mut ask = ask.clone();
-            ask.headers = vec![("accept-encoding".into(), accept.into())];
-            let got = client.send(ask);
-            served(&got);
+        for (request, coded) in requests.iter().zip([one, both]) {
+            let mut request = request.clone();
+            request.headers = vec![("accept-encoding".into(), accept.into())];
+            let got = client.send(request);
+            assert_served(&got);
             assert_eq!(got.header("content-encoding").is_some(), coded, "`{accept}`: {got:?}");
             assert_eq!(got.decoded(), TEXT, "`{accept}`");
         }
@@ -119,27 +119,27 @@ fn compressed_upload_matches_by_its_decoded_payload() {
         gzip.finish().unwrap()
     };
     let upload = |body: Vec<u8>, coding: Option<&str>| {
-        let ask = post("/api/echo", "application/json", body);
-        coding.iter().fold(ask, |ask, coding| ask.header("content-encoding", coding))
+        let request = post("/api/echo", "application/json", body);
+        coding.iter().fold(request, |request, coding| request.header("content-encoding", coding))
     };
     assert_ne!(at_level(1), at_level(9));
     let lie = b"this is no gzip".to_vec();
     for (output, options) in FORMS {
         let sandbox = Sandbox::new();
-        let asks = [upload(at_level(1), Some("gzip")), upload(lie.clone(), Some("gzip"))];
-        record(&sandbox, Origin::start(), output, options, Proto::H1, &asks);
+        let requests = [upload(at_level(1), Some("gzip")), upload(lie.clone(), Some("gzip"))];
+        record(&sandbox, Origin::start(), output, options, Proto::H1, &requests);
         let (server, client) = replay(&sandbox, &[output], Proto::H1);
         let mut same = vec![(at_level(9), Some("gzip")), (at_level(1), Some("x-gzip")), (long.clone(), None)];
         same.push((brotli(&encoded(&[Coding::Zstd], &long)), Some("zstd, br")));
         for (body, coding) in same {
             let got = client.send(upload(body, coding));
-            served(&got);
+            assert_served(&got);
             assert!(got.header("x-harproxy").unwrap().ends_with("#0"), "{coding:?}: {got:?}");
         }
         let got = client.send(upload(lie.clone(), Some("gzip")));
         assert!(got.header("x-harproxy").unwrap().ends_with("#1"), "unchanged: {got:?}");
         let other = encoded(&[Coding::Gzip], &TEXT.repeat(49));
-        let explained = super::missed(&client.send(upload(other, Some("gzip"))));
+        let explained = super::explained_miss(&client.send(upload(other, Some("gzip"))));
         assert!(explained.contains("packed"), "the decoded payloads are shown: {explained}");
         server.stop().expect(1);
     }

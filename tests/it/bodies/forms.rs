@@ -1,6 +1,6 @@
 //! Payloads that are compared by their meaning: multipart, forms, JSON and GraphQL.
 
-use super::{FORMS, missed, post, record, replay, served};
+use super::{FORMS, assert_served, explained_miss, post, record, replay};
 use crate::support::client::{Proto, TestRequest};
 use crate::support::origin::Origin;
 use crate::support::sandbox::Sandbox;
@@ -28,18 +28,19 @@ fn multipart_matches_with_any_boundary_and_a_miss_names_the_part() {
         record(&sandbox, Origin::start(), output, options, Proto::H1, &live);
         let (server, client) = replay(&sandbox, &[output], Proto::H1);
         for boundary in ["----WebKitFormBoundaryAAAA", "----WebKitFormBoundaryBBBB", "x", "\"with space\""] {
-            let mut ask = multipart(boundary.trim_matches('"'), "Ada", file);
-            ask.headers = vec![("content-type".into(), format!("multipart/form-data; boundary={boundary}"))];
-            served(&client.send(ask));
+            let mut request = multipart(boundary.trim_matches('"'), "Ada", file);
+            request.headers = vec![("content-type".into(), format!("multipart/form-data; boundary={boundary}"))];
+            assert_served(&client.send(request));
         }
-        let explained = missed(&client.send(multipart("zzz", "Grace", file)));
+        let explained = explained_miss(&client.send(multipart("zzz", "Grace", file)));
         for word in ["name", "Grace", "Ada"] {
             assert!(explained.contains(word), "`{word}`: {explained}");
         }
         assert!(!explained.contains("photo"), "the file is the same: {explained}");
-        let explained = missed(&client.send(multipart("zzz", "Ada", b"another")));
+        let explained = explained_miss(&client.send(multipart("zzz", "Ada", b"another")));
         assert!(explained.contains("photo") && !explained.contains("Grace"), "{explained}");
-        let explained = missed(&client.send(multipart("zzz", "Ada", &[&file[..file.len() - 1], b"\x01"].concat())));
+        let explained =
+            explained_miss(&client.send(multipart("zzz", "Ada", &[&file[..file.len() - 1], b"\x01"].concat())));
         let is_explained = explained.contains("photo") && explained.contains("from byte 33 on");
         assert!(is_explained, "a binary part of equal length: {explained}");
         server.stop().expect(1).says("photo");
@@ -58,11 +59,11 @@ fn multipart_mixed_is_compared_by_parts() {
     let sandbox = Sandbox::new();
     record(&sandbox, Origin::start(), "hars/api.har", &[], Proto::H1, &[mixed("one", "x")]);
     let (server, client) = replay(&sandbox, &["hars/api.har"], Proto::H1);
-    served(&client.send(mixed("two", "x")));
-    let explained = missed(&client.send(mixed("two", "y")));
+    assert_served(&client.send(mixed("two", "x")));
+    let explained = explained_miss(&client.send(mixed("two", "y")));
     assert!(explained.contains("part 2"), "{explained}");
     // Without a boundary the bytes are compared.
-    missed(&client.send(post("/api/echo", "multipart/related; boundary=three", "no parts at all")));
+    explained_miss(&client.send(post("/api/echo", "multipart/related; boundary=three", "no parts at all")));
     server.stop().expect(1);
 }
 
@@ -73,16 +74,16 @@ fn form_is_compared_by_its_bytes_or_by_its_fields() {
     record(&sandbox, Origin::start(), "hars/api.har", &[], Proto::H1, &[form("name=A+B&city=K%C3%B6ln&name=C")]);
 
     let (server, client) = replay(&sandbox, &["hars/api.har"], Proto::H1);
-    served(&client.send(form("name=A+B&city=K%C3%B6ln&name=C")));
-    let explained = missed(&client.send(form("name=A%20B&city=K%c3%b6ln&name=C")));
+    assert_served(&client.send(form("name=A+B&city=K%C3%B6ln&name=C")));
+    let explained = explained_miss(&client.send(form("name=A%20B&city=K%c3%b6ln&name=C")));
     assert!(explained.contains("--match-body form"), "{explained}");
-    let explained = missed(&client.send(form("name=A+B&city=Bonn&name=C")));
+    let explained = explained_miss(&client.send(form("name=A+B&city=Bonn&name=C")));
     assert!(explained.contains("city") && explained.contains("Bonn") && explained.contains("Köln"), "{explained}");
     server.stop().expect(1);
 
     let (server, client) = replay(&sandbox, &["hars/api.har", "--match-body", "form"], Proto::H1);
-    served(&client.send(form("name=A%20B&city=K%c3%b6ln&name=C")));
-    missed(&client.send(form("city=K%C3%B6ln&name=A+B&name=C")));
+    assert_served(&client.send(form("name=A%20B&city=K%c3%b6ln&name=C")));
+    explained_miss(&client.send(form("city=K%C3%B6ln&name=A+B&name=C")));
     server.stop().expect(1);
 }
 
@@ -101,16 +102,16 @@ fn graphql_ignores_white_space_in_queries_and_a_miss_names_the_operation() {
     );
 
     let (server, client) = replay(&sandbox, &["hars/api.har"], Proto::H2);
-    served(&client.send(recorded.clone()));
-    let explained = missed(&client.send(spelt.clone()));
+    assert_served(&client.send(recorded.clone()));
+    let explained = explained_miss(&client.send(spelt.clone()));
     assert!(explained.contains("--match-body json"), "{explained}");
     server.stop().expect(1).says("User");
 
     let (server, client) = replay(&sandbox, &["hars/api.har", "--match-body", "json"], Proto::H2);
-    served(&client.send(recorded));
-    served(&client.send(spelt));
+    assert_served(&client.send(recorded));
+    assert_served(&client.send(spelt));
     let got = client.send(other);
     assert_eq!(got.json()["operation"], "User", "{}", got.text());
-    assert!(missed(&got).contains("$.variables.id"), "{}", got.text());
+    assert!(explained_miss(&got).contains("$.variables.id"), "{}", got.text());
     server.stop().expect(1).says("$.variables.id");
 }

@@ -1,6 +1,6 @@
 //! Payloads that are too large for memory.
 
-use super::{missed, record, replay, served};
+use super::{assert_served, explained_miss, record, replay};
 use crate::support::client::{Proto, TestRequest};
 use crate::support::origin::Origin;
 use crate::support::sandbox::{Sandbox, Server};
@@ -37,16 +37,16 @@ fn large_download_is_streamed_while_recording_and_replaying() {
     let sandbox = Sandbox::new();
     let origin = Origin::start();
     let recorder = sandbox.record(&origin);
-    let ask = TestRequest::new("GET", &format!("http://api.test/api/big?mib={LEN}"));
-    let live = recorder.client(Proto::H1).send(ask.clone());
+    let request = TestRequest::new("GET", &format!("http://api.test/api/big?mib={LEN}"));
+    let live = recorder.client(Proto::H1).send(request.clone());
     let recording = peak(&recorder);
     recorder.stop().expect(0);
     origin.stop();
     let (server, client) = replay(&sandbox, &["hars/api.har"], Proto::H1);
-    let got = client.send(ask);
+    let got = client.send(request);
     let replaying = peak(&server);
     server.stop().expect(0);
-    served(&got);
+    assert_served(&got);
     assert!(got.body.len() == LEN * MIB && got.body == live.body);
     assert!(recording < 60 && replaying < 60, "recording {recording} MiB, replaying {replaying} MiB");
 }
@@ -55,18 +55,18 @@ fn large_download_is_streamed_while_recording_and_replaying() {
 fn large_upload_is_compared_by_its_digest() {
     let sandbox = Sandbox::new();
     let long = bytes(HELD + 5);
-    let asks = [upload(long.clone()), upload(b"short".to_vec())];
-    record(&sandbox, origin(), "hars/api.har", &[], Proto::H1, &asks);
+    let requests = [upload(long.clone()), upload(b"short".to_vec())];
+    record(&sandbox, origin(), "hars/api.har", &[], Proto::H1, &requests);
 
     let (server, client) = replay(&sandbox, &["hars/api.har"], Proto::H1);
     let got = client.send(upload(long.clone()));
     assert_eq!(got.header("x-harproxy"), Some("replay; entry=hars/api.har#0"));
     let mut other = long.clone();
     other[HELD] ^= 1;
-    let explained = missed(&client.send(upload(other)));
+    let explained = explained_miss(&client.send(upload(other)));
     assert!(explained.contains(&format!("{} bytes (SHA-256 ", long.len())), "{explained}");
     assert_eq!(client.send(upload(b"short".to_vec())).header("x-harproxy"), Some("replay; entry=hars/api.har#1"));
-    let explained = missed(&client.send(upload(b"shorter".to_vec())));
+    let explained = explained_miss(&client.send(upload(b"shorter".to_vec())));
     assert!(explained.contains("shorter"), "{explained}");
     server.stop().expect(1);
 
@@ -102,7 +102,7 @@ fn large_multipart_upload_is_compared_by_its_parts() {
     assert_eq!(client.send(form("replayed", b"short")).header("x-harproxy"), Some("replay; entry=hars/api.har#1"));
     let mut other = long;
     other[HELD] ^= 1;
-    let explained = missed(&client.send(form("replayed", &other)));
+    let explained = explained_miss(&client.send(form("replayed", &other)));
     assert!(explained.contains(" bytes (SHA-256 "), "{explained}");
     let more = peak(&server) - idle;
     server.stop().expect(1);
@@ -117,8 +117,8 @@ fn upload_truncated_by_max_body_matches_by_its_beginning_and_length() {
     let (server, client) = replay(&sandbox, &["hars/api.har"], Proto::H1);
     let mut other = long;
     other[HELD] ^= 1;
-    served(&client.send(upload(other.clone())));
+    assert_served(&client.send(upload(other.clone())));
     other[MIB - 1] ^= 1;
-    missed(&client.send(upload(other)));
+    explained_miss(&client.send(upload(other)));
     server.stop().expect(1);
 }

@@ -26,13 +26,13 @@ fn record(
     output: &str,
     options: &[&str],
     proto: Proto,
-    asks: &[TestRequest],
+    requests: &[TestRequest],
 ) -> Vec<TestResponse> {
     let mut args: Vec<String> = ["record", "-o", output].iter().chain(options).map(|&arg| arg.to_owned()).collect();
     args.extend(origin.args());
     let recorder = sandbox.start(&args);
     let client = recorder.client(proto);
-    let live = asks.iter().map(|ask| client.send(ask.clone())).collect();
+    let live = requests.iter().map(|request| client.send(request.clone())).collect();
     recorder.stop().expect(0);
     origin.stop();
     live
@@ -63,18 +63,18 @@ fn post(path: &str, media_type: &str, body: impl Into<Vec<u8>>) -> TestRequest {
 }
 
 #[track_caller]
-fn served(got: &TestResponse) {
+fn assert_served(got: &TestResponse) {
     assert!(got.header("x-harproxy").is_some_and(|mark| mark.starts_with("replay; ")), "{got:?}\n{}", got.text());
 }
 
 #[track_caller]
-fn missed(got: &TestResponse) -> String {
+fn explained_miss(got: &TestResponse) -> String {
     assert_eq!((got.status, got.header("x-harproxy")), (501, Some("miss")), "{}", got.text());
     got.text()
 }
 
 /// Sends bytes and reads to the end.
-fn raw(to: SocketAddr, request: &[u8]) -> Vec<u8> {
+fn send_raw(to: SocketAddr, request: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(to).unwrap();
     stream.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
     stream.write_all(request).unwrap();

@@ -1,6 +1,6 @@
 //! The framing of an upload does not affect matching.
 
-use super::{missed, post, raw, record, replay, served};
+use super::{assert_served, explained_miss, post, record, replay, send_raw};
 use crate::support::client::{Proto, TestRequest};
 use crate::support::origin::Origin;
 use crate::support::sandbox::Sandbox;
@@ -26,18 +26,22 @@ fn uploads_match_with_any_framing() {
         let sandbox = Sandbox::new();
         let origin = Origin::start();
         let recorder = sandbox.record(&origin);
-        let live = String::from_utf8_lossy(&raw(recorder.proxy(), recorded.as_bytes())).into_owned();
+        let live = String::from_utf8_lossy(&send_raw(recorder.proxy(), recorded.as_bytes())).into_owned();
         assert!(live.contains("hello there"), "{recorded}: {live}");
         recorder.stop().expect(0);
         origin.stop();
 
         let (server, client) = replay(&sandbox, &["hars/api.har"], Proto::H2);
         for framed in &framed {
-            assert_eq!(entry_of(&raw(server.proxy(), framed.as_bytes())), "replay; entry=hars/api.har#0", "{framed}");
+            assert_eq!(
+                entry_of(&send_raw(server.proxy(), framed.as_bytes())),
+                "replay; entry=hars/api.har#0",
+                "{framed}"
+            );
         }
         let plain = TestRequest::new("POST", "http://api.test/api/echo").header("content-type", "text/plain");
-        served(&client.send(plain.clone().body("hello there")));
-        missed(&client.send(plain.body("hello here")));
+        assert_served(&client.send(plain.clone().body("hello there")));
+        explained_miss(&client.send(plain.body("hello here")));
         server.stop().expect(1);
     }
 }
@@ -45,18 +49,21 @@ fn uploads_match_with_any_framing() {
 #[test]
 fn missing_and_empty_payloads_are_equal() {
     let sandbox = Sandbox::new();
-    let asks = [
+    let requests = [
         TestRequest::new("POST", "https://api.test/api/echo"),
         TestRequest::new("DELETE", "https://api.test/api/items/9").body("why"),
     ];
-    record(&sandbox, Origin::start(), "hars/api.har", &[], Proto::H1, &asks);
+    record(&sandbox, Origin::start(), "hars/api.har", &[], Proto::H1, &requests);
     let (server, client) = replay(&sandbox, &["hars/api.har"], Proto::H1);
-    served(&client.send(asks[0].clone()));
-    served(&client.send(asks[0].clone().body("")));
-    served(&client.send(asks[1].clone()));
-    missed(&client.send(TestRequest::new("DELETE", "https://api.test/api/items/9")));
-    missed(&client.send(post("/api/echo", "text/plain", "x")));
+    assert_served(&client.send(requests[0].clone()));
+    assert_served(&client.send(requests[0].clone().body("")));
+    assert_served(&client.send(requests[1].clone()));
+    explained_miss(&client.send(TestRequest::new("DELETE", "https://api.test/api/items/9")));
+    explained_miss(&client.send(post("/api/echo", "text/plain", "x")));
     let empty = b"POST http://api.test/api/echo HTTP/1.1\r\nHost: api.test\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
-    assert!(String::from_utf8_lossy(&raw(server.proxy(), empty)).contains("501"), "the entry was recorded over https");
+    assert!(
+        String::from_utf8_lossy(&send_raw(server.proxy(), empty)).contains("501"),
+        "the entry was recorded over https"
+    );
     server.stop().expect(1);
 }

@@ -112,10 +112,10 @@ fn env_docker_prints_arguments_that_can_be_pasted() {
     let value = |name: &str| {
         words.iter().find_map(|word| word.strip_prefix(name)?.strip_prefix('=')).unwrap_or_else(|| panic!("no {name}"))
     };
-    assert_eq!(value("NO_PROXY"), "localhost,127.0.0.1,::1", "a container has a loopback of its own");
+    assert_eq!(value("NO_PROXY"), "localhost,127.0.0.1,::1", "a container has its own loopback");
     let mount = words[words.iter().position(|word| *word == "-v").unwrap() + 1];
     let (folder, inside) = mount.strip_suffix(":ro").unwrap().split_once(':').unwrap();
-    assert_eq!(folder, inside, "a path is the same inside");
+    assert_eq!(folder, inside, "paths in the container are equal");
     for name in ["SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "HARPROXY_RUN_CA", "WGETRC"] {
         let path = std::path::Path::new(value(name));
         assert!(path.starts_with(folder), "{name} is not mounted");

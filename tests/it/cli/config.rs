@@ -81,7 +81,7 @@ fn each_setting_has_its_origin() {
     let rules = settings(&output, "match");
     assert_eq!(rules[0], (json!({"glob": "**/search*", "ignore-query": ["ts", "_"]}), file("harproxy.toml", 22)));
     assert_eq!(rules.len(), 2);
-    assert!(settings(&output, "record.output").is_empty(), "only what replay goes by");
+    assert!(settings(&output, "record.output").is_empty(), "only settings of replay");
 }
 
 #[test]
@@ -144,10 +144,10 @@ fn config_reports_the_errors_of_the_command() {
     for command in ["config", "record", "replay", "explain", "recover"] {
         let url = if command == "explain" { &["--url", "http://a.test/"][..] } else { &[] };
         let args = [&[command, "--log-format", "json"], url].concat();
-        let said = run(&sandbox, &args, &[]).expect(2).stderr;
-        let line: Value = serde_json::from_str(&said).unwrap_or_else(|error| panic!("{command}: {error}: {said}"));
+        let output = run(&sandbox, &args, &[]).expect(2).stderr;
+        let line: Value = serde_json::from_str(&output).unwrap_or_else(|error| panic!("{command}: {error}: {output}"));
         assert_eq!((&line["event"], &line["status"]), (&json!("error"), &json!(2)), "{command}");
-        assert!(line["error"].as_str().unwrap().starts_with("harproxy.toml:2:1: "), "{said}");
+        assert!(line["error"].as_str().unwrap().starts_with("harproxy.toml:2:1: "), "{output}");
     }
 }
 
@@ -189,9 +189,9 @@ fn usage_errors_respect_the_json_log_format() {
         (&["replay", "--miss-stauts", "404"], &[("HARPROXY_LOG_FORMAT", "json")]),
         (&["--log-format", "json", "repaly", "--miss-stauts", "404"], &[]),
     ] {
-        let said = run(&sandbox, args, variables).expect(2).stderr;
-        let line: Value = serde_json::from_str(&said).unwrap_or_else(|error| panic!("{args:?}: {error}: {said}"));
+        let output = run(&sandbox, args, variables).expect(2).stderr;
+        let line: Value = serde_json::from_str(&output).unwrap_or_else(|error| panic!("{args:?}: {error}: {output}"));
         assert_eq!((&line["event"], &line["status"]), (&json!("error"), &json!(2)), "{args:?}");
-        assert!(line["message"].as_str().unwrap().contains("similar"), "{said}");
+        assert!(line["message"].as_str().unwrap().contains("similar"), "{output}");
     }
 }

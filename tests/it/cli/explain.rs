@@ -28,21 +28,21 @@ fn text(text: &str) -> Value {
     json!({"content": {"size": text.len(), "mimeType": "text/plain", "text": text}})
 }
 
-fn to(status: u16, location: &str) -> Value {
+fn redirect(status: u16, location: &str) -> Value {
     json!({"status": status, "statusText": "Found", "headers": [{"name": "Location", "value": location}],
         "content": {"size": 0, "mimeType": "x-unknown"}})
 }
 
 /// A folder with a HAR of another tool under `hars/`.
-fn stage() -> Sandbox {
+fn foreign_fixture() -> Sandbox {
     let (none, en) =
         (json!([]), json!([{"name": "Accept-Language", "value": "en"}, {"name": "X-Tenant", "value": "a"}]));
     let entries = [
         entry("GET", "https://api.test/job", &none, None, &text("pending")),
         entry("GET", "https://api.test/job", &none, None, &text("done")),
         entry("GET", "https://api.test/users?page=1", &en, None, &text("one")),
-        entry("GET", "https://api.test/old", &none, None, &to(302, "/job#top")),
-        entry("GET", "https://api.test/out", &none, None, &to(307, "https://api.test/elsewhere")),
+        entry("GET", "https://api.test/old", &none, None, &redirect(302, "/job#top")),
+        entry("GET", "https://api.test/out", &none, None, &redirect(307, "https://api.test/elsewhere")),
         entry("POST", "https://api.test/users", &none, Some(r#"{"name":"Ada"}"#), &text("made")),
         entry("GET", "https://api.test/down", &none, None, &json!({"status": 0, "statusText": ""})),
         entry("GET", "https://api.test/users?page=1", &none, None, &text("uno")),
@@ -53,7 +53,7 @@ fn stage() -> Sandbox {
     sandbox
 }
 
-fn feed(sandbox: &Sandbox, args: &[&str], input: &[u8]) -> Output {
+fn run_with_input(sandbox: &Sandbox, args: &[&str], input: &[u8]) -> Output {
     let mut command = sandbox.command(args);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let _ = child.stdin.take().unwrap().write_all(input);
@@ -64,9 +64,9 @@ fn feed(sandbox: &Sandbox, args: &[&str], input: &[u8]) -> Output {
 fn answers(sandbox: &Sandbox, options: &[&str], requests: &[Value]) -> Vec<Value> {
     let lines: Vec<String> = requests.iter().map(ToString::to_string).collect();
     let args = [&["explain", "--json", "--requests", "-"], options].concat();
-    let said = feed(sandbox, &args, lines.join("\n").as_bytes()).expect(0);
-    assert_eq!(said.stderr, "");
-    said.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    let output = run_with_input(sandbox, &args, lines.join("\n").as_bytes()).expect(0);
+    assert_eq!(output.stderr, "");
+    output.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 fn get(url: &str) -> Value {
@@ -75,8 +75,8 @@ fn get(url: &str) -> Value {
 
 #[test]
 fn explain_json_has_exactly_the_documented_members() {
-    let sandbox = stage();
-    let said = answers(
+    let sandbox = foreign_fixture();
+    let output = answers(
         &sandbox,
         &[],
         &[
@@ -104,11 +104,11 @@ fn explain_json_has_exactly_the_documented_members() {
                     "differences": [{"what": "query", "name": "page", "request": "3", "recorded": "1"}]},
                 {"fixture": "hars/api.har", "entry": 7,
                     "differences": [{"what": "query", "name": "page", "request": "3", "recorded": "1"}]},
-                {"fixture": "hars/api.har", "entry": 5, "differences": said[3]["near"][2]["differences"]},
+                {"fixture": "hars/api.har", "entry": 5, "differences": output[3]["near"][2]["differences"]},
             ], "remedy": "--ignore-query page"}),
     ];
-    assert_eq!(said, expected);
-    let names: Vec<&String> = said[0].as_object().unwrap().keys().collect();
+    assert_eq!(output, expected);
+    let names: Vec<&String> = output[0].as_object().unwrap().keys().collect();
     let order =
         ["action", "fixture", "entry", "status", "location", "bodySha256", "followed", "score", "near", "remedy"];
     assert_eq!(names, order);
@@ -116,7 +116,7 @@ fn explain_json_has_exactly_the_documented_members() {
 
 #[test]
 fn requests_advance_sequences_in_line_order() {
-    let sandbox = stage();
+    let sandbox = foreign_fixture();
     let jobs = [get("https://api.test/job"), get("https://api.test/job"), get("https://api.test/job")];
     let entries = |options: &[&str]| -> Vec<Value> {
         answers(&sandbox, options, &jobs).iter().map(|answer| answer["entry"].clone()).collect()
@@ -128,36 +128,36 @@ fn requests_advance_sequences_in_line_order() {
 
 #[test]
 fn explain_follows_redirects_like_replay() {
-    let sandbox = stage();
+    let sandbox = foreign_fixture();
     let mut navigation = get("https://api.test/old");
     navigation["headers"] = json!([{"name": "Sec-Fetch-Mode", "value": "navigate"}]);
-    let asked = [get("https://api.test/old"), navigation];
-    let said = answers(&sandbox, &["--repeat", "first"], &asked);
+    let request = [get("https://api.test/old"), navigation];
+    let output = answers(&sandbox, &["--repeat", "first"], &request);
     assert_eq!(
-        (&said[0]["action"], &said[0]["entry"], &said[0]["followed"]),
+        (&output[0]["action"], &output[0]["entry"], &output[0]["followed"]),
         (&json!("serve"), &json!(0), &json!([3]))
     );
     assert_eq!(
-        (&said[1]["action"], &said[1]["entry"], &said[1]["status"]),
+        (&output[1]["action"], &output[1]["entry"], &output[1]["status"]),
         (&json!("redirect"), &json!(3), &json!(302))
     );
-    assert_eq!(said[1]["location"], "https://api.test/job");
-    let served = answers(&sandbox, &["--redirects", "serve"], &asked[..1]);
+    assert_eq!(output[1]["location"], "https://api.test/job");
+    let served = answers(&sandbox, &["--redirects", "serve"], &request[..1]);
     assert_eq!((&served[0]["action"], &served[0]["followed"]), (&json!("redirect"), &json!([])));
     let moved = answers(
         &sandbox,
         &["--redirects", "serve", "--same-host", "http://localhost:3000=https://api.test"],
         &[get("http://localhost:3000/out")],
     );
-    assert_eq!(moved[0]["location"], "http://localhost:3000/elsewhere", "as the client gets it");
+    assert_eq!(moved[0]["location"], "http://localhost:3000/elsewhere", "as the client receives it");
 }
 
 #[test]
 fn request_is_built_from_options() {
-    let sandbox = stage();
+    let sandbox = foreign_fixture();
     let ask = |more: &[&str], input: &[u8]| -> Value {
         let args = [&["explain", "--json", "hars", "--url"], more].concat();
-        serde_json::from_str(&feed(&sandbox, &args, input).expect(0).stdout).unwrap()
+        serde_json::from_str(&run_with_input(&sandbox, &args, input).expect(0).stdout).unwrap()
     };
     sandbox.write("ada.json", r#"{"name":"Ada"}"#);
     let users = "https://api.test/users";
@@ -173,13 +173,13 @@ fn request_is_built_from_options() {
     assert_eq!(ask(&[users, "-X", "PUT"], b"")["action"], "miss");
     let page = "https://api.test/users?page=1";
     let scored = ask(&[page, "-H", "accept-language: en", "-H", "X-Tenant:a", "-g", "https://other.test/**"], b"");
-    assert_eq!((&scored["entry"], &scored["score"]), (&json!(2), &json!(2)), "the scope is set aside");
+    assert_eq!((&scored["entry"], &scored["score"]), (&json!(2), &json!(2)), "the scope is ignored");
     assert_eq!(ask(&["https://api.test/users?page=9", "--ignore-query", "page"], b"")["entry"], 2);
 }
 
 #[test]
 fn explain_text_has_the_reason() {
-    let sandbox = stage();
+    let sandbox = foreign_fixture();
     let ask = |more: &[&str]| sandbox.run([&["explain", "--url"], more].concat()).expect(0).stdout;
     let line = |entry: usize| {
         let har = sandbox.read("hars/api.har");
@@ -221,23 +221,23 @@ fn explain_text_has_the_reason() {
 
 #[test]
 fn explain_text_marks_used_entries() {
-    let sandbox = stage();
+    let sandbox = foreign_fixture();
     let lines = format!("{0}\n\n{0}\r\n{0}\n", get("https://api.test/job"));
     sandbox.write("requests.jsonl", &lines);
-    let said = sandbox.run(["explain", "--requests", "requests.jsonl"]).expect(0).stdout;
-    let told: Vec<&str> = said.split("\n\n").collect();
-    assert_eq!(told.len(), 3, "{said}");
-    assert!(told[1].contains("api.har#1 ") && told[1].contains("equal rank; already used"), "{said}");
-    assert!(told[2].contains("it was already used, and no other entry has the same rank"), "{said}");
+    let output = sandbox.run(["explain", "--requests", "requests.jsonl"]).expect(0).stdout;
+    let told: Vec<&str> = output.split("\n\n").collect();
+    assert_eq!(told.len(), 3, "{output}");
+    assert!(told[1].contains("api.har#1 ") && told[1].contains("equal rank; already used"), "{output}");
+    assert!(told[2].contains("it was already used, and no other entry has the same rank"), "{output}");
 }
 
 #[test]
 fn invalid_requests_are_errors_with_a_position() {
-    let sandbox = stage();
+    let sandbox = foreign_fixture();
     let lines = format!("{}\n\n{{\"url\":7}}\n", get("https://api.test/job"));
-    let said = feed(&sandbox, &["explain", "--json", "--requests", "-"], lines.as_bytes()).expect(2);
-    assert_eq!(said.stdout.lines().count(), 1, "what came before it is answered");
-    said.says("line 3 of standard input: ").says("hint: ");
+    let output = run_with_input(&sandbox, &["explain", "--json", "--requests", "-"], lines.as_bytes()).expect(2);
+    assert_eq!(output.stdout.lines().count(), 1, "earlier requests are answered");
+    output.says("line 3 of standard input: ").says("hint: ");
     sandbox.write("bad.jsonl", "{\"url\":\"/relative\"}");
     sandbox.run(["explain", "--requests", "bad.jsonl"]).expect(2).says("line 1 of bad.jsonl: `/relative` is not a URL");
     sandbox.run(["explain", "--requests", "gone.jsonl"]).expect(2).says("gone.jsonl");
@@ -262,7 +262,7 @@ fn explained_in(sandbox: &Sandbox, folder: &str, args: &[&str]) -> Value {
 
 #[test]
 fn configuration_is_found_from_subfolders() {
-    let sandbox = stage();
+    let sandbox = foreign_fixture();
     sandbox.write(
         "harproxy.toml",
         "[replay]\nfixtures = ['hars']\nignore-query = ['ts']\n\n\
@@ -288,7 +288,7 @@ fn configuration_is_found_from_subfolders() {
 
 #[test]
 fn config_option_replaces_the_project_file() {
-    let sandbox = stage();
+    let sandbox = foreign_fixture();
     sandbox.write("harproxy.toml", "[replay]\nfixtures = ['nowhere']\n");
     sandbox.write(
         "ci/other.toml",

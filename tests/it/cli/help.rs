@@ -37,7 +37,7 @@ pub fn examples(sandbox: &Sandbox, command: &str) -> Vec<String> {
 
 /// Runs a line in a shell like a user, with harproxy and the tests of a project in PATH. The origin answers for the
 /// hosts of the examples.
-pub fn type_in(stage: &CliSandbox, line: &str) -> crate::support::sandbox::Output {
+pub fn run_line(stage: &CliSandbox, line: &str) -> crate::support::sandbox::Output {
     let origin = &stage.origin;
     let tests = "#!/bin/sh\nexec curl -sSk http://localhost:8000/api/users https://api.example.com/api/users\n";
     for script in ["bin/npm", "run-the-tests.sh"] {
@@ -65,7 +65,7 @@ pub fn type_in(stage: &CliSandbox, line: &str) -> crate::support::sandbox::Outpu
 fn record_examples_work() {
     let sandbox = Sandbox::new();
     for example in examples(&sandbox, "record") {
-        let output = type_in(&CliSandbox::new(), &example);
+        let output = run_line(&CliSandbox::new(), &example);
         assert_eq!(output.status, 0, "{example}: {output:?}");
     }
 }
@@ -77,9 +77,9 @@ fn replay_examples_work_on_recorded_fixtures() {
         let stage = CliSandbox::new();
         let (options, cmd) = example.split_once(" -- ").unwrap();
         let output = options.split(' ').find(|word| word.ends_with(".har")).unwrap_or("hars/recorded.har");
-        let recorded = type_in(&stage, &format!("harproxy record -o {output} -- {cmd}"));
+        let recorded = run_line(&stage, &format!("harproxy record -o {output} -- {cmd}"));
         assert_eq!(recorded.status, 0, "{example}: {recorded:?}");
-        let replayed = type_in(&stage, &example);
+        let replayed = run_line(&stage, &example);
         assert_eq!(replayed.status, 0, "{example}: {replayed:?}");
     }
 }
@@ -87,10 +87,10 @@ fn replay_examples_work_on_recorded_fixtures() {
 #[test]
 fn explain_examples_work_on_recorded_fixtures() {
     let stage = CliSandbox::new();
-    type_in(&stage, "harproxy record -- ./run-the-tests.sh").expect(0);
+    run_line(&stage, "harproxy record -- ./run-the-tests.sh").expect(0);
     stage.sandbox.write("requests.jsonl", r#"{"url":"https://api.example.com/api/users","method":"GET"}"#);
     for example in examples(&stage.sandbox, "explain") {
-        let output = type_in(&stage, &example);
+        let output = run_line(&stage, &example);
         assert_eq!((output.status, output.stderr.as_str()), (0, ""), "{example}: {output:?}");
         assert!(output.stdout.contains("hars/recorded.har"), "{example}: {output:?}");
     }
@@ -100,9 +100,9 @@ fn explain_examples_work_on_recorded_fixtures() {
 fn recover_examples_work_on_a_held_recording() {
     for example in examples(&Sandbox::new(), "recover") {
         let stage = CliSandbox::new();
-        type_in(&stage, "harproxy record -o hars/api.har -- ./run-the-tests.sh").expect(0);
-        type_in(&stage, "harproxy record -o hars/api.har -- sh -c './run-the-tests.sh; exit 1'").expect(1);
-        let output = type_in(&stage, &example).expect(0);
+        run_line(&stage, "harproxy record -o hars/api.har -- ./run-the-tests.sh").expect(0);
+        run_line(&stage, "harproxy record -o hars/api.har -- sh -c './run-the-tests.sh; exit 1'").expect(1);
+        let output = run_line(&stage, &example).expect(0);
         assert!(
             output.stderr.contains("from a recording that was held") || output.stderr.contains("dropped 2"),
             "{output:?}"
@@ -114,11 +114,11 @@ fn recover_examples_work_on_a_held_recording() {
 fn report_examples_work_on_replay_reports() {
     for example in examples(&Sandbox::new(), "report") {
         let stage = CliSandbox::new();
-        type_in(&stage, "harproxy record -- npm test").expect(0);
+        run_line(&stage, "harproxy record -- npm test").expect(0);
         for shard in ["shard-1.json", "shard-2.json", "shards/1.json"] {
-            type_in(&stage, &format!("harproxy replay --report {shard} -- npm test")).expect(0);
+            run_line(&stage, &format!("harproxy replay --report {shard} -- npm test")).expect(0);
         }
-        type_in(&stage, &example).expect(0).says("replay passed");
+        run_line(&stage, &example).expect(0).says("replay passed");
     }
 }
 
@@ -127,7 +127,7 @@ fn examples_of_other_commands_work() {
     let sandbox = Sandbox::new();
     for command in ["ca", "env", "glob", "config", "completions", "man"] {
         for example in examples(&sandbox, command) {
-            let output = type_in(&CliSandbox::new(), &example);
+            let output = run_line(&CliSandbox::new(), &example);
             assert_eq!((output.status, output.stderr.as_str()), (0, ""), "{example}: {output:?}");
         }
     }
@@ -137,10 +137,10 @@ fn examples_of_other_commands_work() {
         if !changes || example.ends_with("--store browsers") {
             let stage = CliSandbox::new();
             super::trust_stores::certutil(&stage.sandbox);
-            let output = type_in(&stage, &example);
+            let output = run_line(&stage, &example);
             assert_eq!(output.status, 0, "{example}: {output:?}");
         }
     }
-    let output = type_in(&CliSandbox::new(), "harproxy demo");
+    let output = run_line(&CliSandbox::new(), "harproxy demo");
     assert_eq!(output.status, 0, "{output:?}");
 }

@@ -6,9 +6,9 @@ mod demo;
 mod explain;
 pub mod help;
 mod manual;
+mod mistakes;
 mod recover;
-mod slips;
-mod status;
+pub mod status;
 mod streams;
 mod trust_stores;
 

@@ -78,9 +78,9 @@ fn discard_drops_a_recording_and_reports_it() {
 fn killed_recording_is_recovered_after_a_held_one() {
     let stage = held();
     killed(&stage, "https://api.test/api/empty");
-    let said = stage.sandbox.run(["recover", FILE]).expect(0).stderr;
-    let (held, killed) = (said.find("that was held"), said.find("that was killed"));
-    assert!(held.is_some() && held < killed, "{said}");
+    let output = stage.sandbox.run(["recover", FILE]).expect(0).stderr;
+    let (held, killed) = (output.find("that was held"), output.find("that was killed"));
+    assert!(held.is_some() && held < killed, "{output}");
     assert_eq!(entries(&stage.sandbox), 3);
 
     killed_and_dropped(&stage);

@@ -5,9 +5,10 @@ use std::io::Read;
 use nix::sys::signal::Signal;
 
 use super::{CURL, CliSandbox};
+use crate::bad_input::assert_plain_error;
 use crate::support::client::{Proto, TestRequest};
 use crate::support::raw::RawOrigin;
-use crate::support::sandbox::Sandbox;
+use crate::support::sandbox::{Output, Sandbox};
 
 #[test]
 fn status_is_0_on_success() {
@@ -51,6 +52,14 @@ fn status_is_2_when_the_command_line_is_invalid() {
         (&["record", "--upstream-ca", "none.pem", "--", "sh", "-c", "echo ran"], "none.pem"),
         (&["replay", "--fail-on", "mis", "--", "sh", "-c", "echo ran"], "`mis`"),
         (&["record", "echo", "ran"], "`-- echo …`"),
+        (&["record", "--glob", "https://api.test/{a,{b}}", "--", "true"], "glob"),
+        (&["record", "--reverse", "not a url", "--", "true"], "--reverse"),
+        (&["record", "--map", "nonsense", "--", "true"], "--map"),
+        (&["record", "--listen", "0.0.0.0:0", "--", "true"], "--allow-remote"),
+        (&["record", "--no-such-option"], "--no-such-option"),
+        (&["record", "--content", "sideways", "--", "true"], "attach"),
+        (&["nonsense"], "nonsense"),
+        (&[], "Usage"),
     ] {
         let output = sandbox.run(args).expect(2);
         assert!(output.stderr.contains(words), "{args:?}: {}", output.stderr);
@@ -71,8 +80,10 @@ fn status_is_2_with_a_hint_when_double_dash_is_missing() {
 fn status_is_3_when_the_port_is_in_use() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = taken.local_addr().unwrap().to_string();
-    let output = Sandbox::new().run(["record", "-p", &addr, "--", "true"]).expect(3).says(&addr);
-    assert!(output.stderr.contains("-p 0"), "{}", output.stderr);
+    for option in ["-p", "--listen"] {
+        let output = Sandbox::new().run(["record", option, &addr, "--", "true"]).expect(3);
+        assert_plain_error(output).says(&addr).says("-p 0");
+    }
 }
 
 #[test]
@@ -128,6 +139,7 @@ fn status_is_127_or_126_when_cmd_cannot_be_started() {
         (["replay", "--report", "r.json", "--", "./script"], 126, "chmod +x ./script"),
     ] {
         sandbox.run(args).expect(status).says(hint);
+        assert_plain_error(sandbox.run(["record", "--", args[4]]).expect(status)).says(args[4]);
         let report = sandbox.har("r.json");
         assert_eq!((&report["status"], &report["source"]), (&status.into(), &"harproxy".into()));
     }
@@ -185,17 +197,16 @@ fn sigterm_ends_cmd_and_writes_the_fixture() {
     assert_eq!(stage.sandbox.har("hars/a.har")["log"]["entries"].as_array().unwrap().len(), 1);
 }
 
-#[test]
-fn second_signal_ends_at_once_and_keeps_the_journal() {
-    let stage = CliSandbox::new();
-    let (asked, is_asked) = std::sync::mpsc::channel();
+/// Records one exchange into `hars/a.har`, and sends two signals during a second one that has no response.
+pub fn record_until_second_signal(stage: &CliSandbox, options: &[&str]) -> Output {
+    let (request, is_asked) = std::sync::mpsc::channel();
     let silent = RawOrigin::start(move |_, stream| {
-        let _ = asked.send(());
+        let _ = request.send(());
         // Waits until the client closes the connection.
         let _ = stream.read(&mut [0]);
     });
     let map = format!("silent.test:80={}", silent.addr);
-    let options = ["-o", "hars/a.har", "--grace", "1h", "--map", &map];
+    let options = [&["-o", "hars/a.har", "--grace", "1h", "--map", &map], options].concat();
     let recorder = stage.sandbox.start(stage.args("record", &options, &[]));
     let client = recorder.client(Proto::H1);
     client.get("https://api.test/api/json");
@@ -204,9 +215,16 @@ fn second_signal_ends_at_once_and_keeps_the_journal() {
     recorder.signal(Signal::SIGINT);
     recorder.signal(Signal::SIGTERM);
     let output = recorder.wait();
-    assert!([130, 143].contains(&output.status), "{output:?}");
     assert!(waiting.join().unwrap().is_err());
     assert!(!stage.sandbox.join("hars/a.har").exists());
+    output
+}
+
+#[test]
+fn second_signal_ends_at_once_and_keeps_the_journal() {
+    let stage = CliSandbox::new();
+    let output = record_until_second_signal(&stage, &[]);
+    assert!([130, 143].contains(&output.status), "{output:?}");
     let text = &["curl", "-sS", "https://api.test/api/text"];
     stage.record(&["-o", "hars/a.har"], text).expect(0).says("recovered 1 exchange");
     assert_eq!(stage.sandbox.har("hars/a.har")["log"]["entries"].as_array().unwrap().len(), 2);

@@ -6,10 +6,11 @@ use std::process::Stdio;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{CURL, CliSandbox};
 use crate::support::sandbox::finish;
+use crate::upkeep::{entry, own};
 
 #[test]
 fn standard_output_and_input_belong_to_cmd() {
@@ -97,15 +98,19 @@ fn cmd_gets_the_url_of_each_reverse_origin() {
 #[test]
 fn closed_pipe_is_not_an_error() {
     let stage = CliSandbox::new();
-    let script = format!("{} ca bundle | head -n 1", env!("CARGO_BIN_EXE_harproxy"));
-    let mut command = stage.sandbox.command([""; 0]);
-    let path = std::env::var_os("PATH").unwrap();
-    let mut shell = std::process::Command::new("sh");
-    shell.args(["-c", &script]).env_clear().env("PATH", path).current_dir(stage.sandbox.path());
-    shell.envs(command.stdin(Stdio::null()).get_envs().filter_map(|(name, value)| Some((name, value?))));
-    let output = finish(shell.output().unwrap()).expect(0);
-    assert_eq!(output.stderr, "");
-    assert_eq!(output.stdout.lines().count(), 1);
+    let entries: Vec<_> = (0..5000).map(|n| entry(&format!("/{n}"), json!({"size": 0, "mimeType": "x"}))).collect();
+    stage.sandbox.write("hars/api.har", own(&entries));
+    let harproxy = env!("CARGO_BIN_EXE_harproxy");
+    let environment = stage.sandbox.command([""; 0]);
+    for command in ["ca bundle", "ls", "ls --json", "show --all hars/api.har"] {
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", &format!("{{ {harproxy} {command}; echo $? > status; }} | head -n 1")]);
+        shell.env_clear().current_dir(stage.sandbox.path()).stdin(Stdio::null());
+        shell.envs(environment.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let output = finish(shell.output().unwrap()).expect(0);
+        assert_eq!((output.stdout.lines().count(), output.stderr.as_str()), (1, ""), "{command}");
+        assert_eq!(stage.sandbox.read("status"), "0\n", "{command}");
+    }
 }
 
 #[test]
@@ -174,10 +179,10 @@ fn verbose_logs_each_request_without_secrets() {
     let stage = CliSandbox::new();
     let curl = &["curl", "-sS", "https://api.test/api/echo?access_token=hush", "-H", "authorization: Bearer hush"];
     for command in [stage.record(&["-vv"], curl), stage.replay(&["-vv"], curl)] {
-        let said = command.expect(0).stderr;
-        assert!(said.contains("GET https://api.test/api/echo 200"), "{said}");
+        let output = command.expect(0).stderr;
+        assert!(output.contains("GET https://api.test/api/echo 200"), "{output}");
         // The last two lines of a recording repeat CMD as it was typed.
-        let log: Vec<&str> = said.lines().filter(|line| line.contains("Z ")).collect();
+        let log: Vec<&str> = output.lines().filter(|line| line.contains("Z ")).collect();
         assert!(!log.is_empty() && log.iter().all(|line| !line.contains("hush")), "{log:#?}");
     }
     assert!(!stage.replay(&[], curl).expect(0).stderr.contains("api/echo"), "not without -v");

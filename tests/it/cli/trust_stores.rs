@@ -78,8 +78,8 @@ impl FirefoxSandbox {
     /// Runs the command with `--json`, and returns its lines.
     fn json(&self, args: &[&str], status: i32) -> Vec<Value> {
         let args: Vec<&str> = args.iter().copied().chain(["--json"]).collect();
-        let said = self.run(&args).expect(status).stdout;
-        said.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        let output = self.run(&args).expect(status).stdout;
+        output.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 }
 
@@ -122,9 +122,9 @@ fn firefox_profile_is_printed_installed_and_uninstalled() {
     let stage = FirefoxSandbox::new();
     certutil(&stage.sandbox);
     let place = stage.profile.to_str().unwrap();
-    let told = stage.run(&["--store", "browsers"]).expect(0).stdout;
-    assert!(told.contains(&format!("    certutil -d 'sql:{place}' -A -t C,, -n harproxy-")), "{told}");
-    assert!(told.contains("does not trust the CA"), "{told}");
+    let reported = stage.run(&["--store", "browsers"]).expect(0).stdout;
+    assert!(reported.contains(&format!("    certutil -d 'sql:{place}' -A -t C,, -n harproxy-")), "{reported}");
+    assert!(reported.contains("does not trust the CA"), "{reported}");
 
     let output = stage.run(&["--install", "--store", "browsers"]).expect(0);
     assert_eq!(output.stdout, "");

@@ -207,7 +207,7 @@ fn slow_heads_and_idle_connections_are_closed() {
     assert_eq!(raw.rest(), b"", "the second head was too slow");
     let mut raw = stage.tunnel("a.test:443");
     raw.send([0x16, 3, 1, 2, 0, 1]);
-    assert_eq!(raw.rest(), b"", "the rest of the ClientHello did not come");
+    assert_eq!(raw.rest(), b"", "the rest of the ClientHello is missing");
 
     let stage =
         TestEngine::with(EngineSettings { idle_timeout: short, head_timeout: short, ..EngineSettings::default() });

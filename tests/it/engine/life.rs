@@ -177,5 +177,5 @@ fn concurrent_processes_share_one_ca() {
     assert!(runs.iter_mut().all(|run| run.wait().unwrap().success()));
     Authority::load_or_create(&ca).unwrap();
     let files = std::fs::read_dir(&ca).unwrap().count();
-    assert_eq!(files, 3, "the pair and the lock, and nothing half-written");
+    assert_eq!(files, 3, "the pair and the lock, and no temporary file");
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use super::{Raw, ReplayServer, serves};
+use super::{Raw, ReplayServer, assert_served};
 use crate::support::block_on;
 use crate::support::client::{Proto, TestRequest};
 use crate::support::origin::{Origin, OriginResponse};
@@ -70,7 +70,7 @@ fn good() -> Origin {
 
 /// Records `api.test`, which answers, and `deaf.test`. No other host is in scope.
 fn record(sandbox: &Sandbox, origin: &Origin, more: &[String]) -> Server {
-    let args = ["record", "-o", "hars/api.har", "-g", "{http,https}://{api,unresponsive}.test/**"].map(String::from);
+    let args = ["record", "-o", "hars/api.har", "-g", "{http,https}://{api,deaf}.test/**"].map(String::from);
     sandbox.start(args.into_iter().chain(origin.args()).chain(more.iter().cloned()))
 }
 
@@ -86,7 +86,7 @@ fn upstream_that_accepts_no_connection_is_a_504() {
     let mut options = unresponsive.maps(&["deaf.test", "other.test"]);
     options.extend(["--connect-timeout", "2s", "--report", "report.json"].map(String::from));
     let recorder = record(&sandbox, &origin, &options);
-    let asks = [
+    let requests = [
         (TestRequest::new("GET", "http://deaf.test/api/x"), Proto::H1),
         (TestRequest::new("POST", "http://deaf.test/api/x").body("hello"), Proto::H1),
         (TestRequest::new("GET", "https://deaf.test/api/x"), Proto::H1),
@@ -97,15 +97,15 @@ fn upstream_that_accepts_no_connection_is_a_504() {
     let mut tunnel = Raw::to(recorder.proxy());
     tunnel.send("CONNECT other.test:443 HTTP/1.1\r\nHost: other.test:443\r\n\r\n");
     std::thread::scope(|scope| {
-        for (ask, proto) in asks {
+        for (request, proto) in requests {
             let client = recorder.client(proto);
             scope.spawn(move || {
-                let got = client.send(ask);
+                let got = client.send(request);
                 assert_timeout(got.status, &got.text());
             });
         }
-        serves(&recorder, "http://api.test/api/good");
-        serves(&recorder, "https://api.test/api/good");
+        assert_served(&recorder, "http://api.test/api/good");
+        assert_served(&recorder, "https://api.test/api/good");
     });
     let (head, body) = tunnel.answer();
     assert!(head.starts_with("HTTP/1.1 504 "), "{head}");
@@ -131,9 +131,9 @@ fn pending_connections_block_neither_other_clients_nor_the_end_of_a_run() {
     waiting[1].send("CONNECT deaf.test:443 HTTP/1.1\r\nHost: deaf.test:443\r\n\r\n");
     waiting[2].send("CONNECT other.test:443 HTTP/1.1\r\nHost: other.test:443\r\n\r\n");
     while unresponsive.waiting() < waiting.len() {
-        serves(&recorder, "http://api.test/api/good");
+        assert_served(&recorder, "http://api.test/api/good");
     }
-    serves(&recorder, "https://api.test/api/good");
+    assert_served(&recorder, "https://api.test/api/good");
     let signalled = Instant::now();
     recorder.signal(Signal::SIGTERM);
     recorder.wait().expect(0);
@@ -171,7 +171,7 @@ fn upstream_proxy_that_accepts_no_connection_is_named() {
                         });
                     }
                     // A mapped host needs no proxy.
-                    serves(&recorder, "http://api.test/api/good");
+                    assert_served(&recorder, "http://api.test/api/good");
                 });
                 let stderr = recorder.stop().expect(0).stderr;
                 assert!(stderr.contains("check `--upstream-proxy`") && !stderr.contains("secret"), "{stderr}");
@@ -191,7 +191,7 @@ fn local_server_that_accepts_no_connection_is_a_504_at_replay() {
     tunnel.send(format!("CONNECT {0} HTTP/1.1\r\nHost: {0}\r\n\r\n", unresponsive.addr));
     let got = replay.server.client(Proto::H1).get(&format!("http://{}/x", unresponsive.addr));
     assert_timeout(got.status, &got.text());
-    replay.serves();
+    replay.assert_served();
     let (head, body) = tunnel.answer();
     assert!(head.starts_with("HTTP/1.1 504 "), "{head}");
     assert_timeout(504, &body);
@@ -264,7 +264,7 @@ fn run_in_silent_network() {
                 assert_timeout(got.status, &got.text());
             });
         }
-        serves(&recorder, "http://api.test/api/good");
+        assert_served(&recorder, "http://api.test/api/good");
     });
     recorder.stop().expect(0);
     let har = sandbox.har("hars/api.har");
@@ -274,7 +274,7 @@ fn run_in_silent_network() {
     // The system's resolver cannot be cancelled: the end of the run does not wait for it.
     let begin = ["record", "-o", "hars/b.har", "--connect-timeout", "1h", "--grace", "100ms"].map(String::from);
     let recorder = sandbox.start(begin.into_iter().chain(origin.args()));
-    serves(&recorder, "http://api.test/api/good");
+    assert_served(&recorder, "http://api.test/api/good");
     let mut waiting = Raw::to(recorder.proxy());
     waiting.send("GET http://later.example/api/x HTTP/1.1\r\nHost: later.example\r\n\r\n");
     resolver.set_read_timeout(Some(END_LIMIT)).unwrap();

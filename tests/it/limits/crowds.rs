@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::net::TcpStream;
 
-use super::{GOOD, Raw, ReplayServer, descriptors, peak, raise_descriptor_limit, serves, wait_for_descriptors};
+use super::{GOOD, Raw, ReplayServer, assert_served, descriptors, peak, raise_descriptor_limit, wait_for_descriptors};
 use crate::support::origin::{Origin, OriginResponse};
 use crate::support::sandbox::{Sandbox, Server};
 
@@ -15,7 +15,7 @@ fn ten_thousand_idle_connections_are_kept() {
     // Descriptors for both ends, and for other tests.
     let crowd = 10_000.min(raise_descriptor_limit().saturating_sub(1000)) / 2;
     let replay = ReplayServer::start(&["--idle-timeout", "1h"]);
-    replay.serves();
+    replay.assert_served();
     let (before, open) = (peak(&replay.server), descriptors(&replay.server));
     let silent: Vec<Raw> = (0..crowd).map(|_| replay.raw()).collect();
     let mut kept: Vec<Raw> = (0..crowd).map(|_| replay.raw()).collect();
@@ -24,7 +24,7 @@ fn ten_thousand_idle_connections_are_kept() {
         assert_eq!(raw.answer().1, "good");
     }
     assert!(descriptors(&replay.server) >= 2 * crowd, "all are open: {}", descriptors(&replay.server));
-    replay.serves();
+    replay.assert_served();
     let grown = peak(&replay.server) - before;
     assert!(grown < A_THOUSAND_IDLE * 2 * crowd as u64 / 1000, "{grown} MiB for {} connections", 2 * crowd);
     // None of them was closed.
@@ -52,10 +52,10 @@ fn a_thousand_concurrent_tunnels_are_served() {
         raw.send("CONNECT api.test:80 HTTP/1.1\r\nHost: api.test:80\r\n\r\n");
     }
     for raw in &mut tunnels {
-        assert!(raw.answer().0.starts_with("HTTP/1.1 200 "));
+        assert!(raw.head().starts_with("HTTP/1.1 200 "));
     }
     // All tunnels are open before the first request.
-    serves(&recorder, "https://api.test/api/good");
+    assert_served(&recorder, "https://api.test/api/good");
     for (n, raw) in tunnels.iter_mut().enumerate() {
         raw.send(format!("GET /api/{n} HTTP/1.1\r\nHost: api.test\r\n\r\n"));
     }
@@ -90,7 +90,7 @@ fn new_clients_wait_when_no_descriptors_are_left() {
     }
     drop(crowd);
     assert_eq!(last.answer().1, "good", "the last client is served");
-    serves(&few, "https://api.test/api/good");
+    assert_served(&few, "https://api.test/api/good");
     let stderr = few.stop().expect(0).stderr;
     assert_eq!(stderr.matches("clients wait until").count(), 1, "{stderr}");
     replay.server.stop();

@@ -11,7 +11,7 @@ const MIB: usize = 1024 * 1024;
 #[test]
 fn endless_heads_are_refused() {
     let replay = ReplayServer::start(&[]);
-    replay.serves();
+    replay.assert_served();
     let before = peak(&replay.server);
     let begin = "GET http://api.test/api/good HTTP/1.1\r\nHost: api.test\r\n";
     let mut raw = replay.raw();
@@ -36,7 +36,7 @@ fn endless_heads_are_refused() {
         // A refused request is still read for a while, so that the answer arrives.
         let taken = raw.flood(more.as_bytes(), 64 * 1024 * MIB);
         assert!(taken < 64 * 1024 * MIB, "{begin:?} is not limited");
-        replay.serves();
+        replay.assert_served();
     }
     let grown = peak(&replay.server) - before;
     assert!(grown < 64, "{grown} MiB");
@@ -65,7 +65,7 @@ fn goaway(mut frames: &[u8]) -> Option<u8> {
 #[test]
 fn rapid_stream_resets_close_the_connection() {
     let replay = ReplayServer::start(&[]);
-    replay.serves();
+    replay.assert_served();
     let before = peak(&replay.server);
     let pair = |n: u32| {
         let stream = 2 * n + 1;
@@ -81,7 +81,7 @@ fn rapid_stream_resets_close_the_connection() {
     let _ = std::io::Write::write_all(&mut raw.0, &storm);
     let error = goaway(&raw.rest());
     assert!(matches!(error, None | Some(ENHANCE_YOUR_CALM)), "{error:?}");
-    replay.serves();
+    replay.assert_served();
     let grown = peak(&replay.server) - before;
     assert!(grown < 64, "{grown} MiB");
     replay.server.stop().expect(0);
@@ -90,7 +90,7 @@ fn rapid_stream_resets_close_the_connection() {
 #[test]
 fn endless_http2_head_closes_the_connection() {
     let replay = ReplayServer::start(&[]);
-    replay.serves();
+    replay.assert_served();
     let before = peak(&replay.server);
     // Frames with a header `x` of 8000 bytes that is not indexed, and empty frames.
     let header = [&[0x00, 1, b'x', 0x7f, 0xc1, 0x3d][..], &[b'x'; 8000]].concat();
@@ -99,7 +99,7 @@ fn endless_http2_head_closes_the_connection() {
         raw.send(frame(HEADERS, END_STREAM, 1, &get("/api/good")));
         let taken = raw.flood(&frame(CONTINUATION, 0, 1, &more).repeat(100), 64 * MIB);
         assert!(taken < 64 * MIB, "the head is not limited");
-        replay.serves();
+        replay.assert_served();
     }
     let grown = peak(&replay.server) - before;
     assert!(grown < 64, "{grown} MiB");
@@ -110,7 +110,7 @@ fn endless_http2_head_closes_the_connection() {
 #[test]
 fn unread_ping_answers_do_not_accumulate() {
     let replay = ReplayServer::start(&[]);
-    replay.serves();
+    replay.assert_served();
     let before = peak(&replay.server);
     for kind in [PING, SETTINGS] {
         let payload: &[u8] = if kind == PING { &[0; 8] } else { &[] };
@@ -123,7 +123,7 @@ fn unread_ping_answers_do_not_accumulate() {
                 Ok(n) => sent += n,
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
                     stuck += 1;
-                    replay.serves();
+                    replay.assert_served();
                 }
                 Err(_) => break,
             }

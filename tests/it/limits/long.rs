@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 
 use serde_json::json;
 
-use super::{Raw, ReplayServer, peak, serves};
+use super::{Raw, ReplayServer, assert_served, peak};
 use crate::replay::stage::{entry, own, text};
 use crate::support::raw::{RawOrigin, read_head};
 use crate::support::sandbox::{Sandbox, Server};
@@ -23,7 +23,7 @@ fn receive(server: &Server, path: &str, url: &str) {
         let n = raw.0.read(&mut buffer).unwrap() as u64;
         assert!(n > 0, "the body ends at {got}");
         if got < LONG / 2 && got + n >= LONG / 2 {
-            serves(server, url);
+            assert_served(server, url);
         }
         got += n;
     }
@@ -53,7 +53,7 @@ fn response_of_four_gigabytes_is_forwarded_and_recorded_up_to_max_body() {
     let sandbox = Sandbox::new();
     let map = format!("api.test:80={}", origin.addr);
     let recorder = sandbox.start(["record", "-o", "hars/api.har", "--max-body", "1mb", "--map", &map]);
-    serves(&recorder, "http://api.test/api/good");
+    assert_served(&recorder, "http://api.test/api/good");
     let before = peak(&recorder);
     receive(&recorder, "/api/long", "http://api.test/api/good");
     let grown = peak(&recorder) - before;
@@ -78,7 +78,7 @@ fn payload_of_four_gigabytes_is_served_from_its_file() {
     // A sparse file.
     std::fs::File::create(sandbox.write("hars/long/x.bin", "")).unwrap().set_len(LONG).unwrap();
     let server = sandbox.start(["replay", "hars/long.har"]);
-    serves(&server, "http://api.test/api/good");
+    assert_served(&server, "http://api.test/api/good");
     let before = peak(&server);
     receive(&server, "/api/long", "http://api.test/api/good");
     let grown = peak(&server) - before;
@@ -104,7 +104,7 @@ fn client_that_does_not_read_costs_no_memory() {
     });
     let map = format!("api.test:80={}", origin.addr);
     let recorder = sandbox.start(["record", "-o", "hars/api.har", "--max-body", "1kb", "--grace", "0s", "--map", &map]);
-    serves(&recorder, "http://api.test/api/good");
+    assert_served(&recorder, "http://api.test/api/good");
     let before = peak(&recorder);
     let mut stalled: Vec<Raw> = (0..50).map(|_| Raw::to(recorder.proxy())).collect();
     for raw in &mut stalled {
@@ -112,7 +112,7 @@ fn client_that_does_not_read_costs_no_memory() {
         read_head(&mut raw.0);
     }
     for _ in 0..50 {
-        serves(&recorder, "http://api.test/api/good");
+        assert_served(&recorder, "http://api.test/api/good");
     }
     let grown = peak(&recorder) - before;
     assert!(grown < 100, "{grown} MiB for {} clients that don't read", stalled.len());

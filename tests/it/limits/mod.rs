@@ -39,14 +39,14 @@ impl ReplayServer {
 
     /// Asserts that another client is served, over HTTP and HTTPS.
     #[track_caller]
-    fn serves(&self) {
-        serves(&self.server, "http://api.test/api/good");
-        serves(&self.server, "https://api.test/api/good");
+    fn assert_served(&self) {
+        assert_served(&self.server, "http://api.test/api/good");
+        assert_served(&self.server, "https://api.test/api/good");
     }
 }
 
 #[track_caller]
-fn serves(server: &Server, url: &str) {
+fn assert_served(server: &Server, url: &str) {
     let got = server.client(Proto::H1).get(url);
     assert_eq!((got.status, got.text().as_str()), (200, "good"), "{url}");
 }
@@ -68,7 +68,7 @@ fn status(server: &Server, name: &str) -> u64 {
 #[track_caller]
 fn wait_for_descriptors(server: &Server, max: usize) {
     for _ in 0..2000 {
-        serves(server, "http://api.test/api/good");
+        assert_served(server, "http://api.test/api/good");
         if descriptors(server) <= max {
             return;
         }

@@ -18,7 +18,7 @@ use hyper_util::server::conn::auto;
 use serde_json::json;
 
 use super::frames::{DEFAULT_WINDOW, WindowedClient};
-use super::{descriptors, peak, serves, wait_for_descriptors};
+use super::{assert_served, descriptors, peak, wait_for_descriptors};
 use crate::replay::stage::{entry, own, text};
 use crate::support::block_on;
 use crate::support::sandbox::{Sandbox, Server};
@@ -119,7 +119,7 @@ fn stall(server: &Server, path: &str) -> [WindowedClient; 2] {
 /// Asserts that other clients are served over HTTP/1.1 and HTTP/2.
 fn assert_others_are_served(server: &Server) {
     for _ in 0..10 {
-        serves(server, "http://api.test/api/good");
+        assert_served(server, "http://api.test/api/good");
         WindowedClient::new(server.proxy()).is_served("/api/good", 4);
     }
 }

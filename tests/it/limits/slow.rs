@@ -4,7 +4,7 @@ use std::io::Write;
 use std::net::TcpListener;
 use std::sync::mpsc::channel;
 
-use super::{GOOD, Raw, ReplayServer, descriptors, serves};
+use super::{GOOD, Raw, ReplayServer, assert_served, descriptors};
 use crate::support::client::{Proto, TestRequest};
 use crate::support::origin::{Origin, OriginResponse};
 use crate::support::raw::{RawOrigin, read_head};
@@ -30,18 +30,18 @@ fn slow_heads_and_handshakes_are_closed() {
     for _ in 0..50 {
         let mut raw = replay.raw();
         raw.send("CONNECT api.test:443 HTTP/1.1\r\n\r\n");
-        raw.answer();
+        raw.head();
         // The first bytes of a ClientHello.
         raw.send([0x16, 3, 1, 2, 0, 1]);
         slow.push(raw);
     }
-    replay.serves();
+    replay.assert_served();
     for raw in &mut slow {
         let rest = raw.rest_text();
         assert!(rest.is_empty() || rest.starts_with("HTTP/1.1 400 "), "{rest}");
     }
     drop(slow);
-    replay.serves();
+    replay.assert_served();
     assert!(descriptors(&replay.server) <= open + 4, "{} descriptors are left", descriptors(&replay.server));
     replay.server.stop().expect(0);
 }
@@ -54,7 +54,7 @@ fn payload_that_stops_is_refused_at_replay() {
     for raw in &mut slow {
         raw.send(format!("{post}Content-Length: 10\r\n\r\n01234"));
     }
-    replay.serves();
+    replay.assert_served();
     for raw in &mut slow {
         let (head, body) = raw.answer();
         assert!(head.starts_with("HTTP/1.1 408 ") && body.contains("--idle-timeout"), "{head}{body}");
@@ -132,14 +132,14 @@ fn upstream_that_never_answers_is_a_504() {
     let maps = maps.iter().flat_map(|map| ["--map".to_owned(), map.clone()]);
     let recorder = sandbox.start(args.into_iter().chain(limits).chain(maps).chain(origin.args()));
     let client = recorder.client(Proto::H1);
-    let asks = [
+    let requests = [
         (TestRequest::new("GET", "http://never.test/api/x"), "--answer-timeout"),
         (TestRequest::new("POST", "http://never.test/api/x").body("hello"), "--answer-timeout"),
         // No answer to the ClientHello.
         (TestRequest::new("GET", "https://never.test/api/x"), "--connect-timeout"),
     ];
     std::thread::scope(|scope| {
-        for (ask, option) in asks {
+        for (ask, option) in requests {
             let client = &client;
             scope.spawn(move || {
                 let got = client.send(ask);
@@ -147,8 +147,8 @@ fn upstream_that_never_answers_is_a_504() {
                 assert!(got.text().contains(option), "{}", got.text());
             });
         }
-        serves(&recorder, "http://api.test/api/good");
-        serves(&recorder, "https://api.test/api/good");
+        assert_served(&recorder, "http://api.test/api/good");
+        assert_served(&recorder, "https://api.test/api/good");
     });
     recorder.stop().expect(0).says("the answer of http://never.test took longer than 2s");
     let har = sandbox.har("hars/api.har");
@@ -165,7 +165,7 @@ fn local_server_that_never_answers_is_a_504_at_replay() {
     let got = replay.server.client(Proto::H1).get(&format!("http://{}/x", silent()));
     assert_eq!((got.status, got.json()["kind"].as_str()), (504, Some("timeout")), "{}", got.text());
     assert_eq!(got.header("x-harproxy"), Some("local"));
-    replay.serves();
+    replay.assert_served();
     replay.server.stop().expect(0);
 }
 
@@ -182,7 +182,7 @@ fn half_closed_connections_end_and_half_closed_tunnels_continue() {
         }
         raw.finish();
     }
-    replay.serves();
+    replay.assert_served();
     for raw in &mut halves {
         assert_eq!(raw.rest(), b"");
     }
@@ -198,7 +198,7 @@ fn half_closed_connections_end_and_half_closed_tunnels_continue() {
     });
     let mut tunnel = replay.raw();
     tunnel.send(format!("CONNECT {addr} HTTP/1.1\r\n\r\n"));
-    tunnel.answer();
+    tunnel.head();
     tunnel.send("\x01all of it");
     tunnel.finish();
     assert_eq!(tunnel.rest(), b"\x01all of it");

@@ -110,7 +110,7 @@ fn replay_events_have_the_entry_or_the_reason_of_a_miss() {
     assert_eq!(kinds, ["miss", "out-of-scope"]);
     let [verdict] = of(&events, "verdict")[..] else { panic!("{events:?}") };
     assert_eq!(verdict["report"]["counts"]["requests"], 3);
-    assert!(verdict["report"].get("requests").is_none(), "each was an event");
+    assert!(verdict["report"].get("requests").is_none(), "requests are events");
     assert_eq!(events.last().unwrap(), verdict);
     assert!(of(&events, "log").is_empty(), "a finding is told once: {events:?}");
 }

@@ -10,21 +10,21 @@ use nix::unistd::Pid;
 
 use super::two_entries;
 use crate::cli::{CURL, CliSandbox};
-use crate::secrets::{Secrets, holds_none};
+use crate::secrets::{Secrets, assert_no_secret};
 use crate::support::client::{Client, Proto};
 use crate::support::sandbox::{CapturedOutput, Sandbox};
 
 /// harproxy whose standard error is a terminal.
-struct Seat {
+struct TerminalRun {
     child: Child,
     stdout: CapturedOutput,
-    said: CapturedOutput,
+    output: CapturedOutput,
     readers: Vec<JoinHandle<()>>,
     /// The terminal of the program, to resize it.
     terminal: Option<File>,
 }
 
-impl Seat {
+impl TerminalRun {
     fn start(mut command: Command, columns: u16) -> Self {
         let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         let pty = openpty(&size, None).unwrap();
@@ -32,9 +32,9 @@ impl Seat {
         let mut child =
             command.stdout(Stdio::piped()).stderr(Stdio::from(theirs.try_clone().unwrap())).spawn().unwrap();
         drop(command);
-        let (stdout, out) = CapturedOutput::by(child.stdout.take().unwrap());
-        let (said, err) = CapturedOutput::by(ours);
-        Seat { child, stdout, said, readers: vec![out, err], terminal: Some(theirs) }
+        let (stdout, out) = CapturedOutput::read_from(child.stdout.take().unwrap());
+        let (output, err) = CapturedOutput::read_from(ours);
+        TerminalRun { child, stdout, output, readers: vec![out, err], terminal: Some(theirs) }
     }
 
     fn client(&self, sandbox: &Sandbox) -> Client {
@@ -55,7 +55,7 @@ impl Seat {
     /// Waits for a line that contains `part`.
     #[track_caller]
     fn line(&self, part: &str) -> String {
-        self.said.wait_for(part, |text| {
+        self.output.wait_for(part, |text| {
             let whole = text.rfind('\n').map_or("", |end| &text[..end]);
             whole.lines().find(|line| line.contains(part)).map(|line| line.trim_end().to_owned())
         })
@@ -70,91 +70,91 @@ impl Seat {
         let ended = self.child.wait().unwrap();
         self.terminal = None;
         self.readers.drain(..).for_each(|reader| reader.join().unwrap());
-        let said = self.said.text().replace("\r\n", "\n");
+        let said = self.output.text().replace("\r\n", "\n");
         assert_eq!(ended.code(), Some(status), "{said}");
         said
     }
 }
 
-fn replay(options: &[&str], columns: u16) -> (Sandbox, Seat) {
+fn replay(options: &[&str], columns: u16) -> (Sandbox, TerminalRun) {
     let sandbox = Sandbox::new();
     sandbox.write("hars/api.har", two_entries("first"));
     let command = sandbox.command([&["replay", "-p", "0"], options].concat());
-    let seat = Seat::start(command, columns);
-    (sandbox, seat)
+    let run = TerminalRun::start(command, columns);
+    (sandbox, run)
 }
 
 #[test]
 fn each_request_is_a_line_and_a_miss_has_the_nearest_entry_and_a_hint() {
-    let (sandbox, seat) = replay(&[], 120);
-    let client = seat.client(&sandbox);
+    let (sandbox, run) = replay(&[], 120);
+    let client = run.client(&sandbox);
     client.get("https://api.test/two");
-    let line = seat.line("/two");
+    let line = run.line("/two");
     assert!(line.starts_with("GET  200 ") && line.contains(" https://api.test/two  hars/api.har#1"), "{line}");
     client.get("https://api.test/one?page=3");
-    seat.line("hint: ");
+    run.line("hint: ");
     client.get("https://other.test/");
     client.get("http://detectportal.firefox.com/success.txt");
-    seat.line("  noise");
-    let said = seat.stop(1);
-    let lines: Vec<&str> = said.lines().collect();
-    let miss = lines.iter().position(|line| line.ends_with("?page=3  miss")).unwrap_or_else(|| panic!("{said}"));
-    assert!(lines[miss].starts_with("GET  501 "), "{said}");
-    assert!(lines[miss + 1].starts_with("     nearest: hars/api.har#0"), "{said}");
-    assert!(lines[miss + 2].starts_with("     hint: ") && lines[miss + 2].contains("--ignore-query"), "{said}");
-    assert!(said.contains("https://other.test/  out-of-scope"), "{said}");
-    assert!(!said.contains('\u{1b}'), "NO_COLOR: {said}");
-    assert!(!said.contains("WARN"), "a finding is told once: {said}");
+    run.line("  noise");
+    let output = run.stop(1);
+    let lines: Vec<&str> = output.lines().collect();
+    let miss = lines.iter().position(|line| line.ends_with("?page=3  miss")).unwrap_or_else(|| panic!("{output}"));
+    assert!(lines[miss].starts_with("GET  501 "), "{output}");
+    assert!(lines[miss + 1].starts_with("     nearest: hars/api.har#0"), "{output}");
+    assert!(lines[miss + 2].starts_with("     hint: ") && lines[miss + 2].contains("--ignore-query"), "{output}");
+    assert!(output.contains("https://other.test/  out-of-scope"), "{output}");
+    assert!(!output.contains('\u{1b}'), "NO_COLOR: {output}");
+    assert!(!output.contains("WARN"), "a finding is told once: {output}");
     let verdict = lines.iter().position(|line| line.contains("replay failed")).unwrap();
-    assert!(verdict > miss + 2 && lines[verdict..].iter().all(|line| !line.starts_with("GET  ")), "{said}");
+    assert!(verdict > miss + 2 && lines[verdict..].iter().all(|line| !line.starts_with("GET  ")), "{output}");
 }
 
 #[test]
 fn recording_list_marks_recorded_and_forwarded_requests() {
     let stage = CliSandbox::new();
     let args = stage.args("record", &["-p", "0", "-g", "https://api.test/api/**"], &[]);
-    let seat = Seat::start(stage.sandbox.command(args), 100);
-    let client = seat.client(&stage.sandbox);
+    let run = TerminalRun::start(stage.sandbox.command(args), 100);
+    let client = run.client(&stage.sandbox);
     client.get("https://api.test/api/json");
     client.get("https://api.test/page");
-    assert!(seat.line("/api/json").ends_with("https://api.test/api/json  recorded"));
-    assert!(seat.line("/page").ends_with("https://api.test/page  passed"));
-    seat.stop(0);
+    assert!(run.line("/api/json").ends_with("https://api.test/api/json  recorded"));
+    assert!(run.line("/page").ends_with("https://api.test/page  passed"));
+    run.stop(0);
 }
 
 #[test]
 fn lines_fit_a_narrow_or_resized_terminal() {
-    let (sandbox, seat) = replay(&[], 40);
-    let client = seat.client(&sandbox);
+    let (sandbox, run) = replay(&[], 40);
+    let client = run.client(&sandbox);
     let long = "https://api.test/one/that/is/much/too/long/for/a/line/of/this/terminal?page=1&size=20";
     client.get(&format!("{long}&first"));
-    seat.line("&first");
-    seat.resize(100);
+    run.line("&first");
+    run.resize(100);
     client.get(&format!("{long}&again"));
-    assert!(seat.line("&again").chars().count() > 80);
-    let said = seat.stop(1);
-    let told = said.split('✗').next().unwrap();
-    let again = told.lines().position(|line| line.contains("&again")).unwrap();
-    for (at, line) in told.lines().enumerate() {
+    assert!(run.line("&again").chars().count() > 80);
+    let output = run.stop(1);
+    let reported = output.split('✗').next().unwrap();
+    let again = reported.lines().position(|line| line.contains("&again")).unwrap();
+    for (at, line) in reported.lines().enumerate() {
         let most = if at < again { 40 } else { 100 };
-        assert!(line.chars().count() <= most, "{line}: {said}");
+        assert!(line.chars().count() <= most, "{line}: {output}");
     }
 }
 
 #[test]
 fn repeated_request_is_shown_with_its_count() {
-    let (sandbox, seat) = replay(&["--repeat", "first"], 100);
-    let client = seat.client(&sandbox);
+    let (sandbox, run) = replay(&["--repeat", "first"], 100);
+    let client = run.client(&sandbox);
     for _ in 0..13 {
         client.get("https://api.test/two");
     }
     client.get("https://api.test/one?page=1");
-    seat.line("/one");
-    let said = seat.stop(0);
-    let polls: Vec<&str> = said.lines().filter(|line| line.contains("/two")).collect();
-    assert!(polls.len() < 13 && !polls[0].contains('×'), "{said}");
+    run.line("/one");
+    let output = run.stop(0);
+    let polls: Vec<&str> = output.lines().filter(|line| line.contains("/two")).collect();
+    assert!(polls.len() < 13 && !polls[0].contains('×'), "{output}");
     let number = |line: &&str| line.rsplit_once('×').map_or(1, |(_, n)| n.trim().parse::<u32>().unwrap());
-    assert_eq!(polls.iter().map(number).sum::<u32>(), 13, "{said}");
+    assert_eq!(polls.iter().map(number).sum::<u32>(), 13, "{output}");
 }
 
 #[test]
@@ -163,21 +163,21 @@ fn color_follows_option_and_terminal() {
     sandbox.write("hars/api.har", two_entries("first"));
     let mut command = sandbox.command(["replay", "-p", "0"]);
     command.env_remove("NO_COLOR").env("TERM", "xterm");
-    let seat = Seat::start(command, 100);
-    seat.client(&sandbox).get("https://api.test/none");
-    assert!(seat.line("/none").contains("\u{1b}["));
-    seat.stop(1);
+    let run = TerminalRun::start(command, 100);
+    run.client(&sandbox).get("https://api.test/none");
+    assert!(run.line("/none").contains("\u{1b}["));
+    run.stop(1);
 }
 
 #[test]
 fn control_characters_of_a_url_are_not_printed() {
-    let (sandbox, seat) = replay(&[], 200);
+    let (sandbox, run) = replay(&[], 200);
     // An unknown method, and a path with terminal control characters.
-    let client = seat.client(&sandbox);
+    let client = run.client(&sandbox);
     client.get("https://api.test/%1b%5b2J/\u{202e}x");
-    seat.line("miss");
-    let said = seat.stop(1);
-    assert!(!said.contains('\u{1b}') && !said.contains('\u{202e}'), "{said:?}");
+    run.line("miss");
+    let output = run.stop(1);
+    assert!(!output.contains('\u{1b}') && !output.contains('\u{202e}'), "{output:?}");
 }
 
 #[test]
@@ -194,11 +194,11 @@ fn list_and_events_contain_no_secret() {
     sandbox.write("none/api.har", two_entries("first"));
     let missed = args(&["replay", "none"], &[]);
     for (args, status, word) in [(record, 0, "recorded"), (served, 0, "hars/api.har#0"), (missed, 1, "miss")] {
-        let seat = Seat::start(sandbox.command(&args), 250);
-        secrets.visit(&seat.client(&sandbox));
-        let list = seat.stop(status);
+        let run = TerminalRun::start(sandbox.command(&args), 250);
+        secrets.visit(&run.client(&sandbox));
+        let list = run.stop(status);
         assert!(list.contains(word), "{list}");
-        holds_none("the list", list.as_bytes(), &secrets);
+        assert_no_secret("the list", list.as_bytes(), &secrets);
         if word == "recorded" {
             continue;
         }
@@ -206,7 +206,7 @@ fn list_and_events_contain_no_secret() {
         secrets.visit(&super::client(&server));
         let events = server.stop().expect(status).stderr;
         assert!(events.lines().filter(|line| line.contains(r#""event":"request""#)).count() >= 11, "{events}");
-        holds_none("the events", events.as_bytes(), &secrets);
+        assert_no_secret("the events", events.as_bytes(), &secrets);
     }
 }
 
@@ -214,17 +214,17 @@ fn list_and_events_contain_no_secret() {
 fn list_is_off_with_cmd_unless_progress_is_always() {
     let stage = CliSandbox::new();
     stage.record(&[], CURL).expect(0);
-    for (options, told) in [(&[][..], false), (&["--progress", "always"], true)] {
-        let mut seat = Seat::start(stage.sandbox.command(stage.args("replay", options, CURL)), 100);
-        let said = seat.end(0);
-        assert_eq!(said.contains("GET  200"), told, "{said}");
-        assert!(said.contains("replay passed"), "{said}");
+    for (options, is_listed) in [(&[][..], false), (&["--progress", "always"], true)] {
+        let mut run = TerminalRun::start(stage.sandbox.command(stage.args("replay", options, CURL)), 100);
+        let output = run.end(0);
+        assert_eq!(output.contains("GET  200"), is_listed, "{output}");
+        assert!(output.contains("replay passed"), "{output}");
     }
     for options in [&["--progress", "never", "-p", "0"][..], &["-q", "-p", "0"]] {
-        let seat = Seat::start(stage.sandbox.command(stage.args("replay", options, &[])), 100);
-        seat.client(&stage.sandbox).get("https://api.test/api/json");
-        let said = seat.stop(0);
-        assert!(!said.contains("GET  200"), "{options:?}: {said}");
+        let run = TerminalRun::start(stage.sandbox.command(stage.args("replay", options, &[])), 100);
+        run.client(&stage.sandbox).get("https://api.test/api/json");
+        let output = run.stop(0);
+        assert!(!output.contains("GET  200"), "{options:?}: {output}");
     }
 }
 
@@ -232,15 +232,15 @@ fn list_is_off_with_cmd_unless_progress_is_always() {
 fn list_is_off_without_a_terminal_unless_progress_is_always() {
     let sandbox = Sandbox::new();
     sandbox.write("hars/api.har", two_entries("first"));
-    for (options, told) in [(&[][..], false), (&["--progress", "always"], true)] {
+    for (options, is_listed) in [(&[][..], false), (&["--progress", "always"], true)] {
         let mut command = sandbox.command([&["replay", "-p", "0"], options].concat());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let (stdout, out) = CapturedOutput::by(child.stdout.take().unwrap());
-        let (said, err) = CapturedOutput::by(child.stderr.take().unwrap());
-        let mut seat = Seat { child, stdout, said, readers: vec![out, err], terminal: None };
-        seat.client(&sandbox).get("https://api.test/two");
-        kill(Pid::from_raw(i32::try_from(seat.child.id()).unwrap()), Signal::SIGINT).unwrap();
-        let said = seat.end(0);
-        assert_eq!(said.contains("GET  200"), told, "{said}");
+        let (stdout, out) = CapturedOutput::read_from(child.stdout.take().unwrap());
+        let (output, err) = CapturedOutput::read_from(child.stderr.take().unwrap());
+        let mut run = TerminalRun { child, stdout, output, readers: vec![out, err], terminal: None };
+        run.client(&sandbox).get("https://api.test/two");
+        kill(Pid::from_raw(i32::try_from(run.child.id()).unwrap()), Signal::SIGINT).unwrap();
+        let output = run.end(0);
+        assert_eq!(output.contains("GET  200"), is_listed, "{output}");
     }
 }

@@ -50,8 +50,9 @@ fn edited_and_replaced_fixtures_are_reloaded_and_logged() {
     let (server, client) = start(&sandbox, &[]);
     assert_eq!(client.get(ONE).text(), "first");
     sandbox.write(HAR, two_entries("edited"));
-    let told = reloads(&server, "reloaded", 1);
-    let [fixture, entries, change, message] = ["fixture", "entries", "change", "message"].map(|name| &told[0][name]);
+    let reported = reloads(&server, "reloaded", 1);
+    let [fixture, entries, change, message] =
+        ["fixture", "entries", "change", "message"].map(|name| &reported[0][name]);
     assert_eq!((fixture, entries, change), (&json!(HAR), &json!(2), &json!("changed")));
     assert_eq!(message, "reloaded hars/api.har: 2 entries");
     assert_eq!(client.get(ONE).text(), "edited");
@@ -115,9 +116,9 @@ fn edited_payload_file_reloads_its_fixture() {
     reloads(&server, "reloaded", 1);
     assert!(client.get(url).text().contains("Grace"));
     fs::remove_file(&payload).unwrap();
-    let told = reloads(&server, "reload-failed", 1);
-    assert!(told[0]["because"].as_str().unwrap().contains("does not exist"), "{told:?}");
-    assert!(client.get(url).text().contains("Grace"), "though its file is gone");
+    let reported = reloads(&server, "reload-failed", 1);
+    assert!(reported[0]["because"].as_str().unwrap().contains("does not exist"), "{reported:?}");
+    assert!(client.get(url).text().contains("Grace"), "the loaded fixture is served");
     replace(&stage.sandbox, payload.to_str().unwrap(), text);
     reloads(&server, "reloaded", 2);
     assert!(client.get(url).text().contains("Ada"));
@@ -131,16 +132,16 @@ fn fixtures_added_to_or_removed_from_a_folder_are_reloaded() {
     let (server, client) = start(&sandbox, &["hars"]);
     let other = two_entries("other").replace("api.test", "other.test");
     replace(&sandbox, "hars/other.har", &other);
-    let told = reloads(&server, "reloaded", 1);
-    assert_eq!((&told[0]["fixture"], &told[0]["change"]), (&json!("hars/other.har"), &json!("added")));
+    let reported = reloads(&server, "reloaded", 1);
+    assert_eq!((&reported[0]["fixture"], &reported[0]["change"]), (&json!("hars/other.har"), &json!("added")));
     let from_other = "https://other.test/one?page=1";
     assert_eq!(client.get(from_other).text(), "other");
     sandbox.write("hars/broken.har", "{");
     reloads(&server, "reload-failed", 1);
     assert_eq!(client.get(from_other).text(), "other");
     fs::remove_file(sandbox.join("hars/other.har")).unwrap();
-    let told = reloads(&server, "reloaded", 2);
-    assert_eq!((&told[1]["fixture"], &told[1]["change"]), (&json!("hars/other.har"), &json!("removed")));
+    let reported = reloads(&server, "reloaded", 2);
+    assert_eq!((&reported[1]["fixture"], &reported[1]["change"]), (&json!("hars/other.har"), &json!("removed")));
     assert_eq!(client.get(from_other).status, 501);
     assert_eq!(client.get(ONE).text(), "first");
     server.stop().expect(1);
@@ -157,9 +158,9 @@ fn simultaneous_edits_load_each_file_once() {
     for n in [0, 39] {
         assert_eq!(client.get(&format!("https://h{n}.test/one?page=1")).text(), "after");
     }
-    let told = server.stop().expect(0).stderr;
-    let each: Vec<usize> = (0..40).map(|n| told.matches(&format!("reloaded hars/{n}.har")).count()).collect();
-    assert!(each.iter().all(|times| *times == 1), "{told}");
+    let reported = server.stop().expect(0).stderr;
+    let each: Vec<usize> = (0..40).map(|n| reported.matches(&format!("reloaded hars/{n}.har")).count()).collect();
+    assert!(each.iter().all(|times| *times == 1), "{reported}");
 }
 
 #[test]
@@ -245,8 +246,8 @@ fn removed_last_fixture_is_logged_and_stays_loaded() {
     sandbox.write(HAR, two_entries("first"));
     let (server, client) = start(&sandbox, &["hars"]);
     fs::remove_file(sandbox.join(HAR)).unwrap();
-    let told = server.stderr().event("reload-failed", |event| event["fixture"] == HAR);
-    let message = told["message"].as_str().unwrap();
+    let reported = server.stderr().event("reload-failed", |event| event["fixture"] == HAR);
+    let message = reported["message"].as_str().unwrap();
     assert!(message.contains("hars/api.har was removed; its previous version stays in use"), "{message}");
     assert_eq!(client.get(ONE).text(), "first");
     server.stop().expect(0);

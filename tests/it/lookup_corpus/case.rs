@@ -94,7 +94,7 @@ pub fn cases() -> Vec<Case> {
 
 impl Case {
     /// Writes the files of a case and returns the path to open.
-    pub fn put(&self, folder: &Path) -> PathBuf {
+    pub fn write_files(&self, folder: &Path) -> PathBuf {
         let members = self.har.as_ref().map_or("}", |har| har.get().trim_start().strip_prefix('{').unwrap());
         let comma = if members.trim_start().starts_with('}') { "" } else { "," };
         let wrapped = format!(r#"{{"log":{{"version":"1.2","creator":{{"name":"c","version":"1"}}{comma}{members}}}"#);

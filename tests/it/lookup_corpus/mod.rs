@@ -123,10 +123,10 @@ impl Explain {
             Some(_) => Ok(explain),
             None => {
                 let status = explain.child.wait().unwrap();
-                let mut said = String::new();
-                explain.child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-                assert_eq!(status.code(), Some(2), "{said}");
-                Err(said)
+                let mut output = String::new();
+                explain.child.stderr.take().unwrap().read_to_string(&mut output).unwrap();
+                assert_eq!(status.code(), Some(2), "{output}");
+                Err(output)
             }
         }
     }
@@ -141,7 +141,7 @@ impl Explain {
 
     fn close(mut self) {
         drop(self.requests);
-        assert_eq!(self.child.wait().unwrap().code(), Some(0), "the answers don't decide the status");
+        assert_eq!(self.child.wait().unwrap().code(), Some(0), "the results do not change the status");
     }
 }
 
@@ -155,7 +155,7 @@ impl Replies for Explain {
 }
 
 /// Sends a request, and follows redirects like the browser.
-fn ask(whom: &mut dyn Replies, request: &Request) -> (Answer, Reply) {
+fn send(target: &mut dyn Replies, request: &Request) -> (Answer, Reply) {
     let mut headers: Vec<(&str, &str)> =
         request.headers.iter().map(|Header { name, value }| (&**name, &**value)).collect();
     if request.is_navigation {
@@ -165,7 +165,7 @@ fn ask(whom: &mut dyn Replies, request: &Request) -> (Answer, Reply) {
     let (mut method, mut url, mut body) = (request.method.as_str(), request.url.clone(), request.body());
     let mut sent_to = None;
     for _ in 0..20 {
-        let reply = whom.reply(method, &url, &headers, body.as_deref());
+        let reply = target.reply(method, &url, &headers, body.as_deref());
         match (reply.answer(), sent_to) {
             (Answer::Redirect { location, .. }, _) if request.is_navigation => {
                 if NormalUrl::parse_any(&location).is_err() {
@@ -210,7 +210,7 @@ impl Tally {
         };
         for request in &case.requests {
             let theirs = request.expect.answer();
-            let (ours, reply) = ask(whom, request);
+            let (ours, reply) = send(whom, request);
             if ours == theirs {
                 self.agreed += 1;
                 continue;
@@ -248,12 +248,12 @@ impl Tally {
         for (reason, differing) in &self.groups {
             println!("{differing} answers differ: {reason}");
         }
-        let (wrong, told) = (self.wrong.len(), self.wrong.join("\n"));
-        assert!(self.wrong.is_empty(), "{wrong} answers differ without a reason:\n{told}");
+        let (wrong, reported) = (self.wrong.len(), self.wrong.join("\n"));
+        assert!(self.wrong.is_empty(), "{wrong} answers differ without a reason:\n{reported}");
         let reasons = DIFFERENCES.iter().map(|(reason, _)| *reason);
         let unused: Vec<_> = reasons.filter(|reason| !self.groups.contains_key(reason)).collect();
         assert!(unused.is_empty(), "nothing differs any more because of {unused:?}");
-        assert!(self.agreed > 2_500, "the corpus is gone");
+        assert!(self.agreed > 2_500, "the corpus is missing");
     }
 }
 
@@ -262,7 +262,7 @@ fn matcher_answers_like_playwright() {
     let mut tally = Tally::default();
     for case in &cases() {
         let folder = tempfile::tempdir().unwrap();
-        let path = case.put(folder.path());
+        let path = case.write_files(folder.path());
         let mut core = Core::open(&path);
         tally.case(case, &path, core.as_mut().map(|core| core as &mut dyn Replies));
     }
@@ -276,16 +276,16 @@ fn explain_answers_like_playwright() {
         let mut mine = Tally::default();
         while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
             let sandbox = Sandbox::new();
-            let path = case.put(sandbox.path());
+            let path = case.write_files(sandbox.path());
             match Explain::open(&sandbox, &path) {
                 Ok(mut explain) => {
                     mine.case(case, &path, Some(&mut explain));
                     explain.close();
                 }
-                Err(said) => {
+                Err(output) => {
                     assert!(
-                        said.starts_with("error: ") && said.contains("f.har") && said.contains("\nhint: "),
-                        "{said}"
+                        output.starts_with("error: ") && output.contains("f.har") && output.contains("\nhint: "),
+                        "{output}"
                     );
                     mine.case(case, &path, None);
                 }

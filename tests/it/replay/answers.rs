@@ -56,9 +56,9 @@ fn trailers_reach_http2_clients_and_http1_clients_with_te_trailers() {
         [(Proto::H2, None, &with), (Proto::H1, Some("trailers"), &with), (Proto::H1, None, &Vec::new())]
     {
         let stage = over(proto, entry("GET https://api.test/a", answer.clone()));
-        let ask = TestRequest::new("GET", "https://api.test/a");
-        let ask = te.into_iter().fold(ask, |ask, te| ask.header("te", te));
-        let got = stage.client(proto).send(ask);
+        let request = TestRequest::new("GET", "https://api.test/a");
+        let request = te.into_iter().fold(request, |request, te| request.header("te", te));
+        let got = stage.client(proto).send(request);
         assert_eq!((got.text().as_str(), &got.trailers), ("hi", trailers), "{proto:?} {te:?}");
     }
 }
@@ -181,9 +181,9 @@ fn long_payload_file_is_streamed_completely() {
     let stage = Stage::in_folder(folder, |_| {});
     let plain = stage.h1().get("https://api.test/plain");
     assert!(plain.body == payload);
-    let ask = TestRequest::new("GET", "https://api.test/coded").header("accept-encoding", "gzip");
+    let request = TestRequest::new("GET", "https://api.test/coded").header("accept-encoding", "gzip");
     for _ in 0..2 {
-        let coded = stage.h1().send(ask.clone());
+        let coded = stage.h1().send(request.clone());
         assert_eq!(coded.header("content-encoding"), Some("gzip"));
         let mut decoded = Vec::new();
         flate2::read::GzDecoder::new(&coded.body[..]).read_to_end(&mut decoded).unwrap();

@@ -185,10 +185,10 @@ fn recorded_refusal_of_a_websocket_is_served_to_websocket_requests() {
 #[test]
 fn offer_of_h2c_does_not_change_the_response() {
     let stage = Stage::of(&own(&["**"], &[text("GET http://api.test/a", "a")]));
-    let ask = TestRequest::new("GET", "http://api.test/a")
+    let request = TestRequest::new("GET", "http://api.test/a")
         .header("connection", "Upgrade, HTTP2-Settings")
         .header("upgrade", "h2c");
-    assert_eq!(stage.h1().send(ask).text(), "a");
+    assert_eq!(stage.h1().send(request).text(), "a");
 }
 
 #[test]

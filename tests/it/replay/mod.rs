@@ -1,7 +1,7 @@
 //! Tests of the replayer behind the proxy engine, in this process: responses and verdicts.
 
-mod again;
 mod answers;
 mod misses;
+mod response_cache;
 mod scope;
 pub mod stage;

@@ -122,11 +122,11 @@ fn local_websocket_is_passed_through() {
     });
     let stage = Stage::of(&own(&[API], &[text("GET https://api.test/a", "a")]));
     let mut tcp = TcpStream::connect(stage.addr()).unwrap();
-    let ask = format!(
+    let request = format!(
         "GET http://{0}/ws HTTP/1.1\r\nHost: {0}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
         server.addr
     );
-    tcp.write_all(ask.as_bytes()).unwrap();
+    tcp.write_all(request.as_bytes()).unwrap();
     let head = String::from_utf8(crate::support::raw::read_head(&mut tcp)).unwrap().to_lowercase();
     assert!(head.starts_with("http/1.1 101"), "{head}");
     assert!(head.contains("x-harproxy: local"), "{head}");

@@ -1,10 +1,10 @@
 //! Secrets are written to no fixture, journal, log or report. Different secrets in the next recording change no byte.
 
+mod outputs;
 mod own;
 mod payloads;
 mod recording;
 mod replaying;
-mod told;
 
 use std::io::{Read, Write};
 use std::path::Path;
@@ -74,7 +74,7 @@ impl Secrets {
         parts.into_iter().chain(encoded).collect()
     }
 
-    fn answer(&self, asked: &OriginRequest) -> Option<OriginResponse> {
+    fn answer(&self, request: &OriginRequest) -> Option<OriginResponse> {
         let page = |media: &str, body: Vec<u8>| OriginResponse {
             status: 200,
             headers: vec![("content-type", media.to_owned())],
@@ -83,8 +83,8 @@ impl Secrets {
         };
         let json = |value: Value| page("application/json", value.to_string().into_bytes());
         let cookie = ("set-cookie", format!("sid={}; Path=/; HttpOnly", self.session));
-        Some(match asked.path.split('?').next().unwrap_or_default() {
-            "/login" if String::from_utf8_lossy(&asked.body).contains(&self.password) => {
+        Some(match request.path.split('?').next().unwrap_or_default() {
+            "/login" if String::from_utf8_lossy(&request.body).contains(&self.password) => {
                 let mut page =
                     json(json!({ "access_token": self.jwt, "refresh_token": self.refresh, "expires_in": 3600 }));
                 page.headers.push(cookie);
@@ -120,7 +120,7 @@ impl Secrets {
 
     pub fn origin(&self) -> Origin {
         let own = self.clone();
-        Origin::answering(move |asked| own.answer(asked))
+        Origin::answering(move |request| own.answer(request))
     }
 
     /// Sends requests that contain the secrets, like a program would.
@@ -132,7 +132,7 @@ impl Secrets {
         };
         let form = format!("grant_type=refresh_token&refresh_token={}", escaped(&self.refresh));
         let login = json!({ "username": "ada", "password": self.password }).to_string();
-        let asks = [
+        let requests = [
             post("/login", "application/json", login),
             get("/me")
                 .header("authorization", &format!("Bearer {}", self.jwt))
@@ -147,7 +147,7 @@ impl Secrets {
             get("/events"),
             get("/image"),
         ];
-        asks.into_iter().map(|ask| client.send(ask)).collect()
+        requests.into_iter().map(|request| client.send(request)).collect()
     }
 }
 
@@ -187,7 +187,7 @@ fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
 }
 
 #[track_caller]
-pub fn holds_none(what: &str, bytes: &[u8], secrets: &Secrets) {
+pub fn assert_no_secret(what: &str, bytes: &[u8], secrets: &Secrets) {
     for needle in secrets.needles() {
         let at = memchr::memmem::find(bytes, needle.as_bytes());
         if let Some(at) = at {
@@ -198,12 +198,12 @@ pub fn holds_none(what: &str, bytes: &[u8], secrets: &Secrets) {
 }
 
 #[track_caller]
-fn folder_holds_none(sandbox: &Sandbox, secrets: &Secrets) {
+fn assert_no_secret_in_folder(sandbox: &Sandbox, secrets: &Secrets) {
     let files = files(&sandbox.join("hars"));
     assert!(!files.is_empty());
     for (name, bytes) in files {
-        holds_none(&name, &bytes, secrets);
-        holds_none(&name, &base64_inside(&bytes), secrets);
+        assert_no_secret(&name, &bytes, secrets);
+        assert_no_secret(&name, &base64_inside(&bytes), secrets);
     }
 }
 

@@ -48,7 +48,7 @@ fn keys(sandbox: &Sandbox) -> Vec<String> {
 }
 
 #[track_caller]
-fn tells_none(what: &str, text: &[u8], keys: &[String]) {
+fn assert_no_output_secret(what: &str, text: &[u8], keys: &[String]) {
     for bytes in [text, &base64_inside(text)] {
         for secret in keys.iter().map(String::as_str).chain([COMMON]) {
             let at = memchr::memmem::find(bytes, secret.as_bytes());
@@ -60,19 +60,19 @@ fn tells_none(what: &str, text: &[u8], keys: &[String]) {
 
 /// Asserts that neither the output nor any file except those in [`OWN`] contains a secret.
 #[track_caller]
-fn run_tells_none(sandbox: &Sandbox, said: &Output) {
+fn assert_run_has_no_secret(sandbox: &Sandbox, output: &Output) {
     let keys = keys(sandbox);
-    tells_none("stderr", said.stderr.as_bytes(), &keys);
-    tells_none("stdout", said.stdout.as_bytes(), &keys);
+    assert_no_output_secret("stderr", output.stderr.as_bytes(), &keys);
+    assert_no_output_secret("stdout", output.stdout.as_bytes(), &keys);
     for (name, bytes) in files(sandbox.path()) {
         if !OWN.iter().any(|own| name.ends_with(own)) {
-            tells_none(&name, &bytes, &keys);
+            assert_no_output_secret(&name, &bytes, &keys);
         }
     }
 }
 
 /// All options of `record`, `replay` and `doctor` that have secrets.
-fn given(sandbox: &Sandbox, upstream: &str) -> Vec<String> {
+fn options_with_secrets(sandbox: &Sandbox, upstream: &str) -> Vec<String> {
     let pair = sandbox.write("client-pair.pem", std::fs::read(repo("certs/client-pair.pem")).unwrap());
     let pair = format!("api.test={}", pair.display());
     let upstream = format!("http://bob:{UPSTREAM}@{upstream}");
@@ -105,17 +105,17 @@ fn visit(client: &Client, host: &str) {
         format!("https://user:{USERINFO}@{host}/c"),
     ];
     for (url, (media, body)) in urls.iter().zip(bodies.iter().cycle()) {
-        let ask =
+        let request =
             TestRequest::new("POST", url).header("authorization", &bearer).header("cookie", &format!("sid={SENT}"));
-        if let Ok(got) = client.try_send(ask.header("content-type", media).body(body.as_str())) {
-            tells_none("an answer", &got.body, &[]);
-            tells_none("its headers", format!("{:?}", got.headers).as_bytes(), &[]);
+        if let Ok(got) = client.try_send(request.header("content-type", media).body(body.as_str())) {
+            assert_no_output_secret("an answer", &got.body, &[]);
+            assert_no_output_secret("its headers", format!("{:?}", got.headers).as_bytes(), &[]);
         }
     }
 }
 
 /// The address of an unused port.
-fn nobody() -> String {
+fn unused_address() -> String {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }
 
@@ -129,28 +129,28 @@ fn recording_output_contains_no_option_secret_whatever_the_upstream_proxy_does()
             false => stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"),
         };
     });
-    let refusing = RawOrigin::saying(
+    let refusing = RawOrigin::answering(
         "HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm=\"x\"\r\nContent-Length: 0\r\n\r\n",
     );
-    let breaking = RawOrigin::saying("");
-    let upstreams = [good.addr.to_string(), refusing.addr.to_string(), breaking.addr.to_string(), nobody()];
+    let breaking = RawOrigin::answering("");
+    let upstreams = [good.addr.to_string(), refusing.addr.to_string(), breaking.addr.to_string(), unused_address()];
     for (n, upstream) in upstreams.iter().cycle().take(TALK.len() * 2).enumerate() {
         let (talk, variables) = TALK[n % TALK.len()];
         let sandbox = Sandbox::new();
         sandbox.write("harproxy.toml", format!("[redact.values]\npassword-1 = \"{GIVEN}\"\n"));
         let talk: &[&str] = if talk.contains(&"--log-format") { &[] } else { talk };
-        let args = args("record", &[&["-o", HAR], talk, &REPORTS], given(&sandbox, upstream));
+        let args = args("record", &[&["-o", HAR], talk, &REPORTS], options_with_secrets(&sandbox, upstream));
         let server = sandbox.start_with(&args, variables);
-        tells_none("the ready line", server.ready().to_string().as_bytes(), &[]);
+        assert_no_output_secret("the ready line", server.ready().to_string().as_bytes(), &[]);
         visit(&client(&server, Proto::H1), "api.test");
         // Refused clients get no secret, and their own secrets are not logged.
         let stranger = Client { user: Some(format!("eve:{SENT}")), ..client(&server, Proto::H1) };
         visit(&stranger, "api.test");
         for path in ["/", "/healthz", "/ca.pem", "/nothing"] {
             let got = client(&server, Proto::H1).get(&format!("http://{}{path}", server.proxy()));
-            tells_none(path, &got.body, &keys(&sandbox));
+            assert_no_output_secret(path, &got.body, &keys(&sandbox));
         }
-        run_tells_none(&sandbox, &server.stop());
+        assert_run_has_no_secret(&sandbox, &server.stop());
     }
 }
 
@@ -162,9 +162,9 @@ fn tls_errors_contain_no_secret_of_the_request() {
         let options = args("record", &[&["-o", HAR, "-vvv"], &REPORTS], origin.args());
         let server = sandbox.start(&options);
         visit(&server.client(proto), "api.test");
-        let said = server.stop();
-        assert!(said.stderr.contains("certificate"), "{}", said.stderr);
-        run_tells_none(&sandbox, &said);
+        let output = server.stop();
+        assert!(output.stderr.contains("certificate"), "{}", output.stderr);
+        assert_run_has_no_secret(&sandbox, &output);
     }
 }
 
@@ -173,10 +173,10 @@ fn doctor_output_contains_no_secret() {
     for (talk, variables) in TALK {
         let sandbox = Sandbox::new();
         sandbox.write("own.sh", format!("curl -sk -H 'authorization: Bearer {SENT}' 'https://u:{USERINFO}@api.test/?token={SENT}' -o /dev/null; true"));
-        let options = args("doctor", &[talk], given(&sandbox, &nobody())[2..].to_vec());
+        let options = args("doctor", &[talk], options_with_secrets(&sandbox, &unused_address())[2..].to_vec());
         let mut command = sandbox.command(options.iter().map(String::as_str).chain(["--", "sh", "own.sh"]));
         let said = finish(command.envs(variables.iter().copied()).output().unwrap());
-        run_tells_none(&sandbox, &said);
+        assert_run_has_no_secret(&sandbox, &said);
     }
 }
 
@@ -200,7 +200,7 @@ fn explain_output_contains_no_secret() {
                 let mut command = sandbox.command(args("explain", &[&[HAR], talk, form, &fixed], Vec::new()));
                 let said = finish(command.envs(variables.iter().copied()).output().unwrap());
                 assert!(!said.stdout.is_empty(), "{}", said.stderr);
-                run_tells_none(&sandbox, &said);
+                assert_run_has_no_secret(&sandbox, &said);
             }
         }
     }
@@ -227,14 +227,14 @@ fn usage_errors_do_not_repeat_values() {
     for words in typed {
         let sandbox = Sandbox::new();
         let said = sandbox.run(words).expect(2).says("error: ");
-        run_tells_none(&sandbox, &said);
+        assert_run_has_no_secret(&sandbox, &said);
         let sandbox = Sandbox::new();
-        run_tells_none(&sandbox, &sandbox.run([words, &["--log-format", "json"]].concat()).expect(2));
+        assert_run_has_no_secret(&sandbox, &sandbox.run([words, &["--log-format", "json"]].concat()).expect(2));
     }
     for (name, value) in [("HARPROXY_AUTH", &auth), ("HARPROXY_UPSTREAM_PROXY", &upstream[0])] {
         let sandbox = Sandbox::new();
         let said = sandbox.command(["record", "--", "true"]).env(name, value).output().unwrap();
-        run_tells_none(&sandbox, &finish(said).expect(2));
+        assert_run_has_no_secret(&sandbox, &finish(said).expect(2));
     }
     for line in [
         format!("auth = \"{auth}\""),
@@ -243,7 +243,7 @@ fn usage_errors_do_not_repeat_values() {
     ] {
         let sandbox = Sandbox::new();
         sandbox.write("harproxy.toml", format!("[record]\n{line}\n"));
-        run_tells_none(&sandbox, &sandbox.run(["record", "--", "true"]).expect(2));
+        assert_run_has_no_secret(&sandbox, &sandbox.run(["record", "--", "true"]).expect(2));
     }
 }
 
@@ -259,12 +259,12 @@ fn config_shows_that_a_secret_is_set_without_its_value() {
     for form in [&["config"][..], &["config", "--json"]] {
         let said = sandbox.run(form).expect(0);
         assert!(said.stdout.contains("(redacted)"), "{}", said.stdout);
-        run_tells_none(&sandbox, &said);
+        assert_run_has_no_secret(&sandbox, &said);
     }
     let mut command = sandbox.command(["config", "--json"]);
     command.env("HARPROXY_AUTH", format!("ada:{AUTH}"));
     let said = finish(command.output().unwrap()).expect(0);
-    run_tells_none(&sandbox, &said);
+    assert_run_has_no_secret(&sandbox, &said);
 }
 
 /// The message names the files of the refused CA only.
@@ -282,9 +282,9 @@ fn error_about_a_readable_ca_key_does_not_print_it() {
             std::fs::write(&key, text.replacen('M', "!", 1)).unwrap();
             std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
         }
-        let said = sandbox.run(["record", "-vvv", "--", "true"]);
-        assert!(said.status == 2 || said.status == 3, "{said:?}");
-        run_tells_none(&sandbox, &said);
+        let output = sandbox.run(["record", "-vvv", "--", "true"]);
+        assert!(output.status == 2 || output.status == 3, "{output:?}");
+        assert_run_has_no_secret(&sandbox, &output);
     }
 }
 
@@ -314,7 +314,7 @@ fn debug_output_contains_no_secret() {
         format!("{authority:?}"),
     ];
     let keys = keys(&sandbox);
-    printed.iter().for_each(|printed| tells_none(printed, printed.as_bytes(), &keys));
+    printed.iter().for_each(|printed| assert_no_output_secret(printed, printed.as_bytes(), &keys));
     let bytes = format!("{:?}", keys[0].as_bytes());
     assert!(!printed.concat().contains(bytes.trim_matches(['[', ']'])));
 }

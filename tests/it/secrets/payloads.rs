@@ -4,7 +4,7 @@ use std::io::Write;
 
 use serde_json::json;
 
-use super::{HAR, Secrets, folder_holds_none, record};
+use super::{HAR, Secrets, assert_no_secret_in_folder, record};
 use crate::support::client::{Proto, TestRequest};
 use crate::support::origin::{Origin, OriginResponse};
 use crate::support::sandbox::Sandbox;
@@ -37,7 +37,7 @@ fn long_payload_is_redacted() {
     client.send(upload.body(plain.clone()));
     assert!(client.get("https://api.test/coded").decoded() == packed.as_bytes());
     server.stop().expect(0);
-    folder_holds_none(&sandbox, &secrets);
+    assert_no_secret_in_folder(&sandbox, &secrets);
     let har = sandbox.har(HAR);
     let entries = &har["log"]["entries"];
     let content = &entries[1]["response"]["content"];
@@ -60,7 +60,7 @@ fn truncated_payload_is_redacted() {
     let server = record(&sandbox, &origin, HAR, &["--content", "embed", "--max-body", "1000"]);
     server.client(Proto::H1).get("https://api.test/cut");
     server.stop().expect(0);
-    folder_holds_none(&sandbox, &secrets);
+    assert_no_secret_in_folder(&sandbox, &secrets);
     let content = sandbox.har(HAR)["log"]["entries"][0]["response"]["content"].clone();
     assert!(content["text"].as_str().unwrap().contains("REDACTED-token-1"), "{content}");
     assert_eq!(content["_truncated"]["reason"], "max-body");
@@ -71,11 +71,11 @@ fn truncated_payload_is_redacted() {
 fn undecodable_payload_is_redacted() {
     let (sandbox, secrets) = (Sandbox::new(), Secrets::of(7));
     let own = secrets.clone();
-    let origin = Origin::answering(move |asked| {
+    let origin = Origin::answering(move |request| {
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         gzip.write_all(json!({ "token": own.packed, "n": 1 }).to_string().as_bytes()).unwrap();
         let mut body = gzip.finish().unwrap();
-        match &*asked.path {
+        match &*request.path {
             "/short" => body.truncate(body.len() - 8),
             _ => body.extend(b"behind the end"),
         }

@@ -6,7 +6,7 @@ use harproxy::record::CmdEnd;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use super::{HAR, JOURNAL, Secrets, files, folder_holds_none, holds_none, record};
+use super::{HAR, JOURNAL, Secrets, assert_no_secret, assert_no_secret_in_folder, files, record};
 use crate::support::client::{Proto, TestRequest};
 use crate::support::origin::{Origin, OriginResponse};
 use crate::support::rig::setup;
@@ -24,10 +24,10 @@ fn secrets_are_in_no_output_and_the_client_gets_real_values() {
         let said = server.stop().expect(0);
         assert_eq!(live[0].json()["access_token"], secrets.jwt);
         assert!(live[0].header("set-cookie").unwrap().contains(&secrets.session));
-        folder_holds_none(&sandbox, &secrets);
-        holds_none("stderr", said.stderr.as_bytes(), &secrets);
-        holds_none("stdout", said.stdout.as_bytes(), &secrets);
-        holds_none("report", sandbox.read("report.json").as_bytes(), &secrets);
+        assert_no_secret_in_folder(&sandbox, &secrets);
+        assert_no_secret("stderr", said.stderr.as_bytes(), &secrets);
+        assert_no_secret("stdout", said.stdout.as_bytes(), &secrets);
+        assert_no_secret("report", sandbox.read("report.json").as_bytes(), &secrets);
         let said = said.says("values; 1 payload could not be scanned");
         assert!(!said.stderr.contains("REDACTED_"), "{}", said.stderr);
     }
@@ -98,10 +98,10 @@ fn journal_and_recovered_fixture_hold_no_secret() {
     server.signal(Signal::SIGKILL);
     server.wait();
     let journal = std::fs::read(sandbox.join(JOURNAL)).unwrap();
-    holds_none("the journal", &journal, &secrets);
+    assert_no_secret("the journal", &journal, &secrets);
     assert!(memchr::memmem::find(&journal, b"REDACTED_").is_some());
     sandbox.run(["recover", HAR]).expect(0);
-    folder_holds_none(&sandbox, &secrets);
+    assert_no_secret_in_folder(&sandbox, &secrets);
     let text = sandbox.read(HAR);
     assert!(text.contains("REDACTED-password-1") && !text.contains("REDACTED_"), "{text}");
 }
@@ -117,13 +117,13 @@ fn held_recording_holds_no_secret() {
         assert_eq!(outcome.held.is_some(), ending == CmdEnd::Failed);
     }
     assert!(sandbox.join("hars/.api.har.held").exists());
-    folder_holds_none(&sandbox, &secrets);
+    assert_no_secret_in_folder(&sandbox, &secrets);
 }
 
 /// An origin that sends a value in an unsuspicious header and text before the value is known as a secret.
-fn early(secrets: &Secrets) -> Origin {
+fn origin_with_early_value(secrets: &Secrets) -> Origin {
     let (early, own) = (secrets.refresh.clone(), secrets.clone());
-    Origin::answering(move |asked| {
+    Origin::answering(move |request| {
         let text = format!("the value is {early}.");
         let page = |mime: &str, body: Vec<u8>| {
             let headers = vec![("content-type", mime.to_owned()), ("x-hint", early.clone())];
@@ -134,13 +134,13 @@ fn early(secrets: &Secrets) -> Origin {
             page.headers.push(("content-encoding", "gzip".into()));
             page
         };
-        Some(match &*asked.path {
+        Some(match &*request.path {
             "/early" => page("text/plain", text.into_bytes()),
             "/early.gz" => encoded(gzip(early.as_bytes())),
             "/early.cut" => encoded([&gzip(text.as_bytes())[..20], text.as_bytes()].concat()),
             "/early.bin" => page("application/octet-stream", vec![0, 1, 2]),
             "/none" => OriginResponse { status: 204, ..OriginResponse::default() },
-            _ => return own.answer(asked),
+            _ => return own.answer(request),
         })
     })
 }
@@ -152,7 +152,7 @@ fn gzip(text: &[u8]) -> Vec<u8> {
 }
 
 /// The text of that response in the fixture.
-fn hint(sandbox: &Sandbox) -> String {
+fn hint_text(sandbox: &Sandbox) -> String {
     let har = sandbox.har(HAR);
     har["log"]["entries"][0]["response"]["content"]["text"].as_str().unwrap().to_owned()
 }
@@ -161,8 +161,8 @@ const KNOWN: &str = "the value is REDACTED-refresh_token-1";
 const EMBED: [&str; 2] = ["--content", "embed"];
 
 /// Kills a recording after a value became known that was already in the journal.
-fn killed(sandbox: &Sandbox, secrets: &Secrets) {
-    let origin = early(secrets);
+fn kill_recording(sandbox: &Sandbox, secrets: &Secrets) {
+    let origin = origin_with_early_value(secrets);
     let server = record(sandbox, &origin, HAR, &EMBED);
     server.client(Proto::H1).get("https://api.test/early");
     secrets.visit(&server.client(Proto::H1));
@@ -173,13 +173,13 @@ fn killed(sandbox: &Sandbox, secrets: &Secrets) {
 #[test]
 fn value_journalled_before_it_was_known_is_redacted_in_the_fixture() {
     let (sandbox, secrets) = (Sandbox::new(), Secrets::of(7));
-    let origin = early(&secrets);
+    let origin = origin_with_early_value(&secrets);
     let server = record(&sandbox, &origin, HAR, &EMBED);
     server.client(Proto::H1).get("https://api.test/early");
     secrets.visit(&server.client(Proto::H1));
     server.stop().expect(0);
-    folder_holds_none(&sandbox, &secrets);
-    assert!(hint(&sandbox).starts_with(KNOWN), "{}", hint(&sandbox));
+    assert_no_secret_in_folder(&sandbox, &secrets);
+    assert!(hint_text(&sandbox).starts_with(KNOWN), "{}", hint_text(&sandbox));
 }
 
 /// The journal of a killed recording may contain a value that was not known yet. `recover` checks the entries.
@@ -187,18 +187,19 @@ fn value_journalled_before_it_was_known_is_redacted_in_the_fixture() {
 fn recover_fails_and_names_possible_secrets_of_a_killed_recording() {
     let (sandbox, refresh) = (Sandbox::new(), "q7Zt0WmXv4Lr9KdB2nYcJ8hUeG5sPaF3".to_owned());
     let secrets = Secrets { refresh, ..Secrets::of(7) };
-    killed(&sandbox, &secrets);
-    let said = sandbox.run(["recover", HAR, "--content", "embed"]).expect(1);
-    let said = said.says("that was killed").says("hars/api.har#0").says("x-hint").says("harproxy redact hars/api.har");
-    assert!(!said.stderr.contains(&secrets.refresh), "{}", said.stderr);
-    assert!(hint(&sandbox).starts_with("the value is"), "{}", hint(&sandbox));
+    kill_recording(&sandbox, &secrets);
+    let output = sandbox.run(["recover", HAR, "--content", "embed"]).expect(1);
+    let output =
+        output.says("that was killed").says("hars/api.har#0").says("x-hint").says("harproxy redact hars/api.har");
+    assert!(!output.stderr.contains(&secrets.refresh), "{}", output.stderr);
+    assert!(hint_text(&sandbox).starts_with("the value is"), "{}", hint_text(&sandbox));
 }
 
 #[test]
 fn recording_that_recovers_a_killed_one_recommends_check() {
     let (sandbox, secrets) = (Sandbox::new(), Secrets::of(7));
-    killed(&sandbox, &secrets);
-    record(&sandbox, &early(&secrets), HAR, &EMBED)
+    kill_recording(&sandbox, &secrets);
+    record(&sandbox, &origin_with_early_value(&secrets), HAR, &EMBED)
         .stop()
         .says("run `harproxy check hars/api.har` before you commit it");
 }
@@ -206,7 +207,7 @@ fn recording_that_recovers_a_killed_one_recommends_check() {
 #[test]
 fn held_recording_holds_no_value_that_became_known_late() {
     let secrets = Secrets::of(7);
-    let origin = early(&secrets);
+    let origin = origin_with_early_value(&secrets);
     let [written, recovered] = [CmdEnd::Clean, CmdEnd::Failed].map(|ending| {
         let sandbox = Sandbox::new();
         let start = || setup(&sandbox).to(&origin).globs(["https://api.test/**"]).start(&sandbox).unwrap();
@@ -228,12 +229,12 @@ fn held_recording_holds_no_value_that_became_known_late() {
         if ending == CmdEnd::Failed {
             let gz = gzip(secrets.refresh.as_bytes());
             for (name, held) in files(&sandbox.join("hars/.api.har.held")) {
-                holds_none(&name, &held, &secrets);
+                assert_no_secret(&name, &held, &secrets);
                 assert!(memchr::memmem::find(&held, &gz[10..gz.len() - 8]).is_none(), "{name}, encoded");
             }
             sandbox.run(["recover", HAR]).expect(0);
         }
-        folder_holds_none(&sandbox, &secrets);
+        assert_no_secret_in_folder(&sandbox, &secrets);
         let mut har = sandbox.har(HAR);
         let all = har["log"]["entries"].as_array_mut().unwrap().iter_mut();
         all.map(|entry| {
@@ -254,9 +255,9 @@ fn changed_response_keeps_placeholders_of_other_values() {
     let run = |run: u64, extra: bool| {
         let secrets = Secrets::of(run);
         let own = secrets.clone();
-        let origin = Origin::answering(move |asked| {
-            let mut page = own.answer(asked)?;
-            if extra && asked.path == "/refresh" {
+        let origin = Origin::answering(move |request| {
+            let mut page = own.answer(request)?;
+            if extra && request.path == "/refresh" {
                 page.body = json!({ "new": 1, "access_token": own.second, "token_type": "bearer" }).to_string().into();
             }
             Some(page)
@@ -280,6 +281,6 @@ fn no_redact_stores_values_unchanged() {
     let origin = secrets.origin();
     let server = record(&sandbox, &origin, HAR, &["--content", "embed", "--no-redact"]);
     secrets.visit(&server.client(Proto::H1));
-    let said = server.stop().expect(0);
-    assert!(sandbox.read(HAR).contains(&secrets.jwt) && !said.stderr.contains("redacted 1"), "{}", said.stderr);
+    let output = server.stop().expect(0);
+    assert!(sandbox.read(HAR).contains(&secrets.jwt) && !output.stderr.contains("redacted 1"), "{}", output.stderr);
 }

@@ -18,8 +18,8 @@ fn right_and_wrong_password_are_ambiguous_with_a_hint() {
     };
     assert_eq!(server.client(Proto::H1).send(login(&secrets.password)).status, 200);
     assert_eq!(server.client(Proto::H1).send(login("wr0ng-one")).status, 401);
-    let said = server.stop().expect(0).says("ambiguous").says("REDACTED-password-2").says("[redact.values]");
-    assert!(!said.stderr.contains("wr0ng-one"), "{}", said.stderr);
+    let output = server.stop().expect(0).says("ambiguous").says("REDACTED-password-2").says("[redact.values]");
+    assert!(!output.stderr.contains("wr0ng-one"), "{}", output.stderr);
 
     let config = sandbox.write("harproxy.toml", "[redact.values]\npassword-2 = \"env:BAD_PW\"\n");
     let args = ["record", "-o", HAR, "--update", "replace", "--config", config.to_str().unwrap()].map(str::to_owned);
@@ -27,8 +27,8 @@ fn right_and_wrong_password_are_ambiguous_with_a_hint() {
     let server = sandbox.start_with(&args, &[("BAD_PW", "wr0ng-one")]);
     server.client(Proto::H1).send(login("wr0ng-one"));
     server.client(Proto::H1).send(login(&secrets.password));
-    let said = server.stop().expect(0);
-    assert!(!said.stderr.contains("ambiguous"), "{}", said.stderr);
+    let output = server.stop().expect(0);
+    assert!(!output.stderr.contains("ambiguous"), "{}", output.stderr);
     let text = sandbox.read(HAR);
     assert!(text.contains("REDACTED-password-2") && text.contains("REDACTED-password-1"), "{text}");
 }
@@ -47,9 +47,9 @@ personal = true
 "#;
     let sandbox = Sandbox::new();
     sandbox.write("harproxy.toml", POLICY);
-    let origin = Origin::answering(|asked| {
-        let headers = vec![("content-type", asked.headers["content-type"].to_str().unwrap().to_owned())];
-        Some(OriginResponse { status: 200, headers, body: asked.body.clone(), ..OriginResponse::default() })
+    let origin = Origin::answering(|request| {
+        let headers = vec![("content-type", request.headers["content-type"].to_str().unwrap().to_owned())];
+        Some(OriginResponse { status: 200, headers, body: request.body.clone(), ..OriginResponse::default() })
     });
     let ask = |run: &str, number: u64, mail: &str| {
         let person = json!({ "ssn": format!("ssn{run}"), "mail": mail, "note": format!("see acme_{run}.") });
@@ -62,9 +62,9 @@ personal = true
     };
     let server = record(&sandbox, &origin, HAR, &["--content", "embed", "-vvv"]);
     server.client(Proto::H1).send(ask("Real1", 4_111_111_111_111_111, "ada@lovelace.test"));
-    let said = server.stop().expect(0).stderr;
+    let output = server.stop().expect(0).stderr;
     let har = sandbox.read(HAR);
-    for text in [&har, &said] {
+    for text in [&har, &output] {
         for secret in ["Real1", "4111111111111111", "lovelace"] {
             assert!(!text.contains(secret), "{secret}: {text}");
         }
@@ -94,8 +94,8 @@ fn password_in_a_graphql_document_is_redacted_and_matches_any_value() {
     });
     let login = |user: &str, password: &str| {
         let document = format!("mutation {{ login(user: \"{user}\", password: \"{password}\") {{ ok }} }}");
-        let ask = TestRequest::new("POST", "https://api.test/graphql").header("content-type", "application/json");
-        ask.body(json!({ "query": document }).to_string())
+        let request = TestRequest::new("POST", "https://api.test/graphql").header("content-type", "application/json");
+        request.body(json!({ "query": document }).to_string())
     };
     let server = record(&sandbox, &origin, HAR, &[]);
     server.client(Proto::H1).send(login("ada", "correct horse"));
@@ -109,8 +109,8 @@ fn password_in_a_graphql_document_is_redacted_and_matches_any_value() {
     let missed = client.send(login("bob", "hidden from all"));
     assert_eq!(missed.status, 501);
     assert!(!missed.text().contains("hidden from all"), "{}", missed.text());
-    let told = server.stop().expect(1).stderr;
-    assert!(!told.contains("hidden from all"), "{told}");
+    let reported = server.stop().expect(1).stderr;
+    assert!(!reported.contains("hidden from all"), "{reported}");
 }
 
 /// `curl -d` sends JSON with the content type of a form.

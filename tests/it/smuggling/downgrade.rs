@@ -71,7 +71,7 @@ fn post(method: &str, path: &str, fields: &[(&str, &str)]) -> Vec<u8> {
 }
 
 /// Sends the frames and waits for the end of the stream or connection.
-fn ask(proxy: std::net::SocketAddr, frames: &[u8]) {
+fn send_and_read(proxy: std::net::SocketAddr, frames: &[u8]) {
     let mut stream = TcpStream::connect(proxy).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     let _ = stream.write_all(frames);
@@ -99,10 +99,10 @@ fn http1_origin_gets_one_unambiguous_request_or_none() {
     let begin = ["record", "-o", "hars/api.har"].map(String::from);
     let recorder = sandbox.start(begin.into_iter().chain(origin.args()));
     for (n, (_, fields)) in CORPUS.iter().enumerate() {
-        ask(recorder.proxy(), &post("POST", &format!("/api/{n}"), fields));
+        send_and_read(recorder.proxy(), &post("POST", &format!("/api/{n}"), fields));
     }
     for (method, path) in STARTS {
-        ask(recorder.proxy(), &post(method, path, &[]));
+        send_and_read(recorder.proxy(), &post(method, path, &[]));
     }
     recorder.stop();
     let mut passed = Vec::new();

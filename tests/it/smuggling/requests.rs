@@ -1,6 +1,6 @@
 //! Requests of the client.
 
-use super::wire::{ByteLog, Message, ask};
+use super::wire::{ByteLog, Message, send_and_read};
 use crate::replay::stage::{foreign, posted, text};
 use crate::support::sandbox::Sandbox;
 
@@ -93,7 +93,7 @@ fn origin_gets_one_unambiguous_request_or_none() {
     let recorder = sandbox.start(begin.into_iter().chain(origin.args()));
     let mut passed = Vec::new();
     for (n, (what, rest)) in CORPUS.iter().enumerate() {
-        match ask(recorder.proxy(), &bytes(n, rest)) {
+        match send_and_read(recorder.proxy(), &bytes(n, rest)) {
             (200, body) if body == b"ok" => passed.push(n),
             // A connection with an incomplete body may be closed without an answer.
             (0 | 400 | 431 | 501 | 502, _) => {}
@@ -103,7 +103,7 @@ fn origin_gets_one_unambiguous_request_or_none() {
     let mut starts = Vec::new();
     for (what, start) in STARTS {
         let (status, _) =
-            ask(recorder.proxy(), format!("{start}\r\nHost: evil.test\r\nX-Case: {what}\r\n\r\n").as_bytes());
+            send_and_read(recorder.proxy(), format!("{start}\r\nHost: evil.test\r\nX-Case: {what}\r\n\r\n").as_bytes());
         assert!([0, 200, 400, 502, 505].contains(&status), "{what}: {status}");
         starts.extend((status == 200).then_some(*what));
     }
@@ -147,12 +147,12 @@ fn replay_answers_one_unambiguous_request_or_none() {
     sandbox.write("hars/api.har", foreign(&entries).to_string());
     let server = sandbox.start(["replay", "hars/api.har", "--match-body", "exact"]);
     for (n, (what, rest)) in CORPUS.iter().enumerate() {
-        let (status, body) = ask(server.proxy(), &bytes(n, rest));
+        let (status, body) = send_and_read(server.proxy(), &bytes(n, rest));
         assert!([0, 200, 400, 408, 431, 501].contains(&status), "{what}: {status}");
         assert!(status != 200 || body == b"ok", "{what}: {}", String::from_utf8_lossy(&body));
     }
     for (what, start) in STARTS {
-        let (status, _) = ask(server.proxy(), format!("{start}\r\nHost: evil.test\r\n\r\n").as_bytes());
+        let (status, _) = send_and_read(server.proxy(), format!("{start}\r\nHost: evil.test\r\n\r\n").as_bytes());
         assert!([0, 200, 400, 501, 505].contains(&status), "{what}: {status}");
     }
     let output = server.stop();
@@ -189,11 +189,12 @@ fn connect_target_must_be_a_host_and_a_port() {
         "api%00.test:443",
         "api.test\\:443",
     ] {
-        let (status, _) = ask(server.proxy(), format!("CONNECT {target} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes());
+        let (status, _) =
+            send_and_read(server.proxy(), format!("CONNECT {target} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes());
         assert_eq!(status, 400, "{target}");
     }
     // A CONNECT to the proxy itself would loop.
     let own = server.proxy();
-    assert_eq!(ask(own, format!("CONNECT {own} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).0, 508);
+    assert_eq!(send_and_read(own, format!("CONNECT {own} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).0, 508);
     server.stop();
 }

@@ -201,7 +201,7 @@ fn chunks(mut bytes: &[u8]) -> Option<Result<(Vec<u8>, usize), String>> {
 }
 
 /// Sends bytes and reads the first answer: status and body; status 0 without an answer.
-pub fn ask(proxy: SocketAddr, request: &[u8]) -> (u16, Vec<u8>) {
+pub fn send_and_read(proxy: SocketAddr, request: &[u8]) -> (u16, Vec<u8>) {
     let mut stream = TcpStream::connect(proxy).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     stream.write_all(request).unwrap();

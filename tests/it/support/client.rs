@@ -139,7 +139,7 @@ impl Client {
                 }
             }
         };
-        gather(response).await
+        collect_response(response).await
     }
 
     fn request(&self, test: &TestRequest, url: &url::Url) -> Result<Request<Full<Bytes>>, http::Error> {
@@ -170,8 +170,9 @@ impl Client {
             head.push(tcp.read_u8().await?);
         }
         if !head.starts_with(b"HTTP/1.1 200") {
-            let said = String::from_utf8_lossy(&head).to_lowercase();
-            let length = said.split("content-length:").nth(1).and_then(|rest| rest.lines().next()?.trim().parse().ok());
+            let output = String::from_utf8_lossy(&head).to_lowercase();
+            let length =
+                output.split("content-length:").nth(1).and_then(|rest| rest.lines().next()?.trim().parse().ok());
             let mut rest = vec![0; length.unwrap_or(0)];
             tcp.read_exact(&mut rest).await?;
             head.extend(rest);
@@ -228,7 +229,9 @@ where
     send.send_request(request).await
 }
 
-async fn gather(response: Response<Incoming>) -> Result<TestResponse, Box<dyn std::error::Error + Send + Sync>> {
+async fn collect_response(
+    response: Response<Incoming>,
+) -> Result<TestResponse, Box<dyn std::error::Error + Send + Sync>> {
     let (parts, body) = response.into_parts();
     let reason = parts.extensions.get::<hyper::ext::ReasonPhrase>().map_or_else(
         || parts.status.canonical_reason().unwrap_or_default().to_owned(),

@@ -77,13 +77,13 @@ impl Origin {
 
     fn begin(tls: rustls::ServerConfig, extra: Extra) -> Self {
         let tls = Arc::new(tls);
-        let (tell, told) = std::sync::mpsc::channel();
+        let (sender, receiver) = std::sync::mpsc::channel();
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::spawn(move || {
             super::block_on(async move {
                 let http = TcpListener::bind("127.0.0.1:0").await.unwrap();
                 let https = TcpListener::bind("127.0.0.1:0").await.unwrap();
-                tell.send((http.local_addr().unwrap(), https.local_addr().unwrap())).unwrap();
+                sender.send((http.local_addr().unwrap(), https.local_addr().unwrap())).unwrap();
                 tokio::select! {
                     () = serve(http, None, extra.clone()) => {}
                     () = serve(https, Some(tls), extra.clone()) => {}
@@ -91,7 +91,7 @@ impl Origin {
                 }
             });
         });
-        let (http, https) = told.recv().unwrap();
+        let (http, https) = receiver.recv().unwrap();
         Origin { http, https, stop: Some(stop), thread: Some(thread) }
     }
 

@@ -34,7 +34,7 @@ impl RawOrigin {
     }
 
     /// Answers every request with these bytes and closes.
-    pub fn saying(bytes: impl Into<Vec<u8>>) -> Self {
+    pub fn answering(bytes: impl Into<Vec<u8>>) -> Self {
         let bytes = bytes.into();
         RawOrigin::start(move |_, stream| {
             let _ = stream.write_all(&bytes);

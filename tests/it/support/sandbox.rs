@@ -125,9 +125,9 @@ struct OutputBuffer {
 
 impl CapturedOutput {
     /// Reads a stream on a thread until it ends.
-    pub fn by(mut stream: impl Read + Send + 'static) -> (Self, JoinHandle<()>) {
-        let said = CapturedOutput::default();
-        let listening = said.clone();
+    pub fn read_from(mut stream: impl Read + Send + 'static) -> (Self, JoinHandle<()>) {
+        let output = CapturedOutput::default();
+        let listening = output.clone();
         let thread = std::thread::spawn(move || {
             let mut piece = [0; 4096];
             // Reading from a closed terminal returns an error.
@@ -136,7 +136,7 @@ impl CapturedOutput {
             }
             listening.change(|heard| heard.ended = true);
         });
-        (said, thread)
+        (output, thread)
     }
 
     fn change(&self, change: impl FnOnce(&mut OutputBuffer)) {
@@ -152,8 +152,8 @@ impl CapturedOutput {
     /// Waits until `find` returns a value for the output.
     #[track_caller]
     pub fn wait_for<T>(&self, what: &str, find: impl Fn(&str) -> Option<T>) -> T {
-        let (said, more) = &*self.0;
-        let mut guard = said.lock().unwrap();
+        let (output, more) = &*self.0;
+        let mut guard = output.lock().unwrap();
         loop {
             let text = String::from_utf8_lossy(&guard.text);
             match find(&text) {
@@ -183,7 +183,7 @@ pub struct Server {
     child: Child,
     ready: Value,
     stdout: BufReader<std::process::ChildStdout>,
-    said: CapturedOutput,
+    output: CapturedOutput,
     stderr: Option<JoinHandle<()>>,
 }
 
@@ -191,21 +191,21 @@ impl Server {
     /// Starts a command that prints a ready line as JSON, and waits for the line.
     pub fn spawn(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let (said, stderr) = CapturedOutput::by(child.stderr.take().unwrap());
+        let (output, stderr) = CapturedOutput::read_from(child.stderr.take().unwrap());
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();
         let Ok(ready) = serde_json::from_str(&line) else {
             let status = child.wait().unwrap();
             stderr.join().unwrap();
-            panic!("not ready: {line:?}, {status}\n--- stderr\n{}", said.text());
+            panic!("not ready: {line:?}, {status}\n--- stderr\n{}", output.text());
         };
-        Server { child, ready, stdout, said, stderr: Some(stderr) }
+        Server { child, ready, stdout, output, stderr: Some(stderr) }
     }
 
     /// The output on standard error.
     pub fn stderr(&self) -> &CapturedOutput {
-        &self.said
+        &self.output
     }
 
     /// The ready line.
@@ -250,7 +250,7 @@ impl Server {
         let mut stdout = String::new();
         self.stdout.read_to_string(&mut stdout).unwrap();
         self.stderr.take().unwrap().join().unwrap();
-        Output { status: code(status), stdout, stderr: self.said.text() }
+        Output { status: code(status), stdout, stderr: self.output.text() }
     }
 }
 
@@ -263,7 +263,7 @@ impl Drop for Server {
                 && let Some(stderr) = self.stderr.take()
             {
                 let _ = stderr.join();
-                let _ = writeln!(std::io::stderr(), "--- harproxy said\n{}", self.said.text());
+                let _ = writeln!(std::io::stderr(), "--- harproxy said\n{}", self.output.text());
             }
         }
     }

@@ -17,7 +17,7 @@ fn of_kind<'f>(findings: &'f [Value], kind: &str) -> Vec<&'f Value> {
 }
 
 /// The hash of a value as `check` prints it.
-fn told(value: &str) -> String {
+fn printed_hash(value: &str) -> String {
     use sha2::{Digest, Sha256};
     Sha256::digest(value).iter().take(6).map(|byte| format!("{byte:02x}")).collect()
 }
@@ -88,7 +88,7 @@ fn secrets_are_reported_by_entry_line_and_location_without_their_value() {
                 finding["entry"] == entry
                     && finding["place"] == place
                     && finding["name"] == name
-                    && finding["sha256"] == told(secret)
+                    && finding["sha256"] == printed_hash(secret)
             };
             let Some(finding) = secrets.iter().find(is_it) else { panic!("{place}: {name}: {}", json!(secrets)) };
             assert_eq!((&finding["fixture"], &finding["severity"]), (&json!("hars/api.har"), &json!("problem")));
@@ -118,10 +118,10 @@ fn listed_hashes_allow_their_values() {
     sandbox.write("hars/api.har", own(&[one]));
     assert_eq!(findings(&sandbox, &[], 1).len(), 2);
     let allow = |list: String| sandbox.write("harproxy.toml", format!("[check]\nallow = [{list}]\n"));
-    allow(format!("'sha256:{}'", told("well-known-value")));
+    allow(format!("'sha256:{}'", printed_hash("well-known-value")));
     let [left] = &findings(&sandbox, &[], 1)[..] else { panic!() };
     assert_eq!(left["name"], "authorization");
-    allow(format!("'{}', '{}'", told("well-known-value").to_uppercase(), told("other-value-2")));
+    allow(format!("'{}', '{}'", printed_hash("well-known-value").to_uppercase(), printed_hash("other-value-2")));
     assert_eq!(findings(&sandbox, &[], 0).len(), 0);
     allow("'12'".to_owned());
     sandbox.run(["check"]).expect(2).says("12 hex digits");
@@ -200,7 +200,7 @@ fn warnings_alone_do_not_fail() {
         assert!(kinds.contains(&kind), "{kind}: {found:?}");
     }
     let [entropy] = of_kind(&found, "entropy")[..] else { panic!("{found:?}") };
-    assert_eq!((&entropy["place"], &entropy["sha256"]), (&json!("response body $.apiv"), &json!(told(random))));
+    assert_eq!((&entropy["place"], &entropy["sha256"]), (&json!("response body $.apiv"), &json!(printed_hash(random))));
     assert!(found.iter().all(|finding| finding["severity"] == "warning"));
     let check = sandbox.run(["check"]).expect(0);
     says(&check, "hars/api.har#0 (line ");

@@ -1,11 +1,9 @@
 //! `harproxy ls`.
 
-use std::process::{Command, Stdio};
-
 use serde_json::{Value, json};
 
 use super::{entry, fixture, own};
-use crate::support::sandbox::{Sandbox, finish};
+use crate::support::sandbox::Sandbox;
 
 #[test]
 fn each_entry_is_a_line() {
@@ -49,19 +47,4 @@ fn unlistable_entries_are_reported_and_the_rest_is_listed() {
     assert!(!output.stdout.contains('\u{1b}'), "nothing that a terminal obeys");
     sandbox.write("empty.har", own(&[]));
     assert_eq!(sandbox.run(["ls", "empty.har"]).expect(0).stdout, "");
-}
-
-#[test]
-fn closed_pipe_is_not_an_error() {
-    let sandbox = Sandbox::new();
-    let entries: Vec<_> = (0..5000).map(|n| entry(&format!("/{n}"), json!({"size": 0, "mimeType": "x"}))).collect();
-    sandbox.write("hars/api.har", own(&entries));
-    for command in ["ls", "ls --json", "show --all hars/api.har"] {
-        let mut shell = Command::new("sh");
-        let pipe = format!("{{ {} {command}; echo $? > status; }} | head -n 1", env!("CARGO_BIN_EXE_harproxy"));
-        shell.args(["-c", &pipe]).current_dir(sandbox.path()).stdin(Stdio::null());
-        let output = finish(shell.output().unwrap()).expect(0);
-        assert_eq!((output.stdout.lines().count(), output.stderr.as_str()), (1, ""), "{command}");
-        assert_eq!(sandbox.read("status"), "0\n", "{command}");
-    }
 }

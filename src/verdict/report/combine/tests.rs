@@ -173,7 +173,7 @@ fn severities_are_kept_unless_fail_on_changes_them() {
 }
 
 #[test]
-fn combined_reports_can_be_combined_again() {
+fn combined_report_can_be_combined_again() {
     let api = |unused: &[usize]| vec![fixture("hars/api.har", 4, unused)];
     let shards = || {
         [

@@ -158,7 +158,7 @@ fn page_without_script_has_the_summary() {
 }
 
 #[test]
-fn equal_payloads_are_in_the_page_once() {
+fn equal_data_is_stored_once() {
     let mut report = report("tame");
     let payload = Bytes::from(vec![b'x'; 10_000]);
     let excerpt = PayloadExcerpt { mime_type: "text/plain".into(), bytes: payload, size: 10_000 };

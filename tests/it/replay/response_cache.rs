@@ -104,7 +104,7 @@ fn cached_response_is_not_sent_to_a_request_that_differs() {
     assert_eq!(
         client.send(TestRequest::new("GET", "https://api.test/a").body("x")).status,
         501,
-        "it was recorded without a payload"
+        "the entry has no payload"
     );
     assert_eq!(client.get("https://api.test/a?").status, 501, "another URL");
     assert_eq!(client.send(TestRequest::new("POST", "https://api.test/a")).status, 501, "another method");

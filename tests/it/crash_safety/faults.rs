@@ -5,7 +5,7 @@ use std::fs;
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
 
-use super::dice::say;
+use super::random::print_note;
 use crate::cli::CliSandbox;
 use crate::support::client::Proto;
 use crate::support::origin::{Origin, OriginResponse};
@@ -15,9 +15,9 @@ const FILE: &str = "hars/a.har";
 
 /// An origin whose `/api/long` answers `len` bytes without repetition.
 fn long(len: usize) -> Origin {
-    Origin::answering(move |asked| {
-        let body = asked.path.starts_with("/api/long").then(|| {
-            let line = format!("a line of {}\n", asked.path);
+    Origin::answering(move |request| {
+        let body = request.path.starts_with("/api/long").then(|| {
+            let line = format!("a line of {}\n", request.path);
             line.bytes().cycle().take(len).collect()
         })?;
         Some(OriginResponse {
@@ -52,13 +52,13 @@ fn has_disks() -> bool {
     tried.args(["-Urm", "sh", "-c", "mount -t tmpfs none /mnt"]).stderr(Stdio::null());
     let has = tried.status().is_ok_and(|status| status.success());
     if !has {
-        say("skipped: no namespace with a disk of its own can be had here");
+        print_note("skipped: no namespace with a disk of its own can be had here");
     }
     has
 }
 
 /// Records into `hars`, a disk of 1 MiB with `free` KiB left and a fixture of one entry.
-fn on_a_small_disk(sandbox: &Sandbox, origin: &Origin, free: usize) -> Output {
+fn record_on_small_disk(sandbox: &Sandbox, origin: &Origin, free: usize) -> Output {
     fs::create_dir(sandbox.join("hars")).unwrap();
     let text = format!(
         r#"
@@ -90,7 +90,7 @@ fn full_disk_loses_no_exchange_recorded_before() {
     // Either the journal does not fit, or the fixture does not.
     for (len, free, why) in [(300_000, 500, "writing the journal"), (100_000, 450, "no space left on device")] {
         let (sandbox, origin) = (Sandbox::new(), long(len));
-        let output = on_a_small_disk(&sandbox, &origin, free);
+        let output = record_on_small_disk(&sandbox, &origin, free);
         assert_eq!(output.stdout, format!("{len}\n{len}\n{len}\nstatus 3\n"), "traffic goes on: {}", output.stderr);
         let output = output.says(why).says("harproxy recover hars/a.har").says("recovered ");
         fs::remove_dir(sandbox.join("hars")).unwrap();
@@ -122,7 +122,7 @@ fn unwritable_folder_is_reported_before_cmd_runs() {
 }
 
 /// Command words that drop root's rights, since permissions do not apply to root.
-fn as_somebody(sandbox: &Sandbox) -> Option<Vec<&'static str>> {
+fn unprivileged(sandbox: &Sandbox) -> Option<Vec<&'static str>> {
     use nix::unistd::{Uid, chown, geteuid};
     if !geteuid().is_root() {
         return Some(vec!["env"]);
@@ -133,7 +133,7 @@ fn as_somebody(sandbox: &Sandbox) -> Option<Vec<&'static str>> {
     let tried = Command::new(program).args(words).arg(harproxy.get_program()).arg("--version").output();
     let can = tried.is_ok_and(|tried| tried.status.success());
     if !can {
-        say("skipped: nobody else can be had here to whom permissions apply");
+        print_note("skipped: no unprivileged user is available");
         return None;
     }
     chown(sandbox.path(), Some(Uid::from_raw(65534)), None).unwrap();
@@ -143,7 +143,7 @@ fn as_somebody(sandbox: &Sandbox) -> Option<Vec<&'static str>> {
 #[test]
 fn folder_that_becomes_read_only_keeps_fixture_and_journal() {
     let (sandbox, origin) = (Sandbox::new(), Origin::start());
-    let Some(before) = as_somebody(&sandbox) else { return };
+    let Some(before) = unprivileged(&sandbox) else { return };
     let text = r#"
         record() { "$HARPROXY" record -o hars/a.har $TO_ORIGIN -- sh -c "$1"; }
         record 'curl -sS http://api.test/api/json >/dev/null' 2>/dev/null

@@ -3,9 +3,9 @@
 //! Two guarantees are tested: an exchange that a client saw complete is not lost, and a fixture is the old one or the
 //! new one.
 
-mod dice;
 mod faults;
 mod load;
 mod locks;
+mod random;
 mod shutdown;
 mod writers;

@@ -50,9 +50,9 @@ impl Project {
     fn new(form: Form) -> Self {
         let world = Arc::new(Mutex::new(ApiData { name: "Ada", price: 100, version: "1" }));
         let (api, answers) = (world.clone(), AtomicU64::new(1_000_000));
-        let origin = Origin::answering(move |asked| {
+        let origin = Origin::answering(move |request| {
             let n = answers.fetch_add(1, Ordering::Relaxed);
-            Some(page(&api.lock().unwrap(), asked, n))
+            Some(page(&api.lock().unwrap(), request, n))
         });
         let project = Project { sandbox: Sandbox::new(), origin, world, form };
         project.sandbox.write("harproxy.toml", POLICY);
@@ -77,16 +77,16 @@ impl Project {
             let times = if *path == "/job" { polls } else { 1 };
             for poll in 0..times {
                 let agent = format!("{proto:?} {:?}", std::time::Instant::now());
-                let mut ask = TestRequest::new(method, &format!("https://api.test{path}"))
+                let mut request = TestRequest::new(method, &format!("https://api.test{path}"))
                     .header("user-agent", &agent)
                     .header("te", "trailers");
                 if poll + 1 == times && *path == "/job" {
-                    ask = ask.header("x-last", "yes");
+                    request = request.header("x-last", "yes");
                 }
                 if *method == "POST" {
-                    ask = ask.header("content-type", "application/json").body(r#"{"item":7}"#);
+                    request = request.header("content-type", "application/json").body(r#"{"item":7}"#);
                 }
-                client.send(ask);
+                client.send(request);
             }
         }
         // A port without a listener.
@@ -266,8 +266,8 @@ fn unchanged_recording_leaves_git_clean() {
         for (proto, polls) in [(Proto::H2, 3), (Proto::H1, 5), (Proto::H2, 2)] {
             let mut visit = VISIT;
             visit.rotate_left(polls);
-            let said = project.record(proto, polls, &visit).expect(0);
-            assert!(said.stderr.contains("17 unchanged, 0 changed, 0 added, 0 not seen\\n"), "{}", said.stderr);
+            let output = project.record(proto, polls, &visit).expect(0);
+            assert!(output.stderr.contains("17 unchanged, 0 changed, 0 added, 0 not seen\\n"), "{}", output.stderr);
             assert_eq!(project.status(), "", "{form:?} {proto:?}");
         }
     }
@@ -300,8 +300,8 @@ fn changed_list_item_header_and_status_change_one_line_each() {
     project.commit();
     project.change(|world| world.version = "2");
     // The same for a login with new cookies and tokens.
-    for ask in [("GET", "/old"), ("POST", "/login")] {
-        project.record(Proto::H1, 3, &[ask]).expect(0).says("1 changed");
+    for request in [("GET", "/old"), ("POST", "/login")] {
+        project.record(Proto::H1, 3, &[request]).expect(0).says("1 changed");
         assert_eq!(project.lines(), ["-\"value\": \"1\"", "+\"value\": \"2\""]);
         assert_eq!(project.numstat(), ["1 1 hars/api.har"]);
         project.commit();
@@ -390,7 +390,7 @@ fn lost_payload_is_restored() {
     let project = Project::new(Form::Attach);
     std::fs::remove_file(project.sandbox.join(project.payload("/page"))).unwrap();
     project.record(Proto::H2, 3, &VISIT).expect(0);
-    assert_eq!(project.status(), "", "the payload is back, and nothing else was touched");
+    assert_eq!(project.status(), "", "only the payload is restored");
     let mut har = project.sandbox.har("hars/api.har");
     let entries = har["log"]["entries"].as_array_mut().unwrap();
     let at = entries.iter().position(|entry| entry["request"]["url"] == "https://api.test/page").unwrap();
@@ -457,9 +457,9 @@ fn order_of_parallel_responses_is_not_a_change() {
                 let client = &client;
                 // Four users under each of sixteen keys, with different responses.
                 let at = (at * 29 + usize::try_from(seed).unwrap()) % CONNECTIONS;
-                let ask = TestRequest::new("GET", &format!("http://api.test/{}", at % 16))
+                let request = TestRequest::new("GET", &format!("http://api.test/{}", at % 16))
                     .header("x-turn", &"x".repeat(1 + at / 16));
-                scope.spawn(move || client.send(ask));
+                scope.spawn(move || client.send(request));
             }
         });
         recorder.stop().expect(0);

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::json;
 
-use super::{HAR, Secrets, base64_inside, escaped, files, holds_none, record};
+use super::{HAR, Secrets, assert_no_secret, base64_inside, escaped, files, record};
 use crate::support::client::{Proto, TestRequest};
 use crate::support::sandbox::{Output, Sandbox, finish};
 
@@ -26,7 +26,7 @@ fn recorded(secrets: &Secrets) -> Sandbox {
 }
 
 /// Requests without an entry, with a secret in every place. Some are similar to an entry.
-fn missing(secrets: &Secrets) -> Vec<TestRequest> {
+fn missing_requests(secrets: &Secrets) -> Vec<TestRequest> {
     let url = |path: &str| format!("https://api.test{path}");
     let get = |path: &str| TestRequest::new("GET", &url(path));
     let post = |path: &str, media: &str, body: String| {
@@ -56,10 +56,10 @@ fn missing(secrets: &Secrets) -> Vec<TestRequest> {
 
 /// Asserts that a text contains neither a secret nor the common part of all secrets.
 #[track_caller]
-fn tells_none(what: &str, text: &[u8], secrets: &Secrets) {
+fn assert_no_output_secret(what: &str, text: &[u8], secrets: &Secrets) {
     let common = secrets.password.rsplit('/').next().unwrap();
     for bytes in [text, &base64_inside(text)] {
-        holds_none(what, bytes, secrets);
+        assert_no_secret(what, bytes, secrets);
         if let Some(at) = memchr::memmem::find(bytes, common.as_bytes()) {
             panic!("{what} holds {common}: {}", String::from_utf8_lossy(&bytes[at.saturating_sub(200)..at]));
         }
@@ -68,17 +68,17 @@ fn tells_none(what: &str, text: &[u8], secrets: &Secrets) {
 
 /// Asserts that neither the output nor any file except those of CMD contains a secret.
 #[track_caller]
-fn run_tells_none(sandbox: &Sandbox, said: &Output, secrets: &Secrets) {
-    tells_none("stderr", said.stderr.as_bytes(), secrets);
-    tells_none("stdout", said.stdout.as_bytes(), secrets);
+fn assert_run_has_no_secret(sandbox: &Sandbox, output: &Output, secrets: &Secrets) {
+    assert_no_output_secret("stderr", output.stderr.as_bytes(), secrets);
+    assert_no_output_secret("stdout", output.stdout.as_bytes(), secrets);
     for (name, bytes) in files(sandbox.path()).into_iter().filter(|(name, _)| !name.contains("/own/")) {
-        tells_none(&name, &bytes, secrets);
+        assert_no_output_secret(&name, &bytes, secrets);
     }
 }
 
 /// Asserts that the reports contain the misses.
 #[track_caller]
-fn tell(sandbox: &Sandbox, reports: &[&str]) {
+fn assert_reports_have_misses(sandbox: &Sandbox, reports: &[&str]) {
     for report in reports {
         assert!(sandbox.read(report).contains("REDACTED-"), "{report} tells of no secret at all");
     }
@@ -99,7 +99,7 @@ fn run(mut command: Command, variables: &[(&str, &str)]) -> Output {
 /// Writes a script that sends all missing requests and stores the responses beside the reports.
 fn script(sandbox: &Sandbox, secrets: &Secrets) {
     let mut script = String::new();
-    for (n, ask) in missing(secrets).iter().enumerate() {
+    for (n, ask) in missing_requests(secrets).iter().enumerate() {
         sandbox.write(&format!("own/{n}"), ask.body.clone().unwrap_or_default());
         let headers: String =
             ask.headers.iter().map(|(name, value)| format!("header = \"{name}: {value}\"\n")).collect();
@@ -119,18 +119,18 @@ fn reports_logs_and_refusals_contain_no_secret_of_a_missed_request() {
         let sandbox = recorded(&secrets);
         script(&sandbox, &secrets);
         let args = args(&[&["replay", HAR], options, &["--", "sh", "own/ask.sh"]]);
-        let said = run(sandbox.command(args), variables).expect(1);
-        let asked = missing(&secrets).len();
+        let output = run(sandbox.command(args), variables).expect(1);
+        let asked = missing_requests(&secrets).len();
         for n in 0..asked {
             assert_eq!(sandbox.har(&format!("answer-{n}.json"))["status"], 501, "{n}");
         }
-        run_tells_none(&sandbox, &said, &secrets);
-        tell(&sandbox, &REPORTS);
-        let told = match (variables, options) {
-            (_, ["--log-format", _]) | (&[("GITLAB_CI", _)], _) => said.stderr,
-            _ => said.says("::error ").stderr,
+        assert_run_has_no_secret(&sandbox, &output, &secrets);
+        assert_reports_have_misses(&sandbox, &REPORTS);
+        let reported = match (variables, options) {
+            (_, ["--log-format", _]) | (&[("GITLAB_CI", _)], _) => output.stderr,
+            _ => output.says("::error ").stderr,
         };
-        assert!(told.contains("REDACTED-token"), "{told}");
+        assert!(reported.contains("REDACTED-token"), "{reported}");
         let handed = if variables.len() > 1 { "summary.md" } else { "gl-code-quality-report.json" };
         assert!(sandbox.read(handed).contains("REDACTED-token"), "{handed}");
     }
@@ -143,15 +143,15 @@ fn events_and_live_list_contain_no_secret() {
     let sandbox = recorded(&secrets);
     let server = sandbox.start(args(&[&["replay", HAR, "-vv"]]));
     let client = server.client(Proto::H1);
-    for ask in missing(&secrets) {
-        let got = client.send(ask);
+    for request in missing_requests(&secrets) {
+        let got = client.send(request);
         assert_eq!((got.status, got.header("content-type")), (501, Some("application/problem+json")));
-        tells_none("the refusal", &got.body, &secrets);
-        tells_none("its headers", format!("{:?}", got.headers).as_bytes(), &secrets);
+        assert_no_output_secret("the refusal", &got.body, &secrets);
+        assert_no_output_secret("its headers", format!("{:?}", got.headers).as_bytes(), &secrets);
     }
-    let said = server.stop().expect(1).says("REDACTED-token");
-    run_tells_none(&sandbox, &said, &secrets);
-    tell(&sandbox, &REPORTS);
+    let output = server.stop().expect(1).says("REDACTED-token");
+    assert_run_has_no_secret(&sandbox, &output, &secrets);
+    assert_reports_have_misses(&sandbox, &REPORTS);
 }
 
 /// `record` prints the next command with the words of CMD.
@@ -174,20 +174,20 @@ fn printed_cmd_contains_no_secret() {
     for cmd in cmds {
         let sandbox = recorded(&secrets);
         for ci in [&GITHUB[..], &GITLAB] {
-            let said = run(sandbox.command(args(&[&["replay", "-vv", HAR, "--"], cmd])), ci);
-            run_tells_none(&sandbox, &said, &secrets);
-            tell(&sandbox, &["report.json", "report.html"]);
+            let output = run(sandbox.command(args(&[&["replay", "-vv", HAR, "--"], cmd])), ci);
+            assert_run_has_no_secret(&sandbox, &output, &secrets);
+            assert_reports_have_misses(&sandbox, &["report.json", "report.html"]);
         }
         let origin = secrets.origin();
         let to = origin.args();
         let to: Vec<&str> = to.iter().map(String::as_str).collect();
         let args = args(&[&["record", "-vv", "-o", HAR], &to, &["--"], cmd]);
-        let mut said = run(sandbox.command(args), &GITHUB).expect(0);
+        let mut output = run(sandbox.command(args), &GITHUB).expect(0);
         let (next, rest): (Vec<&str>, Vec<&str>) =
-            said.stderr.lines().partition(|line| line.trim_start().starts_with("harproxy replay"));
-        assert_eq!(next.len(), 1, "{}", said.stderr);
-        said.stderr = rest.join("\n");
-        run_tells_none(&sandbox, &said, &secrets);
-        tell(&sandbox, &["report.json"]);
+            output.stderr.lines().partition(|line| line.trim_start().starts_with("harproxy replay"));
+        assert_eq!(next.len(), 1, "{}", output.stderr);
+        output.stderr = rest.join("\n");
+        assert_run_has_no_secret(&sandbox, &output, &secrets);
+        assert_reports_have_misses(&sandbox, &["report.json"]);
     }
 }

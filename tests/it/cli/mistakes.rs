@@ -7,7 +7,7 @@ use crate::support::client::Proto;
 use crate::support::sandbox::{Output, Sandbox, finish};
 
 /// The replay command that a recording suggests.
-fn proposed(recorded: &Output) -> String {
+fn suggested_replay(recorded: &Output) -> String {
     let mut lines = recorded.stderr.lines().map(str::trim);
     lines.rfind(|line| line.starts_with("harproxy replay")).unwrap_or_default().to_owned()
 }
@@ -19,7 +19,7 @@ fn printed_next_command_works() {
     stage.sandbox.write("conf/my.toml", "[record]\nbypass = ['db.internal']\n");
     let options = ["-o", "my fixtures/a.har", "--config", "conf/my.toml", "--reverse", "API=http://api.test/api"];
     let recorded = stage.record(&[&options[..], &["--auth", "me:pa55"]].concat(), &cmd).expect(0);
-    let line = proposed(&recorded);
+    let line = suggested_replay(&recorded);
     let words =
         "replay 'my fixtures/a.har' --config conf/my.toml --auth me:PASS --bypass db.internal --reverse API=http";
     assert!(line.contains(words), "{line}");
@@ -123,7 +123,7 @@ fn missing_fixture_hint_names_unfinished_recordings() {
 }
 
 /// The first signal ends CMD, which sends harproxy the second one.
-fn twice_signalled(before: &str) -> [String; 3] {
+fn signal_twice(before: &str) -> [String; 3] {
     let script = format!("{before}trap 'kill -INT $PPID' TERM; kill -TERM $PPID; while :; do sleep 0.05; done");
     ["sh".into(), "-c".into(), script]
 }
@@ -133,14 +133,14 @@ fn second_signal_reports_its_status_and_the_unfinished_recording() {
     let stage = CliSandbox::new();
     stage.record(&[], CURL).expect(0);
     let fetch = "curl -sS https://api.test/api/json >/dev/null; ";
-    let words = twice_signalled(fetch);
+    let words = signal_twice(fetch);
     let cmd: Vec<&str> = words.iter().map(String::as_str).collect();
     let replayed = stage.replay(&["--report", "r.json"], &cmd).expect(130);
     assert!(!replayed.stderr.contains("recover"), "{}", replayed.stderr);
     let report = stage.sandbox.har("r.json");
     assert_eq!((&report["status"], &report["source"]), (&130.into(), &"harproxy".into()));
     stage.record(&["-o", "hars/b.har"], &cmd).expect(130).says("`harproxy recover hars/b.har`");
-    let words = twice_signalled("");
+    let words = signal_twice("");
     let cmd: Vec<&str> = words.iter().map(String::as_str).collect();
     let nothing = stage.record(&["-o", "hars/c.har"], &cmd).expect(130);
     assert!(!nothing.stderr.contains("recover"), "{}", nothing.stderr);

@@ -15,7 +15,7 @@ use harproxy_har::Fixture;
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use super::dice::{Dice, fate, say};
+use super::random::{Random, print_note, seed_and_kills};
 use crate::support::client::Proto;
 use crate::support::origin::{Origin, OriginResponse};
 use crate::support::sandbox::{Sandbox, code};
@@ -65,7 +65,7 @@ fn state(sandbox: &Sandbox, target: &str) -> Option<Files> {
     Some(state)
 }
 
-fn hidden(sandbox: &Sandbox) -> Vec<String> {
+fn hidden_files(sandbox: &Sandbox) -> Vec<String> {
     files(sandbox).into_keys().filter(|name| name.starts_with('.')).collect()
 }
 
@@ -75,7 +75,7 @@ fn has_strace() -> bool {
         let tried = Command::new("strace").args(["-qq", "-o", "/dev/null", "true"]).stderr(Stdio::null()).status();
         let has = tried.is_ok_and(|status| status.success());
         if !has {
-            say("no strace here: the moments are spread over time");
+            print_note("no strace here: the moments are spread over time");
         }
         has
     })
@@ -131,7 +131,7 @@ impl Case {
     }
 
     fn try_all(&self, most: usize) {
-        let (seed, kills) = fate(0);
+        let (seed, kills) = seed_and_kills(0);
         let whole = Sandbox::new();
         (self.prepare)(&whole);
         let old = state(&whole, self.target);
@@ -140,33 +140,33 @@ impl Case {
         let end = files(&whole);
         let mut moments = self.moments();
         let all = moments.len();
-        let mut dice = Dice::of(seed);
+        let mut dice = Random::of(seed);
         while kills < 200 && moments.len() > most {
             moments.swap_remove(usize::try_from(dice.below(moments.len() as u64)).unwrap());
         }
         let (mut killed, mut olds, mut news) = (0, 0, 0);
         for moment in &moments {
-            let told = format!("HARPROXY_SEED={seed}, {:?} at {moment:?}", self.args);
+            let reported = format!("HARPROXY_SEED={seed}, {:?} at {moment:?}", self.args);
             let sandbox = Sandbox::new();
             (self.prepare)(&sandbox);
             killed += usize::from(self.kill_at(&sandbox, moment));
             let now = state(&sandbox, self.target);
-            assert!(now == old || now == new, "{told}: neither the old fixture nor the new one");
+            assert!(now == old || now == new, "{reported}: neither the old fixture nor the new one");
             let done = now == new && new != old;
             (olds, news) = (olds + usize::from(!done), news + usize::from(done));
             let again = sandbox.run(self.args);
             let status = if done && again.status != 0 { self.again } else { 0 };
             let again = again.expect(status);
-            assert!(state(&sandbox, self.target) == new, "{told}: run again, {again:?}");
-            assert_eq!(hidden(&sandbox), [""; 0], "{told}");
+            assert!(state(&sandbox, self.target) == new, "{reported}: run again, {again:?}");
+            assert_eq!(hidden_files(&sandbox), [""; 0], "{reported}");
             let left: Vec<_> = fs::read_dir(sandbox.join("hars")).unwrap().flatten().map(|f| f.file_name()).collect();
-            assert!(!left.iter().any(|name| name.to_string_lossy().starts_with('.')), "{told}: {left:?}");
+            assert!(!left.iter().any(|name| name.to_string_lossy().starts_with('.')), "{reported}: {left:?}");
             // Other files are at most payloads that nothing refers to.
             let names: BTreeSet<String> = files(&sandbox).into_keys().collect();
-            assert!(end.keys().all(|name| names.contains(name)), "{told}: {names:?}");
+            assert!(end.keys().all(|name| names.contains(name)), "{reported}: {names:?}");
         }
         let n = moments.len();
-        say(&format!(
+        print_note(&format!(
             "{:?}: {killed} kills at {n} of {all} moments: {olds} left the old fixture, {news} the new one",
             self.args
         ));
@@ -206,19 +206,19 @@ fn write(sandbox: &Sandbox, name: &str) {
     sandbox.write(&format!("hars/{name}.har"), har.to_string());
 }
 
-fn two(sandbox: &Sandbox) {
+fn write_two(sandbox: &Sandbox) {
     write(sandbox, "a");
     write(sandbox, "b");
 }
 
 fn packed(sandbox: &Sandbox) {
-    two(sandbox);
+    write_two(sandbox);
     sandbox.run(["pack", "hars/a.har"]).expect(0);
 }
 
 /// Packs a fixture beside another one of the same name.
 fn packed_over(sandbox: &Sandbox) {
-    two(sandbox);
+    write_two(sandbox);
     sandbox.run(["pack", "hars/a.har", "-o", "hars/b.zip"]).expect(0);
     sandbox.run(["fmt", "hars/b.har"]).expect(0);
 }
@@ -228,13 +228,13 @@ fn recorded(again: bool) -> Files {
     let version = std::sync::Arc::new(AtomicU64::new(1));
     let origin = Origin::answering({
         let version = version.clone();
-        move |asked| {
+        move |request| {
             let version = version.load(Ordering::SeqCst);
-            let changes = if asked.path.contains("changing") { version } else { 0 };
+            let changes = if request.path.contains("changing") { version } else { 0 };
             Some(OriginResponse {
                 status: 200,
                 headers: vec![("content-type", "application/json".into())],
-                body: format!("{{\"path\":\"{}\",\"version\":{changes}}}", asked.path).into_bytes(),
+                body: format!("{{\"path\":\"{}\",\"version\":{changes}}}", request.path).into_bytes(),
                 trailers: Vec::new(),
             })
         }
@@ -256,24 +256,24 @@ fn recorded(again: bool) -> Files {
     tree(&sandbox.join("hars")).into_iter().collect()
 }
 
-fn lay_out(sandbox: &Sandbox, files: &Files) {
+fn write_files(sandbox: &Sandbox, files: &Files) {
     files.iter().for_each(|(name, bytes)| drop(sandbox.write(&format!("hars/{name}"), bytes)));
 }
 
 fn killed_first(sandbox: &Sandbox) {
     static FILES: OnceLock<Files> = OnceLock::new();
-    lay_out(sandbox, FILES.get_or_init(|| recorded(false)));
+    write_files(sandbox, FILES.get_or_init(|| recorded(false)));
 }
 
 fn killed_again(sandbox: &Sandbox) {
     static FILES: OnceLock<Files> = OnceLock::new();
-    lay_out(sandbox, FILES.get_or_init(|| recorded(true)));
+    write_files(sandbox, FILES.get_or_init(|| recorded(true)));
 }
 
 /// A fixture and a held recording.
 fn held(sandbox: &Sandbox) {
     static FILES: OnceLock<Files> = OnceLock::new();
-    lay_out(
+    write_files(
         sandbox,
         FILES.get_or_init(|| {
             let (sandbox, origin) = (Sandbox::new(), Origin::start());
@@ -293,23 +293,23 @@ const MOST: usize = 7;
 
 #[test]
 fn fmt_killed_at_any_call_leaves_a_whole_fixture() {
-    Case { args: &["fmt", "hars/a.har"], target: "hars/a.har", again: 0, prepare: two }.try_all(MOST);
+    Case { args: &["fmt", "hars/a.har"], target: "hars/a.har", again: 0, prepare: write_two }.try_all(MOST);
     Case { args: &["fmt", "hars/a.zip"], target: "hars/a.zip", again: 0, prepare: packed }.try_all(MOST);
 }
 
 #[test]
 fn merge_killed_at_any_call_leaves_a_whole_fixture() {
     let joined = &["merge", "hars/a.har", "hars/b.har"];
-    Case { args: joined, target: "hars/a.har", again: 0, prepare: two }.try_all(MOST);
+    Case { args: joined, target: "hars/a.har", again: 0, prepare: write_two }.try_all(MOST);
     let anew = &["merge", "-o", "hars/c.har", "hars/a.har", "hars/b.har"];
-    Case { args: anew, target: "hars/c.har", again: 0, prepare: two }.try_all(MOST);
+    Case { args: anew, target: "hars/c.har", again: 0, prepare: write_two }.try_all(MOST);
     let archive = &["merge", "-o", "hars/a.zip", "hars/a.zip", "hars/b.har"];
     Case { args: archive, target: "hars/a.zip", again: 0, prepare: packed }.try_all(MOST);
 }
 
 #[test]
 fn pack_killed_at_any_call_leaves_a_whole_fixture() {
-    Case { args: &["pack", "hars/a.har"], target: "hars/a.zip", again: 2, prepare: two }.try_all(MOST);
+    Case { args: &["pack", "hars/a.har"], target: "hars/a.zip", again: 2, prepare: write_two }.try_all(MOST);
     let over = &["pack", "--force", "hars/b.har", "-o", "hars/a.zip"];
     Case { args: over, target: "hars/a.zip", again: 0, prepare: packed }.try_all(MOST);
 }
@@ -324,7 +324,7 @@ fn unpack_killed_at_any_call_leaves_a_whole_fixture() {
 
 #[test]
 fn redact_killed_at_any_call_leaves_a_whole_fixture() {
-    Case { args: &["redact", "hars/a.har"], target: "hars/a.har", again: 0, prepare: two }.try_all(MOST);
+    Case { args: &["redact", "hars/a.har"], target: "hars/a.har", again: 0, prepare: write_two }.try_all(MOST);
     Case { args: &["redact", "hars/a.zip"], target: "hars/a.zip", again: 0, prepare: packed }.try_all(MOST);
 }
 
@@ -345,12 +345,12 @@ fn recover_killed_at_any_call_leaves_a_whole_fixture() {
 /// `recover`.
 #[test]
 fn record_killed_while_finishing_loses_no_exchange() {
-    let (seed, kills) = fate(8);
+    let (seed, kills) = seed_and_kills(8);
     let origin = Origin::start();
     let paths = ["/api/json", "/api/chunked", "/api/text", "/api/gzip", "/api/binary"];
     for round in 0..kills.min(60) {
-        let told = format!("HARPROXY_SEED={seed}, round {round}");
-        let mut dice = Dice::of(seed ^ (round << 32));
+        let reported = format!("HARPROXY_SEED={seed}, round {round}");
+        let mut dice = Random::of(seed ^ (round << 32));
         let sandbox = Sandbox::new();
         if round % 2 == 1 {
             let first = sandbox.record(&origin);
@@ -368,12 +368,12 @@ fn record_killed_while_finishing_loses_no_exchange() {
         server.signal(Signal::SIGKILL);
         server.wait();
         sandbox.run(["recover", "hars/api.har"]).expect(0);
-        assert_eq!(hidden(&sandbox), [""; 0], "{told}");
+        assert_eq!(hidden_files(&sandbox), [""; 0], "{reported}");
         let replay = sandbox.start(["replay"]);
         let client = replay.client(Proto::H1);
         for (path, live) in paths.iter().zip(seen) {
             let got = client.get(&format!("http://api.test{path}"));
-            assert_eq!((got.status, got.decoded()), (live.status, live.decoded()), "{told}: {path}");
+            assert_eq!((got.status, got.decoded()), (live.status, live.decoded()), "{reported}: {path}");
         }
         replay.stop().expect(0);
     }

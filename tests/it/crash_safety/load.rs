@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use super::dice::{Dice, dawdle, fate, say};
+use super::random::{Random, print_note, seed_and_kills, spin};
 use crate::support::client::{Client, Proto};
 use crate::support::origin::{Origin, OriginRequest, OriginResponse};
 use crate::support::sandbox::Sandbox;
@@ -65,8 +65,8 @@ fn text(name: &str, len: usize) -> Vec<u8> {
 }
 
 /// Answers with a payload of the requested length, with trailers and chunked if requested.
-fn answer(asked: &OriginRequest) -> Option<OriginResponse> {
-    let (path, query) = asked.path.split_once('?')?;
+fn answer(request: &OriginRequest) -> Option<OriginResponse> {
+    let (path, query) = request.path.split_once('?')?;
     let len = query.split('&').find_map(|pair| pair.strip_prefix("len=")?.parse().ok())?;
     let trailers = if path == "/api/trailing" { vec![("x-end", "here")] } else { Vec::new() };
     let headers = vec![("content-type", "text/plain".to_owned())];
@@ -80,7 +80,7 @@ fn answer(asked: &OriginRequest) -> Option<OriginResponse> {
 
 impl Clients {
     /// Sends one request and logs it when its response is complete.
-    async fn send(&self, sender: &mut Sender, base: &str, dice: &mut Dice, name: &str) -> Result<(), Wrong> {
+    async fn send(&self, sender: &mut Sender, base: &str, dice: &mut Random, name: &str) -> Result<(), Wrong> {
         let len = [0, 1, 700, 70_000, 400_000][usize::try_from(dice.below(5)).unwrap()];
         let (method, path) = [
             ("GET", format!("/api/long?len={len}&n={name}")),
@@ -131,7 +131,7 @@ impl Clients {
     }
 
     fn kill(&self) {
-        dawdle(self.dawdle);
+        spin(self.dawdle);
         kill(self.pid, Signal::SIGKILL).unwrap();
     }
 }
@@ -174,7 +174,7 @@ fn work_until_killed(
     sandbox: &Sandbox,
     origin: &Origin,
     output: &str,
-    dice: &mut Dice,
+    dice: &mut Random,
     tag: &str,
 ) -> Vec<SeenExchange> {
     let server = sandbox.start(["record".to_owned(), "-o".into(), output.into()].into_iter().chain(origin.args()));
@@ -190,7 +190,7 @@ fn work_until_killed(
         let mut at_work = JoinSet::new();
         for n in 0..6 {
             let client = Client::new(server.proxy(), server.ca(), if n < 4 { Proto::H1 } else { Proto::H2 });
-            let (clients, mut dice, tag) = (clients.clone(), Dice::of(dice.roll()), tag.to_owned());
+            let (clients, mut dice, tag) = (clients.clone(), Random::of(dice.next()), tag.to_owned());
             at_work.spawn(async move {
                 let secure = n >= 2;
                 let base = if secure { "https://api.test" } else { "http://api.test" };
@@ -199,7 +199,7 @@ fn work_until_killed(
                 if let Sender::H2(sender) = &sender {
                     for stream in 0..3 {
                         let mut sender = Sender::H2(sender.clone());
-                        let (clients, mut dice, tag) = (clients.clone(), Dice::of(dice.roll()), tag.clone());
+                        let (clients, mut dice, tag) = (clients.clone(), Random::of(dice.next()), tag.clone());
                         streams.spawn(async move {
                             for turn in 0.. {
                                 let name = format!("{tag}-{n}-{stream}-{turn}");
@@ -239,7 +239,7 @@ struct StoredExchange {
     cut: bool,
 }
 
-fn kept(fixture: &Fixture) -> HashMap<(String, String), StoredExchange> {
+fn stored_exchanges(fixture: &Fixture) -> HashMap<(String, String), StoredExchange> {
     let entry = |at: usize| {
         let entry = fixture.entry(at).unwrap();
         let bytes = |body| fixture.payload(at, body).unwrap().bytes().unwrap().to_vec();
@@ -252,23 +252,23 @@ fn kept(fixture: &Fixture) -> HashMap<(String, String), StoredExchange> {
         )
     };
     let all: HashMap<_, _> = (0..fixture.entries()).map(entry).collect();
-    assert_eq!(all.len(), fixture.entries(), "an exchange is there twice");
+    assert_eq!(all.len(), fixture.entries(), "an exchange is duplicated");
     all
 }
 
 /// Compares a fixture with the clients' log. Returns the number of other exchanges, and how many of those are
 /// truncated.
-fn judge(sandbox: &Sandbox, output: &str, log: &[SeenExchange], told: &str) -> (usize, usize) {
+fn compare_with_log(sandbox: &Sandbox, output: &str, log: &[SeenExchange], reported: &str) -> (usize, usize) {
     if !sandbox.join(output).exists() {
-        assert!(log.is_empty(), "{told}: no fixture, and {} exchanges were seen", log.len());
+        assert!(log.is_empty(), "{reported}: no fixture, and {} exchanges were seen", log.len());
         return (0, 0);
     }
-    let mut kept = kept(&Fixture::open(&sandbox.join(output)).unwrap());
+    let mut kept = stored_exchanges(&Fixture::open(&sandbox.join(output)).unwrap());
     for done in log {
         let key = (done.method.to_owned(), done.url.clone());
-        let Some(found) = kept.remove(&key) else { panic!("{told}: {} {} is lost", done.method, done.url) };
+        let Some(found) = kept.remove(&key) else { panic!("{reported}: {} {} is lost", done.method, done.url) };
         let whole = found.status == i32::from(done.status) && digest(&found.body) == done.body;
-        assert!(whole && found.sent == done.sent && !found.cut, "{told}: {} {} differs", done.method, done.url);
+        assert!(whole && found.sent == done.sent && !found.cut, "{reported}: {} {} differs", done.method, done.url);
     }
     for ((method, url), StoredExchange { body, cut, .. }) in &kept {
         // An exchange that no client saw complete holds the beginning of its response, and is marked if that is not
@@ -276,40 +276,40 @@ fn judge(sandbox: &Sandbox, output: &str, log: &[SeenExchange], told: &str) -> (
         let Some((_, query)) = url.split_once('?').filter(|(path, _)| path.contains("/api/long")) else { continue };
         let len = query.split('&').find_map(|pair| pair.strip_prefix("len=")).unwrap().parse().unwrap();
         let whole = if method == "HEAD" { Vec::new() } else { text(query, len) };
-        assert!(if *cut { whole.starts_with(body) } else { whole == *body }, "{told}: {method} {url} was torn");
+        assert!(if *cut { whole.starts_with(body) } else { whole == *body }, "{reported}: {method} {url} was torn");
     }
     (kept.len(), kept.values().filter(|kept| kept.cut).count())
 }
 
 /// Checks that replay serves the logged exchanges.
-fn serves(sandbox: &Sandbox, output: &str, log: &[SeenExchange], dice: &mut Dice, told: &str) {
+fn check_replay(sandbox: &Sandbox, output: &str, log: &[SeenExchange], dice: &mut Random, reported: &str) {
     let replay = sandbox.start(["replay", output]);
     let client = replay.client(Proto::H1);
     for _ in 0..3 {
         let done = &log[usize::try_from(dice.below(log.len() as u64)).unwrap()];
         if done.method == "GET" {
             let got = client.get(&done.url);
-            assert_eq!((got.status, digest(&got.decoded())), (done.status, done.body), "{told}: {}", done.url);
+            assert_eq!((got.status, digest(&got.decoded())), (done.status, done.body), "{reported}: {}", done.url);
         }
     }
     replay.stop();
 }
 
-fn hidden(sandbox: &Sandbox) -> Vec<String> {
+fn hidden_files(sandbox: &Sandbox) -> Vec<String> {
     let items = std::fs::read_dir(sandbox.join("hars")).into_iter().flatten().flatten();
     items.map(|item| item.file_name().to_string_lossy().into_owned()).filter(|name| name.starts_with('.')).collect()
 }
 
 #[test]
 fn kill_under_load_loses_no_exchange_that_a_client_saw_complete() {
-    let (seed, kills) = fate(24);
+    let (seed, kills) = seed_and_kills(24);
     let origin = Origin::answering(answer);
     let (mut seen, mut beside, mut cut) = (0, 0, 0);
     let (mut killed, mut round) = (0, 0);
     while killed < kills {
         (killed, round) = (killed + 1, round + 1);
-        let told = format!("HARPROXY_SEED={seed} HARPROXY_KILLS={kills}, kill {killed}");
-        let mut dice = Dice::of(seed ^ (killed << 32));
+        let reported = format!("HARPROXY_SEED={seed} HARPROXY_KILLS={kills}, kill {killed}");
+        let mut dice = Random::of(seed ^ (killed << 32));
         let sandbox = Sandbox::new();
         let output = if round % 4 == 3 { "hars/a.zip" } else { "hars/a.har" };
         let mut log = work_until_killed(&sandbox, &origin, output, &mut dice, "first");
@@ -324,16 +324,18 @@ fn kill_under_load_loses_no_exchange_that_a_client_saw_complete() {
             }
             _ => {
                 let next = sandbox.run(["record", "-o", output, "--", "true"]).expect(1);
-                assert!(log.is_empty() || next.stderr.contains("recovered"), "{told}: {}", next.stderr);
+                assert!(log.is_empty() || next.stderr.contains("recovered"), "{reported}: {}", next.stderr);
             }
         }
-        let (more, torn) = judge(&sandbox, output, &log, &told);
+        let (more, torn) = compare_with_log(&sandbox, output, &log, &reported);
         if !log.is_empty() && round % 5 == 0 {
-            serves(&sandbox, output, &log, &mut dice, &told);
+            check_replay(&sandbox, output, &log, &mut dice, &reported);
         }
-        assert_eq!(hidden(&sandbox), [""; 0], "{told}");
+        assert_eq!(hidden_files(&sandbox), [""; 0], "{reported}");
         (seen, beside, cut) = (seen + log.len(), beside + more, cut + torn);
     }
-    say(&format!("{kills} kills: {seen} exchanges seen complete, all kept; {beside} others, {cut} of them cut off"));
-    assert!(seen as u64 > kills && beside > 0, "the kills came too early, or none in the middle of anything");
+    print_note(&format!(
+        "{kills} kills: {seen} exchanges seen complete, all kept; {beside} others, {cut} of them cut off"
+    ));
+    assert!(seen as u64 > kills && beside > 0, "the kills came too early, or none during an exchange");
 }

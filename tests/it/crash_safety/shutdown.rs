@@ -59,7 +59,7 @@ impl EndlessSetup {
     }
 
     /// Starts one exchange that ends, and two that last as long as their connections.
-    fn busy(&self, proxy: SocketAddr) -> [TcpStream; 2] {
+    fn start_exchanges(&self, proxy: SocketAddr) -> [TcpStream; 2] {
         let got = Client::new(proxy, String::new(), Proto::H1).get("http://api.test/api/json");
         assert_eq!(got.status, 200);
         [("events.test", EVENT), ("long.test", PART)].map(|(host, begins)| {
@@ -77,7 +77,7 @@ impl EndlessSetup {
 
     /// Checks that the fixture holds one whole exchange and two truncated ones.
     #[track_caller]
-    fn has_all(&self) {
+    fn assert_stored(&self) {
         self.has(PART);
     }
 
@@ -101,7 +101,7 @@ impl EndlessSetup {
     }
 
     #[track_caller]
-    fn has_all_once_recovered(&self) {
+    fn recover_and_assert_stored(&self) {
         assert!(!self.stage.sandbox.join(FILE).exists());
         self.stage.sandbox.run(["recover", FILE]).expect(0).says("recovered 3 exchanges").says("2 of them cut off");
         // A collected payload is not journalled before it is complete.
@@ -123,13 +123,13 @@ fn first_signal_without_cmd_finishes_and_truncates_exchanges_in_progress() {
         if is_ignored(signal) {
             continue;
         }
-        let scene = EndlessSetup::new();
-        let server = scene.stage.sandbox.start(scene.args("50ms", &[]));
-        let in_flight = scene.busy(server.proxy());
+        let setup = EndlessSetup::new();
+        let server = setup.stage.sandbox.start(setup.args("50ms", &[]));
+        let in_flight = setup.start_exchanges(server.proxy());
         server.signal(signal);
         server.wait().expect(0).says("truncated");
         drop(in_flight);
-        scene.has_all();
+        setup.assert_stored();
     }
 }
 
@@ -143,9 +143,9 @@ fn second_signal_without_cmd_ends_at_once_and_keeps_the_journal() {
         if is_ignored(second) {
             continue;
         }
-        let scene = EndlessSetup::new();
-        let server = scene.stage.sandbox.start(scene.args("1h", &[]));
-        let in_flight = scene.busy(server.proxy());
+        let setup = EndlessSetup::new();
+        let server = setup.stage.sandbox.start(setup.args("1h", &[]));
+        let in_flight = setup.start_exchanges(server.proxy());
         server.signal(first);
         // Pending signals have no order. The first one is handled when the port is closed.
         while TcpStream::connect(server.proxy()).is_ok() {
@@ -154,7 +154,7 @@ fn second_signal_without_cmd_ends_at_once_and_keeps_the_journal() {
         server.signal(second);
         server.wait().expect(status).says("harproxy recover hars/a.har");
         drop(in_flight);
-        scene.has_all_once_recovered();
+        setup.recover_and_assert_stored();
     }
 }
 
@@ -162,7 +162,7 @@ fn second_signal_without_cmd_ends_at_once_and_keeps_the_journal() {
 struct TerminalRun {
     child: Child,
     terminal: File,
-    said: CapturedOutput,
+    output: CapturedOutput,
 }
 
 /// Starts harproxy as a session leader on a pseudo-terminal. Returns the other side of it.
@@ -187,13 +187,13 @@ fn on_a_terminal(sandbox: &Sandbox, args: Vec<String>) -> (Child, File) {
 impl TerminalRun {
     fn start(sandbox: &Sandbox, args: Vec<String>) -> Self {
         let (child, terminal) = on_a_terminal(sandbox, args);
-        let (said, _) = CapturedOutput::by(terminal.try_clone().unwrap());
-        TerminalRun { child, terminal, said }
+        let (output, _) = CapturedOutput::read_from(terminal.try_clone().unwrap());
+        TerminalRun { child, terminal, output }
     }
 
     /// The proxy address that CMD prints.
     fn proxy(&self) -> SocketAddr {
-        self.said.wait_for("proxy", |text| {
+        self.output.wait_for("proxy", |text| {
             let line = text.split("proxy=http://").nth(1)?.split_once('\n')?.0;
             line.trim().trim_end_matches('/').parse().ok()
         })
@@ -203,7 +203,7 @@ impl TerminalRun {
 const TELL: &str = "echo proxy=$HARPROXY_RUN_PROXY; ";
 
 /// A script that logs each signal and ends at the signal `ends`.
-fn noting(ends: &str) -> String {
+fn signal_log_script(ends: &str) -> String {
     format!(
         "for s in INT TERM HUP; do trap \"echo $s >>signals\" $s; done; trap 'echo {ends} >>signals; exit 3' {ends}; \
          {TELL} while :; do read -r line <fifo; done"
@@ -216,23 +216,23 @@ fn fifo(sandbox: &Sandbox) {
 
 #[test]
 fn ctrl_c_in_a_terminal_reaches_cmd_once() {
-    let scene = EndlessSetup::new();
-    fifo(&scene.stage.sandbox);
-    let cmd = noting("INT");
-    let mut seat = TerminalRun::start(&scene.stage.sandbox, scene.args("50ms", &["sh", "-c", &cmd]));
-    let in_flight = scene.busy(seat.proxy());
-    seat.terminal.write_all(b"\x03").unwrap();
-    assert_eq!(code(seat.child.wait().unwrap()), 3, "{}", seat.said.text());
+    let setup = EndlessSetup::new();
+    fifo(&setup.stage.sandbox);
+    let cmd = signal_log_script("INT");
+    let mut run = TerminalRun::start(&setup.stage.sandbox, setup.args("50ms", &["sh", "-c", &cmd]));
+    let in_flight = setup.start_exchanges(run.proxy());
+    run.terminal.write_all(b"\x03").unwrap();
+    assert_eq!(code(run.child.wait().unwrap()), 3, "{}", run.output.text());
     drop(in_flight);
-    assert_eq!(scene.stage.sandbox.read("signals"), "INT\n");
-    scene.has_all();
+    assert_eq!(setup.stage.sandbox.read("signals"), "INT\n");
+    setup.assert_stored();
 }
 
 #[test]
 fn closed_terminal_ends_cmd_and_finishes_the_recording() {
-    let scene = EndlessSetup::new();
+    let setup = EndlessSetup::new();
     let cmd = format!("{TELL} exec sleep 600");
-    let (mut child, terminal) = on_a_terminal(&scene.stage.sandbox, scene.args("50ms", &["sh", "-c", &cmd]));
+    let (mut child, terminal) = on_a_terminal(&setup.stage.sandbox, setup.args("50ms", &["sh", "-c", &cmd]));
     let mut terminal = BufReader::new(terminal);
     let proxy = loop {
         let mut line = String::new();
@@ -241,44 +241,44 @@ fn closed_terminal_ends_cmd_and_finishes_the_recording() {
             break proxy.trim_end_matches('/').parse().unwrap();
         }
     };
-    let in_flight = scene.busy(proxy);
+    let in_flight = setup.start_exchanges(proxy);
     // The other side is closed: the kernel sends SIGHUP, and writes to the terminal fail.
     drop(terminal);
     assert_eq!(code(child.wait().unwrap()), 129);
     drop(in_flight);
-    scene.has_all();
+    setup.assert_stored();
 }
 
 #[test]
 fn sigterm_is_forwarded_to_cmd_and_its_status_returned() {
-    let scene = EndlessSetup::new();
-    fifo(&scene.stage.sandbox);
-    for (cmd, status) in [(noting("TERM"), 3), (format!("{TELL} exec sleep 600"), 143)] {
-        let _ = fs::remove_dir_all(scene.stage.sandbox.join("hars"));
-        let mut run = PipedRun::start(&scene, "50ms", &cmd);
-        let in_flight = scene.busy(run.proxy);
+    let setup = EndlessSetup::new();
+    fifo(&setup.stage.sandbox);
+    for (cmd, status) in [(signal_log_script("TERM"), 3), (format!("{TELL} exec sleep 600"), 143)] {
+        let _ = fs::remove_dir_all(setup.stage.sandbox.join("hars"));
+        let mut run = PipedRun::start(&setup, "50ms", &cmd);
+        let in_flight = setup.start_exchanges(run.proxy);
         run.signal(Signal::SIGTERM);
-        assert_eq!(code(run.child.wait().unwrap()), status, "{}", run.said.text());
+        assert_eq!(code(run.child.wait().unwrap()), status, "{}", run.output.text());
         drop(in_flight);
-        scene.has_all();
+        setup.assert_stored();
     }
-    assert_eq!(scene.stage.sandbox.read("signals"), "TERM\n");
+    assert_eq!(setup.stage.sandbox.read("signals"), "TERM\n");
 }
 
 #[test]
 fn second_signal_kills_cmd_and_keeps_the_journal() {
-    let scene = EndlessSetup::new();
-    fifo(&scene.stage.sandbox);
+    let setup = EndlessSetup::new();
+    fifo(&setup.stage.sandbox);
     let cmd = format!("trap 'echo told' TERM; trap '' HUP INT; {TELL} while :; do read -r line <fifo; done");
-    let mut run = PipedRun::start(&scene, "1h", &cmd);
-    let in_flight = scene.busy(run.proxy);
+    let mut run = PipedRun::start(&setup, "1h", &cmd);
+    let in_flight = setup.start_exchanges(run.proxy);
     run.signal(Signal::SIGTERM);
     run.out.wait_for("word of CMD", |text| text.contains("told").then_some(()));
     let (second, status) = if is_ignored(Signal::SIGHUP) { (Signal::SIGINT, 130) } else { (Signal::SIGHUP, 129) };
     run.signal(second);
-    assert_eq!(code(run.child.wait().unwrap()), status, "{}", run.said.text());
+    assert_eq!(code(run.child.wait().unwrap()), status, "{}", run.output.text());
     drop(in_flight);
-    scene.has_all_once_recovered();
+    setup.recover_and_assert_stored();
 }
 
 /// A harproxy with CMD, without a terminal.
@@ -286,20 +286,20 @@ struct PipedRun {
     child: Child,
     proxy: SocketAddr,
     out: CapturedOutput,
-    said: CapturedOutput,
+    output: CapturedOutput,
 }
 
 impl PipedRun {
-    fn start(scene: &EndlessSetup, grace: &str, cmd: &str) -> Self {
-        let mut command = scene.stage.sandbox.command(scene.args(grace, &["sh", "-c", cmd]));
+    fn start(setup: &EndlessSetup, grace: &str, cmd: &str) -> Self {
+        let mut command = setup.stage.sandbox.command(setup.args(grace, &["sh", "-c", cmd]));
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let (said, _) = CapturedOutput::by(child.stderr.take().unwrap());
-        let (out, _) = CapturedOutput::by(child.stdout.take().unwrap());
+        let (output, _) = CapturedOutput::read_from(child.stderr.take().unwrap());
+        let (out, _) = CapturedOutput::read_from(child.stdout.take().unwrap());
         let proxy = out.wait_for("proxy", |text| {
             let line = text.split("proxy=http://").nth(1)?.split_once('\n')?.0;
             line.trim_end_matches('/').parse().ok()
         });
-        PipedRun { child, proxy, out, said }
+        PipedRun { child, proxy, out, output }
     }
 
     fn signal(&self, signal: Signal) {
@@ -310,15 +310,15 @@ impl PipedRun {
 /// The parent was killed and closed the pipes. The recording goes on, and a signal finishes it.
 #[test]
 fn recording_finishes_when_its_parent_was_killed() {
-    let scene = EndlessSetup::new();
-    let args = scene.args("50ms", &[]);
-    let harproxy = scene
+    let setup = EndlessSetup::new();
+    let args = setup.args("50ms", &[]);
+    let harproxy = setup
         .stage
         .sandbox
         .command(args.into_iter().chain(["--listen", "127.0.0.1:0", "--log-format", "json"].map(String::from)));
     let mut shell = Command::new("sh");
     shell.args(["-c", r#""$0" "$@" & wait"#]).arg(harproxy.get_program()).args(harproxy.get_args());
-    shell.current_dir(scene.stage.sandbox.path()).env_clear();
+    shell.current_dir(setup.stage.sandbox.path()).env_clear();
     shell.envs(harproxy.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let mut shell = shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
@@ -329,13 +329,13 @@ fn recording_finishes_when_its_parent_was_killed() {
     shell.wait().unwrap();
     drop(shell);
     let proxy = ready["proxy"].as_str().unwrap().trim_start_matches("http://").trim_end_matches('/').parse().unwrap();
-    let in_flight = scene.busy(proxy);
+    let in_flight = setup.start_exchanges(proxy);
     kill(pid, Signal::SIGTERM).unwrap();
     let patience = Instant::now() + Duration::from_secs(120);
-    while scene.stage.sandbox.join("hars/.a.har.journal").exists() {
+    while setup.stage.sandbox.join("hars/.a.har.journal").exists() {
         assert!(Instant::now() < patience, "it did not end");
         std::thread::yield_now();
     }
     drop(in_flight);
-    scene.has_all();
+    setup.assert_stored();
 }

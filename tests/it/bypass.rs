@@ -6,7 +6,7 @@ use crate::support::raw::RawOrigin;
 use crate::support::sandbox::{Output, finish};
 
 /// A sandbox with a recording of `api.test` and these files.
-fn stage(files: &[(&str, &str)]) -> CliSandbox {
+fn recorded_sandbox(files: &[(&str, &str)]) -> CliSandbox {
     let stage = CliSandbox::new();
     stage.record(&[], CURL).expect(0);
     for (name, text) in files {
@@ -16,7 +16,7 @@ fn stage(files: &[(&str, &str)]) -> CliSandbox {
 }
 
 /// Replays and records a CMD without requests, and returns both outputs.
-fn silent(stage: &CliSandbox, cmd: &[&str]) -> [Output; 2] {
+fn run_without_requests(stage: &CliSandbox, cmd: &[&str]) -> [Output; 2] {
     let replayed = stage.replay(&[], cmd).expect(1).says("no-traffic");
     let recorded = stage.record(&["-o", "hars/other.har"], cmd).expect(1).says("nothing-recorded");
     [replayed, recorded]
@@ -48,7 +48,7 @@ fn run_without_traffic_names_the_runtime_by_files_or_cmd() {
         (&[], &["sh", "-c", "true # tox"], &["`pass_env = *`"]),
         (&[], &["true"], &["harproxy doctor -- true"]),
     ] {
-        for output in silent(&stage(files), cmd) {
+        for output in run_without_requests(&recorded_sandbox(files), cmd) {
             for word in words.iter().chain(&["harproxy doctor -- "]) {
                 assert!(output.stderr.contains(word), "{files:?} {cmd:?}: `{word}` is not in\n{}", output.stderr);
             }
@@ -58,7 +58,7 @@ fn run_without_traffic_names_the_runtime_by_files_or_cmd() {
 
 #[test]
 fn requests_with_407_explain_a_run_without_traffic() {
-    let stage = stage(&[("go.mod", "module a\n")]);
+    let stage = recorded_sandbox(&[("go.mod", "module a\n")]);
     let auth = ["--auth", "me:s3cret-pass"];
     // The proxy without credentials, with wrong ones, and over CONNECT.
     let keyless = |url: &str, user: &str| format!("curl -s {user} -x \"${{HARPROXY_RUN_PROXY##*@}}\" {url}; true");
@@ -86,7 +86,7 @@ fn requests_with_407_explain_a_run_without_traffic() {
 #[cfg(target_os = "linux")]
 #[test]
 fn cached_go_test_gets_a_hint_about_its_cache() {
-    let stage = stage(&[("bin/go", "#!/bin/sh\necho 'ok  api  (cached)'\n")]);
+    let stage = recorded_sandbox(&[("bin/go", "#!/bin/sh\necho 'ok  api  (cached)'\n")]);
     use std::os::unix::fs::PermissionsExt;
     std::fs::set_permissions(stage.sandbox.join("bin/go"), std::fs::Permissions::from_mode(0o755)).unwrap();
     stage.replay(&[], &["bin/go", "test", "./..."]).expect(1).says("`-count=1`").says("from its cache");

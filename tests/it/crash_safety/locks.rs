@@ -21,8 +21,8 @@ const FILE: &str = "hars/a.har";
 fn second_recorder_names_the_first_and_runs_nothing() {
     let stage = CliSandbox::new();
     let first = stage.sandbox.start(stage.args("record", &["-o", FILE], &[]));
-    let told = format!("hars/a.har is being recorded by another harproxy (process {})", first.pid());
-    let second = stage.record(&["-o", FILE], &["echo", "ran"]).expect(3).says(&told).says("hint: ");
+    let reported = format!("hars/a.har is being recorded by another harproxy (process {})", first.pid());
+    let second = stage.record(&["-o", FILE], &["echo", "ran"]).expect(3).says(&reported).says("hint: ");
     assert_eq!(second.stdout, "");
     // Recording into another file of the folder is possible.
     stage.record(&["-o", "hars/b.har"], CURL).expect(0);
@@ -76,8 +76,8 @@ fn writing_tools_are_refused_during_a_recording_and_reading_tools_are_not() {
         &["recover", "hars/api.har"],
         &["recover", "--discard", "hars/api.har"],
     ] {
-        let told = format!("is being recorded by another harproxy (process {})", recorder.pid());
-        sandbox.run(args).expect(3).says(&told).says("hint: ");
+        let reported = format!("is being recorded by another harproxy (process {})", recorder.pid());
+        sandbox.run(args).expect(3).says(&reported).says("hint: ");
         assert_eq!(tree(&sandbox.join("hars")), before, "{args:?}");
     }
     for (args, status) in [
@@ -190,6 +190,6 @@ fn reader_sees_old_or_new_fixture_while_it_is_replaced() {
         }
         let seen = reader.join();
         over.store(true, Ordering::Relaxed);
-        assert!(seen.unwrap() > 1, "nothing was replaced meanwhile");
+        assert!(seen.unwrap() > 1, "the fixture was not replaced during the test");
     });
 }
