@@ -84,7 +84,7 @@ fn entries(text: &[u8]) -> Vec<Value> {
 }
 
 #[test]
-fn real_hars_lose_nothing_and_twice_is_once() {
+fn fmt_of_real_hars_loses_nothing_and_is_idempotent() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.har");
     let (mut formatted, mut refused) = (0, Vec::new());
@@ -168,7 +168,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_a_har_holds_stays_and_twice_is_once(
+    fn fmt_of_any_har_loses_nothing_and_is_idempotent(
         entries in prop::collection::vec(entry(), 0..4),
         log in members(json()),
         beside in members(json()),

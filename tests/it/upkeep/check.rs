@@ -27,7 +27,7 @@ fn says(output: &Output, line: &str) {
 }
 
 #[test]
-fn what_record_writes_is_nothing_to_complain_of() {
+fn check_reports_nothing_for_a_recorded_fixture() {
     let stage = crate::cli::Stage::new();
     let script = "curl -sS https://api.test/api/json https://api.test/api/users -d a=1 https://api.test/api/gzip \
          -H 'authorization: Bearer s3cret-token-1' -o /dev/null";
@@ -46,7 +46,7 @@ fn what_record_writes_is_nothing_to_complain_of() {
 }
 
 #[test]
-fn each_secret_is_told_by_entry_line_and_place_and_never_itself() {
+fn secrets_are_reported_by_entry_line_and_place_without_value() {
     for (storage, is_own) in [(Storage::Files, true), (Storage::Inside, false)] {
         let sandbox = Sandbox::new();
         write(&sandbox, storage, is_own);
@@ -111,7 +111,7 @@ fn each_secret_is_told_by_entry_line_and_place_and_never_itself() {
 }
 
 #[test]
-fn a_list_of_hashes_allows_values() {
+fn allow_list_of_hashes_permits_values() {
     let sandbox = Sandbox::new();
     let mut one = entry("/a?token=well-known-value", json!({"size": 0, "mimeType": ""}));
     one["request"]["headers"] = json!([{"name": "authorization", "value": "Bearer other-value-2"}]);
@@ -128,7 +128,7 @@ fn a_list_of_hashes_allows_values() {
 }
 
 #[test]
-fn payloads_that_are_not_what_the_entry_says() {
+fn check_reports_payloads_that_contradict_their_entry() {
     let sandbox = Sandbox::new();
     let [user, text] = fixture(&sandbox);
     let [edited] = &findings(&sandbox, &[], 0)[..] else { panic!() };
@@ -175,7 +175,7 @@ fn payloads_that_are_not_what_the_entry_says() {
 
 #[cfg(unix)]
 #[test]
-fn a_payload_behind_a_link_is_refused() {
+fn check_refuses_a_payload_behind_a_link() {
     let sandbox = Sandbox::new();
     let [_, text] = fixture(&sandbox);
     std::fs::remove_file(sandbox.join(format!("hars/api/{text}"))).unwrap();
@@ -187,7 +187,7 @@ fn a_payload_behind_a_link_is_refused() {
 }
 
 #[test]
-fn warnings_alone_are_no_failure() {
+fn warnings_alone_do_not_fail() {
     let sandbox = Sandbox::new();
     let random = "q7Lx0PzR4vTn8KcWbY2mJd6HsF1gAe5U";
     let body = json!({"apiv": random, "sha": "da39a3ee5e6b4b0d3255bfef95601890afd80709"}).to_string();
@@ -210,7 +210,7 @@ fn warnings_alone_are_no_failure() {
 }
 
 #[test]
-fn broken_fixtures_are_problems_and_unreadable_ones_are_told_at_the_end() {
+fn broken_fixtures_are_problems_and_unreadable_ones_are_reported_last() {
     let sandbox = Sandbox::new();
     let good = own(&[entry("/x", json!({"size": 0, "mimeType": ""}))]);
     let at = good.lines().position(|line| line.contains("\"method\"")).unwrap();
@@ -236,7 +236,7 @@ fn broken_fixtures_are_problems_and_unreadable_ones_are_told_at_the_end() {
 }
 
 #[test]
-fn archives_compressed_hars_and_those_of_other_tools() {
+fn check_handles_archives_compressed_hars_and_other_tools() {
     let sandbox = Sandbox::new();
     write(&sandbox, Storage::Files, true);
     sandbox.run(["pack", "hars/api.har", "-o", "other/api.zip"]).expect(0);
@@ -255,7 +255,7 @@ fn archives_compressed_hars_and_those_of_other_tools() {
 }
 
 #[test]
-fn what_had_to_be_guessed_is_told_to_who_asks() {
+fn check_reports_guesses_with_verbose() {
     let sandbox = Sandbox::new();
     let lost = json!({"size": 4, "mimeType": "text/plain", "text": "a\u{fffd}b"});
     let mut har: Value = serde_json::from_str(&own(&[entry("/a", lost)])).unwrap();
@@ -268,7 +268,7 @@ fn what_had_to_be_guessed_is_told_to_who_asks() {
 }
 
 #[test]
-fn a_name_that_says_nothing_is_no_secret() {
+fn value_with_a_neutral_name_is_not_a_secret() {
     let sandbox = Sandbox::new();
     let body =
         json!({"max_tokens": 5, "next_token": "abcdefgh", "password": "", "token": null, "pageToken": "x"}).to_string();

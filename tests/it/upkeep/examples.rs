@@ -5,7 +5,7 @@ use crate::cli::help::{examples, type_in};
 use crate::support::sandbox::Sandbox;
 
 #[test]
-fn the_examples_work_on_what_record_wrote() {
+fn examples_of_the_help_work_on_a_recorded_fixture() {
     let help = Sandbox::new();
     let stage = Stage::new();
     type_in(&stage, "harproxy record -o hars/api.har -- ./run-the-tests.sh").expect(0);

@@ -6,7 +6,7 @@ use super::{entry, fixture, named, own, tree};
 use crate::support::sandbox::Sandbox;
 
 #[test]
-fn what_record_writes_is_in_canonical_form() {
+fn recorded_fixture_is_in_canonical_form() {
     let stage = crate::cli::Stage::new();
     let script =
         "curl -sS https://api.test/api/json https://api.test/api/image -d a=1 https://api.test/api/gzip -o /dev/null";
@@ -59,7 +59,7 @@ fn members_get_their_order_and_header_names_their_case() {
 }
 
 #[test]
-fn the_hars_of_other_tools_stay_theirs() {
+fn har_of_another_tool_keeps_its_creator() {
     let sandbox = Sandbox::new();
     let mut first = entry("/b", json!({"size": 2, "mimeType": "text/html", "_file": "pages/b.html", "x": 1.0}));
     first["_order"] = json!(1);
@@ -83,7 +83,7 @@ fn the_hars_of_other_tools_stay_theirs() {
 }
 
 #[test]
-fn an_edited_payload_gets_its_name_and_size() {
+fn edited_payload_gets_its_name_and_size() {
     let sandbox = Sandbox::new();
     let [user, text] = fixture(&sandbox);
     let edited = "{\n  \"name\": \"Grace\"\n}\n";
@@ -105,7 +105,7 @@ fn an_edited_payload_gets_its_name_and_size() {
 }
 
 #[test]
-fn payloads_that_are_not_ours_to_name_are_left_alone() {
+fn payloads_of_other_tools_keep_their_names() {
     let sandbox = Sandbox::new();
     let body = |file: &str| json!({"size": 2, "mimeType": "text/plain", "_file": file});
     sandbox.write("hars/api/by-hand.txt", "hi");
@@ -116,7 +116,7 @@ fn payloads_that_are_not_ours_to_name_are_left_alone() {
 }
 
 #[test]
-fn a_file_that_still_goes_by_another_spelling_is_not_removed() {
+fn file_with_another_spelling_in_an_entry_is_not_removed() {
     let sandbox = Sandbox::new();
     let body = |file: &str| json!({"size": 2, "mimeType": "text/plain", "_file": file});
     sandbox.write("hars/api/0123456789abcdef.txt", "hi");
@@ -128,7 +128,7 @@ fn a_file_that_still_goes_by_another_spelling_is_not_removed() {
 }
 
 #[test]
-fn a_bad_file_is_told_left_alone_and_the_others_done() {
+fn fmt_reports_a_bad_file_and_formats_the_others() {
     let sandbox = Sandbox::new();
     let good = own(&[entry("/x", json!({"size": 0, "mimeType": ""}))]).replace("  ", " ");
     let gone = json!({"size": 2, "mimeType": "text/plain", "_file": "d/0123456789abcdef.txt"});
@@ -165,7 +165,7 @@ fn a_bad_file_is_told_left_alone_and_the_others_done() {
 }
 
 #[test]
-fn what_can_not_be_written_is_told() {
+fn fmt_reports_fixtures_that_it_cannot_write() {
     let sandbox = Sandbox::new();
     let [user, _] = fixture(&sandbox);
     let edited = "{\n  \"name\": \"Grace\"\n}\n";
@@ -178,7 +178,7 @@ fn what_can_not_be_written_is_told() {
 }
 
 #[test]
-fn compressed_hars_are_left_alone_and_without_fixtures_it_says_so() {
+fn fmt_skips_compressed_hars_and_fails_without_fixtures() {
     let sandbox = Sandbox::new();
     sandbox.run(["fmt"]).expect(2).says("hars");
     let gz = crate::support::repo("tests/corpus/recorded/minimal-embed/rec.har.gz");
@@ -189,7 +189,7 @@ fn compressed_hars_are_left_alone_and_without_fixtures_it_says_so() {
 }
 
 #[test]
-fn an_archive_is_laid_out_like_a_har() {
+fn archive_gets_canonical_form() {
     let sandbox = Sandbox::new();
     let [user, text] = fixture(&sandbox);
     sandbox.run(["pack", "hars/api.har"]).expect(0);

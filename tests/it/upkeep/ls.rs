@@ -8,7 +8,7 @@ use super::{entry, fixture, own};
 use crate::support::sandbox::{Sandbox, finish};
 
 #[test]
-fn an_entry_a_line() {
+fn ls_prints_an_entry_per_line() {
     let sandbox = Sandbox::new();
     let [user, _] = fixture(&sandbox);
     let mut failed = entry("/down", json!({"size": 0, "mimeType": ""}));
@@ -38,7 +38,7 @@ fn an_entry_a_line() {
 }
 
 #[test]
-fn what_can_not_be_listed_is_told_and_the_rest_listed() {
+fn ls_reports_unreadable_entries_and_lists_the_others() {
     let sandbox = Sandbox::new();
     fixture(&sandbox);
     sandbox.write("hars/0.har", "{");

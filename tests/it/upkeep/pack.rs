@@ -12,7 +12,7 @@ use crate::support::repo;
 use crate::support::sandbox::Sandbox;
 
 #[test]
-fn a_har_becomes_an_archive_and_back_byte_for_byte() {
+fn har_is_packed_and_unpacked_byte_for_byte() {
     let sandbox = Sandbox::new();
     fixture(&sandbox);
     let before = tree(&sandbox.join("hars"));
@@ -31,7 +31,7 @@ fn a_har_becomes_an_archive_and_back_byte_for_byte() {
 }
 
 #[test]
-fn what_record_writes_comes_back() {
+fn recorded_fixture_is_packed_and_unpacked_byte_for_byte() {
     let stage = crate::cli::Stage::new();
     let script = "curl -sS https://api.test/api/json https://api.test/api/image -o /dev/null -o /dev/null";
     for output in ["hars/api.har", "zips/api.zip"] {
@@ -47,7 +47,7 @@ fn what_record_writes_comes_back() {
 }
 
 #[test]
-fn another_tools_archive_keeps_its_layout() {
+fn archive_of_another_tool_keeps_its_layout() {
     let sandbox = Sandbox::new();
     let zip = fs::read(repo("tests/corpus/recorded/attach-full-zip/rec.zip")).unwrap();
     sandbox.write("rec.zip", zip);
@@ -60,7 +60,7 @@ fn another_tools_archive_keeps_its_layout() {
 }
 
 #[test]
-fn nothing_is_written_over_unless_it_is_asked_for() {
+fn existing_file_is_replaced_only_with_force() {
     let sandbox = Sandbox::new();
     fixture(&sandbox);
     sandbox.run(["pack", "hars/api.har"]).expect(0);
@@ -78,7 +78,7 @@ fn nothing_is_written_over_unless_it_is_asked_for() {
 }
 
 #[test]
-fn force_takes_the_place_of_a_har_and_its_payloads() {
+fn force_replaces_a_har_and_its_payloads() {
     let sandbox = Sandbox::new();
     fixture(&sandbox);
     sandbox.run(["pack", "hars/api.har", "-o", "api.zip"]).expect(0);
@@ -95,7 +95,7 @@ fn with(file: &str) -> Value {
 }
 
 #[test]
-fn payloads_that_can_not_be_packed_are_named_and_nothing_is_written() {
+fn pack_names_payloads_that_it_cannot_pack_and_writes_nothing() {
     let sandbox = Sandbox::new();
     sandbox.write("hars/api/0123456789abcdef.txt", "1");
     sandbox.write("hars/0123456789abcdef.txt", "2");
@@ -125,7 +125,7 @@ pub fn zip(path: &Path, members: &[(&str, &str)]) {
 }
 
 #[test]
-fn an_archive_that_means_harm_is_not_unpacked() {
+fn malicious_archive_is_not_unpacked() {
     let foreign = |file: &str| json!({"log": {"version": "1.2", "entries": [with(file)]}}).to_string();
     for (file, says) in [
         (".git/hooks/pre-commit", "hidden"),
@@ -149,7 +149,7 @@ fn an_archive_that_means_harm_is_not_unpacked() {
 }
 
 #[test]
-fn members_that_nothing_refers_to_are_told() {
+fn unpack_reports_members_without_an_entry() {
     let sandbox = Sandbox::new();
     let har = json!({"log": {"version": "1.2", "entries": [with("a.txt")]}}).to_string();
     zip(&sandbox.join("a.zip"), &[("har.har", &har), ("a.txt", "x"), ("readme.md", "y")]);
@@ -165,7 +165,7 @@ proptest! {
 
     /// However the HAR is laid out, and whatever is in its payloads.
     #[test]
-    fn any_har_comes_back(
+    fn any_har_is_packed_and_unpacked_byte_for_byte(
         payloads in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 1..4),
         ours in any::<bool>(),
         (crlf, compact, bom) in any::<(bool, bool, bool)>(),

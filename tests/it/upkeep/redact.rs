@@ -197,7 +197,7 @@ fn base64_inside(name: &str, bytes: &[u8]) -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-fn nothing_secret_is_left_wherever_it_is_stored_and_whoever_wrote_it() {
+fn secrets_are_removed_from_every_storage_and_tool() {
     for (storage, is_own) in [Storage::Files, Storage::Inside].into_iter().flat_map(|s| [(s, true), (s, false)]) {
         let sandbox = Sandbox::new();
         write(&sandbox, storage, is_own);
@@ -219,7 +219,7 @@ fn nothing_secret_is_left_wherever_it_is_stored_and_whoever_wrote_it() {
 }
 
 #[test]
-fn every_other_byte_stays() {
+fn redact_keeps_every_other_byte() {
     let sandbox = Sandbox::new();
     write(&sandbox, Storage::Files, false);
     let before = sandbox.read("hars/api.har").replace("Ada", "\\u0041da\\/").replace("\n", "\r\n");
@@ -236,7 +236,7 @@ fn every_other_byte_stays() {
 }
 
 #[test]
-fn equal_values_are_one_placeholder_and_those_that_stand_there_stay() {
+fn equal_values_get_one_placeholder_and_existing_ones_stay() {
     let sandbox = Sandbox::new();
     let body = r#"{"token": "new-token-value-1", "old": "REDACTED-token-1", "again": "new-token-value-1"}"#;
     let mut first = entry("/a", json!({"size": body.len(), "mimeType": "application/json", "text": body}));
@@ -262,7 +262,7 @@ fn equal_values_are_one_placeholder_and_those_that_stand_there_stay() {
 }
 
 #[test]
-fn the_policy_of_the_project_counts() {
+fn redact_applies_the_policy_of_the_project() {
     let sandbox = Sandbox::new();
     sandbox.write(
         "harproxy.toml",
@@ -283,7 +283,7 @@ fn the_policy_of_the_project_counts() {
 }
 
 #[test]
-fn archives_and_compressed_hars() {
+fn redact_handles_archives_and_compressed_hars() {
     let sandbox = Sandbox::new();
     write(&sandbox, Storage::Files, true);
     sandbox.run(["fmt"]).expect(0);
@@ -317,7 +317,7 @@ fn archives_and_compressed_hars() {
 
 /// Some tools leave the content coding on; and what did not decode may be plain text all the same.
 #[test]
-fn payloads_are_looked_into_whatever_is_left_on_them() {
+fn payloads_are_scanned_behind_any_content_coding() {
     let sandbox = Sandbox::new();
     let body = r#"{"password": "hidden-pw-1", "user": "hidden-pw-1"}"#;
     let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
@@ -345,7 +345,7 @@ fn payloads_are_looked_into_whatever_is_left_on_them() {
 }
 
 #[test]
-fn a_payload_that_another_har_needs_stays_and_is_told() {
+fn redact_keeps_and_reports_a_payload_that_another_har_uses() {
     let sandbox = Sandbox::new();
     let body = r#"{"password": "hidden-pw-1"}"#;
     let content = json!({"size": body.len(), "mimeType": "application/json", "_file": "shared/body.json"});
@@ -369,7 +369,7 @@ fn a_payload_that_another_har_needs_stays_and_is_told() {
 }
 
 #[test]
-fn a_bad_file_is_told_left_alone_and_the_others_done() {
+fn redact_reports_a_bad_file_and_redacts_the_others() {
     let sandbox = Sandbox::new();
     write(&sandbox, Storage::Inside, true);
     let gone = own(&[entry("/x?token=still-here-1", json!({"_file": "bad/0123456789abcdef.txt"}))]);
@@ -384,7 +384,7 @@ fn a_bad_file_is_told_left_alone_and_the_others_done() {
 }
 
 #[test]
-fn what_is_redacted_is_served_to_whoever_sends_something_there() {
+fn redacted_request_matches_any_value_at_its_place() {
     let sandbox = Sandbox::new();
     let body = r#"{"access_token": "acc3ss-token-seven"}"#;
     let content = json!({"size": body.len(), "mimeType": "application/json", "text": body});
@@ -401,7 +401,7 @@ fn what_is_redacted_is_served_to_whoever_sends_something_there() {
 }
 
 #[test]
-fn real_hars_stay_hars_and_a_second_time_changes_nothing() {
+fn redact_of_real_hars_is_idempotent() {
     let sandbox = Sandbox::new();
     let folder = crate::support::repo("tests/corpus/hars-foreign");
     let mut names = Vec::new();

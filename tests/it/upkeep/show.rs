@@ -9,7 +9,7 @@ use super::{entry, fixture, own};
 use crate::support::sandbox::Sandbox;
 
 #[test]
-fn an_entry_decoded_and_laid_out() {
+fn show_prints_a_decoded_entry() {
     let sandbox = Sandbox::new();
     let [user, _] = fixture(&sandbox);
     let shown = sandbox.run(["show", "hars/api.har#0"]).expect(0);
@@ -28,7 +28,7 @@ fn an_entry_decoded_and_laid_out() {
 }
 
 #[test]
-fn bodies_by_what_they_are() {
+fn show_formats_payloads_by_type() {
     let sandbox = Sandbox::new();
     let body = |mime: &str, text: &str| json!({"size": text.len(), "mimeType": mime, "text": text});
     let mut posted = entry("/form", body("text/html", "<p>hi\u{1b}[2J</p>\r\n"));
@@ -72,7 +72,7 @@ fn bodies_by_what_they_are() {
 }
 
 #[test]
-fn body_is_what_replay_would_send_and_json_holds_it() {
+fn body_prints_the_replayed_payload_and_json_contains_it() {
     let sandbox = Sandbox::new();
     let [user, _] = fixture(&sandbox);
     assert_eq!(sandbox.run(["show", "--body", "hars/api.har#0"]).expect(0).stdout, r#"{"name":"Ada"}"#);
@@ -86,7 +86,7 @@ fn body_is_what_replay_would_send_and_json_holds_it() {
 }
 
 #[test]
-fn all_is_the_same_wherever_and_whenever_it_was_recorded() {
+fn show_all_does_not_depend_on_place_and_time_of_the_recording() {
     let sandbox = Sandbox::new();
     let [user, _] = fixture(&sandbox);
     sandbox.run(["pack", "hars/api.har"]).expect(0);
@@ -105,7 +105,7 @@ fn all_is_the_same_wherever_and_whenever_it_was_recorded() {
 }
 
 #[test]
-fn what_can_not_be_shown_is_told() {
+fn show_reports_entries_that_it_cannot_show() {
     let sandbox = Sandbox::new();
     let [user, _] = fixture(&sandbox);
     sandbox.run(["show", "hars/api.har#3"]).expect(2).says("the fixture has 3 entries, #0 to #2");
@@ -139,7 +139,7 @@ fn at_a_terminal(sandbox: &Sandbox, args: &[&str], variables: &[(&str, &str)]) -
 }
 
 #[test]
-fn a_terminal_gets_a_pager_and_colour() {
+fn terminal_gets_a_pager_and_colour() {
     let sandbox = Sandbox::new();
     fixture(&sandbox);
     let show = |variables: &[(&str, &str)]| at_a_terminal(&sandbox, &["show", "hars/api.har#0"], variables);
